@@ -1,0 +1,59 @@
+package pairing
+
+import (
+	"encoding/hex"
+	"strings"
+)
+
+// alphabet is Crockford's base32: no I, L, O or U, so what is read aloud or
+// copied by hand is hard to get wrong.
+const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+// unambiguous maps what people write for the letters the alphabet leaves out.
+var unambiguous = strings.NewReplacer("O", "0", "I", "1", "L", "1")
+
+// encode32 writes the first n*5 bits of b as n characters of the alphabet.
+// b must hold that many bits.
+func encode32(b []byte, n int) string {
+	out := make([]byte, n)
+	for i := range out {
+		value := 0
+		for bit := 5 * i; bit < 5*i+5; bit++ {
+			value = value<<1 | int(b[bit/8]>>(7-bit%8)&1)
+		}
+		out[i] = alphabet[value]
+	}
+	return string(out)
+}
+
+// VerificationCode is what people compare: the first 50 bits of the SHA-256 of
+// the device's public key as XXXXX-XXXXX, in Crockford's base32. The same key
+// gives the same code on the machine's screen and in the PairingRequest, after
+// every retry. publicKeySHA256 is lower-case hex (identity.FingerprintSPKI);
+// anything else gives "", which is nobody's code.
+func VerificationCode(publicKeySHA256 string) string {
+	if !isSHA256(publicKeySHA256) {
+		return ""
+	}
+	sum, err := hex.DecodeString(publicKeySHA256)
+	if err != nil {
+		return ""
+	}
+	code := encode32(sum, 10)
+	return code[:5] + "-" + code[5:]
+}
+
+// isSHA256 tells whether s is a SHA-256 in lower-case hex.
+func isSHA256(s string) bool {
+	return len(s) == 64 && consistsOf(s, "0123456789abcdef")
+}
+
+// consistsOf tells whether every byte of s is one of set.
+func consistsOf(s, set string) bool {
+	for i := range len(s) {
+		if strings.IndexByte(set, s[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,221 @@
+package pairing
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"filippo.io/nistec"
+)
+
+// ShareLength is the size in bytes of a share: an uncompressed point of P-256.
+const ShareLength = 65
+
+// identityAgent and identityGateway are A and B of the transcript.
+const (
+	identityAgent   = "mooring agent"
+	identityGateway = "mooring gateway"
+)
+
+var (
+	// ErrInvalidShare is the cause of every refusal of a peer's share: wrong
+	// length or encoding, not on the curve, our own share sent back, or one that
+	// leads to the identity.
+	ErrInvalidShare = errors.New("invalid share")
+	// ErrFinished says that an exchange was already used; each allows one Finish.
+	ErrFinished = errors.New("pairing exchange already finished")
+)
+
+// blindA and blindB are M and N of RFC 9382, section 6: points whose discrete
+// logarithms nobody knows.
+var (
+	blindA = mustPoint("02886e2f97ace46e55ba9dd7242579f2993b64e16ef3dcab95afd497333d8fa12f")
+	blindB = mustPoint("03d8bbd6c639c62937b04d997f38c3770719c629d7014d49a24b4f98baa1292b49")
+)
+
+func mustPoint(compressed string) *nistec.P256Point {
+	b, err := hex.DecodeString(compressed)
+	if err != nil {
+		panic("pairing: constant point: " + err.Error())
+	}
+	p, err := nistec.NewP256Point().SetBytes(b)
+	if err != nil {
+		panic("pairing: constant point: " + err.Error())
+	}
+	return p
+}
+
+// Agent is the machine's side of one exchange (A). Not for concurrent use.
+type Agent struct{ side }
+
+// Gateway is the gateway's side of one exchange (B). Not for concurrent use.
+type Gateway struct{ side }
+
+// NewAgent begins an exchange with the password scalar w and fresh randomness.
+// It errs when w is no scalar (ErrInvalidScalar) or rand fails.
+func NewAgent(w []byte, rand io.Reader) (*Agent, error) {
+	s, err := newSide(roleA, identityAgent, identityGateway, w, rand)
+	if err != nil {
+		return nil, fmt.Errorf("begin pairing as agent: %w", err)
+	}
+	return &Agent{s}, nil
+}
+
+// NewGateway is NewAgent for the other side.
+func NewGateway(w []byte, rand io.Reader) (*Gateway, error) {
+	s, err := newSide(roleB, identityAgent, identityGateway, w, rand)
+	if err != nil {
+		return nil, fmt.Errorf("begin pairing as gateway: %w", err)
+	}
+	return &Gateway{s}, nil
+}
+
+// RandomShare is what a gateway answers for a code it does not know: a share
+// made with the same work as a true one, from a random password, that no secret
+// can complete.
+func RandomShare(rand io.Reader) ([]byte, error) {
+	w, err := randomScalar(rand)
+	if err != nil {
+		return nil, err
+	}
+	g, err := NewGateway(w, rand)
+	if err != nil {
+		return nil, err
+	}
+	return g.Share(), nil
+}
+
+// CheckShare refuses a share no exchange could use (ErrInvalidShare), so that a
+// gateway can answer it before it spends anything.
+func CheckShare(share []byte) error {
+	_, err := parseShare(share)
+	return err
+}
+
+// parseShare accepts uncompressed points on the curve alone. The identity has an
+// encoding of one byte, so the length refuses it; P-256 has cofactor 1, so there
+// is no small subgroup to refuse.
+func parseShare(share []byte) (*nistec.P256Point, error) {
+	if len(share) != ShareLength || share[0] != 4 {
+		return nil, fmt.Errorf("%w: not an uncompressed point of %d bytes", ErrInvalidShare, ShareLength)
+	}
+	p, err := nistec.NewP256Point().SetBytes(share)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not on the curve", ErrInvalidShare)
+	}
+	return p, nil
+}
+
+// role tells which of the two blinding points is a side's own.
+type role int
+
+const (
+	roleA role = iota
+	roleB
+)
+
+func (r role) blinds() (own, peer *nistec.P256Point) {
+	if r == roleA {
+		return blindA, blindB
+	}
+	return blindB, blindA
+}
+
+// side is what both ends of an exchange share.
+type side struct {
+	role   role
+	idA    string
+	idB    string
+	w      []byte
+	secret []byte // x or y; nil once finished
+	share  []byte
+}
+
+func newSide(r role, idA, idB string, w []byte, rand io.Reader) (side, error) {
+	if err := checkScalar(w); err != nil {
+		return side{}, err
+	}
+	for range maxDraws {
+		secret, err := randomScalar(rand)
+		if err != nil {
+			return side{}, err
+		}
+		share, err := blindedShare(r, w, secret)
+		if err != nil {
+			return side{}, err
+		}
+		// The identity comes up once in 2^256 draws; it would be refused by the peer.
+		if len(share) == ShareLength {
+			return side{role: r, idA: idA, idB: idB, w: bytes.Clone(w), secret: secret, share: share}, nil
+		}
+	}
+	return side{}, errors.New("draw share: the random source is broken")
+}
+
+// blindedShare computes secret*P + w*(M or N).
+func blindedShare(r role, w, secret []byte) ([]byte, error) {
+	own, _ := r.blinds()
+	blind, err := nistec.NewP256Point().ScalarMult(own, w)
+	if err != nil {
+		return nil, fmt.Errorf("blind share: %w", err)
+	}
+	public, err := nistec.NewP256Point().ScalarBaseMult(secret)
+	if err != nil {
+		return nil, fmt.Errorf("compute share: %w", err)
+	}
+	return public.Add(public, blind).Bytes(), nil
+}
+
+// Share is the message for the peer: ShareLength bytes.
+func (s *side) Share() []byte { return bytes.Clone(s.share) }
+
+// Finish takes the peer's share and derives the session's keys; aad comes from
+// AAD. An exchange can be finished once, whatever comes out: ErrInvalidShare or
+// ErrFinished otherwise. A wrong password is no error here, it shows in
+// Keys.VerifyPeer.
+func (s *side) Finish(peerShare, aad []byte) (*Keys, error) {
+	if s.secret == nil {
+		return nil, ErrFinished
+	}
+	w, secret := s.w, s.secret
+	s.w, s.secret = nil, nil
+	defer clear(w)
+	defer clear(secret)
+	if bytes.Equal(peerShare, s.share) {
+		return nil, fmt.Errorf("%w: our own share came back", ErrInvalidShare)
+	}
+	k, err := s.groupElement(peerShare, w, secret)
+	if err != nil {
+		return nil, err
+	}
+	shareA, shareB := s.share, peerShare
+	if s.role == roleB {
+		shareA, shareB = peerShare, s.share
+	}
+	transcript := lengthPrefixed([]byte(s.idA), []byte(s.idB), shareA, shareB, k, w)
+	return deriveKeys(s.role, transcript, aad)
+}
+
+// groupElement computes K = secret*(peer - w*(N or M)), uncompressed.
+func (s *side) groupElement(peerShare, w, secret []byte) ([]byte, error) {
+	peer, err := parseShare(peerShare)
+	if err != nil {
+		return nil, err
+	}
+	_, peerBlind := s.role.blinds()
+	blind, err := nistec.NewP256Point().ScalarMult(peerBlind, w)
+	if err != nil {
+		return nil, fmt.Errorf("unblind share: %w", err)
+	}
+	peer.Add(peer, blind.Negate(blind))
+	k, err := peer.ScalarMult(peer, secret)
+	if err != nil {
+		return nil, fmt.Errorf("compute key: %w", err)
+	}
+	if k.IsInfinity() == 1 {
+		return nil, fmt.Errorf("%w: it leads to the identity", ErrInvalidShare)
+	}
+	return k.Bytes(), nil
+}
