@@ -1,0 +1,127 @@
+package build
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+// How often progress is told: on a terminal one line is rewritten, in a log each
+// one stays.
+const (
+	terminalInterval = time.Second
+	logInterval      = 20 * time.Second
+)
+
+// runWithProgress runs `go build -v`, which names each package it has compiled,
+// and tells how far it is. What the compiler has to say is in the error.
+func runWithProgress(command *exec.Cmd, out io.Writer, what string) error {
+	stderr, err := command.StderrPipe()
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	began := time.Now()
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	var meter meter
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		meter.read(stderr)
+	}()
+	stop := tell(out, func() string {
+		return fmt.Sprintf("%s: %s, %d packages compiled", what, time.Since(began).Round(time.Second), meter.count())
+	})
+	_, _ = fmt.Fprintf(out, "%s: about 10 minutes on 2 cores the first time, seconds after that\n", what)
+	<-read // Wait closes the pipe: everything has to be read before
+	err = command.Wait()
+	stop()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", what, err, meter.complaints())
+	}
+	_, _ = fmt.Fprintf(out, "%s: done in %s\n", what, time.Since(began).Round(time.Second))
+	return nil
+}
+
+// tell prints line now and then until the returned function is called.
+func tell(out io.Writer, line func() string) (stop func()) {
+	interval, format, end := logInterval, "%s\n", ""
+	if isTerminal(out) {
+		interval, format, end = terminalInterval, "\r\x1b[K%s", "\r\x1b[K"
+	}
+	ticker := time.NewTicker(interval)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ticker.C:
+				_, _ = fmt.Fprintf(out, format, line())
+			case <-quit:
+				_, _ = io.WriteString(out, end)
+				return
+			}
+		}
+	}()
+	return func() {
+		ticker.Stop()
+		close(quit)
+		<-done
+	}
+}
+
+func isTerminal(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// meter reads the output of `go build -v`: a line without space and colon is the
+// path of a compiled package, anything else is a message.
+type meter struct {
+	mu       sync.Mutex
+	packages int
+	messages []string
+}
+
+const maxMessages = 50
+
+func (m *meter) read(in io.Reader) {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		m.add(scanner.Text())
+	}
+	_, _ = io.Copy(io.Discard, in) // a line beyond the buffer must not block the build
+}
+
+func (m *meter) add(line string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !strings.ContainsAny(line, " :\t") {
+		m.packages++
+	} else if len(m.messages) < maxMessages && !strings.HasPrefix(line, "go: downloading ") {
+		m.messages = append(m.messages, line)
+	}
+}
+
+func (m *meter) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.packages
+}
+
+func (m *meter) complaints() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return strings.Join(m.messages, "\n")
+}

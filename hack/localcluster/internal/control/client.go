@@ -1,0 +1,85 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Client talks to the supervisor of one state directory.
+type Client struct {
+	dir  string
+	http *http.Client
+}
+
+// NewClient connects to nothing yet. Deadlines are those of the contexts.
+func NewClient(dir string) *Client {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, dir) },
+		// A supervisor that was replaced is another one behind the same path.
+		DisableKeepAlives: true,
+	}
+	return &Client{dir: dir, http: &http.Client{Transport: transport}}
+}
+
+// Status asks for the state of everything; ErrNotRunning when nobody answers.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var status Status
+	err := c.call(ctx, http.MethodGet, "/status", &status)
+	return status, err
+}
+
+// Start starts a component and returns when it is ready.
+func (c *Client) Start(ctx context.Context, component string) error {
+	return c.call(ctx, http.MethodPost, "/components/"+component+"/start", nil)
+}
+
+// Stop stops a component and returns when it is gone; kill means SIGKILL.
+func (c *Client) Stop(ctx context.Context, component string, kill bool) error {
+	path := "/components/" + component + "/stop"
+	if kill {
+		path += "?kill"
+	}
+	return c.call(ctx, http.MethodPost, path, nil)
+}
+
+// Shutdown tells the supervisor to stop everything and end; it returns when that
+// has begun.
+func (c *Client) Shutdown(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/shutdown", nil)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, out any) error {
+	request, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, nil)
+	if err != nil {
+		return fmt.Errorf("call supervisor: %w", err)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		// Nobody listens, or the one who did is gone in the middle.
+		if ctx.Err() == nil {
+			return errors.Join(ErrNotRunning, err)
+		}
+		return fmt.Errorf("call supervisor: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("read answer of supervisor: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return errors.New(strings.TrimSpace(string(data)))
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("decode answer of supervisor: %w", err)
+	}
+	return nil
+}

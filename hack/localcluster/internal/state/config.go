@@ -1,0 +1,76 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+)
+
+// Config is what a cluster was started with. Ports survive restarts, so that
+// kubeconfigs given to others stay valid; the rest is of the latest start.
+type Config struct {
+	Address string `json:"address"` // the apiserver binds to it and nothing else
+	Ports   Ports  `json:"ports"`
+	Fsync   bool   `json:"fsync"`
+	Audit   bool   `json:"audit"`
+}
+
+// Ports are TCP ports, all on loopback but APIServer, which is on Config.Address.
+type Ports struct {
+	EtcdClient        int `json:"etcdClient"`
+	EtcdPeer          int `json:"etcdPeer"`
+	APIServer         int `json:"apiServer"`
+	ControllerManager int `json:"controllerManager"`
+	CertManager       int `json:"certManager"`
+}
+
+// Loopback is the address of everything that is not the apiserver.
+const Loopback = "127.0.0.1"
+
+// Server is the URL of the apiserver.
+func (c Config) Server() string {
+	return "https://" + net.JoinHostPort(c.Address, strconv.Itoa(c.Ports.APIServer))
+}
+
+// IsLoopback tells whether only processes of this network namespace reach the
+// apiserver.
+func (c Config) IsLoopback() bool {
+	ip := net.ParseIP(c.Address)
+	return ip != nil && ip.IsLoopback()
+}
+
+// LoadConfig reads the persisted Config; the zero Config when there is none.
+func (d Dir) LoadConfig() (Config, error) {
+	data, err := os.ReadFile(d.ConfigFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, nil
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("read cluster configuration: %w", err)
+	}
+	var config Config
+	if err := json.Unmarshal(data, &config); err != nil {
+		return Config{}, fmt.Errorf("read %s: %w: start afresh with localcluster down --purge", d.ConfigFile(), err)
+	}
+	return config, nil
+}
+
+// SaveConfig persists config, all or nothing.
+func (d Dir) SaveConfig(config Config) error {
+	data, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode cluster configuration: %w", err)
+	}
+	temp := d.ConfigFile() + ".new"
+	if err := os.WriteFile(temp, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("save cluster configuration: %w", err)
+	}
+	if err := os.Rename(temp, d.ConfigFile()); err != nil {
+		return fmt.Errorf("save cluster configuration: %w", err)
+	}
+	return nil
+}

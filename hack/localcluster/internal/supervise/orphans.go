@@ -1,0 +1,70 @@
+package supervise
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ambient are variables of the caller that would change what a component does:
+// etcd reads every flag from ETCD_*, and no other cluster may leak in.
+var ambient = []string{"ETCD_", "KUBECONFIG=", "KUBERNETES_", stateVariable + "=", "POD_NAMESPACE="}
+
+func cleanEnvironment(environment []string) []string {
+	return slices.DeleteFunc(slices.Clone(environment), func(entry string) bool {
+		return slices.ContainsFunc(ambient, func(prefix string) bool { return strings.HasPrefix(entry, prefix) })
+	})
+}
+
+// Orphans are the processes that some supervisor of this state directory started
+// and that still run. The caller holds the supervisor lock, so no supervisor
+// does: they are to be ended. Process ids on disk would be guesses by now; the
+// environment a process was started with is not.
+func Orphans(state string) ([]int, error) {
+	paths, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	mark := []byte(stateVariable + "=" + state)
+	var pids []int
+	for _, path := range paths {
+		environment, err := os.ReadFile(path)
+		if err != nil {
+			continue // ended meanwhile, or another user's
+		}
+		if !slices.ContainsFunc(bytes.Split(environment, []byte{0}), func(entry []byte) bool { return bytes.Equal(entry, mark) }) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil && pid != os.Getpid() {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// KillOrphans ends what Orphans finds and waits until it is gone, 10 s at most.
+func KillOrphans(state string) (killed []int, err error) {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		pids, err := Orphans(state)
+		if err != nil || len(pids) == 0 {
+			return killed, err
+		}
+		if time.Now().After(deadline) {
+			return killed, fmt.Errorf("processes %v of an earlier run do not end: end them by hand", pids)
+		}
+		for _, pid := range pids {
+			if !slices.Contains(killed, pid) {
+				killed = append(killed, pid)
+			}
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

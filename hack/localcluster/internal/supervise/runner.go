@@ -1,0 +1,212 @@
+package supervise
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Spec is what to run for one component.
+type Spec struct {
+	Name  string
+	Path  string
+	Args  []string
+	Log   string // file that gets its output
+	State string // absolute path of the state directory
+}
+
+const (
+	stopGrace    = 15 * time.Second // from the polite signal to SIGKILL
+	firstBackoff = 200 * time.Millisecond
+	lastBackoff  = 5 * time.Second
+	steadyAfter  = 30 * time.Second // a run this long forgives earlier crashes
+)
+
+// runner keeps one component running, or stopped, as it was last told. Its loop
+// is the only one to touch the process.
+type runner struct {
+	spec     Spec
+	spawner  *spawner
+	log      *slog.Logger
+	commands chan command
+	done     chan struct{}
+
+	mu   sync.Mutex
+	snap snapshot
+}
+
+// snapshot is what others may know of a runner.
+type snapshot struct {
+	wanted   bool
+	pid      int // 0 when not running
+	started  time.Time
+	restarts int    // unexpected ends since the supervisor started
+	crashes  int    // those since the last steady run or command
+	lastExit string // how the latest unexpected end went
+}
+
+type command struct {
+	start  bool
+	signal syscall.Signal // to stop with
+	done   chan error
+}
+
+func newRunner(spec Spec, spawner *spawner, log *slog.Logger) *runner {
+	r := &runner{
+		spec: spec, spawner: spawner, log: log.With("component", spec.Name),
+		commands: make(chan command), done: make(chan struct{}),
+	}
+	go r.loop()
+	return r
+}
+
+// start runs the component and returns when its process exists.
+func (r *runner) start() error { return r.tell(command{start: true}) }
+
+// stop ends the process with signal, with SIGKILL after a while, and returns when
+// it is reaped.
+func (r *runner) stop(signal syscall.Signal) error { return r.tell(command{signal: signal}) }
+
+func (r *runner) tell(c command) error {
+	c.done = make(chan error, 1)
+	r.commands <- c
+	return <-c.done
+}
+
+// close ends the loop. The process has been stopped before.
+func (r *runner) close() {
+	close(r.commands)
+	<-r.done
+}
+
+func (r *runner) snapshot() snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.snap
+}
+
+func (r *runner) update(change func(*snapshot)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.snap)
+}
+
+func (r *runner) loop() {
+	defer close(r.done)
+	var (
+		child  *process
+		exited <-chan struct{}  // of child; nil blocks
+		again  <-chan time.Time // end of a backoff; nil blocks
+	)
+	for {
+		select {
+		case c, open := <-r.commands:
+			if !open {
+				return
+			}
+			again = nil
+			var err error
+			child, err = r.obey(c, child)
+			c.done <- err
+		case <-exited:
+			again = time.After(r.noteCrash(child))
+			child = nil
+		case <-again:
+			again = nil
+			var err error
+			if child, err = r.launch(); err != nil {
+				r.log.Error("restart component", "error", err)
+				again = time.After(lastBackoff)
+			}
+		}
+		exited = nil
+		if child != nil {
+			exited = child.exited
+		}
+	}
+}
+
+// obey does what it is told and returns the process that runs then, if any.
+func (r *runner) obey(c command, child *process) (*process, error) {
+	if !c.start {
+		r.halt(child, c.signal)
+		return nil, nil
+	}
+	r.update(func(s *snapshot) { s.crashes = 0 })
+	if child != nil {
+		return child, nil
+	}
+	return r.launch()
+}
+
+func (r *runner) launch() (*process, error) {
+	child, err := r.spawner.launch(r.spec)
+	r.update(func(s *snapshot) {
+		s.wanted = true
+		if err == nil {
+			s.pid, s.started = child.pid, time.Now()
+		}
+	})
+	return child, err
+}
+
+// halt stops the process, if there is one, and waits for its end.
+func (r *runner) halt(child *process, signal syscall.Signal) {
+	r.update(func(s *snapshot) { s.wanted = false })
+	if child != nil {
+		child.signal(signal)
+		select {
+		case <-child.exited:
+		case <-time.After(stopGrace):
+			r.log.Warn("component ignores the signal, killing it", "signal", signal.String(), "after", stopGrace)
+			child.signal(syscall.SIGKILL)
+			<-child.exited
+		}
+	}
+	r.update(func(s *snapshot) { s.pid = 0 })
+}
+
+// noteCrash records an end nobody asked for and returns how long to rest.
+func (r *runner) noteCrash(child *process) time.Duration {
+	var rest time.Duration
+	how := "exit status 0"
+	if child.err != nil {
+		how = child.err.Error()
+	}
+	r.update(func(s *snapshot) {
+		if time.Since(s.started) > steadyAfter {
+			s.crashes = 0
+		}
+		rest = backoff(s.crashes)
+		s.crashes++
+		s.restarts++
+		s.pid = 0
+		s.lastExit = how
+	})
+	r.log.Warn("component ended, starting it again", "how", how, "pid", child.pid, "in", rest)
+	return rest
+}
+
+// backoff doubles from firstBackoff to lastBackoff.
+func backoff(crashes int) time.Duration {
+	rest := firstBackoff
+	for range crashes {
+		if rest *= 2; rest >= lastBackoff {
+			return lastBackoff
+		}
+	}
+	return rest
+}
+
+func (s snapshot) describe() string {
+	switch {
+	case s.pid != 0:
+		return "running"
+	case s.wanted:
+		return fmt.Sprintf("crashed (%s), starting again", s.lastExit)
+	default:
+		return "stopped"
+	}
+}
