@@ -1,0 +1,114 @@
+# Everything is driven from here; `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+ROOT := $(CURDIR)
+BIN := $(ROOT)/.local/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/mooring-dev/mooring/internal/version.Version=$(VERSION)
+TOOL := go tool -modfile=$(ROOT)/hack/tools/go.mod
+PROTOTOOL := go tool -modfile=$(ROOT)/hack/tools/proto/go.mod
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+LOCALCLUSTER := $(BIN)/localcluster
+# Reduced counts; test-long sets them to full size.
+export MOORING_TEST_SIZE ?= ci
+# A version-control stamp would make every rebuild differ and fails in odd checkouts.
+export GOFLAGS ?= -buildvcs=false
+export LOCALCLUSTER
+
+##@ Try it
+.PHONY: demo
+demo: build cluster-binaries ## Pair this machine, approve it, run capabilities: the whole story, once
+	@$(BIN)/demo
+
+.PHONY: up
+up: build cluster-binaries ## The same, left running; prints how to use it
+	@$(BIN)/demo up
+
+.PHONY: down
+down: ## Stop what `make up` started and forget its state
+	@if [ -x $(BIN)/demo ]; then $(BIN)/demo down; else echo "nothing to stop: $(BIN)/demo was never built"; fi
+
+##@ Build
+.PHONY: build
+build: $(LOCALCLUSTER) ## Build manager, mooring-agent, kubectl-mooring and the development tools into .local/bin
+	@mkdir -p $(BIN)
+	@echo "building manager, mooring-agent, kubectl-mooring"
+	@$(GO_BUILD) -o $(BIN)/ ./cmd/... ./hack/demo
+
+.PHONY: $(LOCALCLUSTER)
+$(LOCALCLUSTER):
+	@mkdir -p $(BIN)
+	@cd hack/localcluster && CGO_ENABLED=0 go build -o $(BIN)/localcluster ./cmd/localcluster
+
+.PHONY: cluster-binaries
+cluster-binaries: $(LOCALCLUSTER) ## Build etcd, kube-apiserver, cert-manager and kubectl (about 10 minutes once)
+	@$(LOCALCLUSTER) build
+
+.PHONY: test-binaries
+test-binaries: build cluster-binaries ## Build what the integration tests start, with the test-only capability linked in
+	@$(GO_BUILD) -o $(BIN)/testagent ./test/testagent
+
+##@ Test
+UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/...
+GOTESTSUM := $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg
+
+.PHONY: test
+test: deps ## Run every test in CI-sized counts
+	@$(MAKE) --no-print-directory test-unit test-localcluster test-integration
+
+.PHONY: test-unit
+test-unit: deps ## Unit tests, with the race detector; no cluster
+	@$(GOTESTSUM) -- -race -timeout 15m $(UNIT)
+
+.PHONY: test-localcluster
+test-localcluster: cluster-binaries ## The development cluster's own tests
+	@cd hack/localcluster && $(GOTESTSUM) -- -timeout 15m ./...
+
+.PHONY: test-integration
+test-integration: deps test-binaries ## Tests on a real apiserver, real cert-manager and real processes
+	@hack/with-cluster.sh $(GOTESTSUM) -- -race -p 1 -timeout 30m ./test/...
+
+.PHONY: test-long
+test-long: export MOORING_TEST_SIZE = full
+test-long: test fuzz ## The same tests at full size, then the fuzzers
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@hack/fuzz.sh $${FUZZTIME:-30s}
+
+.PHONY: deps
+deps: ## Install what the race detector needs (gcc, libc headers) when it is missing
+	@hack/deps.sh
+
+##@ Keep it right
+.PHONY: generate
+generate: ## Regenerate deepcopy, CRDs and protobuf code
+	@$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
+	@$(TOOL) controller-gen crd paths=./api/v1alpha1 output:crd:dir=config/crd/bases
+	@cd api/proto && $(PROTOTOOL) buf generate
+
+.PHONY: lint
+lint: ## golangci-lint (import rules included), buf lint, transitive import rules
+	@$(TOOL) golangci-lint run ./...
+	@cd api/proto && $(PROTOTOOL) buf lint
+	@hack/imports.sh
+
+.PHONY: tidy
+tidy: ## go mod tidy in every module
+	@for d in . hack/localcluster hack/tools hack/tools/proto; do (cd $$d && go mod tidy); done
+
+.PHONY: verify
+verify: ## Fail when generated code, module files or the linters disagree with the tree
+	@hack/verify.sh
+
+.PHONY: clean
+clean: down ## Remove everything that was built or left running
+	@rm -rf .local
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*##"; printf "usage: make TARGET\n"} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-zA-Z_-]+:.*##/ {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Import rules that hold at any depth (the linter sees direct imports only).
+set -euo pipefail
+module=github.com/mooring-dev/mooring
+failed=0
+
+# forbid PACKAGES PATTERN WHY
+forbid() {
+  local found
+  found=$(go list -deps "$1" | grep -E "$2" || true)
+  if [ -n "$found" ]; then
+    printf '%s must not depend on these: %s\n%s\n' "$1" "$3" "$found" >&2
+    failed=1
+  fi
+}
+
+forbid ./nodeagent/... '^(k8s\.io|sigs\.k8s\.io)/' "the agent runs on machines, not in a cluster"
+forbid ./cmd/mooring-agent '^(k8s\.io|sigs\.k8s\.io)/' "the agent runs on machines, not in a cluster"
+forbid ./internal/pairing '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
+forbid ./internal/identity '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
+forbid ./internal/dispatch '^(k8s\.io/client-go|google\.golang\.org/grpc)/' "pure package"
+forbid ./controllers/... "^($module/internal/gateway|$module/api/proto|google\\.golang\\.org/grpc\$)" "controllers know Kubernetes, not the wire"
+forbid ./internal/gateway/... "^$module/(controllers|nodeagent)" "the gateway faces the network and decides nothing"
+exit $failed

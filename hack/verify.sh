@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Regenerates, lints and tidies, and fails when that changed a file of the tree.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+snapshot() { git ls-files -z --cached --others --exclude-standard | sort -zu | xargs -0 sha256sum 2>/dev/null; }
+
+before=$(mktemp) after=$(mktemp)
+trap 'rm -f "$before" "$after"' EXIT
+snapshot >"$before" || true
+make --no-print-directory generate
+for module in . hack/localcluster hack/tools hack/tools/proto; do
+  (cd "$module" && go mod tidy -diff) || { echo "run: make tidy (module $module)" >&2; exit 1; }
+done
+snapshot >"$after" || true
+if ! diff -u "$before" "$after"; then
+  echo "generated code is out of date: run make generate and commit the result" >&2
+  exit 1
+fi
+make --no-print-directory lint
+echo "verify: generated code, modules and imports agree with the tree"
