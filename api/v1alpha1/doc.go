@@ -1,0 +1,9 @@
+// Package v1alpha1 is the Kubernetes contract of Mooring: the kinds Node, PairingCode,
+// PairingRequest and CapabilityDispatch, the values of their fields, and the names of the
+// Secrets that go with them. A namespace is a fleet: nothing here refers across namespaces.
+//
+// The package depends on k8s.io/apimachinery only, so that any program may import it.
+//
+// +kubebuilder:object:generate=true
+// +groupName=mooring.dev
+package v1alpha1
