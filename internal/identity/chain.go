@@ -1,0 +1,105 @@
+package identity
+
+import (
+	"crypto/x509"
+	"slices"
+	"time"
+)
+
+const (
+	// NotBeforeLeeway is how far ahead of our clock a certificate may begin:
+	// cert-manager does not backdate, and machines' clocks are off.
+	NotBeforeLeeway = 10 * time.Minute
+
+	// maxChainLength and maxCertificateBytes bound what a peer may present.
+	maxChainLength      = 8
+	maxCertificateBytes = 16 << 10
+)
+
+// ParseChain reads a chain in DER, leaf first, as it travels on the wire: one to
+// eight certificates. It errs with *CertificateError.
+func ParseChain(ders [][]byte) ([]*x509.Certificate, error) {
+	if len(ders) == 0 {
+		return nil, refuse(ReasonNoCertificate, "the chain is empty")
+	}
+	if len(ders) > maxChainLength {
+		return nil, refuse(ReasonMalformedChain, "%d certificates, at most %d are read", len(ders), maxChainLength)
+	}
+	chain := make([]*x509.Certificate, 0, len(ders))
+	for i, der := range ders {
+		if len(der) > maxCertificateBytes {
+			return nil, refuse(ReasonMalformedChain, "certificate %d is longer than %d bytes", i, maxCertificateBytes)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, &CertificateError{Reason: ReasonMalformedChain, Detail: "a certificate cannot be parsed", Cause: err}
+		}
+		chain = append(chain, cert)
+	}
+	return chain, nil
+}
+
+// verifyChain checks dates, usage and signatures of the leaf in chain[0], and
+// returns the verified chains. The leaf must have usage as its one extended key
+// usage: x509 alone takes a leaf without any for every purpose.
+func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, usage x509.ExtKeyUsage, now time.Time, leeway time.Duration) ([][]*x509.Certificate, error) {
+	if len(chain) == 0 {
+		return nil, refuse(ReasonNoCertificate, "none was presented")
+	}
+	if len(chain) > maxChainLength {
+		return nil, refuse(ReasonMalformedChain, "%d certificates, at most %d are read", len(chain), maxChainLength)
+	}
+	if roots == nil {
+		// A nil pool would mean the roots of the operating system.
+		return nil, refuse(ReasonUntrusted, "there is no trust bundle to check it by")
+	}
+	leaf := chain[0]
+	if err := checkUsage(leaf, usage); err != nil {
+		return nil, err
+	}
+	if now.After(leaf.NotAfter) {
+		return nil, refuse(ReasonExpired, "it expired at %s, now is %s", stamp(leaf.NotAfter), stamp(now))
+	}
+	if now.Add(leeway).Before(leaf.NotBefore) {
+		return nil, refuse(ReasonNotYetValid, "it begins at %s, now is %s: is a clock wrong?", stamp(leaf.NotBefore), stamp(now))
+	}
+	// Inside the leeway the chain is judged at the moment the leaf begins, when
+	// its CA, which is older, is valid as well.
+	if now.Before(leaf.NotBefore) {
+		now = leaf.NotBefore
+	}
+	intermediates := x509.NewCertPool()
+	for _, cert := range chain[1:] {
+		intermediates.AddCert(cert)
+	}
+	verified, err := leaf.Verify(x509.VerifyOptions{
+		Roots:         roots,
+		Intermediates: intermediates,
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{usage},
+	})
+	if err != nil {
+		return nil, &CertificateError{Reason: ReasonUntrusted, Detail: err.Error(), Cause: err}
+	}
+	return verified, nil
+}
+
+// checkUsage wants exactly one extended key usage and no power to sign certificates.
+func checkUsage(leaf *x509.Certificate, usage x509.ExtKeyUsage) error {
+	if leaf.IsCA || leaf.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0 {
+		return refuse(ReasonWrongUsage, "it may sign certificates")
+	}
+	if !slices.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{usage}) || len(leaf.UnknownExtKeyUsage) > 0 {
+		return refuse(ReasonWrongUsage, "its extended key usage is not exactly %s", usageName(usage))
+	}
+	return nil
+}
+
+func usageName(usage x509.ExtKeyUsage) string {
+	if usage == x509.ExtKeyUsageServerAuth {
+		return "serverAuth"
+	}
+	return "clientAuth"
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

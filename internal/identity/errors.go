@@ -1,0 +1,73 @@
+package identity
+
+import "fmt"
+
+// Reasons of a RequestError, in the order CheckRequest looks for them.
+const (
+	ReasonInvalidIdentity      = "InvalidIdentity"      // the wanted identity itself is malformed
+	ReasonRequestTooLarge      = "RequestTooLarge"      // over MaxRequestBytes
+	ReasonMalformedRequest     = "MalformedRequest"     // not the DER of a PKCS#10 version 1 request
+	ReasonTrailingData         = "TrailingData"         // bytes after the request
+	ReasonSubjectNotEmpty      = "SubjectNotEmpty"      // any subject at all
+	ReasonUnsupportedKey       = "UnsupportedKey"       // not ECDSA P-256; also a CertificateError
+	ReasonKeyMismatch          = "KeyMismatch"          // not the pinned key; also a CertificateError
+	ReasonUnexpectedAttribute  = "UnexpectedAttribute"  // anything but one extensionRequest
+	ReasonUnexpectedExtension  = "UnexpectedExtension"  // anything but one subjectAltName; also a CertificateError
+	ReasonUnexpectedName       = "UnexpectedName"       // a SAN that is not a single URI; also a CertificateError
+	ReasonWrongIdentity        = "WrongIdentity"        // a URI other than the wanted one; also a CertificateError
+	ReasonUnsupportedSignature = "UnsupportedSignature" // not ecdsa-with-SHA256
+	ReasonBadSignature         = "BadSignature"         // not signed by its own key
+)
+
+// Further reasons of a CertificateError.
+const (
+	ReasonNoCertificate      = "NoCertificate"      // an empty chain
+	ReasonMalformedChain     = "MalformedChain"     // not certificates, or too many of them
+	ReasonUntrusted          = "Untrusted"          // does not chain to the expected CA
+	ReasonExpired            = "Expired"            // past NotAfter
+	ReasonNotYetValid        = "NotYetValid"        // NotBefore further ahead than the leeway
+	ReasonLifetimeTooLong    = "LifetimeTooLong"    // over MaxLeafLifetime, or beyond its CA's end
+	ReasonWrongUsage         = "WrongUsage"         // not exactly the wanted extended key usage, or a CA
+	ReasonForeignTrustDomain = "ForeignTrustDomain" // the id of another installation
+	ReasonWrongServerName    = "WrongServerName"    // a server certificate not for ServerName
+	ReasonPinnedCANotPresent = "PinnedCANotPresent" // the server did not send the CA the QR code pins
+	ReasonRecoveryTooLate    = "RecoveryTooLate"    // expired for longer than RecoveryGrace
+)
+
+// RequestError says why a certificate request is refused. It is final: the same
+// bytes will never be accepted for that identity and key.
+type RequestError struct {
+	// Reason is one of the constants above: CamelCase, of bounded number.
+	Reason string
+	// Detail is for a person; it may quote (shortened) what the request says.
+	Detail string
+}
+
+func (e *RequestError) Error() string {
+	return fmt.Sprintf("certificate request refused: %s: %s", e.Reason, e.Detail)
+}
+
+// CertificateError says why a presented or an issued certificate is refused.
+type CertificateError struct {
+	// Reason is one of the constants above: CamelCase, of bounded number.
+	Reason string
+	// Detail is for a person; it may quote (shortened) what the certificate says.
+	Detail string
+	// Cause is the verifier's error behind it, if there is one.
+	Cause error
+}
+
+func (e *CertificateError) Error() string {
+	return fmt.Sprintf("certificate refused: %s: %s", e.Reason, e.Detail)
+}
+
+// Unwrap gives the verifier's error.
+func (e *CertificateError) Unwrap() error { return e.Cause }
+
+func refuseRequest(reason, format string, args ...any) error {
+	return &RequestError{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+func refuse(reason, format string, args ...any) error {
+	return &CertificateError{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,104 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+const (
+	scheme = "spiffe://"
+
+	maxLabelLength       = 63
+	maxTrustDomainLength = 255
+	maxIDLength          = len(scheme) + maxTrustDomainLength + len("/ns//node/") + 2*maxLabelLength
+)
+
+// ErrInvalidID is the cause of every refusal of ParseID and ID.Validate.
+var ErrInvalidID = errors.New("invalid node identity")
+
+// ID names a Node: the one URI SAN of its certificate.
+type ID struct {
+	// TrustDomain is the installation: lower-case DNS labels joined by dots, at most 255 bytes.
+	TrustDomain string
+	// Namespace is the fleet and Node the Node in it: DNS labels (RFC 1123), at most 63 bytes.
+	Namespace string
+	Node      string
+}
+
+// URI is spiffe://<trust domain>/ns/<namespace>/node/<node>. It is only
+// meaningful for an ID that is valid.
+func (id ID) URI() string {
+	return scheme + id.TrustDomain + "/ns/" + id.Namespace + "/node/" + id.Node
+}
+
+// String is URI.
+func (id ID) String() string { return id.URI() }
+
+// Validate refuses an ID whose URI ParseID would not read back.
+func (id ID) Validate() error {
+	if !isTrustDomain(id.TrustDomain) {
+		return fmt.Errorf("%w: trust domain %q is not made of lower-case DNS labels", ErrInvalidID, clip(id.TrustDomain))
+	}
+	if !isLabel(id.Namespace) {
+		return fmt.Errorf("%w: namespace %q is not a DNS label", ErrInvalidID, clip(id.Namespace))
+	}
+	if !isLabel(id.Node) {
+		return fmt.Errorf("%w: node name %q is not a DNS label", ErrInvalidID, clip(id.Node))
+	}
+	return nil
+}
+
+// ParseID reads a URI byte by byte, without a URI parser and its leniencies:
+// there are no escapes, ports, user names, queries, fragments, empty segments or
+// upper-case letters, so an ID has exactly one spelling.
+func ParseID(uri string) (ID, error) {
+	if len(uri) > maxIDLength {
+		return ID{}, fmt.Errorf("%w: longer than %d bytes", ErrInvalidID, maxIDLength)
+	}
+	rest, ok := strings.CutPrefix(uri, scheme)
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) != 5 || parts[1] != "ns" || parts[3] != "node" {
+		return ID{}, fmt.Errorf("%w: %q is not spiffe://<trust domain>/ns/<namespace>/node/<name>", ErrInvalidID, uri)
+	}
+	id := ID{TrustDomain: parts[0], Namespace: parts[2], Node: parts[4]}
+	if err := id.Validate(); err != nil {
+		return ID{}, err
+	}
+	return id, nil
+}
+
+func isTrustDomain(s string) bool {
+	if len(s) > maxTrustDomainLength {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if !isLabel(label) {
+			return false
+		}
+	}
+	return true
+}
+
+// isLabel is a DNS label of RFC 1123 in lower case, what Kubernetes calls one too.
+func isLabel(s string) bool {
+	if s == "" || len(s) > maxLabelLength || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// clip bounds what a message repeats of foreign input.
+func clip(s string) string {
+	const limit = 80
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "..."
+}

@@ -1,0 +1,101 @@
+package identity
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+// ErrUnsupportedKey says that a public key is not an ECDSA key on P-256, the
+// only kind a device has.
+var ErrUnsupportedKey = errors.New("not an ECDSA P-256 public key")
+
+const (
+	publicKeyBlock = "PUBLIC KEY"
+	// maxPublicKeyBytes bounds a public key in PEM; a P-256 key takes 178.
+	maxPublicKeyBytes = 1024
+)
+
+// FingerprintSPKI is the pin of a public key of any kind: SHA-256 of its
+// SubjectPublicKeyInfo in DER, as 64 lower-case hex digits.
+func FingerprintSPKI(pub crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return "", fmt.Errorf("encode public key: %w", err)
+	}
+	return FingerprintSPKIDER(der), nil
+}
+
+// FingerprintSPKIDER is FingerprintSPKI of a key already encoded.
+func FingerprintSPKIDER(der []byte) string { return hexSHA256(der) }
+
+// FingerprintCertificate is the SHA-256 of a certificate's DER, as 64 lower-case hex digits.
+func FingerprintCertificate(cert *x509.Certificate) string { return hexSHA256(cert.Raw) }
+
+func hexSHA256(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// ParsePublicKeyDER reads a SubjectPublicKeyInfo. It accepts ECDSA P-256 alone
+// and only its one canonical encoding, so a key has one fingerprint.
+func ParsePublicKeyDER(der []byte) (*ecdsa.PublicKey, error) {
+	if len(der) > maxPublicKeyBytes {
+		return nil, fmt.Errorf("parse public key: longer than %d bytes: %w", maxPublicKeyBytes, ErrUnsupportedKey)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("parse public key: %w: %w", ErrUnsupportedKey, err)
+	}
+	pub, err := p256(parsed)
+	if err != nil {
+		return nil, fmt.Errorf("parse public key: %w", err)
+	}
+	canonical, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil || !bytes.Equal(canonical, der) {
+		return nil, fmt.Errorf("parse public key: not in canonical form: %w", ErrUnsupportedKey)
+	}
+	return pub, nil
+}
+
+// ParsePublicKeyPEM reads exactly one PEM block PUBLIC KEY, as ParsePublicKeyDER.
+func ParsePublicKeyPEM(text []byte) (*ecdsa.PublicKey, error) {
+	if len(text) > maxPublicKeyBytes {
+		return nil, fmt.Errorf("parse public key: longer than %d bytes: %w", maxPublicKeyBytes, ErrUnsupportedKey)
+	}
+	block, rest := pem.Decode(text)
+	if block == nil || block.Type != publicKeyBlock || len(block.Headers) > 0 || len(bytes.TrimSpace(rest)) > 0 ||
+		!bytes.HasPrefix(bytes.TrimSpace(text), []byte("-----BEGIN")) {
+		return nil, fmt.Errorf("parse public key: want exactly one PEM block %q: %w", publicKeyBlock, ErrUnsupportedKey)
+	}
+	return ParsePublicKeyDER(block.Bytes)
+}
+
+// MarshalPublicKeyPEM is the inverse of ParsePublicKeyPEM; it errs for any key
+// but ECDSA P-256 (ErrUnsupportedKey).
+func MarshalPublicKeyPEM(pub crypto.PublicKey) ([]byte, error) {
+	key, err := p256(pub)
+	if err != nil {
+		return nil, fmt.Errorf("encode public key: %w", err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode public key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: der}), nil
+}
+
+func p256(pub crypto.PublicKey) (*ecdsa.PublicKey, error) {
+	key, ok := pub.(*ecdsa.PublicKey)
+	if !ok || key == nil || key.Curve != elliptic.P256() {
+		return nil, ErrUnsupportedKey
+	}
+	return key, nil
+}
