@@ -36,7 +36,7 @@ type CapabilityDispatch struct {
 // ttlSecondsAfterFinished.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.input) == has(oldSelf.input) && (!has(self.input) || self.input == oldSelf.input)",message="input is immutable: create another CapabilityDispatch",fieldPath=".input",reason=FieldValueForbidden
-// +kubebuilder:validation:XValidation:rule="self.?requestedBy.orValue('') == oldSelf.?requestedBy.orValue('')",message="requestedBy is immutable",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)",message="requestedBy is immutable",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="!oldSelf.?cancel.orValue(false) || self.?cancel.orValue(false)",message="cancel can only go from false to true: create another CapabilityDispatch",reason=FieldValueForbidden
 type CapabilityDispatchSpec struct {
 	// nodeName is the Node of this namespace that shall run the capability; one that does not
@@ -100,6 +100,7 @@ type CapabilityDispatchSpec struct {
 	// requestedBy is the user name of whoever created the object, stamped by admission: leave
 	// it out. Shown to the person who mediates. At most 1024 characters, immutable.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	RequestedBy string `json:"requestedBy,omitempty"`
 

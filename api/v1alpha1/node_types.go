@@ -82,7 +82,7 @@ type Node struct {
 // NodeSpec is who a machine is and what it may do.
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.desiredState != 'Revoked' || self.desiredState == 'Revoked'",message="desiredState Revoked is final: pair the machine again under a new name, or delete this Node first",fieldPath=".desiredState",reason=FieldValueForbidden
-// +kubebuilder:validation:XValidation:rule="oldSelf.desiredState != 'Revoked' || (self.publicKeySHA256 == oldSelf.publicKeySHA256 && self.?nextPublicKeySHA256.orValue(oldSelf.?nextPublicKeySHA256.orValue('')) == oldSelf.?nextPublicKeySHA256.orValue('') && self.pairingRequestUID == oldSelf.pairingRequestUID)",message="the keys of a Revoked Node cannot change: delete this Node and pair the machine again",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="oldSelf.desiredState != 'Revoked' || (self.publicKeySHA256 == oldSelf.publicKeySHA256 && (!has(self.nextPublicKeySHA256) || (has(oldSelf.nextPublicKeySHA256) && self.nextPublicKeySHA256 == oldSelf.nextPublicKeySHA256)) && self.pairingRequestUID == oldSelf.pairingRequestUID)",message="the keys of a Revoked Node cannot change: delete this Node and pair the machine again",reason=FieldValueForbidden
 type NodeSpec struct {
 	// publicKeySHA256 is the pin: the fingerprint (64 lower-case hex digits, SHA-256 of the
 	// SubjectPublicKeyInfo) of the only key that is this machine. Required. Changed only by

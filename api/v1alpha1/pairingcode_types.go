@@ -97,17 +97,20 @@ type PairingCodeSpec struct {
 	// policy and queue. Default false, immutable; setting it needs the verb approve on
 	// pairingrequests. A Revoked Node is never replaced.
 	// +optional
+	// +kubebuilder:default=false
 	ReplaceNode bool `json:"replaceNode,omitempty"`
 
 	// autoApprove lets the controller approve the request of the machine that used the code.
 	// Default false, immutable, only with method QR; setting it needs the verb approve on
 	// pairingrequests.
 	// +optional
+	// +kubebuilder:default=false
 	AutoApprove bool `json:"autoApprove,omitempty"`
 
 	// issuedBy is the user name of whoever created the code, stamped by admission: leave it
 	// out. At most 1024 characters, immutable.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	IssuedBy string `json:"issuedBy,omitempty"`
 }

@@ -67,12 +67,14 @@ type PairingRequest struct {
 // decision is final once set.
 //
 // +kubebuilder:validation:XValidation:rule="self.method == 'ServiceAccount' ? (has(self.serviceAccount) && !has(self.codeName) && !has(self.codeIssuedBy) && !has(self.transcriptSHA256)) : (!has(self.serviceAccount) && has(self.codeName) && has(self.transcriptSHA256))",message="methods PIN and QR need codeName and transcriptSHA256 and no serviceAccount; method ServiceAccount needs serviceAccount and nothing of a code"
-// +kubebuilder:validation:XValidation:rule="self.?codeName.orValue('') == oldSelf.?codeName.orValue('') && self.?codeIssuedBy.orValue('') == oldSelf.?codeIssuedBy.orValue('') && self.?transcriptSHA256.orValue('') == oldSelf.?transcriptSHA256.orValue('')",message="codeName, codeIssuedBy and transcriptSHA256 are immutable",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="has(self.codeName) == has(oldSelf.codeName) && (!has(self.codeName) || self.codeName == oldSelf.codeName)",message="codeName is immutable",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="has(self.codeIssuedBy) == has(oldSelf.codeIssuedBy) && (!has(self.codeIssuedBy) || self.codeIssuedBy == oldSelf.codeIssuedBy)",message="codeIssuedBy is immutable",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="has(self.transcriptSHA256) == has(oldSelf.transcriptSHA256) && (!has(self.transcriptSHA256) || self.transcriptSHA256 == oldSelf.transcriptSHA256)",message="transcriptSHA256 is immutable",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="has(self.serviceAccount) == has(oldSelf.serviceAccount) && (!has(self.serviceAccount) || self.serviceAccount == oldSelf.serviceAccount)",message="serviceAccount is immutable",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="has(self.system) == has(oldSelf.system) && (!has(self.system) || self.system == oldSelf.system)",message="system is immutable",reason=FieldValueForbidden
-// +kubebuilder:validation:XValidation:rule="self.?requestedCapabilities.orValue([]) == oldSelf.?requestedCapabilities.orValue([])",message="requestedCapabilities is immutable",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="has(self.requestedCapabilities) == has(oldSelf.requestedCapabilities) && (!has(self.requestedCapabilities) || self.requestedCapabilities == oldSelf.requestedCapabilities)",message="requestedCapabilities is immutable",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.decision) || (has(self.decision) && self.decision == oldSelf.decision)",message="the decision is final: delete this request and pair the machine again to decide anew",fieldPath=".decision",reason=FieldValueForbidden
-// +kubebuilder:validation:XValidation:rule="!has(self.decision) || self.decision.?capabilities.orValue([]).all(c, c in self.?requestedCapabilities.orValue([]))",message="decision.capabilities may only narrow the grant: every entry must be one of requestedCapabilities",fieldPath=".decision"
+// +kubebuilder:validation:XValidation:rule="!has(self.decision) || !has(self.decision.capabilities) || (has(self.requestedCapabilities) && self.decision.capabilities.all(c, c in self.requestedCapabilities))",message="decision.capabilities may only narrow the grant: every entry must be one of requestedCapabilities",fieldPath=".decision"
 type PairingRequestSpec struct {
 	// nodeName is the name the Node will get. Required, a DNS label, immutable.
 	// +required
@@ -115,6 +117,7 @@ type PairingRequestSpec struct {
 	// codeIssuedBy is the user name of whoever created that code; not with method
 	// ServiceAccount. At most 1024 characters, immutable.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	CodeIssuedBy string `json:"codeIssuedBy,omitempty"`
 
@@ -193,6 +196,7 @@ type PairingDecision struct {
 	// by is the user name of whoever decided, stamped by admission: leave it out. At most 1024
 	// characters.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	By string `json:"by,omitempty"`
 
