@@ -1,0 +1,65 @@
+// Package peer holds what the gateway's listeners prove about a caller, as typed
+// values in the context of a call. The interceptors of package gateway put them
+// there; services only read them. No request message names its caller.
+package peer
+
+import (
+	"context"
+	"crypto/x509"
+	"net/netip"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// Identity is a machine, as its client certificate proves it on the node listener.
+// When a service sees one, the certificate has been verified (identity.VerifyPeer)
+// and the Authorizer has compared the key with the pin of a live Node.
+type Identity struct {
+	// ID is the Node: trust domain, namespace and name out of the URI SAN.
+	ID identity.ID
+	// PublicKeySHA256 is the fingerprint of its key, to be compared with the pin: 64
+	// lower-case hex digits.
+	PublicKeySHA256 string
+	// CertificateSHA256 is the fingerprint of Certificate: 64 lower-case hex digits.
+	CertificateSHA256 string
+	// Certificate is the leaf it presented.
+	Certificate *x509.Certificate
+	// Exporter is the TLS exporter of its connection (pairing.ExporterLabel), 32 bytes.
+	Exporter []byte
+}
+
+// Connection is what a listener knows of a TLS connection, whoever is behind it.
+type Connection struct {
+	// Address is the socket peer. It limits, it never identifies.
+	Address netip.Addr
+	// Exporter is the TLS exporter (pairing.ExporterLabel), 32 bytes: the same on both
+	// ends, different on every connection, so it also names the connection.
+	Exporter []byte
+}
+
+type (
+	identityKey   struct{}
+	connectionKey struct{}
+)
+
+// With returns a context that carries id, for the interceptors and for tests.
+func With(ctx context.Context, id Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, id)
+}
+
+// From returns the calling machine; false on the pairing listener and outside a call.
+func From(ctx context.Context) (Identity, bool) {
+	id, ok := ctx.Value(identityKey{}).(Identity)
+	return id, ok
+}
+
+// WithConnection returns a context that carries c.
+func WithConnection(ctx context.Context, c Connection) context.Context {
+	return context.WithValue(ctx, connectionKey{}, c)
+}
+
+// ConnectionOf returns the connection a call came in on; false outside a call.
+func ConnectionOf(ctx context.Context) (Connection, bool) {
+	c, ok := ctx.Value(connectionKey{}).(Connection)
+	return c, ok
+}
