@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/mooring-dev/mooring/hack/localcluster/internal/build"
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/control"
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
@@ -104,7 +104,8 @@ func (u *up) spawn() (*exec.Cmd, error) {
 	child := exec.Command(self, "up", "--supervisor", "--root="+u.builder.Root, "--state="+string(u.dir),
 		fmt.Sprintf("--fsync=%t", u.fsync), fmt.Sprintf("--audit=%t", u.audit),
 		"--advertise-address="+u.address, "--timeout="+u.timeout.String())
-	child.Dir = filepath.Dir(string(u.dir))
+	child.Dir = string(u.dir)                                                    // not the caller's, which may be unmounted or deleted meanwhile
+	child.Env = append(os.Environ(), build.AssetsVariable+"="+u.programs.Assets) // absolute
 	child.Stdout, child.Stderr = log, log
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := child.Start(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -45,9 +46,12 @@ build takes about 10 minutes on 2 cores; later ones use Go's build cache.`,
 // ensurePrograms builds the control plane, unless the folder of KUBEBUILDER_ASSETS
 // has all of it.
 func ensurePrograms(ctx context.Context, builder build.Builder) (build.Programs, error) {
-	programs := build.Programs{
-		Assets: os.Getenv(build.AssetsVariable),
-		Built:  builder.Folder(build.ControlPlane),
+	programs := build.Programs{Built: builder.Folder(build.ControlPlane)}
+	if assets := os.Getenv(build.AssetsVariable); assets != "" {
+		var err error
+		if programs.Assets, err = filepath.Abs(assets); err != nil {
+			return programs, fmt.Errorf("%s: %w", build.AssetsVariable, err)
+		}
 	}
 	if programs.Complete() {
 		return programs, nil

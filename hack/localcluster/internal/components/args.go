@@ -102,6 +102,8 @@ func apiServerArgs(dir state.Dir, config state.Config) []string {
 		"--service-account-key-file=" + dir.SigningKey(),
 		"--service-account-signing-key-file=" + dir.SigningKey(),
 		"--service-cluster-ip-range=" + serviceCIDR,
+		// Ends the watches of everybody, or stopping waits a minute for them.
+		"--shutdown-watch-termination-grace-period=1s",
 		"--kubelet-certificate-authority=" + dir.Cert(ClusterCA),
 		"--kubelet-client-certificate=" + dir.Cert(KubeletClient),
 		"--kubelet-client-key=" + dir.Key(KubeletClient),

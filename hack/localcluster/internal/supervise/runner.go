@@ -13,12 +13,13 @@ type Spec struct {
 	Name  string
 	Path  string
 	Args  []string
-	Log   string // file that gets its output
-	State string // absolute path of the state directory
+	Log   string        // file that gets its output
+	State string        // absolute path of the state directory
+	Grace time.Duration // from the polite signal to SIGKILL
 }
 
 const (
-	stopGrace    = 15 * time.Second // from the polite signal to SIGKILL
+	stopGrace    = 15 * time.Second
 	firstBackoff = 200 * time.Millisecond
 	lastBackoff  = 5 * time.Second
 	steadyAfter  = 30 * time.Second // a run this long forgives earlier crashes
@@ -159,8 +160,8 @@ func (r *runner) halt(child *process, signal syscall.Signal) {
 		child.signal(signal)
 		select {
 		case <-child.exited:
-		case <-time.After(stopGrace):
-			r.log.Warn("component ignores the signal, killing it", "signal", signal.String(), "after", stopGrace)
+		case <-time.After(r.spec.Grace):
+			r.log.Warn("component ignores the signal, killing it", "signal", signal.String(), "after", r.spec.Grace)
 			child.signal(syscall.SIGKILL)
 			<-child.exited
 		}

@@ -109,7 +109,7 @@ func (s *Supervisor) serve(ctx context.Context) error {
 		<-ctx.Done()
 		s.Log.Info("stopping", "cause", context.Cause(ctx).Error())
 	} else if ctx.Err() != nil {
-		err = nil // stopped before it was up, by request
+		err = fmt.Errorf("stopped before it was ready: %w", context.Cause(ctx))
 	}
 	s.setPhase("stopping")
 	s.stopAll()
@@ -172,7 +172,7 @@ func (s *Supervisor) makeRunners() error {
 		}
 		specs = append(specs, Spec{
 			Name: name, Path: path, Args: components.Args(name, s.Dir, s.config),
-			Log: s.Dir.Log(name), State: string(s.Dir),
+			Log: s.Dir.Log(name), State: string(s.Dir), Grace: stopGrace,
 		})
 	}
 	for _, spec := range specs {
