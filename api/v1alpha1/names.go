@@ -82,3 +82,32 @@ const (
 	// ProbeCapability is the only capability the probe may dispatch; no agent has it.
 	ProbeCapability = "mooring.probe"
 )
+
+// Validating admission policies. The objects are called NAME.mooring.dev; every refusal begins
+// with PolicyMessage(NAME), so that it is known from any other refusal.
+const (
+	// PolicyDispatches checks the verb invoke and the stamp requestedBy.
+	PolicyDispatches = "dispatches"
+	// PolicyPairingCodes checks the stamp issuedBy, autoApprove and replaceNode.
+	PolicyPairingCodes = "pairing-codes"
+	// PolicyPairingRequests checks the verb approve and the stamp decision.by.
+	PolicyPairingRequests = "pairing-requests"
+	// PolicyNodes checks the verb rekey, and approve for capabilityPolicy.
+	PolicyNodes = "nodes"
+	// PolicyNodeStatus keeps what the controller says about identities from gateways.
+	PolicyNodeStatus = "node-status"
+	// PolicyControllerSecrets narrows the Secrets of the controller to their type.
+	PolicyControllerSecrets = "controller-secrets"
+	// PolicyGatewaySecrets narrows what gateways do to password records.
+	PolicyGatewaySecrets = "gateway-secrets"
+	// PolicyGatewayLeases narrows the Leases of gateways to GatewayLeasePrefix.
+	PolicyGatewayLeases = "gateway-leases"
+)
+
+// GatewayLeasePrefix begins the name of every Lease that a gateway may write.
+const GatewayLeasePrefix = "mooring-gateway-"
+
+// PolicyMessage is how every refusal of a policy begins.
+func PolicyMessage(policy string) string {
+	return "mooring policy " + policy + ": "
+}
