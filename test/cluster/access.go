@@ -1,0 +1,77 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Admin is the access of a member of system:masters.
+func (c *Cluster) Admin() *rest.Config { return rest.CopyConfig(c.admin) }
+
+// Client is a client with the access of Admin, without a cache.
+func (c *Cluster) Client() client.Client { return c.client }
+
+// Kubeconfig is the path of the kubeconfig of Admin.
+func (c *Cluster) Kubeconfig() string { return c.ready.Kubeconfig }
+
+// State is the state directory of the cluster.
+func (c *Cluster) State() string { return c.state }
+
+// AuditLog is the path of the audit log; empty without Options.Audit.
+func (c *Cluster) AuditLog() string { return c.ready.Audit }
+
+// As is the access of a user with exactly the given groups (and system:authenticated).
+func (c *Cluster) As(user string, groups ...string) *rest.Config {
+	config := rest.CopyConfig(c.admin)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}
+	return config
+}
+
+// ServiceAccountConfig is the access of a ServiceAccount with a real token, valid for an hour.
+func (c *Cluster) ServiceAccountConfig(ctx context.Context, namespace, name string) (*rest.Config, error) {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	review := &authenticationv1.TokenRequest{}
+	if err := c.client.SubResource("token").Create(ctx, account, review); err != nil {
+		return nil, fmt.Errorf("request a token of ServiceAccount %s/%s: %w", namespace, name, err)
+	}
+	config := rest.AnonymousClientConfig(c.admin)
+	config.QPS, config.Burst = c.admin.QPS, c.admin.Burst
+	config.BearerToken = review.Status.Token
+	return config, nil
+}
+
+// ClientFor makes a client without a cache for some access.
+func (c *Cluster) ClientFor(t testing.TB, config *rest.Config) client.Client {
+	t.Helper()
+	made, err := client.New(config, client.Options{Scheme: Scheme(), Mapper: c.client.RESTMapper()})
+	if err != nil {
+		t.Fatalf("make a client: %v", err)
+	}
+	return made
+}
+
+// Namespace makes a fleet of the test's own; it is deleted, without waiting, when the test ends.
+func (c *Cluster) Namespace(t testing.TB) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "fleet-" + rand.String(8)}}
+	if err := c.client.Create(t.Context(), namespace); err != nil {
+		t.Fatalf("create a namespace: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := c.client.Delete(ctx, namespace); err != nil {
+			t.Logf("delete namespace %s: %v", namespace.Name, err)
+		}
+	})
+	return namespace.Name
+}

@@ -1,0 +1,166 @@
+// Package cluster gives tests a real control plane: etcd, kube-apiserver,
+// kube-controller-manager and cert-manager, run by hack/localcluster.
+//
+// MOORING_TEST_STATE names the state directory of a running cluster that tests share when they
+// only use namespaces of their own; without it, and for tests that break things, every package
+// starts one of its own that dies with the test, however the test ends.
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Options say what kind of cluster a test needs.
+type Options struct {
+	// Own refuses to share: for tests that stop components or change what is installed.
+	Own bool
+	// Fsync lets etcd sync to disk: for crash tests.
+	Fsync bool
+	// Audit writes an audit log, see Cluster.AuditLog. Implies Own.
+	Audit bool
+}
+
+// Cluster is a running control plane.
+type Cluster struct {
+	root, state string
+	ready       ready
+	admin       *rest.Config
+	client      client.Client
+	process     *process // nil when shared
+}
+
+// ready is the line that localcluster prints when everything is up.
+type ready struct {
+	Kubeconfig string `json:"kubeconfig"`
+	State      string `json:"state"`
+	Server     string `json:"server"`
+	Audit      string `json:"audit"`
+}
+
+// Start returns the shared cluster or starts one. The first start on a machine builds the
+// control plane, which takes minutes; ctx bounds it.
+func Start(ctx context.Context, options Options) (*Cluster, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{root: root}
+	shared := os.Getenv("MOORING_TEST_STATE")
+	if shared != "" && !options.Own && !options.Audit {
+		c.state = shared
+		c.ready = ready{Kubeconfig: filepath.Join(shared, "admin.kubeconfig"), State: shared}
+	} else if err := c.startOwn(ctx, options); err != nil {
+		return nil, err
+	}
+	if err := c.connect(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *Cluster) startOwn(ctx context.Context, options Options) error {
+	state, err := os.MkdirTemp("", "mooring-cluster-")
+	if err != nil {
+		return err
+	}
+	c.state = state
+	args := []string{"up", "--foreground", "--until-stdin-closes", "--output", "json", "--state", state}
+	if options.Fsync {
+		args = append(args, "--fsync")
+	}
+	if options.Audit {
+		args = append(args, "--audit")
+	}
+	c.process, err = startProcess(c.command(context.WithoutCancel(ctx), args...))
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(state))
+	}
+	line, err := c.process.firstLine(ctx)
+	if err == nil {
+		err = json.Unmarshal(line, &c.ready)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("start a cluster: %w", err), c.Close())
+	}
+	return nil
+}
+
+func (c *Cluster) connect() error {
+	admin, err := clientcmd.BuildConfigFromFlags("", c.ready.Kubeconfig)
+	if err != nil {
+		return fmt.Errorf("read the kubeconfig of the cluster: %w", err)
+	}
+	admin.QPS, admin.Burst = 500, 1000
+	c.admin = admin
+	c.client, err = client.New(admin, client.Options{Scheme: Scheme()})
+	return err
+}
+
+// Close stops a cluster of one's own and removes its state; a shared one is left alone.
+func (c *Cluster) Close() error {
+	if c.process == nil {
+		return nil
+	}
+	err := c.process.stop(time.Minute)
+	return errors.Join(err, os.RemoveAll(c.state))
+}
+
+// Scheme knows the kinds of Kubernetes and of Mooring.
+func Scheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			panic(err) // two kinds of one name: a mistake in the program
+		}
+	}
+	return scheme
+}
+
+// Root is the directory of the repository, found upwards from the current directory.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "hack", "localcluster", "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("no repository around the current directory: run the tests inside it")
+		}
+		dir = parent
+	}
+}
+
+// Binary is the path of a program of the control plane, such as kubectl.
+func (c *Cluster) Binary(name string) string {
+	return filepath.Join(c.root, ".local", "bin", name)
+}
+
+// command runs localcluster: $LOCALCLUSTER, or the one in .local/bin.
+func (c *Cluster) command(ctx context.Context, args ...string) *exec.Cmd {
+	program := os.Getenv("LOCALCLUSTER")
+	if program == "" {
+		program = c.Binary("localcluster")
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = c.root
+	return cmd
+}

@@ -1,0 +1,61 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+)
+
+// Components that can be stopped.
+const (
+	Etcd              = "etcd"
+	APIServer         = "kube-apiserver"
+	ControllerManager = "kube-controller-manager"
+	CertManager       = "cert-manager"
+)
+
+// StopComponent stops a component until StartComponent; only on a cluster of one's own.
+func (c *Cluster) StopComponent(ctx context.Context, component string) error {
+	return c.control(ctx, "stop", component)
+}
+
+// StartComponent starts a component that was stopped.
+func (c *Cluster) StartComponent(ctx context.Context, component string) error {
+	return c.control(ctx, "start", component)
+}
+
+// RestartComponent stops a component in good order and starts it again.
+func (c *Cluster) RestartComponent(ctx context.Context, component string) error {
+	return c.control(ctx, "restart", component)
+}
+
+// CrashComponent kills a component without notice; it is started again.
+func (c *Cluster) CrashComponent(ctx context.Context, component string) error {
+	return c.control(ctx, "restart", component, "--signal", "KILL")
+}
+
+// WaitReady waits until the apiserver answers and is ready.
+func (c *Cluster) WaitReady(ctx context.Context) error {
+	set, err := kubernetes.NewForConfig(c.admin)
+	if err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		return set.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
+	})
+}
+
+func (c *Cluster) control(ctx context.Context, verb, component string, flags ...string) error {
+	if c.process == nil {
+		return errors.New("a shared cluster must not be disturbed: start one with Options.Own")
+	}
+	args := append([]string{verb, component, "--state", c.state}, flags...)
+	if output, err := c.command(ctx, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", verb, component, err, output)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/config"
+)
+
+const (
+	installer    = client.FieldOwner("mooring-test")
+	pollInterval = 100 * time.Millisecond
+	pollTimeout  = time.Minute
+)
+
+// InstallAll applies every manifest of config, as "kubectl apply -k config/default" does, and
+// waits until it all works. Twice is harmless.
+func (c *Cluster) InstallAll(ctx context.Context) error {
+	if err := c.InstallCRDs(ctx); err != nil {
+		return err
+	}
+	if err := c.Apply(ctx, config.DirRBAC); err != nil {
+		return err
+	}
+	if err := c.InstallPolicies(ctx); err != nil {
+		return err
+	}
+	if err := c.Apply(ctx, config.DirCertManager); err != nil {
+		return err
+	}
+	return c.waitCertificates(ctx)
+}
+
+// InstallCRDs applies the CRDs, waits until they are served and takes the slow first request
+// of each kind upon itself.
+func (c *Cluster) InstallCRDs(ctx context.Context) error {
+	if err := c.Apply(ctx, config.DirCRD); err != nil {
+		return err
+	}
+	crds, err := config.Objects(config.DirCRD)
+	if err != nil {
+		return err
+	}
+	for _, crd := range crds {
+		if err := c.waitCondition(ctx, crd, string(apiextensionsv1.Established)); err != nil {
+			return err
+		}
+	}
+	for _, list := range []client.ObjectList{
+		&v1alpha1.NodeList{}, &v1alpha1.PairingCodeList{}, &v1alpha1.PairingRequestList{}, &v1alpha1.CapabilityDispatchList{},
+	} {
+		if err := poll(ctx, func(ctx context.Context) error { return c.client.List(ctx, list) }); err != nil {
+			return fmt.Errorf("list %T for the first time: %w", list, err)
+		}
+	}
+	return nil
+}
+
+// InstallPolicies applies the admission policies and waits until they refuse and stamp. CRDs
+// and roles have to be there.
+func (c *Cluster) InstallPolicies(ctx context.Context) error {
+	if err := c.Apply(ctx, config.DirPolicy); err != nil {
+		return err
+	}
+	if err := poll(ctx, c.PoliciesWork); err != nil {
+		return fmt.Errorf("wait for the admission policies to take effect: %w", err)
+	}
+	return nil
+}
+
+// Apply applies one directory of config by server-side apply.
+func (c *Cluster) Apply(ctx context.Context, dir string) error {
+	objects, err := config.Objects(dir)
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		// What is renewed behind a CRD (its REST mapping) may lag a moment.
+		err := poll(ctx, func(ctx context.Context) error {
+			return c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), installer, client.ForceOwnership)
+		})
+		if err != nil {
+			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) waitCertificates(ctx context.Context) error {
+	objects, err := config.Objects(config.DirCertManager)
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		if err := c.waitCondition(ctx, object, "Ready"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) waitCondition(ctx context.Context, object *unstructured.Unstructured, condition string) error {
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(object.GroupVersionKind())
+	err := poll(ctx, func(ctx context.Context) error {
+		if err := c.client.Get(ctx, client.ObjectKeyFromObject(object), live); err != nil {
+			return err
+		}
+		if !hasTrueCondition(live, condition) {
+			return fmt.Errorf("condition %s is not True", condition)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for %s %s: %w", object.GetKind(), object.GetName(), err)
+	}
+	return nil
+}
+
+func hasTrueCondition(object *unstructured.Unstructured, condition string) bool {
+	list, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, item := range list {
+		fields, ok := item.(map[string]any)
+		if ok && fields["type"] == condition && fields["status"] == string(metav1.ConditionTrue) {
+			return true
+		}
+	}
+	return false
+}
+
+// poll repeats an attempt until it succeeds and returns its last error when time is up.
+func poll(ctx context.Context, attempt func(context.Context) error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, pollTimeout, true, func(ctx context.Context) (bool, error) {
+		last = attempt(ctx)
+		return last == nil, nil
+	})
+	if err != nil && last != nil {
+		return last
+	}
+	return err
+}

@@ -1,0 +1,40 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// Main runs the tests of a package against a cluster with everything installed:
+//
+//	var shared *cluster.Cluster
+//
+//	func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{}, &shared) }
+func Main(m *testing.M, options Options, into **Cluster) {
+	os.Exit(run(m, options, into))
+}
+
+func run(m *testing.M, options Options, into **Cluster) int {
+	// The first start on a machine builds the control plane.
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
+	defer cancel()
+	c, err := Start(ctx, options)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := 1
+	if err := c.InstallAll(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		*into = c
+		code = m.Run()
+	}
+	if err := c.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "close the cluster:", err)
+	}
+	return code
+}
