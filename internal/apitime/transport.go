@@ -1,0 +1,38 @@
+package apitime
+
+import (
+	"net/http"
+
+	"k8s.io/client-go/rest"
+)
+
+// Wrap makes every client built from config teach the Clock. Call it before the first
+// client is built.
+func (c *Clock) Wrap(config *rest.Config) {
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return &transport{next: next, clock: c}
+	})
+}
+
+// transport reads the Date header of what passes.
+type transport struct {
+	next  http.RoundTripper
+	clock *Clock
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	// Round strips the monotonic reading: a local clock that is set must show.
+	sent := t.clock.local.Now().Round(0)
+	response, err := t.next.RoundTrip(request)
+	if err != nil {
+		return response, err
+	}
+	if date, parseErr := http.ParseTime(response.Header.Get("Date")); parseErr == nil {
+		t.clock.observe(date, sent, t.clock.local.Now().Round(0))
+	}
+	return response, nil
+}
+
+// WrappedRoundTripper lets client-go see through, for connection shutdown and debugging.
+func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
