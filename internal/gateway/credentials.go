@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+)
+
+// Names of the listeners, in logs and metrics.
+const (
+	pairingListener = "pairing"
+	nodeListener    = "node"
+)
+
+// verifier checks the client certificate of the node listener: the device-CA bundle,
+// our trust domain, the time.
+type verifier func(state tls.ConnectionState) (identity.Peer, error)
+
+// transport is TLS 1.3 for one listener. It parses the identity of the client once per
+// connection, inside the handshake, and hands it to the interceptors as authInfo.
+type transport struct {
+	credentials.TransportCredentials
+	listener string
+	config   *tls.Config
+	verify   verifier // nil on the pairing listener: no client certificate is asked for
+	metrics  *Metrics
+}
+
+func newTransport(listener string, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), verify verifier, metrics *Metrics) *transport {
+	config := &tls.Config{
+		MinVersion:     tls.VersionTLS13,
+		GetCertificate: certificate,
+		NextProtos:     []string{"h2"},
+		// A resumed session would live past a revocation.
+		SessionTicketsDisabled: true,
+	}
+	if verify != nil {
+		// Any: the chain is judged by our own verifier, with its leeway.
+		config.ClientAuth = tls.RequireAnyClientCert
+	}
+	return &transport{
+		TransportCredentials: credentials.NewTLS(config),
+		listener:             listener, config: config, verify: verify, metrics: metrics,
+	}
+}
+
+// authInfo is what the handshake proved.
+type authInfo struct {
+	credentials.TLSInfo
+	connection peer.Connection
+	identity   *peer.Identity // nil without a client certificate
+}
+
+// ServerHandshake runs under grpc's ConnectionTimeout.
+func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	var machine identity.Peer
+	config := t.config.Clone()
+	if t.verify != nil {
+		config.VerifyConnection = func(state tls.ConnectionState) (err error) {
+			machine, err = t.verify(state)
+			return err
+		}
+	}
+	conn, info, err := credentials.NewTLS(config).ServerHandshake(raw)
+	if err != nil {
+		t.metrics.refuse(t.listener, refusalReason(err))
+		return nil, nil, err
+	}
+	proven, err := t.prove(raw, info, machine)
+	if err != nil {
+		conn.Close()
+		t.metrics.refuse(t.listener, "Exporter")
+		return nil, nil, err
+	}
+	return conn, proven, nil
+}
+
+func (t *transport) prove(raw net.Conn, info credentials.AuthInfo, machine identity.Peer) (authInfo, error) {
+	tlsInfo, ok := info.(credentials.TLSInfo)
+	if !ok {
+		return authInfo{}, fmt.Errorf("unexpected kind of TLS information %T", info)
+	}
+	exporter, err := tlsInfo.State.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
+	if err != nil {
+		return authInfo{}, fmt.Errorf("export keying material: %w", err)
+	}
+	proven := authInfo{TLSInfo: tlsInfo, connection: peer.Connection{Address: addressOf(raw.RemoteAddr()), Exporter: exporter}}
+	if t.verify != nil {
+		proven.identity = &peer.Identity{
+			ID:                machine.ID,
+			PublicKeySHA256:   machine.PublicKeySHA256,
+			CertificateSHA256: identity.FingerprintCertificate(machine.Certificate),
+			Certificate:       machine.Certificate,
+			Exporter:          exporter,
+		}
+	}
+	return proven, nil
+}
+
+// Clone is part of credentials.TransportCredentials.
+func (t *transport) Clone() credentials.TransportCredentials {
+	return newTransport(t.listener, t.config.GetCertificate, t.verify, t.metrics)
+}
+
+// ClientHandshake is refused: this is the server's side.
+func (t *transport) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("the gateway's credentials do not dial")
+}
+
+// refusalReason is a bounded label for a failed handshake.
+func refusalReason(err error) string {
+	var certificate *identity.CertificateError
+	if errors.As(err, &certificate) {
+		return certificate.Reason
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return "HandshakeTimeout"
+	}
+	return "Handshake"
+}
+
+// peerVerifier makes the check of the node listener.
+func peerVerifier(trust *Trust, trustDomain string, now func() time.Time) verifier {
+	return func(state tls.ConnectionState) (identity.Peer, error) {
+		return identity.VerifyPeer(state.PeerCertificates, trust.devicePool(), trustDomain, now())
+	}
+}
+
+// addressOf is the address of a socket peer; the zero Addr when there is none (a pipe).
+func addressOf(addr net.Addr) netip.Addr {
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}

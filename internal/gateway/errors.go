@@ -1,0 +1,45 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"github.com/go-logr/logr"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+)
+
+// toStatus is the one place where an error becomes what a stranger reads. A service
+// that means to be read returns a status; everything else is detail of the inside: it
+// is logged here and answered in general terms.
+func toStatus(log logr.Logger, method string, err error) error {
+	if err == nil {
+		return nil
+	}
+	// Only a bare status: of a wrapped one, status.FromError would send the whole chain.
+	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // see above
+		return err
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, "the call was cancelled")
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, "the call took too long; try again")
+	case clusterAway(err):
+		log.Info("the cluster does not answer", "method", method, "error", err.Error())
+		return status.Error(codes.Unavailable, "the gateway cannot reach its cluster now; try again later")
+	default:
+		log.Error(err, "call failed", "method", method)
+		return status.Error(codes.Internal, "internal error of the gateway; its log says more")
+	}
+}
+
+// clusterAway tells errors of the Kubernetes API that pass by themselves.
+func clusterAway(err error) bool {
+	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) ||
+		apierrors.IsServiceUnavailable(err) || apierrors.IsConflict(err) || apierrors.IsInternalError(err) ||
+		utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) ||
+		utilnet.IsTimeout(err) || utilnet.IsHTTP2ConnectionLost(err)
+}

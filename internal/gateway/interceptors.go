@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-logr/logr"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"k8s.io/utils/clock"
+
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+// Authorizer decides whether a machine with a good certificate may call now: its Node
+// is live, its key is the pin or the next pin, it is neither revoked nor being
+// deleted. A refusal is a gRPC status (PermissionDenied, or Unavailable when the
+// gateway cannot know).
+type Authorizer interface {
+	Authorize(ctx context.Context, id peer.Identity) error
+}
+
+// guard is the interceptor chain of both listeners, in one piece so that its order
+// can be read: recover, table, caller, authorise, serve, map the error, count.
+type guard struct {
+	authorizer Authorizer
+	clock      clock.PassiveClock
+	metrics    *Metrics
+	log        logr.Logger
+}
+
+func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	started := g.clock.Now()
+	var answer any
+	err := g.serve(ctx, info.FullMethod, func(ctx context.Context) (err error) {
+		answer, err = next(ctx, req)
+		return err
+	})
+	g.metrics.took(g.label(info.FullMethod), g.clock.Since(started))
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	return g.serve(stream.Context(), info.FullMethod, func(ctx context.Context) error {
+		return next(srv, &callerStream{ServerStream: stream, ctx: ctx})
+	})
+}
+
+// callerStream carries the context with the caller.
+type callerStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *callerStream) Context() context.Context { return s.ctx }
+
+func (g *guard) serve(ctx context.Context, method string, next func(context.Context) error) error {
+	err := g.recovering(method, func() error {
+		ctx, err := g.admit(ctx, method)
+		if err != nil {
+			return err
+		}
+		return next(ctx)
+	})
+	err = toStatus(g.log, method, err)
+	g.metrics.finished(g.label(method), status.Code(err))
+	return err
+}
+
+func (g *guard) recovering(method string, next func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			g.metrics.panics.Inc()
+			// The stack holds addresses and names, no values of messages.
+			err = fmt.Errorf("panic in %s: %v\n%s", method, cause, debug.Stack())
+		}
+	}()
+	return next()
+}
+
+// admit finds out who calls and whether they may.
+func (g *guard) admit(ctx context.Context, method string) (context.Context, error) {
+	need := methods[method]
+	if need == nobody {
+		return nil, status.Errorf(codes.PermissionDenied, "method %s is not allowed", g.label(method))
+	}
+	p, ok := grpcpeer.FromContext(ctx)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "there is no connection behind this call")
+	}
+	info, ok := p.AuthInfo.(authInfo)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "TLS is required")
+	}
+	ctx = peer.WithConnection(ctx, info.connection)
+	if need == stranger {
+		return ctx, nil
+	}
+	if info.identity == nil {
+		return nil, status.Error(codes.Unauthenticated, "this method needs a client certificate")
+	}
+	// A connection may outlive its certificate by hours; new calls may not.
+	if end := info.identity.Certificate.NotAfter; g.clock.Now().After(end) {
+		return nil, status.Errorf(codes.Unauthenticated,
+			"the certificate of this connection expired at %s; connect again with the renewed one", end.UTC().Format(time.RFC3339))
+	}
+	if err := g.authorizer.Authorize(ctx, *info.identity); err != nil {
+		return nil, err
+	}
+	return peer.With(ctx, *info.identity), nil
+}
+
+// label keeps the values of metric labels bounded: strangers choose method names.
+func (g *guard) label(method string) string {
+	if _, ok := methods[method]; !ok {
+		return "unlisted"
+	}
+	return method
+}

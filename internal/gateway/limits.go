@@ -1,0 +1,116 @@
+package gateway
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+)
+
+// Bounds of the transport. grpc-go's own are unbounded or very loose.
+const (
+	// handshakeTimeout covers accept to end of HTTP/2 preface.
+	handshakeTimeout = 10 * time.Second
+	// maxStreams is how many calls one connection may have open.
+	maxStreams = 16
+	// maxHeaderBytes bounds the metadata of a call.
+	maxHeaderBytes = 16 << 10
+	// maxPairingMessage and maxNodeMessage bound a received message; a node's may carry
+	// an output of the largest maxPayloadBytes (256 KiB) besides.
+	maxPairingMessage = 256 << 10
+	maxNodeMessage    = maxPairingMessage + 256<<10
+	// bufferBytes is the size of the read and of the write buffer of a connection: most
+	// connections are idle, and there may be tens of thousands.
+	bufferBytes = 4 << 10
+	// windowBytes is the flow-control window of a stream and of a connection: the
+	// smallest HTTP/2 knows, so a silent reader holds little of our memory.
+	windowBytes = 64 << 10
+
+	keepaliveTime    = 30 * time.Second
+	keepaliveTimeout = 10 * time.Second
+	// keepaliveMinTime is how often an agent may ping.
+	keepaliveMinTime = 10 * time.Second
+
+	// pairingConnectionAge ends connections of the pairing listener; pairingGrace lets a
+	// long poll (30 s) finish.
+	pairingConnectionAge = 10 * time.Minute
+	pairingGrace         = 40 * time.Second
+	// A node connection lasts between these two, so that agents spread over replicas.
+	minNodeConnectionAge = 12 * time.Hour
+	maxNodeConnectionAge = 24 * time.Hour
+	nodeGrace            = time.Minute
+)
+
+// Limits bound what strangers may ask of the two listeners.
+type Limits struct {
+	// PairingConnections and NodeConnections are per address (IPv6: per /64), at a time.
+	PairingConnections, NodeConnections int
+	// TotalPairingConnections is over all addresses, at a time.
+	TotalPairingConnections int
+	// BeginsPerSecond and BeginBurst limit BeginPairingSession per address.
+	BeginsPerSecond float64
+	BeginBurst      int
+	// CallsPerSecond and CallBurst limit the other calls of the pairing listener per address.
+	CallsPerSecond float64
+	CallBurst      int
+}
+
+// DefaultLimits are made for hundreds of machines behind one address, and for a
+// flood that costs us less than the flooder.
+func DefaultLimits() Limits {
+	return Limits{
+		PairingConnections:      256,
+		NodeConnections:         4096,
+		TotalPairingConnections: 4096,
+		BeginsPerSecond:         2,
+		BeginBurst:              60,
+		CallsPerSecond:          20,
+		CallBurst:               200,
+	}
+}
+
+// transportOptions are what both listeners share.
+func transportOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.ReadBufferSize(bufferBytes),
+		grpc.WriteBufferSize(bufferBytes),
+		grpc.SharedWriteBuffer(true),
+		grpc.InitialWindowSize(windowBytes),
+		grpc.InitialConnWindowSize(windowBytes),
+		// Stop returns only after the last handler did: nobody writes afterwards.
+		grpc.WaitForHandlers(true),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			MinTime:             keepaliveMinTime,
+			PermitWithoutStream: true,
+		}),
+	}
+}
+
+func pairingOptions() []grpc.ServerOption {
+	return append(transportOptions(),
+		grpc.MaxRecvMsgSize(maxPairingMessage),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: keepaliveTime, Timeout: keepaliveTimeout,
+			MaxConnectionAge: pairingConnectionAge, MaxConnectionAgeGrace: pairingGrace,
+		}))
+}
+
+func nodeOptions() []grpc.ServerOption {
+	return append(transportOptions(),
+		grpc.MaxRecvMsgSize(maxNodeMessage),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: keepaliveTime, Timeout: keepaliveTimeout,
+			MaxConnectionAge: nodeConnectionAge(), MaxConnectionAgeGrace: nodeGrace,
+		}))
+}
+
+// nodeConnectionAge differs per process; grpc-go adds 10 % of jitter per connection,
+// hence the margins.
+func nodeConnectionAge() time.Duration {
+	low, high := minNodeConnectionAge*10/9, maxNodeConnectionAge*10/11
+	return low + rand.N(high-low)
+}

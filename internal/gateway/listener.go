@@ -1,0 +1,116 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// listen binds an address; an occupied one is explained with its flag.
+func listen(ctx context.Context, flag, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s %s: the port is in use by another process; stop it or choose another address: %w", flag, address, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
+	}
+	return listener, nil
+}
+
+// source is what limits are keyed by: an IPv4 address or an IPv6 /64, which is what
+// one customer of a provider has.
+func source(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // no address: all of those share one limit
+	}
+	return prefix
+}
+
+// limitedListener closes connections beyond a cap per source and in all, before
+// anything of them is read.
+type limitedListener struct {
+	net.Listener
+	name      string
+	perSource int
+	total     int // 0: no bound over all sources
+	metrics   *Metrics
+
+	mu   sync.Mutex
+	open map[netip.Prefix]int
+	all  int
+}
+
+func newLimitedListener(inner net.Listener, name string, perSource, total int, metrics *Metrics) *limitedListener {
+	return &limitedListener{Listener: inner, name: name, perSource: perSource, total: total, metrics: metrics, open: map[netip.Prefix]int{}}
+}
+
+// Accept returns the next connection within the limits.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		from := source(addressOf(conn.RemoteAddr()))
+		if l.take(from) {
+			l.metrics.connections.WithLabelValues(l.name).Inc()
+			return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { l.release(from) })}, nil
+		}
+		l.metrics.refuse(l.name, "TooManyConnections")
+		abort(conn)
+	}
+}
+
+func (l *limitedListener) take(from netip.Prefix) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[from] >= l.perSource || (l.total > 0 && l.all >= l.total) {
+		return false
+	}
+	l.open[from]++
+	l.all++
+	return true
+}
+
+func (l *limitedListener) release(from netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all--
+	if l.open[from]--; l.open[from] <= 0 {
+		delete(l.open, from)
+	}
+	l.metrics.connections.WithLabelValues(l.name).Dec()
+}
+
+// abort closes without waiting: no FIN_WAIT for connections that were never taken.
+func abort(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.SetDeadline(time.Unix(0, 0))
+	_ = conn.Close()
+}
+
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+// Close gives the place back, once.
+func (c *limitedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}

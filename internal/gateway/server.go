@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"k8s.io/utils/clock"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+)
+
+// stopGrace is how long calls may take to end after Drain before they are cut off.
+const stopGrace = 5 * time.Second
+
+// Options are what a Server is made of; all are required but Drain.
+type Options struct {
+	// TLSDir is --tls-dir.
+	TLSDir string
+	// PairingAddress and NodeAddress are what to listen on, host:port.
+	PairingAddress, NodeAddress string
+	// TrustDomain is that of every identity.
+	TrustDomain string
+	Trust       *Trust
+	Limits      Limits
+
+	Pairing    gatewayv1.PairingServiceServer
+	Node       gatewayv1.NodeServiceServer
+	Authorizer Authorizer
+	// Drain asks the machines to go elsewhere and waits until their sessions are recorded
+	// as ended, or ctx ends. It is called once, before the listeners stop.
+	Drain func(ctx context.Context)
+	// DrainTimeout bounds Drain; the default is 10 s.
+	DrainTimeout time.Duration
+
+	Clock   clock.PassiveClock
+	Metrics *Metrics
+	Log     logr.Logger
+}
+
+// Server is the two listeners. It is a manager.Runnable of every replica.
+type Server struct {
+	options     Options
+	certificate *serverCertificate
+	pairing     *grpc.Server
+	node        *grpc.Server
+	serving     atomic.Bool
+	addresses   atomic.Pointer[addresses]
+}
+
+type addresses struct{ pairing, node net.Addr }
+
+// New makes a Server that listens once Start is called.
+func New(options Options) *Server {
+	if options.DrainTimeout == 0 {
+		options.DrainTimeout = 10 * time.Second
+	}
+	s := &Server{options: options}
+	s.certificate = newServerCertificate(options.TLSDir, options.Trust, options.Clock, options.Log)
+	g := &guard{authorizer: options.Authorizer, clock: options.Clock, metrics: options.Metrics, log: options.Log}
+	interceptors := []grpc.ServerOption{grpc.UnaryInterceptor(g.unary), grpc.StreamInterceptor(g.stream)}
+
+	limiter := newCallLimiter(options.Limits, options.Clock, options.Metrics)
+	s.pairing = grpc.NewServer(append(append(pairingOptions(), interceptors...),
+		grpc.Creds(newTransport(pairingListener, s.certificate.get, nil, options.Metrics)),
+		grpc.InTapHandle(limiter.tap))...)
+	gatewayv1.RegisterPairingServiceServer(s.pairing, options.Pairing)
+
+	verify := peerVerifier(options.Trust, options.TrustDomain, options.Clock.Now)
+	s.node = grpc.NewServer(append(append(nodeOptions(), interceptors...),
+		grpc.Creds(newTransport(nodeListener, s.certificate.get, verify, options.Metrics)))...)
+	gatewayv1.RegisterNodeServiceServer(s.node, options.Node)
+	return s
+}
+
+// NeedLeaderElection is false: every replica serves.
+func (s *Server) NeedLeaderElection() bool { return false }
+
+// Check is a readiness check: nil while both listeners serve with a good certificate
+// and known trust, else what is missing.
+func (s *Server) Check(*http.Request) error {
+	if err := errors.Join(s.options.Trust.Check(), s.certificate.check()); err != nil {
+		return err
+	}
+	if !s.serving.Load() {
+		return errors.New("the listeners are not serving yet")
+	}
+	return nil
+}
+
+// Addresses are those the listeners are bound to, for a port of 0; nil before.
+func (s *Server) Addresses() (pairing, node net.Addr) {
+	if bound := s.addresses.Load(); bound != nil {
+		return bound.pairing, bound.node
+	}
+	return nil, nil
+}
+
+// Start binds both ports at once, so that an occupied one ends the process with a clear
+// error, serves as soon as trust and certificate are there, and on ctx's end drains and
+// stops. It returns when nothing of it runs any more.
+func (s *Server) Start(ctx context.Context) error {
+	pairing, node, err := s.bind(ctx)
+	if err != nil {
+		return err
+	}
+	defer pairing.Close()
+	defer node.Close()
+	refreshing, stopRefreshing := context.WithCancel(context.WithoutCancel(ctx))
+	var background errgroup.Group
+	defer func() {
+		stopRefreshing()
+		_ = background.Wait()
+	}()
+	loaded := make(chan struct{})
+	background.Go(func() error {
+		s.certificate.run(refreshing, loaded)
+		return nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-loaded:
+	}
+	return s.serve(ctx, pairing, node)
+}
+
+func (s *Server) bind(ctx context.Context) (pairing, node net.Listener, err error) {
+	o := s.options
+	pairing, err = listen(ctx, "--pairing-bind-address", o.PairingAddress)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open pairing listener: %w", err)
+	}
+	node, err = listen(ctx, "--node-bind-address", o.NodeAddress)
+	if err != nil {
+		pairing.Close()
+		return nil, nil, fmt.Errorf("open node listener: %w", err)
+	}
+	s.addresses.Store(&addresses{pairing: pairing.Addr(), node: node.Addr()})
+	return newLimitedListener(pairing, pairingListener, o.Limits.PairingConnections, o.Limits.TotalPairingConnections, o.Metrics),
+		newLimitedListener(node, nodeListener, o.Limits.NodeConnections, 0, o.Metrics), nil
+}
+
+// serve runs both servers until ctx ends or one of them breaks.
+func (s *Server) serve(ctx context.Context, pairing, node net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return served(pairingListener, s.pairing.Serve(pairing)) })
+	group.Go(func() error { return served(nodeListener, s.node.Serve(node)) })
+	s.serving.Store(true)
+	s.options.Log.Info("listening", "pairing", pairing.Addr().String(), "node", node.Addr().String())
+	group.Go(func() error {
+		<-ctx.Done()
+		s.stop(context.WithoutCancel(ctx))
+		return nil
+	})
+	return group.Wait()
+}
+
+func served(listener string, err error) error {
+	if err == nil || errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return fmt.Errorf("serve on the %s listener: %w", listener, err)
+}
+
+// stop lets sessions end in good order first; whatever is left is cut off.
+func (s *Server) stop(ctx context.Context) {
+	s.serving.Store(false)
+	if s.options.Drain != nil {
+		drain, cancel := context.WithTimeout(ctx, s.options.DrainTimeout)
+		s.options.Drain(drain)
+		cancel()
+	}
+	var group errgroup.Group
+	for _, server := range []*grpc.Server{s.pairing, s.node} {
+		group.Go(func() error {
+			cut := time.AfterFunc(stopGrace, server.Stop)
+			defer cut.Stop()
+			server.GracefulStop()
+			return nil
+		})
+	}
+	_ = group.Wait()
+	s.options.Log.Info("stopped listening")
+}

@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+const (
+	// tlsPoll is how often --tls-dir is read: two small files.
+	tlsPoll = time.Second
+	// settleTime is how old a renewed certificate must be before it replaces one that is
+	// still good: cert-manager does not backdate, and clocks of machines are behind.
+	settleTime = identity.NotBeforeLeeway
+)
+
+// serverCertificate is the certificate of both listeners: the files of --tls-dir with
+// the server CA appended, read again when they change.
+type serverCertificate struct {
+	dir   string
+	trust *Trust
+	clock clock.PassiveClock
+	log   logr.Logger
+
+	mu      sync.RWMutex
+	files   tlsFiles // those in use
+	use     *tls.Certificate
+	problem error
+	logged  string
+}
+
+func newServerCertificate(dir string, trust *Trust, clock clock.PassiveClock, log logr.Logger) *serverCertificate {
+	return &serverCertificate{
+		dir: dir, trust: trust, clock: clock, log: log,
+		problem: fmt.Errorf("the server certificate in %s has not been read yet", dir),
+	}
+}
+
+// get is tls.Config.GetCertificate.
+func (s *serverCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.use == nil {
+		return nil, s.problem
+	}
+	return s.use, nil
+}
+
+// ready tells whether there is a certificate to serve with; check also tells whether
+// the newest files could be used.
+func (s *serverCertificate) ready() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.use != nil
+}
+
+func (s *serverCertificate) check() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.use != nil && s.clock.Now().Before(s.use.Leaf.NotAfter) {
+		return nil
+	}
+	return s.problem
+}
+
+// refresh looks at the files and the bundle once.
+func (s *serverCertificate) refresh() {
+	next, files, err := s.load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.note(err)
+		return
+	}
+	s.problem = nil
+	if s.use != nil && files.equal(s.files) && len(next.Certificate) == len(s.use.Certificate) &&
+		string(next.Certificate[len(next.Certificate)-1]) == string(s.use.Certificate[len(s.use.Certificate)-1]) {
+		s.problem = expiredError(next.Leaf, s.clock.Now())
+		return
+	}
+	if s.use != nil && !files.equal(s.files) && s.tooFresh(next) {
+		return
+	}
+	s.files, s.use, s.logged = files, next, ""
+	s.problem = expiredError(next.Leaf, s.clock.Now())
+	s.log.Info("server certificate loaded", "serial", next.Leaf.SerialNumber.Text(16), "notAfter", next.Leaf.NotAfter)
+}
+
+// tooFresh keeps the old certificate while machines trust it and some may not yet
+// believe in the beginning of the new one.
+func (s *serverCertificate) tooFresh(next *tls.Certificate) bool {
+	now := s.clock.Now()
+	if now.Sub(next.Leaf.NotBefore) >= settleTime || !now.Before(s.use.Leaf.NotAfter) {
+		return false
+	}
+	_, trusted := withCA(s.use, s.trust.Server().Certificates())
+	return trusted
+}
+
+func (s *serverCertificate) load() (*tls.Certificate, tlsFiles, error) {
+	files, err := readTLSFiles(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, files, fmt.Errorf("--tls-dir %s holds no %s and %s yet (the Secret of the gateway's Certificate): %w",
+			s.dir, certificateFile, keyFile, err)
+	}
+	if err != nil {
+		return nil, files, fmt.Errorf("read --tls-dir %s: %w", s.dir, err)
+	}
+	pair, err := files.pair()
+	if err != nil {
+		return nil, files, fmt.Errorf("use %s and %s in --tls-dir %s: %w", certificateFile, keyFile, s.dir, err)
+	}
+	complete, ok := withCA(pair, s.trust.Server().Certificates())
+	if !ok {
+		return nil, files, fmt.Errorf("the certificate in --tls-dir %s is not signed by any CA of the server bundle: machines would refuse it", s.dir)
+	}
+	return complete, files, nil
+}
+
+// note keeps and logs a problem, once while it lasts. The certificate in use stays.
+func (s *serverCertificate) note(err error) {
+	s.problem = err
+	if err.Error() == s.logged {
+		return
+	}
+	s.logged = err.Error()
+	s.log.Info("server certificate cannot be used now", "problem", err.Error(), "keepingOld", s.use != nil)
+}
+
+func expiredError(leaf *x509.Certificate, now time.Time) error {
+	if now.Before(leaf.NotAfter) {
+		return nil
+	}
+	return fmt.Errorf("the server certificate expired at %s and was not renewed: look at cert-manager", leaf.NotAfter.UTC().Format(time.RFC3339))
+}
+
+// run refreshes until ctx ends; loaded is closed once a certificate can be served.
+func (s *serverCertificate) run(ctx context.Context, loaded chan<- struct{}) {
+	ticker := time.NewTicker(tlsPoll)
+	defer ticker.Stop()
+	announced := false
+	for {
+		changed := s.trust.Changed()
+		s.refresh()
+		if !announced && s.ready() {
+			announced = true
+			close(loaded)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-changed:
+		}
+	}
+}
