@@ -1,0 +1,116 @@
+package identity
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+)
+
+// now is the moment the certificates of the tests are judged at.
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// authority is a CA that signs whatever a test asks for.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t testing.TB, change ...func(*x509.Certificate)) authority {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "device-ca"},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(365 * 24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	for _, c := range change {
+		c(template)
+	}
+	key := newKey(t)
+	return authority{cert: sign(t, template, template, key.Public(), key), key: key}
+}
+
+func sign(t testing.TB, template, parent *x509.Certificate, pub crypto.PublicKey, key *ecdsa.PrivateKey) *x509.Certificate {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// pool is the authority as the only root.
+func (a authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}
+
+func (a authority) pem() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+}
+
+// device issues a proper device certificate, but for the changes.
+func (a authority) device(t testing.TB, pub crypto.PublicKey, change ...func(*x509.Certificate)) []*x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), NotBefore: now, NotAfter: now.Add(24 * time.Hour),
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		URIs:        []*url.URL{mustURL(t, node.URI())},
+	}
+	for _, c := range change {
+		c(template)
+	}
+	return []*x509.Certificate{sign(t, template, a.cert, pub, a.key)}
+}
+
+// server issues a proper gateway certificate, but for the changes.
+func (a authority) server(t testing.TB, change ...func(*x509.Certificate)) []*x509.Certificate {
+	t.Helper()
+	serverOf := func(c *x509.Certificate) {
+		c.URIs = nil
+		c.DNSNames = []string{"gw.example.com", ServerName}
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}
+	return a.device(t, newKey(t).Public(), slices.Concat([]func(*x509.Certificate){serverOf}, change)...)
+}
+
+func mustURL(t testing.TB, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// begins shifts a certificate's life to start at the offset from now.
+func begins(offset time.Duration) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = now.Add(offset), now.Add(offset+24*time.Hour)
+	}
+}
+
+func usages(u ...x509.ExtKeyUsage) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.ExtKeyUsage = u }
+}
+
+// rawSAN replaces the names by a subjectAltName of these raw GeneralNames.
+func rawSAN(names ...[]byte) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		c.URIs = nil
+		c.ExtraExtensions = []pkix.Extension{{Id: oidSubjectAltName, Critical: true, Value: tlv(tagSequence, names...)}}
+	}
+}
