@@ -1,0 +1,93 @@
+package dispatch
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// VerdictKind is what the holder of a session does with a dispatch.
+type VerdictKind int
+
+const (
+	// VerdictDone: it is finished; there is nothing to do.
+	VerdictDone VerdictKind = iota
+	// VerdictWait: it stays where it is; look again when the Node or the dispatch changes.
+	VerdictWait
+	// VerdictOffer: claim it if NeedsClaim says so, then offer it.
+	VerdictOffer
+	// VerdictSettle: write Verdict.Status, which is terminal.
+	VerdictSettle
+)
+
+// Verdict is a decision about one dispatch.
+type Verdict struct {
+	Kind   VerdictKind
+	Status v1alpha1.CapabilityDispatchStatus // only for VerdictSettle
+}
+
+// Admit decides about a dispatch that the agent does not know of: it was neither offered in this
+// session nor named in its Hello. The caller holds the recorded session of the Node, which makes
+// it proven that the dispatch has not started.
+//
+// declared is what the agent offers. Its field Available may or may not take the grant into
+// account: the policy of the Node is looked at here.
+func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alpha1.NodeCapability, now time.Time) Verdict {
+	settle := func(phase v1alpha1.DispatchPhase, code, message string) Verdict {
+		return Verdict{Kind: VerdictSettle, Status: refuse(d.Status, phase, code, message, now)}
+	}
+	switch {
+	case Finished(d.Status):
+		return Verdict{Kind: VerdictDone}
+	case node.DeletionTimestamp != nil:
+		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorNodeDeleted, messageDeleted)
+	case node.Spec.DesiredState == v1alpha1.NodeRevoked:
+		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorNodeRevoked, messageRevoked)
+	case d.Spec.Cancel:
+		return settle(v1alpha1.DispatchCancelled, v1alpha1.ErrorCancelled, messageCancelled)
+	case !now.Before(Expires(d)):
+		return settle(v1alpha1.DispatchTimedOut, v1alpha1.ErrorExpired, expiredMessage(d))
+	case node.Spec.DesiredState == v1alpha1.NodeSuspended:
+		return Verdict{Kind: VerdictWait}
+	}
+	if code, message := refusal(d.Spec.Capability, node, declared); code != "" {
+		return settle(v1alpha1.DispatchRejected, code, message)
+	}
+	return Verdict{Kind: VerdictOffer}
+}
+
+// refusal says why the Node may not or cannot run the capability; an empty code means it can.
+func refusal(capability string, node *v1alpha1.Node, declared []v1alpha1.NodeCapability) (code, message string) {
+	at := slices.IndexFunc(declared, func(c v1alpha1.NodeCapability) bool { return c.Name == capability })
+	switch {
+	case at < 0:
+		return v1alpha1.ErrorUnknownCapability,
+			fmt.Sprintf("the agent of node %q has no capability %q: see status.capabilities of the Node", node.Name, capability)
+	case !Granted(node.Spec.CapabilityPolicy, capability):
+		return v1alpha1.ErrorNotGranted,
+			fmt.Sprintf("spec.capabilityPolicy of node %q does not grant capability %q: an approver can add it to allow", node.Name, capability)
+	case !declared[at].Available && declared[at].Reason != v1alpha1.ErrorNotGranted:
+		return v1alpha1.ErrorCapabilityUnavailable,
+			fmt.Sprintf("capability %q cannot run on node %q now: %s", capability, node.Name, orElse(declared[at].Reason, "the agent gave no reason"))
+	}
+	return "", ""
+}
+
+const (
+	messageDeleted   = "the Node was deleted before the dispatch started"
+	messageRevoked   = "the Node was revoked before the dispatch started"
+	messageCancelled = "spec.cancel was set before the dispatch started"
+)
+
+func expiredMessage(d *v1alpha1.CapabilityDispatch) string {
+	return fmt.Sprintf("not started within %d s of its creation (spec.expirySeconds)", d.Spec.ExpirySeconds)
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -1,0 +1,138 @@
+package dispatch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+const (
+	defaultPayloadBytes = 65536 // spec.maxPayloadBytes
+	maxErrorChars       = 4096  // status.error.message
+	maxCodeChars        = 64    // status.error.code
+	maxDepth            = 64    // of nested values; every reader of the object recurses
+	// maxAge bounds how long ago a run that is settled now can have begun: the longest expiry
+	// and the longest run time.
+	maxAge = 8 * 24 * time.Hour
+)
+
+// payload is an output that can be stored.
+type payload struct {
+	value     *v1alpha1.JSON // nil: none, or null
+	truncated bool
+}
+
+// clean makes an output fit to be stored. One that is longer than limit bytes (0: the default) is
+// kept as a JSON string that holds its beginning. The error says why it is no JSON value that the
+// API server would take.
+func clean(raw []byte, limit int32) (payload, error) {
+	if limit <= 0 {
+		limit = defaultPayloadBytes
+	}
+	if len(raw) == 0 {
+		return payload{}, nil
+	}
+	if !utf8.Valid(raw) {
+		return payload{}, errors.New("the output is not UTF-8")
+	}
+	if len(raw) > int(limit) {
+		return payload{value: &v1alpha1.JSON{Raw: beginning(raw, int(limit))}, truncated: true}, nil
+	}
+	var value any
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return payload{}, fmt.Errorf("the output is not a JSON value: %w", err)
+	}
+	if depth(value) > maxDepth {
+		return payload{}, fmt.Errorf("the output is nested deeper than %d levels", maxDepth)
+	}
+	if value == nil {
+		return payload{}, nil
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		return payload{}, fmt.Errorf("the output is not a JSON value: %w", err)
+	}
+	return payload{value: &v1alpha1.JSON{Raw: compact.Bytes()}}, nil
+}
+
+// beginning is a JSON string with as much of raw as leaves the whole within limit bytes, or the
+// empty string.
+func beginning(raw []byte, limit int) []byte {
+	quote := func(n int) []byte {
+		for n > 0 && n < len(raw) && !utf8.RuneStart(raw[n]) {
+			n--
+		}
+		var b bytes.Buffer
+		encoder := json.NewEncoder(&b)
+		encoder.SetEscapeHTML(false)
+		_ = encoder.Encode(string(raw[:n])) // a string in a buffer cannot fail
+		return bytes.TrimSpace(b.Bytes())
+	}
+	low, high := 0, min(limit, len(raw)) // quote(low) fits, quote(high+1) does not
+	for low < high {
+		if mid := (low + high + 1) / 2; len(quote(mid)) <= limit {
+			low = mid
+		} else {
+			high = mid - 1
+		}
+	}
+	return quote(low)
+}
+
+func depth(value any) int {
+	deepest := 0
+	switch v := value.(type) {
+	case map[string]any:
+		for _, child := range v {
+			deepest = max(deepest, depth(child))
+		}
+	case []any:
+		for _, child := range v {
+			deepest = max(deepest, depth(child))
+		}
+	default:
+		return 0
+	}
+	return deepest + 1
+}
+
+// word is s if it can be an error code, else nothing.
+func word(s string) string {
+	if len(s) > maxCodeChars || !reasonPattern.MatchString(s) {
+		return ""
+	}
+	return s
+}
+
+// text makes foreign text fit for people and for the API: valid UTF-8, no control characters
+// but line breaks and tabs, at most limit characters.
+func text(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if utf8.RuneCountInString(s) <= limit {
+		return s
+	}
+	return string([]rune(s)[:limit-1]) + "…"
+}
+
+// within cuts a time told by a machine to what can be true at now.
+func within(told, now time.Time) time.Time {
+	if earliest := now.Add(-maxAge); told.Before(earliest) {
+		return earliest
+	}
+	if told.After(now) {
+		return now
+	}
+	return told
+}

@@ -1,0 +1,72 @@
+package dispatch
+
+import (
+	"regexp"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// reasonPattern is what a condition reason may look like.
+var reasonPattern = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
+
+// end is a terminal phase with what is proven and why.
+type end struct {
+	phase     v1alpha1.DispatchPhase
+	execution v1alpha1.Execution
+	code      string // empty on success
+	message   string
+}
+
+// finish returns the status with a terminal phase; the status must not have one.
+func finish(status v1alpha1.CapabilityDispatchStatus, e end, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	next := *status.DeepCopy()
+	next.Phase = e.phase
+	next.Execution = advance(status.Execution, e.execution)
+	completed := metav1.NewMicroTime(now)
+	next.CompletedTime = &completed
+	condition := metav1.Condition{
+		Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue,
+		Reason: string(e.phase), LastTransitionTime: metav1.NewTime(now),
+	}
+	if e.code != "" {
+		next.Error = &v1alpha1.DispatchError{Code: e.code, Message: e.message}
+		condition.Reason, condition.Message = e.code, e.message
+	}
+	meta.SetStatusCondition(&next.Conditions, condition)
+	return next
+}
+
+// refuse ends a dispatch that is proven never to have started.
+func refuse(status v1alpha1.CapabilityDispatchStatus, phase v1alpha1.DispatchPhase, code, message string, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	return finish(status, end{phase, v1alpha1.ExecutionNotStarted, code, message}, now)
+}
+
+// advance is what is proven after both statements, along the one relation the kind admits: unset
+// to any, Started to Finished or Unknown, Unknown to Finished or NotStarted. A statement that
+// contradicts Started leaves the run Unknown; a final one is never overruled.
+func advance(old, new v1alpha1.Execution) v1alpha1.Execution {
+	switch {
+	case new == "" || old == new || old.Final():
+		return old
+	case old == v1alpha1.ExecutionStarted && new == v1alpha1.ExecutionNotStarted:
+		return v1alpha1.ExecutionUnknown
+	case old == v1alpha1.ExecutionUnknown && new == v1alpha1.ExecutionStarted:
+		return old
+	default:
+		return new
+	}
+}
+
+// QueueFull refuses a dispatch because too many unfinished ones wait for its Node. The caller
+// must know that it was not offered.
+func QueueFull(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	if Finished(status) {
+		return status
+	}
+	return refuse(status, v1alpha1.DispatchRejected, v1alpha1.ErrorQueueFull,
+		"too many unfinished dispatches wait for the Node: create it again when the queue is shorter", now)
+}

@@ -1,0 +1,20 @@
+package dispatch
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Granted reports whether the policy of a Node lets the capability be asked for: some entry of
+// allow matches and none of deny. An entry is a full name or a prefix followed by ".*".
+func Granted(policy v1alpha1.CapabilityPolicy, capability string) bool {
+	matches := func(entry string) bool {
+		if prefix, ok := strings.CutSuffix(entry, "*"); ok {
+			return strings.HasSuffix(prefix, ".") && strings.HasPrefix(capability, prefix)
+		}
+		return entry == capability
+	}
+	return slices.ContainsFunc(policy.Allow, matches) && !slices.ContainsFunc(policy.Deny, matches)
+}

@@ -1,0 +1,111 @@
+package dispatch
+
+import (
+	"reflect"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Result is what an agent says became of a dispatch. Nothing in it is trusted but for what it
+// says about the machine itself: it is checked, cut and cleaned before it is stored.
+type Result struct {
+	// Outcome is the terminal phase that the agent names.
+	Outcome v1alpha1.DispatchPhase
+	// Execution is what the agent can prove.
+	Execution v1alpha1.Execution
+	// Output is a JSON value in UTF-8; empty means none.
+	Output []byte
+	// Truncated says that the agent cut the output.
+	Truncated bool
+	// ErrorCode is one word; empty on success.
+	ErrorCode string
+	// ErrorMessage is for people.
+	ErrorMessage string
+	// Started is when the capability began, by the clock of the machine; zero when unknown.
+	Started time.Time
+	// MaxPayloadBytes bounds the output kept, from the spec of the dispatch; zero means the
+	// default of the kind.
+	MaxPayloadBytes int32
+}
+
+// Settle records a result. An unfinished dispatch gets its terminal phase. A finished one keeps
+// its phase and error; if its run was left Started, Unknown or unset, the late result completes
+// execution and output. write is false when there is nothing left to record; the agent may then
+// be told that the dispatch is settled once a live read shows the same.
+func Settle(status v1alpha1.CapabilityDispatchStatus, r Result, gateway string, now time.Time) (next v1alpha1.CapabilityDispatchStatus, write bool) {
+	if Finished(status) && status.Execution.Final() {
+		return status, false
+	}
+	output, e := judge(r)
+	if Finished(status) {
+		next = *status.DeepCopy()
+		next.Execution = advance(status.Execution, e.execution)
+	} else {
+		next = finish(status, e, now)
+	}
+	if next.Execution != v1alpha1.ExecutionNotStarted {
+		record(&next, r, output, now)
+	}
+	if reflect.DeepEqual(next, status) {
+		return status, false
+	}
+	delivered(&next, now)
+	next.Gateway = gateway
+	return next, true
+}
+
+// record keeps what a run left behind, in place.
+func record(next *v1alpha1.CapabilityDispatchStatus, r Result, output payload, now time.Time) {
+	if next.StartedTime == nil && !r.Started.IsZero() {
+		started := metav1.NewMicroTime(within(r.Started, now))
+		next.StartedTime = &started
+	}
+	if next.Output == nil && output.value != nil {
+		next.Output = output.value
+		next.OutputTruncated = output.truncated || r.Truncated
+	}
+}
+
+// judge turns the words of an agent into an end that does not contradict itself.
+func judge(r Result) (payload, end) {
+	e := end{phase: r.Outcome, execution: r.Execution, code: word(r.ErrorCode), message: text(r.ErrorMessage, maxErrorChars)}
+	output, err := clean(r.Output, r.MaxPayloadBytes)
+	switch {
+	case !Terminal(r.Outcome):
+		e = end{phase: v1alpha1.DispatchFailed, execution: r.Execution, code: v1alpha1.ErrorInternal, message: "the agent sent a result without an outcome"}
+	case r.Outcome == v1alpha1.DispatchSucceeded && err != nil:
+		e = end{v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, v1alpha1.ErrorInvalidOutput, text(err.Error(), maxErrorChars)}
+	case r.Outcome == v1alpha1.DispatchSucceeded:
+		e = end{phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished}
+	case r.Outcome == v1alpha1.DispatchRejected && r.Execution != v1alpha1.ExecutionNotStarted && r.Execution != "":
+		e.phase = v1alpha1.DispatchFailed // what ran was not rejected
+	case r.Outcome == v1alpha1.DispatchRejected:
+		e.execution = v1alpha1.ExecutionNotStarted
+	}
+	if e.code == "" && e.phase != v1alpha1.DispatchSucceeded {
+		e.code = defaultCode(e.phase)
+	}
+	switch e.execution {
+	case v1alpha1.ExecutionNotStarted, v1alpha1.ExecutionFinished:
+	default: // a run that began and will not be heard of again, or nothing at all
+		e.execution = v1alpha1.ExecutionUnknown
+	}
+	return output, e
+}
+
+// defaultCode is the error code of an end for which the agent gave none.
+func defaultCode(phase v1alpha1.DispatchPhase) string {
+	switch phase {
+	case v1alpha1.DispatchTimedOut:
+		return v1alpha1.ErrorTimeout
+	case v1alpha1.DispatchCancelled:
+		return v1alpha1.ErrorCancelled
+	case v1alpha1.DispatchRejected:
+		return v1alpha1.ErrorInternal
+	default:
+		return v1alpha1.ErrorCapabilityFailed
+	}
+}
