@@ -1,0 +1,50 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Use is a cluster that somebody else runs, through the kubeconfig of an administrator. Its
+// components cannot be stopped and it needs cert-manager.
+func Use(kubeconfig string) (*Cluster, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{root: root, ready: ready{Kubeconfig: kubeconfig}}
+	return c, c.connect()
+}
+
+// WriteUserKubeconfig writes a kubeconfig for a person: a client certificate on a cluster of
+// localcluster, impersonation by the administrator on another.
+func (c *Cluster) WriteUserKubeconfig(ctx context.Context, path, user string) error {
+	if c.state == "" {
+		return WriteKubeconfig(path, c.As(user))
+	}
+	out, err := c.command(ctx, "kubeconfig", "--state", c.state, "--user", user, "--out", path).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("make a kubeconfig for %s: %w: %s", user, err, out)
+	}
+	return nil
+}
+
+// WriteKubeconfig writes some access as a kubeconfig with everything in it, mode 0600.
+func WriteKubeconfig(path string, access *rest.Config) error {
+	if err := rest.LoadTLSFiles(access); err != nil {
+		return fmt.Errorf("read TLS files: %w", err)
+	}
+	written := clientcmdapi.NewConfig()
+	written.CurrentContext = "default"
+	written.Contexts["default"] = &clientcmdapi.Context{Cluster: "default", AuthInfo: "default"}
+	written.Clusters["default"] = &clientcmdapi.Cluster{Server: access.Host, CertificateAuthorityData: access.CAData, TLSServerName: access.ServerName}
+	written.AuthInfos["default"] = &clientcmdapi.AuthInfo{
+		ClientCertificateData: access.CertData, ClientKeyData: access.KeyData, Token: access.BearerToken, TokenFile: access.BearerTokenFile,
+		Impersonate: access.Impersonate.UserName, ImpersonateGroups: access.Impersonate.Groups,
+	}
+	return clientcmd.WriteToFile(*written, path)
+}

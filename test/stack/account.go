@@ -1,0 +1,64 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// tokenRefresh is well below the hour that a token lives.
+const tokenRefresh = 20 * time.Minute
+
+// account writes a kubeconfig of one of our ServiceAccounts, with a real token in a file that is
+// renewed as a kubelet would; client-go reads it again by itself.
+func (s *Stack) account(name string) (string, error) {
+	kubeconfig, token := filepath.Join(s.Dir, name+".kubeconfig"), filepath.Join(s.Dir, name+".token")
+	if _, err := os.Stat(kubeconfig); err == nil {
+		return kubeconfig, nil
+	}
+	if err := s.writeToken(s.background, name, token); err != nil {
+		return "", err
+	}
+	access := s.Cluster.As("")
+	access.TLSClientConfig.CertData, access.TLSClientConfig.KeyData = nil, nil
+	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
+	access.BearerTokenFile = token
+	if err := cluster.WriteKubeconfig(kubeconfig, access); err != nil {
+		return "", fmt.Errorf("write kubeconfig of %s: %w", name, err)
+	}
+	s.owned.Go(func() { s.keepToken(name, token) })
+	return kubeconfig, nil
+}
+
+func (s *Stack) keepToken(name, path string) {
+	tick := time.NewTicker(tokenRefresh)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			// A failed renewal is tried again long before the token ends.
+			_ = s.writeToken(s.background, name, path)
+		case <-s.background.Done():
+			return
+		}
+	}
+}
+
+func (s *Stack) writeToken(ctx context.Context, name, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	access, err := s.Cluster.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, name)
+	if err != nil {
+		return err
+	}
+	next := path + ".next"
+	if err := os.WriteFile(next, []byte(access.BearerToken), 0o600); err != nil {
+		return fmt.Errorf("write token of %s: %w", name, err)
+	}
+	return os.Rename(next, path)
+}

@@ -1,0 +1,149 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// binary is the path of a built program.
+func (s *Stack) binary(name string) string { return filepath.Join(s.Root, ".local", "bin", name) }
+
+// StartController starts the controller, or starts it again after it ended.
+func (s *Stack) StartController() error {
+	kubeconfig, err := s.account("mooring-controller")
+	if err != nil {
+		return err
+	}
+	probes, err := freePorts(1)
+	if err != nil {
+		return err
+	}
+	args := append([]string{
+		s.binary("manager"), "--role=controller", "--kubeconfig", kubeconfig,
+		"--advertise-pairing-endpoint", s.PairingEndpoint,
+		"--metrics-bind-address", "0", "--health-probe-bind-address", probes[0],
+	}, s.ControllerArgs...)
+	p, err := startProcess("controller", s.Dir, nil, args...)
+	if err != nil {
+		return err
+	}
+	p.probes = probes[0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Controller = p
+	return nil
+}
+
+// StartGateway starts replica i on its addresses, or starts it again after it ended.
+func (s *Stack) StartGateway(i int) error {
+	g := s.Gateways[i]
+	kubeconfig, err := s.account("mooring-gateway")
+	if err != nil {
+		return err
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	args := append([]string{
+		s.binary("manager"), "--role=gateway", "--kubeconfig", kubeconfig, "--pod-name", g.Name, "--tls-dir", g.TLSDir,
+		"--pairing-bind-address", g.PairingAddress, "--node-bind-address", g.NodeAddress,
+		"--advertise-node-endpoint", g.NodeAddress,
+		"--metrics-bind-address", ports[0], "--health-probe-bind-address", ports[1],
+	}, s.GatewayArgs...)
+	p, err := startProcess(g.Name, s.Dir, nil, args...)
+	if err != nil {
+		return err
+	}
+	p.probes = ports[1]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.Process = p
+	return nil
+}
+
+// StartAgent starts an agent with an identity directory of its own (the same name again uses
+// the same directory) against the first gateway.
+func (s *Stack) StartAgent(name string, args ...string) (*Process, error) {
+	return s.StartAgentAt(name, s.PairingEndpoint, args...)
+}
+
+// StartAgentAt is StartAgent against a pairing endpoint of choice.
+func (s *Stack) StartAgentAt(name, pairing string, args ...string) (*Process, error) {
+	argv := append([]string{s.binary(s.AgentBinary), "run", "--pairing", pairing, "--identity-dir", s.IdentityDir(name)}, args...)
+	p, err := startProcess(name, s.Dir, []string{"MOORING_TEST_DIR=" + s.Dir}, argv...)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.agents = append(s.agents, p)
+	return p, nil
+}
+
+// IdentityDir is where the agent of that name keeps its identity.
+func (s *Stack) IdentityDir(name string) string { return filepath.Join(s.Dir, "identity-"+name) }
+
+func (s *Stack) waitReady(ctx context.Context) error {
+	processes := []*Process{s.Controller}
+	for _, g := range s.Gateways {
+		processes = append(processes, g.Process)
+	}
+	for _, p := range processes {
+		if err := p.WaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WaitReady waits until the process says on /readyz that it may serve.
+func (p *Process) WaitReady(ctx context.Context) error {
+	last := ""
+	err := p.Until(ctx, "become ready", func(string) bool {
+		var ready bool
+		ready, last = p.ready(ctx)
+		return ready
+	})
+	if err != nil && last != "" {
+		return fmt.Errorf("%w\n/readyz: %s", err, last)
+	}
+	return err
+}
+
+func (p *Process) ready(ctx context.Context) (bool, string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.probes+"/readyz?verbose=1", nil)
+	if err != nil {
+		return false, err.Error()
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false, err.Error()
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	return resp.StatusCode == http.StatusOK, strings.TrimSpace(string(body))
+}
+
+// freePorts finds n free addresses on loopback. All are held open until the last is found, so
+// they differ.
+func freePorts(n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close()
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses, nil
+}

@@ -1,0 +1,190 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stopGrace is how long a process may take to end after SIGTERM before it is killed.
+const stopGrace = 20 * time.Second
+
+// Process is one real process with its output kept in a log file.
+type Process struct {
+	Name    string
+	LogPath string
+	cmd     *exec.Cmd
+	done    chan struct{}
+	err     error
+	probes  string // HOST:PORT of /readyz, for processes that have it
+
+	mu     sync.Mutex
+	output bytes.Buffer // both streams
+	spoken bytes.Buffer // standard output alone
+}
+
+// startProcess runs argv. The kernel kills it when this process dies, so an interrupted run leaves
+// nothing behind.
+func startProcess(name, logDir string, env []string, argv ...string) (*Process, error) {
+	path := filepath.Join(logDir, name+".log")
+	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open log of %s: %w", name, err)
+	}
+	p := &Process{Name: name, LogPath: path, done: make(chan struct{})}
+	p.cmd = exec.Command(argv[0], argv[1:]...)
+	p.cmd.Env = append(cleanEnv(), env...)
+	p.cmd.Stdout = io.MultiWriter(log, p.keep(&p.output), p.keep(&p.spoken))
+	p.cmd.Stderr = io.MultiWriter(log, p.keep(&p.output))
+	// A group of its own: Ctrl-C on the terminal reaches only the parent, which stops things in order.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		log.Close()
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		defer close(p.done)
+		defer log.Close()
+		p.err = p.cmd.Wait()
+	}()
+	return p, nil
+}
+
+// cleanEnv drops what could point a process at a cluster nobody asked for.
+func cleanEnv() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "KUBECONFIG=") && !strings.HasPrefix(kv, "DEMO_KUBECONFIG=") {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+func (p *Process) keep(in *bytes.Buffer) io.Writer {
+	return writerFunc(func(b []byte) (int, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return in.Write(b)
+	})
+}
+
+// Output is everything the process has printed so far.
+func (p *Process) Output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.String()
+}
+
+// Spoken is what the process has printed for people, on standard output.
+func (p *Process) Spoken() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.spoken.String()
+}
+
+// Pid is the process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Running tells whether the process has not ended yet.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Wait waits for the end and returns the exit code (-1 when a signal ended it).
+func (p *Process) Wait(ctx context.Context) (int, error) {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-ctx.Done():
+		return 0, fmt.Errorf("wait for %s to end: %w", p.Name, ctx.Err())
+	}
+}
+
+// Kill ends the process like a crash.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Signal sends sig, for pausing and continuing a process.
+func (p *Process) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal(sig) }
+
+// Stop asks the process to end and kills it when it does not within the grace.
+func (p *Process) Stop() {
+	if !p.Running() {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(stopGrace):
+		p.Kill()
+	}
+}
+
+// WaitFor waits until the output contains text; it fails early when the process ends first.
+func (p *Process) WaitFor(ctx context.Context, text string) error {
+	return p.Until(ctx, fmt.Sprintf("print %q", text), func(out string) bool { return strings.Contains(out, text) })
+}
+
+// Until waits until done accepts the output; what names the condition in errors.
+func (p *Process) Until(ctx context.Context, what string, done func(output string) bool) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if done(p.Output()) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-p.done:
+			if done(p.Output()) {
+				return nil
+			}
+			return fmt.Errorf("%s ended (%v) before it could %s; its last lines:\n%s", p.Name, p.err, what, tail(p.Output(), 15))
+		case <-ctx.Done():
+			return fmt.Errorf("%s did not %s: %w; its last lines:\n%s", p.Name, what, errors.Join(ctx.Err(), context.Cause(ctx)), tail(p.Output(), 15))
+		}
+	}
+}
+
+// Tail is the last lines of the output.
+func (p *Process) Tail(lines int) string { return tail(p.Output(), lines) }
+
+func tail(s string, lines int) string {
+	all := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// poll asks until ok or ctx ends.
+func poll(ctx context.Context, ok func() bool) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
