@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
 const (
@@ -53,7 +54,7 @@ func (l *callLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 	if p, ok := grpcpeer.FromContext(ctx); ok {
 		from = addressOf(p.Addr)
 	}
-	wait := l.take(source(from), info.FullMethodName == gatewayv1.PairingService_BeginPairingSession_FullMethodName)
+	wait := l.take(peer.Source(from), info.FullMethodName == gatewayv1.PairingService_BeginPairingSession_FullMethodName)
 	if wait == 0 {
 		return ctx, nil
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
 // listen binds an address; an occupied one is explained with its flag.
@@ -22,21 +24,6 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
 	}
 	return listener, nil
-}
-
-// source is what limits are keyed by: an IPv4 address or an IPv6 /64, which is what
-// one customer of a provider has.
-func source(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
-	bits := 32
-	if addr.Is6() {
-		bits = 64
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // no address: all of those share one limit
-	}
-	return prefix
 }
 
 // limitedListener closes connections beyond a cap per source and in all, before
@@ -64,7 +51,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		from := source(addressOf(conn.RemoteAddr()))
+		from := peer.Source(addressOf(conn.RemoteAddr()))
 		if l.take(from) {
 			l.metrics.connections.WithLabelValues(l.name).Inc()
 			return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { l.release(from) })}, nil

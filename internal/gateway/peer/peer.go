@@ -37,6 +37,24 @@ type Connection struct {
 	Exporter []byte
 }
 
+// Source is what limits are keyed by.
+func (c Connection) Source() netip.Prefix { return Source(c.Address) }
+
+// Source is an IPv4 address or an IPv6 /64, which is what one customer of a provider
+// has. Whatever has no address shares the zero Prefix.
+func Source(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return prefix
+}
+
 type (
 	identityKey   struct{}
 	connectionKey struct{}

@@ -1,0 +1,156 @@
+// Package certificates is the gateway's half of the one path every certificate takes:
+// it checks the proof, leaves the request in the Node's status, and waits for the
+// controller's answer there. It decides nothing: the controller checks everything again.
+package certificates
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// ErrPending says that the controller has not answered within the time of the call. The
+// request stays; the machine asks again.
+var ErrPending = errors.New("the certificate has not been issued yet")
+
+// ErrNodeGone says that the Node does not exist any more.
+var ErrNodeGone = errors.New("the Node does not exist")
+
+// RefusedError is the controller's answer that this request gets no certificate.
+type RefusedError struct {
+	// Message is for the machine's owner: why, and what to do.
+	Message string
+}
+
+func (e *RefusedError) Error() string { return "certificate refused: " + e.Message }
+
+// Options are what a Requester is made of; all are required.
+type Options struct {
+	// Client reads Nodes from the cache and applies with the gateway's rights.
+	Client client.Client
+	// Nodes is fed by the informer of Nodes.
+	Nodes *wakeup.Hub
+	// Bundle is the server bundle that goes to machines.
+	Bundle func() identity.Bundle
+	// TrustDomain is that of every identity.
+	TrustDomain string
+	// Clock gives the time of the apiserver.
+	Clock clock.PassiveClock
+	Log   logr.Logger
+}
+
+// Requester obtains certificates for machines whose proof has been checked.
+type Requester struct {
+	options Options
+	pace    *pace
+}
+
+// New makes a Requester.
+func New(options Options) *Requester {
+	return &Requester{options: options, pace: newPace(options.Clock)}
+}
+
+// Request is one wish for a certificate. Its sender has checked CSR and proof.
+type Request struct {
+	// Node is as the sender saw it; its UID guards against a namesake.
+	Node *v1alpha1.Node
+	// CSR is the PKCS#10 request, DER.
+	CSR     []byte
+	Purpose v1alpha1.CertificatePurpose
+	// Proof is nil where the CSR's own signature by the pinned key is enough.
+	Proof *v1alpha1.CertificateProof
+}
+
+// Obtain leaves the request in the Node's status and waits for the answer until ctx
+// ends: the chain in DER, leaf first. It errs with ErrPending, ErrNodeGone,
+// *RefusedError, a status (too many requests of one Node), or an error of the API.
+func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, error) {
+	key := client.ObjectKeyFromObject(request.Node)
+	sum := sha256.Sum256(request.CSR)
+	want := hex.EncodeToString(sum[:])
+	events, cancel := r.options.Nodes.Subscribe(key)
+	defer cancel()
+
+	if chain, done, err := r.answer(ctx, key, request.Node.UID, want); done || err != nil {
+		return chain, err
+	}
+	if err := r.pace.take(request.Node.UID); err != nil {
+		return nil, err
+	}
+	if err := r.apply(ctx, request); err != nil {
+		return nil, err
+	}
+	r.options.Log.Info("certificate requested", "namespace", key.Namespace, "node", key.Name, "purpose", request.Purpose, "requestSHA256", want)
+	for {
+		chain, done, err := r.answer(ctx, key, request.Node.UID, want)
+		if done || err != nil {
+			return chain, err
+		}
+		select {
+		case <-events:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil, ErrPending
+			}
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// answer reads the controller's answer to exactly this request, if there is one.
+func (r *Requester) answer(ctx context.Context, key types.NamespacedName, uid types.UID, want string) (chain [][]byte, done bool, err error) {
+	var node v1alpha1.Node
+	if err := r.options.Client.Get(ctx, key, &node); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			return nil, false, ErrNodeGone
+		}
+		return nil, false, fmt.Errorf("read Node %s: %w", key, err)
+	}
+	if node.UID != uid {
+		return nil, false, ErrNodeGone
+	}
+	issued := node.Status.Issued
+	if issued == nil || issued.RequestSHA256 != want {
+		return nil, false, nil
+	}
+	if issued.Error != "" {
+		return nil, false, &RefusedError{Message: issued.Error}
+	}
+	chain, err = Chain(issued)
+	return chain, err == nil, err
+}
+
+// Chain is the published chain in DER, leaf first.
+func Chain(issued *v1alpha1.IssuedCertificate) ([][]byte, error) {
+	var chain [][]byte
+	for rest := []byte(issued.Chain); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		chain = append(chain, block.Bytes)
+	}
+	if _, err := identity.ParseChain(chain); err != nil {
+		return nil, fmt.Errorf("read the published chain: %w", err)
+	}
+	return chain, nil
+}
+
+// now is the apiserver's time in whole seconds, as it is stored.
+func (r *Requester) now() metav1.Time {
+	return metav1.NewTime(r.options.Clock.Now().UTC().Truncate(time.Second))
+}

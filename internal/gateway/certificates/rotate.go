@@ -1,0 +1,102 @@
+package certificates
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/types"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// hold is how long a call waits for the controller and its issuer.
+const hold = 25 * time.Second
+
+// Rotate serves RotateDeviceCertificate: a renewal for the caller's own key, or, with a
+// proof of the pinned key, a certificate for a new one.
+func (r *Requester) Rotate(ctx context.Context, caller peer.Identity, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
+	node, err := r.node(ctx, caller.ID)
+	if err != nil {
+		return nil, err
+	}
+	wish, err := r.renewal(caller, node, request)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, hold)
+	defer cancel()
+	chain, err := r.Obtain(ctx, wish)
+	if err != nil {
+		return nil, Public(err)
+	}
+	return &gatewayv1.RotateDeviceCertificateResponse{Chain: chain, TrustBundle: r.options.Bundle().PEM()}, nil
+}
+
+func (r *Requester) node(ctx context.Context, id identity.ID) (*v1alpha1.Node, error) {
+	var node v1alpha1.Node
+	key := types.NamespacedName{Namespace: id.Namespace, Name: id.Node}
+	if err := r.options.Client.Get(ctx, key, &node); err != nil {
+		return nil, fmt.Errorf("read Node %s: %w", key, err)
+	}
+	return &node, nil
+}
+
+// renewal checks the CSR and tells a renewal from a rotation.
+func (r *Requester) renewal(caller peer.Identity, node *v1alpha1.Node, request *gatewayv1.RotateDeviceCertificateRequest) (Request, error) {
+	wish := Request{Node: node, CSR: request.GetCsr(), Purpose: v1alpha1.CertificateRenewal}
+	pin := caller.PublicKeySHA256
+	if len(request.GetProof()) > 0 {
+		proof := identity.Proof{Method: identity.ProofRotate, Exporter: caller.Exporter, CSR: request.GetCsr()}
+		if caller.PublicKeySHA256 != node.Spec.PublicKeySHA256 {
+			return Request{}, status.Error(codes.FailedPrecondition, "a new key must be signed for by the pinned one; this connection uses the next key, wait until it is the pin")
+		}
+		if err := identity.VerifyProof(caller.Certificate.PublicKey, proof, request.GetProof()); err != nil {
+			return Request{}, status.Error(codes.Unauthenticated, "the proof is not a signature of the pinned key over this request and connection")
+		}
+		csr, err := x509.ParseCertificateRequest(request.GetCsr())
+		if err != nil {
+			return Request{}, status.Error(codes.InvalidArgument, "csr is not a PKCS#10 request in DER")
+		}
+		pin = identity.FingerprintSPKIDER(csr.RawSubjectPublicKeyInfo)
+		if pin != caller.PublicKeySHA256 {
+			wish.Purpose = v1alpha1.CertificateRotation
+		}
+		wish.Proof = &v1alpha1.CertificateProof{Exporter: caller.Exporter, Signature: request.GetProof()}
+	}
+	if err := identity.CheckRequest(request.GetCsr(), caller.ID, pin); err != nil {
+		return Request{}, PublicRequest(err)
+	}
+	return wish, nil
+}
+
+// PublicRequest is what a machine may read about its own refused CSR.
+func PublicRequest(err error) error {
+	var refused *identity.RequestError
+	if errors.As(err, &refused) {
+		return status.Errorf(codes.InvalidArgument, "csr: %s: %s", refused.Reason, refused.Detail)
+	}
+	return err
+}
+
+// Public is what a machine may read about an error of Obtain.
+func Public(err error) error {
+	var refused *RefusedError
+	switch {
+	case errors.Is(err, ErrPending):
+		return status.Error(codes.Unavailable, "the issuer has not answered yet; ask again with a fresh request")
+	case errors.Is(err, ErrNodeGone):
+		return status.Error(codes.PermissionDenied, "this machine is not known here any more")
+	case errors.As(err, &refused):
+		return status.Error(codes.FailedPrecondition, refused.Message)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,72 @@
+// Package wakeup turns informer events of one kind into wake-ups of the calls that
+// wait for one object of it.
+package wakeup
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Hub is a toolscache.ResourceEventHandler. It carries no data: whoever wakes reads the
+// cache, which the informer has updated before.
+type Hub struct {
+	mu      sync.Mutex
+	waiters map[types.NamespacedName]map[chan struct{}]struct{}
+}
+
+// NewHub makes a Hub nobody waits on.
+func NewHub() *Hub {
+	return &Hub{waiters: map[types.NamespacedName]map[chan struct{}]struct{}{}}
+}
+
+// Subscribe returns a channel that receives after every event of the object; several
+// events may be one. The caller subscribes before it looks, and ends with cancel.
+func (h *Hub) Subscribe(key types.NamespacedName) (events <-chan struct{}, cancel func()) {
+	ch := make(chan struct{}, 1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiters[key] == nil {
+		h.waiters[key] = map[chan struct{}]struct{}{}
+	}
+	h.waiters[key][ch] = struct{}{}
+	return ch, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.waiters[key], ch)
+		if len(h.waiters[key]) == 0 {
+			delete(h.waiters, key)
+		}
+	}
+}
+
+// OnAdd wakes the waiters of an object.
+func (h *Hub) OnAdd(obj any, _ bool) { h.wake(obj) }
+
+// OnUpdate wakes the waiters of an object.
+func (h *Hub) OnUpdate(_, obj any) { h.wake(obj) }
+
+// OnDelete wakes the waiters of an object.
+func (h *Hub) OnDelete(obj any) {
+	if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		obj = gone.Obj
+	}
+	h.wake(obj)
+}
+
+func (h *Hub) wake(obj any) {
+	object, ok := obj.(client.Object)
+	if !ok {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for ch := range h.waiters[client.ObjectKeyFromObject(object)] {
+		select {
+		case ch <- struct{}{}:
+		default: // a wake-up is already waiting to be seen
+		}
+	}
+}
