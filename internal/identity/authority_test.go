@@ -25,6 +25,12 @@ type authority struct {
 
 func newAuthority(t testing.TB, change ...func(*x509.Certificate)) authority {
 	t.Helper()
+	return authorityWith(t, newKey(t), change...)
+}
+
+// authorityWith is the authority of a key: two of the same key trust each other's leaves.
+func authorityWith(t testing.TB, key *ecdsa.PrivateKey, change ...func(*x509.Certificate)) authority {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "device-ca"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(365 * 24 * time.Hour),
@@ -33,7 +39,6 @@ func newAuthority(t testing.TB, change ...func(*x509.Certificate)) authority {
 	for _, c := range change {
 		c(template)
 	}
-	key := newKey(t)
 	return authority{cert: sign(t, template, template, key.Public(), key), key: key}
 }
 

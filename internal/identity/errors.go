@@ -8,14 +8,14 @@ const (
 	ReasonRequestTooLarge      = "RequestTooLarge"      // over MaxRequestBytes
 	ReasonMalformedRequest     = "MalformedRequest"     // not the DER of a PKCS#10 version 1 request
 	ReasonTrailingData         = "TrailingData"         // bytes after the request
-	ReasonSubjectNotEmpty      = "SubjectNotEmpty"      // any subject at all
+	ReasonUnsupportedSignature = "UnsupportedSignature" // not ecdsa-with-SHA256
+	ReasonSubjectNotEmpty      = "SubjectNotEmpty"      // any subject at all; also a CertificateError
 	ReasonUnsupportedKey       = "UnsupportedKey"       // not ECDSA P-256; also a CertificateError
 	ReasonKeyMismatch          = "KeyMismatch"          // not the pinned key; also a CertificateError
 	ReasonUnexpectedAttribute  = "UnexpectedAttribute"  // anything but one extensionRequest
-	ReasonUnexpectedExtension  = "UnexpectedExtension"  // anything but one subjectAltName; also a CertificateError
+	ReasonUnexpectedExtension  = "UnexpectedExtension"  // anything but one subjectAltName
 	ReasonUnexpectedName       = "UnexpectedName"       // a SAN that is not a single URI; also a CertificateError
 	ReasonWrongIdentity        = "WrongIdentity"        // a URI other than the wanted one; also a CertificateError
-	ReasonUnsupportedSignature = "UnsupportedSignature" // not ecdsa-with-SHA256
 	ReasonBadSignature         = "BadSignature"         // not signed by its own key
 )
 

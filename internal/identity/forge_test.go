@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -17,6 +18,17 @@ var node = ID{TrustDomain: "mooring.example", Namespace: "fleet-a", Node: "press
 func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// fixedKey is always the same key: fuzzing runs in several processes, which must
+// agree on what is signed by whom.
+func fixedKey(t testing.TB, number byte) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{number}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -238,9 +238,9 @@ func twoSANs(t *testing.T, der []byte) []byte {
 }
 
 func FuzzPeerChain(f *testing.F) {
-	ca, impostor := newAuthority(f), newAuthority(f)
+	ca, impostor := authorityWith(f, fixedKey(f, 1)), authorityWith(f, fixedKey(f, 2))
 	pool, theirs := ca.pool(), impostor.pool()
-	key := newKey(f)
+	key := fixedKey(f, 3)
 	f.Add(ca.device(f, key.Public())[0].Raw, ca.cert.Raw)
 	f.Add(impostor.device(f, key.Public())[0].Raw, impostor.cert.Raw)
 	f.Add(ca.device(f, key.Public(), rawSAN(uriName(node.URI()), tlv(0x88, []byte{0x2a})))[0].Raw, []byte{})
