@@ -1,0 +1,122 @@
+package pairing
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+const (
+	// maxCapabilities and maxCapabilityName bound what an agent may offer.
+	maxCapabilities   = 64
+	maxCapabilityName = 128
+)
+
+var (
+	dnsLabel       = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
+)
+
+// applicant is what a machine says about itself in Complete, checked: it possesses the
+// key, and every text fits the fields of a PairingRequest.
+type applicant struct {
+	publicKeyPEM    string
+	publicKeySHA256 string
+	nodeName        string
+	system          *v1alpha1.SystemInfo
+	capabilities    []string
+}
+
+// readApplicant refuses with a status that says nothing about any code.
+func readApplicant(connection peer.Connection, request *gatewayv1.CompletePairingSessionRequest) (applicant, error) {
+	key, err := identity.ParsePublicKeyDER(request.GetPublicKey())
+	if err != nil {
+		return applicant{}, invalid("public_key: %v", err)
+	}
+	proof := identity.Proof{Method: identity.ProofCompletePairing, Exporter: connection.Exporter}
+	if err := identity.VerifyProof(key, proof, request.GetProof()); err != nil {
+		return applicant{}, errBadProof
+	}
+	text, err := identity.MarshalPublicKeyPEM(key)
+	if err != nil {
+		return applicant{}, err
+	}
+	if err := checkNodeName(request.GetNodeName()); err != nil {
+		return applicant{}, err
+	}
+	capabilities, err := readCapabilities(request.GetRequestedCapabilities())
+	if err != nil {
+		return applicant{}, err
+	}
+	return applicant{
+		publicKeyPEM:    string(text),
+		publicKeySHA256: identity.FingerprintSPKIDER(request.GetPublicKey()),
+		nodeName:        request.GetNodeName(),
+		system:          readSystem(request.GetSystem()),
+		capabilities:    capabilities,
+	}, nil
+}
+
+func checkNodeName(name string) error {
+	if !dnsLabel.MatchString(name) {
+		return invalid("node_name must be a DNS label: at most 63 lower-case letters, digits and dashes, beginning and ending with a letter or digit")
+	}
+	return nil
+}
+
+// readCapabilities drops repetitions and refuses what no capability is called.
+func readCapabilities(names []string) ([]string, error) {
+	if len(names) > maxCapabilities {
+		return nil, invalid("requested_capabilities has %d entries, at most %d are read", len(names), maxCapabilities)
+	}
+	seen := map[string]bool{}
+	var unique []string
+	for _, name := range names {
+		if len(name) > maxCapabilityName || !capabilityName.MatchString(name) {
+			return nil, invalid("requested_capabilities: every entry must be a lower-case dotted name such as system.health, at most %d characters", maxCapabilityName)
+		}
+		if !seen[name] {
+			seen[name] = true
+			unique = append(unique, name)
+		}
+	}
+	return unique, nil
+}
+
+// readSystem makes foreign texts fit to be shown: they are for people, nobody decides
+// by them, so what does not fit is cut and not refused.
+func readSystem(info *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
+	if info == nil {
+		return nil
+	}
+	return &v1alpha1.SystemInfo{
+		OS:            presentable(info.GetOs(), 64),
+		Arch:          presentable(info.GetArch(), 64),
+		Platform:      presentable(info.GetPlatform(), 128),
+		Hostname:      presentable(info.GetHostname(), 253),
+		KernelVersion: presentable(info.GetKernelVersion(), 256),
+		OSImage:       presentable(info.GetOsImage(), 256),
+		AgentVersion:  presentable(info.GetAgentVersion(), 64),
+	}
+}
+
+// presentable drops what could hide or move text on a terminal and cuts to limit bytes.
+func presentable(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, text)
+	for len(text) > limit {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
+}

@@ -1,0 +1,89 @@
+package pairing
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	spake "github.com/mooring-dev/mooring/internal/pairing"
+)
+
+// BeginPairingSession answers a share. For a code that cannot be used it is as good as
+// any, after the same work, and the session never completes.
+func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.BeginPairingSessionRequest) (*gatewayv1.BeginPairingSessionResponse, error) {
+	connection, ok := peer.ConnectionOf(ctx)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "TLS is required")
+	}
+	if wait := s.offences.blocked(connection.Source()); wait > 0 {
+		return nil, tooMany(wait, "too many wrong codes came from this address; it is blocked for a while")
+	}
+	if err := checkBegin(request); err != nil {
+		return nil, err
+	}
+	if !s.flood.admit(func() bool { return s.records.untried(ctx, request.GetLookupId()) }) {
+		return nil, tooMany(time.Second, "too many machines try to pair at the same time; try again")
+	}
+	begun := session{
+		exporter: connection.Exporter,
+		lookupID: request.GetLookupId(),
+		nodeName: request.GetNodeName(),
+		share:    request.GetShare(),
+		bundle:   s.options.Bundle(),
+	}
+	share, err := s.exchange(ctx, &begun)
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := hex.DecodeString(begun.bundle.SHA256())
+	if err != nil {
+		return nil, fmt.Errorf("decode bundle fingerprint: %w", err)
+	}
+	id, ok, err := s.sessions.add(s.options.Rand, begun)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, tooMany(sessionLife, "too many pairing sessions are open; try again")
+	}
+	return &gatewayv1.BeginPairingSessionResponse{SessionId: id, Share: share, BundleSha256: bundle}, nil
+}
+
+// checkBegin refuses what no honest agent sends; it says nothing about any code.
+func checkBegin(request *gatewayv1.BeginPairingSessionRequest) error {
+	if err := spake.CheckLookupID(request.GetLookupId()); err != nil {
+		return invalid("lookup_id: %v", err)
+	}
+	if err := spake.CheckShare(request.GetShare()); err != nil {
+		return invalid("share: %v", err)
+	}
+	return checkNodeName(request.GetNodeName())
+}
+
+// exchange opens the gateway's side and returns its share.
+func (s *Service) exchange(ctx context.Context, begun *session) ([]byte, error) {
+	stored, err := s.records.get(ctx, s.options.Live, begun.lookupID)
+	if err != nil && !errors.Is(err, errNoRecord) {
+		return nil, err
+	}
+	if err == nil && stored.open(s.options.Clock.Now()) {
+		begun.exchange, err = spake.NewGateway(stored.scalar, s.options.Rand)
+		if err == nil {
+			return begun.exchange.Share(), nil
+		}
+		// A broken record is as good as none for the machine; people read the log.
+		s.options.Log.Error(err, "cannot use pairing record", "record", stored.secret.Name)
+	}
+	share, err := spake.RandomShare(s.options.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("draw share: %w", err)
+	}
+	return share, nil
+}

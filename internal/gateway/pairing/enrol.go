@@ -1,0 +1,163 @@
+package pairing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	spake "github.com/mooring-dev/mooring/internal/pairing"
+)
+
+const (
+	// requestLife is how long a request waits for a decision.
+	requestLife = time.Hour
+	// fullRetry is when to try again while too many requests wait.
+	fullRetry = time.Minute
+)
+
+// enrol binds the code to the key and makes the PairingRequest. The try taken for this
+// exchange is returned, whatever comes of it: the confirmation was right.
+func (s *Service) enrol(ctx context.Context, lookupID string, stored record, who applicant, transcript string) (*v1alpha1.PairingRequest, error) {
+	code, err := s.code(ctx, stored)
+	if err == nil && stored.consumedBy == "" {
+		err = s.checkRoom(ctx, stored.namespace, code, &who)
+	}
+	if err != nil {
+		if back := s.records.returnTry(ctx, lookupID); back != nil && !errors.Is(back, errNoRecord) {
+			s.options.Log.Error(back, "cannot return the try of a right confirmation", "code", stored.codeName)
+		}
+		return nil, err
+	}
+	name, err := s.records.consume(ctx, lookupID, who.publicKeySHA256, requestName(who.nodeName, who.publicKeySHA256, lookupID))
+	if err != nil {
+		return nil, err
+	}
+	// A retry under another wished name is still the first request.
+	who.nodeName = strings.TrimSuffix(name, requestSuffix(who.publicKeySHA256, lookupID))
+	return s.create(ctx, name, stored, code, who, transcript)
+}
+
+// code is the PairingCode behind a record; a namesake made later is not.
+func (s *Service) code(ctx context.Context, stored record) (*v1alpha1.PairingCode, error) {
+	var code v1alpha1.PairingCode
+	key := types.NamespacedName{Namespace: stored.namespace, Name: stored.codeName}
+	err := s.options.Live.Get(ctx, key, &code)
+	if apierrors.IsNotFound(err) || (err == nil && code.UID != stored.codeUID) {
+		return nil, errNoRecord
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read PairingCode %s: %w", key, err)
+	}
+	return &code, nil
+}
+
+// checkRoom fixes the name and looks whether a first request may be made at all.
+func (s *Service) checkRoom(ctx context.Context, namespace string, code *v1alpha1.PairingCode, who *applicant) error {
+	if code.Spec.NodeName != "" {
+		who.nodeName = code.Spec.NodeName
+	}
+	if err := s.checkName(ctx, namespace, code, *who); err != nil {
+		return err
+	}
+	waiting, err := s.waiting(ctx)
+	if err != nil {
+		return err
+	}
+	if waiting >= s.options.MaxPending {
+		return tooMany(fullRetry, "too many pairing requests wait for a decision; try again when an approver has decided some")
+	}
+	return nil
+}
+
+// checkName refuses a name that another key holds, early and in words; the controller
+// decides about it again.
+func (s *Service) checkName(ctx context.Context, namespace string, code *v1alpha1.PairingCode, who applicant) error {
+	var node v1alpha1.Node
+	key := types.NamespacedName{Namespace: namespace, Name: who.nodeName}
+	err := s.options.Client.Get(ctx, key, &node)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read Node %s: %w", key, err)
+	case node.Spec.DesiredState == v1alpha1.NodeRevoked:
+		return status.Errorf(codes.AlreadyExists, "%s: node %q is revoked for good; choose another name, or ask for the old Node to be deleted",
+			v1alpha1.ReasonNameTaken, who.nodeName)
+	case node.Spec.PublicKeySHA256 == who.publicKeySHA256, code.Spec.ReplaceNode:
+		return nil
+	default:
+		return status.Errorf(codes.AlreadyExists, "%s: node %q belongs to another key; choose another name, or ask for a code with replaceNode",
+			v1alpha1.ReasonNameTaken, who.nodeName)
+	}
+}
+
+// waiting counts the undecided requests of the cluster.
+func (s *Service) waiting(ctx context.Context) (int, error) {
+	var list v1alpha1.PairingRequestList
+	if err := s.options.Client.List(ctx, &list); err != nil {
+		return 0, fmt.Errorf("count pairing requests: %w", err)
+	}
+	count := 0
+	for i := range list.Items {
+		if phase := list.Items[i].Status.Phase; phase == "" || phase == v1alpha1.PairingRequestPending {
+			count++
+		}
+	}
+	return count, nil
+}
+
+// create makes the request, or returns the one a former try made.
+func (s *Service) create(ctx context.Context, name string, stored record, code *v1alpha1.PairingCode, who applicant, transcript string) (*v1alpha1.PairingRequest, error) {
+	expires := s.options.Clock.Now().Add(requestLife).UTC().Truncate(time.Second)
+	request := &v1alpha1.PairingRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: stored.namespace, Name: name},
+		Spec: v1alpha1.PairingRequestSpec{
+			NodeName:              who.nodeName,
+			PublicKey:             who.publicKeyPEM,
+			PublicKeySHA256:       who.publicKeySHA256,
+			Method:                stored.method,
+			CodeName:              code.Name,
+			CodeIssuedBy:          code.Spec.IssuedBy,
+			TranscriptSHA256:      transcript,
+			VerificationCode:      spake.VerificationCode(who.publicKeySHA256),
+			System:                who.system,
+			RequestedCapabilities: who.capabilities,
+			ExpiresTime:           metav1.NewTime(expires),
+		},
+	}
+	err := s.options.Client.Create(ctx, request)
+	if apierrors.IsAlreadyExists(err) {
+		return s.existing(ctx, request)
+	}
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		// The namespace went away or is full (a quota): nothing the machine can mend.
+		s.options.Log.Error(err, "cannot make the pairing request", "namespace", stored.namespace, "request", name)
+		return nil, status.Error(codes.Unavailable, "the cluster does not take the pairing request now; ask its operator and try again")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make PairingRequest %s/%s: %w", stored.namespace, name, err)
+	}
+	s.options.Log.Info("pairing requested", "namespace", stored.namespace, "request", name, "code", code.Name)
+	return request, nil
+}
+
+func (s *Service) existing(ctx context.Context, wanted *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
+	var found v1alpha1.PairingRequest
+	key := types.NamespacedName{Namespace: wanted.Namespace, Name: wanted.Name}
+	if err := s.options.Live.Get(ctx, key, &found); err != nil {
+		return nil, fmt.Errorf("read PairingRequest %s: %w", key, err)
+	}
+	if found.Spec.PublicKeySHA256 != wanted.Spec.PublicKeySHA256 {
+		return nil, errNoRecord
+	}
+	return &found, nil
+}

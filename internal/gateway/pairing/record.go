@@ -1,0 +1,169 @@
+package pairing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// errNoRecord says that there is no usable record of that lookup id.
+var errNoRecord = errors.New("no usable pairing record")
+
+// record is the gateway's view of a code.
+type record struct {
+	secret      *corev1.Secret
+	scalar      []byte
+	namespace   string
+	codeName    string
+	codeUID     types.UID
+	method      v1alpha1.PairingMethod
+	triesUsed   int
+	consumedBy  string
+	requestName string
+	expires     time.Time
+}
+
+// parseRecord refuses a Secret that is not whole: half a record admits nobody.
+func parseRecord(secret *corev1.Secret) (record, error) {
+	if secret.Type != v1alpha1.SecretTypePairingRecord {
+		return record{}, fmt.Errorf("secret %s is no pairing record: %w", secret.Name, errNoRecord)
+	}
+	text := func(key string) string { return string(secret.Data[key]) }
+	tries := 0
+	if stored := text(v1alpha1.RecordKeyTriesUsed); stored != "" {
+		var err error
+		if tries, err = strconv.Atoi(stored); err != nil || tries < 0 {
+			return record{}, fmt.Errorf("pairing record %s: %s is not a number: %w", secret.Name, v1alpha1.RecordKeyTriesUsed, errNoRecord)
+		}
+	}
+	expires, err := time.Parse(time.RFC3339, text(v1alpha1.RecordKeyExpires))
+	if err != nil {
+		return record{}, fmt.Errorf("pairing record %s: %s is not a time: %w", secret.Name, v1alpha1.RecordKeyExpires, errNoRecord)
+	}
+	return record{
+		secret:      secret,
+		scalar:      secret.Data[v1alpha1.RecordKeyScalar],
+		namespace:   text(v1alpha1.RecordKeyNamespace),
+		codeName:    text(v1alpha1.RecordKeyCodeName),
+		codeUID:     types.UID(text(v1alpha1.RecordKeyCodeUID)),
+		method:      v1alpha1.PairingMethod(text(v1alpha1.RecordKeyMethod)),
+		triesUsed:   tries,
+		consumedBy:  text(v1alpha1.RecordKeyConsumedBy),
+		requestName: text(v1alpha1.RecordKeyRequestName),
+		expires:     expires,
+	}, nil
+}
+
+// open tells whether an exchange with the code may still lead anywhere: it has tries
+// left, and it is not expired unless it was used in time.
+func (r record) open(now time.Time) bool {
+	return r.triesUsed < v1alpha1.MaxPairingTries && (r.consumedBy != "" || now.Before(r.expires))
+}
+
+// openTo tells the same for one key: a used code is for the key that used it.
+func (r record) openTo(key string, now time.Time) bool {
+	return r.open(now) && (r.consumedBy == "" || r.consumedBy == key)
+}
+
+// records are the Secrets of the pairing namespace.
+type records struct {
+	cached, live client.Reader
+	write        client.Writer
+	namespace    string
+}
+
+func (r records) get(ctx context.Context, from client.Reader, lookupID string) (record, error) {
+	var secret corev1.Secret
+	key := client.ObjectKey{Namespace: r.namespace, Name: v1alpha1.PairingRecordName(lookupID)}
+	if err := from.Get(ctx, key, &secret); err != nil {
+		if apierrors.IsNotFound(err) {
+			return record{}, errNoRecord
+		}
+		return record{}, fmt.Errorf("read pairing record: %w", err)
+	}
+	return parseRecord(secret.DeepCopy())
+}
+
+// untried tells from the cache alone whether the code exists and nobody tried it yet.
+func (r records) untried(ctx context.Context, lookupID string) bool {
+	known, err := r.get(ctx, r.cached, lookupID)
+	return err == nil && known.triesUsed == 0 && known.consumedBy == ""
+}
+
+// swap changes the record by compare-and-swap: change sees the live record and says
+// what to store, or errs, which ends it. It returns the record as change saw it.
+func (r records) swap(ctx context.Context, lookupID string, change func(record) (map[string]string, error)) (record, error) {
+	for {
+		now, err := r.get(ctx, r.live, lookupID)
+		if err != nil {
+			return record{}, err
+		}
+		values, err := change(now)
+		if err != nil {
+			return now, err
+		}
+		for key, value := range values {
+			now.secret.Data[key] = []byte(value)
+		}
+		err = r.write.Update(ctx, now.secret)
+		switch {
+		case err == nil:
+			return now, nil
+		case apierrors.IsNotFound(err):
+			return record{}, errNoRecord
+		case !apierrors.IsConflict(err):
+			return record{}, fmt.Errorf("update pairing record: %w", err)
+		case ctx.Err() != nil:
+			return record{}, ctx.Err()
+		}
+		// Somebody else was faster: their change decides what this one may still do.
+	}
+}
+
+// takeTry spends one try, before anything is verified.
+func (r records) takeTry(ctx context.Context, lookupID, key string, now time.Time) (record, error) {
+	return r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {
+		if !stored.openTo(key, now) {
+			return nil, errNoRecord
+		}
+		return map[string]string{v1alpha1.RecordKeyTriesUsed: strconv.Itoa(stored.triesUsed + 1)}, nil
+	})
+}
+
+// returnTry gives a try back after a right confirmation that led to nothing.
+func (r records) returnTry(ctx context.Context, lookupID string) error {
+	_, err := r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {
+		return map[string]string{v1alpha1.RecordKeyTriesUsed: strconv.Itoa(max(0, stored.triesUsed-1))}, nil
+	})
+	return err
+}
+
+// consume binds the code to the key and the request and returns the try, in one step.
+// For the key that already holds it, the request stays the first one.
+func (r records) consume(ctx context.Context, lookupID, key, request string) (requestName string, err error) {
+	requestName = request
+	_, err = r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {
+		values := map[string]string{v1alpha1.RecordKeyTriesUsed: strconv.Itoa(max(0, stored.triesUsed-1))}
+		switch stored.consumedBy {
+		case "":
+			requestName = request
+			values[v1alpha1.RecordKeyConsumedBy] = key
+			values[v1alpha1.RecordKeyRequestName] = request
+		case key:
+			requestName = stored.requestName
+		default:
+			return nil, errNoRecord
+		}
+		return values, nil
+	})
+	return requestName, err
+}

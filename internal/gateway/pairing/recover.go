@@ -1,0 +1,96 @@
+package pairing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/certificates"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// RecoverCertificate serves a machine that slept past its certificate's end. The lapsed
+// chain says who it was, the signature that it still is; the controller needs the
+// fingerprint in the Node's history besides.
+func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.RecoverCertificateRequest) (*gatewayv1.RecoverCertificateResponse, error) {
+	connection, ok := peer.ConnectionOf(ctx)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "TLS is required")
+	}
+	lapsed, err := s.lapsed(request)
+	if err != nil {
+		return nil, err
+	}
+	proof := identity.Proof{
+		Method:            identity.ProofRecover,
+		Exporter:          connection.Exporter,
+		CertificateSHA256: identity.FingerprintCertificate(lapsed.Certificate),
+		CSR:               request.GetCsr(),
+	}
+	if err := identity.VerifyProof(lapsed.Certificate.PublicKey, proof, request.GetProof()); err != nil {
+		return nil, errBadProof
+	}
+	if err := identity.CheckRequest(request.GetCsr(), lapsed.ID, lapsed.PublicKeySHA256); err != nil {
+		return nil, certificates.PublicRequest(err)
+	}
+	node, err := s.recoverable(ctx, lapsed)
+	if err != nil {
+		return nil, err
+	}
+	held, cancel := context.WithTimeout(ctx, s.options.Hold)
+	defer cancel()
+	chain, err := s.options.Certificates.Obtain(held, certificates.Request{
+		Node: node, CSR: request.GetCsr(), Purpose: v1alpha1.CertificateRecovery,
+		Proof: &v1alpha1.CertificateProof{
+			Exporter:                     connection.Exporter,
+			CertificateFingerprintSHA256: proof.CertificateSHA256,
+			Signature:                    request.GetProof(),
+		},
+	})
+	if err != nil {
+		return nil, certificates.Public(err)
+	}
+	s.options.Log.Info("certificate recovered", "namespace", node.Namespace, "node", node.Name)
+	return &gatewayv1.RecoverCertificateResponse{Chain: chain, TrustBundle: s.options.Bundle().PEM()}, nil
+}
+
+// lapsed verifies the chain as it was at its end.
+func (s *Service) lapsed(request *gatewayv1.RecoverCertificateRequest) (identity.Peer, error) {
+	chain, err := identity.ParseChain(request.GetChain())
+	if err != nil {
+		return identity.Peer{}, invalid("chain: %v", err)
+	}
+	lapsed, err := identity.VerifyLapsedPeer(chain, s.options.Device().Pool(), s.options.TrustDomain, s.options.Clock.Now())
+	var refused *identity.CertificateError
+	switch {
+	case err == nil:
+		return lapsed, nil
+	case errors.As(err, &refused) && refused.Reason == identity.ReasonRecoveryTooLate:
+		return identity.Peer{}, errNoRecovery
+	default:
+		return identity.Peer{}, status.Error(codes.Unauthenticated, "the chain is not of a device of this installation")
+	}
+}
+
+// recoverable is the Node, if it is live, not revoked, and pins that very key.
+func (s *Service) recoverable(ctx context.Context, lapsed identity.Peer) (*v1alpha1.Node, error) {
+	var node v1alpha1.Node
+	key := types.NamespacedName{Namespace: lapsed.ID.Namespace, Name: lapsed.ID.Node}
+	err := s.options.Client.Get(ctx, key, &node)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("read Node %s: %w", key, err)
+	}
+	if err != nil || !node.DeletionTimestamp.IsZero() || node.Spec.DesiredState == v1alpha1.NodeRevoked ||
+		node.Spec.PublicKeySHA256 != lapsed.PublicKeySHA256 {
+		return nil, errNoRecovery
+	}
+	return &node, nil
+}

@@ -1,0 +1,82 @@
+// Package pairing serves machines that have no identity yet. A code is a Secret in the
+// pairing namespace; its tries and its consumption move by compare-and-swap, so any
+// number of replicas, restarts and racers share three tries and one winner.
+//
+// Nothing here decides who may join: a finished exchange leaves a PairingRequest for a
+// person, and the controller checks everything in it again.
+package pairing
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/certificates"
+	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// Certificates obtains a certificate for a machine whose proof has been checked.
+type Certificates interface {
+	Obtain(ctx context.Context, request certificates.Request) ([][]byte, error)
+}
+
+// Options are what a Service is made of; all are required unless a default is named.
+type Options struct {
+	// Client reads PairingRequests, Nodes and records from the cache, and writes.
+	Client client.Client
+	// Live reads around the cache: records before a compare-and-swap, PairingCodes.
+	Live client.Reader
+	// Requests and Nodes are fed by the informers of these kinds.
+	Requests, Nodes *wakeup.Hub
+	Certificates    Certificates
+	// Bundle is the server bundle that goes to machines, Device the one that signs them.
+	Bundle, Device func() identity.Bundle
+	// Namespace holds the records.
+	Namespace string
+	// TrustDomain is that of every identity.
+	TrustDomain string
+	// NodeEndpoint is host:port of the node listener as machines reach it.
+	NodeEndpoint string
+	// MaxPending bounds the undecided PairingRequests of the cluster.
+	MaxPending int
+	// Hold is how long a poll waits for news; the default is 25 s.
+	Hold time.Duration
+	// Clock gives the time of the apiserver.
+	Clock clock.PassiveClock
+	// Rand is crypto/rand.Reader.
+	Rand io.Reader
+	Log  logr.Logger
+}
+
+// defaultHold leaves a call of 30 s time for its answer.
+const defaultHold = 25 * time.Second
+
+// Service implements gatewayv1.PairingServiceServer.
+type Service struct {
+	gatewayv1.UnimplementedPairingServiceServer
+	options  Options
+	records  records
+	sessions *sessions
+	flood    *flood
+	offences *offences
+}
+
+// New makes a Service.
+func New(options Options) *Service {
+	if options.Hold == 0 {
+		options.Hold = defaultHold
+	}
+	return &Service{
+		options:  options,
+		records:  records{cached: options.Client, live: options.Live, write: options.Client, namespace: options.Namespace},
+		sessions: newSessions(options.Clock),
+		flood:    newFlood(options.Clock),
+		offences: newOffences(options.Clock),
+	}
+}

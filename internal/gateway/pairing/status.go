@@ -1,0 +1,188 @@
+package pairing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/certificates"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// poll is one GetPairingRequestStatus whose proof has been checked.
+type poll struct {
+	key   types.NamespacedName
+	csr   []byte
+	proof *v1alpha1.CertificateProof
+}
+
+// GetPairingRequestStatus answers as soon as the state is news for the machine: a
+// decision, an end, or its certificate.
+func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv1.GetPairingRequestStatusRequest) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+	connection, ok := peer.ConnectionOf(ctx)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "TLS is required")
+	}
+	asked := poll{
+		key:   types.NamespacedName{Namespace: request.GetNamespace(), Name: request.GetName()},
+		csr:   request.GetCsr(),
+		proof: &v1alpha1.CertificateProof{Exporter: connection.Exporter, Signature: request.GetProof()},
+	}
+	found, err := s.request(ctx, asked.key)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPoll(found, asked); err != nil {
+		return nil, err
+	}
+	held, cancel := context.WithTimeout(ctx, s.options.Hold)
+	defer cancel()
+	return s.follow(held, asked)
+}
+
+// request reads the cache, and the apiserver where the cache knows nothing yet.
+func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alpha1.PairingRequest, error) {
+	if !dnsLabel.MatchString(key.Namespace) || key.Name == "" || len(key.Name) > 253 {
+		return nil, errNoRequest
+	}
+	var found v1alpha1.PairingRequest
+	err := s.options.Client.Get(ctx, key, &found)
+	if apierrors.IsNotFound(err) {
+		err = s.options.Live.Get(ctx, key, &found)
+	}
+	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		return nil, errNoRequest
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read PairingRequest %s: %w", key, err)
+	}
+	return &found, nil
+}
+
+// checkPoll verifies that the caller holds the key of the request.
+func checkPoll(found *v1alpha1.PairingRequest, asked poll) error {
+	key, err := identity.ParsePublicKeyPEM([]byte(found.Spec.PublicKey))
+	if err != nil {
+		return errNoRequest
+	}
+	if pin, err := identity.FingerprintSPKI(key); err != nil || pin != found.Spec.PublicKeySHA256 {
+		return errNoRequest
+	}
+	proof := identity.Proof{
+		Method:   identity.ProofPairingStatus,
+		Request:  asked.key.String(),
+		Exporter: asked.proof.Exporter,
+		CSR:      asked.csr,
+	}
+	if err := identity.VerifyProof(key, proof, asked.proof.Signature); err != nil {
+		return errBadProof
+	}
+	return nil
+}
+
+// follow waits for news until ctx ends. A certificate is asked for once per call: what
+// refuses the request now will not take it a moment later.
+func (s *Service) follow(ctx context.Context, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+	events, cancel := s.options.Requests.Subscribe(asked.key)
+	defer cancel()
+	var refused *certificates.RefusedError
+	for tried := false; ; {
+		found, err := s.request(context.WithoutCancel(ctx), asked.key)
+		if err != nil {
+			return nil, err
+		}
+		if answer := final(found); answer != nil {
+			return answer, nil
+		}
+		if ctx.Err() != nil {
+			return pending(found, refused), nil
+		}
+		if approved(found) && !tried {
+			tried = true
+			answer, err := s.certify(ctx, found, asked)
+			if err != nil && !errors.As(err, &refused) && !waitable(err) {
+				return nil, err
+			}
+			if answer != nil {
+				return answer, nil
+			}
+			continue // the request may say more by now
+		}
+		select {
+		case <-events:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// waitable errors mean that the answer did not come in the time of this call.
+func waitable(err error) bool {
+	return errors.Is(err, certificates.ErrPending) || errors.Is(err, certificates.ErrNodeGone) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// approved requests lead to a certificate; a Completed one does so again for a machine
+// that missed the answer.
+func approved(found *v1alpha1.PairingRequest) bool {
+	phase := found.Status.Phase
+	return (phase == v1alpha1.PairingRequestApproved || phase == v1alpha1.PairingRequestCompleted) && found.Status.SPIFFEID != ""
+}
+
+// certify answers the id to a machine without a CSR, and the certificate to one with.
+func (s *Service) certify(ctx context.Context, found *v1alpha1.PairingRequest, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+	if len(asked.csr) == 0 {
+		return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Approved{
+			Approved: &gatewayv1.PairingApproved{SpiffeId: found.Status.SPIFFEID},
+		}}, nil
+	}
+	id, err := identity.ParseID(found.Status.SPIFFEID)
+	if err != nil {
+		return nil, fmt.Errorf("read identity of PairingRequest %s: %w", asked.key, err)
+	}
+	if err := identity.CheckRequest(asked.csr, id, found.Spec.PublicKeySHA256); err != nil {
+		return nil, certificates.PublicRequest(err)
+	}
+	node, err := s.node(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Node}, found)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := s.options.Certificates.Obtain(ctx, certificates.Request{
+		Node: node, CSR: asked.csr, Purpose: v1alpha1.CertificateInitial, Proof: asked.proof,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Completed{
+		Completed: &gatewayv1.PairingCompleted{Chain: chain, TrustBundle: s.options.Bundle().PEM()},
+	}}, nil
+}
+
+// node waits until the cache holds the Node as this approval left it: the approval may
+// be seen before the Node.
+func (s *Service) node(ctx context.Context, key types.NamespacedName, found *v1alpha1.PairingRequest) (*v1alpha1.Node, error) {
+	events, cancel := s.options.Nodes.Subscribe(key)
+	defer cancel()
+	for {
+		var node v1alpha1.Node
+		err := s.options.Client.Get(ctx, key, &node)
+		if err == nil && node.Spec.PublicKeySHA256 == found.Spec.PublicKeySHA256 {
+			return &node, nil
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return nil, fmt.Errorf("read Node %s: %w", key, err)
+		}
+		select {
+		case <-events:
+		case <-ctx.Done():
+			return nil, certificates.ErrPending
+		}
+	}
+}
