@@ -1,0 +1,150 @@
+package api_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// frozen is a field of spec that nobody may change, not even the administrator.
+type frozen struct {
+	field   string
+	changed any
+	message string // what a person reads when changing it
+	removed string // what a person reads when removing it; "" if it is put back
+}
+
+const required = "Required value"
+
+// Every immutable field is tried changed, removed by a patch, and left out of a PUT.
+func TestImmutableFieldsStayWhatTheyAre(t *testing.T) {
+	const another = ": create another CapabilityDispatch"
+	decided := map[string]any{"verdict": "Denied", "by": "admin", "reason": "unknown machine", "capabilities": []any{"echo"}}
+	for _, kind := range []struct {
+		kind   string
+		spec   map[string]any
+		fields []frozen
+	}{
+		{"PairingCode", codeSpec(nil), frozenAs("the spec of a PairingCode is immutable",
+			"ttlSeconds", int64(61), "nodeLabels", map[string]any{"room": "south"}, "capabilities", []any{"echo"}, "autoApprove", false)},
+		{"PairingCode", codeSpec(map[string]any{"replaceNode": nil}), []frozen{
+			{"method", "PIN", "the spec of a PairingCode is immutable", required},
+			{"nodeName", "other", "the spec of a PairingCode is immutable", "the spec of a PairingCode is immutable"},
+			{"replaceNode", true, "the spec of a PairingCode is immutable", ""},
+			{"issuedBy", "mallory", "the spec of a PairingCode is immutable", ""},
+		}},
+		{"PairingRequest", requestSpec(nil), []frozen{
+			{"nodeName", "other", "nodeName is immutable", required},
+			{"publicKey", "other", "publicKey is immutable", required},
+			{"publicKeySHA256", keyB, "publicKeySHA256 is immutable", required},
+			{"method", "QR", "method is immutable", required},
+			{"codeName", "other", "codeName is immutable", "codeName is immutable"},
+			{"codeIssuedBy", "other", "codeIssuedBy is immutable", "codeIssuedBy is immutable"},
+			{"transcriptSHA256", keyA, "transcriptSHA256 is immutable", "transcriptSHA256 is immutable"},
+			{"verificationCode", "KKKKK-KKKKK", "verificationCode is immutable", required},
+			{"system", map[string]any{"platform": "plan9/arm"}, "system is immutable", "system is immutable"},
+			{"requestedCapabilities", []any{"echo"}, "requestedCapabilities is immutable", "requestedCapabilities is immutable"},
+			{"expiresTime", "2031-01-01T00:00:00Z", "expiresTime is immutable", required},
+		}},
+		{"PairingRequest", serviceAccountSpec(nil), []frozen{
+			{"serviceAccount", map[string]any{"name": "other"}, "serviceAccount is immutable", "serviceAccount is immutable"},
+		}},
+		{"PairingRequest", requestSpec(map[string]any{"decision": decided}), []frozen{
+			{"decision", map[string]any{"verdict": "Approved"}, "the decision is final", "the decision is final"},
+			{"decision", map[string]any{"reason": "other"}, "the decision is final", "the decision is final"},
+			{"decision", map[string]any{"capabilities": []any{"system.health"}}, "the decision is final", "the decision is final"},
+			{"decision", map[string]any{"by": "mallory"}, "the decision is final", "the decision is final"},
+		}},
+		{"CapabilityDispatch", dispatchSpec(map[string]any{"cancel": true}), []frozen{
+			{"nodeName", "other", "nodeName is immutable" + another, required},
+			{"capability", "system.health", "capability is immutable" + another, required},
+			{"input", map[string]any{"text": "ho"}, "input is immutable" + another, "input is immutable" + another},
+			{"maxPayloadBytes", int64(1001), "maxPayloadBytes is immutable" + another, "maxPayloadBytes is immutable" + another},
+			{"timeoutSeconds", int64(6), "timeoutSeconds is immutable" + another, "timeoutSeconds is immutable" + another},
+			{"expirySeconds", int64(61), "expirySeconds is immutable" + another, "expirySeconds is immutable" + another},
+			{"requestedBy", "mallory", "requestedBy is immutable", ""},
+			{"cancel", false, "cancel can only go from false to true" + another, "cancel can only go from false to true" + another},
+		}},
+		{"Node", nodeSpec(map[string]any{"desiredState": "Revoked"}), []frozen{
+			{"desiredState", "Active", "desiredState Revoked is final", "desiredState Revoked is final"},
+			{"publicKeySHA256", keyB, "the keys of a Revoked Node cannot change", required},
+			{"pairingRequestUID", "uid-2", "the keys of a Revoked Node cannot change", required},
+		}},
+	} {
+		o := object(kind.kind, shared.Namespace(t), "frozen", kind.spec)
+		createDecided(t, o)
+		for _, field := range kind.fields {
+			t.Run(kind.kind+" "+field.field, func(t *testing.T) { tryFrozen(t, o, field) })
+		}
+		t.Run(kind.kind+" spec", func(t *testing.T) { trySpec(t, o) })
+	}
+}
+
+// frozenAs lists fields and changed values that are refused with one message.
+func frozenAs(message string, pairs ...any) []frozen {
+	var fields []frozen
+	for i := 0; i < len(pairs); i += 2 {
+		fields = append(fields, frozen{pairs[i].(string), pairs[i+1], message, message})
+	}
+	return fields
+}
+
+// createDecided creates the object; a decision comes after, because it must.
+func createDecided(t *testing.T, o *unstructured.Unstructured) {
+	t.Helper()
+	decision, decided, _ := unstructured.NestedMap(o.Object, "spec", "decision")
+	unstructured.RemoveNestedField(o.Object, "spec", "decision")
+	mustCreate(t, o)
+	if decided {
+		delete(decision, "by")
+		wantAccepted(t, patch(t, shared.Client(), o, body(t, "decision", decision)))
+	}
+}
+
+func tryFrozen(t *testing.T, o *unstructured.Unstructured, field frozen) {
+	before := live(t, o).Object["spec"]
+	wantRefused(t, patch(t, shared.Client(), o, body(t, field.field, field.changed)), field.message)
+
+	byPatch := patch(t, shared.Client(), o, body(t, field.field, nil))
+	put := live(t, o)
+	unstructured.RemoveNestedField(put.Object, "spec", field.field)
+	byPut := shared.Client().Update(t.Context(), put)
+	if field.removed == "" {
+		wantAccepted(t, byPatch)
+		wantAccepted(t, byPut)
+	} else {
+		wantRefused(t, byPatch, field.removed)
+		wantRefused(t, byPut, field.removed)
+	}
+	if after := live(t, o).Object["spec"]; !reflect.DeepEqual(before, after) {
+		t.Errorf("spec changed from %v to %v", before, after)
+	}
+}
+
+// trySpec takes the whole spec away, and with it every rule about it.
+func trySpec(t *testing.T, o *unstructured.Unstructured) {
+	before := live(t, o).Object["spec"]
+	put, null, empty := live(t, o), live(t, o), live(t, o)
+	delete(put.Object, "spec")
+	null.Object["spec"] = nil
+	empty.Object["spec"] = map[string]any{}
+	c := shared.Client()
+	wantRefused(t, patch(t, c, o, `{"spec":null}`), required)
+	wantRefused(t, c.Update(t.Context(), put), required)
+	wantRefused(t, c.Update(t.Context(), null), "spec")
+	wantRefused(t, c.Update(t.Context(), empty), required)
+	if after := live(t, o).Object["spec"]; !reflect.DeepEqual(before, after) {
+		t.Errorf("spec changed from %v to %v", before, after)
+	}
+}
+
+func body(t *testing.T, field string, value any) string {
+	t.Helper()
+	data, err := json.Marshal(map[string]any{"spec": map[string]any{field: value}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
