@@ -29,10 +29,10 @@ type payload struct {
 	truncated bool
 }
 
-// clean makes an output fit to be stored. One that is longer than limit bytes (0: the default) is
-// kept as a JSON string that holds its beginning. The error says why it is no JSON value that the
-// API server would take.
-func clean(raw []byte, limit int32) (payload, error) {
+// clean makes an output fit to be stored. One that is longer than limit bytes (0: the default),
+// or that was cut on its way and is no JSON value any more, is kept as a JSON string that holds
+// its beginning. The error says why it is no JSON value that the API server would take.
+func clean(raw []byte, limit int32, cut bool) (payload, error) {
 	if limit <= 0 {
 		limit = defaultPayloadBytes
 	}
@@ -42,7 +42,7 @@ func clean(raw []byte, limit int32) (payload, error) {
 	if !utf8.Valid(raw) {
 		return payload{}, errors.New("the output is not UTF-8")
 	}
-	if len(raw) > int(limit) {
+	if len(raw) > int(limit) || (cut && !json.Valid(raw)) {
 		return payload{value: &v1alpha1.JSON{Raw: beginning(raw, int(limit))}, truncated: true}, nil
 	}
 	var value any
@@ -59,7 +59,7 @@ func clean(raw []byte, limit int32) (payload, error) {
 	if err := json.Compact(&compact, raw); err != nil {
 		return payload{}, fmt.Errorf("the output is not a JSON value: %w", err)
 	}
-	return payload{value: &v1alpha1.JSON{Raw: compact.Bytes()}}, nil
+	return payload{value: &v1alpha1.JSON{Raw: compact.Bytes()}, truncated: cut}, nil
 }
 
 // beginning is a JSON string with as much of raw as leaves the whole within limit bytes, or the

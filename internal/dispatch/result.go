@@ -65,14 +65,14 @@ func record(next *v1alpha1.CapabilityDispatchStatus, r Result, output payload, n
 	}
 	if next.Output == nil && output.value != nil {
 		next.Output = output.value
-		next.OutputTruncated = output.truncated || r.Truncated
+		next.OutputTruncated = output.truncated
 	}
 }
 
 // judge turns the words of an agent into an end that does not contradict itself.
 func judge(r Result) (payload, end) {
 	e := end{phase: r.Outcome, execution: r.Execution, code: word(r.ErrorCode), message: text(r.ErrorMessage, maxErrorChars)}
-	output, err := clean(r.Output, r.MaxPayloadBytes)
+	output, err := clean(r.Output, r.MaxPayloadBytes, r.Truncated)
 	switch {
 	case !Terminal(r.Outcome):
 		e = end{phase: v1alpha1.DispatchFailed, execution: r.Execution, code: v1alpha1.ErrorInternal, message: "the agent sent a result without an outcome"}

@@ -1,0 +1,151 @@
+package dispatch
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// admits is the transition rule of the kind (CEL at status level), written a second time.
+func admits(t *rapid.T, old, new v1alpha1.CapabilityDispatchStatus) {
+	if old.Phase.Terminal() && new.Phase != old.Phase {
+		t.Fatalf("terminal phase went from %s to %s", old.Phase, new.Phase)
+	}
+	if old.Phase != v1alpha1.DispatchQueued && new.Phase == v1alpha1.DispatchQueued {
+		t.Fatalf("phase went back from %s to Queued", old.Phase)
+	}
+	next := map[v1alpha1.Execution][]v1alpha1.Execution{
+		"": {"", "NotStarted", "Started", "Finished", "Unknown"}, "Started": {"Started", "Finished", "Unknown"},
+		"Unknown": {"Unknown", "Finished", "NotStarted"}, "NotStarted": {"NotStarted"}, "Finished": {"Finished"},
+	}
+	for _, e := range next[old.Execution] {
+		if e == new.Execution {
+			return
+		}
+	}
+	t.Fatalf("execution went from %q to %q", old.Execution, new.Execution)
+}
+
+// consistent holds for every finished dispatch.
+func consistent(t *rapid.T, s v1alpha1.CapabilityDispatchStatus) {
+	if !Finished(s) {
+		return
+	}
+	switch {
+	case s.CompletedTime == nil:
+		t.Fatal("finished without completedTime")
+	case s.Execution == "" || s.Execution == v1alpha1.ExecutionStarted:
+		t.Fatalf("finished with execution %q", s.Execution)
+	case s.Phase == v1alpha1.DispatchSucceeded && s.Execution != v1alpha1.ExecutionFinished:
+		t.Fatalf("Succeeded with execution %s", s.Execution)
+	case s.Phase == v1alpha1.DispatchRejected && s.Execution != v1alpha1.ExecutionNotStarted:
+		t.Fatalf("Rejected with execution %s", s.Execution)
+	case s.Execution == v1alpha1.ExecutionNotStarted && s.Output != nil:
+		t.Fatal("output of something that never started")
+	case s.Phase != v1alpha1.DispatchSucceeded && s.Error == nil:
+		t.Fatalf("%s without an error", s.Phase)
+	}
+}
+
+func TestNoStepBreaksTheRulesOfTheKind(t *testing.T) {
+	phases := []v1alpha1.DispatchPhase{"Succeeded", "Failed", "TimedOut", "Rejected", "Cancelled", "", "Nonsense"}
+	executions := []v1alpha1.Execution{"", "NotStarted", "Started", "Finished", "Unknown"}
+	rapid.Check(t, func(t *rapid.T) {
+		d := queuedEcho()
+		d.Spec.Cancel = rapid.Bool().Draw(t, "cancel")
+		now := t0
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "seconds")) * time.Second)
+			before, next := *d.Status.DeepCopy(), d.Status
+			switch rapid.IntRange(0, 9).Draw(t, "step") {
+			case 0:
+				next = Claim(d.Status, "gw", now)
+			case 1:
+				next = Dispatched(d.Status, "gw", now)
+			case 2:
+				next = AwaitMediation(d.Status, "somebody", now, "gw", now)
+			case 3:
+				next = Mediated(d.Status, "gw", now)
+			case 4:
+				next = Progressed(d.Status, rapid.Int32().Draw(t, "percent"), rapid.String().Draw(t, "message"), "gw", now)
+			case 5:
+				next = orSame(d, Reset(d, drawFacts(t), now))
+			case 6:
+				next = orSame(d, PolicyUnproven(d, drawFacts(t), now))
+			case 7:
+				next = orSame(d, Leaderless(d, drawFacts(t), now).Status)
+			default:
+				r := Result{
+					Outcome: rapid.SampledFrom(phases).Draw(t, "outcome"), Execution: rapid.SampledFrom(executions).Draw(t, "execution"),
+					Output: rapid.SliceOf(rapid.Byte()).Draw(t, "output"), Truncated: rapid.Bool().Draw(t, "cut"),
+					ErrorCode: rapid.String().Draw(t, "code"), ErrorMessage: rapid.String().Draw(t, "words"), MaxPayloadBytes: 16,
+				}
+				var write bool
+				if next, write = Settle(d.Status, r, "gw", now); write == cmp.Equal(before, next) {
+					t.Fatalf("write = %v but the status went from %+v to %+v", write, before, next)
+				}
+			}
+			if !cmp.Equal(before, d.Status) {
+				t.Fatal("a step changed its argument")
+			}
+			admits(t, before, next)
+			consistent(t, next)
+			d.Status = next
+		}
+	})
+}
+
+// Whatever a history of sessions did, the leader never says NotStarted of what a machine may have
+// started. Each session reconciles the journal of the machine (its Hello) before it counts.
+func TestLeaderNeverDeniesARun(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := queuedEcho()
+		second, journaled := rapid.IntRange(-300, 0).Draw(t, "first session"), false
+		facts := Facts{NodeExists: true}
+		for range rapid.IntRange(0, 4).Draw(t, "sessions") {
+			started := second
+			ended := started + rapid.IntRange(0, 300).Draw(t, "lasting")
+			if journaled {
+				d.Status = Dispatched(d.Status, "gw", after(started))
+			}
+			if rapid.Bool().Draw(t, "offers") && ended >= 0 { // it existed, perhaps in the last second
+				if NeedsClaim(d, *at(started)) {
+					d.Status = Claim(d.Status, "gw", after(ended))
+				}
+				journaled = journaled || rapid.Bool().Draw(t, "the offer arrives")
+			}
+			facts = apart(started, ended)
+			second = ended + 1 + rapid.IntRange(0, 200).Draw(t, "away")
+		}
+		facts.Revoked = rapid.Bool().Draw(t, "revoked")
+		verdict := Leaderless(d, facts, after(10_000))
+		if verdict.Status == nil {
+			t.Fatal("nothing was settled after every deadline")
+		}
+		if journaled && verdict.Status.Execution == v1alpha1.ExecutionNotStarted {
+			t.Fatalf("journaled, but NotStarted by %+v", facts)
+		}
+	})
+}
+
+func orSame(d *v1alpha1.CapabilityDispatch, next *v1alpha1.CapabilityDispatchStatus) v1alpha1.CapabilityDispatchStatus {
+	if next == nil {
+		return d.Status
+	}
+	return *next
+}
+
+func drawFacts(t *rapid.T) Facts {
+	f := Facts{NodeExists: rapid.Bool().Draw(t, "exists"), NodeDeleting: rapid.Bool().Draw(t, "deleting"), Revoked: rapid.Bool().Draw(t, "revoked")}
+	if !rapid.Bool().Draw(t, "never connected") {
+		f.SessionStarted = at(rapid.IntRange(-300, 300).Draw(t, "started"))
+		if f.SessionLive = rapid.Bool().Draw(t, "live"); !f.SessionLive {
+			f.SessionEnded = at(rapid.IntRange(0, 600).Draw(t, "ended"))
+		}
+	}
+	return f
+}
