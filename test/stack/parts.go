@@ -41,8 +41,9 @@ func (s *Stack) StartController() error {
 }
 
 // StartGateway starts replica i on its addresses, or starts it again after it ended.
-func (s *Stack) StartGateway(i int) error {
-	g := s.Gateways[i]
+func (s *Stack) StartGateway(i int) error { return s.launch(s.Gateways[i]) }
+
+func (s *Stack) launch(g *Gateway) error {
 	kubeconfig, err := s.account("mooring-gateway")
 	if err != nil {
 		return err
@@ -146,4 +147,13 @@ func freePorts(n int) ([]string, error) {
 		addresses = append(addresses, l.Addr().String())
 	}
 	return addresses, nil
+}
+
+// SpareGateway starts one more replica, outside the list, on addresses of choice.
+func (s *Stack) SpareGateway(name, pairing, node string) (*Process, error) {
+	g := &Gateway{Name: name, PairingAddress: pairing, NodeAddress: node, TLSDir: s.Gateways[0].TLSDir}
+	if err := s.launch(g); err != nil {
+		return nil, err
+	}
+	return g.Process, nil
 }

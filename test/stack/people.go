@@ -79,7 +79,7 @@ func (s *Stack) WaitOnline(ctx context.Context, namespace, name string) error {
 // WaitObject polls one object until done accepts it, and returns it.
 func WaitObject[T client.Object](ctx context.Context, c client.Client, key types.NamespacedName, obj T, what string, done func(T) bool) (T, error) {
 	ok := func() bool { return c.Get(ctx, key, obj) == nil && done(obj) }
-	if err := poll(ctx, ok); err != nil {
+	if err := Poll(ctx, ok); err != nil {
 		return obj, fmt.Errorf("%T %s did not become %s: %w; last seen: %+v", obj, key, what, err, obj)
 	}
 	return obj, nil

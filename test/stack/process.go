@@ -175,8 +175,8 @@ func tail(s string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// poll asks until ok or ctx ends.
-func poll(ctx context.Context, ok func() bool) error {
+// Poll asks until ok or ctx ends.
+func Poll(ctx context.Context, ok func() bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

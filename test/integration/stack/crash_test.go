@@ -1,0 +1,143 @@
+package stack_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// Twenty dispatches run when something dies. Each appends one line per run to a file: that file,
+// not any status, says what really happened.
+func TestKilledInTheMiddle(t *testing.T) {
+	for _, victim := range []struct {
+		name string
+		kill func(f *fleet, agent *stack.Process)
+	}{
+		{"agent", func(f *fleet, agent *stack.Process) {
+			agent.Kill()
+			f.agent("kiosk")
+		}},
+		{"gateway", func(f *fleet, _ *stack.Process) {
+			system.Gateways[0].Kill()
+			if err := system.StartGateway(0); err != nil {
+				f.t.Fatal(err)
+			}
+		}},
+		{"controller", func(f *fleet, _ *stack.Process) {
+			system.Controller.Kill()
+			if err := system.StartController(); err != nil {
+				f.t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(victim.name, func(t *testing.T) {
+			f := newFleet(t)
+			agent := f.pair("kiosk")
+			out := filepath.Join(t.TempDir(), "runs")
+			var asked []*v1alpha1.CapabilityDispatch
+			for i := range 20 {
+				asked = append(asked, f.ask("kiosk", "test.append", appendInput(out, fmt.Sprint("run-", i))))
+			}
+			f.eventually("some to have run, others not", func() bool { n := len(runs(out)); return n >= 4 && n < 20 })
+			victim.kill(f, agent)
+			checkTruth(f, asked, out)
+		})
+	}
+}
+
+func appendInput(path, line string) map[string]any {
+	return map[string]any{"file": path, "path": path, "line": line, "sleepMillis": 300, "milliseconds": 300}
+}
+
+func runs(path string) []string {
+	text, _ := os.ReadFile(path)
+	return strings.Fields(string(text))
+}
+
+// checkTruth compares what the statuses say with what the file says.
+func checkTruth(f *fleet, asked []*v1alpha1.CapabilityDispatch, out string) {
+	f.t.Helper()
+	tally := map[string]int{}
+	var ended []*v1alpha1.CapabilityDispatch
+	for _, d := range asked {
+		ended = append(ended, f.ended(d))
+	}
+	times := map[string]int{}
+	for _, line := range runs(out) {
+		times[line]++
+	}
+	for i, d := range ended {
+		line, s := fmt.Sprint("run-", i), d.Status
+		tally[fmt.Sprintf("%s/%s", s.Phase, s.Execution)]++
+		switch ran := times[line]; {
+		case ran > 1:
+			f.t.Errorf("%s ran %d times", line, ran)
+		case s.Phase == v1alpha1.DispatchSucceeded && ran != 1:
+			f.t.Errorf("%s is Succeeded but ran %d times", line, ran)
+		case s.Execution == v1alpha1.ExecutionNotStarted && ran != 0:
+			f.t.Errorf("%s is NotStarted but ran", line)
+		case s.Execution == v1alpha1.ExecutionFinished && s.Phase == v1alpha1.DispatchSucceeded && s.Output == nil:
+			f.t.Errorf("%s lost its result", line)
+		}
+		if s.Phase != v1alpha1.DispatchSucceeded && (s.Error == nil || s.Error.Code == "") {
+			f.t.Errorf("%s is %s without a reason", line, s.Phase)
+		}
+	}
+	if tally["Succeeded/Finished"] == 0 {
+		f.t.Errorf("none succeeded: %v", tally)
+	}
+	f.t.Logf("outcomes: %v", tally)
+}
+
+func TestApiserverRestartedUnderEveryone(t *testing.T) {
+	f := newFleet(t)
+	f.pair("kiosk")
+	if err := system.Cluster.CrashComponent(t.Context(), cluster.APIServer); err != nil {
+		t.Fatal(err)
+	}
+	if err := system.Cluster.WaitReady(f.within()); err != nil {
+		t.Fatal(err)
+	}
+	d := f.ended(f.ask("kiosk", "echo", map[string]any{"after": "restart"}))
+	if d.Status.Phase != v1alpha1.DispatchSucceeded {
+		t.Errorf("after the restart a dispatch ended %+v", d.Status)
+	}
+	f.pair("another")
+}
+
+func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
+	f := newFleet(t)
+	agent, request := f.knock("kiosk")
+	if err := system.Cluster.StopComponent(t.Context(), cluster.CertManager); err != nil {
+		t.Fatal(err)
+	}
+	started := false
+	t.Cleanup(func() {
+		if !started {
+			_ = system.Cluster.StartComponent(t.Context(), cluster.CertManager)
+		}
+	})
+	f.decide(request.Name, v1alpha1.VerdictApproved, "")
+	await(f, request.Name, request, "waiting for its certificate, and saying so", func(r *v1alpha1.PairingRequest) bool {
+		for _, c := range r.Status.Conditions {
+			if c.Type == v1alpha1.ConditionIssued && c.Status == "False" && strings.Contains(c.Message, "cert-manager") {
+				return true
+			}
+		}
+		return false
+	})
+	if err := system.Cluster.StartComponent(t.Context(), cluster.CertManager); err != nil {
+		t.Fatal(err)
+	}
+	started = true
+	f.online("kiosk")
+	if !agent.Running() {
+		t.Error("the agent gave up")
+	}
+}

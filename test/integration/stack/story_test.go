@@ -1,0 +1,188 @@
+package stack_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+func TestMachinePairsIsApprovedAndRunsCapabilities(t *testing.T) {
+	f := newFleet(t)
+	agent, request := f.knock("kiosk")
+	if !strings.Contains(agent.Spoken(), request.Spec.VerificationCode) {
+		t.Errorf("the machine's screen and the request show different codes: %q, %q", agent.Spoken(), request.Spec.VerificationCode)
+	}
+	approved := time.Now()
+	f.decide(request.Name, v1alpha1.VerdictApproved, "")
+	f.online("kiosk")
+	t.Logf("approval to Online: %.2f s", time.Since(approved).Seconds())
+
+	echo := f.ended(f.ask("kiosk", "echo", map[string]any{"text": "hi"}))
+	if echo.Status.Phase != v1alpha1.DispatchSucceeded || echo.Status.Execution != v1alpha1.ExecutionFinished {
+		t.Fatalf("echo ended %+v", echo.Status)
+	}
+	if got := string(echo.Status.Output.Raw); got != `{"text":"hi"}` {
+		t.Errorf("echo answered %s", got)
+	}
+	for _, capability := range []string{"system.health", "system.identity"} {
+		d := f.ended(f.ask("kiosk", capability, map[string]any{}))
+		var output map[string]any
+		if d.Status.Phase != v1alpha1.DispatchSucceeded || json.Unmarshal(d.Status.Output.Raw, &output) != nil || len(output) == 0 {
+			t.Errorf("%s ended %+v", capability, d.Status)
+		}
+	}
+}
+
+func TestSecondStartNeedsNoCode(t *testing.T) {
+	f := newFleet(t)
+	agent := f.pair("kiosk")
+	agent.Stop()
+	await(f, "kiosk", &v1alpha1.Node{}, "not Online", func(n *v1alpha1.Node) bool {
+		return n.Status.Presence == v1alpha1.PresenceStale || n.Status.Presence == v1alpha1.PresenceOffline
+	})
+	f.agent("kiosk")
+	f.online("kiosk")
+}
+
+// A short dispatch on a connected Node costs its creation and one status PUT, nothing else: the
+// resource counters of the apiserver say so.
+func TestShortDispatchCostsTwoWrites(t *testing.T) {
+	f := newFleet(t)
+	system.GatewayArgs = append(system.GatewayArgs, "--dispatched-delay=10m")
+	t.Cleanup(func() {
+		system.GatewayArgs = system.GatewayArgs[:len(system.GatewayArgs)-1]
+		restartGateway(f)
+	})
+	restartGateway(f)
+	f.pair("kiosk")
+	const count = 20
+	// The clock of the session has whole seconds: what is created in its first one is backlog.
+	waitForFastPath(f, "kiosk")
+	before := dispatchWrites(t)
+	for i := range count {
+		d := f.ended(f.ask("kiosk", "echo", map[string]any{"n": i}))
+		if d.Status.Phase != v1alpha1.DispatchSucceeded {
+			t.Fatalf("dispatch %d ended %+v", i, d.Status)
+		}
+	}
+	after := dispatchWrites(t)
+	got := map[string]int{}
+	for verb, n := range after {
+		if n != before[verb] {
+			got[verb] = n - before[verb]
+		}
+	}
+	want := map[string]int{"POST": count, "PUT status": count}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("writes for %d dispatches: %v, want %v", count, got, want)
+	}
+}
+
+// waitForFastPath waits until a dispatch created now is later than the start of the session.
+func waitForFastPath(f *fleet, node string) {
+	f.t.Helper()
+	f.eventually("a second after the session began", func() bool {
+		var n v1alpha1.Node
+		if err := system.Client.Get(f.t.Context(), f.key(node), &n); err != nil || n.Status.SessionStartedTime == nil {
+			return false
+		}
+		return time.Since(n.Status.SessionStartedTime.Time) > 2*time.Second
+	})
+}
+
+// dispatchWrites reads apiserver_request_total: successful writes of capabilitydispatches.
+func dispatchWrites(t *testing.T) map[string]int {
+	t.Helper()
+	text := apiserverMetrics(t)
+	counts := map[string]int{}
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "apiserver_request_total{") || !strings.Contains(line, `resource="capabilitydispatches"`) {
+			continue
+		}
+		verb, sub := label(line, "verb"), label(line, "subresource")
+		switch verb {
+		case "POST", "PUT", "PATCH", "APPLY", "DELETE":
+			var value float64
+			if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &value); err != nil {
+				t.Fatalf("read %q: %v", line, err)
+			}
+			counts[strings.TrimSpace(verb+" "+sub)] += int(value)
+		}
+	}
+	return counts
+}
+
+func label(line, name string) string {
+	_, rest, _ := strings.Cut(line, name+`="`)
+	value, _, _ := strings.Cut(rest, `"`)
+	return value
+}
+
+func apiserverMetrics(t *testing.T) string {
+	t.Helper()
+	access := system.Cluster.Admin()
+	transport, err := rest.HTTPClientFor(access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.TrimRight(access.Host, "/")+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := transport.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestRevokedNodeIsCutOffAtOnce(t *testing.T) {
+	f := newFleet(t)
+	agent := f.pair("kiosk")
+	revoked := time.Now()
+	node := &v1alpha1.Node{}
+	node.Namespace, node.Name = f.namespace, "kiosk"
+	if err := system.Client.Patch(t.Context(), node, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"desiredState":"Revoked"}}`))); err != nil {
+		t.Fatal(err)
+	}
+	await(f, "kiosk", node, "disconnected", func(n *v1alpha1.Node) bool {
+		return n.Status.Trust == v1alpha1.TrustRevoked && n.Status.Presence != v1alpha1.PresenceOnline
+	})
+	t.Logf("revocation to a closed session: %.2f s", time.Since(revoked).Seconds())
+	if err := agent.Until(f.within(), "say that it was revoked", func(out string) bool {
+		return strings.Contains(strings.ToLower(out), "revoked")
+	}); err != nil {
+		t.Error(err)
+	}
+	d := f.ended(f.ask("kiosk", "echo", map[string]any{}))
+	if d.Status.Phase != v1alpha1.DispatchRejected || d.Status.Execution != v1alpha1.ExecutionNotStarted || d.Status.Error.Code != v1alpha1.ErrorNodeRevoked {
+		t.Errorf("a dispatch to a revoked Node ended %+v", d.Status)
+	}
+}
+
+// restartGateway stops the replica in order and starts it again on the same addresses.
+func restartGateway(f *fleet) {
+	f.t.Helper()
+	system.Gateways[0].Stop()
+	if err := system.StartGateway(0); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := system.Gateways[0].WaitReady(f.t.Context()); err != nil && f.t.Context().Err() == nil {
+		f.t.Fatal(err)
+	}
+}
