@@ -149,11 +149,14 @@ func leafSignedByLeaf(t *testing.T, ca authority) []*x509.Certificate {
 func TestNobodyIsTrustedWithoutABundle(t *testing.T) {
 	ca := newAuthority(t)
 	chain := ca.device(t, newKey(t).Public())
+	var unknown x509.UnknownAuthorityError
 	_, err := VerifyPeer(chain, nil, node.TrustDomain, now)
 	wantCertificateError(t, err, ReasonUntrusted)
+	if errors.As(err, &unknown) {
+		t.Error("without a bundle the roots of the operating system were asked")
+	}
 	_, err = VerifyPeer(chain, Bundle{}.Pool(), node.TrustDomain, now)
 	wantCertificateError(t, err, ReasonUntrusted)
-	var unknown x509.UnknownAuthorityError
 	if !errors.As(err, &unknown) {
 		t.Errorf("%v does not lead to the verifier's error", err)
 	}
