@@ -1,0 +1,82 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// managerCertificate applies the part of Node.status that the certificate path owns: issued,
+// certificateHistory, certificateExpires and the condition CertificateValid. It is a manager of
+// its own beside FieldManagerController (the Node reconciler: trust, presence of an ended
+// session, fingerprintShort, the conditions Ready and CapabilityReviewRequired), because an
+// apply has to carry every field of its manager and the two are written at different times.
+const managerCertificate = v1alpha1.FieldManagerController + "-certificate"
+
+// conflictDelay is how long after a lost compare-and-swap an object is looked at again.
+const conflictDelay = 50 * time.Millisecond
+
+// saveStatus writes the status of an object whose status the controller alone writes, if
+// it differs from before. It fails with a conflict when the object changed since it was read.
+func saveStatus(ctx context.Context, c client.Client, before, after client.Object) (saved bool, err error) {
+	if equality.Semantic.DeepEqual(before, after) {
+		return false, nil
+	}
+	if err := c.Status().Update(ctx, after, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+		return false, fmt.Errorf("save status: %w", err)
+	}
+	return true, nil
+}
+
+// applyNodeStatus applies the fields of one manager to the status of a Node: all that the
+// manager owns, every time; what is left out and owned by nobody else is removed. The UID
+// of node guards against a namesake.
+func applyNodeStatus(ctx context.Context, c client.Client, node *v1alpha1.Node, manager string, status v1alpha1.NodeStatus) error {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
+	if err != nil {
+		return fmt.Errorf("encode status of node %q: %w", node.Name, err)
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"namespace": node.Namespace, "name": node.Name, "uid": string(node.UID)},
+		"status":   fields,
+	}}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Node"))
+	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(manager), client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("apply status of node %q: %w", node.Name, err)
+	}
+	return nil
+}
+
+// withTransition dates a condition: at now if its status is another than it was, else as before.
+func withTransition(existing []metav1.Condition, next metav1.Condition, now time.Time) metav1.Condition {
+	next.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
+	if was := meta.FindStatusCondition(existing, next.Type); was != nil && was.Status == next.Status {
+		next.LastTransitionTime = was.LastTransitionTime
+	}
+	return next
+}
+
+// setCondition puts a dated condition among the others.
+func setCondition(conditions *[]metav1.Condition, next metav1.Condition, now time.Time) {
+	meta.SetStatusCondition(conditions, withTransition(*conditions, next, now))
+}
+
+// retryConflicts turns a lost compare-and-swap, which is no fault, into another look.
+func retryConflicts(result ctrl.Result, err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	}
+	return result, err
+}
