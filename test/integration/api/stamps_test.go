@@ -1,0 +1,88 @@
+package api_test
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+func stampOf(t *testing.T, o *unstructured.Unstructured, fields ...string) string {
+	t.Helper()
+	stamp, _, _ := unstructured.NestedString(live(t, o).Object, append([]string{"spec"}, fields...)...)
+	return stamp
+}
+
+func TestADispatchIsStampedWithItsAuthor(t *testing.T) {
+	namespace := shared.Namespace(t)
+	ivo := mayInvoke(t, namespace, "ivo", "echo")
+	tia := mayInvoke(t, namespace, "tia", "system.health") // may not invoke echo, may cancel it
+	policy := v1alpha1.PolicyMessage(v1alpha1.PolicyDispatches)
+
+	forged := object("CapabilityDispatch", namespace, "forged", dispatchSpec(map[string]any{"requestedBy": "ann"}))
+	wantRefused(t, ivo.Create(t.Context(), forged), policy+`spec.requestedBy says "ann" but the request was made by "ivo"`)
+	o := object("CapabilityDispatch", namespace, "own", dispatchSpec(map[string]any{"requestedBy": "ivo"}))
+	wantAccepted(t, ivo.Create(t.Context(), o))
+	for _, value := range []any{nil, ""} {
+		o = object("CapabilityDispatch", namespace, "stamped", dispatchSpec(nil))
+		if value != nil {
+			o = object("CapabilityDispatch", namespace, "stamped-empty", dispatchSpec(map[string]any{"requestedBy": value}))
+		}
+		wantAccepted(t, ivo.Create(t.Context(), o))
+		if got := stampOf(t, o, "requestedBy"); got != "ivo" {
+			t.Errorf("requestedBy is %q, want ivo", got)
+		}
+	}
+
+	wantAccepted(t, patch(t, tia, o, `{"metadata":{"labels":{"a":"b"}},"spec":{"cancel":true}}`))
+	put := live(t, o)
+	unstructured.RemoveNestedField(put.Object, "spec", "requestedBy")
+	wantAccepted(t, tia.Update(t.Context(), put))
+	wantRefused(t, patch(t, tia, o, `{"spec":{"requestedBy":"tia"}}`), "requestedBy is immutable")
+	if got := stampOf(t, o, "requestedBy"); got != "ivo" {
+		t.Errorf("after others changed the dispatch requestedBy is %q, want ivo", got)
+	}
+}
+
+func TestACodeIsStampedWithItsIssuer(t *testing.T) {
+	namespace := shared.Namespace(t)
+	ida := issuer(t, namespace, "ida")
+	plain := map[string]any{"method": "PIN"}
+	o := object("PairingCode", namespace, "stamped", plain)
+	wantAccepted(t, ida.Create(t.Context(), o))
+	if got := stampOf(t, o, "issuedBy"); got != "ida" {
+		t.Errorf("issuedBy is %q, want ida", got)
+	}
+	forged := object("PairingCode", namespace, "forged", map[string]any{"method": "PIN", "issuedBy": "ann"})
+	wantRefused(t, ida.Create(t.Context(), forged),
+		v1alpha1.PolicyMessage(v1alpha1.PolicyPairingCodes)+`spec.issuedBy says "ann" but the request was made by "ida"`)
+}
+
+func TestADecisionIsStampedWithItsApprover(t *testing.T) {
+	namespace := shared.Namespace(t)
+	ann := approver(t, namespace, "ann")
+	bob := approver(t, namespace, "bob")
+	o := object("PairingRequest", namespace, "stamped", requestSpec(nil))
+	mustCreate(t, o)
+
+	wantRefused(t, patch(t, ann, o, `{"spec":{"decision":{"verdict":"Approved","by":"bob"}}}`),
+		v1alpha1.PolicyMessage(v1alpha1.PolicyPairingRequests)+`spec.decision.by is not "ann"`)
+	wantAccepted(t, patch(t, ann, o, `{"spec":{"decision":{"verdict":"Approved"}}}`))
+	if got := stampOf(t, o, "decision", "by"); got != "ann" {
+		t.Errorf("decision.by is %q, want ann", got)
+	}
+	for name, c := range map[string]client.Client{"ann": ann, "bob": bob, "admin": shared.Client()} {
+		wantRefused(t, patch(t, c, o, `{"spec":{"decision":{"by":"`+name+`x"}}}`), "the decision is final")
+		wantAccepted(t, patch(t, c, o, `{"spec":{"decision":{"by":null}}}`)) // put back
+		wantRefused(t, patch(t, c, o, `{"spec":{"decision":null}}`), "the decision is final")
+		wantRefused(t, patch(t, c, o, `{"spec":{"decision":{"verdict":"Denied"}}}`), "the decision is final")
+	}
+	put := live(t, o)
+	unstructured.RemoveNestedField(put.Object, "spec", "decision", "by")
+	wantAccepted(t, bob.Update(t.Context(), put))
+	if got := stampOf(t, o, "decision", "by"); got != "ann" {
+		t.Errorf("after others touched it decision.by is %q, want ann", got)
+	}
+}
