@@ -59,7 +59,7 @@ func clean(raw []byte, limit int32, cut bool) (payload, error) {
 	if err := json.Compact(&compact, raw); err != nil {
 		return payload{}, fmt.Errorf("the output is not a JSON value: %w", err)
 	}
-	return payload{value: &v1alpha1.JSON{Raw: compact.Bytes()}, truncated: cut}, nil
+	return payload{value: &v1alpha1.JSON{Raw: compact.Bytes()}}, nil
 }
 
 // beginning is a JSON string with as much of raw as leaves the whole within limit bytes, or the

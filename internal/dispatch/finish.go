@@ -24,8 +24,11 @@ type end struct {
 // finish returns the status with a terminal phase; the status must not have one.
 func finish(status v1alpha1.CapabilityDispatchStatus, e end, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	next := *status.DeepCopy()
-	next.Phase = e.phase
 	next.Execution = advance(status.Execution, e.execution)
+	if next.Execution != v1alpha1.ExecutionNotStarted && e.phase == v1alpha1.DispatchRejected {
+		e.phase = v1alpha1.DispatchFailed // what ran, or may have, was not rejected
+	}
+	next.Phase = e.phase
 	completed := metav1.NewMicroTime(now)
 	next.CompletedTime = &completed
 	condition := metav1.Condition{

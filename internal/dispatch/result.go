@@ -46,7 +46,7 @@ func Settle(status v1alpha1.CapabilityDispatchStatus, r Result, gateway string, 
 	} else {
 		next = finish(status, e, now)
 	}
-	if next.Execution != v1alpha1.ExecutionNotStarted {
+	if next.Execution == v1alpha1.ExecutionFinished { // nothing else has an output
 		record(&next, r, output, now)
 	}
 	if reflect.DeepEqual(next, status) {
@@ -63,9 +63,9 @@ func record(next *v1alpha1.CapabilityDispatchStatus, r Result, output payload, n
 		started := metav1.NewMicroTime(within(r.Started, now))
 		next.StartedTime = &started
 	}
-	if next.Output == nil && output.value != nil {
+	if next.Output == nil {
 		next.Output = output.value
-		next.OutputTruncated = output.truncated
+		next.OutputTruncated = output.truncated || r.Truncated
 	}
 }
 
@@ -80,9 +80,7 @@ func judge(r Result) (payload, end) {
 		e = end{v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, v1alpha1.ErrorInvalidOutput, text(err.Error(), maxErrorChars)}
 	case r.Outcome == v1alpha1.DispatchSucceeded:
 		e = end{phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished}
-	case r.Outcome == v1alpha1.DispatchRejected && r.Execution != v1alpha1.ExecutionNotStarted && r.Execution != "":
-		e.phase = v1alpha1.DispatchFailed // what ran was not rejected
-	case r.Outcome == v1alpha1.DispatchRejected:
+	case r.Outcome == v1alpha1.DispatchRejected && r.Execution == "":
 		e.execution = v1alpha1.ExecutionNotStarted
 	}
 	if e.code == "" && e.phase != v1alpha1.DispatchSucceeded {
