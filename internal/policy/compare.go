@@ -1,0 +1,55 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/config"
+)
+
+// compare returns an error that wraps errDisproved unless every shipped policy and binding is
+// live with exactly the shipped spec. Others beside them do no harm: they can only refuse more,
+// and what they set is seen by the probes.
+func compare(ctx context.Context, reader client.Reader) error {
+	shipped, err := config.Objects(config.DirPolicy)
+	if err != nil {
+		return fmt.Errorf("read the shipped policies: %w", err)
+	}
+	live := map[schema.GroupVersionKind]map[string]*unstructured.Unstructured{}
+	for _, want := range shipped {
+		kind := want.GroupVersionKind()
+		if live[kind] == nil {
+			if live[kind], err = list(ctx, reader, kind); err != nil {
+				return err
+			}
+		}
+		got, ok := live[kind][want.GetName()]
+		switch {
+		case !ok:
+			return disproved("%s %q is missing", kind.Kind, want.GetName())
+		case got.GetDeletionTimestamp() != nil:
+			return disproved("%s %q is being deleted", kind.Kind, want.GetName())
+		case !equality.Semantic.DeepEqual(want.Object["spec"], got.Object["spec"]):
+			return disproved("%s %q differs from the shipped one", kind.Kind, want.GetName())
+		}
+	}
+	return nil
+}
+
+func list(ctx context.Context, reader client.Reader, kind schema.GroupVersionKind) (map[string]*unstructured.Unstructured, error) {
+	all := &unstructured.UnstructuredList{}
+	all.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	if err := reader.List(ctx, all); err != nil {
+		return nil, fmt.Errorf("list %s: %w", kind.Kind, err)
+	}
+	byName := make(map[string]*unstructured.Unstructured, len(all.Items))
+	for i := range all.Items {
+		byName[all.Items[i].GetName()] = &all.Items[i]
+	}
+	return byName, nil
+}

@@ -1,0 +1,22 @@
+// Package policy proves that the admission policies of Mooring work, and tells everybody else.
+//
+// A binding whose policy is missing or does not compile admits everything, silently. So the
+// leading controller (Prover) compares the live policies with the shipped ones and tries forged
+// objects, as dry runs, every minute. The proof is the renew time of the Lease
+// v1alpha1.PolicyProofLease. Gateways offer, and the controller approves and issues, only while
+// their Gate says that the proof is fresh.
+package policy
+
+import "time"
+
+const (
+	// AnnotationFailure on the proof Lease says what was wrong when the last try disproved the
+	// policies; absent after a proof.
+	AnnotationFailure = "mooring.dev/policy-proof-failure"
+
+	// Freshness is how long a proof counts.
+	Freshness = 3 * time.Minute
+	// interval is the time between proofs; retryInterval follows a try that was no proof.
+	interval      = time.Minute
+	retryInterval = 5 * time.Second
+)

@@ -1,0 +1,110 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Errors of Gate.Check.
+var (
+	// ErrNoProof: there was no proof yet.
+	ErrNoProof = errors.New("the admission policies are not proven yet: is the controller running and are config/policy and config/rbac applied?")
+	// ErrStaleProof: the last proof is too old to count.
+	ErrStaleProof = errors.New("the last proof of the admission policies is too old: is the controller running?")
+	// ErrDisproved: the last try found the policies not working.
+	ErrDisproved = errors.New("the admission policies do not work: apply config/policy again")
+)
+
+// Gate knows whether the admission policies are proven. It watches the one Lease by itself, as a
+// runnable on every replica; without news from it the proof grows old and the gate closes.
+type Gate struct {
+	namespace string
+	config    *rest.Config
+	clock     clock.PassiveClock
+	last      atomic.Pointer[coordinationv1.Lease]
+}
+
+// NewGate returns a closed Gate that opens by what it sees after Start. namespace is that of the
+// proof Lease; clock tells the API server's time.
+func NewGate(config *rest.Config, namespace string, clock clock.PassiveClock) *Gate {
+	return &Gate{namespace: namespace, config: config, clock: clock}
+}
+
+// NeedLeaderElection is false: every replica needs the gate.
+func (g *Gate) NeedLeaderElection() bool { return false }
+
+// Start watches the Lease until ctx ends.
+func (g *Gate) Start(ctx context.Context) error {
+	watch, err := cache.New(g.config, cache.Options{
+		Scheme:            clientgoscheme.Scheme,
+		DefaultNamespaces: map[string]cache.Config{g.namespace: {FieldSelector: fields.OneTermEqualSelector("metadata.name", v1alpha1.PolicyProofLease)}},
+		DefaultTransform:  cache.TransformStripManagedFields(),
+	})
+	if err != nil {
+		return fmt.Errorf("watch the proof of the admission policies: %w", err)
+	}
+	informer, err := watch.GetInformer(ctx, &coordinationv1.Lease{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return fmt.Errorf("watch the proof of the admission policies: %w", err)
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { g.see(obj) },
+		UpdateFunc: func(_, obj any) { g.see(obj) },
+		DeleteFunc: func(any) { g.last.Store(nil) },
+	})
+	if err != nil {
+		return fmt.Errorf("watch the proof of the admission policies: %w", err)
+	}
+	return watch.Start(ctx)
+}
+
+func (g *Gate) see(obj any) {
+	if lease, ok := obj.(*coordinationv1.Lease); ok {
+		g.last.Store(lease)
+	}
+}
+
+// Check is nil while the last proof is fresh and nothing was found wrong since. The error wraps
+// ErrNoProof, ErrStaleProof or ErrDisproved and says what to do.
+func (g *Gate) Check() error { return check(g.last.Load(), g.clock.Now()) }
+
+// Failing reports whether the policies were once proven and are now disproved, and when the last
+// good proof was: what was created since is not to be trusted. A proof that is merely old, or
+// that never was, is no failure: then one waits.
+func (g *Gate) Failing() (since time.Time, failing bool) { return Failing(g.last.Load()) }
+
+// Failing is Gate.Failing for a Lease at hand; nil counts as never proven.
+func Failing(lease *coordinationv1.Lease) (since time.Time, failing bool) {
+	if lease == nil || lease.Spec.RenewTime == nil || lease.Annotations[AnnotationFailure] == "" {
+		return time.Time{}, false
+	}
+	return lease.Spec.RenewTime.Time, true
+}
+
+func check(lease *coordinationv1.Lease, now time.Time) error {
+	switch {
+	case lease == nil:
+		return ErrNoProof
+	case lease.Annotations[AnnotationFailure] != "":
+		return fmt.Errorf("%w: %s", ErrDisproved, lease.Annotations[AnnotationFailure])
+	case lease.Spec.RenewTime == nil:
+		return ErrNoProof
+	}
+	if age := now.Sub(lease.Spec.RenewTime.Time); age >= Freshness {
+		return fmt.Errorf("%w (%s)", ErrStaleProof, age.Truncate(time.Second))
+	}
+	return nil
+}

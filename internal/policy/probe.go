@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// errDisproved is wrapped by every error that shows that the policies do not work, as against
+// errors that show nothing, such as an API server that does not answer.
+var errDisproved = errors.New("disproved")
+
+func disproved(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{errDisproved}, args...)...)
+}
+
+// forged is who the probes pretend to be.
+const forged = "mooring-forged"
+
+// probe is one dry-run create.
+type probe struct {
+	what   string
+	as     client.Client
+	object client.Object
+	policy string // that must refuse it; empty: it must be admitted
+	// stamp reads what admission must have set to the user who asked; nil: nothing.
+	stamp func() string
+}
+
+// probes are the tries of one proof: for each policy that can be tried a forgery that it must
+// refuse, and beside it the honest object that must pass, stamped.
+func probes(namespace string, own, impersonated client.Client) []probe {
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: "mooring-policy-probe"}
+	dispatch := func(capability, by string) *v1alpha1.CapabilityDispatch {
+		return &v1alpha1.CapabilityDispatch{ObjectMeta: meta, Spec: v1alpha1.CapabilityDispatchSpec{
+			NodeName: "mooring-policy-probe", Capability: capability, RequestedBy: by}}
+	}
+	code := func(by string, autoApprove bool) *v1alpha1.PairingCode {
+		spec := v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, IssuedBy: by}
+		if autoApprove {
+			spec.Method, spec.AutoApprove = v1alpha1.PairingMethodQR, true
+		}
+		return &v1alpha1.PairingCode{ObjectMeta: meta, Spec: spec}
+	}
+	request := func(decision *v1alpha1.PairingDecision) *v1alpha1.PairingRequest {
+		return &v1alpha1.PairingRequest{ObjectMeta: meta, Spec: probeRequest(decision)}
+	}
+	node := &v1alpha1.Node{ObjectMeta: meta, Spec: v1alpha1.NodeSpec{PublicKeySHA256: strings.Repeat("0", 64), PairingRequestUID: forged}}
+	secret := &corev1.Secret{ObjectMeta: meta, Type: corev1.SecretTypeOpaque}
+	honestDispatch, honestCode := dispatch(v1alpha1.ProbeCapability, ""), code("", false)
+	return []probe{
+		{what: "a dispatch in somebody else's name", as: impersonated, object: dispatch(v1alpha1.ProbeCapability, forged), policy: v1alpha1.PolicyDispatches},
+		{what: "a dispatch of a capability that RBAC does not give", as: impersonated, object: dispatch("mooring-forbidden.probe", ""), policy: v1alpha1.PolicyDispatches},
+		{what: "an honest dispatch", as: impersonated, object: honestDispatch, stamp: func() string { return honestDispatch.Spec.RequestedBy }},
+		{what: "a code in somebody else's name", as: impersonated, object: code(forged, false), policy: v1alpha1.PolicyPairingCodes},
+		{what: "a code that approves by itself", as: impersonated, object: code("", true), policy: v1alpha1.PolicyPairingCodes},
+		{what: "an honest code", as: impersonated, object: honestCode, stamp: func() string { return honestCode.Spec.IssuedBy }},
+		{what: "a pairing request with a decision", as: impersonated, object: request(&v1alpha1.PairingDecision{Verdict: v1alpha1.VerdictApproved, By: forged}), policy: v1alpha1.PolicyPairingRequests},
+		{what: "an honest pairing request", as: impersonated, object: request(nil)},
+		{what: "a Node nobody approved", as: impersonated, object: node, policy: v1alpha1.PolicyNodes},
+		{what: "a Secret of another type", as: own, object: secret, policy: v1alpha1.PolicyControllerSecrets},
+	}
+}
+
+// try makes one dry-run create. An error that wraps errDisproved means that the policies failed.
+func (p probe) try(ctx context.Context, user string) error {
+	err := p.as.Create(ctx, p.object, client.DryRunAll)
+	switch {
+	case p.policy != "" && err == nil:
+		return disproved("%s was admitted, policy %s must refuse it", p.what, p.policy)
+	case p.policy != "" && strings.Contains(err.Error(), v1alpha1.PolicyMessage(p.policy)):
+		return nil
+	case p.policy != "" && refused(err):
+		return disproved("%s was refused, but not by policy %s: %v", p.what, p.policy, err)
+	case err != nil && refused(err):
+		return disproved("%s was refused: %v", p.what, err)
+	case err != nil:
+		return fmt.Errorf("try %s: %w", p.what, err)
+	case p.stamp != nil && p.stamp() != user:
+		return disproved("%s was admitted with the stamp %q instead of %q", p.what, p.stamp(), user)
+	}
+	return nil
+}
+
+// refused tells an answer of admission, RBAC or validation from an API server that cannot answer.
+func refused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err)
+}
+
+// probeRequest is a request that breaks no rule of its kind.
+func probeRequest(decision *v1alpha1.PairingDecision) v1alpha1.PairingRequestSpec {
+	return v1alpha1.PairingRequestSpec{
+		NodeName: "mooring-policy-probe", PublicKey: "none", PublicKeySHA256: strings.Repeat("0", 64),
+		Method: v1alpha1.PairingMethodPIN, CodeName: "none", CodeIssuedBy: forged, TranscriptSHA256: strings.Repeat("0", 64),
+		VerificationCode: "AAAAA-AAAAA", ExpiresTime: metav1.Unix(0, 0), Decision: decision,
+	}
+}
