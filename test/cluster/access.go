@@ -75,3 +75,17 @@ func (c *Cluster) Namespace(t testing.TB) string {
 	})
 	return namespace.Name
 }
+
+// Eventually polls a condition of the cluster until it holds, for at most a minute.
+func Eventually(t testing.TB, holds func() bool, format string, args ...any) {
+	t.Helper()
+	deadline := time.Now().Add(pollTimeout)
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf(format, args...)
+		}
+		<-ticker.C
+	}
+}

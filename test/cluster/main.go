@@ -6,6 +6,9 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // Main runs the tests of a package against a cluster with everything installed:
@@ -18,6 +21,7 @@ func Main(m *testing.M, options Options, into **Cluster) {
 }
 
 func run(m *testing.M, options Options, into **Cluster) int {
+	log.SetLogger(logr.Discard()) // or controller-runtime complains; a manager is given its own
 	// The first start on a machine builds the control plane.
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer cancel()
