@@ -63,7 +63,7 @@ func (c *Client) call(ctx context.Context, method, path string, out any) error {
 	if err != nil {
 		// Nobody listens, or the one who did is gone in the middle.
 		if ctx.Err() == nil {
-			return errors.Join(ErrNotRunning, err)
+			return fmt.Errorf("%w in %s: start it with localcluster up (%w)", ErrNotRunning, c.dir, err)
 		}
 		return fmt.Errorf("call supervisor: %w", err)
 	}
