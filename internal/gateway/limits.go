@@ -63,8 +63,8 @@ func DefaultLimits() Limits {
 		PairingConnections:      256,
 		NodeConnections:         4096,
 		TotalPairingConnections: 4096,
-		BeginsPerSecond:         2,
-		BeginBurst:              60,
+		BeginsPerSecond:         5,
+		BeginBurst:              100,
 		CallsPerSecond:          20,
 		CallBurst:               200,
 	}

@@ -41,8 +41,8 @@ func (f *flood) admit(untried func() bool) bool {
 
 const (
 	// maxOffences wrong confirmations from one address within offenceWindow block it for
-	// blockTime: three codes burnt. Fewer are people who mistype.
-	maxOffences   = 9
+	// blockTime: five codes burnt. Fewer are people who mistype.
+	maxOffences   = 15
 	offenceWindow = 10 * time.Minute
 	blockTime     = 10 * time.Minute
 	// maxOffenders bounds the table: each entry cost its address a try of a real code.

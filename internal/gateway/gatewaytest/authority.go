@@ -1,0 +1,186 @@
+// Package gatewaytest makes certificate authorities and certificates for the tests of the
+// gateway, good ones and wrong ones.
+package gatewaytest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// Authority is a CA.
+type Authority struct {
+	Certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+// NewKey is a device or server key.
+func NewKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// NewAuthority makes a self-signed CA of that subject, valid from a day ago for a year.
+func NewAuthority(t testing.TB, subject string) *Authority {
+	t.Helper()
+	a := &Authority{key: NewKey(t)}
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: subject}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage:  x509.KeyUsageCertSign,
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(365 * 24 * time.Hour),
+	}
+	a.Certificate = a.sign(t, template, template, &a.key.PublicKey)
+	return a
+}
+
+func (a *Authority) sign(t testing.TB, template, parent *x509.Certificate, pub *ecdsa.PublicKey) *x509.Certificate {
+	t.Helper()
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.SerialNumber = serial
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// PEM is the CA as a bundle.
+func (a *Authority) PEM() string { return string(EncodePEM(a.Certificate)) }
+
+// Change alters a template before it is signed.
+type Change func(*x509.Certificate)
+
+// ValidFrom sets the beginning relative to now.
+func ValidFrom(after time.Duration) Change {
+	return func(c *x509.Certificate) { c.NotBefore = time.Now().Add(after) }
+}
+
+// ValidUntil sets the end relative to now.
+func ValidUntil(after time.Duration) Change {
+	return func(c *x509.Certificate) { c.NotAfter = time.Now().Add(after) }
+}
+
+// Usage replaces the extended key usages.
+func Usage(usage ...x509.ExtKeyUsage) Change {
+	return func(c *x509.Certificate) { c.ExtKeyUsage = usage }
+}
+
+// Also adds a second URI.
+func Also(uri string) Change {
+	return func(c *x509.Certificate) { c.URIs = append(c.URIs, mustURL(uri)) }
+}
+
+// DNS adds a DNS name.
+func DNS(name string) Change {
+	return func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, name) }
+}
+
+// Device issues a device certificate for key, with changes that make it a wrong one.
+func (a *Authority) Device(t testing.TB, id identity.ID, key *ecdsa.PrivateKey, changes ...Change) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{
+		URIs: []*url.URL{mustURL(id.URI())}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		KeyUsage:  x509.KeyUsageDigitalSignature,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(23 * time.Hour),
+	}
+	for _, change := range changes {
+		change(template)
+	}
+	return a.sign(t, template, a.Certificate, &key.PublicKey)
+}
+
+// DeviceTLS is Device as a client certificate.
+func (a *Authority) DeviceTLS(t testing.TB, id identity.ID, changes ...Change) tls.Certificate {
+	t.Helper()
+	key := NewKey(t)
+	leaf := a.Device(t, id, key, changes...)
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+}
+
+// Server issues a gateway certificate and returns it with its key.
+func (a *Authority) Server(t testing.TB, changes ...Change) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key := NewKey(t)
+	template := &x509.Certificate{
+		DNSNames: []string{identity.ServerName}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage:  x509.KeyUsageDigitalSignature,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	for _, change := range changes {
+		change(template)
+	}
+	return a.sign(t, template, a.Certificate, &key.PublicKey), key
+}
+
+// WriteServer issues a gateway certificate into dir/current, by a swap of a symlink.
+func (a *Authority) WriteServer(t testing.TB, dir string, changes ...Change) *x509.Certificate {
+	t.Helper()
+	cert, key := a.Server(t, changes...)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	SwapTLSDir(t, dir, EncodePEM(cert), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return cert
+}
+
+// SwapTLSDir puts the two files in place at once.
+func SwapTLSDir(t testing.TB, dir string, certificate, key []byte) {
+	t.Helper()
+	version, err := os.MkdirTemp(dir, "version-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"tls.crt": certificate, "tls.key": key} {
+		if err := os.WriteFile(filepath.Join(version, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := version + ".link"
+	if err := os.Symlink(filepath.Base(version), link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(link, filepath.Join(dir, "current")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// EncodePEM writes certificates one after another.
+func EncodePEM(certs ...*x509.Certificate) []byte {
+	var out []byte
+	for _, cert := range certs {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+	}
+	return out
+}
+
+func mustURL(s string) *url.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}

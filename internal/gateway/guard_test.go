@@ -1,0 +1,138 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+// shiftedClock is the real time, moved.
+type shiftedClock struct{ by atomic.Int64 }
+
+func (c *shiftedClock) shift(by time.Duration)          { c.by.Store(int64(by)) }
+func (c *shiftedClock) Now() time.Time                  { return time.Now().Add(time.Duration(c.by.Load())) }
+func (c *shiftedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+func TestTheTableHoldsExactlyTheRegisteredMethods(t *testing.T) {
+	r := prepare(t)
+	registered := map[string]caller{}
+	for server, need := range map[*grpc.Server]caller{r.Server.pairing: stranger, r.Server.node: machine} {
+		for service, info := range server.GetServiceInfo() {
+			for _, method := range info.Methods {
+				registered["/"+service+"/"+method.Name] = need
+			}
+		}
+	}
+	if len(registered) < 10 {
+		t.Fatalf("only %d methods are registered", len(registered))
+	}
+	for method, need := range registered {
+		if methods[method] != need {
+			t.Errorf("%s asks for caller kind %d, want %d", method, methods[method], need)
+		}
+	}
+	for method := range methods {
+		if _, ok := registered[method]; !ok {
+			t.Errorf("%s is in the table but is not served", method)
+		}
+	}
+}
+
+func TestAMethodThatIsNotInTheTableIsRefused(t *testing.T) {
+	r := prepare(t)
+	served := false
+	r.Server.node.RegisterService(&grpc.ServiceDesc{
+		ServiceName: "mooring.gateway.v1.Forgotten", HandlerType: (*any)(nil),
+		Methods: []grpc.MethodDesc{{MethodName: "Open", Handler: func(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+			return intercept(ctx, &emptypb.Empty{}, &grpc.UnaryServerInfo{FullMethod: "/mooring.gateway.v1.Forgotten/Open"},
+				func(context.Context, any) (any, error) { served = true; return &emptypb.Empty{}, nil })
+		}}},
+	}, struct{}{})
+	r.run(t)
+	conn := dial(t, r.nodeAddress(), r.clientTLS(r.deviceCA.DeviceTLS(t, robot)))
+	err := conn.Invoke(t.Context(), "/mooring.gateway.v1.Forgotten/Open", &emptypb.Empty{}, &emptypb.Empty{})
+	if status.Code(err) != codes.PermissionDenied || served {
+		t.Errorf("got %v (served: %v), want PermissionDenied", err, served)
+	}
+}
+
+func TestTheAuthorizerIsAskedForUnaryCallsAndStreams(t *testing.T) {
+	refusal := status.Error(codes.PermissionDenied, "the node is revoked")
+	r := start(t, func(_ *running, o *Options) {
+		o.Authorizer = authorizer(func(_ context.Context, id peer.Identity) error {
+			if id.ID != robot {
+				return errors.New("asked about somebody else")
+			}
+			return refusal
+		})
+	})
+	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	_, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{})
+	if status.Code(err) != codes.PermissionDenied || status.Convert(err).Message() != "the node is revoked" {
+		t.Errorf("unary call: got %v, want the refusal", err)
+	}
+	stream, err := client.StreamNodeEvents(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("stream: got %v, want PermissionDenied", err)
+	}
+}
+
+func TestAPanicIsAnsweredWithoutItsDetail(t *testing.T) {
+	r := start(t, func(r *running, o *Options) {
+		o.Log = logr.Discard()
+		r.node.register = func(context.Context) error { panic("secret detail") }
+	})
+	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	_, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{})
+	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v, want Internal without the detail", err)
+	}
+	r.node.register = nil
+	if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+		t.Errorf("the next call on the same connection: %v", err)
+	}
+}
+
+func TestErrorsOfTheInsideStayInside(t *testing.T) {
+	nodes := schema.GroupResource{Group: "mooring.dev", Resource: "nodes"}
+	for _, test := range []struct {
+		name string
+		err  error
+		want codes.Code
+		says string
+	}{
+		{"a status is meant to be read", status.Error(codes.NotFound, "no such request"), codes.NotFound, "no such request"},
+		{"a wrapped status is not", fmt.Errorf("secret: %w", status.Error(codes.NotFound, "x")), codes.Internal, "internal error"},
+		{"any other error", errors.New("secret path /etc/x"), codes.Internal, "internal error"},
+		{"a deadline", fmt.Errorf("secret: %w", context.DeadlineExceeded), codes.DeadlineExceeded, "took too long"},
+		{"a cancelled call", fmt.Errorf("secret: %w", context.Canceled), codes.Canceled, "cancelled"},
+		{"an apiserver that is away", fmt.Errorf("secret: %w", apierrors.NewServiceUnavailable("x")), codes.Unavailable, "cannot reach"},
+		{"a lost race", apierrors.NewConflict(nodes, "secret", errors.New("x")), codes.Unavailable, "cannot reach"},
+		{"a forbidden request", apierrors.NewForbidden(nodes, "secret", errors.New("x")), codes.Internal, "internal error"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := status.Convert(toStatus(logr.Discard(), "/m", test.err))
+			if got.Code() != test.want || !strings.Contains(got.Message(), test.says) || strings.Contains(got.Message(), "secret") {
+				t.Errorf("got %s %q, want %s saying %q", got.Code(), got.Message(), test.want, test.says)
+			}
+		})
+	}
+}

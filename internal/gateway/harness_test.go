@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/testr"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+var robot = identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "robot"}
+
+// nodeService answers one call and remembers who called.
+type nodeService struct {
+	gatewayv1.UnimplementedNodeServiceServer
+	register func(context.Context) error
+	callers  chan peer.Identity
+}
+
+func (n *nodeService) RegisterNode(ctx context.Context, _ *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
+	if id, ok := peer.From(ctx); ok && n.callers != nil {
+		n.callers <- id
+	}
+	if n.register != nil {
+		if err := n.register(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &gatewayv1.RegisterNodeResponse{}, nil
+}
+
+func (n *nodeService) StreamNodeEvents(stream gatewayv1.NodeService_StreamNodeEventsServer) error {
+	if _, ok := peer.From(stream.Context()); !ok {
+		return errors.New("no caller")
+	}
+	_, err := stream.Recv()
+	return err
+}
+
+// pairingService lets every Begin through.
+type pairingService struct {
+	gatewayv1.UnimplementedPairingServiceServer
+}
+
+func (pairingService) BeginPairingSession(context.Context, *gatewayv1.BeginPairingSessionRequest) (*gatewayv1.BeginPairingSessionResponse, error) {
+	return &gatewayv1.BeginPairingSessionResponse{}, nil
+}
+
+// authorizer is a func.
+type authorizer func(context.Context, peer.Identity) error
+
+func (a authorizer) Authorize(ctx context.Context, id peer.Identity) error { return a(ctx, id) }
+
+// running is a started gateway.
+type running struct {
+	*Server
+	serverCA, deviceCA *gatewaytest.Authority
+	dir                string
+	trust              *Trust
+	node               *nodeService
+	registry           *prometheus.Registry
+	stop               func() error
+}
+
+func trustConfig(server, device string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap},
+		Data:       map[string]string{v1alpha1.TrustServerCAKey: server, v1alpha1.TrustDeviceCAKey: device},
+	}
+}
+
+// start runs a gateway on loopback until the test ends.
+func start(t *testing.T, changes ...func(*running, *Options)) *running {
+	t.Helper()
+	r := prepare(t, changes...)
+	r.run(t)
+	eventually(t, "the gateway is ready", func() bool { return r.Check(nil) == nil })
+	return r
+}
+
+// prepare makes a gateway with trust and certificate, not yet started.
+func prepare(t *testing.T, changes ...func(*running, *Options)) *running {
+	t.Helper()
+	r := &running{
+		serverCA: gatewaytest.NewAuthority(t, "server-ca"), deviceCA: gatewaytest.NewAuthority(t, "device-ca"),
+		dir: t.TempDir(), node: &nodeService{}, registry: prometheus.NewRegistry(),
+	}
+	r.trust = NewTrust(logr.Discard())
+	metrics, err := NewMetrics(r.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := Options{
+		TLSDir: r.dir, PairingAddress: "127.0.0.1:0", NodeAddress: "127.0.0.1:0", TrustDomain: robot.TrustDomain,
+		Trust: r.trust, Limits: DefaultLimits(), Pairing: pairingService{}, Node: r.node,
+		Authorizer: authorizer(func(context.Context, peer.Identity) error { return nil }),
+		Clock:      clock.RealClock{}, Metrics: metrics, Log: testr.New(t),
+	}
+	r.serverCA.WriteServer(t, r.dir)
+	r.trust.Update(trustConfig(r.serverCA.PEM(), r.deviceCA.PEM()))
+	for _, change := range changes {
+		change(r, &options)
+	}
+	r.Server = New(options)
+	return r
+}
+
+func (r *running) run(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Start(ctx) }()
+	var ended bool
+	r.stop = func() error {
+		if ended {
+			return nil
+		}
+		ended = true
+		cancel()
+		return <-done
+	}
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Errorf("gateway ended with %v", err)
+		}
+	})
+	eventually(t, "the ports are bound", func() bool { p, _ := r.Addresses(); return p != nil })
+}
+
+func (r *running) nodeAddress() string    { _, n := r.Addresses(); return n.String() }
+func (r *running) pairingAddress() string { p, _ := r.Addresses(); return p.String() }
+
+// clientTLS trusts the server CA and shows certs.
+func (r *running) clientTLS(certs ...tls.Certificate) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AddCert(r.serverCA.Certificate)
+	return &tls.Config{RootCAs: roots, ServerName: identity.ServerName, Certificates: certs, NextProtos: []string{"h2"}}
+}
+
+func dial(t *testing.T, address string, config *tls.Config) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// nodeClient is a machine with that certificate.
+func (r *running) nodeClient(t *testing.T, certs ...tls.Certificate) gatewayv1.NodeServiceClient {
+	t.Helper()
+	return gatewayv1.NewNodeServiceClient(dial(t, r.nodeAddress(), r.clientTLS(certs...)))
+}
+
+func (r *running) pairingClient(t *testing.T) gatewayv1.PairingServiceClient {
+	t.Helper()
+	return gatewayv1.NewPairingServiceClient(dial(t, r.pairingAddress(), r.clientTLS()))
+}
+
+// refused is the counter of that listener and reason.
+func (r *running) refused(listener, reason string) float64 {
+	var metric dto.Metric
+	if err := r.options.Metrics.refused.WithLabelValues(listener, reason).Write(&metric); err != nil {
+		return -1
+	}
+	return metric.GetCounter().GetValue()
+}
+
+// handshake opens a TLS connection and returns its state.
+func handshake(t *testing.T, address string, config *tls.Config) (*tls.Conn, error) {
+	t.Helper()
+	dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: config}
+	conn, err := dialer.DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*tls.Conn), nil
+}
+
+// eventually polls a condition; the wait is bounded and ends with the condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("timed out waiting: %s", what)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+func source(address string) netip.Prefix { return peer.Source(netip.MustParseAddr(address)) }
+
+func TestASourceIsAnIPv4AddressOrAnIPv6Network(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		same bool
+	}{
+		{"192.0.2.1", "192.0.2.1", true},
+		{"192.0.2.1", "192.0.2.2", false},
+		{"192.0.2.1", "::ffff:192.0.2.1", true},
+		{"2001:db8::1", "2001:db8::ffff:1", true},
+		{"2001:db8::1", "2001:db8:0:1::1", false},
+		{"fe80::1%eth0", "fe80::1%eth1", true},
+	} {
+		if same := source(test.a) == source(test.b); same != test.same {
+			t.Errorf("%s and %s: same source %v, want %v", test.a, test.b, same, test.same)
+		}
+	}
+}
+
+func TestTheLimiterRefusesOneSourceAndNotItsNeighbour(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 3, CallsPerSecond: 10, CallBurst: 5}, clock, nil)
+	for i := range 3 {
+		if wait := l.take(source("192.0.2.1"), true); wait != 0 {
+			t.Fatalf("call %d has to wait %s", i, wait)
+		}
+	}
+	if wait := l.take(source("192.0.2.1"), true); wait != time.Second {
+		t.Errorf("the call beyond the burst waits %s, want 1s", wait)
+	}
+	if wait := l.take(source("192.0.2.2"), true); wait != 0 {
+		t.Errorf("the neighbour waits %s", wait)
+	}
+	if wait := l.take(source("192.0.2.1"), false); wait != 0 {
+		t.Errorf("a poll waits %s because of Begins", wait)
+	}
+	clock.SetTime(clock.Now().Add(time.Second))
+	if wait := l.take(source("192.0.2.1"), true); wait != 0 {
+		t.Errorf("a second later it waits %s", wait)
+	}
+}
+
+func TestTheTableOfSourcesIsBounded(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 1, CallsPerSecond: 1, CallBurst: 1}, clock, nil)
+	flooder := netip.MustParseAddr("10.0.0.0")
+	for range maxSources + 1000 {
+		l.take(peer.Source(flooder), true)
+		flooder = flooder.Next()
+	}
+	if len(l.sources) > maxSources+1 {
+		t.Errorf("%d sources are remembered, want at most %d", len(l.sources), maxSources+1)
+	}
+	clock.SetTime(clock.Now().Add(2 * sourceIdle))
+	if wait := l.take(source("192.0.2.7"), true); wait != 0 || len(l.sources) > 2 {
+		t.Errorf("after the flood: wait %s, %d sources remembered", wait, len(l.sources))
+	}
+}
+
+func TestTooManyBeginsAreToldWhenToComeBack(t *testing.T) {
+	r := start(t, func(_ *running, o *Options) { o.Limits.BeginBurst, o.Limits.BeginsPerSecond = 2, 0.1 })
+	client := r.pairingClient(t)
+	for range 2 {
+		if _, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{})
+	refused := status.Convert(err)
+	if refused.Code() != codes.ResourceExhausted || len(refused.Details()) != 1 {
+		t.Fatalf("got %v with %d details, want ResourceExhausted with RetryInfo", err, len(refused.Details()))
+	}
+	retry, ok := refused.Details()[0].(*errdetails.RetryInfo)
+	if !ok || retry.GetRetryDelay().AsDuration() <= 0 || retry.GetRetryDelay().AsDuration() > 10*time.Second {
+		t.Errorf("retry detail is %v, want a delay up to 10s", refused.Details()[0])
+	}
+}
+
+func TestConnectionsBeyondTheCapAreClosedAndTheRestIsServed(t *testing.T) {
+	const capacity = 20
+	r := start(t, func(_ *running, o *Options) { o.Limits.PairingConnections = capacity })
+	var dialer net.Dialer
+	var first net.Conn
+	for i := range 200 {
+		conn, err := dialer.DialContext(t.Context(), "tcp", r.pairingAddress())
+		if err != nil && i >= capacity {
+			continue // already reset
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if i == 0 {
+			first = conn
+		}
+	}
+	eventually(t, "all beyond the cap are refused", func() bool { return r.refused(pairingListener, "TooManyConnections") == 200-capacity })
+	first.Close()
+	eventually(t, "a legitimate machine gets the free place", func() bool {
+		_, err := r.pairingClient(t).BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{})
+		return err == nil
+	})
+}
+
+func TestGiantHeadersAndMessagesAreRefused(t *testing.T) {
+	r := start(t)
+	client := r.pairingClient(t)
+	if _, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{Share: make([]byte, 10<<20)})
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("10 MiB message: got %v, want ResourceExhausted", err)
+	}
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x", strings.Repeat("a", 1<<20))
+	if _, err := client.BeginPairingSession(ctx, &gatewayv1.BeginPairingSessionRequest{}); err == nil {
+		t.Error("a header of 1 MiB was taken")
+	}
+	if _, err := r.pairingClient(t).BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
+		t.Errorf("the next machine: %v", err)
+	}
+}
+
+func TestManyCancelledCallsDoNotShutOutOthers(t *testing.T) {
+	r := start(t, func(_ *running, o *Options) { o.Limits.CallBurst = 1 << 20 })
+	client := r.pairingClient(t)
+	for i := range 2000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = client.GetPairingRequestStatus(ctx, &gatewayv1.GetPairingRequestStatusRequest{Name: fmt.Sprint(i)})
+		}()
+		cancel()
+		<-done
+	}
+	if _, err := r.pairingClient(t).BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
+		t.Errorf("a legitimate machine: %v", err)
+	}
+}

@@ -1,0 +1,144 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+func TestTheNodeListenerRefusesWrongCertificates(t *testing.T) {
+	r := start(t)
+	foreign := identity.ID{TrustDomain: "elsewhere.test", Namespace: "fleet", Node: "robot"}
+	for _, test := range []struct {
+		name   string
+		cert   tls.Certificate
+		reason string
+	}{
+		{"of another CA with the same subject", gatewaytest.NewAuthority(t, "device-ca").DeviceTLS(t, robot), identity.ReasonUntrusted},
+		{"of the server CA", r.serverCA.DeviceTLS(t, robot), identity.ReasonUntrusted},
+		{"expired", r.deviceCA.DeviceTLS(t, robot, gatewaytest.ValidUntil(-time.Minute)), identity.ReasonExpired},
+		{"beginning in 11 minutes", r.deviceCA.DeviceTLS(t, robot, gatewaytest.ValidFrom(11*time.Minute)), identity.ReasonNotYetValid},
+		{"for servers only", r.deviceCA.DeviceTLS(t, robot, gatewaytest.Usage(x509.ExtKeyUsageServerAuth)), identity.ReasonWrongUsage},
+		{"for no usage at all", r.deviceCA.DeviceTLS(t, robot, gatewaytest.Usage()), identity.ReasonWrongUsage},
+		{"of another trust domain", r.deviceCA.DeviceTLS(t, foreign), identity.ReasonForeignTrustDomain},
+		{"with two URIs", r.deviceCA.DeviceTLS(t, robot, gatewaytest.Also("spiffe://mooring.test/ns/fleet/node/other")), identity.ReasonUnexpectedName},
+		{"with a DNS name besides", r.deviceCA.DeviceTLS(t, robot, gatewaytest.DNS(identity.ServerName)), identity.ReasonUnexpectedName},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := r.refused(nodeListener, test.reason)
+			_, err := r.nodeClient(t, test.cert).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{})
+			if status.Code(err) != codes.Unavailable {
+				t.Errorf("first call: got %v, want the connection refused", err)
+			}
+			eventually(t, "the refusal is counted as "+test.reason, func() bool { return r.refused(nodeListener, test.reason) > before })
+		})
+	}
+}
+
+func TestTheNodeListenerRefusesAClientWithoutCertificate(t *testing.T) {
+	r := start(t)
+	_, err := r.nodeClient(t).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{})
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("first call: got %v, want the connection refused", err)
+	}
+	eventually(t, "the refusal is counted", func() bool { return r.refused(nodeListener, "Handshake") > 0 })
+}
+
+func TestTheNodeListenerKnowsItsCaller(t *testing.T) {
+	r := start(t, func(r *running, _ *Options) { r.node.callers = make(chan peer.Identity, 1) })
+	for name, cert := range map[string]tls.Certificate{
+		"with a good certificate":   r.deviceCA.DeviceTLS(t, robot),
+		"beginning in nine minutes": r.deviceCA.DeviceTLS(t, robot, gatewaytest.ValidFrom(9*time.Minute)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := r.nodeClient(t, cert).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+				t.Fatal(err)
+			}
+			got := <-r.node.callers
+			pin, err := identity.FingerprintSPKI(cert.Leaf.PublicKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.ID != robot || got.PublicKeySHA256 != pin || got.CertificateSHA256 != identity.FingerprintCertificate(cert.Leaf) || len(got.Exporter) != 32 {
+				t.Errorf("caller is %+v, want %s with pin %s", got, robot, pin)
+			}
+		})
+	}
+}
+
+func TestBothListenersSpeakTLS13Only(t *testing.T) {
+	r := start(t)
+	for name, address := range map[string]string{pairingListener: r.pairingAddress(), nodeListener: r.nodeAddress()} {
+		config := r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+		config.MaxVersion = tls.VersionTLS12
+		if _, err := handshake(t, address, config); err == nil || !strings.Contains(err.Error(), "protocol version") {
+			t.Errorf("%s: TLS 1.2 gave %v, want a refused version", name, err)
+		}
+		config = r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+		config.NextProtos = []string{"http/1.1"}
+		conn, err := handshake(t, address, config)
+		if err != nil {
+			continue
+		}
+		// The refusal may come after the client's part of the handshake.
+		if n, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Errorf("%s: a client without h2 was answered %d bytes", name, n)
+		}
+	}
+}
+
+func TestNoSessionIsResumed(t *testing.T) {
+	r := start(t)
+	config := r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	for range 2 {
+		conn, err := handshake(t, r.nodeAddress(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Tickets come after the handshake: read the server's first frame.
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if conn.ConnectionState().DidResume {
+			t.Error("a session was resumed: it would outlive a revocation")
+		}
+	}
+}
+
+func TestAServerShowsItsCA(t *testing.T) {
+	r := start(t)
+	conn, err := handshake(t, r.pairingAddress(), r.clientTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := conn.ConnectionState().PeerCertificates
+	pin := identity.FingerprintSPKIDER(r.serverCA.Certificate.RawSubjectPublicKeyInfo)
+	if err := identity.VerifyPinnedServer(chain, pin, time.Now(), 0); err != nil {
+		t.Errorf("a machine with the pin of a QR code refuses: %v", err)
+	}
+}
+
+func TestACallAfterTheCertificatesEndIsRefused(t *testing.T) {
+	var ahead shiftedClock
+	r := start(t, func(_ *running, o *Options) { o.Clock = &ahead })
+	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	ahead.shift(23*time.Hour + time.Minute)
+	_, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{})
+	if status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("a call on an old connection: got %v, want Unauthenticated, expired", err)
+	}
+}

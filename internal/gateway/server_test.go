@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+)
+
+func TestAnOccupiedPortIsAClearError(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for flag, occupy := range map[string]func(*Options){
+		"--pairing-bind-address": func(o *Options) { o.PairingAddress = taken.Addr().String() },
+		"--node-bind-address":    func(o *Options) { o.NodeAddress = taken.Addr().String() },
+	} {
+		r := prepare(t, func(_ *running, o *Options) { occupy(o) })
+		err := r.Start(t.Context())
+		if err == nil || !strings.Contains(err.Error(), flag+" "+taken.Addr().String()) || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("got %v, want an error that names %s and its use", err, flag)
+		}
+	}
+}
+
+func TestNothingIsServedBeforeTrustAndCertificateAreThere(t *testing.T) {
+	ca, devices := gatewaytest.NewAuthority(t, "server-ca"), gatewaytest.NewAuthority(t, "device-ca")
+	trust, dir := NewTrust(logr.Discard()), t.TempDir()
+	r := prepare(t, func(r *running, o *Options) {
+		r.serverCA, r.deviceCA = ca, devices
+		o.Trust, o.TLSDir = trust, dir
+	})
+	r.run(t)
+	says := func(what string) func() bool {
+		return func() bool { err := r.Check(nil); return err != nil && strings.Contains(err.Error(), what) }
+	}
+	eventually(t, "readiness asks for trust and files", func() bool {
+		return says("mooring-trust does not exist")() && says("holds no tls.crt")()
+	})
+	trust.Update(trustConfig(ca.PEM(), "nonsense"))
+	eventually(t, "readiness names the bad bundle", says("device-ca.crt"))
+	trust.Update(trustConfig(ca.PEM(), devices.PEM()))
+	eventually(t, "readiness asks for files", says("holds no tls.crt"))
+	if r.serving.Load() {
+		t.Fatal("the listeners serve without a certificate")
+	}
+	ca.WriteServer(t, dir)
+	eventually(t, "the gateway is ready", func() bool { return r.Check(nil) == nil })
+	if _, err := r.nodeClient(t, devices.DeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestABadTrustBundleNeverReplacesAGoodOne(t *testing.T) {
+	r := start(t)
+	r.trust.Update(trustConfig("", ""))
+	if r.Check(nil) == nil {
+		t.Error("readiness is silent about it")
+	}
+	if _, err := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+		t.Errorf("a good machine is refused: %v", err)
+	}
+}
+
+func TestANewDeviceCAIsTrustedWithoutARestart(t *testing.T) {
+	r := start(t)
+	next := gatewaytest.NewAuthority(t, "device-ca-2")
+	r.trust.Update(trustConfig(r.serverCA.PEM(), r.deviceCA.PEM()+next.PEM()))
+	for _, ca := range []*gatewaytest.Authority{r.deviceCA, next} {
+		if _, err := r.nodeClient(t, ca.DeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+			t.Errorf("machine of %s: %v", ca.Certificate.Subject, err)
+		}
+	}
+}
+
+func TestStoppingDrainsFirstAndLetsCallsEnd(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	drained := false
+	r := start(t, func(r *running, o *Options) {
+		r.node.register = func(context.Context) error {
+			close(entered)
+			<-leave
+			return nil
+		}
+		o.Drain = func(context.Context) {
+			drained = true
+			close(leave)
+		}
+	})
+	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	answered := make(chan error, 1)
+	go func() {
+		_, err := client.RegisterNode(context.Background(), &gatewayv1.RegisterNodeRequest{})
+		answered <- err
+	}()
+	<-entered
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answered; err != nil || !drained {
+		t.Errorf("a call during shutdown: %v (drained: %v), want an answer", err, drained)
+	}
+	if err := r.Check(nil); err == nil {
+		t.Error("still ready after the end")
+	}
+}
