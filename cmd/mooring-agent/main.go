@@ -1,0 +1,10 @@
+// Command mooring-agent makes this machine a Node and runs what people ask of it.
+package main
+
+import (
+	"os"
+
+	"github.com/mooring-dev/mooring/nodeagent/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

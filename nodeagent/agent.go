@@ -1,0 +1,153 @@
+// Package nodeagent is the agent as a library: it pairs the machine once, then
+// keeps a session with a gateway and runs what people ask for.
+//
+//	store      the identity directory          enroll     pairing
+//	journal    what ran, durably               session    the connection
+//	capability what the machine can do         executor   running it once
+//
+// It knows the wire, not Kubernetes.
+package nodeagent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"time"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/executor"
+	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/mediation"
+	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+const (
+	// concurrency is how many capabilities run at once, whatever the Node allows.
+	concurrency = 16
+	// grace is how long a capability may take to return when told to stop.
+	grace = 2 * time.Second
+	// stopTimeout bounds the end of an agent that has no session.
+	stopTimeout = 5 * time.Second
+)
+
+// Options are what the agent is started with.
+type Options struct {
+	// Dir is the identity directory.
+	Dir string
+	// Pairing is host:port of the pairing listener, Code the pairing code; both may
+	// be empty once the machine is paired.
+	Pairing string
+	Code    *pairing.Code
+	// NodeName is the wished name, a DNS label.
+	NodeName string
+	// Extra are capabilities besides the built-in ones.
+	Extra []capability.Capability
+	// Out takes the lines for people.
+	Out io.Writer
+	Log *slog.Logger
+}
+
+// Run pairs the machine if need be, then serves until ctx ends, and returns nil
+// then. Its errors wrap those of packages enroll and store.
+func Run(ctx context.Context, o Options) error {
+	dir, err := store.Open(o.Dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	a := &agent{Options: o, store: dir, console: console.New(o.Out), system: hostinfo.System(ctx)}
+	if a.registry, err = a.capabilities(); err != nil {
+		return err
+	}
+	if err := a.pair(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	return a.serve(ctx)
+}
+
+type agent struct {
+	Options
+	store    *store.Store
+	console  *console.Console
+	system   *gatewayv1.SystemInfo
+	registry *capability.Registry
+
+	// Known once the machine is paired; system.identity tells them.
+	credentials *session.Credentials
+	journal     *journal.Journal
+}
+
+// capabilities are the built-in ones and the extra ones.
+func (a *agent) capabilities() (*capability.Registry, error) {
+	all := []capability.Capability{capability.Echo{}, capability.SystemHealth{}, capability.SystemIdentity{Facts: a.facts}}
+	return capability.NewRegistry(append(all, a.Extra...)...)
+}
+
+// pair leaves an identity in the store, or errs.
+func (a *agent) pair(ctx context.Context) error {
+	switch current, err := a.store.Identity(); {
+	case err == nil:
+		if a.Code != nil {
+			a.console.Say("Already paired as node %s/%s; the pairing code is not used", current.ID.Namespace, current.ID.Node)
+		}
+		return a.store.DropPending()
+	case !errors.Is(err, store.ErrNotPaired):
+		return err
+	}
+	var names []string
+	for _, c := range a.registry.All() {
+		names = append(names, c.Name())
+	}
+	return enroll.Run(ctx, enroll.Options{
+		Store: a.store, Endpoint: a.Pairing, Code: a.Code, NodeName: a.NodeName,
+		System: a.system, Capabilities: names,
+		Console: a.console, Log: a.Log, Now: time.Now, Rand: rand.Reader, Retry: retry,
+	})
+}
+
+// serve runs sessions until ctx ends.
+func (a *agent) serve(ctx context.Context) (err error) {
+	if a.credentials, err = session.LoadCredentials(a.store); err != nil {
+		return err
+	}
+	a.journal, err = journal.Open(journal.Options{Path: a.store.JournalPath(), NewID: rand.Text, Now: time.Now, Log: a.Log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.journal.Close()) }()
+	clock := session.NewClock(time.Now)
+	runs, err := executor.New(executor.Options{
+		Journal: a.journal, Registry: a.registry, Policy: mediation.Unattended{},
+		Now: clock.Now, Concurrency: concurrency, Grace: grace, Log: a.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("recover journal: %w", err)
+	}
+	defer func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		runs.Stop(stopping)
+	}()
+	return session.New(session.Options{
+		Credentials: a.credentials, Journal: a.journal, Executor: runs, Registry: a.registry,
+		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: time.Now, Rand: rand.Reader,
+		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(),
+	}).Run(ctx)
+}
+
+// retry spaces out connection attempts: 1 s to 5 min, full jitter.
+func retry() *backoff.Backoff { return backoff.New(time.Second, 5*time.Minute) }

@@ -1,0 +1,74 @@
+// Package cli is the command line of the agent: flags, environment, signals and
+// exit codes. It is a package so that a build with other capabilities is a main
+// of its own.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mooring-dev/mooring/internal/version"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+)
+
+// Main runs the agent with the given arguments and returns the exit code. extra
+// are capabilities besides the built-in ones.
+func Main(args []string, in io.Reader, out, errOut io.Writer, extra ...capability.Capability) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal ends the agent in good order; from then on the next one ends
+	// the process.
+	context.AfterFunc(ctx, stop)
+	return run(ctx, args, in, out, errOut, extra)
+}
+
+// runError is an error of the agent itself; every other one is a mistake on the
+// command line.
+type runError struct{ error }
+
+// Unwrap gives the agent's error.
+func (e runError) Unwrap() error { return e.error }
+
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, extra []capability.Capability) int {
+	root := newRoot(extra)
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(errOut, "mooring-agent: %v\n", err)
+		if exitCode(err) == exitUsage {
+			fmt.Fprintln(errOut, "See mooring-agent run --help.")
+		}
+	}
+	return exitCode(err)
+}
+
+func newRoot(extra []capability.Capability) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "mooring-agent",
+		Short:         "Makes this machine a Node that a cluster can ask to run capabilities",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(newRun(extra), newVersion())
+	return root
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Prints the version",
+		Args:  cobra.NoArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), version.Version) },
+	}
+}

@@ -1,0 +1,210 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+const (
+	// pollTimeout is the longest a gateway holds a poll (30 s), and room for a slow network.
+	pollTimeout = 45 * time.Second
+	// pollPause keeps a gateway that does not hold its polls from being flooded.
+	pollPause = 500 * time.Millisecond
+	// notFoundGrace is how long a request may be missing: a gateway that was not
+	// there when it was made may not see it yet.
+	notFoundGrace = 30 * time.Second
+)
+
+// await polls until the request is decided and the certificate is stored.
+func (p *pairer) await(ctx context.Context) error {
+	if p.Endpoint == "" {
+		p.Endpoint = p.pending.Request.PairingEndpoint
+	}
+	p.Console.Say("Waiting for approval of pairing request %s …", p.requestName())
+	w := &waiter{pairer: p, retry: p.Retry()}
+	for {
+		err := w.poll(ctx)
+		if err == nil || !errors.Is(err, errAgain) {
+			return err
+		}
+		if stopped(ctx, err) {
+			return context.Cause(ctx)
+		}
+		p.Console.SayOnce("Gateway %s cannot be reached (%s); trying again", p.Endpoint, explain(errors.Unwrap(err)))
+		p.Log.Warn("poll interrupted", "endpoint", p.Endpoint, "error", err)
+		if err := backoff.Sleep(ctx, w.retry.Next()); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *pairer) requestName() string {
+	return p.pending.Request.Namespace + "/" + p.pending.Request.Name
+}
+
+// waiter is the state of one wait: it outlives its connections.
+type waiter struct {
+	*pairer
+	retry        *backoff.Backoff
+	id           identity.ID
+	csr          []byte // one request for the whole wait, so that repeating it is harmless
+	missingSince time.Time
+}
+
+// poll asks over one connection until there is an outcome or the connection ends.
+func (w *waiter) poll(ctx context.Context) error {
+	l, err := link.Dial(ctx, w.Endpoint, link.Verified(w.pending.Request.Bundle, nil, w.Now))
+	if err != nil {
+		return &againError{err}
+	}
+	defer l.Close()
+	client := gatewayv1.NewPairingServiceClient(l.Conn)
+	for {
+		asked := w.Now()
+		answer, err := w.ask(ctx, client, l)
+		if err != nil {
+			return w.refused(err)
+		}
+		w.retry.Reset()
+		w.missingSince = time.Time{}
+		done, err := w.take(answer)
+		if done || err != nil {
+			return err
+		}
+		if answer.GetPending() != nil && w.Now().Sub(asked) < pollPause {
+			if err := backoff.Sleep(ctx, pollPause); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (w *waiter) ask(ctx context.Context, client gatewayv1.PairingServiceClient, l *link.Link) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+	proof, err := identity.SignProof(w.pending.Key, w.Rand, identity.Proof{
+		Method:   identity.ProofPairingStatus,
+		Request:  w.requestName(),
+		Exporter: l.Exporter,
+		CSR:      w.csr,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	return client.GetPairingRequestStatus(ctx, &gatewayv1.GetPairingRequestStatusRequest{
+		Namespace: w.pending.Request.Namespace,
+		Name:      w.pending.Request.Name,
+		Csr:       w.csr,
+		Proof:     proof,
+	})
+}
+
+// refused sorts the errors of a poll, which proves no code: its meanings differ
+// from those of the exchange.
+func (w *waiter) refused(err error) error {
+	switch status.Code(err) {
+	case codes.NotFound:
+		if w.missingSince.IsZero() {
+			w.missingSince = w.Now()
+		}
+		if w.Now().Sub(w.missingSince) < notFoundGrace {
+			return &againError{err}
+		}
+		return w.end(&finalError{ErrFailed, "the pairing request does not exist any more: ask for a new code"})
+	case codes.Unauthenticated, codes.InvalidArgument, codes.PermissionDenied:
+		return &finalError{ErrFailed, explain(err)}
+	default:
+		return &againError{err}
+	}
+}
+
+// take acts on one state; done means that the identity is stored.
+func (w *waiter) take(answer *gatewayv1.GetPairingRequestStatusResponse) (done bool, err error) {
+	switch state := answer.GetState().(type) {
+	case *gatewayv1.GetPairingRequestStatusResponse_Pending:
+		if message := console.Clean(state.Pending.GetMessage()); message != "" {
+			w.Console.SayOnce("  %s", message)
+		}
+		return false, nil
+	case *gatewayv1.GetPairingRequestStatusResponse_Approved:
+		return false, w.approved(state.Approved.GetSpiffeId())
+	case *gatewayv1.GetPairingRequestStatusResponse_Completed:
+		return true, w.completed(state.Completed)
+	case *gatewayv1.GetPairingRequestStatusResponse_Denied:
+		return false, w.end(&finalError{ErrDenied, console.Clean(state.Denied.GetReason())})
+	case *gatewayv1.GetPairingRequestStatusResponse_Failed:
+		return false, w.end(&finalError{ErrFailed, console.Clean(state.Failed.GetReason())})
+	case *gatewayv1.GetPairingRequestStatusResponse_Expired:
+		return false, w.end(ErrExpired)
+	default:
+		return false, &finalError{ErrFailed, "the gateway speaks a newer protocol: update mooring-agent"}
+	}
+}
+
+// end forgets a request that came to nothing; the key and the count of tries stay.
+func (w *waiter) end(cause error) error {
+	w.pending.Request = nil
+	if err := w.Store.SavePending(w.pending); err != nil {
+		return errors.Join(cause, err)
+	}
+	return cause
+}
+
+func (w *waiter) approved(uri string) error {
+	id, err := identity.ParseID(uri)
+	if err != nil {
+		return &finalError{ErrFailed, err.Error()}
+	}
+	if id.Namespace != w.pending.Request.Namespace {
+		return &finalError{ErrFailed, fmt.Sprintf("approved for namespace %q, asked for %q", id.Namespace, w.pending.Request.Namespace)}
+	}
+	if w.csr != nil && id == w.id {
+		return nil
+	}
+	csr, err := identity.NewRequest(w.pending.Key, id)
+	if err != nil {
+		return err
+	}
+	w.Console.SayOnce("Approved; waiting for the certificate")
+	w.id, w.csr = id, csr
+	return nil
+}
+
+func (w *waiter) completed(state *gatewayv1.PairingCompleted) error {
+	chain, err := identity.ParseChain(state.GetChain())
+	if err != nil {
+		return &finalError{ErrFailed, err.Error()}
+	}
+	got, err := store.NewIdentity(w.pending.Key, chain)
+	if err != nil {
+		return &finalError{ErrFailed, err.Error()}
+	}
+	request := w.pending.Request
+	if got.ID.Namespace != request.Namespace || (w.csr != nil && got.ID != w.id) {
+		return &finalError{ErrFailed, fmt.Sprintf("the certificate is for %s", got.ID)}
+	}
+	bundle := request.Bundle
+	if text := state.GetTrustBundle(); len(text) > 0 {
+		if bundle, err = identity.ParseBundle(text); err != nil {
+			return &finalError{ErrFailed, err.Error()}
+		}
+	}
+	config := store.Config{NodeEndpoint: request.NodeEndpoint, PairingEndpoint: w.Endpoint}
+	if err := w.Store.FinishPairing(got, bundle, config); err != nil {
+		return fmt.Errorf("store identity: %w", err)
+	}
+	w.Console.Say("Paired as node %s/%s", got.ID.Namespace, got.ID.Node)
+	return nil
+}

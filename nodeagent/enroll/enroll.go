@@ -1,0 +1,113 @@
+// Package enroll pairs this machine: it proves to a gateway that a person handed
+// it a code, waits until a person approves, and stores the certificate.
+//
+// Order is everything here. The key is on disk before it is named to anybody; a
+// try is counted on disk before a confirmation is sent; and nothing a gateway
+// says is stored before its own confirmation verifies.
+package enroll
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// maxTries is how many confirmations are ever sent for one code: each lets a
+// false gateway test one PIN.
+const maxTries = 3
+
+// Options are what a pairing needs. All fields but Endpoint and Code are required.
+type Options struct {
+	Store *store.Store
+	// Endpoint is host:port of the pairing listener; empty resumes at the last one.
+	Endpoint string
+	// Code is what the person typed; nil only resumes.
+	Code *pairing.Code
+	// NodeName is the name the machine would like, a DNS label.
+	NodeName string
+	// System and Capabilities are shown to the approver.
+	System       *gatewayv1.SystemInfo
+	Capabilities []string
+	// Console takes the lines for the person at the machine.
+	Console *console.Console
+	Log     *slog.Logger
+	Now     func() time.Time
+	Rand    io.Reader
+	// Retry makes the delays between tries.
+	Retry func() *backoff.Backoff
+}
+
+// Run pairs the machine or resumes an unfinished pairing; when it returns nil the
+// identity is in the store. Its errors wrap the ones of this package, or are the
+// cause of ctx.
+func Run(ctx context.Context, o Options) error {
+	p := &pairer{Options: o}
+	if err := p.load(); err != nil {
+		return err
+	}
+	p.Console.Say("Verification code: %s", pairing.VerificationCode(p.pin))
+	if p.needsExchange() {
+		if err := p.prove(ctx); err != nil {
+			return err
+		}
+	}
+	return p.await(ctx)
+}
+
+// pairer is one run of a pairing.
+type pairer struct {
+	Options
+	pending *store.Pending
+	pin     string // fingerprint of the public key
+}
+
+// load reads the unfinished pairing or begins one with a new key.
+func (p *pairer) load() error {
+	pending, err := p.Store.Pending()
+	if err != nil {
+		return err
+	}
+	if pending == nil {
+		if p.Code == nil {
+			return ErrNoCode
+		}
+		if pending, err = p.begin(); err != nil {
+			return err
+		}
+	}
+	p.pending = pending
+	if p.pin, err = identity.FingerprintSPKI(&pending.Key.PublicKey); err != nil {
+		return fmt.Errorf("fingerprint of the device key: %w", err)
+	}
+	return nil
+}
+
+func (p *pairer) begin() (*store.Pending, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), p.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("make device key: %w", err)
+	}
+	pending := &store.Pending{Key: key, Tries: map[string]int{}}
+	if err := p.Store.SavePending(pending); err != nil {
+		return nil, fmt.Errorf("store device key: %w", err)
+	}
+	return pending, nil
+}
+
+// needsExchange is false while there is a request of this very code, or of any
+// code when none was given, to wait for.
+func (p *pairer) needsExchange() bool {
+	request := p.pending.Request
+	return request == nil || (p.Code != nil && p.Code.LookupID != request.LookupID)
+}

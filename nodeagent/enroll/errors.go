@@ -1,0 +1,77 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/mooring-dev/mooring/nodeagent/console"
+)
+
+// How a pairing can end without an identity. Each has its own exit code.
+var (
+	// ErrNoCode says that there is nothing to resume and no code to begin with.
+	ErrNoCode = errors.New("this machine is not paired: start it with --pairing HOST:PORT --code CODE")
+	// ErrWrongCode says that the gateway does not accept the code.
+	ErrWrongCode = errors.New("the gateway does not accept this pairing code: it is mistyped, expired or already used")
+	// ErrNoTriesLeft says that this machine will send nothing more for the code.
+	ErrNoTriesLeft = errors.New("the pairing code was tried 3 times from this machine: ask for a new code")
+	// ErrUnprovenGateway says that whoever answered does not know the code.
+	ErrUnprovenGateway = errors.New("the gateway could not prove that it knows the pairing code: wrong address, or somebody in between; nothing it sent was kept")
+	// ErrNameTaken says that another machine has the wished name.
+	ErrNameTaken = errors.New("another machine has this node name: choose one with --name, or ask for a code that replaces the node")
+	// ErrDenied says that an approver said no.
+	ErrDenied = errors.New("the pairing request was denied")
+	// ErrExpired says that nobody decided in time.
+	ErrExpired = errors.New("nobody decided about the pairing request in time: ask for a new code")
+	// ErrFailed says that the request cannot be completed.
+	ErrFailed = errors.New("pairing failed")
+)
+
+// refusal says what a gateway's final status means for the person; nil when the
+// call may simply be repeated.
+func refusal(err error) error {
+	message := console.Clean(status.Convert(err).Message())
+	switch status.Code(err) {
+	case codes.Unauthenticated:
+		return ErrWrongCode
+	case codes.AlreadyExists:
+		return ErrNameTaken
+	case codes.InvalidArgument, codes.PermissionDenied, codes.OutOfRange:
+		return &finalError{ErrFailed, message}
+	case codes.Unimplemented:
+		return &finalError{ErrFailed, "nothing there answers pairing calls; is this the address of the pairing listener?"}
+	default:
+		return nil
+	}
+}
+
+// finalError is one of the errors above and what the gateway said about it.
+type finalError struct {
+	kind   error
+	detail string
+}
+
+func (e *finalError) Error() string {
+	if e.detail == "" {
+		return e.kind.Error()
+	}
+	return e.kind.Error() + ": " + e.detail
+}
+
+func (e *finalError) Unwrap() error { return e.kind }
+
+// stopped tells whether err is only the end of ctx.
+func stopped(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && err != nil
+}
+
+// explain is the short reason of a failed try, for people.
+func explain(err error) string {
+	if s, ok := status.FromError(err); ok {
+		return console.Clean(s.Message())
+	}
+	return console.Clean(err.Error())
+}

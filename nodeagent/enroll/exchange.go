@@ -1,0 +1,177 @@
+package enroll
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// callTimeout bounds Begin and Complete, which the gateway answers at once.
+const callTimeout = 15 * time.Second
+
+// answerLabel names what the gateway authenticates in its answer to Complete.
+const answerLabel = identity.ProofCompletePairing
+
+// prove runs the exchange until it is decided, as often as is safe.
+func (p *pairer) prove(ctx context.Context) error {
+	if p.Code == nil {
+		return ErrNoCode
+	}
+	retry := p.Retry()
+	for {
+		err := p.exchange(ctx)
+		if err == nil || !errors.Is(err, errAgain) {
+			return err
+		}
+		if stopped(ctx, err) {
+			return context.Cause(ctx)
+		}
+		p.Console.SayOnce("Gateway %s cannot be reached (%s); trying again", p.Endpoint, explain(errors.Unwrap(err)))
+		p.Log.Warn("pairing exchange interrupted", "endpoint", p.Endpoint, "error", err)
+		if err := backoff.Sleep(ctx, retry.Next()); err != nil {
+			return err
+		}
+	}
+}
+
+// errAgain marks what may be repeated.
+var errAgain = errors.New("try again")
+
+type againError struct{ cause error }
+
+func (e *againError) Error() string        { return e.cause.Error() }
+func (e *againError) Unwrap() error        { return e.cause }
+func (e *againError) Is(target error) bool { return target == errAgain }
+
+// exchange is one SPAKE2 exchange on one connection.
+func (p *pairer) exchange(ctx context.Context) error {
+	if p.pending.Tries[p.Code.LookupID] >= maxTries {
+		return ErrNoTriesLeft
+	}
+	l, err := link.Dial(ctx, p.Endpoint, link.Unverified())
+	if err != nil {
+		return &againError{err}
+	}
+	defer l.Close()
+	client := gatewayv1.NewPairingServiceClient(l.Conn)
+	agent, err := pairing.NewAgent(pairing.PasswordScalar(p.Code.LookupID, p.Code.PIN), p.Rand)
+	if err != nil {
+		return err
+	}
+	begun, err := p.beginSession(ctx, client, agent)
+	if err != nil {
+		return p.decide(l, err)
+	}
+	bundleSHA256 := hex.EncodeToString(begun.GetBundleSha256())
+	keys, err := agent.Finish(begun.GetShare(), pairing.AAD(l.Exporter, p.Code.LookupID, p.pin, bundleSHA256))
+	if err != nil {
+		return &finalError{ErrUnprovenGateway, err.Error()}
+	}
+	answer, err := p.complete(ctx, client, l, begun.GetSessionId(), keys)
+	if err != nil {
+		return p.decide(l, err)
+	}
+	return p.accept(keys, answer, bundleSHA256)
+}
+
+func (p *pairer) beginSession(ctx context.Context, client gatewayv1.PairingServiceClient, agent *pairing.Agent) (*gatewayv1.BeginPairingSessionResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return client.BeginPairingSession(ctx, &gatewayv1.BeginPairingSessionRequest{
+		LookupId: p.Code.LookupID,
+		Share:    agent.Share(),
+		NodeName: p.NodeName,
+	})
+}
+
+// complete counts the try on disk, then sends the confirmation.
+func (p *pairer) complete(ctx context.Context, client gatewayv1.PairingServiceClient, l *link.Link, session string, keys *pairing.Keys) (*gatewayv1.CompletePairingSessionResponse, error) {
+	public, err := x509.MarshalPKIXPublicKey(&p.pending.Key.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("encode public key: %w", err)
+	}
+	proof, err := identity.SignProof(p.pending.Key, p.Rand, identity.Proof{Method: identity.ProofCompletePairing, Exporter: l.Exporter})
+	if err != nil {
+		return nil, err
+	}
+	p.pending.Tries[p.Code.LookupID]++
+	if err := p.Store.SavePending(p.pending); err != nil {
+		return nil, &finalError{ErrFailed, "count the try: " + err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return client.CompletePairingSession(ctx, &gatewayv1.CompletePairingSessionRequest{
+		Evidence: &gatewayv1.CompletePairingSessionRequest_Code{Code: &gatewayv1.CodeConfirmation{
+			SessionId:    session,
+			Confirmation: keys.Confirmation(),
+		}},
+		PublicKey:             public,
+		Proof:                 proof,
+		NodeName:              p.NodeName,
+		System:                p.System,
+		RequestedCapabilities: p.Capabilities,
+	})
+}
+
+// decide tells final refusals from what may be repeated.
+func (p *pairer) decide(l *link.Link, err error) error {
+	if final := (*finalError)(nil); errors.As(err, &final) {
+		return err
+	}
+	if alert := l.Refused(); alert != nil {
+		return &finalError{ErrFailed, fmt.Sprintf("%s refuses connections without a certificate (%s): is it the node listener instead of the pairing listener?", p.Endpoint, alert)}
+	}
+	final := refusal(err)
+	if final == nil {
+		return &againError{err}
+	}
+	if left := maxTries - p.pending.Tries[p.Code.LookupID]; errors.Is(final, ErrWrongCode) && left > 0 {
+		return fmt.Errorf("%w (this machine may try it %d more times)", final, left)
+	}
+	return final
+}
+
+// accept believes the answer only after the gateway's confirmation and the
+// authenticity of every part of it, and only then stores anything.
+func (p *pairer) accept(keys *pairing.Keys, answer *gatewayv1.CompletePairingSessionResponse, bundleSHA256 string) error {
+	if err := keys.VerifyPeer(answer.GetConfirmation()); err != nil {
+		return ErrUnprovenGateway
+	}
+	if err := keys.VerifyMAC(answer.GetMac(), answerLabel, answer.GetTrustBundle(),
+		[]byte(answer.GetNamespace()), []byte(answer.GetName()), []byte(answer.GetNodeEndpoint())); err != nil {
+		return ErrUnprovenGateway
+	}
+	bundle, err := identity.ParseBundle(answer.GetTrustBundle())
+	if err != nil {
+		return &finalError{ErrFailed, err.Error()}
+	}
+	if bundle.SHA256() != bundleSHA256 {
+		return &finalError{ErrFailed, "the gateway sent another CA bundle than it announced; try again"}
+	}
+	if err := pairing.CheckEndpoint(answer.GetNodeEndpoint()); err != nil {
+		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}
+	}
+	p.pending.Request = &store.Request{
+		LookupID:        p.Code.LookupID,
+		PairingEndpoint: p.Endpoint,
+		Namespace:       answer.GetNamespace(),
+		Name:            answer.GetName(),
+		NodeEndpoint:    answer.GetNodeEndpoint(),
+		Bundle:          bundle,
+		Expires:         answer.GetExpiresTime().AsTime(),
+	}
+	if err := p.Store.SavePending(p.pending); err != nil {
+		return fmt.Errorf("store pairing request: %w", err)
+	}
+	return nil
+}

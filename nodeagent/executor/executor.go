@@ -1,0 +1,196 @@
+// Package executor runs dispatches: it remembers an offer, runs its capability
+// once under its deadline, and remembers the outcome, each before anybody is told.
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/mediation"
+)
+
+// Offer is what a gateway asks the machine to run.
+type Offer struct {
+	Dispatch   journal.Ref
+	Capability string
+	// Input is a JSON object; empty means {}.
+	Input json.RawMessage
+	// Timeout is the run time allowed.
+	Timeout time.Duration
+	// Expires is when it must have started, in the gateway's clock.
+	Expires time.Time
+	// MaxOutputBytes bounds the output kept.
+	MaxOutputBytes int
+	RequestedBy    string
+}
+
+// Sink hears what was journaled. Its methods may block for as long as a session
+// is slow; they return once it ended.
+type Sink interface {
+	// Accepted: the offer is on disk.
+	Accepted(dispatch journal.Ref)
+	// Finished: the outcome is on disk (or was refused room there), not yet settled.
+	Finished(entry journal.Entry)
+}
+
+// Options are what an Executor needs; all fields are required.
+type Options struct {
+	Journal  *journal.Journal
+	Registry *capability.Registry
+	Policy   mediation.Policy
+	// Now is the gateway's time as well as it is known.
+	Now func() time.Time
+	// Concurrency is how many capabilities run at once.
+	Concurrency int
+	// Grace is how long a capability may take to return after it was told to stop.
+	Grace time.Duration
+	Log   *slog.Logger
+}
+
+// Why a run was told to stop.
+var (
+	errCancelled = errors.New("cancelled")
+	errTimeout   = errors.New("run time is over")
+	errStopping  = errors.New("agent stops")
+)
+
+// Executor runs dispatches. Its methods are for concurrent use.
+type Executor struct {
+	Options
+	slots chan struct{}
+	runs  sync.WaitGroup // one per accepted dispatch
+	calls sync.WaitGroup // one per capability that has not returned
+
+	mu       sync.Mutex
+	sink     Sink
+	active   map[string]*run
+	stopping chan struct{} // closed by Stop
+}
+
+// run is an accepted dispatch that has no outcome yet.
+type run struct {
+	Offer
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+// New makes an Executor and settles with the past: what an earlier process left
+// unfinished in the journal gets its truthful outcome now.
+func New(o Options) (*Executor, error) {
+	x := &Executor{
+		Options:  o,
+		slots:    make(chan struct{}, o.Concurrency),
+		active:   map[string]*run{},
+		stopping: make(chan struct{}),
+	}
+	return x, x.recover()
+}
+
+// recover ends what a crash interrupted. What had not started is not started
+// late: nobody at the machine expects yesterday's work after a reboot.
+func (x *Executor) recover() error {
+	open, err := x.Journal.Unsettled()
+	if err != nil {
+		return err
+	}
+	for _, entry := range open {
+		if entry.State == journal.Finished {
+			continue
+		}
+		outcome := journal.Outcome{
+			Result: journal.Failed, Execution: journal.NotStarted, FinishedTime: x.Now(),
+			ErrorCode: codeAgentRestarted, ErrorMessage: "the agent restarted before it ran",
+		}
+		if entry.State == journal.Running {
+			outcome.Execution = journal.Unknown
+			outcome.ErrorMessage = "the agent restarted in the middle of the run; it is not known how far it came"
+		}
+		if err := x.Journal.Finish(entry.Dispatch.UID, outcome); err != nil {
+			return err
+		}
+		x.Log.Warn("dispatch was interrupted by a restart", "dispatch", entry.Dispatch.UID, "capability", entry.Capability, "execution", outcome.Execution)
+	}
+	return nil
+}
+
+// Attach makes sink the one that hears; Detach ends that.
+func (x *Executor) Attach(sink Sink) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.sink = sink
+}
+
+// Detach: nobody hears until the next Attach; the journal keeps everything.
+func (x *Executor) Detach() { x.Attach(nil) }
+
+func (x *Executor) tell(event func(Sink)) {
+	x.mu.Lock()
+	sink := x.sink
+	x.mu.Unlock()
+	if sink != nil {
+		event(sink)
+	}
+}
+
+// Stop takes no more offers, tells everything to stop, and waits until every
+// outcome is written and every capability returned, or ctx ends: a capability that
+// ignores everything dies with the process.
+func (x *Executor) Stop(ctx context.Context) {
+	x.mu.Lock()
+	select {
+	case <-x.stopping:
+	default:
+		close(x.stopping)
+	}
+	for _, r := range x.active {
+		r.cancel(errStopping)
+	}
+	x.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		x.runs.Wait()
+		x.calls.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// begin notes a run unless the executor stops.
+func (x *Executor) begin(offer Offer) *run {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	select {
+	case <-x.stopping:
+		return nil
+	default:
+	}
+	r := &run{Offer: offer}
+	// Owned by the executor, not by the session that brought it: it outlives sessions.
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	x.active[offer.Dispatch.UID] = r
+	x.runs.Add(1)
+	return r
+}
+
+func (x *Executor) end(r *run) {
+	r.cancel(nil)
+	x.mu.Lock()
+	delete(x.active, r.Dispatch.UID)
+	x.mu.Unlock()
+	x.runs.Done()
+}
+
+func (x *Executor) lookupActive(uid string) *run {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.active[uid]
+}

@@ -1,0 +1,170 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+)
+
+// Error codes, shared with the cluster's.
+const (
+	codeUnknownCapability = "UnknownCapability"
+	codeInvalidInput      = "InvalidInput"
+	codeInvalidOutput     = "InvalidOutput"
+	codeCapabilityFailed  = "CapabilityFailed"
+	codeAgentRestarted    = "AgentRestarted"
+	codeJournalFull       = "JournalFull"
+	codeExpired           = "Expired"
+	codeTimeout           = "Timeout"
+	codeCancelled         = "Cancelled"
+	codeMediationDenied   = "MediationDenied"
+	codeInternal          = "Internal"
+)
+
+// Offer takes an offer: a known one is answered from the journal, a new one is
+// journaled and run, or refused. It returns once that is decided.
+func (x *Executor) Offer(offer Offer) {
+	entry, known, err := x.Journal.Lookup(offer.Dispatch.UID)
+	switch {
+	case err != nil:
+		x.Log.Error("journal cannot be read; the offer is not taken", "dispatch", offer.Dispatch.UID, "error", err)
+	case known:
+		x.repeat(entry)
+	default:
+		x.take(offer)
+	}
+}
+
+// repeat says again what was said of a dispatch.
+func (x *Executor) repeat(entry journal.Entry) {
+	x.tell(func(s Sink) {
+		if entry.State == journal.Finished {
+			s.Finished(entry)
+		} else {
+			s.Accepted(entry.Dispatch)
+		}
+	})
+}
+
+func (x *Executor) take(offer Offer) {
+	if len(offer.Input) == 0 {
+		offer.Input = []byte("{}")
+	}
+	c, refusal := x.check(offer)
+	if refusal != nil {
+		x.refuse(offer, *refusal)
+		return
+	}
+	r := x.begin(offer)
+	if r == nil {
+		return // the agent stops; the gateway offers again elsewhere or later
+	}
+	if err := x.Journal.Accept(entryOf(offer)); err != nil {
+		x.end(r)
+		x.noRoom(offer, err)
+		return
+	}
+	x.tell(func(s Sink) { s.Accepted(offer.Dispatch) })
+	go x.run(r, c)
+}
+
+// check finds the capability, or the reason not to run.
+func (x *Executor) check(offer Offer) (capability.Capability, *journal.Outcome) {
+	horizon, err := x.Journal.Horizon()
+	if err != nil {
+		return nil, x.unstarted(journal.Failed, codeInternal, "the journal cannot be read")
+	}
+	if !offer.Expires.After(horizon) {
+		outcome := x.unstarted(journal.TimedOut, codeExpired, "it expired before dispatches this agent has already forgotten; it may have run then")
+		outcome.Execution = journal.Unknown
+		return nil, outcome
+	}
+	if !x.Now().Before(offer.Expires) {
+		return nil, x.expired()
+	}
+	c, ok := x.Registry.Get(offer.Capability)
+	if !ok {
+		return nil, x.unstarted(journal.Rejected, codeUnknownCapability, fmt.Sprintf("this machine has no capability %q", offer.Capability))
+	}
+	if err := capability.CheckObject(offer.Input); err != nil {
+		return nil, x.unstarted(journal.Rejected, codeInvalidInput, err.Error())
+	}
+	if checker, ok := c.(capability.Checker); ok {
+		if err := checker.Check(offer.Input); err != nil {
+			return nil, x.unstarted(journal.Rejected, codeInvalidInput, err.Error())
+		}
+	}
+	return c, nil
+}
+
+// refuse journals an outcome without a run, so that a lost answer is repeated.
+func (x *Executor) refuse(offer Offer, outcome journal.Outcome) {
+	entry := entryOf(offer)
+	if err := x.Journal.Refuse(entry, outcome); err != nil {
+		x.noRoom(offer, err)
+		return
+	}
+	entry.State, entry.Outcome = journal.Finished, &outcome
+	x.tell(func(s Sink) { s.Finished(entry) })
+}
+
+// noRoom refuses what cannot be remembered. Nothing ran, so nothing is lost by
+// forgetting the refusal: should the answer get lost, the offer comes again.
+func (x *Executor) noRoom(offer Offer, cause error) {
+	x.Log.Error("dispatch refused: it cannot be journaled", "dispatch", offer.Dispatch.UID, "error", cause)
+	if errors.Is(cause, journal.ErrState) {
+		return // journaled meanwhile: that one answers
+	}
+	outcome := x.unstarted(journal.Rejected, codeInternal, "the agent's journal cannot be written")
+	if errors.Is(cause, journal.ErrFull) {
+		outcome = x.unstarted(journal.Rejected, codeJournalFull, "the agent has no room to remember another dispatch")
+	}
+	entry := entryOf(offer)
+	entry.State, entry.Outcome = journal.Finished, outcome
+	x.tell(func(s Sink) { s.Finished(entry) })
+}
+
+// Cancel asks a dispatch to stop. One that has an outcome says it again; one that
+// never came here is proven not to have started.
+func (x *Executor) Cancel(dispatch journal.Ref) {
+	if r := x.lookupActive(dispatch.UID); r != nil {
+		r.cancel(errCancelled)
+		return
+	}
+	entry, known, err := x.Journal.Lookup(dispatch.UID)
+	if err != nil {
+		x.Log.Error("journal cannot be read; the cancellation is not answered", "dispatch", dispatch.UID, "error", err)
+		return
+	}
+	if !known {
+		entry = journal.Entry{Dispatch: dispatch, State: journal.Finished, Outcome: x.cancelled()}
+	}
+	x.repeat(entry)
+}
+
+// Settled notes that the gateway saved the outcome. When it settled what has not
+// even started here (its dispatch was deleted, say), it need not start.
+func (x *Executor) Settled(dispatch journal.Ref) {
+	err := x.Journal.Settle(dispatch.UID)
+	switch {
+	case err == nil, errors.Is(err, journal.ErrUnknown):
+	case errors.Is(err, journal.ErrState):
+		x.cancelUnstarted(dispatch.UID)
+	default:
+		// It stays open and will be sent, and settled, again.
+		x.Log.Error("settling cannot be journaled", "dispatch", dispatch.UID, "error", err)
+	}
+}
+
+func (x *Executor) cancelUnstarted(uid string) {
+	entry, known, err := x.Journal.Lookup(uid)
+	if r := x.lookupActive(uid); err == nil && known && r != nil && entry.State == journal.Accepted {
+		r.cancel(errCancelled)
+	}
+}
+
+func entryOf(offer Offer) journal.Entry {
+	return journal.Entry{Dispatch: offer.Dispatch, Capability: offer.Capability, Expires: offer.Expires.UTC()}
+}

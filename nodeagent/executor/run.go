@@ -1,0 +1,168 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/mediation"
+)
+
+// run takes an accepted dispatch to its outcome and tells it.
+func (x *Executor) run(r *run, c capability.Capability) {
+	defer x.end(r)
+	outcome := x.await(r)
+	if outcome == nil {
+		outcome = x.start(r, c)
+	}
+	if !x.finish(r, *outcome) {
+		return
+	}
+	entry, known, err := x.Journal.Lookup(r.Dispatch.UID)
+	if err != nil || !known {
+		x.Log.Error("journal cannot be read; the result will be sent in the next session", "dispatch", r.Dispatch.UID, "error", err)
+		return
+	}
+	x.Log.Info("dispatch finished", "dispatch", r.Dispatch.UID, "capability", r.Capability,
+		"result", outcome.Result, "execution", outcome.Execution, "code", outcome.ErrorCode)
+	x.tell(func(s Sink) { s.Finished(entry) })
+}
+
+// await waits for a slot; an outcome means that there will be no run.
+func (x *Executor) await(r *run) *journal.Outcome {
+	expiry := time.NewTimer(r.Expires.Sub(x.Now()))
+	defer expiry.Stop()
+	select {
+	case x.slots <- struct{}{}:
+	case <-expiry.C:
+		return x.expired()
+	case <-r.ctx.Done():
+		return x.interrupted(r.ctx)
+	}
+	if r.ctx.Err() != nil {
+		<-x.slots
+		return x.interrupted(r.ctx)
+	}
+	if !x.Now().Before(r.Expires) {
+		<-x.slots
+		return x.expired()
+	}
+	return nil
+}
+
+// start asks the local policy, journals the start, and calls. It holds a slot and
+// hands it to the call.
+func (x *Executor) start(r *run, c capability.Capability) *journal.Outcome {
+	request := capability.Request{Input: r.Input, RequestedBy: r.RequestedBy}
+	if err := x.Policy.Decide(r.ctx, c, request); err != nil {
+		<-x.slots
+		code := codeMediationDenied
+		if denied := (*mediation.Denied)(nil); errors.As(err, &denied) {
+			code = denied.Code
+		}
+		return x.unstarted(journal.Rejected, code, err.Error())
+	}
+	if err := x.Journal.Start(r.Dispatch.UID, x.Now()); err != nil {
+		<-x.slots
+		x.Log.Error("start cannot be journaled; it is not run", "dispatch", r.Dispatch.UID, "error", err)
+		return x.unstarted(journal.Failed, codeInternal, "the agent's journal cannot be written")
+	}
+	return x.call(r, c, request)
+}
+
+// returned is what a capability came back with.
+type returned struct {
+	output json.RawMessage
+	err    error
+}
+
+// call runs the capability under its deadline. One that does not return in time
+// is left alone, keeps its slot, and is reported as started and not ended.
+func (x *Executor) call(r *run, c capability.Capability, request capability.Request) *journal.Outcome {
+	ctx, cancel := context.WithTimeoutCause(r.ctx, r.Timeout, errTimeout)
+	defer cancel()
+	back := make(chan returned, 1)
+	x.calls.Add(1)
+	go func() {
+		defer x.calls.Done()
+		defer func() { <-x.slots }()
+		back <- x.protect(ctx, c, request)
+	}()
+	select {
+	case got := <-back:
+		return x.judge(ctx, r, got)
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(x.Grace)
+	defer grace.Stop()
+	select {
+	case got := <-back:
+		return x.judge(ctx, r, got)
+	case <-grace.C:
+		x.Log.Warn("capability ignores that it was told to stop", "dispatch", r.Dispatch.UID, "capability", r.Capability)
+		outcome := x.interrupted(ctx)
+		outcome.Execution = journal.Started
+		if errors.Is(context.Cause(ctx), errStopping) {
+			outcome.Execution = journal.Unknown // it dies with this process, nobody will see how far it came
+		}
+		return outcome
+	}
+}
+
+// protect turns a panic into an error: one capability must not take the agent down.
+func (x *Executor) protect(ctx context.Context, c capability.Capability, request capability.Request) (got returned) {
+	defer func() {
+		if p := recover(); p != nil {
+			x.Log.Error("capability panicked", "capability", c.Name(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			got = returned{err: errors.New("the capability panicked; the agent's log has the details")}
+		}
+	}()
+	output, err := c.Run(ctx, request)
+	return returned{output, err}
+}
+
+// judge names the outcome of a capability that returned.
+func (x *Executor) judge(ctx context.Context, r *run, got returned) *journal.Outcome {
+	outcome := &journal.Outcome{Result: journal.Succeeded, Execution: journal.Ended, FinishedTime: x.Now()}
+	var chosen *capability.Error
+	switch {
+	case got.err == nil && !json.Valid(got.output):
+		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeInvalidOutput, "the capability returned something that is not JSON"
+	case got.err == nil:
+		outcome.Output, outcome.OutputTruncated = capability.Bound(got.output, r.MaxOutputBytes)
+	case ctx.Err() != nil:
+		outcome = x.interrupted(ctx)
+		outcome.Execution = journal.Ended
+	case errors.As(got.err, &chosen):
+		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, chosen.Code, clip(chosen.Message)
+	default:
+		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeCapabilityFailed, clip(got.err.Error())
+	}
+	return outcome
+}
+
+// finish journals the outcome, however long the disk refuses; false means that the
+// agent stopped first, and the next start will call it interrupted.
+func (x *Executor) finish(r *run, outcome journal.Outcome) bool {
+	retry := backoff.New(time.Second, time.Minute)
+	for {
+		err := x.Journal.Finish(r.Dispatch.UID, outcome)
+		if err == nil {
+			return true
+		}
+		x.Log.Error("outcome cannot be journaled; trying again", "dispatch", r.Dispatch.UID, "error", err)
+		timer := time.NewTimer(retry.Next())
+		select {
+		case <-timer.C:
+		case <-x.stopping:
+			timer.Stop()
+			return false
+		}
+	}
+}

@@ -1,0 +1,96 @@
+// Package hostinfo describes the machine the agent runs on.
+package hostinfo
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/shirou/gopsutil/v4/host"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/version"
+)
+
+// maxText bounds every text of SystemInfo on the wire, in bytes.
+const maxText = 256
+
+// System describes the machine as well as it can; what cannot be found out is empty.
+func System(ctx context.Context) *gatewayv1.SystemInfo {
+	info := &gatewayv1.SystemInfo{
+		Os:           runtime.GOOS,
+		Arch:         runtime.GOARCH,
+		OsImage:      clip(prettyName("/etc/os-release")),
+		AgentVersion: clip(version.Version),
+	}
+	if name, err := os.Hostname(); err == nil {
+		info.Hostname = clip(name)
+	}
+	found, err := host.InfoWithContext(ctx)
+	if err != nil {
+		return info
+	}
+	info.Platform = clip(found.Platform)
+	info.KernelVersion = clip(found.KernelVersion)
+	if info.OsImage == "" {
+		info.OsImage = clip(strings.TrimSpace(found.Platform + " " + found.PlatformVersion))
+	}
+	return info
+}
+
+// BootID changes with every boot: the kernel's own id, or else the boot time. At
+// most 64 bytes.
+func BootID(ctx context.Context) string {
+	if id, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+		return strings.TrimSpace(string(id))
+	}
+	seconds, err := host.BootTimeWithContext(ctx)
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatUint(seconds, 10)
+}
+
+// prettyName is PRETTY_NAME of an os-release file (freedesktop.org os-release(5)).
+func prettyName(path string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), "PRETTY_NAME="); ok {
+			return strings.Trim(value, `"'`)
+		}
+	}
+	return ""
+}
+
+// NodeName makes the name of a Node, a DNS label, out of a host name: its first
+// label in lower case with dashes for whatever else does not fit. It is empty
+// when nothing fits.
+func NodeName(hostname string) string {
+	first, _, _ := strings.Cut(hostname, ".")
+	label := strings.Map(func(r rune) rune {
+		if (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9') {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(first))
+	if len(label) > 63 {
+		label = label[:63]
+	}
+	return strings.Trim(label, "-")
+}
+
+func clip(s string) string {
+	s = strings.ToValidUTF8(s, "")
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "")
+	}
+	return s
+}

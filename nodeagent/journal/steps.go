@@ -1,0 +1,162 @@
+package journal
+
+import (
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// retention is how long after its expiry a settled dispatch is remembered.
+const retention = time.Hour
+
+// Accept remembers a new dispatch, not started. It errs with ErrFull, and with
+// ErrState for a UID that is known already.
+func (j *Journal) Accept(e Entry) error {
+	e.State = Accepted
+	return j.insert(e)
+}
+
+// Refuse remembers a new dispatch that will not run, with its outcome.
+func (j *Journal) Refuse(e Entry, outcome Outcome) error {
+	e.State, e.Outcome = Finished, &outcome
+	return j.insert(e)
+}
+
+func (j *Journal) insert(e Entry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if u, l := j.usage, j.limits; u.entries >= l.Entries || u.unsettled >= l.Unsettled || u.outputBytes >= l.OutputBytes {
+		return fmt.Errorf("remember dispatch: %w: %d dispatches, %d of them open", ErrFull, u.entries, u.unsettled)
+	}
+	return j.write("remember dispatch", func(tx *bolt.Tx) error {
+		if known, ok, err := getEntry(tx, e.Dispatch.UID); err != nil {
+			return err
+		} else if ok {
+			return fmt.Errorf("%w: %s", ErrState, known.State)
+		}
+		return putEntry(tx, e)
+	}, func() { j.usage.add(e, 1) })
+}
+
+// Start notes, durably, that the capability is called right after this returns.
+func (j *Journal) Start(uid string, now time.Time) error {
+	return j.change("start dispatch", uid, func(e *Entry) error {
+		if e.State != Accepted {
+			return fmt.Errorf("%w: %s", ErrState, e.State)
+		}
+		e.State, e.StartedTime = Running, now
+		return nil
+	})
+}
+
+// Finish notes the outcome; after that the result may be sent.
+func (j *Journal) Finish(uid string, outcome Outcome) error {
+	return j.change("finish dispatch", uid, func(e *Entry) error {
+		if e.State == Finished {
+			return fmt.Errorf("%w: %s", ErrState, e.State)
+		}
+		e.State, e.Outcome = Finished, &outcome
+		return nil
+	})
+}
+
+// Settle notes that the gateway saved the outcome, and drops the output.
+func (j *Journal) Settle(uid string) error {
+	return j.change("settle dispatch", uid, func(e *Entry) error {
+		if e.State != Finished {
+			return fmt.Errorf("%w: %s", ErrState, e.State)
+		}
+		e.Settled = true
+		e.Outcome.Output = nil
+		return nil
+	})
+}
+
+// Prune forgets settled dispatches an hour after they expired; now is the
+// gateway's time. What it forgets moves the horizon.
+func (j *Journal) Prune(now time.Time) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	gone, err := j.forgettable(now)
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	return j.write("prune journal", func(tx *bolt.Tx) error {
+		horizon := readHorizon(tx)
+		for _, e := range gone {
+			if err := tx.Bucket(dispatchesBucket).Delete([]byte(e.Dispatch.UID)); err != nil {
+				return err
+			}
+			if e.Expires.After(horizon) {
+				horizon = e.Expires
+			}
+		}
+		return writeHorizon(tx, horizon)
+	}, func() {
+		for _, e := range gone {
+			j.usage.add(e, -1)
+		}
+	})
+}
+
+func (j *Journal) forgettable(now time.Time) ([]Entry, error) {
+	return j.list("list settled dispatches", func(e Entry) bool {
+		return e.Settled && now.After(e.Expires.Add(retention))
+	})
+}
+
+// change edits one entry in place.
+func (j *Journal) change(what, uid string, edit func(*Entry) error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var before, after Entry
+	return j.write(what, func(tx *bolt.Tx) error {
+		entry, known, err := getEntry(tx, uid)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return ErrUnknown
+		}
+		before = entry
+		if entry.Outcome != nil {
+			copied := *entry.Outcome
+			entry.Outcome = &copied
+		}
+		if err := edit(&entry); err != nil {
+			return err
+		}
+		after = entry
+		return putEntry(tx, entry)
+	}, func() {
+		j.usage.add(before, -1)
+		j.usage.add(after, 1)
+	})
+}
+
+// write commits, then counts: usage never runs ahead of the disk.
+func (j *Journal) write(what string, update func(*bolt.Tx) error, committed func()) error {
+	if err := j.db.Update(update); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	committed()
+	return nil
+}
+
+func readHorizon(tx *bolt.Tx) time.Time {
+	var horizon time.Time
+	if content := tx.Bucket(metaBucket).Get(horizonKey); content != nil {
+		// A time that cannot be read is no horizon; Open checks the file as a whole.
+		_ = horizon.UnmarshalBinary(content)
+	}
+	return horizon
+}
+
+func writeHorizon(tx *bolt.Tx, horizon time.Time) error {
+	content, err := horizon.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(metaBucket).Put(horizonKey, content)
+}

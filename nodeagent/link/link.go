@@ -1,0 +1,141 @@
+// Package link is one TLS connection to a gateway with gRPC on it.
+//
+// grpc dials, retries and reconnects on its own, but much of the protocol is
+// bound to one connection (the SPAKE2 exchange, every proof of the device key)
+// and wants to know why a handshake was refused. So the connection is made here,
+// first, and handed to grpc; when it ends, the Link has ended.
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+)
+
+const (
+	// dialTimeout bounds TCP connection and TLS handshake together.
+	dialTimeout = 10 * time.Second
+	// maxMessageBytes is room for an Offer with the largest input.
+	maxMessageBytes = 1 << 20
+)
+
+// ErrEnded says that the one connection of a Link is gone.
+var ErrEnded = errors.New("connection to the gateway ended")
+
+// Link is one connection. Close it.
+type Link struct {
+	// Conn carries the calls; it never reconnects.
+	Conn *grpc.ClientConn
+	// Exporter binds proofs to this connection: pairing.ExporterLabel, 32 bytes.
+	Exporter []byte
+	// State is the handshake's outcome.
+	State tls.ConnectionState
+
+	conn *watchedConn
+}
+
+// Dial connects to endpoint (host:port). config decides whom to trust; protocol
+// and server name are set here.
+func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("connect to gateway: %w", err)
+	}
+	config = config.Clone()
+	config.MinVersion = tls.VersionTLS13
+	config.ServerName = identity.ServerName
+	config.NextProtos = []string{"h2"}
+	secure := tls.Client(raw, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("TLS handshake with gateway %s: %w", endpoint, err)
+	}
+	l, err := overConn(secure)
+	if err != nil {
+		secure.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func overConn(secure *tls.Conn) (*Link, error) {
+	state := secure.ConnectionState()
+	exporter, err := state.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
+	if err != nil {
+		return nil, fmt.Errorf("export keying material: %w", err)
+	}
+	conn := &watchedConn{Conn: secure}
+	var handed atomic.Bool
+	client, err := grpc.NewClient("passthrough:///"+identity.ServerName,
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			if handed.Swap(true) {
+				return nil, ErrEnded
+			}
+			return conn, nil
+		}),
+		// TLS is below, in conn: there is nothing left for grpc to secure.
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableRetry(),
+		grpc.WithIdleTimeout(0),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("prepare grpc: %w", err)
+	}
+	return &Link{Conn: client, Exporter: exporter, State: state, conn: conn}, nil
+}
+
+// Refused returns the TLS alert by which the gateway ended the connection, nil if
+// it did not. In TLS 1.3 a refused client certificate shows here, not in Dial.
+func (l *Link) Refused() error { return l.conn.refusal() }
+
+// Close ends the connection and every call on it.
+func (l *Link) Close() error {
+	return errors.Join(l.Conn.Close(), ignoreClosed(l.conn.Close()))
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// watchedConn remembers a TLS alert; grpc would turn it into text.
+type watchedConn struct {
+	net.Conn
+	mu    sync.Mutex
+	alert error
+}
+
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if opErr := (*net.OpError)(nil); errors.As(err, &opErr) && opErr.Op == "remote error" {
+		c.mu.Lock()
+		c.alert = opErr.Err
+		c.mu.Unlock()
+	}
+	return n, err
+}
+
+func (c *watchedConn) refusal() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.alert
+}

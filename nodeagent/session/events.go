@@ -1,0 +1,133 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+)
+
+// read handles what the gateway says until it ends the stream.
+func (s *stream) read() error {
+	for {
+		message, err := s.wire.Recv()
+		if err != nil {
+			return err
+		}
+		s.handle(message)
+	}
+}
+
+func (s *stream) handle(message *gatewayv1.StreamNodeEventsResponse) {
+	switch m := message.GetMessage().(type) {
+	case *gatewayv1.StreamNodeEventsResponse_Offer:
+		s.Executor.Offer(offerOf(m.Offer))
+	case *gatewayv1.StreamNodeEventsResponse_Cancel:
+		s.Executor.Cancel(refOf(m.Cancel.GetDispatch()))
+	case *gatewayv1.StreamNodeEventsResponse_Settled:
+		dispatch := refOf(m.Settled.GetDispatch())
+		s.settled(dispatch.UID)
+		s.Executor.Settled(dispatch)
+	case *gatewayv1.StreamNodeEventsResponse_TrustBundle:
+		if err := s.trust(m.TrustBundle.GetPem()); err != nil {
+			s.Log.Error("CA bundle refused; the old one stays", "error", err)
+		}
+	case *gatewayv1.StreamNodeEventsResponse_Drain:
+		s.askToLeave(&drained{after: m.Drain.GetReconnectAfter().AsDuration()})
+	default:
+		s.Log.Warn("the gateway sent a message this agent does not know; is the agent old?")
+	}
+}
+
+// trust stores a CA bundle and acknowledges it. One that does not admit the very
+// gateway that sent it would lock this machine out, so it is refused.
+func (s *stream) trust(text []byte) error {
+	bundle, err := identity.ParseBundle(text)
+	if err != nil {
+		return err
+	}
+	if err := identity.VerifyServer(s.link.State.PeerCertificates, bundle.Pool(), s.Now(), identity.NotBeforeLeeway); err != nil {
+		return err
+	}
+	if err := s.Credentials.replaceBundle(bundle); err != nil {
+		return err
+	}
+	s.Log.Info("CA bundle stored", "sha256", bundle.SHA256())
+	s.enqueue(storedMessage(bundle))
+	return nil
+}
+
+// keep sends what is owed, heartbeats, and in the end says goodbye.
+func (s *stream) keep(ctx context.Context, interval time.Duration) error {
+	if err := s.sendOwed(); err != nil {
+		return err
+	}
+	beat := time.NewTicker(interval)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.stop.Done():
+			return s.goodbye(ctx, errStopped)
+		case reason := <-s.leave:
+			return s.goodbye(ctx, reason)
+		case <-beat.C:
+			s.beat()
+		}
+	}
+}
+
+// sendOwed sends every outcome the journal holds that is not settled, one at a
+// time: outputs together can be large.
+func (s *stream) sendOwed() error {
+	open, err := s.Journal.Unsettled()
+	if err != nil {
+		return err
+	}
+	for _, e := range open {
+		if e.State == journal.Finished {
+			s.Finished(e)
+		}
+	}
+	return nil
+}
+
+func (s *stream) beat() {
+	s.enqueue(heartbeatMessage(s.Now()))
+	for _, uid := range s.overdue(s.Now()) {
+		entry, known, err := s.Journal.Lookup(uid)
+		if err != nil || !known || entry.Settled {
+			s.settled(uid)
+			continue
+		}
+		s.Finished(entry)
+	}
+	if err := s.Journal.Prune(s.Clock.Now()); err != nil {
+		s.Log.Error("journal cannot be pruned", "error", err)
+	}
+}
+
+// goodbye ends the session in good order: outcomes first, then our side of the
+// stream, then the gateway's.
+func (s *stream) goodbye(ctx context.Context, reason error) error {
+	s.part(reason)
+	if errors.Is(reason, errStopped) {
+		stopping, cancel := context.WithTimeout(ctx, stopTimeout)
+		s.Executor.Stop(stopping)
+		cancel()
+		s.enqueue(stoppingMessage("agent stops"))
+	}
+	s.enqueue(nil)
+	patience := time.NewTimer(goodbyeTimeout)
+	defer patience.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-patience.C:
+		return errSilent
+	}
+}

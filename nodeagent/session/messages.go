@@ -1,0 +1,143 @@
+package session
+
+import (
+	"encoding/hex"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/executor"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+)
+
+// Defaults and bounds for an offer that leaves something out or asks too much.
+const (
+	defaultTimeout  = 30 * time.Second
+	maxTimeout      = 24 * time.Hour
+	defaultMaxBytes = 64 << 10
+	maxOutputBytes  = 256 << 10
+)
+
+func refOf(d *gatewayv1.DispatchRef) journal.Ref {
+	return journal.Ref{Namespace: d.GetNamespace(), Name: d.GetName(), UID: d.GetUid()}
+}
+
+func wireRef(r journal.Ref) *gatewayv1.DispatchRef {
+	return &gatewayv1.DispatchRef{Namespace: r.Namespace, Name: r.Name, Uid: r.UID}
+}
+
+func offerOf(o *gatewayv1.Offer) executor.Offer {
+	timeout := o.GetTimeout().AsDuration()
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	limit := int(o.GetMaxPayloadBytes())
+	if limit == 0 {
+		limit = defaultMaxBytes
+	}
+	return executor.Offer{
+		Dispatch:       refOf(o.GetDispatch()),
+		Capability:     o.GetCapability(),
+		Input:          o.GetInput(),
+		Timeout:        min(timeout, maxTimeout),
+		Expires:        o.GetExpires().AsTime(),
+		MaxOutputBytes: min(limit, maxOutputBytes),
+		RequestedBy:    o.GetRequestedBy(),
+	}
+}
+
+var wireStates = map[journal.State]gatewayv1.UnsettledDispatch_State{
+	journal.Accepted: gatewayv1.UnsettledDispatch_STATE_ACCEPTED,
+	journal.Running:  gatewayv1.UnsettledDispatch_STATE_RUNNING,
+	journal.Finished: gatewayv1.UnsettledDispatch_STATE_FINISHED,
+}
+
+var wireOutcomes = map[journal.Result]gatewayv1.Result_Outcome{
+	journal.Succeeded: gatewayv1.Result_OUTCOME_SUCCEEDED,
+	journal.Failed:    gatewayv1.Result_OUTCOME_FAILED,
+	journal.TimedOut:  gatewayv1.Result_OUTCOME_TIMED_OUT,
+	journal.Rejected:  gatewayv1.Result_OUTCOME_REJECTED,
+	journal.Cancelled: gatewayv1.Result_OUTCOME_CANCELLED,
+}
+
+var wireExecutions = map[journal.Execution]gatewayv1.Result_Execution{
+	journal.NotStarted: gatewayv1.Result_EXECUTION_NOT_STARTED,
+	journal.Started:    gatewayv1.Result_EXECUTION_STARTED,
+	journal.Ended:      gatewayv1.Result_EXECUTION_FINISHED,
+	journal.Unknown:    gatewayv1.Result_EXECUTION_UNKNOWN,
+}
+
+func unsettled(entries []journal.Entry) []*gatewayv1.UnsettledDispatch {
+	out := make([]*gatewayv1.UnsettledDispatch, 0, len(entries))
+	for _, e := range entries {
+		out = append(out, &gatewayv1.UnsettledDispatch{Dispatch: wireRef(e.Dispatch), State: wireStates[e.State]})
+	}
+	return out
+}
+
+func resultMessage(e journal.Entry) *gatewayv1.StreamNodeEventsRequest {
+	result := &gatewayv1.Result{
+		Dispatch:        wireRef(e.Dispatch),
+		Outcome:         wireOutcomes[e.Outcome.Result],
+		Execution:       wireExecutions[e.Outcome.Execution],
+		Output:          e.Outcome.Output,
+		OutputTruncated: e.Outcome.OutputTruncated,
+		ErrorCode:       e.Outcome.ErrorCode,
+		ErrorMessage:    e.Outcome.ErrorMessage,
+		FinishedTime:    timestamppb.New(e.Outcome.FinishedTime),
+	}
+	if !e.StartedTime.IsZero() {
+		result.StartedTime = timestamppb.New(e.StartedTime)
+	}
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}}
+}
+
+func acceptedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{
+		Accepted: &gatewayv1.Accepted{Dispatch: wireRef(r)},
+	}}
+}
+
+func heartbeatMessage(now time.Time) *gatewayv1.StreamNodeEventsRequest {
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{
+		Heartbeat: &gatewayv1.Heartbeat{AgentTime: timestamppb.New(now)},
+	}}
+}
+
+func storedMessage(bundle identity.Bundle) *gatewayv1.StreamNodeEventsRequest {
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_TrustBundleStored{
+		TrustBundleStored: &gatewayv1.TrustBundleStored{Sha256: hashBytes(bundle)},
+	}}
+}
+
+func stoppingMessage(reason string) *gatewayv1.StreamNodeEventsRequest {
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{
+		Stopping: &gatewayv1.Stopping{Reason: reason},
+	}}
+}
+
+// hashBytes is Bundle.SHA256 as it travels: 32 bytes.
+func hashBytes(bundle identity.Bundle) []byte {
+	sum, err := hex.DecodeString(bundle.SHA256())
+	if err != nil {
+		return nil // SHA256 is hex
+	}
+	return sum
+}
+
+func declare(registry *capability.Registry) []*gatewayv1.Capability {
+	var out []*gatewayv1.Capability
+	for _, c := range registry.All() {
+		mediation := gatewayv1.Mediation_MEDIATION_NONE
+		if c.Mediation() == capability.Local {
+			mediation = gatewayv1.Mediation_MEDIATION_LOCAL
+		}
+		out = append(out, &gatewayv1.Capability{
+			Name: c.Name(), Description: c.Description(), Mediation: mediation, Available: true, InputSchema: c.Schema(),
+		})
+	}
+	return out
+}

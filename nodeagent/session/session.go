@@ -1,0 +1,127 @@
+// Package session keeps the machine in touch: it dials the node listener, says
+// Hello, hands offers to the executor and outcomes to the gateway, renews the
+// certificate, and comes back whenever the connection ends.
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/executor"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+)
+
+// stable is how long a session must have lasted for its end to be no failure.
+const stable = time.Minute
+
+// Options are what a Runner needs; all fields are required.
+type Options struct {
+	Credentials *Credentials
+	Journal     *journal.Journal
+	Executor    *executor.Executor
+	Registry    *capability.Registry
+	System      *gatewayv1.SystemInfo
+	BootID      string
+	Clock       *Clock
+	// Now is the machine's own time: certificates are judged by it.
+	Now  func() time.Time
+	Rand io.Reader
+	// Jitter draws from [0, 1).
+	Jitter  func() float64
+	Console *console.Console
+	Log     *slog.Logger
+	// Retry spaces out the dials.
+	Retry *backoff.Backoff
+}
+
+// Runner holds one session after the other.
+type Runner struct{ Options }
+
+// New makes a Runner.
+func New(o Options) *Runner { return &Runner{o} }
+
+// Why a session ends on purpose.
+var (
+	errStopped = errors.New("agent stops")
+	errRenewed = errors.New("certificate was renewed")
+)
+
+// drained is the wish of a gateway that it be left.
+type drained struct{ after time.Duration }
+
+func (d *drained) Error() string { return "gateway drains" }
+
+// Run holds sessions until ctx ends; then it has said goodbye. It errs only when
+// the journal cannot count a dial: without that count a session would be untruthful.
+func (r *Runner) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		counter, err := r.Journal.NextDial()
+		if err != nil {
+			return err
+		}
+		began := r.Now()
+		welcomed, err := r.hold(ctx, counter)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if welcomed && r.Now().Sub(began) >= stable {
+			r.Retry.Reset()
+		}
+		delay := r.pause(err)
+		r.Log.Info("session ended", "reason", err, "welcomed", welcomed, "reconnectIn", delay)
+		if backoff.Sleep(ctx, delay) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// pause decides when to dial again, and tells the person what is wrong.
+func (r *Runner) pause(err error) time.Duration {
+	var drain *drained
+	switch {
+	case errors.Is(err, errRenewed):
+		return 0
+	case errors.As(err, &drain):
+		// Some jitter on top: the others were told the same.
+		return drain.after + time.Duration(r.Jitter()*float64(time.Second))
+	}
+	r.Console.SayOnce("%s", r.explain(err))
+	return r.Retry.Next()
+}
+
+func (r *Runner) explain(err error) string {
+	endpoint := r.Credentials.Endpoint()
+	message := console.Clean(status.Convert(err).Message())
+	leaf := r.Credentials.Identity().Leaf()
+	var alert tls.AlertError
+	var untrusted *identity.CertificateError
+	switch {
+	case r.Now().After(leaf.NotAfter):
+		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) + ": pair it again with another --identity-dir; trying on"
+	case status.Code(err) == codes.PermissionDenied:
+		return "Gateway " + endpoint + " refuses this machine (" + message + "): if its Node was revoked or deleted, pair it again with another --identity-dir; trying on"
+	case status.Code(err) == codes.Unauthenticated, errors.As(err, &alert):
+		return "Gateway " + endpoint + " does not accept the certificate of this machine (" + message + "); trying on"
+	case status.Code(err) == codes.Aborted:
+		return "Another session of this Node took over (" + message + "): is a copy of the identity directory in use? trying on"
+	case errors.As(err, &untrusted):
+		return "Gateway " + endpoint + " cannot be trusted (" + console.Clean(untrusted.Detail) + "); trying on"
+	case errors.Is(err, io.EOF):
+		return "Gateway " + endpoint + " ended the session; trying again"
+	default:
+		return "Gateway " + endpoint + " cannot be reached (" + message + "); trying again"
+	}
+}

@@ -1,0 +1,200 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/link"
+)
+
+const (
+	minHeartbeat     = time.Second
+	maxHeartbeat     = 5 * time.Minute
+	defaultHeartbeat = 30 * time.Second
+
+	// resendAfter is how long a result may wait for Settled before it is repeated.
+	resendAfter = time.Minute
+	// stopTimeout bounds how long a stopping agent waits for its capabilities,
+	// goodbyeTimeout how long for the gateway to end the stream.
+	stopTimeout    = 5 * time.Second
+	goodbyeTimeout = 3 * time.Second
+)
+
+var (
+	errNoWelcome = errors.New("the gateway did not answer Hello with Welcome")
+	errSilent    = errors.New("the gateway did not end the stream in time")
+)
+
+// stream is one session. Four goroutines: run and then read, write, keep, and
+// renew; the first to err ends all.
+type stream struct {
+	*Runner
+	link   *link.Link
+	client gatewayv1.NodeServiceClient
+	stop   context.Context // ends when the agent stops
+	wire   gatewayv1.NodeService_StreamNodeEventsClient
+
+	queue  chan *gatewayv1.StreamNodeEventsRequest // nil asks to close our side
+	closed <-chan struct{}                         // the session is over
+	leave  chan error                              // asks keep to end the session
+
+	welcomed atomic.Bool
+	mu       sync.Mutex
+	reason   error                // why it ends on purpose
+	sent     map[string]time.Time // results not yet settled
+}
+
+func newStream(r *Runner, l *link.Link, client gatewayv1.NodeServiceClient, stop context.Context) *stream {
+	return &stream{
+		Runner: r, link: l, client: client, stop: stop,
+		queue: make(chan *gatewayv1.StreamNodeEventsRequest, 64),
+		leave: make(chan error, 1),
+		sent:  map[string]time.Time{},
+	}
+}
+
+// run opens the stream, says Hello, waits for Welcome, and starts the others.
+func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group) error {
+	welcome, err := s.open(ctx, counter)
+	if err != nil {
+		return err
+	}
+	s.Clock.Observe(welcome.GetGatewayTime().AsTime())
+	s.welcomed.Store(true)
+	s.closed = ctx.Done()
+	s.Console.Say("Session open with gateway %s", s.Credentials.Endpoint())
+	s.Log.Info("session open", "session", welcome.GetSessionId(), "dial", counter, "clockSkew", s.Clock.Skew().Round(time.Second))
+	s.Executor.Attach(s)
+	group.Go(s.write)
+	group.Go(func() error { return s.keep(ctx, heartbeatInterval(welcome)) })
+	group.Go(func() error { return s.renew(ctx) })
+	return s.read()
+}
+
+// open bounds Hello and Welcome, by time and by the agent's stop.
+func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, error) {
+	hello, err := s.hello(counter)
+	if err != nil {
+		return nil, err
+	}
+	opened := make(chan struct{})
+	watched := make(chan struct{})
+	defer func() { close(opened); <-watched }()
+	go func() {
+		defer close(watched)
+		late := time.NewTimer(welcomeTimeout)
+		defer late.Stop()
+		select {
+		case <-opened:
+		case <-late.C:
+			s.link.Close()
+		case <-s.stop.Done():
+			s.link.Close()
+		}
+	}()
+	if s.wire, err = s.client.StreamNodeEvents(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.wire.Send(hello); err != nil {
+		_, err = s.wire.Recv() // the status is there, Send only says EOF
+		return nil, err
+	}
+	first, err := s.wire.Recv()
+	if err != nil {
+		return nil, err
+	}
+	if first.GetWelcome() == nil {
+		return nil, errNoWelcome
+	}
+	return first.GetWelcome(), nil
+}
+
+func heartbeatInterval(welcome *gatewayv1.Welcome) time.Duration {
+	interval := welcome.GetHeartbeatInterval().AsDuration()
+	if interval <= 0 {
+		interval = defaultHeartbeat
+	}
+	return max(minHeartbeat, min(interval, maxHeartbeat))
+}
+
+// write sends what is queued, in order.
+func (s *stream) write() error {
+	for {
+		select {
+		case <-s.closed:
+			return nil
+		case message := <-s.queue:
+			if message == nil {
+				return s.wire.CloseSend()
+			}
+			if err := s.wire.Send(message); err != nil {
+				return nil // read has the status
+			}
+		}
+	}
+}
+
+// enqueue waits for room; it gives up when the session is over.
+func (s *stream) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
+	select {
+	case s.queue <- message:
+	case <-s.closed:
+	}
+}
+
+// Accepted tells the gateway that an offer is journaled.
+func (s *stream) Accepted(dispatch journal.Ref) { s.enqueue(acceptedMessage(dispatch)) }
+
+// Finished tells the gateway an outcome, until it is settled.
+func (s *stream) Finished(entry journal.Entry) {
+	s.mu.Lock()
+	s.sent[entry.Dispatch.UID] = s.Now()
+	s.mu.Unlock()
+	s.enqueue(resultMessage(entry))
+}
+
+func (s *stream) settled(uid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sent, uid)
+}
+
+// overdue lists results that were sent long ago and are not settled.
+func (s *stream) overdue(now time.Time) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var uids []string
+	for uid, at := range s.sent {
+		if now.Sub(at) >= resendAfter {
+			uids = append(uids, uid)
+		}
+	}
+	return uids
+}
+
+func (s *stream) ending() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason
+}
+
+func (s *stream) part(reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reason = reason
+}
+
+// askToLeave makes keep end the session; the first reason wins.
+func (s *stream) askToLeave(reason error) {
+	select {
+	case s.leave <- reason:
+	default:
+	}
+}

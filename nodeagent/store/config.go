@@ -1,0 +1,59 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// Config is where and who: what the pairing answered besides keys.
+type Config struct {
+	// NodeEndpoint is host:port of the node listener.
+	NodeEndpoint string `json:"nodeEndpoint"`
+	// PairingEndpoint is host:port the machine paired at.
+	PairingEndpoint string `json:"pairingEndpoint"`
+}
+
+// Config reads the addresses; it errs when they are missing.
+func (s *Store) Config() (Config, error) {
+	var config Config
+	content, err := s.read(configFile)
+	if err != nil {
+		return Config{}, err
+	}
+	if err := json.Unmarshal(content, &config); err != nil || config.NodeEndpoint == "" {
+		return Config{}, fmt.Errorf("%w: %s does not name the node endpoint; pair again with another --identity-dir", ErrDamaged, configFile)
+	}
+	return config, nil
+}
+
+// SaveConfig replaces the addresses.
+func (s *Store) SaveConfig(config Config) error { return s.replaceJSON(configFile, config) }
+
+// Trust reads the CA bundle of the gateways; it errs when it is missing.
+func (s *Store) Trust() (identity.Bundle, error) {
+	content, err := s.read(trustFile)
+	if err != nil {
+		return identity.Bundle{}, err
+	}
+	bundle, err := identity.ParseBundle(content)
+	if err != nil {
+		return identity.Bundle{}, fmt.Errorf("%w: %s: %w; restore it from %s%s or pair again with another --identity-dir",
+			ErrDamaged, trustFile, err, trustFile, previousSuffix)
+	}
+	return bundle, nil
+}
+
+// SaveTrust replaces the CA bundle; the one before is kept beside it.
+func (s *Store) SaveTrust(bundle identity.Bundle) error {
+	return s.replace(trustFile, bundle.PEM(), true)
+}
+
+func (s *Store) replaceJSON(name string, value any) error {
+	content, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", name, err)
+	}
+	return s.replace(name, append(content, '\n'), false)
+}

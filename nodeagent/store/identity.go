@@ -1,0 +1,143 @@
+package store
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+const (
+	privateKeyBlock  = "PRIVATE KEY"
+	certificateBlock = "CERTIFICATE"
+)
+
+// ErrNotPaired says that the directory holds no identity yet.
+var ErrNotPaired = errors.New("this machine is not paired")
+
+// Identity is what makes this machine a Node.
+type Identity struct {
+	// Key never leaves the machine.
+	Key *ecdsa.PrivateKey
+	// Chain is leaf first.
+	Chain []*x509.Certificate
+	// ID is the one URI SAN of the leaf.
+	ID identity.ID
+}
+
+// NewIdentity joins a key with a chain that came from a gateway. It errs unless
+// the leaf is for this key and names exactly one Node.
+func NewIdentity(key *ecdsa.PrivateKey, chain []*x509.Certificate) (Identity, error) {
+	if len(chain) == 0 {
+		return Identity{}, errors.New("the certificate chain is empty")
+	}
+	leaf := chain[0]
+	if !key.PublicKey.Equal(leaf.PublicKey) {
+		return Identity{}, errors.New("the certificate is for another key")
+	}
+	if len(leaf.URIs) != 1 {
+		return Identity{}, fmt.Errorf("the certificate holds %d URIs, want one", len(leaf.URIs))
+	}
+	id, err := identity.ParseID(leaf.URIs[0].String())
+	if err != nil {
+		return Identity{}, fmt.Errorf("read certificate: %w", err)
+	}
+	return Identity{Key: key, Chain: chain, ID: id}, nil
+}
+
+// Leaf is the machine's own certificate.
+func (i Identity) Leaf() *x509.Certificate { return i.Chain[0] }
+
+// TLS is the identity as crypto/tls wants it.
+func (i Identity) TLS() tls.Certificate {
+	out := tls.Certificate{PrivateKey: i.Key, Leaf: i.Leaf()}
+	for _, cert := range i.Chain {
+		out.Certificate = append(out.Certificate, cert.Raw)
+	}
+	return out
+}
+
+// Identity reads the identity: ErrNotPaired when there is none. A damaged file is
+// no reason to lose the Node: then what it held before is used.
+func (s *Store) Identity() (Identity, error) {
+	content, err := s.read(identityFile)
+	if err != nil {
+		return Identity{}, err
+	}
+	if content == nil {
+		return Identity{}, ErrNotPaired
+	}
+	current, err := parseIdentity(content)
+	if err == nil {
+		return current, nil
+	}
+	previous, readErr := s.read(identityFile + previousSuffix)
+	if readErr == nil && previous != nil {
+		if old, oldErr := parseIdentity(previous); oldErr == nil {
+			return old, nil
+		}
+	}
+	return Identity{}, fmt.Errorf("%w: %s: %w; restore it from a backup or pair again with another --identity-dir", ErrDamaged, identityFile, err)
+}
+
+// SaveIdentity makes i the identity of the machine; the one before is kept beside it.
+func (s *Store) SaveIdentity(i Identity) error {
+	content, err := marshalKey(i.Key)
+	if err != nil {
+		return err
+	}
+	for _, cert := range i.Chain {
+		content = append(content, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: cert.Raw})...)
+	}
+	return s.replace(identityFile, content, true)
+}
+
+func parseIdentity(content []byte) (Identity, error) {
+	key, rest, err := parseKey(content)
+	if err != nil {
+		return Identity{}, err
+	}
+	var ders [][]byte
+	for len(bytes.TrimSpace(rest)) > 0 {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || block.Type != certificateBlock {
+			return Identity{}, errors.New("it holds something that is not a certificate")
+		}
+		ders = append(ders, block.Bytes)
+	}
+	chain, err := identity.ParseChain(ders)
+	if err != nil {
+		return Identity{}, err
+	}
+	return NewIdentity(key, chain)
+}
+
+func marshalKey(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode private key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: der}), nil
+}
+
+// parseKey reads the private key at the start of content and returns what follows it.
+func parseKey(content []byte) (*ecdsa.PrivateKey, []byte, error) {
+	block, rest := pem.Decode(content)
+	if block == nil || block.Type != privateKeyBlock {
+		return nil, nil, errors.New("it does not begin with a private key")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("parse private key: %w", err)
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, nil, identity.ErrUnsupportedKey
+	}
+	return key, rest, nil
+}

@@ -1,0 +1,26 @@
+//go:build unix
+
+package store
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockExclusive takes the file's lock or errs at once. The kernel drops it when
+// the process ends, however that happens.
+func lockExclusive(file *os.File) error {
+	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+}
+
+// owners are the user ids of the file and of this process.
+func owners(info fs.FileInfo) (owner, self int, ok bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return int(stat.Uid), os.Geteuid(), true
+}

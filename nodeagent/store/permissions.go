@@ -1,0 +1,62 @@
+package store
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+// checkModes refuses a directory, or a file in it, that is not this user's alone.
+// It repairs nothing by itself: whoever could reach in may have read the key
+// already, so a person should see it.
+func (s *Store) checkModes() error {
+	info, err := s.root.Stat(".")
+	if err != nil {
+		return fmt.Errorf("inspect identity directory: %w", err)
+	}
+	if err := checkOwned(s.dir, info, 0o700); err != nil {
+		return err
+	}
+	entries, err := s.list()
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		path := filepath.Join(s.dir, entry.Name())
+		info, err := s.root.Lstat(entry.Name())
+		if err != nil {
+			return fmt.Errorf("inspect identity directory: %w", err)
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%w: %s is a %s, not a file of the agent; remove it", ErrInsecure, path, kind(info.Mode()))
+		}
+		if err := checkOwned(path, info, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOwned wants no right beyond want, and our own user as the owner.
+func checkOwned(path string, info fs.FileInfo, want fs.FileMode) error {
+	if extra := info.Mode().Perm() &^ want; extra&0o077 != 0 {
+		return fmt.Errorf("%w: %s has mode %04o, so other users can reach it; make sure nobody did, then run: chmod %04o %s",
+			ErrInsecure, path, info.Mode().Perm(), want, path)
+	}
+	if owner, self, ok := owners(info); ok && owner != self {
+		return fmt.Errorf("%w: %s belongs to user id %d, the agent runs as %d; run the agent as its owner, or: chown %d %s",
+			ErrInsecure, path, owner, self, self, path)
+	}
+	return nil
+}
+
+func kind(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		return "symbolic link"
+	case mode.IsDir():
+		return "directory"
+	default:
+		return "special file"
+	}
+}

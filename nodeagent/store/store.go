@@ -1,0 +1,130 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Names of the files, relative to the directory.
+const (
+	identityFile = "identity.pem"
+	trustFile    = "trust.pem"
+	configFile   = "config.json"
+	pairingFile  = "pairing.json"
+	journalFile  = "journal.db"
+	lockFile     = "lock"
+
+	previousSuffix  = ".previous"
+	temporaryPrefix = ".new-"
+)
+
+var (
+	// ErrInsecure says that somebody else could read or change the directory.
+	ErrInsecure = errors.New("identity directory is not safe")
+	// ErrInUse says that another agent holds the directory.
+	ErrInUse = errors.New("identity directory is in use")
+	// ErrDamaged says that a file cannot be read as what it should be.
+	ErrDamaged = errors.New("identity directory is damaged")
+)
+
+// Store is one identity directory, locked for this process. Its methods are not
+// for concurrent use, except SaveTrust and SaveIdentity against each other.
+type Store struct {
+	dir  string
+	root *os.Root
+	lock *os.File
+	// crash is asked before each step of a write; a test makes it end the write there.
+	crash func(step string) error
+}
+
+// Open makes the directory if need be, refuses it when others can reach into it
+// (ErrInsecure, with the command that repairs it), and locks it (ErrInUse).
+func Open(dir string) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("locate identity directory: %w", err)
+	}
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open identity directory: %w", err)
+	}
+	s := &Store{dir: dir, root: root, crash: func(string) error { return nil }}
+	if err := s.claim(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// claim checks and locks the directory, then removes what a crash left half written.
+func (s *Store) claim() error {
+	if err := s.checkModes(); err != nil {
+		return err
+	}
+	lock, err := s.root.OpenFile(lockFile, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open lock of identity directory: %w", err)
+	}
+	s.lock = lock
+	if err := lockExclusive(lock); err != nil {
+		return fmt.Errorf("%w: another mooring-agent runs with %s; stop it, or choose another directory with --identity-dir", ErrInUse, s.dir)
+	}
+	return s.sweep()
+}
+
+// Dir is the absolute path of the directory.
+func (s *Store) Dir() string { return s.dir }
+
+// JournalPath is where package journal keeps its file.
+func (s *Store) JournalPath() string { return filepath.Join(s.dir, journalFile) }
+
+// Close releases the directory.
+func (s *Store) Close() error {
+	var errs []error
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(append(errs, s.root.Close())...)
+}
+
+func makeDir(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("make identity directory: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make identity directory: %w", err)
+	}
+	return nil
+}
+
+// sweep removes the temporary files of writes that never reached their rename.
+func (s *Store) sweep() error {
+	entries, err := s.list()
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), temporaryPrefix) {
+			continue
+		}
+		if err := s.root.Remove(entry.Name()); err != nil {
+			return fmt.Errorf("remove unfinished file: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) list() ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(s.root.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("list identity directory: %w", err)
+	}
+	return entries, nil
+}

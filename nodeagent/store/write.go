@@ -1,0 +1,122 @@
+package store
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// replace gives name a new content, durably and at once. With keep, what it held
+// before stays as name.previous.
+func (s *Store) replace(name string, content []byte, keep bool) error {
+	temporary := temporaryPrefix + rand.Text()
+	if err := s.writeNew(temporary, content); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", name, err), s.discard(temporary, err))
+	}
+	if keep {
+		if err := s.keepPrevious(name); err != nil {
+			return errors.Join(fmt.Errorf("keep previous %s: %w", name, err), s.discard(temporary, err))
+		}
+	}
+	if err := s.rename(temporary, name); err != nil {
+		return errors.Join(fmt.Errorf("replace %s: %w", name, err), s.discard(temporary, err))
+	}
+	if err := s.syncDir(); err != nil {
+		return fmt.Errorf("replace %s: %w", name, err)
+	}
+	return nil
+}
+
+// writeNew writes a file that did not exist and syncs it.
+func (s *Store) writeNew(name string, content []byte) (err error) {
+	if err := s.crash("create"); err != nil {
+		return err
+	}
+	file, err := s.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := s.crash("write"); err != nil {
+		return err
+	}
+	if _, err := file.Write(content); err != nil {
+		return err
+	}
+	if err := s.crash("sync"); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// keepPrevious gives the current file a second name. name itself is never absent.
+func (s *Store) keepPrevious(name string) error {
+	temporary := temporaryPrefix + rand.Text()
+	if err := s.crash("link"); err != nil {
+		return err
+	}
+	if err := s.root.Link(name, temporary); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return s.rename(temporary, name+previousSuffix)
+}
+
+func (s *Store) rename(from, to string) error {
+	if err := s.crash("rename"); err != nil {
+		return err
+	}
+	return s.root.Rename(from, to)
+}
+
+// remove deletes a file, durably; one that is not there is fine.
+func (s *Store) remove(name string) error {
+	if err := s.crash("remove"); err != nil {
+		return err
+	}
+	if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return s.syncDir()
+}
+
+func (s *Store) syncDir() error {
+	if err := s.crash("sync directory"); err != nil {
+		return err
+	}
+	dir, err := s.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// errCrash stands for the death of the process in tests: nothing is tidied up after it.
+var errCrash = errors.New("crash")
+
+func (s *Store) discard(temporary string, cause error) error {
+	if errors.Is(cause, errCrash) {
+		return nil
+	}
+	if err := s.root.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// read returns the content of a file, nil without error when there is none.
+func (s *Store) read(name string) ([]byte, error) {
+	content, err := s.root.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return content, nil
+}
