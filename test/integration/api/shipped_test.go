@@ -2,18 +2,23 @@ package api_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/config"
+	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 // The proof of the policies compares them with what was shipped: every default is spelled out.
@@ -136,4 +141,39 @@ func sampleIn(t *testing.T, path, namespace string) []byte {
 		t.Fatal(err)
 	}
 	return bytes.ReplaceAll(data, []byte("namespace: workshop"), []byte("namespace: "+namespace))
+}
+
+// People apply the kustomization, programs what is embedded: both are the same objects.
+func TestTheKustomizationIsWhatIsEmbedded(t *testing.T) {
+	root, err := cluster.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.CommandContext(t.Context(), shared.Binary("kubectl"), "kustomize", filepath.Join(root, "config", "default")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kustomized, embedded := map[string]any{}, map[string]any{}
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(output), 4096)
+	for {
+		o := &unstructured.Unstructured{}
+		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		kustomized[o.GetKind()+" "+o.GetNamespace()+"/"+o.GetName()] = o.Object
+	}
+	for _, dir := range []string{config.DirCRD, config.DirRBAC, config.DirPolicy, config.DirCertManager} {
+		objects, err := config.Objects(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects {
+			embedded[o.GetKind()+" "+o.GetNamespace()+"/"+o.GetName()] = o.Object
+		}
+	}
+	if diff := cmp.Diff(kustomized, embedded); diff != "" {
+		t.Errorf("(-kustomized +embedded):\n%s", diff)
+	}
 }
