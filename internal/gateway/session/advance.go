@@ -1,0 +1,149 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// progressInterval is how often the progress of one dispatch is written at most.
+const progressInterval = 2 * time.Second
+
+// Steps on the way that a session may write, beside claims and ends: per second and at once.
+const (
+	stepsPerSecond = 5
+	stepsBurst     = 32
+)
+
+// advance takes the next step for a dispatch the machine knows of. It looks at all facts
+// and may be called at any time.
+func (s *session) advance(ctx context.Context, e *entry) {
+	switch {
+	case e.busy || e.settled:
+		return
+	case e.result != nil:
+		s.settle(ctx, e)
+		return
+	case s.ended:
+		return
+	case !e.offered:
+		s.admit(ctx, e)
+		return
+	case dispatch.Finished(e.d.Status):
+		s.recall(e)
+		return
+	}
+	if e.d.Spec.Cancel {
+		s.sendCancel(e)
+	}
+	if !s.service.Time.Now().Before(e.giveUpAt()) {
+		s.giveUp(ctx, e)
+		return
+	}
+	s.noteStep(ctx, e)
+	s.wakeFor(e)
+}
+
+// recall tells the machine to stop what somebody else has ended. The entry stays: a late
+// result still completes what is known of the run.
+func (s *session) recall(e *entry) {
+	if e.settledAt.IsZero() {
+		e.settledAt = s.service.Clock.Now()
+	}
+	s.land(e)
+	s.sendCancel(e)
+}
+
+func (s *session) sendCancel(e *entry) {
+	if e.cancelSent {
+		return
+	}
+	e.cancelSent = true
+	s.send(cancelOf(refOf(e.d)))
+}
+
+func cancelOf(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
+	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Cancel{Cancel: &gatewayv1.Cancel{Dispatch: ref}}}
+}
+
+// giveUp ends a dispatch whose machine is connected but never reported it.
+func (s *session) giveUp(ctx context.Context, e *entry) {
+	gateway := s.service.Gateway
+	s.write(ctx, e, "overdue", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+		if dispatch.Finished(d.Status) {
+			return d.Status, false
+		}
+		return dispatch.Settle(d.Status, dispatch.Result{
+			Outcome: v1alpha1.DispatchTimedOut, Execution: v1alpha1.ExecutionUnknown, ErrorCode: v1alpha1.ErrorTimeout,
+			ErrorMessage: "the machine is connected but reported no result within the run time: it may have run",
+		}, gateway, now)
+	}, func(ctx context.Context, err error) {
+		if err == nil {
+			s.advance(ctx, e)
+		}
+	})
+}
+
+// step is a status on the way, and when it is due on the local clock.
+type step struct {
+	name   string
+	due    time.Time
+	decide func(v1alpha1.CapabilityDispatchStatus, time.Time) v1alpha1.CapabilityDispatchStatus
+}
+
+// nextStep is what of the facts is not written yet, the most telling first.
+func (s *session) nextStep(e *entry) (step, bool) {
+	status, gateway := &e.d.Status, s.service.Gateway
+	awaiting := status.Phase == v1alpha1.DispatchAwaitingLocalMediation
+	switch {
+	case e.progress != nil:
+		p := *e.progress
+		return step{"progress", e.progressAt.Add(progressInterval), func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
+			return dispatch.Progressed(st, p.Percent, p.Message, gateway, now)
+		}}, true
+	case e.yes && awaiting:
+		return step{"mediated", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
+			return dispatch.Mediated(st, gateway, now)
+		}}, true
+	case e.asked != nil && !e.yes && !awaiting:
+		q := *e.asked
+		return step{"asked", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
+			return dispatch.AwaitMediation(st, q.user, q.since, gateway, now)
+		}}, true
+	case e.accepted && status.Phase == v1alpha1.DispatchQueued:
+		return step{"dispatched", e.offeredAt.Add(s.service.DispatchedDelay), func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
+			return dispatch.Dispatched(st, gateway, now)
+		}}, true
+	}
+	return step{}, false
+}
+
+// noteStep writes the next step when it is due and within the budget of the Node.
+func (s *session) noteStep(ctx context.Context, e *entry) {
+	next, ok := s.nextStep(e)
+	if !ok {
+		return
+	}
+	now := s.service.Clock.Now()
+	if now.Before(next.due) {
+		s.wakeBy(next.due)
+		return
+	}
+	if !s.steps.AllowN(now, 1) {
+		s.wakeIn(time.Second)
+		return
+	}
+	if next.name == "progress" {
+		e.progress, e.progressAt = nil, now
+	}
+	s.write(ctx, e, next.name, func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+		return next.decide(d.Status, now), !dispatch.Finished(d.Status)
+	}, func(ctx context.Context, err error) {
+		if err == nil {
+			s.advance(ctx, e)
+		}
+	})
+}

@@ -1,0 +1,59 @@
+package session
+
+import (
+	"context"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+// Authorize tells whether the machine behind a good certificate may call now: its Node
+// is live, its key is the pin or the next pin, it is neither revoked nor being deleted.
+// The pin, not the signature, is the identity. A Node that is missing or refuses in the
+// cache is read live: the cache may lag behind a pairing or a rotation.
+func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
+	node := &v1alpha1.Node{}
+	key := keyOf(id)
+	err := s.Cache.Get(ctx, key, node)
+	if err == nil {
+		refusal := admit(node, id)
+		if refusal == nil || node.Spec.DesiredState == v1alpha1.NodeRevoked {
+			return refusal // Revoked is final: no need to look again.
+		}
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	if err := s.Reader.Get(ctx, key, node); err != nil {
+		if apierrors.IsNotFound(err) {
+			return status.Error(codes.PermissionDenied, "there is no Node for this certificate; pair the machine again")
+		}
+		return err
+	}
+	return admit(node, id)
+}
+
+// admit decides whether node lets the owner of the key in. Its errors are what the
+// machine reads.
+func admit(node *v1alpha1.Node, id peer.Identity) error {
+	spec := &node.Spec
+	switch key := id.PublicKeySHA256; {
+	case spec.DesiredState == v1alpha1.NodeRevoked:
+		return status.Error(codes.PermissionDenied, "the Node of this machine is revoked; pair it again under a new name")
+	case !node.DeletionTimestamp.IsZero():
+		return status.Error(codes.PermissionDenied, "the Node of this machine is being deleted; pair it again")
+	case key == "" || (key != spec.PublicKeySHA256 && key != spec.NextPublicKeySHA256):
+		return status.Error(codes.PermissionDenied, "the key of this machine is not the one its Node is pinned to; pair it again")
+	default:
+		return nil
+	}
+}
+
+func keyOf(id peer.Identity) types.NamespacedName {
+	return types.NamespacedName{Namespace: id.ID.Namespace, Name: id.ID.Node}
+}

@@ -1,0 +1,125 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Bounds of what a machine may say about itself; longer texts are cut, more entries refused.
+const (
+	maxCapabilities    = 64
+	maxCapabilityName  = 128
+	maxDescription     = 512
+	maxReason          = 256
+	maxSchemaBytes     = 4 << 10
+	maxAllSchemasBytes = 32 << 10
+	maxIDBytes         = 64
+)
+
+var capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
+
+// description is what a machine said of itself in RegisterNode or CapabilitiesChanged.
+type description struct {
+	system *v1alpha1.SystemInfo
+	bootID string
+	// declared are the capabilities as the agent sees them: Available does not consider
+	// the grant.
+	declared []v1alpha1.NodeCapability
+}
+
+func describe(request *gatewayv1.RegisterNodeRequest) (description, error) {
+	if len(request.GetBootId()) > maxIDBytes {
+		return description{}, fmt.Errorf("boot_id is longer than %d bytes", maxIDBytes)
+	}
+	declared, err := declare(request.GetCapabilities())
+	if err != nil {
+		return description{}, err
+	}
+	return description{
+		system:   systemOf(request.GetSystem()),
+		bootID:   clean(request.GetBootId(), maxIDBytes),
+		declared: declared,
+	}, nil
+}
+
+func systemOf(s *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
+	return &v1alpha1.SystemInfo{
+		OS:            clean(s.GetOs(), 64),
+		Arch:          clean(s.GetArch(), 64),
+		Platform:      clean(s.GetPlatform(), 128),
+		Hostname:      clean(s.GetHostname(), 253),
+		KernelVersion: clean(s.GetKernelVersion(), 256),
+		OSImage:       clean(s.GetOsImage(), 256),
+		AgentVersion:  clean(s.GetAgentVersion(), 64),
+	}
+}
+
+// declare checks a list of capabilities. Schemas that are too large or no JSON objects are
+// dropped: they only help people to write an input.
+func declare(list []*gatewayv1.Capability) ([]v1alpha1.NodeCapability, error) {
+	if len(list) > maxCapabilities {
+		return nil, fmt.Errorf("%d capabilities declared, at most %d are taken", len(list), maxCapabilities)
+	}
+	declared := make([]v1alpha1.NodeCapability, 0, len(list))
+	seen := map[string]bool{}
+	schemas := 0
+	for _, c := range list {
+		name := c.GetName()
+		if len(name) > maxCapabilityName || !capabilityName.MatchString(name) {
+			return nil, fmt.Errorf("capability name %q is not a dotted lower-case name of at most %d characters", clean(name, maxCapabilityName), maxCapabilityName)
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("capability %s is declared twice", name)
+		}
+		seen[name] = true
+		capability := v1alpha1.NodeCapability{
+			Name:        name,
+			Description: clean(c.GetDescription(), maxDescription),
+			Mediation:   v1alpha1.MediationNone,
+			Available:   c.GetAvailable(),
+			Reason:      clean(c.GetReason(), maxReason),
+		}
+		if c.GetMediation() == gatewayv1.Mediation_MEDIATION_LOCAL {
+			capability.Mediation = v1alpha1.MediationLocal
+		}
+		if schema := c.GetInputSchema(); isSchema(schema) && schemas+len(schema) <= maxAllSchemasBytes {
+			schemas += len(schema)
+			capability.InputSchema = &v1alpha1.JSON{Raw: schema}
+		}
+		declared = append(declared, capability)
+	}
+	return declared, nil
+}
+
+func isSchema(raw []byte) bool {
+	if len(raw) == 0 || len(raw) > maxSchemaBytes || !utf8.Valid(raw) {
+		return false
+	}
+	var object map[string]any
+	return json.Unmarshal(raw, &object) == nil && object != nil
+}
+
+// clean makes foreign text safe to store and print: valid UTF-8 without control and
+// formatting characters, at most limit bytes.
+func clean(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, s)
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}

@@ -1,0 +1,63 @@
+package session
+
+import (
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// settledMemory is how long a settled dispatch is remembered when the watch does not say
+// that it left: old news of it must not look like a new dispatch.
+const settledMemory = 10 * time.Minute
+
+// overdueGrace is how long past its run time a machine may take to report a dispatch.
+const overdueGrace = 30 * time.Second
+
+// entry is what a session knows of one dispatch. Facts come in any order; session.advance
+// looks at all of them and takes the next step.
+type entry struct {
+	// d is the newest state known, of the watch or of an own write.
+	d *v1alpha1.CapabilityDispatch
+	// busy is true while a worker reads or writes it: there is one at a time.
+	busy bool
+
+	// offered: the machine knows of it, by an Offer of this session or from its journal.
+	offered   bool
+	offeredAt time.Time
+	// accepted: it is in the journal of the machine.
+	accepted   bool
+	acceptedAt time.Time
+	cancelSent bool
+
+	asked      *question
+	yes        bool
+	progress   *v1alpha1.DispatchProgress // not written yet
+	progressAt time.Time                  // last written, local clock
+
+	result *dispatch.Result
+	// settled: recorded, or nothing is left to record. It stays until the watch says it left.
+	settled   bool
+	settledAt time.Time
+	left      bool
+}
+
+// question to a person at the machine.
+type question struct {
+	user  string
+	since time.Time
+}
+
+// started tells that the run time counts: the machine has it and asks nobody.
+func (e *entry) started() bool {
+	return e.accepted && (e.asked == nil || e.yes)
+}
+
+// giveUpAt is when the machine should have reported the end, in the API server's time.
+func (e *entry) giveUpAt() time.Time {
+	latest := dispatch.Expires(e.d)
+	if e.started() && e.acceptedAt.Before(latest) {
+		latest = e.acceptedAt
+	}
+	return latest.Add(dispatch.Timeout(e.d) + overdueGrace)
+}

@@ -1,0 +1,186 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// skewLimit is the offset of a machine's clock that is worth a condition.
+const skewLimit = time.Minute
+
+// nodeFields are the fields of Node.status that belong to FieldManagerSession, under their
+// names in the API. Every apply carries all of them.
+type nodeFields struct {
+	Presence           v1alpha1.NodePresence     `json:"presence,omitempty"`
+	Since              *metav1.Time              `json:"since,omitempty"`
+	Gateway            string                    `json:"gateway,omitempty"`
+	SessionID          string                    `json:"sessionID,omitempty"`
+	SessionStartedTime *metav1.Time              `json:"sessionStartedTime,omitempty"`
+	SessionEndedTime   *metav1.Time              `json:"sessionEndedTime,omitempty"`
+	BootID             string                    `json:"bootID,omitempty"`
+	JournalID          string                    `json:"journalID,omitempty"`
+	DialCounter        int64                     `json:"dialCounter,omitempty"`
+	RegisteredTime     *metav1.Time              `json:"registeredTime,omitempty"`
+	LastConnectedTime  *metav1.Time              `json:"lastConnectedTime,omitempty"`
+	LastHeartbeatTime  *metav1.Time              `json:"lastHeartbeatTime,omitempty"`
+	LastEvent          *v1alpha1.NodeEvent       `json:"lastEvent,omitempty"`
+	System             *v1alpha1.SystemInfo      `json:"system,omitempty"`
+	Capabilities       []v1alpha1.NodeCapability `json:"capabilities,omitempty"`
+	CapabilitySummary  string                    `json:"capabilitySummary,omitempty"`
+	Certificate        *v1alpha1.CertificateInfo `json:"certificate,omitempty"`
+	TrustBundleSHA256  string                    `json:"trustBundleSHA256,omitempty"`
+	Conditions         []metav1.Condition        `json:"conditions,omitempty"`
+}
+
+// ownConditions are the conditions of FieldManagerSession.
+var ownConditions = []string{
+	v1alpha1.ConditionConnected, v1alpha1.ConditionClockSkew,
+	v1alpha1.ConditionRevocationRequested, v1alpha1.ConditionSuspectedClone,
+}
+
+func isOwn(conditionType string) bool { return slices.Contains(ownConditions, conditionType) }
+
+// fieldsOf are our fields as they are stored.
+func fieldsOf(node *v1alpha1.Node) nodeFields {
+	s := node.Status.DeepCopy()
+	f := nodeFields{
+		Presence: s.Presence, Since: s.Since, Gateway: s.Gateway, SessionID: s.SessionID,
+		SessionStartedTime: s.SessionStartedTime, SessionEndedTime: s.SessionEndedTime,
+		BootID: s.BootID, JournalID: s.JournalID, DialCounter: s.DialCounter,
+		RegisteredTime: s.RegisteredTime, LastConnectedTime: s.LastConnectedTime,
+		LastHeartbeatTime: s.LastHeartbeatTime, LastEvent: s.LastEvent, System: s.System,
+		Capabilities: s.Capabilities, CapabilitySummary: s.CapabilitySummary,
+		Certificate: s.Certificate, TrustBundleSHA256: s.TrustBundleSHA256,
+	}
+	for _, condition := range s.Conditions {
+		if isOwn(condition.Type) {
+			f.Conditions = append(f.Conditions, condition)
+		}
+	}
+	return f
+}
+
+// facts are what a session knows of its machine: enough to compose its fields. It is
+// copied into the goroutine that writes them.
+type facts struct {
+	description
+	gateway, sessionID string
+	started            metav1.Time
+	ended              *metav1.Time
+	journalID          string
+	dialCounter        int64
+	registered         metav1.Time
+	heard              metav1.Time
+	lastEvent          v1alpha1.NodeEvent
+	certificate        *v1alpha1.CertificateInfo
+	bundleSHA256       string
+	// skew is by how much the machine's clock is ahead.
+	skew time.Duration
+	// clone is true when another journal held a live session.
+	clone bool
+}
+
+// compose makes our fields for node out of the facts. What must survive of the stored
+// ones (when a state began, a wish of revocation) is taken from node.
+func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {
+	capabilities, available, granted := effective(f.declared, node.Spec.CapabilityPolicy)
+	next := nodeFields{
+		Presence: v1alpha1.PresenceOnline, Since: node.Status.Since,
+		Gateway: f.gateway, SessionID: f.sessionID,
+		SessionStartedTime: &f.started, SessionEndedTime: f.ended,
+		BootID: f.bootID, JournalID: f.journalID, DialCounter: f.dialCounter,
+		RegisteredTime: &f.registered, LastConnectedTime: &f.started, LastHeartbeatTime: &f.heard,
+		LastEvent: &f.lastEvent, System: f.system, Capabilities: capabilities,
+		CapabilitySummary: fmt.Sprintf("%d/%d", available, granted),
+		Certificate:       f.certificate, TrustBundleSHA256: f.bundleSHA256,
+		Conditions: fieldsOf(node).Conditions,
+	}
+	connected := metav1.Condition{Type: v1alpha1.ConditionConnected, Status: metav1.ConditionTrue,
+		Reason: v1alpha1.ReasonSessionStarted, Message: "A session is open with gateway " + f.gateway + "."}
+	switch {
+	case f.ended != nil:
+		next.Presence = v1alpha1.PresenceStale
+		connected.Status, connected.Reason = metav1.ConditionFalse, f.lastEvent.Name
+		connected.Message = "The session with gateway " + f.gateway + " ended."
+	case available < granted:
+		next.Presence = v1alpha1.PresenceDegraded
+	}
+	if next.Presence != node.Status.Presence || next.Since == nil {
+		next.Since = &now
+	}
+	setCondition(&next.Conditions, connected, now)
+	next.setSkew(f.skew, now)
+	next.setClone(f.clone, now)
+	return next
+}
+
+func (f *nodeFields) setSkew(skew time.Duration, now metav1.Time) {
+	if skew.Abs() < skewLimit {
+		meta.RemoveStatusCondition(&f.Conditions, v1alpha1.ConditionClockSkew)
+		return
+	}
+	direction := "ahead of"
+	if skew < 0 {
+		direction = "behind"
+	}
+	setCondition(&f.Conditions, metav1.Condition{Type: v1alpha1.ConditionClockSkew, Status: metav1.ConditionTrue,
+		Reason:  v1alpha1.ReasonClockSkewed,
+		Message: fmt.Sprintf("The clock of the machine is about %s %s the cluster's; set it, or run a time service.", skew.Abs().Round(time.Minute), direction)}, now)
+}
+
+func (f *nodeFields) setClone(clone bool, now metav1.Time) {
+	if !clone {
+		meta.RemoveStatusCondition(&f.Conditions, v1alpha1.ConditionSuspectedClone)
+		return
+	}
+	setCondition(&f.Conditions, metav1.Condition{Type: v1alpha1.ConditionSuspectedClone, Status: metav1.ConditionTrue,
+		Reason:  v1alpha1.ReasonJournalChanged,
+		Message: "A session with another journal was open under the same identity: check that the identity directory was not copied to a second machine."}, now)
+}
+
+// setCondition is meta.SetStatusCondition with the API server's time.
+func setCondition(list *[]metav1.Condition, condition metav1.Condition, now metav1.Time) {
+	condition.LastTransitionTime = now
+	meta.SetStatusCondition(list, condition)
+}
+
+// effective narrows the declared capabilities by the policy, and counts the available
+// among the granted ones. A capability that is granted by its full name but not declared
+// counts as granted.
+func effective(declared []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPolicy) (list []v1alpha1.NodeCapability, available, granted int) {
+	seen := map[string]bool{}
+	for _, capability := range declared {
+		seen[capability.Name] = true
+		switch {
+		case !dispatch.Granted(policy, capability.Name):
+			capability.Available, capability.Reason = false, v1alpha1.ErrorNotGranted
+		case capability.Available:
+			available++
+			granted++
+		default:
+			granted++
+		}
+		list = append(list, capability)
+	}
+	for _, name := range policy.Allow {
+		if !seen[name] && !strings.HasSuffix(name, "*") && dispatch.Granted(policy, name) {
+			granted++
+		}
+	}
+	return list, available, granted
+}
+
+// sameFields tells whether a write would change anything but the time of the last heartbeat.
+func sameFields(a, b nodeFields) bool {
+	a.LastHeartbeatTime = b.LastHeartbeatTime
+	return equality.Semantic.DeepEqual(a, b)
+}

@@ -1,0 +1,110 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// finishGrace is how long results that arrived before the end may take to be written.
+// They stay in the machine's journal until they are.
+const finishGrace = 3 * time.Second
+
+// finish is the rest of a session after its stream: what runs is waited for, the end is
+// recorded, the place is given up. cancel ends the work of ctx.
+func (s *session) finish(ctx context.Context, cancel context.CancelFunc) {
+	defer close(s.closed)
+	defer s.service.registry.remove(s)
+	s.ended = true
+	s.service.metrics.ended.WithLabelValues(s.ending.reason).Inc()
+	s.log.Info("session ended", "session", s.id, "reason", s.ending.reason)
+	s.settleRest(ctx, cancel)
+	if s.ending.forget || s.isReplaced() {
+		return
+	}
+	s.recordEnd(context.WithoutCancel(ctx), s.replaced)
+}
+
+func (s *session) isReplaced() bool {
+	select {
+	case <-s.replaced:
+		return true
+	default:
+		return false
+	}
+}
+
+// settleRest lets the workers finish; after the grace, or when a newer session waits,
+// what they do is cancelled.
+func (s *session) settleRest(ctx context.Context, cancel context.CancelFunc) {
+	grace := s.service.Clock.NewTimer(finishGrace)
+	defer grace.Stop()
+	replaced := s.replaced
+	for s.running > 0 {
+		select {
+		case then := <-s.done:
+			s.worked(ctx, then)
+		case <-grace.C():
+			cancel()
+			s.pending = nil
+		case <-replaced:
+			cancel()
+			s.pending, replaced = nil, nil
+		}
+	}
+}
+
+// recordEnd writes that the session ended, until it is written, the session is not the
+// recorded one any more, or abandon is closed. The time is not earlier than the last
+// offer, by the clock that stamps dispatches.
+func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.service.registry.spawn(func() {
+		select {
+		case <-abandon:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	ended := metav1.NewTime(s.service.Time.Latest().Truncate(time.Second).Add(time.Second))
+	if ended.Before(&s.facts.started) {
+		ended = s.facts.started
+	}
+	s.facts.ended = &ended
+	s.facts.lastEvent = v1alpha1.NodeEvent{Name: s.ending.reason, Time: s.stamp()}
+	node := s.node
+	for backoff := retries(); ; {
+		_, err := s.service.apply(ctx, node, s.facts.compose(node, s.stamp()))
+		switch {
+		case err == nil, apierrors.IsNotFound(err):
+			s.buried = true
+			return
+		case ctx.Err() != nil:
+			s.log.Info("the end of the session is not recorded", "session", s.id)
+			return
+		case !apierrors.IsConflict(err):
+			s.log.Error(err, "cannot record the end of the session yet", "session", s.id)
+			if pause(ctx, s.service.Clock.After(backoff.Step())) != nil {
+				return
+			}
+		}
+		live, err := s.service.getNode(ctx, s.key)
+		if err != nil {
+			if s.buried = apierrors.IsNotFound(err); s.buried || pause(ctx, s.service.Clock.After(backoff.Step())) != nil {
+				return
+			}
+			continue
+		}
+		if live.UID != node.UID || live.Status.SessionID != s.id || !dispatch.SessionOf(live).Live() {
+			s.buried = true
+			return
+		}
+		node = live
+	}
+}

@@ -1,0 +1,144 @@
+package session
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// heard takes in one message of the machine.
+func (s *session) heard(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) {
+	s.lastHeard = s.service.Clock.Now()
+	s.facts.heard = s.stamp()
+	switch m := m.GetMessage().(type) {
+	case *gatewayv1.StreamNodeEventsRequest_Heartbeat:
+		s.heartbeat(ctx, m.Heartbeat)
+	case *gatewayv1.StreamNodeEventsRequest_TrustBundleStored:
+		s.bundleStored(ctx, m.TrustBundleStored)
+	case *gatewayv1.StreamNodeEventsRequest_Accepted:
+		s.about(ctx, m.Accepted.GetDispatch(), func(e *entry) { e.accept(s.service.Time.Now()) })
+	case *gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation:
+		s.about(ctx, m.AwaitingLocalMediation.GetDispatch(), func(e *entry) {
+			e.accept(s.service.Time.Now())
+			e.asked = &question{user: m.AwaitingLocalMediation.GetAskedUser(), since: timeOf(m.AwaitingLocalMediation.GetSince())}
+		})
+	case *gatewayv1.StreamNodeEventsRequest_MediationDecided:
+		s.about(ctx, m.MediationDecided.GetDispatch(), func(e *entry) {
+			e.accept(s.service.Time.Now())
+			e.yes, e.acceptedAt = true, s.service.Time.Now() // The run time counts from the answer.
+		})
+	case *gatewayv1.StreamNodeEventsRequest_Progress:
+		s.about(ctx, m.Progress.GetDispatch(), func(e *entry) {
+			e.accept(s.service.Time.Now())
+			e.progress = &v1alpha1.DispatchProgress{Percent: int32(min(m.Progress.GetPercent(), 100)), Message: m.Progress.GetMessage()}
+		})
+	case *gatewayv1.StreamNodeEventsRequest_Result:
+		s.hearResult(ctx, m.Result)
+	case *gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged:
+		s.capabilitiesChanged(ctx, m.CapabilitiesChanged)
+	case *gatewayv1.StreamNodeEventsRequest_Stopping:
+		s.stop(ending{reason: v1alpha1.ReasonSessionEnded})
+	case *gatewayv1.StreamNodeEventsRequest_Hello:
+		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.InvalidArgument, "a second Hello in one session; open a new stream")})
+	}
+}
+
+// stamp is now in the API server's time, as it is stored.
+func (s *session) stamp() metav1.Time {
+	return metav1.NewTime(s.service.Time.Now().Truncate(time.Second))
+}
+
+// about applies what the machine says of a dispatch it was offered; of others it has
+// nothing to say but a Result.
+func (s *session) about(ctx context.Context, ref *gatewayv1.DispatchRef, change func(*entry)) {
+	e := s.entries[types.UID(ref.GetUid())]
+	if e == nil || !e.offered || e.settled || e.result != nil {
+		return
+	}
+	change(e)
+	s.advance(ctx, e)
+}
+
+func (e *entry) accept(now time.Time) {
+	if !e.accepted {
+		e.accepted, e.acceptedAt = true, now
+	}
+}
+
+func (s *session) hearResult(ctx context.Context, r *gatewayv1.Result) {
+	ref := r.GetDispatch()
+	if e := s.entries[types.UID(ref.GetUid())]; e != nil {
+		s.reported(ctx, e, resultOf(r))
+		return
+	}
+	s.stray(ctx, ref, resultOf(r))
+}
+
+func (s *session) heartbeat(ctx context.Context, h *gatewayv1.Heartbeat) {
+	s.noteSkew(timeOf(h.GetAgentTime()))
+	s.sendBundle()
+	s.publish(ctx)
+}
+
+// noteSkew compares the machine's clock with the API server's. Only crossing the limit
+// is news.
+func (s *session) noteSkew(agent time.Time) {
+	if agent.IsZero() {
+		return
+	}
+	before := s.facts.skew
+	s.facts.skew = agent.Sub(s.service.Time.Now())
+	if (before.Abs() < skewLimit) != (s.facts.skew.Abs() < skewLimit) {
+		s.unpublished = true
+	}
+}
+
+// sendBundle sends the CA bundle when it is not the one last sent or stored.
+func (s *session) sendBundle() {
+	bundle := s.service.Bundle()
+	sum := bundle.SHA256()
+	if sum == s.bundle || len(bundle.Certificates()) == 0 {
+		return
+	}
+	s.bundle = sum
+	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_TrustBundle{
+		TrustBundle: &gatewayv1.TrustBundle{Pem: bundle.PEM()}}})
+}
+
+func (s *session) bundleStored(ctx context.Context, m *gatewayv1.TrustBundleStored) {
+	if sum := sha256Hex(m.GetSha256()); sum != "" && sum != s.facts.bundleSHA256 {
+		s.facts.bundleSHA256, s.unpublished = sum, true
+		s.publish(ctx)
+	}
+}
+
+// sha256Hex is how a SHA-256 of the wire is stored; empty when it is none.
+func sha256Hex(sum []byte) string {
+	if len(sum) != 32 {
+		return ""
+	}
+	return hex.EncodeToString(sum)
+}
+
+func (s *session) capabilitiesChanged(ctx context.Context, m *gatewayv1.CapabilitiesChanged) {
+	declared, err := declare(m.GetCapabilities())
+	if err != nil {
+		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.InvalidArgument, err.Error())})
+		return
+	}
+	s.facts.declared, s.facts.registered = declared, s.stamp()
+	s.unpublished = true
+	s.publish(ctx)
+	for _, e := range s.queue.oldestFirst() {
+		s.consider(ctx, e)
+	}
+	s.offer(ctx)
+}

@@ -1,0 +1,40 @@
+package session
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics of the sessions. Label values are bounded: never names of Nodes.
+type metrics struct {
+	ended      *prometheus.CounterVec
+	offers     prometheus.Counter
+	settled    *prometheus.CounterVec
+	conflicts  prometheus.Counter
+	writes     *prometheus.CounterVec
+	nodeWrites *prometheus.CounterVec
+	foreign    prometheus.Counter
+}
+
+func newMetrics(registerer prometheus.Registerer, sessions, lag func() float64) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	vector := func(name, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+	}
+	m := &metrics{
+		ended:      vector("mooring_gateway_sessions_ended_total", "Sessions that ended, by reason.", "reason"),
+		offers:     counter("mooring_gateway_offers_total", "Dispatches offered to machines."),
+		settled:    vector("mooring_gateway_settled_total", "Dispatches settled by this gateway, by phase.", "phase"),
+		conflicts:  counter("mooring_gateway_dispatch_conflicts_total", "Status writes that met a newer object and were decided again."),
+		writes:     vector("mooring_gateway_dispatch_writes_total", "Status writes of dispatches, by step.", "step"),
+		nodeWrites: vector("mooring_gateway_node_writes_total", "Status writes of Nodes, by outcome.", "outcome"),
+		foreign:    counter("mooring_gateway_foreign_results_total", "Results for dispatches that do not exist or are not the sender's."),
+	}
+	if registerer != nil {
+		registerer.MustRegister(m.ended, m.offers, m.settled, m.conflicts, m.writes, m.nodeWrites, m.foreign,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "mooring_gateway_sessions", Help: "Live sessions."}, sessions),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "mooring_gateway_node_watch_lag_seconds", Help: "Age of the newest own write the Node watch has shown."}, lag))
+	}
+	return m
+}

@@ -1,0 +1,131 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// blockedRetry is how often a session looks whether it may offer again.
+const blockedRetry = 2 * time.Second
+
+// offer fills the window of the Node with what waits, oldest first.
+func (s *session) offer(ctx context.Context) {
+	if s.ended || s.draining {
+		return
+	}
+	for _, e := range s.queue.newest(s.queue.len() - s.service.MaxQueued) {
+		s.refuse(ctx, e, queueFull)
+	}
+	if s.queue.len() == 0 || s.node.Spec.DesiredState == v1alpha1.NodeSuspended || len(s.flight) >= s.window() {
+		return
+	}
+	if err := s.service.Check(); err != nil {
+		s.log.V(1).Info("no offers now", "reason", err.Error())
+		s.wakeIn(blockedRetry)
+		return
+	}
+	for s.queue.len() > 0 && len(s.flight) < s.window() {
+		e := s.queue.waiting[0]
+		switch s.admission(e.d, s.node).Kind {
+		case dispatch.VerdictOffer:
+			s.queue.remove(e)
+			s.flight[e.d.UID] = struct{}{}
+			s.claimOrOffer(ctx, e)
+		case dispatch.VerdictWait:
+			return
+		default:
+			s.admit(ctx, e)
+		}
+	}
+}
+
+// window is how many dispatches the machine may have at once.
+func (s *session) window() int { return int(max(s.node.Spec.MaxInFlight, 1)) }
+
+func (s *session) admission(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node) dispatch.Verdict {
+	return dispatch.Admit(d, node, s.facts.declared, s.service.Time.Now())
+}
+
+// admit decides about an entry that was not offered; one that may be offered stays in the queue.
+func (s *session) admit(ctx context.Context, e *entry) {
+	switch s.admission(e.d, s.node).Kind {
+	case dispatch.VerdictDone:
+		s.queue.remove(e)
+		s.conclude(e)
+	case dispatch.VerdictSettle:
+		declared := s.facts.declared
+		s.refuse(ctx, e, func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+			verdict := dispatch.Admit(d, node, declared, now)
+			return verdict.Status, verdict.Kind == dispatch.VerdictSettle
+		})
+	default:
+		s.queue.add(e)
+		s.wakeFor(e)
+	}
+}
+
+func queueFull(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+	return dispatch.QueueFull(d.Status, now), !dispatch.Finished(d.Status)
+}
+
+// claimOrOffer offers an entry that has its place in the window; one as old as the session
+// is claimed first, so that nobody can prove it unstarted behind our back.
+func (s *session) claimOrOffer(ctx context.Context, e *entry) {
+	if !dispatch.NeedsClaim(e.d, s.fastAfter) {
+		s.sendOffer(e)
+		return
+	}
+	node, declared := s.node, s.facts.declared
+	s.write(ctx, e, "claim", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+		if !dispatch.NeedsClaim(d, s.fastAfter) || dispatch.Admit(d, node, declared, now).Kind != dispatch.VerdictOffer {
+			return v1alpha1.CapabilityDispatchStatus{}, false
+		}
+		return dispatch.Claim(d.Status, s.service.Gateway, now), true
+	}, func(ctx context.Context, err error) {
+		if err == nil && !s.ended && s.service.Check() == nil && s.admission(e.d, s.node).Kind == dispatch.VerdictOffer {
+			s.sendOffer(e)
+			return
+		}
+		s.land(e)
+		if err != nil {
+			s.queue.add(e)
+			s.wakeIn(blockedRetry)
+			return
+		}
+		s.consider(ctx, e)
+	})
+}
+
+func (s *session) sendOffer(e *entry) {
+	now := s.service.Clock.Now()
+	e.offered, e.offeredAt = true, now
+	spec := &e.d.Spec
+	offer := &gatewayv1.Offer{
+		Dispatch: refOf(e.d), Capability: spec.Capability,
+		Timeout:         durationpb.New(dispatch.Timeout(e.d)),
+		Expires:         timestamppb.New(dispatch.Expires(e.d)),
+		MaxPayloadBytes: uint32(max(spec.MaxPayloadBytes, 0)),
+		RequestedBy:     spec.RequestedBy,
+	}
+	if spec.Input != nil {
+		offer.Input = spec.Input.Raw
+	}
+	s.service.metrics.offers.Inc()
+	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: offer}})
+	s.wakeBy(now.Add(s.service.DispatchedDelay))
+	s.wakeFor(e)
+}
+
+// land gives the place in the window back.
+func (s *session) land(e *entry) { delete(s.flight, e.d.UID) }
+
+func refOf(d *v1alpha1.CapabilityDispatch) *gatewayv1.DispatchRef {
+	return &gatewayv1.DispatchRef{Namespace: d.Namespace, Name: d.Name, Uid: string(d.UID)}
+}

@@ -1,0 +1,79 @@
+package session
+
+import (
+	"errors"
+	"sync"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+)
+
+// maxUnsent is how many messages may wait for a machine that does not read. The window
+// keeps a well-behaved one far below.
+const maxUnsent = 512
+
+// errUnread ends the session of a machine that sends but does not read.
+var errUnread = errors.New("too many messages wait for the machine")
+
+// outbox sends messages in order without blocking the session. Its goroutine lives only
+// while there is something to send: thousands of idle sessions need none.
+type outbox struct {
+	send func(*gatewayv1.StreamNodeEventsResponse) error
+	// failed is told the first error of send; it must not block.
+	failed func(error)
+	spawn  func(func())
+
+	mu      sync.Mutex
+	unsent  []*gatewayv1.StreamNodeEventsResponse
+	sending bool
+	err     error
+}
+
+// push queues a message; it errs when the machine does not read, or is gone.
+func (o *outbox) push(m *gatewayv1.StreamNodeEventsResponse) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil && len(o.unsent) >= maxUnsent {
+		o.err = errUnread
+	}
+	if o.err != nil {
+		return o.err
+	}
+	o.unsent = append(o.unsent, m)
+	if !o.sending {
+		o.sending = true
+		o.spawn(o.drain)
+	}
+	return nil
+}
+
+func (o *outbox) drain() {
+	for {
+		batch := o.next()
+		if batch == nil {
+			return
+		}
+		for _, m := range batch {
+			if err := o.send(m); err != nil {
+				o.fail(err)
+				return
+			}
+		}
+	}
+}
+
+func (o *outbox) next() []*gatewayv1.StreamNodeEventsResponse {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	batch := o.unsent
+	o.unsent = nil
+	o.sending = batch != nil
+	return batch
+}
+
+// fail makes every later push err. sending stays true: nothing is sent any more.
+func (o *outbox) fail(err error) {
+	o.mu.Lock()
+	o.err, o.unsent = err, nil
+	o.mu.Unlock()
+	o.failed(err)
+}

@@ -1,0 +1,53 @@
+package session
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// queue holds the dispatches of one Node that wait for their offer: first created, first
+// offered; the UID decides between those of one second, so every replica has one order.
+type queue struct {
+	waiting []*entry
+}
+
+func compare(a, b *v1alpha1.CapabilityDispatch) int {
+	return cmp.Or(
+		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+		cmp.Compare(a.UID, b.UID),
+	)
+}
+
+func (q *queue) find(e *entry) (int, bool) {
+	return slices.BinarySearchFunc(q.waiting, e, func(a, b *entry) int { return compare(a.d, b.d) })
+}
+
+// add puts e into its place; twice is harmless.
+func (q *queue) add(e *entry) {
+	if at, found := q.find(e); !found {
+		q.waiting = slices.Insert(q.waiting, at, e)
+	}
+}
+
+// remove takes e out, if it is there.
+func (q *queue) remove(e *entry) {
+	if at, found := q.find(e); found {
+		q.waiting = slices.Delete(q.waiting, at, at+1)
+	}
+}
+
+// len is how many wait.
+func (q *queue) len() int { return len(q.waiting) }
+
+// newest returns up to n that were created last, the last first.
+func (q *queue) newest(n int) []*entry {
+	n = min(max(n, 0), len(q.waiting))
+	list := slices.Clone(q.waiting[len(q.waiting)-n:])
+	slices.Reverse(list)
+	return list
+}
+
+// oldestFirst is a copy in order, to be walked while entries are removed.
+func (q *queue) oldestFirst() []*entry { return slices.Clone(q.waiting) }

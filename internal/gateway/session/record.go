@@ -1,0 +1,77 @@
+package session
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// application is the body of a server-side apply of our fields, and its answer.
+type application struct {
+	APIVersion string              `json:"apiVersion"`
+	Kind       string              `json:"kind"`
+	Metadata   applicationMetadata `json:"metadata"`
+	Status     nodeFields          `json:"status"`
+}
+
+type applicationMetadata struct {
+	Name            string    `json:"name"`
+	Namespace       string    `json:"namespace"`
+	UID             types.UID `json:"uid"`
+	ResourceVersion string    `json:"resourceVersion"`
+}
+
+// IsApplyConfiguration and the getters are what controller-runtime's Apply asks for.
+func (a *application) IsApplyConfiguration()  {}
+func (a *application) GetName() *string       { return &a.Metadata.Name }
+func (a *application) GetNamespace() *string  { return &a.Metadata.Namespace }
+func (a *application) GetKind() *string       { return &a.Kind }
+func (a *application) GetAPIVersion() *string { return &a.APIVersion }
+
+// apply writes our fields in one write, if node is still what is stored; a conflict is
+// left to the caller, who looks whose session it is now. Ownership is forced: presence
+// and session fields pass from the controller to us. The answer is node with our fields
+// and the new resourceVersion.
+func (s *Service) apply(ctx context.Context, node *v1alpha1.Node, next nodeFields) (*v1alpha1.Node, error) {
+	if err := s.nodeWrites.Wait(ctx); err != nil {
+		return nil, fmt.Errorf("wait for the budget of writes to Nodes: %w", err)
+	}
+	body := &application{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Node",
+		Metadata: applicationMetadata{Name: node.Name, Namespace: node.Namespace, UID: node.UID, ResourceVersion: node.ResourceVersion},
+		Status:   next,
+	}
+	sent := s.Clock.Now()
+	err := s.Client.Status().Apply(ctx, body, client.FieldOwner(v1alpha1.FieldManagerSession), client.ForceOwnership)
+	if err != nil {
+		s.metrics.nodeWrites.WithLabelValues("error").Inc()
+		return nil, fmt.Errorf("record the session of node %q: %w", node.Name, err)
+	}
+	s.metrics.nodeWrites.WithLabelValues("ok").Inc()
+	s.freshness.wrote(client.ObjectKeyFromObject(node), body.Metadata.ResourceVersion, sent)
+	stored := node.DeepCopy()
+	stored.ResourceVersion = body.Metadata.ResourceVersion
+	next.into(&stored.Status)
+	return stored, nil
+}
+
+// into puts our fields into status, leaving those of others.
+func (f nodeFields) into(status *v1alpha1.NodeStatus) {
+	status.Presence, status.Since, status.Gateway = f.Presence, f.Since, f.Gateway
+	status.SessionID, status.SessionStartedTime, status.SessionEndedTime = f.SessionID, f.SessionStartedTime, f.SessionEndedTime
+	status.BootID, status.JournalID, status.DialCounter = f.BootID, f.JournalID, f.DialCounter
+	status.RegisteredTime, status.LastConnectedTime, status.LastHeartbeatTime = f.RegisteredTime, f.LastConnectedTime, f.LastHeartbeatTime
+	status.LastEvent, status.System = f.LastEvent, f.System
+	status.Capabilities, status.CapabilitySummary = f.Capabilities, f.CapabilitySummary
+	status.Certificate, status.TrustBundleSHA256 = f.Certificate, f.TrustBundleSHA256
+	for _, condition := range status.Conditions {
+		if !isOwn(condition.Type) {
+			f.Conditions = append(f.Conditions, condition)
+		}
+	}
+	status.Conditions = f.Conditions
+}

@@ -1,0 +1,148 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// registry knows the session of each Node on this gateway. A session is in it from
+// before its first read of the cluster until its end is recorded, so no event is missed.
+type registry struct {
+	mu       sync.Mutex
+	slots    map[types.NamespacedName]*slot
+	sessions int
+	closed   bool
+	// running counts RPC bodies and the goroutines they leave behind.
+	running sync.WaitGroup
+}
+
+// slot is one Node's place; it exists while somebody opens or holds a session.
+type slot struct {
+	// turn holds one token: only one session of a Node opens at a time.
+	turn    chan struct{}
+	users   int
+	current *session
+}
+
+func newRegistry() *registry {
+	return &registry{slots: map[types.NamespacedName]*slot{}}
+}
+
+// begin counts something that Service.Start has to wait for; false once it is closed.
+func (r *registry) begin() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.running.Add(1)
+	return true
+}
+
+// spawn runs f in a goroutine that Start waits for. The caller is counted itself.
+func (r *registry) spawn(f func()) { r.running.Go(f) }
+
+// acquire waits for the turn to open a session of key.
+func (r *registry) acquire(ctx context.Context, key types.NamespacedName) (release func(), err error) {
+	r.mu.Lock()
+	s := r.slots[key]
+	if s == nil {
+		s = &slot{turn: make(chan struct{}, 1)}
+		r.slots[key] = s
+	}
+	s.users++
+	r.mu.Unlock()
+	leave := func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		s.users--
+		r.tidy(key, s)
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
+}
+
+// tidy is called with the lock held.
+func (r *registry) tidy(key types.NamespacedName, s *slot) {
+	if s.users == 0 && s.current == nil {
+		delete(r.slots, key)
+	}
+}
+
+// put makes s the session of its Node, which holds the turn. It returns how many
+// sessions there are.
+func (r *registry) put(s *session) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slots[s.key].current = s
+	r.sessions++
+	return r.sessions
+}
+
+// remove takes s out; the end of an old session never evicts a newer one.
+func (r *registry) remove(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	place := r.slots[s.key]
+	if place == nil || place.current != s {
+		return
+	}
+	place.current = nil
+	r.sessions--
+	r.tidy(s.key, place)
+}
+
+// of returns the session of a Node, or nil.
+func (r *registry) of(key types.NamespacedName) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.slots[key]; s != nil {
+		return s.current
+	}
+	return nil
+}
+
+// all lists the sessions.
+func (r *registry) all() []*session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*session, 0, r.sessions)
+	for _, s := range r.slots {
+		if s.current != nil {
+			list = append(list, s.current)
+		}
+	}
+	return list
+}
+
+// count is the number of sessions.
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sessions
+}
+
+// stalest is the session whose Node.status was written longest ago.
+func (r *registry) stalest() (oldest *session, written time.Time) {
+	for _, s := range r.all() {
+		if at := time.Unix(0, s.lastWrite.Load()); oldest == nil || at.Before(written) {
+			oldest, written = s, at
+		}
+	}
+	return oldest, written
+}
+
+// close refuses everything new.
+func (r *registry) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+}

@@ -1,0 +1,157 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+// Service implements NodeService and is a runnable of the manager.
+type Service struct {
+	gatewayv1.UnimplementedNodeServiceServer
+	Options
+
+	registry   *registry
+	freshness  *freshness
+	lease      *lease
+	metrics    *metrics
+	nodeWrites *rate.Limiter
+	introduced *introductions
+	polled     *polledSessions
+
+	// draining is closed when nothing may be waited for any more.
+	draining chan struct{}
+
+	mu     sync.Mutex
+	synced bool
+}
+
+// New returns a Service that serves once Start has synced its watches.
+func New(options Options) *Service {
+	options.setDefaults()
+	s := &Service{
+		Options:    options,
+		registry:   newRegistry(),
+		freshness:  newFreshness(options.Clock),
+		nodeWrites: rate.NewLimiter(rate.Limit(options.NodeWritesPerSecond), int(max(options.NodeWritesPerSecond, 1))),
+		introduced: newIntroductions(options.Clock),
+		polled:     newPolledSessions(),
+		draining:   make(chan struct{}),
+	}
+	s.lease = &lease{service: s}
+	s.metrics = newMetrics(options.Registerer,
+		func() float64 { return float64(s.registry.count()) },
+		func() float64 { return s.lag().Seconds() })
+	return s
+}
+
+// NeedLeaderElection is false: every replica serves the Nodes it holds.
+func (s *Service) NeedLeaderElection() bool { return false }
+
+// Start renews the Lease and feeds the sessions until ctx ends; then it asks the machines
+// to go elsewhere, ends what is left and returns when nothing of it runs any more.
+func (s *Service) Start(ctx context.Context) error {
+	var owned sync.WaitGroup
+	// The Lease vouches for the sessions until the last of their ends is recorded.
+	leaseCtx, endLease := context.WithCancel(context.WithoutCancel(ctx))
+	defer owned.Wait()
+	defer endLease()
+	owned.Go(func() { s.lease.run(leaseCtx) })
+	if err := s.watch(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	s.setSynced()
+	s.refresh(ctx)
+	s.drain()
+	return nil
+}
+
+func (s *Service) setSynced() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.synced = true
+}
+
+// Check is nil while this gateway may open sessions and offer dispatches; it fits a
+// readiness probe.
+func (s *Service) Check() error {
+	s.mu.Lock()
+	synced := s.synced
+	s.mu.Unlock()
+	if !synced {
+		return errors.New("the watches of Nodes and dispatches have not synced yet")
+	}
+	if err := s.lease.check(); err != nil {
+		return err
+	}
+	if s.lag() > s.StaleAfter {
+		return s.freshness.check(s.StaleAfter)
+	}
+	return s.Gate.Check()
+}
+
+// lag is the age of the Node watch; none while no Node is held.
+func (s *Service) lag() time.Duration {
+	if s.registry.count() == 0 {
+		return 0
+	}
+	return s.freshness.lag()
+}
+
+// RegisterNode checks what the machine says of itself and keeps it for its next Hello:
+// one write then records both.
+func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
+	id, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d, err := describe(request)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	node, err := s.liveNode(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s.introduced.put(keyOf(id), id.PublicKeySHA256, d)
+	response := &gatewayv1.RegisterNodeResponse{}
+	for _, c := range d.declared {
+		if dispatch.Granted(node.Spec.CapabilityPolicy, c.Name) {
+			response.GrantedCapabilities = append(response.GrantedCapabilities, c.Name)
+		} else {
+			response.WithheldCapabilities = append(response.WithheldCapabilities, c.Name)
+		}
+	}
+	return response, nil
+}
+
+// RotateDeviceCertificate renews or rotates; see Certificates.
+func (s *Service) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
+	id, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.Certificates.Rotate(ctx, id, request)
+}
+
+// caller is the machine behind a call; its absence is a bug of the interceptors, not of
+// the machine.
+func caller(ctx context.Context) (peer.Identity, error) {
+	id, ok := peer.From(ctx)
+	if !ok {
+		return peer.Identity{}, errors.New("call without an identity reached NodeService")
+	}
+	return id, nil
+}

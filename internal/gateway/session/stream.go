@@ -1,0 +1,123 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+// helloTimeout is how long a machine may take to say Hello.
+const helloTimeout = 10 * time.Second
+
+var errDraining = status.Error(codes.Unavailable, "this gateway is going away; connect to another one")
+
+// conn carries the messages of a session, over a stream or over polls.
+type conn interface {
+	Send(*gatewayv1.StreamNodeEventsResponse) error
+	Recv() (*gatewayv1.StreamNodeEventsRequest, error)
+}
+
+// StreamNodeEvents is a session over a stream.
+func (s *Service) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.StreamNodeEventsRequest, gatewayv1.StreamNodeEventsResponse]) error {
+	id, err := caller(stream.Context())
+	if err != nil {
+		return err
+	}
+	return s.serve(stream.Context(), id, stream)
+}
+
+// serve is a session from its Hello to its end. It returns as soon as the machine may be
+// hung up on; what is left to write is written behind its back.
+func (s *Service) serve(streamCtx context.Context, id peer.Identity, c conn) error {
+	if !s.registry.begin() {
+		return errDraining
+	}
+	defer s.registry.running.Done()
+	held := s.newSession(id, c)
+	s.registry.spawn(func() { held.receive(c) })
+	hello, err := held.awaitHello(streamCtx)
+	if err != nil {
+		held.stop(ending{err: err})
+		return err
+	}
+	// The work of a session outlives its stream: results that arrived are settled.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(streamCtx))
+	release, err := s.open(streamCtx, ctx, held, hello)
+	if err != nil {
+		cancel()
+		held.stop(ending{err: err})
+		return err
+	}
+	release()
+	held.run(streamCtx, ctx)
+	s.registry.spawn(func() {
+		defer cancel()
+		held.finish(ctx, cancel)
+	})
+	return held.ending.err
+}
+
+// receive hands over what the machine sends, one by one: a machine is not read faster
+// than its session works.
+func (s *session) receive(c conn) {
+	for {
+		m, err := c.Recv()
+		if err != nil {
+			s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine closed the stream")})
+			return
+		}
+		select {
+		case s.received <- m:
+		case <-s.stopped:
+			return
+		}
+	}
+}
+
+func (s *session) awaitHello(ctx context.Context) (*gatewayv1.Hello, error) {
+	timer := s.service.Clock.NewTimer(helloTimeout)
+	defer timer.Stop()
+	select {
+	case m := <-s.received:
+		hello := m.GetHello()
+		if hello == nil {
+			return nil, status.Error(codes.InvalidArgument, "the first message of a session must be Hello")
+		}
+		return hello, checkHello(hello)
+	case <-timer.C():
+		return nil, status.Error(codes.DeadlineExceeded, "no Hello arrived in time")
+	case <-s.stopped:
+		return nil, s.ending.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Bounds of a Hello.
+const (
+	maxUnsettled   = 8192
+	lowestProtocol = 1
+)
+
+func checkHello(h *gatewayv1.Hello) error {
+	switch {
+	case h.GetProtocolVersion() < lowestProtocol:
+		return status.Errorf(codes.InvalidArgument, "protocol version %d is too old, the gateway needs %d: update the agent", h.GetProtocolVersion(), lowestProtocol)
+	case h.GetJournalId() == "" || len(h.GetJournalId()) > maxIDBytes || clean(h.GetJournalId(), maxIDBytes) != h.GetJournalId():
+		return status.Errorf(codes.InvalidArgument, "journal_id must be 1 to %d printable characters", maxIDBytes)
+	case len(h.GetBootId()) > maxIDBytes:
+		return status.Errorf(codes.InvalidArgument, "boot_id is longer than %d bytes", maxIDBytes)
+	case h.GetDialCounter() == 0 || h.GetDialCounter() > 1<<62:
+		return status.Error(codes.InvalidArgument, "dial_counter must be at least 1")
+	case len(h.GetUnsettled()) > maxUnsettled:
+		return status.Errorf(codes.InvalidArgument, "%d unsettled dispatches, at most %d are taken", len(h.GetUnsettled()), maxUnsettled)
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"context"
+	"encoding/hex"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// newSession is a session that has not heard its Hello.
+func (s *Service) newSession(id peer.Identity, c conn) *session {
+	held := &session{
+		service: s, key: keyOf(id), id: uuid.NewString(), caller: id,
+		inbox: newInbox(), received: make(chan *gatewayv1.StreamNodeEventsRequest),
+		done:    make(chan func(context.Context)),
+		stopped: make(chan struct{}), replaced: make(chan struct{}), closed: make(chan struct{}),
+		steps: rate.NewLimiter(stepsPerSecond, stepsBurst),
+	}
+	held.log = s.Log.WithValues("namespace", held.key.Namespace, "node", held.key.Name)
+	held.out = &outbox{
+		send:  c.Send,
+		spawn: s.registry.spawn,
+		failed: func(error) {
+			held.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine cannot be reached")})
+		},
+	}
+	return held
+}
+
+// liveNode reads the Node of a machine live and checks that it lets it in.
+func (s *Service) liveNode(ctx context.Context, id peer.Identity) (*v1alpha1.Node, error) {
+	node, err := s.getNode(ctx, keyOf(id))
+	if apierrors.IsNotFound(err) {
+		return nil, status.Error(codes.PermissionDenied, "there is no Node for this certificate; pair the machine again")
+	}
+	if err != nil {
+		return nil, err
+	}
+	node.ManagedFields = nil
+	return node, admit(node, id)
+}
+
+// welcome opens the recorded session to the machine: what it needs to know, then offers.
+func (s *session) welcome(ctx context.Context, hello *gatewayv1.Hello) {
+	now := s.service.Clock.Now()
+	s.wakeAt = now // The first tick sets the alarms.
+	s.oldAt = now.Add(s.service.MaxAge/2 + s.service.spread(s.service.MaxAge/2))
+	sum, _ := hex.DecodeString(s.service.Bundle().SHA256())
+	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: &gatewayv1.Welcome{
+		SessionId:         s.id,
+		HeartbeatInterval: durationpb.New(s.service.HeartbeatInterval),
+		GatewayTime:       timestamppb.New(s.service.Time.Now()),
+		BundleSha256:      sum,
+	}}})
+	s.sendBundle()
+	// What the machine still runs although somebody ended it meanwhile.
+	for _, u := range hello.GetUnsettled() {
+		uid := types.UID(u.GetDispatch().GetUid())
+		if s.entries[uid] == nil && u.GetState() != gatewayv1.UnsettledDispatch_STATE_FINISHED {
+			s.send(cancelOf(u.GetDispatch()))
+		}
+	}
+	s.unpublished = false
+	s.offer(ctx)
+}
+
+// spread draws a time between nothing and d, so that machines do not come back together.
+func (s *Service) spread(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(rand.Int64N(int64(d)))
+}

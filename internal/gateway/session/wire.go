@@ -1,0 +1,45 @@
+package session
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+var phases = map[gatewayv1.Result_Outcome]v1alpha1.DispatchPhase{
+	gatewayv1.Result_OUTCOME_SUCCEEDED: v1alpha1.DispatchSucceeded,
+	gatewayv1.Result_OUTCOME_FAILED:    v1alpha1.DispatchFailed,
+	gatewayv1.Result_OUTCOME_TIMED_OUT: v1alpha1.DispatchTimedOut,
+	gatewayv1.Result_OUTCOME_REJECTED:  v1alpha1.DispatchRejected,
+	gatewayv1.Result_OUTCOME_CANCELLED: v1alpha1.DispatchCancelled,
+}
+
+var executions = map[gatewayv1.Result_Execution]v1alpha1.Execution{
+	gatewayv1.Result_EXECUTION_NOT_STARTED: v1alpha1.ExecutionNotStarted,
+	gatewayv1.Result_EXECUTION_STARTED:     v1alpha1.ExecutionStarted,
+	gatewayv1.Result_EXECUTION_FINISHED:    v1alpha1.ExecutionFinished,
+	gatewayv1.Result_EXECUTION_UNKNOWN:     v1alpha1.ExecutionUnknown,
+}
+
+// resultOf translates a result. What the wire does not know stays empty; package dispatch
+// judges and cleans.
+func resultOf(r *gatewayv1.Result) *dispatch.Result {
+	return &dispatch.Result{
+		Outcome: phases[r.GetOutcome()], Execution: executions[r.GetExecution()],
+		Output: r.GetOutput(), Truncated: r.GetOutputTruncated(),
+		ErrorCode: r.GetErrorCode(), ErrorMessage: r.GetErrorMessage(),
+		Started: timeOf(r.GetStartedTime()),
+	}
+}
+
+// timeOf is the zero time for a stamp that is missing or out of range.
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if t == nil || !t.IsValid() {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
