@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/mooring-dev/mooring/internal/apitime"
+	"github.com/mooring-dev/mooring/internal/gateway"
+	"github.com/mooring-dev/mooring/internal/gateway/certificates"
+	gatewaypairing "github.com/mooring-dev/mooring/internal/gateway/pairing"
+	"github.com/mooring-dev/mooring/internal/gateway/session"
+	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
+	"github.com/mooring-dev/mooring/internal/policy"
+)
+
+// shutdownTimeout bounds the whole end of the process: sessions, listeners, caches.
+const shutdownTimeout = 30 * time.Second
+
+// gatewayConfig is what --role=gateway is configured with; names are those of the flags.
+type gatewayConfig struct {
+	metricsBindAddress     string
+	healthProbeBindAddress string
+	systemNamespace        string
+	pairingNamespace       string
+	trustDomain            string
+
+	tlsDir                string
+	pairingBindAddress    string
+	nodeBindAddress       string
+	advertiseNodeEndpoint string
+	dispatchedDelay       time.Duration
+	maxQueuedPerNode      int
+	maxPendingRequests    int
+	leaseDuration         time.Duration
+	podName               string
+}
+
+// check names the flag to set.
+func (c gatewayConfig) check() error {
+	if c.tlsDir == "" {
+		return errors.New("--tls-dir is required: the directory with tls.crt and tls.key of the gateway (the mounted Secret mooring-gateway-tls)")
+	}
+	host, port, err := net.SplitHostPort(c.advertiseNodeEndpoint)
+	if err != nil || host == "" || port == "" {
+		return fmt.Errorf("--advertise-node-endpoint %q: want HOST:PORT of the node listener as machines reach it", c.advertiseNodeEndpoint)
+	}
+	return nil
+}
+
+// runGateway serves until ctx ends: then machines are sent elsewhere and it returns nil.
+func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	log := ctrl.Log.WithName("gateway")
+	ready := newProbes()
+	stopProbes, err := ready.serve(c.healthProbeBindAddress)
+	if err != nil {
+		return err
+	}
+	defer stopProbes()
+
+	apiClock := apitime.New(clock.RealClock{})
+	config = rest.CopyConfig(config)
+	// The API server's own flow control is the limit; ours would only delay results.
+	config.QPS = -1
+	apiClock.Wrap(config)
+	if err := awaitCluster(ctx, config, ready, log); err != nil {
+		return endedOr(ctx, err)
+	}
+	mgr, err := newGatewayManager(config, c)
+	if err != nil {
+		return fmt.Errorf("set up the gateway: %w", err)
+	}
+	if err := addGateway(ctx, mgr, c, apiClock, ready, log); err != nil {
+		return fmt.Errorf("set up the gateway: %w", err)
+	}
+	return mgr.Start(ctx)
+}
+
+// endedOr is nil when the process was asked to end.
+func endedOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// addGateway puts the parts together: trust and policies, certificates, the two services,
+// the listeners.
+func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiClock *apitime.Clock, ready *probes, log logr.Logger) error {
+	name, err := processName(c.podName)
+	if err != nil {
+		return err
+	}
+	hubs, trust := gatewayHubs{nodes: wakeup.NewHub(), requests: wakeup.NewHub()}, gateway.NewTrust(log.WithName("trust"))
+	if err := hubs.follow(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	if err := trust.Follow(ctx, mgr.GetCache(), c.systemNamespace); err != nil {
+		return err
+	}
+	gate := policy.NewGate(mgr.GetConfig(), c.systemNamespace, apiClock)
+	requester := certificates.New(certificates.Options{
+		Client: mgr.GetClient(), Nodes: hubs.nodes, Bundle: trust.Server, TrustDomain: c.trustDomain,
+		Clock: apiClock, Log: log.WithName("certificates"),
+	})
+	sessions := session.New(session.Options{
+		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Cache: mgr.GetCache(), Gate: gate,
+		Certificates: requester, Bundle: trust.Server, Gateway: name, SystemNamespace: c.systemNamespace,
+		Time: apiClock, Log: log.WithName("session"), Registerer: metrics.Registry,
+		DispatchedDelay: c.dispatchedDelay, MaxQueued: c.maxQueuedPerNode, LeaseDuration: c.leaseDuration,
+	})
+	pairing := gatewaypairing.New(gatewaypairing.Options{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Requests: hubs.requests, Nodes: hubs.nodes,
+		Certificates: requester, Bundle: trust.Server, Device: trust.Device, Namespace: c.pairingNamespace,
+		TrustDomain: c.trustDomain, NodeEndpoint: c.advertiseNodeEndpoint, MaxPending: c.maxPendingRequests,
+		Clock: apiClock, Rand: rand.Reader, Log: log.WithName("pairing"),
+	})
+	counters, err := gateway.NewMetrics(metrics.Registry)
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	ending := newEnding(sessions)
+	server := gateway.New(gateway.Options{
+		TLSDir: c.tlsDir, PairingAddress: c.pairingBindAddress, NodeAddress: c.nodeBindAddress,
+		TrustDomain: c.trustDomain, Trust: trust, Limits: gateway.DefaultLimits(),
+		Pairing: pairing, Node: sessions, Authorizer: sessions,
+		Drain: ending.wait, DrainTimeout: shutdownTimeout / 2,
+		Clock: apiClock, Metrics: counters, Log: log,
+	})
+	ready.set("listeners", func() error { return server.Check(nil) })
+	ready.set("sessions", sessions.Check)
+	return addAll(mgr, gate, ending, server)
+}
+
+func addAll(mgr manager.Manager, runnables ...manager.Runnable) error {
+	for _, runnable := range runnables {
+		if err := mgr.Add(runnable); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// processName tells one process of a pod from the next: the Lease and the sessions of a
+// crashed one are not its successor's.
+func processName(pod string) (string, error) {
+	if pod == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return "", fmt.Errorf("no --pod-name, and the host name cannot be read: %w", err)
+		}
+		pod = host
+	}
+	var id [4]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return "", fmt.Errorf("draw process id: %w", err)
+	}
+	return pod + "-" + hex.EncodeToString(id[:]), nil
+}
+
+// ending is a runnable whose end others can wait for: sessions must be recorded as ended
+// before the listeners cut what is left.
+type ending struct {
+	manager.Runnable
+	done chan struct{}
+}
+
+func newEnding(inner manager.Runnable) *ending {
+	return &ending{Runnable: inner, done: make(chan struct{})}
+}
+
+// Start runs the inner one.
+func (e *ending) Start(ctx context.Context) error {
+	defer close(e.done)
+	return e.Runnable.Start(ctx)
+}
+
+// NeedLeaderElection is false: every replica serves.
+func (e *ending) NeedLeaderElection() bool { return false }
+
+func (e *ending) wait(ctx context.Context) {
+	select {
+	case <-e.done:
+	case <-ctx.Done():
+	}
+}

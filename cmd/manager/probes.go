@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// probes answers /healthz and /readyz from the first moment of the process, with the
+// reason for being not ready in words: a person asks it before reading logs.
+type probes struct {
+	mu     sync.Mutex
+	order  []string
+	checks map[string]func() error
+}
+
+func newProbes() *probes { return &probes{checks: map[string]func() error{}} }
+
+// set adds or replaces a readiness check. A check is quick and safe for concurrent use.
+func (p *probes) set(name string, check func() error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.checks[name]; !ok {
+		p.order = append(p.order, name)
+	}
+	p.checks[name] = check
+}
+
+// notReady makes a check that says err.
+func notReady(err error) func() error { return func() error { return err } }
+
+// check is every reason for not being ready; nil when there is none.
+func (p *probes) check() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var reasons []error
+	for _, name := range p.order {
+		if err := p.checks[name](); err != nil {
+			reasons = append(reasons, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(reasons...)
+}
+
+func (p *probes) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := p.check(); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, err)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// serve answers on address ("0": nowhere) until the returned func is called, which waits
+// for the end.
+func (p *probes) serve(address string) (stop func(), err error) {
+	if address == "0" || address == "" {
+		return func() {}, nil
+	}
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("--health-probe-bind-address %s: the port is in use by another process; stop it or choose another address: %w", address, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--health-probe-bind-address %s: %w", address, err)
+	}
+	server := &http.Server{Handler: p.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener)
+	}()
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			server.Close()
+		}
+		<-done
+	}, nil
+}
