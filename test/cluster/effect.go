@@ -46,8 +46,11 @@ func (c *Cluster) PoliciesWork(ctx context.Context) error {
 			}
 		}
 		err := as.Create(ctx, try.object, client.DryRunAll)
-		if err == nil || !strings.Contains(err.Error(), v1alpha1.PolicyMessage(try.policy)) {
-			return fmt.Errorf("policy %s does not refuse yet: %v", try.policy, err)
+		if err == nil {
+			return fmt.Errorf("policy %s does not refuse yet", try.policy)
+		}
+		if !strings.Contains(err.Error(), v1alpha1.PolicyMessage(try.policy)) {
+			return fmt.Errorf("policy %s is not what refuses: %w", try.policy, err)
 		}
 	}
 	return nil

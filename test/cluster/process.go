@@ -54,7 +54,7 @@ func (p *process) firstLine(ctx context.Context) ([]byte, error) {
 	case line := <-p.lines:
 		return line, nil
 	case <-p.done:
-		return nil, fmt.Errorf("it ended (%v):\n%s", p.err, p.stderr.Bytes())
+		return nil, fmt.Errorf("it ended: %w\n%s", errors.Join(p.err, io.EOF), p.stderr.Bytes())
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
