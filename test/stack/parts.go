@@ -78,7 +78,7 @@ func (s *Stack) StartAgent(name string, args ...string) (*Process, error) {
 // StartAgentAt is StartAgent against a pairing endpoint of choice.
 func (s *Stack) StartAgentAt(name, pairing string, args ...string) (*Process, error) {
 	argv := append([]string{s.binary(s.AgentBinary), "run", "--pairing", pairing, "--identity-dir", s.IdentityDir(name)}, args...)
-	p, err := startProcess(name, s.Dir, []string{"MOORING_TEST_DIR=" + s.Dir}, argv...)
+	p, err := startProcess(name, s.Dir, nil, argv...)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package stack_test
 import (
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -128,7 +129,7 @@ func TestDispatchToAnAbsentNodeTimesOutNotStarted(t *testing.T) {
 func TestNodeDeletedWhileConnectedEndsItsWorkFirst(t *testing.T) {
 	f := newFleet(t)
 	agent := f.pair("kiosk")
-	running := f.ask("kiosk", "test.append", map[string]any{"line": "deleted", "sleepMillis": 60000, "milliseconds": 60000}, func(s *v1alpha1.CapabilityDispatchSpec) { s.TimeoutSeconds = 120 })
+	running := f.ask("kiosk", "test.append", map[string]any{"file": filepath.Join(t.TempDir(), "runs"), "line": "deleted", "sleepMilliseconds": 60000}, func(s *v1alpha1.CapabilityDispatchSpec) { s.TimeoutSeconds = 120 })
 	await(f, running.Name, running, "Dispatched", func(d *v1alpha1.CapabilityDispatch) bool { return d.Status.Phase == v1alpha1.DispatchDispatched })
 	node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "kiosk"}}
 	if err := system.Client.Delete(t.Context(), node); err != nil {

@@ -52,7 +52,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 }
 
 func appendInput(path, line string) map[string]any {
-	return map[string]any{"file": path, "path": path, "line": line, "sleepMillis": 300, "milliseconds": 300}
+	return map[string]any{"file": path, "line": line, "sleepMilliseconds": 300}
 }
 
 func runs(path string) []string {
