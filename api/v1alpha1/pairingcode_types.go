@@ -122,7 +122,7 @@ type NodeLabelValue string
 
 // PairingCodeStatus is what the controller made of an invitation.
 //
-// +kubebuilder:validation:XValidation:rule="!(oldSelf.?phase.orValue(”) in ['Used', 'Expired', 'Burnt']) || self.?phase.orValue(”) == oldSelf.phase",message="a phase of Used, Expired or Burnt is final",fieldPath=".phase",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || !(oldSelf.phase in ['Used', 'Expired', 'Burnt']) || (has(self.phase) && self.phase == oldSelf.phase)",message="a phase of Used, Expired or Burnt is final",fieldPath=".phase",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.lookupID) || (has(self.lookupID) && self.lookupID == oldSelf.lookupID)",message="lookupID is immutable once set",reason=FieldValueForbidden
 type PairingCodeStatus struct {
 	// phase is Active, Used, Expired or Burnt; the last three are final. Unset until the

@@ -217,7 +217,7 @@ type PairingDecision struct {
 
 // PairingRequestStatus is what the controller made of a request.
 //
-// +kubebuilder:validation:XValidation:rule="!(oldSelf.?phase.orValue(”) in ['Denied', 'Completed', 'Expired', 'Failed']) || self.?phase.orValue(”) == oldSelf.phase",message="a phase of Denied, Completed, Expired or Failed is final",fieldPath=".phase",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || !(oldSelf.phase in ['Denied', 'Completed', 'Expired', 'Failed']) || (has(self.phase) && self.phase == oldSelf.phase)",message="a phase of Denied, Completed, Expired or Failed is final",fieldPath=".phase",reason=FieldValueForbidden
 type PairingRequestStatus struct {
 	// phase is unset until the controller checked the request, then Pending, Approved, Denied,
 	// Completed, Expired or Failed; Denied and the last three are final.

@@ -2,10 +2,12 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -83,11 +85,17 @@ func (c *Cluster) Apply(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, object := range objects {
-		// What is renewed behind a CRD (its REST mapping) may lag a moment.
+		// The REST mapping of a new CRD may lag a moment; what is invalid stays invalid.
+		var invalid error
 		err := poll(ctx, func(ctx context.Context) error {
-			return c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), installer, client.ForceOwnership)
+			err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), installer, client.ForceOwnership)
+			if apierrors.IsInvalid(err) {
+				invalid = err
+				return nil
+			}
+			return err
 		})
-		if err != nil {
+		if err := errors.Join(err, invalid); err != nil {
 			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}
@@ -140,8 +148,11 @@ func hasTrueCondition(object *unstructured.Unstructured, condition string) bool 
 func poll(ctx context.Context, attempt func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, pollTimeout, true, func(ctx context.Context) (bool, error) {
-		last = attempt(ctx)
-		return last == nil, nil
+		err := attempt(ctx)
+		if err == nil || ctx.Err() == nil { // else it says no more than that time is up
+			last = err
+		}
+		return err == nil, nil
 	})
 	if err != nil && last != nil {
 		return last
