@@ -1,0 +1,106 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/pflag"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/version"
+)
+
+// access is how the cluster is reached: kubectl's flags and files.
+type access struct {
+	flags    *genericclioptions.ConfigFlags
+	warnings io.Writer
+}
+
+// fleet is a namespace of the cluster and a client that acts as the person.
+type fleet struct {
+	client.WithWatch
+	namespace string
+	server    string
+}
+
+// newAccess keeps the flags people use daily; the kubeconfig has the rest.
+func newAccess(warnings io.Writer) *access {
+	all := genericclioptions.NewConfigFlags(true)
+	return &access{warnings: warnings, flags: &genericclioptions.ConfigFlags{
+		KubeConfig: all.KubeConfig, Context: all.Context, Namespace: all.Namespace, Timeout: all.Timeout,
+		Impersonate: all.Impersonate, ImpersonateGroup: all.ImpersonateGroup,
+	}}
+}
+
+func (a *access) addFlags(set *pflag.FlagSet) { a.flags.AddFlags(set) }
+
+// open reads the kubeconfig; it talks to nobody yet.
+func (a *access) open() (*fleet, error) {
+	config, err := a.flags.ToRESTConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	namespace, _, err := a.flags.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("read the namespace from the kubeconfig: %w", err)
+	}
+	config.UserAgent = "kubectl-mooring/" + version.Version
+	config.WarningHandler = rest.NewWarningWriter(a.warnings, rest.WarningWriterOptions{Deduplicate: true})
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: kinds()})
+	if err != nil {
+		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
+	}
+	return &fleet{WithWatch: c, namespace: namespace, server: config.Host}, nil
+}
+
+// list lists the objects of a kind in the namespace.
+func (f *fleet) list(ctx context.Context, list client.ObjectList) error {
+	return f.List(ctx, list, client.InNamespace(f.namespace))
+}
+
+// get reads one object of the namespace.
+func (f *fleet) get(ctx context.Context, name string, into client.Object) error {
+	return f.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: name}, into)
+}
+
+var scheme = newScheme()
+
+func newScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	utilruntime.Must(corev1.AddToScheme(s))
+	utilruntime.Must(authorizationv1.AddToScheme(s))
+	return s
+}
+
+// kinds maps the few kinds in use without asking the server: a command costs no discovery, and a
+// person without the right to discover can use it.
+func kinds() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(nil)
+	add := func(gv schema.GroupVersion, kind, plural string, scope meta.RESTScope) {
+		m.AddSpecific(gv.WithKind(kind), gv.WithResource(plural), gv.WithResource(plural), scope)
+	}
+	add(v1alpha1.GroupVersion, "Node", "nodes", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "PairingCode", "pairingcodes", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "PairingRequest", "pairingrequests", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "CapabilityDispatch", "capabilitydispatches", meta.RESTScopeNamespace)
+	add(corev1.SchemeGroupVersion, "Secret", "secrets", meta.RESTScopeNamespace)
+	add(authorizationv1.SchemeGroupVersion, "SelfSubjectAccessReview", "selfsubjectaccessreviews", meta.RESTScopeRoot)
+	return m
+}
+
+// objectMeta is the metadata of an object that the server names.
+func (f *fleet) objectMeta(generateName string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: f.namespace, GenerateName: generateName}
+}

@@ -1,0 +1,85 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// codePatience bounds the wait for the controller, which needs well under a second.
+const codePatience = 30 * time.Second
+
+var errImpatient = errors.New("no answer in time")
+
+// awaitCode waits until the controller has made the Secret for people, and reads it.
+func (t *tool) awaitCode(ctx context.Context, f *fleet, code *v1alpha1.PairingCode) (*madeCode, error) {
+	waiting, cancel := context.WithTimeoutCause(ctx, codePatience, errImpatient)
+	defer cancel()
+	latest := code
+	err := observer[v1alpha1.PairingCode, *v1alpha1.PairingCode]{
+		fleet: f, list: &v1alpha1.PairingCodeList{},
+		lost: func(err error) { t.sayf("lost the cluster (%v), trying again", err) },
+		enough: func(c *v1alpha1.PairingCode) bool {
+			latest = c
+			return c.Status.SecretName != "" || finished(c.Status.Phase)
+		},
+	}.wait(waiting, code)
+	switch {
+	case errors.Is(err, errImpatient):
+		return nil, noAnswer(latest)
+	case err != nil:
+		return nil, fmt.Errorf("wait for pairing code %q: %w", code.Name, f.explain(err, "pairingcodes"))
+	case finished(latest.Status.Phase):
+		return nil, fmt.Errorf("pairing code %q is %s already: make another one", latest.Name, latest.Status.Phase)
+	}
+	return f.readCode(ctx, latest)
+}
+
+func (f *fleet) readCode(ctx context.Context, code *v1alpha1.PairingCode) (*madeCode, error) {
+	var secret corev1.Secret
+	if err := f.get(ctx, code.Status.SecretName, &secret); err != nil {
+		return nil, fmt.Errorf("pairing code %q was made, but it cannot be read: %w\nWithdraw it, so that nobody else uses it: kubectl delete pcode %s -n %s",
+			code.Name, f.explain(err, "secrets"), code.Name, f.namespace)
+	}
+	if secret.Type != v1alpha1.SecretTypePairingCode {
+		return nil, fmt.Errorf("secret %q is of type %q, not %q: it was not made by Mooring; withdraw the code: kubectl delete pcode %s -n %s",
+			secret.Name, secret.Type, v1alpha1.SecretTypePairingCode, code.Name, f.namespace)
+	}
+	made := &madeCode{
+		Name: code.Name, Namespace: code.Namespace, Method: code.Spec.Method, ExpiresTime: code.Status.ExpiresTime,
+		Code: string(secret.Data[v1alpha1.SecretKeyCode]), Address: string(secret.Data[v1alpha1.SecretKeyAddress]),
+	}
+	if made.Method == v1alpha1.PairingMethodQR {
+		made.URI = string(secret.Data[v1alpha1.SecretKeyURI])
+		return made, nil
+	}
+	address := made.Address
+	if address == "" {
+		address = unknownAddress
+	}
+	made.Command = fmt.Sprintf("mooring-agent run --pairing %s --code %s", address, made.Code)
+	return made, nil
+}
+
+func finished(phase v1alpha1.PairingCodePhase) bool {
+	switch phase {
+	case v1alpha1.PairingCodeUsed, v1alpha1.PairingCodeExpired, v1alpha1.PairingCodeBurnt:
+		return true
+	}
+	return false
+}
+
+// noAnswer says why a code is not ready: in the controller's words if it spoke.
+func noAnswer(code *v1alpha1.PairingCode) error {
+	if ready := meta.FindStatusCondition(code.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		return fmt.Errorf("pairing code %q is not ready: %s", code.Name, ready.Message)
+	}
+	return fmt.Errorf("pairing code %q was created, but the controller has not answered for %s: is it running?\nSee: kubectl get pods -n %s; later: kubectl get pcode %s -n %s",
+		code.Name, codePatience, v1alpha1.SystemNamespace, code.Name, code.Namespace)
+}

@@ -1,0 +1,129 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// conflictTries bounds how often a decision is tried against a request that keeps changing (the
+// controller writes its status).
+const conflictTries = 5
+
+// decider decides about requests of one fleet.
+type decider struct {
+	*tool
+	decideOptions
+	fleet    *fleet
+	question *question
+}
+
+// decideOne shows a request, asks if it has to, and records the decision.
+func (d decider) decideOne(ctx context.Context, name string) (*v1alpha1.PairingRequest, error) {
+	request, err := d.read(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	done, err := alreadyDecided(request, d.verdict, d.now())
+	if err != nil {
+		return nil, err
+	}
+	if done != "" {
+		d.sayf("%s", done)
+		return request, nil
+	}
+	if err := checkRequest(request, d.capabilities); err != nil {
+		return nil, err
+	}
+	if d.verdict == v1alpha1.VerdictApproved {
+		d.sayf("%s", describeRequest(request, d.now()))
+	}
+	if !d.yes && !d.question.yes(fmt.Sprintf("Does the machine show %s? Approve it? [y/N] ", request.Spec.VerificationCode)) {
+		return nil, fmt.Errorf("pairing request %q was not approved: nothing was changed", name)
+	}
+	return d.record(ctx, request)
+}
+
+func (d decider) read(ctx context.Context, name string) (*v1alpha1.PairingRequest, error) {
+	var request v1alpha1.PairingRequest
+	err := d.fleet.get(ctx, name, &request)
+	if apierrors.IsNotFound(err) && !notInstalled(err) {
+		names := d.completeRequests(ctx, d.fleet, nil)
+		return nil, d.fleet.noSuch("pairing request", name, names, "See those that wait: kubectl mooring pending -n "+d.fleet.namespace)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read pairing request %q: %w", name, d.fleet.explain(err, "pairingrequests"))
+	}
+	return &request, nil
+}
+
+// record writes the decision on exactly the request that was shown. When only its status moved on
+// it tries again: everything a person judged is immutable, and the UID says it is the same object.
+func (d decider) record(ctx context.Context, shown *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
+	request := shown.DeepCopy()
+	for range conflictTries {
+		patch, err := decisionPatch(request, d.decision())
+		if err != nil {
+			return nil, err
+		}
+		err = d.fleet.Patch(ctx, request, client.RawPatch(types.MergePatchType, patch))
+		if err == nil {
+			d.sayf("%s", confirmation(request))
+			return request, nil
+		}
+		if !apierrors.IsConflict(err) {
+			return nil, fmt.Errorf("decide about pairing request %q: %w", shown.Name, d.fleet.explain(err, "pairingrequests"))
+		}
+		if request, err = d.read(ctx, shown.Name); err != nil {
+			return nil, err
+		}
+		if request.UID != shown.UID {
+			return nil, fmt.Errorf("pairing request %q is not the one that was shown: it was replaced meanwhile. Look at it again", shown.Name)
+		}
+		if done, err := alreadyDecided(request, d.verdict, d.now()); err != nil || done != "" {
+			d.sayf("%s", done)
+			return request, err
+		}
+	}
+	return nil, fmt.Errorf("pairing request %q kept changing: try again", shown.Name)
+}
+
+func (d decider) decision() v1alpha1.PairingDecision {
+	return v1alpha1.PairingDecision{Verdict: d.verdict, Reason: d.reason, Capabilities: d.capabilities}
+}
+
+// decisionPatch is a merge patch that only fits the object as it was read.
+func decisionPatch(request *v1alpha1.PairingRequest, decision v1alpha1.PairingDecision) ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": request.UID, "resourceVersion": request.ResourceVersion},
+		"spec":     map[string]any{"decision": decision},
+	})
+}
+
+// confirmation says what was decided and what comes next.
+func confirmation(r *v1alpha1.PairingRequest) string {
+	if r.Spec.Decision.Verdict == v1alpha1.VerdictDenied {
+		return fmt.Sprintf("Denied pairing request %q.", r.Name)
+	}
+	granted := r.Spec.Decision.Capabilities
+	if len(granted) == 0 {
+		granted = r.Spec.RequestedCapabilities
+	}
+	return fmt.Sprintf("Approved pairing request %q with %s. See it come online: kubectl mooring nodes %s -n %s",
+		r.Name, orNothing(granted), r.Spec.NodeName, r.Namespace)
+}
+
+func orNothing(capabilities []string) string {
+	if len(capabilities) == 0 {
+		return "no capabilities"
+	}
+	return strings.Join(slices.Sorted(slices.Values(capabilities)), ", ")
+}

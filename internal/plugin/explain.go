@@ -1,0 +1,85 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// whoGrants says what to ask for when RBAC refuses a resource.
+var whoGrants = map[string]string{
+	"pairingcodes":         "the ClusterRole mooring-pairing-issuer",
+	"secrets":              "a Role with verb get on secrets, which lets you read pairing codes",
+	"pairingrequests":      "the ClusterRole mooring-approver",
+	"nodes":                "the ClusterRole mooring-viewer",
+	"capabilitydispatches": "the ClusterRole mooring-operator, or a Role with verbs create, get, list, watch and patch on capabilitydispatches",
+}
+
+// explain adds what to do next to an error of the cluster. resource is what was asked for.
+func (f *fleet) explain(err error, resource string) error {
+	var unreachable net.Error
+	switch {
+	case err == nil:
+		return nil
+	case notInstalled(err):
+		return fmt.Errorf("the cluster %s does not know %s.%s: Mooring is not installed there, or another cluster was meant\n"+
+			"Install it: kubectl apply --server-side -k config/default (in a checkout of Mooring); or choose another cluster with --context", f.server, resource, v1alpha1.GroupName)
+	case refusedByPolicy(err) != "":
+		return errors.New(refusedByPolicy(err))
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("%w\nAsk for %s in namespace %q", err, whoGrants[resource], f.namespace)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("the cluster %s does not accept your credentials: %w\nRenew them, or choose others with --context or --kubeconfig", f.server, err)
+	case errors.As(err, &unreachable) && !errors.Is(err, context.Canceled):
+		return fmt.Errorf("the cluster %s cannot be reached: %w\nChoose another with --context or --kubeconfig, or see why with: kubectl cluster-info", f.server, err)
+	}
+	return err
+}
+
+// notInstalled tells a missing kind from a missing object: only for the former the server has no
+// more to say than 404.
+func notInstalled(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || slices.ContainsFunc(details.Causes, func(c metav1.StatusCause) bool {
+		return c.Type == metav1.CauseTypeUnexpectedServerResponse
+	})
+}
+
+var policyRefusal = regexp.MustCompile(`(?s)mooring policy [a-z-]+: (.*)$`)
+
+// refusedByPolicy is the sentence of an admission policy of ours, which already says what to do
+// next; "" for any other error.
+func refusedByPolicy(err error) string {
+	found := policyRefusal.FindStringSubmatch(err.Error())
+	if found == nil || !(apierrors.IsForbidden(err) || apierrors.IsInvalid(err)) {
+		return ""
+	}
+	return found[1]
+}
+
+// noSuch says that a name does not exist and which do.
+func (f *fleet) noSuch(what, name string, names []string, next string) error {
+	there := "There are none"
+	if len(names) > 0 {
+		slices.Sort(names)
+		const shown = 20
+		there = "There are: " + strings.Join(names[:min(shown, len(names))], ", ")
+		if len(names) > shown {
+			there += fmt.Sprintf(" and %d more", len(names)-shown)
+		}
+	}
+	return fmt.Errorf("no %s %q in namespace %q. %s\n%s", what, name, f.namespace, there, next)
+}

@@ -1,0 +1,98 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// cancelPatience bounds the request to cancel, so that a second Ctrl-C is heard.
+const cancelPatience = 5 * time.Second
+
+// follow waits for the outcome of a dispatch and reports it.
+func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) error {
+	t.sayf("Made dispatch %s in namespace %s.", d.Name, d.Namespace)
+	ctx, stop := onInterrupt(parent, func(ctx context.Context) { t.cancel(ctx, f, d) })
+	defer stop()
+	latest, said := d, ""
+	err := observer[v1alpha1.CapabilityDispatch, *v1alpha1.CapabilityDispatch]{
+		fleet: f, list: &v1alpha1.CapabilityDispatchList{},
+		lost: func(err error) { t.sayf("Lost the cluster (%v), trying again.", err) },
+		enough: func(now *v1alpha1.CapabilityDispatch) bool {
+			latest = now
+			if line := progressLine(now.Status); line != "" && line != said {
+				said = line
+				t.sayf("%s", line)
+			}
+			return now.Status.Phase.Terminal()
+		},
+	}.wait(ctx, d)
+	look := fmt.Sprintf("kubectl get cdisp %s -n %s", d.Name, d.Namespace)
+	switch {
+	case errors.Is(err, errLeft):
+		return &exitError{code: exitInterrupted, err: fmt.Errorf("left dispatch %q before its outcome was known; see what becomes of it: %s", d.Name, look)}
+	case errors.Is(err, errGone):
+		return fmt.Errorf("dispatch %q was deleted before its outcome was known", d.Name)
+	case err != nil:
+		return fmt.Errorf("dispatch %q was made, but its outcome cannot be seen: %w", d.Name, f.explain(err, "capabilitydispatches"))
+	}
+	return t.report(latest)
+}
+
+// cancel is what the first Ctrl-C does.
+func (t *tool) cancel(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) {
+	t.sayf("\nCancelling dispatch %s and waiting for its outcome; Ctrl-C again leaves it.", d.Name)
+	ctx, stop := context.WithTimeout(ctx, cancelPatience)
+	defer stop()
+	err := f.Patch(ctx, d.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`)))
+	if err != nil {
+		t.sayf("Cannot cancel it: %v", f.explain(err, "capabilitydispatches"))
+	}
+}
+
+// progressLine tells a person how far a dispatch is; empty when there is nothing to say.
+func progressLine(s v1alpha1.CapabilityDispatchStatus) string {
+	switch {
+	case s.Phase == v1alpha1.DispatchAwaitingLocalMediation:
+		who := "the person at the machine"
+		if s.Mediation != nil && s.Mediation.AskedUser != "" {
+			who = s.Mediation.AskedUser
+		}
+		return fmt.Sprintf("Waiting for a yes of %s at the machine.", who)
+	case s.Phase == v1alpha1.DispatchDispatched && s.Progress != nil:
+		return fmt.Sprintf("%d%% %s", s.Progress.Percent, s.Progress.Message)
+	case s.Phase == v1alpha1.DispatchDispatched:
+		return "The machine has it."
+	}
+	return ""
+}
+
+// report prints a finished dispatch and turns its outcome into the exit code.
+func (t *tool) report(d *v1alpha1.CapabilityDispatch) error {
+	if t.format != "" {
+		if err := t.print(d); err != nil {
+			return err
+		}
+	} else if d.Status.Output != nil {
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, d.Status.Output.Raw, "", "  "); err != nil {
+			return fmt.Errorf("read the output: %w", err)
+		}
+		fmt.Fprintln(t.Out, indented.String())
+	}
+	if d.Status.OutputTruncated {
+		t.sayf("The output was cut at %d bytes.", d.Spec.MaxPayloadBytes)
+	}
+	if d.Status.Phase == v1alpha1.DispatchSucceeded {
+		return nil
+	}
+	return &exitError{code: outcomeCode(d.Status.Phase), err: errors.New(outcome(d))}
+}

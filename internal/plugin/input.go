@@ -1,0 +1,85 @@
+package plugin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// maxInputBytes is what a request to the API server can hold; more is surely a wrong file.
+const maxInputBytes = 1 << 20
+
+// readInput reads the value of --input: JSON itself, - for standard input, or @FILE. No flag is no
+// input, which the capability sees as an empty object.
+func readInput(flag string, given bool, stdin io.Reader) (*v1alpha1.JSON, error) {
+	if !given {
+		return nil, nil
+	}
+	source, reader := "--input", io.Reader(strings.NewReader(flag))
+	switch {
+	case flag == "-":
+		source, reader = "standard input", stdin
+	case strings.HasPrefix(flag, "@"):
+		file, err := os.Open(flag[1:])
+		if err != nil {
+			return nil, usagef("read --input: %w", err)
+		}
+		defer file.Close()
+		source, reader = flag[1:], file
+	}
+	raw, err := io.ReadAll(io.LimitReader(reader, maxInputBytes+1))
+	if err != nil {
+		return nil, usagef("read %s: %w", source, err)
+	}
+	object, err := jsonObject(raw)
+	if err != nil {
+		return nil, usagef("%s %w\nGive a JSON object such as --input '{\"text\":\"hello\"}', --input @FILE, or --input - for standard input", source, err)
+	}
+	return &v1alpha1.JSON{Raw: object}, nil
+}
+
+// jsonObject checks that the bytes are one JSON object and returns it without white space.
+func jsonObject(raw []byte) ([]byte, error) {
+	if len(raw) > maxInputBytes {
+		return nil, fmt.Errorf("is larger than %d bytes", maxInputBytes)
+	}
+	trimmed := bytes.TrimSpace(raw)
+	if len(trimmed) == 0 {
+		return nil, errors.New("is empty")
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, trimmed); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return nil, fmt.Errorf("is not JSON: %w (at byte %d)", err, syntax.Offset)
+		}
+		return nil, fmt.Errorf("is not JSON: %w", err)
+	}
+	if kind := jsonKind(trimmed[0]); kind != "" {
+		return nil, fmt.Errorf("is %s, not an object", kind)
+	}
+	return compact.Bytes(), nil
+}
+
+// jsonKind names a JSON value by its first byte; empty for an object.
+func jsonKind(first byte) string {
+	switch first {
+	case '{':
+		return ""
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}

@@ -1,0 +1,146 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// invokeOptions are the flags of "invoke".
+type invokeOptions struct {
+	input       string
+	inputGiven  bool
+	timeout     seconds
+	expiry      seconds
+	ttl         seconds
+	wait        bool
+	allowAbsent bool
+}
+
+const invokeLong = `Run a capability on a machine: make a CapabilityDispatch, wait for it, print its output.
+
+The output goes to standard output, everything else to standard error; with -o the whole dispatch is
+printed when it is over. A machine that is offline gets it when it is back, until --expiry.
+Ctrl-C asks to cancel and goes on waiting for the truth; a second one leaves.
+
+` + exitCodes
+
+const invokeExample = `  kubectl mooring invoke press-3 echo --input '{"text":"hello"}' -n workshop
+  kubectl mooring invoke press-3 system.health
+
+  # input from a file, from a pipe
+  kubectl mooring invoke press-3 echo --input @input.json
+  jq '{text: .name}' order.json | kubectl mooring invoke press-3 echo --input -
+
+  # leave it in the mailbox of a machine that may be off for days
+  kubectl mooring invoke press-3 system.health --expiry 72h --wait=false`
+
+func newInvoke(t *tool) *cobra.Command {
+	o := invokeOptions{
+		timeout: seconds{value: 30, min: 1, max: 86400},
+		expiry:  seconds{value: 3600, min: 1, max: 604800},
+		ttl:     seconds{value: 86400, min: 0, max: 31536000},
+	}
+	cmd := &cobra.Command{
+		Use:               "invoke NODE CAPABILITY",
+		Short:             "Run a capability on a machine and print its output",
+		Long:              invokeLong,
+		Example:           invokeExample,
+		Args:              arguments(2, 2),
+		ValidArgsFunction: t.complete(completeInvoke),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.inputGiven = cmd.Flags().Changed("input")
+			return t.invoke(cmd.Context(), args[0], args[1], o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&o.input, "input", "i", "", "a JSON object, @FILE, or - for standard input (default: none)")
+	flags.Var(&o.timeout, "timeout", "run time on the machine, from 1s to 24h")
+	flags.Var(&o.expiry, "expiry", "how long it may take until it starts, from 1s to 168h")
+	flags.Var(&o.ttl, "ttl-after-finished", "how long the dispatch is kept when it is over, up to 8760h")
+	flags.BoolVar(&o.wait, "wait", true, "wait for the outcome; --wait=false prints the name and returns")
+	flags.BoolVar(&o.allowAbsent, "allow-absent", false, "queue it for a node that does not exist yet")
+	return cmd
+}
+
+// newDispatch is the object that the flags describe. The name is left to the server.
+func newDispatch(f *fleet, node, capability string, o invokeOptions, stdin io.Reader) (*v1alpha1.CapabilityDispatch, error) {
+	if err := checkCapability(capability); err != nil {
+		return nil, err
+	}
+	input, err := readInput(o.input, o.inputGiven, stdin)
+	if err != nil {
+		return nil, err
+	}
+	prefix := strings.NewReplacer(".", "-", "_", "-").Replace(node + "-" + capability + "-")
+	return &v1alpha1.CapabilityDispatch{ObjectMeta: f.objectMeta(prefix), Spec: v1alpha1.CapabilityDispatchSpec{
+		NodeName: node, Capability: capability, Input: input,
+		TimeoutSeconds: o.timeout.value, ExpirySeconds: o.expiry.value, TTLSecondsAfterFinished: &o.ttl.value,
+	}}, nil
+}
+
+func (t *tool) invoke(ctx context.Context, node, capability string, o invokeOptions) error {
+	f, err := t.access.open()
+	if err != nil {
+		return err
+	}
+	d, err := newDispatch(f, node, capability, o, t.In)
+	if err != nil {
+		return err
+	}
+	if err := t.lookAtNode(ctx, f, node, o); err != nil {
+		return err
+	}
+	if err := f.Create(ctx, d); err != nil {
+		return fmt.Errorf("make a dispatch: %w", f.explain(err, "capabilitydispatches"))
+	}
+	if o.wait {
+		return t.follow(ctx, f, d)
+	}
+	if t.format != "" {
+		return t.print(d)
+	}
+	fmt.Fprintf(t.Out, "capabilitydispatch.mooring.dev/%s created\n", d.Name)
+	t.sayf("See what became of it: kubectl get cdisp %s -n %s", d.Name, d.Namespace)
+	return nil
+}
+
+// lookAtNode catches a mistyped name and says why it may take a while. The dispatch itself would
+// simply wait; somebody who may not read Nodes is not held up.
+func (t *tool) lookAtNode(ctx context.Context, f *fleet, name string, o invokeOptions) error {
+	node, err := f.node(ctx, name)
+	var missing *missingNode
+	switch {
+	case errors.As(err, &missing) && !o.allowAbsent:
+		return fmt.Errorf("%w; to queue it for a machine that is yet to be paired add --allow-absent", err)
+	case err != nil:
+		return nil // creating the dispatch will say what is wrong, if anything is
+	}
+	if note := delay(node, o, t.now()); note != "" {
+		t.sayf("%s", note)
+	}
+	return nil
+}
+
+// delay says why a dispatch will not start at once; empty if nothing is known to hold it up.
+func delay(n *v1alpha1.Node, o invokeOptions, now time.Time) string {
+	if n.Spec.DesiredState == v1alpha1.NodeSuspended {
+		return fmt.Sprintf("Node %q is Suspended: nothing is delivered until it is Active again (at most %s, --expiry).", n.Name, o.expiry.String())
+	}
+	switch n.Status.Presence {
+	case v1alpha1.PresenceOnline, v1alpha1.PresenceDegraded:
+		return ""
+	}
+	presence := orDash(string(n.Status.Presence))
+	if since := since(now, timeOf(n.Status.Since)); since != "" {
+		presence += " for " + since
+	}
+	return fmt.Sprintf("Node %q is %s: the dispatch waits for it (at most %s, --expiry).", n.Name, presence, o.expiry.String())
+}

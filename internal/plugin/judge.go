@@ -1,0 +1,99 @@
+package plugin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/pairing"
+)
+
+// soon is when an approver should hurry.
+const soon = 2 * time.Minute
+
+// alreadyDecided says, in a sentence, that the same was decided before; an error says that the
+// request cannot be decided any more. Both are empty for one that waits.
+func alreadyDecided(r *v1alpha1.PairingRequest, verdict v1alpha1.Verdict, now time.Time) (string, error) {
+	again := "the machine needs a new code: kubectl mooring code -n " + r.Namespace
+	if d := r.Spec.Decision; d != nil {
+		said := fmt.Sprintf("pairing request %q was already %s by %s", r.Name, strings.ToLower(string(d.Verdict)), orDash(d.By))
+		if d.Reason != "" {
+			said += fmt.Sprintf(" (%s)", d.Reason)
+		}
+		if d.Verdict == verdict {
+			return strings.ToUpper(said[:1]) + said[1:] + ".", nil
+		}
+		if verdict == v1alpha1.VerdictDenied {
+			return "", fmt.Errorf("%s, and a decision is final. To shut the machine out: kubectl patch mnode %s -n %s --type=merge -p '{\"spec\":{\"desiredState\":\"Revoked\"}}'",
+				said, r.Spec.NodeName, r.Namespace)
+		}
+		return "", fmt.Errorf("%s, and a decision is final: %s", said, again)
+	}
+	if undecided(r, now) {
+		return "", nil
+	}
+	if failed := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionCompleted); r.Status.Phase == v1alpha1.PairingRequestFailed && failed != nil {
+		return "", fmt.Errorf("pairing request %q failed: %s: %s; %s", r.Name, failed.Reason, failed.Message, again)
+	}
+	return "", fmt.Errorf("pairing request %q is over (it expired at %s): %s", r.Name, r.Spec.ExpiresTime.UTC().Format(time.DateTime+" MST"), again)
+}
+
+// checkRequest refuses what must not be approved: a verification code that does not belong to the
+// key would have a person compare the wrong thing; and a grant of what was not asked for.
+func checkRequest(r *v1alpha1.PairingRequest, capabilities []string) error {
+	if r.Spec.VerificationCode != pairing.VerificationCode(r.Spec.PublicKeySHA256) {
+		return fmt.Errorf("pairing request %q shows a verification code that does not belong to its key: do not trust it; deny it and find out who made it", r.Name)
+	}
+	for _, capability := range capabilities {
+		if !slices.Contains(r.Spec.RequestedCapabilities, capability) {
+			return usagef("the machine of pairing request %q did not ask for capability %q\nIt asked for: %s",
+				r.Name, capability, orNothing(r.Spec.RequestedCapabilities))
+		}
+	}
+	return nil
+}
+
+// describeRequest is what an approver has to look at.
+func describeRequest(r *v1alpha1.PairingRequest, now time.Time) string {
+	lines := [][2]string{
+		{"Verification code", r.Spec.VerificationCode},
+		{"Node", r.Spec.NodeName},
+		{"Platform", describeSystem(r.Spec.System)},
+		{"Fingerprint", r.Spec.PublicKeySHA256},
+		{"Invited by", describeInvitation(r)},
+		{"Capabilities", orNothing(r.Spec.RequestedCapabilities)},
+		{"Expires in", until(now, r.Spec.ExpiresTime.Time)},
+	}
+	text := fmt.Sprintf("Pairing request %s in namespace %s", r.Name, r.Namespace)
+	for _, line := range lines {
+		text += fmt.Sprintf("\n  %-18s %s", line[0], orDash(cellText(line[1])))
+	}
+	if left := r.Spec.ExpiresTime.Sub(now); left < soon {
+		text += fmt.Sprintf("\nIt is about to expire: decide within %s.", until(now, r.Spec.ExpiresTime.Time))
+	}
+	return text
+}
+
+func describeSystem(system *v1alpha1.SystemInfo) string {
+	if system == nil {
+		return ""
+	}
+	parts := []string{orDash(system.Platform)}
+	for _, part := range []string{system.OSImage, system.Hostname} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func describeInvitation(r *v1alpha1.PairingRequest) string {
+	if r.Spec.ServiceAccount != nil {
+		return invitedBy(r)
+	}
+	return fmt.Sprintf("%s (%s code %s)", orDash(r.Spec.CodeIssuedBy), r.Spec.Method, r.Spec.CodeName)
+}

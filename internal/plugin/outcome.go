@@ -1,0 +1,50 @@
+package plugin
+
+import (
+	"fmt"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// outcome says how a dispatch ended that did not succeed, whether it ran, and what to do next.
+func outcome(d *v1alpha1.CapabilityDispatch) string {
+	text := fmt.Sprintf("dispatch %q ended %s", d.Name, d.Status.Phase)
+	code := ""
+	if e := d.Status.Error; e != nil {
+		code = e.Code
+		text += ": " + e.Code
+		if e.Message != "" {
+			text += ": " + e.Message
+		}
+	}
+	switch d.Status.Execution {
+	case v1alpha1.ExecutionNotStarted:
+		text += "\nIt never ran."
+	case v1alpha1.ExecutionStarted, v1alpha1.ExecutionUnknown:
+		text += "\nIt may have run: look at the machine before you repeat it."
+	}
+	if next := nextStep(code, d.Spec.NodeName, d.Namespace); next != "" {
+		text += "\n" + next
+	}
+	return text
+}
+
+// nextStep says what a person can do about an error code; empty when the message says it all.
+func nextStep(code, node, namespace string) string {
+	look := fmt.Sprintf("kubectl mooring nodes %s -n %s", node, namespace)
+	switch code {
+	case v1alpha1.ErrorUnknownCapability:
+		return "See what the machine offers: " + look
+	case v1alpha1.ErrorNotGranted:
+		return fmt.Sprintf("An approver can allow it in spec.capabilityPolicy of the node: kubectl edit mnode %s -n %s", node, namespace)
+	case v1alpha1.ErrorCapabilityUnavailable, v1alpha1.ErrorExpired:
+		return "See how the machine is: " + look
+	case v1alpha1.ErrorNodeNotFound:
+		return "See which machines there are: kubectl mooring nodes -n " + namespace
+	case v1alpha1.ErrorTimeout:
+		return "Give it more time with --timeout."
+	case v1alpha1.ErrorPolicyUnproven:
+		return "The cluster could not prove its admission policies at that time: ask its administrator, then try again."
+	}
+	return ""
+}

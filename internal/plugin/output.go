@@ -1,0 +1,127 @@
+package plugin
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/yaml"
+)
+
+// format is the value of -o: "" for people, or json or yaml.
+type format string
+
+// String is the value as it was given.
+func (f *format) String() string { return string(*f) }
+
+// Type is shown in the help.
+func (f *format) Type() string { return "json|yaml" }
+
+// Set refuses everything else at once, before anything is done.
+func (f *format) Set(s string) error {
+	if s != "json" && s != "yaml" {
+		return fmt.Errorf("choose json or yaml, or leave -o out for text")
+	}
+	*f = format(s)
+	return nil
+}
+
+func (f *format) addFlag(root *cobra.Command) {
+	root.PersistentFlags().VarP(f, "output", "o", "print json or yaml instead of text")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// print writes a value as json or yaml; the caller knows that one was asked for.
+func (t *tool) print(value any) error {
+	if object, ok := value.(runtime.Object); ok {
+		if err := tidy(object); err != nil {
+			return err
+		}
+	}
+	encoded, err := json.MarshalIndent(value, "", "    ")
+	if err == nil && t.format == "yaml" {
+		encoded, err = yaml.JSONToYAML(encoded)
+	}
+	if err != nil {
+		return fmt.Errorf("encode the result: %w", err)
+	}
+	_, err = fmt.Fprintln(t.Out, strings.TrimRight(string(encoded), "\n"))
+	return err
+}
+
+// tidy names the kind of an object, or of a list and its items, which clients leave out, and
+// drops managedFields like kubectl does.
+func tidy(object runtime.Object) error {
+	gvk, err := apiutil.GVKForObject(object, scheme)
+	if err != nil {
+		return err
+	}
+	object.GetObjectKind().SetGroupVersionKind(gvk)
+	if single, ok := object.(client.Object); ok {
+		single.SetManagedFields(nil)
+		return nil
+	}
+	return meta.EachListItem(object, tidy)
+}
+
+// table writes aligned columns. Cells are made printable: much of what they show comes from
+// machines that nobody has approved.
+func table(w io.Writer, header []string, rows [][]string) error {
+	aligned := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, row := range append([][]string{header}, rows...) {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = orDash(cellText(cell))
+		}
+		fmt.Fprintln(aligned, strings.Join(cells, "\t"))
+	}
+	return aligned.Flush()
+}
+
+// printable replaces what could steer a terminal or disguise text, keeping line ends.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// cellText is printable text on one line.
+func cellText(s string) string {
+	return printable(strings.ReplaceAll(s, "\n", " "))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// until says how far away a time is, as "9m"; "expired" for the past.
+func until(now, then time.Time) string {
+	if !then.After(now) {
+		return "expired"
+	}
+	return duration.HumanDuration(then.Sub(now))
+}
+
+// since says how long ago a time was; empty for none.
+func since(now, then time.Time) string {
+	if then.IsZero() {
+		return ""
+	}
+	return duration.HumanDuration(now.Sub(then))
+}

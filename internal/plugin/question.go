@@ -1,0 +1,42 @@
+package plugin
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+// question asks the person at the terminal.
+type question struct {
+	answers *bufio.Reader
+	out     io.Writer
+	// interactive is false when standard input is no terminal: nobody could answer.
+	interactive bool
+}
+
+func newQuestion(streams genericiooptions.IOStreams) *question {
+	file, ok := streams.In.(*os.File)
+	return &question{
+		answers: bufio.NewReader(streams.In), out: streams.ErrOut,
+		interactive: ok && term.IsTerminal(int(file.Fd())),
+	}
+}
+
+// yes asks once; anything but y or yes is a no, the end of the input too.
+func (q *question) yes(prompt string) bool {
+	fmt.Fprint(q.out, printable(prompt))
+	line, err := q.answers.ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(q.out)
+	}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return true
+	}
+	return false
+}
