@@ -22,6 +22,9 @@ const (
 	pollTimeout = 45 * time.Second
 	// pollPause keeps a gateway that does not hold its polls from being flooded.
 	pollPause = 500 * time.Millisecond
+	// csrPatience is how many polls may carry the same CSR: repeating it waits for
+	// the one certificate, a fresh one starts over when that was refused.
+	csrPatience = 3
 	// notFoundGrace is how long a request may be missing: a gateway that was not
 	// there when it was made may not see it yet.
 	notFoundGrace = 30 * time.Second
@@ -59,7 +62,8 @@ type waiter struct {
 	*pairer
 	retry        *backoff.Backoff
 	id           identity.ID
-	csr          []byte // one request for the whole wait, so that repeating it is harmless
+	csr          []byte
+	csrPolls     int // polls that carried csr
 	missingSince time.Time
 }
 
@@ -137,7 +141,7 @@ func (w *waiter) take(answer *gatewayv1.GetPairingRequestStatusResponse) (done b
 		if message := console.Clean(state.Pending.GetMessage()); message != "" {
 			w.Console.SayOnce("  %s", message)
 		}
-		return false, nil
+		return false, w.refresh()
 	case *gatewayv1.GetPairingRequestStatusResponse_Approved:
 		return false, w.approved(state.Approved.GetSpiffeId())
 	case *gatewayv1.GetPairingRequestStatusResponse_Completed:
@@ -173,12 +177,27 @@ func (w *waiter) approved(uri string) error {
 	if w.csr != nil && id == w.id {
 		return nil
 	}
+	w.Console.SayOnce("Approved; waiting for the certificate")
+	return w.makeCSR(id)
+}
+
+// refresh replaces a CSR that got no answer for long.
+func (w *waiter) refresh() error {
+	if w.csr == nil {
+		return nil
+	}
+	if w.csrPolls++; w.csrPolls < csrPatience {
+		return nil
+	}
+	return w.makeCSR(w.id)
+}
+
+func (w *waiter) makeCSR(id identity.ID) error {
 	csr, err := identity.NewRequest(w.pending.Key, id)
 	if err != nil {
 		return err
 	}
-	w.Console.SayOnce("Approved; waiting for the certificate")
-	w.id, w.csr = id, csr
+	w.id, w.csr, w.csrPolls = id, csr, 0
 	return nil
 }
 

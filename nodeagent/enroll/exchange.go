@@ -19,9 +19,6 @@ import (
 // callTimeout bounds Begin and Complete, which the gateway answers at once.
 const callTimeout = 15 * time.Second
 
-// answerLabel names what the gateway authenticates in its answer to Complete.
-const answerLabel = identity.ProofCompletePairing
-
 // prove runs the exchange until it is decided, as often as is safe.
 func (p *pairer) prove(ctx context.Context) error {
 	if p.Code == nil {
@@ -147,8 +144,11 @@ func (p *pairer) accept(keys *pairing.Keys, answer *gatewayv1.CompletePairingSes
 	if err := keys.VerifyPeer(answer.GetConfirmation()); err != nil {
 		return ErrUnprovenGateway
 	}
-	if err := keys.VerifyMAC(answer.GetMac(), answerLabel, answer.GetTrustBundle(),
-		[]byte(answer.GetNamespace()), []byte(answer.GetName()), []byte(answer.GetNodeEndpoint())); err != nil {
+	said := pairing.Answer{
+		TrustBundle: answer.GetTrustBundle(), Namespace: answer.GetNamespace(),
+		Name: answer.GetName(), NodeEndpoint: answer.GetNodeEndpoint(),
+	}
+	if err := keys.VerifyAnswer(answer.GetMac(), said); err != nil {
 		return ErrUnprovenGateway
 	}
 	bundle, err := identity.ParseBundle(answer.GetTrustBundle())

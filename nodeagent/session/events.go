@@ -119,8 +119,8 @@ func (s *stream) goodbye(ctx context.Context, reason error) error {
 		stopping, cancel := context.WithTimeout(ctx, stopTimeout)
 		s.Executor.Stop(stopping)
 		cancel()
-		s.enqueue(stoppingMessage("agent stops"))
 	}
+	s.enqueue(stoppingMessage(reason.Error()))
 	s.enqueue(nil)
 	patience := time.NewTimer(goodbyeTimeout)
 	defer patience.Stop()

@@ -1,0 +1,98 @@
+package gatewaytest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// CA is a certificate authority of a test.
+type CA struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// NewCA makes an authority.
+func NewCA(t testing.TB, name string) *CA {
+	t.Helper()
+	key := NewKey(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(240 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	return &CA{cert: sign(t, template, template, &key.PublicKey, key), key: key}
+}
+
+// NewKey makes a P-256 key.
+func NewKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// Bundle is the authority as a trust bundle.
+func (ca *CA) Bundle(t testing.TB) identity.Bundle {
+	t.Helper()
+	bundle, err := identity.ParseBundle(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bundle
+}
+
+// Server issues a gateway's certificate.
+func (ca *CA) Server(t testing.TB) tls.Certificate {
+	t.Helper()
+	key := NewKey(t)
+	leaf := ca.leaf(t, &x509.Certificate{DNSNames: []string{identity.ServerName}}, x509.ExtKeyUsageServerAuth, &key.PublicKey, time.Hour)
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}
+}
+
+// Device issues a machine's certificate that is valid for life from now on.
+func (ca *CA) Device(t testing.TB, id identity.ID, key *ecdsa.PublicKey, life time.Duration) *x509.Certificate {
+	t.Helper()
+	uri, err := url.Parse(id.URI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca.leaf(t, &x509.Certificate{URIs: []*url.URL{uri}}, x509.ExtKeyUsageClientAuth, key, life)
+}
+
+func (ca *CA) leaf(t testing.TB, template *x509.Certificate, usage x509.ExtKeyUsage, key *ecdsa.PublicKey, life time.Duration) *x509.Certificate {
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.SerialNumber = serial
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Second), time.Now().Add(life)
+	template.ExtKeyUsage = []x509.ExtKeyUsage{usage}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	return sign(t, template, ca.cert, key, ca.key)
+}
+
+func sign(t testing.TB, template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) *x509.Certificate {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}

@@ -1,0 +1,162 @@
+package gatewaytest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+)
+
+// Code is the pairing code every gateway here accepts.
+var Code = pairing.Code{LookupID: "K7QX2M", PIN: "482913"}
+
+// Pairing is the pairing listener. Tests set its fields before the agent calls.
+type Pairing struct {
+	gatewayv1.UnimplementedPairingServiceServer
+	t       testing.TB
+	gateway *Gateway
+
+	// Begin, Complete and Status, when set, may answer or refuse instead.
+	Begin    func() error
+	Complete func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error)
+	Status   func(poll int, csr []byte) (*gatewayv1.GetPairingRequestStatusResponse, error)
+
+	mu            sync.Mutex
+	exchanges     map[string]*exchange
+	confirmations int
+	polls         int
+	key           []byte
+}
+
+type exchange struct {
+	side     *pairing.Gateway
+	share    []byte
+	lookupID string
+	exporter string
+}
+
+func newPairing(t testing.TB, g *Gateway) *Pairing {
+	return &Pairing{t: t, gateway: g, exchanges: map[string]*exchange{}}
+}
+
+// Confirmations is how many confirmations agents sent.
+func (p *Pairing) Confirmations() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.confirmations
+}
+
+// BeginPairingSession does the gateway's half of the exchange.
+func (p *Pairing) BeginPairingSession(ctx context.Context, request *gatewayv1.BeginPairingSessionRequest) (*gatewayv1.BeginPairingSessionResponse, error) {
+	if p.Begin != nil {
+		if err := p.Begin(); err != nil {
+			return nil, err
+		}
+	}
+	_, exporter, err := connection(ctx)
+	if err != nil {
+		return nil, err
+	}
+	side, err := pairing.NewGateway(pairing.PasswordScalar(Code.LookupID, Code.PIN), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	id := rand.Text()
+	p.mu.Lock()
+	p.exchanges[id] = &exchange{side: side, share: request.GetShare(), lookupID: request.GetLookupId(), exporter: string(exporter)}
+	p.mu.Unlock()
+	bundle, err := hex.DecodeString(p.gateway.ServerCA.Bundle(p.t).SHA256())
+	return &gatewayv1.BeginPairingSessionResponse{SessionId: id, Share: side.Share(), BundleSha256: bundle}, err
+}
+
+// CompletePairingSession verifies the agent and answers for request fleet/request.
+func (p *Pairing) CompletePairingSession(ctx context.Context, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
+	_, exporter, err := connection(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.confirmations++
+	begun := p.exchanges[request.GetCode().GetSessionId()]
+	delete(p.exchanges, request.GetCode().GetSessionId())
+	p.mu.Unlock()
+	if begun == nil || begun.exporter != string(exporter) {
+		return nil, status.Error(codes.FailedPrecondition, "no such session on this connection")
+	}
+	public, err := identity.ParsePublicKeyDER(request.GetPublicKey())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if err := identity.VerifyProof(public, identity.Proof{Method: identity.ProofCompletePairing, Exporter: exporter}, request.GetProof()); err != nil {
+		return nil, status.Error(codes.Unauthenticated, err.Error())
+	}
+	bundle := p.gateway.ServerCA.Bundle(p.t)
+	keys, err := begun.side.Finish(begun.share, pairing.AAD(exporter, begun.lookupID, identity.FingerprintSPKIDER(request.GetPublicKey()), bundle.SHA256()))
+	if err != nil || keys.VerifyPeer(request.GetCode().GetConfirmation()) != nil {
+		return nil, status.Error(codes.Unauthenticated, "the pairing code is not accepted")
+	}
+	p.mu.Lock()
+	p.key = request.GetPublicKey()
+	p.mu.Unlock()
+	said := pairing.Answer{TrustBundle: bundle.PEM(), Namespace: "fleet", Name: "request", NodeEndpoint: p.gateway.NodeEndpoint}
+	answer := &gatewayv1.CompletePairingSessionResponse{
+		Confirmation: keys.Confirmation(), Namespace: said.Namespace, Name: said.Name, NodeEndpoint: said.NodeEndpoint,
+		TrustBundle: said.TrustBundle, Mac: keys.MACAnswer(said), ExpiresTime: timestamppb.New(time.Now().Add(time.Hour)),
+	}
+	if p.Complete != nil {
+		return p.Complete(answer)
+	}
+	return answer, nil
+}
+
+// GetPairingRequestStatus checks the proof; then Status answers, or else everything
+// is approved at once for Node "box".
+func (p *Pairing) GetPairingRequestStatus(ctx context.Context, request *gatewayv1.GetPairingRequestStatusRequest) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+	_, exporter, err := connection(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	key := p.key
+	p.polls++
+	poll := p.polls
+	p.mu.Unlock()
+	public, err := identity.ParsePublicKeyDER(key)
+	if err != nil {
+		return nil, status.Error(codes.NotFound, "no such request")
+	}
+	proof := identity.Proof{
+		Method: identity.ProofPairingStatus, Request: request.GetNamespace() + "/" + request.GetName(),
+		Exporter: exporter, CSR: request.GetCsr(),
+	}
+	if err := identity.VerifyProof(public, proof, request.GetProof()); err != nil {
+		return nil, status.Error(codes.Unauthenticated, err.Error())
+	}
+	if p.Status != nil {
+		if answer, err := p.Status(poll, request.GetCsr()); answer != nil || err != nil {
+			return answer, err
+		}
+	}
+	if len(request.GetCsr()) == 0 {
+		return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Approved{
+			Approved: &gatewayv1.PairingApproved{SpiffeId: ID("box").URI()},
+		}}, nil
+	}
+	if err := identity.CheckRequest(request.GetCsr(), ID("box"), identity.FingerprintSPKIDER(key)); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	leaf := p.gateway.DeviceCA.Device(p.t, ID("box"), public, 24*time.Hour)
+	return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Completed{
+		Completed: &gatewayv1.PairingCompleted{Chain: [][]byte{leaf.Raw}, TrustBundle: p.gateway.ServerCA.Bundle(p.t).PEM()},
+	}}, nil
+}
