@@ -40,16 +40,18 @@ func saveStatus(ctx context.Context, c client.Client, before, after client.Objec
 }
 
 // applyNodeStatus applies the fields of one manager to the status of a Node: all that the
-// manager owns, every time; what is left out and owned by nobody else is removed. The UID
-// of node guards against a namesake.
+// manager owns, every time; what is left out and owned by nobody else is removed. It fails with
+// a conflict when the Node changed since it was read.
 func applyNodeStatus(ctx context.Context, c client.Client, node *v1alpha1.Node, manager string, status v1alpha1.NodeStatus) error {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {
 		return fmt.Errorf("encode status of node %q: %w", node.Name, err)
 	}
 	object := &unstructured.Unstructured{Object: map[string]any{
-		"metadata": map[string]any{"namespace": node.Namespace, "name": node.Name, "uid": string(node.UID)},
-		"status":   fields,
+		"metadata": map[string]any{
+			"namespace": node.Namespace, "name": node.Name, "uid": string(node.UID), "resourceVersion": node.ResourceVersion,
+		},
+		"status": fields,
 	}}
 	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Node"))
 	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(manager), client.ForceOwnership)

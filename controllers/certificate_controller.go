@@ -1,0 +1,230 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+const (
+	// leafDuration is the life of a device certificate.
+	leafDuration = 24 * time.Hour
+	// patience is how long an issuer may take before people are told that it is waited for.
+	patience = 5 * time.Second
+	// certificateWorkers answer requests side by side: each waits for several API calls.
+	certificateWorkers = 4
+	// componentCertificate labels the CertificateRequests of Nodes.
+	componentCertificate = "node-certificate"
+)
+
+// certificateReconciler answers the certificate requests in the status of Nodes: the one path
+// for first, renewed, rotated and recovered certificates.
+type certificateReconciler struct {
+	client      client.Client
+	live        client.Reader
+	issuer      Issuer
+	gate        Gate
+	deviceCA    func(context.Context) (identity.Bundle, error)
+	trustDomain string
+	clock       clock.PassiveClock
+	events      events.EventRecorder
+}
+
+func setupCertificate(mgr ctrl.Manager, options Options) error {
+	issuer, err := parseIssuer(options.DeviceIssuer)
+	if err != nil {
+		return fmt.Errorf("--device-issuer: %w", err)
+	}
+	r := &certificateReconciler{
+		client: mgr.GetClient(),
+		live:   mgr.GetAPIReader(),
+		issuer: &certManager{client: mgr.GetClient(), namespace: options.SystemNamespace, issuer: issuer},
+		gate:   options.Gate,
+		deviceCA: func(ctx context.Context) (identity.Bundle, error) {
+			return readBundle(ctx, mgr.GetClient(), options.SystemNamespace, v1alpha1.TrustDeviceCAKey)
+		},
+		trustDomain: options.TrustDomain,
+		clock:       options.Clock,
+		events:      mgr.GetEventRecorder("mooring-controller"),
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("certificate").
+		For(&v1alpha1.Node{}).
+		Watches(&certmanagerv1.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(nodeOfCertificateRequest)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: certificateWorkers}).
+		Complete(r)
+}
+
+func nodeOfCertificateRequest(_ context.Context, o client.Object) []reconcile.Request {
+	labels := o.GetLabels()
+	if labels[v1alpha1.LabelComponent] != componentCertificate {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{
+		Namespace: labels[v1alpha1.LabelNamespace], Name: labels[v1alpha1.LabelNode],
+	}}}
+}
+
+// orderLabels find the CertificateRequests of a Node.
+func orderLabels(node types.NamespacedName) map[string]string {
+	return map[string]string{
+		v1alpha1.LabelComponent: componentCertificate, v1alpha1.LabelNamespace: node.Namespace, v1alpha1.LabelNode: node.Name,
+	}
+}
+
+// Reconcile answers the request of one Node, if it has one, and keeps CertificateValid true.
+func (r *certificateReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
+	node := &v1alpha1.Node{}
+	err := r.client.Get(ctx, key.NamespacedName, node)
+	if client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, fmt.Errorf("read node %s: %w", key, err)
+	}
+	switch {
+	case err != nil || !node.DeletionTimestamp.IsZero():
+		return ctrl.Result{}, r.issuer.Forget(ctx, orderLabels(key.NamespacedName), "")
+	case pinMoves(node):
+		return retryConflicts(ctrl.Result{}, r.movePin(ctx, node))
+	case unanswered(node) == nil:
+		if err := r.issuer.Forget(ctx, orderLabels(key.NamespacedName), ""); err != nil {
+			return ctrl.Result{}, err
+		}
+		return retryConflicts(r.describe(ctx, node, nil, refusedBefore(node)))
+	default:
+		return retryConflicts(r.answer(ctx, node))
+	}
+}
+
+// refusedBefore is why the last request got no certificate, if it did not.
+func refusedBefore(node *v1alpha1.Node) *refusal {
+	if node.Status.Issued == nil || node.Status.Issued.Error == "" {
+		return nil
+	}
+	return &refusal{v1alpha1.ReasonCertificateRefused, node.Status.Issued.Error}
+}
+
+// answer checks the request, has it signed, checks the certificate and publishes it.
+func (r *certificateReconciler) answer(ctx context.Context, cached *v1alpha1.Node) (ctrl.Result, error) {
+	// An answer that the cache has not seen yet must not be given twice.
+	node := &v1alpha1.Node{}
+	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cached), node); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if node.UID != cached.UID || !node.DeletionTimestamp.IsZero() || unanswered(node) == nil {
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	}
+	if closed := r.gate.Check(); closed != nil {
+		return r.wait(ctx, node, refuse(v1alpha1.ErrorPolicyUnproven, "no certificate is issued now: %v", closed), gateDelay)
+	}
+	id := identity.ID{TrustDomain: r.trustDomain, Namespace: node.Namespace, Node: node.Name}
+	key, err := checkWish(node, id, r.clock.Now())
+	if err != nil {
+		return r.refuse(ctx, node, err)
+	}
+	roots, err := r.deviceCA(ctx)
+	if errors.Is(err, errTrustPending) {
+		return r.wait(ctx, node, &refusal{v1alpha1.ReasonIssuerNotReady, err.Error()}, gateDelay)
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if admitted, err := r.admitNext(ctx, node, key); err != nil || !admitted {
+		return ctrl.Result{}, err
+	}
+	signed, err := r.issuer.Sign(ctx, r.order(node))
+	if err != nil {
+		return r.unsigned(ctx, node, err)
+	}
+	return r.publish(ctx, node, signed, id, key, roots)
+}
+
+// order asks for exactly what a device may have.
+func (r *certificateReconciler) order(node *v1alpha1.Node) Order {
+	request := node.Status.CertificateRequest.Request
+	return Order{
+		Name:     node.Name + "-" + requestSHA256(request)[:20],
+		Labels:   orderLabels(client.ObjectKeyFromObject(node)),
+		Request:  request,
+		Usages:   []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature, certmanagerv1.UsageClientAuth},
+		Duration: leafDuration,
+	}
+}
+
+// publish hands the certificate out if it is what was ordered, and clears up behind it.
+func (r *certificateReconciler) publish(ctx context.Context, node *v1alpha1.Node, signed Signed, id identity.ID, key string, roots identity.Bundle) (ctrl.Result, error) {
+	chain, err := parseChain(signed.Chain)
+	if err == nil {
+		err = identity.CheckIssued(chain, id, key, roots.Pool(), r.clock.Now())
+	}
+	if err != nil {
+		return r.refuse(ctx, node, fmt.Errorf("the issuer made something else than was asked for: %w", err))
+	}
+	answer, err := issuedChain(node, chain)
+	if err != nil {
+		return r.refuse(ctx, node, err)
+	}
+	result, err := r.describe(ctx, node, &answer, nil)
+	if err != nil {
+		return result, err
+	}
+	return result, r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), "")
+}
+
+// refuse publishes that this request gets no certificate. The machine may make a fresh one.
+func (r *certificateReconciler) refuse(ctx context.Context, node *v1alpha1.Node, why error) (ctrl.Result, error) {
+	answer := issuedError(node, why)
+	result, err := r.describe(ctx, node, &answer, &refusal{v1alpha1.ReasonCertificateRefused, answer.Issued.Error})
+	if err != nil {
+		return result, err
+	}
+	return result, r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), "")
+}
+
+// unsigned deals with an issuer that did not sign.
+func (r *certificateReconciler) unsigned(ctx context.Context, node *v1alpha1.Node, err error) (ctrl.Result, error) {
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return r.refuse(ctx, node, err)
+	}
+	var pending *PendingError
+	if !errors.As(err, &pending) {
+		if apierrors.IsConflict(err) {
+			return ctrl.Result{}, err
+		}
+		// Told, and tried again with growing pauses.
+		_, told := r.describe(ctx, node, nil, &refusal{v1alpha1.ReasonIssuerNotReady, err.Error()})
+		return ctrl.Result{}, errors.Join(err, told)
+	}
+	// What was ordered for an earlier request of this machine is not needed any more.
+	if err := r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), r.order(node).Name); err != nil {
+		return ctrl.Result{}, err
+	}
+	if pending.Since.IsZero() {
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	}
+	if waited := r.clock.Since(pending.Since); waited < patience {
+		return ctrl.Result{RequeueAfter: patience - waited}, nil // or sooner, by an event
+	}
+	return r.wait(ctx, node, refuse(v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over %d s, since %s: is it running, and is its Issuer ready? (%s)",
+		int(patience.Seconds()), timeText(pending.Since), pending.Error()), patience)
+}
+
+// wait tells why there is no certificate yet.
+func (r *certificateReconciler) wait(ctx context.Context, node *v1alpha1.Node, why *refusal, again time.Duration) (ctrl.Result, error) {
+	_, err := r.describe(ctx, node, nil, why)
+	return ctrl.Result{RequeueAfter: again}, err
+}

@@ -1,0 +1,145 @@
+package controllers
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+const (
+	// historyLength is how many certificates status.certificateHistory names.
+	historyLength = 5
+	// maxChainText and maxErrorText bound what status.issued may hold, in bytes.
+	maxChainText = 16384
+	maxErrorText = 1024
+)
+
+// issuedChain is the answer to a request that got its certificate.
+func issuedChain(node *v1alpha1.Node, chain []*x509.Certificate) (v1alpha1.NodeStatus, error) {
+	var text bytes.Buffer
+	for _, certificate := range chain {
+		if err := pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}); err != nil {
+			return v1alpha1.NodeStatus{}, fmt.Errorf("encode the chain: %w", err)
+		}
+	}
+	if text.Len() > maxChainText {
+		return v1alpha1.NodeStatus{}, fmt.Errorf("the chain has %d bytes, at most %d can be published: shorten the CA's", text.Len(), maxChainText)
+	}
+	history := []v1alpha1.CertificateInfo{certificateInfo(chain[0])}
+	for _, was := range node.Status.CertificateHistory {
+		if was.FingerprintSHA256 != history[0].FingerprintSHA256 && len(history) < historyLength {
+			history = append(history, was)
+		}
+	}
+	return v1alpha1.NodeStatus{
+		Issued: &v1alpha1.IssuedCertificate{
+			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Chain: text.String(),
+		},
+		CertificateHistory: history,
+	}, nil
+}
+
+func certificateInfo(certificate *x509.Certificate) v1alpha1.CertificateInfo {
+	from, until := metav1.NewTime(certificate.NotBefore), metav1.NewTime(certificate.NotAfter)
+	return v1alpha1.CertificateInfo{
+		SerialNumber:      certificate.SerialNumber.Text(16),
+		FingerprintSHA256: identity.FingerprintCertificate(certificate),
+		PublicKeySHA256:   identity.FingerprintSPKIDER(certificate.RawSubjectPublicKeyInfo),
+		NotBefore:         &from,
+		NotAfter:          &until,
+	}
+}
+
+// issuedError is the answer to a request that gets none.
+func issuedError(node *v1alpha1.Node, why error) v1alpha1.NodeStatus {
+	text := why.Error()
+	return v1alpha1.NodeStatus{
+		Issued: &v1alpha1.IssuedCertificate{
+			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: text[:min(len(text), maxErrorText)],
+		},
+		CertificateHistory: node.Status.CertificateHistory,
+	}
+}
+
+// validity is the condition CertificateValid. trouble, if any, is why the next certificate is
+// not there: it is told even while the one before is still good.
+func validity(node *v1alpha1.Node, trouble *refusal, now time.Time) (condition metav1.Condition, expires string) {
+	condition = metav1.Condition{Type: v1alpha1.ConditionCertificateValid, Status: metav1.ConditionFalse, ObservedGeneration: node.Generation}
+	end, issued := certificateEnd(node)
+	switch {
+	case !issued:
+		condition.Reason, condition.Message = v1alpha1.ReasonCertificatePending, "no certificate was issued yet"
+	case !now.Before(end):
+		condition.Reason, condition.Message = v1alpha1.ReasonCertificateExpired, "the newest certificate ran out at "+timeText(end)
+	default:
+		condition.Status = metav1.ConditionTrue
+		condition.Reason, condition.Message = v1alpha1.ReasonCertificateIssued, "the newest certificate is good until "+timeText(end)
+	}
+	if trouble != nil {
+		condition.Reason = trouble.reason
+		condition.Message += "; the next one: " + trouble.message
+		if !issued {
+			condition.Message = trouble.message
+		}
+	}
+	if issued {
+		expires = timeText(end)
+	}
+	return condition, expires
+}
+
+func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// describe brings the part of the status that the certificate path owns up to date. answer
+// replaces issued and history; nil keeps them.
+func (r *certificateReconciler) describe(ctx context.Context, node *v1alpha1.Node, answer *v1alpha1.NodeStatus, trouble *refusal) (ctrl.Result, error) {
+	next := v1alpha1.NodeStatus{Issued: node.Status.Issued, CertificateHistory: node.Status.CertificateHistory}
+	if answer != nil {
+		next = *answer
+	}
+	seen := node.DeepCopy()
+	seen.Status.CertificateHistory = next.CertificateHistory
+	condition, expires := validity(seen, trouble, r.clock.Now())
+	condition = withTransition(node.Status.Conditions, condition, r.clock.Now())
+	next.CertificateExpires = expires
+	next.Conditions = []metav1.Condition{condition}
+
+	was := meta.FindStatusCondition(node.Status.Conditions, condition.Type)
+	if answer != nil || was == nil || *was != condition || node.Status.CertificateExpires != expires {
+		if err := applyNodeStatus(ctx, r.client, node, managerCertificate, next); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if was == nil || was.Reason != condition.Reason || answer != nil && !equality.Semantic.DeepEqual(node.Status.Issued, answer.Issued) {
+		r.announce(ctx, node, condition)
+	}
+	if end, issued := certificateEnd(seen); issued && end.After(r.clock.Now()) {
+		return ctrl.Result{RequeueAfter: end.Sub(r.clock.Now())}, nil
+	}
+	return ctrl.Result{}, nil
+}
+
+func (r *certificateReconciler) announce(ctx context.Context, node *v1alpha1.Node, condition metav1.Condition) {
+	ctrl.LoggerFrom(ctx).Info("certificate changed", "reason", condition.Reason)
+	severity := corev1.EventTypeNormal
+	switch condition.Reason {
+	case v1alpha1.ReasonCertificatePending:
+		return // nothing happened yet
+	case v1alpha1.ReasonCertificateRefused, v1alpha1.ReasonIssuerNotReady, v1alpha1.ReasonCertificateExpired, v1alpha1.ErrorPolicyUnproven:
+		severity = corev1.EventTypeWarning
+	}
+	note := condition.Message
+	r.events.Eventf(node, nil, severity, condition.Reason, "Reconcile", "%s", note[:min(len(note), maxErrorText)])
+}

@@ -1,0 +1,49 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// pinMoves reports whether the machine has used its next key: then that is the pin.
+func pinMoves(node *v1alpha1.Node) bool {
+	next, used := node.Spec.NextPublicKeySHA256, node.Status.Certificate
+	return next != "" && used != nil && used.PublicKeySHA256 == next && node.Spec.DesiredState != v1alpha1.NodeRevoked
+}
+
+// movePin makes the next key the pin.
+func (r *certificateReconciler) movePin(ctx context.Context, node *v1alpha1.Node) error {
+	before := node.DeepCopy()
+	node.Spec.PublicKeySHA256, node.Spec.NextPublicKeySHA256 = node.Spec.NextPublicKeySHA256, ""
+	if err := r.patchKeys(ctx, before, node); err != nil {
+		return err
+	}
+	ctrl.LoggerFrom(ctx).Info("pin moved to the next key")
+	r.events.Eventf(node, nil, corev1.EventTypeNormal, v1alpha1.ReasonKeyRotated, "Reconcile", "the next key was used and is the pin now")
+	return nil
+}
+
+// admitNext admits a key that the pinned one signed for, before there is a certificate for it.
+// It reports false when the Node had to be changed: the write is an event.
+func (r *certificateReconciler) admitNext(ctx context.Context, node *v1alpha1.Node, key string) (admitted bool, err error) {
+	if key == node.Spec.PublicKeySHA256 || key == node.Spec.NextPublicKeySHA256 {
+		return true, nil
+	}
+	before := node.DeepCopy()
+	node.Spec.NextPublicKeySHA256 = key
+	return false, r.patchKeys(ctx, before, node)
+}
+
+func (r *certificateReconciler) patchKeys(ctx context.Context, before, node *v1alpha1.Node) error {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, node, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+		return fmt.Errorf("change the keys of node %q: %w", node.Name, err)
+	}
+	return nil
+}

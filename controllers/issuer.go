@@ -1,0 +1,173 @@
+package controllers
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Issuer signs certificate requests that have passed every check. Its calls may be repeated.
+type Issuer interface {
+	// Sign asks for a certificate and returns it once it is there. Until then it errs with
+	// *PendingError, and with *RefusedError when it never will be.
+	Sign(ctx context.Context, order Order) (Signed, error)
+	// Forget removes what Sign left behind for orders with these labels, except the named one.
+	Forget(ctx context.Context, labels map[string]string, except string) error
+}
+
+// Order is one certificate to be signed.
+type Order struct {
+	// Name is the same for the same request, so that asking twice signs once.
+	Name string
+	// Labels find the order again.
+	Labels map[string]string
+	// Request is the PKCS#10 request, DER.
+	Request []byte
+	// Usages of the certificate, and Duration of its life.
+	Usages   []certmanagerv1.KeyUsage
+	Duration time.Duration
+}
+
+// Signed is the answer to an Order; both parts are PEM. The chain is leaf first.
+type Signed struct {
+	Chain, CA []byte
+	// Since is when the order was made.
+	Since time.Time
+}
+
+// PendingError says that the issuer has not answered; asking again is right.
+type PendingError struct {
+	// Order names what waits, Since when it was asked for and Detail what the issuer said.
+	Order, Detail string
+	Since         time.Time
+}
+
+func (e *PendingError) Error() string { return e.Order + " is not signed yet: " + e.Detail }
+
+// RefusedError says that the issuer will never sign the order.
+type RefusedError struct{ Order, Detail string }
+
+func (e *RefusedError) Error() string { return e.Order + " was refused: " + e.Detail }
+
+// parseIssuer reads NAME, Issuer/NAME or ClusterIssuer/NAME.
+func parseIssuer(text string) (cmmeta.IssuerReference, error) {
+	kind, name, ok := strings.Cut(text, "/")
+	if !ok {
+		kind, name = certmanagerv1.IssuerKind, text
+	}
+	if kind != certmanagerv1.IssuerKind && kind != certmanagerv1.ClusterIssuerKind {
+		return cmmeta.IssuerReference{}, fmt.Errorf("issuer %q: want NAME, Issuer/NAME or ClusterIssuer/NAME", text)
+	}
+	if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+		return cmmeta.IssuerReference{}, fmt.Errorf("issuer %q: %s", text, problems[0])
+	}
+	return cmmeta.IssuerReference{Group: "cert-manager.io", Kind: kind, Name: name}, nil
+}
+
+// certManager is the Issuer that leaves the signing to cert-manager.
+type certManager struct {
+	client    client.Client
+	namespace string
+	issuer    cmmeta.IssuerReference
+}
+
+// Sign makes the CertificateRequest if there is none, and reads its answer.
+func (m *certManager) Sign(ctx context.Context, order Order) (Signed, error) {
+	made := &certmanagerv1.CertificateRequest{}
+	err := m.client.Get(ctx, client.ObjectKey{Namespace: m.namespace, Name: order.Name}, made)
+	if apierrors.IsNotFound(err) {
+		made = m.request(order)
+		err = m.client.Create(ctx, made, client.FieldOwner(v1alpha1.FieldManagerController))
+		if apierrors.IsAlreadyExists(err) {
+			return Signed{}, m.pending(order, time.Time{}, "the cache is behind")
+		}
+	}
+	if err != nil {
+		return Signed{}, fmt.Errorf("ask cert-manager for %s: %w", order.Name, err)
+	}
+	if made.Spec.IssuerRef != m.issuer || string(made.Spec.Request) != string(m.request(order).Spec.Request) {
+		// Names are hashes: somebody else made it, or the issuer was changed by flag.
+		if err := m.client.Delete(ctx, made, client.Preconditions{UID: &made.UID}); client.IgnoreNotFound(err) != nil {
+			return Signed{}, fmt.Errorf("delete foreign certificate request %s: %w", order.Name, err)
+		}
+		return Signed{}, m.pending(order, time.Time{}, "an older request of that name is in the way")
+	}
+	return m.answer(order, made)
+}
+
+// answer reads the conditions of a CertificateRequest.
+func (m *certManager) answer(order Order, made *certmanagerv1.CertificateRequest) (Signed, error) {
+	detail := "cert-manager has not looked at it"
+	for _, condition := range made.Status.Conditions {
+		if condition.Status == cmmeta.ConditionTrue {
+			switch condition.Type {
+			case certmanagerv1.CertificateRequestConditionDenied, certmanagerv1.CertificateRequestConditionInvalidRequest:
+				return Signed{}, &RefusedError{Order: m.describe(order), Detail: condition.Message}
+			case certmanagerv1.CertificateRequestConditionReady:
+				return Signed{Chain: made.Status.Certificate, CA: made.Status.CA, Since: made.CreationTimestamp.Time}, nil
+			}
+			continue
+		}
+		if condition.Type == certmanagerv1.CertificateRequestConditionReady {
+			detail = condition.Message
+			if condition.Reason == certmanagerv1.CertificateRequestReasonFailed || condition.Reason == certmanagerv1.CertificateRequestReasonDenied {
+				return Signed{}, &RefusedError{Order: m.describe(order), Detail: condition.Message}
+			}
+		}
+	}
+	return Signed{}, m.pending(order, made.CreationTimestamp.Time, detail)
+}
+
+func (m *certManager) pending(order Order, since time.Time, detail string) error {
+	return &PendingError{Order: m.describe(order), Since: since, Detail: detail}
+}
+
+func (m *certManager) describe(order Order) string {
+	return fmt.Sprintf("CertificateRequest %s/%s", m.namespace, order.Name)
+}
+
+func (m *certManager) request(order Order) *certmanagerv1.CertificateRequest {
+	return &certmanagerv1.CertificateRequest{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: m.namespace, Name: order.Name, Labels: order.Labels,
+			Annotations: map[string]string{v1alpha1.AnnotationRequestSHA256: requestSHA256(order.Request)},
+		},
+		Spec: certmanagerv1.CertificateRequestSpec{
+			Request:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: order.Request}),
+			IssuerRef: m.issuer,
+			Usages:    order.Usages,
+			Duration:  &metav1.Duration{Duration: order.Duration},
+		},
+	}
+}
+
+// Forget deletes CertificateRequests: cert-manager collects only those of a Certificate.
+func (m *certManager) Forget(ctx context.Context, labels map[string]string, except string) error {
+	var list certmanagerv1.CertificateRequestList
+	if err := m.client.List(ctx, &list, client.InNamespace(m.namespace), client.MatchingLabels(labels)); err != nil {
+		return fmt.Errorf("list certificate requests: %w", err)
+	}
+	var problems []error
+	for i := range list.Items {
+		if made := &list.Items[i]; made.Name != except && made.DeletionTimestamp.IsZero() {
+			err := m.client.Delete(ctx, made, client.Preconditions{UID: &made.UID})
+			problems = append(problems, client.IgnoreNotFound(err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("delete answered certificate requests: %w", err)
+	}
+	return nil
+}

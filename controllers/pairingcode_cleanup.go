@@ -1,0 +1,95 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// rest cleans up after a terminal code: first its record, a day later the code itself, and
+// with it the Secret for people.
+func (r *pairingCodeReconciler) rest(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
+	record, err := r.recordOf(ctx, code)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	request, err := r.requestOf(ctx, code)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	rest := decideRest(code, record, request, r.clock.Now())
+	if rest.dropRecord {
+		if err := r.records.drop(ctx, record); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if rest.delete {
+		err := r.client.Delete(ctx, code, client.Preconditions{UID: &code.UID})
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	return ctrl.Result{RequeueAfter: rest.again}, nil
+}
+
+// recordOf reads the live record of a code; nil means that it has none.
+func (r *pairingCodeReconciler) recordOf(ctx context.Context, code *v1alpha1.PairingCode) (*pairingRecord, error) {
+	record, err := r.records.get(ctx, code.Status.LookupID)
+	if err != nil || record == nil || !record.belongsTo(code) {
+		return nil, err
+	}
+	return record, nil
+}
+
+// requestOf reads the request a code led to; nil means that there is none.
+func (r *pairingCodeReconciler) requestOf(ctx context.Context, code *v1alpha1.PairingCode) (*v1alpha1.PairingRequest, error) {
+	if code.Status.UsedBy == "" {
+		return nil, nil
+	}
+	request := &v1alpha1.PairingRequest{}
+	key := client.ObjectKey{Namespace: code.Namespace, Name: code.Status.UsedBy}
+	if err := r.client.Get(ctx, key, request); err != nil {
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("read request %s: %w", key, err)
+		}
+		return nil, nil
+	}
+	return request, nil
+}
+
+// finalize deletes the records of a code that is going, by its lookup id and by its name: an
+// attempt that never reached the status may have left one.
+func (r *pairingCodeReconciler) finalize(ctx context.Context, code *v1alpha1.PairingCode) error {
+	record, err := r.recordOf(ctx, code)
+	if err != nil {
+		return err
+	}
+	if record != nil {
+		if err := r.records.drop(ctx, record); err != nil {
+			return err
+		}
+	}
+	if err := r.records.dropAll(ctx, client.ObjectKeyFromObject(code), nil); err != nil {
+		return err
+	}
+	return client.IgnoreNotFound(r.setFinalizer(ctx, code, false))
+}
+
+// setFinalizer adds or removes the finalizer, if the code is as it was read.
+func (r *pairingCodeReconciler) setFinalizer(ctx context.Context, code *v1alpha1.PairingCode, present bool) error {
+	before, change := code.DeepCopy(), controllerutil.RemoveFinalizer
+	if present {
+		change = controllerutil.AddFinalizer
+	}
+	if !change(code, v1alpha1.FinalizerPairingCode) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, code, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+		return fmt.Errorf("change the finalizers of code %s/%s: %w", code.Namespace, code.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package controllers
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+)
+
+// pairingCodeReconciler makes the Secrets of a PairingCode, says when it is used, expired or
+// burnt, and cleans up.
+type pairingCodeReconciler struct {
+	client  client.Client
+	live    client.Reader
+	records pairingRecords
+	secrets codeSecrets
+	clock   clock.PassiveClock
+	events  events.EventRecorder
+}
+
+func setupPairingCode(mgr ctrl.Manager, options Options) error {
+	if endpoint := options.AdvertisePairingEndpoint; endpoint != "" {
+		if err := pairing.CheckEndpoint(endpoint); err != nil {
+			return fmt.Errorf("--advertise-pairing-endpoint: %w", err)
+		}
+	}
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, indexRecordCode, recordCode)
+	if err != nil {
+		return fmt.Errorf("index pairing records: %w", err)
+	}
+	records := pairingRecords{client: mgr.GetClient(), live: mgr.GetAPIReader(), namespace: options.PairingNamespace}
+	r := &pairingCodeReconciler{
+		client:  mgr.GetClient(),
+		live:    mgr.GetAPIReader(),
+		records: records,
+		secrets: codeSecrets{
+			client: mgr.GetClient(), records: records, rand: rand.Reader, endpoint: options.AdvertisePairingEndpoint,
+			serverCA: func(ctx context.Context) (identity.Bundle, error) {
+				return readBundle(ctx, mgr.GetClient(), options.SystemNamespace, v1alpha1.TrustServerCAKey)
+			},
+		},
+		clock:  options.Clock,
+		events: mgr.GetEventRecorder("mooring-controller"),
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("pairingcode").
+		For(&v1alpha1.PairingCode{}).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(codeOfRecord)).
+		Watches(&v1alpha1.PairingRequest{}, handler.EnqueueRequestsFromMapFunc(codeOfRequest)).
+		Complete(r)
+}
+
+func codeOfRecord(_ context.Context, o client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, code := range recordCode(o) {
+		if namespace, name, ok := strings.Cut(code, "/"); ok {
+			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
+		}
+	}
+	return requests
+}
+
+func codeOfRequest(_ context.Context, o client.Object) []reconcile.Request {
+	request, ok := o.(*v1alpha1.PairingRequest)
+	if !ok || request.Spec.CodeName == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: request.Namespace, Name: request.Spec.CodeName}}}
+}
+
+// Reconcile moves one PairingCode along: made, active, terminal, gone.
+func (r *pairingCodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
+	code := &v1alpha1.PairingCode{}
+	if err := r.client.Get(ctx, key.NamespacedName, code); err != nil {
+		if client.IgnoreNotFound(err) != nil {
+			return ctrl.Result{}, fmt.Errorf("read code %s: %w", key, err)
+		}
+		return retryConflicts(ctrl.Result{}, r.records.dropAll(ctx, key.NamespacedName, nil))
+	}
+	switch {
+	case !code.DeletionTimestamp.IsZero():
+		return retryConflicts(ctrl.Result{}, r.finalize(ctx, code))
+	case !controllerutil.ContainsFinalizer(code, v1alpha1.FinalizerPairingCode):
+		// Before the record exists, so that none outlives its code. The write is an event.
+		return retryConflicts(ctrl.Result{}, r.setFinalizer(ctx, code, true))
+	case code.Status.Phase == "":
+		return retryConflicts(r.make(ctx, code))
+	case code.Status.Phase == v1alpha1.PairingCodeActive:
+		return retryConflicts(r.follow(ctx, code))
+	default:
+		return retryConflicts(r.rest(ctx, code))
+	}
+}
+
+// make makes the Secrets of a new code and opens it.
+func (r *pairingCodeReconciler) make(ctx context.Context, cached *v1alpha1.PairingCode) (ctrl.Result, error) {
+	// Making them again would change a code that people may have: the cache is not enough.
+	code := &v1alpha1.PairingCode{}
+	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cached), code); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if code.UID != cached.UID || code.Status.Phase != "" || !code.DeletionTimestamp.IsZero() {
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	}
+	if !r.clock.Now().Before(codeExpires(code)) {
+		return r.close(ctx, code, codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired,
+			message: "the code ran out before its Secrets could be made: create another PairingCode"})
+	}
+	if err := r.secrets.ready(ctx, code.Spec.Method); err != nil {
+		return r.wait(ctx, code, err)
+	}
+	lookupID, err := r.secrets.make(ctx, code)
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("make the secrets of code %s/%s: %w", code.Namespace, code.Name, err)
+	}
+	return r.open(ctx, code, lookupID)
+}
+
+// wait says in the status why the Secrets cannot be made yet.
+func (r *pairingCodeReconciler) wait(ctx context.Context, code *v1alpha1.PairingCode, reason error) (ctrl.Result, error) {
+	var notYet *notYetError
+	if !errors.As(reason, &notYet) {
+		return ctrl.Result{}, reason
+	}
+	before := code.DeepCopy()
+	r.setReady(code, metav1.ConditionFalse, v1alpha1.ReasonSecretsPending, notYet.message)
+	if _, err := r.save(ctx, before, code, corev1.EventTypeWarning, v1alpha1.ReasonSecretsPending, notYet.message); err != nil {
+		return ctrl.Result{}, err
+	}
+	again := notYet.again
+	if left := codeExpires(code).Sub(r.clock.Now()); again == 0 || again > left {
+		again = max(left, time.Second)
+	}
+	return ctrl.Result{RequeueAfter: again}, nil
+}
+
+func (r *pairingCodeReconciler) open(ctx context.Context, code *v1alpha1.PairingCode, lookupID string) (ctrl.Result, error) {
+	before, expires, tries := code.DeepCopy(), metav1.NewTime(codeExpires(code)), int32(v1alpha1.MaxPairingTries)
+	code.Status.Phase = v1alpha1.PairingCodeActive
+	code.Status.LookupID = lookupID
+	code.Status.ExpiresTime = &expires
+	code.Status.SecretName = peoplesSecretName(lookupID)
+	code.Status.AttemptsLeft = &tries
+	message := fmt.Sprintf("read the code in Secret %q", code.Status.SecretName)
+	r.setReady(code, metav1.ConditionTrue, v1alpha1.ReasonCodeReady, message)
+	_, err := r.save(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, message)
+	return ctrl.Result{}, err
+}
+
+// follow watches an active code until it is terminal.
+func (r *pairingCodeReconciler) follow(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
+	record, err := r.recordOf(ctx, code)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	verdict := decideCode(code, record, r.clock.Now())
+	if verdict.dropRecord {
+		if err := r.records.drop(ctx, record); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if verdict.phase != v1alpha1.PairingCodeActive {
+		return r.close(ctx, code, verdict)
+	}
+	before := code.DeepCopy()
+	code.Status.AttemptsLeft = &verdict.attemptsLeft
+	_, err = saveStatus(ctx, r.client, before, code)
+	return ctrl.Result{RequeueAfter: verdict.again}, err
+}
+
+// close makes a code terminal.
+func (r *pairingCodeReconciler) close(ctx context.Context, code *v1alpha1.PairingCode, verdict codeVerdict) (ctrl.Result, error) {
+	before := code.DeepCopy()
+	code.Status.Phase = verdict.phase
+	code.Status.AttemptsLeft = &verdict.attemptsLeft
+	code.Status.UsedBy = verdict.usedBy
+	r.setReady(code, metav1.ConditionFalse, verdict.reason, verdict.message)
+	kind := corev1.EventTypeNormal
+	if verdict.phase == v1alpha1.PairingCodeBurnt {
+		kind = corev1.EventTypeWarning
+	}
+	_, err := r.save(ctx, before, code, kind, verdict.reason, verdict.message)
+	return ctrl.Result{}, err
+}
+
+func (r *pairingCodeReconciler) setReady(code *v1alpha1.PairingCode, status metav1.ConditionStatus, reason, message string) {
+	setCondition(&code.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message, ObservedGeneration: code.Generation,
+	}, r.clock.Now())
+}
+
+// save persists, then announces.
+func (r *pairingCodeReconciler) save(ctx context.Context, before, code *v1alpha1.PairingCode, kind, reason, message string) (bool, error) {
+	saved, err := saveStatus(ctx, r.client, before, code)
+	if err != nil || !saved {
+		return false, err
+	}
+	ctrl.LoggerFrom(ctx).Info("code changed", "phase", code.Status.Phase, "reason", reason)
+	r.events.Eventf(code, nil, kind, reason, "Reconcile", "%s", message)
+	return true, nil
+}

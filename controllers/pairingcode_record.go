@@ -1,0 +1,140 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// indexRecordCode finds the records of a PairingCode by its "namespace/name".
+const indexRecordCode = "mooring.record.code"
+
+// pairingRecord is what the controller reads from the password record of a code. The
+// password itself is written once and never read back.
+type pairingRecord struct {
+	secret      *corev1.Secret
+	code        types.NamespacedName
+	codeUID     types.UID
+	method      v1alpha1.PairingMethod
+	triesUsed   int
+	consumedBy  string // fingerprint of the key that used the code; "" before
+	requestName string
+	written     time.Time // of the last change, in whole seconds of the apiserver
+}
+
+func parseRecord(secret *corev1.Secret) *pairingRecord {
+	text := func(key string) string { return string(secret.Data[key]) }
+	tries, err := strconv.Atoi(text(v1alpha1.RecordKeyTriesUsed))
+	if err != nil || tries < 0 {
+		// Nobody but us and the gateway writes it: what cannot be read admits nobody.
+		tries = v1alpha1.MaxPairingTries
+	}
+	record := &pairingRecord{
+		secret:      secret,
+		code:        types.NamespacedName{Namespace: text(v1alpha1.RecordKeyNamespace), Name: text(v1alpha1.RecordKeyCodeName)},
+		codeUID:     types.UID(text(v1alpha1.RecordKeyCodeUID)),
+		method:      v1alpha1.PairingMethod(text(v1alpha1.RecordKeyMethod)),
+		triesUsed:   tries,
+		consumedBy:  text(v1alpha1.RecordKeyConsumedBy),
+		requestName: text(v1alpha1.RecordKeyRequestName),
+		written:     secret.CreationTimestamp.Time,
+	}
+	for _, entry := range secret.ManagedFields {
+		if entry.Time != nil && entry.Time.After(record.written) {
+			record.written = entry.Time.Time
+		}
+	}
+	return record
+}
+
+// belongsTo reports whether the record was made for this code and not for a namesake.
+func (r *pairingRecord) belongsTo(code *v1alpha1.PairingCode) bool {
+	return r.codeUID == code.UID && r.code == client.ObjectKeyFromObject(code)
+}
+
+// touched reports whether a machine has tried the code.
+func (r *pairingRecord) touched() bool { return r.triesUsed > 0 || r.consumedBy != "" }
+
+// pairingRecords are the password records in the pairing namespace.
+type pairingRecords struct {
+	client    client.Client
+	live      client.Reader // what decides must not be older than what a gateway just did
+	namespace string
+}
+
+// get reads the live record of a lookup id; nil means that there is none.
+func (s pairingRecords) get(ctx context.Context, lookupID string) (*pairingRecord, error) {
+	if lookupID == "" {
+		return nil, nil
+	}
+	secret := &corev1.Secret{}
+	key := client.ObjectKey{Namespace: s.namespace, Name: v1alpha1.PairingRecordName(lookupID)}
+	if err := s.live.Get(ctx, key, secret); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read the pairing record of code %s: %w", lookupID, err)
+	}
+	if secret.Type != v1alpha1.SecretTypePairingRecord {
+		return nil, fmt.Errorf("secret %s is not of type %s: delete it", key, v1alpha1.SecretTypePairingRecord)
+	}
+	return parseRecord(secret), nil
+}
+
+// of lists the records, from the cache, that were made for codes of this name.
+func (s pairingRecords) of(ctx context.Context, code types.NamespacedName) ([]*pairingRecord, error) {
+	var list corev1.SecretList
+	err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.MatchingFields{indexRecordCode: code.String()})
+	if err != nil {
+		return nil, fmt.Errorf("list the pairing records of code %s: %w", code, err)
+	}
+	records := make([]*pairingRecord, 0, len(list.Items))
+	for i := range list.Items {
+		records = append(records, parseRecord(&list.Items[i]))
+	}
+	return records, nil
+}
+
+// drop deletes the record as it was read: a conflict means that a gateway changed it meanwhile.
+func (s pairingRecords) drop(ctx context.Context, record *pairingRecord) error {
+	uid, version := record.secret.UID, record.secret.ResourceVersion
+	err := s.client.Delete(ctx, record.secret, client.Preconditions{UID: &uid, ResourceVersion: &version})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete pairing record %s: %w", record.secret.Name, err)
+	}
+	return nil
+}
+
+// dropAll deletes whatever records there are for codes of this name, except keep.
+func (s pairingRecords) dropAll(ctx context.Context, code types.NamespacedName, keep func(*pairingRecord) bool) error {
+	records, err := s.of(ctx, code)
+	if err != nil {
+		return err
+	}
+	for _, record := range records {
+		if keep != nil && keep(record) {
+			continue
+		}
+		if err := s.drop(ctx, record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordCode is the value of indexRecordCode.
+func recordCode(o client.Object) []string {
+	secret, ok := o.(*corev1.Secret)
+	if !ok || secret.Type != v1alpha1.SecretTypePairingRecord {
+		return nil
+	}
+	return []string{parseRecord(secret).code.String()}
+}

@@ -1,0 +1,200 @@
+package controllers
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+)
+
+// lookupDraws bounds the search for a free lookup id: with a million codes alive, one draw
+// in a thousand meets a taken one.
+const lookupDraws = 16
+
+// notYetError says why the Secrets of a code cannot be made now; its text is for people.
+type notYetError struct {
+	message string
+	again   time.Duration // 0: not before the controller is started with other flags
+}
+
+func (e *notYetError) Error() string { return e.message }
+
+// codeSecrets makes the two Secrets of a code.
+type codeSecrets struct {
+	client   client.Client
+	records  pairingRecords
+	rand     io.Reader
+	endpoint string // --advertise-pairing-endpoint; "" if unset
+	serverCA func(context.Context) (identity.Bundle, error)
+}
+
+// make makes the record and then the Secret for people, and returns the lookup id. A pair
+// that an earlier attempt left half-made gets a new password: nobody has been told the old
+// one, unless a machine already used it, which proves that the pair is whole.
+func (s codeSecrets) make(ctx context.Context, code *v1alpha1.PairingCode) (lookupID string, err error) {
+	password, err := s.draw(code.Spec.Method)
+	if err != nil {
+		return "", err
+	}
+	lookupID, whole, err := s.makeRecord(ctx, code, password)
+	if err != nil || whole {
+		return lookupID, err
+	}
+	data, err := s.forPeople(ctx, code.Spec.Method, lookupID, password)
+	if err != nil {
+		return "", err
+	}
+	return lookupID, s.makePeoples(ctx, code, lookupID, data)
+}
+
+// ready refuses what no attempt can make.
+func (s codeSecrets) ready(ctx context.Context, method v1alpha1.PairingMethod) error {
+	if method != v1alpha1.PairingMethodQR {
+		return nil
+	}
+	if s.endpoint == "" {
+		return &notYetError{message: "a QR code needs the address of the gateway: start the controller with --advertise-pairing-endpoint HOST:PORT, or use method PIN"}
+	}
+	if _, err := s.serverCA(ctx); err != nil {
+		if errors.Is(err, errTrustPending) {
+			return &notYetError{message: "a QR code needs the server CA, which is not known yet: " + err.Error(), again: time.Second}
+		}
+		return err
+	}
+	return nil
+}
+
+func (s codeSecrets) draw(method v1alpha1.PairingMethod) (string, error) {
+	if method == v1alpha1.PairingMethodQR {
+		return pairing.NewQRSecret(s.rand)
+	}
+	return pairing.NewPIN(s.rand)
+}
+
+// makeRecord finds a lookup id that no other code has and stores the password under it.
+func (s codeSecrets) makeRecord(ctx context.Context, code *v1alpha1.PairingCode, password string) (lookupID string, whole bool, err error) {
+	for attempt := range lookupDraws {
+		lookupID, err := lookupIDOf(code.UID, attempt)
+		if err != nil {
+			return "", false, err
+		}
+		existing, err := s.records.get(ctx, lookupID)
+		switch {
+		case err != nil:
+			return "", false, err
+		case existing == nil:
+			return lookupID, false, s.create(ctx, s.record(code, lookupID, password))
+		case !existing.belongsTo(code):
+			continue
+		case existing.touched():
+			return lookupID, true, nil
+		default:
+			// With the version that was read: a gateway may be using it this moment.
+			secret := existing.secret.DeepCopy()
+			maps.Copy(secret.Data, s.record(code, lookupID, password).Data)
+			if err := s.client.Update(ctx, secret, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+				return "", false, fmt.Errorf("renew pairing record %s: %w", secret.Name, err)
+			}
+			return lookupID, false, nil
+		}
+	}
+	return "", false, fmt.Errorf("no free lookup id for code %s/%s after %d draws", code.Namespace, code.Name, lookupDraws)
+}
+
+// lookupIDOf derives the lookup ids of a code from its UID, which is random: so an attempt
+// that follows a crash finds the record of the one before, and ids need no bookkeeping.
+func lookupIDOf(uid types.UID, attempt int) (string, error) {
+	sum := sha256.Sum256([]byte("mooring lookup id v1 " + strconv.Itoa(attempt) + " " + string(uid)))
+	return pairing.NewLookupID(bytes.NewReader(sum[:]))
+}
+
+func (s codeSecrets) record(code *v1alpha1.PairingCode, lookupID, password string) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.records.namespace,
+			Name:      v1alpha1.PairingRecordName(lookupID),
+			Labels:    map[string]string{v1alpha1.LabelNamespace: code.Namespace},
+		},
+		Type: v1alpha1.SecretTypePairingRecord,
+		Data: map[string][]byte{
+			v1alpha1.RecordKeyScalar:    pairing.PasswordScalar(lookupID, password),
+			v1alpha1.RecordKeyNamespace: []byte(code.Namespace),
+			v1alpha1.RecordKeyCodeName:  []byte(code.Name),
+			v1alpha1.RecordKeyCodeUID:   []byte(code.UID),
+			v1alpha1.RecordKeyMethod:    []byte(code.Spec.Method),
+			v1alpha1.RecordKeyTriesUsed: []byte("0"),
+			v1alpha1.RecordKeyExpires:   []byte(codeExpires(code).UTC().Format(time.RFC3339)),
+		},
+	}
+}
+
+// forPeople is the content of the Secret for people.
+func (s codeSecrets) forPeople(ctx context.Context, method v1alpha1.PairingMethod, lookupID, password string) (map[string][]byte, error) {
+	data := map[string][]byte{}
+	if s.endpoint != "" {
+		data[v1alpha1.SecretKeyAddress] = []byte(s.endpoint)
+	}
+	if method != v1alpha1.PairingMethodQR {
+		data[v1alpha1.SecretKeyCode] = []byte(pairing.Code{LookupID: lookupID, PIN: password}.String())
+		return data, nil
+	}
+	bundle, err := s.serverCA(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// The first one is the CA in use; others are of a rotation.
+	pin := identity.FingerprintSPKIDER(bundle.Certificates()[0].RawSubjectPublicKeyInfo)
+	invitation := pairing.Invitation{Gateway: s.endpoint, LookupID: lookupID, Secret: password, CASHA256: pin}
+	data[v1alpha1.SecretKeyURI] = []byte(invitation.String())
+	return data, nil
+}
+
+// makePeoples stores the Secret for people. The controller cannot read it, so one that is
+// there already, from an attempt whose password is lost, is made anew.
+func (s codeSecrets) makePeoples(ctx context.Context, code *v1alpha1.PairingCode, lookupID string, data map[string][]byte) error {
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:       code.Namespace,
+			Name:            peoplesSecretName(lookupID),
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(code, v1alpha1.GroupVersion.WithKind("PairingCode"))},
+		},
+		Type: v1alpha1.SecretTypePairingCode,
+		Data: data,
+	}
+	err := s.create(ctx, secret.DeepCopy())
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	if err := s.client.Delete(ctx, secret.DeepCopy()); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete the outdated secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	return s.create(ctx, secret)
+}
+
+func (s codeSecrets) create(ctx context.Context, secret *corev1.Secret) error {
+	if err := s.client.Create(ctx, secret, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+		return fmt.Errorf("create secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	return nil
+}
+
+// peoplesSecretName is short, whatever the name of the code.
+func peoplesSecretName(lookupID string) string {
+	return "pairing-code-" + strings.ToLower(lookupID)
+}

@@ -1,0 +1,172 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+const (
+	// indexRequestNode finds the PairingRequests that wish for a node name.
+	indexRequestNode = "mooring.request.node"
+	// gateDelay is how often a decision that waits for the proof of the policies is looked at.
+	gateDelay = 2 * time.Second
+)
+
+// pairingRequestReconciler checks a PairingRequest, carries out its decision and sees it
+// through to the first certificate.
+type pairingRequestReconciler struct {
+	client      client.Client
+	live        client.Reader
+	records     pairingRecords
+	gate        Gate
+	trustDomain string
+	clock       clock.PassiveClock
+	events      events.EventRecorder
+}
+
+func setupPairingRequest(mgr ctrl.Manager, options Options) error {
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.PairingRequest{}, indexRequestNode,
+		func(o client.Object) []string {
+			request, ok := o.(*v1alpha1.PairingRequest)
+			if !ok {
+				return nil
+			}
+			return []string{request.Spec.NodeName}
+		})
+	if err != nil {
+		return fmt.Errorf("index pairing requests: %w", err)
+	}
+	r := &pairingRequestReconciler{
+		client:      mgr.GetClient(),
+		live:        mgr.GetAPIReader(),
+		records:     pairingRecords{client: mgr.GetClient(), live: mgr.GetAPIReader(), namespace: options.PairingNamespace},
+		gate:        options.Gate,
+		trustDomain: options.TrustDomain,
+		clock:       options.Clock,
+		events:      mgr.GetEventRecorder("mooring-controller"),
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("pairingrequest").
+		For(&v1alpha1.PairingRequest{}).
+		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfNode)).
+		Complete(r)
+}
+
+// requestsOfNode are the requests that wait for something to happen to a Node.
+func (r *pairingRequestReconciler) requestsOfNode(ctx context.Context, o client.Object) []reconcile.Request {
+	var list v1alpha1.PairingRequestList
+	err := r.client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexRequestNode: o.GetName()})
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list the pairing requests of a node", "namespace", o.GetNamespace(), "node", o.GetName())
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if !requestTerminal(list.Items[i].Status.Phase) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+	}
+	return requests
+}
+
+// requestTerminal reports whether a phase is final.
+func requestTerminal(phase v1alpha1.PairingRequestPhase) bool {
+	switch phase {
+	case v1alpha1.PairingRequestDenied, v1alpha1.PairingRequestCompleted, v1alpha1.PairingRequestExpired, v1alpha1.PairingRequestFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Reconcile moves one PairingRequest along: checked, decided, certified, gone.
+func (r *pairingRequestReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
+	request := &v1alpha1.PairingRequest{}
+	if err := r.client.Get(ctx, key.NamespacedName, request); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	switch {
+	case !request.DeletionTimestamp.IsZero():
+		return ctrl.Result{}, nil
+	case requestTerminal(request.Status.Phase):
+		return r.rest(ctx, request)
+	case request.Status.Phase == v1alpha1.PairingRequestApproved:
+		return retryConflicts(r.follow(ctx, request))
+	case request.Status.Phase == v1alpha1.PairingRequestPending:
+		return retryConflicts(r.decide(ctx, request))
+	default:
+		return retryConflicts(r.admit(ctx, request))
+	}
+}
+
+// admit shows a request to people as Pending once it is what it claims.
+func (r *pairingRequestReconciler) admit(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
+	_, refused, err := r.check(ctx, request)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if refused != nil {
+		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
+	}
+	before := request.DeepCopy()
+	request.Status.Phase = v1alpha1.PairingRequestPending
+	return ctrl.Result{}, r.note(ctx, before, request, v1alpha1.ConditionApproved, metav1.ConditionUnknown, &refusal{v1alpha1.ReasonAwaitingDecision,
+		fmt.Sprintf("compare %s with the screen of the machine, then approve or deny", request.Spec.VerificationCode)})
+}
+
+// rest deletes a request a day after it became terminal.
+func (r *pairingRequestReconciler) rest(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
+	ended := endedAt(request.Status.Conditions, v1alpha1.ConditionCompleted, request.CreationTimestamp)
+	if keep := ended.Add(retention).Sub(r.clock.Now()); keep > 0 {
+		return ctrl.Result{RequeueAfter: keep}, nil
+	}
+	return ctrl.Result{}, client.IgnoreNotFound(r.client.Delete(ctx, request, client.Preconditions{UID: &request.UID}))
+}
+
+// finish makes a request terminal, for the reason given.
+func (r *pairingRequestReconciler) finish(ctx context.Context, request *v1alpha1.PairingRequest, phase v1alpha1.PairingRequestPhase, why *refusal) (ctrl.Result, error) {
+	before, completed := request.DeepCopy(), metav1.ConditionFalse
+	request.Status.Phase = phase
+	switch {
+	case phase == v1alpha1.PairingRequestCompleted:
+		completed = metav1.ConditionTrue
+		r.set(request, v1alpha1.ConditionIssued, metav1.ConditionTrue, &refusal{v1alpha1.ReasonCertificateIssued, why.message})
+	case before.Status.Phase != v1alpha1.PairingRequestApproved:
+		r.set(request, v1alpha1.ConditionApproved, metav1.ConditionFalse, why)
+	}
+	return ctrl.Result{}, r.note(ctx, before, request, v1alpha1.ConditionCompleted, completed, why)
+}
+
+func (r *pairingRequestReconciler) set(request *v1alpha1.PairingRequest, kind string, status metav1.ConditionStatus, why *refusal) {
+	setCondition(&request.Status.Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: why.reason, Message: why.message, ObservedGeneration: request.Generation,
+	}, r.clock.Now())
+}
+
+// note sets a condition, persists the status and then announces the reason, on change only.
+func (r *pairingRequestReconciler) note(ctx context.Context, before, request *v1alpha1.PairingRequest, kind string, status metav1.ConditionStatus, why *refusal) error {
+	r.set(request, kind, status, why)
+	saved, err := saveStatus(ctx, r.client, before, request)
+	if err != nil || !saved {
+		return err
+	}
+	ctrl.LoggerFrom(ctx).Info("request changed", "phase", request.Status.Phase, "reason", why.reason, "node", request.Spec.NodeName)
+	severity := corev1.EventTypeNormal
+	if request.Status.Phase == v1alpha1.PairingRequestFailed {
+		severity = corev1.EventTypeWarning
+	}
+	r.events.Eventf(request, nil, severity, why.reason, "Reconcile", "%s", why.message)
+	return nil
+}

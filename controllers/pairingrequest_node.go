@@ -1,0 +1,133 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// approve makes the Node of an approved request, or gives an existing one its new key, and
+// then publishes the identity the machine may ask a certificate for.
+func (r *pairingRequestReconciler) approve(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
+	node, err := r.liveNode(ctx, request)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if !ownNode(node, request) {
+		code, refused, err := r.check(ctx, request)
+		if err == nil && refused == nil {
+			var again bool
+			again, refused, err = r.makeNode(ctx, request, code, node)
+			if again {
+				return ctrl.Result{RequeueAfter: gateDelay}, err
+			}
+		}
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		if refused != nil {
+			return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
+		}
+	}
+	return ctrl.Result{}, r.publish(ctx, request)
+}
+
+// ownNode reports whether a Node was made or re-keyed for this request.
+func ownNode(node *v1alpha1.Node, request *v1alpha1.PairingRequest) bool {
+	return node != nil && node.Spec.PairingRequestUID == string(request.UID) && node.DeletionTimestamp.IsZero()
+}
+
+func (r *pairingRequestReconciler) liveNode(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.Node, error) {
+	node := &v1alpha1.Node{}
+	err := r.live.Get(ctx, client.ObjectKey{Namespace: request.Namespace, Name: request.Spec.NodeName}, node)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read node %q: %w", request.Spec.NodeName, err)
+	}
+	return node, nil
+}
+
+// makeNode makes the Node or takes it over. again means that an old Node is still going.
+func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, existing *v1alpha1.Node) (again bool, refused *refusal, err error) {
+	switch {
+	case existing == nil:
+		if err := r.client.Create(ctx, newNode(request, code), client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+			if apierrors.IsAlreadyExists(err) {
+				return true, nil, nil
+			}
+			return false, nil, fmt.Errorf("create node %q: %w", request.Spec.NodeName, err)
+		}
+		return false, nil, nil
+	case !existing.DeletionTimestamp.IsZero():
+		return true, nil, nil
+	}
+	if refused := checkTakeover(existing, code); refused != nil {
+		return false, refused, nil
+	}
+	before := existing.DeepCopy()
+	existing.Spec.PublicKeySHA256 = request.Spec.PublicKeySHA256
+	existing.Spec.NextPublicKeySHA256 = ""
+	existing.Spec.PairingRequestUID = string(request.UID)
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, existing, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+		return false, nil, fmt.Errorf("give node %q its new key: %w", existing.Name, err)
+	}
+	return false, nil, nil
+}
+
+// checkTakeover says whether a machine may take the name of an existing Node.
+func checkTakeover(existing *v1alpha1.Node, code *v1alpha1.PairingCode) *refusal {
+	switch {
+	case existing.Spec.DesiredState == v1alpha1.NodeRevoked:
+		return refuse(v1alpha1.ReasonNameTaken, "Node %q is Revoked and is never replaced: delete it first, or pair under another name", existing.Name)
+	case !code.Spec.ReplaceNode || code.Spec.NodeName != existing.Name:
+		return refuse(v1alpha1.ReasonNameTaken, "Node %q exists: pair under another name, delete the Node, or use a code with replaceNode", existing.Name)
+	default:
+		return nil
+	}
+}
+
+func newNode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1alpha1.Node {
+	labels := map[string]string{}
+	for key, value := range code.Spec.NodeLabels {
+		labels[key] = string(value)
+	}
+	return &v1alpha1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:  request.Namespace,
+			Name:       request.Spec.NodeName,
+			Labels:     labels,
+			Finalizers: []string{v1alpha1.FinalizerNode},
+		},
+		Spec: v1alpha1.NodeSpec{
+			PublicKeySHA256:   request.Spec.PublicKeySHA256,
+			PairingRequestUID: string(request.UID),
+			CapabilityPolicy:  v1alpha1.CapabilityPolicy{Allow: granted(request.Spec, code.Spec)},
+		},
+	}
+}
+
+// publish tells the machine, through its request, who it is.
+func (r *pairingRequestReconciler) publish(ctx context.Context, request *v1alpha1.PairingRequest) error {
+	id := identity.ID{TrustDomain: r.trustDomain, Namespace: request.Namespace, Node: request.Spec.NodeName}
+	if err := id.Validate(); err != nil {
+		return fmt.Errorf("publish the identity of request %s/%s: %w", request.Namespace, request.Name, err)
+	}
+	before := request.DeepCopy()
+	request.Status.Phase = v1alpha1.PairingRequestApproved
+	request.Status.SPIFFEID = id.URI()
+	request.Status.NodeName = request.Spec.NodeName
+	r.set(request, v1alpha1.ConditionIssued, metav1.ConditionFalse,
+		refuse(v1alpha1.ReasonAwaitingCertificateRequest, "the machine has to send its certificate request"))
+	return r.note(ctx, before, request, v1alpha1.ConditionApproved, metav1.ConditionTrue,
+		&refusal{approvalReason(request), verdictText("approved", request.Spec.Decision)})
+}

@@ -1,0 +1,170 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// trustReconciler keeps ConfigMap mooring-trust: for gateways and for machines, the CAs of the
+// issuers in use, then those of the issuers before.
+type trustReconciler struct {
+	client client.Client
+	key    types.NamespacedName
+	// authorities keep what they learnt. There is one worker, so nothing is locked.
+	authorities []*authority
+	clock       clock.PassiveClock
+}
+
+func setupTrust(mgr ctrl.Manager, options Options) error {
+	authorities, err := authoritiesOf(mgr.GetClient(), options)
+	if err != nil {
+		return err
+	}
+	r := &trustReconciler{
+		client:      mgr.GetClient(),
+		key:         types.NamespacedName{Namespace: options.SystemNamespace, Name: v1alpha1.TrustConfigMap},
+		authorities: authorities,
+		clock:       options.Clock,
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("trust").
+		WatchesRawSource(source.Func(r.begin)).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.onConfigMap)).
+		Watches(&certmanagerv1.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(r.onSample)).
+		Complete(r)
+}
+
+// authoritiesOf are the issuers that the flags name, those in use first.
+func authoritiesOf(c client.Client, options Options) ([]*authority, error) {
+	var authorities []*authority
+	for _, flag := range []struct{ name, key, issuer string }{
+		{"server", v1alpha1.TrustServerCAKey, options.ServerIssuer},
+		{"device", v1alpha1.TrustDeviceCAKey, options.DeviceIssuer},
+		{"previous-server", v1alpha1.TrustServerCAKey, options.PreviousServerIssuer},
+		{"previous-device", v1alpha1.TrustDeviceCAKey, options.PreviousDeviceIssuer},
+	} {
+		if flag.issuer == "" && len(authorities) >= 2 {
+			continue // a previous one is optional
+		}
+		issuer, err := parseIssuer(flag.issuer)
+		if err != nil {
+			return nil, fmt.Errorf("--%s-issuer: %w", flag.name, err)
+		}
+		authorities = append(authorities, &authority{
+			name: flag.name, key: flag.key,
+			issuer: &certManager{client: c, namespace: options.SystemNamespace, issuer: issuer},
+		})
+	}
+	return authorities, nil
+}
+
+// begin makes the first look: there may be no object whose event would.
+func (r *trustReconciler) begin(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	queue.Add(reconcile.Request{NamespacedName: r.key})
+	return nil
+}
+
+func (r *trustReconciler) onConfigMap(_ context.Context, o client.Object) []reconcile.Request {
+	if client.ObjectKeyFromObject(o) != r.key {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: r.key}}
+}
+
+func (r *trustReconciler) onSample(_ context.Context, o client.Object) []reconcile.Request {
+	if o.GetLabels()[v1alpha1.LabelComponent] != componentTrust {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: r.key}}
+}
+
+// Reconcile learns the CAs and writes the bundles once all are known: half a union would cut
+// machines off.
+func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	var waiting []error
+	for _, a := range r.authorities {
+		err := a.learn(ctx, r.clock.Now())
+		var pending *PendingError
+		switch {
+		case errors.As(err, &pending):
+			waiting = append(waiting, err)
+		case err != nil:
+			a.sample = nil // a refused sample is never signed: the next try is a fresh one
+			return ctrl.Result{}, err
+		}
+	}
+	if len(waiting) > 0 {
+		ctrl.LoggerFrom(ctx).Info("the trust bundles wait for cert-manager", "waiting", errors.Join(waiting...).Error())
+		return ctrl.Result{RequeueAfter: patience}, nil
+	}
+	data, err := r.bundles()
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := r.write(ctx, data); err != nil {
+		return retryConflicts(ctrl.Result{}, err)
+	}
+	return ctrl.Result{RequeueAfter: r.untilRefresh()}, nil
+}
+
+// bundles is the union per key, in the order of the authorities.
+func (r *trustReconciler) bundles() (map[string]string, error) {
+	data := map[string]string{}
+	merged := map[string]identity.Bundle{}
+	for _, a := range r.authorities {
+		union, err := merged[a.key].Merge(a.bundle)
+		if err != nil {
+			return nil, fmt.Errorf("merge %s: %w", a.key, err)
+		}
+		merged[a.key], data[a.key] = union, string(union.PEM())
+	}
+	return data, nil
+}
+
+func (r *trustReconciler) untilRefresh() time.Duration {
+	first := trustRefresh
+	for _, a := range r.authorities {
+		first = min(first, a.asked.Add(trustRefresh).Sub(r.clock.Now()))
+	}
+	return max(first, time.Second)
+}
+
+func (r *trustReconciler) write(ctx context.Context, data map[string]string) error {
+	config := &corev1.ConfigMap{}
+	err := r.client.Get(ctx, r.key, config)
+	switch {
+	case apierrors.IsNotFound(err):
+		config = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: r.key.Namespace, Name: r.key.Name}, Data: data}
+		err = r.client.Create(ctx, config, client.FieldOwner(v1alpha1.FieldManagerController))
+	case err == nil && !maps.Equal(config.Data, data):
+		config = config.DeepCopy()
+		config.Data = data
+		err = r.client.Update(ctx, config, client.FieldOwner(v1alpha1.FieldManagerController))
+	case err == nil:
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("write ConfigMap %s: %w", r.key, err)
+	}
+	ctrl.LoggerFrom(ctx).Info("trust bundles written", "configMap", r.key.String())
+	return nil
+}
