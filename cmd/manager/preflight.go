@@ -31,8 +31,8 @@ var requiredResources = []string{"nodes", "pairingcodes", "pairingrequests", "ca
 
 // awaitCluster waits, not ready and saying why, until the cluster can carry Mooring:
 // what is missing there is mended by people, and a crash loop would only hide it. It
-// errs when ctx ends.
-func awaitCluster(ctx context.Context, config *rest.Config, ready *probes, log logr.Logger) error {
+// errs when ctx ends. more are needs of one role.
+func awaitCluster(ctx context.Context, config *rest.Config, ready *probes, log logr.Logger, more ...func(discovery.DiscoveryInterface) error) error {
 	bounded := rest.CopyConfig(config)
 	bounded.Timeout = preflightTimeout
 	client, err := discovery.NewDiscoveryClientForConfig(bounded)
@@ -44,6 +44,9 @@ func awaitCluster(ctx context.Context, config *rest.Config, ready *probes, log l
 	defer ticker.Stop()
 	for said := ""; ; {
 		problem := clusterProblem(client)
+		for i := 0; problem == nil && i < len(more); i++ {
+			problem = more[i](client)
+		}
 		ready.set("cluster", notReady(problem))
 		if problem == nil {
 			return nil

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/internal/apitime"
+	"github.com/mooring-dev/mooring/internal/policy"
+)
+
+// controllerConfig is what --role=controller is configured with; names are those of the flags.
+type controllerConfig struct {
+	metricsBindAddress     string
+	healthProbeBindAddress string
+	systemNamespace        string
+	pairingNamespace       string
+	trustDomain            string
+	maxPendingRequests     int
+	maxQueuedPerNode       int
+
+	leaderElect              bool
+	deviceIssuer             string
+	serverIssuer             string
+	previousDeviceIssuer     string
+	previousServerIssuer     string
+	advertisePairingEndpoint string
+	staleAfter               time.Duration
+	orphanGrace              time.Duration
+	finishedRetention        time.Duration
+}
+
+// runController reconciles, when it leads, until ctx ends; then it returns nil. It errs when the
+// leadership is lost: whoever starts the process again gives it a fresh cache.
+func runController(ctx context.Context, config *rest.Config, c controllerConfig) error {
+	log := ctrl.Log.WithName("controller")
+	ready := newProbes()
+	stopProbes, err := ready.serve(c.healthProbeBindAddress)
+	if err != nil {
+		return err
+	}
+	defer stopProbes()
+
+	apiClock := apitime.New(clock.RealClock{})
+	config = rest.CopyConfig(config)
+	// The API server's own flow control is the limit; writes that come in herds have a budget.
+	config.QPS = -1
+	apiClock.Wrap(config)
+	if err := awaitCluster(ctx, config, ready, log, certManagerProblem); err != nil {
+		return endedOr(ctx, err)
+	}
+	mgr, err := newControllerManager(config, c)
+	if err != nil {
+		return fmt.Errorf("set up the controller: %w", err)
+	}
+	gate := policy.NewGate(config, c.systemNamespace, apiClock)
+	ready.set("policies", gate.Check)
+	prover, err := newProver(mgr, config, c, apiClock)
+	if err != nil {
+		return fmt.Errorf("set up the controller: %w", err)
+	}
+	if err := addAll(mgr, gate, prover); err != nil {
+		return fmt.Errorf("set up the controller: %w", err)
+	}
+	if err := controllers.Setup(mgr, c.options(gate, apiClock)); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func newControllerManager(config *rest.Config, c controllerConfig) (ctrl.Manager, error) {
+	return ctrl.NewManager(config, ctrl.Options{
+		Scheme: controllers.Scheme(),
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject:         controllers.CacheByObject(c.systemNamespace, c.pairingNamespace),
+		},
+		LeaderElection:                c.leaderElect,
+		LeaderElectionID:              v1alpha1.LeaderLease,
+		LeaderElectionNamespace:       c.systemNamespace,
+		LeaderElectionReleaseOnCancel: true, // the process ends when Start returns
+		Metrics:                       metricsserver.Options{BindAddress: c.metricsBindAddress},
+		HealthProbeBindAddress:        "0", // probes.go answers from before the manager exists
+		GracefulShutdownTimeout:       ptr.To(shutdownTimeout),
+	})
+}
+
+// newProver makes the runnable that proves the policies, with a client that sees no cache.
+func newProver(mgr ctrl.Manager, config *rest.Config, c controllerConfig, clock clock.PassiveClock) (*policy.Prover, error) {
+	live, err := client.New(config, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("make an uncached client: %w", err)
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("name this process: %w", err)
+	}
+	return policy.NewProver(config, live, c.systemNamespace, name, clock)
+}
+
+func (c controllerConfig) options(gate *policy.Gate, clock clock.PassiveClock) controllers.Options {
+	return controllers.Options{
+		SystemNamespace: c.systemNamespace, PairingNamespace: c.pairingNamespace, TrustDomain: c.trustDomain,
+		DeviceIssuer: c.deviceIssuer, ServerIssuer: c.serverIssuer,
+		PreviousDeviceIssuer: c.previousDeviceIssuer, PreviousServerIssuer: c.previousServerIssuer,
+		AdvertisePairingEndpoint: c.advertisePairingEndpoint,
+		StaleAfter:               c.staleAfter, OrphanGrace: c.orphanGrace, FinishedRetention: c.finishedRetention,
+		MaxPendingRequests: c.maxPendingRequests, MaxQueuedPerNode: c.maxQueuedPerNode,
+		Gate: gate, Clock: clock,
+	}
+}
+
+// certManagerProblem is what the controller lacks besides what every role needs.
+func certManagerProblem(client discovery.DiscoveryInterface) error {
+	if _, err := client.ServerResourcesForGroupVersion("cert-manager.io/v1"); err != nil {
+		return fmt.Errorf("the cluster does not serve cert-manager.io/v1, which issues all certificates: install cert-manager first: %w", err)
+	}
+	return nil
+}

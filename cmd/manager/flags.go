@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Roles.
+const (
+	roleController = "controller"
+	roleGateway    = "gateway"
+)
+
+// flags is the command line. A flag that both roles take is in both configurations.
+type flags struct {
+	role, kubeconfig string
+	logLevel         slog.Level
+	controller       controllerConfig
+	gateway          gatewayConfig
+}
+
+// parseFlags reads the command line. The error says what to do; it is flag.ErrHelp after --help.
+func parseFlags(args []string, stderr io.Writer) (flags, error) {
+	f := flags{}
+	set := flag.NewFlagSet("manager", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.StringVar(&f.role, "role", "", "what this process does: controller or gateway (required)")
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster; default: the account of the pod")
+	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "least severe level that is logged: debug, info, warn or error")
+	f.bindBoth(set)
+	f.controller.bind(set)
+	f.gateway.bind(set)
+	if err := set.Parse(args); err != nil {
+		return f, err
+	}
+	f.share()
+	switch {
+	case set.NArg() > 0:
+		return f, fmt.Errorf("unexpected argument %q: everything is a flag, see --help", set.Arg(0))
+	case f.role == "":
+		return f, errors.New("--role is missing: give --role=controller or --role=gateway")
+	case f.role == roleGateway:
+		return f, errors.Join(f.checkBoth(), atLeast("dispatched-delay", f.gateway.dispatchedDelay, 0),
+			atLeast("lease-duration", f.gateway.leaseDuration, time.Second))
+	case f.role == roleController:
+		return f, errors.Join(f.checkBoth(), f.controller.check())
+	default:
+		return f, fmt.Errorf("--role=%s is unknown: give --role=controller or --role=gateway", f.role)
+	}
+}
+
+// bindBoth binds what both roles take.
+func (f *flags) bindBoth(set *flag.FlagSet) {
+	c := &f.controller
+	set.StringVar(&c.metricsBindAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 switches it off")
+	set.StringVar(&c.healthProbeBindAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 switches them off")
+	set.StringVar(&c.systemNamespace, "system-namespace", v1alpha1.SystemNamespace, "namespace of the processes, Leases and issuers")
+	set.StringVar(&c.pairingNamespace, "pairing-namespace", v1alpha1.PairingNamespace, "namespace of the password records")
+	set.StringVar(&c.trustDomain, "trust-domain", "mooring.local", "trust domain of the SPIFFE ids of machines")
+	set.IntVar(&c.maxPendingRequests, "max-pending-requests", 50, "undecided PairingRequests in the cluster; more are refused")
+	set.IntVar(&c.maxQueuedPerNode, "max-queued-per-node", 1000, "unfinished dispatches of one Node; more are Rejected with QueueFull")
+}
+
+func (f *flags) share() {
+	from, to := f.controller, &f.gateway
+	to.metricsBindAddress, to.healthProbeBindAddress = from.metricsBindAddress, from.healthProbeBindAddress
+	to.systemNamespace, to.pairingNamespace, to.trustDomain = from.systemNamespace, from.pairingNamespace, from.trustDomain
+	to.maxPendingRequests, to.maxQueuedPerNode = from.maxPendingRequests, from.maxQueuedPerNode
+}
+
+func (f *flags) checkBoth() error {
+	c := f.controller
+	switch {
+	case c.maxPendingRequests < 1 || c.maxQueuedPerNode < 1:
+		return errors.New("--max-pending-requests and --max-queued-per-node must be at least 1")
+	case c.systemNamespace == "" || c.pairingNamespace == "" || c.systemNamespace == c.pairingNamespace:
+		return errors.New("--system-namespace and --pairing-namespace must be set and differ: different accounts may see them")
+	case c.trustDomain == "" || c.trustDomain != strings.ToLower(c.trustDomain) || strings.ContainsAny(c.trustDomain, ":/ "):
+		return fmt.Errorf("--trust-domain=%q is no trust domain: give a lower-case DNS name such as mooring.local", c.trustDomain)
+	}
+	return nil
+}
+
+func (c *controllerConfig) bind(set *flag.FlagSet) {
+	set.BoolVar(&c.leaderElect, "leader-elect", true, "controller: let one replica lead; needed for more than one")
+	set.StringVar(&c.deviceIssuer, "device-issuer", v1alpha1.DeviceIssuer, "controller: Issuer of device certificates in the system namespace, or ClusterIssuer/NAME")
+	set.StringVar(&c.serverIssuer, "server-issuer", v1alpha1.ServerIssuer, "controller: Issuer of gateway certificates, likewise")
+	set.StringVar(&c.previousDeviceIssuer, "previous-device-issuer", "", "controller: device Issuer that stays trusted during a rotation")
+	set.StringVar(&c.previousServerIssuer, "previous-server-issuer", "", "controller: server Issuer that stays trusted during a rotation")
+	set.StringVar(&c.advertisePairingEndpoint, "advertise-pairing-endpoint", "", "controller: HOST:PORT of the pairing listener that people are told")
+	set.DurationVar(&c.staleAfter, "stale-after", 5*time.Minute, "controller: how long a Node without a session is Stale before it is Offline")
+	set.DurationVar(&c.orphanGrace, "orphan-grace", time.Minute, "controller: how long after the Lease of a gateway ran out its sessions count as ended")
+	set.DurationVar(&c.finishedRetention, "finished-retention", 0, "controller: delete finished dispatches without a TTL of their own after this time; 0 keeps them")
+}
+
+func (c controllerConfig) check() error {
+	return errors.Join(
+		atLeast("stale-after", c.staleAfter, time.Second),
+		atLeast("orphan-grace", c.orphanGrace, 0),
+		atLeast("finished-retention", c.finishedRetention, 0))
+}
+
+func (c *gatewayConfig) bind(set *flag.FlagSet) {
+	hostname, _ := os.Hostname()
+	set.StringVar(&c.tlsDir, "tls-dir", "", "gateway: directory of the server certificate (required)")
+	set.StringVar(&c.pairingBindAddress, "pairing-bind-address", ":7443", "gateway: address of the pairing listener")
+	set.StringVar(&c.nodeBindAddress, "node-bind-address", ":7444", "gateway: address of the node listener")
+	set.StringVar(&c.advertiseNodeEndpoint, "advertise-node-endpoint", "", "gateway: HOST:PORT of the node listener that machines are told (required)")
+	set.StringVar(&c.podName, "pod-name", hostname, "gateway: name of this replica")
+	set.DurationVar(&c.dispatchedDelay, "dispatched-delay", 200*time.Millisecond, "gateway: how long a result is waited for before Dispatched is written")
+	set.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second, "gateway: how long the Lease of this replica vouches for its sessions")
+}
+
+func atLeast(name string, value, least time.Duration) error {
+	if value < least {
+		return fmt.Errorf("--%s=%s is too short: give at least %s", name, value, least)
+	}
+	return nil
+}
+
+// loadConfig reads a kubeconfig, or the account of the pod. $KUBECONFIG is not looked at: a
+// process with such rights talks only to the cluster it was told.
+func loadConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", kubeconfig)
+}
+
+// newLogger writes JSON lines: the manager runs in pods, where programs read them.
+func newLogger(least slog.Level, w io.Writer) logr.Logger {
+	return logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least}))
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/mooring-dev/mooring/internal/version"
+)
+
+func main() {
+	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(os.Stderr, "manager: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// run is the whole program: it returns when ctx ends or something cannot be mended by waiting.
+func run(ctx context.Context, args []string, stderr io.Writer) error {
+	f, err := parseFlags(args, stderr)
+	if err != nil {
+		return err
+	}
+	log := newLogger(f.logLevel, stderr)
+	ctrl.SetLogger(log)
+	klog.SetLogger(log.WithName("client-go"))
+	config, err := loadConfig(f.kubeconfig)
+	if err != nil {
+		return fmt.Errorf("find the API server: %w: run in a cluster or give --kubeconfig", err)
+	}
+	config.UserAgent = fmt.Sprintf("mooring-%s/%s", f.role, version.Version)
+	log.Info("starting", "role", f.role, "version", version.Version, "server", config.Host)
+	if f.role == roleGateway {
+		return runGateway(ctx, config, f.gateway)
+	}
+	return runController(ctx, config, f.controller)
+}

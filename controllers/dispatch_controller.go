@@ -1,0 +1,225 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/policy"
+)
+
+// dispatchWorkers settle in parallel: each write is a round trip to etcd.
+const dispatchWorkers = 8
+
+// dispatchReconciler settles the dispatches of Nodes without a live session, and deletes
+// finished ones when their time has come.
+type dispatchReconciler struct {
+	client    client.Client
+	live      client.Reader
+	clock     clock.PassiveClock
+	proof     types.NamespacedName // the Lease of the policy proof
+	retention time.Duration
+	maxQueued int
+}
+
+func setupDispatch(mgr ctrl.Manager, options Options) error {
+	r := &dispatchReconciler{
+		client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock,
+		proof:     types.NamespacedName{Namespace: options.SystemNamespace, Name: v1alpha1.PolicyProofLease},
+		retention: options.FinishedRetention, maxQueued: options.MaxQueuedPerNode,
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("dispatch").
+		For(&v1alpha1.CapabilityDispatch{}).
+		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(r.ofNode), builder.WithPredicates(factsChanged)).
+		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.unfinished), builder.WithPredicates(policiesFailed)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: dispatchWorkers}).
+		Complete(r)
+}
+
+// dropPayloads strips what this process never reads. A status may be written without the input:
+// the API server keeps the stored spec; an unfinished dispatch has no output yet.
+func dropPayloads(obj any) (any, error) {
+	if d, ok := obj.(*v1alpha1.CapabilityDispatch); ok {
+		d.ManagedFields, d.Spec.Input, d.Status.Output = nil, nil, nil
+	}
+	return obj, nil
+}
+
+// factsChanged passes Nodes of which something changed that decides about dispatches.
+var factsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*v1alpha1.Node)
+	after, ok2 := e.ObjectNew.(*v1alpha1.Node)
+	return ok && ok2 && !equality.Semantic.DeepEqual(dispatch.FactsOf(before), dispatch.FactsOf(after))
+}}
+
+// policiesFailed passes the proof Lease while the policies are disproved.
+var policiesFailed = predicate.NewPredicateFuncs(func(o client.Object) bool {
+	lease, ok := o.(*coordinationv1.Lease)
+	if !ok || lease.Name != v1alpha1.PolicyProofLease {
+		return false
+	}
+	_, failing := policy.Failing(lease)
+	return failing
+})
+
+func (r *dispatchReconciler) ofNode(ctx context.Context, o client.Object) []reconcile.Request {
+	list, err := unfinishedOf(ctx, r.client, client.ObjectKeyFromObject(o))
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "cannot wake the dispatches of a node")
+	}
+	return requestsOf(list)
+}
+
+func (r *dispatchReconciler) unfinished(ctx context.Context, _ client.Object) []reconcile.Request {
+	list := &v1alpha1.CapabilityDispatchList{}
+	if err := r.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "cannot wake the unfinished dispatches")
+	}
+	return requestsOf(list.Items)
+}
+
+func requestsOf(list []v1alpha1.CapabilityDispatch) []reconcile.Request {
+	var requests []reconcile.Request
+	for i := range list {
+		if !dispatch.Finished(list[i].Status) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list[i])})
+		}
+	}
+	return requests
+}
+
+// Reconcile settles one dispatch, deletes it, or waits for its time.
+func (r *dispatchReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
+	d := &v1alpha1.CapabilityDispatch{}
+	if err := r.client.Get(ctx, key.NamespacedName, d); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	switch {
+	case !d.DeletionTimestamp.IsZero():
+		return ctrl.Result{}, nil
+	case dispatch.Finished(d.Status):
+		return r.expire(ctx, d)
+	default:
+		return retryConflicts(r.settle(ctx, d))
+	}
+}
+
+// expire deletes a finished dispatch when its time has come.
+func (r *dispatchReconciler) expire(ctx context.Context, d *v1alpha1.CapabilityDispatch) (ctrl.Result, error) {
+	at, ok := dispatch.DeleteAt(d, r.retention)
+	if !ok {
+		return ctrl.Result{}, nil
+	}
+	if left := at.Sub(r.clock.Now()); left > 0 {
+		return ctrl.Result{RequeueAfter: left}, nil
+	}
+	// The version too: somebody may have prolonged its life.
+	err := r.client.Delete(ctx, d, client.Preconditions{UID: &d.UID, ResourceVersion: &d.ResourceVersion})
+	if client.IgnoreNotFound(err) != nil {
+		return retryConflicts(ctrl.Result{}, fmt.Errorf("delete dispatch %q: %w", d.Name, err))
+	}
+	return ctrl.Result{}, nil
+}
+
+// settle decides twice: from the cache, which is nearly always enough to wait, and before a
+// write from a Node that was read after the dispatch, which the proofs need.
+func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityDispatch) (ctrl.Result, error) {
+	now := r.clock.Now()
+	node, err := nodeOf(ctx, r.client, d)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	verdict, err := r.decide(ctx, d, dispatch.FactsOf(node), now)
+	if err != nil || verdict.Status == nil {
+		return ctrl.Result{RequeueAfter: verdict.RequeueAfter}, err
+	}
+	if node, err = nodeOf(ctx, r.live, d); err != nil {
+		return ctrl.Result{}, err
+	}
+	verdict, err = r.decide(ctx, d, dispatch.FactsOf(node), now)
+	if err != nil || verdict.Status == nil {
+		return ctrl.Result{RequeueAfter: verdict.RequeueAfter}, err
+	}
+	d.Status = *verdict.Status
+	if err := r.client.Status().Update(ctx, d, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("settle dispatch %q: %w", d.Name, err))
+	}
+	ctrl.LoggerFrom(ctx).Info("dispatch settled", "node", d.Spec.NodeName, "phase", d.Status.Phase, "execution", d.Status.Execution, "code", d.Status.Error.Code)
+	return ctrl.Result{}, nil
+}
+
+// decide adds to the pure verdict what other objects say: unproven policies and full queues.
+func (r *dispatchReconciler) decide(ctx context.Context, d *v1alpha1.CapabilityDispatch, facts dispatch.Facts, now time.Time) (dispatch.LeaderVerdict, error) {
+	since, failing, err := r.policiesFailing(ctx)
+	if err != nil {
+		return dispatch.LeaderVerdict{}, err
+	}
+	// Created in the same second as the last good proof counts as after it.
+	if failing && !d.CreationTimestamp.Time.Before(since.Truncate(time.Second)) {
+		return dispatch.LeaderVerdict{Status: dispatch.PolicyUnproven(d, facts, now)}, nil
+	}
+	verdict := dispatch.Leaderless(d, facts, now)
+	if verdict.Status != nil || facts.SessionLive || r.maxQueued <= 0 || !facts.Unstarted(d) {
+		return verdict, nil
+	}
+	ahead, err := r.ahead(ctx, d)
+	if err == nil && ahead >= r.maxQueued {
+		full := dispatch.QueueFull(d.Status, now)
+		verdict = dispatch.LeaderVerdict{Status: &full}
+	}
+	return verdict, err
+}
+
+// policiesFailing reads the proof from the same cache whose events wake the dispatches.
+func (r *dispatchReconciler) policiesFailing(ctx context.Context) (since time.Time, failing bool, err error) {
+	lease := &coordinationv1.Lease{}
+	if err := r.client.Get(ctx, r.proof, lease); client.IgnoreNotFound(err) != nil {
+		return time.Time{}, false, fmt.Errorf("read the proof of the admission policies: %w", err)
+	}
+	since, failing = policy.Failing(lease)
+	return since, failing, nil
+}
+
+// ahead counts the unfinished dispatches of the same Node that are before d in the queue.
+func (r *dispatchReconciler) ahead(ctx context.Context, d *v1alpha1.CapabilityDispatch) (int, error) {
+	list, err := unfinishedOf(ctx, r.client, types.NamespacedName{Namespace: d.Namespace, Name: d.Spec.NodeName})
+	count := 0
+	for i := range list {
+		other := &list[i]
+		earlier := other.CreationTimestamp.Before(&d.CreationTimestamp)
+		if earlier || (other.CreationTimestamp.Equal(&d.CreationTimestamp) && other.UID < d.UID) {
+			count++
+		}
+	}
+	return count, err
+}
+
+// nodeOf reads the Node of a dispatch; nil if there is none.
+func nodeOf(ctx context.Context, reader client.Reader, d *v1alpha1.CapabilityDispatch) (*v1alpha1.Node, error) {
+	node := &v1alpha1.Node{}
+	err := reader.Get(ctx, types.NamespacedName{Namespace: d.Namespace, Name: d.Spec.NodeName}, node)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read node %q: %w", d.Spec.NodeName, err)
+	}
+	return node, nil
+}

@@ -1,0 +1,197 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// gatewayReconciler ends the sessions of gateways that died. Its key is a gateway Lease, there
+// or not: GatewayLeasePrefix followed by status.gateway of the Nodes it holds.
+type gatewayReconciler struct {
+	client     client.Client
+	live       client.Reader
+	clock      clock.PassiveClock
+	events     events.EventRecorder
+	budget     writeBudget
+	grace      time.Duration
+	staleAfter time.Duration
+	missing    firstSeen
+}
+
+func setupGateway(mgr ctrl.Manager, options Options) error {
+	if err := indexLiveNodes(mgr); err != nil {
+		return err
+	}
+	r := &gatewayReconciler{
+		client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock, events: mgr.GetEventRecorder("mooring-controller"),
+		budget: newWriteBudget(), grace: options.OrphanGrace, staleAfter: options.StaleAfter,
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("gateway").
+		For(&coordinationv1.Lease{}, builder.WithPredicates(predicate.NewPredicateFuncs(isGatewayLease))).
+		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(leaseOfNode(options.SystemNamespace)), builder.WithPredicates(sessionChanged)).
+		Complete(r)
+}
+
+func isGatewayLease(o client.Object) bool {
+	return o.GetLabels()[v1alpha1.LabelComponent] == v1alpha1.LabelComponentGateway &&
+		strings.HasPrefix(o.GetName(), v1alpha1.GatewayLeasePrefix)
+}
+
+// sessionChanged passes Nodes whose session began, moved or ended.
+var sessionChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*v1alpha1.Node)
+	after, ok2 := e.ObjectNew.(*v1alpha1.Node)
+	return ok && ok2 && (before.Status.Gateway != after.Status.Gateway ||
+		dispatch.SessionOf(before).Live() != dispatch.SessionOf(after).Live())
+}}
+
+// leaseOfNode leads from a Node with a live session to the Lease of its gateway, so that one
+// that is missing from the start is found too.
+func leaseOfNode(namespace string) handler.MapFunc {
+	return func(_ context.Context, o client.Object) []reconcile.Request {
+		node, ok := o.(*v1alpha1.Node)
+		if !ok || liveGateway(node) == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{
+			Namespace: namespace, Name: v1alpha1.GatewayLeasePrefix + liveGateway(node)}}}
+	}
+}
+
+// Reconcile looks at one gateway: alive, waited for, or dead and buried.
+func (r *gatewayReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
+	now := r.clock.Now()
+	ended, err := r.endOf(ctx, r.client, key.NamespacedName, now)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if due := ended.Add(r.grace); now.Before(due) {
+		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
+	}
+	// The cache may lag: before anything is declared dead, look.
+	if ended, err = r.endOf(ctx, r.live, key.NamespacedName, now); err != nil {
+		return ctrl.Result{}, err
+	}
+	if due := ended.Add(r.grace); now.Before(due) {
+		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
+	}
+	return r.bury(ctx, key.NamespacedName, ended)
+}
+
+// endOf is when a gateway ceases, or ceased, to vouch for its sessions. One whose Lease is not
+// there ceased when that was first noticed.
+func (r *gatewayReconciler) endOf(ctx context.Context, reader client.Reader, key types.NamespacedName, now time.Time) (time.Time, error) {
+	lease := &coordinationv1.Lease{}
+	err := reader.Get(ctx, key, lease)
+	switch {
+	case apierrors.IsNotFound(err):
+		return r.missing.since(key.Name, now), nil
+	case err != nil:
+		return time.Time{}, fmt.Errorf("read lease %q: %w", key.Name, err)
+	}
+	r.missing.forget(key.Name)
+	if lease.Spec.RenewTime == nil || lease.Spec.LeaseDurationSeconds == nil {
+		return lease.CreationTimestamp.Time, nil
+	}
+	return lease.Spec.RenewTime.Add(time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second), nil
+}
+
+// bury ends the sessions of a dead gateway, inside the write budget, and then deletes its Lease.
+func (r *gatewayReconciler) bury(ctx context.Context, key types.NamespacedName, ended time.Time) (ctrl.Result, error) {
+	nodes := &v1alpha1.NodeList{}
+	gateway := strings.TrimPrefix(key.Name, v1alpha1.GatewayLeasePrefix)
+	if err := r.client.List(ctx, nodes, client.MatchingFields{indexLiveGateway: gateway}); err != nil {
+		return ctrl.Result{}, fmt.Errorf("list nodes of gateway %q: %w", gateway, err)
+	}
+	for i := range nodes.Items {
+		if wait := r.budget.take(); wait > 0 {
+			return ctrl.Result{RequeueAfter: wait}, nil
+		}
+		if err := r.orphan(ctx, &nodes.Items[i], ended); client.IgnoreNotFound(err) != nil {
+			return retryConflicts(ctrl.Result{}, err)
+		}
+	}
+	if len(nodes.Items) > 0 { // look again when the cache has followed
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	r.missing.forget(key.Name)
+	return ctrl.Result{}, r.deleteLease(ctx, key)
+}
+
+// orphan records that the session of a Node ended with its gateway.
+func (r *gatewayReconciler) orphan(ctx context.Context, node *v1alpha1.Node, ended time.Time) error {
+	at := metav1.NewTime(ceilSecond(ended))
+	if at.Before(node.Status.SessionStartedTime) {
+		at = *node.Status.SessionStartedTime
+	}
+	now := r.clock.Now()
+	lost := node.DeepCopy()
+	lost.Status.SessionEndedTime = &at
+	setCondition(&lost.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionConnected, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonGatewayLost,
+		Message: fmt.Sprintf("gateway %q stopped renewing its Lease", node.Status.Gateway),
+	}, now)
+	view := viewNode(lost, now, r.staleAfter)
+	if err := applyNodeView(ctx, r.client, node, view.status); err != nil {
+		return err
+	}
+	ctrl.LoggerFrom(ctx).Info("session ended with its gateway", "namespace", node.Namespace, "node", node.Name, "gateway", node.Status.Gateway)
+	r.events.Eventf(node, nil, corev1.EventTypeWarning, v1alpha1.ReasonGatewayLost, "EndSession",
+		"gateway %q stopped renewing its Lease; the machine reconnects to another", node.Status.Gateway)
+	return nil
+}
+
+// deleteLease removes a Lease that nobody needs any more, unless it was renewed after all.
+func (r *gatewayReconciler) deleteLease(ctx context.Context, key types.NamespacedName) error {
+	lease := &coordinationv1.Lease{}
+	if err := r.client.Get(ctx, key, lease); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	err := r.client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion})
+	if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete lease %q: %w", key.Name, err)
+	}
+	return nil
+}
+
+// ceilSecond rounds up: the later a session is said to have ended, the less is proven of what
+// was created after it.
+func ceilSecond(t time.Time) time.Time {
+	if whole := t.Truncate(time.Second); whole.Equal(t) {
+		return whole
+	}
+	return t.Truncate(time.Second).Add(time.Second)
+}
+
+// firstSeen remembers since when something is noticed, for as long as the process leads. Losing
+// it only restarts a grace period.
+type firstSeen struct{ at sync.Map }
+
+func (f *firstSeen) since(name string, now time.Time) time.Time {
+	at, _ := f.at.LoadOrStore(name, now)
+	return at.(time.Time)
+}
+
+func (f *firstSeen) forget(name string) { f.at.Delete(name) }

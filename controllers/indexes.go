@@ -1,0 +1,65 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+const (
+	// indexUnfinishedNode finds the unfinished dispatches of a Node by its name.
+	indexUnfinishedNode = "mooring.unfinished.spec.nodeName"
+	// indexLiveGateway finds the Nodes whose live session a gateway holds, by status.gateway.
+	indexLiveGateway = "mooring.live.status.gateway"
+)
+
+func indexUnfinished(mgr ctrl.Manager) error {
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.CapabilityDispatch{}, indexUnfinishedNode, func(o client.Object) []string {
+		if d, ok := o.(*v1alpha1.CapabilityDispatch); ok && !dispatch.Finished(d.Status) {
+			return []string{d.Spec.NodeName}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("index dispatches: %w", err)
+	}
+	return nil
+}
+
+// unfinishedOf lists the unfinished dispatches of a Node from the cache. They are shared with it
+// and must not be changed.
+func unfinishedOf(ctx context.Context, c client.Reader, node types.NamespacedName) ([]v1alpha1.CapabilityDispatch, error) {
+	list := &v1alpha1.CapabilityDispatchList{}
+	err := c.List(ctx, list, client.InNamespace(node.Namespace), client.MatchingFields{indexUnfinishedNode: node.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list unfinished dispatches of node %q: %w", node.Name, err)
+	}
+	return list.Items, nil
+}
+
+func indexLiveNodes(mgr ctrl.Manager) error {
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.Node{}, indexLiveGateway, func(o client.Object) []string {
+		if node, ok := o.(*v1alpha1.Node); ok && liveGateway(node) != "" {
+			return []string{liveGateway(node)}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("index nodes: %w", err)
+	}
+	return nil
+}
+
+// liveGateway is the gateway that holds the live session of a Node; empty if there is none.
+func liveGateway(node *v1alpha1.Node) string {
+	if !dispatch.SessionOf(node).Live() {
+		return ""
+	}
+	return node.Status.Gateway
+}

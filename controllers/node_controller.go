@@ -1,0 +1,172 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// nodeReconciler says what the controller has to say about a Node, and lets a deleted Node go
+// when its session and its dispatches have ended.
+type nodeReconciler struct {
+	client     client.Client
+	clock      clock.PassiveClock
+	budget     writeBudget
+	staleAfter time.Duration
+}
+
+func setupNode(mgr ctrl.Manager, options Options) error {
+	if err := indexUnfinished(mgr); err != nil {
+		return err
+	}
+	r := &nodeReconciler{client: mgr.GetClient(), clock: options.Clock, budget: newWriteBudget(), staleAfter: options.StaleAfter}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("node").
+		For(&v1alpha1.Node{}).
+		// The last dispatch of a Node that is being deleted has finished, or is gone.
+		Watches(&v1alpha1.CapabilityDispatch{}, handler.EnqueueRequestsFromMapFunc(r.deletingNodeOf), builder.WithPredicates(becameFinished)).
+		Complete(r)
+}
+
+// becameFinished passes dispatches that no longer hold up the deletion of their Node.
+var becameFinished = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		d, ok := e.ObjectNew.(*v1alpha1.CapabilityDispatch)
+		return ok && dispatch.Finished(d.Status)
+	},
+}
+
+func (r *nodeReconciler) deletingNodeOf(ctx context.Context, o client.Object) []reconcile.Request {
+	d, ok := o.(*v1alpha1.CapabilityDispatch)
+	if !ok {
+		return nil
+	}
+	key := types.NamespacedName{Namespace: d.Namespace, Name: d.Spec.NodeName}
+	node := &v1alpha1.Node{}
+	if err := r.client.Get(ctx, key, node); err != nil || node.DeletionTimestamp.IsZero() {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: key}}
+}
+
+// Reconcile moves one Node along: held, described, let go.
+func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
+	node := &v1alpha1.Node{}
+	if err := r.client.Get(ctx, key.NamespacedName, node); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	switch {
+	case !node.DeletionTimestamp.IsZero():
+		return retryConflicts(ctrl.Result{}, r.finalize(ctx, node))
+	case !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode):
+		return retryConflicts(ctrl.Result{}, r.setFinalizer(ctx, node, true)) // the write is an event
+	default:
+		return retryConflicts(r.describe(ctx, node))
+	}
+}
+
+// describe brings the status up to date, inside the write budget.
+func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
+	view := viewNode(node, r.clock.Now(), r.staleAfter)
+	if !says(node.Status, view.status) {
+		if wait := r.budget.take(); wait > 0 {
+			return ctrl.Result{RequeueAfter: wait}, nil
+		}
+		if err := applyNodeView(ctx, r.client, node, view.status); err != nil {
+			return ctrl.Result{}, err
+		}
+		ctrl.LoggerFrom(ctx).Info("node changed", "trust", view.status.Trust, "presence", view.status.Presence)
+	}
+	return ctrl.Result{RequeueAfter: view.again}, nil
+}
+
+// finalize lets a Node go once its session has ended and none of its dispatches is unfinished:
+// gateways cut the session of a Node that is being deleted, the dispatch controller then settles.
+func (r *nodeReconciler) finalize(ctx context.Context, node *v1alpha1.Node) error {
+	if !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode) || dispatch.SessionOf(node).Live() {
+		return nil // an event of the Node follows
+	}
+	unfinished, err := unfinishedOf(ctx, r.client, client.ObjectKeyFromObject(node))
+	if err != nil || len(unfinished) > 0 {
+		return err // an event of a dispatch follows
+	}
+	return r.setFinalizer(ctx, node, false)
+}
+
+func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, want bool) error {
+	before := node.DeepCopy()
+	if want {
+		controllerutil.AddFinalizer(node, v1alpha1.FinalizerNode)
+	} else {
+		controllerutil.RemoveFinalizer(node, v1alpha1.FinalizerNode)
+	}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, node, patch); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("set the finalizer of node %q: %w", node.Name, err)
+	}
+	return nil
+}
+
+// says reports whether a status holds every field that the view sets, and none of the
+// conditions it left out.
+func says(status, view v1alpha1.NodeStatus) bool {
+	if status.Trust != view.Trust || status.FingerprintShort != view.FingerprintShort {
+		return false
+	}
+	if view.Presence != "" && (status.Presence != view.Presence || !equality.Semantic.DeepEqual(status.Since, view.Since) ||
+		!equality.Semantic.DeepEqual(status.SessionEndedTime, view.SessionEndedTime)) {
+		return false
+	}
+	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionCapabilityReviewRequired, v1alpha1.ConditionConnected} {
+		wanted := meta.FindStatusCondition(view.Conditions, kind)
+		if kind == v1alpha1.ConditionConnected && wanted == nil {
+			continue // the gateway's
+		}
+		if !equality.Semantic.DeepEqual(meta.FindStatusCondition(status.Conditions, kind), wanted) {
+			return false
+		}
+	}
+	return true
+}
+
+// applyNodeView applies every field of FieldManagerController under compare-and-swap: a session
+// that was recorded since the Node was read must not be overwritten.
+func applyNodeView(ctx context.Context, c client.Client, node *v1alpha1.Node, status v1alpha1.NodeStatus) error {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
+	if err != nil {
+		return fmt.Errorf("encode status of node %q: %w", node.Name, err)
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{
+			"namespace": node.Namespace, "name": node.Name, "uid": string(node.UID), "resourceVersion": node.ResourceVersion,
+		},
+		"status": fields,
+	}}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Node"))
+	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
+		client.FieldOwner(v1alpha1.FieldManagerController), client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("apply status of node %q: %w", node.Name, err)
+	}
+	return nil
+}

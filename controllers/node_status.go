@@ -1,0 +1,156 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// fingerprintShortChars is how much of a pin people are shown.
+const fingerprintShortChars = 12
+
+// nodeView is what the Node reconciler wants a status to say.
+type nodeView struct {
+	// status holds every field of FieldManagerController.
+	status v1alpha1.NodeStatus
+	// again is when time alone changes it; zero: it does not.
+	again time.Duration
+}
+
+// viewNode decides what the controller says about a Node: trust and readiness always, presence
+// only when no session is live (then it is the gateway's to say).
+func viewNode(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) nodeView {
+	view := nodeView{}
+	view.status.FingerprintShort = node.Spec.PublicKeySHA256[:min(len(node.Spec.PublicKeySHA256), fingerprintShortChars)]
+	var expires time.Time
+	view.status.Trust, expires = trustOf(node, now)
+	if expires.After(now) {
+		view.again = expires.Sub(now)
+	}
+	presence := node.Status.Presence
+	if !dispatch.SessionOf(node).Live() {
+		view.withoutSession(node, now, staleAfter)
+		presence = view.status.Presence
+	}
+	view.status.Conditions = append(view.status.Conditions,
+		withTransition(node.Status.Conditions, readyCondition(node, view.status.Trust, presence), now))
+	if review, ok := reviewCondition(node); ok {
+		view.status.Conditions = append(view.status.Conditions, withTransition(node.Status.Conditions, review, now))
+	}
+	return view
+}
+
+// withoutSession fills in the fields that pass to the controller when a session ended.
+func (v *nodeView) withoutSession(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) {
+	session := dispatch.SessionOf(node)
+	connected := metav1.Condition{
+		Type: v1alpha1.ConditionConnected, Status: metav1.ConditionFalse,
+		Reason: v1alpha1.ReasonNeverConnected, Message: "no session was recorded yet",
+	}
+	v.status.Presence = v1alpha1.PresenceOffline
+	if session.Started != nil {
+		ended := session.Ended
+		v.status.SessionEndedTime = ended
+		connected.Reason, connected.Message = v1alpha1.ReasonSessionEnded, "the session ended"
+		if left := ended.Add(staleAfter).Sub(now); left > 0 {
+			v.status.Presence = v1alpha1.PresenceStale
+			v.sooner(left)
+		}
+	}
+	// Who ended the session has said more exactly why.
+	for _, was := range node.Status.Conditions {
+		if was.Type == connected.Type && was.Status == connected.Status {
+			connected.Reason, connected.Message = was.Reason, was.Message
+		}
+	}
+	v.status.Since = node.Status.Since
+	if node.Status.Presence != v.status.Presence || v.status.Since == nil {
+		since := metav1.NewTime(now.Truncate(time.Second))
+		v.status.Since = &since
+	}
+	v.status.Conditions = append(v.status.Conditions, withTransition(node.Status.Conditions, connected, now))
+}
+
+func (v *nodeView) sooner(after time.Duration) {
+	if v.again == 0 || after < v.again {
+		v.again = after
+	}
+}
+
+// trustOf says whether the identity is good, and until when.
+func trustOf(node *v1alpha1.Node, now time.Time) (v1alpha1.NodeTrust, time.Time) {
+	expires, issued := certificateEnd(node)
+	switch {
+	case node.Spec.DesiredState == v1alpha1.NodeRevoked:
+		return v1alpha1.TrustRevoked, time.Time{}
+	case !issued:
+		return v1alpha1.TrustPending, time.Time{}
+	case !now.Before(expires):
+		return v1alpha1.TrustExpired, time.Time{}
+	case node.Spec.DesiredState == v1alpha1.NodeSuspended:
+		return v1alpha1.TrustSuspended, expires
+	default:
+		return v1alpha1.TrustTrusted, expires
+	}
+}
+
+// certificateEnd is when the newest certificate of a key that is admitted now runs out.
+func certificateEnd(node *v1alpha1.Node) (end time.Time, issued bool) {
+	for _, c := range node.Status.CertificateHistory {
+		admitted := c.PublicKeySHA256 == node.Spec.PublicKeySHA256 ||
+			(c.PublicKeySHA256 != "" && c.PublicKeySHA256 == node.Spec.NextPublicKeySHA256)
+		if admitted && c.NotAfter != nil && (!issued || c.NotAfter.After(end)) {
+			end, issued = c.NotAfter.Time, true
+		}
+	}
+	return end, issued
+}
+
+// readyCondition sums up: Active, Trusted and reachable.
+func readyCondition(node *v1alpha1.Node, trust v1alpha1.NodeTrust, presence v1alpha1.NodePresence) metav1.Condition {
+	c := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, ObservedGeneration: node.Generation}
+	online := presence == v1alpha1.PresenceOnline || presence == v1alpha1.PresenceDegraded
+	switch {
+	case trust == v1alpha1.TrustRevoked:
+		c.Reason, c.Message = v1alpha1.ErrorNodeRevoked, "the Node is revoked: delete it and pair the machine again to use it"
+	case trust == v1alpha1.TrustPending:
+		c.Reason, c.Message = v1alpha1.ReasonCertificatePending, "the machine has no certificate yet"
+	case trust == v1alpha1.TrustExpired:
+		c.Reason, c.Message = v1alpha1.ReasonCertificateExpired, "the certificate ran out: the agent recovers it by itself within 30 days when it reaches a gateway"
+	case trust == v1alpha1.TrustSuspended:
+		c.Reason, c.Message = v1alpha1.ReasonNodeSuspended, "nothing is delivered: set spec.desiredState to Active to go on"
+	case !online:
+		c.Reason, c.Message = v1alpha1.ReasonOffline, fmt.Sprintf("the machine is %s: dispatches wait for it", presence)
+	default:
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonReady, "the Node takes dispatches"
+	}
+	return c
+}
+
+// reviewCondition is present while the agent declares more than the policy grants or denies by
+// name: a person may want to look.
+func reviewCondition(node *v1alpha1.Node) (metav1.Condition, bool) {
+	var more []string
+	for _, c := range node.Status.Capabilities {
+		policy := node.Spec.CapabilityPolicy
+		denied := dispatch.Granted(v1alpha1.CapabilityPolicy{Allow: policy.Deny}, c.Name)
+		if !denied && !dispatch.Granted(policy, c.Name) {
+			more = append(more, c.Name)
+		}
+	}
+	if len(more) == 0 {
+		return metav1.Condition{}, false
+	}
+	slices.Sort(more)
+	shown := more[:min(len(more), 10)]
+	return metav1.Condition{
+		Type: v1alpha1.ConditionCapabilityReviewRequired, Status: metav1.ConditionTrue,
+		Reason: v1alpha1.ReasonCapabilitiesNotGranted, ObservedGeneration: node.Generation,
+		Message: fmt.Sprintf("the agent offers %d capabilities that are neither allowed nor denied: %v; add them to spec.capabilityPolicy", len(more), shown),
+	}, true
+}
