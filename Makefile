@@ -64,7 +64,7 @@ test-unit: deps ## Unit tests, with the race detector; no cluster
 
 .PHONY: test-localcluster
 test-localcluster: cluster-binaries ## The development cluster's own tests
-	@cd hack/localcluster && $(GOTESTSUM) -- -timeout 15m ./...
+	@cd hack/localcluster && $(GOTESTSUM) -- -timeout 15m ./internal/... ./cmd/localcluster
 
 .PHONY: test-integration
 test-integration: deps test-binaries ## Tests on a real apiserver, real cert-manager and real processes
