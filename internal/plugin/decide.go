@@ -40,10 +40,10 @@ func (d decider) decideOne(ctx context.Context, name string) (*v1alpha1.PairingR
 		d.sayf("%s", done)
 		return request, nil
 	}
-	if err := checkRequest(request, d.capabilities); err != nil {
-		return nil, err
-	}
 	if d.verdict == v1alpha1.VerdictApproved {
+		if err := checkRequest(request, d.capabilities); err != nil {
+			return nil, err
+		}
 		d.sayf("%s", describeRequest(request, d.now()))
 	}
 	if !d.yes && !d.question.yes(fmt.Sprintf("Does the machine show %s? Approve it? [y/N] ", request.Spec.VerificationCode)) {

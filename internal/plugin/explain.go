@@ -24,6 +24,9 @@ var whoGrants = map[string]string{
 	"capabilitydispatches": "the ClusterRole mooring-operator, or a Role with verbs create, get, list, watch and patch on capabilitydispatches",
 }
 
+// defaultServer is where kubectl's libraries look when nothing is configured.
+const defaultServer = "http://localhost:8080"
+
 // explain adds what to do next to an error of the cluster. resource is what was asked for.
 func (f *fleet) explain(err error, resource string) error {
 	var unreachable net.Error
@@ -39,6 +42,8 @@ func (f *fleet) explain(err error, resource string) error {
 		return fmt.Errorf("%w\nAsk for %s in namespace %q", err, whoGrants[resource], f.namespace)
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster %s does not accept your credentials: %w\nRenew them, or choose others with --context or --kubeconfig", f.server, err)
+	case errors.As(err, &unreachable) && f.server == defaultServer:
+		return fmt.Errorf("no kubeconfig says which cluster is meant, and there is none at %s\nName the file with --kubeconfig or KUBECONFIG", f.server)
 	case errors.As(err, &unreachable) && !errors.Is(err, context.Canceled):
 		return fmt.Errorf("the cluster %s cannot be reached: %w\nChoose another with --context or --kubeconfig, or see why with: kubectl cluster-info", f.server, err)
 	}

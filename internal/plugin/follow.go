@@ -62,11 +62,11 @@ func (t *tool) cancel(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispa
 func progressLine(s v1alpha1.CapabilityDispatchStatus) string {
 	switch {
 	case s.Phase == v1alpha1.DispatchAwaitingLocalMediation:
-		who := "the person at the machine"
+		who := "the person"
 		if s.Mediation != nil && s.Mediation.AskedUser != "" {
 			who = s.Mediation.AskedUser
 		}
-		return fmt.Sprintf("Waiting for a yes of %s at the machine.", who)
+		return fmt.Sprintf("Waiting for %s at the machine to say yes.", who)
 	case s.Phase == v1alpha1.DispatchDispatched && s.Progress != nil:
 		return fmt.Sprintf("%d%% %s", s.Progress.Percent, s.Progress.Message)
 	case s.Phase == v1alpha1.DispatchDispatched:

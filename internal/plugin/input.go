@@ -53,8 +53,9 @@ func jsonObject(raw []byte) ([]byte, error) {
 	if len(trimmed) == 0 {
 		return nil, errors.New("is empty")
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, trimmed); err != nil {
+	// Unlike Compact, Unmarshal says where an error is.
+	var value json.RawMessage
+	if err := json.Unmarshal(trimmed, &value); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
 			return nil, fmt.Errorf("is not JSON: %w (at byte %d)", err, syntax.Offset)
@@ -63,6 +64,10 @@ func jsonObject(raw []byte) ([]byte, error) {
 	}
 	if kind := jsonKind(trimmed[0]); kind != "" {
 		return nil, fmt.Errorf("is %s, not an object", kind)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, value); err != nil {
+		return nil, fmt.Errorf("is not JSON: %w", err)
 	}
 	return compact.Bytes(), nil
 }

@@ -1,0 +1,100 @@
+package plugin
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got), write it with -update:\n%s", path, diff)
+	}
+}
+
+func tableText(t *testing.T, header []string, rows [][]string) string {
+	t.Helper()
+	var out strings.Builder
+	if err := table(&out, header, rows); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestPendingShowsTheMostUrgentRequestFirst(t *testing.T) {
+	later := request("press-3-9f86d081-k7qx2m")
+	urgent := request("lathe-1-9f86d081-aaaaaa", func(r *v1alpha1.PairingRequest) {
+		r.Spec.NodeName, r.Spec.System, r.Spec.CodeIssuedBy = "lathe-1", nil, ""
+		r.Spec.ServiceAccount = &v1alpha1.ServiceAccountIdentity{Namespace: "agents", Name: "lathe"}
+		r.Spec.RequestedCapabilities = []string{"a", "b", "c", "d", "e", "f"}
+		r.Spec.ExpiresTime = metav1.NewTime(noon.Add(45 * time.Second))
+	})
+	golden(t, "pending.txt", tableText(t, pendingHeader, pendingRows([]v1alpha1.PairingRequest{*later, *urgent}, noon)))
+}
+
+func TestAnApproverSeesWhatToCompareAndHowLongIsLeft(t *testing.T) {
+	golden(t, "request.txt", describeRequest(request("press-3-9f86d081-k7qx2m"), noon)+"\n")
+	golden(t, "request-urgent.txt", describeRequest(request("press-3-9f86d081-k7qx2m", func(r *v1alpha1.PairingRequest) {
+		r.Spec.ExpiresTime = metav1.NewTime(noon.Add(45 * time.Second))
+	}), noon)+"\n")
+}
+
+func TestNodesAreListedAndDescribed(t *testing.T) {
+	fresh := node("new", func(n *v1alpha1.Node) { n.Status = v1alpha1.NodeStatus{} })
+	golden(t, "nodes.txt", tableText(t, nodesHeader, nodeRows([]v1alpha1.Node{*node("press-3"), *fresh}, noon)))
+	troubled := node("press-3", func(n *v1alpha1.Node) {
+		n.Spec.DesiredState, n.Spec.RevocationReason = v1alpha1.NodeRevoked, "stolen"
+		n.Status.Conditions = []metav1.Condition{
+			{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "NodeRevoked", Message: "it was revoked"},
+			{Type: v1alpha1.ConditionConnected, Status: metav1.ConditionTrue, Reason: "SessionStarted"},
+			{Type: v1alpha1.ConditionClockSkew, Status: metav1.ConditionTrue, Reason: "ClockSkewed", Message: "it is 2m ahead"},
+		}
+	})
+	golden(t, "node.txt", nodeText(troubled, noon)+"\n"+tableText(t, capabilityHeader, capabilityRows(troubled)))
+}
+
+func TestACodeIsPrintedWithTheLineToRun(t *testing.T) {
+	expires := metav1.NewTime(noon.Add(10 * time.Minute))
+	pin := madeCode{Method: v1alpha1.PairingMethodPIN, Code: "K7QX2M-482913", Address: "gw.example:7443", ExpiresTime: &expires,
+		Command: "mooring-agent run --pairing gw.example:7443 --code K7QX2M-482913"}
+	golden(t, "code-pin.txt", pin.text(noon))
+	pin.Address, pin.Command = "", "mooring-agent run --pairing GATEWAY:7443 --code K7QX2M-482913"
+	golden(t, "code-pin-without-address.txt", pin.text(noon))
+	qr := madeCode{Method: v1alpha1.PairingMethodQR, URI: "mooring://pair?gateway=gw.example:7443&code=K7QX2M", Address: "gw.example:7443", ExpiresTime: &expires}
+	golden(t, "code-qr.txt", qr.text(noon))
+}
+
+func TestWhatAMachineSaysCannotSteerTheTerminal(t *testing.T) {
+	got := tableText(t, []string{"A", "B"}, [][]string{{"x\x1b[2Jy\nz\tw", ""}, {"\u202eevil", "\u009b1m"}})
+	want := "A                  B\nx\uFFFD[2Jy z\uFFFDw   -\n\uFFFDevil   \uFFFD1m\n"
+	if squeeze(got) != squeeze(want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if strings.ContainsAny(got, "\x1b\t\u202e\u009b") {
+		t.Errorf("control characters came through: %q", got)
+	}
+}
+
+func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
