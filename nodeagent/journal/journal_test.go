@@ -1,0 +1,289 @@
+package journal
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func openAt(t rapid.TB, path string, limits Limits) *Journal {
+	t.Helper()
+	j, err := Open(Options{
+		Path: path, Limits: limits, NewID: rand.Text, Now: func() time.Time { return start },
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func newJournal(t *testing.T, limits Limits) (*Journal, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := openAt(t, path, limits)
+	t.Cleanup(func() { j.Close() })
+	return j, path
+}
+
+func entry(uid string) Entry {
+	return Entry{Dispatch: Ref{Namespace: "fleet", Name: "d", UID: uid}, Capability: "echo", Expires: start.Add(time.Hour)}
+}
+
+func done(output string) Outcome {
+	return Outcome{Result: Succeeded, Execution: Ended, Output: []byte(output), FinishedTime: start}
+}
+
+func must(t rapid.TB, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestADispatchIsRememberedFromAcceptanceToAnHourAfterItsExpiry(t *testing.T) {
+	j, _ := newJournal(t, Limits{})
+	must(t, j.Accept(entry("a")), j.Start("a", start), j.Finish("a", done(`{"x":1}`)))
+	open, err := j.Unsettled()
+	if err != nil || len(open) != 1 || string(open[0].Outcome.Output) != `{"x":1}` {
+		t.Fatalf("unsettled: %+v, %v", open, err)
+	}
+	must(t, j.Prune(start.Add(100*time.Hour)))
+	if _, known, _ := j.Lookup("a"); !known {
+		t.Fatal("an unsettled result was forgotten")
+	}
+	must(t, j.Settle("a"), j.Prune(start.Add(2*time.Hour)))
+	got, known, err := j.Lookup("a")
+	if err != nil || !known {
+		t.Fatalf("forgotten at its expiry + 1 h: %v", err)
+	}
+	want := entry("a")
+	want.State, want.StartedTime, want.Settled = Finished, start, true
+	want.Outcome = &Outcome{Result: Succeeded, Execution: Ended, FinishedTime: start}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("after Settled (-want +got):\n%s", diff)
+	}
+	must(t, j.Prune(start.Add(2*time.Hour+time.Second)))
+	if _, known, _ := j.Lookup("a"); known {
+		t.Error("remembered for ever")
+	}
+	if horizon, err := j.Horizon(); err != nil || !horizon.Equal(entry("a").Expires) {
+		t.Errorf("horizon %v, %v; want the expiry of what was forgotten", horizon, err)
+	}
+}
+
+func TestStepsOutOfOrderAreRefused(t *testing.T) {
+	j, _ := newJournal(t, Limits{})
+	must(t, j.Accept(entry("a")))
+	for name, step := range map[string]func() error{
+		"accept twice":           func() error { return j.Accept(entry("a")) },
+		"refuse what is known":   func() error { return j.Refuse(entry("a"), done("1")) },
+		"settle what still runs": func() error { return j.Settle("a") },
+	} {
+		if err := step(); !errors.Is(err, ErrState) {
+			t.Errorf("%s: got %v, want ErrState", name, err)
+		}
+	}
+	must(t, j.Start("a", start))
+	if err := j.Start("a", start); !errors.Is(err, ErrState) {
+		t.Errorf("start twice: got %v, want ErrState", err)
+	}
+	must(t, j.Finish("a", done("1")))
+	if err := j.Finish("a", done("2")); !errors.Is(err, ErrState) {
+		t.Errorf("finish twice: got %v, want ErrState", err)
+	}
+	if err := j.Start("b", start); !errors.Is(err, ErrUnknown) {
+		t.Errorf("start the unknown: got %v, want ErrUnknown", err)
+	}
+}
+
+func TestAFullJournalRefusesAndForgetsNothing(t *testing.T) {
+	for name, limits := range map[string]Limits{
+		"entries": {Entries: 2}, "unsettled": {Unsettled: 2}, "output": {OutputBytes: 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, path := newJournal(t, limits)
+			must(t, j.Refuse(entry("a"), done(`"0123456789"`)), j.Refuse(entry("b"), done(`"0123456789"`)))
+			for range 2 {
+				if err := j.Accept(entry("c")); !errors.Is(err, ErrFull) {
+					t.Fatalf("got %v, want ErrFull", err)
+				}
+				must(t, j.Close())
+				j = openAt(t, path, limits) // counts are made again from the file
+			}
+			defer j.Close()
+			must(t, j.Settle("a"))
+			if err := j.Accept(entry("c")); (err == nil) != (name != "entries") {
+				t.Errorf("after one was settled: %v", err)
+			}
+			if _, known, _ := j.Lookup("a"); !known {
+				t.Error("a settled dispatch was forgotten")
+			}
+		})
+	}
+}
+
+func TestEveryDialIsCountedOverRestarts(t *testing.T) {
+	j, path := newJournal(t, Limits{})
+	id := j.ID()
+	for want := uint64(1); want < 4; want++ {
+		got, err := j.NextDial()
+		if err != nil || got != want {
+			t.Fatalf("dial %d: got %d, %v", want, got, err)
+		}
+		must(t, j.Close())
+		j = openAt(t, path, Limits{})
+	}
+	defer j.Close()
+	if j.ID() != id {
+		t.Error("the journal changed its id over a restart")
+	}
+}
+
+func TestADamagedJournalIsMovedAsideAndANewOneHasAnotherID(t *testing.T) {
+	for name, damage := range map[string]func(content []byte) []byte{
+		"garbage":          func([]byte) []byte { return []byte("this is no database at all, but it is long enough to be read") },
+		"cut in half":      func(c []byte) []byte { return c[:len(c)/2] },
+		"cut by one page":  func(c []byte) []byte { return c[:3*os.Getpagesize()] },
+		"zeroed meta":      func(c []byte) []byte { return append(make([]byte, 2*os.Getpagesize()), c[2*os.Getpagesize():]...) },
+		"overwritten data": func(c []byte) []byte { return scribble(c) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, path := newJournal(t, Limits{})
+			for i := range 200 {
+				must(t, j.Accept(entry(fmt.Sprint(i))))
+			}
+			id := j.ID()
+			must(t, j.Close())
+			content, err := os.ReadFile(path)
+			must(t, err, os.WriteFile(path, damage(content), 0o600))
+			again := openAt(t, path, Limits{})
+			defer again.Close()
+			if again.ID() == id {
+				t.Error("the new journal has the id of the lost one")
+			}
+			aside, err := filepath.Glob(path + ".damaged-*")
+			if err != nil || len(aside) != 1 {
+				t.Errorf("moved aside: %v, %v", aside, err)
+			}
+			must(t, again.Accept(entry("new")))
+		})
+	}
+}
+
+// scribble overwrites everything after the two meta pages.
+func scribble(content []byte) []byte {
+	for i := 2 * os.Getpagesize(); i < len(content); i++ {
+		content[i] = 0xa5
+	}
+	return content
+}
+
+// TestAKillAtAnyPointLosesNothingThatWasSaid runs random steps; at random points the
+// process "dies" (its file is copied as the disk has it) and comes back.
+func TestAKillAtAnyPointLosesNothingThatWasSaid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "journal")
+		must(t, err)
+		defer os.RemoveAll(dir)
+		m := &model{path: filepath.Join(dir, "0"), dir: dir, states: map[string]State{}, starts: map[string]int{}, settled: map[string]bool{}}
+		m.j = openAt(t, m.path, Limits{})
+		m.id = m.j.ID()
+		defer func() { m.j.Close() }()
+		t.Repeat(map[string]func(*rapid.T){
+			"accept": m.accept, "start": m.begin, "finish": m.finish, "settle": m.settle,
+			"prune": m.prune, "dial": m.dial, "kill": m.kill, "": m.check,
+		})
+	})
+}
+
+type model struct {
+	dir, path, id string
+	j             *Journal
+	generation    int
+	dials         uint64
+	states        map[string]State
+	starts        map[string]int
+	settled       map[string]bool
+}
+
+func (m *model) uid(t *rapid.T) string { return rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "uid") }
+
+func (m *model) accept(t *rapid.T) {
+	uid := m.uid(t)
+	if err := m.j.Accept(entry(uid)); err == nil {
+		if _, known := m.states[uid]; known {
+			t.Fatalf("%s was accepted twice", uid)
+		}
+		m.states[uid] = Accepted
+	}
+}
+
+func (m *model) begin(t *rapid.T) {
+	uid := m.uid(t)
+	if m.j.Start(uid, start) == nil {
+		if m.starts[uid]++; m.starts[uid] > 1 {
+			t.Fatalf("%s was started twice", uid)
+		}
+		m.states[uid] = Running
+	}
+}
+
+func (m *model) finish(t *rapid.T) {
+	if uid := m.uid(t); m.j.Finish(uid, done(`"`+uid+`"`)) == nil {
+		m.states[uid] = Finished
+	}
+}
+
+func (m *model) settle(t *rapid.T) {
+	if uid := m.uid(t); m.j.Settle(uid) == nil {
+		m.settled[uid] = true
+	}
+}
+
+// prune at a time when nothing may be forgotten yet.
+func (m *model) prune(t *rapid.T) { must(t, m.j.Prune(start.Add(2*time.Hour))) }
+
+func (m *model) dial(t *rapid.T) {
+	got, err := m.j.NextDial()
+	must(t, err)
+	if m.dials++; got != m.dials {
+		t.Fatalf("dial %d counted as %d", m.dials, got)
+	}
+}
+
+func (m *model) kill(t *rapid.T) {
+	content, err := os.ReadFile(m.path)
+	must(t, err)
+	m.generation++
+	m.path = filepath.Join(m.dir, fmt.Sprint(m.generation))
+	must(t, os.WriteFile(m.path, content, 0o600), m.j.Close())
+	m.j = openAt(t, m.path, Limits{})
+	if m.j.ID() != m.id {
+		t.Fatal("the journal was taken for damaged")
+	}
+}
+
+func (m *model) check(t *rapid.T) {
+	for uid, want := range m.states {
+		got, known, err := m.j.Lookup(uid)
+		must(t, err)
+		if !known || got.State != want || got.Settled != m.settled[uid] {
+			t.Fatalf("%s: got %s (known %t, settled %t), want %s (settled %t)", uid, got.State, known, got.Settled, want, m.settled[uid])
+		}
+		if want == Finished && !got.Settled && string(got.Outcome.Output) != `"`+uid+`"` {
+			t.Fatalf("the result of %s is lost", uid)
+		}
+	}
+}
