@@ -99,7 +99,7 @@ func DNS(name string) Change {
 }
 
 // Device issues a device certificate for key, with changes that make it a wrong one.
-func (a *Authority) Device(t testing.TB, id identity.ID, key *ecdsa.PrivateKey, changes ...Change) *x509.Certificate {
+func (a *Authority) Device(t testing.TB, id identity.ID, key *ecdsa.PublicKey, changes ...Change) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
 		URIs: []*url.URL{mustURL(id.URI())}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -109,14 +109,14 @@ func (a *Authority) Device(t testing.TB, id identity.ID, key *ecdsa.PrivateKey, 
 	for _, change := range changes {
 		change(template)
 	}
-	return a.sign(t, template, a.Certificate, &key.PublicKey)
+	return a.sign(t, template, a.Certificate, key)
 }
 
 // DeviceTLS is Device as a client certificate.
 func (a *Authority) DeviceTLS(t testing.TB, id identity.ID, changes ...Change) tls.Certificate {
 	t.Helper()
 	key := NewKey(t)
-	leaf := a.Device(t, id, key, changes...)
+	leaf := a.Device(t, id, &key.PublicKey, changes...)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 }
 

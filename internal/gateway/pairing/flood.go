@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// beginsPerSecond and beginBurst bound what all addresses together make us read from
-	// the apiserver; reservedPerSecond and reservedBurst are kept for codes that exist and
-	// that nobody has tried yet, so a flood does not shut out the invited.
-	beginsPerSecond   = 100
-	beginBurst        = 300
+	// defaultBegins bounds what all addresses together make us read from the apiserver, in
+	// exchanges a second.
+	defaultBegins = 100
+	// reservedPerSecond and reservedBurst are kept for codes that exist and that nobody has
+	// tried yet, so a flood does not shut out the invited.
 	reservedPerSecond = 20
 	reservedBurst     = 50
 )
@@ -25,10 +25,10 @@ type flood struct {
 	all, reserved *rate.Limiter
 }
 
-func newFlood(clock clock.PassiveClock) *flood {
+func newFlood(clock clock.PassiveClock, perSecond int) *flood {
 	return &flood{
 		clock:    clock,
-		all:      rate.NewLimiter(beginsPerSecond, beginBurst),
+		all:      rate.NewLimiter(rate.Limit(perSecond), 3*perSecond),
 		reserved: rate.NewLimiter(reservedPerSecond, reservedBurst),
 	}
 }

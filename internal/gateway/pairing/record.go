@@ -38,12 +38,9 @@ func parseRecord(secret *corev1.Secret) (record, error) {
 		return record{}, fmt.Errorf("secret %s is no pairing record: %w", secret.Name, errNoRecord)
 	}
 	text := func(key string) string { return string(secret.Data[key]) }
-	tries := 0
-	if stored := text(v1alpha1.RecordKeyTriesUsed); stored != "" {
-		var err error
-		if tries, err = strconv.Atoi(stored); err != nil || tries < 0 {
-			return record{}, fmt.Errorf("pairing record %s: %s is not a number: %w", secret.Name, v1alpha1.RecordKeyTriesUsed, errNoRecord)
-		}
+	tries, err := strconv.Atoi(text(v1alpha1.RecordKeyTriesUsed))
+	if err != nil || tries < 0 {
+		return record{}, fmt.Errorf("pairing record %s: %s is not a number: %w", secret.Name, v1alpha1.RecordKeyTriesUsed, errNoRecord)
 	}
 	expires, err := time.Parse(time.RFC3339, text(v1alpha1.RecordKeyExpires))
 	if err != nil {

@@ -45,6 +45,9 @@ type Options struct {
 	NodeEndpoint string
 	// MaxPending bounds the undecided PairingRequests of the cluster.
 	MaxPending int
+	// BeginsPerSecond bounds the exchanges begun from all addresses together; three times as
+	// many may come at once. The default is 100. Codes nobody tried yet have a share besides.
+	BeginsPerSecond int
 	// Hold is how long a poll waits for news; the default is 25 s.
 	Hold time.Duration
 	// Clock gives the time of the apiserver.
@@ -72,11 +75,14 @@ func New(options Options) *Service {
 	if options.Hold == 0 {
 		options.Hold = defaultHold
 	}
+	if options.BeginsPerSecond == 0 {
+		options.BeginsPerSecond = defaultBegins
+	}
 	return &Service{
 		options:  options,
 		records:  records{cached: options.Client, live: options.Live, write: options.Client, namespace: options.Namespace},
 		sessions: newSessions(options.Clock),
-		flood:    newFlood(options.Clock),
+		flood:    newFlood(options.Clock, options.BeginsPerSecond),
 		offences: newOffences(options.Clock),
 	}
 }

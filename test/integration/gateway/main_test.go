@@ -1,0 +1,13 @@
+// Package gateway_test pairs machines with a gateway that has its real rights, over real
+// TLS, against a real API server. The tests act as the controller where it would act.
+package gateway_test
+
+import (
+	"testing"
+
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+var shared *cluster.Cluster
+
+func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{}, &shared) }
