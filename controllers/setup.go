@@ -78,9 +78,6 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		{"pairing code", setupPairingCode},
 		{"pairing request", setupPairingRequest},
 		{"certificate", setupCertificate},
-		{"trust", setupTrust},
-		{"pairing request", setupPairingRequest},
-		{"certificate", setupCertificate},
 	} {
 		if err := part.setup(mgr, options); err != nil {
 			return fmt.Errorf("set up the %s controller: %w", part.name, err)
