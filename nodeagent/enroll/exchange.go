@@ -125,8 +125,8 @@ func (p *pairer) decide(l *link.Link, err error) error {
 	if final := (*finalError)(nil); errors.As(err, &final) {
 		return err
 	}
-	if alert := l.Refused(); alert != nil {
-		return &finalError{ErrFailed, fmt.Sprintf("%s refuses connections without a certificate (%s): is it the node listener instead of the pairing listener?", p.Endpoint, alert)}
+	if refusal := (*link.Refusal)(nil); errors.As(l.Refused(), &refusal) && refusal.Alert {
+		return &finalError{ErrFailed, fmt.Sprintf("%s refuses connections without a certificate (%s): is it the node listener instead of the pairing listener?", p.Endpoint, refusal)}
 	}
 	final := refusal(err)
 	if final == nil {

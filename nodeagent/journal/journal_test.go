@@ -218,7 +218,9 @@ type model struct {
 	settled       map[string]bool
 }
 
-func (m *model) uid(t *rapid.T) string { return rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "uid") }
+func (m *model) uid(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "uid")
+}
 
 func (m *model) accept(t *rapid.T) {
 	uid := m.uid(t)

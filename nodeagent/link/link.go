@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -101,9 +100,16 @@ func overConn(secure *tls.Conn) (*Link, error) {
 	return &Link{Conn: client, Exporter: exporter, State: state, conn: conn}, nil
 }
 
-// Refused returns the TLS alert by which the gateway ended the connection, nil if
-// it did not. In TLS 1.3 a refused client certificate shows here, not in Dial.
-func (l *Link) Refused() error { return l.conn.refusal() }
+// Refused tells why the gateway did not want this connection, nil if it did. In TLS
+// 1.3 a refused client certificate shows only after the handshake: as an alert
+// (*Refusal with Alert), or, when our own bytes cross it, as a connection that
+// ends before the gateway said anything.
+func (l *Link) Refused() error {
+	if refusal := l.conn.refusal(); refusal != nil {
+		return refusal
+	}
+	return nil
+}
 
 // Close ends the connection and every call on it.
 func (l *Link) Close() error {
@@ -115,27 +121,4 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
-}
-
-// watchedConn remembers a TLS alert; grpc would turn it into text.
-type watchedConn struct {
-	net.Conn
-	mu    sync.Mutex
-	alert error
-}
-
-func (c *watchedConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if opErr := (*net.OpError)(nil); errors.As(err, &opErr) && opErr.Op == "remote error" {
-		c.mu.Lock()
-		c.alert = opErr.Err
-		c.mu.Unlock()
-	}
-	return n, err
-}
-
-func (c *watchedConn) refusal() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.alert
 }

@@ -46,10 +46,10 @@ func (r *Runner) hold(ctx context.Context, counter uint64) (welcomed bool, err e
 	return s.welcomed.Load(), refusedOr(l, err)
 }
 
-// refusedOr puts the TLS alert before the noise it caused.
+// refusedOr puts a refused connection before the noise it caused.
 func refusedOr(l *link.Link, err error) error {
-	if alert := l.Refused(); alert != nil && err != nil && !errors.Is(err, errStopped) {
-		return fmt.Errorf("%w: %w", alert, err)
+	if refusal := l.Refused(); refusal != nil && err != nil && !errors.Is(err, errStopped) {
+		return fmt.Errorf("%w: %w", refusal, err)
 	}
 	return err
 }

@@ -5,7 +5,6 @@ package session
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -21,6 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/executor"
 	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
 // stable is how long a session must have lasted for its end to be no failure.
@@ -106,14 +106,17 @@ func (r *Runner) explain(err error) string {
 	endpoint := r.Credentials.Endpoint()
 	message := console.Clean(status.Convert(err).Message())
 	leaf := r.Credentials.Identity().Leaf()
-	var alert tls.AlertError
+	var refusal *link.Refusal
 	var untrusted *identity.CertificateError
 	switch {
 	case r.Now().After(leaf.NotAfter):
 		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) + ": pair it again with another --identity-dir; trying on"
 	case status.Code(err) == codes.PermissionDenied:
 		return "Gateway " + endpoint + " refuses this machine (" + message + "): if its Node was revoked or deleted, pair it again with another --identity-dir; trying on"
-	case status.Code(err) == codes.Unauthenticated, errors.As(err, &alert):
+	case status.Code(err) == codes.Unauthenticated, errors.As(err, &refusal):
+		if refusal != nil {
+			message = console.Clean(refusal.Error())
+		}
 		return "Gateway " + endpoint + " does not accept the certificate of this machine (" + message + "); trying on"
 	case status.Code(err) == codes.Aborted:
 		return "Another session of this Node took over (" + message + "): is a copy of the identity directory in use? trying on"

@@ -1,0 +1,68 @@
+package link
+
+import (
+	"errors"
+	"net"
+	"sync"
+)
+
+// Refusal is a connection that the gateway ended before it said anything.
+type Refusal struct {
+	// Alert: it said so in a TLS alert; otherwise it may also just have gone away.
+	Alert bool
+	Cause error
+}
+
+func (r *Refusal) Error() string {
+	if r.Alert {
+		return r.Cause.Error()
+	}
+	return "connection closed after the handshake: " + r.Cause.Error()
+}
+
+// Unwrap gives the cause.
+func (r *Refusal) Unwrap() error { return r.Cause }
+
+// watchedConn remembers how a connection failed; grpc would turn it into text.
+type watchedConn struct {
+	net.Conn
+	mu     sync.Mutex
+	heard  bool
+	failed *Refusal
+}
+
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.note(n > 0, err)
+	return n, err
+}
+
+func (c *watchedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.note(false, err)
+	return n, err
+}
+
+// note keeps the first failure, but an alert beats all others.
+func (c *watchedConn) note(heard bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heard = c.heard || heard
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	opErr := (*net.OpError)(nil)
+	alert := errors.As(err, &opErr) && opErr.Op == "remote error"
+	switch {
+	case alert:
+		c.failed = &Refusal{Alert: true, Cause: opErr.Err}
+	case !c.heard && c.failed == nil:
+		c.failed = &Refusal{Cause: err}
+	}
+}
+
+func (c *watchedConn) refusal() *Refusal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}

@@ -1,0 +1,371 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/executor"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/mediation"
+	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// gate is a capability that runs until it is opened.
+type gate struct {
+	started chan struct{}
+	opened  chan struct{}
+}
+
+func (g *gate) Name() string                    { return "gate" }
+func (g *gate) Description() string             { return "waits" }
+func (g *gate) Schema() json.RawMessage         { return nil }
+func (g *gate) Mediation() capability.Mediation { return capability.None }
+func (g *gate) Run(ctx context.Context, _ capability.Request) (json.RawMessage, error) {
+	g.started <- struct{}{}
+	select {
+	case <-g.opened:
+		return json.RawMessage(`"through"`), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// screen is what the person sees.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *screen) await(t *testing.T, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		found := strings.Contains(s.text.String(), want)
+		s.mu.Unlock()
+		if found {
+			return
+		}
+	}
+	t.Fatalf("the screen never shows %q:\n%s", want, s.text.String())
+}
+
+// agent is a paired agent under test.
+type agent struct {
+	dir     string
+	screen  *screen
+	gate    *gate
+	creds   *session.Credentials
+	journal *journal.Journal
+	stop    context.CancelFunc
+	done    chan error
+}
+
+// start pairs a machine by hand, its certificate good for life, and runs it until the test ends.
+func start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) *agent {
+	t.Helper()
+	a := &agent{dir: t.TempDir() + "/id"}
+	s, err := store.Open(a.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := gatewaytest.NewKey(t)
+	leaf := g.DeviceCA.Device(t, gatewaytest.ID("box"), &key.PublicKey, life)
+	id, err := store.NewIdentity(key, []*x509.Certificate{leaf})
+	if err == nil {
+		err = s.FinishPairing(id, g.ServerCA.Bundle(t), store.Config{NodeEndpoint: g.NodeEndpoint, PairingEndpoint: g.PairingEndpoint})
+	}
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	a.run(t)
+	return a
+}
+
+// run starts the agent (again) on its directory.
+func (a *agent) run(t *testing.T) {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	s, err := store.Open(a.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.creds, err = session.LoadCredentials(s); err != nil {
+		t.Fatal(err)
+	}
+	a.journal, err = journal.Open(journal.Options{Path: s.JournalPath(), NewID: rand.Text, Now: time.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.screen, a.gate = &screen{}, &gate{started: make(chan struct{}, 8), opened: make(chan struct{})}
+	registry, err := capability.NewRegistry(capability.Echo{}, a.gate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := session.NewClock(time.Now)
+	runs, err := executor.New(executor.Options{
+		Journal: a.journal, Registry: registry, Policy: mediation.Unattended{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner := session.New(session.Options{
+		Credentials: a.creds, Journal: a.journal, Executor: runs, Registry: registry,
+		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: time.Now, Rand: rand.Reader,
+		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
+		Retry: backoff.New(time.Millisecond, 10*time.Millisecond),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	a.done = make(chan error, 1)
+	var once sync.Once
+	a.stop = func() {
+		once.Do(func() {
+			stop()
+			if err := <-a.done; err != nil {
+				t.Errorf("run: %v", err)
+			}
+			runs.Stop(context.Background())
+			a.journal.Close()
+			s.Close()
+		})
+	}
+	go func() { a.done <- runner.Run(ctx) }()
+	t.Cleanup(a.stop)
+}
+
+func ref(uid string) *gatewayv1.DispatchRef {
+	return &gatewayv1.DispatchRef{Namespace: "fleet", Name: "d-" + uid, Uid: uid}
+}
+
+func offer(uid, name string) *gatewayv1.StreamNodeEventsResponse {
+	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
+		Dispatch: ref(uid), Capability: name, Input: []byte(`{"hello": "world"}`),
+		Timeout: durationpb.New(30 * time.Second), Expires: timestamppb.New(time.Now().Add(time.Hour)), MaxPayloadBytes: 1 << 16,
+	}}}
+}
+
+func settled(uid string) *gatewayv1.StreamNodeEventsResponse {
+	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{Settled: &gatewayv1.Settled{Dispatch: ref(uid)}}}
+}
+
+// result waits for the result of a dispatch.
+func result(t *testing.T, s *gatewaytest.Session, uid string) *gatewayv1.Result {
+	t.Helper()
+	return gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
+		if r := m.GetResult(); r.GetDispatch().GetUid() == uid {
+			return r
+		}
+		return nil
+	})
+}
+
+func TestADispatchGoesFromOfferToSettled(t *testing.T) {
+	g := gatewaytest.Start(t)
+	a := start(t, g, time.Hour)
+	s := g.Node.Next(t)
+	a.screen.await(t, "Session open with gateway "+g.NodeEndpoint)
+	if h := s.Hello; h.GetDialCounter() != 1 || h.GetJournalId() != a.journal.ID() || h.GetProtocolVersion() != 1 ||
+		hex.EncodeToString(h.GetBundleSha256()) != a.creds.Bundle().SHA256() || len(h.GetUnsettled()) != 0 {
+		t.Errorf("hello: %v", h)
+	}
+	s.Send(t, offer("u", "echo"))
+	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })
+	r := result(t, s, "u")
+	if r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED || r.GetExecution() != gatewayv1.Result_EXECUTION_FINISHED ||
+		string(r.GetOutput()) != `{"hello":"world"}` || r.GetDispatch().GetName() != "d-u" || r.GetStartedTime() == nil {
+		t.Errorf("result: %v", r)
+	}
+	s.Send(t, settled("u"))
+	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
+	if open, err := a.journal.Unsettled(); err != nil || len(open) != 0 {
+		t.Errorf("after Settled: %v, %v", open, err)
+	}
+}
+
+func TestAResultOutlivesItsSessionAndIsRepeatedUntilSettled(t *testing.T) {
+	g := gatewaytest.Start(t)
+	a := start(t, g, time.Hour)
+	first := g.Node.Next(t)
+	first.Send(t, offer("u", "gate"))
+	<-a.gate.started
+	first.End(status.Error(codes.Unavailable, "gateway dies"))
+	second := g.Node.Next(t)
+	if got := second.Hello; got.GetDialCounter() < 2 || len(got.GetUnsettled()) != 1 || got.GetUnsettled()[0].GetState() != gatewayv1.UnsettledDispatch_STATE_RUNNING {
+		t.Errorf("hello of the second session: %v", got)
+	}
+	second.Send(t, offer("u", "gate")) // a gateway that does not know better
+	close(a.gate.opened)
+	if r := result(t, second, "u"); string(r.GetOutput()) != `"through"` {
+		t.Errorf("result: %v", r)
+	}
+	second.End(nil)
+	third := g.Node.Next(t)
+	if got := third.Hello.GetUnsettled(); len(got) != 1 || got[0].GetState() != gatewayv1.UnsettledDispatch_STATE_FINISHED {
+		t.Errorf("hello of the third session: %v", got)
+	}
+	result(t, third, "u")
+	if len(a.gate.started) != 0 {
+		t.Error("it ran twice")
+	}
+}
+
+func TestAStoppingAgentReportsThenSaysGoodbye(t *testing.T) {
+	g := gatewaytest.Start(t)
+	a := start(t, g, time.Hour)
+	s := g.Node.Next(t)
+	s.Send(t, offer("u", "gate"))
+	<-a.gate.started
+	a.stop()
+	if r := result(t, s, "u"); r.GetErrorCode() != "AgentRestarted" || r.GetExecution() != gatewayv1.Result_EXECUTION_FINISHED {
+		t.Errorf("result: %v", r)
+	}
+	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
+	a.run(t)
+	again := g.Node.Next(t)
+	if got := again.Hello; got.GetJournalId() != s.Hello.GetJournalId() || got.GetDialCounter() <= s.Hello.GetDialCounter() || len(got.GetUnsettled()) != 1 {
+		t.Errorf("hello after the restart: %v", got)
+	}
+}
+
+func TestACancelledDispatchEnds(t *testing.T) {
+	g := gatewaytest.Start(t)
+	a := start(t, g, time.Hour)
+	s := g.Node.Next(t)
+	s.Send(t, offer("u", "gate"))
+	<-a.gate.started
+	s.Send(t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Cancel{Cancel: &gatewayv1.Cancel{Dispatch: ref("u")}}})
+	if r := result(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_CANCELLED {
+		t.Errorf("result: %v", r)
+	}
+}
+
+func TestADrainingGatewayIsLeftAndOthersAreFound(t *testing.T) {
+	g := gatewaytest.Start(t)
+	start(t, g, time.Hour)
+	s := g.Node.Next(t)
+	s.Send(t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Drain{Drain: &gatewayv1.Drain{ReconnectAfter: durationpb.New(10 * time.Millisecond)}}})
+	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
+	g.Node.Next(t)
+}
+
+func TestATrustBundleIsStoredBeforeItIsAcknowledged(t *testing.T) {
+	g := gatewaytest.Start(t)
+	a := start(t, g, time.Hour)
+	s := g.Node.Next(t)
+	send := func(pem []byte) {
+		s.Send(t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_TrustBundle{TrustBundle: &gatewayv1.TrustBundle{Pem: pem}}})
+	}
+	stranger := gatewaytest.NewCA(t, "stranger").Bundle(t)
+	send(stranger.PEM())    // would lock the machine out
+	send([]byte("garbage")) // is none
+	union, err := a.creds.Bundle().Merge(stranger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(union.PEM())
+	ack := gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.TrustBundleStored {
+		return m.GetTrustBundleStored()
+	})
+	if got := hex.EncodeToString(ack.GetSha256()); got != union.SHA256() {
+		t.Errorf("acknowledged %s, want %s", got, union.SHA256())
+	}
+	s.End(nil)
+	if got := hex.EncodeToString(g.Node.Next(t).Hello.GetBundleSha256()); got != union.SHA256() {
+		t.Errorf("the next hello names bundle %s, want %s", got, union.SHA256())
+	}
+}
+
+func TestEveryRefusalIsSaidAndTriedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		says string
+	}{
+		"revoked":      {status.Error(codes.PermissionDenied, "the Node is revoked"), "refuses this machine (the Node is revoked)"},
+		"unavailable":  {status.Error(codes.Unavailable, "policies are not proven"), "cannot be reached (policies are not proven)"},
+		"not accepted": {status.Error(codes.Unauthenticated, "no such key"), "does not accept the certificate"},
+		"replaced":     {status.Error(codes.Aborted, "a newer session won"), "is a copy of the identity directory in use?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := gatewaytest.Start(t)
+			var mu sync.Mutex
+			refusals := 0
+			g.Node.Register = func() error {
+				mu.Lock()
+				defer mu.Unlock()
+				if refusals++; refusals < 3 {
+					return c.err
+				}
+				return nil
+			}
+			a := start(t, g, time.Hour)
+			a.screen.await(t, c.says)
+			if s := g.Node.Next(t); s.Hello.GetDialCounter() != 3 {
+				t.Errorf("dial counter %d, want 3: every dial counts", s.Hello.GetDialCounter())
+			}
+		})
+	}
+}
+
+func TestAForeignGatewayIsNotTrusted(t *testing.T) {
+	g, foreign := gatewaytest.Start(t), gatewaytest.Start(t)
+	g.NodeEndpoint = foreign.NodeEndpoint
+	start(t, g, time.Hour).screen.await(t, "cannot be trusted")
+}
+
+func TestACertificateTheGatewayRefusesIsSaid(t *testing.T) {
+	g := gatewaytest.Start(t)
+	g.DeviceCA = gatewaytest.NewCA(t, "another device CA")
+	start(t, g, time.Hour).screen.await(t, "does not accept the certificate")
+}
+
+func TestAnExpiredCertificateIsSaid(t *testing.T) {
+	g := gatewaytest.Start(t)
+	start(t, g, 0).screen.await(t, "expired")
+}
+
+func TestTheGatewaysTimeDecidesAboutExpiry(t *testing.T) {
+	g := gatewaytest.Start(t)
+	g.Node.Welcome = func(w *gatewayv1.Welcome) { w.GatewayTime = timestamppb.New(time.Now().Add(48 * time.Hour)) }
+	start(t, g, time.Hour)
+	s := g.Node.Next(t)
+	o := offer("u", "echo")
+	o.GetOffer().Expires = timestamppb.New(time.Now().Add(49 * time.Hour))
+	s.Send(t, o)
+	if r := result(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED || r.GetStartedTime().AsTime().Before(time.Now().Add(47*time.Hour)) {
+		t.Errorf("result: %v", r)
+	}
+	s.Send(t, offer("v", "echo")) // expires in an hour of our clock, two days ago in the gateway's
+	if r := result(t, s, "v"); r.GetOutcome() != gatewayv1.Result_OUTCOME_TIMED_OUT || r.GetExecution() != gatewayv1.Result_EXECUTION_NOT_STARTED {
+		t.Errorf("result: %v", r)
+	}
+}
