@@ -37,13 +37,16 @@ func NewKey(t testing.TB) *ecdsa.PrivateKey {
 }
 
 // NewAuthority makes a self-signed CA of that subject, valid from a day ago for a year.
-func NewAuthority(t testing.TB, subject string) *Authority {
+func NewAuthority(t testing.TB, subject string, changes ...Change) *Authority {
 	t.Helper()
 	a := &Authority{key: NewKey(t)}
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: subject}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage:  x509.KeyUsageCertSign,
 		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(365 * 24 * time.Hour),
+	}
+	for _, change := range changes {
+		change(template)
 	}
 	a.Certificate = a.sign(t, template, template, &a.key.PublicKey)
 	return a

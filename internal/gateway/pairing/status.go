@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -50,7 +51,7 @@ func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 
 // request reads the cache, and the apiserver where the cache knows nothing yet.
 func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alpha1.PairingRequest, error) {
-	if !dnsLabel.MatchString(key.Namespace) || key.Name == "" || len(key.Name) > 253 {
+	if !dnsLabel.MatchString(key.Namespace) || len(validation.IsDNS1123Subdomain(key.Name)) > 0 {
 		return nil, errNoRequest
 	}
 	var found v1alpha1.PairingRequest
@@ -58,7 +59,7 @@ func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alp
 	if apierrors.IsNotFound(err) {
 		err = s.options.Live.Get(ctx, key, &found)
 	}
-	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+	if apierrors.IsNotFound(err) {
 		return nil, errNoRequest
 	}
 	if err != nil {
