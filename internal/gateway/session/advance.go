@@ -39,7 +39,7 @@ func (s *session) advance(ctx context.Context, e *entry) {
 	if e.d.Spec.Cancel {
 		s.sendCancel(e)
 	}
-	if !s.service.Time.Now().Before(e.giveUpAt()) {
+	if !s.service.Time.Now().Before(e.giveUpAt(s.service.ReportGrace)) {
 		s.giveUp(ctx, e)
 		return
 	}

@@ -11,9 +11,6 @@ import (
 // that it left: old news of it must not look like a new dispatch.
 const settledMemory = 10 * time.Minute
 
-// overdueGrace is how long past its run time a machine may take to report a dispatch.
-const overdueGrace = 30 * time.Second
-
 // entry is what a session knows of one dispatch. Facts come in any order; session.advance
 // looks at all of them and takes the next step.
 type entry struct {
@@ -53,11 +50,12 @@ func (e *entry) started() bool {
 	return e.accepted && (e.asked == nil || e.yes)
 }
 
-// giveUpAt is when the machine should have reported the end, in the API server's time.
-func (e *entry) giveUpAt() time.Time {
+// giveUpAt is when the machine should have reported the end, in the API server's time;
+// grace is what it may take to report.
+func (e *entry) giveUpAt(grace time.Duration) time.Time {
 	latest := dispatch.Expires(e.d)
 	if e.started() && e.acceptedAt.Before(latest) {
 		latest = e.acceptedAt
 	}
-	return latest.Add(dispatch.Timeout(e.d) + overdueGrace)
+	return latest.Add(dispatch.Timeout(e.d) + grace)
 }

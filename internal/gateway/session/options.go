@@ -80,6 +80,8 @@ type Options struct {
 	NodeWritesPerSecond float64
 	// RefreshesPerSecond bounds the writes of lastHeartbeatTime of this process. Default 0.5.
 	RefreshesPerSecond float64
+	// ReportGrace is how long past its run time a connected machine may take to report. Default 30 s.
+	ReportGrace time.Duration
 	// StaleAfter is how old the Node watch may be before sessions and offers stop; sessions
 	// close at five times that. Default 60 s.
 	StaleAfter time.Duration
@@ -98,6 +100,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.HeartbeatInterval, 20*time.Second)
 	setDefault(&o.MaxAge, 24*time.Hour)
 	setDefault(&o.DrainGrace, 5*time.Second)
+	setDefault(&o.ReportGrace, 30*time.Second)
 	setDefault(&o.NodeWritesPerSecond, 50)
 	setDefault(&o.RefreshesPerSecond, 0.5)
 	setDefault(&o.StaleAfter, 60*time.Second)

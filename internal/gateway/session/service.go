@@ -30,6 +30,8 @@ type Service struct {
 
 	// draining is closed when nothing may be waited for any more.
 	draining chan struct{}
+	// drained is closed when Start is done with all sessions.
+	drained chan struct{}
 
 	mu     sync.Mutex
 	synced bool
@@ -46,6 +48,7 @@ func New(options Options) *Service {
 		introduced: newIntroductions(options.Clock),
 		polled:     newPolledSessions(),
 		draining:   make(chan struct{}),
+		drained:    make(chan struct{}),
 	}
 	s.lease = &lease{service: s}
 	s.metrics = newMetrics(options.Registerer,
@@ -60,6 +63,7 @@ func (s *Service) NeedLeaderElection() bool { return false }
 // Start renews the Lease and feeds the sessions until ctx ends; then it asks the machines
 // to go elsewhere, ends what is left and returns when nothing of it runs any more.
 func (s *Service) Start(ctx context.Context) error {
+	defer close(s.drained)
 	var owned sync.WaitGroup
 	// The Lease vouches for the sessions until the last of their ends is recorded.
 	leaseCtx, endLease := context.WithCancel(context.WithoutCancel(ctx))
@@ -76,6 +80,15 @@ func (s *Service) Start(ctx context.Context) error {
 	s.refresh(ctx)
 	s.drain()
 	return nil
+}
+
+// Drain waits until Start, whose context has ended, is done with every session, or ctx
+// ends. The listeners call it before they stop.
+func (s *Service) Drain(ctx context.Context) {
+	select {
+	case <-s.drained:
+	case <-ctx.Done():
+	}
 }
 
 func (s *Service) setSynced() {

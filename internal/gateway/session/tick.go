@@ -60,6 +60,6 @@ func (s *session) wakeFor(e *entry) {
 	case !e.offered:
 		s.wakeIn(dispatch.Expires(e.d).Sub(now))
 	default:
-		s.wakeIn(e.giveUpAt().Sub(now))
+		s.wakeIn(e.giveUpAt(s.service.ReportGrace).Sub(now))
 	}
 }

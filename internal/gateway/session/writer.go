@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -94,7 +95,7 @@ func (s *Service) liveDispatch(ctx context.Context, key types.NamespacedName, ui
 		switch {
 		case err == nil && d.UID == uid:
 			return d, nil
-		case err == nil, apierrors.IsNotFound(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		case err == nil, apierrors.IsNotFound(err):
 			return nil, errGone
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -106,8 +107,8 @@ func (s *Service) liveDispatch(ctx context.Context, key types.NamespacedName, ui
 }
 
 func (s *Service) getDispatch(ctx context.Context, key types.NamespacedName) (*v1alpha1.CapabilityDispatch, error) {
-	if key.Name == "" {
-		return nil, apierrors.NewNotFound(v1alpha1.Resource("capabilitydispatches"), "")
+	if len(validation.IsDNS1123Subdomain(key.Name)) > 0 { // A machine may name anything.
+		return nil, apierrors.NewNotFound(v1alpha1.Resource("capabilitydispatches"), key.Name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

@@ -1,0 +1,256 @@
+package session_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// patience is how long anything may take on a busy machine.
+const patience = 30 * time.Second
+
+// machine is a paired machine with a scripted agent.
+type machine struct {
+	ca      authorities
+	id      identity.ID
+	tls     tls.Certificate
+	node    *v1alpha1.Node
+	journal string
+	dials   uint64
+}
+
+// pair makes a Node that grants everything, and the machine that is pinned to it.
+func pair(t *testing.T, ca authorities, namespace, name string, change func(*v1alpha1.Node)) *machine {
+	t.Helper()
+	m := &machine{ca: ca, id: identity.ID{TrustDomain: trustDomain, Namespace: namespace, Node: name}, journal: uuid.NewString()}
+	key := gatewaytest.NewKey(t)
+	leaf := ca.device.Device(t, m.id, &key.PublicKey)
+	m.tls = tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+	pin, err := identity.FingerprintSPKI(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.node = &v1alpha1.Node{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.NodeSpec{PublicKeySHA256: pin, PairingRequestUID: uuid.NewString(),
+			CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"echo", "sleep"}}},
+	}
+	if change != nil {
+		change(m.node)
+	}
+	if err := shared.Client().Create(t.Context(), m.node); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func (m *machine) dial(t *testing.T, r *replica) gatewayv1.NodeServiceClient {
+	t.Helper()
+	bundle, err := identity.ParseBundle([]byte(m.ca.server.PEM()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: identity.ServerName, RootCAs: bundle.Pool(),
+		Certificates: []tls.Certificate{m.tls}}
+	connection, err := grpc.NewClient(r.address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	return gatewayv1.NewNodeServiceClient(connection)
+}
+
+func (m *machine) description() *gatewayv1.RegisterNodeRequest {
+	return &gatewayv1.RegisterNodeRequest{
+		System: &gatewayv1.SystemInfo{Os: "linux", Arch: "amd64", Platform: "linux/amd64", Hostname: m.id.Node},
+		Capabilities: []*gatewayv1.Capability{
+			{Name: "echo", Available: true}, {Name: "sleep", Available: true}, {Name: "secret", Available: true},
+		},
+		BootId: "boot-1",
+	}
+}
+
+// agent is one session of a machine.
+type agent struct {
+	t       *testing.T
+	client  gatewayv1.NodeServiceClient
+	stream  gatewayv1.NodeService_StreamNodeEventsClient
+	cancel  context.CancelFunc
+	heard   chan *gatewayv1.StreamNodeEventsResponse
+	ended   chan error
+	welcome *gatewayv1.Welcome
+}
+
+// hello is the next Hello of the machine.
+func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.Hello {
+	m.dials++
+	sum := sha256.Sum256([]byte("nothing yet"))
+	return &gatewayv1.Hello{BootId: "boot-1", JournalId: m.journal, DialCounter: m.dials, ProtocolVersion: 1,
+		BundleSha256: sum[:], Unsettled: unsettled}
+}
+
+// begin registers and says Hello, and does not wait for the answer.
+func (m *machine) begin(t *testing.T, r *replica, hello *gatewayv1.Hello) *agent {
+	t.Helper()
+	a := &agent{t: t, client: m.dial(t, r), heard: make(chan *gatewayv1.StreamNodeEventsResponse, 1024), ended: make(chan error, 1)}
+	var ctx context.Context
+	ctx, a.cancel = context.WithCancel(context.Background())
+	t.Cleanup(a.cancel)
+	if _, err := a.client.RegisterNode(ctx, m.description()); err != nil {
+		t.Fatalf("register: %v", err)
+	}
+	var err error
+	if a.stream, err = a.client.StreamNodeEvents(ctx); err != nil {
+		t.Fatal(err)
+	}
+	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: hello}})
+	go func() {
+		for {
+			message, err := a.stream.Recv()
+			if err != nil {
+				a.ended <- err
+				return
+			}
+			a.heard <- message
+		}
+	}()
+	return a
+}
+
+// connect opens a session and waits for its Welcome and trust bundle.
+func (m *machine) connect(t *testing.T, r *replica, unsettled ...*gatewayv1.UnsettledDispatch) *agent {
+	t.Helper()
+	a := m.begin(t, r, m.hello(unsettled...))
+	a.welcome = expect(a, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
+	expect(a, "TrustBundle", (*gatewayv1.StreamNodeEventsResponse).GetTrustBundle)
+	return a
+}
+
+func (a *agent) send(message *gatewayv1.StreamNodeEventsRequest) {
+	a.t.Helper()
+	if err := a.stream.Send(message); err != nil {
+		a.t.Logf("send: %v", err) // The end of the stream says why.
+	}
+}
+
+// expect is the next message, which must be of one kind.
+func expect[T any](a *agent, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
+	a.t.Helper()
+	select {
+	case message := <-a.heard:
+		if found := get(message); found != nil {
+			return found
+		}
+		a.t.Fatalf("heard %v, want %s", message, kind)
+	case err := <-a.ended:
+		a.t.Fatalf("the session ended with %v, want %s", err, kind)
+	case <-time.After(patience):
+		a.t.Fatalf("heard nothing, want %s", kind)
+	}
+	return nil
+}
+
+func (a *agent) offer() *gatewayv1.Offer {
+	a.t.Helper()
+	return expect(a, "Offer", (*gatewayv1.StreamNodeEventsResponse).GetOffer)
+}
+
+func (a *agent) settled() *gatewayv1.Settled {
+	a.t.Helper()
+	return expect(a, "Settled", (*gatewayv1.StreamNodeEventsResponse).GetSettled)
+}
+
+func (a *agent) cancelled() *gatewayv1.Cancel {
+	a.t.Helper()
+	return expect(a, "Cancel", (*gatewayv1.StreamNodeEventsResponse).GetCancel)
+}
+
+// quiet fails when the gateway says anything before it has answered a fresh RegisterNode.
+func (a *agent) quiet() {
+	a.t.Helper()
+	select {
+	case message := <-a.heard:
+		a.t.Fatalf("heard %v, want nothing", message)
+	default:
+	}
+}
+
+// end is how the gateway ended the session.
+func (a *agent) end() *status.Status {
+	a.t.Helper()
+	for {
+		select {
+		case <-a.heard:
+		case err := <-a.ended:
+			return status.Convert(err)
+		case <-time.After(patience):
+			a.t.Fatal("the session goes on, want its end")
+		}
+	}
+}
+
+func (a *agent) wantEnd(code codes.Code) {
+	a.t.Helper()
+	if got := a.end(); got.Code() != code {
+		a.t.Fatalf("the session ended with %v, want %s", got.Err(), code)
+	}
+}
+
+func (a *agent) accept(ref *gatewayv1.DispatchRef) {
+	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: ref}}})
+}
+
+func (a *agent) succeed(ref *gatewayv1.DispatchRef, output string) {
+	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED,
+		Execution: gatewayv1.Result_EXECUTION_FINISHED, Output: []byte(output)})
+}
+
+func (a *agent) report(result *gatewayv1.Result) {
+	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}})
+}
+
+// leave ends the session on purpose.
+func (a *agent) leave() {
+	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{Stopping: &gatewayv1.Stopping{Reason: "test"}}})
+	a.end()
+}
+
+// create makes a dispatch for the machine.
+func (m *machine) create(t *testing.T, change func(*v1alpha1.CapabilityDispatch)) *v1alpha1.CapabilityDispatch {
+	t.Helper()
+	d := &v1alpha1.CapabilityDispatch{
+		ObjectMeta: metav1.ObjectMeta{Namespace: m.id.Namespace, GenerateName: "d-"},
+		Spec:       v1alpha1.CapabilityDispatchSpec{NodeName: m.id.Node, Capability: "echo", Input: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}},
+	}
+	if change != nil {
+		change(d)
+	}
+	if err := shared.Client().Create(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// get reads an object anew.
+func get[T client.Object](t *testing.T, object T) T {
+	t.Helper()
+	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}

@@ -1,0 +1,13 @@
+// Package session_test runs gateways against a real API server, under the rights of their
+// ServiceAccount, over real TLS, with scripted agents.
+package session_test
+
+import (
+	"testing"
+
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+var shared *cluster.Cluster
+
+func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{}, &shared) }

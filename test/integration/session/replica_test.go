@@ -1,0 +1,175 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/apitime"
+	"github.com/mooring-dev/mooring/internal/gateway"
+	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/gateway/session"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+const trustDomain = "mooring.test"
+
+// replica is one gateway process in all but the process: own account, own cache, own
+// listeners.
+type replica struct {
+	name    string
+	service *session.Service
+	address string
+	gate    *gate
+	api     *spy
+	stop    func()
+}
+
+// authorities are the two CAs of a test.
+type authorities struct{ server, device *gatewaytest.Authority }
+
+func newAuthorities(t *testing.T) authorities {
+	return authorities{gatewaytest.NewAuthority(t, "test server CA"), gatewaytest.NewAuthority(t, "test device CA")}
+}
+
+// startReplica runs a gateway until the test ends or stop is called.
+func startReplica(t *testing.T, ca authorities, change func(*session.Options)) *replica {
+	t.Helper()
+	config, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.GatewayServiceAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS = -1
+	r := &replica{name: "test-" + uuid.NewString(), gate: &gate{}, api: &spy{}}
+	now := apitime.New(clock.RealClock{})
+	now.Wrap(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { r.api.next = next; return r.api })
+	trust := gateway.NewTrust(logr.Discard())
+	trust.Update(&corev1.ConfigMap{Data: map[string]string{
+		v1alpha1.TrustServerCAKey: ca.server.PEM(), v1alpha1.TrustDeviceCAKey: ca.device.PEM()}})
+	held := newCache(t, config)
+	writer := shared.ClientFor(t, config)
+	options := session.Options{
+		Client: writer, Reader: writer, Cache: held, Gate: r.gate, Bundle: trust.Server,
+		Gateway: r.name, Time: now, Log: testLog(t), DispatchedDelay: 10 * time.Minute, DrainGrace: time.Second,
+	}
+	if change != nil {
+		change(&options)
+	}
+	r.service = session.New(options)
+	r.run(t, held, r.listen(t, ca, trust))
+	return r
+}
+
+func newCache(t *testing.T, config *rest.Config) cache.Cache {
+	t.Helper()
+	held, err := cache.New(config, cache.Options{Scheme: cluster.Scheme(), ByObject: session.CacheByObject()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return held
+}
+
+// listen makes the real listeners around the service.
+func (r *replica) listen(t *testing.T, ca authorities, trust *gateway.Trust) *gateway.Server {
+	t.Helper()
+	dir := t.TempDir()
+	ca.server.WriteServer(t, dir)
+	metrics, err := gateway.NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gateway.New(gateway.Options{
+		TLSDir: dir, PairingAddress: "127.0.0.1:0", NodeAddress: "127.0.0.1:0", TrustDomain: trustDomain, Trust: trust,
+		Limits: gateway.DefaultLimits(), Pairing: gatewayv1.UnimplementedPairingServiceServer{}, Node: r.service,
+		Authorizer: r.service, Drain: r.service.Drain, Clock: clock.RealClock{}, Metrics: metrics, Log: testLog(t),
+	})
+}
+
+// run starts the parts as the manager does and waits until the gateway is ready.
+func (r *replica) run(t *testing.T, held cache.Cache, server *gateway.Server) {
+	t.Helper()
+	caches, stopCaches := context.WithCancel(context.Background())
+	others, stopOthers := context.WithCancel(context.Background())
+	var group, cacheGroup sync.WaitGroup
+	start := func(group *sync.WaitGroup, ctx context.Context, f func(context.Context) error) {
+		group.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				t.Errorf("a part of the gateway failed: %v", err)
+			}
+		})
+	}
+	start(&cacheGroup, caches, held.Start)
+	start(&group, others, r.service.Start)
+	start(&group, others, server.Start)
+	r.stop = sync.OnceFunc(func() {
+		stopOthers()
+		group.Wait()
+		stopCaches()
+		cacheGroup.Wait()
+	})
+	t.Cleanup(r.stop)
+	cluster.Eventually(t, func() bool { return r.service.Check() == nil && server.Check(nil) == nil },
+		"the gateway is not ready: %v", r.service.Check())
+	_, node := server.Addresses()
+	r.address = node.String()
+}
+
+// gate is the proof of the policies, by hand.
+type gate struct{ closed atomic.Bool }
+
+var errUnproven = errors.New("the admission policies are not proven")
+
+func (g *gate) Check() error {
+	if g.closed.Load() {
+		return errUnproven
+	}
+	return nil
+}
+
+// spy sees every request of one gateway to the API server.
+type spy struct {
+	next   http.RoundTripper
+	writes atomic.Int64 // to dispatches
+	// before is called once before the next write to a dispatch.
+	before atomic.Pointer[func()]
+}
+
+func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method != http.MethodGet && strings.Contains(request.URL.Path, "/capabilitydispatches/") {
+		if hook := s.before.Swap(nil); hook != nil {
+			(*hook)()
+		}
+		s.writes.Add(1)
+	}
+	return s.next.RoundTrip(request)
+}
+
+func (s *spy) beforeNextWrite(hook func()) { s.before.Store(&hook) }
+
+// testLog shows the log of a gateway with the test that failed.
+func testLog(t *testing.T) logr.Logger {
+	var ended atomic.Bool
+	t.Cleanup(func() { ended.Store(true) })
+	return funcr.New(func(prefix, args string) {
+		if !ended.Load() {
+			t.Log(prefix, args)
+		}
+	}, funcr.Options{})
+}

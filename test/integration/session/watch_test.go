@@ -1,0 +1,19 @@
+package session_test
+
+import (
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// watchClient is a client with the access of Admin that can watch.
+func watchClient(t *testing.T) client.WithWatch {
+	t.Helper()
+	c, err := client.NewWithWatch(shared.Admin(), client.Options{Scheme: cluster.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
