@@ -37,6 +37,8 @@ const (
 	concurrency = 16
 	// grace is how long a capability may take to return when told to stop.
 	grace = 2 * time.Second
+	// renewPause is session.Options.RenewPause.
+	renewPause = 10 * time.Second
 	// stopTimeout bounds the end of an agent that has no session.
 	stopTimeout = 5 * time.Second
 )
@@ -145,7 +147,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 	return session.New(session.Options{
 		Credentials: a.credentials, Journal: a.journal, Executor: runs, Registry: a.registry,
 		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: time.Now, Rand: rand.Reader,
-		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(),
+		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(), RenewPause: renewPause,
 	}).Run(ctx)
 }
 

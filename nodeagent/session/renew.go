@@ -11,19 +11,14 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-const (
-	// renewTimeout is room for cert-manager to sign.
-	renewTimeout = 2 * time.Minute
-	// renewPause keeps a certificate that was issued late in its own life from being
-	// renewed, and the session with it, in a tight loop.
-	renewPause = 10 * time.Second
-)
+// renewTimeout is room for cert-manager to sign.
+const renewTimeout = 2 * time.Minute
 
 // renew gets the next certificate when 70 to 90 % of this one's life is over, then
 // asks for a new session that uses it.
 func (s *stream) renew(ctx context.Context) error {
 	due := renewalTime(s.Credentials.Identity(), s.Jitter())
-	if backoff.Sleep(ctx, max(due.Sub(s.Now()), renewPause)) != nil {
+	if backoff.Sleep(ctx, max(due.Sub(s.Now()), s.RenewPause)) != nil {
 		return nil
 	}
 	retry := backoff.New(30*time.Second, 10*time.Minute)

@@ -44,6 +44,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Retry spaces out the dials.
 	Retry *backoff.Backoff
+	// RenewPause is how long a session lasts at least before the certificate is
+	// renewed: one that was issued late in its own life must not make a tight loop.
+	RenewPause time.Duration
 }
 
 // Runner holds one session after the other.

@@ -143,7 +143,7 @@ func (a *agent) run(t *testing.T) {
 		Credentials: a.creds, Journal: a.journal, Executor: runs, Registry: registry,
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: time.Now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
-		Retry: backoff.New(time.Millisecond, 10*time.Millisecond),
+		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: time.Millisecond,
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	a.done = make(chan error, 1)
@@ -367,5 +367,29 @@ func TestTheGatewaysTimeDecidesAboutExpiry(t *testing.T) {
 	s.Send(t, offer("v", "echo")) // expires in an hour of our clock, two days ago in the gateway's
 	if r := result(t, s, "v"); r.GetOutcome() != gatewayv1.Result_OUTCOME_TIMED_OUT || r.GetExecution() != gatewayv1.Result_EXECUTION_NOT_STARTED {
 		t.Errorf("result: %v", r)
+	}
+}
+
+func TestACertificateIsRenewedWithTheSameKeyAndUsedAtOnce(t *testing.T) {
+	g := gatewaytest.Start(t)
+	a := start(t, g, 5*time.Second)
+	first := g.Node.Next(t)
+	before := a.creds.Identity()
+	second := g.Node.Next(t)
+	after := a.creds.Identity()
+	if first.Serial == second.Serial {
+		t.Error("the new session uses the old certificate")
+	}
+	if !after.Key.Equal(before.Key) || after.Leaf().Equal(before.Leaf()) || after.ID != before.ID {
+		t.Errorf("renewed to %s", after.ID)
+	}
+	a.stop()
+	s, err := store.Open(a.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if stored, err := s.Identity(); err != nil || !stored.Leaf().Equal(after.Leaf()) {
+		t.Errorf("the renewed certificate is not stored: %v", err)
 	}
 }

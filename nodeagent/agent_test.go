@@ -1,0 +1,200 @@
+package nodeagent_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+)
+
+// The test binary is the agent too, so that it can be killed for real.
+const childDir = "NODEAGENT_TEST_DIR"
+
+func TestMain(m *testing.M) {
+	dir := os.Getenv(childDir)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	err := nodeagent.Run(context.Background(), nodeagent.Options{
+		Dir: dir, Pairing: os.Getenv("NODEAGENT_TEST_PAIRING"), Code: &gatewaytest.Code, NodeName: "box",
+		Extra: []capability.Capability{appendLine{}}, Out: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// appendLine appends its UID to a file, in the middle of some milliseconds of work.
+type appendLine struct{}
+
+type appendInput struct {
+	File, Line string
+}
+
+func (appendLine) Name() string                    { return "test.append" }
+func (appendLine) Description() string             { return "appends a line" }
+func (appendLine) Schema() json.RawMessage         { return nil }
+func (appendLine) Mediation() capability.Mediation { return capability.None }
+func (appendLine) Run(_ context.Context, r capability.Request) (json.RawMessage, error) {
+	var in appendInput
+	if err := json.Unmarshal(r.Input, &in); err != nil {
+		return nil, err
+	}
+	time.Sleep(20 * time.Millisecond) // the work; killed before, in or after it
+	file, err := os.OpenFile(in.File, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if _, err := fmt.Fprintln(file, in.Line); err != nil {
+		return nil, err
+	}
+	time.Sleep(20 * time.Millisecond)
+	return json.RawMessage(`"done"`), nil
+}
+
+// child is an agent process.
+type child struct {
+	cmd    *exec.Cmd
+	output *bytes.Buffer
+}
+
+func spawn(t *testing.T, g *gatewaytest.Gateway, dir string) *child {
+	t.Helper()
+	c := &child{cmd: exec.Command(os.Args[0]), output: &bytes.Buffer{}}
+	c.cmd.Env = append(os.Environ(), childDir+"="+dir, "NODEAGENT_TEST_PAIRING="+g.PairingEndpoint)
+	c.cmd.Stdout, c.cmd.Stderr = c.output, c.output
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.kill()
+		if t.Failed() {
+			t.Logf("agent said:\n%s", c.output)
+		}
+	})
+	return c
+}
+
+// kill is kill -9 and waits for the end.
+func (c *child) kill() {
+	_ = c.cmd.Process.Signal(syscall.SIGKILL)
+	_ = c.cmd.Wait()
+}
+
+// cluster is what a gateway would know: which dispatches have an outcome.
+type cluster struct {
+	t        *testing.T
+	file     string
+	uids     []string
+	outcomes map[string]*gatewayv1.Result
+}
+
+// work offers everything without an outcome, and settles results until all have one
+// or enough results came.
+func (c *cluster) work(s *gatewaytest.Session, enough int) {
+	held := map[string]bool{}
+	for _, u := range s.Hello.GetUnsettled() {
+		held[u.GetDispatch().GetUid()] = true
+	}
+	for _, uid := range c.uids {
+		if c.outcomes[uid] == nil && !held[uid] {
+			s.Send(c.t, c.offer(uid))
+		}
+	}
+	for range enough {
+		if len(c.outcomes) == len(c.uids) {
+			return
+		}
+		r := gatewaytest.Await(c.t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
+		uid := r.GetDispatch().GetUid()
+		if c.outcomes[uid] == nil {
+			c.outcomes[uid] = r
+		}
+		s.Send(c.t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{
+			Settled: &gatewayv1.Settled{Dispatch: r.GetDispatch()}}})
+	}
+}
+
+func (c *cluster) offer(uid string) *gatewayv1.StreamNodeEventsResponse {
+	input, err := json.Marshal(appendInput{File: c.file, Line: uid})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
+		Dispatch:   &gatewayv1.DispatchRef{Namespace: "fleet", Name: uid, Uid: uid},
+		Capability: "test.append", Input: input, Timeout: durationpb.New(time.Minute),
+		Expires: timestamppb.New(time.Now().Add(time.Hour)), MaxPayloadBytes: 1 << 16,
+	}}}
+}
+
+// lines counts the runs of each dispatch.
+func (c *cluster) lines() map[string]int {
+	content, err := os.ReadFile(c.file)
+	if err != nil && !os.IsNotExist(err) {
+		c.t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, line := range strings.Fields(string(content)) {
+		counts[line]++
+	}
+	return counts
+}
+
+// TestKilledInTheMiddleEveryDispatchEndsTruthfullyAndRunsOnceAtMost pairs an agent and
+// kills it again and again while twenty dispatches run.
+func TestKilledInTheMiddleEveryDispatchEndsTruthfullyAndRunsOnceAtMost(t *testing.T) {
+	g := gatewaytest.Start(t)
+	dir := t.TempDir()
+	c := &cluster{t: t, file: filepath.Join(dir, "lines"), outcomes: map[string]*gatewayv1.Result{}}
+	for i := range 20 {
+		c.uids = append(c.uids, fmt.Sprintf("u%02d", i))
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 4 {
+		agent := spawn(t, g, filepath.Join(dir, "id"))
+		s := g.Node.Next(t)
+		c.work(s, random.IntN(6)) // then dies, some outcomes settled, others on the way
+		agent.kill()
+	}
+	agent := spawn(t, g, filepath.Join(dir, "id"))
+	c.work(g.Node.Next(t), len(c.uids))
+	agent.kill()
+	runs := c.lines()
+	for _, uid := range c.uids {
+		r := c.outcomes[uid]
+		if r == nil {
+			t.Errorf("%s has no outcome", uid)
+			continue
+		}
+		want := map[gatewayv1.Result_Execution][2]int{ // at least, at most
+			gatewayv1.Result_EXECUTION_FINISHED:    {1, 1},
+			gatewayv1.Result_EXECUTION_UNKNOWN:     {0, 1},
+			gatewayv1.Result_EXECUTION_NOT_STARTED: {0, 0},
+		}
+		if bounds, ok := want[r.GetExecution()]; !ok || runs[uid] < bounds[0] || runs[uid] > bounds[1] {
+			t.Errorf("%s is %s/%s and ran %d times", uid, r.GetOutcome(), r.GetExecution(), runs[uid])
+		}
+	}
+	if g.Pairing.Confirmations() != 1 {
+		t.Errorf("%d confirmations were sent, want 1: later starts need no code", g.Pairing.Confirmations())
+	}
+}

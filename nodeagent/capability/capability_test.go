@@ -1,0 +1,110 @@
+package capability
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestSystemHealthMeasuresThisMachine(t *testing.T) {
+	begun := time.Now()
+	output, err := SystemHealth{}.Run(t.Context(), Request{Input: json.RawMessage("{}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Health
+	if err := json.Unmarshal(output, &got); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s after %s", output, time.Since(begun))
+	switch {
+	case got.UptimeSeconds == 0, got.Load == nil, got.Memory == nil || got.Memory.TotalBytes == 0,
+		got.CPU == nil || got.CPU.Count == 0, len(got.Disks) == 0 || got.Disks[0].TotalBytes == 0:
+		t.Errorf("something is not measured: %s", output)
+	}
+}
+
+func TestSystemHealthStopsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := (SystemHealth{}).Run(ctx, Request{}); err == nil {
+		t.Error("it returned a result after it was told to stop")
+	}
+}
+
+func TestCapabilitiesWithoutParametersRefuseThem(t *testing.T) {
+	for _, c := range []Checker{SystemHealth{}, SystemIdentity{}} {
+		if err := c.Check(json.RawMessage(`{}`)); err != nil {
+			t.Errorf("%T: {} is refused: %v", c, err)
+		}
+		if err := c.Check(json.RawMessage(`{"a":1}`)); err == nil {
+			t.Errorf("%T: a parameter is taken", c)
+		}
+	}
+}
+
+func TestEchoReturnsItsInput(t *testing.T) {
+	got, err := Echo{}.Run(t.Context(), Request{Input: json.RawMessage("{ \"a\": [1, 2.50] }")})
+	if diff := cmp.Diff(`{"a":[1,2.50]}`, string(got)); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestSystemIdentityTellsTheFacts(t *testing.T) {
+	got, err := SystemIdentity{Facts: func() (IdentityFacts, error) { return IdentityFacts{ID: "spiffe://x"}, nil }}.Run(t.Context(), Request{})
+	if err != nil || !bytes.Contains(got, []byte(`"id":"spiffe://x"`)) {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
+func TestABoundOutputIsAPrefixThatIsStillJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		output, err := json.Marshal(rapid.String().Draw(t, "text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := rapid.IntRange(0, 40).Draw(t, "limit")
+		kept, truncated := Bound(output, limit)
+		switch {
+		case len(kept) > limit:
+			t.Fatalf("%d bytes kept of at most %d", len(kept), limit)
+		case !truncated && !bytes.Equal(kept, output):
+			t.Fatal("changed without being marked")
+		case truncated != (len(output) > limit):
+			t.Fatalf("truncated %t for %d bytes of at most %d", truncated, len(output), limit)
+		case truncated && len(kept) > 0:
+			var text string
+			if err := json.Unmarshal(kept, &text); err != nil || !utf8.ValidString(text) || !strings.HasPrefix(string(output), text) {
+				t.Fatalf("kept %q of %q: %v", kept, output, err)
+			}
+		}
+	})
+}
+
+type named struct {
+	Echo
+	name string
+}
+
+func (n named) Name() string { return n.name }
+
+func TestARegistryRefusesWhatItCannotDeclare(t *testing.T) {
+	for name, all := range map[string][]Capability{
+		"upper case":   {named{name: "Echo"}},
+		"empty":        {named{name: ""}},
+		"double dot":   {named{name: "a..b"}},
+		"twice":        {named{name: "a"}, named{name: "a"}},
+		"far too long": {named{name: strings.Repeat("a", 129)}},
+	} {
+		if _, err := NewRegistry(all...); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}
