@@ -1,0 +1,148 @@
+// Package controllers_test tries the reconcilers against a real control plane, with the rights of
+// their own ServiceAccount and the policies proven by their own prover.
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/internal/apitime"
+	"github.com/mooring-dev/mooring/internal/policy"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+const (
+	trustDomain     = "mooring.test"
+	pairingEndpoint = "mooring.example:7443"
+	// patience is how long a test waits for a condition that normally holds within a second.
+	patience = time.Minute
+)
+
+var shared *cluster.Cluster
+
+// apiClock is the manager's view of the API server's time.
+var apiClock = apitime.New(clock.RealClock{})
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run starts a cluster of its own: two controllers would fight over a shared one.
+func run(m *testing.M) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var err error
+	if shared, err = cluster.Start(ctx, cluster.Options{Own: true}); err != nil {
+		return failed(err)
+	}
+	defer shared.Close()
+	if err := shared.InstallAll(ctx); err != nil {
+		return failed(err)
+	}
+	mgr, err := newManager(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	code := m.Run()
+	cancel()
+	if err := <-ended; err != nil {
+		return failed(err)
+	}
+	return code
+}
+
+func failed(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// newManager is the controller as cmd/manager makes it.
+func newManager(ctx context.Context) (ctrl.Manager, error) {
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil)))
+	config, err := shared.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1
+	apiClock.Wrap(config)
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: controllers.Scheme(),
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject:         controllers.CacheByObject(v1alpha1.SystemNamespace, v1alpha1.PairingNamespace),
+		},
+		LeaderElection: true, LeaderElectionID: v1alpha1.LeaderLease, LeaderElectionNamespace: v1alpha1.SystemNamespace,
+		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+	})
+	if err != nil {
+		return nil, err
+	}
+	live, err := client.New(config, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, err
+	}
+	gate = &switchedGate{Gate: policy.NewGate(config, v1alpha1.SystemNamespace, apiClock)}
+	prover, err := policy.NewProver(config, live, v1alpha1.SystemNamespace, "test", apiClock)
+	if err != nil {
+		return nil, err
+	}
+	for _, runnable := range []interface{ Start(context.Context) error }{gate.Gate, prover} {
+		if err := mgr.Add(runnable); err != nil {
+			return nil, err
+		}
+	}
+	return mgr, controllers.Setup(mgr, controllers.Options{
+		SystemNamespace: v1alpha1.SystemNamespace, PairingNamespace: v1alpha1.PairingNamespace, TrustDomain: trustDomain,
+		DeviceIssuer: v1alpha1.DeviceIssuer, ServerIssuer: v1alpha1.ServerIssuer, AdvertisePairingEndpoint: pairingEndpoint,
+		StaleAfter: time.Minute, OrphanGrace: time.Minute, MaxPendingRequests: 50, MaxQueuedPerNode: 5,
+		Gate: gate, Clock: apiClock,
+	})
+}
+
+// eventually polls until check returns nil.
+func eventually(t *testing.T, what string, check func(context.Context) error) {
+	t.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		last = check(ctx)
+		return last == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", what, last)
+	}
+}
+
+// becomes polls an object until check accepts it, and returns it.
+func becomes[T client.Object](t *testing.T, what string, object T, check func(T) error) T {
+	t.Helper()
+	eventually(t, what, func(ctx context.Context) error {
+		if err := shared.Client().Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
+			return err
+		}
+		return check(object)
+	})
+	return object
+}
+
+// get reads an object live.
+func get[T client.Object](t *testing.T, object T) T {
+	t.Helper()
+	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
+		t.Fatalf("read %T %s: %v", object, object.GetName(), err)
+	}
+	return object
+}
