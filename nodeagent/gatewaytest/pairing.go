@@ -26,9 +26,10 @@ type Pairing struct {
 	t       testing.TB
 	gateway *Gateway
 
-	// Begin, Complete and Status, when set, may answer or refuse instead.
+	// Begin, Complete, Recover and Status, when set, may answer or refuse instead.
 	Begin    func() error
 	Complete func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error)
+	Recover  func() error
 	Status   func(poll int, csr []byte) (*gatewayv1.GetPairingRequestStatusResponse, error)
 
 	mu            sync.Mutex
@@ -159,4 +160,41 @@ func (p *Pairing) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 	return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Completed{
 		Completed: &gatewayv1.PairingCompleted{Chain: [][]byte{leaf.Raw}, TrustBundle: p.gateway.ServerCA.Bundle(p.t).PEM()},
 	}}, nil
+}
+
+// RecoverCertificate checks the proof and renews for a day.
+func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.RecoverCertificateRequest) (*gatewayv1.RecoverCertificateResponse, error) {
+	if p.Recover != nil {
+		if err := p.Recover(); err != nil {
+			return nil, err
+		}
+	}
+	_, exporter, err := connection(ctx)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := identity.ParseChain(request.GetChain())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	lapsed, err := identity.VerifyLapsedPeer(chain, p.gateway.DeviceCA.Bundle(p.t).Pool(), TrustDomain, time.Now())
+	if err != nil {
+		return nil, status.Error(codes.PermissionDenied, err.Error())
+	}
+	proof := identity.Proof{
+		Method: identity.ProofRecover, Exporter: exporter,
+		CertificateSHA256: identity.FingerprintCertificate(chain[0]), CSR: request.GetCsr(),
+	}
+	if err := identity.VerifyProof(chain[0].PublicKey, proof, request.GetProof()); err != nil {
+		return nil, status.Error(codes.Unauthenticated, err.Error())
+	}
+	if err := identity.CheckRequest(request.GetCsr(), lapsed.ID, lapsed.PublicKeySHA256); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	public, err := identity.ParsePublicKeyDER(chain[0].RawSubjectPublicKeyInfo)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	leaf := p.gateway.DeviceCA.Device(p.t, lapsed.ID, public, 24*time.Hour)
+	return &gatewayv1.RecoverCertificateResponse{Chain: [][]byte{leaf.Raw}, TrustBundle: p.gateway.ServerCA.Bundle(p.t).PEM()}, nil
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/mooring-dev/mooring/internal/identity"
@@ -10,8 +11,8 @@ import (
 // Credentials are the identity and the trust in use, the same as on disk. They are
 // for concurrent use.
 type Credentials struct {
-	store    *store.Store
-	endpoint string
+	store  *store.Store
+	config store.Config
 
 	mu       sync.Mutex
 	identity store.Identity
@@ -32,11 +33,15 @@ func LoadCredentials(s *store.Store) (*Credentials, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Credentials{store: s, endpoint: config.NodeEndpoint, identity: current, bundle: bundle}, nil
+	return &Credentials{store: s, config: config, identity: current, bundle: bundle}, nil
 }
 
 // Endpoint is host:port of the node listener.
-func (c *Credentials) Endpoint() string { return c.endpoint }
+func (c *Credentials) Endpoint() string { return c.config.NodeEndpoint }
+
+// PairingEndpoint is host:port of the pairing listener, where an expired
+// certificate is recovered.
+func (c *Credentials) PairingEndpoint() string { return c.config.PairingEndpoint }
 
 // Identity is the one in use.
 func (c *Credentials) Identity() store.Identity {
@@ -50,6 +55,23 @@ func (c *Credentials) Bundle() identity.Bundle {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bundle
+}
+
+// adopt takes a chain for the same key and id, stores it, and uses it.
+func (c *Credentials) adopt(ders [][]byte) error {
+	chain, err := identity.ParseChain(ders)
+	if err != nil {
+		return err
+	}
+	current := c.Identity()
+	next, err := store.NewIdentity(current.Key, chain)
+	if err != nil {
+		return err
+	}
+	if next.ID != current.ID {
+		return fmt.Errorf("the certificate is for %s, not for %s", next.ID, current.ID)
+	}
+	return c.replaceIdentity(next)
 }
 
 // replaceIdentity stores, then uses.

@@ -24,6 +24,11 @@ const (
 
 // hold dials and holds one session to its end. The error says why it ended.
 func (r *Runner) hold(ctx context.Context, counter uint64) (welcomed bool, err error) {
+	if r.lapsed() {
+		if err := r.recoverCertificate(ctx); err != nil {
+			return false, err
+		}
+	}
 	certificate := r.Credentials.Identity().TLS()
 	l, err := link.Dial(ctx, r.Credentials.Endpoint(), link.Verified(r.Credentials.Bundle(), &certificate, r.Now))
 	if err != nil {

@@ -57,20 +57,9 @@ func (s *stream) renewOnce(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("renew certificate: %w", err)
 	}
-	chain, err := identity.ParseChain(answer.GetChain())
-	if err != nil {
+	if err := s.Credentials.adopt(answer.GetChain()); err != nil {
 		return fmt.Errorf("renew certificate: %w", err)
 	}
-	next, err := store.NewIdentity(current.Key, chain)
-	if err != nil {
-		return fmt.Errorf("renew certificate: %w", err)
-	}
-	if next.ID != current.ID {
-		return fmt.Errorf("renew certificate: it is for %s, not for %s", next.ID, current.ID)
-	}
-	if err := s.Credentials.replaceIdentity(next); err != nil {
-		return fmt.Errorf("store renewed certificate: %w", err)
-	}
-	s.Log.Info("certificate renewed", "notAfter", next.Leaf().NotAfter)
+	s.Log.Info("certificate renewed", "notAfter", s.Credentials.Identity().Leaf().NotAfter)
 	return nil
 }

@@ -112,8 +112,9 @@ func (r *Runner) explain(err error) string {
 	var refusal *link.Refusal
 	var untrusted *identity.CertificateError
 	switch {
-	case r.Now().After(leaf.NotAfter):
-		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) + ": pair it again with another --identity-dir; trying on"
+	case r.lapsed():
+		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) +
+			" and cannot be recovered (" + message + "): if that stays so, pair the machine again with another --identity-dir; trying on"
 	case status.Code(err) == codes.PermissionDenied:
 		return "Gateway " + endpoint + " refuses this machine (" + message + "): if its Node was revoked or deleted, pair it again with another --identity-dir; trying on"
 	case status.Code(err) == codes.Unauthenticated, errors.As(err, &refusal):

@@ -348,9 +348,19 @@ func TestACertificateTheGatewayRefusesIsSaid(t *testing.T) {
 	start(t, g, time.Hour).screen.await(t, "does not accept the certificate")
 }
 
-func TestAnExpiredCertificateIsSaid(t *testing.T) {
+func TestAMachineThatSleptPastItsCertificateRecoversIt(t *testing.T) {
 	g := gatewaytest.Start(t)
-	start(t, g, 0).screen.await(t, "expired")
+	a := start(t, g, 0)
+	g.Node.Next(t)
+	if leaf := a.creds.Identity().Leaf(); time.Until(leaf.NotAfter) < time.Hour {
+		t.Errorf("it uses a certificate that ends at %s", leaf.NotAfter)
+	}
+}
+
+func TestACertificateThatCannotBeRecoveredIsSaid(t *testing.T) {
+	g := gatewaytest.Start(t)
+	g.Pairing.Recover = func() error { return status.Error(codes.PermissionDenied, "the Node is revoked") }
+	start(t, g, 0).screen.await(t, "cannot be recovered (the Node is revoked)")
 }
 
 func TestTheGatewaysTimeDecidesAboutExpiry(t *testing.T) {
