@@ -19,9 +19,9 @@ const cancelPatience = 5 * time.Second
 
 // follow waits for the outcome of a dispatch and reports it.
 func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) error {
-	t.sayf("Made dispatch %s in namespace %s.", d.Name, d.Namespace)
 	ctx, stop := onInterrupt(parent, func(ctx context.Context) { t.cancel(ctx, f, d) })
 	defer stop()
+	t.sayf("Made dispatch %s in namespace %s.", d.Name, d.Namespace)
 	latest, said := d, ""
 	err := observer[v1alpha1.CapabilityDispatch, *v1alpha1.CapabilityDispatch]{
 		fleet: f, list: &v1alpha1.CapabilityDispatchList{},

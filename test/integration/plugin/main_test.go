@@ -1,0 +1,65 @@
+// Package plugin_test runs the built kubectl-mooring against a real kube-apiserver as people with
+// few rights. What controller and gateways would answer, the tests write as the administrator.
+package plugin_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+var (
+	shared *cluster.Cluster
+	// folder holds the binary and the kubeconfigs.
+	folder string
+)
+
+func TestMain(m *testing.M) { os.Exit(runAll(m)) }
+
+func runAll(m *testing.M) int {
+	// The first start on a machine builds the control plane.
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
+	defer cancel()
+	if err := prepare(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	defer func() {
+		if err := shared.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "close the cluster:", err)
+		}
+	}()
+	if err := shared.InstallAll(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// prepare builds the program, with the flags of the Makefile to share its cache, and starts a cluster.
+func prepare(ctx context.Context) error {
+	var err error
+	if folder, err = os.MkdirTemp("", "mooring-plugin-"); err != nil {
+		return err
+	}
+	root, err := cluster.Root()
+	if err != nil {
+		return err
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary(), "./cmd/kubectl-mooring")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build kubectl-mooring: %w: %s", err, out)
+	}
+	shared, err = cluster.Start(ctx, cluster.Options{})
+	return err
+}
+
+func binary() string { return filepath.Join(folder, "kubectl-mooring") }

@@ -1,0 +1,120 @@
+package plugin_test
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/pairing"
+)
+
+const fingerprint = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+var verification = pairing.VerificationCode(fingerprint)
+
+// newRequest is a PairingRequest as a gateway creates it and the controller finds it good.
+func newRequest(t *testing.T, ns, name string) *v1alpha1.PairingRequest {
+	t.Helper()
+	r := &v1alpha1.PairingRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name},
+		Spec: v1alpha1.PairingRequestSpec{
+			NodeName: "press-3", PublicKey: "-----BEGIN PUBLIC KEY-----\n", PublicKeySHA256: fingerprint, VerificationCode: verification,
+			Method: v1alpha1.PairingMethodPIN, CodeName: "code-x1", CodeIssuedBy: ida, TranscriptSHA256: fingerprint,
+			System:                &v1alpha1.SystemInfo{Platform: "linux/amd64", Hostname: "evil\x1b[2J"},
+			RequestedCapabilities: []string{"echo", "system.health"}, ExpiresTime: metav1.NewTime(time.Now().Add(time.Hour)),
+		},
+	}
+	create(t, r)
+	setRequestPhase(t, r, v1alpha1.PairingRequestPending)
+	return r
+}
+
+func setRequestPhase(t *testing.T, r *v1alpha1.PairingRequest, phase v1alpha1.PairingRequestPhase) {
+	t.Helper()
+	r.Status.Phase = phase
+	if err := shared.Client().Status().Update(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// decisionOf reads the decision as it is stored.
+func decisionOf(t *testing.T, r *v1alpha1.PairingRequest) *v1alpha1.PairingDecision {
+	t.Helper()
+	var live v1alpha1.PairingRequest
+	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(r), &live); err != nil {
+		t.Fatal(err)
+	}
+	return live.Spec.Decision
+}
+
+func TestPendingListsWhatWaits(t *testing.T) {
+	ns := newFleet(t)
+	run(t, ada, ns, "pending").want(0, "err:No machine waits for an approval")
+	newRequest(t, ns, "waits")
+	setRequestPhase(t, newRequest(t, ns, "over"), v1alpha1.PairingRequestExpired)
+	run(t, ada, ns, "pending").want(0, "NAME    NODE      VERIFICATION   PLATFORM      CAPABILITIES         ISSUED-BY   EXPIRES-IN\n"+
+		"waits   press-3   "+verification+"    linux/amd64   echo,system.health   ida         59m\n")
+	var list v1alpha1.PairingRequestList
+	p := run(t, ada, ns, "pending", "-o", "json")
+	p.decode(&list)
+	if len(list.Items) != 1 || list.Items[0].Name != "waits" || list.Kind != "PairingRequestList" || list.Items[0].Kind != "PairingRequest" {
+		t.Errorf("got %s", p.out.String())
+	}
+	run(t, nora, ns, "pending").want(1, "err:ClusterRole mooring-approver")
+}
+
+func TestApproveWithoutATerminalNeedsYes(t *testing.T) {
+	ns := newFleet(t)
+	r := newRequest(t, ns, "r")
+	run(t, ada, ns, "approve", "r").want(2, "err:add --yes")
+	if d := decisionOf(t, r); d != nil {
+		t.Fatalf("it was decided: %+v", d)
+	}
+	run(t, ada, ns, "approve", "r", "--yes", "--capability", "echo", "--reason", "ticket 17").
+		want(0, "err:Verification code  "+verification, "err:"+fingerprint, "err:ida (PIN code code-x1)", "err:Approved pairing request \"r\" with echo.", "err:evil\uFFFD[2J")
+	d := decisionOf(t, r)
+	if d == nil || d.Verdict != v1alpha1.VerdictApproved || d.By != ada || d.Reason != "ticket 17" || len(d.Capabilities) != 1 {
+		t.Errorf("decision is %+v", d)
+	}
+}
+
+func TestADecisionIsFinalAndSaysSo(t *testing.T) {
+	ns := newFleet(t)
+	newRequest(t, ns, "r")
+	p := run(t, ada, ns, "approve", "r", "--yes", "-o", "json")
+	p.want(0)
+	var got v1alpha1.PairingRequest
+	p.decode(&got)
+	if got.Spec.Decision == nil || got.Spec.Decision.By != ada {
+		t.Errorf("printed %s", p.out.String())
+	}
+	run(t, ada, ns, "approve", "r", "--yes").want(0, "err:already approved by ada")
+	run(t, ada, ns, "deny", "r", "--reason", "no").want(1, "err:a decision is final", "err:desiredState")
+}
+
+func TestOneBadNameDoesNotHoldUpTheOthers(t *testing.T) {
+	ns := newFleet(t)
+	a, b := newRequest(t, ns, "a"), newRequest(t, ns, "b")
+	run(t, ada, ns, "deny", "a", "typo", "b", "--reason", "the codes differ").
+		want(1, `err:no pairing request "typo"`, "err:Denied pairing request \"a\"", "err:Denied pairing request \"b\"")
+	for _, r := range []*v1alpha1.PairingRequest{a, b} {
+		if d := decisionOf(t, r); d == nil || d.Verdict != v1alpha1.VerdictDenied || d.Reason != "the codes differ" {
+			t.Errorf("%s: decision is %+v", r.Name, d)
+		}
+	}
+}
+
+func TestWhatCannotBeApprovedSaysWhy(t *testing.T) {
+	ns := newFleet(t)
+	r := newRequest(t, ns, "r")
+	run(t, ada, ns, "approve", "typo", "--yes").want(1, "err:There are: r", "err:kubectl mooring pending")
+	run(t, ada, ns, "approve", "r", "--yes", "--capability", "root").want(2, "err:It asked for: echo, system.health")
+	run(t, nora, ns, "approve", "r", "--yes").want(1, "err:ClusterRole mooring-approver")
+	run(t, pete, ns, "approve", "r", "--yes").want(1, `err:user "pete" may not approve or deny`, "err:ask for the ClusterRole mooring-approver")
+	if d := decisionOf(t, r); d != nil {
+		t.Errorf("it was decided: %+v", d)
+	}
+}

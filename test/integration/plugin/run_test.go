@@ -1,0 +1,140 @@
+package plugin_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// patience bounds every wait; nothing here takes more than a second or two.
+const patience = 60 * time.Second
+
+// process is a running kubectl-mooring.
+type process struct {
+	t        *testing.T
+	cmd      *exec.Cmd
+	out, err buffer
+	ended    chan struct{}
+}
+
+// buffer can be read while a process writes to it.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// start starts the program as a person in a namespace, with that standard input.
+func start(t *testing.T, user, ns string, stdin io.Reader, args ...string) *process {
+	t.Helper()
+	return startWith(t, kubeconfig(t, user), stdin, append(args, "-n", ns)...)
+}
+
+func startWith(t *testing.T, kubeconfig string, stdin io.Reader, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	p := &process{t: t, cmd: exec.CommandContext(ctx, binary(), args...), ended: make(chan struct{})}
+	p.cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "HOME=" + folder, "PATH=/usr/bin:/bin"}
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, &p.out, &p.err
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // the exit code is in ProcessState
+	}()
+	t.Cleanup(func() { cancel(); <-p.ended })
+	return p
+}
+
+// run runs the program to its end.
+func run(t *testing.T, user, ns string, args ...string) *process {
+	t.Helper()
+	p := start(t, user, ns, nil, args...)
+	<-p.ended
+	return p
+}
+
+// want waits for the end and checks the exit code and what was said. A text that begins with "err:"
+// is looked for in standard error, any other in standard output.
+func (p *process) want(code int, texts ...string) {
+	p.t.Helper()
+	<-p.ended
+	failed := p.cmd.ProcessState.ExitCode() != code
+	for _, text := range texts {
+		said := p.out.String()
+		text, onErr := strings.CutPrefix(text, "err:")
+		if onErr {
+			said = p.err.String()
+		}
+		if !strings.Contains(said, text) {
+			failed = true
+			p.t.Errorf("it did not say %q", text)
+		}
+	}
+	if failed {
+		p.t.Fatalf("%v ended with code %d, want %d\nstandard output:\n%s\nstandard error:\n%s",
+			p.cmd.Args[1:], p.cmd.ProcessState.ExitCode(), code, p.out.String(), p.err.String())
+	}
+}
+
+// says waits until standard error contains a text.
+func (p *process) says(text string) {
+	p.t.Helper()
+	eventually(p.t, "say "+text, func() bool {
+		select {
+		case <-p.ended:
+			if !strings.Contains(p.err.String(), text) {
+				p.t.Fatalf("it ended without saying %q:\n%s", text, p.err.String())
+			}
+		default:
+		}
+		return strings.Contains(p.err.String(), text)
+	})
+}
+
+func (p *process) interrupt() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// decode reads standard output as JSON.
+func (p *process) decode(into any) {
+	p.t.Helper()
+	if err := json.Unmarshal([]byte(p.out.String()), into); err != nil {
+		p.t.Fatalf("read %q: %v", p.out.String(), err)
+	}
+}
+
+// eventually polls until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true,
+		func(context.Context) (bool, error) { return holds(), nil })
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
