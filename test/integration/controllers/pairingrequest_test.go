@@ -1,0 +1,214 @@
+package controllers_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+func pinCode(t *testing.T, namespace string) *v1alpha1.PairingCode {
+	t.Helper()
+	return newCode(t, namespace, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
+}
+
+// says checks one condition of a request.
+func (m machine) says(t *testing.T, kind string, status metav1.ConditionStatus, reason, text string) {
+	t.Helper()
+	condition := meta.FindStatusCondition(m.request.Status.Conditions, kind)
+	if condition == nil || condition.Status != status || condition.Reason != reason || !strings.Contains(condition.Message, text) {
+		t.Errorf("condition %s is %+v, want %s, %s, %q", kind, condition, status, reason, text)
+	}
+}
+
+func TestApprovalMakesTheNodeAndPublishesItsIdentity(t *testing.T) {
+	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{
+		Method: v1alpha1.PairingMethodPIN, NodeLabels: map[string]v1alpha1.NodeLabelValue{"room": "lab"}, Capabilities: []string{"system.*"},
+	})
+	m := knock(t, code, "box")
+	m.says(t, v1alpha1.ConditionApproved, metav1.ConditionUnknown, v1alpha1.ReasonAwaitingDecision, m.request.Spec.VerificationCode)
+	becomes(t, "the code is used", code, inPhase(v1alpha1.PairingCodeUsed))
+
+	m.decide(t, `{"verdict":"Approved","reason":"I saw it"}`)
+	m.awaits(t, v1alpha1.PairingRequestApproved)
+	m.says(t, v1alpha1.ConditionApproved, metav1.ConditionTrue, v1alpha1.ReasonApproved, "approved by ada: I saw it")
+	m.says(t, v1alpha1.ConditionIssued, metav1.ConditionFalse, v1alpha1.ReasonAwaitingCertificateRequest, "")
+	if m.request.Status.SPIFFEID != m.id().URI() || m.request.Status.NodeName != "box" {
+		t.Errorf("published %q for node %q", m.request.Status.SPIFFEID, m.request.Status.NodeName)
+	}
+	node := get(t, m.node())
+	want := v1alpha1.NodeSpec{
+		PublicKeySHA256: m.pin, PairingRequestUID: string(m.request.UID), DesiredState: v1alpha1.NodeActive, MaxInFlight: 4,
+		CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"system.health"}},
+	}
+	if diff := cmp.Diff(want, node.Spec); diff != "" {
+		t.Errorf("the Node is not what was approved (-want +got):\n%s", diff)
+	}
+	if node.Labels["room"] != "lab" {
+		t.Errorf("labels are %v", node.Labels)
+	}
+	hasEvent(t, m.request, v1alpha1.ReasonApproved)
+}
+
+func TestDeniedRequestMakesNothing(t *testing.T) {
+	code := pinCode(t, shared.Namespace(t))
+	m := knock(t, code, "box")
+	m.decide(t, `{"verdict":"Denied","reason":"not ours"}`)
+	m.awaits(t, v1alpha1.PairingRequestDenied)
+	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonDenied, "denied by ada: not ours")
+	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(m.node()), m.node()); client.IgnoreNotFound(err) != nil || err == nil {
+		t.Errorf("a Node was made: %v", err)
+	}
+	isGone(t, "the record of a terminal request goes", recordOf(code))
+}
+
+func TestUndecidedRequestExpires(t *testing.T) {
+	code := pinCode(t, shared.Namespace(t))
+	m := claim(t, code, "box")
+	m.request.Spec.ExpiresTime = metav1.NewTime(time.Now().Add(2 * time.Second).Truncate(time.Second))
+	m.send(t, code)
+	m.awaits(t, v1alpha1.PairingRequestExpired)
+	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonRequestExpired, "pair the machine again")
+}
+
+// What a stolen gateway could write without a machine that knew the code.
+func TestForgedRequestsFail(t *testing.T) {
+	namespace := shared.Namespace(t)
+	_, foreign := newKey(t)
+	tests := map[string]struct {
+		forge  func(*machine)
+		record func(machine) map[string]string // nil: consumed honestly
+		reason string
+	}{
+		"a fingerprint of another key": {reason: v1alpha1.ReasonKeyMismatch, forge: func(m *machine) { m.request.Spec.PublicKeySHA256 = foreign }},
+		"the verification code of another key": {reason: v1alpha1.ReasonKeyMismatch, forge: func(m *machine) {
+			m.request.Spec.VerificationCode = "00000-00000"
+		}},
+		"a key that is none": {reason: v1alpha1.ReasonKeyMismatch, forge: func(m *machine) { m.request.Spec.PublicKey = "no key" }},
+		"a code nobody used": {reason: v1alpha1.ReasonCodeMismatch, record: func(machine) map[string]string { return nil }},
+		"a code that another key used": {reason: v1alpha1.ReasonCodeMismatch, record: func(m machine) map[string]string {
+			return map[string]string{v1alpha1.RecordKeyConsumedBy: foreign, v1alpha1.RecordKeyRequestName: m.request.Name}
+		}},
+		"a second request for one code": {reason: v1alpha1.ReasonCodeMismatch, record: func(m machine) map[string]string {
+			return map[string]string{v1alpha1.RecordKeyConsumedBy: m.pin, v1alpha1.RecordKeyRequestName: "another"}
+		}},
+		"another issuer than the code's": {reason: v1alpha1.ReasonCodeMismatch, forge: func(m *machine) { m.request.Spec.CodeIssuedBy = "root" }},
+		"another method than the code's": {reason: v1alpha1.ReasonCodeMismatch, forge: func(m *machine) { m.request.Spec.Method = v1alpha1.PairingMethodQR }},
+		"a code that does not exist":     {reason: v1alpha1.ReasonCodeNotFound, forge: func(m *machine) { m.request.Spec.CodeName = "nowhere" }},
+		"a service account nobody reviewed": {reason: v1alpha1.ReasonServiceAccountRefused, forge: func(m *machine) {
+			spec := &m.request.Spec
+			spec.Method, spec.CodeName, spec.CodeIssuedBy, spec.TranscriptSHA256 = v1alpha1.PairingMethodServiceAccount, "", "", ""
+			spec.ServiceAccount = &v1alpha1.ServiceAccountIdentity{Namespace: "default", Name: "default"}
+		}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			code := pinCode(t, namespace)
+			m := claim(t, code, "box")
+			values := map[string]string{v1alpha1.RecordKeyConsumedBy: m.pin, v1alpha1.RecordKeyRequestName: m.request.Name}
+			if test.record != nil {
+				values = test.record(m)
+			}
+			if test.forge != nil {
+				test.forge(&m)
+			}
+			asGateway(t, code, values)
+			m.create(t)
+			m.awaits(t, v1alpha1.PairingRequestFailed)
+			m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, test.reason, "")
+		})
+	}
+}
+
+func TestNameOfAnotherMachineIsTaken(t *testing.T) {
+	namespace := shared.Namespace(t)
+	first := admitted(t, namespace, "box")
+	second := knock(t, pinCode(t, namespace), "box")
+	second.decide(t, `{"verdict":"Approved"}`)
+	second.awaits(t, v1alpha1.PairingRequestFailed)
+	second.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken, "replaceNode")
+	if node := get(t, first.node()); node.Spec.PublicKeySHA256 != first.pin {
+		t.Error("the Node changed hands")
+	}
+}
+
+func TestReplaceNodeGivesAnExistingNodeANewKey(t *testing.T) {
+	namespace := shared.Namespace(t)
+	first := admitted(t, namespace, "box")
+	replace := v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "box", ReplaceNode: true}
+	second := knock(t, newCode(t, namespace, replace), "box")
+	before := get(t, first.node())
+	second.decide(t, `{"verdict":"Approved"}`)
+	second.awaits(t, v1alpha1.PairingRequestApproved)
+	node := get(t, first.node())
+	if node.UID != before.UID || node.Spec.PublicKeySHA256 != second.pin || node.Spec.PairingRequestUID != string(second.request.UID) {
+		t.Errorf("the Node is %s with key %s of request %s", node.UID, node.Spec.PublicKeySHA256, node.Spec.PairingRequestUID)
+	}
+	// The first one never got its certificate; now it never will.
+	first.awaits(t, v1alpha1.PairingRequestFailed)
+
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"desiredState":"Revoked"}}`))
+	if err := shared.Client().Patch(t.Context(), node, patch); err != nil {
+		t.Fatal(err)
+	}
+	third := knock(t, newCode(t, namespace, replace), "box")
+	third.decide(t, `{"verdict":"Approved"}`)
+	third.awaits(t, v1alpha1.PairingRequestFailed)
+	third.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken, "Revoked")
+}
+
+func TestDecisionWaitsWhileThePoliciesAreNotProven(t *testing.T) {
+	m := knock(t, pinCode(t, shared.Namespace(t)), "box")
+	shutGate(t, nil)
+	m.decide(t, `{"verdict":"Approved"}`)
+	becomes(t, "the request says what it waits for", m.request, func(request *v1alpha1.PairingRequest) error {
+		condition := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionApproved)
+		if request.Status.Phase != v1alpha1.PairingRequestPending || condition.Reason != v1alpha1.ErrorPolicyUnproven {
+			return fmt.Errorf("phase %s, %+v", request.Status.Phase, condition)
+		}
+		return nil
+	})
+	openGate()
+	m.awaits(t, v1alpha1.PairingRequestApproved)
+}
+
+func TestDecisionMadeWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
+	m := knock(t, pinCode(t, shared.Namespace(t)), "box")
+	good := time.Now().Add(-time.Minute)
+	shutGate(t, &good)
+	m.decide(t, `{"verdict":"Approved"}`)
+	m.awaits(t, v1alpha1.PairingRequestFailed)
+	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorPolicyUnproven, "pair the machine again")
+}
+
+func TestQRCodeMayApproveByItself(t *testing.T) {
+	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, AutoApprove: true})
+	m := claim(t, code, "box")
+	m.send(t, code)
+	m.awaits(t, v1alpha1.PairingRequestApproved)
+	m.says(t, v1alpha1.ConditionApproved, metav1.ConditionTrue, v1alpha1.ReasonAutoApproved, code.Name)
+	if by := m.request.Spec.Decision.By; by != "system:serviceaccount:mooring-system:mooring-controller" {
+		t.Errorf("decided by %q", by)
+	}
+	if reason := m.request.Spec.Decision.Reason; !strings.Contains(reason, code.Spec.IssuedBy) {
+		t.Errorf("the decision does not say who issued the code: %q", reason)
+	}
+}
+
+func TestDeletedNodeFailsItsUnfinishedRequest(t *testing.T) {
+	m := admitted(t, shared.Namespace(t), "box")
+	if err := shared.Client().Delete(t.Context(), m.node()); err != nil {
+		t.Fatal(err)
+	}
+	m.awaits(t, v1alpha1.PairingRequestFailed)
+	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorNodeDeleted, "pair this one again")
+	isGone(t, "the Node goes", m.node())
+}
