@@ -43,6 +43,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil)))
 	var err error
 	if shared, err = cluster.Start(ctx, cluster.Options{Own: true}); err != nil {
 		return failed(err)
@@ -72,7 +73,6 @@ func failed(err error) int {
 
 // newManager is the controller as cmd/manager makes it.
 func newManager(ctx context.Context) (ctrl.Manager, error) {
-	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil)))
 	config, err := shared.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
 	if err != nil {
 		return nil, err

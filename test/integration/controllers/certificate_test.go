@@ -1,0 +1,345 @@
+package controllers_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// asks leaves a certificate request in the status of the Node, with the rights of a gateway.
+func (m machine) asks(t *testing.T, wish v1alpha1.NodeCertificateRequest) {
+	t.Helper()
+	wish.RequestedTime = metav1.Now()
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&wish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"namespace": m.request.Namespace, "name": m.request.Spec.NodeName},
+		"status":   map[string]any{"certificateRequest": fields},
+	}}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Node"))
+	err = gatewayClient(t).Status().Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object),
+		client.FieldOwner(v1alpha1.FieldManagerCertificate), client.ForceOwnership)
+	if err != nil {
+		t.Fatalf("ask for a certificate: %v", err)
+	}
+}
+
+// answered waits for the answer to a request.
+func (m machine) answered(t *testing.T, csr []byte) *v1alpha1.Node {
+	t.Helper()
+	sum := sha256.Sum256(csr)
+	return becomes(t, "the request is answered", m.node(), func(node *v1alpha1.Node) error {
+		if node.Status.Issued == nil || node.Status.Issued.RequestSHA256 != hex.EncodeToString(sum[:]) {
+			return fmt.Errorf("issued is %+v, conditions %+v", node.Status.Issued, node.Status.Conditions)
+		}
+		return nil
+	})
+}
+
+// chainOf is the published chain, checked as a machine and a gateway would.
+func (m machine) chainOf(t *testing.T, node *v1alpha1.Node, pin string) []*x509.Certificate {
+	t.Helper()
+	if node.Status.Issued.Error != "" {
+		t.Fatalf("refused: %s", node.Status.Issued.Error)
+	}
+	var ders [][]byte
+	for block, rest := pem.Decode([]byte(node.Status.Issued.Chain)); block != nil; block, rest = pem.Decode(rest) {
+		ders = append(ders, block.Bytes)
+	}
+	chain, err := identity.ParseChain(ders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := trustBundle(t, v1alpha1.TrustDeviceCAKey).Pool()
+	if err := identity.CheckIssued(chain, m.id(), pin, roots, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return chain
+}
+
+func issuerClient(t *testing.T) client.Client {
+	t.Helper()
+	c, err := client.New(shared.Admin(), client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// noRequestsLeft waits until nothing is left of what cert-manager was asked for.
+func noRequestsLeft(t *testing.T, namespace string) {
+	t.Helper()
+	c := issuerClient(t)
+	eventually(t, "the certificate requests are deleted", func(ctx context.Context) error {
+		var list certmanagerv1.CertificateRequestList
+		err := c.List(ctx, &list, client.InNamespace(v1alpha1.SystemNamespace), client.MatchingLabels{v1alpha1.LabelNamespace: namespace})
+		if err == nil && len(list.Items) > 0 {
+			err = fmt.Errorf("%d are left", len(list.Items))
+		}
+		return err
+	})
+}
+
+// certified is a machine with its first certificate.
+func certified(t *testing.T) (machine, *v1alpha1.Node) {
+	t.Helper()
+	m := admitted(t, shared.Namespace(t), "box")
+	csr := m.csr(t)
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	return m, m.answered(t, csr)
+}
+
+func TestFirstCertificateCompletesTheRequest(t *testing.T) {
+	m, node := certified(t)
+	leaf := m.chainOf(t, node, m.pin)[0]
+	if life := leaf.NotAfter.Sub(leaf.NotBefore); life != 24*time.Hour {
+		t.Errorf("it lives %s, want 24h", life)
+	}
+	history := node.Status.CertificateHistory
+	if len(history) != 1 || history[0].FingerprintSHA256 != identity.FingerprintCertificate(leaf) || history[0].PublicKeySHA256 != m.pin {
+		t.Errorf("history is %+v", history)
+	}
+	if !meta.IsStatusConditionTrue(node.Status.Conditions, v1alpha1.ConditionCertificateValid) ||
+		node.Status.CertificateExpires != leaf.NotAfter.UTC().Format(time.RFC3339) {
+		t.Errorf("expires %q, conditions %+v", node.Status.CertificateExpires, node.Status.Conditions)
+	}
+	m.awaits(t, v1alpha1.PairingRequestCompleted)
+	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionTrue, v1alpha1.ReasonCompleted, "")
+	m.says(t, v1alpha1.ConditionIssued, metav1.ConditionTrue, v1alpha1.ReasonCertificateIssued, "")
+	noRequestsLeft(t, m.request.Namespace)
+	becomes(t, "the Node is trusted", m.node(), func(node *v1alpha1.Node) error {
+		if node.Status.Trust != v1alpha1.TrustTrusted {
+			return fmt.Errorf("trust is %q", node.Status.Trust)
+		}
+		return nil
+	})
+}
+
+func TestRenewalKeepsTheHistory(t *testing.T) {
+	m, first := certified(t)
+	csr := m.csr(t)
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRenewal})
+	node := m.answered(t, csr)
+	m.chainOf(t, node, m.pin)
+	history := node.Status.CertificateHistory
+	if len(history) != 2 || history[1].FingerprintSHA256 != first.Status.CertificateHistory[0].FingerprintSHA256 {
+		t.Errorf("history is %+v", history)
+	}
+	noRequestsLeft(t, m.request.Namespace)
+}
+
+func TestRequestsThatAreNotTheMachinesOwnAreRefused(t *testing.T) {
+	m := admitted(t, shared.Namespace(t), "box")
+	stranger, _ := newKey(t)
+	foreign := machine{key: stranger, request: m.request}
+	elsewhere, err := identity.NewRequest(m.key, identity.ID{TrustDomain: trustDomain, Namespace: "other", Node: "box"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{"gateway.mooring"}}, m.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		csr     []byte
+		purpose v1alpha1.CertificatePurpose
+		want    string
+	}{
+		"another key":                      {foreign.csr(t), v1alpha1.CertificateInitial, "not the key of this Node"},
+		"another key, called a renewal":    {foreign.csr(t), v1alpha1.CertificateRenewal, "not the key of this Node"},
+		"another key, rotated without one": {foreign.csr(t), v1alpha1.CertificateRotation, "pinned key"},
+		"another namespace":                {elsewhere, v1alpha1.CertificateInitial, "WrongIdentity"},
+		"the name of a gateway":            {named, v1alpha1.CertificateInitial, "UnexpectedName"},
+		"a recovery without proof":         {m.csr(t), v1alpha1.CertificateRecovery, "proof is missing"},
+		"noise":                            {[]byte("noise"), v1alpha1.CertificateInitial, "cannot be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m.asks(t, v1alpha1.NodeCertificateRequest{Request: test.csr, Purpose: test.purpose})
+			node := m.answered(t, test.csr)
+			if node.Status.Issued.Chain != "" || !strings.Contains(node.Status.Issued.Error, test.want) {
+				t.Errorf("answer is %+v, want an error with %q", node.Status.Issued, test.want)
+			}
+			becomes(t, "the request tells", m.request, func(request *v1alpha1.PairingRequest) error {
+				issued := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionIssued)
+				if issued == nil || issued.Reason != v1alpha1.ReasonCertificateRefused || issued.Message != node.Status.Issued.Error {
+					return fmt.Errorf("Issued is %+v", issued)
+				}
+				return nil
+			})
+		})
+	}
+	noRequestsLeft(t, m.request.Namespace)
+}
+
+func TestRevokedNodeGetsNoCertificate(t *testing.T) {
+	m, node := certified(t)
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"desiredState":"Revoked"}}`))
+	if err := shared.Client().Patch(t.Context(), node.DeepCopy(), patch); err != nil {
+		t.Fatal(err)
+	}
+	csr := m.csr(t)
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRenewal})
+	if issued := m.answered(t, csr).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, "revoked") {
+		t.Errorf("answer is %+v", issued)
+	}
+}
+
+func TestNewKeyIsAdmittedBesideThePinAndReplacesItWhenUsed(t *testing.T) {
+	m, _ := certified(t)
+	key, next := newKey(t)
+	rotated := machine{key: key, pin: next, request: m.request}
+	csr, exporter := rotated.csr(t), make([]byte, 32)
+	proof, err := identity.SignProof(m.key, rand.Reader, identity.Proof{Method: identity.ProofRotate, Exporter: exporter, CSR: csr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRotation,
+		Proof: &v1alpha1.CertificateProof{Exporter: exporter, Signature: proof}})
+	node := m.answered(t, csr)
+	leaf := rotated.chainOf(t, node, next)[0]
+	if node.Spec.PublicKeySHA256 != m.pin || node.Spec.NextPublicKeySHA256 != next {
+		t.Fatalf("pin is %s, next %s", node.Spec.PublicKeySHA256, node.Spec.NextPublicKeySHA256)
+	}
+	used := client.RawPatch(types.MergePatchType, fmt.Appendf(nil,
+		`{"status":{"certificate":{"fingerprintSHA256":%q,"publicKeySHA256":%q}}}`, identity.FingerprintCertificate(leaf), next))
+	if err := gatewayClient(t).Status().Patch(t.Context(), node.DeepCopy(), used); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, "the next key is the pin", m.node(), func(node *v1alpha1.Node) error {
+		if node.Spec.PublicKeySHA256 != next || node.Spec.NextPublicKeySHA256 != "" {
+			return fmt.Errorf("pin is %s, next %s", node.Spec.PublicKeySHA256, node.Spec.NextPublicKeySHA256)
+		}
+		return nil
+	})
+}
+
+func TestLapsedMachineRecoversWithItsOwnCertificate(t *testing.T) {
+	m, node := certified(t)
+	csr, exporter := m.csr(t), make([]byte, 32)
+	sign := func(fingerprint string) *v1alpha1.CertificateProof {
+		signature, err := identity.SignProof(m.key, rand.Reader, identity.Proof{
+			Method: identity.ProofRecover, Exporter: exporter, CertificateSHA256: fingerprint, CSR: csr,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &v1alpha1.CertificateProof{Exporter: exporter, CertificateFingerprintSHA256: fingerprint, Signature: signature}
+	}
+	unknown := strings.Repeat("00", 32)
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery, Proof: sign(unknown)})
+	if issued := m.answered(t, csr).Status.Issued; !strings.Contains(issued.Error, "none of the last ones") {
+		t.Errorf("answer is %+v", issued)
+	}
+	csr = m.csr(t) // sign sees it too
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery,
+		Proof: sign(node.Status.CertificateHistory[0].FingerprintSHA256)})
+	m.chainOf(t, m.answered(t, csr), m.pin)
+}
+
+func TestNoCertificateWhileThePoliciesAreNotProven(t *testing.T) {
+	m := admitted(t, shared.Namespace(t), "box")
+	shutGate(t, nil)
+	csr := m.csr(t)
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	m.waitsFor(t, v1alpha1.ErrorPolicyUnproven, errShut.Error())
+	openGate()
+	m.chainOf(t, m.answered(t, csr), m.pin)
+}
+
+// waitsFor waits until Node and request tell why there is no certificate yet.
+func (m machine) waitsFor(t *testing.T, reason, text string) {
+	t.Helper()
+	tells := func(conditions []metav1.Condition, kind string) error {
+		condition := meta.FindStatusCondition(conditions, kind)
+		if condition == nil || condition.Status != metav1.ConditionFalse || condition.Reason != reason || !strings.Contains(condition.Message, text) {
+			return fmt.Errorf("%s is %+v", kind, condition)
+		}
+		return nil
+	}
+	becomes(t, "the Node tells what it waits for", m.node(), func(node *v1alpha1.Node) error {
+		if node.Status.Issued != nil {
+			return errors.New("there is an answer")
+		}
+		return tells(node.Status.Conditions, v1alpha1.ConditionCertificateValid)
+	})
+	becomes(t, "the request tells what it waits for", m.request, func(request *v1alpha1.PairingRequest) error {
+		return tells(request.Status.Conditions, v1alpha1.ConditionIssued)
+	})
+}
+
+func TestStoppedIssuerIsWaitedForAndSaidSo(t *testing.T) {
+	ctx := context.WithoutCancel(t.Context())
+	if err := shared.StopComponent(ctx, cluster.CertManager); err != nil {
+		t.Fatal(err)
+	}
+	start := func() {
+		if err := shared.StartComponent(ctx, cluster.CertManager); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(start)
+	m := admitted(t, shared.Namespace(t), "box")
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: m.csr(t), Purpose: v1alpha1.CertificateInitial})
+	m.waitsFor(t, v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over 5 s")
+	// The machine asks again with a fresh request, as it does when nobody answers.
+	csr := m.csr(t)
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	start()
+	m.chainOf(t, m.answered(t, csr), m.pin)
+	m.awaits(t, v1alpha1.PairingRequestCompleted)
+	noRequestsLeft(t, m.request.Namespace)
+}
+
+func TestDeletedNodeLeavesNoRequestBehind(t *testing.T) {
+	m, node := certified(t)
+	if err := shared.Client().Delete(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	isGone(t, "the Node goes", m.node())
+	noRequestsLeft(t, m.request.Namespace)
+}
+
+func TestRequestLeftByAControllerThatDiedIsDeleted(t *testing.T) {
+	m, node := certified(t)
+	noRequestsLeft(t, m.request.Namespace)
+	left := &certmanagerv1.CertificateRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, GenerateName: "box-", Labels: map[string]string{
+			v1alpha1.LabelComponent: "node-certificate", v1alpha1.LabelNamespace: node.Namespace, v1alpha1.LabelNode: node.Name,
+		}},
+		Spec: certmanagerv1.CertificateRequestSpec{
+			Request:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: m.csr(t)}),
+			IssuerRef: cmmeta.IssuerReference{Name: v1alpha1.DeviceIssuer},
+		},
+	}
+	if err := issuerClient(t).Create(t.Context(), left); err != nil {
+		t.Fatal(err)
+	}
+	noRequestsLeft(t, m.request.Namespace)
+	if after := get(t, m.node()); len(after.Status.CertificateHistory) != 1 {
+		t.Errorf("it was taken for an order: %+v", after.Status.CertificateHistory)
+	}
+}
