@@ -31,11 +31,11 @@ func compare(ctx context.Context, reader client.Reader) error {
 		got, ok := live[kind][want.GetName()]
 		switch {
 		case !ok:
-			return disproved("%s %q is missing", kind.Kind, want.GetName())
+			return disproved("%s %q is missing: apply config/policy", kind.Kind, want.GetName())
 		case got.GetDeletionTimestamp() != nil:
-			return disproved("%s %q is being deleted", kind.Kind, want.GetName())
+			return disproved("%s %q is being deleted: apply config/policy when it is gone", kind.Kind, want.GetName())
 		case !equality.Semantic.DeepEqual(want.Object["spec"], got.Object["spec"]):
-			return disproved("%s %q differs from the shipped one", kind.Kind, want.GetName())
+			return disproved("%s %q differs from the shipped one: delete it and apply config/policy", kind.Kind, want.GetName())
 		}
 	}
 	return nil

@@ -25,7 +25,7 @@ var (
 	// ErrStaleProof: the last proof is too old to count.
 	ErrStaleProof = errors.New("the last proof of the admission policies is too old: is the controller running?")
 	// ErrDisproved: the last try found the policies not working.
-	ErrDisproved = errors.New("the admission policies do not work: apply config/policy again")
+	ErrDisproved = errors.New("the admission policies do not work")
 )
 
 // Gate knows whether the admission policies are proven. It watches the one Lease by itself, as a

@@ -1,0 +1,237 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/config"
+	"github.com/mooring-dev/mooring/internal/policy"
+)
+
+// access is that of an account of ours, with its real rights.
+func access(t *testing.T, account string) *rest.Config {
+	t.Helper()
+	cfg, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func newProver(t *testing.T) *policy.Prover {
+	t.Helper()
+	cfg := access(t, v1alpha1.ControllerServiceAccount)
+	prover, err := policy.NewProver(cfg, shared.ClientFor(t, cfg), v1alpha1.SystemNamespace, "test", clock.RealClock{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return prover
+}
+
+func proof(t *testing.T) *coordinationv1.Lease {
+	t.Helper()
+	lease := &coordinationv1.Lease{}
+	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofLease}
+	if err := shared.Client().Get(t.Context(), key, lease); err != nil {
+		t.Fatal(err)
+	}
+	return lease
+}
+
+// until polls until the try returns nil.
+func until(t *testing.T, try func(context.Context) error) {
+	t.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		last = try(ctx)
+		return last == nil, nil
+	})
+	if err != nil {
+		t.Fatal(last)
+	}
+}
+
+// restore applies the shipped policies again and waits until they are proven.
+func restore(t *testing.T, prover *policy.Prover) {
+	t.Helper()
+	for _, dir := range []string{config.DirRBAC, config.DirPolicy} {
+		if err := shared.Apply(t.Context(), dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, prover.Prove)
+}
+
+func TestTheShippedPoliciesAreProvenWithTheRightsOfTheController(t *testing.T) {
+	before := time.Now()
+	if err := newProver(t).Prove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if lease := proof(t); lease.Spec.RenewTime.Before(&metav1.MicroTime{Time: before.Truncate(time.Microsecond)}) {
+		t.Errorf("the Lease was renewed at %v, before the proof at %v", lease.Spec.RenewTime, before)
+	}
+}
+
+// Every policy and every binding, deleted and edited in turn.
+func TestEveryShippedObjectIsNeeded(t *testing.T) {
+	prover := newProver(t)
+	restore(t, prover)
+	shipped, err := config.Objects(config.DirPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range shipped {
+		name := object.GetKind() + " " + object.GetName()
+		t.Run("deleted "+name, func(t *testing.T) {
+			if err := shared.Client().Delete(t.Context(), object.DeepCopy()); err != nil {
+				t.Fatal(err)
+			}
+			disproves(t, prover, object.GetName())
+			replace(t, object)
+		})
+		t.Run("edited "+name, func(t *testing.T) {
+			edit(t, object)
+			disproves(t, prover, object.GetName())
+			replace(t, object)
+		})
+	}
+	restore(t, prover)
+	if failure := proof(t).Annotations[policy.AnnotationFailure]; failure != "" {
+		t.Errorf("after the repair the Lease still says %q", failure)
+	}
+}
+
+// edit makes the smallest change that weakens an object: it no longer fails closed, or denies.
+func edit(t *testing.T, shipped *unstructured.Unstructured) {
+	t.Helper()
+	change := `{"spec":{"failurePolicy":"Ignore"}}`
+	switch shipped.GetKind() {
+	case "ValidatingAdmissionPolicyBinding":
+		change = `{"spec":{"validationActions":["Warn"]}}`
+	case "MutatingAdmissionPolicyBinding":
+		change = `{"spec":{"matchResources":{"namespaceSelector":{"matchLabels":{"none":"none"}}}}}`
+	}
+	patch := client.RawPatch(types.MergePatchType, []byte(change))
+	if err := shared.Client().Patch(t.Context(), shipped.DeepCopy(), patch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replace puts the shipped object in the place of whatever is there: an apply would leave what
+// somebody added.
+func replace(t *testing.T, shipped *unstructured.Unstructured) {
+	t.Helper()
+	if err := client.IgnoreNotFound(shared.Client().Delete(t.Context(), shipped.DeepCopy())); err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.Client().Create(t.Context(), shipped.DeepCopy()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func disproves(t *testing.T, prover *policy.Prover, name string) {
+	t.Helper()
+	if err := prover.Prove(t.Context()); err == nil || !strings.Contains(err.Error(), name) {
+		t.Errorf("Prove = %v, want an error that names %s", err, name)
+	}
+	lease := proof(t)
+	if failure := lease.Annotations[policy.AnnotationFailure]; !strings.Contains(failure, name) {
+		t.Errorf("the Lease says %q, want %s", failure, name)
+	}
+	if _, failing := policy.Failing(lease); !failing {
+		t.Error("Failing = false")
+	}
+}
+
+// The objects look right and still the forgery passes: only trying finds that.
+func TestAForgeryThatPassesIsFoundByTrying(t *testing.T) {
+	prover := newProver(t)
+	restore(t, prover)
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "too-much"}, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"nodes"}, Verbs: []string{v1alpha1.VerbRekey},
+	}}}
+	binding := &rbacv1.RoleBinding{ObjectMeta: role.ObjectMeta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ProbeServiceAccount}}}
+	for _, o := range []client.Object{role, binding} {
+		if err := shared.Client().Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, func(ctx context.Context) error { // the authorizer follows its watch
+		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "a Node nobody approved was admitted") {
+			return fmt.Errorf("Prove = %v, want a Node that was admitted", err)
+		}
+		return nil
+	})
+	for _, o := range []client.Object{role, binding} {
+		if err := shared.Client().Delete(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, prover.Prove)
+}
+
+// RBAC alone would hide a policy that does not work.
+func TestARefusalThatIsNotOursIsNoProof(t *testing.T) {
+	prover := newProver(t)
+	restore(t, prover)
+	if err := shared.Client().Delete(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ProbeServiceAccount}}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, func(ctx context.Context) error {
+		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "but not by policy") {
+			return fmt.Errorf("Prove = %v, want a refusal that is not ours", err)
+		}
+		return nil
+	})
+	restore(t, prover)
+}
+
+func TestTheGateFollowsTheLease(t *testing.T) {
+	prover := newProver(t)
+	restore(t, prover)
+	gate := policy.NewGate(access(t, v1alpha1.GatewayServiceAccount), v1alpha1.SystemNamespace, clock.RealClock{})
+	if err := gate.Check(); err == nil {
+		t.Error("a gate that has seen nothing is open")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- gate.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	until(t, func(context.Context) error { return gate.Check() })
+
+	if err := shared.Client().Delete(t.Context(), &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PolicyDispatches + ".mooring.dev"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := prover.Prove(t.Context()); err == nil {
+		t.Fatal("a missing policy was proven")
+	}
+	until(t, func(context.Context) error {
+		if _, failing := gate.Failing(); !failing || gate.Check() == nil {
+			return fmt.Errorf("the gate is open: failing %v, %v", failing, gate.Check())
+		}
+		return nil
+	})
+	restore(t, prover)
+	until(t, func(context.Context) error { return gate.Check() })
+}
