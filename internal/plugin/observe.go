@@ -17,6 +17,9 @@ var errGone = errors.New("it was deleted meanwhile")
 // retryPause is how long to wait after a connection was lost.
 const retryPause = time.Second
 
+// refusedTries is how often a server that let the person watch before may say no.
+const refusedTries = 10
+
 // pointerTo is a pointer to T that is an object.
 type pointerTo[T any] interface {
 	*T
@@ -28,7 +31,7 @@ type observer[T any, P pointerTo[T]] struct {
 	fleet *fleet
 	// list is an empty list of the kind, for the watch.
 	list client.ObjectList
-	// lost hears of each connection that was lost and will be tried again.
+	// lost hears once of each connection that was lost and is tried again.
 	lost func(error)
 	// enough is called with each state of the object and says whether it is the last one wanted.
 	enough func(P) bool
@@ -37,24 +40,30 @@ type observer[T any, P pointerTo[T]] struct {
 // wait watches from the state that is known already. It ends when enough says so, with errGone,
 // when the server refuses, or when ctx ends; a lost connection it makes again.
 func (o observer[T, P]) wait(ctx context.Context, known P) error {
+	worked, failures := false, 0
 	for {
 		if o.enough(known) {
 			return nil
 		}
-		done, err := o.watch(ctx, known)
+		opened, done, err := o.watch(ctx, known)
 		if done {
 			return nil
 		}
+		worked = worked || opened
 		if err == nil {
 			known, err = o.read(ctx, known)
 		}
 		if err == nil {
+			failures = 0
 			continue
 		}
-		if final(ctx, err) {
+		failures++
+		if final(ctx, err) || (refused(err) && (!worked || failures > refusedTries)) {
 			return errors.Join(context.Cause(ctx), err)
 		}
-		o.lost(err)
+		if failures == 1 {
+			o.lost(err)
+		}
 		select {
 		case <-time.After(retryPause):
 		case <-ctx.Done():
@@ -64,27 +73,28 @@ func (o observer[T, P]) wait(ctx context.Context, known P) error {
 }
 
 // watch follows the object until it is done, or until the watch ends, which it does at times.
-func (o observer[T, P]) watch(ctx context.Context, known P) (done bool, err error) {
+// opened says whether the server let it watch at all.
+func (o observer[T, P]) watch(ctx context.Context, known P) (opened, done bool, err error) {
 	options := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: known.GetResourceVersion()}}
 	w, err := o.fleet.Watch(ctx, o.list, options, client.InNamespace(known.GetNamespace()),
 		client.MatchingFields{"metadata.name": known.GetName()})
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer w.Stop()
 	for event := range w.ResultChan() {
 		object, ok := event.Object.(P)
 		if !ok {
-			return false, nil // an error such as "too old": read and watch again
+			return true, false, nil // an error such as "too old": read and watch again
 		}
 		if o.enough(object) {
-			return true, nil
+			return true, true, nil
 		}
 		if event.Type == watch.Deleted {
-			return false, errGone
+			return true, false, errGone
 		}
 	}
-	return false, nil
+	return true, false, nil
 }
 
 func (o observer[T, P]) read(ctx context.Context, known P) (P, error) {
@@ -101,5 +111,11 @@ func (o observer[T, P]) read(ctx context.Context, known P) (P, error) {
 
 // final reports whether trying again cannot help.
 func final(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, errGone) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err)
+	return ctx.Err() != nil || errors.Is(err, errGone) || apierrors.IsNotFound(err)
+}
+
+// refused reports whether the server said no. One that has just started says so to everybody,
+// until it has read its rules.
+func refused(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 }

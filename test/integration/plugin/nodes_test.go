@@ -6,7 +6,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 // newNode is a Node as the controller makes it and a gateway reports it.
@@ -74,16 +73,4 @@ func TestCanIFollowsTheRoleOfTheFleet(t *testing.T) {
 	if got.Allowed == nil || *got.Allowed || got.Capability != "echo" {
 		t.Errorf("got %s", p.out.String())
 	}
-}
-
-func TestAClusterWithoutMooringSaysHowToInstallIt(t *testing.T) {
-	bare, err := cluster.Start(t.Context(), cluster.Options{Own: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer bare.Close()
-	p := startWith(t, bare.Kubeconfig(), nil, "nodes")
-	p.want(1, "err:Mooring is not installed there", "err:kubectl apply --server-side -k config/default")
-	startWith(t, bare.Kubeconfig(), nil, "approve", "x", "--yes").want(1, "err:Mooring is not installed there")
-	startWith(t, bare.Kubeconfig(), nil, "invoke", "press-3", "echo").want(1, "err:Mooring is not installed there")
 }

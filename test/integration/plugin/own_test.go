@@ -1,0 +1,57 @@
+package plugin_test
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// TestAClusterOfItsOwn holds what cannot be tried on a shared cluster, on one: each costs a start.
+func TestAClusterOfItsOwn(t *testing.T) {
+	own, err := cluster.Start(t.Context(), cluster.Options{Own: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	t.Run("without Mooring says how to install it", func(t *testing.T) {
+		for _, args := range [][]string{{"nodes"}, {"approve", "x", "--yes"}, {"invoke", "press-3", "echo"}, {"code"}} {
+			startWith(t, own.Kubeconfig(), nil, args...).
+				want(1, "err:Mooring is not installed there", "err:kubectl apply --server-side -k config/default")
+		}
+	})
+	if err := own.InstallAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("may be restarted during an invoke", func(t *testing.T) { surviveRestart(t, own) })
+}
+
+func surviveRestart(t *testing.T, own *cluster.Cluster) {
+	p := startWith(t, own.Kubeconfig(), nil, "invoke", "press-3", "echo", "--allow-absent")
+	p.says("Made dispatch")
+	var list v1alpha1.CapabilityDispatchList
+	if err := own.Client().List(t.Context(), &list, client.InNamespace(metav1.NamespaceDefault)); err != nil || len(list.Items) != 1 {
+		t.Fatalf("%d dispatches, error %v", len(list.Items), err)
+	}
+	if err := own.StopComponent(t.Context(), cluster.APIServer); err != nil {
+		t.Fatal(err)
+	}
+	p.says("Lost the cluster")
+	if err := own.StartComponent(t.Context(), cluster.APIServer); err != nil {
+		t.Fatal(err)
+	}
+	if err := own.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d := &list.Items[0]
+	d.Status = v1alpha1.CapabilityDispatchStatus{
+		Phase: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished, Output: &v1alpha1.JSON{Raw: []byte(`"back"`)},
+	}
+	if err := own.Client().Status().Update(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	p.want(0, `"back"`)
+}
