@@ -72,7 +72,7 @@ func cancelOf(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
 // giveUp ends a dispatch whose machine is connected but never reported it.
 func (s *session) giveUp(ctx context.Context, e *entry) {
 	gateway := s.service.Gateway
-	s.write(ctx, e, "overdue", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+	s.writeAsHolder(ctx, e, "overdue", func(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 		if dispatch.Finished(d.Status) {
 			return d.Status, false
 		}
@@ -81,9 +81,12 @@ func (s *session) giveUp(ctx context.Context, e *entry) {
 			ErrorMessage: "the machine is connected but reported no result within the run time: it may have run",
 		}, gateway, now)
 	}, func(ctx context.Context, err error) {
-		if err == nil {
+		if err == nil && dispatch.Finished(e.d.Status) {
 			s.advance(ctx, e)
+			s.offer(ctx)
+			return
 		}
+		s.wakeIn(blockedRetry)
 	})
 }
 

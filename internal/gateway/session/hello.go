@@ -31,6 +31,9 @@ func (s *Service) open(streamCtx, ctx context.Context, held *session, hello *gat
 	if err := s.Check(); err != nil {
 		return nil, status.Errorf(codes.Unavailable, "the gateway may not open sessions now: %v", err)
 	}
+	if !s.openings.allow(held.key) {
+		return nil, status.Error(codes.ResourceExhausted, "this machine opens sessions too often; connect again later")
+	}
 	described, ok := s.introduced.take(held.key, held.caller.PublicKeySHA256)
 	if !ok {
 		return nil, status.Error(codes.FailedPrecondition, "call RegisterNode before the session")
@@ -45,7 +48,13 @@ func (s *Service) open(streamCtx, ctx context.Context, held *session, hello *gat
 		release()
 		return nil, err
 	}
-	if s.registry.put(held) == 1 {
+	first, err := s.registry.put(held)
+	if err != nil {
+		s.bury(ctx, old)
+		release()
+		return nil, err
+	}
+	if first {
 		s.freshness.restart()
 	}
 	if err := held.reconcile(ctx, streamCtx, hello); err != nil {

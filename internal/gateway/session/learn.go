@@ -92,7 +92,7 @@ func (s *session) upsert(ctx context.Context, d *v1alpha1.CapabilityDispatch) {
 		s.entries[d.UID] = e
 		s.queue.add(e)
 	} else if newer(d.ResourceVersion, e.d.ResourceVersion) {
-		e.d = d
+		e.d, e.left = d, false
 	}
 	s.consider(ctx, e)
 }

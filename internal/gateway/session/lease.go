@@ -16,7 +16,7 @@ import (
 
 // LeaseName is the Lease of the gateway process with that name (status.gateway of the
 // Nodes it holds); it is also the holderIdentity.
-func LeaseName(gateway string) string { return "mooring-gateway-" + gateway }
+func LeaseName(gateway string) string { return v1alpha1.GatewayLeasePrefix + gateway }
 
 // lease keeps the Lease of this process: while it is renewed, the leader leaves the
 // sessions of this process alone.

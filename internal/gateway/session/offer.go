@@ -55,6 +55,9 @@ func (s *session) admission(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node)
 
 // admit decides about an entry that was not offered; one that may be offered stays in the queue.
 func (s *session) admit(ctx context.Context, e *entry) {
+	if s.ended {
+		return
+	}
 	switch s.admission(e.d, s.node).Kind {
 	case dispatch.VerdictDone:
 		s.queue.remove(e)

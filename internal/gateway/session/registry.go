@@ -15,6 +15,8 @@ type registry struct {
 	slots    map[types.NamespacedName]*slot
 	sessions int
 	closed   bool
+	// closing is closed together with the registry.
+	closing chan struct{}
 	// running counts RPC bodies and the goroutines they leave behind.
 	running sync.WaitGroup
 }
@@ -28,7 +30,7 @@ type slot struct {
 }
 
 func newRegistry() *registry {
-	return &registry{slots: map[types.NamespacedName]*slot{}}
+	return &registry{slots: map[types.NamespacedName]*slot{}, closing: make(chan struct{})}
 }
 
 // begin counts something that Service.Start has to wait for; false once it is closed.
@@ -64,6 +66,9 @@ func (r *registry) acquire(ctx context.Context, key types.NamespacedName) (relea
 	select {
 	case s.turn <- struct{}{}:
 		return func() { <-s.turn; leave() }, nil
+	case <-r.closing:
+		leave()
+		return nil, errDraining
 	case <-ctx.Done():
 		leave()
 		return nil, ctx.Err()
@@ -77,14 +82,17 @@ func (r *registry) tidy(key types.NamespacedName, s *slot) {
 	}
 }
 
-// put makes s the session of its Node, which holds the turn. It returns how many
-// sessions there are.
-func (r *registry) put(s *session) int {
+// put makes s the session of its Node, which holds the turn, unless the registry is
+// closed. first tells that there was no session before.
+func (r *registry) put(s *session) (first bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return false, errDraining
+	}
 	r.slots[s.key].current = s
 	r.sessions++
-	return r.sessions
+	return r.sessions == 1, nil
 }
 
 // remove takes s out; the end of an old session never evicts a newer one.
@@ -145,4 +153,5 @@ func (r *registry) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
+	close(r.closing)
 }

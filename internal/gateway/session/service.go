@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
@@ -26,6 +27,7 @@ type Service struct {
 	metrics    *metrics
 	nodeWrites *rate.Limiter
 	introduced *introductions
+	openings   *openings
 	polled     *polledSessions
 
 	// draining is closed when nothing may be waited for any more.
@@ -46,6 +48,7 @@ func New(options Options) *Service {
 		freshness:  newFreshness(options.Clock),
 		nodeWrites: rate.NewLimiter(rate.Limit(options.NodeWritesPerSecond), int(max(options.NodeWritesPerSecond, 1))),
 		introduced: newIntroductions(options.Clock),
+		openings:   newOpenings(options.Clock),
 		polled:     newPolledSessions(),
 		draining:   make(chan struct{}),
 		drained:    make(chan struct{}),
@@ -134,9 +137,12 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	node, err := s.liveNode(ctx, id)
-	if err != nil {
-		return nil, err
+	node := &v1alpha1.Node{}
+	if err := s.Cache.Get(ctx, keyOf(id), node); err != nil {
+		// A Node this young is not in the cache yet.
+		if node, err = s.liveNode(ctx, id); err != nil {
+			return nil, err
+		}
 	}
 	s.introduced.put(keyOf(id), id.PublicKeySHA256, d)
 	response := &gatewayv1.RegisterNodeResponse{}

@@ -120,7 +120,11 @@ func (s *session) run(streamCtx, ctx context.Context) {
 			return
 		case <-streamCtx.Done():
 			s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: streamCtx.Err()})
-		case m := <-received:
+		case m, open := <-received:
+			if !open {
+				s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine closed the stream")})
+				return
+			}
 			s.heard(ctx, m)
 		case <-s.inbox.wake:
 			s.learn(ctx, s.inbox.take())

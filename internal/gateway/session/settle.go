@@ -17,6 +17,9 @@ import (
 // object after a conflict.
 type decision func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool)
 
+// holderDecision is a decision that also looks at the live Node.
+type holderDecision func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool)
+
 // write decides and writes in a worker, takes in what is stored then, and calls then in
 // the actor. A dispatch that is gone is concluded and then is not called.
 func (s *session) write(ctx context.Context, e *entry, step string, decide decision, then func(context.Context, error)) {
@@ -75,26 +78,33 @@ func (s *session) settle(ctx context.Context, e *entry) {
 // live Node first: had a newer session taken over after the dispatch was made, it could
 // have offered it without a write. One that takes over later has to claim it, and one of
 // the two writes loses.
-func (s *session) refuse(ctx context.Context, e *entry, decide func(*v1alpha1.CapabilityDispatch, *v1alpha1.Node, time.Time) (v1alpha1.CapabilityDispatchStatus, bool)) {
+func (s *session) refuse(ctx context.Context, e *entry, decide holderDecision) {
 	s.queue.remove(e)
+	s.writeAsHolder(ctx, e, "refuse", decide, s.refused(e))
+}
+
+// writeAsHolder is write for a decision that only the holder of the session may take: the
+// live Node must still record this one.
+func (s *session) writeAsHolder(ctx context.Context, e *entry, step string, decide holderDecision, then func(context.Context, error)) {
 	e.busy = true
 	d := e.d
 	s.work(ctx, func(ctx context.Context) func(context.Context) {
 		var node *v1alpha1.Node
-		var lost, stored *v1alpha1.CapabilityDispatch
-		var err error
-		stored, err = s.service.writeStatus(ctx, "refuse", d, func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
-			if node, err = s.service.getNode(ctx, s.key); err != nil || node.Status.SessionID != s.id {
-				lost = d
+		stored, err := s.service.writeStatus(ctx, step, d, func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+			live, err := s.service.getNode(ctx, s.key)
+			if err != nil {
+				return d.Status, false // Decided again later.
+			}
+			if node = live; node.Status.SessionID != s.id {
 				return d.Status, false
 			}
 			return decide(d, node, now)
 		})
 		return func(ctx context.Context) {
-			if lost != nil && node != nil {
+			if node != nil {
 				s.learnNode(ctx, node, false)
 			}
-			s.wrote(ctx, e, stored, err, s.refused(e))
+			s.wrote(ctx, e, stored, err, then)
 		}
 	})
 }

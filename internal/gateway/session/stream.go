@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -70,7 +69,7 @@ func (s *session) receive(c conn) {
 	for {
 		m, err := c.Recv()
 		if err != nil {
-			s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine closed the stream")})
+			close(s.received) // Behind what was received before.
 			return
 		}
 		select {
@@ -86,15 +85,15 @@ func (s *session) awaitHello(ctx context.Context) (*gatewayv1.Hello, error) {
 	defer timer.Stop()
 	select {
 	case m := <-s.received:
-		hello := m.GetHello()
+		hello := m.GetHello() // nil when the stream was closed, too.
 		if hello == nil {
 			return nil, status.Error(codes.InvalidArgument, "the first message of a session must be Hello")
 		}
 		return hello, checkHello(hello)
 	case <-timer.C():
 		return nil, status.Error(codes.DeadlineExceeded, "no Hello arrived in time")
-	case <-s.stopped:
-		return nil, s.ending.err
+	case <-s.service.registry.closing:
+		return nil, errDraining
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -61,6 +61,11 @@ func pair(t *testing.T, ca authorities, namespace, name string, change func(*v1a
 
 func (m *machine) dial(t *testing.T, r *replica) gatewayv1.NodeServiceClient {
 	t.Helper()
+	return gatewayv1.NewNodeServiceClient(m.connection(t, r))
+}
+
+func (m *machine) connection(t *testing.T, r *replica) *grpc.ClientConn {
+	t.Helper()
 	bundle, err := identity.ParseBundle([]byte(m.ca.server.PEM()))
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +77,7 @@ func (m *machine) dial(t *testing.T, r *replica) gatewayv1.NodeServiceClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { connection.Close() })
-	return gatewayv1.NewNodeServiceClient(connection)
+	return connection
 }
 
 func (m *machine) description() *gatewayv1.RegisterNodeRequest {
@@ -91,6 +96,7 @@ type agent struct {
 	client  gatewayv1.NodeServiceClient
 	stream  gatewayv1.NodeService_StreamNodeEventsClient
 	cancel  context.CancelFunc
+	close   func() error
 	heard   chan *gatewayv1.StreamNodeEventsResponse
 	ended   chan error
 	welcome *gatewayv1.Welcome
@@ -107,7 +113,8 @@ func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.He
 // begin registers and says Hello, and does not wait for the answer.
 func (m *machine) begin(t *testing.T, r *replica, hello *gatewayv1.Hello) *agent {
 	t.Helper()
-	a := &agent{t: t, client: m.dial(t, r), heard: make(chan *gatewayv1.StreamNodeEventsResponse, 1024), ended: make(chan error, 1)}
+	connection := m.connection(t, r)
+	a := &agent{t: t, client: gatewayv1.NewNodeServiceClient(connection), close: connection.Close, heard: make(chan *gatewayv1.StreamNodeEventsResponse, 1024), ended: make(chan error, 1)}
 	var ctx context.Context
 	ctx, a.cancel = context.WithCancel(context.Background())
 	t.Cleanup(a.cancel)
