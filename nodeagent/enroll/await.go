@@ -3,7 +3,6 @@ package enroll
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -14,7 +13,6 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/link"
-	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
 const (
@@ -164,66 +162,4 @@ func (w *waiter) end(cause error) error {
 		return errors.Join(cause, err)
 	}
 	return cause
-}
-
-func (w *waiter) approved(uri string) error {
-	id, err := identity.ParseID(uri)
-	if err != nil {
-		return &finalError{ErrFailed, err.Error()}
-	}
-	if id.Namespace != w.pending.Request.Namespace {
-		return &finalError{ErrFailed, fmt.Sprintf("approved for namespace %q, asked for %q", id.Namespace, w.pending.Request.Namespace)}
-	}
-	if w.csr != nil && id == w.id {
-		return nil
-	}
-	w.Console.SayOnce("Approved; waiting for the certificate")
-	return w.makeCSR(id)
-}
-
-// refresh replaces a CSR that got no answer for long.
-func (w *waiter) refresh() error {
-	if w.csr == nil {
-		return nil
-	}
-	if w.csrPolls++; w.csrPolls < csrPatience {
-		return nil
-	}
-	return w.makeCSR(w.id)
-}
-
-func (w *waiter) makeCSR(id identity.ID) error {
-	csr, err := identity.NewRequest(w.pending.Key, id)
-	if err != nil {
-		return err
-	}
-	w.id, w.csr, w.csrPolls = id, csr, 0
-	return nil
-}
-
-func (w *waiter) completed(state *gatewayv1.PairingCompleted) error {
-	chain, err := identity.ParseChain(state.GetChain())
-	if err != nil {
-		return &finalError{ErrFailed, err.Error()}
-	}
-	got, err := store.NewIdentity(w.pending.Key, chain)
-	if err != nil {
-		return &finalError{ErrFailed, err.Error()}
-	}
-	request := w.pending.Request
-	if got.ID.Namespace != request.Namespace || (w.csr != nil && got.ID != w.id) {
-		return &finalError{ErrFailed, fmt.Sprintf("the certificate is for %s", got.ID)}
-	}
-	bundle := request.Bundle
-	if text := state.GetTrustBundle(); len(text) > 0 {
-		if bundle, err = identity.ParseBundle(text); err != nil {
-			return &finalError{ErrFailed, err.Error()}
-		}
-	}
-	config := store.Config{NodeEndpoint: request.NodeEndpoint, PairingEndpoint: w.Endpoint}
-	if err := w.Store.FinishPairing(got, bundle, config); err != nil {
-		return fmt.Errorf("store identity: %w", err)
-	}
-	w.Console.Say("Paired as node %s/%s", got.ID.Namespace, got.ID.Node)
-	return nil
 }

@@ -15,15 +15,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime/debug"
 	"sync"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 var (
@@ -84,131 +78,6 @@ type usage struct {
 	entries, unsettled, outputBytes int
 }
 
-// Options are how to open a journal.
-type Options struct {
-	Path   string
-	Limits Limits
-	// NewID draws the id of a new journal.
-	NewID func() string
-	// Now tells the time for the name of a damaged file.
-	Now func() time.Time
-	Log *slog.Logger
-}
-
-// Open opens the journal or makes one. A damaged file is moved aside and a new
-// journal, with a new id, begun: the gateway then treats what was open as a
-// JournalReset, which is the truth.
-func Open(o Options) (*Journal, error) {
-	j, err := open(o)
-	if !errors.Is(err, errDamaged) {
-		return j, err
-	}
-	aside := fmt.Sprintf("%s.damaged-%d", o.Path, o.Now().Unix())
-	if renameErr := os.Rename(o.Path, aside); renameErr != nil {
-		return nil, fmt.Errorf("%w; move it aside: %w", err, renameErr)
-	}
-	o.Log.Error("journal is damaged; what it remembered will be reported as lost", "movedTo", aside, "error", err)
-	return open(o)
-}
-
-func open(o Options) (j *Journal, err error) {
-	// bbolt reads through a memory map: damage shows as a panic or a fault.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	var db *bolt.DB
-	defer func() {
-		if r := recover(); r != nil {
-			j, err = nil, fmt.Errorf("%w: %v", errDamaged, r)
-		}
-		if err != nil && db != nil {
-			db.Close()
-		}
-	}()
-	db, err = bolt.Open(o.Path, 0o600, &bolt.Options{Timeout: 2 * time.Second})
-	if err != nil {
-		return nil, classify(err)
-	}
-	if err := checkWhole(db); err != nil {
-		return nil, err
-	}
-	if err := syncDir(filepath.Dir(o.Path)); err != nil {
-		return nil, err
-	}
-	j = &Journal{db: db, limits: o.Limits.withDefaults()}
-	if err := j.prepare(o.NewID); err != nil {
-		return nil, err
-	}
-	return j, nil
-}
-
-// classify tells damage, which is moved aside, from trouble, which is not.
-func classify(err error) error {
-	for _, damage := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch} {
-		if errors.Is(err, damage) {
-			return fmt.Errorf("%w: %w", errDamaged, err)
-		}
-	}
-	return fmt.Errorf("open journal: %w", err)
-}
-
-// prepare makes the buckets of a new journal; of an old one it reads every entry,
-// so that damage shows now and not in the middle of a run.
-func (j *Journal) prepare(newID func() string) error {
-	err := j.db.Update(func(tx *bolt.Tx) error {
-		meta := tx.Bucket(metaBucket)
-		if meta == nil {
-			var err error
-			if meta, err = tx.CreateBucket(metaBucket); err != nil {
-				return err
-			}
-			if _, err := tx.CreateBucket(dispatchesBucket); err != nil {
-				return err
-			}
-			if err := meta.Put(idKey, []byte(newID())); err != nil {
-				return err
-			}
-		}
-		j.id = string(meta.Get(idKey))
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("prepare journal: %w", err)
-	}
-	if j.id == "" {
-		return fmt.Errorf("%w: it has no id", errDamaged)
-	}
-	return j.db.View(j.readAll)
-}
-
-// readAll checks every page and counts every entry.
-func (j *Journal) readAll(tx *bolt.Tx) error {
-	var problem error
-	for found := range tx.Check() { // to its end: it has a goroutine behind it
-		problem = found
-	}
-	if problem != nil {
-		return fmt.Errorf("%w: %w", errDamaged, problem)
-	}
-	return eachEntry(tx, func(e Entry) error {
-		j.usage.add(e, 1)
-		return nil
-	})
-}
-
-// checkWhole refuses a file that ends before its last page: reading on would be
-// a fault of the whole process.
-func checkWhole(db *bolt.DB) error {
-	info, err := os.Stat(db.Path())
-	if err != nil {
-		return fmt.Errorf("inspect journal: %w", err)
-	}
-	return db.View(func(tx *bolt.Tx) error {
-		if tx.Size() > info.Size() {
-			return fmt.Errorf("%w: it has %d bytes, %d are missing", errDamaged, info.Size(), tx.Size()-info.Size())
-		}
-		return nil
-	})
-}
-
 // ID is the journal's own, made with it.
 func (j *Journal) ID() string { return j.id }
 
@@ -241,16 +110,4 @@ func (u *usage) add(e Entry, sign int) {
 	if e.Outcome != nil {
 		u.outputBytes += sign * len(e.Outcome.Output)
 	}
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("sync journal's directory: %w", err)
-	}
-	defer dir.Close()
-	if err := dir.Sync(); err != nil {
-		return fmt.Errorf("sync journal's directory: %w", err)
-	}
-	return nil
 }

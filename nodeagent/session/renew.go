@@ -18,8 +18,8 @@ const renewTimeout = 2 * time.Minute
 // asks for a new session that uses it.
 func (s *stream) renew(ctx context.Context) error {
 	due := renewalTime(s.Credentials.Identity(), s.Jitter())
-	if backoff.Sleep(ctx, max(due.Sub(s.Now()), s.RenewPause)) != nil {
-		return nil
+	if err := backoff.Sleep(ctx, max(due.Sub(s.Now()), s.RenewPause)); err != nil {
+		return err
 	}
 	retry := backoff.New(30*time.Second, 10*time.Minute)
 	for {
@@ -29,11 +29,11 @@ func (s *stream) renew(ctx context.Context) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return nil
+			return ctx.Err()
 		}
 		s.Log.Error("certificate not renewed; trying again", "notAfter", s.Credentials.Identity().Leaf().NotAfter, "error", err)
-		if backoff.Sleep(ctx, retry.Next()) != nil {
-			return nil
+		if err := backoff.Sleep(ctx, retry.Next()); err != nil {
+			return err
 		}
 	}
 }

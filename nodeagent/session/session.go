@@ -76,16 +76,13 @@ func (r *Runner) Run(ctx context.Context) error {
 		}
 		began := r.Now()
 		welcomed, err := r.hold(ctx, counter)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if welcomed && r.Now().Sub(began) >= stable {
 			r.Retry.Reset()
 		}
-		delay := r.pause(err)
-		r.Log.Info("session ended", "reason", err, "welcomed", welcomed, "reconnectIn", delay)
-		if backoff.Sleep(ctx, delay) != nil {
-			return nil
+		if ctx.Err() == nil {
+			delay := r.pause(err)
+			r.Log.Info("session ended", "reason", err, "welcomed", welcomed, "reconnectIn", delay)
+			_ = backoff.Sleep(ctx, delay) // the loop looks at ctx
 		}
 	}
 	return nil

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/journal"
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
@@ -122,79 +121,4 @@ func heartbeatInterval(welcome *gatewayv1.Welcome) time.Duration {
 		interval = defaultHeartbeat
 	}
 	return max(minHeartbeat, min(interval, maxHeartbeat))
-}
-
-// write sends what is queued, in order.
-func (s *stream) write() error {
-	for {
-		select {
-		case <-s.closed:
-			return nil
-		case message := <-s.queue:
-			if message == nil {
-				return s.wire.CloseSend()
-			}
-			if err := s.wire.Send(message); err != nil {
-				return nil // read has the status
-			}
-		}
-	}
-}
-
-// enqueue waits for room; it gives up when the session is over.
-func (s *stream) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
-	select {
-	case s.queue <- message:
-	case <-s.closed:
-	}
-}
-
-// Accepted tells the gateway that an offer is journaled.
-func (s *stream) Accepted(dispatch journal.Ref) { s.enqueue(acceptedMessage(dispatch)) }
-
-// Finished tells the gateway an outcome, until it is settled.
-func (s *stream) Finished(entry journal.Entry) {
-	s.mu.Lock()
-	s.sent[entry.Dispatch.UID] = s.Now()
-	s.mu.Unlock()
-	s.enqueue(resultMessage(entry))
-}
-
-func (s *stream) settled(uid string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.sent, uid)
-}
-
-// overdue lists results that were sent long ago and are not settled.
-func (s *stream) overdue(now time.Time) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var uids []string
-	for uid, at := range s.sent {
-		if now.Sub(at) >= resendAfter {
-			uids = append(uids, uid)
-		}
-	}
-	return uids
-}
-
-func (s *stream) ending() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reason
-}
-
-func (s *stream) part(reason error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reason = reason
-}
-
-// askToLeave makes keep end the session; the first reason wins.
-func (s *stream) askToLeave(reason error) {
-	select {
-	case s.leave <- reason:
-	default:
-	}
 }

@@ -1,0 +1,56 @@
+package hostinfo
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestANodeNameIsMadeOfAnyHostName(t *testing.T) {
+	for hostname, want := range map[string]string{
+		"box":                          "box",
+		"Box.example.com":              "box",
+		"my_laptop":                    "my-laptop",
+		"-x-":                          "x",
+		"Müllers-PC":                   "m-llers-pc",
+		"...":                          "",
+		"":                             "",
+		strings.Repeat("a", 70):        strings.Repeat("a", 63),
+		strings.Repeat("a", 62) + "_b": strings.Repeat("a", 62),
+	} {
+		if got := NodeName(hostname); got != want {
+			t.Errorf("%q becomes %q, want %q", hostname, got, want)
+		}
+	}
+}
+
+func TestThisMachineIsDescribed(t *testing.T) {
+	got := System(t.Context())
+	if got.GetOs() != runtime.GOOS || got.GetArch() != runtime.GOARCH || got.GetHostname() == "" || got.GetAgentVersion() == "" {
+		t.Errorf("system: %v", got)
+	}
+	if id := BootID(t.Context()); id == "" || len(id) > 64 || id != BootID(t.Context()) {
+		t.Errorf("boot id %q", id)
+	}
+}
+
+func TestTheImageNameIsReadFromOSRelease(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "os-release")
+	if err := os.WriteFile(path, []byte("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := prettyName(path); got != "Debian GNU/Linux 12 (bookworm)" {
+		t.Errorf("got %q", got)
+	}
+	if got := prettyName(path + ".none"); got != "" {
+		t.Errorf("a missing file gives %q", got)
+	}
+}
+
+func TestForeignTextIsClippedOnACharacter(t *testing.T) {
+	if got := clip(strings.Repeat("é", 200)); len(got) > maxText || strings.ContainsRune(got, '\uFFFD') || got != strings.Repeat("é", 128) {
+		t.Errorf("%d bytes: %q", len(got), got)
+	}
+}
