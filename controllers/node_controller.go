@@ -133,6 +133,9 @@ func says(status, view v1alpha1.NodeStatus) bool {
 	if status.Trust != view.Trust || status.FingerprintShort != view.FingerprintShort {
 		return false
 	}
+	if view.Presence == "" && status.SessionEndedTime != nil {
+		return false // the end of an older session is ours to remove
+	}
 	if view.Presence != "" && (status.Presence != view.Presence || !equality.Semantic.DeepEqual(status.Since, view.Since) ||
 		!equality.Semantic.DeepEqual(status.SessionEndedTime, view.SessionEndedTime)) {
 		return false

@@ -1,0 +1,144 @@
+// Package leader tests what the leading controller does with Nodes and dispatches against a real control plane, with the rights of
+// their own ServiceAccount and the policies proven by their own prover.
+package leader
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/internal/apitime"
+	"github.com/mooring-dev/mooring/internal/policy"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+const (
+	staleAfter  = 3 * time.Second
+	orphanGrace = 2 * time.Second
+	// patience is how long a test waits for a condition that normally holds within a second.
+	patience = 30 * time.Second
+)
+
+var shared *cluster.Cluster
+
+// apiClock is the manager's view of the API server's time.
+var apiClock = apitime.New(clock.RealClock{})
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run starts a cluster of its own: two controllers would fight over a shared one.
+func run(m *testing.M) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var err error
+	if shared, err = cluster.Start(ctx, cluster.Options{Own: true}); err != nil {
+		return failed(err)
+	}
+	defer shared.Close()
+	if err := shared.InstallAll(ctx); err != nil {
+		return failed(err)
+	}
+	mgr, err := newManager(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	code := m.Run()
+	cancel()
+	if err := <-ended; err != nil {
+		return failed(err)
+	}
+	return code
+}
+
+func failed(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// newManager is the controller as cmd/manager makes it, with shorter times.
+func newManager(ctx context.Context) (ctrl.Manager, error) {
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil)))
+	config, err := shared.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1
+	apiClock.Wrap(config)
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: controllers.Scheme(),
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject:         controllers.CacheByObject(v1alpha1.SystemNamespace, v1alpha1.PairingNamespace),
+		},
+		LeaderElection: true, LeaderElectionID: v1alpha1.LeaderLease, LeaderElectionNamespace: v1alpha1.SystemNamespace,
+		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+	})
+	if err != nil {
+		return nil, err
+	}
+	live, err := client.New(config, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, err
+	}
+	gate := policy.NewGate(config, v1alpha1.SystemNamespace, apiClock)
+	prover, err := policy.NewProver(config, live, v1alpha1.SystemNamespace, "test", apiClock)
+	if err != nil {
+		return nil, err
+	}
+	for _, runnable := range []interface{ Start(context.Context) error }{gate, prover} {
+		if err := mgr.Add(runnable); err != nil {
+			return nil, err
+		}
+	}
+	return mgr, controllers.Setup(mgr, controllers.Options{
+		SystemNamespace: v1alpha1.SystemNamespace, PairingNamespace: v1alpha1.PairingNamespace, TrustDomain: "mooring.local",
+		DeviceIssuer: v1alpha1.DeviceIssuer, ServerIssuer: v1alpha1.ServerIssuer, AdvertisePairingEndpoint: "127.0.0.1:7443",
+		StaleAfter: staleAfter, OrphanGrace: orphanGrace, MaxPendingRequests: 50, MaxQueuedPerNode: 5,
+		Gate: gate, Clock: apiClock,
+	})
+}
+
+// eventually polls until check returns nil.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// pass waits until the API server's clock shows a time.
+func pass(t *testing.T, at time.Time) {
+	t.Helper()
+	eventually(t, "time passes", func() error {
+		if left := at.Sub(apiClock.Now()); left > 0 {
+			return fmt.Errorf("%s are left", left)
+		}
+		return nil
+	})
+}

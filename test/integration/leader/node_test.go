@@ -1,0 +1,178 @@
+package leader
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+func reason(node *v1alpha1.Node, kind string) string {
+	if c := meta.FindStatusCondition(node.Status.Conditions, kind); c != nil {
+		return string(c.Status) + "/" + c.Reason
+	}
+	return ""
+}
+
+func TestANewNodeIsHeldPendingAndOffline(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node("n")
+	node := w.nodeBecomes("n", "described", func(n *v1alpha1.Node) bool { return n.Status.FingerprintShort != "" })
+	if len(node.Finalizers) != 1 || node.Status.Presence != v1alpha1.PresenceOffline || node.Status.Trust != v1alpha1.TrustPending || node.Status.Since == nil {
+		t.Errorf("finalizers %v, presence %s, trust %s, since %v", node.Finalizers, node.Status.Presence, node.Status.Trust, node.Status.Since)
+	}
+	for kind, want := range map[string]string{v1alpha1.ConditionReady: "False/CertificatePending", v1alpha1.ConditionConnected: "False/NeverConnected"} {
+		if got := reason(node, kind); got != want {
+			t.Errorf("condition %s = %s, want %s", kind, got, want)
+		}
+	}
+}
+
+func TestTheGatewayOwnsPresenceWhileItsSessionLasts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node("n")
+	gateway := w.namespace + "-alive"
+	w.lease(gateway, -time.Hour) // renewed far ahead: it lives as long as this test
+	w.session("n", gateway, apiClock.Now(), nil)
+	node := w.nodeBecomes("n", "reviewed", func(n *v1alpha1.Node) bool {
+		return reason(n, v1alpha1.ConditionCapabilityReviewRequired) == "True/CapabilitiesNotGranted"
+	})
+	if node.Status.Presence != v1alpha1.PresenceOnline || reason(node, v1alpha1.ConditionConnected) != "True/SessionStarted" {
+		t.Errorf("presence %s, Connected %s", node.Status.Presence, reason(node, v1alpha1.ConditionConnected))
+	}
+}
+
+func TestACleanEndTurnsStaleIntoOfflineAndANewSessionWins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node("n")
+	gateway := w.namespace + "-alive"
+	w.lease(gateway, -time.Hour)
+	now := apiClock.Now()
+	w.session("n", gateway, now.Add(-time.Minute), &now)
+	node := w.nodeBecomes("n", "Offline", func(n *v1alpha1.Node) bool {
+		return n.Status.Presence == v1alpha1.PresenceOffline && n.Status.Since != nil
+	})
+	if since := node.Status.Since.Sub(now.Truncate(time.Second)); since < staleAfter {
+		t.Errorf("Offline %s after the end, want at least %s", since, staleAfter)
+	}
+	if got := reason(node, v1alpha1.ConditionConnected); got != "False/SessionLost" {
+		t.Errorf("Connected = %s, want the reason the gateway gave", got)
+	}
+
+	w.session("n", gateway, node.Status.SessionEndedTime.Add(time.Second), nil)
+	w.nodeBecomes("n", "Online without an end", func(n *v1alpha1.Node) bool {
+		return n.Status.Presence == v1alpha1.PresenceOnline && n.Status.SessionEndedTime == nil && reason(n, v1alpha1.ConditionConnected) == "True/SessionStarted"
+	})
+}
+
+func TestADeadGatewayIsBuriedWithItsSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node("n")
+	gateway := w.namespace + "-dead"
+	w.lease(gateway, 0)
+	started := apiClock.Now()
+	w.session("n", gateway, started, nil)
+	node := w.nodeBecomes("n", "ended", func(n *v1alpha1.Node) bool { return n.Status.SessionEndedTime != nil })
+	if got := reason(node, v1alpha1.ConditionConnected); got != "False/GatewayLost" {
+		t.Errorf("Connected = %s", got)
+	}
+	if ended := node.Status.SessionEndedTime.Sub(started); ended < time.Second || ended > 4*time.Second {
+		t.Errorf("ended %s after the last renewal, want the two seconds of the Lease, rounded up", ended)
+	}
+	w.nodeBecomes("n", "Offline", func(n *v1alpha1.Node) bool { return n.Status.Presence == v1alpha1.PresenceOffline })
+	eventually(t, "the Lease goes", func() error {
+		key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.GatewayLeasePrefix + gateway}
+		if err := w.admin.Get(t.Context(), key, &coordinationv1.Lease{}); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("it is still there: %v", err)
+		}
+		return nil
+	})
+}
+
+func TestASessionOfAGatewayWithoutALeaseEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node("n")
+	w.session("n", w.namespace+"-gone", apiClock.Now(), nil)
+	w.nodeBecomes("n", "ended", func(n *v1alpha1.Node) bool {
+		return n.Status.SessionEndedTime != nil && reason(n, v1alpha1.ConditionConnected) == "False/GatewayLost"
+	})
+}
+
+func TestTrustFollowsCertificatesAndPeople(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	node := w.node("n")
+	end := metav1.NewTime(apiClock.Now().Add(5 * time.Second))
+	eventually(t, "write a certificate", func() error {
+		if err := w.controller.Get(t.Context(), client.ObjectKeyFromObject(node), node); err != nil {
+			return err
+		}
+		node.Status.CertificateHistory = []v1alpha1.CertificateInfo{{
+			FingerprintSHA256: node.Spec.PublicKeySHA256, PublicKeySHA256: node.Spec.PublicKeySHA256, NotAfter: &end,
+		}}
+		return w.controller.Status().Update(t.Context(), node)
+	})
+	trusted := func(want v1alpha1.NodeTrust) func(*v1alpha1.Node) bool {
+		return func(n *v1alpha1.Node) bool { return n.Status.Trust == want }
+	}
+	desire := func(state v1alpha1.NodeDesiredState) {
+		patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"desiredState":%q}}`, state))
+		if err := w.admin.Patch(t.Context(), &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "n"}}, patch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.nodeBecomes("n", "Trusted", trusted(v1alpha1.TrustTrusted))
+	desire(v1alpha1.NodeSuspended)
+	w.nodeBecomes("n", "Suspended", trusted(v1alpha1.TrustSuspended))
+	w.nodeBecomes("n", "Expired", trusted(v1alpha1.TrustExpired))
+	desire(v1alpha1.NodeRevoked)
+	got := w.nodeBecomes("n", "Revoked", trusted(v1alpha1.TrustRevoked))
+	if ready := reason(got, v1alpha1.ConditionReady); ready != "False/NodeRevoked" {
+		t.Errorf("Ready = %s", ready)
+	}
+}
+
+func TestADeletedNodeGoesAfterItsSessionAndItsDispatches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	node := w.node("n")
+	w.nodeBecomes("n", "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 })
+	gateway := w.namespace + "-alive"
+	w.lease(gateway, -time.Hour)
+	started := apiClock.Now().Add(-time.Minute)
+	w.session("n", gateway, started, nil)
+	running, waiting := w.dispatch("running", "n"), w.dispatch("waiting", "other")
+	w.claimed(running)
+	if err := w.admin.Delete(t.Context(), node, &client.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0))}); err != nil {
+		t.Fatal(err)
+	}
+	held := w.nodeBecomes("n", "being deleted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp != nil })
+	if len(held.Finalizers) == 0 {
+		t.Fatal("the Node went while its session was live")
+	}
+	now := apiClock.Now()
+	w.session("n", gateway, started, &now)
+	w.becomes(running, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNodeDeleted)
+	eventually(t, "the Node goes", func() error {
+		if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("it is still there: %v", err)
+		}
+		return nil
+	})
+	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(waiting), waiting); err != nil || waiting.Status.Phase != v1alpha1.DispatchQueued {
+		t.Errorf("the dispatch of another Node is %s: %v", waiting.Status.Phase, err)
+	}
+}

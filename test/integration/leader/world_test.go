@@ -1,0 +1,161 @@
+package leader
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// world is one fleet and the hands that act in it: an administrator, the controller's account
+// for what the pairing would have made, and a gateway's account for sessions.
+type world struct {
+	t          *testing.T
+	namespace  string
+	admin      client.Client
+	controller client.Client
+	gateway    client.Client
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, namespace: shared.Namespace(t), admin: shared.Client()}
+	for account, into := range map[string]*client.Client{
+		v1alpha1.ControllerServiceAccount: &w.controller, v1alpha1.GatewayServiceAccount: &w.gateway,
+	} {
+		config, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.QPS = -1
+		*into = shared.ClientFor(t, config)
+	}
+	return w
+}
+
+// node makes a Node as an approval does.
+func (w *world) node(name string) *v1alpha1.Node {
+	w.t.Helper()
+	node := &v1alpha1.Node{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
+		Spec: v1alpha1.NodeSpec{
+			PublicKeySHA256: strings.Repeat("ab", 32), PairingRequestUID: "uid",
+			CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"echo"}},
+		},
+	}
+	if err := w.controller.Create(w.t.Context(), node); err != nil {
+		w.t.Fatal(err)
+	}
+	return node
+}
+
+// lease makes the Lease of a gateway that renewed it age ago.
+func (w *world) lease(gateway string, age time.Duration) {
+	w.t.Helper()
+	renewed := metav1.NewMicroTime(apiClock.Now().Add(-age))
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.GatewayLeasePrefix + gateway,
+			Labels: map[string]string{v1alpha1.LabelComponent: v1alpha1.LabelComponentGateway},
+		},
+		Spec: coordinationv1.LeaseSpec{HolderIdentity: &gateway, LeaseDurationSeconds: ptr.To(int32(2)), RenewTime: &renewed},
+	}
+	if err := w.gateway.Create(w.t.Context(), lease); err != nil {
+		w.t.Fatal(err)
+	}
+
+}
+
+// session records a session as a gateway does, started and (if not nil) ended at these times.
+func (w *world) session(node, gateway string, started time.Time, ended *time.Time) {
+	w.t.Helper()
+	status := map[string]any{
+		"presence": "Online", "gateway": gateway, "sessionID": "s",
+		"sessionStartedTime": started.UTC().Format(time.RFC3339),
+		"capabilities":       []any{map[string]any{"name": "echo", "available": true}, map[string]any{"name": "shell", "available": false}},
+		"conditions": []any{map[string]any{
+			"type": "Connected", "status": "True", "reason": "SessionStarted", "message": "", "lastTransitionTime": started.UTC().Format(time.RFC3339),
+		}},
+	}
+	if ended != nil {
+		status["presence"], status["sessionEndedTime"] = "Stale", ended.UTC().Format(time.RFC3339)
+		status["conditions"].([]any)[0].(map[string]any)["status"] = "False"
+		status["conditions"].([]any)[0].(map[string]any)["reason"] = "SessionLost"
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"namespace": w.namespace, "name": node}, "status": status,
+	}}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Node"))
+	err := w.gateway.Status().Apply(w.t.Context(), client.ApplyConfigurationFromUnstructured(object),
+		client.FieldOwner(v1alpha1.FieldManagerSession), client.ForceOwnership)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// dispatch creates a dispatch of echo for a Node.
+func (w *world) dispatch(name, node string, change ...func(*v1alpha1.CapabilityDispatch)) *v1alpha1.CapabilityDispatch {
+	w.t.Helper()
+	d := &v1alpha1.CapabilityDispatch{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
+		Spec: v1alpha1.CapabilityDispatchSpec{
+			NodeName: node, Capability: "echo", ExpirySeconds: 600, TimeoutSeconds: 1,
+			Input: &v1alpha1.JSON{Raw: []byte(`{"say":"hello"}`)},
+		},
+	}
+	for _, c := range change {
+		c(d)
+	}
+	if err := w.admin.Create(w.t.Context(), d); err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+// claimed marks a dispatch as a gateway does before it offers backlog.
+func (w *world) claimed(d *v1alpha1.CapabilityDispatch) {
+	w.t.Helper()
+	d.Status.Phase = v1alpha1.DispatchDispatched
+	if err := w.gateway.Status().Update(w.t.Context(), d); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// becomes waits until a dispatch ends like this.
+func (w *world) becomes(d *v1alpha1.CapabilityDispatch, phase v1alpha1.DispatchPhase, execution v1alpha1.Execution, code string) {
+	w.t.Helper()
+	eventually(w.t, "dispatch "+d.Name, func() error {
+		if err := w.admin.Get(w.t.Context(), client.ObjectKeyFromObject(d), d); err != nil {
+			return err
+		}
+		s := d.Status
+		if s.Phase != phase || s.Execution != execution || s.Error == nil || s.Error.Code != code {
+			return fmt.Errorf("it is %s/%s, error %+v; want %s/%s/%s", s.Phase, s.Execution, s.Error, phase, execution, code)
+		}
+		return nil
+	})
+}
+
+// nodeBecomes waits until the status of a Node satisfies check, which says what is wrong.
+func (w *world) nodeBecomes(name, what string, check func(*v1alpha1.Node) bool) *v1alpha1.Node {
+	w.t.Helper()
+	node := &v1alpha1.Node{}
+	eventually(w.t, "node "+name, func() error {
+		if err := w.admin.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, node); err != nil {
+			return err
+		}
+		if !check(node) {
+			return fmt.Errorf("it is not %s: %+v", what, node.Status)
+		}
+		return nil
+	})
+	return node
+}
