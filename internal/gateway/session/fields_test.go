@@ -1,0 +1,107 @@
+package session
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+var noon = metav1.NewTime(time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC))
+
+func nodeThatAllows(allow ...string) *v1alpha1.Node {
+	return &v1alpha1.Node{Spec: v1alpha1.NodeSpec{CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: allow}}}
+}
+
+func TestPresenceFollowsWhatIsDeclaredAndGranted(t *testing.T) {
+	up, down := v1alpha1.NodeCapability{Name: "echo", Available: true}, v1alpha1.NodeCapability{Name: "open", Reason: "no display"}
+	cases := map[string]struct {
+		declared []v1alpha1.NodeCapability
+		allow    []string
+		presence v1alpha1.NodePresence
+		summary  string
+	}{
+		"all granted are available":          {[]v1alpha1.NodeCapability{up}, []string{"echo"}, v1alpha1.PresenceOnline, "1/1"},
+		"one granted cannot run":             {[]v1alpha1.NodeCapability{up, down}, []string{"echo", "open"}, v1alpha1.PresenceDegraded, "1/2"},
+		"what cannot run is not granted":     {[]v1alpha1.NodeCapability{up, down}, []string{"echo"}, v1alpha1.PresenceOnline, "1/1"},
+		"a granted name is not declared":     {[]v1alpha1.NodeCapability{up}, []string{"echo", "open"}, v1alpha1.PresenceDegraded, "1/2"},
+		"a granted prefix matches nothing":   {[]v1alpha1.NodeCapability{up}, []string{"echo", "system.*"}, v1alpha1.PresenceOnline, "1/1"},
+		"nothing is granted, nothing broken": {[]v1alpha1.NodeCapability{up}, nil, v1alpha1.PresenceOnline, "0/0"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := facts{description: description{declared: c.declared}}.compose(nodeThatAllows(c.allow...), noon)
+			if got.Presence != c.presence || got.CapabilitySummary != c.summary {
+				t.Errorf("presence %s, summary %s, want %s, %s", got.Presence, got.CapabilitySummary, c.presence, c.summary)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotGrantedIsNotAvailable(t *testing.T) {
+	f := facts{description: description{declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}}}}
+	got := f.compose(nodeThatAllows(), noon)
+	want := []v1alpha1.NodeCapability{{Name: "echo", Reason: v1alpha1.ErrorNotGranted}}
+	if diff := cmp.Diff(want, got.Capabilities); diff != "" {
+		t.Errorf("capabilities (-want +got):\n%s", diff)
+	}
+	if !f.declared[0].Available {
+		t.Error("composing changed what the machine declared")
+	}
+}
+
+func TestComposeKeepsWhatBeganEarlier(t *testing.T) {
+	earlier := metav1.NewTime(noon.Add(-time.Hour))
+	node := nodeThatAllows()
+	node.Status.Presence, node.Status.Since = v1alpha1.PresenceOnline, &earlier
+	node.Status.Conditions = []metav1.Condition{
+		{Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue, LastTransitionTime: earlier},
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue},
+	}
+	got := facts{}.compose(node, noon)
+	if !got.Since.Equal(&earlier) {
+		t.Errorf("since is %s, want the beginning of the presence", got.Since)
+	}
+	if meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionRevocationRequested) == nil {
+		t.Error("the wish of the machine was forgotten")
+	}
+	if meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionReady) != nil {
+		t.Error("a condition of the controller was taken over")
+	}
+}
+
+func TestAbnormalConditionsComeAndGo(t *testing.T) {
+	node := nodeThatAllows()
+	abnormal := facts{skew: -2 * time.Minute, clone: true}.compose(node, noon)
+	for _, kind := range []string{v1alpha1.ConditionClockSkew, v1alpha1.ConditionSuspectedClone} {
+		if !meta.IsStatusConditionTrue(abnormal.Conditions, kind) {
+			t.Errorf("condition %s is missing", kind)
+		}
+	}
+	abnormal.into(&node.Status)
+	normal := facts{skew: time.Second}.compose(node, noon)
+	if len(normal.Conditions) != 1 || normal.Conditions[0].Type != v1alpha1.ConditionConnected {
+		t.Errorf("conditions are %v, want only Connected", normal.Conditions)
+	}
+}
+
+func TestStoredFieldsReadBackAsTheyWereWritten(t *testing.T) {
+	node := nodeThatAllows("echo")
+	f := facts{gateway: "gw", sessionID: "s", started: noon, registered: noon, heard: noon, journalID: "j", dialCounter: 7,
+		description:  description{system: &v1alpha1.SystemInfo{OS: "linux"}, declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}}},
+		bundleSHA256: "b", certificate: &v1alpha1.CertificateInfo{SerialNumber: "1"}, lastEvent: v1alpha1.NodeEvent{Name: "SessionStarted", Time: noon}}
+	written := f.compose(node, noon)
+	written.into(&node.Status)
+	if diff := cmp.Diff(written, fieldsOf(node)); diff != "" {
+		t.Errorf("read back (-written +read):\n%s", diff)
+	}
+	later := f
+	later.heard = metav1.NewTime(noon.Add(time.Minute))
+	if !sameFields(later.compose(node, later.heard), fieldsOf(node)) {
+		t.Error("a heartbeat alone counts as a change")
+	}
+}

@@ -1,0 +1,232 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+var pc = types.NamespacedName{Namespace: "fleet", Name: "pc"}
+
+func TestLagIsTheAgeOfTheNewestOwnWriteTheWatchHasShown(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(noon.Time)
+	f := newFreshness(clock)
+	step := func(d time.Duration) { clock.SetTime(clock.Now().Add(d)) }
+	want := func(lag time.Duration, why string) {
+		t.Helper()
+		if got := f.lag(); got != lag {
+			t.Errorf("lag is %s %s, want %s", got, why, lag)
+		}
+	}
+	step(time.Minute)
+	f.wrote(pc, "10", clock.Now())
+	step(time.Second)
+	want(61*time.Second, "before the write was shown")
+	f.saw(pc, "9")
+	want(61*time.Second, "after older news")
+	f.saw(types.NamespacedName{Name: "other"}, "11")
+	want(61*time.Second, "after news of another Node")
+	f.saw(pc, "10")
+	want(time.Second, "after the write was shown")
+	step(time.Hour)
+	if f.check(time.Minute) == nil {
+		t.Error("an hour without news is fresh")
+	}
+	f.restart()
+	if err := f.check(time.Minute); err != nil {
+		t.Errorf("a gateway that held no Node is stale: %v", err)
+	}
+}
+
+func TestNewer(t *testing.T) {
+	cases := []struct {
+		a, b string
+		want bool
+	}{{"10", "9", true}, {"9", "10", false}, {"10", "10", false}, {"odd", "10", true}, {"odd", "odd", false}}
+	for _, c := range cases {
+		if got := newer(c.a, c.b); got != c.want {
+			t.Errorf("newer(%s, %s) = %t, want %t", c.a, c.b, got, c.want)
+		}
+	}
+}
+
+func TestIntroductionIsForItsKeyOnceAndForAWhile(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(noon.Time)
+	i := newIntroductions(clock)
+	i.put(pc, "key", description{bootID: "one"})
+	if _, ok := i.take(pc, "other key"); ok {
+		t.Error("another key took the introduction")
+	}
+	if d, ok := i.take(pc, "key"); !ok || d.bootID != "one" {
+		t.Errorf("take() = %v, %t", d, ok)
+	}
+	if _, ok := i.take(pc, "key"); ok {
+		t.Error("an introduction was taken twice")
+	}
+	i.put(pc, "key", description{})
+	clock.SetTime(clock.Now().Add(introductionLife + time.Second))
+	if _, ok := i.take(pc, "key"); ok {
+		t.Error("an old introduction was taken")
+	}
+	i.put(types.NamespacedName{Name: "other"}, "key", description{})
+	if len(i.byNode) != 1 {
+		t.Errorf("%d introductions are kept, want the old one swept", len(i.byNode))
+	}
+}
+
+func TestOpeningsAreBoundedPerNodeAndForgotten(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(noon.Time)
+	o := newOpenings(clock)
+	for range openingsBurst {
+		if !o.allow(pc) {
+			t.Fatal("refused within the budget")
+		}
+	}
+	if o.allow(pc) {
+		t.Error("allowed beyond the budget")
+	}
+	if !o.allow(types.NamespacedName{Name: "other"}) {
+		t.Error("another Node paid")
+	}
+	clock.SetTime(clock.Now().Add(2 * openingsMemory))
+	o.allow(types.NamespacedName{Name: "third"})
+	if len(o.byNode) != 1 {
+		t.Errorf("%d budgets are kept, want only the newest", len(o.byNode))
+	}
+}
+
+func TestInboxKeepsTheNewestAndWakesOnce(t *testing.T) {
+	b := newInbox()
+	d := waiting(1, "a").d
+	newest := d.DeepCopy()
+	newest.ResourceVersion = "2"
+	b.putDispatch(d)
+	b.putDispatch(newest)
+	b.putLeft("b")
+	b.putDispatch(waiting(1, "b").d)
+	b.putNode(&v1alpha1.Node{}, false)
+	if len(b.wake) != 1 {
+		t.Errorf("%d wake-ups, want 1", len(b.wake))
+	}
+	n := b.take()
+	if n.dispatches["a"] != newest || len(n.dispatches) != 2 || len(n.left) != 0 || n.node == nil {
+		t.Errorf("took %+v", n)
+	}
+	if n := b.take(); n.node != nil || n.dispatches != nil {
+		t.Errorf("took %+v twice", n)
+	}
+}
+
+func TestOutboxSendsInOrderAndGivesUpOnWhoDoesNotRead(t *testing.T) {
+	release, sent := make(chan struct{}), make(chan string, 2*maxUnsent)
+	var failed error
+	o := &outbox{
+		send: func(m *gatewayv1.StreamNodeEventsResponse) error {
+			<-release
+			sent <- m.GetWelcome().GetSessionId()
+			return nil
+		},
+		failed: func(err error) { failed = err },
+		spawn:  func(f func()) { go f() },
+	}
+	message := func(id string) *gatewayv1.StreamNodeEventsResponse {
+		return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: &gatewayv1.Welcome{SessionId: id}}}
+	}
+	for _, id := range []string{"1", "2", "3"} {
+		if err := o.push(message(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	for range 2*maxUnsent + 1 {
+		if err = o.push(message("more")); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, errUnread) {
+		t.Errorf("push() = %v, want %v", err, errUnread)
+	}
+	close(release)
+	for _, want := range []string{"1", "2", "3"} {
+		if got := <-sent; got != want {
+			t.Errorf("sent %s, want %s", got, want)
+		}
+	}
+	if failed != nil {
+		t.Errorf("the outbox reported %v", failed)
+	}
+}
+
+func TestOutboxReportsABrokenStreamOnce(t *testing.T) {
+	broken := errors.New("broken")
+	failures := make(chan error, 2)
+	o := &outbox{
+		send:   func(*gatewayv1.StreamNodeEventsResponse) error { return broken },
+		failed: func(err error) { failures <- err },
+		spawn:  func(f func()) { go f() },
+	}
+	if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failures; !errors.Is(err, broken) {
+		t.Errorf("reported %v", err)
+	}
+	if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); !errors.Is(err, broken) {
+		t.Errorf("push() = %v after the stream broke", err)
+	}
+}
+
+func TestOldSessionNeverEvictsTheNew(t *testing.T) {
+	r := newRegistry()
+	release, err := r.acquire(context.Background(), pc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, fresh := &session{key: pc}, &session{key: pc}
+	for _, s := range []*session{old, fresh} {
+		if _, err := r.put(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release()
+	r.remove(old)
+	if r.of(pc) != fresh {
+		t.Error("the end of the old session evicted the new one")
+	}
+	r.remove(fresh)
+	if len(r.slots) != 0 {
+		t.Errorf("%d places are kept for nobody", len(r.slots))
+	}
+	r.close()
+	if _, err := r.put(fresh); err == nil || r.begin() {
+		t.Error("a closed registry takes sessions")
+	}
+	release, err = r.acquire(context.Background(), pc)
+	if err == nil {
+		release()
+	}
+}
+
+func TestOneTurnPerNode(t *testing.T) {
+	r := newRegistry()
+	release, err := r.acquire(context.Background(), pc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := r.acquire(ctx, pc); !errors.Is(err, context.Canceled) {
+		t.Errorf("a second turn was given: %v", err)
+	}
+	release()
+	if len(r.slots) != 0 {
+		t.Error("a free place is kept")
+	}
+}
