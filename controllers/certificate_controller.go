@@ -128,7 +128,7 @@ func (r *certificateReconciler) answer(ctx context.Context, cached *v1alpha1.Nod
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	}
 	if closed := r.gate.Check(); closed != nil {
-		return r.wait(ctx, node, refuse(v1alpha1.ErrorPolicyUnproven, "no certificate is issued now: %v", closed), gateDelay)
+		return r.wait(ctx, node, refuse(v1alpha1.ErrorPolicyUnproven, "no certificate is issued now: %s", gateText(closed)), gateDelay)
 	}
 	id := identity.ID{TrustDomain: r.trustDomain, Namespace: node.Namespace, Node: node.Name}
 	key, err := checkWish(node, id, r.clock.Now())

@@ -87,7 +87,7 @@ func (r *pairingRequestReconciler) proven(ctx context.Context, request *v1alpha1
 	if closed == nil {
 		return nil, nil, nil
 	}
-	waiting = refuse(v1alpha1.ErrorPolicyUnproven, "the decision waits: %v", closed)
+	waiting = refuse(v1alpha1.ErrorPolicyUnproven, "the decision waits: %s", gateText(closed))
 	good, failing := r.gate.Failing()
 	if !failing {
 		return waiting, nil, nil

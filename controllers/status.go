@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,6 +74,15 @@ func withTransition(existing []metav1.Condition, next metav1.Condition, now time
 // setCondition puts a dated condition among the others.
 func setCondition(conditions *[]metav1.Condition, next metav1.Condition, now time.Time) {
 	meta.SetStatusCondition(conditions, withTransition(*conditions, next, now))
+}
+
+// gateText is why the gate is closed, without what changes from one look to the next (an age):
+// a status is written when something happened, not while time passes.
+func gateText(closed error) string {
+	for cause := errors.Unwrap(closed); cause != nil; cause = errors.Unwrap(closed) {
+		closed = cause
+	}
+	return closed.Error()
 }
 
 // retryConflicts turns a lost compare-and-swap, which is no fault, into another look.
