@@ -1,0 +1,117 @@
+package controllers
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+var viewNow = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func ago(d time.Duration) *metav1.Time {
+	t := metav1.NewTime(viewNow.Add(-d))
+	return &t
+}
+
+// trusted is a Node whose certificate runs out in an hour, changed.
+func trusted(change ...func(*v1alpha1.Node)) *v1alpha1.Node {
+	pin := strings.Repeat("ab", 32)
+	n := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{PublicKeySHA256: pin, DesiredState: v1alpha1.NodeActive}}
+	n.Status.CertificateHistory = []v1alpha1.CertificateInfo{
+		{FingerprintSHA256: "old", PublicKeySHA256: pin, NotAfter: ago(time.Hour)},
+		{FingerprintSHA256: "new", PublicKeySHA256: pin, NotAfter: ago(-time.Hour)},
+	}
+	for _, c := range change {
+		c(n)
+	}
+	return n
+}
+
+func live(presence v1alpha1.NodePresence) func(*v1alpha1.Node) {
+	return func(n *v1alpha1.Node) {
+		n.Status.Presence, n.Status.SessionStartedTime = presence, ago(time.Minute)
+	}
+}
+
+func ended(before time.Duration) func(*v1alpha1.Node) {
+	return func(n *v1alpha1.Node) {
+		n.Status.Presence = v1alpha1.PresenceStale
+		n.Status.SessionStartedTime, n.Status.SessionEndedTime = ago(before+time.Hour), ago(before)
+	}
+}
+
+func desired(state v1alpha1.NodeDesiredState) func(*v1alpha1.Node) {
+	return func(n *v1alpha1.Node) { n.Spec.DesiredState = state }
+}
+
+func TestViewNodeSaysWhatTheControllerMaySay(t *testing.T) {
+	otherKey := func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256 = strings.Repeat("cd", 32) }
+	nextKey := func(n *v1alpha1.Node) {
+		n.Spec.NextPublicKeySHA256, n.Spec.PublicKeySHA256 = n.Spec.PublicKeySHA256, strings.Repeat("cd", 32)
+	}
+	expired := func(n *v1alpha1.Node) { n.Status.CertificateHistory = n.Status.CertificateHistory[:1] }
+	for _, tt := range []struct {
+		name     string
+		node     *v1alpha1.Node
+		trust    v1alpha1.NodeTrust
+		presence v1alpha1.NodePresence // empty: the gateway's
+		ready    string
+		again    time.Duration
+	}{
+		{"online", trusted(live(v1alpha1.PresenceOnline)), v1alpha1.TrustTrusted, "", "Ready", time.Hour},
+		{"degraded takes dispatches too", trusted(live(v1alpha1.PresenceDegraded)), v1alpha1.TrustTrusted, "", "Ready", time.Hour},
+		{"never connected", trusted(), v1alpha1.TrustTrusted, v1alpha1.PresenceOffline, "Offline", time.Hour},
+		{"just lost", trusted(ended(time.Minute)), v1alpha1.TrustTrusted, v1alpha1.PresenceStale, "Offline", 4 * time.Minute},
+		{"lost for as long as stale lasts", trusted(ended(5 * time.Minute)), v1alpha1.TrustTrusted, v1alpha1.PresenceOffline, "Offline", time.Hour},
+		{"suspended", trusted(live(v1alpha1.PresenceOnline), desired(v1alpha1.NodeSuspended)), v1alpha1.TrustSuspended, "", "NodeSuspended", time.Hour},
+		{"revoked", trusted(live(v1alpha1.PresenceOnline), desired(v1alpha1.NodeRevoked)), v1alpha1.TrustRevoked, "", "NodeRevoked", 0},
+		{"expired while suspended", trusted(live(v1alpha1.PresenceOnline), desired(v1alpha1.NodeSuspended), expired), v1alpha1.TrustExpired, "", "CertificateExpired", 0},
+		{"certificates of another key count for nothing", trusted(otherKey), v1alpha1.TrustPending, v1alpha1.PresenceOffline, "CertificatePending", 0},
+		{"a certificate of the next key counts", trusted(nextKey), v1alpha1.TrustTrusted, v1alpha1.PresenceOffline, "Offline", time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			view := viewNode(tt.node, viewNow, 5*time.Minute)
+			ready := meta.FindStatusCondition(view.status.Conditions, v1alpha1.ConditionReady)
+			if view.status.Trust != tt.trust || view.status.Presence != tt.presence || ready.Reason != tt.ready || view.again != tt.again {
+				t.Errorf("trust %s, presence %q, ready %s, again %s; want %s, %q, %s, %s",
+					view.status.Trust, view.status.Presence, ready.Reason, view.again, tt.trust, tt.presence, tt.ready, tt.again)
+			}
+			if connected := meta.FindStatusCondition(view.status.Conditions, v1alpha1.ConditionConnected); (connected != nil) != (tt.presence != "") {
+				t.Errorf("Connected is %v with presence %q", connected, tt.presence)
+			}
+		})
+	}
+}
+
+func TestViewNodeAsksForAReviewOnlyOfWhatNobodyDecidedAbout(t *testing.T) {
+	n := trusted(live(v1alpha1.PresenceOnline), func(n *v1alpha1.Node) {
+		n.Spec.CapabilityPolicy = v1alpha1.CapabilityPolicy{Allow: []string{"echo"}, Deny: []string{"shell.*"}}
+		n.Status.Capabilities = []v1alpha1.NodeCapability{{Name: "shell.run"}, {Name: "echo"}}
+	})
+	if _, asked := reviewCondition(n); asked {
+		t.Error("a review is asked for although everything is allowed or denied")
+	}
+	n.Status.Capabilities = append(n.Status.Capabilities, v1alpha1.NodeCapability{Name: "camera.photo"})
+	if c, asked := reviewCondition(n); !asked || !strings.Contains(c.Message, "camera.photo") || strings.Contains(c.Message, "shell.run") {
+		t.Errorf("review = %v, %q", asked, c.Message)
+	}
+}
+
+func TestWhatAViewSaysIsWrittenOnce(t *testing.T) {
+	n := trusted(ended(time.Minute))
+	view := viewNode(n, viewNow, 5*time.Minute)
+	if says(n.Status, view.status) {
+		t.Fatal("nothing is written for the first time")
+	}
+	n.Status.Presence, n.Status.Trust, n.Status.FingerprintShort = view.status.Presence, view.status.Trust, view.status.FingerprintShort
+	n.Status.Since, n.Status.Conditions = view.status.Since, view.status.Conditions
+	if again := viewNode(n, viewNow.Add(time.Minute), 5*time.Minute); !says(n.Status, again.status) {
+		t.Errorf("the same is written twice: %+v after %+v", again.status, view.status)
+	}
+}
