@@ -237,13 +237,18 @@ func (a *agent) leave() {
 	a.end()
 }
 
-// create makes a dispatch for the machine.
-func (m *machine) create(t *testing.T, change func(*v1alpha1.CapabilityDispatch)) *v1alpha1.CapabilityDispatch {
-	t.Helper()
-	d := &v1alpha1.CapabilityDispatch{
+// dispatch is a dispatch for the machine, not created yet.
+func (m *machine) dispatch() *v1alpha1.CapabilityDispatch {
+	return &v1alpha1.CapabilityDispatch{
 		ObjectMeta: metav1.ObjectMeta{Namespace: m.id.Namespace, GenerateName: "d-"},
 		Spec:       v1alpha1.CapabilityDispatchSpec{NodeName: m.id.Node, Capability: "echo", Input: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}},
 	}
+}
+
+// create makes a dispatch for the machine.
+func (m *machine) create(t *testing.T, change func(*v1alpha1.CapabilityDispatch)) *v1alpha1.CapabilityDispatch {
+	t.Helper()
+	d := m.dispatch()
 	if change != nil {
 		change(d)
 	}
