@@ -30,6 +30,10 @@ func toStatus(log logr.Logger, method string, err error) error {
 	case clusterAway(err):
 		log.Info("the cluster does not answer", "method", method, "error", err.Error())
 		return status.Error(codes.Unavailable, "the gateway cannot reach its cluster now; try again later")
+	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+		// For a moment after the API server's start, or until somebody mends our rights.
+		log.Error(err, "the cluster refuses the gateway; are config/rbac and config/policy applied?", "method", method)
+		return status.Error(codes.Unavailable, "the gateway cannot reach its cluster now; try again later")
 	default:
 		log.Error(err, "call failed", "method", method)
 		return status.Error(codes.Internal, "internal error of the gateway; its log says more")

@@ -126,7 +126,7 @@ func TestErrorsOfTheInsideStayInside(t *testing.T) {
 		{"a cancelled call", fmt.Errorf("secret: %w", context.Canceled), codes.Canceled, "cancelled"},
 		{"an apiserver that is away", fmt.Errorf("secret: %w", apierrors.NewServiceUnavailable("x")), codes.Unavailable, "cannot reach"},
 		{"a lost race", apierrors.NewConflict(nodes, "secret", errors.New("x")), codes.Unavailable, "cannot reach"},
-		{"a forbidden request", apierrors.NewForbidden(nodes, "secret", errors.New("x")), codes.Internal, "internal error"},
+		{"a forbidden request", apierrors.NewForbidden(nodes, "secret", errors.New("x")), codes.Unavailable, "cannot reach"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := status.Convert(toStatus(logr.Discard(), "/m", test.err))
