@@ -1,0 +1,131 @@
+package controllers_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// asks leaves a certificate request in the status of the Node, with the rights of a gateway.
+func (m machine) asks(t *testing.T, wish v1alpha1.NodeCertificateRequest) {
+	t.Helper()
+	wish.RequestedTime = metav1.Now()
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&wish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"namespace": m.request.Namespace, "name": m.request.Spec.NodeName},
+		"status":   map[string]any{"certificateRequest": fields},
+	}}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Node"))
+	err = gatewayClient(t).Status().Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object),
+		client.FieldOwner(v1alpha1.FieldManagerCertificate), client.ForceOwnership)
+	if err != nil {
+		t.Fatalf("ask for a certificate: %v", err)
+	}
+}
+
+// answered waits for the answer to a request.
+func (m machine) answered(t *testing.T, csr []byte) *v1alpha1.Node {
+	t.Helper()
+	sum := sha256.Sum256(csr)
+	return becomes(t, "the request is answered", m.node(), func(node *v1alpha1.Node) error {
+		if node.Status.Issued == nil || node.Status.Issued.RequestSHA256 != hex.EncodeToString(sum[:]) {
+			return fmt.Errorf("issued is %+v, conditions %+v", node.Status.Issued, node.Status.Conditions)
+		}
+		return nil
+	})
+}
+
+// chainOf is the published chain, checked as a machine and a gateway would.
+func (m machine) chainOf(t *testing.T, node *v1alpha1.Node, pin string) []*x509.Certificate {
+	t.Helper()
+	if node.Status.Issued.Error != "" {
+		t.Fatalf("refused: %s", node.Status.Issued.Error)
+	}
+	var ders [][]byte
+	for block, rest := pem.Decode([]byte(node.Status.Issued.Chain)); block != nil; block, rest = pem.Decode(rest) {
+		ders = append(ders, block.Bytes)
+	}
+	chain, err := identity.ParseChain(ders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := trustBundle(t, v1alpha1.TrustDeviceCAKey).Pool()
+	if err := identity.CheckIssued(chain, m.id(), pin, roots, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return chain
+}
+
+func issuerClient(t *testing.T) client.Client {
+	t.Helper()
+	c, err := client.New(shared.Admin(), client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// noRequestsLeft waits until nothing is left of what cert-manager was asked for.
+func noRequestsLeft(t *testing.T, namespace string) {
+	t.Helper()
+	c := issuerClient(t)
+	eventually(t, "the certificate requests are deleted", func(ctx context.Context) error {
+		var list certmanagerv1.CertificateRequestList
+		err := c.List(ctx, &list, client.InNamespace(v1alpha1.SystemNamespace), client.MatchingLabels{v1alpha1.LabelNamespace: namespace})
+		if err == nil && len(list.Items) > 0 {
+			err = fmt.Errorf("%d are left", len(list.Items))
+		}
+		return err
+	})
+}
+
+// certified is a machine with its first certificate.
+func certified(t *testing.T) (machine, *v1alpha1.Node) {
+	t.Helper()
+	m := admitted(t, shared.Namespace(t), "box")
+	csr := m.csr(t)
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	return m, m.answered(t, csr)
+}
+
+// waitsFor waits until Node and request tell why there is no certificate yet.
+func (m machine) waitsFor(t *testing.T, reason, text string) {
+	t.Helper()
+	tells := func(conditions []metav1.Condition, kind string) error {
+		condition := meta.FindStatusCondition(conditions, kind)
+		if condition == nil || condition.Status != metav1.ConditionFalse || condition.Reason != reason || !strings.Contains(condition.Message, text) {
+			return fmt.Errorf("%s is %+v", kind, condition)
+		}
+		return nil
+	}
+	becomes(t, "the Node tells what it waits for", m.node(), func(node *v1alpha1.Node) error {
+		if node.Status.Issued != nil {
+			return errors.New("there is an answer")
+		}
+		return tells(node.Status.Conditions, v1alpha1.ConditionCertificateValid)
+	})
+	becomes(t, "the request tells what it waits for", m.request, func(request *v1alpha1.PairingRequest) error {
+		return tells(request.Status.Conditions, v1alpha1.ConditionIssued)
+	})
+}
