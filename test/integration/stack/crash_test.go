@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/stack"
@@ -104,6 +106,10 @@ func TestApiserverRestartedUnderEveryone(t *testing.T) {
 	if err := system.Cluster.WaitReady(f.within()); err != nil {
 		t.Fatal(err)
 	}
+	// A new apiserver is ready a moment before it serves custom resources.
+	f.eventually("our kinds to be served again", func() bool {
+		return system.Client.List(t.Context(), &v1alpha1.CapabilityDispatchList{}, client.InNamespace(f.namespace)) == nil
+	})
 	d := f.ended(f.ask("kiosk", "echo", map[string]any{"after": "restart"}))
 	if d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the restart a dispatch ended %+v", d.Status)
