@@ -91,9 +91,13 @@ func newControllerManager(config *rest.Config, c controllerConfig) (ctrl.Manager
 		LeaderElectionID:              v1alpha1.LeaderLease,
 		LeaderElectionNamespace:       c.systemNamespace,
 		LeaderElectionReleaseOnCancel: true, // the process ends when Start returns
-		Metrics:                       metricsserver.Options{BindAddress: c.metricsBindAddress},
-		HealthProbeBindAddress:        "0", // probes.go answers from before the manager exists
-		GracefulShutdownTimeout:       ptr.To(shutdownTimeout),
+		// An API server that restarts is back within the deadline; a leader that was killed is
+		// replaced after the duration.
+		LeaseDuration:           ptr.To(20 * time.Second),
+		RenewDeadline:           ptr.To(15 * time.Second),
+		Metrics:                 metricsserver.Options{BindAddress: c.metricsBindAddress},
+		HealthProbeBindAddress:  "0", // probes.go answers from before the manager exists
+		GracefulShutdownTimeout: ptr.To(shutdownTimeout),
 	})
 }
 
