@@ -199,6 +199,9 @@ func TestARefusalThatIsNotOursIsNoProof(t *testing.T) {
 		}
 		return nil
 	})
+	if _, failing := policy.Failing(proof(t)); failing {
+		t.Error("the policies count as disproved although nothing passed")
+	}
 	restore(t, prover)
 }
 
