@@ -145,22 +145,26 @@ func (r records) returnTry(ctx context.Context, lookupID string) error {
 }
 
 // consume binds the code to the key and the request and returns the try, in one step.
-// For the key that already holds it, the request stays the first one.
+// For the key that already holds it, the request stays the first one; another key was
+// too late (errNoRecord), but its confirmation was right, so its try is returned too.
 func (r records) consume(ctx context.Context, lookupID, key, request string) (requestName string, err error) {
-	requestName = request
+	late := false
 	_, err = r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {
 		values := map[string]string{v1alpha1.RecordKeyTriesUsed: strconv.Itoa(max(0, stored.triesUsed-1))}
+		late, requestName = false, request
 		switch stored.consumedBy {
 		case "":
-			requestName = request
 			values[v1alpha1.RecordKeyConsumedBy] = key
 			values[v1alpha1.RecordKeyRequestName] = request
 		case key:
 			requestName = stored.requestName
 		default:
-			return nil, errNoRecord
+			late = true
 		}
 		return values, nil
 	})
+	if err == nil && late {
+		return "", errNoRecord
+	}
 	return requestName, err
 }
