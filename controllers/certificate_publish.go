@@ -64,10 +64,9 @@ func certificateInfo(certificate *x509.Certificate) v1alpha1.CertificateInfo {
 
 // issuedError is the answer to a request that gets none.
 func issuedError(node *v1alpha1.Node, why error) v1alpha1.NodeStatus {
-	text := why.Error()
 	return v1alpha1.NodeStatus{
 		Issued: &v1alpha1.IssuedCertificate{
-			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: text[:min(len(text), maxErrorText)],
+			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: clip(why.Error(), maxErrorText),
 		},
 		CertificateHistory: node.Status.CertificateHistory,
 	}
@@ -140,6 +139,5 @@ func (r *certificateReconciler) announce(ctx context.Context, node *v1alpha1.Nod
 	case v1alpha1.ReasonCertificateRefused, v1alpha1.ReasonIssuerNotReady, v1alpha1.ReasonCertificateExpired, v1alpha1.ErrorPolicyUnproven:
 		severity = corev1.EventTypeWarning
 	}
-	note := condition.Message
-	r.events.Eventf(node, nil, severity, condition.Reason, "Reconcile", "%s", note[:min(len(note), maxErrorText)])
+	announce(r.events, node, severity, condition.Reason, condition.Message)
 }

@@ -25,7 +25,7 @@ func (r *certificateReconciler) movePin(ctx context.Context, node *v1alpha1.Node
 		return err
 	}
 	ctrl.LoggerFrom(ctx).Info("pin moved to the next key")
-	r.events.Eventf(node, nil, corev1.EventTypeNormal, v1alpha1.ReasonKeyRotated, "Reconcile", "the next key was used and is the pin now")
+	announce(r.events, node, corev1.EventTypeNormal, v1alpha1.ReasonKeyRotated, "the next key was used and is the pin now")
 	return nil
 }
 

@@ -213,6 +213,6 @@ func (r *pairingCodeReconciler) save(ctx context.Context, before, code *v1alpha1
 		return false, err
 	}
 	ctrl.LoggerFrom(ctx).Info("code changed", "phase", code.Status.Phase, "reason", reason)
-	r.events.Eventf(code, nil, kind, reason, "Reconcile", "%s", message)
+	announce(r.events, code, kind, reason, message)
 	return true, nil
 }

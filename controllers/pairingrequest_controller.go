@@ -167,6 +167,6 @@ func (r *pairingRequestReconciler) note(ctx context.Context, before, request *v1
 	if request.Status.Phase == v1alpha1.PairingRequestFailed {
 		severity = corev1.EventTypeWarning
 	}
-	r.events.Eventf(request, nil, severity, why.reason, "Reconcile", "%s", why.message)
+	announce(r.events, request, severity, why.reason, why.message)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,10 +36,11 @@ func saveStatus(ctx context.Context, c client.Client, before, after client.Objec
 	if equality.Semantic.DeepEqual(before, after) {
 		return false, nil
 	}
-	if err := c.Status().Update(ctx, after, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+	err = c.Status().Update(ctx, after, client.FieldOwner(v1alpha1.FieldManagerController))
+	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("save status: %w", err)
 	}
-	return true, nil
+	return err == nil, nil // what is gone needs no status
 }
 
 // applyNodeStatus applies the fields of one manager to the status of a Node: all that the
@@ -74,6 +77,22 @@ func withTransition(existing []metav1.Condition, next metav1.Condition, now time
 // setCondition puts a dated condition among the others.
 func setCondition(conditions *[]metav1.Condition, next metav1.Condition, now time.Time) {
 	meta.SetStatusCondition(conditions, withTransition(*conditions, next, now))
+}
+
+// maxNoteBytes is the longest note of an event that the API server takes.
+const maxNoteBytes = 1024
+
+// announce makes an event of what has been persisted.
+func announce(recorder events.EventRecorder, about client.Object, severity, reason, message string) {
+	recorder.Eventf(about, nil, severity, reason, "Reconcile", "%s", clip(message, maxNoteBytes))
+}
+
+// clip cuts a text to a number of bytes, between characters.
+func clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "")
 }
 
 // gateText is why the gate is closed, without what changes from one look to the next (an age):

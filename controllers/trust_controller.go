@@ -120,7 +120,9 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := r.write(ctx, data); err != nil {
+	if err := r.write(ctx, data); apierrors.IsAlreadyExists(err) {
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil // the cache is behind
+	} else if err != nil {
 		return retryConflicts(ctrl.Result{}, err)
 	}
 	return ctrl.Result{RequeueAfter: r.untilRefresh()}, nil
