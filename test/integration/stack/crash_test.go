@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -106,15 +107,26 @@ func TestApiserverRestartedUnderEveryone(t *testing.T) {
 	if err := system.Cluster.WaitReady(f.within()); err != nil {
 		t.Fatal(err)
 	}
-	// A new apiserver is ready a moment before it serves custom resources.
-	f.eventually("our kinds to be served again", func() bool {
-		return system.Client.List(t.Context(), &v1alpha1.CapabilityDispatchList{}, client.InNamespace(f.namespace)) == nil
-	})
+	f.eventually("creations to be admitted again", f.admitted)
 	d := f.ended(f.ask("kiosk", "echo", map[string]any{"after": "restart"}))
 	if d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the restart a dispatch ended %+v", d.Status)
 	}
 	f.pair("another")
+}
+
+// admitted tells whether the apiserver admits our kinds: for some seconds after its start it
+// answers 503, because mutating policies wait for the schema of custom resources.
+func (f *fleet) admitted() bool {
+	d := &v1alpha1.CapabilityDispatch{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "dry-"},
+		Spec:       v1alpha1.CapabilityDispatchSpec{NodeName: "kiosk", Capability: "echo"},
+	}
+	code := &v1alpha1.PairingCode{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "dry-"},
+		Spec:       v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN},
+	}
+	return system.Client.Create(f.t.Context(), d, client.DryRunAll) == nil && system.Client.Create(f.t.Context(), code, client.DryRunAll) == nil
 }
 
 func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
