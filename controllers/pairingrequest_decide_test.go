@@ -43,7 +43,7 @@ func TestDecidedTimeIsThatOfWhoeverSetTheDecision(t *testing.T) {
 		moment := metav1.NewTime(start.Add(time.Duration(seconds) * time.Second))
 		return &moment
 	}
-	fields := func(text string) *metav1.FieldsV1 { return &metav1.FieldsV1{Raw: []byte(text)} }
+	fields := metav1.NewFieldsV1
 	request := &v1alpha1.PairingRequest{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{
 		{Manager: "gateway", Time: at(0), FieldsV1: fields(`{"f:spec":{"f:nodeName":{}}}`)},
 		{Manager: "kubectl", Time: at(10), FieldsV1: fields(`{"f:spec":{"f:decision":{"f:verdict":{}}}}`)},

@@ -45,6 +45,7 @@ func (r *pairingRequestReconciler) await(ctx context.Context, request *v1alpha1.
 		return ctrl.Result{RequeueAfter: left}, nil
 	}
 	code, refused, err := r.check(ctx, request)
+	proven := r.gate.Check() == nil
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
@@ -52,7 +53,7 @@ func (r *pairingRequestReconciler) await(ctx context.Context, request *v1alpha1.
 		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
 	case !code.Spec.AutoApprove:
 		return ctrl.Result{RequeueAfter: left}, nil
-	case r.gate.Check() != nil:
+	case !proven:
 		return ctrl.Result{RequeueAfter: min(left, gateDelay)}, nil
 	}
 	return ctrl.Result{}, r.approveForCode(ctx, request, code)
