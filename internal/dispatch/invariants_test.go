@@ -60,7 +60,8 @@ func TestNoStepBreaksTheRulesOfTheKind(t *testing.T) {
 		now := t0
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "seconds")) * time.Second)
-			before, next := *d.Status.DeepCopy(), d.Status
+			before := *d.Status.DeepCopy()
+			var next v1alpha1.CapabilityDispatchStatus
 			switch rapid.IntRange(0, 9).Draw(t, "step") {
 			case 0:
 				next = Claim(d.Status, "gw", now)

@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -93,7 +94,7 @@ func TestFinishedDispatchesGoByTheirTTLAlone(t *testing.T) {
 	gone := func(d *v1alpha1.CapabilityDispatch) {
 		eventually(t, d.Name+" goes", func() error {
 			if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(d), d); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("it is still there: %v", err)
+				return errors.Join(errors.New("it is still there"), err)
 			}
 			return nil
 		})

@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -95,7 +96,7 @@ func TestADeadGatewayIsBuriedWithItsSessions(t *testing.T) {
 	eventually(t, "the Lease goes", func() error {
 		key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.GatewayLeasePrefix + gateway}
 		if err := w.admin.Get(t.Context(), key, &coordinationv1.Lease{}); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is still there: %v", err)
+			return errors.Join(errors.New("it is still there"), err)
 		}
 		return nil
 	})
@@ -168,7 +169,7 @@ func TestADeletedNodeGoesAfterItsSessionAndItsDispatches(t *testing.T) {
 	w.becomes(running, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNodeDeleted)
 	eventually(t, "the Node goes", func() error {
 		if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is still there: %v", err)
+			return errors.Join(errors.New("it is still there"), err)
 		}
 		return nil
 	})
