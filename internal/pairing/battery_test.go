@@ -1,0 +1,299 @@
+package pairing
+
+import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"filippo.io/nistec"
+)
+
+// The battery plays an attacker who has everything that is ever public of one exchange and
+// unlimited guesses at the PIN. The randomness is fixed, so the outcome is always the same.
+
+const (
+	solvedLookupID = "K7QX2M"
+	// windowLength is how much of a value must show for the solver to see it: short enough for
+	// cut hashes, long enough that nothing matches by chance.
+	windowLength = 8
+)
+
+// pinSpace is how many PINs are tried: all of them when the long tests run.
+func pinSpace() int {
+	if os.Getenv("MOORING_TEST_SIZE") == "full" {
+		return 1_000_000
+	}
+	return 10_000
+}
+
+// public is what others than the two sides may see: messages, and fields of resources.
+type public map[string][]byte
+
+// exchanged is one completed exchange with its secrets, which only the tests that plant a leak use.
+type exchanged struct {
+	public
+	pin, w, ke    []byte
+	gatewayScalar []byte
+	aad           []byte
+}
+
+// exchangeFor runs one exchange as the agent and the gateway do, with the PIN at that place.
+func exchangeFor(t *testing.T, place int) exchanged {
+	t.Helper()
+	random := rand.NewChaCha8(sha256.Sum256([]byte("battery")))
+	draw := func(n int) []byte {
+		b := make([]byte, n)
+		_, _ = io.ReadFull(random, b)
+		return b
+	}
+	pin := pinAt(place)
+	w := PasswordScalar(solvedLookupID, string(pin))
+	a, err := NewAgent(w, random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := NewGateway(w, random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scalar := bytes.Clone(g.secret)
+	exporter, publicKey, bundle := draw(ExporterLength), draw(91), draw(600)
+	keyHash, bundleHash := sha256.Sum256(publicKey), sha256.Sum256(bundle)
+	aad := AAD(exporter, solvedLookupID, hex.EncodeToString(keyHash[:]), hex.EncodeToString(bundleHash[:]))
+	shareA, shareB := a.Share(), g.Share()
+	k, err := a.groupElement(shareB, w, bytes.Clone(a.secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashTT := sha256.Sum256(lengthPrefixed([]byte(identityAgent), []byte(identityGateway), shareA, shareB, k, w))
+	agent, gateway := finish(t, a, g, aad, aad)
+	answer := Answer{TrustBundle: bundle, Namespace: "fleet", Name: "kiosk-" + hex.EncodeToString(keyHash[:4]) + "-k7qx2m", NodeEndpoint: "gw:7444"}
+	return exchanged{pin: pin, w: w, ke: hashTT[:16], gatewayScalar: scalar, aad: aad, public: public{
+		"lookup id": []byte(solvedLookupID), "session id": draw(16), "exporter": exporter, "aad": aad,
+		"share of the agent": shareA, "share of the gateway": shareB,
+		"confirmation of the agent": agent.Confirmation(), "confirmation of the gateway": gateway.Confirmation(),
+		"transcriptSHA256": []byte(gateway.TranscriptSHA256()), "mac of the answer": gateway.MACAnswer(answer),
+		"request": []byte(answer.Namespace + "/" + answer.Name), "node endpoint": []byte(answer.NodeEndpoint),
+		"publicKey": publicKey, "publicKeySHA256": []byte(hex.EncodeToString(keyHash[:])),
+		"verificationCode": []byte(VerificationCode(hex.EncodeToString(keyHash[:]))),
+		"bundle":           bundle, "bundleSHA256": bundleHash[:],
+	}}
+}
+
+func pinAt(place int) []byte { return fmt.Appendf(nil, "%06d", place) }
+
+func TestEverythingPublicOfAnExchangeSaysNothingAboutThePIN(t *testing.T) {
+	e := exchangeFor(t, pinSpace()-1)
+	if pin, how := solve(e.public, pinSpace()); how != "" {
+		t.Errorf("the solver found PIN %s: %s", pin, how)
+	}
+	if how := findKeys(e.public); how != "" {
+		t.Errorf("a key of the session is public: %s", how)
+	}
+}
+
+func TestTheSolverFindsPlantedLeaks(t *testing.T) {
+	space := pinSpace() / 10
+	e := exchangeFor(t, space*3/4)
+	salt, hash, hashOfW := []byte("0123456789abcdef"), sha256.Sum256(e.pin), sha512.Sum512(e.w)
+	salted := sha256.Sum256(append(bytes.Clone(salt), e.pin...))
+	blind, err := nistec.NewP256Point().ScalarMult(blindA, e.w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, leak := range map[string]public{
+		"the hash of the PIN":          {"leak": hash[:]},
+		"its first eight bytes in hex": {"leak": []byte("id-" + hex.EncodeToString(hash[:8]))},
+		"an HMAC keyed by the PIN":     {"leak": hmacSHA256(e.pin, e.public["transcriptSHA256"])},
+		"an HMAC of the PIN":           {"leak": hmacSHA256(e.public["exporter"], e.pin)},
+		"a salted hash":                {"leak": salted[:], "salt": salt},
+		"the password scalar":          {"leak": e.w},
+		"the scalar in base64":         {"leak": []byte(base64.StdEncoding.EncodeToString(e.w))},
+		"a hash of the scalar":         {"leak": hashOfW[:]},
+		"a share nobody blinded":       {"leak": blind.Bytes()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if pin, how := solve(with(e.public, leak), space); how == "" || !bytes.Equal(pin, e.pin) {
+				t.Errorf("the solver is blind: found %q, %q", pin, how)
+			}
+		})
+	}
+	t.Run("Ke", func(t *testing.T) {
+		if how := findKeys(with(e.public, public{"leak": append([]byte("key="), e.ke...)})); how == "" {
+			t.Error("the solver is blind for the key of the exchange")
+		}
+	})
+}
+
+func with(p, more public) public {
+	all := public{}
+	for _, from := range []public{p, more} {
+		for name, value := range from {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// The promise rests on the scalars that die with the exchange: with one of them the PIN falls.
+func TestTheSolverFindsThePINWithTheSecretScalar(t *testing.T) {
+	e := exchangeFor(t, pinSpace()*2/3)
+	search := func(scalar []byte, space int) []byte {
+		return searchPINs(space, func(pin []byte) string {
+			g := Gateway{side{role: roleB, idA: identityAgent, idB: identityGateway,
+				w: PasswordScalar(solvedLookupID, string(pin)), secret: bytes.Clone(scalar), share: e.public["share of the gateway"]}}
+			keys, err := g.Finish(e.public["share of the agent"], e.aad)
+			if err != nil || keys.VerifyPeer(e.public["confirmation of the agent"]) != nil {
+				return ""
+			}
+			return "its confirmation fits"
+		}).pin
+	}
+	if got := search(e.gatewayScalar, pinSpace()); !bytes.Equal(got, e.pin) {
+		t.Errorf("with the secret scalar the solver found %q, want %s", got, e.pin)
+	}
+	other := bytes.Clone(e.gatewayScalar)
+	other[31] ^= 1
+	if got := search(other, pinSpace()/10); got != nil {
+		t.Errorf("with another scalar the solver found %s", got)
+	}
+}
+
+type solution struct {
+	pin []byte
+	how string
+}
+
+// searchPINs asks check about every PIN of the space until one answers; "" means no.
+func searchPINs(space int, check func(pin []byte) string) solution {
+	var (
+		found atomic.Pointer[solution]
+		wg    sync.WaitGroup
+	)
+	workers := runtime.GOMAXPROCS(0)
+	for worker := range workers {
+		wg.Go(func() {
+			for place := worker; place < space && found.Load() == nil; place += workers {
+				if how := check(pinAt(place)); how != "" {
+					found.Store(&solution{pinAt(place), how})
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if s := found.Load(); s != nil {
+		return *s
+	}
+	return solution{}
+}
+
+// solve looks for a PIN of which something public is a function.
+func solve(p public, space int) (pin []byte, how string) {
+	seen := windows(p)
+	found := searchPINs(space, func(pin []byte) (how string) {
+		functionsOf(pin, p, func(name, salt string, value []byte) {
+			for ; len(value) >= windowLength; value = value[windowLength:] {
+				if seen[binary.LittleEndian.Uint64(value)] {
+					how = name + " " + salt
+				}
+			}
+		})
+		return how
+	})
+	return found.pin, found.how
+}
+
+// windows are all runs of windowLength bytes of what is public, as it is and decoded.
+func windows(p public) map[uint64]bool {
+	seen := map[uint64]bool{}
+	for _, value := range p {
+		for _, form := range forms(value) {
+			for i := 0; i+windowLength <= len(form); i++ {
+				seen[binary.LittleEndian.Uint64(form[i:])] = true
+			}
+		}
+	}
+	return seen
+}
+
+// forms are a value and what its runs of hex or base64 digits decode to.
+func forms(value []byte) [][]byte {
+	all := [][]byte{value}
+	digits := bytes.FieldsFunc(value, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'f') && (r < 'A' || r > 'F')
+	})
+	for _, run := range digits {
+		for _, even := range [][]byte{run[:len(run)&^1], run[len(run)&1:]} {
+			if decoded, err := hex.DecodeString(string(even)); err == nil {
+				all = append(all, decoded)
+			}
+		}
+	}
+	if decoded, err := base64.StdEncoding.DecodeString(string(value)); err == nil {
+		all = append(all, decoded)
+	}
+	return all
+}
+
+// functionsOf tells see what careless code might publish of a PIN.
+func functionsOf(pin []byte, salts public, see func(name, salt string, value []byte)) {
+	w := PasswordScalar(solvedLookupID, string(pin))
+	see("the password scalar", "", w)
+	for i, secret := range [][]byte{pin, slices.Concat([]byte(solvedLookupID+"-"), pin), w} {
+		of := [...]string{"of the PIN", "of the code", "of the scalar"}[i]
+		s1, s256, s512, m5 := sha1.Sum(secret), sha256.Sum256(secret), sha512.Sum512(secret), md5.Sum(secret)
+		see("SHA-1", of, s1[:])
+		see("SHA-256", of, s256[:])
+		see("SHA-512", of, s512[:])
+		see("MD5", of, m5[:])
+	}
+	for _, blind := range []*nistec.P256Point{blindA, blindB} {
+		if point, err := nistec.NewP256Point().ScalarMult(blind, w); err == nil {
+			see("the blinding point alone", "", point.Bytes()[1:])
+		}
+	}
+	for name, salt := range salts {
+		before, after := sha256.Sum256(slices.Concat(salt, pin)), sha256.Sum256(slices.Concat(pin, salt))
+		see("salted hash, first", name, before[:])
+		see("salted hash, last", name, after[:])
+		see("HMAC keyed by the PIN of", name, hmacSHA256(pin, salt))
+		see("HMAC of the PIN keyed by", name, hmacSHA256(salt, pin))
+		see("HMAC keyed by the scalar of", name, hmacSHA256(w, salt))
+	}
+}
+
+// findKeys takes every run of bytes that is public for a key of the session and tries it on what
+// the session published: Ke (alone or as the beginning of Hash(TT)) explains transcriptSHA256.
+func findKeys(p public) string {
+	transcript, err := hex.DecodeString(string(p["transcriptSHA256"]))
+	if err != nil {
+		return "transcriptSHA256 is no hex"
+	}
+	for name, value := range p {
+		for _, form := range forms(value) {
+			for i := 0; i+16 <= len(form); i++ {
+				guess, err := hkdf.Expand(sha256.New, form[i:i+16], "mooring transcript v1", 32)
+				if err == nil && hmac.Equal(guess, transcript) {
+					return fmt.Sprintf("byte %d of %s is Ke", i, name)
+				}
+			}
+		}
+	}
+	return ""
+}
