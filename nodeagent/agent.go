@@ -47,10 +47,12 @@ const (
 type Options struct {
 	// Dir is the identity directory.
 	Dir string
-	// Pairing is host:port of the pairing listener, Code the pairing code; both may
-	// be empty once the machine is paired.
-	Pairing string
-	Code    *pairing.Code
+	// Pairing is host:port of the pairing listener, Code the pairing code; or
+	// Invitation, the content of a QR code, instead of both. All may be empty once
+	// the machine is paired.
+	Pairing    string
+	Code       *pairing.Code
+	Invitation *pairing.Invitation
 	// NodeName is the wished name, a DNS label.
 	NodeName string
 	// Extra are capabilities besides the built-in ones.
@@ -103,7 +105,7 @@ func (a *agent) capabilities() (*capability.Registry, error) {
 func (a *agent) pair(ctx context.Context) error {
 	switch current, err := a.store.Identity(); {
 	case err == nil:
-		if a.Code != nil {
+		if a.Code != nil || a.Invitation != nil {
 			a.console.Say("Already paired as node %s/%s; the pairing code is not used", current.ID.Namespace, current.ID.Node)
 		}
 		return a.store.DropPending()
@@ -115,7 +117,7 @@ func (a *agent) pair(ctx context.Context) error {
 		names = append(names, c.Name())
 	}
 	return enroll.Run(ctx, enroll.Options{
-		Store: a.store, Endpoint: a.Pairing, Code: a.Code, NodeName: a.NodeName,
+		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, NodeName: a.NodeName,
 		System: a.system, Capabilities: names,
 		Console: a.console, Log: a.Log, Now: time.Now, Rand: rand.Reader, Retry: retry,
 	})

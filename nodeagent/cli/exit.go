@@ -29,7 +29,8 @@ const (
   6  nobody decided about the pairing request in time
   7  pairing failed, such as when the node name is taken
   8  the identity directory is unsafe, in use or damaged
-  9  the gateway could not prove that it knows the pairing code`
+  9  the gateway could not prove that it knows the pairing code, or is not the one
+     of the QR code`
 )
 
 // exitCodes maps errors to exit codes; the first match counts.
@@ -45,6 +46,7 @@ var exitCodes = []struct {
 	{enroll.ErrNameTaken, exitFailed},
 	{enroll.ErrFailed, exitFailed},
 	{enroll.ErrUnprovenGateway, exitUnproven},
+	{enroll.ErrUnpinnedGateway, exitUnproven},
 	{store.ErrInsecure, exitDirectory},
 	{store.ErrInUse, exitDirectory},
 	{store.ErrDamaged, exitDirectory},

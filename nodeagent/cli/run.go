@@ -20,27 +20,30 @@ import (
 
 // flags are the flags of run; each can come from the environment instead.
 type flags struct {
-	pairing, code, name, dir, logFormat, logLevel string
+	pairing, code, pair, name, dir, logFormat, logLevel string
 }
 
 const runHelp = `Pairs this machine on its first start, then keeps a session with a gateway and
 runs the capabilities people ask for. Stop it with Ctrl-C or SIGTERM.
 
-The first start needs --pairing and --code. A code on the command line ends up in
-the shell's history; --code - reads it from standard input instead. Every flag can
-be given in the environment: MOORING_PAIRING, MOORING_PAIRING_CODE, MOORING_NAME,
-MOORING_IDENTITY_DIR, MOORING_LOG_FORMAT, MOORING_LOG_LEVEL.
+The first start needs --pairing and --code, or the URI of a QR code with --pair; the
+URI says which gateway is meant, and nothing is sent to any other. A code or URI on
+the command line ends up in the shell's history; "-" reads it from standard input
+instead, where a scanner may type it, and --pair @FILE from a file. Every flag can be
+given in the environment: MOORING_PAIRING, MOORING_PAIRING_CODE, MOORING_PAIR,
+MOORING_NAME, MOORING_IDENTITY_DIR, MOORING_LOG_FORMAT, MOORING_LOG_LEVEL.
 
 ` + exitCodesHelp
 
 func newRun(extra []capability.Capability) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
-		Use:     "run",
-		Short:   "Pairs this machine if need be, and serves",
-		Long:    runHelp,
-		Example: "  mooring-agent run --pairing gateway.example.com:7443 --code K7QX2M-482913\n  mooring-agent run",
-		Args:    cobra.NoArgs,
+		Use:   "run",
+		Short: "Pairs this machine if need be, and serves",
+		Long:  runHelp,
+		Example: "  mooring-agent run --pairing gateway.example.com:7443 --code K7QX2M-482913\n" +
+			"  mooring-agent run --pair -\n  mooring-agent run",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options, err := f.options(cmd.InOrStdin(), cmd.ErrOrStderr())
 			if err != nil {
@@ -57,6 +60,7 @@ func newRun(extra []capability.Capability) *cobra.Command {
 	set := cmd.Flags()
 	set.StringVar(&f.pairing, "pairing", os.Getenv("MOORING_PAIRING"), "`HOST:PORT` of the pairing listener")
 	set.StringVar(&f.code, "code", "", "pairing `CODE` such as K7QX2M-482913, or - to read it from standard input")
+	set.StringVar(&f.pair, "pair", "", "pairing `URI` of a QR code (in quotes), - to read it from standard input, or @FILE")
 	set.StringVar(&f.name, "name", os.Getenv("MOORING_NAME"), "`NAME` of the Node (default: from the host name)")
 	set.StringVar(&f.dir, "identity-dir", os.Getenv("MOORING_IDENTITY_DIR"), "`DIR` for the identity and the journal (default: "+defaultDirHelp+")")
 	set.StringVar(&f.logFormat, "log-format", envOr("MOORING_LOG_FORMAT", "text"), "`FORMAT` of the log on standard error: text or json")
@@ -72,6 +76,9 @@ func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error)
 		return o, err
 	}
 	if o.Code, err = f.readCode(in); err != nil {
+		return o, err
+	}
+	if o.Invitation, err = f.readInvitation(in, logs); err != nil {
 		return o, err
 	}
 	if f.pairing != "" {

@@ -27,13 +27,17 @@ import (
 // false gateway test one PIN.
 const maxTries = 3
 
-// Options are what a pairing needs. All fields but Endpoint and Code are required.
+// Options are what a pairing needs. All fields but Endpoint, Code and Invitation
+// are required; without Code and Invitation an unfinished pairing is resumed.
 type Options struct {
 	Store *store.Store
 	// Endpoint is host:port of the pairing listener; empty resumes at the last one.
 	Endpoint string
-	// Code is what the person typed; nil only resumes.
+	// Code is what the person typed.
 	Code *pairing.Code
+	// Invitation is the content of a QR code, used instead of Endpoint and Code: the
+	// CA it pins is the only root, and nothing is sent to any other server.
+	Invitation *pairing.Invitation
 	// NodeName is the name the machine would like, a DNS label.
 	NodeName string
 	// System and Capabilities are shown to the approver.
@@ -52,7 +56,10 @@ type Options struct {
 // identity is in the store. Its errors wrap the ones of this package, or are the
 // cause of ctx.
 func Run(ctx context.Context, o Options) error {
-	p := &pairer{Options: o}
+	p := &pairer{Options: o, ticket: newTicket(o)}
+	if o.Invitation != nil {
+		p.Endpoint = o.Invitation.Gateway
+	}
 	if err := p.load(); err != nil {
 		return err
 	}
@@ -68,6 +75,7 @@ func Run(ctx context.Context, o Options) error {
 // pairer is one run of a pairing.
 type pairer struct {
 	Options
+	ticket  *ticket // nil when only resuming
 	pending *store.Pending
 	pin     string // fingerprint of the public key
 }
@@ -79,7 +87,7 @@ func (p *pairer) load() error {
 		return err
 	}
 	if pending == nil {
-		if p.Code == nil {
+		if p.ticket == nil {
 			return ErrNoCode
 		}
 		if pending, err = p.begin(); err != nil {
@@ -109,5 +117,5 @@ func (p *pairer) begin() (*store.Pending, error) {
 // code when none was given, to wait for.
 func (p *pairer) needsExchange() bool {
 	request := p.pending.Request
-	return request == nil || (p.Code != nil && p.Code.LookupID != request.LookupID)
+	return request == nil || (p.ticket != nil && p.ticket.lookupID != request.LookupID)
 }

@@ -35,14 +35,16 @@ type machine struct {
 	dir   string
 	out   bytes.Buffer
 	code  *pairing.Code
+	qr    *pairing.Invitation
 	at    string
+	now   func() time.Time
 	retry func() *backoff.Backoff
 }
 
 func newMachine(t *testing.T, g *gatewaytest.Gateway) *machine {
 	code := gatewaytest.Code
 	retry := func() *backoff.Backoff { return backoff.New(time.Millisecond, 5*time.Millisecond) }
-	return &machine{t: t, dir: t.TempDir() + "/id", code: &code, at: g.PairingEndpoint, retry: retry}
+	return &machine{t: t, dir: t.TempDir() + "/id", code: &code, at: g.PairingEndpoint, now: time.Now, retry: retry}
 }
 
 // pair runs one start of the agent's pairing.
@@ -54,9 +56,9 @@ func (m *machine) pair(ctx context.Context) error {
 	}
 	defer s.Close()
 	return enroll.Run(ctx, enroll.Options{
-		Store: s, Endpoint: m.at, Code: m.code, NodeName: "box", System: &gatewayv1.SystemInfo{Os: "linux"},
+		Store: s, Endpoint: m.at, Code: m.code, Invitation: m.qr, NodeName: "box", System: &gatewayv1.SystemInfo{Os: "linux"},
 		Capabilities: []string{"echo"}, Console: console.New(&m.out), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Now: time.Now, Rand: rand.Reader, Retry: m.retry,
+		Now: m.now, Rand: rand.Reader, Retry: m.retry,
 	})
 }
 

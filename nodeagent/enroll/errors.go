@@ -13,13 +13,16 @@ import (
 // How a pairing can end without an identity. Each has its own exit code.
 var (
 	// ErrNoCode says that there is nothing to resume and no code to begin with.
-	ErrNoCode = errors.New("this machine is not paired: start it with --pairing HOST:PORT --code CODE")
+	ErrNoCode = errors.New("this machine is not paired: start it with --pairing HOST:PORT --code CODE, or with --pair URI")
 	// ErrWrongCode says that the gateway does not accept the code.
 	ErrWrongCode = errors.New("the gateway does not accept this pairing code: it is mistyped, expired or already used")
 	// ErrNoTriesLeft says that this machine will send nothing more for the code.
 	ErrNoTriesLeft = errors.New("the pairing code was tried 3 times from this machine: ask for a new code")
 	// ErrUnprovenGateway says that whoever answered does not know the code.
 	ErrUnprovenGateway = errors.New("the gateway could not prove that it knows the pairing code: wrong address, or somebody in between; nothing it sent was kept")
+	// ErrUnpinnedGateway says that whoever answered is not the gateway of the QR code.
+	// Nothing was sent.
+	ErrUnpinnedGateway = errors.New("the gateway is not the one the QR code vouches for, nothing was sent to it: wrong address, somebody in between, or the code is older than the gateways' CA; ask for a new code")
 	// ErrNameTaken says that another machine has the wished name.
 	ErrNameTaken = errors.New("another machine has this node name: choose one with --name, or ask for a code that replaces the node")
 	// ErrDenied says that an approver said no.

@@ -21,7 +21,7 @@ const callTimeout = 15 * time.Second
 
 // prove runs the exchange until it is decided, as often as is safe.
 func (p *pairer) prove(ctx context.Context) error {
-	if p.Code == nil {
+	if p.ticket == nil {
 		return ErrNoCode
 	}
 	retry := p.Retry()
@@ -52,16 +52,16 @@ func (e *againError) Is(target error) bool { return target == errAgain }
 
 // exchange is one SPAKE2 exchange on one connection.
 func (p *pairer) exchange(ctx context.Context) error {
-	if p.pending.Tries[p.Code.LookupID] >= maxTries {
+	if p.pending.Tries[p.ticket.lookupID] >= maxTries {
 		return ErrNoTriesLeft
 	}
-	l, err := link.Dial(ctx, p.Endpoint, link.Unverified())
+	l, err := link.Dial(ctx, p.Endpoint, p.ticket.trust(p.Now))
 	if err != nil {
-		return &againError{err}
+		return undialed(err)
 	}
 	defer l.Close()
 	client := gatewayv1.NewPairingServiceClient(l.Conn)
-	agent, err := pairing.NewAgent(pairing.PasswordScalar(p.Code.LookupID, p.Code.PIN), p.Rand)
+	agent, err := pairing.NewAgent(pairing.PasswordScalar(p.ticket.lookupID, p.ticket.secret), p.Rand)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (p *pairer) exchange(ctx context.Context) error {
 		return p.decide(l, err)
 	}
 	bundleSHA256 := hex.EncodeToString(begun.GetBundleSha256())
-	keys, err := agent.Finish(begun.GetShare(), pairing.AAD(l.Exporter, p.Code.LookupID, p.pin, bundleSHA256))
+	keys, err := agent.Finish(begun.GetShare(), pairing.AAD(l.Exporter, p.ticket.lookupID, p.pin, bundleSHA256))
 	if err != nil {
 		return &finalError{ErrUnprovenGateway, err.Error()}
 	}
@@ -85,7 +85,7 @@ func (p *pairer) beginSession(ctx context.Context, client gatewayv1.PairingServi
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return client.BeginPairingSession(ctx, &gatewayv1.BeginPairingSessionRequest{
-		LookupId: p.Code.LookupID,
+		LookupId: p.ticket.lookupID,
 		Share:    agent.Share(),
 		NodeName: p.NodeName,
 	})
@@ -101,7 +101,7 @@ func (p *pairer) complete(ctx context.Context, client gatewayv1.PairingServiceCl
 	if err != nil {
 		return nil, err
 	}
-	p.pending.Tries[p.Code.LookupID]++
+	p.pending.Tries[p.ticket.lookupID]++
 	if err := p.Store.SavePending(p.pending); err != nil {
 		return nil, &finalError{ErrFailed, "count the try: " + err.Error()}
 	}
@@ -132,7 +132,7 @@ func (p *pairer) decide(l *link.Link, err error) error {
 	if final == nil {
 		return &againError{err}
 	}
-	if left := maxTries - p.pending.Tries[p.Code.LookupID]; errors.Is(final, ErrWrongCode) && left > 0 {
+	if left := maxTries - p.pending.Tries[p.ticket.lookupID]; errors.Is(final, ErrWrongCode) && left > 0 {
 		return fmt.Errorf("%w (this machine may try it %d more times)", final, left)
 	}
 	return final
@@ -162,7 +162,7 @@ func (p *pairer) accept(keys *pairing.Keys, answer *gatewayv1.CompletePairingSes
 		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}
 	}
 	p.pending.Request = &store.Request{
-		LookupID:        p.Code.LookupID,
+		LookupID:        p.ticket.lookupID,
 		PairingEndpoint: p.Endpoint,
 		Namespace:       answer.GetNamespace(),
 		Name:            answer.GetName(),

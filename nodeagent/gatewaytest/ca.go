@@ -54,12 +54,15 @@ func (ca *CA) Bundle(t testing.TB) identity.Bundle {
 	return bundle
 }
 
-// Server issues a gateway's certificate.
+// Pin is the fingerprint that a QR code names the authority by.
+func (ca *CA) Pin() string { return identity.FingerprintSPKIDER(ca.cert.RawSubjectPublicKeyInfo) }
+
+// Server issues a gateway's certificate, the authority's own behind it.
 func (ca *CA) Server(t testing.TB) tls.Certificate {
 	t.Helper()
 	key := NewKey(t)
 	leaf := ca.leaf(t, &x509.Certificate{DNSNames: []string{identity.ServerName}}, x509.ExtKeyUsageServerAuth, &key.PublicKey, time.Hour)
-	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.cert.Raw}, PrivateKey: key}
 }
 
 // Device issues a machine's certificate that is valid for life from now on.

@@ -20,6 +20,14 @@ import (
 // Code is the pairing code every gateway here accepts.
 var Code = pairing.Code{LookupID: "K7QX2M", PIN: "482913"}
 
+// Invitation is what a QR code of this gateway holds; its secret is accepted too.
+func (g *Gateway) Invitation() pairing.Invitation {
+	return pairing.Invitation{
+		Gateway: g.PairingEndpoint, LookupID: "8N3TCW",
+		Secret: "5d1f0c8ba37e42961c0d9f3b7a2e6458", CASHA256: g.ServerCA.Pin(),
+	}
+}
+
 // Pairing is the pairing listener. Tests set its fields before the agent calls.
 type Pairing struct {
 	gatewayv1.UnimplementedPairingServiceServer
@@ -68,7 +76,11 @@ func (p *Pairing) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 	if err != nil {
 		return nil, err
 	}
-	side, err := pairing.NewGateway(pairing.PasswordScalar(Code.LookupID, Code.PIN), rand.Reader)
+	password := pairing.PasswordScalar(Code.LookupID, Code.PIN)
+	if qr := p.gateway.Invitation(); request.GetLookupId() == qr.LookupID {
+		password = pairing.PasswordScalar(qr.LookupID, qr.Secret)
+	}
+	side, err := pairing.NewGateway(password, rand.Reader)
 	if err != nil {
 		return nil, err
 	}

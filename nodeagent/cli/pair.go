@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/mooring-dev/mooring/internal/pairing"
+)
+
+// maxPairBytes is more than a pairing URI may have: what is longer is another file.
+const maxPairBytes = 4096
+
+// readInvitation takes the URI of a QR code from the flag, the environment, a file
+// or standard input; prompts asks for it when a person sits there. No error repeats it.
+func (f *flags) readInvitation(in io.Reader, prompts io.Writer) (*pairing.Invitation, error) {
+	text := f.pair
+	if text == "" {
+		text = os.Getenv("MOORING_PAIR")
+	}
+	if text == "" {
+		return nil, nil
+	}
+	if f.pairing != "" || f.code != "" || os.Getenv("MOORING_PAIRING_CODE") != "" {
+		return nil, errors.New("--pair says both the address and the code: leave out --pairing and --code")
+	}
+	path, isFile := strings.CutPrefix(text, "@")
+	var err error
+	switch {
+	case text == "-":
+		if isTerminal(in) {
+			fmt.Fprintln(prompts, "Scan the QR code or paste the pairing URI, then press Enter:")
+		}
+		text, err = firstLine(in)
+	case isFile:
+		text, err = firstLineOf(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--pair: %w", err)
+	}
+	invitation, err := pairing.ParseURI(strings.TrimSpace(text))
+	if err != nil {
+		return nil, fmt.Errorf("--pair: %w; give the whole URI in quotes, - to read it from standard input, or @FILE", err)
+	}
+	return &invitation, nil
+}
+
+func firstLineOf(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	return firstLine(file)
+}
+
+// firstLine does not wait for the end of the input: a person or a scanner at the
+// terminal ends with Enter.
+func firstLine(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, maxPairBytes)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read pairing URI: %w", err)
+	}
+	return line, nil
+}
+
+func isTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
