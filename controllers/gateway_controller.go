@@ -154,7 +154,7 @@ func (r *gatewayReconciler) orphan(ctx context.Context, node *v1alpha1.Node, end
 		Message: fmt.Sprintf("gateway %q stopped renewing its Lease", node.Status.Gateway),
 	}, now)
 	view := viewNode(lost, now, r.staleAfter)
-	if err := applyNodeView(ctx, r.client, node, view.status); err != nil {
+	if err := applyNodeStatus(ctx, r.client, node, v1alpha1.FieldManagerController, view.status); err != nil {
 		return err
 	}
 	ctrl.LoggerFrom(ctx).Info("session ended with its gateway", "namespace", node.Namespace, "node", node.Name, "gateway", node.Status.Gateway)

@@ -7,8 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -80,6 +79,8 @@ func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.
 		return retryConflicts(ctrl.Result{}, r.finalize(ctx, node))
 	case !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode):
 		return retryConflicts(ctrl.Result{}, r.setFinalizer(ctx, node, true)) // the write is an event
+	case gaveUp(node) != "" && node.Spec.DesiredState != v1alpha1.NodeRevoked:
+		return retryConflicts(ctrl.Result{}, r.revoke(ctx, node, gaveUp(node))) // the write is an event
 	default:
 		return retryConflicts(r.describe(ctx, node))
 	}
@@ -92,7 +93,7 @@ func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctr
 		if wait := r.budget.take(); wait > 0 {
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}
-		if err := applyNodeView(ctx, r.client, node, view.status); err != nil {
+		if err := applyNodeStatus(ctx, r.client, node, v1alpha1.FieldManagerController, view.status); err != nil {
 			return ctrl.Result{}, err
 		}
 		ctrl.LoggerFrom(ctx).Info("node changed", "trust", view.status.Trust, "presence", view.status.Presence)
@@ -111,6 +112,26 @@ func (r *nodeReconciler) finalize(ctx context.Context, node *v1alpha1.Node) erro
 		return err // an event of a dispatch follows
 	}
 	return r.setFinalizer(ctx, node, false)
+}
+
+// gaveUp is why the machine itself gave up its identity; empty when it did not. The gateway
+// that heard it has no right to revoke.
+func gaveUp(node *v1alpha1.Node) string {
+	if c := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionRevocationRequested); c != nil && c.Status == metav1.ConditionTrue {
+		return c.Message
+	}
+	return ""
+}
+
+func (r *nodeReconciler) revoke(ctx context.Context, node *v1alpha1.Node, reason string) error {
+	before := node.DeepCopy()
+	node.Spec.DesiredState, node.Spec.RevocationReason = v1alpha1.NodeRevoked, reason
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, node, patch); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("revoke node %q on its own wish: %w", node.Name, err)
+	}
+	ctrl.LoggerFrom(ctx).Info("node revoked on its own wish")
+	return nil
 }
 
 func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, want bool) error {
@@ -150,26 +171,4 @@ func says(status, view v1alpha1.NodeStatus) bool {
 		}
 	}
 	return true
-}
-
-// applyNodeView applies every field of FieldManagerController under compare-and-swap: a session
-// that was recorded since the Node was read must not be overwritten.
-func applyNodeView(ctx context.Context, c client.Client, node *v1alpha1.Node, status v1alpha1.NodeStatus) error {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
-	if err != nil {
-		return fmt.Errorf("encode status of node %q: %w", node.Name, err)
-	}
-	object := &unstructured.Unstructured{Object: map[string]any{
-		"metadata": map[string]any{
-			"namespace": node.Namespace, "name": node.Name, "uid": string(node.UID), "resourceVersion": node.ResourceVersion,
-		},
-		"status": fields,
-	}}
-	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Node"))
-	err = c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
-		client.FieldOwner(v1alpha1.FieldManagerController), client.ForceOwnership)
-	if err != nil {
-		return fmt.Errorf("apply status of node %q: %w", node.Name, err)
-	}
-	return nil
 }

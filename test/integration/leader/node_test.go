@@ -177,3 +177,20 @@ func TestADeletedNodeGoesAfterItsSessionAndItsDispatches(t *testing.T) {
 		t.Errorf("the dispatch of another Node is %s: %v", waiting.Status.Phase, err)
 	}
 }
+
+func TestAMachineThatGaveUpItsIdentityIsRevoked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node("n")
+	node := w.nodeBecomes("n", "described", func(n *v1alpha1.Node) bool { return n.Status.FingerprintShort != "" })
+	meta.SetStatusCondition(&node.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAgentRequested, Message: "sold",
+	})
+	if err := w.gateway.Status().Update(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	node = w.nodeBecomes("n", "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
+	if node.Spec.DesiredState != v1alpha1.NodeRevoked || node.Spec.RevocationReason != "sold" {
+		t.Errorf("spec %+v", node.Spec)
+	}
+}
