@@ -1,0 +1,135 @@
+package threats_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"strings"
+	"testing"
+	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// trustDomain is the default of --trust-domain.
+const trustDomain = "mooring.local"
+
+// certManager has an administrator's rights and knows cert-manager's kinds.
+func certManager(t *testing.T) client.Client {
+	t.Helper()
+	scheme := cluster.Scheme()
+	if err := cmapi.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(system.Cluster.Admin(), client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// mint has cert-manager sign a device certificate without anybody of ours knowing.
+func (f *fleet) mint(id identity.ID) store.Identity {
+	f.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: f.csr(key, id)})
+	request := &cmapi.CertificateRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, GenerateName: "minted-"},
+		Spec: cmapi.CertificateRequestSpec{Request: csr, Duration: &metav1.Duration{Duration: 24 * time.Hour},
+			IssuerRef: cmmeta.IssuerReference{Group: "cert-manager.io", Kind: "Issuer", Name: v1alpha1.DeviceIssuer},
+			Usages:    []cmapi.KeyUsage{cmapi.UsageDigitalSignature, cmapi.UsageClientAuth}},
+	}
+	c := certManager(f.T)
+	if err := c.Create(f.Context(), request); err != nil {
+		f.Fatal(err)
+	}
+	f.eventually("cert-manager to sign", func() bool {
+		return c.Get(f.Context(), client.ObjectKeyFromObject(request), request) == nil && len(request.Status.Certificate) > 0
+	})
+	block, _ := pem.Decode(request.Status.Certificate)
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		f.Fatal(err)
+	}
+	minted, err := store.NewIdentity(key, []*x509.Certificate{leaf})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return minted
+}
+
+// The signature alone is never enough: the pin of a live Node is the identity.
+func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
+	f := newFleet(t)
+	f.pair("kiosk")
+	before := f.node("kiosk")
+	own := identity.ID{TrustDomain: trustDomain, Namespace: f.namespace, Node: "kiosk"}
+	for _, attack := range []struct {
+		name      string
+		id        identity.ID
+		handshake bool // refused there; with TLS 1.3 the first call shows it
+	}{
+		{name: "for a machine that is paired", id: own},
+		{name: "for a Node that does not exist", id: identity.ID{TrustDomain: trustDomain, Namespace: f.namespace, Node: "nobody"}},
+		{name: "for a foreign trust domain", id: identity.ID{TrustDomain: "elsewhere.example", Namespace: f.namespace, Node: "kiosk"}, handshake: true},
+	} {
+		t.Run(attack.name, func(t *testing.T) {
+			g := &fleet{t, f.namespace}
+			m := g.connect(g.mint(attack.id))
+			if err := m.register(); !refused(err, attack.handshake) {
+				t.Errorf("RegisterNode: %v, want a refusal", err)
+			}
+			_, err := m.client.RotateDeviceCertificate(m.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: g.csr(m.Key, attack.id)})
+			if !refused(err, attack.handshake) {
+				t.Errorf("RotateDeviceCertificate: %v, want a refusal", err)
+			}
+			if code := m.recover(attack.id); code != codes.PermissionDenied && code != codes.Unauthenticated {
+				t.Errorf("RecoverCertificate: %v, want a refusal", code)
+			}
+		})
+	}
+	after := f.node("kiosk")
+	if after.Status.Presence != v1alpha1.PresenceOnline || after.Status.SessionID != before.Status.SessionID || after.Spec.PublicKeySHA256 != before.Spec.PublicKeySHA256 {
+		t.Errorf("the true machine was disturbed: %+v", after.Status)
+	}
+}
+
+// refused tells whether a certificate was turned away: by the rules of its Node, or already in the
+// handshake, which shows as an alert of TLS.
+func refused(err error, handshake bool) bool {
+	if handshake {
+		return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "tls: ")
+	}
+	return status.Code(err) == codes.PermissionDenied
+}
+
+// recover asks for a new certificate in the place of the one it holds.
+func (m *machine) recover(id identity.ID) codes.Code {
+	m.Helper()
+	exporter := m.exporterOf(func(o ...grpc.CallOption) {
+		_, _ = m.pairing.GetPairingRequestStatus(m.within(), &gatewayv1.GetPairingRequestStatusRequest{}, o...)
+	})
+	csr := m.csr(m.Key, id)
+	proof := identity.Proof{Method: identity.ProofRecover, Exporter: exporter, CertificateSHA256: identity.FingerprintCertificate(m.Leaf()), CSR: csr}
+	_, err := m.pairing.RecoverCertificate(m.within(), &gatewayv1.RecoverCertificateRequest{
+		Chain: [][]byte{m.Leaf().Raw}, Csr: csr, Proof: m.sign(m.Key, proof),
+	})
+	return status.Code(err)
+}

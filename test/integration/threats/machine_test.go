@@ -1,0 +1,199 @@
+package threats_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// machine is an agent that does what it likes with a certificate.
+type machine struct {
+	*fleet
+	store.Identity
+	client  gatewayv1.NodeServiceClient
+	pairing gatewayv1.PairingServiceClient
+	journal string
+	dials   uint64
+}
+
+// connect uses an identity on the node listener and on the pairing listener.
+func (f *fleet) connect(id store.Identity) *machine {
+	f.Helper()
+	trust := read(f, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}})
+	bundle, err := identity.ParseBundle([]byte(trust.Data[v1alpha1.TrustServerCAKey]))
+	if err != nil {
+		f.Fatal(err)
+	}
+	dial := func(address string, certificates ...tls.Certificate) *grpc.ClientConn {
+		config := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: identity.ServerName, RootCAs: bundle.Pool(), Certificates: certificates}
+		connection, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Cleanup(func() { connection.Close() })
+		return connection
+	}
+	return &machine{fleet: f, Identity: id, journal: uuid.NewString(), dials: 100,
+		client:  gatewayv1.NewNodeServiceClient(dial(system.NodeEndpoint, id.TLS())),
+		pairing: gatewayv1.NewPairingServiceClient(dial(system.PairingEndpoint))}
+}
+
+// exporterOf is what binds a proof to the connection of a call.
+func (m *machine) exporterOf(call func(...grpc.CallOption)) []byte {
+	m.Helper()
+	var p grpcpeer.Peer
+	call(grpc.Peer(&p))
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		m.Fatal("no connection to the gateway")
+	}
+	exporter, err := info.State.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
+	if err != nil {
+		m.Fatal(err)
+	}
+	return exporter
+}
+
+func (f *fleet) csr(key *ecdsa.PrivateKey, id identity.ID) []byte {
+	f.Helper()
+	der, err := identity.NewRequest(key, id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return der
+}
+
+func (f *fleet) sign(key *ecdsa.PrivateKey, p identity.Proof) []byte {
+	f.Helper()
+	signature, err := identity.SignProof(key, rand.Reader, p)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return signature
+}
+
+func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.Hello {
+	m.dials++
+	return &gatewayv1.Hello{BootId: "boot", JournalId: m.journal, DialCounter: m.dials, ProtocolVersion: 1, Unsettled: unsettled}
+}
+
+func (m *machine) register() error {
+	_, err := m.client.RegisterNode(m.within(), &gatewayv1.RegisterNodeRequest{
+		System:       &gatewayv1.SystemInfo{Os: "linux", Arch: "amd64", Platform: "linux/amd64", Hostname: "hostile"},
+		Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}},
+	})
+	return err
+}
+
+// session is one stream of a hostile machine.
+type session struct {
+	*machine
+	stream gatewayv1.NodeService_StreamNodeEventsClient
+	heard  chan *gatewayv1.StreamNodeEventsResponse
+	ended  chan error
+}
+
+// open opens a session and waits for its Welcome.
+func (m *machine) open(unsettled ...*gatewayv1.UnsettledDispatch) *session {
+	m.Helper()
+	if err := m.register(); err != nil {
+		m.Fatal(err)
+	}
+	stream, err := m.client.StreamNodeEvents(m.Context())
+	if err != nil {
+		m.Fatal(err)
+	}
+	s := &session{m, stream, make(chan *gatewayv1.StreamNodeEventsResponse, 256), make(chan error, 1)}
+	s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: m.hello(unsettled...)}})
+	go func() {
+		for {
+			message, err := stream.Recv()
+			if err != nil {
+				s.ended <- err
+				return
+			}
+			s.heard <- message
+		}
+	}()
+	hear(s, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
+	return s
+}
+
+func (s *session) send(message *gatewayv1.StreamNodeEventsRequest) {
+	s.Helper()
+	if err := s.stream.Send(message); err != nil {
+		s.Logf("send: %v", err) // the end of the stream says why
+	}
+}
+
+// hear is the next message of a kind; others are passed over.
+func hear[T any](s *session, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
+	s.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case message := <-s.heard:
+			if found := get(message); found != nil {
+				return found
+			}
+		case err := <-s.ended:
+			s.Fatalf("the session ended with %v, want %s", err, kind)
+		case <-timeout:
+			s.Fatalf("heard no %s", kind)
+		}
+	}
+}
+
+func (s *session) offer() *gatewayv1.DispatchRef {
+	s.Helper()
+	return hear(s, "Offer", (*gatewayv1.StreamNodeEventsResponse).GetOffer).GetDispatch()
+}
+
+func (s *session) settled() *gatewayv1.DispatchRef {
+	s.Helper()
+	return hear(s, "Settled", (*gatewayv1.StreamNodeEventsResponse).GetSettled).GetDispatch()
+}
+
+func (s *session) report(result *gatewayv1.Result) {
+	s.Helper()
+	s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}})
+}
+
+// wait is how the gateway ended the session.
+func (s *session) wait() *status.Status {
+	s.Helper()
+	select {
+	case err := <-s.ended:
+		return status.Convert(err)
+	case <-s.within().Done():
+		return status.Convert(errors.New("the session goes on"))
+	}
+}
+
+func forged(ref *gatewayv1.DispatchRef) *gatewayv1.Result {
+	return succeeded(ref, []byte(`"forged"`))
+}
+
+func succeeded(ref *gatewayv1.DispatchRef, output []byte) *gatewayv1.Result {
+	return &gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED, Execution: gatewayv1.Result_EXECUTION_FINISHED, Output: output}
+}
+
+func refOf(d *v1alpha1.CapabilityDispatch) *gatewayv1.DispatchRef {
+	return &gatewayv1.DispatchRef{Namespace: d.Namespace, Name: d.Name, Uid: string(d.UID)}
+}
