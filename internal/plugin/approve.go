@@ -15,13 +15,17 @@ type decideOptions struct {
 	reason       string
 	capabilities []string
 	yes          bool
+	selection
 }
 
 const approveLong = `Approve machines that asked to come in. A decision is final.
 
 Shows each request and asks. Say yes only when the machine shows the same verification code: the
 code is made from the machine's key, so nobody in between can show it. --yes is for those who have
-compared it already.`
+compared it already.
+
+Name the requests, or choose among those that wait now: with --selector by the labels that their
+codes give the Node (kubectl mooring code --label), with --all every one. There is no "latest".`
 
 func newApprove(t *tool) *cobra.Command {
 	o := decideOptions{verdict: v1alpha1.VerdictApproved}
@@ -34,11 +38,16 @@ func newApprove(t *tool) *cobra.Command {
   kubectl mooring approve press-3-1f2e3d4c-k7qx2m -n workshop
 
   # grant less than the machine asked for, without a question
-  kubectl mooring approve press-3-1f2e3d4c-k7qx2m --capability echo --yes --reason "ticket 17"`,
-		Args:              arguments(1, -1),
+  kubectl mooring approve press-3-1f2e3d4c-k7qx2m --capability echo --yes --reason "ticket 17"
+
+  # the machines of hall b, one question each; then all the others, their codes compared already
+  kubectl mooring approve --selector hall=b -n workshop
+  kubectl mooring approve --all --yes -n workshop`,
+		Args:              func(_ *cobra.Command, args []string) error { return o.check(args) },
 		ValidArgsFunction: t.complete(t.completeRequests),
 		RunE:              func(cmd *cobra.Command, args []string) error { return t.decide(cmd.Context(), args, o) },
 	}
+	o.addFlags(cmd.Flags())
 	cmd.Flags().StringSliceVar(&o.capabilities, "capability", nil, "grant only these of the requested capabilities; repeatable (default: all)")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for the record")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask: the verification codes have been compared")
@@ -78,6 +87,11 @@ func (t *tool) decide(ctx context.Context, names []string, o decideOptions) erro
 	if err != nil {
 		return err
 	}
+	if o.chosen() {
+		if names, err = t.choose(ctx, f, o.selection); err != nil {
+			return err
+		}
+	}
 	d := decider{tool: t, fleet: f, question: q, decideOptions: o}
 	var decided v1alpha1.PairingRequestList
 	var failures []error
@@ -89,9 +103,9 @@ func (t *tool) decide(ctx context.Context, names []string, o decideOptions) erro
 		}
 		decided.Items = append(decided.Items, *request)
 	}
-	if t.format != "" && len(names) == 1 && len(decided.Items) == 1 {
+	if t.format != "" && !o.chosen() && len(names) == 1 && len(decided.Items) == 1 {
 		failures = append(failures, t.print(&decided.Items[0]))
-	} else if t.format != "" && len(decided.Items) > 0 {
+	} else if t.format != "" && (o.chosen() || len(decided.Items) > 0) {
 		failures = append(failures, t.print(&decided))
 	}
 	return errors.Join(failures...)

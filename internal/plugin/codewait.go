@@ -54,9 +54,13 @@ func (f *fleet) readCode(ctx context.Context, code *v1alpha1.PairingCode) (*made
 	made := &madeCode{
 		Name: code.Name, Namespace: code.Namespace, Method: code.Spec.Method, ExpiresTime: code.Status.ExpiresTime,
 		Code: string(secret.Data[v1alpha1.SecretKeyCode]), Address: string(secret.Data[v1alpha1.SecretKeyAddress]),
+		AutoApprove: code.Spec.AutoApprove,
+	}
+	if code.Spec.ReplaceNode {
+		made.Replaces = code.Spec.NodeName
 	}
 	if made.Method == v1alpha1.PairingMethodQR {
-		made.URI = string(secret.Data[v1alpha1.SecretKeyURI])
+		made.URI, made.Command = string(secret.Data[v1alpha1.SecretKeyURI]), "mooring-agent run --pair -"
 		return made, nil
 	}
 	address := made.Address

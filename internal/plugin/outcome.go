@@ -23,20 +23,21 @@ func outcome(d *v1alpha1.CapabilityDispatch) string {
 	case v1alpha1.ExecutionStarted, v1alpha1.ExecutionUnknown:
 		text += "\nIt may have run: look at the machine before you repeat it."
 	}
-	if next := nextStep(code, d.Spec.NodeName, d.Namespace); next != "" {
+	if next := nextStep(code, d); next != "" {
 		text += "\n" + next
 	}
 	return text
 }
 
 // nextStep says what a person can do about an error code; empty when the message says it all.
-func nextStep(code, node, namespace string) string {
+func nextStep(code string, d *v1alpha1.CapabilityDispatch) string {
+	node, namespace := d.Spec.NodeName, d.Namespace
 	look := fmt.Sprintf("kubectl mooring nodes %s -n %s", node, namespace)
 	switch code {
 	case v1alpha1.ErrorUnknownCapability:
 		return "See what the machine offers: " + look
 	case v1alpha1.ErrorNotGranted:
-		return fmt.Sprintf("An approver can allow it in spec.capabilityPolicy of the node: kubectl edit mnode %s -n %s", node, namespace)
+		return fmt.Sprintf("An approver can allow it: kubectl mooring grant %s --capability %s -n %s", node, d.Spec.Capability, namespace)
 	case v1alpha1.ErrorCapabilityUnavailable, v1alpha1.ErrorExpired:
 		return "See how the machine is: " + look
 	case v1alpha1.ErrorNodeNotFound:

@@ -80,7 +80,7 @@ func TestAnOutcomeSaysWhetherItRanAndWhatToDo(t *testing.T) {
 		code      string
 		want      []string
 	}{
-		"proven never to have run": {v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNotGranted, []string{"It never ran.", "kubectl edit mnode press-3"}},
+		"proven never to have run": {v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNotGranted, []string{"It never ran.", "kubectl mooring grant press-3 --capability echo"}},
 		"not known":                {v1alpha1.ExecutionUnknown, v1alpha1.ErrorAgentRestarted, []string{"It may have run"}},
 		"begun at least":           {v1alpha1.ExecutionStarted, v1alpha1.ErrorTimeout, []string{"It may have run", "--timeout"}},
 		"an unknown capability":    {v1alpha1.ExecutionNotStarted, v1alpha1.ErrorUnknownCapability, []string{"kubectl mooring nodes press-3 -n workshop"}},

@@ -82,8 +82,11 @@ func TestACodeIsPrintedWithTheLineToRun(t *testing.T) {
 	golden(t, "code-pin.txt", pin.text(noon))
 	pin.Address, pin.Command = "", "mooring-agent run --pairing GATEWAY:7443 --code K7QX2M-482913"
 	golden(t, "code-pin-without-address.txt", pin.text(noon))
-	qr := madeCode{Method: v1alpha1.PairingMethodQR, URI: "mooring://pair?gateway=gw.example:7443&code=K7QX2M", Address: "gw.example:7443", ExpiresTime: &expires}
+	qr := madeCode{Method: v1alpha1.PairingMethodQR, URI: "mooring://pair?gateway=gw.example:7443&code=K7QX2M", Address: "gw.example:7443", ExpiresTime: &expires,
+		Command: "mooring-agent run --pair -"}
 	golden(t, "code-qr.txt", qr.text(noon))
+	qr.Picture, qr.Replaces, qr.AutoApprove = "press-3.png", "press-3", true
+	golden(t, "code-qr-deciding.txt", qr.text(noon))
 }
 
 func TestWhatAMachineSaysCannotSteerTheTerminal(t *testing.T) {

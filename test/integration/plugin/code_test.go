@@ -61,16 +61,6 @@ func TestAScriptGetsACodeAsJSON(t *testing.T) {
 	}
 }
 
-func TestAQRCodeIsAURI(t *testing.T) {
-	ns := newFleet(t)
-	p := start(t, ida, ns, nil, "code", "--method", "QR")
-	uri := "mooring://pair?gateway=gw.example:7443&code=K7QX2M&secret=s&ca=sha256:00"
-	if code := answerCode(t, ns, map[string]string{v1alpha1.SecretKeyURI: uri}); code.Spec.Method != v1alpha1.PairingMethodQR {
-		t.Errorf("the method is %s", code.Spec.Method)
-	}
-	p.want(0, "Pairing URI:   "+uri)
-}
-
 func TestWhoMayNotReadCodesLearnsItAndCanWithdraw(t *testing.T) {
 	ns := newFleet(t)
 	p := start(t, ilse, ns, nil, "code")

@@ -68,7 +68,7 @@ func bindRole(t *testing.T, ns, name, user string, rules ...rbacv1.PolicyRule) {
 
 func bind(t *testing.T, ns string, role rbacv1.RoleRef, users ...string) {
 	t.Helper()
-	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: role.Name}, RoleRef: role}
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: role.Name + "-"}, RoleRef: role}
 	for _, user := range users {
 		binding.Subjects = append(binding.Subjects, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: user})
 	}

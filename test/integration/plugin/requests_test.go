@@ -16,7 +16,7 @@ const fingerprint = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f
 var verification = pairing.VerificationCode(fingerprint)
 
 // newRequest is a PairingRequest as a gateway creates it and the controller finds it good.
-func newRequest(t *testing.T, ns, name string) *v1alpha1.PairingRequest {
+func newRequest(t *testing.T, ns, name string, change ...func(*v1alpha1.PairingRequestSpec)) *v1alpha1.PairingRequest {
 	t.Helper()
 	r := &v1alpha1.PairingRequest{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name},
@@ -26,6 +26,9 @@ func newRequest(t *testing.T, ns, name string) *v1alpha1.PairingRequest {
 			System:                &v1alpha1.SystemInfo{Platform: "linux/amd64", Hostname: "evil\x1b[2J"},
 			RequestedCapabilities: []string{"echo", "system.health"}, ExpiresTime: metav1.NewTime(time.Now().Add(time.Hour)),
 		},
+	}
+	for _, c := range change {
+		c(&r.Spec)
 	}
 	create(t, r)
 	setRequestPhase(t, r, v1alpha1.PairingRequestPending)

@@ -1,0 +1,81 @@
+package plugin
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// madeCode is what people and scripts need of a code.
+type madeCode struct {
+	Name        string                 `json:"name"`
+	Namespace   string                 `json:"namespace"`
+	Method      v1alpha1.PairingMethod `json:"method"`
+	Code        string                 `json:"code,omitempty"`
+	URI         string                 `json:"uri,omitempty"`
+	Picture     string                 `json:"picture,omitempty"`
+	Address     string                 `json:"address,omitempty"`
+	ExpiresTime *metav1.Time           `json:"expiresTime,omitempty"`
+	Command     string                 `json:"command,omitempty"`
+	Replaces    string                 `json:"replaces,omitempty"`
+	AutoApprove bool                   `json:"autoApprove,omitempty"`
+}
+
+// unknownAddress stands for the gateway when the controller was not told its address.
+const unknownAddress = "GATEWAY:7443"
+
+// text says how to use the code, and what it decides beforehand.
+func (m madeCode) text(now time.Time) string {
+	var text strings.Builder
+	line := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(&text, "%-14s %s\n", key+":", value)
+		}
+	}
+	line("Pairing code", m.Code)
+	line("Pairing URI", m.URI)
+	line("Picture", m.Picture)
+	line("Gateway", m.address())
+	line("Expires", m.expires(now))
+	how := "Run on the machine:"
+	if m.Method == v1alpha1.PairingMethodQR {
+		how = "Run on the machine, then scan the picture there or paste the URI:"
+	}
+	fmt.Fprintf(&text, "\n%s\n\n  %s\n", how, m.Command)
+	for _, note := range m.notes() {
+		fmt.Fprintf(&text, "\n%s\n", note)
+	}
+	return printable(text.String())
+}
+
+func (m madeCode) address() string {
+	if m.Address == "" && m.Method != v1alpha1.PairingMethodQR {
+		return "unknown"
+	}
+	return m.Address
+}
+
+func (m madeCode) expires(now time.Time) string {
+	if m.ExpiresTime == nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%s (in %s)", m.ExpiresTime.UTC().Format(time.DateTime+" MST"), until(now, m.ExpiresTime.Time))
+}
+
+func (m madeCode) notes() []string {
+	var notes []string
+	if m.address() == "unknown" {
+		notes = append(notes, "The controller was not told where machines reach the gateway (--advertise-pairing-endpoint): put the address in.")
+	}
+	if m.Replaces != "" {
+		notes = append(notes, fmt.Sprintf("If node %s exists, the machine takes it over with its labels, policy and queue; its present key is refused from then on.", m.Replaces))
+	}
+	if m.AutoApprove {
+		notes = append(notes, "Whoever uses it first is let in without a question: guard it like a key.")
+	}
+	return notes
+}

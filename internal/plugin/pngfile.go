@@ -1,0 +1,54 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// pngFile is a file that will hold a picture. It is made before the code is, so that no code is
+// made that cannot be handed out. It is as secret as the code: only its owner may read it.
+type pngFile struct {
+	path string
+	file *os.File
+}
+
+// newPNGFile makes the file. It refuses a name that exists; with force the old file stays until
+// the new one is complete.
+func newPNGFile(path string, force bool) (*pngFile, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) && !force {
+		return nil, usagef("--png: %s exists already: choose another name, or replace it with --force", path)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		file, err = os.CreateTemp(filepath.Dir(path), ".mooring-*.png") // 0600 as well
+	}
+	if err != nil {
+		return nil, usagef("--png: %w", err)
+	}
+	return &pngFile{path: path, file: file}, nil
+}
+
+// write fills the file, and puts it in its place if it is not there yet.
+func (p *pngFile) write(draw func(io.Writer) error) error {
+	err := errors.Join(draw(p.file), p.file.Close())
+	if err == nil && p.file.Name() != p.path {
+		err = os.Rename(p.file.Name(), p.path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", p.path, err)
+	}
+	p.file = nil
+	return nil
+}
+
+// discard removes what was not written to the end. A nil pngFile has nothing to remove.
+func (p *pngFile) discard() {
+	if p != nil && p.file != nil {
+		p.file.Close()
+		_ = os.Remove(p.file.Name())
+	}
+}

@@ -1,0 +1,101 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// selection chooses requests other than by name.
+type selection struct {
+	selector string
+	all      bool
+}
+
+func (s *selection) addFlags(flags *pflag.FlagSet) {
+	flags.StringVarP(&s.selector, "selector", "l", "", "choose the requests whose codes give the Node labels that match, such as hall=b")
+	flags.BoolVar(&s.all, "all", false, "choose every request that waits")
+}
+
+func (s selection) chosen() bool { return s.all || s.selector != "" }
+
+// check wants exactly one way of choosing.
+func (s selection) check(names []string) error {
+	ways := 0
+	for _, used := range []bool{len(names) > 0, s.all, s.selector != ""} {
+		if used {
+			ways++
+		}
+	}
+	if ways == 1 {
+		_, err := s.parse()
+		return err
+	}
+	problem := "choose in one way only: by name, with --selector or with --all"
+	if ways == 0 {
+		problem = "say which requests: by name, with --selector or with --all"
+	}
+	return usagef("%s\nUsage: kubectl mooring approve NAME...\nSee: kubectl mooring approve --help", problem)
+}
+
+func (s selection) parse() (labels.Selector, error) {
+	selector, err := labels.Parse(s.selector)
+	if err != nil {
+		return nil, usagef("--selector: %w; write labels as --selector hall=b,line!=3", err)
+	}
+	return selector, nil
+}
+
+// choose names the requests that wait and match, the one that expires first at the front. That
+// somebody else decides one meanwhile is seen when it is its turn.
+func (t *tool) choose(ctx context.Context, f *fleet, s selection) ([]string, error) {
+	var waiting v1alpha1.PairingRequestList
+	if err := f.list(ctx, &waiting); err != nil {
+		return nil, fmt.Errorf("list pairing requests: %w", f.explain(err, "pairingrequests"))
+	}
+	var codes v1alpha1.PairingCodeList
+	if s.selector != "" {
+		if err := f.list(ctx, &codes); err != nil {
+			return nil, fmt.Errorf("read the labels that pairing codes give: %w", f.explain(err, "pairingcodes"))
+		}
+	}
+	selector, err := s.parse()
+	if err != nil {
+		return nil, err
+	}
+	now := t.now()
+	waiting.Items = slices.DeleteFunc(waiting.Items, func(r v1alpha1.PairingRequest) bool { return !undecided(&r, now) })
+	chosen := matching(waiting.Items, codes.Items, selector)
+	if len(chosen) == 0 {
+		t.sayf("No such machine waits for an approval in namespace %q: nothing was changed. See those that wait: kubectl mooring pending -n %s", f.namespace, f.namespace)
+	}
+	return chosen, nil
+}
+
+// matching judges a request by the labels of its code: people gave them, while what a request says
+// comes from the machine and the gateway.
+func matching(requests []v1alpha1.PairingRequest, codes []v1alpha1.PairingCode, selector labels.Selector) []string {
+	given := map[string]labels.Set{}
+	for _, code := range codes {
+		set := labels.Set{}
+		for key, value := range code.Spec.NodeLabels {
+			set[key] = string(value)
+		}
+		given[code.Name] = set
+	}
+	slices.SortStableFunc(requests, func(a, b v1alpha1.PairingRequest) int {
+		return a.Spec.ExpiresTime.Compare(b.Spec.ExpiresTime.Time)
+	})
+	var names []string
+	for _, r := range requests {
+		if selector.Matches(given[r.Spec.CodeName]) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
