@@ -68,7 +68,8 @@ func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alp
 	return &found, nil
 }
 
-// checkPoll verifies that the caller holds the key of the request.
+// checkPoll verifies that the caller holds the key of the request. To anybody else there is no
+// such request, so nobody learns which ones exist.
 func checkPoll(found *v1alpha1.PairingRequest, asked poll) error {
 	key, err := identity.ParsePublicKeyPEM([]byte(found.Spec.PublicKey))
 	if err != nil {
@@ -84,7 +85,7 @@ func checkPoll(found *v1alpha1.PairingRequest, asked poll) error {
 		CSR:      asked.csr,
 	}
 	if err := identity.VerifyProof(key, proof, asked.proof.Signature); err != nil {
-		return errBadProof
+		return errNoRequest
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ type PairingServiceClient interface {
 	CompletePairingSession(ctx context.Context, in *CompletePairingSessionRequest, opts ...grpc.CallOption) (*CompletePairingSessionResponse, error)
 	// GetPairingRequestStatus is a long poll, held for at most 30 seconds, over TLS
 	// verified by the bundle that CompletePairingSession confirmed.
-	// Errors: NotFound (no such request for this key), Unauthenticated (bad proof).
+	// Errors: NotFound (no such request for this key: a bad proof is answered alike).
 	GetPairingRequestStatus(ctx context.Context, in *GetPairingRequestStatusRequest, opts ...grpc.CallOption) (*GetPairingRequestStatusResponse, error)
 	// RecoverCertificate gives a machine that slept past its certificate's end a
 	// new one, for the pinned key only and within 30 days of the end.
@@ -129,7 +129,7 @@ type PairingServiceServer interface {
 	CompletePairingSession(context.Context, *CompletePairingSessionRequest) (*CompletePairingSessionResponse, error)
 	// GetPairingRequestStatus is a long poll, held for at most 30 seconds, over TLS
 	// verified by the bundle that CompletePairingSession confirmed.
-	// Errors: NotFound (no such request for this key), Unauthenticated (bad proof).
+	// Errors: NotFound (no such request for this key: a bad proof is answered alike).
 	GetPairingRequestStatus(context.Context, *GetPairingRequestStatusRequest) (*GetPairingRequestStatusResponse, error)
 	// RecoverCertificate gives a machine that slept past its certificate's end a
 	// new one, for the pinned key only and within 30 days of the end.

@@ -1,0 +1,148 @@
+package threats_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// victim is a second machine of the fleet, whose agent does not run: its dispatch stays queued.
+func (f *fleet) victim() (*v1alpha1.Node, *v1alpha1.CapabilityDispatch) {
+	f.Helper()
+	f.stolen("victim")
+	return f.node("victim"), f.ask("victim", "echo", map[string]any{"for": "victim"})
+}
+
+// unchanged fails when anything of the victim differs from before.
+func (f *fleet) unchanged(node *v1alpha1.Node, d *v1alpha1.CapabilityDispatch) {
+	f.Helper()
+	after := f.node("victim")
+	if diff := cmp.Diff(node.Spec, after.Spec); diff != "" {
+		f.Errorf("the Node of the victim (-before +after):\n%s", diff)
+	}
+	if node.Status.SessionID != after.Status.SessionID || node.Status.DialCounter != after.Status.DialCounter ||
+		len(node.Status.CertificateHistory) != len(after.Status.CertificateHistory) {
+		f.Errorf("the session or certificates of the victim changed: %+v, was %+v", after.Status, node.Status)
+	}
+	if live := read(f, d.DeepCopy()); live.Status.Phase != v1alpha1.DispatchQueued || live.Status.Execution != "" || live.Status.Output != nil || live.Status.Gateway != "" {
+		f.Errorf("the dispatch of the victim became %+v", live.Status)
+	}
+}
+
+// With the certificate of one machine, every call names another one.
+func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
+	f := newFleet(t)
+	node, d := f.victim()
+	m := f.connect(f.stolen("hostile"))
+	theirs := identity.ID{TrustDomain: trustDomain, Namespace: f.namespace, Node: "victim"}
+
+	t.Run("a session that claims to run and to have finished it", func(t *testing.T) {
+		g := m.as(t)
+		ref := refOf(d)
+		s := g.open(&gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_FINISHED})
+		missing := &gatewayv1.DispatchRef{Namespace: ref.GetNamespace(), Name: "no-such", Uid: "4a8f1c1e-0000-0000-0000-000000000000"}
+		for _, about := range []*gatewayv1.DispatchRef{ref, missing} {
+			s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: about}}})
+			s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{Progress: &gatewayv1.Progress{Dispatch: about, Percent: 50}}})
+			s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
+				AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: about, AskedUser: "mallory"}}})
+			s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{MediationDecided: &gatewayv1.MediationDecided{Dispatch: about}}})
+			s.report(forged(about))
+			// The same answer for what is another's and for what does not exist.
+			if got := s.settled(); got.GetUid() != about.GetUid() {
+				t.Errorf("settled %v, want %v", got, about)
+			}
+		}
+	})
+	t.Run("the session of the victim, polled", func(t *testing.T) {
+		g := m.as(t)
+		for _, id := range []string{node.Status.SessionID, "no-such-session"} {
+			_, err := g.client.PollDispatch(g.within(), &gatewayv1.PollDispatchRequest{SessionId: id})
+			g.wantRefusal(err, codes.FailedPrecondition)
+			_, err = g.client.ReportResult(g.within(), &gatewayv1.ReportResultRequest{SessionId: id, Messages: []*gatewayv1.StreamNodeEventsRequest{
+				{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: forged(refOf(d))}}}})
+			g.wantRefusal(err, codes.FailedPrecondition)
+		}
+	})
+	t.Run("a certificate with the name of the victim", func(t *testing.T) {
+		g := m.as(t)
+		csr := g.csr(m.Key, theirs)
+		_, err := g.client.RotateDeviceCertificate(g.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr})
+		g.wantRefusal(err, codes.InvalidArgument)
+		exporter := g.exporterOf(func(o ...grpc.CallOption) {
+			_, _ = g.client.RegisterNode(g.within(), &gatewayv1.RegisterNodeRequest{}, o...)
+		})
+		proof := g.sign(m.Key, identity.Proof{Method: identity.ProofRotate, Exporter: exporter, CSR: csr})
+		_, err = g.client.RotateDeviceCertificate(g.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
+		g.wantRefusal(err, codes.InvalidArgument)
+		if code := g.recover(theirs); code != codes.InvalidArgument && code != codes.Unauthenticated {
+			t.Errorf("RecoverCertificate: %v, want a refusal", code)
+		}
+	})
+	t.Run("the pairing request of the victim", func(t *testing.T) {
+		m.as(t).pollsForeignRequests("victim")
+	})
+	f.unchanged(node, d)
+	t.Run("giving up an identity gives up one's own", func(t *testing.T) {
+		g := m.as(t)
+		if _, err := g.client.RevokeDevicePairing(g.within(), &gatewayv1.RevokeDevicePairingRequest{Reason: "victim"}); err != nil {
+			t.Fatal(err)
+		}
+		await(g.fleet, "hostile", &v1alpha1.Node{}, "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
+	})
+	f.unchanged(node, d)
+}
+
+// as is the machine in a subtest.
+func (m *machine) as(t *testing.T) *machine {
+	g := *m
+	g.fleet = &fleet{t, m.namespace}
+	return &g
+}
+
+func (m *machine) wantRefusal(err error, code codes.Code) {
+	m.Helper()
+	if status.Code(err) != code {
+		m.Errorf("got %v, want %s", err, code)
+	}
+}
+
+// pollsForeignRequests asks for requests with a key that is not theirs: whether they exist does
+// not show.
+func (m *machine) pollsForeignRequests(node string) {
+	m.Helper()
+	var list v1alpha1.PairingRequestList
+	if err := system.Client.List(m.Context(), &list); err != nil {
+		m.Fatal(err)
+	}
+	exporter := m.exporterOf(func(o ...grpc.CallOption) {
+		_, _ = m.pairing.GetPairingRequestStatus(m.within(), &gatewayv1.GetPairingRequestStatusRequest{}, o...)
+	})
+	names, answers := []string{node + "-00000000-aaaaaa"}, map[string]bool{}
+	for _, request := range list.Items {
+		if request.Namespace == m.namespace && request.Spec.NodeName == node {
+			names = append(names, request.Name)
+		}
+	}
+	if len(names) < 2 {
+		m.Fatal("the victim has no request")
+	}
+	for _, name := range names {
+		proof := m.sign(m.Key, identity.Proof{Method: identity.ProofPairingStatus, Request: m.namespace + "/" + name, Exporter: exporter})
+		_, err := m.pairing.GetPairingRequestStatus(m.within(), &gatewayv1.GetPairingRequestStatusRequest{Namespace: m.namespace, Name: name, Proof: proof})
+		if err == nil {
+			m.Errorf("request %s was told to a stranger", name)
+		}
+		answers[status.Convert(err).String()] = true
+	}
+	if len(answers) != 1 {
+		m.Errorf("a stranger learns which requests exist: %v", answers)
+	}
+}
