@@ -75,10 +75,14 @@ func (s *Stack) StartAgent(name string, args ...string) (*Process, error) {
 	return s.StartAgentAt(name, s.PairingEndpoint, args...)
 }
 
-// StartAgentAt is StartAgent against a pairing endpoint of choice.
+// StartAgentAt is StartAgent against a pairing endpoint of choice; "" for an agent that is told by
+// other means (--pair) or is paired already.
 func (s *Stack) StartAgentAt(name, pairing string, args ...string) (*Process, error) {
-	argv := append([]string{s.binary(s.AgentBinary), "run", "--pairing", pairing, "--identity-dir", s.IdentityDir(name)}, args...)
-	p, err := startProcess(name, s.Dir, nil, argv...)
+	argv := []string{s.binary(s.AgentBinary), "run", "--identity-dir", s.IdentityDir(name)}
+	if pairing != "" {
+		argv = append(argv, "--pairing", pairing)
+	}
+	p, err := startProcess(name, s.Dir, nil, append(argv, args...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,166 @@
+package stack_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+)
+
+// relay is somebody between a machine and the gateway: it ends TLS with a certificate of its own
+// and passes on whatever it hears.
+type relay struct {
+	address string
+	met     atomic.Int64 // connections
+	heard   atomic.Int64 // bytes of the machine after the handshake
+}
+
+func newRelay(t *testing.T, certificate tls.Certificate) *relay {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{address: listener.Addr().String()}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			victim, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { r.pass(t.Context(), victim) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		running.Wait()
+	})
+	return r
+}
+
+func (r *relay) Write(b []byte) (int, error) {
+	r.heard.Add(int64(len(b)))
+	return len(b), nil
+}
+
+func (r *relay) pass(ctx context.Context, victim net.Conn) {
+	defer victim.Close()
+	r.met.Add(1)
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}}
+	onward, err := dialer.DialContext(ctx, "tcp", system.PairingEndpoint)
+	if err != nil {
+		return
+	}
+	defer onward.Close()
+	stop := context.AfterFunc(ctx, func() { victim.Close(); onward.Close() })
+	defer stop()
+	var copying sync.WaitGroup
+	copying.Go(func() {
+		_, _ = io.Copy(onward, io.TeeReader(victim, r))
+		onward.Close()
+	})
+	_, _ = io.Copy(victim, onward)
+	victim.Close()
+	copying.Wait()
+}
+
+// gatewayCA is the CA that the gateway presents; anybody can have it.
+func gatewayCA(t *testing.T) *x509.Certificate {
+	t.Helper()
+	conn, err := tls.Dial("tcp", system.PairingEndpoint, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	chain := conn.ConnectionState().PeerCertificates
+	return chain[len(chain)-1]
+}
+
+func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
+	f := newFleet(t)
+	own := gatewaytest.NewCA(t, "relay").Server(t)
+	borrowed := own
+	borrowed.Certificate = append(append([][]byte{}, own.Certificate...), gatewayCA(t).Raw)
+	invitation, name := f.invite("--name", "kiosk")
+	for what, certificate := range map[string]tls.Certificate{"its own CA": own, "the gateway's CA besides": borrowed} {
+		r := newRelay(t, certificate)
+		relayed := invitation
+		relayed.Gateway = r.address
+		agent := f.scan("kiosk", relayed)
+		expectExit(f, agent, "nothing was sent to it")
+		if code, err := agent.Wait(f.within()); err != nil || code != 9 {
+			t.Errorf("%s: exit code %d, error %v, want 9", what, code, err)
+		}
+		if r.met.Load() == 0 || r.heard.Load() != 0 {
+			t.Errorf("%s: the relay met %d connections and heard %d bytes", what, r.met.Load(), r.heard.Load())
+		}
+		storesNothingForeign(f, "kiosk", invitation.LookupID) // no try was counted
+	}
+	code := await(f, name, &v1alpha1.PairingCode{}, "Active", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeActive })
+	if left := code.Status.AttemptsLeft; left != nil && *left != v1alpha1.MaxPairingTries {
+		t.Errorf("the relay cost the code tries: %d are left", *left)
+	}
+	var requests v1alpha1.PairingRequestList
+	if err := system.Client.List(t.Context(), &requests, client.InNamespace(f.namespace)); err != nil || len(requests.Items) != 0 {
+		t.Errorf("%d requests were made, error %v", len(requests.Items), err)
+	}
+	// The same machine and the same code, without the relay.
+	f.scan("kiosk", invitation)
+	f.approve(f.requestOf(name).Name)
+	f.online("kiosk")
+}
+
+// The control: a typed code has nothing to check the relay by before the exchange, so the relay
+// hears the machine, and the exchange fails.
+func TestARelayHearsAMachineWithATypedCodeButCannotPairIt(t *testing.T) {
+	f := newFleet(t)
+	r := newRelay(t, gatewaytest.NewCA(t, "relay").Server(t))
+	code, _ := f.issue(v1alpha1.PairingCodeSpec{NodeName: "kiosk"})
+	agent, err := system.StartAgentAt(f.namespace+"-kiosk", r.address, "--code", code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(agent.Stop)
+	expectExit(f, agent, "does not accept this pairing code")
+	if r.heard.Load() == 0 {
+		t.Error("the relay does not work: it heard nothing")
+	}
+	storesNothingForeign(f, "kiosk")
+}
+
+// storesNothingForeign looks for what only a gateway could have said, and for more.
+func storesNothingForeign(f *fleet, who string, more ...string) {
+	f.t.Helper()
+	dir := system.IdentityDir(f.namespace + "-" + who)
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(dir, file.Name()))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			f.t.Fatal(err)
+		}
+		for _, trace := range append([]string{"CERTIFICATE", "Endpoint", f.namespace}, more...) {
+			if strings.Contains(string(content), trace) {
+				f.t.Errorf("%s holds %q", file.Name(), trace)
+			}
+		}
+	}
+}
