@@ -93,10 +93,10 @@ func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error
 
 // endedOr is nil when the process was asked to end.
 func endedOr(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // addGateway puts the parts together: trust and policies, certificates, the two services,

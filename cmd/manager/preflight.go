@@ -84,10 +84,10 @@ func clusterProblem(client discovery.DiscoveryInterface) error {
 
 func versionProblem(major, minor, full string) error {
 	number, err := strconv.Atoi(strings.TrimRight(minor, "+"))
-	if major != "1" || err != nil || number >= minimumMinor {
-		return nil // an unknown numbering is given the benefit of the doubt
+	if err == nil && major == "1" && number < minimumMinor {
+		return fmt.Errorf("the cluster is Kubernetes %s; Mooring needs 1.%d or newer, which has the admission policies it relies on", full, minimumMinor)
 	}
-	return fmt.Errorf("the cluster is Kubernetes %s; Mooring needs 1.%d or newer, which has the admission policies it relies on", full, minimumMinor)
+	return nil // an unknown numbering is given the benefit of the doubt
 }
 
 func missingResources(served *metav1.APIResourceList) []string {

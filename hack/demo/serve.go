@@ -69,8 +69,7 @@ func (o options) awaitReady(ctx context.Context, cmd *exec.Cmd) error {
 			return fmt.Errorf("it ended before it was ready: %w\n%s", errors.Join(err), log)
 		case <-ctx.Done():
 			_ = cmd.Process.Signal(syscall.SIGTERM)
-			<-ended
-			return ctx.Err()
+			return errors.Join(ctx.Err(), <-ended)
 		}
 	}
 }

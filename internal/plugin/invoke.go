@@ -117,16 +117,15 @@ func (t *tool) invoke(ctx context.Context, node, capability string, o invokeOpti
 func (t *tool) lookAtNode(ctx context.Context, f *fleet, name string, o invokeOptions) error {
 	node, err := f.node(ctx, name)
 	var missing *missingNode
-	switch {
-	case errors.As(err, &missing) && !o.allowAbsent:
+	if errors.As(err, &missing) && !o.allowAbsent {
 		return fmt.Errorf("%w; to queue it for a machine that is yet to be paired add --allow-absent", err)
-	case err != nil:
-		return nil // creating the dispatch will say what is wrong, if anything is
 	}
-	if note := delay(node, o, t.now()); note != "" {
-		t.sayf("%s", note)
+	if err == nil {
+		if note := delay(node, o, t.now()); note != "" {
+			t.sayf("%s", note)
+		}
 	}
-	return nil
+	return nil // after another error, creating the dispatch says what is wrong, if anything is
 }
 
 // delay says why a dispatch will not start at once; empty if nothing is known to hold it up.

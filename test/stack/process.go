@@ -24,7 +24,6 @@ type Process struct {
 	LogPath string
 	cmd     *exec.Cmd
 	done    chan struct{}
-	err     error
 	probes  string // HOST:PORT of /readyz, for processes that have it
 
 	mu     sync.Mutex
@@ -54,7 +53,7 @@ func startProcess(name, logDir string, env []string, argv ...string) (*Process, 
 	go func() {
 		defer close(p.done)
 		defer log.Close()
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait() // ProcessState tells
 	}()
 	return p, nil
 }
@@ -160,7 +159,7 @@ func (p *Process) Until(ctx context.Context, what string, done func(output strin
 			if done(p.Output()) {
 				return nil
 			}
-			return fmt.Errorf("%s ended (%v) before it could %s; its last lines:\n%s", p.Name, p.err, what, tail(p.Output(), 15))
+			return fmt.Errorf("%s ended (%s) before it could %s; its last lines:\n%s", p.Name, p.cmd.ProcessState, what, tail(p.Output(), 15))
 		case <-ctx.Done():
 			return fmt.Errorf("%s did not %s: %w; its last lines:\n%s", p.Name, what, errors.Join(ctx.Err(), context.Cause(ctx)), tail(p.Output(), 15))
 		}

@@ -174,7 +174,7 @@ func TestAForgeryThatPassesIsFoundByTrying(t *testing.T) {
 	}
 	until(t, func(ctx context.Context) error { // the authorizer follows its watch
 		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "a Node nobody approved was admitted") {
-			return fmt.Errorf("Prove = %v, want a Node that was admitted", err)
+			return fmt.Errorf("Prove = %w, want a Node that was admitted", err)
 		}
 		return nil
 	})
@@ -195,7 +195,7 @@ func TestARefusalThatIsNotOursIsNoProof(t *testing.T) {
 	}
 	until(t, func(ctx context.Context) error {
 		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "but not by policy") {
-			return fmt.Errorf("Prove = %v, want a refusal that is not ours", err)
+			return fmt.Errorf("Prove = %w, want a refusal that is not ours", err)
 		}
 		return nil
 	})

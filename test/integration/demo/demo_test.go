@@ -1,0 +1,138 @@
+// Package demo_test runs the demo as a newcomer does, and interrupts it.
+package demo_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// mark is in the environment of every process a run starts, however deep.
+const mark = "MOORING_DEMO_TEST_RUN="
+
+type run struct {
+	cmd   *exec.Cmd
+	lines *bufio.Reader
+	mark  string
+	said  strings.Builder
+}
+
+func start(t *testing.T) *run {
+	t.Helper()
+	root, err := cluster.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Cleanup(cancel)
+	r := &run{mark: fmt.Sprintf("%s%d-%s", mark, os.Getpid(), t.Name())}
+	r.cmd = exec.CommandContext(ctx, filepath.Join(root, ".local", "bin", "demo"))
+	// An ambient kubeconfig must never be used: this one would break everything.
+	r.cmd.Env = append(os.Environ(), r.mark, "KUBECONFIG=/nonexistent/somebody-elses-cluster")
+	stdout, err := r.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.cmd.Stderr = &r.said
+	if err := r.cmd.Start(); err != nil {
+		t.Fatalf("%v: build it with make", err)
+	}
+	r.lines = bufio.NewReader(stdout)
+	return r
+}
+
+// read reads on until a line contains text; with "" until the end.
+func (r *run) read(text string) bool {
+	for {
+		line, err := r.lines.ReadString('\n')
+		r.said.WriteString(line)
+		if text != "" && strings.Contains(line, text) {
+			return true
+		}
+		if err != nil {
+			return text == "" && err == io.EOF
+		}
+	}
+}
+
+// leftovers are the live processes of the run.
+func (r *run) leftovers() []string {
+	var found []string
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range environs {
+		if env, err := os.ReadFile(path); err == nil && strings.Contains(string(env), r.mark+"\x00") {
+			cmdline, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			found = append(found, strings.ReplaceAll(string(cmdline), "\x00", " "))
+		}
+	}
+	return found
+}
+
+func (r *run) expectNothingLeft(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for len(r.leftovers()) > 0 && time.Now().Before(deadline) {
+		time.Sleep(50 * time.Millisecond) // a killed process takes a moment to vanish from /proc
+	}
+	if left := r.leftovers(); len(left) > 0 {
+		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
+	}
+}
+
+func TestTheStoryHappens(t *testing.T) {
+	r := start(t)
+	r.read("")
+	if err := r.cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, r.said.String())
+	}
+	for _, want := range []string{
+		"Verification code: ", "Waiting for approval", "patched", "Online", "hello from a manifest", "uptimeSeconds",
+		`may not invoke capability "desktop.open_url"`, "All of it happened",
+	} {
+		if !strings.Contains(r.said.String(), want) {
+			t.Errorf("it did not show %q", want)
+		}
+	}
+	r.expectNothingLeft(t)
+	lines := strings.Split(strings.TrimSpace(r.said.String()), "\n")
+	t.Log(lines[len(lines)-1])
+}
+
+// Ctrl-C reaches it while it starts, while a machine waits and while capabilities run; kill -9
+// leaves it no chance to clean up at all.
+func TestInterruptedAtAnyMomentItLeavesNothingBehind(t *testing.T) {
+	for _, when := range []struct {
+		name, line string
+		signal     syscall.Signal
+	}{
+		{"while the control plane starts", "Start a control plane", syscall.SIGINT},
+		{"while the machine waits", "Waiting for approval", syscall.SIGINT},
+		{"while capabilities run", "created", syscall.SIGTERM},
+		{"killed", "Waiting for approval", syscall.SIGKILL},
+	} {
+		t.Run(when.name, func(t *testing.T) {
+			r := start(t)
+			if !r.read(when.line) {
+				t.Fatalf("it ended before %q:\n%s", when.line, r.said.String())
+			}
+			if err := r.cmd.Process.Signal(when.signal); err != nil {
+				t.Fatal(err)
+			}
+			r.read("")
+			if err := r.cmd.Wait(); err == nil {
+				t.Error("an interrupted demo says that all is well")
+			}
+			r.expectNothingLeft(t)
+		})
+	}
+}
