@@ -40,16 +40,32 @@ func (d decider) decideOne(ctx context.Context, name string) (*v1alpha1.PairingR
 		d.sayf("%s", done)
 		return request, nil
 	}
+	var replaced *v1alpha1.Node
 	if d.verdict == v1alpha1.VerdictApproved {
-		if err := checkRequest(request, d.capabilities); err != nil {
+		replaced = d.replaced(ctx, request)
+		if err := checkRequest(request, d.capabilities, replaced); err != nil {
 			return nil, err
 		}
-		d.sayf("%s", describeRequest(request, d.now()))
+		d.sayf("%s", describeRequest(request, replaced, d.now()))
 	}
 	if !d.yes && !d.question.yes(fmt.Sprintf("Does the machine show %s? Approve it? [y/N] ", request.Spec.VerificationCode)) {
 		return nil, fmt.Errorf("pairing request %q was not approved: nothing was changed", name)
 	}
-	return d.record(ctx, request)
+	return d.record(ctx, request, replaced)
+}
+
+// replaced is the Node that the machine would take over, nil if none. Somebody who may read neither
+// code nor Node is not held up: the controller decides about it again.
+func (d decider) replaced(ctx context.Context, request *v1alpha1.PairingRequest) *v1alpha1.Node {
+	var code v1alpha1.PairingCode
+	if request.Spec.CodeName == "" || d.fleet.get(ctx, request.Spec.CodeName, &code) != nil || !code.Spec.ReplaceNode {
+		return nil
+	}
+	var node v1alpha1.Node
+	if d.fleet.get(ctx, request.Spec.NodeName, &node) != nil {
+		return nil
+	}
+	return &node
 }
 
 func (d decider) read(ctx context.Context, name string) (*v1alpha1.PairingRequest, error) {
@@ -67,7 +83,7 @@ func (d decider) read(ctx context.Context, name string) (*v1alpha1.PairingReques
 
 // record writes the decision on exactly the request that was shown. When only its status moved on
 // it tries again: everything a person judged is immutable, and the UID says it is the same object.
-func (d decider) record(ctx context.Context, shown *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
+func (d decider) record(ctx context.Context, shown *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
 	request := shown.DeepCopy()
 	for range conflictTries {
 		patch, err := decisionPatch(request, d.decision())
@@ -76,7 +92,7 @@ func (d decider) record(ctx context.Context, shown *v1alpha1.PairingRequest) (*v
 		}
 		err = d.fleet.Patch(ctx, request, client.RawPatch(types.MergePatchType, patch))
 		if err == nil {
-			d.sayf("%s", confirmation(request))
+			d.sayf("%s", confirmation(request, replaced))
 			return request, nil
 		}
 		if !apierrors.IsConflict(err) {
@@ -109,13 +125,16 @@ func decisionPatch(request *v1alpha1.PairingRequest, decision v1alpha1.PairingDe
 }
 
 // confirmation says what was decided and what comes next.
-func confirmation(r *v1alpha1.PairingRequest) string {
+func confirmation(r *v1alpha1.PairingRequest, replaced *v1alpha1.Node) string {
 	if r.Spec.Decision.Verdict == v1alpha1.VerdictDenied {
 		return fmt.Sprintf("Denied pairing request %q.", r.Name)
 	}
 	granted := r.Spec.Decision.Capabilities
 	if len(granted) == 0 {
 		granted = r.Spec.RequestedCapabilities
+	}
+	if replaced != nil {
+		granted = replaced.Spec.CapabilityPolicy.Allow
 	}
 	return fmt.Sprintf("Approved pairing request %q with %s. See it come online: kubectl mooring nodes %s -n %s",
 		r.Name, orNothing(granted), r.Spec.NodeName, r.Namespace)

@@ -43,10 +43,15 @@ func alreadyDecided(r *v1alpha1.PairingRequest, verdict v1alpha1.Verdict, now ti
 }
 
 // checkRequest refuses what must not be approved: a verification code that does not belong to the
-// key would have a person compare the wrong thing; and a grant of what was not asked for.
-func checkRequest(r *v1alpha1.PairingRequest, capabilities []string) error {
+// key would have a person compare the wrong thing; a grant of what was not asked for; and one that
+// would have no effect, because the Node that is replaced keeps its policy.
+func checkRequest(r *v1alpha1.PairingRequest, capabilities []string, replaced *v1alpha1.Node) error {
 	if r.Spec.VerificationCode != pairing.VerificationCode(r.Spec.PublicKeySHA256) {
 		return fmt.Errorf("pairing request %q shows a verification code that does not belong to its key: do not trust it; deny it and find out who made it", r.Name)
+	}
+	if len(capabilities) > 0 && replaced != nil {
+		return usagef("the machine of pairing request %q takes over node %q, which keeps its grant: leave out --capability, and change the grant with kubectl edit mnode %s -n %s",
+			r.Name, replaced.Name, replaced.Name, replaced.Namespace)
 	}
 	for _, capability := range capabilities {
 		if !slices.Contains(r.Spec.RequestedCapabilities, capability) {
@@ -58,7 +63,7 @@ func checkRequest(r *v1alpha1.PairingRequest, capabilities []string) error {
 }
 
 // describeRequest is what an approver has to look at.
-func describeRequest(r *v1alpha1.PairingRequest, now time.Time) string {
+func describeRequest(r *v1alpha1.PairingRequest, replaced *v1alpha1.Node, now time.Time) string {
 	lines := [][2]string{
 		{"Verification code", r.Spec.VerificationCode},
 		{"Node", r.Spec.NodeName},
@@ -71,6 +76,10 @@ func describeRequest(r *v1alpha1.PairingRequest, now time.Time) string {
 	text := fmt.Sprintf("Pairing request %s in namespace %s", r.Name, r.Namespace)
 	for _, line := range lines {
 		text += fmt.Sprintf("\n  %-18s %s", line[0], orDash(cellText(line[1])))
+	}
+	if replaced != nil {
+		text += fmt.Sprintf("\nIt takes over node %s with its labels, policy (%s) and queue; the key that the node has now is refused from then on.",
+			replaced.Name, orNothing(replaced.Spec.CapabilityPolicy.Allow))
 	}
 	if left := r.Spec.ExpiresTime.Sub(now); left < soon {
 		text += fmt.Sprintf("\nIt is about to expire: decide within %s.", until(now, r.Spec.ExpiresTime.Time))

@@ -57,18 +57,28 @@ func nameTaken(r *v1alpha1.PairingRequest) {
 
 func TestAForeignVerificationCodeIsNotOfferedForComparison(t *testing.T) {
 	forged := request("r", func(r *v1alpha1.PairingRequest) { r.Spec.VerificationCode = "AAAAA-AAAAA" })
-	if err := checkRequest(forged, nil); err == nil || !strings.Contains(err.Error(), "does not belong to its key") {
+	if err := checkRequest(forged, nil, nil); err == nil || !strings.Contains(err.Error(), "does not belong to its key") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestAGrantIsPartOfWhatWasAskedFor(t *testing.T) {
-	if err := checkRequest(request("r"), []string{"echo"}); err != nil {
+	if err := checkRequest(request("r"), []string{"echo"}, nil); err != nil {
 		t.Errorf("a part: %v", err)
 	}
-	err := checkRequest(request("r"), []string{"echo", "root.shell"})
+	err := checkRequest(request("r"), []string{"echo", "root.shell"}, nil)
 	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "It asked for: echo, system.health") {
 		t.Errorf("more: %v", err)
+	}
+}
+
+func TestAGrantThatATakeoverIgnoresIsRefused(t *testing.T) {
+	if err := checkRequest(request("r"), nil, node("press-3")); err != nil {
+		t.Errorf("without a grant: %v", err)
+	}
+	err := checkRequest(request("r"), []string{"echo"}, node("press-3"))
+	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), `takes over node "press-3", which keeps its grant`) {
+		t.Errorf("with one: %v", err)
 	}
 }
 

@@ -55,10 +55,10 @@ func TestPendingShowsTheMostUrgentRequestFirst(t *testing.T) {
 }
 
 func TestAnApproverSeesWhatToCompareAndHowLongIsLeft(t *testing.T) {
-	golden(t, "request.txt", describeRequest(request("press-3-9f86d081-k7qx2m"), noon)+"\n")
+	golden(t, "request.txt", describeRequest(request("press-3-9f86d081-k7qx2m"), nil, noon)+"\n")
 	golden(t, "request-urgent.txt", describeRequest(request("press-3-9f86d081-k7qx2m", func(r *v1alpha1.PairingRequest) {
 		r.Spec.ExpiresTime = metav1.NewTime(noon.Add(45 * time.Second))
-	}), noon)+"\n")
+	}), node("press-3"), noon)+"\n")
 }
 
 func TestNodesAreListedAndDescribed(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	qrcode "github.com/piglig/go-qr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -100,4 +101,18 @@ func TestACodeThatDecidesNeedsTheRightToApprove(t *testing.T) {
 	if got.URI != uri || got.Replaces != "press-3" || !got.AutoApprove || got.Command != "mooring-agent run --pair -" {
 		t.Errorf("got %+v", got)
 	}
+}
+
+func TestAnApproverSeesThatANodeIsTakenOver(t *testing.T) {
+	ns := newFleet(t)
+	newNode(t, ns, "press-3", v1alpha1.PresenceOffline)
+	create(t, &v1alpha1.PairingCode{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "code-r"},
+		Spec:       v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "press-3", ReplaceNode: true},
+	})
+	r := newRequest(t, ns, "r", func(s *v1alpha1.PairingRequestSpec) { s.CodeName = "code-r" })
+	run(t, ada, ns, "approve", "r", "--yes", "--capability", "echo").want(2, "err:which keeps its grant")
+	wantDecided(t, false, r)
+	run(t, ada, ns, "approve", "r", "--yes").want(0, "err:It takes over node press-3 with its labels, policy (echo) and queue", `err:Approved pairing request "r" with echo.`)
+	wantDecided(t, true, r)
 }

@@ -1,0 +1,73 @@
+package plugin
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// shownAt is the first line that a terminal with that many columns gets to see.
+func shownAt(t *testing.T, columns int, shown picture) string {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatalf("open a pseudo-terminal: %v", err)
+	}
+	defer screen.Close()
+	if err := unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: uint16(columns)}); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error, 1)
+	go func() {
+		err := shown.show(tty)
+		tty.Close()
+		written <- err
+	}()
+	reader := bufio.NewReader(screen)
+	line, err := reader.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The rest is read so that the writer can end; the error is the end.
+	for err == nil {
+		_, err = reader.ReadString('\n')
+	}
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	return line
+}
+
+func TestATerminalGetsItsColoursOrAClearWord(t *testing.T) {
+	drawn, err := newPicture(longInvitation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TERM", "xterm")
+	t.Setenv("NO_COLOR", "")
+	if line := shownAt(t, 100, drawn); !strings.HasPrefix(line, blackOnWhite+"  ") {
+		t.Errorf("a wide terminal shows %q", line)
+	}
+	if line := shownAt(t, drawn.width()-1, drawn); !strings.Contains(line, "--png FILE") {
+		t.Errorf("a narrow terminal shows %q", line)
+	}
+	t.Setenv("NO_COLOR", "1")
+	if line := shownAt(t, 100, drawn); !strings.HasPrefix(line, "██") {
+		t.Errorf("without colours it shows %q", line)
+	}
+}
