@@ -231,7 +231,7 @@ func TestTheGateFollowsTheLease(t *testing.T) {
 	}
 	until(t, func(context.Context) error {
 		if _, failing := gate.Failing(); !failing || gate.Check() == nil {
-			return fmt.Errorf("the gate is open: failing %v, %v", failing, gate.Check())
+			return fmt.Errorf("the gate is open: failing %v, %w", failing, gate.Check())
 		}
 		return nil
 	})
