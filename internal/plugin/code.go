@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +76,7 @@ func newCode(t *tool) *cobra.Command {
 
 // spec is the invitation that the flags describe. What the API checks is left to the API.
 func (o codeOptions) spec() (v1alpha1.PairingCodeSpec, error) {
-	method := v1alpha1.PairingMethod(o.method)
+	method := v1alpha1.PairingMethod(strings.ToUpper(o.method))
 	if method != v1alpha1.PairingMethodPIN && method != v1alpha1.PairingMethodQR {
 		return v1alpha1.PairingCodeSpec{}, usagef("--method %q: choose PIN or QR", o.method)
 	}

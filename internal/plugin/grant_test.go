@@ -32,7 +32,7 @@ func TestAGrantOfWhatTheMachineDoesNotOfferSaysSo(t *testing.T) {
 	n := node("press-3") // offers camera.shot, echo, system.health
 	for want, added := range map[string][]string{
 		"": {"system.*", "echo"},
-		" It does not offer shell, sytem.* now: it offers camera.shot, echo, system.health.": {"shell", "sytem.*", "echo"},
+		" It does not offer disk.*, shell now: it offers camera.shot, echo, system.health.": {"shell", "disk.*", "echo"},
 	} {
 		if got := unoffered(n, added); got != want {
 			t.Errorf("%v: got %q, want %q", added, got, want)

@@ -23,7 +23,7 @@ var qr = map[string]string{v1alpha1.SecretKeyURI: uri, v1alpha1.SecretKeyAddress
 func TestAQRCodeIsDrawnWrittenAndSaid(t *testing.T) {
 	ns := newFleet(t)
 	file := filepath.Join(t.TempDir(), "code.png")
-	p := start(t, ida, ns, nil, "code", "--method", "QR", "--png", file)
+	p := start(t, ida, ns, nil, "code", "--method", "qr", "--png", file)
 	code := answerCode(t, ns, qr)
 	p.want(0, "██", "Pairing URI:   "+uri, "Picture:       "+file, "mooring-agent run --pair -\n")
 	if code.Spec.Method != v1alpha1.PairingMethodQR || code.Spec.AutoApprove || code.Spec.ReplaceNode {
