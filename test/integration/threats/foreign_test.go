@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -84,20 +86,20 @@ func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
 	for _, attack := range []struct {
 		name      string
 		id        identity.ID
-		handshake bool // refused there; with TLS 1.3 the first call shows it
+		handshake string // the reason when refused there; with TLS 1.3 the first call shows it
 	}{
 		{name: "for a machine that is paired", id: own},
 		{name: "for a Node that does not exist", id: identity.ID{TrustDomain: trustDomain, Namespace: f.namespace, Node: "nobody"}},
-		{name: "for a foreign trust domain", id: identity.ID{TrustDomain: "elsewhere.example", Namespace: f.namespace, Node: "kiosk"}, handshake: true},
+		{name: "for a foreign trust domain", id: identity.ID{TrustDomain: "elsewhere.example", Namespace: f.namespace, Node: "kiosk"}, handshake: identity.ReasonForeignTrustDomain},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
 			g := &fleet{t, f.namespace}
 			m := g.connect(g.mint(attack.id))
-			if err := m.register(); !refused(err, attack.handshake) {
+			if err := m.register(); !g.refused(err, attack.handshake) {
 				t.Errorf("RegisterNode: %v, want a refusal", err)
 			}
 			_, err := m.client.RotateDeviceCertificate(m.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: g.csr(m.Key, attack.id)})
-			if !refused(err, attack.handshake) {
+			if !g.refused(err, attack.handshake) {
 				t.Errorf("RotateDeviceCertificate: %v, want a refusal", err)
 			}
 			if code := m.recover(attack.id); code != codes.PermissionDenied && code != codes.Unauthenticated {
@@ -112,12 +114,15 @@ func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
 }
 
 // refused tells whether a certificate was turned away: by the rules of its Node, or already in the
-// handshake, which shows as an alert of TLS.
-func refused(err error, handshake bool) bool {
-	if handshake {
-		return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "tls: ")
+// handshake; the client then sees no more than a broken connection, the gateway counts why.
+func (f *fleet) refused(err error, handshake string) bool {
+	f.Helper()
+	if handshake == "" {
+		return status.Code(err) == codes.PermissionDenied
 	}
-	return status.Code(err) == codes.PermissionDenied
+	counter := fmt.Sprintf("mooring_gateway_refused_total{listener=\"node\",reason=%q}", handshake)
+	page := f.page(http.DefaultClient, "http://"+metrics["gateway"]+"/metrics")
+	return status.Code(err) == codes.Unavailable && strings.Contains(string(page), counter)
 }
 
 // recover asks for a new certificate in the place of the one it holds.

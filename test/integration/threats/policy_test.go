@@ -1,0 +1,126 @@
+package threats_test
+
+import (
+	"context"
+	"testing"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/policy"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// While a policy is not what was shipped, nobody is approved, nothing is issued and nothing is
+// offered; when it is back, so is everything but what was decided in between.
+func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
+	for name, broken := range map[string]struct {
+		kind  string
+		spoil func(*testing.T, *unstructured.Unstructured) error
+	}{
+		"a policy is deleted": {"ValidatingAdmissionPolicy", func(t *testing.T, o *unstructured.Unstructured) error {
+			return system.Client.Delete(t.Context(), o)
+		}},
+		"a binding is narrowed": {"ValidatingAdmissionPolicyBinding", func(t *testing.T, o *unstructured.Unstructured) error {
+			narrow := `{"spec":{"matchResources":{"namespaceSelector":{"matchLabels":{"none":"none"}}}}}`
+			return system.Client.Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(narrow)))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			object := f.shipped(broken.kind)
+			f.pair("online")
+			sleeping := f.pair("sleeping")
+			sleeping.Stop()
+			waiting, undecided := f.knock("waiting")
+			_, later := f.knock("later")
+			t.Cleanup(func() { f.restore(object) }) // whatever fails
+
+			if err := broken.spoil(t, object.DeepCopy()); err != nil {
+				t.Fatal(err)
+			}
+			f.proveNow()
+			f.awaitProof(true)
+			back := f.agent("sleeping") // and then the gateway knows it, too
+			if err := back.WaitFor(f.within(), "may not open sessions"); err != nil {
+				t.Error(err)
+			}
+			f.approve(undecided)
+			d := f.ask("online", "echo", map[string]any{})
+			f.wantUnproven(d, undecided)
+			f.wantNothingIssued("waiting", waiting)
+
+			f.restore(object)
+			f.awaitProof(false)
+			f.online("sleeping")
+			f.approve(later)
+			f.online("later")
+			if end := f.ended(f.ask("online", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
+				t.Errorf("after the repair a dispatch ended %+v", end)
+			}
+			f.wantUnproven(d, undecided) // never honoured later
+		})
+	}
+}
+
+// proveNow has the policies proven at once instead of within a minute: a controller that begins
+// to lead does so.
+func (f *fleet) proveNow() {
+	f.Helper()
+	system.Controller.Stop()
+	if err := system.StartController(); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// awaitProof waits until the proof Lease says that the policies fail, or that they are proven.
+func (f *fleet) awaitProof(failing bool) {
+	f.Helper()
+	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofLease}
+	f.eventually("the proof of the policies to change", func() bool {
+		lease := &coordinationv1.Lease{}
+		if err := system.Client.Get(f.Context(), key, lease); err != nil {
+			return false
+		}
+		_, noted := policy.Failing(lease)
+		return noted == failing
+	})
+}
+
+// wantUnproven waits until what was asked and decided meanwhile has ended without effect. Only the
+// gateway knows whether it offered a dispatch, so for a Node with a session Unknown is the truth.
+func (f *fleet) wantUnproven(d *v1alpha1.CapabilityDispatch, request *v1alpha1.PairingRequest) {
+	f.Helper()
+	end := f.ended(d).Status
+	if end.Error == nil || end.Error.Code != v1alpha1.ErrorPolicyUnproven || end.StartedTime != nil || end.Output != nil || end.Gateway != "" {
+		f.Errorf("the dispatch ended %+v, want it never run, %s", end, v1alpha1.ErrorPolicyUnproven)
+	}
+	await(f, request.Name, &v1alpha1.PairingRequest{}, "Failed", func(r *v1alpha1.PairingRequest) bool {
+		return r.Status.Phase == v1alpha1.PairingRequestFailed
+	})
+}
+
+func (f *fleet) wantNothingIssued(node string, agent *stack.Process) {
+	f.Helper()
+	f.noNode(node)
+	if code, err := agent.Wait(f.within()); err != nil || code == 0 {
+		f.Errorf("the agent of a refused machine: %d, %v, want it to give up", code, err)
+	}
+}
+
+// restore puts the shipped object in the place of whatever is there: an apply would leave what
+// somebody added. It also serves as a cleanup, when the context of the test is over.
+func (f *fleet) restore(object *unstructured.Unstructured) {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), patience)
+	defer cancel()
+	if err := client.IgnoreNotFound(system.Client.Delete(ctx, object.DeepCopy())); err != nil {
+		f.Errorf("restore %s: %v", object.GetName(), err)
+	}
+	if err := system.Client.Create(ctx, object.DeepCopy()); err != nil {
+		f.Errorf("restore %s: %v", object.GetName(), err)
+	}
+}

@@ -1,0 +1,246 @@
+package threats_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"google.golang.org/protobuf/encoding/protowire"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// A whole life of a machine, with crashes that print all goroutines. Then all that etcd ever held,
+// all logs and all metrics are searched for the secrets of the run.
+func TestSecretsAreNowhereButInTheirSecrets(t *testing.T) {
+	f := newFleet(t)
+	code, object := f.issue("kiosk")
+	canaries := ofCode(code, "/registry/secrets/"+f.namespace+"/"+object.Status.SecretName,
+		"/registry/secrets/"+v1alpha1.PairingNamespace+"/"+v1alpha1.PairingRecordName(object.Status.LookupID))
+	agent := f.agent("kiosk", "--code", code)
+	request := f.requestOf(object.Name)
+	f.crash(agent)
+	f.crash(system.Gateways[0].Process)
+	if err := system.StartGateway(0); err != nil {
+		t.Fatal(err)
+	}
+	agent = f.agent("kiosk") // resumes
+	f.approve(request)
+	f.online("kiosk")
+	f.ended(f.ask("kiosk", "echo", map[string]any{"n": 1}))
+	agent.Stop()
+	agent = f.agent("kiosk")
+	f.ended(f.ask("kiosk", "echo", map[string]any{"n": 2}))
+	f.crash(agent)
+	canaries = append(canaries, f.privateKeys("kiosk")...)
+
+	places := f.pages()
+	f.logs(places)
+	// Last: the API server does not like to lose its etcd.
+	for key, values := range f.etcd() {
+		places["etcd "+key] = values
+	}
+	search(t, canaries, places)
+}
+
+// crash ends a process as a bug would and leaves its goroutines in the log.
+func (f *fleet) crash(p *stack.Process) {
+	f.Helper()
+	if err := p.Signal(syscall.SIGQUIT); err != nil {
+		f.Fatal(err)
+	}
+	if _, err := p.Wait(f.within()); err != nil {
+		f.Fatal(err)
+	}
+	if !strings.Contains(p.Output(), "goroutine 1 ") {
+		f.Errorf("%s left no goroutines behind: %s", p.Name, p.Tail(3))
+	}
+}
+
+// search fails for every secret outside its home, and when one is not even found at home: then
+// the search would be blind.
+func search(t *testing.T, canaries []canary, places map[string][][]byte) {
+	t.Helper()
+	bytesSeen := 0
+	for _, c := range canaries {
+		atHome := false
+		for place, texts := range places {
+			for _, text := range texts {
+				bytesSeen += len(text)
+				if !c.in(text) {
+					continue
+				}
+				if c.home != "" && strings.HasPrefix(place, "etcd "+c.home) {
+					atHome = true
+					continue
+				}
+				t.Errorf("the %s is in %s", c.name, place)
+			}
+		}
+		if c.home != "" && !atHome {
+			t.Errorf("the %s was not found in %s: the search is blind", c.name, c.home)
+		}
+	}
+	t.Logf("%d secrets were looked for in %d places, %d bytes", len(canaries), len(places), bytesSeen/len(canaries))
+}
+
+// privateKeys are those of the machine, of the gateway and of the authorities.
+func (f *fleet) privateKeys(node string) []canary {
+	f.Helper()
+	text, err := os.ReadFile(filepath.Join(system.IdentityDir(f.namespace+"-"+node), "identity.pem"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	device := f.keyCanary("private key of the machine", "", text)
+	if !device.in(text) {
+		f.Error("the key of the machine is not found in its own file: the search is blind")
+	}
+	canaries := []canary{device}
+	for _, name := range []string{v1alpha1.GatewayTLSSecret, v1alpha1.DeviceIssuer, v1alpha1.ServerIssuer} {
+		secret := read(f, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name}})
+		// cert-manager keeps a new key in a Secret of its own until the certificate is there.
+		canaries = append(canaries, f.keyCanary("private key of "+name, "/registry/secrets/"+v1alpha1.SystemNamespace+"/", secret.Data[corev1.TLSPrivateKeyKey]))
+	}
+	return canaries
+}
+
+func (f *fleet) keyCanary(name, home string, text []byte) canary {
+	f.Helper()
+	block, _ := pem.Decode(text)
+	if block == nil {
+		f.Fatalf("%s is no PEM", name)
+	}
+	var key any
+	var err error
+	if key, err = x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	}
+	private, ok := key.(*ecdsa.PrivateKey)
+	if err != nil || !ok {
+		f.Fatalf("%s is a %T: %v", name, key, err)
+	}
+	c, err := ofKey(name, home, private)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return c
+}
+
+// pages are the metrics of the processes and of the API server.
+func (f *fleet) pages() map[string][][]byte {
+	f.Helper()
+	access := system.Cluster.Admin()
+	server, err := rest.HTTPClientFor(access)
+	if err != nil {
+		f.Fatal(err)
+	}
+	places := map[string][][]byte{"metrics of the API server": {f.page(server, strings.TrimRight(access.Host, "/")+"/metrics")}}
+	for name, address := range metrics {
+		places["metrics of the "+name] = [][]byte{f.page(http.DefaultClient, "http://"+address+"/metrics")}
+	}
+	return places
+}
+
+func (f *fleet) page(c *http.Client, url string) []byte {
+	f.Helper()
+	request, err := http.NewRequestWithContext(f.within(), http.MethodGet, url, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	response, err := c.Do(request)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK || len(body) == 0 {
+		f.Fatalf("%s answered %s, %v", url, response.Status, err)
+	}
+	return body
+}
+
+// logs adds the logs of all processes of this package's run.
+func (f *fleet) logs(places map[string][][]byte) {
+	f.Helper()
+	paths, err := filepath.Glob(filepath.Join(system.Dir, "*.log"))
+	more, _ := filepath.Glob(filepath.Join(system.Cluster.State(), "*", "*.log"))
+	if err != nil || len(paths) < 3 {
+		f.Fatalf("logs %v, %v; want those of the controller, the gateway and the agent", paths, err)
+	}
+	for _, path := range append(paths, more...) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		places["log "+path] = [][]byte{text}
+	}
+}
+
+// etcd reads every value of every key that the store still holds, deleted ones too.
+func (f *fleet) etcd() map[string][][]byte {
+	f.Helper()
+	if err := system.Cluster.StopComponent(f.Context(), cluster.Etcd); err != nil {
+		f.Fatal(err)
+	}
+	path := filepath.Join(system.Cluster.State(), "etcd", "member", "snap", "db")
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: 10 * time.Second})
+	if err != nil {
+		f.Fatal(err)
+	}
+	values := map[string][][]byte{}
+	err = db.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("key")).ForEach(func(_, record []byte) error {
+			key, value, err := keyValue(record)
+			values[key] = append(values[key], value)
+			return err
+		})
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		f.Fatal(err)
+	}
+	if err := system.Cluster.StartComponent(f.Context(), cluster.Etcd); err != nil {
+		f.Fatal(err)
+	}
+	if err := system.Cluster.WaitReady(f.within()); err != nil {
+		f.Fatal(err)
+	}
+	return values
+}
+
+// keyValue reads mvccpb.KeyValue: field 1 is the key, field 5 the value.
+func keyValue(record []byte) (key string, value []byte, err error) {
+	for len(record) > 0 {
+		number, kind, n := protowire.ConsumeTag(record)
+		if n < 0 {
+			return "", nil, fmt.Errorf("read record of etcd: %w", protowire.ParseError(n))
+		}
+		record = record[n:]
+		size := protowire.ConsumeFieldValue(number, kind, record)
+		if size < 0 {
+			return "", nil, fmt.Errorf("read record of etcd: %w", protowire.ParseError(size))
+		}
+		if content, n := protowire.ConsumeBytes(record); n > 0 && number == 1 {
+			key = string(content)
+		} else if n > 0 && number == 5 {
+			value = append([]byte(nil), content...)
+		}
+		record = record[size:]
+	}
+	return key, value, nil
+}
