@@ -3,6 +3,7 @@ package demo_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -24,7 +25,8 @@ type run struct {
 	cmd   *exec.Cmd
 	lines *bufio.Reader
 	mark  string
-	said  strings.Builder
+	said  strings.Builder // standard output; read and written by the test alone
+	cried bytes.Buffer    // standard error; complete after Wait
 }
 
 func start(t *testing.T) *run {
@@ -43,7 +45,7 @@ func start(t *testing.T) *run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.cmd.Stderr = &r.said
+	r.cmd.Stderr = &r.cried
 	if err := r.cmd.Start(); err != nil {
 		t.Fatalf("%v: build it with make", err)
 	}
@@ -93,7 +95,7 @@ func TestTheStoryHappens(t *testing.T) {
 	r := start(t)
 	r.read("")
 	if err := r.cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, r.said.String())
+		t.Fatalf("%v\n%s%s", err, r.said.String(), r.cried.String())
 	}
 	for _, want := range []string{
 		"Verification code: ", "Waiting for approval", "patched", "Online", "hello from a manifest", "uptimeSeconds",
