@@ -190,7 +190,7 @@ func (s *session) stray(ctx context.Context, ref *gatewayv1.DispatchRef, result 
 		live, err := s.service.liveDispatch(ctx, types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()}, uid)
 		return func(ctx context.Context) {
 			switch {
-			case errors.Is(err, errGone), err == nil && nodeOf(live) != s.key:
+			case errors.Is(err, errGone), err == nil && !s.concerns(live):
 				s.service.metrics.foreign.Inc()
 				s.send(settledOf(ref))
 				return
@@ -205,6 +205,17 @@ func (s *session) stray(ctx context.Context, ref *gatewayv1.DispatchRef, result 
 			s.reported(ctx, e, result)
 		}
 	})
+}
+
+// concerns tells whether a dispatch is this machine's. One that had ended when its Node was made
+// was for a machine that had the name before: a Node does not go while one of its dispatches is
+// unfinished. Creation times are cut to the second.
+func (s *session) concerns(d *v1alpha1.CapabilityDispatch) bool {
+	if nodeOf(d) != s.key {
+		return false
+	}
+	ended, made := d.Status.CompletedTime, s.node.CreationTimestamp
+	return ended == nil || !ended.Time.Before(made.Add(time.Second))
 }
 
 // reported takes in the result of a known dispatch.

@@ -151,10 +151,24 @@ func (f *fleet) online(node string) *v1alpha1.Node {
 // stolen pairs a machine, stops its agent and takes its identity.
 func (f *fleet) stolen(node string) store.Identity {
 	f.Helper()
-	agent := f.pair(node)
+	return f.stolenAs(node, node)
+}
+
+// stolenAs is stolen for a machine whose files are kept under another name than its Node's.
+func (f *fleet) stolenAs(node, files string) store.Identity {
+	f.Helper()
+	code, object := f.issue(node)
+	agent := f.agent(files, "--code", code)
+	f.approve(f.requestOf(object.Name))
+	f.online(node)
 	agent.Stop()
 	await(f, node, &v1alpha1.Node{}, "without a session", func(n *v1alpha1.Node) bool { return !dispatch.SessionOf(n).Live() })
-	directory, err := store.Open(system.IdentityDir(f.namespace + "-" + node))
+	return f.identityOf(files)
+}
+
+func (f *fleet) identityOf(files string) store.Identity {
+	f.Helper()
+	directory, err := store.Open(system.IdentityDir(f.namespace + "-" + files))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -94,11 +94,15 @@ func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.He
 }
 
 func (m *machine) register() error {
-	_, err := m.client.RegisterNode(m.within(), &gatewayv1.RegisterNodeRequest{
+	_, err := m.client.RegisterNode(m.within(), introduction())
+	return err
+}
+
+func introduction() *gatewayv1.RegisterNodeRequest {
+	return &gatewayv1.RegisterNodeRequest{
 		System:       &gatewayv1.SystemInfo{Os: "linux", Arch: "amd64", Platform: "linux/amd64", Hostname: "hostile"},
 		Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}},
-	})
-	return err
+	}
 }
 
 // session is one stream of a hostile machine.
@@ -112,7 +116,12 @@ type session struct {
 // open opens a session and waits for its Welcome.
 func (m *machine) open(unsettled ...*gatewayv1.UnsettledDispatch) *session {
 	m.Helper()
-	if err := m.register(); err != nil {
+	return m.openWith(introduction(), m.hello(unsettled...))
+}
+
+func (m *machine) openWith(register *gatewayv1.RegisterNodeRequest, hello *gatewayv1.Hello) *session {
+	m.Helper()
+	if _, err := m.client.RegisterNode(m.within(), register); err != nil {
 		m.Fatal(err)
 	}
 	stream, err := m.client.StreamNodeEvents(m.Context())
@@ -120,7 +129,7 @@ func (m *machine) open(unsettled ...*gatewayv1.UnsettledDispatch) *session {
 		m.Fatal(err)
 	}
 	s := &session{m, stream, make(chan *gatewayv1.StreamNodeEventsResponse, 256), make(chan error, 1)}
-	s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: m.hello(unsettled...)}})
+	s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: hello}})
 	go func() {
 		for {
 			message, err := stream.Recv()

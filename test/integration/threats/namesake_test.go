@@ -1,0 +1,89 @@
+package threats_test
+
+import (
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protowire"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// A Node that is deleted and made anew under the same name belongs to the new machine alone.
+func TestRecreatedNodeInheritsNothing(t *testing.T) {
+	f := newFleet(t)
+	old := f.connect(f.stolen("kiosk"))
+	queued := f.ask("kiosk", "echo", map[string]any{"for": "the old one"})
+	live := old.open()
+	offered := live.offer() // and never answered
+	if err := system.Client.Delete(t.Context(), f.node("kiosk")); err != nil {
+		t.Fatal(err)
+	}
+	if end := live.wait(); end.Code() != codes.PermissionDenied {
+		t.Errorf("the live session ended with %v, want PermissionDenied", end.Err())
+	}
+	end := f.ended(queued)
+	if end.Status.Phase != v1alpha1.DispatchFailed || end.Status.Execution != v1alpha1.ExecutionUnknown {
+		t.Errorf("what the old machine was offered ended %+v", end.Status)
+	}
+	f.eventually("the Node to go", func() bool { return system.Client.Get(t.Context(), f.key("kiosk"), &v1alpha1.Node{}) != nil })
+
+	f.stolenAs("kiosk", "successor")
+	node := f.node("kiosk")
+	mine := f.ask("kiosk", "echo", map[string]any{"for": "the new one"})
+	again := f.connect(old.Identity)
+	again.wantRefusal(again.register(), codes.PermissionDenied)
+	_, err := again.client.RotateDeviceCertificate(f.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: f.csr(old.Key, old.ID)})
+	again.wantRefusal(err, codes.PermissionDenied)
+	if code := again.recover(old.ID); code != codes.PermissionDenied {
+		t.Errorf("RecoverCertificate: %v, want PermissionDenied", code)
+	}
+	s := f.connect(f.identityOf("successor")).open()
+	if got := s.offer(); got.GetUid() != string(mine.UID) || got.GetUid() == offered.GetUid() {
+		t.Errorf("the new machine is offered %v, want only its own %s", got, mine.UID)
+	}
+	s.report(forged(offered)) // even the new one has nothing to say about it
+	s.settled()
+	if after := read(f, end.DeepCopy()); after.Status.Output != nil || after.Status.Execution != v1alpha1.ExecutionUnknown {
+		t.Errorf("the old dispatch became %+v", after.Status)
+	}
+	if after := f.node("kiosk"); after.UID != node.UID || after.Spec.PublicKeySHA256 != node.Spec.PublicKeySHA256 {
+		t.Errorf("the new Node changed: %+v", after.Spec)
+	}
+}
+
+// What a machine says fills known fields of a status and nothing else of an object.
+func TestUnknownFieldsOfMessagesReachNoObject(t *testing.T) {
+	f := newFleet(t)
+	m := f.connect(f.stolen("hostile"))
+	before := f.node("hostile")
+	smuggled := []byte{}
+	for number := protowire.Number(100); number < 140; number++ {
+		smuggled = protowire.AppendTag(smuggled, number, protowire.BytesType)
+		smuggled = protowire.AppendString(smuggled, `{"metadata":{"finalizers":["mooring.dev/smuggled"],"labels":{"smuggled":"smuggled"}}}`)
+	}
+	register := &gatewayv1.RegisterNodeRequest{System: &gatewayv1.SystemInfo{Os: "linux"}, Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}
+	register.ProtoReflect().SetUnknown(smuggled)
+	register.GetSystem().ProtoReflect().SetUnknown(smuggled)
+	register.GetCapabilities()[0].ProtoReflect().SetUnknown(smuggled)
+	hello := m.hello()
+	hello.ProtoReflect().SetUnknown(smuggled)
+	s := m.openWith(register, hello)
+	d := f.ask("hostile", "echo", map[string]any{})
+	result := succeeded(s.offer(), []byte(`1`))
+	result.ProtoReflect().SetUnknown(smuggled)
+	s.report(result)
+	s.settled()
+	end := f.ended(d)
+	after := f.node("hostile")
+	for name, meta := range map[string]metav1.ObjectMeta{"dispatch": end.ObjectMeta, "node": after.ObjectMeta} {
+		if len(meta.Labels) != 0 || len(meta.OwnerReferences) != 0 || len(meta.Annotations) != 0 {
+			t.Errorf("%s has %+v", name, meta)
+		}
+	}
+	if len(after.Finalizers) != len(before.Finalizers) || len(end.Finalizers) != 0 {
+		t.Errorf("finalizers %v and %v", after.Finalizers, end.Finalizers)
+	}
+}
