@@ -109,7 +109,7 @@ func TestEverythingPublicOfAnExchangeSaysNothingAboutThePIN(t *testing.T) {
 }
 
 func TestTheSolverFindsPlantedLeaks(t *testing.T) {
-	space := pinSpace() / 10
+	const space = 1000 // a leak shows with any PIN
 	e := exchangeFor(t, space*3/4)
 	salt, hash, hashOfW := []byte("0123456789abcdef"), sha256.Sum256(e.pin), sha512.Sum512(e.w)
 	salted := sha256.Sum256(append(bytes.Clone(salt), e.pin...))
