@@ -13,6 +13,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 LOCALCLUSTER := $(BIN)/localcluster
 # Reduced counts; test-long sets them to full size.
 export MOORING_TEST_SIZE ?= ci
+export TEST_TIMEOUT ?= 30m
 # A version-control stamp would make every rebuild differ and fails in odd checkouts.
 export GOFLAGS ?= -buildvcs=false
 export LOCALCLUSTER
@@ -60,7 +61,7 @@ test: deps ## Run every test in CI-sized counts
 
 .PHONY: test-unit
 test-unit: deps ## Unit tests, with the race detector; no cluster
-	@$(GOTESTSUM) -- -race -timeout 15m $(UNIT)
+	@$(GOTESTSUM) -- -race -timeout $(TEST_TIMEOUT) $(UNIT)
 
 .PHONY: test-localcluster
 test-localcluster: cluster-binaries ## The development cluster's own tests
@@ -68,10 +69,11 @@ test-localcluster: cluster-binaries ## The development cluster's own tests
 
 .PHONY: test-integration
 test-integration: deps test-binaries ## Tests on a real apiserver, real cert-manager and real processes
-	@hack/with-cluster.sh $(GOTESTSUM) -- -race -p 1 -timeout 30m ./test/...
+	@hack/with-cluster.sh $(GOTESTSUM) -- -race -p 1 -timeout $(TEST_TIMEOUT) ./test/...
 
 .PHONY: test-long
 test-long: export MOORING_TEST_SIZE = full
+test-long: export TEST_TIMEOUT = 2h
 test-long: test fuzz ## The same tests at full size, then the fuzzers
 
 .PHONY: fuzz
