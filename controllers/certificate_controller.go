@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,9 +22,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
+// DefaultCertificateDuration is the usual life of a device certificate.
+const DefaultCertificateDuration = 24 * time.Hour
+
 const (
-	// leafDuration is the life of a device certificate.
-	leafDuration = 24 * time.Hour
 	// patience is how long an issuer may take before people are told that it is waited for.
 	patience = 5 * time.Second
 	// certificateWorkers answer requests side by side: each waits for several API calls.
@@ -41,6 +43,7 @@ type certificateReconciler struct {
 	gate        Gate
 	deviceCA    func(context.Context) (identity.Bundle, error)
 	trustDomain string
+	duration    time.Duration
 	clock       clock.PassiveClock
 	events      events.EventRecorder
 }
@@ -59,6 +62,7 @@ func setupCertificate(mgr ctrl.Manager, options Options) error {
 			return readBundle(ctx, mgr.GetClient(), options.SystemNamespace, v1alpha1.TrustDeviceCAKey)
 		},
 		trustDomain: options.TrustDomain,
+		duration:    cmp.Or(options.CertificateDuration, DefaultCertificateDuration),
 		clock:       options.Clock,
 		events:      mgr.GetEventRecorder("mooring-controller"),
 	}
@@ -160,7 +164,7 @@ func (r *certificateReconciler) order(node *v1alpha1.Node) Order {
 		Labels:   orderLabels(client.ObjectKeyFromObject(node)),
 		Request:  request,
 		Usages:   []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature, certmanagerv1.UsageClientAuth},
-		Duration: leafDuration,
+		Duration: r.duration,
 	}
 }
 

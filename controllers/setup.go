@@ -47,6 +47,9 @@ type Options struct {
 	// AdvertisePairingEndpoint is the HOST:PORT that people are told; optional.
 	AdvertisePairingEndpoint string
 
+	// CertificateDuration is the life of device certificates; zero is DefaultCertificateDuration.
+	CertificateDuration time.Duration
+
 	// StaleAfter is how long a Node without a session is Stale before it is Offline.
 	StaleAfter time.Duration
 	// OrphanGrace is how long after the Lease of a gateway ran out its sessions count as ended,

@@ -9,6 +9,7 @@
 package nodeagent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -37,7 +38,7 @@ const (
 	concurrency = 16
 	// grace is how long a capability may take to return when told to stop.
 	grace = 2 * time.Second
-	// renewPause is session.Options.RenewPause.
+	// renewPause is the usual Options.RenewPause.
 	renewPause = 10 * time.Second
 	// stopTimeout bounds the end of an agent that has no session.
 	stopTimeout = 5 * time.Second
@@ -55,6 +56,10 @@ type Options struct {
 	Invitation *pairing.Invitation
 	// NodeName is the wished name, a DNS label.
 	NodeName string
+	// RotateKeyEvery is the age at which a renewal also gets a new key; 0 is never.
+	RotateKeyEvery time.Duration
+	// RenewPause is session.Options.RenewPause; 0 is 10 s.
+	RenewPause time.Duration
 	// Extra are capabilities besides the built-in ones.
 	Extra []capability.Capability
 	// Out takes the lines for people.
@@ -149,7 +154,8 @@ func (a *agent) serve(ctx context.Context) (err error) {
 	return session.New(session.Options{
 		Credentials: a.credentials, Journal: a.journal, Executor: runs, Registry: a.registry,
 		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: time.Now, Rand: rand.Reader,
-		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(), RenewPause: renewPause,
+		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(), RenewPause: cmp.Or(a.RenewPause, renewPause),
+		RotateKeyEvery: a.RotateKeyEvery,
 	}).Run(ctx)
 }
 

@@ -25,14 +25,23 @@ import (
 )
 
 // The test binary is the agent too, so that it can be killed for real.
-const childDir = "NODEAGENT_TEST_DIR"
+const (
+	childDir = "NODEAGENT_TEST_DIR"
+	// childRotates makes it rotate its key whenever its certificate is due.
+	childRotates = "NODEAGENT_TEST_ROTATES"
+)
 
 func TestMain(m *testing.M) {
 	dir := os.Getenv(childDir)
 	if dir == "" {
 		os.Exit(m.Run())
 	}
+	var every, pause time.Duration
+	if os.Getenv(childRotates) != "" {
+		every, pause = time.Nanosecond, time.Nanosecond
+	}
 	err := nodeagent.Run(context.Background(), nodeagent.Options{
+		RotateKeyEvery: every, RenewPause: pause,
 		Dir: dir, Pairing: os.Getenv("NODEAGENT_TEST_PAIRING"), Code: &gatewaytest.Code, NodeName: "box",
 		Extra: []capability.Capability{appendLine{}}, Out: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})

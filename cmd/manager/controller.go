@@ -37,6 +37,7 @@ type controllerConfig struct {
 	previousDeviceIssuer     string
 	previousServerIssuer     string
 	advertisePairingEndpoint string
+	certificateDuration      time.Duration
 	staleAfter               time.Duration
 	orphanGrace              time.Duration
 	finishedRetention        time.Duration
@@ -120,6 +121,7 @@ func (c controllerConfig) options(gate *policy.Gate, clock clock.PassiveClock) c
 		DeviceIssuer: c.deviceIssuer, ServerIssuer: c.serverIssuer,
 		PreviousDeviceIssuer: c.previousDeviceIssuer, PreviousServerIssuer: c.previousServerIssuer,
 		AdvertisePairingEndpoint: c.advertisePairingEndpoint,
+		CertificateDuration:      c.certificateDuration,
 		StaleAfter:               c.staleAfter, OrphanGrace: c.orphanGrace, FinishedRetention: c.finishedRetention,
 		MaxPendingRequests: c.maxPendingRequests, MaxQueuedPerNode: c.maxQueuedPerNode,
 		Gate: gate, Clock: clock,

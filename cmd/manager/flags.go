@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 // Roles.
@@ -100,13 +102,19 @@ func (c *controllerConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.previousDeviceIssuer, "previous-device-issuer", "", "controller: device Issuer that stays trusted during a rotation")
 	set.StringVar(&c.previousServerIssuer, "previous-server-issuer", "", "controller: server Issuer that stays trusted during a rotation")
 	set.StringVar(&c.advertisePairingEndpoint, "advertise-pairing-endpoint", "", "controller: HOST:PORT of the pairing listener that people are told")
+	set.DurationVar(&c.certificateDuration, "certificate-duration", controllers.DefaultCertificateDuration, "controller: life of device certificates; machines renew them when 70 to 90 % of it is over")
 	set.DurationVar(&c.staleAfter, "stale-after", 5*time.Minute, "controller: how long a Node without a session is Stale before it is Offline")
 	set.DurationVar(&c.orphanGrace, "orphan-grace", time.Minute, "controller: how long after the Lease of a gateway ran out its sessions count as ended")
 	set.DurationVar(&c.finishedRetention, "finished-retention", 0, "controller: delete finished dispatches without a TTL of their own after this time; 0 keeps them")
 }
 
+// leastCertificateDuration leaves a machine the time to renew before the end.
+const leastCertificateDuration = 30 * time.Second
+
 func (c controllerConfig) check() error {
 	return errors.Join(
+		atLeast("certificate-duration", c.certificateDuration, leastCertificateDuration),
+		atMost("certificate-duration", c.certificateDuration, identity.MaxLeafLifetime),
 		atLeast("stale-after", c.staleAfter, time.Second),
 		atLeast("orphan-grace", c.orphanGrace, 0),
 		atLeast("finished-retention", c.finishedRetention, 0))
@@ -121,6 +129,13 @@ func (c *gatewayConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.podName, "pod-name", hostname, "gateway: name of this replica")
 	set.DurationVar(&c.dispatchedDelay, "dispatched-delay", 200*time.Millisecond, "gateway: how long a result is waited for before Dispatched is written")
 	set.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second, "gateway: how long the Lease of this replica vouches for its sessions")
+}
+
+func atMost(name string, value, most time.Duration) error {
+	if value > most {
+		return fmt.Errorf("--%s=%s is too long: give at most %s", name, value, most)
+	}
+	return nil
 }
 
 func atLeast(name string, value, least time.Duration) error {

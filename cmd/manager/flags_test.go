@@ -21,6 +21,8 @@ func TestBadFlagsSayWhatToDo(t *testing.T) {
 		{"an unknown flag", []string{"--role=controller", "--speed=9"}, "not defined: -speed"},
 		{"a log level that is none", []string{"--role=controller", "--log-level=loud"}, "log-level"},
 		{"too short a time", []string{"--role=controller", "--stale-after=1ms"}, "--stale-after=1ms is too short: give at least 1s"},
+		{"a certificate that ends before it is renewed", []string{"--role=controller", "--certificate-duration=1s"}, "--certificate-duration=1s is too short: give at least 30s"},
+		{"a certificate that machines refuse", []string{"--role=controller", "--certificate-duration=9000h"}, "--certificate-duration=9000h0m0s is too long"},
 		{"a negative retention", []string{"--role=controller", "--finished-retention=-1s"}, "--finished-retention=-1s is too short"},
 		{"a Lease that cannot be renewed in time", []string{"--role=gateway", "--lease-duration=10ms"}, "--lease-duration=10ms is too short"},
 		{"no queue", []string{"--role=gateway", "--max-queued-per-node=0"}, "must be at least 1"},

@@ -48,7 +48,7 @@ type Options struct {
 // Server is the two listeners. It is a manager.Runnable of every replica.
 type Server struct {
 	options     Options
-	certificate *serverCertificate
+	certificate *serverChains
 	pairing     *grpc.Server
 	node        *grpc.Server
 	serving     atomic.Bool
@@ -63,7 +63,7 @@ func New(options Options) *Server {
 		options.DrainTimeout = 10 * time.Second
 	}
 	s := &Server{options: options}
-	s.certificate = newServerCertificate(options.TLSDir, options.Trust, options.Clock, options.Log)
+	s.certificate = newServerChains(options.TLSDir, options.Trust, options.Clock, options.Log)
 	g := &guard{authorizer: options.Authorizer, clock: options.Clock, metrics: options.Metrics, log: options.Log}
 	interceptors := []grpc.ServerOption{grpc.UnaryInterceptor(g.unary), grpc.StreamInterceptor(g.stream)}
 

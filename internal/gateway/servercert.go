@@ -27,10 +27,12 @@ const (
 // serverCertificate is the certificate of both listeners: the files of --tls-dir with
 // the server CA appended, read again when they change.
 type serverCertificate struct {
-	dir   string
-	trust *Trust
-	clock clock.PassiveClock
-	log   logr.Logger
+	dir string
+	// optional: no such directory is nothing to tell.
+	optional bool
+	trust    *Trust
+	clock    clock.PassiveClock
+	log      logr.Logger
 
 	mu      sync.RWMutex
 	files   tlsFiles // those in use
@@ -75,6 +77,9 @@ func (s *serverCertificate) check() error {
 
 // refresh looks at the files and the bundle once.
 func (s *serverCertificate) refresh() {
+	if s.optional && absent(s.dir) {
+		return
+	}
 	next, files, err := s.load()
 	s.mu.Lock()
 	defer s.mu.Unlock()

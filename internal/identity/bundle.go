@@ -97,6 +97,15 @@ func (b Bundle) PEM() []byte {
 // counts; whoever publishes a bundle keeps its order.
 func (b Bundle) SHA256() string { return hexSHA256(b.PEM()) }
 
+// ServerName is the SNI to ask for a chain under the first CA with, the one in use when
+// the bundle was made; see ServerNameUnder.
+func (b Bundle) ServerName() string {
+	if len(b.cas) == 0 {
+		return ServerName
+	}
+	return ServerNameUnder(FingerprintSPKIDER(b.cas[0].RawSubjectPublicKeyInfo))
+}
+
 // Merge is the union: b first, then what only other has. It errs
 // (ErrInvalidBundle) when that is nothing, or more than a bundle may hold.
 func (b Bundle) Merge(other Bundle) (Bundle, error) {

@@ -10,6 +10,19 @@ import (
 // the gateway has: what makes a server a gateway is the server CA.
 const ServerName = "gateway.mooring"
 
+// serverNameHash is how many hex digits of a CA's fingerprint select its chain.
+const serverNameHash = 8
+
+// ServerNameUnder is the SNI by which a machine asks for a chain under the one CA whose
+// key has the fingerprint (FingerprintSPKI): <first 8 digits>.gateway.mooring. A gateway
+// may have two while its CA is replaced. It selects only; ServerName is what is verified.
+func ServerNameUnder(ca string) string {
+	if len(ca) < serverNameHash {
+		return ServerName
+	}
+	return ca[:serverNameHash] + "." + ServerName
+}
+
 // VerifyServer is the agent's check of a gateway: chain to roots (the confirmed
 // bundle; nil refuses), valid at now with leeway before NotBefore (NotBeforeLeeway),
 // serverAuth alone, and ServerName among its DNS names. chain is what the server

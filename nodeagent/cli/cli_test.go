@@ -84,6 +84,15 @@ func TestTheCodeCanComeFromStandardInput(t *testing.T) {
 	}
 }
 
+func TestARotationAgeThatIsNoneIsRefused(t *testing.T) {
+	for _, age := range []string{"monthly", "-1h", "30"} {
+		code, _, errOut := execute(t, t.Context(), "", "run", "--identity-dir", t.TempDir(), "--name", "box", "--rotate-key-every", age)
+		if code != exitUsage || !strings.Contains(errOut, "--rotate-key-every") {
+			t.Errorf("%s: exit %d: %s", age, code, errOut)
+		}
+	}
+}
+
 func TestHelpTellsTheExitCodes(t *testing.T) {
 	code, out, _ := execute(t, t.Context(), "", "run", "--help")
 	if code != exitOK || !strings.Contains(out, "5  the pairing request was denied") {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,7 @@ import (
 
 // flags are the flags of run; each can come from the environment instead.
 type flags struct {
-	pairing, code, pair, name, dir, logFormat, logLevel string
+	pairing, code, pair, name, dir, logFormat, logLevel, rotateKeyEvery string
 }
 
 const runHelp = `Pairs this machine on its first start, then keeps a session with a gateway and
@@ -31,7 +32,8 @@ URI says which gateway is meant, and nothing is sent to any other. A code or URI
 the command line ends up in the shell's history; "-" reads it from standard input
 instead, where a scanner may type it, and --pair @FILE from a file. Every flag can be
 given in the environment: MOORING_PAIRING, MOORING_PAIRING_CODE, MOORING_PAIR,
-MOORING_NAME, MOORING_IDENTITY_DIR, MOORING_LOG_FORMAT, MOORING_LOG_LEVEL.
+MOORING_NAME, MOORING_IDENTITY_DIR, MOORING_LOG_FORMAT, MOORING_LOG_LEVEL,
+MOORING_ROTATE_KEY_EVERY.
 
 ` + exitCodesHelp
 
@@ -65,6 +67,7 @@ func newRun(extra []capability.Capability) *cobra.Command {
 	set.StringVar(&f.dir, "identity-dir", os.Getenv("MOORING_IDENTITY_DIR"), "`DIR` for the identity and the journal (default: "+defaultDirHelp+")")
 	set.StringVar(&f.logFormat, "log-format", envOr("MOORING_LOG_FORMAT", "text"), "`FORMAT` of the log on standard error: text or json")
 	set.StringVar(&f.logLevel, "log-level", envOr("MOORING_LOG_LEVEL", "info"), "`LEVEL` of the log: debug, info, warn or error")
+	set.StringVar(&f.rotateKeyEvery, "rotate-key-every", envOr("MOORING_ROTATE_KEY_EVERY", "720h"), "`AGE` of the private key, such as 720h, at which the next renewal makes a new one; 0 keeps it")
 	return cmd
 }
 
@@ -80,6 +83,9 @@ func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error)
 	}
 	if o.Invitation, err = f.readInvitation(in, logs); err != nil {
 		return o, err
+	}
+	if o.RotateKeyEvery, err = time.ParseDuration(f.rotateKeyEvery); err != nil || o.RotateKeyEvery < 0 {
+		return o, fmt.Errorf("--rotate-key-every %q is not a duration such as 720h, or 0 to keep the key", f.rotateKeyEvery)
 	}
 	if f.pairing != "" {
 		if err := pairing.CheckEndpoint(f.pairing); err != nil {

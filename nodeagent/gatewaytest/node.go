@@ -2,7 +2,6 @@ package gatewaytest
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"testing"
 	"time"
 
@@ -25,6 +24,11 @@ type Node struct {
 	Register func() error
 	// Welcome may change the welcome before it is sent.
 	Welcome func(*gatewayv1.Welcome)
+	// Rotate, when set, may refuse a new key.
+	Rotate func() error
+	// Life is that of the certificates machines get.
+	Life time.Duration
+	pins pins
 	// Sessions gets every session after its Hello.
 	Sessions chan *Session
 }
@@ -40,15 +44,22 @@ type Session struct {
 }
 
 func newNode(t testing.TB, g *Gateway) *Node {
-	return &Node{t: t, gateway: g, Sessions: make(chan *Session, 16)}
+	return &Node{t: t, gateway: g, Sessions: make(chan *Session, 16), Life: 24 * time.Hour}
 }
 
-// RegisterNode grants everything.
-func (n *Node) RegisterNode(_ context.Context, request *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
+// RegisterNode grants everything to the pinned key.
+func (n *Node) RegisterNode(ctx context.Context, request *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
 	if n.Register != nil {
 		if err := n.Register(); err != nil {
 			return nil, err
 		}
+	}
+	state, _, err := connection(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !n.pins.use(state.PeerCertificates[0]) {
+		return nil, status.Error(codes.PermissionDenied, "not the pinned key")
 	}
 	var names []string
 	for _, c := range request.GetCapabilities() {
@@ -96,20 +107,6 @@ func (n *Node) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.Stream
 	case err := <-received:
 		return err
 	}
-}
-
-// RotateDeviceCertificate renews for a day.
-func (n *Node) RotateDeviceCertificate(ctx context.Context, _ *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
-	state, _, err := connection(ctx)
-	if err != nil {
-		return nil, err
-	}
-	public, ok := state.PeerCertificates[0].PublicKey.(*ecdsa.PublicKey)
-	if !ok {
-		return nil, status.Error(codes.InvalidArgument, "not an ECDSA key")
-	}
-	leaf := n.gateway.DeviceCA.Device(n.t, ID("box"), public, 24*time.Hour)
-	return &gatewayv1.RotateDeviceCertificateResponse{Chain: [][]byte{leaf.Raw}}, nil
 }
 
 // Next waits for the next session.

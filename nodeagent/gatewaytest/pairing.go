@@ -168,13 +168,13 @@ func (p *Pairing) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 	if err := identity.CheckRequest(request.GetCsr(), ID("box"), identity.FingerprintSPKIDER(key)); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	leaf := p.gateway.DeviceCA.Device(p.t, ID("box"), public, 24*time.Hour)
+	leaf := p.gateway.DeviceCA.Device(p.t, ID("box"), public, p.gateway.Node.Life)
 	return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Completed{
 		Completed: &gatewayv1.PairingCompleted{Chain: [][]byte{leaf.Raw}, TrustBundle: p.gateway.ServerCA.Bundle(p.t).PEM()},
 	}}, nil
 }
 
-// RecoverCertificate checks the proof and renews for a day.
+// RecoverCertificate checks the proof and renews.
 func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.RecoverCertificateRequest) (*gatewayv1.RecoverCertificateResponse, error) {
 	if p.Recover != nil {
 		if err := p.Recover(); err != nil {
@@ -207,6 +207,6 @@ func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	leaf := p.gateway.DeviceCA.Device(p.t, lapsed.ID, public, 24*time.Hour)
+	leaf := p.gateway.DeviceCA.Device(p.t, lapsed.ID, public, p.gateway.Node.Life)
 	return &gatewayv1.RecoverCertificateResponse{Chain: [][]byte{leaf.Raw}, TrustBundle: p.gateway.ServerCA.Bundle(p.t).PEM()}, nil
 }

@@ -45,8 +45,8 @@ type Link struct {
 	conn *watchedConn
 }
 
-// Dial connects to endpoint (host:port). config decides whom to trust; protocol
-// and server name are set here.
+// Dial connects to endpoint (host:port). config decides whom to trust and may
+// name the CA it wants a chain of; the protocol is set here.
 func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -56,7 +56,9 @@ func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, erro
 	}
 	config = config.Clone()
 	config.MinVersion = tls.VersionTLS13
-	config.ServerName = identity.ServerName
+	if config.ServerName == "" {
+		config.ServerName = identity.ServerName
+	}
 	config.NextProtos = []string{"h2"}
 	secure := tls.Client(raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {

@@ -13,6 +13,7 @@ func Verified(bundle identity.Bundle, certificate *tls.Certificate, now func() t
 	config := verifiedBy(func(state tls.ConnectionState) error {
 		return identity.VerifyServer(state.PeerCertificates, bundle.Pool(), now(), identity.NotBeforeLeeway)
 	})
+	config.ServerName = bundle.ServerName()
 	if certificate != nil {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return certificate, nil
@@ -25,9 +26,11 @@ func Verified(bundle identity.Bundle, certificate *tls.Certificate, now func() t
 // (lower-case hex SHA-256, from a QR code). The handshake ends before anything is
 // sent to another server. Its refusals wrap *identity.CertificateError.
 func Pinned(caPin string, now func() time.Time) *tls.Config {
-	return verifiedBy(func(state tls.ConnectionState) error {
+	config := verifiedBy(func(state tls.ConnectionState) error {
 		return identity.VerifyPinnedServer(state.PeerCertificates, caPin, now(), identity.NotBeforeLeeway)
 	})
+	config.ServerName = identity.ServerNameUnder(caPin)
+	return config
 }
 
 // verifiedBy puts verify in the place of Go's own check, which has no leeway for

@@ -1,15 +1,17 @@
 package session
 
 import (
+	"crypto/ecdsa"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// Credentials are the identity and the trust in use, the same as on disk. They are
-// for concurrent use.
+// Credentials are the identity and the trust in use, the same as on disk (but see
+// switchKey). They are for concurrent use.
 type Credentials struct {
 	store  *store.Store
 	config store.Config
@@ -17,6 +19,11 @@ type Credentials struct {
 	mu       sync.Mutex
 	identity store.Identity
 	bundle   identity.Bundle
+	// other is the identity of the same Node with another key: the one before a
+	// rotation, nil when the last change was no rotation.
+	other *store.Identity
+	// unsaved: identity is not the one on disk, other is.
+	unsaved bool
 }
 
 // LoadCredentials reads them; store.ErrNotPaired when there are none.
@@ -33,7 +40,12 @@ func LoadCredentials(s *store.Store) (*Credentials, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Credentials{store: s, config: config, identity: current, bundle: bundle}, nil
+	c := &Credentials{store: s, config: config, identity: current, bundle: bundle}
+	// Unreadable is as good as none: it is only a way back.
+	if previous, err := s.PreviousIdentity(); err == nil && rotated(previous, current) {
+		c.other = &previous
+	}
+	return c, nil
 }
 
 // Endpoint is host:port of the node listener.
@@ -57,20 +69,21 @@ func (c *Credentials) Bundle() identity.Bundle {
 	return c.bundle
 }
 
-// adopt takes a chain for the same key and id, stores it, and uses it.
-func (c *Credentials) adopt(ders [][]byte) error {
+// adopt takes a chain for the same id and the key, made then; stores it, and uses it.
+func (c *Credentials) adopt(key *ecdsa.PrivateKey, made time.Time, ders [][]byte) error {
 	chain, err := identity.ParseChain(ders)
 	if err != nil {
 		return err
 	}
 	current := c.Identity()
-	next, err := store.NewIdentity(current.Key, chain)
+	next, err := store.NewIdentity(key, chain)
 	if err != nil {
 		return err
 	}
 	if next.ID != current.ID {
 		return fmt.Errorf("the certificate is for %s, not for %s", next.ID, current.ID)
 	}
+	next.KeyMade = made
 	return c.replaceIdentity(next)
 }
 
@@ -81,9 +94,44 @@ func (c *Credentials) replaceIdentity(next store.Identity) error {
 	if err := c.store.SaveIdentity(next); err != nil {
 		return err
 	}
+	before := c.identity
+	if c.other, c.unsaved = nil, false; rotated(before, next) {
+		c.other = &before
+	}
 	c.identity = next
 	return nil
 }
+
+// switchKey turns to the other key when the gateway refuses the one in use: a next key
+// that the Node does not know any more (its cluster was restored from a backup, say), or
+// back. Nothing is stored before a gateway has taken it; see keepKey.
+func (c *Credentials) switchKey() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.other == nil {
+		return false
+	}
+	c.identity, *c.other = *c.other, c.identity
+	c.unsaved = !c.unsaved
+	return true
+}
+
+// keepKey stores the identity that a gateway has taken, if it is not the one on disk.
+func (c *Credentials) keepKey() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.unsaved {
+		return nil
+	}
+	if err := c.store.SaveIdentity(c.identity); err != nil {
+		return err
+	}
+	c.unsaved = false
+	return nil
+}
+
+// rotated tells whether two identities are the same Node's with different keys.
+func rotated(a, b store.Identity) bool { return a.ID == b.ID && !a.Key.Equal(b.Key) }
 
 // replaceBundle stores, then uses; the same bundle again is not written.
 func (c *Credentials) replaceBundle(next identity.Bundle) error {

@@ -41,7 +41,7 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.Credentials.adopt(answer.GetChain()); err != nil {
+	if err := r.Credentials.adopt(current.Key, current.KeyMade, answer.GetChain()); err != nil {
 		return fmt.Errorf("recover certificate: %w", err)
 	}
 	bundle, err := identity.ParseBundle(answer.GetTrustBundle())

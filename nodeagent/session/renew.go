@@ -2,8 +2,13 @@ package session
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"fmt"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
@@ -45,21 +50,64 @@ func renewalTime(current store.Identity, jitter float64) time.Time {
 	return leaf.NotBefore.Add(time.Duration((0.7 + 0.2*jitter) * float64(life)))
 }
 
+// renewOnce renews, with a new key if the one in use is old enough.
 func (s *stream) renewOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	defer cancel()
 	current := s.Credentials.Identity()
+	if rotationDue(current, s.RotateKeyEvery, s.Now()) {
+		err := s.rotate(ctx, current)
+		if status.Code(err) != codes.FailedPrecondition {
+			return err
+		}
+		// The cluster does not know the pinned key by its certificate (an answer to an
+		// earlier rotation was lost, say). A renewal mends that; the next one rotates.
+		s.Log.Warn("key not rotated; renewing the certificate of the one in use", "error", err)
+	}
 	csr, err := identity.NewRequest(current.Key, current.ID)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
-	defer cancel()
 	answer, err := s.client.RotateDeviceCertificate(ctx, &gatewayv1.RotateDeviceCertificateRequest{Csr: csr})
 	if err != nil {
 		return fmt.Errorf("renew certificate: %w", err)
 	}
-	if err := s.Credentials.adopt(answer.GetChain()); err != nil {
+	if err := s.Credentials.adopt(current.Key, current.KeyMade, answer.GetChain()); err != nil {
 		return fmt.Errorf("renew certificate: %w", err)
 	}
 	s.Log.Info("certificate renewed", "notAfter", s.Credentials.Identity().Leaf().NotAfter)
+	return nil
+}
+
+// rotationDue tells whether the key has had its time; every 0 is never.
+func rotationDue(current store.Identity, every time.Duration, now time.Time) bool {
+	return every > 0 && !now.Before(current.KeyMade.Add(every))
+}
+
+// rotate gets a certificate for a new key, signed for by the one in use. The new key is
+// stored only with its certificate: before that a crash costs nothing, the old key stays
+// the pin; after it the next session uses the new one, and that makes it the pin.
+func (s *stream) rotate(ctx context.Context, current store.Identity) error {
+	made := s.Now()
+	next, err := ecdsa.GenerateKey(elliptic.P256(), s.Rand)
+	if err != nil {
+		return fmt.Errorf("make the next key: %w", err)
+	}
+	csr, err := identity.NewRequest(next, current.ID)
+	if err != nil {
+		return err
+	}
+	proof, err := identity.SignProof(current.Key, s.Rand, identity.Proof{Method: identity.ProofRotate, Exporter: s.link.Exporter, CSR: csr})
+	if err != nil {
+		return err
+	}
+	answer, err := s.client.RotateDeviceCertificate(ctx, &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
+	if err != nil {
+		return fmt.Errorf("rotate key: %w", err)
+	}
+	if err := s.Credentials.adopt(next, made, answer.GetChain()); err != nil {
+		return fmt.Errorf("rotate key: %w", err)
+	}
+	s.Log.Info("key rotated", "notAfter", s.Credentials.Identity().Leaf().NotAfter)
 	return nil
 }

@@ -47,6 +47,8 @@ type Options struct {
 	// RenewPause is how long a session lasts at least before the certificate is
 	// renewed: one that was issued late in its own life must not make a tight loop.
 	RenewPause time.Duration
+	// RotateKeyEvery is the age at which a renewal also gets a new key; 0 is never.
+	RotateKeyEvery time.Duration
 }
 
 // Runner holds one session after the other.
@@ -99,6 +101,9 @@ func (r *Runner) pause(err error) time.Duration {
 		return drain.after + time.Duration(r.Jitter()*float64(time.Second))
 	}
 	r.Console.SayOnce("%s", r.explain(err))
+	if status.Code(err) == codes.PermissionDenied && r.Credentials.switchKey() {
+		r.Log.Warn("the gateway refuses this key; trying the other one of the last rotation")
+	}
 	return r.Retry.Next()
 }
 

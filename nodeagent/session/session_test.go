@@ -89,12 +89,21 @@ type agent struct {
 	journal *journal.Journal
 	stop    context.CancelFunc
 	done    chan error
+
+	rotateKeyEvery time.Duration
 }
 
 // start pairs a machine by hand, its certificate good for life, and runs it until the test ends.
 func start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) *agent {
 	t.Helper()
-	a := &agent{dir: t.TempDir() + "/id"}
+	a := &agent{}
+	a.start(t, g, life)
+	return a
+}
+
+func (a *agent) start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) {
+	t.Helper()
+	a.dir = t.TempDir() + "/id"
 	s, err := store.Open(a.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +118,6 @@ func start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) *agent {
 		t.Fatal(err)
 	}
 	a.run(t)
-	return a
 }
 
 // run starts the agent (again) on its directory.
@@ -144,6 +152,7 @@ func (a *agent) run(t *testing.T) {
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: time.Now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
 		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: time.Millisecond,
+		RotateKeyEvery: a.rotateKeyEvery,
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	a.done = make(chan error, 1)

@@ -67,6 +67,9 @@ func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group)
 	}
 	s.Clock.Observe(welcome.GetGatewayTime().AsTime())
 	s.welcomed.Store(true)
+	if err := s.Credentials.keepKey(); err != nil {
+		return err
+	}
 	s.closed = ctx.Done()
 	s.Console.Say("Session open with gateway %s", s.Credentials.Endpoint())
 	s.Log.Info("session open", "session", welcome.GetSessionId(), "dial", counter, "clockSkew", s.Clock.Skew().Round(time.Second))

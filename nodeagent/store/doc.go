@@ -4,7 +4,8 @@
 //
 // Layout of the identity directory (0700, every file 0600, owned by the agent's user):
 //
-//	identity.pem            private key and chain: present once the machine is paired
+//	identity.pem            private key (and when it was made) and chain: present
+//	                        once the machine is paired
 //	identity.pem.previous   what identity.pem held before
 //	trust.pem               CA bundle of the gateways
 //	config.json             node id and addresses

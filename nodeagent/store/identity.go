@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -15,6 +16,8 @@ import (
 const (
 	privateKeyBlock  = "PRIVATE KEY"
 	certificateBlock = "CERTIFICATE"
+	// keyMadePrefix begins an optional line before the key; readers of PEM skip it.
+	keyMadePrefix = "Key made: "
 )
 
 // ErrNotPaired says that the directory holds no identity yet.
@@ -28,10 +31,13 @@ type Identity struct {
 	Chain []*x509.Certificate
 	// ID is the one URI SAN of the leaf.
 	ID identity.ID
+	// KeyMade is when the key was made: it is rotated by its age, not the certificate's.
+	KeyMade time.Time
 }
 
 // NewIdentity joins a key with a chain that came from a gateway. It errs unless
-// the leaf is for this key and names exactly one Node.
+// the leaf is for this key and names exactly one Node. The key counts as made when
+// the leaf began; set KeyMade if it is older.
 func NewIdentity(key *ecdsa.PrivateKey, chain []*x509.Certificate) (Identity, error) {
 	if len(chain) == 0 {
 		return Identity{}, errors.New("the certificate chain is empty")
@@ -47,7 +53,7 @@ func NewIdentity(key *ecdsa.PrivateKey, chain []*x509.Certificate) (Identity, er
 	if err != nil {
 		return Identity{}, fmt.Errorf("read certificate: %w", err)
 	}
-	return Identity{Key: key, Chain: chain, ID: id}, nil
+	return Identity{Key: key, Chain: chain, ID: id, KeyMade: leaf.NotBefore}, nil
 }
 
 // Leaf is the machine's own certificate.
@@ -76,21 +82,31 @@ func (s *Store) Identity() (Identity, error) {
 	if err == nil {
 		return current, nil
 	}
-	previous, readErr := s.read(identityFile + previousSuffix)
-	if readErr == nil && previous != nil {
-		if old, oldErr := parseIdentity(previous); oldErr == nil {
-			return old, nil
-		}
+	if old, oldErr := s.PreviousIdentity(); oldErr == nil {
+		return old, nil
 	}
 	return Identity{}, fmt.Errorf("%w: %s: %w; restore it from a backup or pair again with another --identity-dir", ErrDamaged, identityFile, err)
 }
 
+// PreviousIdentity reads what the identity was before: ErrNotPaired when there is none.
+func (s *Store) PreviousIdentity() (Identity, error) {
+	content, err := s.read(identityFile + previousSuffix)
+	if err != nil {
+		return Identity{}, err
+	}
+	if content == nil {
+		return Identity{}, ErrNotPaired
+	}
+	return parseIdentity(content)
+}
+
 // SaveIdentity makes i the identity of the machine; the one before is kept beside it.
 func (s *Store) SaveIdentity(i Identity) error {
-	content, err := marshalKey(i.Key)
+	key, err := marshalKey(i.Key)
 	if err != nil {
 		return err
 	}
+	content := append([]byte(keyMadePrefix+i.KeyMade.UTC().Format(time.RFC3339)+"\n"), key...)
 	for _, cert := range i.Chain {
 		content = append(content, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: cert.Raw})...)
 	}
@@ -114,7 +130,19 @@ func parseIdentity(content []byte) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	return NewIdentity(key, chain)
+	parsed, err := NewIdentity(key, chain)
+	if made, ok := parseKeyMade(content); ok {
+		parsed.KeyMade = made
+	}
+	return parsed, err
+}
+
+// parseKeyMade reads the line before the key; directories of older agents lack it.
+func parseKeyMade(content []byte) (time.Time, bool) {
+	line, _, _ := bytes.Cut(content, []byte("\n"))
+	text, found := bytes.CutPrefix(line, []byte(keyMadePrefix))
+	made, err := time.Parse(time.RFC3339, string(text))
+	return made, found && err == nil
 }
 
 func marshalKey(key *ecdsa.PrivateKey) ([]byte, error) {

@@ -68,10 +68,10 @@ func (f *fleet) issue(spec v1alpha1.PairingCodeSpec) (code string, object *v1alp
 }
 
 // knock starts an agent that pairs and waits until it waits for a person.
-func (f *fleet) knock(node string) (*stack.Process, *v1alpha1.PairingRequest) {
+func (f *fleet) knock(node string, args ...string) (*stack.Process, *v1alpha1.PairingRequest) {
 	f.t.Helper()
 	code, object := f.issue(v1alpha1.PairingCodeSpec{NodeName: node})
-	agent := f.agent(node, "--code", code)
+	agent := f.agent(node, append(args, "--code", code)...)
 	if err := agent.WaitFor(f.within(), "Waiting for approval"); err != nil {
 		f.t.Fatal(err)
 	}
@@ -124,9 +124,9 @@ func (f *fleet) decide(request string, verdict v1alpha1.Verdict, reason string) 
 }
 
 // pair brings a machine Online under that name.
-func (f *fleet) pair(node string) *stack.Process {
+func (f *fleet) pair(node string, args ...string) *stack.Process {
 	f.t.Helper()
-	agent, request := f.knock(node)
+	agent, request := f.knock(node, args...)
 	f.decide(request.Name, v1alpha1.VerdictApproved, "")
 	f.online(node)
 	return agent

@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/utils/clock"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// previousFolder of --tls-dir holds a certificate of the server CA before, while that CA is
+// still trusted: for machines that were away when the bundle with the new one was shipped.
+const previousFolder = "previous"
+
+// serverChains are the certificate in use and, while the CA is replaced, the one before.
+type serverChains struct {
+	*serverCertificate
+	previous *serverCertificate
+}
+
+func newServerChains(dir string, trust *Trust, clock clock.PassiveClock, log logr.Logger) *serverChains {
+	previous := newServerCertificate(filepath.Join(dir, previousFolder), trust, clock, log.WithName("previous"))
+	previous.optional = true
+	return &serverChains{serverCertificate: newServerCertificate(dir, trust, clock, log), previous: previous}
+}
+
+// get is tls.Config.GetCertificate: the previous chain for who asks for its CA by name, the
+// one in use for all others.
+func (c *serverChains) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	current, err := c.serverCertificate.get(hello)
+	if err == nil && serves(current, hello.ServerName) {
+		return current, nil
+	}
+	previous, none := c.previous.get(hello)
+	if none == nil && serves(previous, hello.ServerName) {
+		if _, trusted := withCA(previous, c.previous.trust.Server().Certificates()); trusted {
+			return previous, nil
+		}
+	}
+	return current, err
+}
+
+// serves tells whether the chain ends in the CA that the SNI names.
+func serves(chain *tls.Certificate, name string) bool {
+	ca, err := x509.ParseCertificate(chain.Certificate[len(chain.Certificate)-1])
+	return err == nil && name == identity.ServerNameUnder(identity.FingerprintSPKIDER(ca.RawSubjectPublicKeyInfo))
+}
+
+// run refreshes both until ctx ends; loaded is closed once the one in use can be served.
+func (c *serverChains) run(ctx context.Context, loaded chan<- struct{}) {
+	var group errgroup.Group
+	group.Go(func() error {
+		c.serverCertificate.run(ctx, loaded)
+		return nil
+	})
+	group.Go(func() error {
+		c.previous.run(ctx, make(chan struct{}))
+		return nil
+	})
+	_ = group.Wait()
+}
+
+// absent tells that there is no previous certificate, which is no problem.
+func absent(dir string) bool {
+	_, err := os.Stat(dir)
+	return os.IsNotExist(err)
+}

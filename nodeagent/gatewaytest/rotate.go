@@ -1,0 +1,91 @@
+package gatewaytest
+
+import (
+	"context"
+	"crypto/x509"
+	"sync"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// pins are the keys of the one Node here, by fingerprint.
+type pins struct {
+	mu        sync.Mutex
+	pin, next string
+	moved     int
+}
+
+// use tells whether the Node admits the key. The first key seen is the pin; the next one
+// becomes it.
+func (p *pins) use(leaf *x509.Certificate) bool {
+	key := identity.FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch key {
+	case p.pin:
+		return true
+	case p.next:
+		p.pin, p.next = key, ""
+		p.moved++
+		return true
+	}
+	if p.pin == "" {
+		p.pin = key
+	}
+	return p.pin == key
+}
+
+func (p *pins) admit(next string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next = next
+}
+
+// ForgetNext does what a restore of the cluster from a backup does to a next key.
+func (n *Node) ForgetNext() { n.pins.admit("") }
+
+// Moves counts how often a next key became the pin.
+func (n *Node) Moves() int {
+	n.pins.mu.Lock()
+	defer n.pins.mu.Unlock()
+	return n.pins.moved
+}
+
+// RotateDeviceCertificate renews, or, with a proof of the caller's key, admits a next key.
+func (n *Node) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
+	state, exporter, err := connection(ctx)
+	if err != nil {
+		return nil, err
+	}
+	leaf := state.PeerCertificates[0]
+	csr, err := x509.ParseCertificateRequest(request.GetCsr())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	key := identity.FingerprintSPKIDER(csr.RawSubjectPublicKeyInfo)
+	if key != identity.FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo) {
+		proof := identity.Proof{Method: identity.ProofRotate, Exporter: exporter, CSR: request.GetCsr()}
+		if err := identity.VerifyProof(leaf.PublicKey, proof, request.GetProof()); err != nil {
+			return nil, status.Error(codes.Unauthenticated, err.Error())
+		}
+		if n.Rotate != nil {
+			if err := n.Rotate(); err != nil {
+				return nil, err
+			}
+		}
+		n.pins.admit(key)
+	}
+	if err := identity.CheckRequest(request.GetCsr(), ID("box"), key); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	public, err := identity.ParsePublicKeyDER(csr.RawSubjectPublicKeyInfo)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	next := n.gateway.DeviceCA.Device(n.t, ID("box"), public, n.Life)
+	return &gatewayv1.RotateDeviceCertificateResponse{Chain: [][]byte{next.Raw}}, nil
+}

@@ -1,0 +1,86 @@
+package nodeagent_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity kills an agent that does nothing but
+// get certificates for new keys, at random moments of asking, storing and first use. Each time
+// its directory holds a whole identity that others cannot read, and the next start is let in.
+func TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity(t *testing.T) {
+	rounds := 10
+	if os.Getenv("MOORING_TEST_SIZE") == "full" {
+		rounds = 200
+	}
+	t.Setenv(childRotates, "1")
+	g := gatewaytest.Start(t)
+	g.Node.Life = 500 * time.Millisecond // renewed 50 ms after it was issued
+	dir := filepath.Join(t.TempDir(), "id")
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range rounds {
+		agent := spawn(t, g, dir)
+		g.Node.Next(t)
+		sessionsUntil(g, time.After(time.Duration(random.IntN(300))*time.Millisecond))
+		agent.kill()
+		sessionsUntil(g, nil)
+		checkStored(t, dir)
+	}
+	spawn(t, g, dir)
+	g.Node.Next(t)
+	if g.Node.Moves() == 0 {
+		t.Error("no key was rotated")
+	}
+	t.Logf("%d kills, %d keys", rounds, g.Node.Moves())
+}
+
+// sessionsUntil takes the sessions that are opened until done; nil is for those there are.
+func sessionsUntil(g *gatewaytest.Gateway, done <-chan time.Time) {
+	if done == nil {
+		now := make(chan time.Time)
+		close(now)
+		done = now
+	}
+	for {
+		select {
+		case <-g.Node.Sessions:
+			continue
+		default:
+		}
+		select {
+		case <-g.Node.Sessions:
+		case <-done:
+			return
+		}
+	}
+}
+
+// checkStored opens the directory like the next start does: that refuses loose modes.
+func checkStored(t *testing.T, dir string) {
+	t.Helper()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Identity(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if info, err := file.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v (%v), want 0600", file.Name(), info.Mode(), err)
+		}
+	}
+}

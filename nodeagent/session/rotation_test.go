@@ -1,0 +1,78 @@
+package session_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+)
+
+// rotating is an agent whose first renewal brings a new key.
+func rotating(t *testing.T, g *gatewaytest.Gateway) *agent {
+	t.Helper()
+	a := &agent{rotateKeyEvery: time.Millisecond}
+	a.start(t, g, 5*time.Second)
+	return a
+}
+
+func TestAnOldKeyIsRotatedAtRenewalAndTheNewOneIsUsed(t *testing.T) {
+	g := gatewaytest.Start(t)
+	a := rotating(t, g)
+	g.Node.Next(t)
+	before := a.creds.Identity()
+	g.Node.Next(t)
+	after := a.creds.Identity()
+	if after.Key.Equal(before.Key) || after.ID != before.ID || !after.KeyMade.After(before.KeyMade) {
+		t.Errorf("before %s made %s, after %s made %s", before.ID, before.KeyMade, after.ID, after.KeyMade)
+	}
+	if g.Node.Moves() != 1 {
+		t.Errorf("the pin moved %d times, want once", g.Node.Moves())
+	}
+	a.stop()
+	a.run(t)
+	g.Node.Next(t)
+	if !a.creds.Identity().Key.Equal(after.Key) {
+		t.Error("a restart does not use the new key")
+	}
+}
+
+func TestARefusedRotationRenewsTheKeyInUse(t *testing.T) {
+	g := gatewaytest.Start(t)
+	g.Node.Rotate = func() error { return status.Error(codes.FailedPrecondition, "the pinned key is not known") }
+	a := rotating(t, g)
+	first := g.Node.Next(t)
+	before := a.creds.Identity()
+	second := g.Node.Next(t)
+	after := a.creds.Identity()
+	if first.Serial == second.Serial || !after.Key.Equal(before.Key) || !after.KeyMade.Equal(before.KeyMade) {
+		t.Errorf("certificate %s then %s, key made %s then %s", first.Serial, second.Serial, before.KeyMade, after.KeyMade)
+	}
+}
+
+// TestANextKeyThatIsNotKnownGivesWayToTheOldOne is the agent after its cluster was restored
+// from a backup that is older than the rotation; a restart must not matter.
+func TestANextKeyThatIsNotKnownGivesWayToTheOldOne(t *testing.T) {
+	g := gatewaytest.Start(t)
+	g.Node.Register = func() error {
+		g.Node.ForgetNext()
+		return nil
+	}
+	a := rotating(t, g)
+	g.Node.Next(t)
+	before := a.creds.Identity()
+	g.Node.Next(t)
+	after := a.creds.Identity()
+	if !after.Key.Equal(before.Key) || !after.Leaf().Equal(before.Leaf()) {
+		t.Error("the old key is not used")
+	}
+	a.rotateKeyEvery = 0
+	a.stop()
+	a.run(t)
+	g.Node.Next(t)
+	if !a.creds.Identity().Key.Equal(before.Key) {
+		t.Error("after a restart the old key is not used")
+	}
+}

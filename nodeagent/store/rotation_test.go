@@ -1,0 +1,123 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+)
+
+func TestAnIdentityRemembersWhenItsKeyWasMade(t *testing.T) {
+	ca := gatewaytest.NewCA(t, "ca")
+	s := open(t, t.TempDir()+"/id")
+	id := newIdentity(t, ca, gatewaytest.NewKey(t))
+	if !id.KeyMade.Equal(id.Leaf().NotBefore) {
+		t.Errorf("a key of unknown age was made %s, want the start of its certificate", id.KeyMade)
+	}
+	id.KeyMade = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	if err := s.SaveIdentity(id); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Identity(); err != nil || !got.KeyMade.Equal(id.KeyMade) {
+		t.Errorf("made %s (%v), want %s", got.KeyMade, err, id.KeyMade)
+	}
+	// An agent from before that line, and one whose line is nonsense.
+	path := filepath.Join(s.Dir(), identityFile)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, bare, _ := bytes.Cut(content, []byte("\n"))
+	for _, first := range []string{"", keyMadePrefix + "yesterday\n"} {
+		if err := os.WriteFile(path, append([]byte(first), bare...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Identity(); err != nil || !got.KeyMade.Equal(got.Leaf().NotBefore) {
+			t.Errorf("first line %q: made %s (%v)", first, got.KeyMade, err)
+		}
+	}
+}
+
+// TestACrashAtAnyStepOfARotationLeavesOneWholeIdentity ends a rotation before each of its steps:
+// the key and the certificate that are left belong together, and once the new key is in place
+// the old one is still there.
+func TestACrashAtAnyStepOfARotationLeavesOneWholeIdentity(t *testing.T) {
+	ca := gatewaytest.NewCA(t, "ca")
+	before, after := newIdentity(t, ca, gatewaytest.NewKey(t)), newIdentity(t, ca, gatewaytest.NewKey(t))
+	for crashAt, saved := 0, false; !saved; crashAt++ {
+		s := open(t, filepath.Join(t.TempDir(), "id"))
+		if err := s.SaveIdentity(before); err != nil {
+			t.Fatal(err)
+		}
+		step := 0
+		s.crash = func(string) error {
+			if step++; step > crashAt {
+				return errCrash
+			}
+			return nil
+		}
+		saved = s.SaveIdentity(after) == nil
+		s.Close()
+		again := open(t, s.Dir())
+		got, err := again.Identity()
+		if err != nil {
+			t.Fatalf("crash at step %d: %v", crashAt, err)
+		}
+		switch {
+		case got.Key.Equal(after.Key):
+			if previous, err := again.PreviousIdentity(); err != nil || !previous.Key.Equal(before.Key) {
+				t.Errorf("crash at step %d: the old key is lost: %v", crashAt, err)
+			}
+		case saved || !got.Key.Equal(before.Key):
+			t.Errorf("crash at step %d: neither the old nor the new key", crashAt)
+		}
+	}
+}
+
+// TestAFullDiskCostsNothing fills a small file system at every number of free pages.
+func TestAFullDiskCostsNothing(t *testing.T) {
+	mount := t.TempDir()
+	if err := syscall.Mount("tmpfs", mount, "tmpfs", 0, "size=128k,mode=0700"); err != nil {
+		t.Skipf("a small file system cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(mount, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := Open(filepath.Join(mount, "id"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := gatewaytest.NewCA(t, "ca")
+	current := newIdentity(t, ca, gatewaytest.NewKey(t))
+	if err := errors.Join(s.SaveIdentity(current), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	ballast := filepath.Join(mount, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("got %v, want a full disk", err)
+	}
+	if s, err = Open(filepath.Join(mount, "id")); err != nil {
+		t.Fatalf("start on a full disk: %v", err)
+	}
+	defer s.Close()
+	next := newIdentity(t, ca, gatewaytest.NewKey(t))
+	if err := s.SaveIdentity(next); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("got %v, want a full disk", err)
+	}
+	if got, err := s.Identity(); err != nil || !got.Key.Equal(current.Key) {
+		t.Fatalf("the identity is gone: %v", err)
+	}
+	if err := s.checkModes(); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(os.Remove(ballast), s.SaveIdentity(next)); err != nil {
+		t.Fatalf("after there is space again: %v", err)
+	}
+}
