@@ -53,6 +53,8 @@ type Options struct {
 	Pairing    string
 	Code       *pairing.Code
 	Invitation *pairing.Invitation
+	// Account is for an agent that runs in a pod: with Pairing, instead of a code.
+	Account *enroll.Account
 	// NodeName is the wished name, a DNS label.
 	NodeName string
 	// Extra are capabilities besides the built-in ones.
@@ -117,7 +119,7 @@ func (a *agent) pair(ctx context.Context) error {
 		names = append(names, c.Name())
 	}
 	return enroll.Run(ctx, enroll.Options{
-		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, NodeName: a.NodeName,
+		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, Account: a.Account, NodeName: a.NodeName,
 		System: a.system, Capabilities: names,
 		Console: a.console, Log: a.Log, Now: time.Now, Rand: rand.Reader, Retry: retry,
 	})
