@@ -109,9 +109,11 @@ func (w *workload) start(token, ca string) *stack.Process {
 
 func (w *workload) ca() string {
 	w.t.Helper()
-	trust := &corev1.ConfigMap{}
 	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}
-	if err := system.Client.Get(w.t.Context(), key, trust); err != nil {
+	trust, err := stack.WaitObject(w.within(), system.Client, key, &corev1.ConfigMap{}, "filled", func(m *corev1.ConfigMap) bool {
+		return m.Data[v1alpha1.TrustServerCAKey] != ""
+	})
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	return trust.Data[v1alpha1.TrustServerCAKey]
@@ -161,8 +163,10 @@ func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
 	expectExit(w.fleet, w.start(w.token("mooring", nil), w.ca()), "is not bound to a node")
 	expectExit(w.fleet, w.start("no token", w.ca()), "is not valid")
 	expectExit(w.fleet, w.start(foreign, string(gatewaytest.NewCA(t, "other").Bundle(t).PEM())), "nothing was sent to it")
+	// The API server remembers for seconds what it said about a token: this one it never saw.
+	orphan := w.token("mooring", w.toPod())
 	w.drop(w.pod)
-	expectExit(w.fleet, w.start(foreign, w.ca()), "is not valid")
+	expectExit(w.fleet, w.start(orphan, w.ca()), "is not valid")
 	var requests v1alpha1.PairingRequestList
 	if err := system.Client.List(t.Context(), &requests, client.InNamespace(w.namespace)); err != nil || len(requests.Items) != 0 {
 		t.Errorf("they left %d requests, %v", len(requests.Items), err)
