@@ -40,8 +40,6 @@ func checkKey(spec v1alpha1.PairingRequestSpec) *refusal {
 func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, record *pairingRecord) *refusal {
 	spec := request.Spec
 	switch {
-	case spec.Method != v1alpha1.PairingMethodPIN && spec.Method != v1alpha1.PairingMethodQR:
-		return refuse(v1alpha1.ReasonServiceAccountRefused, "method %s is not served by this version: pair with a code", spec.Method)
 	case code == nil || !code.DeletionTimestamp.IsZero():
 		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q does not exist any more: pair the machine again with a new code", spec.CodeName)
 	case record == nil || !record.belongsTo(code):
@@ -64,6 +62,9 @@ func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, rec
 func (r *pairingRequestReconciler) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *refusal, error) {
 	if refused := checkKey(request.Spec); refused != nil {
 		return nil, refused, nil
+	}
+	if request.Spec.Method == v1alpha1.PairingMethodServiceAccount {
+		return r.accounts.check(ctx, request)
 	}
 	var code *v1alpha1.PairingCode
 	var record *pairingRecord

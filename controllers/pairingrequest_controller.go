@@ -31,6 +31,7 @@ type pairingRequestReconciler struct {
 	live        client.Reader
 	records     pairingRecords
 	gate        Gate
+	accounts    accounts
 	trustDomain string
 	clock       clock.PassiveClock
 	events      events.EventRecorder
@@ -53,6 +54,7 @@ func setupPairingRequest(mgr ctrl.Manager, options Options) error {
 		live:        mgr.GetAPIReader(),
 		records:     pairingRecords{client: mgr.GetClient(), live: mgr.GetAPIReader(), namespace: options.PairingNamespace},
 		gate:        options.Gate,
+		accounts:    newAccounts(mgr, options),
 		trustDomain: options.TrustDomain,
 		clock:       options.Clock,
 		events:      mgr.GetEventRecorder("mooring-controller"),
@@ -96,6 +98,9 @@ func (r *pairingRequestReconciler) Reconcile(ctx context.Context, key ctrl.Reque
 	request := &v1alpha1.PairingRequest{}
 	if err := r.client.Get(ctx, key.NamespacedName, request); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if err := r.accounts.clean(ctx, request); err != nil {
+		return ctrl.Result{}, err
 	}
 	switch {
 	case !request.DeletionTimestamp.IsZero():

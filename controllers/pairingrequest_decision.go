@@ -34,14 +34,14 @@ func (r *pairingRequestReconciler) decide(ctx context.Context, request *v1alpha1
 	}
 }
 
-// await looks for a decision that a code makes by itself, and for the end of the wait.
+// await looks for a decision that a code or a rule makes by itself, and for the end of the wait.
 func (r *pairingRequestReconciler) await(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	left := request.Spec.ExpiresTime.Sub(r.clock.Now())
 	if left <= 0 {
 		return r.finish(ctx, request, v1alpha1.PairingRequestExpired, refuse(v1alpha1.ReasonRequestExpired,
 			"nobody decided until %s: pair the machine again with a new code", request.Spec.ExpiresTime.UTC().Format(time.RFC3339)))
 	}
-	if request.Spec.Method != v1alpha1.PairingMethodQR {
+	if request.Spec.Method == v1alpha1.PairingMethodPIN {
 		return ctrl.Result{RequeueAfter: left}, nil
 	}
 	code, refused, err := r.check(ctx, request)
@@ -67,7 +67,10 @@ func (r *pairingRequestReconciler) approveForCode(ctx context.Context, request *
 		Verdict: v1alpha1.VerdictApproved,
 		Reason:  fmt.Sprintf("PairingCode %q approves by itself", code.Name),
 	}
-	if issuer := code.Spec.IssuedBy; len(issuer) <= maxIssuerInReason {
+	if request.Spec.Method == v1alpha1.PairingMethodServiceAccount {
+		request.Spec.Decision.Reason = accountReason(request, code)
+	}
+	if issuer := code.Spec.IssuedBy; issuer != "" && len(issuer) <= maxIssuerInReason {
 		request.Spec.Decision.Reason += ", issued by " + issuer
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})

@@ -35,6 +35,9 @@ type Options struct {
 	SystemNamespace string
 	// PairingNamespace holds the password records.
 	PairingNamespace string
+	// ServiceAccountAudience is what tokens of in-cluster agents must be made for; the default is
+	// mooring.
+	ServiceAccountAudience string
 	// TrustDomain begins the SPIFFE ids of machines.
 	TrustDomain string
 

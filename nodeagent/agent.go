@@ -54,6 +54,8 @@ type Options struct {
 	Pairing    string
 	Code       *pairing.Code
 	Invitation *pairing.Invitation
+	// Account is for an agent that runs in a pod: with Pairing, instead of a code.
+	Account *enroll.Account
 	// NodeName is the wished name, a DNS label.
 	NodeName string
 	// RotateKeyEvery is the age at which a renewal also gets a new key; 0 is never.
@@ -122,7 +124,7 @@ func (a *agent) pair(ctx context.Context) error {
 		names = append(names, c.Name())
 	}
 	return enroll.Run(ctx, enroll.Options{
-		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, NodeName: a.NodeName,
+		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, Account: a.Account, NodeName: a.NodeName,
 		System: a.system, Capabilities: names,
 		Console: a.console, Log: a.Log, Now: time.Now, Rand: rand.Reader, Retry: retry,
 	})

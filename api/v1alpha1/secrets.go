@@ -58,3 +58,9 @@ const MaxPairingTries = 3
 func PairingRecordName(lookupID string) string {
 	return strings.ToLower(lookupID)
 }
+
+// TokenSecretName is the name of the Secret with the token behind a PairingRequest: shorter than
+// 253 characters, and none of a pairing record.
+func TokenSecretName(namespace, request string) string {
+	return "token." + namespace + "." + request
+}

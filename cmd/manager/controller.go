@@ -28,6 +28,7 @@ type controllerConfig struct {
 	systemNamespace        string
 	pairingNamespace       string
 	trustDomain            string
+	serviceAccountAudience string
 	maxPendingRequests     int
 	maxQueuedPerNode       int
 
@@ -118,7 +119,8 @@ func newProver(mgr ctrl.Manager, config *rest.Config, c controllerConfig, clock 
 func (c controllerConfig) options(gate *policy.Gate, clock clock.PassiveClock) controllers.Options {
 	return controllers.Options{
 		SystemNamespace: c.systemNamespace, PairingNamespace: c.pairingNamespace, TrustDomain: c.trustDomain,
-		DeviceIssuer: c.deviceIssuer, ServerIssuer: c.serverIssuer,
+		ServiceAccountAudience: c.serviceAccountAudience,
+		DeviceIssuer:           c.deviceIssuer, ServerIssuer: c.serverIssuer,
 		PreviousDeviceIssuer: c.previousDeviceIssuer, PreviousServerIssuer: c.previousServerIssuer,
 		AdvertisePairingEndpoint: c.advertisePairingEndpoint,
 		CertificateDuration:      c.certificateDuration,

@@ -17,6 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/controllers"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/serviceaccount"
 )
 
 // Roles.
@@ -71,6 +72,7 @@ func (f *flags) bindBoth(set *flag.FlagSet) {
 	set.StringVar(&c.systemNamespace, "system-namespace", v1alpha1.SystemNamespace, "namespace of the processes, Leases and issuers")
 	set.StringVar(&c.pairingNamespace, "pairing-namespace", v1alpha1.PairingNamespace, "namespace of the password records")
 	set.StringVar(&c.trustDomain, "trust-domain", "mooring.local", "trust domain of the SPIFFE ids of machines")
+	set.StringVar(&c.serviceAccountAudience, "service-account-audience", serviceaccount.DefaultAudience, "audience that the tokens of in-cluster agents must be made for")
 	set.IntVar(&c.maxPendingRequests, "max-pending-requests", 50, "undecided PairingRequests in the cluster; more are refused")
 	set.IntVar(&c.maxQueuedPerNode, "max-queued-per-node", 1000, "unfinished dispatches of one Node; more are Rejected with QueueFull")
 }
@@ -79,6 +81,7 @@ func (f *flags) share() {
 	from, to := f.controller, &f.gateway
 	to.metricsBindAddress, to.healthProbeBindAddress = from.metricsBindAddress, from.healthProbeBindAddress
 	to.systemNamespace, to.pairingNamespace, to.trustDomain = from.systemNamespace, from.pairingNamespace, from.trustDomain
+	to.serviceAccountAudience = from.serviceAccountAudience
 	to.maxPendingRequests, to.maxQueuedPerNode = from.maxPendingRequests, from.maxQueuedPerNode
 }
 
@@ -89,6 +92,8 @@ func (f *flags) checkBoth() error {
 		return errors.New("--max-pending-requests and --max-queued-per-node must be at least 1")
 	case c.systemNamespace == "" || c.pairingNamespace == "" || c.systemNamespace == c.pairingNamespace:
 		return errors.New("--system-namespace and --pairing-namespace must be set and differ: different accounts may see them")
+	case c.serviceAccountAudience == "":
+		return errors.New("--service-account-audience must not be empty: a token for the API server itself would be accepted")
 	case c.trustDomain == "" || c.trustDomain != strings.ToLower(c.trustDomain) || strings.ContainsAny(c.trustDomain, ":/ "):
 		return fmt.Errorf("--trust-domain=%q is no trust domain: give a lower-case DNS name such as mooring.local", c.trustDomain)
 	}

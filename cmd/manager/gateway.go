@@ -36,6 +36,7 @@ type gatewayConfig struct {
 	systemNamespace        string
 	pairingNamespace       string
 	trustDomain            string
+	serviceAccountAudience string
 
 	tlsDir                string
 	pairingBindAddress    string
@@ -127,6 +128,7 @@ func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiCl
 	pairing := gatewaypairing.New(gatewaypairing.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Requests: hubs.requests, Nodes: hubs.nodes,
 		Certificates: requester, Bundle: trust.Server, Device: trust.Device, Namespace: c.pairingNamespace,
+		SystemNamespace: c.systemNamespace, Audience: c.serviceAccountAudience,
 		TrustDomain: c.trustDomain, NodeEndpoint: c.advertiseNodeEndpoint, MaxPending: c.maxPendingRequests,
 		Clock: apiClock, Rand: rand.Reader, Log: log.WithName("pairing"),
 	})

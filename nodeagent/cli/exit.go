@@ -27,10 +27,10 @@ const (
   4  the pairing code was tried 3 times from this machine
   5  the pairing request was denied
   6  nobody decided about the pairing request in time
-  7  pairing failed, such as when the node name is taken
+  7  pairing failed, such as when the node name is taken or the ServiceAccount refused
   8  the identity directory is unsafe, in use or damaged
   9  the gateway could not prove that it knows the pairing code, or is not the one
-     of the QR code`
+     of the QR code or of --gateway-ca`
 )
 
 // exitCodes maps errors to exit codes; the first match counts.
@@ -45,6 +45,8 @@ var exitCodes = []struct {
 	{enroll.ErrExpired, exitExpired},
 	{enroll.ErrNameTaken, exitFailed},
 	{enroll.ErrFailed, exitFailed},
+	{enroll.ErrAccountRefused, exitFailed},
+	{enroll.ErrUnknownGateway, exitUnproven},
 	{enroll.ErrUnprovenGateway, exitUnproven},
 	{enroll.ErrUnpinnedGateway, exitUnproven},
 	{store.ErrInsecure, exitDirectory},

@@ -22,6 +22,7 @@ import (
 // flags are the flags of run; each can come from the environment instead.
 type flags struct {
 	pairing, code, pair, name, dir, logFormat, logLevel, rotateKeyEvery string
+	tokenFile, gatewayCA                                                string
 }
 
 const runHelp = `Pairs this machine on its first start, then keeps a session with a gateway and
@@ -30,9 +31,11 @@ runs the capabilities people ask for. Stop it with Ctrl-C or SIGTERM.
 The first start needs --pairing and --code, or the URI of a QR code with --pair; the
 URI says which gateway is meant, and nothing is sent to any other. A code or URI on
 the command line ends up in the shell's history; "-" reads it from standard input
-instead, where a scanner may type it, and --pair @FILE from a file. Every flag can be
-given in the environment: MOORING_PAIRING, MOORING_PAIRING_CODE, MOORING_PAIR,
-MOORING_NAME, MOORING_IDENTITY_DIR, MOORING_LOG_FORMAT, MOORING_LOG_LEVEL,
+instead, where a scanner may type it, and --pair @FILE from a file. In a pod,
+--service-account-token-file and --gateway-ca take the place of a code. Every flag
+can be given in the environment: MOORING_PAIRING, MOORING_PAIRING_CODE, MOORING_PAIR,
+MOORING_SERVICE_ACCOUNT_TOKEN_FILE, MOORING_GATEWAY_CA, MOORING_NAME,
+MOORING_IDENTITY_DIR, MOORING_LOG_FORMAT, MOORING_LOG_LEVEL,
 MOORING_ROTATE_KEY_EVERY.
 
 ` + exitCodesHelp
@@ -63,6 +66,8 @@ func newRun(extra []capability.Capability) *cobra.Command {
 	set.StringVar(&f.pairing, "pairing", os.Getenv("MOORING_PAIRING"), "`HOST:PORT` of the pairing listener")
 	set.StringVar(&f.code, "code", "", "pairing `CODE` such as K7QX2M-482913, or - to read it from standard input")
 	set.StringVar(&f.pair, "pair", "", "pairing `URI` of a QR code (in quotes), - to read it from standard input, or @FILE")
+	set.StringVar(&f.tokenFile, "service-account-token-file", os.Getenv("MOORING_SERVICE_ACCOUNT_TOKEN_FILE"), "in a pod: `FILE` with a projected token, instead of a code")
+	set.StringVar(&f.gatewayCA, "gateway-ca", os.Getenv("MOORING_GATEWAY_CA"), "in a pod: `FILE` with the CA bundle of the gateways, PEM")
 	set.StringVar(&f.name, "name", os.Getenv("MOORING_NAME"), "`NAME` of the Node (default: from the host name)")
 	set.StringVar(&f.dir, "identity-dir", os.Getenv("MOORING_IDENTITY_DIR"), "`DIR` for the identity and the journal (default: "+defaultDirHelp+")")
 	set.StringVar(&f.logFormat, "log-format", envOr("MOORING_LOG_FORMAT", "text"), "`FORMAT` of the log on standard error: text or json")
@@ -94,6 +99,9 @@ func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error)
 	}
 	if o.Code != nil && f.pairing == "" {
 		return o, errors.New("--code needs --pairing HOST:PORT, the address that was handed out with the code")
+	}
+	if o.Account, err = f.readAccount(); err != nil {
+		return o, err
 	}
 	if o.NodeName, err = f.nodeName(); err != nil {
 		return o, err

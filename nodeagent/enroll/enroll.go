@@ -27,8 +27,8 @@ import (
 // false gateway test one PIN.
 const maxTries = 3
 
-// Options are what a pairing needs. All fields but Endpoint, Code and Invitation
-// are required; without Code and Invitation an unfinished pairing is resumed.
+// Options are what a pairing needs. All fields but Endpoint, Code, Invitation and
+// Account are required; without any of these an unfinished pairing is resumed.
 type Options struct {
 	Store *store.Store
 	// Endpoint is host:port of the pairing listener; empty resumes at the last one.
@@ -38,6 +38,8 @@ type Options struct {
 	// Invitation is the content of a QR code, used instead of Endpoint and Code: the
 	// CA it pins is the only root, and nothing is sent to any other server.
 	Invitation *pairing.Invitation
+	// Account is used instead of a code by an agent that runs in a pod.
+	Account *Account
 	// NodeName is the name the machine would like, a DNS label.
 	NodeName string
 	// System and Capabilities are shown to the approver.
@@ -87,7 +89,7 @@ func (p *pairer) load() error {
 		return err
 	}
 	if pending == nil {
-		if p.ticket == nil {
+		if p.ticket == nil && p.Account == nil {
 			return ErrNoCode
 		}
 		if pending, err = p.begin(); err != nil {

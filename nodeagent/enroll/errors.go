@@ -23,6 +23,10 @@ var (
 	// ErrUnpinnedGateway says that whoever answered is not the gateway of the QR code.
 	// Nothing was sent.
 	ErrUnpinnedGateway = errors.New("the gateway is not the one the QR code vouches for, nothing was sent to it: wrong address, somebody in between, or the code is older than the gateways' CA; ask for a new code")
+	// ErrUnknownGateway says that the mounted CA does not vouch for whoever answered. Nothing was sent.
+	ErrUnknownGateway = errors.New("the gateway is not one of the mounted CA, nothing was sent to it: wrong address, somebody in between, or --gateway-ca is older than the gateways' CA")
+	// ErrAccountRefused says that the ServiceAccount or its token is not admitted.
+	ErrAccountRefused = errors.New("the gateway does not admit this ServiceAccount")
 	// ErrNameTaken says that another machine has the wished name.
 	ErrNameTaken = errors.New("another machine has this node name: choose one with --name, or ask for a code that replaces the node")
 	// ErrDenied says that an approver said no.

@@ -21,12 +21,16 @@ const callTimeout = 15 * time.Second
 
 // prove runs the exchange until it is decided, as often as is safe.
 func (p *pairer) prove(ctx context.Context) error {
-	if p.ticket == nil {
+	try := p.exchange
+	switch {
+	case p.Account != nil:
+		try = p.present
+	case p.ticket == nil:
 		return ErrNoCode
 	}
 	retry := p.Retry()
 	for {
-		err := p.exchange(ctx)
+		err := try(ctx)
 		if err == nil || !errors.Is(err, errAgain) {
 			return err
 		}
@@ -93,6 +97,25 @@ func (p *pairer) beginSession(ctx context.Context, client gatewayv1.PairingServi
 
 // complete counts the try on disk, then sends the confirmation.
 func (p *pairer) complete(ctx context.Context, client gatewayv1.PairingServiceClient, l *link.Link, session string, keys *pairing.Keys) (*gatewayv1.CompletePairingSessionResponse, error) {
+	request, err := p.introduction(l)
+	if err != nil {
+		return nil, err
+	}
+	request.Evidence = &gatewayv1.CompletePairingSessionRequest_Code{Code: &gatewayv1.CodeConfirmation{
+		SessionId:    session,
+		Confirmation: keys.Confirmation(),
+	}}
+	p.pending.Tries[p.ticket.lookupID]++
+	if err := p.Store.SavePending(p.pending); err != nil {
+		return nil, &finalError{ErrFailed, "count the try: " + err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return client.CompletePairingSession(ctx, request)
+}
+
+// introduction is what every machine says about itself, with the proof that it holds its key.
+func (p *pairer) introduction(l *link.Link) (*gatewayv1.CompletePairingSessionRequest, error) {
 	public, err := x509.MarshalPKIXPublicKey(&p.pending.Key.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("encode public key: %w", err)
@@ -101,27 +124,25 @@ func (p *pairer) complete(ctx context.Context, client gatewayv1.PairingServiceCl
 	if err != nil {
 		return nil, err
 	}
-	p.pending.Tries[p.ticket.lookupID]++
-	if err := p.Store.SavePending(p.pending); err != nil {
-		return nil, &finalError{ErrFailed, "count the try: " + err.Error()}
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return client.CompletePairingSession(ctx, &gatewayv1.CompletePairingSessionRequest{
-		Evidence: &gatewayv1.CompletePairingSessionRequest_Code{Code: &gatewayv1.CodeConfirmation{
-			SessionId:    session,
-			Confirmation: keys.Confirmation(),
-		}},
+	return &gatewayv1.CompletePairingSessionRequest{
 		PublicKey:             public,
 		Proof:                 proof,
 		NodeName:              p.NodeName,
 		System:                p.System,
 		RequestedCapabilities: p.Capabilities,
-	})
+	}, nil
 }
 
 // decide tells final refusals from what may be repeated.
 func (p *pairer) decide(l *link.Link, err error) error {
+	decided := p.decideRefusal(l, err)
+	if left := maxTries - p.pending.Tries[p.ticket.lookupID]; errors.Is(decided, ErrWrongCode) && left > 0 {
+		return fmt.Errorf("%w (this machine may try it %d more times)", decided, left)
+	}
+	return decided
+}
+
+func (p *pairer) decideRefusal(l *link.Link, err error) error {
 	if final := (*finalError)(nil); errors.As(err, &final) {
 		return err
 	}
@@ -131,9 +152,6 @@ func (p *pairer) decide(l *link.Link, err error) error {
 	final := refusal(err)
 	if final == nil {
 		return &againError{err}
-	}
-	if left := maxTries - p.pending.Tries[p.ticket.lookupID]; errors.Is(final, ErrWrongCode) && left > 0 {
-		return fmt.Errorf("%w (this machine may try it %d more times)", final, left)
 	}
 	return final
 }

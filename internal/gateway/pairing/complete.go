@@ -23,7 +23,7 @@ func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1
 		return nil, status.Error(codes.Unauthenticated, "TLS is required")
 	}
 	if request.GetServiceAccount() != nil {
-		return nil, status.Error(codes.Unimplemented, "pairing with a ServiceAccount token is not available in this version; pair with a code")
+		return s.completeWithToken(ctx, connection, request)
 	}
 	if request.GetCode() == nil {
 		return nil, invalid("evidence is missing: send the confirmation of a pairing session")

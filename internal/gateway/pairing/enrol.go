@@ -134,19 +134,24 @@ func (s *Service) create(ctx context.Context, name string, stored record, code *
 			ExpiresTime:           metav1.NewTime(expires),
 		},
 	}
+	return s.submit(ctx, request)
+}
+
+// submit creates the request, or returns the one that was there.
+func (s *Service) submit(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
 	err := s.options.Client.Create(ctx, request)
 	if apierrors.IsAlreadyExists(err) {
 		return s.existing(ctx, request)
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		// The namespace went away or is full (a quota): nothing the machine can mend.
-		s.options.Log.Error(err, "cannot make the pairing request", "namespace", stored.namespace, "request", name)
+		s.options.Log.Error(err, "cannot make the pairing request", "namespace", request.Namespace, "request", request.Name)
 		return nil, status.Error(codes.Unavailable, "the cluster does not take the pairing request now; ask its operator and try again")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make PairingRequest %s/%s: %w", stored.namespace, name, err)
+		return nil, fmt.Errorf("make PairingRequest %s/%s: %w", request.Namespace, request.Name, err)
 	}
-	s.options.Log.Info("pairing requested", "namespace", stored.namespace, "request", name, "code", code.Name)
+	s.options.Log.Info("pairing requested", "namespace", request.Namespace, "request", request.Name, "method", request.Spec.Method, "code", request.Spec.CodeName)
 	return request, nil
 }
 

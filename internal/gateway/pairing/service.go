@@ -7,6 +7,7 @@
 package pairing
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -16,9 +17,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
 	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/serviceaccount"
 )
 
 // Certificates obtains a certificate for a machine whose proof has been checked.
@@ -39,6 +42,10 @@ type Options struct {
 	Bundle, Device func() identity.Bundle
 	// Namespace holds the records.
 	Namespace string
+	// SystemNamespace holds the rules for ServiceAccounts; the default is mooring-system.
+	SystemNamespace string
+	// Audience is what tokens of in-cluster agents must be made for; the default is mooring.
+	Audience string
 	// TrustDomain is that of every identity.
 	TrustDomain string
 	// NodeEndpoint is host:port of the node listener as machines reach it.
@@ -78,6 +85,8 @@ func New(options Options) *Service {
 	if options.BeginsPerSecond == 0 {
 		options.BeginsPerSecond = defaultBegins
 	}
+	options.SystemNamespace = cmp.Or(options.SystemNamespace, v1alpha1.SystemNamespace)
+	options.Audience = cmp.Or(options.Audience, serviceaccount.DefaultAudience)
 	return &Service{
 		options:  options,
 		records:  records{cached: options.Client, live: options.Live, write: options.Client, namespace: options.Namespace},

@@ -189,7 +189,7 @@ func TestBadInputIsNamed(t *testing.T) {
 		{"no evidence", func(r *gatewayv1.CompletePairingSessionRequest) { r.Evidence = nil }, codes.InvalidArgument, "evidence"},
 		{"a ServiceAccount token", func(r *gatewayv1.CompletePairingSessionRequest) {
 			r.Evidence = &gatewayv1.CompletePairingSessionRequest_ServiceAccount{ServiceAccount: &gatewayv1.ServiceAccountToken{Token: "x"}}
-		}, codes.Unimplemented, "pair with a code"},
+		}, codes.PermissionDenied, "token is not valid"},
 		{"a key that is none", func(r *gatewayv1.CompletePairingSessionRequest) { r.PublicKey = []byte("x") }, codes.InvalidArgument, "public_key"},
 		{"a proof of nobody", func(r *gatewayv1.CompletePairingSessionRequest) { r.Proof = []byte("x") }, codes.Unauthenticated, "proof"},
 		{"a name that is no label", func(r *gatewayv1.CompletePairingSessionRequest) { r.NodeName = "Robot_1" }, codes.InvalidArgument, "DNS label"},

@@ -1,0 +1,138 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/serviceaccount"
+)
+
+// tokenGrace is how long a token waits for its request, about its own life; older ones are swept.
+const tokenGrace = time.Hour
+
+// accounts judges requests of method ServiceAccount. It trusts no gateway: the token that was
+// left is reviewed again, and only its account, its node and the rules count.
+type accounts struct {
+	client                            client.Client
+	live                              client.Reader
+	systemNamespace, pairingNamespace string
+	audience                          string
+	clock                             clock.PassiveClock
+}
+
+func newAccounts(mgr ctrl.Manager, options Options) accounts {
+	return accounts{
+		client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock,
+		systemNamespace: options.SystemNamespace, pairingNamespace: options.PairingNamespace,
+		audience: cmp.Or(options.ServiceAccountAudience, serviceaccount.DefaultAudience),
+	}
+}
+
+// check reviews the token of a new request. Later only the rule is asked again: the phase, which
+// nobody but the controller writes, says that the token was good. The rule is returned as the
+// code it stands for, so that the rest is the same for every request.
+func (a accounts) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *refusal, error) {
+	said := request.Spec.ServiceAccount
+	if said == nil {
+		return nil, refuse(v1alpha1.ReasonServiceAccountRefused, "the request names no ServiceAccount"), nil
+	}
+	holder := serviceaccount.Holder{Namespace: said.Namespace, Name: said.Name, Node: said.Node}
+	if request.Status.Phase == "" {
+		reviewed, err := a.review(ctx, request)
+		if err != nil {
+			return refusedAccount(err)
+		}
+		if reviewed != holder {
+			return nil, refuse(v1alpha1.ReasonServiceAccountRefused,
+				"the token is of ServiceAccount %s on node %q: do not trust the gateway that wrote this request", reviewed, reviewed.Node), nil
+		}
+	}
+	rule, err := serviceaccount.RuleFor(ctx, a.live, a.systemNamespace, holder)
+	if err != nil {
+		return refusedAccount(err)
+	}
+	refused := checkAccount(request, holder, rule)
+	return &v1alpha1.PairingCode{
+		ObjectMeta: metav1.ObjectMeta{Namespace: rule.Fleet, Name: rule.Key},
+		Spec:       v1alpha1.PairingCodeSpec{AutoApprove: true, Capabilities: rule.Capabilities},
+	}, refused, nil
+}
+
+// checkAccount compares a request with the rule for its account and the node of its token.
+func checkAccount(request *v1alpha1.PairingRequest, holder serviceaccount.Holder, rule serviceaccount.Rule) *refusal {
+	name, err := serviceaccount.NodeName(holder.Node)
+	switch {
+	case err != nil:
+		return refuse(v1alpha1.ReasonServiceAccountRefused, "%v", err)
+	case rule.Fleet != request.Namespace:
+		return refuse(v1alpha1.ReasonServiceAccountRefused, "rule %s admits ServiceAccount %s to fleet %q, not to this one", rule.Key, holder, rule.Fleet)
+	case name != request.Spec.NodeName:
+		return refuse(v1alpha1.ReasonServiceAccountRefused, "the token is bound to node %q, so the Node must be %q", holder.Node, name)
+	default:
+		return nil
+	}
+}
+
+// refusedAccount ends a check: with a reason for people, or with trouble that may pass.
+func refusedAccount(err error) (*v1alpha1.PairingCode, *refusal, error) {
+	if said := (*serviceaccount.RefusedError)(nil); errors.As(err, &said) {
+		return nil, refuse(v1alpha1.ReasonServiceAccountRefused, "%s", said.Text), nil
+	}
+	return nil, nil, err
+}
+
+func (a accounts) review(ctx context.Context, request *v1alpha1.PairingRequest) (serviceaccount.Holder, error) {
+	left := &corev1.Secret{}
+	err := a.live.Get(ctx, a.tokenKey(request), left)
+	if client.IgnoreNotFound(err) != nil {
+		return serviceaccount.Holder{}, fmt.Errorf("read the token of request %s/%s: %w", request.Namespace, request.Name, err)
+	}
+	if err != nil || left.Type != v1alpha1.SecretTypeServiceAccountToken {
+		return serviceaccount.Holder{}, &serviceaccount.RefusedError{Text: "there is no token behind this request, or it waited too long: start the agent again"}
+	}
+	return serviceaccount.Review(ctx, a.client, string(left.Data[v1alpha1.TokenKey]), a.audience)
+}
+
+func (a accounts) tokenKey(request *v1alpha1.PairingRequest) client.ObjectKey {
+	return client.ObjectKey{Namespace: a.pairingNamespace, Name: v1alpha1.TokenSecretName(request.Namespace, request.Name)}
+}
+
+// clean deletes the token of a request that was judged, and tokens whose request never came.
+func (a accounts) clean(ctx context.Context, request *v1alpha1.PairingRequest) error {
+	if request.Spec.Method != v1alpha1.PairingMethodServiceAccount || (request.Status.Phase == "" && request.DeletionTimestamp.IsZero()) {
+		return nil
+	}
+	var list corev1.SecretList
+	if err := a.client.List(ctx, &list, client.InNamespace(a.pairingNamespace)); err != nil {
+		return fmt.Errorf("list tokens: %w", err)
+	}
+	own := a.tokenKey(request).Name
+	for i := range list.Items {
+		secret := &list.Items[i]
+		old := a.clock.Now().Sub(secret.CreationTimestamp.Time) > tokenGrace
+		if secret.Type != v1alpha1.SecretTypeServiceAccountToken || (secret.Name != own && !old) {
+			continue
+		}
+		if err := a.client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID}); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete the token %s: %w", secret.Name, err)
+		}
+	}
+	return nil
+}
+
+// accountReason is what a decision says that a rule made.
+func accountReason(request *v1alpha1.PairingRequest, rule *v1alpha1.PairingCode) string {
+	account := request.Spec.ServiceAccount
+	return fmt.Sprintf("rule %s of ConfigMap %s admits ServiceAccount %s/%s on node %s",
+		rule.Name, v1alpha1.ServiceAccountRulesConfigMap, account.Namespace, account.Name, account.Node)
+}

@@ -1,0 +1,123 @@
+package pairing
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	spake "github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/internal/serviceaccount"
+)
+
+// completeWithToken enrols an agent that runs in a pod. It verified us by the CA that is mounted
+// there; we have its token reviewed and leave it for the controller, which decides.
+func (s *Service) completeWithToken(ctx context.Context, connection peer.Connection, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
+	if !s.flood.admit(func() bool { return false }) {
+		return nil, tooMany(time.Second, "too many machines try to pair at the same time; try again")
+	}
+	who, err := readApplicant(connection, request)
+	if err != nil {
+		return nil, err
+	}
+	token := request.GetServiceAccount().GetToken()
+	holder, rule, err := s.vouched(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if who.nodeName, err = serviceaccount.NodeName(holder.Node); err != nil {
+		return nil, publicAccount(err)
+	}
+	made, err := s.enrolAccount(ctx, accountRequest(rule.Fleet, token, holder, who, s.options.Clock.Now()), token, who)
+	if errors.Is(err, errNoRecord) {
+		return nil, status.Error(codes.AlreadyExists, "another key has a pairing request of this name; try again with a fresh token")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &gatewayv1.CompletePairingSessionResponse{
+		Namespace: made.Namespace, Name: made.Name, NodeEndpoint: s.options.NodeEndpoint,
+		TrustBundle: s.options.Bundle().PEM(), ExpiresTime: timestamppb.New(made.Spec.ExpiresTime.Time),
+	}, nil
+}
+
+// vouched is whose token it is and the rule that admits the account; the controller asks again.
+func (s *Service) vouched(ctx context.Context, token string) (serviceaccount.Holder, serviceaccount.Rule, error) {
+	holder, err := serviceaccount.Review(ctx, s.options.Client, token, s.options.Audience)
+	if err != nil {
+		return holder, serviceaccount.Rule{}, publicAccount(err)
+	}
+	rule, err := serviceaccount.RuleFor(ctx, s.options.Live, s.options.SystemNamespace, holder)
+	if err != nil {
+		s.options.Log.Info("in-cluster agent refused", "serviceAccount", holder.String(), "coreNode", holder.Node, "reason", err.Error())
+		return holder, rule, publicAccount(err)
+	}
+	return holder, rule, nil
+}
+
+// publicAccount tells the agent why it is refused, and nothing of our own troubles.
+func publicAccount(err error) error {
+	if refused := (*serviceaccount.RefusedError)(nil); errors.As(err, &refused) {
+		return status.Error(codes.PermissionDenied, refused.Text)
+	}
+	return err
+}
+
+// accountRequest is named by node, key and token: a retry is the same request, and a fresh token
+// gives a fresh one where the former failed.
+func accountRequest(fleet, token string, holder serviceaccount.Holder, who applicant, now time.Time) *v1alpha1.PairingRequest {
+	sum := sha256.Sum256([]byte(token))
+	return &v1alpha1.PairingRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: fleet, Name: requestName(who.nodeName, who.publicKeySHA256, hex.EncodeToString(sum[:4]))},
+		Spec: v1alpha1.PairingRequestSpec{
+			NodeName:              who.nodeName,
+			PublicKey:             who.publicKeyPEM,
+			PublicKeySHA256:       who.publicKeySHA256,
+			Method:                v1alpha1.PairingMethodServiceAccount,
+			ServiceAccount:        &v1alpha1.ServiceAccountIdentity{Namespace: holder.Namespace, Name: holder.Name, Node: holder.Node},
+			VerificationCode:      spake.VerificationCode(who.publicKeySHA256),
+			System:                who.system,
+			RequestedCapabilities: who.capabilities,
+			ExpiresTime:           metav1.NewTime(now.Add(requestLife).UTC().Truncate(time.Second)),
+		},
+	}
+}
+
+// enrolAccount leaves the token first and the request second: the controller needs both, and
+// sweeps a token whose request never came.
+func (s *Service) enrolAccount(ctx context.Context, request *v1alpha1.PairingRequest, token string, who applicant) (*v1alpha1.PairingRequest, error) {
+	if found, err := s.existing(ctx, request); !apierrors.IsNotFound(err) {
+		return found, err
+	}
+	if err := s.checkRoom(ctx, request.Namespace, &v1alpha1.PairingCode{}, &who); err != nil {
+		if status.Code(err) == codes.AlreadyExists {
+			return nil, status.Errorf(codes.AlreadyExists, "%s: node %q of fleet %q belongs to another key or is revoked; delete it there, and keep the agent's identity directory over restarts",
+				v1alpha1.ReasonNameTaken, who.nodeName, request.Namespace)
+		}
+		return nil, err
+	}
+	left := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.options.Namespace, Name: v1alpha1.TokenSecretName(request.Namespace, request.Name),
+			Labels: map[string]string{v1alpha1.LabelNamespace: request.Namespace, v1alpha1.LabelNode: who.nodeName},
+		},
+		Type: v1alpha1.SecretTypeServiceAccountToken,
+		Data: map[string][]byte{v1alpha1.TokenKey: []byte(token)},
+	}
+	if err := s.options.Client.Create(ctx, left); err != nil && !apierrors.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("leave the token for the controller: %w", err)
+	}
+	return s.submit(ctx, request)
+}

@@ -1,0 +1,65 @@
+package serviceaccount
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Rule lets the agents of one ServiceAccount into a fleet.
+type Rule struct {
+	// Key is NAMESPACE.ACCOUNT, the key in the ConfigMap.
+	Key string `json:"-"`
+	// Fleet is the namespace their Nodes go to.
+	Fleet string `json:"fleet"`
+	// Capabilities limit the grant: names or prefixes followed by ".*". Empty: all requested.
+	Capabilities []string `json:"capabilities,omitempty"`
+}
+
+// RuleFor reads the live rule for a holder from ConfigMap mooring-serviceaccounts. It errs with
+// *RefusedError when there is none that can be used.
+func RuleFor(ctx context.Context, live client.Reader, systemNamespace string, holder Holder) (Rule, error) {
+	rules := &corev1.ConfigMap{}
+	key := client.ObjectKey{Namespace: systemNamespace, Name: v1alpha1.ServiceAccountRulesConfigMap}
+	if err := live.Get(ctx, key, rules); err != nil && !apierrors.IsNotFound(err) {
+		return Rule{}, fmt.Errorf("read the rules for ServiceAccounts: %w", err)
+	}
+	return find(rules.Data, holder)
+}
+
+// find needs no escaping: a namespace has no dots, so the first one ends it.
+func find(rules map[string]string, holder Holder) (Rule, error) {
+	key := holder.Namespace + "." + holder.Name
+	text, ok := rules[key]
+	if !ok {
+		return Rule{}, refuse("no rule admits ServiceAccount %s: an operator can add key %s to ConfigMap %s", holder, key, v1alpha1.ServiceAccountRulesConfigMap)
+	}
+	rule := Rule{}
+	if err := yaml.UnmarshalStrict([]byte(text), &rule); err != nil {
+		return Rule{}, broken(key, "it cannot be read: "+err.Error())
+	}
+	rule.Key = key
+	switch {
+	case !dnsLabel.MatchString(rule.Fleet):
+		return Rule{}, broken(key, "fleet must name a namespace")
+	case rule.Fleet == v1alpha1.SystemNamespace || rule.Fleet == v1alpha1.PairingNamespace:
+		return Rule{}, broken(key, "namespace "+rule.Fleet+" can be no fleet")
+	}
+	for _, capability := range rule.Capabilities {
+		if capability == "" || strings.Contains(strings.TrimSuffix(capability, ".*"), "*") {
+			return Rule{}, broken(key, fmt.Sprintf("capability %q is neither a name nor a prefix followed by .*", capability))
+		}
+	}
+	return rule, nil
+}
+
+func broken(key, why string) error {
+	return refuse("rule %s of ConfigMap %s is broken, an operator has to mend it: %s", key, v1alpha1.ServiceAccountRulesConfigMap, why)
+}

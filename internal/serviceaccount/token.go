@@ -1,0 +1,85 @@
+// Package serviceaccount reads what an agent inside the cluster shows in the place of a pairing
+// code: the token of its pod, and the rules that say which accounts may enrol where. Gateway and
+// controller each read both for themselves, by this one reading.
+package serviceaccount
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// DefaultAudience is what tokens must be made for; a token for the API server is worthless here.
+	DefaultAudience = "mooring"
+	// MaxTokenBytes bounds a token; real ones have about 1.5 KiB.
+	MaxTokenBytes = 16 << 10
+
+	userPrefix = "system:serviceaccount:"
+	nodeKey    = "authentication.kubernetes.io/node-name"
+)
+
+// RefusedError is a token or an account that is not admitted; the text says what to do.
+type RefusedError struct{ Text string }
+
+func (e *RefusedError) Error() string { return e.Text }
+
+func refuse(format string, args ...any) error { return &RefusedError{fmt.Sprintf(format, args...)} }
+
+// Holder is whom a token belongs to, and the core Node it is bound to.
+type Holder struct{ Namespace, Name, Node string }
+
+func (h Holder) String() string { return h.Namespace + "/" + h.Name }
+
+// Review asks the API server whose token this is. It errs with *RefusedError when it is not a
+// live token for the audience, of a ServiceAccount, bound to a node.
+func Review(ctx context.Context, c client.Writer, token, audience string) (Holder, error) {
+	if token == "" || len(token) > MaxTokenBytes {
+		return Holder{}, refuse("the token is empty or longer than %d bytes: mount a projected ServiceAccount token", MaxTokenBytes)
+	}
+	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{audience}}}
+	if err := c.Create(ctx, review); err != nil {
+		return Holder{}, fmt.Errorf("review token: %w", err)
+	}
+	return read(review.Status, audience)
+}
+
+func read(status authenticationv1.TokenReviewStatus, audience string) (Holder, error) {
+	if !status.Authenticated || !slices.Contains(status.Audiences, audience) {
+		return Holder{}, refuse("the ServiceAccount token is not valid: it must be for audience %q, not expired, and its pod, node and account must still exist (%s)",
+			audience, detail(status.Error))
+	}
+	namespace, name, ok := strings.Cut(strings.TrimPrefix(status.User.Username, userPrefix), ":")
+	if !ok || !strings.HasPrefix(status.User.Username, userPrefix) {
+		return Holder{}, refuse("the token belongs to %q, which is no ServiceAccount", status.User.Username)
+	}
+	nodes := status.User.Extra[nodeKey]
+	if len(nodes) != 1 || nodes[0] == "" {
+		return Holder{}, refuse("the token of ServiceAccount %s/%s is not bound to a node: mount it as a projected volume of a pod", namespace, name)
+	}
+	return Holder{Namespace: namespace, Name: name, Node: nodes[0]}, nil
+}
+
+func detail(text string) string {
+	if text == "" {
+		return "the API server says no more"
+	}
+	return text
+}
+
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// NodeName is what the Mooring Node on a core Node is called: names of core Nodes may have dots,
+// which become dashes. Should two names meet, the second machine is refused as NameTaken.
+func NodeName(core string) (string, error) {
+	name := strings.ReplaceAll(core, ".", "-")
+	if !dnsLabel.MatchString(name) {
+		return "", refuse("node %q gives no name of at most 63 lower-case letters, digits and dashes: pair that machine with a code", core)
+	}
+	return name, nil
+}

@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/enroll"
+)
+
+// readAccount is what an agent in a pod pairs with; nil when it was given nothing of the kind.
+func (f *flags) readAccount() (*enroll.Account, error) {
+	switch {
+	case f.tokenFile == "" && f.gatewayCA == "":
+		return nil, nil
+	case f.tokenFile == "" || f.gatewayCA == "":
+		return nil, errors.New("--service-account-token-file and --gateway-ca need each other: the token is shown only to a gateway of that CA")
+	case f.code != "" || f.pair != "" || os.Getenv("MOORING_PAIRING_CODE") != "" || os.Getenv("MOORING_PAIR") != "":
+		return nil, errors.New("--service-account-token-file takes the place of a code: leave out --code and --pair")
+	case f.pairing == "":
+		return nil, errors.New("--service-account-token-file needs --pairing HOST:PORT, the address of the gateways' pairing listener")
+	}
+	content, err := os.ReadFile(f.gatewayCA)
+	if err != nil {
+		return nil, fmt.Errorf("--gateway-ca: %w", err)
+	}
+	bundle, err := identity.ParseBundle(content)
+	if err != nil {
+		return nil, fmt.Errorf("--gateway-ca %s: %w; give the file server-ca.crt of ConfigMap mooring-trust", f.gatewayCA, err)
+	}
+	return &enroll.Account{TokenFile: f.tokenFile, CA: bundle}, nil
+}

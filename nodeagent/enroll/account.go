@@ -1,0 +1,114 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// maxTokenBytes is more than a token may have: what is longer is another file.
+const maxTokenBytes = 16 << 10
+
+// Account is what an agent in a pod has in the place of a code.
+type Account struct {
+	// TokenFile holds the token of the pod's ServiceAccount. It is read anew for every try,
+	// because it is replaced before it expires; no error repeats its content.
+	TokenFile string
+	// CA is the mounted bundle: only a gateway under it ever sees the token.
+	CA identity.Bundle
+}
+
+func (a *Account) token() (string, error) {
+	file, err := os.Open(a.TokenFile)
+	if err != nil {
+		return "", fmt.Errorf("open ServiceAccount token: %w", err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxTokenBytes+1))
+	if err != nil {
+		return "", fmt.Errorf("read ServiceAccount token: %w", err)
+	}
+	token := strings.TrimSpace(string(content))
+	if token == "" || len(content) > maxTokenBytes {
+		return "", fmt.Errorf("%s holds no ServiceAccount token: it is empty or longer than %d bytes", a.TokenFile, maxTokenBytes)
+	}
+	return token, nil
+}
+
+// present shows the token to a gateway that the mounted CA vouches for, once, and keeps the
+// request it led to.
+func (p *pairer) present(ctx context.Context) error {
+	token, err := p.Account.token()
+	if err != nil {
+		return &finalError{ErrFailed, err.Error()}
+	}
+	l, err := link.Dial(ctx, p.Endpoint, link.Verified(p.Account.CA, nil, p.Now))
+	if err != nil {
+		return unverified(err)
+	}
+	defer l.Close()
+	request, err := p.introduction(l)
+	if err != nil {
+		return err
+	}
+	request.Evidence = &gatewayv1.CompletePairingSessionRequest_ServiceAccount{
+		ServiceAccount: &gatewayv1.ServiceAccountToken{Token: token},
+	}
+	calling, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := gatewayv1.NewPairingServiceClient(l.Conn).CompletePairingSession(calling, request)
+	if err != nil {
+		return p.refusedAccount(l, err)
+	}
+	return p.keepRequest(answer)
+}
+
+// unverified tells a server of another CA, which is final, from what may be better in a moment.
+func unverified(err error) error {
+	again := undialed(err)
+	if final := (*finalError)(nil); errors.As(again, &final) {
+		return &finalError{ErrUnknownGateway, final.detail}
+	}
+	return again
+}
+
+func (p *pairer) refusedAccount(l *link.Link, err error) error {
+	switch status.Code(err) {
+	case codes.Unauthenticated, codes.PermissionDenied, codes.AlreadyExists:
+		return &finalError{ErrAccountRefused, console.Clean(status.Convert(err).Message())}
+	default:
+		return p.decideRefusal(l, err)
+	}
+}
+
+// keepRequest believes the answer because of the server's certificate, and keeps the mounted CA.
+func (p *pairer) keepRequest(answer *gatewayv1.CompletePairingSessionResponse) error {
+	if err := pairing.CheckEndpoint(answer.GetNodeEndpoint()); err != nil {
+		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}
+	}
+	p.pending.Request = &store.Request{
+		PairingEndpoint: p.Endpoint,
+		Namespace:       answer.GetNamespace(),
+		Name:            answer.GetName(),
+		NodeEndpoint:    answer.GetNodeEndpoint(),
+		Bundle:          p.Account.CA,
+		Expires:         answer.GetExpiresTime().AsTime(),
+	}
+	if err := p.Store.SavePending(p.pending); err != nil {
+		return fmt.Errorf("store pairing request: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package stack_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// workload is a pod on a core Node, as far as the API server knows: that is all a token needs.
+type workload struct {
+	*fleet
+	account *corev1.ServiceAccount
+	node    *corev1.Node
+	pod     *corev1.Pod
+}
+
+func newWorkload(f *fleet) *workload {
+	f.t.Helper()
+	w := &workload{
+		fleet:   f,
+		account: &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "agent"}},
+		node:    &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-" + rand.String(6) + ".test"}},
+	}
+	w.pod = &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "agent"},
+		Spec: corev1.PodSpec{ServiceAccountName: "agent", NodeName: w.node.Name,
+			Containers: []corev1.Container{{Name: "agent", Image: "agent"}}},
+	}
+	for _, object := range []client.Object{w.account, w.node, w.pod} {
+		if err := system.Client.Create(f.t.Context(), object); err != nil {
+			f.t.Fatalf("create %T: %v", object, err)
+		}
+		f.t.Cleanup(func() { w.drop(object) })
+	}
+	return w
+}
+
+// drop does not wait for a kubelet: there is none.
+func (w *workload) drop(object client.Object) {
+	_ = system.Client.Delete(context.WithoutCancel(w.t.Context()), object, client.GracePeriodSeconds(0))
+}
+
+// nodeName is what the Mooring Node is called.
+func (w *workload) nodeName() string { return strings.ReplaceAll(w.node.Name, ".", "-") }
+
+// token is a real one, as a kubelet asks for it: bound to the pod unless bound is nil.
+func (w *workload) token(audience string, bound *authenticationv1.BoundObjectReference) string {
+	w.t.Helper()
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}, BoundObjectRef: bound}}
+	if err := system.Client.SubResource("token").Create(w.t.Context(), w.account, request); err != nil {
+		w.t.Fatalf("ask for a token: %v", err)
+	}
+	return request.Status.Token
+}
+
+func (w *workload) toPod() *authenticationv1.BoundObjectReference {
+	return &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: w.pod.Name, UID: w.pod.UID}
+}
+
+// rule lets the account into a fleet for as long as the test lasts.
+func (w *workload) rule(text string) {
+	w.t.Helper()
+	key := w.namespace + "." + w.account.Name
+	rules := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ServiceAccountRulesConfigMap}}
+	if err := system.Client.Create(w.t.Context(), rules); err != nil && !apierrors.IsAlreadyExists(err) {
+		w.t.Fatal(err)
+	}
+	if err := system.Client.Get(w.t.Context(), client.ObjectKeyFromObject(rules), rules); err != nil {
+		w.t.Fatal(err)
+	}
+	before := rules.DeepCopy()
+	if rules.Data == nil {
+		rules.Data = map[string]string{}
+	}
+	rules.Data[key] = text
+	if err := system.Client.Patch(w.t.Context(), rules, client.MergeFrom(before)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// start runs an agent with what is mounted into its pod.
+func (w *workload) start(token, ca string) *stack.Process {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	for name, content := range map[string]string{"token": token, "ca.crt": ca} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return w.agent(rand.String(6), "--service-account-token-file", filepath.Join(dir, "token"), "--gateway-ca", filepath.Join(dir, "ca.crt"))
+}
+
+func (w *workload) ca() string {
+	w.t.Helper()
+	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}
+	trust, err := stack.WaitObject(w.within(), system.Client, key, &corev1.ConfigMap{}, "filled", func(m *corev1.ConfigMap) bool {
+		return m.Data[v1alpha1.TrustServerCAKey] != ""
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return trust.Data[v1alpha1.TrustServerCAKey]
+}
+
+func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
+	w := newWorkload(newFleet(t))
+	w.rule("fleet: " + w.namespace + "\ncapabilities: [echo]\n")
+	token := w.token("mooring", w.toPod())
+	agent := w.start(token, w.ca())
+	if err := agent.WaitFor(w.within(), "Session open with gateway"); err != nil {
+		t.Fatalf("%v\n%s", err, agent.Tail(10))
+	}
+	node := w.online(w.nodeName())
+	if got := node.Spec.CapabilityPolicy.Allow; len(got) != 1 || got[0] != "echo" {
+		t.Errorf("the rule grants echo, the Node may %v", got)
+	}
+	var requests v1alpha1.PairingRequestList
+	if err := system.Client.List(t.Context(), &requests, client.InNamespace(w.namespace)); err != nil || len(requests.Items) != 1 {
+		t.Fatalf("%d requests, %v", len(requests.Items), err)
+	}
+	request := &requests.Items[0]
+	want := v1alpha1.ServiceAccountIdentity{Namespace: w.namespace, Name: "agent", Node: w.node.Name}
+	if request.Spec.Method != v1alpha1.PairingMethodServiceAccount || *request.Spec.ServiceAccount != want {
+		t.Errorf("the request does not say who it is: %+v", request.Spec)
+	}
+	if d := request.Spec.Decision; d == nil || !strings.HasSuffix(d.By, ":mooring-controller") || !strings.Contains(d.Reason, "rule "+w.namespace+".agent") {
+		t.Errorf("the decision does not name its rule: %+v", d)
+	}
+	w.eventually("the token is deleted", func() bool {
+		key := client.ObjectKey{Namespace: v1alpha1.PairingNamespace, Name: v1alpha1.TokenSecretName(request.Namespace, request.Name)}
+		return apierrors.IsNotFound(system.Client.Get(t.Context(), key, &corev1.Secret{}))
+	})
+	if strings.Contains(agent.Output(), token) {
+		t.Error("the agent prints its token")
+	}
+	// A second installation on that node has another key: it does not get the name.
+	expectExit(w.fleet, w.start(w.token("mooring", w.toPod()), w.ca()), "belongs to another key")
+}
+
+func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
+	w := newWorkload(newFleet(t))
+	foreign := w.token("mooring", w.toPod())
+	expectExit(w.fleet, w.start(foreign, w.ca()), "no rule admits ServiceAccount "+w.namespace+"/agent")
+	w.rule("fleet: " + w.namespace + "\n")
+	expectExit(w.fleet, w.start(w.token("https://kubernetes.default.svc", w.toPod()), w.ca()), `it must be for audience "mooring"`)
+	expectExit(w.fleet, w.start(w.token("mooring", nil), w.ca()), "is not bound to a node")
+	expectExit(w.fleet, w.start("no token", w.ca()), "is not valid")
+	expectExit(w.fleet, w.start(foreign, string(gatewaytest.NewCA(t, "other").Bundle(t).PEM())), "nothing was sent to it")
+	// The API server remembers for seconds what it said about a token: this one it never saw.
+	orphan := w.token("mooring", w.toPod())
+	w.drop(w.pod)
+	expectExit(w.fleet, w.start(orphan, w.ca()), "is not valid")
+	var requests v1alpha1.PairingRequestList
+	if err := system.Client.List(t.Context(), &requests, client.InNamespace(w.namespace)); err != nil || len(requests.Items) != 0 {
+		t.Errorf("they left %d requests, %v", len(requests.Items), err)
+	}
+}
+
+// A stolen gateway holds a good token and claims more than the token says.
+func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
+	w := newWorkload(newFleet(t))
+	w.rule("fleet: " + w.namespace + "\n")
+	access, err := system.Cluster.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.GatewayServiceAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen := system.Cluster.ClientFor(t, access)
+	honest := v1alpha1.ServiceAccountIdentity{Namespace: w.namespace, Name: "agent", Node: w.node.Name}
+	for name, c := range map[string]struct {
+		node, audience, says string
+		change               func(*v1alpha1.ServiceAccountIdentity)
+	}{
+		"another account":            {w.nodeName(), "mooring", "do not trust the gateway", func(s *v1alpha1.ServiceAccountIdentity) { s.Name = "admin" }},
+		"another node":               {"elsewhere", "mooring", "do not trust the gateway", func(s *v1alpha1.ServiceAccountIdentity) { s.Node = "elsewhere" }},
+		"another name":               {"elsewhere", "mooring", "so the Node must be", func(*v1alpha1.ServiceAccountIdentity) {}},
+		"a token for the API server": {w.nodeName(), "https://kubernetes.default.svc", "is not valid", func(*v1alpha1.ServiceAccountIdentity) {}},
+		"no token":                   {w.nodeName(), "", "no token behind this request", func(*v1alpha1.ServiceAccountIdentity) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said := honest
+			c.change(&said)
+			request := forged(t, w.namespace, c.node, said)
+			if c.audience != "" {
+				left := &corev1.Secret{
+					ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.PairingNamespace, Name: v1alpha1.TokenSecretName(w.namespace, request.Name)},
+					Type:       v1alpha1.SecretTypeServiceAccountToken,
+					Data:       map[string][]byte{v1alpha1.TokenKey: []byte(w.token(c.audience, w.toPod()))},
+				}
+				if err := stolen.Create(t.Context(), left); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := stolen.Create(t.Context(), request); err != nil {
+				t.Fatal(err)
+			}
+			request = await(w.fleet, request.Name, request, "Failed", func(r *v1alpha1.PairingRequest) bool {
+				return r.Status.Phase == v1alpha1.PairingRequestFailed
+			})
+			condition := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionCompleted)
+			if condition == nil || condition.Reason != v1alpha1.ReasonServiceAccountRefused || !strings.Contains(condition.Message, c.says) {
+				t.Errorf("it failed with %+v, want %q", condition, c.says)
+			}
+		})
+	}
+}
+
+func forged(t *testing.T, fleet, node string, said v1alpha1.ServiceAccountIdentity) *v1alpha1.PairingRequest {
+	t.Helper()
+	public := &gatewaytest.NewKey(t).PublicKey
+	text, err := identity.MarshalPublicKeyPEM(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin, err := identity.FingerprintSPKI(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &v1alpha1.PairingRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: fleet, Name: "forged-" + rand.String(6)},
+		Spec: v1alpha1.PairingRequestSpec{
+			NodeName: node, PublicKey: string(text), PublicKeySHA256: pin, VerificationCode: pairing.VerificationCode(pin),
+			Method: v1alpha1.PairingMethodServiceAccount, ServiceAccount: &said,
+			ExpiresTime: metav1.NewTime(time.Now().Add(time.Hour).Truncate(time.Second)),
+		},
+	}
+}
