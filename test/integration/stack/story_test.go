@@ -174,7 +174,11 @@ func TestRevokedNodeIsCutOffAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	d := f.ended(f.ask("kiosk", "echo", map[string]any{}))
-	if d.Status.Phase != v1alpha1.DispatchRejected || d.Status.Execution != v1alpha1.ExecutionNotStarted || d.Status.Error.Code != v1alpha1.ErrorNodeRevoked {
+	// Within two minutes of the session's end nobody can prove, across clocks, that it was not
+	// offered: then it is Failed and Unknown, which is all that is known.
+	proven := d.Status.Phase == v1alpha1.DispatchRejected && d.Status.Execution == v1alpha1.ExecutionNotStarted
+	unproven := d.Status.Phase == v1alpha1.DispatchFailed && d.Status.Execution == v1alpha1.ExecutionUnknown
+	if !(proven || unproven) || d.Status.Error.Code != v1alpha1.ErrorNodeRevoked {
 		t.Errorf("a dispatch to a revoked Node ended %+v", d.Status)
 	}
 }
