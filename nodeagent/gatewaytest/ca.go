@@ -18,8 +18,10 @@ import (
 
 // CA is a certificate authority of a test.
 type CA struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	// DatedBack is how long before its making a certificate began; at least a second.
+	DatedBack time.Duration
+	cert      *x509.Certificate
+	key       *ecdsa.PrivateKey
 }
 
 // NewCA makes an authority.
@@ -81,7 +83,7 @@ func (ca *CA) leaf(t testing.TB, template *x509.Certificate, usage x509.ExtKeyUs
 		t.Fatal(err)
 	}
 	template.SerialNumber = serial
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Second), time.Now().Add(life)
+	template.NotBefore, template.NotAfter = time.Now().Add(-max(ca.DatedBack, time.Second)), time.Now().Add(life)
 	template.ExtKeyUsage = []x509.ExtKeyUsage{usage}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	return sign(t, template, ca.cert, key, ca.key)

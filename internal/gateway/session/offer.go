@@ -97,9 +97,10 @@ func (s *session) claimOrOffer(ctx context.Context, e *entry) {
 			return
 		}
 		s.land(e)
+		// What stands in the way may pass without any news of this Node.
+		s.wakeIn(blockedRetry)
 		if err != nil {
 			s.queue.add(e)
-			s.wakeIn(blockedRetry)
 			return
 		}
 		s.consider(ctx, e)

@@ -15,8 +15,8 @@ import (
 func TestRecreatedNodeInheritsNothing(t *testing.T) {
 	f := newFleet(t)
 	old := f.connect(f.stolen("kiosk"))
+	live := old.open() // another journal than before: what was asked earlier might count as lost
 	queued := f.ask("kiosk", "echo", map[string]any{"for": "the old one"})
-	live := old.open()
 	offered := live.offer() // and never answered
 	if err := system.Client.Delete(t.Context(), f.node("kiosk")); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,6 @@ func TestRecreatedNodeInheritsNothing(t *testing.T) {
 
 	f.stolenAs("kiosk", "successor")
 	node := f.node("kiosk")
-	mine := f.ask("kiosk", "echo", map[string]any{"for": "the new one"})
 	again := f.connect(old.Identity)
 	again.wantRefusal(again.register(), codes.PermissionDenied)
 	_, err := again.client.RotateDeviceCertificate(f.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: f.csr(old.Key, old.ID)})
@@ -41,6 +40,7 @@ func TestRecreatedNodeInheritsNothing(t *testing.T) {
 		t.Errorf("RecoverCertificate: %v, want PermissionDenied", code)
 	}
 	s := f.connect(f.identityOf("successor")).open()
+	mine := f.ask("kiosk", "echo", map[string]any{"for": "the new one"})
 	if got := s.offer(); got.GetUid() != string(mine.UID) || got.GetUid() == offered.GetUid() {
 		t.Errorf("the new machine is offered %v, want only its own %s", got, mine.UID)
 	}
