@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -75,6 +76,7 @@ type Service struct {
 	sessions *sessions
 	flood    *flood
 	offences *offences
+	lookups  *rate.Limiter
 }
 
 // New makes a Service.
@@ -93,5 +95,6 @@ func New(options Options) *Service {
 		sessions: newSessions(options.Clock),
 		flood:    newFlood(options.Clock, options.BeginsPerSecond),
 		offences: newOffences(options.Clock),
+		lookups:  rate.NewLimiter(lookupsPerSecond, lookupBurst),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -16,6 +17,15 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+const (
+	// lookupsPerSecond and lookupBurst bound what polls from all addresses together make us
+	// read around the cache.
+	lookupsPerSecond = 50
+	lookupBurst      = 100
+	// lookupTimeout bounds one such read, also for a caller whose time is over.
+	lookupTimeout = 5 * time.Second
 )
 
 // poll is one GetPairingRequestStatus whose proof has been checked.
@@ -49,7 +59,8 @@ func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 	return s.follow(held, asked)
 }
 
-// request reads the cache, and the apiserver where the cache knows nothing yet.
+// request reads the cache, and the apiserver where the cache knows nothing yet. Anybody can
+// invent names, and no proof can be checked before the read: hence a bound over all addresses.
 func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alpha1.PairingRequest, error) {
 	if !dnsLabel.MatchString(key.Namespace) || len(validation.IsDNS1123Subdomain(key.Name)) > 0 {
 		return nil, errNoRequest
@@ -57,7 +68,12 @@ func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alp
 	var found v1alpha1.PairingRequest
 	err := s.options.Client.Get(ctx, key, &found)
 	if apierrors.IsNotFound(err) {
-		err = s.options.Live.Get(ctx, key, &found)
+		if !s.lookups.AllowN(s.options.Clock.Now(), 1) {
+			return nil, tooMany(time.Second, "too many machines ask for pairing requests at the same time; try again")
+		}
+		live, cancel := context.WithTimeout(ctx, lookupTimeout)
+		defer cancel()
+		err = s.options.Live.Get(live, key, &found)
 	}
 	if apierrors.IsNotFound(err) {
 		return nil, errNoRequest
