@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"container/list"
 	"context"
 	"net/netip"
 	"sync"
@@ -20,7 +21,8 @@ import (
 )
 
 const (
-	// maxSources bounds the table; beyond it the sources nobody heard of for longest share.
+	// maxSources bounds the table; a newcomer beyond it takes the place of the source heard of
+	// longest ago. Sharing one bucket instead would let a flood shut every newcomer out.
 	maxSources = 1 << 16
 	// sourceIdle is how long a source is remembered after its last call. Any bucket is full
 	// again by then.
@@ -36,16 +38,17 @@ type callLimiter struct {
 
 	mu      sync.Mutex
 	sources map[netip.Prefix]*buckets
-	swept   time.Time
+	recent  *list.List // the keys of sources, the one heard of last in front
 }
 
 type buckets struct {
 	begins, calls *rate.Limiter
 	seen          time.Time
+	place         *list.Element // in callLimiter.recent
 }
 
 func newCallLimiter(limits Limits, clock clock.PassiveClock, metrics *Metrics) *callLimiter {
-	return &callLimiter{limits: limits, clock: clock, metrics: metrics, sources: map[netip.Prefix]*buckets{}}
+	return &callLimiter{limits: limits, clock: clock, metrics: metrics, sources: map[netip.Prefix]*buckets{}, recent: list.New()}
 }
 
 // tap is a tap.ServerInHandle.
@@ -84,37 +87,30 @@ func (l *callLimiter) take(from netip.Prefix, begin bool) time.Duration {
 func (l *callLimiter) bucketsOf(from netip.Prefix, now time.Time) *buckets {
 	if b, ok := l.sources[from]; ok {
 		b.seen = now
+		l.recent.MoveToFront(b.place)
 		return b
 	}
-	if len(l.sources) >= maxSources {
-		l.sweep(now)
-	}
-	if len(l.sources) >= maxSources {
-		from = netip.Prefix{}
-		if b, ok := l.sources[from]; ok {
-			b.seen = now
-			return b
-		}
-	}
+	l.makeRoom(now)
 	b := &buckets{
 		begins: rate.NewLimiter(rate.Limit(l.limits.BeginsPerSecond), l.limits.BeginBurst),
 		calls:  rate.NewLimiter(rate.Limit(l.limits.CallsPerSecond), l.limits.CallBurst),
 		seen:   now,
+		place:  l.recent.PushFront(from),
 	}
 	l.sources[from] = b
 	return b
 }
 
-// sweep forgets idle sources, at most once a second.
-func (l *callLimiter) sweep(now time.Time) {
-	if now.Sub(l.swept) < time.Second {
-		return
-	}
-	l.swept = now
-	for from, b := range l.sources {
-		if now.Sub(b.seen) > sourceIdle {
-			delete(l.sources, from)
+// makeRoom forgets idle sources and, in a full table, the one heard of longest ago. Each
+// source is forgotten once, so a newcomer costs constant time on average.
+func (l *callLimiter) makeRoom(now time.Time) {
+	for oldest := l.recent.Back(); oldest != nil; oldest = l.recent.Back() {
+		from, _ := oldest.Value.(netip.Prefix)
+		if len(l.sources) < maxSources && now.Sub(l.sources[from].seen) <= sourceIdle {
+			return
 		}
+		l.recent.Remove(oldest)
+		delete(l.sources, from)
 	}
 }
 

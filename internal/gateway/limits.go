@@ -48,6 +48,9 @@ type Limits struct {
 	PairingConnections, NodeConnections int
 	// TotalPairingConnections is over all addresses, at a time.
 	TotalPairingConnections int
+	// PairingIdle ends a pairing connection without a call for so long; 0 is never. A held
+	// poll is a call.
+	PairingIdle time.Duration
 	// BeginsPerSecond and BeginBurst limit BeginPairingSession per address.
 	BeginsPerSecond float64
 	BeginBurst      int
@@ -63,6 +66,7 @@ func DefaultLimits() Limits {
 		PairingConnections:      256,
 		NodeConnections:         4096,
 		TotalPairingConnections: 4096,
+		PairingIdle:             20 * time.Second,
 		BeginsPerSecond:         5,
 		BeginBurst:              100,
 		CallsPerSecond:          20,
@@ -89,12 +93,13 @@ func transportOptions() []grpc.ServerOption {
 	}
 }
 
-func pairingOptions() []grpc.ServerOption {
+func pairingOptions(limits Limits) []grpc.ServerOption {
 	return append(transportOptions(),
 		grpc.MaxRecvMsgSize(maxPairingMessage),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time: keepaliveTime, Timeout: keepaliveTimeout,
-			MaxConnectionAge: pairingConnectionAge, MaxConnectionAgeGrace: pairingGrace,
+			MaxConnectionIdle: limits.PairingIdle,
+			MaxConnectionAge:  pairingConnectionAge, MaxConnectionAgeGrace: pairingGrace,
 		}))
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -70,12 +71,73 @@ func TestTheTableOfSourcesIsBounded(t *testing.T) {
 		l.take(peer.Source(flooder), true)
 		flooder = flooder.Next()
 	}
-	if len(l.sources) > maxSources+1 {
-		t.Errorf("%d sources are remembered, want at most %d", len(l.sources), maxSources+1)
+	if len(l.sources) > maxSources || l.recent.Len() != len(l.sources) {
+		t.Errorf("%d sources are remembered in %d places, want at most %d", len(l.sources), l.recent.Len(), maxSources)
 	}
 	clock.SetTime(clock.Now().Add(2 * sourceIdle))
 	if wait := l.take(source("192.0.2.7"), true); wait != 0 || len(l.sources) > 2 {
 		t.Errorf("after the flood: wait %s, %d sources remembered", wait, len(l.sources))
+	}
+}
+
+func TestAFullTableOfSourcesForgetsTheOneHeardOfLongestAgo(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 1, CallsPerSecond: 1, CallBurst: 1}, clock, nil)
+	busy, address := source("192.0.2.1"), netip.MustParseAddr("10.0.0.0")
+	l.take(busy, true)
+	for i := range maxSources + 1000 {
+		if wait := l.take(peer.Source(address), true); wait != 0 {
+			t.Fatalf("newcomer %d waits %s for others", i, wait)
+		}
+		if wait := l.take(busy, true); wait == 0 {
+			t.Fatalf("after newcomer %d the limit of a busy source is forgotten", i)
+		}
+		address = address.Next()
+	}
+	if l.sources[source("10.0.0.0")] != nil {
+		t.Error("the source heard of longest ago is still remembered")
+	}
+}
+
+func TestAFewAddressesCannotFillTheListener(t *testing.T) {
+	l := newLimitedListener(nil, pairingListener, 256, 4096, nil)
+	taken := 0
+	for address := range 16 {
+		for range 256 {
+			if l.take(source(fmt.Sprintf("192.0.2.%d", address))) {
+				taken++
+			}
+		}
+	}
+	if want := 4096*3/4 + 4*crowdedPerSource; taken != want {
+		t.Errorf("16 addresses hold %d connections, want %d", taken, want)
+	}
+	for i := range crowdedPerSource {
+		if !l.take(source("198.51.100.1")) {
+			t.Errorf("connection %d of a newcomer is refused", i)
+		}
+	}
+	if l.take(source("198.51.100.1")) {
+		t.Error("a newcomer holds more than its share of a crowded listener")
+	}
+}
+
+func TestAPairingConnectionWithoutACallIsEnded(t *testing.T) {
+	if idle := DefaultLimits().PairingIdle; idle <= 0 || idle > 30*time.Second {
+		t.Errorf("the default is %s, want one of at most 30s", idle)
+	}
+	r := start(t, func(_ *running, o *Options) { o.Limits.PairingIdle = 100 * time.Millisecond })
+	conn := dial(t, r.pairingAddress(), r.clientTLS())
+	conn.Connect()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		if !conn.WaitForStateChange(ctx, state) {
+			t.Fatalf("the connection is %s", state)
+		}
+	}
+	if !conn.WaitForStateChange(ctx, connectivity.Ready) {
+		t.Error("an idle connection is held")
 	}
 }
 

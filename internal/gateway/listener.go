@@ -26,6 +26,9 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	return listener, nil
 }
 
+// crowdedPerSource is what one address may hold of a listener that is three quarters full.
+const crowdedPerSource = 4
+
 // limitedListener closes connections beyond a cap per source and in all, before
 // anything of them is read.
 type limitedListener struct {
@@ -65,6 +68,10 @@ func (l *limitedListener) take(from netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open[from] >= l.perSource || (l.total > 0 && l.all >= l.total) {
+		return false
+	}
+	// The last quarter is for addresses that hold little: a few greedy ones cannot fill it.
+	if l.total > 0 && l.all >= l.total*3/4 && l.open[from] >= crowdedPerSource {
 		return false
 	}
 	l.open[from]++

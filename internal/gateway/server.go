@@ -68,7 +68,7 @@ func New(options Options) *Server {
 	interceptors := []grpc.ServerOption{grpc.UnaryInterceptor(g.unary), grpc.StreamInterceptor(g.stream)}
 
 	limiter := newCallLimiter(options.Limits, options.Clock, options.Metrics)
-	s.pairing = grpc.NewServer(append(append(pairingOptions(), interceptors...),
+	s.pairing = grpc.NewServer(append(append(pairingOptions(options.Limits), interceptors...),
 		grpc.Creds(newTransport(pairingListener, s.certificate.get, nil, options.Metrics)),
 		grpc.InTapHandle(limiter.tap))...)
 	gatewayv1.RegisterPairingServiceServer(s.pairing, options.Pairing)
