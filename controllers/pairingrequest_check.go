@@ -42,7 +42,10 @@ func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, rec
 	switch {
 	case code == nil || !code.DeletionTimestamp.IsZero():
 		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q does not exist any more: pair the machine again with a new code", spec.CodeName)
-	case record == nil || !record.belongsTo(code):
+	case code.Status.Phase == v1alpha1.PairingCodeExpired || code.Status.Phase == v1alpha1.PairingCodeBurnt:
+		// Said only once the record is gone and no key had used it: what is there now was held back.
+		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q is %s and no machine used it: pair the machine again with a new code", spec.CodeName, code.Status.Phase)
+	case record == nil || !record.belongsTo(code) || !record.secret.DeletionTimestamp.IsZero():
 		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q has no password record: pair the machine again with a new code", spec.CodeName)
 	case record.consumedBy == "" || record.consumedBy != spec.PublicKeySHA256 || record.requestName != request.Name:
 		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q was not used by this key for this request", spec.CodeName)

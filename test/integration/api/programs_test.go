@@ -142,6 +142,40 @@ func TestAGatewayCountsTriesAndChangesNothingElseOfARecord(t *testing.T) {
 	wantRefused(t, gateway.Delete(ctx, record), forbidden)
 }
 
+func TestAGatewayCannotRebindAUsedRecordNorHoldItBack(t *testing.T) {
+	ctx := t.Context()
+	gateway := program(t, v1alpha1.GatewayServiceAccount)
+	final := v1alpha1.PolicyMessage(v1alpha1.PolicyGatewaySecrets) + "consumedBy and requestName of a pairing record are final"
+	for name, unused := range map[string]map[string]string{
+		"absent": {v1alpha1.RecordKeyTriesUsed: "1"},
+		"empty":  {v1alpha1.RecordKeyTriesUsed: "1", v1alpha1.RecordKeyConsumedBy: "", v1alpha1.RecordKeyRequestName: ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			record := secret(v1alpha1.PairingNamespace, "record-"+shared.Namespace(t), v1alpha1.SecretTypePairingRecord, unused)
+			mustCreate(t, record)
+			defer func() { _ = shared.Client().Delete(ctx, record) }()
+			wantAccepted(t, gateway.Get(ctx, client.ObjectKeyFromObject(record), record))
+			record.Data[v1alpha1.RecordKeyTriesUsed] = []byte("0")
+			record.Data[v1alpha1.RecordKeyConsumedBy] = []byte(keyA)
+			record.Data[v1alpha1.RecordKeyRequestName] = []byte("bench-3")
+			wantAccepted(t, gateway.Update(ctx, record))
+			record.Data[v1alpha1.RecordKeyTriesUsed] = []byte("1") // a retry of the same key
+			wantAccepted(t, gateway.Update(ctx, record))
+			for _, key := range []string{v1alpha1.RecordKeyConsumedBy, v1alpha1.RecordKeyRequestName} {
+				changed, emptied, removed := record.DeepCopy(), record.DeepCopy(), record.DeepCopy()
+				changed.Data[key], emptied.Data[key] = []byte(keyB), nil
+				delete(removed.Data, key)
+				wantRefused(t, gateway.Update(ctx, changed), final)
+				wantRefused(t, gateway.Update(ctx, emptied), final)
+				wantRefused(t, gateway.Update(ctx, removed), final)
+			}
+			held := record.DeepCopy()
+			held.Finalizers = []string{"example.com/held"}
+			wantRefused(t, gateway.Update(ctx, held), v1alpha1.PolicyMessage(v1alpha1.PolicyGatewaySecrets)+"a gateway may not change the finalizers")
+		})
+	}
+}
+
 func TestTheControllerMakesCodesForPeopleAndReadsNoSecrets(t *testing.T) {
 	ctx, namespace := t.Context(), shared.Namespace(t)
 	controller := program(t, v1alpha1.ControllerServiceAccount)
