@@ -38,6 +38,32 @@ func TestGranted(t *testing.T) {
 	}
 }
 
+func TestATakeoverNeverWidensAndIsNarrowedByWhatWasNamed(t *testing.T) {
+	tests := map[string]struct {
+		allow, decided, limit, want []string
+	}{
+		"nothing named: the Node's own":            {allow: []string{"shell.run", "echo"}, want: []string{"shell.run", "echo"}},
+		"what the approver chose":                  {allow: []string{"echo", "shell.run"}, decided: []string{"echo"}, want: []string{"echo"}},
+		"the limit of the code":                    {allow: []string{"echo", "system.health"}, limit: []string{"system.*"}, want: []string{"system.health"}},
+		"a name covered by a prefix stays a name":  {allow: []string{"system.*"}, decided: []string{"system.health"}, want: []string{"system.health"}},
+		"nothing the Node did not allow":           {allow: []string{"echo"}, decided: []string{"echo", "system.health"}, want: []string{"echo"}},
+		"nothing in common, nothing allowed":       {allow: []string{"shell.run"}, decided: []string{"echo"}},
+		"both lists: what the Node and both allow": {allow: []string{"echo", "shell.run", "system.health"}, decided: []string{"echo", "system.health"}, limit: []string{"echo"}, want: []string{"echo"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			spec := v1alpha1.PairingRequestSpec{RequestedCapabilities: []string{"echo", "system.health"}}
+			if test.decided != nil {
+				spec.Decision = &v1alpha1.PairingDecision{Capabilities: test.decided}
+			}
+			got := inherited(test.allow, spec, v1alpha1.PairingCodeSpec{Capabilities: test.limit})
+			if len(got)+len(test.want) > 0 && !cmp.Equal(test.want, got) {
+				t.Errorf("the Node allows %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
 func TestDecidedTimeIsThatOfWhoeverSetTheDecision(t *testing.T) {
 	at := func(seconds int) *metav1.Time {
 		moment := metav1.NewTime(start.Add(time.Duration(seconds) * time.Second))

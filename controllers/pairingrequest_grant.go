@@ -17,9 +17,24 @@ func granted(spec v1alpha1.PairingRequestSpec, code v1alpha1.PairingCodeSpec) []
 	if len(code.Capabilities) == 0 {
 		return sortedSet(wanted)
 	}
+	return intersection(wanted, code.Capabilities)
+}
+
+// inherited is what a machine that takes over a Node may be asked to do: what the Node allowed,
+// within the grant when the approver or the code named capabilities. It never widens.
+func inherited(allow []string, spec v1alpha1.PairingRequestSpec, code v1alpha1.PairingCodeSpec) []string {
+	chosen := spec.Decision != nil && len(spec.Decision.Capabilities) > 0
+	if !chosen && len(code.Capabilities) == 0 {
+		return allow
+	}
+	return intersection(allow, granted(spec, code))
+}
+
+// intersection is what both lists allow: of two entries that overlap, the narrower one.
+func intersection(wanted, limits []string) []string {
 	var both []string
 	for _, want := range wanted {
-		for _, limit := range code.Capabilities {
+		for _, limit := range limits {
 			switch {
 			case covers(limit, want):
 				both = append(both, want)

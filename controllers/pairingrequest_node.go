@@ -77,6 +77,7 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 	existing.Spec.PublicKeySHA256 = request.Spec.PublicKeySHA256
 	existing.Spec.NextPublicKeySHA256 = ""
 	existing.Spec.PairingRequestUID = string(request.UID)
+	existing.Spec.CapabilityPolicy.Allow = inherited(existing.Spec.CapabilityPolicy.Allow, request.Spec, code.Spec)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, existing, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 		return false, nil, fmt.Errorf("give node %q its new key: %w", existing.Name, err)

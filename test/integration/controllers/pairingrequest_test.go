@@ -165,6 +165,19 @@ func TestReplaceNodeGivesAnExistingNodeANewKey(t *testing.T) {
 	third.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken, "Revoked")
 }
 
+func TestReplaceNodeNarrowsToWhatTheApproverChose(t *testing.T) {
+	namespace := shared.Namespace(t)
+	first := admitted(t, namespace, "box")
+	replace := v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "box", ReplaceNode: true}
+	second := knock(t, newCode(t, namespace, replace), "box")
+	second.decide(t, `{"verdict":"Approved","capabilities":["echo"]}`)
+	second.awaits(t, v1alpha1.PairingRequestApproved)
+	node := get(t, first.node())
+	if diff := cmp.Diff([]string{"echo"}, node.Spec.CapabilityPolicy.Allow); diff != "" || node.Spec.PublicKeySHA256 != second.pin {
+		t.Errorf("the new machine has key %s and may (-want +got):\n%s", node.Spec.PublicKeySHA256, diff)
+	}
+}
+
 func TestDecisionWaitsWhileThePoliciesAreNotProven(t *testing.T) {
 	m := knock(t, pinCode(t, shared.Namespace(t)), "box")
 	shutGate(t, nil)
