@@ -1,0 +1,66 @@
+package api_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// The kind says that a decision is final. Were that rule lost, the policy still knows who decides.
+func TestAChangedDecisionIsADecision(t *testing.T) {
+	namespace := shared.Namespace(t)
+	ann := approver(t, namespace, "ann")
+	eve := operator(t, namespace, "eve")
+	extra(t, namespace, "eve", "pairingrequests", "patch", "update")
+	o := object("PairingRequest", namespace, "one", requestSpec(nil))
+	mustCreate(t, o)
+	wantAccepted(t, patch(t, ann, o, `{"spec":{"decision":{"verdict":"Denied"}}}`))
+
+	const change = `{"spec":{"decision":{"verdict":"Approved"}}}`
+	tryChange := func() error {
+		return ann.Patch(t.Context(), o.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(change)), client.DryRunAll)
+	}
+	defer withoutFinalDecisions(t, tryChange)()
+	wantAccepted(t, patch(t, eve, o, `{"metadata":{"labels":{"seen":"yes"}}}`))
+	wantRefused(t, patch(t, eve, o, change), v1alpha1.PolicyMessage(v1alpha1.PolicyPairingRequests)+`user "eve" may not approve or deny`)
+}
+
+// withoutFinalDecisions takes the rule out of the kind and returns what puts it back. change is
+// refused exactly while the rule is in force.
+func withoutFinalDecisions(t *testing.T, change func() error) (restore func()) {
+	t.Helper()
+	kind := &unstructured.Unstructured{}
+	kind.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	kind.SetName("pairingrequests.mooring.dev")
+	text, err := json.Marshal(live(t, kind).Object["spec"].(map[string]any)["versions"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rule = "self.decision == oldSelf.decision"
+	relaxed := strings.Replace(string(text), rule, "has(self.decision)", 1)
+	if relaxed == string(text) {
+		t.Fatal("the kind has no such rule: nothing to take out")
+	}
+	put := func(versions string, inForce bool) {
+		wantAccepted(t, patch(t, shared.Client(), kind, `{"spec":{"versions":`+versions+`}}`))
+		deadline := time.Now().Add(20 * time.Second)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for err := change(); (err != nil) != inForce; err = change() {
+			if time.Now().After(deadline) {
+				t.Fatalf("the rule is in force: want %t; a change says %v", inForce, err)
+			}
+			<-tick.C
+		}
+	}
+	put(relaxed, false)
+	return func() { put(string(text), true) }
+}
