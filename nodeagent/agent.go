@@ -34,8 +34,9 @@ import (
 )
 
 const (
-	// concurrency is how many capabilities run at once, whatever the Node allows.
-	concurrency = 16
+	// concurrency is how many capabilities run at once: the most that spec.maxInFlight of a
+	// Node allows, so that nothing that was accepted waits for a place while its time runs.
+	concurrency = 64
 	// grace is how long a capability may take to return when told to stop.
 	grace = 2 * time.Second
 	// renewPause is the usual Options.RenewPause.

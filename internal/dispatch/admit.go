@@ -22,6 +22,10 @@ const (
 	VerdictSettle
 )
 
+// MaxInputBytes is the longest input that is offered, in bytes of JSON. A longer one would not fit
+// into a message to the machine and would end its session each time it was tried.
+const MaxInputBytes = 256 << 10
+
 // Verdict is a decision about one dispatch.
 type Verdict struct {
 	Kind   VerdictKind
@@ -51,6 +55,9 @@ func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alp
 		return settle(v1alpha1.DispatchTimedOut, v1alpha1.ErrorExpired, expiredMessage(d))
 	case node.Spec.DesiredState == v1alpha1.NodeSuspended:
 		return Verdict{Kind: VerdictWait}
+	case d.Spec.Input != nil && len(d.Spec.Input.Raw) > MaxInputBytes:
+		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorInvalidInput,
+			fmt.Sprintf("spec.input is %d bytes long, a machine takes at most %d: put it where the machine can fetch it", len(d.Spec.Input.Raw), MaxInputBytes))
 	}
 	if code, message := refusal(d.Spec.Capability, node, declared); code != "" {
 		return settle(v1alpha1.DispatchRejected, code, message)

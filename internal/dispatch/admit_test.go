@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,13 @@ func node(change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	return n
 }
 
+// inputOf is an input of so many bytes.
+func inputOf(bytes int) func(*v1alpha1.CapabilityDispatch) {
+	return func(d *v1alpha1.CapabilityDispatch) {
+		d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"x":"` + strings.Repeat("x", bytes-len(`{"x":""}`)) + `"}`)}
+	}
+}
+
 func TestAdmitOffersOnlyWhatMayAndCanRunNow(t *testing.T) {
 	echo := []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
 	state := func(s v1alpha1.NodeDesiredState) func(*v1alpha1.Node) {
@@ -45,6 +53,8 @@ func TestAdmitOffersOnlyWhatMayAndCanRunNow(t *testing.T) {
 		{"claimed before and not known to the agent", queuedEcho(in(v1alpha1.DispatchDispatched)), node(), echo, after(1), VerdictOffer, outcome{}},
 		{"expired", queuedEcho(), node(), echo, after(60), VerdictSettle, outcome{"TimedOut", "NotStarted", "Expired"}},
 		{"cancelled", queuedEcho(cancelled), node(), echo, after(1), VerdictSettle, outcome{"Cancelled", "NotStarted", "Cancelled"}},
+		{"an input as long as may be", queuedEcho(inputOf(MaxInputBytes)), node(), echo, after(1), VerdictOffer, outcome{}},
+		{"an input a byte too long", queuedEcho(inputOf(MaxInputBytes + 1)), node(), echo, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "InvalidInput"}},
 		{"not declared", queuedEcho(), node(), nil, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "UnknownCapability"}},
 		{"not granted", queuedEcho(), node(denied), echo, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "NotGranted"}},
 		{"not available", queuedEcho(), node(), []v1alpha1.NodeCapability{{Name: "echo", Reason: "NoDisplay"}}, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "CapabilityUnavailable"}},
