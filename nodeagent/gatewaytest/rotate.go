@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -62,6 +63,9 @@ func (n *Node) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.R
 		return nil, err
 	}
 	leaf := state.PeerCertificates[0]
+	if time.Now().After(leaf.NotAfter) {
+		return nil, status.Error(codes.Unauthenticated, "the certificate of this connection expired")
+	}
 	csr, err := x509.ParseCertificateRequest(request.GetCsr())
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())

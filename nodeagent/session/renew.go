@@ -50,10 +50,16 @@ func renewalTime(current store.Identity, jitter float64) time.Time {
 	return leaf.NotBefore.Add(time.Duration((0.7 + 0.2*jitter) * float64(life)))
 }
 
-// renewOnce renews, with a new key if the one in use is old enough.
+// renewOnce renews, with a new key if the one in use is old enough. When the certificate
+// ended before anything could renew it, it is recovered.
 func (s *stream) renewOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
+	if s.lapsed() {
+		// The gateway takes no calls on a connection that outlived its certificate. The
+		// session goes on meanwhile: without an issuer it is all the machine has.
+		return s.recoverCertificate(ctx)
+	}
 	current := s.Credentials.Identity()
 	if rotationDue(current, s.RotateKeyEvery, s.Now()) {
 		err := s.rotate(ctx, current)

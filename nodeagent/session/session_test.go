@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -91,6 +92,7 @@ type agent struct {
 	done    chan error
 
 	rotateKeyEvery time.Duration
+	renewPause     time.Duration // default: a millisecond
 }
 
 // start pairs a machine by hand, its certificate good for life, and runs it until the test ends.
@@ -151,7 +153,7 @@ func (a *agent) run(t *testing.T) {
 		Credentials: a.creds, Journal: a.journal, Executor: runs, Registry: registry,
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: time.Now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
-		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: time.Millisecond,
+		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: cmp.Or(a.renewPause, time.Millisecond),
 		RotateKeyEvery: a.rotateKeyEvery,
 	})
 	ctx, stop := context.WithCancel(t.Context())
@@ -361,6 +363,21 @@ func TestAMachineThatSleptPastItsCertificateRecoversIt(t *testing.T) {
 	g := gatewaytest.Start(t)
 	a := start(t, g, 0)
 	g.Node.Next(t)
+	if leaf := a.creds.Identity().Leaf(); time.Until(leaf.NotAfter) < time.Hour {
+		t.Errorf("it uses a certificate that ends at %s", leaf.NotAfter)
+	}
+}
+
+// The gateway takes no calls on a connection whose certificate ended, so renewing over it
+// would fail for as long as the session lasts.
+func TestACertificateThatEndsDuringASessionIsRecovered(t *testing.T) {
+	g := gatewaytest.Start(t)
+	a := &agent{renewPause: 1500 * time.Millisecond}
+	a.start(t, g, time.Second)
+	first := g.Node.Next(t)
+	if second := g.Node.Next(t); second.Serial == first.Serial {
+		t.Error("the next session uses the same certificate")
+	}
 	if leaf := a.creds.Identity().Leaf(); time.Until(leaf.NotAfter) < time.Hour {
 		t.Errorf("it uses a certificate that ends at %s", leaf.NotAfter)
 	}
