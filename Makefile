@@ -86,10 +86,14 @@ deps: ## Install what the race detector needs (gcc, libc headers) when it is mis
 
 ##@ Keep it right
 .PHONY: generate
-generate: ## Regenerate deepcopy, CRDs and protobuf code
+generate: ## Regenerate deepcopy, CRDs, protobuf code and the reference pages
 	@$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	@$(TOOL) controller-gen crd paths=./api/v1alpha1 output:crd:dir=config/crd/bases
 	@cd api/proto && $(PROTOTOOL) buf generate
+	@$(TOOL) crd-ref-docs --log-level=WARN --source-path=api/v1alpha1 --config=hack/reference/api.yaml \
+	  --renderer=markdown --output-path=docs/reference/api.md
+	@mkdir -p $(BIN) && $(GO_BUILD) -o $(BIN)/ ./cmd/...
+	@go run ./hack/reference $(BIN) docs/reference
 
 .PHONY: lint
 lint: ## golangci-lint (import rules included), buf lint, transitive import rules

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -126,12 +125,11 @@ func (c controllerConfig) check() error {
 }
 
 func (c *gatewayConfig) bind(set *flag.FlagSet) {
-	hostname, _ := os.Hostname()
 	set.StringVar(&c.tlsDir, "tls-dir", "", "gateway: directory of the server certificate (required)")
 	set.StringVar(&c.pairingBindAddress, "pairing-bind-address", ":7443", "gateway: address of the pairing listener")
 	set.StringVar(&c.nodeBindAddress, "node-bind-address", ":7444", "gateway: address of the node listener")
 	set.StringVar(&c.advertiseNodeEndpoint, "advertise-node-endpoint", "", "gateway: HOST:PORT of the node listener that machines are told (required)")
-	set.StringVar(&c.podName, "pod-name", hostname, "gateway: name of this replica")
+	set.StringVar(&c.podName, "pod-name", "", "gateway: name of this replica; default: the host name")
 	set.DurationVar(&c.dispatchedDelay, "dispatched-delay", 200*time.Millisecond, "gateway: how long a result is waited for before Dispatched is written")
 	set.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second, "gateway: how long the Lease of this replica vouches for its sessions")
 }
