@@ -50,7 +50,7 @@ type Link struct {
 func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", endpoint)
+	raw, err := dialerOf(ctx)(ctx, "tcp", endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("connect to gateway: %w", err)
 	}
