@@ -55,7 +55,8 @@ func parseFlags(args []string, stderr io.Writer) (flags, error) {
 		return f, errors.New("--role is missing: give --role=controller or --role=gateway")
 	case f.role == roleGateway:
 		return f, errors.Join(f.checkBoth(), atLeast("dispatched-delay", f.gateway.dispatchedDelay, 0),
-			atLeast("lease-duration", f.gateway.leaseDuration, time.Second))
+			atLeast("lease-duration", f.gateway.leaseDuration, time.Second),
+			atLeast("watch-stale-after", f.gateway.watchStaleAfter, leastWatchStaleAfter))
 	case f.role == roleController:
 		return f, errors.Join(f.checkBoth(), f.controller.check())
 	default:
@@ -132,7 +133,11 @@ func (c *gatewayConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.podName, "pod-name", "", "gateway: name of this replica; default: the host name")
 	set.DurationVar(&c.dispatchedDelay, "dispatched-delay", 200*time.Millisecond, "gateway: how long a result is waited for before Dispatched is written")
 	set.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second, "gateway: how long the Lease of this replica vouches for its sessions")
+	set.DurationVar(&c.watchStaleAfter, "watch-stale-after", time.Minute, "gateway: how old what it knows of Nodes may be before it takes no sessions and offers nothing; sessions close at five times that")
 }
+
+// leastWatchStaleAfter leaves room for the writes that measure the watch, one per two seconds.
+const leastWatchStaleAfter = 6 * time.Second
 
 func atMost(name string, value, most time.Duration) error {
 	if value > most {

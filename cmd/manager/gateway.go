@@ -46,6 +46,7 @@ type gatewayConfig struct {
 	maxQueuedPerNode      int
 	maxPendingRequests    int
 	leaseDuration         time.Duration
+	watchStaleAfter       time.Duration
 	podName               string
 }
 
@@ -124,6 +125,7 @@ func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiCl
 		Certificates: requester, Bundle: trust.Server, Gateway: name, SystemNamespace: c.systemNamespace,
 		Time: apiClock, Log: log.WithName("session"), Registerer: metrics.Registry,
 		DispatchedDelay: c.dispatchedDelay, MaxQueued: c.maxQueuedPerNode, LeaseDuration: c.leaseDuration,
+		StaleAfter: c.watchStaleAfter,
 	})
 	pairing := gatewaypairing.New(gatewaypairing.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Requests: hubs.requests, Nodes: hubs.nodes,
