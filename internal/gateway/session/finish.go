@@ -79,6 +79,9 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 	s.facts.ended = &ended
 	s.facts.lastEvent = v1alpha1.NodeEvent{Name: s.ending.reason, Time: s.stamp()}
 	node := s.node
+	if s.buried = !s.recordedIn(node); s.buried {
+		return // A write that was under way at the end may have shown a newer session.
+	}
 	for backoff := retries(); ; {
 		_, err := s.service.apply(ctx, node, s.facts.compose(node, s.stamp()))
 		switch {
@@ -101,10 +104,14 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 			}
 			continue
 		}
-		if live.UID != node.UID || live.Status.SessionID != s.id || !dispatch.SessionOf(live).Live() {
-			s.buried = true
+		if s.buried = live.UID != node.UID || !s.recordedIn(live); s.buried {
 			return
 		}
 		node = live
 	}
+}
+
+// recordedIn tells whether node records this session as the live one.
+func (s *session) recordedIn(node *v1alpha1.Node) bool {
+	return node.Status.SessionID == s.id && dispatch.SessionOf(node).Live()
 }
