@@ -1,0 +1,172 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent"
+	"github.com/mooring-dev/mooring/nodeagent/link"
+)
+
+// Agent is one real agent of a Fleet: the library of mooring-agent with an identity directory, a
+// journal and connections of its own.
+type Agent struct {
+	// Name is that of its Node; Source the loopback address it comes from.
+	Name, Source string
+
+	fleet   *Fleet
+	options nodeagent.Options
+
+	mu          sync.Mutex
+	cancel      context.CancelFunc // nil before the first start
+	done        chan struct{}
+	connections map[*watchedConn]struct{}
+	online      bool
+	opened      int       // sessions that opened
+	closed      time.Time // when the last connection with a session ended
+	reason      string    // why the last session ended
+	err         error     // of Run; valid after done
+}
+
+// start runs the agent until stop.
+func (a *Agent) start(parent context.Context) {
+	ctx, cancel := context.WithCancel(link.WithDialer(parent, a.dial))
+	options, done := a.options, make(chan struct{})
+	options.Log, options.Out = slog.New(&watcher{agent: a}), io.Discard
+	a.mu.Lock()
+	a.cancel, a.done = cancel, done
+	a.mu.Unlock()
+	go func() {
+		defer close(done)
+		err := nodeagent.Run(ctx, options)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.err = err
+	}()
+}
+
+// stop ends the agent, if it runs, as SIGTERM does.
+func (a *Agent) stop() {
+	a.mu.Lock()
+	cancel, done := a.cancel, a.done
+	a.mu.Unlock()
+	if cancel != nil {
+		cancel()
+		<-done
+	}
+}
+
+func (a *Agent) started() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cancel != nil
+}
+
+// Restart ends the agent and starts it again with what is in its directory.
+func (a *Agent) Restart() {
+	a.stop()
+	a.start(a.fleet.run)
+}
+
+// dial opens a connection from the agent's own address.
+func (a *Agent) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(a.Source)}}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	watched := &watchedConn{Conn: conn, agent: a}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.connections[watched] = struct{}{}
+	return watched, nil
+}
+
+// Cut breaks the agent's connections as a network would; it comes back by itself.
+func (a *Agent) Cut() {
+	a.mu.Lock()
+	var open []*watchedConn
+	for conn := range a.connections {
+		open = append(open, conn)
+	}
+	a.mu.Unlock()
+	for _, conn := range open {
+		_ = conn.Conn.Close()
+	}
+}
+
+// Online tells whether the agent has a session.
+func (a *Agent) Online() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.online
+}
+
+// Ended is when and why the last session ended; zero while none has.
+func (a *Agent) Ended() (time.Time, string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed, a.reason
+}
+
+// Sessions counts those that opened.
+func (a *Agent) Sessions() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.opened
+}
+
+// watchedConn forgets itself when it is closed.
+type watchedConn struct {
+	net.Conn
+	agent *Agent
+}
+
+// Close closes the connection.
+func (c *watchedConn) Close() error {
+	c.agent.mu.Lock()
+	delete(c.agent.connections, c)
+	c.agent.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// watcher reads the sessions of an agent from its log, which says at once when one opens or ends.
+type watcher struct{ agent *Agent }
+
+// Enabled is true for what is Info or worse.
+func (w *watcher) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+
+// WithAttrs and WithGroup need nothing: the two messages carry what counts.
+func (w *watcher) WithAttrs([]slog.Attr) slog.Handler { return w }
+
+// WithGroup is WithAttrs.
+func (w *watcher) WithGroup(string) slog.Handler { return w }
+
+// Handle notes what the record says of the session.
+func (w *watcher) Handle(_ context.Context, record slog.Record) error {
+	a := w.agent
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch record.Message {
+	case "session open":
+		a.online = true
+		a.opened++
+	case "session ended":
+		record.Attrs(func(attr slog.Attr) bool {
+			if attr.Key == "reason" {
+				a.reason = fmt.Sprint(attr.Value.Any())
+			}
+			return attr.Key != "reason"
+		})
+		if a.online {
+			a.closed = record.Time
+		}
+		a.online = false
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+// Package sim runs many real agents in one process: real mTLS, the real protocol, a real journal
+// each, from addresses of 127.0.0.0/8. It is bounded in count and time and leaves nothing behind.
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/nodeagent"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+)
+
+// MaxAgents bounds a Fleet: an agent holds four files and a process may hold 20,000.
+const MaxAgents = 4800
+
+// perSource is how many agents share a source address, well below the gateway's cap.
+const perSource = 250
+
+// cleanupTimeout bounds Close.
+const cleanupTimeout = 2 * time.Minute
+
+// Options are what a Fleet is made of.
+type Options struct {
+	// Client has an administrator's rights and knows Mooring's and cert-manager's kinds.
+	Client client.Client
+	// Dir keeps the identity directories; it must exist. On a memory file system the journals
+	// cost no disk.
+	Dir string
+	// PairingEndpoint and NodeEndpoint are HOST:PORT of a gateway.
+	PairingEndpoint, NodeEndpoint string
+	// TrustDomain of the identities. Default mooring.local.
+	TrustDomain string
+	// Extra are capabilities besides the built-in ones.
+	Extra []capability.Capability
+}
+
+// Fleet is a namespace with its agents.
+type Fleet struct {
+	Options
+	Namespace string
+
+	run    context.Context // of the agents, until Close
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	agents []*Agent
+}
+
+// New makes the namespace of a Fleet without agents. Close it.
+func New(ctx context.Context, o Options) (*Fleet, error) {
+	if o.TrustDomain == "" {
+		o.TrustDomain = "mooring.local"
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "sim-" + rand.String(6)}}
+	if err := o.Client.Create(ctx, namespace); err != nil {
+		return nil, fmt.Errorf("make the namespace of the simulated machines: %w", err)
+	}
+	f := &Fleet{Options: o, Namespace: namespace.Name}
+	f.run, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return f, nil
+}
+
+// newAgent makes an agent that does not run yet, with an address to come from.
+func (f *Fleet) newAgent(name string) (*Agent, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.agents) >= MaxAgents {
+		return nil, fmt.Errorf("%d agents are the most one process holds", MaxAgents)
+	}
+	place := len(f.agents) / perSource
+	a := &Agent{Name: name, Source: fmt.Sprintf("127.1.%d.%d", place/200, place%200+1), fleet: f, connections: map[*watchedConn]struct{}{},
+		options: nodeagent.Options{Dir: filepath.Join(f.Dir, f.Namespace+"-"+name), NodeName: name, Extra: f.Extra}}
+	f.agents = append(f.agents, a)
+	return a, nil
+}
+
+// Agents are all of them, in the order they were made.
+func (f *Fleet) Agents() []*Agent {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]*Agent(nil), f.agents...)
+}
+
+// Start runs the agents that do not run yet, so many per second.
+func (f *Fleet) Start(ctx context.Context, perSecond float64) error {
+	tick := time.NewTicker(time.Duration(float64(time.Second) / max(perSecond, 0.1)))
+	defer tick.Stop()
+	for _, a := range f.Agents() {
+		if a.started() {
+			continue
+		}
+		select {
+		case <-tick.C:
+			a.start(f.run)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Online counts the agents with a session.
+func (f *Fleet) Online() (n int) {
+	for _, a := range f.Agents() {
+		if a.Online() {
+			n++
+		}
+	}
+	return n
+}
+
+// AwaitOnline waits until so many agents have a session.
+func (f *Fleet) AwaitOnline(ctx context.Context, want int) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for f.Online() < want {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d agents are online: %w", f.Online(), want, errors.Join(ctx.Err(), f.anyError()))
+		}
+	}
+	return nil
+}
+
+// anyError is what one of the agents that are not online has to say.
+func (f *Fleet) anyError() error {
+	for _, a := range f.Agents() {
+		a.mu.Lock()
+		err, reason, online := a.err, a.reason, a.online
+		a.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("agent %s ended: %w", a.Name, err)
+		}
+		if !online && reason != "" {
+			return fmt.Errorf("agent %s: %s", a.Name, reason)
+		}
+	}
+	return nil
+}
+
+// Storm breaks every connection at the same moment.
+func (f *Fleet) Storm() {
+	var group sync.WaitGroup
+	for _, a := range f.Agents() {
+		group.Go(a.Cut)
+	}
+	group.Wait()
+}
+
+// Close stops the agents and removes their Nodes, namespace and directories.
+func (f *Fleet) Close() error {
+	f.cancel()
+	var problems []error
+	for _, a := range f.Agents() {
+		a.stop()
+		problems = append(problems, os.RemoveAll(a.options.Dir))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.Namespace}}
+	if err := client.IgnoreNotFound(f.Client.Delete(ctx, namespace)); err != nil {
+		problems = append(problems, fmt.Errorf("delete the namespace of the simulated machines: %w", err))
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,145 @@
+package sim
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	cryptorand "crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// issueWorkers keep cert-manager busy without a queue that outlives the patience of a request.
+const issueWorkers = 24
+
+// Issue adds count agents whose identities an administrator makes: the certificate is signed by
+// cert-manager, the Node and its pin are created through the API. No person and no pairing is in
+// it; Pair is the real way. progress hears how many are done.
+func (f *Fleet) Issue(ctx context.Context, count int, progress func(done int)) error {
+	bundle, err := f.serverBundle(ctx)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(issueWorkers)
+	for n := range count {
+		a, err := f.newAgent(fmt.Sprintf("sim-%05d", len(f.Agents())))
+		if err != nil {
+			return errors.Join(err, group.Wait())
+		}
+		group.Go(func() error {
+			if err := f.issue(ctx, a, bundle); err != nil {
+				return fmt.Errorf("make the identity of %s: %w", a.Name, err)
+			}
+			if progress != nil {
+				progress(n + 1)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// serverBundle are the CAs of the gateways, which a young controller has not published yet.
+func (f *Fleet) serverBundle(ctx context.Context) (identity.Bundle, error) {
+	trust, last := &corev1.ConfigMap{}, error(nil)
+	err := f.poll(ctx, func(ctx context.Context) bool {
+		last = f.Client.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}, trust)
+		return last == nil
+	})
+	if err != nil {
+		return identity.Bundle{}, fmt.Errorf("read the CA bundle of the gateways: %w", errors.Join(err, last))
+	}
+	return identity.ParseBundle([]byte(trust.Data[v1alpha1.TrustServerCAKey]))
+}
+
+func (f *Fleet) issue(ctx context.Context, a *Agent, bundle identity.Bundle) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
+	if err != nil {
+		return err
+	}
+	pin, err := identity.FingerprintSPKI(&key.PublicKey)
+	if err != nil {
+		return err
+	}
+	node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: a.Name}, Spec: v1alpha1.NodeSpec{
+		PublicKeySHA256: pin, PairingRequestUID: "simulated", MaxInFlight: 64,
+		CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: a.allowed()},
+	}}
+	if err := f.Client.Create(ctx, node); err != nil {
+		return err
+	}
+	chain, err := f.sign(ctx, a.Name, key)
+	if err != nil {
+		return err
+	}
+	made, err := store.NewIdentity(key, chain)
+	if err != nil {
+		return err
+	}
+	directory, err := store.Open(a.options.Dir)
+	if err != nil {
+		return err
+	}
+	config := store.Config{NodeEndpoint: f.NodeEndpoint, PairingEndpoint: f.PairingEndpoint}
+	return errors.Join(directory.FinishPairing(made, bundle, config), directory.Close())
+}
+
+// allowed are the capabilities a simulated machine may be asked for.
+func (a *Agent) allowed() []string {
+	names := []string{"echo", "system.*"}
+	for _, c := range a.fleet.Extra {
+		names = append(names, c.Name())
+	}
+	return names
+}
+
+// sign has cert-manager sign a device certificate.
+func (f *Fleet) sign(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x509.Certificate, error) {
+	der, err := identity.NewRequest(key, identity.ID{TrustDomain: f.TrustDomain, Namespace: f.Namespace, Node: name})
+	if err != nil {
+		return nil, err
+	}
+	order := &certmanagerv1.CertificateRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: f.Namespace + "-" + name},
+		Spec: certmanagerv1.CertificateRequestSpec{
+			Request:   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
+			Duration:  &metav1.Duration{Duration: 24 * time.Hour},
+			IssuerRef: cmmeta.IssuerReference{Group: "cert-manager.io", Kind: certmanagerv1.IssuerKind, Name: v1alpha1.DeviceIssuer},
+			Usages:    []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature, certmanagerv1.UsageClientAuth},
+		},
+	}
+	if err := f.Client.Create(ctx, order); err != nil {
+		return nil, err
+	}
+	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 2*time.Minute, false, func(ctx context.Context) (bool, error) {
+		err := f.Client.Get(ctx, client.ObjectKeyFromObject(order), order)
+		return err == nil && len(order.Status.Certificate) > 0, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("wait for cert-manager: %w", err)
+	}
+	if err := f.Client.Delete(ctx, order); err != nil {
+		return nil, err
+	}
+	var ders [][]byte
+	for block, rest := pem.Decode(order.Status.Certificate); block != nil; block, rest = pem.Decode(rest) {
+		ders = append(ders, block.Bytes)
+	}
+	return identity.ParseChain(ders)
+}
