@@ -1,0 +1,190 @@
+package threats_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// rawClient speaks HTTP/2 frame by frame: a well-kept client would hold to the limits that the
+// server tells it.
+type rawClient struct {
+	*fleet
+	connection *tls.Conn
+	frames     *http2.Framer
+	encoder    *hpack.Encoder
+	encoded    bytes.Buffer
+	method     string
+	refused    chan string   // how the server refused, once
+	answered   chan struct{} // that it answered a call, once
+}
+
+func (f *fleet) rawClient(address, method string, certificates ...tls.Certificate) *rawClient {
+	f.Helper()
+	dialer := &tls.Dialer{
+		NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 8)}},
+		Config:    &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}, Certificates: certificates}, //nolint:gosec // an attacker does not mind
+	}
+	made, err := dialer.DialContext(f.within(), "tcp", address)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { made.Close() })
+	connection, _ := made.(*tls.Conn)
+	c := &rawClient{fleet: f, connection: connection, frames: http2.NewFramer(connection, connection), method: method, refused: make(chan string, 1), answered: make(chan struct{}, 1)}
+	c.encoder = hpack.NewEncoder(&c.encoded)
+	if _, err := connection.Write([]byte(http2.ClientPreface)); err != nil {
+		f.Fatal(err)
+	}
+	if err := c.frames.WriteSettings(); err != nil {
+		f.Fatal(err)
+	}
+	go c.read()
+	return c
+}
+
+// read takes what the server says, so that it is never held up, and tells the first refusal.
+func (c *rawClient) read() {
+	tell := func(what string) {
+		select {
+		case c.refused <- what:
+		default:
+		}
+	}
+	for {
+		frame, err := c.frames.ReadFrame()
+		switch frame := frame.(type) {
+		case *http2.HeadersFrame:
+			select {
+			case c.answered <- struct{}{}:
+			default:
+			}
+		case *http2.RSTStreamFrame:
+			tell("RST_STREAM " + frame.ErrCode.String())
+		case *http2.GoAwayFrame:
+			tell("GOAWAY " + frame.ErrCode.String())
+		}
+		if err != nil {
+			tell("connection closed")
+			return
+		}
+	}
+}
+
+// headers are those of a call, with one more.
+func (c *rawClient) headers(name, value string) []byte {
+	c.encoded.Reset()
+	for _, field := range []hpack.HeaderField{
+		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: c.method},
+		{Name: ":authority", Value: "gateway.mooring"}, {Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+		{Name: name, Value: value, Sensitive: true},
+	} {
+		_ = c.encoder.WriteField(field) // to memory
+	}
+	return bytes.Clone(c.encoded.Bytes())
+}
+
+// Streams that are opened and reset at once, 10,000 of them on one connection of each listener.
+func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
+	f := newFleet(t)
+	f.pair("before")
+	before := residentKiB(t, system.Gateways[0].Pid())
+	for _, c := range []*rawClient{
+		f.rawClient(system.PairingEndpoint, "/mooring.gateway.v1.PairingService/GetPairingRequestStatus"),
+		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", f.stolen("hostile").TLS()),
+	} {
+		_ = c.connection.SetWriteDeadline(time.Now().Add(patience))
+		sent := 0
+		for ; sent < 10000; sent++ {
+			id := uint32(2*sent + 1)
+			err := c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers("x", fmt.Sprint(sent)), EndHeaders: true})
+			if err == nil {
+				err = c.frames.WriteRSTStream(id, http2.ErrCodeCancel)
+			}
+			if err != nil {
+				break // hung up on, which is as good
+			}
+		}
+		t.Logf("%s: %d streams were reset", c.method, sent)
+	}
+	f.works("before")
+	f.pair("during")
+	f.works("during")
+	if grown := residentKiB(t, system.Gateways[0].Pid()) - before; grown > 128<<10 {
+		t.Errorf("the gateway grew by %d KiB", grown)
+	}
+}
+
+// A header of 1 MiB in continuation frames, against the 16 KiB that the server has announced.
+func TestAGiantHeaderIsRefused(t *testing.T) {
+	f := newFleet(t)
+	f.pair("before")
+	hostile := f.stolen("hostile")
+	for _, c := range []*rawClient{
+		f.rawClient(system.PairingEndpoint, "/mooring.gateway.v1.PairingService/GetPairingRequestStatus"),
+		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", hostile.TLS()),
+	} {
+		c.call(1, 8<<10) // the same within the limit
+		select {
+		case <-c.answered:
+		case how := <-c.refused:
+			t.Errorf("%s: a header of 8 KiB: %s", c.method, how)
+		}
+		c.call(3, 1<<20)
+		select {
+		case how := <-c.refused:
+			t.Logf("%s: %s", c.method, how)
+		case <-f.within().Done():
+			t.Errorf("%s: a header of 1 MiB was not refused", c.method)
+		}
+	}
+	f.works("before")
+}
+
+// call opens a stream with a header of that size, in continuation frames.
+func (c *rawClient) call(stream uint32, size int) {
+	c.Helper()
+	block := c.headers("x-large", strings.Repeat("~", size)) // '~' gains nothing from Huffman coding
+	if len(block) < size {
+		c.Fatalf("the header is only %d bytes on the wire", len(block))
+	}
+	const piece = 4 << 10
+	err := c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block[:piece], EndStream: true})
+	for rest := block[piece:]; err == nil && len(rest) > 0; {
+		n := min(piece, len(rest))
+		err = c.frames.WriteContinuation(stream, n == len(rest), rest[:n])
+		rest = rest[n:]
+	}
+}
+
+// works fails unless a dispatch to the Node succeeds.
+func (f *fleet) works(node string) {
+	f.Helper()
+	if end := f.ended(f.ask(node, "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
+		f.Errorf("a dispatch to %s ended %+v", node, end)
+	}
+}
+
+// residentKiB is the resident memory of a process (proc(5)).
+func residentKiB(t *testing.T, pid int) (kib int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		t.Fatalf("read VmRSS: %v", err)
+	}
+	return kib
+}

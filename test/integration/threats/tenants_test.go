@@ -1,0 +1,109 @@
+package threats_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// tenant is a user who may dispatch echo in the fleet and nothing else anywhere.
+func (f *fleet) tenant(user string) client.Client {
+	f.Helper()
+	meta := metav1.ObjectMeta{Namespace: f.namespace, Name: user}
+	for _, object := range []client.Object{
+		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilities"}, ResourceNames: []string{"echo"}, Verbs: []string{v1alpha1.VerbInvoke}},
+			{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilitydispatches"}, Verbs: []string{"create", "get", "list", "delete"}},
+		}},
+		&rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
+			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}}},
+	} {
+		if err := system.Client.Create(f.Context(), object); err != nil {
+			f.Fatal(err)
+		}
+	}
+	c := system.Cluster.ClientFor(f, system.Cluster.As(user))
+	f.eventually(user+" to be admitted", func() bool {
+		return c.Create(f.Context(), f.dispatch("probe", "kiosk", "echo"), client.DryRunAll) == nil
+	})
+	return c
+}
+
+func (f *fleet) dispatch(name, node, capability string) *v1alpha1.CapabilityDispatch {
+	return &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name},
+		Spec: v1alpha1.CapabilityDispatchSpec{NodeName: node, Capability: capability}}
+}
+
+// A tenant who may dispatch cannot fill the cluster: a ResourceQuota of the namespace counts
+// dispatches like any other object.
+func TestAQuotaBoundsTheDispatchesOfATenant(t *testing.T) {
+	f := newFleet(t)
+	c := f.tenant("tess")
+	const counted = corev1.ResourceName("count/capabilitydispatches.mooring.dev")
+	f.quota(corev1.ResourceList{counted: resource.MustParse("3")})
+	for _, name := range []string{"one", "two", "three"} {
+		if err := c.Create(t.Context(), f.dispatch(name, "kiosk", "echo")); err != nil {
+			t.Fatalf("dispatch %s: %v", name, err)
+		}
+	}
+	err := c.Create(t.Context(), f.dispatch("four", "kiosk", "echo"))
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "exceeded quota: dispatches") {
+		t.Errorf("the fourth: %v, want the quota to forbid it", err)
+	}
+}
+
+// quota bounds the namespace. A kube-controller-manager finds out about new kinds every half minute
+// and looks at a quota that counts one it did not know only minutes later, or when it is made anew.
+func (f *fleet) quota(hard corev1.ResourceList) {
+	f.Helper()
+	var quota *corev1.ResourceQuota
+	var made time.Time
+	f.eventually("the quota to count", func() bool {
+		if time.Since(made) > 3*time.Second {
+			if quota != nil {
+				_ = system.Client.Delete(f.Context(), quota)
+			}
+			quota = &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "dispatches"}, Spec: corev1.ResourceQuotaSpec{Hard: hard}}
+			if err := system.Client.Create(f.Context(), quota); err != nil {
+				f.Fatal(err)
+			}
+			made = time.Now()
+		}
+		return system.Client.Get(f.Context(), client.ObjectKeyFromObject(quota), quota) == nil && len(quota.Status.Used) == len(hard)
+	})
+}
+
+// The same name in another namespace is another machine, or none.
+func TestADispatchReachesNoMachineOfAnotherNamespace(t *testing.T) {
+	f, g := newFleet(t), newFleet(t)
+	f.pair("kiosk")
+	c := g.tenant("tom")
+	stray := g.dispatch("stray", "kiosk", "echo")
+	stray.Spec.ExpirySeconds = 3
+	if err := c.Create(t.Context(), stray); err != nil {
+		t.Fatal(err)
+	}
+	into := f.dispatch("into", "kiosk", "echo")
+	if err := c.Create(t.Context(), into); !apierrors.IsForbidden(err) {
+		t.Errorf("in the namespace of the machine: %v, want it forbidden", err)
+	}
+	other := g.dispatch("other", "kiosk", "system.health")
+	want := v1alpha1.PolicyMessage(v1alpha1.PolicyDispatches) + `user "tom" may not invoke capability "system.health" in namespace "` + g.namespace + `"`
+	if err := c.Create(t.Context(), other); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("another capability: %v, want %q", err, want)
+	}
+	f.works("kiosk") // the machine is there and is offered its own
+	end := g.ended(stray).Status
+	if end.Phase != v1alpha1.DispatchTimedOut || end.Execution != v1alpha1.ExecutionNotStarted || end.Gateway != "" {
+		t.Errorf("the dispatch of the other namespace ended %+v, want TimedOut, NotStarted, never seen by a gateway", end)
+	}
+}

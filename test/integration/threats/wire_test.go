@@ -1,0 +1,135 @@
+package threats_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// methodsOf are all methods of a service, as its description tells: a new one is tried without
+// anybody thinking of it.
+func methodsOf(service grpc.ServiceDesc) []string {
+	var names []string
+	for _, method := range service.Methods {
+		names = append(names, "/"+service.ServiceName+"/"+method.MethodName)
+	}
+	for _, stream := range service.Streams {
+		names = append(names, "/"+service.ServiceName+"/"+stream.StreamName)
+	}
+	return names
+}
+
+// call sends an empty message to a method, whatever its kind, and tells the answer. To the wire a
+// unary call is a stream of one message.
+func (f *fleet) call(connection *grpc.ClientConn, method string) codes.Code {
+	f.Helper()
+	stream, err := connection.NewStream(f.within(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+	if err == nil {
+		err = errors.Join(stream.SendMsg(&emptypb.Empty{}), stream.CloseSend())
+	}
+	if err == nil {
+		err = stream.RecvMsg(&emptypb.Empty{})
+	}
+	return status.Code(err)
+}
+
+// dialRaw connects with no more than a TLS configuration that trusts anybody.
+func (f *fleet) dialRaw(address string, certificates ...tls.Certificate) *grpc.ClientConn {
+	f.Helper()
+	config := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, Certificates: certificates} //nolint:gosec // an attacker does not mind
+	connection, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { connection.Close() })
+	return connection
+}
+
+// Every method of every service, from both sides that must not reach it.
+func TestEveryCallByNobodyIsRefused(t *testing.T) {
+	f := newFleet(t)
+	node, pairing := methodsOf(gatewayv1.NodeService_ServiceDesc), methodsOf(gatewayv1.PairingService_ServiceDesc)
+	if len(node) < 6 || len(pairing) < 4 {
+		t.Fatalf("only %v and %v were found", node, pairing)
+	}
+	unpinned := f.mint(identity.ID{TrustDomain: trustDomain, Namespace: f.namespace, Node: "nobody"})
+	before := f.refusals("node", "Handshake")
+	for _, try := range []struct {
+		name       string
+		connection *grpc.ClientConn
+		methods    []string
+		want       codes.Code
+	}{
+		{"without a certificate", f.dialRaw(system.NodeEndpoint), node, codes.Unavailable},
+		{"signed, but nobody's pin", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), node, codes.PermissionDenied},
+		{"on the other listener", f.dialRaw(system.PairingEndpoint), node, codes.Unimplemented},
+		{"pairing, on the other listener", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), pairing, codes.Unimplemented},
+		{"a method that does not exist", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), []string{"/mooring.gateway.v1.NodeService/Reboot"}, codes.Unimplemented},
+		{"reflection", f.dialRaw(system.PairingEndpoint), []string{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"}, codes.Unimplemented},
+	} {
+		t.Run(try.name, func(t *testing.T) {
+			g := &fleet{t, f.namespace}
+			for _, method := range try.methods {
+				if got := g.call(try.connection, method); got != try.want {
+					t.Errorf("%s: %s, want %s", method, got, try.want)
+				}
+			}
+		})
+	}
+	f.eventually("the handshakes without a certificate to be counted", func() bool { return f.refusals("node", "Handshake") > before })
+}
+
+// refusals reads how often a listener of the gateway refused for a reason.
+func (f *fleet) refusals(listener, reason string) float64 {
+	f.Helper()
+	return f.metric(fmt.Sprintf("mooring_gateway_refused_total{listener=%q,reason=%q}", listener, reason))
+}
+
+// metric is the sum of the gateway's series whose name and labels begin like that, 0 without any.
+func (f *fleet) metric(series string) float64 {
+	f.Helper()
+	sum := 0.0
+	for line := range strings.Lines(string(f.page(http.DefaultClient, "http://"+metrics["gateway"]+"/metrics"))) {
+		if !strings.HasPrefix(line, series) {
+			continue
+		}
+		var value float64
+		if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &value); err != nil {
+			f.Fatalf("read %q: %v", line, err)
+		}
+		sum += value
+	}
+	return sum
+}
+
+// A message of 10 MiB ends its call; the connection and others live.
+func TestGiantMessagesEndTheirCallAlone(t *testing.T) {
+	f := newFleet(t)
+	f.pair("honest")
+	stranger := gatewayv1.NewPairingServiceClient(f.dialRaw(system.PairingEndpoint))
+	_, err := stranger.BeginPairingSession(f.within(), &gatewayv1.BeginPairingSessionRequest{LookupId: "ZZZZZZ", Share: make([]byte, 10<<20)})
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("pairing listener: %v, want ResourceExhausted", err)
+	}
+	m := f.connect(f.stolen("hostile"))
+	_, err = m.client.RotateDeviceCertificate(f.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: make([]byte, 10<<20)})
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("node listener: %v, want ResourceExhausted", err)
+	}
+	if err := m.register(); err != nil {
+		t.Errorf("the same connection afterwards: %v", err)
+	}
+	f.works("honest")
+}
