@@ -47,6 +47,7 @@ func runCertManager() {
 	kubeconfig := flags.String("kubeconfig", "", "kubeconfig of the cluster to serve (required)")
 	namespace := flags.String("cluster-resource-namespace", "cert-manager", "where the Secrets of ClusterIssuers live")
 	listen := flags.String("listen", "127.0.0.1:9402", "address of /readyz, /healthz and /metrics")
+	without := flags.String("without", "", "a controller that is not to run, such as certificaterequests-approver when another program approves")
 	_ = flags.Parse(os.Args[1:])
 	if *kubeconfig == "" {
 		fmt.Fprintln(os.Stderr, "cert-manager: --kubeconfig is required")
@@ -54,7 +55,7 @@ func runCertManager() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	cmlogs.InitLogs()
-	err := serveCertManager(klog.NewContext(ctx, cmlogs.Log), *kubeconfig, *namespace, *listen)
+	err := serveCertManager(klog.NewContext(ctx, cmlogs.Log), *kubeconfig, *namespace, *listen, *without)
 	stop()
 	cmlogs.FlushLogs()
 	if err != nil {
@@ -63,7 +64,7 @@ func runCertManager() {
 	}
 }
 
-func serveCertManager(ctx context.Context, kubeconfig, namespace, listen string) error {
+func serveCertManager(ctx context.Context, kubeconfig, namespace, listen, without string) error {
 	factory, err := controller.NewContextFactory(ctx, controller.ContextOptions{
 		Kubeconfig:         kubeconfig,
 		KubernetesAPIQPS:   200,
@@ -83,7 +84,14 @@ func serveCertManager(ctx context.Context, kubeconfig, namespace, listen string)
 		return fmt.Errorf("build clients: %w", err)
 	}
 	loops := make(map[string]controller.Interface)
-	for name, construct := range controller.Known() {
+	known := controller.Known()
+	if without != "" && known[without] == nil {
+		return fmt.Errorf("--without=%s: there is no such controller", without)
+	}
+	for name, construct := range known {
+		if name == without {
+			continue
+		}
 		if loops[name], err = construct(factory); err != nil {
 			return fmt.Errorf("build controller %q: %w", name, err)
 		}
