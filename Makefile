@@ -48,8 +48,19 @@ cluster-binaries: $(LOCALCLUSTER) ## Build etcd, kube-apiserver, cert-manager an
 	@$(LOCALCLUSTER) build
 
 .PHONY: test-binaries
-test-binaries: build cluster-binaries ## Build what the integration tests start, with the test-only capability linked in
+test-binaries: build cluster-binaries drill-binaries sim ## Build what the integration tests start, with the test-only capability linked in
 	@$(GO_BUILD) -o $(BIN)/testagent ./test/testagent
+
+.PHONY: sim
+sim: ## Build mooring-sim, which runs many real agents in one process
+	@mkdir -p $(BIN)
+	@$(GO_BUILD) -o $(BIN)/ ./test/sim/cmd/mooring-sim
+
+.PHONY: drill-binaries
+drill-binaries: ## Build what the drills run beside the system: etcdctl, etcdutl, approver-policy
+	@mkdir -p $(BIN)
+	@cd hack/tools/drill && CGO_ENABLED=0 go build -trimpath -o $(BIN)/ go.etcd.io/etcd/etcdctl/v3 go.etcd.io/etcd/etcdutl/v3
+	@cd hack/tools/drill && CGO_ENABLED=0 go build -trimpath -o $(BIN)/approver-policy github.com/cert-manager/approver-policy/cmd
 
 ##@ Test
 UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/...
@@ -80,6 +91,11 @@ test-long: test fuzz ## The same tests at full size, then the fuzzers
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@hack/fuzz.sh $${FUZZTIME:-30s}
 
+.PHONY: bench
+bench: build cluster-binaries ## Measure against a plain client of the API and write docs/benchmarks.md (BENCH_ARGS adds flags)
+	@$(GO_BUILD) -o $(BIN)/bench ./test/bench
+	@$(BIN)/bench --out docs/benchmarks.md --agents 500 --large 4800 $(BENCH_ARGS)
+
 .PHONY: deps
 deps: ## Install what the race detector needs (gcc, libc headers) when it is missing
 	@hack/deps.sh
@@ -103,7 +119,7 @@ lint: ## golangci-lint (import rules included), buf lint, transitive import rule
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module
-	@for d in . hack/localcluster hack/tools hack/tools/proto; do (cd $$d && go mod tidy); done
+	@for d in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill; do (cd $$d && go mod tidy); done
 
 .PHONY: verify
 verify: ## Fail when generated code, module files or the linters disagree with the tree
