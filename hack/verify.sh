@@ -8,7 +8,7 @@ before=$(mktemp) after=$(mktemp)
 trap 'rm -f "$before" "$after"' EXIT
 snapshot >"$before" || true
 make --no-print-directory generate
-for module in . hack/localcluster hack/tools hack/tools/proto; do
+for module in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill; do
   (cd "$module" && go mod tidy -diff) || { echo "run: make tidy (module $module)" >&2; exit 1; }
 done
 snapshot >"$after" || true
@@ -17,4 +17,5 @@ if ! diff -u "$before" "$after"; then
   exit 1
 fi
 make --no-print-directory lint
+hack/threats.sh
 echo "verify: generated code, modules and imports agree with the tree"
