@@ -1,0 +1,271 @@
+package drills_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/sim"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+var policyKind = schema.GroupVersionKind{Group: "policy.cert-manager.io", Version: "v1alpha1", Kind: "CertificateRequestPolicy"}
+
+// beside runs a program of the drill with an administrator's kubeconfig until the test ends.
+func (f *fleet) beside(program string, args ...string) {
+	f.Helper()
+	log, err := os.Create(filepath.Join(system.Dir, program+".log"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	cmd := exec.Command(system.Cluster.Binary(program), args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		log.Close()
+	})
+}
+
+// apply runs kubectl apply as an administrator would.
+func (f *fleet) apply(files ...string) {
+	f.Helper()
+	for _, file := range files {
+		if out, err := system.Run(f.within(), "", "kubectl", "apply", "-f", file); err != nil {
+			f.Fatalf("%v\n%s", err, out)
+		}
+	}
+}
+
+// policyDefinition is the CRD of approver-policy, from the module it was built of.
+func (f *fleet) policyDefinition() string {
+	f.Helper()
+	list := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/approver-policy")
+	list.Dir = filepath.Join(system.Root, "hack", "tools", "drill")
+	dir, err := list.Output()
+	if err != nil {
+		f.Fatal(err)
+	}
+	return filepath.Join(strings.TrimSpace(string(dir)), "deploy", "crds", "policy.cert-manager.io_certificaterequestpolicies.yaml")
+}
+
+// withApproverPolicy puts approver-policy in the place of cert-manager's own approver.
+func (f *fleet) withApproverPolicy() {
+	f.Helper()
+	if err := system.Cluster.StopComponent(f.within(), cluster.CertManager); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		// The test's own context is over by then.
+		if err := system.Cluster.StartComponent(context.WithoutCancel(f.Context()), cluster.CertManager); err != nil {
+			f.Error(err)
+		}
+	})
+	kubeconfig := filepath.Join(system.Cluster.State(), "cert-manager.kubeconfig")
+	f.beside("cert-manager", "--kubeconfig", kubeconfig, "--listen", freeAddress(f.T), "--without", "certificaterequests-approver")
+	requester := filepath.Join("testdata", "requester.yaml")
+	f.Cleanup(func() {
+		if out, err := system.Run(context.WithoutCancel(f.Context()), "", "kubectl", "delete", "--ignore-not-found", "-f", requester); err != nil {
+			f.Errorf("%v\n%s", err, out)
+		}
+	})
+	f.apply(f.policyDefinition(), requester)
+	mallory := simClient(f, system.Cluster.As("mallory", "certificate-makers"))
+	noted := func() error {
+		request := f.order("probe", &url.URL{Scheme: "spiffe", Host: "mooring.local", Path: "/probe"}, certmanagerv1.UsageClientAuth)
+		if err := mallory.Create(f.Context(), request, client.DryRunAll); err != nil || request.Spec.Username != "mallory" {
+			return fmt.Errorf("the order of mallory is %q's: %w", request.Spec.Username, err)
+		}
+		return nil
+	}
+	if stack.Poll(f.within(), func() bool { return noted() == nil }) != nil {
+		f.Fatal(noted())
+	}
+	_, port, _ := strings.Cut(freeAddress(f.T), ":")
+	f.beside("approver-policy", "--kubeconfig", kubeconfig, "--leader-election-namespace", v1alpha1.SystemNamespace,
+		"--metrics-bind-address", freeAddress(f.T), "--readiness-probe-bind-address", freeAddress(f.T),
+		"--webhook-host", "127.0.0.1", "--webhook-port", port, "--webhook-ca-secret-namespace", v1alpha1.SystemNamespace,
+		"--webhook-ca-secret-name", "approver-policy-tls", "--webhook-service-name", "approver-policy")
+	f.apply(filepath.Join("testdata", "approver-policy.yaml"))
+}
+
+// order is a CertificateRequest for a URI under the device issuer.
+func (f *fleet) order(name string, uri *url.URL, usage certmanagerv1.KeyUsage) *certmanagerv1.CertificateRequest {
+	f.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{URIs: []*url.URL{uri}}, key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return &certmanagerv1.CertificateRequest{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: f.Namespace + "-" + name},
+		Spec: certmanagerv1.CertificateRequestSpec{
+			Request: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), Duration: &metav1.Duration{Duration: time.Hour},
+			IssuerRef: cmmeta.IssuerReference{Group: "cert-manager.io", Kind: certmanagerv1.IssuerKind, Name: v1alpha1.DeviceIssuer},
+			Usages:    []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature, usage},
+		}}
+}
+
+// conditionOf waits for a condition of an order to be True.
+func (f *fleet) conditionOf(order *certmanagerv1.CertificateRequest, kind certmanagerv1.CertificateRequestConditionType) (message string) {
+	f.Helper()
+	f.eventually(string(kind)+" of "+order.Name, func() bool {
+		if f.Client.Get(f.Context(), client.ObjectKeyFromObject(order), order) != nil {
+			return false
+		}
+		for _, c := range order.Status.Conditions {
+			if c.Type == kind && c.Status == cmmeta.ConditionTrue {
+				message = c.Message
+				return true
+			}
+		}
+		return false
+	})
+	return message
+}
+
+// With approver-policy instead of cert-manager's own approver, machines pair and Mooring's account
+// gets nothing else signed; others get nothing at all, not even with all rights to ask.
+func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
+	f := newFleet(t, system.NodeEndpoint, 0)
+	f.withApproverPolicy()
+	// A controller that starts anew learns the CAs anew, from samples.
+	system.Controller.Stop()
+	if err := system.StartController(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Pair(f.within(), 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.works(f.Agents()[0].Name)
+
+	access, err := system.Cluster.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := url.URL{Scheme: "spiffe", Host: "mooring.local", Path: "/ns/" + f.Namespace + "/node/minted"}
+	for _, try := range []struct {
+		name  string
+		order *certmanagerv1.CertificateRequest
+	}{
+		{"a server's certificate", f.order("server", &node, certmanagerv1.UsageServerAuth)},
+		{"another trust domain", f.order("foreign", &url.URL{Scheme: "spiffe", Host: "elsewhere.example", Path: node.Path}, certmanagerv1.UsageClientAuth)},
+	} {
+		t.Run(try.name, func(t *testing.T) {
+			g := &fleet{t, f.Fleet, f.runs}
+			if err := simClient(g, access).Create(t.Context(), try.order); err != nil {
+				t.Fatal(err)
+			}
+			if why := g.conditionOf(try.order, certmanagerv1.CertificateRequestConditionDenied); !strings.Contains(why, "mooring-devices") {
+				t.Errorf("denied with %q, want it to name the policy", why)
+			}
+		})
+	}
+	minted := f.order("minted", &node, certmanagerv1.UsageClientAuth)
+	if err := simClient(f, system.Cluster.As("mallory", "certificate-makers")).Create(t.Context(), minted); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Pair(f.within(), 1, nil); err != nil { // asked for later, and signed
+		t.Fatal(err)
+	}
+	if err := f.Client.Get(t.Context(), client.ObjectKeyFromObject(minted), minted); err != nil || len(minted.Status.Certificate) != 0 {
+		t.Errorf("somebody else's order was signed: %+v, %v", minted.Status.Conditions, err)
+	}
+	f.refusalIsTold()
+	f.gatewayIsRenewed()
+}
+
+// gatewayIsRenewed has cert-manager ask for the gateways' certificate again.
+func (f *fleet) gatewayIsRenewed() {
+	f.Helper()
+	secret := &corev1.Secret{}
+	key := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.GatewayTLSSecret}
+	if err := system.Client.Get(f.Context(), key, secret); err != nil {
+		f.Fatal(err)
+	}
+	if err := system.Client.Delete(f.Context(), secret); err != nil {
+		f.Fatal(err)
+	}
+	renewed := &corev1.Secret{}
+	f.eventually("the gateways' certificate to be made anew", func() bool {
+		return system.Client.Get(f.Context(), key, renewed) == nil && renewed.UID != secret.UID && len(renewed.Data[corev1.TLSCertKey]) > 0
+	})
+}
+
+func simClient(f *fleet, access *rest.Config) client.Client {
+	f.Helper()
+	c, err := sim.NewClient(access)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return c
+}
+
+// refusalIsTold narrows the policy below what a machine needs: the approver of machines sees why,
+// and when the policy is put right the machine gets its certificate by itself.
+func (f *fleet) refusalIsTold() {
+	f.Helper()
+	policy := &unstructured.Unstructured{}
+	policy.SetGroupVersionKind(policyKind)
+	policy.SetName("mooring-devices")
+	narrow := func(domain string) {
+		f.Helper()
+		body := `{"spec":{"allowed":{"uris":{"required":true,"values":["spiffe://` + domain + `/ns/*/node/*"]}}}}`
+		if err := system.Client.Patch(f.Context(), policy.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
+			f.Fatal(err)
+		}
+	}
+	narrow("nobody.example")
+	paired := make(chan error, 1)
+	ctx := f.within()
+	go func() { paired <- f.Pair(ctx, 1, nil) }()
+	f.eventually("the request to say that its certificate is refused, and by whom", func() bool {
+		var list v1alpha1.PairingRequestList
+		if system.Client.List(f.Context(), &list, client.InNamespace(f.Namespace)) != nil {
+			return false
+		}
+		for _, request := range list.Items {
+			issued := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionIssued)
+			if issued != nil && issued.Reason == v1alpha1.ReasonCertificateRefused && strings.Contains(issued.Message, "policy") {
+				return true
+			}
+		}
+		return false
+	})
+	narrow("mooring.local")
+	f.Agents()[2].Restart() // or it asks anew within a minute and a half
+	if err := <-paired; err != nil {
+		f.Errorf("after the policy was put right: %v", err)
+	}
+}

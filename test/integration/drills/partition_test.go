@@ -1,0 +1,161 @@
+package drills_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// staleAfter is how old the watch of the gateway under test may get; sessions close at five times that.
+const staleAfter = 6 * time.Second
+
+// remote is a gateway that reaches its cluster over a wire of the test's, and that machines reach
+// through front.
+type remote struct {
+	*stack.Process
+	name, node    string
+	readyz        string
+	uplink, front *wire
+	beside        string // the node listener of the gateway that reaches its cluster
+}
+
+func startRemote(t *testing.T, name string) *remote {
+	t.Helper()
+	access := system.Cluster.As("")
+	r := &remote{name: name, node: freeAddress(t), beside: system.NodeEndpoint,
+		uplink: newWire(t, strings.TrimPrefix(access.Host, "https://"))}
+	r.front = newWire(t, r.node)
+	access.Host = "https://" + r.uplink.address()
+	access.TLSClientConfig.CertData, access.TLSClientConfig.KeyData = nil, nil
+	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
+	access.BearerTokenFile = filepath.Join(system.Dir, "mooring-gateway.token")
+	kubeconfig := filepath.Join(t.TempDir(), "remote.kubeconfig")
+	if err := cluster.WriteKubeconfig(kubeconfig, access); err != nil {
+		t.Fatal(err)
+	}
+	probes := freeAddress(t)
+	r.readyz = "http://" + probes + "/readyz"
+	usual := system.GatewayArgs
+	// A long Lease, so that it is the watch that decides.
+	system.GatewayArgs = []string{"--kubeconfig", kubeconfig, "--health-probe-bind-address", probes,
+		"--lease-duration=10m", "--watch-stale-after=" + staleAfter.String()}
+	defer func() { system.GatewayArgs = usual }()
+	process, err := system.SpareGateway(name, "127.0.0.1:0", r.node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Process = process
+	t.Cleanup(process.Stop)
+	return r
+}
+
+func (r *remote) ready(f *fleet) bool { return statusOf(f.Context(), r.readyz) == http.StatusOK }
+
+// holds tells whether the Node's recorded session is live and on this gateway.
+func (r *remote) holds(node *v1alpha1.Node) bool {
+	return strings.HasPrefix(node.Status.Gateway, r.name+"-") && node.Status.Presence == v1alpha1.PresenceOnline
+}
+
+// A gateway that is held up from its cluster knows that it does: it takes nobody and hands out
+// nothing, and when the wire is healed it cuts who was revoked meanwhile at once, and leaves alone
+// who has gone to another gateway.
+func TestAGatewayCutOffFromItsCluster(t *testing.T) {
+	r := startRemote(t, "remote")
+	f := newFleet(t, r.front.address(), 3)
+	f.allOnline()
+	revoked, moved, stays := f.Agents()[0], f.Agents()[1], f.Agents()[2]
+	for _, a := range f.Agents() {
+		f.eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.node(a.Name)) })
+		f.works(a.Name)
+	}
+
+	r.uplink.hold()
+	f.eventually("the gateway to notice that its watch is stale", func() bool { return statusOf(f.Context(), r.readyz) != http.StatusOK })
+	f.desire(revoked.Name, v1alpha1.NodeRevoked)
+	unseen := f.ask(stays.Name)
+	moved.Cut()
+	f.eventually("a new session to be refused", func() bool {
+		_, reason := moved.Ended()
+		return !moved.Online() && strings.Contains(reason, "code = Unavailable") && strings.Contains(reason, "may not open sessions now: the watch of Nodes has shown nothing")
+	})
+	if !revoked.Online() || !stays.Online() {
+		t.Error("sessions were closed before five times the limit")
+	}
+	if n := f.runs.of(unseen.Name); n != 0 {
+		t.Errorf("a dispatch was offered behind a stale watch, and ran %d times", n)
+	}
+
+	r.front.lead(r.beside) // to the gateway beside
+	f.eventually("the machine that was refused to have a session beside", func() bool {
+		return moved.Online() && strings.HasPrefix(f.node(moved.Name).Status.Gateway, "gateway-0-")
+	})
+	newer := f.node(moved.Name).Status
+	f.works(moved.Name)
+	healed := time.Now()
+	r.uplink.heal()
+	f.eventually("the revoked machine to be cut", func() bool { return !revoked.Online() })
+	at, reason := revoked.Ended()
+	t.Logf("healed to cut: %s", at.Sub(healed).Round(time.Millisecond))
+	if !strings.Contains(reason, "PermissionDenied") || !strings.Contains(reason, "revoked") {
+		t.Errorf("it was cut with %q, want PermissionDenied, revoked", reason)
+	}
+	f.eventually("the gateway to be ready again", func() bool { return r.ready(f) })
+	if d := f.ended(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d.Name) != 1 {
+		t.Errorf("what waited ran %d times and ended %+v", f.runs.of(unseen.Name), d.Status)
+	}
+	f.works(moved.Name)
+	f.sameSession(moved.Name, newer)
+}
+
+// Cut off for longer, it lets its machines go, and they are served beside.
+func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
+	r := startRemote(t, "severed")
+	f := newFleet(t, r.front.address(), 2)
+	f.allOnline()
+	for _, a := range f.Agents() {
+		f.eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.node(a.Name)) })
+	}
+	cut := time.Now()
+	r.uplink.drop()
+	r.front.lead(r.beside)
+	for _, a := range f.Agents() {
+		f.eventually(a.Name+" to be sent away", func() bool { at, _ := a.Ended(); return !at.IsZero() })
+		at, reason := a.Ended()
+		if !strings.Contains(reason, "Unavailable") || !strings.Contains(reason, "cannot reach its cluster") {
+			t.Errorf("%s was sent away with %q", a.Name, reason)
+		}
+		if lasted := at.Sub(cut); lasted < 4*staleAfter {
+			t.Errorf("%s was sent away after %s, want about five times %s", a.Name, lasted, staleAfter)
+		}
+	}
+	f.allOnline()
+	var before []v1alpha1.NodeStatus
+	for _, a := range f.Agents() {
+		f.eventually(a.Name+" to be served beside", func() bool { return strings.HasPrefix(f.node(a.Name).Status.Gateway, "gateway-0-") })
+		f.works(a.Name)
+		before = append(before, f.node(a.Name).Status)
+	}
+	r.uplink.heal()
+	f.eventually("the gateway to be ready again", func() bool { return r.ready(f) })
+	for i, a := range f.Agents() {
+		f.works(a.Name)
+		f.sameSession(a.Name, before[i])
+	}
+}
+
+// sameSession fails unless the Node still records the session it had, as live.
+func (f *fleet) sameSession(name string, before v1alpha1.NodeStatus) {
+	f.Helper()
+	node := f.node(name)
+	if after := node.Status; after.SessionID != before.SessionID || after.DialCounter != before.DialCounter || after.Gateway != before.Gateway || !dispatch.SessionOf(node).Live() {
+		f.Errorf("%s: session %s (dial %d, %s, ended %v) was written over %s (dial %d, %s)", name,
+			after.SessionID, after.DialCounter, after.Gateway, after.SessionEndedTime, before.SessionID, before.DialCounter, before.Gateway)
+	}
+}

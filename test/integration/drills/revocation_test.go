@@ -1,0 +1,73 @@
+package drills_test
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/sim"
+)
+
+// Some of many machines lose their trust at the same moment, in three ways, while others work: all
+// of them are cut, and nobody else is. The benchmark measures how fast.
+func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
+	f := newFleet(t, system.NodeEndpoint, sized(20, 500))
+	f.allOnline()
+	agents := f.Agents()
+	each := len(agents) / 5
+	var asked []*v1alpha1.CapabilityDispatch
+	for _, a := range agents {
+		asked = append(asked, f.ask(a.Name))
+	}
+	patch := func(body string) func(*v1alpha1.Node) error {
+		return func(node *v1alpha1.Node) error {
+			return system.Client.Patch(t.Context(), node, client.RawPatch(types.MergePatchType, []byte(body)))
+		}
+	}
+	for i, withdraw := range []func(*v1alpha1.Node) error{
+		patch(`{"spec":{"desiredState":"Revoked"}}`),
+		patch(`{"spec":{"publicKeySHA256":"` + strings.Repeat("0", 64) + `"}}`),
+		func(node *v1alpha1.Node) error { return system.Client.Delete(t.Context(), node) },
+	} {
+		for _, a := range agents[i*each : (i+1)*each] {
+			if err := withdraw(&v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: a.Name}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	withdrawn, rest := agents[:3*each], agents[3*each:]
+	for _, a := range withdrawn {
+		f.eventually(a.Name+" to be cut", func() bool { return !a.Online() })
+		if _, reason := a.Ended(); !strings.Contains(reason, "PermissionDenied") {
+			t.Errorf("%s was cut with %q, want PermissionDenied", a.Name, reason)
+		}
+	}
+	for _, d := range asked[3*each:] {
+		if end := f.ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d.Name) != 1 {
+			t.Errorf("a dispatch to a machine that kept its trust ran %d times and ended %+v", f.runs.of(d.Name), end)
+		}
+	}
+	f.works(rest[0].Name)
+	f.stillHave(rest, 1)
+	f.stillHave(withdrawn, 1) // and none of them got in again
+	for _, a := range withdrawn {
+		if a.Online() {
+			t.Errorf("%s has a session again", a.Name)
+		}
+	}
+}
+
+// stillHave fails for agents that have opened another number of sessions.
+func (f *fleet) stillHave(agents []*sim.Agent, sessions int) {
+	f.Helper()
+	for _, a := range agents {
+		if n := a.Sessions(); n != sessions {
+			_, reason := a.Ended()
+			f.Errorf("%s has opened %d sessions, want %d; the last ended with %q", a.Name, n, sessions, reason)
+		}
+	}
+}

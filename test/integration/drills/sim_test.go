@@ -1,0 +1,91 @@
+package drills_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mooring-dev/mooring/test/sim"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// simulator is the program mooring-sim against this package's system.
+func simulator(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(system.Cluster.Binary("mooring-sim"), append([]string{"--kubeconfig", system.Cluster.Kubeconfig(), "--dir", dir,
+		"--pairing", system.PairingEndpoint, "--node", system.NodeEndpoint}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// Machines that pair the real way, a storm, and a summary that says what happened.
+func TestTheSimulatorPairsStormsAndSaysWhatHappened(t *testing.T) {
+	dir, before := t.TempDir(), fleets(t)
+	var out, progress bytes.Buffer
+	cmd := simulator(t, dir, "--agents", "6", "--pair", "--storms", "1", "--hold", "2s")
+	cmd.Stdout, cmd.Stderr = &out, &progress
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	var s sim.Summary
+	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
+		t.Fatalf("read %q: %v", out.String(), err)
+	}
+	if s.Agents != 6 || s.Online != 6 || s.Sessions != 12 || s.Storms != 1 || len(s.BackSeconds) != 1 {
+		t.Errorf("summary %+v, want 6 agents with 2 sessions each", s)
+	}
+	if !strings.Contains(progress.String(), "6 online") {
+		t.Errorf("the progress line was %q", progress.String())
+	}
+	leftNothing(t, dir, before)
+}
+
+// Ctrl-C in the middle of it leaves neither directories nor objects.
+func TestAnInterruptedSimulationCleansUp(t *testing.T) {
+	dir, before := t.TempDir(), fleets(t)
+	cmd := simulator(t, dir, "--agents", "10", "--hold", "1h")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := stack.Poll(t.Context(), func() bool { entries, _ := os.ReadDir(dir); return len(entries) >= 5 }); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("an interrupted run ended with success")
+	}
+	leftNothing(t, dir, before)
+}
+
+// fleets are the namespaces of simulated machines that are not being deleted.
+func fleets(t *testing.T) (n int) {
+	t.Helper()
+	var list corev1.NamespaceList
+	if err := system.Client.List(t.Context(), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, namespace := range list.Items {
+		if strings.HasPrefix(namespace.Name, "sim-") && namespace.DeletionTimestamp.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+func leftNothing(t *testing.T, dir string, before int) {
+	t.Helper()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("%d directories are left: %v", len(entries), err)
+	}
+	if n := fleets(t); n != before {
+		t.Errorf("%d namespaces of machines, %d before", n, before)
+	}
+}
