@@ -81,7 +81,7 @@ func (w *waiter) poll(ctx context.Context) error {
 		}
 		w.retry.Reset()
 		w.missingSince = time.Time{}
-		done, err := w.take(answer)
+		done, err := w.take(l, answer)
 		if done || err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func (w *waiter) refused(err error) error {
 }
 
 // take acts on one state; done means that the identity is stored.
-func (w *waiter) take(answer *gatewayv1.GetPairingRequestStatusResponse) (done bool, err error) {
+func (w *waiter) take(l *link.Link, answer *gatewayv1.GetPairingRequestStatusResponse) (done bool, err error) {
 	switch state := answer.GetState().(type) {
 	case *gatewayv1.GetPairingRequestStatusResponse_Pending:
 		if message := console.Clean(state.Pending.GetMessage()); message != "" {
@@ -143,7 +143,7 @@ func (w *waiter) take(answer *gatewayv1.GetPairingRequestStatusResponse) (done b
 	case *gatewayv1.GetPairingRequestStatusResponse_Approved:
 		return false, w.approved(state.Approved.GetSpiffeId())
 	case *gatewayv1.GetPairingRequestStatusResponse_Completed:
-		return true, w.completed(state.Completed)
+		return true, w.completed(l, state.Completed)
 	case *gatewayv1.GetPairingRequestStatusResponse_Denied:
 		return false, w.end(&finalError{ErrDenied, console.Clean(state.Denied.GetReason())})
 	case *gatewayv1.GetPairingRequestStatusResponse_Failed:

@@ -5,6 +5,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
@@ -43,7 +44,9 @@ func (w *waiter) makeCSR(id identity.ID) error {
 	return nil
 }
 
-func (w *waiter) completed(state *gatewayv1.PairingCompleted) error {
+// completed stores the identity. The CA bundle that comes with it is newer than the confirmed
+// one; it counts only if it admits the gateway that sent it.
+func (w *waiter) completed(l *link.Link, state *gatewayv1.PairingCompleted) error {
 	chain, err := identity.ParseChain(state.GetChain())
 	if err != nil {
 		return &finalError{ErrFailed, err.Error()}
@@ -56,11 +59,13 @@ func (w *waiter) completed(state *gatewayv1.PairingCompleted) error {
 	if got.ID.Namespace != request.Namespace || (w.csr != nil && got.ID != w.id) {
 		return &finalError{ErrFailed, fmt.Sprintf("the certificate is for %s", got.ID)}
 	}
-	bundle := request.Bundle
-	if text := state.GetTrustBundle(); len(text) > 0 {
-		if bundle, err = identity.ParseBundle(text); err != nil {
-			return &finalError{ErrFailed, err.Error()}
-		}
+	bundle, err := identity.ParseBundle(state.GetTrustBundle())
+	if err == nil {
+		err = l.CheckBundle(bundle, w.Now())
+	}
+	if err != nil {
+		w.Log.Error("CA bundle refused; the confirmed one stays", "error", err)
+		bundle = request.Bundle
 	}
 	config := store.Config{NodeEndpoint: request.NodeEndpoint, PairingEndpoint: w.Endpoint}
 	if err := w.Store.FinishPairing(got, bundle, config); err != nil {

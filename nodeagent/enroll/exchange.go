@@ -12,6 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
@@ -82,7 +83,7 @@ func (p *pairer) exchange(ctx context.Context) error {
 	if err != nil {
 		return p.decide(l, err)
 	}
-	return p.accept(keys, answer, bundleSHA256)
+	return p.accept(l, keys, answer, bundleSHA256)
 }
 
 func (p *pairer) beginSession(ctx context.Context, client gatewayv1.PairingServiceClient, agent *pairing.Agent) (*gatewayv1.BeginPairingSessionResponse, error) {
@@ -158,7 +159,7 @@ func (p *pairer) decideRefusal(l *link.Link, err error) error {
 
 // accept believes the answer only after the gateway's confirmation and the
 // authenticity of every part of it, and only then stores anything.
-func (p *pairer) accept(keys *pairing.Keys, answer *gatewayv1.CompletePairingSessionResponse, bundleSHA256 string) error {
+func (p *pairer) accept(l *link.Link, keys *pairing.Keys, answer *gatewayv1.CompletePairingSessionResponse, bundleSHA256 string) error {
 	if err := keys.VerifyPeer(answer.GetConfirmation()); err != nil {
 		return ErrUnprovenGateway
 	}
@@ -175,6 +176,10 @@ func (p *pairer) accept(keys *pairing.Keys, answer *gatewayv1.CompletePairingSes
 	}
 	if bundle.SHA256() != bundleSHA256 {
 		return &finalError{ErrFailed, "the gateway sent another CA bundle than it announced; try again"}
+	}
+	// Without this machine's clock: a PIN is exchanged also when that is wrong.
+	if err := l.CheckBundle(bundle, l.Presented()); err != nil {
+		return &finalError{ErrFailed, console.Clean(err.Error())}
 	}
 	if err := pairing.CheckEndpoint(answer.GetNodeEndpoint()); err != nil {
 		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}

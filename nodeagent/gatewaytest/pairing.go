@@ -39,6 +39,8 @@ type Pairing struct {
 	Complete func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error)
 	Recover  func() error
 	Status   func(poll int, csr []byte) (*gatewayv1.GetPairingRequestStatusResponse, error)
+	// Bundle is what machines are told to trust; the CA of this gateway by default.
+	Bundle func() identity.Bundle
 
 	mu            sync.Mutex
 	exchanges     map[string]*exchange
@@ -55,7 +57,10 @@ type exchange struct {
 }
 
 func newPairing(t testing.TB, g *Gateway) *Pairing {
-	return &Pairing{t: t, gateway: g, exchanges: map[string]*exchange{}}
+	return &Pairing{
+		t: t, gateway: g, exchanges: map[string]*exchange{},
+		Bundle: func() identity.Bundle { return g.ServerCA.Bundle(t) },
+	}
 }
 
 // Confirmations is how many confirmations agents sent.
@@ -88,7 +93,7 @@ func (p *Pairing) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 	p.mu.Lock()
 	p.exchanges[id] = &exchange{side: side, share: request.GetShare(), lookupID: request.GetLookupId(), exporter: string(exporter)}
 	p.mu.Unlock()
-	bundle, err := hex.DecodeString(p.gateway.ServerCA.Bundle(p.t).SHA256())
+	bundle, err := hex.DecodeString(p.Bundle().SHA256())
 	return &gatewayv1.BeginPairingSessionResponse{SessionId: id, Share: side.Share(), BundleSha256: bundle}, err
 }
 
@@ -113,7 +118,7 @@ func (p *Pairing) CompletePairingSession(ctx context.Context, request *gatewayv1
 	if err := identity.VerifyProof(public, identity.Proof{Method: identity.ProofCompletePairing, Exporter: exporter}, request.GetProof()); err != nil {
 		return nil, status.Error(codes.Unauthenticated, err.Error())
 	}
-	bundle := p.gateway.ServerCA.Bundle(p.t)
+	bundle := p.Bundle()
 	keys, err := begun.side.Finish(begun.share, pairing.AAD(exporter, begun.lookupID, identity.FingerprintSPKIDER(request.GetPublicKey()), bundle.SHA256()))
 	if err != nil || keys.VerifyPeer(request.GetCode().GetConfirmation()) != nil {
 		return nil, status.Error(codes.Unauthenticated, "the pairing code is not accepted")
@@ -170,7 +175,7 @@ func (p *Pairing) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 	}
 	leaf := p.gateway.DeviceCA.Device(p.t, ID("box"), public, p.gateway.Node.Life)
 	return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Completed{
-		Completed: &gatewayv1.PairingCompleted{Chain: [][]byte{leaf.Raw}, TrustBundle: p.gateway.ServerCA.Bundle(p.t).PEM()},
+		Completed: &gatewayv1.PairingCompleted{Chain: [][]byte{leaf.Raw}, TrustBundle: p.Bundle().PEM()},
 	}}, nil
 }
 
@@ -208,5 +213,5 @@ func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	leaf := p.gateway.DeviceCA.Device(p.t, lapsed.ID, public, p.gateway.Node.Life)
-	return &gatewayv1.RecoverCertificateResponse{Chain: [][]byte{leaf.Raw}, TrustBundle: p.gateway.ServerCA.Bundle(p.t).PEM()}, nil
+	return &gatewayv1.RecoverCertificateResponse{Chain: [][]byte{leaf.Raw}, TrustBundle: p.Bundle().PEM()}, nil
 }

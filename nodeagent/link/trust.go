@@ -2,6 +2,7 @@ package link
 
 import (
 	"crypto/tls"
+	"fmt"
 	"time"
 
 	"github.com/mooring-dev/mooring/internal/identity"
@@ -31,6 +32,25 @@ func Pinned(caPin string, now func() time.Time) *tls.Config {
 	})
 	config.ServerName = identity.ServerNameUnder(caPin)
 	return config
+}
+
+// CheckBundle tells whether bundle admits the very gateway at the other end, by its certificate
+// at the time now: one that does not would lock this machine out once it is stored. Its
+// refusals wrap *identity.CertificateError.
+func (l *Link) CheckBundle(bundle identity.Bundle, now time.Time) error {
+	if err := identity.VerifyServer(l.State.PeerCertificates, bundle.Pool(), now, identity.NotBeforeLeeway); err != nil {
+		return fmt.Errorf("the CA bundle does not admit the gateway that sent it: %w", err)
+	}
+	return nil
+}
+
+// Presented is a moment at which the gateway's certificate is good by its own word, for checks
+// before the clock of this machine can be judged; the zero time when it showed none.
+func (l *Link) Presented() time.Time {
+	if len(l.State.PeerCertificates) == 0 {
+		return time.Time{}
+	}
+	return l.State.PeerCertificates[0].NotBefore
 }
 
 // verifiedBy puts verify in the place of Go's own check, which has no leeway for

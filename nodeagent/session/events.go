@@ -49,7 +49,7 @@ func (s *stream) trust(text []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := identity.VerifyServer(s.link.State.PeerCertificates, bundle.Pool(), s.Now(), identity.NotBeforeLeeway); err != nil {
+	if err := s.link.CheckBundle(bundle, s.Now()); err != nil {
 		return err
 	}
 	if err := s.Credentials.replaceBundle(bundle); err != nil {

@@ -44,10 +44,20 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 	if err := r.Credentials.adopt(current.Key, current.KeyMade, answer.GetChain()); err != nil {
 		return fmt.Errorf("recover certificate: %w", err)
 	}
-	bundle, err := identity.ParseBundle(answer.GetTrustBundle())
-	if err != nil {
-		return fmt.Errorf("recover certificate: %w", err)
-	}
 	r.Log.Info("certificate recovered", "notAfter", r.Credentials.Identity().Leaf().NotAfter)
+	return r.takeBundle(l, answer.GetTrustBundle())
+}
+
+// takeBundle stores the CA bundle that came with a certificate. One that cannot be used or does
+// not admit the gateway that sent it is left: the old one, which admitted it, still does.
+func (r *Runner) takeBundle(l *link.Link, text []byte) error {
+	bundle, err := identity.ParseBundle(text)
+	if err == nil {
+		err = l.CheckBundle(bundle, r.Now())
+	}
+	if err != nil {
+		r.Log.Error("CA bundle refused; the old one stays", "error", err)
+		return nil
+	}
 	return r.Credentials.replaceBundle(bundle)
 }

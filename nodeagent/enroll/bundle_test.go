@@ -1,0 +1,70 @@
+package enroll_test
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// A bundle that does not admit the gateway that sends it would lock the machine out at its first
+// poll: it is not kept, though the gateway proved that it knows the code.
+func TestABundleThatDoesNotAdmitItsGatewayEndsThePairing(t *testing.T) {
+	for name, invite := range map[string]func(*machine, *gatewaytest.Gateway){
+		"PIN": func(*machine, *gatewaytest.Gateway) {},
+		"QR": func(m *machine, g *gatewaytest.Gateway) {
+			qr := g.Invitation()
+			m.code, m.qr, m.at = nil, &qr, ""
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := gatewaytest.Start(t)
+			foreign := gatewaytest.NewCA(t, "foreign").Bundle(t)
+			g.Pairing.Bundle = func() identity.Bundle { return foreign }
+			m := newMachine(t, g)
+			invite(m, g)
+			if err := m.pair(t.Context()); !errors.Is(err, enroll.ErrFailed) || !strings.Contains(err.Error(), "does not admit the gateway") {
+				t.Errorf("got %v, want a failure that names the bundle", err)
+			}
+			if content := m.content(); strings.Contains(content, "CERTIFICATE") || m.files() != "lock pairing.json" {
+				t.Errorf("kept %s", m.files())
+			}
+		})
+	}
+}
+
+// With the certificate comes the bundle of that moment. The confirmed one stays when the new one
+// does not admit the gateway that sent it.
+func TestTheConfirmedBundleStaysWhenTheNextOneIsWrong(t *testing.T) {
+	g := gatewaytest.Start(t)
+	right, foreign := g.ServerCA.Bundle(t), gatewaytest.NewCA(t, "foreign").Bundle(t)
+	var wrong atomic.Bool
+	g.Pairing.Bundle = func() identity.Bundle {
+		if wrong.Load() {
+			return foreign
+		}
+		return right
+	}
+	g.Pairing.Status = func(int, []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+		wrong.Store(true)
+		return nil, nil
+	}
+	m := newMachine(t, g)
+	if err := m.pair(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(m.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if kept, err := s.Trust(); err != nil || kept.SHA256() != right.SHA256() {
+		t.Errorf("the stored bundle is another one: %v", err)
+	}
+}
