@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -42,28 +43,27 @@ func checkWish(node *v1alpha1.Node, id identity.ID, now time.Time) (key string, 
 		return "", fmt.Errorf("the certificate request cannot be read: %w", err)
 	}
 	key = identity.FingerprintSPKIDER(request.RawSubjectPublicKeyInfo)
-	if err := admitKey(node, key, now); err != nil {
+	if err := admitKey(node, key); err != nil {
 		return "", err
 	}
 	if err := identity.CheckRequest(wish.Request, id, key); err != nil {
 		return "", err
 	}
 	if wish.Purpose == v1alpha1.CertificateRecovery {
-		return key, checkRecovery(node, request, now)
+		return key, checkRecovery(node, request.PublicKey, key, now)
 	}
 	return key, nil
 }
 
 // admitKey says whether the key may have a certificate: the pin may, for any purpose; the next
-// key once it is admitted; a new key if the pinned one signed for it.
-func admitKey(node *v1alpha1.Node, key string, now time.Time) error {
+// key once it is admitted (the pinned one signed for it then); a new key if the pinned one signs
+// for it now.
+func admitKey(node *v1alpha1.Node, key string) error {
 	purpose := node.Status.CertificateRequest.Purpose
 	switch {
 	case key == node.Spec.PublicKeySHA256:
 		return nil
-	case purpose == v1alpha1.CertificateRenewal && key == node.Spec.NextPublicKeySHA256:
-		return nil
-	case purpose == v1alpha1.CertificateRotation && key == node.Spec.NextPublicKeySHA256:
+	case purpose != v1alpha1.CertificateInitial && key == node.Spec.NextPublicKeySHA256:
 		return nil
 	case purpose == v1alpha1.CertificateRotation:
 		return checkRotation(node)
@@ -108,19 +108,20 @@ func publishedKey(node *v1alpha1.Node) (*ecdsa.PublicKey, error) {
 }
 
 // checkRecovery verifies what lets a lapsed machine back in: the signature of its key, which
-// is the pin, over a certificate that was issued to this Node and ended not too long ago.
-func checkRecovery(node *v1alpha1.Node, request *x509.CertificateRequest, now time.Time) error {
+// is admitted, over a certificate that was issued to this Node for that key and ended not too
+// long ago.
+func checkRecovery(node *v1alpha1.Node, public crypto.PublicKey, key string, now time.Time) error {
 	wish := node.Status.CertificateRequest
 	if wish.Proof == nil {
-		return errors.New("recovery needs the signature of the pinned key: the proof is missing")
+		return errors.New("recovery needs the signature of the machine's key: the proof is missing")
 	}
 	fingerprint := wish.Proof.CertificateFingerprintSHA256
 	proof := identity.Proof{Method: identity.ProofRecover, Exporter: wish.Proof.Exporter, CertificateSHA256: fingerprint, CSR: wish.Request}
-	if err := identity.VerifyProof(request.PublicKey, proof, wish.Proof.Signature); err != nil {
-		return fmt.Errorf("recovery needs the signature of the pinned key: %w", err)
+	if err := identity.VerifyProof(public, proof, wish.Proof.Signature); err != nil {
+		return fmt.Errorf("recovery needs the signature of the machine's key: %w", err)
 	}
 	for _, was := range node.Status.CertificateHistory {
-		if was.FingerprintSHA256 != fingerprint || was.PublicKeySHA256 != node.Spec.PublicKeySHA256 || was.NotAfter == nil {
+		if was.FingerprintSHA256 != fingerprint || was.PublicKeySHA256 != key || was.NotAfter == nil {
 			continue
 		}
 		if now.After(was.NotAfter.Add(identity.RecoveryGrace)) {

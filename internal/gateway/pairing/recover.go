@@ -80,7 +80,9 @@ func (s *Service) lapsed(request *gatewayv1.RecoverCertificateRequest) (identity
 	}
 }
 
-// recoverable is the Node, if it is live, not revoked, and pins that very key.
+// recoverable is the Node, if it is live, not revoked, and that very key is its pin or its next
+// key: a machine may have slept between storing the next key and using it first, and only the
+// pinned key can have signed for that one.
 func (s *Service) recoverable(ctx context.Context, lapsed identity.Peer) (*v1alpha1.Node, error) {
 	var node v1alpha1.Node
 	key := types.NamespacedName{Namespace: lapsed.ID.Namespace, Name: lapsed.ID.Node}
@@ -88,8 +90,10 @@ func (s *Service) recoverable(ctx context.Context, lapsed identity.Peer) (*v1alp
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("read Node %s: %w", key, err)
 	}
-	if err != nil || !node.DeletionTimestamp.IsZero() || node.Spec.DesiredState == v1alpha1.NodeRevoked ||
-		node.Spec.PublicKeySHA256 != lapsed.PublicKeySHA256 {
+	if err != nil || !node.DeletionTimestamp.IsZero() || node.Spec.DesiredState == v1alpha1.NodeRevoked {
+		return nil, errNoRecovery
+	}
+	if key := lapsed.PublicKeySHA256; key != node.Spec.PublicKeySHA256 && key != node.Spec.NextPublicKeySHA256 {
 		return nil, errNoRecovery
 	}
 	return &node, nil

@@ -169,6 +169,46 @@ func TestLapsedMachineRecoversWithItsOwnCertificate(t *testing.T) {
 	m.chainOf(t, m.answered(t, csr), m.pin)
 }
 
+// A machine may die after it stored its next key and sleep past the end of both certificates.
+func TestLapsedMachineRecoversWithTheNextKeyItNeverUsed(t *testing.T) {
+	m, _ := certified(t)
+	key, next := newKey(t)
+	rotated := machine{key: key, pin: next, request: m.request}
+	csr, exporter := rotated.csr(t), make([]byte, 32)
+	prove := func(by machine, p identity.Proof) *v1alpha1.CertificateProof {
+		signature, err := identity.SignProof(by.key, rand.Reader, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &v1alpha1.CertificateProof{Exporter: p.Exporter, CertificateFingerprintSHA256: p.CertificateSHA256, Signature: signature}
+	}
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRotation,
+		Proof: prove(m, identity.Proof{Method: identity.ProofRotate, Exporter: exporter, CSR: csr})})
+	node := m.answered(t, csr)
+	leaf := rotated.chainOf(t, node, next)[0]
+
+	comesBack := func(by machine, fingerprint string) *v1alpha1.Node {
+		csr := by.csr(t)
+		m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery,
+			Proof: prove(by, identity.Proof{Method: identity.ProofRecover, Exporter: exporter, CertificateSHA256: fingerprint, CSR: csr})})
+		return m.answered(t, csr)
+	}
+	thief, pin := newKey(t)
+	chosen := machine{key: thief, pin: pin, request: m.request}
+	if issued := comesBack(chosen, identity.FingerprintCertificate(leaf)).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, "not the key of this Node") {
+		t.Errorf("a key of the gateway's choice is answered %+v", issued)
+	}
+	if issued := comesBack(rotated, node.Status.CertificateHistory[1].FingerprintSHA256).Status.Issued; !strings.Contains(issued.Error, "none of the last ones") {
+		t.Errorf("the certificate of another key is answered %+v", issued)
+	}
+	after := comesBack(rotated, identity.FingerprintCertificate(leaf))
+	rotated.chainOf(t, after, next)
+	if after.Spec.PublicKeySHA256 != m.pin || after.Spec.NextPublicKeySHA256 != next {
+		t.Errorf("pin is %s, next %s", after.Spec.PublicKeySHA256, after.Spec.NextPublicKeySHA256)
+	}
+	m.chainOf(t, comesBack(m, node.Status.CertificateHistory[1].FingerprintSHA256), m.pin)
+}
+
 func TestNoCertificateWhileThePoliciesAreNotProven(t *testing.T) {
 	m := admitted(t, shared.Namespace(t), "box")
 	shutGate(t, nil)

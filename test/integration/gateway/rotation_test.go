@@ -216,3 +216,41 @@ func TestAMachineThatSleptRecovers(t *testing.T) {
 		return status.Code(err) == codes.PermissionDenied
 	})
 }
+
+// The machine stored its next key and died before it used it.
+func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
+	const day = 24 * time.Hour
+	g := newGateway(t, func(s *settings) {
+		s.serverCA, s.deviceCA = gatewaytest.NewAuthority(t, "server-ca"), gatewaytest.NewAuthority(t, "device-ca", gatewaytest.ValidFrom(-100*day))
+	})
+	e := enrol(t, g, asleep(10*day)...)
+	signer(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
+	with := func(key *ecdsa.PrivateKey) *enrolled {
+		other, another := *e, *e.paired
+		another.machine = g.machineWith(t, key)
+		another.machine.connect(t.Context())
+		other.paired, other.leaf = &another, g.deviceCA.Device(t, e.id(), &key.PublicKey, asleep(10*day)...)
+		return &other
+	}
+	next := with(gatewaytest.NewKey(t))
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"nextPublicKeySHA256":"`+next.pin()+`"}}`))
+	if err := shared.Client().Patch(t.Context(), e.node, patch); err != nil {
+		t.Fatal(err)
+	}
+	for name, recovered := range map[string]*enrolled{"the next key": next, "the pinned key": e} {
+		await(t, name+" to be let in", func() bool {
+			answer, err := recovered.machine.client.RecoverCertificate(t.Context(), recovered.recovery(t))
+			if err != nil {
+				t.Log(err)
+				return false
+			}
+			chain, err := identity.ParseChain(answer.GetChain())
+			return err == nil && identity.FingerprintSPKIDER(chain[0].RawSubjectPublicKeyInfo) == recovered.pin()
+		})
+	}
+	// Signed by the device CA, and no key of this Node.
+	foreign := with(gatewaytest.NewKey(t))
+	if _, err := foreign.machine.client.RecoverCertificate(t.Context(), foreign.recovery(t)); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("another key: got %v, want PermissionDenied", err)
+	}
+}

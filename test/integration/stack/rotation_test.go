@@ -1,0 +1,99 @@
+package stack_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// rotateAndDie is a machine that asks for a certificate of a new key, and dies before it uses it:
+// stored says whether it got to storing it. It returns the key it asked with.
+func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
+	f.t.Helper()
+	s, err := store.Open(system.IdentityDir(f.namespace + "-" + name))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer s.Close()
+	must := func(err error) {
+		f.t.Helper()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	current, err := s.Identity()
+	must(err)
+	bundle, err := s.Trust()
+	must(err)
+	config, err := s.Config()
+	must(err)
+	certificate := current.TLS()
+	l, err := link.Dial(f.within(), config.NodeEndpoint, link.Verified(bundle, &certificate, time.Now))
+	must(err)
+	defer l.Close()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	csr, err := identity.NewRequest(key, current.ID)
+	must(err)
+	proof, err := identity.SignProof(current.Key, rand.Reader, identity.Proof{Method: identity.ProofRotate, Exporter: l.Exporter, CSR: csr})
+	must(err)
+	answer, err := gatewayv1.NewNodeServiceClient(l.Conn).RotateDeviceCertificate(f.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
+	must(err)
+	if stored {
+		chain, err := identity.ParseChain(answer.GetChain())
+		must(err)
+		made, err := store.NewIdentity(key, chain)
+		must(err)
+		must(s.SaveIdentity(made))
+	}
+	next, err = identity.FingerprintSPKI(&key.PublicKey)
+	must(err)
+	return next
+}
+
+// Whatever a machine has on disk when it dies in a rotation, it comes back after a sleep past the
+// end of its certificates, and the pin is a key that the machine made.
+func TestAMachineThatDiedInARotationComesBackAfterItsCertificatesEnded(t *testing.T) {
+	f := newFleet(t)
+	restartController(f, "--certificate-duration="+lifetime.String())
+	t.Cleanup(func() { restartController(f) })
+	pins := map[string]string{}
+	for name, stored := range map[string]bool{"before-storing": false, "after-storing": true, "after-storing-only": true} {
+		f.pair(name).Kill()
+		pins[name] = f.node(name).Spec.PublicKeySHA256
+		if next := f.rotateAndDie(name, stored); stored {
+			pins[name] = next
+		}
+	}
+	// Nothing but the next key is left.
+	if err := os.Remove(filepath.Join(system.IdentityDir(f.namespace+"-after-storing-only"), "identity.pem.previous")); err != nil {
+		t.Fatal(err)
+	}
+	for name, pin := range pins {
+		t.Run(name, func(t *testing.T) {
+			f := f.on(t)
+			if node := f.node(name); node.Spec.NextPublicKeySHA256 == "" {
+				t.Fatalf("the Node admits no next key: %+v", node.Spec)
+			}
+			f.recovered(name)
+			await(f, name, &v1alpha1.Node{}, "pinned to the key in use", func(n *v1alpha1.Node) bool {
+				return n.Spec.PublicKeySHA256 == pin && n.Status.Certificate != nil && n.Status.Certificate.PublicKeySHA256 == pin
+			})
+		})
+	}
+}
+
+func (f *fleet) node(name string) *v1alpha1.Node {
+	f.t.Helper()
+	return await(f, name, &v1alpha1.Node{}, "there", func(*v1alpha1.Node) bool { return true })
+}
