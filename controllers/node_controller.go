@@ -7,7 +7,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -26,17 +25,19 @@ import (
 // nodeReconciler says what the controller has to say about a Node, and lets a deleted Node go
 // when its session and its dispatches have ended.
 type nodeReconciler struct {
-	client     client.Client
-	clock      clock.PassiveClock
-	budget     writeBudget
-	staleAfter time.Duration
+	client      client.Client
+	clock       clock.PassiveClock
+	budget      writeBudget
+	staleAfter  time.Duration
+	trustDomain string
 }
 
 func setupNode(mgr ctrl.Manager, options Options) error {
 	if err := indexUnfinished(mgr); err != nil {
 		return err
 	}
-	r := &nodeReconciler{client: mgr.GetClient(), clock: options.Clock, budget: newWriteBudget(), staleAfter: options.StaleAfter}
+	r := &nodeReconciler{client: mgr.GetClient(), clock: options.Clock, budget: newWriteBudget(),
+		staleAfter: options.StaleAfter, trustDomain: options.TrustDomain}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("node").
 		For(&v1alpha1.Node{}).
@@ -79,8 +80,8 @@ func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.
 		return retryConflicts(ctrl.Result{}, r.finalize(ctx, node))
 	case !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode):
 		return retryConflicts(ctrl.Result{}, r.setFinalizer(ctx, node, true)) // the write is an event
-	case gaveUp(node) != "" && node.Spec.DesiredState != v1alpha1.NodeRevoked:
-		return retryConflicts(ctrl.Result{}, r.revoke(ctx, node, gaveUp(node))) // the write is an event
+	case r.gaveUp(ctx, node):
+		return retryConflicts(ctrl.Result{}, r.revoke(ctx, node)) // the write is an event
 	default:
 		return retryConflicts(r.describe(ctx, node))
 	}
@@ -112,26 +113,6 @@ func (r *nodeReconciler) finalize(ctx context.Context, node *v1alpha1.Node) erro
 		return err // an event of a dispatch follows
 	}
 	return r.setFinalizer(ctx, node, false)
-}
-
-// gaveUp is why the machine itself gave up its identity; empty when it did not. The gateway
-// that heard it has no right to revoke.
-func gaveUp(node *v1alpha1.Node) string {
-	if c := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionRevocationRequested); c != nil && c.Status == metav1.ConditionTrue {
-		return c.Message
-	}
-	return ""
-}
-
-func (r *nodeReconciler) revoke(ctx context.Context, node *v1alpha1.Node, reason string) error {
-	before := node.DeepCopy()
-	node.Spec.DesiredState, node.Spec.RevocationReason = v1alpha1.NodeRevoked, reason
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.client.Patch(ctx, node, patch); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("revoke node %q on its own wish: %w", node.Name, err)
-	}
-	ctrl.LoggerFrom(ctx).Info("node revoked on its own wish")
-	return nil
 }
 
 func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, want bool) error {

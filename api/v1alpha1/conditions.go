@@ -14,7 +14,8 @@ const (
 	ConditionCapabilityReviewRequired = "CapabilityReviewRequired"
 	// ConditionClockSkew (Node, abnormal): the clock of the machine is off by a minute or more.
 	ConditionClockSkew = "ClockSkew"
-	// ConditionRevocationRequested (Node, abnormal): the machine gave up its identity.
+	// ConditionRevocationRequested (Node, abnormal): the machine gave up its identity. A sign for
+	// people: what counts is the signature in status.revocationRequest.
 	ConditionRevocationRequested = "RevocationRequested"
 	// ConditionSuspectedClone (Node, abnormal): two machines seem to use the same identity.
 	ConditionSuspectedClone = "SuspectedClone"

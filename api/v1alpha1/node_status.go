@@ -106,6 +106,12 @@ type NodeStatus struct {
 	// +optional
 	CertificateRequest *NodeCertificateRequest `json:"certificateRequest,omitempty"`
 
+	// revocationRequest is the machine's signed wish to give up its identity. The controller
+	// revokes the Node when the signature is of its key, whatever the condition
+	// RevocationRequested says. Session manager.
+	// +optional
+	RevocationRequest *NodeRevocationRequest `json:"revocationRequest,omitempty"`
+
 	// trust says whether the identity is good. Default Pending. Controller.
 	// +optional
 	// +kubebuilder:default=Pending
@@ -279,6 +285,37 @@ type CertificateProof struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Signature []byte `json:"signature,omitempty"`
+}
+
+// NodeRevocationRequest is the wish of a machine to give up its identity, with the proof the
+// gateway saw, so that the controller need not believe the gateway.
+type NodeRevocationRequest struct {
+	// reason is what the machine says about it, as the gateway passed it on: it is not signed.
+	// At most 256 characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Reason string `json:"reason,omitempty"`
+
+	// publicKey is the key that signed, DER of its SubjectPublicKeyInfo, base64 in JSON; it
+	// counts only if it is the pin of the Node or the next key.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	PublicKey []byte `json:"publicKey"`
+
+	// exporter is the TLS exporter value of the connection, base64 in JSON.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Exporter []byte `json:"exporter"`
+
+	// signature of the key over method, SPIFFE id of the Node and exporter: ECDSA over SHA-256
+	// in ASN.1, base64 in JSON.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	Signature []byte `json:"signature"`
+
+	// requestedTime is when the gateway received the wish.
+	// +required
+	RequestedTime metav1.Time `json:"requestedTime"`
 }
 
 // IssuedCertificate is the controller's answer to a request: a chain or an error.

@@ -16,6 +16,7 @@ const (
 	ProofPairingStatus   = "GetPairingRequestStatus"
 	ProofRecover         = "RecoverCertificate"
 	ProofRotate          = "RotateDeviceCertificate"
+	ProofRevoke          = "RevokeDevicePairing"
 )
 
 const (
@@ -36,7 +37,8 @@ var (
 type Proof struct {
 	// Method is one of the constants above.
 	Method string
-	// Request is "namespace/name" of the PairingRequest; required for ProofPairingStatus, else "".
+	// Request is what the call is about: "namespace/name" of the PairingRequest for
+	// ProofPairingStatus, the SPIFFE id for ProofRevoke (both required), else "".
 	Request string
 	// Exporter is the TLS exporter of the connection, 32 bytes.
 	Exporter []byte
@@ -114,6 +116,11 @@ func (p Proof) check() error {
 	case ProofPairingStatus:
 		if p.Request == "" {
 			return fmt.Errorf("%w: %s needs the request's namespace/name", ErrIncompleteProof, p.Method)
+		}
+		return nil
+	case ProofRevoke:
+		if p.Request == "" {
+			return fmt.Errorf("%w: %s needs the SPIFFE id of the machine", ErrIncompleteProof, p.Method)
 		}
 		return nil
 	case ProofRecover:

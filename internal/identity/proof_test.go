@@ -20,6 +20,7 @@ var (
 		"status with CSR": {Method: ProofPairingStatus, Request: "fleet-a/press-7", Exporter: exporter, CSR: someCSR},
 		"recover":         {Method: ProofRecover, Exporter: exporter, CertificateSHA256: someHash, CSR: someCSR},
 		"rotate":          {Method: ProofRotate, Exporter: exporter, CSR: someCSR},
+		"revoke":          {Method: ProofRevoke, Request: "spiffe://mooring.test/ns/fleet-a/node/press-7", Exporter: exporter},
 	}
 )
 
@@ -86,6 +87,7 @@ func TestProofThatCoversTooLittleIsNeitherMadeNorTaken(t *testing.T) {
 		"recover without CSR":         {Method: ProofRecover, Exporter: exporter, CertificateSHA256: someHash},
 		"recover without certificate": {Method: ProofRecover, Exporter: exporter, CSR: someCSR},
 		"rotate without CSR":          {Method: ProofRotate, Exporter: exporter},
+		"revoke without id":           {Method: ProofRevoke, Exporter: exporter},
 	} {
 		if sig, err := SignProof(key, rand.Reader, p); !errors.Is(err, ErrIncompleteProof) || sig != nil {
 			t.Errorf("sign, %s: %v, want ErrIncompleteProof", name, err)

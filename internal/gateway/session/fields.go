@@ -38,7 +38,10 @@ type nodeFields struct {
 	CapabilitySummary  string                    `json:"capabilitySummary,omitempty"`
 	Certificate        *v1alpha1.CertificateInfo `json:"certificate,omitempty"`
 	TrustBundleSHA256  string                    `json:"trustBundleSHA256,omitempty"`
-	Conditions         []metav1.Condition        `json:"conditions,omitempty"`
+
+	RevocationRequest *v1alpha1.NodeRevocationRequest `json:"revocationRequest,omitempty"`
+
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // ownConditions are the conditions of FieldManagerSession.
@@ -60,6 +63,7 @@ func fieldsOf(node *v1alpha1.Node) nodeFields {
 		LastHeartbeatTime: s.LastHeartbeatTime, LastEvent: s.LastEvent, System: s.System,
 		Capabilities: s.Capabilities, CapabilitySummary: s.CapabilitySummary,
 		Certificate: s.Certificate, TrustBundleSHA256: s.TrustBundleSHA256,
+		RevocationRequest: s.RevocationRequest,
 	}
 	for _, condition := range s.Conditions {
 		if isOwn(condition.Type) {
@@ -102,7 +106,7 @@ func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {
 		LastEvent: &f.lastEvent, System: f.system, Capabilities: capabilities,
 		CapabilitySummary: fmt.Sprintf("%d/%d", available, granted),
 		Certificate:       f.certificate, TrustBundleSHA256: f.bundleSHA256,
-		Conditions: fieldsOf(node).Conditions,
+		RevocationRequest: node.Status.RevocationRequest, Conditions: fieldsOf(node).Conditions,
 	}
 	connected := metav1.Condition{Type: v1alpha1.ConditionConnected, Status: metav1.ConditionTrue,
 		Reason: v1alpha1.ReasonSessionStarted, Message: "A session is open with gateway " + f.gateway + "."}

@@ -68,6 +68,7 @@ func (f nodeFields) into(status *v1alpha1.NodeStatus) {
 	status.LastEvent, status.System = f.LastEvent, f.System
 	status.Capabilities, status.CapabilitySummary = f.Capabilities, f.CapabilitySummary
 	status.Certificate, status.TrustBundleSHA256 = f.Certificate, f.TrustBundleSHA256
+	status.RevocationRequest = f.RevocationRequest
 	for _, condition := range status.Conditions {
 		if !isOwn(condition.Type) {
 			f.Conditions = append(f.Conditions, condition)

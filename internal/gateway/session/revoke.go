@@ -10,30 +10,35 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 // maxRevocationReason bounds what a machine may say about giving up its identity, in bytes.
 const maxRevocationReason = 256
 
 // RevokeDevicePairing records that the machine gave up its identity and ends its session.
-// A gateway may not revoke: the controller does, on this word of the machine itself.
+// A gateway may not revoke: the controller does, on the signed word of the machine itself.
 func (s *Service) RevokeDevicePairing(ctx context.Context, request *gatewayv1.RevokeDevicePairingRequest) (*gatewayv1.RevokeDevicePairingResponse, error) {
 	id, err := caller(ctx)
 	if err != nil {
 		return nil, err
 	}
-	reason := clean(request.GetReason(), maxRevocationReason)
-	if reason == "" {
-		reason = "The machine gave up its identity."
+	wish, err := revocationWish(id, request)
+	if err != nil {
+		return nil, err
 	}
 	for range openAttempts {
 		node, err := s.liveNode(ctx, id)
 		if err != nil {
 			return nil, err
 		}
+		now := metav1.NewTime(s.Time.Now())
+		wish.RequestedTime = now
 		next := fieldsOf(node)
+		next.RevocationRequest = wish
 		setCondition(&next.Conditions, metav1.Condition{Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue,
-			Reason: v1alpha1.ReasonAgentRequested, Message: reason}, metav1.NewTime(s.Time.Now()))
+			Reason: v1alpha1.ReasonAgentRequested, Message: wish.Reason}, now)
 		if _, err = s.apply(ctx, node, next); err != nil {
 			if apierrors.IsConflict(err) {
 				continue
@@ -47,4 +52,19 @@ func (s *Service) RevokeDevicePairing(ctx context.Context, request *gatewayv1.Re
 		return &gatewayv1.RevokeDevicePairingResponse{}, nil
 	}
 	return nil, status.Error(codes.Unavailable, "the Node of this machine changes too often; try again")
+}
+
+// revocationWish is what the controller needs to check by itself that the machine means it.
+func revocationWish(id peer.Identity, request *gatewayv1.RevokeDevicePairingRequest) (*v1alpha1.NodeRevocationRequest, error) {
+	proof := identity.Proof{Method: identity.ProofRevoke, Request: id.ID.URI(), Exporter: id.Exporter}
+	if err := identity.VerifyProof(id.Certificate.PublicKey, proof, request.GetProof()); err != nil {
+		return nil, status.Error(codes.Unauthenticated, "the proof is not a signature of the machine's key over its id and this connection: an identity is given up only with one")
+	}
+	reason := clean(request.GetReason(), maxRevocationReason)
+	if reason == "" {
+		reason = "The machine gave up its identity."
+	}
+	return &v1alpha1.NodeRevocationRequest{
+		Reason: reason, PublicKey: id.Certificate.RawSubjectPublicKeyInfo, Exporter: id.Exporter, Signature: request.GetProof(),
+	}, nil
 }

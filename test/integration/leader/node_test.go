@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 func reason(node *v1alpha1.Node, kind string) string {
@@ -178,17 +180,37 @@ func TestADeletedNodeGoesAfterItsSessionAndItsDispatches(t *testing.T) {
 	}
 }
 
-func TestAMachineThatGaveUpItsIdentityIsRevoked(t *testing.T) {
+// A gateway passes the wish on and cannot make one up: only the signature of the Node's own key
+// counts, not the condition that people see.
+func TestOnlyItsOwnMachineGivesUpAnIdentity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.node("n")
-	node := w.nodeBecomes("n", "described", func(n *v1alpha1.Node) bool { return n.Status.FingerprintShort != "" })
-	meta.SetStatusCondition(&node.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAgentRequested, Message: "sold",
-	})
-	if err := w.gateway.Status().Update(t.Context(), node); err != nil {
-		t.Fatal(err)
+	key, der := deviceKey(t)
+	node := w.node("n", func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256 = identity.FingerprintSPKIDER(der) })
+	own := identity.Proof{Method: identity.ProofRevoke, Exporter: make([]byte, 32),
+		Request: identity.ID{TrustDomain: trustDomain, Namespace: w.namespace, Node: "n"}.URI()}
+	elsewhere, rotation := own, own
+	elsewhere.Request = identity.ID{TrustDomain: trustDomain, Namespace: w.namespace, Node: "another"}.URI()
+	rotation.Method, rotation.CSR = identity.ProofRotate, []byte("a request")
+	foreign, foreignDER := deviceKey(t)
+	for name, wish := range map[string]*v1alpha1.NodeRevocationRequest{
+		"a condition without a wish":        nil,
+		"no signature":                      {PublicKey: der, Exporter: own.Exporter, Signature: []byte{0}},
+		"a key of the gateway's choice":     {PublicKey: foreignDER, Exporter: own.Exporter, Signature: signed(t, foreign, own)},
+		"a signature of another key":        {PublicKey: der, Exporter: own.Exporter, Signature: signed(t, foreign, own)},
+		"a signature for another machine":   {PublicKey: der, Exporter: own.Exporter, Signature: signed(t, key, elsewhere)},
+		"a signature for another call":      {PublicKey: der, Exporter: own.Exporter, Signature: signed(t, key, rotation)},
+		"a signature of another exporter":   {PublicKey: der, Exporter: bytes.Repeat([]byte{1}, 32), Signature: signed(t, key, own)},
+		"something that is no key":          {PublicKey: []byte("key"), Exporter: own.Exporter, Signature: signed(t, key, own)},
+		"a signature with a wrong exporter": {PublicKey: der, Exporter: own.Exporter[:31], Signature: signed(t, key, own)},
+	} {
+		w.wishesRevocation("n", wish)
+		w.seen("n")
+		if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); err != nil || node.Spec.DesiredState != v1alpha1.NodeActive {
+			t.Fatalf("%s: the Node is %s: %v", name, node.Spec.DesiredState, err)
+		}
 	}
+	w.wishesRevocation("n", &v1alpha1.NodeRevocationRequest{Reason: "sold", PublicKey: der, Exporter: own.Exporter, Signature: signed(t, key, own)})
 	node = w.nodeBecomes("n", "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
 	if node.Spec.DesiredState != v1alpha1.NodeRevoked || node.Spec.RevocationReason != "sold" {
 		t.Errorf("spec %+v", node.Spec)

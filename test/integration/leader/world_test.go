@@ -42,7 +42,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // node makes a Node as an approval does.
-func (w *world) node(name string) *v1alpha1.Node {
+func (w *world) node(name string, change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	w.t.Helper()
 	node := &v1alpha1.Node{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
@@ -50,6 +50,9 @@ func (w *world) node(name string) *v1alpha1.Node {
 			PublicKeySHA256: strings.Repeat("ab", 32), PairingRequestUID: "uid",
 			CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"echo"}},
 		},
+	}
+	for _, c := range change {
+		c(node)
 	}
 	if err := w.controller.Create(w.t.Context(), node); err != nil {
 		w.t.Fatal(err)

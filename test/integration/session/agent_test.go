@@ -2,6 +2,8 @@ package session_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +22,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
 // patience is how long anything may take on a busy machine.
@@ -88,6 +92,32 @@ func (m *machine) description() *gatewayv1.RegisterNodeRequest {
 		},
 		BootId: "boot-1",
 	}
+}
+
+// revocation is the proof of a machine that gives up its identity on a connection.
+func (m *machine) revocation(t *testing.T, exporter []byte) []byte {
+	t.Helper()
+	signer, _ := m.tls.PrivateKey.(crypto.Signer)
+	proof, err := identity.SignProof(signer, rand.Reader, identity.Proof{Method: identity.ProofRevoke, Request: m.id.URI(), Exporter: exporter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proof
+}
+
+// exporter is the TLS exporter of the agent's connection.
+func (a *agent) exporter(t *testing.T) []byte {
+	t.Helper()
+	p, _ := peer.FromContext(a.stream.Context())
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		t.Fatal("no connection to the gateway")
+	}
+	exporter, err := info.State.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exporter
 }
 
 // agent is one session of a machine.

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -212,11 +213,19 @@ func TestMachineGivesUpItsIdentity(t *testing.T) {
 	r := startReplica(t, ca, nil)
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	if _, err := a.client.RevokeDevicePairing(t.Context(), &gatewayv1.RevokeDevicePairingRequest{Reason: "uninstalled\x00"}); err != nil {
+	request := &gatewayv1.RevokeDevicePairingRequest{Reason: "uninstalled\x00"}
+	if _, err := a.client.RevokeDevicePairing(t.Context(), request); status.Code(err) != codes.Unauthenticated {
+		t.Fatalf("without a proof: got %v, want Unauthenticated", err)
+	}
+	request.Proof = m.revocation(t, a.exporter(t))
+	if _, err := a.client.RevokeDevicePairing(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
 	a.wantEnd(codes.PermissionDenied)
 	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+	if wish := m.node.Status.RevocationRequest; wish == nil || wish.Reason != "uninstalled" || !bytes.Equal(wish.Signature, request.Proof) {
+		t.Errorf("wish is %+v, want the one the machine signed to outlive its session", wish)
+	}
 	c := meta.FindStatusCondition(m.node.Status.Conditions, v1alpha1.ConditionRevocationRequested)
 	if c == nil || c.Status != metav1.ConditionTrue || c.Message != "uninstalled" {
 		t.Errorf("condition is %+v, want the wish of the machine to outlive its session", c)

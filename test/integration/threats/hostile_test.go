@@ -92,7 +92,16 @@ func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 	f.unchanged(node, d)
 	t.Run("giving up an identity gives up one's own", func(t *testing.T) {
 		g := m.as(t)
-		if _, err := g.client.RevokeDevicePairing(g.within(), &gatewayv1.RevokeDevicePairingRequest{Reason: "victim"}); err != nil {
+		exporter := g.exporterOf(func(o ...grpc.CallOption) {
+			_, _ = g.client.RegisterNode(g.within(), &gatewayv1.RegisterNodeRequest{}, o...)
+		})
+		revoke := func(id identity.ID) error {
+			proof := g.sign(m.Key, identity.Proof{Method: identity.ProofRevoke, Request: id.URI(), Exporter: exporter})
+			_, err := g.client.RevokeDevicePairing(g.within(), &gatewayv1.RevokeDevicePairingRequest{Reason: "victim", Proof: proof})
+			return err
+		}
+		g.wantRefusal(revoke(theirs), codes.Unauthenticated)
+		if err := revoke(m.ID); err != nil {
 			t.Fatal(err)
 		}
 		await(g.fleet, "hostile", &v1alpha1.Node{}, "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })

@@ -458,8 +458,11 @@ func (x *RotateDeviceCertificateResponse) GetTrustBundle() []byte {
 // RevokeDevicePairingRequest says why.
 type RevokeDevicePairingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// For the Node's revocationReason; at most 256 bytes.
-	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// For the Node's revocationReason; at most 256 bytes. Not covered by the proof.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Signature of the key of this connection over method, SPIFFE id and TLS exporter: the
+	// controller, which revokes, believes it and not the gateway. Required.
+	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -499,6 +502,13 @@ func (x *RevokeDevicePairingRequest) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *RevokeDevicePairingRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 // RevokeDevicePairingResponse: recorded; the session ends.
@@ -569,9 +579,10 @@ const file_mooring_gateway_v1_node_proto_rawDesc = "" +
 	"\x05proof\x18\x02 \x01(\fR\x05proof\"Z\n" +
 	"\x1fRotateDeviceCertificateResponse\x12\x14\n" +
 	"\x05chain\x18\x01 \x03(\fR\x05chain\x12!\n" +
-	"\ftrust_bundle\x18\x02 \x01(\fR\vtrustBundle\"4\n" +
+	"\ftrust_bundle\x18\x02 \x01(\fR\vtrustBundle\"J\n" +
 	"\x1aRevokeDevicePairingRequest\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x1d\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05proof\x18\x02 \x01(\fR\x05proof\"\x1d\n" +
 	"\x1bRevokeDevicePairingResponse2\xa6\x05\n" +
 	"\vNodeService\x12a\n" +
 	"\fRegisterNode\x12'.mooring.gateway.v1.RegisterNodeRequest\x1a(.mooring.gateway.v1.RegisterNodeResponse\x12q\n" +

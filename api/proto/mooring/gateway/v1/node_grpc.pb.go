@@ -55,6 +55,7 @@ type NodeServiceClient interface {
 	// becomes the identity when it is first used.
 	RotateDeviceCertificate(ctx context.Context, in *RotateDeviceCertificateRequest, opts ...grpc.CallOption) (*RotateDeviceCertificateResponse, error)
 	// RevokeDevicePairing gives up the identity, for good.
+	// Errors: Unauthenticated (the proof is missing or not of this key and connection).
 	RevokeDevicePairing(ctx context.Context, in *RevokeDevicePairingRequest, opts ...grpc.CallOption) (*RevokeDevicePairingResponse, error)
 }
 
@@ -157,6 +158,7 @@ type NodeServiceServer interface {
 	// becomes the identity when it is first used.
 	RotateDeviceCertificate(context.Context, *RotateDeviceCertificateRequest) (*RotateDeviceCertificateResponse, error)
 	// RevokeDevicePairing gives up the identity, for good.
+	// Errors: Unauthenticated (the proof is missing or not of this key and connection).
 	RevokeDevicePairing(context.Context, *RevokeDevicePairingRequest) (*RevokeDevicePairingResponse, error)
 	mustEmbedUnimplementedNodeServiceServer()
 }

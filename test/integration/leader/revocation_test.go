@@ -1,0 +1,67 @@
+package leader
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+const trustDomain = "mooring.local"
+
+func deviceKey(t *testing.T) (key *ecdsa.PrivateKey, der []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if der, err = x509.MarshalPKIXPublicKey(key.Public()); err != nil {
+		t.Fatal(err)
+	}
+	return key, der
+}
+
+func signed(t *testing.T, key *ecdsa.PrivateKey, p identity.Proof) []byte {
+	t.Helper()
+	signature, err := identity.SignProof(key, rand.Reader, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signature
+}
+
+// wishesRevocation writes what a gateway may write: a wish and the condition for people.
+func (w *world) wishesRevocation(name string, wish *v1alpha1.NodeRevocationRequest) {
+	w.t.Helper()
+	eventually(w.t, "the wish is written", func() error {
+		node := &v1alpha1.Node{}
+		if err := w.gateway.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, node); err != nil {
+			return err
+		}
+		if wish != nil {
+			wish.RequestedTime = metav1.Now()
+		}
+		node.Status.RevocationRequest = wish
+		meta.SetStatusCondition(&node.Status.Conditions, metav1.Condition{
+			Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAgentRequested, Message: "stolen",
+		})
+		return w.gateway.Status().Update(w.t.Context(), node)
+	})
+}
+
+// seen waits until the controller has looked at the Node as it is now: it makes Offline of the
+// end of an old session, and looks for a wish first.
+func (w *world) seen(name string) {
+	w.t.Helper()
+	ended := apiClock.Now().Add(-2 * staleAfter)
+	w.session(name, "gone", ended, &ended)
+	w.nodeBecomes(name, "Offline", func(n *v1alpha1.Node) bool { return n.Status.Presence == v1alpha1.PresenceOffline })
+}
