@@ -2,13 +2,17 @@ package controllers
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 // approvalReason tells a person's approval from one that a code made.
@@ -37,7 +41,50 @@ func (r *pairingRequestReconciler) follow(ctx context.Context, request *v1alpha1
 	if progress.reason == v1alpha1.ReasonCompleted {
 		return r.finish(ctx, request, v1alpha1.PairingRequestCompleted, progress)
 	}
-	return ctrl.Result{}, r.note(ctx, request.DeepCopy(), request, v1alpha1.ConditionIssued, metav1.ConditionFalse, progress)
+	left := collectBy(request, node).Sub(r.clock.Now())
+	if left <= 0 {
+		return r.abandon(ctx, request, node)
+	}
+	return ctrl.Result{RequeueAfter: left}, r.note(ctx, request.DeepCopy(), request, v1alpha1.ConditionIssued, metav1.ConditionFalse, progress)
+}
+
+// collectTime is how long an approved machine may stay silent before its request ends: enough
+// for one that was switched off in the evening.
+const collectTime = 24 * time.Hour
+
+// collectBy is when an approved request ends unless the machine gets its certificate or asks
+// for it again: an issuer that is away for long is not the machine's fault.
+func collectBy(request *v1alpha1.PairingRequest, node *v1alpha1.Node) time.Time {
+	last := request.CreationTimestamp.Time
+	if approved := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionApproved); approved != nil {
+		last = approved.LastTransitionTime.Time
+	}
+	if wish := node.Status.CertificateRequest; wish != nil && wish.RequestedTime.After(last) && madeWith(wish, request.Spec.PublicKeySHA256) {
+		last = wish.RequestedTime.Time
+	}
+	return last.Add(collectTime)
+}
+
+// madeWith tells whether a certificate request is of that key: a Node that was taken over may
+// still hold the one of the machine before.
+func madeWith(wish *v1alpha1.NodeCertificateRequest, key string) bool {
+	request, err := x509.ParseCertificateRequest(wish.Request)
+	return err == nil && identity.FingerprintSPKIDER(request.RawSubjectPublicKeyInfo) == key
+}
+
+// abandon ends the request of a machine that never came for its certificate. A Node that never
+// had one stands for no machine and only holds the name, which the same machine needs when it is
+// invited again: it goes first, so that a crash in between leaves a request that still ends. One
+// that was taken over, or that people revoked, stays.
+func (r *pairingRequestReconciler) abandon(ctx context.Context, request *v1alpha1.PairingRequest, node *v1alpha1.Node) (ctrl.Result, error) {
+	if len(node.Status.CertificateHistory) == 0 && node.Spec.DesiredState != v1alpha1.NodeRevoked {
+		as := client.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion}
+		if err := r.client.Delete(ctx, node, as); client.IgnoreNotFound(err) != nil {
+			return ctrl.Result{}, fmt.Errorf("remove node %q, which never had a certificate: %w", node.Name, err)
+		}
+	}
+	return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refuse(v1alpha1.ReasonNotCollected,
+		"approved, but the machine did not fetch its certificate within %d h: pair it again with a new code", int(collectTime.Hours())))
 }
 
 // issueProgress says how far the first certificate of a machine is; ReasonCompleted: published.

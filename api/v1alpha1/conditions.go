@@ -116,6 +116,8 @@ const (
 	ReasonAwaitingCertificateRequest = "AwaitingCertificateRequest"
 	// ReasonAwaitingCertificate means that cert-manager has to sign.
 	ReasonAwaitingCertificate = "AwaitingCertificate"
+	// ReasonNotCollected means that an approved machine did not fetch its certificate in time.
+	ReasonNotCollected = "NotCollected"
 	// ReasonCompleted means that the machine has its certificate.
 	ReasonCompleted = "Completed"
 )

@@ -10,7 +10,9 @@ type PairingRequestPhase string
 const (
 	// PairingRequestPending means that the request was checked and waits for a decision.
 	PairingRequestPending PairingRequestPhase = "Pending"
-	// PairingRequestApproved means that a certificate is being made.
+	// PairingRequestApproved means that a certificate is being made. It becomes Failed, reason
+	// NotCollected, when the machine does not fetch the certificate within 24 hours; a Node that
+	// never had one is removed then.
 	PairingRequestApproved PairingRequestPhase = "Approved"
 	// PairingRequestDenied means that an approver said no. Final.
 	PairingRequestDenied PairingRequestPhase = "Denied"

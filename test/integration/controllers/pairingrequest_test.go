@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -224,4 +225,58 @@ func TestDeletedNodeFailsItsUnfinishedRequest(t *testing.T) {
 	m.awaits(t, v1alpha1.PairingRequestFailed)
 	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorNodeDeleted, "pair this one again")
 	isGone(t, "the Node goes", m.node())
+}
+
+// silent makes the approval of a machine look as if it was so long ago.
+func (m machine) silent(t *testing.T, ago time.Duration) {
+	t.Helper()
+	eventually(t, "the approval is dated back", func(ctx context.Context) error {
+		request := get(t, m.request)
+		approved := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionApproved)
+		approved.LastTransitionTime = metav1.NewTime(time.Now().Add(-ago))
+		return shared.Client().Status().Update(ctx, request)
+	})
+}
+
+func TestApprovedMachineThatNeverComesEndsAndFreesItsName(t *testing.T) {
+	namespace := shared.Namespace(t)
+	m, waiting := admitted(t, namespace, "box"), admitted(t, namespace, "desk")
+	waiting.silent(t, 23*time.Hour)
+	m.silent(t, 25*time.Hour)
+	m.awaits(t, v1alpha1.PairingRequestFailed)
+	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNotCollected, "pair it again with a new code")
+	isGone(t, "the Node that never had a certificate goes", m.node())
+	admitted(t, namespace, "box") // under the same name, with another key
+	if get(t, waiting.request); waiting.request.Status.Phase != v1alpha1.PairingRequestApproved {
+		t.Errorf("an hour before the end a request is %s", waiting.request.Status.Phase)
+	}
+	// Who is late but there gets the certificate.
+	csr := waiting.csr(t)
+	waiting.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	waiting.chainOf(t, waiting.answered(t, csr), waiting.pin)
+}
+
+func TestMachineThatAsksIsWaitedForHoweverLongTheIssuerTakes(t *testing.T) {
+	m := admitted(t, shared.Namespace(t), "box")
+	shutGate(t, nil)
+	csr := m.csr(t)
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	m.waitsFor(t, v1alpha1.ErrorPolicyUnproven, errShut.Error())
+	m.silent(t, 25*time.Hour)
+	openGate()
+	m.chainOf(t, m.answered(t, csr), m.pin)
+	m.awaits(t, v1alpha1.PairingRequestCompleted)
+}
+
+func TestTakenOverNodeOutlivesAMachineThatNeverComes(t *testing.T) {
+	old, node := certified(t)
+	code := newCode(t, node.Namespace, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: node.Name, ReplaceNode: true})
+	m := knock(t, code, node.Name)
+	m.decide(t, `{"verdict":"Approved"}`)
+	m.awaits(t, v1alpha1.PairingRequestApproved)
+	m.silent(t, 25*time.Hour)
+	m.awaits(t, v1alpha1.PairingRequestFailed)
+	if after := get(t, old.node()); !after.DeletionTimestamp.IsZero() || after.UID != node.UID {
+		t.Errorf("the Node that was taken over is going: %+v", after.ObjectMeta)
+	}
 }
