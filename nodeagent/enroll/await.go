@@ -45,7 +45,7 @@ func (p *pairer) await(ctx context.Context) error {
 		}
 		p.Console.SayOnce("Gateway %s cannot be reached (%s); trying again", p.Endpoint, explain(errors.Unwrap(err)))
 		p.Log.Warn("poll interrupted", "endpoint", p.Endpoint, "error", err)
-		if err := backoff.Sleep(ctx, w.retry.Next()); err != nil {
+		if err := backoff.Sleep(ctx, retryAfter(err)+w.retry.Next()); err != nil {
 			return err
 		}
 	}

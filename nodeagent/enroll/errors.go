@@ -3,7 +3,9 @@ package enroll
 import (
 	"context"
 	"errors"
+	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -81,4 +83,17 @@ func explain(err error) string {
 		return console.Clean(s.Message())
 	}
 	return console.Clean(err.Error())
+}
+
+// maxRetryAfter bounds what a gateway may ask for.
+const maxRetryAfter = 5 * time.Minute
+
+// retryAfter is how long the gateway asks not to be tried again; zero when it does not.
+func retryAfter(err error) time.Duration {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.RetryInfo); ok {
+			return max(0, min(info.GetRetryDelay().AsDuration(), maxRetryAfter))
+		}
+	}
+	return 0
 }

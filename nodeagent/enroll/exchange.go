@@ -40,7 +40,7 @@ func (p *pairer) prove(ctx context.Context) error {
 		}
 		p.Console.SayOnce("Gateway %s cannot be reached (%s); trying again", p.Endpoint, explain(errors.Unwrap(err)))
 		p.Log.Warn("pairing exchange interrupted", "endpoint", p.Endpoint, "error", err)
-		if err := backoff.Sleep(ctx, retry.Next()); err != nil {
+		if err := backoff.Sleep(ctx, retryAfter(err)+retry.Next()); err != nil {
 			return err
 		}
 	}

@@ -95,13 +95,16 @@ func accountRequest(fleet, token string, holder serviceaccount.Holder, who appli
 	}
 }
 
+// ruleCode is what a rule for ServiceAccounts is as a code: the controller decides for it.
+var ruleCode = &v1alpha1.PairingCode{Spec: v1alpha1.PairingCodeSpec{AutoApprove: true}}
+
 // enrolAccount leaves the token first and the request second: the controller needs both, and
 // sweeps a token whose request never came.
 func (s *Service) enrolAccount(ctx context.Context, request *v1alpha1.PairingRequest, token string, who applicant) (*v1alpha1.PairingRequest, error) {
 	if found, err := s.existing(ctx, request); !apierrors.IsNotFound(err) {
 		return found, err
 	}
-	if err := s.checkRoom(ctx, request.Namespace, &v1alpha1.PairingCode{}, &who); err != nil {
+	if err := s.checkRoom(ctx, request.Namespace, ruleCode, &who); err != nil {
 		if status.Code(err) == codes.AlreadyExists {
 			return nil, status.Errorf(codes.AlreadyExists, "%s: node %q of fleet %q belongs to another key or is revoked; delete it there, and keep the agent's identity directory over restarts",
 				v1alpha1.ReasonNameTaken, who.nodeName, request.Namespace)

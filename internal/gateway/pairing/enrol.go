@@ -20,8 +20,10 @@ import (
 const (
 	// requestLife is how long a request waits for a decision.
 	requestLife = time.Hour
-	// fullRetry is when to try again while too many requests wait.
-	fullRetry = time.Minute
+	// fullRetry is when to try again while too many requests wait for people, automaticRetry
+	// when the controller itself decides.
+	fullRetry      = time.Minute
+	automaticRetry = 5 * time.Second
 )
 
 // enrol binds the code to the key and makes the PairingRequest. The try taken for this
@@ -68,14 +70,20 @@ func (s *Service) checkRoom(ctx context.Context, namespace string, code *v1alpha
 	if err := s.checkName(ctx, namespace, code, *who); err != nil {
 		return err
 	}
-	waiting, err := s.waiting(ctx)
+	all, own, err := s.waiting(ctx, namespace)
 	if err != nil {
 		return err
 	}
-	if waiting >= s.options.MaxPending {
-		return tooMany(fullRetry, "too many pairing requests wait for a decision; try again when an approver has decided some")
+	full := checkShare(s.options.MaxPending, all, own)
+	if full == nil {
+		return nil
 	}
-	return nil
+	s.refused.WithLabelValues(full.reason).Inc()
+	wait := fullRetry
+	if code.Spec.AutoApprove {
+		wait = automaticRetry
+	}
+	return tooMany(wait, full.text)
 }
 
 // checkName refuses a name that another key holds, early and in words; the controller
@@ -100,19 +108,22 @@ func (s *Service) checkName(ctx context.Context, namespace string, code *v1alpha
 	}
 }
 
-// waiting counts the undecided requests of the cluster.
-func (s *Service) waiting(ctx context.Context) (int, error) {
+// waiting counts the undecided requests of the cluster and of one fleet.
+func (s *Service) waiting(ctx context.Context, namespace string) (all, own int, err error) {
 	var list v1alpha1.PairingRequestList
 	if err := s.options.Client.List(ctx, &list); err != nil {
-		return 0, fmt.Errorf("count pairing requests: %w", err)
+		return 0, 0, fmt.Errorf("count pairing requests: %w", err)
 	}
-	count := 0
 	for i := range list.Items {
-		if phase := list.Items[i].Status.Phase; phase == "" || phase == v1alpha1.PairingRequestPending {
-			count++
+		if phase := list.Items[i].Status.Phase; phase != "" && phase != v1alpha1.PairingRequestPending {
+			continue
+		}
+		all++
+		if list.Items[i].Namespace == namespace {
+			own++
 		}
 	}
-	return count, nil
+	return all, own, nil
 }
 
 // create makes the request, or returns the one a former try made.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -51,8 +52,11 @@ type Options struct {
 	TrustDomain string
 	// NodeEndpoint is host:port of the node listener as machines reach it.
 	NodeEndpoint string
-	// MaxPending bounds the undecided PairingRequests of the cluster.
+	// MaxPending bounds the undecided PairingRequests of the cluster; a fleet may hold as many
+	// of them as are free.
 	MaxPending int
+	// Registerer takes the metrics; nil for none.
+	Registerer prometheus.Registerer
 	// BeginsPerSecond bounds the exchanges begun from all addresses together; three times as
 	// many may come at once. The default is 100. Codes nobody tried yet have a share besides.
 	BeginsPerSecond int
@@ -77,6 +81,7 @@ type Service struct {
 	flood    *flood
 	offences *offences
 	lookups  *rate.Limiter
+	refused  *prometheus.CounterVec
 }
 
 // New makes a Service.
@@ -96,5 +101,6 @@ func New(options Options) *Service {
 		flood:    newFlood(options.Clock, options.BeginsPerSecond),
 		offences: newOffences(options.Clock),
 		lookups:  rate.NewLimiter(lookupsPerSecond, lookupBurst),
+		refused:  newRefused(options.Registerer),
 	}
 }

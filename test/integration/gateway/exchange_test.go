@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -174,6 +175,40 @@ func TestTooManyUndecidedRequestsAreRefusedAndCostNoTry(t *testing.T) {
 	}
 	if used := code.tries(t); used != 0 || len(code.requests(t)) != 0 {
 		t.Errorf("%d tries used, %d requests; want none", used, len(code.requests(t)))
+	}
+}
+
+// One fleet fills its share and is refused; the next fleet still gets in.
+func TestOneFleetCannotUseUpTheRoomOfOthers(t *testing.T) {
+	var before v1alpha1.PairingRequestList
+	if err := shared.Client().List(t.Context(), &before); err != nil {
+		t.Fatal(err)
+	}
+	undecided := 0
+	for i := range before.Items {
+		if phase := before.Items[i].Status.Phase; phase == "" || phase == v1alpha1.PairingRequestPending {
+			undecided++
+		}
+	}
+	registry := prometheus.NewRegistry()
+	g := newGateway(t, func(s *settings) { s.pairing.MaxPending, s.pairing.Registerer = undecided+4, registry })
+	greedy, modest := shared.Namespace(t), shared.Namespace(t)
+	await(t, "the greedy fleet to be refused", func() bool { // once the gateway's cache has its requests
+		_, err := g.machine(t).pair(t.Context(), issue(t, greedy, time.Minute, v1alpha1.PairingCodeSpec{}).Code)
+		return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "this fleet")
+	})
+	code := issue(t, modest, time.Minute, v1alpha1.PairingCodeSpec{})
+	if _, err := g.machine(t).pair(t.Context(), code.Code); err != nil {
+		t.Errorf("another fleet: %v", err)
+	}
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("metrics: %v, %v", families, err)
+	}
+	for _, m := range families[0].GetMetric() {
+		if want := m.GetLabel()[0].GetValue() == "FleetFull"; want != (m.GetCounter().GetValue() > 0) {
+			t.Errorf("%s is %v", m.GetLabel()[0].GetValue(), m.GetCounter().GetValue())
+		}
 	}
 }
 
