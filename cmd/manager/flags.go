@@ -15,6 +15,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/internal/gateway"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/serviceaccount"
 )
@@ -73,7 +74,7 @@ func (f *flags) bindBoth(set *flag.FlagSet) {
 	set.StringVar(&c.pairingNamespace, "pairing-namespace", v1alpha1.PairingNamespace, "namespace of the password records")
 	set.StringVar(&c.trustDomain, "trust-domain", "mooring.local", "trust domain of the SPIFFE ids of machines")
 	set.StringVar(&c.serviceAccountAudience, "service-account-audience", serviceaccount.DefaultAudience, "audience that the tokens of in-cluster agents must be made for")
-	set.IntVar(&c.maxPendingRequests, "max-pending-requests", 50, "undecided PairingRequests in the cluster; more are refused")
+	set.IntVar(&c.maxPendingRequests, "max-pending-requests", 50, "undecided PairingRequests in the cluster, of one fleet at most as many as are still free; more are refused")
 	set.IntVar(&c.maxQueuedPerNode, "max-queued-per-node", 1000, "unfinished dispatches of one Node; more are Rejected with QueueFull")
 }
 
@@ -132,6 +133,7 @@ func (c *gatewayConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.advertiseNodeEndpoint, "advertise-node-endpoint", "", "gateway: HOST:PORT of the node listener that machines are told (required)")
 	set.StringVar(&c.podName, "pod-name", "", "gateway: name of this replica; default: the host name")
 	set.DurationVar(&c.dispatchedDelay, "dispatched-delay", 200*time.Millisecond, "gateway: how long a result is waited for before Dispatched is written")
+	set.IntVar(&c.maxConnectionsPerNode, "max-connections-per-node", gateway.DefaultConnectionsPerNode, "gateway: connections one machine may hold on the node listener; the one it holds longest is closed for one more")
 	set.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second, "gateway: how long the Lease of this replica vouches for its sessions")
 	set.DurationVar(&c.watchStaleAfter, "watch-stale-after", time.Minute, "gateway: how old what it knows of Nodes may be before it takes no sessions and offers nothing; sessions close at five times that")
 }

@@ -45,6 +45,7 @@ type gatewayConfig struct {
 	dispatchedDelay       time.Duration
 	maxQueuedPerNode      int
 	maxPendingRequests    int
+	maxConnectionsPerNode int
 	leaseDuration         time.Duration
 	watchStaleAfter       time.Duration
 	podName               string
@@ -54,6 +55,9 @@ type gatewayConfig struct {
 func (c gatewayConfig) check() error {
 	if c.tlsDir == "" {
 		return errors.New("--tls-dir is required: the directory with tls.crt and tls.key of the gateway (the mounted Secret mooring-gateway-tls)")
+	}
+	if c.maxConnectionsPerNode < 2 {
+		return errors.New("--max-connections-per-node must be at least 2: a machine renews its session over a second connection")
 	}
 	host, port, err := net.SplitHostPort(c.advertiseNodeEndpoint)
 	if err != nil || host == "" || port == "" {
@@ -132,16 +136,19 @@ func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiCl
 		Certificates: requester, Bundle: trust.Server, Device: trust.Device, Namespace: c.pairingNamespace,
 		SystemNamespace: c.systemNamespace, Audience: c.serviceAccountAudience,
 		TrustDomain: c.trustDomain, NodeEndpoint: c.advertiseNodeEndpoint, MaxPending: c.maxPendingRequests,
-		Clock: apiClock, Rand: rand.Reader, Log: log.WithName("pairing"),
+		Registerer: metrics.Registry,
+		Clock:      apiClock, Rand: rand.Reader, Log: log.WithName("pairing"),
 	})
 	counters, err := gateway.NewMetrics(metrics.Registry)
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
+	limits := gateway.DefaultLimits()
+	limits.ConnectionsPerNode = c.maxConnectionsPerNode
 	ending := newEnding(sessions)
 	server := gateway.New(gateway.Options{
 		TLSDir: c.tlsDir, PairingAddress: c.pairingBindAddress, NodeAddress: c.nodeBindAddress,
-		TrustDomain: c.trustDomain, Trust: trust, Limits: gateway.DefaultLimits(),
+		TrustDomain: c.trustDomain, Trust: trust, Limits: limits,
 		Pairing: pairing, Node: sessions, Authorizer: sessions,
 		Drain: ending.wait, DrainTimeout: shutdownTimeout / 2,
 		Clock: apiClock, Metrics: counters, Log: log,

@@ -33,10 +33,11 @@ type transport struct {
 	listener string
 	config   *tls.Config
 	verify   verifier // nil on the pairing listener: no client certificate is asked for
+	crowd    *crowd   // nil on the pairing listener: nobody has an identity there
 	metrics  *Metrics
 }
 
-func newTransport(listener string, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), verify verifier, metrics *Metrics) *transport {
+func newTransport(listener string, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), verify verifier, crowd *crowd, metrics *Metrics) *transport {
 	config := &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		GetCertificate: certificate,
@@ -50,7 +51,7 @@ func newTransport(listener string, certificate func(*tls.ClientHelloInfo) (*tls.
 	}
 	return &transport{
 		TransportCredentials: credentials.NewTLS(config),
-		listener:             listener, config: config, verify: verify, metrics: metrics,
+		listener:             listener, config: config, verify: verify, crowd: crowd, metrics: metrics,
 	}
 }
 
@@ -82,6 +83,9 @@ func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 		t.metrics.refuse(t.listener, "Exporter")
 		return nil, nil, err
 	}
+	if counted, ok := raw.(*limitedConn); ok && t.crowd != nil {
+		t.crowd.join(machine.PublicKeySHA256, counted)
+	}
 	return conn, proven, nil
 }
 
@@ -109,7 +113,7 @@ func (t *transport) prove(raw net.Conn, info credentials.AuthInfo, machine ident
 
 // Clone is part of credentials.TransportCredentials.
 func (t *transport) Clone() credentials.TransportCredentials {
-	return newTransport(t.listener, t.config.GetCertificate, t.verify, t.metrics)
+	return newTransport(t.listener, t.config.GetCertificate, t.verify, t.crowd, t.metrics)
 }
 
 // ClientHandshake is refused: this is the server's side.

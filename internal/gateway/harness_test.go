@@ -185,6 +185,15 @@ func (r *running) refused(listener, reason string) float64 {
 	return metric.GetCounter().GetValue()
 }
 
+// connections is the gauge of open connections of that listener.
+func (r *running) connections(listener string) float64 {
+	var metric dto.Metric
+	if err := r.options.Metrics.connections.WithLabelValues(listener).Write(&metric); err != nil {
+		return -1
+	}
+	return metric.GetGauge().GetValue()
+}
+
 // handshake opens a TLS connection and returns its state.
 func handshake(t *testing.T, address string, config *tls.Config) (*tls.Conn, error) {
 	t.Helper()

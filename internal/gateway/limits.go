@@ -46,6 +46,9 @@ const (
 type Limits struct {
 	// PairingConnections and NodeConnections are per address (IPv6: per /64), at a time.
 	PairingConnections, NodeConnections int
+	// ConnectionsPerNode is how many one machine (one key) may hold on the node listener; the
+	// one it holds longest is closed for one more.
+	ConnectionsPerNode int
 	// TotalPairingConnections is over all addresses, at a time.
 	TotalPairingConnections int
 	// PairingIdle ends a pairing connection without a call for so long; 0 is never. A held
@@ -59,12 +62,16 @@ type Limits struct {
 	CallBurst      int
 }
 
+// DefaultConnectionsPerNode is enough for a session, the next one, and two that broke unnoticed.
+const DefaultConnectionsPerNode = 4
+
 // DefaultLimits are made for hundreds of machines behind one address, and for a
 // flood that costs us less than the flooder.
 func DefaultLimits() Limits {
 	return Limits{
 		PairingConnections:      256,
 		NodeConnections:         4096,
+		ConnectionsPerNode:      DefaultConnectionsPerNode,
 		TotalPairingConnections: 4096,
 		PairingIdle:             20 * time.Second,
 		BeginsPerSecond:         5,

@@ -57,7 +57,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		from := peer.Source(addressOf(conn.RemoteAddr()))
 		if l.take(from) {
 			l.metrics.connections.WithLabelValues(l.name).Inc()
-			return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { l.release(from) })}, nil
+			taken := &limitedConn{Conn: conn}
+			taken.onClose(func() { l.release(from) })
+			return taken, nil
 		}
 		l.metrics.refuse(l.name, "TooManyConnections")
 		abort(conn)
@@ -98,13 +100,35 @@ func abort(conn net.Conn) {
 	_ = conn.Close()
 }
 
+// limitedConn is a connection that holds places until it is closed.
 type limitedConn struct {
 	net.Conn
-	release func()
+
+	mu       sync.Mutex
+	closed   bool
+	releases []func()
 }
 
-// Close gives the place back, once.
+// onClose gives back one more place when the connection is closed, at once if it is.
+func (c *limitedConn) onClose(release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		release()
+		return
+	}
+	c.releases = append(c.releases, release)
+}
+
+// Close gives the places back, once.
 func (c *limitedConn) Close() error {
-	defer c.release()
-	return c.Conn.Close()
+	err := c.Conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, release := range c.releases {
+		release()
+	}
+	c.releases = nil
+	return err
 }

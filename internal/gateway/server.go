@@ -49,6 +49,7 @@ type Options struct {
 type Server struct {
 	options     Options
 	certificate *serverChains
+	crowd       *crowd
 	pairing     *grpc.Server
 	node        *grpc.Server
 	serving     atomic.Bool
@@ -69,13 +70,14 @@ func New(options Options) *Server {
 
 	limiter := newCallLimiter(options.Limits, options.Clock, options.Metrics)
 	s.pairing = grpc.NewServer(append(append(pairingOptions(options.Limits), interceptors...),
-		grpc.Creds(newTransport(pairingListener, s.certificate.get, nil, options.Metrics)),
+		grpc.Creds(newTransport(pairingListener, s.certificate.get, nil, nil, options.Metrics)),
 		grpc.InTapHandle(limiter.tap))...)
 	gatewayv1.RegisterPairingServiceServer(s.pairing, options.Pairing)
 
 	verify := peerVerifier(options.Trust, options.TrustDomain, options.Clock.Now)
+	s.crowd = newCrowd(options.Limits.ConnectionsPerNode, func() { options.Metrics.refuse(nodeListener, "TooManyOfOneNode") })
 	s.node = grpc.NewServer(append(append(nodeOptions(), interceptors...),
-		grpc.Creds(newTransport(nodeListener, s.certificate.get, verify, options.Metrics)))...)
+		grpc.Creds(newTransport(nodeListener, s.certificate.get, verify, s.crowd, options.Metrics)))...)
 	gatewayv1.RegisterNodeServiceServer(s.node, options.Node)
 	return s
 }
