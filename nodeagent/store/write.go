@@ -31,7 +31,7 @@ func (s *Store) replace(name string, content []byte, keep bool) error {
 
 // writeNew writes a file that did not exist and syncs it.
 func (s *Store) writeNew(name string, content []byte) (err error) {
-	if err := s.crash("create"); err != nil {
+	if err := s.crash("create " + name); err != nil {
 		return err
 	}
 	file, err := s.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

@@ -1,0 +1,230 @@
+package store
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+)
+
+// Environment of the child that works on a directory until it is killed.
+const (
+	killDir  = "MOORING_STORE_KILL_DIR"
+	killStep = "MOORING_STORE_KILL_STEP"
+)
+
+// killRounds is how often a process is killed: all rounds at full size.
+func killRounds() int {
+	if os.Getenv("MOORING_TEST_SIZE") == "full" {
+		return 200
+	}
+	return 20
+}
+
+// TestKilledWhileItStores is the child: it pairs if need be, then renews and rotates for ever, and
+// kills itself before the step it was told, if any. It runs under the loosest umask there is.
+func TestKilledWhileItStores(t *testing.T) {
+	dir := os.Getenv(killDir)
+	if dir == "" {
+		t.Skip("run by TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity")
+	}
+	last, err := strconv.Atoi(os.Getenv(killStep))
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Umask(0)
+	s := open(t, dir)
+	step := 0
+	s.crash = func(string) error {
+		if step++; step == last {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // the signal is on its way
+		}
+		return nil
+	}
+	ca := gatewaytest.NewCA(t, "ca")
+	key := startOver(t, s, ca)
+	fmt.Println("working")
+	for turn := 0; ; turn++ {
+		if turn%3 == 2 {
+			if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.SaveIdentity(newIdentity(t, ca, key)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SaveTrust(ca.Bundle(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// startOver is what an agent does at its start: it resumes or begins the pairing, or goes on with
+// the key it has.
+func startOver(t *testing.T, s *Store, ca *gatewaytest.CA) *ecdsa.PrivateKey {
+	t.Helper()
+	if current, err := s.Identity(); err == nil {
+		return current.Key
+	}
+	pending, err := s.Pending()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pending == nil {
+		pending = &Pending{Key: gatewaytest.NewKey(t), Tries: map[string]int{}}
+	}
+	pending.Request = &Request{Namespace: "fleet", Name: "r", Bundle: ca.Bundle(t)}
+	if err := s.SavePending(pending); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FinishPairing(newIdentity(t, ca, pending.Key), ca.Bundle(t), Config{NodeEndpoint: "gw:7444"}); err != nil {
+		t.Fatal(err)
+	}
+	return pending.Key
+}
+
+// A real process on real files is killed with signal 9: in turn before each step of pairing,
+// renewal and key rotation, and at moments nobody chose. It always starts again with what it needs.
+func TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity(t *testing.T) {
+	const steps = 45 // of a pairing and the turns after it, so that every kind of step is among them
+	dir := t.TempDir() + "/id"
+	paired := false
+	for round := range killRounds() {
+		if round%10 == 0 { // pair anew, so that a pairing is killed as well
+			dir, paired = fmt.Sprintf("%s/id-%d", t.TempDir(), round), false
+		}
+		step := 0
+		if round%3 != 2 {
+			step = 1 + round*7%steps
+		}
+		runUntilKilled(t, dir, step)
+		paired = surviving(t, dir, paired)
+	}
+}
+
+// runUntilKilled runs the child; step 0 kills it from outside, a moment after it began to work.
+func runUntilKilled(t *testing.T, dir string, step int) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledWhileItStores$")
+	child.Env = append(os.Environ(), killDir+"="+dir, killStep+"="+strconv.Itoa(step))
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewReader(out)
+	line, _ := said.ReadString('\n')
+	if step == 0 && strings.HasPrefix(line, "working") {
+		wait := make([]byte, 1)
+		_, _ = rand.Read(wait)
+		<-time.After(time.Duration(wait[0]) * 20 * time.Microsecond)
+		_ = child.Process.Kill()
+	}
+	rest, _ := io.ReadAll(said)
+	err = child.Wait()
+	status, ok := child.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
+		t.Fatalf("step %d: the process ended by itself: %v\n%s%s", step, err, line, rest)
+	}
+}
+
+// surviving checks what a killed process left, and reports whether the machine is paired.
+func surviving(t *testing.T, dir string, paired bool) bool {
+	t.Helper()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatalf("it does not start again: %v", err)
+	}
+	defer s.Close()
+	entries, err := s.list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 || strings.HasPrefix(entry.Name(), temporaryPrefix) {
+			t.Errorf("%s with mode %04o is left", entry.Name(), info.Mode().Perm())
+		}
+	}
+	current, err := s.Identity()
+	if errors.Is(err, ErrNotPaired) && !paired {
+		if pending, err := s.Pending(); err != nil {
+			t.Fatalf("its pairing cannot be resumed: %+v, %v", pending, err)
+		}
+		return false
+	}
+	if err != nil {
+		t.Fatalf("it lost its identity: %v", err)
+	}
+	if !current.Key.PublicKey.Equal(current.Leaf().PublicKey) {
+		t.Fatal("key and certificate do not fit together")
+	}
+	bundle, trustErr := s.Trust()
+	_, configErr := s.Config()
+	if err := errors.Join(trustErr, configErr); err != nil || len(bundle.Certificates()) == 0 {
+		t.Fatalf("it is paired but cannot work: %v", err)
+	}
+	if previous, err := s.PreviousIdentity(); err == nil && !previous.Key.PublicKey.Equal(previous.Leaf().PublicKey) {
+		t.Error("the previous key and certificate do not fit together")
+	}
+	return true
+}
+
+// A file or link that somebody made under the name of the next temporary file is not written to.
+func TestAPremadeTemporaryFileGetsNoKey(t *testing.T) {
+	ca, key := gatewaytest.NewCA(t, "ca"), gatewaytest.NewKey(t)
+	outside := t.TempDir() + "/outside"
+	for name, plant := range map[string]func(path string) error{
+		"a file others can read": func(path string) error { return os.WriteFile(path, nil, 0o644) }, //nolint:gosec // on purpose
+		"a link to a file":       func(path string) error { return os.Symlink(outside, path) },
+		"a link to nothing":      func(path string) error { return os.Symlink(outside+"-new", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(outside, nil, 0o644); err != nil { //nolint:gosec // on purpose
+				t.Fatal(err)
+			}
+			s := open(t, t.TempDir()+"/id")
+			before := newIdentity(t, ca, key)
+			if err := s.SaveIdentity(before); err != nil {
+				t.Fatal(err)
+			}
+			planted := ""
+			s.crash = func(step string) error {
+				if file, ok := strings.CutPrefix(step, "create "); ok {
+					planted = s.Dir() + "/" + file
+					return plant(planted)
+				}
+				return nil
+			}
+			if err := s.SaveIdentity(newIdentity(t, ca, gatewaytest.NewKey(t))); !errors.Is(err, os.ErrExist) {
+				t.Errorf("got %v, want a refusal of what exists", err)
+			}
+			for _, path := range []string{outside, outside + "-new", planted} {
+				if content, _ := os.ReadFile(path); len(content) > 0 {
+					t.Errorf("%s was written to", path)
+				}
+			}
+			if got, err := s.Identity(); err != nil || !got.Leaf().Equal(before.Leaf()) {
+				t.Errorf("the identity is gone: %v", err)
+			}
+		})
+	}
+}
