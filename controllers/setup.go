@@ -111,9 +111,7 @@ func CacheByObject(systemNamespace, pairingNamespace string) map[client.Object]c
 	return map[client.Object]cache.ByObject{
 		&coordinationv1.Lease{}:             in(systemNamespace),
 		&corev1.ConfigMap{}:                 in(systemNamespace),
-		&certmanagerv1.Certificate{}:        in(systemNamespace),
 		&certmanagerv1.CertificateRequest{}: in(systemNamespace),
-		&certmanagerv1.Issuer{}:             in(systemNamespace),
 		&corev1.Secret{}:                    in(pairingNamespace),
 		&v1alpha1.CapabilityDispatch{}:      {Transform: dropPayloads},
 	}

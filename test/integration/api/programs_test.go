@@ -99,7 +99,8 @@ func TestAGatewayMayDoItsWork(t *testing.T) {
 	mustCreate(t, dispatch)
 	wantAccepted(t, gateway.Create(ctx, object("PairingRequest", namespace, "one", requestSpec(nil))))
 	wantAccepted(t, patchStatus(t, gateway, node, `{"status":{"presence":"Online","gateway":"g-1","capabilities":[{"name":"echo","available":true}]}}`))
-	wantAccepted(t, patchStatus(t, gateway, dispatch, `{"status":{"phase":"Succeeded","execution":"Finished","output":{"a":1}}}`))
+	dispatch.Object["status"] = map[string]any{"phase": "Succeeded", "execution": "Finished", "output": map[string]any{"a": int64(1)}}
+	wantAccepted(t, gateway.Status().Update(ctx, dispatch))
 	wantAccepted(t, gateway.List(ctx, &v1alpha1.NodeList{}))
 	wantAccepted(t, gateway.List(ctx, &v1alpha1.CapabilityDispatchList{}))
 

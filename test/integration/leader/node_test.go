@@ -123,10 +123,11 @@ func TestTrustFollowsCertificatesAndPeople(t *testing.T) {
 		if err := w.controller.Get(t.Context(), client.ObjectKeyFromObject(node), node); err != nil {
 			return err
 		}
+		before := client.MergeFromWithOptions(node.DeepCopy(), client.MergeFromWithOptimisticLock{})
 		node.Status.CertificateHistory = []v1alpha1.CertificateInfo{{
 			FingerprintSHA256: node.Spec.PublicKeySHA256, PublicKeySHA256: node.Spec.PublicKeySHA256, NotAfter: &end,
 		}}
-		return w.controller.Status().Update(t.Context(), node)
+		return w.controller.Status().Patch(t.Context(), node, before)
 	})
 	trusted := func(want v1alpha1.NodeTrust) func(*v1alpha1.Node) bool {
 		return func(n *v1alpha1.Node) bool { return n.Status.Trust == want }

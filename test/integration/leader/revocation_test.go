@@ -46,6 +46,7 @@ func (w *world) wishesRevocation(name string, wish *v1alpha1.NodeRevocationReque
 		if err := w.gateway.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, node); err != nil {
 			return err
 		}
+		before := client.MergeFromWithOptions(node.DeepCopy(), client.MergeFromWithOptimisticLock{})
 		if wish != nil {
 			wish.RequestedTime = metav1.Now()
 		}
@@ -53,7 +54,7 @@ func (w *world) wishesRevocation(name string, wish *v1alpha1.NodeRevocationReque
 		meta.SetStatusCondition(&node.Status.Conditions, metav1.Condition{
 			Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAgentRequested, Message: "stolen",
 		})
-		return w.gateway.Status().Update(w.t.Context(), node)
+		return w.gateway.Status().Patch(w.t.Context(), node, before)
 	})
 }
 
