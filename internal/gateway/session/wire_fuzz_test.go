@@ -1,0 +1,169 @@
+package session
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// fuzzTime is a time that is known exactly.
+type fuzzTime struct{ *clocktesting.FakePassiveClock }
+
+func (t fuzzTime) Latest() time.Time { return t.Now() }
+
+// deaf takes messages and drops them.
+type deaf struct{}
+
+func (deaf) Send(*gatewayv1.StreamNodeEventsResponse) error    { return nil }
+func (deaf) Recv() (*gatewayv1.StreamNodeEventsRequest, error) { return nil, context.Canceled }
+
+var fuzzCaller = peer.Identity{ID: identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "pc"}, PublicKeySHA256: "key", Certificate: &x509.Certificate{}}
+
+// fuzzSession is a session that was offered one dispatch. Its workers are busy for ever, so what a
+// message makes it write stays in a queue that can be counted.
+func fuzzSession() *session {
+	s := New(Options{
+		Bundle: func() identity.Bundle { return identity.Bundle{} }, Gateway: "gateway",
+		Time: fuzzTime{clocktesting.NewFakePassiveClock(noon.Time)}, Log: logr.Discard(),
+	})
+	held := s.newSession(fuzzCaller, deaf{})
+	held.running = maxWorkers
+	held.node = nodeThatAllows("echo")
+	held.facts = facts{description: description{system: &v1alpha1.SystemInfo{}}}
+	d := &v1alpha1.CapabilityDispatch{Spec: v1alpha1.CapabilityDispatchSpec{NodeName: "pc", Capability: "echo", TimeoutSeconds: 30, ExpirySeconds: 60}}
+	d.Namespace, d.Name, d.UID, d.CreationTimestamp = "fleet", "one", "uid", noon
+	held.remember([]*v1alpha1.CapabilityDispatch{d}, map[types.UID]*gatewayv1.UnsettledDispatch{"uid": {}})
+	return held
+}
+
+func seed(f *testing.F, messages ...proto.Message) {
+	f.Helper()
+	for _, m := range messages {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte{0xff})
+}
+
+// FuzzSessionMessage plays what a hostile machine may send in a session: it costs at most a few
+// queued writes, and what it leaves can be stored.
+func FuzzSessionMessage(f *testing.F) {
+	ref := &gatewayv1.DispatchRef{Namespace: "fleet", Name: "one", Uid: "uid"}
+	foreign := &gatewayv1.DispatchRef{Namespace: "other", Name: "two", Uid: "u2"}
+	far := &timestamppb.Timestamp{Seconds: 1 << 62, Nanos: -1}
+	of := func(m *gatewayv1.StreamNodeEventsRequest) proto.Message { return m }
+	seed(f,
+		of(&gatewayv1.StreamNodeEventsRequest{}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{Unsettled: []*gatewayv1.UnsettledDispatch{{Dispatch: ref}, {}}}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{Heartbeat: &gatewayv1.Heartbeat{AgentTime: far}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_TrustBundleStored{TrustBundleStored: &gatewayv1.TrustBundleStored{Sha256: make([]byte, 32)}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: ref}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: ref, AskedUser: "a\x1b[2J", Since: far}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{MediationDecided: &gatewayv1.MediationDecided{Dispatch: ref}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{Progress: &gatewayv1.Progress{Dispatch: ref, Percent: 1 << 31, Message: "\x00"}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{Dispatch: ref, Outcome: 1, Execution: 3, Output: []byte(`{"a":1e999}`), StartedTime: far}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{Dispatch: foreign, Outcome: 99}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", InputSchema: []byte("{")}, {}}}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{Stopping: &gatewayv1.Stopping{Reason: "\x1b"}}}),
+	)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m gatewayv1.StreamNodeEventsRequest
+		if proto.Unmarshal(b, &m) != nil {
+			return
+		}
+		s := fuzzSession()
+		if hello := m.GetHello(); hello != nil {
+			s.greet(hello, description{system: &v1alpha1.SystemInfo{}})
+			journalOf(hello)
+		}
+		s.heard(t.Context(), &m)
+		s.heard(t.Context(), &m) // repeated, as a lost answer makes it
+		if len(s.pending) > 4 || len(s.entries) > 1 {
+			t.Errorf("one message leaves %d writes and %d entries", len(s.pending), len(s.entries))
+		}
+		storable(t, s.facts)
+	})
+}
+
+// FuzzRegisterNode: a description is refused, or can be stored.
+func FuzzRegisterNode(f *testing.F) {
+	seed(f,
+		&gatewayv1.RegisterNodeRequest{BootId: "boot", System: &gatewayv1.SystemInfo{Hostname: "\x00\u202e"}, Capabilities: []*gatewayv1.Capability{
+			{Name: "echo", Description: "x", Available: true, InputSchema: []byte(`{"type":"object"}`)}, {Name: "Bad Name"}}},
+		&gatewayv1.RegisterNodeRequest{Capabilities: make([]*gatewayv1.Capability, 0)},
+		&gatewayv1.RegisterNodeRequest{Capabilities: []*gatewayv1.Capability{{Name: "a"}, {Name: "a"}, {}}},
+	)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m gatewayv1.RegisterNodeRequest
+		if proto.Unmarshal(b, &m) != nil {
+			return
+		}
+		if d, err := describe(&m); err == nil {
+			storable(t, facts{description: d})
+		}
+	})
+}
+
+// storable wants the status to be written as JSON, the same after it was read.
+func storable(t *testing.T, f facts) {
+	t.Helper()
+	next := f.compose(nodeThatAllows("echo"), noon)
+	text, err := json.Marshal(next)
+	if err != nil {
+		t.Fatalf("the status cannot be written: %v", err)
+	}
+	var again nodeFields
+	if err := json.Unmarshal(text, &again); err != nil {
+		t.Fatalf("the status cannot be read: %v", err)
+	}
+}
+
+// FuzzPolledAndRevoked plays the other requests of NodeService that reach this package: without a
+// session or a signature they are refused and change nothing.
+func FuzzPolledAndRevoked(f *testing.F) {
+	seed(f,
+		&gatewayv1.PollDispatchRequest{SessionId: "s"},
+		&gatewayv1.ReportResultRequest{SessionId: "s", Messages: []*gatewayv1.StreamNodeEventsRequest{{}}},
+		&gatewayv1.RevokeDevicePairingRequest{Reason: "\x00", Proof: []byte{0x30, 0x06}},
+	)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, ctx := fuzzSession().service, peer.With(t.Context(), fuzzCaller)
+		var poll gatewayv1.PollDispatchRequest
+		if proto.Unmarshal(b, &poll) == nil && (poll.GetSessionId() != "" || poll.GetHello() == nil) {
+			if _, err := s.PollDispatch(ctx, &poll); status.Code(err) != codes.FailedPrecondition && status.Code(err) != codes.InvalidArgument {
+				t.Errorf("a poll is answered %v", err)
+			}
+		}
+		var report gatewayv1.ReportResultRequest
+		if proto.Unmarshal(b, &report) == nil {
+			if _, err := s.ReportResult(ctx, &report); status.Code(err) != codes.FailedPrecondition {
+				t.Errorf("a report is answered %v", err)
+			}
+		}
+		var revoke gatewayv1.RevokeDevicePairingRequest
+		if proto.Unmarshal(b, &revoke) == nil {
+			if _, err := s.RevokeDevicePairing(ctx, &revoke); status.Code(err) != codes.Unauthenticated {
+				t.Errorf("a revocation is answered %v", err)
+			}
+		}
+	})
+}
