@@ -63,6 +63,8 @@ type Options struct {
 	RotateKeyEvery time.Duration
 	// RenewPause is session.Options.RenewPause; 0 is 10 s.
 	RenewPause time.Duration
+	// Now is the machine's time; the default is the real one.
+	Now func() time.Time
 	// Extra are capabilities besides the built-in ones.
 	Extra []capability.Capability
 	// Out takes the lines for people.
@@ -78,6 +80,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.Close()
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	a := &agent{Options: o, store: dir, console: console.New(o.Out), system: hostinfo.System(ctx)}
 	if a.registry, err = a.capabilities(); err != nil {
 		return err
@@ -127,7 +132,7 @@ func (a *agent) pair(ctx context.Context) error {
 	return enroll.Run(ctx, enroll.Options{
 		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, Account: a.Account, NodeName: a.NodeName,
 		System: a.system, Capabilities: names,
-		Console: a.console, Log: a.Log, Now: time.Now, Rand: rand.Reader, Retry: retry,
+		Console: a.console, Log: a.Log, Now: a.Now, Rand: rand.Reader, Retry: retry,
 	})
 }
 
@@ -136,12 +141,12 @@ func (a *agent) serve(ctx context.Context) (err error) {
 	if a.credentials, err = session.LoadCredentials(a.store); err != nil {
 		return err
 	}
-	a.journal, err = journal.Open(journal.Options{Path: a.store.JournalPath(), NewID: rand.Text, Now: time.Now, Log: a.Log})
+	a.journal, err = journal.Open(journal.Options{Path: a.store.JournalPath(), NewID: rand.Text, Now: a.Now, Log: a.Log})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.journal.Close()) }()
-	clock := session.NewClock(time.Now)
+	clock := session.NewClock(a.Now)
 	runs, err := executor.New(executor.Options{
 		Journal: a.journal, Registry: a.registry, Policy: mediation.Unattended{},
 		Now: clock.Now, Concurrency: concurrency, Grace: grace, Log: a.Log,
@@ -156,7 +161,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 	}()
 	return session.New(session.Options{
 		Credentials: a.credentials, Journal: a.journal, Executor: runs, Registry: a.registry,
-		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: time.Now, Rand: rand.Reader,
+		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: a.Now, Rand: rand.Reader,
 		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(), RenewPause: cmp.Or(a.RenewPause, renewPause),
 		RotateKeyEvery: a.RotateKeyEvery,
 	}).Run(ctx)

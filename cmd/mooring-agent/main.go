@@ -7,4 +7,4 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/cli"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() { os.Exit(cli.Main(cli.Build{}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -61,7 +62,8 @@ func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, usage x509.Ext
 		return nil, refuse(ReasonExpired, "it expired at %s, now is %s", stamp(leaf.NotAfter), stamp(now))
 	}
 	if now.Add(leeway).Before(leaf.NotBefore) {
-		return nil, refuse(ReasonNotYetValid, "it begins at %s, now is %s: is a clock wrong?", stamp(leaf.NotBefore), stamp(now))
+		return nil, refuse(ReasonNotYetValid, "it begins at %s, %s ahead of the clock here, which shows %s: is a clock wrong?",
+			stamp(leaf.NotBefore), span(leaf.NotBefore.Sub(now)), stamp(now))
 	}
 	// Inside the leeway the chain is judged at the moment the leaf begins, when
 	// its CA, which is older, is valid as well.
@@ -100,6 +102,14 @@ func usageName(usage x509.ExtKeyUsage) string {
 		return "serverAuth"
 	}
 	return "clientAuth"
+}
+
+// span is a duration for people.
+func span(d time.Duration) string {
+	if days := d / (24 * time.Hour); days >= 2 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return d.Round(time.Minute).String()
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,15 +18,22 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// Main runs the agent with the given arguments and returns the exit code. extra
-// are capabilities besides the built-in ones.
-func Main(args []string, in io.Reader, out, errOut io.Writer, extra ...capability.Capability) int {
+// Build is what one build of the agent has of its own; no flag can change it.
+type Build struct {
+	// Capabilities are those besides the built-in ones.
+	Capabilities []capability.Capability
+	// Now is the machine's time; nil is the real one.
+	Now func() time.Time
+}
+
+// Main runs the agent with the given arguments and returns the exit code.
+func Main(build Build, args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first signal ends the agent in good order; from then on the next one ends
 	// the process.
 	context.AfterFunc(ctx, stop)
-	return run(ctx, args, in, out, errOut, extra)
+	return run(ctx, args, in, out, errOut, build)
 }
 
 // runError is an error of the agent itself; every other one is a mistake on the
@@ -35,8 +43,8 @@ type runError struct{ error }
 // Unwrap gives the agent's error.
 func (e runError) Unwrap() error { return e.error }
 
-func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, extra []capability.Capability) int {
-	root := newRoot(extra)
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, build Build) int {
+	root := newRoot(build)
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -51,7 +59,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	return exitCode(err)
 }
 
-func newRoot(extra []capability.Capability) *cobra.Command {
+func newRoot(build Build) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "mooring-agent",
 		Short:         "Makes this machine a Node that a cluster can ask to run capabilities",
@@ -60,7 +68,7 @@ func newRoot(extra []capability.Capability) *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(extra), newVersion())
+	root.AddCommand(newRun(build), newVersion())
 	return root
 }
 

@@ -14,7 +14,7 @@ import (
 func execute(t *testing.T, ctx context.Context, in string, args ...string) (code int, out, errOut string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code = run(ctx, args, strings.NewReader(in), &stdout, &stderr, nil)
+	code = run(ctx, args, strings.NewReader(in), &stdout, &stderr, Build{})
 	return code, stdout.String(), stderr.String()
 }
 

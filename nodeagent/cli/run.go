@@ -15,7 +15,6 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
 )
 
@@ -40,7 +39,7 @@ MOORING_ROTATE_KEY_EVERY.
 
 ` + exitCodesHelp
 
-func newRun(extra []capability.Capability) *cobra.Command {
+func newRun(build Build) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -54,7 +53,7 @@ func newRun(extra []capability.Capability) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			options.Extra = extra
+			options.Extra, options.Now = build.Capabilities, build.Now
 			options.Out = cmd.OutOrStdout()
 			if err := nodeagent.Run(cmd.Context(), options); err != nil {
 				return runError{err}

@@ -1,11 +1,26 @@
 // Command testagent is the agent with one more capability, for tests that kill it
-// in the middle of its work: test.append.
+// in the middle of its work: test.append, and with a clock that is wrong by
+// $MOORING_TEST_CLOCK_OFFSET.
 package main
 
 import (
+	"fmt"
 	"os"
+	"time"
 
+	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/cli"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, appendLine{})) }
+func main() {
+	build := cli.Build{Capabilities: []capability.Capability{appendLine{}}}
+	if text := os.Getenv("MOORING_TEST_CLOCK_OFFSET"); text != "" {
+		offset, err := time.ParseDuration(text)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "testagent:", err)
+			os.Exit(2)
+		}
+		build.Now = func() time.Time { return time.Now().Add(offset) }
+	}
+	os.Exit(cli.Main(build, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,99 @@
+package stack_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// clock makes the agents that the test starts from now on believe in a time that is off.
+func (f *fleet) clock(off time.Duration) {
+	f.t.Helper()
+	f.t.Setenv("MOORING_TEST_CLOCK_OFFSET", off.String())
+}
+
+// Ten minutes either way are normal for machines without a time service: they pair, they work, and
+// people are told.
+func TestAClockThatIsTenMinutesOffWorksAndIsReported(t *testing.T) {
+	for name, c := range map[string]struct {
+		off  time.Duration
+		says string
+	}{
+		"ahead":  {10 * time.Minute, "about 10m0s ahead of"},
+		"behind": {-10 * time.Minute, "about 10m0s behind"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			f.clock(c.off)
+			f.pair("kiosk")
+			f.works("kiosk")
+			node := f.node("kiosk")
+			skew := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionClockSkew)
+			if skew == nil || skew.Status != "True" || !strings.Contains(skew.Message, c.says) {
+				t.Errorf("ClockSkew is %+v, want %q", skew, c.says)
+			}
+		})
+	}
+	f := newFleet(t)
+	f.pair("exact")
+	if skew := meta.FindStatusCondition(f.node("exact").Status.Conditions, v1alpha1.ConditionClockSkew); skew != nil {
+		t.Errorf("a right clock is reported: %+v", skew)
+	}
+}
+
+// in1970 is what a machine in 1970 says about a gateway's certificate.
+const in1970 = "days ahead of the clock here, which shows 1970-01-"
+
+// A machine without a battery wakes up in 1970. A PIN needs no clock; whatever needs one refuses,
+// says by how much it is off, and goes on once it is set.
+func TestAMachineIn1970ExchangesItsPINAndRefusesTheRest(t *testing.T) {
+	f := newFleet(t)
+	epoch := -time.Since(time.Unix(0, 0))
+	f.clock(epoch)
+	agent, request := f.knock("kiosk") // the request is there: the PIN was exchanged
+	if err := agent.WaitFor(f.within(), in1970); err != nil {
+		t.Fatalf("the poll does not name the offset: %v", err)
+	}
+	f.decide(request.Name, v1alpha1.VerdictApproved, "")
+	await(f, request.Name, request, "approved, without a certificate", func(r *v1alpha1.PairingRequest) bool {
+		return r.Status.Phase == v1alpha1.PairingRequestApproved
+	})
+	agent.Stop()
+	f.clock(0)
+	right := f.agent("kiosk")
+	f.online("kiosk")
+	f.works("kiosk")
+	right.Stop()
+
+	f.clock(epoch)
+	early := f.agent("kiosk")
+	if err := early.WaitFor(f.within(), in1970); err != nil {
+		t.Fatalf("the session does not name the offset: %v", err)
+	}
+	if out := early.Output(); !strings.Contains(out, "cannot be trusted") || !early.Running() {
+		t.Errorf("the agent gave up or says something else:\n%s", early.Tail(10))
+	}
+	early.Stop()
+}
+
+func TestAMachineIn1970DoesNotPairByQR(t *testing.T) {
+	f := newFleet(t)
+	f.clock(-time.Since(time.Unix(0, 0)))
+	invitation, _ := f.invite("--name", "kiosk")
+	agent := f.scan("kiosk", invitation)
+	if err := agent.WaitFor(f.within(), in1970); err != nil {
+		t.Fatalf("the agent does not name the offset: %v", err)
+	}
+	var list v1alpha1.PairingRequestList
+	if err := system.Client.List(t.Context(), &list, client.InNamespace(f.namespace)); err != nil || len(list.Items) != 0 {
+		t.Errorf("%d requests were made: %v", len(list.Items), err)
+	}
+	if !agent.Running() {
+		t.Errorf("the agent gave up:\n%s", agent.Tail(10))
+	}
+}
