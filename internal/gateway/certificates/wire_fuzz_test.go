@@ -1,0 +1,70 @@
+package certificates
+
+import (
+	"crypto/rand"
+	"errors"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// FuzzRotateRequest plays what a machine may send for its next certificate: only a request for its
+// own id passes, of its own key or of one that its own key signed for.
+func FuzzRotateRequest(f *testing.F) {
+	id := identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "box"}
+	key, next := gatewaytest.NewKey(f), gatewaytest.NewKey(f)
+	leaf := gatewaytest.NewAuthority(f, "device-ca").Device(f, id, &key.PublicKey)
+	caller := peer.Identity{
+		ID: id, PublicKeySHA256: identity.FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo),
+		CertificateSHA256: identity.FingerprintCertificate(leaf), Certificate: leaf, Exporter: make([]byte, 32),
+	}
+	node := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{PublicKeySHA256: caller.PublicKeySHA256}}
+	own, err := identity.NewRequest(key, id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	other, err := identity.NewRequest(next, id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	proof, err := identity.SignProof(key, rand.Reader, identity.Proof{Method: identity.ProofRotate, Exporter: caller.Exporter, CSR: other})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, m := range []*gatewayv1.RotateDeviceCertificateRequest{{Csr: own}, {Csr: other, Proof: proof}, {Csr: other}, {Csr: own, Proof: proof}, {Csr: []byte{0x30}, Proof: []byte{0x30}}, {}} {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	r := &Requester{}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m gatewayv1.RotateDeviceCertificateRequest
+		if proto.Unmarshal(b, &m) != nil {
+			return
+		}
+		wish, err := r.renewal(caller, node, &m)
+		switch {
+		case err == nil && wish.Purpose == v1alpha1.CertificateRenewal:
+			err = identity.CheckRequest(m.GetCsr(), id, caller.PublicKeySHA256)
+		case err == nil:
+			err = identity.VerifyProof(&key.PublicKey, identity.Proof{Method: identity.ProofRotate, Exporter: caller.Exporter, CSR: m.GetCsr()}, m.GetProof())
+		case status.Code(err) == codes.InvalidArgument, status.Code(err) == codes.Unauthenticated:
+			return
+		default:
+			err = errors.Join(errors.New("answered oddly"), err)
+		}
+		if err != nil {
+			t.Errorf("%x: %v", b, err)
+		}
+	})
+}
