@@ -1,10 +1,12 @@
 package enroll_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
@@ -29,7 +31,9 @@ func TestABundleThatDoesNotAdmitItsGatewayEndsThePairing(t *testing.T) {
 			g.Pairing.Bundle = func() identity.Bundle { return foreign }
 			m := newMachine(t, g)
 			invite(m, g)
-			if err := m.pair(t.Context()); !errors.Is(err, enroll.ErrFailed) || !strings.Contains(err.Error(), "does not admit the gateway") {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // what was kept would be polled with for ever
+			defer cancel()
+			if err := m.pair(ctx); !errors.Is(err, enroll.ErrFailed) || !strings.Contains(err.Error(), "does not admit the gateway") {
 				t.Errorf("got %v, want a failure that names the bundle", err)
 			}
 			if content := m.content(); strings.Contains(content, "CERTIFICATE") || m.files() != "lock pairing.json" {
