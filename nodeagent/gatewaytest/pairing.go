@@ -20,11 +20,16 @@ import (
 // Code is the pairing code every gateway here accepts.
 var Code = pairing.Code{LookupID: "K7QX2M", PIN: "482913"}
 
+// What a QR code of a gateway here names besides its address and CA.
+const (
+	qrLookupID = "8N3TCW"
+	qrSecret   = "5d1f0c8ba37e42961c0d9f3b7a2e6458"
+)
+
 // Invitation is what a QR code of this gateway holds; its secret is accepted too.
 func (g *Gateway) Invitation() pairing.Invitation {
 	return pairing.Invitation{
-		Gateway: g.PairingEndpoint, LookupID: "8N3TCW",
-		Secret: "5d1f0c8ba37e42961c0d9f3b7a2e6458", CASHA256: g.ServerCA.Pin(),
+		Gateway: g.PairingEndpoint, LookupID: qrLookupID, Secret: qrSecret, CASHA256: g.ServerCA.Pin(),
 	}
 }
 
@@ -82,8 +87,8 @@ func (p *Pairing) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 		return nil, err
 	}
 	password := pairing.PasswordScalar(Code.LookupID, Code.PIN)
-	if qr := p.gateway.Invitation(); request.GetLookupId() == qr.LookupID {
-		password = pairing.PasswordScalar(qr.LookupID, qr.Secret)
+	if request.GetLookupId() == qrLookupID {
+		password = pairing.PasswordScalar(qrLookupID, qrSecret)
 	}
 	side, err := pairing.NewGateway(password, rand.Reader)
 	if err != nil {
