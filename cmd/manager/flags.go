@@ -55,9 +55,7 @@ func parseFlags(args []string, stderr io.Writer) (flags, error) {
 	case f.role == "":
 		return f, errors.New("--role is missing: give --role=controller or --role=gateway")
 	case f.role == roleGateway:
-		return f, errors.Join(f.checkBoth(), atLeast("dispatched-delay", f.gateway.dispatchedDelay, 0),
-			atLeast("lease-duration", f.gateway.leaseDuration, time.Second),
-			atLeast("watch-stale-after", f.gateway.watchStaleAfter, leastWatchStaleAfter))
+		return f, errors.Join(f.checkBoth(), f.gateway.checkFlags())
 	case f.role == roleController:
 		return f, errors.Join(f.checkBoth(), f.controller.check())
 	default:
@@ -140,6 +138,15 @@ func (c *gatewayConfig) bind(set *flag.FlagSet) {
 
 // leastWatchStaleAfter leaves room for the writes that measure the watch, one per two seconds.
 const leastWatchStaleAfter = 6 * time.Second
+
+func (c gatewayConfig) checkFlags() error {
+	if c.maxConnectionsPerNode < 2 {
+		return errors.New("--max-connections-per-node must be at least 2: a machine opens its next session over a second connection")
+	}
+	return errors.Join(atLeast("dispatched-delay", c.dispatchedDelay, 0),
+		atLeast("lease-duration", c.leaseDuration, time.Second),
+		atLeast("watch-stale-after", c.watchStaleAfter, leastWatchStaleAfter))
+}
 
 func atMost(name string, value, most time.Duration) error {
 	if value > most {

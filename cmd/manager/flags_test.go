@@ -25,6 +25,7 @@ func TestBadFlagsSayWhatToDo(t *testing.T) {
 		{"a certificate that machines refuse", []string{"--role=controller", "--certificate-duration=9000h"}, "--certificate-duration=9000h0m0s is too long"},
 		{"a negative retention", []string{"--role=controller", "--finished-retention=-1s"}, "--finished-retention=-1s is too short"},
 		{"a Lease that cannot be renewed in time", []string{"--role=gateway", "--lease-duration=10ms"}, "--lease-duration=10ms is too short"},
+		{"one connection for each machine", []string{"--role=gateway", "--max-connections-per-node=1"}, "must be at least 2"},
 		{"no queue", []string{"--role=gateway", "--max-queued-per-node=0"}, "must be at least 1"},
 		{"one namespace for two kinds of secrets", []string{"--role=controller", "--pairing-namespace=mooring-system"}, "must be set and differ"},
 		{"a URL for a trust domain", []string{"--role=controller", "--trust-domain=spiffe://x"}, "no trust domain"},

@@ -56,9 +56,6 @@ func (c gatewayConfig) check() error {
 	if c.tlsDir == "" {
 		return errors.New("--tls-dir is required: the directory with tls.crt and tls.key of the gateway (the mounted Secret mooring-gateway-tls)")
 	}
-	if c.maxConnectionsPerNode < 2 {
-		return errors.New("--max-connections-per-node must be at least 2: a machine renews its session over a second connection")
-	}
 	host, port, err := net.SplitHostPort(c.advertiseNodeEndpoint)
 	if err != nil || host == "" || port == "" {
 		return fmt.Errorf("--advertise-node-endpoint %q: want HOST:PORT of the node listener as machines reach it", c.advertiseNodeEndpoint)
