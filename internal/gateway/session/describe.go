@@ -1,12 +1,8 @@
 package session
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -61,7 +57,7 @@ func systemOf(s *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
 	}
 }
 
-// declare checks a list of capabilities. Schemas that are too large or no JSON objects are
+// declare checks a list of capabilities. Schemas that are too large or cannot be stored are
 // dropped: they only help people to write an input.
 func declare(list []*gatewayv1.Capability) ([]v1alpha1.NodeCapability, error) {
 	if len(list) > maxCapabilities {
@@ -89,37 +85,11 @@ func declare(list []*gatewayv1.Capability) ([]v1alpha1.NodeCapability, error) {
 		if c.GetMediation() == gatewayv1.Mediation_MEDIATION_LOCAL {
 			capability.Mediation = v1alpha1.MediationLocal
 		}
-		if schema := c.GetInputSchema(); isSchema(schema) && schemas+len(schema) <= maxAllSchemasBytes {
+		if schema, ok := storedSchema(c.GetInputSchema()); ok && schemas+len(schema) <= maxAllSchemasBytes {
 			schemas += len(schema)
 			capability.InputSchema = &v1alpha1.JSON{Raw: schema}
 		}
 		declared = append(declared, capability)
 	}
 	return declared, nil
-}
-
-func isSchema(raw []byte) bool {
-	if len(raw) == 0 || len(raw) > maxSchemaBytes || !utf8.Valid(raw) {
-		return false
-	}
-	var object map[string]any
-	return json.Unmarshal(raw, &object) == nil && object != nil
-}
-
-// clean makes foreign text safe to store and print: valid UTF-8 without control and
-// formatting characters, at most limit bytes.
-func clean(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
-			return -1
-		}
-		return r
-	}, s)
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
 }

@@ -93,6 +93,14 @@ type facts struct {
 	clone bool
 }
 
+// bare are the facts without what the machine said of itself: what is left was made or
+// checked by a gateway, so that the API server always takes it.
+func (f facts) bare() facts {
+	f.description = description{}
+	f.certificate, f.bundleSHA256 = nil, ""
+	return f
+}
+
 // compose makes our fields for node out of the facts. What must survive of the stored
 // ones (when a state began, a wish of revocation) is taken from node.
 func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {

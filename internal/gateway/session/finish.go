@@ -84,6 +84,11 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 	}
 	for backoff := retries(); ; {
 		_, err := s.service.apply(ctx, node, s.facts.compose(node, s.stamp()))
+		if refusedBody(err) {
+			// Whatever a machine said of itself, its session ends.
+			s.log.Error(err, "recording the end of the session without the description of the machine", "session", s.id)
+			_, err = s.service.apply(ctx, node, s.facts.bare().compose(node, s.stamp()))
+		}
 		switch {
 		case err == nil, apierrors.IsNotFound(err):
 			s.buried = true
@@ -114,4 +119,9 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 // recordedIn tells whether node records this session as the live one.
 func (s *session) recordedIn(node *v1alpha1.Node) bool {
 	return node.Status.SessionID == s.id && dispatch.SessionOf(node).Live()
+}
+
+// refusedBody tells whether the API server would refuse the same body again.
+func refusedBody(err error) bool {
+	return apierrors.IsBadRequest(err) || apierrors.IsInvalid(err)
 }

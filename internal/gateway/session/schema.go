@@ -1,0 +1,92 @@
+package session
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"sigs.k8s.io/yaml"
+)
+
+// storedSchema makes the input schema of a capability fit for Node.status: compact JSON whose
+// texts hold no characters that cannot be printed. It is false for what is too large, no
+// JSON object, or refused by the API server's parser.
+//
+// A server-side apply is parsed as YAML, which is not quite a superset of JSON: it refuses
+// \/, escaped surrogate pairs, U+FFFE, U+FFFF, U+007F, keys over 1024 characters and keys
+// named twice. One such schema would make the whole status of its Node unwritable.
+func storedSchema(raw []byte) ([]byte, bool) {
+	if len(raw) == 0 || len(raw) > maxSchemaBytes || !utf8.Valid(raw) {
+		return nil, false
+	}
+	var object map[string]any
+	if json.Unmarshal(raw, &object) != nil || object == nil {
+		return nil, false
+	}
+	var made bytes.Buffer
+	encoder := json.NewEncoder(&made)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(legibleValue(object)) != nil {
+		return nil, false
+	}
+	compact := bytes.TrimSpace(made.Bytes())
+	if len(compact) > maxSchemaBytes {
+		return nil, false
+	}
+	_, err := yaml.YAMLToJSONStrict(compact)
+	return compact, err == nil
+}
+
+// legibleValue is a JSON value without the characters that cannot be printed; line breaks
+// and tabs stay.
+func legibleValue(value any) any {
+	switch v := value.(type) {
+	case string:
+		return strings.Map(func(r rune) rune {
+			if r == '\n' || r == '\t' || legible(r) {
+				return r
+			}
+			return -1
+		}, v)
+	case []any:
+		for i := range v {
+			v[i] = legibleValue(v[i])
+		}
+		return v
+	case map[string]any:
+		made := make(map[string]any, len(v))
+		for key, child := range v {
+			made[legibleValue(key).(string)] = legibleValue(child)
+		}
+		return made
+	default:
+		return value
+	}
+}
+
+// legible tells whether a character may be stored and printed: no control or formatting
+// character, no noncharacter (Unicode 23.7), no trace of broken UTF-8.
+func legible(r rune) bool {
+	noncharacter := r&0xFFFE == 0xFFFE || (r >= 0xFDD0 && r <= 0xFDEF)
+	return r != utf8.RuneError && !noncharacter && !unicode.IsControl(r) && !unicode.Is(unicode.Cf, r)
+}
+
+// clean makes foreign text safe to store and print: legible characters only, at most limit
+// bytes.
+func clean(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if legible(r) {
+			return r
+		}
+		return -1
+	}, s)
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
