@@ -146,7 +146,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.journal.Close()) }()
-	clock := session.NewClock(a.Now)
+	clock := session.NewClock(a.Now, session.SinceBoot)
 	runs, err := executor.New(executor.Options{
 		Journal: a.journal, Registry: a.registry, Policy: mediation.Unattended{},
 		Now: clock.Now, Concurrency: concurrency, Grace: grace, Log: a.Log,

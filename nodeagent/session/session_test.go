@@ -142,7 +142,7 @@ func (a *agent) run(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := session.NewClock(time.Now)
+	clock := session.NewClock(time.Now, session.SinceBoot)
 	runs, err := executor.New(executor.Options{
 		Journal: a.journal, Registry: registry, Policy: mediation.Unattended{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
 	})

@@ -1,0 +1,19 @@
+package session
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// SinceBoot is a timer for Clock. Go's own monotonic clock stands still while a Linux machine
+// sleeps (golang/go#24595).
+func SinceBoot() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return time.Since(began)
+	}
+	return time.Duration(ts.Nano())
+}
+
+var began = time.Now()
