@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,6 +42,21 @@ func unfinishedOf(ctx context.Context, c client.Reader, node types.NamespacedNam
 		return nil, fmt.Errorf("list unfinished dispatches of node %q: %w", node.Name, err)
 	}
 	return list.Items, nil
+}
+
+// anyUnfinished tells whether a Node has an unfinished dispatch; reader reads the cluster itself.
+func anyUnfinished(ctx context.Context, reader client.Reader, node types.NamespacedName) (bool, error) {
+	selectors := []fields.Selector{fields.OneTermEqualSelector("spec.nodeName", node.Name)}
+	for _, phase := range dispatch.TerminalPhases() {
+		selectors = append(selectors, fields.OneTermNotEqualSelector("status.phase", string(phase)))
+	}
+	list := &v1alpha1.CapabilityDispatchList{}
+	err := reader.List(ctx, list, client.InNamespace(node.Namespace),
+		client.MatchingFieldsSelector{Selector: fields.AndSelectors(selectors...)}, client.Limit(1))
+	if err != nil {
+		return false, fmt.Errorf("list unfinished dispatches of node %q: %w", node.Name, err)
+	}
+	return len(list.Items) > 0 || list.Continue != "", nil
 }
 
 func indexLiveNodes(mgr ctrl.Manager) error {

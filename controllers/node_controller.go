@@ -22,10 +22,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
+// cacheLag is when to look again at what the cache has not heard of yet.
+const cacheLag = time.Second
+
 // nodeReconciler says what the controller has to say about a Node, and lets a deleted Node go
 // when its session and its dispatches have ended.
 type nodeReconciler struct {
 	client      client.Client
+	live        client.Reader
 	clock       clock.PassiveClock
 	budget      writeBudget
 	staleAfter  time.Duration
@@ -36,7 +40,7 @@ func setupNode(mgr ctrl.Manager, options Options) error {
 	if err := indexUnfinished(mgr); err != nil {
 		return err
 	}
-	r := &nodeReconciler{client: mgr.GetClient(), clock: options.Clock, budget: newWriteBudget(),
+	r := &nodeReconciler{client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock, budget: newWriteBudget(),
 		staleAfter: options.StaleAfter, trustDomain: options.TrustDomain}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("node").
@@ -77,7 +81,7 @@ func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.
 	}
 	switch {
 	case !node.DeletionTimestamp.IsZero():
-		return retryConflicts(ctrl.Result{}, r.finalize(ctx, node))
+		return retryConflicts(r.finalize(ctx, node))
 	case !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode):
 		return retryConflicts(ctrl.Result{}, r.setFinalizer(ctx, node, true)) // the write is an event
 	case r.gaveUp(ctx, node):
@@ -104,15 +108,22 @@ func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctr
 
 // finalize lets a Node go once its session has ended and none of its dispatches is unfinished:
 // gateways cut the session of a Node that is being deleted, the dispatch controller then settles.
-func (r *nodeReconciler) finalize(ctx context.Context, node *v1alpha1.Node) error {
+// The cache decides to wait; to let go, the cluster is asked: a cache that lags has not heard of
+// the newest dispatches.
+func (r *nodeReconciler) finalize(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode) || dispatch.SessionOf(node).Live() {
-		return nil // an event of the Node follows
+		return ctrl.Result{}, nil // an event of the Node follows
 	}
-	unfinished, err := unfinishedOf(ctx, r.client, client.ObjectKeyFromObject(node))
+	key := client.ObjectKeyFromObject(node)
+	unfinished, err := unfinishedOf(ctx, r.client, key)
 	if err != nil || len(unfinished) > 0 {
-		return err // an event of a dispatch follows
+		return ctrl.Result{}, err // an event of a dispatch follows
 	}
-	return r.setFinalizer(ctx, node, false)
+	some, err := anyUnfinished(ctx, r.live, key)
+	if err != nil || some {
+		return ctrl.Result{RequeueAfter: cacheLag}, err
+	}
+	return ctrl.Result{}, r.setFinalizer(ctx, node, false)
 }
 
 func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, want bool) error {

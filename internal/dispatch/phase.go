@@ -3,6 +3,7 @@ package dispatch
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -11,6 +12,14 @@ import (
 // Terminal reports whether a dispatch in this phase never changes phase again.
 func Terminal(phase v1alpha1.DispatchPhase) bool { return phase.Terminal() }
 
+// TerminalPhases are the phases that never change again.
+func TerminalPhases() []v1alpha1.DispatchPhase {
+	return []v1alpha1.DispatchPhase{
+		v1alpha1.DispatchSucceeded, v1alpha1.DispatchFailed, v1alpha1.DispatchTimedOut,
+		v1alpha1.DispatchRejected, v1alpha1.DispatchCancelled,
+	}
+}
+
 // Finished reports whether the phase of the status is terminal.
 func Finished(status v1alpha1.CapabilityDispatchStatus) bool { return Terminal(status.Phase) }
 
@@ -18,6 +27,12 @@ func Finished(status v1alpha1.CapabilityDispatchStatus) bool { return Terminal(s
 // the default of the kind, not yet filled in.
 func queued(status v1alpha1.CapabilityDispatchStatus) bool {
 	return status.Phase == v1alpha1.DispatchQueued || status.Phase == ""
+}
+
+// Accepted reports whether the machine is recorded to have the dispatch in its journal. From then
+// on every journal that is not older names it until it is settled, which is after its end.
+func Accepted(status v1alpha1.CapabilityDispatchStatus) bool {
+	return meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionDelivered)
 }
 
 // Expires is when the dispatch must have started; an offer past it is refused unrun.

@@ -13,6 +13,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -124,12 +125,8 @@ func CacheByObject() map[client.Object]cache.ByObject {
 
 // unfinished selects dispatches whose phase is not terminal.
 func unfinished() fields.Selector {
-	terminal := []v1alpha1.DispatchPhase{
-		v1alpha1.DispatchSucceeded, v1alpha1.DispatchFailed, v1alpha1.DispatchTimedOut,
-		v1alpha1.DispatchRejected, v1alpha1.DispatchCancelled,
-	}
 	var all []fields.Selector
-	for _, phase := range terminal {
+	for _, phase := range dispatch.TerminalPhases() {
 		all = append(all, fields.OneTermNotEqualSelector("status.phase", string(phase)))
 	}
 	return fields.AndSelectors(all...)
