@@ -34,7 +34,8 @@ type Verdict struct {
 
 // Admit decides about a dispatch that the agent does not know of: it was neither offered in this
 // session nor named in its Hello. The caller holds the recorded session of the Node, which makes
-// it proven that the dispatch has not started.
+// it proven that the dispatch has not started, unless the agent accepted it before: then its
+// journal is older than it was, and the dispatch is never offered again.
 //
 // declared is what the agent offers. Its field Available may or may not take the grant into
 // account: the policy of the Node is looked at here.
@@ -45,6 +46,8 @@ func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alp
 	switch {
 	case Finished(d.Status):
 		return Verdict{Kind: VerdictDone}
+	case Accepted(d.Status): // once, by a journal that was newer than this one
+		return Verdict{Kind: VerdictSettle, Status: forgotten(d, now)}
 	case node.DeletionTimestamp != nil:
 		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorNodeDeleted, messageDeleted)
 	case node.Spec.DesiredState == v1alpha1.NodeRevoked:

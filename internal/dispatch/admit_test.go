@@ -51,6 +51,8 @@ func TestAdmitOffersOnlyWhatMayAndCanRunNow(t *testing.T) {
 	}{
 		{"granted and available", queuedEcho(), node(), echo, after(59), VerdictOffer, outcome{}},
 		{"claimed before and not known to the agent", queuedEcho(in(v1alpha1.DispatchDispatched)), node(), echo, after(1), VerdictOffer, outcome{}},
+		{"accepted before and not known to the agent", queuedEcho(accepted), node(), echo, after(1), VerdictSettle, outcome{"Failed", "Unknown", "JournalReset"}},
+		{"accepted before, cancelled and expired", queuedEcho(accepted, cancelled), node(), echo, after(60), VerdictSettle, outcome{"Failed", "Unknown", "JournalReset"}},
 		{"expired", queuedEcho(), node(), echo, after(60), VerdictSettle, outcome{"TimedOut", "NotStarted", "Expired"}},
 		{"cancelled", queuedEcho(cancelled), node(), echo, after(1), VerdictSettle, outcome{"Cancelled", "NotStarted", "Cancelled"}},
 		{"an input as long as may be", queuedEcho(inputOf(MaxInputBytes)), node(), echo, after(1), VerdictOffer, outcome{}},

@@ -47,6 +47,9 @@ func startedAt(seconds int) option {
 	}
 }
 
+// accepted: the machine said that it has it in its journal.
+func accepted(d *v1alpha1.CapabilityDispatch) { d.Status = Dispatched(d.Status, "gw", t0) }
+
 func cancelled(d *v1alpha1.CapabilityDispatch) { d.Spec.Cancel = true }
 
 // after is a moment some seconds after t0.

@@ -46,9 +46,14 @@ func Reset(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1
 	if Finished(d.Status) || facts.Unstarted(d) {
 		return nil
 	}
-	next := finish(d.Status, end{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorJournalReset,
-		"the journal of the machine was lost, is an old copy or came from another machine: it may have run"}, now)
+	next := forgotten(d, now)
 	return &next
+}
+
+// forgotten ends a dispatch that its machine may have run and does not remember.
+func forgotten(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	return finish(d.Status, end{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorJournalReset,
+		"the journal of the machine was lost, is an old copy or came from another machine: it may have run"}, now)
 }
 
 // PolicyUnproven ends a dispatch that was created while the admission policies were not proven to

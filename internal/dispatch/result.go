@@ -33,7 +33,8 @@ type Result struct {
 
 // Settle records a result. An unfinished dispatch gets its terminal phase. A finished one keeps
 // its phase and error; if its run was left Started, Unknown or unset, the late result completes
-// execution and output. write is false when there is nothing left to record; the agent may then
+// execution and output. That it never started is not taken from a journal that was found to have
+// forgotten: the machine may have been put back to before the start. write is false when there is nothing left to record; the agent may then
 // be told that the dispatch is settled once a live read shows the same.
 func Settle(status v1alpha1.CapabilityDispatchStatus, r Result, gateway string, now time.Time) (next v1alpha1.CapabilityDispatchStatus, write bool) {
 	if Finished(status) && status.Execution.Final() {
@@ -41,6 +42,9 @@ func Settle(status v1alpha1.CapabilityDispatchStatus, r Result, gateway string, 
 	}
 	output, e := judge(r)
 	if Finished(status) {
+		if e.execution == v1alpha1.ExecutionNotStarted && status.Error != nil && status.Error.Code == v1alpha1.ErrorJournalReset {
+			return status, false
+		}
 		next = *status.DeepCopy()
 		next.Execution = advance(status.Execution, e.execution)
 	} else {

@@ -59,6 +59,12 @@ func TestSettleGivesAnUnfinishedDispatchATruthfulEnd(t *testing.T) {
 	}
 }
 
+// reset: its machine came back with a journal that does not know of it.
+func reset(d *v1alpha1.CapabilityDispatch) {
+	accepted(d)
+	d.Status = *Reset(d, apart(-5, 5), after(9))
+}
+
 func TestSettleCompletesALateResultButKeepsThePhase(t *testing.T) {
 	ran := Result{Outcome: "Succeeded", Execution: "Finished", Output: []byte(`"late"`)}
 	never := Result{Outcome: "Rejected", Execution: "NotStarted", Output: []byte(`1`)}
@@ -72,6 +78,8 @@ func TestSettleCompletesALateResultButKeepsThePhase(t *testing.T) {
 		{"unknown, it had run", queuedEcho(in("TimedOut"), proven("Unknown")), ran, true, outcome{"TimedOut", "Finished", ""}},
 		{"unknown, it had not", queuedEcho(in("Failed"), proven("Unknown")), never, true, outcome{"Failed", "NotStarted", ""}},
 		{"unknown, nothing new", queuedEcho(in("Failed"), proven("Unknown")), Result{Outcome: "Failed", Execution: "Unknown"}, false, outcome{"Failed", "Unknown", ""}},
+		{"its journal forgot, it says it had not run", queuedEcho(reset), never, false, outcome{"Failed", "Unknown", "JournalReset"}},
+		{"its journal forgot, it says it had run", queuedEcho(reset), ran, true, outcome{"Failed", "Finished", "JournalReset"}},
 		{"started, it finished", queuedEcho(in("Cancelled"), proven("Started")), ran, true, outcome{"Cancelled", "Finished", ""}},
 		{"finished already", queuedEcho(in("Succeeded"), proven("Finished")), ran, false, outcome{"Succeeded", "Finished", ""}},
 		{"proven unstarted already", queuedEcho(in("Rejected"), proven("NotStarted")), ran, false, outcome{"Rejected", "NotStarted", ""}},
