@@ -17,7 +17,8 @@ const (
 	// ConditionRevocationRequested (Node, abnormal): the machine gave up its identity. A sign for
 	// people: what counts is the signature in status.revocationRequest.
 	ConditionRevocationRequested = "RevocationRequested"
-	// ConditionSuspectedClone (Node, abnormal): two machines seem to use the same identity.
+	// ConditionSuspectedClone (Node, abnormal): two machines seem to use the same identity. Its
+	// time is that of the last sign; a day after it the condition goes.
 	ConditionSuspectedClone = "SuspectedClone"
 
 	// ConditionApproved (PairingRequest): an approver said yes; False: said no, or nobody did.
@@ -78,6 +79,8 @@ const (
 	ReasonAgentRequested = "AgentRequested"
 	// ReasonJournalChanged means that the journal is not the one that was known.
 	ReasonJournalChanged = "JournalChanged"
+	// ReasonDialRepeated means that a second agent dialed with the journal of the live session.
+	ReasonDialRepeated = "DialRepeated"
 )
 
 // Reasons of PairingCode and PairingRequest conditions and events.

@@ -47,8 +47,8 @@ func (s *session) advance(ctx context.Context, e *entry) {
 	s.wakeFor(e)
 }
 
-// recall tells the machine to stop what somebody else has ended. The entry stays: a late
-// result still completes what is known of the run.
+// recall tells the machine to stop what somebody else has ended. The entry stays for a while:
+// a late result still completes what is known of the run.
 func (s *session) recall(e *entry) {
 	if e.settledAt.IsZero() {
 		e.settledAt = s.service.Clock.Now()
@@ -116,7 +116,7 @@ func (s *session) nextStep(e *entry) (step, bool) {
 		return step{"asked", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.AwaitMediation(st, q.user, q.since, gateway, now)
 		}}, true
-	case e.accepted && status.Phase == v1alpha1.DispatchQueued:
+	case e.accepted && !dispatch.Accepted(*status):
 		return step{"dispatched", e.offeredAt.Add(s.service.DispatchedDelay), func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.Dispatched(st, gateway, now)
 		}}, true

@@ -34,9 +34,20 @@ type entry struct {
 
 	result *dispatch.Result
 	// settled: recorded, or nothing is left to record. It stays until the watch says it left.
-	settled   bool
+	settled bool
+	// settledAt is when it was settled or recalled, on the local clock.
 	settledAt time.Time
 	left      bool
+}
+
+// forgettable tells whether nothing more is expected of the dispatch. A result of one that was
+// recalled may still come: then it is a stray.
+func (e *entry) forgettable(now time.Time) bool {
+	old := !e.settledAt.IsZero() && now.Sub(e.settledAt) > settledMemory
+	if e.settled {
+		return e.left || old
+	}
+	return old && !e.busy && e.result == nil && dispatch.Finished(e.d.Status)
 }
 
 // question to a person at the machine.

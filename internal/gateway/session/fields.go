@@ -89,7 +89,7 @@ type facts struct {
 	bundleSHA256       string
 	// skew is by how much the machine's clock is ahead.
 	skew time.Duration
-	// clone is true when another journal held a live session.
+	// clone is true when another journal held a live session, until that is recorded.
 	clone bool
 }
 
@@ -131,7 +131,11 @@ func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {
 	}
 	setCondition(&next.Conditions, connected, now)
 	next.setSkew(f.skew, now)
-	next.setClone(f.clone, now)
+	next.forgetClone(now)
+	if f.clone {
+		next.suspectClone(v1alpha1.ReasonJournalChanged,
+			"A session with another journal was open under the same identity: check that the identity directory was not copied to a second machine.", now)
+	}
 	return next
 }
 
@@ -147,16 +151,6 @@ func (f *nodeFields) setSkew(skew time.Duration, now metav1.Time) {
 	setCondition(&f.Conditions, metav1.Condition{Type: v1alpha1.ConditionClockSkew, Status: metav1.ConditionTrue,
 		Reason:  v1alpha1.ReasonClockSkewed,
 		Message: fmt.Sprintf("The clock of the machine is about %s %s the cluster's; set it, or run a time service.", skew.Abs().Round(time.Minute), direction)}, now)
-}
-
-func (f *nodeFields) setClone(clone bool, now metav1.Time) {
-	if !clone {
-		meta.RemoveStatusCondition(&f.Conditions, v1alpha1.ConditionSuspectedClone)
-		return
-	}
-	setCondition(&f.Conditions, metav1.Condition{Type: v1alpha1.ConditionSuspectedClone, Status: metav1.ConditionTrue,
-		Reason:  v1alpha1.ReasonJournalChanged,
-		Message: "A session with another journal was open under the same identity: check that the identity directory was not copied to a second machine."}, now)
 }
 
 // setCondition is meta.SetStatusCondition with the API server's time.

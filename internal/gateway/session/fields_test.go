@@ -83,7 +83,11 @@ func TestAbnormalConditionsComeAndGo(t *testing.T) {
 		}
 	}
 	abnormal.into(&node.Status)
-	normal := facts{skew: time.Second}.compose(node, noon)
+	day := metav1.NewTime(noon.Add(cloneMemory))
+	if soon := (facts{}).compose(node, metav1.NewTime(day.Add(-time.Second))); !meta.IsStatusConditionTrue(soon.Conditions, v1alpha1.ConditionSuspectedClone) {
+		t.Error("the suspicion of a clone went within a day")
+	}
+	normal := facts{skew: time.Second}.compose(node, day)
 	if len(normal.Conditions) != 1 || normal.Conditions[0].Type != v1alpha1.ConditionConnected {
 		t.Errorf("conditions are %v, want only Connected", normal.Conditions)
 	}

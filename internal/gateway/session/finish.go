@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
@@ -23,11 +24,42 @@ func (s *session) finish(ctx context.Context, cancel context.CancelFunc) {
 	s.ended = true
 	s.service.metrics.ended.WithLabelValues(s.ending.reason).Inc()
 	s.log.Info("session ended", "session", s.id, "reason", s.ending.reason)
+	s.noteAcceptances(ctx)
 	s.settleRest(ctx, cancel)
 	if s.ending.forget || s.isReplaced() {
 		return
 	}
 	s.recordEnd(context.WithoutCancel(ctx), s.replaced)
+}
+
+// noteAcceptances records what the machine was heard to accept, where that is not stored yet:
+// should it come back with a journal that does not know of it, the journal is an old copy.
+func (s *session) noteAcceptances(ctx context.Context) {
+	gateway := s.service.Gateway
+	for _, e := range s.entries {
+		if !e.unnoted() || e.busy || e.result != nil {
+			continue
+		}
+		s.write(ctx, e, "dispatched", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+			return dispatch.Dispatched(d.Status, gateway, now), !dispatch.Finished(d.Status)
+		}, func(context.Context, error) {})
+	}
+}
+
+// acceptances are what noteAcceptances could not store any more. The session must have closed.
+func (s *session) acceptances() map[types.UID]bool {
+	heard := map[types.UID]bool{}
+	for uid, e := range s.entries {
+		if e.unnoted() {
+			heard[uid] = true
+		}
+	}
+	return heard
+}
+
+// unnoted tells whether the machine accepted the dispatch and its status does not say so.
+func (e *entry) unnoted() bool {
+	return e.accepted && !e.settled && !dispatch.Finished(e.d.Status) && !dispatch.Accepted(e.d.Status)
 }
 
 func (s *session) isReplaced() bool {

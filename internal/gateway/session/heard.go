@@ -14,6 +14,16 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
+// Budgets of one session, per second and at once, for messages that cost the cluster a read or
+// this process much work. A machine that comes back after a long time owes at most some hundred
+// results; those it repeats every minute.
+const (
+	straysPerSecond  = 10
+	straysBurst      = 128
+	changesPerSecond = 1
+	changesBurst     = 5
+)
+
 // heard takes in one message of the machine.
 func (s *session) heard(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) {
 	s.lastHeard = s.service.Clock.Now()
@@ -79,6 +89,10 @@ func (s *session) hearResult(ctx context.Context, r *gatewayv1.Result) {
 		s.reported(ctx, e, resultOf(r))
 		return
 	}
+	if !s.strays.AllowN(s.service.Clock.Now(), 1) {
+		s.service.metrics.throttled.WithLabelValues(throttledResult).Inc()
+		return // The machine keeps it and says it again.
+	}
 	s.stray(ctx, ref, resultOf(r))
 }
 
@@ -128,8 +142,23 @@ func sha256Hex(sum []byte) string {
 	return hex.EncodeToString(sum)
 }
 
+// capabilitiesChanged takes in a new description, within the budget of the session; of those
+// beyond it the newest counts, when its time has come.
 func (s *session) capabilitiesChanged(ctx context.Context, m *gatewayv1.CapabilitiesChanged) {
-	declared, err := declare(m.GetCapabilities())
+	if s.changed != nil {
+		s.service.metrics.throttled.WithLabelValues(throttledChange).Inc()
+	}
+	s.changed = m
+	s.takeChange(ctx)
+}
+
+func (s *session) takeChange(ctx context.Context) {
+	if !s.changes.AllowN(s.service.Clock.Now(), 1) {
+		s.wakeIn(time.Second)
+		return
+	}
+	declared, err := declare(s.changed.GetCapabilities())
+	s.changed = nil
 	if err != nil {
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.InvalidArgument, err.Error())})
 		return

@@ -22,7 +22,7 @@ func (s *Service) open(streamCtx, ctx context.Context, held *session, hello *gat
 	if !s.openings.allow(held.key) {
 		return nil, status.Error(codes.ResourceExhausted, "this machine opens sessions too often; connect again later")
 	}
-	described, ok := s.introduced.take(held.key, held.caller.PublicKeySHA256)
+	introduced, ok := s.introduced.take(held.key, held.caller.PublicKeySHA256)
 	if !ok {
 		return nil, status.Error(codes.FailedPrecondition, "call RegisterNode before the session")
 	}
@@ -30,7 +30,8 @@ func (s *Service) open(streamCtx, ctx context.Context, held *session, hello *gat
 	if err != nil {
 		return nil, err
 	}
-	held.greet(hello, described)
+	held.dialed = s.Time.Now().Add(-s.Clock.Since(introduced.at))
+	held.greet(hello, introduced.description)
 	old, err := s.makeRoom(streamCtx, held)
 	if err != nil {
 		release()
@@ -48,6 +49,7 @@ func (s *Service) open(streamCtx, ctx context.Context, held *session, hello *gat
 	if err := held.reconcile(ctx, streamCtx, hello); err != nil {
 		s.registry.remove(held)
 		close(held.closed)
+		s.disown(ctx, held, err)
 		s.bury(ctx, old)
 		release()
 		return nil, err
@@ -74,6 +76,7 @@ func (s *Service) makeRoom(ctx context.Context, held *session) (*session, error)
 	old.replace(ending{reason: v1alpha1.ReasonSessionReplaced, err: errReplaced})
 	select {
 	case <-old.closed:
+		held.acceptedBefore = old.acceptances()
 		return old, nil
 	case <-ctx.Done():
 		s.registry.spawn(func() {

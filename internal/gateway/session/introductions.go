@@ -47,14 +47,14 @@ func (i *introductions) put(key types.NamespacedName, publicKeySHA256 string, d 
 	}
 }
 
-// take returns what the owner of the key said, once.
-func (i *introductions) take(key types.NamespacedName, publicKeySHA256 string) (description, bool) {
+// take returns what the owner of the key said and when, once.
+func (i *introductions) take(key types.NamespacedName, publicKeySHA256 string) (introduction, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	found, ok := i.byNode[key]
 	if !ok || found.publicKeySHA256 != publicKeySHA256 || i.clock.Since(found.at) > introductionLife {
-		return description{}, false
+		return introduction{}, false
 	}
 	delete(i.byNode, key)
-	return found.description, true
+	return found, true
 }

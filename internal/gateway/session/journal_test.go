@@ -28,15 +28,67 @@ func TestJournalsAreComparedWithTheRecordedSession(t *testing.T) {
 		"an old copy of the journal":        {"a", 5, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon, SessionEndedTime: &ended}, false, true, false, false},
 		"a new journal":                     {"b", 1, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon, SessionEndedTime: &ended}, false, true, false, false},
 		"another journal in a live session": {"b", 9, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon}, false, true, true, false},
+		"its own record":                    {"a", 5, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionID: "mine", SessionStartedTime: &noon}, false, false, false, false},
 		"another journal was just put out":  {"b", 9, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon, SessionEndedTime: &ended}, true, true, true, false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := &session{journal: c.journal, dials: c.dials, rival: c.rival}
+			s := &session{id: "mine", journal: c.journal, dials: c.dials, rival: c.rival}
 			reset, err := s.compareJournals(&v1alpha1.Node{Status: c.last})
 			if refused := errors.Is(err, errReplaced); refused != c.wantRefused || reset != c.wantReset || s.facts.clone != c.wantClone {
 				t.Errorf("reset %t, clone %t, error %v; want reset %t, clone %t, refused %t", reset, s.facts.clone, err, c.wantReset, c.wantClone, c.wantRefused)
 			}
 		})
+	}
+}
+
+func TestOneAgentDialsOneAfterTheOther(t *testing.T) {
+	ended := metav1.NewTime(noon.Add(time.Hour))
+	live := v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionID: "other", SessionStartedTime: &noon}
+	over, own := live, live
+	over.SessionEndedTime, own.SessionID = &ended, "mine"
+	cases := map[string]struct {
+		journal string
+		dials   int64
+		dialed  time.Time
+		last    v1alpha1.NodeStatus
+		want    bool
+	}{
+		"overtaken on its way":                   {"a", 4, noon.Add(-time.Second), live, false},
+		"overtaken, as far as clocks can tell":   {"a", 4, noon.Add(dialSlack), live, false},
+		"begun after the later one was recorded": {"a", 4, noon.Add(dialSlack + time.Second), live, true},
+		"the count of the live session":          {"a", 5, noon.Add(-time.Second), live, true},
+		"its own record":                         {"a", 5, noon.Add(-time.Second), own, false},
+		"newer":                                  {"a", 6, noon.Add(time.Hour), live, false},
+		"another journal":                        {"b", 5, noon.Add(time.Hour), live, false},
+		"put back after the session ended":       {"a", 4, noon.Add(2 * time.Hour), over, false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := &session{id: "mine", journal: c.journal, dials: c.dials, dialed: c.dialed}
+			if got := s.repeats(&v1alpha1.Node{Status: c.last}); got != c.want {
+				t.Errorf("repeats() = %t, want %t", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSignsOfACloneAreWrittenNowAndThen(t *testing.T) {
+	f := nodeFields{}
+	at := func(d time.Duration) metav1.Time { return metav1.NewTime(noon.Add(d)) }
+	for _, c := range []struct {
+		reason string
+		after  time.Duration
+		write  bool
+	}{
+		{v1alpha1.ReasonDialRepeated, 0, true}, {v1alpha1.ReasonDialRepeated, cloneRefresh - time.Second, false},
+		{v1alpha1.ReasonDialRepeated, cloneRefresh, true}, {v1alpha1.ReasonJournalChanged, cloneRefresh, true},
+	} {
+		if got := f.suspectClone(c.reason, "words", at(c.after)); got != c.write {
+			t.Errorf("a sign of %s after %s was written: %t, want %t", c.reason, c.after, got, c.write)
+		}
+	}
+	if len(f.Conditions) != 1 || !f.Conditions[0].LastTransitionTime.Time.Equal(noon.Add(cloneRefresh)) {
+		t.Errorf("conditions are %v, want one with the time of the last sign", f.Conditions)
 	}
 }

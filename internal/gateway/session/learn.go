@@ -90,6 +90,12 @@ func (s *session) upsert(ctx context.Context, d *v1alpha1.CapabilityDispatch) {
 		}
 		e = &entry{d: d}
 		s.entries[d.UID] = e
+		if d.Status.Phase != v1alpha1.DispatchQueued {
+			// Old news of what this session has forgotten, or another gateway's: what is
+			// true now decides.
+			s.look(ctx, e)
+			return
+		}
 		s.queue.add(e)
 	} else if newer(d.ResourceVersion, e.d.ResourceVersion) {
 		e.d, e.left = d, false

@@ -64,7 +64,7 @@ func TestIntroductionIsForItsKeyOnceAndForAWhile(t *testing.T) {
 	if _, ok := i.take(pc, "other key"); ok {
 		t.Error("another key took the introduction")
 	}
-	if d, ok := i.take(pc, "key"); !ok || d.bootID != "one" {
+	if d, ok := i.take(pc, "key"); !ok || d.bootID != "one" || !d.at.Equal(clock.Now()) {
 		t.Errorf("take() = %v, %t", d, ok)
 	}
 	if _, ok := i.take(pc, "key"); ok {

@@ -13,7 +13,14 @@ type metrics struct {
 	writes     *prometheus.CounterVec
 	nodeWrites *prometheus.CounterVec
 	foreign    prometheus.Counter
+	throttled  *prometheus.CounterVec
 }
+
+// Values of the label message of metrics.throttled.
+const (
+	throttledResult = "result"
+	throttledChange = "capabilities"
+)
 
 func newMetrics(registerer prometheus.Registerer, sessions, lag func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
@@ -30,9 +37,10 @@ func newMetrics(registerer prometheus.Registerer, sessions, lag func() float64) 
 		writes:     vector("mooring_gateway_dispatch_writes_total", "Status writes of dispatches, by step.", "step"),
 		nodeWrites: vector("mooring_gateway_node_writes_total", "Status writes of Nodes, by outcome.", "outcome"),
 		foreign:    counter("mooring_gateway_foreign_results_total", "Results for dispatches that do not exist or are not the sender's."),
+		throttled:  vector("mooring_gateway_throttled_messages_total", "Messages of machines dropped beyond the budget of their session; results are repeated, of capabilities the newest counts.", "message"),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.ended, m.offers, m.settled, m.conflicts, m.writes, m.nodeWrites, m.foreign,
+		registerer.MustRegister(m.ended, m.offers, m.settled, m.conflicts, m.writes, m.nodeWrites, m.foreign, m.throttled,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "mooring_gateway_sessions", Help: "Live sessions."}, sessions),
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "mooring_gateway_node_watch_lag_seconds", Help: "Age of the newest own write the Node watch has shown."}, lag))
 	}

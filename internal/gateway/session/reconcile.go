@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,7 +43,12 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 		if err != nil {
 			return err
 		}
-		if err := s.reconcileAll(ctx, node, list, journalOf(hello), reset); err != nil {
+		journal := journalOf(hello)
+		if !reset && s.forgot(list, journal) {
+			reset, s.older = true, true
+			s.log.Info("the journal of the machine forgot what it had accepted: it is an old copy", "session", s.id)
+		}
+		if err := s.reconcileAll(ctx, node, list, journal, reset); err != nil {
 			return err
 		}
 		err = s.record(ctx, node)
@@ -61,8 +67,8 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 // not newer: a dial that was overtaken.
 func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 	last := &node.Status
-	if last.JournalID == "" {
-		return false, nil
+	if last.JournalID == "" || last.SessionID == s.id {
+		return false, nil // The first one, or our own, whose answer was lost.
 	}
 	live := dispatch.SessionOf(node).Live()
 	if s.journal != last.JournalID {
@@ -75,7 +81,17 @@ func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 	if live {
 		return false, errReplaced
 	}
+	s.older = true
 	return true, nil
+}
+
+// forgot tells whether the journal does not know what it once held: the machine was put back
+// to an earlier state although its dial counter grew past the recorded one. A dispatch that was
+// claimed or offered, but not heard accepted, proves nothing.
+func (s *session) forgot(list []v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) bool {
+	return slices.ContainsFunc(list, func(d v1alpha1.CapabilityDispatch) bool {
+		return journal[d.UID] == nil && (dispatch.Accepted(d.Status) || s.acceptedBefore[d.UID])
+	})
 }
 
 // journalOf indexes what the machine has not settled.
@@ -131,7 +147,13 @@ func (s *session) remember(list []*v1alpha1.CapabilityDispatch, journal map[type
 	s.entries, s.flight, s.queue = map[types.UID]*entry{}, map[types.UID]struct{}{}, queue{}
 	now := s.service.Clock.Now()
 	for _, d := range list {
-		if d == nil || dispatch.Finished(d.Status) {
+		if d == nil {
+			continue
+		}
+		if dispatch.Finished(d.Status) {
+			if s.older {
+				s.doubted = append(s.doubted, refOf(d))
+			}
 			continue
 		}
 		e := &entry{d: d}
@@ -156,11 +178,12 @@ func (s *session) record(ctx context.Context, node *v1alpha1.Node) error {
 		s.facts.started = metav1.NewTime(ended.Add(time.Second))
 	}
 	s.facts.lastEvent = v1alpha1.NodeEvent{Name: v1alpha1.ReasonSessionStarted, Time: s.facts.started}
+	s.tried = node.ResourceVersion
 	stored, err := s.service.apply(ctx, node, s.facts.compose(node, s.stamp()))
 	if err != nil {
 		return err
 	}
-	s.node = stored
+	s.node, s.facts.clone = stored, false // The condition stays for its own time.
 	s.fastAfter = metav1.NewTime(s.service.Time.Latest().Truncate(time.Second))
 	if s.fastAfter.Before(&s.facts.started) {
 		s.fastAfter = s.facts.started

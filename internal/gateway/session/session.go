@@ -53,7 +53,13 @@ type session struct {
 	lastWrite atomic.Int64 // of Node.status, Unix nanoseconds of the local clock
 	journal   string
 	dials     int64
-	rival     bool // it took the place of a session with another journal
+	dialed    time.Time // of the API server, when the machine registered for this session
+	rival     bool      // it took the place of a session with another journal
+	// acceptedBefore are the dispatches that the session before on this gateway heard accepted.
+	acceptedBefore map[types.UID]bool
+	// tried is the resourceVersion of the Node over which the session was last recorded, or
+	// was tried to be.
+	tried string
 
 	// owned
 	facts     facts
@@ -70,7 +76,15 @@ type session struct {
 	// flight are the dispatches in the window: claimed or offered, without a result.
 	flight  map[types.UID]struct{}
 	steps   *rate.Limiter // writes on the way
-	bundle  string        // SHA-256 of the bundle last sent
+	strays  *rate.Limiter // results of dispatches the session does not know
+	changes *rate.Limiter // descriptions of what the machine can do
+	// changed is the newest such description that is not taken in yet.
+	changed *gatewayv1.CapabilitiesChanged
+	// older: the journal of the machine is an old copy. doubted are the dispatches that were
+	// ended for it.
+	older   bool
+	doubted []*gatewayv1.DispatchRef
+	bundle  string // SHA-256 of the bundle last sent
 	running int
 	pending []func(context.Context) func(context.Context)
 	// unpublished: the facts differ from Node.status; publishing: a worker writes them.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -50,6 +51,9 @@ func (s *Service) serve(streamCtx context.Context, id peer.Identity, c conn) err
 	ctx, cancel := context.WithCancel(context.WithoutCancel(streamCtx))
 	release, err := s.open(streamCtx, ctx, held, hello)
 	if err != nil {
+		if errors.Is(err, errReplaced) {
+			s.suspect(ctx, held)
+		}
 		cancel()
 		held.stop(ending{err: err})
 		return err

@@ -23,8 +23,11 @@ func (s *session) tick(ctx context.Context) {
 	now := s.service.Clock.Now()
 	s.wakeAt = now.Add(idleTimer)
 	s.checkLife(now)
+	if s.changed != nil {
+		s.takeChange(ctx)
+	}
 	for uid, e := range s.entries {
-		if e.settled && (e.left || now.Sub(e.settledAt) > settledMemory) {
+		if e.forgettable(now) {
 			delete(s.entries, uid)
 			continue
 		}

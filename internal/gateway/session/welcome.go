@@ -27,7 +27,9 @@ func (s *Service) newSession(id peer.Identity, c conn) *session {
 		inbox: newInbox(), received: make(chan *gatewayv1.StreamNodeEventsRequest),
 		done:    make(chan func(context.Context)),
 		stopped: make(chan struct{}), replaced: make(chan struct{}), closed: make(chan struct{}),
-		steps: rate.NewLimiter(stepsPerSecond, stepsBurst),
+		steps:   rate.NewLimiter(stepsPerSecond, stepsBurst),
+		strays:  rate.NewLimiter(straysPerSecond, straysBurst),
+		changes: rate.NewLimiter(changesPerSecond, changesBurst),
 	}
 	held.log = s.Log.WithValues("namespace", held.key.Namespace, "node", held.key.Name)
 	held.out = &outbox{
@@ -73,6 +75,11 @@ func (s *session) welcome(ctx context.Context, hello *gatewayv1.Hello) {
 			s.send(cancelOf(u.GetDispatch()))
 		}
 	}
+	// An old copy of a journal may still remember how they ended.
+	for _, ref := range s.doubted {
+		s.send(cancelOf(ref))
+	}
+	s.doubted = nil
 	s.unpublished = false
 	s.offer(ctx)
 }

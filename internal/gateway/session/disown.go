@@ -1,0 +1,54 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// lateWrite is how long after it was sent a write may still be carried out: the API server ends
+// a request after a minute.
+const lateWrite = 90 * time.Second
+
+// disown ends the session of held if it was recorded although its opening failed: the answer was
+// lost, and while this gateway lives nobody else would end it.
+func (s *Service) disown(ctx context.Context, held *session, err error) {
+	if held.tried == "" || refusedBody(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return
+	}
+	held.stop(ending{reason: v1alpha1.ReasonSessionLost, err: err})
+	ctx = context.WithoutCancel(ctx)
+	s.registry.spawn(func() {
+		if held.landed(ctx, s.draining) {
+			held.recordEnd(ctx, s.draining)
+		}
+	})
+}
+
+// landed finds out whether the session was recorded; then s.node is that Node. It waits until
+// the write cannot be carried out any more.
+func (s *session) landed(ctx context.Context, abandon <-chan struct{}) bool {
+	last := s.service.Clock.Now().Add(lateWrite)
+	for backoff := retries(); ; {
+		live, err := s.service.getNode(ctx, s.key)
+		switch {
+		case apierrors.IsNotFound(err):
+			return false
+		case err != nil:
+		case live.Status.SessionID == s.id:
+			s.node = live
+			return dispatch.SessionOf(live).Live()
+		case live.ResourceVersion != s.tried, s.service.Clock.Now().After(last):
+			return false
+		}
+		select {
+		case <-abandon:
+			return false
+		case <-s.service.Clock.After(backoff.Step()):
+		}
+	}
+}
