@@ -36,6 +36,7 @@ type machine struct {
 	node    *v1alpha1.Node
 	journal string
 	dials   uint64
+	words   *gatewayv1.RegisterNodeRequest // nil: plain ones
 }
 
 // pair makes a Node that grants everything, and the machine that is pinned to it.
@@ -85,6 +86,9 @@ func (m *machine) connection(t *testing.T, r *replica) *grpc.ClientConn {
 }
 
 func (m *machine) description() *gatewayv1.RegisterNodeRequest {
+	if m.words != nil {
+		return m.words
+	}
 	return &gatewayv1.RegisterNodeRequest{
 		System: &gatewayv1.SystemInfo{Os: "linux", Arch: "amd64", Platform: "linux/amd64", Hostname: m.id.Node},
 		Capabilities: []*gatewayv1.Capability{
@@ -138,6 +142,14 @@ func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.He
 	sum := sha256.Sum256([]byte("nothing yet"))
 	return &gatewayv1.Hello{BootId: "boot-1", JournalId: m.journal, DialCounter: m.dials, ProtocolVersion: 1,
 		BundleSha256: sum[:], Unsettled: unsettled}
+}
+
+// hears returns once the gateway has taken in all that was said before.
+func (a *agent) hears() {
+	a.t.Helper()
+	elsewhere := &gatewayv1.DispatchRef{Namespace: "kube-system", Name: "x", Uid: uuid.NewString()}
+	a.succeed(elsewhere, `1`)
+	a.settled()
 }
 
 // begin registers and says Hello, and does not wait for the answer.
@@ -265,6 +277,15 @@ func (a *agent) report(result *gatewayv1.Result) {
 func (a *agent) leave() {
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{Stopping: &gatewayv1.Stopping{Reason: "test"}}})
 	a.end()
+}
+
+// leaveAfter is leave after so many dispatches are settled.
+func (a *agent) leaveAfter(n int) {
+	a.t.Helper()
+	for range n {
+		a.settled()
+	}
+	a.leave()
 }
 
 // dispatch is a dispatch for the machine, not created yet.

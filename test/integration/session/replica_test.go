@@ -149,7 +149,11 @@ type spy struct {
 	writes atomic.Int64 // to dispatches
 	// before is called once before the next write to a dispatch.
 	before atomic.Pointer[func()]
+	// lose is set to lose the answer to the next write to the status of a Node.
+	lose atomic.Bool
 }
+
+var errLost = errors.New("the answer was lost")
 
 func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method != http.MethodGet && strings.Contains(request.URL.Path, "/capabilitydispatches/") {
@@ -158,7 +162,13 @@ func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		s.writes.Add(1)
 	}
-	return s.next.RoundTrip(request)
+	response, err := s.next.RoundTrip(request)
+	nodeStatus := request.Method == http.MethodPatch && strings.Contains(request.URL.Path, "/nodes/")
+	if err == nil && nodeStatus && s.lose.CompareAndSwap(true, false) {
+		response.Body.Close()
+		return nil, errLost
+	}
+	return response, err
 }
 
 func (s *spy) beforeNextWrite(hook func()) { s.before.Store(&hook) }

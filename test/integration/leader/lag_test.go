@@ -1,0 +1,77 @@
+package leader
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// lag makes the controller's watch of dispatches late: while it is held, nothing of it arrives.
+type lag struct {
+	next http.RoundTripper
+	held sync.RWMutex
+}
+
+var dispatchWatch = &lag{}
+
+func (l *lag) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := l.next.RoundTrip(request)
+	if err == nil && request.URL.Query().Get("watch") != "" && strings.HasSuffix(request.URL.Path, "/capabilitydispatches") {
+		response.Body = &lateBody{response.Body, l}
+	}
+	return response, err
+}
+
+type lateBody struct {
+	io.ReadCloser
+	lag *lag
+}
+
+func (b *lateBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.lag.held.RLock()
+	defer b.lag.held.RUnlock()
+	return n, err
+}
+
+// It runs alone: the watch of every other test would be late too.
+func TestANodeIsNotLetGoByACacheThatIsLate(t *testing.T) {
+	w := newWorld(t)
+	node, witness := w.node("n"), w.node("witness")
+	for _, n := range []*v1alpha1.Node{node, witness} {
+		w.nodeBecomes(n.Name, "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 && n.Status.FingerprintShort != "" })
+	}
+	dispatchWatch.held.Lock()
+	release := sync.OnceFunc(dispatchWatch.held.Unlock)
+	t.Cleanup(release)
+	running := w.dispatch("running", "n")
+	w.claimed(running)
+	for _, n := range []*v1alpha1.Node{node, witness} {
+		if err := w.admin.Delete(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := func(n *v1alpha1.Node) {
+		eventually(t, "node "+n.Name+" goes", func() error {
+			if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(n), n); !apierrors.IsNotFound(err) {
+				return errors.Join(errors.New("it is still there"), err)
+			}
+			return nil
+		})
+	}
+	gone(witness) // It was deleted later, and Nodes are looked at one after the other.
+	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); err != nil {
+		t.Fatalf("the Node went before its dispatch ended: %v", err)
+	}
+	release()
+	w.becomes(running, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNodeDeleted)
+	gone(node)
+}

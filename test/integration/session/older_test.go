@@ -1,0 +1,136 @@
+package session_test
+
+import (
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// A machine is put back to a snapshot that was taken in its current session, before it accepted:
+// its dial counter passes the recorded one, its journal has forgotten.
+func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
+	ca := newAuthorities(t)
+	one, two := startReplica(t, ca, nil), startReplica(t, ca, nil) // They write Dispatched late.
+	namespace := shared.Namespace(t)
+	cases := map[string]struct {
+		backTo *replica
+		end    bool // the session is seen to end before the machine comes back
+	}{
+		"it comes back later":                 {one, true},
+		"it comes back to another gateway":    {two, true},
+		"it comes back in place of a session": {one, false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := pair(t, ca, namespace, dnsName(name), nil)
+			a := m.connect(t, one)
+			m.settleIn(t)
+			ran, quiet := m.create(t, nil), m.create(t, nil)
+			a.offer()
+			a.offer()
+			a.accept(refOf(ran))
+			a.hears()
+			if c.end {
+				a.cancel()
+				cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+				if !dispatch.Accepted(get(t, ran).Status) {
+					t.Errorf("status is %+v after the session, want it to say that the machine accepted", ran.Status)
+				}
+			}
+			a = m.connect(t, c.backTo)
+			for range 2 {
+				a.cancelled()
+			}
+			for _, d := range []*v1alpha1.CapabilityDispatch{ran, quiet} {
+				m.wantReset(t, d, v1alpha1.ExecutionUnknown)
+			}
+			// The old journal says that one never ran; of the other it remembers the end.
+			a.report(&gatewayv1.Result{Dispatch: refOf(ran), Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED})
+			a.settled()
+			a.succeed(refOf(quiet), `1`)
+			a.settled()
+			m.wantReset(t, ran, v1alpha1.ExecutionUnknown)
+			m.wantReset(t, quiet, v1alpha1.ExecutionFinished)
+			m.settleIn(t)
+			fresh := m.create(t, nil)
+			if got := a.offer().GetDispatch().GetUid(); got != string(fresh.UID) {
+				t.Errorf("offered %s, want only the new dispatch", got)
+			}
+		})
+	}
+}
+
+func (m *machine) wantReset(t *testing.T, d *v1alpha1.CapabilityDispatch, execution v1alpha1.Execution) {
+	t.Helper()
+	s := get(t, d).Status
+	if s.Phase != v1alpha1.DispatchFailed || s.Execution != execution || s.Error == nil || s.Error.Code != v1alpha1.ErrorJournalReset {
+		t.Errorf("status is %+v, want Failed, JournalReset, %s", s, execution)
+	}
+}
+
+// A dispatch that was claimed and offered, but never heard accepted, proves nothing about a journal.
+func TestClaimedButNeverAcceptedIsOfferedAgain(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	d := m.create(t, nil)
+	a := m.connect(t, r)
+	a.offer()
+	if get(t, d).Status.Phase != v1alpha1.DispatchDispatched {
+		t.Fatalf("status is %+v, want it claimed", d.Status)
+	}
+	a.cancel()
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+	a = m.connect(t, r)
+	if got := a.offer().GetDispatch().GetUid(); got != string(d.UID) {
+		t.Errorf("offered %s, want the dispatch again", got)
+	}
+}
+
+func TestSecondAgentOfOneJournalIsNoted(t *testing.T) {
+	ca := newAuthorities(t)
+	one, two := startReplica(t, ca, nil), startReplica(t, ca, nil)
+	namespace := shared.Namespace(t)
+	for name, r := range map[string]*replica{"at the same gateway": one, "at another gateway": two} {
+		t.Run(name, func(t *testing.T) {
+			m := pair(t, ca, namespace, dnsName(name), nil)
+			a := m.connect(t, one)
+			m.dials--
+			m.begin(t, r, m.hello()).wantEnd(codes.Aborted)
+			if got := cloneReason(get(t, m.node)); got != v1alpha1.ReasonDialRepeated {
+				t.Fatalf("reason of SuspectedClone is %q, want DialRepeated", got)
+			}
+			// The holder of the session keeps what the other gateway noted.
+			a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}}})
+			cluster.Eventually(t, func() bool { return get(t, m.node).Status.CapabilitySummary == "1/2" }, "the change is not written")
+			a.leave()
+			cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+			m.connect(t, r)
+			if got := cloneReason(get(t, m.node)); got != v1alpha1.ReasonDialRepeated {
+				t.Errorf("reason of SuspectedClone is %q after the next session began, want it kept", got)
+			}
+		})
+	}
+	honest := pair(t, ca, namespace, "honest", nil)
+	honest.connect(t, one)
+	honest.connect(t, two)
+	honest.connect(t, two)
+	if got := cloneReason(get(t, honest.node)); got != "" {
+		t.Errorf("SuspectedClone, %s, of a machine that redialed", got)
+	}
+}
+
+func cloneReason(node *v1alpha1.Node) string {
+	for _, c := range node.Status.Conditions {
+		if c.Type == v1alpha1.ConditionSuspectedClone {
+			return c.Reason
+		}
+	}
+	return ""
+}

@@ -1,0 +1,132 @@
+package session_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+func dnsName(text string) string { return strings.ReplaceAll(text, " ", "-") }
+
+func refOf(d *v1alpha1.CapabilityDispatch) *gatewayv1.DispatchRef {
+	return &gatewayv1.DispatchRef{Namespace: d.Namespace, Name: d.Name, Uid: string(d.UID)}
+}
+
+// hostile is text with all that YAML refuses, misreads or that cannot be printed.
+const hostile = "a\ufffe\uffff\x7f\u0080\u0085\u2028\u2029\ufeff\x00\U0001fffe: b # 'c' \"d\" \\/"
+
+var hostileSchemas = []string{
+	"{\"a\":\"x\ufffe\uffff\x7f\u0085\u2028y\"}", `{"$ref":"a\/b","b":"\ud83d\ude00\ud83d","c":"\u0000\uFFFF"}`, `{"a":1,"a":2,"<<":{"b":3}}`,
+}
+
+func hostileCapabilities() []*gatewayv1.Capability {
+	list := []*gatewayv1.Capability{{Name: "echo", Available: true, Description: hostile, Reason: hostile}}
+	for i, schema := range hostileSchemas {
+		list = append(list, &gatewayv1.Capability{Name: "sleep" + strings.Repeat("y", i), Description: hostile, InputSchema: []byte(schema)})
+	}
+	return list
+}
+
+func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m.words = &gatewayv1.RegisterNodeRequest{BootId: "boot",
+		System:       &gatewayv1.SystemInfo{Hostname: hostile, Os: hostile, Arch: hostile, Platform: hostile, KernelVersion: hostile, OsImage: hostile, AgentVersion: hostile},
+		Capabilities: hostileCapabilities()}
+	a := m.connect(t, r)
+	schemas := 0
+	for _, c := range get(t, m.node).Status.Capabilities {
+		if c.InputSchema != nil {
+			schemas++
+		}
+	}
+	if schemas != len(hostileSchemas) || !strings.HasPrefix(m.node.Status.System.Hostname, "a") {
+		t.Errorf("%d schemas and host name %q are stored, want %d and what can be printed", schemas, m.node.Status.System.Hostname, len(hostileSchemas))
+	}
+	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: hostileCapabilities()[:2]}}})
+	cluster.Eventually(t, func() bool { return len(get(t, m.node).Status.Capabilities) == 2 }, "the change is not written")
+
+	m.settleIn(t)
+	good, bad := m.create(t, nil), m.create(t, nil)
+	a.offer()
+	a.offer()
+	a.succeed(refOf(good), `{"a":"`+`\ud83d\/\u0000\uffff`+"\ufffe\x7f\u2028"+`"}`)
+	a.report(&gatewayv1.Result{Dispatch: refOf(bad), Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED,
+		ErrorCode: "Broken", ErrorMessage: hostile})
+	m.wantPhase(t, good, v1alpha1.DispatchSucceeded)
+	m.wantPhase(t, bad, v1alpha1.DispatchFailed)
+	a.leaveAfter(2)
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+}
+
+// Should the API server refuse what the machine said of itself for a reason nobody thought of,
+// the session still ends: here a policy stands for that reason.
+func TestEndIsRecordedWithoutTheWordsOfTheMachine(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	a := m.connect(t, r)
+	refuseDescribedEnds(t, m)
+	a.leave()
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+	if s := m.node.Status; s.SessionID != a.welcome.GetSessionId() || s.JournalID != m.journal || s.DialCounter != int64(m.dials) || s.System != nil {
+		t.Errorf("status is %+v, want the session without the description", s)
+	}
+}
+
+// refuseDescribedEnds forbids a status of the Node that has both a description and the end of a session.
+func refuseDescribedEnds(t *testing.T, m *machine) {
+	t.Helper()
+	name := "refuse-described-ends." + m.id.Namespace
+	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	policy.Spec.MatchConstraints = &admissionregistrationv1.MatchResources{ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{
+		RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+			Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update},
+			Rule:       admissionregistrationv1.Rule{APIGroups: []string{"mooring.dev"}, APIVersions: []string{"*"}, Resources: []string{"nodes/status"}}}}}}
+	policy.Spec.MatchConditions = []admissionregistrationv1.MatchCondition{{Name: "here", Expression: "request.namespace == '" + m.id.Namespace + "'"}}
+	policy.Spec.Validations = []admissionregistrationv1.Validation{{
+		Expression: "!(has(object.status.system) && has(object.status.sessionEndedTime))", Message: "refused by the test"}}
+	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	binding.Spec.PolicyName, binding.Spec.ValidationActions = name, []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}
+	for _, o := range []client.Object{policy, binding} {
+		if err := shared.Client().Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = shared.Client().Delete(t.Context(), o) })
+	}
+	end := metav1.NewTime(time.Now())
+	cluster.Eventually(t, func() bool {
+		node := get(t, m.node.DeepCopy())
+		node.Status.SessionEndedTime = &end
+		err := shared.Client().Status().Update(t.Context(), node, client.DryRunAll)
+		return err != nil && strings.Contains(err.Error(), "refused by the test")
+	}, "the policy is not in force")
+}
+
+func TestSessionWhoseRecordWasStoredButNotAnsweredIsEnded(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	r.api.lose.Store(true)
+	m.begin(t, r, m.hello()).wantEnd(codes.Internal)
+	cluster.Eventually(t, func() bool {
+		s := dispatch.SessionOf(get(t, m.node))
+		return s.Started != nil && !s.Live()
+	}, "the session nobody holds is live: %+v", &m.node.Status)
+	if e := m.node.Status.LastEvent; e == nil || e.Name != v1alpha1.ReasonSessionLost {
+		t.Errorf("last event is %+v, want SessionLost", e)
+	}
+	m.connect(t, r)
+}

@@ -1,0 +1,67 @@
+package stack_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Somebody copies the identity directory of a machine and runs both.
+func TestCopiedIdentityIsSuspected(t *testing.T) {
+	f := newFleet(t)
+	original := f.pair("kiosk")
+	original.Stop()
+	f.offline("kiosk")
+	name := func(node string) string { return f.namespace + "-" + node }
+	if err := os.CopyFS(system.IdentityDir(name("copy")), os.DirFS(system.IdentityDir(name("kiosk")))); err != nil {
+		t.Fatal(err)
+	}
+	private(t, system.IdentityDir(name("copy")))
+
+	f.agent("kiosk")
+	f.online("kiosk")
+	copied := f.agent("copy")
+	await(f, "kiosk", &v1alpha1.Node{}, "suspected of a clone", func(n *v1alpha1.Node) bool {
+		for _, c := range n.Status.Conditions {
+			if c.Type == v1alpha1.ConditionSuspectedClone && c.Status == "True" && c.Reason == v1alpha1.ReasonDialRepeated {
+				return true
+			}
+		}
+		return false
+	})
+	if err := copied.WaitFor(f.within(), "is a copy of the identity directory in use?"); err != nil {
+		t.Error(err)
+	}
+	copied.Stop()
+	f.online("kiosk")
+	d := f.ended(f.ask("kiosk", "echo", map[string]any{"after": "the copy"}))
+	if d.Status.Phase != v1alpha1.DispatchSucceeded {
+		t.Errorf("after the copy stopped a dispatch ended %+v", d.Status)
+	}
+}
+
+// offline waits until no session of the Node is live.
+func (f *fleet) offline(node string) {
+	f.t.Helper()
+	await(f, node, &v1alpha1.Node{}, "without a session", func(n *v1alpha1.Node) bool {
+		return n.Status.SessionEndedTime != nil
+	})
+}
+
+// private gives a copied directory the permissions an agent asks for.
+func private(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := os.Chmod(dir+"/"+e.Name(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
