@@ -23,10 +23,11 @@ const (
 )
 
 // suspectClone notes a sign that two machines use the identity; it is false when a sign of the
-// same kind is noted already. The time of the condition is that of its last sign.
+// same kind is noted already, in this session and not long ago. The time of the condition is that
+// of its last sign.
 func (f *nodeFields) suspectClone(reason, message string, now metav1.Time) bool {
 	old := meta.FindStatusCondition(f.Conditions, v1alpha1.ConditionSuspectedClone)
-	if old != nil && old.Reason == reason && now.Sub(old.LastTransitionTime.Time) < cloneRefresh {
+	if old != nil && old.Reason == reason && now.Sub(old.LastTransitionTime.Time) < cloneRefresh && !old.LastTransitionTime.Before(f.SessionStartedTime) {
 		return false
 	}
 	meta.RemoveStatusCondition(&f.Conditions, v1alpha1.ConditionSuspectedClone)
@@ -52,9 +53,12 @@ func (s *Service) suspect(ctx context.Context, held *session) {
 		if err != nil || !held.repeats(node) {
 			return // The next sign is noted.
 		}
-		next := fieldsOf(node)
+		next, now := fieldsOf(node), held.stamp()
+		if now.Before(next.SessionStartedTime) {
+			now = *next.SessionStartedTime // A session may begin a second ahead.
+		}
 		if !next.suspectClone(v1alpha1.ReasonDialRepeated,
-			"A second agent dialed with the journal of the live session: check that the identity directory was not copied, or put back from a backup, while the machine was connected.", held.stamp()) {
+			"A second agent dialed with the journal of the live session: check that the identity directory was not copied, or put back from a backup, while the machine was connected.", now) {
 			return
 		}
 		switch _, err := s.apply(ctx, node, next); {
@@ -66,6 +70,13 @@ func (s *Service) suspect(ctx context.Context, held *session) {
 			return
 		}
 	}
+}
+
+// repeated tells whether a second agent dialed with the journal of the last recorded session. An
+// older copy of a journal has to pass the recorded count one by one: it may be the next to come.
+func repeated(node *v1alpha1.Node) bool {
+	sign := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionSuspectedClone)
+	return sign != nil && sign.Reason == v1alpha1.ReasonDialRepeated && !sign.LastTransitionTime.Before(node.Status.SessionStartedTime)
 }
 
 // repeats tells whether the dial of s cannot be one of the agent that holds the live session.

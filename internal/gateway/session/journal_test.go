@@ -12,6 +12,10 @@ import (
 
 func TestJournalsAreComparedWithTheRecordedSession(t *testing.T) {
 	ended := metav1.NewTime(noon.Add(time.Hour))
+	rivalled := v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon, Conditions: []metav1.Condition{
+		{Type: v1alpha1.ConditionSuspectedClone, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonDialRepeated, LastTransitionTime: noon}}}
+	before := *rivalled.DeepCopy()
+	before.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-time.Second))
 	cases := map[string]struct {
 		journal     string
 		dials       int64
@@ -28,6 +32,8 @@ func TestJournalsAreComparedWithTheRecordedSession(t *testing.T) {
 		"an old copy of the journal":        {"a", 5, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon, SessionEndedTime: &ended}, false, true, false, false},
 		"a new journal":                     {"b", 1, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon, SessionEndedTime: &ended}, false, true, false, false},
 		"another journal in a live session": {"b", 9, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon}, false, true, true, false},
+		"after a rival was seen":            {"a", 6, rivalled, false, true, false, false},
+		"a rival was seen before that":      {"a", 6, before, false, false, false, false},
 		"its own record":                    {"a", 5, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionID: "mine", SessionStartedTime: &noon}, false, false, false, false},
 		"another journal was just put out":  {"b", 9, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon, SessionEndedTime: &ended}, true, true, true, false},
 	}
@@ -88,7 +94,12 @@ func TestSignsOfACloneAreWrittenNowAndThen(t *testing.T) {
 			t.Errorf("a sign of %s after %s was written: %t, want %t", c.reason, c.after, got, c.write)
 		}
 	}
+	if f.SessionStartedTime = ptr(at(cloneRefresh + time.Second)); !f.suspectClone(v1alpha1.ReasonJournalChanged, "words", at(cloneRefresh)) {
+		t.Error("a sign of the session before hides one of this session")
+	}
 	if len(f.Conditions) != 1 || !f.Conditions[0].LastTransitionTime.Time.Equal(noon.Add(cloneRefresh)) {
 		t.Errorf("conditions are %v, want one with the time of the last sign", f.Conditions)
 	}
 }
+
+func ptr[T any](v T) *T { return &v }
