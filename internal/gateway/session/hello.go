@@ -68,7 +68,11 @@ func (s *Service) makeRoom(ctx context.Context, held *session) (*session, error)
 	select {
 	case <-old.stopped:
 	default:
-		if old.journal == held.journal && held.dials <= old.dials {
+		overtaken := held.dials <= old.dials
+		if held.journal != old.journal {
+			overtaken = !held.after(old.facts.started)
+		}
+		if overtaken {
 			return nil, errReplaced
 		}
 	}

@@ -34,12 +34,13 @@ func TestJournalsAreComparedWithTheRecordedSession(t *testing.T) {
 		"another journal in a live session": {"b", 9, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon}, false, true, true, false},
 		"after a rival was seen":            {"a", 6, rivalled, false, true, false, false},
 		"a rival was seen before that":      {"a", 6, before, false, false, false, false},
+		"another journal, long on its way":  {"b", 9, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: ptr(metav1.NewTime(noon.Add(time.Second)))}, false, false, false, true},
 		"its own record":                    {"a", 5, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionID: "mine", SessionStartedTime: &noon}, false, false, false, false},
 		"another journal was just put out":  {"b", 9, v1alpha1.NodeStatus{JournalID: "a", DialCounter: 5, SessionStartedTime: &noon, SessionEndedTime: &ended}, true, true, true, false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := &session{id: "mine", journal: c.journal, dials: c.dials, rival: c.rival}
+			s := &session{id: "mine", journal: c.journal, dials: c.dials, dialed: noon.Add(1500 * time.Millisecond), rival: c.rival}
 			reset, err := s.compareJournals(&v1alpha1.Node{Status: c.last})
 			if refused := errors.Is(err, errReplaced); refused != c.wantRefused || reset != c.wantReset || s.facts.clone != c.wantClone {
 				t.Errorf("reset %t, clone %t, error %v; want reset %t, clone %t, refused %t", reset, s.facts.clone, err, c.wantReset, c.wantClone, c.wantRefused)

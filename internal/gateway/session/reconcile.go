@@ -72,6 +72,9 @@ func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 	}
 	live := dispatch.SessionOf(node).Live()
 	if s.journal != last.JournalID {
+		if live && !s.after(*last.SessionStartedTime) {
+			return false, errReplaced // Its journal may be lost by now, its dial overtaken.
+		}
 		s.facts.clone = live || s.rival
 		return true, nil
 	}
@@ -85,6 +88,12 @@ func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 	}
 	s.older = true
 	return true, nil
+}
+
+// after tells whether the machine began this dial in a later second than a session was recorded.
+// Nothing else puts the dials of two journals in order.
+func (s *session) after(started metav1.Time) bool {
+	return s.dialed.Truncate(time.Second).After(started.Time)
 }
 
 // forgot tells whether the journal does not know what it once held: the machine was put back
