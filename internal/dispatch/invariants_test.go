@@ -1,6 +1,9 @@
 package dispatch
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,44 +14,43 @@ import (
 )
 
 // admits is the transition rule of the kind (CEL at status level), written a second time.
-func admits(t *rapid.T, old, new v1alpha1.CapabilityDispatchStatus) {
+func admits(old, new v1alpha1.CapabilityDispatchStatus) error {
 	if old.Phase.Terminal() && new.Phase != old.Phase {
-		t.Fatalf("terminal phase went from %s to %s", old.Phase, new.Phase)
+		return fmt.Errorf("terminal phase went from %s to %s", old.Phase, new.Phase)
 	}
 	if old.Phase != v1alpha1.DispatchQueued && new.Phase == v1alpha1.DispatchQueued {
-		t.Fatalf("phase went back from %s to Queued", old.Phase)
+		return fmt.Errorf("phase went back from %s to Queued", old.Phase)
 	}
 	next := map[v1alpha1.Execution][]v1alpha1.Execution{
 		"": {"", "NotStarted", "Started", "Finished", "Unknown"}, "Started": {"Started", "Finished", "Unknown"},
 		"Unknown": {"Unknown", "Finished", "NotStarted"}, "NotStarted": {"NotStarted"}, "Finished": {"Finished"},
 	}
-	for _, e := range next[old.Execution] {
-		if e == new.Execution {
-			return
-		}
+	if !slices.Contains(next[old.Execution], new.Execution) {
+		return fmt.Errorf("execution went from %q to %q", old.Execution, new.Execution)
 	}
-	t.Fatalf("execution went from %q to %q", old.Execution, new.Execution)
+	return nil
 }
 
 // consistent holds for every finished dispatch.
-func consistent(t *rapid.T, s v1alpha1.CapabilityDispatchStatus) {
+func consistent(s v1alpha1.CapabilityDispatchStatus) error {
 	if !Finished(s) {
-		return
+		return nil
 	}
 	switch {
 	case s.CompletedTime == nil:
-		t.Fatal("finished without completedTime")
+		return errors.New("finished without completedTime")
 	case s.Execution == "" || s.Execution == v1alpha1.ExecutionStarted:
-		t.Fatalf("finished with execution %q", s.Execution)
+		return fmt.Errorf("finished with execution %q", s.Execution)
 	case s.Phase == v1alpha1.DispatchSucceeded && s.Execution != v1alpha1.ExecutionFinished:
-		t.Fatalf("Succeeded with execution %s", s.Execution)
+		return fmt.Errorf("Succeeded with execution %s", s.Execution)
 	case s.Phase == v1alpha1.DispatchRejected && s.Execution != v1alpha1.ExecutionNotStarted:
-		t.Fatalf("Rejected with execution %s", s.Execution)
+		return fmt.Errorf("Rejected with execution %s", s.Execution)
 	case s.Execution == v1alpha1.ExecutionNotStarted && s.Output != nil:
-		t.Fatal("output of something that never started")
+		return errors.New("output of something that never started")
 	case s.Phase != v1alpha1.DispatchSucceeded && s.Error == nil:
-		t.Fatalf("%s without an error", s.Phase)
+		return fmt.Errorf("%s without an error", s.Phase)
 	}
+	return nil
 }
 
 func TestNoStepBreaksTheRulesOfTheKind(t *testing.T) {
@@ -93,8 +95,9 @@ func TestNoStepBreaksTheRulesOfTheKind(t *testing.T) {
 			if !cmp.Equal(before, d.Status) {
 				t.Fatal("a step changed its argument")
 			}
-			admits(t, before, next)
-			consistent(t, next)
+			if err := errors.Join(admits(before, next), consistent(next)); err != nil {
+				t.Fatal(err)
+			}
 			d.Status = next
 		}
 	})
