@@ -77,16 +77,21 @@ func (f *fleet) node(name string) *v1alpha1.Node {
 // issue makes a code for a Node and returns what a person would type.
 func (f *fleet) issue(node string) (code string, object *v1alpha1.PairingCode) {
 	f.Helper()
-	object = &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "code-" + rand.String(6)},
-		Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: node}}
+	secret, object := f.issueCode(v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: node})
+	return string(secret.Data[v1alpha1.SecretKeyCode]), object
+}
+
+// issueCode makes a code and returns the Secret for people.
+func (f *fleet) issueCode(spec v1alpha1.PairingCodeSpec) (*corev1.Secret, *v1alpha1.PairingCode) {
+	f.Helper()
+	object := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "code-" + rand.String(6)}, Spec: spec}
 	if err := system.Client.Create(f.Context(), object); err != nil {
 		f.Fatal(err)
 	}
 	object = await(f, object.Name, object, "Active", func(c *v1alpha1.PairingCode) bool {
 		return c.Status.Phase == v1alpha1.PairingCodeActive && c.Status.SecretName != ""
 	})
-	secret := await(f, object.Status.SecretName, &corev1.Secret{}, "there", func(s *corev1.Secret) bool { return len(s.Data) > 0 })
-	return string(secret.Data[v1alpha1.SecretKeyCode]), object
+	return await(f, object.Status.SecretName, &corev1.Secret{}, "there", func(s *corev1.Secret) bool { return len(s.Data) > 0 }), object
 }
 
 func (f *fleet) agent(node string, args ...string) *stack.Process {

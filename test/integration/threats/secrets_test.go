@@ -26,13 +26,24 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// A whole life of a machine, with crashes that print all goroutines. Then all that etcd ever held,
+// A whole life of a machine that pairs with a PIN, one that pairs with a QR code, and one that the
+// test plays, with crashes that print all goroutines. Then all that etcd ever held,
 // all logs and all metrics are searched for the secrets of the run.
 func TestSecretsAreNowhereButInTheirSecrets(t *testing.T) {
 	f := newFleet(t)
 	code, object := f.issue("kiosk")
-	canaries := ofCode(code, "/registry/secrets/"+f.namespace+"/"+object.Status.SecretName,
-		"/registry/secrets/"+v1alpha1.PairingNamespace+"/"+v1alpha1.PairingRecordName(object.Status.LookupID))
+	home, record := f.homes(object)
+	canaries := append(ofCode(code, home, record), f.exchanged("played"))
+	uri, invited := f.invite("press")
+	canaries = append(canaries, f.ofInvitation(uri, invited)...)
+	press, err := system.StartAgentAt(f.namespace+"-press", "", "--pair", uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(press.Stop)
+	f.approve(f.requestOf(invited.Name))
+	f.online("press")
+	f.crash(press)
 	agent := f.agent("kiosk", "--code", code)
 	request := f.requestOf(object.Name)
 	f.crash(agent)
