@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"time"
 )
 
 // Ports are drawn from below 32768, where Linux starts to take the local ports of
@@ -13,6 +14,9 @@ const (
 	firstPort = 20000
 	lastPort  = 32767
 	portTries = 1000
+
+	// closing is how long the kernel may take to end a killed process on a busy machine.
+	closing = 2 * time.Second
 )
 
 // AssignPorts fills the ports that are zero or taken with free ones and names
@@ -32,7 +36,7 @@ func AssignPorts(config *Config, draw func(n int) int) (moved []string, err erro
 	}
 	used := make(map[int]bool)
 	for _, slot := range slots {
-		if *slot.port != 0 && !used[*slot.port] && free(slot.address, *slot.port) {
+		if *slot.port != 0 && !used[*slot.port] && soonFree(slot.address, *slot.port) {
 			used[*slot.port] = true
 			continue
 		}
@@ -59,6 +63,17 @@ func drawPort(address string, used map[int]bool, draw func(int) int) (int, error
 		}
 	}
 	return 0, fmt.Errorf("none of %d tried ports of %s is free: does the machine have that address?", portTries, address)
+}
+
+// soonFree is free for a port that a component had. One that was killed a moment ago closes its
+// sockets after the rest of it is gone, too late for whoever looks for its process.
+func soonFree(address string, port int) bool {
+	for deadline := time.Now().Add(closing); !free(address, port); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
 }
 
 func free(address string, port int) bool {

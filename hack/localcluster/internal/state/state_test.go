@@ -105,6 +105,19 @@ func TestPortsAreDistinctFreeAndKept(t *testing.T) {
 	}
 }
 
+// A killed component closes its sockets a moment after everything else of it is gone.
+func TestAPortThatIsBeingClosedIsKept(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := Config{Address: Loopback, Ports: Ports{APIServer: listener.Addr().(*net.TCPAddr).Port}}
+	time.AfterFunc(100*time.Millisecond, func() { _ = listener.Close() })
+	if moved, err := AssignPorts(&config, Draw); err != nil || len(moved) > 0 {
+		t.Errorf("moved %v, error %v", moved, err)
+	}
+}
+
 func TestATakenPortMovesAndIsNamed(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
