@@ -42,7 +42,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 func TestAComponentThatIsKilledIsStartedAgain(t *testing.T) {
-	r := shell(t, "sleep 1000")
+	r := shell(t, "exec sleep 1000")
 	if err := r.start(); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestAComponentThatIsKilledIsStartedAgain(t *testing.T) {
 }
 
 func TestAStoppedComponentStaysStoppedUntilItIsStarted(t *testing.T) {
-	r := shell(t, "sleep 1000")
+	r := shell(t, "exec sleep 1000")
 	if err := r.start(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestAStoppedComponentStaysStoppedUntilItIsStarted(t *testing.T) {
 }
 
 func TestStartingTwiceKeepsTheProcess(t *testing.T) {
-	r := shell(t, "sleep 1000")
+	r := shell(t, "exec sleep 1000")
 	for range 2 {
 		if err := r.start(); err != nil {
 			t.Fatal(err)
