@@ -15,17 +15,22 @@ import (
 )
 
 // lag makes the controller's watch of dispatches late: while it is held, nothing of it arrives.
-type lag struct {
-	next http.RoundTripper
-	held sync.RWMutex
-}
+type lag struct{ held sync.RWMutex }
 
 var dispatchWatch = &lag{}
 
-func (l *lag) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := l.next.RoundTrip(request)
+// wrap is for rest.Config: each transport is wrapped for itself.
+func (l *lag) wrap(next http.RoundTripper) http.RoundTripper { return &lateTransport{next, l} }
+
+type lateTransport struct {
+	next http.RoundTripper
+	lag  *lag
+}
+
+func (t *lateTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(request)
 	if err == nil && request.URL.Query().Get("watch") != "" && strings.HasSuffix(request.URL.Path, "/capabilitydispatches") {
-		response.Body = &lateBody{response.Body, l}
+		response.Body = &lateBody{response.Body, t.lag}
 	}
 	return response, err
 }

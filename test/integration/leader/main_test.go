@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -79,7 +78,7 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 	}
 	config.QPS = -1
 	apiClock.Wrap(config)
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { dispatchWatch.next = next; return dispatchWatch })
+	config.Wrap(dispatchWatch.wrap)
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: controllers.Scheme(),
 		Cache: cache.Options{
