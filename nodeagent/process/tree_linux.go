@@ -1,0 +1,188 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// rounds is how often a tree is looked at before the agent gives up to kill it: new
+// processes may be started while it is killed.
+const rounds = 200
+
+// attributes give a program a session of its own and end it with the agent.
+func attributes(user *User) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if user != nil {
+		a.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID, Groups: user.Groups}
+	}
+	return a
+}
+
+func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// tree is a program and all it started.
+type tree struct {
+	root int
+	mark string
+}
+
+// wait waits for the program's end and ends the rest before the program is reaped: until
+// then its pid, which is the session's id, is nobody else's.
+func (t *tree) wait(cmd *exec.Cmd) error {
+	for {
+		err := unix.Waitid(unix.P_PID, t.root, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	survivors := t.kill()
+	return errors.Join(cmd.Wait(), survivors)
+}
+
+// terminate asks all of it to end.
+func (t *tree) terminate() { signalAll(t.members(), unix.SIGTERM) }
+
+// kill ends all of it, however much it forks: first everything is stopped, until nothing
+// new shows, then everything is killed, until nothing is left.
+func (t *tree) kill() error {
+	stopped := 0
+	for range rounds {
+		found := t.members()
+		signalAll(found, unix.SIGSTOP)
+		if len(found) == stopped {
+			break
+		}
+		stopped = len(found)
+	}
+	left := 0
+	for round := range rounds {
+		found := t.members()
+		if left = len(found); left == 0 {
+			return nil
+		}
+		signalAll(found, unix.SIGKILL)
+		time.Sleep(min(time.Duration(round)*time.Millisecond, 10*time.Millisecond))
+	}
+	return fmt.Errorf("%w: %d are left", ErrSurvivors, left)
+}
+
+// KillMarked ends every process whose mark begins with prefix: what an agent that was
+// killed left behind.
+func KillMarked(prefix string) error {
+	if prefix == "" {
+		return nil
+	}
+	return (&tree{root: -1, mark: prefix}).kill()
+}
+
+// stat is a line of /proc.
+type stat struct {
+	pid, parent, group, session int
+	dead                        bool
+	started                     uint64
+}
+
+// members are the living processes of the tree.
+func (t *tree) members() []stat {
+	all := processes()
+	in := map[int]bool{}
+	self := os.Getpid()
+	for _, p := range all {
+		if p.pid != self && (p.session == t.root || p.group == t.root || t.marked(p.pid)) {
+			in[p.pid] = true
+		}
+	}
+	for grown := true; grown; {
+		grown = false
+		for _, p := range all {
+			if p.pid != self && !in[p.pid] && in[p.parent] {
+				in[p.pid], grown = true, true
+			}
+		}
+	}
+	var members []stat
+	for _, p := range all {
+		if in[p.pid] && !p.dead {
+			members = append(members, p)
+		}
+	}
+	return members
+}
+
+// marked tells whether a process was started with our mark. Environments of other users
+// cannot be read; of a dead process nothing can.
+func (t *tree) marked(pid int) bool {
+	if t.mark == "" {
+		return false
+	}
+	environment, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return false
+	}
+	for variable := range bytes.SplitSeq(environment, []byte{0}) {
+		if value, ok := strings.CutPrefix(string(variable), markVariable+"="); ok {
+			return strings.HasPrefix(value, t.mark)
+		}
+	}
+	return false
+}
+
+func processes() []stat {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	var all []stat
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			if p, ok := readStat(pid); ok {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// readStat reads /proc/PID/stat (proc_pid_stat(5)): the name in it may hold anything, so
+// the fields are counted from the last parenthesis.
+func readStat(pid int) (stat, bool) {
+	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return stat{}, false
+	}
+	fields := strings.Fields(string(line[bytes.LastIndexByte(line, ')')+1:]))
+	if len(fields) < 20 {
+		return stat{}, false
+	}
+	p := stat{pid: pid, dead: fields[0] == "Z" || fields[0] == "X"}
+	for at, into := range map[int]*int{1: &p.parent, 2: &p.group, 3: &p.session} {
+		*into, _ = strconv.Atoi(fields[at])
+	}
+	p.started, err = strconv.ParseUint(fields[19], 10, 64)
+	return p, err == nil
+}
+
+// signalAll signals processes, not others that got their ids meanwhile.
+func signalAll(all []stat, signal unix.Signal) {
+	for _, p := range all {
+		fd, err := unix.PidfdOpen(p.pid, 0)
+		if err != nil {
+			continue // gone
+		}
+		if now, ok := readStat(p.pid); ok && now.started == p.started {
+			_ = unix.PidfdSendSignal(fd, signal, nil, 0) // what refuses is a survivor
+		}
+		unix.Close(fd)
+	}
+}

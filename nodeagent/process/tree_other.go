@@ -1,0 +1,38 @@
+//go:build unix && !linux
+
+package process
+
+import (
+	"errors"
+	"os/exec"
+	"syscall"
+)
+
+// Without /proc a tree is the process group: what leaves it is not ended.
+
+func attributes(user *User) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Setsid: true}
+	if user != nil {
+		a.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID, Groups: user.Groups}
+	}
+	return a
+}
+
+func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+type tree struct {
+	root int
+	mark string
+}
+
+func (t *tree) wait(cmd *exec.Cmd) error { return errors.Join(cmd.Wait(), t.kill()) }
+
+func (t *tree) terminate() { _ = syscall.Kill(-t.root, syscall.SIGTERM) }
+
+func (t *tree) kill() error {
+	_ = syscall.Kill(-t.root, syscall.SIGKILL)
+	return nil
+}
+
+// KillMarked does nothing where processes cannot be found by their environment.
+func KillMarked(string) error { return nil }
