@@ -5,6 +5,7 @@ package console
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -57,4 +58,27 @@ func Clean(text string) string {
 		return string(runes[:maxText]) + "…"
 	}
 	return text
+}
+
+// blanks print, but as nothing.
+const blanks = "\u115f\u1160\u2800\u3164\uffa0"
+
+// Visible makes foreign text safe for a terminal and leaves nothing out: characters that
+// do not print, or change the direction or place of others, are shown as escapes such as
+// \x1b and \u202e; a backslash as two.
+func Visible(text string) string {
+	var shown strings.Builder
+	for _, r := range strings.ToValidUTF8(text, "\uFFFD") {
+		switch {
+		case r == '\\':
+			shown.WriteString(`\\`)
+		case r == '"':
+			shown.WriteByte('"')
+		case unicode.IsPrint(r) && !unicode.In(r, unicode.Mn, unicode.Me) && !strings.ContainsRune(blanks, r):
+			shown.WriteRune(r)
+		default:
+			shown.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return shown.String()
 }

@@ -65,10 +65,36 @@ type Entry struct {
 	State   State     `json:"state"`
 	// StartedTime is set with Running.
 	StartedTime time.Time `json:"startedTime,omitzero"`
+	// Mediation is set once a person was asked.
+	Mediation *Mediation `json:"mediation,omitempty"`
 	// Outcome is set with Finished.
 	Outcome *Outcome `json:"outcome,omitempty"`
 	// Settled: the gateway has saved the outcome.
 	Settled bool `json:"settled,omitempty"`
+}
+
+// Answer is what came of a question to a person.
+type Answer string
+
+// The answers.
+const (
+	// Allowed: the person said yes.
+	Allowed Answer = "Allowed"
+	// Denied: the person said no.
+	Denied Answer = "Denied"
+	// Unanswered: nobody said anything in time, which is a no.
+	Unanswered Answer = "Unanswered"
+)
+
+// Mediation is a question to a person at the machine.
+type Mediation struct {
+	// AskedUser is the local user who was asked, Since when.
+	AskedUser string    `json:"askedUser"`
+	Since     time.Time `json:"since"`
+	// Answer is empty while the person thinks; By and Time belong to it.
+	Answer Answer    `json:"answer,omitempty"`
+	By     string    `json:"by,omitempty"`
+	Time   time.Time `json:"time,omitzero"`
 }
 
 // Outcome is the end of a dispatch.

@@ -39,11 +39,35 @@ func (j *Journal) insert(e Entry) error {
 	}, func() { j.usage.add(e, 1) })
 }
 
+// Ask notes that a person is asked before the dispatch starts.
+func (j *Journal) Ask(uid string, m Mediation) error {
+	return j.change("note question", uid, func(e *Entry) error {
+		if e.State != Accepted || e.Mediation != nil {
+			return fmt.Errorf("%w: %s, or asked before", ErrState, e.State)
+		}
+		e.Mediation = &m
+		return nil
+	})
+}
+
+// Answer notes what came of the question; the first answer stands.
+func (j *Journal) Answer(uid string, answer Answer, by string, now time.Time) error {
+	return j.change("note answer", uid, func(e *Entry) error {
+		if e.State != Accepted || e.Mediation == nil || e.Mediation.Answer != "" {
+			return fmt.Errorf("%w: %s, not asked, or answered before", ErrState, e.State)
+		}
+		answered := *e.Mediation
+		answered.Answer, answered.By, answered.Time = answer, by, now
+		e.Mediation = &answered
+		return nil
+	})
+}
+
 // Start notes, durably, that the capability is called right after this returns.
 func (j *Journal) Start(uid string, now time.Time) error {
 	return j.change("start dispatch", uid, func(e *Entry) error {
-		if e.State != Accepted {
-			return fmt.Errorf("%w: %s", ErrState, e.State)
+		if e.State != Accepted || (e.Mediation != nil && e.Mediation.Answer != Allowed) {
+			return fmt.Errorf("%w: %s, or not allowed", ErrState, e.State)
 		}
 		e.State, e.StartedTime = Running, now
 		return nil
