@@ -4,6 +4,8 @@
 //	store      the identity directory          enroll     pairing
 //	journal    what ran, durably               session    the connection
 //	capability what the machine can do         executor   running it once
+//	program    the user's own capabilities     process    foreign programs
+//	desktop    what opens things on a screen   mediation  asking the person at it
 //
 // It knows the wire, not Kubernetes.
 package nodeagent
@@ -28,7 +30,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/executor"
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
 	"github.com/mooring-dev/mooring/nodeagent/journal"
-	"github.com/mooring-dev/mooring/nodeagent/mediation"
+	"github.com/mooring-dev/mooring/nodeagent/process"
+	"github.com/mooring-dev/mooring/nodeagent/program"
 	"github.com/mooring-dev/mooring/nodeagent/session"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
@@ -65,6 +68,17 @@ type Options struct {
 	RenewPause time.Duration
 	// Now is the machine's time; the default is the real one.
 	Now func() time.Time
+	// Transport carries the sessions; empty is auto.
+	Transport session.Transport
+	// CapabilitiesDir holds the user's own capabilities; empty is the folder
+	// capabilities.d of Dir.
+	CapabilitiesDir string
+	// MediationPolicy is the policy file; empty is mediation.yaml in Dir.
+	MediationPolicy string
+	// Desktop declares what opens things on a screen, though nothing may be able to.
+	Desktop DesktopMode
+	// Terminal is where a person is asked; nil when there is none. Run closes it.
+	Terminal io.ReadWriteCloser
 	// Extra are capabilities besides the built-in ones.
 	Extra []capability.Capability
 	// Out takes the lines for people.
@@ -84,7 +98,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Now = time.Now
 	}
 	a := &agent{Options: o, store: dir, console: console.New(o.Out), system: hostinfo.System(ctx)}
-	if a.registry, err = a.capabilities(); err != nil {
+	if err := a.prepare(); err != nil {
 		return err
 	}
 	if err := a.pair(ctx); err != nil {
@@ -102,16 +116,11 @@ type agent struct {
 	console  *console.Console
 	system   *gatewayv1.SystemInfo
 	registry *capability.Registry
+	programs *program.Folder
 
 	// Known once the machine is paired; system.identity tells them.
 	credentials *session.Credentials
 	journal     *journal.Journal
-}
-
-// capabilities are the built-in ones and the extra ones.
-func (a *agent) capabilities() (*capability.Registry, error) {
-	all := []capability.Capability{capability.Echo{}, capability.SystemHealth{}, capability.SystemIdentity{Facts: a.facts}}
-	return capability.NewRegistry(append(all, a.Extra...)...)
 }
 
 // pair leaves an identity in the store, or errs.
@@ -126,7 +135,8 @@ func (a *agent) pair(ctx context.Context) error {
 		return err
 	}
 	var names []string
-	for _, c := range a.registry.All() {
+	all, _ := a.registry.All()
+	for _, c := range all {
 		names = append(names, c.Name())
 	}
 	return enroll.Run(ctx, enroll.Options{
@@ -146,9 +156,17 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.journal.Close()) }()
+	if err := process.KillMarked(a.marks()); err != nil {
+		a.Log.Warn("processes that an earlier agent left behind", "error", err)
+	}
 	clock := session.NewClock(a.Now, session.SinceBoot)
+	desk, stopBeside, err := a.beside(ctx, clock)
+	if err != nil {
+		return err
+	}
+	defer stopBeside()
 	runs, err := executor.New(executor.Options{
-		Journal: a.journal, Registry: a.registry, Policy: mediation.Unattended{},
+		Journal: a.journal, Registry: a.registry, Policy: desk,
 		Now: clock.Now, Concurrency: concurrency, Grace: grace, Log: a.Log,
 	})
 	if err != nil {
@@ -163,7 +181,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		Credentials: a.credentials, Journal: a.journal, Executor: runs, Registry: a.registry,
 		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: a.Now, Rand: rand.Reader,
 		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(), RenewPause: cmp.Or(a.RenewPause, renewPause),
-		RotateKeyEvery: a.RotateKeyEvery,
+		RotateKeyEvery: a.RotateKeyEvery, Transport: cmp.Or(a.Transport, session.TransportAuto),
 	}).Run(ctx)
 }
 

@@ -80,8 +80,12 @@ func checkStored(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if info, err := file.Info(); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has mode %v (%v), want 0600", file.Name(), info.Mode(), err)
+		want := os.FileMode(0o600)
+		if file.IsDir() {
+			want = 0o700
+		}
+		if info, err := file.Info(); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v (%v), want %04o", file.Name(), info.Mode(), err, want)
 		}
 	}
 }

@@ -5,11 +5,7 @@ package capability
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"regexp"
-	"slices"
-	"strings"
+	"time"
 )
 
 // Mediation says whether a person at the machine is asked first.
@@ -39,19 +35,49 @@ type Capability interface {
 	Run(ctx context.Context, request Request) (json.RawMessage, error)
 }
 
-// Checker is a Capability that can refuse an input before anything runs; such a
-// dispatch ends Rejected, proven not to have started.
+// Checker is a Capability that refuses inputs its schema cannot; such a dispatch ends
+// Rejected, proven not to have started.
 type Checker interface {
 	// Check returns what is wrong with the input, for the person who wrote it.
 	Check(input json.RawMessage) error
 }
 
+// Targeter is a Capability that can say in one line what an input is about: the
+// address that is opened, the command that is run. People and policies decide by it;
+// without it they see the input.
+type Targeter interface {
+	// Target is for an input that was checked.
+	Target(input json.RawMessage) (string, error)
+}
+
+// Limited is a Capability with a run time of its own; the shorter of it and the one
+// of the dispatch counts.
+type Limited interface {
+	// Limit is positive.
+	Limit() time.Duration
+}
+
+// Conditional is a Capability that this machine may be unable to run.
+type Conditional interface {
+	// Unavailable says why it cannot be run now, at most 256 bytes; empty when it can.
+	Unavailable() string
+}
+
 // Request is one run.
 type Request struct {
-	// Input is a JSON object.
+	// DispatchUID is the cluster's id of the dispatch.
+	DispatchUID string
+	// Input is a JSON object that passed the schema and Check.
 	Input json.RawMessage
+	// Target is what a person was shown: of Targeter, else the input.
+	Target string
 	// RequestedBy is the user who asked, as the cluster knows them.
 	RequestedBy string
+	// MaxOutputBytes is how much of the output will be kept.
+	MaxOutputBytes int
+	// Progress tells how far it came: 0 to 100, and a sentence. Never nil; for
+	// concurrent use; it does not block.
+	Progress func(percent int, message string)
 }
 
 // Error is a failure with a stable code, one CamelCase word.
@@ -61,64 +87,3 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
-
-var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*$`)
-
-const (
-	maxNameBytes    = 128
-	maxSchemaBytes  = 4 << 10
-	maxCapabilities = 64
-)
-
-// Registry is the set of capabilities of an agent. It does not change.
-type Registry struct {
-	byName map[string]Capability
-}
-
-// NewRegistry collects capabilities; a bad or repeated name is a programming
-// error the caller should see at start.
-func NewRegistry(all ...Capability) (*Registry, error) {
-	r := &Registry{byName: make(map[string]Capability, len(all))}
-	if len(all) > maxCapabilities {
-		return nil, fmt.Errorf("%d capabilities, at most %d can be declared", len(all), maxCapabilities)
-	}
-	for _, c := range all {
-		name := c.Name()
-		if len(name) > maxNameBytes || !namePattern.MatchString(name) {
-			return nil, fmt.Errorf("capability name %q is not dotted lower case", name)
-		}
-		if r.byName[name] != nil {
-			return nil, fmt.Errorf("capability %q is there twice", name)
-		}
-		if schema := c.Schema(); len(schema) > maxSchemaBytes || (schema != nil && !json.Valid(schema)) {
-			return nil, fmt.Errorf("schema of capability %q is not JSON of at most %d bytes", name, maxSchemaBytes)
-		}
-		r.byName[name] = c
-	}
-	return r, nil
-}
-
-// Get finds a capability by name.
-func (r *Registry) Get(name string) (Capability, bool) {
-	c, ok := r.byName[name]
-	return c, ok
-}
-
-// All lists the capabilities by name.
-func (r *Registry) All() []Capability {
-	all := make([]Capability, 0, len(r.byName))
-	for _, c := range r.byName {
-		all = append(all, c)
-	}
-	slices.SortFunc(all, func(a, b Capability) int { return strings.Compare(a.Name(), b.Name()) })
-	return all
-}
-
-// CheckObject refuses what is not exactly one JSON object.
-func CheckObject(input json.RawMessage) error {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(input, &object); err != nil || object == nil {
-		return errors.New("the input must be a JSON object")
-	}
-	return nil
-}

@@ -40,12 +40,17 @@ func TestSystemHealthStopsWithItsContext(t *testing.T) {
 }
 
 func TestCapabilitiesWithoutParametersRefuseThem(t *testing.T) {
-	for _, c := range []Checker{SystemHealth{}, SystemIdentity{}} {
-		if err := c.Check(json.RawMessage(`{}`)); err != nil {
-			t.Errorf("%T: {} is refused: %v", c, err)
+	registry, err := NewRegistry(SystemHealth{}, SystemIdentity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, _ := registry.All()
+	for _, c := range all {
+		if err := c.CheckInput(json.RawMessage(`{}`)); err != nil {
+			t.Errorf("%s: {} is refused: %v", c.Name(), err)
 		}
-		if err := c.Check(json.RawMessage(`{"a":1}`)); err == nil {
-			t.Errorf("%T: a parameter is taken", c)
+		if err := c.CheckInput(json.RawMessage(`{"a":1}`)); err == nil || !strings.Contains(err.Error(), "'a'") {
+			t.Errorf("%s: a parameter: %v", c.Name(), err)
 		}
 	}
 }
@@ -66,9 +71,14 @@ func TestSystemIdentityTellsTheFacts(t *testing.T) {
 
 func TestABoundOutputIsAPrefixThatIsStillJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		output, err := json.Marshal(rapid.String().Draw(t, "text"))
+		whole := rapid.String().Draw(t, "text")
+		output, err := json.Marshal(whole)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if rapid.Bool().Draw(t, "in a list") {
+			output = append(append([]byte{'['}, output...), ']')
+			whole = string(output)
 		}
 		limit := rapid.IntRange(0, 40).Draw(t, "limit")
 		kept, truncated := Bound(output, limit)
@@ -81,7 +91,7 @@ func TestABoundOutputIsAPrefixThatIsStillJSON(t *testing.T) {
 			t.Fatalf("truncated %t for %d bytes of at most %d", truncated, len(output), limit)
 		case truncated && len(kept) > 0:
 			var text string
-			if err := json.Unmarshal(kept, &text); err != nil || !utf8.ValidString(text) || !strings.HasPrefix(string(output), text) {
+			if err := json.Unmarshal(kept, &text); err != nil || !utf8.ValidString(text) || !strings.HasPrefix(whole, text) {
 				t.Fatalf("kept %q of %q: %v", kept, output, err)
 			}
 		}

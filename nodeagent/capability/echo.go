@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 )
 
 // Echo answers with its input: the shortest way to see that everything works.
@@ -33,12 +32,3 @@ func (Echo) Run(_ context.Context, request Request) (json.RawMessage, error) {
 
 // noInput is the schema of a capability without parameters.
 var noInput = json.RawMessage(`{"type":"object","additionalProperties":false}`)
-
-// checkNoInput is its check.
-func checkNoInput(input json.RawMessage) error {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(input, &object); err != nil || len(object) > 0 {
-		return errors.New("this capability takes no input: leave it out or give {}")
-	}
-	return nil
-}

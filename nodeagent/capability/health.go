@@ -74,9 +74,6 @@ func (SystemHealth) Schema() json.RawMessage { return noInput }
 // Mediation is not needed: nothing is changed.
 func (SystemHealth) Mediation() Mediation { return None }
 
-// Check refuses parameters.
-func (SystemHealth) Check(input json.RawMessage) error { return checkNoInput(input) }
-
 // Run measures every part; it fails only when none can be measured.
 func (SystemHealth) Run(ctx context.Context, _ Request) (json.RawMessage, error) {
 	var health Health

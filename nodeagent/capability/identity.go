@@ -45,9 +45,6 @@ func (SystemIdentity) Schema() json.RawMessage { return noInput }
 // Mediation is not needed: nothing secret is told.
 func (SystemIdentity) Mediation() Mediation { return None }
 
-// Check refuses parameters.
-func (SystemIdentity) Check(input json.RawMessage) error { return checkNoInput(input) }
-
 // Run reads the facts.
 func (s SystemIdentity) Run(context.Context, Request) (json.RawMessage, error) {
 	facts, err := s.Facts()

@@ -5,10 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// Bound keeps an output within limit bytes. What is longer becomes a JSON string
-// that holds the longest prefix of its text that fits: still JSON, still readable,
-// and never mistaken for a whole answer, since truncated is reported with it. A
-// limit too small for any string (under 2) keeps nothing.
+// Bound keeps an output within limit bytes. Of a longer string the longest prefix that
+// fits is kept; anything else that is longer becomes a string with a prefix of its
+// text: still JSON, still readable, and never mistaken for a whole answer, since
+// truncated is reported with it. A limit too small for any string (under 2) keeps
+// nothing.
 func Bound(output json.RawMessage, limit int) (kept json.RawMessage, truncated bool) {
 	if len(output) <= limit {
 		return output, false
@@ -16,8 +17,12 @@ func Bound(output json.RawMessage, limit int) (kept json.RawMessage, truncated b
 	if limit < len(`""`) {
 		return nil, true
 	}
+	rest := []byte(output)
+	if text := ""; json.Unmarshal(output, &text) == nil {
+		rest = []byte(text)
+	}
 	kept = append(kept, '"')
-	for rest := []byte(output); len(rest) > 0; {
+	for len(rest) > 0 {
 		_, size := utf8.DecodeRune(rest)
 		quoted := quote(rest[:size])
 		if len(kept)+len(quoted) > limit-1 {

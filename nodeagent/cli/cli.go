@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if err != nil {
 		fmt.Fprintf(errOut, "mooring-agent: %v\n", err)
 		if exitCode(err) == exitUsage {
-			fmt.Fprintln(errOut, "See mooring-agent run --help.")
+			fmt.Fprintln(errOut, "See mooring-agent --help.")
 		}
 	}
 	return exitCode(err)
@@ -68,7 +68,7 @@ func newRoot(build Build) *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(build), newVersion())
+	root.AddCommand(newRun(build), newCapabilities(), newMediate(), newVersion())
 	return root
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
@@ -50,6 +51,7 @@ var exitCodes = []struct {
 	{enroll.ErrUnprovenGateway, exitUnproven},
 	{enroll.ErrUnpinnedGateway, exitUnproven},
 	{store.ErrInsecure, exitDirectory},
+	{ownfile.ErrLoose, exitDirectory},
 	{store.ErrInUse, exitDirectory},
 	{store.ErrDamaged, exitDirectory},
 }

@@ -22,6 +22,7 @@ import (
 type flags struct {
 	pairing, code, pair, name, dir, logFormat, logLevel, rotateKeyEvery string
 	tokenFile, gatewayCA                                                string
+	transport, capabilitiesDir, mediationPolicy, desktop, prompt        string
 }
 
 const runHelp = `Pairs this machine on its first start, then keeps a session with a gateway and
@@ -35,7 +36,8 @@ instead, where a scanner may type it, and --pair @FILE from a file. In a pod,
 can be given in the environment: MOORING_PAIRING, MOORING_PAIRING_CODE, MOORING_PAIR,
 MOORING_SERVICE_ACCOUNT_TOKEN_FILE, MOORING_GATEWAY_CA, MOORING_NAME,
 MOORING_IDENTITY_DIR, MOORING_LOG_FORMAT, MOORING_LOG_LEVEL,
-MOORING_ROTATE_KEY_EVERY.
+MOORING_ROTATE_KEY_EVERY, MOORING_TRANSPORT, MOORING_CAPABILITIES_DIR,
+MOORING_MEDIATION_POLICY, MOORING_DESKTOP, MOORING_PROMPT.
 
 ` + exitCodesHelp
 
@@ -55,6 +57,7 @@ func newRun(build Build) *cobra.Command {
 			}
 			options.Extra, options.Now = build.Capabilities, build.Now
 			options.Out = cmd.OutOrStdout()
+			options.Terminal = f.terminal()
 			if err := nodeagent.Run(cmd.Context(), options); err != nil {
 				return runError{err}
 			}
@@ -72,6 +75,7 @@ func newRun(build Build) *cobra.Command {
 	set.StringVar(&f.logFormat, "log-format", envOr("MOORING_LOG_FORMAT", "text"), "`FORMAT` of the log on standard error: text or json")
 	set.StringVar(&f.logLevel, "log-level", envOr("MOORING_LOG_LEVEL", "info"), "`LEVEL` of the log: debug, info, warn or error")
 	set.StringVar(&f.rotateKeyEvery, "rotate-key-every", envOr("MOORING_ROTATE_KEY_EVERY", "720h"), "`AGE` of the private key, such as 720h, at which the next renewal makes a new one; 0 keeps it")
+	f.addMachine(set)
 	return cmd
 }
 
@@ -103,6 +107,9 @@ func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error)
 		return o, err
 	}
 	if o.NodeName, err = f.nodeName(); err != nil {
+		return o, err
+	}
+	if err := f.readMachine(&o); err != nil {
 		return o, err
 	}
 	o.Pairing = f.pairing

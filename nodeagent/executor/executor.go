@@ -35,6 +35,12 @@ type Offer struct {
 type Sink interface {
 	// Accepted: the offer is on disk.
 	Accepted(dispatch journal.Ref)
+	// Asked: a person is asked since then; that is on disk.
+	Asked(dispatch journal.Ref, user string, since time.Time)
+	// Allowed: the person said yes; that is on disk.
+	Allowed(dispatch journal.Ref)
+	// Progress is how far a running capability says it came. It does not block.
+	Progress(dispatch journal.Ref, percent int, message string)
 	// Finished: the outcome is on disk (or was refused room there), not yet settled.
 	Finished(entry journal.Entry)
 }
@@ -58,6 +64,7 @@ var (
 	errCancelled = errors.New("cancelled")
 	errTimeout   = errors.New("run time is over")
 	errStopping  = errors.New("agent stops")
+	errExpired   = errors.New("dispatch expired")
 )
 
 // Executor runs dispatches. Its methods are for concurrent use.
@@ -76,6 +83,7 @@ type Executor struct {
 // run is an accepted dispatch that has no outcome yet.
 type run struct {
 	Offer
+	target string
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 }
@@ -103,15 +111,8 @@ func (x *Executor) recover() error {
 		if entry.State == journal.Finished {
 			continue
 		}
-		outcome := journal.Outcome{
-			Result: journal.Failed, Execution: journal.NotStarted, FinishedTime: x.Now(),
-			ErrorCode: codeAgentRestarted, ErrorMessage: "the agent restarted before it ran",
-		}
-		if entry.State == journal.Running {
-			outcome.Execution = journal.Unknown
-			outcome.ErrorMessage = "the agent restarted in the middle of the run; it is not known how far it came"
-		}
-		if err := x.Journal.Finish(entry.Dispatch.UID, outcome); err != nil {
+		outcome := x.interruptedBefore(entry)
+		if err := x.Journal.Finish(entry.Dispatch.UID, *outcome); err != nil {
 			return err
 		}
 		x.Log.Warn("dispatch was interrupted by a restart", "dispatch", entry.Dispatch.UID, "capability", entry.Capability, "execution", outcome.Execution)
@@ -165,7 +166,7 @@ func (x *Executor) Stop(ctx context.Context) {
 }
 
 // begin notes a run unless the executor stops.
-func (x *Executor) begin(offer Offer) *run {
+func (x *Executor) begin(offer Offer, target string) *run {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	select {
@@ -173,7 +174,7 @@ func (x *Executor) begin(offer Offer) *run {
 		return nil
 	default:
 	}
-	r := &run{Offer: offer}
+	r := &run{Offer: offer, target: target}
 	// Owned by the executor, not by the session that brought it: it outlives sessions.
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	x.active[offer.Dispatch.UID] = r

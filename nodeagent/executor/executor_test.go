@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -27,12 +28,27 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type capabilityFunc struct {
 	name      string
 	mediation capability.Mediation
+	schema    string
+	lacks     string
+	limit     time.Duration
 	run       func(context.Context, capability.Request) (json.RawMessage, error)
 }
 
-func (c capabilityFunc) Name() string                    { return c.name }
-func (c capabilityFunc) Description() string             { return c.name }
-func (c capabilityFunc) Schema() json.RawMessage         { return nil }
+func (c capabilityFunc) Name() string        { return c.name }
+func (c capabilityFunc) Description() string { return c.name }
+func (c capabilityFunc) Unavailable() string { return c.lacks }
+func (c capabilityFunc) Schema() json.RawMessage {
+	if c.schema == "" {
+		return nil
+	}
+	return json.RawMessage(c.schema)
+}
+func (c capabilityFunc) Limit() time.Duration {
+	if c.limit == 0 {
+		return 24 * time.Hour
+	}
+	return c.limit
+}
 func (c capabilityFunc) Mediation() capability.Mediation { return c.mediation }
 func (c capabilityFunc) Run(ctx context.Context, r capability.Request) (json.RawMessage, error) {
 	return c.run(ctx, r)
@@ -43,6 +59,7 @@ type sink struct {
 	mu       sync.Mutex
 	accepted []string
 	finished map[string][]journal.Entry
+	steps    []string
 }
 
 func (s *sink) Accepted(d journal.Ref) {
@@ -55,6 +72,18 @@ func (s *sink) Finished(e journal.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.finished[e.Dispatch.UID] = append(s.finished[e.Dispatch.UID], e)
+}
+
+func (s *sink) Asked(d journal.Ref, user string, _ time.Time) { s.step(d, "asked "+user) }
+func (s *sink) Allowed(d journal.Ref)                         { s.step(d, "allowed") }
+func (s *sink) Progress(d journal.Ref, percent int, message string) {
+	s.step(d, fmt.Sprintf("%d %s", percent, message))
+}
+
+func (s *sink) step(d journal.Ref, what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.steps = append(s.steps, d.UID+" "+what)
 }
 
 // last is the outcome told last of a dispatch.
@@ -137,19 +166,25 @@ func TestEveryWayARunEnds(t *testing.T) {
 		execution  journal.Execution
 		code       string
 	}{
-		"it returns":                   {capability: stubborn("c", time.Second), result: journal.Succeeded, execution: journal.Ended},
-		"it fails":                     {capability: failing(errors.New("no")), result: journal.Failed, execution: journal.Ended, code: "CapabilityFailed"},
-		"it fails with a code":         {capability: failing(&capability.Error{Code: "NoDisplay", Message: "no"}), result: journal.Failed, execution: journal.Ended, code: "NoDisplay"},
-		"it panics":                    {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) { panic("x") }}, result: journal.Failed, execution: journal.Ended, code: "CapabilityFailed"},
-		"it returns no JSON":           {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) { return json.RawMessage("{"), nil }}, result: journal.Failed, execution: journal.Ended, code: "InvalidOutput"},
-		"it honours its deadline":      {capability: blocking("c"), result: journal.TimedOut, execution: journal.Ended, code: "Timeout"},
-		"it ignores its deadline":      {capability: stubborn("c", time.Hour), result: journal.TimedOut, execution: journal.Started, code: "Timeout"},
-		"it ends just after":           {capability: stubborn("c", 31*time.Second), result: journal.Succeeded, execution: journal.Ended},
-		"it is cancelled":              {capability: blocking("c"), during: func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, result: journal.Cancelled, execution: journal.Ended, code: "Cancelled"},
-		"it ignores the cancellation":  {capability: stubborn("c", time.Hour), during: func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, result: journal.Cancelled, execution: journal.Started, code: "Cancelled"},
-		"it does not exist":            {capability: blocking("other"), result: journal.Rejected, execution: journal.NotStarted, code: "UnknownCapability"},
-		"its input is a list":          {capability: blocking("c"), change: func(o *Offer) { o.Input = json.RawMessage("[]") }, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
-		"its input is null":            {capability: blocking("c"), change: func(o *Offer) { o.Input = json.RawMessage("null") }, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
+		"it returns":                  {capability: stubborn("c", time.Second), result: journal.Succeeded, execution: journal.Ended},
+		"it fails":                    {capability: failing(errors.New("no")), result: journal.Failed, execution: journal.Ended, code: "CapabilityFailed"},
+		"it fails with a code":        {capability: failing(&capability.Error{Code: "NoDisplay", Message: "no"}), result: journal.Failed, execution: journal.Ended, code: "NoDisplay"},
+		"it panics":                   {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) { panic("x") }}, result: journal.Failed, execution: journal.Ended, code: "CapabilityFailed"},
+		"it returns no JSON":          {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) { return json.RawMessage("{"), nil }}, result: journal.Failed, execution: journal.Ended, code: "InvalidOutput"},
+		"it honours its deadline":     {capability: blocking("c"), result: journal.TimedOut, execution: journal.Ended, code: "Timeout"},
+		"it ignores its deadline":     {capability: stubborn("c", time.Hour), result: journal.TimedOut, execution: journal.Started, code: "Timeout"},
+		"it ends just after":          {capability: stubborn("c", 31*time.Second), result: journal.Succeeded, execution: journal.Ended},
+		"it is cancelled":             {capability: blocking("c"), during: func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, result: journal.Cancelled, execution: journal.Ended, code: "Cancelled"},
+		"it ignores the cancellation": {capability: stubborn("c", time.Hour), during: func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, result: journal.Cancelled, execution: journal.Started, code: "Cancelled"},
+		"it does not exist":           {capability: blocking("other"), result: journal.Rejected, execution: journal.NotStarted, code: "UnknownCapability"},
+		"its input is a list":         {capability: blocking("c"), change: func(o *Offer) { o.Input = json.RawMessage("[]") }, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
+		"its input is null":           {capability: blocking("c"), change: func(o *Offer) { o.Input = json.RawMessage("null") }, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
+		"its input does not fit":      {capability: capabilityFunc{name: "c", schema: `{"properties":{"a":{"type":"string"}}}`}, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
+		"it cannot run here":          {capability: capabilityFunc{name: "c", lacks: "no display"}, result: journal.Rejected, execution: journal.NotStarted, code: "CapabilityUnavailable"},
+		"it returns no UTF-8": {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) {
+			return json.RawMessage("\"\xff\""), nil
+		}}, result: journal.Failed, execution: journal.Ended, code: "InvalidOutput"},
+		"its own limit is shorter":     {capability: capabilityFunc{name: "c", limit: time.Second, run: blocking("").run}, result: journal.TimedOut, execution: journal.Ended, code: "Timeout"},
 		"it expired":                   {capability: blocking("c"), change: func(o *Offer) { o.Expires = time.Now() }, result: journal.TimedOut, execution: journal.NotStarted, code: "Expired"},
 		"it needs a person":            {capability: capabilityFunc{name: "c", mediation: capability.Local}, result: journal.Rejected, execution: journal.NotStarted, code: "MediationDenied"},
 		"its dispatch is settled away": {capability: stubborn("c", time.Second), during: func(b *bench) { b.Settled(journal.Ref{UID: "u"}) }, result: journal.Succeeded, execution: journal.Ended},

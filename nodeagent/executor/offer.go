@@ -10,17 +10,17 @@ import (
 
 // Error codes, shared with the cluster's.
 const (
-	codeUnknownCapability = "UnknownCapability"
-	codeInvalidInput      = "InvalidInput"
-	codeInvalidOutput     = "InvalidOutput"
-	codeCapabilityFailed  = "CapabilityFailed"
-	codeAgentRestarted    = "AgentRestarted"
-	codeJournalFull       = "JournalFull"
-	codeExpired           = "Expired"
-	codeTimeout           = "Timeout"
-	codeCancelled         = "Cancelled"
-	codeMediationDenied   = "MediationDenied"
-	codeInternal          = "Internal"
+	codeUnknownCapability     = "UnknownCapability"
+	codeCapabilityUnavailable = "CapabilityUnavailable"
+	codeInvalidInput          = "InvalidInput"
+	codeInvalidOutput         = "InvalidOutput"
+	codeCapabilityFailed      = "CapabilityFailed"
+	codeAgentRestarted        = "AgentRestarted"
+	codeJournalFull           = "JournalFull"
+	codeExpired               = "Expired"
+	codeTimeout               = "Timeout"
+	codeCancelled             = "Cancelled"
+	codeInternal              = "Internal"
 )
 
 // Offer takes an offer: a known one is answered from the journal, a new one is
@@ -42,22 +42,34 @@ func (x *Executor) repeat(entry journal.Entry) {
 	x.tell(func(s Sink) {
 		if entry.State == journal.Finished {
 			s.Finished(entry)
-		} else {
-			s.Accepted(entry.Dispatch)
+			return
 		}
+		s.Accepted(entry.Dispatch)
+		Remind(s, entry)
 	})
+}
+
+// Remind says again how far the mediation of an unfinished dispatch is.
+func Remind(s Sink, entry journal.Entry) {
+	switch m := entry.Mediation; {
+	case m == nil:
+	case m.Answer == journal.Allowed:
+		s.Allowed(entry.Dispatch)
+	case m.Answer == "":
+		s.Asked(entry.Dispatch, m.AskedUser, m.Since)
+	}
 }
 
 func (x *Executor) take(offer Offer) {
 	if len(offer.Input) == 0 {
 		offer.Input = []byte("{}")
 	}
-	c, refusal := x.check(offer)
+	c, target, refusal := x.check(offer)
 	if refusal != nil {
 		x.refuse(offer, *refusal)
 		return
 	}
-	r := x.begin(offer)
+	r := x.begin(offer, target)
 	if r == nil {
 		return // the agent stops; the gateway offers again elsewhere or later
 	}
@@ -70,33 +82,35 @@ func (x *Executor) take(offer Offer) {
 	go x.run(r, c)
 }
 
-// check finds the capability, or the reason not to run.
-func (x *Executor) check(offer Offer) (capability.Capability, *journal.Outcome) {
+// check finds the capability and what the input is about, or the reason not to run.
+func (x *Executor) check(offer Offer) (c *capability.Entry, target string, refusal *journal.Outcome) {
 	horizon, err := x.Journal.Horizon()
 	if err != nil {
-		return nil, x.unstarted(journal.Failed, codeInternal, "the journal cannot be read")
+		return nil, "", x.unstarted(journal.Failed, codeInternal, "the journal cannot be read")
 	}
 	if !offer.Expires.After(horizon) {
 		outcome := x.unstarted(journal.TimedOut, codeExpired, "it expired before dispatches this agent has already forgotten; it may have run then")
 		outcome.Execution = journal.Unknown
-		return nil, outcome
+		return nil, "", outcome
 	}
 	if !x.Now().Before(offer.Expires) {
-		return nil, x.expired()
+		return nil, "", x.expired()
 	}
 	c, ok := x.Registry.Get(offer.Capability)
 	if !ok {
-		return nil, x.unstarted(journal.Rejected, codeUnknownCapability, fmt.Sprintf("this machine has no capability %q", offer.Capability))
+		return nil, "", x.unstarted(journal.Rejected, codeUnknownCapability, fmt.Sprintf("this machine has no capability %q", offer.Capability))
 	}
-	if err := capability.CheckObject(offer.Input); err != nil {
-		return nil, x.unstarted(journal.Rejected, codeInvalidInput, err.Error())
+	if reason := c.Unavailable(); reason != "" {
+		return nil, "", x.unstarted(journal.Rejected, codeCapabilityUnavailable, reason)
 	}
-	if checker, ok := c.(capability.Checker); ok {
-		if err := checker.Check(offer.Input); err != nil {
-			return nil, x.unstarted(journal.Rejected, codeInvalidInput, err.Error())
-		}
+	err = c.CheckInput(offer.Input)
+	if err == nil {
+		target, err = c.Target(offer.Input)
 	}
-	return c, nil
+	if err != nil {
+		return nil, "", x.unstarted(journal.Rejected, codeInvalidInput, err.Error())
+	}
+	return c, target, nil
 }
 
 // refuse journals an outcome without a run, so that a lost answer is repeated.

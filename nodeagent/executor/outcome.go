@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
 // maxMessageBytes bounds an error message.
@@ -39,10 +40,33 @@ func (x *Executor) interrupted(ctx context.Context) *journal.Outcome {
 	}
 }
 
-func clip(text string) string {
+// interruptedBefore is the outcome of what an earlier process left unfinished. A no of
+// the person stays a no; a yes is not acted on late, and nobody is asked again.
+func (x *Executor) interruptedBefore(entry journal.Entry) *journal.Outcome {
+	outcome := x.unstarted(journal.Failed, codeAgentRestarted, "the agent restarted before it ran")
+	switch m := entry.Mediation; {
+	case entry.State == journal.Running:
+		outcome.Execution = journal.Unknown
+		outcome.ErrorMessage = "the agent restarted in the middle of the run; it is not known how far it came"
+	case m == nil:
+	case m.Answer == journal.Denied:
+		return x.unstarted(journal.Rejected, mediation.CodeDenied, "the person at the machine said no")
+	case m.Answer == journal.Unanswered:
+		return x.unstarted(journal.Rejected, mediation.CodeTimedOut, "nobody at the machine answered in time")
+	case m.Answer == journal.Allowed:
+		outcome.ErrorMessage = "the agent restarted after the person at the machine said yes and before it ran"
+	default:
+		outcome.ErrorMessage = "the agent restarted while a person at the machine was asked; it did not run"
+	}
+	return outcome
+}
+
+func clip(text string) string { return clipTo(text, maxMessageBytes) }
+
+func clipTo(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
-	if len(text) > maxMessageBytes {
-		text = strings.ToValidUTF8(text[:maxMessageBytes], "")
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "")
 	}
 	return text
 }

@@ -7,17 +7,20 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/journal"
-	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
 // run takes an accepted dispatch to its outcome and tells it.
-func (x *Executor) run(r *run, c capability.Capability) {
+func (x *Executor) run(r *run, c *capability.Entry) {
 	defer x.end(r)
-	outcome := x.await(r)
+	outcome := x.mediate(r, c)
+	if outcome == nil {
+		outcome = x.await(r)
+	}
 	if outcome == nil {
 		outcome = x.start(r, c)
 	}
@@ -56,24 +59,14 @@ func (x *Executor) await(r *run) *journal.Outcome {
 	return nil
 }
 
-// start asks the local policy, journals the start, and calls. It holds a slot and
-// hands it to the call.
-func (x *Executor) start(r *run, c capability.Capability) *journal.Outcome {
-	request := capability.Request{Input: r.Input, RequestedBy: r.RequestedBy}
-	if err := x.Policy.Decide(r.ctx, c, request); err != nil {
-		<-x.slots
-		code := codeMediationDenied
-		if denied := (*mediation.Denied)(nil); errors.As(err, &denied) {
-			code = denied.Code
-		}
-		return x.unstarted(journal.Rejected, code, err.Error())
-	}
+// start journals the start, and calls. It holds a slot and hands it to the call.
+func (x *Executor) start(r *run, c *capability.Entry) *journal.Outcome {
 	if err := x.Journal.Start(r.Dispatch.UID, x.Now()); err != nil {
 		<-x.slots
 		x.Log.Error("start cannot be journaled; it is not run", "dispatch", r.Dispatch.UID, "error", err)
 		return x.unstarted(journal.Failed, codeInternal, "the agent's journal cannot be written")
 	}
-	return x.call(r, c, request)
+	return x.call(r, c)
 }
 
 // returned is what a capability came back with.
@@ -84,9 +77,21 @@ type returned struct {
 
 // call runs the capability under its deadline. One that does not return in time
 // is left alone, keeps its slot, and is reported as started and not ended.
-func (x *Executor) call(r *run, c capability.Capability, request capability.Request) *journal.Outcome {
-	ctx, cancel := context.WithTimeoutCause(r.ctx, r.Timeout, errTimeout)
+func (x *Executor) call(r *run, c *capability.Entry) *journal.Outcome {
+	timeout := r.Timeout
+	if limited, ok := c.Capability.(capability.Limited); ok {
+		timeout = min(timeout, limited.Limit())
+	}
+	ctx, cancel := context.WithTimeoutCause(r.ctx, timeout, errTimeout)
 	defer cancel()
+	progress := &coalescer{tell: func(percent int, message string) {
+		x.tell(func(s Sink) { s.Progress(r.Dispatch, percent, message) })
+	}}
+	defer progress.stop()
+	request := capability.Request{
+		DispatchUID: r.Dispatch.UID, Input: r.Input, Target: r.target, RequestedBy: r.RequestedBy,
+		MaxOutputBytes: r.MaxOutputBytes, Progress: progress.note,
+	}
 	back := make(chan returned, 1)
 	x.calls.Add(1)
 	go func() {
@@ -116,7 +121,7 @@ func (x *Executor) call(r *run, c capability.Capability, request capability.Requ
 }
 
 // protect turns a panic into an error: one capability must not take the agent down.
-func (x *Executor) protect(ctx context.Context, c capability.Capability, request capability.Request) (got returned) {
+func (x *Executor) protect(ctx context.Context, c *capability.Entry, request capability.Request) (got returned) {
 	defer func() {
 		if p := recover(); p != nil {
 			x.Log.Error("capability panicked", "capability", c.Name(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -132,6 +137,8 @@ func (x *Executor) judge(ctx context.Context, r *run, got returned) *journal.Out
 	outcome := &journal.Outcome{Result: journal.Succeeded, Execution: journal.Ended, FinishedTime: x.Now()}
 	var chosen *capability.Error
 	switch {
+	case got.err == nil && !utf8.Valid(got.output):
+		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeInvalidOutput, "the capability returned something that is not UTF-8"
 	case got.err == nil && !json.Valid(got.output):
 		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeInvalidOutput, "the capability returned something that is not JSON"
 	case got.err == nil:

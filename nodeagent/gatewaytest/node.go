@@ -2,6 +2,7 @@ package gatewaytest
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,21 +27,27 @@ type Node struct {
 	Welcome func(*gatewayv1.Welcome)
 	// Rotate, when set, may refuse a new key.
 	Rotate func() error
+	// Break, when set, ends a stream after its Welcome, as a network would.
+	Break func() error
 	// Life is that of the certificates machines get.
 	Life time.Duration
 	pins pins
 	// Sessions gets every session after its Hello.
 	Sessions chan *Session
+	polled   atomic.Pointer[Session]
 }
 
 // Session is one stream as the gateway sees it.
 type Session struct {
 	Hello *gatewayv1.Hello
 	// CertificateSHA256 tells certificates apart: the serial number.
-	Serial   string
+	Serial string
+	// Polled: it is carried by polls.
+	Polled   bool
 	Received chan *gatewayv1.StreamNodeEventsRequest
 	stream   gatewayv1.NodeService_StreamNodeEventsServer
 	end      chan error
+	polls    chan *gatewayv1.StreamNodeEventsResponse
 }
 
 func newNode(t testing.TB, g *Gateway) *Node {
@@ -85,6 +92,11 @@ func (n *Node) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.Stream
 	if err := stream.Send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: welcome}}); err != nil {
 		return err
 	}
+	if n.Break != nil {
+		if err := n.Break(); err != nil {
+			return err
+		}
+	}
 	session := &Session{
 		Hello: first.GetHello(), Serial: state.PeerCertificates[0].SerialNumber.String(),
 		Received: make(chan *gatewayv1.StreamNodeEventsRequest, 1024), stream: stream, end: make(chan error, 1),
@@ -124,6 +136,10 @@ func (n *Node) Next(t testing.TB) *Session {
 // Send sends a message to the machine.
 func (s *Session) Send(t testing.TB, message *gatewayv1.StreamNodeEventsResponse) {
 	t.Helper()
+	if s.Polled {
+		s.polls <- message
+		return
+	}
 	if err := s.stream.Send(message); err != nil {
 		t.Fatalf("send: %v", err)
 	}

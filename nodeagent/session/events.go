@@ -7,13 +7,14 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/executor"
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
 // read handles what the gateway says until it ends the stream.
 func (s *stream) read() error {
 	for {
-		message, err := s.wire.Recv()
+		message, err := s.conn.Recv()
 		if err != nil {
 			return err
 		}
@@ -67,6 +68,12 @@ func (s *stream) keep(ctx context.Context, interval time.Duration) error {
 	}
 	beat := time.NewTicker(interval)
 	defer beat.Stop()
+	var probe <-chan time.Time
+	if s.until > 0 {
+		timer := time.NewTimer(s.until)
+		defer timer.Stop()
+		probe = timer.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,6 +82,10 @@ func (s *stream) keep(ctx context.Context, interval time.Duration) error {
 			return s.goodbye(ctx, errStopped)
 		case reason := <-s.leave:
 			return s.goodbye(ctx, reason)
+		case <-probe:
+			return s.goodbye(ctx, errProbe)
+		case <-s.outdated:
+			s.declareAgain()
 		case <-beat.C:
 			s.beat()
 		}
@@ -82,7 +93,7 @@ func (s *stream) keep(ctx context.Context, interval time.Duration) error {
 }
 
 // sendOwed sends every outcome the journal holds that is not settled, one at a
-// time: outputs together can be large.
+// time: outputs together can be large; and how far open mediations are.
 func (s *stream) sendOwed() error {
 	open, err := s.Journal.Unsettled()
 	if err != nil {
@@ -91,9 +102,19 @@ func (s *stream) sendOwed() error {
 	for _, e := range open {
 		if e.State == journal.Finished {
 			s.Finished(e)
+		} else {
+			executor.Remind(s, e)
 		}
 	}
 	return nil
+}
+
+// declareAgain says what the machine can do now.
+func (s *stream) declareAgain() {
+	declared, outdated := declare(s.Registry)
+	s.outdated = outdated
+	s.Log.Info("capabilities changed", "count", len(declared))
+	s.enqueue(changedMessage(declared))
 }
 
 func (s *stream) beat() {

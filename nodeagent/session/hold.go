@@ -22,33 +22,40 @@ const (
 	welcomeTimeout = time.Minute
 )
 
+// reach is how far a session came.
+type reach struct{ registered, welcomed bool }
+
 // hold dials and holds one session to its end. The error says why it ended.
-func (r *Runner) hold(ctx context.Context, counter uint64) (welcomed bool, err error) {
+func (r *Runner) hold(ctx context.Context, counter uint64) (far reach, err error) {
 	if r.lapsed() {
 		if err := r.recoverCertificate(ctx); err != nil {
-			return false, err
+			return far, err
 		}
 	}
 	certificate := r.Credentials.Identity().TLS()
 	l, err := link.Dial(ctx, r.Credentials.Endpoint(), link.Verified(r.Credentials.Bundle(), &certificate, r.Now))
 	if err != nil {
-		return false, err
+		return far, err
 	}
 	defer l.Close()
 	client := gatewayv1.NewNodeServiceClient(l.Conn)
-	if err := r.register(ctx, client); err != nil {
-		return false, refusedOr(l, err)
+	outdated, err := r.register(ctx, client)
+	if err != nil {
+		return far, refusedOr(l, err)
 	}
+	far.registered = true
 	// The stream outlives ctx by a moment, to say goodbye.
 	group, streamCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	s := newStream(r, l, client, ctx)
+	s.outdated = outdated
 	group.Go(func() error { return s.run(streamCtx, counter, group) })
 	err = group.Wait()
 	r.Executor.Detach()
 	if ending := s.ending(); ending != nil {
 		err = ending
 	}
-	return s.welcomed.Load(), refusedOr(l, err)
+	far.welcomed = s.welcomed.Load()
+	return far, refusedOr(l, err)
 }
 
 // refusedOr puts a refused connection before the noise it caused.
@@ -59,17 +66,19 @@ func refusedOr(l *link.Link, err error) error {
 	return err
 }
 
-func (r *Runner) register(ctx context.Context, client gatewayv1.NodeServiceClient) error {
+// register describes the machine; the channel is closed when that is out of date.
+func (r *Runner) register(ctx context.Context, client gatewayv1.NodeServiceClient) (outdated <-chan struct{}, err error) {
 	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()
+	declared, outdated := declare(r.Registry)
 	answer, err := client.RegisterNode(ctx, &gatewayv1.RegisterNodeRequest{
-		System: r.System, Capabilities: declare(r.Registry), BootId: r.BootID,
+		System: r.System, Capabilities: declared, BootId: r.BootID,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Log.Info("registered", "granted", answer.GetGrantedCapabilities(), "withheld", answer.GetWithheldCapabilities())
-	return nil
+	return outdated, nil
 }
 
 func (r *Runner) hello(counter uint64) (*gatewayv1.StreamNodeEventsRequest, error) {

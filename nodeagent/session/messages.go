@@ -101,6 +101,30 @@ func acceptedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
 	}}
 }
 
+func askedMessage(r journal.Ref, user string, since time.Time) *gatewayv1.StreamNodeEventsRequest {
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
+		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: wireRef(r), AskedUser: user, Since: timestamppb.New(since)},
+	}}
+}
+
+func allowedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{
+		MediationDecided: &gatewayv1.MediationDecided{Dispatch: wireRef(r)},
+	}}
+}
+
+func progressMessage(r journal.Ref, percent int, message string) *gatewayv1.StreamNodeEventsRequest {
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
+		Progress: &gatewayv1.Progress{Dispatch: wireRef(r), Percent: uint32(percent), Message: message},
+	}}
+}
+
+func changedMessage(declared []*gatewayv1.Capability) *gatewayv1.StreamNodeEventsRequest {
+	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: declared},
+	}}
+}
+
 func heartbeatMessage(now time.Time) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{
 		Heartbeat: &gatewayv1.Heartbeat{AgentTime: timestamppb.New(now)},
@@ -128,16 +152,19 @@ func hashBytes(bundle identity.Bundle) []byte {
 	return sum
 }
 
-func declare(registry *capability.Registry) []*gatewayv1.Capability {
-	var out []*gatewayv1.Capability
-	for _, c := range registry.All() {
+// declare lists the capabilities; changed is closed when the list is out of date.
+func declare(registry *capability.Registry) (declared []*gatewayv1.Capability, changed <-chan struct{}) {
+	all, changed := registry.All()
+	for _, c := range all {
 		mediation := gatewayv1.Mediation_MEDIATION_NONE
 		if c.Mediation() == capability.Local {
 			mediation = gatewayv1.Mediation_MEDIATION_LOCAL
 		}
-		out = append(out, &gatewayv1.Capability{
-			Name: c.Name(), Description: c.Description(), Mediation: mediation, Available: true, InputSchema: c.Schema(),
+		reason := c.Unavailable()
+		declared = append(declared, &gatewayv1.Capability{
+			Name: c.Name(), Description: c.Description(), Mediation: mediation,
+			Available: reason == "", Reason: reason, InputSchema: c.Schema(),
 		})
 	}
-	return out
+	return declared, changed
 }

@@ -3,30 +3,54 @@ package session
 import (
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// write sends what is queued, in order. It has no errors of its own: when sending
-// fails, read has the status.
+// write sends what is queued, in order. Over a stream read has the status of what fails;
+// a report that fails has its own.
 func (s *stream) write() error {
-	for s.writeNext() {
+	for {
+		if more, err := s.writeNext(); !more {
+			return err
+		}
 	}
-	return nil
 }
 
-// writeNext sends one message; false ends the writing.
-func (s *stream) writeNext() bool {
+// writeNext sends what is queued, up to the bounds of a report; false ends the writing.
+func (s *stream) writeNext() (more bool, err error) {
+	var batch []*gatewayv1.StreamNodeEventsRequest
+	last, bytes := false, 0
 	select {
 	case <-s.closed:
-		return false
+		return false, nil
 	case message := <-s.queue:
-		if message == nil {
-			_ = s.wire.CloseSend() // it never errs
-			return false
-		}
-		return s.wire.Send(message) == nil
+		batch, last = append(batch, message), message == nil
 	}
+	for !last && len(batch) < maxReportMessages && bytes < maxReportBytes {
+		bytes += proto.Size(batch[len(batch)-1])
+		select {
+		case message := <-s.queue:
+			batch, last = append(batch, message), message == nil
+			continue
+		default:
+		}
+		break
+	}
+	if last {
+		batch = batch[:len(batch)-1]
+	}
+	if len(batch) > 0 {
+		if err := s.conn.Send(batch); err != nil {
+			return false, err
+		}
+	}
+	if last {
+		s.conn.CloseSend()
+	}
+	return !last, nil
 }
 
 // enqueue waits for room; it gives up when the session is over.
@@ -39,6 +63,22 @@ func (s *stream) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
 
 // Accepted tells the gateway that an offer is journaled.
 func (s *stream) Accepted(dispatch journal.Ref) { s.enqueue(acceptedMessage(dispatch)) }
+
+// Asked tells the gateway that a person is asked.
+func (s *stream) Asked(dispatch journal.Ref, user string, since time.Time) {
+	s.enqueue(askedMessage(dispatch, user, since))
+}
+
+// Allowed tells the gateway that the person said yes.
+func (s *stream) Allowed(dispatch journal.Ref) { s.enqueue(allowedMessage(dispatch)) }
+
+// Progress tells the gateway how far a run came, unless the session is behind.
+func (s *stream) Progress(dispatch journal.Ref, percent int, message string) {
+	select {
+	case s.queue <- progressMessage(dispatch, percent, message):
+	default:
+	}
+}
 
 // Finished tells the gateway an outcome, until it is settled.
 func (s *stream) Finished(entry journal.Entry) {

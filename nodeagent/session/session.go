@@ -47,15 +47,20 @@ type Options struct {
 	// RenewPause is how long a session lasts at least before the certificate is
 	// renewed: one that was issued late in its own life must not make a tight loop.
 	RenewPause time.Duration
+	// Transport carries the sessions.
+	Transport Transport
 	// RotateKeyEvery is the age at which a renewal also gets a new key; 0 is never.
 	RotateKeyEvery time.Duration
 }
 
 // Runner holds one session after the other.
-type Runner struct{ Options }
+type Runner struct {
+	Options
+	transport chooser
+}
 
 // New makes a Runner.
-func New(o Options) *Runner { return &Runner{o} }
+func New(o Options) *Runner { return &Runner{Options: o, transport: chooser{want: o.Transport}} }
 
 // Why a session ends on purpose.
 var (
@@ -77,13 +82,16 @@ func (r *Runner) Run(ctx context.Context) error {
 			return err
 		}
 		began := r.Now()
-		welcomed, err := r.hold(ctx, counter)
-		if welcomed && r.Now().Sub(began) >= stable {
+		carried, _ := r.transport.next()
+		far, err := r.hold(ctx, counter)
+		lasted := r.Now().Sub(began)
+		if far.welcomed && lasted >= stable {
 			r.Retry.Reset()
 		}
+		r.transport.ended(carried, far.registered, lasted, err)
 		if ctx.Err() == nil {
 			delay := r.pause(err)
-			r.Log.Info("session ended", "reason", err, "welcomed", welcomed, "reconnectIn", delay)
+			r.Log.Info("session ended", "reason", err, "transport", carried, "welcomed", far.welcomed, "reconnectIn", delay)
 			_ = backoff.Sleep(ctx, delay) // the loop looks at ctx
 		}
 	}
@@ -94,7 +102,7 @@ func (r *Runner) Run(ctx context.Context) error {
 func (r *Runner) pause(err error) time.Duration {
 	var drain *drained
 	switch {
-	case errors.Is(err, errRenewed):
+	case errors.Is(err, errRenewed), errors.Is(err, errProbe):
 		return 0
 	case errors.As(err, &drain):
 		// Some jitter on top: the others were told the same.

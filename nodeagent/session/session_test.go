@@ -92,6 +92,8 @@ type agent struct {
 	done    chan error
 
 	rotateKeyEvery time.Duration
+	transport      session.Transport
+	registry       *capability.Registry
 	renewPause     time.Duration // default: a millisecond
 }
 
@@ -142,6 +144,7 @@ func (a *agent) run(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.registry = registry
 	clock := session.NewClock(time.Now, session.SinceBoot)
 	runs, err := executor.New(executor.Options{
 		Journal: a.journal, Registry: registry, Policy: mediation.Unattended{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
@@ -154,7 +157,7 @@ func (a *agent) run(t *testing.T) {
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: time.Now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
 		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: cmp.Or(a.renewPause, time.Millisecond),
-		RotateKeyEvery: a.rotateKeyEvery,
+		RotateKeyEvery: a.rotateKeyEvery, Transport: a.transport,
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	a.done = make(chan error, 1)

@@ -31,14 +31,18 @@ var (
 	errSilent    = errors.New("the gateway did not end the stream in time")
 )
 
-// stream is one session. Four goroutines: run and then read, write, keep, and
+// stream is one session, over either transport. Four goroutines: run and then read, write, keep, and
 // renew; the first to err ends all.
 type stream struct {
 	*Runner
 	link   *link.Link
 	client gatewayv1.NodeServiceClient
 	stop   context.Context // ends when the agent stops
-	wire   gatewayv1.NodeService_StreamNodeEventsClient
+	conn   conn
+	// until is how long it may last before another transport is tried; 0 is for ever.
+	until time.Duration
+	// outdated is closed when what RegisterNode declared is out of date.
+	outdated <-chan struct{}
 
 	queue  chan *gatewayv1.StreamNodeEventsRequest // nil asks to close our side
 	closed <-chan struct{}                         // the session is over
@@ -51,12 +55,19 @@ type stream struct {
 }
 
 func newStream(r *Runner, l *link.Link, client gatewayv1.NodeServiceClient, stop context.Context) *stream {
-	return &stream{
+	s := &stream{
 		Runner: r, link: l, client: client, stop: stop,
 		queue: make(chan *gatewayv1.StreamNodeEventsRequest, 64),
 		leave: make(chan error, 1),
 		sent:  map[string]time.Time{},
 	}
+	var transport Transport
+	if transport, s.until = r.transport.next(); transport == TransportPoll {
+		s.conn = &pollConn{client: client}
+	} else {
+		s.conn = &streamConn{client: client}
+	}
+	return s
 }
 
 // run opens the stream, says Hello, waits for Welcome, and starts the others.
@@ -101,21 +112,7 @@ func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, 
 			s.link.Close()
 		}
 	}()
-	if s.wire, err = s.client.StreamNodeEvents(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.wire.Send(hello); err != nil {
-		_, err = s.wire.Recv() // the status is there, Send only says EOF
-		return nil, err
-	}
-	first, err := s.wire.Recv()
-	if err != nil {
-		return nil, err
-	}
-	if first.GetWelcome() == nil {
-		return nil, errNoWelcome
-	}
-	return first.GetWelcome(), nil
+	return s.conn.Open(ctx, hello)
 }
 
 func heartbeatInterval(welcome *gatewayv1.Welcome) time.Duration {

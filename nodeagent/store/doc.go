@@ -11,6 +11,9 @@
 //	config.json             node id and addresses
 //	pairing.json            key, tries and request of an unfinished pairing
 //	journal.db              see package journal
+//	mediation.yaml          the user's policy of local mediation
+//	capabilities.d          the user's own capabilities
+//	run                     sockets of a running agent
 //	lock                    held while an agent runs
 //
 // Every file is replaced whole: written under a random name, synced, renamed,

@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 )
+
+// folders belong to other packages, which check what is in them.
+var folders = []string{CapabilitiesFolder, runFolder}
 
 // checkModes refuses a directory, or a file in it, that is not this user's alone.
 // It repairs nothing by itself: whoever could reach in may have read the key
@@ -26,6 +30,9 @@ func (s *Store) checkModes() error {
 		info, err := s.root.Lstat(entry.Name())
 		if err != nil {
 			return fmt.Errorf("inspect identity directory: %w", err)
+		}
+		if info.IsDir() && slices.Contains(folders, entry.Name()) {
+			continue
 		}
 		if !info.Mode().IsRegular() {
 			return fmt.Errorf("%w: %s is a %s, not a file of the agent; remove it", ErrInsecure, path, kind(info.Mode()))

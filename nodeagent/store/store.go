@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// CapabilitiesFolder is where the user's own capabilities are, see package program.
+const CapabilitiesFolder = "capabilities.d"
+
 // Names of the files, relative to the directory.
 const (
 	identityFile = "identity.pem"
@@ -17,6 +20,9 @@ const (
 	pairingFile  = "pairing.json"
 	journalFile  = "journal.db"
 	lockFile     = "lock"
+
+	mediationFile = "mediation.yaml"
+	runFolder     = "run"
 
 	previousSuffix  = ".previous"
 	temporaryPrefix = ".new-"
@@ -84,6 +90,12 @@ func (s *Store) Dir() string { return s.dir }
 
 // JournalPath is where package journal keeps its file.
 func (s *Store) JournalPath() string { return filepath.Join(s.dir, journalFile) }
+
+// MediationPath is the machine's policy file, see package mediation.
+func (s *Store) MediationPath() string { return filepath.Join(s.dir, mediationFile) }
+
+// RunPath is the folder of what exists only while an agent runs, such as sockets.
+func RunPath(dir string) string { return filepath.Join(dir, runFolder) }
 
 // Close releases the directory.
 func (s *Store) Close() error {

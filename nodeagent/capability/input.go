@@ -1,0 +1,81 @@
+package capability
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+var errNotObject = errors.New("the input must be a JSON object")
+
+// maxDepth bounds nested values: every reader of them recurses.
+const maxDepth = 64
+
+// checkObject refuses what is not exactly one JSON object, and one that says a thing
+// twice: two programs could read it in two ways, and the person was shown one.
+func checkObject(input json.RawMessage) error {
+	decoder := json.NewDecoder(bytes.NewReader(input))
+	decoder.UseNumber()
+	first, err := decoder.Token()
+	if err != nil || first != json.Delim('{') {
+		return errNotObject
+	}
+	if err := checkKeys(decoder, 1); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errNotObject
+	}
+	return nil
+}
+
+// checkKeys reads an object to its end.
+func checkKeys(decoder *json.Decoder, depth int) error {
+	seen := map[string]bool{}
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return errNotObject
+		}
+		name := key.(string) // Decoder lets nothing else be a key
+		if seen[name] {
+			return fmt.Errorf("the input says %q twice", name)
+		}
+		seen[name] = true
+		if err := checkValue(decoder, depth); err != nil {
+			return err
+		}
+	}
+	return readEnd(decoder)
+}
+
+func checkValue(decoder *json.Decoder, depth int) error {
+	token, err := decoder.Token()
+	if err != nil {
+		return errNotObject
+	}
+	if depth++; depth > maxDepth {
+		return fmt.Errorf("the input is nested deeper than %d levels", maxDepth)
+	}
+	switch token {
+	case json.Delim('{'):
+		return checkKeys(decoder, depth)
+	case json.Delim('['):
+		for decoder.More() {
+			if err := checkValue(decoder, depth); err != nil {
+				return err
+			}
+		}
+		return readEnd(decoder)
+	}
+	return nil
+}
+
+func readEnd(decoder *json.Decoder) error {
+	if _, err := decoder.Token(); err != nil {
+		return errNotObject
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package capability
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"sync"
+)
+
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*$`)
+
+// Bounds of what a machine can declare.
+const (
+	MaxNameBytes    = 128
+	MaxSchemaBytes  = 4 << 10
+	MaxCapabilities = 64
+)
+
+// ValidName tells whether a name is dotted lower case and short enough.
+func ValidName(name string) bool { return len(name) <= MaxNameBytes && namePattern.MatchString(name) }
+
+// Entry is a capability in a Registry.
+type Entry struct {
+	Capability
+	schema *schema
+}
+
+// CheckInput refuses what is not one JSON object without repeated keys, what does not
+// fit the schema, and what the capability itself refuses.
+func (e *Entry) CheckInput(input json.RawMessage) error {
+	if err := checkObject(input); err != nil {
+		return err
+	}
+	if err := e.schema.check(input); err != nil {
+		return err
+	}
+	if checker, ok := e.Capability.(Checker); ok {
+		return checker.Check(input)
+	}
+	return nil
+}
+
+// Target is what a person is shown of a checked input.
+func (e *Entry) Target(input json.RawMessage) (string, error) {
+	if t, ok := e.Capability.(Targeter); ok {
+		return t.Target(input)
+	}
+	return string(input), nil
+}
+
+// Unavailable says why it cannot be run now; empty when it can.
+func (e *Entry) Unavailable() string {
+	if c, ok := e.Capability.(Conditional); ok {
+		return c.Unavailable()
+	}
+	return ""
+}
+
+// Registry is the set of capabilities of an agent: fixed ones, built into the program,
+// and own ones, which its user may change while it runs. It is for concurrent use.
+type Registry struct {
+	fixed map[string]*Entry
+
+	mu      sync.Mutex
+	own     map[string]*Entry
+	changed chan struct{}
+}
+
+// NewRegistry collects the fixed capabilities; a bad or repeated name is a programming
+// error the caller should see at start.
+func NewRegistry(all ...Capability) (*Registry, error) {
+	r := &Registry{fixed: map[string]*Entry{}, changed: make(chan struct{})}
+	for _, c := range all {
+		if err := r.add(r.fixed, c); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// SetOwn replaces the own capabilities. What cannot be declared is left out and named in
+// the error; the others count.
+func (r *Registry) SetOwn(all ...Capability) error {
+	own := map[string]*Entry{}
+	var errs []error
+	for _, c := range all {
+		errs = append(errs, r.add(own, c))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.own = own
+	close(r.changed)
+	r.changed = make(chan struct{})
+	return errors.Join(errs...)
+}
+
+func (r *Registry) add(to map[string]*Entry, c Capability) error {
+	name := c.Name()
+	if !ValidName(name) {
+		return fmt.Errorf("capability name %q is not dotted lower case", name)
+	}
+	if r.fixed[name] != nil || to[name] != nil {
+		return fmt.Errorf("capability %q is there twice", name)
+	}
+	if len(r.fixed)+len(to) >= MaxCapabilities {
+		return fmt.Errorf("capability %q is one too many: at most %d can be declared", name, MaxCapabilities)
+	}
+	compiled, err := compile(c.Schema())
+	if err != nil {
+		return fmt.Errorf("schema of capability %q: %w", name, err)
+	}
+	to[name] = &Entry{Capability: c, schema: compiled}
+	return nil
+}
+
+// Get finds a capability by name.
+func (r *Registry) Get(name string) (*Entry, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.fixed[name]; e != nil {
+		return e, true
+	}
+	e, ok := r.own[name]
+	return e, ok
+}
+
+// All lists the capabilities by name. changed is closed when that list is out of date.
+func (r *Registry) All() (all []*Entry, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	byName := maps.Clone(r.fixed)
+	maps.Copy(byName, r.own)
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		all = append(all, byName[name])
+	}
+	return all, r.changed
+}

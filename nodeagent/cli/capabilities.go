@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/program"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// capabilityInfo is a capability file, as -o json shows it.
+type capabilityInfo struct {
+	Name        string          `json:"name"`
+	File        string          `json:"file"`
+	Available   bool            `json:"available"`
+	Reason      string          `json:"reason,omitempty"`
+	Mediation   string          `json:"mediation"`
+	Description string          `json:"description,omitempty"`
+	InputSchema json.RawMessage `json:"inputSchema,omitempty"`
+}
+
+func newCapabilities() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "capabilities",
+		Short: "Shows and checks this machine's own capabilities",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newCapabilitiesList(), newCapabilitiesValidate())
+	return cmd
+}
+
+func newCapabilitiesList() *cobra.Command {
+	var identity, dir, output string
+	cmd := &cobra.Command{
+		Use: "list", Short: "Lists the capability files of a folder", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			if dir == "" {
+				base, err := identityDir(identity)
+				if err != nil {
+					return err
+				}
+				dir = filepath.Join(base, store.CapabilitiesFolder)
+			}
+			programs, err := program.LoadAll(dir)
+			if err != nil {
+				return runError{err}
+			}
+			return show(cmd.OutOrStdout(), output, programs)
+		},
+	}
+	identityFlag(cmd, &identity)
+	cmd.Flags().StringVar(&dir, "capabilities-dir", os.Getenv("MOORING_CAPABILITIES_DIR"), "`DIR` with the files (default: "+store.CapabilitiesFolder+" in the identity directory)")
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func newCapabilitiesValidate() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use: "validate FILE", Short: "Checks a capability file; the exit code is 1 when it cannot be used", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			path, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			p, broken := program.Load(path)
+			if output == "json" || broken == nil {
+				if err := show(cmd.OutOrStdout(), output, []*program.Program{p}); err != nil {
+					return err
+				}
+			}
+			if broken != nil {
+				return runError{fmt.Errorf("%s: %w", path, broken)}
+			}
+			return nil
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func show(out io.Writer, output string, programs []*program.Program) error {
+	list := []capabilityInfo{}
+	for _, p := range programs {
+		reason := p.Unavailable()
+		info := capabilityInfo{Name: p.Name(), File: p.Path, Available: reason == "", Reason: reason, Mediation: "None",
+			Description: p.Description(), InputSchema: p.Schema()}
+		if p.Mediation() == capability.Local {
+			info.Mediation = "Local"
+		}
+		list = append(list, info)
+	}
+	if output == "json" {
+		return printJSON(out, list)
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tAVAILABLE\tMEDIATION\tREASON")
+	for _, info := range list {
+		fmt.Fprintf(table, "%s\t%t\t%s\t%s\n", console.Visible(info.Name), info.Available, info.Mediation, console.Visible(cmp.Or(info.Reason, "-")))
+	}
+	return table.Flush()
+}
+
+func printJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+func outputFlag(cmd *cobra.Command, output *string) {
+	cmd.Flags().StringVarP(output, "output", "o", "text", "`FORMAT`: text or json")
+}
+
+func checkOutput(output string) error {
+	if output != "text" && output != "json" {
+		return fmt.Errorf("--output %q is neither text nor json", output)
+	}
+	return nil
+}
+
+func identityFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "identity-dir", os.Getenv("MOORING_IDENTITY_DIR"), "`DIR` of the agent (default: "+defaultDirHelp+")")
+}
+
+func identityDir(given string) (string, error) {
+	if given != "" {
+		return filepath.Abs(given)
+	}
+	return defaultDir()
+}

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/mediation"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+const mediateHelp = `Answers for the person at this machine what the cluster asks to run on it. Run it as
+the user of the agent, or as root; the agent refuses everybody else. A question is
+named by the name or the UID of its dispatch.`
+
+func newMediate() *cobra.Command {
+	var dir, output string
+	cmd := &cobra.Command{
+		Use: "mediate", Short: "Answers what the agent asks the person at this machine", Long: mediateHelp, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	client := func() (mediation.Client, error) {
+		if err := checkOutput(output); err != nil {
+			return mediation.Client{}, err
+		}
+		base, err := identityDir(dir)
+		return mediation.Client{Socket: mediation.SocketPath(store.RunPath(base))}, err
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "Lists what waits for an answer", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := client()
+			if err != nil {
+				return err
+			}
+			questions, err := c.List(cmd.Context())
+			if err != nil {
+				return runError{err}
+			}
+			return tell(cmd.OutOrStdout(), output, questions)
+		},
+	}
+	watch := &cobra.Command{
+		Use: "watch", Short: "Lists it again whenever it changes", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := client()
+			if err != nil {
+				return err
+			}
+			var printing error
+			err = c.Watch(cmd.Context(), func(questions []mediation.Question) {
+				if printing == nil {
+					printing = tell(cmd.OutOrStdout(), output, questions)
+				}
+			})
+			if err == nil {
+				err = printing
+			}
+			return asRunError(err)
+		},
+	}
+	cmd.AddCommand(list, watch, newAnswer("allow", "Lets it run", true, client, &output), newAnswer("deny", "Refuses it", false, client, &output))
+	for _, sub := range cmd.Commands() {
+		identityFlag(sub, &dir)
+		outputFlag(sub, &output)
+	}
+	return cmd
+}
+
+func newAnswer(use, short string, allowed bool, client func() (mediation.Client, error), output *string) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " NAME|UID", Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := client()
+			if err != nil {
+				return err
+			}
+			q, err := c.Answer(cmd.Context(), args[0], allowed)
+			if err != nil {
+				return runError{err}
+			}
+			if *output == "json" {
+				return printJSON(cmd.OutOrStdout(), q)
+			}
+			done := "Denied"
+			if allowed {
+				done = "Allowed"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s\n", done, console.Visible(q.Capability), console.Visible(q.Target))
+			return nil
+		},
+	}
+}
+
+func tell(out io.Writer, output string, questions []mediation.Question) error {
+	if output == "json" {
+		if questions == nil {
+			questions = []mediation.Question{}
+		}
+		return printJSON(out, questions)
+	}
+	if len(questions) == 0 {
+		fmt.Fprintln(out, "Nothing waits for an answer.")
+	}
+	for _, q := range questions {
+		fmt.Fprintln(out, mediation.Describe(q))
+	}
+	return nil
+}
+
+func asRunError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return runError{err}
+}

@@ -1,0 +1,158 @@
+package desktop
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/mediation"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
+	"github.com/mooring-dev/mooring/nodeagent/process"
+)
+
+// launchWait is how long an opener is watched for a failure; one that is still there then
+// has become, or waits for, what it opened.
+const launchWait = 3 * time.Second
+
+// Opener is the program of this desktop that opens things, found once, at start: what
+// changes on the PATH later does not change what is run.
+type Opener struct {
+	argv        []string
+	environment []string
+	missing     string
+}
+
+// openers by operating system: the program, then its fixed arguments.
+var openers = map[string][]string{
+	"linux": {"xdg-open"}, "freebsd": {"xdg-open"}, "openbsd": {"xdg-open"}, "netbsd": {"xdg-open"},
+	"darwin": {"open"}, "windows": {"rundll32", "url.dll,FileProtocolHandler"},
+}
+
+// session are the variables by which a program finds the desktop of its user.
+var session = []string{"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "PATH",
+	"DESKTOP_SESSION", "SystemRoot", "USERPROFILE", "APPDATA", "LOCALAPPDATA"}
+
+// FindOpener looks on the agent's own PATH.
+func FindOpener() *Opener {
+	o := &Opener{environment: sessionEnvironment(os.Environ())}
+	command, known := openers[runtime.GOOS]
+	if !known {
+		o.missing = "no program that opens things is known on " + runtime.GOOS
+		return o
+	}
+	path, err := exec.LookPath(command[0]) // errs for what is not absolute in the end
+	if err != nil {
+		o.missing = command[0] + " is not on the PATH of the agent"
+		return o
+	}
+	if err := ownfile.CheckProgram(path); err != nil {
+		o.missing = err.Error()
+		return o
+	}
+	if needsDisplay() && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		o.missing = "the agent has no display: neither DISPLAY nor WAYLAND_DISPLAY is set"
+	}
+	o.argv = append([]string{path}, command[1:]...)
+	return o
+}
+
+func needsDisplay() bool { return runtime.GOOS != "darwin" && runtime.GOOS != "windows" }
+
+// Missing says why nothing can be opened; empty when it can.
+func (o *Opener) Missing() string { return o.missing }
+
+func (o *Opener) open(ctx context.Context, target string) error {
+	if o.missing != "" {
+		return errors.New(o.missing)
+	}
+	err := process.Launch(ctx, append(o.argv[:len(o.argv):len(o.argv)], target), o.environment, launchWait)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return fmt.Errorf("%s ended with %w", o.argv[0], err)
+	}
+	return err
+}
+
+func sessionEnvironment(all []string) []string {
+	var kept []string
+	for _, variable := range all {
+		name, _, _ := strings.Cut(variable, "=")
+		if slices.Contains(session, name) || strings.HasPrefix(name, "XDG_") {
+			kept = append(kept, variable)
+		}
+	}
+	return kept
+}
+
+// thing is one of the two capabilities.
+type thing struct {
+	opener                *Opener
+	name, property, about string
+	canonical             func(string) (string, error)
+}
+
+// Capabilities are desktop.open_url and desktop.open_path; rules are asked for every URL.
+func Capabilities(opener *Opener, rules func() (*mediation.Rules, error)) []capability.Capability {
+	return []capability.Capability{
+		&thing{opener: opener, name: "desktop.open_url", property: "url", about: "Opens a web address on the screen of this machine.",
+			canonical: func(text string) (string, error) {
+				r, err := rules()
+				if err != nil {
+					return "", errors.New("the mediation policy of this machine cannot be used; its agent's log says why")
+				}
+				return CanonicalURL(text, r.OpenURL)
+			}},
+		&thing{opener: opener, name: "desktop.open_path", property: "path", about: "Opens a file or a directory on the screen of this machine.",
+			canonical: CanonicalPath},
+	}
+}
+
+// Name is desktop.open_url or desktop.open_path.
+func (c *thing) Name() string { return c.name }
+
+// Description is for people.
+func (c *thing) Description() string { return c.about }
+
+// Schema wants the one parameter.
+func (c *thing) Schema() json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"type":"object","additionalProperties":false,"required":[%q],"properties":{%q:{"type":"string","maxLength":%d}}}`,
+		c.property, c.property, maxPathBytes))
+}
+
+// Mediation asks the person whose screen it is.
+func (c *thing) Mediation() capability.Mediation { return capability.Local }
+
+// Unavailable is the opener's word.
+func (c *thing) Unavailable() string { return c.opener.Missing() }
+
+// Target is the one form in which the thing is checked, shown and opened.
+func (c *thing) Target(input json.RawMessage) (string, error) {
+	var values map[string]string
+	if err := json.Unmarshal(input, &values); err != nil {
+		return "", errors.New("the input must be a JSON object of texts")
+	}
+	target, err := c.canonical(values[c.property])
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.property, err)
+	}
+	return target, nil
+}
+
+// Run opens what the person was shown, if it still is that.
+func (c *thing) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
+	target, err := c.Target(request.Input)
+	if err != nil || target != request.Target {
+		return nil, &capability.Error{Code: "TargetChanged", Message: "it is not any more what was decided about; nothing was opened"}
+	}
+	if err := c.opener.open(ctx, target); err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]string{"opened": target})
+}

@@ -1,0 +1,92 @@
+package nodeagent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"sync"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/desktop"
+	"github.com/mooring-dev/mooring/nodeagent/mediation"
+	"github.com/mooring-dev/mooring/nodeagent/program"
+	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// DesktopMode says whether desktop.open_url and desktop.open_path are declared.
+type DesktopMode string
+
+// The modes.
+const (
+	// DesktopAuto declares them where they can run: a server is not degraded by what it
+	// will never have.
+	DesktopAuto DesktopMode = "auto"
+	DesktopOn   DesktopMode = "on"
+	DesktopOff  DesktopMode = "off"
+)
+
+// prepare collects what this machine can do: built in, extra, and its user's own.
+func (a *agent) prepare() (err error) {
+	if _, err := a.rules(); err != nil {
+		return err
+	}
+	all := []capability.Capability{capability.Echo{}, capability.SystemHealth{}, capability.SystemIdentity{Facts: a.facts}}
+	opener := desktop.FindOpener()
+	if a.Desktop == DesktopOn || (a.Desktop != DesktopOff && opener.Missing() == "") {
+		all = append(all, desktop.Capabilities(opener, a.rules)...)
+	}
+	if a.registry, err = capability.NewRegistry(append(all, a.Extra...)...); err != nil {
+		return err
+	}
+	dir := a.CapabilitiesDir
+	if dir == "" {
+		dir = filepath.Join(a.store.Dir(), store.CapabilitiesFolder)
+		// Made, so that it can be watched from the start.
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make the capabilities folder: %w", err)
+		}
+	}
+	a.programs = &program.Folder{Dir: dir, Registry: a.registry, Log: a.Log}
+	a.programs.Read()
+	return nil
+}
+
+func (a *agent) rules() (*mediation.Rules, error) {
+	return mediation.LoadRules(cmp.Or(a.MediationPolicy, a.store.MediationPath()))
+}
+
+// marks begin the marks of every process of this agent's runs, over its restarts.
+func (a *agent) marks() string { return a.journal.ID() + "/" }
+
+// beside starts what serves the machine's user beside the sessions: the watch of the
+// capability files, and the desk with its socket and terminal. stop ends and awaits it.
+func (a *agent) beside(ctx context.Context, clock *session.Clock) (desk *mediation.Desk, stop func(), err error) {
+	current, err := user.Current()
+	if err != nil {
+		return nil, nil, err
+	}
+	desk = &mediation.Desk{Rules: a.rules, User: current.Username, Now: clock.Now, Log: a.Log}
+	server, err := mediation.Listen(store.RunPath(a.store.Dir()), desk, a.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var owned sync.WaitGroup
+	a.programs.Marks = a.marks()
+	owned.Go(func() { a.programs.Watch(ctx) })
+	owned.Go(func() { server.Serve(ctx) })
+	if a.Terminal != nil {
+		owned.Go(func() {
+			closing := context.AfterFunc(ctx, func() { a.Terminal.Close() })
+			defer closing()
+			desk.Prompt(ctx, a.Terminal, a.Terminal, desk.User)
+		})
+	}
+	return desk, func() { cancel(); owned.Wait() }, nil
+}

@@ -1,0 +1,112 @@
+package mediation
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"syscall"
+)
+
+// Client speaks with the agent of an identity directory.
+type Client struct {
+	// Socket is its SocketPath.
+	Socket string
+}
+
+// ErrNoAgent says that no agent listens there.
+var ErrNoAgent = errors.New("no agent runs there")
+
+// List is what waits for an answer.
+func (c Client) List(ctx context.Context) ([]Question, error) {
+	return c.once(ctx, request{Op: opList})
+}
+
+// Answer answers a question by its UID or name, and returns it. After that the answer is
+// on disk.
+func (c Client) Answer(ctx context.Context, name string, allowed bool) (Question, error) {
+	op := opDeny
+	if allowed {
+		op = opAllow
+	}
+	questions, err := c.once(ctx, request{Op: op, Name: name})
+	if err != nil {
+		return Question{}, err
+	}
+	if len(questions) != 1 {
+		return Question{}, errors.New("the agent did not say what was answered")
+	}
+	return questions[0], nil
+}
+
+// Watch calls see with what waits for an answer, now and after every change, until ctx
+// or the agent ends.
+func (c Client) Watch(ctx context.Context, see func([]Question)) error {
+	return c.exchange(ctx, request{Op: opWatch}, func(lines *bufio.Reader) error {
+		for {
+			questions, err := readAnswer(lines)
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // the connection was closed because ctx ended
+			}
+			if errors.Is(err, io.EOF) {
+				return ErrNoAgent
+			}
+			if err != nil {
+				return err
+			}
+			see(questions)
+		}
+	})
+}
+
+func (c Client) once(ctx context.Context, r request) (questions []Question, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	err = c.exchange(ctx, r, func(lines *bufio.Reader) error {
+		questions, err = readAnswer(lines)
+		return err
+	})
+	return questions, err
+}
+
+func (c Client) exchange(ctx context.Context, r request, read func(*bufio.Reader) error) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w (%s); is it started, with this --identity-dir?", ErrNoAgent, c.Socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the agent's socket is another user's: run this as the user of the agent: %w", err)
+	case err != nil:
+		return fmt.Errorf("reach the agent: %w", err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("ask the agent: %w", err)
+	}
+	return read(bufio.NewReader(conn))
+}
+
+func readAnswer(lines *bufio.Reader) ([]Question, error) {
+	line, err := lines.ReadBytes('\n')
+	if err != nil {
+		return nil, fmt.Errorf("read the agent's answer: %w", err)
+	}
+	var a answer
+	if err := json.Unmarshal(line, &a); err != nil {
+		return nil, fmt.Errorf("read the agent's answer: %w", err)
+	}
+	if a.Error != "" {
+		return nil, errors.New(a.Error)
+	}
+	return a.Questions, nil
+}

@@ -1,0 +1,166 @@
+package mediation
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Desk is the policy of a machine with somebody at it: open questions lie on it until
+// one of its users answers.
+type Desk struct {
+	// Rules reads the policy file; it is asked for every run, so a change counts at once.
+	Rules func() (*Rules, error)
+	// User is the local user who is asked.
+	User string
+	Now  func() time.Time
+	Log  *slog.Logger
+
+	mu      sync.Mutex
+	open    []*pending
+	changed chan struct{}
+}
+
+// pending is a question without an answer.
+type pending struct {
+	Question
+	record   Record
+	answered chan error // gets nil or *Denied, once
+}
+
+// Decide applies the rules, and asks if they say so.
+func (d *Desk) Decide(ctx context.Context, q Question, record Record) error {
+	rules, err := d.Rules()
+	if err != nil {
+		d.Log.Error("the mediation policy cannot be used; everything is refused", "error", err)
+		return &Denied{CodeDenied, "the mediation policy of this machine cannot be used; its agent's log says why"}
+	}
+	switch rules.judge(q) {
+	case Allow:
+		return nil
+	case Deny:
+		return &Denied{CodeDenied, "the mediation policy of this machine refuses it"}
+	}
+	q.Since = d.Now().UTC().Truncate(time.Second)
+	if last := q.Since.Add(rules.timeout); q.Until.IsZero() || last.Before(q.Until) {
+		q.Until = last
+	}
+	return d.ask(ctx, rules.timeout, q, record)
+}
+
+func (d *Desk) ask(ctx context.Context, patience time.Duration, q Question, record Record) error {
+	if err := record.Asked(d.User, q.Since); err != nil {
+		return err
+	}
+	p := &pending{Question: q, record: record, answered: make(chan error, 1)}
+	d.put(p)
+	defer d.take(p)
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case err := <-p.answered:
+		return err
+	case <-timer.C:
+		if err := d.resolve(p, false, ""); err != nil && !errors.Is(err, ErrNoQuestion) {
+			return err
+		}
+		return <-p.answered // ours, or one that was given this very moment
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Answer takes the answer to a question, named by its UID, or by its name if only one has
+// it. When it returns nil the answer is on disk and will be followed.
+func (d *Desk) Answer(name string, allowed bool, by string) (Question, error) {
+	p, err := d.find(name)
+	if err != nil {
+		return Question{}, err
+	}
+	return p.Question, d.resolve(p, allowed, by)
+}
+
+func (d *Desk) find(name string) (*pending, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var found *pending
+	for _, p := range d.open {
+		switch {
+		case p.UID == name:
+			return p, nil
+		case p.Name == name && found != nil:
+			return nil, ErrAmbiguous
+		case p.Name == name:
+			found = p
+		}
+	}
+	if found == nil {
+		return nil, ErrNoQuestion
+	}
+	return found, nil
+}
+
+// resolve is how a question is answered: the first answer is recorded, then followed.
+func (d *Desk) resolve(p *pending, allowed bool, by string) error {
+	if !d.take(p) {
+		return ErrNoQuestion
+	}
+	if err := p.record.Answered(allowed, by); err != nil {
+		p.answered <- err
+		return err
+	}
+	d.Log.Info("local mediation answered", "dispatch", p.UID, "capability", p.Capability, "allowed", allowed, "by", by)
+	switch {
+	case allowed:
+		p.answered <- nil
+	case by == "":
+		p.answered <- &Denied{CodeTimedOut, "nobody at the machine answered in time"}
+	default:
+		p.answered <- &Denied{CodeDenied, "the person at the machine said no"}
+	}
+	return nil
+}
+
+// Questions lists what waits for an answer, oldest first; changed is closed when that is
+// out of date.
+func (d *Desk) Questions() (open []Question, changed <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range d.open {
+		open = append(open, p.Question)
+	}
+	if d.changed == nil {
+		d.changed = make(chan struct{})
+	}
+	return open, d.changed
+}
+
+func (d *Desk) put(p *pending) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open = append(d.open, p)
+	d.announce()
+}
+
+// take removes a question; false when it is not there any more.
+func (d *Desk) take(p *pending) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at := slices.Index(d.open, p)
+	if at < 0 {
+		return false
+	}
+	d.open = slices.Delete(d.open, at, at+1)
+	d.announce()
+	return true
+}
+
+func (d *Desk) announce() {
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
+	}
+}

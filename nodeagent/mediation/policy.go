@@ -1,0 +1,155 @@
+package mediation
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
+)
+
+// defaultTimeout is how long a person has to answer.
+const defaultTimeout = 5 * time.Minute
+
+// Verdict of a rule.
+type Verdict string
+
+// The verdicts.
+const (
+	Ask   Verdict = "ask"
+	Allow Verdict = "allow"
+	Deny  Verdict = "deny"
+)
+
+// Rules are the policy file of a machine. Without one, whatever needs a person is asked.
+type Rules struct {
+	// Timeout is how long a person has to answer, such as 2m. Default 5m.
+	Timeout string `yaml:"timeout"`
+	// Rules are tried in order; the first that fits decides.
+	Rules []Rule `yaml:"rules"`
+	// OpenURL bounds desktop.open_url, whatever a person answers.
+	OpenURL URLRules `yaml:"openURL"`
+
+	timeout time.Duration
+}
+
+// Rule decides about the runs it fits.
+type Rule struct {
+	// Capability is a name, or prefix.* for all below it, or * for all.
+	Capability string `yaml:"capability"`
+	// Target is a pattern of the whole target: * stands for anything but a slash, ** for
+	// anything. Empty fits every target.
+	Target   string  `yaml:"target"`
+	Decision Verdict `yaml:"decision"`
+
+	target *regexp.Regexp
+}
+
+// URLRules say which addresses may be opened at all.
+type URLRules struct {
+	// Schemes default to https alone.
+	Schemes []string `yaml:"schemes"`
+	// Hosts, when there are any, are the only ones; *.example.com is every one below.
+	Hosts []string `yaml:"hosts"`
+	// DenyHosts are refused; they beat Hosts.
+	DenyHosts []string `yaml:"denyHosts"`
+}
+
+// LoadRules reads a policy file; none is the default policy.
+func LoadRules(path string) (*Rules, error) {
+	content, err := ownfile.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		content, err = nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mediation policy: %w", err)
+	}
+	rules, err := parseRules(content)
+	if err != nil {
+		return nil, fmt.Errorf("mediation policy %s: %w", path, err)
+	}
+	return rules, nil
+}
+
+func parseRules(content []byte) (*Rules, error) {
+	r := &Rules{timeout: defaultTimeout}
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(r); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if r.Timeout != "" {
+		var err error
+		if r.timeout, err = time.ParseDuration(r.Timeout); err != nil || r.timeout <= 0 {
+			return nil, fmt.Errorf("timeout %q is not a duration such as 2m", r.Timeout)
+		}
+	}
+	for i := range r.Rules {
+		if err := r.Rules[i].compile(); err != nil {
+			return nil, fmt.Errorf("rule %d: %w", i+1, err)
+		}
+	}
+	return r, nil
+}
+
+func (r *Rule) compile() (err error) {
+	switch {
+	case r.Capability == "":
+		return errors.New("capability is missing; write * for all")
+	case strings.Contains(strings.TrimSuffix(strings.TrimSuffix(r.Capability, "*"), "."), "*"), strings.HasSuffix(r.Capability, "*") && r.Capability != "*" && !strings.HasSuffix(r.Capability, ".*"):
+		return fmt.Errorf("capability %q is neither a name nor prefix.* nor *", r.Capability)
+	case r.Decision != Ask && r.Decision != Allow && r.Decision != Deny:
+		return fmt.Errorf("decision %q is none of ask, allow, deny", r.Decision)
+	}
+	r.target, err = compilePattern(r.Target)
+	return err
+}
+
+// compilePattern anchors at both ends.
+func compilePattern(pattern string) (*regexp.Regexp, error) {
+	if pattern == "" {
+		pattern = "**"
+	}
+	var expression strings.Builder
+	expression.WriteString(`(?s)\A`)
+	for i, part := range strings.Split(pattern, "**") {
+		if i > 0 {
+			expression.WriteString(`.*`)
+		}
+		for j, literal := range strings.Split(part, "*") {
+			if j > 0 {
+				expression.WriteString(`[^/]*`)
+			}
+			expression.WriteString(regexp.QuoteMeta(literal))
+		}
+	}
+	return regexp.Compile(expression.String() + `\z`)
+}
+
+// judge finds the verdict for a question. What no rule speaks of is asked if the
+// capability asks for it, and else allowed.
+func (r *Rules) judge(q Question) Verdict {
+	for _, rule := range r.Rules {
+		if rule.fits(q.Capability) && rule.target.MatchString(q.Target) {
+			return rule.Decision
+		}
+	}
+	if q.Needed {
+		return Ask
+	}
+	return Allow
+}
+
+func (r *Rule) fits(capability string) bool {
+	if prefix, all := strings.CutSuffix(r.Capability, "*"); all {
+		return strings.HasPrefix(capability, prefix)
+	}
+	return r.Capability == capability
+}

@@ -1,0 +1,101 @@
+package mediation
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/console"
+)
+
+// Describe tells a question to a person, a line each, whatever characters the cluster
+// sent: who asks, what would run, and all of what it is about.
+func Describe(q Question) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s asks to run %s on this machine", orNobody(console.Visible(q.RequestedBy)), console.Visible(q.Capability))
+	if q.Description != "" {
+		fmt.Fprintf(&text, " (%s)", console.Visible(q.Description))
+	}
+	fmt.Fprintf(&text, "\n  target:   %s\n  dispatch: %s/%s\n  answer until %s, then it is a no",
+		console.Visible(q.Target), console.Visible(q.Namespace), console.Visible(q.Name), q.Until.Local().Format(time.TimeOnly))
+	return text.String()
+}
+
+func orNobody(user string) string {
+	if user == "" {
+		return "(unknown user)"
+	}
+	return user
+}
+
+// Prompt asks a person at a terminal, one question at a time, until ctx ends. by is
+// their name. The caller ends the reading by closing in.
+func (d *Desk) Prompt(ctx context.Context, in io.Reader, out io.Writer, by string) {
+	lines := make(chan string)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		readLines(ctx, in, lines)
+	}()
+	defer func() { <-read }()
+	shown := ""
+	for {
+		open, changed := d.Questions()
+		switch {
+		case len(open) == 0:
+			shown = ""
+		case open[0].UID != shown:
+			shown = open[0].UID
+			fmt.Fprintf(out, "\n%s\nAllow it? [y/N] ", Describe(open[0]))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-read:
+			return
+		case <-changed:
+		case line := <-lines:
+			if shown != "" {
+				d.answerLine(out, shown, line, by)
+			}
+		}
+	}
+}
+
+func (d *Desk) answerLine(out io.Writer, uid, line, by string) {
+	word := strings.ToLower(strings.TrimSpace(line))
+	allowed := word == "y" || word == "yes"
+	if !allowed && word != "n" && word != "no" && word != "" {
+		fmt.Fprint(out, "Please answer y or n: ")
+		return
+	}
+	switch _, err := d.Answer(uid, allowed, by); {
+	case errors.Is(err, ErrNoQuestion):
+		fmt.Fprintln(out, "Too late: it was answered or cancelled meanwhile.")
+	case err != nil:
+		fmt.Fprintf(out, "Not recorded: %v\n", err)
+	case allowed:
+		fmt.Fprintln(out, "Allowed.")
+	default:
+		fmt.Fprintln(out, "Denied.")
+	}
+}
+
+func readLines(ctx context.Context, in io.Reader, lines chan<- string) {
+	reader := bufio.NewReader(in)
+	for {
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			return
+		}
+		select {
+		case lines <- line:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,201 @@
+// Package program makes capabilities of files: programs of the machine's user that the
+// cluster may ask to run, in a folder that the agent watches.
+//
+// The file NAME.yaml declares the capability NAME. A file that cannot be used disables
+// only itself, and the inventory says why. Programs run as package process runs them:
+// never through a shell, each argument as it is given.
+package program
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
+)
+
+const (
+	suffix              = ".yaml"
+	defaultTimeout      = 24 * time.Hour
+	maxDescriptionBytes = 512
+)
+
+// file is the content of a capability file.
+type file struct {
+	// Name repeats the file's name.
+	Name string `yaml:"name"`
+	// Description is one sentence for people.
+	Description string `yaml:"description"`
+	// Argv is the program, an absolute path, and its arguments.
+	Argv []argument `yaml:"argv"`
+	// InputSchema is a JSON schema; the default takes no input.
+	InputSchema map[string]any `yaml:"inputSchema"`
+	// Timeout bounds the run time, such as 10m.
+	Timeout string `yaml:"timeout"`
+	// Mediation is none or local.
+	Mediation string `yaml:"mediation"`
+	// RunAs is a user name; an agent that runs as root wants one.
+	RunAs string `yaml:"runAs"`
+	// Environment is what a program finds besides the usual.
+	Environment environment `yaml:"environment"`
+	// Output says how standard output is read: text (default) or json.
+	Output string `yaml:"output"`
+}
+
+// environment adds variables.
+type environment struct {
+	// Allow names variables of the agent's own environment.
+	Allow []string `yaml:"allow"`
+	// Set gives variables a value.
+	Set map[string]string `yaml:"set"`
+}
+
+// argument is a fixed text, or the value of a parameter.
+type argument struct {
+	literal string
+	// Parameter names a property of the input. Prefix is put before its value, in the
+	// same argument. Optional leaves the argument out when the input has no such property.
+	Parameter string `yaml:"parameter"`
+	Prefix    string `yaml:"prefix"`
+	Optional  bool   `yaml:"optional"`
+}
+
+// UnmarshalYAML takes a string or {parameter: …}.
+func (a *argument) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		return node.Decode(&a.literal)
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if key := node.Content[i].Value; !slices.Contains([]string{"parameter", "prefix", "optional"}, key) {
+			return fmt.Errorf("line %d: an argument is a text, or has parameter, prefix and optional; %q is unknown", node.Line, key)
+		}
+	}
+	type plain argument
+	if err := node.Decode((*plain)(a)); err != nil {
+		return err
+	}
+	if a.Parameter == "" {
+		return fmt.Errorf("line %d: an argument is a text, or names a parameter", node.Line)
+	}
+	return nil
+}
+
+// Load reads one file. It always returns a Program of the file's name, which is
+// unavailable, for the reason of the error, when the file cannot be used.
+func Load(path string) (*Program, error) {
+	p := &Program{Path: path, name: strings.TrimSuffix(filepath.Base(path), suffix)}
+	err := p.load()
+	if err != nil {
+		p.broken = err
+		p.schema, p.mediation = nil, capability.None
+	}
+	return p, err
+}
+
+func (p *Program) load() error {
+	if !capability.ValidName(p.name) {
+		return fmt.Errorf("the file's name %q is not a capability's: dotted lower case, such as backup.run%s", filepath.Base(p.Path), suffix)
+	}
+	content, err := ownfile.Read(p.Path)
+	if err != nil {
+		return err
+	}
+	if err := checkText(content); err != nil {
+		return err
+	}
+	var f file
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&f); err != nil {
+		return fmt.Errorf("read the file: %w", err)
+	}
+	return p.adopt(f)
+}
+
+// checkText refuses what the cluster could not store, or a person not see.
+func checkText(content []byte) error {
+	for _, r := range string(content) {
+		if r == unicode.ReplacementChar || (!unicode.IsPrint(r) && !unicode.IsSpace(r)) {
+			return fmt.Errorf("the file holds a character that cannot be shown (%q)", r)
+		}
+	}
+	return nil
+}
+
+func (p *Program) adopt(f file) (err error) {
+	if f.Name != p.name {
+		return fmt.Errorf("name is %q, but the file is called %s%s", f.Name, p.name, suffix)
+	}
+	if p.description = f.Description; p.description == "" || len(p.description) > maxDescriptionBytes {
+		return fmt.Errorf("description must be one sentence of at most %d bytes", maxDescriptionBytes)
+	}
+	switch f.Mediation {
+	case "", "none":
+	case "local":
+		p.mediation = capability.Local
+	default:
+		return fmt.Errorf("mediation %q is neither none nor local", f.Mediation)
+	}
+	if p.json = f.Output == "json"; !p.json && f.Output != "" && f.Output != "text" {
+		return fmt.Errorf("output %q is neither text nor json", f.Output)
+	}
+	p.limit = defaultTimeout
+	if f.Timeout != "" {
+		if p.limit, err = time.ParseDuration(f.Timeout); err != nil || p.limit <= 0 {
+			return fmt.Errorf("timeout %q is not a duration such as 10m", f.Timeout)
+		}
+	}
+	if err := p.adoptSchema(f.InputSchema); err != nil {
+		return err
+	}
+	if err := p.adoptArgv(f.Argv, f.InputSchema); err != nil {
+		return err
+	}
+	if p.user, err = lookupUser(f.RunAs); err != nil {
+		return err
+	}
+	p.environment, err = f.Environment.build(p.user)
+	return err
+}
+
+func (p *Program) adoptSchema(schema map[string]any) error {
+	if schema == nil {
+		p.schema = json.RawMessage(`{"type":"object","additionalProperties":false}`)
+		return nil
+	}
+	text, err := json.Marshal(schema)
+	if err != nil {
+		return fmt.Errorf("inputSchema is not JSON: %w", err)
+	}
+	if err := capability.CheckSchema(text); err != nil {
+		return fmt.Errorf("inputSchema: %w", err)
+	}
+	p.schema = text
+	return nil
+}
+
+func (p *Program) adoptArgv(argv []argument, schema map[string]any) error {
+	if len(argv) == 0 || !filepath.IsAbs(argv[0].literal) {
+		return errors.New("argv must begin with the absolute path of a program")
+	}
+	properties, _ := schema["properties"].(map[string]any)
+	for _, a := range argv {
+		if _, known := properties[a.Parameter]; a.Parameter != "" && !known {
+			return fmt.Errorf("argv uses parameter %q, which is no property of inputSchema", a.Parameter)
+		}
+		if strings.ContainsRune(a.literal+a.Prefix, 0) {
+			return errors.New("an argument holds a NUL")
+		}
+	}
+	p.argv = argv
+	return ownfile.CheckProgram(argv[0].literal)
+}

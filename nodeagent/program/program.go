@@ -1,0 +1,197 @@
+package program
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
+	"github.com/mooring-dev/mooring/nodeagent/process"
+)
+
+// maxArgumentBytes is what Linux allows for one argument (MAX_ARG_STRLEN), NUL included.
+const maxArgumentBytes = 128<<10 - 1
+
+// Program is a capability made of a file.
+type Program struct {
+	// Path is the file.
+	Path string
+	// Marks is what the marks of its processes begin with (process.Command).
+	Marks string
+
+	name, description string
+	argv              []argument
+	schema            json.RawMessage
+	mediation         capability.Mediation
+	limit             time.Duration
+	user              *account
+	environment       []string
+	json              bool
+	broken            error
+}
+
+// Name is the file's, without .yaml.
+func (p *Program) Name() string { return p.name }
+
+// Description is the file's.
+func (p *Program) Description() string { return p.description }
+
+// Schema is the file's.
+func (p *Program) Schema() json.RawMessage { return p.schema }
+
+// Mediation is the file's.
+func (p *Program) Mediation() capability.Mediation { return p.mediation }
+
+// Limit is the file's timeout.
+func (p *Program) Limit() time.Duration { return p.limit }
+
+// Unavailable says what is wrong with the file, or with its program now.
+func (p *Program) Unavailable() string {
+	err := p.broken
+	if err == nil {
+		err = ownfile.CheckProgram(p.argv[0].literal)
+	}
+	if err == nil {
+		return ""
+	}
+	text := console.Clean(err.Error())
+	return strings.ToValidUTF8(text[:min(len(text), 256)], "")
+}
+
+// Check refuses parameters that cannot be passed as one argument each, or that the
+// program could take for an option.
+func (p *Program) Check(input json.RawMessage) error {
+	_, err := p.arguments(input)
+	return err
+}
+
+// Target is the command line, quoted, and the input.
+func (p *Program) Target(input json.RawMessage) (string, error) {
+	argv, err := p.arguments(input)
+	if err != nil {
+		return "", err
+	}
+	quoted := make([]string, len(argv))
+	for i, argument := range argv {
+		if quoted[i] = argument; argument == "" || strings.ContainsAny(argument, " \t\n\"'\\") {
+			quoted[i] = strconv.Quote(argument)
+		}
+	}
+	return strings.Join(quoted, " ") + " < " + string(input), nil
+}
+
+// arguments puts the parameters in their places.
+func (p *Program) arguments(input json.RawMessage) ([]string, error) {
+	decoder := json.NewDecoder(bytes.NewReader(input))
+	decoder.UseNumber()
+	var values map[string]any
+	if err := decoder.Decode(&values); err != nil {
+		return nil, errors.New("the input must be a JSON object")
+	}
+	var argv []string
+	for _, a := range p.argv {
+		value, there := values[a.Parameter]
+		switch {
+		case a.Parameter == "":
+			argv = append(argv, a.literal)
+		case !there && a.Optional:
+		case !there:
+			return nil, fmt.Errorf("parameter %q is missing", a.Parameter)
+		default:
+			text, err := a.fill(value)
+			if err != nil {
+				return nil, fmt.Errorf("parameter %q: %w", a.Parameter, err)
+			}
+			argv = append(argv, text)
+		}
+	}
+	return argv, nil
+}
+
+func (a argument) fill(value any) (string, error) {
+	var text string
+	switch v := value.(type) {
+	case string:
+		text = v
+	case json.Number:
+		text = v.String()
+	case bool:
+		text = strconv.FormatBool(v)
+	default:
+		return "", errors.New("only a text, a number or a boolean can be an argument")
+	}
+	switch {
+	case strings.ContainsRune(text, 0):
+		return "", errors.New("it holds a NUL, which no argument can")
+	case a.Prefix == "" && strings.HasPrefix(text, "-"):
+		return "", errors.New("it begins with a dash, so the program could take it for an option")
+	case len(a.Prefix)+len(text) > maxArgumentBytes:
+		return "", fmt.Errorf("it is longer than the %d bytes an argument can have", maxArgumentBytes)
+	}
+	return a.Prefix + text, nil
+}
+
+// Run runs the program to its end.
+func (p *Program) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
+	argv, err := p.arguments(request.Input)
+	if err != nil {
+		return nil, err
+	}
+	environment := append(p.environment[:len(p.environment):len(p.environment)],
+		"MOORING_DISPATCH_UID="+console.Visible(request.DispatchUID),
+		"MOORING_REQUESTED_BY="+console.Visible(request.RequestedBy),
+		"MOORING_PROGRESS_FD=3")
+	got, err := process.Run(ctx, process.Command{
+		Argv: argv, Env: environment, Stdin: request.Input, User: p.user.credential(), Mark: p.Marks + request.DispatchUID,
+		MaxOutput: request.MaxOutputBytes + 1, Progress: request.Progress,
+	})
+	switch {
+	case ctx.Err() != nil && errors.Is(err, process.ErrSurvivors):
+		return nil, err
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, failure(err, got)
+	}
+	return p.read(got)
+}
+
+// read makes JSON of standard output. What is longer than the bound becomes a text that
+// is longer too, so that it is cut and marked.
+func (p *Program) read(got process.Result) (json.RawMessage, error) {
+	if p.json && !got.Overflow {
+		if len(bytes.TrimSpace(got.Output)) == 0 {
+			return nil, &capability.Error{Code: "InvalidOutput", Message: "the program printed nothing where JSON was expected"}
+		}
+		return bytes.TrimSpace(got.Output), nil
+	}
+	// A character that is cut in the middle, or is none, becomes U+FFFD.
+	return json.Marshal(string(got.Output))
+}
+
+// failure tells how a program ended, and its last words.
+func failure(err error, got process.Result) error {
+	text := "the program could not be run: " + err.Error()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		text = "the program ended with " + exit.String()
+	}
+	if errors.Is(err, process.ErrSurvivors) {
+		text += "; " + process.ErrSurvivors.Error()
+	}
+	words := strings.TrimSpace(string(got.Errors))
+	if words == "" {
+		words = strings.TrimSpace(string(got.Output[:min(len(got.Output), 512)]))
+	}
+	if words != "" {
+		text += "; it said: " + strings.ToValidUTF8(words[max(0, len(words)-512):], "\uFFFD")
+	}
+	return &capability.Error{Code: "CapabilityFailed", Message: text}
+}

@@ -1,0 +1,116 @@
+package program
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/user"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mooring-dev/mooring/nodeagent/process"
+)
+
+// searchPath is the PATH of every program.
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// account is whom a program runs as; other is nil for the agent's own user.
+type account struct {
+	name, home string
+	other      *process.User
+}
+
+func (a *account) credential() *process.User {
+	if a == nil {
+		return nil
+	}
+	return a.other
+}
+
+// lookupUser finds the user; only root can run as another, and root must say as whom.
+func lookupUser(name string) (*account, error) {
+	root := os.Geteuid() == 0
+	if name == "" {
+		if root {
+			return nil, errors.New("runAs is missing: this agent runs as root, so the file must say as whom the program runs (runAs: root, if need be)")
+		}
+		current, err := user.Current()
+		if err != nil {
+			return nil, fmt.Errorf("find the agent's own user: %w", err)
+		}
+		return &account{name: current.Username, home: current.HomeDir}, nil
+	}
+	found, err := user.Lookup(name)
+	if err != nil {
+		return nil, fmt.Errorf("runAs: %w", err)
+	}
+	a := &account{name: found.Username, home: found.HomeDir}
+	if found.Uid == strconv.Itoa(os.Geteuid()) {
+		return a, nil
+	}
+	if !root {
+		return nil, fmt.Errorf("runAs: only an agent that runs as root can run a program as %s", name)
+	}
+	a.other, err = credentialOf(found)
+	return a, err
+}
+
+func credentialOf(found *user.User) (*process.User, error) {
+	groups, err := found.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("find the groups of %s: %w", found.Username, err)
+	}
+	ids := make([]uint32, 0, len(groups)+2)
+	for _, text := range append([]string{found.Uid, found.Gid}, groups...) {
+		id, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("user %s: id %q is not a number", found.Username, text)
+		}
+		ids = append(ids, uint32(id))
+	}
+	return &process.User{UID: ids[0], GID: ids[1], Groups: ids[2:]}, nil
+}
+
+// build makes the whole environment: nothing of the agent's but what is allowed by name.
+func (e environment) build(as *account) ([]string, error) {
+	values := map[string]string{"PATH": searchPath, "HOME": as.home, "USER": as.name, "LOGNAME": as.name}
+	for _, name := range e.Allow {
+		if err := checkVariable(name); err != nil {
+			return nil, err
+		}
+		if value, there := os.LookupEnv(name); there {
+			values[name] = value
+		}
+	}
+	for name, value := range e.Set {
+		if err := checkVariable(name); err != nil {
+			return nil, err
+		}
+		if strings.ContainsRune(value, 0) {
+			return nil, fmt.Errorf("environment: the value of %s holds a NUL", name)
+		}
+		values[name] = value
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		list = append(list, name+"="+values[name])
+	}
+	return list, nil
+}
+
+// checkVariable keeps PATH fixed and the agent's own variables, pairing codes among them,
+// to itself.
+func checkVariable(name string) error {
+	switch {
+	case !variableName.MatchString(name):
+		return fmt.Errorf("environment: %q is not the name of a variable", name)
+	case name == "PATH", strings.HasPrefix(name, "MOORING_"), strings.HasPrefix(name, "LD_"):
+		return fmt.Errorf("environment: %s cannot be set or allowed", name)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
+)
+
+const (
+	// settle is how long a folder must be quiet before it is read: an editor writes a
+	// file in several steps.
+	settle = 200 * time.Millisecond
+	// reread is how often it is read anyway: not every file system tells of changes.
+	reread = time.Minute
+)
+
+// Folder is where the capability files are. It need not exist.
+type Folder struct {
+	Dir string
+	// Marks is given to every Program.
+	Marks    string
+	Registry *capability.Registry
+	Log      *slog.Logger
+
+	last string
+}
+
+// LoadAll reads the files of a folder, in order of their names. None is a folder that is
+// not there. The error is about the folder as a whole.
+func LoadAll(dir string) ([]*Program, error) {
+	if err := ownfile.CheckDir(dir); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("capabilities folder: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("capabilities folder: %w", err)
+	}
+	var programs []*Program
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") || filepath.Ext(entry.Name()) != suffix {
+			continue
+		}
+		p, _ := Load(filepath.Join(dir, entry.Name())) // it says itself why it is unavailable
+		programs = append(programs, p)
+	}
+	return programs, nil
+}
+
+// Read puts what the folder holds now into the registry.
+func (f *Folder) Read() {
+	programs, err := LoadAll(f.Dir)
+	if err != nil {
+		f.Log.Error("no own capabilities", "error", err)
+	}
+	state := fingerprint(programs, err)
+	if state == f.last {
+		return
+	}
+	f.last = state
+	var all []capability.Capability
+	for _, p := range programs {
+		p.Marks = f.Marks
+		if reason := p.Unavailable(); reason != "" {
+			f.Log.Warn("capability file cannot be used", "file", p.Path, "reason", reason)
+		}
+		if capability.ValidName(p.name) {
+			all = append(all, p)
+		}
+	}
+	if err := f.Registry.SetOwn(all...); err != nil {
+		f.Log.Error("not every own capability can be declared", "error", err)
+	}
+	f.Log.Info("own capabilities read", "dir", f.Dir, "files", len(programs))
+}
+
+// fingerprint tells whether anything changed: what the files say, and what is wrong.
+func fingerprint(programs []*Program, err error) string {
+	text := fmt.Sprint(err)
+	for _, p := range programs {
+		text += fmt.Sprintf("\x00%s\x00%+v\x00%s\x00%v\x00%v\x00%v\x00%+v\x00%q\x00%v\x00%s", p.Path, p.argv, p.schema, p.mediation,
+			p.limit, p.json, p.user.credential(), p.environment, p.description, p.Unavailable())
+	}
+	return text
+}
+
+// Watch reads the folder again whenever it changed, until ctx ends.
+func (f *Folder) Watch(ctx context.Context) {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		f.Log.Warn("the capabilities folder cannot be watched; it is read every minute", "error", err)
+		watcher = &fsnotify.Watcher{} // its channels are nil: they never tell
+	} else {
+		defer watcher.Close()
+	}
+	again := time.NewTicker(reread)
+	defer again.Stop()
+	quiet := time.NewTimer(settle)
+	defer quiet.Stop()
+	for {
+		// A folder that is made later, or replaced, is found here; twice is harmless.
+		if err == nil {
+			_ = watcher.Add(f.Dir)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-watcher.Events:
+			quiet.Reset(settle)
+		case err := <-watcher.Errors:
+			f.Log.Warn("the capabilities folder is watched with gaps", "error", err)
+			quiet.Reset(settle)
+		case <-again.C:
+			f.Read()
+		case <-quiet.C:
+			f.Read()
+		}
+	}
+}
