@@ -1,0 +1,226 @@
+package machine_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// machine is a Node with programs of its own.
+type machine struct {
+	*fleet
+	// dir is where programs leave files, folder where the capability files are.
+	dir, folder, node string
+	process           *stack.Process
+}
+
+// newMachine pairs a machine whose user has put programs there; a program is the rest of a
+// capability file, {dir} in it is a folder for what it leaves behind.
+func newMachine(t *testing.T, programs map[string]string, args ...string) *machine {
+	t.Helper()
+	m := &machine{fleet: newFleet(t), dir: t.TempDir(), node: "kiosk"}
+	identity := system.IdentityDir(m.namespace + "-" + m.node)
+	m.folder = filepath.Join(identity, "capabilities.d")
+	for _, dir := range []string{identity, m.folder} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, content := range programs {
+		m.write(name, content)
+	}
+	m.process = m.pair(m.node, args...)
+	return m
+}
+
+func (m *machine) write(name, content string) {
+	m.t.Helper()
+	content = "name: " + name + "\ndescription: A test.\n" + strings.ReplaceAll(content, "{dir}", m.dir)
+	if os.Geteuid() == 0 {
+		content += "\nrunAs: root\n"
+	}
+	if err := os.WriteFile(filepath.Join(m.folder, name+".yaml"), []byte(content), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// shell is a capability file that runs a script; the agent itself knows no shell.
+func shell(script string) string {
+	lines := strings.Split(strings.TrimSpace(script), "\n")
+	return "argv:\n- /bin/sh\n- -c\n- |\n  " + strings.Join(lines, "\n  ") + "\ninputSchema: {type: object}"
+}
+
+// pid waits for a file with the id of a process.
+func (m *machine) pid(name string) int {
+	m.t.Helper()
+	pid := 0
+	m.eventually(name+" is written", func() bool {
+		content, err := os.ReadFile(filepath.Join(m.dir, name))
+		if err != nil || !strings.HasSuffix(string(content), "\n") {
+			return false
+		}
+		pid, err = strconv.Atoi(strings.TrimSpace(string(content)))
+		return err == nil
+	})
+	return pid
+}
+
+// alive tells whether a process is there and no zombie.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
+}
+
+// text is an input of about that many bytes.
+func text(bytes int) map[string]string { return map[string]string{"x": strings.Repeat("y", bytes)} }
+
+func seconds(n int32) func(*v1alpha1.CapabilityDispatchSpec) {
+	return func(s *v1alpha1.CapabilityDispatchSpec) { s.TimeoutSeconds = n }
+}
+
+// TestProgramsThatMisbehaveEndTruthfully runs each on one agent, which lives on.
+func TestProgramsThatMisbehaveEndTruthfully(t *testing.T) {
+	cases := map[string]struct {
+		program   string
+		input     any
+		timeout   int32
+		phase     v1alpha1.DispatchPhase
+		execution v1alpha1.Execution
+		code      string
+		says      string // of the error or the output
+		truncated bool
+	}{
+		"own.deaf":    {program: shell(`trap '' TERM; while :; do sleep 0.1; done`), timeout: 1, phase: v1alpha1.DispatchTimedOut, execution: v1alpha1.ExecutionFinished, code: "Timeout", says: "run time"},
+		"own.forever": {program: "argv: [/usr/bin/yes]", timeout: 1, phase: v1alpha1.DispatchTimedOut, execution: v1alpha1.ExecutionFinished, code: "Timeout"},
+		"own.forks": {program: shell(`(setsid sh -c 'echo $$ >{dir}/left; exec sleep 1000' &)
+while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: `"done\n"`},
+		"own.signal":  {program: shell(`kill -SEGV $$`), phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "CapabilityFailed", says: "segmentation fault"},
+		"own.status":  {program: shell(`echo no paper >&2; exit 7`), phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "CapabilityFailed", says: "exit status 7; it said: no paper"},
+		"own.big":     {program: shell(`head -c 300000 /dev/zero | tr '\0' x`), phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: `"xxx`, truncated: true},
+		"own.latin":   {program: `argv: [/usr/bin/printf, 'a\377b']`, phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: "a\ufffdb"},
+		"own.binary":  {program: "argv: [/usr/bin/printf, '\"\\377\"']\noutput: json", phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "InvalidOutput", says: "UTF-8"},
+		"own.nojson":  {program: "argv: [/usr/bin/printf, '{']\noutput: json", phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "InvalidOutput", says: "JSON"},
+		"own.long":    {program: shell(`wc -c`), input: text(300 << 10), phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "InvalidInput", says: "at most 262144"},
+		"own.fits":    {program: shell(`wc -c`), input: text(250 << 10), phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: strconv.Itoa(250<<10 + len(`{"x":""}`))},
+		"own.shaped":  {program: "argv: [/bin/true]\ninputSchema: {type: object, required: [volume]}", phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "InvalidInput", says: "missing property 'volume'"},
+		"own.missing": {program: "argv: [/does/not/exist]", phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "CapabilityUnavailable"},
+		"own.option":  {program: "argv: [/bin/echo, {parameter: text}]\ninputSchema: {type: object, properties: {text: {type: string}}}", input: map[string]string{"text": "--flag"}, phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "InvalidInput", says: "dash"},
+		"own.inject":  {program: "argv: [/bin/echo, {parameter: text}]\ninputSchema: {type: object, properties: {text: {type: string}}}", input: map[string]string{"text": "$(id); `id`\n'"}, phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: "$(id); `id`"},
+	}
+	programs := map[string]string{}
+	for name, c := range cases {
+		programs[name] = c.program
+	}
+	m := newMachine(t, programs)
+	asked := map[string]*v1alpha1.CapabilityDispatch{}
+	for name, c := range cases {
+		if c.input == nil {
+			c.input = map[string]any{}
+		}
+		if c.timeout == 0 {
+			c.timeout = 30
+		}
+		asked[name] = m.ask(m.node, name, c.input, seconds(c.timeout))
+	}
+	for name, c := range cases {
+		s := m.ended(asked[name]).Status
+		code, said := "", ""
+		if s.Error != nil {
+			code, said = s.Error.Code, s.Error.Message
+		}
+		if s.Output != nil {
+			said += string(s.Output.Raw)
+		}
+		if s.Phase != c.phase || s.Execution != c.execution || code != c.code || s.OutputTruncated != c.truncated || !strings.Contains(said, c.says) {
+			t.Errorf("%s: %s/%s/%s truncated %t: %.300s", name, s.Phase, s.Execution, code, s.OutputTruncated, said)
+		}
+		if len(said) > 64<<10 {
+			t.Errorf("%s: %d bytes are kept", name, len(said))
+		}
+	}
+	if left := m.pid("left"); alive(left) {
+		t.Error("a child that left its parents is alive")
+	}
+	if d := m.ended(m.ask(m.node, "echo", map[string]any{"still": "here"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
+		t.Errorf("after all that echo ended %+v", d.Status)
+	}
+}
+
+func TestCancellingKillsTheWholeTree(t *testing.T) {
+	m := newMachine(t, map[string]string{"own.tree": shell(`trap '' TERM
+sh -c 'trap "" TERM; echo $$ >{dir}/child; while :; do sleep 1; done' &
+(setsid sh -c 'trap "" TERM HUP; echo $$ >{dir}/away; while :; do sleep 1; done' &)
+echo "40 half way" >&3
+echo $$ >{dir}/root
+while :; do sleep 1; done`)})
+	d := m.ask(m.node, "own.tree", map[string]any{})
+	pids := []int{m.pid("root"), m.pid("child"), m.pid("away")}
+	await(m.fleet, d.Name, d, "40 %", func(d *v1alpha1.CapabilityDispatch) bool {
+		return d.Status.Progress != nil && d.Status.Progress.Percent == 40 && d.Status.Progress.Message == "half way" && d.Status.Execution == v1alpha1.ExecutionStarted
+	})
+	for _, pid := range pids {
+		if !alive(pid) {
+			t.Fatalf("process %d is not there", pid)
+		}
+	}
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))
+	if err := system.Client.Patch(t.Context(), d, patch); err != nil {
+		t.Fatal(err)
+	}
+	if s := m.ended(d).Status; s.Phase != v1alpha1.DispatchCancelled || s.Execution != v1alpha1.ExecutionFinished {
+		t.Errorf("ended %+v", s)
+	}
+	for i, pid := range pids {
+		if alive(pid) {
+			t.Errorf("process %d is alive", i)
+		}
+	}
+}
+
+func TestACapabilityAddedAtRuntimeBecomesInvocableAndABrokenOneSaysWhy(t *testing.T) {
+	m := newMachine(t, nil)
+	m.write("own.late", "argv: [/bin/echo, hello]")
+	m.write("own.broken", "argv: [echo]")
+	capability := func(n *v1alpha1.Node, name string) *v1alpha1.NodeCapability {
+		for i := range n.Status.Capabilities {
+			if n.Status.Capabilities[i].Name == name {
+				return &n.Status.Capabilities[i]
+			}
+		}
+		return nil
+	}
+	node := await(m.fleet, m.node, &v1alpha1.Node{}, "aware of own.late", func(n *v1alpha1.Node) bool { return capability(n, "own.late") != nil })
+	allow := append(node.Spec.CapabilityPolicy.Allow, "own.*")
+	quoted := `"` + strings.Join(allow, `","`) + `"`
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"capabilityPolicy":{"allow":[`+quoted+`]}}}`))
+	if err := system.Client.Patch(t.Context(), node, patch); err != nil {
+		t.Fatal(err)
+	}
+	await(m.fleet, m.node, node, "granted", func(n *v1alpha1.Node) bool {
+		late, broken := capability(n, "own.late"), capability(n, "own.broken")
+		return late != nil && late.Available && broken != nil && !broken.Available && strings.Contains(broken.Reason, "absolute path") &&
+			n.Status.Presence == v1alpha1.PresenceDegraded
+	})
+	if s := m.ended(m.ask(m.node, "own.late", map[string]any{})).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"hello\n"` {
+		t.Errorf("own.late ended %+v", s)
+	}
+	for _, name := range []string{"own.late", "own.broken"} {
+		if err := os.Remove(filepath.Join(m.folder, name+".yaml")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.online(m.node)
+}
