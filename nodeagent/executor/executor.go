@@ -165,14 +165,21 @@ func (x *Executor) Stop(ctx context.Context) {
 	}
 }
 
+func (x *Executor) isStopping() bool {
+	select {
+	case <-x.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
 // begin notes a run unless the executor stops.
 func (x *Executor) begin(offer Offer, target string) *run {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	select {
-	case <-x.stopping:
+	if x.isStopping() {
 		return nil
-	default:
 	}
 	r := &run{Offer: offer, target: target}
 	// Owned by the executor, not by the session that brought it: it outlives sessions.

@@ -48,7 +48,7 @@ func (x *Executor) await(r *run) *journal.Outcome {
 	case <-r.ctx.Done():
 		return x.interrupted(r.ctx)
 	}
-	if r.ctx.Err() != nil {
+	if r.ctx.Err() != nil || x.isStopping() { // the slot may be one that stopping freed
 		<-x.slots
 		return x.interrupted(r.ctx)
 	}
