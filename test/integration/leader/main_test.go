@@ -96,11 +96,10 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 		return nil, err
 	}
 	gate := policy.NewGate(config, v1alpha1.SystemNamespace, apiClock)
-	prover, err := policy.NewProver(config, live, v1alpha1.SystemNamespace, "test", apiClock)
-	if err != nil {
+	if proofs.Prover, err = policy.NewProver(config, live, v1alpha1.SystemNamespace, "test", apiClock); err != nil {
 		return nil, err
 	}
-	for _, runnable := range []interface{ Start(context.Context) error }{gate, prover} {
+	for _, runnable := range []interface{ Start(context.Context) error }{gate, proofs} {
 		if err := mgr.Add(runnable); err != nil {
 			return nil, err
 		}

@@ -15,6 +15,8 @@ import (
 // Not parallel: it ends whatever is created while the policies are disproved.
 func TestWhatIsCreatedWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
 	w := newWorld(t)
+	proofs.waits.Lock()
+	defer proofs.waits.Unlock()
 	before := w.dispatch("before", "nobody")
 	sayProof(t, w, before.CreationTimestamp.Add(time.Second), "policy dispatches is missing")
 	defer func() { sayProof(t, w, apiClock.Now(), "") }()
