@@ -59,6 +59,9 @@ func copyDir(from, to string) error {
 		return err
 	}
 	for _, entry := range entries {
+		if entry.IsDir() {
+			continue // the agent's folders, made anew when they are missing
+		}
 		text, err := os.ReadFile(filepath.Join(from, entry.Name()))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(to, entry.Name()), text, 0o600)
