@@ -60,8 +60,6 @@ type Options struct {
 	OrphanGrace time.Duration
 	// FinishedRetention deletes finished dispatches without a TTL of their own; zero keeps them.
 	FinishedRetention time.Duration
-	// MaxPendingRequests bounds the undecided PairingRequests of the cluster.
-	MaxPendingRequests int
 	// MaxQueuedPerNode bounds the unfinished dispatches of a Node; zero does not.
 	MaxQueuedPerNode int
 

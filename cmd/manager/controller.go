@@ -29,7 +29,6 @@ type controllerConfig struct {
 	pairingNamespace       string
 	trustDomain            string
 	serviceAccountAudience string
-	maxPendingRequests     int
 	maxQueuedPerNode       int
 
 	leaderElect              bool
@@ -125,8 +124,8 @@ func (c controllerConfig) options(gate *policy.Gate, clock clock.PassiveClock) c
 		AdvertisePairingEndpoint: c.advertisePairingEndpoint,
 		CertificateDuration:      c.certificateDuration,
 		StaleAfter:               c.staleAfter, OrphanGrace: c.orphanGrace, FinishedRetention: c.finishedRetention,
-		MaxPendingRequests: c.maxPendingRequests, MaxQueuedPerNode: c.maxQueuedPerNode,
-		Gate: gate, Clock: clock,
+		MaxQueuedPerNode: c.maxQueuedPerNode,
+		Gate:             gate, Clock: clock,
 	}
 }
 

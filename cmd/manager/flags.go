@@ -72,7 +72,6 @@ func (f *flags) bindBoth(set *flag.FlagSet) {
 	set.StringVar(&c.pairingNamespace, "pairing-namespace", v1alpha1.PairingNamespace, "namespace of the password records")
 	set.StringVar(&c.trustDomain, "trust-domain", "mooring.local", "trust domain of the SPIFFE ids of machines")
 	set.StringVar(&c.serviceAccountAudience, "service-account-audience", serviceaccount.DefaultAudience, "audience that the tokens of in-cluster agents must be made for")
-	set.IntVar(&c.maxPendingRequests, "max-pending-requests", 50, "undecided PairingRequests in the cluster, of one fleet at most as many as are still free; more are refused")
 	set.IntVar(&c.maxQueuedPerNode, "max-queued-per-node", 1000, "unfinished dispatches of one Node; more are Rejected with QueueFull")
 }
 
@@ -81,14 +80,14 @@ func (f *flags) share() {
 	to.metricsBindAddress, to.healthProbeBindAddress = from.metricsBindAddress, from.healthProbeBindAddress
 	to.systemNamespace, to.pairingNamespace, to.trustDomain = from.systemNamespace, from.pairingNamespace, from.trustDomain
 	to.serviceAccountAudience = from.serviceAccountAudience
-	to.maxPendingRequests, to.maxQueuedPerNode = from.maxPendingRequests, from.maxQueuedPerNode
+	to.maxQueuedPerNode = from.maxQueuedPerNode
 }
 
 func (f *flags) checkBoth() error {
 	c := f.controller
 	switch {
-	case c.maxPendingRequests < 1 || c.maxQueuedPerNode < 1:
-		return errors.New("--max-pending-requests and --max-queued-per-node must be at least 1")
+	case c.maxQueuedPerNode < 1:
+		return errors.New("--max-queued-per-node must be at least 1")
 	case c.systemNamespace == "" || c.pairingNamespace == "" || c.systemNamespace == c.pairingNamespace:
 		return errors.New("--system-namespace and --pairing-namespace must be set and differ: different accounts may see them")
 	case c.serviceAccountAudience == "":
@@ -131,6 +130,7 @@ func (c *gatewayConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.advertiseNodeEndpoint, "advertise-node-endpoint", "", "gateway: HOST:PORT of the node listener that machines are told (required)")
 	set.StringVar(&c.podName, "pod-name", "", "gateway: name of this replica; default: the host name")
 	set.DurationVar(&c.dispatchedDelay, "dispatched-delay", 200*time.Millisecond, "gateway: how long a result is waited for before Dispatched is written")
+	set.IntVar(&c.maxPendingRequests, "max-pending-requests", 50, "gateway: undecided PairingRequests in the cluster, of one fleet at most as many as are still free; more are refused")
 	set.IntVar(&c.maxConnectionsPerNode, "max-connections-per-node", gateway.DefaultConnectionsPerNode, "gateway: connections one machine may hold on the node listener; the one it holds longest is closed for one more")
 	set.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second, "gateway: how long the Lease of this replica vouches for its sessions")
 	set.DurationVar(&c.watchStaleAfter, "watch-stale-after", time.Minute, "gateway: how old what it knows of Nodes may be before it takes no sessions and offers nothing; sessions close at five times that")
@@ -140,6 +140,9 @@ func (c *gatewayConfig) bind(set *flag.FlagSet) {
 const leastWatchStaleAfter = 6 * time.Second
 
 func (c gatewayConfig) checkFlags() error {
+	if c.maxPendingRequests < 1 {
+		return errors.New("--max-pending-requests must be at least 1")
+	}
 	if c.maxConnectionsPerNode < 2 {
 		return errors.New("--max-connections-per-node must be at least 2: a machine opens its next session over a second connection")
 	}

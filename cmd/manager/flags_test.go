@@ -26,6 +26,7 @@ func TestBadFlagsSayWhatToDo(t *testing.T) {
 		{"a negative retention", []string{"--role=controller", "--finished-retention=-1s"}, "--finished-retention=-1s is too short"},
 		{"a Lease that cannot be renewed in time", []string{"--role=gateway", "--lease-duration=10ms"}, "--lease-duration=10ms is too short"},
 		{"one connection for each machine", []string{"--role=gateway", "--max-connections-per-node=1"}, "must be at least 2"},
+		{"no room for a request", []string{"--role=gateway", "--max-pending-requests=0"}, "--max-pending-requests must be at least 1"},
 		{"no queue", []string{"--role=gateway", "--max-queued-per-node=0"}, "must be at least 1"},
 		{"one namespace for two kinds of secrets", []string{"--role=controller", "--pairing-namespace=mooring-system"}, "must be set and differ"},
 		{"a URL for a trust domain", []string{"--role=controller", "--trust-domain=spiffe://x"}, "no trust domain"},

@@ -107,7 +107,7 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 	return mgr, controllers.Setup(mgr, controllers.Options{
 		SystemNamespace: v1alpha1.SystemNamespace, PairingNamespace: v1alpha1.PairingNamespace, TrustDomain: trustDomain,
 		DeviceIssuer: v1alpha1.DeviceIssuer, ServerIssuer: v1alpha1.ServerIssuer, AdvertisePairingEndpoint: "127.0.0.1:7443",
-		StaleAfter: staleAfter, OrphanGrace: orphanGrace, MaxPendingRequests: 50, MaxQueuedPerNode: 5,
+		StaleAfter: staleAfter, OrphanGrace: orphanGrace, MaxQueuedPerNode: 5,
 		Gate: gate, Clock: apiClock,
 	})
 }
