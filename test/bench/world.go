@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -39,10 +38,11 @@ func newWorld(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir}
-	if w.metrics, err = freeAddress(); err != nil {
+	free, err := stack.FreeAddresses(1)
+	if err != nil {
 		return nil, err
 	}
+	w := &world{dir: dir, metrics: free[0]}
 	w.Stack, err = stack.Start(ctx, stack.Options{Root: root, Dir: dir, Gateways: 1, Fsync: true,
 		GatewayArgs: []string{"--metrics-bind-address", w.metrics}})
 	if err != nil {
@@ -62,15 +62,6 @@ func newWorld(ctx context.Context) (*world, error) {
 func (w *world) close() error {
 	w.Close()
 	return os.RemoveAll(w.dir)
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // fleet makes so many agents and waits until all have a session.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -20,7 +19,7 @@ func (s *Stack) StartController() error {
 	if err != nil {
 		return err
 	}
-	probes, err := freePorts(1)
+	probes, err := FreeAddresses(1)
 	if err != nil {
 		return err
 	}
@@ -48,7 +47,7 @@ func (s *Stack) launch(g *Gateway) error {
 	if err != nil {
 		return err
 	}
-	ports, err := freePorts(2)
+	ports, err := FreeAddresses(2)
 	if err != nil {
 		return err
 	}
@@ -136,21 +135,6 @@ func (p *Process) ready(ctx context.Context) (bool, string) {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 	return resp.StatusCode == http.StatusOK, strings.TrimSpace(string(body))
-}
-
-// freePorts finds n free addresses on loopback. All are held open until the last is found, so
-// they differ.
-func freePorts(n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }
 
 // SpareGateway starts one more replica, outside the list, on addresses of choice.

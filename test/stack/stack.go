@@ -89,7 +89,7 @@ func (s *Stack) start(ctx context.Context) error {
 		return err
 	}
 	s.Progress("control plane ready; Mooring's definitions, policies and rights installed")
-	ports, err := freePorts(2 * s.Options.Gateways)
+	ports, err := FreeAddresses(2 * s.Options.Gateways)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func TestInterruptedAtAnyMomentItLeavesNothingBehind(t *testing.T) {
 		t.Run(when.name, func(t *testing.T) {
 			r := start(t)
 			if !r.read(when.line) {
-				t.Fatalf("it ended before %q:\n%s", when.line, r.said.String())
+				t.Fatalf("it ended before %q (%v):\n%s%s", when.line, r.cmd.Wait(), r.said.String(), r.cried.String())
 			}
 			if err := r.cmd.Process.Signal(when.signal); err != nil {
 				t.Fatal(err)

@@ -6,7 +6,6 @@ package drills_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -71,12 +70,11 @@ func start(ctx context.Context, dir string) error {
 // freeAddress is an address of loopback that nobody listens on at the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := stack.FreeAddresses(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return free[0]
 }
 
 // statusOf asks a page of a process and returns its HTTP status, 0 without an answer.

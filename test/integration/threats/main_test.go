@@ -6,7 +6,6 @@ package threats_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -73,15 +72,12 @@ func start(ctx context.Context, dir string) error {
 	return err
 }
 
-// chooseMetrics finds a free address for each page; both are held until they differ.
+// chooseMetrics finds a free address for each page.
 func chooseMetrics() error {
-	for _, name := range []string{"controller", "gateway"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		metrics[name] = l.Addr().String()
+	free, err := stack.FreeAddresses(2)
+	if err != nil {
+		return err
 	}
+	metrics["controller"], metrics["gateway"] = free[0], free[1]
 	return nil
 }
