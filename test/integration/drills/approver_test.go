@@ -60,7 +60,7 @@ func (f *fleet) beside(program string, args ...string) {
 func (f *fleet) apply(files ...string) {
 	f.Helper()
 	for _, file := range files {
-		if out, err := system.Run(f.within(), "", "kubectl", "apply", "-f", file); err != nil {
+		if out, err := system.Run(f.Within(), "", "kubectl", "apply", "-f", file); err != nil {
 			f.Fatalf("%v\n%s", err, out)
 		}
 	}
@@ -81,7 +81,7 @@ func (f *fleet) policyDefinition() string {
 // withApproverPolicy puts approver-policy in the place of cert-manager's own approver.
 func (f *fleet) withApproverPolicy() {
 	f.Helper()
-	if err := system.Cluster.StopComponent(f.within(), cluster.CertManager); err != nil {
+	if err := system.Cluster.StopComponent(f.Within(), cluster.CertManager); err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() {
@@ -107,7 +107,7 @@ func (f *fleet) withApproverPolicy() {
 		}
 		return nil
 	}
-	if stack.Poll(f.within(), func() bool { return noted() == nil }) != nil {
+	if stack.Poll(f.Within(), func() bool { return noted() == nil }) != nil {
 		f.Fatal(noted())
 	}
 	_, port, _ := strings.Cut(freeAddress(f.T), ":")
@@ -140,8 +140,8 @@ func (f *fleet) order(name string, uri *url.URL, usage certmanagerv1.KeyUsage) *
 // conditionOf waits for a condition of an order to be True.
 func (f *fleet) conditionOf(order *certmanagerv1.CertificateRequest, kind certmanagerv1.CertificateRequestConditionType) (message string) {
 	f.Helper()
-	f.eventually(string(kind)+" of "+order.Name, func() bool {
-		if f.Client.Get(f.Context(), client.ObjectKeyFromObject(order), order) != nil {
+	f.Eventually(string(kind)+" of "+order.Name, func() bool {
+		if f.sim.Client.Get(f.Context(), client.ObjectKeyFromObject(order), order) != nil {
 			return false
 		}
 		for _, c := range order.Status.Conditions {
@@ -165,10 +165,10 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	if err := system.StartController(); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Pair(f.within(), 1, nil); err != nil {
+	if err := f.sim.Pair(f.Within(), 1, nil); err != nil {
 		t.Fatal(err)
 	}
-	f.works(f.Agents()[0].Name)
+	f.works(f.sim.Agents()[0].Name)
 
 	access, err := system.Cluster.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
 	if err != nil {
@@ -183,7 +183,7 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 		{"another trust domain", f.order("foreign", &url.URL{Scheme: "spiffe", Host: "elsewhere.example", Path: node.Path}, certmanagerv1.UsageClientAuth)},
 	} {
 		t.Run(try.name, func(t *testing.T) {
-			g := &fleet{t, f.Fleet, f.runs}
+			g := &fleet{f.On(t), f.sim, f.runs}
 			if err := simClient(g, access).Create(t.Context(), try.order); err != nil {
 				t.Fatal(err)
 			}
@@ -196,10 +196,10 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	if err := simClient(f, system.Cluster.As("mallory", "certificate-makers")).Create(t.Context(), minted); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Pair(f.within(), 1, nil); err != nil { // asked for later, and signed
+	if err := f.sim.Pair(f.Within(), 1, nil); err != nil { // asked for later, and signed
 		t.Fatal(err)
 	}
-	if err := f.Client.Get(t.Context(), client.ObjectKeyFromObject(minted), minted); err != nil || len(minted.Status.Certificate) != 0 {
+	if err := f.sim.Client.Get(t.Context(), client.ObjectKeyFromObject(minted), minted); err != nil || len(minted.Status.Certificate) != 0 {
 		t.Errorf("somebody else's order was signed: %+v, %v", minted.Status.Conditions, err)
 	}
 	f.refusalIsTold()
@@ -218,7 +218,7 @@ func (f *fleet) gatewayIsRenewed() {
 		f.Fatal(err)
 	}
 	renewed := &corev1.Secret{}
-	f.eventually("the gateways' certificate to be made anew", func() bool {
+	f.Eventually("the gateways' certificate to be made anew", func() bool {
 		return system.Client.Get(f.Context(), key, renewed) == nil && renewed.UID != secret.UID && len(renewed.Data[corev1.TLSCertKey]) > 0
 	})
 }
@@ -248,9 +248,9 @@ func (f *fleet) refusalIsTold() {
 	}
 	narrow("nobody.example")
 	paired := make(chan error, 1)
-	ctx := f.within()
-	go func() { paired <- f.Pair(ctx, 1, nil) }()
-	f.eventually("the request to say that its certificate is refused, and by whom", func() bool {
+	ctx := f.Within()
+	go func() { paired <- f.sim.Pair(ctx, 1, nil) }()
+	f.Eventually("the request to say that its certificate is refused, and by whom", func() bool {
 		var list v1alpha1.PairingRequestList
 		if system.Client.List(f.Context(), &list, client.InNamespace(f.Namespace)) != nil {
 			return false
@@ -264,7 +264,7 @@ func (f *fleet) refusalIsTold() {
 		return false
 	})
 	narrow("mooring.local")
-	f.Agents()[2].Restart() // or it asks anew within a minute and a half
+	f.sim.Agents()[2].Restart() // or it asks anew within a minute and a half
 	if err := <-paired; err != nil {
 		f.Errorf("after the policy was put right: %v", err)
 	}

@@ -3,26 +3,17 @@ package drills_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"sync"
 	"testing"
-	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/test/sim"
-	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
-
-// patience bounds every wait; a condition that holds ends it at once.
-const patience = 2 * time.Minute
 
 // sized is a count of the tests as they run in continuous integration, or in full.
 func sized(ci, full int) int {
@@ -34,8 +25,8 @@ func sized(ci, full int) int {
 
 // fleet is a namespace with real agents in this process.
 type fleet struct {
-	*testing.T
-	*sim.Fleet
+	*testfleet.Fleet
+	sim  *sim.Fleet
 	runs *tally
 }
 
@@ -51,58 +42,25 @@ func newFleet(t *testing.T, node string, agents int) *fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fleet{t, made, runs}
+	f := &fleet{&testfleet.Fleet{T: t, System: system, Namespace: made.Namespace}, made, runs}
 	t.Cleanup(func() {
 		if err := made.Close(); err != nil {
 			t.Errorf("close the fleet: %v", err)
 		}
 	})
-	if err := made.Issue(f.within(), agents, nil); err != nil {
+	if err := made.Issue(f.Within(), agents, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := made.Start(f.within(), 50); err != nil {
+	if err := made.Start(f.Within(), 50); err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-// within is the test's context, bounded.
-func (f *fleet) within() context.Context {
-	ctx, cancel := context.WithTimeout(f.Context(), patience)
-	f.Cleanup(cancel)
-	return ctx
-}
-
-func (f *fleet) eventually(what string, ok func() bool) {
-	f.Helper()
-	if err := stack.Poll(f.within(), ok); err != nil {
-		f.Fatalf("%s: %v", what, err)
-	}
-}
-
 // allOnline waits until every agent has a session.
 func (f *fleet) allOnline() {
 	f.Helper()
-	if err := f.AwaitOnline(f.within(), len(f.Agents())); err != nil {
-		f.Fatal(err)
-	}
-}
-
-func (f *fleet) node(name string) *v1alpha1.Node {
-	f.Helper()
-	node := &v1alpha1.Node{}
-	if err := system.Client.Get(f.Context(), types.NamespacedName{Namespace: f.Namespace, Name: name}, node); err != nil {
-		f.Fatal(err)
-	}
-	return node
-}
-
-// desire sets the desired state of a Node.
-func (f *fleet) desire(name string, state v1alpha1.NodeDesiredState) {
-	f.Helper()
-	node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: name}}
-	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"desiredState":%q}}`, state))
-	if err := system.Client.Patch(f.Context(), node, patch); err != nil {
+	if err := f.sim.AwaitOnline(f.Within(), len(f.sim.Agents())); err != nil {
 		f.Fatal(err)
 	}
 }
@@ -110,36 +68,15 @@ func (f *fleet) desire(name string, state v1alpha1.NodeDesiredState) {
 // ask creates a dispatch of the counting capability.
 func (f *fleet) ask(node string) *v1alpha1.CapabilityDispatch {
 	f.Helper()
-	name := "d-" + rand.String(8)
-	input, err := json.Marshal(map[string]string{"run": name})
-	if err != nil {
-		f.Fatal(err)
-	}
-	d := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: name},
-		Spec: v1alpha1.CapabilityDispatchSpec{NodeName: node, Capability: f.runs.Name(), Input: &v1alpha1.JSON{Raw: input}}}
-	if err := system.Client.Create(f.Context(), d); err != nil {
-		f.Fatal(err)
-	}
-	return d
-}
-
-// ended waits for a terminal phase.
-func (f *fleet) ended(d *v1alpha1.CapabilityDispatch) *v1alpha1.CapabilityDispatch {
-	f.Helper()
-	got, err := stack.WaitObject(f.within(), system.Client, client.ObjectKeyFromObject(d), &v1alpha1.CapabilityDispatch{}, "terminal",
-		func(d *v1alpha1.CapabilityDispatch) bool { return dispatch.Terminal(d.Status.Phase) })
-	if err != nil {
-		f.Fatal(err)
-	}
-	return got
+	return f.Ask(node, f.runs.Name(), map[string]string{"run": rand.String(8)})
 }
 
 // works fails unless a dispatch to the Node runs once and succeeds.
 func (f *fleet) works(node string) {
 	f.Helper()
-	d := f.ended(f.ask(node))
-	if d.Status.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d.Name) != 1 {
-		f.Errorf("a dispatch to %s ran %d times and ended %+v", node, f.runs.of(d.Name), d.Status)
+	d := f.Ended(f.ask(node))
+	if d.Status.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d) != 1 {
+		f.Errorf("a dispatch to %s ran %d times and ended %+v", node, f.runs.of(d), d.Status)
 	}
 }
 
@@ -178,8 +115,13 @@ func (c *tally) Run(_ context.Context, request capability.Request) (json.RawMess
 	return json.Marshal(c.times[input.Run])
 }
 
-func (c *tally) of(run string) int {
+// of is how often a dispatch ran.
+func (c *tally) of(d *v1alpha1.CapabilityDispatch) int {
+	var input struct{ Run string }
+	if d.Spec.Input == nil || json.Unmarshal(d.Spec.Input.Raw, &input) != nil {
+		return 0
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.times[run]
+	return c.times[input.Run]
 }

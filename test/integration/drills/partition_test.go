@@ -70,45 +70,45 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 	r := startRemote(t, "remote")
 	f := newFleet(t, r.front.address(), 3)
 	f.allOnline()
-	revoked, moved, stays := f.Agents()[0], f.Agents()[1], f.Agents()[2]
-	for _, a := range f.Agents() {
-		f.eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.node(a.Name)) })
+	revoked, moved, stays := f.sim.Agents()[0], f.sim.Agents()[1], f.sim.Agents()[2]
+	for _, a := range f.sim.Agents() {
+		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.Node(a.Name)) })
 		f.works(a.Name)
 	}
 
 	r.uplink.hold()
-	f.eventually("the gateway to notice that its watch is stale", func() bool { return statusOf(f.Context(), r.readyz) != http.StatusOK })
-	f.desire(revoked.Name, v1alpha1.NodeRevoked)
+	f.Eventually("the gateway to notice that its watch is stale", func() bool { return statusOf(f.Context(), r.readyz) != http.StatusOK })
+	f.Desire(revoked.Name, v1alpha1.NodeRevoked)
 	unseen := f.ask(stays.Name)
 	moved.Cut()
-	f.eventually("a new session to be refused", func() bool {
+	f.Eventually("a new session to be refused", func() bool {
 		_, reason := moved.Ended()
 		return !moved.Online() && strings.Contains(reason, "code = Unavailable") && strings.Contains(reason, "may not open sessions now: the watch of Nodes has shown nothing")
 	})
 	if !revoked.Online() || !stays.Online() {
 		t.Error("sessions were closed before five times the limit")
 	}
-	if n := f.runs.of(unseen.Name); n != 0 {
+	if n := f.runs.of(unseen); n != 0 {
 		t.Errorf("a dispatch was offered behind a stale watch, and ran %d times", n)
 	}
 
 	r.front.lead(r.beside) // to the gateway beside
-	f.eventually("the machine that was refused to have a session beside", func() bool {
-		return moved.Online() && strings.HasPrefix(f.node(moved.Name).Status.Gateway, "gateway-0-")
+	f.Eventually("the machine that was refused to have a session beside", func() bool {
+		return moved.Online() && strings.HasPrefix(f.Node(moved.Name).Status.Gateway, "gateway-0-")
 	})
-	newer := f.node(moved.Name).Status
+	newer := f.Node(moved.Name).Status
 	f.works(moved.Name)
 	healed := time.Now()
 	r.uplink.heal()
-	f.eventually("the revoked machine to be cut", func() bool { return !revoked.Online() })
+	f.Eventually("the revoked machine to be cut", func() bool { return !revoked.Online() })
 	at, reason := revoked.Ended()
 	t.Logf("healed to cut: %s", at.Sub(healed).Round(time.Millisecond))
 	if !strings.Contains(reason, "PermissionDenied") || !strings.Contains(reason, "revoked") {
 		t.Errorf("it was cut with %q, want PermissionDenied, revoked", reason)
 	}
-	f.eventually("the gateway to be ready again", func() bool { return r.ready(f) })
-	if d := f.ended(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d.Name) != 1 {
-		t.Errorf("what waited ran %d times and ended %+v", f.runs.of(unseen.Name), d.Status)
+	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
+	if d := f.Ended(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d) != 1 {
+		t.Errorf("what waited ran %d times and ended %+v", f.runs.of(unseen), d.Status)
 	}
 	f.works(moved.Name)
 	f.sameSession(moved.Name, newer)
@@ -119,14 +119,14 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 	r := startRemote(t, "severed")
 	f := newFleet(t, r.front.address(), 2)
 	f.allOnline()
-	for _, a := range f.Agents() {
-		f.eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.node(a.Name)) })
+	for _, a := range f.sim.Agents() {
+		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.Node(a.Name)) })
 	}
 	cut := time.Now()
 	r.uplink.drop()
 	r.front.lead(r.beside)
-	for _, a := range f.Agents() {
-		f.eventually(a.Name+" to be sent away", func() bool { at, _ := a.Ended(); return !at.IsZero() })
+	for _, a := range f.sim.Agents() {
+		f.Eventually(a.Name+" to be sent away", func() bool { at, _ := a.Ended(); return !at.IsZero() })
 		at, reason := a.Ended()
 		if !strings.Contains(reason, "Unavailable") || !strings.Contains(reason, "cannot reach its cluster") {
 			t.Errorf("%s was sent away with %q", a.Name, reason)
@@ -137,14 +137,14 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 	}
 	f.allOnline()
 	var before []v1alpha1.NodeStatus
-	for _, a := range f.Agents() {
-		f.eventually(a.Name+" to be served beside", func() bool { return strings.HasPrefix(f.node(a.Name).Status.Gateway, "gateway-0-") })
+	for _, a := range f.sim.Agents() {
+		f.Eventually(a.Name+" to be served beside", func() bool { return strings.HasPrefix(f.Node(a.Name).Status.Gateway, "gateway-0-") })
 		f.works(a.Name)
-		before = append(before, f.node(a.Name).Status)
+		before = append(before, f.Node(a.Name).Status)
 	}
 	r.uplink.heal()
-	f.eventually("the gateway to be ready again", func() bool { return r.ready(f) })
-	for i, a := range f.Agents() {
+	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
+	for i, a := range f.sim.Agents() {
 		f.works(a.Name)
 		f.sameSession(a.Name, before[i])
 	}
@@ -153,7 +153,7 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 // sameSession fails unless the Node still records the session it had, as live.
 func (f *fleet) sameSession(name string, before v1alpha1.NodeStatus) {
 	f.Helper()
-	node := f.node(name)
+	node := f.Node(name)
 	if after := node.Status; after.SessionID != before.SessionID || after.DialCounter != before.DialCounter || after.Gateway != before.Gateway || !dispatch.SessionOf(node).Live() {
 		f.Errorf("%s: session %s (dial %d, %s, ended %v) was written over %s (dial %d, %s)", name,
 			after.SessionID, after.DialCounter, after.Gateway, after.SessionEndedTime, before.SessionID, before.DialCounter, before.Gateway)

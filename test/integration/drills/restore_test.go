@@ -38,7 +38,7 @@ func (f *fleet) store() store {
 // run runs one of etcd's own tools, as docs/how-to/restore-etcd.md says.
 func (s store) run(argv ...string) {
 	s.Helper()
-	if out, err := system.Run(s.within(), "", argv...); err != nil {
+	if out, err := system.Run(s.Within(), "", argv...); err != nil {
 		s.Fatalf("%v\n%s", err, out)
 	}
 }
@@ -55,7 +55,7 @@ func (s store) save(file string) {
 // revisions that nobody has seen, everything starts again.
 func (s store) restore(file string, beforeGateways func()) {
 	s.Helper()
-	ctx := s.within()
+	ctx := s.Within()
 	system.Gateways[0].Stop()
 	system.Controller.Stop()
 	components := []string{cluster.CertManager, cluster.ControllerManager, cluster.APIServer, cluster.Etcd}
@@ -96,42 +96,42 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	const machines = 4
 	f := newFleet(t, front.address(), machines+2)
 	f.allOnline()
-	stolen, forgotten := f.Agents()[machines], f.Agents()[machines+1]
+	stolen, forgotten := f.sim.Agents()[machines], f.sim.Agents()[machines+1]
 
 	front.drop() // what is asked now waits
-	f.eventually("the machines to be away", func() bool { return f.Online() == 0 })
+	f.Eventually("the machines to be away", func() bool { return f.sim.Online() == 0 })
 	var asked []*v1alpha1.CapabilityDispatch
 	for n := range sized(20, 100) {
-		asked = append(asked, f.ask(f.Agents()[n%machines].Name))
+		asked = append(asked, f.ask(f.sim.Agents()[n%machines].Name))
 	}
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	f.store().save(backup)
 	front.heal()
 	for _, d := range asked {
-		if end := f.ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
+		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 			t.Fatalf("before the restore %s ended %+v", d.Name, end)
 		}
 	}
 	f.allOnline()
 	for _, a := range []*sim.Agent{stolen, forgotten} {
-		f.desire(a.Name, v1alpha1.NodeRevoked)
-		f.eventually(a.Name+" to be cut", func() bool { return !a.Online() })
+		f.Desire(a.Name, v1alpha1.NodeRevoked)
+		f.Eventually(a.Name+" to be cut", func() bool { return !a.Online() })
 	}
 	sessions := stolen.Sessions()
 
 	f.store().restore(backup, func() {
 		for _, a := range []*sim.Agent{stolen, forgotten} {
-			if f.node(a.Name).Spec.DesiredState == v1alpha1.NodeRevoked {
+			if f.Node(a.Name).Spec.DesiredState == v1alpha1.NodeRevoked {
 				t.Error("the backup holds the revocation already: nothing is shown")
 			}
 		}
-		f.desire(stolen.Name, v1alpha1.NodeRevoked)
+		f.Desire(stolen.Name, v1alpha1.NodeRevoked)
 	})
 	tally := map[string]int{}
 	for _, d := range asked {
-		end := f.ended(d).Status
+		end := f.Ended(d).Status
 		tally[fmt.Sprintf("%s/%s", end.Phase, end.Execution)]++
-		if n := f.runs.of(d.Name); n != 1 {
+		if n := f.runs.of(d); n != 1 {
 			t.Errorf("%s ran %d times and is %s, %s", d.Name, n, end.Phase, end.Execution)
 		}
 		if end.Execution == v1alpha1.ExecutionNotStarted {
@@ -140,14 +140,14 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	}
 	t.Logf("after the restore: %v", tally)
 
-	f.eventually("the forgotten revocation to show", forgotten.Online)
-	f.desire(forgotten.Name, v1alpha1.NodeRevoked)
-	f.eventually("the forgotten machine to be cut", func() bool { return !forgotten.Online() })
+	f.Eventually("the forgotten revocation to show", forgotten.Online)
+	f.Desire(forgotten.Name, v1alpha1.NodeRevoked)
+	f.Eventually("the forgotten machine to be cut", func() bool { return !forgotten.Online() })
 	if stolen.Sessions() != sessions {
 		t.Error("the stolen machine had a session between the restore and its revocation")
 	}
-	for _, a := range f.Agents()[:machines] {
-		f.eventually(a.Name+" to be back", a.Online)
+	for _, a := range f.sim.Agents()[:machines] {
+		f.Eventually(a.Name+" to be back", a.Online)
 		f.works(a.Name)
 	}
 	if open := f.unfinished(); len(open) != 0 {

@@ -17,7 +17,7 @@ import (
 func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
 	f := newFleet(t, system.NodeEndpoint, sized(20, 500))
 	f.allOnline()
-	agents := f.Agents()
+	agents := f.sim.Agents()
 	each := len(agents) / 5
 	var asked []*v1alpha1.CapabilityDispatch
 	for _, a := range agents {
@@ -41,14 +41,14 @@ func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
 	}
 	withdrawn, rest := agents[:3*each], agents[3*each:]
 	for _, a := range withdrawn {
-		f.eventually(a.Name+" to be cut", func() bool { return !a.Online() })
+		f.Eventually(a.Name+" to be cut", func() bool { return !a.Online() })
 		if _, reason := a.Ended(); !strings.Contains(reason, "PermissionDenied") {
 			t.Errorf("%s was cut with %q, want PermissionDenied", a.Name, reason)
 		}
 	}
 	for _, d := range asked[3*each:] {
-		if end := f.ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d.Name) != 1 {
-			t.Errorf("a dispatch to a machine that kept its trust ran %d times and ended %+v", f.runs.of(d.Name), end)
+		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d) != 1 {
+			t.Errorf("a dispatch to a machine that kept its trust ran %d times and ended %+v", f.runs.of(d), end)
 		}
 	}
 	f.works(rest[0].Name)

@@ -8,21 +8,22 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // mediate is the person at the machine.
 func (m *machine) mediate(args ...string) string {
-	m.t.Helper()
-	out, err := system.Run(m.t.Context(), stack.Admin, append([]string{"mooring-agent", "mediate", "--identity-dir", system.IdentityDir(m.namespace + "-" + m.node)}, args...)...)
+	m.Helper()
+	out, err := system.Run(m.Context(), stack.Admin, append([]string{"mooring-agent", "mediate", "--identity-dir", system.IdentityDir(m.Namespace + "-" + m.node)}, args...)...)
 	if err != nil {
-		m.t.Fatal(err)
+		m.Fatal(err)
 	}
 	return out
 }
 
 func (m *machine) asked(d *v1alpha1.CapabilityDispatch) *v1alpha1.CapabilityDispatch {
-	m.t.Helper()
-	return await(m.fleet, d.Name, d, "AwaitingLocalMediation", func(d *v1alpha1.CapabilityDispatch) bool {
+	m.Helper()
+	return testfleet.Await(m.fleet, d.Name, d, "AwaitingLocalMediation", func(d *v1alpha1.CapabilityDispatch) bool {
 		return d.Status.Phase == v1alpha1.DispatchAwaitingLocalMediation && d.Status.Mediation != nil && d.Status.Mediation.AskedUser != "" && d.Status.Mediation.Since != nil
 	})
 }
@@ -31,7 +32,7 @@ const mediated = "argv: [/bin/echo, {parameter: text}]\ninputSchema: {type: obje
 
 func TestThePersonAtTheMachineDecides(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediated})
-	yes := m.asked(m.ask(m.node, "own.asked", map[string]string{"text": "one two", "requestedBy": "somebody else"}))
+	yes := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "one two", "requestedBy": "somebody else"}))
 	list := m.mediate("list")
 	for _, want := range []string{yes.Spec.RequestedBy + " asks to run own.asked", `/bin/echo \"one two\"`, yes.Namespace + "/" + yes.Name} {
 		if !strings.Contains(list, strings.ReplaceAll(want, `\"`, `"`)) {
@@ -39,12 +40,12 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 		}
 	}
 	m.mediate("allow", yes.Name)
-	if s := m.ended(yes).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"one two\n"` {
+	if s := m.Ended(yes).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"one two\n"` {
 		t.Errorf("allowed: %+v", s)
 	}
-	no := m.asked(m.ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	no := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
 	m.mediate("deny", string(no.UID))
-	if s := m.ended(no).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorMediationDenied {
+	if s := m.Ended(no).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorMediationDenied {
 		t.Errorf("denied: %+v", s)
 	}
 	// Nobody answers, and the machine's user has said how long that is waited for and
@@ -54,11 +55,11 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, d := range map[string]*v1alpha1.CapabilityDispatch{
-		"Rejected MediationTimedOut": m.ask(m.node, "own.asked", map[string]string{"text": "x"}),
-		"Succeeded":                  m.ask(m.node, "own.asked", map[string]string{"text": "fine"}),
-		"Rejected MediationDenied":   m.ask(m.node, "echo", map[string]any{}),
+		"Rejected MediationTimedOut": m.Ask(m.node, "own.asked", map[string]string{"text": "x"}),
+		"Succeeded":                  m.Ask(m.node, "own.asked", map[string]string{"text": "fine"}),
+		"Rejected MediationDenied":   m.Ask(m.node, "echo", map[string]any{}),
 	} {
-		s := m.ended(d).Status
+		s := m.Ended(d).Status
 		got := string(s.Phase)
 		if s.Error != nil {
 			got += " " + s.Error.Code
@@ -71,10 +72,10 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 
 func TestAnAgentThatDiesWhileAPersonIsAskedNeverRunsOrAsksTwice(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediated})
-	d := m.asked(m.ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	d := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
 	m.process.Kill()
-	m.process = m.agent(m.node)
-	if s := m.ended(d).Status; s.Phase != v1alpha1.DispatchFailed || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorAgentRestarted {
+	m.process = m.Agent(m.node)
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchFailed || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorAgentRestarted {
 		t.Errorf("ended %+v", s)
 	}
 	if list := m.mediate("list"); !strings.Contains(list, "Nothing waits") {
@@ -92,19 +93,19 @@ func TestAURLIsOpenedByTheDesktopAsOneArgument(t *testing.T) {
 	t.Setenv("PATH", fake+":"+os.Getenv("PATH"))
 	t.Setenv("DISPLAY", ":7")
 	m := newMachine(t, nil)
-	d := m.asked(m.ask(m.node, "desktop.open_url", map[string]string{"url": "https://EXAMPLE.com/?q=$(id)&x=--flag"}))
+	d := m.asked(m.Ask(m.node, "desktop.open_url", map[string]string{"url": "https://EXAMPLE.com/?q=$(id)&x=--flag"}))
 	if list := m.mediate("list"); !strings.Contains(list, "https://example.com/?q=$(id)&x=--flag") {
 		t.Errorf("the person sees %s", list)
 	}
 	m.mediate("allow", d.Name)
-	if s := m.ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Fatalf("ended %+v", s)
 	}
 	if content, err := os.ReadFile(record); err != nil || string(content) != "1\nhttps://example.com/?q=$(id)&x=--flag\n" {
 		t.Errorf("the opener got %q, %v", content, err)
 	}
 	for _, url := range []string{"http://example.com/", "javascript:alert(1)", "https://user@example.com/", "-x"} {
-		if s := m.ended(m.ask(m.node, "desktop.open_url", map[string]string{"url": url})).Status; s.Phase != v1alpha1.DispatchRejected || s.Error.Code != v1alpha1.ErrorInvalidInput {
+		if s := m.Ended(m.Ask(m.node, "desktop.open_url", map[string]string{"url": url})).Status; s.Phase != v1alpha1.DispatchRejected || s.Error.Code != v1alpha1.ErrorInvalidInput {
 			t.Errorf("%s ended %+v", url, s)
 		}
 	}

@@ -15,23 +15,23 @@ func TestPollsRunTheSameDispatches(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediated, "own.big": shell(`head -c 300000 /dev/zero | tr '\0' x`)}, "--transport", "poll")
 	var all []*v1alpha1.CapabilityDispatch
 	for i := range 10 {
-		all = append(all, m.ask(m.node, "echo", map[string]int{"n": i}))
+		all = append(all, m.Ask(m.node, "echo", map[string]int{"n": i}))
 	}
 	for i, d := range all {
-		if s := m.ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != fmt.Sprintf(`{"n":%d}`, i) {
+		if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != fmt.Sprintf(`{"n":%d}`, i) {
 			t.Errorf("echo %d ended %+v", i, s)
 		}
 	}
-	if s := m.ended(m.ask(m.node, "own.big", map[string]any{}, func(s *v1alpha1.CapabilityDispatchSpec) { s.MaxPayloadBytes = 262144 })).Status; s.Phase != v1alpha1.DispatchSucceeded || !s.OutputTruncated || len(s.Output.Raw) < 262000 {
+	if s := m.Ended(m.Ask(m.node, "own.big", map[string]any{}, func(s *v1alpha1.CapabilityDispatchSpec) { s.MaxPayloadBytes = 262144 })).Status; s.Phase != v1alpha1.DispatchSucceeded || !s.OutputTruncated || len(s.Output.Raw) < 262000 {
 		t.Errorf("own.big ended %s with %d bytes", s.Phase, len(s.Output.Raw))
 	}
-	d := m.asked(m.ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	d := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
 	m.mediate("allow", d.Name)
-	if s := m.ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("own.asked ended %+v", s)
 	}
-	restartGateway(m.fleet)
-	if s := m.ended(m.ask(m.node, "echo", map[string]any{"after": "the restart"})).Status; s.Phase != v1alpha1.DispatchSucceeded {
+	m.RestartGateway()
+	if s := m.Ended(m.Ask(m.node, "echo", map[string]any{"after": "the restart"})).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after a restart of the gateway: %+v", s)
 	}
 }
@@ -79,16 +79,4 @@ func cpu(t *testing.T, pid int) time.Duration {
 	user, _ := strconv.Atoi(fields[11])
 	kernel, _ := strconv.Atoi(fields[12])
 	return time.Duration(user+kernel) * 10 * time.Millisecond
-}
-
-// restartGateway stops the replica in order and starts it again on the same addresses.
-func restartGateway(f *fleet) {
-	f.t.Helper()
-	system.Gateways[0].Stop()
-	if err := system.StartGateway(0); err != nil {
-		f.t.Fatal(err)
-	}
-	if err := system.Gateways[0].WaitReady(f.within()); err != nil {
-		f.t.Fatal(err)
-	}
 }

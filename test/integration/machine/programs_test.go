@@ -14,6 +14,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // machine is a Node with programs of its own.
@@ -29,7 +30,7 @@ type machine struct {
 func newMachine(t *testing.T, programs map[string]string, args ...string) *machine {
 	t.Helper()
 	m := &machine{fleet: newFleet(t), dir: t.TempDir(), node: "kiosk"}
-	identity := system.IdentityDir(m.namespace + "-" + m.node)
+	identity := system.IdentityDir(m.Namespace + "-" + m.node)
 	m.folder = filepath.Join(identity, "capabilities.d")
 	for _, dir := range []string{identity, m.folder} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
@@ -39,18 +40,18 @@ func newMachine(t *testing.T, programs map[string]string, args ...string) *machi
 	for name, content := range programs {
 		m.write(name, content)
 	}
-	m.process = m.pair(m.node, args...)
+	m.process = m.Pair(m.node, args...)
 	return m
 }
 
 func (m *machine) write(name, content string) {
-	m.t.Helper()
+	m.Helper()
 	content = "name: " + name + "\ndescription: A test.\n" + strings.ReplaceAll(content, "{dir}", m.dir)
 	if os.Geteuid() == 0 {
 		content += "\nrunAs: root\n"
 	}
 	if err := os.WriteFile(filepath.Join(m.folder, name+".yaml"), []byte(content), 0o600); err != nil {
-		m.t.Fatal(err)
+		m.Fatal(err)
 	}
 }
 
@@ -62,9 +63,9 @@ func shell(script string) string {
 
 // pid waits for a file with the id of a process.
 func (m *machine) pid(name string) int {
-	m.t.Helper()
+	m.Helper()
 	pid := 0
-	m.eventually(name+" is written", func() bool {
+	m.Eventually(name+" is written", func() bool {
 		content, err := os.ReadFile(filepath.Join(m.dir, name))
 		if err != nil || !strings.HasSuffix(string(content), "\n") {
 			return false
@@ -133,10 +134,10 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 		if c.timeout == 0 {
 			c.timeout = 30
 		}
-		asked[name] = m.ask(m.node, name, c.input, seconds(c.timeout))
+		asked[name] = m.Ask(m.node, name, c.input, seconds(c.timeout))
 	}
 	for name, c := range cases {
-		s := m.ended(asked[name]).Status
+		s := m.Ended(asked[name]).Status
 		code, said := "", ""
 		if s.Error != nil {
 			code, said = s.Error.Code, s.Error.Message
@@ -154,7 +155,7 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 	if left := m.pid("left"); alive(left) {
 		t.Error("a child that left its parents is alive")
 	}
-	if d := m.ended(m.ask(m.node, "echo", map[string]any{"still": "here"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
+	if d := m.Ended(m.Ask(m.node, "echo", map[string]any{"still": "here"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after all that echo ended %+v", d.Status)
 	}
 }
@@ -166,9 +167,9 @@ sh -c 'trap "" TERM; echo $$ >{dir}/child; while :; do sleep 1; done' &
 echo "40 half way" >&3
 echo $$ >{dir}/root
 while :; do sleep 1; done`)})
-	d := m.ask(m.node, "own.tree", map[string]any{})
+	d := m.Ask(m.node, "own.tree", map[string]any{})
 	pids := []int{m.pid("root"), m.pid("child"), m.pid("away")}
-	await(m.fleet, d.Name, d, "40 %", func(d *v1alpha1.CapabilityDispatch) bool {
+	testfleet.Await(m.fleet, d.Name, d, "40 %", func(d *v1alpha1.CapabilityDispatch) bool {
 		return d.Status.Progress != nil && d.Status.Progress.Percent == 40 && d.Status.Progress.Message == "half way" && d.Status.Execution == v1alpha1.ExecutionStarted
 	})
 	for _, pid := range pids {
@@ -180,7 +181,7 @@ while :; do sleep 1; done`)})
 	if err := system.Client.Patch(t.Context(), d, patch); err != nil {
 		t.Fatal(err)
 	}
-	if s := m.ended(d).Status; s.Phase != v1alpha1.DispatchCancelled || s.Execution != v1alpha1.ExecutionFinished {
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchCancelled || s.Execution != v1alpha1.ExecutionFinished {
 		t.Errorf("ended %+v", s)
 	}
 	for i, pid := range pids {
@@ -202,19 +203,19 @@ func TestACapabilityAddedAtRuntimeBecomesInvocableAndABrokenOneSaysWhy(t *testin
 		}
 		return nil
 	}
-	node := await(m.fleet, m.node, &v1alpha1.Node{}, "aware of own.late", func(n *v1alpha1.Node) bool { return capability(n, "own.late") != nil })
+	node := testfleet.Await(m.fleet, m.node, &v1alpha1.Node{}, "aware of own.late", func(n *v1alpha1.Node) bool { return capability(n, "own.late") != nil })
 	allow := append(node.Spec.CapabilityPolicy.Allow, "own.*")
 	quoted := `"` + strings.Join(allow, `","`) + `"`
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"capabilityPolicy":{"allow":[`+quoted+`]}}}`))
 	if err := system.Client.Patch(t.Context(), node, patch); err != nil {
 		t.Fatal(err)
 	}
-	await(m.fleet, m.node, node, "granted", func(n *v1alpha1.Node) bool {
+	testfleet.Await(m.fleet, m.node, node, "granted", func(n *v1alpha1.Node) bool {
 		late, broken := capability(n, "own.late"), capability(n, "own.broken")
 		return late != nil && late.Available && broken != nil && !broken.Available && strings.Contains(broken.Reason, "absolute path") &&
 			n.Status.Presence == v1alpha1.PresenceDegraded
 	})
-	if s := m.ended(m.ask(m.node, "own.late", map[string]any{})).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"hello\n"` {
+	if s := m.Ended(m.Ask(m.node, "own.late", map[string]any{})).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"hello\n"` {
 		t.Errorf("own.late ended %+v", s)
 	}
 	for _, name := range []string{"own.late", "own.broken"} {
@@ -222,5 +223,5 @@ func TestACapabilityAddedAtRuntimeBecomesInvocableAndABrokenOneSaysWhy(t *testin
 			t.Fatal(err)
 		}
 	}
-	m.online(m.node)
+	m.Online(m.node)
 }

@@ -30,10 +30,10 @@ func (t *pseudoTerminal) text() string {
 
 // onTerminal starts a paired agent in the foreground of a terminal of its own.
 func (m *machine) onTerminal() (*pseudoTerminal, *exec.Cmd) {
-	m.t.Helper()
+	m.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		m.t.Fatal(err)
+		m.Fatal(err)
 	}
 	number := 0
 	raw, err := master.SyscallConn()
@@ -45,18 +45,18 @@ func (m *machine) onTerminal() (*pseudoTerminal, *exec.Cmd) {
 		})
 	}
 	if err != nil {
-		m.t.Fatal(err)
+		m.Fatal(err)
 	}
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		m.t.Fatal(err)
+		m.Fatal(err)
 	}
 	defer slave.Close()
 	cmd := exec.Command(filepath.Join(system.Root, ".local", "bin", "mooring-agent"), "run", "--identity-dir", filepath.Dir(m.folder))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		m.t.Fatal(err)
+		m.Fatal(err)
 	}
 	screen := &pseudoTerminal{File: master}
 	var reading sync.WaitGroup
@@ -72,7 +72,7 @@ func (m *machine) onTerminal() (*pseudoTerminal, *exec.Cmd) {
 			}
 		}
 	})
-	m.t.Cleanup(func() {
+	m.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		master.Close()
@@ -85,19 +85,19 @@ func TestAnAgentInTheForegroundAsksAtItsTerminal(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediated})
 	m.process.Stop()
 	screen, cmd := m.onTerminal()
-	yes := m.asked(m.ask(m.node, "own.asked", map[string]string{"text": "\x1b[2Jtwo"}))
-	m.eventually("the question is shown", func() bool { return strings.Contains(screen.text(), "Allow it? [y/N]") })
+	yes := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "\x1b[2Jtwo"}))
+	m.Eventually("the question is shown", func() bool { return strings.Contains(screen.text(), "Allow it? [y/N]") })
 	if text := screen.text(); strings.Contains(text, "\x1b") || !strings.Contains(text, `\x1b[2Jtwo`) {
 		t.Errorf("shown: %q", text)
 	}
 	if _, err := screen.WriteString("y\n"); err != nil {
 		t.Fatal(err)
 	}
-	if s := m.ended(yes).Status; s.Phase != v1alpha1.DispatchSucceeded {
+	if s := m.Ended(yes).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("ended %+v", s)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	m.eventually("it stops, though nobody types", func() bool { return !alive(cmd.Process.Pid) })
+	m.Eventually("it stops, though nobody types", func() bool { return !alive(cmd.Process.Pid) })
 }

@@ -9,12 +9,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // clock makes the agents that the test starts from now on believe in a time that is off.
 func (f *fleet) clock(off time.Duration) {
-	f.t.Helper()
-	f.t.Setenv("MOORING_TEST_CLOCK_OFFSET", off.String())
+	f.Helper()
+	f.Setenv("MOORING_TEST_CLOCK_OFFSET", off.String())
 }
 
 // Ten minutes either way are normal for machines without a time service: they pair, they work, and
@@ -30,9 +31,9 @@ func TestAClockThatIsTenMinutesOffWorksAndIsReported(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
 			f.clock(c.off)
-			f.pair("kiosk")
-			f.works("kiosk")
-			node := f.node("kiosk")
+			f.Pair("kiosk")
+			f.Works("kiosk")
+			node := f.Node("kiosk")
 			skew := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionClockSkew)
 			if skew == nil || skew.Status != "True" || !strings.Contains(skew.Message, c.says) {
 				t.Errorf("ClockSkew is %+v, want %q", skew, c.says)
@@ -40,8 +41,8 @@ func TestAClockThatIsTenMinutesOffWorksAndIsReported(t *testing.T) {
 		})
 	}
 	f := newFleet(t)
-	f.pair("exact")
-	if skew := meta.FindStatusCondition(f.node("exact").Status.Conditions, v1alpha1.ConditionClockSkew); skew != nil {
+	f.Pair("exact")
+	if skew := meta.FindStatusCondition(f.Node("exact").Status.Conditions, v1alpha1.ConditionClockSkew); skew != nil {
 		t.Errorf("a right clock is reported: %+v", skew)
 	}
 }
@@ -55,24 +56,24 @@ func TestAMachineIn1970ExchangesItsPINAndRefusesTheRest(t *testing.T) {
 	f := newFleet(t)
 	epoch := -time.Since(time.Unix(0, 0))
 	f.clock(epoch)
-	agent, request := f.knock("kiosk") // the request is there: the PIN was exchanged
-	if err := agent.WaitFor(f.within(), in1970); err != nil {
+	agent, request := f.Knock("kiosk") // the request is there: the PIN was exchanged
+	if err := agent.WaitFor(f.Within(), in1970); err != nil {
 		t.Fatalf("the poll does not name the offset: %v", err)
 	}
-	f.decide(request.Name, v1alpha1.VerdictApproved, "")
-	await(f, request.Name, request, "approved, without a certificate", func(r *v1alpha1.PairingRequest) bool {
+	f.Approve(request.Name)
+	testfleet.Await(f, request.Name, request, "approved, without a certificate", func(r *v1alpha1.PairingRequest) bool {
 		return r.Status.Phase == v1alpha1.PairingRequestApproved
 	})
 	agent.Stop()
 	f.clock(0)
-	right := f.agent("kiosk")
-	f.online("kiosk")
-	f.works("kiosk")
+	right := f.Agent("kiosk")
+	f.Online("kiosk")
+	f.Works("kiosk")
 	right.Stop()
 
 	f.clock(epoch)
-	early := f.agent("kiosk")
-	if err := early.WaitFor(f.within(), in1970); err != nil {
+	early := f.Agent("kiosk")
+	if err := early.WaitFor(f.Within(), in1970); err != nil {
 		t.Fatalf("the session does not name the offset: %v", err)
 	}
 	if out := early.Output(); !strings.Contains(out, "cannot be trusted") || !early.Running() {
@@ -86,11 +87,11 @@ func TestAMachineIn1970DoesNotPairByQR(t *testing.T) {
 	f.clock(-time.Since(time.Unix(0, 0)))
 	invitation, _ := f.invite("--name", "kiosk")
 	agent := f.scan("kiosk", invitation)
-	if err := agent.WaitFor(f.within(), in1970); err != nil {
+	if err := agent.WaitFor(f.Within(), in1970); err != nil {
 		t.Fatalf("the agent does not name the offset: %v", err)
 	}
 	var list v1alpha1.PairingRequestList
-	if err := system.Client.List(t.Context(), &list, client.InNamespace(f.namespace)); err != nil || len(list.Items) != 0 {
+	if err := system.Client.List(t.Context(), &list, client.InNamespace(f.Namespace)); err != nil || len(list.Items) != 0 {
 		t.Errorf("%d requests were made: %v", len(list.Items), err)
 	}
 	if !agent.Running() {

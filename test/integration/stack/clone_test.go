@@ -5,24 +5,25 @@ import (
 	"testing"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // Somebody copies the identity directory of a machine and runs both.
 func TestCopiedIdentityIsSuspected(t *testing.T) {
 	f := newFleet(t)
-	original := f.pair("kiosk")
+	original := f.Pair("kiosk")
 	original.Stop()
 	f.offline("kiosk")
-	name := func(node string) string { return f.namespace + "-" + node }
+	name := func(node string) string { return f.Namespace + "-" + node }
 	if err := os.CopyFS(system.IdentityDir(name("copy")), os.DirFS(system.IdentityDir(name("kiosk")))); err != nil {
 		t.Fatal(err)
 	}
 	private(t, system.IdentityDir(name("copy")))
 
-	f.agent("kiosk")
-	f.online("kiosk")
-	copied := f.agent("copy")
-	await(f, "kiosk", &v1alpha1.Node{}, "suspected of a clone", func(n *v1alpha1.Node) bool {
+	f.Agent("kiosk")
+	f.Online("kiosk")
+	copied := f.Agent("copy")
+	testfleet.Await(f, "kiosk", &v1alpha1.Node{}, "suspected of a clone", func(n *v1alpha1.Node) bool {
 		for _, c := range n.Status.Conditions {
 			if c.Type == v1alpha1.ConditionSuspectedClone && c.Status == "True" && c.Reason == v1alpha1.ReasonDialRepeated {
 				return true
@@ -30,12 +31,12 @@ func TestCopiedIdentityIsSuspected(t *testing.T) {
 		}
 		return false
 	})
-	if err := copied.WaitFor(f.within(), "is a copy of the identity directory in use?"); err != nil {
+	if err := copied.WaitFor(f.Within(), "is a copy of the identity directory in use?"); err != nil {
 		t.Error(err)
 	}
 	copied.Stop()
-	f.online("kiosk")
-	d := f.ended(f.ask("kiosk", "echo", map[string]any{"after": "the copy"}))
+	f.Online("kiosk")
+	d := f.Ended(f.Ask("kiosk", "echo", map[string]any{"after": "the copy"}))
 	if d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the copy stopped a dispatch ended %+v", d.Status)
 	}
@@ -43,8 +44,8 @@ func TestCopiedIdentityIsSuspected(t *testing.T) {
 
 // offline waits until no session of the Node is live.
 func (f *fleet) offline(node string) {
-	f.t.Helper()
-	await(f, node, &v1alpha1.Node{}, "without a session", func(n *v1alpha1.Node) bool {
+	f.Helper()
+	testfleet.Await(f, node, &v1alpha1.Node{}, "without a session", func(n *v1alpha1.Node) bool {
 		return n.Status.SessionEndedTime != nil
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // Twenty dispatches run when something dies. Each appends one line per run to a file: that file,
@@ -24,30 +25,30 @@ func TestKilledInTheMiddle(t *testing.T) {
 	}{
 		{"agent", func(f *fleet, agent *stack.Process) {
 			agent.Kill()
-			f.agent("kiosk")
+			f.Agent("kiosk")
 		}},
 		{"gateway", func(f *fleet, _ *stack.Process) {
 			system.Gateways[0].Kill()
 			if err := system.StartGateway(0); err != nil {
-				f.t.Fatal(err)
+				f.Fatal(err)
 			}
 		}},
 		{"controller", func(f *fleet, _ *stack.Process) {
 			system.Controller.Kill()
 			if err := system.StartController(); err != nil {
-				f.t.Fatal(err)
+				f.Fatal(err)
 			}
 		}},
 	} {
 		t.Run(victim.name, func(t *testing.T) {
 			f := newFleet(t)
-			agent := f.pair("kiosk")
+			agent := f.Pair("kiosk")
 			out := filepath.Join(t.TempDir(), "runs")
 			var asked []*v1alpha1.CapabilityDispatch
 			for i := range 20 {
-				asked = append(asked, f.ask("kiosk", "test.append", appendInput(out, fmt.Sprint("run-", i))))
+				asked = append(asked, f.Ask("kiosk", "test.append", appendInput(out, fmt.Sprint("run-", i))))
 			}
-			f.eventually("some to have run, others not", func() bool { n := len(runs(out)); return n >= 4 && n < 20 })
+			f.Eventually("some to have run, others not", func() bool { n := len(runs(out)); return n >= 4 && n < 20 })
 			victim.kill(f, agent)
 			checkTruth(f, asked, out)
 		})
@@ -65,11 +66,11 @@ func runs(path string) []string {
 
 // checkTruth compares what the statuses say with what the file says.
 func checkTruth(f *fleet, asked []*v1alpha1.CapabilityDispatch, out string) {
-	f.t.Helper()
+	f.Helper()
 	tally := map[string]int{}
 	var ended []*v1alpha1.CapabilityDispatch
 	for _, d := range asked {
-		ended = append(ended, f.ended(d))
+		ended = append(ended, f.Ended(d))
 	}
 	times := map[string]int{}
 	for _, line := range runs(out) {
@@ -80,58 +81,58 @@ func checkTruth(f *fleet, asked []*v1alpha1.CapabilityDispatch, out string) {
 		tally[fmt.Sprintf("%s/%s", s.Phase, s.Execution)]++
 		switch ran := times[line]; {
 		case ran > 1:
-			f.t.Errorf("%s ran %d times", line, ran)
+			f.Errorf("%s ran %d times", line, ran)
 		case s.Phase == v1alpha1.DispatchSucceeded && ran != 1:
-			f.t.Errorf("%s is Succeeded but ran %d times", line, ran)
+			f.Errorf("%s is Succeeded but ran %d times", line, ran)
 		case s.Execution == v1alpha1.ExecutionNotStarted && ran != 0:
-			f.t.Errorf("%s is NotStarted but ran", line)
+			f.Errorf("%s is NotStarted but ran", line)
 		case s.Execution == v1alpha1.ExecutionFinished && s.Phase == v1alpha1.DispatchSucceeded && s.Output == nil:
-			f.t.Errorf("%s lost its result", line)
+			f.Errorf("%s lost its result", line)
 		}
 		if s.Phase != v1alpha1.DispatchSucceeded && (s.Error == nil || s.Error.Code == "") {
-			f.t.Errorf("%s is %s without a reason", line, s.Phase)
+			f.Errorf("%s is %s without a reason", line, s.Phase)
 		}
 	}
 	if tally["Succeeded/Finished"] == 0 {
-		f.t.Errorf("none succeeded: %v", tally)
+		f.Errorf("none succeeded: %v", tally)
 	}
-	f.t.Logf("outcomes: %v", tally)
+	f.Logf("outcomes: %v", tally)
 }
 
 func TestApiserverRestartedUnderEveryone(t *testing.T) {
 	f := newFleet(t)
-	f.pair("kiosk")
+	f.Pair("kiosk")
 	if err := system.Cluster.CrashComponent(t.Context(), cluster.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	if err := system.Cluster.WaitReady(f.within()); err != nil {
+	if err := system.Cluster.WaitReady(f.Within()); err != nil {
 		t.Fatal(err)
 	}
-	f.eventually("creations to be admitted again", f.admitted)
-	d := f.ended(f.ask("kiosk", "echo", map[string]any{"after": "restart"}))
+	f.Eventually("creations to be admitted again", f.admitted)
+	d := f.Ended(f.Ask("kiosk", "echo", map[string]any{"after": "restart"}))
 	if d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the restart a dispatch ended %+v", d.Status)
 	}
-	f.pair("another")
+	f.Pair("another")
 }
 
 // admitted tells whether the apiserver admits our kinds: for some seconds after its start it
 // answers 503, because mutating policies wait for the schema of custom resources.
 func (f *fleet) admitted() bool {
 	d := &v1alpha1.CapabilityDispatch{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "dry-"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "dry-"},
 		Spec:       v1alpha1.CapabilityDispatchSpec{NodeName: "kiosk", Capability: "echo"},
 	}
 	code := &v1alpha1.PairingCode{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "dry-"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "dry-"},
 		Spec:       v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN},
 	}
-	return system.Client.Create(f.t.Context(), d, client.DryRunAll) == nil && system.Client.Create(f.t.Context(), code, client.DryRunAll) == nil
+	return system.Client.Create(f.Context(), d, client.DryRunAll) == nil && system.Client.Create(f.Context(), code, client.DryRunAll) == nil
 }
 
 func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
 	f := newFleet(t)
-	agent, request := f.knock("kiosk")
+	agent, request := f.Knock("kiosk")
 	if err := system.Cluster.StopComponent(t.Context(), cluster.CertManager); err != nil {
 		t.Fatal(err)
 	}
@@ -141,8 +142,8 @@ func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
 			_ = system.Cluster.StartComponent(t.Context(), cluster.CertManager)
 		}
 	})
-	f.decide(request.Name, v1alpha1.VerdictApproved, "")
-	await(f, request.Name, request, "waiting for its certificate, and saying so", func(r *v1alpha1.PairingRequest) bool {
+	f.Approve(request.Name)
+	testfleet.Await(f, request.Name, request, "waiting for its certificate, and saying so", func(r *v1alpha1.PairingRequest) bool {
 		for _, c := range r.Status.Conditions {
 			if c.Type == v1alpha1.ConditionIssued && c.Status == "False" && strings.Contains(c.Message, "cert-manager") {
 				return true
@@ -154,7 +155,7 @@ func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
 		t.Fatal(err)
 	}
 	started = true
-	f.online("kiosk")
+	f.Online("kiosk")
 	if !agent.Running() {
 		t.Error("the agent gave up")
 	}

@@ -14,22 +14,22 @@ import (
 
 // expectExit waits for the agent to give up with a code other than 0 and a text a person can use.
 func expectExit(f *fleet, agent *stack.Process, text string) {
-	f.t.Helper()
-	code, err := agent.Wait(f.within())
+	f.Helper()
+	code, err := agent.Wait(f.Within())
 	if err != nil {
-		f.t.Fatalf("%v; it printed:\n%s", err, agent.Tail(10))
+		f.Fatalf("%v; it printed:\n%s", err, agent.Tail(10))
 	}
 	if code == 0 || !strings.Contains(agent.Output(), text) {
-		f.t.Fatalf("%s ended with code %d and printed, without %q:\n%s", agent.Name, code, text, agent.Tail(10))
+		f.Fatalf("%s ended with code %d and printed, without %q:\n%s", agent.Name, code, text, agent.Tail(10))
 	}
 }
 
 // decideNarrow approves and grants only some of what was asked for.
 func (f *fleet) decideNarrow(request, capability string) {
-	f.t.Helper()
+	f.Helper()
 	patch := fmt.Sprintf(`{"spec":{"decision":{"verdict":"Approved","capabilities":[%q]}}}`, capability)
-	object := &v1alpha1.PairingRequest{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: request}}
-	if err := system.Client.Patch(f.t.Context(), object, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
-		f.t.Fatalf("decide %s: %v", request, err)
+	object := &v1alpha1.PairingRequest{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: request}}
+	if err := system.Client.Patch(f.Context(), object, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+		f.Fatalf("decide %s: %v", request, err)
 	}
 }

@@ -7,52 +7,50 @@ import (
 	"strings"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // invite makes a QR code as a person does and returns what the picture says.
 func (f *fleet) invite(args ...string) (invitation pairing.Invitation, code string) {
-	f.t.Helper()
-	argv := append([]string{"kubectl", "mooring", "code", "--method", "QR", "-n", f.namespace, "-o", "json"}, args...)
-	out, err := system.Run(f.within(), stack.Admin, argv...)
+	f.Helper()
+	argv := append([]string{"kubectl", "mooring", "code", "--method", "QR", "-n", f.Namespace, "-o", "json"}, args...)
+	out, err := system.Run(f.Within(), stack.Admin, argv...)
 	if err != nil {
-		f.t.Fatal(err)
+		f.Fatal(err)
 	}
 	var made struct{ Name, URI string }
 	if err := json.Unmarshal([]byte(out), &made); err != nil {
-		f.t.Fatalf("read %q: %v", out, err)
+		f.Fatalf("read %q: %v", out, err)
 	}
 	if invitation, err = pairing.ParseURI(made.URI); err != nil {
-		f.t.Fatal(err)
+		f.Fatal(err)
 	}
 	return invitation, made.Name
 }
 
 // scan starts an agent that was handed a QR code and nothing else. who names its directory.
 func (f *fleet) scan(who string, invitation pairing.Invitation, args ...string) *stack.Process {
-	f.t.Helper()
-	file := filepath.Join(f.t.TempDir(), "uri")
+	f.Helper()
+	file := filepath.Join(f.TempDir(), "uri")
 	if err := os.WriteFile(file, []byte(invitation.String()+"\n"), 0o600); err != nil {
-		f.t.Fatal(err)
+		f.Fatal(err)
 	}
-	agent, err := system.StartAgentAt(f.namespace+"-"+who, "", append([]string{"--pair", "@" + file}, args...)...)
+	agent, err := system.StartAgentAt(f.Namespace+"-"+who, "", append([]string{"--pair", "@" + file}, args...)...)
 	if err != nil {
-		f.t.Fatal(err)
+		f.Fatal(err)
 	}
-	f.t.Cleanup(agent.Stop)
+	f.Cleanup(agent.Stop)
 	return agent
 }
 
 // approve does what an approver does who has compared the codes.
 func (f *fleet) approve(request string) {
-	f.t.Helper()
-	if _, err := system.Run(f.within(), stack.Admin, "kubectl", "mooring", "approve", request, "--yes", "-n", f.namespace); err != nil {
-		f.t.Fatal(err)
+	f.Helper()
+	if _, err := system.Run(f.Within(), stack.Admin, "kubectl", "mooring", "approve", request, "--yes", "-n", f.Namespace); err != nil {
+		f.Fatal(err)
 	}
 }
 
@@ -63,18 +61,18 @@ func TestAMachinePairsByQRCode(t *testing.T) {
 		t.Errorf("the picture leads to %s, the gateway is at %s", invitation.Gateway, system.PairingEndpoint)
 	}
 	agent := f.scan("kiosk", invitation)
-	request := f.requestOf(code)
+	request := f.RequestOf(code)
 	if request.Spec.Method != v1alpha1.PairingMethodQR {
 		t.Errorf("the request says method %s", request.Spec.Method)
 	}
-	if err := agent.WaitFor(f.within(), "Verification code: "+request.Spec.VerificationCode); err != nil {
+	if err := agent.WaitFor(f.Within(), "Verification code: "+request.Spec.VerificationCode); err != nil {
 		t.Error(err)
 	}
 	f.approve(request.Name)
-	if node := f.online("kiosk"); node.Labels["hall"] != "b" {
+	if node := f.Online("kiosk"); node.Labels["hall"] != "b" {
 		t.Errorf("the labels of the code did not land on the Node: %v", node.Labels)
 	}
-	if d := f.ended(f.ask("kiosk", "echo", map[string]any{"text": "hi"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
+	if d := f.Ended(f.Ask("kiosk", "echo", map[string]any{"text": "hi"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("echo ended %+v", d.Status)
 	}
 	if strings.Contains(agent.Output(), invitation.Secret) {
@@ -88,12 +86,12 @@ func TestACodeThatApprovesByItselfNeedsNobody(t *testing.T) {
 	f := newFleet(t)
 	invitation, name := f.invite("--name", "kiosk", "--auto-approve", "--capability", "echo")
 	f.scan("kiosk", invitation)
-	node := f.online("kiosk")
+	node := f.Online("kiosk")
 	if got := node.Spec.CapabilityPolicy.Allow; len(got) != 1 || got[0] != "echo" {
 		t.Errorf("the code grants echo, the Node may %v", got)
 	}
-	code := await(f, name, &v1alpha1.PairingCode{}, "Used", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeUsed })
-	request := await(f, code.Status.UsedBy, &v1alpha1.PairingRequest{}, "decided", func(r *v1alpha1.PairingRequest) bool { return r.Spec.Decision != nil })
+	code := testfleet.Await(f, name, &v1alpha1.PairingCode{}, "Used", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeUsed })
+	request := testfleet.Await(f, code.Status.UsedBy, &v1alpha1.PairingRequest{}, "decided", func(r *v1alpha1.PairingRequest) bool { return r.Spec.Decision != nil })
 	d := request.Spec.Decision
 	if d.Verdict != v1alpha1.VerdictApproved || !strings.HasSuffix(d.By, ":mooring-controller") ||
 		!strings.Contains(d.Reason, name) || !strings.Contains(d.Reason, code.Spec.IssuedBy) {
@@ -107,48 +105,39 @@ func TestAReinstalledMachineTakesOverItsNode(t *testing.T) {
 	f := newFleet(t)
 	invitation, code := f.invite("--name", "kiosk", "--label", "hall=b", "--capability", "echo")
 	old := f.scan("kiosk", invitation)
-	f.approve(f.requestOf(code).Name)
-	before := f.online("kiosk")
-	f.patchNode("kiosk", `{"spec":{"desiredState":"Suspended","maxInFlight":2}}`)
+	f.approve(f.RequestOf(code).Name)
+	before := f.Online("kiosk")
+	f.PatchNode("kiosk", `{"spec":{"desiredState":"Suspended","maxInFlight":2}}`)
 	old.Stop()
-	waiting := f.ask("kiosk", "echo", map[string]any{"text": "still here"})
+	waiting := f.Ask("kiosk", "echo", map[string]any{"text": "still here"})
 	// The old installation comes back and learns of the work, but may not have it.
-	old = f.agent("kiosk")
-	await(f, "kiosk", before, "Online again", func(n *v1alpha1.Node) bool {
+	old = f.Agent("kiosk")
+	testfleet.Await(f, "kiosk", before, "Online again", func(n *v1alpha1.Node) bool {
 		return n.Status.Presence == v1alpha1.PresenceOnline && !n.Status.SessionStartedTime.Before(&waiting.CreationTimestamp)
 	})
 
 	invitation, code = f.invite("--name", "kiosk", "--replace")
 	fresh := f.scan("reinstalled", invitation)
-	request := f.requestOf(code)
+	request := f.RequestOf(code)
 	if request.Spec.PublicKeySHA256 == before.Spec.PublicKeySHA256 {
 		t.Fatal("both installations have one key")
 	}
 	f.approve(request.Name)
-	if err := fresh.WaitFor(f.within(), "Session open with gateway"); err != nil {
+	if err := fresh.WaitFor(f.Within(), "Session open with gateway"); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.WaitFor(f.within(), "refuses this machine (the key of this machine is not the one its Node is pinned to"); err != nil {
+	if err := old.WaitFor(f.Within(), "refuses this machine (the key of this machine is not the one its Node is pinned to"); err != nil {
 		t.Error(err)
 	}
-	f.patchNode("kiosk", `{"spec":{"desiredState":"Active"}}`)
-	if d := f.ended(waiting); d.Status.Phase != v1alpha1.DispatchSucceeded {
+	f.PatchNode("kiosk", `{"spec":{"desiredState":"Active"}}`)
+	if d := f.Ended(waiting); d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("what waited for the Node ended %+v, %+v", d.Status, d.Status.Error)
 	}
-	after := f.online("kiosk")
+	after := f.Online("kiosk")
 	if after.UID != before.UID || after.Labels["hall"] != "b" || after.Spec.MaxInFlight != 2 || len(after.Spec.CapabilityPolicy.Allow) != 1 {
 		t.Errorf("it is another Node, or lost its labels or policy: %+v %+v", after.ObjectMeta, after.Spec)
 	}
 	if after.Spec.PublicKeySHA256 != request.Spec.PublicKeySHA256 || after.Spec.PairingRequestUID != string(request.UID) {
 		t.Errorf("the Node is not that of the new key: %+v", after.Spec)
-	}
-}
-
-func (f *fleet) patchNode(name, patch string) {
-	f.t.Helper()
-	node := &v1alpha1.Node{}
-	node.Namespace, node.Name = f.namespace, name
-	if err := system.Client.Patch(f.t.Context(), node, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
-		f.t.Fatal(err)
 	}
 }

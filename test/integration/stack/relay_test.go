@@ -19,6 +19,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // relay is somebody between a machine and the gateway: it ends TLS with a certificate of its own
@@ -105,7 +106,7 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 		relayed.Gateway = r.address
 		agent := f.scan("kiosk", relayed)
 		expectExit(f, agent, "nothing was sent to it")
-		if code, err := agent.Wait(f.within()); err != nil || code != 9 {
+		if code, err := agent.Wait(f.Within()); err != nil || code != 9 {
 			t.Errorf("%s: exit code %d, error %v, want 9", what, code, err)
 		}
 		if r.met.Load() == 0 || r.heard.Load() != 0 {
@@ -113,18 +114,18 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 		}
 		storesNothingForeign(f, "kiosk", invitation.LookupID) // no try was counted
 	}
-	code := await(f, name, &v1alpha1.PairingCode{}, "Active", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeActive })
+	code := testfleet.Await(f, name, &v1alpha1.PairingCode{}, "Active", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeActive })
 	if left := code.Status.AttemptsLeft; left != nil && *left != v1alpha1.MaxPairingTries {
 		t.Errorf("the relay cost the code tries: %d are left", *left)
 	}
 	var requests v1alpha1.PairingRequestList
-	if err := system.Client.List(t.Context(), &requests, client.InNamespace(f.namespace)); err != nil || len(requests.Items) != 0 {
+	if err := system.Client.List(t.Context(), &requests, client.InNamespace(f.Namespace)); err != nil || len(requests.Items) != 0 {
 		t.Errorf("%d requests were made, error %v", len(requests.Items), err)
 	}
 	// The same machine and the same code, without the relay.
 	f.scan("kiosk", invitation)
-	f.approve(f.requestOf(name).Name)
-	f.online("kiosk")
+	f.approve(f.RequestOf(name).Name)
+	f.Online("kiosk")
 }
 
 // The control: a typed code has nothing to check the relay by before the exchange, so the relay
@@ -132,8 +133,8 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 func TestARelayHearsAMachineWithATypedCodeButCannotPairIt(t *testing.T) {
 	f := newFleet(t)
 	r := newRelay(t, gatewaytest.NewCA(t, "relay").Server(t))
-	code, _ := f.issue(v1alpha1.PairingCodeSpec{NodeName: "kiosk"})
-	agent, err := system.StartAgentAt(f.namespace+"-kiosk", r.address, "--code", code)
+	code, _ := f.Issue("kiosk")
+	agent, err := system.StartAgentAt(f.Namespace+"-kiosk", r.address, "--code", code)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,22 +148,22 @@ func TestARelayHearsAMachineWithATypedCodeButCannotPairIt(t *testing.T) {
 
 // storesNothingForeign looks for what only a gateway could have said, and for more.
 func storesNothingForeign(f *fleet, who string, more ...string) {
-	f.t.Helper()
-	dir := system.IdentityDir(f.namespace + "-" + who)
+	f.Helper()
+	dir := system.IdentityDir(f.Namespace + "-" + who)
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
 		content, err := os.ReadFile(path)
-		for _, trace := range append([]string{"CERTIFICATE", "Endpoint", f.namespace}, more...) {
+		for _, trace := range append([]string{"CERTIFICATE", "Endpoint", f.Namespace}, more...) {
 			if strings.Contains(string(content), trace) {
-				f.t.Errorf("%s holds %q", path, trace)
+				f.Errorf("%s holds %q", path, trace)
 			}
 		}
 		return err
 	})
 	// The agent may still be at work: a file that goes meanwhile is none of its secrets.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		f.t.Fatal(err)
+		f.Fatal(err)
 	}
 }

@@ -23,12 +23,12 @@ func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 	f := newFleet(t)
 	short := "--certificate-duration=" + lifetime.String()
 	restartController(f, short)
-	f.pair("away").Stop()
-	f.pair("kiosk")
+	f.Pair("away").Stop()
+	f.Pair("kiosk")
 	var asked []*v1alpha1.CapabilityDispatch
 	traffic := func() {
 		for i := range 5 {
-			asked = append(asked, f.ask("kiosk", "echo", map[string]any{"n": i}))
+			asked = append(asked, f.Ask("kiosk", "echo", map[string]any{"n": i}))
 		}
 	}
 
@@ -45,31 +45,31 @@ func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 	system.ControllerArgs = append(system.ControllerArgs, "--server-issuer=mooring-server-ca-2", "--device-issuer=mooring-device-ca-2")
 	traffic()
 	restartController(f, short, "--previous-server-issuer=mooring-server-ca", "--previous-device-issuer=mooring-device-ca")
-	f.eventually("the gateway's new chain to be there", func() bool {
+	f.Eventually("the gateway's new chain to be there", func() bool {
 		return f.signedBy(0, filepath.Join(system.Gateways[0].TLSDir, "current", "tls.crt"))
 	})
 	traffic()
-	restartGateway(f) // which takes the new chain at once, not when it is ten minutes old
+	f.RestartGateway() // which takes the new chain at once, not when it is ten minutes old
 	traffic()
 	f.stored("kiosk", 2)
-	f.eventually("a device certificate of the new CA in use", func() bool {
+	f.Eventually("a device certificate of the new CA in use", func() bool {
 		var n v1alpha1.Node
-		if system.Client.Get(t.Context(), f.key("kiosk"), &n) != nil || n.Status.Issued == nil || n.Status.Certificate == nil {
+		if system.Client.Get(t.Context(), f.Key("kiosk"), &n) != nil || n.Status.Issued == nil || n.Status.Certificate == nil {
 			return false
 		}
 		return n.Status.Certificate.FingerprintSHA256 == n.Status.CertificateHistory[0].FingerprintSHA256 &&
 			f.signs(v1alpha1.TrustDeviceCAKey, 0, []byte(n.Status.Issued.Chain))
 	})
-	f.agent("away")
+	f.Agent("away")
 	f.stored("away", 2)
-	f.works("away")
+	f.Works("away")
 
 	traffic()
 	restartController(f, "--certificate-duration=24h") // the old ones are dropped
 	f.stored("kiosk", 1)
 	traffic()
 	for _, d := range asked {
-		if d = f.ended(d); d.Status.Phase != v1alpha1.DispatchSucceeded {
+		if d = f.Ended(d); d.Status.Phase != v1alpha1.DispatchSucceeded {
 			t.Errorf("a dispatch ended %+v", d.Status)
 		}
 	}
@@ -97,14 +97,14 @@ spec:
 `
 
 func (f *fleet) apply(manifests ...string) {
-	f.t.Helper()
+	f.Helper()
 	f.kubectl(strings.Join(manifests, "---"), "apply", "-f", "-")
 }
 
 func (f *fleet) kubectl(input string, args ...string) {
-	f.t.Helper()
-	if out, err := system.KubectlInput(f.within(), stack.Admin, input, args...); err != nil {
-		f.t.Fatalf("kubectl %v: %v: %s", args, err, out)
+	f.Helper()
+	if out, err := system.KubectlInput(f.Within(), stack.Admin, input, args...); err != nil {
+		f.Fatalf("kubectl %v: %v: %s", args, err, out)
 	}
 }
 
@@ -112,7 +112,7 @@ func (f *fleet) kubectl(input string, args ...string) {
 func (f *fleet) bundle(key string) identity.Bundle {
 	var config corev1.ConfigMap
 	name := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}
-	if err := system.Client.Get(f.t.Context(), name, &config); err != nil {
+	if err := system.Client.Get(f.Context(), name, &config); err != nil {
 		return identity.Bundle{}
 	}
 	bundle, _ := identity.ParseBundle([]byte(config.Data[key])) // an empty one is waited on
@@ -121,11 +121,11 @@ func (f *fleet) bundle(key string) identity.Bundle {
 
 // stored waits until the server bundle has that many CAs and the Online machine says it has it.
 func (f *fleet) stored(name string, cas int) {
-	f.t.Helper()
-	f.eventually(fmt.Sprintf("%s to have %d server CAs", name, cas), func() bool {
+	f.Helper()
+	f.Eventually(fmt.Sprintf("%s to have %d server CAs", name, cas), func() bool {
 		var n v1alpha1.Node
 		bundle := f.bundle(v1alpha1.TrustServerCAKey)
-		return len(bundle.Certificates()) == cas && system.Client.Get(f.t.Context(), f.key(name), &n) == nil &&
+		return len(bundle.Certificates()) == cas && system.Client.Get(f.Context(), f.Key(name), &n) == nil &&
 			n.Status.TrustBundleSHA256 == bundle.SHA256() && n.Status.Presence == v1alpha1.PresenceOnline
 	})
 }
@@ -148,20 +148,20 @@ func (f *fleet) signedBy(ca int, path string) bool {
 
 // keepPreviousChain puts the gateway's certificate where the second one belongs.
 func (f *fleet) keepPreviousChain() {
-	f.t.Helper()
+	f.Helper()
 	dir := system.Gateways[0].TLSDir
 	previous := filepath.Join(dir, "previous")
 	if err := os.Mkdir(previous, 0o700); err != nil {
-		f.t.Fatal(err)
+		f.Fatal(err)
 	}
-	f.t.Cleanup(func() { os.RemoveAll(previous) })
+	f.Cleanup(func() { os.RemoveAll(previous) })
 	for _, name := range []string{"tls.crt", "tls.key"} {
 		content, err := os.ReadFile(filepath.Join(dir, "current", name))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(previous, name), content, 0o600)
 		}
 		if err != nil {
-			f.t.Fatal(err)
+			f.Fatal(err)
 		}
 	}
 }

@@ -14,21 +14,22 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // rotateAndDie is a machine that asks for a certificate of a new key, and dies before it uses it:
 // stored says whether it got to storing it. It returns the key it asked with.
 func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
-	f.t.Helper()
-	s, err := store.Open(system.IdentityDir(f.namespace + "-" + name))
+	f.Helper()
+	s, err := store.Open(system.IdentityDir(f.Namespace + "-" + name))
 	if err != nil {
-		f.t.Fatal(err)
+		f.Fatal(err)
 	}
 	defer s.Close()
 	must := func(err error) {
-		f.t.Helper()
+		f.Helper()
 		if err != nil {
-			f.t.Fatal(err)
+			f.Fatal(err)
 		}
 	}
 	current, err := s.Identity()
@@ -38,7 +39,7 @@ func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
 	config, err := s.Config()
 	must(err)
 	certificate := current.TLS()
-	l, err := link.Dial(f.within(), config.NodeEndpoint, link.Verified(bundle, &certificate, time.Now))
+	l, err := link.Dial(f.Within(), config.NodeEndpoint, link.Verified(bundle, &certificate, time.Now))
 	must(err)
 	defer l.Close()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -47,7 +48,7 @@ func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
 	must(err)
 	proof, err := identity.SignProof(current.Key, rand.Reader, identity.Proof{Method: identity.ProofRotate, Exporter: l.Exporter, CSR: csr})
 	must(err)
-	answer, err := gatewayv1.NewNodeServiceClient(l.Conn).RotateDeviceCertificate(f.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
+	answer, err := gatewayv1.NewNodeServiceClient(l.Conn).RotateDeviceCertificate(f.Within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
 	must(err)
 	if stored {
 		chain, err := identity.ParseChain(answer.GetChain())
@@ -69,31 +70,26 @@ func TestAMachineThatDiedInARotationComesBackAfterItsCertificatesEnded(t *testin
 	t.Cleanup(func() { restartController(f) })
 	pins := map[string]string{}
 	for name, stored := range map[string]bool{"before-storing": false, "after-storing": true, "after-storing-only": true} {
-		f.pair(name).Kill()
-		pins[name] = f.node(name).Spec.PublicKeySHA256
+		f.Pair(name).Kill()
+		pins[name] = f.Node(name).Spec.PublicKeySHA256
 		if next := f.rotateAndDie(name, stored); stored {
 			pins[name] = next
 		}
 	}
 	// Nothing but the next key is left.
-	if err := os.Remove(filepath.Join(system.IdentityDir(f.namespace+"-after-storing-only"), "identity.pem.previous")); err != nil {
+	if err := os.Remove(filepath.Join(system.IdentityDir(f.Namespace+"-after-storing-only"), "identity.pem.previous")); err != nil {
 		t.Fatal(err)
 	}
 	for name, pin := range pins {
 		t.Run(name, func(t *testing.T) {
 			f := f.on(t)
-			if node := f.node(name); node.Spec.NextPublicKeySHA256 == "" {
+			if node := f.Node(name); node.Spec.NextPublicKeySHA256 == "" {
 				t.Fatalf("the Node admits no next key: %+v", node.Spec)
 			}
 			f.recovered(name)
-			await(f, name, &v1alpha1.Node{}, "pinned to the key in use", func(n *v1alpha1.Node) bool {
+			testfleet.Await(f, name, &v1alpha1.Node{}, "pinned to the key in use", func(n *v1alpha1.Node) bool {
 				return n.Spec.PublicKeySHA256 == pin && n.Status.Certificate != nil && n.Status.Certificate.PublicKeySHA256 == pin
 			})
 		})
 	}
-}
-
-func (f *fleet) node(name string) *v1alpha1.Node {
-	f.t.Helper()
-	return await(f, name, &v1alpha1.Node{}, "there", func(*v1alpha1.Node) bool { return true })
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // workload is a pod on a core Node, as far as the API server knows: that is all a token needs.
@@ -32,29 +33,29 @@ type workload struct {
 }
 
 func newWorkload(f *fleet) *workload {
-	f.t.Helper()
+	f.Helper()
 	w := &workload{
 		fleet:   f,
-		account: &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "agent"}},
+		account: &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "agent"}},
 		node:    &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-" + rand.String(6) + ".test"}},
 	}
 	w.pod = &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "agent"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "agent"},
 		Spec: corev1.PodSpec{ServiceAccountName: "agent", NodeName: w.node.Name,
 			Containers: []corev1.Container{{Name: "agent", Image: "agent"}}},
 	}
 	for _, object := range []client.Object{w.account, w.node, w.pod} {
-		if err := system.Client.Create(f.t.Context(), object); err != nil {
-			f.t.Fatalf("create %T: %v", object, err)
+		if err := system.Client.Create(f.Context(), object); err != nil {
+			f.Fatalf("create %T: %v", object, err)
 		}
-		f.t.Cleanup(func() { w.drop(object) })
+		f.Cleanup(func() { w.drop(object) })
 	}
 	return w
 }
 
 // drop does not wait for a kubelet: there is none.
 func (w *workload) drop(object client.Object) {
-	_ = system.Client.Delete(context.WithoutCancel(w.t.Context()), object, client.GracePeriodSeconds(0))
+	_ = system.Client.Delete(context.WithoutCancel(w.Context()), object, client.GracePeriodSeconds(0))
 }
 
 // nodeName is what the Mooring Node is called.
@@ -62,10 +63,10 @@ func (w *workload) nodeName() string { return strings.ReplaceAll(w.node.Name, ".
 
 // token is a real one, as a kubelet asks for it: bound to the pod unless bound is nil.
 func (w *workload) token(audience string, bound *authenticationv1.BoundObjectReference) string {
-	w.t.Helper()
+	w.Helper()
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}, BoundObjectRef: bound}}
-	if err := system.Client.SubResource("token").Create(w.t.Context(), w.account, request); err != nil {
-		w.t.Fatalf("ask for a token: %v", err)
+	if err := system.Client.SubResource("token").Create(w.Context(), w.account, request); err != nil {
+		w.Fatalf("ask for a token: %v", err)
 	}
 	return request.Status.Token
 }
@@ -76,74 +77,74 @@ func (w *workload) toPod() *authenticationv1.BoundObjectReference {
 
 // rule lets the account into a fleet for as long as the test lasts.
 func (w *workload) rule(text string) {
-	w.t.Helper()
-	key := w.namespace + "." + w.account.Name
+	w.Helper()
+	key := w.Namespace + "." + w.account.Name
 	rules := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ServiceAccountRulesConfigMap}}
-	if err := system.Client.Create(w.t.Context(), rules); err != nil && !apierrors.IsAlreadyExists(err) {
-		w.t.Fatal(err)
+	if err := system.Client.Create(w.Context(), rules); err != nil && !apierrors.IsAlreadyExists(err) {
+		w.Fatal(err)
 	}
-	if err := system.Client.Get(w.t.Context(), client.ObjectKeyFromObject(rules), rules); err != nil {
-		w.t.Fatal(err)
+	if err := system.Client.Get(w.Context(), client.ObjectKeyFromObject(rules), rules); err != nil {
+		w.Fatal(err)
 	}
 	before := rules.DeepCopy()
 	if rules.Data == nil {
 		rules.Data = map[string]string{}
 	}
 	rules.Data[key] = text
-	if err := system.Client.Patch(w.t.Context(), rules, client.MergeFrom(before)); err != nil {
-		w.t.Fatal(err)
+	if err := system.Client.Patch(w.Context(), rules, client.MergeFrom(before)); err != nil {
+		w.Fatal(err)
 	}
 }
 
 // start runs an agent with what is mounted into its pod.
 func (w *workload) start(token, ca string) *stack.Process {
-	w.t.Helper()
-	dir := w.t.TempDir()
+	w.Helper()
+	dir := w.TempDir()
 	for name, content := range map[string]string{"token": token, "ca.crt": ca} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			w.t.Fatal(err)
+			w.Fatal(err)
 		}
 	}
-	return w.agent(rand.String(6), "--service-account-token-file", filepath.Join(dir, "token"), "--gateway-ca", filepath.Join(dir, "ca.crt"))
+	return w.Agent(rand.String(6), "--service-account-token-file", filepath.Join(dir, "token"), "--gateway-ca", filepath.Join(dir, "ca.crt"))
 }
 
 func (w *workload) ca() string {
-	w.t.Helper()
+	w.Helper()
 	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}
-	trust, err := stack.WaitObject(w.within(), system.Client, key, &corev1.ConfigMap{}, "filled", func(m *corev1.ConfigMap) bool {
+	trust, err := stack.WaitObject(w.Within(), system.Client, key, &corev1.ConfigMap{}, "filled", func(m *corev1.ConfigMap) bool {
 		return m.Data[v1alpha1.TrustServerCAKey] != ""
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		w.Fatal(err)
 	}
 	return trust.Data[v1alpha1.TrustServerCAKey]
 }
 
 func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
 	w := newWorkload(newFleet(t))
-	w.rule("fleet: " + w.namespace + "\ncapabilities: [echo]\n")
+	w.rule("fleet: " + w.Namespace + "\ncapabilities: [echo]\n")
 	token := w.token("mooring", w.toPod())
 	agent := w.start(token, w.ca())
-	if err := agent.WaitFor(w.within(), "Session open with gateway"); err != nil {
+	if err := agent.WaitFor(w.Within(), "Session open with gateway"); err != nil {
 		t.Fatalf("%v\n%s", err, agent.Tail(10))
 	}
-	node := w.online(w.nodeName())
+	node := w.Online(w.nodeName())
 	if got := node.Spec.CapabilityPolicy.Allow; len(got) != 1 || got[0] != "echo" {
 		t.Errorf("the rule grants echo, the Node may %v", got)
 	}
 	var requests v1alpha1.PairingRequestList
-	if err := system.Client.List(t.Context(), &requests, client.InNamespace(w.namespace)); err != nil || len(requests.Items) != 1 {
+	if err := system.Client.List(t.Context(), &requests, client.InNamespace(w.Namespace)); err != nil || len(requests.Items) != 1 {
 		t.Fatalf("%d requests, %v", len(requests.Items), err)
 	}
 	request := &requests.Items[0]
-	want := v1alpha1.ServiceAccountIdentity{Namespace: w.namespace, Name: "agent", Node: w.node.Name}
+	want := v1alpha1.ServiceAccountIdentity{Namespace: w.Namespace, Name: "agent", Node: w.node.Name}
 	if request.Spec.Method != v1alpha1.PairingMethodServiceAccount || *request.Spec.ServiceAccount != want {
 		t.Errorf("the request does not say who it is: %+v", request.Spec)
 	}
-	if d := request.Spec.Decision; d == nil || !strings.HasSuffix(d.By, ":mooring-controller") || !strings.Contains(d.Reason, "rule "+w.namespace+".agent") {
+	if d := request.Spec.Decision; d == nil || !strings.HasSuffix(d.By, ":mooring-controller") || !strings.Contains(d.Reason, "rule "+w.Namespace+".agent") {
 		t.Errorf("the decision does not name its rule: %+v", d)
 	}
-	w.eventually("the token is deleted", func() bool {
+	w.Eventually("the token is deleted", func() bool {
 		key := client.ObjectKey{Namespace: v1alpha1.PairingNamespace, Name: v1alpha1.TokenSecretName(request.Namespace, request.Name)}
 		return apierrors.IsNotFound(system.Client.Get(t.Context(), key, &corev1.Secret{}))
 	})
@@ -157,8 +158,8 @@ func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
 func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
 	w := newWorkload(newFleet(t))
 	foreign := w.token("mooring", w.toPod())
-	expectExit(w.fleet, w.start(foreign, w.ca()), "no rule admits ServiceAccount "+w.namespace+"/agent")
-	w.rule("fleet: " + w.namespace + "\n")
+	expectExit(w.fleet, w.start(foreign, w.ca()), "no rule admits ServiceAccount "+w.Namespace+"/agent")
+	w.rule("fleet: " + w.Namespace + "\n")
 	expectExit(w.fleet, w.start(w.token("https://kubernetes.default.svc", w.toPod()), w.ca()), `it must be for audience "mooring"`)
 	expectExit(w.fleet, w.start(w.token("mooring", nil), w.ca()), "is not bound to a node")
 	expectExit(w.fleet, w.start("no token", w.ca()), "is not valid")
@@ -168,7 +169,7 @@ func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
 	w.drop(w.pod)
 	expectExit(w.fleet, w.start(orphan, w.ca()), "is not valid")
 	var requests v1alpha1.PairingRequestList
-	if err := system.Client.List(t.Context(), &requests, client.InNamespace(w.namespace)); err != nil || len(requests.Items) != 0 {
+	if err := system.Client.List(t.Context(), &requests, client.InNamespace(w.Namespace)); err != nil || len(requests.Items) != 0 {
 		t.Errorf("they left %d requests, %v", len(requests.Items), err)
 	}
 }
@@ -176,13 +177,13 @@ func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
 // A stolen gateway holds a good token and claims more than the token says.
 func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 	w := newWorkload(newFleet(t))
-	w.rule("fleet: " + w.namespace + "\n")
+	w.rule("fleet: " + w.Namespace + "\n")
 	access, err := system.Cluster.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.GatewayServiceAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stolen := system.Cluster.ClientFor(t, access)
-	honest := v1alpha1.ServiceAccountIdentity{Namespace: w.namespace, Name: "agent", Node: w.node.Name}
+	honest := v1alpha1.ServiceAccountIdentity{Namespace: w.Namespace, Name: "agent", Node: w.node.Name}
 	for name, c := range map[string]struct {
 		node, audience, says string
 		change               func(*v1alpha1.ServiceAccountIdentity)
@@ -196,10 +197,10 @@ func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			said := honest
 			c.change(&said)
-			request := forged(t, w.namespace, c.node, said)
+			request := forged(t, w.Namespace, c.node, said)
 			if c.audience != "" {
 				left := &corev1.Secret{
-					ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.PairingNamespace, Name: v1alpha1.TokenSecretName(w.namespace, request.Name)},
+					ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.PairingNamespace, Name: v1alpha1.TokenSecretName(w.Namespace, request.Name)},
 					Type:       v1alpha1.SecretTypeServiceAccountToken,
 					Data:       map[string][]byte{v1alpha1.TokenKey: []byte(w.token(c.audience, w.toPod()))},
 				}
@@ -210,7 +211,7 @@ func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 			if err := stolen.Create(t.Context(), request); err != nil {
 				t.Fatal(err)
 			}
-			request = await(w.fleet, request.Name, request, "Failed", func(r *v1alpha1.PairingRequest) bool {
+			request = testfleet.Await(w.fleet, request.Name, request, "Failed", func(r *v1alpha1.PairingRequest) bool {
 				return r.Status.Phase == v1alpha1.PairingRequestFailed
 			})
 			condition := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionCompleted)

@@ -14,20 +14,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 func TestMachinePairsIsApprovedAndRunsCapabilities(t *testing.T) {
 	f := newFleet(t)
-	agent, request := f.knock("kiosk")
+	agent, request := f.Knock("kiosk")
 	if !strings.Contains(agent.Spoken(), request.Spec.VerificationCode) {
 		t.Errorf("the machine's screen and the request show different codes: %q, %q", agent.Spoken(), request.Spec.VerificationCode)
 	}
 	approved := time.Now()
-	f.decide(request.Name, v1alpha1.VerdictApproved, "")
-	f.online("kiosk")
+	f.Approve(request.Name)
+	f.Online("kiosk")
 	t.Logf("approval to Online: %.2f s", time.Since(approved).Seconds())
 
-	echo := f.ended(f.ask("kiosk", "echo", map[string]any{"text": "hi"}))
+	echo := f.Ended(f.Ask("kiosk", "echo", map[string]any{"text": "hi"}))
 	if echo.Status.Phase != v1alpha1.DispatchSucceeded || echo.Status.Execution != v1alpha1.ExecutionFinished {
 		t.Fatalf("echo ended %+v", echo.Status)
 	}
@@ -35,7 +36,7 @@ func TestMachinePairsIsApprovedAndRunsCapabilities(t *testing.T) {
 		t.Errorf("echo answered %s", got)
 	}
 	for _, capability := range []string{"system.health", "system.identity"} {
-		d := f.ended(f.ask("kiosk", capability, map[string]any{}))
+		d := f.Ended(f.Ask("kiosk", capability, map[string]any{}))
 		var output map[string]any
 		if d.Status.Phase != v1alpha1.DispatchSucceeded || json.Unmarshal(d.Status.Output.Raw, &output) != nil || len(output) == 0 {
 			t.Errorf("%s ended %+v", capability, d.Status)
@@ -45,13 +46,13 @@ func TestMachinePairsIsApprovedAndRunsCapabilities(t *testing.T) {
 
 func TestSecondStartNeedsNoCode(t *testing.T) {
 	f := newFleet(t)
-	agent := f.pair("kiosk")
+	agent := f.Pair("kiosk")
 	agent.Stop()
-	await(f, "kiosk", &v1alpha1.Node{}, "not Online", func(n *v1alpha1.Node) bool {
+	testfleet.Await(f, "kiosk", &v1alpha1.Node{}, "not Online", func(n *v1alpha1.Node) bool {
 		return n.Status.Presence == v1alpha1.PresenceStale || n.Status.Presence == v1alpha1.PresenceOffline
 	})
-	f.agent("kiosk")
-	f.online("kiosk")
+	f.Agent("kiosk")
+	f.Online("kiosk")
 }
 
 // A short dispatch on a connected Node costs its creation and one status PUT, nothing else: the
@@ -61,20 +62,20 @@ func TestShortDispatchCostsTwoWrites(t *testing.T) {
 	system.GatewayArgs = append(system.GatewayArgs, "--dispatched-delay=10m")
 	t.Cleanup(func() {
 		system.GatewayArgs = system.GatewayArgs[:len(system.GatewayArgs)-1]
-		restartGateway(f)
+		f.RestartGateway()
 	})
-	restartGateway(f)
-	f.pair("kiosk")
+	f.RestartGateway()
+	f.Pair("kiosk")
 	const count = 20
 	// The clock of the session has whole seconds: what is created in its first one is backlog.
 	waitForFastPath(f, "kiosk")
-	f.eventually("the dispatches of earlier tests to be gone", func() bool {
+	f.Eventually("the dispatches of earlier tests to be gone", func() bool {
 		var all v1alpha1.CapabilityDispatchList
 		return system.Client.List(t.Context(), &all) == nil && len(all.Items) == 0
 	})
 	before := dispatchWrites(t)
 	for i := range count {
-		d := f.ended(f.ask("kiosk", "echo", map[string]any{"n": i}))
+		d := f.Ended(f.Ask("kiosk", "echo", map[string]any{"n": i}))
 		if d.Status.Phase != v1alpha1.DispatchSucceeded {
 			t.Fatalf("dispatch %d ended %+v", i, d.Status)
 		}
@@ -94,10 +95,10 @@ func TestShortDispatchCostsTwoWrites(t *testing.T) {
 
 // waitForFastPath waits until a dispatch created now is later than the start of the session.
 func waitForFastPath(f *fleet, node string) {
-	f.t.Helper()
-	f.eventually("a second after the session began", func() bool {
+	f.Helper()
+	f.Eventually("a second after the session began", func() bool {
 		var n v1alpha1.Node
-		if err := system.Client.Get(f.t.Context(), f.key(node), &n); err != nil || n.Status.SessionStartedTime == nil {
+		if err := system.Client.Get(f.Context(), f.Key(node), &n); err != nil || n.Status.SessionStartedTime == nil {
 			return false
 		}
 		return time.Since(n.Status.SessionStartedTime.Time) > 2*time.Second
@@ -157,40 +158,28 @@ func apiserverMetrics(t *testing.T) string {
 
 func TestRevokedNodeIsCutOffAtOnce(t *testing.T) {
 	f := newFleet(t)
-	agent := f.pair("kiosk")
+	agent := f.Pair("kiosk")
 	revoked := time.Now()
 	node := &v1alpha1.Node{}
-	node.Namespace, node.Name = f.namespace, "kiosk"
+	node.Namespace, node.Name = f.Namespace, "kiosk"
 	if err := system.Client.Patch(t.Context(), node, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"desiredState":"Revoked"}}`))); err != nil {
 		t.Fatal(err)
 	}
-	await(f, "kiosk", node, "disconnected", func(n *v1alpha1.Node) bool {
+	testfleet.Await(f, "kiosk", node, "disconnected", func(n *v1alpha1.Node) bool {
 		return n.Status.Trust == v1alpha1.TrustRevoked && n.Status.Presence != v1alpha1.PresenceOnline
 	})
 	t.Logf("revocation to a closed session: %.2f s", time.Since(revoked).Seconds())
-	if err := agent.Until(f.within(), "say that it was revoked", func(out string) bool {
+	if err := agent.Until(f.Within(), "say that it was revoked", func(out string) bool {
 		return strings.Contains(strings.ToLower(out), "revoked")
 	}); err != nil {
 		t.Error(err)
 	}
-	d := f.ended(f.ask("kiosk", "echo", map[string]any{}))
+	d := f.Ended(f.Ask("kiosk", "echo", map[string]any{}))
 	// Within two minutes of the session's end nobody can prove, across clocks, that it was not
 	// offered: then it is Failed and Unknown, which is all that is known.
 	proven := d.Status.Phase == v1alpha1.DispatchRejected && d.Status.Execution == v1alpha1.ExecutionNotStarted
 	unproven := d.Status.Phase == v1alpha1.DispatchFailed && d.Status.Execution == v1alpha1.ExecutionUnknown
 	if !(proven || unproven) || d.Status.Error.Code != v1alpha1.ErrorNodeRevoked {
 		t.Errorf("a dispatch to a revoked Node ended %+v", d.Status)
-	}
-}
-
-// restartGateway stops the replica in order and starts it again on the same addresses.
-func restartGateway(f *fleet) {
-	f.t.Helper()
-	system.Gateways[0].Stop()
-	if err := system.StartGateway(0); err != nil {
-		f.t.Fatal(err)
-	}
-	if err := system.Gateways[0].WaitReady(f.t.Context()); err != nil && f.t.Context().Err() == nil {
-		f.t.Fatal(err)
 	}
 }

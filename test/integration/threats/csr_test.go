@@ -62,7 +62,7 @@ func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	victim := *own
-	victim.Path = "/ns/" + f.namespace + "/node/victim"
+	victim.Path = "/ns/" + f.Namespace + "/node/victim"
 	uri := generalName(6, false, []byte(own.String()))
 	otherName := generalName(0, true, append(der(oidUserName), der(generalName(0, true, der("admin", "utf8")))...))
 	dirName := generalName(4, true, der(pkix.Name{CommonName: "admin"}.ToRDNSequence()))
@@ -97,7 +97,7 @@ func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 			g.refusesCSR(&template, next, m.Key)
 		})
 	}
-	node := f.node("hostile")
+	node := f.Node("hostile")
 	if node.Status.CertificateRequest != nil && node.Status.Issued != nil && node.Status.CertificateRequest.Purpose != v1alpha1.CertificateInitial {
 		t.Errorf("a request reached the Node: %+v", node.Status.CertificateRequest)
 	}
@@ -105,7 +105,7 @@ func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 		t.Errorf("a certificate came of it: %+v", node.Status.CertificateHistory)
 	}
 	var orders cmapi.CertificateRequestList
-	if err := certManager(t).List(t.Context(), &orders, client.InNamespace(v1alpha1.SystemNamespace), client.MatchingLabels{v1alpha1.LabelNamespace: f.namespace}); err != nil || len(orders.Items) != 0 {
+	if err := certManager(t).List(t.Context(), &orders, client.InNamespace(v1alpha1.SystemNamespace), client.MatchingLabels{v1alpha1.LabelNamespace: f.Namespace}); err != nil || len(orders.Items) != 0 {
 		t.Errorf("%d CertificateRequests were made: %v", len(orders.Items), err)
 	}
 }
@@ -119,9 +119,9 @@ func (m *machine) refusesCSR(template *x509.CertificateRequest, key, pinned *ecd
 	}
 	request := &gatewayv1.RotateDeviceCertificateRequest{Csr: csr}
 	if pinned != nil {
-		exporter := m.exporterOf(func(o ...grpc.CallOption) { _, _ = m.client.RegisterNode(m.within(), introduction(), o...) })
+		exporter := m.exporterOf(func(o ...grpc.CallOption) { _, _ = m.client.RegisterNode(m.Within(), introduction(), o...) })
 		request.Proof = m.sign(pinned, identity.Proof{Method: identity.ProofRotate, Exporter: exporter, CSR: csr})
 	}
-	_, err = m.client.RotateDeviceCertificate(m.within(), request)
+	_, err = m.client.RotateDeviceCertificate(m.Within(), request)
 	m.wantRefusal(err, codes.InvalidArgument)
 }

@@ -62,7 +62,7 @@ func (f *fleet) mint(id identity.ID) store.Identity {
 	if err := c.Create(f.Context(), request); err != nil {
 		f.Fatal(err)
 	}
-	f.eventually("cert-manager to sign", func() bool {
+	f.Eventually("cert-manager to sign", func() bool {
 		return c.Get(f.Context(), client.ObjectKeyFromObject(request), request) == nil && len(request.Status.Certificate) > 0
 	})
 	block, _ := pem.Decode(request.Status.Certificate)
@@ -80,25 +80,25 @@ func (f *fleet) mint(id identity.ID) store.Identity {
 // The signature alone is never enough: the pin of a live Node is the identity.
 func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
 	f := newFleet(t)
-	f.pair("kiosk")
-	before := f.node("kiosk")
-	own := identity.ID{TrustDomain: trustDomain, Namespace: f.namespace, Node: "kiosk"}
+	f.Pair("kiosk")
+	before := f.Node("kiosk")
+	own := identity.ID{TrustDomain: trustDomain, Namespace: f.Namespace, Node: "kiosk"}
 	for _, attack := range []struct {
 		name      string
 		id        identity.ID
 		handshake string // the reason when refused there; with TLS 1.3 the first call shows it
 	}{
 		{name: "for a machine that is paired", id: own},
-		{name: "for a Node that does not exist", id: identity.ID{TrustDomain: trustDomain, Namespace: f.namespace, Node: "nobody"}},
-		{name: "for a foreign trust domain", id: identity.ID{TrustDomain: "elsewhere.example", Namespace: f.namespace, Node: "kiosk"}, handshake: identity.ReasonForeignTrustDomain},
+		{name: "for a Node that does not exist", id: identity.ID{TrustDomain: trustDomain, Namespace: f.Namespace, Node: "nobody"}},
+		{name: "for a foreign trust domain", id: identity.ID{TrustDomain: "elsewhere.example", Namespace: f.Namespace, Node: "kiosk"}, handshake: identity.ReasonForeignTrustDomain},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
-			g := &fleet{t, f.namespace}
+			g := f.on(t)
 			m := g.connect(g.mint(attack.id))
 			if err := m.register(); !g.refused(err, attack.handshake) {
 				t.Errorf("RegisterNode: %v, want a refusal", err)
 			}
-			_, err := m.client.RotateDeviceCertificate(m.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: g.csr(m.Key, attack.id)})
+			_, err := m.client.RotateDeviceCertificate(m.Within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: g.csr(m.Key, attack.id)})
 			if !g.refused(err, attack.handshake) {
 				t.Errorf("RotateDeviceCertificate: %v, want a refusal", err)
 			}
@@ -107,7 +107,7 @@ func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
 			}
 		})
 	}
-	after := f.node("kiosk")
+	after := f.Node("kiosk")
 	if after.Status.Presence != v1alpha1.PresenceOnline || after.Status.SessionID != before.Status.SessionID || after.Spec.PublicKeySHA256 != before.Spec.PublicKeySHA256 {
 		t.Errorf("the true machine was disturbed: %+v", after.Status)
 	}
@@ -129,11 +129,11 @@ func (f *fleet) refused(err error, handshake string) bool {
 func (m *machine) recover(id identity.ID) codes.Code {
 	m.Helper()
 	exporter := m.exporterOf(func(o ...grpc.CallOption) {
-		_, _ = m.pairing.GetPairingRequestStatus(m.within(), &gatewayv1.GetPairingRequestStatusRequest{}, o...)
+		_, _ = m.pairing.GetPairingRequestStatus(m.Within(), &gatewayv1.GetPairingRequestStatusRequest{}, o...)
 	})
 	csr := m.csr(m.Key, id)
 	proof := identity.Proof{Method: identity.ProofRecover, Exporter: exporter, CertificateSHA256: identity.FingerprintCertificate(m.Leaf()), CSR: csr}
-	_, err := m.pairing.RecoverCertificate(m.within(), &gatewayv1.RecoverCertificateRequest{
+	_, err := m.pairing.RecoverCertificate(m.Within(), &gatewayv1.RecoverCertificateRequest{
 		Chain: [][]byte{m.Leaf().Raw}, Csr: csr, Proof: m.sign(m.Key, proof),
 	})
 	return status.Code(err)

@@ -25,6 +25,7 @@ import (
 	"github.com/mooring-dev/mooring/config"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // stolenToken is a client with the real token of the gateways.
@@ -53,7 +54,7 @@ func (f *fleet) forgedRequest(node string, code *v1alpha1.PairingCode) (*v1alpha
 		f.Fatal(err)
 	}
 	return &v1alpha1.PairingRequest{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: fmt.Sprintf("%s-%s-%s", node, pin[:8], strings.ToLower(code.Status.LookupID))},
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: fmt.Sprintf("%s-%s-%s", node, pin[:8], strings.ToLower(code.Status.LookupID))},
 		Spec: v1alpha1.PairingRequestSpec{
 			NodeName: node, PublicKey: string(text), PublicKeySHA256: pin, Method: code.Spec.Method, CodeName: code.Name, CodeIssuedBy: code.Spec.IssuedBy,
 			TranscriptSHA256: strings.Repeat("0a", 32), VerificationCode: pairing.VerificationCode(pin), RequestedCapabilities: []string{"echo"},
@@ -66,11 +67,11 @@ func (f *fleet) forgedRequest(node string, code *v1alpha1.PairingCode) (*v1alpha
 func TestStolenGatewayEnrolsNobody(t *testing.T) {
 	f := newFleet(t)
 	gateway := f.stolenToken()
-	_, unused := f.issue("unused")
-	knocked, used := f.knock("honest") // its code is consumed by the honest key
+	_, unused := f.Issue("unused")
+	knocked, used := f.Knock("honest") // its code is consumed by the honest key
 	knocked.Stop()
-	usedCode := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: used.Spec.CodeName}}
-	read(f, usedCode)
+	usedCode := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: used.Spec.CodeName}}
+	testfleet.Read(f, usedCode)
 	invented := unused.DeepCopy()
 	invented.Name, invented.Status.LookupID = "invented", "AAAAAA"
 	for name, attack := range map[string]struct {
@@ -82,19 +83,19 @@ func TestStolenGatewayEnrolsNobody(t *testing.T) {
 		"with a code that was never made": {invented, v1alpha1.ReasonCodeNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := &fleet{t, f.namespace}
+			g := f.on(t)
 			request, _ := g.forgedRequest("forged", attack.code)
 			if err := gateway.Create(t.Context(), request); err != nil {
 				t.Fatal(err)
 			}
-			request = await(g, request.Name, request, "Failed", func(r *v1alpha1.PairingRequest) bool {
+			request = testfleet.Await(g, request.Name, request, "Failed", func(r *v1alpha1.PairingRequest) bool {
 				return r.Status.Phase == v1alpha1.PairingRequestFailed
 			})
 			if c := request.Status.Conditions; len(c) == 0 || c[len(c)-1].Reason != attack.reason {
 				t.Errorf("conditions %+v, want reason %s", c, attack.reason)
 			}
-			g.approve(request) // too late for anybody's mistake
-			await(g, request.Name, request, "still Failed", func(r *v1alpha1.PairingRequest) bool {
+			g.Approve(request.Name) // too late for anybody's mistake
+			testfleet.Await(g, request.Name, request, "still Failed", func(r *v1alpha1.PairingRequest) bool {
 				return r.Spec.Decision != nil && r.Status.Phase == v1alpha1.PairingRequestFailed
 			})
 			g.noNode("forged")
@@ -105,8 +106,8 @@ func TestStolenGatewayEnrolsNobody(t *testing.T) {
 // noNode fails unless the controller, which has seen all that was asked before, made no Node.
 func (f *fleet) noNode(name string) {
 	f.Helper()
-	f.issue("marker") // whatever was queued before it has been worked on
-	err := system.Client.Get(f.Context(), f.key(name), &v1alpha1.Node{})
+	f.Issue("marker") // whatever was queued before it has been worked on
+	err := system.Client.Get(f.Context(), f.Key(name), &v1alpha1.Node{})
 	if !apierrors.IsNotFound(err) {
 		f.Errorf("Node %s: %v, want none", name, err)
 	}
@@ -116,25 +117,25 @@ func (f *fleet) noNode(name string) {
 func TestStolenGatewayGetsNoCertificate(t *testing.T) {
 	f := newFleet(t)
 	f.stolen("kiosk")
-	before := f.node("kiosk")
+	before := f.Node("kiosk")
 	gateway := f.stolenToken()
 	_, key := f.forgedRequest("kiosk", &v1alpha1.PairingCode{})
 	for _, purpose := range []v1alpha1.CertificatePurpose{
 		v1alpha1.CertificateInitial, v1alpha1.CertificateRenewal, v1alpha1.CertificateRotation, v1alpha1.CertificateRecovery,
 	} {
-		csr := f.csr(key, identity.ID{TrustDomain: trustDomain, Namespace: f.namespace, Node: "kiosk"})
+		csr := f.csr(key, identity.ID{TrustDomain: trustDomain, Namespace: f.Namespace, Node: "kiosk"})
 		proof := identity.Proof{Method: identity.ProofRotate, Exporter: make([]byte, pairing.ExporterLength), CSR: csr}
 		wish := &v1alpha1.NodeCertificateRequest{Request: csr, Purpose: purpose, RequestedTime: metav1.Now(),
 			Proof: &v1alpha1.CertificateProof{Exporter: proof.Exporter, Signature: f.sign(key, proof),
 				CertificateFingerprintSHA256: before.Status.CertificateHistory[0].FingerprintSHA256}}
-		node := f.node("kiosk")
+		node := f.Node("kiosk")
 		patch := client.MergeFrom(node.DeepCopy())
 		node.Status.CertificateRequest = wish
 		if err := gateway.Status().Patch(t.Context(), node, patch); err != nil {
 			t.Fatal(err)
 		}
 		sum := sha256.Sum256(csr)
-		after := await(f, "kiosk", node, "answered", func(n *v1alpha1.Node) bool {
+		after := testfleet.Await(f, "kiosk", node, "answered", func(n *v1alpha1.Node) bool {
 			return n.Status.Issued != nil && n.Status.Issued.RequestSHA256 == hex.EncodeToString(sum[:])
 		})
 		if len(after.Status.Issued.Chain) != 0 || after.Status.Issued.Error == "" {
@@ -169,14 +170,14 @@ func TestStolenGatewayCannotReachFurther(t *testing.T) {
 		"impersonate the controller":     system.Cluster.ClientFor(t, impersonated).List(ctx, &v1alpha1.NodeList{}),
 		"impersonate the probe":          f.asProbe(impersonated.BearerToken),
 		"bind itself to cluster-admin":   gateway.Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "stolen"}, RoleRef: role, Subjects: me}),
-		"bind itself in a fleet":         gateway.Create(ctx, &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "stolen"}, RoleRef: role, Subjects: me}),
+		"bind itself in a fleet":         gateway.Create(ctx, &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "stolen"}, RoleRef: role, Subjects: me}),
 		"widen its own role":             merge(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "mooring-gateway"}}, `{"rules":[{"apiGroups":["*"],"resources":["*"],"verbs":["*"]}]}`),
 		"read the device CA's key":       gateway.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.DeviceIssuer}, &corev1.Secret{}),
 		"list all Secrets":               gateway.List(ctx, &corev1.SecretList{}),
 		"delete a password record":       gateway.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(v1alpha1.PairingNamespace)),
-		"delete all Nodes":               gateway.DeleteAllOf(ctx, &v1alpha1.Node{}, client.InNamespace(f.namespace)),
+		"delete all Nodes":               gateway.DeleteAllOf(ctx, &v1alpha1.Node{}, client.InNamespace(f.Namespace)),
 		"start a Pod":                    gateway.Create(ctx, &corev1.Pod{ObjectMeta: in("stolen")}),
-		"change the namespace":           merge(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}, `{"metadata":{"labels":{"a":"b"}}}`),
+		"change the namespace":           merge(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.Namespace}}, `{"metadata":{"labels":{"a":"b"}}}`),
 		"delete a policy":                gateway.Delete(ctx, f.shipped("ValidatingAdmissionPolicy")),
 		"narrow a binding":               merge(f.shipped("ValidatingAdmissionPolicyBinding"), `{"spec":{"validationActions":["Warn"]}}`),
 		"change a definition":            merge(f.shipped("CustomResourceDefinition"), `{"spec":{"scope":"Cluster"}}`),

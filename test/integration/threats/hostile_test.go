@@ -11,19 +11,20 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // victim is a second machine of the fleet, whose agent does not run: its dispatch stays queued.
 func (f *fleet) victim() (*v1alpha1.Node, *v1alpha1.CapabilityDispatch) {
 	f.Helper()
 	f.stolen("victim")
-	return f.node("victim"), f.ask("victim", "echo", map[string]any{"for": "victim"})
+	return f.Node("victim"), f.Ask("victim", "echo", map[string]any{"for": "victim"})
 }
 
 // unchanged fails when anything of the victim differs from before.
 func (f *fleet) unchanged(node *v1alpha1.Node, d *v1alpha1.CapabilityDispatch) {
 	f.Helper()
-	after := f.node("victim")
+	after := f.Node("victim")
 	if diff := cmp.Diff(node.Spec, after.Spec); diff != "" {
 		f.Errorf("the Node of the victim (-before +after):\n%s", diff)
 	}
@@ -31,7 +32,7 @@ func (f *fleet) unchanged(node *v1alpha1.Node, d *v1alpha1.CapabilityDispatch) {
 		len(node.Status.CertificateHistory) != len(after.Status.CertificateHistory) {
 		f.Errorf("the session or certificates of the victim changed: %+v, was %+v", after.Status, node.Status)
 	}
-	if live := read(f, d.DeepCopy()); live.Status.Phase != v1alpha1.DispatchQueued || live.Status.Execution != "" || live.Status.Output != nil || live.Status.Gateway != "" {
+	if live := testfleet.Read(f, d.DeepCopy()); live.Status.Phase != v1alpha1.DispatchQueued || live.Status.Execution != "" || live.Status.Output != nil || live.Status.Gateway != "" {
 		f.Errorf("the dispatch of the victim became %+v", live.Status)
 	}
 }
@@ -41,7 +42,7 @@ func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 	f := newFleet(t)
 	node, d := f.victim()
 	m := f.connect(f.stolen("hostile"))
-	theirs := identity.ID{TrustDomain: trustDomain, Namespace: f.namespace, Node: "victim"}
+	theirs := identity.ID{TrustDomain: trustDomain, Namespace: f.Namespace, Node: "victim"}
 
 	t.Run("a session that claims to run and to have finished it", func(t *testing.T) {
 		g := m.as(t)
@@ -64,9 +65,9 @@ func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 	t.Run("the session of the victim, polled", func(t *testing.T) {
 		g := m.as(t)
 		for _, id := range []string{node.Status.SessionID, "no-such-session"} {
-			_, err := g.client.PollDispatch(g.within(), &gatewayv1.PollDispatchRequest{SessionId: id})
+			_, err := g.client.PollDispatch(g.Within(), &gatewayv1.PollDispatchRequest{SessionId: id})
 			g.wantRefusal(err, codes.FailedPrecondition)
-			_, err = g.client.ReportResult(g.within(), &gatewayv1.ReportResultRequest{SessionId: id, Messages: []*gatewayv1.StreamNodeEventsRequest{
+			_, err = g.client.ReportResult(g.Within(), &gatewayv1.ReportResultRequest{SessionId: id, Messages: []*gatewayv1.StreamNodeEventsRequest{
 				{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: forged(refOf(d))}}}})
 			g.wantRefusal(err, codes.FailedPrecondition)
 		}
@@ -74,13 +75,13 @@ func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 	t.Run("a certificate with the name of the victim", func(t *testing.T) {
 		g := m.as(t)
 		csr := g.csr(m.Key, theirs)
-		_, err := g.client.RotateDeviceCertificate(g.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr})
+		_, err := g.client.RotateDeviceCertificate(g.Within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr})
 		g.wantRefusal(err, codes.InvalidArgument)
 		exporter := g.exporterOf(func(o ...grpc.CallOption) {
-			_, _ = g.client.RegisterNode(g.within(), &gatewayv1.RegisterNodeRequest{}, o...)
+			_, _ = g.client.RegisterNode(g.Within(), &gatewayv1.RegisterNodeRequest{}, o...)
 		})
 		proof := g.sign(m.Key, identity.Proof{Method: identity.ProofRotate, Exporter: exporter, CSR: csr})
-		_, err = g.client.RotateDeviceCertificate(g.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
+		_, err = g.client.RotateDeviceCertificate(g.Within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
 		g.wantRefusal(err, codes.InvalidArgument)
 		if code := g.recover(theirs); code != codes.InvalidArgument && code != codes.Unauthenticated {
 			t.Errorf("RecoverCertificate: %v, want a refusal", code)
@@ -93,18 +94,18 @@ func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 	t.Run("giving up an identity gives up one's own", func(t *testing.T) {
 		g := m.as(t)
 		exporter := g.exporterOf(func(o ...grpc.CallOption) {
-			_, _ = g.client.RegisterNode(g.within(), &gatewayv1.RegisterNodeRequest{}, o...)
+			_, _ = g.client.RegisterNode(g.Within(), &gatewayv1.RegisterNodeRequest{}, o...)
 		})
 		revoke := func(id identity.ID) error {
 			proof := g.sign(m.Key, identity.Proof{Method: identity.ProofRevoke, Request: id.URI(), Exporter: exporter})
-			_, err := g.client.RevokeDevicePairing(g.within(), &gatewayv1.RevokeDevicePairingRequest{Reason: "victim", Proof: proof})
+			_, err := g.client.RevokeDevicePairing(g.Within(), &gatewayv1.RevokeDevicePairingRequest{Reason: "victim", Proof: proof})
 			return err
 		}
 		g.wantRefusal(revoke(theirs), codes.Unauthenticated)
 		if err := revoke(m.ID); err != nil {
 			t.Fatal(err)
 		}
-		await(g.fleet, "hostile", &v1alpha1.Node{}, "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
+		testfleet.Await(g.fleet, "hostile", &v1alpha1.Node{}, "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
 	})
 	f.unchanged(node, d)
 }
@@ -112,7 +113,7 @@ func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 // as is the machine in a subtest.
 func (m *machine) as(t *testing.T) *machine {
 	g := *m
-	g.fleet = &fleet{t, m.namespace}
+	g.fleet = m.on(t)
 	return &g
 }
 
@@ -132,11 +133,11 @@ func (m *machine) pollsForeignRequests(node string) {
 		m.Fatal(err)
 	}
 	exporter := m.exporterOf(func(o ...grpc.CallOption) {
-		_, _ = m.pairing.GetPairingRequestStatus(m.within(), &gatewayv1.GetPairingRequestStatusRequest{}, o...)
+		_, _ = m.pairing.GetPairingRequestStatus(m.Within(), &gatewayv1.GetPairingRequestStatusRequest{}, o...)
 	})
 	names, answers := []string{node + "-00000000-aaaaaa"}, map[string]bool{}
 	for _, request := range list.Items {
-		if request.Namespace == m.namespace && request.Spec.NodeName == node {
+		if request.Namespace == m.Namespace && request.Spec.NodeName == node {
 			names = append(names, request.Name)
 		}
 	}
@@ -144,8 +145,8 @@ func (m *machine) pollsForeignRequests(node string) {
 		m.Fatal("the victim has no request")
 	}
 	for _, name := range names {
-		proof := m.sign(m.Key, identity.Proof{Method: identity.ProofPairingStatus, Request: m.namespace + "/" + name, Exporter: exporter})
-		_, err := m.pairing.GetPairingRequestStatus(m.within(), &gatewayv1.GetPairingRequestStatusRequest{Namespace: m.namespace, Name: name, Proof: proof})
+		proof := m.sign(m.Key, identity.Proof{Method: identity.ProofPairingStatus, Request: m.Namespace + "/" + name, Exporter: exporter})
+		_, err := m.pairing.GetPairingRequestStatus(m.Within(), &gatewayv1.GetPairingRequestStatusRequest{Namespace: m.Namespace, Name: name, Proof: proof})
 		if err == nil {
 			m.Errorf("request %s was told to a stranger", name)
 		}

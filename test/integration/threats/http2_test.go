@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // rawClient speaks HTTP/2 frame by frame: a well-kept client would hold to the limits that the
@@ -35,7 +35,7 @@ func (f *fleet) rawClient(address, method string, certificates ...tls.Certificat
 		NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 8)}},
 		Config:    &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}, Certificates: certificates}, //nolint:gosec // an attacker does not mind
 	}
-	made, err := dialer.DialContext(f.within(), "tcp", address)
+	made, err := dialer.DialContext(f.Within(), "tcp", address)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -97,13 +97,13 @@ func (c *rawClient) headers(name, value string) []byte {
 // Streams that are opened and reset at once, 10,000 of them on one connection of each listener.
 func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 	f := newFleet(t)
-	f.pair("before")
+	f.Pair("before")
 	before := residentKiB(t, system.Gateways[0].Pid())
 	for _, c := range []*rawClient{
 		f.rawClient(system.PairingEndpoint, "/mooring.gateway.v1.PairingService/GetPairingRequestStatus"),
 		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", f.stolen("hostile").TLS()),
 	} {
-		_ = c.connection.SetWriteDeadline(time.Now().Add(patience))
+		_ = c.connection.SetWriteDeadline(time.Now().Add(testfleet.Patience))
 		sent := 0
 		for ; sent < 10000; sent++ {
 			id := uint32(2*sent + 1)
@@ -117,9 +117,9 @@ func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 		}
 		t.Logf("%s: %d streams were reset", c.method, sent)
 	}
-	f.works("before")
-	f.pair("during")
-	f.works("during")
+	f.Works("before")
+	f.Pair("during")
+	f.Works("during")
 	if grown := residentKiB(t, system.Gateways[0].Pid()) - before; grown > 128<<10 {
 		t.Errorf("the gateway grew by %d KiB", grown)
 	}
@@ -128,7 +128,7 @@ func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 // A header of 1 MiB in continuation frames, against the 16 KiB that the server has announced.
 func TestAGiantHeaderIsRefused(t *testing.T) {
 	f := newFleet(t)
-	f.pair("before")
+	f.Pair("before")
 	hostile := f.stolen("hostile")
 	for _, c := range []*rawClient{
 		f.rawClient(system.PairingEndpoint, "/mooring.gateway.v1.PairingService/GetPairingRequestStatus"),
@@ -144,11 +144,11 @@ func TestAGiantHeaderIsRefused(t *testing.T) {
 		select {
 		case how := <-c.refused:
 			t.Logf("%s: %s", c.method, how)
-		case <-f.within().Done():
+		case <-f.Within().Done():
 			t.Errorf("%s: a header of 1 MiB was not refused", c.method)
 		}
 	}
-	f.works("before")
+	f.Works("before")
 }
 
 // call opens a stream with a header of that size, in continuation frames.
@@ -164,14 +164,6 @@ func (c *rawClient) call(stream uint32, size int) {
 		n := min(piece, len(rest))
 		err = c.frames.WriteContinuation(stream, n == len(rest), rest[:n])
 		rest = rest[n:]
-	}
-}
-
-// works fails unless a dispatch to the Node succeeds.
-func (f *fleet) works(node string) {
-	f.Helper()
-	if end := f.ended(f.ask(node, "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
-		f.Errorf("a dispatch to %s ended %+v", node, end)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 func TestPreparedFilesInTheIdentityDirectoryCatchNothing(t *testing.T) {
 	f := newFleet(t)
 	id := f.stolen("kiosk")
-	source := system.IdentityDir(f.namespace + "-kiosk")
+	source := system.IdentityDir(f.Namespace + "-kiosk")
 	for name, prepare := range map[string]func(dir, bait string) error{
 		"a link in the place of an unfinished file": func(dir, bait string) error { return os.Symlink(bait, filepath.Join(dir, ".new-prepared")) },
 		"an unfinished file readable for all":       func(dir, _ string) error { return os.WriteFile(filepath.Join(dir, ".new-prepared"), nil, 0o644) }, //nolint:gosec // the attack

@@ -22,7 +22,7 @@ import (
 // invite makes a QR code for a Node.
 func (f *fleet) invite(node string) (uri string, object *v1alpha1.PairingCode) {
 	f.Helper()
-	secret, object := f.issueCode(v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, NodeName: node})
+	secret, object := f.IssueCode(v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, NodeName: node})
 	return string(secret.Data[v1alpha1.SecretKeyURI]), object
 }
 
@@ -42,7 +42,7 @@ func (f *fleet) ofInvitation(uri string, object *v1alpha1.PairingCode) []canary 
 
 // homes are the keys of etcd that may hold a code and its password scalar.
 func (f *fleet) homes(object *v1alpha1.PairingCode) (code, record string) {
-	return "/registry/secrets/" + f.namespace + "/" + object.Status.SecretName,
+	return "/registry/secrets/" + f.Namespace + "/" + object.Status.SecretName,
 		"/registry/secrets/" + v1alpha1.PairingNamespace + "/" + v1alpha1.PairingRecordName(object.Status.LookupID)
 }
 
@@ -50,7 +50,7 @@ func (f *fleet) homes(object *v1alpha1.PairingCode) (code, record string) {
 // session key, which an agent shows to nobody.
 func (f *fleet) exchanged(node string) canary {
 	f.Helper()
-	text, object := f.issue(node)
+	text, object := f.Issue(node)
 	code, err := pairing.ParseCode(text)
 	if err != nil {
 		f.Fatal(err)
@@ -62,7 +62,7 @@ func (f *fleet) exchanged(node string) canary {
 	}
 	defer conn.Close()
 	keys := f.exchange(gatewayv1.NewPairingServiceClient(conn), code, node)
-	f.requestOf(object.Name)
+	f.RequestOf(object.Name)
 	sessionKey := reflect.ValueOf(keys).Elem().FieldByName("sessionKey").Bytes()
 	if len(sessionKey) != 32 {
 		f.Fatalf("the session key has %d bytes", len(sessionKey))
@@ -78,7 +78,7 @@ func (f *fleet) exchange(client gatewayv1.PairingServiceClient, code pairing.Cod
 		f.Fatal(err)
 	}
 	var p grpcpeer.Peer
-	begun, err := client.BeginPairingSession(f.within(), &gatewayv1.BeginPairingSessionRequest{
+	begun, err := client.BeginPairingSession(f.Within(), &gatewayv1.BeginPairingSessionRequest{
 		LookupId: code.LookupID, Share: agent.Share(), NodeName: node,
 	}, grpc.Peer(&p))
 	if err != nil {
@@ -101,7 +101,7 @@ func (f *fleet) exchange(client gatewayv1.PairingServiceClient, code pairing.Cod
 	if err != nil {
 		f.Fatal(err)
 	}
-	answer, err := client.CompletePairingSession(f.within(), &gatewayv1.CompletePairingSessionRequest{
+	answer, err := client.CompletePairingSession(f.Within(), &gatewayv1.CompletePairingSessionRequest{
 		Evidence: &gatewayv1.CompletePairingSessionRequest_Code{Code: &gatewayv1.CodeConfirmation{
 			SessionId: begun.GetSessionId(), Confirmation: keys.Confirmation(),
 		}},

@@ -20,6 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // machine is an agent that does what it likes with a certificate.
@@ -35,7 +36,7 @@ type machine struct {
 // connect uses an identity on the node listener and on the pairing listener.
 func (f *fleet) connect(id store.Identity) *machine {
 	f.Helper()
-	trust := read(f, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}})
+	trust := testfleet.Read(f, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}})
 	bundle, err := identity.ParseBundle([]byte(trust.Data[v1alpha1.TrustServerCAKey]))
 	if err != nil {
 		f.Fatal(err)
@@ -94,7 +95,7 @@ func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.He
 }
 
 func (m *machine) register() error {
-	_, err := m.client.RegisterNode(m.within(), introduction())
+	_, err := m.client.RegisterNode(m.Within(), introduction())
 	return err
 }
 
@@ -121,7 +122,7 @@ func (m *machine) open(unsettled ...*gatewayv1.UnsettledDispatch) *session {
 
 func (m *machine) openWith(register *gatewayv1.RegisterNodeRequest, hello *gatewayv1.Hello) *session {
 	m.Helper()
-	if _, err := m.client.RegisterNode(m.within(), register); err != nil {
+	if _, err := m.client.RegisterNode(m.Within(), register); err != nil {
 		m.Fatal(err)
 	}
 	stream, err := m.client.StreamNodeEvents(m.Context())
@@ -154,7 +155,7 @@ func (s *session) send(message *gatewayv1.StreamNodeEventsRequest) {
 // hear is the next message of a kind; others are passed over.
 func hear[T any](s *session, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
 	s.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(testfleet.Patience)
 	for {
 		select {
 		case message := <-s.heard:
@@ -190,7 +191,7 @@ func (s *session) wait() *status.Status {
 	select {
 	case err := <-s.ended:
 		return status.Convert(err)
-	case <-s.within().Done():
+	case <-s.Within().Done():
 		return status.Convert(errors.New("the session goes on"))
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // A Node that is deleted and made anew under the same name belongs to the new machine alone.
@@ -16,40 +17,40 @@ func TestRecreatedNodeInheritsNothing(t *testing.T) {
 	f := newFleet(t)
 	old := f.connect(f.stolen("kiosk"))
 	live := old.open() // another journal than before: what was asked earlier might count as lost
-	queued := f.ask("kiosk", "echo", map[string]any{"for": "the old one"})
+	queued := f.Ask("kiosk", "echo", map[string]any{"for": "the old one"})
 	offered := live.offer() // and never answered
-	if err := system.Client.Delete(t.Context(), f.node("kiosk")); err != nil {
+	if err := system.Client.Delete(t.Context(), f.Node("kiosk")); err != nil {
 		t.Fatal(err)
 	}
 	if end := live.wait(); end.Code() != codes.PermissionDenied {
 		t.Errorf("the live session ended with %v, want PermissionDenied", end.Err())
 	}
-	end := f.ended(queued)
+	end := f.Ended(queued)
 	if end.Status.Phase != v1alpha1.DispatchFailed || end.Status.Execution != v1alpha1.ExecutionUnknown {
 		t.Errorf("what the old machine was offered ended %+v", end.Status)
 	}
-	f.eventually("the Node to go", func() bool { return system.Client.Get(t.Context(), f.key("kiosk"), &v1alpha1.Node{}) != nil })
+	f.Eventually("the Node to go", func() bool { return system.Client.Get(t.Context(), f.Key("kiosk"), &v1alpha1.Node{}) != nil })
 
 	f.stolenAs("kiosk", "successor")
-	node := f.node("kiosk")
+	node := f.Node("kiosk")
 	again := f.connect(old.Identity)
 	again.wantRefusal(again.register(), codes.PermissionDenied)
-	_, err := again.client.RotateDeviceCertificate(f.within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: f.csr(old.Key, old.ID)})
+	_, err := again.client.RotateDeviceCertificate(f.Within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: f.csr(old.Key, old.ID)})
 	again.wantRefusal(err, codes.PermissionDenied)
 	if code := again.recover(old.ID); code != codes.PermissionDenied {
 		t.Errorf("RecoverCertificate: %v, want PermissionDenied", code)
 	}
 	s := f.connect(f.identityOf("successor")).open()
-	mine := f.ask("kiosk", "echo", map[string]any{"for": "the new one"})
+	mine := f.Ask("kiosk", "echo", map[string]any{"for": "the new one"})
 	if got := s.offer(); got.GetUid() != string(mine.UID) || got.GetUid() == offered.GetUid() {
 		t.Errorf("the new machine is offered %v, want only its own %s", got, mine.UID)
 	}
 	s.report(forged(offered)) // even the new one has nothing to say about it
 	s.settled()
-	if after := read(f, end.DeepCopy()); after.Status.Output != nil || after.Status.Execution != v1alpha1.ExecutionUnknown {
+	if after := testfleet.Read(f, end.DeepCopy()); after.Status.Output != nil || after.Status.Execution != v1alpha1.ExecutionUnknown {
 		t.Errorf("the old dispatch became %+v", after.Status)
 	}
-	if after := f.node("kiosk"); after.UID != node.UID || after.Spec.PublicKeySHA256 != node.Spec.PublicKeySHA256 {
+	if after := f.Node("kiosk"); after.UID != node.UID || after.Spec.PublicKeySHA256 != node.Spec.PublicKeySHA256 {
 		t.Errorf("the new Node changed: %+v", after.Spec)
 	}
 }
@@ -58,7 +59,7 @@ func TestRecreatedNodeInheritsNothing(t *testing.T) {
 func TestUnknownFieldsOfMessagesReachNoObject(t *testing.T) {
 	f := newFleet(t)
 	m := f.connect(f.stolen("hostile"))
-	before := f.node("hostile")
+	before := f.Node("hostile")
 	smuggled := []byte{}
 	for number := protowire.Number(100); number < 140; number++ {
 		smuggled = protowire.AppendTag(smuggled, number, protowire.BytesType)
@@ -71,13 +72,13 @@ func TestUnknownFieldsOfMessagesReachNoObject(t *testing.T) {
 	hello := m.hello()
 	hello.ProtoReflect().SetUnknown(smuggled)
 	s := m.openWith(register, hello)
-	d := f.ask("hostile", "echo", map[string]any{})
+	d := f.Ask("hostile", "echo", map[string]any{})
 	result := succeeded(s.offer(), []byte(`1`))
 	result.ProtoReflect().SetUnknown(smuggled)
 	s.report(result)
 	s.settled()
-	end := f.ended(d)
-	after := f.node("hostile")
+	end := f.Ended(d)
+	after := f.Node("hostile")
 	for name, meta := range map[string]metav1.ObjectMeta{"dispatch": end.ObjectMeta, "node": after.ObjectMeta} {
 		if len(meta.Labels) != 0 || len(meta.OwnerReferences) != 0 || len(meta.Annotations) != 0 {
 			t.Errorf("%s has %+v", name, meta)

@@ -12,6 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/policy"
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // While a policy is not what was shipped, nobody is approved, nothing is issued and nothing is
@@ -32,11 +33,11 @@ func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
 			object := f.shipped(broken.kind)
-			f.pair("online")
-			sleeping := f.pair("sleeping")
+			f.Pair("online")
+			sleeping := f.Pair("sleeping")
 			sleeping.Stop()
-			waiting, undecided := f.knock("waiting")
-			_, later := f.knock("later")
+			waiting, undecided := f.Knock("waiting")
+			_, later := f.Knock("later")
 			t.Cleanup(func() { f.restore(object) }) // whatever fails
 
 			if err := broken.spoil(t, object.DeepCopy()); err != nil {
@@ -44,21 +45,21 @@ func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 			}
 			f.proveNow()
 			f.awaitProof(true)
-			back := f.agent("sleeping") // and then the gateway knows it, too
-			if err := back.WaitFor(f.within(), "may not open sessions"); err != nil {
+			back := f.Agent("sleeping") // and then the gateway knows it, too
+			if err := back.WaitFor(f.Within(), "may not open sessions"); err != nil {
 				t.Error(err)
 			}
-			f.approve(undecided)
-			d := f.ask("online", "echo", map[string]any{})
+			f.Approve(undecided.Name)
+			d := f.Ask("online", "echo", map[string]any{})
 			f.wantUnproven(d, undecided)
 			f.wantNothingIssued("waiting", waiting)
 
 			f.restore(object)
 			f.awaitProof(false)
-			f.online("sleeping")
-			f.approve(later)
-			f.online("later")
-			if end := f.ended(f.ask("online", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
+			f.Online("sleeping")
+			f.Approve(later.Name)
+			f.Online("later")
+			if end := f.Ended(f.Ask("online", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
 				t.Errorf("after the repair a dispatch ended %+v", end)
 			}
 			f.wantUnproven(d, undecided) // never honoured later
@@ -80,7 +81,7 @@ func (f *fleet) proveNow() {
 func (f *fleet) awaitProof(failing bool) {
 	f.Helper()
 	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofLease}
-	f.eventually("the proof of the policies to change", func() bool {
+	f.Eventually("the proof of the policies to change", func() bool {
 		lease := &coordinationv1.Lease{}
 		if err := system.Client.Get(f.Context(), key, lease); err != nil {
 			return false
@@ -94,11 +95,11 @@ func (f *fleet) awaitProof(failing bool) {
 // gateway knows whether it offered a dispatch, so for a Node with a session Unknown is the truth.
 func (f *fleet) wantUnproven(d *v1alpha1.CapabilityDispatch, request *v1alpha1.PairingRequest) {
 	f.Helper()
-	end := f.ended(d).Status
+	end := f.Ended(d).Status
 	if end.Error == nil || end.Error.Code != v1alpha1.ErrorPolicyUnproven || end.StartedTime != nil || end.Output != nil || end.Gateway != "" {
 		f.Errorf("the dispatch ended %+v, want it never run, %s", end, v1alpha1.ErrorPolicyUnproven)
 	}
-	await(f, request.Name, &v1alpha1.PairingRequest{}, "Failed", func(r *v1alpha1.PairingRequest) bool {
+	testfleet.Await(f, request.Name, &v1alpha1.PairingRequest{}, "Failed", func(r *v1alpha1.PairingRequest) bool {
 		return r.Status.Phase == v1alpha1.PairingRequestFailed
 	})
 }
@@ -106,7 +107,7 @@ func (f *fleet) wantUnproven(d *v1alpha1.CapabilityDispatch, request *v1alpha1.P
 func (f *fleet) wantNothingIssued(node string, agent *stack.Process) {
 	f.Helper()
 	f.noNode(node)
-	if code, err := agent.Wait(f.within()); err != nil || code == 0 {
+	if code, err := agent.Wait(f.Within()); err != nil || code == 0 {
 		f.Errorf("the agent of a refused machine: %d, %v, want it to give up", code, err)
 	}
 }
@@ -115,7 +116,7 @@ func (f *fleet) wantNothingIssued(node string, agent *stack.Process) {
 // somebody added. It also serves as a cleanup, when the context of the test is over.
 func (f *fleet) restore(object *unstructured.Unstructured) {
 	f.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), testfleet.Patience)
 	defer cancel()
 	if err := client.IgnoreNotFound(system.Client.Delete(ctx, object.DeepCopy())); err != nil {
 		f.Errorf("restore %s: %v", object.GetName(), err)

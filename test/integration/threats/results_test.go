@@ -12,6 +12,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // Whatever a machine answers, the dispatch ends with something that can be stored and shown, and
@@ -40,14 +41,14 @@ func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 		{"a number nobody can hold", []byte(`1e999999999`), v1alpha1.DispatchFailed, false},
 	} {
 		t.Run(try.name, func(t *testing.T) {
-			g := &fleet{t, f.namespace}
-			d := g.ask("hostile", "echo", map[string]any{})
+			g := f.on(t)
+			d := g.Ask("hostile", "echo", map[string]any{})
 			ref := s.offer()
 			result := succeeded(ref, try.output)
 			result.ErrorCode, result.ErrorMessage = "evil\x1b[2J", "evil\x1b[2J\u202e"+strings.Repeat("é", 5000)
 			s.report(result)
 			s.settled()
-			end := g.ended(d).Status
+			end := g.Ended(d).Status
 			if end.Phase != try.phase || end.OutputTruncated != try.truncated || end.Execution != v1alpha1.ExecutionFinished {
 				t.Errorf("ended %s, %s, truncated %v; want %s, Finished, truncated %v", end.Phase, end.Execution, end.OutputTruncated, try.phase, try.truncated)
 			}
@@ -58,10 +59,10 @@ func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 	if end := s.wait(); end.Code() != codes.ResourceExhausted {
 		t.Errorf("10 MiB: the session ended with %v, want ResourceExhausted", end.Err())
 	}
-	d := f.ask("hostile", "echo", map[string]any{})
+	d := f.Ask("hostile", "echo", map[string]any{})
 	again := s.open() // and the machine may come back
 	again.report(succeeded(again.offer(), []byte(`1`)))
-	if end := f.ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
+	if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the flood: %+v", end)
 	}
 }
@@ -89,11 +90,11 @@ func checkStored(t *testing.T, end v1alpha1.CapabilityDispatchStatus, limit int)
 func TestReplayedResultsChangeNothing(t *testing.T) {
 	f := newFleet(t)
 	s := f.connect(f.stolen("hostile")).open()
-	d := f.ask("hostile", "echo", map[string]any{"n": 1})
+	d := f.Ask("hostile", "echo", map[string]any{"n": 1})
 	old := s.offer()
 	s.report(succeeded(old, []byte(`"first"`)))
 	s.settled()
-	first := f.ended(d)
+	first := f.Ended(d)
 	for _, replayed := range []*gatewayv1.Result{
 		succeeded(old, []byte(`"second"`)),
 		{Dispatch: old, Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED},
@@ -101,7 +102,7 @@ func TestReplayedResultsChangeNothing(t *testing.T) {
 		s.report(replayed)
 		s.settled()
 	}
-	if again := read(f, first.DeepCopy()); again.ResourceVersion != first.ResourceVersion {
+	if again := testfleet.Read(f, first.DeepCopy()); again.ResourceVersion != first.ResourceVersion {
 		t.Errorf("a finished dispatch was written: %+v", again.Status)
 	}
 
@@ -120,11 +121,11 @@ func TestReplayedResultsChangeNothing(t *testing.T) {
 	if got := s.settled(); got.GetUid() != old.GetUid() {
 		t.Errorf("settled %v, want the old UID", got)
 	}
-	if live := read(f, anew); live.Status.Output != nil || live.Status.Execution.Final() {
+	if live := testfleet.Read(f, anew); live.Status.Output != nil || live.Status.Execution.Final() {
 		t.Errorf("the result of the old one settled its namesake: %+v", live.Status)
 	}
 	s.report(succeeded(fresh, []byte(`"true"`)))
-	if end := f.ended(anew).Status; end.Phase != v1alpha1.DispatchSucceeded || string(end.Output.Raw) != `"true"` {
+	if end := f.Ended(anew).Status; end.Phase != v1alpha1.DispatchSucceeded || string(end.Output.Raw) != `"true"` {
 		t.Errorf("the true result ended it %+v", end)
 	}
 }
@@ -132,12 +133,12 @@ func TestReplayedResultsChangeNothing(t *testing.T) {
 // The agent comes back as a build with one capability more.
 func TestCapabilitiesGrowOnlyWithAReview(t *testing.T) {
 	f := newFleet(t)
-	f.pair("kiosk").Stop()
-	granted := f.node("kiosk").Spec.CapabilityPolicy
+	f.Pair("kiosk").Stop()
+	granted := f.Node("kiosk").Spec.CapabilityPolicy
 	system.AgentBinary = "testagent"
 	defer func() { system.AgentBinary = "mooring-agent" }()
-	f.agent("kiosk")
-	node := await(f, "kiosk", &v1alpha1.Node{}, "under review", func(n *v1alpha1.Node) bool {
+	f.Agent("kiosk")
+	node := testfleet.Await(f, "kiosk", &v1alpha1.Node{}, "under review", func(n *v1alpha1.Node) bool {
 		for _, c := range n.Status.Conditions {
 			if c.Type == v1alpha1.ConditionCapabilityReviewRequired && c.Status == metav1.ConditionTrue && strings.Contains(c.Message, "test.append") {
 				return n.Status.Presence == v1alpha1.PresenceOnline
@@ -148,11 +149,11 @@ func TestCapabilitiesGrowOnlyWithAReview(t *testing.T) {
 	if fmt.Sprint(node.Spec.CapabilityPolicy) != fmt.Sprint(granted) {
 		t.Errorf("the grant grew by itself to %v", node.Spec.CapabilityPolicy)
 	}
-	end := f.ended(f.ask("kiosk", "test.append", map[string]any{"file": t.TempDir() + "/x", "line": "x"})).Status
+	end := f.Ended(f.Ask("kiosk", "test.append", map[string]any{"file": t.TempDir() + "/x", "line": "x"})).Status
 	if end.Phase != v1alpha1.DispatchRejected || end.Execution != v1alpha1.ExecutionNotStarted || end.Error.Code != v1alpha1.ErrorNotGranted {
 		t.Errorf("what nobody granted ended %+v", end)
 	}
-	if end := f.ended(f.ask("kiosk", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
+	if end := f.Ended(f.Ask("kiosk", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("what was granted ended %+v", end)
 	}
 }

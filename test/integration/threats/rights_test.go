@@ -26,7 +26,7 @@ func TestRightsAreTheOnesWrittenDown(t *testing.T) {
 	lines := shippedRoles(t)
 	for _, account := range []string{v1alpha1.ControllerServiceAccount, v1alpha1.GatewayServiceAccount, v1alpha1.ProbeServiceAccount} {
 		for title, namespace := range map[string]string{
-			v1alpha1.SystemNamespace: v1alpha1.SystemNamespace, v1alpha1.PairingNamespace: v1alpha1.PairingNamespace, "a fleet": f.namespace,
+			v1alpha1.SystemNamespace: v1alpha1.SystemNamespace, v1alpha1.PairingNamespace: v1alpha1.PairingNamespace, "a fleet": f.Namespace,
 		} {
 			lines = append(lines, f.effective(account, namespace, account+" in "+title)...)
 		}

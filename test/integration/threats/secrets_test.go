@@ -24,6 +24,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // A whole life of a machine that pairs with a PIN, one that pairs with a QR code, and one that the
@@ -31,33 +32,33 @@ import (
 // all logs and all metrics are searched for the secrets of the run.
 func TestSecretsAreNowhereButInTheirSecrets(t *testing.T) {
 	f := newFleet(t)
-	code, object := f.issue("kiosk")
+	code, object := f.Issue("kiosk")
 	home, record := f.homes(object)
 	canaries := append(ofCode(code, home, record), f.exchanged("played"))
 	uri, invited := f.invite("press")
 	canaries = append(canaries, f.ofInvitation(uri, invited)...)
-	press, err := system.StartAgentAt(f.namespace+"-press", "", "--pair", uri)
+	press, err := system.StartAgentAt(f.Namespace+"-press", "", "--pair", uri)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(press.Stop)
-	f.approve(f.requestOf(invited.Name))
-	f.online("press")
+	f.Approve(f.RequestOf(invited.Name).Name)
+	f.Online("press")
 	f.crash(press)
-	agent := f.agent("kiosk", "--code", code)
-	request := f.requestOf(object.Name)
+	agent := f.Agent("kiosk", "--code", code)
+	request := f.RequestOf(object.Name)
 	f.crash(agent)
 	f.crash(system.Gateways[0].Process)
 	if err := system.StartGateway(0); err != nil {
 		t.Fatal(err)
 	}
-	agent = f.agent("kiosk") // resumes
-	f.approve(request)
-	f.online("kiosk")
-	f.ended(f.ask("kiosk", "echo", map[string]any{"n": 1}))
+	agent = f.Agent("kiosk") // resumes
+	f.Approve(request.Name)
+	f.Online("kiosk")
+	f.Ended(f.Ask("kiosk", "echo", map[string]any{"n": 1}))
 	agent.Stop()
-	agent = f.agent("kiosk")
-	f.ended(f.ask("kiosk", "echo", map[string]any{"n": 2}))
+	agent = f.Agent("kiosk")
+	f.Ended(f.Ask("kiosk", "echo", map[string]any{"n": 2}))
 	f.crash(agent)
 	canaries = append(canaries, f.privateKeys("kiosk")...)
 
@@ -76,7 +77,7 @@ func (f *fleet) crash(p *stack.Process) {
 	if err := p.Signal(syscall.SIGQUIT); err != nil {
 		f.Fatal(err)
 	}
-	if _, err := p.Wait(f.within()); err != nil {
+	if _, err := p.Wait(f.Within()); err != nil {
 		f.Fatal(err)
 	}
 	if !strings.Contains(p.Output(), "goroutine 1 ") {
@@ -114,7 +115,7 @@ func search(t *testing.T, canaries []canary, places map[string][][]byte) {
 // privateKeys are those of the machine, of the gateway and of the authorities.
 func (f *fleet) privateKeys(node string) []canary {
 	f.Helper()
-	text, err := os.ReadFile(filepath.Join(system.IdentityDir(f.namespace+"-"+node), "identity.pem"))
+	text, err := os.ReadFile(filepath.Join(system.IdentityDir(f.Namespace+"-"+node), "identity.pem"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func (f *fleet) privateKeys(node string) []canary {
 	}
 	canaries := []canary{device}
 	for _, name := range []string{v1alpha1.GatewayTLSSecret, v1alpha1.DeviceIssuer, v1alpha1.ServerIssuer} {
-		secret := read(f, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name}})
+		secret := testfleet.Read(f, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name}})
 		// cert-manager keeps a new key in a Secret of its own until the certificate is there.
 		canaries = append(canaries, f.keyCanary("private key of "+name, "/registry/secrets/"+v1alpha1.SystemNamespace+"/", secret.Data[corev1.TLSPrivateKeyKey]))
 	}
@@ -170,7 +171,7 @@ func (f *fleet) pages() map[string][][]byte {
 
 func (f *fleet) page(c *http.Client, url string) []byte {
 	f.Helper()
-	request, err := http.NewRequestWithContext(f.within(), http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(f.Within(), http.MethodGet, url, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -228,7 +229,7 @@ func (f *fleet) etcd() map[string][][]byte {
 	if err := system.Cluster.StartComponent(f.Context(), cluster.Etcd); err != nil {
 		f.Fatal(err)
 	}
-	if err := system.Cluster.WaitReady(f.within()); err != nil {
+	if err := system.Cluster.WaitReady(f.Within()); err != nil {
 		f.Fatal(err)
 	}
 	return values

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
 // Connections on which nothing is said cost others nothing, and end.
 func TestHalfOpenConnectionsAreClosedAndOthersServed(t *testing.T) {
 	f := newFleet(t)
-	f.pair("before")
+	f.Pair("before")
 	const each = 500
-	attacker := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}, Timeout: patience}
+	attacker := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}, Timeout: testfleet.Patience}
 	var open []net.Conn
 	for _, address := range []string{system.PairingEndpoint, system.NodeEndpoint} {
 		for range each {
-			connection, err := attacker.DialContext(f.within(), "tcp", address)
+			connection, err := attacker.DialContext(f.Within(), "tcp", address)
 			if err != nil {
 				continue // closed at once, being one too many of its address
 			}
@@ -30,13 +31,13 @@ func TestHalfOpenConnectionsAreClosedAndOthersServed(t *testing.T) {
 	if len(open) < each {
 		t.Fatalf("only %d of %d connections came to be", len(open), 2*each)
 	}
-	f.pair("during")
+	f.Pair("during")
 	for _, node := range []string{"before", "during"} {
-		if end := f.ended(f.ask(node, "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
+		if end := f.Ended(f.Ask(node, "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
 			t.Errorf("a dispatch to %s ended %+v", node, end)
 		}
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testfleet.Patience)
 	for i, connection := range open {
 		_ = connection.SetReadDeadline(deadline)
 		for answered := make([]byte, 1024); ; { // a listener may say something before it hangs up

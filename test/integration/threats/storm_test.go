@@ -55,8 +55,8 @@ func TestAFloodOfHellosFrom200AddressesMakesNoObjects(t *testing.T) {
 			}
 		})
 	}
-	f.eventually("the flood to be on", func() bool { return sent.Load() > addresses })
-	f.pair("invited")
+	f.Eventually("the flood to be on", func() bool { return sent.Load() > addresses })
+	f.Pair("invited")
 	flooders.Wait()
 	t.Logf("%d hellos, %d of them refused", sent.Load(), refused.Load())
 	if n := f.count(&corev1.SecretList{}, client.InNamespace(v1alpha1.PairingNamespace)); n > records+1 {
@@ -65,7 +65,7 @@ func TestAFloodOfHellosFrom200AddressesMakesNoObjects(t *testing.T) {
 	if n := f.count(&v1alpha1.PairingRequestList{}); n > requests+1 {
 		t.Errorf("%d requests, want at most that of the invited beside the %d before", n, requests)
 	}
-	f.works("invited")
+	f.Works("invited")
 }
 
 func hello(ctx context.Context, attacker gatewayv1.PairingServiceClient) error {
@@ -103,9 +103,9 @@ func (f *fleet) count(list client.ObjectList, options ...client.ListOption) int 
 // stays within its budget, and its neighbour is served meanwhile.
 func TestAStormOfUpdatesStaysWithinTheBudgetOfItsMachine(t *testing.T) {
 	f := newFleet(t)
-	f.pair("neighbour")
+	f.Pair("neighbour")
 	s := f.connect(f.stolen("hostile")).open()
-	d := f.ask("hostile", "echo", map[string]any{})
+	d := f.Ask("hostile", "echo", map[string]any{})
 	ref := s.offer()
 	writes := func() float64 {
 		return f.metric("mooring_gateway_dispatch_writes_total") + f.metric("mooring_gateway_node_writes_total")
@@ -116,7 +116,7 @@ func TestAStormOfUpdatesStaysWithinTheBudgetOfItsMachine(t *testing.T) {
 	storm := make(chan int)
 	go func() { storm <- s.storm(ref, end) }()
 	for time.Now().Before(end) {
-		f.works("neighbour")
+		f.Works("neighbour")
 		served++
 	}
 	sent := <-storm
@@ -130,7 +130,7 @@ func TestAStormOfUpdatesStaysWithinTheBudgetOfItsMachine(t *testing.T) {
 		t.Errorf("%d updates made %.0f writes, want at most %.0f", sent, wrote, most)
 	}
 	s.report(succeeded(ref, []byte(`1`)))
-	if end := f.ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
+	if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("the dispatch of the loud machine ended %+v", end)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // tenant is a user who may dispatch echo in the fleet and nothing else anywhere.
 func (f *fleet) tenant(user string) client.Client {
 	f.Helper()
-	meta := metav1.ObjectMeta{Namespace: f.namespace, Name: user}
+	meta := metav1.ObjectMeta{Namespace: f.Namespace, Name: user}
 	for _, object := range []client.Object{
 		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilities"}, ResourceNames: []string{"echo"}, Verbs: []string{v1alpha1.VerbInvoke}},
@@ -32,14 +32,14 @@ func (f *fleet) tenant(user string) client.Client {
 		}
 	}
 	c := system.Cluster.ClientFor(f, system.Cluster.As(user))
-	f.eventually(user+" to be admitted", func() bool {
+	f.Eventually(user+" to be admitted", func() bool {
 		return c.Create(f.Context(), f.dispatch("probe", "kiosk", "echo"), client.DryRunAll) == nil
 	})
 	return c
 }
 
 func (f *fleet) dispatch(name, node, capability string) *v1alpha1.CapabilityDispatch {
-	return &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name},
+	return &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: name},
 		Spec: v1alpha1.CapabilityDispatchSpec{NodeName: node, Capability: capability}}
 }
 
@@ -67,12 +67,12 @@ func (f *fleet) quota(hard corev1.ResourceList) {
 	f.Helper()
 	var quota *corev1.ResourceQuota
 	var made time.Time
-	f.eventually("the quota to count", func() bool {
+	f.Eventually("the quota to count", func() bool {
 		if time.Since(made) > 3*time.Second {
 			if quota != nil {
 				_ = system.Client.Delete(f.Context(), quota)
 			}
-			quota = &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "dispatches"}, Spec: corev1.ResourceQuotaSpec{Hard: hard}}
+			quota = &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "dispatches"}, Spec: corev1.ResourceQuotaSpec{Hard: hard}}
 			if err := system.Client.Create(f.Context(), quota); err != nil {
 				f.Fatal(err)
 			}
@@ -85,7 +85,7 @@ func (f *fleet) quota(hard corev1.ResourceList) {
 // The same name in another namespace is another machine, or none.
 func TestADispatchReachesNoMachineOfAnotherNamespace(t *testing.T) {
 	f, g := newFleet(t), newFleet(t)
-	f.pair("kiosk")
+	f.Pair("kiosk")
 	c := g.tenant("tom")
 	stray := g.dispatch("stray", "kiosk", "echo")
 	stray.Spec.ExpirySeconds = 3
@@ -97,12 +97,12 @@ func TestADispatchReachesNoMachineOfAnotherNamespace(t *testing.T) {
 		t.Errorf("in the namespace of the machine: %v, want it forbidden", err)
 	}
 	other := g.dispatch("other", "kiosk", "system.health")
-	want := v1alpha1.PolicyMessage(v1alpha1.PolicyDispatches) + `user "tom" may not invoke capability "system.health" in namespace "` + g.namespace + `"`
+	want := v1alpha1.PolicyMessage(v1alpha1.PolicyDispatches) + `user "tom" may not invoke capability "system.health" in namespace "` + g.Namespace + `"`
 	if err := c.Create(t.Context(), other); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("another capability: %v, want %q", err, want)
 	}
-	f.works("kiosk") // the machine is there and is offered its own
-	end := g.ended(stray).Status
+	f.Works("kiosk") // the machine is there and is offered its own
+	end := g.Ended(stray).Status
 	if end.Phase != v1alpha1.DispatchTimedOut || end.Execution != v1alpha1.ExecutionNotStarted || end.Gateway != "" {
 		t.Errorf("the dispatch of the other namespace ended %+v, want TimedOut, NotStarted, never seen by a gateway", end)
 	}
