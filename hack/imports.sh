@@ -17,6 +17,7 @@ forbid() {
 forbid ./nodeagent/... '^(k8s\.io|sigs\.k8s\.io)/' "the agent runs on machines, not in a cluster"
 forbid ./cmd/mooring-agent '^(k8s\.io|sigs\.k8s\.io)/' "the agent runs on machines, not in a cluster"
 forbid ./internal/pairing '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
+forbid ./internal/inputschema '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
 forbid ./internal/identity '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
 forbid ./internal/dispatch '^(k8s\.io/client-go|google\.golang\.org/grpc)/' "pure package"
 forbid ./controllers/... "^($module/internal/gateway|$module/api/proto|google\\.golang\\.org/grpc\$)" "controllers know Kubernetes, not the wire"

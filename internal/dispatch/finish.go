@@ -73,3 +73,12 @@ func QueueFull(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1
 	return refuse(status, v1alpha1.DispatchRejected, v1alpha1.ErrorQueueFull,
 		"too many unfinished dispatches wait for the Node: create it again when the queue is shorter", now)
 }
+
+// InvalidInput refuses a dispatch whose input does not fit the schema of its capability; why may
+// quote the schema, which is foreign text. The caller must know that it was not offered.
+func InvalidInput(status v1alpha1.CapabilityDispatchStatus, why string, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	if Finished(status) {
+		return status
+	}
+	return refuse(status, v1alpha1.DispatchRejected, v1alpha1.ErrorInvalidInput, text(why, maxErrorChars), now)
+}

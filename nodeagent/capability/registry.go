@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+
+	"github.com/mooring-dev/mooring/internal/inputschema"
 )
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*$`)
@@ -15,7 +17,6 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*$`)
 // Bounds of what a machine can declare.
 const (
 	MaxNameBytes    = 128
-	MaxSchemaBytes  = 4 << 10
 	MaxCapabilities = 64
 )
 
@@ -25,7 +26,7 @@ func ValidName(name string) bool { return len(name) <= MaxNameBytes && namePatte
 // Entry is a capability in a Registry.
 type Entry struct {
 	Capability
-	schema *schema
+	schema *inputschema.Schema
 }
 
 // CheckInput refuses what is not one JSON object without repeated keys, what does not
@@ -34,7 +35,7 @@ func (e *Entry) CheckInput(input json.RawMessage) error {
 	if err := checkObject(input); err != nil {
 		return err
 	}
-	if err := e.schema.check(input); err != nil {
+	if err := e.schema.Check(input); err != nil {
 		return err
 	}
 	if checker, ok := e.Capability.(Checker); ok {
@@ -108,7 +109,7 @@ func (r *Registry) add(to map[string]*Entry, c Capability) error {
 	if len(r.fixed)+len(to) >= MaxCapabilities {
 		return fmt.Errorf("capability %q is one too many: at most %d can be declared", name, MaxCapabilities)
 	}
-	compiled, err := compile(c.Schema())
+	compiled, err := inputschema.Compile(c.Schema())
 	if err != nil {
 		return fmt.Errorf("schema of capability %q: %w", name, err)
 	}

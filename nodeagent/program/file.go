@@ -19,6 +19,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/mooring-dev/mooring/internal/inputschema"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
@@ -176,7 +177,7 @@ func (p *Program) adoptSchema(schema map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("inputSchema is not JSON: %w", err)
 	}
-	if err := capability.CheckSchema(text); err != nil {
+	if _, err := inputschema.Compile(text); err != nil {
 		return fmt.Errorf("inputSchema: %w", err)
 	}
 	p.schema = text

@@ -6,6 +6,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/inputschema"
 )
 
 // Bounds of what a machine may say about itself; longer texts are cut, more entries refused.
@@ -14,7 +15,7 @@ const (
 	maxCapabilityName  = 128
 	maxDescription     = 512
 	maxReason          = 256
-	maxSchemaBytes     = 4 << 10
+	maxSchemaBytes     = inputschema.MaxBytes
 	maxAllSchemasBytes = 32 << 10
 	maxIDBytes         = 64
 )
@@ -28,21 +29,18 @@ type description struct {
 	// declared are the capabilities as the agent sees them: Available does not consider
 	// the grant.
 	declared []v1alpha1.NodeCapability
+	// altered names capabilities whose schema had to be changed to be stored: what it says of an
+	// input, the machine did not say. Usually nil.
+	altered map[string]bool
 }
 
 func describe(request *gatewayv1.RegisterNodeRequest) (description, error) {
 	if len(request.GetBootId()) > maxIDBytes {
 		return description{}, fmt.Errorf("boot_id is longer than %d bytes", maxIDBytes)
 	}
-	declared, err := declare(request.GetCapabilities())
-	if err != nil {
-		return description{}, err
-	}
-	return description{
-		system:   systemOf(request.GetSystem()),
-		bootID:   clean(request.GetBootId(), maxIDBytes),
-		declared: declared,
-	}, nil
+	d := description{system: systemOf(request.GetSystem()), bootID: clean(request.GetBootId(), maxIDBytes)}
+	err := d.declare(request.GetCapabilities())
+	return d, err
 }
 
 func systemOf(s *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
@@ -57,22 +55,23 @@ func systemOf(s *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
 	}
 }
 
-// declare checks a list of capabilities. Schemas that are too large or cannot be stored are
-// dropped: they only help people to write an input.
-func declare(list []*gatewayv1.Capability) ([]v1alpha1.NodeCapability, error) {
+// declare takes in a list of capabilities, or errs and changes nothing. Schemas that are too large
+// or cannot be stored are dropped: the machine itself checks what it runs.
+func (d *description) declare(list []*gatewayv1.Capability) error {
 	if len(list) > maxCapabilities {
-		return nil, fmt.Errorf("%d capabilities declared, at most %d are taken", len(list), maxCapabilities)
+		return fmt.Errorf("%d capabilities declared, at most %d are taken", len(list), maxCapabilities)
 	}
 	declared := make([]v1alpha1.NodeCapability, 0, len(list))
+	var altered map[string]bool
 	seen := map[string]bool{}
 	schemas := 0
 	for _, c := range list {
 		name := c.GetName()
 		if len(name) > maxCapabilityName || !capabilityName.MatchString(name) {
-			return nil, fmt.Errorf("capability name %q is not a dotted lower-case name of at most %d characters", clean(name, maxCapabilityName), maxCapabilityName)
+			return fmt.Errorf("capability name %q is not a dotted lower-case name of at most %d characters", clean(name, maxCapabilityName), maxCapabilityName)
 		}
 		if seen[name] {
-			return nil, fmt.Errorf("capability %s is declared twice", name)
+			return fmt.Errorf("capability %s is declared twice", name)
 		}
 		seen[name] = true
 		capability := v1alpha1.NodeCapability{
@@ -88,8 +87,15 @@ func declare(list []*gatewayv1.Capability) ([]v1alpha1.NodeCapability, error) {
 		if schema, ok := storedSchema(c.GetInputSchema()); ok && schemas+len(schema) <= maxAllSchemasBytes {
 			schemas += len(schema)
 			capability.InputSchema = &v1alpha1.JSON{Raw: schema}
+			if !sameJSON(schema, c.GetInputSchema()) {
+				if altered == nil {
+					altered = map[string]bool{}
+				}
+				altered[name] = true
+			}
 		}
 		declared = append(declared, capability)
 	}
-	return declared, nil
+	d.declared, d.altered = declared, altered
+	return nil
 }

@@ -27,7 +27,7 @@ func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, err := declare(c.list)
+			err := new(description).declare(c.list)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("declare() = %v, want an error with %q", err, c.want)
 			}
@@ -42,11 +42,11 @@ func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
 		{Name: "large", InputSchema: large}, {Name: "list", InputSchema: []byte(`[1]`)},
 		{Name: "broken", InputSchema: []byte(`{`)}, {Name: "null", InputSchema: []byte(`null`)},
 	}
-	declared, err := declare(list)
-	if err != nil {
+	var d description
+	if err := d.declare(list); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range declared {
+	for _, c := range d.declared {
 		if kept := c.InputSchema != nil; kept != (c.Name == "good") {
 			t.Errorf("schema of %s kept: %t", c.Name, kept)
 		}
@@ -55,12 +55,11 @@ func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
 	for i := range 20 {
 		full = append(full, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), InputSchema: []byte(`{"d":"` + strings.Repeat("x", 3000) + `"}`)})
 	}
-	declared, err = declare(full)
-	if err != nil {
+	if err := d.declare(full); err != nil {
 		t.Fatal(err)
 	}
 	total := 0
-	for _, c := range declared {
+	for _, c := range d.declared {
 		if c.InputSchema != nil {
 			total += len(c.InputSchema.Raw)
 		}

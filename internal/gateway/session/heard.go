@@ -157,13 +157,13 @@ func (s *session) takeChange(ctx context.Context) {
 		s.wakeIn(time.Second)
 		return
 	}
-	declared, err := declare(s.changed.GetCapabilities())
+	err := s.facts.declare(s.changed.GetCapabilities())
 	s.changed = nil
 	if err != nil {
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.InvalidArgument, err.Error())})
 		return
 	}
-	s.facts.declared, s.facts.registered = declared, s.stamp()
+	s.facts.registered = s.stamp()
 	s.unpublished = true
 	s.publish(ctx)
 	for _, e := range s.queue.oldestFirst() {

@@ -35,6 +35,10 @@ func (s *session) offer(ctx context.Context) {
 		e := s.queue.waiting[0]
 		switch s.admission(e.d, s.node).Kind {
 		case dispatch.VerdictOffer:
+			if why := s.misfit(e.d); why != "" {
+				s.refuse(ctx, e, s.unfit(why))
+				continue
+			}
 			s.queue.remove(e)
 			s.flight[e.d.UID] = struct{}{}
 			s.claimOrOffer(ctx, e)

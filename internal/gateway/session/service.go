@@ -29,6 +29,7 @@ type Service struct {
 	introduced *introductions
 	openings   *openings
 	polled     *polledSessions
+	schemas    *schemas
 
 	// draining is closed when nothing may be waited for any more.
 	draining chan struct{}
@@ -50,6 +51,7 @@ func New(options Options) *Service {
 		introduced: newIntroductions(options.Clock),
 		openings:   newOpenings(options.Clock),
 		polled:     newPolledSessions(),
+		schemas:    newSchemas(),
 		draining:   make(chan struct{}),
 		drained:    make(chan struct{}),
 	}

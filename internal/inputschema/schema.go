@@ -1,10 +1,14 @@
-package capability
+// Package inputschema checks the inputs of dispatches against the JSON schemas of
+// capabilities: the machine checks what it is offered by its own schemas (Compile), a gateway
+// what it is about to offer by those of the machine, which is not trusted (CompileForeign,
+// CheckWithin). Both say the same of the same input.
+package inputschema
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -12,22 +16,33 @@ import (
 	"golang.org/x/text/message"
 )
 
-// schema checks inputs; a nil one takes any object.
-type schema struct{ compiled *jsonschema.Schema }
-
-const schemaURL = "mooring:input"
+// MaxBytes is the longest schema that can be declared.
+const MaxBytes = 4 << 10
 
 // maxFindings bounds how many of the mistakes in an input are named.
 const maxFindings = 5
 
-// compile reads a JSON schema (draft 2020-12 unless it names another). It may refer to
-// itself, not to files or addresses: nothing outside of it decides what runs.
-func compile(text json.RawMessage) (*schema, error) {
+const schemaURL = "mooring:input"
+
+// Schema checks inputs; a nil one takes any object. It is for concurrent use.
+type Schema struct {
+	compiled *jsonschema.Schema
+	weight   weight
+}
+
+// Compile reads a JSON schema (draft 2020-12 unless it names another) of at most MaxBytes. It
+// may refer to itself, not to files or addresses: nothing outside of it decides what runs.
+// nil is the schema of a capability without one.
+func Compile(text []byte) (*Schema, error) {
+	return compile(text, func(pattern string) (jsonschema.Regexp, error) { return regexp.Compile(pattern) })
+}
+
+func compile(text []byte, patterns jsonschema.RegexpEngine) (*Schema, error) {
 	if text == nil {
 		return nil, nil
 	}
-	if len(text) > MaxSchemaBytes {
-		return nil, fmt.Errorf("it has %d bytes, at most %d can be declared", len(text), MaxSchemaBytes)
+	if len(text) > MaxBytes {
+		return nil, fmt.Errorf("it has %d bytes, at most %d can be declared", len(text), MaxBytes)
 	}
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
@@ -39,6 +54,7 @@ func compile(text json.RawMessage) (*schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
 	compiler.UseLoader(noLoader{})
+	compiler.UseRegexpEngine(patterns)
 	if err := compiler.AddResource(schemaURL, document); err != nil {
 		return nil, err
 	}
@@ -46,13 +62,7 @@ func compile(text json.RawMessage) (*schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &schema{compiled}, nil
-}
-
-// CheckSchema says what is wrong with a schema, nil when it can be used.
-func CheckSchema(text json.RawMessage) error {
-	_, err := compile(text)
-	return err
+	return &Schema{compiled: compiled}, nil
 }
 
 type noLoader struct{}
@@ -62,14 +72,19 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("a schema may not refer to %s", url)
 }
 
-func (s *schema) check(input json.RawMessage) error {
+// Check returns what is wrong with an input, for the person who wrote it.
+func (s *Schema) Check(input []byte) error {
 	if s == nil {
 		return nil
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(input))
 	if err != nil {
-		return errNotObject
+		return errors.New("the input is not one JSON value")
 	}
+	return s.check(value)
+}
+
+func (s *Schema) check(value any) error {
 	invalid := (*jsonschema.ValidationError)(nil)
 	switch err := s.compiled.Validate(value); {
 	case err == nil:

@@ -1,0 +1,49 @@
+package session_test
+
+import (
+	"strings"
+	"testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// TestAnInputThatDoesNotFitIsNotOffered: the declared schema decides before the machine hears of
+// it, by the one write that every end costs; a schema nobody can use decides nothing.
+func TestAnInputThatDoesNotFitIsNotOffered(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m.words = m.description()
+	m.words.Capabilities = []*gatewayv1.Capability{
+		{Name: "echo", Available: true, InputSchema: []byte(`{"type":"object","required":["text"],"properties":{"text":{"type":"string"}}}`)},
+		{Name: "sleep", Available: true, InputSchema: []byte(`{"type":"object","required":["text"],"properties":{"text":{"pattern":"("}}}`)},
+	}
+	a := m.connect(t, r)
+	m.settleIn(t)
+	before := r.api.writes.Load()
+	d := m.create(t, nil)
+	m.wantPhase(t, d, v1alpha1.DispatchRejected)
+	s := d.Status
+	if s.Execution != v1alpha1.ExecutionNotStarted || s.Error == nil || s.Error.Code != v1alpha1.ErrorInvalidInput || !strings.Contains(s.Error.Message, "missing property 'text'") {
+		t.Errorf("status is %+v, want NotStarted with InvalidInput", s)
+	}
+	if writes := r.api.writes.Load() - before; writes != 1 {
+		t.Errorf("the gateway wrote %d times to refuse it, want once", writes)
+	}
+	a.quiet()
+	fits := m.create(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"text":"x"}`)} })
+	if got := a.offer().GetDispatch().GetUid(); got != string(fits.UID) {
+		t.Errorf("offered %s, want what fits", got)
+	}
+	unclear := m.create(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "sleep" })
+	if got := a.offer().GetDispatch().GetUid(); got != string(unclear.UID) {
+		t.Errorf("offered %s, want the one whose schema is broken: its machine decides", got)
+	}
+	// What the machine says later counts from then on.
+	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}}})
+	a.hears()
+	m.create(t, nil)
+	a.offer()
+}
