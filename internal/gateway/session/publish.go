@@ -9,26 +9,48 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// publishInterval is how often a session writes its Node's status at most, whatever the
-// machine says.
-const publishInterval = 5 * time.Second
+// A session writes its Node's status once every publishInterval, whatever the machine says, and
+// publishBurst times at once: a person who puts a capability on a machine and grants it waits for
+// two of them.
+const (
+	publishInterval = 5 * time.Second
+	publishBurst    = 4
+)
 
-// publish writes the facts to Node.status when they differ from it, in one apply, at most
-// every publishInterval.
+// budget bounds writes; it is the time at which all of publishBurst may be made again.
+type budget time.Time
+
+// due is when the next write may be made.
+func (b budget) due() time.Time { return time.Time(b).Add(-(publishBurst - 1) * publishInterval) }
+
+// spend counts a write made at now.
+func (b *budget) spend(now time.Time) {
+	if whole := time.Time(*b); whole.After(now) {
+		now = whole
+	}
+	*b = budget(now.Add(publishInterval))
+}
+
+// restore gives a write back that changed nothing.
+func (b *budget) restore() { *b = budget(time.Time(*b).Add(-publishInterval)) }
+
+// publish writes the facts to Node.status when they differ from it, in one apply, within the
+// budget.
 func (s *session) publish(ctx context.Context) {
 	if !s.unpublished || s.publishing || s.ended {
 		return
 	}
 	now := s.service.Clock.Now()
-	if now.Before(s.publishAt) {
-		s.wakeBy(s.publishAt)
+	if due := s.publishes.due(); now.Before(due) {
+		s.wakeBy(due)
 		return
 	}
 	next := s.facts.compose(s.node, s.stamp())
-	s.unpublished, s.publishAt = false, now.Add(publishInterval)
+	s.unpublished = false
 	if sameFields(next, fieldsOf(s.node)) && !s.refreshing {
 		return
 	}
+	s.publishes.spend(now)
 	s.publishing, s.refreshing = true, false
 	node := s.node
 	s.work(ctx, func(ctx context.Context) func(context.Context) {
@@ -64,7 +86,7 @@ func (s *session) published(ctx context.Context, stored *v1alpha1.Node, err erro
 func (s *session) conflicted(ctx context.Context, live *v1alpha1.Node, err error) {
 	s.publishing = false
 	s.unpublished = true
-	s.publishAt = s.service.Clock.Now()
+	s.publishes.restore()
 	if err != nil {
 		s.published(ctx, nil, err)
 		return

@@ -91,7 +91,7 @@ type session struct {
 	// refreshing: the time of the last heartbeat alone is worth a write.
 	unpublished, publishing, refreshing bool
 
-	publishAt time.Time // local clock, not before
+	publishes budget // of writes of Node.status, on the local clock
 }
 
 // ending says why a session stops.

@@ -1,0 +1,41 @@
+package session
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTheFirstNewsOfAMachineAreWrittenAtOnceAndAStormSlowly(t *testing.T) {
+	var b budget
+	now := noon.Time
+	writes := func(until time.Duration) (n int) {
+		for end := now.Add(until); !now.After(end); now = now.Add(100 * time.Millisecond) {
+			if !now.Before(b.due()) {
+				b.spend(now)
+				n++
+			}
+		}
+		return n
+	}
+	b.spend(now) // the record of the session
+	if n := writes(time.Second); n != publishBurst-1 {
+		t.Errorf("%d writes in the first second, want %d", n, publishBurst-1)
+	}
+	if n := writes(time.Minute); n != 12 {
+		t.Errorf("%d writes in a minute of storm, want one every five seconds", n)
+	}
+	if !now.Before(b.due()) {
+		t.Error("the storm left something of the budget")
+	}
+	b.restore()
+	if now.Before(b.due()) {
+		t.Error("a write that was given back cannot be made")
+	}
+	now = now.Add(time.Hour)
+	if n := writes(0); n != 1 {
+		t.Errorf("%d writes at one moment", n)
+	}
+	if n := writes(time.Second); n != publishBurst-1 {
+		t.Errorf("%d writes more after a quiet hour, want %d: what is saved up is bounded", n, publishBurst-1)
+	}
+}
