@@ -76,6 +76,7 @@ type Executor struct {
 
 	mu       sync.Mutex
 	sink     Sink
+	attached chan struct{} // closed by the first Attach
 	active   map[string]*run
 	stopping chan struct{} // closed by Stop
 }
@@ -84,6 +85,8 @@ type Executor struct {
 type run struct {
 	Offer
 	target string
+	// asked is when an earlier process asked the person, who has not answered yet.
+	asked  time.Time
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 }
@@ -94,6 +97,7 @@ func New(o Options) (*Executor, error) {
 	x := &Executor{
 		Options:  o,
 		slots:    make(chan struct{}, o.Concurrency),
+		attached: make(chan struct{}),
 		active:   map[string]*run{},
 		stopping: make(chan struct{}),
 	}
@@ -101,7 +105,8 @@ func New(o Options) (*Executor, error) {
 }
 
 // recover ends what a crash interrupted. What had not started is not started
-// late: nobody at the machine expects yesterday's work after a reboot.
+// late: nobody at the machine expects yesterday's work after a reboot. Only a question that
+// has no answer yet is asked again.
 func (x *Executor) recover() error {
 	open, err := x.Journal.Unsettled()
 	if err != nil {
@@ -111,7 +116,10 @@ func (x *Executor) recover() error {
 		if entry.State == journal.Finished {
 			continue
 		}
-		outcome := x.interruptedBefore(entry)
+		outcome := x.askAgain(entry)
+		if outcome == nil {
+			continue
+		}
 		if err := x.Journal.Finish(entry.Dispatch.UID, *outcome); err != nil {
 			return err
 		}
@@ -125,6 +133,13 @@ func (x *Executor) Attach(sink Sink) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.sink = sink
+	select {
+	case <-x.attached:
+	default:
+		if sink != nil {
+			close(x.attached)
+		}
+	}
 }
 
 // Detach: nobody hears until the next Attach; the journal keeps everything.

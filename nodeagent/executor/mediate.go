@@ -10,17 +10,62 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
+// stillAsked is the outcome of a question that the agent's stop left open: none.
+var stillAsked = new(journal.Outcome)
+
+// askAgain puts a question again that an earlier process left open, or tells the outcome. The
+// answer runs what the capability of today makes of the input, which is what the person sees.
+func (x *Executor) askAgain(entry journal.Entry) *journal.Outcome {
+	m := entry.Mediation
+	if entry.State != journal.Accepted || m == nil || m.Answer != "" || m.Held == nil {
+		return x.interruptedBefore(entry)
+	}
+	offer := Offer{
+		Dispatch: entry.Dispatch, Capability: entry.Capability, Expires: entry.Expires,
+		Input: m.Held.Input, Timeout: m.Held.Timeout, MaxOutputBytes: m.Held.MaxOutputBytes, RequestedBy: m.Held.RequestedBy,
+	}
+	c, target, refusal := x.check(offer)
+	if refusal != nil {
+		return refusal
+	}
+	r := x.begin(offer, target)
+	if r == nil {
+		return nil
+	}
+	r.asked = m.Since
+	x.Log.Info("a person is asked again after a restart", "dispatch", entry.Dispatch.UID, "capability", entry.Capability)
+	go x.run(r, c)
+	return nil
+}
+
+// heard waits, with a question of an earlier process, for the first session: a gateway that
+// ended the dispatch meanwhile, or knows that this journal is an old copy, says so in it.
+func (x *Executor) heard(ctx context.Context, r *run) error {
+	if r.asked.IsZero() {
+		return nil
+	}
+	select {
+	case <-x.attached:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // mediate asks the local policy; an outcome means that there will be no run. It holds no
 // slot: a person may think for a while.
 func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, r.Expires.Sub(x.Now()), errExpired)
 	defer cancel()
-	steps := &record{x: x, r: r}
-	err := x.Policy.Decide(ctx, mediation.Question{
-		Namespace: r.Dispatch.Namespace, Name: r.Dispatch.Name, UID: r.Dispatch.UID,
-		Capability: r.Capability, Description: c.Description(), Target: r.target, RequestedBy: r.RequestedBy,
-		Until: r.Expires, Needed: c.Mediation() == capability.Local,
-	}, steps)
+	steps := &record{x: x, r: r, asked: !r.asked.IsZero()}
+	err := x.heard(ctx, r)
+	if err == nil {
+		err = x.Policy.Decide(ctx, mediation.Question{
+			Namespace: r.Dispatch.Namespace, Name: r.Dispatch.Name, UID: r.Dispatch.UID,
+			Capability: r.Capability, Description: c.Description(), Target: r.target, RequestedBy: r.RequestedBy,
+			Since: r.asked, Until: r.Expires, Needed: c.Mediation() == capability.Local,
+		}, steps)
+	}
 	denied := (*mediation.Denied)(nil)
 	switch {
 	case err == nil:
@@ -32,6 +77,8 @@ func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 		return x.unstarted(journal.Rejected, denied.Code, denied.Message)
 	case errors.Is(context.Cause(ctx), errExpired):
 		return x.expired()
+	case steps.asked && errors.Is(context.Cause(ctx), errStopping):
+		return stillAsked
 	case ctx.Err() != nil:
 		return x.interrupted(ctx)
 	default:
@@ -49,7 +96,11 @@ type record struct {
 }
 
 func (m *record) Asked(user string, since time.Time) error {
-	if err := m.x.Journal.Ask(m.r.Dispatch.UID, journal.Mediation{AskedUser: user, Since: since}); err != nil {
+	if m.asked {
+		return nil // by an earlier process: it is journaled, and every session is told
+	}
+	held := &journal.Held{Input: m.r.Input, Timeout: m.r.Timeout, MaxOutputBytes: m.r.MaxOutputBytes, RequestedBy: m.r.RequestedBy}
+	if err := m.x.Journal.Ask(m.r.Dispatch.UID, journal.Mediation{AskedUser: user, Since: since, Held: held}); err != nil {
 		return err
 	}
 	m.asked = true

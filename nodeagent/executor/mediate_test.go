@@ -117,9 +117,9 @@ func TestWhileAPersonThinksOthersRun(t *testing.T) {
 	})
 }
 
-// TestARestartKeepsAnAnswerAndNeverAsksAgain stops the process, by its journal, before and
-// after each answer.
-func TestARestartKeepsAnAnswerAndNeverAsksAgain(t *testing.T) {
+// TestARestartKeepsAnAnswer stops the process, by its journal, after each answer, and before one
+// where an older agent did not keep what is needed to ask again.
+func TestARestartKeepsAnAnswer(t *testing.T) {
 	for given, want := range map[journal.Answer][2]string{
 		"": {"Failed", "AgentRestarted"}, journal.Allowed: {"Failed", "AgentRestarted"},
 		journal.Denied: {"Rejected", "MediationDenied"}, journal.Unanswered: {"Rejected", "MediationTimedOut"},

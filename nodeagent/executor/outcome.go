@@ -41,7 +41,7 @@ func (x *Executor) interrupted(ctx context.Context) *journal.Outcome {
 }
 
 // interruptedBefore is the outcome of what an earlier process left unfinished. A no of
-// the person stays a no; a yes is not acted on late, and nobody is asked again.
+// the person stays a no; a yes is not acted on late.
 func (x *Executor) interruptedBefore(entry journal.Entry) *journal.Outcome {
 	outcome := x.unstarted(journal.Failed, codeAgentRestarted, "the agent restarted before it ran")
 	switch m := entry.Mediation; {

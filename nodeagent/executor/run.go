@@ -18,6 +18,9 @@ import (
 func (x *Executor) run(r *run, c *capability.Entry) {
 	defer x.end(r)
 	outcome := x.mediate(r, c)
+	if outcome == stillAsked {
+		return // the next process asks again
+	}
 	if outcome == nil {
 		outcome = x.await(r)
 	}

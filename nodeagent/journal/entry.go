@@ -91,10 +91,21 @@ type Mediation struct {
 	// AskedUser is the local user who was asked, Since when.
 	AskedUser string    `json:"askedUser"`
 	Since     time.Time `json:"since"`
+	// Held is kept until there is an answer, for an agent that restarts meanwhile to ask again.
+	Held *Held `json:"held,omitempty"`
 	// Answer is empty while the person thinks; By and Time belong to it.
 	Answer Answer    `json:"answer,omitempty"`
 	By     string    `json:"by,omitempty"`
 	Time   time.Time `json:"time,omitzero"`
+}
+
+// Held is the rest of an offer: what a run needs that the entry does not say.
+type Held struct {
+	// Input is a JSON object.
+	Input          json.RawMessage `json:"input"`
+	Timeout        time.Duration   `json:"timeout"`
+	MaxOutputBytes int             `json:"maxOutputBytes"`
+	RequestedBy    string          `json:"requestedBy"`
 }
 
 // Outcome is the end of a dispatch.

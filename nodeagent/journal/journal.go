@@ -46,8 +46,9 @@ type Limits struct {
 	Entries int
 	// Unsettled is how many may be open at once (512): all of them go into one Hello.
 	Unsettled int
-	// OutputBytes bounds the outputs that wait to be settled, together (64 MiB).
-	OutputBytes int
+	// PayloadBytes bounds the outputs that wait to be settled and the inputs that wait for a
+	// person, together (64 MiB).
+	PayloadBytes int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -57,8 +58,8 @@ func (l Limits) withDefaults() Limits {
 	if l.Unsettled == 0 {
 		l.Unsettled = 512
 	}
-	if l.OutputBytes == 0 {
-		l.OutputBytes = 64 << 20
+	if l.PayloadBytes == 0 {
+		l.PayloadBytes = 64 << 20
 	}
 	return l
 }
@@ -75,7 +76,7 @@ type Journal struct {
 
 // usage counts what limits bound.
 type usage struct {
-	entries, unsettled, outputBytes int
+	entries, unsettled, payloadBytes int
 }
 
 // ID is the journal's own, made with it.
@@ -108,6 +109,9 @@ func (u *usage) add(e Entry, sign int) {
 	}
 	u.unsettled += sign
 	if e.Outcome != nil {
-		u.outputBytes += sign * len(e.Outcome.Output)
+		u.payloadBytes += sign * len(e.Outcome.Output)
+	}
+	if e.Mediation != nil && e.Mediation.Held != nil {
+		u.payloadBytes += sign * len(e.Mediation.Held.Input)
 	}
 }

@@ -110,7 +110,7 @@ func TestStepsOutOfOrderAreRefused(t *testing.T) {
 
 func TestAFullJournalRefusesAndForgetsNothing(t *testing.T) {
 	for name, limits := range map[string]Limits{
-		"entries": {Entries: 2}, "unsettled": {Unsettled: 2}, "output": {OutputBytes: 20},
+		"entries": {Entries: 2}, "unsettled": {Unsettled: 2}, "output": {PayloadBytes: 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j, path := newJournal(t, limits)

@@ -8,24 +8,33 @@ import (
 
 func TestNothingStartsAgainstThePersonsAnswer(t *testing.T) {
 	for answer, starts := range map[Answer]bool{"": false, Allowed: true, Denied: false, Unanswered: false} {
-		j, path := newJournal(t, Limits{})
-		must(t, j.Accept(entry("a")), j.Ask("a", Mediation{AskedUser: "ann", Since: start}))
+		j, path := newJournal(t, Limits{PayloadBytes: 20})
+		must(t, j.Accept(entry("a")), j.Ask("a", Mediation{AskedUser: "ann", Since: start, Held: &Held{Input: []byte(`{"a":"xxxxxxxxxxxx"}`)}}))
+		if err := acceptMore(j); !errors.Is(err, ErrFull) {
+			t.Errorf("the input that waits for a person does not count: %v", err)
+		}
 		if answer != "" {
 			must(t, j.Answer("a", answer, "ann", start.Add(time.Second)))
 		}
 		must(t, j.Close())
-		j = openAt(t, path, Limits{}) // it holds over a restart
+		j = openAt(t, path, Limits{PayloadBytes: 20}) // it holds over a restart
 		got, _, err := j.Lookup("a")
 		must(t, err)
-		if m := got.Mediation; m == nil || m.Answer != answer || m.AskedUser != "ann" || !m.Since.Equal(start) {
+		if m := got.Mediation; m == nil || m.Answer != answer || m.AskedUser != "ann" || !m.Since.Equal(start) || (m.Held == nil) != (answer != "") {
 			t.Errorf("%q is remembered as %+v", answer, m)
 		}
 		if err := j.Start("a", start); (err == nil) != starts || (err != nil && !errors.Is(err, ErrState)) {
 			t.Errorf("start after %q: %v", answer, err)
 		}
+		if err := acceptMore(j); errors.Is(err, ErrFull) != (answer == "") {
+			t.Errorf("after the answer %q there is room: %v", answer, err)
+		}
 		must(t, j.Close())
 	}
 }
+
+// acceptMore tries to remember one more dispatch.
+func acceptMore(j *Journal) error { return j.Accept(entry("more")) }
 
 func TestOneQuestionOneAnswer(t *testing.T) {
 	j, _ := newJournal(t, Limits{})

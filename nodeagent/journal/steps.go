@@ -26,7 +26,7 @@ func (j *Journal) Refuse(e Entry, outcome Outcome) error {
 func (j *Journal) insert(e Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if u, l := j.usage, j.limits; u.entries >= l.Entries || u.unsettled >= l.Unsettled || u.outputBytes >= l.OutputBytes {
+	if u, l := j.usage, j.limits; u.entries >= l.Entries || u.unsettled >= l.Unsettled || u.payloadBytes >= l.PayloadBytes {
 		return fmt.Errorf("remember dispatch: %w: %d dispatches, %d of them open", ErrFull, u.entries, u.unsettled)
 	}
 	return j.write("remember dispatch", func(tx *bolt.Tx) error {
@@ -57,7 +57,7 @@ func (j *Journal) Answer(uid string, answer Answer, by string, now time.Time) er
 			return fmt.Errorf("%w: %s, not asked, or answered before", ErrState, e.State)
 		}
 		answered := *e.Mediation
-		answered.Answer, answered.By, answered.Time = answer, by, now
+		answered.Answer, answered.By, answered.Time, answered.Held = answer, by, now, nil
 		e.Mediation = &answered
 		return nil
 	})
@@ -81,6 +81,11 @@ func (j *Journal) Finish(uid string, outcome Outcome) error {
 			return fmt.Errorf("%w: %s", ErrState, e.State)
 		}
 		e.State, e.Outcome = Finished, &outcome
+		if e.Mediation != nil && e.Mediation.Held != nil {
+			ended := *e.Mediation
+			ended.Held = nil
+			e.Mediation = &ended
+		}
 		return nil
 	})
 }

@@ -38,17 +38,23 @@ func (d *Desk) Decide(ctx context.Context, q Question, record Record) error {
 		d.Log.Error("the mediation policy cannot be used; everything is refused", "error", err)
 		return &Denied{CodeDenied, "the mediation policy of this machine cannot be used; its agent's log says why"}
 	}
-	switch rules.judge(q) {
-	case Allow:
-		return nil
-	case Deny:
+	again := !q.Since.IsZero()
+	switch verdict := rules.judge(q); {
+	case verdict == Deny:
 		return &Denied{CodeDenied, "the mediation policy of this machine refuses it"}
+	case verdict == Allow && !again: // what a person was asked, a person answers
+		return nil
 	}
-	q.Since = d.Now().UTC().Truncate(time.Second)
+	patience := rules.timeout
+	if again {
+		patience = q.Since.Add(rules.timeout).Sub(d.Now())
+	} else {
+		q.Since = d.Now().UTC().Truncate(time.Second)
+	}
 	if last := q.Since.Add(rules.timeout); q.Until.IsZero() || last.Before(q.Until) {
 		q.Until = last
 	}
-	return d.ask(ctx, rules.timeout, q, record)
+	return d.ask(ctx, patience, q, record)
 }
 
 func (d *Desk) ask(ctx context.Context, patience time.Duration, q Question, record Record) error {

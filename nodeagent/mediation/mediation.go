@@ -33,8 +33,9 @@ type Question struct {
 	Target string `json:"target"`
 	// RequestedBy is the user of the cluster who asked.
 	RequestedBy string `json:"requestedBy"`
-	// Since is when the person was asked, Until when no answer becomes a no; before it is
-	// asked, Until is when the dispatch expires.
+	// Since is when the person was asked first, Until when no answer becomes a no. Decide is given
+	// the end of the dispatch as Until, and Since only for a question that an earlier process
+	// of the agent asked: it has the rest of its time.
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
 

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/stack"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
@@ -70,17 +73,52 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 	}
 }
 
-func TestAnAgentThatDiesWhileAPersonIsAskedNeverRunsOrAsksTwice(t *testing.T) {
+// TestAQuestionOutlivesItsAgent: killed or stopped while a person is asked, the agent asks again,
+// in the rest of the time, and what was asked runs once.
+func TestAQuestionOutlivesItsAgent(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediated})
 	d := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	since, first := d.Status.Mediation.Since, m.question(d.Name)
 	m.process.Kill()
 	m.process = m.Agent(m.node)
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchFailed || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorAgentRestarted {
-		t.Errorf("ended %+v", s)
+	if again := m.question(d.Name); again != first {
+		t.Errorf("asked again: %s, first %s", again, first)
+	}
+	m.process.Stop()
+	m.process = m.Agent(m.node)
+	m.question(d.Name)
+	if s := m.asked(d).Status; s.Execution != "" || !s.Mediation.Since.Equal(since) {
+		t.Errorf("while it is asked again: %+v", s)
+	}
+	m.mediate("allow", d.Name)
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || string(s.Output.Raw) != `"x\n"` {
+		t.Errorf("allowed after two restarts: %+v", s)
+	}
+	// Cancelled while the agent is away, it is not asked again.
+	d = m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "y"}))
+	m.process.Kill()
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))
+	if err := system.Client.Patch(t.Context(), d, patch); err != nil {
+		t.Fatal(err)
+	}
+	m.process = m.Agent(m.node)
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchCancelled {
+		t.Errorf("cancelled meanwhile: %+v", s)
 	}
 	if list := m.mediate("list"); !strings.Contains(list, "Nothing waits") {
 		t.Errorf("it is asked again: %s", list)
 	}
+}
+
+// question waits until a person is asked about a dispatch, and returns what they see.
+func (m *machine) question(name string) (shown string) {
+	m.Helper()
+	m.Eventually(name+" is asked", func() bool {
+		out, err := system.Run(m.Context(), stack.Admin, "mooring-agent", "mediate", "--identity-dir", system.IdentityDir(m.Namespace+"-"+m.node), "list")
+		shown = out
+		return err == nil && strings.Contains(out, name)
+	})
+	return shown
 }
 
 func TestAURLIsOpenedByTheDesktopAsOneArgument(t *testing.T) {
