@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -77,6 +78,8 @@ type Journal struct {
 // usage counts what limits bound.
 type usage struct {
 	entries, unsettled, payloadBytes int
+	// first is no later than the first expiry among the settled ones; zero when there is none.
+	first time.Time
 }
 
 // ID is the journal's own, made with it.
@@ -105,6 +108,9 @@ func (j *Journal) Close() error { return j.db.Close() }
 func (u *usage) add(e Entry, sign int) {
 	u.entries += sign
 	if e.Settled {
+		if sign > 0 && (u.first.IsZero() || e.Expires.Before(u.first)) {
+			u.first = e.Expires
+		}
 		return
 	}
 	u.unsettled += sign

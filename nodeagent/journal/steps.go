@@ -103,13 +103,20 @@ func (j *Journal) Settle(uid string) error {
 }
 
 // Prune forgets settled dispatches an hour after they expired; now is the
-// gateway's time. What it forgets moves the horizon.
+// gateway's time. What it forgets moves the horizon. It reads nothing while nothing is due.
 func (j *Journal) Prune(now time.Time) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	gone, err := j.forgettable(now)
-	if err != nil || len(gone) == 0 {
+	if first := j.usage.first; first.IsZero() || !forgettable(first, now) {
+		return nil
+	}
+	gone, next, err := j.forgettable(now)
+	if err != nil {
 		return err
+	}
+	if len(gone) == 0 {
+		j.usage.first = next
+		return nil
 	}
 	return j.write("prune journal", func(tx *bolt.Tx) error {
 		horizon := readHorizon(tx)
@@ -126,13 +133,22 @@ func (j *Journal) Prune(now time.Time) error {
 		for _, e := range gone {
 			j.usage.add(e, -1)
 		}
+		j.usage.first = next
 	})
 }
 
-func (j *Journal) forgettable(now time.Time) ([]Entry, error) {
-	return j.list("list settled dispatches", func(e Entry) bool {
-		return e.Settled && now.After(e.Expires.Add(retention))
+func forgettable(expires, now time.Time) bool { return now.After(expires.Add(retention)) }
+
+// forgettable lists what can be forgotten now, and tells when the first of the other settled ones
+// expires.
+func (j *Journal) forgettable(now time.Time) (gone []Entry, next time.Time, err error) {
+	gone, err = j.list("list settled dispatches", func(e Entry) bool {
+		if e.Settled && !forgettable(e.Expires, now) && (next.IsZero() || e.Expires.Before(next)) {
+			next = e.Expires
+		}
+		return e.Settled && forgettable(e.Expires, now)
 	})
+	return gone, next, err
 }
 
 // change edits one entry in place.

@@ -1,0 +1,38 @@
+package journal
+
+import (
+	"testing"
+	"time"
+)
+
+// TestWhatIsNotDueIsNotRead: an agent with nothing to do looks twice a minute.
+func TestWhatIsNotDueIsNotRead(t *testing.T) {
+	j, path := newJournal(t, Limits{})
+	for i, uid := range []string{"late", "soon", "never settled"} {
+		e := entry(uid)
+		e.Expires = start.Add(time.Duration(3-i) * time.Hour) // 3, 2, 1
+		must(t, j.Accept(e), j.Finish(uid, done(`1`)))
+		if uid != "never settled" {
+			must(t, j.Settle(uid))
+		}
+	}
+	for range 2 { // as it is, and opened anew
+		reads := j.db.Stats().TxN
+		must(t, j.Prune(start.Add(2*time.Hour+retention)))
+		if again := j.db.Stats().TxN; again != reads {
+			t.Errorf("%d reads to find that nothing is due", again-reads)
+		}
+		must(t, j.Close())
+		j = openAt(t, path, Limits{})
+	}
+	must(t, j.Prune(start.Add(2*time.Hour+retention+time.Second)))
+	if _, known, _ := j.Lookup("soon"); known {
+		t.Error("what is due is not forgotten")
+	}
+	must(t, j.Prune(start.Add(3*time.Hour+retention+time.Second)))
+	for uid, want := range map[string]bool{"late": false, "never settled": true} {
+		if _, known, _ := j.Lookup(uid); known != want {
+			t.Errorf("%s is known: %t", uid, known)
+		}
+	}
+}
