@@ -23,6 +23,8 @@ const (
 	settle = 200 * time.Millisecond
 	// reread is how often it is read anyway: not every file system tells of changes.
 	reread = time.Minute
+	// rereadBlind is how often where nothing tells of changes.
+	rereadBlind = 5 * time.Second
 )
 
 // Folder is where the capability files are. It need not exist.
@@ -34,6 +36,8 @@ type Folder struct {
 	Log      *slog.Logger
 
 	last string
+	// newWatcher is for tests; nil is fsnotify's.
+	newWatcher func() (*fsnotify.Watcher, error)
 }
 
 // LoadAll reads the files of a folder, in order of their names. None is a folder that is
@@ -99,34 +103,80 @@ func fingerprint(programs []*Program, err error) string {
 
 // Watch reads the folder again whenever it changed, until ctx ends.
 func (f *Folder) Watch(ctx context.Context) {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		f.Log.Warn("the capabilities folder cannot be watched; it is read every minute", "error", err)
-		watcher = &fsnotify.Watcher{} // its channels are nil: they never tell
-	} else {
-		defer watcher.Close()
+	w := &watch{open: f.newWatcher, dir: f.Dir, log: f.Log}
+	if w.open == nil {
+		w.open = fsnotify.NewWatcher
 	}
-	again := time.NewTicker(reread)
+	defer w.close()
+	again := time.NewTimer(reread)
 	defer again.Stop()
 	quiet := time.NewTimer(settle)
 	defer quiet.Stop()
 	for {
-		// A folder that is made later, or replaced, is found here; twice is harmless.
-		if err == nil {
-			_ = watcher.Add(f.Dir)
+		// A folder that is made later, or replaced, is found here.
+		if w.renew() {
+			again.Reset(w.interval())
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-watcher.Events:
+		case <-w.events:
 			quiet.Reset(settle)
-		case err := <-watcher.Errors:
+		case err := <-w.failures:
 			f.Log.Warn("the capabilities folder is watched with gaps", "error", err)
 			quiet.Reset(settle)
 		case <-again.C:
 			f.Read()
+			again.Reset(w.interval())
 		case <-quiet.C:
 			f.Read()
 		}
+	}
+}
+
+// watch hears of changes in a folder, as long as the system lets it: what may watch on one
+// machine is limited, and others may have it all.
+type watch struct {
+	open func() (*fsnotify.Watcher, error)
+	dir  string
+	log  *slog.Logger
+
+	watcher *fsnotify.Watcher // nil while there is none
+	blind   bool
+	// The channels are nil without a watcher: they never tell.
+	events   chan fsnotify.Event
+	failures chan error
+}
+
+// renew makes sure of the watch, which twice is harmless; it tells whether it was lost or found.
+func (w *watch) renew() (changed bool) {
+	var err error
+	if w.watcher == nil {
+		if w.watcher, err = w.open(); err == nil {
+			w.events, w.failures = w.watcher.Events, w.watcher.Errors
+		}
+	}
+	if err == nil {
+		err = w.watcher.Add(w.dir)
+	}
+	if blind := err != nil; blind == w.blind {
+		return false
+	}
+	if w.blind = err != nil; w.blind {
+		w.log.Warn("the capabilities folder cannot be watched; it is read every few seconds", "dir", w.dir, "error", err)
+	}
+	return true
+}
+
+func (w *watch) interval() time.Duration {
+	if w.blind {
+		return rereadBlind
+	}
+	return reread
+}
+
+func (w *watch) close() {
+	if w.watcher != nil {
+		w.watcher.Close()
 	}
 }

@@ -1,0 +1,47 @@
+package program
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+)
+
+// TestAFolderThatCannotBeWatchedIsReadOften: other programs can have used up what the kernel lets a
+// user watch.
+func TestAFolderThatCannotBeWatchedIsReadOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, tries := t.TempDir(), 0
+		r, err := capability.NewRegistry()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &Folder{Dir: dir, Registry: r, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), newWatcher: func() (*fsnotify.Watcher, error) {
+			tries++
+			return nil, syscall.EMFILE
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		var watching sync.WaitGroup
+		watching.Go(func() { f.Watch(ctx) })
+		time.Sleep(time.Second)
+		write(t, dir, "own.a", runAs()+"argv: [/bin/true]")
+		time.Sleep(rereadBlind)
+		synctest.Wait()
+		if _, ok := r.Get("own.a"); !ok {
+			t.Errorf("it is not there after %s", rereadBlind)
+		}
+		if tries < 2 {
+			t.Errorf("%d tries to watch it", tries)
+		}
+		cancel()
+		watching.Wait()
+	})
+}
