@@ -62,7 +62,7 @@ type Options struct {
 // Why a run was told to stop.
 var (
 	errCancelled = errors.New("cancelled")
-	errTimeout   = errors.New("run time is over")
+	errTimeout   = errors.New("it did not finish within its run time")
 	errStopping  = errors.New("agent stops")
 	errExpired   = errors.New("dispatch expired")
 )

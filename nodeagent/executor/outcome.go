@@ -32,7 +32,7 @@ func (x *Executor) cancelled() *journal.Outcome {
 func (x *Executor) interrupted(ctx context.Context) *journal.Outcome {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTimeout):
-		return x.unstarted(journal.TimedOut, codeTimeout, "it did not finish within its run time")
+		return x.unstarted(journal.TimedOut, codeTimeout, cause.Error())
 	case errors.Is(cause, errCancelled):
 		return x.cancelled()
 	default:

@@ -81,11 +81,11 @@ type returned struct {
 // call runs the capability under its deadline. One that does not return in time
 // is left alone, keeps its slot, and is reported as started and not ended.
 func (x *Executor) call(r *run, c *capability.Entry) *journal.Outcome {
-	timeout := r.Timeout
-	if limited, ok := c.Capability.(capability.Limited); ok {
-		timeout = min(timeout, limited.Limit())
+	timeout, whose := r.Timeout, "timeoutSeconds of the dispatch"
+	if limited, ok := c.Capability.(capability.Limited); ok && limited.Limit() < timeout {
+		timeout, whose = limited.Limit(), "the limit of the capability on this machine"
 	}
-	ctx, cancel := context.WithTimeoutCause(r.ctx, timeout, errTimeout)
+	ctx, cancel := context.WithTimeoutCause(r.ctx, timeout, fmt.Errorf("%w of %s (%s)", errTimeout, timeout, whose))
 	defer cancel()
 	progress := &coalescer{tell: func(percent int, message string) {
 		x.tell(func(s Sink) { s.Progress(r.Dispatch, percent, message) })
