@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Execution",type=string,JSONPath=`.status.execution`,description="What is proven about the run"
 // +kubebuilder:printcolumn:name="Requested-By",type=string,JSONPath=`.spec.requestedBy`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.error.code`,description="Why it did not succeed",priority=1
 // +kubebuilder:selectablefield:JSONPath=`.spec.nodeName`
 // +kubebuilder:selectablefield:JSONPath=`.spec.capability`
 // +kubebuilder:selectablefield:JSONPath=`.status.phase`

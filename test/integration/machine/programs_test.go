@@ -104,7 +104,7 @@ func TestProgramsThatMisbehaveEndTruthfully(t *testing.T) {
 		says      string // of the error or the output
 		truncated bool
 	}{
-		"own.deaf":    {program: shell(`trap '' TERM; while :; do sleep 0.1; done`), timeout: 1, phase: v1alpha1.DispatchTimedOut, execution: v1alpha1.ExecutionFinished, code: "Timeout", says: "run time"},
+		"own.deaf":    {program: shell(`trap '' TERM; while :; do sleep 0.1; done`), timeout: 1, phase: v1alpha1.DispatchTimedOut, execution: v1alpha1.ExecutionFinished, code: "Timeout", says: "run time of 1s (timeoutSeconds of the dispatch)"},
 		"own.forever": {program: "argv: [/usr/bin/yes]", timeout: 1, phase: v1alpha1.DispatchTimedOut, execution: v1alpha1.ExecutionFinished, code: "Timeout"},
 		"own.forks": {program: shell(`(setsid sh -c 'echo $$ >{dir}/left; exec sleep 1000' &)
 while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: `"done\n"`},
@@ -119,11 +119,14 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 		"own.shaped":  {program: "argv: [/bin/true]\ninputSchema: {type: object, required: [volume]}", phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "InvalidInput", says: "missing property 'volume'"},
 		"own.missing": {program: "argv: [/does/not/exist]", phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "CapabilityUnavailable"},
 		"own.option":  {program: "argv: [/bin/echo, {parameter: text}]\ninputSchema: {type: object, properties: {text: {type: string}}}", input: map[string]string{"text": "--flag"}, phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "InvalidInput", says: "dash"},
+		"own.unheard": {phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "UnknownCapability", says: `has no capability "own.unheard"`},
 		"own.inject":  {program: "argv: [/bin/echo, {parameter: text}]\ninputSchema: {type: object, properties: {text: {type: string}}}", input: map[string]string{"text": "$(id); `id`\n'"}, phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: "$(id); `id`"},
 	}
 	programs := map[string]string{}
 	for name, c := range cases {
-		programs[name] = c.program
+		if c.program != "" {
+			programs[name] = c.program
+		}
 	}
 	m := newMachine(t, programs)
 	asked := map[string]*v1alpha1.CapabilityDispatch{}
@@ -151,12 +154,32 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 		if len(said) > 64<<10 {
 			t.Errorf("%s: %d bytes are kept", name, len(said))
 		}
+		m.showsWhy(asked[name].Name, s)
 	}
 	if left := m.pid("left"); alive(left) {
 		t.Error("a child that left its parents is alive")
 	}
 	if d := m.Ended(m.Ask(m.node, "echo", map[string]any{"still": "here"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after all that echo ended %+v", d.Status)
+	}
+}
+
+// showsWhy wants kubectl to tell a person what became of a dispatch.
+func (m *machine) showsWhy(name string, s v1alpha1.CapabilityDispatchStatus) {
+	m.Helper()
+	wide, err := system.Run(m.Context(), stack.Admin, "kubectl", "get", "cdisp", name, "-n", m.Namespace, "-o", "wide", "--no-headers")
+	if err != nil {
+		m.Error(err)
+	}
+	want := []string{string(s.Phase), string(s.Execution)}
+	if s.Error != nil {
+		want = append(want, s.Error.Code)
+		m.Logf("%s: %s", s.Error.Code, s.Error.Message)
+	}
+	for _, word := range want {
+		if !strings.Contains(wide, word) {
+			m.Errorf("kubectl get -o wide does not show %s: %s", word, wide)
+		}
 	}
 }
 
