@@ -65,7 +65,7 @@ func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, erro
 		raw.Close()
 		return nil, fmt.Errorf("TLS handshake with gateway %s: %w", endpoint, err)
 	}
-	l, err := overConn(secure)
+	l, err := overConn(secure, interceptions(ctx)...)
 	if err != nil {
 		secure.Close()
 		return nil, err
@@ -73,7 +73,7 @@ func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, erro
 	return l, nil
 }
 
-func overConn(secure *tls.Conn) (*Link, error) {
+func overConn(secure *tls.Conn, extra ...grpc.DialOption) (*Link, error) {
 	state := secure.ConnectionState()
 	exporter, err := state.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
 	if err != nil {
@@ -81,7 +81,7 @@ func overConn(secure *tls.Conn) (*Link, error) {
 	}
 	conn := &watchedConn{Conn: secure}
 	var handed atomic.Bool
-	client, err := grpc.NewClient("passthrough:///"+identity.ServerName,
+	client, err := grpc.NewClient("passthrough:///"+identity.ServerName, append(extra,
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			if handed.Swap(true) {
 				return nil, ErrEnded
@@ -95,7 +95,7 @@ func overConn(secure *tls.Conn) (*Link, error) {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
 		grpc.WithIdleTimeout(0),
-	)
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("prepare grpc: %w", err)
 	}

@@ -35,7 +35,7 @@ type Agent struct {
 
 // start runs the agent until stop.
 func (a *Agent) start(parent context.Context) {
-	ctx, cancel := context.WithCancel(link.WithDialer(parent, a.dial))
+	ctx, cancel := context.WithCancel(link.WithStreamInterceptor(link.WithDialer(parent, a.dial), a.fleet.misbehave))
 	options, done := a.options, make(chan struct{})
 	options.Log, options.Out = slog.New(&watcher{agent: a}), io.Discard
 	a.mu.Lock()
@@ -80,7 +80,7 @@ func (a *Agent) dial(ctx context.Context, network, address string) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	watched := &watchedConn{Conn: conn, agent: a}
+	watched := &watchedConn{Conn: a.fleet.hamper(conn), agent: a}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.connections[watched] = struct{}{}

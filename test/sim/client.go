@@ -1,10 +1,6 @@
 package sim
 
 import (
-	"context"
-	"fmt"
-	"time"
-
 	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,18 +17,4 @@ func NewClient(access *rest.Config) (client.Client, error) {
 		return nil, err
 	}
 	return client.New(access, client.Options{Scheme: scheme})
-}
-
-// AwaitSessions waits until so many sessions have opened over the life of the fleet.
-func (f *Fleet) AwaitSessions(ctx context.Context, want int) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for f.Summarise().Sessions < want {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d sessions have opened: %w", f.Summarise().Sessions, want, ctx.Err())
-		}
-	}
-	return nil
 }

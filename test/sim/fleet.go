@@ -1,5 +1,6 @@
-// Package sim runs many real agents in one process: real mTLS, the real protocol, a real journal
-// each, from addresses of 127.0.0.0/8. It is bounded in count and time and leaves nothing behind.
+// Package sim runs many real agents: real mTLS, the real protocol, a real journal each, from
+// addresses of 127.0.0.0/8. A Fleet is those of one process, a Crowd several processes of them.
+// It is bounded in count and time and leaves nothing behind.
 package sim
 
 import (
@@ -23,6 +24,9 @@ import (
 // MaxAgents bounds a Fleet: an agent holds four files and a process may hold 20,000.
 const MaxAgents = 4800
 
+// maxPlaces is how many Fleets may run beside each other: each has a second byte of 127.0.0.0/8.
+const maxPlaces = 200
+
 // perSource is how many agents share a source address, well below the gateway's cap.
 const perSource = 250
 
@@ -42,6 +46,15 @@ type Options struct {
 	TrustDomain string
 	// Extra are capabilities besides the built-in ones.
 	Extra []capability.Capability
+	// Place tells Fleets apart that run at the same time, below 200: their agents come from other
+	// addresses.
+	Place int
+	// OwnSignature signs certificates here, with the key of the device CA that an administrator
+	// may read, instead of asking cert-manager: what many idle agents have in common need not be
+	// made one by one.
+	OwnSignature bool
+	// Faults are what the agents and their network do wrong.
+	Faults Faults
 }
 
 // Fleet is a namespace with its agents.
@@ -51,6 +64,8 @@ type Fleet struct {
 
 	run    context.Context // of the agents, until Close
 	cancel context.CancelFunc
+	signer signer
+	faulty faultCount
 
 	mu     sync.Mutex
 	agents []*Agent
@@ -61,28 +76,36 @@ func New(ctx context.Context, o Options) (*Fleet, error) {
 	if o.TrustDomain == "" {
 		o.TrustDomain = "mooring.local"
 	}
+	if o.Place < 0 || o.Place >= maxPlaces {
+		return nil, fmt.Errorf("place %d: give 0 to %d", o.Place, maxPlaces-1)
+	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "sim-" + rand.String(6)}}
 	if err := o.Client.Create(ctx, namespace); err != nil {
 		return nil, fmt.Errorf("make the namespace of the simulated machines: %w", err)
 	}
 	f := &Fleet{Options: o, Namespace: namespace.Name}
+	f.signer = f.ask
 	f.run, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return f, nil
 }
 
-// newAgent makes an agent that does not run yet, with an address to come from.
-func (f *Fleet) newAgent(name string) (*Agent, error) {
+// newAgent makes an agent that does not run yet, with a name and an address to come from.
+func (f *Fleet) newAgent() (*Agent, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	name := AgentName(len(f.agents))
 	if len(f.agents) >= MaxAgents {
 		return nil, fmt.Errorf("%d agents are the most one process holds", MaxAgents)
 	}
 	place := len(f.agents) / perSource
-	a := &Agent{Name: name, Source: fmt.Sprintf("127.1.%d.%d", place/200, place%200+1), fleet: f, connections: map[*watchedConn]struct{}{},
+	a := &Agent{Name: name, Source: fmt.Sprintf("127.%d.%d.%d", 1+f.Place, place/200, place%200+1), fleet: f, connections: map[*watchedConn]struct{}{},
 		options: nodeagent.Options{Dir: filepath.Join(f.Dir, f.Namespace+"-"+name), NodeName: name, Extra: f.Extra}}
 	f.agents = append(f.agents, a)
 	return a, nil
 }
+
+// AgentName is the name of the nth Node of a Fleet, from 0.
+func AgentName(n int) string { return fmt.Sprintf("sim-%05d", n) }
 
 // Agents are all of them, in the order they were made.
 func (f *Fleet) Agents() []*Agent {

@@ -14,6 +14,7 @@ import (
 	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -27,18 +28,24 @@ import (
 // issueWorkers keep cert-manager busy without a queue that outlives the patience of a request.
 const issueWorkers = 24
 
+// signer makes the certificate of a machine.
+type signer func(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x509.Certificate, error)
+
 // Issue adds count agents whose identities an administrator makes: the certificate is signed by
 // cert-manager, the Node and its pin are created through the API. No person and no pairing is in
-// it; Pair is the real way. progress hears how many are done.
-func (f *Fleet) Issue(ctx context.Context, count int, progress func(done int)) error {
+// it; Pair is the real way. then, when not nil, hears of each that has its identity.
+func (f *Fleet) Issue(ctx context.Context, count int, then func(*Agent) error) error {
 	bundle, err := f.serverBundle(ctx)
+	if err == nil && f.OwnSignature {
+		f.signer, err = f.ownSigner(ctx)
+	}
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(issueWorkers)
-	for n := range count {
-		a, err := f.newAgent(fmt.Sprintf("sim-%05d", len(f.Agents())))
+	for range count {
+		a, err := f.newAgent()
 		if err != nil {
 			return errors.Join(err, group.Wait())
 		}
@@ -46,13 +53,29 @@ func (f *Fleet) Issue(ctx context.Context, count int, progress func(done int)) e
 			if err := f.issue(ctx, a, bundle); err != nil {
 				return fmt.Errorf("make the identity of %s: %w", a.Name, err)
 			}
-			if progress != nil {
-				progress(n + 1)
+			if then != nil {
+				return then(a)
 			}
 			return nil
 		})
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	return group.Wait()
+}
+
+// Ramp is Issue and Start in one: each agent runs soon after it has its identity, at most so many
+// begin per second.
+func (f *Fleet) Ramp(ctx context.Context, count int, perSecond float64) error {
+	pace := rate.NewLimiter(rate.Limit(max(perSecond, 0.1)), 1)
+	return f.Issue(ctx, count, func(a *Agent) error {
+		if err := pace.Wait(ctx); err != nil {
+			return err
+		}
+		a.start(f.run)
+		return nil
+	})
 }
 
 // serverBundle are the CAs of the gateways, which a young controller has not published yet.
@@ -84,7 +107,7 @@ func (f *Fleet) issue(ctx context.Context, a *Agent, bundle identity.Bundle) err
 	if err := f.Client.Create(ctx, node); err != nil {
 		return err
 	}
-	chain, err := f.sign(ctx, a.Name, key)
+	chain, err := f.signer(ctx, a.Name, key)
 	if err != nil {
 		return err
 	}
@@ -109,8 +132,8 @@ func (a *Agent) allowed() []string {
 	return names
 }
 
-// sign has cert-manager sign a device certificate.
-func (f *Fleet) sign(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x509.Certificate, error) {
+// ask has cert-manager sign a device certificate.
+func (f *Fleet) ask(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x509.Certificate, error) {
 	der, err := identity.NewRequest(key, identity.ID{TrustDomain: f.TrustDomain, Namespace: f.Namespace, Node: name})
 	if err != nil {
 		return nil, err

@@ -20,12 +20,12 @@ import (
 const pairWorkers = 16
 
 // Pair adds count agents that pair as any machine does: a code, the exchange, a decision, a
-// certificate. Each runs from then on.
-func (f *Fleet) Pair(ctx context.Context, count int, progress func(done int)) error {
+// certificate. Each runs from then on. then is that of Issue.
+func (f *Fleet) Pair(ctx context.Context, count int, then func(*Agent) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(pairWorkers)
-	for n := range count {
-		a, err := f.newAgent(fmt.Sprintf("sim-%05d", len(f.Agents())))
+	for range count {
+		a, err := f.newAgent()
 		if err != nil {
 			return err
 		}
@@ -33,8 +33,8 @@ func (f *Fleet) Pair(ctx context.Context, count int, progress func(done int)) er
 			if err := f.pair(ctx, a); err != nil {
 				return fmt.Errorf("pair %s: %w", a.Name, err)
 			}
-			if progress != nil {
-				progress(n + 1)
+			if then != nil {
+				return then(a)
 			}
 			return nil
 		})

@@ -1,36 +1,40 @@
 package sim
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"io"
-	"time"
 )
-
-// progressEvery is how often Watch prints a line.
-const progressEvery = time.Second
 
 // Summary is what became of a run.
 type Summary struct {
+	// Namespaces are those of the Fleets, AgentsIn how many each has: their names are AgentName(0)
+	// and up.
+	Namespaces []string `json:"namespaces"`
+	AgentsIn   []int    `json:"agentsIn"`
 	// Agents is how many there are, Online how many have a session, Sessions how many opened.
 	Agents   int `json:"agents"`
 	Online   int `json:"online"`
 	Sessions int `json:"sessions"`
+	// Ran is how many dispatches of CountCapability ran, Twice how many of them more than once.
+	Ran   int `json:"ran"`
+	Twice int `json:"twice"`
 	// Storms is how often every connection was broken at once, BackSeconds how long all took to
 	// be back after each.
 	Storms      int       `json:"storms"`
 	BackSeconds []float64 `json:"backSeconds,omitempty"`
-	// IssueSeconds and RampSeconds are how long identities and first sessions took.
-	IssueSeconds float64 `json:"issueSeconds"`
-	RampSeconds  float64 `json:"rampSeconds"`
+	// RampSeconds is how long it took until all had an identity and a first session.
+	RampSeconds float64 `json:"rampSeconds"`
+	// Stalled, Dropped and Duplicated count the Faults.
+	Stalled    int64 `json:"stalled"`
+	Dropped    int64 `json:"dropped"`
+	Duplicated int64 `json:"duplicated"`
 	// Reasons are why sessions ended, for agents that are not online.
 	Reasons map[string]int `json:"reasons,omitempty"`
 }
 
 // Summarise counts as things stand.
 func (f *Fleet) Summarise() Summary {
-	s := Summary{Reasons: map[string]int{}}
+	s := Summary{Reasons: map[string]int{}, Stalled: f.faulty.stalled.Load(), Dropped: f.faulty.dropped.Load(), Duplicated: f.faulty.duplicated.Load()}
 	for _, a := range f.Agents() {
 		s.Agents++
 		s.Sessions += a.Sessions()
@@ -40,7 +44,27 @@ func (f *Fleet) Summarise() Summary {
 			s.Reasons[reason]++
 		}
 	}
+	for _, extra := range f.Extra {
+		if counter, ok := extra.(*Counter); ok {
+			s.Ran, s.Twice = counter.Totals()
+		}
+	}
+	s.Namespaces, s.AgentsIn = []string{f.Namespace}, []int{s.Agents}
 	return s
+}
+
+// add takes in what another Fleet counted.
+func (s *Summary) add(other Summary) {
+	s.Namespaces, s.AgentsIn = append(s.Namespaces, other.Namespaces...), append(s.AgentsIn, other.AgentsIn...)
+	s.Agents, s.Online, s.Sessions = s.Agents+other.Agents, s.Online+other.Online, s.Sessions+other.Sessions
+	s.Ran, s.Twice = s.Ran+other.Ran, s.Twice+other.Twice
+	s.Stalled, s.Dropped, s.Duplicated = s.Stalled+other.Stalled, s.Dropped+other.Dropped, s.Duplicated+other.Duplicated
+	for reason, n := range other.Reasons {
+		if s.Reasons == nil {
+			s.Reasons = map[string]int{}
+		}
+		s.Reasons[reason] += n
+	}
 }
 
 // Write prints the summary as one JSON object.
@@ -48,21 +72,4 @@ func (s Summary) Write(out io.Writer) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(s)
-}
-
-// Watch prints a line about the fleet every second, over the last one, until ctx ends.
-func (f *Fleet) Watch(ctx context.Context, out io.Writer) {
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
-	began := time.Now()
-	for {
-		select {
-		case <-tick.C:
-			s := f.Summarise()
-			fmt.Fprintf(out, "\r%6s  %5d agents  %5d online  %6d sessions ", time.Since(began).Round(time.Second), s.Agents, s.Online, s.Sessions)
-		case <-ctx.Done():
-			fmt.Fprintln(out)
-			return
-		}
-	}
 }

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/test/sim"
+)
+
+// obey is a process of a crowd: it has no agents until it is told to.
+func obey(ctx context.Context, o options, in io.Reader, out io.Writer) error {
+	access, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return err
+	}
+	client, err := sim.NewClient(access)
+	if err != nil {
+		return err
+	}
+	fleet, err := sim.New(ctx, sim.Options{Client: client, Dir: o.dir, PairingEndpoint: o.pairing, NodeEndpoint: o.node, Place: o.place,
+		OwnSignature: o.ownSignature, Faults: o.faults, Extra: []capability.Capability{&sim.Counter{}}})
+	if err != nil {
+		return fmt.Errorf("start a fleet: %w", err)
+	}
+	err = fleet.Obey(ctx, in, out, o.pair)
+	if errors.Is(err, sim.ErrAbandoned) {
+		return fleet.Abandon()
+	}
+	return errors.Join(err, fleet.Close())
+}

@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	// progressEvery is how often Watch prints a line, lookEvery how often a Crowd is waited for.
+	progressEvery = time.Second
+	lookEvery     = 50 * time.Millisecond
+)
+
+// CrowdOptions are what a Crowd is made of.
+type CrowdOptions struct {
+	// Binary is the program mooring-sim.
+	Binary string
+	// Kubeconfig is that of an administrator.
+	Kubeconfig string
+	// Dir, PairingEndpoint and NodeEndpoint are those of Options.
+	Dir, PairingEndpoint, NodeEndpoint string
+	// Processes is how many; Place that of the first.
+	Processes, Place int
+	// Pair pairs each agent the real way.
+	Pair bool
+	// OwnSignature and Faults are those of Options.
+	OwnSignature bool
+	Faults       Faults
+	// Stderr hears what the processes have to say.
+	Stderr io.Writer
+}
+
+// Crowd is agents in several processes, each with a Fleet of its own.
+type Crowd struct {
+	members []*member
+}
+
+// StartCrowd starts the processes, without agents. Close or Abandon it.
+func StartCrowd(o CrowdOptions) (*Crowd, error) {
+	c := &Crowd{}
+	for n := range o.Processes {
+		m, err := startMember(o.Binary, o.Stderr, "--obey", "--kubeconfig", o.Kubeconfig, "--dir", o.Dir, "--pairing", o.PairingEndpoint,
+			"--node", o.NodeEndpoint, "--place", fmt.Sprint(o.Place+n), "--faults", o.Faults.String(),
+			fmt.Sprintf("--pair=%t", o.Pair), fmt.Sprintf("--own-signature=%t", o.OwnSignature))
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.members = append(c.members, m)
+	}
+	return c, nil
+}
+
+// Grow makes it total agents in all, perSecond of them begun per second, and waits until all have
+// a session.
+func (c *Crowd) Grow(ctx context.Context, total int, perSecond float64) error {
+	for i, m := range c.members {
+		share := total / len(c.members)
+		if i < total%len(c.members) {
+			share++
+		}
+		if share <= m.agents {
+			continue
+		}
+		if err := m.command("%s %d %g", commandGrow, share-m.agents, perSecond/float64(len(c.members))); err != nil {
+			return err
+		}
+		m.agents = share
+	}
+	return c.Await(ctx, fmt.Sprintf("have %d agents online", total), func(s Summary) bool { return s.Online >= total })
+}
+
+// Await waits until holds accepts the summary; what names the condition in errors. It errs when a
+// process ends before.
+func (c *Crowd) Await(ctx context.Context, what string, holds func(Summary) bool) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		s := c.Summarise()
+		if holds(s) {
+			return nil
+		}
+		for _, m := range c.members {
+			if err := m.ended(); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the simulator did not %s (%d of %d online; %v): %w", what, s.Online, s.Agents, s.Reasons, context.Cause(ctx))
+		}
+	}
+}
+
+// Storm breaks every connection and returns when all agents have a session again, and after what
+// time.
+func (c *Crowd) Storm(ctx context.Context) (time.Duration, error) {
+	began, before := time.Now(), c.Summarise()
+	for _, m := range c.members {
+		if err := m.command(commandStorm); err != nil {
+			return 0, err
+		}
+	}
+	err := c.Await(ctx, "come back from a storm", func(s Summary) bool {
+		return s.Sessions >= before.Sessions+before.Online && s.Online == s.Agents
+	})
+	return time.Since(began), err
+}
+
+// Summarise is the sum of what the processes said last.
+func (c *Crowd) Summarise() (s Summary) {
+	for _, m := range c.members {
+		s.add(m.summary())
+	}
+	return s
+}
+
+// Watch prints a line about the crowd every second, over the last one, until ctx ends.
+func (c *Crowd) Watch(ctx context.Context, out io.Writer) {
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	began := time.Now()
+	for {
+		select {
+		case <-tick.C:
+			s := c.Summarise()
+			fmt.Fprintf(out, "\r%6s  %5d agents  %5d online  %6d sessions ", time.Since(began).Round(time.Second), s.Agents, s.Online, s.Sessions)
+		case <-ctx.Done():
+			fmt.Fprintln(out)
+			return
+		}
+	}
+}
+
+// Close ends the processes, which remove their Nodes, namespaces and directories.
+func (c *Crowd) Close() error {
+	var group sync.WaitGroup
+	problems := make([]error, len(c.members))
+	for i, m := range c.members {
+		group.Go(func() { problems[i] = m.close() })
+	}
+	group.Wait()
+	return errors.Join(problems...)
+}
+
+// Abandon ends the processes at once; their Nodes and namespaces stay in a cluster that nobody
+// wants any more.
+func (c *Crowd) Abandon() error {
+	for _, m := range c.members {
+		_ = m.command(commandAbandon) // one that ended is closed all the same
+	}
+	return c.Close()
+}

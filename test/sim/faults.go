@@ -1,0 +1,127 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+)
+
+// stallsPerRead is how rarely a connection stalls: one of so many reads.
+const stallsPerRead = 20
+
+// Faults are what agents and their network do wrong. The zero value does nothing wrong.
+type Faults struct {
+	// Stall is for how long a connection takes nothing from the gateway, now and then.
+	Stall time.Duration
+	// Slow is added before every read of a connection.
+	Slow time.Duration
+	// Drop is the share of results that are not sent; the agent repeats them after a minute or in
+	// its next session. Duplicate is the share that is sent twice.
+	Drop, Duplicate float64
+}
+
+// ParseFaults reads "stall=3s,slow=20ms,drop=0.2,duplicate=0.5"; each part may be missing.
+func ParseFaults(text string) (f Faults, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(part, "=")
+		switch name {
+		case "stall":
+			f.Stall, err = time.ParseDuration(value)
+		case "slow":
+			f.Slow, err = time.ParseDuration(value)
+		case "drop":
+			f.Drop, err = share(value)
+		case "duplicate":
+			f.Duplicate, err = share(value)
+		default:
+			err = fmt.Errorf("%q is none of stall, slow, drop, duplicate", name)
+		}
+		if err != nil {
+			return f, fmt.Errorf("fault %q: %w", part, err)
+		}
+	}
+	return f, nil
+}
+
+func share(text string) (float64, error) {
+	value, err := strconv.ParseFloat(text, 64)
+	if err == nil && (value < 0 || value > 1) {
+		err = fmt.Errorf("%s is no share: give 0 to 1", text)
+	}
+	return value, err
+}
+
+// String is what ParseFaults reads.
+func (f Faults) String() string {
+	return fmt.Sprintf("stall=%s,slow=%s,drop=%g,duplicate=%g", f.Stall, f.Slow, f.Drop, f.Duplicate)
+}
+
+// faultCount is how often each happened.
+type faultCount struct{ stalled, dropped, duplicated atomic.Int64 }
+
+// hamper gives a connection the faults of the network.
+func (f *Fleet) hamper(conn net.Conn) net.Conn {
+	if f.Faults.Stall == 0 && f.Faults.Slow == 0 {
+		return conn
+	}
+	return &hampered{Conn: conn, fleet: f}
+}
+
+type hampered struct {
+	net.Conn
+	fleet *Fleet
+}
+
+// Read reads late.
+func (c *hampered) Read(b []byte) (int, error) {
+	faults := c.fleet.Faults
+	time.Sleep(faults.Slow)
+	if faults.Stall > 0 && rand.N(stallsPerRead) == 0 {
+		c.fleet.faulty.stalled.Add(1)
+		time.Sleep(faults.Stall)
+	}
+	return c.Conn.Read(b)
+}
+
+// misbehave gives a stream the faults of the agent.
+func (f *Fleet) misbehave(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := streamer(ctx, desc, cc, method, opts...)
+	if err != nil || (f.Faults.Drop == 0 && f.Faults.Duplicate == 0) {
+		return stream, err
+	}
+	return &forgetful{ClientStream: stream, fleet: f}, nil
+}
+
+type forgetful struct {
+	grpc.ClientStream
+	fleet *Fleet
+}
+
+// SendMsg sends a message never, once or twice.
+func (s *forgetful) SendMsg(message any) error {
+	if sent, ok := message.(*gatewayv1.StreamNodeEventsRequest); ok && sent.GetResult() != nil {
+		if rand.Float64() < s.fleet.Faults.Drop {
+			s.fleet.faulty.dropped.Add(1)
+			return nil
+		}
+		if rand.Float64() < s.fleet.Faults.Duplicate {
+			s.fleet.faulty.duplicated.Add(1)
+			if err := s.ClientStream.SendMsg(message); err != nil {
+				return err
+			}
+		}
+	}
+	return s.ClientStream.SendMsg(message)
+}

@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// member is one process of a Crowd.
+type member struct {
+	cmd    *exec.Cmd
+	agents int // asked for
+
+	mu    sync.Mutex // guards what follows and orders commands
+	stdin io.WriteCloser
+	last  Summary
+
+	done chan struct{}
+	err  error // valid after done
+}
+
+func startMember(binary string, stderr io.Writer, args ...string) (*member, error) {
+	m := &member{cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	// A group of its own: Ctrl-C on a terminal reaches the parent, which ends its members in order.
+	// When the parent is killed, the end of standard input tells.
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	m.cmd.Stderr = stderr
+	var err error
+	if m.stdin, err = m.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := m.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", binary, err)
+	}
+	go func() {
+		defer close(m.done)
+		m.listen(stdout)
+		m.err = m.cmd.Wait()
+	}()
+	return m, nil
+}
+
+func (m *member) listen(stdout io.Reader) {
+	decoder := json.NewDecoder(stdout)
+	for {
+		var s Summary
+		if err := decoder.Decode(&s); err != nil {
+			_, _ = io.Copy(io.Discard, stdout)
+			return
+		}
+		m.mu.Lock()
+		m.last = s
+		m.mu.Unlock()
+	}
+}
+
+func (m *member) summary() Summary {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
+}
+
+func (m *member) command(format string, args ...any) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, err := fmt.Fprintf(m.stdin, format+"\n", args...); err != nil {
+		return fmt.Errorf("command process %d of the simulator: %w", m.cmd.Process.Pid, err)
+	}
+	return nil
+}
+
+// ended is why the process ended, nil while it runs.
+func (m *member) ended() error {
+	select {
+	case <-m.done:
+		return fmt.Errorf("process %d of the simulator ended: %w", m.cmd.Process.Pid, errors.Join(m.err, io.EOF))
+	default:
+		return nil
+	}
+}
+
+// close ends the process by the end of its standard input, and by force when it takes too long.
+func (m *member) close() error {
+	m.mu.Lock()
+	_ = m.stdin.Close()
+	m.mu.Unlock()
+	select {
+	case <-m.done:
+		return m.err
+	case <-time.After(cleanupTimeout + time.Minute):
+		_ = m.cmd.Process.Kill()
+		<-m.done
+		return fmt.Errorf("process %d of the simulator did not clean up in time and was killed", m.cmd.Process.Pid)
+	}
+}

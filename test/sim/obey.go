@@ -1,0 +1,120 @@
+package sim
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// reportEvery is how often a Fleet that obeys says how it is.
+const reportEvery = 200 * time.Millisecond
+
+// Commands of Obey, one a line.
+const (
+	commandGrow    = "grow"    // COUNT PERSECOND: so many agents more
+	commandStorm   = "storm"   // breaks every connection
+	commandAbandon = "abandon" // ends at once and leaves the cluster as it is
+)
+
+// ErrAbandoned ends a Fleet whose cluster nobody wants any more: Abandon it instead of Close.
+var ErrAbandoned = errors.New("the cluster is thrown away")
+
+// errOver ends Obey in good order.
+var errOver = errors.New("it is over")
+
+// Obey does what the process says that started this one, until in or ctx ends, and says on out
+// how things stand, one Summary a line. With pair new agents pair the real way.
+func (f *Fleet) Obey(ctx context.Context, in io.Reader, out io.Writer, pair bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lines := make(chan string)
+	go func() { // ends with in, which may outlive ctx: then the process ends
+		defer close(lines)
+		for scanner := bufio.NewScanner(in); scanner.Scan(); {
+			select {
+			case lines <- scanner.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return f.report(ctx, out) })
+	group.Go(func() error {
+		for {
+			select {
+			case line, more := <-lines:
+				if !more {
+					return errOver
+				}
+				if err := f.obey(ctx, line, pair, group); err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return errOver
+			}
+		}
+	})
+	if err := group.Wait(); !errors.Is(err, errOver) { // the first error counts: what it interrupted does not
+		return err
+	}
+	return nil
+}
+
+func (f *Fleet) obey(ctx context.Context, line string, pair bool, group *errgroup.Group) error {
+	var command string
+	var count int
+	var perSecond float64
+	if _, err := fmt.Sscan(line, &command, &count, &perSecond); err != nil && command == commandGrow {
+		return fmt.Errorf("read command %q: %w", line, err)
+	}
+	switch command {
+	case commandGrow:
+		group.Go(func() error {
+			if pair {
+				return f.Pair(ctx, count, nil)
+			}
+			return f.Ramp(ctx, count, perSecond)
+		})
+	case commandStorm:
+		f.Storm()
+	case commandAbandon:
+		return ErrAbandoned
+	default:
+		return fmt.Errorf("unknown command %q", line)
+	}
+	return nil
+}
+
+func (f *Fleet) report(ctx context.Context, out io.Writer) error {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	encoder := json.NewEncoder(out)
+	for {
+		if err := encoder.Encode(f.Summarise()); err != nil {
+			return fmt.Errorf("report to the parent process: %w", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Abandon removes the directories and nothing else: the process is about to end, and nobody is to
+// be told.
+func (f *Fleet) Abandon() error {
+	var problems []error
+	for _, a := range f.Agents() {
+		problems = append(problems, os.RemoveAll(a.options.Dir))
+	}
+	return errors.Join(problems...)
+}
