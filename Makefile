@@ -52,7 +52,7 @@ test-binaries: build cluster-binaries drill-binaries sim ## Build what the integ
 	@$(GO_BUILD) -o $(BIN)/testagent ./test/testagent
 
 .PHONY: sim
-sim: ## Build mooring-sim, which runs many real agents in one process
+sim: ## Build mooring-sim, which runs many real agents in few processes
 	@mkdir -p $(BIN)
 	@$(GO_BUILD) -o $(BIN)/ ./test/sim/cmd/mooring-sim
 
@@ -92,9 +92,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@hack/fuzz.sh $${FUZZTIME:-30s}
 
 .PHONY: bench
-bench: build cluster-binaries ## Measure against a plain client of the API and write docs/benchmarks.md (BENCH_ARGS adds flags)
+bench: build cluster-binaries sim ## Measure against a plain client of the API and write docs/benchmarks.md (BENCH_ARGS="--only growth,idle --note ...")
 	@$(GO_BUILD) -o $(BIN)/bench ./test/bench
-	@$(BIN)/bench --out docs/benchmarks.md --agents 500 --large 4800 $(BENCH_ARGS)
+	@$(BIN)/bench --out docs/benchmarks.md $(BENCH_ARGS)
 
 .PHONY: deps
 deps: ## Install what the race detector needs (gcc, libc headers) when it is missing

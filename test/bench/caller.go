@@ -50,25 +50,27 @@ func follow(ctx context.Context, c client.WithWatch, handle func(*v1alpha1.Capab
 	return ctx.Err()
 }
 
-// caller creates dispatches in one namespace and learns of their ends by one watch.
+// machine is a Node.
+type machine struct{ namespace, name string }
+
+// caller creates dispatches and learns of their ends by one watch.
 type caller struct {
-	client    client.Client
-	namespace string
-	stop      context.CancelFunc
-	done      chan struct{}
-	problem   error // valid after done
+	client  client.Client
+	stop    context.CancelFunc
+	done    chan struct{}
+	problem error // valid after done
 
 	mu      sync.Mutex
 	waiting map[string]chan v1alpha1.DispatchPhase
 }
 
-func newCaller(ctx context.Context, c client.WithWatch, namespace string) *caller {
+func newCaller(ctx context.Context, c client.WithWatch) *caller {
 	ctx, cancel := context.WithCancel(ctx)
-	a := &caller{client: c, namespace: namespace, stop: cancel, done: make(chan struct{}), waiting: map[string]chan v1alpha1.DispatchPhase{}}
+	a := &caller{client: c, stop: cancel, done: make(chan struct{}), waiting: map[string]chan v1alpha1.DispatchPhase{}}
 	ready := make(chan struct{})
 	go func() {
 		defer close(a.done)
-		a.problem = follow(ctx, c, a.saw, ready, client.InNamespace(namespace))
+		a.problem = follow(ctx, c, a.saw, ready)
 	}()
 	select {
 	case <-ready:
@@ -94,10 +96,15 @@ func (a *caller) saw(d *v1alpha1.CapabilityDispatch) {
 	}
 }
 
+// newDispatch is one for a machine, not created yet.
+func newDispatch(to machine, capability string) *v1alpha1.CapabilityDispatch {
+	return &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: to.namespace, Name: "b-" + rand.String(10)},
+		Spec: v1alpha1.CapabilityDispatchSpec{NodeName: to.name, Capability: capability, Input: &v1alpha1.JSON{Raw: []byte(`{"text":"hi"}`)}}}
+}
+
 // call is the time from sending the creation of one dispatch to the news of its success.
-func (a *caller) call(ctx context.Context, node string) (time.Duration, error) {
-	d := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: "b-" + rand.String(10)},
-		Spec: v1alpha1.CapabilityDispatchSpec{NodeName: node, Capability: "echo", Input: &v1alpha1.JSON{Raw: []byte(`{"text":"hi"}`)}}}
+func (a *caller) call(ctx context.Context, to machine) (time.Duration, error) {
+	d := newDispatch(to, "echo")
 	ended := make(chan v1alpha1.DispatchPhase, 1)
 	a.mu.Lock()
 	a.waiting[d.Name] = ended
@@ -119,61 +126,4 @@ func (a *caller) call(ctx context.Context, node string) (time.Duration, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-}
-
-// worker does with a plain client what a gateway and its agent do: sees a dispatch and saves its
-// end with one status PUT.
-type worker struct {
-	client client.WithWatch
-	// poll is how often it looks instead of watching; 0 watches.
-	poll time.Duration
-}
-
-// run works for one node name of a namespace until ctx ends. ready is closed once it sees.
-func (w *worker) run(ctx context.Context, namespace, node string, ready chan<- struct{}) error {
-	if w.poll > 0 {
-		close(ready)
-		return w.polls(ctx, namespace, node)
-	}
-	var group sync.WaitGroup
-	defer group.Wait()
-	return follow(ctx, w.client, func(d *v1alpha1.CapabilityDispatch) {
-		if d.Status.Phase == v1alpha1.DispatchQueued {
-			group.Go(func() { w.settle(ctx, d.DeepCopy()) })
-		}
-	}, ready, client.InNamespace(namespace), client.MatchingFields{"spec.nodeName": node})
-}
-
-func (w *worker) polls(ctx context.Context, namespace, node string) error {
-	tick := time.NewTicker(w.poll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		var list v1alpha1.CapabilityDispatchList
-		if err := w.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{"spec.nodeName": node, "status.phase": "Queued"}); err != nil {
-			continue
-		}
-		for i := range list.Items {
-			w.settle(ctx, &list.Items[i])
-		}
-	}
-}
-
-// settle writes what the gateway writes for a short dispatch. A failure shows as a dispatch that
-// does not end.
-func (w *worker) settle(ctx context.Context, d *v1alpha1.CapabilityDispatch) {
-	at := time.Now()
-	now, micro := metav1.NewTime(at), metav1.NewMicroTime(at)
-	d.Status.Phase, d.Status.Execution = v1alpha1.DispatchSucceeded, v1alpha1.ExecutionFinished
-	d.Status.Gateway, d.Status.Output = "plain", d.Spec.Input
-	d.Status.DispatchedTime, d.Status.StartedTime, d.Status.CompletedTime = &micro, &micro, &micro
-	d.Status.Conditions = []metav1.Condition{
-		{Type: v1alpha1.ConditionDelivered, Status: metav1.ConditionTrue, Reason: "Accepted", LastTransitionTime: now},
-		{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: "Succeeded", LastTransitionTime: now},
-	}
-	_ = w.client.Status().Update(ctx, d)
 }

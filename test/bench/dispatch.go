@@ -11,19 +11,13 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-const (
-	// latencyCalls is how many dispatches of each arm a round of latency holds; the poller's are fewer.
-	latencyCalls, pollCalls = 100, 8
-	// throughputCalls is how many dispatches of each arm a round of throughput holds.
-	throughputCalls = 600
-	// fastPathAfter lets the second pass in which a session began: what is created in it costs a claim.
-	fastPathAfter = 3 * time.Second
-)
+// fastPathAfter lets the second pass in which a session began: what is created in it costs a claim.
+const fastPathAfter = 3 * time.Second
 
-// arms are the ways to get a dispatch done, in one namespace with one watching caller.
+// arms are the ways to get a dispatch done, with one watching caller.
 type arms struct {
 	*caller
-	mooring, raw, polled string // node names
+	mooring, raw, polled machine
 	fleet                *sim.Fleet
 	stopWorkers          context.CancelFunc
 	workers              sync.WaitGroup
@@ -34,20 +28,21 @@ func (w *world) arms(ctx context.Context) (*arms, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &arms{mooring: fleet.Agents()[0].Name, raw: "raw", polled: "polled", fleet: fleet}
-	a.caller = newCaller(ctx, w.client, fleet.Namespace)
+	in := fleet.Namespace
+	a := &arms{mooring: machine{in, fleet.Agents()[0].Name}, raw: machine{in, "raw"}, polled: machine{in, "polled"}, fleet: fleet}
+	a.caller = newCaller(ctx, w.client)
 	working, stop := context.WithCancel(ctx)
 	a.stopWorkers = stop
-	for node, plain := range map[string]*worker{a.raw: {client: w.client}, a.polled: {client: w.client, poll: time.Second}} {
+	for node, plain := range map[machine]*worker{a.raw: {client: w.client}, a.polled: {client: w.client, poll: time.Second}} {
 		ready := make(chan struct{})
-		a.workers.Go(func() { _ = plain.run(working, fleet.Namespace, node, ready) })
+		a.workers.Go(func() { _ = plain.run(working, node, ready) })
 		<-ready
 	}
 	time.Sleep(fastPathAfter)
-	for _, node := range []string{a.mooring, a.raw, a.polled} { // warm everything
+	for _, node := range []machine{a.mooring, a.raw, a.polled} { // warm everything
 		for range 20 {
 			if _, err := a.call(ctx, node); err != nil {
-				return nil, errors.Join(fmt.Errorf("warm %s: %w", node, err), a.close())
+				return nil, errors.Join(fmt.Errorf("warm %s: %w", node.name, err), a.close())
 			}
 			if node == a.polled {
 				break
@@ -65,78 +60,98 @@ func (a *arms) close() error {
 }
 
 // latency is the time of one dispatch after the other.
-func latency(ctx context.Context, w *world, o options) (s section, err error) {
+func latency(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.world(ctx)
+	if err != nil {
+		return r, err
+	}
 	a, err := w.arms(ctx)
 	if err != nil {
-		return s, err
+		return r, err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	rounds := map[string][][]time.Duration{}
-	for range o.rounds {
-		round := map[string][]time.Duration{}
-		for n := range latencyCalls {
-			for _, node := range []string{a.raw, a.mooring, a.polled} {
-				if node == a.polled && n >= pollCalls {
-					continue
-				}
-				took, err := a.call(ctx, node)
-				if err != nil {
-					return s, err
-				}
-				round[node] = append(round[node], took)
-			}
+	rounds := map[machine][][]time.Duration{}
+	for range s.rounds {
+		round, err := a.latencies(ctx, s.latencyCalls, s.pollCalls)
+		if err != nil {
+			return r, err
 		}
-		for node, samples := range round {
-			rounds[node] = append(rounds[node], samples)
+		for arm, samples := range round {
+			rounds[arm] = append(rounds[arm], samples)
 		}
 	}
-	s = section{title: "Dispatch latency, one at a time", header: []string{"way", "p50 ms", "p99 ms", "p50 / raw", "p99 / raw"},
-		text: "From sending the creation to the news of the success at a watch. *Raw* is a plain client that creates, a plain worker that watches\n" +
-			"and saves the end with one status PUT: no machine, no TLS to it, no journal. *Poll* is that worker looking once a second.\n" +
-			"Aim: p50 at most 1.15 of raw, p99 at most 1.3."}
 	raw50, raw99 := milliseconds(rounds[a.raw], 0.5), milliseconds(rounds[a.raw], 0.99)
-	for _, arm := range []struct{ name, node string }{{"raw", a.raw}, {"Mooring", a.mooring}, {"poll, 1 s", a.polled}} {
-		p50, p99 := milliseconds(rounds[arm.node], 0.5), milliseconds(rounds[arm.node], 0.99)
-		s.add(arm.name, spread(p50, "%.1f"), spread(p99, "%.1f"), spread(ratios(p50, raw50), "%.2f"), spread(ratios(p99, raw99), "%.2f"))
+	for _, arm := range []struct {
+		name string
+		at   machine
+	}{{"raw", a.raw}, {"Mooring", a.mooring}, {"poll, 1 s", a.polled}} {
+		p50, p99 := milliseconds(rounds[arm.at], 0.5), milliseconds(rounds[arm.at], 0.99)
+		r.add(arm.name, spread(p50, "%.1f"), spread(p99, "%.1f"), spread(ratios(p50, raw50), "%.2f"), spread(ratios(p99, raw99), "%.2f"))
 	}
-	return s, nil
+	own50 := milliseconds(rounds[a.mooring], 0.5)
+	r.atMost("dispatch, one at a time: p50 / raw", "%.2f", 1.15, ratios(own50, raw50)...)
+	r.atMost("dispatch, one at a time: p99 / raw", "%.2f", 1.3, ratios(milliseconds(rounds[a.mooring], 0.99), raw99)...)
+	r.atLeast("polling once a second: p50 / Mooring", "%.0f", 30, ratios(milliseconds(rounds[a.polled], 0.5), own50)...)
+	return r, nil
+}
+
+// latencies is one round: the arms take turns.
+func (a *arms) latencies(ctx context.Context, calls, polls int) (map[machine][]time.Duration, error) {
+	round := map[machine][]time.Duration{}
+	for n := range calls {
+		for _, at := range []machine{a.raw, a.mooring, a.polled} {
+			if at == a.polled && n >= polls {
+				continue
+			}
+			took, err := a.call(ctx, at)
+			if err != nil {
+				return nil, err
+			}
+			round[at] = append(round[at], took)
+		}
+	}
+	return round, nil
 }
 
 // throughput is how many dispatches end per second with so many under way.
-func throughput(ctx context.Context, w *world, o options) (s section, err error) {
+func throughput(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.world(ctx)
+	if err != nil {
+		return r, err
+	}
 	a, err := w.arms(ctx)
 	if err != nil {
-		return s, err
+		return r, err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	s = section{title: "Dispatch throughput", header: []string{"in flight", "raw /s", "Mooring /s", "Mooring / raw"},
-		text: "One machine, one gateway, as many callers as are in flight. Aim: at least 0.9 of raw."}
 	for _, inFlight := range []int{16, 64} {
-		rates := map[string][]float64{}
-		for range o.rounds {
-			for _, node := range []string{a.raw, a.mooring} {
-				rate, err := a.rate(ctx, node, inFlight)
+		rates := map[machine][]float64{}
+		for range s.rounds {
+			for _, at := range []machine{a.raw, a.mooring} {
+				rate, err := a.rate(ctx, at, inFlight, s.throughputCalls)
 				if err != nil {
-					return s, err
+					return r, err
 				}
-				rates[node] = append(rates[node], rate)
+				rates[at] = append(rates[at], rate)
 			}
 		}
-		s.add(fmt.Sprint(inFlight), spread(rates[a.raw], "%.0f"), spread(rates[a.mooring], "%.0f"), spread(ratios(rates[a.mooring], rates[a.raw]), "%.2f"))
+		ratio := ratios(rates[a.mooring], rates[a.raw])
+		r.add(fmt.Sprint(inFlight), spread(rates[a.raw], "%.0f"), spread(rates[a.mooring], "%.0f"), spread(ratio, "%.2f"))
+		r.atLeast(fmt.Sprintf("throughput, %d in flight: Mooring / raw", inFlight), "%.2f", 0.9, ratio...)
 	}
-	return s, nil
+	return r, nil
 }
 
-func (a *arms) rate(ctx context.Context, node string, inFlight int) (float64, error) {
+func (a *arms) rate(ctx context.Context, at machine, inFlight, calls int) (float64, error) {
 	var left atomic.Int64
-	left.Store(throughputCalls)
+	left.Store(int64(calls))
 	failures := make(chan error, inFlight)
 	var callers sync.WaitGroup
 	began := time.Now()
 	for range inFlight {
 		callers.Go(func() {
 			for left.Add(-1) >= 0 {
-				if _, err := a.call(ctx, node); err != nil {
+				if _, err := a.call(ctx, at); err != nil {
 					failures <- err
 					return
 				}
@@ -149,6 +164,6 @@ func (a *arms) rate(ctx context.Context, node string, inFlight int) (float64, er
 	case err := <-failures:
 		return 0, err
 	default:
-		return throughputCalls / took.Seconds(), nil
+		return float64(calls) / took.Seconds(), nil
 	}
 }

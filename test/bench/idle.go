@@ -2,81 +2,132 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
+// Budgets of idle machines.
 const (
-	// settle is how long a fleet rests before it counts as idle, window how long it is watched.
-	settle, window = 30 * time.Second, 2 * time.Minute
+	mostKiBPerAgent   = 55
+	mostIdlePerMinute = 45
 )
 
-// idle is what agents cost that do nothing.
-func idle(ctx context.Context, w *world, o options) (s section, err error) {
-	s = section{title: "Idle agents", header: []string{"agents", "gateway RSS MiB", "KiB per agent", "Node.status /min", "gateway Leases and others' /min", "all writes /min"},
-		text: fmt.Sprintf("Resident memory of the one gateway above what it had before the agents came; writes that the apiserver counted over %s,\n"+
-			"after %s of rest. Leases are those of gateways, of leader election and of the proof of the policies. Aim: at most 55 KiB per agent; Node.status\n"+
-			"and Leases together below 45 a minute at 10,000 agents.", window, settle)}
-	for _, agents := range []int{o.agents, o.large} {
-		if agents == 0 {
-			continue
+// idle is what machines cost that do nothing: the nth count of them.
+func idle(n int) func(ctx context.Context, s *suite) (result, error) {
+	return func(ctx context.Context, s *suite) (r result, err error) {
+		if n >= len(s.idle) {
+			return r, fmt.Errorf("--largest leaves only %d counts of idle agents", len(s.idle))
 		}
-		if err := w.idleAt(ctx, agents, &s); err != nil {
-			return s, err
+		if err := s.closeSmall(); err != nil {
+			return r, err
 		}
+		agents := s.idle[n]
+		began := time.Now()
+		c, err := s.crowd(ctx, agents)
+		if err != nil {
+			return r, err
+		}
+		ramp := time.Since(began)
+		if err := pause(ctx, s.rest); err != nil {
+			return r, err
+		}
+		q, err := c.watchQuiet(ctx, s.window)
+		if err != nil {
+			return r, err
+		}
+		if online := c.crowd.Summarise().Online; online != agents {
+			return r, fmt.Errorf("%d of %d agents are online after a rest", online, agents)
+		}
+		perAgent := (q.residentKiB - c.residentKiB) / float64(agents)
+		nodes := q.writes.of("nodes/status")
+		r.add(fmt.Sprint(agents), fmt.Sprintf("%.0f", ramp.Seconds()), fmt.Sprintf("%.0f", q.residentKiB/1024), fmt.Sprintf("%.0f", perAgent),
+			fmt.Sprintf("%.1f", 100*q.gatewayProcessor.Seconds()/s.window.Seconds()),
+			q.perMinute(nodes), q.perMinute(q.leases.gateways), q.perMinute(q.leases.leader), q.perMinute(q.leases.proof), q.perMinute(q.writes.all()))
+		r.atMost(fmt.Sprintf("%d idle agents: gateway memory each", agents), "%.0f KiB", mostKiBPerAgent, perAgent)
+		r.atMost(fmt.Sprintf("%d idle agents: writes of Node.status and gateway Leases a minute", agents), "%.0f", mostIdlePerMinute,
+			(nodes+q.leases.gateways)/s.window.Minutes())
+		return r, nil
 	}
-	return s, nil
 }
 
-func (w *world) idleAt(ctx context.Context, agents int, s *section) (err error) {
-	// A gateway that never held anybody: an earlier row leaves memory behind.
-	w.Gateways[0].Stop()
-	if err := w.StartGateway(0); err != nil {
-		return err
-	}
-	if err := w.Gateways[0].WaitReady(ctx); err != nil {
-		return err
-	}
+// quiet is what was seen of a system that rests.
+type quiet struct {
+	window           time.Duration
+	residentKiB      float64
+	gatewayProcessor time.Duration
+	writes           counts
+	leases           *leaseWrites
+}
+
+func (q quiet) perMinute(n float64) string { return fmt.Sprintf("%.0f", n/q.window.Minutes()) }
+
+func (w *world) watchQuiet(ctx context.Context, window time.Duration) (q quiet, err error) {
+	q.window = window
 	pid := w.Gateways[0].Pid()
-	before, err := residentKiB(pid)
-	if err != nil {
-		return err
-	}
-	fleet, err := w.fleet(ctx, agents)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, fleet.Close()) }()
-	if err := pause(ctx, settle); err != nil {
-		return err
-	}
 	first, err := w.writes(ctx)
 	if err != nil {
-		return err
+		return q, err
 	}
-	if err := pause(ctx, window); err != nil {
-		return err
+	before, err := processorTime(pid)
+	if err != nil {
+		return q, err
 	}
+	if q.leases, err = w.countLeases(ctx, window); err != nil {
+		return q, err
+	}
+	after, err := processorTime(pid)
+	if err != nil {
+		return q, err
+	}
+	q.gatewayProcessor = after - before
 	last, err := w.writes(ctx)
 	if err != nil {
-		return err
+		return q, err
 	}
-	after, err := residentKiB(pid)
+	q.writes = last.since(first)
+	q.residentKiB, err = residentKiB(pid)
+	return q, err
+}
+
+// leaseWrites are the renewals of Mooring's Leases, by what they are for.
+type leaseWrites struct{ gateways, leader, proof float64 }
+
+// countLeases counts for so long.
+func (w *world) countLeases(ctx context.Context, window time.Duration) (*leaseWrites, error) {
+	watching, err := w.client.Watch(ctx, &coordinationv1.LeaseList{}, client.InNamespace(v1alpha1.SystemNamespace))
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("watch Leases: %w", err)
 	}
-	if online := fleet.Online(); online != agents {
-		return fmt.Errorf("%d of %d agents are online after a rest", online, agents)
-	}
-	perMinute := func(resource string) float64 { return (last[resource] - first[resource]) / window.Minutes() }
-	all := 0.0
-	for resource := range last {
-		all += perMinute(resource)
-	}
-	s.add(fmt.Sprint(agents), fmt.Sprintf("%.0f", after/1024), fmt.Sprintf("%.0f", (after-before)/float64(agents)),
-		fmt.Sprintf("%.0f", perMinute("nodes/status")), fmt.Sprintf("%.0f", perMinute("leases")), fmt.Sprintf("%.0f", all))
-	return nil
+	var seen leaseWrites
+	var counting sync.WaitGroup
+	counting.Go(func() {
+		for event := range watching.ResultChan() {
+			lease, ok := event.Object.(*coordinationv1.Lease)
+			if !ok || event.Type != watch.Modified {
+				continue
+			}
+			switch {
+			case lease.Name == v1alpha1.LeaderLease:
+				seen.leader++
+			case lease.Name == v1alpha1.PolicyProofLease:
+				seen.proof++
+			case strings.HasPrefix(lease.Name, v1alpha1.GatewayLeasePrefix):
+				seen.gateways++
+			}
+		}
+	})
+	err = pause(ctx, window)
+	watching.Stop()
+	counting.Wait()
+	return &seen, err
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -84,6 +135,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }

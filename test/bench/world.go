@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"os"
-	"strings"
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,13 +20,13 @@ const memoryDir = "/dev/shm"
 // world is the running system and a client of it without limits.
 type world struct {
 	*stack.Stack
-	client  client.WithWatch
-	api     *http.Client
-	metrics string
-	dir     string
+	client client.WithWatch
+	api    *http.Client
+	dir    string
 }
 
-func newWorld(ctx context.Context) (*world, error) {
+// newWorld starts a system of its own; the control plane, one controller, gateways as asked.
+func newWorld(ctx context.Context, gateways int) (*world, error) {
 	root, err := cluster.Root()
 	if err != nil {
 		return nil, err
@@ -38,15 +35,10 @@ func newWorld(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	free, err := stack.FreeAddresses(1)
+	w := &world{dir: dir}
+	w.Stack, err = stack.Start(ctx, stack.Options{Root: root, Dir: dir, Gateways: gateways, Fsync: true})
 	if err != nil {
-		return nil, err
-	}
-	w := &world{dir: dir, metrics: free[0]}
-	w.Stack, err = stack.Start(ctx, stack.Options{Root: root, Dir: dir, Gateways: 1, Fsync: true,
-		GatewayArgs: []string{"--metrics-bind-address", w.metrics}})
-	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	access := w.Cluster.Admin()
 	access.QPS = -1
@@ -64,84 +56,40 @@ func (w *world) close() error {
 	return os.RemoveAll(w.dir)
 }
 
-// fleet makes so many agents and waits until all have a session.
+// restartGateway starts the gateway again with flags besides the usual ones.
+func (w *world) restartGateway(ctx context.Context, args ...string) error {
+	w.Gateways[0].Stop()
+	w.GatewayArgs = args
+	if err := w.StartGateway(0); err != nil {
+		return err
+	}
+	return w.Gateways[0].WaitReady(ctx)
+}
+
+// processes are those whose work a dispatch is: API server, store, gateway, controller.
+func (w *world) processes(ctx context.Context) ([]int, error) {
+	components, err := w.Cluster.PIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []int{components[cluster.APIServer], components[cluster.Etcd], w.Gateways[0].Pid(), w.Controller.Pid()}, nil
+}
+
+// fleet makes so many agents in this process and waits until all have a session.
 func (w *world) fleet(ctx context.Context, agents int) (*sim.Fleet, error) {
 	c, err := sim.NewClient(w.Cluster.Admin())
 	if err != nil {
 		return nil, err
 	}
-	f, err := sim.New(ctx, sim.Options{Client: c, Dir: memoryDir, PairingEndpoint: w.PairingEndpoint, NodeEndpoint: w.NodeEndpoint})
+	f, err := sim.New(ctx, sim.Options{Client: c, Dir: memoryDir, PairingEndpoint: w.PairingEndpoint, NodeEndpoint: w.NodeEndpoint, OwnSignature: true})
 	if err != nil {
 		return nil, err
 	}
-	err = f.Issue(ctx, agents, nil)
-	if err == nil {
-		err = f.Start(ctx, 100)
-	}
-	if err == nil {
+	if err = f.Ramp(ctx, agents, 100); err == nil {
 		err = f.AwaitOnline(ctx, agents)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
-}
-
-// page reads the metrics of a process.
-func page(ctx context.Context, c *http.Client, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := c.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return string(body), err
-}
-
-// writes counts the API server's writes by resource, since it started.
-func (w *world) writes(ctx context.Context) (map[string]float64, error) {
-	text, err := page(ctx, w.api, strings.TrimRight(w.Cluster.Admin().Host, "/")+"/metrics")
-	if err != nil {
-		return nil, err
-	}
-	counts := map[string]float64{}
-	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "apiserver_request_total{") {
-			continue
-		}
-		switch label(line, "verb") {
-		case "POST", "PUT", "PATCH", "APPLY", "DELETE":
-			var value float64
-			if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &value); err != nil {
-				return nil, fmt.Errorf("read %q: %w", line, err)
-			}
-			resource := label(line, "resource")
-			if sub := label(line, "subresource"); sub != "" {
-				resource += "/" + sub
-			}
-			counts[resource] += value
-		}
-	}
-	return counts, nil
-}
-
-func label(line, name string) string {
-	_, rest, _ := strings.Cut(line, name+`="`)
-	value, _, _ := strings.Cut(rest, `"`)
-	return value
-}
-
-// residentKiB is the resident memory of a process (proc(5)).
-func residentKiB(pid int) (kib float64, err error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	_, err = fmt.Sscan(rest, &kib)
-	return kib, err
 }

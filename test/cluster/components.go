@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -47,6 +48,28 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		return set.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
 	})
+}
+
+// PIDs are the processes of the components, by name; only of a cluster that localcluster runs.
+func (c *Cluster) PIDs(ctx context.Context) (map[string]int, error) {
+	output, err := c.command(ctx, "status", "--state", c.state, "--output", "json").Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask for the processes of the cluster: %w", err)
+	}
+	var status struct {
+		Components []struct {
+			Name string `json:"name"`
+			PID  int    `json:"pid"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(output, &status); err != nil {
+		return nil, fmt.Errorf("read the status of the cluster: %w", err)
+	}
+	pids := map[string]int{}
+	for _, component := range status.Components {
+		pids[component.Name] = component.PID
+	}
+	return pids, nil
 }
 
 func (c *Cluster) control(ctx context.Context, verb, component string, flags ...string) error {

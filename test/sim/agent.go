@@ -170,3 +170,6 @@ func (w *watcher) Handle(_ context.Context, record slog.Record) error {
 	}
 	return nil
 }
+
+// Dir is the agent's identity directory.
+func (a *Agent) Dir() string { return a.options.Dir }

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// counts are API writes since the API server started, by "VERB resource/subresource".
+type counts map[string]float64
+
+// writes reads apiserver_request_total.
+func (w *world) writes(ctx context.Context) (counts, error) {
+	text, err := page(ctx, w.api, strings.TrimRight(w.Cluster.Admin().Host, "/")+"/metrics")
+	if err != nil {
+		return nil, err
+	}
+	all := counts{}
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "apiserver_request_total{") || label(line, "dry_run") != "" {
+			continue
+		}
+		switch verb := label(line, "verb"); verb {
+		case "POST", "PUT", "PATCH", "APPLY", "DELETE":
+			var value float64
+			if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &value); err != nil {
+				return nil, fmt.Errorf("read %q: %w", line, err)
+			}
+			resource := label(line, "resource")
+			if sub := label(line, "subresource"); sub != "" {
+				resource += "/" + sub
+			}
+			all[verb+" "+resource] += value
+		}
+	}
+	return all, nil
+}
+
+// since is what came after an earlier reading.
+func (c counts) since(earlier counts) counts {
+	delta := counts{}
+	for key, n := range c {
+		if n != earlier[key] {
+			delta[key] = n - earlier[key]
+		}
+	}
+	return delta
+}
+
+// of sums the verbs of one resource.
+func (c counts) of(resource string) (sum float64) {
+	for key, n := range c {
+		if strings.HasSuffix(key, " "+resource) {
+			sum += n
+		}
+	}
+	return sum
+}
+
+func (c counts) all() (sum float64) {
+	for _, n := range c {
+		sum += n
+	}
+	return sum
+}
+
+// String lists them in order.
+func (c counts) String() string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(c)) {
+		parts = append(parts, fmt.Sprintf("%s %g", key, c[key]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// page reads the metrics of a process.
+func page(ctx context.Context, c *http.Client, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := c.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", url, response.Status)
+	}
+	return string(body), err
+}
+
+func label(line, name string) string {
+	_, rest, found := strings.Cut(line, ","+name+`="`)
+	if !found {
+		_, rest, _ = strings.Cut(line, "{"+name+`="`)
+	}
+	value, _, _ := strings.Cut(rest, `"`)
+	return value
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+)
+
+// hopPause is between two hops: the machine writes the settling of one into its journal, which is
+// not part of the next.
+const hopPause = 2 * time.Millisecond
+
+// hop is the way from an offer to its result over a session, against a message and its answer over
+// a stream of the same kind: the real listener of a gateway, the same TLS, in this process. What
+// the machine does besides is to journal the offer, the start and the result.
+func hop(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.world(ctx)
+	if err != nil {
+		return r, err
+	}
+	front, err := w.newFront(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, front.close()) }()
+	var pings, accepts, results []float64
+	for round := range s.rounds + 1 {
+		var ping, accept, whole []time.Duration
+		for n := range s.hops {
+			took, err := front.ping()
+			if err != nil {
+				return r, fmt.Errorf("ping: %w", err)
+			}
+			accepted, ended, err := front.offer(fmt.Sprintf("hop-%d-%d", round, n))
+			if err != nil {
+				return r, fmt.Errorf("offer: %w", err)
+			}
+			ping, accept, whole = append(ping, took), append(accept, accepted), append(whole, ended)
+			if err := pause(ctx, hopPause); err != nil {
+				return r, err
+			}
+		}
+		if round == 0 {
+			continue // warm
+		}
+		median := func(samples []time.Duration) float64 { return milliseconds([][]time.Duration{samples}, 0.5)[0] }
+		pings, accepts, results = append(pings, median(ping)), append(accepts, median(accept)), append(results, median(whole))
+	}
+	for _, line := range []struct {
+		name   string
+		rounds []float64
+	}{{"ping", pings}, {"offer to Accepted (journaled once)", accepts}, {"offer to Result (journaled three times)", results}} {
+		r.add(line.name, spread(line.rounds, "%.3f"), spread(ratios(line.rounds, pings), "%.2f"))
+	}
+	r.atMost("stream hop: offer to result / raw ping", "%.2f", 1.3, ratios(results, pings)...)
+	return r, nil
+}
+
+// ping is a message and its answer.
+func (f *front) ping() (time.Duration, error) {
+	began := time.Now()
+	if err := f.raw.Send(offerOf("ping")); err != nil {
+		return 0, err
+	}
+	_, err := f.raw.Recv()
+	return time.Since(began), err
+}
+
+// offer has the machine run echo.
+func (f *front) offer(uid string) (accepted, ended time.Duration, err error) {
+	began := time.Now()
+	if err := f.session.Send(offerOf(uid)); err != nil {
+		return 0, 0, err
+	}
+	for {
+		message, err := f.session.Recv()
+		switch {
+		case err != nil:
+			return 0, 0, err
+		case message.GetAccepted().GetDispatch().GetUid() == uid:
+			accepted = time.Since(began)
+		case message.GetResult().GetDispatch().GetUid() == uid:
+			ended = time.Since(began)
+			if message.GetResult().GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED {
+				return 0, 0, fmt.Errorf("it ended %s: %s", message.GetResult().GetOutcome(), message.GetResult().GetErrorMessage())
+			}
+			return accepted, ended, f.session.Send(settledOf(message.GetResult().GetDispatch()))
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/sim"
+)
+
+const (
+	// killBefore is the part of the dispatches that is created before the gateway dies.
+	killBefore = 3
+	// mostWritesPerSecond is the budget of Node.status writes: fifty of the gateway, fifty of the
+	// controller.
+	mostWritesPerSecond = 100
+)
+
+// kill is the death of the only gateway with every machine on it and dispatches under way. The
+// next one starts at once on the same address.
+func kill(ctx context.Context, s *suite) (r result, err error) {
+	if err := s.closeSmall(); err != nil {
+		return r, err
+	}
+	agents := s.idle[len(s.idle)-1]
+	c, err := s.crowd(ctx, agents)
+	if err != nil {
+		return r, err
+	}
+	if err := pause(ctx, fastPathAfter); err != nil {
+		return r, err
+	}
+	before, err := c.writes(ctx)
+	if err != nil {
+		return r, err
+	}
+	crowdBefore := c.crowd.Summarise()
+	stream := c.startStream(ctx, s.killed, s.killedPerSecond)
+	if err := stream.await(ctx, s.killed/killBefore); err != nil {
+		return r, err
+	}
+	back, err := c.killGateway(ctx, agents)
+	if err != nil {
+		return r, err
+	}
+	all, err := stream.wait()
+	if err != nil {
+		return r, err
+	}
+	ends, err := c.ends(ctx, all)
+	if err != nil {
+		return r, err
+	}
+	after, err := c.writes(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.Remark = fmt.Sprintf("The %d dispatches ended: %s.", len(all), ends.phases)
+	now := c.crowd.Summarise()
+	delta := after.since(before)
+	nodes := delta.of("nodes/status")
+	// A success that never ran is lost as well.
+	lost := ends.open + ends.failed + max(ends.succeeded-(now.Ran-crowdBefore.Ran), 0)
+	r.add(fmt.Sprint(agents), seconds(back.ready), seconds(back.half), seconds(back.most), seconds(back.all), fmt.Sprint(len(all)),
+		fmt.Sprint(lost), fmt.Sprint(now.Twice), fmt.Sprintf("%.0f", nodes), fmt.Sprintf("%.2f", nodes/float64(agents)))
+	r.atMost(fmt.Sprintf("gateway killed with %d agents: Node.status writes per second until all are back", agents), "%.0f", mostWritesPerSecond, nodes/back.all.Seconds())
+	return r, firstError(r.exactly(fmt.Sprintf("gateway killed with %d agents: agents not back", agents), 0, float64(agents-now.Online)),
+		r.exactly("gateway killed: dispatches lost", 0, float64(lost)), r.exactly("gateway killed: dispatches run twice", 0, float64(now.Twice)))
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }
+
+// comeback is the time from the kill until the next gateway was ready, and half, 99 % and all
+// machines had a session.
+type comeback struct{ ready, half, most, all time.Duration }
+
+func (c *crowded) killGateway(ctx context.Context, agents int) (back comeback, err error) {
+	before := c.crowd.Summarise()
+	began := time.Now()
+	c.Gateways[0].Kill()
+	if err := c.StartGateway(0); err != nil {
+		return back, err
+	}
+	if err := c.Gateways[0].WaitReady(ctx); err != nil {
+		return back, err
+	}
+	back.ready = time.Since(began)
+	for _, part := range []struct {
+		percent int
+		at      *time.Duration
+	}{{50, &back.half}, {99, &back.most}, {100, &back.all}} {
+		want := agents * part.percent / 100
+		err := c.crowd.Await(ctx, fmt.Sprintf("have %d %% back", part.percent), func(s sim.Summary) bool {
+			return s.Sessions-before.Sessions >= want && s.Online >= want
+		})
+		if err != nil {
+			return back, err
+		}
+		*part.at = time.Since(began)
+	}
+	return back, nil
+}
+
+// outcomes are how dispatches ended.
+type outcomes struct {
+	// open did not end, succeeded say that they ran to their end, failed ended otherwise though
+	// nothing stood in their way.
+	open, succeeded, failed int
+	phases                  counts
+}
+
+// ends waits until every dispatch has ended, for some time, and counts how.
+func (c *crowded) ends(ctx context.Context, all []*v1alpha1.CapabilityDispatch) (o outcomes, err error) {
+	deadline := time.Now().Add(2 * answerTimeout)
+	for {
+		o, err = c.look(ctx, all)
+		if err != nil || o.open == 0 || time.Now().After(deadline) {
+			return o, err
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return o, err
+		}
+	}
+}

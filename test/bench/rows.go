@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// rowTimeout ends a row that hangs.
+const rowTimeout = 15 * time.Minute
+
+// row is one part of what is measured.
+type row struct {
+	name string
+	run  func(ctx context.Context, s *suite) (result, error)
+}
+
+// rows are in the order in which they are run: those with few machines, then the ones for which a
+// crowd grows, in the end the death of its gateway.
+func rows() []row {
+	return []row{
+		{"latency", latency}, {"throughput", throughput}, {"writes", apiWrites}, {"hop", hop}, {"revocation", revocation},
+		{"agent", idleAgent},
+		{"idle-small", idle(0)}, {"idle-middle", idle(1)}, {"growth", growth}, {"idle-large", idle(2)}, {"kill", kill},
+	}
+}
+
+func rowNames() (names []string) {
+	for _, r := range rows() {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// choose finds the rows that a list names; "idle" names all that begin with "idle-".
+func choose(list string) (chosen []row, err error) {
+	if list == "" {
+		return rows(), nil
+	}
+	names := strings.Split(list, ",")
+	used := map[string]bool{}
+	for _, r := range rows() {
+		kind, _, _ := strings.Cut(r.name, "-")
+		for _, name := range []string{r.name, kind} {
+			if slices.Contains(names, name) {
+				used[name] = true
+				if !slices.ContainsFunc(chosen, func(c row) bool { return c.name == r.name }) {
+					chosen = append(chosen, r)
+				}
+			}
+		}
+	}
+	for _, name := range names {
+		if !used[name] {
+			return nil, fmt.Errorf("--only %s: there is no row %q, only %s", list, name, strings.Join(rowNames(), ", "))
+		}
+	}
+	return chosen, nil
+}

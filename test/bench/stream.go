@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/sim"
+)
+
+const (
+	// streamWorkers create the dispatches of a stream.
+	streamWorkers = 8
+	// streamTimeout outlives every outage here: nothing but a loss keeps a dispatch from its success.
+	streamTimeout = 3600
+)
+
+// stream is dispatches that are created at a pace, each for some machine of a crowd.
+type stream struct {
+	cancel context.CancelFunc
+	group  *errgroup.Group
+
+	mu      sync.Mutex
+	created []*v1alpha1.CapabilityDispatch
+}
+
+// startStream creates total dispatches that count their runs, so many a second. wait for it.
+func (c *crowded) startStream(ctx context.Context, total, perSecond int) *stream {
+	ctx, cancel := context.WithCancel(ctx)
+	st := &stream{cancel: cancel}
+	st.group, ctx = errgroup.WithContext(ctx)
+	st.group.SetLimit(streamWorkers)
+	machines := c.machines()
+	st.group.Go(func() error {
+		tick := time.NewTicker(time.Second / time.Duration(perSecond))
+		defer tick.Stop()
+		for range total {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			d := newDispatch(machines[rand.N(len(machines))], sim.CountCapability)
+			d.Spec.TimeoutSeconds = streamTimeout
+			st.group.Go(func() error {
+				if err := c.client.Create(ctx, d); err != nil {
+					return fmt.Errorf("create a dispatch: %w", err)
+				}
+				st.mu.Lock()
+				defer st.mu.Unlock()
+				st.created = append(st.created, d)
+				return nil
+			})
+		}
+		return nil
+	})
+	return st
+}
+
+func (st *stream) count() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.created)
+}
+
+// await waits until so many are created.
+func (st *stream) await(ctx context.Context, want int) error {
+	for st.count() < want {
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			st.cancel()
+			return err
+		}
+	}
+	return nil
+}
+
+// wait returns all dispatches once they are created.
+func (st *stream) wait() ([]*v1alpha1.CapabilityDispatch, error) {
+	defer st.cancel()
+	err := st.group.Wait()
+	return st.created, err
+}
+
+// look counts how the dispatches stand.
+func (c *crowded) look(ctx context.Context, all []*v1alpha1.CapabilityDispatch) (o outcomes, err error) {
+	var list v1alpha1.CapabilityDispatchList
+	if err := c.client.List(ctx, &list); err != nil {
+		return o, err
+	}
+	status := map[types.UID]v1alpha1.CapabilityDispatchStatus{}
+	for _, d := range list.Items {
+		status[d.UID] = d.Status
+	}
+	o.phases = counts{}
+	for _, d := range all {
+		now, there := status[d.UID]
+		o.phases[fmt.Sprintf("%s/%s", now.Phase, now.Execution)]++
+		switch {
+		case !there || !dispatch.Terminal(now.Phase):
+			o.open++
+		case now.Phase == v1alpha1.DispatchSucceeded && now.Execution == v1alpha1.ExecutionFinished:
+			o.succeeded++
+		default:
+			o.failed++
+		}
+	}
+	return o, nil
+}

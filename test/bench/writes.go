@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// apiWrites counts what a short dispatch costs the API: its creation and one status PUT. The
+// gateway waits for results for ten minutes before it would write Dispatched, so no slow moment of
+// the machine can add to the count.
+func apiWrites(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.world(ctx)
+	if err != nil {
+		return r, err
+	}
+	if err := w.restartGateway(ctx, "--dispatched-delay=10m"); err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, w.restartGateway(ctx)) }()
+	fleet, err := w.fleet(ctx, 1)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, fleet.Close()) }()
+	calls := newCaller(ctx, w.client)
+	defer calls.close()
+	if err := pause(ctx, fastPathAfter); err != nil {
+		return r, err
+	}
+	before, err := w.writes(ctx)
+	if err != nil {
+		return r, err
+	}
+	for range s.writeCalls {
+		if _, err := calls.call(ctx, machine{fleet.Namespace, fleet.Agents()[0].Name}); err != nil {
+			return r, err
+		}
+	}
+	after, err := w.writes(ctx)
+	if err != nil {
+		return r, err
+	}
+	// Whatever else is written meanwhile (Leases, the Node's status) is not for the dispatches.
+	delta := after.since(before)
+	created, put := delta["POST capabilitydispatches"], delta["PUT capabilitydispatches/status"]
+	all := delta.of("capabilitydispatches") + delta.of("capabilitydispatches/status")
+	r.add(fmt.Sprint(s.writeCalls), fmt.Sprintf("%g", created), fmt.Sprintf("%g", put), fmt.Sprintf("%g", all-created-put))
+	return r, r.exactly("API writes per short dispatch", 2, all/float64(s.writeCalls))
+}
