@@ -9,46 +9,15 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
-	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/sim"
 )
 
 // answerTimeout bounds one dispatch of a benchmark.
 const answerTimeout = time.Minute
-
-// follow tells handle of every dispatch that a selection holds or gets, until ctx ends, with whose error it returns. An API
-// server drops a watch whose client is slow for a moment, which a loaded machine always is: then it
-// lists and watches again, as informers do. ready is closed after the first list.
-func follow(ctx context.Context, c client.WithWatch, handle func(*v1alpha1.CapabilityDispatch), ready chan<- struct{}, selection ...client.ListOption) error {
-	for ctx.Err() == nil {
-		var list v1alpha1.CapabilityDispatchList
-		if err := c.List(ctx, &list, selection...); err != nil {
-			return fmt.Errorf("list dispatches: %w", err)
-		}
-		from := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.ResourceVersion}}
-		watching, err := c.Watch(ctx, &v1alpha1.CapabilityDispatchList{}, append(selection[:len(selection):len(selection)], from)...)
-		if err != nil {
-			return fmt.Errorf("watch dispatches: %w", err)
-		}
-		if ready != nil {
-			close(ready)
-			ready = nil
-		}
-		for i := range list.Items {
-			handle(&list.Items[i])
-		}
-		for event := range watching.ResultChan() {
-			if d, ok := event.Object.(*v1alpha1.CapabilityDispatch); ok && event.Type != watch.Deleted {
-				handle(d)
-			}
-		}
-		watching.Stop()
-	}
-	return ctx.Err()
-}
 
 // machine is a Node.
 type machine struct{ namespace, name string }
@@ -70,7 +39,7 @@ func newCaller(ctx context.Context, c client.WithWatch) *caller {
 	ready := make(chan struct{})
 	go func() {
 		defer close(a.done)
-		a.problem = follow(ctx, c, a.saw, ready)
+		a.problem = sim.Follow(ctx, c, &v1alpha1.CapabilityDispatchList{}, a.saw, ready)
 	}()
 	select {
 	case <-ready:

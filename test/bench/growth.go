@@ -52,7 +52,7 @@ func (s *suite) sites(ctx context.Context) (sites []*site, err error) {
 	for i, nodes := range s.growth {
 		made := &site{nodes: nodes, own: i < len(s.growth)-1}
 		if made.own {
-			made.crowded, err = newCrowded(ctx, 1, middlePlace+i)
+			made.crowded, err = newCrowded(ctx, 1, middlePlace+i, s.faults)
 			if err == nil {
 				sites = append(sites, made)
 				err = made.grow(ctx, nodes, s.ramp)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -24,7 +25,7 @@ const (
 func idle(n int) func(ctx context.Context, s *suite) (result, error) {
 	return func(ctx context.Context, s *suite) (r result, err error) {
 		if n >= len(s.idle) {
-			return r, fmt.Errorf("--largest leaves only %d counts of idle agents", len(s.idle))
+			return r, errTooFew
 		}
 		if err := s.closeSmall(); err != nil {
 			return r, err
@@ -57,6 +58,9 @@ func idle(n int) func(ctx context.Context, s *suite) (result, error) {
 		return r, nil
 	}
 }
+
+// errTooFew leaves a row out.
+var errTooFew = errors.New("--largest allows fewer agents than it is about")
 
 // quiet is what was seen of a system that rests.
 type quiet struct {

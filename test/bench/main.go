@@ -51,27 +51,36 @@ func main() {
 	}
 }
 
-// run measures the rows and keeps what was measured, also when some fail: the error says which.
+// run measures the chosen rows and keeps what was measured, also when some fail: the error says
+// which.
 func run(ctx context.Context, o options, counts sizes) (err error) {
 	chosen, err := choose(o.only)
 	if err != nil {
 		return err
 	}
-	kept, err := readRecord(o.out)
+	s := &suite{options: o, sizes: counts}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return s.run(ctx, chosen)
+}
+
+func (s *suite) run(ctx context.Context, chosen []row) error {
+	kept, err := readRecord(s.out)
 	if err != nil {
 		return err
 	}
-	s := &suite{options: o, sizes: counts}
-	defer func() { err = errors.Join(err, s.close()) }()
 	began := time.Now()
 	measured := record{Machine: kept.Machine, Rows: map[string]result{}}
 	var failed []error
 	for _, r := range chosen {
 		fmt.Fprintf(os.Stderr, "%6s  %s\n", time.Since(began).Round(time.Second), r.name)
 		got, err := s.measure(ctx, r)
+		if errors.Is(err, errTooFew) {
+			fmt.Fprintf(os.Stderr, "        left out: %v\n", err)
+			continue
+		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("measure %s: %w", r.name, err))
-			fmt.Fprintf(os.Stderr, "%6s  %s FAILED: %v\n", time.Since(began).Round(time.Second), r.name, err)
+			fmt.Fprintf(os.Stderr, "        FAILED: %v\n", err)
 		}
 		var wrong *miscount
 		if err == nil || errors.As(err, &wrong) {
@@ -83,8 +92,8 @@ func run(ctx context.Context, o options, counts sizes) (err error) {
 	}
 	fmt.Print(measured.String())
 	fmt.Fprintf(os.Stderr, "measured in %s\n", time.Since(began).Round(time.Second))
-	if o.out != "" && len(measured.Rows) > 0 {
-		failed = append(failed, kept.write(o.out))
+	if s.out != "" && len(measured.Rows) > 0 {
+		failed = append(failed, kept.write(s.out))
 	}
 	return errors.Join(failed...)
 }

@@ -22,7 +22,7 @@ type row struct {
 func rows() []row {
 	return []row{
 		{"latency", latency}, {"throughput", throughput}, {"writes", apiWrites}, {"hop", hop}, {"revocation", revocation},
-		{"agent", idleAgent},
+		{"pairing", pairingRate}, {"agent", idleAgent},
 		{"idle-small", idle(0)}, {"idle-middle", idle(1)}, {"growth", growth}, {"idle-large", idle(2)}, {"kill", kill},
 	}
 }

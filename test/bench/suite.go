@@ -24,6 +24,9 @@ type suite struct {
 	options
 	sizes
 
+	// faults are those of the crowd's machines, for tests.
+	faults sim.Faults
+
 	small *world // for what needs few machines
 	large *crowded
 }
@@ -36,10 +39,14 @@ type crowded struct {
 	residentKiB float64
 }
 
-// world is the system of the rows that need few machines.
+// world is the system of the rows that need few machines: one of its own, unless the crowd is
+// there already.
 func (s *suite) world(ctx context.Context) (_ *world, err error) {
+	if s.large != nil {
+		return s.large.world, nil
+	}
 	if s.small == nil {
-		s.small, err = newWorld(ctx, 1)
+		s.small, err = newWorld(ctx)
 	}
 	return s.small, err
 }
@@ -48,7 +55,7 @@ func (s *suite) world(ctx context.Context) (_ *world, err error) {
 func (s *suite) crowd(ctx context.Context, agents int) (*crowded, error) {
 	if s.large == nil {
 		processes := max((s.idle[len(s.idle)-1]+perProcess-1)/perProcess, 2)
-		made, err := newCrowded(ctx, processes, crowdPlace)
+		made, err := newCrowded(ctx, processes, crowdPlace, s.faults)
 		if err != nil {
 			return nil, err
 		}
@@ -57,8 +64,8 @@ func (s *suite) crowd(ctx context.Context, agents int) (*crowded, error) {
 	return s.large, s.large.grow(ctx, agents, s.ramp)
 }
 
-func newCrowded(ctx context.Context, processes, place int) (*crowded, error) {
-	w, err := newWorld(ctx, 1)
+func newCrowded(ctx context.Context, processes, place int, faults sim.Faults) (*crowded, error) {
+	w, err := newWorld(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +74,7 @@ func newCrowded(ctx context.Context, processes, place int) (*crowded, error) {
 		return nil, errors.Join(err, c.close())
 	}
 	c.crowd, err = sim.StartCrowd(sim.CrowdOptions{Binary: w.Cluster.Binary("mooring-sim"), Kubeconfig: w.Cluster.Kubeconfig(), Dir: memoryDir,
-		PairingEndpoint: w.PairingEndpoint, NodeEndpoint: w.NodeEndpoint, Processes: processes, Place: place, OwnSignature: true, Stderr: os.Stderr})
+		PairingEndpoint: w.PairingEndpoint, NodeEndpoint: w.NodeEndpoint, Processes: processes, Place: place, OwnSignature: true, Faults: faults, Stderr: os.Stderr})
 	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}

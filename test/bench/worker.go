@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/sim"
 )
 
 // worker does with a plain client what a gateway and its agent do: sees a dispatch and saves its
@@ -27,7 +28,7 @@ func (w *worker) run(ctx context.Context, at machine, ready chan<- struct{}) err
 	}
 	var group sync.WaitGroup
 	defer group.Wait()
-	return follow(ctx, w.client, func(d *v1alpha1.CapabilityDispatch) {
+	return sim.Follow(ctx, w.client, &v1alpha1.CapabilityDispatchList{}, func(d *v1alpha1.CapabilityDispatch) {
 		if d.Status.Phase == v1alpha1.DispatchQueued {
 			group.Go(func() { w.settle(ctx, d.DeepCopy()) })
 		}

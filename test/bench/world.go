@@ -25,8 +25,8 @@ type world struct {
 	dir    string
 }
 
-// newWorld starts a system of its own; the control plane, one controller, gateways as asked.
-func newWorld(ctx context.Context, gateways int) (*world, error) {
+// newWorld starts a system of its own.
+func newWorld(ctx context.Context) (*world, error) {
 	root, err := cluster.Root()
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func newWorld(ctx context.Context, gateways int) (*world, error) {
 		return nil, err
 	}
 	w := &world{dir: dir}
-	w.Stack, err = stack.Start(ctx, stack.Options{Root: root, Dir: dir, Gateways: gateways, Fsync: true})
+	w.Stack, err = stack.Start(ctx, stack.Options{Root: root, Dir: dir, Gateways: 1, Fsync: true})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -9,12 +9,12 @@ import (
 )
 
 // NewClient makes a client of the kinds that a Fleet needs, without client-side limits.
-func NewClient(access *rest.Config) (client.Client, error) {
+func NewClient(access *rest.Config) (client.WithWatch, error) {
 	access = rest.CopyConfig(access)
 	access.QPS = -1
 	scheme := cluster.Scheme()
 	if err := certmanagerv1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	return client.New(access, client.Options{Scheme: scheme})
+	return client.NewWithWatch(access, client.Options{Scheme: scheme})
 }

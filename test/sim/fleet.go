@@ -36,7 +36,7 @@ const cleanupTimeout = 2 * time.Minute
 // Options are what a Fleet is made of.
 type Options struct {
 	// Client has an administrator's rights and knows Mooring's and cert-manager's kinds.
-	Client client.Client
+	Client client.WithWatch
 	// Dir keeps the identity directories; it must exist. On a memory file system the journals
 	// cost no disk.
 	Dir string

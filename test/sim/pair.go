@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,28 +11,38 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// pairWorkers stay below the number of undecided requests that a cluster takes.
-const pairWorkers = 16
+const (
+	// pairWorkers stay below the number of undecided requests that a cluster takes.
+	pairWorkers = 16
+	// pairTimeout bounds one pairing.
+	pairTimeout = time.Minute
+)
 
 // Pair adds count agents that pair as any machine does: a code, the exchange, a decision, a
 // certificate. Each runs from then on. then is that of Issue.
 func (f *Fleet) Pair(ctx context.Context, count int, then func(*Agent) error) error {
+	usher, err := f.newUsher(ctx)
+	if err != nil {
+		return err
+	}
+	defer usher.close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(pairWorkers)
 	for range count {
 		a, err := f.newAgent()
 		if err != nil {
-			return err
+			return errors.Join(err, group.Wait())
 		}
 		group.Go(func() error {
-			if err := f.pair(ctx, a); err != nil {
-				return fmt.Errorf("pair %s: %w", a.Name, err)
+			ctx, cancel := context.WithTimeout(ctx, pairTimeout)
+			defer cancel()
+			if err := f.pair(ctx, usher, a); err != nil {
+				return fmt.Errorf("pair %s: %w", a.Name, errors.Join(err, usher.problem()))
 			}
 			if then != nil {
 				return then(a)
@@ -42,19 +53,22 @@ func (f *Fleet) Pair(ctx context.Context, count int, then func(*Agent) error) er
 	return group.Wait()
 }
 
-func (f *Fleet) pair(ctx context.Context, a *Agent) error {
+func (f *Fleet) pair(ctx context.Context, u *usher, a *Agent) error {
+	ready := u.expect(a.Name)
 	code := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: a.Name},
 		Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: a.Name}}
 	if err := f.Client.Create(ctx, code); err != nil {
 		return err
 	}
+	var name string
+	select {
+	case name = <-ready:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the code: %w", ctx.Err())
+	}
 	secret := &corev1.Secret{}
-	err := f.poll(ctx, func(ctx context.Context) bool {
-		return f.Client.Get(ctx, client.ObjectKeyFromObject(code), code) == nil && code.Status.SecretName != "" &&
-			f.Client.Get(ctx, types.NamespacedName{Namespace: f.Namespace, Name: code.Status.SecretName}, secret) == nil
-	})
-	if err != nil {
-		return fmt.Errorf("wait for the code: %w", err)
+	if err := f.Client.Get(ctx, types.NamespacedName{Namespace: f.Namespace, Name: name}, secret); err != nil {
+		return err
 	}
 	typed, err := pairing.ParseCode(string(secret.Data[v1alpha1.SecretKeyCode]))
 	if err != nil {
@@ -62,31 +76,11 @@ func (f *Fleet) pair(ctx context.Context, a *Agent) error {
 	}
 	a.options.Pairing, a.options.Code = f.PairingEndpoint, &typed
 	a.start(f.run)
-	if err := f.approve(ctx, code.Name); err != nil {
-		return err
-	}
-	return f.poll(ctx, func(context.Context) bool { return a.Online() })
-}
-
-// approve decides about the request that a code leads to.
-func (f *Fleet) approve(ctx context.Context, code string) error {
-	var request *v1alpha1.PairingRequest
-	err := f.poll(ctx, func(ctx context.Context) bool {
-		var list v1alpha1.PairingRequestList
-		if f.Client.List(ctx, &list, client.InNamespace(f.Namespace)) != nil {
-			return false
-		}
-		for i := range list.Items {
-			if list.Items[i].Spec.CodeName == code && list.Items[i].Status.Phase == v1alpha1.PairingRequestPending {
-				request = &list.Items[i]
-			}
-		}
-		return request != nil
-	})
+	err = wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(context.Context) (bool, error) { return a.Online(), nil })
 	if err != nil {
-		return fmt.Errorf("wait for the request: %w", err)
+		return fmt.Errorf("wait for the first session: %w", err)
 	}
-	return f.Client.Patch(ctx, request, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":{"verdict":"Approved"}}}`)))
+	return nil
 }
 
 func (f *Fleet) poll(ctx context.Context, done func(context.Context) bool) error {

@@ -24,11 +24,12 @@ func simulator(t *testing.T, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Machines that pair the real way, a storm, and a summary that says what happened.
+// Machines that pair the real way, held by two processes, a storm, and a summary that says what
+// happened.
 func TestTheSimulatorPairsStormsAndSaysWhatHappened(t *testing.T) {
 	dir, before := t.TempDir(), fleets(t)
 	var out, progress bytes.Buffer
-	cmd := simulator(t, dir, "--agents", "6", "--pair", "--storms", "1", "--hold", "2s")
+	cmd := simulator(t, dir, "--agents", "6", "--processes", "2", "--pair", "--storms", "1", "--hold", "2s")
 	cmd.Stdout, cmd.Stderr = &out, &progress
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
@@ -40,29 +41,43 @@ func TestTheSimulatorPairsStormsAndSaysWhatHappened(t *testing.T) {
 	if s.Agents != 6 || s.Online != 6 || s.Sessions != 12 || s.Storms != 1 || len(s.BackSeconds) != 1 {
 		t.Errorf("summary %+v, want 6 agents with 2 sessions each", s)
 	}
+	if len(s.AgentsIn) != 2 || s.AgentsIn[0] != 3 || s.AgentsIn[1] != 3 {
+		t.Errorf("the processes hold %v agents, want 3 each", s.AgentsIn)
+	}
 	if !strings.Contains(progress.String(), "6 online") {
 		t.Errorf("the progress line was %q", progress.String())
 	}
 	leftNothing(t, dir, before)
 }
 
-// Ctrl-C in the middle of it leaves neither directories nor objects.
+// Ctrl-C in the middle of it leaves neither directories nor objects; nor does the death of the
+// process that the others obey.
 func TestAnInterruptedSimulationCleansUp(t *testing.T) {
-	dir, before := t.TempDir(), fleets(t)
-	cmd := simulator(t, dir, "--agents", "10", "--hold", "1h")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	for _, end := range []os.Signal{os.Interrupt, os.Kill} {
+		t.Run(end.String(), func(t *testing.T) {
+			dir, before := t.TempDir(), fleets(t)
+			cmd := simulator(t, dir, "--agents", "10", "--processes", "2", "--hold", "1h")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if err := stack.Poll(t.Context(), func() bool { entries, _ := os.ReadDir(dir); return len(entries) >= 5 }); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Process.Signal(end); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err == nil {
+				t.Error("an interrupted run ended with success")
+			}
+			if end == os.Kill { // nobody waits for the others
+				err := stack.Poll(t.Context(), func() bool { entries, _ := os.ReadDir(dir); return len(entries) == 0 && fleets(t) == before })
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			leftNothing(t, dir, before)
+		})
 	}
-	if err := stack.Poll(t.Context(), func() bool { entries, _ := os.ReadDir(dir); return len(entries) >= 5 }); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err == nil {
-		t.Error("an interrupted run ended with success")
-	}
-	leftNothing(t, dir, before)
 }
 
 // fleets are the namespaces of simulated machines that are not being deleted.

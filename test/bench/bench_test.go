@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/mooring-dev/mooring/test/sim"
+)
+
+// leastPoll is how much slower a poll a second has to be on any machine: the 30 of the budget
+// would need an unloaded one.
+const leastPoll = 10
+
+// The benchmark itself, with tiny counts, on one small system: what it counts has to be right. Its
+// machines have slow connections that stall and send results twice, and still nothing is lost and
+// nothing runs twice when their gateway is killed.
+func TestTheBenchmarkCountsRight(t *testing.T) {
+	log.SetLogger(logr.Discard())
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	counts := quick()
+	counts.idle, counts.growth, counts.rounds = []int{12}, []int{12}, 1
+	s := &suite{options: options{out: t.TempDir() + "/benchmarks.md"}, sizes: counts,
+		faults: sim.Faults{Slow: time.Millisecond, Stall: 100 * time.Millisecond, Duplicate: 0.5}}
+	t.Cleanup(func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	// First, so that all rows share this system.
+	if _, err := s.crowd(ctx, counts.idle[0]); err != nil {
+		t.Fatal(err)
+	}
+	chosen, err := choose("writes,hop,idle-small,growth,kill")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run(ctx, chosen); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := readRecord(s.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range chosen {
+		if len(kept.Rows[r.name].Lines) == 0 {
+			t.Errorf("row %s measured nothing", r.name)
+		}
+	}
+	if got := s.large.crowd.Summarise(); got.Duplicated == 0 || got.Ran == 0 || got.Twice != 0 {
+		t.Errorf("the machines ran %d dispatches, %d twice, and sent %d results twice", got.Ran, got.Twice, got.Duplicated)
+	}
+	checkPoll(ctx, t, s)
+}
+
+// checkPoll: watching is not polling.
+func checkPoll(ctx context.Context, t *testing.T, s *suite) {
+	a, err := s.large.arms(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	round, err := a.latencies(ctx, 6, 2)
+	if err := a.close(); err != nil {
+		t.Error(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, polled := quantile(round[a.mooring], 0.5), quantile(round[a.polled], 0.5)
+	if polled < leastPoll*own {
+		t.Errorf("a poll a second took %s, a dispatch %s: want %d times as much", polled, own, leastPoll)
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/sim"
+)
+
+// floorWorkers are as many as the machines that pair at a time.
+const floorWorkers = 16
+
+// floor is a cluster without Mooring's processes, on which a plain client writes what pairings
+// were seen to write, with the content of one of them.
+type floor struct {
+	cluster *cluster.Cluster
+	client  client.WithWatch
+	plan    counts
+	models  map[string]*unstructured.Unstructured // by resource
+	stop    context.CancelFunc
+	follows errgroup.Group
+
+	mu     sync.Mutex
+	signed map[string]chan struct{} // by name of the CertificateRequest
+	made   int
+}
+
+func newFloor(ctx context.Context, p *pairingArm, plan counts) (_ *floor, err error) {
+	f := &floor{plan: plan, signed: map[string]chan struct{}{}, stop: func() {}}
+	if f.models, err = p.models(ctx); err != nil {
+		return nil, fmt.Errorf("read what a pairing left: %w", err)
+	}
+	if f.cluster, err = cluster.Start(ctx, cluster.Options{Own: true, Fsync: true}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.close())
+		}
+	}()
+	if err := f.cluster.InstallAll(ctx); err != nil {
+		return nil, err
+	}
+	if f.client, err = sim.NewClient(f.cluster.Admin()); err != nil {
+		return nil, err
+	}
+	if err := f.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: floorNamespace}}); err != nil {
+		return nil, err
+	}
+	following, stop := context.WithCancel(ctx)
+	f.stop = stop
+	ready := make(chan struct{})
+	f.follows.Go(func() error {
+		return sim.Follow(following, f.client, &certmanagerv1.CertificateRequestList{}, f.sawCertificate, ready, client.InNamespace(v1alpha1.SystemNamespace))
+	})
+	<-ready
+	return f, nil
+}
+
+func (f *floor) close() error {
+	f.stop()
+	_ = f.follows.Wait() // it ends with its context's error
+	return f.cluster.Close()
+}
+
+// models are the objects of one pairing, as they can be created anew.
+func (p *pairingArm) models(ctx context.Context) (map[string]*unstructured.Unstructured, error) {
+	fleet := p.fleets[0]
+	key := client.ObjectKey{Namespace: fleet.Namespace, Name: fleet.Agents()[0].Name}
+	code, node, secret := &v1alpha1.PairingCode{}, &v1alpha1.Node{}, &corev1.Secret{}
+	if err := errors.Join(fleet.Client.Get(ctx, key, code), fleet.Client.Get(ctx, key, node)); err != nil {
+		return nil, err
+	}
+	if err := fleet.Client.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: code.Status.SecretName}, secret); err != nil {
+		return nil, err
+	}
+	var requests v1alpha1.PairingRequestList
+	if err := fleet.Client.List(ctx, &requests, client.InNamespace(key.Namespace), client.Limit(1)); err != nil {
+		return nil, err
+	}
+	if len(requests.Items) == 0 {
+		return nil, errors.New("no PairingRequest is left")
+	}
+	models := map[string]*unstructured.Unstructured{}
+	for resource, o := range map[string]client.Object{"pairingcodes": code, "nodes": node, "secrets": secret, "pairingrequests": &requests.Items[0]} {
+		model, err := modelOf(o, fleet.Client.Scheme())
+		if err != nil {
+			return nil, err
+		}
+		models[resource] = model
+	}
+	unstructured.RemoveNestedField(models["pairingrequests"].Object, "spec", "decision")
+	return models, nil
+}
+
+func modelOf(o client.Object, scheme *runtime.Scheme) (*unstructured.Unstructured, error) {
+	kind, err := apiutil.GVKForObject(o, scheme)
+	if err != nil {
+		return nil, err
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, err
+	}
+	model := &unstructured.Unstructured{Object: content}
+	model.SetGroupVersionKind(kind)
+	labels, annotations := o.GetLabels(), o.GetAnnotations()
+	unstructured.RemoveNestedField(content, "metadata")
+	model.SetLabels(labels)
+	model.SetAnnotations(annotations)
+	return model, nil
+}
+
+// round does the writes of so many pairings.
+func (f *floor) round(ctx context.Context, pairings int) (time.Duration, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(floorWorkers)
+	began := time.Now()
+	for n := range pairings {
+		f.made++
+		name := fmt.Sprintf("floor-%05d", f.made)
+		group.Go(func() error {
+			if err := f.pair(ctx, name, n); err != nil {
+				return fmt.Errorf("write what the pairing of %s writes: %w", name, err)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return time.Since(began), err
+}

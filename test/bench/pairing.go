@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mooring-dev/mooring/test/sim"
+)
+
+// leastPairing is how much of the floor's rate Mooring has to reach.
+const leastPairing = 0.85
+
+// notOfPairings are writes that are no part of what Mooring does for a pairing: what cert-manager
+// does for a certificate it does for the floor as well, and the rest would be there without any.
+var notOfPairings = []string{"leases", "events", "certificaterequests/status", "subjectaccessreviews", "selfsubjectaccessreviews", "tokenreviews",
+	"serviceaccounts/token", "namespaces"}
+
+// pairingRate is how many machines pair per second, against a plain client that does the same
+// writes.
+func pairingRate(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.world(ctx)
+	if err != nil {
+		return r, err
+	}
+	p := &pairingArm{world: w}
+	defer func() { err = errors.Join(err, p.close()) }()
+	before, err := w.writes(ctx)
+	if err != nil {
+		return r, err
+	}
+	if _, err := p.round(ctx, s.pairings); err != nil {
+		return r, err
+	}
+	after, err := w.writes(ctx)
+	if err != nil {
+		return r, err
+	}
+	plan := after.since(before).ofPairings(s.pairings)
+	floor, err := newFloor(ctx, p, plan)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, floor.close()) }()
+	if _, err := floor.round(ctx, s.pairings); err != nil { // warm
+		return r, err
+	}
+	var own, plain []float64
+	for range s.rounds {
+		for _, arm := range []struct {
+			rates *[]float64
+			round func(context.Context, int) (time.Duration, error)
+		}{{&plain, floor.round}, {&own, p.round}} {
+			took, err := arm.round(ctx, s.pairings)
+			if err != nil {
+				return r, err
+			}
+			*arm.rates = append(*arm.rates, float64(s.pairings)/took.Seconds())
+		}
+	}
+	ratio := ratios(own, plain)
+	r.add("floor", spread(plain, "%.1f"), spread(ratios(plain, plain), "%.2f"))
+	r.add("Mooring", spread(own, "%.1f"), spread(ratio, "%.2f"))
+	r.Remark = fmt.Sprintf("Writes of one pairing, of %d counted: %s.", s.pairings, plan)
+	r.atLeast("pairings per second: Mooring / floor", "%.2f", leastPairing, ratio...)
+	return r, nil
+}
+
+// ofPairings are the writes of one pairing.
+func (c counts) ofPairings(pairings int) counts {
+	each := counts{}
+	for key, n := range c {
+		_, resource, _ := strings.Cut(key, " ")
+		each[key] = n / float64(pairings)
+		for _, other := range notOfPairings {
+			if resource == other {
+				delete(each, key)
+			}
+		}
+	}
+	return each
+}
+
+// pairingArm pairs machines with Mooring, each round in a namespace of its own and from addresses
+// of their own: a gateway lets no address pair without bound.
+type pairingArm struct {
+	*world
+	fleets []*sim.Fleet
+}
+
+func (p *pairingArm) round(ctx context.Context, pairings int) (time.Duration, error) {
+	c, err := sim.NewClient(p.Cluster.Admin())
+	if err != nil {
+		return 0, err
+	}
+	fleet, err := sim.New(ctx, sim.Options{Client: c, Dir: memoryDir, PairingEndpoint: p.PairingEndpoint, NodeEndpoint: p.NodeEndpoint, Place: len(p.fleets)})
+	if err != nil {
+		return 0, err
+	}
+	p.fleets = append(p.fleets, fleet)
+	began := time.Now()
+	err = fleet.Pair(ctx, pairings, nil)
+	return time.Since(began), err
+}
+
+func (p *pairingArm) close() error {
+	var problems []error
+	for _, fleet := range p.fleets {
+		problems = append(problems, fleet.Close())
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A row that is measured again replaces its own figures and no others; one that fails keeps the
+// old ones and fails the run; a wrong count is written down and fails it too.
+func TestRowsAreMergedAndFailuresReported(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "benchmarks.md")
+	measured := func(value float64) func(context.Context, *suite) (result, error) {
+		return func(context.Context, *suite) (r result, err error) {
+			r.add("line", "of", "this", "row")
+			r.atMost("a figure", "%.1f ms", 10, value)
+			return r, nil
+		}
+	}
+	s := &suite{options: options{out: page}, sizes: quick()}
+	if err := s.run(t.Context(), []row{{"latency", measured(5)}, {"throughput", measured(20)}}); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("it broke")
+	err := s.run(t.Context(), []row{
+		{"latency", func(context.Context, *suite) (result, error) { return result{}, broken }},
+		{"writes", func(context.Context, *suite) (r result, err error) { return r, r.exactly("a count", 2, 3) }},
+	})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "a count: 3, want exactly 2") {
+		t.Errorf("the run ended with %v", err)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| a figure | at most 10.0 ms | 5.0 ms | met |",
+		"| a figure | at most 10.0 ms | 20.0 ms | **missed** by 100 % |",
+		"| a count | exactly 2 | 3 | **missed** by 1 |",
+	} {
+		if strings.Count(string(text), want) != 1 {
+			t.Errorf("the page does not say %q once:\n%s", want, text)
+		}
+	}
+}
+
+func TestRowsAreChosenByNameOrKind(t *testing.T) {
+	for list, want := range map[string]string{
+		"": strings.Join(rowNames(), " "), "idle": "idle-small idle-middle idle-large", "kill,idle-large,latency": "latency idle-large kill",
+	} {
+		chosen, err := choose(list)
+		var names []string
+		for _, r := range chosen {
+			names = append(names, r.name)
+		}
+		if got := strings.Join(names, " "); err != nil || got != want {
+			t.Errorf("--only %q runs %q (%v), want %q", list, got, err, want)
+		}
+	}
+	if _, err := choose("latency,speed"); err == nil {
+		t.Error("a row that does not exist is accepted")
+	}
+}
+
+// Every row has one place on the page, and every place its row.
+func TestEveryRowIsOnThePage(t *testing.T) {
+	placed := map[string]int{}
+	for _, s := range sections {
+		for _, name := range s.rows {
+			placed[name]++
+		}
+	}
+	for _, name := range rowNames() {
+		if placed[name] != 1 {
+			t.Errorf("row %s is on the page %d times", name, placed[name])
+		}
+		delete(placed, name)
+	}
+	if len(placed) != 0 {
+		t.Errorf("places without a row: %v", placed)
+	}
+}
+
+func TestCountsAreWhatCameSince(t *testing.T) {
+	before := counts{"POST nodes": 2, "PUT nodes/status": 5}
+	after := counts{"POST nodes": 4, "PUT nodes/status": 5, "PATCH nodes/status": 1, "POST events": 8}
+	got := after.since(before)
+	if got.String() != "PATCH nodes/status 1, POST events 8, POST nodes 2" || got.of("nodes/status") != 1 || got.all() != 11 {
+		t.Errorf("counted %s", got)
+	}
+	if each := got.ofPairings(2).String(); each != "PATCH nodes/status 0.5, POST nodes 1" {
+		t.Errorf("a pairing writes %s", each)
+	}
+}

@@ -1,0 +1,106 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// approval is the decision of a person who trusts whom it expects.
+var approval = client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":{"verdict":"Approved"}}}`))
+
+// usher is the person at the cluster: it sees when codes are ready and approves the requests they
+// lead to, by two watches however many machines pair.
+type usher struct {
+	fleet  *Fleet
+	cancel context.CancelFunc
+	group  *errgroup.Group
+
+	mu       sync.Mutex
+	ready    map[string]chan string // by name of the code: the name of its Secret, once
+	approved map[types.UID]bool
+	failed   error
+}
+
+func (f *Fleet) newUsher(ctx context.Context) (*usher, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	u := &usher{fleet: f, cancel: cancel, ready: map[string]chan string{}, approved: map[types.UID]bool{}}
+	u.group, ctx = errgroup.WithContext(ctx)
+	codes, requests := make(chan struct{}), make(chan struct{})
+	in := client.InNamespace(f.Namespace)
+	u.group.Go(func() error { return Follow(ctx, f.Client, &v1alpha1.PairingCodeList{}, u.sawCode, codes, in) })
+	u.group.Go(func() error {
+		return Follow(ctx, f.Client, &v1alpha1.PairingRequestList{}, func(r *v1alpha1.PairingRequest) { u.sawRequest(ctx, r) }, requests, in)
+	})
+	for _, watching := range []chan struct{}{codes, requests} {
+		select {
+		case <-watching:
+		case <-ctx.Done():
+			return nil, errors.Join(u.close(), ctx.Err())
+		}
+	}
+	return u, nil
+}
+
+// expect returns a channel that gets the name of a code's Secret.
+func (u *usher) expect(code string) <-chan string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ready[code] = make(chan string, 1)
+	return u.ready[code]
+}
+
+func (u *usher) sawCode(code *v1alpha1.PairingCode) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if ready := u.ready[code.Name]; ready != nil && code.Status.SecretName != "" {
+		select {
+		case ready <- code.Status.SecretName:
+		default: // it was told before
+		}
+	}
+}
+
+func (u *usher) sawRequest(ctx context.Context, request *v1alpha1.PairingRequest) {
+	u.mu.Lock()
+	expected := u.ready[request.Spec.CodeName] != nil && !u.approved[request.UID]
+	expected = expected && request.Status.Phase == v1alpha1.PairingRequestPending && request.Spec.Decision == nil
+	if expected {
+		u.approved[request.UID] = true
+	}
+	u.mu.Unlock()
+	if !expected {
+		return
+	}
+	request = request.DeepCopy()
+	u.group.Go(func() error {
+		if err := u.fleet.Client.Patch(ctx, request, approval); err != nil {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.failed = errors.Join(u.failed, fmt.Errorf("approve %s: %w", request.Name, err))
+		}
+		return nil
+	})
+}
+
+// problem is what the usher could not do.
+func (u *usher) problem() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.failed
+}
+
+func (u *usher) close() error {
+	u.cancel()
+	if err := u.group.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
