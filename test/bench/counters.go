@@ -13,15 +13,21 @@ import (
 // counts are API writes since the API server started, by "VERB resource/subresource".
 type counts map[string]float64
 
-// writes reads apiserver_request_total.
-func (w *world) writes(ctx context.Context) (counts, error) {
+// writes reads apiserver_request_total, whatever became of a request.
+func (w *world) writes(ctx context.Context) (counts, error) { return w.requests(ctx, "") }
+
+// stored are the writes that succeeded.
+func (w *world) stored(ctx context.Context) (counts, error) { return w.requests(ctx, "2") }
+
+// requests reads the writes whose HTTP status begins with code.
+func (w *world) requests(ctx context.Context, code string) (counts, error) {
 	text, err := page(ctx, w.api, strings.TrimRight(w.Cluster.Admin().Host, "/")+"/metrics")
 	if err != nil {
 		return nil, err
 	}
 	all := counts{}
 	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "apiserver_request_total{") || label(line, "dry_run") != "" {
+		if !strings.HasPrefix(line, "apiserver_request_total{") || label(line, "dry_run") != "" || !strings.HasPrefix(label(line, "code"), code) {
 			continue
 		}
 		switch verb := label(line, "verb"); verb {
@@ -72,7 +78,7 @@ func (c counts) all() (sum float64) {
 func (c counts) String() string {
 	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(c)) {
-		parts = append(parts, fmt.Sprintf("%s %g", key, c[key]))
+		parts = append(parts, fmt.Sprintf("%s %.3g", key, c[key]))
 	}
 	return strings.Join(parts, ", ")
 }

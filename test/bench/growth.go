@@ -24,8 +24,10 @@ func growth(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if err := pause(ctx, max(s.rest, fastPathAfter)); err != nil {
-		return r, err
+	for _, site := range sites {
+		if err := site.settle(ctx, fastPathAfter); err != nil {
+			return r, err
+		}
 	}
 	for round := range s.rounds + 1 {
 		for _, site := range sites {

@@ -37,7 +37,7 @@ func idle(n int) func(ctx context.Context, s *suite) (result, error) {
 			return r, err
 		}
 		ramp := time.Since(began)
-		if err := pause(ctx, s.rest); err != nil {
+		if err := c.settle(ctx, s.rest); err != nil {
 			return r, err
 		}
 		q, err := c.watchQuiet(ctx, s.window)
@@ -52,11 +52,39 @@ func idle(n int) func(ctx context.Context, s *suite) (result, error) {
 		r.add(fmt.Sprint(agents), fmt.Sprintf("%.0f", ramp.Seconds()), fmt.Sprintf("%.0f", q.residentKiB/1024), fmt.Sprintf("%.0f", perAgent),
 			fmt.Sprintf("%.1f", 100*q.gatewayProcessor.Seconds()/s.window.Seconds()),
 			q.perMinute(nodes), q.perMinute(q.leases.gateways), q.perMinute(q.leases.leader), q.perMinute(q.leases.proof), q.perMinute(q.writes.all()))
+		r.Remark = fmt.Sprintf("Writes beside %d agents in %s: %s.", agents, s.window, q.writes)
 		r.atMost(fmt.Sprintf("%d idle agents: gateway memory each", agents), "%.0f KiB", mostKiBPerAgent, perAgent)
 		r.atMost(fmt.Sprintf("%d idle agents: writes of Node.status and gateway Leases a minute", agents), "%.0f", mostIdlePerMinute,
 			(nodes+q.leases.gateways)/s.window.Minutes())
 		return r, nil
 	}
+}
+
+const (
+	// calmWindow is how long Node.status is looked at while a system settles, and calmWrites how
+	// many writes in it are those of its rest.
+	calmWindow = 5 * time.Second
+	calmWrites = 10
+	// mostSettling is when what goes on counts as rest.
+	mostSettling = 5 * time.Minute
+)
+
+// settle waits until what the coming of machines set off has ended: the controller writes about
+// each of them twice, fifty times a second. It rests for a moment then.
+func (w *world) settle(ctx context.Context, rest time.Duration) error {
+	deadline := time.Now().Add(mostSettling)
+	before, err := w.writes(ctx)
+	for time.Now().Before(deadline) && err == nil {
+		if err = pause(ctx, min(calmWindow, rest)); err != nil {
+			break
+		}
+		var after counts
+		if after, err = w.writes(ctx); err == nil && after.since(before).of("nodes/status") <= calmWrites {
+			return pause(ctx, rest)
+		}
+		before = after
+	}
+	return err
 }
 
 // errTooFew leaves a row out.

@@ -24,7 +24,7 @@ var sections = []section{
 		[]string{"way", "load", "cut", "p50 ms", "p99 ms", "slowest ms"}, []string{"revocation"}},
 	{"Pairing",
 		"Machines that pair all at once: code, exchange, decision, certificate, first session. *Floor* is a plain client on a cluster of its own,\n" +
-			"without Mooring's processes, that writes what the API server counted for a pairing: the same number of creations, updates and deletions of\n" +
+			"without Mooring's processes, that writes what the API server stored for a pairing: the same number of creations, updates and deletions of\n" +
 			"the same kinds with the same content, one after the other for each machine, as many machines at a time. cert-manager signs in both.",
 		[]string{"way", "pairings /s", "/ floor"}, []string{"pairing"}},
 	{"One idle agent",
