@@ -42,7 +42,7 @@ type front struct {
 	plain    *link.Link
 	stop     context.CancelFunc
 	stopped  chan error
-	answered chan struct{}
+	answered chan struct{} // closed when the plain client ended; nil before it began
 }
 
 // newFront has one real agent and one plain client connected.
@@ -51,7 +51,7 @@ func (w *world) newFront(ctx context.Context) (_ *front, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{opened: make(chan wire), hellos: make(chan *gatewayv1.Hello), stopped: make(chan error, 1), answered: make(chan struct{})}
+	f := &front{opened: make(chan wire), hellos: make(chan *gatewayv1.Hello), stopped: make(chan error, 1)}
 	if err := f.listen(ctx, w, free[0], free[1]); err != nil {
 		return nil, err
 	}
@@ -170,8 +170,10 @@ func (f *front) dialPlain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	answered := make(chan struct{})
+	f.answered = answered
 	go func() {
-		defer close(f.answered)
+		defer close(answered)
 		answer(stream)
 	}()
 	f.raw, err = f.accept(ctx, true)
@@ -195,7 +197,7 @@ func (f *front) close() error {
 	var err error
 	if f.plain != nil {
 		err = f.plain.Close()
-		if f.raw != nil {
+		if f.answered != nil {
 			<-f.answered
 		}
 	}

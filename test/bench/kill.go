@@ -28,7 +28,7 @@ func kill(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if err := pause(ctx, fastPathAfter); err != nil {
+	if err := c.settle(ctx, fastPathAfter); err != nil {
 		return r, err
 	}
 	before, err := c.writes(ctx)
@@ -57,7 +57,7 @@ func kill(ctx context.Context, s *suite) (r result, err error) {
 		return r, err
 	}
 	r.Remark = fmt.Sprintf("The %d dispatches ended: %s.", len(all), ends.phases)
-	now := c.crowd.Summarise()
+	now := c.caughtUp(ctx, crowdBefore.Ran+ends.succeeded)
 	delta := after.since(before)
 	nodes := delta.of("nodes/status")
 	// A success that never ran is lost as well.
@@ -67,6 +67,16 @@ func kill(ctx context.Context, s *suite) (r result, err error) {
 	r.atMost(fmt.Sprintf("gateway killed with %d agents: Node.status writes per second until all are back", agents), "%.0f", mostWritesPerSecond, nodes/back.all.Seconds())
 	return r, firstError(r.exactly(fmt.Sprintf("gateway killed with %d agents: agents not back", agents), 0, float64(agents-now.Online)),
 		r.exactly("gateway killed: dispatches lost", 0, float64(lost)), r.exactly("gateway killed: dispatches run twice", 0, float64(now.Twice)))
+}
+
+// caughtUp is what the processes of the crowd count once they have reported so many runs, or had
+// the time to: their reports are a moment behind.
+func (c *crowded) caughtUp(ctx context.Context, ran int) sim.Summary {
+	waiting, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	_ = c.crowd.Await(waiting, "report all runs", func(s sim.Summary) bool { return s.Ran >= ran })
+	_ = pause(waiting, time.Second) // for what ran twice
+	return c.crowd.Summarise()
 }
 
 func firstError(errs ...error) error {

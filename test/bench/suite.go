@@ -106,6 +106,7 @@ func (c *crowded) machines() (all []machine) {
 
 // close throws the cluster away with everything in it.
 func (c *crowded) close() error {
+	c.Gateways[0].Kill() // or it would record the end of every session first
 	var err error
 	if c.crowd != nil {
 		err = c.crowd.Abandon()
