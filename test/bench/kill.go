@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,14 +36,14 @@ func kill(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	crowdBefore := c.crowd.Summarise()
+	ran := c.crowd.Summarise().Ran
 	stream := c.startStream(ctx, s.killed, s.killedPerSecond)
 	if err := stream.await(ctx, s.killed/killBefore); err != nil {
 		return r, err
 	}
 	back, err := c.killGateway(ctx, agents)
 	if err != nil {
-		return r, err
+		return r, errors.Join(err, stream.abandon())
 	}
 	all, err := stream.wait()
 	if err != nil {
@@ -56,17 +57,22 @@ func kill(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.Remark = fmt.Sprintf("The %d dispatches ended: %s.", len(all), ends.phases)
-	now := c.caughtUp(ctx, crowdBefore.Ran+ends.succeeded)
-	delta := after.since(before)
-	nodes := delta.of("nodes/status")
+	now := c.caughtUp(ctx, ran+ends.succeeded)
+	return judgeKill(agents, back, ends, after.since(before).of("nodes/status"), now, now.Ran-ran)
+}
+
+// judgeKill tells what became of agents machines, and of dispatches of which so many ran.
+func judgeKill(agents int, back comeback, ends outcomes, nodeWrites float64, now sim.Summary, ran int) (r result, err error) {
 	// A success that never ran is lost as well.
-	lost := ends.open + ends.failed + max(ends.succeeded-(now.Ran-crowdBefore.Ran), 0)
-	r.add(fmt.Sprint(agents), seconds(back.ready), seconds(back.half), seconds(back.most), seconds(back.all), fmt.Sprint(len(all)),
-		fmt.Sprint(lost), fmt.Sprint(now.Twice), fmt.Sprintf("%.0f", nodes), fmt.Sprintf("%.2f", nodes/float64(agents)))
-	r.atMost(fmt.Sprintf("gateway killed with %d agents: Node.status writes per second until all are back", agents), "%.0f", mostWritesPerSecond, nodes/back.all.Seconds())
-	return r, firstError(r.exactly(fmt.Sprintf("gateway killed with %d agents: agents not back", agents), 0, float64(agents-now.Online)),
+	lost := ends.open + ends.failed + max(ends.succeeded-ran, 0)
+	created := ends.open + ends.failed + ends.succeeded
+	r.add(fmt.Sprint(agents), seconds(back.ready), seconds(back.half), seconds(back.most), seconds(back.all), fmt.Sprint(created),
+		fmt.Sprint(lost), fmt.Sprint(now.Twice), fmt.Sprintf("%.0f", nodeWrites), fmt.Sprintf("%.2f", nodeWrites/float64(agents)))
+	r.Remark = fmt.Sprintf("The %d dispatches ended: %s.", created, ends.phases)
+	r.atMost(fmt.Sprintf("gateway killed with %d agents: Node.status writes per second until all are back", agents), "%.0f", mostWritesPerSecond, nodeWrites/back.all.Seconds())
+	err = errors.Join(r.exactly(fmt.Sprintf("gateway killed with %d agents: agents not back", agents), 0, float64(agents-now.Online)),
 		r.exactly("gateway killed: dispatches lost", 0, float64(lost)), r.exactly("gateway killed: dispatches run twice", 0, float64(now.Twice)))
+	return r, err
 }
 
 // caughtUp is what the processes of the crowd count once they have reported so many runs, or had
@@ -77,15 +83,6 @@ func (c *crowded) caughtUp(ctx context.Context, ran int) sim.Summary {
 	_ = c.crowd.Await(waiting, "report all runs", func(s sim.Summary) bool { return s.Ran >= ran })
 	_ = pause(waiting, time.Second) // for what ran twice
 	return c.crowd.Summarise()
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }

@@ -26,13 +26,13 @@ func pairingRate(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	p := &pairingArm{world: w}
-	defer func() { err = errors.Join(err, p.close()) }()
+	own := &pairingArm{world: w}
+	defer func() { err = errors.Join(err, own.close()) }()
 	before, err := w.stored(ctx)
 	if err != nil {
 		return r, err
 	}
-	if _, err := p.round(ctx, s.pairings); err != nil {
+	if _, err := own.round(ctx, s.pairings); err != nil { // warms, and shows what is written
 		return r, err
 	}
 	after, err := w.stored(ctx)
@@ -40,33 +40,41 @@ func pairingRate(ctx context.Context, s *suite) (r result, err error) {
 		return r, err
 	}
 	plan := after.since(before).ofPairings(s.pairings)
-	floor, err := newFloor(ctx, p, plan)
+	plain, err := newFloor(ctx, own, plan)
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, floor.close()) }()
-	if _, err := floor.round(ctx, s.pairings); err != nil { // warm
+	defer func() { err = errors.Join(err, plain.close()) }()
+	if _, err := plain.round(ctx, s.pairings); err != nil {
 		return r, err
 	}
-	var own, plain []float64
+	r.Remark = fmt.Sprintf("Writes of one pairing, the mean of %d: %s.", s.pairings, plan)
+	err = s.pairInTurns(ctx, &r, plain, own)
+	return r, err
+}
+
+// pairer is an arm.
+type pairer interface {
+	// round is how long so many pairings take.
+	round(ctx context.Context, pairings int) (time.Duration, error)
+}
+
+func (s *suite) pairInTurns(ctx context.Context, r *result, plain, own pairer) error {
+	var rates [2][]float64
 	for range s.rounds {
-		for _, arm := range []struct {
-			rates *[]float64
-			round func(context.Context, int) (time.Duration, error)
-		}{{&plain, floor.round}, {&own, p.round}} {
+		for i, arm := range []pairer{plain, own} {
 			took, err := arm.round(ctx, s.pairings)
 			if err != nil {
-				return r, err
+				return err
 			}
-			*arm.rates = append(*arm.rates, float64(s.pairings)/took.Seconds())
+			rates[i] = append(rates[i], float64(s.pairings)/took.Seconds())
 		}
 	}
-	ratio := ratios(own, plain)
-	r.add("floor", spread(plain, "%.1f"), spread(ratios(plain, plain), "%.2f"))
-	r.add("Mooring", spread(own, "%.1f"), spread(ratio, "%.2f"))
-	r.Remark = fmt.Sprintf("Writes of one pairing, of %d counted: %s.", s.pairings, plan)
+	ratio := ratios(rates[1], rates[0])
+	r.add("floor", spread(rates[0], "%.1f"), spread(ratios(rates[0], rates[0]), "%.2f"))
+	r.add("Mooring", spread(rates[1], "%.1f"), spread(ratio, "%.2f"))
 	r.atLeast("pairings per second: Mooring / floor", "%.2f", leastPairing, ratio...)
-	return r, nil
+	return nil
 }
 
 // ofPairings are the writes of one pairing.

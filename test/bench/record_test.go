@@ -27,7 +27,10 @@ func TestRowsAreMergedAndFailuresReported(t *testing.T) {
 	broken := errors.New("it broke")
 	err := s.run(t.Context(), []row{
 		{"latency", func(context.Context, *suite) (result, error) { return result{}, broken }},
-		{"writes", func(context.Context, *suite) (r result, err error) { return r, r.exactly("a count", 2, 3) }},
+		{"writes", func(context.Context, *suite) (r result, err error) {
+			err = r.exactly("a count", 2, 3)
+			return r, err
+		}},
 	})
 	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "a count: 3, want exactly 2") {
 		t.Errorf("the run ended with %v", err)

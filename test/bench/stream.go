@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -74,8 +75,7 @@ func (st *stream) count() int {
 func (st *stream) await(ctx context.Context, want int) error {
 	for st.count() < want {
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			st.cancel()
-			return err
+			return errors.Join(err, st.abandon())
 		}
 	}
 	return nil
@@ -86,6 +86,15 @@ func (st *stream) wait() ([]*v1alpha1.CapabilityDispatch, error) {
 	defer st.cancel()
 	err := st.group.Wait()
 	return st.created, err
+}
+
+// abandon ends the creation early.
+func (st *stream) abandon() error {
+	st.cancel()
+	if err := st.group.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // look counts how the dispatches stand.
