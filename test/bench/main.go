@@ -30,13 +30,13 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "page to write; its figures are kept beside it as .json, and rows that are not run stay; empty: standard output only")
 	flag.StringVar(&o.only, "only", "", "rows to run, separated by commas, by name or by the part before the dash; empty: all of "+strings.Join(rowNames(), ", "))
 	flag.StringVar(&o.note, "note", "", "a remark on the machine, such as what else ran on it")
-	small := flag.Bool("quick", false, "tiny counts, to see that everything works: the figures mean nothing")
+	small := flag.Bool("quick", false, "tiny counts, to see that everything works: the figures mean nothing and no page is written")
 	rounds := flag.Int("rounds", 0, "rounds of each comparison instead of the usual number")
 	most := flag.Int("largest", 0, "most agents, when the machine has no room for the usual number")
 	flag.Parse()
 	s := full()
 	if *small {
-		s = quick()
+		s, o.out = quick(), ""
 	}
 	if *rounds > 0 {
 		s.rounds = *rounds
