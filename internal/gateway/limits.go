@@ -20,9 +20,14 @@ const (
 	// an output of the largest maxPayloadBytes (256 KiB) besides.
 	maxPairingMessage = 256 << 10
 	maxNodeMessage    = maxPairingMessage + 256<<10
-	// bufferBytes is the size of the read and of the write buffer of a connection: most
-	// connections are idle, and there may be tens of thousands.
-	bufferBytes = 4 << 10
+	// writeBufferBytes is the size of a write buffer: connections share a pool of them and hold
+	// one only while they write.
+	writeBufferBytes = 4 << 10
+	// readBufferBytes is 0, no read buffer: TLS keeps a whole record anyway, and most connections
+	// are idle, and there may be tens of thousands.
+	readBufferBytes = 0
+	// headerTableBytes is 0, no table of header fields seen before: a connection sees few calls.
+	headerTableBytes = 0
 	// windowBytes is the flow-control window of a stream and of a connection: the
 	// smallest HTTP/2 knows, so a silent reader holds little of our memory.
 	windowBytes = 64 << 10
@@ -87,8 +92,9 @@ func transportOptions() []grpc.ServerOption {
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
-		grpc.ReadBufferSize(bufferBytes),
-		grpc.WriteBufferSize(bufferBytes),
+		grpc.ReadBufferSize(readBufferBytes),
+		grpc.WriteBufferSize(writeBufferBytes),
+		grpc.HeaderTableSize(headerTableBytes),
 		grpc.InitialWindowSize(windowBytes),
 		grpc.InitialConnWindowSize(windowBytes),
 		// Stop returns only after the last handler did: nobody writes afterwards.

@@ -23,12 +23,12 @@ func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 	pair := func(a, b any) string { return fmt.Sprintf("%v, %v", a, b) }
 	limits := DefaultLimits()
 	for limit, want := range map[string]string{
-		"accept to the end of TLS handshake and HTTP/2 preface":                                           handshakeTimeout.String(),
-		"calls open on one connection":                                                                    fmt.Sprint(maxStreams),
-		"metadata of a call":                                                                              kib(maxHeaderBytes),
-		"a received message, pairing listener":                                                            kib(maxPairingMessage),
-		"a received message, node listener (with the largest output)":                                     kib(maxNodeMessage),
-		"read and write buffer of a connection, each":                                                     kib(bufferBytes),
+		"accept to the end of TLS handshake and HTTP/2 preface":       handshakeTimeout.String(),
+		"calls open on one connection":                                fmt.Sprint(maxStreams),
+		"metadata of a call":                                          kib(maxHeaderBytes),
+		"a received message, pairing listener":                        kib(maxPairingMessage),
+		"a received message, node listener (with the largest output)": kib(maxNodeMessage),
+		"write buffer of a connection, only while it writes; there is no read buffer beside that of TLS":  kib(writeBufferBytes),
 		"flow-control window of a stream and of a connection, each":                                       kib(windowBytes),
 		"silence before the gateway pings, and for its answer":                                            pair(keepaliveTime, keepaliveTimeout),
 		"pings of a machine, at most one every":                                                           keepaliveMinTime.String(),
@@ -41,7 +41,7 @@ func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 		"connections of one machine (one key) on the node listener; for one more the oldest is closed":    fmt.Sprint(limits.ConnectionsPerNode),
 		"`BeginPairingSession` from one address, a second, and at once":                                   pair(limits.BeginsPerSecond, limits.BeginBurst),
 		"other pairing calls from one address, a second, and at once":                                     pair(limits.CallsPerSecond, limits.CallBurst),
-		"addresses remembered":                                                                            fmt.Sprint(maxSources),
+		"addresses remembered": fmt.Sprint(maxSources),
 	} {
 		if got, ok := rows[limit]; !ok || got != want {
 			t.Errorf("docs/reference/limits.md says %q of %q, the code %q", got, limit, want)
