@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 	"k8s.io/utils/clock"
 
+	"github.com/mooring-dev/mooring/internal/gateway/aside"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -33,24 +34,30 @@ type guard struct {
 	log        logr.Logger
 }
 
-func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
 	started := g.clock.Now()
-	var answer any
-	err := g.serve(ctx, info.FullMethod, func(ctx context.Context) (err error) {
-		answer, err = next(ctx, req)
-		return err
-	})
-	g.metrics.took(g.label(info.FullMethod), g.clock.Since(started))
-	if err != nil {
+	defer func() {
+		if err = g.end(info.FullMethod, recover(), err); err != nil {
+			answer = nil
+		}
+		g.metrics.took(g.label(info.FullMethod), g.clock.Since(started))
+	}()
+	if ctx, err = g.admit(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	return answer, nil
+	return next(ctx, req)
 }
 
-func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	return g.serve(stream.Context(), info.FullMethod, func(ctx context.Context) error {
-		return next(srv, &callerStream{ServerStream: stream, ctx: ctx})
-	})
+// stream waits in its handler for as long as a machine is connected: it and what it calls
+// keep to a small stack.
+func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	defer func() { err = g.end(info.FullMethod, recover(), err) }()
+	called := &callerStream{ServerStream: stream}
+	aside.Do(func() { called.ctx, err = g.admit(stream.Context(), info.FullMethod) })
+	if err != nil {
+		return err
+	}
+	return next(srv, called)
 }
 
 // callerStream carries the context with the caller.
@@ -61,28 +68,16 @@ type callerStream struct {
 
 func (s *callerStream) Context() context.Context { return s.ctx }
 
-func (g *guard) serve(ctx context.Context, method string, next func(context.Context) error) error {
-	err := g.recovering(method, func() error {
-		ctx, err := g.admit(ctx, method)
-		if err != nil {
-			return err
-		}
-		return next(ctx)
-	})
+// end is what the caller reads of a call that returned err, or panicked with cause.
+func (g *guard) end(method string, cause any, err error) error {
+	if cause != nil {
+		g.metrics.panics.Inc()
+		// The stack holds addresses and names, no values of messages.
+		err = fmt.Errorf("panic in %s: %v\n%s", method, cause, debug.Stack())
+	}
 	err = toStatus(g.log, method, err)
 	g.metrics.finished(g.label(method), status.Code(err))
 	return err
-}
-
-func (g *guard) recovering(method string, next func() error) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			g.metrics.panics.Inc()
-			// The stack holds addresses and names, no values of messages.
-			err = fmt.Errorf("panic in %s: %v\n%s", method, cause, debug.Stack())
-		}
-	}()
-	return next()
 }
 
 // admit finds out who calls and whether they may.

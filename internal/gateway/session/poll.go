@@ -175,7 +175,7 @@ func (s *Service) openPolled(ctx context.Context, id peer.Identity, hello *gatew
 	sessionCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.registry.spawn(func() {
 		defer cancel()
-		c.err = s.serve(sessionCtx, id, c)
+		c.err = s.serve(sessionCtx, c)
 		close(c.ended)
 	})
 	if err := c.hear(ctx, &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: hello}}); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/aside"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -28,7 +29,7 @@ const (
 )
 
 // session is the actor of one Node. Everything below "owned" is touched only by the
-// goroutine in run, and after it by the one in finish.
+// goroutine in run or the one it waits for, and after it by the one in finish.
 type session struct {
 	service *Service
 	key     types.NamespacedName
@@ -119,7 +120,8 @@ func (s *session) replace(e ending) {
 }
 
 // run is the life of the session after it was recorded, until something stops it.
-// streamCtx ends with the machine's connection, ctx carries the work.
+// streamCtx ends with the machine's connection, ctx carries the work. It waits in the handler
+// of the stream and works aside.
 func (s *session) run(streamCtx, ctx context.Context) {
 	timer := s.service.Clock.NewTimer(idleTimer)
 	defer timer.Stop()
@@ -139,13 +141,13 @@ func (s *session) run(streamCtx, ctx context.Context) {
 				s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine closed the stream")})
 				return
 			}
-			s.heard(ctx, m)
+			aside.Do(func() { s.heard(ctx, m) })
 		case <-s.inbox.wake:
-			s.learn(ctx, s.inbox.take())
+			aside.Do(func() { s.learn(ctx, s.inbox.take()) })
 		case then := <-s.done:
-			s.worked(ctx, then)
+			aside.Do(func() { s.worked(ctx, then) })
 		case <-timer.C():
-			s.tick(ctx)
+			aside.Do(func() { s.tick(ctx) })
 		}
 	}
 }

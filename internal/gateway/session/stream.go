@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/gateway/aside"
 )
 
 // helloTimeout is how long a machine may take to say Hello.
@@ -26,39 +26,27 @@ type conn interface {
 
 // StreamNodeEvents is a session over a stream.
 func (s *Service) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.StreamNodeEventsRequest, gatewayv1.StreamNodeEventsResponse]) error {
-	id, err := caller(stream.Context())
-	if err != nil {
-		return err
-	}
-	return s.serve(stream.Context(), id, stream)
+	return s.serve(stream.Context(), stream)
 }
 
 // serve is a session from its Hello to its end. It returns as soon as the machine may be
-// hung up on; what is left to write is written behind its back.
-func (s *Service) serve(streamCtx context.Context, id peer.Identity, c conn) error {
+// hung up on; what is left to write is written behind its back. streamCtx carries the caller.
+func (s *Service) serve(streamCtx context.Context, c conn) error {
 	if !s.registry.begin() {
 		return errDraining
 	}
 	defer s.registry.running.Done()
-	held := s.newSession(id, c)
-	s.registry.spawn(func() { held.receive(c) })
-	hello, err := held.awaitHello(streamCtx)
-	if err != nil {
-		held.stop(ending{err: err})
-		return err
-	}
+	var (
+		held *session
+		err  error
+	)
 	// The work of a session outlives its stream: results that arrived are settled.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(streamCtx))
-	release, err := s.open(streamCtx, ctx, held, hello)
+	aside.Do(func() { held, err = s.begin(streamCtx, ctx, c) })
 	if err != nil {
-		if errors.Is(err, errReplaced) {
-			s.suspect(ctx, held)
-		}
 		cancel()
-		held.stop(ending{err: err})
 		return err
 	}
-	release()
 	held.run(streamCtx, ctx)
 	s.registry.spawn(func() {
 		defer cancel()
@@ -67,20 +55,43 @@ func (s *Service) serve(streamCtx context.Context, id peer.Identity, c conn) err
 	return held.ending.err
 }
 
+// begin hears the Hello and opens the session.
+func (s *Service) begin(streamCtx, ctx context.Context, c conn) (*session, error) {
+	id, err := caller(streamCtx)
+	if err != nil {
+		return nil, err
+	}
+	held := s.newSession(id, c)
+	s.registry.spawn(func() { held.receive(c) })
+	hello, err := held.awaitHello(streamCtx)
+	if err != nil {
+		held.stop(ending{err: err})
+		return nil, err
+	}
+	release, err := s.open(streamCtx, ctx, held, hello)
+	if err != nil {
+		if errors.Is(err, errReplaced) {
+			s.suspect(ctx, held)
+		}
+		held.stop(ending{err: err})
+		return nil, err
+	}
+	release()
+	return held, nil
+}
+
 // receive hands over what the machine sends, one by one: a machine is not read faster
-// than its session works.
+// than its session works. The next message is waited for on a fresh, small stack.
 func (s *session) receive(c conn) {
-	for {
-		m, err := c.Recv()
-		if err != nil {
-			close(s.received) // Behind what was received before.
-			return
-		}
-		select {
-		case s.received <- m:
-		case <-s.stopped:
-			return
-		}
+	m, err := c.Recv()
+	if err != nil {
+		close(s.received) // Behind what was received before.
+		return
+	}
+	select {
+	case s.received <- m:
+		s.service.registry.spawn(func() { s.receive(c) })
+	case <-s.stopped:
 	}
 }
 

@@ -1,0 +1,31 @@
+package aside
+
+import (
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestDoReturnsAfterWhatItRuns(t *testing.T) {
+	ran := false
+	Do(func() { ran = true })
+	if !ran {
+		t.Error("Do returned before")
+	}
+}
+
+func explode() { panic("boom") }
+
+func TestAPanicReachesTheCallerWithItsStack(t *testing.T) {
+	defer func() {
+		said, _ := recover().(string)
+		if !strings.HasPrefix(said, "boom\n") || !strings.Contains(said, "aside.explode") {
+			t.Errorf("recovered %q, want the cause and the stack of its goroutine", said)
+		}
+	}()
+	Do(explode)
+	t.Error("Do returned after a panic")
+}
