@@ -63,10 +63,10 @@ func (s *Service) suspect(ctx context.Context, held *session) {
 		}
 		switch _, err := s.apply(ctx, node, next); {
 		case err == nil:
-			held.log.Info("a second agent uses the journal of the live session", "dialCounter", held.dials, "recorded", node.Status.DialCounter)
+			held.log().Info("a second agent uses the journal of the live session", "dialCounter", held.dials, "recorded", node.Status.DialCounter)
 			return
 		case !apierrors.IsConflict(err):
-			held.log.Error(err, "cannot note the suspicion of a clone")
+			held.log().Error(err, "cannot note the suspicion of a clone")
 			return
 		}
 	}

@@ -23,7 +23,7 @@ func (s *session) finish(ctx context.Context, cancel context.CancelFunc) {
 	defer s.service.registry.remove(s)
 	s.ended = true
 	s.service.metrics.ended.WithLabelValues(s.ending.reason).Inc()
-	s.log.Info("session ended", "session", s.id, "reason", s.ending.reason)
+	s.log().Info("session ended", "session", s.id, "reason", s.ending.reason)
 	s.noteAcceptances(ctx)
 	s.settleRest(ctx, cancel)
 	if s.ending.forget || s.isReplaced() {
@@ -118,7 +118,7 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 		_, err := s.service.apply(ctx, node, s.facts.compose(node, s.stamp()))
 		if refusedBody(err) {
 			// Whatever a machine said of itself, its session ends.
-			s.log.Error(err, "recording the end of the session without the description of the machine", "session", s.id)
+			s.log().Error(err, "recording the end of the session without the description of the machine", "session", s.id)
 			_, err = s.service.apply(ctx, node, s.facts.bare().compose(node, s.stamp()))
 		}
 		switch {
@@ -126,10 +126,10 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 			s.buried = true
 			return
 		case ctx.Err() != nil:
-			s.log.Info("the end of the session is not recorded", "session", s.id)
+			s.log().Info("the end of the session is not recorded", "session", s.id)
 			return
 		case !apierrors.IsConflict(err):
-			s.log.Error(err, "cannot record the end of the session yet", "session", s.id)
+			s.log().Error(err, "cannot record the end of the session yet", "session", s.id)
 			if pause(ctx, s.service.Clock.After(backoff.Step())) != nil {
 				return
 			}

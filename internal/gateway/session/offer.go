@@ -27,7 +27,7 @@ func (s *session) offer(ctx context.Context) {
 		return
 	}
 	if err := s.service.Check(); err != nil {
-		s.log.V(1).Info("no offers now", "reason", err.Error())
+		s.log().V(1).Info("no offers now", "reason", err.Error())
 		s.wakeIn(blockedRetry)
 		return
 	}

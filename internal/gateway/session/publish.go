@@ -69,7 +69,7 @@ func (s *session) published(ctx context.Context, stored *v1alpha1.Node, err erro
 		if apierrors.IsNotFound(err) || ctx.Err() != nil {
 			return // The watch tells what became of the Node.
 		}
-		s.log.Error(err, "cannot write the status of the node")
+		s.log().Error(err, "cannot write the status of the node")
 		s.unpublished = true
 		s.wakeIn(publishInterval)
 		return

@@ -46,7 +46,7 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 		journal := journalOf(hello)
 		if !reset && s.forgot(list, journal) {
 			reset, s.older = true, true
-			s.log.Info("the journal of the machine forgot what it had accepted: it is an old copy", "session", s.id)
+			s.log().Info("the journal of the machine forgot what it had accepted: it is an old copy", "session", s.id)
 		}
 		if err := s.reconcileAll(ctx, node, list, journal, reset); err != nil {
 			return err
@@ -203,6 +203,6 @@ func (s *session) record(ctx context.Context, node *v1alpha1.Node) error {
 	s.lastWrite.Store(now.UnixNano())
 	s.lastHeard = now
 	s.publishes.spend(now)
-	s.log.Info("session recorded", "session", s.id, "dialCounter", s.dials)
+	s.log().Info("session recorded", "session", s.id, "dialCounter", s.dials)
 	return nil
 }

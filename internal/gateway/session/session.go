@@ -35,7 +35,6 @@ type session struct {
 	key     types.NamespacedName
 	id      string
 	caller  peer.Identity
-	log     logr.Logger
 
 	inbox    *inbox
 	out      *outbox
@@ -103,6 +102,11 @@ type ending struct {
 	err error
 	// forget leaves Node.status alone: it is not this session's any more.
 	forget bool
+}
+
+// log names the Node. It is made for each line: a session writes few, and idles for days.
+func (s *session) log() logr.Logger {
+	return s.service.Log.WithValues("namespace", s.key.Namespace, "node", s.key.Name)
 }
 
 // stop ends the session; the first reason counts.

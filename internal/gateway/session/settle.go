@@ -38,7 +38,7 @@ func (s *session) wrote(ctx context.Context, e *entry, stored *v1alpha1.Capabili
 		return
 	}
 	if err != nil && ctx.Err() == nil {
-		s.log.Error(err, "cannot write the status of a dispatch", "dispatch", e.d.Name)
+		s.log().Error(err, "cannot write the status of a dispatch", "dispatch", e.d.Name)
 		s.wakeIn(blockedRetry)
 	}
 	if stored != nil && newer(stored.ResourceVersion, e.d.ResourceVersion) {

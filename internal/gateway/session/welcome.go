@@ -31,7 +31,6 @@ func (s *Service) newSession(id peer.Identity, c conn) *session {
 		strays:  rate.NewLimiter(straysPerSecond, straysBurst),
 		changes: rate.NewLimiter(changesPerSecond, changesBurst),
 	}
-	held.log = s.Log.WithValues("namespace", held.key.Namespace, "node", held.key.Name)
 	held.out = &outbox{
 		send:  c.Send,
 		spawn: s.registry.spawn,
