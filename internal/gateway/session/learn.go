@@ -38,6 +38,12 @@ func (s *session) learn(ctx context.Context, n news) {
 // refuse what waits.
 func (s *session) learnNode(ctx context.Context, node *v1alpha1.Node, gone bool) {
 	same := node.UID == s.node.UID
+	if same && !gone && node.ResourceVersion == s.node.ResourceVersion {
+		// Known from an own write; the cache keeps this one anyway.
+		s.node = node
+		s.facts.share(&node.Status)
+		return
+	}
 	switch {
 	case gone && !same, !gone && !newer(node.ResourceVersion, s.node.ResourceVersion):
 		return

@@ -115,10 +115,10 @@ func setDefault[T comparable](field *T, value T) {
 }
 
 // CacheByObject is what the cache of a gateway must look like: all Nodes, the unfinished
-// dispatches only, both without managedFields (they are never read and weigh more than the rest).
+// dispatches only, both without what is never read (managedFields weigh more than the rest).
 func CacheByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
-		&v1alpha1.Node{}:               {Transform: cache.TransformStripManagedFields()},
+		&v1alpha1.Node{}:               {Transform: slimNode()},
 		&v1alpha1.CapabilityDispatch{}: {Field: unfinished(), Transform: cache.TransformStripManagedFields()},
 	}
 }

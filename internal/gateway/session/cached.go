@@ -1,0 +1,105 @@
+package session
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+const (
+	// maxTexts bounds the texts that are shared, in bytes: what most machines of a fleet say of
+	// themselves is a few KiB.
+	maxTexts = 1 << 20
+	// textCost is about what it costs to keep a text besides its bytes.
+	textCost = 64
+)
+
+// texts are values that many Nodes have in common, each kept once.
+type texts struct {
+	mu      sync.Mutex
+	bytes   int
+	strings map[string]string
+	schemas map[string]*v1alpha1.JSON
+}
+
+// slimNode is the transform of Nodes on their way into the cache: what no gateway reads is
+// dropped (a request for a certificate is the controller's, annotations may be large), and what
+// machines of a kind have in common is shared.
+func slimNode() toolscache.TransformFunc {
+	strip, shared := cache.TransformStripManagedFields(), &texts{}
+	return func(obj any) (any, error) {
+		obj, err := strip(obj)
+		node, ok := obj.(*v1alpha1.Node)
+		if err != nil || !ok {
+			return obj, err
+		}
+		node.Annotations = nil
+		node.Status.CertificateRequest, node.Status.CertificateHistory = nil, nil
+		shared.in(&node.Status)
+		return node, nil
+	}
+}
+
+// in makes a status share what it has in common with others.
+func (t *texts) in(status *v1alpha1.NodeStatus) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.strings == nil || t.bytes > maxTexts {
+		// Machines that say ever new things only keep others from sharing.
+		t.bytes, t.strings, t.schemas = 0, map[string]string{}, map[string]*v1alpha1.JSON{}
+	}
+	shared := []*string{&status.Gateway, &status.TrustBundleSHA256}
+	if s := status.System; s != nil {
+		shared = append(shared, &s.OS, &s.Arch, &s.Platform, &s.KernelVersion, &s.OSImage, &s.AgentVersion)
+	}
+	for i := range status.Capabilities {
+		c := &status.Capabilities[i]
+		shared = append(shared, &c.Name, &c.Description, &c.Reason)
+		c.InputSchema = t.schema(c.InputSchema)
+	}
+	for i := range status.Conditions {
+		c := &status.Conditions[i]
+		shared = append(shared, &c.Type, &c.Reason, &c.Message)
+	}
+	for _, s := range shared {
+		*s = t.text(*s)
+	}
+}
+
+func (t *texts) text(s string) string {
+	known, ok := t.strings[s]
+	if !ok {
+		known, t.strings[s] = s, s
+		t.bytes += len(s) + textCost
+	}
+	return known
+}
+
+func (t *texts) schema(s *v1alpha1.JSON) *v1alpha1.JSON {
+	if s == nil {
+		return nil
+	}
+	known, ok := t.schemas[string(s.Raw)]
+	if !ok {
+		known, t.schemas[string(s.Raw)] = s, s
+		t.bytes += len(s.Raw) + textCost
+	}
+	return known
+}
+
+// share lets the facts of a session refer to what the cached Node says as well.
+func (f *facts) share(status *v1alpha1.NodeStatus) {
+	if equality.Semantic.DeepEqual(f.declared, status.Capabilities) {
+		f.declared = status.Capabilities
+	}
+	if equality.Semantic.DeepEqual(f.system, status.System) {
+		f.system = status.System
+	}
+	if equality.Semantic.DeepEqual(f.certificate, status.Certificate) {
+		f.certificate = status.Certificate
+	}
+}

@@ -1,0 +1,101 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// ofAKind is what the watch decodes of a Node: each text anew.
+func ofAKind(name string) *v1alpha1.Node {
+	schema := &v1alpha1.JSON{Raw: []byte(`{"type":"object"}`)}
+	return &v1alpha1.Node{
+		ObjectMeta: metav1.ObjectMeta{Namespace: pc.Namespace, Name: name, ResourceVersion: "7", Annotations: map[string]string{"note": strings.Repeat("x", 1000)}},
+		Status: v1alpha1.NodeStatus{
+			Gateway: "gw", System: &v1alpha1.SystemInfo{OS: "linux", Hostname: name},
+			Capabilities:       []v1alpha1.NodeCapability{{Name: "echo", Description: strings.Clone("Returns its input."), InputSchema: schema, Available: true}},
+			CertificateRequest: &v1alpha1.NodeCertificateRequest{Request: []byte("csr")},
+			CertificateHistory: []v1alpha1.CertificateInfo{{FingerprintSHA256: "old"}},
+			Issued:             &v1alpha1.IssuedCertificate{Chain: "chain"},
+			Conditions:         []metav1.Condition{{Type: "Ready", Message: strings.Clone("All is well.")}},
+		},
+	}
+}
+
+func slimmed(t *testing.T, slim func(any) (any, error), node *v1alpha1.Node) *v1alpha1.Node {
+	t.Helper()
+	made, err := slim(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.(*v1alpha1.Node)
+}
+
+func TestCachedNodesShareWhatTheyHaveInCommonAndLoseWhatNobodyReads(t *testing.T) {
+	slim := slimNode()
+	a, b := slimmed(t, slim, ofAKind("a")), slimmed(t, slim, ofAKind("b"))
+	for what, pair := range map[string][2]*string{
+		"description": {&a.Status.Capabilities[0].Description, &b.Status.Capabilities[0].Description},
+		"message":     {&a.Status.Conditions[0].Message, &b.Status.Conditions[0].Message},
+	} {
+		if unsafe.StringData(*pair[0]) != unsafe.StringData(*pair[1]) {
+			t.Errorf("each Node has a %s of its own", what)
+		}
+	}
+	if a.Status.Capabilities[0].InputSchema != b.Status.Capabilities[0].InputSchema {
+		t.Error("each Node has a schema of its own")
+	}
+	want := ofAKind("b")
+	want.Annotations, want.Status.CertificateRequest, want.Status.CertificateHistory = nil, nil, nil
+	if diff := cmp.Diff(want, b); diff != "" {
+		t.Errorf("the cached Node differs:\n%s", diff)
+	}
+}
+
+func TestSharedTextsAreBounded(t *testing.T) {
+	shared := &texts{}
+	for i := range 2 * maxTexts / 100 {
+		node := ofAKind("a")
+		node.Status.Conditions[0].Message = fmt.Sprintf("%0100d", i)
+		shared.in(&node.Status)
+		if shared.bytes > maxTexts+1000 || len(shared.strings) > maxTexts/textCost {
+			t.Fatalf("%d bytes in %d texts are kept, want at most %d", shared.bytes, len(shared.strings), maxTexts)
+		}
+	}
+}
+
+func TestASessionKeepsNoCopyOfItsCachedNode(t *testing.T) {
+	s := heldAt(clocktesting.NewFakeClock(noon.Time))
+	cached := slimmed(t, slimNode(), ofAKind(pc.Name))
+	s.node = ofAKind(pc.Name) // as an own write returned it
+	described := ofAKind(pc.Name).Status
+	s.facts.declared, s.facts.system = described.Capabilities, described.System
+	s.learnNode(t.Context(), cached, false)
+	if s.node != cached {
+		t.Error("the session keeps the answer to its own write beside the cached Node")
+	}
+	if s.facts.system != cached.Status.System || &s.facts.declared[0] != &cached.Status.Capabilities[0] {
+		t.Error("the session keeps a second description of its machine")
+	}
+	older := ofAKind(pc.Name)
+	older.ResourceVersion = "6"
+	if s.learnNode(t.Context(), older, false); s.node != cached {
+		t.Error("the session took in an older Node")
+	}
+}
+
+func TestASessionKeepsADescriptionThatTheNodeDoesNotSay(t *testing.T) {
+	f := facts{description: description{declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}, {Name: "secret", Available: true}}}}
+	stored, _, _ := effective(f.declared, v1alpha1.CapabilityPolicy{Allow: []string{"echo"}})
+	f.share(&v1alpha1.NodeStatus{Capabilities: stored})
+	if !f.declared[1].Available {
+		t.Error("a policy that withholds a capability changed what the machine declared")
+	}
+}
