@@ -68,6 +68,7 @@ func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error
 	if err := c.check(); err != nil {
 		return err
 	}
+	collectSooner()
 	log := ctrl.Log.WithName("gateway")
 	ready := newProbes()
 	stopProbes, err := ready.serve(c.healthProbeBindAddress)
