@@ -10,7 +10,7 @@ import (
 )
 
 // Do runs f on a goroutine of its own and returns when f has returned. A panic of f is one of
-// Do's caller, with the stack of f in its text. It costs about a microsecond.
+// Do's caller, with the stack of f in its text. It costs a few microseconds.
 func Do(f func()) {
 	ended := make(chan string)
 	go func() {
