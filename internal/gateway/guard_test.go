@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,6 +109,37 @@ func TestAPanicIsAnsweredWithoutItsDetail(t *testing.T) {
 	r.node.register = nil
 	if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Errorf("the next call on the same connection: %v", err)
+	}
+}
+
+func TestAPanicBesideAStreamEndsThatStreamAlone(t *testing.T) {
+	var broken atomic.Bool
+	broken.Store(true)
+	r := start(t, func(_ *running, o *Options) {
+		o.Log = logr.Discard()
+		o.Authorizer = authorizer(func(context.Context, peer.Identity) error {
+			if broken.Load() {
+				panic("secret detail")
+			}
+			return nil
+		})
+	})
+	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	call := func() error {
+		stream, err := client.StreamNodeEvents(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = stream.Send(&gatewayv1.StreamNodeEventsRequest{}) // its end says why
+		_, err = stream.Recv()
+		return err
+	}
+	if err := call(); status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v, want Internal without the detail", err)
+	}
+	broken.Store(false)
+	if err := call(); !errors.Is(err, io.EOF) {
+		t.Errorf("the next stream on the same connection: %v", err)
 	}
 }
 
