@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -31,6 +32,19 @@ func (a *application) GetName() *string       { return &a.Metadata.Name }
 func (a *application) GetNamespace() *string  { return &a.Metadata.Namespace }
 func (a *application) GetKind() *string       { return &a.Kind }
 func (a *application) GetAPIVersion() *string { return &a.APIVersion }
+
+// UnmarshalJSON takes the metadata of an answer and leaves the status as it was sent: it refers to
+// what the session and the cache of Nodes read meanwhile.
+func (a *application) UnmarshalJSON(answer []byte) error {
+	var stored struct {
+		Metadata applicationMetadata `json:"metadata"`
+	}
+	if err := json.Unmarshal(answer, &stored); err != nil {
+		return err
+	}
+	a.Metadata = stored.Metadata
+	return nil
+}
 
 // apply writes our fields in one write, if node is still what is stored; a conflict is
 // left to the caller, who looks whose session it is now. Ownership is forced: presence

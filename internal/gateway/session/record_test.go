@@ -1,0 +1,25 @@
+package session
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// What is sent refers to the cached Node, which others read while the answer comes.
+func TestTheAnswerToAWriteIsNotReadIntoWhatWasSent(t *testing.T) {
+	system := &v1alpha1.SystemInfo{Hostname: "kiosk"}
+	capabilities := []v1alpha1.NodeCapability{{Name: "echo", InputSchema: &v1alpha1.JSON{Raw: []byte(`{}`)}}}
+	sent := &application{Status: nodeFields{System: system, Capabilities: capabilities}}
+	answer := `{"metadata":{"name":"kiosk","resourceVersion":"7"},"status":{"system":{"hostname":"other"},"capabilities":[{"name":"other","inputSchema":{"a":1}}]}}`
+	if err := json.Unmarshal([]byte(answer), sent); err != nil {
+		t.Fatal(err)
+	}
+	if sent.Metadata.ResourceVersion != "7" {
+		t.Errorf("the version is %q, want that of the answer", sent.Metadata.ResourceVersion)
+	}
+	if system.Hostname != "kiosk" || capabilities[0].Name != "echo" || string(capabilities[0].InputSchema.Raw) != `{}` {
+		t.Errorf("the answer was written into %+v and %+v", system, capabilities[0])
+	}
+}
