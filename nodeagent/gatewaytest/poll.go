@@ -30,6 +30,9 @@ func (n *Node) PollDispatch(ctx context.Context, request *gatewayv1.PollDispatch
 		n.polled.Store(s)
 		n.Sessions <- s
 		welcome := &gatewayv1.Welcome{SessionId: "p", HeartbeatInterval: durationpb.New(time.Second), GatewayTime: timestamppb.Now()}
+		if n.Welcome != nil {
+			n.Welcome(welcome)
+		}
 		return &gatewayv1.PollDispatchResponse{SessionId: "p", Messages: []*gatewayv1.StreamNodeEventsResponse{
 			{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: welcome}}}}, nil
 	}

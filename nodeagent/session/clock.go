@@ -28,19 +28,38 @@ func NewClock(now func() time.Time, elapsed func() time.Duration) *Clock {
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.reckon()
+}
+
+func (c *Clock) reckon() time.Time {
 	if c.told.IsZero() {
 		return c.now().UTC()
 	}
 	return c.told.Add(c.elapsed() - c.at).UTC()
 }
 
-// Observe takes the time a gateway just told.
-func (c *Clock) Observe(gateway time.Time) {
+// Timer is what the timer shows, to be taken before a gateway is asked for its time.
+func (c *Clock) Timer() time.Duration { return c.elapsed() }
+
+// Observe takes the time a gateway told when it was asked, which the timer says was at asked. How
+// long the answer was under way nobody knows: it is now that time at the earliest, and later by all
+// that has passed since at the latest. What the machine reckons stays if it lies between; an answer
+// that was held up on its way must not put the clock back, or what has expired would be run.
+func (c *Clock) Observe(gateway time.Time, asked time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Without its monotonic reading, which another clock made.
-	c.told, c.at = gateway.Round(0), c.elapsed()
-	c.ahead = gateway.Sub(c.now())
+	earliest := gateway.Round(0)
+	latest := earliest.Add(max(0, c.elapsed()-asked))
+	best := c.reckon()
+	switch {
+	case best.After(latest), best.Before(earliest) && c.told.IsZero(): // a clock of its own that is slow proves nothing
+		best = latest
+	case best.Before(earliest):
+		best = earliest
+	}
+	c.told, c.at = best, c.elapsed()
+	c.ahead = best.Sub(c.now().Round(0))
 }
 
 // Skew is how far the gateway was ahead of the machine when it told its time.

@@ -15,7 +15,7 @@ func TestClockFollowsTheGatewayWhateverIsDoneToTheMachinesClock(t *testing.T) {
 		t.Errorf("before any gateway told its time Now is %s, want the machine's", got)
 	}
 	gateway := machine.Add(time.Hour)
-	clock.Observe(gateway)
+	clock.Observe(gateway, timer)
 	if clock.Skew() != time.Hour {
 		t.Errorf("Skew is %s, want an hour", clock.Skew())
 	}
@@ -28,9 +28,59 @@ func TestClockFollowsTheGatewayWhateverIsDoneToTheMachinesClock(t *testing.T) {
 		}
 	}
 	gateway = gateway.Add(-time.Minute)
-	clock.Observe(gateway)
+	clock.Observe(gateway, timer)
 	if got := clock.Now(); !got.Equal(gateway) {
 		t.Errorf("Now is %s, want what was told last, %s", got, gateway)
+	}
+}
+
+// The gateway answers at once or after a while, and its answer is under way for as long as the rest:
+// what it told is 20 seconds old at most when it is heard.
+func TestAnAnswerThatWasLongUnderWayDoesNotPutTheClockBack(t *testing.T) {
+	const took = 20 * time.Second
+	truth := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		own   time.Duration // how far the machine's own clock is ahead
+		known bool          // a gateway told the time before
+		delay time.Duration // of the answer
+		want  time.Duration // how far the clock is ahead then
+	}{
+		"right, answer held up":         {0, false, took, 0},
+		"right, gateway slow":           {0, false, 0, 0},
+		"fast, answer held up":          {time.Hour, false, took, 0},
+		"fast, gateway slow":            {time.Hour, false, 0, took}, // what expires soon is refused, not run late
+		"slow, answer held up":          {-time.Hour, false, took, 0},
+		"slow, gateway slow":            {-time.Hour, false, 0, took},
+		"slow, told before, held up":    {-time.Hour, true, took, 0},
+		"slow, told before, slow again": {-time.Hour, true, 0, 0},
+		"fast, told before, held up":    {time.Hour, true, took, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, timer := truth, time.Duration(0)
+			clock := session.NewClock(func() time.Time { return now.Add(c.own) }, func() time.Duration { return timer })
+			if c.known {
+				clock.Observe(now, timer)
+			}
+			asked := clock.Timer()
+			now, timer = now.Add(took), timer+took
+			clock.Observe(now.Add(-c.delay), asked)
+			if ahead := clock.Now().Sub(now); ahead != c.want || clock.Skew() != c.want-c.own {
+				t.Errorf("the clock is %s ahead, skew %s, want %s and %s", ahead, clock.Skew(), c.want, c.want-c.own)
+			}
+		})
+	}
+}
+
+// A gateway that tells another time than the one before is believed, as far as it says something new.
+func TestAClockThatWasToldWrongIsPutRight(t *testing.T) {
+	now, timer := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC), time.Duration(0)
+	clock := session.NewClock(func() time.Time { return now }, func() time.Duration { return timer })
+	for _, wrong := range []time.Duration{time.Minute, -time.Minute} {
+		clock.Observe(now.Add(wrong), timer)
+		clock.Observe(now, timer)
+		if got := clock.Now(); !got.Equal(now) {
+			t.Errorf("told %s too much, then the truth, Now is %s, want %s", wrong, got, now)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,6 +96,7 @@ type agent struct {
 	transport      session.Transport
 	registry       *capability.Registry
 	renewPause     time.Duration // default: a millisecond
+	sinceBoot      func() time.Duration
 }
 
 // start pairs a machine by hand, its certificate good for life, and runs it until the test ends.
@@ -145,7 +147,10 @@ func (a *agent) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.registry = registry
-	clock := session.NewClock(time.Now, session.SinceBoot)
+	if a.sinceBoot == nil {
+		a.sinceBoot = session.SinceBoot
+	}
+	clock := session.NewClock(time.Now, a.sinceBoot)
 	runs, err := executor.New(executor.Options{
 		Journal: a.journal, Registry: registry, Policy: mediation.Unattended{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
 	})
@@ -406,6 +411,30 @@ func TestTheGatewaysTimeDecidesAboutExpiry(t *testing.T) {
 	s.Send(t, offer("v", "echo")) // expires in an hour of our clock, two days ago in the gateway's
 	if r := result(t, s, "v"); r.GetOutcome() != gatewayv1.Result_OUTCOME_TIMED_OUT || r.GetExecution() != gatewayv1.Result_EXECUTION_NOT_STARTED {
 		t.Errorf("result: %v", r)
+	}
+}
+
+// A Welcome that was held up on its way is no reason to run what expired meanwhile.
+func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
+	const delay = 20 * time.Second
+	for _, transport := range []session.Transport{session.TransportStream, session.TransportPoll} {
+		t.Run(string(transport), func(t *testing.T) {
+			g := gatewaytest.Start(t)
+			var passed atomic.Int64
+			g.Node.Welcome = func(w *gatewayv1.Welcome) {
+				passed.Add(int64(delay))
+				w.GatewayTime = timestamppb.New(time.Now().Add(-delay))
+			}
+			a := &agent{transport: transport, sinceBoot: func() time.Duration { return session.SinceBoot() + time.Duration(passed.Load()) }}
+			a.start(t, g, time.Hour)
+			s := g.Node.Next(t)
+			o := offer("u", "echo")
+			o.GetOffer().Expires = timestamppb.New(time.Now().Add(-delay / 2))
+			s.Send(t, o)
+			if r := result(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_TIMED_OUT || r.GetExecution() != gatewayv1.Result_EXECUTION_NOT_STARTED {
+				t.Errorf("result: %v", r)
+			}
+		})
 	}
 }
 

@@ -72,11 +72,12 @@ func newStream(r *Runner, l *link.Link, client gatewayv1.NodeServiceClient, stop
 
 // run opens the stream, says Hello, waits for Welcome, and starts the others.
 func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group) error {
+	asked := s.Clock.Timer()
 	welcome, err := s.open(ctx, counter)
 	if err != nil {
 		return err
 	}
-	s.Clock.Observe(welcome.GetGatewayTime().AsTime())
+	s.Clock.Observe(welcome.GetGatewayTime().AsTime(), asked)
 	s.welcomed.Store(true)
 	if err := s.Credentials.keepKey(); err != nil {
 		return err
