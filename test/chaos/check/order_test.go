@@ -1,0 +1,80 @@
+package check
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// procession is a machine that does one dispatch after the other, one every ten seconds, well.
+func procession(count int, oneAtATime bool) History {
+	h := History{Seen: map[string][]State{}, OneAtATime: map[string]bool{"pc": oneAtATime}}
+	for i := range count {
+		uid, created := fmt.Sprintf("u%02d", i), float64(i)
+		h.Asked = append(h.Asked, Asked{UID: uid, Name: uid, Machine: "pc", Began: at(created), Done: at(created + 0.1), Created: at(created), Expiry: time.Hour, Timeout: time.Minute})
+		begin, end := started(10*created+100), ended(10*created+101, "")
+		begin.UID, end.UID = uid, uid
+		h.Marks = append(h.Marks, begin, end)
+		h.Seen[uid] = []State{queued, success(10*created+102, `{"run":"r"}`)}
+	}
+	return h
+}
+
+// swap exchanges the times of two runs, and lets their ends be seen late enough for both.
+func (h *History) swap(a, b int) {
+	for _, part := range []int{0, 1} {
+		x, y := &h.Marks[2*a+part], &h.Marks[2*b+part]
+		x.Time, y.Time = y.Time, x.Time
+	}
+	for uid := range h.Seen {
+		h.Seen[uid][1].Time = at(1000)
+	}
+}
+
+func TestOrderIsJudgedWhereItIsPromised(t *testing.T) {
+	inOrder, once, swapped, elsewhere := procession(8, true), procession(8, true), procession(8, true), procession(8, false)
+	once.swap(2, 3) // news that came in another order
+	swapped.swap(2, 5)
+	elsewhere.swap(2, 5)
+	for _, h := range []History{inOrder, once, elsewhere} {
+		if found := Check(h); len(found) != 0 {
+			t.Errorf("found %v", found)
+		}
+	}
+	found := Check(swapped)
+	if !slices.ContainsFunc(found, func(v Violation) bool { return v.Kind == OutOfOrder && v.UID == "u02" }) {
+		t.Errorf("found %v, want u02 OutOfOrder", found)
+	}
+	sameSecond := procession(8, true)
+	sameSecond.swap(2, 5)
+	for i := range sameSecond.Asked {
+		sameSecond.Asked[i].Created = at(0)
+	}
+	if found := Check(sameSecond); len(found) != 0 {
+		t.Errorf("within one second any order will do, found %v", found)
+	}
+}
+
+// Any two runs that change places, but neighbours, are found, in whatever order things were collected,
+// and nothing else is.
+func TestAnySwapIsFound(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		count := 2 + random.IntN(20)
+		h := procession(count, true)
+		a, b := random.IntN(count), random.IntN(count)
+		h.swap(a, b)
+		random.Shuffle(len(h.Asked), func(i, j int) { h.Asked[i], h.Asked[j] = h.Asked[j], h.Asked[i] })
+		found := Check(h)
+		if (len(found) > 0) != (max(a, b)-min(a, b) > 1) {
+			t.Fatalf("runs %d and %d of %d changed places: found %v", a, b, count, found)
+		}
+		for _, v := range found {
+			if v.Kind != OutOfOrder {
+				t.Fatalf("found %v", v)
+			}
+		}
+	}
+}
