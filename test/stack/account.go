@@ -24,15 +24,26 @@ func (s *Stack) account(name string) (string, error) {
 	if err := s.writeToken(s.background, name, token); err != nil {
 		return "", err
 	}
-	access := s.Cluster.As("")
-	access.TLSClientConfig.CertData, access.TLSClientConfig.KeyData = nil, nil
-	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
-	access.BearerTokenFile = token
-	if err := cluster.WriteKubeconfig(kubeconfig, access); err != nil {
+	if err := s.writeAccount(kubeconfig, token, s.Cluster.Admin().Host); err != nil {
 		return "", fmt.Errorf("write kubeconfig of %s: %w", name, err)
 	}
 	s.owned.Go(func() { s.keepToken(name, token) })
 	return kubeconfig, nil
+}
+
+// GatewayKubeconfig writes a kubeconfig of the gateways' account that reaches the API server at
+// another address, HOST:PORT. A gateway must have been started before.
+func (s *Stack) GatewayKubeconfig(path, address string) error {
+	return s.writeAccount(path, filepath.Join(s.Dir, v1alpha1.GatewayServiceAccount+".token"), "https://"+address)
+}
+
+func (s *Stack) writeAccount(kubeconfig, token, server string) error {
+	access := s.Cluster.As("")
+	access.Host = server
+	access.TLSClientConfig.CertData, access.TLSClientConfig.KeyData = nil, nil
+	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
+	access.BearerTokenFile = token
+	return cluster.WriteKubeconfig(kubeconfig, access)
 }
 
 func (s *Stack) keepToken(name, path string) {

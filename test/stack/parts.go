@@ -56,7 +56,7 @@ func (s *Stack) launch(g *Gateway) error {
 		"--pairing-bind-address", g.PairingAddress, "--node-bind-address", g.NodeAddress,
 		"--advertise-node-endpoint", g.NodeAddress,
 		"--metrics-bind-address", ports[0], "--health-probe-bind-address", ports[1],
-	}, s.GatewayArgs...)
+	}, append(s.GatewayArgs[:len(s.GatewayArgs):len(s.GatewayArgs)], g.Args...)...)
 	p, err := startProcess(g.Name, s.Dir, nil, args...)
 	if err != nil {
 		return err
@@ -77,11 +77,16 @@ func (s *Stack) StartAgent(name string, args ...string) (*Process, error) {
 // StartAgentAt is StartAgent against a pairing endpoint of choice; "" for an agent that is told by
 // other means (--pair) or is paired already.
 func (s *Stack) StartAgentAt(name, pairing string, args ...string) (*Process, error) {
-	argv := []string{s.binary(s.AgentBinary), "run", "--identity-dir", s.IdentityDir(name)}
+	argv := []string{"run", "--identity-dir", s.IdentityDir(name)}
 	if pairing != "" {
 		argv = append(argv, "--pairing", pairing)
 	}
-	p, err := startProcess(name, s.Dir, nil, append(argv, args...)...)
+	return s.StartMachines(name, s.AgentBinary, append(argv, args...)...)
+}
+
+// StartMachines starts a program that runs agents. Close stops it before the gateways.
+func (s *Stack) StartMachines(name, program string, args ...string) (*Process, error) {
+	p, err := startProcess(name, s.Dir, nil, append([]string{s.binary(program)}, args...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -65,6 +65,8 @@ type Gateway struct {
 	Name                        string
 	PairingAddress, NodeAddress string
 	TLSDir                      string
+	// Args are added to the flags of this replica, after GatewayArgs.
+	Args []string
 }
 
 // Start brings everything up and waits until it is ready. On an error nothing is left running.
