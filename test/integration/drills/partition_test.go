@@ -9,8 +9,8 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/wire"
 )
 
 // staleAfter is how old the watch of the gateway under test may get; sessions close at five times that.
@@ -22,22 +22,17 @@ type remote struct {
 	*stack.Process
 	name, node    string
 	readyz        string
-	uplink, front *wire
+	uplink, front *wire.Wire
 	beside        string // the node listener of the gateway that reaches its cluster
 }
 
 func startRemote(t *testing.T, name string) *remote {
 	t.Helper()
-	access := system.Cluster.As("")
 	r := &remote{name: name, node: freeAddress(t), beside: system.NodeEndpoint,
-		uplink: newWire(t, strings.TrimPrefix(access.Host, "https://"))}
+		uplink: newWire(t, strings.TrimPrefix(system.Cluster.Admin().Host, "https://"))}
 	r.front = newWire(t, r.node)
-	access.Host = "https://" + r.uplink.address()
-	access.TLSClientConfig.CertData, access.TLSClientConfig.KeyData = nil, nil
-	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
-	access.BearerTokenFile = filepath.Join(system.Dir, "mooring-gateway.token")
 	kubeconfig := filepath.Join(t.TempDir(), "remote.kubeconfig")
-	if err := cluster.WriteKubeconfig(kubeconfig, access); err != nil {
+	if err := system.GatewayKubeconfig(kubeconfig, r.uplink.Address()); err != nil {
 		t.Fatal(err)
 	}
 	probes := freeAddress(t)
@@ -68,7 +63,7 @@ func (r *remote) holds(node *v1alpha1.Node) bool {
 // who has gone to another gateway.
 func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 	r := startRemote(t, "remote")
-	f := newFleet(t, r.front.address(), 3)
+	f := newFleet(t, r.front.Address(), 3)
 	f.allOnline()
 	revoked, moved, stays := f.sim.Agents()[0], f.sim.Agents()[1], f.sim.Agents()[2]
 	for _, a := range f.sim.Agents() {
@@ -76,7 +71,7 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 		f.works(a.Name)
 	}
 
-	r.uplink.hold()
+	r.uplink.Hold()
 	f.Eventually("the gateway to notice that its watch is stale", func() bool { return statusOf(f.Context(), r.readyz) != http.StatusOK })
 	f.Desire(revoked.Name, v1alpha1.NodeRevoked)
 	unseen := f.ask(stays.Name)
@@ -92,14 +87,14 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 		t.Errorf("a dispatch was offered behind a stale watch, and ran %d times", n)
 	}
 
-	r.front.lead(r.beside) // to the gateway beside
+	r.front.Lead(r.beside) // to the gateway beside
 	f.Eventually("the machine that was refused to have a session beside", func() bool {
 		return moved.Online() && strings.HasPrefix(f.Node(moved.Name).Status.Gateway, "gateway-0-")
 	})
 	newer := f.Node(moved.Name).Status
 	f.works(moved.Name)
 	healed := time.Now()
-	r.uplink.heal()
+	r.uplink.Heal()
 	f.Eventually("the revoked machine to be cut", func() bool { return !revoked.Online() })
 	at, reason := revoked.Ended()
 	t.Logf("healed to cut: %s", at.Sub(healed).Round(time.Millisecond))
@@ -117,14 +112,14 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 // Cut off for longer, it lets its machines go, and they are served beside.
 func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 	r := startRemote(t, "severed")
-	f := newFleet(t, r.front.address(), 2)
+	f := newFleet(t, r.front.Address(), 2)
 	f.allOnline()
 	for _, a := range f.sim.Agents() {
 		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.Node(a.Name)) })
 	}
 	cut := time.Now()
-	r.uplink.drop()
-	r.front.lead(r.beside)
+	r.uplink.Drop()
+	r.front.Lead(r.beside)
 	for _, a := range f.sim.Agents() {
 		f.Eventually(a.Name+" to be sent away", func() bool { at, _ := a.Ended(); return !at.IsZero() })
 		at, reason := a.Ended()
@@ -142,7 +137,7 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 		f.works(a.Name)
 		before = append(before, f.Node(a.Name).Status)
 	}
-	r.uplink.heal()
+	r.uplink.Heal()
 	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
 	for i, a := range f.sim.Agents() {
 		f.works(a.Name)

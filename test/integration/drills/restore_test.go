@@ -94,11 +94,11 @@ func (s store) restore(file string, beforeGateways func()) {
 func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	front := newWire(t, system.NodeEndpoint)
 	const machines = 4
-	f := newFleet(t, front.address(), machines+2)
+	f := newFleet(t, front.Address(), machines+2)
 	f.allOnline()
 	stolen, forgotten := f.sim.Agents()[machines], f.sim.Agents()[machines+1]
 
-	front.drop() // what is asked now waits
+	front.Drop() // what is asked now waits
 	f.Eventually("the machines to be away", func() bool { return f.sim.Online() == 0 })
 	var asked []*v1alpha1.CapabilityDispatch
 	for n := range sized(20, 100) {
@@ -106,7 +106,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	}
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	f.store().save(backup)
-	front.heal()
+	front.Heal()
 	for _, d := range asked {
 		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 			t.Fatalf("before the restore %s ended %+v", d.Name, end)
