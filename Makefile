@@ -50,6 +50,7 @@ cluster-binaries: $(LOCALCLUSTER) ## Build etcd, kube-apiserver, cert-manager an
 .PHONY: test-binaries
 test-binaries: build cluster-binaries drill-binaries sim ## Build what the integration tests start, with the test-only capability linked in
 	@$(GO_BUILD) -o $(BIN)/testagent ./test/testagent
+	@$(GO_BUILD) -o $(BIN)/machines ./test/chaos/machines
 
 .PHONY: sim
 sim: ## Build mooring-sim, which runs many real agents in few processes

@@ -1,0 +1,71 @@
+// Command machines runs some real agents in one process, to be killed with all of them and started
+// again on what they left on disk. Each has the capability of package witness.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/mooring-dev/mooring/nodeagent"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/test/chaos/witness"
+)
+
+type options struct {
+	// prefix and a machine's name are its identity directory, marks is where runs leave their marks.
+	prefix, marks string
+	bug           bug
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var o options
+	flag.StringVar(&o.prefix, "prefix", "", "what the paths of the identity directories begin with, before the name of the machine")
+	flag.StringVar(&o.marks, "marks", "", "directory for the marks of runs")
+	flag.Func("bug", "a bug to plant into the agents: deny, forget or rerun", o.bug.set)
+	flag.Parse()
+	if err := o.run(ctx, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "machines:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func (o options) run(ctx context.Context, names []string) error {
+	var group sync.WaitGroup
+	problems := make([]error, len(names))
+	for i, name := range names {
+		group.Go(func() { problems[i] = o.machine(ctx, name) })
+	}
+	group.Wait()
+	return errors.Join(problems...)
+}
+
+func (o options) machine(ctx context.Context, name string) error {
+	saw, err := witness.Open(witness.Path(o.marks, name))
+	if err != nil {
+		return err
+	}
+	dir := o.prefix + name
+	if err := o.bug.bite(ctx, filepath.Join(dir, "journal.db"), saw); err != nil {
+		return fmt.Errorf("plant a bug into %s: %w", name, err)
+	}
+	err = nodeagent.Run(ctx, nodeagent.Options{
+		Dir: dir, NodeName: name, Extra: []capability.Capability{saw}, Out: io.Discard,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)).With("machine", name),
+	})
+	if err != nil {
+		return fmt.Errorf("machine %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package witness
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/mooring-dev/mooring/test/chaos/check"
+)
+
+// extension ends the names of files with marks; before it is the name of the machine.
+const extension = ".marks"
+
+// Path is where a machine keeps its marks.
+func Path(dir, machine string) string { return filepath.Join(dir, machine+extension) }
+
+// Read collects the marks of all machines of a directory. A machine that never ran anything may
+// have no file.
+func Read(dir string) ([]check.Mark, error) {
+	paths, err := filepath.Glob(Path(dir, "*"))
+	if err != nil {
+		return nil, err
+	}
+	var all []check.Mark
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		machine := filepath.Base(path[:len(path)-len(extension)])
+		for line := range bytes.Lines(text) {
+			m := check.Mark{}
+			if err := json.Unmarshal(line, &m); err != nil {
+				return nil, fmt.Errorf("read the mark %q of %s: %w", line, machine, err)
+			}
+			m.Machine = machine
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}

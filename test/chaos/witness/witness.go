@@ -1,0 +1,115 @@
+// Package witness is a capability that bears witness of its own runs: each leaves a mark on the disk
+// of its machine before it does anything and when it is over, beside and unknown to the journal of
+// the agent.
+package witness
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/test/chaos/check"
+)
+
+// Name is that of the capability.
+const Name = "test.witness"
+
+// Input is what a run is asked to do.
+type Input struct {
+	// SleepMilliseconds is how long it takes.
+	SleepMilliseconds int `json:"sleepMilliseconds"`
+	// Progress lets it say half-way how far it is, Fail return an error.
+	Progress bool `json:"progress,omitempty"`
+	Fail     bool `json:"fail,omitempty"`
+}
+
+// Witness is the capability of one machine. It is for concurrent use.
+type Witness struct {
+	mu   sync.Mutex
+	file *os.File
+}
+
+// Open makes a Witness that appends to a file; the directory must exist.
+func Open(path string) (*Witness, error) {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &Witness{file: file}, errors.Join(dir.Sync(), dir.Close())
+}
+
+// Name is test.witness.
+func (*Witness) Name() string { return Name }
+
+// Description is for people.
+func (*Witness) Description() string { return "Leaves a mark when it begins and when it ends." }
+
+// Schema describes Input.
+func (*Witness) Schema() json.RawMessage {
+	return json.RawMessage(`{"type":"object","required":["sleepMilliseconds"],"properties":{` +
+		`"sleepMilliseconds":{"type":"integer","minimum":0},"progress":{"type":"boolean"},"fail":{"type":"boolean"}}}`)
+}
+
+// Mediation is not needed in tests.
+func (*Witness) Mediation() capability.Mediation { return capability.None }
+
+// Run marks its begin, sleeps, marks its end, and returns what no other run returns.
+func (w *Witness) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
+	var in Input
+	if err := json.Unmarshal(request.Input, &in); err != nil {
+		return nil, fmt.Errorf("read input: %w", err)
+	}
+	if err := w.mark(check.Mark{UID: request.DispatchUID, What: check.Start}); err != nil {
+		return nil, err
+	}
+	output, err := w.work(ctx, in, request)
+	end := check.Mark{UID: request.DispatchUID, What: check.End, Output: output}
+	if err != nil {
+		end.Error = err.Error()
+	}
+	return output, errors.Join(err, w.mark(end))
+}
+
+func (w *Witness) work(ctx context.Context, in Input, request capability.Request) (json.RawMessage, error) {
+	half := time.Duration(in.SleepMilliseconds) * time.Millisecond / 2
+	if err := backoff.Sleep(ctx, half); err != nil {
+		return nil, err
+	}
+	if in.Progress {
+		request.Progress(50, "half-way")
+	}
+	if err := backoff.Sleep(ctx, half); err != nil {
+		return nil, err
+	}
+	if in.Fail {
+		return nil, errors.New("it was asked to fail")
+	}
+	return json.Marshal(map[string]string{"run": rand.Text()})
+}
+
+// mark appends one line with one write and waits until it is on disk.
+func (w *Witness) mark(m check.Mark) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.Time = time.Now()
+	line, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if _, err := w.file.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("mark the %s of a run: %w", m.What, err)
+	}
+	return w.file.Sync()
+}
