@@ -1,0 +1,25 @@
+// Package chaos_test kills parts of a running system at random while many machines work, and judges
+// by package check what became of everything that was asked for. It has a cluster of its own.
+package chaos_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
+)
+
+// gateways is how many replicas there are.
+const gateways = 2
+
+// system is shared by the tests of this package, which run one after the other.
+var system *stack.Stack
+
+func TestMain(m *testing.M) {
+	os.Exit(testfleet.Main(m, &system, stack.Options{
+		Gateways: gateways, Fsync: true,
+		ControllerArgs: []string{"--stale-after=5s", "--orphan-grace=2s"},
+		GatewayArgs:    []string{"--lease-duration=5s"},
+	}))
+}

@@ -1,0 +1,67 @@
+package chaos_test
+
+import (
+	"testing"
+
+	"github.com/mooring-dev/mooring/test/chaos/check"
+	"github.com/mooring-dev/mooring/test/chaos/witness"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// A rig that finds nothing may be blind. With agents that have a bug it sees what they do, and with
+// the same agents without it nothing.
+func TestABugInTheAgentsIsFound(t *testing.T) {
+	for _, planted := range []struct {
+		name string
+		args []string
+		want check.Kind
+	}{
+		{name: "none"},
+		{"it forgets that a run began", []string{"--bug", "deny"}, check.RanAfterAll},
+		{"it forgets everything", []string{"--bug", "forget"}, check.NoCause},
+		{"it runs again what a crash ended", []string{"--bug", "rerun"}, check.RunTwice},
+	} {
+		t.Run(planted.name, func(t *testing.T) {
+			r := newRig(t, system.NodeEndpoint, 2, 2, planted.args...)
+			r.online()
+			var all []wish
+			for _, machine := range r.machines {
+				all = append(all, wish{name: "long-" + machine, machine: machine, timeoutSeconds: 3600, expiry: 3600,
+					input: witness.Input{SleepMilliseconds: 3_600_000}}) // only a crash ends it
+			}
+			if err := r.ask(t.Context(), all); err != nil {
+				t.Fatal(err)
+			}
+			r.awaitStarts(len(all))
+			for _, group := range r.groups {
+				r.kill(group, killAgents)
+			}
+			_, found := r.verdict(check.Lost)
+			kinds := map[check.Kind]int{}
+			for _, v := range found {
+				kinds[v.Kind]++
+			}
+			t.Logf("found %v", kinds)
+			if planted.want == "" && len(found) > 0 || planted.want != "" && kinds[planted.want] != len(all) {
+				t.Errorf("found %v, want %q of each of the %d dispatches", kinds, planted.want, len(all))
+			}
+		})
+	}
+}
+
+// awaitStarts waits until so many runs have begun.
+func (r *rig) awaitStarts(count int) {
+	r.Helper()
+	starts := 0
+	err := stack.Poll(r.bounded(), func() bool {
+		marks, err := witness.Read(r.marks)
+		if err != nil {
+			return false // a line that is being written
+		}
+		starts = len(marks)
+		return starts >= count
+	})
+	if err != nil {
+		r.Fatalf("%d of %d runs began: %v", starts, count, err)
+	}
+}

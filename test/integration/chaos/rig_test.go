@@ -1,0 +1,128 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/test/chaos/witness"
+	"github.com/mooring-dev/mooring/test/sim"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// rig is a fleet in processes that can be killed, with somebody who asks and somebody who watches.
+type rig struct {
+	*testing.T
+	*parts
+	*asker
+	*observer
+	groups     []*part
+	machines   []string
+	oneAtATime map[string]bool
+	marks      string
+}
+
+// newRig issues identities for machines that dial node, and starts the agents, so many in each
+// process. Every third machine is offered one dispatch at a time.
+func newRig(t *testing.T, node string, processes, each int, args ...string) *rig {
+	t.Helper()
+	c, err := sim.NewClient(system.Cluster.Admin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet, err := sim.New(t.Context(), sim.Options{Client: c, Dir: system.Dir, PairingEndpoint: system.PairingEndpoint,
+		NodeEndpoint: node, Extra: []capability.Capability{&witness.Witness{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fleet.Issue(t.Context(), processes*each, nil); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{T: t, parts: newParts(), asker: &asker{namespace: fleet.Namespace}, oneAtATime: map[string]bool{}, marks: t.TempDir()}
+	if r.observer, err = newObserver(system.Cluster.Admin(), fleet.Namespace, r.observed); err != nil {
+		t.Fatal(err)
+	}
+	prefix := ""
+	for i, a := range fleet.Agents() {
+		prefix = strings.TrimSuffix(a.Dir(), a.Name)
+		r.machines = append(r.machines, a.Name)
+		r.window(a.Name, 1+3*min(i%3, 1))
+	}
+	for i := range processes {
+		r.group(fmt.Sprintf("%s-machines-%d", fleet.Namespace, i), prefix, r.machines[i*each:(i+1)*each], args)
+	}
+	r.run()
+	return r
+}
+
+// window sets how many dispatches a machine is offered at the same time.
+func (r *rig) window(machine string, width int) {
+	r.oneAtATime[machine] = width == 1
+	node := &v1alpha1.Node{}
+	node.Namespace, node.Name = r.namespace, machine
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"maxInFlight":%d}}`, width))
+	if err := system.Client.Patch(r.Context(), node, patch); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// group starts a process with the agents of some machines.
+func (r *rig) group(name, prefix string, machines, args []string) {
+	var process *stack.Process
+	p := &part{name: name, machines: machines, process: func() *stack.Process { return process }}
+	argv := append(append([]string{"--prefix", prefix, "--marks", r.marks}, args...), machines...)
+	p.start = func() (err error) {
+		started, err := system.StartMachines(name, "machines", argv...)
+		if err == nil {
+			process = started
+		}
+		return err
+	}
+	if err := p.start(); err != nil {
+		r.Fatal(err)
+	}
+	r.groups = append(r.groups, p)
+	r.all = append(r.all, p)
+}
+
+// run keeps the processes running and watches, until the test ends.
+func (r *rig) run() {
+	r.all = append(r.all, controllerPart())
+	r.all = append(r.all, replicaParts()...)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	var owned sync.WaitGroup
+	owned.Go(func() { r.keep(ctx) })
+	owned.Go(func() { r.follow(ctx) })
+	r.Cleanup(func() {
+		cancel()
+		owned.Wait()
+		for _, group := range r.groups {
+			group.process().Kill()
+		}
+	})
+}
+
+// bounded is the test's context, bounded.
+func (r *rig) bounded() context.Context {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	r.Cleanup(cancel)
+	return ctx
+}
+
+// online waits until every machine has a session.
+func (r *rig) online() {
+	r.Helper()
+	ctx := r.bounded()
+	for _, machine := range r.machines {
+		if err := system.WaitOnline(ctx, r.namespace, machine); err != nil {
+			r.Fatal(err)
+		}
+	}
+}

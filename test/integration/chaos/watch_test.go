@@ -1,0 +1,195 @@
+package chaos_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/mooring-dev/mooring/test/chaos/check"
+)
+
+// watchFor is how long one watch lasts.
+const watchFor = 10 * time.Second
+
+// observer follows the dispatches of a namespace as anybody could: a list and a watch over plain HTTP,
+// begun again whenever they break.
+type observer struct {
+	http *http.Client
+	url  string
+	tell func(what string) // of what it has to begin again
+
+	mu   sync.Mutex
+	seen map[string][]check.State
+	at   map[string]uint64 // the version of the last state
+}
+
+// object is of a CapabilityDispatch what is judged.
+type object struct {
+	Metadata struct{ Name, UID, ResourceVersion string }
+	Status   struct {
+		Phase, Execution string
+		Output           json.RawMessage
+		Error            struct{ Code string }
+	}
+}
+
+func newObserver(access *rest.Config, namespace string, tell func(what string)) (*observer, error) {
+	access.Timeout = 0
+	client, err := rest.HTTPClientFor(access)
+	if err != nil {
+		return nil, err
+	}
+	return &observer{http: client, tell: tell, seen: map[string][]check.State{}, at: map[string]uint64{},
+		url: access.Host + "/apis/mooring.dev/v1alpha1/namespaces/" + namespace + "/capabilitydispatches"}, nil
+}
+
+// follow watches until ctx ends. It trusts no watch that broke or fell silent, but lists again.
+func (o *observer) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		objects, version, err := o.list(ctx)
+		if err != nil {
+			o.tell("list: " + err.Error())
+			wait(ctx, retryAfter)
+			continue
+		}
+		for _, one := range objects {
+			o.note(one)
+		}
+		o.tell(fmt.Sprintf("%d listed at %s", len(objects), version))
+		heard := 0
+		for err == nil {
+			heard, version, err = o.watch(ctx, version)
+		}
+		if ctx.Err() == nil {
+			o.tell(fmt.Sprintf("the watch ended after %d events, at %s: %v", heard, version, err))
+		}
+	}
+}
+
+// list reads everything as it is stored now.
+func (o *observer) list(ctx context.Context) (objects []object, version string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	body, err := o.get(ctx, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	defer body.Close()
+	var list struct {
+		Metadata struct{ ResourceVersion string }
+		Items    []object
+	}
+	if err := json.NewDecoder(body).Decode(&list); err != nil {
+		return nil, "", fmt.Errorf("read the list: %w", err)
+	}
+	return list.Items, list.Metadata.ResourceVersion, nil
+}
+
+// watch notes what happens after a version, for a few seconds, and returns from which to go on.
+func (o *observer) watch(ctx context.Context, version string) (heard int, last string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*watchFor, errors.New("it fell silent"))
+	defer cancel()
+	body, err := o.get(ctx, url.Values{"watch": {"1"}, "resourceVersion": {version}, "timeoutSeconds": {fmt.Sprint(watchFor.Seconds())}})
+	if err != nil {
+		return 0, version, errors.Join(err, context.Cause(ctx))
+	}
+	defer body.Close()
+	for events := json.NewDecoder(body); ; heard++ {
+		var event struct {
+			Type   string
+			Object object
+		}
+		switch err := events.Decode(&event); {
+		case errors.Is(err, io.EOF):
+			return heard, version, nil // its time is over
+		case err != nil:
+			return heard, version, errors.Join(err, context.Cause(ctx))
+		}
+		switch event.Type {
+		case "ADDED", "MODIFIED":
+		case "DELETED": // nobody does that here
+			event.Object.Status.Phase = "Deleted"
+		default:
+			return heard, version, fmt.Errorf("%s in the watch", event.Type)
+		}
+		o.note(event.Object)
+		version = event.Object.Metadata.ResourceVersion
+	}
+}
+
+func (o *observer) get(ctx context.Context, query url.Values) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, o.url+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := o.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		return nil, fmt.Errorf("the API server answered %s", response.Status)
+	}
+	return response.Body, nil
+}
+
+// note appends a state that is newer than the last one and differs from it.
+func (o *observer) note(one object) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	uid := one.Metadata.UID
+	version, err := strconv.ParseUint(one.Metadata.ResourceVersion, 10, 64)
+	if err != nil || version < o.at[uid] {
+		return // a list that was read before news of the watch came
+	}
+	o.at[uid] = version
+	s := stateOf(one)
+	if known := o.seen[uid]; len(known) == 0 || !same(known[len(known)-1], s) {
+		o.seen[uid] = append(known, s)
+	}
+}
+
+func stateOf(one object) check.State {
+	s := check.State{Time: time.Now(), Phase: one.Status.Phase, Execution: one.Status.Execution, Code: one.Status.Error.Code}
+	if output := one.Status.Output; string(output) != "null" {
+		s.Output = output
+	}
+	return s
+}
+
+func same(a, b check.State) bool {
+	return a.Phase == b.Phase && a.Execution == b.Execution && a.Code == b.Code && bytes.Equal(a.Output, b.Output)
+}
+
+// history is what was seen, up to what is stored now.
+func (o *observer) history(ctx context.Context) (map[string][]check.State, error) {
+	objects, _, err := o.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stored := map[string]bool{}
+	for _, one := range objects {
+		stored[one.Metadata.UID] = true
+		o.note(one)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	seen := map[string][]check.State{}
+	for uid, states := range o.seen {
+		seen[uid] = append([]check.State(nil), states...)
+		if !stored[uid] {
+			seen[uid] = append(seen[uid], check.State{Time: time.Now(), Phase: "Deleted"})
+		}
+	}
+	return seen, nil
+}
