@@ -165,6 +165,10 @@ func TestErrorsOfTheInsideStayInside(t *testing.T) {
 			if got.Code() != test.want || !strings.Contains(got.Message(), test.says) || strings.Contains(got.Message(), "secret") {
 				t.Errorf("got %s %q, want %s saying %q", got.Code(), got.Message(), test.want, test.says)
 			}
+			// A broken connection ends in the same codes, but without details: agents tell by that.
+			if said := test.want == codes.Unavailable || test.want == codes.Internal; said != (len(got.Details()) > 0) {
+				t.Errorf("%s carries %v", got.Code(), got.Details())
+			}
 		})
 	}
 }

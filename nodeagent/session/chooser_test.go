@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -23,6 +24,11 @@ func TestAutoFallsBackAndProbesBack(t *testing.T) {
 	c.ended(TransportStream, true, time.Second, &drained{})                                         // on purpose
 	c.ended(TransportStream, true, time.Second, errRenewed)                                         // on purpose
 	c.ended(TransportStream, true, time.Second, status.Error(codes.Aborted, "a newer session won")) // refused
+	said, err := status.New(codes.Unavailable, "going away").WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ended(TransportStream, true, time.Second, said.Err()) // refused, in the code of a cut
 	expect(TransportStream, 0)
 	c.ended(TransportStream, true, time.Second, cut)
 	c.ended(TransportStream, true, time.Second, io.EOF)

@@ -100,6 +100,9 @@ func isBreak(err error) bool {
 	if errors.Is(err, errRenewed) || errors.Is(err, errStopped) || errors.As(err, &drain) {
 		return false
 	}
+	if len(status.Convert(err).Details()) > 0 {
+		return false // No broken connection carries details: the gateway said it.
+	}
 	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated, codes.Aborted, codes.InvalidArgument, codes.FailedPrecondition, codes.ResourceExhausted:
 		return false
