@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"io"
 	"sync"
 	"time"
 
@@ -16,10 +15,12 @@ import (
 // pollHold is how long a poll waits for news; shorter than the silence that ends a session.
 const pollHold = 30 * time.Second
 
-var errUnknownSession = status.Error(codes.FailedPrecondition, "unknown session id; say Hello again")
+var (
+	errUnknownSession = status.Error(codes.FailedPrecondition, "unknown session id; say Hello again")
+	errOvertaken      = status.Error(codes.Canceled, "a newer poll took the place of this one")
+)
 
-// polledSessions finds the session behind an id. A machine whose poll failed has to say
-// Hello again: what the lost answer carried is then offered anew.
+// polledSessions finds the session behind an id, whichever connection the poll comes on.
 type polledSessions struct {
 	mu   sync.Mutex
 	byID map[string]*pollConn
@@ -52,86 +53,25 @@ func (p *polledSessions) of(id string, caller peer.Identity) (*pollConn, error) 
 	return c, nil
 }
 
-// pollConn is a session's conn between polls.
-type pollConn struct {
-	owner peer.Identity
-	in    chan *gatewayv1.StreamNodeEventsRequest
-	// ended is closed when the session is over, with err.
-	ended chan struct{}
-	err   error
-	wake  chan struct{}
-
-	mu  sync.Mutex
-	out []*gatewayv1.StreamNodeEventsResponse
-}
-
-// Recv is what the session reads.
-func (c *pollConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
-	select {
-	case m := <-c.in:
-		return m, nil
-	case <-c.ended:
-		return nil, io.EOF
-	}
-}
-
-// Send keeps a message for the next poll; it errs when the machine does not poll.
-func (c *pollConn) Send(m *gatewayv1.StreamNodeEventsResponse) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.out) >= maxUnsent {
-		return errUnread
-	}
-	c.out = append(c.out, m)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-func (c *pollConn) take() []*gatewayv1.StreamNodeEventsResponse {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out := c.out
-	c.out = nil
-	return out
-}
-
-// hear hands a message to the session.
-func (c *pollConn) hear(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) error {
-	select {
-	case c.in <- m:
-		return nil
-	case <-c.ended:
-		return c.end()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// end is what a poll answers once the session is over.
-func (c *pollConn) end() error {
-	if c.err == nil {
-		return errUnknownSession
-	}
-	return c.err
-}
-
 // await holds a poll until there is something to say.
-func (s *Service) await(ctx context.Context, c *pollConn) ([]*gatewayv1.StreamNodeEventsResponse, error) {
+func (s *Service) await(ctx context.Context, c *pollConn, acknowledged uint64) (*gatewayv1.PollDispatchResponse, error) {
 	hold := s.Clock.NewTimer(pollHold)
 	defer hold.Stop()
+	overtaken := c.begin(acknowledged)
 	for {
-		if out := c.take(); len(out) > 0 {
-			return out, nil
+		out, sequence := c.take(overtaken)
+		answer := &gatewayv1.PollDispatchResponse{Messages: out, Sequence: sequence}
+		if len(out) > 0 {
+			return answer, nil
 		}
 		select {
 		case <-c.wake:
 		case <-c.ended:
 			return nil, c.end()
+		case <-overtaken:
+			return nil, errOvertaken
 		case <-hold.C():
-			return nil, nil
+			return answer, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -155,11 +95,12 @@ func (s *Service) PollDispatch(ctx context.Context, request *gatewayv1.PollDispa
 	if err := c.hear(ctx, &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{Heartbeat: &gatewayv1.Heartbeat{}}}); err != nil {
 		return nil, err
 	}
-	messages, err := s.await(ctx, c)
+	answer, err := s.await(ctx, c, request.GetAcknowledged())
 	if err != nil {
 		return nil, err
 	}
-	return &gatewayv1.PollDispatchResponse{SessionId: request.GetSessionId(), Messages: messages}, nil
+	answer.SessionId = request.GetSessionId()
+	return answer, nil
 }
 
 // openPolled runs a session that outlives the call and returns when it is recorded.
@@ -171,7 +112,7 @@ func (s *Service) openPolled(ctx context.Context, id peer.Identity, hello *gatew
 		return nil, errDraining
 	}
 	defer s.registry.running.Done()
-	c := &pollConn{owner: id, in: make(chan *gatewayv1.StreamNodeEventsRequest), ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+	c := newPollConn(id)
 	sessionCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.registry.spawn(func() {
 		defer cancel()
@@ -182,18 +123,18 @@ func (s *Service) openPolled(ctx context.Context, id peer.Identity, hello *gatew
 		cancel()
 		return nil, err
 	}
-	messages, err := s.await(ctx, c)
-	if err != nil || len(messages) == 0 {
+	answer, err := s.await(ctx, c, 0)
+	if err != nil || len(answer.GetMessages()) == 0 {
 		cancel()
 		return nil, err
 	}
-	sessionID := messages[0].GetWelcome().GetSessionId()
-	s.polled.put(sessionID, c)
+	answer.SessionId = answer.GetMessages()[0].GetWelcome().GetSessionId()
+	s.polled.put(answer.SessionId, c)
 	s.registry.spawn(func() {
 		<-c.ended
-		s.polled.drop(sessionID)
+		s.polled.drop(answer.SessionId)
 	})
-	return &gatewayv1.PollDispatchResponse{SessionId: sessionID, Messages: messages}, nil
+	return answer, nil
 }
 
 // ReportResult hands the machine's messages to its polled session.

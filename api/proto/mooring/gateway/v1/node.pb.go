@@ -145,7 +145,10 @@ type PollDispatchRequest struct {
 	// Empty on the first poll.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// Only on the first poll.
-	Hello         *Hello `protobuf:"bytes,2,opt,name=hello,proto3" json:"hello,omitempty"`
+	Hello *Hello `protobuf:"bytes,2,opt,name=hello,proto3" json:"hello,omitempty"`
+	// Sequence of the last answer that arrived; what was sent after it is sent again. 0, of
+	// an agent that does not count, acknowledges everything.
+	Acknowledged  uint64 `protobuf:"varint,3,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -194,11 +197,20 @@ func (x *PollDispatchRequest) GetHello() *Hello {
 	return nil
 }
 
+func (x *PollDispatchRequest) GetAcknowledged() uint64 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
 // PollDispatchResponse carries what the stream would have carried.
 type PollDispatchResponse struct {
-	state         protoimpl.MessageState      `protogen:"open.v1"`
-	SessionId     string                      `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Messages      []*StreamNodeEventsResponse `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
+	state     protoimpl.MessageState      `protogen:"open.v1"`
+	SessionId string                      `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Messages  []*StreamNodeEventsResponse `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
+	// Counts the answers with messages, from 1.
+	Sequence      uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -245,6 +257,13 @@ func (x *PollDispatchResponse) GetMessages() []*StreamNodeEventsResponse {
 		return x.Messages
 	}
 	return nil
+}
+
+func (x *PollDispatchResponse) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
 }
 
 // ReportResultRequest carries what the agent's stream would have carried.
@@ -559,15 +578,17 @@ const file_mooring_gateway_v1_node_proto_rawDesc = "" +
 	"\aboot_id\x18\x03 \x01(\tR\x06bootId\"~\n" +
 	"\x14RegisterNodeResponse\x121\n" +
 	"\x14granted_capabilities\x18\x01 \x03(\tR\x13grantedCapabilities\x123\n" +
-	"\x15withheld_capabilities\x18\x02 \x03(\tR\x14withheldCapabilities\"e\n" +
+	"\x15withheld_capabilities\x18\x02 \x03(\tR\x14withheldCapabilities\"\x89\x01\n" +
 	"\x13PollDispatchRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12/\n" +
-	"\x05hello\x18\x02 \x01(\v2\x19.mooring.gateway.v1.HelloR\x05hello\"\x7f\n" +
+	"\x05hello\x18\x02 \x01(\v2\x19.mooring.gateway.v1.HelloR\x05hello\x12\"\n" +
+	"\facknowledged\x18\x03 \x01(\x04R\facknowledged\"\x9b\x01\n" +
 	"\x14PollDispatchResponse\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12H\n" +
-	"\bmessages\x18\x02 \x03(\v2,.mooring.gateway.v1.StreamNodeEventsResponseR\bmessages\"}\n" +
+	"\bmessages\x18\x02 \x03(\v2,.mooring.gateway.v1.StreamNodeEventsResponseR\bmessages\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"}\n" +
 	"\x13ReportResultRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12G\n" +

@@ -46,7 +46,9 @@ type NodeServiceClient interface {
 	// Errors: FailedPrecondition (RegisterNode first), Aborted (a newer session won).
 	StreamNodeEvents(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamNodeEventsRequest, StreamNodeEventsResponse], error)
 	// PollDispatch is the session for networks that break streams: held for at most
-	// 30 seconds. The first poll carries Hello and no session id.
+	// 30 seconds. The first poll carries Hello and no session id. A poll or report that
+	// failed may be repeated, on a new connection too: the session belongs to the gateway
+	// process, and what was not acknowledged is answered again.
 	// Errors: FailedPrecondition (unknown session id: say Hello again).
 	PollDispatch(ctx context.Context, in *PollDispatchRequest, opts ...grpc.CallOption) (*PollDispatchResponse, error)
 	// ReportResult carries the agent's messages of a polled session.
@@ -149,7 +151,9 @@ type NodeServiceServer interface {
 	// Errors: FailedPrecondition (RegisterNode first), Aborted (a newer session won).
 	StreamNodeEvents(grpc.BidiStreamingServer[StreamNodeEventsRequest, StreamNodeEventsResponse]) error
 	// PollDispatch is the session for networks that break streams: held for at most
-	// 30 seconds. The first poll carries Hello and no session id.
+	// 30 seconds. The first poll carries Hello and no session id. A poll or report that
+	// failed may be repeated, on a new connection too: the session belongs to the gateway
+	// process, and what was not acknowledged is answered again.
 	// Errors: FailedPrecondition (unknown session id: say Hello again).
 	PollDispatch(context.Context, *PollDispatchRequest) (*PollDispatchResponse, error)
 	// ReportResult carries the agent's messages of a polled session.

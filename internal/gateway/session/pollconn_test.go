@@ -1,0 +1,82 @@
+package session
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/utils/clock"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+func TestWhatAPollDidNotAcknowledgeIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := &Service{Options: Options{Clock: clock.RealClock{}}}, newPollConn(peer.Identity{})
+		send := func(uid string) {
+			t.Helper()
+			if err := c.Send(settledOf(&gatewayv1.DispatchRef{Uid: uid})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		poll := func(acknowledged, sequence uint64, want ...string) {
+			t.Helper()
+			answer, err := s.await(t.Context(), c, acknowledged)
+			if err != nil || len(answer.GetMessages()) != len(want) || answer.GetSequence() != sequence {
+				t.Fatalf("a poll after %d answered %v, %v, want %v as %d", acknowledged, answer, err, want, sequence)
+			}
+			for i, m := range answer.GetMessages() {
+				if got := m.GetSettled().GetDispatch().GetUid(); got != want[i] {
+					t.Errorf("message %d is %s, want %s", i, got, want[i])
+				}
+			}
+		}
+		send("a")
+		poll(0, 1, "a")
+		send("b")
+		send("c")
+		poll(1, 2, "b", "c")
+		send("d")
+		poll(1, 3, "b", "c", "d") // the answer before was lost
+		poll(1, 4, "b", "c", "d") // and this one
+		poll(4, 4)                // held to the end: nothing new
+		send("e")
+		poll(4, 5, "e")
+		send("f")
+		poll(0, 6, "f") // of an agent that does not count
+	})
+}
+
+// A poll on a connection that broke unnoticed takes nothing from the one that replaces it.
+func TestANewerPollTakesTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := &Service{Options: Options{Clock: clock.RealClock{}}}, newPollConn(peer.Identity{})
+		polls := make([]chan error, 5)
+		for i := range polls {
+			polls[i] = make(chan error, 1)
+			go func() {
+				answer, err := s.await(context.Background(), c, 0)
+				if err == nil && len(answer.GetMessages()) != 1 {
+					err = status.Error(codes.NotFound, "no message")
+				}
+				polls[i] <- err
+			}()
+			synctest.Wait()
+		}
+		if err := c.Send(settledOf(&gatewayv1.DispatchRef{Uid: "a"})); err != nil {
+			t.Fatal(err)
+		}
+		for i, ended := range polls {
+			want := codes.Canceled
+			if i == len(polls)-1 {
+				want = codes.OK
+			}
+			if err := <-ended; status.Code(err) != want {
+				t.Errorf("poll %d ended with %v, want %s", i, err, want)
+			}
+		}
+	})
+}
