@@ -127,7 +127,7 @@ func (c *gatewayConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.tlsDir, "tls-dir", "", "gateway: directory of the server certificate (required)")
 	set.StringVar(&c.pairingBindAddress, "pairing-bind-address", ":7443", "gateway: address of the pairing listener")
 	set.StringVar(&c.nodeBindAddress, "node-bind-address", ":7444", "gateway: address of the node listener")
-	set.StringVar(&c.advertiseNodeEndpoint, "advertise-node-endpoint", "", "gateway: HOST:PORT of the node listener that machines are told (required)")
+	set.StringVar(&c.advertiseNodeEndpoint, "advertise-node-endpoint", "", "gateway: HOST:PORT of the node listener that machines are told, of several gateways separated by commas (required)")
 	set.StringVar(&c.podName, "pod-name", "", "gateway: name of this replica; default: the host name")
 	set.DurationVar(&c.dispatchedDelay, "dispatched-delay", 200*time.Millisecond, "gateway: how long a result is waited for before Dispatched is written")
 	set.IntVar(&c.maxPendingRequests, "max-pending-requests", 50, "gateway: undecided PairingRequests in the cluster, of one fleet at most as many as are still free; more are refused")

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"time"
 
@@ -23,6 +22,7 @@ import (
 	gatewaypairing "github.com/mooring-dev/mooring/internal/gateway/pairing"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
 	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
+	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
@@ -56,9 +56,8 @@ func (c gatewayConfig) check() error {
 	if c.tlsDir == "" {
 		return errors.New("--tls-dir is required: the directory with tls.crt and tls.key of the gateway (the mounted Secret mooring-gateway-tls)")
 	}
-	host, port, err := net.SplitHostPort(c.advertiseNodeEndpoint)
-	if err != nil || host == "" || port == "" {
-		return fmt.Errorf("--advertise-node-endpoint %q: want HOST:PORT of the node listener as machines reach it", c.advertiseNodeEndpoint)
+	if _, err := pairing.ParseEndpoints(c.advertiseNodeEndpoint); err != nil {
+		return fmt.Errorf("--advertise-node-endpoint %q: want HOST:PORT of the node listener as machines reach it, or several separated by commas: %w", c.advertiseNodeEndpoint, err)
 	}
 	return nil
 }
@@ -129,7 +128,7 @@ func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiCl
 		DispatchedDelay: c.dispatchedDelay, MaxQueued: c.maxQueuedPerNode, LeaseDuration: c.leaseDuration,
 		StaleAfter: c.watchStaleAfter,
 	})
-	pairing := gatewaypairing.New(gatewaypairing.Options{
+	pairings := gatewaypairing.New(gatewaypairing.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Requests: hubs.requests, Nodes: hubs.nodes,
 		Certificates: requester, Bundle: trust.Server, Device: trust.Device, Namespace: c.pairingNamespace,
 		SystemNamespace: c.systemNamespace, Audience: c.serviceAccountAudience,
@@ -147,7 +146,7 @@ func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiCl
 	server := gateway.New(gateway.Options{
 		TLSDir: c.tlsDir, PairingAddress: c.pairingBindAddress, NodeAddress: c.nodeBindAddress,
 		TrustDomain: c.trustDomain, Trust: trust, Limits: limits,
-		Pairing: pairing, Node: sessions, Authorizer: sessions,
+		Pairing: pairings, Node: sessions, Authorizer: sessions,
 		Drain: ending.wait, DrainTimeout: shutdownTimeout / 2,
 		Clock: apiClock, Metrics: counters, Log: log,
 	})

@@ -9,7 +9,7 @@ type Answer struct {
 	TrustBundle []byte
 	// Namespace and Name are those of the PairingRequest.
 	Namespace, Name string
-	// NodeEndpoint is host:port of the node listener.
+	// NodeEndpoint is host:port of the node listener, or of several, separated by commas.
 	NodeEndpoint string
 }
 

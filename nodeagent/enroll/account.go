@@ -96,7 +96,7 @@ func (p *pairer) refusedAccount(l *link.Link, err error) error {
 
 // keepRequest believes the answer because of the server's certificate, and keeps the mounted CA.
 func (p *pairer) keepRequest(answer *gatewayv1.CompletePairingSessionResponse) error {
-	if err := pairing.CheckEndpoint(answer.GetNodeEndpoint()); err != nil {
+	if _, err := pairing.ParseEndpoints(answer.GetNodeEndpoint()); err != nil {
 		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}
 	}
 	p.pending.Request = &store.Request{

@@ -181,7 +181,7 @@ func (p *pairer) accept(l *link.Link, keys *pairing.Keys, answer *gatewayv1.Comp
 	if err := l.CheckBundle(bundle, l.Presented()); err != nil {
 		return &finalError{ErrFailed, console.Clean(err.Error())}
 	}
-	if err := pairing.CheckEndpoint(answer.GetNodeEndpoint()); err != nil {
+	if _, err := pairing.ParseEndpoints(answer.GetNodeEndpoint()); err != nil {
 		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}
 	}
 	p.pending.Request = &store.Request{

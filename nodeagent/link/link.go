@@ -39,6 +39,8 @@ type Link struct {
 	Conn *grpc.ClientConn
 	// Exporter binds proofs to this connection: pairing.ExporterLabel, 32 bytes.
 	Exporter []byte
+	// Address is what was dialed, host:port.
+	Address string
 	// State is the handshake's outcome.
 	State tls.ConnectionState
 
@@ -70,6 +72,7 @@ func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, erro
 		secure.Close()
 		return nil, err
 	}
+	l.Address = endpoint
 	return l, nil
 }
 

@@ -9,7 +9,7 @@ import (
 
 // Config is where and who: what the pairing answered besides keys.
 type Config struct {
-	// NodeEndpoint is host:port of the node listener.
+	// NodeEndpoint is host:port of the node listener, or of several, separated by commas.
 	NodeEndpoint string `json:"nodeEndpoint"`
 	// PairingEndpoint is host:port the machine paired at.
 	PairingEndpoint string `json:"pairingEndpoint"`

@@ -28,7 +28,7 @@ type Request struct {
 	// Namespace and Name are those of the PairingRequest.
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	// NodeEndpoint is host:port of the node listener.
+	// NodeEndpoint is host:port of the node listener, or of several, separated by commas.
 	NodeEndpoint string `json:"nodeEndpoint"`
 	// Bundle is the CA bundle of the gateways.
 	Bundle identity.Bundle `json:"-"`

@@ -50,7 +50,8 @@ type Options struct {
 	Audience string
 	// TrustDomain is that of every identity.
 	TrustDomain string
-	// NodeEndpoint is host:port of the node listener as machines reach it.
+	// NodeEndpoint is host:port of the node listener as machines reach it, or of several,
+	// separated by commas.
 	NodeEndpoint string
 	// MaxPending bounds the undecided PairingRequests of the cluster; a fleet may hold as many
 	// of them as are free.

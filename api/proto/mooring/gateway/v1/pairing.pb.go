@@ -393,7 +393,7 @@ type CompletePairingSessionResponse struct {
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Name of the PairingRequest.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// host:port of the node listener.
+	// host:port of the node listener, or of several, separated by commas (at most 16).
 	NodeEndpoint string `protobuf:"bytes,4,opt,name=node_endpoint,json=nodeEndpoint,proto3" json:"node_endpoint,omitempty"`
 	// CA bundle of the gateways, PEM.
 	TrustBundle []byte `protobuf:"bytes,5,opt,name=trust_bundle,json=trustBundle,proto3" json:"trust_bundle,omitempty"`

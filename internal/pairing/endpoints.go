@@ -1,0 +1,28 @@
+package pairing
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// MaxEndpoints is how many node listeners a machine is told at most.
+const MaxEndpoints = 16
+
+// ParseEndpoints reads one host:port or several, separated by commas without spaces: the node
+// listeners of several gateways, each as CheckEndpoint wants it, none twice.
+func ParseEndpoints(list string) ([]string, error) {
+	endpoints := strings.Split(list, ",")
+	if len(endpoints) > MaxEndpoints {
+		return nil, fmt.Errorf("%d endpoints, at most %d are taken", len(endpoints), MaxEndpoints)
+	}
+	for i, endpoint := range endpoints {
+		if err := CheckEndpoint(endpoint); err != nil {
+			return nil, err
+		}
+		if slices.Contains(endpoints[:i], endpoint) {
+			return nil, fmt.Errorf("%s is listed twice", endpoint)
+		}
+	}
+	return endpoints, nil
+}
