@@ -55,6 +55,9 @@ func (n *Node) PollDispatch(ctx context.Context, request *gatewayv1.PollDispatch
 	return answer, nil
 }
 
+// Forget drops the polled session without a word, as a restart of the gateway does.
+func (n *Node) Forget() { n.polled.Store(nil) }
+
 var errNoSession = status.Error(codes.FailedPrecondition, "unknown session id; say Hello again")
 
 // ReportResult hands what the machine says to the test; Stopping ends the session.

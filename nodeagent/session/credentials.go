@@ -48,7 +48,7 @@ func LoadCredentials(s *store.Store) (*Credentials, error) {
 	return c, nil
 }
 
-// Endpoint is host:port of the node listener.
+// Endpoint is host:port of the node listener, or of several, separated by commas.
 func (c *Credentials) Endpoint() string { return c.config.NodeEndpoint }
 
 // PairingEndpoint is host:port of the pairing listener, where an expired

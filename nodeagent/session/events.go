@@ -50,7 +50,8 @@ func (s *stream) trust(text []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := s.link.CheckBundle(bundle, s.Now()); err != nil {
+	l, _ := s.carrier.current()
+	if err := l.CheckBundle(bundle, s.Now()); err != nil {
 		return err
 	}
 	if err := s.Credentials.replaceBundle(bundle); err != nil {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -22,8 +23,11 @@ const (
 	welcomeTimeout = time.Minute
 )
 
-// reach is how far a session came.
-type reach struct{ registered, welcomed bool }
+// reach is how far a session came, and where; address is empty when nothing was reached.
+type reach struct {
+	address              string
+	registered, welcomed bool
+}
 
 // hold dials and holds one session to its end. The error says why it ended.
 func (r *Runner) hold(ctx context.Context, counter uint64) (far reach, err error) {
@@ -32,21 +36,21 @@ func (r *Runner) hold(ctx context.Context, counter uint64) (far reach, err error
 			return far, err
 		}
 	}
-	certificate := r.Credentials.Identity().TLS()
-	l, err := link.Dial(ctx, r.Credentials.Endpoint(), link.Verified(r.Credentials.Bundle(), &certificate, r.Now))
+	l, err := r.gateways.Dial(ctx, r.trusted())
 	if err != nil {
 		return far, err
 	}
+	far.address = l.Address
 	defer l.Close()
-	client := gatewayv1.NewNodeServiceClient(l.Conn)
-	outdated, err := r.register(ctx, client)
+	outdated, err := r.register(ctx, gatewayv1.NewNodeServiceClient(l.Conn))
 	if err != nil {
 		return far, refusedOr(l, err)
 	}
 	far.registered = true
 	// The stream outlives ctx by a moment, to say goodbye.
 	group, streamCtx := errgroup.WithContext(context.WithoutCancel(ctx))
-	s := newStream(r, l, client, ctx)
+	s := newStream(r, l, ctx)
+	defer s.carrier.close()
 	s.outdated = outdated
 	group.Go(func() error { return s.run(streamCtx, counter, group) })
 	err = group.Wait()
@@ -55,7 +59,19 @@ func (r *Runner) hold(ctx context.Context, counter uint64) (far reach, err error
 		err = ending
 	}
 	far.welcomed = s.welcomed.Load()
+	l, _ = s.carrier.current()
 	return far, refusedOr(l, err)
+}
+
+// trusted is how this machine shows itself, and whom it believes, as things stand.
+func (r *Runner) trusted() *tls.Config {
+	certificate := r.Credentials.Identity().TLS()
+	return link.Verified(r.Credentials.Bundle(), &certificate, r.Now)
+}
+
+// redial connects to the gateway of a polled session again.
+func (r *Runner) redial(ctx context.Context, address string) (*link.Link, error) {
+	return link.Dial(ctx, address, r.trusted())
 }
 
 // refusedOr puts a refused connection before the noise it caused.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
 )
 
 const (
@@ -16,20 +17,30 @@ const (
 	// 512 KiB, and one result may have 256 KiB.
 	maxReportMessages = 32
 	maxReportBytes    = 128 << 10
+	// brokenCalls in a row end a polled session: the gateway is gone, or the way to it. A call
+	// that was carried for as long as lively before its connection broke is none of them.
+	brokenCalls = 3
+	lively      = time.Second
 )
 
-// pollConn is a session over polls. A poll or report that fails ends it: what a lost
-// answer carried is known to neither side, and only a new Hello sorts that out.
+// pollConn is a session over polls. A poll or report that a broken connection ended is made
+// again on a new one to the same gateway: reports may be heard twice, and what was not
+// acknowledged is answered again; both sides know a dispatch by its UID.
 type pollConn struct {
-	client gatewayv1.NodeServiceClient
-	ctx    context.Context // of the session
-	id     string
-	inbox  []*gatewayv1.StreamNodeEventsResponse
+	carrier *carrier
+	jitter  func() float64
+	now     func() time.Time
+	ctx     context.Context // of the session
+	id      string
+	inbox   []*gatewayv1.StreamNodeEventsResponse
+	// sequence is that of the last answer that arrived.
+	sequence uint64
 }
 
 func (c *pollConn) Open(ctx context.Context, hello *gatewayv1.StreamNodeEventsRequest) (*gatewayv1.Welcome, error) {
 	c.ctx = ctx
-	first, err := c.client.PollDispatch(ctx, &gatewayv1.PollDispatchRequest{Hello: hello.GetHello()})
+	_, client := c.carrier.current()
+	first, err := client.PollDispatch(ctx, &gatewayv1.PollDispatchRequest{Hello: hello.GetHello()})
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +48,7 @@ func (c *pollConn) Open(ctx context.Context, hello *gatewayv1.StreamNodeEventsRe
 	if len(messages) == 0 || messages[0].GetWelcome() == nil {
 		return nil, errNoWelcome
 	}
-	c.id, c.inbox = first.GetSessionId(), messages[1:]
+	c.id, c.inbox, c.sequence = first.GetSessionId(), messages[1:], first.GetSequence()
 	return messages[0].GetWelcome(), nil
 }
 
@@ -53,18 +64,42 @@ func (c *pollConn) Recv() (*gatewayv1.StreamNodeEventsResponse, error) {
 }
 
 func (c *pollConn) poll() error {
-	ctx, cancel := context.WithTimeout(c.ctx, pollTimeout)
-	defer cancel()
-	answer, err := c.client.PollDispatch(ctx, &gatewayv1.PollDispatchRequest{SessionId: c.id})
-	c.inbox = answer.GetMessages()
-	return err
+	return c.call(pollTimeout, func(ctx context.Context, client gatewayv1.NodeServiceClient) error {
+		answer, err := client.PollDispatch(ctx, &gatewayv1.PollDispatchRequest{SessionId: c.id, Acknowledged: c.sequence})
+		if err == nil {
+			c.inbox, c.sequence = answer.GetMessages(), answer.GetSequence()
+		}
+		return err
+	})
 }
 
 func (c *pollConn) Send(messages []*gatewayv1.StreamNodeEventsRequest) error {
-	ctx, cancel := context.WithTimeout(c.ctx, reportTimeout)
-	defer cancel()
-	_, err := c.client.ReportResult(ctx, &gatewayv1.ReportResultRequest{SessionId: c.id, Messages: messages})
-	return err
+	return c.call(reportTimeout, func(ctx context.Context, client gatewayv1.NodeServiceClient) error {
+		_, err := client.ReportResult(ctx, &gatewayv1.ReportResultRequest{SessionId: c.id, Messages: messages})
+		return err
+	})
+}
+
+// call makes a call, again while it is a connection that fails and not the gateway that refuses.
+func (c *pollConn) call(timeout time.Duration, do func(context.Context, gatewayv1.NodeServiceClient) error) error {
+	for failed := 1; ; failed++ {
+		l, client := c.carrier.current()
+		began := c.now()
+		ctx, cancel := context.WithTimeout(c.ctx, timeout)
+		err := do(ctx, client)
+		timedOut := ctx.Err() != nil
+		cancel()
+		if !timedOut && c.now().Sub(began) >= lively {
+			failed = 0
+		}
+		if err == nil || !isBreak(err) || failed == brokenCalls || c.ctx.Err() != nil {
+			return err
+		}
+		// Not all at once: what broke this connection may have broken those of others.
+		if backoff.Sleep(c.ctx, time.Duration(c.jitter()*float64(time.Second))) != nil || c.carrier.replace(c.ctx, l) != nil {
+			return err
+		}
+	}
 }
 
 // CloseSend has nothing to close: Stopping, sent before, ends the session, and the poll

@@ -74,7 +74,8 @@ func (s *stream) renewOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.client.RotateDeviceCertificate(ctx, &gatewayv1.RotateDeviceCertificateRequest{Csr: csr})
+	_, client := s.carrier.current()
+	answer, err := client.RotateDeviceCertificate(ctx, &gatewayv1.RotateDeviceCertificateRequest{Csr: csr})
 	if err != nil {
 		return fmt.Errorf("renew certificate: %w", err)
 	}
@@ -103,11 +104,12 @@ func (s *stream) rotate(ctx context.Context, current store.Identity) error {
 	if err != nil {
 		return err
 	}
-	proof, err := identity.SignProof(current.Key, s.Rand, identity.Proof{Method: identity.ProofRotate, Exporter: s.link.Exporter, CSR: csr})
+	l, client := s.carrier.current()
+	proof, err := identity.SignProof(current.Key, s.Rand, identity.Proof{Method: identity.ProofRotate, Exporter: l.Exporter, CSR: csr})
 	if err != nil {
 		return err
 	}
-	answer, err := s.client.RotateDeviceCertificate(ctx, &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
+	answer, err := client.RotateDeviceCertificate(ctx, &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
 	if err != nil {
 		return fmt.Errorf("rotate key: %w", err)
 	}

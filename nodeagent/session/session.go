@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -56,11 +57,15 @@ type Options struct {
 // Runner holds one session after the other.
 type Runner struct {
 	Options
+	gateways  *link.Gateways
 	transport chooser
 }
 
 // New makes a Runner.
-func New(o Options) *Runner { return &Runner{Options: o, transport: chooser{want: o.Transport}} }
+func New(o Options) *Runner {
+	gateways := link.NewGateways(strings.Split(o.Credentials.Endpoint(), ","), o.Clock.Now)
+	return &Runner{Options: o, gateways: gateways, transport: chooser{want: o.Transport}}
+}
 
 // Why a session ends on purpose.
 var (
@@ -87,6 +92,9 @@ func (r *Runner) Run(ctx context.Context) error {
 		lasted := r.Now().Sub(began)
 		if far.welcomed && lasted >= stable {
 			r.Retry.Reset()
+		}
+		if far.address != "" && !errors.Is(err, errRenewed) && !errors.Is(err, errProbe) {
+			r.gateways.Avoid(far.address)
 		}
 		r.transport.ended(carried, far.registered, lasted, err)
 		if ctx.Err() == nil {

@@ -35,10 +35,9 @@ var (
 // renew; the first to err ends all.
 type stream struct {
 	*Runner
-	link   *link.Link
-	client gatewayv1.NodeServiceClient
-	stop   context.Context // ends when the agent stops
-	conn   conn
+	carrier *carrier
+	stop    context.Context // ends when the agent stops
+	conn    conn
 	// until is how long it may last before another transport is tried; 0 is for ever.
 	until time.Duration
 	// outdated is closed when what RegisterNode declared is out of date.
@@ -54,18 +53,18 @@ type stream struct {
 	sent     map[string]time.Time // results not yet settled
 }
 
-func newStream(r *Runner, l *link.Link, client gatewayv1.NodeServiceClient, stop context.Context) *stream {
+func newStream(r *Runner, l *link.Link, stop context.Context) *stream {
 	s := &stream{
-		Runner: r, link: l, client: client, stop: stop,
+		Runner: r, carrier: newCarrier(l, r.redial), stop: stop,
 		queue: make(chan *gatewayv1.StreamNodeEventsRequest, 64),
 		leave: make(chan error, 1),
 		sent:  map[string]time.Time{},
 	}
 	var transport Transport
 	if transport, s.until = r.transport.next(); transport == TransportPoll {
-		s.conn = &pollConn{client: client}
+		s.conn = &pollConn{carrier: s.carrier, jitter: r.Jitter, now: r.Clock.Now}
 	} else {
-		s.conn = &streamConn{client: client}
+		s.conn = &streamConn{client: gatewayv1.NewNodeServiceClient(l.Conn)}
 	}
 	return s
 }
@@ -83,8 +82,9 @@ func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group)
 		return err
 	}
 	s.closed = ctx.Done()
-	s.Console.Say("Session open with gateway %s", s.Credentials.Endpoint())
-	s.Log.Info("session open", "session", welcome.GetSessionId(), "dial", counter, "clockSkew", s.Clock.Skew().Round(time.Second))
+	l, _ := s.carrier.current()
+	s.Console.Say("Session open with gateway %s", l.Address)
+	s.Log.Info("session open", "session", welcome.GetSessionId(), "gateway", l.Address, "dial", counter, "clockSkew", s.Clock.Skew().Round(time.Second))
 	s.Executor.Attach(s)
 	group.Go(s.write)
 	group.Go(func() error { return s.keep(ctx, heartbeatInterval(welcome)) })
@@ -108,9 +108,9 @@ func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, 
 		select {
 		case <-opened:
 		case <-late.C:
-			s.link.Close()
+			s.carrier.close()
 		case <-s.stop.Done():
-			s.link.Close()
+			s.carrier.close()
 		}
 	}()
 	return s.conn.Open(ctx, hello)

@@ -1,0 +1,150 @@
+package session_test
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/session"
+)
+
+// network is the way to a gateway, which breaks connections when it is told to.
+type network struct {
+	address string
+	mu      sync.Mutex
+	open    []net.Conn
+	met     int
+}
+
+func newNetwork(t *testing.T, gateway string) *network {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &network{address: listener.Addr().String()}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", gateway)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			n.mu.Lock()
+			n.open, n.met = append(n.open, near, far), n.met+1
+			n.mu.Unlock()
+			for from, to := range map[net.Conn]net.Conn{near: far, far: near} {
+				running.Go(func() {
+					_, _ = io.Copy(to, from)
+					near.Close()
+					far.Close()
+				})
+			}
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		n.cut()
+		running.Wait()
+	})
+	return n
+}
+
+func (n *network) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, conn := range n.open {
+		conn.Close()
+	}
+	n.open = nil
+}
+
+func (n *network) connections() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.met
+}
+
+// beat waits for a heartbeat that was sent after this call: the one after the next.
+func beat(t *testing.T, s *gatewaytest.Session) {
+	t.Helper()
+	for range 2 {
+		gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
+	}
+}
+
+func TestAPolledSessionOutlivesItsConnections(t *testing.T) {
+	g := gatewaytest.Start(t)
+	n := newNetwork(t, g.NodeEndpoint)
+	g.NodeEndpoint = n.address
+	a := polling(t, g)
+	s := g.Node.Next(t)
+	a.screen.await(t, "Session open")
+	for i, uid := range []string{"a", "b", "c", "d", "e"} {
+		n.cut()
+		beat(t, s)
+		if n.connections() < i+2 {
+			t.Fatalf("%d connections after %d cuts", n.connections(), i+1)
+		}
+		s.Send(t, offer(uid, "echo"))
+		if r := result(t, s, uid); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED {
+			t.Errorf("result: %v", r)
+		}
+		s.Send(t, settled(uid))
+	}
+	select {
+	case again := <-g.Node.Sessions:
+		t.Errorf("it said Hello again: %v", again.Hello)
+	default:
+	}
+}
+
+func TestAPolledSessionThatTheGatewayForgotBeginsAnew(t *testing.T) {
+	g := gatewaytest.Start(t)
+	n := newNetwork(t, g.NodeEndpoint)
+	g.NodeEndpoint = n.address
+	a := polling(t, g)
+	first := g.Node.Next(t)
+	a.screen.await(t, "Session open")
+	g.Node.Forget()
+	n.cut()
+	second := g.Node.Next(t)
+	if second.Hello.GetDialCounter() <= first.Hello.GetDialCounter() {
+		t.Errorf("dial %d after dial %d", second.Hello.GetDialCounter(), first.Hello.GetDialCounter())
+	}
+}
+
+// One address of several answers: which one is tried first is drawn.
+func TestAGatewayThatIsGoneGivesWayToAnother(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() // listens, but nobody finishes a handshake there
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	g := gatewaytest.Start(t)
+	g.NodeEndpoint = listener.Addr().String() + "," + g.NodeEndpoint
+	a := &agent{transport: session.TransportStream}
+	a.start(t, g, time.Hour)
+	for range 6 {
+		g.Node.Next(t).End(nil)
+	}
+	g.Node.Next(t)
+}
