@@ -70,6 +70,8 @@ type Options struct {
 	Now func() time.Time
 	// Transport carries the sessions; empty is auto.
 	Transport session.Transport
+	// StreamProbe is session.Options.StreamProbe; 0 is 10 minutes.
+	StreamProbe time.Duration
 	// CapabilitiesDir holds the user's own capabilities; empty is the folder
 	// capabilities.d of Dir.
 	CapabilitiesDir string
@@ -181,7 +183,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		Credentials: a.credentials, Journal: a.journal, Executor: runs, Registry: a.registry,
 		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: a.Now, Rand: rand.Reader,
 		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(), RenewPause: cmp.Or(a.RenewPause, renewPause),
-		RotateKeyEvery: a.RotateKeyEvery, Transport: cmp.Or(a.Transport, session.TransportAuto),
+		RotateKeyEvery: a.RotateKeyEvery, Transport: cmp.Or(a.Transport, session.TransportAuto), StreamProbe: cmp.Or(a.StreamProbe, session.DefaultStreamProbe),
 	}).Run(ctx)
 }
 

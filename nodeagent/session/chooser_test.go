@@ -11,7 +11,7 @@ import (
 )
 
 func TestAutoFallsBackAndProbesBack(t *testing.T) {
-	c := chooser{want: TransportAuto}
+	c := chooser{want: TransportAuto, first: DefaultStreamProbe}
 	cut := status.Error(codes.Unavailable, "reset")
 	expect := func(want Transport, until time.Duration) {
 		t.Helper()
@@ -34,13 +34,13 @@ func TestAutoFallsBackAndProbesBack(t *testing.T) {
 	c.ended(TransportStream, true, time.Second, io.EOF)
 	expect(TransportStream, 0)
 	c.ended(TransportStream, true, time.Second, status.Error(codes.Internal, "RST_STREAM"))
-	expect(TransportPoll, firstProbe)
+	expect(TransportPoll, DefaultStreamProbe)
 	c.ended(TransportPoll, true, time.Second, cut) // a poll that fails is polled again
-	expect(TransportPoll, firstProbe)
-	c.ended(TransportPoll, true, firstProbe, errProbe)
+	expect(TransportPoll, DefaultStreamProbe)
+	c.ended(TransportPoll, true, DefaultStreamProbe, errProbe)
 	expect(TransportStream, 0)
 	c.ended(TransportStream, true, time.Second, cut) // one is enough now
-	expect(TransportPoll, 2*firstProbe)
+	expect(TransportPoll, 2*DefaultStreamProbe)
 	for range 10 {
 		c.ended(TransportPoll, true, time.Hour, errProbe)
 		c.ended(TransportStream, true, time.Second, cut)

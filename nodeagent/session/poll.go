@@ -20,7 +20,7 @@ const (
 	// brokenCalls in a row end a polled session: the gateway is gone, or the way to it. A call
 	// that was carried for as long as lively before its connection broke is none of them.
 	brokenCalls = 3
-	lively      = time.Second
+	lively      = 300 * time.Millisecond
 )
 
 // pollConn is a session over polls. A poll or report that a broken connection ended is made

@@ -50,6 +50,8 @@ type Options struct {
 	RenewPause time.Duration
 	// Transport carries the sessions.
 	Transport Transport
+	// StreamProbe is how long auto polls before it tries a stream again, for the first time.
+	StreamProbe time.Duration
 	// RotateKeyEvery is the age at which a renewal also gets a new key; 0 is never.
 	RotateKeyEvery time.Duration
 }
@@ -64,7 +66,7 @@ type Runner struct {
 // New makes a Runner.
 func New(o Options) *Runner {
 	gateways := link.NewGateways(strings.Split(o.Credentials.Endpoint(), ","), o.Clock.Now)
-	return &Runner{Options: o, gateways: gateways, transport: chooser{want: o.Transport}}
+	return &Runner{Options: o, gateways: gateways, transport: chooser{want: o.Transport, first: o.StreamProbe}}
 }
 
 // Why a session ends on purpose.

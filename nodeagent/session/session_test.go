@@ -162,7 +162,7 @@ func (a *agent) run(t *testing.T) {
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: time.Now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
 		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: cmp.Or(a.renewPause, time.Millisecond),
-		RotateKeyEvery: a.rotateKeyEvery, Transport: a.transport,
+		RotateKeyEvery: a.rotateKeyEvery, Transport: a.transport, StreamProbe: session.DefaultStreamProbe,
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	a.done = make(chan error, 1)

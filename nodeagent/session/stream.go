@@ -38,6 +38,7 @@ type stream struct {
 	carrier *carrier
 	stop    context.Context // ends when the agent stops
 	conn    conn
+	carried Transport
 	// until is how long it may last before another transport is tried; 0 is for ever.
 	until time.Duration
 	// outdated is closed when what RegisterNode declared is out of date.
@@ -60,8 +61,7 @@ func newStream(r *Runner, l *link.Link, stop context.Context) *stream {
 		leave: make(chan error, 1),
 		sent:  map[string]time.Time{},
 	}
-	var transport Transport
-	if transport, s.until = r.transport.next(); transport == TransportPoll {
+	if s.carried, s.until = r.transport.next(); s.carried == TransportPoll {
 		s.conn = &pollConn{carrier: s.carrier, jitter: r.Jitter, now: r.Clock.Now}
 	} else {
 		s.conn = &streamConn{client: gatewayv1.NewNodeServiceClient(l.Conn)}
@@ -84,7 +84,7 @@ func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group)
 	s.closed = ctx.Done()
 	l, _ := s.carrier.current()
 	s.Console.Say("Session open with gateway %s", l.Address)
-	s.Log.Info("session open", "session", welcome.GetSessionId(), "gateway", l.Address, "dial", counter, "clockSkew", s.Clock.Skew().Round(time.Second))
+	s.Log.Info("session open", "session", welcome.GetSessionId(), "gateway", l.Address, "dial", counter, "transport", s.carried, "clockSkew", s.Clock.Skew().Round(time.Second))
 	s.Executor.Attach(s)
 	group.Go(s.write)
 	group.Go(func() error { return s.keep(ctx, heartbeatInterval(welcome)) })

@@ -50,15 +50,17 @@ func ParseTransport(name string) (Transport, error) {
 const (
 	// brokenStreams in a row make auto poll.
 	brokenStreams = 3
-	// firstProbe is how long auto polls before it tries a stream; the time doubles with
-	// every stream that breaks again, up to lastProbe.
-	firstProbe = 10 * time.Minute
-	lastProbe  = 6 * time.Hour
+	// DefaultStreamProbe is how long auto polls before it tries a stream; the time doubles
+	// with every stream that breaks again, up to lastProbe.
+	DefaultStreamProbe = 10 * time.Minute
+	lastProbe          = 6 * time.Hour
 )
 
 // chooser decides about the transport of the next session.
 type chooser struct {
 	want Transport
+	// first is how long the first polled session may last.
+	first time.Duration
 	// broken counts streams that broke in a row; at brokenStreams polls begin.
 	broken int
 	// probe is how long the polled session may last.
@@ -88,7 +90,7 @@ func (c *chooser) ended(t Transport, reached bool, lasted time.Duration, err err
 		c.broken, c.probe = 0, 0
 	case reached && isBreak(err):
 		if c.broken++; c.broken >= brokenStreams {
-			c.probe = min(max(2*c.probe, firstProbe), lastProbe)
+			c.probe = min(max(2*c.probe, c.first), lastProbe)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/session"
 )
 
 // Agent is one real agent of a Fleet: the library of mooring-agent with an identity directory, a
@@ -28,6 +29,8 @@ type Agent struct {
 	connections map[*watchedConn]struct{}
 	online      bool
 	opened      int       // sessions that opened
+	since       time.Time // when the newest of them did
+	transport   session.Transport
 	closed      time.Time // when the last connection with a session ended
 	reason      string    // why the last session ended
 	err         error     // of Run; valid after done
@@ -114,6 +117,13 @@ func (a *Agent) Ended() (time.Time, string) {
 	return a.closed, a.reason
 }
 
+// Opened is when the newest session opened, and what carries it.
+func (a *Agent) Opened() (time.Time, session.Transport) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.since, a.transport
+}
+
 // Sessions counts those that opened.
 func (a *Agent) Sessions() int {
 	a.mu.Lock()
@@ -154,8 +164,14 @@ func (w *watcher) Handle(_ context.Context, record slog.Record) error {
 	defer a.mu.Unlock()
 	switch record.Message {
 	case "session open":
-		a.online = true
+		a.online, a.since = true, record.Time
 		a.opened++
+		record.Attrs(func(attr slog.Attr) bool {
+			if attr.Key == "transport" {
+				a.transport = session.Transport(attr.Value.String())
+			}
+			return attr.Key != "transport"
+		})
 	case "session ended":
 		record.Attrs(func(attr slog.Attr) bool {
 			if attr.Key == "reason" {

@@ -40,10 +40,13 @@ type Options struct {
 	// Dir keeps the identity directories; it must exist. On a memory file system the journals
 	// cost no disk.
 	Dir string
-	// PairingEndpoint and NodeEndpoint are HOST:PORT of a gateway.
+	// PairingEndpoint and NodeEndpoint are HOST:PORT of a gateway, the latter of several gateways
+	// separated by commas.
 	PairingEndpoint, NodeEndpoint string
 	// TrustDomain of the identities. Default mooring.local.
 	TrustDomain string
+	// Configure changes how an agent is started, when it is made; nil changes nothing.
+	Configure func(*nodeagent.Options)
 	// Extra are capabilities besides the built-in ones.
 	Extra []capability.Capability
 	// Place tells Fleets apart that run at the same time, below 200: their agents come from other
@@ -100,6 +103,9 @@ func (f *Fleet) newAgent() (*Agent, error) {
 	place := len(f.agents) / perSource
 	a := &Agent{Name: name, Source: fmt.Sprintf("127.%d.%d.%d", 1+f.Place, place/200, place%200+1), fleet: f, connections: map[*watchedConn]struct{}{},
 		options: nodeagent.Options{Dir: filepath.Join(f.Dir, f.Namespace+"-"+name), NodeName: name, Extra: f.Extra}}
+	if f.Configure != nil {
+		f.Configure(&a.options)
+	}
 	f.agents = append(f.agents, a)
 	return a, nil
 }

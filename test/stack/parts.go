@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,9 +41,18 @@ func (s *Stack) StartController() error {
 }
 
 // StartGateway starts replica i on its addresses, or starts it again after it ended.
-func (s *Stack) StartGateway(i int) error { return s.launch(s.Gateways[i]) }
+func (s *Stack) StartGateway(i int) error { return s.launch(s.Gateways[i], s.NodeEndpoints()) }
 
-func (s *Stack) launch(g *Gateway) error {
+// NodeEndpoints are the node listeners of all gateways, as machines are told.
+func (s *Stack) NodeEndpoints() string {
+	var all []string
+	for _, g := range s.Gateways {
+		all = append(all, g.NodeAddress)
+	}
+	return strings.Join(all, ",")
+}
+
+func (s *Stack) launch(g *Gateway, told string, more ...string) error {
 	kubeconfig, err := s.account("mooring-gateway")
 	if err != nil {
 		return err
@@ -54,9 +64,9 @@ func (s *Stack) launch(g *Gateway) error {
 	args := append([]string{
 		s.binary("manager"), "--role=gateway", "--kubeconfig", kubeconfig, "--pod-name", g.Name, "--tls-dir", g.TLSDir,
 		"--pairing-bind-address", g.PairingAddress, "--node-bind-address", g.NodeAddress,
-		"--advertise-node-endpoint", g.NodeAddress,
+		"--advertise-node-endpoint", told,
 		"--metrics-bind-address", ports[0], "--health-probe-bind-address", ports[1],
-	}, append(s.GatewayArgs[:len(s.GatewayArgs):len(s.GatewayArgs)], g.Args...)...)
+	}, slices.Concat(s.GatewayArgs, g.Args, more)...)
 	p, err := startProcess(g.Name, s.Dir, nil, args...)
 	if err != nil {
 		return err
@@ -77,16 +87,29 @@ func (s *Stack) StartAgent(name string, args ...string) (*Process, error) {
 // StartAgentAt is StartAgent against a pairing endpoint of choice; "" for an agent that is told by
 // other means (--pair) or is paired already.
 func (s *Stack) StartAgentAt(name, pairing string, args ...string) (*Process, error) {
+	return s.startAgent(nil, name, pairing, args)
+}
+
+// StartAgentIn is StartAgentAt in a network namespace (ip-netns(8)) of that name.
+func (s *Stack) StartAgentIn(netns, name, pairing string, args ...string) (*Process, error) {
+	return s.startAgent([]string{"ip", "netns", "exec", netns}, name, pairing, args)
+}
+
+func (s *Stack) startAgent(wrapper []string, name, pairing string, args []string) (*Process, error) {
 	argv := []string{"run", "--identity-dir", s.IdentityDir(name)}
 	if pairing != "" {
 		argv = append(argv, "--pairing", pairing)
 	}
-	return s.StartMachines(name, s.AgentBinary, append(argv, args...)...)
+	return s.startMachines(wrapper, name, s.AgentBinary, append(argv, args...))
 }
 
 // StartMachines starts a program that runs agents. Close stops it before the gateways.
 func (s *Stack) StartMachines(name, program string, args ...string) (*Process, error) {
-	p, err := startProcess(name, s.Dir, nil, append([]string{s.binary(program)}, args...)...)
+	return s.startMachines(nil, name, program, args)
+}
+
+func (s *Stack) startMachines(wrapper []string, name, program string, args []string) (*Process, error) {
+	p, err := startProcess(name, s.Dir, nil, slices.Concat(wrapper, []string{s.binary(program)}, args)...)
 	if err != nil {
 		return nil, err
 	}
@@ -142,10 +165,11 @@ func (p *Process) ready(ctx context.Context) (bool, string) {
 	return resp.StatusCode == http.StatusOK, strings.TrimSpace(string(body))
 }
 
-// SpareGateway starts one more replica, outside the list, on addresses of choice.
-func (s *Stack) SpareGateway(name, pairing, node string) (*Process, error) {
+// SpareGateway starts one more replica, outside the list, on addresses of choice; more are flags
+// added to the usual ones.
+func (s *Stack) SpareGateway(name, pairing, node string, more ...string) (*Process, error) {
 	g := &Gateway{Name: name, PairingAddress: pairing, NodeAddress: node, TLSDir: s.Gateways[0].TLSDir}
-	if err := s.launch(g); err != nil {
+	if err := s.launch(g, node, more...); err != nil {
 		return nil, err
 	}
 	return g.Process, nil

@@ -106,6 +106,8 @@ func (s *Stack) start(ctx context.Context) error {
 	for i := range s.Options.Gateways {
 		g := &Gateway{Name: fmt.Sprintf("gateway-%d", i), PairingAddress: ports[2*i], NodeAddress: ports[2*i+1], TLSDir: tlsDir}
 		s.Gateways = append(s.Gateways, g)
+	}
+	for i := range s.Gateways { // each tells machines of all
 		if err := s.StartGateway(i); err != nil {
 			return err
 		}
