@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -76,9 +77,12 @@ func (a *Agent) Restart() {
 	a.start(a.fleet.run)
 }
 
-// dial opens a connection from the agent's own address.
+// dial opens a connection, on loopback from the agent's own address.
 func (a *Agent) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(a.Source)}}
+	dialer := &net.Dialer{}
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().IsLoopback() {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(a.Source)}
+	}
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err

@@ -53,6 +53,10 @@ func (s *Stack) NodeEndpoints() string {
 }
 
 func (s *Stack) launch(g *Gateway, told string, more ...string) error {
+	return s.launchIn(nil, g, told, more)
+}
+
+func (s *Stack) launchIn(within []string, g *Gateway, told string, more []string) error {
 	kubeconfig, err := s.account("mooring-gateway")
 	if err != nil {
 		return err
@@ -61,12 +65,12 @@ func (s *Stack) launch(g *Gateway, told string, more ...string) error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{
+	args := slices.Concat(within, []string{
 		s.binary("manager"), "--role=gateway", "--kubeconfig", kubeconfig, "--pod-name", g.Name, "--tls-dir", g.TLSDir,
 		"--pairing-bind-address", g.PairingAddress, "--node-bind-address", g.NodeAddress,
 		"--advertise-node-endpoint", told,
 		"--metrics-bind-address", ports[0], "--health-probe-bind-address", ports[1],
-	}, slices.Concat(s.GatewayArgs, g.Args, more)...)
+	}, s.GatewayArgs, g.Args, more)
 	p, err := startProcess(g.Name, s.Dir, nil, args...)
 	if err != nil {
 		return err
@@ -163,6 +167,16 @@ func (p *Process) ready(ctx context.Context) (bool, string) {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 	return resp.StatusCode == http.StatusOK, strings.TrimSpace(string(body))
+}
+
+// SpareGatewayIn is SpareGateway in a network namespace (ip-netns(8)) of that name; nobody outside
+// reaches its probes.
+func (s *Stack) SpareGatewayIn(netns, name, pairing, node string, more ...string) (*Process, error) {
+	g := &Gateway{Name: name, PairingAddress: pairing, NodeAddress: node, TLSDir: s.Gateways[0].TLSDir}
+	if err := s.launchIn([]string{"ip", "netns", "exec", netns}, g, node, more); err != nil {
+		return nil, err
+	}
+	return g.Process, nil
 }
 
 // SpareGateway starts one more replica, outside the list, on addresses of choice; more are flags

@@ -1,0 +1,97 @@
+// Package replicas_test runs several gateways at once and takes them away: killed, drained, restarted
+// one after the other, cut off by the network. It has a cluster of its own.
+package replicas_test
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
+)
+
+// system is shared by the tests of this package.
+var system *stack.Stack
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// The tests wait more than they work, some for one another.
+	_ = flag.Set("test.parallel", "16") // it exists
+	os.Exit(testfleet.Main(m, &system, stack.Options{
+		Gateways: 2, AgentBinary: "testagent",
+		// In full size it takes some time until all are recorded again, at 50 writes a second.
+		ControllerArgs: []string{"--stale-after=5s", fmt.Sprintf("--orphan-grace=%ds", sized(3, 30))},
+		GatewayArgs:    []string{"--lease-duration=5s"},
+	}))
+}
+
+// gateways is held by a test that does something to the two gateways of the system; tests with
+// gateways of their own run beside it.
+var gateways sync.Mutex
+
+// alone lets the test have the gateways of the system until it ends, both ready.
+func alone(t *testing.T) {
+	t.Helper()
+	gateways.Lock()
+	t.Cleanup(gateways.Unlock)
+	for i := range system.Gateways {
+		bringUp(t, i)
+	}
+}
+
+// replica is a gateway of one test.
+type replica struct {
+	*stack.Process
+	name, pairing, node, told string
+}
+
+// twoOfItsOwn starts two gateways that only this test knows, on addresses of host.
+func twoOfItsOwn(t *testing.T, name, host string) []*replica {
+	t.Helper()
+	free, err := stack.FreeAddresses(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, address := range free {
+		_, port, _ := net.SplitHostPort(address) // HOST:PORT, as promised
+		free[i] = net.JoinHostPort(host, port)
+	}
+	var replicas []*replica
+	for i := range 2 {
+		r := &replica{name: fmt.Sprintf("%s-%d", name, i), pairing: free[i], node: free[2+i], told: free[2] + "," + free[3]}
+		r.again(t)
+		replicas = append(replicas, r)
+	}
+	return replicas
+}
+
+// again starts the replica on its addresses and waits until it may serve.
+func (r *replica) again(t *testing.T) {
+	t.Helper()
+	process, err := system.SpareGateway(r.name, r.pairing, r.node, "--advertise-node-endpoint", r.told)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Process = process
+	t.Cleanup(process.Stop)
+	if err := r.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// bringUp starts a gateway again, if it does not run, and waits until it may serve.
+func bringUp(t *testing.T, i int) {
+	t.Helper()
+	if !system.Gateways[i].Running() {
+		if err := system.StartGateway(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := system.Gateways[i].WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,170 @@
+package replicas_test
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/nodeagent"
+	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/test/sim"
+)
+
+// connectionLife is what a connection has in a network that breaks them.
+const connectionLife = time.Second
+
+// A network that breaks every connection after a moment: streams cannot last in it, so the machine
+// polls, and one polled session goes on over many connections. Then its gateway dies, and it goes
+// to the other one.
+func TestPollsWhereStreamsBreak(t *testing.T) {
+	t.Parallel()
+	f, networks, gateways := breaking(t, "polls", time.Hour)
+	a := f.sim.Agents()[0]
+	met := func() int { return networks[0].connections() + networks[1].connections() }
+	status := func() v1alpha1.NodeStatus { return f.nodes()[a.Name].Status }
+	var asked []*v1alpha1.CapabilityDispatch
+	before, already := status(), met()
+	for i := range sized(6, 60) {
+		asked = append(asked, f.Ended(f.ask(a.Name, time.Duration(i%3)*connectionLife)))
+	}
+	over, after := met()-already, status()
+	f.ranOnce(asked)
+	t.Logf("%d dispatches over %d connections of one polled session", len(asked), over)
+	if over < 3 || after.SessionID != before.SessionID || after.DialCounter != before.DialCounter {
+		t.Errorf("over %d connections session %s (dial %d) became %s (dial %d)", over, before.SessionID, before.DialCounter, after.SessionID, after.DialCounter)
+	}
+	holder, other := 0, 1
+	if strings.HasPrefix(after.Gateway, gateways[1].name+"-") {
+		holder, other = 1, 0
+	}
+	asked = append(asked, f.ask(a.Name, 2*time.Second))
+	f.Eventually("it to run", func() bool { return f.runs.of(asked[len(asked)-1].Name) == 1 })
+	began := time.Now()
+	gateways[holder].Kill()
+	asked = append(asked, f.ask(a.Name, 0))
+	f.Eventually("a session with the other gateway", func() bool { return strings.HasPrefix(status().Gateway, gateways[other].name+"-") })
+	t.Logf("the gateway of a polled session was killed: moved after %s", time.Since(began).Round(time.Millisecond))
+	f.ranOnce(asked)
+	if !polls(a) {
+		t.Error("it does not poll any more")
+	}
+}
+
+// When the network is mended, the machine finds out and streams again.
+func TestPollsGiveWayToStreams(t *testing.T) {
+	t.Parallel()
+	f, networks, _ := breaking(t, "streams", 3*time.Second)
+	for _, n := range networks {
+		n.limit(0)
+	}
+	a := f.sim.Agents()[0]
+	f.Eventually("the machine to stream again", func() bool { return a.Online() && !polls(a) })
+	f.ranOnce([]*v1alpha1.CapabilityDispatch{f.ask(a.Name, 0)})
+}
+
+func polls(a *sim.Agent) bool {
+	_, transport := a.Opened()
+	return a.Online() && transport == session.TransportPoll
+}
+
+// breaking brings a machine to polls, in networks that break connections, one to each gateway.
+func breaking(t *testing.T, name string, probe time.Duration) (*fleet, []*network, []*replica) {
+	t.Helper()
+	gateways := twoOfItsOwn(t, name, "127.0.0.1")
+	networks := []*network{newNetwork(t, gateways[0].node), newNetwork(t, gateways[1].node)}
+	f := newFleet(t, networks[0].address+","+networks[1].address, 1, func(o *nodeagent.Options) { o.StreamProbe = probe })
+	for _, n := range networks {
+		n.limit(connectionLife)
+	}
+	f.Eventually("the machine to poll", func() bool { return polls(f.sim.Agents()[0]) })
+	return f, networks, gateways
+}
+
+// network is the way to a gateway; it may give every connection a short life.
+type network struct {
+	address string
+	gateway string
+
+	mu   sync.Mutex
+	life time.Duration // 0: for ever
+	open map[net.Conn]struct{}
+	met  int
+}
+
+func newNetwork(t *testing.T, gateway string) *network { return newNetworkAt(t, "127.0.0.1", gateway) }
+
+func newNetworkAt(t *testing.T, host, gateway string) *network {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &network{address: listener.Addr().String(), gateway: gateway, open: map[net.Conn]struct{}{}}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { n.carry(near) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		n.limit(time.Nanosecond)
+		running.Wait()
+	})
+	return n
+}
+
+// limit breaks what is open, and gives what comes so long a life.
+func (n *network) limit(life time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.life = life
+	for conn := range n.open {
+		conn.Close()
+	}
+}
+
+func (n *network) connections() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.met
+}
+
+func (n *network) carry(near net.Conn) {
+	defer near.Close()
+	far, err := net.Dial("tcp", n.gateway)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	n.mu.Lock()
+	n.met++
+	n.open[near] = struct{}{}
+	if n.life > 0 {
+		timer := time.AfterFunc(n.life, func() { near.Close() })
+		defer timer.Stop()
+	}
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		delete(n.open, near)
+		n.mu.Unlock()
+	}()
+	var both sync.WaitGroup
+	for from, to := range map[net.Conn]net.Conn{near: far, far: near} {
+		both.Go(func() {
+			_, _ = io.Copy(to, from)
+			near.Close()
+			far.Close()
+		})
+	}
+	both.Wait()
+}

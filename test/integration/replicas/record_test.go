@@ -1,0 +1,95 @@
+package replicas_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// record sees every write to the Nodes and dispatches of one namespace: each is one event.
+type record struct {
+	mu sync.Mutex
+	// absent is every presence but Online that a Node was seen with, by Node.
+	absent map[string]v1alpha1.NodePresence
+	// nodeWrites counts writes to Nodes; created, dispatched and ended writes to dispatches, by
+	// the phase they left behind.
+	nodeWrites, created, dispatched, ended int
+	phases                                 map[v1alpha1.DispatchPhase]int
+}
+
+// follow records until the test ends.
+func follow(t *testing.T, namespace string) *record {
+	t.Helper()
+	c, err := client.NewWithWatch(system.Cluster.Admin(), client.Options{Scheme: cluster.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &record{absent: map[string]v1alpha1.NodePresence{}, phases: map[v1alpha1.DispatchPhase]int{}}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	t.Cleanup(func() { cancel(); running.Wait() })
+	for _, list := range []client.ObjectList{&v1alpha1.NodeList{}, &v1alpha1.CapabilityDispatchList{}} {
+		if err := c.List(ctx, list, client.InNamespace(namespace)); err != nil {
+			t.Fatal(err)
+		}
+		since := &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}
+		w, err := c.Watch(ctx, list, &client.ListOptions{Namespace: namespace, Raw: since})
+		if err != nil {
+			t.Fatal(err)
+		}
+		running.Go(func() {
+			defer w.Stop()
+			for event := range w.ResultChan() {
+				r.take(event)
+			}
+		})
+	}
+	return r
+}
+
+func (r *record) take(event watch.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch o := event.Object.(type) {
+	case *v1alpha1.Node:
+		r.nodeWrites++
+		if o.Status.Presence != v1alpha1.PresenceOnline {
+			r.absent[o.Name] = o.Status.Presence
+		}
+	case *v1alpha1.CapabilityDispatch:
+		switch {
+		case event.Type == watch.Added:
+			r.created++
+		case event.Type == watch.Modified && dispatch.Terminal(o.Status.Phase):
+			r.ended++
+			r.phases[o.Status.Phase]++
+		case event.Type == watch.Modified:
+			r.dispatched++
+		}
+	}
+}
+
+// seen is a copy of what was counted.
+func (r *record) seen() (nodeWrites, created, dispatched, ended int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.nodeWrites, r.created, r.dispatched, r.ended
+}
+
+func (r *record) away() map[string]v1alpha1.NodePresence {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	away := map[string]v1alpha1.NodePresence{}
+	for name, presence := range r.absent {
+		away[name] = presence
+	}
+	return away
+}

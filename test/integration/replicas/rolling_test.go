@@ -1,0 +1,106 @@
+package replicas_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// traffic keeps asking all machines in turn, some of it for work that lasts.
+type traffic struct {
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+	mu    sync.Mutex
+	asked []*v1alpha1.CapabilityDispatch
+}
+
+func startTraffic(f *fleet, every time.Duration) *traffic {
+	tr := &traffic{}
+	ctx, cancel := context.WithCancel(f.Context())
+	tr.stop = cancel
+	tr.done.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			lasts := time.Duration(0)
+			if i%8 == 0 {
+				lasts = 1500 * time.Millisecond
+			}
+			d := f.ask(f.sim.Agents()[i%len(f.sim.Agents())].Name, lasts)
+			tr.mu.Lock()
+			tr.asked = append(tr.asked, d)
+			tr.mu.Unlock()
+		}
+	})
+	f.Cleanup(func() { tr.end() })
+	return tr
+}
+
+// end stops asking and returns what was asked.
+func (tr *traffic) end() []*v1alpha1.CapabilityDispatch {
+	tr.stop()
+	tr.done.Wait()
+	return tr.asked
+}
+
+// Every gateway is drained and replaced under traffic, one after the other, as a rolling update
+// does: it sends its machines to the other one, ends by itself with 0, and no dispatch notices.
+func TestRollingRestartUnderTraffic(t *testing.T) {
+	t.Parallel()
+	alone(t)
+	f := newFleet(t, system.NodeEndpoints(), sized(12, 200), nil)
+	f.spread(3)
+	seen := follow(t, f.Namespace)
+	tr := startTraffic(f, time.Second/time.Duration(sized(25, 60)))
+	for i, gateway := range system.Gateways {
+		other := system.Gateways[1-i].Name
+		moving := len(f.on(gateway.Name))
+		began := time.Now()
+		if err := gateway.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		f.Eventually("all on the other gateway", func() bool { return len(f.on(other)) == len(f.sim.Agents()) })
+		moved := time.Since(began)
+		code, err := gateway.Wait(f.Within())
+		t.Logf("drain of %s: %d machines moved after %s, process ended %d after %s", gateway.Name, moving, moved.Round(10*time.Millisecond), code, time.Since(began).Round(10*time.Millisecond))
+		if err != nil || code != 0 {
+			t.Errorf("%s ended with %d, %v", gateway.Name, code, err)
+		}
+		bringUp(t, i)
+	}
+	asked := tr.end()
+	f.ranOnce(asked)
+	var slowest []time.Duration
+	for _, d := range asked {
+		s := f.Ended(d)
+		slowest = append(slowest, s.Status.CompletedTime.Sub(s.CreationTimestamp.Time))
+	}
+	slices.Sort(slowest)
+	f.Eventually("every write to be seen", func() bool { _, _, _, ended := seen.seen(); return ended >= len(asked) })
+	_, created, dispatched, ended := seen.seen()
+	t.Logf("%d dispatches, 0 failed: %d writes were %d creations, %d ends, %d on the way; whole seconds to the end: half %s, all %s",
+		len(asked), created+ended+dispatched, created, ended, dispatched, slowest[len(slowest)/2], slowest[len(slowest)-1])
+	if created != len(asked) || ended != len(asked) {
+		t.Errorf("%d creations and %d ends of %d dispatches", created, ended, len(asked))
+	}
+	// Claims, and Dispatched: of what was created while its machine was away, or that lasted.
+	if dispatched > 2*len(asked) {
+		t.Errorf("%d writes on the way of %d dispatches", dispatched, len(asked))
+	}
+	var left v1alpha1.CapabilityDispatchList
+	if err := system.Client.List(t.Context(), &left, client.InNamespace(f.Namespace)); err != nil || len(left.Items) != len(asked) {
+		t.Errorf("%d dispatches are there, %d were asked for: %v", len(left.Items), len(asked), err)
+	}
+}

@@ -1,0 +1,109 @@
+package replicas_test
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/sim"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
+)
+
+// A gateway dies under many machines and is started again: those come back to either, spread over
+// time and with one write each; those of the other gateway notice nothing.
+func TestReconnectStorm(t *testing.T) {
+	t.Parallel()
+	alone(t)
+	f := newFleet(t, system.NodeEndpoints(), sized(80, 2000), nil)
+	f.spread(10)
+	f.Eventually("all recorded", func() bool { return len(f.on("gateway-0"))+len(f.on("gateway-1")) == len(f.sim.Agents()) })
+	lost, staying := f.on("gateway-0"), f.on("gateway-1")
+	sessions := map[*sim.Agent]int{}
+	for _, a := range f.sim.Agents() {
+		sessions[a] = a.Sessions()
+	}
+	seen, stored := follow(t, f.Namespace), nodeStatusWrites(t)
+	began := time.Now()
+	system.Gateways[0].Kill()
+	var asked []*v1alpha1.CapabilityDispatch
+	var waits []time.Duration
+	if err := system.StartGateway(0); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 20 || f.sim.Online() < len(f.sim.Agents()); i++ {
+		sent := time.Now()
+		if sent.Sub(began) > testfleet.Patience {
+			f.allOnline()
+		}
+		d := f.ask(staying[i%len(staying)].Name, 0)
+		f.Ended(d)
+		asked, waits = append(asked, d), append(waits, time.Since(sent))
+	}
+	bringUp(t, 0)
+	f.Eventually("all recorded", func() bool { return len(f.on("gateway-0"))+len(f.on("gateway-1")) == len(f.sim.Agents()) })
+	var back []time.Duration
+	for _, a := range lost {
+		at, _ := a.Opened()
+		back = append(back, at.Sub(began))
+	}
+	slices.Sort(back)
+	slices.Sort(waits)
+	writes, _, _, _ := seen.seen()
+	t.Logf("%d of %d machines lost their gateway; back after: first %s, half %s, last %s; %d writes to Nodes (%.0f by apiserver_request_total)",
+		len(lost), len(f.sim.Agents()), back[0].Round(time.Millisecond), back[len(back)/2].Round(time.Millisecond), back[len(back)-1].Round(time.Millisecond), writes, nodeStatusWrites(t)-stored)
+	t.Logf("%d dispatches to machines of the other gateway meanwhile: half %s, slowest %s", len(waits), waits[len(waits)/2].Round(time.Millisecond), waits[len(waits)-1].Round(time.Millisecond))
+	f.ranOnce(asked)
+	if len(f.sim.Agents()) >= 80 && back[len(back)-1]-back[0] < 200*time.Millisecond {
+		t.Errorf("all were back within %s of each other: nothing spread them", back[len(back)-1]-back[0])
+	}
+	for _, a := range staying {
+		if a.Sessions() != sessions[a] {
+			t.Errorf("%s lost its session though its gateway lived", a.Name)
+		}
+	}
+	// The record of the new session, seldom one more: of what changed in it meanwhile, or of the leader.
+	if writes > 2*len(lost)+20 {
+		t.Errorf("%d writes to Nodes for %d machines that came back", writes, len(lost))
+	}
+	if away := seen.away(); len(away) > len(lost)/2 {
+		t.Errorf("%d of %d machines were called away: %v", len(away), len(lost), away)
+	}
+}
+
+// nodeStatusWrites counts writes to the status of Nodes since the API server started.
+func nodeStatusWrites(t *testing.T) (total float64) {
+	t.Helper()
+	access := system.Cluster.Admin()
+	c, err := rest.HTTPClientFor(access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := c.Get(strings.TrimRight(access.Host, "/") + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		ours := strings.HasPrefix(line, "apiserver_request_total{") && strings.Contains(line, `group="`+v1alpha1.GroupVersion.Group+`"`) &&
+			strings.Contains(line, `resource="nodes"`) && strings.Contains(line, `subresource="status"`) && !strings.Contains(line, `verb="GET"`)
+		if !ours {
+			continue
+		}
+		var value float64
+		if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &value); err != nil {
+			t.Fatalf("read %q: %v", line, err)
+		}
+		total += value
+	}
+	return total
+}
