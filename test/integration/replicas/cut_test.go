@@ -1,0 +1,130 @@
+package replicas_test
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
+)
+
+// noticed bounds how long a gateway may take to notice a machine that fell silent: 30 s until it
+// pings and 10 s for the answer, or three heartbeats of 20 s; and room for a slow machine.
+const noticed = 75 * time.Second
+
+// A machine loses its network without a word on the wire. The gateway finds out by itself; what is
+// asked meanwhile waits, and runs once and in order when the machine is back, at a gateway that
+// is as good as the one before.
+func TestACutThatNobodyIsToldOf(t *testing.T) {
+	t.Parallel()
+	for name, cut := range map[string]func(*link){
+		"both ways":               func(l *link) { l.deafen(); l.mute() },
+		"from the machine alone":  (*link).mute,
+		"from the gateways alone": (*link).deafen,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newRemoteMachine(t)
+			first := m.Node("box")
+			m.ask(0)
+			m.ran(1)
+			began := time.Now()
+			cut(m.link)
+			inFlight := m.ask(300) // not offered, or offered into the dark
+			m.until("the gateway to notice", func(n *v1alpha1.Node) bool { return !dispatch.SessionOf(n).Live() })
+			took := time.Since(began)
+			if took > noticed {
+				t.Errorf("noticed after %s, want at most %s", took, noticed)
+			}
+			var asked []*v1alpha1.CapabilityDispatch
+			for range 5 {
+				asked = append(asked, m.ask(0))
+			}
+			began = time.Now()
+			m.link.heal()
+			m.until("the machine to be back", func(n *v1alpha1.Node) bool {
+				return dispatch.SessionOf(n).Live() && n.Status.SessionID != first.Status.SessionID
+			})
+			t.Logf("noticed after %s; back %s after the cable was whole, on %s after %s", took.Round(time.Second/10), time.Since(began).Round(time.Second/10), m.Node("box").Status.Gateway, first.Status.Gateway)
+			for _, d := range append(asked, inFlight) {
+				if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
+					t.Errorf("%s ended %s: %+v", d.Name, s.Phase, s.Error)
+				}
+			}
+			m.ran(7)
+			inOrder(t, m.lines()[1:], append(asked, inFlight))
+		})
+	}
+}
+
+// inOrder fails unless lines are in the order of creation; of those of one second the UID decides.
+func inOrder(t *testing.T, lines []string, asked []*v1alpha1.CapabilityDispatch) {
+	t.Helper()
+	slices.SortFunc(asked, func(a, b *v1alpha1.CapabilityDispatch) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
+	})
+	for i, d := range asked {
+		if i >= len(lines) || !strings.Contains(string(d.Spec.Input.Raw), fmt.Sprintf(`"line":%q`, lines[i])) {
+			t.Errorf("they ran in the order %v, want %s at %d", lines, d.Spec.Input.Raw, i)
+		}
+	}
+}
+
+// remoteMachine is an agent in a network namespace, with two gateways of its own to choose from.
+type remoteMachine struct {
+	*testfleet.Fleet
+	link  *link
+	out   string
+	asked int
+}
+
+func newRemoteMachine(t *testing.T) *remoteMachine {
+	t.Helper()
+	m := &remoteMachine{link: newLink(t), Fleet: testfleet.New(t, system), out: filepath.Join(t.TempDir(), "runs")}
+	replicas := twoOfItsOwn(t, m.link.name, m.link.here)
+	code, issued := m.Issue("box")
+	agent, err := system.StartAgentIn(m.link.name, m.Namespace, replicas[0].pairing, "--code", code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(agent.Stop)
+	m.Approve(m.RequestOf(issued.Name).Name)
+	m.Online("box")
+	m.PatchNode("box", `{"spec":{"maxInFlight":1}}`) // or they would overtake one another on the machine
+	return m
+}
+
+func (m *remoteMachine) until(what string, done func(*v1alpha1.Node) bool) {
+	m.Helper()
+	m.Eventually(what, func() bool { return done(m.Node("box")) })
+}
+
+// ask creates a dispatch that appends a line after so many milliseconds.
+func (m *remoteMachine) ask(milliseconds int) *v1alpha1.CapabilityDispatch {
+	m.Helper()
+	m.asked++
+	return m.Ask("box", "test.append", map[string]any{"file": m.out, "line": fmt.Sprint(m.asked), "sleepMilliseconds": milliseconds})
+}
+
+func (m *remoteMachine) lines() []string {
+	text, _ := os.ReadFile(m.out) // not there before the first run
+	return strings.Fields(string(text))
+}
+
+// ran waits until so many lines are there and fails when one is there twice.
+func (m *remoteMachine) ran(times int) {
+	m.Helper()
+	m.Eventually(fmt.Sprintf("%d runs", times), func() bool { return len(m.lines()) >= times })
+	lines := m.lines()
+	slices.Sort(lines)
+	if len(slices.Compact(lines)) != times || len(m.lines()) != times {
+		m.Errorf("%d dispatches left these lines: %v", times, m.lines())
+	}
+}

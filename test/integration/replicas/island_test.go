@@ -1,0 +1,78 @@
+package replicas_test
+
+import (
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// A gateway that its machines reach, but that has lost its way to the API server, without a word
+// on the wire: it lets its machines go, and what they had done is settled by the other one.
+func TestAGatewayThatLostTheAPIServerAlone(t *testing.T) {
+	t.Parallel()
+	cable := newLink(t)
+	uplink := cable.beside()
+	free, err := stack.FreeAddresses(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, pairing, _ := net.SplitHostPort(free[0])
+	_, node, _ := net.SplitHostPort(free[1])
+	island := net.JoinHostPort(cable.there, node)
+	gateway, err := system.SpareGatewayIn(cable.name, "island", net.JoinHostPort(cable.there, pairing), island,
+		"--kubeconfig", kubeconfigOver(t, uplink), "--watch-stale-after=6s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(gateway.Stop)
+	mainland := twoOfItsOwn(t, "mainland", "127.0.0.1")
+	f := newFleet(t, island+","+mainland[0].node, 2, nil)
+	a := f.sim.Agents()[0]
+	f.Eventually("the machine to be on the island", func() bool {
+		if onIt := f.on("island"); len(onIt) > 0 {
+			a = onIt[0]
+			return true
+		}
+		a.Cut()
+		f.allOnline()
+		return false
+	})
+	asked := []*v1alpha1.CapabilityDispatch{f.ask(a.Name, time.Second)}
+	f.Eventually("it to run", func() bool { return f.runs.of(asked[0].Name) == 1 })
+	began := time.Now()
+	uplink.deafen()
+	uplink.mute()
+	asked = append(asked, f.ask(a.Name, 0), f.ask(a.Name, 0))
+	f.Eventually("the machine to be served elsewhere", func() bool {
+		return strings.HasPrefix(f.nodes()[a.Name].Status.Gateway, "mainland-0-")
+	})
+	t.Logf("the gateway let its machine go, and it was recorded elsewhere, after %s", time.Since(began).Round(time.Second/10))
+	f.ranOnce(asked)
+	uplink.heal()
+	mainland[0].Kill()
+	f.Eventually("the machine to be back on the island", func() bool { return len(f.on("island")) == len(f.sim.Agents()) })
+	f.ranOnce([]*v1alpha1.CapabilityDispatch{f.ask(a.Name, 0)})
+}
+
+// kubeconfigOver leads a gateway to the API server over a cable.
+func kubeconfigOver(t *testing.T, cable *link) string {
+	t.Helper()
+	access := system.Cluster.As("")
+	host := strings.TrimPrefix(access.Host, "https://")
+	access.Host = "https://" + newNetworkAt(t, cable.here, host).address
+	access.TLSClientConfig.ServerName, _, _ = net.SplitHostPort(host) // what its certificate says
+	access.TLSClientConfig.CertData, access.TLSClientConfig.KeyData = nil, nil
+	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
+	access.BearerTokenFile = filepath.Join(system.Dir, "mooring-gateway.token")
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := cluster.WriteKubeconfig(path, access); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
