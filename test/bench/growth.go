@@ -25,7 +25,7 @@ func growth(ctx context.Context, s *suite) (r result, err error) {
 		return r, err
 	}
 	for _, site := range sites {
-		if err := site.settle(ctx, fastPathAfter); err != nil {
+		if err := site.settle(ctx, s.rest); err != nil {
 			return r, err
 		}
 	}

@@ -29,7 +29,7 @@ func kill(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if err := c.settle(ctx, fastPathAfter); err != nil {
+	if err := c.settle(ctx, s.rest); err != nil {
 		return r, err
 	}
 	before, err := c.writes(ctx)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
+	"syscall"
 
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -14,6 +16,8 @@ import (
 
 // obey is a process of a crowd: it has no agents until it is told to.
 func obey(ctx context.Context, o options, in io.Reader, out io.Writer) error {
+	// A parent that was killed leaves a broken pipe: an error then, and a clean end, not a signal.
+	signal.Ignore(syscall.SIGPIPE)
 	access, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return err
