@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -139,6 +140,9 @@ func checkWhole(db *bolt.DB) error {
 }
 
 func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil // where a folder cannot be synced, and need not be
+	}
 	dir, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("sync journal's directory: %w", err)

@@ -9,12 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // ErrLoose says that somebody else could have written a file.
 var ErrLoose = errors.New("not safe to use")
+
+func errLink(path string) error {
+	return fmt.Errorf("%w: %s is a symbolic link; put the file itself there", ErrLoose, path)
+}
 
 // maxBytes bounds a file.
 const maxBytes = 64 << 10
@@ -25,10 +27,7 @@ func Read(path string) ([]byte, error) {
 	if err := CheckDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, unix.ELOOP) {
-		return nil, fmt.Errorf("%w: %s is a symbolic link; put the file itself there", ErrLoose, path)
-	}
+	file, err := openSelf(path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +80,7 @@ func CheckProgram(path string) error {
 
 // check wants our own user or root as the owner, and nobody else who may write.
 func check(path string, info fs.FileInfo) error {
-	if loose := info.Mode().Perm() & 0o022; loose != 0 {
+	if loose := info.Mode().Perm() & 0o022; loose != 0 && modesCount {
 		return fmt.Errorf("%w: others can write %s (mode %04o); run: chmod go-w %s", ErrLoose, path, info.Mode().Perm(), path)
 	}
 	if owner, self, ok := owners(info); ok && owner != self && owner != 0 {

@@ -75,7 +75,7 @@ var ErrSurvivors = errors.New("not every process it started could be ended")
 // only when the program ended by itself with status 0; *exec.ExitError says how it ended
 // otherwise.
 func Run(ctx context.Context, c Command) (Result, error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), Supported()); err != nil {
 		return Result{}, err
 	}
 	p, err := openPipes(c)

@@ -22,6 +22,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/inputschema"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
+	"github.com/mooring-dev/mooring/nodeagent/process"
 )
 
 const (
@@ -105,6 +106,9 @@ func Load(path string) (*Program, error) {
 func (p *Program) load() error {
 	if !capability.ValidName(p.name) {
 		return fmt.Errorf("the file's name %q is not a capability's: dotted lower case, such as backup.run%s", filepath.Base(p.Path), suffix)
+	}
+	if err := process.Supported(); err != nil {
+		return err
 	}
 	content, err := ownfile.Read(p.Path)
 	if err != nil {

@@ -10,6 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// modesCount: the mode of a file says who can reach it.
+const modesCount = true
+
+// makePrivate makes a directory that is this user's alone.
+func makePrivate(dir string) error { return os.Mkdir(dir, 0o700) }
+
+// syncFolder makes names in a folder durable.
+func syncFolder(dir *os.File) error { return dir.Sync() }
+
 // lockExclusive takes the file's lock or errs at once. The kernel drops it when
 // the process ends, however that happens.
 func lockExclusive(file *os.File) error {

@@ -46,7 +46,7 @@ func (s *Store) checkModes() error {
 
 // checkOwned wants no right beyond want, and our own user as the owner.
 func checkOwned(path string, info fs.FileInfo, want fs.FileMode) error {
-	if extra := info.Mode().Perm() &^ want; extra&0o077 != 0 {
+	if extra := info.Mode().Perm() &^ want; extra&0o077 != 0 && modesCount {
 		return fmt.Errorf("%w: %s has mode %04o, so other users can reach it; make sure nobody did, then run: chmod %04o %s",
 			ErrInsecure, path, info.Mode().Perm(), want, path)
 	}

@@ -110,7 +110,7 @@ func makeDir(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return fmt.Errorf("make identity directory: %w", err)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := makePrivate(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make identity directory: %w", err)
 	}
 	return nil

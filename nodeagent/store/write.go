@@ -93,7 +93,7 @@ func (s *Store) syncDir() error {
 		return err
 	}
 	defer dir.Close()
-	return dir.Sync()
+	return syncFolder(dir)
 }
 
 // errCrash stands for the death of the process in tests: nothing is tidied up after it.
