@@ -1,0 +1,72 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// folder is the agent's name in the places of a system.
+const folder = "mooring-agent"
+
+const identityDirHelp = "/var/lib/mooring-agent as root, else mooring-agent in $XDG_STATE_HOME or ~/.local/state"
+
+// PathHelp says where the configuration file is, for help texts.
+const PathHelp = "/etc/mooring-agent/config.yaml as root, else mooring-agent/config.yaml in $XDG_CONFIG_HOME or ~/.config"
+
+// System tells whether this process acts for the whole machine, not for one user: its
+// service, its configuration and its identity are the machine's then.
+func System() bool { return runtime.GOOS == "windows" || os.Geteuid() == 0 }
+
+// Path is where the configuration file is when nobody says otherwise.
+func Path() (string, error) {
+	switch runtime.GOOS {
+	case "windows", "darwin":
+		return below("config.yaml")
+	}
+	if System() {
+		return filepath.Join("/etc", folder, "config.yaml"), nil
+	}
+	return inHome("XDG_CONFIG_HOME", ".config", "config.yaml")
+}
+
+// IdentityDir is where the identity directory is when nobody says otherwise.
+func IdentityDir() (string, error) {
+	switch runtime.GOOS {
+	case "windows", "darwin":
+		return below("identity")
+	}
+	if System() {
+		return filepath.Join("/var/lib", folder), nil
+	}
+	return inHome("XDG_STATE_HOME", filepath.Join(".local", "state"), "")
+}
+
+// below is a name in the one folder an application has on Windows and macOS.
+func below(name string) (string, error) {
+	if runtime.GOOS == "windows" {
+		base := os.Getenv("ProgramData")
+		if base == "" {
+			base = `C:\ProgramData`
+		}
+		return filepath.Join(base, folder, name), nil
+	}
+	if System() {
+		return filepath.Join("/Library/Application Support", folder, name), nil
+	}
+	return inHome("", filepath.Join("Library", "Application Support"), name)
+}
+
+// inHome follows the XDG base directories: an absolute path in the variable, or else a
+// folder of the home directory.
+func inHome(variable, fallback, name string) (string, error) {
+	if base := os.Getenv(variable); variable != "" && filepath.IsAbs(base) {
+		return filepath.Join(base, folder, name), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("find a place for the agent's files: %w; set HOME, or give --identity-dir and --config", err)
+	}
+	return filepath.Join(home, fallback, folder, name), nil
+}

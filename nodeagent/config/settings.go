@@ -1,0 +1,137 @@
+// Package config is where the agent's settings come from. Each has one name in three
+// spellings, and the first place that says something counts:
+//
+//	the flag                   --identity-dir
+//	the environment            MOORING_IDENTITY_DIR
+//	the configuration file     identityDir
+//	the default
+//
+// Pairing codes are no settings: they are secrets that are used once.
+package config
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Setting is one of them. Its value is a text.
+type Setting struct {
+	// Flag is its name on the command line, Key in the file.
+	Flag, Key string
+	// Default is what counts when no place says anything; empty when that depends on the
+	// machine, as Usage says then.
+	Default string
+	// Usage is one sentence, with the placeholder of the value in backquotes.
+	Usage string
+	// Check tells what is wrong with a value; it is not asked about an empty one.
+	Check func(string) error
+}
+
+// Env is its name in the environment.
+func (s Setting) Env() string {
+	return "MOORING_" + strings.ToUpper(strings.ReplaceAll(s.Flag, "-", "_"))
+}
+
+// Settings are all of them.
+var Settings = []Setting{
+	{"pairing", "pairing", "", "`HOST:PORT` of the pairing listener", checkEndpoint},
+	{"name", "name", "", "`NAME` of the Node (default: from the host name)", checkName},
+	{"identity-dir", "identityDir", "", "`DIR` for the identity and the journal (default: " + identityDirHelp + ")", nil},
+	{"log-format", "logFormat", "text", "`FORMAT` of the log: text or json", oneOf("text", "json")},
+	{"log-level", "logLevel", "info", "`LEVEL` of the log: debug, info, warn or error", oneOf("debug", "info", "warn", "error")},
+	{"log-file", "logFile", "", "`FILE` for the log, kept to 3 of 10 MiB (default: standard error)", nil},
+	{"rotate-key-every", "rotateKeyEvery", "720h", "`AGE` of the private key, such as 720h, at which the next renewal makes a new one; 0 keeps it", checkAge},
+	{"transport", "transport", "auto", "`HOW` sessions are carried: stream, poll (for networks that break streams) or auto (streams until they break repeatedly)", oneOf("stream", "poll", "auto")},
+	{"capabilities-dir", "capabilitiesDir", "", "`DIR` with the files of this machine's own capabilities (default: capabilities.d in the identity directory)", nil},
+	{"mediation-policy", "mediationPolicy", "", "`FILE` that says what is asked, allowed and denied on this machine (default: mediation.yaml in the identity directory)", nil},
+	{"desktop", "desktop", "auto", "`WHETHER` desktop.open_url and desktop.open_path are offered: on, off, or auto (where there is a display)", oneOf("auto", "on", "off")},
+	{"prompt", "prompt", "auto", "`WHETHER` local mediation asks at this terminal: auto (when the agent has it in the foreground) or never", oneOf("auto", "never")},
+	{"service-account-token-file", "serviceAccountTokenFile", "", "in a pod: `FILE` with a projected token, instead of a code", nil},
+	{"gateway-ca", "gatewayCA", "", "in a pod: `FILE` with the CA bundle of the gateways, PEM", nil},
+}
+
+// find is the setting of a flag. There is one: flags are named in code.
+func find(flag string) Setting {
+	for _, s := range Settings {
+		if s.Flag == flag {
+			return s
+		}
+	}
+	panic("no setting has the flag --" + flag)
+}
+
+func byKey(key string) (Setting, bool) {
+	for _, s := range Settings {
+		if s.Key == key {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}
+
+// Var adds the flag of a setting to a command; Apply gives it its value.
+func Var(set *pflag.FlagSet, value *string, flag string) {
+	s := find(flag)
+	set.StringVar(value, s.Flag, s.Default, s.Usage)
+}
+
+// Resolved is the value of a setting and the place that said so.
+type Resolved struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	// Source is default, --FLAG, MOORING_VARIABLE, or FILE:LINE.
+	Source string `json:"source"`
+}
+
+// Apply decides every setting and gives its value to those that set has the flag of. It
+// errs when a value that counts is wrong, and names the place it is from.
+func Apply(set *pflag.FlagSet, getenv func(string) string, file File) ([]Resolved, error) {
+	var all []Resolved
+	for _, s := range Settings {
+		flag := set.Lookup(s.Flag)
+		value, source := s.Default, "default"
+		if given := file.values[s.Key]; given.text != "" {
+			value, source = given.text, file.place(given.line)
+		}
+		if text := getenv(s.Env()); text != "" {
+			value, source = text, s.Env()
+		}
+		if flag != nil && flag.Changed {
+			value, source = flag.Value.String(), "--"+s.Flag
+		}
+		if err := s.check(value); err != nil {
+			return nil, &valueError{place: source, key: s.Key, err: err}
+		}
+		if flag != nil && !flag.Changed {
+			if err := flag.Value.Set(value); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, Resolved{Key: s.Key, Value: value, Source: source})
+	}
+	return all, nil
+}
+
+func (s Setting) check(value string) error {
+	if s.Check == nil || value == "" {
+		return nil
+	}
+	return s.Check(value)
+}
+
+// valueError is a wrong value and where it stands.
+type valueError struct {
+	place, key string
+	err        error
+}
+
+func (e *valueError) Error() string {
+	if strings.HasPrefix(e.place, "--") || strings.HasPrefix(e.place, "MOORING_") {
+		return e.place + " " + e.err.Error()
+	}
+	return cmp.Or(e.place, "configuration") + ": " + e.key + " " + e.err.Error()
+}
+
+func (e *valueError) Unwrap() error { return e.err }
