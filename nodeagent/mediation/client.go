@@ -3,13 +3,10 @@ package mediation
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"net"
-	"syscall"
+
+	"github.com/mooring-dev/mooring/nodeagent/local"
 )
 
 // Client speaks with the agent of an identity directory.
@@ -19,7 +16,7 @@ type Client struct {
 }
 
 // ErrNoAgent says that no agent listens there.
-var ErrNoAgent = errors.New("no agent runs there")
+var ErrNoAgent = local.ErrNoAgent
 
 // List is what waits for an answer.
 func (c Client) List(ctx context.Context) ([]Question, error) {
@@ -64,7 +61,7 @@ func (c Client) Watch(ctx context.Context, see func([]Question)) error {
 }
 
 func (c Client) once(ctx context.Context, r request) (questions []Question, err error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, local.Timeout)
 	defer cancel()
 	err = c.exchange(ctx, r, func(lines *bufio.Reader) error {
 		questions, err = readAnswer(lines)
@@ -74,36 +71,13 @@ func (c Client) once(ctx context.Context, r request) (questions []Question, err 
 }
 
 func (c Client) exchange(ctx context.Context, r request, read func(*bufio.Reader) error) error {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w (%s); is it started, with this --identity-dir?", ErrNoAgent, c.Socket)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the agent's socket is another user's: run this as the user of the agent: %w", err)
-	case err != nil:
-		return fmt.Errorf("reach the agent: %w", err)
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	line, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	if _, err := conn.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("ask the agent: %w", err)
-	}
-	return read(bufio.NewReader(conn))
+	return local.Exchange(ctx, c.Socket, r, read)
 }
 
 func readAnswer(lines *bufio.Reader) ([]Question, error) {
-	line, err := lines.ReadBytes('\n')
-	if err != nil {
-		return nil, fmt.Errorf("read the agent's answer: %w", err)
-	}
 	var a answer
-	if err := json.Unmarshal(line, &a); err != nil {
-		return nil, fmt.Errorf("read the agent's answer: %w", err)
+	if err := local.Read(lines, &a); err != nil {
+		return nil, err
 	}
 	if a.Error != "" {
 		return nil, errors.New(a.Error)

@@ -123,13 +123,11 @@ func TestASocketOthersCanReachIsNotUsed(t *testing.T) {
 		if info, err := os.Stat(SocketPath(dir)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the socket has mode %v, %v", info.Mode(), err)
 		}
-		s.listener.SetUnlinkOnClose(false) // as after a crash
-		s.listener.Close()
+		s.on.Abandon() // as after a crash
 		if again, err := Listen(dir, d, d.Log); err != nil {
 			t.Errorf("after a crash: %v", err)
 		} else {
-			again.listener.SetUnlinkOnClose(false)
-			again.listener.Close()
+			again.on.Abandon()
 		}
 		if err := spoil(dir); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,51 @@
+package local
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"syscall"
+)
+
+// ErrNoAgent says that no agent listens there.
+var ErrNoAgent = errors.New("no agent runs there")
+
+// Exchange says request to the agent behind a socket and reads its answers.
+func Exchange(ctx context.Context, socket string, request any, read func(*bufio.Reader) error) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w (%s); is it started, with this --identity-dir?", ErrNoAgent, socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the agent's socket is another user's: run this as the user of the agent: %w", err)
+	case err != nil:
+		return fmt.Errorf("reach the agent: %w", err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	line, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("ask the agent: %w", err)
+	}
+	return read(bufio.NewReader(conn))
+}
+
+// Read takes one line of the agent's answers.
+func Read(lines *bufio.Reader, answer any) error {
+	line, err := lines.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, answer)
+	}
+	if err != nil {
+		return fmt.Errorf("read the agent's answer: %w", err)
+	}
+	return nil
+}
