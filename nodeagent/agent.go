@@ -6,6 +6,9 @@
 //	capability what the machine can do         executor   running it once
 //	program    the user's own capabilities     process    foreign programs
 //	desktop    what opens things on a screen   mediation  asking the person at it
+//	status     what it tells about itself      local      the sockets of the machine
+//	config     its settings                    service    the system's service manager
+//	doctor     what is wrong with the machine  farewell   giving the identity up
 //
 // It knows the wire, not Kubernetes.
 package nodeagent
@@ -33,6 +36,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/process"
 	"github.com/mooring-dev/mooring/nodeagent/program"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/status"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
@@ -96,13 +100,15 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.Close()
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	a := &agent{Options: o, store: dir, console: console.New(o.Out), system: hostinfo.System(ctx)}
+	a := newAgent(ctx, o, dir)
 	if err := a.prepare(); err != nil {
 		return err
 	}
+	stop, err := a.tell(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	if err := a.pair(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -112,6 +118,27 @@ func Run(ctx context.Context, o Options) error {
 	return a.serve(ctx)
 }
 
+// Pair is Run up to the moment when the machine has its identity; it does not serve.
+func Pair(ctx context.Context, o Options) error {
+	dir, err := store.Open(o.Dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	a := newAgent(ctx, o, dir)
+	if err := a.prepare(); err != nil {
+		return err
+	}
+	return a.pair(ctx)
+}
+
+func newAgent(ctx context.Context, o Options, dir *store.Store) *agent {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &agent{Options: o, store: dir, console: console.New(o.Out), system: hostinfo.System(ctx)}
+}
+
 type agent struct {
 	Options
 	store    *store.Store
@@ -119,6 +146,7 @@ type agent struct {
 	system   *gatewayv1.SystemInfo
 	registry *capability.Registry
 	programs *program.Folder
+	board    *status.Board
 
 	// Known once the machine is paired; system.identity tells them.
 	credentials *session.Credentials
@@ -153,6 +181,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 	if a.credentials, err = session.LoadCredentials(a.store); err != nil {
 		return err
 	}
+	a.board.Paired(a.credentials.Endpoint())
 	a.journal, err = journal.Open(journal.Options{Path: a.store.JournalPath(), NewID: rand.Text, Now: a.Now, Log: a.Log})
 	if err != nil {
 		return err
@@ -184,6 +213,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: a.Now, Rand: rand.Reader,
 		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(), RenewPause: cmp.Or(a.RenewPause, renewPause),
 		RotateKeyEvery: a.RotateKeyEvery, Transport: cmp.Or(a.Transport, session.TransportAuto), StreamProbe: cmp.Or(a.StreamProbe, session.DefaultStreamProbe),
+		Observer: a.board,
 	}).Run(ctx)
 }
 

@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/mooring-dev/mooring/internal/version"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/desktop"
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/program"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/nodeagent/status"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
@@ -59,6 +61,20 @@ func (a *agent) prepare() (err error) {
 
 func (a *agent) rules() (*mediation.Rules, error) {
 	return mediation.LoadRules(cmp.Or(a.MediationPolicy, a.store.MediationPath()))
+}
+
+// tell tells the state of the agent on its socket; stop ends and awaits that.
+func (a *agent) tell(ctx context.Context) (stop func(), err error) {
+	a.board = status.NewBoard(a.Now, status.Report{Version: version.Version, PID: os.Getpid()}, a.registry)
+	server, err := status.Listen(store.RunPath(a.store.Dir()), a.board, a.Log)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, a.board.Stopping)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var owned sync.WaitGroup
+	owned.Go(func() { server.Serve(ctx) })
+	return func() { cancel(); owned.Wait() }, nil
 }
 
 // marks begin the marks of every process of this agent's runs, over its restarts.

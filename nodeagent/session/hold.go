@@ -93,6 +93,7 @@ func (r *Runner) register(ctx context.Context, client gatewayv1.NodeServiceClien
 	if err != nil {
 		return nil, err
 	}
+	r.Observer.Registered(answer.GetGrantedCapabilities())
 	r.Log.Info("registered", "granted", answer.GetGrantedCapabilities(), "withheld", answer.GetWithheldCapabilities())
 	return outdated, nil
 }

@@ -54,6 +54,19 @@ type Options struct {
 	StreamProbe time.Duration
 	// RotateKeyEvery is the age at which a renewal also gets a new key; 0 is never.
 	RotateKeyEvery time.Duration
+	// Observer hears what becomes of the sessions.
+	Observer Observer
+}
+
+// Observer hears what becomes of the sessions, one after the other.
+type Observer interface {
+	// Registered: these capabilities are granted.
+	Registered(granted []string)
+	// Opened: a session is open; the gateway's clock was that much ahead.
+	Opened(session, transport string, skew time.Duration)
+	// Closed: it ended, or could not be opened. problem is for people, empty when it ended
+	// in good order; another is tried after retry.
+	Closed(problem string, retry time.Duration)
 }
 
 // Runner holds one session after the other.
@@ -100,7 +113,8 @@ func (r *Runner) Run(ctx context.Context) error {
 		}
 		r.transport.ended(carried, far.registered, lasted, err)
 		if ctx.Err() == nil {
-			delay := r.pause(err)
+			delay, problem := r.pause(err)
+			r.Observer.Closed(problem, delay)
 			r.Log.Info("session ended", "reason", err, "transport", carried, "welcomed", far.welcomed, "reconnectIn", delay)
 			_ = backoff.Sleep(ctx, delay) // the loop looks at ctx
 		}
@@ -108,21 +122,22 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
-// pause decides when to dial again, and tells the person what is wrong.
-func (r *Runner) pause(err error) time.Duration {
+// pause decides when to dial again, and tells the person what is wrong, if anything is.
+func (r *Runner) pause(err error) (delay time.Duration, problem string) {
 	var drain *drained
 	switch {
 	case errors.Is(err, errRenewed), errors.Is(err, errProbe):
-		return 0
+		return 0, ""
 	case errors.As(err, &drain):
 		// Some jitter on top: the others were told the same.
-		return drain.after + time.Duration(r.Jitter()*float64(time.Second))
+		return drain.after + time.Duration(r.Jitter()*float64(time.Second)), ""
 	}
-	r.Console.SayOnce("%s", r.explain(err))
+	problem = r.explain(err)
+	r.Console.SayOnce("%s", problem)
 	if status.Code(err) == codes.PermissionDenied && r.Credentials.switchKey() {
 		r.Log.Warn("the gateway refuses this key; trying the other one of the last rotation")
 	}
-	return r.Retry.Next()
+	return r.Retry.Next(), problem
 }
 
 func (r *Runner) explain(err error) string {

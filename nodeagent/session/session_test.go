@@ -82,6 +82,13 @@ func (s *screen) await(t *testing.T, want string) {
 	t.Fatalf("the screen never shows %q:\n%s", want, s.text.String())
 }
 
+// deaf hears nothing of the sessions.
+type deaf struct{}
+
+func (deaf) Registered([]string)                  {}
+func (deaf) Opened(string, string, time.Duration) {}
+func (deaf) Closed(string, time.Duration)         {}
+
 // agent is a paired agent under test.
 type agent struct {
 	dir     string
@@ -158,6 +165,7 @@ func (a *agent) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	runner := session.New(session.Options{
+		Observer:    deaf{},
 		Credentials: a.creds, Journal: a.journal, Executor: runs, Registry: registry,
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: time.Now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,

@@ -1,0 +1,93 @@
+package nodeagent_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/local"
+	"github.com/mooring-dev/mooring/nodeagent/status"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// awaitReport asks until the agent tells what is wanted.
+func awaitReport(t *testing.T, run string, done func(status.Report, error) bool) (status.Report, error) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		report, err := status.Ask(ctx, run)
+		cancel()
+		if done(report, err) {
+			return report, err
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the agent tells %+v, %v", report, err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestTheStatusOfAnAgentIsThatOfALivingProcess(t *testing.T) {
+	g := gatewaytest.Start(t)
+	dir := filepath.Join(t.TempDir(), "id")
+	run := store.RunPath(dir)
+	connected := func(r status.Report, err error) bool { return err == nil && r.Phase == status.Connected }
+	agent := spawn(t, g, dir)
+	first := g.Node.Next(t)
+	report, _ := awaitReport(t, run, connected)
+	if report.PID != agent.cmd.Process.Pid || report.Gateway != g.NodeEndpoint || report.Session != "s" || report.Transport != "stream" ||
+		report.ClockSkewSeconds == nil || report.ConnectedSince.IsZero() || report.LastError != "" {
+		t.Errorf("connected: %+v", report)
+	}
+	granted := map[string]bool{}
+	for _, c := range report.Capabilities {
+		granted[c.Name] = c.Granted
+	}
+	if !granted["echo"] || !granted["test.append"] {
+		t.Errorf("capabilities: %+v", report.Capabilities)
+	}
+
+	g.Node.Register = func() error { return grpcstatus.Error(codes.PermissionDenied, "this Node was revoked") }
+	first.End(grpcstatus.Error(codes.Unavailable, "the gateway goes away"))
+	report, _ = awaitReport(t, run, func(r status.Report, err error) bool {
+		return err == nil && r.Phase == status.Connecting && strings.Contains(r.LastError, "this Node was revoked")
+	})
+	if report.Session != "" || !report.ConnectedSince.IsZero() || report.NextAttempt.IsZero() || report.LastErrorTime.IsZero() {
+		t.Errorf("refused: %+v", report)
+	}
+
+	// One that is stopped is there, and silent.
+	if err := agent.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	silent, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if report, err := status.Ask(silent, run); !errors.Is(err, status.ErrSilent) {
+		t.Errorf("stopped: %+v, %v", report, err)
+	}
+	agent.kill()
+}
+
+func TestAKilledAgentIsNotConnected(t *testing.T) {
+	g := gatewaytest.Start(t)
+	dir := filepath.Join(t.TempDir(), "id")
+	agent := spawn(t, g, dir)
+	g.Node.Next(t)
+	awaitReport(t, store.RunPath(dir), func(r status.Report, err error) bool { return err == nil && r.Phase == status.Connected })
+	agent.kill()
+	if report, err := status.Ask(t.Context(), store.RunPath(dir)); !errors.Is(err, local.ErrNoAgent) {
+		t.Errorf("killed: %+v, %v", report, err)
+	}
+	// The socket it left behind stops nobody.
+	spawn(t, g, dir)
+	g.Node.Next(t)
+}
