@@ -1,0 +1,143 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	library "github.com/kardianos/service"
+)
+
+const (
+	// noPermission is systemctl's exit status for it (LSB).
+	noPermission = 4
+	// patience is how long the manager waits for the end of an agent that it stops: the
+	// agent gives capabilities 5 s and says goodbye in 3.
+	patience = "30s"
+)
+
+// unit is the unit file (systemd.service(5)), in the library's template language.
+//
+//   - Restart: the agent is started again whatever ended it, except for what another
+//     start cannot mend (exit codes 2 to 9: not paired, denied, wrong configuration).
+//   - KillMode=mixed: only the agent is asked to stop; it ends its programs in good order.
+func unit(user bool) string {
+	order, target := "Wants=network-online.target\nAfter=network-online.target\n", "multi-user.target"
+	if user {
+		order, target = "", "default.target"
+	}
+	return `[Unit]
+Description={{Description}}
+` + order + `StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart={{Path | cmdEscape}}{{range Arguments}} {{. | cmd}}{{end}}
+Restart=always
+RestartSec=2
+RestartPreventExitStatus=2 3 4 5 6 7 8 9
+KillMode=mixed
+TimeoutStopSec=` + patience + `
+UMask=0077
+
+[Install]
+WantedBy=` + target + `
+`
+}
+
+// reachable wants systemd; that of a user is there while the user is logged in, or
+// lingers (loginctl(1)).
+func (m *manager) reachable() error {
+	if library.Platform() != "linux-systemd" {
+		return fmt.Errorf("%w: systemd does not run here; have `mooring-agent run` kept running by what starts programs on this machine", ErrNoManager)
+	}
+	if !m.user {
+		return nil
+	}
+	runtime := os.Getenv("XDG_RUNTIME_DIR")
+	if runtime == "" {
+		runtime = filepath.Join("/run/user", strconv.Itoa(os.Getuid()))
+	}
+	if _, err := os.Stat(filepath.Join(runtime, "systemd")); err != nil {
+		return fmt.Errorf("%w: the systemd of this user does not run; log in as the user (su does not), or run: sudo loginctl enable-linger %d; or make it a service of the machine, with sudo",
+			ErrNoManager, os.Getuid())
+	}
+	return os.Setenv("XDG_RUNTIME_DIR", runtime)
+}
+
+// systemctl is the command line for this scope.
+func (m *manager) systemctl(args ...string) []string {
+	if m.user {
+		args = append([]string{"--user"}, args...)
+	}
+	return append([]string{"systemctl"}, args...)
+}
+
+// Status asks systemd itself: the library takes "deactivating" for not installed.
+func (m *manager) Status(ctx context.Context) (Status, error) {
+	var out bytes.Buffer
+	err := run(ctx, &out, m.systemctl("show", "--property=LoadState,ActiveState,SubState,Result,ExecMainStatus", Name+".service")...)
+	if err != nil {
+		return Status{}, errors.Join(err, errors.New(strings.TrimSpace(out.String())))
+	}
+	return parseShow(out.String()), nil
+}
+
+// parseShow reads KEY=VALUE lines of systemctl show.
+func parseShow(text string) Status {
+	values := map[string]string{}
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		values[key] = value
+	}
+	if values["LoadState"] != "loaded" {
+		return Status{State: NotInstalled}
+	}
+	s := Status{Detail: values["SubState"]}
+	if values["Result"] != "success" {
+		s.Detail += ", " + values["Result"]
+		if code := values["ExecMainStatus"]; code != "" && code != "0" {
+			s.Detail += ", exit status " + code
+		}
+	}
+	switch values["ActiveState"] {
+	case "inactive":
+		s.State = Stopped
+	case "failed":
+		s.State = Failed
+	default:
+		s.State = Running
+	}
+	return s
+}
+
+// Logs asks the journal. That of a user may be in the machine's, which members of the group
+// systemd-journal can read.
+func (m *manager) Logs(ctx context.Context, out io.Writer, follow bool) error {
+	argv := []string{"journalctl", "--unit=" + Name, "--no-pager", "--lines=200", "--output=cat"}
+	if m.user {
+		argv[1] = "--user-unit=" + Name
+	}
+	if follow {
+		argv = append(argv, "--follow")
+	}
+	return run(ctx, out, argv...)
+}
+
+// Elsewhere tells of a service in the other scope, which this process does not manage;
+// empty when there is none.
+func Elsewhere() string {
+	if os.Geteuid() == 0 {
+		return ""
+	}
+	if _, err := os.Stat(filepath.Join("/etc/systemd/system", Name+".service")); err != nil {
+		return ""
+	}
+	return "; there is one of the whole machine: use sudo"
+}
