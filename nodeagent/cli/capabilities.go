@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/config"
 	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/program"
 	"github.com/mooring-dev/mooring/nodeagent/store"
@@ -62,7 +62,7 @@ func newCapabilitiesList() *cobra.Command {
 		},
 	}
 	identityFlag(cmd, &identity)
-	cmd.Flags().StringVar(&dir, "capabilities-dir", os.Getenv("MOORING_CAPABILITIES_DIR"), "`DIR` with the files (default: "+store.CapabilitiesFolder+" in the identity directory)")
+	config.Var(cmd.Flags(), &dir, "capabilities-dir")
 	outputFlag(cmd, &output)
 	return cmd
 }
@@ -133,15 +133,4 @@ func checkOutput(output string) error {
 		return fmt.Errorf("--output %q is neither text nor json", output)
 	}
 	return nil
-}
-
-func identityFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "identity-dir", os.Getenv("MOORING_IDENTITY_DIR"), "`DIR` of the agent (default: "+defaultDirHelp+")")
-}
-
-func identityDir(given string) (string, error) {
-	if given != "" {
-		return filepath.Abs(given)
-	}
-	return defaultDir()
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/version"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/service"
 )
 
 // Build is what one build of the agent has of its own; no flag can change it.
@@ -24,6 +25,8 @@ type Build struct {
 	Capabilities []capability.Capability
 	// Now is the machine's time; nil is the real one.
 	Now func() time.Time
+	// Services is the service manager; nil is that of the system.
+	Services func() (service.Manager, error)
 }
 
 // Main runs the agent with the given arguments and returns the exit code.
@@ -67,8 +70,20 @@ func newRoot(build Build) *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		// What a command says of its settings is settled before it begins.
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Lookup(configName) == nil || cmd.Annotations[settlesItself] != "" {
+				return nil
+			}
+			_, _, err := settle(cmd)
+			return err
+		},
 	}
-	root.AddCommand(newRun(build), newCapabilities(), newMediate(), newVersion())
+	if build.Services == nil {
+		build.Services = service.System
+	}
+	root.AddCommand(newRun(build), newCapabilities(), newMediate(), newVersion(), newConfig(), newStatus(build), newInstall(build),
+		newStart(build), newStop(build), newRestart(build), newLogs(build), newUninstall(build), newDoctor(build))
 	return root
 }
 

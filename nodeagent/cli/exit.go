@@ -2,9 +2,11 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
 
 	"github.com/mooring-dev/mooring/nodeagent/enroll"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
+	"github.com/mooring-dev/mooring/nodeagent/service"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
@@ -20,6 +22,16 @@ const (
 	exitFailed    = 7
 	exitDirectory = 8
 	exitUnproven  = 9
+
+	exitNotInstalled = 10
+	exitPermission   = 11
+	exitManager      = 12
+
+	exitNotConnected = 20
+	exitNotRunning   = 21
+	exitNotPaired    = 22
+	exitUnwell       = 23
+
 	exitCodesHelp = `Exit codes:
   0  stopped on request
   1  another error
@@ -32,6 +44,20 @@ const (
   8  the identity directory is unsafe, in use or damaged
   9  the gateway could not prove that it knows the pairing code, or is not the one
      of the QR code or of --gateway-ca`
+	serviceCodesHelp = `Exit codes, besides those of run:
+  0   done, or already so
+  2   wrong use, or a mistake in the configuration file
+  8   the identity directory is unsafe, in use or damaged
+  10  no service is installed
+  11  the rights of this user do not suffice
+  12  there is no service manager, or it refused
+  22  the machine is not paired`
+	statusCodesHelp = `Exit codes:
+  0   the agent has a session with a gateway
+  2   wrong use, or a mistake in the configuration file
+  20  the agent runs, and has no session
+  21  no agent runs
+  22  no agent runs, and the machine is not paired`
 )
 
 // exitCodes maps errors to exit codes; the first match counts.
@@ -54,6 +80,14 @@ var exitCodes = []struct {
 	{ownfile.ErrLoose, exitDirectory},
 	{store.ErrInUse, exitDirectory},
 	{store.ErrDamaged, exitDirectory},
+	{errNotInstalled, exitNotInstalled},
+	{store.ErrNotPaired, exitNotPaired},
+	{errNotConnected, exitNotConnected},
+	{errNotRunning, exitNotRunning},
+	{errUnwell, exitUnwell},
+	{fs.ErrPermission, exitPermission},
+	{service.ErrNoManager, exitManager},
+	{service.ErrRefused, exitManager},
 }
 
 func exitCode(err error) int {

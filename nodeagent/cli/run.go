@@ -2,26 +2,30 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"gopkg.in/natefinch/lumberjack.v2"
 
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent"
+	"github.com/mooring-dev/mooring/nodeagent/config"
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
+	"github.com/mooring-dev/mooring/nodeagent/service"
+	"github.com/mooring-dev/mooring/nodeagent/session"
 )
 
-// flags are the flags of run; each can come from the environment instead.
+// flags are the flags of run and install.
 type flags struct {
 	pairing, code, pair, name, dir, logFormat, logLevel, rotateKeyEvery string
-	tokenFile, gatewayCA                                                string
+	tokenFile, gatewayCA, logFile                                       string
 	transport, capabilitiesDir, mediationPolicy, desktop, prompt        string
 }
 
@@ -32,12 +36,12 @@ The first start needs --pairing and --code, or the URI of a QR code with --pair;
 URI says which gateway is meant, and nothing is sent to any other. A code or URI on
 the command line ends up in the shell's history; "-" reads it from standard input
 instead, where a scanner may type it, and --pair @FILE from a file. In a pod,
---service-account-token-file and --gateway-ca take the place of a code. Every flag
-can be given in the environment: MOORING_PAIRING, MOORING_PAIRING_CODE, MOORING_PAIR,
-MOORING_SERVICE_ACCOUNT_TOKEN_FILE, MOORING_GATEWAY_CA, MOORING_NAME,
-MOORING_IDENTITY_DIR, MOORING_LOG_FORMAT, MOORING_LOG_LEVEL,
-MOORING_ROTATE_KEY_EVERY, MOORING_TRANSPORT, MOORING_CAPABILITIES_DIR,
-MOORING_MEDIATION_POLICY, MOORING_DESKTOP, MOORING_PROMPT.
+--service-account-token-file and --gateway-ca take the place of a code. The code can
+also come from MOORING_PAIRING_CODE, the URI from MOORING_PAIR.
+
+Every other flag has a variable in the environment (--log-level: MOORING_LOG_LEVEL)
+and a key in the configuration file (logLevel). The flag counts before the variable,
+the variable before the file.
 
 ` + exitCodesHelp
 
@@ -57,48 +61,53 @@ func newRun(build Build) *cobra.Command {
 			}
 			options.Extra, options.Now = build.Capabilities, build.Now
 			options.Out = cmd.OutOrStdout()
-			options.Terminal = f.terminal()
-			if err := nodeagent.Run(cmd.Context(), options); err != nil {
-				return runError{err}
-			}
-			return nil
+			return asRunError(f.host(cmd.Context(), options))
 		},
 	}
-	set := cmd.Flags()
-	set.StringVar(&f.pairing, "pairing", os.Getenv("MOORING_PAIRING"), "`HOST:PORT` of the pairing listener")
-	set.StringVar(&f.code, "code", "", "pairing `CODE` such as K7QX2M-482913, or - to read it from standard input")
-	set.StringVar(&f.pair, "pair", "", "pairing `URI` of a QR code (in quotes), - to read it from standard input, or @FILE")
-	set.StringVar(&f.tokenFile, "service-account-token-file", os.Getenv("MOORING_SERVICE_ACCOUNT_TOKEN_FILE"), "in a pod: `FILE` with a projected token, instead of a code")
-	set.StringVar(&f.gatewayCA, "gateway-ca", os.Getenv("MOORING_GATEWAY_CA"), "in a pod: `FILE` with the CA bundle of the gateways, PEM")
-	set.StringVar(&f.name, "name", os.Getenv("MOORING_NAME"), "`NAME` of the Node (default: from the host name)")
-	set.StringVar(&f.dir, "identity-dir", os.Getenv("MOORING_IDENTITY_DIR"), "`DIR` for the identity and the journal (default: "+defaultDirHelp+")")
-	set.StringVar(&f.logFormat, "log-format", envOr("MOORING_LOG_FORMAT", "text"), "`FORMAT` of the log on standard error: text or json")
-	set.StringVar(&f.logLevel, "log-level", envOr("MOORING_LOG_LEVEL", "info"), "`LEVEL` of the log: debug, info, warn or error")
-	set.StringVar(&f.rotateKeyEvery, "rotate-key-every", envOr("MOORING_ROTATE_KEY_EVERY", "720h"), "`AGE` of the private key, such as 720h, at which the next renewal makes a new one; 0 keeps it")
-	f.addMachine(set)
+	f.addPairing(cmd.Flags())
+	f.addSettings(cmd)
 	return cmd
 }
 
-// options reads and checks everything before anything is touched.
+// addPairing adds the flags of a first start: secrets that are used once.
+func (f *flags) addPairing(set *pflag.FlagSet) {
+	set.StringVar(&f.code, "code", "", "pairing `CODE` such as K7QX2M-482913, or - to read it from standard input")
+	set.StringVar(&f.pair, "pair", "", "pairing `URI` of a QR code (in quotes), - to read it from standard input, or @FILE")
+}
+
+// addSettings adds a flag for every setting.
+func (f *flags) addSettings(cmd *cobra.Command) {
+	configFlag(cmd)
+	for flag, value := range map[string]*string{
+		"pairing": &f.pairing, "service-account-token-file": &f.tokenFile, "gateway-ca": &f.gatewayCA, "name": &f.name,
+		"identity-dir": &f.dir, "log-format": &f.logFormat, "log-level": &f.logLevel, "log-file": &f.logFile,
+		"rotate-key-every": &f.rotateKeyEvery, "transport": &f.transport, "capabilities-dir": &f.capabilitiesDir,
+		"mediation-policy": &f.mediationPolicy, "desktop": &f.desktop, "prompt": &f.prompt,
+	} {
+		config.Var(cmd.Flags(), value, flag)
+	}
+}
+
+// host runs the agent; where a service manager starts it by other means than a process,
+// that one tells it to stop.
+func (f *flags) host(ctx context.Context, options nodeagent.Options) (err error) {
+	service.Host(ctx, func(ctx context.Context) int {
+		options.Terminal = f.terminal()
+		err = nodeagent.Run(ctx, options)
+		return exitCode(asRunError(err))
+	})
+	return err
+}
+
+// options reads everything before anything is touched; the settings were checked.
 func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error) {
 	var o nodeagent.Options
 	var err error
-	if o.Log, err = newLog(logs, f.logFormat, f.logLevel); err != nil {
-		return o, err
-	}
 	if o.Code, err = f.readCode(in); err != nil {
 		return o, err
 	}
 	if o.Invitation, err = f.readInvitation(in, logs); err != nil {
 		return o, err
-	}
-	if o.RotateKeyEvery, err = time.ParseDuration(f.rotateKeyEvery); err != nil || o.RotateKeyEvery < 0 {
-		return o, fmt.Errorf("--rotate-key-every %q is not a duration such as 720h, or 0 to keep the key", f.rotateKeyEvery)
-	}
-	if f.pairing != "" {
-		if err := pairing.CheckEndpoint(f.pairing); err != nil {
-			return o, fmt.Errorf("--pairing: %w; give it as HOST:PORT, such as gateway.example.com:7443", err)
-		}
 	}
 	if o.Code != nil && f.pairing == "" {
 		return o, errors.New("--code needs --pairing HOST:PORT, the address that was handed out with the code")
@@ -109,13 +118,15 @@ func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error)
 	if o.NodeName, err = f.nodeName(); err != nil {
 		return o, err
 	}
-	if err := f.readMachine(&o); err != nil {
+	if o.RotateKeyEvery, err = time.ParseDuration(f.rotateKeyEvery); err != nil {
 		return o, err
 	}
-	o.Pairing = f.pairing
-	if o.Dir = f.dir; o.Dir == "" {
-		o.Dir, err = defaultDir()
+	if o.Log, err = f.newLog(logs); err != nil {
+		return o, err
 	}
+	o.Transport, o.Desktop = session.Transport(f.transport), nodeagent.DesktopMode(f.desktop)
+	o.CapabilitiesDir, o.MediationPolicy, o.Pairing = f.capabilitiesDir, f.mediationPolicy, f.pairing
+	o.Dir, err = identityDir(f.dir)
 	return o, err
 }
 
@@ -145,9 +156,6 @@ func (f *flags) readCode(in io.Reader) (*pairing.Code, error) {
 
 func (f *flags) nodeName() (string, error) {
 	if f.name != "" {
-		if hostinfo.NodeName(f.name) != f.name {
-			return "", fmt.Errorf("--name %q is not a DNS label: lower-case letters, digits and dashes, at most 63", f.name)
-		}
 		return f.name, nil
 	}
 	hostname, err := os.Hostname()
@@ -161,41 +169,17 @@ func (f *flags) nodeName() (string, error) {
 	return name, nil
 }
 
-const defaultDirHelp = "/var/lib/mooring-agent as root, else mooring-agent in $XDG_STATE_HOME or ~/.local/state"
-
-func defaultDir() (string, error) {
-	if os.Geteuid() == 0 {
-		return "/var/lib/mooring-agent", nil
+func (f *flags) newLog(out io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
 	}
-	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
-		return filepath.Join(state, "mooring-agent"), nil
+	if f.logFile != "" {
+		out = &lumberjack.Logger{Filename: f.logFile, MaxSize: 10, MaxBackups: 2}
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("find a place for the identity: %w; give one with --identity-dir", err)
-	}
-	return filepath.Join(home, ".local", "state", "mooring-agent"), nil
-}
-
-func newLog(out io.Writer, format, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q is none of debug, info, warn, error", level)
-	}
-	options := &slog.HandlerOptions{Level: l}
-	switch strings.ToLower(format) {
-	case "text":
-		return slog.New(slog.NewTextHandler(out, options)), nil
-	case "json":
+	options := &slog.HandlerOptions{Level: level}
+	if f.logFormat == "json" {
 		return slog.New(slog.NewJSONHandler(out, options)), nil
-	default:
-		return nil, fmt.Errorf("--log-format %q is neither text nor json", format)
 	}
-}
-
-func envOr(name, fallback string) string {
-	if value := os.Getenv(name); value != "" {
-		return value
-	}
-	return fallback
+	return slog.New(slog.NewTextHandler(out, options)), nil
 }

@@ -70,3 +70,19 @@ func inHome(variable, fallback, name string) (string, error) {
 	}
 	return filepath.Join(home, fallback, folder, name), nil
 }
+
+// LogFile is where the service logs on systems whose service manager keeps no log; empty
+// where it does.
+func LogFile() (string, error) {
+	switch runtime.GOOS {
+	case "windows":
+		return below("agent.log")
+	case "darwin":
+		if System() {
+			return filepath.Join("/Library/Logs", folder+".log"), nil
+		}
+		home, err := os.UserHomeDir()
+		return filepath.Join(home, "Library", "Logs", folder+".log"), err
+	}
+	return "", nil
+}

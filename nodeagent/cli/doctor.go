@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mooring-dev/mooring/nodeagent/config"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/doctor"
+)
+
+var errUnwell = errors.New("at least one check failed")
+
+const doctorHelp = `Looks at the configuration, the identity directory, the disk, the service, the way to
+the gateway, the certificate it shows and the clock, and says for each what to do next.
+It changes nothing, and shows the gateway no certificate.
+
+Exit codes:
+  0   no check failed
+  23  at least one check failed`
+
+func newDoctor(build Build) *cobra.Command {
+	var f flags
+	var output string
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Finds out why this machine is not connected", Long: doctorHelp, Args: cobra.NoArgs,
+		Example:     "  mooring-agent doctor\n  mooring-agent doctor -o json",
+		Annotations: map[string]string{settlesItself: "yes"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			file, _, problem := settle(cmd)
+			dir, err := identityDir(f.dir)
+			if err != nil {
+				return err
+			}
+			o := doctor.Options{Config: file.Path, ConfigProblem: problem, Dir: dir, Pairing: f.pairing, Now: build.Now}
+			if o.Now == nil {
+				o.Now = time.Now
+			}
+			o.Service, o.ServiceProblem = build.Services()
+			all := doctor.Examine(cmd.Context(), o)
+			if output == "json" {
+				err = printJSON(cmd.OutOrStdout(), all)
+			} else {
+				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				for _, c := range all {
+					fmt.Fprintf(table, "%s\t%s\t%s\n", c.Result, c.Name, console.Clean(c.Found))
+					if c.Next != "" {
+						fmt.Fprintf(table, "\t\t-> %s\n", c.Next)
+					}
+				}
+				err = table.Flush()
+			}
+			if !doctor.Healthy(all) {
+				err = errors.Join(err, errUnwell)
+			}
+			return asRunError(err)
+		},
+	}
+	configFlag(cmd)
+	config.Var(cmd.Flags(), &f.dir, "identity-dir")
+	config.Var(cmd.Flags(), &f.pairing, "pairing")
+	outputFlag(cmd, &output)
+	return cmd
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mooring-dev/mooring/nodeagent"
+	"github.com/mooring-dev/mooring/nodeagent/config"
+	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/service"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// makesConfig marks the command that makes the configuration file: it need not be there.
+const makesConfig = "makes-config"
+
+const installHelp = `Pairs this machine if it is not paired, writes the configuration file with what the
+flags and the environment say, and registers a service: as root (and on Windows) one of
+the machine, otherwise one of the user, who must be logged in (or linger) for it to run.
+A second time it does the same with what is new. Nothing is started without --now.
+
+` + serviceCodesHelp
+
+func newInstall(build Build) *cobra.Command {
+	var f flags
+	var now bool
+	cmd := &cobra.Command{
+		Use: "install", Short: "Pairs this machine if need be, and registers the service", Long: installHelp, Args: cobra.NoArgs,
+		Annotations: map[string]string{settlesItself: "yes", makesConfig: "yes"},
+		Example: "  sudo mooring-agent install --pairing gateway.example.com:7443 --code K7QX2M-482913 --now\n" +
+			"  mooring-agent install --pair - --now",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			file, all, err := settle(cmd)
+			if err != nil {
+				return err
+			}
+			options, err := f.options(cmd.InOrStdin(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			options.Extra, options.Now, options.Out = build.Capabilities, build.Now, cmd.OutOrStdout()
+			manager, err := build.Services()
+			if err != nil {
+				return runError{err}
+			}
+			i := installation{cmd: cmd, file: file, settings: all, options: options, manager: manager}
+			return asRunError(i.run(now))
+		},
+	}
+	f.addPairing(cmd.Flags())
+	f.addSettings(cmd)
+	cmd.Flags().BoolVar(&now, "now", false, "starts the service too, or restarts it")
+	return cmd
+}
+
+// installation is one run of install.
+type installation struct {
+	cmd      *cobra.Command
+	file     config.File
+	settings []config.Resolved
+	options  nodeagent.Options
+	manager  service.Manager
+}
+
+func (i *installation) run(now bool) error {
+	before, err := i.manager.Status(i.cmd.Context())
+	if err != nil {
+		return err
+	}
+	if err := i.pair(); err != nil {
+		return err
+	}
+	changed, err := config.Write(i.file.Path, i.values())
+	if err != nil {
+		return err
+	}
+	program, err := executable()
+	if err != nil {
+		return err
+	}
+	if err := i.manager.Install(service.Definition{Executable: program, Arguments: []string{"run", "--config", i.file.Path}}); err != nil {
+		return err
+	}
+	out := i.cmd.OutOrStdout()
+	fmt.Fprintf(out, "Installed: %s, configuration %s\n", i.manager.Describe(), i.file.Path)
+	switch {
+	case now && before.State == service.Running && !changed:
+		fmt.Fprintln(out, "Already running")
+	case now:
+		return start(i.cmd.Context(), out, i.manager, i.options.Dir, service.Manager.Restart)
+	case before.State == service.Running && changed:
+		fmt.Fprintln(out, "It runs with the old configuration until: mooring-agent restart")
+	case before.State != service.Running:
+		fmt.Fprintln(out, "Start it: mooring-agent start")
+	}
+	return nil
+}
+
+// pair does nothing on a paired machine, whether an agent runs there or not.
+func (i *installation) pair() error {
+	err := checkPaired(i.options.Dir)
+	switch {
+	case err == nil && i.options.Code != nil, err == nil && i.options.Invitation != nil:
+		fmt.Fprintln(i.cmd.OutOrStdout(), "Already paired; the pairing code is not used")
+		return nil
+	case !errors.Is(err, store.ErrNotPaired):
+		return err
+	}
+	err = nodeagent.Pair(i.cmd.Context(), i.options)
+	if errors.Is(err, enroll.ErrNoCode) {
+		return fmt.Errorf("%w; give the address and the code you were handed: --pairing HOST:PORT --code CODE, or --pair URI", err)
+	}
+	if err == nil && i.cmd.Context().Err() != nil {
+		return errors.New("interrupted; run it again to go on with the same pairing request")
+	}
+	return err
+}
+
+// values are what the file said, and what flags and environment say now. The service
+// begins elsewhere, so the identity directory is always written, in full.
+func (i *installation) values() map[string]string {
+	values := i.file.Values()
+	for _, s := range i.settings {
+		if strings.HasPrefix(s.Source, "--") || strings.HasPrefix(s.Source, "MOORING_") {
+			values[s.Key] = s.Value
+		}
+	}
+	values["identityDir"] = i.options.Dir
+	if values["logFile"] == "" {
+		if path, err := config.LogFile(); err == nil {
+			values["logFile"] = path
+		}
+	}
+	return values
+}

@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mooring-dev/mooring/internal/version"
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/nodeagent/local"
+	"github.com/mooring-dev/mooring/nodeagent/service"
+	"github.com/mooring-dev/mooring/nodeagent/status"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+var (
+	errNotConnected = errors.New("the agent has no session with a gateway")
+	errNotRunning   = errors.New("no agent runs")
+)
+
+// answerTime is how long a running agent may take to tell its state.
+const answerTime = 3 * time.Second
+
+// overview is what status shows, as -o json shows it.
+type overview struct {
+	Version   string `json:"version"`
+	Installed bool   `json:"installed"`
+	// Service is the service manager's word, ServiceProblem why it has none.
+	Service        service.Status `json:"service"`
+	Manager        string         `json:"manager,omitempty"`
+	ServiceProblem string         `json:"serviceProblem,omitempty"`
+	Config         string         `json:"config"`
+	IdentityDir    string         `json:"identityDir"`
+
+	Paired              bool      `json:"paired"`
+	Namespace           string    `json:"namespace,omitempty"`
+	Node                string    `json:"node,omitempty"`
+	Gateway             string    `json:"gateway,omitempty"`
+	CertificateNotAfter time.Time `json:"certificateNotAfter,omitzero"`
+	// IdentityProblem is why the identity cannot be used.
+	IdentityProblem string `json:"identityProblem,omitempty"`
+
+	Running   bool `json:"running"`
+	Connected bool `json:"connected"`
+	// Agent is the running agent's own word, AgentProblem why it has none.
+	Agent        *status.Report `json:"agent,omitempty"`
+	AgentProblem string         `json:"agentProblem,omitempty"`
+}
+
+func newStatus(build Build) *cobra.Command {
+	var dir, output string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use: "status", Short: "Tells whether the agent is installed, paired, running and connected", Args: cobra.NoArgs,
+		Long: "Asks the service manager, the identity directory and the running agent itself; an agent\n" +
+			"that was killed is never shown as connected.\n\n" + statusCodesHelp,
+		Example: "  mooring-agent status\n  mooring-agent status --wait 1m     # until it is connected\n  mooring-agent status -o json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			var err error
+			if dir, err = identityDir(dir); err != nil {
+				return err
+			}
+			path, _, err := configPath(cmd)
+			if err != nil {
+				return err
+			}
+			o := await(cmd.Context(), wait, func() overview { return look(cmd.Context(), build, path, dir) })
+			if output == "json" {
+				err = printJSON(cmd.OutOrStdout(), o)
+			} else {
+				err = o.print(cmd.OutOrStdout(), time.Now())
+			}
+			return asRunError(errors.Join(err, o.verdict()))
+		},
+	}
+	identityFlag(cmd, &dir)
+	outputFlag(cmd, &output)
+	cmd.Flags().DurationVar(&wait, "wait", 0, "`HOW LONG` to wait until the agent is connected")
+	return cmd
+}
+
+// await looks again until the agent is connected or the time is over.
+func await(ctx context.Context, wait time.Duration, look func() overview) overview {
+	for end := time.Now().Add(wait); ; {
+		o := look()
+		if o.Connected || !time.Now().Before(end) || backoff.Sleep(ctx, 100*time.Millisecond) != nil {
+			return o
+		}
+	}
+}
+
+func look(ctx context.Context, build Build, path, dir string) overview {
+	o := overview{Version: version.Version, Config: path, IdentityDir: dir, Service: service.Status{State: service.NotInstalled}}
+	if manager, err := build.Services(); err != nil {
+		o.ServiceProblem = err.Error()
+	} else {
+		o.Manager = manager.Describe()
+		if found, err := manager.Status(ctx); err != nil {
+			o.ServiceProblem = err.Error()
+		} else {
+			o.Service, o.Installed = found, found.State != service.NotInstalled
+		}
+	}
+	o.lookAtIdentity()
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	report, err := status.Ask(ctx, store.RunPath(dir))
+	switch {
+	case err == nil:
+		o.Agent, o.Running, o.Connected = &report, true, report.Phase == status.Connected
+	case errors.Is(err, local.ErrNoAgent):
+	default:
+		o.Running, o.AgentProblem = errors.Is(err, status.ErrSilent), err.Error()
+	}
+	return o
+}
+
+func (o *overview) lookAtIdentity() {
+	s, err := store.Peek(o.IdentityDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err != nil {
+		o.IdentityProblem = err.Error()
+		return
+	}
+	defer s.Close()
+	current, err := s.Identity()
+	if errors.Is(err, store.ErrNotPaired) {
+		return
+	}
+	if err != nil {
+		o.IdentityProblem = err.Error()
+		return
+	}
+	o.Paired, o.Namespace, o.Node = true, current.ID.Namespace, current.ID.Node
+	o.CertificateNotAfter = current.Leaf().NotAfter.UTC()
+	if where, err := s.Config(); err == nil {
+		o.Gateway = where.NodeEndpoint
+	}
+}
+
+// verdict is what the exit code tells.
+func (o *overview) verdict() error {
+	switch {
+	case o.Connected:
+		return nil
+	case o.Running:
+		return errNotConnected
+	case !o.Paired && o.IdentityProblem == "":
+		return fmt.Errorf("%w, and %w; pair it: mooring-agent install --pairing HOST:PORT --code CODE", errNotRunning, store.ErrNotPaired)
+	case !o.Installed:
+		return fmt.Errorf("%w; start it: mooring-agent install --now, or mooring-agent run", errNotRunning)
+	default:
+		return fmt.Errorf("%w; start it: mooring-agent start", errNotRunning)
+	}
+}
+
+func (o *overview) print(out io.Writer, now time.Time) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(key, format string, args ...any) {
+		fmt.Fprintf(table, "%s\t%s\n", key, fmt.Sprintf(format, args...))
+	}
+	line("Service:", "%s", strings.Trim(strings.Join([]string{string(o.Service.State), o.Service.Detail, o.Manager, o.ServiceProblem}, "; "), "; "))
+	if o.Paired {
+		line("Paired:", "yes, as node %s/%s", o.Namespace, o.Node)
+		line("Certificate:", "%s", validity(o.CertificateNotAfter, now))
+		line("Gateway:", "%s", o.Gateway)
+	} else {
+		line("Paired:", "no %s", o.IdentityProblem)
+	}
+	line("Configuration:", "%s", o.Config)
+	line("Identity:", "%s", o.IdentityDir)
+	if a := o.Agent; a == nil {
+		line("Agent:", "%s", strings.TrimSpace(map[bool]string{true: "running ", false: "not running "}[o.Running]+o.AgentProblem))
+	} else {
+		line("Agent:", "%s, process %d, version %s", a.Phase, a.PID, a.Version)
+		if o.Connected {
+			line("Session:", "%s over %s since %s", a.Session, a.Transport, a.ConnectedSince.Format(time.RFC3339))
+		}
+		if a.LastError != "" {
+			line("Last error:", "%s (%s)", console.Clean(a.LastError), a.LastErrorTime.Format(time.RFC3339))
+		}
+		for i, c := range a.Capabilities {
+			line(map[bool]string{true: "Capabilities:"}[i == 0], "%s", describe(c))
+		}
+	}
+	return table.Flush()
+}
+
+func validity(until, now time.Time) string {
+	if now.After(until) {
+		return "expired " + until.Format(time.RFC3339)
+	}
+	return fmt.Sprintf("valid until %s (%s)", until.Format(time.RFC3339), until.Sub(now).Round(time.Minute))
+}
+
+func describe(c status.Capability) string {
+	switch name := console.Visible(c.Name); {
+	case c.Reason != "":
+		return name + " (unavailable: " + console.Visible(c.Reason) + ")"
+	case !c.Granted:
+		return name + " (not granted)"
+	default:
+		return name
+	}
+}

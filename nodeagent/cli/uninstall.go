@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mooring-dev/mooring/nodeagent/farewell"
+	"github.com/mooring-dev/mooring/nodeagent/service"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+const uninstallHelp = `Stops the service, takes its registration back and removes the configuration file. The
+identity directory stays, so that another install needs no pairing, unless --revoke or
+--purge is given. --revoke first tells the cluster, signed by the key of this machine,
+that it gives up its identity; offline that fails, and nothing is removed. --purge
+removes the identity without telling anybody: then somebody should revoke the Node.
+What the user put into the identity directory, such as capability files, always stays.
+
+` + serviceCodesHelp
+
+// removal is one run of uninstall.
+type removal struct {
+	cmd           *cobra.Command
+	manager       service.Manager
+	now           func() time.Time
+	config, dir   string
+	revoke, purge bool
+}
+
+func newUninstall(build Build) *cobra.Command {
+	var yes bool
+	r := removal{now: build.Now}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	cmd := &cobra.Command{
+		Use: "uninstall", Short: "Removes the service, and with --revoke gives up the identity", Long: uninstallHelp, Args: cobra.NoArgs,
+		Example: "  mooring-agent uninstall\n  mooring-agent uninstall --revoke --yes",
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			r.cmd = cmd
+			if r.dir, err = identityDir(r.dir); err != nil {
+				return err
+			}
+			if r.config, _, err = configPath(cmd); err != nil {
+				return err
+			}
+			if r.manager, err = build.Services(); err != nil && !errors.Is(err, service.ErrNoManager) {
+				return runError{err}
+			}
+			if !yes {
+				agreed, err := confirm(cmd.InOrStdin(), cmd.OutOrStdout(), r.question())
+				if err != nil || !agreed {
+					return errors.Join(err, errors.New("nothing was removed; answer yes, or give --yes"))
+				}
+			}
+			return asRunError(r.run(cmd.Context()))
+		},
+	}
+	identityFlag(cmd, &r.dir)
+	cmd.Flags().BoolVar(&r.revoke, "revoke", false, "gives up the identity of this machine, for good, and removes it")
+	cmd.Flags().BoolVar(&r.purge, "purge", false, "removes the identity without telling the cluster")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "does not ask")
+	return cmd
+}
+
+func (r *removal) question() string {
+	switch {
+	case r.revoke:
+		return "Remove the agent's service and give up the identity of this machine for good?"
+	case r.purge:
+		return "Remove the agent's service and the identity of this machine, without telling the cluster?"
+	default:
+		return "Remove the agent's service and its configuration?"
+	}
+}
+
+func (r *removal) run(ctx context.Context) error {
+	found := service.Status{State: service.NotInstalled}
+	var err error
+	if r.manager != nil {
+		if found, err = r.manager.Status(ctx); err != nil {
+			return err
+		}
+	}
+	if found.State == service.Running {
+		if err := r.manager.Stop(); err != nil {
+			return err
+		}
+	}
+	if r.revoke || r.purge {
+		if err := r.giveUp(ctx); err != nil {
+			if found.State == service.Running {
+				err = errors.Join(err, r.manager.Start()) // as it was
+			}
+			return err
+		}
+	}
+	return r.unregister(found)
+}
+
+// giveUp tells the cluster, and erases the identity when it knows.
+func (r *removal) giveUp(ctx context.Context) error {
+	out := r.cmd.OutOrStdout()
+	if _, err := os.Stat(r.dir); errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(out, "No identity in %s\n", r.dir)
+		return nil
+	}
+	s, err := store.Open(r.dir)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if r.revoke {
+		err := farewell.Send(ctx, s, "Uninstalled on the machine.", r.now, rand.Reader)
+		switch {
+		case errors.Is(err, store.ErrNotPaired):
+		case errors.Is(err, farewell.ErrRefused):
+			fmt.Fprintf(out, "Not told: %v\n", err)
+		case err != nil:
+			return fmt.Errorf("%w; nothing was removed. Try again when the gateway can be reached, or use --purge and have somebody revoke the Node", err)
+		default:
+			fmt.Fprintln(out, "The cluster was told: this machine gives up its identity")
+		}
+	}
+	kept, err := s.Erase()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Removed the identity in %s\n", r.dir)
+	for _, path := range kept {
+		fmt.Fprintf(out, "Left, because the agent did not make it: %s\n", path)
+	}
+	return nil
+}
+
+func (r *removal) unregister(found service.Status) error {
+	out := r.cmd.OutOrStdout()
+	if found.State == service.NotInstalled {
+		fmt.Fprintf(out, "No service is installed%s\n", service.Elsewhere())
+	} else {
+		if err := r.manager.Uninstall(); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, "Removed the service")
+	}
+	switch err := os.Remove(r.config); {
+	case err == nil:
+		if dir := filepath.Dir(r.config); filepath.Base(dir) == service.Name {
+			_ = os.Remove(dir) // if it is empty
+		}
+		fmt.Fprintf(out, "Removed %s\n", r.config)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if !r.revoke && !r.purge {
+		fmt.Fprintf(out, "Kept the identity in %s\n", r.dir)
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/status"
+	"github.com/mooring-dev/mooring/nodeagent/store"
+)
+
+// network looks at the way to the gateway: the node listener, or the pairing listener of a
+// machine that is not paired.
+func (p *patient) network(ctx context.Context) []Check {
+	endpoint := cmp.Or(p.endpoint, p.Pairing)
+	if endpoint == "" {
+		return []Check{skipped("resolve", "no gateway is known: give --pairing"), skipped("port", "see resolve"), skipped("tls", "see resolve")}
+	}
+	host, port, err := net.SplitHostPort(endpoint)
+	if err != nil {
+		return []Check{bad("resolve", err.Error(), "give the address as HOST:PORT"), skipped("port", "see resolve"), skipped("tls", "see resolve")}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*timeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return []Check{bad("resolve", err.Error(), "check the name, the network and the DNS servers of this machine"), skipped("port", "see resolve"), skipped("tls", "see resolve")}
+	}
+	resolved := good("resolve", host+" is "+strings.Join(addresses, ", "))
+	dialer := net.Dialer{Timeout: timeout}
+	conn, err := dialer.DialContext(ctx, "tcp", endpoint)
+	if err != nil {
+		return []Check{resolved, bad("port", err.Error(), "let this machine out to TCP port "+port+" of "+host+", and ask whether the gateway runs"), skipped("tls", "see port")}
+	}
+	defer conn.Close()
+	return []Check{resolved, good("port", conn.RemoteAddr().String()+" answers"), p.tls(ctx, conn)}
+}
+
+// tls makes the handshake without a certificate of ours and judges what is shown.
+func (p *patient) tls(ctx context.Context, conn net.Conn) Check {
+	const name = "tls"
+	config := link.Unverified()
+	config.MinVersion, config.NextProtos, config.ServerName = tls.VersionTLS13, []string{"h2"}, identity.ServerName
+	if p.current != nil {
+		config.ServerName = p.bundle.ServerName()
+	}
+	secure := tls.Client(conn, config)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return bad(name, err.Error(), "something that is no gateway answers there, or cuts the connection: is a proxy in between? TLS must reach the gateway as it is")
+	}
+	chain := secure.ConnectionState().PeerCertificates
+	leaf := chain[0]
+	p.from, p.until = leaf.NotBefore, leaf.NotAfter
+	found := fmt.Sprintf("certificate %s of %q, until %s", identity.FingerprintCertificate(leaf)[:16], leaf.Issuer.CommonName, leaf.NotAfter.UTC().Format(time.RFC3339))
+	if p.current == nil {
+		return good(name, found+"; this machine has no CA bundle yet to judge it by")
+	}
+	if err := identity.VerifyServer(chain, p.bundle.Pool(), p.Now(), identity.NotBeforeLeeway); err != nil {
+		return bad(name, found+": "+err.Error(),
+			"if a clock is wrong, see clock; otherwise this is not the gateway this machine was paired with: check the address and proxies in between, and pair again only if the CA was replaced")
+	}
+	return good(name, found+"; the CA bundle of this machine admits it")
+}
+
+// clock compares this machine's time with what is known of the gateway's: told in a
+// session, or else bounded by the certificates.
+func (p *patient) clock() Check {
+	const name = "clock"
+	const next = "set the clock of this machine, and keep it right by NTP"
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	report, err := status.Ask(ctx, store.RunPath(p.Dir))
+	now := p.Now()
+	switch {
+	case err == nil && report.ClockSkewSeconds != nil:
+		skew := time.Duration(*report.ClockSkewSeconds * float64(time.Second)).Round(time.Millisecond)
+		found := fmt.Sprintf("the gateway's clock is %s ahead", skew)
+		if skew.Abs() > time.Minute {
+			return warn(name, found, next)
+		}
+		return good(name, found)
+	case !p.from.IsZero() && now.Before(p.from.Add(-identity.NotBeforeLeeway)):
+		return bad(name, fmt.Sprintf("it is %s here, before the gateway's certificate began (%s)", now.UTC().Format(time.RFC3339), p.from.UTC().Format(time.RFC3339)), next)
+	case p.current != nil && now.Before(p.current.Leaf().NotBefore.Add(-identity.NotBeforeLeeway)):
+		return bad(name, fmt.Sprintf("it is %s here, before this machine's certificate began", now.UTC().Format(time.RFC3339)), next)
+	case !p.until.IsZero() && now.After(p.until):
+		return bad(name, fmt.Sprintf("it is %s here, after the gateway's certificate ended", now.UTC().Format(time.RFC3339)), next+"; or the gateway does not renew its certificate")
+	case p.from.IsZero() && p.current == nil:
+		return skipped(name, "there is nothing to compare it with")
+	}
+	return good(name, "it agrees with the certificates; a session would tell more")
+}

@@ -1,0 +1,68 @@
+// Package logfile shows the log that an agent writes to a file of its own.
+package logfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/backoff"
+)
+
+const (
+	// shown is how much of the end is shown, in bytes.
+	shown = 64 << 10
+	// pause is between two looks at a file that is followed.
+	pause = 200 * time.Millisecond
+)
+
+// Copy writes the end of the file to out; follow goes on with what is appended, also to a
+// new file of that name, until ctx ends.
+func Copy(ctx context.Context, out io.Writer, path string, follow bool) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	defer func() { file.Close() }()
+	if info, err := file.Stat(); err == nil && info.Size() > shown {
+		if _, err := file.Seek(-shown, io.SeekEnd); err != nil {
+			return fmt.Errorf("read log: %w", err)
+		}
+	}
+	for {
+		if _, err := io.Copy(out, file); err != nil {
+			return fmt.Errorf("read log: %w", err)
+		}
+		if !follow || backoff.Sleep(ctx, pause) != nil {
+			return nil
+		}
+		next, err := os.Open(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it is being rotated
+		}
+		if err != nil {
+			return fmt.Errorf("open log: %w", err)
+		}
+		if same(file, next) {
+			next.Close()
+			continue
+		}
+		if _, err := io.Copy(out, file); err != nil {
+			return fmt.Errorf("read log: %w", err)
+		}
+		file.Close()
+		file = next
+	}
+}
+
+func same(a, b *os.File) bool {
+	first, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	second, err := b.Stat()
+	return err == nil && os.SameFile(first, second)
+}
