@@ -38,6 +38,15 @@ build: $(LOCALCLUSTER) ## Build manager, mooring-agent, kubectl-mooring and the 
 	@echo "building manager, mooring-agent, kubectl-mooring"
 	@$(GO_BUILD) -o $(BIN)/ ./cmd/... ./hack/demo
 
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+.PHONY: cross
+cross: ## Build mooring-agent and kubectl-mooring for every platform into .local/cross
+	@for p in $(PLATFORMS); do \
+	  mkdir -p .local/cross/$$p; echo "building for $$p"; \
+	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO_BUILD) -o .local/cross/$$p/ ./cmd/mooring-agent ./cmd/kubectl-mooring; \
+	  large=$$(find .local/cross/$$p -name 'mooring-agent*' -size +25M); \
+	  [ -z "$$large" ] || { echo "$$large is larger than 25 MiB" >&2; exit 1; }; done
+
 .PHONY: $(LOCALCLUSTER)
 $(LOCALCLUSTER):
 	@mkdir -p $(BIN)
@@ -82,6 +91,11 @@ test-localcluster: cluster-binaries ## The development cluster's own tests
 .PHONY: test-integration
 test-integration: deps test-binaries ## Tests on a real apiserver, real cert-manager and real processes
 	@hack/with-cluster.sh $(GOTESTSUM) -- -race -p 1 -timeout $(TEST_TIMEOUT) ./test/...
+
+.PHONY: test-systemd
+test-systemd: ## The agent's service under a systemd that boots in a container (root, debootstrap, systemd-container)
+	@mkdir -p $(BIN) && $(GO_BUILD) -o $(BIN)/ ./cmd/mooring-agent
+	@hack/test-systemd.sh $(BIN)/mooring-agent
 
 .PHONY: test-long
 test-long: export MOORING_TEST_SIZE = full

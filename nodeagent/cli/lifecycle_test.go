@@ -54,7 +54,7 @@ func newLaptop(t *testing.T) *laptop {
 		t.Fatal(err)
 	}
 	l.env = []string{"HOME=" + home, "MOORING_CONFIG=" + l.config(), "MOORING_IDENTITY_DIR=" + l.dir(),
-		"MOORING_NAME=box", servicesDir + "=" + l.services.Dir}
+		"MOORING_NAME=box", "GORACE=atexit_sleep_ms=0", servicesDir + "=" + l.services.Dir}
 	t.Cleanup(func() {
 		if err := l.services.Stop(); err != nil {
 			t.Error(err)

@@ -1,0 +1,144 @@
+//go:build systemd
+
+package systemd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// laptop is a Debian of its own with a systemd that booted, in a container without a
+// network namespace of its own.
+type laptop struct {
+	t    *testing.T
+	boot *exec.Cmd
+	// as runs a command as the user under test.
+	as []string
+}
+
+// boot copies the root file system and boots it.
+func boot(t *testing.T) *laptop {
+	t.Helper()
+	root, agent := os.Getenv("MOORING_SYSTEMD_ROOT"), os.Getenv("MOORING_SYSTEMD_AGENT")
+	if root == "" || agent == "" {
+		t.Fatal("run this by: make test-systemd")
+	}
+	copied := filepath.Join(t.TempDir(), "root")
+	for _, argv := range [][]string{
+		{"cp", "-a", "--reflink=auto", root, copied},
+		{"cp", agent, filepath.Join(copied, "usr/local/bin/mooring-agent")},
+		{"truncate", "-s", "0", filepath.Join(copied, "etc/machine-id")},
+	} {
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", argv, err, out)
+		}
+	}
+	l := &laptop{t: t}
+	l.boot = exec.Command("systemd-nspawn", "--directory="+copied, "--machine=m"+strconv.Itoa(os.Getpid()), "--register=no", "--keep-unit", "--boot")
+	var console bytes.Buffer
+	l.boot.Stdout, l.boot.Stderr = &console, &console
+	l.boot.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := l.boot.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			_, log := l.inside("journalctl", "--no-pager", "--lines=60")
+			t.Logf("the journal:\n%s", log)
+		}
+		if pid := l.leader(); pid != 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		_ = l.boot.Wait()
+		if t.Failed() {
+			t.Logf("the console:\n%s", console.String())
+		}
+	})
+	l.up()
+	return l
+}
+
+// leader is the container's process 1; 0 while there is none.
+func (l *laptop) leader() int {
+	pid := strconv.Itoa(l.boot.Process.Pid)
+	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	if err != nil {
+		return 0
+	}
+	for _, child := range strings.Fields(string(children)) {
+		if name, err := os.ReadFile("/proc/" + child + "/comm"); err == nil && strings.TrimSpace(string(name)) == "systemd" {
+			id, _ := strconv.Atoi(child)
+			return id
+		}
+	}
+	return 0
+}
+
+// inside runs a command in the container, as root.
+func (l *laptop) inside(argv ...string) (int, string) {
+	leader := l.leader()
+	if leader == 0 {
+		return -1, "the container is not there"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	enter := []string{"--target", strconv.Itoa(leader), "--mount", "--uts", "--ipc", "--pid", "--root", "--wd=/",
+		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
+	out, err := exec.CommandContext(ctx, "nsenter", append(enter, argv...)...).CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode(), string(out)
+	}
+	if err != nil {
+		return -1, err.Error()
+	}
+	return 0, string(out)
+}
+
+// up waits until the system is up.
+func (l *laptop) up() {
+	l.t.Helper()
+	l.until("the system is up", func() bool {
+		_, out := l.inside("systemctl", "is-system-running")
+		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
+	})
+}
+
+func (l *laptop) until(what string, done func() bool) {
+	l.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			l.t.Fatalf("it never happened that %s", what)
+		}
+	}
+}
+
+// reboot waits until another process 1 is up.
+func (l *laptop) reboot() {
+	l.t.Helper()
+	before := l.leader()
+	l.inside("systemctl", "reboot")
+	l.until("another system is there", func() bool { now := l.leader(); return now != 0 && now != before })
+	l.up()
+}
+
+// agent runs the agent's command line as the user under test.
+func (l *laptop) agent(args ...string) (int, string) {
+	return l.inside(append(append([]string{}, l.as...), append([]string{"mooring-agent"}, args...)...)...)
+}
+
+func (l *laptop) expect(code int, says string, args ...string) {
+	l.t.Helper()
+	if got, out := l.agent(args...); got != code || !strings.Contains(out, says) {
+		l.t.Fatalf("mooring-agent %s: exit %d, want %d and %q:\n%s", strings.Join(args, " "), got, code, says, out)
+	}
+}
