@@ -46,7 +46,6 @@ func boot(t *testing.T) *laptop {
 	l.boot = exec.Command("systemd-nspawn", "--directory="+copied, "--machine=m"+strconv.Itoa(os.Getpid()), "--register=no", "--keep-unit", "--boot")
 	var console bytes.Buffer
 	l.boot.Stdout, l.boot.Stderr = &console, &console
-	l.boot.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := l.boot.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func life(t *testing.T, l *laptop, unit string) {
 	l.expect(0, "Already running", "start")
 
 	crashed := l.pid(t)
-	if code, out := l.inside("kill", "-9", strconv.Itoa(crashed)); code != 0 {
+	if code, out := l.inside("sh", "-c", "kill -9 "+strconv.Itoa(crashed)); code != 0 {
 		t.Fatal(out)
 	}
 	l.until("the agent runs again after a crash", func() bool { return l.pid(t) != 0 && l.pid(t) != crashed })
