@@ -135,6 +135,24 @@ func TestTheLifeOfAnAgentEveryVerbTwice(t *testing.T) {
 	l.expect(0, "Connected", "status", "--wait", "30s")
 }
 
+func TestUninstallRevokeTellsTheClusterAndLeavesOnlyWhatTheUserMade(t *testing.T) {
+	l := newLaptop(t)
+	l.install("--now")
+	own := filepath.Join(l.dir(), "mediation.yaml")
+	if err := os.WriteFile(own, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.expect(0, "Left, because the agent did not make it: "+own, "uninstall", "--revoke", "--yes")
+	if n := l.gateway.Node.Revoked.Load(); n != 1 {
+		t.Errorf("the gateway got %d good wishes, want 1", n)
+	}
+	if left, err := os.ReadDir(l.dir()); err != nil || len(left) != 1 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	l.expect(0, "No service is installed", "uninstall", "--revoke", "--yes")
+	l.expect(22, "is not paired", "status")
+}
+
 func TestVerbsOutOfOrderSayWhatToDo(t *testing.T) {
 	l := newLaptop(t)
 	for _, verb := range []string{"start", "stop", "restart", "logs"} {

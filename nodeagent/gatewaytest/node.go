@@ -35,6 +35,8 @@ type Node struct {
 	// Sessions gets every session after its Hello.
 	Sessions chan *Session
 	polled   atomic.Pointer[Session]
+	// Revoked counts the good wishes to be revoked.
+	Revoked atomic.Int32
 }
 
 // Session is one stream as the gateway sees it.
