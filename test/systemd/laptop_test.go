@@ -115,6 +115,9 @@ func (l *laptop) up() {
 func (l *laptop) until(what string, done func() bool) {
 	l.t.Helper()
 	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(100 * time.Millisecond) {
+		if stat, err := os.ReadFile("/proc/" + strconv.Itoa(l.boot.Process.Pid) + "/stat"); err != nil || strings.Contains(string(stat), ") Z ") {
+			l.t.Fatalf("waiting until %s: the container ended, see its console (too many open files: raise fs.inotify.max_user_instances)", what)
+		}
 		if time.Now().After(end) {
 			l.t.Fatalf("it never happened that %s", what)
 		}
