@@ -21,6 +21,9 @@ import (
 type laptop struct {
 	t    *testing.T
 	boot *exec.Cmd
+	// root is its file system; console is what its starts showed.
+	root    string
+	console bytes.Buffer
 	// as runs a command as the user under test.
 	as []string
 }
@@ -42,13 +45,8 @@ func boot(t *testing.T) *laptop {
 			t.Fatalf("%v: %v: %s", argv, err, out)
 		}
 	}
-	l := &laptop{t: t}
-	l.boot = exec.Command("systemd-nspawn", "--directory="+copied, "--machine=m"+strconv.Itoa(os.Getpid()), "--register=no", "--keep-unit", "--boot")
-	var console bytes.Buffer
-	l.boot.Stdout, l.boot.Stderr = &console, &console
-	if err := l.boot.Start(); err != nil {
-		t.Fatal(err)
-	}
+	l := &laptop{t: t, root: copied}
+	l.start()
 	t.Cleanup(func() {
 		if t.Failed() {
 			_, log := l.inside("journalctl", "--no-pager", "--lines=60")
@@ -59,11 +57,21 @@ func boot(t *testing.T) *laptop {
 		}
 		_ = l.boot.Wait()
 		if t.Failed() {
-			t.Logf("the console:\n%s", console.String())
+			t.Logf("the console:\n%s", l.console.String())
 		}
 	})
 	l.up()
 	return l
+}
+
+// start starts the container.
+func (l *laptop) start() {
+	l.t.Helper()
+	l.boot = exec.Command("systemd-nspawn", "--directory="+l.root, "--machine=m"+strconv.Itoa(os.Getpid()), "--register=no", "--keep-unit", "--boot")
+	l.boot.Stdout, l.boot.Stderr = &l.console, &l.console
+	if err := l.boot.Start(); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 // leader is the container's process 1; 0 while there is none.
@@ -124,12 +132,12 @@ func (l *laptop) until(what string, done func() bool) {
 	}
 }
 
-// reboot waits until another process 1 is up.
+// reboot reboots it: with --keep-unit, nspawn leaves the second start to its caller.
 func (l *laptop) reboot() {
 	l.t.Helper()
-	before := l.leader()
 	l.inside("systemctl", "reboot")
-	l.until("another system is there", func() bool { now := l.leader(); return now != 0 && now != before })
+	_ = l.boot.Wait() // its status says "reboot"
+	l.start()
 	l.up()
 }
 
