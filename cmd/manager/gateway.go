@@ -67,7 +67,6 @@ func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error
 	if err := c.check(); err != nil {
 		return err
 	}
-	collectSooner()
 	log := ctrl.Log.WithName("gateway")
 	ready := newProbes()
 	stopProbes, err := ready.serve(c.healthProbeBindAddress)
@@ -88,7 +87,7 @@ func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error
 	if err != nil {
 		return fmt.Errorf("set up the gateway: %w", err)
 	}
-	if err := addGateway(ctx, mgr, c, apiClock, ready, log); err != nil {
+	if err := errors.Join(addGateway(ctx, mgr, c, apiClock, ready, log), mgr.Add(manager.RunnableFunc(returnMemory))); err != nil {
 		return fmt.Errorf("set up the gateway: %w", err)
 	}
 	return mgr.Start(ctx)

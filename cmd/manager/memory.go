@@ -1,21 +1,47 @@
 package main
 
 import (
-	"os"
+	"context"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
 )
 
-// gatewayGCPercent lets the heap of a gateway grow by a quarter between two collections, not to its
-// double. Nearly all of it are connections that live for days, and the room to grow is resident
-// memory: 15 KiB per machine less, or more. It costs processor time in proportion to what is allocated,
-// next to nothing while machines idle; a gateway that dispatches hundreds a second all day and has
-// memory to spare is better off with GOGC=100.
-const gatewayGCPercent = 25
+// returnEvery is how often a gateway looks whether it holds memory that nobody needs.
+const returnEvery = time.Minute
 
-// collectSooner sets the default of a gateway, unless GOGC says something else. GOMEMLIMIT works
-// as everywhere.
-func collectSooner() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gatewayGCPercent)
+// returnMemory gives what the heap has grown to, and does not hold any more, back to the system
+// whenever machines idle, until ctx ends. What a gateway holds then are connections that live for
+// days; the collector alone would keep as much room again for them, and hold the peak of every
+// storm of reconnections. Under load it runs often enough by itself, and is left to GOGC.
+func returnMemory(ctx context.Context) error {
+	tick := time.NewTicker(returnEvery)
+	defer tick.Stop()
+	h := &heap{}
+	for {
+		select {
+		case <-tick.C:
+			h.rest()
+		case <-ctx.Done():
+			return nil
+		}
 	}
+}
+
+// heap is that of the process, as it was when looked at last.
+type heap struct{ allocated uint64 }
+
+// rest collects and gives back, if less was allocated since the last look than half of what lives:
+// then one collection more is cheap.
+func (h *heap) rest() bool {
+	read := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(read)
+	total, live := read[0].Value.Uint64(), read[1].Value.Uint64()
+	since := total - h.allocated
+	h.allocated = total
+	if since >= live/2 {
+		return false
+	}
+	debug.FreeOSMemory()
+	return true
 }

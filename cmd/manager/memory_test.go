@@ -1,19 +1,33 @@
 package main
 
 import (
-	"runtime/debug"
+	"runtime"
+	"runtime/metrics"
 	"testing"
 )
 
-func TestAGatewayCollectsSoonerUnlessGOGCSaysOtherwise(t *testing.T) {
-	const before = 123
-	defer debug.SetGCPercent(debug.SetGCPercent(before))
-	for set, want := range map[string]int{"": gatewayGCPercent, "200": before, "off": before} {
-		debug.SetGCPercent(before)
-		t.Setenv("GOGC", set)
-		collectSooner()
-		if got := debug.SetGCPercent(before); got != want {
-			t.Errorf("GOGC=%q: the collector is set to %d, want %d", set, got, want)
-		}
+func TestAnIdleHeapGivesBackWhatItDoesNotHold(t *testing.T) {
+	const held, garbage = 64 << 20, 64 << 20
+	keep, drop := make([]byte, held), make([]byte, garbage)
+	runtime.KeepAlive(drop)
+	h := &heap{}
+	if h.rest() {
+		t.Error("it collected although much was allocated")
 	}
+	drop = nil
+	runtime.GC() // the garbage is free now, and still resident
+	before := released()
+	if !h.rest() {
+		t.Error("it did not collect although nothing was allocated")
+	}
+	if given := int64(released()) - int64(before); given < garbage/2 {
+		t.Errorf("%d bytes were given back, want most of %d", given, garbage)
+	}
+	runtime.KeepAlive(keep)
+}
+
+func released() uint64 {
+	read := []metrics.Sample{{Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(read)
+	return read[0].Value.Uint64()
 }
