@@ -61,12 +61,14 @@ func idle(n int) func(ctx context.Context, s *suite) (result, error) {
 }
 
 const (
-	// calmWindow is how long Node.status is looked at while a system settles, and calmWrites how
-	// many writes in it are those of its rest.
-	calmWindow = 5 * time.Second
-	calmWrites = 10
+	// calmWindow is how long Node.status is looked at while a system settles, calmWrites how many
+	// writes in it are those of its rest, and calmWindows how many such windows in a row show that
+	// nothing waits to be tried again.
+	calmWindow  = 5 * time.Second
+	calmWrites  = 10
+	calmWindows = 6
 	// mostSettling is when what goes on counts as rest.
-	mostSettling = 5 * time.Minute
+	mostSettling = 8 * time.Minute
 )
 
 // settle waits until what the coming of machines set off has ended: the controller writes about
@@ -74,17 +76,24 @@ const (
 func (w *world) settle(ctx context.Context, rest time.Duration) error {
 	deadline := time.Now().Add(mostSettling)
 	before, err := w.writes(ctx)
-	for time.Now().Before(deadline) && err == nil {
+	for calm := 0; calm < calmWindows && time.Now().Before(deadline) && err == nil; {
 		if err = pause(ctx, min(calmWindow, rest)); err != nil {
 			break
 		}
 		var after counts
-		if after, err = w.writes(ctx); err == nil && after.since(before).of("nodes/status") <= calmWrites {
-			return pause(ctx, rest)
+		if after, err = w.writes(ctx); err != nil {
+			break
+		}
+		calm++
+		if after.since(before).of("nodes/status") > calmWrites {
+			calm = 0
 		}
 		before = after
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return pause(ctx, rest)
 }
 
 // errTooFew leaves a row out.

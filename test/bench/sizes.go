@@ -36,7 +36,7 @@ type sizes struct {
 func full() sizes {
 	return sizes{
 		rounds: 5, latencyCalls: 200, pollCalls: 4, throughputCalls: 300, writeCalls: 100, revoked: 500,
-		idle: []int{500, 5000, 10000}, growth: []int{100, 1000, 5000}, rest: 10 * time.Second, window: time.Minute,
+		idle: []int{500, 5000, 10000}, growth: []int{100, 1000, 5000}, rest: time.Minute, window: time.Minute,
 		growthCalls: 150, killed: 1000, killedPerSecond: 100, pairings: 24, hops: 1000, agentWindow: time.Minute, ramp: 60,
 	}
 }
