@@ -105,6 +105,7 @@ func TestAQuestionOutlivesItsAgent(t *testing.T) {
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchCancelled {
 		t.Errorf("cancelled meanwhile: %+v", s)
 	}
+	m.Works(m.node) // the agent is there, and knows what was cancelled
 	if list := m.mediate("list"); !strings.Contains(list, "Nothing waits") {
 		t.Errorf("it is asked again: %s", list)
 	}

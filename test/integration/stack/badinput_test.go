@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
@@ -165,7 +166,11 @@ func TestGatewaySaysWhichPortIsInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	p, err := system.SpareGateway("port-in-use", taken.Addr().String(), "127.0.0.1:0")
+	free, err := stack.FreeAddresses(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := system.SpareGateway("port-in-use", taken.Addr().String(), free[0])
 	if err != nil {
 		t.Fatal(err)
 	}
