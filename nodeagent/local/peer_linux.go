@@ -1,27 +1,12 @@
 package local
 
-import (
-	"net"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// peerUID is the user at the other end, by the kernel's word (SO_PEERCRED, unix(7)).
-func peerUID(conn *net.UnixConn) (int, error) {
-	raw, err := conn.SyscallConn()
+// socketPeer asks with SO_PEERCRED (unix(7)).
+func socketPeer(fd int) (int, error) {
+	credentials, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return -1, err
 	}
-	uid := -1
-	var inner error
-	err = raw.Control(func(fd uintptr) {
-		var credentials *unix.Ucred
-		if credentials, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); inner == nil {
-			uid = int(credentials.Uid)
-		}
-	})
-	if err == nil {
-		err = inner
-	}
-	return uid, err
+	return int(credentials.Uid), nil
 }
