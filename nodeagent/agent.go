@@ -95,31 +95,29 @@ type Options struct {
 // Run pairs the machine if need be, then serves until ctx ends, and returns nil
 // then. Its errors wrap those of packages enroll and store.
 func Run(ctx context.Context, o Options) error {
-	dir, err := store.Open(o.Dir)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	a := newAgent(ctx, o, dir)
-	if err := a.prepare(); err != nil {
-		return err
-	}
-	stop, err := a.tell(ctx)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	if err := a.pair(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil
+	return prepared(ctx, o, func(a *agent) error {
+		stop, err := a.tell(ctx)
+		if err != nil {
+			return err
 		}
-		return err
-	}
-	return a.serve(ctx)
+		defer stop()
+		if err := a.pair(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		return a.serve(ctx)
+	})
 }
 
 // Pair is Run up to the moment when the machine has its identity; it does not serve.
 func Pair(ctx context.Context, o Options) error {
+	return prepared(ctx, o, func(a *agent) error { return a.pair(ctx) })
+}
+
+// prepared gives do an agent that owns its identity directory.
+func prepared(ctx context.Context, o Options, do func(*agent) error) error {
 	dir, err := store.Open(o.Dir)
 	if err != nil {
 		return err
@@ -129,7 +127,7 @@ func Pair(ctx context.Context, o Options) error {
 	if err := a.prepare(); err != nil {
 		return err
 	}
-	return a.pair(ctx)
+	return do(a)
 }
 
 func newAgent(ctx context.Context, o Options, dir *store.Store) *agent {
