@@ -123,6 +123,9 @@ func refusedBefore(node *v1alpha1.Node) *refusal {
 
 // answer checks the request, has it signed, checks the certificate and publishes it.
 func (r *certificateReconciler) answer(ctx context.Context, cached *v1alpha1.Node) (ctrl.Result, error) {
+	if err := r.issuer.Waiting(ctx, r.order(cached)); err != nil {
+		return r.unsigned(ctx, cached, err) // most events of an order say no more than that
+	}
 	// An answer that the cache has not seen yet must not be given twice.
 	node := &v1alpha1.Node{}
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cached), node); err != nil {

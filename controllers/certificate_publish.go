@@ -116,6 +116,9 @@ func (r *certificateReconciler) describe(ctx context.Context, node *v1alpha1.Nod
 	next.Conditions = []metav1.Condition{condition}
 
 	was := meta.FindStatusCondition(node.Status.Conditions, condition.Type)
+	if wait := settling(node, r.clock.Now()); wait > 0 && was == nil && answer == nil && trouble == nil {
+		return ctrl.Result{RequeueAfter: wait}, nil // that there is no certificate yet
+	}
 	if answer != nil || was == nil || *was != condition || node.Status.CertificateExpires != expires {
 		if err := applyNodeStatus(ctx, r.client, node, managerCertificate, next); err != nil {
 			return ctrl.Result{}, err

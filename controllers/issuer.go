@@ -23,6 +23,9 @@ type Issuer interface {
 	// Sign asks for a certificate and returns it once it is there. Until then it errs with
 	// *PendingError, and with *RefusedError when it never will be.
 	Sign(ctx context.Context, order Order) (Signed, error)
+	// Waiting is a *PendingError while an order that was made has no answer, else nil: there is
+	// nothing to decide then. It makes no order, and looks no further than the cache.
+	Waiting(ctx context.Context, order Order) error
 	// Forget removes what Sign left behind for orders with these labels, except the named one.
 	Forget(ctx context.Context, labels map[string]string, except string) error
 }
@@ -97,14 +100,36 @@ func (m *certManager) Sign(ctx context.Context, order Order) (Signed, error) {
 	if err != nil {
 		return Signed{}, fmt.Errorf("ask cert-manager for %s: %w", order.Name, err)
 	}
-	if made.Spec.IssuerRef != m.issuer || string(made.Spec.Request) != string(m.request(order).Spec.Request) {
-		// Names are hashes: somebody else made it, or the issuer was changed by flag.
+	if !m.ordered(made, order) {
 		if err := m.client.Delete(ctx, made, client.Preconditions{UID: &made.UID}); client.IgnoreNotFound(err) != nil {
 			return Signed{}, fmt.Errorf("delete foreign certificate request %s: %w", order.Name, err)
 		}
 		return Signed{}, m.pending(order, time.Time{}, "an older request of that name is in the way")
 	}
 	return m.answer(order, made)
+}
+
+// Waiting looks at the CertificateRequest as the cache has it.
+func (m *certManager) Waiting(ctx context.Context, order Order) error {
+	made := &certmanagerv1.CertificateRequest{}
+	if err := m.client.Get(ctx, client.ObjectKey{Namespace: m.namespace, Name: order.Name}, made); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if !m.ordered(made, order) {
+		return nil
+	}
+	_, err := m.answer(order, made)
+	var pending *PendingError
+	if errors.As(err, &pending) {
+		return pending
+	}
+	return nil
+}
+
+// ordered reports whether a CertificateRequest is what the order asks for: names are hashes, so
+// somebody else made it if not, or the issuer was changed by flag.
+func (m *certManager) ordered(made *certmanagerv1.CertificateRequest, order Order) bool {
+	return made.Spec.IssuerRef == m.issuer && string(made.Spec.Request) == string(m.request(order).Spec.Request)
 }
 
 // answer reads the conditions of a CertificateRequest.

@@ -95,6 +95,9 @@ func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.
 func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
 	view := viewNode(node, r.clock.Now(), r.staleAfter)
 	if !says(node.Status, view.status) {
+		if wait := settling(node, r.clock.Now()); wait > 0 {
+			return ctrl.Result{RequeueAfter: wait}, nil
+		}
 		if wait := r.budget.take(); wait > 0 {
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}

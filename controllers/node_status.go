@@ -22,6 +22,25 @@ type nodeView struct {
 	again time.Duration
 }
 
+// pairingTime is how long a machine usually takes from its Node to its first session.
+const pairingTime = 3 * time.Second
+
+// maxClockLag is how far a usual clock is behind the API server's.
+const maxClockLag = 2 * time.Second
+
+// settling is how long to wait before saying of a Node that its machine has not come: for a
+// moment everything about a new Node changes, and its creator has said what holds until then.
+func settling(node *v1alpha1.Node, now time.Time) time.Duration {
+	if node.Status.SessionStartedTime != nil || node.Spec.DesiredState != v1alpha1.NodeActive {
+		return 0
+	}
+	wait := node.CreationTimestamp.Add(pairingTime).Sub(now)
+	if wait > pairingTime+maxClockLag {
+		return 0 // the clock of this process is far behind the API server's
+	}
+	return wait
+}
+
 // viewNode decides what the controller says about a Node: trust and readiness always, presence
 // only when no session is live (then it is the gateway's to say).
 func viewNode(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) nodeView {

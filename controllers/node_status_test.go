@@ -115,3 +115,27 @@ func TestWhatAViewSaysIsWrittenOnce(t *testing.T) {
 		t.Errorf("the same is written twice: %+v after %+v", again.status, view.status)
 	}
 }
+
+func TestANewNodeIsNotDescribedWhileItsMachineComes(t *testing.T) {
+	created := func(before time.Duration) func(*v1alpha1.Node) {
+		return func(n *v1alpha1.Node) { n.CreationTimestamp = *ago(before) }
+	}
+	for _, tt := range []struct {
+		name string
+		node *v1alpha1.Node
+		want time.Duration
+	}{
+		{"just created", trusted(created(0)), 3 * time.Second},
+		{"a second ago", trusted(created(time.Second)), 2 * time.Second},
+		{"its machine came", trusted(created(0), live(v1alpha1.PresenceOnline)), 0},
+		{"its machine came and went", trusted(created(0), ended(0)), 0},
+		{"revoked", trusted(created(0), desired(v1alpha1.NodeRevoked)), 0},
+		{"suspended", trusted(created(0), desired(v1alpha1.NodeSuspended)), 0},
+		{"long ago", trusted(created(time.Hour)), 0},
+		{"created in the future", trusted(created(-time.Hour)), 0},
+	} {
+		if got := max(settling(tt.node, viewNow), 0); got != tt.want {
+			t.Errorf("%s: it settles for %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}

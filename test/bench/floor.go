@@ -10,6 +10,7 @@ import (
 	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -95,8 +96,17 @@ func (p *pairingArm) models(ctx context.Context) (map[string]*unstructured.Unstr
 	if len(requests.Items) == 0 {
 		return nil, errors.New("no PairingRequest is left")
 	}
+	var told eventsv1.EventList
+	if err := fleet.Client.List(ctx, &told, client.InNamespace(key.Namespace), client.Limit(1)); err != nil {
+		return nil, err
+	}
+	if len(told.Items) == 0 {
+		return nil, errors.New("no Event is left")
+	}
+	told.Items[0].Regarding.Namespace = floorNamespace // an Event is about its own namespace
 	models := map[string]*unstructured.Unstructured{}
-	for resource, o := range map[string]client.Object{"pairingcodes": code, "nodes": node, "secrets": secret, "pairingrequests": &requests.Items[0]} {
+	for resource, o := range map[string]client.Object{"pairingcodes": code, "nodes": node, "secrets": secret,
+		"pairingrequests": &requests.Items[0], "events": &told.Items[0]} {
 		model, err := modelOf(o, fleet.Client.Scheme())
 		if err != nil {
 			return nil, err

@@ -35,7 +35,7 @@ func (f *floor) times(verb, resource string, n int) int {
 
 // pair does the writes of one pairing, one after the other.
 func (f *floor) pair(ctx context.Context, name string, n int) error {
-	for _, resource := range []string{"pairingcodes", "secrets", "pairingrequests", "nodes"} {
+	for _, resource := range []string{"pairingcodes", "secrets", "pairingrequests", "nodes", "events"} {
 		if err := f.writeKind(ctx, resource, name, n); err != nil {
 			return fmt.Errorf("%s: %w", resource, err)
 		}
