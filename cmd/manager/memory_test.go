@@ -7,7 +7,7 @@ import (
 )
 
 func TestAnIdleHeapGivesBackWhatItDoesNotHold(t *testing.T) {
-	const held, garbage = 64 << 20, 64 << 20
+	const held, garbage = 64 << 20, 80 << 20
 	keep := make([]byte, held)
 	runtime.KeepAlive(make([]byte, garbage))
 	h := &heap{}
