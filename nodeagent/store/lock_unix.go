@@ -25,6 +25,10 @@ func lockExclusive(file *os.File) error {
 	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
+// unlock frees the file's lock at once. To close the file is not enough: a child of this
+// process has it too from its fork until it executes its program.
+func unlock(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOCK_UN) }
+
 // owners are the user ids of the file and of this process.
 func owners(info fs.FileInfo) (owner, self int, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)

@@ -44,4 +44,9 @@ func lockExclusive(file *os.File) error {
 		0, 1, 0, &windows.Overlapped{})
 }
 
+// unlock frees the file's lock at once. After a mere close the system does so when it gets to it.
+func unlock(file *os.File) error {
+	return windows.UnlockFileEx(windows.Handle(file.Fd()), 0, 1, 0, &windows.Overlapped{})
+}
+
 func owners(fs.FileInfo) (owner, self int, ok bool) { return 0, 0, false }

@@ -78,10 +78,11 @@ func (s *Store) claim() error {
 	if err != nil {
 		return fmt.Errorf("open lock of identity directory: %w", err)
 	}
-	s.lock = lock
 	if err := lockExclusive(lock); err != nil {
+		lock.Close()
 		return fmt.Errorf("%w: another mooring-agent runs with %s; stop it, or choose another directory with --identity-dir", ErrInUse, s.dir)
 	}
+	s.lock = lock
 	return s.sweep()
 }
 
@@ -101,7 +102,7 @@ func RunPath(dir string) string { return filepath.Join(dir, runFolder) }
 func (s *Store) Close() error {
 	var errs []error
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		errs = append(errs, unlock(s.lock), s.lock.Close())
 	}
 	return errors.Join(append(errs, s.root.Close())...)
 }
