@@ -11,6 +11,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -31,12 +32,15 @@ type Gateway struct {
 	ServerCA, DeviceCA            *CA
 	Pairing                       *Pairing
 	Node                          *Node
+	// Now judges whether the certificate of a call is over; time.Now by default. Handshakes go
+	// by the real time.
+	Now func() time.Time
 }
 
 // Start starts a gateway.
 func Start(t testing.TB) *Gateway {
 	t.Helper()
-	g := &Gateway{ServerCA: NewCA(t, "server"), DeviceCA: NewCA(t, "device")}
+	g := &Gateway{ServerCA: NewCA(t, "server"), DeviceCA: NewCA(t, "device"), Now: time.Now}
 	certificate := g.ServerCA.Server(t)
 	pool := x509.NewCertPool()
 	pool.AddCert(g.DeviceCA.cert)

@@ -199,7 +199,7 @@ func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	lapsed, err := identity.VerifyLapsedPeer(chain, p.gateway.DeviceCA.Bundle(p.t).Pool(), TrustDomain, time.Now())
+	lapsed, err := identity.VerifyLapsedPeer(chain, p.gateway.DeviceCA.Bundle(p.t).Pool(), TrustDomain, p.gateway.Now())
 	if err != nil {
 		return nil, status.Error(codes.PermissionDenied, err.Error())
 	}

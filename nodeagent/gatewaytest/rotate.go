@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"sync"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -63,7 +62,7 @@ func (n *Node) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.R
 		return nil, err
 	}
 	leaf := state.PeerCertificates[0]
-	if time.Now().After(leaf.NotAfter) {
+	if n.gateway.Now().After(leaf.NotAfter) {
 		return nil, status.Error(codes.Unauthenticated, "the certificate of this connection expired")
 	}
 	csr, err := x509.ParseCertificateRequest(request.GetCsr())

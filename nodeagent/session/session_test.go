@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -102,8 +101,8 @@ type agent struct {
 	rotateKeyEvery time.Duration
 	transport      session.Transport
 	registry       *capability.Registry
-	renewPause     time.Duration // default: a millisecond
 	sinceBoot      func() time.Duration
+	now            func() time.Time // default: time.Now
 }
 
 // start pairs a machine by hand, its certificate good for life, and runs it until the test ends.
@@ -157,6 +156,9 @@ func (a *agent) run(t *testing.T) {
 	if a.sinceBoot == nil {
 		a.sinceBoot = session.SinceBoot
 	}
+	if a.now == nil {
+		a.now = time.Now
+	}
 	clock := session.NewClock(time.Now, a.sinceBoot)
 	runs, err := executor.New(executor.Options{
 		Journal: a.journal, Registry: registry, Policy: mediation.Unattended{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
@@ -167,9 +169,9 @@ func (a *agent) run(t *testing.T) {
 	runner := session.New(session.Options{
 		Observer:    deaf{},
 		Credentials: a.creds, Journal: a.journal, Executor: runs, Registry: registry,
-		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: time.Now, Rand: rand.Reader,
+		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: a.now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
-		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: cmp.Or(a.renewPause, time.Millisecond),
+		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: time.Millisecond,
 		RotateKeyEvery: a.rotateKeyEvery, Transport: a.transport, StreamProbe: session.DefaultStreamProbe,
 	})
 	ctx, stop := context.WithCancel(t.Context())
@@ -387,9 +389,15 @@ func TestAMachineThatSleptPastItsCertificateRecoversIt(t *testing.T) {
 // The gateway takes no calls on a connection whose certificate ended, so renewing over it
 // would fail for as long as the session lasts.
 func TestACertificateThatEndsDuringASessionIsRecovered(t *testing.T) {
+	const life = 10 * time.Minute
 	g := gatewaytest.Start(t)
-	a := &agent{renewPause: 1500 * time.Millisecond}
-	a.start(t, g, time.Second)
+	g.DeviceCA.DatedBack = time.Hour // so that the renewal is due as soon as the session is open
+	var passed atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
+	g.Now = now
+	g.Node.Welcome = func(*gatewayv1.Welcome) { passed.Store(int64(2 * life)) }
+	a := &agent{now: now}
+	a.start(t, g, life)
 	first := g.Node.Next(t)
 	if second := g.Node.Next(t); second.Serial == first.Serial {
 		t.Error("the next session uses the same certificate")
