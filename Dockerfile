@@ -1,20 +1,23 @@
-# Static, non-root images of the manager and the agent: buildah bud --target manager .
-FROM golang:1.26 AS build
-WORKDIR /src
-COPY go.mod go.sum ./
-RUN go mod download
-COPY . .
-ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -X github.com/mooring-dev/mooring/internal/version.Version=${VERSION}" \
-    -o /out/ ./cmd/manager ./cmd/mooring-agent
-
+# Images of the manager and the agent: make images. Nothing is compiled or pulled here; the
+# context is a directory with the static binaries (see hack/images.sh).
 FROM scratch AS manager
-COPY --from=build /out/manager /manager
+ARG VERSION=dev
+LABEL org.opencontainers.image.title="mooring-manager" \
+      org.opencontainers.image.description="Controller and gateway of Mooring" \
+      org.opencontainers.image.source="https://github.com/mooring-dev/mooring" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+COPY manager /manager
 USER 65532:65532
 ENTRYPOINT ["/manager"]
 
 FROM scratch AS agent
-COPY --from=build /out/mooring-agent /mooring-agent
+ARG VERSION=dev
+LABEL org.opencontainers.image.title="mooring-agent" \
+      org.opencontainers.image.description="Agent of Mooring" \
+      org.opencontainers.image.source="https://github.com/mooring-dev/mooring" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+COPY mooring-agent /mooring-agent
 USER 65532:65532
 ENTRYPOINT ["/mooring-agent"]

@@ -72,6 +72,13 @@ drill-binaries: ## Build what the drills run beside the system: etcdctl, etcdutl
 	@cd hack/tools/drill && CGO_ENABLED=0 go build -trimpath -o $(BIN)/ go.etcd.io/etcd/etcdctl/v3 go.etcd.io/etcd/etcdutl/v3
 	@cd hack/tools/drill && CGO_ENABLED=0 go build -trimpath -o $(BIN)/approver-policy github.com/cert-manager/approver-policy/cmd
 
+##@ Images
+.PHONY: images
+images: ## Pack manager and mooring-agent into oci-archives in .local/images (buildah, or docker with buildx)
+	@mkdir -p .local/images/context
+	@GOOS=linux $(GO_BUILD) -o .local/images/context/ ./cmd/manager ./cmd/mooring-agent
+	@hack/images.sh .local/images $(VERSION)
+
 ##@ Test
 UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/...
 GOTESTSUM := $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg
