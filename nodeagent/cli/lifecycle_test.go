@@ -153,6 +153,17 @@ func TestUninstallRevokeTellsTheClusterAndLeavesOnlyWhatTheUserMade(t *testing.T
 	l.expect(22, "is not paired", "status")
 }
 
+func TestUninstallRevokeReachesWhichGatewayThereIs(t *testing.T) {
+	l := newLaptop(t)
+	l.gateway.NodeEndpoint = "127.0.0.1:1," + l.gateway.NodeEndpoint
+	l.install("--now")
+	l.expect(0, "yes, as node fleet/box", "status", "--wait", "30s")
+	l.expect(0, "The cluster was told", "uninstall", "--revoke", "--yes")
+	if n := l.gateway.Node.Revoked.Load(); n != 1 {
+		t.Errorf("the gateway got %d good wishes, want 1", n)
+	}
+}
+
 func TestVerbsOutOfOrderSayWhatToDo(t *testing.T) {
 	l := newLaptop(t)
 	for _, verb := range []string{"start", "stop", "restart", "logs"} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -42,7 +43,7 @@ func Send(ctx context.Context, s *store.Store, reason string, now func() time.Ti
 		return err
 	}
 	certificate := current.TLS()
-	l, err := link.Dial(ctx, config.NodeEndpoint, link.Verified(bundle, &certificate, now))
+	l, err := link.NewGateways(strings.Split(config.NodeEndpoint, ","), now).Dial(ctx, link.Verified(bundle, &certificate, now))
 	if err != nil {
 		return err
 	}
