@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 	"github.com/mooring-dev/mooring/nodeagent/service/spawner"
+	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
 // The test binary is the agent too: whoever runs it with this variable gets the real
@@ -162,6 +164,30 @@ func TestUninstallRevokeReachesWhichGatewayThereIs(t *testing.T) {
 	if n := l.gateway.Node.Revoked.Load(); n != 1 {
 		t.Errorf("the gateway got %d good wishes, want 1", n)
 	}
+}
+
+func TestUninstallRevokeWithALapsedCertificateSaysHowToRecoverIt(t *testing.T) {
+	l := newLaptop(t)
+	key := gatewaytest.NewKey(t)
+	leaf := l.gateway.DeviceCA.Device(t, gatewaytest.ID("box"), &key.PublicKey, 0)
+	current, err := store.NewIdentity(key, []*x509.Certificate{leaf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(l.dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.FinishPairing(current, l.gateway.ServerCA.Bundle(t), store.Config{NodeEndpoint: l.gateway.NodeEndpoint, PairingEndpoint: l.gateway.PairingEndpoint})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	l.install()
+	l.expect(1, "nothing was removed. Run mooring-agent start", "uninstall", "--revoke", "--yes")
+	// What it says helps.
+	l.expect(0, "Started: process", "start")
+	l.expect(0, "Connected", "status", "--wait", "30s")
+	l.expect(0, "The cluster was told", "uninstall", "--revoke", "--yes")
 }
 
 func TestVerbsOutOfOrderSayWhatToDo(t *testing.T) {

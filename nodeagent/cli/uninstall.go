@@ -124,6 +124,8 @@ func (r *removal) giveUp(ctx context.Context) error {
 		case errors.Is(err, store.ErrNotPaired):
 		case errors.Is(err, farewell.ErrRefused):
 			fmt.Fprintf(out, "Not told: %v\n", err)
+		case errors.Is(err, farewell.ErrLapsed):
+			return fmt.Errorf("%w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then uninstall --revoke again. 30 days after its end it cannot be recovered: use --purge and have somebody revoke the Node", err)
 		case err != nil:
 			return fmt.Errorf("%w; nothing was removed. Try again when the gateway can be reached, or use --purge and have somebody revoke the Node", err)
 		default:

@@ -23,6 +23,10 @@ import (
 // already, or its Node is gone.
 var ErrRefused = errors.New("the gateway refuses this machine; it may be revoked already")
 
+// ErrLapsed says that the certificate of this machine is over: no gateway takes a call with it.
+// An agent that runs recovers it.
+var ErrLapsed = errors.New("the certificate of this machine is over")
+
 // timeout is for the whole of it.
 const timeout = 30 * time.Second
 
@@ -33,6 +37,9 @@ func Send(ctx context.Context, s *store.Store, reason string, now func() time.Ti
 	current, err := s.Identity()
 	if err != nil {
 		return err
+	}
+	if end := current.Leaf().NotAfter; now().After(end) {
+		return fmt.Errorf("%w since %s", ErrLapsed, end.UTC().Format(time.RFC3339))
 	}
 	bundle, err := s.Trust()
 	if err != nil {
