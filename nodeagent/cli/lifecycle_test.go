@@ -160,6 +160,7 @@ func TestUninstallRevokeReachesWhichGatewayThereIs(t *testing.T) {
 	l.gateway.NodeEndpoint = "127.0.0.1:1," + l.gateway.NodeEndpoint
 	l.install("--now")
 	l.expect(0, "yes, as node fleet/box", "status", "--wait", "30s")
+	l.expect(0, "127.0.0.1:1: dial tcp 127.0.0.1:1", "doctor")
 	l.expect(0, "The cluster was told", "uninstall", "--revoke", "--yes")
 	if n := l.gateway.Node.Revoked.Load(); n != 1 {
 		t.Errorf("the gateway got %d good wishes, want 1", n)

@@ -26,7 +26,7 @@ const (
 // Check is one finding.
 type Check struct {
 	// Name is stable: configuration, identity-dir, disk, identity, service, resolve, port,
-	// tls, clock, agent.
+	// tls, clock, agent. Of several gateways each has a resolve, port and tls of its own.
 	Name   string `json:"name"`
 	Result Result `json:"result"`
 	// Found is what was seen, Next what to do about it; Next is empty when Result is OK.

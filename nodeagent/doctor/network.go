@@ -16,9 +16,32 @@ import (
 )
 
 // network looks at the way to the gateway: the node listener, or the pairing listener of a
-// machine that is not paired.
-func (p *patient) network(ctx context.Context) []Check {
-	endpoint := cmp.Or(p.endpoint, p.Pairing)
+// machine that is not paired. Each of several gateways is looked at; one that is well is
+// enough to connect, so what is wrong with the others is a warning then.
+func (p *patient) network(ctx context.Context) (all []Check) {
+	endpoints := strings.Split(p.endpoint, ",")
+	if len(endpoints) == 1 {
+		return p.gateway(ctx, cmp.Or(p.endpoint, p.Pairing))
+	}
+	reached := false
+	for _, endpoint := range endpoints {
+		found := p.gateway(ctx, endpoint)
+		for i := range found {
+			found[i].Found = endpoint + ": " + found[i].Found
+		}
+		reached = reached || found[len(found)-1].Result == OK
+		all = append(all, found...)
+	}
+	for i := range all {
+		if reached && all[i].Result == Failed {
+			all[i].Result = Warning
+		}
+	}
+	return all
+}
+
+// gateway looks at the way to one listener: resolve, port and tls.
+func (p *patient) gateway(ctx context.Context, endpoint string) []Check {
 	if endpoint == "" {
 		return []Check{skipped("resolve", "no gateway is known: give --pairing"), skipped("port", "see resolve"), skipped("tls", "see resolve")}
 	}
@@ -58,7 +81,9 @@ func (p *patient) tls(ctx context.Context, conn net.Conn) Check {
 	}
 	chain := secure.ConnectionState().PeerCertificates
 	leaf := chain[0]
-	p.from, p.until = leaf.NotBefore, leaf.NotAfter
+	if leaf.NotAfter.After(p.until) {
+		p.from, p.until = leaf.NotBefore, leaf.NotAfter
+	}
 	found := fmt.Sprintf("certificate %s of %q, until %s", identity.FingerprintCertificate(leaf)[:16], leaf.Issuer.CommonName, leaf.NotAfter.UTC().Format(time.RFC3339))
 	if p.current == nil {
 		return good(name, found+"; this machine has no CA bundle yet to judge it by")
