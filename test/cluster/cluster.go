@@ -33,6 +33,8 @@ type Options struct {
 	Fsync bool
 	// Audit writes an audit log, see Cluster.AuditLog. Implies Own.
 	Audit bool
+	// Address is what the apiserver binds to and advertises, for pods; default loopback. Only with Own.
+	Address string
 }
 
 // Cluster is a running control plane.
@@ -85,6 +87,9 @@ func (c *Cluster) startOwn(ctx context.Context, options Options) error {
 	}
 	if options.Audit {
 		args = append(args, "--audit")
+	}
+	if options.Address != "" {
+		args = append(args, "--advertise-address", options.Address)
 	}
 	c.process, err = startProcess(c.command(context.WithoutCancel(ctx), args...))
 	if err != nil {

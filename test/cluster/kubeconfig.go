@@ -20,13 +20,17 @@ func Use(kubeconfig string) (*Cluster, error) {
 	return c, c.connect()
 }
 
-// WriteUserKubeconfig writes a kubeconfig for a person: a client certificate on a cluster of
-// localcluster, impersonation by the administrator on another.
-func (c *Cluster) WriteUserKubeconfig(ctx context.Context, path, user string) error {
+// WriteUserKubeconfig writes a kubeconfig for a person or program of some groups: a client
+// certificate on a cluster of localcluster, impersonation by the administrator on another.
+func (c *Cluster) WriteUserKubeconfig(ctx context.Context, path, user string, groups ...string) error {
 	if c.state == "" {
-		return WriteKubeconfig(path, c.As(user))
+		return WriteKubeconfig(path, c.As(user, groups...))
 	}
-	out, err := c.command(ctx, "kubeconfig", "--state", c.state, "--user", user, "--out", path).CombinedOutput()
+	args := []string{"kubeconfig", "--state", c.state, "--user", user, "--out", path}
+	for _, group := range groups {
+		args = append(args, "--group", group)
+	}
+	out, err := c.command(ctx, args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("make a kubeconfig for %s: %w: %s", user, err, out)
 	}

@@ -29,7 +29,7 @@ func (s *Stack) StartController() error {
 		"--advertise-pairing-endpoint", s.PairingEndpoint,
 		"--metrics-bind-address", "0", "--health-probe-bind-address", probes[0],
 	}, s.ControllerArgs...)
-	p, err := startProcess("controller", s.Dir, nil, args...)
+	p, err := StartProcess("controller", s.Dir, nil, args...)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *Stack) launchIn(within []string, g *Gateway, told string, more []string
 		"--advertise-node-endpoint", told,
 		"--metrics-bind-address", ports[0], "--health-probe-bind-address", ports[1],
 	}, s.GatewayArgs, g.Args, more)
-	p, err := startProcess(g.Name, s.Dir, nil, args...)
+	p, err := StartProcess(g.Name, s.Dir, nil, args...)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *Stack) StartMachines(name, program string, args ...string) (*Process, e
 }
 
 func (s *Stack) startMachines(wrapper []string, name, program string, args []string) (*Process, error) {
-	p, err := startProcess(name, s.Dir, nil, slices.Concat(wrapper, []string{s.binary(program)}, args)...)
+	p, err := StartProcess(name, s.Dir, nil, slices.Concat(wrapper, []string{s.binary(program)}, args)...)
 	if err != nil {
 		return nil, err
 	}

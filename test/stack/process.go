@@ -31,9 +31,9 @@ type Process struct {
 	spoken bytes.Buffer // standard output alone
 }
 
-// startProcess runs argv. The kernel kills it when this process dies, so an interrupted run leaves
+// StartProcess runs argv with its output in logDir. The kernel kills it when this process dies, so an interrupted run leaves
 // nothing behind.
-func startProcess(name, logDir string, env []string, argv ...string) (*Process, error) {
+func StartProcess(name, logDir string, env []string, argv ...string) (*Process, error) {
 	path := filepath.Join(logDir, name+".log")
 	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

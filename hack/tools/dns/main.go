@@ -1,0 +1,18 @@
+// Command coredns is CoreDNS with the few plugins that names inside a cluster need: the usual
+// build links the clients of every cloud.
+package main
+
+import (
+	_ "github.com/coredns/coredns/core" // the server itself
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/coremain"
+	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/kubernetes"
+	_ "github.com/coredns/coredns/plugin/ready"
+)
+
+// main keeps the order of the usual build.
+func main() {
+	dnsserver.Directives = []string{"ready", "errors", "kubernetes"}
+	coremain.Run()
+}

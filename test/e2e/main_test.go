@@ -1,0 +1,46 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// machine is the worker that the tests share, one after the other.
+var machine *worker
+
+// startTimeout bounds the start of everything, also on a busy machine.
+const startTimeout = 5 * time.Minute
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	log.SetLogger(logr.Discard()) // or controller-runtime complains
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	var err error
+	if machine, err = startWorker(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "start the worker:", err)
+		return 1
+	}
+	defer machine.close()
+	return m.Run()
+}
+
+// patience bounds every wait; a condition that holds ends it at once.
+const patience = 3 * time.Minute
+
+func contextFor(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), patience)
+}

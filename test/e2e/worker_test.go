@@ -1,0 +1,163 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+const (
+	workerName = "worker.test"
+	podCIDR    = "10.244.0.0/24"
+)
+
+// worker is a cluster with one Node: a kubelet, a container runtime, and what lets pods reach each
+// other by name and by Service. Nothing of it outlives the namespaces that hack/e2e.sh made.
+type worker struct {
+	dir, logs string // of this run
+	address   string // of the Node
+	cluster   *cluster.Cluster
+	processes []*stack.Process // in the order they were started
+}
+
+func startWorker(ctx context.Context) (*worker, error) {
+	w := &worker{dir: os.Getenv("E2E_DIR"), address: os.Getenv("E2E_ADDRESS")}
+	if w.dir == "" || w.address == "" {
+		return nil, errors.New("these tests need a machine of their own: run make e2e")
+	}
+	w.logs = filepath.Join(w.dir, "logs")
+	if err := os.MkdirAll(w.logs, 0o700); err != nil {
+		return nil, err
+	}
+	var err error
+	if w.cluster, err = cluster.Start(ctx, cluster.Options{Own: true, Address: w.address}); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{
+		w.writeFiles, w.startRuntime, w.importImages, w.startNames, w.startNode, w.waitReady,
+	} {
+		if err := step(ctx); err != nil {
+			w.close()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// close stops the processes in reverse; containers end with the namespaces.
+func (w *worker) close() {
+	for i := len(w.processes) - 1; i >= 0; i-- {
+		w.processes[i].Stop()
+	}
+	_ = w.cluster.Close()
+}
+
+func (w *worker) path(name string) string { return filepath.Join(w.dir, name) }
+
+// kubeconfig writes the access of a part of Kubernetes.
+func (w *worker) kubeconfig(ctx context.Context, user string, groups ...string) (string, error) {
+	path := w.path(strings.ReplaceAll(user, ":", "-") + ".kubeconfig")
+	return path, w.cluster.WriteUserKubeconfig(ctx, path, user, groups...)
+}
+
+func (w *worker) start(name string, args ...string) error {
+	program := name
+	if name != "containerd" {
+		program = w.cluster.Binary(filepath.Join("worker", name))
+	}
+	p, err := stack.StartProcess(name, w.logs, nil, append([]string{program}, args...)...)
+	if err == nil {
+		w.processes = append(w.processes, p)
+	}
+	return err
+}
+
+func (w *worker) startRuntime(ctx context.Context) error {
+	if err := w.start("containerd", "--config", w.path("containerd.toml")); err != nil {
+		return err
+	}
+	err := stack.Poll(ctx, func() bool {
+		return exec.CommandContext(ctx, "ctr", "version").Run() == nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for containerd: %w\n%s", err, w.processes[0].Tail(10))
+	}
+	return nil
+}
+
+// importImages gives the runtime all images there are; nothing is ever pulled.
+func (w *worker) importImages(ctx context.Context) error {
+	archives, err := filepath.Glob(w.path("images/*.tar"))
+	if err != nil {
+		return err
+	}
+	for _, archive := range archives {
+		out, err := exec.CommandContext(ctx, "ctr", "-n", "k8s.io", "images", "import", archive).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("import %s: %w: %s", archive, err, out)
+		}
+	}
+	return nil
+}
+
+// startNames starts CoreDNS on the Node's address, where pods are told to ask.
+func (w *worker) startNames(context.Context) error {
+	return w.start("coredns", "-conf", w.path("Corefile"))
+}
+
+func (w *worker) startNode(ctx context.Context) error {
+	scheduler, err := w.kubeconfig(ctx, "system:kube-scheduler")
+	if err != nil {
+		return err
+	}
+	proxy, err := w.kubeconfig(ctx, "system:kube-proxy")
+	if err != nil {
+		return err
+	}
+	node, err := w.kubeconfig(ctx, "system:node:"+workerName, "system:nodes")
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		w.start("kube-scheduler", "--kubeconfig", scheduler, "--authentication-kubeconfig", scheduler,
+			"--authorization-kubeconfig", scheduler, "--leader-elect=false", "--bind-address=127.0.0.1"),
+		w.start("kube-proxy", "--kubeconfig", proxy, "--hostname-override", workerName, "--proxy-mode=iptables",
+			"--cluster-cidr", podCIDR, "--conntrack-max-per-core=0", "--conntrack-min=0",
+			"--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0"),
+		w.start("kubelet", "--config", w.path("kubelet.yaml"), "--kubeconfig", node, "--root-dir", w.path("kubelet"),
+			"--hostname-override", workerName, "--node-ip", w.address),
+	)
+}
+
+func (w *worker) waitReady(ctx context.Context) error {
+	_, err := stack.WaitObject(ctx, w.cluster.Client(), types.NamespacedName{Name: workerName}, &corev1.Node{}, "Ready", func(n *corev1.Node) bool {
+		for _, c := range n.Status.Conditions {
+			if c.Type == corev1.NodeReady {
+				return c.Status == corev1.ConditionTrue
+			}
+		}
+		return false
+	})
+	if err != nil {
+		for _, p := range w.processes {
+			err = fmt.Errorf("%w\n--- %s\n%s", err, p.Name, p.Tail(8))
+		}
+	}
+	return err
+}
+
+// nodePort is the address of a port of the Node.
+func (w *worker) nodePort(port string) string { return net.JoinHostPort(w.address, port) }
