@@ -81,6 +81,8 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 hack/e2e-images.sh "$E2E_DIR/images"
+make --no-print-directory images VERSION=e2e
+cp .local/images/manager.tar .local/images/agent.tar "$E2E_DIR/images"
 go test -c -tags e2e -o "$E2E_DIR/e2e.test" ./test/e2e
 unshare --mount --net --pid --ipc --uts --fork --kill-child=KILL --mount-proc hack/e2e-inside.sh "$@" &
 inside=$!

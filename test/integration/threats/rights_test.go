@@ -2,7 +2,6 @@ package threats_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/config"
+	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -28,7 +28,11 @@ func TestRightsAreTheOnesWrittenDown(t *testing.T) {
 		for title, namespace := range map[string]string{
 			v1alpha1.SystemNamespace: v1alpha1.SystemNamespace, v1alpha1.PairingNamespace: v1alpha1.PairingNamespace, "a fleet": f.Namespace,
 		} {
-			lines = append(lines, f.effective(account, namespace, account+" in "+title)...)
+			rights, err := system.Cluster.Rights(f.Context(), account, namespace, account+" in "+title)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, rights...)
 		}
 	}
 	slices.Sort(lines)
@@ -46,52 +50,6 @@ func TestRightsAreTheOnesWrittenDown(t *testing.T) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("rights changed; if that is meant, run the test with -update (-want +got):\n%s", diff)
 	}
-}
-
-// effective asks the API server what a token of the account may do in a namespace. What everybody
-// may do (discovery, asking about oneself) is left out.
-func (f *fleet) effective(account, namespace, title string) []string {
-	f.Helper()
-	own := f.rulesOf(account, namespace)
-	everybody := map[string]bool{}
-	for _, rule := range linesOf(title, f.rulesOf("default", namespace)) {
-		everybody[rule] = true
-	}
-	return slices.DeleteFunc(linesOf(title, own), func(line string) bool { return everybody[line] })
-}
-
-func (f *fleet) rulesOf(account, namespace string) []authorizationv1.ResourceRule {
-	f.Helper()
-	access, err := system.Cluster.ServiceAccountConfig(f.Context(), v1alpha1.SystemNamespace, account)
-	if err != nil {
-		f.Fatal(err)
-	}
-	review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: namespace}}
-	if err := system.Cluster.ClientFor(f, access).Create(f.Context(), review); err != nil {
-		f.Fatal(err)
-	}
-	if review.Status.Incomplete {
-		f.Fatalf("the API server does not know all rights of %s: %s", account, review.Status.EvaluationError)
-	}
-	return review.Status.ResourceRules
-}
-
-// linesOf writes one line for each resource.
-func linesOf(title string, rules []authorizationv1.ResourceRule) []string {
-	var lines []string
-	for _, rule := range rules {
-		verbs := slices.Sorted(slices.Values(rule.Verbs))
-		for _, group := range rule.APIGroups {
-			for _, resource := range rule.Resources {
-				line := fmt.Sprintf("%s: %s/%s", title, group, resource)
-				if len(rule.ResourceNames) > 0 {
-					line += fmt.Sprintf(" %v", slices.Sorted(slices.Values(rule.ResourceNames)))
-				}
-				lines = append(lines, line+": "+strings.Join(verbs, " "))
-			}
-		}
-	}
-	return lines
 }
 
 // shippedRoles are the ClusterRoles as they are shipped.
@@ -120,7 +78,7 @@ func shippedRoles(t *testing.T) []string {
 			}
 			rules = append(rules, authorizationv1.ResourceRule{Verbs: r.Verbs, APIGroups: r.APIGroups, Resources: r.Resources, ResourceNames: r.ResourceNames})
 		}
-		lines = append(lines, linesOf("ClusterRole "+role.Name, rules)...)
+		lines = append(lines, cluster.RightsLines("ClusterRole "+role.Name, rules)...)
 	}
 	return lines
 }

@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Rights asks the API server, as "kubectl auth can-i --list" does, what a token of an account in
+// the system namespace may do in a namespace: one line per resource, each after title. What
+// everybody may do (discovery, asking about oneself) is left out.
+func (c *Cluster) Rights(ctx context.Context, account, namespace, title string) ([]string, error) {
+	own, err := c.rulesOf(ctx, account, namespace)
+	if err != nil {
+		return nil, err
+	}
+	common, err := c.rulesOf(ctx, "default", namespace)
+	if err != nil {
+		return nil, err
+	}
+	everybody := map[string]bool{}
+	for _, rule := range RightsLines(title, common) {
+		everybody[rule] = true
+	}
+	return slices.DeleteFunc(RightsLines(title, own), func(line string) bool { return everybody[line] }), nil
+}
+
+func (c *Cluster) rulesOf(ctx context.Context, account, namespace string) ([]authorizationv1.ResourceRule, error) {
+	access, err := c.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, account)
+	if err != nil {
+		return nil, err
+	}
+	as, err := client.New(access, client.Options{Scheme: Scheme(), Mapper: c.client.RESTMapper()})
+	if err != nil {
+		return nil, err
+	}
+	review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: namespace}}
+	if err := as.Create(ctx, review); err != nil {
+		return nil, fmt.Errorf("ask for the rights of %s: %w", account, err)
+	}
+	if review.Status.Incomplete {
+		return nil, fmt.Errorf("the API server does not know all rights of %s: %s", account, review.Status.EvaluationError)
+	}
+	return review.Status.ResourceRules, nil
+}
+
+// RightsLines writes one line for each resource of rules.
+func RightsLines(title string, rules []authorizationv1.ResourceRule) []string {
+	var lines []string
+	for _, rule := range rules {
+		verbs := slices.Sorted(slices.Values(rule.Verbs))
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				line := fmt.Sprintf("%s: %s/%s", title, group, resource)
+				if len(rule.ResourceNames) > 0 {
+					line += fmt.Sprintf(" %v", slices.Sorted(slices.Values(rule.ResourceNames)))
+				}
+				lines = append(lines, line+": "+strings.Join(verbs, " "))
+			}
+		}
+	}
+	return lines
+}
