@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"sync"
 
 	"github.com/mooring-dev/mooring/internal/version"
@@ -83,11 +84,7 @@ func (a *agent) marks() string { return a.journal.ID() + "/" }
 // beside starts what serves the machine's user beside the sessions: the watch of the
 // capability files, and the desk with its socket and terminal. stop ends and awaits it.
 func (a *agent) beside(ctx context.Context, clock *session.Clock) (desk *mediation.Desk, stop func(), err error) {
-	current, err := user.Current()
-	if err != nil {
-		return nil, nil, err
-	}
-	desk = &mediation.Desk{Rules: a.rules, User: current.Username, Now: clock.Now, Log: a.Log}
+	desk = &mediation.Desk{Rules: a.rules, User: ownName(), Now: clock.Now, Log: a.Log}
 	server, err := mediation.Listen(store.RunPath(a.store.Dir()), desk, a.Log)
 	if err != nil {
 		return nil, nil, err
@@ -105,4 +102,12 @@ func (a *agent) beside(ctx context.Context, clock *session.Clock) (desk *mediati
 		})
 	}
 	return desk, func() { cancel(); owned.Wait() }, nil
+}
+
+// ownName is the name of the agent's user; an image without a list of users has only a number.
+func ownName() string {
+	if current, err := user.Current(); err == nil {
+		return current.Username
+	}
+	return strconv.Itoa(os.Getuid())
 }
