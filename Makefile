@@ -66,6 +66,11 @@ sim: ## Build mooring-sim, which runs many real agents in few processes
 	@mkdir -p $(BIN)
 	@$(GO_BUILD) -o $(BIN)/ ./test/sim/cmd/mooring-sim
 
+.PHONY: worker-binaries
+worker-binaries: $(LOCALCLUSTER) ## Build kubelet, kube-proxy, kube-scheduler and CoreDNS for make e2e
+	@$(LOCALCLUSTER) build --worker
+	@cd hack/tools/dns && CGO_ENABLED=0 go build -trimpath -o $(BIN)/worker/coredns .
+
 .PHONY: drill-binaries
 drill-binaries: ## Build what the drills run beside the system: etcdctl, etcdutl, approver-policy
 	@mkdir -p $(BIN)
@@ -104,6 +109,10 @@ test-systemd: ## The agent's service under a systemd that boots in a container (
 	@mkdir -p $(BIN) && $(GO_BUILD) -o $(BIN)/ ./cmd/mooring-agent
 	@hack/test-systemd.sh $(BIN)/mooring-agent
 
+.PHONY: e2e
+e2e: ## Install on a real kubelet and use it (root; installs containerd, runc and others); exit code of hack/e2e.sh: 77 is skipped
+	@hack/e2e.sh $(E2E_ARGS)
+
 .PHONY: test-long
 test-long: export MOORING_TEST_SIZE = full
 test-long: export TEST_TIMEOUT = 2h
@@ -141,7 +150,7 @@ lint: ## golangci-lint (import rules included), buf lint, transitive import rule
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module
-	@for d in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill; do (cd $$d && go mod tidy); done
+	@for d in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns; do (cd $$d && go mod tidy); done
 
 .PHONY: verify
 verify: ## Fail when generated code, module files or the linters disagree with the tree

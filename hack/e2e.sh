@@ -13,7 +13,7 @@ skip() {
 [ "$(uname -s)" = Linux ] || skip "it needs Linux"
 [ "$(id -u)" = 0 ] || skip "it needs root: containers, mounts and networks are made"
 
-programs=(containerd runc ctr buildah iptables conntrack ip nsenter unshare)
+programs=(containerd runc ctr buildah iptables conntrack ip setpriv unshare)
 missing() {
   for program in "${programs[@]}"; do command -v "$program" >/dev/null || { echo "$program"; return; }; done
   [ -x /usr/lib/cni/ptp ] || echo /usr/lib/cni/ptp
@@ -42,13 +42,20 @@ outside() {
   if [ -s "$E2E_DIR/pidns" ]; then find /proc -maxdepth 3 -path '*/ns/pid' -lname "$(cat "$E2E_DIR/pidns")" 2>/dev/null; fi
   pgrep -f "$E2E_DIR/" || true
 }
+# remove_cgroups NAME: what the kernel kills leaves its cgroup a moment later.
 remove_cgroups() {
-  for _ in $(seq 50); do # what the kernel kills leaves its cgroup a moment later
-    find /sys/fs/cgroup -depth -type d -path "*/$name*" -exec rmdir {} + 2>/dev/null || true
-    [ -n "$(find /sys/fs/cgroup -maxdepth 3 -type d -name "$name" 2>/dev/null)" ] || return 0
+  for _ in $(seq 50); do
+    find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null || true
+    [ -n "$(find /sys/fs/cgroup -maxdepth 3 -type d -name "$1" 2>/dev/null)" ] || return 0
     read -rt 0.2 <> <(:) || true
   done
 }
+# A run that was killed outright could not do this for itself; its processes went with it.
+for dead in /tmp/mooring-e2e-*; do
+  [ -d "$dead" ] && [ ! -d "/proc/${dead##*-}" ] || continue
+  remove_cgroups "${dead##*/}"
+  rm -rf --one-file-system "$dead"
+done
 before=$(outside)
 inside=
 finish() {
@@ -58,7 +65,7 @@ finish() {
     kill -KILL "$inside" 2>/dev/null || true
     wait "$inside" 2>/dev/null || true
   fi
-  remove_cgroups
+  remove_cgroups "$name"
   for _ in $(seq 25); do # a killed namespace is gone when its last process is
     after=$(outside)
     [ "$before" != "$after" ] || break
@@ -80,11 +87,12 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-hack/e2e-images.sh "$E2E_DIR/images"
+make --no-print-directory build cluster-binaries worker-binaries
 make --no-print-directory images VERSION=e2e
+hack/e2e-images.sh "$E2E_DIR/images"
 cp .local/images/manager.tar .local/images/agent.tar "$E2E_DIR/images"
 go test -c -tags e2e -o "$E2E_DIR/e2e.test" ./test/e2e
-unshare --mount --net --pid --ipc --uts --fork --kill-child=KILL --mount-proc hack/e2e-inside.sh "$@" &
+setpriv --pdeathsig KILL unshare --mount --net --pid --ipc --uts --fork --kill-child=KILL --mount-proc hack/e2e-inside.sh "$@" &
 inside=$!
 code=0
 wait "$inside" || code=$?

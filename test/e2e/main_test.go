@@ -37,10 +37,3 @@ func run(m *testing.M) int {
 	defer machine.close()
 	return m.Run()
 }
-
-// patience bounds every wait; a condition that holds ends it at once.
-const patience = 3 * time.Minute
-
-func contextFor(t *testing.T) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(t.Context(), patience)
-}

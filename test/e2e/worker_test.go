@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -110,12 +110,33 @@ func (w *worker) importImages(ctx context.Context) error {
 			return fmt.Errorf("import %s: %w: %s", archive, err, out)
 		}
 	}
+	return w.nameImages(ctx)
+}
+
+// nameImages gives images without a registry the name under which the kubelet looks for them.
+func (w *worker) nameImages(ctx context.Context) error {
+	names, err := exec.CommandContext(ctx, "ctr", "-n", "k8s.io", "images", "ls", "-q").Output()
+	if err != nil {
+		return fmt.Errorf("list images: %w", err)
+	}
+	for _, name := range strings.Fields(string(names)) {
+		if strings.Contains(name, "/") || strings.HasPrefix(name, "sha256:") {
+			continue
+		}
+		out, err := exec.CommandContext(ctx, "ctr", "-n", "k8s.io", "images", "tag", name, "docker.io/library/"+name).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("name image %s: %w: %s", name, err, out)
+		}
+	}
 	return nil
 }
 
 // startNames starts CoreDNS on the Node's address, where pods are told to ask.
-func (w *worker) startNames(context.Context) error {
-	return w.start("coredns", "-conf", w.path("Corefile"))
+func (w *worker) startNames(ctx context.Context) error {
+	if err := w.start("coredns", "-conf", w.path("Corefile")); err != nil {
+		return err
+	}
+	return w.processes[len(w.processes)-1].WaitFor(ctx, "CoreDNS-")
 }
 
 func (w *worker) startNode(ctx context.Context) error {
@@ -142,22 +163,17 @@ func (w *worker) startNode(ctx context.Context) error {
 	)
 }
 
+// waitReady waits for the Node, and makes sure that everything else has not ended.
 func (w *worker) waitReady(ctx context.Context) error {
 	_, err := stack.WaitObject(ctx, w.cluster.Client(), types.NamespacedName{Name: workerName}, &corev1.Node{}, "Ready", func(n *corev1.Node) bool {
-		for _, c := range n.Status.Conditions {
-			if c.Type == corev1.NodeReady {
-				return c.Status == corev1.ConditionTrue
-			}
-		}
-		return false
+		return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+		})
 	})
-	if err != nil {
-		for _, p := range w.processes {
-			err = fmt.Errorf("%w\n--- %s\n%s", err, p.Name, p.Tail(8))
+	for _, p := range w.processes {
+		if err != nil || !p.Running() {
+			err = errors.Join(err, fmt.Errorf("%s says\n%s", p.Name, p.Tail(8)))
 		}
 	}
 	return err
 }
-
-// nodePort is the address of a port of the Node.
-func (w *worker) nodePort(port string) string { return net.JoinHostPort(w.address, port) }

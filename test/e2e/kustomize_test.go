@@ -1,0 +1,55 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"slices"
+	"testing"
+)
+
+// The whole life of an install that was made with kustomize.
+func TestKustomize(t *testing.T) {
+	in := newInstall(t)
+	before := in.objects()
+	// The CRDs of the first time may not be served yet when their objects come.
+	in.eventually("the overlay to be applied", func() bool {
+		return in.try("apply", "--server-side", "-k", overlay) == nil
+	})
+	in.kubectl("-n", "mooring-system", "rollout", "status", "deployment", "--timeout=3m")
+	in.use(t)
+	in.kubectl("delete", "-f", agents, "--wait", "--ignore-not-found")
+	in.kubectl("delete", "-k", overlay, "--wait", "--timeout=3m")
+	in.leftBehind(before, nil)
+}
+
+// use is what every install must be able to do, in the order in which people do it.
+func (in *install) use(t *testing.T) {
+	for _, step := range []struct {
+		name string
+		test func(*install)
+	}{
+		{"Rights", (*install).rights},
+		{"Restricted", (*install).restricted},
+		{"DaemonSet", (*install).daemonSet},
+		{"Laptop", (*install).laptop},
+		{"RollingRestart", (*install).rollingRestart},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.test(in.on(t)) }) {
+			return
+		}
+	}
+}
+
+// leftBehind compares what there is with what was there before, and the difference with what
+// uninstalling says it keeps.
+func (in *install) leftBehind(before, kept []string) {
+	in.Helper()
+	left := func() []string {
+		return slices.DeleteFunc(in.objects(), func(o string) bool { return slices.Contains(before, o) })
+	}
+	var now []string
+	in.eventually("nothing but what is kept to be left", func() bool {
+		now = left()
+		return slices.Equal(now, kept)
+	}, func() any { return now })
+}

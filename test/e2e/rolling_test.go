@@ -1,0 +1,53 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// between is the time from one question to the next.
+const between = 200 * time.Millisecond
+
+// rollingRestart replaces all gateways while a machine is asked all the time: every dispatch
+// succeeds, and none runs twice.
+func (in *install) rollingRestart() {
+	before := in.Online(member).Status.Gateway
+	ctx, stop := context.WithCancel(in.Context())
+	var asking sync.WaitGroup
+	var asked []*v1alpha1.CapabilityDispatch
+	asking.Go(func() {
+		tick := time.NewTicker(between)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				asked = append(asked, in.Ask(member, "echo", map[string]any{"text": "hi"}))
+			}
+		}
+	})
+	began := time.Now()
+	in.kubectl("-n", "mooring-system", "rollout", "restart", "deployment/mooring-gateway")
+	in.kubectl("-n", "mooring-system", "rollout", "status", "deployment/mooring-gateway", "--timeout=3m")
+	// The old pods take their sessions with them after the new ones are ready.
+	in.eventually("the old pods to be gone", func() bool {
+		return in.pods("app.kubernetes.io/component=gateway") == 2
+	})
+	stop()
+	asking.Wait()
+	for _, d := range asked {
+		if s := in.Ended(d); s.Status.Phase != v1alpha1.DispatchSucceeded {
+			in.Errorf("%s ended %s: %+v", d.Name, s.Status.Phase, s.Status)
+		}
+	}
+	in.Logf("%d dispatches, %s", len(asked), time.Since(began).Round(time.Second))
+	if after := in.Online(member).Status.Gateway; len(asked) == 0 || after == before {
+		in.Errorf("%d dispatches; the machine was at %s and is at %s", len(asked), before, after)
+	}
+}
