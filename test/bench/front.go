@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
@@ -76,11 +77,21 @@ func (w *world) newFront(ctx context.Context) (_ *front, err error) {
 	return f, f.dialPlain(ctx)
 }
 
+// trustPause is between two looks for the trust bundles.
+const trustPause = 100 * time.Millisecond
+
 func (f *front) listen(ctx context.Context, w *world, pairing, node string) error {
 	trust := gateway.NewTrust(logr.Discard())
 	var bundles corev1.ConfigMap
-	if err := w.client.Get(ctx, types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}, &bundles); err != nil {
-		return err
+	key := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}
+	// In the first seconds of a cluster the controller has not published it.
+	for err := w.client.Get(ctx, key, &bundles); err != nil; err = w.client.Get(ctx, key, &bundles) {
+		if !apierrors.IsNotFound(err) {
+			return err
+		}
+		if err := pause(ctx, trustPause); err != nil {
+			return err
+		}
 	}
 	trust.Update(&bundles)
 	counters, err := gateway.NewMetrics(prometheus.NewRegistry())
