@@ -69,6 +69,11 @@ func TestTheStatusOfAnAgentIsThatOfALivingProcess(t *testing.T) {
 	if err := agent.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	// The signal only asks: its threads go on until each has noticed.
+	var state syscall.WaitStatus
+	if _, err := syscall.Wait4(agent.cmd.Process.Pid, &state, syscall.WUNTRACED, nil); err != nil || !state.Stopped() {
+		t.Fatalf("the agent is not stopped: %v, %v", state, err)
+	}
 	silent, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if report, err := status.Ask(silent, run); !errors.Is(err, status.ErrSilent) {
