@@ -89,12 +89,13 @@ func TestEveryRowIsOnThePage(t *testing.T) {
 
 func TestCountsAreWhatCameSince(t *testing.T) {
 	before := counts{"POST nodes": 2, "PUT nodes/status": 5}
-	after := counts{"POST nodes": 4, "PUT nodes/status": 5, "PATCH nodes/status": 1, "POST events": 8}
+	after := counts{"POST nodes": 4, "PUT nodes/status": 5, "PATCH nodes/status": 1, "POST events": 20, "POST certificaterequests": 2}
 	got := after.since(before)
-	if got.String() != "PATCH nodes/status 1, POST events 8, POST nodes 2" || got.of("nodes/status") != 1 || got.all() != 11 {
+	if got.String() != "PATCH nodes/status 1, POST certificaterequests 2, POST events 20, POST nodes 2" || got.of("nodes/status") != 1 || got.all() != 25 {
 		t.Errorf("counted %s", got)
 	}
-	if each := got.ofPairings(2).String(); each != "PATCH nodes/status 0.5, POST nodes 1" {
+	// Four Events a certificate are of those who sign it.
+	if each := got.ofPairings(2).String(); each != "PATCH nodes/status 0.5, POST certificaterequests 1, POST events 6, POST nodes 1" {
 		t.Errorf("a pairing writes %s", each)
 	}
 }
