@@ -1,23 +1,20 @@
 # Images of the manager and the agent: make images. Nothing is compiled or pulled here; the
 # context is a directory with the static binaries (see hack/images.sh).
-FROM scratch AS manager
+FROM scratch AS base
 ARG VERSION=dev
-LABEL org.opencontainers.image.title="mooring-manager" \
-      org.opencontainers.image.description="Controller and gateway of Mooring" \
-      org.opencontainers.image.source="https://github.com/mooring-dev/mooring" \
+LABEL org.opencontainers.image.source="https://github.com/mooring-dev/mooring" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
-COPY manager /manager
 USER 65532:65532
+
+FROM base AS manager
+LABEL org.opencontainers.image.title="mooring-manager" \
+      org.opencontainers.image.description="Controller and gateway of Mooring"
+COPY manager /manager
 ENTRYPOINT ["/manager"]
 
-FROM scratch AS agent
-ARG VERSION=dev
+FROM base AS agent
 LABEL org.opencontainers.image.title="mooring-agent" \
-      org.opencontainers.image.description="Agent of Mooring" \
-      org.opencontainers.image.source="https://github.com/mooring-dev/mooring" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.description="Agent of Mooring"
 COPY mooring-agent /mooring-agent
-USER 65532:65532
 ENTRYPOINT ["/mooring-agent"]
