@@ -14,7 +14,7 @@ import (
 const between = 200 * time.Millisecond
 
 // rollingRestart replaces all gateways while a machine is asked all the time: every dispatch
-// succeeds, and none runs twice.
+// succeeds. Runs are not counted here: test/integration/replicas does that.
 func (in *install) rollingRestart() {
 	before := in.Online(member).Status.Gateway
 	ctx, stop := context.WithCancel(in.Context())

@@ -31,8 +31,8 @@ type Process struct {
 	spoken bytes.Buffer // standard output alone
 }
 
-// StartProcess runs argv with its output in logDir. The kernel kills it when this process dies, so an interrupted run leaves
-// nothing behind.
+// StartProcess runs argv with its output in logDir. The kernel kills it when this process dies, so
+// an interrupted run leaves nothing behind.
 func StartProcess(name, logDir string, env []string, argv ...string) (*Process, error) {
 	path := filepath.Join(logDir, name+".log")
 	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
