@@ -2,12 +2,14 @@ package main
 
 import (
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"testing"
 )
 
 func TestAnIdleHeapGivesBackWhatItDoesNotHold(t *testing.T) {
 	const held, garbage = 64 << 20, 80 << 20
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	keep := make([]byte, held)
 	runtime.KeepAlive(make([]byte, garbage))
 	h := &heap{}
@@ -23,6 +25,17 @@ func TestAnIdleHeapGivesBackWhatItDoesNotHold(t *testing.T) {
 		t.Errorf("%d bytes were given back, want most of %d", given, garbage)
 	}
 	runtime.KeepAlive(keep)
+}
+
+func TestTheRoomForGarbageShrinksWithTheHeap(t *testing.T) {
+	for _, c := range []struct {
+		live uint64
+		want int
+	}{{0, 100}, {20 << 20, 100}, {32 << 20, 100}, {64 << 20, 50}, {128 << 20, 25}, {1 << 40, 25}} {
+		if got := percent(c.live); got != c.want {
+			t.Errorf("percent(%d) = %d, want %d", c.live, got, c.want)
+		}
+	}
 }
 
 func released() uint64 {
