@@ -28,8 +28,6 @@ const DefaultCertificateDuration = 24 * time.Hour
 const (
 	// patience is how long an issuer may take before people are told that it is waited for.
 	patience = 5 * time.Second
-	// certificateWorkers answer requests side by side: each waits for several API calls.
-	certificateWorkers = 4
 	// componentCertificate labels the CertificateRequests of Nodes.
 	componentCertificate = "node-certificate"
 )
@@ -70,7 +68,7 @@ func setupCertificate(mgr ctrl.Manager, options Options) error {
 		Named("certificate").
 		For(&v1alpha1.Node{}).
 		Watches(&certmanagerv1.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(nodeOfCertificateRequest)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: certificateWorkers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
 }
 

@@ -24,9 +24,6 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// dispatchWorkers settle in parallel: each write is a round trip to etcd.
-const dispatchWorkers = 8
-
 // dispatchReconciler settles the dispatches of Nodes without a live session, and deletes
 // finished ones when their time has come.
 type dispatchReconciler struct {
@@ -49,7 +46,7 @@ func setupDispatch(mgr ctrl.Manager, options Options) error {
 		For(&v1alpha1.CapabilityDispatch{}).
 		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(r.ofNode), builder.WithPredicates(factsChanged)).
 		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.unfinished), builder.WithPredicates(policiesFailed)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: dispatchWorkers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
 }
 

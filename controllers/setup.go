@@ -20,6 +20,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
+// workers is how many objects of a kind are reconciled side by side: each waits for several API
+// calls, and each write is a round trip to etcd.
+const workers = 8
+
 // Gate says whether the admission policies are proven (package policy).
 type Gate interface {
 	// Check is nil while requests may be approved and certificates issued.
