@@ -130,7 +130,7 @@ func (r *certificateReconciler) answer(ctx context.Context, cached *v1alpha1.Nod
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if node.UID != cached.UID || !node.DeletionTimestamp.IsZero() || unanswered(node) == nil {
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+		return ctrl.Result{}, nil // what the cache has not heard of yet is an event
 	}
 	if closed := r.gate.Check(); closed != nil {
 		return r.wait(ctx, node, refuse(v1alpha1.ErrorPolicyUnproven, "no certificate is issued now: %s", gateText(closed)), gateDelay)

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -14,11 +15,14 @@ import (
 // rest cleans up after a terminal code: first its record, a day later the code itself, and
 // with it the Secret for people.
 func (r *pairingCodeReconciler) rest(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
-	record, err := r.recordOf(ctx, code)
+	request, err := r.requestOf(ctx, code)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	request, err := r.requestOf(ctx, code)
+	if request != nil && !requestTerminal(request.Status.Phase) {
+		return ctrl.Result{}, nil // an event of the request will tell
+	}
+	record, err := r.recordOf(ctx, code)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -42,6 +46,17 @@ func (r *pairingCodeReconciler) recordOf(ctx context.Context, code *v1alpha1.Pai
 		return nil, err
 	}
 	return record, nil
+}
+
+// quiet tells from the cache, without a read, that nothing happened to an active code, and when to
+// look again. What does happen to its record is an event.
+func (r *pairingCodeReconciler) quiet(ctx context.Context, code *v1alpha1.PairingCode) (again time.Duration, quiet bool) {
+	records, err := r.records.of(ctx, client.ObjectKeyFromObject(code))
+	if err != nil || len(records) != 1 || !records[0].belongsTo(code) {
+		return 0, false
+	}
+	verdict := decideCode(code, records[0], r.clock.Now())
+	return verdict.again, verdict.phase == v1alpha1.PairingCodeActive && verdict.attemptsLeft == attemptsLeft(code)
 }
 
 // requestOf reads the request a code led to; nil means that there is none.

@@ -119,7 +119,7 @@ func (r *pairingCodeReconciler) make(ctx context.Context, cached *v1alpha1.Pairi
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if code.UID != cached.UID || code.Status.Phase != "" || !code.DeletionTimestamp.IsZero() {
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+		return ctrl.Result{}, nil // what the cache has not heard of yet is an event
 	}
 	if !r.clock.Now().Before(codeExpires(code)) {
 		return r.close(ctx, code, codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired,
@@ -168,6 +168,9 @@ func (r *pairingCodeReconciler) open(ctx context.Context, code *v1alpha1.Pairing
 
 // follow watches an active code until it is terminal.
 func (r *pairingCodeReconciler) follow(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
+	if again, quiet := r.quiet(ctx, code); quiet {
+		return ctrl.Result{RequeueAfter: again}, nil
+	}
 	record, err := r.recordOf(ctx, code)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -29,7 +29,7 @@ const controllerUser = "system:serviceaccount:" + v1alpha1.SystemNamespace + ":"
 
 // follow sees an approved request through to the first certificate of its machine.
 func (r *pairingRequestReconciler) follow(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
-	node, err := r.liveNode(ctx, request)
+	node, err := r.nodeOf(ctx, request)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -46,6 +46,17 @@ func (r *pairingRequestReconciler) follow(ctx context.Context, request *v1alpha1
 		return r.abandon(ctx, request, node)
 	}
 	return ctrl.Result{RequeueAfter: left}, r.note(ctx, request.DeepCopy(), request, v1alpha1.ConditionIssued, metav1.ConditionFalse, progress)
+}
+
+// nodeOf is the Node of an approved request, live unless the cache holds it with time left: then
+// its end, too, will be an event.
+func (r *pairingRequestReconciler) nodeOf(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.Node, error) {
+	cached := &v1alpha1.Node{}
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: request.Namespace, Name: request.Spec.NodeName}, cached)
+	if err != nil || !ownNode(cached, request) || !r.clock.Now().Before(collectBy(request, cached)) {
+		return r.liveNode(ctx, request)
+	}
+	return cached, nil
 }
 
 // collectTime is how long an approved machine may stay silent before its request ends: enough
