@@ -70,7 +70,7 @@ func (a accounts) check(ctx context.Context, request *v1alpha1.PairingRequest) (
 
 // checkAccount compares a request with the rule for its account and the node of its token.
 func checkAccount(request *v1alpha1.PairingRequest, holder serviceaccount.Holder, rule serviceaccount.Rule) *refusal {
-	name, err := serviceaccount.NodeName(holder.Node)
+	name, err := rule.NodeName(holder.Node)
 	switch {
 	case err != nil:
 		return refuse(v1alpha1.ReasonServiceAccountRefused, "%v", err)

@@ -19,6 +19,9 @@ type Rule struct {
 	Key string `json:"-"`
 	// Fleet is the namespace their Nodes go to.
 	Fleet string `json:"fleet"`
+	// NodePrefix begins the names of their Nodes, so that they differ from those of the core Nodes:
+	// lower-case letters, digits and dashes, at most 30. Empty: none.
+	NodePrefix string `json:"nodePrefix,omitempty"`
 	// Capabilities limit the grant: names or prefixes followed by ".*". Empty: all requested.
 	Capabilities []string `json:"capabilities,omitempty"`
 }
@@ -51,6 +54,8 @@ func find(rules map[string]string, holder Holder) (Rule, error) {
 		return Rule{}, broken(key, "fleet must name a namespace")
 	case rule.Fleet == v1alpha1.SystemNamespace || rule.Fleet == v1alpha1.PairingNamespace:
 		return Rule{}, broken(key, "namespace "+rule.Fleet+" can be no fleet")
+	case rule.NodePrefix != "" && !prefix.MatchString(rule.NodePrefix):
+		return Rule{}, broken(key, fmt.Sprintf("nodePrefix %q must be at most 30 lower-case letters, digits and dashes, and not begin with a dash", rule.NodePrefix))
 	}
 	for _, capability := range rule.Capabilities {
 		if capability == "" || strings.Contains(strings.TrimSuffix(capability, ".*"), "*") {
@@ -58,6 +63,18 @@ func find(rules map[string]string, holder Holder) (Rule, error) {
 		}
 	}
 	return rule, nil
+}
+
+// NodeName is what the Mooring Node on a core Node is called: the prefix of the rule, then the
+// name, whose dots become dashes. Should two names meet, the second machine is refused as
+// NameTaken. It errs with *RefusedError when the result is no name of a Node.
+func (r Rule) NodeName(core string) (string, error) {
+	name := r.NodePrefix + strings.ReplaceAll(core, ".", "-")
+	if !dnsLabel.MatchString(name) {
+		return "", refuse("node %q gives the name %q, which is not one of at most 63 lower-case letters, digits and dashes: "+
+			"shorten nodePrefix of rule %s, or pair that machine with a code", core, name, r.Key)
+	}
+	return name, nil
 }
 
 func broken(key, why string) error {

@@ -44,17 +44,23 @@ func TestATokenIsReadOnlyWhenItIsBoundAndForUs(t *testing.T) {
 }
 
 func TestARuleIsFoundByTheWholeNameOfTheAccount(t *testing.T) {
+	const own = "machines.agent.v2"
 	holder := Holder{Namespace: "machines", Name: "agent.v2", Node: "worker-1"}
 	for name, c := range map[string]struct {
-		key, value, says string
+		key, value, says, prefix string
 	}{
-		"its rule":                {key: "machines.agent.v2", value: "fleet: robots\ncapabilities: [echo, system.*]"},
-		"a namesake elsewhere":    {"other.agent.v2", "fleet: robots", "no rule admits ServiceAccount machines/agent.v2"},
-		"a shorter name":          {"machines.agent", "fleet: robots", "no rule admits"},
-		"no fleet":                {"machines.agent.v2", "capabilities: [echo]", "fleet must name a namespace"},
-		"a misspelt field":        {"machines.agent.v2", "fleet: robots\ncapability: [echo]", "cannot be read"},
-		"the system as a fleet":   {"machines.agent.v2", "fleet: mooring-system", "can be no fleet"},
-		"everything as a pattern": {"machines.agent.v2", "fleet: robots\ncapabilities: ['*']", "neither a name"},
+		"its rule":                {key: own, value: "fleet: robots\ncapabilities: [echo, system.*]"},
+		"with a prefix":           {key: own, value: "fleet: robots\nnodePrefix: edge-\ncapabilities: [echo, system.*]", prefix: "edge-"},
+		"a namesake elsewhere":    {key: "other.agent.v2", value: "fleet: robots", says: "no rule admits ServiceAccount machines/agent.v2"},
+		"a shorter name":          {key: "machines.agent", value: "fleet: robots", says: "no rule admits"},
+		"no fleet":                {key: own, value: "capabilities: [echo]", says: "fleet must name a namespace"},
+		"a misspelt field":        {key: own, value: "fleet: robots\ncapability: [echo]", says: "cannot be read"},
+		"the system as a fleet":   {key: own, value: "fleet: mooring-system", says: "can be no fleet"},
+		"everything as a pattern": {key: own, value: "fleet: robots\ncapabilities: ['*']", says: "neither a name"},
+		"a prefix in capitals":    {key: own, value: "fleet: robots\nnodePrefix: Edge-", says: `nodePrefix "Edge-" must be`},
+		"a prefix with a dot":     {key: own, value: "fleet: robots\nnodePrefix: edge.", says: `nodePrefix "edge." must be`},
+		"a prefix that is a dash": {key: own, value: "fleet: robots\nnodePrefix: '-'", says: "not begin with a dash"},
+		"a long prefix":           {key: own, value: "fleet: robots\nnodePrefix: " + strings.Repeat("e", 31), says: "at most 30"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := find(map[string]string{c.key: c.value}, holder)
@@ -62,7 +68,7 @@ func TestARuleIsFoundByTheWholeNameOfTheAccount(t *testing.T) {
 				refusedWith(t, err, c.says)
 				return
 			}
-			want := Rule{Key: c.key, Fleet: "robots", Capabilities: []string{"echo", "system.*"}}
+			want := Rule{Key: c.key, Fleet: "robots", NodePrefix: c.prefix, Capabilities: []string{"echo", "system.*"}}
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Fatalf("%v\n%s", err, diff)
 			}
@@ -71,13 +77,27 @@ func TestARuleIsFoundByTheWholeNameOfTheAccount(t *testing.T) {
 }
 
 func TestANodeNameComesFromTheCoreNode(t *testing.T) {
-	for core, want := range map[string]string{"worker-1": "worker-1", "ip-10-0-0-1.ec2.internal": "ip-10-0-0-1-ec2-internal"} {
-		if got, err := NodeName(core); err != nil || got != want {
-			t.Errorf("%s: %q, %v", core, got, err)
-		}
+	long := strings.Repeat("x", 63)
+	for name, c := range map[string]struct{ prefix, core, want, says string }{
+		"as the core Node":         {core: "worker-1", want: "worker-1"},
+		"dots become dashes":       {core: "ip-10-0-0-1.ec2.internal", want: "ip-10-0-0-1-ec2-internal"},
+		"with a prefix":            {prefix: "edge-", core: "worker.1", want: "edge-worker-1"},
+		"as long as a name may be": {prefix: "e", core: long[:62], want: "e" + long[:62]},
+		"a long core Node":         {core: long + "x", says: "pair that machine with a code"},
+		"too long with the prefix": {prefix: "e", core: long, says: "shorten nodePrefix of rule machines.agent"},
+		"no name of a core Node":   {prefix: "edge-", core: "", says: "gives the name \"edge-\""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Rule{Key: "machines.agent", NodePrefix: c.prefix}.NodeName(c.core)
+			if c.says != "" {
+				refusedWith(t, err, c.says)
+				return
+			}
+			if err != nil || got != c.want {
+				t.Errorf("%q, %v, want %q", got, err, c.want)
+			}
+		})
 	}
-	_, err := NodeName(strings.Repeat("x", 64))
-	refusedWith(t, err, "pair that machine with a code")
 }
 
 func refusedWith(t *testing.T, err error, text string) {

@@ -72,14 +72,7 @@ func detail(text string) string {
 	return text
 }
 
-var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
-// NodeName is what the Mooring Node on a core Node is called: names of core Nodes may have dots,
-// which become dashes. Should two names meet, the second machine is refused as NameTaken.
-func NodeName(core string) (string, error) {
-	name := strings.ReplaceAll(core, ".", "-")
-	if !dnsLabel.MatchString(name) {
-		return "", refuse("node %q gives no name of at most 63 lower-case letters, digits and dashes: pair that machine with a code", core)
-	}
-	return name, nil
-}
+var (
+	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	prefix   = regexp.MustCompile(`^[a-z0-9][-a-z0-9]{0,29}$`)
+)

@@ -37,7 +37,7 @@ func (s *Service) completeWithToken(ctx context.Context, connection peer.Connect
 	if err != nil {
 		return nil, err
 	}
-	if who.nodeName, err = serviceaccount.NodeName(holder.Node); err != nil {
+	if who.nodeName, err = rule.NodeName(holder.Node); err != nil {
 		return nil, publicAccount(err)
 	}
 	made, err := s.enrolAccount(ctx, accountRequest(rule.Fleet, token, holder, who, s.options.Clock.Now()), token, who)
