@@ -50,6 +50,8 @@ type Options struct {
 	DeviceIssuer, ServerIssuer string
 	// PreviousDeviceIssuer and PreviousServerIssuer stay trusted during a rotation; optional.
 	PreviousDeviceIssuer, PreviousServerIssuer string
+	// TrustNamespaces get a copy of the CAs of the gateways, for agents in pods; optional.
+	TrustNamespaces []string
 
 	// AdvertisePairingEndpoint is the HOST:PORT that people are told; optional.
 	AdvertisePairingEndpoint string

@@ -31,6 +31,7 @@ type trustReconciler struct {
 	key    types.NamespacedName
 	// authorities keep what they learnt. There is one worker, so nothing is locked.
 	authorities []*authority
+	copies      trustCopies
 	clock       clock.PassiveClock
 }
 
@@ -43,6 +44,7 @@ func setupTrust(mgr ctrl.Manager, options Options) error {
 		client:      mgr.GetClient(),
 		key:         types.NamespacedName{Namespace: options.SystemNamespace, Name: v1alpha1.TrustConfigMap},
 		authorities: authorities,
+		copies:      trustCopies{client: mgr.GetClient(), namespaces: options.TrustNamespaces, failing: map[string]string{}},
 		clock:       options.Clock,
 	}
 	return ctrl.NewControllerManagedBy(mgr).
@@ -125,7 +127,8 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 	} else if err != nil {
 		return retryConflicts(ctrl.Result{}, err)
 	}
-	return ctrl.Result{RequeueAfter: r.untilRefresh()}, nil
+	r.copies.write(ctx, data[v1alpha1.TrustServerCAKey])
+	return ctrl.Result{RequeueAfter: r.untilNext()}, nil
 }
 
 // bundles is the union per key, in the order of the authorities.
@@ -142,8 +145,11 @@ func (r *trustReconciler) bundles() (map[string]string, error) {
 	return data, nil
 }
 
-func (r *trustReconciler) untilRefresh() time.Duration {
+func (r *trustReconciler) untilNext() time.Duration {
 	first := trustRefresh
+	if len(r.copies.namespaces) > 0 {
+		first = copyEvery
+	}
 	for _, a := range r.authorities {
 		first = min(first, a.asked.Add(trustRefresh).Sub(r.clock.Now()))
 	}

@@ -36,6 +36,7 @@ type controllerConfig struct {
 	serverIssuer             string
 	previousDeviceIssuer     string
 	previousServerIssuer     string
+	trustNamespaces          string
 	advertisePairingEndpoint string
 	certificateDuration      time.Duration
 	staleAfter               time.Duration
@@ -121,6 +122,7 @@ func (c controllerConfig) options(gate *policy.Gate, clock clock.PassiveClock) c
 		ServiceAccountAudience: c.serviceAccountAudience,
 		DeviceIssuer:           c.deviceIssuer, ServerIssuer: c.serverIssuer,
 		PreviousDeviceIssuer: c.previousDeviceIssuer, PreviousServerIssuer: c.previousServerIssuer,
+		TrustNamespaces:          splitList(c.trustNamespaces),
 		AdvertisePairingEndpoint: c.advertisePairingEndpoint,
 		CertificateDuration:      c.certificateDuration,
 		StaleAfter:               c.staleAfter, OrphanGrace: c.orphanGrace, FinishedRetention: c.finishedRetention,

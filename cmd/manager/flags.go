@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -104,6 +105,7 @@ func (c *controllerConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.serverIssuer, "server-issuer", v1alpha1.ServerIssuer, "controller: Issuer of gateway certificates, likewise")
 	set.StringVar(&c.previousDeviceIssuer, "previous-device-issuer", "", "controller: device Issuer that stays trusted during a rotation")
 	set.StringVar(&c.previousServerIssuer, "previous-server-issuer", "", "controller: server Issuer that stays trusted during a rotation")
+	set.StringVar(&c.trustNamespaces, "trust-namespaces", "", "controller: namespaces, separated by commas, that get the CA of the gateways in ConfigMap mooring-trust, for agents in pods")
 	set.StringVar(&c.advertisePairingEndpoint, "advertise-pairing-endpoint", "", "controller: HOST:PORT of the pairing listener that people are told")
 	set.DurationVar(&c.certificateDuration, "certificate-duration", controllers.DefaultCertificateDuration, "controller: life of device certificates; machines renew them when 70 to 90 % of it is over")
 	set.DurationVar(&c.staleAfter, "stale-after", 5*time.Minute, "controller: how long a Node without a session is Stale before it is Offline")
@@ -116,11 +118,30 @@ const leastCertificateDuration = 30 * time.Second
 
 func (c controllerConfig) check() error {
 	return errors.Join(
+		c.checkTrustNamespaces(),
 		atLeast("certificate-duration", c.certificateDuration, leastCertificateDuration),
 		atMost("certificate-duration", c.certificateDuration, identity.MaxLeafLifetime),
 		atLeast("stale-after", c.staleAfter, time.Second),
 		atLeast("orphan-grace", c.orphanGrace, 0),
 		atLeast("finished-retention", c.finishedRetention, 0))
+}
+
+// checkTrustNamespaces keeps the copies from being written over the bundles they are made of.
+func (c controllerConfig) checkTrustNamespaces() error {
+	for _, namespace := range splitList(c.trustNamespaces) {
+		if len(validation.IsDNS1123Label(namespace)) > 0 || namespace == c.systemNamespace || namespace == c.pairingNamespace {
+			return fmt.Errorf("--trust-namespaces: %q is not the name of another namespace: give those of agents in pods, separated by commas", namespace)
+		}
+	}
+	return nil
+}
+
+// splitList takes a list apart; an empty text is an empty list.
+func splitList(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
 }
 
 func (c *gatewayConfig) bind(set *flag.FlagSet) {

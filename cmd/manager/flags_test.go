@@ -29,6 +29,8 @@ func TestBadFlagsSayWhatToDo(t *testing.T) {
 		{"no room for a request", []string{"--role=gateway", "--max-pending-requests=0"}, "--max-pending-requests must be at least 1"},
 		{"no queue", []string{"--role=gateway", "--max-queued-per-node=0"}, "must be at least 1"},
 		{"one namespace for two kinds of secrets", []string{"--role=controller", "--pairing-namespace=mooring-system"}, "must be set and differ"},
+		{"copies over the bundles", []string{"--role=controller", "--trust-namespaces=agents,mooring-system"}, `"mooring-system" is not the name of another namespace`},
+		{"a list with a blank", []string{"--role=controller", "--trust-namespaces=a, b"}, `" b" is not the name`},
 		{"a URL for a trust domain", []string{"--role=controller", "--trust-domain=spiffe://x"}, "no trust domain"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
