@@ -9,11 +9,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/test/stack"
 )
 
 // idleMiB is what the agent may take in memory while nobody asks it.
@@ -22,11 +20,16 @@ const idleMiB = 25
 // member is the Node of the agent in the pod: the worker's name without its dot.
 var member = strings.ReplaceAll(workerName, ".", "-")
 
-// daemonSet lets the agents in that run as pods, and keeps their identity over a new pod.
+// agentsNamespace is where the agents run that come with an install.
+const agentsNamespace = "mooring-agents"
+
+// identities is where their hosts keep who they are.
+const identities = "/var/lib/mooring-agent-pod"
+
+// daemonSet uses the agent that came with the install, to which nothing was given by hand, and
+// replaces its pod, which keeps the identity.
 func (in *install) daemonSet() {
-	in.kubectl("create", "namespace", "machines", "--save-config")
-	in.copyTrust("machines")
-	in.kubectl("apply", "-f", agents)
+	in.kubectl("-n", agentsNamespace, "rollout", "status", "daemonset/mooring-agent", "--timeout=2m")
 	node := in.Online(member)
 	in.Works(member)
 	if d := in.Ended(in.Ask(member, "system.health", map[string]any{})); d.Status.Phase != v1alpha1.DispatchSucceeded {
@@ -34,8 +37,8 @@ func (in *install) daemonSet() {
 	}
 	in.idle()
 	before := in.agentPod()
-	in.kubectl("-n", "machines", "delete", "pod", before.Name)
-	in.kubectl("-n", "machines", "rollout", "status", "daemonset/agent", "--timeout=2m")
+	in.kubectl("-n", agentsNamespace, "delete", "pod", before.Name)
+	in.kubectl("-n", agentsNamespace, "rollout", "status", "daemonset/mooring-agent", "--timeout=2m")
 	if after := in.agentPod(); after.UID == before.UID {
 		in.Fatal("the pod was not replaced")
 	}
@@ -54,28 +57,13 @@ func (in *install) agentPod() *corev1.Pod {
 	var found *corev1.Pod
 	in.eventually("one running pod of the agent", func() bool {
 		var pods corev1.PodList
-		if err := in.System.Client.List(in.Context(), &pods, client.InNamespace("machines")); err != nil || len(pods.Items) != 1 {
+		if err := in.System.Client.List(in.Context(), &pods, client.InNamespace(agentsNamespace)); err != nil || len(pods.Items) != 1 {
 			return false
 		}
 		found = &pods.Items[0]
 		return found.Status.Phase == corev1.PodRunning && found.DeletionTimestamp == nil
 	})
 	return found
-}
-
-// copyTrust does step 2 of the how-to: the CA of the gateways in the namespace of the pods.
-func (in *install) copyTrust(namespace string) {
-	in.Helper()
-	trust, err := stack.WaitObject(in.Within(), in.System.Client, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap},
-		&corev1.ConfigMap{}, "filled", func(m *corev1.ConfigMap) bool { return m.Data[v1alpha1.TrustServerCAKey] != "" })
-	if err != nil {
-		in.Fatal(err)
-	}
-	own := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.TrustConfigMap},
-		Data: map[string]string{v1alpha1.TrustServerCAKey: trust.Data[v1alpha1.TrustServerCAKey]}}
-	if err := in.System.Client.Create(in.Context(), own); err != nil {
-		in.Fatal(err)
-	}
 }
 
 // idle measures the agent in its pod: resident memory of its process, as the kernel counts it.
@@ -87,6 +75,9 @@ func (in *install) idle() {
 		text, err := os.ReadFile(path)
 		if err != nil || !strings.HasPrefix(string(text), "Name:\tmooring-agent\n") {
 			continue
+		}
+		if command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline")); !strings.Contains(string(command), "\x00run\x00") {
+			continue // the kubelet asks it whether it is connected
 		}
 		seen++
 		_, rest, _ := strings.Cut(string(text), "VmRSS:")
@@ -101,5 +92,17 @@ func (in *install) idle() {
 	}
 	if seen != 1 {
 		in.Errorf("%d agents run, want one", seen)
+	}
+}
+
+// forget removes what the uninstalled agent left on its host, or the next install would find the
+// identity of a machine that no longer exists.
+func (in *install) forget() {
+	in.Helper()
+	if _, err := os.Stat(identities); err != nil {
+		in.Errorf("the host does not keep the identity: %v", err)
+	}
+	if err := os.RemoveAll(identities); err != nil {
+		in.Fatal(err)
 	}
 }

@@ -16,11 +16,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// Paths from the directory of these tests.
-const (
-	overlay = "testdata/install"
-	agents  = "testdata/agents.yaml"
-)
+// overlay is a path from the directory of these tests.
+const overlay = "testdata/install"
 
 // install is Mooring on the worker, seen by one test. Machines are in fleet robots.
 type install struct {

@@ -17,9 +17,11 @@ func TestKustomize(t *testing.T) {
 	})
 	in.kubectl("-n", "mooring-system", "rollout", "status", "deployment", "--timeout=3m")
 	in.use(t)
-	in.kubectl("delete", "-f", agents, "--wait", "--ignore-not-found")
-	in.kubectl("delete", "-k", overlay, "--wait", "--timeout=3m")
+	// Fleets first: the controller has to take leave of their Nodes.
+	in.kubectl("delete", "namespace", in.Namespace, "--wait", "--timeout=3m")
+	in.kubectl("delete", "-k", overlay, "--wait", "--timeout=3m", "--ignore-not-found")
 	in.leftBehind(before, nil)
+	in.forget()
 }
 
 // use is what every install must be able to do, in the order in which people do it.
