@@ -72,37 +72,6 @@ func (p *processes) add(t *testing.T, object runtime.Object) {
 	}
 }
 
-// A cluster that enforces the restricted standard refuses pods that are not.
-func TestEveryContainerIsRestricted(t *testing.T) {
-	for _, d := range readProcesses(t).deployments {
-		pod := d.Spec.Template.Spec
-		if s := pod.SecurityContext; s == nil || !is(s.RunAsNonRoot, true) || s.RunAsUser == nil || *s.RunAsUser == 0 ||
-			s.SeccompProfile == nil || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
-			t.Errorf("the pods of %s are not restricted: %+v", d.Name, s)
-		}
-		if pod.HostNetwork || pod.HostPID || pod.HostIPC {
-			t.Errorf("the pods of %s share a namespace with their host", d.Name)
-		}
-		for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
-			s := c.SecurityContext
-			if s == nil || !is(s.AllowPrivilegeEscalation, false) || !is(s.ReadOnlyRootFilesystem, true) || is(s.Privileged, true) ||
-				s.Capabilities == nil || len(s.Capabilities.Add) > 0 || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
-				t.Errorf("container %s of %s is not restricted: %+v", c.Name, d.Name, s)
-			}
-			if c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
-				t.Errorf("container %s of %s has no bound for its memory", c.Name, d.Name)
-			}
-		}
-		for _, v := range pod.Volumes {
-			if v.HostPath != nil {
-				t.Errorf("volume %s of %s is a directory of the host", v.Name, d.Name)
-			}
-		}
-	}
-}
-
-func is(value *bool, want bool) bool { return value != nil && *value == want }
-
 // managerFlags is the role of every flag of the manager, from the reference that its --help makes.
 func managerFlags(t *testing.T) map[string]string {
 	t.Helper()
