@@ -17,8 +17,9 @@ import (
 // idleMiB is what the agent may take in memory while nobody asks it.
 const idleMiB = 25
 
-// member is the Node of the agent in the pod: the worker's name without its dot.
-var member = strings.ReplaceAll(workerName, ".", "-")
+// member is the Node of the agent in the pod: the prefix of its rule, and the worker's name without
+// its dot.
+var member = "k8s-" + strings.ReplaceAll(workerName, ".", "-")
 
 // agentsNamespace is where the agents run that come with an install.
 const agentsNamespace = "mooring-agents"
