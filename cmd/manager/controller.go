@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -68,7 +69,7 @@ func runController(ctx context.Context, config *rest.Config, c controllerConfig)
 		return fmt.Errorf("set up the controller: %w", err)
 	}
 	gate := policy.NewGate(config, c.systemNamespace, apiClock)
-	ready.set("policies", gate.Check)
+	ready.set("policies", policiesReady(gate.Check, mgr.Elected()))
 	prover, err := newProver(mgr, config, c, apiClock)
 	if err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
@@ -80,6 +81,25 @@ func runController(ctx context.Context, config *rest.Config, c controllerConfig)
 		return err
 	}
 	return mgr.Start(ctx)
+}
+
+// policiesReady is the readiness of a replica by the policies. The leader, whose closed channel
+// elected tells, is ready while they are proven. Others are once there was a first proof: in an
+// update that changes a policy the leader of before disproves the new ones, and as long as no
+// other replica is ready, the Deployment keeps it.
+func policiesReady(check func() error, elected <-chan struct{}) func() error {
+	return func() error {
+		err := check()
+		select {
+		case <-elected:
+			return err
+		default:
+		}
+		if errors.Is(err, policy.ErrNoProof) {
+			return err
+		}
+		return nil
+	}
 }
 
 func newControllerManager(config *rest.Config, c controllerConfig) (ctrl.Manager, error) {
