@@ -153,7 +153,7 @@ func TestTheMonitorFindsTheMetricsOfBothRoles(t *testing.T) {
 				has = has || endpoint.Port != nil && port.Name == *endpoint.Port
 			}
 			if !has {
-				t.Errorf("%s has no port %v", name, endpoint.Port)
+				t.Errorf("%s has no port for %+v", name, endpoint)
 			}
 		}
 		for _, label := range m.Spec.PodTargetLabels {
