@@ -109,7 +109,7 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 		SystemNamespace: v1alpha1.SystemNamespace, PairingNamespace: v1alpha1.PairingNamespace, TrustDomain: trustDomain,
 		DeviceIssuer: v1alpha1.DeviceIssuer, ServerIssuer: v1alpha1.ServerIssuer, AdvertisePairingEndpoint: pairingEndpoint,
 		TrustNamespaces: []string{agentsNamespace},
-		StaleAfter: time.Minute, OrphanGrace: time.Minute, MaxQueuedPerNode: 5,
+		StaleAfter:      time.Minute, OrphanGrace: time.Minute, MaxQueuedPerNode: 5,
 		Gate: gate, Clock: apiClock,
 	})
 }
