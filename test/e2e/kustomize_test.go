@@ -11,17 +11,23 @@ import (
 func TestKustomize(t *testing.T) {
 	in := newInstall(t)
 	before := in.objects()
-	// The CRDs of the first time may not be served yet when their objects come.
-	in.eventually("the overlay to be applied", func() bool {
-		return in.try("apply", "--server-side", "-k", overlay) == nil
-	})
+	in.apply()
 	in.kubectl("-n", "mooring-system", "rollout", "status", "deployment", "--timeout=3m")
 	in.use(t)
+	t.Run("Update", func(t *testing.T) { in.on(t).update() })
 	// Fleets first: the controller has to take leave of their Nodes.
 	in.kubectl("delete", "namespace", in.Namespace, "--wait", "--timeout=3m")
 	in.kubectl("delete", "-k", overlay, "--wait", "--timeout=3m", "--ignore-not-found")
 	in.leftBehind(before, nil)
 	in.forget()
+}
+
+// apply applies the overlay; the CRDs of the first time may not be served yet when their objects come.
+func (in *install) apply() {
+	in.Helper()
+	in.eventually("the overlay to be applied", func() bool {
+		return in.try("apply", "--server-side", "-k", overlay) == nil
+	})
 }
 
 // use is what every install must be able to do, in the order in which people do it.
