@@ -18,6 +18,8 @@ const (
 	indexUnfinishedNode = "mooring.unfinished.spec.nodeName"
 	// indexLiveGateway finds the Nodes whose live session a gateway holds, by status.gateway.
 	indexLiveGateway = "mooring.live.status.gateway"
+	// indexCoreNode finds the Nodes of in-cluster agents by the name of their core Node.
+	indexCoreNode = "mooring.spec.serviceAccount.node"
 )
 
 func indexUnfinished(mgr ctrl.Manager) error {
@@ -70,6 +72,28 @@ func indexLiveNodes(mgr ctrl.Manager) error {
 		return fmt.Errorf("index nodes: %w", err)
 	}
 	return nil
+}
+
+func indexCoreNodes(mgr ctrl.Manager) error {
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.Node{}, indexCoreNode, func(o client.Object) []string {
+		if node, ok := o.(*v1alpha1.Node); ok && node.Spec.ServiceAccount != nil {
+			return []string{node.Spec.ServiceAccount.Node}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("index nodes by core node: %w", err)
+	}
+	return nil
+}
+
+// nodesOnCore lists, from the cache, the Nodes whose agents run on the core Node of a name.
+func nodesOnCore(ctx context.Context, c client.Reader, core string) ([]v1alpha1.Node, error) {
+	list := &v1alpha1.NodeList{}
+	if err := c.List(ctx, list, client.MatchingFields{indexCoreNode: core}); err != nil {
+		return nil, fmt.Errorf("list nodes on core node %q: %w", core, err)
+	}
+	return list.Items, nil
 }
 
 // liveGateway is the gateway that holds the live session of a Node; empty if there is none.

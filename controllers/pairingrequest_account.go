@@ -46,7 +46,11 @@ func (a accounts) check(ctx context.Context, request *v1alpha1.PairingRequest) (
 	if said == nil {
 		return nil, refuse(v1alpha1.ReasonServiceAccountRefused, "the request names no ServiceAccount"), nil
 	}
-	holder := serviceaccount.Holder{Namespace: said.Namespace, Name: said.Name, Node: said.Node}
+	if said.NodeUID == "" {
+		return nil, refuse(v1alpha1.ReasonServiceAccountRefused,
+			"the request does not say the UID of its core node: update the CRDs and the gateways to the version of the controller"), nil
+	}
+	holder := serviceaccount.Holder{Namespace: said.Namespace, Name: said.Name, Node: said.Node, NodeUID: said.NodeUID}
 	if request.Status.Phase == "" {
 		reviewed, err := a.review(ctx, request)
 		if err != nil {
@@ -54,7 +58,7 @@ func (a accounts) check(ctx context.Context, request *v1alpha1.PairingRequest) (
 		}
 		if reviewed != holder {
 			return nil, refuse(v1alpha1.ReasonServiceAccountRefused,
-				"the token is of ServiceAccount %s on node %q: do not trust the gateway that wrote this request", reviewed, reviewed.Node), nil
+				"the token is of ServiceAccount %s on node %q, UID %s: do not trust the gateway that wrote this request", reviewed, reviewed.Node, reviewed.NodeUID), nil
 		}
 	}
 	rule, err := serviceaccount.RuleFor(ctx, a.live, a.systemNamespace, holder)

@@ -58,6 +58,10 @@ func (r *pairingRequestReconciler) liveNode(ctx context.Context, request *v1alph
 
 // makeNode makes the Node or takes it over. again means that an old Node is still going.
 func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, existing *v1alpha1.Node) (again bool, refused *refusal, err error) {
+	again, refused, err = r.elsewhere(ctx, request)
+	if again || refused != nil || err != nil {
+		return again, refused, err
+	}
 	switch {
 	case existing == nil:
 		if err := r.client.Create(ctx, newNode(request, code), client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
@@ -67,7 +71,7 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 			return false, nil, fmt.Errorf("create node %q: %w", request.Spec.NodeName, err)
 		}
 		return false, nil, nil
-	case !existing.DeletionTimestamp.IsZero():
+	case leaving(existing, request):
 		return true, nil, nil
 	}
 	if refused := checkTakeover(existing, code); refused != nil {
@@ -77,6 +81,7 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 	existing.Spec.PublicKeySHA256 = request.Spec.PublicKeySHA256
 	existing.Spec.NextPublicKeySHA256 = ""
 	existing.Spec.PairingRequestUID = string(request.UID)
+	existing.Spec.ServiceAccount = request.Spec.ServiceAccount
 	existing.Spec.CapabilityPolicy.Allow = inherited(existing.Spec.CapabilityPolicy.Allow, request.Spec, code.Spec)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, existing, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
@@ -112,6 +117,7 @@ func newNode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1al
 		Spec: v1alpha1.NodeSpec{
 			PublicKeySHA256:   request.Spec.PublicKeySHA256,
 			PairingRequestUID: string(request.UID),
+			ServiceAccount:    request.Spec.ServiceAccount,
 			CapabilityPolicy:  v1alpha1.CapabilityPolicy{Allow: granted(request.Spec, code.Spec)},
 		},
 	}

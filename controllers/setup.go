@@ -82,6 +82,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		setup func(ctrl.Manager, Options) error
 	}{
 		{"node", setupNode},
+		{"core node", setupCoreNode},
 		{"gateway", setupGateway},
 		{"dispatch", setupDispatch},
 		{"trust", setupTrust},
@@ -118,5 +119,6 @@ func CacheByObject(systemNamespace, pairingNamespace string) map[client.Object]c
 		&certmanagerv1.CertificateRequest{}: in(systemNamespace),
 		&corev1.Secret{}:                    in(pairingNamespace),
 		&v1alpha1.CapabilityDispatch{}:      {Transform: dropPayloads},
+		&corev1.Node{}:                      {Transform: keepIdentity},
 	}
 }

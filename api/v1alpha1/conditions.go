@@ -79,6 +79,8 @@ const (
 	ReasonAgentRequested = "AgentRequested"
 	// ReasonJournalChanged means that the journal is not the one that was known.
 	ReasonJournalChanged = "JournalChanged"
+	// ReasonCoreNodeGone means that the core Node of an in-cluster agent is gone.
+	ReasonCoreNodeGone = "CoreNodeGone"
 	// ReasonDialRepeated means that a second agent dialed with the journal of the live session.
 	ReasonDialRepeated = "DialRepeated"
 )

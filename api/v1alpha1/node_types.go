@@ -107,6 +107,12 @@ type NodeSpec struct {
 	// +kubebuilder:validation:MaxLength=64
 	PairingRequestUID string `json:"pairingRequestUID"`
 
+	// serviceAccount is whose token the machine showed when it paired, and the core Node it runs
+	// on: when that one is gone, this Node goes too. Set by the controller, only for machines that
+	// paired by ServiceAccount. Changed only by holders of the verb rekey.
+	// +optional
+	ServiceAccount *ServiceAccountIdentity `json:"serviceAccount,omitempty"`
+
 	// desiredState is Active, Suspended (trusted, but nothing is delivered and the queue
 	// stays) or Revoked (final). Default Active. Mutable until Revoked.
 	// +optional

@@ -186,6 +186,11 @@ type ServiceAccountIdentity struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Node string `json:"node,omitempty"`
+
+	// nodeUID is the UID of that core Node: one that is made again under its name is another.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	NodeUID string `json:"nodeUID,omitempty"`
 }
 
 // PairingDecision is the answer of an approver.

@@ -13,7 +13,7 @@ func TestATokenIsReadOnlyWhenItIsBoundAndForUs(t *testing.T) {
 	good := func() authenticationv1.TokenReviewStatus {
 		return authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: []string{"mooring"}, User: authenticationv1.UserInfo{
 			Username: "system:serviceaccount:machines:agent",
-			Extra:    map[string]authenticationv1.ExtraValue{nodeKey: {"worker-1"}},
+			Extra:    map[string]authenticationv1.ExtraValue{nodeKey: {"worker-1"}, nodeUIDKey: {"uid-1"}},
 		}}
 	}
 	for name, c := range map[string]struct {
@@ -27,13 +27,14 @@ func TestATokenIsReadOnlyWhenItIsBoundAndForUs(t *testing.T) {
 		"of a person":                  {func(s *authenticationv1.TokenReviewStatus) { s.User.Username = "ada" }, "no ServiceAccount"},
 		"of a person with a colon":     {func(s *authenticationv1.TokenReviewStatus) { s.User.Username = "machines:agent" }, "no ServiceAccount"},
 		"not bound to a node":          {func(s *authenticationv1.TokenReviewStatus) { s.User.Extra = nil }, "not bound to a node"},
+		"of a node not there yet":      {func(s *authenticationv1.TokenReviewStatus) { delete(s.User.Extra, nodeUIDKey) }, "start the pod again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status := good()
 			c.change(&status)
 			got, err := read(status, "mooring")
 			if c.says == "" {
-				if diff := cmp.Diff(Holder{"machines", "agent", "worker-1"}, got); err != nil || diff != "" {
+				if diff := cmp.Diff(Holder{"machines", "agent", "worker-1", "uid-1"}, got); err != nil || diff != "" {
 					t.Fatalf("%v\n%s", err, diff)
 				}
 				return

@@ -22,6 +22,7 @@ const (
 
 	userPrefix = "system:serviceaccount:"
 	nodeKey    = "authentication.kubernetes.io/node-name"
+	nodeUIDKey = "authentication.kubernetes.io/node-uid"
 )
 
 // RefusedError is a token or an account that is not admitted; the text says what to do.
@@ -31,8 +32,8 @@ func (e *RefusedError) Error() string { return e.Text }
 
 func refuse(format string, args ...any) error { return &RefusedError{fmt.Sprintf(format, args...)} }
 
-// Holder is whom a token belongs to, and the core Node it is bound to.
-type Holder struct{ Namespace, Name, Node string }
+// Holder is whom a token belongs to, and the core Node it is bound to, by name and UID.
+type Holder struct{ Namespace, Name, Node, NodeUID string }
 
 func (h Holder) String() string { return h.Namespace + "/" + h.Name }
 
@@ -58,11 +59,22 @@ func read(status authenticationv1.TokenReviewStatus, audience string) (Holder, e
 	if !ok || !strings.HasPrefix(status.User.Username, userPrefix) {
 		return Holder{}, refuse("the token belongs to %q, which is no ServiceAccount", status.User.Username)
 	}
-	nodes := status.User.Extra[nodeKey]
-	if len(nodes) != 1 || nodes[0] == "" {
+	node, uid := only(status.User.Extra[nodeKey]), only(status.User.Extra[nodeUIDKey])
+	if node == "" {
 		return Holder{}, refuse("the token of ServiceAccount %s/%s is not bound to a node: mount it as a projected volume of a pod", namespace, name)
 	}
-	return Holder{Namespace: namespace, Name: name, Node: nodes[0]}, nil
+	if uid == "" {
+		return Holder{}, refuse("the token of ServiceAccount %s/%s was made before core node %q was there: start the pod again", namespace, name, node)
+	}
+	return Holder{Namespace: namespace, Name: name, Node: node, NodeUID: uid}, nil
+}
+
+// only is the value of a list of one, else empty.
+func only(values []string) string {
+	if len(values) != 1 {
+		return ""
+	}
+	return values[0]
 }
 
 func detail(text string) string {

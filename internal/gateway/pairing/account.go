@@ -86,7 +86,7 @@ func accountRequest(fleet, token string, holder serviceaccount.Holder, who appli
 			PublicKey:             who.publicKeyPEM,
 			PublicKeySHA256:       who.publicKeySHA256,
 			Method:                v1alpha1.PairingMethodServiceAccount,
-			ServiceAccount:        &v1alpha1.ServiceAccountIdentity{Namespace: holder.Namespace, Name: holder.Name, Node: holder.Node},
+			ServiceAccount:        &v1alpha1.ServiceAccountIdentity{Namespace: holder.Namespace, Name: holder.Name, Node: holder.Node, NodeUID: holder.NodeUID},
 			VerificationCode:      spake.VerificationCode(who.publicKeySHA256),
 			System:                who.system,
 			RequestedCapabilities: who.capabilities,

@@ -3,6 +3,7 @@ package api_test
 import (
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -108,11 +109,17 @@ func TestOnlyTheControllerMakesNodesAndMovesPins(t *testing.T) {
 		`{"spec":{"publicKeySHA256":"` + keyB + `"}}`,
 		`{"spec":{"nextPublicKeySHA256":"` + keyB + `"}}`,
 		`{"spec":{"pairingRequestUID":"uid-2"}}`,
+		`{"spec":{"serviceAccount":{"node":"worker-2"}}}`,
+		`{"spec":{"serviceAccount":{"nodeUID":"uid-9"}}}`,
 	} {
 		wantRefused(t, patch(t, ivo, o, body), policy+`user "ivo" may not change publicKeySHA256`)
 		wantAccepted(t, patch(t, shared.Client(), o, body))
 	}
 	wantRefused(t, patch(t, ivo, o, `{"spec":{"nextPublicKeySHA256":null}}`), policy+`user "ivo" may not change`)
+	wantRefused(t, patch(t, ivo, o, `{"spec":{"serviceAccount":null}}`), policy+`user "ivo" may not change`)
+	put := live(t, o)
+	unstructured.RemoveNestedField(put.Object, "spec", "serviceAccount")
+	wantRefused(t, ivo.Update(t.Context(), put), policy+`user "ivo" may not change`)
 
 	const grants = `changing capabilityPolicy is an approval and user "ivo" may not approve`
 	wantRefused(t, patch(t, ivo, o, `{"spec":{"capabilityPolicy":{"allow":["shell.*"]}}}`), policy+grants)

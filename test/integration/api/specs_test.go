@@ -15,6 +15,7 @@ func nodeSpec(with map[string]any) map[string]any {
 	return merged(map[string]any{
 		"publicKeySHA256": keyA, "nextPublicKeySHA256": keyB, "pairingRequestUID": "uid-1",
 		"desiredState": "Suspended", "revocationReason": "none", "maxInFlight": int64(2),
+		"serviceAccount":   map[string]any{"namespace": "machines", "name": "agent", "node": "worker-1", "nodeUID": "uid-8"},
 		"capabilityPolicy": map[string]any{"allow": []any{"echo", "system.*"}, "deny": []any{"system.reboot"}},
 	}, with)
 }
@@ -38,7 +39,7 @@ func requestSpec(with map[string]any) map[string]any {
 func serviceAccountSpec(with map[string]any) map[string]any {
 	return merged(map[string]any{
 		"nodeName": "bench-3", "publicKey": "PEM", "publicKeySHA256": keyA, "method": "ServiceAccount",
-		"serviceAccount":   map[string]any{"namespace": "machines", "name": "agent", "node": "worker-1"},
+		"serviceAccount":   map[string]any{"namespace": "machines", "name": "agent", "node": "worker-1", "nodeUID": "uid-8"},
 		"verificationCode": "ABCDE-FGHIJ", "expiresTime": "2030-01-01T00:00:00Z",
 	}, with)
 }

@@ -44,13 +44,20 @@ func newWorkload(f *fleet) *workload {
 		Spec: corev1.PodSpec{ServiceAccountName: "agent", NodeName: w.node.Name,
 			Containers: []corev1.Container{{Name: "agent", Image: "agent"}}},
 	}
-	for _, object := range []client.Object{w.account, w.node, w.pod} {
-		if err := system.Client.Create(f.Context(), object); err != nil {
-			f.Fatalf("create %T: %v", object, err)
-		}
-		f.Cleanup(func() { w.drop(object) })
-	}
+	w.make(w.account, w.node, w.pod)
 	return w
+}
+
+func (w *workload) make(objects ...client.Object) {
+	w.Helper()
+	for _, object := range objects {
+		object.SetResourceVersion("")
+		object.SetUID("")
+		if err := system.Client.Create(w.Context(), object); err != nil {
+			w.Fatalf("create %T: %v", object, err)
+		}
+		w.Cleanup(func() { w.drop(object) })
+	}
 }
 
 // drop does not wait for a kubelet: there is none.
@@ -137,7 +144,7 @@ func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
 		t.Fatalf("%d requests, %v", len(requests.Items), err)
 	}
 	request := &requests.Items[0]
-	want := v1alpha1.ServiceAccountIdentity{Namespace: w.Namespace, Name: "agent", Node: w.node.Name}
+	want := v1alpha1.ServiceAccountIdentity{Namespace: w.Namespace, Name: "agent", Node: w.node.Name, NodeUID: string(w.node.UID)}
 	if request.Spec.Method != v1alpha1.PairingMethodServiceAccount || *request.Spec.ServiceAccount != want {
 		t.Errorf("the request does not say who it is: %+v", request.Spec)
 	}
@@ -183,13 +190,15 @@ func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	stolen := system.Cluster.ClientFor(t, access)
-	honest := v1alpha1.ServiceAccountIdentity{Namespace: w.Namespace, Name: "agent", Node: w.node.Name}
+	honest := v1alpha1.ServiceAccountIdentity{Namespace: w.Namespace, Name: "agent", Node: w.node.Name, NodeUID: string(w.node.UID)}
 	for name, c := range map[string]struct {
 		node, audience, says string
 		change               func(*v1alpha1.ServiceAccountIdentity)
 	}{
 		"another account":            {w.nodeName(), "mooring", "do not trust the gateway", func(s *v1alpha1.ServiceAccountIdentity) { s.Name = "admin" }},
 		"another node":               {"elsewhere", "mooring", "do not trust the gateway", func(s *v1alpha1.ServiceAccountIdentity) { s.Node = "elsewhere" }},
+		"a former core Node":         {w.nodeName(), "mooring", "do not trust the gateway", func(s *v1alpha1.ServiceAccountIdentity) { s.NodeUID = "former" }},
+		"no UID":                     {w.nodeName(), "mooring", "update the CRDs and the gateways", func(s *v1alpha1.ServiceAccountIdentity) { s.NodeUID = "" }},
 		"another name":               {"elsewhere", "mooring", "so the Node must be", func(*v1alpha1.ServiceAccountIdentity) {}},
 		"a token for the API server": {w.nodeName(), "https://kubernetes.default.svc", "is not valid", func(*v1alpha1.ServiceAccountIdentity) {}},
 		"no token":                   {w.nodeName(), "", "no token behind this request", func(*v1alpha1.ServiceAccountIdentity) {}},

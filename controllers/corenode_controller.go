@@ -1,0 +1,133 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// coreNodePatience is how long the first list of core Nodes may take before that is an error.
+const coreNodePatience = 30 * time.Second
+
+// coreNodeReconciler lets the Nodes of in-cluster agents leave with their core Node: one that is
+// gone, or was made again, is nobody's machine any more. Its key is a Node of ours.
+type coreNodeReconciler struct {
+	client client.Client
+	live   client.Reader
+	events events.EventRecorder
+	// watch begins to watch core Nodes, once: a cluster without in-cluster agents is not asked.
+	watch func() error
+}
+
+func setupCoreNode(mgr ctrl.Manager, _ Options) error {
+	if err := indexCoreNodes(mgr); err != nil {
+		return err
+	}
+	r := &coreNodeReconciler{client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("mooring-controller")}
+	c, err := ctrl.NewControllerManagedBy(mgr).
+		Named("corenode").
+		For(&v1alpha1.Node{}, builder.WithPredicates(inCluster)).
+		Build(r)
+	if err != nil {
+		return err
+	}
+	r.watch = sync.OnceValue(func() error {
+		return c.Watch(source.Kind[client.Object](mgr.GetCache(), coreNode(""), handler.EnqueueRequestsFromMapFunc(r.nodesOf), madeAgain))
+	})
+	return nil
+}
+
+// coreNode is the metadata of a core Node, to be filled: nothing else of it is looked at.
+func coreNode(name string) *metav1.PartialObjectMetadata {
+	core := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	core.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
+	return core
+}
+
+// keepIdentity drops all of a core Node but its name and UID from the cache.
+func keepIdentity(object any) (any, error) {
+	if core, ok := object.(*metav1.PartialObjectMetadata); ok {
+		core.Labels, core.Annotations, core.ManagedFields, core.OwnerReferences = nil, nil, nil, nil
+	}
+	return object, nil
+}
+
+// inCluster passes Nodes of in-cluster agents, when they are made and when their spec changes.
+var inCluster = predicate.And(predicate.GenerationChangedPredicate{}, predicate.NewPredicateFuncs(func(o client.Object) bool {
+	node, ok := o.(*v1alpha1.Node)
+	return ok && node.Spec.ServiceAccount != nil
+}))
+
+// madeAgain passes core Nodes that came or went, and not their signs of life. Between two lists
+// one may go and come.
+var madeAgain = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
+}}
+
+func (r *coreNodeReconciler) nodesOf(ctx context.Context, core client.Object) []reconcile.Request {
+	nodes, err := nodesOnCore(ctx, r.client, core.GetName())
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "find the nodes of a core node")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range nodes {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&nodes[i])})
+	}
+	return requests
+}
+
+// Reconcile looks whether the core Node of an agent is there, in the cache and before it acts
+// in the cluster: a cache that lags or an answer of before must not cost a machine its identity.
+func (r *coreNodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
+	node := &v1alpha1.Node{}
+	if err := r.client.Get(ctx, key.NamespacedName, node); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	account := node.Spec.ServiceAccount
+	if account == nil || !node.DeletionTimestamp.IsZero() || partingOf(node.Spec.DesiredState) == partingNone {
+		return ctrl.Result{}, nil
+	}
+	if err := r.watch(); err != nil {
+		return ctrl.Result{}, fmt.Errorf("watch core nodes: %w", err)
+	}
+	bounded, cancel := context.WithTimeout(ctx, coreNodePatience)
+	defer cancel()
+	for _, reader := range []client.Reader{r.client, r.live} {
+		if gone, err := coreNodeGone(bounded, reader, account); err != nil || !gone {
+			return ctrl.Result{}, err // when it goes, an event follows
+		}
+	}
+	return retryConflicts(ctrl.Result{}, r.part(ctx, node))
+}
+
+// coreNodeGone reports whether the core Node that an account's token was bound to is not there,
+// or another one has its name.
+func coreNodeGone(ctx context.Context, reader client.Reader, account *v1alpha1.ServiceAccountIdentity) (bool, error) {
+	core := coreNode(account.Node)
+	err := reader.Get(ctx, client.ObjectKeyFromObject(core), core)
+	switch {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("read core node %q, which the controller must be allowed to get, list and watch: %w", account.Node, err)
+	default:
+		return string(core.UID) != account.NodeUID, nil
+	}
+}

@@ -1,0 +1,72 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// parting is what becomes of a Node whose core Node is gone.
+type parting int
+
+const (
+	// partingNone leaves it as it is.
+	partingNone parting = iota
+	// partingDelete deletes it: the next core Node of the name can pair without anybody's help.
+	partingDelete
+	// partingRevoke revokes it, so that its name stays taken.
+	partingRevoke
+)
+
+// partingOf decides by what people want of the Node. What they held back must not come in again
+// as a fresh Node just because somebody switched the machine off and on.
+func partingOf(desired v1alpha1.NodeDesiredState) parting {
+	switch desired {
+	case v1alpha1.NodeRevoked:
+		return partingNone
+	case v1alpha1.NodeSuspended:
+		return partingRevoke
+	default:
+		return partingDelete
+	}
+}
+
+// part ends the trust in a Node whose core Node is gone, and says so.
+func (r *coreNodeReconciler) part(ctx context.Context, node *v1alpha1.Node) error {
+	account := node.Spec.ServiceAccount
+	reason := fmt.Sprintf("core node %q (UID %s) is gone", account.Node, account.NodeUID)
+	done := "deleted"
+	switch partingOf(node.Spec.DesiredState) {
+	case partingNone:
+		return nil
+	case partingDelete:
+		err := r.client.Delete(ctx, node, client.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion})
+		if err != nil {
+			return wrapUnlessGone(err, "delete node %q, whose %s", node.Name, reason)
+		}
+	case partingRevoke:
+		done = "revoked, as it was Suspended"
+		before := node.DeepCopy()
+		node.Spec.DesiredState, node.Spec.RevocationReason = v1alpha1.NodeRevoked, reason
+		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+		if err := r.client.Patch(ctx, node, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+			return wrapUnlessGone(err, "revoke node %q, whose %s", node.Name, reason)
+		}
+	}
+	ctrl.LoggerFrom(ctx).Info("node leaves with its core node", "coreNode", account.Node, "coreNodeUID", account.NodeUID, "outcome", done)
+	announce(r.events, node, corev1.EventTypeNormal, v1alpha1.ReasonCoreNodeGone, reason+": this Node is "+done)
+	return nil
+}
+
+// wrapUnlessGone wraps an error; what is gone already is none.
+func wrapUnlessGone(err error, format string, args ...any) error {
+	if client.IgnoreNotFound(err) == nil {
+		return nil
+	}
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}
