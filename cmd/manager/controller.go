@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -149,12 +148,4 @@ func (c controllerConfig) options(gate *policy.Gate, clock clock.PassiveClock) c
 		MaxQueuedPerNode: c.maxQueuedPerNode,
 		Gate:             gate, Clock: clock,
 	}
-}
-
-// certManagerProblem is what the controller lacks besides what every role needs.
-func certManagerProblem(client discovery.DiscoveryInterface) error {
-	if _, err := client.ServerResourcesForGroupVersion("cert-manager.io/v1"); err != nil {
-		return fmt.Errorf("the cluster does not serve cert-manager.io/v1, which issues all certificates: install cert-manager first: %w", err)
-	}
-	return nil
 }

@@ -76,7 +76,7 @@ func clusterProblem(client discovery.DiscoveryInterface) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("the API server does not say what it serves: %w", err)
 	}
-	if missing := missingResources(served); len(missing) > 0 {
+	if missing := missingResources(served, requiredResources); len(missing) > 0 {
 		return fmt.Errorf("the cluster does not serve %s of %s: apply config/crd first", strings.Join(missing, ", "), v1alpha1.GroupVersion)
 	}
 	return nil
@@ -90,9 +90,10 @@ func versionProblem(major, minor, full string) error {
 	return nil // an unknown numbering is given the benefit of the doubt
 }
 
-func missingResources(served *metav1.APIResourceList) []string {
+// missingResources are those of required that are not served; nil is nothing served.
+func missingResources(served *metav1.APIResourceList, required []string) []string {
 	var missing []string
-	for _, name := range requiredResources {
+	for _, name := range required {
 		if served == nil || !slices.ContainsFunc(served.APIResources, func(r metav1.APIResource) bool { return r.Name == name }) {
 			missing = append(missing, name)
 		}

@@ -73,10 +73,10 @@ func TestATooOldClusterIsNamed(t *testing.T) {
 
 func TestMissingKindsAreNamed(t *testing.T) {
 	served := &metav1.APIResourceList{APIResources: []metav1.APIResource{{Name: "nodes"}, {Name: "nodes/status"}, {Name: "pairingcodes"}}}
-	if got := strings.Join(missingResources(served), " "); got != "pairingrequests capabilitydispatches" {
+	if got := strings.Join(missingResources(served, requiredResources), " "); got != "pairingrequests capabilitydispatches" {
 		t.Errorf("missing %q", got)
 	}
-	if got := missingResources(nil); len(got) != len(requiredResources) {
+	if got := missingResources(nil, requiredResources); len(got) != len(requiredResources) {
 		t.Errorf("of nothing served, missing %v", got)
 	}
 }

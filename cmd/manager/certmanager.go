@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/client-go/discovery"
+)
+
+const (
+	certManagerGroup   = "cert-manager.io"
+	certManagerVersion = certManagerGroup + "/v1"
+	// oldestCertManager is the oldest release whose signing was tried against our checks.
+	oldestCertManager = "1.12"
+	// certManagerDefinition is the CRD that is asked for the release it came with.
+	certManagerDefinition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/certificaterequests." + certManagerGroup
+	// releaseLabel is on the CRDs of cert-manager's chart and of its released manifests.
+	releaseLabel = "app.kubernetes.io/version"
+)
+
+// certManagerResources are what the controller and config/cert-manager make.
+var certManagerResources = []string{"certificaterequests", "certificates", "issuers"}
+
+// certManagerProblem is what the controller lacks besides what every role needs, or nil.
+func certManagerProblem(client discovery.DiscoveryInterface) error {
+	served, err := client.ServerResourcesForGroupVersion(certManagerVersion)
+	if apierrors.IsNotFound(err) {
+		groups, err := client.ServerGroups()
+		if err != nil {
+			return fmt.Errorf("the API server does not say what it serves: %w", err)
+		}
+		return certManagerAbsent(groups)
+	}
+	if err != nil {
+		return fmt.Errorf("the API server does not say what it serves: %w", err)
+	}
+	if missing := missingResources(served, certManagerResources); len(missing) > 0 {
+		return fmt.Errorf("the cluster does not serve %s of %s, which Mooring has its certificates made with: install cert-manager %s or newer with all its CRDs",
+			strings.Join(missing, ", "), certManagerVersion, oldestCertManager)
+	}
+	return releaseProblem(certManagerRelease(client))
+}
+
+// certManagerAbsent says that there is no cert-manager, or one from before the API we use.
+func certManagerAbsent(groups *metav1.APIGroupList) error {
+	for _, group := range groups.Groups {
+		if group.Name != certManagerGroup {
+			continue
+		}
+		var old []string
+		for _, v := range group.Versions {
+			old = append(old, v.GroupVersion)
+		}
+		return fmt.Errorf("cert-manager is too old: the cluster serves %s and not %s: update cert-manager to %s or newer",
+			strings.Join(old, ", "), certManagerVersion, oldestCertManager)
+	}
+	return fmt.Errorf("the cluster does not serve %s, which Mooring has its certificates made with: install cert-manager %s or newer",
+		certManagerVersion, oldestCertManager)
+}
+
+// certManagerRelease is what the label of the CRD says; empty when it cannot be known, because
+// the label or our right to read it is not there.
+func certManagerRelease(client discovery.DiscoveryInterface) string {
+	definition := &metav1.PartialObjectMetadata{}
+	ctx, cancel := context.WithTimeout(context.Background(), preflightTimeout)
+	defer cancel()
+	raw, err := client.RESTClient().Get().AbsPath(certManagerDefinition).Do(ctx).Raw()
+	if err != nil || json.Unmarshal(raw, definition) != nil {
+		return ""
+	}
+	return definition.Labels[releaseLabel]
+}
+
+// releaseProblem refuses a release that is known to be too old; one that is not known is given
+// the benefit of the doubt.
+func releaseProblem(release string) error {
+	installed, err := version.ParseGeneric(release)
+	if err == nil && installed.LessThan(version.MustParseGeneric(oldestCertManager)) {
+		return fmt.Errorf("cert-manager %s is too old: update it to %s or newer", release, oldestCertManager)
+	}
+	return nil
+}
