@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,4 +124,20 @@ func TestACoreNodeMadeAgainIsAnother(t *testing.T) {
 	w.node("next", on(again))
 	w.leaves("now")
 	w.nodeBecomes("next", "still wanted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp.IsZero() && n.Status.Trust != "" })
+}
+
+// It runs alone: the watch of every other test would be late too.
+func TestANodeStaysWhileOnlyTheCacheDoesNotKnowItsCoreNode(t *testing.T) {
+	w := newWorld(t)
+	known := w.core()
+	former := func(n *v1alpha1.Node) { n.Spec.ServiceAccount.NodeUID = "former" }
+	w.node("first", on(known), former)
+	w.leaves("first") // core Nodes are watched
+	coreNodeWatch.held.Lock()
+	release := sync.OnceFunc(coreNodeWatch.held.Unlock)
+	t.Cleanup(release)
+	w.node("new", on(w.core()))
+	w.node("witness", on(known), former)
+	w.leaves("witness") // It came later, and Nodes are looked at one after the other.
+	w.nodeBecomes("new", "still wanted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp.IsZero() })
 }

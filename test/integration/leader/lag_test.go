@@ -14,10 +14,16 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// lag makes the controller's watch of dispatches late: while it is held, nothing of it arrives.
-type lag struct{ held sync.RWMutex }
+// lag makes one watch of the controller late: while it is held, nothing of it arrives.
+type lag struct {
+	path string // how the path of its requests ends
+	held sync.RWMutex
+}
 
-var dispatchWatch = &lag{}
+var (
+	dispatchWatch = &lag{path: "/capabilitydispatches"}
+	coreNodeWatch = &lag{path: "/api/v1/nodes"}
+)
 
 // wrap is for rest.Config: each transport is wrapped for itself.
 func (l *lag) wrap(next http.RoundTripper) http.RoundTripper { return &lateTransport{next, l} }
@@ -29,7 +35,7 @@ type lateTransport struct {
 
 func (t *lateTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.next.RoundTrip(request)
-	if err == nil && request.URL.Query().Get("watch") != "" && strings.HasSuffix(request.URL.Path, "/capabilitydispatches") {
+	if err == nil && request.URL.Query().Get("watch") != "" && strings.HasSuffix(request.URL.Path, t.lag.path) {
 		response.Body = &lateBody{response.Body, t.lag}
 	}
 	return response, err

@@ -79,6 +79,7 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 	config.QPS = -1
 	apiClock.Wrap(config)
 	config.Wrap(dispatchWatch.wrap)
+	config.Wrap(coreNodeWatch.wrap)
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: controllers.Scheme(),
 		Cache: cache.Options{
