@@ -29,9 +29,13 @@ func (w *world) core() *corev1.Node {
 	return core
 }
 
+// inClusterAgents says that a test has made the first Node of one.
+var inClusterAgents bool
+
 // on makes a Node that of an agent in a pod on a core Node.
 func on(core *corev1.Node) func(*v1alpha1.Node) {
 	return func(node *v1alpha1.Node) {
+		inClusterAgents = true
 		node.Spec.ServiceAccount = &v1alpha1.ServiceAccountIdentity{Namespace: "machines", Name: "agent", Node: core.Name, NodeUID: string(core.UID)}
 	}
 }
@@ -46,6 +50,26 @@ func (w *world) leaves(name string) {
 		err := w.admin.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, &v1alpha1.Node{})
 		if !apierrors.IsNotFound(err) {
 			return fmt.Errorf("it is there, or %w", errors.Join(err))
+		}
+		return nil
+	})
+}
+
+func TestCoreNodesAreNotAskedForBeforeThereAreInClusterAgents(t *testing.T) {
+	if inClusterAgents {
+		t.Skip("another test has made some: in the order of the files, this one is first")
+	}
+	w := newWorld(t)
+	w.core()
+	w.node("laptop")
+	w.nodeBecomes("laptop", "described", func(n *v1alpha1.Node) bool { return n.Status.Trust != "" })
+	if coreNodeWatch.asked.Load() {
+		t.Error("the controller asks for core Nodes in a cluster without in-cluster agents")
+	}
+	w.node("first", on(w.core()))
+	eventually(t, "core Nodes are asked for", func() error {
+		if !coreNodeWatch.asked.Load() {
+			return errors.New("they are not")
 		}
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,8 +17,9 @@ import (
 
 // lag makes one watch of the controller late: while it is held, nothing of it arrives.
 type lag struct {
-	path string // how the path of its requests ends
-	held sync.RWMutex
+	path  string // how the path of its requests ends
+	asked atomic.Bool
+	held  sync.RWMutex
 }
 
 var (
@@ -34,6 +36,9 @@ type lateTransport struct {
 }
 
 func (t *lateTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(request.URL.Path, t.lag.path) {
+		t.lag.asked.Store(true)
+	}
 	response, err := t.next.RoundTrip(request)
 	if err == nil && request.URL.Query().Get("watch") != "" && strings.HasSuffix(request.URL.Path, t.lag.path) {
 		response.Body = &lateBody{response.Body, t.lag}
