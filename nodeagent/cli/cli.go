@@ -55,8 +55,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		fmt.Fprintf(errOut, "mooring-agent: %v\n", err)
-		if exitCode(err) == exitUsage {
-			fmt.Fprintln(errOut, "See mooring-agent --help.")
+		if hint := hints[exitCode(err)]; hint != "" {
+			fmt.Fprintln(errOut, hint)
 		}
 	}
 	return exitCode(err)

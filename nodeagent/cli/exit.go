@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/local"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 	"github.com/mooring-dev/mooring/nodeagent/store"
@@ -26,6 +27,7 @@ const (
 	exitNotInstalled = 10
 	exitPermission   = 11
 	exitManager      = 12
+	exitUntold       = 13
 
 	exitNotConnected = 20
 	exitNotRunning   = 21
@@ -51,13 +53,34 @@ const (
   10  no service is installed
   11  the rights of this user do not suffice
   12  there is no service manager, or it refused
+  13  uninstall --revoke could not tell the cluster; nothing was removed
   22  the machine is not paired`
 	statusCodesHelp = `Exit codes:
   0   the agent has a session with a gateway
-  2   wrong use, or a mistake in the configuration file
+  2   wrong use; or a mistake in the configuration file, and without it there is no
+      knowing where the identity is
+  8   no agent runs, and the identity directory is unsafe or damaged
+  11  the rights of this user do not suffice to look
   20  the agent runs, and has no session
   21  no agent runs
   22  no agent runs, and the machine is not paired`
+	logsCodesHelp = `Exit codes:
+  0   shown
+  1   there is no log yet
+  10  no service is installed
+  11  the rights of this user do not suffice
+  12  there is no service manager, or it refused`
+	mediateCodesHelp = `Exit codes:
+  0   done
+  1   nothing of that name waits for an answer
+  2   wrong use, or a mistake in the configuration file
+  11  the socket is another user's
+  21  no agent runs`
+	configCodesHelp = `Exit codes:
+  0   it is good, or not there
+  2   it has a mistake
+  8   others can write it
+  11  this user cannot read it`
 )
 
 // exitCodes maps errors to exit codes; the first match counts.
@@ -80,14 +103,22 @@ var exitCodes = []struct {
 	{ownfile.ErrLoose, exitDirectory},
 	{store.ErrInUse, exitDirectory},
 	{store.ErrDamaged, exitDirectory},
+	{errUntold, exitUntold},
 	{errNotInstalled, exitNotInstalled},
 	{store.ErrNotPaired, exitNotPaired},
 	{errNotConnected, exitNotConnected},
 	{errNotRunning, exitNotRunning},
+	{local.ErrNoAgent, exitNotRunning},
 	{errUnwell, exitUnwell},
 	{fs.ErrPermission, exitPermission},
 	{service.ErrNoManager, exitManager},
 	{service.ErrRefused, exitManager},
+}
+
+// hints say what to do, where the error itself cannot know.
+var hints = map[int]string{
+	exitUsage:      "See mooring-agent --help.",
+	exitPermission: "Run it as the user of the agent, or as root (sudo).",
 }
 
 func exitCode(err error) int {

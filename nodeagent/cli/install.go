@@ -14,8 +14,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// makesConfig marks the command that makes the configuration file: it need not be there.
-const makesConfig = "makes-config"
+// sparesConfig marks the commands that make and remove the configuration file: it need not
+// be there.
+const sparesConfig = "spares-config"
 
 const installHelp = `Pairs this machine if it is not paired, writes the configuration file with what the
 flags and the environment say, and registers a service: as root (and on Windows) one of
@@ -29,7 +30,7 @@ func newInstall(build Build) *cobra.Command {
 	var now bool
 	cmd := &cobra.Command{
 		Use: "install", Short: "Pairs this machine if need be, and registers the service", Long: installHelp, Args: cobra.NoArgs,
-		Annotations: map[string]string{settlesItself: "yes", makesConfig: "yes"},
+		Annotations: map[string]string{settlesItself: "yes", sparesConfig: "yes"},
 		Example: "  sudo mooring-agent install --pairing gateway.example.com:7443 --code K7QX2M-482913 --now\n" +
 			"  mooring-agent install --pair - --now",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -113,7 +114,7 @@ func (i *installation) pair() error {
 	if errors.Is(err, enroll.ErrNoCode) {
 		return fmt.Errorf("%w; give the address and the code you were handed: --pairing HOST:PORT --code CODE, or --pair URI", err)
 	}
-	if err == nil && i.cmd.Context().Err() != nil {
+	if err != nil && i.cmd.Context().Err() != nil {
 		return errors.New("interrupted; run it again to go on with the same pairing request")
 	}
 	return err
@@ -128,7 +129,7 @@ func (i *installation) values() map[string]string {
 			values[s.Key] = s.Value
 		}
 	}
-	values["identityDir"] = i.options.Dir
+	values[identityKey] = i.options.Dir
 	if values["logFile"] == "" {
 		if path, err := config.LogFile(); err == nil {
 			values["logFile"] = path

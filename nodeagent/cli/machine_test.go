@@ -45,7 +45,7 @@ func TestCapabilityFilesAreListedAndChecked(t *testing.T) {
 func TestMediateSaysThatNoAgentRuns(t *testing.T) {
 	for _, args := range [][]string{{"list"}, {"allow", "x"}, {"deny", "x"}, {"watch"}} {
 		code, _, errOut := execute(t, t.Context(), "", append([]string{"mediate", "--identity-dir", t.TempDir()}, args...)...)
-		if code != exitError || !strings.Contains(errOut, "no agent runs there") {
+		if code != exitNotRunning || !strings.Contains(errOut, "no agent runs there") {
 			t.Errorf("%v: exit %d: %s", args, code, errOut)
 		}
 	}

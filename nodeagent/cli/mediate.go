@@ -13,7 +13,9 @@ import (
 
 const mediateHelp = `Answers for the person at this machine what the cluster asks to run on it. Run it as
 the user of the agent, or as root; the agent refuses everybody else. A question is
-named by the name or the UID of its dispatch.`
+named by the name or the UID of its dispatch.
+
+` + mediateCodesHelp
 
 func newMediate() *cobra.Command {
 	var dir, output string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,6 +90,9 @@ func start(ctx context.Context, out io.Writer, manager service.Manager, dir stri
 	if err := checkPaired(dir); err != nil {
 		return err
 	}
+	if err := checkFree(ctx, manager, dir); err != nil {
+		return err
+	}
 	if err := do(manager); err != nil {
 		return err
 	}
@@ -108,6 +112,22 @@ func start(ctx context.Context, out io.Writer, manager service.Manager, dir stri
 		}
 	}
 	return errors.New("the agent was started and does not answer; see: mooring-agent logs, mooring-agent doctor")
+}
+
+// checkFree wants no agent that somebody else started: the service would end at once, and its
+// answer be taken for that of the service.
+func checkFree(ctx context.Context, manager service.Manager, dir string) error {
+	found, err := manager.Status(ctx)
+	if err != nil || found.State == service.Running {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	report, err := status.Ask(asking, store.RunPath(dir))
+	if err != nil {
+		return nil //nolint:nilerr // nobody answers
+	}
+	return fmt.Errorf("%w: process %d, which is not the service, runs with %s; end it, then: mooring-agent start", store.ErrInUse, report.PID, dir)
 }
 
 func checkPaired(dir string) error {
@@ -151,11 +171,17 @@ func newLogs(build Build) *cobra.Command {
 	var follow bool
 	var f flags
 	cmd := &cobra.Command{
-		Use: "logs", Short: "Shows the log of the service", Args: cobra.NoArgs,
-		Example: "  mooring-agent logs\n  mooring-agent logs -f",
+		Use: "logs", Short: "Shows the log of the service", Args: cobra.NoArgs, Long: logsCodesHelp,
+		Example:     "  mooring-agent logs\n  mooring-agent logs -f",
+		Annotations: map[string]string{settlesItself: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			_ = settleAnyhow(cmd) // it needs no identity directory
 			if f.logFile != "" {
-				return asRunError(logfile.Copy(cmd.Context(), cmd.OutOrStdout(), f.logFile, follow))
+				err := logfile.Copy(cmd.Context(), cmd.OutOrStdout(), f.logFile, follow)
+				if errors.Is(err, fs.ErrNotExist) {
+					err = fmt.Errorf("nothing was logged yet: %w; start it: mooring-agent start", err)
+				}
+				return asRunError(err)
 			}
 			manager, _, err := installed(cmd.Context(), build)
 			if err != nil {

@@ -19,6 +19,8 @@ const (
 	configEnv  = "MOORING_CONFIG"
 	// settlesItself marks commands that are for when the settings are wrong.
 	settlesItself = "settles-itself"
+	// identityKey is the setting that says where the identity is.
+	identityKey = "identityDir"
 )
 
 func configFlag(cmd *cobra.Command) {
@@ -38,14 +40,29 @@ func identityDir(given string) (string, error) {
 	return config.IdentityDir()
 }
 
-// settle reads the configuration file and gives every flag of cmd its value.
+// settle reads the configuration file and gives every flag of cmd its value. Where it errs,
+// what could be read counts, and the defaults do.
 func settle(cmd *cobra.Command) (config.File, []config.Resolved, error) {
-	file, err := readConfig(cmd)
-	if err != nil {
-		return file, nil, err
+	file, broken := readConfig(cmd)
+	all, wrong := config.Apply(cmd.Flags(), os.Getenv, file)
+	return file, all, errors.Join(broken, wrong)
+}
+
+// settleAnyhow is settle for what must work when the configuration is broken: it says what is
+// wrong, and goes on. lost is why the identity directory is not known then, and the usual one
+// only a guess; nil when it is known.
+func settleAnyhow(cmd *cobra.Command) (lost error) {
+	_, all, problem := settle(cmd)
+	if problem == nil {
+		return nil
 	}
-	all, err := config.Apply(cmd.Flags(), os.Getenv, file)
-	return file, all, err
+	fmt.Fprintf(cmd.ErrOrStderr(), "mooring-agent: %v\nGoing on with what can be known. Correct the configuration, then: mooring-agent config validate\n", problem)
+	for _, r := range all {
+		if r.Key == identityKey && r.Source != "default" {
+			return nil
+		}
+	}
+	return fmt.Errorf("where the identity directory is cannot be known: %w", problem)
 }
 
 // configPath is where the file is, and whether --config said so: then it must be there.
@@ -68,7 +85,7 @@ func readConfig(cmd *cobra.Command) (config.File, error) {
 	if err != nil {
 		return config.File{}, err
 	}
-	file, err := config.Load(path, given && cmd.Annotations[makesConfig] == "")
+	file, err := config.Load(path, given && cmd.Annotations[sparesConfig] == "")
 	if errors.Is(err, ownfile.ErrLoose) || errors.Is(err, fs.ErrPermission) {
 		return file, runError{err}
 	}
@@ -77,7 +94,7 @@ func readConfig(cmd *cobra.Command) (config.File, error) {
 
 func newConfig() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Shows and checks the configuration", Args: cobra.NoArgs,
+		Use: "config", Short: "Shows and checks the configuration", Args: cobra.NoArgs, Long: configCodesHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigView(), newConfigValidate())
@@ -88,7 +105,7 @@ func newConfigView() *cobra.Command {
 	var output string
 	var f flags
 	cmd := &cobra.Command{
-		Use: "view", Short: "Shows every setting and the place that said so", Args: cobra.NoArgs,
+		Use: "view", Short: "Shows every setting and the place that said so", Args: cobra.NoArgs, Long: configCodesHelp,
 		Example:     "  mooring-agent config view\n  MOORING_LOG_LEVEL=debug mooring-agent config view -o json",
 		Annotations: map[string]string{settlesItself: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -118,6 +135,7 @@ func newConfigView() *cobra.Command {
 func newConfigValidate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "validate [FILE]", Short: "Checks a configuration file; the exit code is 2 when it has a mistake", Args: cobra.MaximumNArgs(1),
+		Long:        configCodesHelp,
 		Annotations: map[string]string{settlesItself: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {

@@ -38,7 +38,10 @@ type overview struct {
 	Manager        string         `json:"manager,omitempty"`
 	ServiceProblem string         `json:"serviceProblem,omitempty"`
 	Config         string         `json:"config"`
-	IdentityDir    string         `json:"identityDir"`
+	// ConfigProblem is why the configuration does not say where the identity is; then
+	// IdentityDir is only the usual one.
+	ConfigProblem string `json:"configProblem,omitempty"`
+	IdentityDir   string `json:"identityDir"`
 
 	Paired              bool      `json:"paired"`
 	Namespace           string    `json:"namespace,omitempty"`
@@ -53,6 +56,9 @@ type overview struct {
 	// Agent is the running agent's own word, AgentProblem why it has none.
 	Agent        *status.Report `json:"agent,omitempty"`
 	AgentProblem string         `json:"agentProblem,omitempty"`
+
+	// lost, identity and agent are the errors behind the problems.
+	lost, identity, agent error
 }
 
 func newStatus(build Build) *cobra.Command {
@@ -62,11 +68,13 @@ func newStatus(build Build) *cobra.Command {
 		Use: "status", Short: "Tells whether the agent is installed, paired, running and connected", Args: cobra.NoArgs,
 		Long: "Asks the service manager, the identity directory and the running agent itself; an agent\n" +
 			"that was killed is never shown as connected.\n\n" + statusCodesHelp,
-		Example: "  mooring-agent status\n  mooring-agent status --wait 1m     # until it is connected\n  mooring-agent status -o json",
+		Example:     "  mooring-agent status\n  mooring-agent status --wait 1m     # until it is connected\n  mooring-agent status -o json",
+		Annotations: map[string]string{settlesItself: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
+			lost := settleAnyhow(cmd)
 			var err error
 			if dir, err = identityDir(dir); err != nil {
 				return err
@@ -76,12 +84,15 @@ func newStatus(build Build) *cobra.Command {
 				return err
 			}
 			o := await(cmd.Context(), wait, func() overview { return look(cmd.Context(), build, path, dir) })
+			if lost != nil {
+				o.lost, o.ConfigProblem = lost, lost.Error()
+			}
 			if output == "json" {
 				err = printJSON(cmd.OutOrStdout(), o)
 			} else {
 				err = o.print(cmd.OutOrStdout(), time.Now())
 			}
-			return asRunError(errors.Join(err, o.verdict()))
+			return errors.Join(asRunError(err), o.verdict())
 		},
 	}
 	identityFlag(cmd, &dir)
@@ -121,7 +132,7 @@ func look(ctx context.Context, build Build, path, dir string) overview {
 		o.Agent, o.Running, o.Connected = &report, true, report.Phase == status.Connected
 	case errors.Is(err, local.ErrNoAgent):
 	default:
-		o.Running, o.AgentProblem = errors.Is(err, status.ErrSilent), err.Error()
+		o.agent, o.Running, o.AgentProblem = err, errors.Is(err, status.ErrSilent), err.Error()
 	}
 	return o
 }
@@ -132,7 +143,7 @@ func (o *overview) lookAtIdentity() {
 		return
 	}
 	if err != nil {
-		o.IdentityProblem = err.Error()
+		o.identity, o.IdentityProblem = err, err.Error()
 		return
 	}
 	defer s.Close()
@@ -141,7 +152,7 @@ func (o *overview) lookAtIdentity() {
 		return
 	}
 	if err != nil {
-		o.IdentityProblem = err.Error()
+		o.identity, o.IdentityProblem = err, err.Error()
 		return
 	}
 	o.Paired, o.Namespace, o.Node = true, current.ID.Namespace, current.ID.Node
@@ -151,19 +162,26 @@ func (o *overview) lookAtIdentity() {
 	}
 }
 
-// verdict is what the exit code tells.
+// verdict is what the exit code tells: no agent is called stopped, and no machine unpaired,
+// that could not be looked at.
 func (o *overview) verdict() error {
 	switch {
 	case o.Connected:
 		return nil
 	case o.Running:
-		return errNotConnected
-	case !o.Paired && o.IdentityProblem == "":
-		return fmt.Errorf("%w, and %w; pair it: mooring-agent install --pairing HOST:PORT --code CODE", errNotRunning, store.ErrNotPaired)
+		return runError{fmt.Errorf("%w; find out why: mooring-agent doctor", errNotConnected)}
+	case o.lost != nil && !o.Paired:
+		return fmt.Errorf("%w; correct it, or give --identity-dir", o.lost)
+	case errors.Is(o.agent, fs.ErrPermission):
+		return runError{o.agent}
+	case o.identity != nil:
+		return runError{o.identity}
+	case !o.Paired:
+		return runError{fmt.Errorf("%w, and %w; pair it: mooring-agent install --pairing HOST:PORT --code CODE", errNotRunning, store.ErrNotPaired)}
 	case !o.Installed:
-		return fmt.Errorf("%w; start it: mooring-agent install --now, or mooring-agent run", errNotRunning)
+		return runError{fmt.Errorf("%w; start it: mooring-agent install --now, or mooring-agent run", errNotRunning)}
 	default:
-		return fmt.Errorf("%w; start it: mooring-agent start", errNotRunning)
+		return runError{fmt.Errorf("%w; start it: mooring-agent start", errNotRunning)}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,8 +24,13 @@ identity directory stays, so that another install needs no pairing, unless --rev
 that it gives up its identity; offline that fails, and nothing is removed. --purge
 removes the identity without telling anybody: then somebody should revoke the Node.
 What the user put into the identity directory, such as capability files, always stays.
+A configuration with mistakes is in the way only when it alone could say where the
+identity is: then --revoke and --purge want --identity-dir, and without them it stays.
 
 ` + serviceCodesHelp
+
+// errUntold says that the cluster does not know that the identity was to be given up.
+var errUntold = errors.New("the cluster could not be told")
 
 // removal is one run of uninstall.
 type removal struct {
@@ -33,6 +39,8 @@ type removal struct {
 	now           func() time.Time
 	config, dir   string
 	revoke, purge bool
+	// lost is why dir is only a guess; nil when it is not.
+	lost error
 }
 
 func newUninstall(build Build) *cobra.Command {
@@ -43,9 +51,13 @@ func newUninstall(build Build) *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use: "uninstall", Short: "Removes the service, and with --revoke gives up the identity", Long: uninstallHelp, Args: cobra.NoArgs,
-		Example: "  mooring-agent uninstall\n  mooring-agent uninstall --revoke --yes",
+		Example:     "  mooring-agent uninstall\n  mooring-agent uninstall --revoke --yes",
+		Annotations: map[string]string{settlesItself: "yes", sparesConfig: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			r.cmd = cmd
+			if r.lost = settleAnyhow(cmd); r.lost != nil && (r.revoke || r.purge) {
+				return fmt.Errorf("%w; nothing was removed. Correct it, or give --identity-dir", r.lost)
+			}
 			if r.dir, err = identityDir(r.dir); err != nil {
 				return err
 			}
@@ -98,7 +110,7 @@ func (r *removal) run(ctx context.Context) error {
 	if r.revoke || r.purge {
 		if err := r.giveUp(ctx); err != nil {
 			if found.State == service.Running {
-				err = errors.Join(err, r.manager.Start()) // as it was
+				err = errors.Join(err, start(ctx, io.Discard, r.manager, r.dir, service.Manager.Start)) // as it was
 			}
 			return err
 		}
@@ -125,9 +137,9 @@ func (r *removal) giveUp(ctx context.Context) error {
 		case errors.Is(err, farewell.ErrRefused):
 			fmt.Fprintf(out, "Not told: %v\n", err)
 		case errors.Is(err, farewell.ErrLapsed):
-			return fmt.Errorf("%w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then uninstall --revoke again. 30 days after its end it cannot be recovered: use --purge and have somebody revoke the Node", err)
+			return fmt.Errorf("%w: %w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then uninstall --revoke again. 30 days after its end it cannot be recovered: use --purge and have somebody revoke the Node", errUntold, err)
 		case err != nil:
-			return fmt.Errorf("%w; nothing was removed. Try again when the gateway can be reached, or use --purge and have somebody revoke the Node", err)
+			return fmt.Errorf("%w: %w; nothing was removed. Try again when the gateway can be reached, or use --purge and have somebody revoke the Node", errUntold, err)
 		default:
 			fmt.Fprintln(out, "The cluster was told: this machine gives up its identity")
 		}
@@ -152,6 +164,12 @@ func (r *removal) unregister(found service.Status) error {
 			return err
 		}
 		fmt.Fprintln(out, "Removed the service")
+	}
+	if r.lost != nil {
+		if _, err := os.Lstat(r.config); err == nil {
+			fmt.Fprintf(out, "Left %s, which may say where the identity is; that stays, too\n", r.config)
+		}
+		return nil
 	}
 	switch err := os.Remove(r.config); {
 	case err == nil:

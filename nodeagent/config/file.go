@@ -33,7 +33,7 @@ func (f File) place(line int) string { return fmt.Sprintf("%s:%d", f.Path, line)
 
 // Load reads the file, which nobody else may be able to write (ownfile.ErrLoose). One
 // that is not there says nothing, unless it is required. Other errors are mistakes in it,
-// one a line, each with its place.
+// one a line, each with its place; the other lines are in the File all the same.
 func Load(path string, required bool) (File, error) {
 	f := File{Path: path}
 	content, err := ownfile.Read(path)

@@ -11,6 +11,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -86,9 +87,11 @@ type Resolved struct {
 }
 
 // Apply decides every setting and gives its value to those that set has the flag of. It
-// errs when a value that counts is wrong, and names the place it is from.
+// errs when values that count are wrong, one a line with the place it is from; the default
+// counts in the place of each.
 func Apply(set *pflag.FlagSet, getenv func(string) string, file File) ([]Resolved, error) {
 	var all []Resolved
+	var wrong []error
 	for _, s := range Settings {
 		flag := set.Lookup(s.Flag)
 		value, source := s.Default, "default"
@@ -102,16 +105,17 @@ func Apply(set *pflag.FlagSet, getenv func(string) string, file File) ([]Resolve
 			value, source = flag.Value.String(), "--"+s.Flag
 		}
 		if err := s.check(value); err != nil {
-			return nil, &valueError{place: source, key: s.Key, err: err}
+			wrong = append(wrong, &valueError{place: source, key: s.Key, err: err})
+			value, source = s.Default, "default"
 		}
-		if flag != nil && !flag.Changed {
+		if flag != nil && flag.Value.String() != value {
 			if err := flag.Value.Set(value); err != nil {
 				return nil, err
 			}
 		}
 		all = append(all, Resolved{Key: s.Key, Value: value, Source: source})
 	}
-	return all, nil
+	return all, errors.Join(wrong...)
 }
 
 func (s Setting) check(value string) error {

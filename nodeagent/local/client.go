@@ -19,7 +19,7 @@ func Exchange(ctx context.Context, socket string, request any, read func(*bufio.
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w (%s); is it started, with this --identity-dir?", ErrNoAgent, socket)
+		return fmt.Errorf("%w (%s); start it: mooring-agent start, or mooring-agent run, with this --identity-dir", ErrNoAgent, socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("the agent's socket is another user's: run this as the user of the agent: %w", err)
 	case err != nil:

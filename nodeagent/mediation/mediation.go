@@ -79,7 +79,7 @@ func (Unattended) Decide(_ context.Context, q Question, _ Record) error {
 
 var (
 	// ErrNoQuestion says that nothing of that name waits for an answer.
-	ErrNoQuestion = errors.New("no such question is open: it was answered, cancelled or never asked")
+	ErrNoQuestion = errors.New("no such question is open: it was answered, cancelled or never asked; see mooring-agent mediate list")
 	// ErrAmbiguous says that a name stands for more than one question.
 	ErrAmbiguous = errors.New("that could be more than one question; give the UID")
 )

@@ -121,10 +121,10 @@ func (m Manager) Status(context.Context) (service.Status, error) {
 	return service.Status{State: service.Running}, nil
 }
 
-// Logs copies what the program wrote.
+// Logs copies what the program wrote; nothing before its first start.
 func (m Manager) Logs(_ context.Context, out io.Writer, _ bool) error {
 	content, err := os.ReadFile(m.path("log"))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	_, err = out.Write(content)

@@ -1,0 +1,217 @@
+//go:build linux
+
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/service"
+	"github.com/mooring-dev/mooring/nodeagent/service/spawner"
+)
+
+// The test binary is the agent too: whoever runs it with this variable gets the real
+// command line, with a service manager that keeps its things in that folder.
+const servicesDir = "CLI_TEST_SERVICES"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(servicesDir); dir != "" {
+		build := Build{Services: func() (service.Manager, error) {
+			switch dir {
+			case "none":
+				return nil, service.ErrNoManager
+			case "system":
+				return service.System()
+			}
+			return spawner.Manager{Dir: dir}, nil
+		}}
+		os.Exit(Main(build, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// laptop is a machine with a home of its own.
+type laptop struct {
+	t        *testing.T
+	home     string
+	services spawner.Manager
+	gateway  *gatewaytest.Gateway
+	// program is what is run; user runs it, nil is who runs the test.
+	program string
+	user    *syscall.Credential
+	env     []string
+}
+
+func newLaptop(t *testing.T) *laptop {
+	t.Helper()
+	home := t.TempDir()
+	l := &laptop{t: t, home: home, program: os.Args[0], services: spawner.Manager{Dir: filepath.Join(home, "services")}, gateway: gatewaytest.Start(t)}
+	if err := os.Mkdir(l.services.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.env = []string{"HOME=" + home, "MOORING_CONFIG=" + l.config(), "MOORING_IDENTITY_DIR=" + l.dir(),
+		"MOORING_NAME=box", "GORACE=atexit_sleep_ms=0", servicesDir + "=" + l.services.Dir}
+	t.Cleanup(func() {
+		if err := l.services.Stop(); err != nil {
+			t.Error(err)
+		}
+		if log, err := os.ReadFile(filepath.Join(l.services.Dir, "log")); err == nil && t.Failed() {
+			t.Logf("the service said:\n%s", log)
+		}
+	})
+	return l
+}
+
+func (l *laptop) config() string { return filepath.Join(l.home, "etc", "config.yaml") }
+func (l *laptop) dir() string    { return filepath.Join(l.home, "id") }
+
+// command is a run of the command line that has not begun, and what it will have said.
+func (l *laptop) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.CommandContext(l.t.Context(), l.program, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &out, l.env
+	if l.user != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: l.user}
+	}
+	return cmd, &out
+}
+
+// run runs the command line and returns its exit code and all it said.
+func (l *laptop) run(args ...string) (int, string) {
+	l.t.Helper()
+	cmd, out := l.command(args...)
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		l.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String()
+}
+
+// expect runs the command line and wants the exit code and the words.
+func (l *laptop) expect(code int, says string, args ...string) {
+	l.t.Helper()
+	if got, out := l.run(args...); got != code || !strings.Contains(out, says) {
+		l.t.Errorf("%s: exit %d, want %d and %q:\n%s", strings.Join(args, " "), got, code, says, out)
+	}
+}
+
+func (l *laptop) install(more ...string) {
+	l.t.Helper()
+	args := append([]string{"install", "--pairing", l.gateway.PairingEndpoint, "--code", gatewaytest.Code.String()}, more...)
+	l.expect(0, "Installed: ", args...)
+}
+
+// without takes a variable out of the environment.
+func (l *laptop) without(name string) {
+	l.env = slices.DeleteFunc(l.env, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
+}
+
+// configure replaces the configuration file.
+func (l *laptop) configure(content string) {
+	l.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(l.config()), 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.WriteFile(l.config(), []byte(content), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// asNobody goes on as another user, who can reach what is not protected; only root can do that.
+func (l *laptop) asNobody() {
+	l.t.Helper()
+	if os.Geteuid() != 0 {
+		l.t.Skip("needs root, to be somebody else")
+	}
+	for path := l.home; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	program := filepath.Join(l.home, "mooring-agent")
+	if out, err := exec.Command("cp", l.program, program).CombinedOutput(); err != nil {
+		l.t.Fatalf("%v: %s", err, out)
+	}
+	l.program, l.user = program, &syscall.Credential{Uid: 65534, Gid: 65534}
+}
+
+// gone waits until a process has ended. Its end is told by a descriptor, so nothing turns.
+func (l *laptop) gone(pid int) {
+	l.t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 30_000)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil || n == 0:
+			l.t.Fatalf("process %d does not end: %v", pid, err)
+		default:
+			return
+		}
+	}
+}
+
+// closed is an address at which nobody listens, and nobody can: it is bound, and stays so.
+func closed(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
+}
+
+// offline has a paired machine look for its gateway at such an address.
+func (l *laptop) offline() {
+	l.t.Helper()
+	address := closed(l.t)
+	where := `{"nodeEndpoint": "` + address + `", "pairingEndpoint": "` + address + `"}`
+	if err := os.WriteFile(filepath.Join(l.dir(), "config.json"), []byte(where), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// tapped closes heard when word went through it. It is for one writer.
+type tapped struct {
+	to    *bytes.Buffer
+	word  string
+	heard chan struct{}
+	done  bool
+}
+
+func (w *tapped) Write(b []byte) (int, error) {
+	n, err := w.to.Write(b)
+	if !w.done && strings.Contains(w.to.String(), w.word) {
+		w.done = true
+		close(w.heard)
+	}
+	return n, err
+}
