@@ -1,6 +1,7 @@
 // Command testagent is the agent with one more capability, for tests that kill it
-// in the middle of its work: test.append, and with a clock that is wrong by
-// $MOORING_TEST_CLOCK_OFFSET.
+// in the middle of its work: test.append, with a clock that is wrong by
+// $MOORING_TEST_CLOCK_OFFSET, and with the service manager of tests in the folder
+// $MOORING_TEST_SERVICES, so that the machine's own is left alone.
 package main
 
 import (
@@ -10,6 +11,8 @@ import (
 
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/cli"
+	"github.com/mooring-dev/mooring/nodeagent/service"
+	"github.com/mooring-dev/mooring/nodeagent/service/spawner"
 )
 
 func main() {
@@ -21,6 +24,9 @@ func main() {
 			os.Exit(2)
 		}
 		build.Now = func() time.Time { return time.Now().Add(offset) }
+	}
+	if dir := os.Getenv("MOORING_TEST_SERVICES"); dir != "" {
+		build.Services = func() (service.Manager, error) { return spawner.Manager{Dir: dir}, nil }
 	}
 	os.Exit(cli.Main(build, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

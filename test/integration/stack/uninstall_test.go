@@ -1,0 +1,96 @@
+package stack_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/nodeagent/service/spawner"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
+)
+
+// laptop is a machine with a service manager of its own, which nothing of the real one sees.
+type laptop struct {
+	*fleet
+	home string
+}
+
+func newLaptop(f *fleet) *laptop {
+	f.Helper()
+	l := &laptop{f, f.TempDir()}
+	if err := os.Mkdir(l.services().Dir, 0o700); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		if err := l.services().Stop(); err != nil {
+			f.Error(err)
+		}
+	})
+	return l
+}
+
+func (l *laptop) services() spawner.Manager {
+	return spawner.Manager{Dir: filepath.Join(l.home, "services")}
+}
+func (l *laptop) identity() string { return filepath.Join(l.home, "identity") }
+
+// agent runs the command line, wants the exit code, and returns all it said.
+func (l *laptop) agent(code int, args ...string) string {
+	l.Helper()
+	cmd := exec.CommandContext(l.Context(), filepath.Join(system.Root, ".local", "bin", "testagent"), args...)
+	cmd.Env = []string{"HOME=" + l.home, "PATH=/usr/bin:/bin", "MOORING_CONFIG=" + filepath.Join(l.home, "mooring-agent", "config.yaml"),
+		"MOORING_IDENTITY_DIR=" + l.identity(), "MOORING_TEST_SERVICES=" + l.services().Dir}
+	out, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) || cmd.ProcessState.ExitCode() != code {
+		l.Errorf("%s: %v, want exit code %d:\n%s", strings.Join(args, " "), err, code, out)
+	}
+	return string(out)
+}
+
+// A machine gives up its identity: first while nobody can hear it, then while the gateway can.
+func TestUninstallRevokesTheNode(t *testing.T) {
+	f := newFleet(t)
+	l := newLaptop(f)
+	code, object := f.Issue("laptop")
+	installed := make(chan string, 1)
+	go func() {
+		installed <- l.agent(0, "install", "--now", "--pairing", system.PairingEndpoint, "--code", code)
+	}()
+	f.Approve(f.RequestOf(object.Name).Name)
+	if said := <-installed; !strings.Contains(said, "Started: process") {
+		t.Fatalf("installed: %s", said)
+	}
+	f.Online("laptop")
+
+	system.Gateways[0].Stop()
+	said := l.agent(13, "uninstall", "--revoke", "--yes")
+	status := l.agent(20, "status") // the service it had stopped runs again, with its identity
+	if err := system.StartGateway(0); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said, "nothing was removed") || !strings.Contains(status, "yes, as node "+f.Namespace+"/laptop") {
+		t.Errorf("while the gateway was down:\n%s\n%s", said, status)
+	}
+	l.agent(0, "status", "--wait", "2m")
+	if trust := f.Node("laptop").Status.Trust; trust != v1alpha1.TrustTrusted {
+		t.Errorf("after a refused farewell the Node is %s", trust)
+	}
+
+	began := time.Now()
+	if said := l.agent(0, "uninstall", "--revoke", "--yes"); !strings.Contains(said, "The cluster was told") {
+		t.Errorf("told: %s", said)
+	}
+	testfleet.Await(f, "laptop", &v1alpha1.Node{}, "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
+	t.Logf("uninstall to Revoked: %.2f s", time.Since(began).Seconds())
+	if _, err := os.Stat(l.identity()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the identity directory: %v", err)
+	}
+	if said := l.agent(0, "uninstall", "--revoke", "--yes"); !strings.Contains(said, "No identity in") || !strings.Contains(said, "No service is installed") {
+		t.Errorf("again: %s", said)
+	}
+}

@@ -1,0 +1,40 @@
+//go:build systemd
+
+package systemd
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/manual"
+)
+
+// asRoot stands in for sudo, which the container has not: its commands are root's anyway.
+const asRoot = "#!/bin/sh\nexec \"$@\"\n"
+
+// What the manual says, word for word, makes a service that is connected and enabled.
+func TestTheManualMakesAService(t *testing.T) {
+	l := boot(t)
+	g := gatewaytest.Start(t)
+	commands, err := manual.Commands("../../docs/how-to/install-the-agent.md", "service",
+		map[string]string{"gateway.example.com:7443": g.PairingEndpoint, "K7QX2M-482913": gatewaytest.Code.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	downloaded := filepath.Join(l.root, "usr/local/bin/mooring-agent")
+	if err := os.Rename(downloaded, filepath.Join(l.root, "root/mooring-agent")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(l.root, "usr/local/bin/sudo"), []byte(asRoot), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := l.inside("bash", "-euc", "cd /root\n"+commands); code != 0 {
+		t.Fatalf("exit %d:\n%s", code, out)
+	}
+	l.expect(0, "Connected", "status")
+	if code, out := l.inside("systemctl", "is-enabled", "mooring-agent"); code != 0 {
+		t.Error(out)
+	}
+}
