@@ -38,12 +38,13 @@ build: $(LOCALCLUSTER) ## Build manager, mooring-agent, kubectl-mooring and the 
 	@echo "building manager, mooring-agent, kubectl-mooring"
 	@$(GO_BUILD) -o $(BIN)/ ./cmd/... ./hack/demo
 
-PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+CROSS ?= ./cmd/mooring-agent ./cmd/kubectl-mooring
 .PHONY: cross
-cross: ## Build mooring-agent and kubectl-mooring for every platform into .local/cross
+cross: ## Build CROSS for every one of PLATFORMS into .local/cross; the agent has 25 MiB at most
 	@for p in $(PLATFORMS); do \
 	  mkdir -p .local/cross/$$p; echo "building for $$p"; \
-	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO_BUILD) -o .local/cross/$$p/ ./cmd/mooring-agent ./cmd/kubectl-mooring; \
+	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO_BUILD) -o .local/cross/$$p/ $(CROSS); \
 	  large=$$(find .local/cross/$$p -name 'mooring-agent*' -size +25M); \
 	  [ -z "$$large" ] || { echo "$$large is larger than 25 MiB" >&2; exit 1; }; done
 
@@ -116,7 +117,7 @@ e2e: ## Install on a real kubelet and use it (root; installs containerd, runc an
 .PHONY: test-long
 test-long: export MOORING_TEST_SIZE = full
 test-long: export TEST_TIMEOUT = 2h
-test-long: test fuzz ## The same tests at full size, then the fuzzers
+test-long: test cross fuzz ## The same tests at full size, every platform, then the fuzzers
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

@@ -18,4 +18,6 @@ if ! diff -u "$before" "$after"; then
 fi
 make --no-print-directory lint
 hack/threats.sh
+# The agent must build where no test runs: one architecture of each system.
+make --no-print-directory cross PLATFORMS="windows/amd64 darwin/arm64" CROSS=./cmd/mooring-agent
 echo "verify: generated code, modules and imports agree with the tree"
