@@ -86,7 +86,7 @@ images: ## Pack manager and mooring-agent into oci-archives in .local/images (bu
 	@hack/images.sh .local/images $(VERSION)
 
 ##@ Test
-UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/...
+UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/... ./hack/chart/...
 GOTESTSUM := $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg
 
 .PHONY: test
@@ -94,8 +94,9 @@ test: deps ## Run every test in CI-sized counts
 	@$(MAKE) --no-print-directory test-unit test-localcluster test-integration
 
 .PHONY: test-unit
-test-unit: deps ## Unit tests, with the race detector; no cluster
+test-unit: deps ## Unit tests, with the race detector, and those of the Helm chart; no cluster
 	@$(GOTESTSUM) -- -race -timeout $(TEST_TIMEOUT) $(UNIT)
+	@cd hack/tools/helm && $(GOTESTSUM) -- -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: test-localcluster
 test-localcluster: cluster-binaries ## The development cluster's own tests
@@ -134,9 +135,10 @@ deps: ## Install what the race detector needs (gcc, libc headers) when it is mis
 
 ##@ Keep it right
 .PHONY: generate
-generate: ## Regenerate deepcopy, CRDs, protobuf code and the reference pages
+generate: ## Regenerate deepcopy, CRDs, protobuf code, what the chart copies and the reference pages
 	@$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	@$(TOOL) controller-gen crd paths=./api/v1alpha1 output:crd:dir=config/crd/bases
+	@go run ./hack/chart config charts/mooring/templates/generated
 	@cd api/proto && $(PROTOTOOL) buf generate
 	@$(TOOL) crd-ref-docs --log-level=WARN --source-path=api/v1alpha1 --config=hack/reference/api.yaml \
 	  --renderer=markdown --output-path=docs/reference/api.md
@@ -151,7 +153,7 @@ lint: ## golangci-lint (import rules included), buf lint, transitive import rule
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module
-	@for d in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns; do (cd $$d && go mod tidy); done
+	@for d in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns hack/tools/helm; do (cd $$d && go mod tidy); done
 
 .PHONY: verify
 verify: ## Fail when generated code, module files or the linters disagree with the tree

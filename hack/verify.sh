@@ -8,7 +8,7 @@ before=$(mktemp) after=$(mktemp)
 trap 'rm -f "$before" "$after"' EXIT
 snapshot >"$before" || true
 make --no-print-directory generate
-for module in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns; do
+for module in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns hack/tools/helm; do
   (cd "$module" && go mod tidy -diff) || { echo "run: make tidy (module $module)" >&2; exit 1; }
 done
 snapshot >"$after" || true
@@ -16,6 +16,8 @@ if ! diff -u "$before" "$after"; then
   echo "generated code is out of date: run make generate and commit the result" >&2
   exit 1
 fi
+# What of the chart is not copied is compared: it makes the objects of config/install.
+(cd hack/tools/helm && go test .) || { echo "charts/mooring and config differ: change both" >&2; exit 1; }
 make --no-print-directory lint
 hack/threats.sh
 # The agent must build where no test runs: one architecture of each system.

@@ -1,0 +1,101 @@
+package chart
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+// What Helm installs with the values as they are is what kubectl apply -k config/install does.
+func TestTheChartIsTheInstall(t *testing.T) {
+	same(t, kustomized(t, configDir+"/install"), render(t, "{}"))
+}
+
+// kustomized are the objects of a kustomization.
+func kustomized(t *testing.T, dir string) map[string]*unstructured.Unstructured {
+	t.Helper()
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := map[string]*unstructured.Unstructured{}
+	for _, resource := range built.Resources() {
+		text, err := resource.AsYAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range decode(t, dir, string(text)) {
+			objects[key(o)] = o
+		}
+	}
+	return objects
+}
+
+// same compares what both ways to install make.
+func same(t *testing.T, kustomize map[string]*unstructured.Unstructured, helm rendered) {
+	t.Helper()
+	want, got := map[string]any{}, map[string]any{}
+	for _, o := range kustomize {
+		if o.GetKind() == "Namespace" && o.GetName() == "mooring-system" {
+			continue // that of the release is there before it
+		}
+		o = normal(t, o)
+		want[key(o)] = o.Object
+	}
+	for _, o := range helm.objects {
+		if o.GetAnnotations()["helm.sh/hook"] != "" {
+			continue // is no part of the install
+		}
+		o = normal(t, o)
+		got[key(o)] = o.Object
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))); diff != "" || len(want) < 40 {
+		t.Fatalf("%d objects of kustomize, %d of Helm (-kustomize +Helm):\n%s", len(want), len(got), diff)
+	}
+	for name := range want {
+		if diff := cmp.Diff(want[name], got[name]); diff != "" {
+			t.Errorf("%s (-kustomize +Helm):\n%s", name, diff)
+		}
+	}
+}
+
+// hash is what kustomize adds to the name of the generated ConfigMap; an annotation of the pods
+// takes its place in the chart: both restart pods when the endpoints change.
+var hash = regexp.MustCompile(`mooring-endpoints-[a-z0-9]{10}\b`)
+
+// normal takes away what is meant to differ.
+func normal(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured {
+	t.Helper()
+	text, err := yaml.Marshal(o.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(hash.ReplaceAll(text, []byte("mooring-endpoints")), &out.Object); err != nil {
+		t.Fatal(err)
+	}
+	drop(out.Object, "helm.sh/resource-policy", "metadata", "annotations")
+	drop(out.Object, "checksum/endpoints", "spec", "template", "metadata", "annotations")
+	return out
+}
+
+// drop removes a key of a map, and the map when it was alone in it.
+func drop(object map[string]any, name string, path ...string) {
+	of, found, _ := unstructured.NestedMap(object, path...)
+	if !found {
+		return
+	}
+	delete(of, name)
+	if len(of) == 0 {
+		unstructured.RemoveNestedField(object, path...)
+		return
+	}
+	_ = unstructured.SetNestedMap(object, of, path...)
+}
