@@ -21,13 +21,22 @@ func (f *flags) readAccount() (*enroll.Account, error) {
 	case f.pairing == "":
 		return nil, errors.New("--service-account-token-file needs --pairing HOST:PORT, the address of the gateways' pairing listener")
 	}
+	bundle, err := f.readCA()
+	if err != nil {
+		return nil, err
+	}
+	return &enroll.Account{TokenFile: f.tokenFile, CA: bundle}, nil
+}
+
+// readCA reads the file of --gateway-ca.
+func (f *flags) readCA() (identity.Bundle, error) {
 	content, err := os.ReadFile(f.gatewayCA)
 	if err != nil {
-		return nil, fmt.Errorf("--gateway-ca: %w", err)
+		return identity.Bundle{}, fmt.Errorf("--gateway-ca: %w", err)
 	}
 	bundle, err := identity.ParseBundle(content)
 	if err != nil {
-		return nil, fmt.Errorf("--gateway-ca %s: %w; give the file server-ca.crt of ConfigMap mooring-trust", f.gatewayCA, err)
+		return identity.Bundle{}, fmt.Errorf("--gateway-ca %s: %w; give the file server-ca.crt of ConfigMap mooring-trust", f.gatewayCA, err)
 	}
-	return &enroll.Account{TokenFile: f.tokenFile, CA: bundle}, nil
+	return bundle, nil
 }

@@ -19,13 +19,18 @@ const doctorHelp = `Looks at the configuration, the identity directory, the disk
 the gateway, the certificate it shows and the clock, and says for each what to do next.
 It changes nothing, and shows the gateway no certificate.
 
+With --gateway-only it looks at the way to --pairing alone, and judges what answers there
+by --gateway-ca: for a place without a machine, such as a pod that tries an install.
+
 Exit codes:
   0   no check failed
+  2   wrong use
   23  at least one check failed`
 
 func newDoctor(build Build) *cobra.Command {
 	var f flags
 	var output string
+	var gatewayOnly bool
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Finds out why this machine is not connected", Long: doctorHelp, Args: cobra.NoArgs,
 		Example:     "  mooring-agent doctor\n  mooring-agent doctor -o json",
@@ -42,6 +47,14 @@ func newDoctor(build Build) *cobra.Command {
 			o := doctor.Options{Config: file.Path, ConfigProblem: problem, Dir: dir, Pairing: f.pairing, Now: build.Now}
 			if o.Now == nil {
 				o.Now = time.Now
+			}
+			if gatewayOnly {
+				if f.pairing == "" || f.gatewayCA == "" {
+					return errors.New("--gateway-only needs --pairing HOST:PORT, the gateway to look at, and --gateway-ca FILE to judge it by")
+				}
+				if o.CA, err = f.readCA(); err != nil {
+					return err
+				}
 			}
 			o.Service, o.ServiceProblem = build.Services()
 			all := doctor.Examine(cmd.Context(), o)
@@ -66,6 +79,8 @@ func newDoctor(build Build) *cobra.Command {
 	configFlag(cmd)
 	config.Var(cmd.Flags(), &f.dir, "identity-dir")
 	config.Var(cmd.Flags(), &f.pairing, "pairing")
+	config.Var(cmd.Flags(), &f.gatewayCA, "gateway-ca")
+	cmd.Flags().BoolVar(&gatewayOnly, "gateway-only", false, "looks at the gateway only, not at this machine")
 	outputFlag(cmd, &output)
 	return cmd
 }

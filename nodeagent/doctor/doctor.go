@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 )
 
@@ -42,6 +43,9 @@ type Options struct {
 	// Dir is the identity directory; Pairing is host:port of the pairing listener of a
 	// machine that is not paired, may be empty.
 	Dir, Pairing string
+	// CA is that of the gateways where there is no machine to examine: then the way to Pairing
+	// is all that is looked at. Empty: see Dir.
+	CA identity.Bundle
 	// Service is the service manager; nil, and why.
 	Service        service.Manager
 	ServiceProblem error
@@ -53,7 +57,10 @@ const timeout = 5 * time.Second
 
 // Examine makes every check, in the order in which they build on each other.
 func Examine(ctx context.Context, o Options) []Check {
-	p := patient{Options: o}
+	p := patient{Options: o, bundle: o.CA}
+	if p.judges() {
+		return append(p.network(ctx), p.clock())
+	}
 	all := []Check{p.configuration(), p.directory(), p.disk(), p.identity(), p.service(ctx)}
 	all = append(all, p.network(ctx)...)
 	return append(all, p.clock(), p.agent(ctx))

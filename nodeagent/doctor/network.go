@@ -65,12 +65,15 @@ func (p *patient) gateway(ctx context.Context, endpoint string) []Check {
 	return []Check{resolved, good("port", conn.RemoteAddr().String()+" answers"), p.tls(ctx, conn)}
 }
 
+// judges tells whether there are CAs to judge a gateway by.
+func (p *patient) judges() bool { return len(p.bundle.Certificates()) > 0 }
+
 // tls makes the handshake without a certificate of ours and judges what is shown.
 func (p *patient) tls(ctx context.Context, conn net.Conn) Check {
 	const name = "tls"
 	config := link.Unverified()
 	config.MinVersion, config.NextProtos, config.ServerName = tls.VersionTLS13, []string{"h2"}, identity.ServerName
-	if p.current != nil {
+	if p.judges() {
 		config.ServerName = p.bundle.ServerName()
 	}
 	secure := tls.Client(conn, config)
@@ -85,7 +88,7 @@ func (p *patient) tls(ctx context.Context, conn net.Conn) Check {
 		p.from, p.until = leaf.NotBefore, leaf.NotAfter
 	}
 	found := fmt.Sprintf("certificate %s of %q, until %s", identity.FingerprintCertificate(leaf)[:16], leaf.Issuer.CommonName, leaf.NotAfter.UTC().Format(time.RFC3339))
-	if p.current == nil {
+	if !p.judges() {
 		return good(name, found+"; this machine has no CA bundle yet to judge it by")
 	}
 	if err := identity.VerifyServer(chain, p.bundle.Pool(), p.Now(), identity.NotBeforeLeeway); err != nil {
