@@ -58,3 +58,14 @@ checksum/endpoints: {{ toJson .root.Values.endpoints | sha256sum }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{/* A rule of ConfigMap mooring-serviceaccounts. */}}
+{{- define "mooring.rule" -}}
+fleet: {{ .fleet }}
+{{- with .nodePrefix }}
+nodePrefix: {{ . }}
+{{- end }}
+{{- with .capabilities }}
+capabilities: [{{ join ", " . }}]
+{{- end }}
+{{- end -}}

@@ -2,8 +2,11 @@ package chart
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,12 +18,42 @@ import (
 
 // What Helm installs with the values as they are is what kubectl apply -k config/install does.
 func TestTheChartIsTheInstall(t *testing.T) {
-	same(t, kustomized(t, configDir+"/install"), render(t, "{}"))
+	for values, components := range map[string][]string{
+		`{}`:                               nil,
+		`{agent: {enabled: true}}`:         {"agent"},
+		`{podMonitor: {enabled: true}}`:    {"prometheus"},
+		`{networkPolicy: {enabled: true}}`: {"network-policy"},
+		`{agent: {enabled: true}, podMonitor: {enabled: true}, networkPolicy: {enabled: true}}`: {"agent", "prometheus", "network-policy"},
+	} {
+		t.Run(strings.Join(components, "+"), func(t *testing.T) {
+			same(t, kustomized(t, components...), render(t, values))
+		})
+	}
 }
 
-// kustomized are the objects of a kustomization.
-func kustomized(t *testing.T, dir string) map[string]*unstructured.Unstructured {
+// kustomized are the objects of an overlay of config/install with components.
+func kustomized(t *testing.T, components ...string) map[string]*unstructured.Unstructured {
 	t.Helper()
+	dir := t.TempDir()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := filepath.Rel(dir, filepath.Join(here, configDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := map[string][]string{"resources": {config + "/install"}}
+	for _, c := range components {
+		overlay["components"] = append(overlay["components"], config+"/components/"+c)
+	}
+	text, err := yaml.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
 		t.Fatal(err)

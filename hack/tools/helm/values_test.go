@@ -4,9 +4,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -27,6 +29,12 @@ var matrix = map[string]string{
 	"no limits": `{controller: {resources: {limits: null}}, gateway: {resources: {limits: {memory: null}}}}`,
 	"service": `{gateway: {service: {type: LoadBalancer, annotations: {a: "true"}, externalTrafficPolicy: Local, loadBalancerClass: example.com/lb,
 		loadBalancerSourceRanges: [192.0.2.0/24], nodePorts: {pairing: 30443, node: 30444}}}}`,
+	"agents": `{agent: {enabled: true, namespace: edge, fleet: robots, createNamespaces: false, capabilities: [], nodePrefix: "", pairing: "10.0.0.1:7443",
+		hostPath: /opt/mooring, resources: {limits: {memory: 1Gi}}, logLevel: debug, extraArgs: ["--transport=poll"], podLabels: {team: robots},
+		podAnnotations: {a: b}, nodeSelector: {edge: "true"}, tolerations: [], affinity: {nodeAffinity: {}}, priorityClassName: system-node-critical},
+		serviceAccountRules: {pods.robot: {fleet: robots, nodePrefix: pod-, capabilities: [echo, "system.*"]}, pods.other: {fleet: others}}}`,
+	"around": `{podMonitor: {enabled: true, interval: 1m, labels: {release: prometheus}},
+		networkPolicy: {enabled: true, apiServerPorts: [8443], metricsFrom: {kubernetes.io/metadata.name: monitoring}}}`,
 }
 
 // A cluster takes what is rendered, whatever is set.
@@ -90,6 +98,29 @@ func TestValuesGoWhereTheyBelong(t *testing.T) {
 	before, after := deployment(t, render(t, "{}"), "mooring-gateway"), deployment(t, render(t, matrix["endpoints"]), "mooring-gateway")
 	if b, a := before.Spec.Template.Annotations["checksum/endpoints"], after.Spec.Template.Annotations["checksum/endpoints"]; b == "" || a == b {
 		t.Error("pods keep running when the endpoints change")
+	}
+}
+
+// Rules are texts in a ConfigMap, which no schema of the API server checks.
+func TestRulesSayWhoIsLetIn(t *testing.T) {
+	agents := render(t, matrix["agents"])
+	data, _, err := unstructured.NestedStringMap(agents.objects["ConfigMap mooring-system/mooring-serviceaccounts"].Object, "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"edge.mooring-agent": "fleet: robots\n",
+		"pods.robot":         "fleet: robots\nnodePrefix: pod-\ncapabilities: [echo, system.*]\n",
+		"pods.other":         "fleet: others\n",
+	}
+	if diff := cmp.Diff(want, data); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	if o := agents.objects["Namespace /robots"]; o != nil {
+		t.Error("a namespace is made that is there")
+	}
+	if o := render(t, "{}").objects["ConfigMap mooring-system/mooring-serviceaccounts"]; o != nil {
+		t.Error("without rules the chart takes the ConfigMap of those who write it themselves")
 	}
 }
 
