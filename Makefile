@@ -68,9 +68,10 @@ sim: ## Build mooring-sim, which runs many real agents in few processes
 	@$(GO_BUILD) -o $(BIN)/ ./test/sim/cmd/mooring-sim
 
 .PHONY: worker-binaries
-worker-binaries: $(LOCALCLUSTER) ## Build kubelet, kube-proxy, kube-scheduler and CoreDNS for make e2e
+worker-binaries: $(LOCALCLUSTER) ## Build kubelet, kube-proxy, kube-scheduler, CoreDNS and Helm for make e2e
 	@$(LOCALCLUSTER) build --worker
 	@cd hack/tools/dns && CGO_ENABLED=0 go build -trimpath -o $(BIN)/worker/coredns .
+	@cd hack/tools/helm && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/helm helm.sh/helm/v4/cmd/helm
 
 .PHONY: drill-binaries
 drill-binaries: ## Build what the drills run beside the system: etcdctl, etcdutl, approver-policy

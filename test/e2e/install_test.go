@@ -19,12 +19,12 @@ import (
 // overlay is a path from the directory of these tests.
 const overlay = "testdata/install"
 
-// install is Mooring on the worker, seen by one test. Machines are in fleet robots.
+// install is Mooring on the worker, seen by one test. Machines are in one fleet.
 type install struct {
 	*testfleet.Fleet
 }
 
-func newInstall(t *testing.T) *install {
+func newInstall(t *testing.T, fleet string) *install {
 	t.Helper()
 	root, err := cluster.Root()
 	if err != nil {
@@ -34,7 +34,7 @@ func newInstall(t *testing.T) *install {
 		Options: stack.Options{Root: root, Dir: machine.logs, AgentBinary: "mooring-agent"},
 		Cluster: machine.cluster, Client: machine.cluster.Client(),
 	}
-	return &install{&testfleet.Fleet{T: t, System: system, Namespace: "robots"}}
+	return &install{&testfleet.Fleet{T: t, System: system, Namespace: fleet}}
 }
 
 // on is the same install in a subtest; when that fails, what the cluster says is shown.

@@ -9,7 +9,7 @@ import (
 
 // The whole life of an install that was made with kustomize.
 func TestKustomize(t *testing.T) {
-	in := newInstall(t)
+	in := newInstall(t, "robots")
 	before := in.objects()
 	in.apply()
 	in.kubectl("-n", "mooring-system", "rollout", "status", "deployment", "--timeout=3m")

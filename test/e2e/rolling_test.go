@@ -7,15 +7,28 @@ import (
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
 // between is the time from one question to the next.
 const between = 200 * time.Millisecond
 
-// rollingRestart replaces all gateways while a machine is asked all the time: every dispatch
-// succeeds. Runs are not counted here: test/integration/replicas does that.
+// rollingRestart replaces all gateways while a machine is asked all the time.
 func (in *install) rollingRestart() {
+	in.underTraffic(func() {
+		in.kubectl("-n", "mooring-system", "rollout", "restart", "deployment/mooring-gateway")
+		in.kubectl("-n", "mooring-system", "rollout", "status", "deployment/mooring-gateway", "--timeout=3m")
+	})
+}
+
+// underTraffic asks a machine all the time while change replaces all gateways: every dispatch
+// succeeds, and the machine is at another gateway then. Runs are not counted here:
+// test/integration/replicas does that.
+func (in *install) underTraffic(change func()) {
+	in.Helper()
 	before := in.Online(member).Status.Gateway
 	ctx, stop := context.WithCancel(in.Context())
 	var asking sync.WaitGroup
@@ -32,12 +45,13 @@ func (in *install) rollingRestart() {
 			}
 		}
 	})
+	defer asking.Wait() // also when change fails the test
+	defer stop()
 	began := time.Now()
-	in.kubectl("-n", "mooring-system", "rollout", "restart", "deployment/mooring-gateway")
-	in.kubectl("-n", "mooring-system", "rollout", "status", "deployment/mooring-gateway", "--timeout=3m")
+	change()
 	// The old pods take their sessions with them after the new ones are ready.
 	in.eventually("the old pods to be gone", func() bool {
-		return in.pods("app.kubernetes.io/component=gateway") == 2
+		return in.pods("app.kubernetes.io/component=gateway") == in.gateways()
 	})
 	stop()
 	asking.Wait()
@@ -50,4 +64,14 @@ func (in *install) rollingRestart() {
 	if after := in.Online(member).Status.Gateway; len(asked) == 0 || after == before {
 		in.Errorf("%d dispatches; the machine was at %s and is at %s", len(asked), before, after)
 	}
+}
+
+// gateways is how many there are to be.
+func (in *install) gateways() int {
+	in.Helper()
+	var d appsv1.Deployment
+	if err := in.System.Client.Get(in.Context(), client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: "mooring-gateway"}, &d); err != nil {
+		in.Fatal(err)
+	}
+	return int(*d.Spec.Replicas)
 }
