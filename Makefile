@@ -17,6 +17,7 @@ export TEST_TIMEOUT ?= 30m
 # A version-control stamp would make every rebuild differ and fails in odd checkouts.
 export GOFLAGS ?= -buildvcs=false
 export LOCALCLUSTER
+export MODULES := . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns hack/tools/helm test/health
 
 ##@ Try it
 .PHONY: demo
@@ -61,6 +62,7 @@ cluster-binaries: $(LOCALCLUSTER) ## Build etcd, kube-apiserver, cert-manager an
 test-binaries: build cluster-binaries drill-binaries sim ## Build what the integration tests start, with the test-only capability linked in
 	@$(GO_BUILD) -o $(BIN)/testagent ./test/testagent
 	@$(GO_BUILD) -o $(BIN)/machines ./test/chaos/machines
+	@cd test/health && CGO_ENABLED=0 go build -trimpath -o $(BIN)/health .
 
 .PHONY: sim
 sim: ## Build mooring-sim, which runs many real agents in few processes
@@ -98,6 +100,7 @@ test: deps ## Run every test in CI-sized counts
 test-unit: deps ## Unit tests, with the race detector, and those of the Helm chart; no cluster
 	@$(GOTESTSUM) -- -race -timeout $(TEST_TIMEOUT) $(UNIT)
 	@cd hack/tools/helm && $(GOTESTSUM) -- -timeout $(TEST_TIMEOUT) ./...
+	@cd test/health && $(GOTESTSUM) -- -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: test-localcluster
 test-localcluster: cluster-binaries ## The development cluster's own tests
@@ -154,7 +157,7 @@ lint: ## golangci-lint (import rules included), buf lint, transitive import rule
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module
-	@for d in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns hack/tools/helm; do (cd $$d && go mod tidy); done
+	@for d in $(MODULES); do (cd $$d && go mod tidy); done
 
 .PHONY: verify
 verify: ## Fail when generated code, module files or the linters disagree with the tree

@@ -8,7 +8,7 @@ before=$(mktemp) after=$(mktemp)
 trap 'rm -f "$before" "$after"' EXIT
 snapshot >"$before" || true
 make --no-print-directory generate
-for module in . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns hack/tools/helm; do
+for module in $MODULES; do
   (cd "$module" && go mod tidy -diff) || { echo "run: make tidy (module $module)" >&2; exit 1; }
 done
 snapshot >"$after" || true
