@@ -17,7 +17,7 @@ export TEST_TIMEOUT ?= 30m
 # A version-control stamp would make every rebuild differ and fails in odd checkouts.
 export GOFLAGS ?= -buildvcs=false
 export LOCALCLUSTER
-export MODULES := . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns hack/tools/helm test/health
+export MODULES := . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns hack/tools/helm hack/tools/sbom test/health
 
 ##@ Try it
 .PHONY: demo
@@ -83,10 +83,12 @@ drill-binaries: ## Build what the drills run beside the system: etcdctl, etcdutl
 
 ##@ Images
 .PHONY: images
-images: ## Pack manager and mooring-agent into oci-archives in .local/images (buildah, or docker with buildx)
+images: ## Pack manager and mooring-agent into oci-archives in .local/images, with their bills of materials (buildah, or docker with buildx)
 	@mkdir -p .local/images/context
 	@GOOS=linux $(GO_BUILD) -o .local/images/context/ ./cmd/manager ./cmd/mooring-agent
 	@hack/images.sh .local/images $(VERSION)
+	@mkdir -p $(BIN) && cd hack/tools/sbom && CGO_ENABLED=0 go build -trimpath -o $(BIN)/ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	@hack/sbom.sh $(BIN)/cyclonedx-gomod .local/images $(VERSION)
 
 ##@ Test
 UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/... ./hack/chart/...
