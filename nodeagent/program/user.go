@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,15 +40,17 @@ func lookupUser(name string) (*account, error) {
 		if root {
 			return nil, errors.New("runAs is missing: this agent runs as root, so the file must say as whom the program runs (runAs: root, if need be)")
 		}
-		current, err := user.Current()
-		if err != nil {
-			return nil, fmt.Errorf("find the agent's own user: %w", err)
+		return ownAccount(user.Current), nil
+	}
+	if a, ok := numbered(name); ok {
+		if !root && a.other != nil {
+			return nil, fmt.Errorf("runAs: only an agent that runs as root can run a program as %s", name)
 		}
-		return &account{name: current.Username, home: current.HomeDir}, nil
+		return a, nil
 	}
 	found, err := user.Lookup(name)
 	if err != nil {
-		return nil, fmt.Errorf("runAs: %w", err)
+		return nil, fmt.Errorf("runAs: %w; where there is no list of users, give both numbers: \"UID:GID\"", err)
 	}
 	a := &account{name: found.Username, home: found.HomeDir}
 	if found.Uid == strconv.Itoa(os.Geteuid()) {
@@ -58,6 +61,31 @@ func lookupUser(name string) (*account, error) {
 	}
 	a.other, err = credentialOf(found)
 	return a, err
+}
+
+// ownAccount is the agent's own user; where there is no list of users, as in a scratch image,
+// it has only a number, and the home directory of the environment.
+func ownAccount(current func() (*user.User, error)) *account {
+	if found, err := current(); err == nil {
+		return &account{name: found.Username, home: found.HomeDir}
+	}
+	return &account{name: strconv.Itoa(os.Geteuid()), home: cmp.Or(os.Getenv("HOME"), "/")}
+}
+
+// numbered is a user named by UID:GID, for which no list of users is asked: it has that one
+// group, and no home. The group is wanted because 0 must not be its default.
+func numbered(name string) (*account, bool) {
+	first, second, both := strings.Cut(name, ":")
+	uid, err := strconv.ParseUint(first, 10, 32)
+	gid, groupErr := strconv.ParseUint(second, 10, 32)
+	if !both || err != nil || groupErr != nil {
+		return nil, false
+	}
+	a := &account{name: first, home: "/"}
+	if uid != uint64(os.Geteuid()) || gid != uint64(os.Getegid()) {
+		a.other = &process.User{UID: uint32(uid), GID: uint32(gid)}
+	}
+	return a, true
 }
 
 func credentialOf(found *user.User) (*process.User, error) {
