@@ -1,0 +1,70 @@
+package doctor
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+)
+
+func find(t *testing.T, all []Check, name string) Check {
+	t.Helper()
+	for _, c := range all {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("there is no check %q in %+v", name, all)
+	return Check{}
+}
+
+// Whatever is not well says what to do, and what could not be looked at because of it is no failure.
+func TestAMachineThatWasNeverPaired(t *testing.T) {
+	g := gatewaytest.Start(t)
+	o := Options{Config: "c.yaml", ConfigProblem: errors.New("c.yaml:2: wrong"), Dir: filepath.Join(t.TempDir(), "id"), Pairing: g.PairingEndpoint,
+		ServiceProblem: errors.New("no service manager"), Now: time.Now}
+	all := Examine(t.Context(), o)
+	for name, result := range map[string]Result{"configuration": Failed, "identity-dir": Failed, "disk": Skipped, "identity": Skipped,
+		"service": Warning, "resolve": OK, "port": OK, "tls": OK, "clock": OK, "agent": Failed} {
+		if c := find(t, all, name); c.Result != result || (c.Result == Failed || c.Result == Warning) && c.Next == "" {
+			t.Errorf("%+v, want %s", c, result)
+		}
+	}
+	if Healthy(all) {
+		t.Error("it is called healthy")
+	}
+}
+
+// The gateway's certificate bounds the time.
+func TestAClockThatIsWrongIsNamed(t *testing.T) {
+	g := gatewaytest.Start(t)
+	for name, c := range map[string]struct {
+		off    time.Duration
+		result Result
+		says   string
+	}{
+		"right":       {0, OK, "agrees with the certificates"},
+		"years late":  {-20 * 365 * 24 * time.Hour, Failed, "before the gateway's certificate began"},
+		"years early": {200 * 365 * 24 * time.Hour, Failed, "after the gateway's certificate ended"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := func() time.Time { return time.Now().Add(c.off) }
+			all := Examine(t.Context(), Options{Dir: t.TempDir(), Pairing: g.PairingEndpoint, ServiceProblem: errors.New("none"), Now: now})
+			if got := find(t, all, "clock"); got.Result != c.result || !strings.Contains(got.Found, c.says) {
+				t.Errorf("%+v, want %s and %q", got, c.result, c.says)
+			}
+		})
+	}
+}
+
+func TestAnAddressThatIsNoneIsNamed(t *testing.T) {
+	for pairing, says := range map[string]string{"": "give --pairing", "host": "missing port"} {
+		c := find(t, Examine(t.Context(), Options{Dir: t.TempDir(), Pairing: pairing, ServiceProblem: errors.New("none"), Now: time.Now}), "resolve")
+		if !strings.Contains(c.Found+c.Next, says) {
+			t.Errorf("%q: %+v", pairing, c)
+		}
+	}
+}

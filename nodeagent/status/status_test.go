@@ -1,0 +1,99 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/local"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func board(t *testing.T, now *time.Time) *Board {
+	t.Helper()
+	r, err := capability.NewRegistry(capability.Echo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewBoard(func() time.Time { return *now }, Report{PID: 7}, r)
+}
+
+// An agent is Connected from the opening of a session to its end, and never again once it stops.
+func TestTheBoardFollowsTheSessions(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := board(t, &now)
+	expect := func(phase Phase, session, problem string) {
+		t.Helper()
+		r := b.Report()
+		if r.Phase != phase || r.Session != session || r.LastError != problem || (session == "") != r.ConnectedSince.IsZero() {
+			t.Errorf("%+v, want %s, session %q, error %q", r, phase, session, problem)
+		}
+	}
+	expect(Starting, "", "")
+	b.Paired("gw:1")
+	expect(Connecting, "", "")
+	b.Closed("refused", 5*time.Second)
+	expect(Connecting, "", "refused")
+	if r := b.Report(); !r.NextAttempt.Equal(now.Add(5*time.Second)) || !r.LastErrorTime.Equal(now) {
+		t.Errorf("%+v", r)
+	}
+	b.Opened("s", "stream", -1500*time.Millisecond)
+	expect(Connected, "s", "")
+	if r := b.Report(); *r.ClockSkewSeconds != -1.5 || !r.NextAttempt.IsZero() || r.Capabilities[0].Granted {
+		t.Errorf("%+v", r)
+	}
+	b.Registered([]string{"echo"})
+	if !b.Report().Capabilities[0].Granted {
+		t.Error("echo is granted, and not shown so")
+	}
+	b.Closed("", time.Second)
+	expect(Connecting, "", "")
+	b.Stopping()
+	b.Opened("late", "stream", 0)
+	if r := b.Report(); r.Phase != Stopping {
+		t.Errorf("an agent that stops is %s", r.Phase)
+	}
+}
+
+func TestTheSocketTellsWhatTheLivingAgentKnows(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	if _, err := Ask(t.Context(), dir); !errors.Is(err, local.ErrNoAgent) {
+		t.Errorf("before an agent runs: %v", err)
+	}
+	now := time.Now()
+	server, err := Listen(dir, board(t, &now), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It listens and does not answer yet, as one that is stopped.
+	asking, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Ask(asking, dir); !errors.Is(err, ErrSilent) {
+		t.Errorf("of an agent that is silent: %v", err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan struct{})
+	go func() { defer close(served); server.Serve(ctx) }()
+	if r, err := Ask(t.Context(), dir); err != nil || r.PID != 7 || r.Phase != Starting {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for path, mode := range map[string]os.FileMode{dir: 0o700, SocketPath(dir): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+	stop()
+	<-served
+	if _, err := Ask(t.Context(), dir); !errors.Is(err, local.ErrNoAgent) {
+		t.Errorf("after it: %v", err)
+	}
+}
