@@ -1,0 +1,134 @@
+package config_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// What people copy from the pages and the samples is YAML without repeated keys, and what is of
+// our kinds has no field that the kind does not have.
+func TestExamplesDecodeStrictly(t *testing.T) {
+	ours := map[string]int{}
+	for _, path := range filesOf(t, ".md", "../README.md", "../SECURITY.md", "../CONTRIBUTING.md", "../docs") {
+		for line, block := range fenced(read(t, path)) {
+			ours["pages"] += decodeStrictly(t, fmt.Sprintf("%s:%d", path, line), block)
+		}
+	}
+	for _, path := range filesOf(t, ".yaml", "samples", "../hack/demo") {
+		ours["samples"] += decodeStrictly(t, path, read(t, path))
+	}
+	if ours["pages"] < 1 || ours["samples"] < 8 {
+		t.Errorf("only these examples of ours were found: %v", ours)
+	}
+}
+
+func TestAMistakeInAnExampleIsFound(t *testing.T) {
+	const good = "apiVersion: mooring.dev/v1alpha1\nkind: CapabilityDispatch\nmetadata: {name: x}\nspec:\n  nodeName: a\n  capability: echo\n"
+	blocks := fenced("1. text\n   ```yaml\n   a: b\n   c:\n     d: e\n   ```\n```sh\nnone: [\n```\n")
+	if len(blocks) != 1 || blocks[3] != "a: b\nc:\n  d: e\n" {
+		t.Errorf("blocks %v", blocks)
+	}
+	for _, try := range []struct {
+		text string
+		ok   bool
+	}{{good, true}, {good + "  timeout: 3\n", false}, {good + "  nodeName: b\n", false}, {strings.Replace(good, "Dispatch\n", "Order\n", 1), false}} {
+		if _, err := strict([]byte(try.text)); (err == nil) != try.ok {
+			t.Errorf("%s%v", try.text, err)
+		}
+	}
+}
+
+// filesOf lists files with an extension, of folders all that are in them.
+func filesOf(t *testing.T, extension string, roots ...string) []string {
+	t.Helper()
+	var found []string
+	for _, root := range roots {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if filepath.Ext(path) == extension {
+				found = append(found, path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// fenced are the YAML blocks of a page, by the line they begin in; a block in a list is moved to
+// the left.
+func fenced(page string) map[int]string {
+	blocks, start, indent := map[int]string{}, 0, ""
+	for i, line := range strings.Split(page, "\n") {
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case start == 0 && (trimmed == "```yaml" || trimmed == "```yml"):
+			start, indent = i+2, line[:strings.Index(line, "`")]
+		case start > 0 && trimmed == "```":
+			start = 0
+		case start > 0:
+			blocks[start] += strings.TrimPrefix(line, indent) + "\n"
+		}
+	}
+	return blocks
+}
+
+// decodeStrictly reports what is wrong with a text and returns how many documents are of ours.
+func decodeStrictly(t *testing.T, where, text string) (ours int) {
+	t.Helper()
+	for _, document := range strings.Split(text, "\n---\n") {
+		is, err := strict([]byte(document))
+		if err != nil {
+			t.Errorf("%s: %v", where, err)
+		}
+		if is {
+			ours++
+		}
+	}
+	return ours
+}
+
+// strict decodes one document, and tells whether it is of ours.
+func strict(document []byte) (ours bool, err error) {
+	var fields map[string]any
+	if err := yaml.UnmarshalStrict(document, &fields); err != nil {
+		return false, err
+	}
+	var meta metav1.TypeMeta
+	if err := yaml.Unmarshal(document, &meta); err != nil {
+		return false, err
+	}
+	if meta.APIVersion != v1alpha1.GroupVersion.String() {
+		return false, nil
+	}
+	kinds := map[string]func() error{
+		"CapabilityDispatch": func() error { return yaml.UnmarshalStrict(document, &v1alpha1.CapabilityDispatch{}) },
+		"PairingCode":        func() error { return yaml.UnmarshalStrict(document, &v1alpha1.PairingCode{}) },
+		"PairingRequest":     func() error { return yaml.UnmarshalStrict(document, &v1alpha1.PairingRequest{}) },
+		"Node":               func() error { return yaml.UnmarshalStrict(document, &v1alpha1.Node{}) },
+	}
+	decode, known := kinds[meta.Kind]
+	if !known {
+		return true, fmt.Errorf("%s is no kind of ours", meta.Kind)
+	}
+	return true, decode()
+}
