@@ -61,8 +61,8 @@ func (b *lateBody) Read(p []byte) (int, error) {
 // It runs alone: the watch of every other test would be late too.
 func TestANodeIsNotLetGoByACacheThatIsLate(t *testing.T) {
 	w := newWorld(t)
-	node, witness := w.node("n"), w.node("witness")
-	for _, n := range []*v1alpha1.Node{node, witness} {
+	node, witnesses := w.node("n"), []*v1alpha1.Node{w.node("witness-a"), w.node("witness-b"), w.node("witness-c")}
+	for _, n := range append(witnesses, node) {
 		w.nodeBecomes(n.Name, "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 && n.Status.FingerprintShort != "" })
 	}
 	dispatchWatch.held.Lock()
@@ -70,7 +70,7 @@ func TestANodeIsNotLetGoByACacheThatIsLate(t *testing.T) {
 	t.Cleanup(release)
 	running := w.dispatch("running", "n")
 	w.claimed(running)
-	for _, n := range []*v1alpha1.Node{node, witness} {
+	goes := func(n *v1alpha1.Node) {
 		if err := w.admin.Delete(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,11 @@ func TestANodeIsNotLetGoByACacheThatIsLate(t *testing.T) {
 			return nil
 		})
 	}
-	gone(witness) // It was deleted later, and Nodes are looked at one after the other.
+	goes(node)
+	for _, n := range witnesses { // One after the other, each deleted later: the Node was looked at long ago.
+		goes(n)
+		gone(n)
+	}
 	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); err != nil {
 		t.Fatalf("the Node went before its dispatch ended: %v", err)
 	}
