@@ -135,6 +135,8 @@ func modelOf(o client.Object, scheme *runtime.Scheme) (*unstructured.Unstructure
 	return model, nil
 }
 
+func (f *floor) workers(ctx context.Context) (workers, error) { return workersOf(ctx, f.cluster) }
+
 // round does the writes of so many pairings.
 func (f *floor) round(ctx context.Context, pairings int) (time.Duration, error) {
 	group, ctx := errgroup.WithContext(ctx)

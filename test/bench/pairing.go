@@ -57,22 +57,33 @@ func pairingRate(ctx context.Context, s *suite) (r result, err error) {
 type pairer interface {
 	// round is how long so many pairings take.
 	round(ctx context.Context, pairings int) (time.Duration, error)
+	// workers are whose processor time it takes.
+	workers(ctx context.Context) (workers, error)
 }
 
 func (s *suite) pairInTurns(ctx context.Context, r *result, plain, own pairer) error {
 	var rates [2][]float64
+	var used [2]work
 	for range s.rounds {
 		for i, arm := range []pairer{plain, own} {
-			took, err := arm.round(ctx, s.pairings)
+			by, err := arm.workers(ctx)
 			if err != nil {
 				return err
 			}
-			rates[i] = append(rates[i], float64(s.pairings)/took.Seconds())
+			err = used[i].during(by, s.pairings, func() error {
+				took, err := arm.round(ctx, s.pairings)
+				rates[i] = append(rates[i], float64(s.pairings)/took.Seconds())
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	ratio := ratios(rates[1], rates[0])
-	r.add("floor", spread(rates[0], "%.1f"), spread(ratios(rates[0], rates[0]), "%.2f"))
-	r.add("Mooring", spread(rates[1], "%.1f"), spread(ratio, "%.2f"))
+	for i, name := range []string{"floor", "Mooring"} {
+		r.add(name, spread(rates[i], "%.1f"), spread(ratios(rates[i], rates[0]), "%.2f"), spread(used[i].store, "%.0f"), spread(used[i].others, "%.0f"))
+	}
 	r.atLeast("pairings per second: Mooring / floor", "%.2f", leastPairing, ratio...)
 	return nil
 }
@@ -121,6 +132,10 @@ func (p *pairingArm) round(ctx context.Context, pairings int) (time.Duration, er
 	began := time.Now()
 	err = fleet.Pair(ctx, pairings, nil)
 	return time.Since(began), err
+}
+
+func (p *pairingArm) workers(ctx context.Context) (workers, error) {
+	return workersOf(ctx, p.Cluster, p.Gateways[0].Pid(), p.Controller.Pid())
 }
 
 func (p *pairingArm) close() error {

@@ -25,8 +25,9 @@ var sections = []section{
 	{"Pairing",
 		"Machines that pair all at once: code, exchange, decision, certificate, first session. *Floor* is a plain client on a cluster of its own,\n" +
 			"without Mooring's processes, that writes what the API server stored for a pairing: the same number of creations, updates and deletions of\n" +
-			"the same kinds with the same content, one after the other for each machine, as many machines at a time. cert-manager signs in both.",
-		[]string{"way", "pairings /s", "/ floor"}, []string{"pairing"}},
+			"the same kinds with the same content, one after the other for each machine, as many machines at a time. cert-manager signs in both.\n" +
+			"Processor time is that of a pairing: all processes share two processors, and where their sum is what they have, it is what sets the pace.",
+		[]string{"way", "pairings /s", "/ floor", "API server and etcd ms", "all others ms"}, []string{"pairing"}},
 	{"One idle agent",
 		"`mooring-agent` as a process of its own, connected, with nothing to do.",
 		[]string{"memory MiB", "processor %", "program MiB"}, []string{"agent"}},
