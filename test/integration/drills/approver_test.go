@@ -32,6 +32,7 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/sim"
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
 var policyKind = schema.GroupVersionKind{Group: "policy.cert-manager.io", Version: "v1alpha1", Kind: "CertificateRequestPolicy"}
@@ -141,7 +142,7 @@ func (f *fleet) order(name string, uri *url.URL, usage certmanagerv1.KeyUsage) *
 func (f *fleet) conditionOf(order *certmanagerv1.CertificateRequest, kind certmanagerv1.CertificateRequestConditionType) (message string) {
 	f.Helper()
 	f.Eventually(string(kind)+" of "+order.Name, func() bool {
-		if f.sim.Client.Get(f.Context(), client.ObjectKeyFromObject(order), order) != nil {
+		if f.Sim.Client.Get(f.Context(), client.ObjectKeyFromObject(order), order) != nil {
 			return false
 		}
 		for _, c := range order.Status.Conditions {
@@ -165,10 +166,10 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	if err := system.StartController(); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.sim.Pair(f.Within(), 1, nil); err != nil {
+	if err := f.Sim.Pair(f.Within(), 1, nil); err != nil {
 		t.Fatal(err)
 	}
-	f.works(f.sim.Agents()[0].Name)
+	f.works(f.Sim.Agents()[0].Name)
 
 	access, err := system.Cluster.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
 	if err != nil {
@@ -183,7 +184,7 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 		{"another trust domain", f.order("foreign", &url.URL{Scheme: "spiffe", Host: "elsewhere.example", Path: node.Path}, certmanagerv1.UsageClientAuth)},
 	} {
 		t.Run(try.name, func(t *testing.T) {
-			g := &fleet{f.On(t), f.sim, f.runs}
+			g := &fleet{&simfleet.Fleet{Fleet: f.On(t), Sim: f.Sim, Runs: f.Runs}}
 			if err := simClient(g, access).Create(t.Context(), try.order); err != nil {
 				t.Fatal(err)
 			}
@@ -196,10 +197,10 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	if err := simClient(f, system.Cluster.As("mallory", "certificate-makers")).Create(t.Context(), minted); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.sim.Pair(f.Within(), 1, nil); err != nil { // asked for later, and signed
+	if err := f.Sim.Pair(f.Within(), 1, nil); err != nil { // asked for later, and signed
 		t.Fatal(err)
 	}
-	if err := f.sim.Client.Get(t.Context(), client.ObjectKeyFromObject(minted), minted); err != nil || len(minted.Status.Certificate) != 0 {
+	if err := f.Sim.Client.Get(t.Context(), client.ObjectKeyFromObject(minted), minted); err != nil || len(minted.Status.Certificate) != 0 {
 		t.Errorf("somebody else's order was signed: %+v, %v", minted.Status.Conditions, err)
 	}
 	f.refusalIsTold()
@@ -249,7 +250,7 @@ func (f *fleet) refusalIsTold() {
 	narrow("nobody.example")
 	paired := make(chan error, 1)
 	ctx := f.Within()
-	go func() { paired <- f.sim.Pair(ctx, 1, nil) }()
+	go func() { paired <- f.Sim.Pair(ctx, 1, nil) }()
 	f.Eventually("the request to say that its certificate is refused, and by whom", func() bool {
 		var list v1alpha1.PairingRequestList
 		if system.Client.List(f.Context(), &list, client.InNamespace(f.Namespace)) != nil {
@@ -264,7 +265,7 @@ func (f *fleet) refusalIsTold() {
 		return false
 	})
 	narrow("mooring.local")
-	f.sim.Agents()[2].Restart() // or it asks anew within a minute and a half
+	f.Sim.Agents()[2].Restart() // or it asks anew within a minute and a half
 	if err := <-paired; err != nil {
 		f.Errorf("after the policy was put right: %v", err)
 	}

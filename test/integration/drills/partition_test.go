@@ -64,9 +64,9 @@ func (r *remote) holds(node *v1alpha1.Node) bool {
 func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 	r := startRemote(t, "remote")
 	f := newFleet(t, r.front.Address(), 3)
-	f.allOnline()
-	revoked, moved, stays := f.sim.Agents()[0], f.sim.Agents()[1], f.sim.Agents()[2]
-	for _, a := range f.sim.Agents() {
+	f.AllOnline()
+	revoked, moved, stays := f.Sim.Agents()[0], f.Sim.Agents()[1], f.Sim.Agents()[2]
+	for _, a := range f.Sim.Agents() {
 		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.Node(a.Name)) })
 		f.works(a.Name)
 	}
@@ -83,7 +83,7 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 	if !revoked.Online() || !stays.Online() {
 		t.Error("sessions were closed before five times the limit")
 	}
-	if n := f.runs.of(unseen); n != 0 {
+	if n := f.ran(unseen); n != 0 {
 		t.Errorf("a dispatch was offered behind a stale watch, and ran %d times", n)
 	}
 
@@ -102,8 +102,8 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 		t.Errorf("it was cut with %q, want PermissionDenied, revoked", reason)
 	}
 	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
-	if d := f.Ended(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d) != 1 {
-		t.Errorf("what waited ran %d times and ended %+v", f.runs.of(unseen), d.Status)
+	if d := f.Ended(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.ran(d) != 1 {
+		t.Errorf("what waited ran %d times and ended %+v", f.ran(unseen), d.Status)
 	}
 	f.works(moved.Name)
 	f.sameSession(moved.Name, newer)
@@ -113,14 +113,14 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 	r := startRemote(t, "severed")
 	f := newFleet(t, r.front.Address(), 2)
-	f.allOnline()
-	for _, a := range f.sim.Agents() {
+	f.AllOnline()
+	for _, a := range f.Sim.Agents() {
 		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.Node(a.Name)) })
 	}
 	cut := time.Now()
 	r.uplink.Drop()
 	r.front.Lead(r.beside)
-	for _, a := range f.sim.Agents() {
+	for _, a := range f.Sim.Agents() {
 		f.Eventually(a.Name+" to be sent away", func() bool { at, _ := a.Ended(); return !at.IsZero() })
 		at, reason := a.Ended()
 		if !strings.Contains(reason, "Unavailable") || !strings.Contains(reason, "cannot reach its cluster") {
@@ -130,16 +130,16 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 			t.Errorf("%s was sent away after %s, want about five times %s", a.Name, lasted, staleAfter)
 		}
 	}
-	f.allOnline()
+	f.AllOnline()
 	var before []v1alpha1.NodeStatus
-	for _, a := range f.sim.Agents() {
+	for _, a := range f.Sim.Agents() {
 		f.Eventually(a.Name+" to be served beside", func() bool { return strings.HasPrefix(f.Node(a.Name).Status.Gateway, "gateway-0-") })
 		f.works(a.Name)
 		before = append(before, f.Node(a.Name).Status)
 	}
 	r.uplink.Heal()
 	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
-	for i, a := range f.sim.Agents() {
+	for i, a := range f.Sim.Agents() {
 		f.works(a.Name)
 		f.sameSession(a.Name, before[i])
 	}

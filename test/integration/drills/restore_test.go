@@ -12,6 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/test/cluster"
 	"github.com/mooring-dev/mooring/test/sim"
+	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
 // store is the etcd of the cluster, as somebody sees it who has its files and its client certificate.
@@ -95,14 +96,14 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	front := newWire(t, system.NodeEndpoint)
 	const machines = 4
 	f := newFleet(t, front.Address(), machines+2)
-	f.allOnline()
-	stolen, forgotten := f.sim.Agents()[machines], f.sim.Agents()[machines+1]
+	f.AllOnline()
+	stolen, forgotten := f.Sim.Agents()[machines], f.Sim.Agents()[machines+1]
 
 	front.Drop() // what is asked now waits
-	f.Eventually("the machines to be away", func() bool { return f.sim.Online() == 0 })
+	f.Eventually("the machines to be away", func() bool { return f.Sim.Online() == 0 })
 	var asked []*v1alpha1.CapabilityDispatch
-	for n := range sized(20, 100) {
-		asked = append(asked, f.ask(f.sim.Agents()[n%machines].Name))
+	for n := range simfleet.Sized(20, 100) {
+		asked = append(asked, f.ask(f.Sim.Agents()[n%machines].Name))
 	}
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	f.store().save(backup)
@@ -112,7 +113,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 			t.Fatalf("before the restore %s ended %+v", d.Name, end)
 		}
 	}
-	f.allOnline()
+	f.AllOnline()
 	for _, a := range []*sim.Agent{stolen, forgotten} {
 		f.Desire(a.Name, v1alpha1.NodeRevoked)
 		f.Eventually(a.Name+" to be cut", func() bool { return !a.Online() })
@@ -131,7 +132,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	for _, d := range asked {
 		end := f.Ended(d).Status
 		tally[fmt.Sprintf("%s/%s", end.Phase, end.Execution)]++
-		if n := f.runs.of(d); n != 1 {
+		if n := f.ran(d); n != 1 {
 			t.Errorf("%s ran %d times and is %s, %s", d.Name, n, end.Phase, end.Execution)
 		}
 		if end.Execution == v1alpha1.ExecutionNotStarted {
@@ -146,7 +147,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	if stolen.Sessions() != sessions {
 		t.Error("the stolen machine had a session between the restore and its revocation")
 	}
-	for _, a := range f.sim.Agents()[:machines] {
+	for _, a := range f.Sim.Agents()[:machines] {
 		f.Eventually(a.Name+" to be back", a.Online)
 		f.works(a.Name)
 	}

@@ -10,14 +10,15 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/sim"
+	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
 // Some of many machines lose their trust at the same moment, in three ways, while others work: all
 // of them are cut, and nobody else is. The benchmark measures how fast.
 func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
-	f := newFleet(t, system.NodeEndpoint, sized(20, 500))
-	f.allOnline()
-	agents := f.sim.Agents()
+	f := newFleet(t, system.NodeEndpoint, simfleet.Sized(20, 500))
+	f.AllOnline()
+	agents := f.Sim.Agents()
 	each := len(agents) / 5
 	var asked []*v1alpha1.CapabilityDispatch
 	for _, a := range agents {
@@ -47,8 +48,8 @@ func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
 		}
 	}
 	for _, d := range asked[3*each:] {
-		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded || f.runs.of(d) != 1 {
-			t.Errorf("a dispatch to a machine that kept its trust ran %d times and ended %+v", f.runs.of(d), end)
+		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded || f.ran(d) != 1 {
+			t.Errorf("a dispatch to a machine that kept its trust ran %d times and ended %+v", f.ran(d), end)
 		}
 	}
 	f.works(rest[0].Name)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/stack/simfleet"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
@@ -30,7 +31,7 @@ func TestACutThatNobodyIsToldOf(t *testing.T) {
 		"from the gateways alone": (*link).deafen,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if name == "from the gateways alone" && sized(0, 1) == 0 {
+			if name == "from the gateways alone" && simfleet.Sized(0, 1) == 0 {
 				t.Skip("takes a minute, in full size only")
 			}
 			t.Parallel()

@@ -33,18 +33,18 @@ func TestAGatewayThatLostTheAPIServerAlone(t *testing.T) {
 	t.Cleanup(gateway.Stop)
 	mainland := twoOfItsOwn(t, "mainland", "127.0.0.1")
 	f := newFleet(t, island+","+mainland[0].node, 2, nil)
-	a := f.sim.Agents()[0]
+	a := f.Sim.Agents()[0]
 	f.Eventually("the machine to be on the island", func() bool {
 		if onIt := f.on("island"); len(onIt) > 0 {
 			a = onIt[0]
 			return true
 		}
 		a.Cut()
-		f.allOnline()
+		f.AllOnline()
 		return false
 	})
 	asked := []*v1alpha1.CapabilityDispatch{f.ask(a.Name, time.Second)}
-	f.Eventually("it to run", func() bool { return f.runs.of(asked[0].Name) == 1 })
+	f.Eventually("it to run", func() bool { return f.Runs.Of(asked[0].Name) == 1 })
 	began := time.Now()
 	uplink.deafen()
 	uplink.mute()
@@ -56,7 +56,7 @@ func TestAGatewayThatLostTheAPIServerAlone(t *testing.T) {
 	f.ranOnce(asked)
 	uplink.heal()
 	mainland[0].Kill()
-	f.Eventually("the machine to be back on the island", func() bool { return len(f.on("island")) == len(f.sim.Agents()) })
+	f.Eventually("the machine to be back on the island", func() bool { return len(f.on("island")) == len(f.Sim.Agents()) })
 	f.ranOnce([]*v1alpha1.CapabilityDispatch{f.ask(a.Name, 0)})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
 // kill -9 of one of two gateways, with dispatches on both and under way: they and their machines
@@ -16,22 +17,22 @@ import (
 func TestAKilledGateway(t *testing.T) {
 	t.Parallel()
 	alone(t)
-	f := newFleet(t, system.NodeEndpoints(), sized(12, 200), nil)
+	f := newFleet(t, system.NodeEndpoints(), simfleet.Sized(12, 200), nil)
 	f.spread(3)
 	seen := follow(t, f.Namespace)
 	var asked []*v1alpha1.CapabilityDispatch
-	for _, a := range f.sim.Agents() {
+	for _, a := range f.Sim.Agents() {
 		asked = append(asked, f.ask(a.Name, time.Second), f.ask(a.Name, 0))
 	}
-	f.Eventually("some to run", func() bool { return f.runs.of(asked[0].Name) == 1 && f.runs.of(asked[len(asked)-2].Name) == 1 })
+	f.Eventually("some to run", func() bool { return f.Runs.Of(asked[0].Name) == 1 && f.Runs.Of(asked[len(asked)-2].Name) == 1 })
 	moving := f.on("gateway-0")
 	began := time.Now()
 	system.Gateways[0].Kill()
-	for _, a := range f.sim.Agents() {
+	for _, a := range f.Sim.Agents() {
 		asked = append(asked, f.ask(a.Name, 0))
 	}
-	f.Eventually("all on the other gateway", func() bool { return len(f.on("gateway-1")) == len(f.sim.Agents()) })
-	t.Logf("%d of %d agents lost their gateway; all were recorded on the other after %s", len(moving), len(f.sim.Agents()), time.Since(began).Round(10*time.Millisecond))
+	f.Eventually("all on the other gateway", func() bool { return len(f.on("gateway-1")) == len(f.Sim.Agents()) })
+	t.Logf("%d of %d agents lost their gateway; all were recorded on the other after %s", len(moving), len(f.Sim.Agents()), time.Since(began).Round(10*time.Millisecond))
 	f.ranOnce(asked)
 	if away := seen.away(); len(away) != 0 {
 		t.Errorf("machines that reconnected in time were called away: %v", away)
@@ -42,13 +43,13 @@ func TestAKilledGateway(t *testing.T) {
 func TestNoGatewayLeft(t *testing.T) {
 	t.Parallel()
 	replicas := twoOfItsOwn(t, "last", "127.0.0.1")
-	f := newFleet(t, replicas[0].node+","+replicas[1].node, sized(4, 50), nil)
-	f.Eventually("all recorded", func() bool { return len(f.on("last")) == len(f.sim.Agents()) })
+	f := newFleet(t, replicas[0].node+","+replicas[1].node, simfleet.Sized(4, 50), nil)
+	f.Eventually("all recorded", func() bool { return len(f.on("last")) == len(f.Sim.Agents()) })
 	began := time.Now()
 	for _, r := range replicas {
 		r.Kill()
 	}
-	waiting := f.ask(f.sim.Agents()[0].Name, 0)
+	waiting := f.ask(f.Sim.Agents()[0].Name, 0)
 	f.Eventually("the leader to say that all are gone", func() bool {
 		for _, node := range f.nodes() {
 			connected := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionConnected)
@@ -59,13 +60,13 @@ func TestNoGatewayLeft(t *testing.T) {
 		}
 		return true
 	})
-	t.Logf("no gateway left: the leader had ended all %d sessions after %s (Lease 5s and the grace)", len(f.sim.Agents()), time.Since(began).Round(10*time.Millisecond))
+	t.Logf("no gateway left: the leader had ended all %d sessions after %s (Lease 5s and the grace)", len(f.Sim.Agents()), time.Since(began).Round(10*time.Millisecond))
 	if at := f.nodes()[waiting.Spec.NodeName].Status.SessionEndedTime; at.After(time.Now().Add(time.Second)) {
 		t.Errorf("a session is said to have ended at %s, in the future", at)
 	}
 	began = time.Now()
 	replicas[0].again(t)
-	f.allOnline()
+	f.AllOnline()
 	t.Logf("one started again: all back after %s", time.Since(began).Round(10*time.Millisecond))
 	f.ranOnce([]*v1alpha1.CapabilityDispatch{waiting})
 }

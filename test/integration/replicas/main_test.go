@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/mooring-dev/mooring/test/stack"
+	"github.com/mooring-dev/mooring/test/stack/simfleet"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(testfleet.Main(m, &system, stack.Options{
 		Gateways: 2, AgentBinary: "testagent",
 		// In full size it takes some time until all are recorded again, at 50 writes a second.
-		ControllerArgs: []string{"--stale-after=5s", fmt.Sprintf("--orphan-grace=%ds", sized(3, 30))},
+		ControllerArgs: []string{"--stale-after=5s", fmt.Sprintf("--orphan-grace=%ds", simfleet.Sized(3, 30))},
 		GatewayArgs:    []string{"--lease-duration=5s"},
 	}))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/session"
 	"github.com/mooring-dev/mooring/test/sim"
+	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
 // connectionLife is what a connection has in a network that breaks them.
@@ -23,12 +24,12 @@ const connectionLife = time.Second
 func TestPollsWhereStreamsBreak(t *testing.T) {
 	t.Parallel()
 	f, networks, gateways := breaking(t, "polls", time.Hour)
-	a := f.sim.Agents()[0]
+	a := f.Sim.Agents()[0]
 	met := func() int { return networks[0].connections() + networks[1].connections() }
 	status := func() v1alpha1.NodeStatus { return f.nodes()[a.Name].Status }
 	var asked []*v1alpha1.CapabilityDispatch
 	before, already := status(), met()
-	for i := range sized(6, 60) {
+	for i := range simfleet.Sized(6, 60) {
 		asked = append(asked, f.Ended(f.ask(a.Name, time.Duration(i%3)*connectionLife)))
 	}
 	over, after := met()-already, status()
@@ -42,7 +43,7 @@ func TestPollsWhereStreamsBreak(t *testing.T) {
 		holder, other = 1, 0
 	}
 	asked = append(asked, f.ask(a.Name, 2*time.Second))
-	f.Eventually("it to run", func() bool { return f.runs.of(asked[len(asked)-1].Name) == 1 })
+	f.Eventually("it to run", func() bool { return f.Runs.Of(asked[len(asked)-1].Name) == 1 })
 	began := time.Now()
 	gateways[holder].Kill()
 	asked = append(asked, f.ask(a.Name, 0))
@@ -61,7 +62,7 @@ func TestPollsGiveWayToStreams(t *testing.T) {
 	for _, n := range networks {
 		n.limit(0)
 	}
-	a := f.sim.Agents()[0]
+	a := f.Sim.Agents()[0]
 	f.Eventually("the machine to stream again", func() bool { return a.Online() && !polls(a) })
 	f.ranOnce([]*v1alpha1.CapabilityDispatch{f.ask(a.Name, 0)})
 }
@@ -80,7 +81,7 @@ func breaking(t *testing.T, name string, probe time.Duration) (*fleet, []*networ
 	for _, n := range networks {
 		n.limit(connectionLife)
 	}
-	f.Eventually("the machine to poll", func() bool { return polls(f.sim.Agents()[0]) })
+	f.Eventually("the machine to poll", func() bool { return polls(f.Sim.Agents()[0]) })
 	return f, networks, gateways
 }
 

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
 // traffic keeps asking all machines in turn, some of it for work that lasts.
@@ -38,7 +39,7 @@ func startTraffic(f *fleet, every time.Duration) *traffic {
 			if i%8 == 0 {
 				lasts = 1500 * time.Millisecond
 			}
-			d := f.ask(f.sim.Agents()[i%len(f.sim.Agents())].Name, lasts)
+			d := f.ask(f.Sim.Agents()[i%len(f.Sim.Agents())].Name, lasts)
 			tr.mu.Lock()
 			tr.asked = append(tr.asked, d)
 			tr.mu.Unlock()
@@ -60,10 +61,10 @@ func (tr *traffic) end() []*v1alpha1.CapabilityDispatch {
 func TestRollingRestartUnderTraffic(t *testing.T) {
 	t.Parallel()
 	alone(t)
-	f := newFleet(t, system.NodeEndpoints(), sized(12, 200), nil)
+	f := newFleet(t, system.NodeEndpoints(), simfleet.Sized(12, 200), nil)
 	f.spread(3)
 	seen := follow(t, f.Namespace)
-	tr := startTraffic(f, time.Second/time.Duration(sized(25, 60)))
+	tr := startTraffic(f, time.Second/time.Duration(simfleet.Sized(25, 60)))
 	for i, gateway := range system.Gateways {
 		other := system.Gateways[1-i].Name
 		moving := len(f.on(gateway.Name))
@@ -71,7 +72,7 @@ func TestRollingRestartUnderTraffic(t *testing.T) {
 		if err := gateway.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		f.Eventually("all on the other gateway", func() bool { return len(f.on(other)) == len(f.sim.Agents()) })
+		f.Eventually("all on the other gateway", func() bool { return len(f.on(other)) == len(f.Sim.Agents()) })
 		moved := time.Since(began)
 		code, err := gateway.Wait(f.Within())
 		t.Logf("drain of %s: %d machines moved after %s, process ended %d after %s", gateway.Name, moving, moved.Round(10*time.Millisecond), code, time.Since(began).Round(10*time.Millisecond))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/test/sim"
+	"github.com/mooring-dev/mooring/test/stack/simfleet"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
@@ -20,12 +21,12 @@ import (
 func TestReconnectStorm(t *testing.T) {
 	t.Parallel()
 	alone(t)
-	f := newFleet(t, system.NodeEndpoints(), sized(80, 2000), nil)
+	f := newFleet(t, system.NodeEndpoints(), simfleet.Sized(80, 2000), nil)
 	f.spread(10)
-	f.Eventually("all recorded", func() bool { return len(f.on("gateway-0"))+len(f.on("gateway-1")) == len(f.sim.Agents()) })
+	f.Eventually("all recorded", func() bool { return len(f.on("gateway-0"))+len(f.on("gateway-1")) == len(f.Sim.Agents()) })
 	lost, staying := f.on("gateway-0"), f.on("gateway-1")
 	sessions := map[*sim.Agent]int{}
-	for _, a := range f.sim.Agents() {
+	for _, a := range f.Sim.Agents() {
 		sessions[a] = a.Sessions()
 	}
 	seen, stored := follow(t, f.Namespace), nodeStatusWrites(t)
@@ -36,17 +37,17 @@ func TestReconnectStorm(t *testing.T) {
 	if err := system.StartGateway(0); err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; i < 20 || f.sim.Online() < len(f.sim.Agents()); i++ {
+	for i := 0; i < 20 || f.Sim.Online() < len(f.Sim.Agents()); i++ {
 		sent := time.Now()
 		if sent.Sub(began) > testfleet.Patience {
-			f.allOnline()
+			f.AllOnline()
 		}
 		d := f.ask(staying[i%len(staying)].Name, 0)
 		f.Ended(d)
 		asked, waits = append(asked, d), append(waits, time.Since(sent))
 	}
 	bringUp(t, 0)
-	f.Eventually("all recorded", func() bool { return len(f.on("gateway-0"))+len(f.on("gateway-1")) == len(f.sim.Agents()) })
+	f.Eventually("all recorded", func() bool { return len(f.on("gateway-0"))+len(f.on("gateway-1")) == len(f.Sim.Agents()) })
 	var back []time.Duration
 	for _, a := range lost {
 		at, _ := a.Opened()
@@ -56,10 +57,10 @@ func TestReconnectStorm(t *testing.T) {
 	slices.Sort(waits)
 	writes, _, _, _ := seen.seen()
 	t.Logf("%d of %d machines lost their gateway; back after: first %s, half %s, last %s; %d writes to Nodes (%.0f by apiserver_request_total)",
-		len(lost), len(f.sim.Agents()), back[0].Round(time.Millisecond), back[len(back)/2].Round(time.Millisecond), back[len(back)-1].Round(time.Millisecond), writes, nodeStatusWrites(t)-stored)
+		len(lost), len(f.Sim.Agents()), back[0].Round(time.Millisecond), back[len(back)/2].Round(time.Millisecond), back[len(back)-1].Round(time.Millisecond), writes, nodeStatusWrites(t)-stored)
 	t.Logf("%d dispatches to machines of the other gateway meanwhile: half %s, slowest %s", len(waits), waits[len(waits)/2].Round(time.Millisecond), waits[len(waits)-1].Round(time.Millisecond))
 	f.ranOnce(asked)
-	if len(f.sim.Agents()) >= 80 && back[len(back)-1]-back[0] < 200*time.Millisecond {
+	if len(f.Sim.Agents()) >= 80 && back[len(back)-1]-back[0] < 200*time.Millisecond {
 		t.Errorf("all were back within %s of each other: nothing spread them", back[len(back)-1]-back[0])
 	}
 	for _, a := range staying {
