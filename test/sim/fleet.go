@@ -21,8 +21,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// MaxAgents bounds a Fleet: an agent holds four files and a process may hold 20,000.
-const MaxAgents = 4800
+// MaxAgents bounds a Fleet: an agent holds up to seven files and a process may hold 20,000.
+const MaxAgents = 2800
 
 // maxPlaces is how many Fleets may run beside each other: each has a second byte of 127.0.0.0/8.
 const maxPlaces = 200

@@ -10,8 +10,10 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// filesPerAgent and spareFiles are what a process of agents holds open.
-const filesPerAgent, spareFiles = 4, 200
+// filesPerAgent and spareFiles are what a process of agents holds open. An agent has six: its
+// directory, lock, journal, two sockets for people, and its connection; a seventh while it
+// changes that.
+const filesPerAgent, spareFiles = 7, 200
 
 type options struct {
 	kubeconfig, pairing, node, dir   string
