@@ -30,8 +30,13 @@ func newInstall(t *testing.T, fleet string) *install {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Machines of one install must not find identities that those of another left.
+	dir := filepath.Join(machine.logs, fleet)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	system := &stack.Stack{
-		Options: stack.Options{Root: root, Dir: machine.logs, AgentBinary: "mooring-agent"},
+		Options: stack.Options{Root: root, Dir: dir, AgentBinary: "mooring-agent"},
 		Cluster: machine.cluster, Client: machine.cluster.Client(),
 	}
 	return &install{&testfleet.Fleet{T: t, System: system, Namespace: fleet}}
@@ -56,7 +61,8 @@ func (in *install) explain() {
 		in.Logf("kubectl %s\n%s", args, out)
 	}
 	logs, _ := filepath.Glob(filepath.Join(machine.logs, "pods", "*", "*", "*.log"))
-	for _, path := range logs {
+	machines, _ := filepath.Glob(filepath.Join(in.System.Dir, "*.log"))
+	for _, path := range append(logs, machines...) {
 		text, _ := os.ReadFile(path)
 		in.Logf("end of %s\n%s", path, text[max(0, len(text)-2000):])
 	}
