@@ -10,8 +10,6 @@ import (
 )
 
 const (
-	// perProcess is how many agents a process of a crowd holds, with room below its limit.
-	perProcess = 4000
 	// crowdPlace and middlePlace are where the addresses of the crowds begin; fleets of this
 	// process are at 0.
 	crowdPlace, middlePlace = 20, 10
@@ -54,7 +52,7 @@ func (s *suite) world(ctx context.Context) (_ *world, err error) {
 // crowd is the system that grows from row to row, with agents machines or more.
 func (s *suite) crowd(ctx context.Context, agents int) (*crowded, error) {
 	if s.large == nil {
-		processes := max((s.idle[len(s.idle)-1]+perProcess-1)/perProcess, 2)
+		processes := max((s.idle[len(s.idle)-1]+sim.MaxAgents-1)/sim.MaxAgents, 2)
 		made, err := newCrowded(ctx, processes, crowdPlace, s.faults)
 		if err != nil {
 			return nil, err
