@@ -33,6 +33,7 @@ func main() {
 	small := flag.Bool("quick", false, "tiny counts, to see that everything works: the figures mean nothing and no page is written")
 	rounds := flag.Int("rounds", 0, "rounds of each comparison instead of the usual number")
 	most := flag.Int("largest", 0, "most agents, when the machine has no room for the usual number")
+	ramp := flag.Float64("ramp", 0, "agents of a crowd that begin per second instead of the usual number, for a slower machine")
 	flag.Parse()
 	s := full()
 	if *small {
@@ -40,6 +41,9 @@ func main() {
 	}
 	if *rounds > 0 {
 		s.rounds = *rounds
+	}
+	if *ramp > 0 {
+		s.ramp = *ramp
 	}
 	if *most > 0 {
 		s = s.atMostAgents(*most)

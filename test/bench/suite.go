@@ -88,7 +88,14 @@ func (c *crowded) grow(ctx context.Context, agents int, perSecond float64) error
 	if agents > most-spareFiles {
 		return fmt.Errorf("%d agents: the gateway may open %d files, one per agent and some more", agents, most)
 	}
-	return c.crowd.Grow(ctx, agents, perSecond)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		if code, err := c.Controller.Wait(ctx); err == nil {
+			cancel(fmt.Errorf("the controller ended with %d; agents may come too fast for this machine, see --ramp:\n%s", code, c.Controller.Tail(3)))
+		}
+	}()
+	return c.crowd.Grow(ctx, agents, perSecond) // its error names the cause
 }
 
 // machines are the names of all, by namespace.
