@@ -31,8 +31,8 @@ func newInstall(t *testing.T, fleet string) *install {
 		t.Fatal(err)
 	}
 	// Machines of one install must not find identities that those of another left.
-	dir := filepath.Join(machine.logs, fleet)
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	dir, err := os.MkdirTemp(machine.logs, fleet+"-")
+	if err != nil {
 		t.Fatal(err)
 	}
 	system := &stack.Stack{
