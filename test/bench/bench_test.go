@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,11 @@ func TestTheBenchmarkCountsRight(t *testing.T) {
 		t.Errorf("the machines ran %d dispatches, %d twice, and sent %d results twice", got.Ran, got.Twice, got.Duplicated)
 	}
 	checkPoll(ctx, t, s)
+	// Last, because nothing starts it again.
+	s.large.Controller.Kill()
+	if err := s.large.grow(ctx, counts.idle[0]+1, 1); err == nil || !strings.Contains(err.Error(), "the controller ended") {
+		t.Errorf("growing without a controller: %v", err)
+	}
 }
 
 // checkPoll: watching is not polling.

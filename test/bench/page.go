@@ -30,6 +30,10 @@ with others behind it is the median of the rounds, with the lowest and the highe
 			}
 		}
 	}
+	missing := slices.DeleteFunc(rowNames(), func(name string) bool { _, ok := r.Rows[name]; return ok })
+	if len(missing) > 0 {
+		fmt.Fprintf(&b, "\nNot measured: %s.\n", strings.Join(missing, ", "))
+	}
 	for _, s := range sections {
 		b.WriteString(s.render(r.Rows))
 	}
