@@ -85,6 +85,8 @@ type Executor struct {
 type run struct {
 	Offer
 	target string
+	// begun: it was journaled as started when it was accepted, and holds a slot.
+	begun bool
 	// asked is when an earlier process asked the person, who has not answered yet.
 	asked  time.Time
 	ctx    context.Context

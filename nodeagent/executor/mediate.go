@@ -60,11 +60,7 @@ func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 	steps := &record{x: x, r: r, asked: !r.asked.IsZero()}
 	err := x.heard(ctx, r)
 	if err == nil {
-		err = x.Policy.Decide(ctx, mediation.Question{
-			Namespace: r.Dispatch.Namespace, Name: r.Dispatch.Name, UID: r.Dispatch.UID,
-			Capability: r.Capability, Description: c.Description(), Target: r.target, RequestedBy: r.RequestedBy,
-			Since: r.asked, Until: r.Expires, Needed: c.Mediation() == capability.Local,
-		}, steps)
+		err = x.Policy.Decide(ctx, question(r, c), steps)
 	}
 	denied := (*mediation.Denied)(nil)
 	switch {
@@ -84,6 +80,15 @@ func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 	default:
 		x.Log.Error("local mediation failed; it is not run", "dispatch", r.Dispatch.UID, "error", err)
 		return x.unstarted(journal.Failed, codeInternal, "local mediation is not possible now")
+	}
+}
+
+// question is what the local policy is asked about a run.
+func question(r *run, c *capability.Entry) mediation.Question {
+	return mediation.Question{
+		Namespace: r.Dispatch.Namespace, Name: r.Dispatch.Name, UID: r.Dispatch.UID,
+		Capability: r.Capability, Description: c.Description(), Target: r.target, RequestedBy: r.RequestedBy,
+		Since: r.asked, Until: r.Expires, Needed: c.Mediation() == capability.Local,
 	}
 }
 

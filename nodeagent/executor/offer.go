@@ -73,7 +73,7 @@ func (x *Executor) take(offer Offer) {
 	if r == nil {
 		return // the agent stops; the gateway offers again elsewhere or later
 	}
-	if err := x.Journal.Accept(entryOf(offer)); err != nil {
+	if err := x.accept(r, c); err != nil {
 		x.end(r)
 		x.noRoom(offer, err)
 		return

@@ -17,15 +17,12 @@ import (
 // run takes an accepted dispatch to its outcome and tells it.
 func (x *Executor) run(r *run, c *capability.Entry) {
 	defer x.end(r)
-	outcome := x.mediate(r, c)
+	outcome := x.start(r, c)
 	if outcome == stillAsked {
 		return // the next process asks again
 	}
 	if outcome == nil {
-		outcome = x.await(r)
-	}
-	if outcome == nil {
-		outcome = x.start(r, c)
+		outcome = x.call(r, c)
 	}
 	if !x.finish(r, *outcome) {
 		return
@@ -40,45 +37,13 @@ func (x *Executor) run(r *run, c *capability.Entry) {
 	x.tell(func(s Sink) { s.Finished(entry) })
 }
 
-// await waits for a slot; an outcome means that there will be no run.
-func (x *Executor) await(r *run) *journal.Outcome {
-	expiry := time.NewTimer(r.Expires.Sub(x.Now()))
-	defer expiry.Stop()
-	select {
-	case x.slots <- struct{}{}:
-	case <-expiry.C:
-		return x.expired()
-	case <-r.ctx.Done():
-		return x.interrupted(r.ctx)
-	}
-	if r.ctx.Err() != nil || x.isStopping() { // the slot may be one that stopping freed
-		<-x.slots
-		return x.interrupted(r.ctx)
-	}
-	if !x.Now().Before(r.Expires) {
-		<-x.slots
-		return x.expired()
-	}
-	return nil
-}
-
-// start journals the start, and calls. It holds a slot and hands it to the call.
-func (x *Executor) start(r *run, c *capability.Entry) *journal.Outcome {
-	if err := x.Journal.Start(r.Dispatch.UID, x.Now()); err != nil {
-		<-x.slots
-		x.Log.Error("start cannot be journaled; it is not run", "dispatch", r.Dispatch.UID, "error", err)
-		return x.unstarted(journal.Failed, codeInternal, "the agent's journal cannot be written")
-	}
-	return x.call(r, c)
-}
-
 // returned is what a capability came back with.
 type returned struct {
 	output json.RawMessage
 	err    error
 }
 
-// call runs the capability under its deadline. One that does not return in time
+// call runs the capability under its deadline; it hands the slot to it. One that does not return in time
 // is left alone, keeps its slot, and is reported as started and not ended.
 func (x *Executor) call(r *run, c *capability.Entry) *journal.Outcome {
 	timeout, whose := r.Timeout, "timeoutSeconds of the dispatch"

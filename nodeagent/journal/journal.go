@@ -3,7 +3,8 @@
 //
 // An entry goes Accepted -> Running -> Finished, each step on disk (fsync) before
 // the world sees it: Accepted before the gateway is told, Running before the
-// capability starts, Finished before the result is sent. After Settled only the
+// capability starts, Finished before the result is sent. What may start at once is
+// Running from the beginning, one write for both. After Settled only the
 // output is dropped; UID and outcome stay until an hour after the dispatch
 // expired. A full journal refuses new entries, it never forgets.
 //

@@ -17,6 +17,13 @@ func (j *Journal) Accept(e Entry) error {
 	return j.insert(e)
 }
 
+// Begin remembers a new dispatch and notes, in the same write, that its capability is called right
+// after this returns. It errs like Accept.
+func (j *Journal) Begin(e Entry, now time.Time) error {
+	e.State, e.StartedTime = Running, now
+	return j.insert(e)
+}
+
 // Refuse remembers a new dispatch that will not run, with its outcome.
 func (j *Journal) Refuse(e Entry, outcome Outcome) error {
 	e.State, e.Outcome = Finished, &outcome

@@ -31,6 +31,12 @@ type pending struct {
 	answered chan error // gets nil or *Denied, once
 }
 
+// Allows tells whether the rules allow it without a question.
+func (d *Desk) Allows(q Question) bool {
+	rules, err := d.Rules()
+	return err == nil && rules.judge(q) == Allow
+}
+
 // Decide applies the rules, and asks if they say so.
 func (d *Desk) Decide(ctx context.Context, q Question, record Record) error {
 	rules, err := d.Rules()

@@ -53,6 +53,8 @@ type Record interface {
 
 // Policy is asked before anything runs.
 type Policy interface {
+	// Allows tells whether the run needs nobody's answer; it asks nobody and does not wait.
+	Allows(q Question) bool
 	// Decide returns nil to allow the run, a *Denied, or the cause of ctx's end.
 	Decide(ctx context.Context, q Question, record Record) error
 }
@@ -69,9 +71,12 @@ func (d *Denied) Error() string { return d.Message }
 // runs, what needs one does not.
 type Unattended struct{}
 
+// Allows capabilities without mediation.
+func (Unattended) Allows(q Question) bool { return !q.Needed }
+
 // Decide allows capabilities without mediation.
-func (Unattended) Decide(_ context.Context, q Question, _ Record) error {
-	if !q.Needed {
+func (u Unattended) Decide(_ context.Context, q Question, _ Record) error {
+	if u.Allows(q) {
 		return nil
 	}
 	return &Denied{Code: CodeDenied, Message: "this agent has nobody at the machine to ask"}

@@ -78,7 +78,11 @@ func (c counts) all() (sum float64) {
 func (c counts) String() string {
 	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(c)) {
-		parts = append(parts, fmt.Sprintf("%s %.3g", key, c[key]))
+		format := "%s %.3g"
+		if c[key] >= 100 {
+			format = "%s %.0f" // without an exponent
+		}
+		parts = append(parts, fmt.Sprintf(format, key, c[key]))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -15,7 +15,7 @@ const hopPause = 2 * time.Millisecond
 
 // hop is the way from an offer to its result over a session, against a message and its answer over
 // a stream of the same kind: the real listener of a gateway, the same TLS, in this process. What
-// the machine does besides is to journal the offer, the start and the result.
+// the machine does besides is to journal the offer with its start, and the result.
 func hop(ctx context.Context, s *suite) (r result, err error) {
 	w, err := s.world(ctx)
 	if err != nil {
@@ -52,7 +52,7 @@ func hop(ctx context.Context, s *suite) (r result, err error) {
 	for _, line := range []struct {
 		name   string
 		rounds []float64
-	}{{"ping", pings}, {"offer to Accepted (journaled once)", accepts}, {"offer to Result (journaled three times)", results}} {
+	}{{"ping", pings}, {"offer to Accepted (journaled once)", accepts}, {"offer to Result (journaled twice)", results}} {
 		r.add(line.name, spread(line.rounds, "%.3f"), spread(ratios(line.rounds, pings), "%.2f"))
 	}
 	r.atMost("stream hop: offer to result / raw ping", "%.2f", 1.3, ratios(results, pings)...)

@@ -95,6 +95,9 @@ func TestCountsAreWhatCameSince(t *testing.T) {
 	if got.String() != "PATCH nodes/status 1, POST certificaterequests 2, POST events 20, POST nodes 2" || got.of("nodes/status") != 1 || got.all() != 25 {
 		t.Errorf("counted %s", got)
 	}
+	if many := (counts{"Succeeded": 1000, "Failed": 99.96}).String(); many != "Failed 100, Succeeded 1000" {
+		t.Errorf("many are %s", many)
+	}
 	// Four Events a certificate are of those who sign it.
 	if each := got.ofPairings(2).String(); each != "PATCH nodes/status 0.5, POST certificaterequests 1, POST events 6, POST nodes 1" {
 		t.Errorf("a pairing writes %s", each)

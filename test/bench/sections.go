@@ -16,7 +16,7 @@ var sections = []section{
 	{"Stream hop",
 		"From an offer to its result over a session, against a message and its answer over a stream of the same kind: the listener of the gateway\n" +
 			"and its TLS on one side, the agent with its journal on a memory file system, or a plain grpc-go client, on the other. The agent journals\n" +
-			"what it accepts, starts and finishes before it says so: the difference is that.",
+			"the offer and the result before it says so: the difference is that.",
 		[]string{"what", "p50 ms", "/ ping"}, []string{"hop"}},
 	{"Revocation: API event to closed stream",
 		"Connected agents lose their trust one after the other. From sending the patch to the end of the stream at the machine.\n" +

@@ -1,0 +1,76 @@
+package executor
+
+import (
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+)
+
+// accept journals the offer; what has nothing to wait for, neither a person nor a slot, is journaled
+// as started with the same write.
+func (x *Executor) accept(r *run, c *capability.Entry) error {
+	if !x.Policy.Allows(question(r, c)) {
+		return x.Journal.Accept(entryOf(r.Offer))
+	}
+	select {
+	case x.slots <- struct{}{}:
+	default:
+		return x.Journal.Accept(entryOf(r.Offer))
+	}
+	r.begun = true
+	err := x.Journal.Begin(entryOf(r.Offer), x.Now())
+	if err != nil {
+		<-x.slots
+	}
+	return err
+}
+
+// start takes a run to the moment before its call: allowed, with a slot, journaled as started. An
+// outcome means that there will be no run.
+func (x *Executor) start(r *run, c *capability.Entry) *journal.Outcome {
+	if r.begun {
+		return x.late(r) // a slow session may have held it up since
+	}
+	if outcome := x.mediate(r, c); outcome != nil {
+		return outcome
+	}
+	if outcome := x.await(r); outcome != nil {
+		return outcome
+	}
+	if err := x.Journal.Start(r.Dispatch.UID, x.Now()); err != nil {
+		<-x.slots
+		x.Log.Error("start cannot be journaled; it is not run", "dispatch", r.Dispatch.UID, "error", err)
+		return x.unstarted(journal.Failed, codeInternal, "the agent's journal cannot be written")
+	}
+	return nil
+}
+
+// await waits for a slot; an outcome means that there will be no run.
+func (x *Executor) await(r *run) *journal.Outcome {
+	expiry := time.NewTimer(r.Expires.Sub(x.Now()))
+	defer expiry.Stop()
+	select {
+	case x.slots <- struct{}{}:
+	case <-expiry.C:
+		return x.expired()
+	case <-r.ctx.Done():
+		return x.interrupted(r.ctx)
+	}
+	return x.late(r)
+}
+
+// late checks, with a slot, that the run may still start; an outcome means that it may not, and gives
+// the slot back.
+func (x *Executor) late(r *run) (outcome *journal.Outcome) {
+	switch {
+	case r.ctx.Err() != nil || x.isStopping(): // the slot may be one that stopping freed
+		outcome = x.interrupted(r.ctx)
+	case !x.Now().Before(r.Expires):
+		outcome = x.expired()
+	default:
+		return nil
+	}
+	<-x.slots
+	return outcome
+}

@@ -1,0 +1,95 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+)
+
+// watcher is a sink that does something while it hears of an acceptance.
+type watcher struct {
+	*sink
+	heard func(journal.Ref)
+}
+
+func (w watcher) Accepted(d journal.Ref) {
+	w.heard(d)
+	w.sink.Accepted(d)
+}
+
+func TestWhatHasNothingToWaitForIsJournaledAsStartedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		b := newBench(t, 1, stubborn("free", time.Second), mediated(&runs))
+		attended(b)
+		states := map[string]journal.State{}
+		b.Attach(watcher{b.sink, func(d journal.Ref) {
+			entry, _, err := b.Journal.Lookup(d.UID)
+			if err != nil || entry.State == journal.Running && !entry.StartedTime.Equal(time.Now()) {
+				t.Errorf("%s: %+v, %v", d.UID, entry, err)
+			}
+			states[d.UID] = entry.State
+		}})
+		b.Offer(b.offer("asks", "c"))
+		b.Offer(b.offer("first", "free"))
+		b.Offer(b.offer("second", "free"))
+		for uid, want := range map[string]journal.State{"asks": journal.Accepted, "first": journal.Running, "second": journal.Accepted} {
+			if states[uid] != want {
+				t.Errorf("%s was %s when its acceptance was told, want %s", uid, states[uid], want)
+			}
+		}
+		b.Cancel(journal.Ref{UID: "asks"})
+		b.runs.Wait()
+		if o := b.sink.last(t, "second").Outcome; o.Result != journal.Succeeded || runs != 0 {
+			t.Errorf("second: %s; %d runs of what was cancelled", o.Result, runs)
+		}
+	})
+}
+
+func TestWhatASlowSessionHeldUpStartsOnlyIfItStillMay(t *testing.T) {
+	for name, c := range map[string]struct {
+		during func(*bench)
+		result journal.Result
+	}{
+		"it expired":      {func(*bench) { time.Sleep(2 * time.Hour) }, journal.TimedOut},
+		"it is cancelled": {func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, journal.Cancelled},
+		"the agent stops": {func(b *bench) { go b.Stop(context.Background()); synctest.Wait() }, journal.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				runs := 0
+				b := newBench(t, 1, capabilityFunc{name: "c", run: mediated(&runs).run})
+				b.Attach(watcher{b.sink, func(journal.Ref) { c.during(b) }})
+				b.Offer(b.offer("u", "c"))
+				b.runs.Wait()
+				synctest.Wait()
+				if o := b.sink.last(t, "u").Outcome; runs != 0 || o.Result != c.result || o.Execution != journal.NotStarted {
+					t.Errorf("ran %d times, %s/%s, want %s/NotStarted", runs, o.Result, o.Execution, c.result)
+				}
+				if len(b.slots) != 0 {
+					t.Error("it keeps its slot")
+				}
+			})
+		})
+	}
+}
+
+func TestARefusalOfTheJournalKeepsNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := reopen(t, t.TempDir()+"/journal.db", 1, journal.Limits{Unsettled: 1}, capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) {
+			return json.RawMessage("1"), nil
+		}})
+		b.Offer(b.offer("u", "c"))
+		b.runs.Wait()
+		b.Offer(b.offer("v", "c"))
+		synctest.Wait()
+		if o := b.sink.last(t, "v").Outcome; o.ErrorCode != "JournalFull" || len(b.slots) != 0 {
+			t.Errorf("v: %s, %d slots in use", o.ErrorCode, len(b.slots))
+		}
+	})
+}
