@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +86,14 @@ func TestEveryRowIsOnThePage(t *testing.T) {
 	}
 	if len(placed) != 0 {
 		t.Errorf("places without a row: %v", placed)
+	}
+}
+
+func TestTheEndOfANamespaceIsNoWrite(t *testing.T) {
+	const line = `apiserver_request_total{code="200",component="apiserver",dry_run="",group="mooring.dev",resource="nodes",scope="%s",subresource="",verb="%s",version="v1alpha1"} %d` + "\n"
+	text := fmt.Sprintf(line, "namespace", "DELETE", 5) + fmt.Sprintf(line, "resource", "DELETE", 2) + fmt.Sprintf(line, "resource", "POST", 3) + fmt.Sprintf(line, "namespace", "LIST", 7)
+	if got, err := countWrites(text, "2"); err != nil || got.String() != "DELETE nodes 2, POST nodes 3" {
+		t.Errorf("counted %s, %v", got, err)
 	}
 }
 
