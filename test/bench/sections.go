@@ -33,7 +33,8 @@ var sections = []section{
 		[]string{"memory MiB", "processor %", "program MiB"}, []string{"agent"}},
 	{"Idle agents",
 		"Memory is the resident memory of the one gateway, *each* what it had not before the agents came. Writes are what the API server counted\n" +
-			"in a minute after a rest. *Ramp* is how long the agents took to come that are more than in the row above.",
+			"in a minute after a rest. *Ramp* is how long the agents took to come that are more than in the row above.\n" +
+			"[size-gateways.md](how-to/size-gateways.md) says what the memory consists of.",
 		[]string{"agents", "ramp s", "gateway MiB", "each KiB", "gateway processor %", "Node.status /min", "gateway Leases /min", "leader /min", "policy proof /min", "all writes /min"},
 		[]string{"idle-small", "idle-middle", "idle-large"}},
 	{"Growth",
