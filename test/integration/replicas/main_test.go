@@ -9,23 +9,29 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mooring-dev/mooring/test/stack"
 	"github.com/mooring-dev/mooring/test/stack/simfleet"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// system is shared by the tests of this package.
-var system *stack.Stack
+var (
+	// system is shared by the tests of this package.
+	system *stack.Stack
+	// orphanGrace is how long its machines have to reconnect when their gateway is gone.
+	orphanGrace time.Duration
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// In full size it takes some time until all are recorded again, at 50 writes a second.
+	orphanGrace = time.Duration(simfleet.Sized(3, 30)) * time.Second
 	// The tests wait more than they work, some for one another.
 	_ = flag.Set("test.parallel", "16") // it exists
 	os.Exit(testfleet.Main(m, &system, stack.Options{
 		Gateways: 2, AgentBinary: "testagent",
-		// In full size it takes some time until all are recorded again, at 50 writes a second.
-		ControllerArgs: []string{"--stale-after=5s", fmt.Sprintf("--orphan-grace=%ds", simfleet.Sized(3, 30))},
+		ControllerArgs: []string{"--stale-after=5s", "--orphan-grace=" + orphanGrace.String()},
 		GatewayArgs:    []string{"--lease-duration=5s"},
 	}))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -17,12 +18,18 @@ import (
 // record sees every write to the Nodes and dispatches of one namespace: each is one event.
 type record struct {
 	mu sync.Mutex
-	// absent is every presence but Online that a Node was seen with, by Node.
-	absent map[string]v1alpha1.NodePresence
+	// absent is the first presence but Online that a Node was seen with, by Node.
+	absent map[string]absence
 	// nodeWrites counts writes to Nodes; created, dispatched and ended writes to dispatches, by
 	// the phase they left behind.
 	nodeWrites, created, dispatched, ended int
 	phases                                 map[v1alpha1.DispatchPhase]int
+}
+
+// absence is what a Node was called that is not Online, and when that was seen.
+type absence struct {
+	presence v1alpha1.NodePresence
+	at       time.Time
 }
 
 // follow records until the test ends.
@@ -32,7 +39,7 @@ func follow(t *testing.T, namespace string) *record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &record{absent: map[string]v1alpha1.NodePresence{}, phases: map[v1alpha1.DispatchPhase]int{}}
+	r := &record{absent: map[string]absence{}, phases: map[v1alpha1.DispatchPhase]int{}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	t.Cleanup(func() { cancel(); running.Wait() })
@@ -61,8 +68,8 @@ func (r *record) take(event watch.Event) {
 	switch o := event.Object.(type) {
 	case *v1alpha1.Node:
 		r.nodeWrites++
-		if o.Status.Presence != v1alpha1.PresenceOnline {
-			r.absent[o.Name] = o.Status.Presence
+		if _, known := r.absent[o.Name]; !known && o.Status.Presence != v1alpha1.PresenceOnline {
+			r.absent[o.Name] = absence{o.Status.Presence, time.Now()}
 		}
 	case *v1alpha1.CapabilityDispatch:
 		switch {
@@ -84,12 +91,15 @@ func (r *record) seen() (nodeWrites, created, dispatched, ended int) {
 	return r.nodeWrites, r.created, r.dispatched, r.ended
 }
 
-func (r *record) away() map[string]v1alpha1.NodePresence {
+// away are those that were called so by a time.
+func (r *record) away(by time.Time) map[string]v1alpha1.NodePresence {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	away := map[string]v1alpha1.NodePresence{}
-	for name, presence := range r.absent {
-		away[name] = presence
+	for name, a := range r.absent {
+		if !a.at.After(by) {
+			away[name] = a.presence
+		}
 	}
 	return away
 }
