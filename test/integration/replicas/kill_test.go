@@ -34,9 +34,27 @@ func TestAKilledGateway(t *testing.T) {
 	f.Eventually("all on the other gateway", func() bool { return len(f.on("gateway-1")) == len(f.Sim.Agents()) })
 	t.Logf("%d of %d agents lost their gateway; all were recorded on the other after %s", len(moving), len(f.Sim.Agents()), time.Since(began).Round(10*time.Millisecond))
 	f.ranOnce(asked)
-	// Who was not back when the grace was over is called away truthfully.
-	if away := seen.away(began.Add(orphanGrace)); len(away) != 0 {
-		t.Errorf("machines were called away that still had time to reconnect: %v", away)
+	// Of who is not back when the grace is over it is true.
+	if wronged := seen.wronged("gateway-0", began.Add(orphanGrace)); len(wronged) != 0 {
+		t.Errorf("machines that reconnected, or still had time to, were called away: %+v", wronged)
+	}
+}
+
+func TestUntrueAbsencesAreFound(t *testing.T) {
+	grace := time.Now()
+	late := grace.Add(time.Second)
+	r := &record{absent: []absence{
+		{"too early", v1alpha1.PresenceOffline, grace.Add(-time.Second), "gateway-0-a"},
+		{"true", v1alpha1.PresenceOffline, late, "gateway-0-a"},
+		{"back", v1alpha1.PresenceOffline, late, "gateway-1-b"},
+		{"never heard of", v1alpha1.PresenceOffline, late, ""},
+	}}
+	var found []string
+	for _, a := range r.wronged("gateway-0", grace) {
+		found = append(found, a.node)
+	}
+	if got := strings.Join(found, ", "); got != "too early, back, never heard of" {
+		t.Errorf("found %s", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package replicas_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,18 +19,23 @@ import (
 // record sees every write to the Nodes and dispatches of one namespace: each is one event.
 type record struct {
 	mu sync.Mutex
-	// absent is the first presence but Online that a Node was seen with, by Node.
-	absent map[string]absence
+	// on is the gateway that each Node was on when it was last seen Online, absent all that was
+	// seen of Nodes that were not.
+	on     map[string]string
+	absent []absence
 	// nodeWrites counts writes to Nodes; created, dispatched and ended writes to dispatches, by
 	// the phase they left behind.
 	nodeWrites, created, dispatched, ended int
 	phases                                 map[v1alpha1.DispatchPhase]int
 }
 
-// absence is what a Node was called that is not Online, and when that was seen.
+// absence is a Node that was called something but Online, when that was seen, and the gateway on
+// which it was Online before.
 type absence struct {
+	node     string
 	presence v1alpha1.NodePresence
 	at       time.Time
+	after    string
 }
 
 // follow records until the test ends.
@@ -39,13 +45,18 @@ func follow(t *testing.T, namespace string) *record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &record{absent: map[string]absence{}, phases: map[v1alpha1.DispatchPhase]int{}}
+	r := &record{on: map[string]string{}, phases: map[v1alpha1.DispatchPhase]int{}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	t.Cleanup(func() { cancel(); running.Wait() })
 	for _, list := range []client.ObjectList{&v1alpha1.NodeList{}, &v1alpha1.CapabilityDispatchList{}} {
 		if err := c.List(ctx, list, client.InNamespace(namespace)); err != nil {
 			t.Fatal(err)
+		}
+		if nodes, ok := list.(*v1alpha1.NodeList); ok {
+			for _, node := range nodes.Items {
+				r.on[node.Name] = node.Status.Gateway
+			}
 		}
 		since := &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}
 		w, err := c.Watch(ctx, list, &client.ListOptions{Namespace: namespace, Raw: since})
@@ -68,8 +79,10 @@ func (r *record) take(event watch.Event) {
 	switch o := event.Object.(type) {
 	case *v1alpha1.Node:
 		r.nodeWrites++
-		if _, known := r.absent[o.Name]; !known && o.Status.Presence != v1alpha1.PresenceOnline {
-			r.absent[o.Name] = absence{o.Status.Presence, time.Now()}
+		if o.Status.Presence == v1alpha1.PresenceOnline {
+			r.on[o.Name] = o.Status.Gateway
+		} else {
+			r.absent = append(r.absent, absence{o.Name, o.Status.Presence, time.Now(), r.on[o.Name]})
 		}
 	case *v1alpha1.CapabilityDispatch:
 		switch {
@@ -91,15 +104,25 @@ func (r *record) seen() (nodeWrites, created, dispatched, ended int) {
 	return r.nodeWrites, r.created, r.dispatched, r.ended
 }
 
-// away are those that were called so by a time.
-func (r *record) away(by time.Time) map[string]v1alpha1.NodePresence {
+func (r *record) away() map[string]v1alpha1.NodePresence {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	away := map[string]v1alpha1.NodePresence{}
-	for name, a := range r.absent {
-		if !a.at.After(by) {
-			away[name] = a.presence
-		}
+	for _, a := range r.absent {
+		away[a.node] = a.presence
 	}
 	return away
+}
+
+// wronged are the absences of machines whose gateway was killed that are not true: of those that
+// are on another gateway, or still had time to reconnect.
+func (r *record) wronged(gateway string, until time.Time) (wronged []absence) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.absent {
+		if a.at.Before(until) || !strings.HasPrefix(a.after, gateway+"-") {
+			wronged = append(wronged, a)
+		}
+	}
+	return wronged
 }

@@ -72,7 +72,7 @@ func TestReconnectStorm(t *testing.T) {
 	if writes > 2*len(lost)+20 {
 		t.Errorf("%d writes to Nodes for %d machines that came back", writes, len(lost))
 	}
-	if away := seen.away(time.Now()); len(away) > len(lost)/2 {
+	if away := seen.away(); len(away) > len(lost)/2 {
 		t.Errorf("%d of %d machines were called away: %v", len(away), len(lost), away)
 	}
 }
