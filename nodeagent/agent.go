@@ -215,5 +215,8 @@ func (a *agent) serve(ctx context.Context) (err error) {
 	}).Run(ctx)
 }
 
-// retry spaces out connection attempts: 1 s to 5 min, full jitter.
-func retry() *backoff.Backoff { return backoff.New(time.Second, 5*time.Minute) }
+// LongestPause is how long a machine may wait between two attempts to connect.
+const LongestPause = 5 * time.Minute
+
+// retry spaces out connection attempts: from 1 s, full jitter.
+func retry() *backoff.Backoff { return backoff.New(time.Second, LongestPause) }

@@ -3,8 +3,10 @@
 package simfleet
 
 import (
+	"context"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
@@ -13,8 +15,13 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// perSecond is how many agents begin in a second.
-const perSecond = 100
+const (
+	// perSecond is how many agents begin in a second.
+	perSecond = 100
+	// perIdentity is the time that an identity may take; two processors make about 15 in a second
+	// beside another test.
+	perIdentity = 200 * time.Millisecond
+)
 
 // Sized is a count of the tests as they run in continuous integration, or in full.
 func Sized(ci, full int) int {
@@ -51,7 +58,7 @@ func New(t *testing.T, system *stack.Stack, endpoints string, agents int, config
 			t.Errorf("close the fleet: %v", err)
 		}
 	})
-	if err := made.Issue(f.Within(), agents, nil); err != nil {
+	if err := made.Issue(f.within(testfleet.Patience+time.Duration(agents)*perIdentity), agents, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := made.Start(f.Within(), perSecond); err != nil {
@@ -60,10 +67,17 @@ func New(t *testing.T, system *stack.Stack, endpoints string, agents int, config
 	return f
 }
 
-// AllOnline waits until every agent has a session.
+// AllOnline waits until every agent has a session. One that tried in vain for a while, with no
+// gateway there, may have come to any pause before the next attempt.
 func (f *Fleet) AllOnline() {
 	f.Helper()
-	if err := f.Sim.AwaitOnline(f.Within(), len(f.Sim.Agents())); err != nil {
+	if err := f.Sim.AwaitOnline(f.within(testfleet.Patience+nodeagent.LongestPause), len(f.Sim.Agents())); err != nil {
 		f.Fatal(err)
 	}
+}
+
+func (f *Fleet) within(d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(f.Context(), d)
+	f.Cleanup(cancel)
+	return ctx
 }
