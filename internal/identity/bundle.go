@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -17,6 +18,9 @@ const (
 	maxBundleCAs   = 16
 )
 
+// noneSHA256 names the zero Bundle.
+var noneSHA256 = hexSHA256(nil)
+
 // ErrInvalidBundle is the cause of every refusal of ParseBundle and Merge.
 var ErrInvalidBundle = errors.New("invalid trust bundle")
 
@@ -24,6 +28,8 @@ var ErrInvalidBundle = errors.New("invalid trust bundle")
 // The zero Bundle trusts nobody.
 type Bundle struct {
 	cas []*x509.Certificate
+	// pem and sha256 are made once: every sign of life of a machine asks for its bundle's name.
+	pem, sha256 string
 }
 
 // ParseBundle reads 1 to 16 CA certificates in PEM. Text between the blocks is
@@ -68,7 +74,13 @@ func newBundle(cas []*x509.Certificate) (Bundle, error) {
 	if len(unique) == 0 || len(unique) > maxBundleCAs {
 		return Bundle{}, fmt.Errorf("%w: %d certificates, want 1 to %d", ErrInvalidBundle, len(unique), maxBundleCAs)
 	}
-	return Bundle{cas: unique}, nil
+	var out bytes.Buffer
+	for _, ca := range unique {
+		if err := pem.Encode(&out, &pem.Block{Type: certificateBlock, Bytes: ca.Raw}); err != nil {
+			return Bundle{}, fmt.Errorf("%w: %w", ErrInvalidBundle, err)
+		}
+	}
+	return Bundle{cas: unique, pem: out.String(), sha256: hexSHA256(out.Bytes())}, nil
 }
 
 // Certificates are the CAs, in order.
@@ -85,17 +97,11 @@ func (b Bundle) Pool() *x509.CertPool {
 
 // PEM is the canonical form: the certificates in order, each once, nothing else.
 // ParseBundle of it gives the same bundle.
-func (b Bundle) PEM() []byte {
-	var out bytes.Buffer
-	for _, ca := range b.cas {
-		out.Write(pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: ca.Raw}))
-	}
-	return out.Bytes()
-}
+func (b Bundle) PEM() []byte { return []byte(b.pem) }
 
 // SHA256 names the bundle: of its PEM, as 64 lower-case hex digits. The order
 // counts; whoever publishes a bundle keeps its order.
-func (b Bundle) SHA256() string { return hexSHA256(b.PEM()) }
+func (b Bundle) SHA256() string { return cmp.Or(b.sha256, noneSHA256) }
 
 // ServerName is the SNI to ask for a chain under the first CA with, the one in use when
 // the bundle was made; see ServerNameUnder.

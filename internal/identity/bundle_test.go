@@ -35,6 +35,19 @@ func TestBundleKeepsItsOrderAndEachCAOnce(t *testing.T) {
 	}
 }
 
+func TestABundleIsNamedAfterItsPEMAndNamedOnce(t *testing.T) {
+	bundle := parseBundle(t, newAuthority(t).pem(), newAuthority(t).pem())
+	for _, b := range []Bundle{{}, bundle} {
+		if want := hexSHA256(b.PEM()); b.SHA256() != want {
+			t.Errorf("a bundle of %d is named %s, want %s", len(b.Certificates()), b.SHA256(), want)
+		}
+	}
+	// A gateway asks with every sign of life of every machine.
+	if n := testing.AllocsPerRun(100, func() { bundle.SHA256() }); n != 0 {
+		t.Errorf("naming a bundle allocates %v times", n)
+	}
+}
+
 func TestMergeAddsWhatIsMissing(t *testing.T) {
 	a, b, c := newAuthority(t), newAuthority(t), newAuthority(t)
 	union, err := parseBundle(t, a.pem(), b.pem()).Merge(parseBundle(t, b.pem(), c.pem()))
