@@ -9,7 +9,7 @@ import (
 )
 
 // returnEvery is how often a gateway looks whether it holds memory that nobody needs. A machine
-// that idles allocates about 5 KiB in that time, for its sign of life.
+// that idles allocates about half a KiB in that time, for its sign of life.
 const returnEvery = 15 * time.Second
 
 // returnMemory gives what the heap has grown to, and does not hold any more, back to the system
@@ -52,12 +52,16 @@ func (h *heap) rest() bool {
 	return true
 }
 
-// room is how many bytes a heap may grow beyond what lives before it is collected.
-const room = 32 << 20
+// room is how many bytes a heap may grow beyond what lives before it is collected, and least how many
+// percent of what lives it may always grow: a collection costs what lives.
+const (
+	room  = 12 << 20
+	least = 12
+)
 
 // percent is GOGC for a heap in which so many bytes live: Go's own 100 while they are few, then less
-// and less, down to 25. Connections that live for days are born among garbage; the more of it is
-// let lie, the more pages are kept for a few of them each.
+// and less. Connections that live for days are born among garbage; the more of it is let lie, the
+// more pages are kept for a few of them each.
 func percent(live uint64) int {
-	return int(min(100, max(25, room*100/max(live, 1))))
+	return int(min(100, max(least, room*100/max(live, 1))))
 }

@@ -36,7 +36,7 @@ func TestTheRoomForGarbageShrinksWithTheHeap(t *testing.T) {
 	for _, c := range []struct {
 		live uint64
 		want int
-	}{{0, 100}, {20 << 20, 100}, {32 << 20, 100}, {64 << 20, 50}, {128 << 20, 25}, {1 << 40, 25}} {
+	}{{0, 100}, {8 << 20, 100}, {12 << 20, 100}, {24 << 20, 50}, {100 << 20, 12}, {1 << 40, 12}} {
 		if got := percent(c.live); got != c.want {
 			t.Errorf("percent(%d) = %d, want %d", c.live, got, c.want)
 		}

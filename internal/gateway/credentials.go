@@ -48,6 +48,10 @@ func newTransport(listener string, certificate func(*tls.ClientHelloInfo) (*tls.
 	if verify != nil {
 		// Any: the chain is judged by our own verifier, with its leeway.
 		config.ClientAuth = tls.RequireAnyClientCert
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			_, err := verify(state)
+			return err
+		}
 	}
 	return &transport{
 		TransportCredentials: credentials.NewTLS(config),
@@ -64,32 +68,26 @@ type authInfo struct {
 
 // ServerHandshake runs under grpc's ConnectionTimeout.
 func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	var machine identity.Peer
-	config := t.config.Clone()
-	if t.verify != nil {
-		config.VerifyConnection = func(state tls.ConnectionState) (err error) {
-			machine, err = t.verify(state)
-			return err
-		}
-	}
-	conn, info, err := credentials.NewTLS(config).ServerHandshake(raw)
+	conn, info, err := t.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
 		t.metrics.refuse(t.listener, refusalReason(err))
 		return nil, nil, err
 	}
-	proven, err := t.prove(raw, info, machine)
+	proven, err := t.prove(raw, info)
 	if err != nil {
 		conn.Close()
-		t.metrics.refuse(t.listener, "Exporter")
+		t.metrics.refuse(t.listener, refusalReason(err))
 		return nil, nil, err
 	}
 	if counted, ok := raw.(*limitedConn); ok && t.crowd != nil {
-		t.crowd.join(machine.PublicKeySHA256, counted)
+		t.crowd.join(proven.identity.PublicKeySHA256, counted)
 	}
 	return conn, proven, nil
 }
 
-func (t *transport) prove(raw net.Conn, info credentials.AuthInfo, machine identity.Peer) (authInfo, error) {
+// prove reads what the handshake has proven. It verifies once more rather than have a configuration of
+// TLS for each connection, which lives as long as that, to carry what was read the first time.
+func (t *transport) prove(raw net.Conn, info credentials.AuthInfo) (authInfo, error) {
 	tlsInfo, ok := info.(credentials.TLSInfo)
 	if !ok {
 		return authInfo{}, fmt.Errorf("unexpected kind of TLS information %T", info)
@@ -100,6 +98,10 @@ func (t *transport) prove(raw net.Conn, info credentials.AuthInfo, machine ident
 	}
 	proven := authInfo{TLSInfo: tlsInfo, connection: peer.Connection{Address: addressOf(raw.RemoteAddr()), Exporter: exporter}}
 	if t.verify != nil {
+		machine, err := t.verify(tlsInfo.State)
+		if err != nil {
+			return authInfo{}, err
+		}
 		proven.identity = &peer.Identity{
 			ID:                machine.ID,
 			PublicKeySHA256:   machine.PublicKeySHA256,

@@ -14,8 +14,8 @@ const (
 	// goroutinesPerStream are three of grpc-go's transport (it reads, writes, and looks whether the
 	// peer lives) and the handler.
 	goroutinesPerStream = 4
-	// bytesPerStream is what may live in the heap for one, stacks not counted: 19 to 20 KiB do.
-	bytesPerStream = 22 << 10
+	// bytesPerStream is what may live in the heap for one, stacks not counted: 19 KiB do.
+	bytesPerStream = 21 << 10
 )
 
 // TestAnIdleStreamCostsSoManyGoroutinesAndBytes keeps what a connected machine costs from growing

@@ -1,9 +1,11 @@
 package session
 
 import (
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
@@ -27,8 +29,9 @@ type texts struct {
 }
 
 // slimNode is the transform of Nodes on their way into the cache: what no gateway reads is
-// dropped (a request for a certificate is the controller's, annotations may be large), and what
-// machines of a kind have in common is shared.
+// dropped (a request for a certificate and most conditions are the controller's, annotations may be
+// large), lists lose the room they were decoded into, and what machines of a kind have in common is
+// shared.
 func slimNode() toolscache.TransformFunc {
 	strip, shared := cache.TransformStripManagedFields(), &texts{}
 	return func(obj any) (any, error) {
@@ -39,6 +42,8 @@ func slimNode() toolscache.TransformFunc {
 		}
 		node.Annotations = nil
 		node.Status.CertificateRequest, node.Status.CertificateHistory = nil, nil
+		node.Status.Conditions = slices.Clone(slices.DeleteFunc(node.Status.Conditions, func(c metav1.Condition) bool { return !isOwn(c.Type) }))
+		node.Status.Capabilities = slices.Clone(node.Status.Capabilities)
 		shared.in(&node.Status)
 		return node, nil
 	}

@@ -24,7 +24,8 @@ func ofAKind(name string) *v1alpha1.Node {
 			CertificateRequest: &v1alpha1.NodeCertificateRequest{Request: []byte("csr")},
 			CertificateHistory: []v1alpha1.CertificateInfo{{FingerprintSHA256: "old"}},
 			Issued:             &v1alpha1.IssuedCertificate{Chain: "chain"},
-			Conditions:         []metav1.Condition{{Type: "Ready", Message: strings.Clone("All is well.")}},
+			Conditions: append(make([]metav1.Condition, 0, 8), metav1.Condition{Type: v1alpha1.ConditionReady},
+				metav1.Condition{Type: v1alpha1.ConditionConnected, Message: strings.Clone("All is well.")}),
 		},
 	}
 }
@@ -54,8 +55,12 @@ func TestCachedNodesShareWhatTheyHaveInCommonAndLoseWhatNobodyReads(t *testing.T
 	}
 	want := ofAKind("b")
 	want.Annotations, want.Status.CertificateRequest, want.Status.CertificateHistory = nil, nil, nil
+	want.Status.Conditions = want.Status.Conditions[1:] // Ready is the controller's
 	if diff := cmp.Diff(want, b); diff != "" {
 		t.Errorf("the cached Node differs:\n%s", diff)
+	}
+	if room := cap(b.Status.Conditions); room > 2 {
+		t.Errorf("one condition holds the room of %d", room)
 	}
 }
 
