@@ -56,7 +56,7 @@ func (h *heap) rest() bool {
 // percent of what lives it may always grow: a collection costs what lives.
 const (
 	room  = 12 << 20
-	least = 12
+	least = 10
 )
 
 // percent is GOGC for a heap in which so many bytes live: Go's own 100 while they are few, then less

@@ -36,7 +36,7 @@ func TestTheRoomForGarbageShrinksWithTheHeap(t *testing.T) {
 	for _, c := range []struct {
 		live uint64
 		want int
-	}{{0, 100}, {8 << 20, 100}, {12 << 20, 100}, {24 << 20, 50}, {100 << 20, 12}, {1 << 40, 12}} {
+	}{{0, 100}, {8 << 20, 100}, {12 << 20, 100}, {24 << 20, 50}, {100 << 20, 12}, {1 << 40, 10}} {
 		if got := percent(c.live); got != c.want {
 			t.Errorf("percent(%d) = %d, want %d", c.live, got, c.want)
 		}

@@ -71,7 +71,8 @@ func (s *Stack) launchIn(within []string, g *Gateway, told string, more []string
 		"--advertise-node-endpoint", told,
 		"--metrics-bind-address", ports[0], "--health-probe-bind-address", ports[1],
 	}, s.GatewayArgs, g.Args, more)
-	p, err := StartProcess(g.Name, s.Dir, nil, args...)
+	// As config/manager/gateway.yaml has it.
+	p, err := StartProcess(g.Name, s.Dir, []string{"GODEBUG=adaptivestackstart=0"}, args...)
 	if err != nil {
 		return err
 	}
