@@ -26,18 +26,21 @@ const (
 // our trust domain, the time.
 type verifier func(state tls.ConnectionState) (identity.Peer, error)
 
-// transport is TLS 1.3 for one listener. It parses the identity of the client once per
-// connection, inside the handshake, and hands it to the interceptors as authInfo.
+// chooser is tls.Config.GetCertificate.
+type chooser func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// transport is TLS 1.3 for one listener. It verifies the client inside the handshake, reads its
+// identity when that is over, and hands it to the interceptors as authInfo.
 type transport struct {
 	credentials.TransportCredentials
-	listener string
-	config   *tls.Config
-	verify   verifier // nil on the pairing listener: no client certificate is asked for
-	crowd    *crowd   // nil on the pairing listener: nobody has an identity there
-	metrics  *Metrics
+	listener    string
+	certificate chooser
+	verify      verifier // nil on the pairing listener: no client certificate is asked for
+	crowd       *crowd   // nil on the pairing listener: nobody has an identity there
+	metrics     *Metrics
 }
 
-func newTransport(listener string, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), verify verifier, crowd *crowd, metrics *Metrics) *transport {
+func newTransport(listener string, certificate chooser, verify verifier, crowd *crowd, metrics *Metrics) *transport {
 	config := &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		GetCertificate: certificate,
@@ -55,7 +58,7 @@ func newTransport(listener string, certificate func(*tls.ClientHelloInfo) (*tls.
 	}
 	return &transport{
 		TransportCredentials: credentials.NewTLS(config),
-		listener:             listener, config: config, verify: verify, crowd: crowd, metrics: metrics,
+		listener:             listener, certificate: certificate, verify: verify, crowd: crowd, metrics: metrics,
 	}
 }
 
@@ -115,7 +118,7 @@ func (t *transport) prove(raw net.Conn, info credentials.AuthInfo) (authInfo, er
 
 // Clone is part of credentials.TransportCredentials.
 func (t *transport) Clone() credentials.TransportCredentials {
-	return newTransport(t.listener, t.config.GetCertificate, t.verify, t.crowd, t.metrics)
+	return newTransport(t.listener, t.certificate, t.verify, t.crowd, t.metrics)
 }
 
 // ClientHandshake is refused: this is the server's side.
