@@ -76,7 +76,8 @@ type Executor struct {
 
 	mu       sync.Mutex
 	sink     Sink
-	attached chan struct{} // closed by the first Attach
+	clears   bool          // the gateway of the session sends clearances
+	relinked chan struct{} // closed by the next Attach
 	active   map[string]*run
 	stopping chan struct{} // closed by Stop
 }
@@ -88,7 +89,8 @@ type run struct {
 	// begun: it was journaled as started when it was accepted, and holds a slot.
 	begun bool
 	// asked is when an earlier process asked the person, who has not answered yet.
-	asked  time.Time
+	asked     time.Time
+	clearance *clearance
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 }
@@ -99,7 +101,7 @@ func New(o Options) (*Executor, error) {
 	x := &Executor{
 		Options:  o,
 		slots:    make(chan struct{}, o.Concurrency),
-		attached: make(chan struct{}),
+		relinked: make(chan struct{}),
 		active:   map[string]*run{},
 		stopping: make(chan struct{}),
 	}
@@ -130,22 +132,29 @@ func (x *Executor) recover() error {
 	return nil
 }
 
-// Attach makes sink the one that hears; Detach ends that.
-func (x *Executor) Attach(sink Sink) {
+// Attach makes sink the receiver of events; Detach ends that. The gateway behind it sends no
+// clearances: what a person allowed starts at once.
+func (x *Executor) Attach(sink Sink) { x.attach(sink, false) }
+
+// AttachClearing is Attach for a gateway that sends clearances.
+func (x *Executor) AttachClearing(sink Sink) { x.attach(sink, true) }
+
+// Detach: no session receives events until the next Attach; the journal keeps everything.
+func (x *Executor) Detach() { x.attach(nil, false) }
+
+func (x *Executor) attach(sink Sink, clears bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.sink = sink
-	select {
-	case <-x.attached:
-	default:
-		if sink != nil {
-			close(x.attached)
-		}
-	}
+	x.sink, x.clears = sink, clears
+	close(x.relinked)
+	x.relinked = make(chan struct{})
 }
 
-// Detach: nobody hears until the next Attach; the journal keeps everything.
-func (x *Executor) Detach() { x.Attach(nil) }
+func (x *Executor) currentLink() link {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return link{open: x.sink != nil, clears: x.clears, changed: x.relinked}
+}
 
 func (x *Executor) tell(event func(Sink)) {
 	x.mu.Lock()
@@ -198,7 +207,7 @@ func (x *Executor) begin(offer Offer, target string) *run {
 	if x.isStopping() {
 		return nil
 	}
-	r := &run{Offer: offer, target: target}
+	r := &run{Offer: offer, target: target, clearance: newClearance(StageAsk)}
 	// Owned by the executor, not by the session that brought it: it outlives sessions.
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	x.active[offer.Dispatch.UID] = r

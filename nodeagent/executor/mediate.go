@@ -33,47 +33,53 @@ func (x *Executor) askAgain(entry journal.Entry) *journal.Outcome {
 		return nil
 	}
 	r.asked = m.Since
+	r.clearance.set(StageHold) // until a gateway lets it be asked again
 	x.Log.Info("a person is asked again after a restart", "dispatch", entry.Dispatch.UID, "capability", entry.Capability)
 	go x.run(r, c)
 	return nil
 }
 
-// heard waits, with a question of an earlier process, for the first session: a gateway that
-// ended the dispatch meanwhile, or knows that this journal is an old copy, says so in it.
-func (x *Executor) heard(ctx context.Context, r *run) error {
-	if r.asked.IsZero() {
-		return nil
-	}
-	select {
-	case <-x.attached:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// ask puts the question, and puts it again each time that the gateway held and released the run. A
+// question of an earlier process waits for a session: the gateway may have ended the dispatch, or
+// know that this journal is an old copy.
+func (x *Executor) ask(ctx context.Context, r *run, c *capability.Entry, steps *record) error {
+	for {
+		if err := x.awaitStage(ctx, r, StageAsk); err != nil {
+			return err
+		}
+		held, cancel := r.unlessHeld(ctx)
+		err := x.Policy.Decide(held, question(r, c), steps)
+		cancel()
+		if !errors.Is(err, errHeld) {
+			return err
+		}
+		if steps.asked {
+			r.asked = x.Now().UTC().Truncate(time.Second) // all of its time again
+		}
 	}
 }
 
-// mediate asks the local policy; an outcome means that there will be no run. It holds no
-// slot: a person may think for a while.
+// mediate asks the local policy and, after a yes of the person, waits for the gateway; an outcome
+// means that there will be no run. It holds no slot: a person may think for a while.
 func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, r.Expires.Sub(x.Now()), errExpired)
 	defer cancel()
 	steps := &record{x: x, r: r, asked: !r.asked.IsZero()}
-	err := x.heard(ctx, r)
-	if err == nil {
-		err = x.Policy.Decide(ctx, question(r, c), steps)
+	err := x.ask(ctx, r, c, steps)
+	allowed := err == nil && steps.asked
+	if allowed {
+		x.tell(func(s Sink) { s.Allowed(r.Dispatch) })
+		err = x.awaitStage(ctx, r, StageStart)
 	}
 	denied := (*mediation.Denied)(nil)
 	switch {
 	case err == nil:
-		if steps.asked {
-			x.tell(func(s Sink) { s.Allowed(r.Dispatch) })
-		}
 		return nil
 	case errors.As(err, &denied):
 		return x.unstarted(journal.Rejected, denied.Code, denied.Message)
 	case errors.Is(context.Cause(ctx), errExpired):
 		return x.expired()
-	case steps.asked && errors.Is(context.Cause(ctx), errStopping):
+	case steps.asked && !allowed && errors.Is(context.Cause(ctx), errStopping):
 		return stillAsked
 	case ctx.Err() != nil:
 		return x.interrupted(ctx)
@@ -121,5 +127,6 @@ func (m *record) Answered(allowed bool, by string) error {
 	case by != "":
 		answer = journal.Denied
 	}
+	m.r.clearance.forgetStart()
 	return m.x.Journal.Answer(m.r.Dispatch.UID, answer, by, m.x.Now())
 }

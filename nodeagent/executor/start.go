@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/mooring-dev/mooring/nodeagent/capability"
@@ -35,7 +37,7 @@ func (x *Executor) start(r *run, c *capability.Entry) *journal.Outcome {
 	if outcome := x.mediate(r, c); outcome != nil {
 		return outcome
 	}
-	if outcome := x.await(r); outcome != nil {
+	if outcome := x.awaitCleared(r); outcome != nil {
 		return outcome
 	}
 	if err := x.Journal.Start(r.Dispatch.UID, x.Now()); err != nil {
@@ -44,6 +46,30 @@ func (x *Executor) start(r *run, c *capability.Entry) *journal.Outcome {
 		return x.unstarted(journal.Failed, codeInternal, "the agent's journal cannot be written")
 	}
 	return nil
+}
+
+// awaitCleared waits for a slot at a time when the gateway does not hold the run; an outcome means
+// that there will be no run.
+func (x *Executor) awaitCleared(r *run) *journal.Outcome {
+	stage, _ := r.clearance.get()
+	for want := stage; ; {
+		if outcome := x.await(r); outcome != nil {
+			return outcome
+		}
+		if stage, _ = r.clearance.get(); stage >= want {
+			return nil
+		}
+		<-x.slots
+		ctx, cancel := context.WithTimeoutCause(r.ctx, r.Expires.Sub(x.Now()), errExpired)
+		err := x.awaitStage(ctx, r, want)
+		cancel()
+		switch {
+		case errors.Is(err, errExpired):
+			return x.expired()
+		case err != nil:
+			return x.interrupted(r.ctx)
+		}
+	}
 }
 
 // await waits for a slot; an outcome means that there will be no run.

@@ -81,6 +81,9 @@ func (d *Desk) ask(ctx context.Context, patience time.Duration, q Question, reco
 		}
 		return <-p.answered // ours, or one that was given this very moment
 	case <-ctx.Done():
+		if !d.take(p) {
+			return <-p.answered // given this very moment
+		}
 		return context.Cause(ctx)
 	}
 }

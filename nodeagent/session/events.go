@@ -28,6 +28,8 @@ func (s *stream) handle(message *gatewayv1.StreamNodeEventsResponse) {
 		s.Executor.Offer(offerOf(m.Offer))
 	case *gatewayv1.StreamNodeEventsResponse_Cancel:
 		s.Executor.Cancel(refOf(m.Cancel.GetDispatch()))
+	case *gatewayv1.StreamNodeEventsResponse_Clearance:
+		s.Executor.Clear(refOf(m.Clearance.GetDispatch()), stageOf(m.Clearance.GetStage()))
 	case *gatewayv1.StreamNodeEventsResponse_Settled:
 		dispatch := refOf(m.Settled.GetDispatch())
 		s.settled(dispatch.UID)

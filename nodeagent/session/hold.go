@@ -112,5 +112,6 @@ func (r *Runner) hello(counter uint64) (*gatewayv1.StreamNodeEventsRequest, erro
 		AgentVersion:    version.Version,
 		ProtocolVersion: protocolVersion,
 		Unsettled:       unsettled(open),
+		Features:        []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE},
 	}}}, nil
 }

@@ -95,6 +95,18 @@ func resultMessage(e journal.Entry) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}}
 }
 
+// stageOf translates a stage; one that this agent does not know is a hold.
+func stageOf(stage gatewayv1.Clearance_Stage) executor.Stage {
+	switch stage {
+	case gatewayv1.Clearance_STAGE_ASK:
+		return executor.StageAsk
+	case gatewayv1.Clearance_STAGE_START:
+		return executor.StageStart
+	default:
+		return executor.StageHold
+	}
+}
+
 func acceptedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{
 		Accepted: &gatewayv1.Accepted{Dispatch: wireRef(r)},

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,11 @@ func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group)
 	s.Console.Say("Session open with gateway %s", l.Address)
 	s.Log.Info("session open", "session", welcome.GetSessionId(), "gateway", l.Address, "dial", counter, "transport", s.carried, "clockSkew", s.Clock.Skew().Round(time.Second))
 	s.Observer.Opened(welcome.GetSessionId(), string(s.carried), s.Clock.Skew())
-	s.Executor.Attach(s)
+	if slices.Contains(welcome.GetFeatures(), gatewayv1.Feature_FEATURE_CLEARANCE) {
+		s.Executor.AttachClearing(s)
+	} else {
+		s.Executor.Attach(s)
+	}
 	group.Go(s.write)
 	group.Go(func() error { return s.keep(ctx, heartbeatInterval(welcome)) })
 	group.Go(func() error { return s.renew(ctx) })

@@ -23,6 +23,55 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Feature is a part of the protocol that one side uses only when the other side named it, in
+// Hello or Welcome. A feature that the receiver does not know is ignored.
+type Feature int32
+
+const (
+	Feature_FEATURE_UNSPECIFIED Feature = 0
+	// The gateway sends Clearance; after a yes the agent waits for STAGE_START.
+	Feature_FEATURE_CLEARANCE Feature = 1
+)
+
+// Enum value maps for Feature.
+var (
+	Feature_name = map[int32]string{
+		0: "FEATURE_UNSPECIFIED",
+		1: "FEATURE_CLEARANCE",
+	}
+	Feature_value = map[string]int32{
+		"FEATURE_UNSPECIFIED": 0,
+		"FEATURE_CLEARANCE":   1,
+	}
+)
+
+func (x Feature) Enum() *Feature {
+	p := new(Feature)
+	*p = x
+	return p
+}
+
+func (x Feature) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Feature) Descriptor() protoreflect.EnumDescriptor {
+	return file_mooring_gateway_v1_session_proto_enumTypes[0].Descriptor()
+}
+
+func (Feature) Type() protoreflect.EnumType {
+	return &file_mooring_gateway_v1_session_proto_enumTypes[0]
+}
+
+func (x Feature) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Feature.Descriptor instead.
+func (Feature) EnumDescriptor() ([]byte, []int) {
+	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{0}
+}
+
 // State of an entry.
 type UnsettledDispatch_State int32
 
@@ -63,11 +112,11 @@ func (x UnsettledDispatch_State) String() string {
 }
 
 func (UnsettledDispatch_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_mooring_gateway_v1_session_proto_enumTypes[0].Descriptor()
+	return file_mooring_gateway_v1_session_proto_enumTypes[1].Descriptor()
 }
 
 func (UnsettledDispatch_State) Type() protoreflect.EnumType {
-	return &file_mooring_gateway_v1_session_proto_enumTypes[0]
+	return &file_mooring_gateway_v1_session_proto_enumTypes[1]
 }
 
 func (x UnsettledDispatch_State) Number() protoreflect.EnumNumber {
@@ -122,11 +171,11 @@ func (x Result_Outcome) String() string {
 }
 
 func (Result_Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_mooring_gateway_v1_session_proto_enumTypes[1].Descriptor()
+	return file_mooring_gateway_v1_session_proto_enumTypes[2].Descriptor()
 }
 
 func (Result_Outcome) Type() protoreflect.EnumType {
-	return &file_mooring_gateway_v1_session_proto_enumTypes[1]
+	return &file_mooring_gateway_v1_session_proto_enumTypes[2]
 }
 
 func (x Result_Outcome) Number() protoreflect.EnumNumber {
@@ -178,11 +227,11 @@ func (x Result_Execution) String() string {
 }
 
 func (Result_Execution) Descriptor() protoreflect.EnumDescriptor {
-	return file_mooring_gateway_v1_session_proto_enumTypes[2].Descriptor()
+	return file_mooring_gateway_v1_session_proto_enumTypes[3].Descriptor()
 }
 
 func (Result_Execution) Type() protoreflect.EnumType {
-	return &file_mooring_gateway_v1_session_proto_enumTypes[2]
+	return &file_mooring_gateway_v1_session_proto_enumTypes[3]
 }
 
 func (x Result_Execution) Number() protoreflect.EnumNumber {
@@ -192,6 +241,63 @@ func (x Result_Execution) Number() protoreflect.EnumNumber {
 // Deprecated: Use Result_Execution.Descriptor instead.
 func (Result_Execution) EnumDescriptor() ([]byte, []int) {
 	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{10, 1}
+}
+
+// Stage is how far the dispatch may go. A value that the agent does not know is STAGE_HOLD.
+type Clearance_Stage int32
+
+const (
+	Clearance_STAGE_UNSPECIFIED Clearance_Stage = 0
+	// Neither asked nor started: the agent withdraws the question and keeps the dispatch.
+	Clearance_STAGE_HOLD Clearance_Stage = 1
+	// The person may be asked; after a yes the agent waits.
+	Clearance_STAGE_ASK Clearance_Stage = 2
+	// The person said yes, and the capability may start. Counts only for an answer that the
+	// gateway received in this session.
+	Clearance_STAGE_START Clearance_Stage = 3
+)
+
+// Enum value maps for Clearance_Stage.
+var (
+	Clearance_Stage_name = map[int32]string{
+		0: "STAGE_UNSPECIFIED",
+		1: "STAGE_HOLD",
+		2: "STAGE_ASK",
+		3: "STAGE_START",
+	}
+	Clearance_Stage_value = map[string]int32{
+		"STAGE_UNSPECIFIED": 0,
+		"STAGE_HOLD":        1,
+		"STAGE_ASK":         2,
+		"STAGE_START":       3,
+	}
+)
+
+func (x Clearance_Stage) Enum() *Clearance_Stage {
+	p := new(Clearance_Stage)
+	*p = x
+	return p
+}
+
+func (x Clearance_Stage) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Clearance_Stage) Descriptor() protoreflect.EnumDescriptor {
+	return file_mooring_gateway_v1_session_proto_enumTypes[4].Descriptor()
+}
+
+func (Clearance_Stage) Type() protoreflect.EnumType {
+	return &file_mooring_gateway_v1_session_proto_enumTypes[4]
+}
+
+func (x Clearance_Stage) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Clearance_Stage.Descriptor instead.
+func (Clearance_Stage) EnumDescriptor() ([]byte, []int) {
+	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // StreamNodeEventsRequest is one message of the agent.
@@ -416,6 +522,7 @@ type StreamNodeEventsResponse struct {
 	//	*StreamNodeEventsResponse_Settled
 	//	*StreamNodeEventsResponse_TrustBundle
 	//	*StreamNodeEventsResponse_Drain
+	//	*StreamNodeEventsResponse_Clearance
 	Message       isStreamNodeEventsResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -512,6 +619,15 @@ func (x *StreamNodeEventsResponse) GetDrain() *Drain {
 	return nil
 }
 
+func (x *StreamNodeEventsResponse) GetClearance() *Clearance {
+	if x != nil {
+		if x, ok := x.Message.(*StreamNodeEventsResponse_Clearance); ok {
+			return x.Clearance
+		}
+	}
+	return nil
+}
+
 type isStreamNodeEventsResponse_Message interface {
 	isStreamNodeEventsResponse_Message()
 }
@@ -540,6 +656,11 @@ type StreamNodeEventsResponse_Drain struct {
 	Drain *Drain `protobuf:"bytes,6,opt,name=drain,proto3,oneof"`
 }
 
+type StreamNodeEventsResponse_Clearance struct {
+	// Only to agents that named FEATURE_CLEARANCE.
+	Clearance *Clearance `protobuf:"bytes,7,opt,name=clearance,proto3,oneof"`
+}
+
 func (*StreamNodeEventsResponse_Welcome) isStreamNodeEventsResponse_Message() {}
 
 func (*StreamNodeEventsResponse_Offer) isStreamNodeEventsResponse_Message() {}
@@ -551,6 +672,8 @@ func (*StreamNodeEventsResponse_Settled) isStreamNodeEventsResponse_Message() {}
 func (*StreamNodeEventsResponse_TrustBundle) isStreamNodeEventsResponse_Message() {}
 
 func (*StreamNodeEventsResponse_Drain) isStreamNodeEventsResponse_Message() {}
+
+func (*StreamNodeEventsResponse_Clearance) isStreamNodeEventsResponse_Message() {}
 
 // Hello opens a session and says what the agent still owes.
 type Hello struct {
@@ -569,7 +692,9 @@ type Hello struct {
 	// Highest protocol version the agent speaks; 1 now.
 	ProtocolVersion uint32 `protobuf:"varint,7,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
 	// Every journaled dispatch that is not settled.
-	Unsettled     []*UnsettledDispatch `protobuf:"bytes,8,rep,name=unsettled,proto3" json:"unsettled,omitempty"`
+	Unsettled []*UnsettledDispatch `protobuf:"bytes,8,rep,name=unsettled,proto3" json:"unsettled,omitempty"`
+	// Features that the agent supports; at most 64.
+	Features      []Feature `protobuf:"varint,9,rep,packed,name=features,proto3,enum=mooring.gateway.v1.Feature" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -656,6 +781,13 @@ func (x *Hello) GetProtocolVersion() uint32 {
 func (x *Hello) GetUnsettled() []*UnsettledDispatch {
 	if x != nil {
 		return x.Unsettled
+	}
+	return nil
+}
+
+func (x *Hello) GetFeatures() []Feature {
+	if x != nil {
+		return x.Features
 	}
 	return nil
 }
@@ -1227,7 +1359,9 @@ type Welcome struct {
 	HeartbeatInterval *durationpb.Duration   `protobuf:"bytes,2,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	GatewayTime       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=gateway_time,json=gatewayTime,proto3" json:"gateway_time,omitempty"`
 	// SHA-256 of the current CA bundle, 32 bytes; a TrustBundle follows when the agent's differs.
-	BundleSha256  []byte `protobuf:"bytes,4,opt,name=bundle_sha256,json=bundleSha256,proto3" json:"bundle_sha256,omitempty"`
+	BundleSha256 []byte `protobuf:"bytes,4,opt,name=bundle_sha256,json=bundleSha256,proto3" json:"bundle_sha256,omitempty"`
+	// Features that the gateway uses in this session; none that Hello did not name.
+	Features      []Feature `protobuf:"varint,5,rep,packed,name=features,proto3,enum=mooring.gateway.v1.Feature" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1286,6 +1420,13 @@ func (x *Welcome) GetGatewayTime() *timestamppb.Timestamp {
 func (x *Welcome) GetBundleSha256() []byte {
 	if x != nil {
 		return x.BundleSha256
+	}
+	return nil
+}
+
+func (x *Welcome) GetFeatures() []Feature {
+	if x != nil {
+		return x.Features
 	}
 	return nil
 }
@@ -1433,6 +1574,60 @@ func (x *Cancel) GetDispatch() *DispatchRef {
 	return nil
 }
 
+// Clearance limits how far a dispatch may go for which a person at the machine is asked. An Offer
+// clears up to STAGE_ASK. The newest Clearance of a dispatch counts.
+type Clearance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Dispatch      *DispatchRef           `protobuf:"bytes,1,opt,name=dispatch,proto3" json:"dispatch,omitempty"`
+	Stage         Clearance_Stage        `protobuf:"varint,2,opt,name=stage,proto3,enum=mooring.gateway.v1.Clearance_Stage" json:"stage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Clearance) Reset() {
+	*x = Clearance{}
+	mi := &file_mooring_gateway_v1_session_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Clearance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Clearance) ProtoMessage() {}
+
+func (x *Clearance) ProtoReflect() protoreflect.Message {
+	mi := &file_mooring_gateway_v1_session_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
+func (*Clearance) Descriptor() ([]byte, []int) {
+	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Clearance) GetDispatch() *DispatchRef {
+	if x != nil {
+		return x.Dispatch
+	}
+	return nil
+}
+
+func (x *Clearance) GetStage() Clearance_Stage {
+	if x != nil {
+		return x.Stage
+	}
+	return Clearance_STAGE_UNSPECIFIED
+}
+
 // Settled: the outcome is saved; the agent may forget the output.
 type Settled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1443,7 +1638,7 @@ type Settled struct {
 
 func (x *Settled) Reset() {
 	*x = Settled{}
-	mi := &file_mooring_gateway_v1_session_proto_msgTypes[16]
+	mi := &file_mooring_gateway_v1_session_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1650,7 @@ func (x *Settled) String() string {
 func (*Settled) ProtoMessage() {}
 
 func (x *Settled) ProtoReflect() protoreflect.Message {
-	mi := &file_mooring_gateway_v1_session_proto_msgTypes[16]
+	mi := &file_mooring_gateway_v1_session_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1663,7 @@ func (x *Settled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settled.ProtoReflect.Descriptor instead.
 func (*Settled) Descriptor() ([]byte, []int) {
-	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{16}
+	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Settled) GetDispatch() *DispatchRef {
@@ -1488,7 +1683,7 @@ type TrustBundle struct {
 
 func (x *TrustBundle) Reset() {
 	*x = TrustBundle{}
-	mi := &file_mooring_gateway_v1_session_proto_msgTypes[17]
+	mi := &file_mooring_gateway_v1_session_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +1695,7 @@ func (x *TrustBundle) String() string {
 func (*TrustBundle) ProtoMessage() {}
 
 func (x *TrustBundle) ProtoReflect() protoreflect.Message {
-	mi := &file_mooring_gateway_v1_session_proto_msgTypes[17]
+	mi := &file_mooring_gateway_v1_session_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +1708,7 @@ func (x *TrustBundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrustBundle.ProtoReflect.Descriptor instead.
 func (*TrustBundle) Descriptor() ([]byte, []int) {
-	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{17}
+	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TrustBundle) GetPem() []byte {
@@ -1533,7 +1728,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_mooring_gateway_v1_session_proto_msgTypes[18]
+	mi := &file_mooring_gateway_v1_session_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1740,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_mooring_gateway_v1_session_proto_msgTypes[18]
+	mi := &file_mooring_gateway_v1_session_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1753,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{18}
+	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Drain) GetReconnectAfter() *durationpb.Duration {
@@ -1585,15 +1780,16 @@ const file_mooring_gateway_v1_session_proto_rawDesc = "" +
 	"\x14capabilities_changed\x18\t \x01(\v2'.mooring.gateway.v1.CapabilitiesChangedH\x00R\x13capabilitiesChanged\x12:\n" +
 	"\bstopping\x18\n" +
 	" \x01(\v2\x1c.mooring.gateway.v1.StoppingH\x00R\bstoppingB\t\n" +
-	"\amessage\"\xf9\x02\n" +
+	"\amessage\"\xb8\x03\n" +
 	"\x18StreamNodeEventsResponse\x127\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1b.mooring.gateway.v1.WelcomeH\x00R\awelcome\x121\n" +
 	"\x05offer\x18\x02 \x01(\v2\x19.mooring.gateway.v1.OfferH\x00R\x05offer\x124\n" +
 	"\x06cancel\x18\x03 \x01(\v2\x1a.mooring.gateway.v1.CancelH\x00R\x06cancel\x127\n" +
 	"\asettled\x18\x04 \x01(\v2\x1b.mooring.gateway.v1.SettledH\x00R\asettled\x12D\n" +
 	"\ftrust_bundle\x18\x05 \x01(\v2\x1f.mooring.gateway.v1.TrustBundleH\x00R\vtrustBundle\x121\n" +
-	"\x05drain\x18\x06 \x01(\v2\x19.mooring.gateway.v1.DrainH\x00R\x05drainB\t\n" +
-	"\amessage\"\xd7\x02\n" +
+	"\x05drain\x18\x06 \x01(\v2\x19.mooring.gateway.v1.DrainH\x00R\x05drain\x12=\n" +
+	"\tclearance\x18\a \x01(\v2\x1d.mooring.gateway.v1.ClearanceH\x00R\tclearanceB\t\n" +
+	"\amessage\"\x90\x03\n" +
 	"\x05Hello\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x1d\n" +
 	"\n" +
@@ -1604,7 +1800,8 @@ const file_mooring_gateway_v1_session_proto_rawDesc = "" +
 	"\rbundle_sha256\x18\x05 \x01(\fR\fbundleSha256\x12#\n" +
 	"\ragent_version\x18\x06 \x01(\tR\fagentVersion\x12)\n" +
 	"\x10protocol_version\x18\a \x01(\rR\x0fprotocolVersion\x12C\n" +
-	"\tunsettled\x18\b \x03(\v2%.mooring.gateway.v1.UnsettledDispatchR\tunsettled\"\xee\x01\n" +
+	"\tunsettled\x18\b \x03(\v2%.mooring.gateway.v1.UnsettledDispatchR\tunsettled\x127\n" +
+	"\bfeatures\x18\t \x03(\x0e2\x1b.mooring.gateway.v1.FeatureR\bfeatures\"\xee\x01\n" +
 	"\x11UnsettledDispatch\x12;\n" +
 	"\bdispatch\x18\x01 \x01(\v2\x1f.mooring.gateway.v1.DispatchRefR\bdispatch\x12A\n" +
 	"\x05state\x18\x02 \x01(\x0e2+.mooring.gateway.v1.UnsettledDispatch.StateR\x05state\"Y\n" +
@@ -1658,13 +1855,14 @@ const file_mooring_gateway_v1_session_proto_rawDesc = "" +
 	"\x13CapabilitiesChanged\x12B\n" +
 	"\fcapabilities\x18\x01 \x03(\v2\x1e.mooring.gateway.v1.CapabilityR\fcapabilities\"\"\n" +
 	"\bStopping\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xd6\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x8f\x02\n" +
 	"\aWelcome\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12H\n" +
 	"\x12heartbeat_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x12=\n" +
 	"\fgateway_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\vgatewayTime\x12#\n" +
-	"\rbundle_sha256\x18\x04 \x01(\fR\fbundleSha256\"\xb4\x02\n" +
+	"\rbundle_sha256\x18\x04 \x01(\fR\fbundleSha256\x127\n" +
+	"\bfeatures\x18\x05 \x03(\x0e2\x1b.mooring.gateway.v1.FeatureR\bfeatures\"\xb4\x02\n" +
 	"\x05Offer\x12;\n" +
 	"\bdispatch\x18\x01 \x01(\v2\x1f.mooring.gateway.v1.DispatchRefR\bdispatch\x12\x1e\n" +
 	"\n" +
@@ -1676,13 +1874,25 @@ const file_mooring_gateway_v1_session_proto_rawDesc = "" +
 	"\x11max_payload_bytes\x18\x06 \x01(\rR\x0fmaxPayloadBytes\x12!\n" +
 	"\frequested_by\x18\a \x01(\tR\vrequestedBy\"E\n" +
 	"\x06Cancel\x12;\n" +
-	"\bdispatch\x18\x01 \x01(\v2\x1f.mooring.gateway.v1.DispatchRefR\bdispatch\"F\n" +
+	"\bdispatch\x18\x01 \x01(\v2\x1f.mooring.gateway.v1.DispatchRefR\bdispatch\"\xd3\x01\n" +
+	"\tClearance\x12;\n" +
+	"\bdispatch\x18\x01 \x01(\v2\x1f.mooring.gateway.v1.DispatchRefR\bdispatch\x129\n" +
+	"\x05stage\x18\x02 \x01(\x0e2#.mooring.gateway.v1.Clearance.StageR\x05stage\"N\n" +
+	"\x05Stage\x12\x15\n" +
+	"\x11STAGE_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"STAGE_HOLD\x10\x01\x12\r\n" +
+	"\tSTAGE_ASK\x10\x02\x12\x0f\n" +
+	"\vSTAGE_START\x10\x03\"F\n" +
 	"\aSettled\x12;\n" +
 	"\bdispatch\x18\x01 \x01(\v2\x1f.mooring.gateway.v1.DispatchRefR\bdispatch\"\x1f\n" +
 	"\vTrustBundle\x12\x10\n" +
 	"\x03pem\x18\x01 \x01(\fR\x03pem\"K\n" +
 	"\x05Drain\x12B\n" +
-	"\x0freconnect_after\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0ereconnectAfterBGZEgithub.com/mooring-dev/mooring/api/proto/mooring/gateway/v1;gatewayv1b\x06proto3"
+	"\x0freconnect_after\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0ereconnectAfter*9\n" +
+	"\aFeature\x12\x17\n" +
+	"\x13FEATURE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11FEATURE_CLEARANCE\x10\x01BGZEgithub.com/mooring-dev/mooring/api/proto/mooring/gateway/v1;gatewayv1b\x06proto3"
 
 var (
 	file_mooring_gateway_v1_session_proto_rawDescOnce sync.Once
@@ -1696,82 +1906,90 @@ func file_mooring_gateway_v1_session_proto_rawDescGZIP() []byte {
 	return file_mooring_gateway_v1_session_proto_rawDescData
 }
 
-var file_mooring_gateway_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_mooring_gateway_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_mooring_gateway_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_mooring_gateway_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_mooring_gateway_v1_session_proto_goTypes = []any{
-	(UnsettledDispatch_State)(0),     // 0: mooring.gateway.v1.UnsettledDispatch.State
-	(Result_Outcome)(0),              // 1: mooring.gateway.v1.Result.Outcome
-	(Result_Execution)(0),            // 2: mooring.gateway.v1.Result.Execution
-	(*StreamNodeEventsRequest)(nil),  // 3: mooring.gateway.v1.StreamNodeEventsRequest
-	(*StreamNodeEventsResponse)(nil), // 4: mooring.gateway.v1.StreamNodeEventsResponse
-	(*Hello)(nil),                    // 5: mooring.gateway.v1.Hello
-	(*UnsettledDispatch)(nil),        // 6: mooring.gateway.v1.UnsettledDispatch
-	(*Heartbeat)(nil),                // 7: mooring.gateway.v1.Heartbeat
-	(*TrustBundleStored)(nil),        // 8: mooring.gateway.v1.TrustBundleStored
-	(*Accepted)(nil),                 // 9: mooring.gateway.v1.Accepted
-	(*AwaitingLocalMediation)(nil),   // 10: mooring.gateway.v1.AwaitingLocalMediation
-	(*MediationDecided)(nil),         // 11: mooring.gateway.v1.MediationDecided
-	(*Progress)(nil),                 // 12: mooring.gateway.v1.Progress
-	(*Result)(nil),                   // 13: mooring.gateway.v1.Result
-	(*CapabilitiesChanged)(nil),      // 14: mooring.gateway.v1.CapabilitiesChanged
-	(*Stopping)(nil),                 // 15: mooring.gateway.v1.Stopping
-	(*Welcome)(nil),                  // 16: mooring.gateway.v1.Welcome
-	(*Offer)(nil),                    // 17: mooring.gateway.v1.Offer
-	(*Cancel)(nil),                   // 18: mooring.gateway.v1.Cancel
-	(*Settled)(nil),                  // 19: mooring.gateway.v1.Settled
-	(*TrustBundle)(nil),              // 20: mooring.gateway.v1.TrustBundle
-	(*Drain)(nil),                    // 21: mooring.gateway.v1.Drain
-	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
-	(*DispatchRef)(nil),              // 23: mooring.gateway.v1.DispatchRef
-	(*Capability)(nil),               // 24: mooring.gateway.v1.Capability
-	(*durationpb.Duration)(nil),      // 25: google.protobuf.Duration
+	(Feature)(0),                     // 0: mooring.gateway.v1.Feature
+	(UnsettledDispatch_State)(0),     // 1: mooring.gateway.v1.UnsettledDispatch.State
+	(Result_Outcome)(0),              // 2: mooring.gateway.v1.Result.Outcome
+	(Result_Execution)(0),            // 3: mooring.gateway.v1.Result.Execution
+	(Clearance_Stage)(0),             // 4: mooring.gateway.v1.Clearance.Stage
+	(*StreamNodeEventsRequest)(nil),  // 5: mooring.gateway.v1.StreamNodeEventsRequest
+	(*StreamNodeEventsResponse)(nil), // 6: mooring.gateway.v1.StreamNodeEventsResponse
+	(*Hello)(nil),                    // 7: mooring.gateway.v1.Hello
+	(*UnsettledDispatch)(nil),        // 8: mooring.gateway.v1.UnsettledDispatch
+	(*Heartbeat)(nil),                // 9: mooring.gateway.v1.Heartbeat
+	(*TrustBundleStored)(nil),        // 10: mooring.gateway.v1.TrustBundleStored
+	(*Accepted)(nil),                 // 11: mooring.gateway.v1.Accepted
+	(*AwaitingLocalMediation)(nil),   // 12: mooring.gateway.v1.AwaitingLocalMediation
+	(*MediationDecided)(nil),         // 13: mooring.gateway.v1.MediationDecided
+	(*Progress)(nil),                 // 14: mooring.gateway.v1.Progress
+	(*Result)(nil),                   // 15: mooring.gateway.v1.Result
+	(*CapabilitiesChanged)(nil),      // 16: mooring.gateway.v1.CapabilitiesChanged
+	(*Stopping)(nil),                 // 17: mooring.gateway.v1.Stopping
+	(*Welcome)(nil),                  // 18: mooring.gateway.v1.Welcome
+	(*Offer)(nil),                    // 19: mooring.gateway.v1.Offer
+	(*Cancel)(nil),                   // 20: mooring.gateway.v1.Cancel
+	(*Clearance)(nil),                // 21: mooring.gateway.v1.Clearance
+	(*Settled)(nil),                  // 22: mooring.gateway.v1.Settled
+	(*TrustBundle)(nil),              // 23: mooring.gateway.v1.TrustBundle
+	(*Drain)(nil),                    // 24: mooring.gateway.v1.Drain
+	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
+	(*DispatchRef)(nil),              // 26: mooring.gateway.v1.DispatchRef
+	(*Capability)(nil),               // 27: mooring.gateway.v1.Capability
+	(*durationpb.Duration)(nil),      // 28: google.protobuf.Duration
 }
 var file_mooring_gateway_v1_session_proto_depIdxs = []int32{
-	5,  // 0: mooring.gateway.v1.StreamNodeEventsRequest.hello:type_name -> mooring.gateway.v1.Hello
-	7,  // 1: mooring.gateway.v1.StreamNodeEventsRequest.heartbeat:type_name -> mooring.gateway.v1.Heartbeat
-	8,  // 2: mooring.gateway.v1.StreamNodeEventsRequest.trust_bundle_stored:type_name -> mooring.gateway.v1.TrustBundleStored
-	9,  // 3: mooring.gateway.v1.StreamNodeEventsRequest.accepted:type_name -> mooring.gateway.v1.Accepted
-	10, // 4: mooring.gateway.v1.StreamNodeEventsRequest.awaiting_local_mediation:type_name -> mooring.gateway.v1.AwaitingLocalMediation
-	11, // 5: mooring.gateway.v1.StreamNodeEventsRequest.mediation_decided:type_name -> mooring.gateway.v1.MediationDecided
-	12, // 6: mooring.gateway.v1.StreamNodeEventsRequest.progress:type_name -> mooring.gateway.v1.Progress
-	13, // 7: mooring.gateway.v1.StreamNodeEventsRequest.result:type_name -> mooring.gateway.v1.Result
-	14, // 8: mooring.gateway.v1.StreamNodeEventsRequest.capabilities_changed:type_name -> mooring.gateway.v1.CapabilitiesChanged
-	15, // 9: mooring.gateway.v1.StreamNodeEventsRequest.stopping:type_name -> mooring.gateway.v1.Stopping
-	16, // 10: mooring.gateway.v1.StreamNodeEventsResponse.welcome:type_name -> mooring.gateway.v1.Welcome
-	17, // 11: mooring.gateway.v1.StreamNodeEventsResponse.offer:type_name -> mooring.gateway.v1.Offer
-	18, // 12: mooring.gateway.v1.StreamNodeEventsResponse.cancel:type_name -> mooring.gateway.v1.Cancel
-	19, // 13: mooring.gateway.v1.StreamNodeEventsResponse.settled:type_name -> mooring.gateway.v1.Settled
-	20, // 14: mooring.gateway.v1.StreamNodeEventsResponse.trust_bundle:type_name -> mooring.gateway.v1.TrustBundle
-	21, // 15: mooring.gateway.v1.StreamNodeEventsResponse.drain:type_name -> mooring.gateway.v1.Drain
-	22, // 16: mooring.gateway.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
-	6,  // 17: mooring.gateway.v1.Hello.unsettled:type_name -> mooring.gateway.v1.UnsettledDispatch
-	23, // 18: mooring.gateway.v1.UnsettledDispatch.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	0,  // 19: mooring.gateway.v1.UnsettledDispatch.state:type_name -> mooring.gateway.v1.UnsettledDispatch.State
-	22, // 20: mooring.gateway.v1.Heartbeat.agent_time:type_name -> google.protobuf.Timestamp
-	23, // 21: mooring.gateway.v1.Accepted.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	23, // 22: mooring.gateway.v1.AwaitingLocalMediation.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	22, // 23: mooring.gateway.v1.AwaitingLocalMediation.since:type_name -> google.protobuf.Timestamp
-	23, // 24: mooring.gateway.v1.MediationDecided.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	23, // 25: mooring.gateway.v1.Progress.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	23, // 26: mooring.gateway.v1.Result.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	1,  // 27: mooring.gateway.v1.Result.outcome:type_name -> mooring.gateway.v1.Result.Outcome
-	2,  // 28: mooring.gateway.v1.Result.execution:type_name -> mooring.gateway.v1.Result.Execution
-	22, // 29: mooring.gateway.v1.Result.started_time:type_name -> google.protobuf.Timestamp
-	22, // 30: mooring.gateway.v1.Result.finished_time:type_name -> google.protobuf.Timestamp
-	24, // 31: mooring.gateway.v1.CapabilitiesChanged.capabilities:type_name -> mooring.gateway.v1.Capability
-	25, // 32: mooring.gateway.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	22, // 33: mooring.gateway.v1.Welcome.gateway_time:type_name -> google.protobuf.Timestamp
-	23, // 34: mooring.gateway.v1.Offer.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	25, // 35: mooring.gateway.v1.Offer.timeout:type_name -> google.protobuf.Duration
-	22, // 36: mooring.gateway.v1.Offer.expires:type_name -> google.protobuf.Timestamp
-	23, // 37: mooring.gateway.v1.Cancel.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	23, // 38: mooring.gateway.v1.Settled.dispatch:type_name -> mooring.gateway.v1.DispatchRef
-	25, // 39: mooring.gateway.v1.Drain.reconnect_after:type_name -> google.protobuf.Duration
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	7,  // 0: mooring.gateway.v1.StreamNodeEventsRequest.hello:type_name -> mooring.gateway.v1.Hello
+	9,  // 1: mooring.gateway.v1.StreamNodeEventsRequest.heartbeat:type_name -> mooring.gateway.v1.Heartbeat
+	10, // 2: mooring.gateway.v1.StreamNodeEventsRequest.trust_bundle_stored:type_name -> mooring.gateway.v1.TrustBundleStored
+	11, // 3: mooring.gateway.v1.StreamNodeEventsRequest.accepted:type_name -> mooring.gateway.v1.Accepted
+	12, // 4: mooring.gateway.v1.StreamNodeEventsRequest.awaiting_local_mediation:type_name -> mooring.gateway.v1.AwaitingLocalMediation
+	13, // 5: mooring.gateway.v1.StreamNodeEventsRequest.mediation_decided:type_name -> mooring.gateway.v1.MediationDecided
+	14, // 6: mooring.gateway.v1.StreamNodeEventsRequest.progress:type_name -> mooring.gateway.v1.Progress
+	15, // 7: mooring.gateway.v1.StreamNodeEventsRequest.result:type_name -> mooring.gateway.v1.Result
+	16, // 8: mooring.gateway.v1.StreamNodeEventsRequest.capabilities_changed:type_name -> mooring.gateway.v1.CapabilitiesChanged
+	17, // 9: mooring.gateway.v1.StreamNodeEventsRequest.stopping:type_name -> mooring.gateway.v1.Stopping
+	18, // 10: mooring.gateway.v1.StreamNodeEventsResponse.welcome:type_name -> mooring.gateway.v1.Welcome
+	19, // 11: mooring.gateway.v1.StreamNodeEventsResponse.offer:type_name -> mooring.gateway.v1.Offer
+	20, // 12: mooring.gateway.v1.StreamNodeEventsResponse.cancel:type_name -> mooring.gateway.v1.Cancel
+	22, // 13: mooring.gateway.v1.StreamNodeEventsResponse.settled:type_name -> mooring.gateway.v1.Settled
+	23, // 14: mooring.gateway.v1.StreamNodeEventsResponse.trust_bundle:type_name -> mooring.gateway.v1.TrustBundle
+	24, // 15: mooring.gateway.v1.StreamNodeEventsResponse.drain:type_name -> mooring.gateway.v1.Drain
+	21, // 16: mooring.gateway.v1.StreamNodeEventsResponse.clearance:type_name -> mooring.gateway.v1.Clearance
+	25, // 17: mooring.gateway.v1.Hello.agent_time:type_name -> google.protobuf.Timestamp
+	8,  // 18: mooring.gateway.v1.Hello.unsettled:type_name -> mooring.gateway.v1.UnsettledDispatch
+	0,  // 19: mooring.gateway.v1.Hello.features:type_name -> mooring.gateway.v1.Feature
+	26, // 20: mooring.gateway.v1.UnsettledDispatch.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	1,  // 21: mooring.gateway.v1.UnsettledDispatch.state:type_name -> mooring.gateway.v1.UnsettledDispatch.State
+	25, // 22: mooring.gateway.v1.Heartbeat.agent_time:type_name -> google.protobuf.Timestamp
+	26, // 23: mooring.gateway.v1.Accepted.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	26, // 24: mooring.gateway.v1.AwaitingLocalMediation.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	25, // 25: mooring.gateway.v1.AwaitingLocalMediation.since:type_name -> google.protobuf.Timestamp
+	26, // 26: mooring.gateway.v1.MediationDecided.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	26, // 27: mooring.gateway.v1.Progress.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	26, // 28: mooring.gateway.v1.Result.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	2,  // 29: mooring.gateway.v1.Result.outcome:type_name -> mooring.gateway.v1.Result.Outcome
+	3,  // 30: mooring.gateway.v1.Result.execution:type_name -> mooring.gateway.v1.Result.Execution
+	25, // 31: mooring.gateway.v1.Result.started_time:type_name -> google.protobuf.Timestamp
+	25, // 32: mooring.gateway.v1.Result.finished_time:type_name -> google.protobuf.Timestamp
+	27, // 33: mooring.gateway.v1.CapabilitiesChanged.capabilities:type_name -> mooring.gateway.v1.Capability
+	28, // 34: mooring.gateway.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	25, // 35: mooring.gateway.v1.Welcome.gateway_time:type_name -> google.protobuf.Timestamp
+	0,  // 36: mooring.gateway.v1.Welcome.features:type_name -> mooring.gateway.v1.Feature
+	26, // 37: mooring.gateway.v1.Offer.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	28, // 38: mooring.gateway.v1.Offer.timeout:type_name -> google.protobuf.Duration
+	25, // 39: mooring.gateway.v1.Offer.expires:type_name -> google.protobuf.Timestamp
+	26, // 40: mooring.gateway.v1.Cancel.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	26, // 41: mooring.gateway.v1.Clearance.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	4,  // 42: mooring.gateway.v1.Clearance.stage:type_name -> mooring.gateway.v1.Clearance.Stage
+	26, // 43: mooring.gateway.v1.Settled.dispatch:type_name -> mooring.gateway.v1.DispatchRef
+	28, // 44: mooring.gateway.v1.Drain.reconnect_after:type_name -> google.protobuf.Duration
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_mooring_gateway_v1_session_proto_init() }
@@ -1799,14 +2017,15 @@ func file_mooring_gateway_v1_session_proto_init() {
 		(*StreamNodeEventsResponse_Settled)(nil),
 		(*StreamNodeEventsResponse_TrustBundle)(nil),
 		(*StreamNodeEventsResponse_Drain)(nil),
+		(*StreamNodeEventsResponse_Clearance)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mooring_gateway_v1_session_proto_rawDesc), len(file_mooring_gateway_v1_session_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   19,
+			NumEnums:      5,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

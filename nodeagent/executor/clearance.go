@@ -1,0 +1,115 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+)
+
+// Stage is how far a dispatch may go for which a person is asked.
+type Stage int
+
+// The stages, in order.
+const (
+	// StageHold: the person is not asked, and nothing starts.
+	StageHold Stage = iota
+	// StageAsk: the person may be asked; after a yes the run waits.
+	StageAsk
+	// StageStart: the person said yes, and the run may start.
+	StageStart
+)
+
+// errHeld ends a question that the gateway withdrew.
+var errHeld = errors.New("the gateway holds the dispatch")
+
+// clearance is the newest stage of one run.
+type clearance struct {
+	mu      sync.Mutex
+	stage   Stage
+	changed chan struct{} // closed by the next set
+}
+
+func newClearance(stage Stage) *clearance {
+	return &clearance{stage: stage, changed: make(chan struct{})}
+}
+
+func (c *clearance) set(stage Stage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stage = stage
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// get returns the stage; changed is closed when it is out of date.
+func (c *clearance) get() (stage Stage, changed <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stage, c.changed
+}
+
+// forgetStart takes back a StageStart: it counts only for an answer that the gateway received.
+func (c *clearance) forgetStart() {
+	if stage, _ := c.get(); stage == StageStart {
+		c.set(StageAsk)
+	}
+}
+
+// Clear sets how far a dispatch may go. What has started goes on.
+func (x *Executor) Clear(dispatch journal.Ref, stage Stage) {
+	if r := x.lookupActive(dispatch.UID); r != nil {
+		r.clearance.set(stage)
+	}
+}
+
+// link is what the runs know of the session.
+type link struct {
+	open bool
+	// clears: the gateway sends clearances.
+	clears  bool
+	changed <-chan struct{} // closed when the link changes
+}
+
+// awaitStage waits until the gateway lets the run go that far. A gateway that sends no clearances
+// lets it go as soon as a session is open.
+func (x *Executor) awaitStage(ctx context.Context, r *run, want Stage) error {
+	for {
+		stage, cleared := r.clearance.get()
+		link := x.currentLink()
+		if stage >= want {
+			return nil
+		}
+		if link.open && !link.clears {
+			r.clearance.set(want)
+			return nil
+		}
+		select {
+		case <-cleared:
+		case <-link.changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// unlessHeld returns a context that ends with errHeld when the gateway holds the run.
+func (r *run) unlessHeld(ctx context.Context) (context.Context, context.CancelFunc) {
+	held, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for {
+			stage, changed := r.clearance.get()
+			if stage == StageHold {
+				cancel(errHeld)
+				return
+			}
+			select {
+			case <-changed:
+			case <-held.Done():
+				return
+			}
+		}
+	}()
+	return held, func() { cancel(nil) }
+}
