@@ -16,6 +16,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/controllers"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/serviceaccount"
@@ -197,5 +198,5 @@ func loadConfig(kubeconfig string) (*rest.Config, error) {
 
 // newLogger writes JSON lines: the manager runs in pods, where programs read them.
 func newLogger(least slog.Level, w io.Writer) logr.Logger {
-	return logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least}))
+	return logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: foreign.LogAttr}))
 }

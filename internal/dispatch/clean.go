@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 const (
@@ -111,19 +110,15 @@ func word(s string) string {
 	return s
 }
 
-// text makes foreign text fit for people and for the API: valid UTF-8, no control characters
-// but line breaks and tabs, at most limit characters.
+// text makes foreign text of several lines fit for people and for the API: at most limit
+// characters.
 func text(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-	if utf8.RuneCountInString(s) <= limit {
-		return s
-	}
-	return string([]rune(s)[:limit-1]) + "…"
+	return foreign.Shorten(foreign.Text(s), limit)
+}
+
+// line is text on one line.
+func line(s string, limit int) string {
+	return foreign.Shorten(foreign.Line(s), limit)
 }
 
 // within cuts a time told by a machine to what can be true at now.

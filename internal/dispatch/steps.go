@@ -43,7 +43,7 @@ func AwaitMediation(status v1alpha1.CapabilityDispatchStatus, user string, since
 	next := step(status, v1alpha1.DispatchAwaitingLocalMediation, gateway, now)
 	delivered(&next, now)
 	asked := metav1.NewTime(within(since, now).Truncate(time.Second))
-	next.Mediation = &v1alpha1.DispatchMediation{AskedUser: text(user, maxAskedUserChars), Since: &asked}
+	next.Mediation = &v1alpha1.DispatchMediation{AskedUser: line(user, maxAskedUserChars), Since: &asked}
 	return next
 }
 
@@ -70,7 +70,7 @@ func Progressed(status v1alpha1.CapabilityDispatchStatus, percent int32, message
 		started := metav1.NewMicroTime(now)
 		next.StartedTime = &started
 	}
-	next.Progress = &v1alpha1.DispatchProgress{Percent: min(max(percent, 0), 100), Message: text(message, maxProgressChars)}
+	next.Progress = &v1alpha1.DispatchProgress{Percent: min(max(percent, 0), 100), Message: line(message, maxProgressChars)}
 	return next
 }
 

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/config"
-	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/program"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
@@ -112,7 +112,7 @@ func show(out io.Writer, output string, programs []*program.Program) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tAVAILABLE\tMEDIATION\tREASON")
 	for _, info := range list {
-		fmt.Fprintf(table, "%s\t%t\t%s\t%s\n", console.Visible(info.Name), info.Available, info.Mediation, console.Visible(cmp.Or(info.Reason, "-")))
+		fmt.Fprintf(table, "%s\t%t\t%s\t%s\n", foreign.Exact(info.Name), info.Available, info.Mediation, foreign.Exact(cmp.Or(info.Reason, "-")))
 	}
 	return table.Flush()
 }

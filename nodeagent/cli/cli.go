@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/version"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/service"
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(errOut, "mooring-agent: %v\n", err)
+		fmt.Fprintf(errOut, "mooring-agent: %s\n", foreign.Indent(err.Error()))
 		if hint := hints[exitCode(err)]; hint != "" {
 			fmt.Fprintln(errOut, hint)
 		}

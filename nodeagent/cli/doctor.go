@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/config"
-	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/doctor"
 )
 
@@ -63,7 +63,7 @@ func newDoctor(build Build) *cobra.Command {
 			} else {
 				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				for _, c := range all {
-					fmt.Fprintf(table, "%s\t%s\t%s\n", c.Result, c.Name, console.Clean(c.Found))
+					fmt.Fprintf(table, "%s\t%s\t%s\n", c.Result, c.Name, foreign.Brief(c.Found))
 					if c.Next != "" {
 						fmt.Fprintf(table, "\t\t-> %s\n", c.Next)
 					}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
@@ -90,7 +90,7 @@ func newAnswer(use, short string, allowed bool, client func() (mediation.Client,
 			if allowed {
 				done = "Allowed"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s\n", done, console.Visible(q.Capability), console.Visible(q.Target))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s\n", done, foreign.Exact(q.Capability), foreign.Exact(q.Target))
 			return nil
 		},
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"gopkg.in/natefinch/lumberjack.v2"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/config"
@@ -177,7 +178,7 @@ func (f *flags) newLog(out io.Writer) (*slog.Logger, error) {
 	if f.logFile != "" {
 		out = &lumberjack.Logger{Filename: f.logFile, MaxSize: 10, MaxBackups: 2}
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: foreign.LogAttr}
 	if f.logFormat == "json" {
 		return slog.New(slog.NewJSONHandler(out, options)), nil
 	}

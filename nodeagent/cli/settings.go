@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/config"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
@@ -56,7 +57,7 @@ func settleAnyhow(cmd *cobra.Command) (lost error) {
 	if problem == nil {
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "mooring-agent: %v\nGoing on with what can be known. Correct the configuration, then: mooring-agent config validate\n", problem)
+	fmt.Fprintf(cmd.ErrOrStderr(), "mooring-agent: %s\nGoing on with what can be known. Correct the configuration, then: mooring-agent config validate\n", foreign.Indent(problem.Error()))
 	for _, r := range all {
 		if r.Key == identityKey && r.Source != "default" {
 			return nil

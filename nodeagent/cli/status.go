@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/version"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
-	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/local"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 	"github.com/mooring-dev/mooring/nodeagent/status"
@@ -208,7 +208,7 @@ func (o *overview) print(out io.Writer, now time.Time) error {
 			line("Session:", "%s over %s since %s", a.Session, a.Transport, a.ConnectedSince.Format(time.RFC3339))
 		}
 		if a.LastError != "" {
-			line("Last error:", "%s (%s)", console.Clean(a.LastError), a.LastErrorTime.Format(time.RFC3339))
+			line("Last error:", "%s (%s)", foreign.Brief(a.LastError), a.LastErrorTime.Format(time.RFC3339))
 		}
 		for i, c := range a.Capabilities {
 			line(map[bool]string{true: "Capabilities:"}[i == 0], "%s", describe(c))
@@ -225,9 +225,9 @@ func validity(until, now time.Time) string {
 }
 
 func describe(c status.Capability) string {
-	switch name := console.Visible(c.Name); {
+	switch name := foreign.Exact(c.Name); {
 	case c.Reason != "":
-		return name + " (unavailable: " + console.Visible(c.Reason) + ")"
+		return name + " (unavailable: " + foreign.Exact(c.Reason) + ")"
 	case !c.Granted:
 		return name + " (not granted)"
 	default:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/farewell"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 	"github.com/mooring-dev/mooring/nodeagent/store"
@@ -135,7 +136,7 @@ func (r *removal) giveUp(ctx context.Context) error {
 		switch {
 		case errors.Is(err, store.ErrNotPaired):
 		case errors.Is(err, farewell.ErrRefused):
-			fmt.Fprintf(out, "Not told: %v\n", err)
+			fmt.Fprintf(out, "Not told: %s\n", foreign.Line(err.Error()))
 		case errors.Is(err, farewell.ErrLapsed):
 			return fmt.Errorf("%w: %w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then uninstall --revoke again. 30 days after its end it cannot be recovered: use --purge and have somebody revoke the Node", errUntold, err)
 		case err != nil:

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 const maxPathBytes = 4096
@@ -23,7 +23,7 @@ func CanonicalPath(path string) (string, error) {
 	switch {
 	case path == "" || len(path) > maxPathBytes:
 		return "", fmt.Errorf("a path has 1 to %d bytes", maxPathBytes)
-	case !utf8.ValidString(path) || strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }):
+	case foreign.Line(path) != path:
 		return "", errors.New("it holds characters that cannot be shown")
 	case !filepath.IsAbs(path) || filepath.Clean(path) != path:
 		return "", errors.New("it must be absolute, without . and .. and doubled or trailing slashes")
@@ -32,7 +32,7 @@ func CanonicalPath(path string) (string, error) {
 	if err != nil {
 		return "", errors.New("there is no such file, or the agent may not see it")
 	}
-	if strings.ContainsFunc(resolved, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if foreign.Line(resolved) != resolved {
 		return "", errors.New("it leads to a name that cannot be shown")
 	}
 	info, err := os.Stat(resolved)

@@ -12,9 +12,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
-	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
@@ -88,7 +88,7 @@ func unverified(err error) error {
 func (p *pairer) refusedAccount(l *link.Link, err error) error {
 	switch status.Code(err) {
 	case codes.Unauthenticated, codes.PermissionDenied, codes.AlreadyExists:
-		return &finalError{ErrAccountRefused, console.Clean(status.Convert(err).Message())}
+		return &finalError{ErrAccountRefused, foreign.Brief(status.Convert(err).Message())}
 	default:
 		return p.decideRefusal(l, err)
 	}

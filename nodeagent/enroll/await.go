@@ -9,9 +9,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
-	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
@@ -136,7 +136,7 @@ func (w *waiter) refused(err error) error {
 func (w *waiter) take(l *link.Link, answer *gatewayv1.GetPairingRequestStatusResponse) (done bool, err error) {
 	switch state := answer.GetState().(type) {
 	case *gatewayv1.GetPairingRequestStatusResponse_Pending:
-		if message := console.Clean(state.Pending.GetMessage()); message != "" {
+		if message := foreign.Brief(state.Pending.GetMessage()); message != "" {
 			w.Console.SayOnce("  %s", message)
 		}
 		return false, w.refresh()
@@ -145,9 +145,9 @@ func (w *waiter) take(l *link.Link, answer *gatewayv1.GetPairingRequestStatusRes
 	case *gatewayv1.GetPairingRequestStatusResponse_Completed:
 		return true, w.completed(l, state.Completed)
 	case *gatewayv1.GetPairingRequestStatusResponse_Denied:
-		return false, w.end(&finalError{ErrDenied, console.Clean(state.Denied.GetReason())})
+		return false, w.end(&finalError{ErrDenied, foreign.Brief(state.Denied.GetReason())})
 	case *gatewayv1.GetPairingRequestStatusResponse_Failed:
-		return false, w.end(&finalError{ErrFailed, console.Clean(state.Failed.GetReason())})
+		return false, w.end(&finalError{ErrFailed, foreign.Brief(state.Failed.GetReason())})
 	case *gatewayv1.GetPairingRequestStatusResponse_Expired:
 		return false, w.end(ErrExpired)
 	default:

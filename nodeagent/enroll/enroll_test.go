@@ -301,7 +301,7 @@ func TestEveryEndOfARequestHasItsOwnError(t *testing.T) {
 		want   error
 		says   string
 	}{
-		"denied":  {denied, enroll.ErrDenied, "not [2J ours"},
+		"denied":  {denied, enroll.ErrDenied, "not\uFFFD[2J ours"},
 		"failed":  {failed, enroll.ErrFailed, "NameTaken"},
 		"expired": {expired, enroll.ErrExpired, "new code"},
 	} {

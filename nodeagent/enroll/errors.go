@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // How a pairing can end without an identity. Each has its own exit code.
@@ -42,7 +42,7 @@ var (
 // refusal says what a gateway's final status means for the person; nil when the
 // call may simply be repeated.
 func refusal(err error) error {
-	message := console.Clean(status.Convert(err).Message())
+	message := foreign.Brief(status.Convert(err).Message())
 	switch status.Code(err) {
 	case codes.Unauthenticated:
 		return ErrWrongCode
@@ -80,9 +80,9 @@ func stopped(ctx context.Context, err error) bool {
 // explain is the short reason of a failed try, for people.
 func explain(err error) string {
 	if s, ok := status.FromError(err); ok {
-		return console.Clean(s.Message())
+		return foreign.Brief(s.Message())
 	}
-	return console.Clean(err.Error())
+	return foreign.Brief(err.Error())
 }
 
 // maxRetryAfter bounds what a gateway may ask for.

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
-	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
@@ -179,7 +179,7 @@ func (p *pairer) accept(l *link.Link, keys *pairing.Keys, answer *gatewayv1.Comp
 	}
 	// Without this machine's clock: a PIN is exchanged also when that is wrong.
 	if err := l.CheckBundle(bundle, l.Presented()); err != nil {
-		return &finalError{ErrFailed, console.Clean(err.Error())}
+		return &finalError{ErrFailed, foreign.Brief(err.Error())}
 	}
 	if _, err := pairing.ParseEndpoints(answer.GetNodeEndpoint()); err != nil {
 		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}

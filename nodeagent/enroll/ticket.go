@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
@@ -50,6 +50,6 @@ func undialed(err error) error {
 	case identity.ReasonNotYetValid, identity.ReasonExpired:
 		return &againError{err}
 	default:
-		return &finalError{ErrUnpinnedGateway, console.Clean(refused.Detail)}
+		return &finalError{ErrUnpinnedGateway, foreign.Brief(refused.Detail)}
 	}
 }

@@ -9,19 +9,19 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mooring-dev/mooring/nodeagent/console"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // Describe tells a question to a person, a line each, whatever characters the cluster
 // sent: who asks, what would run, and all of what it is about.
 func Describe(q Question) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s asks to run %s on this machine", orNobody(console.Visible(q.RequestedBy)), console.Visible(q.Capability))
+	fmt.Fprintf(&text, "%s asks to run %s on this machine", orNobody(foreign.Exact(q.RequestedBy)), foreign.Exact(q.Capability))
 	if q.Description != "" {
-		fmt.Fprintf(&text, " (%s)", console.Visible(q.Description))
+		fmt.Fprintf(&text, " (%s)", foreign.Exact(q.Description))
 	}
 	fmt.Fprintf(&text, "\n  target:   %s\n  dispatch: %s/%s\n  answer until %s, then it is a no",
-		console.Visible(q.Target), console.Visible(q.Namespace), console.Visible(q.Name), q.Until.Local().Format(time.TimeOnly))
+		foreign.Exact(q.Target), foreign.Exact(q.Namespace), foreign.Exact(q.Name), q.Until.Local().Format(time.TimeOnly))
 	return text.String()
 }
 
@@ -77,7 +77,7 @@ func (d *Desk) answerLine(out io.Writer, uid, line, by string) {
 	case errors.Is(err, ErrNoQuestion):
 		fmt.Fprintln(out, "Too late: it was answered or cancelled meanwhile.")
 	case err != nil:
-		fmt.Fprintf(out, "Not recorded: %v\n", err)
+		fmt.Fprintf(out, "Not recorded: %s\n", foreign.Line(err.Error()))
 	case allowed:
 		fmt.Fprintln(out, "Allowed.")
 	default:

@@ -15,10 +15,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/inputschema"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
@@ -128,10 +128,8 @@ func (p *Program) load() error {
 
 // checkText refuses what the cluster could not store, or a person not see.
 func checkText(content []byte) error {
-	for _, r := range string(content) {
-		if r == unicode.ReplacementChar || (!unicode.IsPrint(r) && !unicode.IsSpace(r)) {
-			return fmt.Errorf("the file holds a character that cannot be shown (%q)", r)
-		}
+	if r, found := foreign.Unsafe(string(content)); found {
+		return fmt.Errorf("the file holds a character that cannot be shown (%q)", r)
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
-	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/process"
 )
@@ -62,7 +62,7 @@ func (p *Program) Unavailable() string {
 	if err == nil {
 		return ""
 	}
-	text := console.Clean(err.Error())
+	text := foreign.Brief(err.Error())
 	return strings.ToValidUTF8(text[:min(len(text), 256)], "")
 }
 
@@ -146,8 +146,8 @@ func (p *Program) Run(ctx context.Context, request capability.Request) (json.Raw
 		return nil, err
 	}
 	environment := append(p.environment[:len(p.environment):len(p.environment)],
-		"MOORING_DISPATCH_UID="+console.Visible(request.DispatchUID),
-		"MOORING_REQUESTED_BY="+console.Visible(request.RequestedBy),
+		"MOORING_DISPATCH_UID="+foreign.Exact(request.DispatchUID),
+		"MOORING_REQUESTED_BY="+foreign.Exact(request.RequestedBy),
 		"MOORING_PROGRESS_FD=3")
 	got, err := process.Run(ctx, process.Command{
 		Argv: argv, Env: environment, Stdin: request.Input, User: p.user.credential(), Mark: p.Marks + request.DispatchUID,

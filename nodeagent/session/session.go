@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
@@ -142,7 +143,7 @@ func (r *Runner) pause(err error) (delay time.Duration, problem string) {
 
 func (r *Runner) explain(err error) string {
 	endpoint := r.Credentials.Endpoint()
-	message := console.Clean(status.Convert(err).Message())
+	message := foreign.Brief(status.Convert(err).Message())
 	leaf := r.Credentials.Identity().Leaf()
 	var refusal *link.Refusal
 	var untrusted *identity.CertificateError
@@ -154,13 +155,13 @@ func (r *Runner) explain(err error) string {
 		return "Gateway " + endpoint + " refuses this machine (" + message + "): if its Node was revoked or deleted, pair it again with another --identity-dir; trying on"
 	case status.Code(err) == codes.Unauthenticated, errors.As(err, &refusal):
 		if refusal != nil {
-			message = console.Clean(refusal.Error())
+			message = foreign.Brief(refusal.Error())
 		}
 		return "Gateway " + endpoint + " does not accept the certificate of this machine (" + message + "); trying on"
 	case status.Code(err) == codes.Aborted:
 		return "Another session of this Node took over (" + message + "): is a copy of the identity directory in use? trying on"
 	case errors.As(err, &untrusted):
-		return "Gateway " + endpoint + " cannot be trusted (" + console.Clean(untrusted.Detail) + "); trying on"
+		return "Gateway " + endpoint + " cannot be trusted (" + foreign.Brief(untrusted.Detail) + "); trying on"
 	case errors.Is(err, io.EOF):
 		return "Gateway " + endpoint + " ended the session; trying again"
 	default:

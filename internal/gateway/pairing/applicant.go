@@ -2,9 +2,6 @@ package pairing
 
 import (
 	"regexp"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -58,7 +55,7 @@ func readApplicant(connection peer.Connection, request *gatewayv1.CompletePairin
 		publicKeyPEM:    string(text),
 		publicKeySHA256: identity.FingerprintSPKIDER(request.GetPublicKey()),
 		nodeName:        request.GetNodeName(),
-		system:          readSystem(request.GetSystem()),
+		system:          peer.SystemInfo(request.GetSystem()),
 		capabilities:    capabilities,
 	}, nil
 }
@@ -87,36 +84,4 @@ func readCapabilities(names []string) ([]string, error) {
 		}
 	}
 	return unique, nil
-}
-
-// readSystem makes foreign texts fit to be shown: they are for people, nobody decides
-// by them, so what does not fit is cut and not refused.
-func readSystem(info *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
-	if info == nil {
-		return nil
-	}
-	return &v1alpha1.SystemInfo{
-		OS:            presentable(info.GetOs(), 64),
-		Arch:          presentable(info.GetArch(), 64),
-		Platform:      presentable(info.GetPlatform(), 128),
-		Hostname:      presentable(info.GetHostname(), 253),
-		KernelVersion: presentable(info.GetKernelVersion(), 256),
-		OSImage:       presentable(info.GetOsImage(), 256),
-		AgentVersion:  presentable(info.GetAgentVersion(), 64),
-	}
-}
-
-// presentable drops what could hide or move text on a terminal and cuts to limit bytes.
-func presentable(text string, limit int) string {
-	text = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, text)
-	for len(text) > limit {
-		_, size := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-size]
-	}
-	return text
 }

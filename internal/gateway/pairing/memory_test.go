@@ -3,10 +3,8 @@ package pairing
 import (
 	"crypto/rand"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	clocktesting "k8s.io/utils/clock/testing"
 )
@@ -110,16 +108,4 @@ func TestTheReservedShareIsForUntriedCodes(t *testing.T) {
 	if !f.admit(untried) {
 		t.Error("an untried code did not get the reserved share")
 	}
-}
-
-func FuzzPresentable(f *testing.F) {
-	f.Add("host\x1b[2J\u202e", 5)
-	f.Add(strings.Repeat("ü", 100), 7)
-	f.Fuzz(func(t *testing.T, text string, limit int) {
-		limit = max(0, min(limit, 1<<10))
-		got := presentable(text, limit)
-		if !utf8.ValidString(got) || len(got) > limit || presentable(got, limit) != got {
-			t.Errorf("presentable(%q, %d) = %q", text, limit, got)
-		}
-	})
 }

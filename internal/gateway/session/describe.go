@@ -1,11 +1,14 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/inputschema"
 )
 
@@ -38,21 +41,9 @@ func describe(request *gatewayv1.RegisterNodeRequest) (description, error) {
 	if len(request.GetBootId()) > maxIDBytes {
 		return description{}, fmt.Errorf("boot_id is longer than %d bytes", maxIDBytes)
 	}
-	d := description{system: systemOf(request.GetSystem()), bootID: clean(request.GetBootId(), maxIDBytes)}
+	d := description{system: cmp.Or(peer.SystemInfo(request.GetSystem()), &v1alpha1.SystemInfo{}), bootID: foreign.Short(request.GetBootId(), maxIDBytes)}
 	err := d.declare(request.GetCapabilities())
 	return d, err
-}
-
-func systemOf(s *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
-	return &v1alpha1.SystemInfo{
-		OS:            clean(s.GetOs(), 64),
-		Arch:          clean(s.GetArch(), 64),
-		Platform:      clean(s.GetPlatform(), 128),
-		Hostname:      clean(s.GetHostname(), 253),
-		KernelVersion: clean(s.GetKernelVersion(), 256),
-		OSImage:       clean(s.GetOsImage(), 256),
-		AgentVersion:  clean(s.GetAgentVersion(), 64),
-	}
 }
 
 // declare takes in a list of capabilities, or errs and changes nothing. Schemas that are too large
@@ -68,7 +59,7 @@ func (d *description) declare(list []*gatewayv1.Capability) error {
 	for _, c := range list {
 		name := c.GetName()
 		if len(name) > maxCapabilityName || !capabilityName.MatchString(name) {
-			return fmt.Errorf("capability name %q is not a dotted lower-case name of at most %d characters", clean(name, maxCapabilityName), maxCapabilityName)
+			return fmt.Errorf("capability name %q is not a dotted lower-case name of at most %d characters", foreign.Short(name, maxCapabilityName), maxCapabilityName)
 		}
 		if seen[name] {
 			return fmt.Errorf("capability %s is declared twice", name)
@@ -76,10 +67,10 @@ func (d *description) declare(list []*gatewayv1.Capability) error {
 		seen[name] = true
 		capability := v1alpha1.NodeCapability{
 			Name:        name,
-			Description: clean(c.GetDescription(), maxDescription),
+			Description: foreign.Short(c.GetDescription(), maxDescription),
 			Mediation:   v1alpha1.MediationNone,
 			Available:   c.GetAvailable(),
-			Reason:      clean(c.GetReason(), maxReason),
+			Reason:      foreign.Short(c.GetReason(), maxReason),
 		}
 		if c.GetMediation() == gatewayv1.Mediation_MEDIATION_LOCAL {
 			capability.Mediation = v1alpha1.MediationLocal

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
@@ -69,35 +70,16 @@ func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
 	}
 }
 
-func TestCleanTextIsShortValidAndPrintable(t *testing.T) {
-	cases := map[string]struct {
-		in    string
-		limit int
-		want  string
-	}{
-		"plain text stays":               {"Debian GNU/Linux 12", 64, "Debian GNU/Linux 12"},
-		"control characters go":          {"a\x00b\x1b[31m\nc", 64, "ab[31mc"},
-		"bidirectional marks go":         {"a\u202eb", 64, "ab"},
-		"broken UTF-8 goes":              {"a\xffb", 64, "ab"},
-		"a cut does not split a letter":  {"aäö", 4, "aä"},
-		"a cut keeps what exactly fits":  {"abcd", 4, "abcd"},
-		"nothing is left of a zero rule": {"abcd", 0, ""},
+func TestWhatAMachineDescribesIsStoredWithoutUnsafeCharacters(t *testing.T) {
+	const hostile = "a\u202e\u009b\x1b\u200b\n\xff"
+	want := "a\uFFFD\uFFFD\uFFFD\uFFFD \uFFFD"
+	d, err := describe(&gatewayv1.RegisterNodeRequest{BootId: hostile, System: &gatewayv1.SystemInfo{Hostname: hostile},
+		Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: hostile, Reason: hostile, InputSchema: []byte("{\"a\u202e\":\"b\u200b\"}")}}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			if got := clean(c.in, c.limit); got != c.want {
-				t.Errorf("clean() = %q, want %q", got, c.want)
-			}
-		})
+	got := []string{d.bootID, d.system.Hostname, d.declared[0].Description, d.declared[0].Reason, string(d.declared[0].InputSchema.Raw)}
+	if diff := cmp.Diff([]string{want, want, want, want, `{"a�":"b�"}`}, got); diff != "" {
+		t.Error(diff)
 	}
-}
-
-func FuzzClean(f *testing.F) {
-	f.Add("a\xf0\x9f\x92", 3)
-	f.Fuzz(func(t *testing.T, s string, limit int) {
-		limit = max(limit, 0)
-		if got := clean(s, limit); len(got) > limit || !utf8.ValidString(got) {
-			t.Errorf("clean(%q, %d) = %q", s, limit, got)
-		}
-	})
 }

@@ -10,6 +10,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -104,10 +105,10 @@ func (s *Service) bury(ctx context.Context, old *session) {
 // greet takes in what is known before the first read of the cluster.
 func (s *session) greet(hello *gatewayv1.Hello, described description) {
 	s.journal, s.dials = hello.GetJournalId(), int64(hello.GetDialCounter())
-	if boot := clean(hello.GetBootId(), maxIDBytes); boot != "" {
+	if boot := foreign.Short(hello.GetBootId(), maxIDBytes); boot != "" {
 		described.bootID = boot
 	}
-	if v := clean(hello.GetAgentVersion(), 64); v != "" {
+	if v := foreign.Short(hello.GetAgentVersion(), 64); v != "" {
 		described.system.AgentVersion = v
 	}
 	now := s.stamp()

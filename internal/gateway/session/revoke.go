@@ -10,6 +10,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -60,7 +61,7 @@ func revocationWish(id peer.Identity, request *gatewayv1.RevokeDevicePairingRequ
 	if err := identity.VerifyProof(id.Certificate.PublicKey, proof, request.GetProof()); err != nil {
 		return nil, status.Error(codes.Unauthenticated, "the proof is not a signature of the machine's key over its id and this connection: an identity is given up only with one")
 	}
-	reason := clean(request.GetReason(), maxRevocationReason)
+	reason := foreign.Short(request.GetReason(), maxRevocationReason)
 	if reason == "" {
 		reason = "The machine gave up its identity."
 	}

@@ -3,11 +3,11 @@ package session
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // storedSchema makes the input schema of a capability fit for Node.status: compact JSON whose
@@ -39,17 +39,11 @@ func storedSchema(raw []byte) ([]byte, bool) {
 	return compact, err == nil
 }
 
-// legibleValue is a JSON value without the characters that cannot be printed; line breaks
-// and tabs stay.
+// legibleValue is a JSON value whose texts are foreign.Text.
 func legibleValue(value any) any {
 	switch v := value.(type) {
 	case string:
-		return strings.Map(func(r rune) rune {
-			if r == '\n' || r == '\t' || legible(r) {
-				return r
-			}
-			return -1
-		}, v)
+		return foreign.Text(v)
 	case []any:
 		for i := range v {
 			v[i] = legibleValue(v[i])
@@ -64,29 +58,4 @@ func legibleValue(value any) any {
 	default:
 		return value
 	}
-}
-
-// legible tells whether a character may be stored and printed: no control or formatting
-// character, no noncharacter (Unicode 23.7), no trace of broken UTF-8.
-func legible(r rune) bool {
-	noncharacter := r&0xFFFE == 0xFFFE || (r >= 0xFDD0 && r <= 0xFDEF)
-	return r != utf8.RuneError && !noncharacter && !unicode.IsControl(r) && !unicode.Is(unicode.Cf, r)
-}
-
-// clean makes foreign text safe to store and print: legible characters only, at most limit
-// bytes.
-func clean(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if legible(r) {
-			return r
-		}
-		return -1
-	}, s)
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
 }

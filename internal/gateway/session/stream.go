@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/aside"
 )
 
@@ -124,7 +125,7 @@ func checkHello(h *gatewayv1.Hello) error {
 	switch {
 	case h.GetProtocolVersion() < lowestProtocol:
 		return status.Errorf(codes.InvalidArgument, "protocol version %d is too old, the gateway needs %d: update the agent", h.GetProtocolVersion(), lowestProtocol)
-	case h.GetJournalId() == "" || len(h.GetJournalId()) > maxIDBytes || clean(h.GetJournalId(), maxIDBytes) != h.GetJournalId():
+	case h.GetJournalId() == "" || len(h.GetJournalId()) > maxIDBytes || foreign.Short(h.GetJournalId(), maxIDBytes) != h.GetJournalId():
 		return status.Errorf(codes.InvalidArgument, "journal_id must be 1 to %d printable characters", maxIDBytes)
 	case len(h.GetBootId()) > maxIDBytes:
 		return status.Errorf(codes.InvalidArgument, "boot_id is longer than %d bytes", maxIDBytes)

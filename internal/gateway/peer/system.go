@@ -1,0 +1,25 @@
+package peer
+
+import (
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
+)
+
+// SystemInfo returns the description that a machine gives of itself, fit to be stored; nil for none.
+// It is for people and decides nothing, so a text that does not fit is cut and not refused. A
+// PairingRequest and its Node store the same texts.
+func SystemInfo(info *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
+	if info == nil {
+		return nil
+	}
+	return &v1alpha1.SystemInfo{
+		OS:            foreign.Short(info.GetOs(), 64),
+		Arch:          foreign.Short(info.GetArch(), 64),
+		Platform:      foreign.Short(info.GetPlatform(), 128),
+		Hostname:      foreign.Short(info.GetHostname(), 253),
+		KernelVersion: foreign.Short(info.GetKernelVersion(), 256),
+		OSImage:       foreign.Short(info.GetOsImage(), 256),
+		AgentVersion:  foreign.Short(info.GetAgentVersion(), 64),
+	}
+}
