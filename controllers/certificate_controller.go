@@ -14,7 +14,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -64,12 +63,13 @@ func setupCertificate(mgr ctrl.Manager, options Options) error {
 		clock:       options.Clock,
 		events:      mgr.GetEventRecorder("mooring-controller"),
 	}
+	backOff := newBackOff(r, stalledNode(mgr, options.Clock, "certificate", options.stalled))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("certificate").
 		For(&v1alpha1.Node{}).
 		Watches(&certmanagerv1.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(nodeOfCertificateRequest)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		WithOptions(backOff.options(workers)).
+		Complete(backOff)
 }
 
 func nodeOfCertificateRequest(_ context.Context, o client.Object) []reconcile.Request {
@@ -100,14 +100,14 @@ func (r *certificateReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 	case err != nil || !node.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, r.issuer.Forget(ctx, orderLabels(key.NamespacedName), "")
 	case pinMoves(node):
-		return retryConflicts(ctrl.Result{}, r.movePin(ctx, node))
+		return ctrl.Result{}, r.movePin(ctx, node)
 	case unanswered(node) == nil:
 		if err := r.issuer.Forget(ctx, orderLabels(key.NamespacedName), ""); err != nil {
 			return ctrl.Result{}, err
 		}
-		return retryConflicts(r.describe(ctx, node, nil, refusedBefore(node)))
+		return r.describe(ctx, node, nil, refusedBefore(node))
 	default:
-		return retryConflicts(r.answer(ctx, node))
+		return r.answer(ctx, node)
 	}
 }
 

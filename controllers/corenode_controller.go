@@ -35,15 +35,17 @@ type coreNodeReconciler struct {
 	watch func() error
 }
 
-func setupCoreNode(mgr ctrl.Manager, _ Options) error {
+func setupCoreNode(mgr ctrl.Manager, options Options) error {
 	if err := indexCoreNodes(mgr); err != nil {
 		return err
 	}
 	r := &coreNodeReconciler{client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("mooring-controller")}
+	backOff := newBackOff(r, stalledNode(mgr, options.Clock, "corenode", options.stalled))
 	c, err := ctrl.NewControllerManagedBy(mgr).
 		Named("corenode").
 		For(&v1alpha1.Node{}, builder.WithPredicates(inCluster)).
-		Build(r)
+		WithOptions(backOff.options(1)).
+		Build(backOff)
 	if err != nil {
 		return err
 	}
@@ -114,7 +116,7 @@ func (r *coreNodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (c
 			return ctrl.Result{}, err // when it goes, an event follows
 		}
 	}
-	return retryConflicts(ctrl.Result{}, r.part(ctx, node))
+	return ctrl.Result{}, r.part(ctx, node)
 }
 
 // coreNodeGone reports whether the core Node that an account's token was bound to is not there,

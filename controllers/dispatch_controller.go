@@ -8,12 +8,12 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -41,13 +41,16 @@ func setupDispatch(mgr ctrl.Manager, options Options) error {
 		proof:     types.NamespacedName{Namespace: options.SystemNamespace, Name: v1alpha1.PolicyProofLease},
 		retention: options.FinishedRetention, maxQueued: options.MaxQueuedPerNode,
 	}
+	backOff := newBackOff(r, failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), object: func(key client.ObjectKey) client.Object {
+		return &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	}})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("dispatch").
 		For(&v1alpha1.CapabilityDispatch{}).
 		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(r.ofNode), builder.WithPredicates(factsChanged)).
 		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.unfinished), builder.WithPredicates(policiesFailed)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		WithOptions(backOff.options(workers)).
+		Complete(backOff)
 }
 
 // dropPayloads strips what this process never reads. A status may be written without the input:
@@ -114,7 +117,7 @@ func (r *dispatchReconciler) Reconcile(ctx context.Context, key ctrl.Request) (c
 	case dispatch.Finished(d.Status):
 		return r.expire(ctx, d)
 	default:
-		return retryConflicts(r.settle(ctx, d))
+		return r.settle(ctx, d)
 	}
 }
 
@@ -130,7 +133,7 @@ func (r *dispatchReconciler) expire(ctx context.Context, d *v1alpha1.CapabilityD
 	// The version too: somebody may have prolonged its life.
 	err := r.client.Delete(ctx, d, client.Preconditions{UID: &d.UID, ResourceVersion: &d.ResourceVersion})
 	if client.IgnoreNotFound(err) != nil {
-		return retryConflicts(ctrl.Result{}, fmt.Errorf("delete dispatch %q: %w", d.Name, err))
+		return ctrl.Result{}, fmt.Errorf("delete dispatch %q: %w", d.Name, err)
 	}
 	return ctrl.Result{}, nil
 }

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -47,11 +48,15 @@ func setupGateway(mgr ctrl.Manager, options Options) error {
 		client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock, events: mgr.GetEventRecorder("mooring-controller"),
 		budget: newWriteBudget(), grace: options.OrphanGrace, staleAfter: options.StaleAfter,
 	}
+	backOff := newBackOff(r, failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), object: func(key client.ObjectKey) client.Object {
+		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	}})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("gateway").
 		For(&coordinationv1.Lease{}, builder.WithPredicates(predicate.NewPredicateFuncs(isGatewayLease))).
 		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(leaseOfNode(options.SystemNamespace)), builder.WithPredicates(sessionChanged)).
-		Complete(r)
+		WithOptions(backOff.options(1)).
+		Complete(backOff)
 }
 
 func isGatewayLease(o client.Object) bool {
@@ -125,13 +130,17 @@ func (r *gatewayReconciler) bury(ctx context.Context, key types.NamespacedName, 
 	if err := r.client.List(ctx, nodes, client.MatchingFields{indexLiveGateway: gateway}); err != nil {
 		return ctrl.Result{}, fmt.Errorf("list nodes of gateway %q: %w", gateway, err)
 	}
+	var failed []error // of some Nodes: the others must not wait for them
 	for i := range nodes.Items {
 		if wait := r.budget.take(); wait > 0 {
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}
 		if err := r.orphan(ctx, &nodes.Items[i], ended); client.IgnoreNotFound(err) != nil {
-			return retryConflicts(ctrl.Result{}, err)
+			failed = append(failed, err)
 		}
+	}
+	if len(failed) > 0 {
+		return ctrl.Result{}, errors.Join(failed...)
 	}
 	if len(nodes.Items) > 0 { // look again when the cache has followed
 		return ctrl.Result{RequeueAfter: time.Second}, nil

@@ -12,7 +12,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -43,13 +42,14 @@ func setupNode(mgr ctrl.Manager, options Options) error {
 	}
 	r := &nodeReconciler{client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock, budget: newWriteBudget(),
 		staleAfter: options.StaleAfter, trustDomain: options.TrustDomain}
+	backOff := newBackOff(r, stalledNode(mgr, options.Clock, "node", options.stalled))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("node").
 		For(&v1alpha1.Node{}).
 		// The last dispatch of a Node that is being deleted has finished, or is gone.
 		Watches(&v1alpha1.CapabilityDispatch{}, handler.EnqueueRequestsFromMapFunc(r.deletingNodeOf), builder.WithPredicates(becameFinished)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		WithOptions(backOff.options(workers)).
+		Complete(backOff)
 }
 
 // becameFinished passes dispatches that no longer hold up the deletion of their Node.
@@ -83,13 +83,13 @@ func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.
 	}
 	switch {
 	case !node.DeletionTimestamp.IsZero():
-		return retryConflicts(r.finalize(ctx, node))
+		return r.finalize(ctx, node)
 	case !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode):
-		return retryConflicts(ctrl.Result{}, r.setFinalizer(ctx, node, true)) // the write is an event
+		return ctrl.Result{}, r.setFinalizer(ctx, node, true) // the write is an event
 	case r.gaveUp(ctx, node):
-		return retryConflicts(ctrl.Result{}, r.revoke(ctx, node)) // the write is an event
+		return ctrl.Result{}, r.revoke(ctx, node) // the write is an event
 	default:
-		return retryConflicts(r.describe(ctx, node))
+		return r.describe(ctx, node)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -60,13 +59,14 @@ func setupPairingCode(mgr ctrl.Manager, options Options) error {
 		clock:  options.Clock,
 		events: mgr.GetEventRecorder("mooring-controller"),
 	}
+	backOff := newBackOff(r, stalledCode(mgr, options.Clock))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("pairingcode").
 		For(&v1alpha1.PairingCode{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(codeOfRecord)).
 		Watches(&v1alpha1.PairingRequest{}, handler.EnqueueRequestsFromMapFunc(codeOfRequest)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		WithOptions(backOff.options(workers)).
+		Complete(backOff)
 }
 
 func codeOfRecord(_ context.Context, o client.Object) []reconcile.Request {
@@ -94,20 +94,20 @@ func (r *pairingCodeReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 		if client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, fmt.Errorf("read code %s: %w", key, err)
 		}
-		return retryConflicts(ctrl.Result{}, r.records.dropAll(ctx, key.NamespacedName, nil))
+		return ctrl.Result{}, r.records.dropAll(ctx, key.NamespacedName, nil)
 	}
 	switch {
 	case !code.DeletionTimestamp.IsZero():
-		return retryConflicts(ctrl.Result{}, r.finalize(ctx, code))
+		return ctrl.Result{}, r.finalize(ctx, code)
 	case !controllerutil.ContainsFinalizer(code, v1alpha1.FinalizerPairingCode):
 		// Before the record exists, so that none outlives its code. The write is an event.
-		return retryConflicts(ctrl.Result{}, r.setFinalizer(ctx, code, true))
+		return ctrl.Result{}, r.setFinalizer(ctx, code, true)
 	case code.Status.Phase == "":
-		return retryConflicts(r.make(ctx, code))
+		return r.make(ctx, code)
 	case code.Status.Phase == v1alpha1.PairingCodeActive:
-		return retryConflicts(r.follow(ctx, code))
+		return r.follow(ctx, code)
 	default:
-		return retryConflicts(r.rest(ctx, code))
+		return r.rest(ctx, code)
 	}
 }
 
@@ -143,7 +143,7 @@ func (r *pairingCodeReconciler) wait(ctx context.Context, code *v1alpha1.Pairing
 	}
 	before := code.DeepCopy()
 	r.setReady(code, metav1.ConditionFalse, v1alpha1.ReasonSecretsPending, notYet.message)
-	if _, err := r.save(ctx, before, code, corev1.EventTypeWarning, v1alpha1.ReasonSecretsPending, notYet.message); err != nil {
+	if err := r.save(ctx, before, code, corev1.EventTypeWarning, v1alpha1.ReasonSecretsPending, notYet.message); err != nil {
 		return ctrl.Result{}, err
 	}
 	again := notYet.again
@@ -162,8 +162,7 @@ func (r *pairingCodeReconciler) open(ctx context.Context, code *v1alpha1.Pairing
 	code.Status.AttemptsLeft = &tries
 	message := fmt.Sprintf("read the code in Secret %q", code.Status.SecretName)
 	r.setReady(code, metav1.ConditionTrue, v1alpha1.ReasonCodeReady, message)
-	_, err := r.save(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, message)
-	return ctrl.Result{}, err
+	return ctrl.Result{}, r.save(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, message)
 }
 
 // follow watches an active code until it is terminal.
@@ -201,8 +200,7 @@ func (r *pairingCodeReconciler) close(ctx context.Context, code *v1alpha1.Pairin
 	if verdict.phase == v1alpha1.PairingCodeBurnt {
 		kind = corev1.EventTypeWarning
 	}
-	_, err := r.save(ctx, before, code, kind, verdict.reason, verdict.message)
-	return ctrl.Result{}, err
+	return ctrl.Result{}, r.save(ctx, before, code, kind, verdict.reason, verdict.message)
 }
 
 func (r *pairingCodeReconciler) setReady(code *v1alpha1.PairingCode, status metav1.ConditionStatus, reason, message string) {
@@ -212,12 +210,12 @@ func (r *pairingCodeReconciler) setReady(code *v1alpha1.PairingCode, status meta
 }
 
 // save persists, then announces.
-func (r *pairingCodeReconciler) save(ctx context.Context, before, code *v1alpha1.PairingCode, kind, reason, message string) (bool, error) {
+func (r *pairingCodeReconciler) save(ctx context.Context, before, code *v1alpha1.PairingCode, kind, reason, message string) error {
 	saved, err := saveStatus(ctx, r.client, before, code)
 	if err != nil || !saved {
-		return false, err
+		return err
 	}
 	ctrl.LoggerFrom(ctx).Info("code changed", "phase", code.Status.Phase, "reason", reason)
 	announce(r.events, code, kind, reason, message)
-	return true, nil
+	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -60,12 +59,13 @@ func setupPairingRequest(mgr ctrl.Manager, options Options) error {
 		clock:       options.Clock,
 		events:      mgr.GetEventRecorder("mooring-controller"),
 	}
+	backOff := newBackOff(r, stalledRequest(mgr, options.Clock))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("pairingrequest").
 		For(&v1alpha1.PairingRequest{}).
 		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfNode)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		WithOptions(backOff.options(workers)).
+		Complete(backOff)
 }
 
 // requestsOfNode are the requests that wait for something to happen to a Node.
@@ -110,11 +110,11 @@ func (r *pairingRequestReconciler) Reconcile(ctx context.Context, key ctrl.Reque
 	case requestTerminal(request.Status.Phase):
 		return r.rest(ctx, request)
 	case request.Status.Phase == v1alpha1.PairingRequestApproved:
-		return retryConflicts(r.follow(ctx, request))
+		return r.follow(ctx, request)
 	case request.Status.Phase == v1alpha1.PairingRequestPending:
-		return retryConflicts(r.decide(ctx, request))
+		return r.decide(ctx, request)
 	default:
-		return retryConflicts(r.admit(ctx, request))
+		return r.admit(ctx, request)
 	}
 }
 

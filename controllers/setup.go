@@ -73,10 +73,14 @@ type Options struct {
 	Gate Gate
 	// Clock tells the API server's time.
 	Clock clock.PassiveClock
+
+	// stalled is shared by the controllers that reconcile Nodes.
+	stalled *stalledMessages
 }
 
 // Setup adds all reconcilers to a manager that was made with Scheme and CacheByObject.
 func Setup(mgr ctrl.Manager, options Options) error {
+	options.stalled = &stalledMessages{}
 	for _, part := range []struct {
 		name  string
 		setup func(ctrl.Manager, Options) error

@@ -8,13 +8,11 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -26,9 +24,6 @@ import (
 // session, fingerprintShort, the conditions Ready and CapabilityReviewRequired), because an
 // apply has to carry every field of its manager and the two are written at different times.
 const managerCertificate = v1alpha1.FieldManagerController + "-certificate"
-
-// conflictDelay is how long after a lost compare-and-swap an object is looked at again.
-const conflictDelay = 50 * time.Millisecond
 
 // saveStatus writes the status of an object whose status the controller alone writes, if
 // it differs from before. It fails with a conflict when the object changed since it was read.
@@ -102,12 +97,4 @@ func gateText(closed error) string {
 		closed = cause
 	}
 	return closed.Error()
-}
-
-// retryConflicts turns a lost compare-and-swap, which is no fault, into another look.
-func retryConflicts(result ctrl.Result, err error) (ctrl.Result, error) {
-	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
-	}
-	return result, err
 }

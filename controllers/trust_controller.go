@@ -44,15 +44,19 @@ func setupTrust(mgr ctrl.Manager, options Options) error {
 		client:      mgr.GetClient(),
 		key:         types.NamespacedName{Namespace: options.SystemNamespace, Name: v1alpha1.TrustConfigMap},
 		authorities: authorities,
-		copies:      trustCopies{client: mgr.GetClient(), namespaces: options.TrustNamespaces, failing: map[string]string{}},
+		copies:      trustCopies{client: mgr.GetClient(), events: mgr.GetEventRecorder("mooring-controller"), namespaces: options.TrustNamespaces, failing: map[string]string{}},
 		clock:       options.Clock,
 	}
+	backOff := newBackOff(r, failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), object: func(key client.ObjectKey) client.Object {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	}})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trust").
 		WatchesRawSource(source.Func(r.begin)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.onConfigMap)).
 		Watches(&certmanagerv1.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(r.onSample)).
-		Complete(r)
+		WithOptions(backOff.options(1)).
+		Complete(backOff)
 }
 
 // authoritiesOf are the issuers that the flags name, those in use first.
@@ -125,7 +129,7 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 	if err := r.write(ctx, data); apierrors.IsAlreadyExists(err) {
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil // the cache is behind
 	} else if err != nil {
-		return retryConflicts(ctrl.Result{}, err)
+		return ctrl.Result{}, err
 	}
 	r.copies.write(ctx, data[v1alpha1.TrustServerCAKey])
 	return ctrl.Result{RequeueAfter: r.untilNext()}, nil

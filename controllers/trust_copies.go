@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,6 +24,7 @@ const copyEvery = time.Minute
 // namespaces, where agents in pods mount it.
 type trustCopies struct {
 	client     client.Client
+	events     events.EventRecorder
 	namespaces []string
 	failing    map[string]string // by namespace, so that a lasting problem is logged once
 }
@@ -37,7 +41,10 @@ func (c *trustCopies) write(ctx context.Context, serverCA string) {
 		}
 		if log := ctrl.LoggerFrom(ctx).WithValues("namespace", namespace); problem != c.failing[namespace] {
 			if err != nil {
-				log.Error(explainCopy(err, namespace), "the CA of the gateways is not there for agents in pods")
+				explained := explainCopy(err, namespace)
+				log.Error(explained, "the CA of the gateways is not there for agents in pods")
+				about := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.TrustConfigMap}}
+				announce(c.events, about, corev1.EventTypeWarning, failureReason(err), explained.Error())
 			} else {
 				log.Info("the CA of the gateways is there for agents in pods")
 			}

@@ -5,6 +5,10 @@ const (
 	// ConditionReady (Node): Active, Trusted and Online or Degraded. (PairingCode): the code
 	// and its password record exist and may be used.
 	ConditionReady = "Ready"
+	// ConditionStalled (Node, PairingCode, PairingRequest; abnormal): the controller cannot go on
+	// with the object. The message holds the API server's sentence. The controller tries again by
+	// itself, at least every 30 seconds.
+	ConditionStalled = "Stalled"
 	// ConditionConnected (Node): a session is recorded and live.
 	ConditionConnected = "Connected"
 	// ConditionCertificateValid (Node): the newest certificate is within its validity.
@@ -33,6 +37,15 @@ const (
 	// ConditionComplete (CapabilityDispatch): the phase is terminal; the reason is the phase or
 	// the error code.
 	ConditionComplete = "Complete"
+)
+
+// Reasons of the condition Stalled and of the events that go with it.
+const (
+	// ReasonWriteRefused means that the API server refused a write of the controller: a quota, a
+	// policy, a webhook, a size limit or a missing right.
+	ReasonWriteRefused = "WriteRefused"
+	// ReasonReconcileFailed means that the controller failed several times in a row.
+	ReasonReconcileFailed = "ReconcileFailed"
 )
 
 // Reasons of Node conditions and events.

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
@@ -21,12 +22,16 @@ var errImpatient = errors.New("no answer in time")
 func (t *tool) awaitCode(ctx context.Context, f *fleet, code *v1alpha1.PairingCode) (*madeCode, error) {
 	waiting, cancel := context.WithTimeoutCause(ctx, codePatience, errImpatient)
 	defer cancel()
-	latest := code
+	latest, stalled := code, ""
 	err := observer[v1alpha1.PairingCode, *v1alpha1.PairingCode]{
 		fleet: f, list: &v1alpha1.PairingCodeList{},
 		lost: func(err error) { t.sayf("lost the cluster (%v), trying again", err) },
 		enough: func(c *v1alpha1.PairingCode) bool {
 			latest = c
+			if message := stalledMessage(c.Status.Conditions); message != "" && message != stalled {
+				stalled = message
+				t.sayf("pairing code %q waits: %s", c.Name, message)
+			}
 			return c.Status.SecretName != "" || finished(c.Status.Phase)
 		},
 	}.wait(waiting, code)
@@ -69,6 +74,14 @@ func (f *fleet) readCode(ctx context.Context, code *v1alpha1.PairingCode) (*made
 	}
 	made.Command = fmt.Sprintf("mooring-agent run --pairing %s --code %s", address, made.Code)
 	return made, nil
+}
+
+// stalledMessage returns why the controller cannot go on with an object; "" if it can.
+func stalledMessage(conditions []metav1.Condition) string {
+	if stalled := meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled); stalled != nil {
+		return stalled.Message
+	}
+	return ""
 }
 
 func finished(phase v1alpha1.PairingCodePhase) bool {

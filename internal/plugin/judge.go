@@ -25,7 +25,11 @@ func alreadyDecided(r *v1alpha1.PairingRequest, verdict v1alpha1.Verdict, now ti
 			said += fmt.Sprintf(" (%s)", d.Reason)
 		}
 		if d.Verdict == verdict {
-			return strings.ToUpper(said[:1]) + said[1:] + ".", nil
+			said = strings.ToUpper(said[:1]) + said[1:] + "."
+			if message := stalledMessage(r.Status.Conditions); message != "" {
+				said += " The controller cannot carry it out yet: " + message
+			}
+			return said, nil
 		}
 		if verdict == v1alpha1.VerdictDenied {
 			return "", fmt.Errorf("%s, and a decision is final. To shut the machine out: kubectl patch mnode %s -n %s --type=merge -p '{\"spec\":{\"desiredState\":\"Revoked\"}}'",

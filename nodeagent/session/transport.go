@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -37,15 +36,6 @@ const (
 	// when they last.
 	TransportAuto Transport = "auto"
 )
-
-// ParseTransport reads the name of a transport.
-func ParseTransport(name string) (Transport, error) {
-	switch t := Transport(name); t {
-	case TransportStream, TransportPoll, TransportAuto:
-		return t, nil
-	}
-	return "", fmt.Errorf("transport %q is none of stream, poll, auto", name)
-}
 
 const (
 	// brokenStreams in a row make auto poll.
