@@ -185,7 +185,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.journal.Close()) }()
-	if err := process.KillMarked(a.marks()); err != nil {
+	if err := process.KillMarked(a.journal.RunPrefix()); err != nil {
 		a.Log.Warn("processes that an earlier agent left behind", "error", err)
 	}
 	clock := session.NewClock(a.Now, session.SinceBoot)

@@ -1,7 +1,6 @@
 package nodeagent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +60,14 @@ func (a *agent) prepare() (err error) {
 }
 
 func (a *agent) rules() (*mediation.Rules, error) {
-	return mediation.LoadRules(cmp.Or(a.MediationPolicy, a.store.MediationPath()))
+	if a.MediationPolicy != "" {
+		return mediation.LoadRules(a.MediationPolicy)
+	}
+	// Only the agent's user can have removed it: the identity directory is private.
+	if _, err := os.Lstat(a.store.MediationPath()); errors.Is(err, fs.ErrNotExist) {
+		return mediation.DefaultRules(), nil
+	}
+	return mediation.LoadRules(a.store.MediationPath())
 }
 
 // tell tells the state of the agent on its socket; stop ends and awaits that.
@@ -78,9 +84,6 @@ func (a *agent) tell(ctx context.Context) (stop func(), err error) {
 	return func() { cancel(); owned.Wait() }, nil
 }
 
-// marks begin the marks of every process of this agent's runs, over its restarts.
-func (a *agent) marks() string { return a.journal.ID() + "/" }
-
 // beside starts what serves the machine's user beside the sessions: the watch of the
 // capability files, and the desk with its socket and terminal. stop ends and awaits it.
 func (a *agent) beside(ctx context.Context, clock *session.Clock) (desk *mediation.Desk, stop func(), err error) {
@@ -91,7 +94,6 @@ func (a *agent) beside(ctx context.Context, clock *session.Clock) (desk *mediati
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var owned sync.WaitGroup
-	a.programs.Marks = a.marks()
 	owned.Go(func() { a.programs.Watch(ctx) })
 	owned.Go(func() { server.Serve(ctx) })
 	if a.Terminal != nil {

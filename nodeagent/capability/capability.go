@@ -67,6 +67,9 @@ type Conditional interface {
 type Request struct {
 	// DispatchUID is the cluster's id of the dispatch.
 	DispatchUID string
+	// Run names this run unlike every other one on the machine, over restarts of the agent.
+	// Processes are marked with it before they start.
+	Run string
 	// Input is a JSON object that passed the schema and Check.
 	Input json.RawMessage
 	// Target is what a person was shown: of Targeter, else the input.

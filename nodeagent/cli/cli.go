@@ -17,6 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/version"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/process"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 )
 
@@ -32,12 +33,38 @@ type Build struct {
 
 // Main runs the agent with the given arguments and returns the exit code.
 func Main(build Build, args []string, in io.Reader, out, errOut io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// The first signal ends the agent in good order; from then on the next one ends
-	// the process.
-	context.AfterFunc(ctx, stop)
-	return run(ctx, args, in, out, errOut, build)
+	return process.RunAsInit(func() int {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		// The first signal ends the agent in good order; from then on the next one ends
+		// the process.
+		context.AfterFunc(ctx, stop)
+		ctx, stopHangup := notifyHangup(ctx)
+		defer stopHangup()
+		return run(ctx, args, in, out, errOut, build)
+	})
+}
+
+// notifyHangup ends the context when the terminal is closed (SIGHUP), unless the signal was
+// ignored at the start (nohup). Both the kernel and the shell may send it, so a second one
+// does nothing. Writing to a pipe whose reader ended with the terminal is no reason to die
+// either (SIGPIPE).
+func notifyHangup(parent context.Context) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	if signal.Ignored(syscall.SIGHUP) {
+		return ctx, cancel
+	}
+	hangups, pipes := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		select {
+		case <-hangups:
+			signal.Notify(pipes, syscall.SIGPIPE)
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(); signal.Stop(hangups); signal.Stop(pipes) }
 }
 
 // runError is an error of the agent itself; every other one is a mistake on the

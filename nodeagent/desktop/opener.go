@@ -73,7 +73,13 @@ func (o *Opener) open(ctx context.Context, target string) error {
 	if o.missing != "" {
 		return errors.New(o.missing)
 	}
-	err := process.Launch(ctx, append(o.argv[:len(o.argv):len(o.argv)], target), o.environment, launchWait)
+	// Whoever could replace it since the start is found now.
+	program, err := ownfile.OpenProgram(o.argv[0])
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	err = process.Launch(ctx, program.File(), append(o.argv[:len(o.argv):len(o.argv)], target), o.environment, launchWait)
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return fmt.Errorf("%s ended with %w", o.argv[0], err)
 	}

@@ -86,6 +86,10 @@ type usage struct {
 // ID is the journal's own, made with it.
 func (j *Journal) ID() string { return j.id }
 
+// RunPrefix begins the name of every run of this journal on the machine
+// (capability.Request.Run), over restarts of the agent.
+func (j *Journal) RunPrefix() string { return j.id + "/" }
+
 // NextDial counts a dial, durably, and returns the new count.
 func (j *Journal) NextDial() (uint64, error) {
 	var count uint64

@@ -77,7 +77,7 @@ func Listen(path, purpose string, log *slog.Logger) (*Server, error) {
 }
 
 func checkPrivate(paths ...string) error {
-	if err := ownfile.CheckDir(paths[0]); err != nil {
+	if err := ownfile.CheckFolder(paths[0]); err != nil {
 		return err
 	}
 	for i, path := range paths {

@@ -62,6 +62,9 @@ type URLRules struct {
 	DenyHosts []string `yaml:"denyHosts"`
 }
 
+// DefaultRules are the rules of a machine without a policy file.
+func DefaultRules() *Rules { return &Rules{timeout: defaultTimeout} }
+
 // LoadRules reads a policy file; none is the default policy.
 func LoadRules(path string) (*Rules, error) {
 	content, err := ownfile.Read(path)
@@ -79,7 +82,7 @@ func LoadRules(path string) (*Rules, error) {
 }
 
 func parseRules(content []byte) (*Rules, error) {
-	r := &Rules{timeout: defaultTimeout}
+	r := DefaultRules()
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(r); err != nil && !errors.Is(err, io.EOF) {

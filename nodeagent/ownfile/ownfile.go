@@ -1,5 +1,6 @@
-// Package ownfile reads files that decide what the agent does: only such that nobody
-// but the agent's user and root could have written.
+// Package ownfile opens files that decide what the agent does. A file counts as the
+// agent's own when only root and the agent's user can write it, or put another one in its
+// place: every folder from the root to the file is checked, and the folders of every link.
 package ownfile
 
 import (
@@ -11,37 +12,28 @@ import (
 	"path/filepath"
 )
 
-// ErrLoose says that somebody else could have written a file.
+// ErrLoose reports that another user could have written or replaced a file.
 var ErrLoose = errors.New("not safe to use")
-
-func errLink(path string) error {
-	return fmt.Errorf("%w: %s is a symbolic link; put the file itself there", ErrLoose, path)
-}
 
 // maxBytes bounds a file.
 const maxBytes = 64 << 10
 
-// Read reads a regular file after it checked it and its directory. It does not follow a
-// symbolic link, and it errs with ErrLoose and the command that repairs it.
+// Read returns the content of a regular file. It follows links and errs with ErrLoose and
+// the command that repairs it. The checked descriptor is the one that is read.
 func Read(path string) ([]byte, error) {
-	if err := CheckDir(filepath.Dir(path)); err != nil {
+	end, err := walk(path)
+	if err != nil {
 		return nil, err
 	}
-	file, err := openSelf(path)
+	defer end.close()
+	if !end.info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrLoose, path)
+	}
+	file, err := end.open()
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is not a regular file", ErrLoose, path)
-	}
-	if err := check(path, info); err != nil {
-		return nil, err
-	}
 	content, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
@@ -52,8 +44,22 @@ func Read(path string) ([]byte, error) {
 	return content, nil
 }
 
-// CheckDir wants a directory in which nobody else can put files.
+// CheckDir errs unless path is a folder in which only root and the agent's user can put files.
 func CheckDir(path string) error {
+	end, err := walk(path)
+	if err != nil {
+		return err
+	}
+	defer end.close()
+	if !end.info.IsDir() {
+		return fmt.Errorf("%s is not a directory", path)
+	}
+	return end.checkHolder()
+}
+
+// CheckFolder is CheckDir without the folders above: for a folder whose place another
+// check has approved.
+func CheckFolder(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -61,30 +67,73 @@ func CheckDir(path string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a directory", path)
 	}
-	return check(path, info)
+	if writers(info) {
+		return errWritable(path, info)
+	}
+	return checkOwner(path, info)
 }
 
-// CheckProgram wants a program that nobody else can replace.
+// CheckProgram errs unless path is a program that only root and the agent's user can
+// replace; the interpreter of a script, too.
 func CheckProgram(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("program %s does not exist", path)
-	case err != nil:
+	program, err := OpenProgram(path)
+	if err != nil {
 		return err
-	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
-		return fmt.Errorf("%s is not a program: no file that may be executed", path)
 	}
-	return check(path, info)
+	program.Close()
+	return nil
 }
 
-// check wants our own user or root as the owner, and nobody else who may write.
-func check(path string, info fs.FileInfo) error {
-	if loose := info.Mode().Perm() & 0o022; loose != 0 && modesCount {
-		return fmt.Errorf("%w: others can write %s (mode %04o); run: chmod go-w %s", ErrLoose, path, info.Mode().Perm(), path)
+// Program is a program that was checked.
+type Program struct {
+	end    *end
+	script bool
+}
+
+// OpenProgram checks a program as CheckProgram does and keeps it open. The caller closes it.
+func OpenProgram(path string) (*Program, error) { return openProgram(path, maxInterpreters) }
+
+// maxInterpreters bounds scripts whose interpreter is a script (Linux: BINPRM_MAX_RECURSION).
+const maxInterpreters = 4
+
+func openProgram(path string, interpreters int) (_ *Program, err error) {
+	end, err := walk(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("program %s does not exist", path)
 	}
-	if owner, self, ok := owners(info); ok && owner != self && owner != 0 {
-		return fmt.Errorf("%w: %s belongs to user id %d, neither the agent's (%d) nor root", ErrLoose, path, owner, self)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	p := &Program{end: end}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	if !end.info.Mode().IsRegular() || !executable(end.info) {
+		return nil, fmt.Errorf("%s is not a program: no file that may be executed", path)
+	}
+	interpreter, script := end.interpreter()
+	if p.script = script; !script {
+		return p, nil
+	}
+	switch {
+	case interpreters == 0:
+		return nil, fmt.Errorf("%s: its interpreter is a script, and so on", path)
+	case !filepath.IsAbs(interpreter):
+		return nil, fmt.Errorf("%w: %s names its interpreter %q by no absolute path", ErrLoose, path, interpreter)
+	}
+	next, err := openProgram(interpreter, interpreters-1)
+	if err != nil {
+		return nil, fmt.Errorf("interpreter of %s: %w", path, err)
+	}
+	next.Close()
+	return p, nil
+}
+
+// Close releases the program.
+func (p *Program) Close() { p.end.close() }
+
+func errWritable(path string, info fs.FileInfo) error {
+	return fmt.Errorf("%w: others can write %s (mode %04o); run: chmod go-w %s", ErrLoose, path, info.Mode().Perm(), path)
 }

@@ -35,6 +35,9 @@ const markVariable = "MOORING_RUN"
 type Command struct {
 	// Argv is the program, an absolute path, and its arguments as they are.
 	Argv []string
+	// Program is what is executed in place of the file that Argv names; nil is that file.
+	// The caller keeps it open until Run returns. Linux only.
+	Program *os.File
 	// Env is the whole environment, KEY=VALUE.
 	Env []string
 	// Dir is the working directory; empty is /.
@@ -85,6 +88,11 @@ func Run(ctx context.Context, c Command) (Result, error) {
 	defer p.close()
 	cmd := command(c)
 	p.attach(cmd)
+	release, err := execute(cmd, c.Program)
+	if err != nil {
+		return Result{}, fmt.Errorf("start %s: %w", c.Argv[0], err)
+	}
+	defer release()
 	ended := make(chan error, 1)
 	started := make(chan error)
 	group := &tree{mark: c.Mark}
@@ -138,10 +146,15 @@ func command(c Command) *exec.Cmd {
 	return cmd
 }
 
-// Launch starts a program that may stay, such as what opens a browser, and waits for its
-// end a while. One that is still there then is left alone, and reaped when it ends.
-func Launch(ctx context.Context, argv, env []string, wait time.Duration) error {
+// Launch starts a program that may stay, such as the opener of a browser, and waits for its
+// end a while. program is Command.Program. One that is still there then is left alone, and reaped when it ends.
+func Launch(ctx context.Context, program *os.File, argv, env []string, wait time.Duration) error {
 	cmd := &exec.Cmd{Path: argv[0], Args: argv, Dir: "/", Env: env, SysProcAttr: detached()}
+	release, err := execute(cmd, program)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	defer release()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err

@@ -20,7 +20,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(beInit) != "" {
+		os.Exit(RunAsInit(asInit))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // shell is a program for tests; the agent itself never runs a shell.
 func shell(t *testing.T, script string) Command {
@@ -208,7 +213,7 @@ func TestProgressIsReadFromDescriptorThree(t *testing.T) {
 func TestALaunchedProgramMayStay(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "pid")
 	script := "echo $$ >" + out + "; exec sleep 1000"
-	if err := Launch(t.Context(), []string{"/bin/sh", "-c", script}, []string{"PATH=/usr/bin:/bin"}, 300*time.Millisecond); err != nil {
+	if err := Launch(t.Context(), nil, []string{"/bin/sh", "-c", script}, []string{"PATH=/usr/bin:/bin"}, 300*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	pid, err := strconv.Atoi(awaitFile(t, out))
@@ -217,7 +222,7 @@ func TestALaunchedProgramMayStay(t *testing.T) {
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 	exit := (*exec.ExitError)(nil)
-	if err := Launch(t.Context(), []string{"/bin/sh", "-c", "exit 4"}, nil, time.Minute); !errors.As(err, &exit) || exit.ExitCode() != 4 {
+	if err := Launch(t.Context(), nil, []string{"/bin/sh", "-c", "exit 4"}, nil, time.Minute); !errors.As(err, &exit) || exit.ExitCode() != 4 {
 		t.Errorf("one that fails: %v", err)
 	}
 }

@@ -29,6 +29,24 @@ func attributes(user *User) *syscall.SysProcAttr {
 
 func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
+// execute has cmd execute an open file in place of its path. The number of its descriptor
+// is above those that os/exec moves around in the child; it is closed when the program starts.
+func execute(cmd *exec.Cmd, program *os.File) (release func(), err error) {
+	if program == nil {
+		return func() {}, nil
+	}
+	above := 64
+	for _, file := range cmd.ExtraFiles {
+		above = max(above, 2*int(file.Fd()))
+	}
+	fd, err := unix.FcntlInt(program.Fd(), unix.F_DUPFD_CLOEXEC, above)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Path = "/proc/self/fd/" + strconv.Itoa(fd)
+	return func() { unix.Close(fd) }, nil
+}
+
 // tree is a program and all it started.
 type tree struct {
 	root int
@@ -63,16 +81,15 @@ func (t *tree) kill() error {
 		}
 		stopped = len(found)
 	}
-	left := 0
+	var found []stat
 	for round := range rounds {
-		found := t.members()
-		if left = len(found); left == 0 {
+		if found = t.members(); len(found) == 0 {
 			return nil
 		}
 		signalAll(found, unix.SIGKILL)
 		time.Sleep(min(time.Duration(round)*time.Millisecond, 10*time.Millisecond))
 	}
-	return fmt.Errorf("%w: %d are left", ErrSurvivors, left)
+	return fmt.Errorf("%w: %d are left, among them process %d", ErrSurvivors, len(found), found[0].pid)
 }
 
 // KillMarked ends every process whose mark begins with prefix: what an agent that was

@@ -4,6 +4,7 @@ package process
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"syscall"
 )
@@ -19,6 +20,9 @@ func attributes(user *User) *syscall.SysProcAttr {
 }
 
 func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// execute leaves the path as it is: no open file can be executed here.
+func execute(*exec.Cmd, *os.File) (release func(), err error) { return func() {}, nil }
 
 type tree struct {
 	root int

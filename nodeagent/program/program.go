@@ -24,8 +24,6 @@ const maxArgumentBytes = 128<<10 - 1
 type Program struct {
 	// Path is the file.
 	Path string
-	// Marks is what the marks of its processes begin with (process.Command).
-	Marks string
 
 	name, description string
 	argv              []argument
@@ -145,12 +143,17 @@ func (p *Program) Run(ctx context.Context, request capability.Request) (json.Raw
 	if err != nil {
 		return nil, err
 	}
+	executable, err := ownfile.OpenProgram(p.argv[0].literal)
+	if err != nil {
+		return nil, &capability.Error{Code: "CapabilityUnavailable", Message: err.Error()}
+	}
+	defer executable.Close()
 	environment := append(p.environment[:len(p.environment):len(p.environment)],
 		"MOORING_DISPATCH_UID="+foreign.Exact(request.DispatchUID),
 		"MOORING_REQUESTED_BY="+foreign.Exact(request.RequestedBy),
 		"MOORING_PROGRESS_FD=3")
 	got, err := process.Run(ctx, process.Command{
-		Argv: argv, Env: environment, Stdin: request.Input, User: p.user.credential(), Mark: p.Marks + request.DispatchUID,
+		Argv: argv, Program: executable.File(), Env: environment, Stdin: request.Input, User: p.user.credential(), Mark: request.Run,
 		MaxOutput: request.MaxOutputBytes + 1, Progress: request.Progress,
 	})
 	switch {

@@ -44,7 +44,6 @@ func entry(t *testing.T, content string) *capability.Entry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Marks = t.Name() + "/"
 	r, err := capability.NewRegistry(p)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +54,7 @@ func entry(t *testing.T, content string) *capability.Entry {
 
 func run(t *testing.T, e *capability.Entry, input string) (json.RawMessage, error) {
 	t.Helper()
-	return e.Run(t.Context(), capability.Request{DispatchUID: "uid", Input: json.RawMessage(input), RequestedBy: "ann\x1b[2J", MaxOutputBytes: 1 << 16,
+	return e.Run(t.Context(), capability.Request{DispatchUID: "uid", Run: t.Name() + "/uid", Input: json.RawMessage(input), RequestedBy: "ann\x1b[2J", MaxOutputBytes: 1 << 16,
 		Progress: func(int, string) {}})
 }
 

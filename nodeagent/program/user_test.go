@@ -22,7 +22,6 @@ func TestAProgramRunsAsNumbersWithoutAListOfUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Marks = t.Name() + "/"
 	r, err := capability.NewRegistry(p)
 	if err != nil {
 		t.Fatal(err)

@@ -29,9 +29,7 @@ const (
 
 // Folder is where the capability files are. It need not exist.
 type Folder struct {
-	Dir string
-	// Marks is given to every Program.
-	Marks    string
+	Dir      string
 	Registry *capability.Registry
 	Log      *slog.Logger
 
@@ -77,7 +75,6 @@ func (f *Folder) Read() {
 	f.last = state
 	var all []capability.Capability
 	for _, p := range programs {
-		p.Marks = f.Marks
 		if reason := p.Unavailable(); reason != "" {
 			f.Log.Warn("capability file cannot be used", "file", p.Path, "reason", reason)
 		}

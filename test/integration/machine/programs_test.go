@@ -248,3 +248,30 @@ func TestACapabilityAddedAtRuntimeBecomesInvocableAndABrokenOneSaysWhy(t *testin
 	}
 	m.Online(m.node)
 }
+
+// TestWhatAKilledAgentStartedIsEndedBeforeTheNextRuns uses a capability file that is there
+// when the agent starts, and does not change.
+func TestWhatAKilledAgentStartedIsEndedBeforeTheNextRuns(t *testing.T) {
+	m := newMachine(t, map[string]string{
+		"own.stays": shell(`(setsid sh -c 'trap "" TERM HUP; echo $$ >{dir}/left; while :; do sleep 1; done' &)
+while :; do sleep 1; done`),
+		"own.looks": shell(`kill -0 $(cat {dir}/left) 2>/dev/null && echo alive || echo gone`),
+	})
+	d := m.Ask(m.node, "own.stays", map[string]any{})
+	left := m.pid("left")
+	m.process.Kill()
+	if !alive(left) {
+		t.Fatal("it ended with the agent; the test shows nothing")
+	}
+	next := m.Ask(m.node, "own.looks", map[string]any{})
+	m.process = m.Agent(m.node)
+	if s := m.Ended(next).Status; s.Output == nil || string(s.Output.Raw) != `"gone\n"` {
+		t.Errorf("beside the next agent: %+v", s)
+	}
+	if s := m.Ended(d).Status; s.Execution != v1alpha1.ExecutionUnknown {
+		t.Errorf("what was interrupted ended %+v", s)
+	}
+	if alive(left) {
+		t.Error("it lives on")
+	}
+}

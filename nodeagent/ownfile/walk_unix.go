@@ -1,0 +1,236 @@
+//go:build unix
+
+package ownfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// maxLinks bounds the links of one path (path_resolution(7)).
+const maxLinks = 40
+
+// end is a file or folder that was reached, and the folder that holds it.
+type end struct {
+	*item
+	holder *item
+}
+
+// walk follows a path from the root, link by link. It checks each folder before it looks
+// up a name in it, each link before it is followed, and the end.
+func walk(path string) (*end, error) {
+	if !filepath.IsAbs(path) {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, err
+		}
+		path = dir + "/" + path
+	}
+	w := &walker{path: path}
+	e, err := w.follow(strings.Split(path, "/"))
+	w.closeAllBut(e)
+	return e, err
+}
+
+// walker is a walk under way.
+type walker struct {
+	path string
+	// folders lead from the root to where the walk is.
+	folders []*item
+	links   int
+}
+
+func (w *walker) follow(names []string) (*end, error) {
+	if err := w.enterRoot(); err != nil {
+		return nil, err
+	}
+	for len(names) > 0 {
+		name := names[0]
+		names = names[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			w.leave()
+			continue
+		}
+		next, err := w.current().lookup(name)
+		if err != nil {
+			return nil, err
+		}
+		switch err := w.check(next); {
+		case err != nil:
+			next.close()
+			return nil, err
+		case next.info.IsDir():
+			w.folders = append(w.folders, next)
+		case next.info.Mode()&fs.ModeSymlink != 0:
+			target, err := w.readLink(next)
+			if err != nil {
+				return nil, err
+			}
+			names = append(strings.Split(target, "/"), names...)
+		case len(names) > 0:
+			next.close()
+			return nil, &fs.PathError{Op: "open", Path: w.path, Err: syscall.ENOTDIR}
+		default:
+			return &end{item: next, holder: w.current()}, nil
+		}
+	}
+	return &end{item: w.current()}, nil
+}
+
+func (w *walker) current() *item { return w.folders[len(w.folders)-1] }
+
+func (w *walker) enterRoot() error {
+	root, err := openRoot()
+	if err != nil {
+		return err
+	}
+	w.folders = append(w.folders, root)
+	return w.check(root)
+}
+
+// leave goes to the folder above; that of the root is the root.
+func (w *walker) leave() {
+	if last := len(w.folders) - 1; last > 0 {
+		w.folders[last].close()
+		w.folders = w.folders[:last]
+	}
+}
+
+// readLink returns the target of a link, and goes to the root when that begins there.
+func (w *walker) readLink(link *item) (string, error) {
+	defer link.close()
+	if w.links++; w.links > maxLinks {
+		return "", &fs.PathError{Op: "open", Path: w.path, Err: syscall.ELOOP}
+	}
+	target, err := link.readLink()
+	if err != nil {
+		return "", err
+	}
+	for filepath.IsAbs(target) && len(w.folders) > 1 {
+		w.leave()
+	}
+	return target, nil
+}
+
+// check wants root or the agent's user as the owner. Others may write no file, and no
+// folder but a sticky one (/tmp): there they can add names, not replace those of the owner.
+// A sticky folder is for passing through: what it holds must be a folder.
+func (w *walker) check(i *item) error {
+	if err := checkOwner(i.path, i.info); err != nil {
+		return w.on(i, err)
+	}
+	mode := i.info.Mode()
+	switch {
+	case mode.IsDir():
+		if writers(i.info) && mode&fs.ModeSticky == 0 && !i.readOnly() {
+			return w.on(i, errWritable(i.path, i.info))
+		}
+		return nil
+	case mode&fs.ModeSymlink == 0 && writers(i.info):
+		return w.on(i, errWritable(i.path, i.info))
+	}
+	return w.on(i, w.current().checkHolder())
+}
+
+// on names the file that an error about a folder or link on the way to it is about.
+func (w *walker) on(i *item, err error) error {
+	if err == nil || filepath.Clean(i.path) == filepath.Clean(w.path) {
+		return err
+	}
+	return fmt.Errorf("%w (on the way to %s)", err, w.path)
+}
+
+// closeAllBut closes the folders of the walk, except those that the end needs.
+func (w *walker) closeAllBut(e *end) {
+	for _, folder := range w.folders {
+		if e == nil || (folder != e.item && folder != e.holder) {
+			folder.close()
+		}
+	}
+}
+
+// checkHolder errs when others can put files into a folder, sticky or not. A read-only
+// mount, such as a ConfigMap's, takes no files whatever its mode is.
+func (i *item) checkHolder() error {
+	switch {
+	case !writers(i.info) || i.readOnly():
+		return nil
+	case i.info.Mode()&fs.ModeSticky != 0:
+		return fmt.Errorf("%w: everyone can put files into %s (mode %04o, sticky); use a folder of its own", ErrLoose, i.path, i.info.Mode().Perm())
+	}
+	return errWritable(i.path, i.info)
+}
+
+func (e *end) close() {
+	e.item.close()
+	if e.holder != nil {
+		e.holder.close()
+	}
+}
+
+// open opens the file to read it, and checks that it is the one that was checked.
+func (e *end) open() (*os.File, error) {
+	file, err := e.holder.openFile(filepath.Base(e.path))
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !os.SameFile(info, e.info) {
+		err = fmt.Errorf("%w: %s was replaced while it was opened", ErrLoose, e.path)
+	}
+	if err == nil && writers(info) {
+		err = errWritable(e.path, info)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// interpreter reads the interpreter of a script (execve(2)). A file that the agent cannot
+// read is no script: its interpreter could not read it either.
+func (e *end) interpreter() (path string, script bool) {
+	file, err := e.open()
+	if err != nil {
+		return "", errors.Is(err, ErrLoose)
+	}
+	defer file.Close()
+	head, _ := io.ReadAll(io.LimitReader(file, 256))
+	line, script := bytes.CutPrefix(head, []byte("#!"))
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	if words := strings.Fields(string(line)); script && len(words) > 0 {
+		path = words[0]
+	}
+	return path, script
+}
+
+func executable(info fs.FileInfo) bool { return info.Mode().Perm()&0o111 != 0 }
+
+// writers reports whether a user who is neither the owner nor root can write a file.
+func writers(info fs.FileInfo) bool {
+	loose := info.Mode().Perm() & 0o022
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && loose == 0o020 && int(stat.Uid) == os.Geteuid() {
+		return !privateGroup(stat.Uid, stat.Gid)
+	}
+	return loose != 0
+}
+
+// checkOwner wants the agent's user or root as the owner.
+func checkOwner(path string, info fs.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if self := os.Geteuid(); ok && int(stat.Uid) != self && stat.Uid != 0 {
+		return fmt.Errorf("%w: %s belongs to user id %d, neither the agent's (%d) nor root", ErrLoose, path, stat.Uid, self)
+	}
+	return nil
+}

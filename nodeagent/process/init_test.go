@@ -1,0 +1,74 @@
+//go:build linux
+
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+)
+
+// beInit makes the test binary a program that is PID 1 of its own namespace.
+const beInit = "MOORING_TEST_INIT"
+
+// asInit runs programs that leave orphans, and others whose exit status counts, side by
+// side. It prints how many statuses were right and how many zombies are left.
+func asInit() int {
+	right := make(chan bool, 80)
+	var all sync.WaitGroup
+	for i := range cap(right) / 2 {
+		all.Go(func() {
+			_, err := Run(context.Background(), Command{
+				Argv: []string{"/bin/sh", "-c", fmt.Sprintf("(setsid true &); (setsid sleep 100 &); (sleep 0.05 & sleep 0.06 &); exit %d", i)},
+				Env:  []string{"PATH=/usr/bin:/bin"}, Mark: fmt.Sprintf("init/%d", i), MaxOutput: 100,
+			})
+			var exit *exec.ExitError
+			right <- i == 0 && err == nil || i > 0 && errors.As(err, &exit) && exit.ExitCode() == i
+		})
+		// A capability of another build starts programs by itself, and may ask late how they ended.
+		all.Go(func() {
+			cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf("(setsid true &); exit %d", i))
+			err := cmd.Start()
+			time.Sleep(20 * time.Millisecond) // it has ended by now
+			right <- err == nil && (cmd.Wait() == nil) == (i == 0) && cmd.ProcessState.ExitCode() == i
+		})
+	}
+	all.Wait()
+	good := 0
+	for range cap(right) {
+		if <-right {
+			good++
+		}
+	}
+	zombies := 0
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		zombies = 0
+		for _, p := range processes() {
+			if p.dead {
+				zombies++
+			}
+		}
+		if zombies == 0 {
+			break
+		}
+	}
+	fmt.Printf("pid %d, %d right, %d zombies\n", os.Getpid(), good, zombies)
+	return 7
+}
+
+func TestPID1ReapsOrphansAndNoExitStatusIsLost(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	cmd := exec.Command("unshare", "--pid", "--fork", "--mount-proc", os.Args[0])
+	cmd.Env = append(os.Environ(), beInit+"=1")
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 7 || string(out) != "pid 1, 80 right, 0 zombies\n" {
+		t.Errorf("%s, %v", out, err)
+	}
+}
