@@ -28,6 +28,9 @@ func asInit() int {
 				Env:  []string{"PATH=/usr/bin:/bin"}, Mark: fmt.Sprintf("init/%d", i), MaxOutput: 100,
 			})
 			var exit *exec.ExitError
+			if i > 0 && (!errors.As(err, &exit) || exit.ExitCode() != i) {
+				fmt.Printf("program %d: %v\n", i, err)
+			}
 			right <- i == 0 && err == nil || i > 0 && errors.As(err, &exit) && exit.ExitCode() == i
 		})
 		// A capability of another build starts programs by itself, and may ask late how they ended.
@@ -35,7 +38,11 @@ func asInit() int {
 			cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf("(setsid true &); exit %d", i))
 			err := cmd.Start()
 			time.Sleep(20 * time.Millisecond) // it has ended by now
-			right <- err == nil && (cmd.Wait() == nil) == (i == 0) && cmd.ProcessState.ExitCode() == i
+			waited := cmd.Wait()
+			if err != nil || cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != i {
+				fmt.Printf("command %d: %v, %v\n", i, err, waited)
+			}
+			right <- err == nil && cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == i
 		})
 	}
 	all.Wait()
