@@ -96,11 +96,11 @@ GOTESTSUM := $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-emp
 
 .PHONY: test
 test: deps ## Run every test in CI-sized counts
-	@$(MAKE) --no-print-directory test-unit test-localcluster test-integration
+	@$(MAKE) --no-print-directory --keep-going test-unit test-localcluster test-integration
 
 .PHONY: test-unit
-test-unit: deps ## Unit tests, with the race detector, and those of the Helm chart; no cluster
-	@$(GOTESTSUM) -- -race -timeout $(TEST_TIMEOUT) $(UNIT)
+test-unit: deps ## Unit tests, with the race detector, beside a decoy installation, and those of the Helm chart; no cluster
+	@hack/decoys.sh $(GOTESTSUM) -- -race -timeout $(TEST_TIMEOUT) $(UNIT)
 	@cd hack/tools/helm && $(GOTESTSUM) -- -timeout $(TEST_TIMEOUT) ./...
 	@cd test/health && $(GOTESTSUM) -- -timeout $(TEST_TIMEOUT) ./...
 

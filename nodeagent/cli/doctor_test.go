@@ -13,7 +13,8 @@ import (
 // A pod that tries an install has no identity, no home and no service manager.
 func TestDoctorJudgesAGatewayWhereThereIsNoMachine(t *testing.T) {
 	l := newLaptop(t)
-	l.env = []string{"GORACE=atexit_sleep_ms=0", servicesDir + "=none"}
+	// Its places are named all the same: the machine that runs the test may have an agent.
+	l.env = []string{"GORACE=atexit_sleep_ms=0", servicesDir + "=none", "MOORING_CONFIG=" + l.config(), "MOORING_IDENTITY_DIR=" + l.dir()}
 	ca := func(name string, text []byte) string {
 		path := filepath.Join(l.home, name)
 		if err := os.WriteFile(path, text, 0o600); err != nil {

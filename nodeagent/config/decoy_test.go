@@ -1,0 +1,31 @@
+//go:build linux
+
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The unit tests run where the places of a real installation hold decoys (hack/decoys.sh), so that a
+// test that reads the machine's own files fails. This one shows that the decoys are there.
+func TestUnitTestsRunBesideADecoyInstallation(t *testing.T) {
+	if os.Getenv("MOORING_TEST_DECOYS") == "" {
+		t.Skip("not started by hack/decoys.sh")
+	}
+	path, err := Path()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := IdentityDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{path, filepath.Join(dir, "identity.pem")} {
+		if content, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(content), "decoy:") {
+			t.Errorf("%s holds %q, %v, want a decoy", file, content, err)
+		}
+	}
+}
