@@ -51,18 +51,35 @@ func (p *patient) gateway(ctx context.Context, endpoint string) []Check {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*timeout)
 	defer cancel()
-	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
-	if err != nil {
-		return []Check{bad("resolve", err.Error(), "check the name, the network and the DNS servers of this machine"), skipped("port", "see resolve"), skipped("tls", "see resolve")}
+	resolved := resolve(ctx, host, endpoint)
+	if resolved.Result == Failed {
+		return []Check{resolved, skipped("port", "see resolve"), skipped("tls", "see resolve")}
 	}
-	resolved := good("resolve", host+" is "+strings.Join(addresses, ", "))
-	dialer := net.Dialer{Timeout: timeout}
-	conn, err := dialer.DialContext(ctx, "tcp", endpoint)
+	dialling, cancelDial := context.WithTimeout(ctx, timeout)
+	defer cancelDial()
+	conn, err := link.DialTCP(dialling, "tcp", endpoint)
 	if err != nil {
 		return []Check{resolved, bad("port", err.Error(), "let this machine out to TCP port "+port+" of "+host+", and ask whether the gateway runs"), skipped("tls", "see port")}
 	}
 	defer conn.Close()
 	return []Check{resolved, good("port", conn.RemoteAddr().String()+" answers"), p.tls(ctx, conn)}
+}
+
+// resolve looks up the host of a gateway, or names the proxy that does.
+func resolve(ctx context.Context, host, endpoint string) Check {
+	const name = "resolve"
+	proxy, err := link.ProxyFor(endpoint)
+	switch {
+	case err != nil:
+		return bad(name, err.Error(), "correct HTTPS_PROXY, or name the gateway in NO_PROXY")
+	case proxy != nil:
+		return good(name, "proxy "+proxy.Redacted()+" of HTTPS_PROXY resolves "+host)
+	}
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return bad(name, err.Error(), "check the name, the network and the DNS servers of this machine")
+	}
+	return good(name, host+" is "+strings.Join(addresses, ", "))
 }
 
 // judges tells whether there are CAs to judge a gateway by.

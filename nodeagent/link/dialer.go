@@ -20,5 +20,5 @@ func dialerOf(ctx context.Context) DialContext {
 	if dial, ok := ctx.Value(dialerKey{}).(DialContext); ok {
 		return dial
 	}
-	return (&net.Dialer{}).DialContext
+	return DialTCP
 }
