@@ -170,8 +170,16 @@ func (a *agent) pair(ctx context.Context) error {
 	return enroll.Run(ctx, enroll.Options{
 		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, Account: a.Account, NodeName: a.NodeName,
 		System: a.system, Capabilities: names,
-		Console: a.console, Log: a.Log, Now: a.Now, Rand: rand.Reader, Retry: retry,
+		Console: a.console, Log: a.Log, Now: a.Now, Rand: rand.Reader, Retry: retry, Observe: a.observePairing(),
 	})
+}
+
+// observePairing shows the pairing in the status of the agent; Pair has none.
+func (a *agent) observePairing() func(request, message string) {
+	if a.board == nil {
+		return nil
+	}
+	return a.board.Pairing
 }
 
 // serve runs sessions until ctx ends.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -190,7 +191,7 @@ func (o *overview) print(out io.Writer, now time.Time) error {
 	line := func(key, format string, args ...any) {
 		fmt.Fprintf(table, "%s\t%s\n", key, fmt.Sprintf(format, args...))
 	}
-	line("Service:", "%s", strings.Trim(strings.Join([]string{string(o.Service.State), o.Service.Detail, o.Manager, o.ServiceProblem}, "; "), "; "))
+	line("Service:", "%s", joinNonEmpty("; ", string(o.Service.State), o.Service.Detail, o.Manager, o.ServiceProblem))
 	if o.Paired {
 		line("Paired:", "yes, as node %s/%s", o.Namespace, o.Node)
 		line("Certificate:", "%s", validity(o.CertificateNotAfter, now))
@@ -204,6 +205,9 @@ func (o *overview) print(out io.Writer, now time.Time) error {
 		line("Agent:", "%s", strings.TrimSpace(map[bool]string{true: "running ", false: "not running "}[o.Running]+o.AgentProblem))
 	} else {
 		line("Agent:", "%s, process %d, version %s", a.Phase, a.PID, a.Version)
+		if a.PairingRequest != "" {
+			line("Pairing request:", "%s", joinNonEmpty(": ", foreign.Brief(a.PairingRequest), foreign.Brief(a.PairingMessage)))
+		}
 		if o.Connected {
 			line("Session:", "%s over %s since %s", a.Session, a.Transport, a.ConnectedSince.Format(time.RFC3339))
 		}
@@ -215,6 +219,11 @@ func (o *overview) print(out io.Writer, now time.Time) error {
 		}
 	}
 	return table.Flush()
+}
+
+// joinNonEmpty joins the parts that are not empty.
+func joinNonEmpty(separator string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), separator)
 }
 
 func validity(until, now time.Time) string {
@@ -229,7 +238,7 @@ func describe(c status.Capability) string {
 	case c.Reason != "":
 		return name + " (unavailable: " + foreign.Exact(c.Reason) + ")"
 	case !c.Granted:
-		return name + " (not granted)"
+		return name + " (not granted when the session was opened)"
 	default:
 		return name
 	}

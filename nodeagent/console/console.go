@@ -31,12 +31,22 @@ func (c *Console) Say(format string, args ...any) {
 // SayOnce prints a line unless it is the one printed last: for what is tried again
 // and again.
 func (c *Console) SayOnce(format string, args ...any) {
+	line := foreign.Sprintf(format, args...)
+	c.printUnlessLast(line, line)
+}
+
+// SayOnceFor prints a line unless the last one was printed for the same key: for a line that holds
+// the time.
+func (c *Console) SayOnceFor(key, format string, args ...any) {
+	c.printUnlessLast(key, foreign.Sprintf(format, args...))
+}
+
+func (c *Console) printUnlessLast(key, line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	line := foreign.Sprintf(format, args...)
-	if line == c.last {
+	if key == c.last {
 		return
 	}
-	c.last = line
+	c.last = key
 	fmt.Fprintln(c.out, line)
 }

@@ -34,6 +34,7 @@ func (p *pairer) await(ctx context.Context) error {
 		p.Endpoint = p.pending.Request.PairingEndpoint
 	}
 	p.Console.Say("Waiting for approval of pairing request %s …", p.requestName())
+	p.observe(p.requestName(), "")
 	w := &waiter{pairer: p, retry: p.Retry()}
 	for {
 		err := w.poll(ctx)
@@ -43,7 +44,7 @@ func (p *pairer) await(ctx context.Context) error {
 		if stopped(ctx, err) {
 			return context.Cause(ctx)
 		}
-		p.Console.SayOnce("Gateway %s cannot be reached (%s); trying again", p.Endpoint, explain(errors.Unwrap(err)))
+		p.sayAgain(err)
 		p.Log.Warn("poll interrupted", "endpoint", p.Endpoint, "error", err)
 		if err := backoff.Sleep(ctx, retryAfter(err)+w.retry.Next()); err != nil {
 			return err
@@ -138,6 +139,7 @@ func (w *waiter) take(l *link.Link, answer *gatewayv1.GetPairingRequestStatusRes
 	case *gatewayv1.GetPairingRequestStatusResponse_Pending:
 		if message := foreign.Brief(state.Pending.GetMessage()); message != "" {
 			w.Console.SayOnce("  %s", message)
+			w.observe(w.requestName(), message)
 		}
 		return false, w.refresh()
 	case *gatewayv1.GetPairingRequestStatusResponse_Approved:

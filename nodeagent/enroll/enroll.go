@@ -45,6 +45,9 @@ type Options struct {
 	// System and Capabilities are shown to the approver.
 	System       *gatewayv1.SystemInfo
 	Capabilities []string
+	// Observe takes the pairing request (NAMESPACE/NAME, empty before there is one) and the
+	// last message of the gateway about it; nil for none.
+	Observe func(request, message string)
 	// Console takes the lines for the person at the machine.
 	Console *console.Console
 	Log     *slog.Logger
@@ -66,6 +69,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	p.Console.Say("Verification code: %s", pairing.VerificationCode(p.pin))
+	p.observe("", "")
 	if p.needsExchange() {
 		if err := p.prove(ctx); err != nil {
 			return err
@@ -80,6 +84,14 @@ type pairer struct {
 	ticket  *ticket // nil when only resuming
 	pending *store.Pending
 	pin     string // fingerprint of the public key
+	// lastRefusal is why the last exchange did not succeed, for people.
+	lastRefusal string
+}
+
+func (p *pairer) observe(request, message string) {
+	if p.Observe != nil {
+		p.Observe(request, message)
+	}
 }
 
 // load reads the unfinished pairing or begins one with a new key.

@@ -2,14 +2,19 @@ package enroll
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 // How a pairing can end without an identity. Each has its own exit code.
@@ -83,6 +88,60 @@ func explain(err error) string {
 		return foreign.Brief(s.Message())
 	}
 	return foreign.Brief(err.Error())
+}
+
+// sayAgain prints once for a person why a try will be repeated.
+func (p *pairer) sayAgain(err error) {
+	line := again(p.Endpoint, err)
+	key := line
+	var untrusted *identity.CertificateError
+	if errors.As(err, &untrusted) {
+		key = untrusted.Reason // the line holds the time
+	}
+	p.Console.SayOnceFor(key, "%s", line)
+}
+
+// again is the line for a person about a try that will be repeated. A gateway that answers is
+// not called unreachable.
+func again(endpoint string, err error) string {
+	cause := errors.Unwrap(err)
+	var untrusted *identity.CertificateError
+	switch {
+	case status.Code(cause) == codes.NotFound:
+		return fmt.Sprintf("Gateway %s does not know this pairing request: it may have been deleted; asking again", endpoint)
+	case errors.As(cause, &untrusted):
+		return fmt.Sprintf("Gateway %s cannot be trusted now (%s): is the clock of this machine right? trying again", endpoint, explain(cause))
+	case answered(cause):
+		return fmt.Sprintf("Gateway %s answers: %s; trying again", endpoint, explain(cause))
+	default:
+		return fmt.Sprintf("Gateway %s cannot be reached (%s); trying again", endpoint, explain(cause))
+	}
+}
+
+// answered reports whether a gateway itself made the status, not a broken connection.
+func answered(err error) bool {
+	if status.Code(err) == codes.ResourceExhausted {
+		return true
+	}
+	return slices.ContainsFunc(status.Convert(err).Details(), func(detail any) bool {
+		_, ok := detail.(*errdetails.ErrorInfo)
+		return ok
+	})
+}
+
+// verifiedCode is the confirmation of a gateway that verified the code and refused for another
+// reason, nil when there is none. It is foreign: the caller verifies it.
+func verifiedCode(err error) []byte {
+	for _, detail := range status.Convert(err).Details() {
+		info, ok := detail.(*errdetails.ErrorInfo)
+		if !ok || info.GetReason() != gatewayv1.ReasonCodeVerified {
+			continue
+		}
+		if confirmation, err := hex.DecodeString(info.GetMetadata()[gatewayv1.MetadataConfirmation]); err == nil {
+			return confirmation
+		}
+	}
+	return nil
 }
 
 // maxRetryAfter bounds what a gateway may ask for.

@@ -38,7 +38,8 @@ func (p *pairer) prove(ctx context.Context) error {
 		if stopped(ctx, err) {
 			return context.Cause(ctx)
 		}
-		p.Console.SayOnce("Gateway %s cannot be reached (%s); trying again", p.Endpoint, explain(errors.Unwrap(err)))
+		p.lastRefusal = explain(errors.Unwrap(err))
+		p.sayAgain(err)
 		p.Log.Warn("pairing exchange interrupted", "endpoint", p.Endpoint, "error", err)
 		if err := backoff.Sleep(ctx, retryAfter(err)+retry.Next()); err != nil {
 			return err
@@ -58,7 +59,7 @@ func (e *againError) Is(target error) bool { return target == errAgain }
 // exchange is one SPAKE2 exchange on one connection.
 func (p *pairer) exchange(ctx context.Context) error {
 	if p.pending.Tries[p.ticket.lookupID] >= maxTries {
-		return ErrNoTriesLeft
+		return p.noTriesLeft()
 	}
 	l, err := link.Dial(ctx, p.Endpoint, p.ticket.trust(p.Now))
 	if err != nil {
@@ -81,7 +82,7 @@ func (p *pairer) exchange(ctx context.Context) error {
 	}
 	answer, err := p.complete(ctx, client, l, begun.GetSessionId(), keys)
 	if err != nil {
-		return p.decide(l, err)
+		return p.decide(l, p.returnTry(keys, err))
 	}
 	return p.accept(l, keys, answer, bundleSHA256)
 }
@@ -113,6 +114,28 @@ func (p *pairer) complete(ctx context.Context, client gatewayv1.PairingServiceCl
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return client.CompletePairingSession(ctx, request)
+}
+
+// returnTry takes back the try that complete counted, when the gateway proves with its refusal that
+// it knows the code: it could learn nothing more about it. The error stays what it is.
+func (p *pairer) returnTry(keys *pairing.Keys, refused error) error {
+	confirmation := verifiedCode(refused)
+	if confirmation == nil || keys.VerifyPeer(confirmation) != nil {
+		return refused
+	}
+	p.pending.Tries[p.ticket.lookupID]--
+	if err := p.Store.SavePending(p.pending); err != nil {
+		return &finalError{ErrFailed, "take the try back: " + err.Error()}
+	}
+	return refused
+}
+
+// noTriesLeft keeps the reason of the last refusal: it may be no fault of the code.
+func (p *pairer) noTriesLeft() error {
+	if p.lastRefusal == "" {
+		return ErrNoTriesLeft
+	}
+	return &finalError{ErrNoTriesLeft, "the last try ended with: " + p.lastRefusal}
 }
 
 // introduction is what every machine says about itself, with the proof that it holds its key.

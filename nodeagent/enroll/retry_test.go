@@ -1,6 +1,9 @@
 package enroll_test
 
 import (
+	"encoding/hex"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/enroll"
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
@@ -33,5 +38,53 @@ func TestTheAgentComesBackWhenTheGatewayAsksIt(t *testing.T) {
 	}
 	if len(calls) != 2 || calls[1].Sub(calls[0]) < wait {
 		t.Errorf("called at %v, want the second at least %s after the first", calls, wait)
+	}
+}
+
+// postponed refuses with a confirmation, as a gateway does that verified the code and cannot store the
+// request; a false gateway has none that verifies.
+func postponed(t *testing.T, confirmation []byte) error {
+	t.Helper()
+	refused, err := status.New(codes.Unavailable, "the API server of the cluster is busy").WithDetails(&errdetails.ErrorInfo{
+		Reason: gatewayv1.ReasonCodeVerified, Metadata: map[string]string{gatewayv1.MetadataConfirmation: hex.EncodeToString(confirmation)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return refused.Err()
+}
+
+func TestARefusalByAGatewayThatVerifiedTheCodeCostsNoTry(t *testing.T) {
+	g := gatewaytest.Start(t)
+	calls := 0
+	g.Pairing.Complete = func(answer *gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error) {
+		if calls++; calls <= 5 {
+			return nil, postponed(t, answer.GetConfirmation())
+		}
+		return answer, nil
+	}
+	m := newMachine(t, g)
+	if err := m.pair(t.Context()); err != nil {
+		t.Fatalf("after %d calls: %v", calls, err)
+	}
+	if calls != 6 {
+		t.Errorf("%d calls, want 6", calls)
+	}
+	if want := "answers: the API server of the cluster is busy"; !strings.Contains(m.out.String(), want) {
+		t.Errorf("the console says %q, want %q", m.out.String(), want)
+	}
+}
+
+func TestAFalseGatewayThatClaimsToHaveVerifiedTheCodeSeesThreeConfirmations(t *testing.T) {
+	g := gatewaytest.Start(t)
+	g.Pairing.Complete = func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error) {
+		return nil, postponed(t, make([]byte, 32))
+	}
+	m := newMachine(t, g)
+	err := m.pair(t.Context())
+	if !errors.Is(err, enroll.ErrNoTriesLeft) || !strings.Contains(err.Error(), "the last try ended with: the API server of the cluster is busy") {
+		t.Errorf("got %v, want the end of the tries with its reason", err)
+	}
+	if got := g.Pairing.Confirmations(); got != 3 {
+		t.Errorf("%d confirmations were sent, want 3", got)
 	}
 }

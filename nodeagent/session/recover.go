@@ -3,6 +3,10 @@ package session
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
@@ -39,6 +43,9 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 	answer, err := gatewayv1.NewPairingServiceClient(l.Conn).RecoverCertificate(ctx,
 		&gatewayv1.RecoverCertificateRequest{Chain: current.TLS().Certificate, Csr: csr, Proof: proof})
 	if err != nil {
+		return r.clockProblem(err)
+	}
+	if err := r.checkFresh(answer.GetChain()); err != nil {
 		return err
 	}
 	if err := r.Credentials.adopt(current.Key, current.KeyMade, answer.GetChain()); err != nil {
@@ -46,6 +53,49 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 	}
 	r.Log.Info("certificate recovered", "notAfter", r.Credentials.Identity().Leaf().NotAfter)
 	return r.takeBundle(l, answer.GetTrustBundle())
+}
+
+// clockAheadError says that the clock of this machine is ahead by more than certificates allow for: to
+// it every certificate has expired on arrival, so it stays out until the clock is right.
+type clockAheadError struct{ ahead time.Duration }
+
+func (e *clockAheadError) Error() string {
+	return fmt.Sprintf("the clock of this machine is %s ahead of the gateway's: set it, and keep it right by NTP", ahead(e.ahead))
+}
+
+// ahead is a duration for people: hours of a clock that is hours off, so that the sentence stays the same.
+func ahead(d time.Duration) string {
+	if d >= 2*time.Hour {
+		return fmt.Sprintf("%.0f hours", d.Hours())
+	}
+	return fmt.Sprintf("%.0f minutes", d.Minutes())
+}
+
+// clockProblem turns the refusal of a certificate that has not expired into what is wrong.
+func (r *Runner) clockProblem(refused error) error {
+	for _, detail := range status.Convert(refused).Details() {
+		info, ok := detail.(*errdetails.ErrorInfo)
+		if !ok || info.GetReason() != gatewayv1.ReasonCertificateNotExpired {
+			continue
+		}
+		if now, err := time.Parse(time.RFC3339, info.GetMetadata()[gatewayv1.MetadataGatewayTime]); err == nil {
+			return &clockAheadError{r.Now().Sub(now)}
+		}
+	}
+	return refused
+}
+
+// checkFresh refuses a certificate that has expired by the clock of this machine although it was just
+// issued: an older gateway issues one at every call.
+func (r *Runner) checkFresh(chain [][]byte) error {
+	certificates, err := identity.ParseChain(chain)
+	if err != nil {
+		return fmt.Errorf("recover certificate: %w", err)
+	}
+	if leaf := certificates[0]; r.Now().After(leaf.NotAfter) {
+		return &clockAheadError{r.Now().Sub(leaf.NotBefore)}
+	}
+	return nil
 }
 
 // takeBundle stores the CA bundle that came with a certificate. One that cannot be used or does

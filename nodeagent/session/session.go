@@ -134,11 +134,21 @@ func (r *Runner) pause(err error) (delay time.Duration, problem string) {
 		return drain.after + time.Duration(r.Jitter()*float64(time.Second)), ""
 	}
 	problem = r.explain(err)
-	r.Console.SayOnce("%s", problem)
+	r.Console.SayOnceFor(sameProblem(err, problem), "%s", problem)
 	if status.Code(err) == codes.PermissionDenied && r.Credentials.switchKey() {
 		r.Log.Warn("the gateway refuses this key; trying the other one of the last rotation")
 	}
 	return r.Retry.Next(), problem
+}
+
+// sameProblem identifies a problem from one try to the next: the sentence about a certificate that is
+// out of its time holds the time.
+func sameProblem(err error, problem string) string {
+	var untrusted *identity.CertificateError
+	if errors.As(err, &untrusted) {
+		return untrusted.Reason
+	}
+	return problem
 }
 
 func (r *Runner) explain(err error) string {
@@ -147,7 +157,11 @@ func (r *Runner) explain(err error) string {
 	leaf := r.Credentials.Identity().Leaf()
 	var refusal *link.Refusal
 	var untrusted *identity.CertificateError
+	var clock *clockAheadError
 	switch {
+	case errors.As(err, &clock):
+		message = clock.Error()
+		return strings.ToUpper(message[:1]) + message[1:] + "; trying on"
 	case r.lapsed():
 		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) +
 			" and cannot be recovered (" + message + "): if that stays so, pair the machine again with another --identity-dir; trying on"

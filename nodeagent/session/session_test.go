@@ -81,6 +81,12 @@ func (s *screen) await(t *testing.T, want string) {
 	t.Fatalf("the screen never shows %q:\n%s", want, s.text.String())
 }
 
+func (s *screen) all() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 // deaf hears nothing of the sessions.
 type deaf struct{}
 

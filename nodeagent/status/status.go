@@ -14,8 +14,10 @@ type Phase string
 
 // The phases of a running agent.
 const (
-	// Starting: it reads its files, and pairs if need be.
+	// Starting: it reads its files.
 	Starting Phase = "Starting"
+	// Pairing: it has no identity yet and exchanges its code or waits for an approver.
+	Pairing Phase = "Pairing"
 	// Connecting: it has no session with a gateway.
 	Connecting Phase = "Connecting"
 	// Connected: it has one.
@@ -30,6 +32,10 @@ type Report struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
+	// PairingRequest is NAMESPACE/NAME of the request that waits for a decision, and
+	// PairingMessage what the gateway last said about it; both empty outside of Pairing.
+	PairingRequest string `json:"pairingRequest,omitempty"`
+	PairingMessage string `json:"pairingMessage,omitempty"`
 	// Gateway is host:port of the node listener; Session and Transport are those of the
 	// session that is open, ConnectedSince when it was opened.
 	Gateway        string    `json:"gateway,omitempty"`
@@ -52,7 +58,7 @@ type Report struct {
 // Capability is one thing the machine can do.
 type Capability struct {
 	Name string `json:"name"`
-	// Granted: the cluster lets it be used; false before a gateway said so.
+	// Granted: the cluster let it be used when the session was opened; false before the first.
 	Granted bool `json:"granted"`
 	// Reason says why it is unavailable on this machine; empty when it is available.
 	Reason string `json:"reason,omitempty"`
@@ -80,6 +86,18 @@ func (b *Board) Paired(gateway string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.report.Phase, b.report.Gateway = Connecting, gateway
+	b.report.PairingRequest, b.report.PairingMessage = "", ""
+}
+
+// Pairing takes that the machine has no identity yet. request and message are empty until
+// a pairing request exists and the gateway said something about it.
+func (b *Board) Pairing(request, message string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.report.Phase != Stopping {
+		b.report.Phase = Pairing
+	}
+	b.report.PairingRequest, b.report.PairingMessage = request, message
 }
 
 // Registered takes what the cluster grants.

@@ -39,8 +39,11 @@ func (s *Store) Trust() (identity.Bundle, error) {
 	}
 	bundle, err := identity.ParseBundle(content)
 	if err != nil {
-		return identity.Bundle{}, fmt.Errorf("%w: %s: %w; restore it from %s%s or pair again with another --identity-dir",
-			ErrDamaged, trustFile, err, trustFile, previousSuffix)
+		cure := "pair again with another --identity-dir"
+		if _, missing := s.read(trustFile + previousSuffix); missing == nil {
+			cure = "restore it from " + trustFile + previousSuffix + ", or " + cure
+		}
+		return identity.Bundle{}, fmt.Errorf("%w: %s: %w; %s", ErrDamaged, trustFile, err, cure)
 	}
 	return bundle, nil
 }

@@ -51,7 +51,7 @@ func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1
 		return nil, errNotAccepted
 	}
 	if err != nil {
-		return nil, err
+		return nil, s.postponed(err, keys)
 	}
 	return s.answer(begun, keys, made), nil
 }

@@ -1,12 +1,19 @@
 package pairing
 
 import (
+	"encoding/hex"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
 // errNotAccepted is the one answer to an unknown, a wrong, a spent and an expired code.
@@ -29,6 +36,46 @@ var errNoRecovery = status.Error(codes.PermissionDenied,
 
 func invalid(format string, args ...any) error {
 	return status.Errorf(codes.InvalidArgument, format, args...)
+}
+
+// storeRetry is when a machine tries again whose request the cluster did not store.
+const storeRetry = 15 * time.Second
+
+// postponed is the refusal of a machine that knows its code, for a reason that may pass: no room,
+// a quota, a busy API server. It carries the proof that the code was verified, so that the machine
+// counts no try. Other refusals stay as they are.
+func (s *Service) postponed(err error, keys *spake.Keys) error {
+	refused, ok := status.FromError(err)
+	if !ok {
+		s.options.Log.Error(err, "the cluster does not store a pairing request")
+		refused = status.New(codes.Unavailable, storeProblem(err))
+	}
+	if refused.Code() != codes.Unavailable && refused.Code() != codes.ResourceExhausted {
+		return err
+	}
+	details := []protoadapt.MessageV1{protoadapt.MessageV1Of(&errdetails.ErrorInfo{
+		Reason: gatewayv1.ReasonCodeVerified, Domain: v1alpha1.GroupVersion.Group,
+		Metadata: map[string]string{gatewayv1.MetadataConfirmation: hex.EncodeToString(keys.Confirmation())},
+	})}
+	if !ok {
+		details = append(details, protoadapt.MessageV1Of(&errdetails.RetryInfo{RetryDelay: durationpb.New(storeRetry)}))
+	}
+	if detailed, err := refused.WithDetails(details...); err == nil {
+		refused = detailed
+	}
+	return refused.Err()
+}
+
+// storeProblem is what a machine with the right code reads about an error of the API server.
+func storeProblem(err error) string {
+	switch {
+	case apierrors.IsForbidden(err):
+		return "the code is right, but the cluster refuses the pairing request, by a quota or a policy; ask the issuer of the code"
+	case apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err), apierrors.IsServiceUnavailable(err):
+		return "the code is right, but the API server of the cluster is busy"
+	default:
+		return "the code is right, but the gateway cannot store the pairing request now; its log says why"
+	}
 }
 
 // tooMany says when to come back.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,6 +42,9 @@ func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	}
 	if err := identity.CheckRequest(request.GetCsr(), lapsed.ID, lapsed.PublicKeySHA256); err != nil {
 		return nil, certificates.PublicRequest(err)
+	}
+	if err := s.checkLapsed(lapsed); err != nil {
+		return nil, err
 	}
 	node, err := s.recoverable(ctx, lapsed)
 	if err != nil {
@@ -78,6 +83,26 @@ func (s *Service) lapsed(request *gatewayv1.RecoverCertificateRequest) (identity
 	default:
 		return identity.Peer{}, status.Error(codes.Unauthenticated, "the chain is not of a device of this installation")
 	}
+}
+
+// checkLapsed refuses a certificate that is good for longer than clocks may differ by: a machine that
+// takes it for expired has a clock that is ahead, and would take the next one for expired too.
+func (s *Service) checkLapsed(lapsed identity.Peer) error {
+	now, end := s.options.Clock.Now(), lapsed.Certificate.NotAfter
+	if end.Sub(now) <= identity.NotBeforeLeeway {
+		return nil
+	}
+	s.options.Log.Info("a machine recovers a certificate that has not expired: its clock is ahead",
+		"namespace", lapsed.ID.Namespace, "node", lapsed.ID.Node, "notAfter", end)
+	refused := status.Newf(codes.FailedPrecondition, "the certificate is valid until %s and it is %s now: the clock of the machine is ahead",
+		end.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	if detailed, err := refused.WithDetails(&errdetails.ErrorInfo{
+		Reason: gatewayv1.ReasonCertificateNotExpired, Domain: v1alpha1.GroupVersion.Group,
+		Metadata: map[string]string{gatewayv1.MetadataGatewayTime: now.UTC().Format(time.RFC3339)},
+	}); err == nil {
+		refused = detailed
+	}
+	return refused.Err()
 }
 
 // recoverable is the Node, if it is live, not revoked, and that very key is its pin or its next
