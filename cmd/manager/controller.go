@@ -73,7 +73,7 @@ func runController(ctx context.Context, config *rest.Config, c controllerConfig)
 	if err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	if err := addAll(mgr, gate, prover); err != nil {
+	if err := addAll(mgr, gate, prover, started{ready}); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
 	if err := controllers.Setup(mgr, c.options(gate, apiClock)); err != nil {

@@ -151,7 +151,7 @@ func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiCl
 	})
 	ready.set("listeners", func() error { return server.Check(nil) })
 	ready.set("sessions", sessions.Check)
-	return addAll(mgr, gate, ending, server)
+	return addAll(mgr, gate, ending, server, started{ready})
 }
 
 func addAll(mgr manager.Manager, runnables ...manager.Runnable) error {

@@ -12,14 +12,35 @@ import (
 )
 
 // probes answers /healthz and /readyz from the first moment of the process, with the
-// reason for being not ready in words: a person asks it before reading logs.
+// reason for being not ready in words: a person asks it before reading logs. It is not ready
+// before started is run by the manager, whichever checks have been set until then.
 type probes struct {
 	mu     sync.Mutex
 	order  []string
 	checks map[string]func() error
 }
 
-func newProbes() *probes { return &probes{checks: map[string]func() error{}} }
+// startCheck is the name of the readiness check that fails until the manager has started.
+const startCheck = "start"
+
+func newProbes() *probes {
+	p := &probes{checks: map[string]func() error{}}
+	p.set(startCheck, notReady(errors.New("the process has not started all of its parts yet")))
+	return p
+}
+
+// started is a manager.Runnable that ends the start check. The manager runs it on every replica,
+// after its listeners for metrics and its caches.
+type started struct{ probes *probes }
+
+// Start reports that the manager runs.
+func (s started) Start(context.Context) error {
+	s.probes.set(startCheck, notReady(nil))
+	return nil
+}
+
+// NeedLeaderElection is false: a replica that waits for the leadership is ready, too.
+func (s started) NeedLeaderElection() bool { return false }
 
 // set adds or replaces a readiness check. A check is quick and safe for concurrent use.
 func (p *probes) set(name string, check func() error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 )
 
 func TestReadinessSaysEveryReasonInWords(t *testing.T) {
@@ -40,8 +42,80 @@ func TestReadinessSaysEveryReasonInWords(t *testing.T) {
 	}
 	p.set("listeners", notReady(nil))
 	p.set("policies", notReady(nil))
+	if err := (started{p}).Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if code, body := ask("/readyz"); code != http.StatusOK {
 		t.Errorf("ready: got %d %q, want 200", code, body)
+	}
+}
+
+// A process answers /readyz before it has any check of its own.
+func TestProbesAreNotReadyUntilTheManagerHasStarted(t *testing.T) {
+	p := newProbes()
+	for _, step := range []string{"before any check", "with checks that pass"} {
+		if err := p.check(); err == nil {
+			t.Errorf("%s the process is ready", step)
+		}
+		p.set("cluster", notReady(nil))
+	}
+	if err := (started{p}).Start(t.Context()); err != nil || (started{p}).NeedLeaderElection() {
+		t.Errorf("the start of every replica: %v", err)
+	}
+	if err := p.check(); err != nil {
+		t.Errorf("after the start: %v", err)
+	}
+}
+
+// Neither role is ready while it starts, from the first answer of its probes on.
+func TestNoRoleIsReadyWhileItStarts(t *testing.T) {
+	asked := make(chan struct{}, 100)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer api.Close()
+	config := &rest.Config{Host: api.URL}
+	for role, run := range map[string]func(ctx context.Context, probes string) error{
+		roleController: func(ctx context.Context, probes string) error {
+			return runController(ctx, config, controllerConfig{healthProbeBindAddress: probes})
+		},
+		roleGateway: func(ctx context.Context, probes string) error {
+			return runGateway(ctx, config, gatewayConfig{healthProbeBindAddress: probes, tlsDir: "/tls", advertiseNodeEndpoint: "gw.example:7444"})
+		},
+	} {
+		t.Run(role, func(t *testing.T) {
+			free, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			address := free.Addr().String()
+			free.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- run(ctx, address) }()
+			answers := 0
+			for looked := false; !looked || answers == 0; {
+				select {
+				case <-asked:
+					looked = true
+				default:
+				}
+				answer, err := http.Get("http://" + address + "/readyz")
+				if err != nil {
+					continue // not listening yet
+				}
+				answer.Body.Close()
+				if answers++; answer.StatusCode != http.StatusServiceUnavailable {
+					t.Fatalf("answer %d is %s", answers, answer.Status)
+				}
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("ended with %v", err)
+			}
+		})
 	}
 }
 
