@@ -33,14 +33,13 @@ type chooser func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 // identity when that is over, and hands it to the interceptors as authInfo.
 type transport struct {
 	credentials.TransportCredentials
-	listener    string
 	certificate chooser
 	verify      verifier // nil on the pairing listener: no client certificate is asked for
 	crowd       *crowd   // nil on the pairing listener: nobody has an identity there
-	metrics     *Metrics
+	refusals    *refusals
 }
 
-func newTransport(listener string, certificate chooser, verify verifier, crowd *crowd, metrics *Metrics) *transport {
+func newTransport(certificate chooser, verify verifier, crowd *crowd, refusals *refusals) *transport {
 	config := &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		GetCertificate: certificate,
@@ -58,7 +57,7 @@ func newTransport(listener string, certificate chooser, verify verifier, crowd *
 	}
 	return &transport{
 		TransportCredentials: credentials.NewTLS(config),
-		listener:             listener, certificate: certificate, verify: verify, crowd: crowd, metrics: metrics,
+		certificate:          certificate, verify: verify, crowd: crowd, refusals: refusals,
 	}
 }
 
@@ -69,28 +68,42 @@ type authInfo struct {
 	identity   *peer.Identity // nil without a client certificate
 }
 
-// ServerHandshake runs under grpc's ConnectionTimeout.
+// ServerHandshake runs under grpc's ConnectionTimeout, in the turn of its connection.
 func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	limited, ok := raw.(*limitedConn)
+	if !ok {
+		return nil, nil, fmt.Errorf("unexpected kind of connection %T", raw)
+	}
+	defer limited.listener.turns.end(limited)
 	conn, info, err := t.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
-		t.metrics.refuse(t.listener, refusalReason(err))
+		t.refuse(limited, err)
 		return nil, nil, err
 	}
-	proven, err := t.prove(raw, info)
+	proven, err := t.prove(limited, info)
 	if err != nil {
 		conn.Close()
-		t.metrics.refuse(t.listener, refusalReason(err))
+		t.refuse(limited, err)
 		return nil, nil, err
 	}
-	if counted, ok := raw.(*limitedConn); ok && t.crowd != nil {
-		t.crowd.join(proven.identity.PublicKeySHA256, counted)
+	if t.crowd != nil {
+		limited.listener.places.release(limited)
+		t.crowd.join(proven.identity.PublicKeySHA256, limited)
 	}
-	return conn, proven, nil
+	return limited.decrypted(conn), proven, nil
+}
+
+// refuse records a failed handshake. Of a connection that the gateway itself has closed, for want
+// of room or time, the reason is recorded already.
+func (t *transport) refuse(conn net.Conn, err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		t.refusals.record(conn, refusalReason(err), err)
+	}
 }
 
 // prove reads what the handshake has proven. It verifies once more rather than have a configuration of
 // TLS for each connection, which lives as long as that, to carry what was read the first time.
-func (t *transport) prove(raw net.Conn, info credentials.AuthInfo) (authInfo, error) {
+func (t *transport) prove(raw *limitedConn, info credentials.AuthInfo) (authInfo, error) {
 	tlsInfo, ok := info.(credentials.TLSInfo)
 	if !ok {
 		return authInfo{}, fmt.Errorf("unexpected kind of TLS information %T", info)
@@ -99,7 +112,7 @@ func (t *transport) prove(raw net.Conn, info credentials.AuthInfo) (authInfo, er
 	if err != nil {
 		return authInfo{}, fmt.Errorf("export keying material: %w", err)
 	}
-	proven := authInfo{TLSInfo: tlsInfo, connection: peer.Connection{Address: addressOf(raw.RemoteAddr()), Exporter: exporter}}
+	proven := authInfo{TLSInfo: tlsInfo, connection: peer.Connection{Address: addressOf(raw.RemoteAddr()), Exporter: exporter, Progress: raw}}
 	if t.verify != nil {
 		machine, err := t.verify(tlsInfo.State)
 		if err != nil {
@@ -118,25 +131,12 @@ func (t *transport) prove(raw net.Conn, info credentials.AuthInfo) (authInfo, er
 
 // Clone is part of credentials.TransportCredentials.
 func (t *transport) Clone() credentials.TransportCredentials {
-	return newTransport(t.listener, t.certificate, t.verify, t.crowd, t.metrics)
+	return newTransport(t.certificate, t.verify, t.crowd, t.refusals)
 }
 
 // ClientHandshake is refused: this is the server's side.
 func (t *transport) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return nil, nil, errors.New("the gateway's credentials do not dial")
-}
-
-// refusalReason is a bounded label for a failed handshake.
-func refusalReason(err error) string {
-	var certificate *identity.CertificateError
-	if errors.As(err, &certificate) {
-		return certificate.Reason
-	}
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return "HandshakeTimeout"
-	}
-	return "Handshake"
 }
 
 // peerVerifier makes the check of the node listener.

@@ -28,6 +28,7 @@ type Authorizer interface {
 // guard is the interceptor chain of both listeners, in one piece so that its order
 // can be read: recover, table, caller, authorise, serve, map the error, count.
 type guard struct {
+	call       time.Duration // ends a call of a stranger
 	authorizer Authorizer
 	clock      clock.PassiveClock
 	metrics    *Metrics
@@ -44,6 +45,11 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	}()
 	if ctx, err = g.admit(ctx, info.FullMethod); err != nil {
 		return nil, err
+	}
+	if methods[info.FullMethod] == stranger {
+		bounded, cancel := context.WithTimeout(ctx, g.call)
+		defer cancel()
+		ctx = bounded
 	}
 	return next(ctx, req)
 }

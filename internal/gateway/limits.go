@@ -12,14 +12,16 @@ import (
 const (
 	// handshakeTimeout covers accept to end of HTTP/2 preface.
 	handshakeTimeout = 10 * time.Second
-	// maxStreams is how many calls one connection may have open.
-	maxStreams = 16
+	// maxStreams is how many calls one connection may have open. A machine that pairs has one.
+	maxStreams        = 16
+	maxPairingStreams = 4
 	// maxHeaderBytes bounds the metadata of a call.
 	maxHeaderBytes = 16 << 10
-	// maxPairingMessage and maxNodeMessage bound a received message; a node's may carry
-	// an output of the largest maxPayloadBytes (256 KiB) besides.
-	maxPairingMessage = 256 << 10
-	maxNodeMessage    = maxPairingMessage + 256<<10
+	// maxPairingMessage and maxNodeMessage bound a received message. The largest of a machine that
+	// pairs has a ServiceAccount token (16 KiB) and the names of its capabilities (8 KiB). A node's
+	// may carry an output of the largest maxPayloadBytes (256 KiB) and as much again.
+	maxPairingMessage = 32 << 10
+	maxNodeMessage    = 512 << 10
 	// writeBufferBytes is the size of a write buffer: connections share a pool of them and hold
 	// one only while they write.
 	writeBufferBytes = 4 << 10
@@ -41,6 +43,8 @@ const (
 	// long poll (30 s) finish.
 	pairingConnectionAge = 10 * time.Minute
 	pairingGrace         = 40 * time.Second
+	// pairingCall ends a call of the pairing listener.
+	pairingCall = 35 * time.Second
 	// A node connection lasts between these two, so that agents spread over replicas.
 	minNodeConnectionAge = 12 * time.Hour
 	maxNodeConnectionAge = 24 * time.Hour
@@ -49,13 +53,15 @@ const (
 
 // Limits bound what strangers may ask of the two listeners.
 type Limits struct {
-	// PairingConnections and NodeConnections are per address (IPv6: per /64), at a time.
-	PairingConnections, NodeConnections int
+	// PairingConnections is per address (IPv6: per /64), at a time, TotalPairingConnections over all
+	// addresses. A quarter of these is for addresses of which a machine has proven something.
+	PairingConnections, TotalPairingConnections int
+	// NodeConnections and TotalNodeConnections are the same for connections of the node listener
+	// before the end of their handshake. Later ones are their machine's.
+	NodeConnections, TotalNodeConnections int
 	// ConnectionsPerNode is how many one machine (one key) may hold on the node listener; the
 	// one it holds longest is closed for one more.
 	ConnectionsPerNode int
-	// TotalPairingConnections is over all addresses, at a time.
-	TotalPairingConnections int
 	// PairingIdle ends a pairing connection without a call for so long; 0 is never. A held
 	// poll is a call.
 	PairingIdle time.Duration
@@ -75,9 +81,10 @@ const DefaultConnectionsPerNode = 4
 func DefaultLimits() Limits {
 	return Limits{
 		PairingConnections:      256,
-		NodeConnections:         4096,
+		NodeConnections:         10240,
 		ConnectionsPerNode:      DefaultConnectionsPerNode,
-		TotalPairingConnections: 4096,
+		TotalPairingConnections: 512,
+		TotalNodeConnections:    12288,
 		PairingIdle:             20 * time.Second,
 		BeginsPerSecond:         5,
 		BeginBurst:              100,
@@ -86,11 +93,10 @@ func DefaultLimits() Limits {
 	}
 }
 
-// transportOptions are what both listeners share.
-func transportOptions() []grpc.ServerOption {
+// transportOptions are those of a listener with bounds.
+func transportOptions(b bounds) []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(b.connection),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ReadBufferSize(readBufferBytes),
 		grpc.WriteBufferSize(writeBufferBytes),
@@ -103,26 +109,19 @@ func transportOptions() []grpc.ServerOption {
 			MinTime:             keepaliveMinTime,
 			PermitWithoutStream: true,
 		}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: b.ping, Timeout: b.pong, MaxConnectionIdle: b.idle,
+			MaxConnectionAge: b.age, MaxConnectionAgeGrace: b.grace,
+		}),
 	}
 }
 
-func pairingOptions(limits Limits) []grpc.ServerOption {
-	return append(transportOptions(),
-		grpc.MaxRecvMsgSize(maxPairingMessage),
-		grpc.KeepaliveParams(keepalive.ServerParameters{
-			Time: keepaliveTime, Timeout: keepaliveTimeout,
-			MaxConnectionIdle: limits.PairingIdle,
-			MaxConnectionAge:  pairingConnectionAge, MaxConnectionAgeGrace: pairingGrace,
-		}))
+func pairingOptions(b bounds) []grpc.ServerOption {
+	return append(transportOptions(b), grpc.MaxConcurrentStreams(maxPairingStreams), grpc.MaxRecvMsgSize(maxPairingMessage))
 }
 
-func nodeOptions() []grpc.ServerOption {
-	return append(transportOptions(),
-		grpc.MaxRecvMsgSize(maxNodeMessage),
-		grpc.KeepaliveParams(keepalive.ServerParameters{
-			Time: keepaliveTime, Timeout: keepaliveTimeout,
-			MaxConnectionAge: nodeConnectionAge(), MaxConnectionAgeGrace: nodeGrace,
-		}))
+func nodeOptions(b bounds) []grpc.ServerOption {
+	return append(transportOptions(b), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxRecvMsgSize(maxNodeMessage))
 }
 
 // nodeConnectionAge differs per process; grpc-go adds 10 % of jitter per connection,

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
+
+// sweepEvery is how often deadlines of connections are looked at.
+const sweepEvery = 250 * time.Millisecond
 
 // listen binds an address; an occupied one is explained with its flag.
 func listen(ctx context.Context, flag, address string) (net.Listener, error) {
@@ -26,109 +28,149 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// crowdedPerSource is what one address may hold of a listener that is three quarters full.
-const crowdedPerSource = 4
-
-// limitedListener closes connections beyond a cap per source and in all, before
-// anything of them is read.
+// limitedListener accepts connections within the bounds of phases.go. Accept returns a connection
+// when it has sent its first byte and it is its turn for a handshake.
 type limitedListener struct {
 	net.Listener
-	name      string
-	perSource int
-	total     int // 0: no bound over all sources
-	metrics   *Metrics
+	name     string
+	places   *places
+	turns    *turns
+	budget   *receiveBudget
+	refusals *refusals
+	metrics  *Metrics
 
-	mu   sync.Mutex
-	open map[netip.Prefix]int
-	all  int
+	ready     chan *limitedConn
+	failed    chan error    // of Accept
+	done      chan struct{} // closed by Close
+	close     sync.Once
+	accepting sync.WaitGroup
+	running   sync.WaitGroup
 }
 
-func newLimitedListener(inner net.Listener, name string, perSource, total int, metrics *Metrics) *limitedListener {
-	return &limitedListener{Listener: inner, name: name, perSource: perSource, total: total, metrics: metrics, open: map[netip.Prefix]int{}}
+func newLimitedListener(inner net.Listener, name string, places *places, bounds bounds, refusals *refusals, metrics *Metrics) *limitedListener {
+	l := &limitedListener{
+		Listener: inner, name: name, places: places, refusals: refusals, metrics: metrics,
+		budget: newReceiveBudget(name, bounds.receive, metrics),
+		ready:  make(chan *limitedConn), failed: make(chan error), done: make(chan struct{}),
+	}
+	l.turns = newTurns(bounds.handshake, func(c *limitedConn) { l.running.Go(func() { l.greet(c) }) })
+	return l
 }
 
-// Accept returns the next connection within the limits.
+// run accepts connections until Close.
+func (l *limitedListener) run() {
+	l.accepting.Go(l.acceptAll)
+	l.running.Go(l.sweep)
+}
+
+// Accept returns the next connection whose handshake may begin.
 func (l *limitedListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.ready:
+		return c, nil
+	case err := <-l.failed:
+		return nil, err
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close stops listening and ends what has not been returned by Accept. It waits for that.
+func (l *limitedListener) Close() (err error) {
+	l.close.Do(func() {
+		err = l.Listener.Close()
+		close(l.done)
+		l.accepting.Wait()
+		for _, c := range l.turns.stop() {
+			c.abort()
+		}
+	})
+	l.running.Wait()
+	return err
+}
+
+func (l *limitedListener) acceptAll() {
 	for {
 		conn, err := l.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
-			return nil, err
+			select {
+			case l.failed <- err: // grpc waits before it accepts again
+				continue
+			case <-l.done:
+				return
+			}
 		}
-		from := peer.Source(addressOf(conn.RemoteAddr()))
-		if l.take(from) {
-			l.metrics.connections.WithLabelValues(l.name).Inc()
-			taken := &limitedConn{Conn: conn}
-			taken.onClose(func() { l.release(from) })
-			return taken, nil
-		}
-		l.metrics.refuse(l.name, "TooManyConnections")
-		abort(conn)
+		l.enter(conn)
 	}
 }
 
-func (l *limitedListener) take(from netip.Prefix) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.open[from] >= l.perSource || (l.total > 0 && l.all >= l.total) {
-		return false
+// enter gives a connection a place and lets it wait for its turn.
+func (l *limitedListener) enter(conn net.Conn) {
+	now := time.Now()
+	c := &limitedConn{Conn: conn, listener: l, source: peer.Source(addressOf(conn.RemoteAddr())), accepted: now}
+	l.metrics.connections.WithLabelValues(l.name).Inc()
+	victim, ok := l.places.take(c, now)
+	if victim != nil {
+		l.metrics.refuse(l.name, reasonMadeRoom)
+		victim.abort()
 	}
-	// The last quarter is for addresses that hold little: a few greedy ones cannot fill it.
-	if l.total > 0 && l.all >= l.total*3/4 && l.open[from] >= crowdedPerSource {
-		return false
-	}
-	l.open[from]++
-	l.all++
-	return true
-}
-
-func (l *limitedListener) release(from netip.Prefix) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all--
-	if l.open[from]--; l.open[from] <= 0 {
-		delete(l.open, from)
-	}
-	l.metrics.connections.WithLabelValues(l.name).Dec()
-}
-
-// abort closes without waiting: no FIN_WAIT for connections that were never taken.
-func abort(conn net.Conn) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = conn.SetDeadline(time.Unix(0, 0))
-	_ = conn.Close()
-}
-
-// limitedConn is a connection that holds places until it is closed.
-type limitedConn struct {
-	net.Conn
-
-	mu       sync.Mutex
-	closed   bool
-	releases []func()
-}
-
-// onClose gives back one more place when the connection is closed, at once if it is.
-func (c *limitedConn) onClose(release func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		release()
+	if !ok {
+		l.metrics.refuse(l.name, reasonTooManyConnections)
+		c.abort()
 		return
 	}
-	c.releases = append(c.releases, release)
+	l.turns.wait(c, now)
 }
 
-// Close gives the places back, once.
-func (c *limitedConn) Close() error {
-	err := c.Conn.Close()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	for _, release := range c.releases {
-		release()
+// left gives back what a closed connection had.
+func (l *limitedListener) left(c *limitedConn) {
+	l.metrics.connections.WithLabelValues(l.name).Dec()
+	l.places.release(c)
+	l.turns.end(c)
+}
+
+// greet waits for the first byte and hands the connection to grpc.
+func (l *limitedListener) greet(c *limitedConn) {
+	if err := c.greet(); err != nil {
+		if !errors.Is(err, net.ErrClosed) {
+			l.metrics.refuse(l.name, reasonClosed)
+		}
+		c.abort()
+		return
 	}
-	c.releases = nil
-	return err
+	if c.first[0] != recordTypeHandshake {
+		l.refusals.record(c, reasonPlainText, errPlainText)
+		c.abort()
+		return
+	}
+	select {
+	case l.ready <- c:
+	case <-l.done:
+		c.abort()
+	}
+}
+
+// sweep closes connections that are too slow.
+func (l *limitedListener) sweep() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.done:
+			return
+		case now := <-tick.C:
+			for _, c := range l.turns.late(now) {
+				if c.spoken.Load() {
+					l.refusals.record(c, reasonHandshakeTimeout, errHandshakeTimeout)
+				} else {
+					l.metrics.refuse(l.name, reasonSilent)
+				}
+				c.abort()
+			}
+			l.budget.closeLate(now)
+		}
+	}
 }

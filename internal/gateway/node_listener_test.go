@@ -51,7 +51,7 @@ func TestTheNodeListenerRefusesAClientWithoutCertificate(t *testing.T) {
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("first call: got %v, want the connection refused", err)
 	}
-	eventually(t, "the refusal is counted", func() bool { return r.refused(nodeListener, "Handshake") > 0 })
+	eventually(t, "the refusal is counted", func() bool { return r.refused(nodeListener, "NoCertificate") > 0 })
 }
 
 func TestTheNodeListenerKnowsItsCaller(t *testing.T) {

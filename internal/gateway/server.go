@@ -43,6 +43,8 @@ type Options struct {
 	Clock   clock.PassiveClock
 	Metrics *Metrics
 	Log     logr.Logger
+
+	bounds allBounds // the zero value: the default ones
 }
 
 // Server is the two listeners. It is a manager.Runnable of every replica.
@@ -52,8 +54,10 @@ type Server struct {
 	crowd       *crowd
 	pairing     *grpc.Server
 	node        *grpc.Server
+	refusals    struct{ pairing, node *refusals }
 	serving     atomic.Bool
 	addresses   atomic.Pointer[addresses]
+	budget      atomic.Pointer[receiveBudget] // of the pairing listener
 }
 
 type addresses struct{ pairing, node net.Addr }
@@ -63,21 +67,27 @@ func New(options Options) *Server {
 	if options.DrainTimeout == 0 {
 		options.DrainTimeout = 10 * time.Second
 	}
+	if options.bounds == (allBounds{}) {
+		options.bounds = defaultBounds(options.Limits)
+	}
 	s := &Server{options: options}
+	b := options.bounds
+	s.refusals.pairing = newRefusals(pairingListener, options.Metrics, options.Log)
+	s.refusals.node = newRefusals(nodeListener, options.Metrics, options.Log)
 	s.certificate = newServerChains(options.TLSDir, options.Trust, options.Clock, options.Log)
-	g := &guard{authorizer: options.Authorizer, clock: options.Clock, metrics: options.Metrics, log: options.Log}
+	g := &guard{call: b.pairing.call, authorizer: options.Authorizer, clock: options.Clock, metrics: options.Metrics, log: options.Log}
 	interceptors := []grpc.ServerOption{grpc.UnaryInterceptor(g.unary), grpc.StreamInterceptor(g.stream)}
 
 	limiter := newCallLimiter(options.Limits, options.Clock, options.Metrics)
-	s.pairing = grpc.NewServer(append(append(pairingOptions(options.Limits), interceptors...),
-		grpc.Creds(newTransport(pairingListener, s.certificate.get, nil, nil, options.Metrics)),
+	s.pairing = grpc.NewServer(append(append(pairingOptions(b.pairing), interceptors...),
+		grpc.Creds(newTransport(s.certificate.get, nil, nil, s.refusals.pairing)),
 		grpc.InTapHandle(limiter.tap))...)
 	gatewayv1.RegisterPairingServiceServer(s.pairing, options.Pairing)
 
 	verify := peerVerifier(options.Trust, options.TrustDomain, options.Clock.Now)
-	s.crowd = newCrowd(options.Limits.ConnectionsPerNode, func() { options.Metrics.refuse(nodeListener, "TooManyOfOneNode") })
-	s.node = grpc.NewServer(append(append(nodeOptions(), interceptors...),
-		grpc.Creds(newTransport(nodeListener, s.certificate.get, verify, s.crowd, options.Metrics)))...)
+	s.crowd = newCrowd(options.Limits.ConnectionsPerNode, func() { options.Metrics.refuse(nodeListener, reasonTooManyOfOneNode) })
+	s.node = grpc.NewServer(append(append(nodeOptions(b.node), interceptors...),
+		grpc.Creds(newTransport(s.certificate.get, verify, s.crowd, s.refusals.node)))...)
 	gatewayv1.RegisterNodeServiceServer(s.node, options.Node)
 	return s
 }
@@ -134,24 +144,30 @@ func (s *Server) Start(ctx context.Context) error {
 	return s.serve(ctx, pairing, node)
 }
 
-func (s *Server) bind(ctx context.Context) (pairing, node net.Listener, err error) {
+func (s *Server) bind(ctx context.Context) (limitedPairing, limitedNode *limitedListener, err error) {
 	o := s.options
-	pairing, err = listen(ctx, "--pairing-bind-address", o.PairingAddress)
+	pairing, err := listen(ctx, "--pairing-bind-address", o.PairingAddress)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open pairing listener: %w", err)
 	}
-	node, err = listen(ctx, "--node-bind-address", o.NodeAddress)
+	node, err := listen(ctx, "--node-bind-address", o.NodeAddress)
 	if err != nil {
 		pairing.Close()
 		return nil, nil, fmt.Errorf("open node listener: %w", err)
 	}
 	s.addresses.Store(&addresses{pairing: pairing.Addr(), node: node.Addr()})
-	return newLimitedListener(pairing, pairingListener, o.Limits.PairingConnections, o.Limits.TotalPairingConnections, o.Metrics),
-		newLimitedListener(node, nodeListener, o.Limits.NodeConnections, 0, o.Metrics), nil
+	l := o.Limits
+	return newLimitedListener(pairing, pairingListener, newPlaces(l.PairingConnections, l.TotalPairingConnections, l.TotalPairingConnections/4),
+			o.bounds.pairing, s.refusals.pairing, o.Metrics),
+		newLimitedListener(node, nodeListener, newPlaces(l.NodeConnections, l.TotalNodeConnections, 0),
+			o.bounds.node, s.refusals.node, o.Metrics), nil
 }
 
 // serve runs both servers until ctx ends or one of them breaks.
-func (s *Server) serve(ctx context.Context, pairing, node net.Listener) error {
+func (s *Server) serve(ctx context.Context, pairing, node *limitedListener) error {
+	s.budget.Store(pairing.budget)
+	pairing.run()
+	node.run()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return served(pairingListener, s.pairing.Serve(pairing)) })
 	group.Go(func() error { return served(nodeListener, s.node.Serve(node)) })

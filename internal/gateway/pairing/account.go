@@ -25,7 +25,7 @@ import (
 // completeWithToken enrols an agent that runs in a pod. It verified us by the CA that is mounted
 // there; we have its token reviewed and leave it for the controller, which decides.
 func (s *Service) completeWithToken(ctx context.Context, connection peer.Connection, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
-	if !s.flood.admit(func() bool { return false }) {
+	if !s.accounts.admit(connection.Source()) {
 		return nil, tooMany(time.Second, "too many machines try to pair at the same time; try again")
 	}
 	who, err := readApplicant(connection, request)
@@ -37,6 +37,7 @@ func (s *Service) completeWithToken(ctx context.Context, connection peer.Connect
 	if err != nil {
 		return nil, err
 	}
+	connection.Prove()
 	if who.nodeName, err = rule.NodeName(holder.Node); err != nil {
 		return nil, publicAccount(err)
 	}

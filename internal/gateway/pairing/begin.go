@@ -28,7 +28,7 @@ func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 	if err := checkBegin(request); err != nil {
 		return nil, err
 	}
-	if !s.flood.admit(func() bool { return s.records.untried(ctx, request.GetLookupId()) }) {
+	if !s.codes.admit(connection.Source()) {
 		return nil, tooMany(time.Second, "too many machines try to pair at the same time; try again")
 	}
 	begun := session{
@@ -53,6 +53,7 @@ func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 	if !ok {
 		return nil, tooMany(sessionLife, "too many pairing sessions are open; try again")
 	}
+	connection.Advance()
 	return &gatewayv1.BeginPairingSessionResponse{SessionId: id, Share: share, BundleSha256: bundle}, nil
 }
 

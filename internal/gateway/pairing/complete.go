@@ -46,6 +46,7 @@ func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1
 	if err != nil {
 		return nil, err
 	}
+	connection.Prove()
 	made, err := s.enrol(ctx, begun.lookupID, stored, who, keys.TranscriptSHA256())
 	if errors.Is(err, errNoRecord) {
 		return nil, errNotAccepted

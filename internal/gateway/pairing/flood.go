@@ -11,18 +11,34 @@ import (
 
 const (
 	// defaultBegins bounds what all addresses together make us read from the apiserver, in
-	// exchanges a second.
+	// exchanges a second; tokens of in-cluster agents have as many of their own.
 	defaultBegins = 100
-	// reservedPerSecond and reservedBurst are kept for codes that exist and that nobody has
-	// tried yet, so a flood does not shut out the invited.
-	reservedPerSecond = 20
-	reservedBurst     = 50
+	// reservedPerSecond and reservedBurst are kept for addresses that have begun little, so a flood
+	// does not shut out the invited.
+	reservedPerSecond = 50
+	reservedBurst     = 200
+	// beginWindow is how long the begins of an address count, reservedLevels how many of them push it
+	// to the back: with each the reserve has to be fuller for one more.
+	beginWindow    = 10 * time.Minute
+	reservedLevels = 4
+	// maxBeginners bounds the table of addresses.
+	maxBeginners = 1 << 14
 )
 
-// flood is the limit over all addresses, after the one per address.
+// flood is the limit over all addresses, after the one per address. It does not look at the code: a
+// code that exists is answered no more often than an invented one.
 type flood struct {
 	clock         clock.PassiveClock
 	all, reserved *rate.Limiter
+
+	mu  sync.Mutex
+	who map[netip.Prefix]beginner
+}
+
+// beginner is an address with begins of late.
+type beginner struct {
+	count int
+	since time.Time
 }
 
 func newFlood(clock clock.PassiveClock, perSecond int) *flood {
@@ -30,13 +46,57 @@ func newFlood(clock clock.PassiveClock, perSecond int) *flood {
 		clock:    clock,
 		all:      rate.NewLimiter(rate.Limit(perSecond), 3*perSecond),
 		reserved: rate.NewLimiter(reservedPerSecond, reservedBurst),
+		who:      map[netip.Prefix]beginner{},
 	}
 }
 
-// admit asks untried only when the common share is used up.
-func (f *flood) admit(untried func() bool) bool {
+// admit reports whether an address may begin. When the common share is used up, an address that has
+// not begun of late may use the whole reserve, and others only the upper parts of it.
+func (f *flood) admit(from netip.Prefix) bool {
 	now := f.clock.Now()
-	return f.all.AllowN(now, 1) || (untried() && f.reserved.AllowN(now, 1))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known := f.who[from]
+	if now.Sub(known.since) > beginWindow {
+		known = beginner{since: now}
+	}
+	if !f.all.AllowN(now, 1) {
+		kept := reservedBurst * min(known.count, reservedLevels-1) / reservedLevels
+		if f.reserved.TokensAt(now) < float64(kept+1) || !f.reserved.AllowN(now, 1) {
+			return false
+		}
+	}
+	known.count++
+	f.remember(from, known, now)
+	return true
+}
+
+// remember stores what an address has begun; in a full table it takes the place of another.
+func (f *flood) remember(from netip.Prefix, known beginner, now time.Time) {
+	if _, ok := f.who[from]; !ok && len(f.who) >= maxBeginners {
+		f.forget(now)
+	}
+	f.who[from] = known
+}
+
+// forget makes room for one address: of a few that come to hand, the one that has begun least.
+func (f *flood) forget(now time.Time) {
+	const few = 8
+	var least netip.Prefix
+	looked, fewest := 0, beginner{}
+	for from, known := range f.who {
+		if now.Sub(known.since) > beginWindow {
+			delete(f.who, from)
+			return
+		}
+		if looked == 0 || known.count < fewest.count {
+			least, fewest = from, known
+		}
+		if looked++; looked == few {
+			break
+		}
+	}
+	delete(f.who, least)
 }
 
 const (

@@ -90,22 +90,76 @@ func TestWrongCodesBlockAnAddressForAWhile(t *testing.T) {
 	}
 }
 
-func TestTheReservedShareIsForUntriedCodes(t *testing.T) {
-	f := newFlood(clocktesting.NewFakePassiveClock(start), 1)
-	asked := 0
-	untried := func() bool { asked++; return true }
-	for range 3 {
-		if !f.admit(untried) {
-			t.Fatal("refused below the common share")
+func prefix(n int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32)
+}
+
+// A flood of hundreds of addresses, of whatever codes, uses up the common share and what of the
+// reserve is for addresses that begin often; a newcomer is let in.
+func TestAFloodLeavesTheReserveToNewcomers(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(start)
+	f := newFlood(clock, 100)
+	const flooders = 268
+	admitted, newcomers, refused := 0, 0, 0
+	for tick := range 10 * 60 * 10 { // ten minutes, a tenth of a second each
+		clock.SetTime(start.Add(time.Duration(tick) * 100 * time.Millisecond))
+		for n := range flooders {
+			if f.admit(prefix(n)) {
+				admitted++
+			}
+		}
+		if tick >= 50 && tick%10 == 0 { // each second another machine
+			newcomers++
+			if !f.admit(prefix(1<<16 + newcomers)) {
+				refused++
+			}
 		}
 	}
-	if asked != 0 {
-		t.Error("records were looked up before the common share was used up")
+	t.Logf("%d begins of the flood were admitted", admitted)
+	if refused > 0 {
+		t.Errorf("%d of %d newcomers were refused", refused, newcomers)
 	}
-	if f.admit(func() bool { return false }) {
-		t.Error("an unknown code got the reserved share")
+	if most := 10*60*(100+reservedPerSecond) + 300 + reservedBurst; admitted > most {
+		t.Errorf("%d begins were admitted, want at most %d", admitted, most)
 	}
-	if !f.admit(untried) {
-		t.Error("an untried code did not get the reserved share")
+}
+
+// Begins that come from one address cost the others nothing, with a code of its own or without.
+func TestOneAddressDoesNotUseUpTheReserve(t *testing.T) {
+	f := newFlood(clocktesting.NewFakePassiveClock(start), 1)
+	for range 10_000 {
+		f.admit(prefix(1))
+	}
+	if left := f.reserved.TokensAt(start); left < reservedBurst/reservedLevels {
+		t.Errorf("%v of %d are left", left, reservedBurst)
+	}
+	for n := range reservedBurst / reservedLevels {
+		if !f.admit(prefix(2 + n)) {
+			t.Fatalf("newcomer %d is refused", n)
+		}
+	}
+}
+
+// In-cluster agents show a token. A flood of codes does not reach their share, nor the other way round.
+func TestInClusterAgentsHaveAShareOfTheirOwn(t *testing.T) {
+	s := New(Options{Clock: clocktesting.NewFakePassiveClock(start)})
+	for n := range 10_000 {
+		s.codes.admit(prefix(n))
+	}
+	if s.codes.admit(prefix(20_000)) {
+		t.Fatal("the flood has not used up its share")
+	}
+	if !s.accounts.admit(prefix(20_000)) {
+		t.Error("a flood of codes shuts in-cluster agents out")
+	}
+}
+
+func TestTheTableOfBeginnersIsBounded(t *testing.T) {
+	f := newFlood(clocktesting.NewFakePassiveClock(start), 1<<20)
+	for n := range maxBeginners + 1000 {
+		f.admit(prefix(n))
+	}
+	if len(f.who) > maxBeginners {
+		t.Errorf("%d addresses are remembered, want at most %d", len(f.who), maxBeginners)
 	}
 }

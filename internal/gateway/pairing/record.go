@@ -73,9 +73,9 @@ func (r record) openTo(key string, now time.Time) bool {
 
 // records are the Secrets of the pairing namespace.
 type records struct {
-	cached, live client.Reader
-	write        client.Writer
-	namespace    string
+	live      client.Reader
+	write     client.Writer
+	namespace string
 }
 
 func (r records) get(ctx context.Context, from client.Reader, lookupID string) (record, error) {
@@ -88,12 +88,6 @@ func (r records) get(ctx context.Context, from client.Reader, lookupID string) (
 		return record{}, fmt.Errorf("read pairing record: %w", err)
 	}
 	return parseRecord(secret.DeepCopy())
-}
-
-// untried tells from the cache alone whether the code exists and nobody tried it yet.
-func (r records) untried(ctx context.Context, lookupID string) bool {
-	known, err := r.get(ctx, r.cached, lookupID)
-	return err == nil && known.triesUsed == 0 && known.consumedBy == ""
 }
 
 // swap changes the record by compare-and-swap: change sees the live record and says

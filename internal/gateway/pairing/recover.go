@@ -50,6 +50,7 @@ func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	if err != nil {
 		return nil, err
 	}
+	connection.Prove()
 	held, cancel := context.WithTimeout(ctx, s.options.Hold)
 	defer cancel()
 	chain, err := s.options.Certificates.Obtain(held, certificates.Request{

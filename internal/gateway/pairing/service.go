@@ -59,7 +59,8 @@ type Options struct {
 	// Registerer takes the metrics; nil for none.
 	Registerer prometheus.Registerer
 	// BeginsPerSecond bounds the exchanges begun from all addresses together; three times as
-	// many may come at once. The default is 100. Codes nobody tried yet have a share besides.
+	// many may come at once. The default is 100. In-cluster agents have as many of their own, and
+	// addresses that have begun little have a share besides.
 	BeginsPerSecond int
 	// Hold is how long a poll waits for news; the default is 25 s.
 	Hold time.Duration
@@ -79,7 +80,8 @@ type Service struct {
 	options  Options
 	records  records
 	sessions *sessions
-	flood    *flood
+	codes    *flood // exchanges
+	accounts *flood // tokens of in-cluster agents
 	offences *offences
 	lookups  *rate.Limiter
 	refused  *prometheus.CounterVec
@@ -97,9 +99,10 @@ func New(options Options) *Service {
 	options.Audience = cmp.Or(options.Audience, serviceaccount.DefaultAudience)
 	return &Service{
 		options:  options,
-		records:  records{cached: options.Client, live: options.Live, write: options.Client, namespace: options.Namespace},
+		records:  records{live: options.Live, write: options.Client, namespace: options.Namespace},
 		sessions: newSessions(options.Clock),
-		flood:    newFlood(options.Clock, options.BeginsPerSecond),
+		codes:    newFlood(options.Clock, options.BeginsPerSecond),
+		accounts: newFlood(options.Clock, options.BeginsPerSecond),
 		offences: newOffences(options.Clock),
 		lookups:  rate.NewLimiter(lookupsPerSecond, lookupBurst),
 		refused:  newRefused(options.Registerer),

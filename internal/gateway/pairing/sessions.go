@@ -17,8 +17,9 @@ import (
 const (
 	// sessionLife is from Begin to Complete.
 	sessionLife = 30 * time.Second
-	// maxSessions bounds the table, maxPerConnection the share of one connection.
-	maxSessions      = 4096
+	// maxSessions bounds the table: more than may begin in sessionLife. maxPerConnection bounds the
+	// share of one connection.
+	maxSessions      = 8192
 	maxPerConnection = 4
 )
 

@@ -54,6 +54,7 @@ func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 	if err := checkPoll(found, asked); err != nil {
 		return nil, err
 	}
+	connection.Prove()
 	held, cancel := context.WithTimeout(ctx, s.options.Hold)
 	defer cancel()
 	return s.follow(held, asked)

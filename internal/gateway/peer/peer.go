@@ -35,6 +35,30 @@ type Connection struct {
 	// Exporter is the TLS exporter (pairing.ExporterLabel), 32 bytes: the same on both
 	// ends, different on every connection, so it also names the connection.
 	Exporter []byte
+	// Progress takes what the caller has achieved; nil on connections that no listener accepted.
+	Progress Progress
+}
+
+// Progress keeps a connection of the pairing listener from being closed to make room for another.
+type Progress interface {
+	// Advance records the begin of a pairing: the caller has a moment for its proof.
+	Advance()
+	// Prove records a proof: the caller holds a code, a token or the key of a request or a Node.
+	Prove()
+}
+
+// Advance records the begin of a pairing.
+func (c Connection) Advance() {
+	if c.Progress != nil {
+		c.Progress.Advance()
+	}
+}
+
+// Prove records a proof of the caller.
+func (c Connection) Prove() {
+	if c.Progress != nil {
+		c.Progress.Prove()
+	}
 }
 
 // Source is what limits are keyed by.

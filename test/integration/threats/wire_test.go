@@ -66,7 +66,7 @@ func TestEveryCallByNobodyIsRefused(t *testing.T) {
 		t.Fatalf("only %v and %v were found", node, pairing)
 	}
 	unpinned := f.mint(identity.ID{TrustDomain: trustDomain, Namespace: f.Namespace, Node: "nobody"})
-	before := f.refusals("node", "Handshake")
+	before := f.refusals("node", "NoCertificate")
 	for _, try := range []struct {
 		name       string
 		connection *grpc.ClientConn
@@ -89,7 +89,7 @@ func TestEveryCallByNobodyIsRefused(t *testing.T) {
 			}
 		})
 	}
-	f.Eventually("the handshakes without a certificate to be counted", func() bool { return f.refusals("node", "Handshake") > before })
+	f.Eventually("the handshakes without a certificate to be counted", func() bool { return f.refusals("node", "NoCertificate") > before })
 }
 
 // refusals reads how often a listener of the gateway refused for a reason.

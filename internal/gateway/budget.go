@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// receiveBudget bounds what the connections of a listener hold unfinished, together. Beyond it the
+// connection that holds most is closed, of the source that holds most.
+type receiveBudget struct {
+	listener         string
+	limit            int64
+	perConnection    int
+	headers, message time.Duration // how long an unfinished one may take
+	metrics          *Metrics
+
+	total atomic.Int64
+
+	mu          sync.Mutex
+	connections map[*inbound]struct{}
+}
+
+func newReceiveBudget(listener string, bounds receiveBounds, metrics *Metrics) *receiveBudget {
+	return &receiveBudget{
+		listener: listener, limit: int64(bounds.total), perConnection: bounds.perConnection,
+		headers: bounds.headers, message: bounds.message, metrics: metrics, connections: map[*inbound]struct{}{},
+	}
+}
+
+// makeRoom closes connections until the others are within the budget.
+func (b *receiveBudget) makeRoom() {
+	for b.total.Load() > b.limit {
+		c := b.largest()
+		if c == nil {
+			return
+		}
+		b.metrics.refuse(b.listener, reasonReceiveBudget)
+		_ = c.raw.Close()
+	}
+}
+
+// largest returns the connection that holds most, of the source that holds most.
+func (b *receiveBudget) largest() (largest *inbound) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bySource, source := map[netip.Prefix]int{}, netip.Prefix{}
+	for c := range b.connections {
+		bySource[c.raw.source] += c.held()
+		if bySource[c.raw.source] > bySource[source] {
+			source = c.raw.source
+		}
+	}
+	most := 0
+	for c := range b.connections {
+		if held := c.held(); c.raw.source == source && held > most {
+			largest, most = c, held
+		}
+	}
+	return largest
+}
+
+// closeLate closes connections on which something unfinished takes too long.
+func (b *receiveBudget) closeLate(now time.Time) {
+	b.mu.Lock()
+	var late []*inbound
+	for c := range b.connections {
+		if c.late(now, b.headers, b.message) {
+			late = append(late, c)
+		}
+	}
+	b.mu.Unlock()
+	for _, c := range late {
+		b.metrics.refuse(b.listener, reasonReceiveTimeout)
+		_ = c.raw.Close()
+	}
+}
+
+// add counts what a connection holds until it is removed.
+func (b *receiveBudget) add(c *inbound) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.connections[c] = struct{}{}
+}
+
+// remove stops counting a connection: it is closed.
+func (b *receiveBudget) remove(c *inbound) {
+	b.mu.Lock()
+	delete(b.connections, c)
+	b.mu.Unlock()
+	c.forget()
+}

@@ -1,0 +1,144 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// wire writes frames as a client does.
+type wire struct {
+	bytes.Buffer
+	*http2.Framer
+}
+
+func newWire() *wire {
+	w := &wire{}
+	w.WriteString(http2.ClientPreface)
+	w.Framer = http2.NewFramer(&w.Buffer, nil)
+	_ = w.WriteSettings() // to memory, as all of them
+	return w
+}
+
+func grpcMessage(announced, sent int) []byte {
+	b := make([]byte, messagePrefixBytes+sent)
+	binary.BigEndian.PutUint32(b[1:], uint32(announced))
+	return b
+}
+
+func TestUnfinishedBytesAreCountedUntilTheirEnd(t *testing.T) {
+	headers := func(w *wire, stream uint32, end bool) {
+		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte("abc"), EndHeaders: true, EndStream: end})
+	}
+	for _, test := range []struct {
+		name string
+		send func(w *wire)
+		want int
+	}{
+		{"nothing but the preface", func(*wire) {}, 0},
+		{"pings", func(w *wire) { _ = w.WritePing(false, [8]byte{}) }, 0},
+		{"a whole call", func(w *wire) { headers(w, 1, false); _ = w.WriteData(1, true, grpcMessage(100, 100)) }, 0},
+		{"headers without a message", func(w *wire) { headers(w, 1, false) }, callCost},
+		{"headers of a call without messages", func(w *wire) { headers(w, 1, true) }, 0},
+		{"a reset call", func(w *wire) { headers(w, 1, false); _ = w.WriteRSTStream(1, http2.ErrCodeCancel) }, 0},
+		{"a whole message on a stream that goes on", func(w *wire) { headers(w, 1, false); _ = w.WriteData(1, false, grpcMessage(100, 100)) }, 0},
+		{"a message without its last byte", func(w *wire) { headers(w, 1, false); _ = w.WriteData(1, false, grpcMessage(100, 99)) },
+			callCost + frameCost(104)},
+		{"the same in single bytes", func(w *wire) {
+			headers(w, 1, false)
+			for _, b := range grpcMessage(100, 99) {
+				_ = w.WriteData(1, false, []byte{b})
+			}
+		}, callCost + 104*frameCost(1)},
+		{"its last byte", func(w *wire) {
+			headers(w, 1, false)
+			_ = w.WriteData(1, false, grpcMessage(100, 99))
+			_ = w.WriteData(1, false, []byte{0})
+		}, 0},
+		{"padding", func(w *wire) {
+			headers(w, 1, false)
+			_ = w.WriteDataPadded(1, false, grpcMessage(100, 50), make([]byte, 200))
+			_ = w.WriteDataPadded(1, false, make([]byte, 50), make([]byte, 200))
+		}, 0},
+		{"padding without an end", func(w *wire) { headers(w, 1, false); _ = w.WriteDataPadded(1, false, nil, make([]byte, 255)) }, callCost + frameCost(256)},
+		{"two messages, one whole", func(w *wire) {
+			headers(w, 1, false)
+			_ = w.WriteData(1, false, append(grpcMessage(10, 10), grpcMessage(10, 1)...))
+		}, frameCost(21)},
+		{"one stream does not pay for another", func(w *wire) {
+			headers(w, 1, false)
+			_ = w.WriteData(1, false, grpcMessage(10, 1))
+			headers(w, 3, false)
+			_ = w.WriteData(3, true, grpcMessage(10, 10))
+		}, callCost + frameCost(6)},
+		{"a header block without its end", func(w *wire) {
+			_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: make([]byte, 2000)})
+			_ = w.WriteContinuation(1, false, make([]byte, 100))
+		}, frameCost(2000) + frameCost(100)},
+		{"its end", func(w *wire) {
+			_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: make([]byte, 2000), EndStream: true})
+			_ = w.WriteContinuation(1, true, make([]byte, 100))
+		}, 0},
+		{"a frame of which only the header came", func(w *wire) { w.Write([]byte{0, 0x40, 0, byte(http2.FrameData), 0, 0, 0, 0, 1}) }, frameCost(16 << 10)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWire()
+			test.send(w)
+			for _, chunk := range []int{1, 7, 9, 1 << 20} {
+				var f frameParser
+				for piece := range bytesIn(w.Bytes(), chunk) {
+					f.feed(piece)
+				}
+				if f.held != test.want {
+					t.Errorf("in pieces of %d: %d bytes are held, want %d", chunk, f.held, test.want)
+				}
+				if late := f.late(time.Now().Add(time.Hour), time.Minute, time.Minute); late != (test.want > 0) {
+					t.Errorf("in pieces of %d: late is %v", chunk, late)
+				}
+				if f.late(time.Now(), time.Minute, time.Minute) {
+					t.Errorf("in pieces of %d: late at once", chunk)
+				}
+				if test.want == 0 && f.messages != nil {
+					t.Errorf("in pieces of %d: a connection between messages keeps %v", chunk, f.messages)
+				}
+			}
+		})
+	}
+}
+
+func bytesIn(b []byte, chunk int) func(yield func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for len(b) > 0 {
+			n := min(chunk, len(b))
+			if !yield(b[:n]) {
+				return
+			}
+			b = b[n:]
+		}
+	}
+}
+
+// FuzzFrames feeds any bytes: no panic, and nothing is counted below zero.
+func FuzzFrames(f *testing.F) {
+	w := newWire()
+	_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("abc"), EndHeaders: true})
+	_ = w.WriteDataPadded(1, false, grpcMessage(100, 99), make([]byte, 9))
+	_ = w.WriteRSTStream(1, http2.ErrCodeCancel)
+	f.Add(w.Bytes()[len(http2.ClientPreface):])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p := frameParser{preface: len(http2.ClientPreface)}
+		for piece := range bytesIn(b, 3) {
+			p.feed(piece)
+			if p.held < 0 {
+				t.Fatalf("%d bytes are held", p.held)
+			}
+		}
+		end := frameParser{preface: len(http2.ClientPreface)}
+		if end.feed(b); end.held != p.held {
+			t.Errorf("in one piece %d are held, in pieces of 3 %d", end.held, p.held)
+		}
+	})
+}

@@ -1,0 +1,269 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+)
+
+// Whoever changes a phase changes the table that operators read.
+func TestThePhasesAreTheOnesInTheReference(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := func(bytes int) string {
+		switch {
+		case bytes >= 1<<20 && bytes%(1<<20) == 0:
+			return fmt.Sprintf("%d MiB", bytes>>20)
+		case bytes >= 1<<10:
+			return fmt.Sprintf("%d KiB", bytes>>10)
+		default:
+			return fmt.Sprint(bytes)
+		}
+	}
+	var table strings.Builder
+	for _, p := range phases(DefaultLimits()) {
+		deadline := p.deadline.String()
+		if p.contended > 0 {
+			deadline += fmt.Sprintf(" (%s)", p.contended)
+		}
+		count := func(connections int) string {
+			if connections == 0 {
+				return "per machine"
+			}
+			return fmt.Sprint(connections)
+		}
+		bytesOf := func(connections, bytes int) string {
+			if connections == 0 && bytes == 0 && p.bytes > 0 {
+				return "per machine"
+			}
+			return size(bytes)
+		}
+		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", p.listener, p.name, deadline, count(p.perSource), count(p.total),
+			size(p.bytes), bytesOf(p.perSource, p.ofSource()), bytesOf(p.total, p.ofAll()))
+	}
+	if !strings.Contains(string(page), table.String()) {
+		t.Errorf("docs/reference/limits.md does not have the table\n%s", table.String())
+	}
+}
+
+// stops are the ways to stop in a phase. Each ends with a connection that the gateway has closed.
+var stops = map[string]func(t *testing.T, r *running, listener string) net.Conn{
+	"waits for its turn": func(t *testing.T, r *running, listener string) net.Conn {
+		r.silent(t, listener) // has the only turn of its address
+		return r.silent(t, listener)
+	},
+	"accepted, no byte yet": func(t *testing.T, r *running, listener string) net.Conn { return r.silent(t, listener) },
+	"ClientHello": func(t *testing.T, r *running, listener string) net.Conn {
+		c := r.silent(t, listener)
+		mustWrite(t, c, []byte{recordTypeHandshake, 3, 1, 2, 0, 1, 0})
+		return c
+	},
+	"client certificate and Finished": func(t *testing.T, r *running, listener string) net.Conn {
+		c := &firstFlight{Conn: r.silent(t, listener)}
+		if err := tls.Client(c, r.tlsOf(t, listener)).HandshakeContext(t.Context()); err != nil {
+			t.Fatal(err) // the client's part is over with what it sent, as it believes
+		}
+		return c
+	},
+	"HTTP/2 preface": func(t *testing.T, r *running, listener string) net.Conn { return r.secure(t, listener) },
+	"frame or headers": func(t *testing.T, r *running, listener string) net.Conn {
+		c := r.secure(t, listener)
+		w := newWire()
+		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: callHeaders(listener)})
+		mustWrite(t, c, w.Bytes())
+		return c
+	},
+	"message": func(t *testing.T, r *running, listener string) net.Conn {
+		c := r.secure(t, listener)
+		w := newWire()
+		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: callHeaders(listener), EndHeaders: true})
+		_ = w.WriteData(1, false, grpcMessage(100, 99))
+		mustWrite(t, c, w.Bytes())
+		return c
+	},
+	"idle": func(t *testing.T, r *running, listener string) net.Conn {
+		c := r.secure(t, listener)
+		mustWrite(t, c, newWire().Bytes())
+		return c
+	},
+}
+
+// A connection that stops in any phase of the table is closed; a phase without a way to stop in it
+// fails.
+func TestAConnectionThatStopsInAnyPhaseIsClosed(t *testing.T) {
+	for _, p := range phases(DefaultLimits()) {
+		if p.name == "long poll" {
+			continue // TestALongPollEnds
+		}
+		t.Run(p.listener+", "+p.name, func(t *testing.T) {
+			t.Parallel()
+			stop := stops[p.name]
+			if stop == nil {
+				t.Fatal("no test stops in this phase")
+			}
+			if p.deadline <= 0 {
+				t.Error("this phase has no deadline")
+			}
+			r := start(t, func(_ *running, o *Options) {
+				o.bounds = defaultBounds(o.Limits)
+				for _, b := range []*bounds{&o.bounds.pairing, &o.bounds.node} {
+					b.impatient(p.name)
+				}
+			})
+			c := stop(t, r, p.listener)
+			_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is still open")
+			}
+			eventually(t, "its place is free", func() bool { return r.connections(p.listener) <= 1 }) // one has the turn
+		})
+	}
+}
+
+// impatient shortens the deadline of one phase and keeps those of the others.
+func (b *bounds) impatient(name string) {
+	const soon, never = 200 * time.Millisecond, time.Hour
+	b.handshake.silent, b.handshake.silentWhileOthersWait, b.handshake.queue = never, never, never
+	b.handshake.handshake, b.handshake.handshakeWhileOthersWait = never, never
+	b.receive.headers, b.receive.message, b.idle, b.ping, b.connection = never, never, 0, never, never
+	switch name {
+	case "waits for its turn":
+		b.handshake.turns, b.handshake.queue = 2, soon
+	case "accepted, no byte yet":
+		b.handshake.silent = soon
+	case "ClientHello", "client certificate and Finished":
+		b.handshake.handshake = soon
+	case "HTTP/2 preface":
+		b.connection = soon
+	case "frame or headers":
+		b.receive.headers = soon
+	case "message":
+		b.receive.message = soon
+	case "idle":
+		b.ping, b.pong = time.Second, soon // grpc pings once a second at most
+	}
+}
+
+// A call that waits is ended, whatever its handler does.
+func TestALongPollEnds(t *testing.T) {
+	const soon = 100 * time.Millisecond
+	r := start(t, func(_ *running, o *Options) {
+		o.bounds = defaultBounds(o.Limits)
+		o.bounds.pairing.call = soon
+		o.bounds.node.age, o.bounds.node.grace = soon, soon
+	})
+	if _, err := r.pairingClient(t).GetPairingRequestStatus(t.Context(), &gatewayv1.GetPairingRequestStatusRequest{}); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("a poll without news: got %v, want DeadlineExceeded", err)
+	}
+	stream, err := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot)).StreamNodeEvents(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err == nil {
+		t.Error("a stream is held beyond the age of its connection")
+	}
+}
+
+func (pairingService) GetPairingRequestStatus(ctx context.Context, r *gatewayv1.GetPairingRequestStatusRequest) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+	if r.GetName() != "" {
+		return nil, status.Error(codes.NotFound, "no such request")
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (r *running) address(listener string) string {
+	if listener == nodeListener {
+		return r.nodeAddress()
+	}
+	return r.pairingAddress()
+}
+
+func (r *running) tlsOf(t *testing.T, listener string) *tls.Config {
+	if listener == nodeListener {
+		return r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+	}
+	return r.clientTLS()
+}
+
+// silent opens a connection and sends nothing.
+func (r *running) silent(t *testing.T, listener string) net.Conn {
+	t.Helper()
+	return dialRaw(t, "127.0.0.1", r.address(listener))
+}
+
+func dialRaw(t *testing.T, from, to string) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{Timeout: 20 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := dialer.DialContext(t.Context(), "tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// secure opens a connection and ends its handshake.
+func (r *running) secure(t *testing.T, listener string) *tls.Conn {
+	t.Helper()
+	c, err := handshake(t, r.address(listener), r.tlsOf(t, listener))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// firstFlight sends what a client writes first, and nothing that it writes later.
+type firstFlight struct {
+	net.Conn
+	wrote bool
+}
+
+func (c *firstFlight) Write(p []byte) (int, error) {
+	if c.wrote {
+		return len(p), nil
+	}
+	c.wrote = true
+	return c.Conn.Write(p)
+}
+
+func mustWrite(t *testing.T, c net.Conn, p []byte) {
+	t.Helper()
+	if _, err := c.Write(p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// callHeaders are those of a call.
+func callHeaders(listener string) []byte {
+	path := "/mooring.gateway.v1.PairingService/BeginPairingSession"
+	if listener == nodeListener {
+		path = "/mooring.gateway.v1.NodeService/RegisterNode"
+	}
+	var b bytes.Buffer
+	encoder := hpack.NewEncoder(&b)
+	for _, field := range []hpack.HeaderField{
+		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: path},
+		{Name: ":authority", Value: "gateway.mooring"}, {Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+	} {
+		_ = encoder.WriteField(field) // to memory
+	}
+	return b.Bytes()
+}

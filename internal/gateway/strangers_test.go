@@ -1,0 +1,253 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+)
+
+// Each way to fail a handshake has its reason in the metric and, in a bounded sample, in the log.
+func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
+	var mu sync.Mutex
+	var lines []string
+	log := funcr.New(func(_, args string) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines = append(lines, args)
+	}, funcr.Options{})
+	r := start(t, func(_ *running, o *Options) { o.Log = log })
+	secure := func(change func(*tls.Config)) func(t *testing.T) {
+		return func(t *testing.T) {
+			config := r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+			change(config)
+			if conn, err := handshake(t, r.nodeAddress(), config); err == nil {
+				_, _ = conn.Read(make([]byte, 1)) // the refusal may come after the client's part
+			}
+		}
+	}
+	raw := func(p []byte) func(t *testing.T) {
+		return func(t *testing.T) { _, _ = r.silent(t, nodeListener).Write(p) }
+	}
+	for reason, send := range map[string]func(t *testing.T){
+		reasonPlainText:       raw([]byte("GET / HTTP/1.1\r\n\r\n")),
+		reasonOldTLS:          secure(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }),
+		reasonNoALPN:          secure(func(c *tls.Config) { c.NextProtos = nil }),
+		reasonNoCertificate:   secure(func(c *tls.Config) { c.Certificates = nil }),
+		reasonBadCertificate:  secure(func(c *tls.Config) { c.Certificates[0].Certificate = [][]byte{[]byte("no certificate")} }),
+		reasonRefusedByClient: secure(func(c *tls.Config) { c.ServerName = "elsewhere.test" }),
+		reasonTooLarge: secure(func(c *tls.Config) {
+			c.Certificates[0].Certificate = append(c.Certificates[0].Certificate, make([]byte, 261_000))
+		}),
+	} {
+		t.Run(reason, func(t *testing.T) {
+			before := r.refused(nodeListener, reason)
+			send(t)
+			eventually(t, "the refusal is counted", func() bool { return r.refused(nodeListener, reason) > before })
+			mu.Lock()
+			defer mu.Unlock()
+			if last := lines[len(lines)-1]; !strings.Contains(last, `"reason"="`+reason+`"`) || !strings.Contains(last, `"address"="127.0.0.1:`) {
+				t.Errorf("the last line of the log is %s", last)
+			}
+		})
+	}
+	t.Run("many", func(t *testing.T) {
+		const many = 100
+		mu.Lock()
+		before := len(lines)
+		mu.Unlock()
+		counted := r.refused(nodeListener, reasonPlainText)
+		for range many {
+			raw([]byte("GET / HTTP/1.1\r\n\r\n"))(t)
+		}
+		eventually(t, "all are counted", func() bool { return r.refused(nodeListener, reasonPlainText) == counted+many })
+		mu.Lock()
+		defer mu.Unlock()
+		if logged := len(lines) - before; logged > many/2 {
+			t.Errorf("%d of %d are logged, want a sample", logged, many)
+		}
+	})
+	t.Run("connect and close", func(t *testing.T) {
+		mu.Lock()
+		before := len(lines)
+		mu.Unlock()
+		for range 50 {
+			r.silent(t, nodeListener).Close()
+		}
+		eventually(t, "all are counted", func() bool { return r.refused(nodeListener, reasonClosed) >= 50 })
+		mu.Lock()
+		defer mu.Unlock()
+		if len(lines) != before {
+			t.Errorf("a health check of a load balancer is logged: %s", lines[len(lines)-1])
+		}
+	})
+}
+
+// unfinished opens a connection with calls whose messages lack their last byte.
+func (r *running) unfinished(from string, calls, message int) error {
+	dialer := tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}, Config: r.clientTLS()}
+	c, err := dialer.Dial("tcp", r.pairingAddress())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	w := newWire()
+	for i := range calls {
+		stream := uint32(2*i + 1)
+		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: callHeaders(pairingListener), EndHeaders: true})
+		for left := grpcMessage(message, message-1); len(left) > 0; {
+			n := min(len(left), 16<<10)
+			_ = w.WriteData(stream, false, left[:n])
+			left = left[n:]
+		}
+	}
+	if _, err := c.Write(w.Bytes()); err != nil {
+		return err
+	}
+	for {
+		if _, err := c.Read(make([]byte, 1024)); err != nil {
+			return err
+		}
+	}
+}
+
+// What strangers have begun and not ended is bounded over all connections, from one address and
+// from twenty, and a machine is served meanwhile.
+func TestUnfinishedMessagesAreBoundedOverAllConnections(t *testing.T) {
+	for _, addresses := range []int{1, 20} {
+		t.Run(fmt.Sprint(addresses), func(t *testing.T) {
+			r := start(t, func(_ *running, o *Options) {
+				o.Log = logr.Discard()
+				o.Limits.CallBurst, o.Limits.BeginBurst = 1<<20, 1<<20
+			})
+			flood, stop := context.WithCancel(t.Context())
+			var flooders sync.WaitGroup
+			var opened atomic.Int64
+			for i := range 80 {
+				flooders.Go(func() {
+					for flood.Err() == nil {
+						opened.Add(1)
+						_ = r.unfinished(fmt.Sprintf("127.0.3.%d", 1+i%addresses), 3, maxPairingMessage)
+					}
+				})
+			}
+			eventually(t, "connections are closed for what they hold", func() bool { return r.refused(pairingListener, reasonReceiveBudget) > 20 })
+			began, most := time.Now(), int64(0)
+			for range 10 {
+				if _, err := r.pairingClient(t).BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
+					t.Errorf("a machine: %v", err)
+				}
+				most = max(most, r.budget.Load().total.Load())
+			}
+			t.Logf("10 machines were served in %s, %d bytes were unfinished, %d connections opened", time.Since(began), most, opened.Load())
+			if limit := int64(pairingBounds.receive.total + 80*pairingBounds.receive.perConnection); most > limit {
+				t.Errorf("%d bytes are unfinished, want at most %d", most, limit)
+			}
+			stop()
+			if err := r.stop(); err != nil {
+				t.Error(err)
+			}
+			flooders.Wait()
+			if left := r.budget.Load().total.Load(); left != 0 {
+				t.Errorf("%d bytes are counted without a connection", left)
+			}
+		})
+	}
+}
+
+// A message larger than any of a machine that pairs is refused, and nothing else of its connection.
+func TestAPairingMessageIsNoLargerThanHonestOnes(t *testing.T) {
+	r := start(t)
+	client := r.pairingClient(t)
+	token := &gatewayv1.CompletePairingSessionRequest{Evidence: &gatewayv1.CompletePairingSessionRequest_ServiceAccount{
+		ServiceAccount: &gatewayv1.ServiceAccountToken{Token: strings.Repeat("t", 16<<10)}}, RequestedCapabilities: manyNames()}
+	if _, err := client.CompletePairingSession(t.Context(), token); status.Code(err) != codes.Unimplemented {
+		t.Errorf("the largest honest message: %v, want it to reach the service", err)
+	}
+	if _, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{Share: make([]byte, maxPairingMessage)}); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a larger one: %v, want ResourceExhausted", err)
+	}
+	if _, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+}
+
+func manyNames() (names []string) {
+	for range 64 {
+		names = append(names, strings.Repeat("n", 128))
+	}
+	return names
+}
+
+// One address with connections of which nothing comes, as many as it may have, and hundreds of
+// others: a machine is served at once, because each newcomer closes the one that waits longest.
+func TestSilentConnectionsDoNotShutTheListener(t *testing.T) {
+	for name, from := range map[string]func(i int) string{
+		"from one address":       func(int) string { return "127.0.0.1" },
+		"from hundreds of them":  func(i int) string { return fmt.Sprintf("127.0.%d.%d", 4+i%2, 1+i/2%200) },
+		"handshaken, from a few": func(i int) string { return fmt.Sprintf("127.0.6.%d", 1+i%4) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, func(_ *running, o *Options) { o.Log = logr.Discard() })
+			for i := range 900 {
+				c := dialRaw(t, from(i), r.pairingAddress())
+				if strings.HasPrefix(name, "handshaken") {
+					_ = tls.Client(c, r.clientTLS()).HandshakeContext(t.Context()) // may be closed for the next one
+				}
+			}
+			began := time.Now()
+			if _, err := r.pairingClient(t).BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
+				t.Errorf("a machine: %v", err)
+			}
+			t.Logf("a machine was served in %s", time.Since(began))
+		})
+	}
+}
+
+// Machines that come back at once from one address, as after an outage behind a NAT, are all served
+// and none is closed.
+func TestAStormOfMachinesFromOneAddressIsServed(t *testing.T) {
+	machines := 600
+	r := start(t, func(_ *running, o *Options) { o.Log = logr.Discard(); o.Limits.ConnectionsPerNode = machines })
+	config := r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+	sockets := make([]net.Conn, machines)
+	for i := range sockets {
+		sockets[i] = dialRaw(t, "127.0.0.1", r.nodeAddress())
+	}
+	if limits := DefaultLimits(); limits.NodeConnections < 10_000 {
+		t.Errorf("%d connections of one address may wait, want those of 10,000 machines", limits.NodeConnections)
+	}
+	var storm sync.WaitGroup
+	for _, socket := range sockets {
+		storm.Go(func() {
+			c := tls.Client(socket, config)
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
+			if err := c.HandshakeContext(t.Context()); err != nil {
+				t.Errorf("handshake: %v", err)
+				return
+			}
+			if _, err := c.Read(make([]byte, 9)); err != nil {
+				t.Errorf("not taken: %v", err)
+			}
+		})
+	}
+	storm.Wait()
+	for _, reason := range []string{reasonMadeRoom, reasonTooManyConnections, reasonHandshakeTimeout} {
+		if closed := r.refused(nodeListener, reason); closed != 0 {
+			t.Errorf("%v were closed: %s", closed, reason)
+		}
+	}
+}
