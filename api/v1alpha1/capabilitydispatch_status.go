@@ -115,7 +115,8 @@ type CapabilityDispatchStatus struct {
 	// +optional
 	CompletedTime *metav1.MicroTime `json:"completedTime,omitempty"`
 
-	// conditions: Delivered, Complete.
+	// conditions: Delivered, Complete, and Withdrawn when the machine was asked to cancel because
+	// the dispatch may not run any more.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -38,6 +38,8 @@ type CapabilityDispatch struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.input) == has(oldSelf.input) && (!has(self.input) || self.input == oldSelf.input)",message="input is immutable: create another CapabilityDispatch",fieldPath=".input",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)",message="requestedBy is immutable",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="has(self.requestedByGroups) == has(oldSelf.requestedByGroups) && (!has(self.requestedByGroups) || self.requestedByGroups == oldSelf.requestedByGroups)",message="requestedByGroups is immutable",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="has(self.requestedByUID) == has(oldSelf.requestedByUID) && (!has(self.requestedByUID) || self.requestedByUID == oldSelf.requestedByUID)",message="requestedByUID is immutable",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="!oldSelf.?cancel.orValue(false) || self.?cancel.orValue(false)",message="cancel can only go from false to true: create another CapabilityDispatch",reason=FieldValueForbidden
 type CapabilityDispatchSpec struct {
 	// nodeName is the Node of this namespace that shall run the capability; one that does not
@@ -104,6 +106,24 @@ type CapabilityDispatchSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	RequestedBy string `json:"requestedBy,omitempty"`
+
+	// requestedByGroups are the groups of that user, stamped by admission: leave them out. With
+	// requestedBy they are what the right to invoke the capability is reviewed for when the
+	// dispatch waited longer than a minute; an object without them is reviewed for the user alone.
+	// At most 512 of at most 1024 characters, immutable.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=512
+	// +kubebuilder:validation:items:MaxLength=1024
+	RequestedByGroups []string `json:"requestedByGroups,omitempty"`
+
+	// requestedByUID is the UID of that user where the authenticator knows one, stamped by
+	// admission: leave it out. A ServiceAccount that was deleted and made again has another. At
+	// most 1024 characters, immutable.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	RequestedByUID string `json:"requestedByUID,omitempty"`
 
 	// cancel asks to end the dispatch; what has started may still finish. Default false, can
 	// only go to true.

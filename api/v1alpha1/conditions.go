@@ -32,6 +32,9 @@ const (
 	// ConditionCompleted (PairingRequest): the machine has its certificate; False says why not.
 	ConditionCompleted = "Completed"
 
+	// ConditionWithdrawn (CapabilityDispatch): the dispatch may not run any more, and its machine was
+	// asked to cancel it. The reason is the error code that the dispatch will end with.
+	ConditionWithdrawn = "Withdrawn"
 	// ConditionDelivered (CapabilityDispatch): the agent has accepted it.
 	ConditionDelivered = "Delivered"
 	// ConditionComplete (CapabilityDispatch): the phase is terminal; the reason is the phase or
@@ -152,6 +155,9 @@ const (
 	ErrorUnknownCapability = "UnknownCapability"
 	// ErrorNotGranted: the policy of the Node does not grant the capability.
 	ErrorNotGranted = "NotGranted"
+	// ErrorNoLongerAllowed: the requester lost the right to invoke the capability, or the
+	// ServiceAccount that asked is gone, while the dispatch waited.
+	ErrorNoLongerAllowed = "NoLongerAllowed"
 	// ErrorCapabilityUnavailable: granted, but something it needs is missing on the machine.
 	ErrorCapabilityUnavailable = "CapabilityUnavailable"
 	// ErrorInvalidInput: the input does not fit the schema of the capability or is too large.

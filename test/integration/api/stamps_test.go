@@ -46,6 +46,38 @@ func TestADispatchIsStampedWithItsAuthor(t *testing.T) {
 	}
 }
 
+func TestADispatchIsStampedWithTheGroupsAndUIDOfItsAuthor(t *testing.T) {
+	namespace := shared.Namespace(t)
+	mayInvoke(t, namespace, "ivo", "echo")
+	config := shared.As("ivo", "crew", "system:authenticated")
+	config.Impersonate.UID = "uid-of-ivo"
+	ivo := shared.ClientFor(t, config)
+	tia := mayInvoke(t, namespace, "tia", "system.health")
+	policy := v1alpha1.PolicyMessage(v1alpha1.PolicyDispatches)
+	for field, value := range map[string]any{"requestedByGroups": []any{"system:masters"}, "requestedByUID": "uid-of-ann"} {
+		forged := object("CapabilityDispatch", namespace, "forged", dispatchSpec(map[string]any{field: value}))
+		wantRefused(t, ivo.Create(t.Context(), forged), policy+"spec."+field)
+	}
+	o := object("CapabilityDispatch", namespace, "stamped", dispatchSpec(map[string]any{"requestedByGroups": []any{}}))
+	wantAccepted(t, ivo.Create(t.Context(), o))
+	check := func() {
+		t.Helper()
+		groups, _, _ := unstructured.NestedStringSlice(live(t, o).Object, "spec", "requestedByGroups")
+		if uid := stampOf(t, o, "requestedByUID"); uid != "uid-of-ivo" || len(groups) != 2 || groups[0] != "crew" || groups[1] != "system:authenticated" {
+			t.Errorf("stamped with groups %v and UID %q", groups, uid)
+		}
+	}
+	check()
+	put := live(t, o)
+	unstructured.RemoveNestedField(put.Object, "spec", "requestedByGroups")
+	unstructured.RemoveNestedField(put.Object, "spec", "requestedByUID")
+	wantAccepted(t, tia.Update(t.Context(), put))
+	check()
+	wantRefused(t, patch(t, tia, o, `{"spec":{"requestedByGroups":["x"]}}`), "requestedByGroups is immutable")
+	wantRefused(t, patch(t, tia, o, `{"spec":{"requestedByUID":"x"}}`), "requestedByUID is immutable")
+	check()
+}
+
 func TestACodeIsStampedWithItsIssuer(t *testing.T) {
 	namespace := shared.Namespace(t)
 	ida := issuer(t, namespace, "ida")
