@@ -43,15 +43,14 @@ func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alp
 	settle := func(phase v1alpha1.DispatchPhase, code, message string) Verdict {
 		return Verdict{Kind: VerdictSettle, Status: refuse(d.Status, phase, code, message, now)}
 	}
+	code, message := nodeGone(node)
 	switch {
 	case Finished(d.Status):
 		return Verdict{Kind: VerdictDone}
 	case Accepted(d.Status): // once, by a journal that was newer than this one
 		return Verdict{Kind: VerdictSettle, Status: forgotten(d, now)}
-	case node.DeletionTimestamp != nil:
-		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorNodeDeleted, messageDeleted)
-	case node.Spec.DesiredState == v1alpha1.NodeRevoked:
-		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorNodeRevoked, messageRevoked)
+	case code != "":
+		return settle(v1alpha1.DispatchRejected, code, message)
 	case d.Spec.Cancel:
 		return settle(v1alpha1.DispatchCancelled, v1alpha1.ErrorCancelled, messageCancelled)
 	case !now.Before(Expires(d)):
@@ -76,8 +75,7 @@ func refusal(capability string, node *v1alpha1.Node, declared []v1alpha1.NodeCap
 		return v1alpha1.ErrorUnknownCapability,
 			fmt.Sprintf("the agent of node %q has no capability %q: see status.capabilities of the Node", node.Name, capability)
 	case !Granted(node.Spec.CapabilityPolicy, capability):
-		return v1alpha1.ErrorNotGranted,
-			fmt.Sprintf("spec.capabilityPolicy of node %q does not grant capability %q: an approver can add it to allow", node.Name, capability)
+		return v1alpha1.ErrorNotGranted, notGrantedMessage(node.Name, capability)
 	case !declared[at].Available && declared[at].Reason != v1alpha1.ErrorNotGranted:
 		return v1alpha1.ErrorCapabilityUnavailable,
 			fmt.Sprintf("capability %q cannot run on node %q now: %s", capability, node.Name, orElse(declared[at].Reason, "the agent gave no reason"))

@@ -33,6 +33,13 @@ func Leaderless(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) Lead
 	case d.Spec.Cancel:
 		return settled(cancel(d, unstarted, now))
 	}
+	if c := WithdrawnFor(d.Status); c != nil {
+		due := c.LastTransitionTime.Add(ResultGrace)
+		if now.Before(due) {
+			return LeaderVerdict{RequeueAfter: due.Sub(now)}
+		}
+		return settled(Unconfirmed(d.Status, now))
+	}
 	if due := deadline(d, unstarted); now.Before(due) {
 		return LeaderVerdict{RequeueAfter: due.Sub(now)}
 	}

@@ -48,7 +48,7 @@ func Settle(status v1alpha1.CapabilityDispatchStatus, r Result, gateway string, 
 		next = *status.DeepCopy()
 		next.Execution = advance(status.Execution, e.execution)
 	} else {
-		next = finish(status, e, now)
+		next = finish(status, withdrawnEnd(status, e), now)
 	}
 	if next.Execution == v1alpha1.ExecutionFinished { // nothing else has an output
 		record(&next, r, output, now)

@@ -91,8 +91,8 @@ type run struct {
 	// asked is when an earlier process asked the person, who has not answered yet.
 	asked     time.Time
 	clearance *clearance
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
 }
 
 // New makes an Executor and settles with the past: what an earlier process left

@@ -43,18 +43,18 @@ func (x *Executor) askAgain(entry journal.Entry) *journal.Outcome {
 // question of an earlier process waits for a session: the gateway may have ended the dispatch, or
 // know that this journal is an old copy.
 func (x *Executor) ask(ctx context.Context, r *run, c *capability.Entry, steps *record) error {
-	for {
+	for again := false; ; again = true {
 		if err := x.awaitStage(ctx, r, StageAsk); err != nil {
 			return err
+		}
+		if again && steps.asked {
+			r.asked = x.Now().UTC().Truncate(time.Second) // all of its time again
 		}
 		held, cancel := r.unlessHeld(ctx)
 		err := x.Policy.Decide(held, question(r, c), steps)
 		cancel()
 		if !errors.Is(err, errHeld) {
 			return err
-		}
-		if steps.asked {
-			r.asked = x.Now().UTC().Truncate(time.Second) // all of its time again
 		}
 	}
 }

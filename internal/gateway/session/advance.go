@@ -43,6 +43,9 @@ func (s *session) advance(ctx context.Context, e *entry) {
 		s.giveUp(ctx, e)
 		return
 	}
+	if s.clear(ctx, e) || s.ended {
+		return
+	}
 	s.noteStep(ctx, e)
 	s.wakeFor(e)
 }
@@ -76,6 +79,9 @@ func (s *session) giveUp(ctx context.Context, e *entry) {
 		if dispatch.Finished(d.Status) {
 			return d.Status, false
 		}
+		if dispatch.WithdrawnFor(d.Status) != nil {
+			return dispatch.Unconfirmed(d.Status, now), true
+		}
 		return dispatch.Settle(d.Status, dispatch.Result{
 			Outcome: v1alpha1.DispatchTimedOut, Execution: v1alpha1.ExecutionUnknown, ErrorCode: v1alpha1.ErrorTimeout,
 			ErrorMessage: "the machine is connected but reported no result within the run time: it may have run",
@@ -107,7 +113,7 @@ func (s *session) nextStep(e *entry) (step, bool) {
 		return step{"progress", e.progressAt.Add(progressInterval), func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.Progressed(st, p.Percent, p.Message, gateway, now)
 		}}, true
-	case e.yes && awaiting:
+	case e.yes && awaiting && e.stage == gatewayv1.Clearance_STAGE_START:
 		return step{"mediated", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.Mediated(st, gateway, now)
 		}}, true

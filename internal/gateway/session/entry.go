@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
@@ -26,6 +27,15 @@ type entry struct {
 	accepted   bool
 	acceptedAt time.Time
 	cancelSent bool
+
+	// stage is how far the machine knows that the dispatch may go; unspecified for one of an
+	// earlier session. recheckAt is when the rights are looked at again after a failure.
+	stage     gatewayv1.Clearance_Stage
+	recheckAt time.Time
+	// review is the newest result about the requester.
+	review dispatch.Review
+	// reviewedUntil is how long that counts for an offer, on the local clock.
+	reviewedUntil time.Time
 
 	asked      *question
 	yes        bool
@@ -58,12 +68,15 @@ type question struct {
 
 // started tells that the run time counts: the machine has it and asks nobody.
 func (e *entry) started() bool {
-	return e.accepted && (e.asked == nil || e.yes)
+	return e.accepted && ((e.asked == nil && !e.yes) || e.stage == gatewayv1.Clearance_STAGE_START)
 }
 
 // giveUpAt is when the machine should have reported the end, in the API server's time;
 // grace is what it may take to report.
 func (e *entry) giveUpAt(grace time.Duration) time.Time {
+	if c := dispatch.WithdrawnFor(e.d.Status); c != nil {
+		return c.LastTransitionTime.Add(grace)
+	}
 	latest := dispatch.Expires(e.d)
 	if e.started() && e.acceptedAt.Before(latest) {
 		latest = e.acceptedAt

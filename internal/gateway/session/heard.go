@@ -43,11 +43,12 @@ func (s *session) heard(ctx context.Context, m *gatewayv1.StreamNodeEventsReques
 	case *gatewayv1.StreamNodeEventsRequest_MediationDecided:
 		s.about(ctx, m.MediationDecided.GetDispatch(), func(e *entry) {
 			e.accept(s.service.Time.Now())
-			e.yes, e.acceptedAt = true, s.service.Time.Now() // The run time counts from the answer.
+			e.yes = true
 		})
 	case *gatewayv1.StreamNodeEventsRequest_Progress:
 		s.about(ctx, m.Progress.GetDispatch(), func(e *entry) {
 			e.accept(s.service.Time.Now())
+			e.stage = gatewayv1.Clearance_STAGE_START
 			e.progress = &v1alpha1.DispatchProgress{Percent: int32(min(m.Progress.GetPercent(), 100)), Message: m.Progress.GetMessage()}
 		})
 	case *gatewayv1.StreamNodeEventsRequest_Result:

@@ -104,6 +104,7 @@ func (s *Service) bury(ctx context.Context, old *session) {
 
 // greet takes in what is known before the first read of the cluster.
 func (s *session) greet(hello *gatewayv1.Hello, described description) {
+	s.clearing = clears(hello)
 	s.journal, s.dials = hello.GetJournalId(), int64(hello.GetDialCounter())
 	if boot := foreign.Short(hello.GetBootId(), maxIDBytes); boot != "" {
 		described.bootID = boot

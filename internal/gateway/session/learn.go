@@ -58,13 +58,18 @@ func (s *session) learnNode(ctx context.Context, node *v1alpha1.Node, gone bool)
 		return
 	}
 	if err := admit(node, s.caller); err != nil {
-		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: err})
+		s.refuseMachine(ctx, err)
 		return
 	}
 	if changed {
 		s.unpublished = true
 		for _, e := range s.queue.oldestFirst() {
 			s.consider(ctx, e)
+		}
+		for _, e := range s.entries {
+			if e.offered {
+				s.advance(ctx, e)
+			}
 		}
 	}
 	s.publish(ctx)

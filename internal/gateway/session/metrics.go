@@ -14,6 +14,7 @@ type metrics struct {
 	nodeWrites *prometheus.CounterVec
 	foreign    prometheus.Counter
 	throttled  *prometheus.CounterVec
+	reviews    *prometheus.CounterVec
 }
 
 // Values of the label message of metrics.throttled.
@@ -38,9 +39,10 @@ func newMetrics(registerer prometheus.Registerer, sessions, lag func() float64) 
 		nodeWrites: vector("mooring_gateway_node_writes_total", "Status writes of Nodes, by outcome.", "outcome"),
 		foreign:    counter("mooring_gateway_foreign_results_total", "Results for dispatches that do not exist or are not the sender's."),
 		throttled:  vector("mooring_gateway_throttled_messages_total", "Messages of machines dropped beyond the budget of their session; results are repeated, of capabilities the newest counts.", "message"),
+		reviews:    vector("mooring_gateway_requester_reviews_total", "Reviews of the right of requesters whose dispatch waited, by outcome.", "outcome"),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.ended, m.offers, m.settled, m.conflicts, m.writes, m.nodeWrites, m.foreign, m.throttled,
+		registerer.MustRegister(m.ended, m.offers, m.settled, m.conflicts, m.writes, m.nodeWrites, m.foreign, m.throttled, m.reviews,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "mooring_gateway_sessions", Help: "Live sessions."}, sessions),
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "mooring_gateway_node_watch_lag_seconds", Help: "Age of the newest own write the Node watch has shown."}, lag))
 	}

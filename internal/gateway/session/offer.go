@@ -23,6 +23,9 @@ func (s *session) offer(ctx context.Context) {
 	for _, e := range s.queue.newest(s.queue.len() - s.service.MaxQueued) {
 		s.refuse(ctx, e, queueFull)
 	}
+	if s.certificateEnded() {
+		return // The machine comes back with a new one.
+	}
 	if s.queue.len() == 0 || s.node.Spec.DesiredState == v1alpha1.NodeSuspended || len(s.flight) >= s.window() {
 		return
 	}
@@ -41,7 +44,7 @@ func (s *session) offer(ctx context.Context) {
 			}
 			s.queue.remove(e)
 			s.flight[e.d.UID] = struct{}{}
-			s.claimOrOffer(ctx, e)
+			s.reviewClaimOffer(ctx, e)
 		case dispatch.VerdictWait:
 			return
 		default:
@@ -82,13 +85,72 @@ func queueFull(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) 
 	return dispatch.QueueFull(d.Status, now), !dispatch.Finished(d.Status)
 }
 
-// claimOrOffer offers an entry that has its place in the window; one as old as the session
-// is claimed first, so that nobody can prove it unstarted behind our back.
-func (s *session) claimOrOffer(ctx context.Context, e *entry) {
-	if !dispatch.NeedsClaim(e.d, s.fastAfter) {
+func noLongerAllowed(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+	return dispatch.NoLongerAllowed(d, now), !dispatch.Finished(d.Status)
+}
+
+func (s *session) certificateEnded() bool {
+	end := s.certificateEnd()
+	return !end.IsZero() && !s.service.Time.Now().Before(end)
+}
+
+// mayOffer reports whether an entry that has its place in the window may be offered this moment.
+func (s *session) mayOffer(e *entry) bool {
+	return !s.ended && !s.draining && !s.certificateEnded() && s.service.Check() == nil && s.admission(e.d, s.node).Kind == dispatch.VerdictOffer
+}
+
+// reviewClaimOffer offers an entry that has its place in the window. The requester of one that
+// waited is reviewed first; one as old as the session is claimed.
+func (s *session) reviewClaimOffer(ctx context.Context, e *entry) {
+	switch {
+	case s.service.reviewDue(e.d) && !s.service.Clock.Now().Before(e.reviewedUntil):
+		s.reviewWaiting(ctx, e)
+	case dispatch.NeedsClaim(e.d, s.fastAfter):
+		s.claim(ctx, e)
+	default:
 		s.sendOffer(e)
+	}
+}
+
+// reviewWaiting reviews the requester of an entry that is to be offered.
+func (s *session) reviewWaiting(ctx context.Context, e *entry) {
+	e.busy = true
+	d := e.d
+	s.work(ctx, func(ctx context.Context) func(context.Context) {
+		review, err := s.service.review(ctx, d)
+		return func(ctx context.Context) {
+			e.busy, e.review = false, review
+			switch {
+			case err == nil && review == dispatch.ReviewRefused && !s.ended && e.result == nil:
+				s.land(e)
+				s.refuse(ctx, e, noLongerAllowed)
+			case err == nil && s.mayOffer(e) && e.result == nil:
+				e.reviewedUntil = s.service.Clock.Now().Add(reviewMemory)
+				s.reviewClaimOffer(ctx, e)
+			default:
+				if err != nil && ctx.Err() == nil {
+					s.log().Error(err, "cannot offer a dispatch that waited", "dispatch", d.Name)
+				}
+				s.notOffered(ctx, e, err)
+			}
+		}
+	})
+}
+
+// notOffered puts an entry back that had its place in the window.
+func (s *session) notOffered(ctx context.Context, e *entry, err error) {
+	s.land(e)
+	// What stands in the way may pass without any news of this Node.
+	s.wakeIn(blockedRetry)
+	if err != nil {
+		s.queue.add(e)
 		return
 	}
+	s.consider(ctx, e)
+}
+
+// claim claims an entry before it is offered, so that no other process can prove it unstarted.
+func (s *session) claim(ctx context.Context, e *entry) {
 	node, declared := s.node, s.facts.declared
 	s.write(ctx, e, "claim", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 		if !dispatch.NeedsClaim(d, s.fastAfter) || dispatch.Admit(d, node, declared, now).Kind != dispatch.VerdictOffer {
@@ -96,24 +158,17 @@ func (s *session) claimOrOffer(ctx context.Context, e *entry) {
 		}
 		return dispatch.Claim(d.Status, s.service.Gateway, now), true
 	}, func(ctx context.Context, err error) {
-		if err == nil && !s.ended && s.service.Check() == nil && s.admission(e.d, s.node).Kind == dispatch.VerdictOffer {
-			s.sendOffer(e)
+		if err == nil && s.mayOffer(e) {
+			s.reviewClaimOffer(ctx, e)
 			return
 		}
-		s.land(e)
-		// What stands in the way may pass without any news of this Node.
-		s.wakeIn(blockedRetry)
-		if err != nil {
-			s.queue.add(e)
-			return
-		}
-		s.consider(ctx, e)
+		s.notOffered(ctx, e, err)
 	})
 }
 
 func (s *session) sendOffer(e *entry) {
 	now := s.service.Clock.Now()
-	e.offered, e.offeredAt = true, now
+	e.offered, e.offeredAt, e.stage = true, now, gatewayv1.Clearance_STAGE_ASK
 	spec := &e.d.Spec
 	offer := &gatewayv1.Offer{
 		Dispatch: refOf(e.d), Capability: spec.Capability,

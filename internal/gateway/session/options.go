@@ -83,6 +83,9 @@ type Options struct {
 	RefreshesPerSecond float64
 	// ReportGrace is how long past its run time a connected machine may take to report. Default 30 s.
 	ReportGrace time.Duration
+	// ReviewAfter is how long a dispatch may have waited before the requester's right is looked at
+	// again with each step. Default 1 min.
+	ReviewAfter time.Duration
 	// StaleAfter is how old the Node watch may be before sessions and offers stop; sessions
 	// close at five times that. Default 60 s.
 	StaleAfter time.Duration
@@ -104,6 +107,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.ReportGrace, 30*time.Second)
 	setDefault(&o.NodeWritesPerSecond, 50)
 	setDefault(&o.RefreshesPerSecond, 0.5)
+	setDefault(&o.ReviewAfter, time.Minute)
 	setDefault(&o.StaleAfter, 60*time.Second)
 }
 

@@ -176,6 +176,9 @@ func (s *session) remember(list []*v1alpha1.CapabilityDispatch, journal map[type
 		}
 		e.offered, e.offeredAt = true, now
 		e.accept(s.service.Time.Now())
+		if known.GetState() != gatewayv1.UnsettledDispatch_STATE_ACCEPTED {
+			e.stage = gatewayv1.Clearance_STAGE_START
+		}
 		s.flight[d.UID] = struct{}{}
 	}
 }

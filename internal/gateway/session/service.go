@@ -30,6 +30,7 @@ type Service struct {
 	openings   *openings
 	polled     *polledSessions
 	schemas    *schemas
+	reviews    *reviews
 
 	// draining is closed when nothing may be waited for any more.
 	draining chan struct{}
@@ -52,6 +53,7 @@ func New(options Options) *Service {
 		openings:   newOpenings(options.Clock),
 		polled:     newPolledSessions(),
 		schemas:    newSchemas(),
+		reviews:    newReviews(options.Clock),
 		draining:   make(chan struct{}),
 		drained:    make(chan struct{}),
 	}

@@ -85,8 +85,13 @@ type session struct {
 	older   bool
 	doubted []*gatewayv1.DispatchRef
 	bundle  string // SHA-256 of the bundle last sent
-	running int
-	pending []func(context.Context) func(context.Context)
+	// clearing: the agent waits for clearances.
+	clearing bool
+	// refusal is why the Node does not let the machine in any more, since refusedAt.
+	refusal   error
+	refusedAt time.Time // local clock
+	running   int
+	pending   []func(context.Context) func(context.Context)
 	// unpublished: the facts differ from Node.status; publishing: a worker writes them.
 	// refreshing: the time of the last heartbeat alone is worth a write.
 	unpublished, publishing, refreshing bool

@@ -229,5 +229,6 @@ func (s *session) reported(ctx context.Context, e *entry, result *dispatch.Resul
 	result.MaxPayloadBytes = e.d.Spec.MaxPayloadBytes
 	e.offered, e.result = true, result
 	s.advance(ctx, e)
+	s.leaveWhenConfirmed()
 	s.offer(ctx)
 }

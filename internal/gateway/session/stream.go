@@ -118,6 +118,7 @@ func (s *session) awaitHello(ctx context.Context) (*gatewayv1.Hello, error) {
 // Bounds of a Hello.
 const (
 	maxUnsettled   = 8192
+	maxFeatures    = 64
 	lowestProtocol = 1
 )
 
@@ -133,6 +134,8 @@ func checkHello(h *gatewayv1.Hello) error {
 		return status.Error(codes.InvalidArgument, "dial_counter must be at least 1")
 	case len(h.GetUnsettled()) > maxUnsettled:
 		return status.Errorf(codes.InvalidArgument, "%d unsettled dispatches, at most %d are taken", len(h.GetUnsettled()), maxUnsettled)
+	case len(h.GetFeatures()) > maxFeatures:
+		return status.Errorf(codes.InvalidArgument, "%d features, at most %d are taken", len(h.GetFeatures()), maxFeatures)
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ func (s *session) tick(ctx context.Context) {
 
 // checkLife ends a session that is silent, too old, or behind a watch that shows nothing.
 func (s *session) checkLife(now time.Time) {
+	s.leaveWhenConfirmed()
 	silentAt := s.lastHeard.Add(missedHeartbeats * s.service.HeartbeatInterval)
 	switch {
 	case !now.Before(silentAt):

@@ -65,6 +65,7 @@ func (s *session) welcome(ctx context.Context, hello *gatewayv1.Hello) {
 		HeartbeatInterval: durationpb.New(s.service.HeartbeatInterval),
 		GatewayTime:       timestamppb.New(s.service.Time.Now()),
 		BundleSha256:      sum,
+		Features:          s.features(),
 	}}})
 	s.sendBundle()
 	// What the machine still runs although somebody ended it meanwhile.
@@ -81,6 +82,14 @@ func (s *session) welcome(ctx context.Context, hello *gatewayv1.Hello) {
 	s.doubted = nil
 	s.unpublished = false
 	s.offer(ctx)
+}
+
+// features are those of the Hello that this gateway uses.
+func (s *session) features() []gatewayv1.Feature {
+	if !s.clearing {
+		return nil
+	}
+	return []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE}
 }
 
 // spread draws a time between nothing and d, so that machines do not come back together.

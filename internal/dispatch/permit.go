@@ -1,0 +1,152 @@
+package dispatch
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Review is the result of a review of the requester's right.
+type Review int
+
+const (
+	// ReviewNotDue: the dispatch is young; admission checked the right at its creation.
+	ReviewNotDue Review = iota
+	// ReviewMissing: the review is due and has no result yet.
+	ReviewMissing
+	// ReviewPassed: the requester may invoke the capability.
+	ReviewPassed
+	// ReviewRefused: the requester may not invoke the capability any more.
+	ReviewRefused
+)
+
+// Rights are what the next step of a dispatch depends on.
+type Rights struct {
+	Node *v1alpha1.Node
+	// CertificateEnd is the end of the certificate that the machine opened its session with; zero
+	// is unknown.
+	CertificateEnd time.Time
+	Review         Review
+}
+
+// PermissionKind is the answer to whether a step may be taken.
+type PermissionKind int
+
+const (
+	// Permitted: the step may be taken.
+	Permitted PermissionKind = iota
+	// Postponed: not now; the dispatch stays where it is until the rights change or it expires.
+	Postponed
+	// Withdrawn: never; the dispatch ends with Permission.Code.
+	Withdrawn
+)
+
+// Permission is a decision about the next step of a dispatch.
+type Permission struct {
+	Kind PermissionKind
+	// Code and Message are set with Withdrawn.
+	Code, Message string
+}
+
+// Permit decides whether a dispatch that has not started may take its next step: be offered, be
+// shown to a person, be started after a yes. Every step asks again, with the rights of that time.
+func Permit(d *v1alpha1.CapabilityDispatch, rights Rights, now time.Time) Permission {
+	code, message := nodeGone(rights.Node)
+	switch {
+	case code != "":
+		return Permission{Withdrawn, code, message}
+	case d.Spec.Cancel, !now.Before(Expires(d)): // other rules end it
+		return Permission{Kind: Postponed}
+	case rights.Node.Spec.DesiredState == v1alpha1.NodeSuspended:
+		return Permission{Kind: Postponed}
+	case !Granted(rights.Node.Spec.CapabilityPolicy, d.Spec.Capability):
+		return Permission{Withdrawn, v1alpha1.ErrorNotGranted, notGrantedMessage(rights.Node.Name, d.Spec.Capability)}
+	case rights.Review == ReviewRefused:
+		return Permission{Withdrawn, v1alpha1.ErrorNoLongerAllowed, noLongerAllowedMessage(d)}
+	case rights.Review == ReviewMissing:
+		return Permission{Kind: Postponed}
+	case !rights.CertificateEnd.IsZero() && !now.Before(rights.CertificateEnd):
+		return Permission{Kind: Postponed}
+	}
+	return Permission{Kind: Permitted}
+}
+
+// nodeGone returns why nothing starts on a Node any more; an empty code means that it may.
+func nodeGone(node *v1alpha1.Node) (code, message string) {
+	switch {
+	case node.DeletionTimestamp != nil:
+		return v1alpha1.ErrorNodeDeleted, messageDeleted
+	case node.Spec.DesiredState == v1alpha1.NodeRevoked:
+		return v1alpha1.ErrorNodeRevoked, messageRevoked
+	}
+	return "", ""
+}
+
+func notGrantedMessage(node, capability string) string {
+	return fmt.Sprintf("spec.capabilityPolicy of node %q does not grant capability %q: an approver can add it to allow", node, capability)
+}
+
+func noLongerAllowedMessage(d *v1alpha1.CapabilityDispatch) string {
+	return fmt.Sprintf("user %q may not invoke capability %q in namespace %q any more, or the ServiceAccount was deleted: create it again as a user who may",
+		d.Spec.RequestedBy, d.Spec.Capability, d.Namespace)
+}
+
+// NoLongerAllowed refuses a dispatch whose requester lost the right to it. The caller must know
+// that it was not offered.
+func NoLongerAllowed(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	if Finished(d.Status) {
+		return d.Status
+	}
+	return refuse(d.Status, v1alpha1.DispatchRejected, v1alpha1.ErrorNoLongerAllowed, text(noLongerAllowedMessage(d), maxErrorChars), now)
+}
+
+// Withdraw records that an offered dispatch may not run any more and that its machine is asked to
+// cancel it. The first reason stands.
+func Withdraw(status v1alpha1.CapabilityDispatchStatus, code, message, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	if Finished(status) || WithdrawnFor(status) != nil {
+		return status
+	}
+	phase := v1alpha1.DispatchDispatched
+	if status.Phase == v1alpha1.DispatchAwaitingLocalMediation {
+		phase = status.Phase
+	}
+	next := step(status, phase, gateway, now)
+	meta.SetStatusCondition(&next.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionWithdrawn, Status: metav1.ConditionTrue,
+		Reason: code, Message: text(message, maxErrorChars), LastTransitionTime: metav1.NewTime(now),
+	})
+	return next
+}
+
+// WithdrawnFor returns the condition Withdrawn; nil when the dispatch was not withdrawn.
+func WithdrawnFor(status v1alpha1.CapabilityDispatchStatus) *metav1.Condition {
+	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionWithdrawn); c != nil && c.Status == metav1.ConditionTrue {
+		return c
+	}
+	return nil
+}
+
+// Unconfirmed ends a withdrawn dispatch whose machine did not confirm the cancellation: it may have
+// run.
+func Unconfirmed(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	c := WithdrawnFor(status)
+	if Finished(status) || c == nil {
+		return status
+	}
+	return finish(status, end{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, c.Reason,
+		text(c.Message+"; the machine did not confirm the cancellation: it may have run", maxErrorChars)}, now)
+}
+
+// withdrawnEnd turns the end of a withdrawn dispatch that its machine cancelled into the reason of
+// the withdrawal. A run that ended otherwise keeps its own end.
+func withdrawnEnd(status v1alpha1.CapabilityDispatchStatus, e end) end {
+	c := WithdrawnFor(status)
+	if c == nil || e.phase != v1alpha1.DispatchCancelled {
+		return e
+	}
+	return end{v1alpha1.DispatchRejected, e.execution, c.Reason, c.Message}
+}

@@ -1,0 +1,134 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	utilcache "k8s.io/apimachinery/pkg/util/cache"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+const (
+	// reviewMemory is how long the result of a review counts.
+	reviewMemory = 5 * time.Second
+	// maxReviews bounds the results that are kept.
+	maxReviews = 1024
+	// serviceAccountPrefix begins the user names of ServiceAccounts; namespace and name follow.
+	serviceAccountPrefix = "system:serviceaccount:"
+)
+
+// Values of the label outcome of metrics.reviews.
+const (
+	reviewAllowed = "allowed"
+	reviewRefused = "refused"
+	reviewFailed  = "failed"
+)
+
+// reviews remembers what the API server answered about requesters, for all sessions.
+type reviews struct{ kept *utilcache.LRUExpireCache }
+
+func newReviews(clock utilcache.Clock) *reviews {
+	return &reviews{utilcache.NewLRUExpireCacheWithClock(maxReviews, clock)}
+}
+
+// reviewDue reports whether the requester's right has to be looked at before the next step: for a
+// dispatch that waited, unless a result is fresh.
+func (s *Service) reviewDue(d *v1alpha1.CapabilityDispatch) bool {
+	return s.Time.Now().Sub(d.CreationTimestamp.Time) >= s.ReviewAfter
+}
+
+// review asks the API server whether the requester of d may still invoke its capability. A young
+// dispatch costs no request.
+func (s *Service) review(ctx context.Context, d *v1alpha1.CapabilityDispatch) (dispatch.Review, error) {
+	if !s.reviewDue(d) {
+		return dispatch.ReviewNotDue, nil
+	}
+	key := reviewKey(d)
+	if kept, ok := s.reviews.kept.Get(key); ok {
+		return kept.(dispatch.Review), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	allowed, err := s.requesterAllowed(ctx, &d.Spec, d)
+	if err != nil {
+		s.metrics.reviews.WithLabelValues(reviewFailed).Inc()
+		return dispatch.ReviewMissing, fmt.Errorf("review the requester of dispatch %s/%s: %w", d.Namespace, d.Name, err)
+	}
+	result, outcome := dispatch.ReviewRefused, reviewRefused
+	if allowed {
+		result, outcome = dispatch.ReviewPassed, reviewAllowed
+	}
+	s.metrics.reviews.WithLabelValues(outcome).Inc()
+	s.reviews.kept.Add(key, result, reviewMemory)
+	return result, nil
+}
+
+// reviewKey names everything that a review depends on. Lengths keep the parts apart.
+func reviewKey(d *v1alpha1.CapabilityDispatch) string {
+	var b strings.Builder
+	parts := append([]string{d.Namespace, d.Spec.Capability, d.Spec.RequestedBy, d.Spec.RequestedByUID}, d.Spec.RequestedByGroups...)
+	if d.Spec.RequestedByUID == "" { // then the age of the dispatch decides about a ServiceAccount
+		parts = append(parts, d.CreationTimestamp.UTC().Format(time.RFC3339))
+	}
+	for _, part := range parts {
+		fmt.Fprintf(&b, "%d:%s,", len(part), part)
+	}
+	return b.String()
+}
+
+// requesterAllowed asks by the full name of the capability, then by its family, as the admission
+// policy does.
+func (s *Service) requesterAllowed(ctx context.Context, spec *v1alpha1.CapabilityDispatchSpec, d *v1alpha1.CapabilityDispatch) (bool, error) {
+	if exists, err := s.serviceAccountExists(ctx, spec, d); err != nil || !exists {
+		return false, err
+	}
+	family, _, _ := strings.Cut(spec.Capability, ".")
+	for _, name := range []string{spec.Capability, family + ".*"} {
+		sar := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: spec.RequestedBy, Groups: spec.RequestedByGroups, UID: spec.RequestedByUID,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: d.Namespace, Verb: v1alpha1.VerbInvoke, Group: v1alpha1.GroupVersion.Group,
+				Resource: v1alpha1.ResourceCapabilities, Name: name,
+			},
+		}}
+		if err := s.Client.Create(ctx, sar); err != nil {
+			return false, err
+		}
+		if sar.Status.Allowed {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// serviceAccountExists reports whether the ServiceAccount that asked is the one that exists. Other
+// users live in the identity provider and count as existing.
+func (s *Service) serviceAccountExists(ctx context.Context, spec *v1alpha1.CapabilityDispatchSpec, d *v1alpha1.CapabilityDispatch) (bool, error) {
+	account, ok := strings.CutPrefix(spec.RequestedBy, serviceAccountPrefix)
+	if !ok {
+		return true, nil
+	}
+	namespace, name, _ := strings.Cut(account, ":")
+	live := &corev1.ServiceAccount{}
+	err := s.Reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, live)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case live.DeletionTimestamp != nil:
+		return false, nil
+	case spec.RequestedByUID != "":
+		return string(live.UID) == spec.RequestedByUID, nil
+	default: // stamped without a UID: an account made after the dispatch is another one
+		return !d.CreationTimestamp.Before(&live.CreationTimestamp), nil
+	}
+}

@@ -1,0 +1,276 @@
+package session_test
+
+import (
+	"crypto/ecdsa"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/gateway/session"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// connectClearing is connect for an agent that waits for clearances.
+func (m *machine) connectClearing(t *testing.T, r *replica, unsettled ...*gatewayv1.UnsettledDispatch) *agent {
+	t.Helper()
+	hello := m.hello(unsettled...)
+	hello.Features = []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE}
+	a := m.begin(t, r, hello)
+	a.welcome = expect(a, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
+	if len(a.welcome.GetFeatures()) != 1 {
+		t.Fatalf("the gateway uses the features %v", a.welcome.GetFeatures())
+	}
+	expect(a, "TrustBundle", (*gatewayv1.StreamNodeEventsResponse).GetTrustBundle)
+	return a
+}
+
+func (a *agent) ask(ref *gatewayv1.DispatchRef) {
+	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
+		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: ref, AskedUser: "ada"}}})
+}
+
+func (a *agent) yes(ref *gatewayv1.DispatchRef) {
+	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{
+		MediationDecided: &gatewayv1.MediationDecided{Dispatch: ref}}})
+}
+
+func (a *agent) wantStage(stage gatewayv1.Clearance_Stage) {
+	a.t.Helper()
+	if got := expect(a, "Clearance", (*gatewayv1.StreamNodeEventsResponse).GetClearance).GetStage(); got != stage {
+		a.t.Fatalf("cleared up to %s, want %s", got, stage)
+	}
+}
+
+func (a *agent) confirm(ref *gatewayv1.DispatchRef) {
+	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED, ErrorCode: "Cancelled"})
+}
+
+func (m *machine) wantEnded(t *testing.T, d *v1alpha1.CapabilityDispatch, phase v1alpha1.DispatchPhase, execution v1alpha1.Execution, code string) {
+	t.Helper()
+	m.wantPhase(t, d, phase)
+	if d.Status.Execution != execution || d.Status.Error == nil || d.Status.Error.Code != code {
+		t.Errorf("status is %+v, want %s with error %s", d.Status, execution, code)
+	}
+}
+
+func TestARightThatIsLostWhileAPersonIsAskedKeepsTheYesFromStarting(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, func(o *session.Options) { o.ReportGrace = time.Second })
+	withdrawGrant := func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Allow = []string{"sleep"} }
+	revoke := func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeRevoked }
+	suspend := func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended }
+	for name, tt := range map[string]struct {
+		old       bool // an agent that knows no clearances
+		lose      func(*v1alpha1.Node)
+		confirm   bool
+		phase     v1alpha1.DispatchPhase
+		execution v1alpha1.Execution
+		code      string
+	}{
+		"grant":                        {false, withdrawGrant, true, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNotGranted},
+		"grant, older agent":           {true, withdrawGrant, true, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNotGranted},
+		"grant, the machine is silent": {false, withdrawGrant, false, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNotGranted},
+		"node revoked":                 {false, revoke, true, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeRevoked},
+		"node suspended, older agent":  {true, suspend, true, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ReasonNodeSuspended},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := pair(t, ca, shared.Namespace(t), "pc", nil)
+			connect := m.connectClearing
+			if tt.old {
+				connect = m.connect
+			}
+			a := connect(t, r)
+			d := m.create(t, nil)
+			ref := a.offer().GetDispatch()
+			a.accept(ref)
+			a.ask(ref)
+			m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+			m.patchNode(t, tt.lose)
+			a.cancelled()
+			if tt.confirm {
+				a.confirm(ref)
+			}
+			m.wantEnded(t, d, tt.phase, tt.execution, tt.code)
+		})
+	}
+}
+
+func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	a := m.connectClearing(t, r)
+	d := m.create(t, nil)
+	ref := a.offer().GetDispatch()
+	a.accept(ref)
+	a.ask(ref)
+	m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
+	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
+	a.yes(ref) // given this very moment
+	a.hears()
+	a.quiet()
+	if phase := get(t, d).Status.Phase; phase != v1alpha1.DispatchAwaitingLocalMediation {
+		t.Errorf("phase is %s while the Node is suspended", phase)
+	}
+	// Another session of the machine is held too.
+	a.leave()
+	a = m.connectClearing(t, r, &gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED})
+	a.yes(ref)
+	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
+	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeActive })
+	a.wantStage(gatewayv1.Clearance_STAGE_START)
+	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
+	a.succeed(ref, `1`)
+	a.settled()
+	m.wantPhase(t, d, v1alpha1.DispatchSucceeded)
+}
+
+func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	lasting := m.tls
+	short := ca.device.Device(t, m.id, &lasting.PrivateKey.(*ecdsa.PrivateKey).PublicKey, gatewaytest.ValidUntil(8*time.Second))
+	m.tls.Certificate, m.tls.Leaf = [][]byte{short.Raw}, short
+	a := m.connectClearing(t, r)
+	asked := m.create(t, nil)
+	ref := a.offer().GetDispatch()
+	a.accept(ref)
+	a.ask(ref)
+	m.wantPhase(t, asked, v1alpha1.DispatchAwaitingLocalMediation)
+	cluster.Eventually(t, func() bool { return time.Now().After(short.NotAfter.Add(time.Second)) }, "time stands still")
+	late := m.create(t, nil)
+	a.yes(ref)
+	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
+	a.hears()
+	a.quiet()
+	if phase := get(t, late).Status.Phase; phase != v1alpha1.DispatchQueued {
+		t.Errorf("after the certificate's end it is %s", phase)
+	}
+	m.tls = lasting
+	a = m.connectClearing(t, r, &gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED})
+	if uid := a.offer().GetDispatch().GetUid(); uid != string(late.UID) {
+		t.Errorf("offered %s, want the late one", uid)
+	}
+	a.yes(ref)
+	a.wantStage(gatewayv1.Clearance_STAGE_START)
+}
+
+// requester may dispatch echo until revoke is called.
+func requester(t *testing.T, namespace string, subject rbacv1.Subject) (revoke func()) {
+	t.Helper()
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: "requester"}
+	binding := &rbacv1.RoleBinding{ObjectMeta: meta,
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name}, Subjects: []rbacv1.Subject{subject}}
+	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilities"}, ResourceNames: []string{"echo.*"}, Verbs: []string{"invoke"}},
+		{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilitydispatches"}, Verbs: []string{"create"}}}}
+	if err := shared.Client().Create(t.Context(), role); err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.Client().Create(t.Context(), binding); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := shared.Client().Delete(t.Context(), binding); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// request creates a dispatch as the owner of config.
+func (m *machine) request(t *testing.T, config *rest.Config) *v1alpha1.CapabilityDispatch {
+	t.Helper()
+	as := shared.ClientFor(t, config)
+	var d *v1alpha1.CapabilityDispatch
+	cluster.Eventually(t, func() bool {
+		d = m.dispatch()
+		return as.Create(t.Context(), d) == nil
+	}, "the requester may not dispatch")
+	return d
+}
+
+func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
+	ca := newAuthorities(t)
+	const after = 3 * time.Second
+	r := startReplica(t, ca, func(o *session.Options) { o.ReviewAfter = after })
+	account := func(t *testing.T, namespace string) *corev1.ServiceAccount {
+		t.Helper()
+		sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "robot"}}
+		if err := shared.Client().Create(t.Context(), sa); err != nil {
+			t.Fatal(err)
+		}
+		return sa
+	}
+	// prepare returns who asks, and how the right is lost.
+	for name, prepare := range map[string]func(t *testing.T, namespace string) (*rest.Config, func()){
+		"kept by a group": func(t *testing.T, namespace string) (*rest.Config, func()) {
+			requester(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "crew"})
+			return shared.As("rita", "crew"), nil
+		},
+		"the RoleBinding is removed": func(t *testing.T, namespace string) (*rest.Config, func()) {
+			return shared.As("rita"), requester(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: "rita"})
+		},
+		"the ServiceAccount is made again": func(t *testing.T, namespace string) (*rest.Config, func()) {
+			sa := account(t, namespace)
+			requester(t, namespace, rbacv1.Subject{Kind: "ServiceAccount", Namespace: namespace, Name: "robot"})
+			config, err := shared.ServiceAccountConfig(t.Context(), namespace, "robot")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return config, func() {
+				if err := shared.Client().Delete(t.Context(), sa); err != nil {
+					t.Fatal(err)
+				}
+				account(t, namespace)
+			}
+		},
+	} {
+		for _, step := range []string{"offer", "yes"} {
+			t.Run(name+", before the "+step, func(t *testing.T) {
+				m := pair(t, ca, shared.Namespace(t), "pc", nil)
+				config, lose := prepare(t, m.id.Namespace)
+				if step == "offer" {
+					d := m.request(t, config)
+					if lose != nil {
+						lose()
+					}
+					cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "time stands still")
+					a := m.connectClearing(t, r)
+					if lose == nil {
+						a.offer()
+						return
+					}
+					m.wantEnded(t, d, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNoLongerAllowed)
+					return
+				}
+				a := m.connectClearing(t, r)
+				d := m.request(t, config)
+				ref := a.offer().GetDispatch()
+				a.accept(ref)
+				a.ask(ref)
+				m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+				if lose != nil {
+					lose()
+				}
+				cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "time stands still")
+				a.yes(ref)
+				if lose == nil {
+					a.wantStage(gatewayv1.Clearance_STAGE_START)
+					return
+				}
+				a.cancelled()
+				a.confirm(ref)
+				m.wantEnded(t, d, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNoLongerAllowed)
+			})
+		}
+	}
+}
