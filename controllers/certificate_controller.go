@@ -25,6 +25,8 @@ import (
 const DefaultCertificateDuration = 24 * time.Hour
 
 const (
+	// keysDelay is how often keys that are not proven are looked at; a change of them is an event.
+	keysDelay = time.Minute
 	// patience is how long an issuer may take before people are told that it is waited for.
 	patience = 5 * time.Second
 	// componentCertificate labels the CertificateRequests of Nodes.
@@ -43,6 +45,8 @@ type certificateReconciler struct {
 	duration    time.Duration
 	clock       clock.PassiveClock
 	events      events.EventRecorder
+	specs       *provenSpecs
+	proofs      Proofs
 }
 
 func setupCertificate(mgr ctrl.Manager, options Options) error {
@@ -62,6 +66,8 @@ func setupCertificate(mgr ctrl.Manager, options Options) error {
 		duration:    cmp.Or(options.CertificateDuration, DefaultCertificateDuration),
 		clock:       options.Clock,
 		events:      mgr.GetEventRecorder("mooring-controller"),
+		specs:       options.specs,
+		proofs:      options.Proofs,
 	}
 	backOff := newBackOff(r, stalledNode(mgr, options.Clock, "certificate", options.stalled))
 	return ctrl.NewControllerManagedBy(mgr).
@@ -100,14 +106,15 @@ func (r *certificateReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 	case err != nil || !node.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, r.issuer.Forget(ctx, orderLabels(key.NamespacedName), "")
 	case pinMoves(node):
-		return ctrl.Result{}, r.movePin(ctx, node)
+		return retryUnproven(r.proofs, ctrl.Result{}, r.movePin(ctx, node))
 	case unanswered(node) == nil:
 		if err := r.issuer.Forget(ctx, orderLabels(key.NamespacedName), ""); err != nil {
 			return ctrl.Result{}, err
 		}
 		return r.describe(ctx, node, nil, refusedBefore(node))
 	default:
-		return r.answer(ctx, node)
+		result, err := r.answer(ctx, node)
+		return retryUnproven(r.proofs, result, err)
 	}
 }
 
@@ -134,6 +141,11 @@ func (r *certificateReconciler) answer(ctx context.Context, cached *v1alpha1.Nod
 	}
 	if closed := r.gate.Check(); closed != nil {
 		return r.wait(ctx, node, refuse(v1alpha1.ErrorPolicyUnproven, "no certificate is issued now: %s", gateText(closed)), gateDelay)
+	}
+	if proven, err := r.specs.keysProven(node); err != nil {
+		return ctrl.Result{}, err
+	} else if !proven {
+		return r.wait(ctx, node, refuse(v1alpha1.ErrorPolicyUnproven, "no certificate is issued for keys that are not proven: see condition %s", v1alpha1.ConditionSpecUnproven), keysDelay)
 	}
 	id := identity.ID{TrustDomain: r.trustDomain, Namespace: node.Namespace, Node: node.Name}
 	key, err := checkWish(node, id, r.clock.Now())

@@ -19,6 +19,9 @@ func pinMoves(node *v1alpha1.Node) bool {
 
 // movePin makes the next key the pin.
 func (r *certificateReconciler) movePin(ctx context.Context, node *v1alpha1.Node) error {
+	if proven, err := r.specs.keysProven(node); err != nil || !proven {
+		return err // condition SpecUnproven says so
+	}
 	before := node.DeepCopy()
 	node.Spec.PublicKeySHA256, node.Spec.NextPublicKeySHA256 = node.Spec.NextPublicKeySHA256, ""
 	if err := r.patchKeys(ctx, before, node); err != nil {
@@ -40,10 +43,12 @@ func (r *certificateReconciler) admitNext(ctx context.Context, node *v1alpha1.No
 	return false, r.patchKeys(ctx, before, node)
 }
 
+// patchKeys writes keys whose predecessors are proven.
 func (r *certificateReconciler) patchKeys(ctx context.Context, before, node *v1alpha1.Node) error {
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, node, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 		return fmt.Errorf("change the keys of node %q: %w", node.Name, err)
 	}
+	r.specs.wroteKeys(node)
 	return nil
 }

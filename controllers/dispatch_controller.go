@@ -30,7 +30,7 @@ type dispatchReconciler struct {
 	client    client.Client
 	live      client.Reader
 	clock     clock.PassiveClock
-	proof     types.NamespacedName // the Lease of the policy proof
+	proofs    Proofs
 	retention time.Duration
 	maxQueued int
 }
@@ -38,7 +38,7 @@ type dispatchReconciler struct {
 func setupDispatch(mgr ctrl.Manager, options Options) error {
 	r := &dispatchReconciler{
 		client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock,
-		proof:     types.NamespacedName{Namespace: options.SystemNamespace, Name: v1alpha1.PolicyProofLease},
+		proofs:    options.Proofs,
 		retention: options.FinishedRetention, maxQueued: options.MaxQueuedPerNode,
 	}
 	backOff := newBackOff(r, failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), object: func(key client.ObjectKey) client.Object {
@@ -48,7 +48,7 @@ func setupDispatch(mgr ctrl.Manager, options Options) error {
 		Named("dispatch").
 		For(&v1alpha1.CapabilityDispatch{}).
 		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(r.ofNode), builder.WithPredicates(factsChanged)).
-		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.unfinished), builder.WithPredicates(policiesFailed)).
+		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.unfinished), builder.WithPredicates(coverageChanged)).
 		WithOptions(backOff.options(workers)).
 		Complete(backOff)
 }
@@ -68,16 +68,6 @@ var factsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	after, ok2 := e.ObjectNew.(*v1alpha1.Node)
 	return ok && ok2 && !equality.Semantic.DeepEqual(dispatch.FactsOf(before), dispatch.FactsOf(after))
 }}
-
-// policiesFailed passes the proof Lease while the policies are disproved.
-var policiesFailed = predicate.NewPredicateFuncs(func(o client.Object) bool {
-	lease, ok := o.(*coordinationv1.Lease)
-	if !ok || lease.Name != v1alpha1.PolicyProofLease {
-		return false
-	}
-	_, failing := policy.Failing(lease)
-	return failing
-})
 
 func (r *dispatchReconciler) ofNode(ctx context.Context, o client.Object) []reconcile.Request {
 	list, err := unfinishedOf(ctx, r.client, client.ObjectKeyFromObject(o))
@@ -167,12 +157,7 @@ func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityD
 
 // decide adds to the pure verdict what other objects say: unproven policies and full queues.
 func (r *dispatchReconciler) decide(ctx context.Context, d *v1alpha1.CapabilityDispatch, facts dispatch.Facts, now time.Time) (dispatch.LeaderVerdict, error) {
-	since, failing, err := r.policiesFailing(ctx)
-	if err != nil {
-		return dispatch.LeaderVerdict{}, err
-	}
-	// Created in the same second as the last good proof counts as after it.
-	if failing && !d.CreationTimestamp.Time.Before(since.Truncate(time.Second)) {
+	if coverage, _ := r.proofs.Covers(d.CreationTimestamp.Time); coverage == policy.Uncovered {
 		return dispatch.LeaderVerdict{Status: dispatch.PolicyUnproven(d, facts, now)}, nil
 	}
 	verdict := dispatch.Leaderless(d, facts, now)
@@ -185,16 +170,6 @@ func (r *dispatchReconciler) decide(ctx context.Context, d *v1alpha1.CapabilityD
 		verdict = dispatch.LeaderVerdict{Status: &full}
 	}
 	return verdict, err
-}
-
-// policiesFailing reads the proof from the same cache whose events wake the dispatches.
-func (r *dispatchReconciler) policiesFailing(ctx context.Context) (since time.Time, failing bool, err error) {
-	lease := &coordinationv1.Lease{}
-	if err := r.client.Get(ctx, r.proof, lease); client.IgnoreNotFound(err) != nil {
-		return time.Time{}, false, fmt.Errorf("read the proof of the admission policies: %w", err)
-	}
-	since, failing = policy.Failing(lease)
-	return since, failing, nil
 }
 
 // ahead counts the unfinished dispatches of the same Node that are before d in the queue.

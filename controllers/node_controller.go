@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -34,6 +35,7 @@ type nodeReconciler struct {
 	budget      writeBudget
 	staleAfter  time.Duration
 	trustDomain string
+	specs       *provenSpecs
 }
 
 func setupNode(mgr ctrl.Manager, options Options) error {
@@ -41,15 +43,29 @@ func setupNode(mgr ctrl.Manager, options Options) error {
 		return err
 	}
 	r := &nodeReconciler{client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock, budget: newWriteBudget(),
-		staleAfter: options.StaleAfter, trustDomain: options.TrustDomain}
+		staleAfter: options.StaleAfter, trustDomain: options.TrustDomain, specs: options.specs}
 	backOff := newBackOff(r, stalledNode(mgr, options.Clock, "node", options.stalled))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("node").
 		For(&v1alpha1.Node{}).
+		// Another Epoch of the proofs is in force: every status names the one it was compared in.
+		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.allNodes), builder.WithPredicates(coverageChanged)).
 		// The last dispatch of a Node that is being deleted has finished, or is gone.
 		Watches(&v1alpha1.CapabilityDispatch{}, handler.EnqueueRequestsFromMapFunc(r.deletingNodeOf), builder.WithPredicates(becameFinished)).
 		WithOptions(backOff.options(workers)).
 		Complete(backOff)
+}
+
+func (r *nodeReconciler) allNodes(ctx context.Context, _ client.Object) []reconcile.Request {
+	list := &v1alpha1.NodeList{}
+	if err := r.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list the nodes")
+	}
+	requests := make([]reconcile.Request, 0, len(list.Items))
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return requests
 }
 
 // becameFinished passes dispatches that no longer hold up the deletion of their Node.
@@ -96,8 +112,13 @@ func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.
 // describe brings the status up to date, inside the write budget.
 func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
 	view := viewNode(node, r.clock.Now(), r.staleAfter)
+	record, waits := r.specs.judge(node)
+	view.withProvenSpec(node, record, r.clock.Now())
+	if waits {
+		view.sooner(proofDelay)
+	}
 	if !says(node.Status, view.status) {
-		if wait := settling(node, r.clock.Now()); wait > 0 {
+		if wait := settling(node, r.clock.Now()); wait > 0 && (record == nil || record.UnprovenKeysSHA256+record.UnprovenCapabilityPolicySHA256 == "") {
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}
 		if wait := r.budget.take(); wait > 0 {
@@ -128,6 +149,7 @@ func (r *nodeReconciler) finalize(ctx context.Context, node *v1alpha1.Node) (ctr
 	if err != nil || some {
 		return ctrl.Result{RequeueAfter: cacheLag}, err
 	}
+	r.specs.forget(node.UID)
 	return ctrl.Result{}, r.setFinalizer(ctx, node, false)
 }
 
@@ -148,7 +170,7 @@ func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, 
 // says reports whether a status holds every field that the view sets, and none of the
 // conditions it left out.
 func says(status, view v1alpha1.NodeStatus) bool {
-	if status.Trust != view.Trust || status.FingerprintShort != view.FingerprintShort {
+	if status.Trust != view.Trust || status.FingerprintShort != view.FingerprintShort || !equality.Semantic.DeepEqual(status.ProvenSpec, view.ProvenSpec) {
 		return false
 	}
 	if view.Presence == "" && status.SessionEndedTime != nil {
@@ -158,7 +180,7 @@ func says(status, view v1alpha1.NodeStatus) bool {
 		!equality.Semantic.DeepEqual(status.SessionEndedTime, view.SessionEndedTime)) {
 		return false
 	}
-	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionCapabilityReviewRequired, v1alpha1.ConditionConnected} {
+	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionCapabilityReviewRequired, v1alpha1.ConditionSpecUnproven, v1alpha1.ConditionConnected} {
 		wanted := meta.FindStatusCondition(view.Conditions, kind)
 		if kind == v1alpha1.ConditionConnected && wanted == nil {
 			continue // the gateway's

@@ -95,6 +95,14 @@ func (v *nodeView) withoutSession(node *v1alpha1.Node, now time.Time, staleAfter
 	v.status.Conditions = append(v.status.Conditions, withTransition(node.Status.Conditions, connected, now))
 }
 
+// withProvenSpec fills in which fields of spec are proven.
+func (v *nodeView) withProvenSpec(node *v1alpha1.Node, record *v1alpha1.ProvenSpec, now time.Time) {
+	v.status.ProvenSpec = record
+	if unproven, ok := unprovenCondition(node, record); ok {
+		v.status.Conditions = append(v.status.Conditions, withTransition(node.Status.Conditions, unproven, now))
+	}
+}
+
 func (v *nodeView) sooner(after time.Duration) {
 	if v.again == 0 || after < v.again {
 		v.again = after

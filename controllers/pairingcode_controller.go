@@ -8,12 +8,14 @@ import (
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -31,6 +33,7 @@ type pairingCodeReconciler struct {
 	live    client.Reader
 	records pairingRecords
 	secrets codeSecrets
+	proofs  Proofs
 	clock   clock.PassiveClock
 	events  events.EventRecorder
 }
@@ -56,6 +59,7 @@ func setupPairingCode(mgr ctrl.Manager, options Options) error {
 				return readBundle(ctx, mgr.GetClient(), options.SystemNamespace, v1alpha1.TrustServerCAKey)
 			},
 		},
+		proofs: options.Proofs,
 		clock:  options.Clock,
 		events: mgr.GetEventRecorder("mooring-controller"),
 	}
@@ -65,6 +69,7 @@ func setupPairingCode(mgr ctrl.Manager, options Options) error {
 		For(&v1alpha1.PairingCode{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(codeOfRecord)).
 		Watches(&v1alpha1.PairingRequest{}, handler.EnqueueRequestsFromMapFunc(codeOfRequest)).
+		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.openCodes), builder.WithPredicates(coverageChanged)).
 		WithOptions(backOff.options(workers)).
 		Complete(backOff)
 }
@@ -102,6 +107,12 @@ func (r *pairingCodeReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 	case !controllerutil.ContainsFinalizer(code, v1alpha1.FinalizerPairingCode):
 		// Before the record exists, so that none outlives its code. The write is an event.
 		return ctrl.Result{}, r.setFinalizer(ctx, code, true)
+	case code.Status.Phase == "" || code.Status.Phase == v1alpha1.PairingCodeActive:
+		if refused, _ := codeProven(r.proofs, code); refused != nil {
+			return r.withdraw(ctx, code, refused)
+		}
+	}
+	switch {
 	case code.Status.Phase == "":
 		return r.make(ctx, code)
 	case code.Status.Phase == v1alpha1.PairingCodeActive:

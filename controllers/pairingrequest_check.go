@@ -49,6 +49,9 @@ func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, rec
 		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q has no password record: pair the machine again with a new code", spec.CodeName)
 	case record.consumedBy == "" || record.consumedBy != spec.PublicKeySHA256 || record.requestName != request.Name:
 		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q was not used by this key for this request", spec.CodeName)
+	case code.Status.UsedBy != "" && code.Status.UsedBy != request.Name:
+		// The record is guarded by a policy; this status is not, only the controller may write it.
+		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q was used for PairingRequest %q", spec.CodeName, code.Status.UsedBy)
 	case code.Spec.Method != spec.Method || record.method != spec.Method:
 		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q is of method %s", spec.CodeName, code.Spec.Method)
 	case code.Spec.IssuedBy != spec.CodeIssuedBy:
@@ -84,5 +87,9 @@ func (r *pairingRequestReconciler) check(ctx context.Context, request *v1alpha1.
 			}
 		}
 	}
-	return code, checkCode(request, code, record), nil
+	if refused := checkCode(request, code, record); refused != nil {
+		return code, refused, nil
+	}
+	refused, err := codeProven(r.proofs, code)
+	return code, refused, err
 }

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/policy"
 )
 
 const (
@@ -31,6 +33,9 @@ type pairingRequestReconciler struct {
 	live        client.Reader
 	records     pairingRecords
 	gate        Gate
+	proofs      Proofs
+	specs       *provenSpecs
+	decisions   sightings
 	accounts    accounts
 	trustDomain string
 	clock       clock.PassiveClock
@@ -54,12 +59,15 @@ func setupPairingRequest(mgr ctrl.Manager, options Options) error {
 		live:        mgr.GetAPIReader(),
 		records:     pairingRecords{client: mgr.GetClient(), live: mgr.GetAPIReader(), namespace: options.PairingNamespace},
 		gate:        options.Gate,
+		proofs:      options.Proofs,
+		specs:       options.specs,
 		accounts:    newAccounts(mgr, options),
 		trustDomain: options.TrustDomain,
 		clock:       options.Clock,
 		events:      mgr.GetEventRecorder("mooring-controller"),
 	}
 	backOff := newBackOff(r, stalledRequest(mgr, options.Clock))
+	options.Proofs.OnEpoch(func(ctx context.Context, _ policy.Epoch, _ bool) error { return r.sweep(ctx) })
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("pairingrequest").
 		For(&v1alpha1.PairingRequest{}).
@@ -108,11 +116,13 @@ func (r *pairingRequestReconciler) Reconcile(ctx context.Context, key ctrl.Reque
 	case !request.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil
 	case requestTerminal(request.Status.Phase):
+		r.decisions.forget(request.UID)
 		return r.rest(ctx, request)
 	case request.Status.Phase == v1alpha1.PairingRequestApproved:
 		return r.follow(ctx, request)
 	case request.Status.Phase == v1alpha1.PairingRequestPending:
-		return r.decide(ctx, request)
+		result, err := r.decide(ctx, request)
+		return retryUnproven(r.proofs, result, err)
 	default:
 		return r.admit(ctx, request)
 	}
@@ -121,7 +131,7 @@ func (r *pairingRequestReconciler) Reconcile(ctx context.Context, key ctrl.Reque
 // admit shows a request to people as Pending once it is what it claims.
 func (r *pairingRequestReconciler) admit(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	_, refused, err := r.check(ctx, request)
-	if err != nil {
+	if err != nil && !errors.Is(err, errAwaitingProof) { // a person may compare the key meanwhile
 		return ctrl.Result{}, err
 	}
 	if refused != nil {
@@ -129,6 +139,9 @@ func (r *pairingRequestReconciler) admit(ctx context.Context, request *v1alpha1.
 	}
 	before := request.DeepCopy()
 	request.Status.Phase = v1alpha1.PairingRequestPending
+	if epoch, _, ok := r.proofs.Current(); ok && request.Spec.Decision == nil {
+		request.Status.PolicyEpoch = epoch.ID
+	}
 	return ctrl.Result{}, r.note(ctx, before, request, v1alpha1.ConditionApproved, metav1.ConditionUnknown, &refusal{v1alpha1.ReasonAwaitingDecision,
 		fmt.Sprintf("compare %s with the screen of the machine, then approve or deny", request.Spec.VerificationCode)})
 }

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,26 +60,6 @@ func TestATakeoverNeverWidensAndIsNarrowedByWhatWasNamed(t *testing.T) {
 				t.Errorf("the Node allows %v, want %v", got, test.want)
 			}
 		})
-	}
-}
-
-func TestDecidedTimeIsThatOfWhoeverSetTheDecision(t *testing.T) {
-	at := func(seconds int) *metav1.Time {
-		moment := metav1.NewTime(start.Add(time.Duration(seconds) * time.Second))
-		return &moment
-	}
-	fields := metav1.NewFieldsV1
-	request := &v1alpha1.PairingRequest{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{
-		{Manager: "gateway", Time: at(0), FieldsV1: fields(`{"f:spec":{"f:nodeName":{}}}`)},
-		{Manager: "kubectl", Time: at(10), FieldsV1: fields(`{"f:spec":{"f:decision":{"f:verdict":{}}}}`)},
-		{Manager: "label", Time: at(20), FieldsV1: fields(`{"f:metadata":{"f:labels":{}}}`)},
-		{Manager: "controller", Time: at(30), Subresource: "status", FieldsV1: fields(`{"f:spec":{"f:decision":{}}}`)},
-	}}}
-	if got := decidedTime(request); !got.Equal(start.Add(10 * time.Second)) {
-		t.Errorf("decided at %s", got)
-	}
-	if got := decidedTime(&v1alpha1.PairingRequest{}); !got.IsZero() {
-		t.Errorf("nobody decided, but at %s", got)
 	}
 }
 

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -16,9 +15,12 @@ import (
 // decide carries out the decision about a pending request, or waits for one.
 func (r *pairingRequestReconciler) decide(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	if request.Spec.Decision == nil {
+		if stamped, err := r.stampUndecided(ctx, request); stamped || err != nil {
+			return ctrl.Result{}, err // the write is an event
+		}
 		return r.await(ctx, request)
 	}
-	waiting, refused, err := r.proven(ctx, request)
+	waiting, refused, err := r.decisionProven(request)
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
@@ -45,7 +47,8 @@ func (r *pairingRequestReconciler) await(ctx context.Context, request *v1alpha1.
 		return ctrl.Result{RequeueAfter: left}, nil
 	}
 	code, refused, err := r.check(ctx, request)
-	proven := r.gate.Check() == nil
+	epoch, _, inForce := r.proofs.Current()
+	proven := inForce && r.gate.Check() == nil
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
@@ -55,6 +58,10 @@ func (r *pairingRequestReconciler) await(ctx context.Context, request *v1alpha1.
 		return ctrl.Result{RequeueAfter: left}, nil
 	case !proven:
 		return ctrl.Result{RequeueAfter: min(left, gateDelay)}, nil
+	case request.Spec.Method == v1alpha1.PairingMethodQR && !r.codeOfEpoch(code, epoch):
+		return ctrl.Result{RequeueAfter: left}, r.note(ctx, request.DeepCopy(), request, v1alpha1.ConditionApproved, metav1.ConditionUnknown,
+			refuse(v1alpha1.ErrorPolicyUnproven, "PairingCode %q was open while the admission policies were not proven, so it does not approve by itself: "+
+				"compare %s with the screen of the machine, then approve or deny (verb approve on pairingrequests)", code.Name, request.Spec.VerificationCode))
 	}
 	return ctrl.Result{}, r.approveForCode(ctx, request, code)
 }
@@ -77,50 +84,12 @@ func (r *pairingRequestReconciler) approveForCode(ctx context.Context, request *
 	if err := r.client.Patch(ctx, request, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 		return fmt.Errorf("approve request %s/%s for its code: %w", request.Namespace, request.Name, err)
 	}
+	r.decisions.since(request.UID, ownDecision, time.Time{}) // no proof is needed of an own write
 	return nil
 }
 
 // maxIssuerInReason keeps a reason within its 1024 characters; the whole name is in the spec.
 const maxIssuerInReason = 512
-
-// proven says whether the decision may be believed: only while the admission policies, which
-// check who decides, are proven. A decision made after they were last good, and seen while they
-// are found broken, is never honoured; otherwise it waits.
-func (r *pairingRequestReconciler) proven(ctx context.Context, request *v1alpha1.PairingRequest) (waiting, refused *refusal, err error) {
-	closed := r.gate.Check()
-	if closed == nil {
-		return nil, nil, nil
-	}
-	waiting = refuse(v1alpha1.ErrorPolicyUnproven, "the decision waits: %s", gateText(closed))
-	good, failing := r.gate.Failing()
-	if !failing {
-		return waiting, nil, nil
-	}
-	live := &v1alpha1.PairingRequest{}
-	if err := r.live.Get(ctx, client.ObjectKeyFromObject(request), live); err != nil {
-		return nil, nil, fmt.Errorf("read request: %w", err)
-	}
-	if decided := decidedTime(live); !decided.IsZero() && decided.Before(good) {
-		return waiting, nil, nil
-	}
-	return nil, refuse(v1alpha1.ErrorPolicyUnproven,
-		"decided while the admission policies did not work, so nobody knows by whom: pair the machine again with a new code"), nil
-}
-
-// decidedTime is when the fields of whoever set the decision were last written; zero if nobody
-// is known to have set it.
-func decidedTime(request *v1alpha1.PairingRequest) time.Time {
-	var latest time.Time
-	for _, entry := range request.ManagedFields {
-		if entry.FieldsV1 == nil || entry.Time == nil || entry.Subresource != "" || !bytes.Contains(entry.FieldsV1.GetRawBytes(), []byte(`"f:decision"`)) {
-			continue
-		}
-		if entry.Time.After(latest) {
-			latest = entry.Time.Time
-		}
-	}
-	return latest
-}
 
 func verdictText(verb string, decision *v1alpha1.PairingDecision) string {
 	text := fmt.Sprintf("%s by %s", verb, decision.By)

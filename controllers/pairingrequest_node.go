@@ -64,18 +64,27 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 	}
 	switch {
 	case existing == nil:
-		if err := r.client.Create(ctx, newNode(request, code), client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
+		node := newNode(request, code)
+		if err := r.client.Create(ctx, node, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 			if apierrors.IsAlreadyExists(err) {
 				return true, nil, nil
 			}
 			return false, nil, fmt.Errorf("create node %q: %w", request.Spec.NodeName, err)
 		}
+		r.specs.wrote(node)
 		return false, nil, nil
 	case leaving(existing, request):
 		return true, nil, nil
 	}
 	if refused := checkTakeover(existing, code); refused != nil {
 		return false, refused, nil
+	}
+	// What the machine inherits has to be proven; its keys are replaced.
+	if proven, err := r.specs.policyProven(existing); err != nil {
+		return false, nil, err
+	} else if !proven {
+		return false, refuse(v1alpha1.ErrorPolicyUnproven, "capabilityPolicy of Node %q is not proven, see its condition %s: settle that first, then pair again with a new code",
+			existing.Name, v1alpha1.ConditionSpecUnproven), nil
 	}
 	before := existing.DeepCopy()
 	existing.Spec.PublicKeySHA256 = request.Spec.PublicKeySHA256
@@ -87,6 +96,7 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 	if err := r.client.Patch(ctx, existing, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 		return false, nil, fmt.Errorf("give node %q its new key: %w", existing.Name, err)
 	}
+	r.specs.wrote(existing)
 	return false, nil, nil
 }
 

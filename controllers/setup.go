@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/policy"
 )
 
 // workers is how many objects of a kind are reconciled side by side: each waits for several API
@@ -28,8 +30,6 @@ const workers = 8
 type Gate interface {
 	// Check is nil while requests may be approved and certificates issued.
 	Check() error
-	// Failing reports whether the policies are disproved, and when the last good proof was.
-	Failing() (since time.Time, failing bool)
 }
 
 // Options are what the reconcilers need besides a manager. All are required unless said
@@ -71,16 +71,24 @@ type Options struct {
 
 	// Gate stops approving and issuing while the policies are not proven.
 	Gate Gate
+	// Proofs say which moments the proofs of the policies cover.
+	Proofs Proofs
 	// Clock tells the API server's time.
 	Clock clock.PassiveClock
 
 	// stalled is shared by the controllers that reconcile Nodes.
 	stalled *stalledMessages
+	// specs is made by Setup: three reconcilers share it.
+	specs *provenSpecs
 }
 
 // Setup adds all reconcilers to a manager that was made with Scheme and CacheByObject.
 func Setup(mgr ctrl.Manager, options Options) error {
 	options.stalled = &stalledMessages{}
+	options.specs = newProvenSpecs(options.Proofs, options.Clock, mgr.GetEventRecorder("mooring-controller"))
+	options.Proofs.OnEpoch(func(ctx context.Context, _ policy.Epoch, _ bool) error {
+		return options.specs.sweep(ctx, mgr.GetAPIReader())
+	})
 	for _, part := range []struct {
 		name  string
 		setup func(ctrl.Manager, Options) error

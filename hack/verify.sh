@@ -20,6 +20,8 @@ fi
 (cd hack/tools/helm && go test .) || { echo "charts/mooring and config differ: change both" >&2; exit 1; }
 make --no-print-directory lint
 hack/threats.sh
+# Every field that a policy guards has a row that says which proof covers it.
+go test ./internal/policy -run TestEveryGuardedFieldHasItsRow
 # The agent must build where no test runs: one architecture of each system.
 make --no-print-directory cross PLATFORMS="windows/amd64 darwin/arm64" CROSS=./cmd/mooring-agent
 echo "verify: generated code, modules and imports agree with the tree"

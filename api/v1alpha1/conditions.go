@@ -16,6 +16,9 @@ const (
 	// ConditionCapabilityReviewRequired (Node, abnormal): the agent declares more than its
 	// policy grants.
 	ConditionCapabilityReviewRequired = "CapabilityReviewRequired"
+	// ConditionSpecUnproven (Node, abnormal): keys or capabilityPolicy were written while the
+	// admission policies were not proven. They are not used.
+	ConditionSpecUnproven = "SpecUnproven"
 	// ConditionClockSkew (Node, abnormal): the clock of the machine is off by a minute or more.
 	ConditionClockSkew = "ClockSkew"
 	// ConditionRevocationRequested (Node, abnormal): the machine gave up its identity. A sign for
@@ -75,6 +78,8 @@ const (
 	ReasonCapabilityUnavailable = "CapabilityUnavailable"
 	// ReasonCapabilitiesNotGranted means that declared capabilities lack a grant.
 	ReasonCapabilitiesNotGranted = "CapabilitiesNotGranted"
+	// ReasonSpecAdopted means that guarded fields of Nodes were adopted when the record began.
+	ReasonSpecAdopted = "SpecAdopted"
 	// ReasonNodeSuspended means that people suspended the Node.
 	ReasonNodeSuspended = "NodeSuspended"
 	// ReasonCertificatePending means that no certificate was issued yet.

@@ -44,6 +44,8 @@ const (
 	ServiceAccountRulesConfigMap = "mooring-serviceaccounts"
 	// PolicyProofLease is renewed by the controller while the admission policies are proven.
 	PolicyProofLease = "mooring-policy-proof"
+	// PolicyProofConfigMap is the controller's record of which times the proofs cover.
+	PolicyProofConfigMap = "mooring-policy-proof"
 	// LeaderLease elects the active controller.
 	LeaderLease = "mooring-controller"
 	// GatewayTLSSecret is the server certificate of the gateways.

@@ -129,6 +129,11 @@ type NodeStatus struct {
 	// +kubebuilder:validation:MaxItems=5
 	CertificateHistory []CertificateInfo `json:"certificateHistory,omitempty"`
 
+	// provenSpec names the guarded fields of spec as they were under the last good proof of the
+	// admission policies. Gateways offer nothing while spec differs from it. Controller.
+	// +optional
+	ProvenSpec *ProvenSpec `json:"provenSpec,omitempty"`
+
 	// fingerprintShort is the beginning of the pin, for people. Controller.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
@@ -140,13 +145,44 @@ type NodeStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	CertificateExpires string `json:"certificateExpires,omitempty"`
 
-	// conditions: Ready, CertificateValid, CapabilityReviewRequired (controller); Connected,
+	// conditions: Ready, CertificateValid, CapabilityReviewRequired, SpecUnproven (controller); Connected,
 	// ClockSkew, RevocationRequested, SuspectedClone (session manager).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ProvenSpec holds hashes of the fields of a Node's spec that admission policies guard. An
+// unproven hash is that of a value which was written while no proof covered it.
+type ProvenSpec struct {
+	// epoch names the run of proofs that the hashes were last compared in, at most 64 characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Epoch string `json:"epoch,omitempty"`
+
+	// keysSHA256 is the hash of publicKeySHA256, nextPublicKeySHA256, pairingRequestUID and
+	// serviceAccount; empty when no value was ever proven. 64 lower-case hex digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	KeysSHA256 string `json:"keysSHA256,omitempty"`
+
+	// capabilityPolicySHA256 is the hash of capabilityPolicy, likewise.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	CapabilityPolicySHA256 string `json:"capabilityPolicySHA256,omitempty"`
+
+	// unprovenKeysSHA256 is the hash of keys that are not used, because no proof covers the
+	// moment they were written.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	UnprovenKeysSHA256 string `json:"unprovenKeysSHA256,omitempty"`
+
+	// unprovenCapabilityPolicySHA256 is the hash of a capabilityPolicy that is not used, likewise.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	UnprovenCapabilityPolicySHA256 string `json:"unprovenCapabilityPolicySHA256,omitempty"`
 }
 
 // NodeEvent is one thing that happened to a session.

@@ -237,6 +237,12 @@ type PairingRequestStatus struct {
 	// +kubebuilder:validation:MaxLength=2048
 	SPIFFEID string `json:"spiffeID,omitempty"`
 
+	// policyEpoch names the run of proofs of the admission policies in which the controller last
+	// saw this request undecided: a decision counts only in the same run. At most 64 characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	PolicyEpoch string `json:"policyEpoch,omitempty"`
+
 	// nodeName is the Node that the approval made or replaced.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63

@@ -76,7 +76,7 @@ func runController(ctx context.Context, config *rest.Config, c controllerConfig)
 	if err := addAll(mgr, gate, prover, started{ready}); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	if err := controllers.Setup(mgr, c.options(gate, apiClock)); err != nil {
+	if err := controllers.Setup(mgr, c.options(gate, prover.Record(), apiClock)); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
@@ -135,7 +135,7 @@ func newProver(mgr ctrl.Manager, config *rest.Config, c controllerConfig, clock 
 	return policy.NewProver(config, live, c.systemNamespace, name, clock)
 }
 
-func (c controllerConfig) options(gate *policy.Gate, clock clock.PassiveClock) controllers.Options {
+func (c controllerConfig) options(gate *policy.Gate, proofs *policy.Record, clock clock.PassiveClock) controllers.Options {
 	return controllers.Options{
 		SystemNamespace: c.systemNamespace, PairingNamespace: c.pairingNamespace, TrustDomain: c.trustDomain,
 		ServiceAccountAudience: c.serviceAccountAudience,
@@ -146,6 +146,6 @@ func (c controllerConfig) options(gate *policy.Gate, clock clock.PassiveClock) c
 		CertificateDuration:      c.certificateDuration,
 		StaleAfter:               c.staleAfter, OrphanGrace: c.orphanGrace, FinishedRetention: c.finishedRetention,
 		MaxQueuedPerNode: c.maxQueuedPerNode,
-		Gate:             gate, Clock: clock,
+		Gate:             gate, Proofs: proofs, Clock: clock,
 	}
 }

@@ -55,7 +55,7 @@ func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alp
 		return settle(v1alpha1.DispatchCancelled, v1alpha1.ErrorCancelled, messageCancelled)
 	case !now.Before(Expires(d)):
 		return settle(v1alpha1.DispatchTimedOut, v1alpha1.ErrorExpired, expiredMessage(d))
-	case node.Spec.DesiredState == v1alpha1.NodeSuspended:
+	case node.Spec.DesiredState == v1alpha1.NodeSuspended, !SpecProven(node):
 		return Verdict{Kind: VerdictWait}
 	case d.Spec.Input != nil && len(d.Spec.Input.Raw) > MaxInputBytes:
 		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorInvalidInput,

@@ -12,33 +12,35 @@ import (
 	"github.com/mooring-dev/mooring/config"
 )
 
-// compare returns an error that wraps errDisproved unless every shipped policy and binding is
-// live with exactly the shipped spec. Others beside them do no harm: they can only refuse more,
-// and what they set is seen by the probes.
-func compare(ctx context.Context, reader client.Reader) error {
+// compare returns the UID and generation of every shipped policy and binding by its kind and name.
+// The error wraps errDisproved unless each of them is live with exactly the shipped spec. Others
+// beside them do no harm: they can only refuse more, and what they set is seen by the probes.
+func compare(ctx context.Context, reader client.Reader) (map[string]string, error) {
 	shipped, err := config.Objects(config.DirPolicy)
 	if err != nil {
-		return fmt.Errorf("read the shipped policies: %w", err)
+		return nil, fmt.Errorf("read the shipped policies: %w", err)
 	}
+	objects := make(map[string]string, len(shipped))
 	live := map[schema.GroupVersionKind]map[string]*unstructured.Unstructured{}
 	for _, want := range shipped {
 		kind := want.GroupVersionKind()
 		if live[kind] == nil {
 			if live[kind], err = list(ctx, reader, kind); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		got, ok := live[kind][want.GetName()]
 		switch {
 		case !ok:
-			return disproved("%s %q is missing: apply config/policy", kind.Kind, want.GetName())
+			return nil, disproved("%s %q is missing: apply config/policy", kind.Kind, want.GetName())
 		case got.GetDeletionTimestamp() != nil:
-			return disproved("%s %q is being deleted: apply config/policy when it is gone", kind.Kind, want.GetName())
+			return nil, disproved("%s %q is being deleted: apply config/policy when it is gone", kind.Kind, want.GetName())
 		case !equality.Semantic.DeepEqual(want.Object["spec"], got.Object["spec"]):
-			return disproved("%s %q differs from the shipped one: delete it and apply config/policy", kind.Kind, want.GetName())
+			return nil, disproved("%s %q differs from the shipped one: delete it and apply config/policy", kind.Kind, want.GetName())
 		}
+		objects[kind.Kind+" "+got.GetName()] = fmt.Sprintf("%s/%d", got.GetUID(), got.GetGeneration())
 	}
-	return nil
+	return objects, nil
 }
 
 func list(ctx context.Context, reader client.Reader, kind schema.GroupVersionKind) (map[string]*unstructured.Unstructured, error) {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,8 +26,12 @@ const maxFailureChars = 1024
 // proofTimeout bounds one proof: a slow API server is no proof, and the next try comes soon.
 const proofTimeout = 30 * time.Second
 
-// Prover proves the policies while it leads: at once, and then every minute. It renews the proof
-// Lease, or notes on it what is wrong.
+// errUnconfirmed keeps the gates shut for the first seconds of an Epoch: what is created in them
+// cannot be covered.
+var errUnconfirmed = errors.New("policies or bindings were replaced, edited or broken since the last proof: they work, and are proven again in some seconds")
+
+// Prover proves the policies while it leads: at once, then every minute and on request. It keeps
+// the Record, and renews the proof Lease or notes on it what is wrong.
 type Prover struct {
 	namespace    string
 	identity     string
@@ -34,6 +39,9 @@ type Prover struct {
 	own          client.Client
 	impersonated client.Client
 	clock        clock.PassiveClock
+	record       *Record
+	swept        string // the Epoch for which the hooks ran
+	store        historyStore
 }
 
 // NewProver returns a Prover. own is an uncached client of the controller, whose config is given
@@ -47,8 +55,12 @@ func NewProver(config *rest.Config, own client.Client, namespace, identity strin
 	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", user, err)
 	}
-	return &Prover{namespace: namespace, identity: identity, user: user, own: own, impersonated: impersonated, clock: clock}, nil
+	return &Prover{namespace: namespace, identity: identity, user: user, own: own, impersonated: impersonated, clock: clock,
+		record: NewRecord(), store: newHistoryStore(own, namespace)}, nil
 }
+
+// Record is what the proofs of this process show.
+func (p *Prover) Record() *Record { return p.record }
 
 // NeedLeaderElection is true: one prover is enough.
 func (p *Prover) NeedLeaderElection() bool { return true }
@@ -63,6 +75,9 @@ func (p *Prover) Start(ctx context.Context) error {
 		if err != nil {
 			next = retryInterval
 		}
+		if errors.Is(err, errUnconfirmed) {
+			next = confirmInterval
+		}
 		if said := fmt.Sprint(err); said != last && ctx.Err() == nil {
 			last = said
 			if err != nil {
@@ -71,14 +86,30 @@ func (p *Prover) Start(ctx context.Context) error {
 				log.Info("admission policies are proven")
 			}
 		}
-		timer := time.NewTimer(next)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !p.pause(ctx, next) {
 			return nil
 		}
 	}
+}
+
+// pause waits until the next try is due, or until one is requested but not sooner than
+// requestInterval. It returns false when ctx ends.
+func (p *Prover) pause(ctx context.Context, next time.Duration) bool {
+	due, soonest := time.NewTimer(next), time.NewTimer(requestInterval)
+	defer due.Stop()
+	defer soonest.Stop()
+	select {
+	case <-soonest.C:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-due.C:
+	case <-p.record.Requests():
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // Prove tries once and records the outcome on the Lease. The error says what is wrong; one that
@@ -87,28 +118,75 @@ func (p *Prover) Prove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
 	defer cancel()
 	began := p.clock.Now() // what was created later is not covered
-	err := p.prove(ctx)
+	objects, err := p.prove(ctx)
 	if err != nil && !errors.Is(err, errDisproved) {
 		return err
 	}
-	return errors.Join(err, p.record(ctx, err, began))
+	// The record first: a gate that opens must not be ahead of the objects that it opens for.
+	if recorded := p.recordHistory(ctx, objects, err, began); recorded != nil {
+		return errors.Join(err, recorded)
+	}
+	if err == nil && !last(p.record.snapshot()).confirmed() {
+		err = errUnconfirmed
+	}
+	if err == nil {
+		err = p.sweep(ctx)
+	}
+	return errors.Join(err, p.renewLease(ctx, err, began))
 }
 
-func (p *Prover) prove(ctx context.Context) error {
-	if err := compare(ctx, p.own); err != nil {
+// sweep runs the hooks once for each Epoch.
+func (p *Prover) sweep(ctx context.Context) error {
+	epoch := last(p.record.snapshot())
+	if p.swept == epoch.ID {
+		return nil
+	}
+	if err := p.record.runHooks(ctx); err != nil {
 		return err
+	}
+	p.swept = epoch.ID
+	return nil
+}
+
+func (p *Prover) prove(ctx context.Context) (map[string]string, error) {
+	objects, err := compare(ctx, p.own)
+	if err != nil {
+		return nil, err
 	}
 	for _, probe := range probes(p.namespace, p.own, p.impersonated) {
 		if err := probe.try(ctx, p.user); err != nil {
-			return err
+			return nil, err
 		}
+	}
+	return objects, nil
+}
+
+// recordHistory stores the outcome of a try.
+func (p *Prover) recordHistory(ctx context.Context, objects map[string]string, failure error, began time.Time) error {
+	before, stored, err := p.store.load(ctx)
+	if err != nil {
+		return err
+	}
+	if stored == nil {
+		before = p.record.snapshot() // it was deleted while this process runs
+	}
+	next := before.afterFailure(failureText(failure))
+	if failure == nil {
+		next = before.afterProof(objects, began, rand.Text())
+	}
+	if err := p.store.save(ctx, stored, next); err != nil {
+		return err
+	}
+	p.record.set(next)
+	if changed := before.changed(objects); changed != "" {
+		logf.FromContext(ctx).WithName("policy").Info("admission policies were replaced or edited since the last proof", "objects", changed)
 	}
 	return nil
 }
 
-// record renews the Lease after a proof (nil) or notes the failure on it. Leadership may change
+// renewLease renews the Lease after a proof (nil) or notes the failure on it. Leadership may change
 // hands in between: a conflict is retried with the next try.
-func (p *Prover) record(ctx context.Context, failure error, began time.Time) error {
+func (p *Prover) renewLease(ctx context.Context, failure error, began time.Time) error {
 	key := client.ObjectKey{Namespace: p.namespace, Name: v1alpha1.PolicyProofLease}
 	lease := &coordinationv1.Lease{}
 	err := p.own.Get(ctx, key, lease)
@@ -120,6 +198,10 @@ func (p *Prover) record(ctx context.Context, failure error, began time.Time) err
 	lease.Namespace, lease.Name = key.Namespace, key.Name
 	note(lease, failure)
 	if failure == nil {
+		if lease.Annotations == nil {
+			lease.Annotations = map[string]string{}
+		}
+		lease.Annotations[AnnotationEpoch] = last(p.record.snapshot()).ID
 		lease.Spec.HolderIdentity = &p.identity
 		lease.Spec.LeaseDurationSeconds = ptr.To(int32(Freshness / time.Second))
 		lease.Spec.RenewTime = ptr.To(metav1.NewMicroTime(began))
@@ -146,6 +228,14 @@ func note(lease *coordinationv1.Lease, failure error) {
 	if lease.Annotations == nil {
 		lease.Annotations = map[string]string{}
 	}
-	said := strings.TrimPrefix(failure.Error(), errDisproved.Error()+": ")
-	lease.Annotations[AnnotationFailure] = strings.ToValidUTF8(said[:min(len(said), maxFailureChars)], "")
+	lease.Annotations[AnnotationFailure] = failureText(failure)
+}
+
+// failureText is a failure for people; empty for none.
+func failureText(failure error) string {
+	if failure == nil {
+		return ""
+	}
+	text := strings.TrimPrefix(failure.Error(), errDisproved.Error()+": ")
+	return strings.ToValidUTF8(text[:min(len(text), maxFailureChars)], "")
 }

@@ -211,7 +211,7 @@ func TestLapsedMachineRecoversWithTheNextKeyItNeverUsed(t *testing.T) {
 
 func TestNoCertificateWhileThePoliciesAreNotProven(t *testing.T) {
 	m := admitted(t, shared.Namespace(t), "box")
-	shutGate(t, nil)
+	shutGate(t)
 	csr := m.csr(t)
 	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
 	m.waitsFor(t, v1alpha1.ErrorPolicyUnproven, errShut.Error())

@@ -96,7 +96,7 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 		return nil, err
 	}
 	gate = &switchedGate{Gate: policy.NewGate(config, v1alpha1.SystemNamespace, apiClock)}
-	prover, err := policy.NewProver(config, live, v1alpha1.SystemNamespace, "test", apiClock)
+	prover, err = policy.NewProver(config, live, v1alpha1.SystemNamespace, "test", apiClock)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 		DeviceIssuer: v1alpha1.DeviceIssuer, ServerIssuer: v1alpha1.ServerIssuer, AdvertisePairingEndpoint: pairingEndpoint,
 		TrustNamespaces: []string{agentsNamespace},
 		StaleAfter:      time.Minute, OrphanGrace: time.Minute, MaxQueuedPerNode: 5,
-		Gate: gate, Clock: apiClock,
+		Gate: gate, Proofs: prover.Record(), Clock: apiClock,
 	})
 }
 

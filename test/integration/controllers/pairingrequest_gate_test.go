@@ -4,7 +4,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/mooring-dev/mooring/internal/policy"
 )
@@ -12,12 +11,14 @@ import (
 // gate is the one that all reconcilers ask.
 var gate *switchedGate
 
+// prover is the one of the manager.
+var prover *policy.Prover
+
 // switchedGate is the real gate, which a test can shut without breaking the policies that all
 // the others need.
 type switchedGate struct {
 	*policy.Gate
-	shut    atomic.Bool
-	failing atomic.Pointer[time.Time] // since when; nil: as the real one
+	shut atomic.Bool
 }
 
 var errShut = errors.New("shut by a test")
@@ -29,23 +30,11 @@ func (g *switchedGate) Check() error {
 	return g.Gate.Check()
 }
 
-func (g *switchedGate) Failing() (since time.Time, failing bool) {
-	if since := g.failing.Load(); since != nil {
-		return *since, true
-	}
-	return g.Gate.Failing()
-}
-
-// shutGate shuts the gate for the rest of a test. since, if not nil, is when the policies were
-// last good before they were found broken.
-func shutGate(t *testing.T, since *time.Time) {
+// shutGate shuts the gate for the rest of a test.
+func shutGate(t *testing.T) {
 	t.Helper()
-	gate.failing.Store(since)
 	gate.shut.Store(true)
 	t.Cleanup(openGate)
 }
 
-func openGate() {
-	gate.shut.Store(false)
-	gate.failing.Store(nil)
-}
+func openGate() { gate.shut.Store(false) }

@@ -109,7 +109,7 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 		SystemNamespace: v1alpha1.SystemNamespace, PairingNamespace: v1alpha1.PairingNamespace, TrustDomain: trustDomain,
 		DeviceIssuer: v1alpha1.DeviceIssuer, ServerIssuer: v1alpha1.ServerIssuer, AdvertisePairingEndpoint: "127.0.0.1:7443",
 		StaleAfter: staleAfter, OrphanGrace: orphanGrace, MaxQueuedPerNode: 5,
-		Gate: gate, Clock: apiClock,
+		Gate: gate, Proofs: proofs.Record(), Clock: apiClock,
 	})
 }
 

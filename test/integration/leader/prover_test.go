@@ -27,6 +27,7 @@ func (p *patientProver) Start(ctx context.Context) error {
 		}
 		select {
 		case <-time.After(next):
+		case <-p.Record().Requests():
 		case <-ctx.Done():
 		}
 	}

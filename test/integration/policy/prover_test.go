@@ -9,7 +9,9 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -155,6 +157,63 @@ func disproves(t *testing.T, prover *policy.Prover, name string) {
 	}
 	if _, failing := policy.Failing(lease); !failing {
 		t.Error("Failing = false")
+	}
+}
+
+// No try ever sees that the policy is away: UID and generation are part of the proof.
+func TestAPolicyThatWasAwayBetweenTwoProofsIsAFailure(t *testing.T) {
+	prover := newProver(t)
+	restore(t, prover)
+	shipped, err := config.Objects(config.DirPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range shipped {
+		t.Run(object.GetKind()+" "+object.GetName(), func(t *testing.T) {
+			until(t, prover.Prove)
+			before, _, ok := prover.Record().Current()
+			if !ok {
+				t.Fatal("no epoch is in force")
+			}
+			replace(t, object)
+			if err := prover.Prove(t.Context()); err == nil {
+				t.Error("one proof after a policy was replaced opens the gates")
+			}
+			until(t, prover.Prove)
+			after, _, ok := prover.Record().Current()
+			if !ok || after.ID == before.ID {
+				t.Errorf("epoch %q is still in force after %q", after.ID, before.ID)
+			}
+			if coverage, _ := prover.Record().Covers(before.Until.Add(time.Second)); coverage != policy.Uncovered {
+				t.Errorf("a moment between the two proofs is %v, want Uncovered", coverage)
+			}
+		})
+	}
+}
+
+// The leader was away, or replaced: the record is durable, and nothing changed meanwhile.
+func TestAGapIsCoveredWhenEveryPolicyIsTheSameAtItsEnd(t *testing.T) {
+	first := newProver(t)
+	restore(t, first)
+	before, _, _ := first.Record().Current()
+	next := newProver(t)
+	until(t, next.Prove)
+	after, _, ok := next.Record().Current()
+	if !ok || after.ID != before.ID || !after.Until.After(before.Until) {
+		t.Errorf("after the change of leaders epoch %+v is in force, want %+v with a later end", after, before)
+	}
+}
+
+// The record must not depend on a policy: RBAC keeps gateways from it.
+func TestAGatewayCannotWriteTheRecordOfTheProofs(t *testing.T) {
+	restore(t, newProver(t))
+	record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofConfigMap}}
+	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(record), record); err != nil {
+		t.Fatal(err)
+	}
+	record.Data = map[string]string{}
+	if err := shared.ClientFor(t, access(t, v1alpha1.GatewayServiceAccount)).Update(t.Context(), record); !apierrors.IsForbidden(err) {
+		t.Errorf("a gateway updates the record: %v", err)
 	}
 }
 

@@ -1,0 +1,210 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/policy"
+)
+
+// provenSpecs knows for each Node which keys and which capabilityPolicy are proven. Memory decides
+// before status.provenSpec: a gateway could change that one while no policy forbids it.
+type provenSpecs struct {
+	proofs Proofs
+	clock  clock.PassiveClock
+	events events.EventRecorder
+	seen   sightings
+
+	mu    sync.Mutex
+	nodes map[types.UID]v1alpha1.ProvenSpec
+}
+
+func newProvenSpecs(proofs Proofs, clock clock.PassiveClock, recorder events.EventRecorder) *provenSpecs {
+	return &provenSpecs{proofs: proofs, clock: clock, events: recorder, nodes: map[types.UID]v1alpha1.ProvenSpec{}}
+}
+
+// judge compares the spec of a Node with the proven one and returns the record that its status has
+// to hold; nil while there is none. waits means that the next proof decides about a change.
+func (p *provenSpecs) judge(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec, waits bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known, isKnown := p.nodes[node.UID]
+	if !isKnown && node.Status.ProvenSpec != nil {
+		known, isKnown = *node.Status.ProvenSpec, true
+	}
+	epoch, first, ok := p.proofs.Current()
+	if !ok {
+		if !isKnown {
+			return nil, false
+		}
+		return &known, false
+	}
+	keys, capabilities := dispatch.KeysSHA256(node.Spec), dispatch.CapabilityPolicySHA256(node.Spec.CapabilityPolicy)
+	seen := p.seen.since(node.UID, keys+capabilities, p.clock.Now())
+	if !isKnown {
+		switch coverage, in := p.proofs.Covers(node.CreationTimestamp.Time); {
+		case first:
+			known = v1alpha1.ProvenSpec{Epoch: epoch.ID, KeysSHA256: keys, CapabilityPolicySHA256: capabilities}
+		case coverage == policy.Awaiting, coverage == policy.Covered && in.ID == epoch.ID:
+			known.Epoch = epoch.ID // a change of nothing, in this Epoch
+		}
+	}
+	same, settled := known.Epoch == epoch.ID, p.proofs.ProvenAfter(seen)
+	k, waitsForKeys := provenField{known.KeysSHA256, known.UnprovenKeysSHA256}.judge(keys, same, settled)
+	c, waitsForPolicy := provenField{known.CapabilityPolicySHA256, known.UnprovenCapabilityPolicySHA256}.judge(capabilities, same, settled)
+	if waits = waitsForKeys || waitsForPolicy; waits {
+		p.proofs.Request()
+		if !isKnown {
+			return nil, true
+		}
+		return &known, true
+	}
+	p.nodes[node.UID] = v1alpha1.ProvenSpec{
+		Epoch: epoch.ID, KeysSHA256: k.proven, UnprovenKeysSHA256: k.unproven,
+		CapabilityPolicySHA256: c.proven, UnprovenCapabilityPolicySHA256: c.unproven,
+	}
+	next := p.nodes[node.UID]
+	return &next, false
+}
+
+// provenField holds the hash of a value that is proven and of one that is not.
+type provenField struct{ proven, unproven string }
+
+// judge returns the field for the value it has now. sameEpoch means that the policies were in
+// force since the field was last judged; settled, that they were proven after the value was seen.
+func (f provenField) judge(now string, sameEpoch, settled bool) (next provenField, waits bool) {
+	switch {
+	case now == f.proven:
+		return provenField{proven: now}, false
+	case now == f.unproven:
+		return f, false
+	case !sameEpoch:
+		return provenField{f.proven, now}, false
+	case settled:
+		return provenField{proven: now}, false
+	default:
+		return f, true
+	}
+}
+
+// keysProven reports whether the keys of a Node may get certificates and may move. Without an
+// answer yet it returns errAwaitingProof.
+func (p *provenSpecs) keysProven(node *v1alpha1.Node) (bool, error) {
+	record, waits := p.judge(node)
+	switch {
+	case waits, record == nil:
+		return false, errAwaitingProof
+	default:
+		return record.KeysSHA256 == dispatch.KeysSHA256(node.Spec), nil
+	}
+}
+
+// policyProven is keysProven for capabilityPolicy.
+func (p *provenSpecs) policyProven(node *v1alpha1.Node) (bool, error) {
+	record, waits := p.judge(node)
+	switch {
+	case waits, record == nil:
+		return false, errAwaitingProof
+	default:
+		return record.CapabilityPolicySHA256 == dispatch.CapabilityPolicySHA256(node.Spec.CapabilityPolicy), nil
+	}
+}
+
+// wrote records that this process itself has just written keys and capabilityPolicy of a Node, and
+// that it had looked at the proofs of the ones before.
+func (p *provenSpecs) wrote(node *v1alpha1.Node) {
+	epoch, _, ok := p.proofs.Current()
+	if !ok {
+		return
+	}
+	p.sighted(node)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.nodes[node.UID] = v1alpha1.ProvenSpec{
+		Epoch: epoch.ID, KeysSHA256: dispatch.KeysSHA256(node.Spec), CapabilityPolicySHA256: dispatch.CapabilityPolicySHA256(node.Spec.CapabilityPolicy),
+	}
+}
+
+// wroteKeys is wrote for keys alone.
+func (p *provenSpecs) wroteKeys(node *v1alpha1.Node) {
+	p.sighted(node)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known, ok := p.nodes[node.UID]
+	if !ok {
+		return // judged when it is seen
+	}
+	known.KeysSHA256, known.UnprovenKeysSHA256 = dispatch.KeysSHA256(node.Spec), ""
+	p.nodes[node.UID] = known
+}
+
+// sighted keeps a cache that still holds the older value from taking it for a settled change.
+func (p *provenSpecs) sighted(node *v1alpha1.Node) {
+	p.seen.since(node.UID, dispatch.KeysSHA256(node.Spec)+dispatch.CapabilityPolicySHA256(node.Spec.CapabilityPolicy), p.clock.Now())
+}
+
+func (p *provenSpecs) forget(uid types.UID) {
+	p.seen.forget(uid)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.nodes, uid)
+}
+
+// sweep judges all Nodes for the Epoch that begins.
+func (p *provenSpecs) sweep(ctx context.Context, live client.Reader) error {
+	list := &v1alpha1.NodeList{}
+	if err := live.List(ctx, list); err != nil {
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	_, first, _ := p.proofs.Current()
+	adopted := 0
+	for i := range list.Items {
+		node := &list.Items[i]
+		if first && node.Status.ProvenSpec == nil {
+			adopted++
+		}
+		p.judge(node)
+	}
+	if adopted > 0 {
+		logf.FromContext(ctx).Info("nodes adopted as they were found", "nodes", adopted)
+		record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofConfigMap}}
+		record.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+		announce(p.events, record, corev1.EventTypeNormal, v1alpha1.ReasonSpecAdopted,
+			fmt.Sprintf("keys and capabilityPolicy of %d Nodes were adopted as they were found: no proof covers the time before this one", adopted))
+	}
+	return nil
+}
+
+// unprovenCondition is present while fields of a Node are not used because no proof covers them.
+func unprovenCondition(node *v1alpha1.Node, record *v1alpha1.ProvenSpec) (metav1.Condition, bool) {
+	var help []string
+	if record != nil && record.UnprovenKeysSHA256 != "" {
+		help = append(help, "publicKeySHA256, nextPublicKeySHA256, pairingRequestUID or serviceAccount: get no certificate until "+
+			"the machine is paired again with a replaceNode code (verb approve on pairingrequests), or the Node is deleted")
+	}
+	if record != nil && record.UnprovenCapabilityPolicySHA256 != "" {
+		help = append(help, "capabilityPolicy: grants nothing until somebody with the verb approve on pairingrequests has looked at it, "+
+			"set it to another value, and after this condition went to the right one")
+	}
+	if len(help) == 0 {
+		return metav1.Condition{}, false
+	}
+	return metav1.Condition{
+		Type: v1alpha1.ConditionSpecUnproven, Status: metav1.ConditionTrue, Reason: v1alpha1.ErrorPolicyUnproven,
+		ObservedGeneration: node.Generation,
+		Message: "written while the admission policies were not proven, so nothing shows that its writer had the right; nothing is offered to the machine: " +
+			strings.Join(help, "; "),
+	}, true
+}

@@ -1,0 +1,211 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	testingclock "k8s.io/utils/clock/testing"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/policy"
+)
+
+// setProofs are proofs that a test sets.
+type setProofs struct {
+	epoch policy.Epoch
+	first bool
+	ok    bool
+}
+
+func (p *setProofs) Current() (policy.Epoch, bool, bool) { return p.epoch, p.first, p.ok }
+func (p *setProofs) Failing() bool                       { return !p.ok }
+func (p *setProofs) ProvenAfter(t time.Time) bool        { return p.ok && p.epoch.Until.After(t) }
+func (p *setProofs) Request()                            {}
+func (p *setProofs) OnEpoch(policy.EpochHook)            {}
+func (p *setProofs) Covers(created time.Time) (policy.Coverage, policy.Epoch) {
+	switch {
+	case created.Before(p.epoch.Since):
+		return policy.Uncovered, policy.Epoch{}
+	case created.Before(p.epoch.Until):
+		return policy.Covered, p.epoch
+	}
+	return policy.Awaiting, policy.Epoch{}
+}
+
+// guardedWorld is one Node and the proofs of its policies.
+type guardedWorld struct {
+	t      *testing.T
+	proofs *setProofs
+	clock  *testingclock.FakeClock
+	specs  *provenSpecs
+	node   *v1alpha1.Node
+}
+
+func newGuardedWorld(t *testing.T) *guardedWorld {
+	w := &guardedWorld{t: t, clock: testingclock.NewFakeClock(start), proofs: &setProofs{epoch: policy.Epoch{ID: "first", Until: start}, first: true, ok: true}}
+	w.node = &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{UID: "u", CreationTimestamp: metav1.NewTime(start.Add(-time.Hour))},
+		Spec: v1alpha1.NodeSpec{PublicKeySHA256: "pin", CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"echo"}}}}
+	w.restartLeader()
+	return w
+}
+
+// restartLeader leaves only what is stored.
+func (w *guardedWorld) restartLeader() { w.specs = newProvenSpecs(w.proofs, w.clock, nil) }
+
+// step lets a second pass and judges and stores as the reconciler does.
+func (w *guardedWorld) step() (waits bool) {
+	w.clock.Step(time.Second)
+	record, waits := w.specs.judge(w.node)
+	if record != nil {
+		w.node.Status.ProvenSpec = record
+	}
+	return waits
+}
+
+func (w *guardedWorld) prove() { w.clock.Step(time.Second); w.proofs.epoch.Until = w.clock.Now() }
+
+func (w *guardedWorld) beginEpoch(id string) {
+	w.clock.Step(time.Second)
+	w.proofs.epoch, w.proofs.first, w.proofs.ok = policy.Epoch{ID: id, Since: w.clock.Now(), Until: w.clock.Now()}, false, true
+}
+
+func (w *guardedWorld) allow(entries ...string) { w.node.Spec.CapabilityPolicy.Allow = entries }
+
+func (w *guardedWorld) wants(proven bool) {
+	w.t.Helper()
+	if got := w.node.Status.ProvenSpec != nil && dispatch.SpecProven(w.node); got != proven {
+		w.t.Errorf("the spec is proven: %v, want %v (%+v)", got, proven, w.node.Status.ProvenSpec)
+	}
+	if _, told := unprovenCondition(w.node, w.node.Status.ProvenSpec); told && proven {
+		w.t.Error("a proven spec has the condition SpecUnproven")
+	}
+}
+
+func TestASpecIsUsedOnlyAsAProofCoversIt(t *testing.T) {
+	for name, try := range map[string]func(*guardedWorld){
+		"found at the upgrade: adopted": func(w *guardedWorld) {
+			w.step()
+			w.wants(true)
+		},
+		"changed under the policies: waits for the next proof": func(w *guardedWorld) {
+			w.step()
+			w.allow("echo", "system.*")
+			if !w.step() {
+				w.t.Error("a change is believed before a proof covers it")
+			}
+			w.wants(false)
+			w.prove()
+			w.step()
+			w.wants(true)
+		},
+		"changed while the policies fail": func(w *guardedWorld) {
+			w.step()
+			w.proofs.ok = false
+			w.allow("system.*")
+			w.step()
+			w.wants(false)
+			w.beginEpoch("second")
+			w.prove()
+			w.step()
+			w.wants(false)
+			if _, told := unprovenCondition(w.node, w.node.Status.ProvenSpec); !told {
+				w.t.Error("nothing says why the machine is offered nothing")
+			}
+			for range 5 {
+				w.prove()
+				w.step()
+			}
+			w.wants(false) // time proves nothing
+		},
+		"changed between two proofs of other objects, and the leader was replaced": func(w *guardedWorld) {
+			w.step()
+			w.allow("system.*")
+			w.beginEpoch("second")
+			w.restartLeader()
+			w.prove()
+			w.step()
+			w.wants(false)
+		},
+		"changed back by anybody": func(w *guardedWorld) {
+			w.step()
+			w.allow("system.*")
+			w.beginEpoch("second")
+			w.step()
+			w.allow("echo")
+			w.step()
+			w.wants(true)
+		},
+		"set anew under the policies": func(w *guardedWorld) {
+			w.step()
+			w.allow("system.*")
+			w.beginEpoch("second")
+			w.step()
+			w.allow("system.health")
+			w.step()
+			w.prove()
+			w.step()
+			w.wants(true)
+			w.allow("system.*") // the right one, after a look
+			w.step()
+			w.prove()
+			w.step()
+			w.wants(true)
+		},
+		"the leader was away, no policy changed": func(w *guardedWorld) {
+			w.step()
+			w.allow("echo", "system.*")
+			w.restartLeader()
+			w.step()
+			w.prove()
+			w.step()
+			w.wants(true)
+		},
+		"the record in the status was forged meanwhile": func(w *guardedWorld) {
+			w.step()
+			w.proofs.ok = false
+			w.allow("system.*")
+			w.node.Status.ProvenSpec.CapabilityPolicySHA256 = dispatch.CapabilityPolicySHA256(w.node.Spec.CapabilityPolicy)
+			w.beginEpoch("second")
+			w.prove()
+			w.step()
+			w.wants(false)
+		},
+		"forged keys outlive an approver's change of the policy": func(w *guardedWorld) {
+			w.step()
+			w.node.Spec.PublicKeySHA256 = "forged"
+			w.beginEpoch("second")
+			w.step()
+			w.allow("echo", "system.*")
+			w.step()
+			w.prove()
+			w.step()
+			w.wants(false)
+			if proven, err := w.specs.keysProven(w.node); proven || err != nil {
+				w.t.Errorf("forged keys are proven: %v, %v", proven, err)
+			}
+			w.node.Spec.PublicKeySHA256 = "paired again"
+			w.specs.wrote(w.node)
+			w.step()
+			w.wants(true)
+		},
+		"a Node that was made while the policies failed": func(w *guardedWorld) {
+			w.clock.Step(time.Minute)
+			w.beginEpoch("second")
+			w.prove()
+			w.step()
+			w.wants(false)
+		},
+		"a Node of this Epoch": func(w *guardedWorld) {
+			w.beginEpoch("second")
+			w.node.CreationTimestamp = metav1.NewTime(w.clock.Now())
+			w.step()
+			w.prove()
+			w.step()
+			w.wants(true)
+		},
+	} {
+		t.Run(name, func(t *testing.T) { try(newGuardedWorld(t)) })
+	}
+}

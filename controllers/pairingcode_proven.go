@@ -1,0 +1,45 @@
+package controllers
+
+import (
+	"context"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// withdraw ends a code that no proof covers, before a machine uses it. A code that a machine has
+// used already ends as Used; its request is refused.
+func (r *pairingCodeReconciler) withdraw(ctx context.Context, code *v1alpha1.PairingCode, why *refusal) (ctrl.Result, error) {
+	record, err := r.recordOf(ctx, code)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if record != nil && record.consumedBy != "" {
+		return r.follow(ctx, code)
+	}
+	if record != nil {
+		if err := r.records.drop(ctx, record); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	return r.close(ctx, code, codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: why.reason, message: why.message})
+}
+
+// openCodes are the codes that a machine may still use.
+func (r *pairingCodeReconciler) openCodes(ctx context.Context, _ client.Object) []reconcile.Request {
+	list := &v1alpha1.PairingCodeList{}
+	if err := r.client.List(ctx, list); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list the pairing codes")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if list.Items[i].Status.Phase == v1alpha1.PairingCodeActive {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+	}
+	return requests
+}

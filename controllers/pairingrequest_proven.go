@@ -1,0 +1,84 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/policy"
+)
+
+// ownDecision marks, among the sightings, a decision that this process has written itself.
+const ownDecision = "own"
+
+// decisionProven reports whether a decision may be carried out. It may if the request was seen
+// undecided in the Epoch in force, and the policies were proven after the decision was seen: then
+// they judged its author. No field that an author could set takes part.
+func (r *pairingRequestReconciler) decisionProven(request *v1alpha1.PairingRequest) (waiting, refused *refusal, err error) {
+	epoch, first, ok := r.proofs.Current()
+	switch {
+	case r.proofs.Failing(), ok && request.Status.PolicyEpoch != epoch.ID && !(first && request.Status.PolicyEpoch == ""):
+		return nil, refuse(v1alpha1.ErrorPolicyUnproven,
+			"decided while the admission policies were not proven, so nothing shows that %q had the verb approve: pair the machine again with a new code",
+			request.Spec.Decision.By), nil
+	case r.decisions.own(request.UID):
+	case !ok || !r.proofs.ProvenAfter(r.decisions.since(request.UID, "decided", r.clock.Now())):
+		if closed := r.gate.Check(); closed != nil {
+			break
+		}
+		return nil, nil, errAwaitingProof
+	}
+	if closed := r.gate.Check(); closed != nil {
+		return refuse(v1alpha1.ErrorPolicyUnproven, "the decision waits: %s", gateText(closed)), nil, nil
+	}
+	return nil, nil, nil
+}
+
+// stampUndecided records in the status that the request is undecided in the Epoch in force.
+func (r *pairingRequestReconciler) stampUndecided(ctx context.Context, request *v1alpha1.PairingRequest) (stamped bool, err error) {
+	epoch, _, ok := r.proofs.Current()
+	if !ok || request.Spec.Decision != nil || request.Status.PolicyEpoch == epoch.ID {
+		return false, nil
+	}
+	before := request.DeepCopy()
+	request.Status.PolicyEpoch = epoch.ID
+	return saveStatus(ctx, r.client, before, request)
+}
+
+// sweep stamps the undecided requests of an Epoch that begins, before the gates open for it.
+func (r *pairingRequestReconciler) sweep(ctx context.Context) error {
+	list := &v1alpha1.PairingRequestList{}
+	if err := r.live.List(ctx, list); err != nil {
+		return fmt.Errorf("list pairing requests: %w", err)
+	}
+	for i := range list.Items {
+		if list.Items[i].Status.Phase != v1alpha1.PairingRequestPending {
+			continue
+		}
+		if _, err := r.stampUndecided(ctx, &list.Items[i]); err != nil {
+			return err // also a conflict: it may be decided, and the next try sees it
+		}
+	}
+	return nil
+}
+
+// codeProven judges the moment at which a code was made, which its autoApprove, replaceNode and
+// issuedBy depend on.
+func codeProven(proofs Proofs, code *v1alpha1.PairingCode) (*refusal, error) {
+	switch coverage, _ := proofs.Covers(code.CreationTimestamp.Time); coverage {
+	case policy.Covered:
+		return nil, nil
+	case policy.Awaiting:
+		return nil, errAwaitingProof
+	default:
+		return refuse(v1alpha1.ErrorPolicyUnproven, "PairingCode %q was created while the admission policies were not proven, so nothing shows that %q "+
+			"issued it and may set autoApprove or replaceNode (verb approve on pairingrequests): create another PairingCode", code.Name, code.Spec.IssuedBy), nil
+	}
+}
+
+// codeOfEpoch reports whether a code was made in an Epoch. Its password record, too, was then
+// guarded as long as it existed.
+func (r *pairingRequestReconciler) codeOfEpoch(code *v1alpha1.PairingCode, epoch policy.Epoch) bool {
+	coverage, in := r.proofs.Covers(code.CreationTimestamp.Time)
+	return coverage == policy.Covered && in.ID == epoch.ID
+}

@@ -1,0 +1,39 @@
+package dispatch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// SpecProven reports whether keys and capabilityPolicy of a Node are the ones that the controller
+// has seen under a proof of the admission policies. A Node without a record of them is new, or of
+// a controller that keeps none.
+func SpecProven(node *v1alpha1.Node) bool {
+	proven := node.Status.ProvenSpec
+	return proven == nil || (proven.KeysSHA256 == KeysSHA256(node.Spec) &&
+		proven.CapabilityPolicySHA256 == CapabilityPolicySHA256(node.Spec.CapabilityPolicy))
+}
+
+// KeysSHA256 names the fields of a Node's spec that need the verb rekey.
+func KeysSHA256(spec v1alpha1.NodeSpec) string {
+	return hashOf([]any{spec.PublicKeySHA256, spec.NextPublicKeySHA256, spec.PairingRequestUID, spec.ServiceAccount})
+}
+
+// CapabilityPolicySHA256 names a capabilityPolicy.
+func CapabilityPolicySHA256(policy v1alpha1.CapabilityPolicy) string {
+	return hashOf([]any{slices.Concat(policy.Allow), slices.Concat(policy.Deny)}) // nil if empty
+}
+
+// hashOf is the SHA-256 of a value as JSON, in lower-case hex digits.
+func hashOf(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "" // no type of ours; an empty hash is never proven
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,130 @@
+package policy
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/mooring-dev/mooring/config"
+)
+
+const guardedFieldsPage = "../../docs/reference/guarded-fields.md"
+
+var (
+	// guardedPath finds the fields that an expression reads from the object under review.
+	guardedPath = regexp.MustCompile(`\bobject\.\??((?:spec|status|metadata)\.\??\w+(?:\.by\b)?|type\b)`)
+	// guardedKeys finds the list of keys whose data an expression compares.
+	guardedKeys = regexp.MustCompile(`\[((?:'\w+',?\s*)+)\]\.all\(k`)
+	// patchedPath finds what a mutation sets.
+	patchedPath = regexp.MustCompile(`path: '(/[\w/]+)'`)
+	guardedRow  = regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| `([A-Za-z0-9.]+)` \\| (.+) \\| (.+) \\|$")
+	testName    = regexp.MustCompile("`(Test\\w+)` \\(([\\w/]+)\\)")
+)
+
+// A policy that guards another field needs a row that says what it counts for when no proof covers
+// the moment it was written.
+func TestEveryGuardedFieldHasItsRow(t *testing.T) {
+	page, err := os.ReadFile(guardedFieldsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{}
+	for _, row := range guardedRow.FindAllStringSubmatch(string(page), -1) {
+		rows[row[1]+" "+row[2]] = false
+		tests := testName.FindAllStringSubmatch(row[4], -1)
+		if len(tests) == 0 {
+			t.Errorf("%s %s has no test", row[1], row[2])
+		}
+		for _, test := range tests {
+			if !hasTest(t, test[2], test[1]) {
+				t.Errorf("%s %s names %s in %s: there is no such test", row[1], row[2], test[1], test[2])
+			}
+		}
+	}
+	shipped, err := config.Objects(config.DirPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range shipped {
+		if !strings.HasSuffix(object.GetKind(), "AdmissionPolicy") {
+			continue
+		}
+		policy := strings.TrimSuffix(object.GetName(), ".mooring.dev")
+		fields := guardedFields(object)
+		if len(fields) == 0 {
+			t.Errorf("policy %s guards no field that this test can find", policy)
+		}
+		for _, field := range fields {
+			if _, ok := rows[policy+" "+field]; !ok {
+				t.Errorf("policy %s guards %s: %s has no row for it", policy, field, guardedFieldsPage)
+			}
+			rows[policy+" "+field] = true
+		}
+	}
+	for row, found := range rows {
+		if !found {
+			t.Errorf("%s has a row for %s, which no policy guards", guardedFieldsPage, row)
+		}
+	}
+}
+
+// guardedFields are the fields that the expressions of a policy name.
+func guardedFields(policy *unstructured.Unstructured) []string {
+	var fields []string
+	for _, expression := range expressionsOf(policy.Object["spec"]) {
+		for _, found := range guardedPath.FindAllStringSubmatch(expression, -1) {
+			fields = append(fields, strings.ReplaceAll(found[1], "?", ""))
+		}
+		for _, found := range guardedKeys.FindAllStringSubmatch(expression, -1) {
+			for key := range strings.SplitSeq(found[1], ",") {
+				fields = append(fields, "data."+strings.Trim(key, " '\n"))
+			}
+		}
+		for _, found := range patchedPath.FindAllStringSubmatch(expression, -1) {
+			fields = append(fields, strings.ReplaceAll(strings.TrimPrefix(found[1], "/"), "/", "."))
+		}
+		if strings.Contains(expression, "request.name.startsWith") {
+			fields = append(fields, "metadata.name")
+		}
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}
+
+// expressionsOf are the CEL expressions that decide, wherever they are: messages and conditions
+// that only choose the objects are left out.
+func expressionsOf(value any) []string {
+	var all []string
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if text, ok := inner.(string); ok && key == "expression" {
+				all = append(all, text)
+			} else if key != "matchConditions" {
+				all = append(all, expressionsOf(inner)...)
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			all = append(all, expressionsOf(inner)...)
+		}
+	}
+	return all
+}
+
+func hasTest(t *testing.T, folder, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("../..", folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(text), "func "+name+"(")
+	})
+}

@@ -1,0 +1,232 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// ClockMargin is how far inside an Epoch an object must have been created to be covered: it is
+	// more than the clocks of API servers may differ, and more than a policy takes to be in force.
+	ClockMargin = 2 * time.Second
+	// stampPrecision is the precision of a creation timestamp.
+	stampPrecision = time.Second
+	// keptFor is how long an ended Epoch is kept: longer than a dispatch may wait.
+	keptFor = 8 * 24 * time.Hour
+	// maxEpochs bounds the record. Objects of an Epoch that was dropped count as not covered.
+	maxEpochs = 64
+)
+
+// Epoch is a run of proofs without a failure, over which no policy and no binding was replaced or
+// edited. The policies were in force from the first proof of an Epoch to its last one, also where
+// nobody proved in between: UID and generation of an object never return to an older value.
+type Epoch struct {
+	// ID is random, so that nobody can name an Epoch before it began.
+	ID string `json:"id"`
+	// Since is when the first proof began; zero for the first Epoch of a cluster, which adopts the
+	// objects that it found. Until is when the last proof began. Both are API server time.
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+}
+
+// confirmed reports whether an object that is created after the last proof can be covered.
+func (e Epoch) confirmed() bool {
+	return e.Since.IsZero() || e.Until.Sub(e.Since) >= stampPrecision+ClockMargin
+}
+
+func (e Epoch) covers(created time.Time) bool {
+	from := e.Since
+	if !from.IsZero() {
+		from = from.Add(ClockMargin)
+	}
+	return !created.Before(from) && !created.Add(stampPrecision+ClockMargin).After(e.Until)
+}
+
+// Coverage is what the proofs show about the moment at which an object was created.
+type Coverage int
+
+const (
+	// Awaiting means that a later proof can still cover the moment.
+	Awaiting Coverage = iota
+	// Covered means that the moment lies between two proofs of one Epoch.
+	Covered
+	// Uncovered means that no proof covers the moment, and none ever will.
+	Uncovered
+)
+
+// history is the durable part of a Record.
+type history struct {
+	// Epochs are in the order of time. The last one is in force unless Failure is set.
+	Epochs []Epoch `json:"epochs"`
+	// First is the ID of the first Epoch that was ever recorded.
+	First string `json:"first"`
+	// Objects maps each policy and binding of the last proof to its UID and generation.
+	Objects map[string]string `json:"objects"`
+	// Failure is what the last try found wrong; empty after a proof.
+	Failure string `json:"failure,omitempty"`
+}
+
+// afterProof returns the history after a proof of objects that began at a time. It begins an Epoch
+// named id when the proof cannot extend the last one.
+func (h history) afterProof(objects map[string]string, began time.Time, id string) history {
+	next := history{Epochs: slices.Clone(h.Epochs), First: h.First, Objects: objects}
+	last := len(next.Epochs) - 1
+	switch {
+	case last < 0:
+		next.First = id
+		next.Epochs = []Epoch{{ID: id, Until: began}}
+	case h.Failure == "" && maps.Equal(h.Objects, objects):
+		if began.After(next.Epochs[last].Until) {
+			next.Epochs[last].Until = began
+		}
+	default:
+		next.Epochs = append(next.Epochs, Epoch{ID: id, Since: began, Until: began})
+	}
+	for len(next.Epochs) > 1 && (len(next.Epochs) > maxEpochs || began.Sub(next.Epochs[0].Until) > keptFor) {
+		next.Epochs = next.Epochs[1:]
+	}
+	return next
+}
+
+// afterFailure returns the history after a try that disproved the policies.
+func (h history) afterFailure(failure string) history {
+	h.Failure = failure
+	return h
+}
+
+// changed names the policies and bindings that are not the ones of the last proof.
+func (h history) changed(objects map[string]string) string {
+	var names []string
+	for name, identity := range objects {
+		if was, ok := h.Objects[name]; ok && was != identity {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// covers looks for the Epoch in which an object was created.
+func (h history) covers(created time.Time) (Coverage, Epoch) {
+	if len(h.Epochs) == 0 {
+		return Awaiting, Epoch{}
+	}
+	for _, epoch := range h.Epochs {
+		if epoch.covers(created) {
+			return Covered, epoch
+		}
+	}
+	last := h.Epochs[len(h.Epochs)-1]
+	from := last.Since
+	if !from.IsZero() {
+		from = from.Add(ClockMargin)
+	}
+	if h.Failure == "" && !created.Before(from) {
+		return Awaiting, last
+	}
+	return Uncovered, Epoch{}
+}
+
+// Record tells the reconcilers of the leading controller which moments the proofs cover. It is
+// empty until the first proof of this process.
+type Record struct {
+	mu       sync.Mutex
+	history  history
+	loaded   bool
+	requests chan struct{}
+	hooks    []EpochHook
+}
+
+// EpochHook runs when an Epoch is in force that this process has not seen yet, before the gates
+// open for it. first is true for the first Epoch of a cluster.
+type EpochHook func(ctx context.Context, epoch Epoch, first bool) error
+
+// NewRecord returns an empty Record.
+func NewRecord() *Record { return &Record{requests: make(chan struct{}, 1)} }
+
+// Current returns the Epoch in force and whether it is the first one of the cluster. ok is false
+// before the first proof and while the policies are disproved.
+func (r *Record) Current() (epoch Epoch, first, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.loaded || r.history.Failure != "" || len(r.history.Epochs) == 0 {
+		return Epoch{}, false, false
+	}
+	epoch = r.history.Epochs[len(r.history.Epochs)-1]
+	return epoch, epoch.ID == r.history.First, true
+}
+
+// Failing reports whether the last try disproved the policies.
+func (r *Record) Failing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.loaded && r.history.Failure != ""
+}
+
+// Covers returns what the proofs show about a creation timestamp, which nobody but the API server
+// can set, and the Epoch it lies in.
+func (r *Record) Covers(created time.Time) (Coverage, Epoch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.loaded {
+		return Awaiting, Epoch{}
+	}
+	return r.history.covers(created)
+}
+
+// ProvenAfter reports whether the policies were proven after a time of the API server.
+func (r *Record) ProvenAfter(t time.Time) bool {
+	epoch, _, ok := r.Current()
+	return ok && epoch.Until.After(t)
+}
+
+// Request asks the Prover for a proof soon.
+func (r *Record) Request() {
+	select {
+	case r.requests <- struct{}{}:
+	default:
+	}
+}
+
+// Requests delivers what Request asked for.
+func (r *Record) Requests() <-chan struct{} { return r.requests }
+
+// OnEpoch adds a hook. It must be called before the Prover starts.
+func (r *Record) OnEpoch(hook EpochHook) { r.hooks = append(r.hooks, hook) }
+
+func (r *Record) set(next history) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.history, r.loaded = next, true
+}
+
+func (r *Record) snapshot() history {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.history
+}
+
+func (r *Record) runHooks(ctx context.Context) error {
+	epoch, first, ok := r.Current()
+	if !ok {
+		return nil
+	}
+	for _, hook := range r.hooks {
+		if err := hook(ctx, epoch, first); err != nil {
+			return fmt.Errorf("check the objects that the policies guard: %w", err)
+		}
+	}
+	return nil
+}
+
+func last(h history) Epoch {
+	if len(h.Epochs) == 0 {
+		return Epoch{}
+	}
+	return h.Epochs[len(h.Epochs)-1]
+}
