@@ -25,7 +25,7 @@ func asInit() int {
 		all.Go(func() {
 			_, err := Run(context.Background(), Command{
 				Argv: []string{"/bin/sh", "-c", fmt.Sprintf("(setsid true &); (setsid sleep 100 &); (sleep 0.05 & sleep 0.06 &); exit %d", i)},
-				Env:  []string{"PATH=/usr/bin:/bin"}, Mark: fmt.Sprintf("init/%d", i), MaxOutput: 100,
+				Env:  []string{"PATH=/usr/bin:/bin"}, Mark: fmt.Sprintf("init/%02d", i), MaxOutput: 100,
 			})
 			var exit *exec.ExitError
 			if i > 0 && (!errors.As(err, &exit) || exit.ExitCode() != i) {
