@@ -47,7 +47,7 @@ func TestNewObjectsHaveTheirDefaults(t *testing.T) {
 	}{
 		{"CapabilityDispatch", map[string]any{"nodeName": "n", "capability": "echo"},
 			map[string]any{"nodeName": "n", "capability": "echo", "maxPayloadBytes": int64(65536), "timeoutSeconds": int64(30),
-				"expirySeconds": int64(3600), "requestedBy": "admin"},
+				"expirySeconds": int64(3600), "requestedBy": "admin", "requestedByGroups": []any{"admins"}},
 			map[string]any{"phase": "Queued"}},
 		{"PairingCode", map[string]any{"method": "PIN"},
 			map[string]any{"method": "PIN", "ttlSeconds": int64(600), "autoApprove": false, "replaceNode": false, "issuedBy": "admin"},
@@ -64,6 +64,9 @@ func TestNewObjectsHaveTheirDefaults(t *testing.T) {
 				if spec[stamp] != nil {
 					spec[stamp] = "admin"
 				}
+			}
+			if spec["requestedByGroups"] != nil {
+				spec["requestedByGroups"] = []any{"admins"}
 			}
 			if diff := cmp.Diff(try.wantSpec, spec); diff != "" {
 				t.Errorf("spec of %s (-want +got):\n%s", try.kind, diff)
