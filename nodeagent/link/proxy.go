@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
@@ -22,6 +23,10 @@ func ProxyFor(address string) (*url.URL, error) {
 	proxy, err := httpproxy.FromEnvironment().ProxyFunc()(&url.URL{Scheme: "https", Host: address})
 	if err != nil {
 		return nil, fmt.Errorf("read HTTPS_PROXY: %w", hidePassword(err))
+	}
+	// What is no URL is read as a host with a path: it would show in errors, with its password.
+	if proxy != nil && (proxy.Hostname() == "" || strings.Trim(proxy.Path, "/") != "") {
+		return nil, errors.New("HTTPS_PROXY is no URL of a proxy: want http://HOST:PORT")
 	}
 	if proxy != nil && proxy.Scheme != "http" && proxy.Scheme != "https" {
 		return nil, fmt.Errorf("HTTPS_PROXY names a proxy of scheme %q: only http and https are supported", proxy.Scheme)

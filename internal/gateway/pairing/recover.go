@@ -43,11 +43,11 @@ func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	if err := identity.CheckRequest(request.GetCsr(), lapsed.ID, lapsed.PublicKeySHA256); err != nil {
 		return nil, certificates.PublicRequest(err)
 	}
-	if err := s.checkLapsed(lapsed); err != nil {
-		return nil, err
-	}
 	node, err := s.recoverable(ctx, lapsed)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkLapsed(lapsed); err != nil {
 		return nil, err
 	}
 	connection.Prove()

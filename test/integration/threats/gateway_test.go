@@ -106,7 +106,12 @@ func TestStolenGatewayEnrolsNobody(t *testing.T) {
 // noNode fails unless the controller, which has seen all that was asked before, made no Node.
 func (f *fleet) noNode(name string) {
 	f.Helper()
-	f.Issue("marker") // whatever was queued before it has been worked on
+	// A code that the controller has judged, in force or not: all that was queued before it has been worked on.
+	marker := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "marker-"}, Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}}
+	if err := system.Client.Create(f.Context(), marker); err != nil {
+		f.Fatal(err)
+	}
+	testfleet.Await(f, marker.Name, marker, "judged", func(c *v1alpha1.PairingCode) bool { return len(c.Status.Conditions) > 0 })
 	err := system.Client.Get(f.Context(), f.Key(name), &v1alpha1.Node{})
 	if !apierrors.IsNotFound(err) {
 		f.Errorf("Node %s: %v, want none", name, err)
