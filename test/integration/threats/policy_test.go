@@ -3,7 +3,6 @@ package threats_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -38,8 +37,6 @@ func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 			sleeping := f.Pair("sleeping")
 			sleeping.Stop()
 			waiting, undecided := f.Knock("waiting")
-			_, later := f.Knock("later")
-			f.awaitCoverage()
 			t.Cleanup(func() {
 				if t.Failed() { // Otherwise it is restored below; a second time would end the proof.
 					f.restore(object)
@@ -63,6 +60,7 @@ func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 			f.restore(object)
 			f.awaitProof(false)
 			f.Online("sleeping")
+			_, later := f.Knock("later") // what was made before the policy went is covered by no proof
 			f.Approve(later.Name)
 			f.Online("later")
 			if end := f.Ended(f.Ask("online", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
@@ -81,24 +79,6 @@ func (f *fleet) proveNow() {
 	if err := system.StartController(); err != nil {
 		f.Fatal(err)
 	}
-}
-
-// awaitCoverage waits for a proof after all that was written until now: only what lies between two
-// proofs of the same policies is believed.
-func (f *fleet) awaitCoverage() {
-	f.Helper()
-	written := time.Now().Add(time.Second) // times of objects are whole seconds
-	f.Eventually("the second of the last write to be over", func() bool { return time.Now().After(written) })
-	f.proveNow()
-	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofLease}
-	f.Eventually("a proof of the policies that covers what was written", func() bool {
-		lease := &coordinationv1.Lease{}
-		if err := system.Client.Get(f.Context(), key, lease); err != nil || lease.Spec.RenewTime == nil {
-			return false
-		}
-		_, failing := policy.Failing(lease)
-		return !failing && lease.Spec.RenewTime.After(written)
-	})
 }
 
 // awaitProof waits until the proof Lease says that the policies fail, or that they are proven.
