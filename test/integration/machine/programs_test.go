@@ -255,7 +255,8 @@ func TestWhatAKilledAgentStartedIsEndedBeforeTheNextRuns(t *testing.T) {
 	m := newMachine(t, map[string]string{
 		"own.stays": shell(`(setsid sh -c 'trap "" TERM HUP; echo $$ >{dir}/left; while :; do sleep 1; done' &)
 while :; do sleep 1; done`),
-		"own.looks": shell(`kill -0 $(cat {dir}/left) 2>/dev/null && echo alive || echo gone`),
+		// A killed process stays a zombie until its new parent reaps it; it runs no more.
+		"own.looks": shell(`grep -qs '^State:.[RSDT]' /proc/$(cat {dir}/left)/status && echo alive || echo gone`),
 	})
 	d := m.Ask(m.node, "own.stays", map[string]any{})
 	left := m.pid("left")
@@ -266,7 +267,7 @@ while :; do sleep 1; done`),
 	next := m.Ask(m.node, "own.looks", map[string]any{})
 	m.process = m.Agent(m.node)
 	if s := m.Ended(next).Status; s.Output == nil || !strings.Contains(string(s.Output.Raw), "gone") {
-		t.Errorf("beside the next agent: %+v", s)
+		t.Errorf("beside the next agent: %+v, output %s", s, s.Output)
 	}
 	if s := m.Ended(d).Status; s.Execution != v1alpha1.ExecutionUnknown {
 		t.Errorf("what was interrupted ended %+v", s)
