@@ -48,7 +48,7 @@ type failure struct {
 type failureReporter interface {
 	// report shows a failure.
 	report(ctx context.Context, key client.ObjectKey, failed error) error
-	// resolve removes what report has shown. It runs after every reconcile without an error.
+	// resolve removes the condition that report set. It runs after every reconcile without an error.
 	resolve(ctx context.Context, key client.ObjectKey) error
 }
 
@@ -87,7 +87,7 @@ func (b *backOff) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result,
 	return ctrl.Result{}, err
 }
 
-// isRefusal reports whether the API server refused a write for a reason that stays until somebody
+// isRefusal reports whether the API server refused a write for a reason that stays until a person
 // changes the cluster: a quota, a policy, a webhook, a size limit or a missing right.
 func isRefusal(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||

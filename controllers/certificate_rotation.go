@@ -20,7 +20,7 @@ func pinMoves(node *v1alpha1.Node) bool {
 // movePin makes the next key the pin.
 func (r *certificateReconciler) movePin(ctx context.Context, node *v1alpha1.Node) error {
 	if proven, err := r.specs.keysProven(node); err != nil || !proven {
-		return err // condition SpecUnproven says so
+		return err // condition SpecUnproven has the reason
 	}
 	before := node.DeepCopy()
 	node.Spec.PublicKeySHA256, node.Spec.NextPublicKeySHA256 = node.Spec.NextPublicKeySHA256, ""

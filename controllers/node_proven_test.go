@@ -51,7 +51,7 @@ func newGuardedWorld(t *testing.T) *guardedWorld {
 	return w
 }
 
-// restartLeader leaves only what is stored.
+// restartLeader leaves only the stored state.
 func (w *guardedWorld) restartLeader() { w.specs = newProvenSpecs(w.proofs, w.clock, nil) }
 
 // step lets a second pass and judges and stores as the reconciler does.

@@ -79,7 +79,7 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 	if refused := checkTakeover(existing, code); refused != nil {
 		return false, refused, nil
 	}
-	// What the machine inherits has to be proven; its keys are replaced.
+	// The inherited fields have to be proven; its keys are replaced.
 	if proven, err := r.specs.policyProven(existing); err != nil {
 		return false, nil, err
 	} else if !proven {

@@ -170,7 +170,7 @@ func conditionsOf(object client.Object) []metav1.Condition {
 	}
 }
 
-// stalledMessages holds, by object, what each controller cannot do. A new leader starts without
+// stalledMessages holds, by object, the failing work of each controller. A new leader starts without
 // messages and finds them again.
 type stalledMessages struct {
 	mu       sync.Mutex

@@ -24,7 +24,7 @@ const (
 	ReviewRefused
 )
 
-// Rights are what the next step of a dispatch depends on.
+// Rights are the facts on which the next step of a dispatch depends.
 type Rights struct {
 	Node *v1alpha1.Node
 	// CertificateEnd is the end of the certificate that the machine opened its session with; zero

@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// withdrawals are the ways in which a right is lost, each with what follows for the next step.
+// withdrawals are the ways in which a right is lost, each with its effect on the next step.
 var withdrawals = map[string]struct {
 	change func(*v1alpha1.CapabilityDispatch, *Rights, *time.Time)
 	want   PermissionKind

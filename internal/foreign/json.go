@@ -9,7 +9,7 @@ import (
 
 // JSON returns a JSON text of the same value whose strings hold no unsafe character: they are
 // escapes such as \u202e. Escapes of characters that are safe, such as \u003e, become the
-// characters. What is no JSON is returned as Text.
+// characters. Text that is not JSON is returned as Text returns it.
 func JSON(raw []byte) []byte {
 	if !json.Valid(raw) {
 		return []byte(Text(string(raw)))

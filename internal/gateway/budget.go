@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// receiveBudget bounds what the connections of a listener hold unfinished, together. Beyond it the
+// receiveBudget bounds the unfinished bytes of all connections of a listener. Beyond it the
 // connection that holds most is closed, of the source that holds most.
 type receiveBudget struct {
 	listener         string
@@ -77,7 +77,7 @@ func (b *receiveBudget) closeLate(now time.Time) {
 	}
 }
 
-// add counts what a connection holds until it is removed.
+// add counts the unfinished bytes of a connection until it is removed.
 func (b *receiveBudget) add(c *inbound) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

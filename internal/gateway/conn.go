@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// maxHandshakeBytes bounds what a client sends in its handshake: a ClientHello has 2 KiB, a chain
+	// maxHandshakeBytes bounds the bytes of a client in its handshake: a ClientHello has 2 KiB, a chain
 	// of certificates at most 6.
 	maxHandshakeBytes = 16 << 10
-	// maxRecordBytes bounds what a client sends without a byte of data coming of it: one TLS record
+	// maxRecordBytes bounds the bytes of a client that yield no data: one TLS record
 	// (RFC 8446, section 5.2: 2^14 + 256 bytes and its header) and a little.
 	maxRecordBytes = 20 << 10
 	// firstBytes is how much of a connection is read before its turn begins: the header of a record.
@@ -103,7 +103,7 @@ func (c *limitedConn) Prove() {
 	c.listener.places.admit(c.source, time.Now())
 }
 
-// delivered records that data has come of what was read.
+// delivered records that the bytes that were read yielded data.
 func (c *limitedConn) delivered() { c.backlog = 0 }
 
 // greet waits for the first bytes of the client.

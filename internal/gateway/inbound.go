@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// frameOverhead is what grpc-go allocates for a frame besides its bytes, rounded up.
+	// frameOverhead is the memory that grpc-go allocates for a frame on top of its bytes, rounded up.
 	frameOverhead = 192
-	// callCost is what a call costs that has sent headers and no message yet.
+	// callCost is the memory of a call that has sent headers and no message yet.
 	callCost = 1 << 10
 	// frameHeaderBytes is the size of a frame header (RFC 9113, section 4.1).
 	frameHeaderBytes = 9
@@ -38,7 +38,7 @@ type inbound struct {
 	parser frameParser
 }
 
-// Read reads from TLS and counts what has been received.
+// Read reads from TLS and counts the received bytes.
 func (c *inbound) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n == 0 {
@@ -196,7 +196,7 @@ func (f *frameParser) data(p []byte) {
 		f.left-- // the caller subtracts the rest
 		defer func() { f.left++ }()
 	}
-	// What is padding at the end of the frame is no message.
+	// Padding at the end of the frame is no message.
 	p = p[:min(len(p), max(0, f.left-f.padding))]
 	m := &f.current
 	for len(p) > 0 {
@@ -219,7 +219,7 @@ func (f *frameParser) data(p []byte) {
 	}
 }
 
-// endFrame moves the cost of a frame to what it is a part of.
+// endFrame moves the cost of a frame to its header block or message.
 func (f *frameParser) endFrame() {
 	cost, stream := frameCost(f.length()), f.stream()
 	f.got = 0

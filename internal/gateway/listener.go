@@ -75,7 +75,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops listening and ends what has not been returned by Accept. It waits for that.
+// Close stops listening and closes the connections that Accept has not returned. It waits for that.
 func (l *limitedListener) Close() (err error) {
 	l.close.Do(func() {
 		err = l.Listener.Close()
@@ -125,7 +125,7 @@ func (l *limitedListener) enter(conn net.Conn) {
 	l.turns.wait(c, now)
 }
 
-// left gives back what a closed connection had.
+// left releases the place of a closed connection.
 func (l *limitedListener) left(c *limitedConn) {
 	l.metrics.connections.WithLabelValues(l.name).Dec()
 	l.places.release(c)

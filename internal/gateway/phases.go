@@ -16,7 +16,7 @@ type handshakeBounds struct {
 	strangers bool
 }
 
-// receiveBounds are those of what has been received and is not finished.
+// receiveBounds are the bounds of received and unfinished bytes.
 type receiveBounds struct {
 	perConnection, total int           // bytes
 	headers, message     time.Duration // until it is finished
@@ -69,7 +69,7 @@ var nodeBounds = bounds{
 	age: maxNodeConnectionAge, grace: nodeGrace,
 }
 
-// phase is a state in which a connection may stop, and what it may cost there.
+// phase is a state in which a connection may stop, and its cost there.
 type phase struct {
 	listener, name string
 	// deadline ends the phase; contended does while other connections wait, 0 if that is the same.

@@ -21,7 +21,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// Whoever changes a phase changes the table that operators read.
+// A changed phase needs a changed table for operators.
 func TestThePhasesAreTheOnesInTheReference(t *testing.T) {
 	page, err := os.ReadFile("../../docs/reference/limits.md")
 	if err != nil {
@@ -78,7 +78,7 @@ var stops = map[string]func(t *testing.T, r *running, listener string) net.Conn{
 	"client certificate and Finished": func(t *testing.T, r *running, listener string) net.Conn {
 		c := &firstFlight{Conn: r.silent(t, listener)}
 		if err := tls.Client(c, r.tlsOf(t, listener)).HandshakeContext(t.Context()); err != nil {
-			t.Fatal(err) // the client's part is over with what it sent, as it believes
+			t.Fatal(err) // the client has sent everything
 		}
 		return c
 	},
@@ -230,7 +230,7 @@ func (r *running) secure(t *testing.T, listener string) *tls.Conn {
 	return c
 }
 
-// firstFlight sends what a client writes first, and nothing that it writes later.
+// firstFlight sends the first write of a client and drops the later ones.
 type firstFlight struct {
 	net.Conn
 	wrote bool

@@ -31,7 +31,7 @@ type places struct {
 	recent   *list.List // of admission, the newest in front
 }
 
-// place is what one source holds.
+// place holds the connections of one source.
 type place struct {
 	all     int
 	waiting *list.List // of *limitedConn without a proof, the oldest in front

@@ -126,7 +126,7 @@ func (t *turns) grant(now time.Time) (next []*limitedConn) {
 	return next
 }
 
-// tidy forgets what a source does not need any more.
+// tidy removes the state that a source no longer needs.
 func (t *turns) tidy(of *sourceTurns) {
 	if of.waiting.Len() == 0 && of.place != nil {
 		t.ring.Remove(of.place)

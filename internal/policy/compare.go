@@ -14,7 +14,7 @@ import (
 
 // compare returns the UID and generation of every shipped policy and binding by its kind and name.
 // The error wraps errDisproved unless each of them is live with exactly the shipped spec. Others
-// beside them do no harm: they can only refuse more, and what they set is seen by the probes.
+// beside them do no harm: they can only refuse more, and the probes find the fields they set.
 func compare(ctx context.Context, reader client.Reader) (map[string]string, error) {
 	shipped, err := config.Objects(config.DirPolicy)
 	if err != nil {

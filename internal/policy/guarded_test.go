@@ -20,13 +20,13 @@ var (
 	guardedPath = regexp.MustCompile(`\bobject\.\??((?:spec|status|metadata)\.\??\w+(?:\.by\b)?|type\b)`)
 	// guardedKeys finds the list of keys whose data an expression compares.
 	guardedKeys = regexp.MustCompile(`\[((?:'\w+',?\s*)+)\]\.all\(k`)
-	// patchedPath finds what a mutation sets.
+	// patchedPath matches the field that a mutation sets.
 	patchedPath = regexp.MustCompile(`path: '(/[\w/]+)'`)
 	guardedRow  = regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| `([A-Za-z0-9.]+)` \\| (.+) \\| (.+) \\|$")
 	testName    = regexp.MustCompile("`(Test\\w+)` \\(([\\w/]+)\\)")
 )
 
-// A policy that guards another field needs a row that says what it counts for when no proof covers
+// A policy that guards another field needs a row with its value when no proof covers
 // the moment it was written.
 func TestEveryGuardedFieldHasItsRow(t *testing.T) {
 	page, err := os.ReadFile(guardedFieldsPage)

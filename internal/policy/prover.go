@@ -31,7 +31,7 @@ const proofTimeout = 30 * time.Second
 var errUnconfirmed = errors.New("policies or bindings were replaced, edited or broken since the last proof: they work, and are proven again in some seconds")
 
 // Prover proves the policies while it leads: at once, then every minute and on request. It keeps
-// the Record, and renews the proof Lease or notes on it what is wrong.
+// the Record, and renews the proof Lease or records the failure on it.
 type Prover struct {
 	namespace    string
 	identity     string
@@ -59,7 +59,7 @@ func NewProver(config *rest.Config, own client.Client, namespace, identity strin
 		record: NewRecord(), store: newHistoryStore(own, namespace)}, nil
 }
 
-// Record is what the proofs of this process show.
+// Record holds the results of the proofs of this process.
 func (p *Prover) Record() *Record { return p.record }
 
 // NeedLeaderElection is true: one prover is enough.

@@ -24,9 +24,9 @@ const (
 
 // Epoch is a run of proofs without a failure, over which no policy and no binding was replaced or
 // edited. The policies were in force from the first proof of an Epoch to its last one, also where
-// nobody proved in between: UID and generation of an object never return to an older value.
+// no controller proved in between: UID and generation of an object never return to an older value.
 type Epoch struct {
-	// ID is random, so that nobody can name an Epoch before it began.
+	// ID is random, so that no writer can name an Epoch before it began.
 	ID string `json:"id"`
 	// Since is when the first proof began; zero for the first Epoch of a cluster, which adopts the
 	// objects that it found. Until is when the last proof began. Both are API server time.
@@ -47,7 +47,7 @@ func (e Epoch) covers(created time.Time) bool {
 	return !created.Before(from) && !created.Add(stampPrecision+ClockMargin).After(e.Until)
 }
 
-// Coverage is what the proofs show about the moment at which an object was created.
+// Coverage is the result of the proofs for the moment at which an object was created.
 type Coverage int
 
 const (
@@ -67,7 +67,7 @@ type history struct {
 	First string `json:"first"`
 	// Objects maps each policy and binding of the last proof to its UID and generation.
 	Objects map[string]string `json:"objects"`
-	// Failure is what the last try found wrong; empty after a proof.
+	// Failure is the fault that the last try found; empty after a proof.
 	Failure string `json:"failure,omitempty"`
 }
 
@@ -132,7 +132,7 @@ func (h history) covers(created time.Time) (Coverage, Epoch) {
 	return Uncovered, Epoch{}
 }
 
-// Record tells the reconcilers of the leading controller which moments the proofs cover. It is
+// Record lets the reconcilers of the leading controller look up the moments that the proofs cover. It is
 // empty until the first proof of this process.
 type Record struct {
 	mu       sync.Mutex
@@ -168,7 +168,7 @@ func (r *Record) Failing() bool {
 	return r.loaded && r.history.Failure != ""
 }
 
-// Covers returns what the proofs show about a creation timestamp, which nobody but the API server
+// Covers returns the coverage of a creation timestamp, which only the API server
 // can set, and the Epoch it lies in.
 func (r *Record) Covers(created time.Time) (Coverage, Epoch) {
 	r.mu.Lock()
@@ -193,7 +193,7 @@ func (r *Record) Request() {
 	}
 }
 
-// Requests delivers what Request asked for.
+// Requests delivers the requests of Request.
 func (r *Record) Requests() <-chan struct{} { return r.requests }
 
 // OnEpoch adds a hook. It must be called before the Prover starts.

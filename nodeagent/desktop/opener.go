@@ -73,7 +73,7 @@ func (o *Opener) open(ctx context.Context, target string) error {
 	if o.missing != "" {
 		return errors.New(o.missing)
 	}
-	// Whoever could replace it since the start is found now.
+	// A replacement since the start is found now.
 	program, err := ownfile.OpenProgram(o.argv[0])
 	if err != nil {
 		return err

@@ -57,14 +57,14 @@ func (c *clearance) forgetStart() {
 	}
 }
 
-// Clear sets how far a dispatch may go. What has started goes on.
+// Clear sets the step that a dispatch may reach. A started run goes on.
 func (x *Executor) Clear(dispatch journal.Ref, stage Stage) {
 	if r := x.lookupActive(dispatch.UID); r != nil {
 		r.clearance.set(stage)
 	}
 }
 
-// link is what the runs know of the session.
+// link is the state of the session for the runs.
 type link struct {
 	open bool
 	// clears: the gateway sends clearances.

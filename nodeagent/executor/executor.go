@@ -133,7 +133,7 @@ func (x *Executor) recover() error {
 }
 
 // Attach makes sink the receiver of events; Detach ends that. The gateway behind it sends no
-// clearances: what a person allowed starts at once.
+// clearances: a run that a person allowed starts at once.
 func (x *Executor) Attach(sink Sink) { x.attach(sink, false) }
 
 // AttachClearing is Attach for a gateway that sends clearances.

@@ -24,7 +24,7 @@ func ProxyFor(address string) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read HTTPS_PROXY: %w", hidePassword(err))
 	}
-	// What is no URL is read as a host with a path: it would show in errors, with its password.
+	// The parser reads a text that is no URL as a host with a path: it would show in errors, with its password.
 	if proxy != nil && (proxy.Hostname() == "" || strings.Trim(proxy.Path, "/") != "") {
 		return nil, errors.New("HTTPS_PROXY is no URL of a proxy: want http://HOST:PORT")
 	}
@@ -90,7 +90,7 @@ func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address 
 	if err := request.Write(conn); err != nil {
 		return nil, fmt.Errorf("ask for a tunnel to %s: %w", address, err)
 	}
-	// A gateway says nothing before the machine does, so whatever is read belongs to the answer.
+	// A gateway sends nothing before the machine does, so all bytes belong to the answer.
 	reader := bufio.NewReader(conn)
 	answer, err := http.ReadResponse(reader, request)
 	switch {

@@ -124,7 +124,7 @@ func (w *walker) readLink(link *item) (string, error) {
 
 // check wants root or the agent's user as the owner. Others may write no file, and no
 // folder but a sticky one (/tmp): there they can add names, not replace those of the owner.
-// A sticky folder is for passing through: what it holds must be a folder.
+// A sticky folder is for passing through: the next element must be a folder.
 func (w *walker) check(i *item) error {
 	if err := checkOwner(i.path, i.info); err != nil {
 		return w.on(i, err)

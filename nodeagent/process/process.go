@@ -35,7 +35,7 @@ const markVariable = "MOORING_RUN"
 type Command struct {
 	// Argv is the program, an absolute path, and its arguments as they are.
 	Argv []string
-	// Program is what is executed in place of the file that Argv names; nil is that file.
+	// Program is the open file that is executed in place of the file that Argv names; nil is that file.
 	// The caller keeps it open until Run returns. Linux only.
 	Program *os.File
 	// Env is the whole environment, KEY=VALUE.

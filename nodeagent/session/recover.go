@@ -55,7 +55,7 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 	return r.takeBundle(l, answer.GetTrustBundle())
 }
 
-// clockAheadError says that the clock of this machine is ahead by more than certificates allow for: to
+// clockAheadError: the clock of this machine is ahead by more than certificates allow for: to
 // it every certificate has expired on arrival, so it stays out until the clock is right.
 type clockAheadError struct{ ahead time.Duration }
 
@@ -71,7 +71,7 @@ func ahead(d time.Duration) string {
 	return fmt.Sprintf("%.0f minutes", d.Minutes())
 }
 
-// clockProblem turns the refusal of a certificate that has not expired into what is wrong.
+// clockProblem turns the refusal of a certificate that has not expired into a clockAheadError.
 func (r *Runner) clockProblem(refused error) error {
 	for _, detail := range status.Convert(refused).Details() {
 		info, ok := detail.(*errdetails.ErrorInfo)

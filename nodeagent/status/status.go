@@ -33,7 +33,7 @@ type Report struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
 	// PairingRequest is NAMESPACE/NAME of the request that waits for a decision, and
-	// PairingMessage what the gateway last said about it; both empty outside of Pairing.
+	// PairingMessage the last message of the gateway about it; both empty outside of Pairing.
 	PairingRequest string `json:"pairingRequest,omitempty"`
 	PairingMessage string `json:"pairingMessage,omitempty"`
 	// Gateway is host:port of the node listener; Session and Transport are those of the
@@ -90,7 +90,7 @@ func (b *Board) Paired(gateway string) {
 }
 
 // Pairing takes that the machine has no identity yet. request and message are empty until
-// a pairing request exists and the gateway said something about it.
+// a pairing request exists and the gateway sent a message about it.
 func (b *Board) Pairing(request, message string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -66,7 +66,7 @@ func (s *Service) postponed(err error, keys *spake.Keys) error {
 	return refused.Err()
 }
 
-// storeProblem is what a machine with the right code reads about an error of the API server.
+// storeProblem returns the explanation of an API server error for a machine with the right code.
 func storeProblem(err error) string {
 	switch {
 	case apierrors.IsForbidden(err):

@@ -71,7 +71,7 @@ func (f *flood) admit(from netip.Prefix) bool {
 	return true
 }
 
-// remember stores what an address has begun; in a full table it takes the place of another.
+// remember stores the exchanges that an address has begun; in a full table it takes the place of another.
 func (f *flood) remember(from netip.Prefix, known beginner, now time.Time) {
 	if _, ok := f.who[from]; !ok && len(f.who) >= maxBeginners {
 		f.forget(now)

@@ -86,7 +86,7 @@ func (c *everyCode) Get(_ context.Context, _ types.NamespacedName, o client.Obje
 	return nil
 }
 
-// Under a flood, how often a code is answered says nothing about whether it exists.
+// Under a flood, how often a code is answered does not reveal whether it exists.
 func TestUnderAFloodACodeThatExistsIsAnsweredNoMoreOftenThanAnInventedOne(t *testing.T) {
 	answered := map[string]int{}
 	for name, store := range map[string]client.Client{"exists": &everyCode{}, "invented": &nothing{}} {

@@ -35,7 +35,7 @@ type Connection struct {
 	// Exporter is the TLS exporter (pairing.ExporterLabel), 32 bytes: the same on both
 	// ends, different on every connection, so it also names the connection.
 	Exporter []byte
-	// Progress takes what the caller has achieved; nil on connections that no listener accepted.
+	// Progress records the steps of the caller; nil on connections that no listener accepted.
 	Progress Progress
 }
 

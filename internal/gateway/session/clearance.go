@@ -33,13 +33,13 @@ func (s *session) certificateEnd() time.Time {
 	return s.caller.Certificate.NotAfter
 }
 
-// permission decides about the next step of an offered dispatch by what is known here.
+// permission decides about the next step of an offered dispatch by the facts of this session.
 func (s *session) permission(e *entry) dispatch.Permission {
 	rights := dispatch.Rights{Node: s.node, CertificateEnd: s.certificateEnd(), Review: e.review}
 	return dispatch.Permit(e.d, rights, s.service.Time.Now())
 }
 
-// clear tells the machine how far a mediated dispatch may go: held, asked, or started after a yes. It
+// clear sends the machine the step that a mediated dispatch may reach: held, asked, or started after a yes. It
 // withdraws a dispatch that may not run any more. It returns true while a worker has the entry.
 func (s *session) clear(ctx context.Context, e *entry) (busy bool) {
 	if dispatch.WithdrawnFor(e.d.Status) != nil {

@@ -140,7 +140,7 @@ func (s *session) reviewWaiting(ctx context.Context, e *entry) {
 // notOffered puts an entry back that had its place in the window.
 func (s *session) notOffered(ctx context.Context, e *entry, err error) {
 	s.land(e)
-	// What stands in the way may pass without any news of this Node.
+	// The obstacle may pass without an event of this Node.
 	s.wakeIn(blockedRetry)
 	if err != nil {
 		s.queue.add(e)

@@ -32,7 +32,7 @@ const (
 	reviewFailed  = "failed"
 )
 
-// reviews remembers what the API server answered about requesters, for all sessions.
+// reviews caches the answers of the API server about requesters, for all sessions.
 type reviews struct{ kept *utilcache.LRUExpireCache }
 
 func newReviews(clock utilcache.Clock) *reviews {

@@ -45,7 +45,7 @@ func mallory(t *testing.T, namespace string) client.Client {
 	return shared.ClientFor(t, shared.As(name.Name))
 }
 
-// takeAway deletes shipped policies and returns what puts them back; that also happens at the end.
+// takeAway deletes shipped policies and returns the function that restores them; that also happens at the end.
 func takeAway(t *testing.T, names ...string) (restore func()) {
 	t.Helper()
 	shipped, err := config.Objects(config.DirPolicy)
@@ -192,7 +192,7 @@ func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 	if help := meta.FindStatusCondition(widened.Status.Conditions, v1alpha1.ConditionSpecUnproven).Message; len(help) == 0 {
 		t.Error("the condition does not say what to look at")
 	}
-	// What a proof covers goes on.
+	// Covered work goes on.
 	knock(t, honestCode, "honest").decide(t, `{"verdict":"Approved"}`)
 
 	approver := shared.Client()

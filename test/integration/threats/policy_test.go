@@ -60,7 +60,7 @@ func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 			f.restore(object)
 			f.awaitProof(false)
 			f.Online("sleeping")
-			_, later := f.Knock("later") // what was made before the policy went is covered by no proof
+			_, later := f.Knock("later") // no proof covers a request made before the policy went
 			f.Approve(later.Name)
 			f.Online("later")
 			if end := f.Ended(f.Ask("online", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
