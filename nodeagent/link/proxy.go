@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +16,9 @@ import (
 
 	"golang.org/x/net/http/httpproxy"
 )
+
+// maxProxyAnswer bounds the answer of a proxy to CONNECT, in bytes.
+const maxProxyAnswer = 16 << 10
 
 // ProxyFor returns the proxy through which the address (host:port) of a gateway is reached, from
 // HTTPS_PROXY and NO_PROXY of the environment, as curl reads them; nil means a direct connection.
@@ -91,7 +95,7 @@ func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address 
 		return nil, fmt.Errorf("ask for a tunnel to %s: %w", address, err)
 	}
 	// A gateway sends nothing before the machine does, so all bytes belong to the answer.
-	reader := bufio.NewReader(conn)
+	reader := bufio.NewReader(io.LimitReader(conn, maxProxyAnswer))
 	answer, err := http.ReadResponse(reader, request)
 	switch {
 	case ctx.Err() != nil:

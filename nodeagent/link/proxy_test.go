@@ -151,3 +151,39 @@ func TestAProxyThatDoesNotHelpIsNamedWithoutItsPassword(t *testing.T) {
 		})
 	}
 }
+
+// A proxy that sends headers without end must not fill the memory of the agent.
+func TestAnEndlessAnswerOfAProxyIsBounded(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan int, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			sent <- 0
+			return
+		}
+		defer conn.Close()
+		total, _ := io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+		line := "X-Filler: " + strings.Repeat("x", 1000) + "\r\n"
+		for total < 64<<20 {
+			n, err := io.WriteString(conn, line)
+			total += n
+			if err != nil {
+				break
+			}
+		}
+		sent <- total
+	}()
+	t.Cleanup(func() { listener.Close() })
+	t.Setenv("HTTPS_PROXY", "http://"+listener.Addr().String())
+	if conn, err := link.DialTCP(t.Context(), "tcp", "gateway.example:7444"); err == nil {
+		conn.Close()
+		t.Error("want an error")
+	}
+	if total := <-sent; total >= 64<<20 {
+		t.Errorf("the proxy sent %d bytes of headers", total)
+	}
+}
