@@ -39,7 +39,20 @@ func TestMain(m *testing.M) {
 		}}
 		os.Exit(Main(build, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	goleak.VerifyTestMain(m)
+	// A command line without a laptop of its own must not read the files of the machine that runs the test.
+	home, err := os.MkdirTemp("", "mooring-agent-cli-")
+	if err != nil {
+		panic(err)
+	}
+	for variable, place := range map[string]string{"HOME": home, "MOORING_CONFIG": filepath.Join(home, "config.yaml"), "MOORING_IDENTITY_DIR": filepath.Join(home, "identity")} {
+		if err := os.Setenv(variable, place); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(home)
+		os.Exit(code)
+	}))
 }
 
 // laptop is a machine with a home of its own.

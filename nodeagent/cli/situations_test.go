@@ -22,10 +22,12 @@ type ending struct {
 type turn struct {
 	line         string
 	first, again ending
+	// between changes the machine after the first run; nil for nothing.
+	between func(*laptop)
 }
 
 func twice(line string, code int, says string) turn {
-	return turn{line, ending{code, says}, ending{code, says}}
+	return turn{line: line, first: ending{code, says}, again: ending{code, says}}
 }
 
 // situation is a machine, and everything that is asked of its agent there, in this order.
@@ -54,6 +56,9 @@ func TestEveryCommandInEverySituation(t *testing.T) {
 			for _, turn := range s.turns {
 				args := strings.Fields(turn.line)
 				l.expect(turn.first.code, turn.first.says, args...)
+				if turn.between != nil {
+					turn.between(l)
+				}
 				l.expect(turn.again.code, turn.again.says, args...)
 			}
 		})
@@ -77,7 +82,7 @@ func ordinary() []situation {
 			twice("install", 2, howToPair),
 			twice("uninstall", 2, "answer yes, or give --yes"),
 			twice("uninstall --yes", 0, "No service is installed"),
-			{"uninstall --revoke --yes", ending{0, "Removed the identity"}, ending{0, "No identity in"}},
+			{line: "uninstall --revoke --yes", first: ending{0, "Removed the identity"}, again: ending{0, "No identity in"}},
 			twice("uninstall --purge --yes", 0, "No identity in"),
 		}},
 		{"installed and stopped", func(l *laptop) { l.install() }, []turn{
@@ -88,12 +93,12 @@ func ordinary() []situation {
 			twice("config validate", 0, "is good"),
 			twice("stop", 0, "Already stopped"),
 			twice("install", 0, "Start it: mooring-agent start"),
-			{"start", ending{0, "Started: process"}, ending{0, "Already running"}},
-			{"stop", ending{0, "Stopped"}, ending{0, "Already stopped"}},
+			{line: "start", first: ending{0, "Started: process"}, again: ending{0, "Already running"}},
+			{line: "stop", first: ending{0, "Stopped"}, again: ending{0, "Already stopped"}},
 			twice("restart", 0, "Started: process"),
-			{"uninstall --yes", ending{0, "Kept the identity"}, ending{0, "No service is installed"}},
-			{"install --now", ending{0, "Started: process"}, ending{0, "Already running"}},
-			{"uninstall --purge --yes", ending{0, "Removed the identity"}, ending{0, "No identity in"}},
+			{line: "uninstall --yes", first: ending{0, "Kept the identity"}, again: ending{0, "No service is installed"}},
+			{line: "install --now", first: ending{0, "Started: process"}, again: ending{0, "Already running"}},
+			{line: "uninstall --purge --yes", first: ending{0, "Removed the identity"}, again: ending{0, "No identity in"}},
 		}},
 		{"connected", connected, []turn{
 			twice("status", 0, "Connected"),
@@ -107,7 +112,7 @@ func ordinary() []situation {
 			twice("install", 0, "Installed: "),
 			twice("uninstall", 2, "answer yes, or give --yes"),
 			twice("restart", 0, "Started: process"),
-			{"uninstall --revoke --yes", ending{0, "The cluster was told"}, ending{0, "No service is installed"}},
+			{line: "uninstall --revoke --yes", first: ending{0, "The cluster was told"}, again: ending{0, "No service is installed"}},
 		}},
 	}
 }
@@ -149,9 +154,11 @@ func unlucky() []situation {
 			twice("mediate list", 2, howToMend),
 			twice("config view", 2, howToMend),
 			twice("config validate", 2, howToMend),
-			{"stop", ending{0, "Stopped"}, ending{0, "Already stopped"}},
+			{line: "stop", first: ending{0, "Stopped"}, again: ending{0, "Already stopped"}},
 			twice("status", 21, howToMend),
-			{"uninstall --revoke --yes", ending{0, "The cluster was told"}, ending{0, "No service is installed"}},
+			// With the configuration the place of the identity is gone: the usual one is that of this machine.
+			{line: "uninstall --revoke --yes", first: ending{0, "The cluster was told"}, again: ending{0, "No service is installed"},
+				between: func(l *laptop) { l.env = append(l.env, "MOORING_IDENTITY_DIR="+l.dir()) }},
 		}},
 		{"a configuration that says nothing any more", func(l *laptop) {
 			l.install()
@@ -166,7 +173,7 @@ func unlucky() []situation {
 			twice("logs", 0, howToLook),
 			twice("uninstall --revoke --yes", 2, "nothing was removed. Correct it, or give --identity-dir"),
 			twice("uninstall --purge --yes", 2, "nothing was removed. Correct it, or give --identity-dir"),
-			{"uninstall --yes", ending{0, "which may say where the identity is"}, ending{0, "No service is installed"}},
+			{line: "uninstall --yes", first: ending{0, "which may say where the identity is"}, again: ending{0, "No service is installed"}},
 		}},
 		{"without rights", func(l *laptop) { connected(l); l.asNobody() }, noRights()},
 		{"without rights, and with a mistake in the configuration", func(l *laptop) {
@@ -185,7 +192,7 @@ func unlucky() []situation {
 			twice("start", 2, howToMend),
 		}},
 		{"offline", func(l *laptop) { connected(l); l.expect(0, "Stopped", "stop"); l.offline() }, []turn{
-			{"start", ending{0, "Started: process"}, ending{0, "Already running"}},
+			{line: "start", first: ending{0, "Started: process"}, again: ending{0, "Already running"}},
 			twice("status", 20, "find out why: mooring-agent doctor"),
 			twice("doctor", 23, "let this machine out to TCP port"),
 			twice("logs", 0, "registered"),
@@ -193,8 +200,8 @@ func unlucky() []situation {
 			twice("uninstall --revoke --yes", 13, "Try again when the gateway can be reached, or use --purge"),
 			twice("status", 20, "find out why: mooring-agent doctor"), // it runs, and has its identity
 			twice("restart", 0, "Started: process"),
-			{"stop", ending{0, "Stopped"}, ending{0, "Already stopped"}},
-			{"uninstall --purge --yes", ending{0, "Removed the identity"}, ending{0, "No identity in"}},
+			{line: "stop", first: ending{0, "Stopped"}, again: ending{0, "Already stopped"}},
+			{line: "uninstall --purge --yes", first: ending{0, "Removed the identity"}, again: ending{0, "No identity in"}},
 		}},
 	}
 }
