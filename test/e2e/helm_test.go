@@ -35,7 +35,7 @@ func TestHelm(t *testing.T) {
 	in.testFindsNoGateway()
 	in.readme("uninstall")
 	kept := slices.Concat(crds(), []string{
-		"configmaps mooring-system/kube-root-ca.crt", "configmaps mooring-system/mooring-trust", "namespaces /mooring-system",
+		"configmaps mooring-system/kube-root-ca.crt", "configmaps mooring-system/mooring-policy-proof", "configmaps mooring-system/mooring-trust", "namespaces /mooring-system",
 		"secrets mooring-system/mooring-device-ca", "secrets mooring-system/mooring-gateway-tls", "secrets mooring-system/mooring-server-ca",
 		"serviceaccounts mooring-system/default", "apiservices.apiregistration.k8s.io /v1alpha1." + v1alpha1.GroupName, // made for the CRDs
 	})
