@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // VerdictKind is what the holder of a session does with a dispatch.
@@ -57,14 +58,31 @@ func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alp
 		return settle(v1alpha1.DispatchTimedOut, v1alpha1.ErrorExpired, expiredMessage(d))
 	case node.Spec.DesiredState == v1alpha1.NodeSuspended, !SpecProven(node):
 		return Verdict{Kind: VerdictWait}
-	case d.Spec.Input != nil && len(d.Spec.Input.Raw) > MaxInputBytes:
-		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorInvalidInput,
-			fmt.Sprintf("spec.input is %d bytes long, a machine takes at most %d: put it where the machine can fetch it", len(d.Spec.Input.Raw), MaxInputBytes))
+	}
+	if why := invalidInput(d.Spec.Input); why != "" {
+		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorInvalidInput, why)
 	}
 	if code, message := refusal(d.Spec.Capability, node, declared); code != "" {
 		return settle(v1alpha1.DispatchRejected, code, message)
 	}
 	return Verdict{Kind: VerdictOffer}
+}
+
+// invalidInput returns why no machine gets an input, or nothing. It counts the bytes without the
+// escapes that the API server adds.
+func invalidInput(input *v1alpha1.JSON) string {
+	if input == nil {
+		return ""
+	}
+	if len(input.Raw) > MaxInputBytes {
+		if written := len(jsontext.Plain(input.Raw)); written > MaxInputBytes {
+			return fmt.Sprintf("spec.input is %d bytes long, a machine takes at most %d: put it where the machine can fetch it", written, MaxInputBytes)
+		}
+	}
+	if number := jsontext.BeyondInt64(input.Raw); number != "" {
+		return fmt.Sprintf("spec.input holds the number %s, which is beyond int64: the API server may have rounded it, so write it as a string", shorten(number))
+	}
+	return ""
 }
 
 // refusal says why the Node may not or cannot run the capability; an empty code means it can.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 const (
@@ -17,6 +18,9 @@ const (
 	maxErrorChars       = 4096  // status.error.message
 	maxCodeChars        = 64    // status.error.code
 	maxDepth            = 64    // of nested values; every reader of the object recurses
+	// maxStoredBytes bounds an output as the API server escapes it: etcd takes 1.5 MiB for the
+	// whole object.
+	maxStoredBytes = 1 << 20
 	// maxAge bounds how long ago a run that is settled now can have begun: the longest expiry
 	// and the longest run time.
 	maxAge = 8 * 24 * time.Hour
@@ -41,8 +45,9 @@ func clean(raw []byte, limit int32, cut bool) (payload, error) {
 	if !utf8.Valid(raw) {
 		return payload{}, errors.New("the output is not UTF-8")
 	}
-	if len(raw) > int(limit) || (cut && !json.Valid(raw)) {
-		return payload{value: &v1alpha1.JSON{Raw: beginning(raw, int(limit))}, truncated: true}, nil
+	raw = jsontext.Plain(raw) // an agent of an earlier version escapes
+	if len(raw) > int(limit) || (cut && !json.Valid(raw)) || !storable(raw) {
+		return payload{value: &v1alpha1.JSON{Raw: jsontext.Quote(raw, int(limit), maxStoredBytes)}, truncated: true}, nil
 	}
 	var value any
 	if err := json.Unmarshal(raw, &value); err != nil {
@@ -50,6 +55,9 @@ func clean(raw []byte, limit int32, cut bool) (payload, error) {
 	}
 	if depth(value) > maxDepth {
 		return payload{}, fmt.Errorf("the output is nested deeper than %d levels", maxDepth)
+	}
+	if number := jsontext.Rounded(raw); number != "" {
+		return payload{}, fmt.Errorf("the output holds the number %s, which the API server would round: print it as a string", shorten(number))
 	}
 	if value == nil {
 		return payload{}, nil
@@ -61,28 +69,17 @@ func clean(raw []byte, limit int32, cut bool) (payload, error) {
 	return payload{value: &v1alpha1.JSON{Raw: compact.Bytes()}}, nil
 }
 
-// beginning is a JSON string with as much of raw as leaves the whole within limit bytes, or the
-// empty string.
-func beginning(raw []byte, limit int) []byte {
-	quote := func(n int) []byte {
-		for n > 0 && n < len(raw) && !utf8.RuneStart(raw[n]) {
-			n--
-		}
-		var b bytes.Buffer
-		encoder := json.NewEncoder(&b)
-		encoder.SetEscapeHTML(false)
-		_ = encoder.Encode(string(raw[:n])) // a string in a buffer cannot fail
-		return bytes.TrimSpace(b.Bytes())
+// storable reports whether an output leaves room for the rest of its dispatch in the store.
+func storable(raw []byte) bool {
+	return len(raw)*jsontext.MaxGrowth <= maxStoredBytes || jsontext.StoredLen(raw) <= maxStoredBytes
+}
+
+// shorten cuts a number of very many digits for a message.
+func shorten(number string) string {
+	if len(number) > 40 {
+		return number[:40] + "…"
 	}
-	low, high := 0, min(limit, len(raw)) // quote(low) fits, quote(high+1) does not
-	for low < high {
-		if mid := (low + high + 1) / 2; len(quote(mid)) <= limit {
-			low = mid
-		} else {
-			high = mid - 1
-		}
-	}
-	return quote(low)
+	return number
 }
 
 func depth(value any) int {

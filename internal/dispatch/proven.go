@@ -3,10 +3,10 @@ package dispatch
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // SpecProven reports whether keys and capabilityPolicy of a Node are the ones that the controller
@@ -30,7 +30,7 @@ func CapabilityPolicySHA256(policy v1alpha1.CapabilityPolicy) string {
 
 // hashOf is the SHA-256 of a value as JSON, in lower-case hex digits.
 func hashOf(value any) string {
-	text, err := json.Marshal(value)
+	text, err := jsontext.Marshal(value)
 	if err != nil {
 		return "" // no type of ours; an empty hash is never proven
 	}

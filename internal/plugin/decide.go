@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // conflictTries bounds how often a decision is tried against a request that keeps changing (the
@@ -118,7 +118,7 @@ func (d decider) decision() v1alpha1.PairingDecision {
 
 // decisionPatch is a merge patch that only fits the object as it was read.
 func decisionPatch(request *v1alpha1.PairingRequest, decision v1alpha1.PairingDecision) ([]byte, error) {
-	return json.Marshal(map[string]any{
+	return jsontext.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": request.UID, "resourceVersion": request.ResourceVersion},
 		"spec":     map[string]any{"decision": decision},
 	})

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 const grantLong = `Allow a machine that is already paired to be asked for more capabilities.
@@ -141,7 +141,7 @@ func coveredBy(entries []string, capability string) string {
 
 // grantPatch is a merge patch that only fits the Node as it was read.
 func grantPatch(node *v1alpha1.Node, added []string) ([]byte, error) {
-	return json.Marshal(map[string]any{
+	return jsontext.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": node.UID, "resourceVersion": node.ResourceVersion},
 		"spec":     map[string]any{"capabilityPolicy": map[string]any{"allow": slices.Concat(node.Spec.CapabilityPolicy.Allow, added)}},
 	})

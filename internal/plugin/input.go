@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // maxInputBytes is what a request to the API server can hold; more is surely a wrong file.
@@ -64,6 +66,9 @@ func jsonObject(raw []byte) ([]byte, error) {
 	}
 	if kind := jsonKind(trimmed[0]); kind != "" {
 		return nil, fmt.Errorf("is %s, not an object", kind)
+	}
+	if number := cmp.Or(jsontext.BeyondInt64(value), jsontext.Rounded(value)); number != "" {
+		return nil, fmt.Errorf("holds the number %.40s, which the API server would not keep exactly: write it as a string", number)
 	}
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, value); err != nil {

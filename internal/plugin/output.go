@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -16,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // format is the value of -o: "" for people, or json or yaml.
@@ -48,7 +49,7 @@ func (t *tool) print(value any) error {
 			return err
 		}
 	}
-	encoded, err := json.MarshalIndent(value, "", "    ")
+	encoded, err := jsontext.MarshalIndent(value, "    ")
 	if err == nil && t.format == "yaml" {
 		encoded, err = yaml.JSONToYAML(encoded)
 	}

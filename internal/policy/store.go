@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // historyKey is the key of the history in ConfigMap v1alpha1.PolicyProofConfigMap.
@@ -45,7 +46,7 @@ func (s historyStore) load(ctx context.Context) (history, *corev1.ConfigMap, err
 
 // save stores a history as the successor of the one that was loaded.
 func (s historyStore) save(ctx context.Context, loaded *corev1.ConfigMap, next history) error {
-	text, err := json.Marshal(next)
+	text, err := jsontext.Marshal(next)
 	if err != nil {
 		return fmt.Errorf("encode the record of the proofs: %w", err)
 	}

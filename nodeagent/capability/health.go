@@ -11,6 +11,8 @@ import (
 	"github.com/shirou/gopsutil/v4/host"
 	"github.com/shirou/gopsutil/v4/load"
 	"github.com/shirou/gopsutil/v4/mem"
+
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // cpuSample is how long the processors are watched for their load. Short, so that
@@ -96,7 +98,7 @@ func (SystemHealth) Run(ctx context.Context, _ Request) (json.RawMessage, error)
 	if len(health.Missing) == len(parts) {
 		return nil, last
 	}
-	return json.Marshal(health)
+	return jsontext.Marshal(health)
 }
 
 func measureUptime(ctx context.Context, h *Health) (err error) {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // IdentityFacts is what a machine may tell about its identity; nothing in it is secret.
@@ -51,5 +53,5 @@ func (s SystemIdentity) Run(context.Context, Request) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read identity: %w", err)
 	}
-	return json.Marshal(facts)
+	return jsontext.Marshal(facts)
 }

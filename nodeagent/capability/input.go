@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 var errNotObject = errors.New("the input must be a JSON object")
@@ -27,6 +29,9 @@ func checkObject(input json.RawMessage) error {
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errNotObject
+	}
+	if number := jsontext.BeyondInt64(input); number != "" {
+		return fmt.Errorf("the input holds a number beyond int64, which may have been rounded: write it as a string: %.40s", number)
 	}
 	return nil
 }

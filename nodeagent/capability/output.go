@@ -2,7 +2,9 @@ package capability
 
 import (
 	"encoding/json"
-	"unicode/utf8"
+	"math"
+
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // Bound keeps an output within limit bytes. Of a longer string the longest prefix that
@@ -17,28 +19,9 @@ func Bound(output json.RawMessage, limit int) (kept json.RawMessage, truncated b
 	if limit < len(`""`) {
 		return nil, true
 	}
-	rest := []byte(output)
+	beginning := []byte(output)
 	if text := ""; json.Unmarshal(output, &text) == nil {
-		rest = []byte(text)
+		beginning = []byte(text)
 	}
-	kept = append(kept, '"')
-	for len(rest) > 0 {
-		_, size := utf8.DecodeRune(rest)
-		quoted := quote(rest[:size])
-		if len(kept)+len(quoted) > limit-1 {
-			break
-		}
-		kept = append(kept, quoted...)
-		rest = rest[size:]
-	}
-	return append(kept, '"'), true
-}
-
-// quote is one character as it stands in a JSON string; what is not UTF-8 becomes U+FFFD.
-func quote(character []byte) []byte {
-	quoted, err := json.Marshal(string(character))
-	if err != nil {
-		return nil // a string always encodes
-	}
-	return quoted[1 : len(quoted)-1]
+	return jsontext.Quote(beginning, limit, math.MaxInt), true
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
@@ -160,5 +161,5 @@ func (c *thing) Run(ctx context.Context, request capability.Request) (json.RawMe
 	if err := c.opener.open(ctx, target); err != nil {
 		return nil, err
 	}
-	return json.Marshal(map[string]string{"opened": target})
+	return jsontext.Marshal(map[string]string{"opened": target})
 }

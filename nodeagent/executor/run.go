@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/journal"
@@ -109,6 +110,9 @@ func (x *Executor) judge(ctx context.Context, r *run, got returned) *journal.Out
 		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeInvalidOutput, "the capability returned something that is not UTF-8"
 	case got.err == nil && !json.Valid(got.output):
 		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeInvalidOutput, "the capability returned something that is not JSON"
+	case got.err == nil && len(got.output) <= r.MaxOutputBytes && jsontext.Rounded(got.output) != "":
+		outcome.Result, outcome.ErrorCode = journal.Failed, codeInvalidOutput
+		outcome.ErrorMessage = clip("the cluster would round a number of the output, so print it as a string: " + jsontext.Rounded(got.output))
 	case got.err == nil:
 		outcome.Output, outcome.OutputTruncated = capability.Bound(got.output, r.MaxOutputBytes)
 	case ctx.Err() != nil:

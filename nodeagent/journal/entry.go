@@ -6,6 +6,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // State is how far an entry came.
@@ -130,7 +132,7 @@ func getEntry(tx *bolt.Tx, uid string) (Entry, bool, error) {
 }
 
 func putEntry(tx *bolt.Tx, e Entry) error {
-	content, err := json.Marshal(e)
+	content, err := jsontext.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("encode entry: %w", err)
 	}
@@ -155,6 +157,13 @@ func decode(content []byte) (Entry, error) {
 	var entry Entry
 	if err := json.Unmarshal(content, &entry); err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	// An earlier version wrote escapes that made a result too large to send.
+	if entry.Outcome != nil {
+		entry.Outcome.Output = jsontext.Plain(entry.Outcome.Output)
+	}
+	if entry.Mediation != nil && entry.Mediation.Held != nil {
+		entry.Mediation.Held.Input = jsontext.Plain(entry.Mediation.Held.Input)
 	}
 	return entry, nil
 }

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"net"
 	"syscall"
+
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // ErrNoAgent says that no agent listens there.
@@ -28,7 +30,7 @@ func Exchange(ctx context.Context, socket string, request any, read func(*bufio.
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	line, err := json.Marshal(request)
+	line, err := jsontext.Marshal(request)
 	if err != nil {
 		return err
 	}

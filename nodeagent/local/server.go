@@ -8,7 +8,6 @@ package local
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
@@ -151,7 +151,7 @@ func (s *Server) Abandon() {
 
 // Say answers with a line; false when the client is gone.
 func Say(conn net.Conn, answer any) bool {
-	line, err := json.Marshal(answer)
+	line, err := jsontext.Marshal(answer)
 	if err != nil {
 		return false
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/inputschema"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/process"
@@ -175,7 +176,7 @@ func (p *Program) adoptSchema(schema map[string]any) error {
 		p.schema = json.RawMessage(`{"type":"object","additionalProperties":false}`)
 		return nil
 	}
-	text, err := json.Marshal(schema)
+	text, err := jsontext.Marshal(schema)
 	if err != nil {
 		return fmt.Errorf("inputSchema is not JSON: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/process"
@@ -177,7 +178,7 @@ func (p *Program) read(got process.Result) (json.RawMessage, error) {
 		return bytes.TrimSpace(got.Output), nil
 	}
 	// A character that is cut in the middle, or is none, becomes U+FFFD.
-	return json.Marshal(string(got.Output))
+	return jsontext.Marshal(string(got.Output))
 }
 
 // failure tells how a program ended, and its last words.

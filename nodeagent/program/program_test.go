@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
@@ -86,7 +87,7 @@ func TestInjection(t *testing.T) {
 			if c.refused {
 				continue
 			}
-			want, _ := json.Marshal("[" + c.prefix + text + "]")
+			want, _ := jsontext.Marshal("[" + c.prefix + text + "]")
 			if got, err := run(t, c.e, string(input)); err != nil || string(got) != string(want) {
 				t.Errorf("%.20q after %q arrives as %s, %v", text, c.prefix, got, err)
 			}
@@ -135,7 +136,7 @@ func TestOutputIsReadAsDeclared(t *testing.T) {
 	for name, c := range map[string]struct{ file, want string }{
 		"text":            {`argv: [/usr/bin/printf, '{"a":1}']`, `"{\"a\":1}"`},
 		"JSON":            {`{argv: [/usr/bin/printf, ' {"a": 1}\n'], output: json}`, `{"a": 1}`},
-		"no UTF-8":        {`argv: [/usr/bin/printf, 'a\377b']`, `"a\ufffdb"`},
+		"no UTF-8":        {`argv: [/usr/bin/printf, 'a\377b']`, "\"a\uFFFDb\""},
 		"nothing as JSON": {`{argv: [/bin/true], output: json}`, ""},
 	} {
 		content := c.file

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
@@ -19,6 +20,9 @@ const (
 	maxTimeout      = 24 * time.Hour
 	defaultMaxBytes = 64 << 10
 	maxOutputBytes  = 256 << 10
+	// maxResultBytes is more than a result of a good journal has, and less than a report to a
+	// gateway, of 512 KiB, has room for.
+	maxResultBytes = 320 << 10
 )
 
 func refOf(d *gatewayv1.DispatchRef) journal.Ref {
@@ -91,6 +95,10 @@ func resultMessage(e journal.Entry) *gatewayv1.StreamNodeEventsRequest {
 	}
 	if !e.StartedTime.IsZero() {
 		result.StartedTime = timestamppb.New(e.StartedTime)
+	}
+	if proto.Size(result) > maxResultBytes {
+		kept, _ := capability.Bound(result.Output, maxOutputBytes)
+		result.Output, result.OutputTruncated = kept, true
 	}
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // Config is where and who: what the pairing answered besides keys.
@@ -54,7 +55,7 @@ func (s *Store) SaveTrust(bundle identity.Bundle) error {
 }
 
 func (s *Store) replaceJSON(name string, value any) error {
-	content, err := json.MarshalIndent(value, "", "  ")
+	content, err := jsontext.MarshalIndent(value, "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}

@@ -10,6 +10,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // blockedRetry is how often a session looks whether it may offer again.
@@ -178,7 +179,7 @@ func (s *session) sendOffer(e *entry) {
 		RequestedBy:     spec.RequestedBy,
 	}
 	if spec.Input != nil {
-		offer.Input = spec.Input.Raw
+		offer.Input = jsontext.Plain(spec.Input.Raw) // the API server escapes
 	}
 	s.service.metrics.offers.Inc()
 	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: offer}})

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // storedSchema makes the input schema of a capability fit for Node.status: compact JSON whose
@@ -25,17 +26,14 @@ func storedSchema(raw []byte) ([]byte, bool) {
 	if json.Unmarshal(raw, &object) != nil || object == nil {
 		return nil, false
 	}
-	var made bytes.Buffer
-	encoder := json.NewEncoder(&made)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(legibleValue(object)) != nil {
+	compact, err := jsontext.Marshal(legibleValue(object))
+	// To YAML these two are line breaks, even in a quoted text.
+	compact = bytes.ReplaceAll(compact, []byte("\u2028"), []byte(`\u2028`))
+	compact = bytes.ReplaceAll(compact, []byte("\u2029"), []byte(`\u2029`))
+	if err != nil || len(compact) > maxSchemaBytes {
 		return nil, false
 	}
-	compact := bytes.TrimSpace(made.Bytes())
-	if len(compact) > maxSchemaBytes {
-		return nil, false
-	}
-	_, err := yaml.YAMLToJSONStrict(compact)
+	_, err = yaml.YAMLToJSONStrict(compact)
 	return compact, err == nil
 }
 

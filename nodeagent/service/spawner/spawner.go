@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 )
 
@@ -35,7 +36,7 @@ func (m Manager) path(name string) string { return filepath.Join(m.Dir, name) }
 
 // Install writes the definition; fs.ErrPermission when the folder may not be written.
 func (m Manager) Install(d service.Definition) error {
-	content, err := json.Marshal(d)
+	content, err := jsontext.Marshal(d)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,121 @@
+// Package jsontext encodes and measures JSON as its author wrote it.
+//
+// encoding/json escapes <, >, &, U+2028 and U+2029 with six characters each, and so do the API
+// server and client-go. An output of 250 KB of XML then takes 1.5 MB. All product code encodes
+// with this package, so that a limit counts the bytes that a program printed or a user typed;
+// only this package calls the encoders of encoding/json (a test walks the sources). It imports
+// the standard library alone: the agent uses it, too.
+package jsontext
+
+import (
+	"bytes"
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// Marshal is json.Marshal without the escapes for HTML.
+func Marshal(value any) ([]byte, error) {
+	text, err := encode(value, "")
+	if err != nil {
+		return nil, err
+	}
+	return Plain(text), nil
+}
+
+// MarshalIndent is Marshal for people: each value on a line of its own.
+func MarshalIndent(value any, indent string) ([]byte, error) {
+	text, err := encode(value, indent)
+	if err != nil {
+		return nil, err
+	}
+	return Plain(text), nil
+}
+
+func encode(value any, indent string) ([]byte, error) {
+	var made bytes.Buffer
+	encoder := json.NewEncoder(&made)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(made.Bytes(), "\n"), nil
+}
+
+// escapes are the escape sequences that an encoder writes although JSON does not need them, and
+// the characters they stand for. U+FFFD is what encoding/json writes for bytes that are no UTF-8.
+var escapes = map[string]string{
+	"003c": "<", "003e": ">", "0026": "&", "2028": "\u2028", "2029": "\u2029", "fffd": "\uFFFD",
+}
+
+// Plain returns a JSON text without the escapes that JSON does not need. What is no JSON comes
+// back the same or shorter; text itself is not changed.
+func Plain(text []byte) []byte {
+	if !bytes.Contains(text, []byte(`\u`)) {
+		return text
+	}
+	plain := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' || i+1 == len(text) {
+			plain = append(plain, text[i])
+			continue
+		}
+		if i+6 <= len(text) && text[i+1] == 'u' {
+			if character, ok := escapes[string(bytes.ToLower(text[i+2:i+6]))]; ok {
+				plain = append(plain, character...)
+				i += 5
+				continue
+			}
+		}
+		plain = append(plain, text[i], text[i+1])
+		i++
+	}
+	return plain
+}
+
+// Quote returns the JSON string with the longest beginning of text that takes at most limit bytes
+// here and at most stored bytes as the API server writes it. It cuts between characters; bytes
+// that are no UTF-8 become U+FFFD. It is `""` where not even that fits.
+func Quote(text []byte, limit, stored int) []byte {
+	quoted := []byte{'"'}
+	room := stored - len(`""`)
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		piece := quoteRune(r)
+		if room -= storedLen(r, len(piece)); room < 0 || len(quoted)+len(piece) > limit-1 {
+			break
+		}
+		quoted = append(quoted, piece...)
+		text = text[size:]
+	}
+	return append(quoted, '"')
+}
+
+const hex = "0123456789abcdef"
+
+// quoteRune returns a character as it stands within a JSON string.
+func quoteRune(r rune) string {
+	switch {
+	case r == '"' || r == '\\':
+		return `\` + string(r)
+	case r == '\n':
+		return `\n`
+	case r == '\r':
+		return `\r`
+	case r == '\t':
+		return `\t`
+	case r < ' ':
+		return `\u00` + string(hex[r>>4]) + string(hex[r&0xF])
+	default:
+		return string(r)
+	}
+}
+
+// storedLen is how many bytes the API server writes for a character that takes plain bytes here.
+func storedLen(r rune, plain int) int {
+	switch r {
+	case '<', '>', '&', '\u2028', '\u2029':
+		return len(`\u003c`)
+	}
+	return plain
+}

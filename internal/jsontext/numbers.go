@@ -1,0 +1,117 @@
+package jsontext
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// The API server keeps whole numbers of int64 exactly and makes a float64 of every other number.
+// It then stores 18446744073709551615 as 18446744073709552000, without a word.
+
+// exactBelow is up to where float64 keeps every whole number. The fraction of a smaller number has
+// the precision of float64, as with every reader of JSON.
+const exactBelow = 1 << 53
+
+// Rounded returns the first number of a JSON text that an API server would store as another one:
+// a number of 2^53 or more that neither int64 nor float64 keeps exactly, one that is too large for
+// float64, or one that would become 0. It is empty when there is none.
+func Rounded(text []byte) string {
+	return findNumber(text, func(number string) bool {
+		if _, err := strconv.ParseInt(number, 10, 64); err == nil {
+			return false
+		}
+		value, err := strconv.ParseFloat(number, 64)
+		written := parseDecimal(number)
+		switch {
+		case err != nil:
+			return true
+		case value == 0:
+			return written.digits != ""
+		case math.Abs(value) < exactBelow:
+			return false
+		}
+		return parseDecimal(strconv.FormatFloat(value, 'e', -1, 64)) != written
+	})
+}
+
+// BeyondInt64 returns the first number of a JSON text that is larger than int64 can hold. Of such a
+// number in a stored object nobody can see any more whether it was rounded. It is empty when there
+// is none.
+func BeyondInt64(text []byte) string {
+	return findNumber(text, func(number string) bool {
+		if _, err := strconv.ParseInt(number, 10, 64); err == nil {
+			return false
+		}
+		value, err := strconv.ParseFloat(number, 64)
+		return err != nil || value >= 1<<63 || value <= -1<<63
+	})
+}
+
+// safeDigits are so few that a number without an exponent is always kept exactly.
+const safeDigits = 15
+
+// findNumber returns the first number outside of strings that match accepts. It looks only at those
+// that are long or have an exponent.
+func findNumber(text []byte, match func(string) bool) string {
+	for i := 0; i < len(text); {
+		switch c := text[i]; {
+		case c == '"':
+			i = stringEnd(text, i+1)
+		case c == '-' || (c >= '0' && c <= '9'):
+			end := i + 1
+			for end < len(text) && strings.IndexByte("0123456789+-.eE", text[end]) >= 0 {
+				end++
+			}
+			number := text[i:end]
+			if (len(number) > safeDigits || bytes.ContainsAny(number, "eE")) && match(string(number)) {
+				return string(number)
+			}
+			i = end
+		default:
+			i++
+		}
+	}
+	return ""
+}
+
+// stringEnd returns the place behind the quote that ends a string.
+func stringEnd(text []byte, i int) int {
+	for ; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return i
+}
+
+// decimal is a number as 0.digits times ten to the exponent; zero has no digits.
+type decimal struct {
+	negative bool
+	digits   string
+	exponent int
+}
+
+// parseDecimal reads a number that float64 can hold, so its exponent is small or its digits many.
+func parseDecimal(number string) decimal {
+	number, negative := strings.CutPrefix(number, "-")
+	mantissa, exponent := number, 0
+	if at := strings.IndexAny(number, "eE"); at >= 0 {
+		mantissa = number[:at]
+		exponent, _ = strconv.Atoi(number[at+1:]) // out of range for zero alone
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	exponent += len(whole)
+	digits := whole + fraction
+	trimmed := strings.TrimLeft(digits, "0")
+	exponent -= len(digits) - len(trimmed)
+	trimmed = strings.TrimRight(trimmed, "0")
+	if trimmed == "" {
+		return decimal{}
+	}
+	return decimal{negative, trimmed, exponent}
+}

@@ -1,0 +1,49 @@
+package journal
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// markup is an output of 250 KB that encoding/json writes in 1.5 MB.
+var markup = `{"report":"` + strings.Repeat("<&>\u2028", 40_000) + `"}`
+
+func TestAnOutputIsRememberedAsItWasWritten(t *testing.T) {
+	j, _ := newJournal(t, Limits{})
+	must(t, j.Accept(entry("a")), j.Start("a", start), j.Finish("a", done(markup)))
+	var stored int
+	must(t, j.db.View(func(tx *bolt.Tx) error {
+		stored = len(tx.Bucket(dispatchesBucket).Get([]byte("a")))
+		return nil
+	}))
+	if stored > len(markup)+1024 {
+		t.Errorf("%d bytes are stored of an output of %d", stored, len(markup))
+	}
+	if kept, _, err := j.Lookup("a"); err != nil || string(kept.Outcome.Output) != markup {
+		t.Errorf("%d bytes come back, %v", len(kept.Outcome.Output), err)
+	}
+}
+
+func TestAJournalWithEscapesOfAnEarlierVersionIsReadWithoutThem(t *testing.T) {
+	j, path := newJournal(t, Limits{})
+	must(t, j.Accept(entry("a")), j.Start("a", start), j.Finish("a", done(markup)))
+	escaped := entry("a")
+	outcome := done(markup)
+	escaped.State, escaped.StartedTime, escaped.Outcome = Finished, start, &outcome
+	content, err := json.Marshal(escaped)
+	must(t, err, j.db.Update(func(tx *bolt.Tx) error {
+		return tx.Bucket(dispatchesBucket).Put([]byte("a"), content)
+	}), j.Close())
+	if len(content) < 4*len(markup) {
+		t.Fatalf("the entry has %d bytes only", len(content))
+	}
+	again := openAt(t, path, Limits{})
+	defer again.Close()
+	open, err := again.Unsettled()
+	if err != nil || len(open) != 1 || string(open[0].Outcome.Output) != markup {
+		t.Errorf("%d entries, %v", len(open), err)
+	}
+}
