@@ -7,6 +7,7 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
 // readAccount is what an agent in a pod pairs with; nil when it was given nothing of the kind.
@@ -30,9 +31,9 @@ func (f *flags) readAccount() (*enroll.Account, error) {
 
 // readCA reads the file of --gateway-ca.
 func (f *flags) readCA() (identity.Bundle, error) {
-	content, err := os.ReadFile(f.gatewayCA)
+	content, err := ownfile.Read(f.gatewayCA)
 	if err != nil {
-		return identity.Bundle{}, fmt.Errorf("--gateway-ca: %w", err)
+		return identity.Bundle{}, asFileError(fmt.Errorf("--gateway-ca: %w", err))
 	}
 	bundle, err := identity.ParseBundle(content)
 	if err != nil {

@@ -43,13 +43,15 @@ const (
   5  the pairing request was denied
   6  nobody decided about the pairing request in time
   7  pairing failed, such as when the node name is taken or the ServiceAccount refused
-  8  the identity directory is unsafe, in use or damaged
+  8  the identity directory is unsafe, in use or damaged, or another user can write
+     a file that the agent obeys
   9  the gateway could not prove that it knows the pairing code, or is not the one
      of the QR code or of --gateway-ca`
 	serviceCodesHelp = `Exit codes, besides those of run:
   0   done, or already so
   2   wrong use, or a mistake in the configuration file
-  8   the identity directory is unsafe, in use or damaged
+  8   the identity directory is unsafe, in use or damaged, or another user can write
+      a file that the agent obeys, such as its program
   10  no service is installed
   11  the rights of this user do not suffice
   12  there is no service manager, or it refused

@@ -10,6 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/config"
 	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
@@ -71,6 +72,10 @@ func (i *installation) run(now bool) error {
 	if err != nil {
 		return err
 	}
+	program, err := serviceProgram()
+	if err != nil {
+		return err
+	}
 	if err := i.pair(); err != nil {
 		return err
 	}
@@ -78,8 +83,8 @@ func (i *installation) run(now bool) error {
 	if err != nil {
 		return err
 	}
-	program, err := executable()
-	if err != nil {
+	// The folder may be one that others can write: the service would refuse the file.
+	if _, err := config.Load(i.file.Path, true); err != nil {
 		return err
 	}
 	if err := i.manager.Install(service.Definition{Executable: program, Arguments: []string{"run", "--config", i.file.Path}}); err != nil {
@@ -98,6 +103,26 @@ func (i *installation) run(now bool) error {
 		fmt.Fprintln(out, "Start it: mooring-agent start")
 	}
 	return nil
+}
+
+// serviceProgram returns the path of this program, for the service to start. Another user who can
+// replace the program would run as the user of the service: that is an error.
+func serviceProgram() (string, error) {
+	path, err := executable()
+	if err != nil {
+		return "", err
+	}
+	err = ownfile.CheckProgram(path)
+	switch {
+	case err == nil:
+		return path, nil
+	case !errors.Is(err, ownfile.ErrLoose):
+		return "", err
+	case config.System():
+		return "", fmt.Errorf("the service cannot start this program: %w; or install it from a folder of root alone: sudo install -m 0755 %s /usr/local/bin/mooring-agent, then: sudo /usr/local/bin/mooring-agent install", err, path)
+	default:
+		return "", fmt.Errorf("the service cannot start this program: %w; or copy it to a folder that only you can write, and install it from there", err)
+	}
 }
 
 // pair does nothing on a paired machine, whether an agent runs there or not.

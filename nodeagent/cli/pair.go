@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/mooring-dev/mooring/internal/pairing"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
 // maxPairBytes is more than a pairing URI may have: what is longer is another file.
@@ -39,7 +41,7 @@ func (f *flags) readInvitation(in io.Reader, prompts io.Writer) (*pairing.Invita
 		text, err = firstLineOf(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--pair: %w", err)
+		return nil, asFileError(fmt.Errorf("--pair: %w", err))
 	}
 	invitation, err := pairing.ParseURI(strings.TrimSpace(text))
 	if err != nil {
@@ -48,7 +50,16 @@ func (f *flags) readInvitation(in io.Reader, prompts io.Writer) (*pairing.Invita
 	return &invitation, nil
 }
 
+// firstLineOf reads a file. The URI decides which gateway this machine obeys, so no other user may
+// be able to write the file. A pipe, such as /dev/stdin, is read as it is.
 func firstLineOf(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		content, err := ownfile.Read(path)
+		if err != nil {
+			return "", fmt.Errorf("%w; or give the file as standard input: --pair - < %s", err, path)
+		}
+		return firstLine(bytes.NewReader(content))
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return "", err

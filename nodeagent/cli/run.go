@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/config"
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 	"github.com/mooring-dev/mooring/nodeagent/session"
 )
@@ -179,8 +181,13 @@ func (f *flags) newLog(out io.Writer) (*slog.Logger, error) {
 		out = &lumberjack.Logger{Filename: f.logFile, MaxSize: 10, MaxBackups: 2}
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: foreign.LogAttr}
+	log := slog.New(slog.NewTextHandler(out, options))
 	if f.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(out, options)), nil
+		log = slog.New(slog.NewJSONHandler(out, options))
 	}
-	return slog.New(slog.NewTextHandler(out, options)), nil
+	// A folder such as /var/log belongs to a group on some systems, so this does not end the agent.
+	if err := ownfile.CheckDir(filepath.Dir(f.logFile)); f.logFile != "" && errors.Is(err, ownfile.ErrLoose) {
+		log.Warn("other users can replace the log file by a link to another file", "file", f.logFile, "error", err)
+	}
+	return log, nil
 }

@@ -87,10 +87,15 @@ func readConfig(cmd *cobra.Command) (config.File, error) {
 		return config.File{}, err
 	}
 	file, err := config.Load(path, given && cmd.Annotations[sparesConfig] == "")
+	return file, asFileError(err)
+}
+
+// asFileError marks the errors about who can write or read a file: they are no wrong use.
+func asFileError(err error) error {
 	if errors.Is(err, ownfile.ErrLoose) || errors.Is(err, fs.ErrPermission) {
-		return file, runError{err}
+		return runError{err}
 	}
-	return file, err
+	return err
 }
 
 func newConfig() *cobra.Command {

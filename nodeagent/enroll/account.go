@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -16,6 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
@@ -32,12 +31,7 @@ type Account struct {
 }
 
 func (a *Account) token() (string, error) {
-	file, err := os.Open(a.TokenFile)
-	if err != nil {
-		return "", fmt.Errorf("open ServiceAccount token: %w", err)
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxTokenBytes+1))
+	content, err := ownfile.Read(a.TokenFile)
 	if err != nil {
 		return "", fmt.Errorf("read ServiceAccount token: %w", err)
 	}

@@ -63,7 +63,7 @@ func (w *walker) follow(names []string) (*end, error) {
 		}
 		next, err := w.current().lookup(name)
 		if err != nil {
-			return nil, err
+			return nil, w.on(filepath.Join(w.current().path, name), err)
 		}
 		switch err := w.check(next); {
 		case err != nil:
@@ -127,24 +127,24 @@ func (w *walker) readLink(link *item) (string, error) {
 // A sticky folder is for passing through: the next element must be a folder.
 func (w *walker) check(i *item) error {
 	if err := checkOwner(i.path, i.info); err != nil {
-		return w.on(i, err)
+		return w.on(i.path, err)
 	}
 	mode := i.info.Mode()
 	switch {
 	case mode.IsDir():
 		if writers(i.info) && mode&fs.ModeSticky == 0 && !i.readOnly() {
-			return w.on(i, errWritable(i.path, i.info))
+			return w.on(i.path, errWritable(i.path, i.info))
 		}
 		return nil
 	case mode&fs.ModeSymlink == 0 && writers(i.info):
-		return w.on(i, errWritable(i.path, i.info))
+		return w.on(i.path, errWritable(i.path, i.info))
 	}
-	return w.on(i, w.current().checkHolder())
+	return w.on(i.path, w.current().checkHolder())
 }
 
 // on names the file that an error about a folder or link on the way to it is about.
-func (w *walker) on(i *item, err error) error {
-	if err == nil || filepath.Clean(i.path) == filepath.Clean(w.path) {
+func (w *walker) on(path string, err error) error {
+	if err == nil || filepath.Clean(path) == filepath.Clean(w.path) {
 		return err
 	}
 	return fmt.Errorf("%w (on the way to %s)", err, w.path)

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+
+	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
 // folders belong to other packages, which check what is in them.
@@ -20,6 +22,10 @@ func (s *Store) checkModes() error {
 	}
 	if err := checkOwned(s.dir, info, 0o700); err != nil {
 		return err
+	}
+	// A user who can write a folder above could put another directory in the place of this one.
+	if err := ownfile.CheckDir(s.dir); err != nil {
+		return fmt.Errorf("%w: %w", ErrInsecure, err)
 	}
 	entries, err := s.list()
 	if err != nil {
