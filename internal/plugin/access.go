@@ -95,6 +95,7 @@ func kinds() meta.RESTMapper {
 	add(v1alpha1.GroupVersion, "PairingCode", "pairingcodes", meta.RESTScopeNamespace)
 	add(v1alpha1.GroupVersion, "PairingRequest", "pairingrequests", meta.RESTScopeNamespace)
 	add(v1alpha1.GroupVersion, "CapabilityDispatch", "capabilitydispatches", meta.RESTScopeNamespace)
+	add(corev1.SchemeGroupVersion, "Namespace", "namespaces", meta.RESTScopeRoot)
 	add(corev1.SchemeGroupVersion, "Secret", "secrets", meta.RESTScopeNamespace)
 	add(authorizationv1.SchemeGroupVersion, "SelfSubjectAccessReview", "selfsubjectaccessreviews", meta.RESTScopeRoot)
 	return m

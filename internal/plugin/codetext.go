@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // madeCode is what people and scripts need of a code.
@@ -33,7 +34,7 @@ func (m madeCode) text(now time.Time) string {
 	var text strings.Builder
 	line := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(&text, "%-14s %s\n", key+":", value)
+			fmt.Fprintf(&text, "%-14s %s\n", key+":", foreign.Line(value))
 		}
 	}
 	line("Pairing code", m.Code)
@@ -45,11 +46,11 @@ func (m madeCode) text(now time.Time) string {
 	if m.Method == v1alpha1.PairingMethodQR {
 		how = "Run on the machine, then scan the picture there or paste the URI:"
 	}
-	fmt.Fprintf(&text, "\n%s\n\n  %s\n", how, m.Command)
+	fmt.Fprintf(&text, "\n%s\n\n  %s\n", how, foreign.Line(m.Command))
 	for _, note := range m.notes() {
-		fmt.Fprintf(&text, "\n%s\n", note)
+		fmt.Fprintf(&text, "\n%s\n", foreign.Line(note))
 	}
-	return printable(text.String())
+	return text.String()
 }
 
 func (m madeCode) address() string {

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // codePatience bounds the wait for the controller, which needs well under a second.
@@ -95,7 +96,7 @@ func finished(phase v1alpha1.PairingCodePhase) bool {
 // noAnswer says why a code is not ready: in the controller's words if it spoke.
 func noAnswer(code *v1alpha1.PairingCode) error {
 	if ready := meta.FindStatusCondition(code.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
-		return fmt.Errorf("pairing code %q is not ready: %s", code.Name, ready.Message)
+		return fmt.Errorf("pairing code %q is not ready: %s", code.Name, foreign.Line(ready.Message))
 	}
 	return fmt.Errorf("pairing code %q was created, but the controller has not answered for %s: is it running?\nSee: kubectl get pods -n %s; later: kubectl get pcode %s -n %s",
 		code.Name, codePatience, v1alpha1.SystemNamespace, code.Name, code.Namespace)

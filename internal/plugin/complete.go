@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // completionPatience bounds what a Tab may cost; a slow cluster completes nothing.
@@ -46,7 +47,7 @@ func completeInvoke(ctx context.Context, f *fleet, args []string) []string {
 		var node v1alpha1.Node
 		if f.get(ctx, args[0], &node) == nil {
 			for _, capability := range node.Status.Capabilities {
-				names = append(names, capability.Name+"\t"+cellText(capability.Description))
+				names = append(names, capability.Name+"\t"+foreign.Line(capability.Description))
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +18,9 @@ import (
 // conflictTries bounds how often a decision is tried against a request that keeps changing (the
 // controller writes its status).
 const conflictTries = 5
+
+// outcomePatience is how long approve waits for the controller to act on an approval.
+const outcomePatience = 5 * time.Second
 
 // decider decides about requests of one fleet.
 type decider struct {
@@ -42,11 +46,12 @@ func (d decider) decideOne(ctx context.Context, name string) (*v1alpha1.PairingR
 	}
 	var replaced *v1alpha1.Node
 	if d.verdict == v1alpha1.VerdictApproved {
-		replaced = d.replaced(ctx, request)
+		code := d.invitation(ctx, request)
+		replaced = d.replaced(ctx, request, code)
 		if err := checkRequest(request, d.capabilities, replaced); err != nil {
 			return nil, err
 		}
-		d.sayf("%s", describeRequest(request, replaced, d.now()))
+		d.say(describeRequest(request, code, replaced, d.now()))
 	}
 	if !d.yes && !d.question.yes(fmt.Sprintf("Does the machine show %s? Approve it? [y/N] ", request.Spec.VerificationCode)) {
 		return nil, fmt.Errorf("pairing request %q was not approved: nothing was changed", name)
@@ -54,11 +59,19 @@ func (d decider) decideOne(ctx context.Context, name string) (*v1alpha1.PairingR
 	return d.record(ctx, request, replaced)
 }
 
-// replaced is the Node that the machine would take over, nil if none. Somebody who may read neither
-// code nor Node is not held up: the controller decides about it again.
-func (d decider) replaced(ctx context.Context, request *v1alpha1.PairingRequest) *v1alpha1.Node {
+// invitation returns the code of a request, nil if it cannot be read. Somebody who may not read codes
+// is not held up: the controller decides about them again.
+func (d decider) invitation(ctx context.Context, request *v1alpha1.PairingRequest) *v1alpha1.PairingCode {
 	var code v1alpha1.PairingCode
-	if request.Spec.CodeName == "" || d.fleet.get(ctx, request.Spec.CodeName, &code) != nil || !code.Spec.ReplaceNode {
+	if request.Spec.CodeName == "" || d.fleet.get(ctx, request.Spec.CodeName, &code) != nil {
+		return nil
+	}
+	return &code
+}
+
+// replaced is the Node that the machine would take over, nil if none or if it cannot be read.
+func (d decider) replaced(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1alpha1.Node {
+	if code == nil || !code.Spec.ReplaceNode {
 		return nil
 	}
 	var node v1alpha1.Node
@@ -73,7 +86,7 @@ func (d decider) read(ctx context.Context, name string) (*v1alpha1.PairingReques
 	err := d.fleet.get(ctx, name, &request)
 	if apierrors.IsNotFound(err) && !notInstalled(err) {
 		names := d.completeRequests(ctx, d.fleet, nil)
-		return nil, d.fleet.noSuch("pairing request", name, names, "See those that wait: kubectl mooring pending -n "+d.fleet.namespace)
+		return nil, d.fleet.noSuch(ctx, "pairing request", name, names, "See those that wait: kubectl mooring pending -n "+d.fleet.namespace)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read pairing request %q: %w", name, d.fleet.explain(err, "pairingrequests"))
@@ -92,8 +105,7 @@ func (d decider) record(ctx context.Context, shown *v1alpha1.PairingRequest, rep
 		}
 		err = d.fleet.Patch(ctx, request, client.RawPatch(types.MergePatchType, patch))
 		if err == nil {
-			d.sayf("%s", confirmation(request, replaced))
-			return request, nil
+			return d.confirm(ctx, request, replaced)
 		}
 		if !apierrors.IsConflict(err) {
 			return nil, fmt.Errorf("decide about pairing request %q: %w", shown.Name, d.fleet.explain(err, "pairingrequests"))
@@ -122,6 +134,32 @@ func decisionPatch(request *v1alpha1.PairingRequest, decision v1alpha1.PairingDe
 		"metadata": map[string]any{"uid": request.UID, "resourceVersion": request.ResourceVersion},
 		"spec":     map[string]any{"decision": decision},
 	})
+}
+
+// confirm waits a moment for the outcome of an approval: a request whose name is taken fails at once,
+// and its approver has to know. Somebody who may not watch, or a slow controller, holds up nobody.
+func (d decider) confirm(ctx context.Context, request *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
+	latest := request
+	if request.Spec.Decision.Verdict == v1alpha1.VerdictApproved {
+		waiting, cancel := context.WithTimeout(ctx, outcomePatience)
+		defer cancel()
+		_ = observer[v1alpha1.PairingRequest, *v1alpha1.PairingRequest]{
+			fleet: d.fleet, list: &v1alpha1.PairingRequestList{}, lost: func(error) {},
+			enough: func(r *v1alpha1.PairingRequest) bool {
+				latest = r
+				return r.Status.Phase != "" && r.Status.Phase != v1alpha1.PairingRequestPending
+			},
+		}.wait(waiting, request)
+	}
+	if latest.Status.Phase == v1alpha1.PairingRequestFailed {
+		_, err := alreadyDecided(latest, "", d.now())
+		return nil, err
+	}
+	d.sayf("%s", confirmation(latest, replaced))
+	if latest.Spec.Decision.Verdict == v1alpha1.VerdictApproved && (latest.Status.Phase == "" || latest.Status.Phase == v1alpha1.PairingRequestPending) {
+		d.sayf("The controller has not acted on it yet. See what becomes of it: kubectl get preq %s -n %s", latest.Name, latest.Namespace)
+	}
+	return latest, nil
 }
 
 // confirmation says what was decided and what comes next.

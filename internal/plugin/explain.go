@@ -9,10 +9,13 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // whoGrants says what to ask for when RBAC refuses a resource.
@@ -29,17 +32,21 @@ const defaultServer = "http://localhost:8080"
 
 // explain adds what to do next to an error of the cluster. resource is what was asked for.
 func (f *fleet) explain(err error, resource string) error {
+	if err == nil {
+		return nil
+	}
+	err = serverError{err}
 	var unreachable net.Error
 	switch {
-	case err == nil:
-		return nil
 	case notInstalled(err):
 		return fmt.Errorf("the cluster %s does not know %s.%s: Mooring is not installed there, or another cluster was meant\n"+
 			"Install it: kubectl apply --server-side -k config/default (in a checkout of Mooring); or choose another cluster with --context", f.server, resource, v1alpha1.GroupName)
 	case refusedByPolicy(err) != "":
 		return errors.New(refusedByPolicy(err))
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%w\nAsk for %s in namespace %q", err, whoGrants[resource], f.namespace)
+		return fmt.Errorf("%w\nAsk for %s in namespace %q. Is the name of the namespace right? A missing one is refused in the same way; choose another with -n", err, whoGrants[resource], f.namespace)
+	case missingNamespace(err) != "":
+		return f.noNamespace()
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster %s does not accept your credentials: %w\nRenew them, or choose others with --context or --kubeconfig", f.server, err)
 	case errors.As(err, &unreachable) && f.server == defaultServer:
@@ -49,6 +56,36 @@ func (f *fleet) explain(err error, resource string) error {
 	}
 	return err
 }
+
+// missingNamespace is the name of the namespace that the server does not know; "" for another error.
+func missingNamespace(err error) string {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) || status.Status().Details == nil || status.Status().Details.Kind != "namespaces" {
+		return ""
+	}
+	return status.Status().Details.Name
+}
+
+func (f *fleet) noNamespace() error {
+	return fmt.Errorf("namespace %q does not exist in the cluster %s: choose another with -n, or another cluster with --context", f.namespace, f.server)
+}
+
+// checkNamespace errs for a namespace that does not exist: the server answers a list there with none.
+// Somebody who may not read namespaces is not held up.
+func (f *fleet) checkNamespace(ctx context.Context) error {
+	var namespace corev1.Namespace
+	if apierrors.IsNotFound(f.Get(ctx, client.ObjectKey{Name: f.namespace}, &namespace)) {
+		return f.noNamespace()
+	}
+	return nil
+}
+
+// serverError is an error of the cluster as one line: it may repeat foreign text.
+type serverError struct{ error }
+
+func (e serverError) Error() string { return foreign.Line(e.error.Error()) }
+
+func (e serverError) Unwrap() error { return e.error }
 
 // notInstalled tells a missing kind from a missing object: only for the former the server has no
 // more to say than 404.
@@ -76,7 +113,10 @@ func refusedByPolicy(err error) string {
 }
 
 // noSuch says that a name does not exist and which do.
-func (f *fleet) noSuch(what, name string, names []string, next string) error {
+func (f *fleet) noSuch(ctx context.Context, what, name string, names []string, next string) error {
+	if err := f.checkNamespace(ctx); err != nil {
+		return err
+	}
 	there := "There are none"
 	if len(names) > 0 {
 		slices.Sort(names)

@@ -1,9 +1,7 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -18,7 +16,7 @@ import (
 const cancelPatience = 5 * time.Second
 
 // follow waits for the outcome of a dispatch and reports it.
-func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) error {
+func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDispatch, raw bool) error {
 	ctx, stop := onInterrupt(parent, func(ctx context.Context) { t.cancel(ctx, f, d) })
 	defer stop()
 	t.sayf("Made dispatch %s in namespace %s.", d.Name, d.Namespace)
@@ -44,7 +42,7 @@ func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDi
 	case err != nil:
 		return fmt.Errorf("dispatch %q was made, but its outcome cannot be seen: %w", d.Name, f.explain(err, "capabilitydispatches"))
 	}
-	return t.report(latest)
+	return t.report(latest, raw)
 }
 
 // cancel is what the first Ctrl-C does.
@@ -76,17 +74,15 @@ func progressLine(s v1alpha1.CapabilityDispatchStatus) string {
 }
 
 // report prints a finished dispatch and turns its outcome into the exit code.
-func (t *tool) report(d *v1alpha1.CapabilityDispatch) error {
+func (t *tool) report(d *v1alpha1.CapabilityDispatch, raw bool) error {
 	if t.format != "" {
 		if err := t.print(d); err != nil {
 			return err
 		}
 	} else if d.Status.Output != nil {
-		var indented bytes.Buffer
-		if err := json.Indent(&indented, d.Status.Output.Raw, "", "  "); err != nil {
-			return fmt.Errorf("read the output: %w", err)
+		if err := t.printOutput(d.Status.Output.Raw, raw); err != nil {
+			return err
 		}
-		fmt.Fprintln(t.Out, indented.String())
 	}
 	if d.Status.OutputTruncated {
 		t.sayf("The output was cut at %d bytes.", d.Spec.MaxPayloadBytes)

@@ -22,12 +22,15 @@ type invokeOptions struct {
 	ttl         seconds
 	wait        bool
 	allowAbsent bool
+	raw         bool
 }
 
 const invokeLong = `Run a capability on a machine: make a CapabilityDispatch, wait for it, print its output.
 
 The output goes to standard output, everything else to standard error; with -o the whole dispatch is
 printed when it is over. A machine that is offline gets it when it is back, until --expiry.
+On a terminal, characters of the output that could act on it are escaped, and several lines of text
+stand behind a mark. A pipe or a file gets the JSON as it is; --raw prints the output itself.
 Ctrl-C asks to cancel and goes on waiting for the truth; a second one leaves.
 
 ` + exitCodes
@@ -56,6 +59,9 @@ func newInvoke(t *tool) *cobra.Command {
 		Args:              arguments(2, 2),
 		ValidArgsFunction: t.complete(completeInvoke),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.raw && (t.format != "" || !o.wait) {
+				return usagef("--raw prints the output alone: leave out -o and --wait=false")
+			}
 			o.inputGiven = cmd.Flags().Changed("input")
 			return t.invoke(cmd.Context(), args[0], args[1], o)
 		},
@@ -67,6 +73,7 @@ func newInvoke(t *tool) *cobra.Command {
 	flags.Var(&o.ttl, "ttl-after-finished", "how long the dispatch is kept when it is over, up to 8760h")
 	flags.BoolVar(&o.wait, "wait", true, "wait for the outcome; --wait=false prints the name and returns")
 	flags.BoolVar(&o.allowAbsent, "allow-absent", false, "queue it for a node that does not exist yet")
+	flags.BoolVar(&o.raw, "raw", false, "print the output as the machine sent it, a text without quotes; unsafe on a terminal")
 	return cmd
 }
 
@@ -102,7 +109,7 @@ func (t *tool) invoke(ctx context.Context, node, capability string, o invokeOpti
 		return fmt.Errorf("make a dispatch: %w", f.explain(err, "capabilitydispatches"))
 	}
 	if o.wait {
-		return t.follow(ctx, f, d)
+		return t.follow(ctx, f, d, o.raw)
 	}
 	if t.format != "" {
 		return t.print(d)

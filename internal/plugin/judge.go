@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
@@ -19,10 +20,14 @@ const soon = 2 * time.Minute
 // request cannot be decided any more. Both are empty for one that waits.
 func alreadyDecided(r *v1alpha1.PairingRequest, verdict v1alpha1.Verdict, now time.Time) (string, error) {
 	again := "the machine needs a new code: kubectl mooring code -n " + r.Namespace
+	failed := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionCompleted)
+	if r.Status.Phase == v1alpha1.PairingRequestFailed && failed != nil {
+		return "", fmt.Errorf("pairing request %q failed: %s: %s; %s", r.Name, failed.Reason, foreign.Line(failed.Message), again)
+	}
 	if d := r.Spec.Decision; d != nil {
-		said := fmt.Sprintf("pairing request %q was already %s by %s", r.Name, strings.ToLower(string(d.Verdict)), orDash(d.By))
+		said := fmt.Sprintf("pairing request %q was already %s by %s", r.Name, strings.ToLower(string(d.Verdict)), orDash(foreign.Line(d.By)))
 		if d.Reason != "" {
-			said += fmt.Sprintf(" (%s)", d.Reason)
+			said += fmt.Sprintf(" (%s)", foreign.Line(d.Reason))
 		}
 		if d.Verdict == verdict {
 			said = strings.ToUpper(said[:1]) + said[1:] + "."
@@ -39,9 +44,6 @@ func alreadyDecided(r *v1alpha1.PairingRequest, verdict v1alpha1.Verdict, now ti
 	}
 	if undecided(r, now) {
 		return "", nil
-	}
-	if failed := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionCompleted); r.Status.Phase == v1alpha1.PairingRequestFailed && failed != nil {
-		return "", fmt.Errorf("pairing request %q failed: %s: %s; %s", r.Name, failed.Reason, failed.Message, again)
 	}
 	return "", fmt.Errorf("pairing request %q is over (it expired at %s): %s", r.Name, r.Spec.ExpiresTime.UTC().Format(time.DateTime+" MST"), again)
 }
@@ -67,7 +69,7 @@ func checkRequest(r *v1alpha1.PairingRequest, capabilities []string, replaced *v
 }
 
 // describeRequest is what an approver has to look at.
-func describeRequest(r *v1alpha1.PairingRequest, replaced *v1alpha1.Node, now time.Time) string {
+func describeRequest(r *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, replaced *v1alpha1.Node, now time.Time) string {
 	lines := [][2]string{
 		{"Verification code", r.Spec.VerificationCode},
 		{"Node", r.Spec.NodeName},
@@ -75,11 +77,12 @@ func describeRequest(r *v1alpha1.PairingRequest, replaced *v1alpha1.Node, now ti
 		{"Fingerprint", r.Spec.PublicKeySHA256},
 		{"Invited by", describeInvitation(r)},
 		{"Capabilities", orNothing(r.Spec.RequestedCapabilities)},
+		{"Labels", describeLabels(r, code)},
 		{"Expires in", until(now, r.Spec.ExpiresTime.Time)},
 	}
 	text := fmt.Sprintf("Pairing request %s in namespace %s", r.Name, r.Namespace)
 	for _, line := range lines {
-		text += fmt.Sprintf("\n  %-18s %s", line[0], orDash(cellText(line[1])))
+		text += fmt.Sprintf("\n  %-18s %s", line[0], orDash(foreign.Line(line[1])))
 	}
 	if replaced != nil {
 		text += fmt.Sprintf("\nIt takes over node %s with its labels, policy (%s) and queue; the key that the node has now is refused from then on.",
@@ -89,6 +92,24 @@ func describeRequest(r *v1alpha1.PairingRequest, replaced *v1alpha1.Node, now ti
 		text += fmt.Sprintf("\nIt is about to expire: decide within %s.", until(now, r.Spec.ExpiresTime.Time))
 	}
 	return text
+}
+
+// describeLabels shows the labels that the code gives the Node.
+func describeLabels(r *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) string {
+	switch {
+	case r.Spec.CodeName == "":
+		return "none"
+	case code == nil:
+		return fmt.Sprintf("unknown: code %s cannot be read", r.Spec.CodeName)
+	case len(code.Spec.NodeLabels) == 0:
+		return "none"
+	}
+	var given []string
+	for key, value := range code.Spec.NodeLabels {
+		given = append(given, key+"="+string(value))
+	}
+	slices.Sort(given)
+	return strings.Join(given, ", ")
 }
 
 func describeSystem(system *v1alpha1.SystemInfo) string {

@@ -48,6 +48,9 @@ func (t *tool) listNodes(ctx context.Context, f *fleet) error {
 		return t.print(&list)
 	}
 	if len(list.Items) == 0 {
+		if err := f.checkNamespace(ctx); err != nil {
+			return err
+		}
 		t.sayf("No machine is paired in namespace %q. Invite one: kubectl mooring code -n %s", f.namespace, f.namespace)
 		return nil
 	}
@@ -98,7 +101,7 @@ func (f *fleet) node(ctx context.Context, name string) (*v1alpha1.Node, error) {
 	var node v1alpha1.Node
 	err := f.get(ctx, name, &node)
 	if apierrors.IsNotFound(err) && !notInstalled(err) {
-		return nil, &missingNode{f.noSuch("node", name, nodeNames(ctx, f), "Another fleet? Choose its namespace with -n")}
+		return nil, &missingNode{f.noSuch(ctx, "node", name, nodeNames(ctx, f), "Another fleet? Choose its namespace with -n")}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read node %q: %w", name, f.explain(err, "nodes"))

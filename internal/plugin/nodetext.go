@@ -9,6 +9,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // nodeText describes a Node in lines of "key: value".
@@ -16,7 +17,7 @@ func nodeText(n *v1alpha1.Node, now time.Time) string {
 	var text strings.Builder
 	line := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(&text, "%-14s %s\n", key+":", cellText(value))
+			fmt.Fprintf(&text, "%-14s %s\n", key+":", foreign.Line(value))
 		}
 	}
 	presence := string(n.Status.Presence)

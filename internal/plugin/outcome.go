@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // outcome says how a dispatch ended that did not succeed, whether it ran, and what to do next.
@@ -12,9 +13,9 @@ func outcome(d *v1alpha1.CapabilityDispatch) string {
 	code := ""
 	if e := d.Status.Error; e != nil {
 		code = e.Code
-		text += ": " + e.Code
+		text += ": " + foreign.Line(e.Code)
 		if e.Message != "" {
-			text += ": " + e.Message
+			text += ": " + foreign.Quote(e.Message)
 		}
 	}
 	switch d.Status.Execution {

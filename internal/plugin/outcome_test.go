@@ -48,7 +48,7 @@ func TestOnlyTheOutputGoesToStandardOutput(t *testing.T) {
 	err := (&tool{IOStreams: streams}).report(finishedDispatch(v1alpha1.CapabilityDispatchStatus{
 		Phase: v1alpha1.DispatchFailed, Output: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}, OutputTruncated: true,
 		Error: &v1alpha1.DispatchError{Code: "CapabilityFailed", Message: "no paper"}, Execution: v1alpha1.ExecutionFinished,
-	}))
+	}), false)
 	if exitCode(err) != exitFailed || err.Error() != `dispatch "press-3-echo-x" ended Failed: CapabilityFailed: no paper` {
 		t.Errorf("got %v with code %d", err, exitCode(err))
 	}
@@ -65,7 +65,7 @@ func TestWithAFormatTheWholeDispatchIsPrinted(t *testing.T) {
 		streams, _, out, _ := genericiooptions.NewTestIOStreams()
 		d := finishedDispatch(v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchSucceeded, Output: &v1alpha1.JSON{Raw: []byte(`[1]`)}})
 		d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "someone"}}
-		if err := (&tool{IOStreams: streams, format: f}).report(d); err != nil {
+		if err := (&tool{IOStreams: streams, format: f}).report(d, false); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "managedFields") || !bytes.HasSuffix(out.Bytes(), []byte("\n")) {

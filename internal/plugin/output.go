@@ -3,12 +3,13 @@ package plugin
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/yaml"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
@@ -56,8 +58,23 @@ func (t *tool) print(value any) error {
 	if err != nil {
 		return fmt.Errorf("encode the result: %w", err)
 	}
-	_, err = fmt.Fprintln(t.Out, strings.TrimRight(string(encoded), "\n"))
+	_, err = fmt.Fprintln(t.Out, strings.TrimRight(string(t.shown(encoded)), "\n"))
 	return err
+}
+
+// shown returns encoded as it is for a pipe or a file. For a terminal JSON keeps its value by
+// escapes, and YAML has U+FFFD in place of each unsafe character.
+func (t *tool) shown(encoded []byte) []byte {
+	if !isTerminal(t.Out) {
+		return encoded
+	}
+	return foreign.JSON(encoded)
+}
+
+// isTerminal reports whether a person reads what is written.
+func isTerminal(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // tidy names the kind of an object, or of a list and its items, which clients leave out, and
@@ -82,26 +99,11 @@ func table(w io.Writer, header []string, rows [][]string) error {
 	for _, row := range append([][]string{header}, rows...) {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			cells[i] = orDash(cellText(cell))
+			cells[i] = orDash(foreign.Line(cell))
 		}
 		fmt.Fprintln(aligned, strings.Join(cells, "\t"))
 	}
 	return aligned.Flush()
-}
-
-// printable replaces what could steer a terminal or disguise text, keeping line ends.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
-
-// cellText is printable text on one line.
-func cellText(s string) string {
-	return printable(strings.ReplaceAll(s, "\n", " "))
 }
 
 func orDash(s string) string {

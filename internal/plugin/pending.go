@@ -34,6 +34,9 @@ func newPending(t *tool) *cobra.Command {
 				return t.print(&list)
 			}
 			if len(list.Items) == 0 {
+				if err := f.checkNamespace(cmd.Context()); err != nil {
+					return err
+				}
 				t.sayf("No machine waits for an approval in namespace %q. Invite one: kubectl mooring code -n %s", f.namespace, f.namespace)
 				return nil
 			}

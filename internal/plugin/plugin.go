@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // tool is what the commands share.
@@ -33,7 +35,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintln(errOut, "error:", printable(err.Error()))
+		fmt.Fprintln(errOut, "error:", foreign.Text(err.Error()))
 	}
 	return exitCode(err)
 }
@@ -90,7 +92,13 @@ func arguments(atLeast, atMost int) cobra.PositionalArgs {
 	}
 }
 
-// sayf writes a line for the person to the error stream, where it cannot get into a pipe.
+// sayf writes a line for the person to the error stream, where it cannot get into a pipe. Only the
+// format can begin a line: the arguments may be foreign.
 func (t *tool) sayf(format string, args ...any) {
-	fmt.Fprintln(t.ErrOut, printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(t.ErrOut, foreign.Sprintf(format, args...))
+}
+
+// say writes a text of our own of several lines, in which foreign text has been made lines or quoted.
+func (t *tool) say(text string) {
+	fmt.Fprintln(t.ErrOut, foreign.Text(text))
 }

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // question asks the person at the terminal.
@@ -29,7 +31,7 @@ func newQuestion(streams genericiooptions.IOStreams) *question {
 
 // yes asks once; anything but y or yes is a no, the end of the input too.
 func (q *question) yes(prompt string) bool {
-	fmt.Fprint(q.out, printable(prompt))
+	fmt.Fprint(q.out, foreign.Line(prompt))
 	line, err := q.answers.ReadString('\n')
 	if err != nil {
 		fmt.Fprintln(q.out)

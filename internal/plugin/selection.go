@@ -72,6 +72,9 @@ func (t *tool) choose(ctx context.Context, f *fleet, s selection) ([]string, err
 	waiting.Items = slices.DeleteFunc(waiting.Items, func(r v1alpha1.PairingRequest) bool { return !undecided(&r, now) })
 	chosen := matching(waiting.Items, codes.Items, selector)
 	if len(chosen) == 0 {
+		if err := f.checkNamespace(ctx); err != nil {
+			return nil, err
+		}
 		t.sayf("No such machine waits for an approval in namespace %q: nothing was changed. See those that wait: kubectl mooring pending -n %s", f.namespace, f.namespace)
 	}
 	return chosen, nil

@@ -3,6 +3,7 @@ package plugin
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -13,22 +14,8 @@ import (
 // shownAt is the first line that a terminal with that many columns gets to see.
 func shownAt(t *testing.T, columns int, shown picture) string {
 	t.Helper()
-	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatalf("open a pseudo-terminal: %v", err)
-	}
+	screen, tty := openTerminal(t)
 	defer screen.Close()
-	if err := unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: uint16(columns)}); err != nil {
 		t.Fatal(err)
 	}
@@ -70,4 +57,41 @@ func TestATerminalGetsItsColoursOrAClearWord(t *testing.T) {
 	if line := shownAt(t, 100, drawn); !strings.HasPrefix(line, "██") {
 		t.Errorf("without colours it shows %q", line)
 	}
+}
+
+// onTerminal returns all that write shows on a terminal.
+func onTerminal(t *testing.T, write func(tty *os.File)) string {
+	t.Helper()
+	screen, tty := openTerminal(t)
+	defer screen.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		write(tty)
+		tty.Close()
+	}()
+	shown, _ := io.ReadAll(screen) // the error is the end
+	<-done
+	return strings.ReplaceAll(string(shown), "\r\n", "\n")
+}
+
+// openTerminal makes a pseudo-terminal.
+func openTerminal(t *testing.T) (screen, tty *os.File) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatalf("open a pseudo-terminal: %v", err)
+	}
+	if err := unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return screen, tty
 }

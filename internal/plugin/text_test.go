@@ -55,10 +55,10 @@ func TestPendingShowsTheMostUrgentRequestFirst(t *testing.T) {
 }
 
 func TestAnApproverSeesWhatToCompareAndHowLongIsLeft(t *testing.T) {
-	golden(t, "request.txt", describeRequest(request("press-3-9f86d081-k7qx2m"), nil, noon)+"\n")
+	golden(t, "request.txt", describeRequest(request("press-3-9f86d081-k7qx2m"), labelled(), nil, noon)+"\n")
 	golden(t, "request-urgent.txt", describeRequest(request("press-3-9f86d081-k7qx2m", func(r *v1alpha1.PairingRequest) {
 		r.Spec.ExpiresTime = metav1.NewTime(noon.Add(45 * time.Second))
-	}), node("press-3"), noon)+"\n")
+	}), nil, node("press-3"), noon)+"\n")
 }
 
 func TestNodesAreListedAndDescribed(t *testing.T) {
@@ -91,13 +91,17 @@ func TestACodeIsPrintedWithTheLineToRun(t *testing.T) {
 
 func TestWhatAMachineSaysCannotSteerTheTerminal(t *testing.T) {
 	got := tableText(t, []string{"A", "B"}, [][]string{{"x\x1b[2Jy\nz\tw", ""}, {"\u202eevil", "\u009b1m"}})
-	want := "A                  B\nx\uFFFD[2Jy z\uFFFDw   -\n\uFFFDevil   \uFFFD1m\n"
+	want := "A                  B\nx\uFFFD[2Jy z w   -\n\uFFFDevil   \uFFFD1m\n"
 	if squeeze(got) != squeeze(want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if strings.ContainsAny(got, "\x1b\t\u202e\u009b") {
 		t.Errorf("control characters came through: %q", got)
 	}
+}
+
+func labelled() *v1alpha1.PairingCode {
+	return &v1alpha1.PairingCode{Spec: v1alpha1.PairingCodeSpec{NodeLabels: map[string]v1alpha1.NodeLabelValue{"line": "3", "hall": "b"}}}
 }
 
 func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
