@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -33,19 +35,22 @@ type Code struct {
 }
 
 // ParseCode reads a pairing code the way people write it: in either case, with
-// or without the dash, with spaces, and with O, I or L for 0, 1 and 1.
+// or without the dash, with dashes and spaces of any kind, and with O, I or L for 0, 1 and 1.
 // Its errors wrap ErrInvalidCode, say what is wrong and never repeat the input.
 func ParseCode(s string) (Code, error) {
 	if len(s) > maxCodeLength {
 		return Code{}, fmt.Errorf("%w: it is too long; a code looks like K7QX2M-482913", ErrInvalidCode)
 	}
-	compact := unambiguous.Replace(strings.ToUpper(strings.NewReplacer("-", "", " ", "", "\t", "", "\r", "", "\n", "").Replace(s)))
+	compact := unambiguous.Replace(strings.ToUpper(strings.Map(dropSeparator, s)))
 	switch {
 	case compact == "":
 		return Code{}, fmt.Errorf("%w: it is empty; a code looks like K7QX2M-482913", ErrInvalidCode)
-	case len(compact) != LookupIDLength+PINLength:
+	case utf8.RuneCountInString(compact) != LookupIDLength+PINLength:
 		return Code{}, fmt.Errorf("%w: it has %d letters and digits, not %d; a code looks like K7QX2M-482913",
-			ErrInvalidCode, len(compact), LookupIDLength+PINLength)
+			ErrInvalidCode, utf8.RuneCountInString(compact), LookupIDLength+PINLength)
+	}
+	if len(compact) != LookupIDLength+PINLength {
+		return Code{}, fmt.Errorf("%w: it holds a character that is no letter of the Latin alphabet and no digit; a code looks like K7QX2M-482913", ErrInvalidCode)
 	}
 	code := Code{LookupID: compact[:LookupIDLength], PIN: compact[LookupIDLength:]}
 	if err := CheckLookupID(code.LookupID); err != nil {
@@ -55,6 +60,16 @@ func ParseCode(s string) (Code, error) {
 		return Code{}, fmt.Errorf("%w: the last %d characters must be digits", ErrInvalidCode, PINLength)
 	}
 	return code, nil
+}
+
+// dropSeparator drops dashes of every kind (a minus too), white space and characters of no width: mail
+// programs and documents put them into a code.
+func dropSeparator(r rune) rune {
+	const minus = '\u2212'
+	if r == minus || unicode.In(r, unicode.Pd, unicode.Z, unicode.Cf) || unicode.IsSpace(r) {
+		return -1
+	}
+	return r
 }
 
 // CheckLookupID refuses what is not a lookup id in its canonical form. Receivers

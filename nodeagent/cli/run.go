@@ -167,7 +167,7 @@ func (f *flags) nodeName() (string, error) {
 	}
 	name := hostinfo.NodeName(hostname)
 	if name == "" {
-		return "", fmt.Errorf("no node name can be made of host name %q; give one with --name", hostname)
+		return "", fmt.Errorf("host name %q makes no name that tells this machine from others; give one with --name", hostname)
 	}
 	return name, nil
 }

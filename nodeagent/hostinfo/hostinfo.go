@@ -4,6 +4,7 @@ package hostinfo
 import (
 	"bufio"
 	"context"
+	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
@@ -72,9 +73,16 @@ func prettyName(path string) string {
 
 // NodeName makes the name of a Node, a DNS label, out of a host name: its first
 // label in lower case with dashes for whatever else does not fit. It is empty
-// when nothing fits.
+// when nothing fits, and for a host name that names no machine: an address, localhost.
 func NodeName(hostname string) string {
+	if _, err := netip.ParseAddr(strings.Trim(hostname, "[]")); err == nil {
+		return ""
+	}
 	first, _, _ := strings.Cut(hostname, ".")
+	switch strings.ToLower(first) {
+	case "localhost", "localhost4", "localhost6":
+		return ""
+	}
 	label := strings.Map(func(r rune) rune {
 		if (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9') {
 			return r
