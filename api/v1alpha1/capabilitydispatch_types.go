@@ -40,7 +40,7 @@ type CapabilityDispatch struct {
 // +kubebuilder:validation:XValidation:rule="has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)",message="requestedBy is immutable",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="has(self.requestedByGroups) == has(oldSelf.requestedByGroups) && (!has(self.requestedByGroups) || self.requestedByGroups == oldSelf.requestedByGroups)",message="requestedByGroups is immutable",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="has(self.requestedByUID) == has(oldSelf.requestedByUID) && (!has(self.requestedByUID) || self.requestedByUID == oldSelf.requestedByUID)",message="requestedByUID is immutable",reason=FieldValueForbidden
-// +kubebuilder:validation:XValidation:rule="!oldSelf.?cancel.orValue(false) || self.?cancel.orValue(false)",message="cancel can only go from false to true: create another CapabilityDispatch",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="!oldSelf.?cancel.orValue(false) || self.?cancel.orValue(false)",message="cancel can only go from false to true: leave spec.cancel out of the manifest, or create another CapabilityDispatch",reason=FieldValueForbidden
 type CapabilityDispatchSpec struct {
 	// nodeName is the Node of this namespace that shall run the capability; one that does not
 	// exist yet is waited for. Required, a DNS label, immutable.

@@ -47,7 +47,7 @@ const (
 )
 
 // Node is a paired machine in the inventory of a fleet. It is no worker of the cluster: in
-// commands say mnode or nodes.mooring.dev, because "kubectl delete node" means the core kind.
+// commands say mnode, because "kubectl delete node" means the core kind.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -18,3 +18,14 @@ func Granted(policy v1alpha1.CapabilityPolicy, capability string) bool {
 	}
 	return slices.ContainsFunc(policy.Allow, matches) && !slices.ContainsFunc(policy.Deny, matches)
 }
+
+// RoleNames returns the resource names by which a Role lets its user invoke a capability: the full
+// name and the family, its first segment followed by ".*". A name without a dot has no family: as in
+// the policy of a Node, system.* holds for system.health and not for system.
+func RoleNames(capability string) []string {
+	family, _, dotted := strings.Cut(capability, ".")
+	if !dotted {
+		return []string{capability}
+	}
+	return []string{capability, family + ".*"}
+}

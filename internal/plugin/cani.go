@@ -4,18 +4,19 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/spf13/cobra"
 	authorizationv1 "k8s.io/api/authorization/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
 const canILong = `Ask whether you may invoke a capability in a namespace.
 
 "kubectl auth can-i" cannot ask this: the right is the verb invoke on the virtual resource
-capabilities.mooring.dev, for the name of the capability or for its first segment and ".*".
+capabilities.mooring.dev, for the name of the capability or for its first segment and ".*". As in
+the grant of a Node, echo.* holds for echo.loud and not for echo.
 Prints yes or no; the exit code is 0 for yes and 1 for no.`
 
 func newCanI(t *tool) *cobra.Command {
@@ -67,7 +68,7 @@ func (t *tool) canInvoke(ctx context.Context, capability string) error {
 		return err
 	}
 	answer := mayInvoke{Namespace: f.namespace, Capability: capability}
-	for _, name := range grantNames(capability) {
+	for _, name := range dispatch.RoleNames(capability) {
 		if answer.Allowed, err = f.allowed(ctx, v1alpha1.VerbInvoke, v1alpha1.ResourceCapabilities, name); err != nil || answer.Allowed {
 			break
 		}
@@ -94,14 +95,8 @@ func (t *tool) printAnswer(answer mayInvoke) error {
 		return nil
 	}
 	t.sayf("Ask for a Role in namespace %q with verb invoke on resource capabilities of mooring.dev, resourceNames %q.",
-		answer.Namespace, grantNames(answer.Capability))
+		answer.Namespace, dispatch.RoleNames(answer.Capability))
 	return &exitError{code: exitGeneral}
-}
-
-// grantNames are the two names by which a Role may grant a capability.
-func grantNames(capability string) []string {
-	family, _, _ := strings.Cut(capability, ".")
-	return []string{capability, family + ".*"}
 }
 
 // allowed asks the server what the person may do.

@@ -90,8 +90,7 @@ func (s *Service) requesterAllowed(ctx context.Context, spec *v1alpha1.Capabilit
 	if exists, err := s.serviceAccountExists(ctx, spec, d); err != nil || !exists {
 		return false, err
 	}
-	family, _, _ := strings.Cut(spec.Capability, ".")
-	for _, name := range []string{spec.Capability, family + ".*"} {
+	for _, name := range dispatch.RoleNames(spec.Capability) {
 		sar := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: spec.RequestedBy, Groups: spec.RequestedByGroups, UID: spec.RequestedByUID,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{

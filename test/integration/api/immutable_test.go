@@ -65,7 +65,7 @@ func TestImmutableFieldsStayWhatTheyAre(t *testing.T) {
 			{"timeoutSeconds", int64(6), "timeoutSeconds is immutable" + another, "timeoutSeconds is immutable" + another},
 			{"expirySeconds", int64(61), "expirySeconds is immutable" + another, "expirySeconds is immutable" + another},
 			{"requestedBy", "mallory", "requestedBy is immutable", ""},
-			{"cancel", false, "cancel can only go from false to true" + another, "cancel can only go from false to true" + another},
+			{"cancel", false, "cancel can only go from false to true: leave spec.cancel out of the manifest, or create another CapabilityDispatch", "cancel can only go from false to true: leave spec.cancel out of the manifest, or create another CapabilityDispatch"},
 		}},
 		{"Node", nodeSpec(map[string]any{"desiredState": "Revoked"}), []frozen{
 			{"desiredState", "Active", "desiredState Revoked is final", "desiredState Revoked is final"},

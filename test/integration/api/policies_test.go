@@ -24,7 +24,7 @@ func TestARoleSaysWhichCapabilitiesAUserMayDispatch(t *testing.T) {
 		{namespace, "system.health", true},
 		{namespace, "system.disk.usage", true},
 		{namespace, "desktop.open_url", true},
-		{namespace, "system", true}, // its first segment is system
+		{namespace, "system", false}, // no member of the family system.*, as in the grant of a Node
 		{namespace, "systemd.restart", false},
 		{namespace, "desktop.lock", false},
 		{namespace, "echo.loud", false},

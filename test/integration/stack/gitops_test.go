@@ -93,7 +93,7 @@ func TestAnEditedManifestIsRefusedAndDoesNotRun(t *testing.T) {
 			p.edit("once/dispatch.yaml", "nodeName: bench-4", "nodeName: bench-3\n  cancel: true")
 			p.apply("once", flags...)
 			p.edit("once/dispatch.yaml", "\n  cancel: true", "")
-			p.refused("once", "cancel can only go from false to true", flags...)
+			p.refused("once", "cancel can only go from false to true: leave spec.cancel out of the manifest", flags...)
 			text, name := p.manifest("once")
 			nameless := strings.Replace(text, "  name: "+name, "  generateName: "+name, 1)
 			p.refusedText(nameless, "cannot use generate name with apply", flags...)
