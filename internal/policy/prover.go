@@ -30,12 +30,14 @@ const proofTimeout = 30 * time.Second
 // cannot be covered.
 var errUnconfirmed = errors.New("policies or bindings were replaced, edited or broken since the last proof: they work, and are proven again in some seconds")
 
-// Prover proves the policies while it leads: at once, then every minute and on request. It keeps
+// Prover proves the policies while it leads: at once, then every minute, after a change of one of
+// them and on request. It keeps
 // the Record, and renews the proof Lease or records the failure on it.
 type Prover struct {
 	namespace    string
 	identity     string
 	user         string // whom the probes are made as
+	config       *rest.Config
 	own          client.Client
 	impersonated client.Client
 	clock        clock.PassiveClock
@@ -49,13 +51,13 @@ type Prover struct {
 // Lease; identity names this process in it; clock tells the API server's time.
 func NewProver(config *rest.Config, own client.Client, namespace, identity string, clock clock.PassiveClock) (*Prover, error) {
 	user := "system:serviceaccount:" + namespace + ":" + v1alpha1.ProbeServiceAccount
-	config = rest.CopyConfig(config)
-	config.Impersonate = rest.ImpersonationConfig{UserName: user}
-	impersonated, err := client.New(config, client.Options{Scheme: own.Scheme(), Mapper: own.RESTMapper()})
+	forger := rest.CopyConfig(config)
+	forger.Impersonate = rest.ImpersonationConfig{UserName: user}
+	impersonated, err := client.New(forger, client.Options{Scheme: own.Scheme(), Mapper: own.RESTMapper()})
 	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", user, err)
 	}
-	return &Prover{namespace: namespace, identity: identity, user: user, own: own, impersonated: impersonated, clock: clock,
+	return &Prover{namespace: namespace, identity: identity, user: user, config: config, own: own, impersonated: impersonated, clock: clock,
 		record: NewRecord(), store: newHistoryStore(own, namespace)}, nil
 }
 
@@ -68,6 +70,11 @@ func (p *Prover) NeedLeaderElection() bool { return true }
 // Start proves until ctx ends.
 func (p *Prover) Start(ctx context.Context) error {
 	log := logf.FromContext(ctx).WithName("policy")
+	go func() {
+		if err := watch(ctx, p.config, p.own, p.record.Request); err != nil && ctx.Err() == nil {
+			log.Error(err, "changes of the admission policies are found only by the proof of each minute")
+		}
+	}()
 	last := ""
 	for {
 		next := interval

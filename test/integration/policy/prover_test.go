@@ -191,6 +191,53 @@ func TestAPolicyThatWasAwayBetweenTwoProofsIsAFailure(t *testing.T) {
 	}
 }
 
+// The gates shut soon after a policy is away, and not only with the next regular proof.
+func TestAProofFollowsAChangeOfAPolicyAtOnce(t *testing.T) {
+	prover := newProver(t)
+	restore(t, prover)
+	running, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- prover.Start(running) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	shipped, err := config.Objects(config.DirPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]bool{}
+	for _, object := range shipped {
+		if kinds[object.GetKind()] {
+			continue // each kind has one informer
+		}
+		kinds[object.GetKind()] = true
+		t.Run(object.GetKind(), func(t *testing.T) {
+			until(t, func(context.Context) error {
+				if since, failing := policy.Failing(proof(t)); failing {
+					return fmt.Errorf("the policies fail since %s", since)
+				}
+				return nil
+			})
+			renewed := proof(t).Spec.RenewTime
+			began := time.Now()
+			if err := shared.Client().Delete(t.Context(), object.DeepCopy()); err != nil {
+				t.Fatal(err)
+			}
+			until(t, func(context.Context) error { // its patience is half the time between two proofs
+				if _, failing := policy.Failing(proof(t)); !failing {
+					return fmt.Errorf("the gates are open; the last proof was at %s, the deletion at %s", renewed, began)
+				}
+				return nil
+			})
+			t.Logf("the gates shut %s after the deletion", time.Since(began).Round(time.Millisecond))
+			replace(t, object)
+		})
+	}
+}
+
 // The leader was away, or replaced: the record is durable, and nothing changed meanwhile.
 func TestAGapIsCoveredWhenEveryPolicyIsTheSameAtItsEnd(t *testing.T) {
 	first := newProver(t)

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// from is a connection of an address.
+func from(address string, accepted time.Time) *limitedConn {
+	return &limitedConn{source: netip.MustParsePrefix(address + "/32"), accepted: accepted}
+}
+
+// fill takes the places that strangers may have, with connections that have proven something.
+func fill(t *testing.T, p *places, count int, now time.Time) {
+	t.Helper()
+	for i := range count {
+		c := from(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String(), now)
+		if victim, ok := p.take(c, now); victim != nil || !ok {
+			t.Fatalf("connection %d of %d has no place", i, count)
+		}
+		p.prove(c)
+	}
+}
+
+func TestReservedPlacesAreForSourcesWithAnAdmittedRequest(t *testing.T) {
+	now := time.Now()
+	const invited = "192.0.2.1"
+	p := newPlaces(4, 10, 3)
+	fill(t, p, 7, now)
+	if victim, ok := p.take(from("192.0.2.9", now), now); ok || victim != nil {
+		t.Fatalf("a stranger got a reserved place (%v), for %v", ok, victim)
+	}
+	p.admit(from(invited, now).source, now)
+	for i := range 3 {
+		if victim, ok := p.take(from(invited, now), now); !ok || victim != nil {
+			t.Fatalf("reserved place %d is not free for an admitted source: %v, %v", i, ok, victim)
+		}
+	}
+	if _, ok := p.take(from("192.0.2.9", now), now); ok {
+		t.Error("a stranger got a place of a full listener, or that of an admitted source")
+	}
+	late := now.Add(admittedFor)
+	p = newPlaces(4, 10, 3)
+	p.admit(from(invited, now).source, now)
+	fill(t, p, 7, now)
+	if _, ok := p.take(from(invited, late), late); ok {
+		t.Error("an admission has no end")
+	}
+}
+
+func TestAFullListenerClosesTheOldestOfTheSourceWithMost(t *testing.T) {
+	now := time.Now()
+	at := func(seconds int) time.Time { return now.Add(time.Duration(seconds) * time.Second) }
+	for _, test := range []struct {
+		name   string
+		before []*limitedConn
+		proven int // index in before, -1 for none
+		comes  *limitedConn
+		victim int // index in before, -1 for none
+		ok     bool
+	}{
+		{"there is room", []*limitedConn{from("192.0.2.1", at(0))}, -1, from("192.0.2.2", at(9)), -1, true},
+		{"of the source with most", []*limitedConn{from("192.0.2.1", at(0)), from("192.0.2.2", at(1)), from("192.0.2.2", at(2))}, -1, from("192.0.2.3", at(9)), 1, true},
+		{"of equal ones the oldest", []*limitedConn{from("192.0.2.1", at(2)), from("192.0.2.2", at(1)), from("192.0.2.3", at(3))}, -1, from("192.0.2.4", at(9)), 1, true},
+		{"not a proven one", []*limitedConn{from("192.0.2.1", at(0)), from("192.0.2.1", at(1)), from("192.0.2.2", at(2))}, 0, from("192.0.2.3", at(9)), 1, true},
+		{"a source makes room for itself", []*limitedConn{from("192.0.2.1", at(0)), from("192.0.2.1", at(1))}, -1, from("192.0.2.1", at(9)), 0, true},
+		{"all of a source are proven", []*limitedConn{from("192.0.2.1", at(0)), from("192.0.2.1", at(1))}, 0, from("192.0.2.1", at(9)), 1, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPlaces(2, 3, 0)
+			for i, c := range test.before {
+				if _, ok := p.take(c, c.accepted); !ok {
+					t.Fatalf("connection %d has no place", i)
+				}
+			}
+			if test.proven >= 0 {
+				p.prove(test.before[test.proven])
+			}
+			victim, ok := p.take(test.comes, test.comes.accepted)
+			if ok != test.ok {
+				t.Errorf("take = %v, want %v", ok, test.ok)
+			}
+			for i, c := range test.before {
+				if (c == victim) != (i == test.victim) {
+					t.Errorf("connection %d: victim %v, want %v", i, c == victim, i == test.victim)
+				}
+			}
+			if p.all > p.total {
+				t.Errorf("%d connections have a place, of %d", p.all, p.total)
+			}
+		})
+	}
+}
+
+// A machine that has just begun to pair keeps its place for a moment.
+func TestAConnectionThatGotAheadIsNotTheVictim(t *testing.T) {
+	now := time.Now()
+	p := newPlaces(1, 1, 0)
+	c := from("192.0.2.1", now)
+	if _, ok := p.take(c, now); !ok {
+		t.Fatal("no place")
+	}
+	p.advance(c, now)
+	if victim, ok := p.take(from("192.0.2.2", now), now.Add(advancedFor)); ok || victim != nil {
+		t.Errorf("it was closed for another one: %v, %v", victim, ok)
+	}
+	later := now.Add(advancedFor + time.Millisecond)
+	if victim, ok := p.take(from("192.0.2.2", later), later); !ok || victim != c {
+		t.Errorf("it keeps its place for ever: %v, %v", victim, ok)
+	}
+}

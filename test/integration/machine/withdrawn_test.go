@@ -1,0 +1,77 @@
+package machine_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
+)
+
+// leavesAFile is a mediated capability that shows whether it ran.
+const leavesAFile = "argv: [/bin/touch, '{dir}/ran']\ninputSchema: {type: object}\nmediation: local"
+
+func (m *machine) ran() bool {
+	_, err := os.Stat(filepath.Join(m.dir, "ran"))
+	return err == nil
+}
+
+// notShown waits until no question is left at the machine.
+func (m *machine) notShown() {
+	m.Helper()
+	m.Eventually("no question is left", func() bool { return strings.Contains(m.mediate("list"), "Nothing waits") })
+}
+
+// The right to run may end while a person is asked: then there is no question any more.
+func TestAGrantThatEndsWhileThePersonIsAskedEndsTheQuestion(t *testing.T) {
+	m := newMachine(t, map[string]string{"own.asked": leavesAFile})
+	d := m.asked(m.Ask(m.node, "own.asked", map[string]any{}))
+	m.question(d.Name)
+	m.PatchNode(m.node, `{"spec":{"capabilityPolicy":{"deny":["own.asked"]}}}`)
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorNotGranted {
+		t.Errorf("ended %+v", s)
+	}
+	m.notShown()
+	if m.ran() {
+		t.Error("it ran")
+	}
+}
+
+// A yes that the gateway does not hear is no start: the agent waits for the gateway, which looks at
+// the grant again.
+func TestAYesWithoutASessionStartsNothingThatLostItsGrant(t *testing.T) {
+	m := newMachine(t, map[string]string{"own.asked": leavesAFile})
+	d := m.asked(m.Ask(m.node, "own.asked", map[string]any{}))
+	m.question(d.Name)
+	system.Gateways[0].Stop()
+	m.mediate("allow", d.Name)
+	m.PatchNode(m.node, `{"spec":{"capabilityPolicy":{"deny":["own.asked"]}}}`)
+	m.RestartGateway()
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorNotGranted {
+		t.Errorf("ended %+v", s)
+	}
+	if m.ran() {
+		t.Error("it ran")
+	}
+}
+
+// A suspended Node shows no question and starts nothing; its work keeps its phase and goes on when
+// the Node is resumed.
+func TestTheQuestionOfASuspendedNodeWaits(t *testing.T) {
+	m := newMachine(t, map[string]string{"own.asked": leavesAFile})
+	d := m.asked(m.Ask(m.node, "own.asked", map[string]any{}))
+	m.question(d.Name)
+	m.Desire(m.node, v1alpha1.NodeSuspended)
+	m.notShown()
+	if s := testfleet.Read(m.fleet, d).Status; s.Phase != v1alpha1.DispatchAwaitingLocalMediation {
+		t.Errorf("the work of a suspended Node is %s: %+v", s.Phase, s)
+	}
+	m.Desire(m.node, v1alpha1.NodeActive)
+	m.question(d.Name)
+	m.mediate("allow", d.Name)
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || !m.ran() {
+		t.Errorf("after the Node was resumed, and a yes: %+v, ran: %v", s, m.ran())
+	}
+}

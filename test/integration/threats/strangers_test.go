@@ -1,0 +1,212 @@
+package threats_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// strangerGrowth is what a flood of strangers may add to the resident memory of a gateway.
+const strangerGrowth = 32 << 10 // KiB
+
+// strangerTime is how long each flood lasts at least.
+const strangerTime = 6 * time.Second
+
+// flood is a number of connections, each of which begins something and does not end it.
+type flood struct {
+	name, address string
+	connections   int
+	open          func(ctx context.Context, from, to string)
+}
+
+func floods() []flood {
+	secured := func(payload []byte) func(context.Context, string, string) {
+		return func(ctx context.Context, from, to string) { floodSecured(ctx, from, to, payload) }
+	}
+	return []flood{
+		{"messages of 256 KiB", system.PairingEndpoint, 69, secured(unfinishedCalls(16, 256<<10, 16<<10))},
+		{"messages of 32 KiB", system.PairingEndpoint, 600, secured(unfinishedCalls(3, 32<<10, 16<<10))},
+		{"messages in single bytes", system.PairingEndpoint, 69, secured(unfinishedCalls(4, 4<<10, 1))},
+		{"nothing after a handshake", system.PairingEndpoint, 1200, secured(nil)},
+		{"client certificates", system.NodeEndpoint, 600, floodCertificate},
+		{"silence", system.NodeEndpoint, 4000, floodRaw},
+	}
+}
+
+// The memory of a gateway stays far below that of its pod, from however many addresses strangers
+// begin what they do not end, and a machine pairs meanwhile.
+func TestUnfinishedBytesOfStrangersBarelyGrowAGateway(t *testing.T) {
+	full := os.Getenv("MOORING_TEST_SIZE") == "full"
+	f := newFleet(t)
+	f.Pair("before")
+	for i, attack := range floods() {
+		for j, addresses := range []int{1, 20} {
+			if !full && i%2 != j {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s from %d", attack.name, addresses), func(t *testing.T) {
+				f := f.on(t)
+				pid := system.Gateways[0].Pid()
+				before := residentKiB(t, pid)
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				ended, most := attack.run(ctx, addresses), mostResident(ctx, t, pid)
+				began := time.Now()
+				f.Pair(fmt.Sprintf("during-%d-%d", i, addresses))
+				paired := time.Since(began)
+				<-time.After(time.Until(began.Add(strangerTime)))
+				stop()
+				grown := <-most - before
+				ended.Wait()
+				t.Logf("%d KiB before, %d more at most; a machine paired in %s", before, grown, paired.Round(time.Millisecond))
+				if grown > strangerGrowth {
+					t.Errorf("the gateway grew by %d KiB", grown)
+				}
+			})
+		}
+	}
+	f.Works("before")
+}
+
+// run opens connections until ctx ends, each again when the gateway closes it.
+func (f flood) run(ctx context.Context, addresses int) *sync.WaitGroup {
+	var open sync.WaitGroup
+	for i := range f.connections {
+		from := fmt.Sprintf("127.0.7.%d", 1+i%addresses)
+		open.Go(func() {
+			for ctx.Err() == nil {
+				f.open(ctx, from, f.address)
+			}
+		})
+	}
+	return &open
+}
+
+// mostResident sends the largest resident memory of a process, in KiB, when ctx ends.
+func mostResident(ctx context.Context, t *testing.T, pid int) <-chan int {
+	most := make(chan int, 1)
+	go func() {
+		largest := 0
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			largest = max(largest, residentKiB(t, pid))
+			<-tick.C
+		}
+		most <- largest
+	}()
+	return most
+}
+
+// attackerKey signs for the certificates that do not end.
+var attackerKey = sync.OnceValue(func() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+func dialer(from string) *net.Dialer {
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
+}
+
+// held reads until the gateway or the test ends the connection.
+func held(ctx context.Context, c net.Conn) {
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	for {
+		if _, err := c.Read(make([]byte, 512)); err != nil {
+			c.Close()
+			return
+		}
+	}
+}
+
+func floodRaw(ctx context.Context, from, to string) {
+	if c, err := dialer(from).DialContext(ctx, "tcp", to); err == nil {
+		held(ctx, c)
+	}
+}
+
+func floodSecured(ctx context.Context, from, to string, payload []byte) {
+	secured := tls.Dialer{NetDialer: dialer(from), Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13}} //nolint:gosec // an attacker does not mind
+	c, err := secured.DialContext(ctx, "tcp", to)
+	if err != nil {
+		return
+	}
+	go func() { _, _ = c.Write(payload) }() // the gateway may hang up before its end
+	held(ctx, c)
+}
+
+// floodCertificate shows a client certificate that does not end.
+func floodCertificate(ctx context.Context, from, to string) {
+	raw, err := dialer(from).DialContext(ctx, "tcp", to)
+	if err != nil {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	defer stop()
+	defer raw.Close()
+	endless := tls.Certificate{Certificate: [][]byte{make([]byte, 261_000)}, PrivateKey: attackerKey()}
+	c := tls.Client(&unending{Conn: raw, left: 255_000}, &tls.Config{ //nolint:gosec // an attacker does not mind
+		InsecureSkipVerify: true, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{endless},
+	})
+	_ = c.HandshakeContext(ctx)
+	held(ctx, raw)
+}
+
+// unending sends so many bytes and swallows the rest.
+type unending struct {
+	net.Conn
+	left int
+}
+
+func (u *unending) Write(p []byte) (int, error) {
+	n := min(len(p), u.left)
+	u.left -= n
+	if _, err := u.Conn.Write(p[:n]); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// unfinishedCalls are the bytes of calls whose messages lack their last byte.
+func unfinishedCalls(calls, message, frame int) []byte {
+	var b, block bytes.Buffer
+	b.WriteString(http2.ClientPreface)
+	frames, headers := http2.NewFramer(&b, nil), hpack.NewEncoder(&block)
+	_ = frames.WriteSettings() // to memory, as all of them
+	for i := range calls {
+		stream := uint32(2*i + 1)
+		block.Reset()
+		for _, field := range []hpack.HeaderField{
+			{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: "/mooring.gateway.v1.PairingService/BeginPairingSession"},
+			{Name: ":authority", Value: "gateway.mooring"}, {Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+		} {
+			_ = headers.WriteField(field)
+		}
+		_ = frames.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: true})
+		sent := make([]byte, 5+min(message, 64<<10)-1-5)
+		binary.BigEndian.PutUint32(sent[1:], uint32(message))
+		for len(sent) > 0 {
+			n := min(frame, len(sent))
+			_ = frames.WriteData(stream, false, sent[:n])
+			sent = sent[n:]
+		}
+	}
+	return b.Bytes()
+}
