@@ -34,12 +34,30 @@ type chooser func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 type transport struct {
 	credentials.TransportCredentials
 	certificate chooser
-	verify      verifier // nil on the pairing listener: no client certificate is asked for
-	crowd       *crowd   // nil on the pairing listener: nobody has an identity there
+	verify      verifier  // nil on the pairing listener: no client certificate is asked for
+	nodes       *nodeGate // nil on the pairing listener: no caller has an identity there
 	refusals    *refusals
 }
 
-func newTransport(certificate chooser, verify verifier, crowd *crowd, refusals *refusals) *transport {
+// nodeGate decides about a connection of a machine after its handshake.
+type nodeGate struct {
+	authorizer Authorizer
+	limiter    *nodeLimiter
+	crowd      *crowd
+}
+
+// enter takes the connection from the budget of its Node and counts it.
+func (g *nodeGate) enter(id *peer.Identity, conn *limitedConn) (*nodeConn, error) {
+	node := &nodeConn{identity: id, close: func() { _ = conn.Close() }}
+	node.stray.Store(!g.authorizer.Pinned(*id))
+	if err := g.limiter.admitConnection(node); err != nil {
+		return nil, err
+	}
+	g.crowd.join(node, conn)
+	return node, nil
+}
+
+func newTransport(certificate chooser, verify verifier, nodes *nodeGate, refusals *refusals) *transport {
 	config := &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		GetCertificate: certificate,
@@ -57,7 +75,7 @@ func newTransport(certificate chooser, verify verifier, crowd *crowd, refusals *
 	}
 	return &transport{
 		TransportCredentials: credentials.NewTLS(config),
-		certificate:          certificate, verify: verify, crowd: crowd, refusals: refusals,
+		certificate:          certificate, verify: verify, nodes: nodes, refusals: refusals,
 	}
 }
 
@@ -66,6 +84,7 @@ type authInfo struct {
 	credentials.TLSInfo
 	connection peer.Connection
 	identity   *peer.Identity // nil without a client certificate
+	node       *nodeConn      // nil without a client certificate
 }
 
 // ServerHandshake runs under grpc's ConnectionTimeout, in the turn of its connection.
@@ -86,9 +105,13 @@ func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 		t.refuse(limited, err)
 		return nil, nil, err
 	}
-	if t.crowd != nil {
+	if t.nodes != nil {
 		limited.listener.places.release(limited)
-		t.crowd.join(proven.identity.PublicKeySHA256, limited)
+		if proven.node, err = t.nodes.enter(proven.identity, limited); err != nil {
+			limited.Close()
+			t.refusals.record(limited, reasonTooManyConnectionsOfNode, err)
+			return nil, nil, err
+		}
 	}
 	return limited.decrypted(conn), proven, nil
 }
@@ -131,7 +154,7 @@ func (t *transport) prove(raw *limitedConn, info credentials.AuthInfo) (authInfo
 
 // Clone is part of credentials.TransportCredentials.
 func (t *transport) Clone() credentials.TransportCredentials {
-	return newTransport(t.certificate, t.verify, t.crowd, t.refusals)
+	return newTransport(t.certificate, t.verify, t.nodes, t.refusals)
 }
 
 // ClientHandshake is refused: this is the server's side.

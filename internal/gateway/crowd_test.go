@@ -1,11 +1,17 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/types"
+
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
@@ -22,14 +28,11 @@ func (r *running) greet(t *testing.T, certificate tls.Certificate) *tls.Conn {
 	return conn
 }
 
-// held is how many connections a key has.
-func (c *crowd) held(key string) int {
+// held is how many connections a Node has.
+func (c *crowd) held(id identity.ID) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if held := c.open[key]; held != nil {
-		return held.Len()
-	}
-	return 0
+	return len(c.open[types.NamespacedName{Namespace: id.Namespace, Name: id.Node}])
 }
 
 // One certificate cannot hold more than a few connections, however many it opens, and others are
@@ -56,11 +59,7 @@ func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 			}
 		}
 	}
-	pin, err := identity.FingerprintSPKI(greedy.Leaf.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := r.crowd.held(pin); got != most {
+	if got := r.crowd.held(robot); got != most {
 		t.Errorf("%d connections are held, want %d", got, most)
 	}
 	if got := r.refused(nodeListener, "TooManyOfOneNode"); got != flood-most {
@@ -75,13 +74,19 @@ func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 	for _, conn := range opened {
 		conn.Close()
 	}
-	eventually(t, "its places are free again", func() bool { return r.crowd.held(pin) <= 1 })
+	eventually(t, "its places are free again", func() bool { return r.crowd.held(robot) <= 1 })
 }
 
 // A validly signed certificate with the name of another machine takes no place of it.
 func TestANamesakeTakesNoConnectionOfTheMachine(t *testing.T) {
-	r := start(t, func(_ *running, o *Options) { o.Limits.ConnectionsPerNode = 2 })
-	machine := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	var pin string
+	r := start(t, func(r *running, o *Options) {
+		o.Limits.ConnectionsPerNode = 2
+		o.Authorizer = pinned(func(id peer.Identity) bool { return id.PublicKeySHA256 == pin })
+	})
+	certificate := r.deviceCA.DeviceTLS(t, robot)
+	pin = fingerprint(t, certificate)
+	machine := r.nodeClient(t, certificate)
 	if _, err := machine.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +94,44 @@ func TestANamesakeTakesNoConnectionOfTheMachine(t *testing.T) {
 	for range 10 {
 		r.greet(t, namesake)
 	}
-	if connections := r.connections(nodeListener); connections != 3 {
-		t.Errorf("%v connections are open, want that of the machine and two of the namesake", connections)
+	if connections := r.connections(nodeListener); connections != 2 {
+		t.Errorf("%v connections are open, want that of the machine and one of the namesake", connections)
 	}
 	if _, err := machine.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Errorf("the machine: %v", err)
+	}
+}
+
+// pinned is an Authorizer that allows the callers for which it is true.
+type pinned func(peer.Identity) bool
+
+func (p pinned) Pinned(id peer.Identity) bool { return p(id) }
+
+func (p pinned) Authorize(_ context.Context, id peer.Identity) error {
+	if !p(id) {
+		return status.Error(codes.PermissionDenied, "the key is not pinned")
+	}
+	return nil
+}
+
+func fingerprint(t *testing.T, certificate tls.Certificate) string {
+	t.Helper()
+	sum, err := identity.FingerprintSPKI(certificate.Leaf.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// A machine that rotates its key again and again holds no more connections than any other.
+func TestANodeHoldsAFewConnectionsWhateverItsKeys(t *testing.T) {
+	const most = 4
+	r := start(t, func(_ *running, o *Options) { o.Limits.ConnectionsPerNode = most })
+	for range 22 {
+		r.greet(t, r.deviceCA.DeviceTLS(t, robot))
+	}
+	eventually(t, "the oldest are closed", func() bool { return r.connections(nodeListener) == most })
+	if got := r.crowd.held(robot); got != most {
+		t.Errorf("%d connections of the Node are held, want %d", got, most)
 	}
 }

@@ -43,8 +43,8 @@ func TestTheTableHoldsExactlyTheRegisteredMethods(t *testing.T) {
 		t.Fatalf("only %d methods are registered", len(registered))
 	}
 	for method, need := range registered {
-		if methods[method] != need {
-			t.Errorf("%s asks for caller kind %d, want %d", method, methods[method], need)
+		if methods[method].caller != need {
+			t.Errorf("%s asks for caller kind %d, want %d", method, methods[method].caller, need)
 		}
 	}
 	for method := range methods {

@@ -23,6 +23,9 @@ import (
 // gateway cannot know).
 type Authorizer interface {
 	Authorize(ctx context.Context, id peer.Identity) error
+	// Pinned reports whether the key is a pin of the Node as far as the gateway knows without
+	// a read of the cluster. It decides about places and budgets, never about access.
+	Pinned(id peer.Identity) bool
 }
 
 // guard is the interceptor chain of both listeners, in one piece so that its order
@@ -46,7 +49,7 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if ctx, err = g.admit(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	if methods[info.FullMethod] == stranger {
+	if methods[info.FullMethod].caller == stranger {
 		bounded, cancel := context.WithTimeout(ctx, g.call)
 		defer cancel()
 		ctx = bounded
@@ -88,7 +91,7 @@ func (g *guard) end(method string, cause any, err error) error {
 
 // admit finds out who calls and whether they may.
 func (g *guard) admit(ctx context.Context, method string) (context.Context, error) {
-	need := methods[method]
+	need := methods[method].caller
 	if need == nobody {
 		return nil, status.Errorf(codes.PermissionDenied, "method %s is not allowed", g.label(method))
 	}
@@ -112,7 +115,15 @@ func (g *guard) admit(ctx context.Context, method string) (context.Context, erro
 		return nil, status.Errorf(codes.Unauthenticated,
 			"the certificate of this connection expired at %s; connect again with the renewed one", end.UTC().Format(time.RFC3339))
 	}
-	if err := g.authorizer.Authorize(ctx, *info.identity); err != nil {
+	err := g.authorizer.Authorize(ctx, *info.identity)
+	if info.node != nil {
+		if err != nil {
+			info.node.refused(err)
+		} else {
+			info.node.authorized()
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	return peer.With(ctx, *info.identity), nil

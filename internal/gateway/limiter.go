@@ -16,7 +16,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"k8s.io/utils/clock"
 
-	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -57,12 +56,12 @@ func (l *callLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 	if p, ok := grpcpeer.FromContext(ctx); ok {
 		from = addressOf(p.Addr)
 	}
-	wait := l.take(peer.Source(from), info.FullMethodName == gatewayv1.PairingService_BeginPairingSession_FullMethodName)
+	wait := l.take(peer.Source(from), methods[info.FullMethodName].bySource == beginsOfSource)
 	if wait == 0 {
 		return ctx, nil
 	}
 	l.metrics.refuse(pairingListener, "TooManyCalls")
-	return nil, tooMany(wait)
+	return nil, tooMany("too many calls from this address; wait before the next one", wait)
 }
 
 // take is zero when the call may pass, else how long to wait.
@@ -114,9 +113,9 @@ func (l *callLimiter) makeRoom(now time.Time) {
 	}
 }
 
-// tooMany tells when to come back.
-func tooMany(wait time.Duration) error {
-	refused := status.New(codes.ResourceExhausted, "too many calls from this address; wait before the next one")
+// tooMany returns a refusal with the time after which the caller may try again.
+func tooMany(message string, wait time.Duration) error {
+	refused := status.New(codes.ResourceExhausted, message)
 	if detailed, err := refused.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {
 		refused = detailed
 	}

@@ -59,8 +59,8 @@ type Limits struct {
 	// NodeConnections and TotalNodeConnections are the same for connections of the node listener
 	// before the end of their handshake. Later ones are their machine's.
 	NodeConnections, TotalNodeConnections int
-	// ConnectionsPerNode is how many one machine (one key) may hold on the node listener; the
-	// one it holds longest is closed for one more.
+	// ConnectionsPerNode is how many the machine of one Node may hold on the node listener, with
+	// any keys; the oldest is closed for one more.
 	ConnectionsPerNode int
 	// PairingIdle ends a pairing connection without a call for so long; 0 is never. A held
 	// poll is a call.

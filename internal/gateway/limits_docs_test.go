@@ -7,6 +7,8 @@ import (
 	"testing"
 )
 
+func quotaText(q quota) string { return fmt.Sprintf("%d, %s", q.burst, q.every) }
+
 // Whoever changes a limit changes the page that operators read.
 func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 	page, err := os.ReadFile("../../docs/reference/limits.md")
@@ -31,15 +33,21 @@ func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 		"metadata of a call":                                          kib(maxHeaderBytes),
 		"a received message, pairing listener":                        kib(maxPairingMessage),
 		"a received message, node listener (with the largest output)": kib(maxNodeMessage),
-		"write buffer of a connection, only while it writes; there is no read buffer beside that of TLS": kib(writeBufferBytes),
-		"flow-control window of a stream and of a connection, each":                                      kib(windowBytes),
-		"silence before the gateway pings, and for its answer":                                           pair(keepaliveTime, keepaliveTimeout),
-		"pings of a machine, at most one every":                                                          keepaliveMinTime.String(),
-		"age of a pairing connection, and grace for its calls":                                           pair(pairingConnectionAge, pairingGrace),
-		"age of a node connection, and grace for its calls":                                              fmt.Sprintf("%s to %s, %s", minNodeConnectionAge, maxNodeConnectionAge, nodeGrace),
-		"connections of one machine (one key) on the node listener; for one more the oldest is closed":   fmt.Sprint(limits.ConnectionsPerNode),
-		"`BeginPairingSession` from one address, a second, and at once":                                  pair(limits.BeginsPerSecond, limits.BeginBurst),
-		"other pairing calls from one address, a second, and at once":                                    pair(limits.CallsPerSecond, limits.CallBurst),
+		"write buffer of a connection, only while it writes; there is no read buffer beside that of TLS":     kib(writeBufferBytes),
+		"flow-control window of a stream and of a connection, each":                                          kib(windowBytes),
+		"silence before the gateway pings, and for its answer":                                               pair(keepaliveTime, keepaliveTimeout),
+		"pings of a machine, at most one every":                                                              keepaliveMinTime.String(),
+		"age of a pairing connection, and grace for its calls":                                               pair(pairingConnectionAge, pairingGrace),
+		"age of a node connection, and grace for its calls":                                                  fmt.Sprintf("%s to %s, %s", minNodeConnectionAge, maxNodeConnectionAge, nodeGrace),
+		"connections of one Node on the node listener, whatever its keys; for one more the oldest is closed": fmt.Sprint(limits.ConnectionsPerNode),
+		"connections opened by one Node at once, then one every":                                             quotaText(connectionQuota),
+		"`RegisterNode` and `StreamNodeEvents` of one Node, each: at once, then one every":                   quotaText(sessionQuota),
+		"`PollDispatch` and `ReportResult` of one Node, each: at once, then one every":                       quotaText(pollQuota),
+		"`RotateDeviceCertificate` and `RevokeDevicePairing` of one Node, each: at once, then one every":     quotaText(identityQuota),
+		"all calls of one Node's callers without its key: at once, then one every":                           quotaText(strayQuota),
+		"refused calls in a row on a node connection; the next one closes it":                                fmt.Sprint(maxRefusals),
+		"`BeginPairingSession` from one address, a second, and at once":                                      pair(limits.BeginsPerSecond, limits.BeginBurst),
+		"other pairing calls from one address, a second, and at once":                                        pair(limits.CallsPerSecond, limits.CallBurst),
 		"addresses remembered": fmt.Sprint(maxSources),
 	} {
 		if got, ok := rows[limit]; !ok || got != want {

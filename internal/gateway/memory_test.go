@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"bytes"
+	"fmt"
 	"runtime"
 	"runtime/pprof"
 	"strings"
 	"testing"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 const (
@@ -25,8 +27,10 @@ func TestAnIdleStreamCostsSoManyGoroutinesAndBytes(t *testing.T) {
 	defer func(rate int) { runtime.MemProfileRate = rate }(runtime.MemProfileRate)
 	runtime.MemProfileRate = 1 // every allocation from here on
 	r := start(t)
+	connected := 0
 	connect := func() {
-		client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+		connected++
+		client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, identity.ID{TrustDomain: robot.TrustDomain, Namespace: robot.Namespace, Node: fmt.Sprintf("robot-%d", connected)}))
 		if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 			t.Fatal(err)
 		}

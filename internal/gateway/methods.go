@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
@@ -16,18 +18,44 @@ const (
 	machine
 )
 
+// sourceBudget names the budget of an address in Limits that a pairing call is taken from.
+type sourceBudget int
+
+const (
+	beginsOfSource sourceBudget = iota + 1
+	callsOfSource
+)
+
+// method is the row of a method: its callers and its budget. The budget is checked before the
+// request is read.
+type method struct {
+	caller   caller
+	bySource sourceBudget // of the pairing listener, where no caller has a name yet
+	byNode   quota        // of the node listener
+}
+
+// sessionQuota bounds the calls that open a session. An agent that dials again with back-off
+// stays far below it.
+var sessionQuota = quota{burst: 20, every: 2 * time.Second}
+
+// pollQuota bounds the calls of a machine that polls: two for each dispatch.
+var pollQuota = quota{burst: 200, every: 10 * time.Millisecond}
+
+// identityQuota bounds the calls that change the identity of a machine; each verifies signatures.
+var identityQuota = quota{burst: 16, every: 5 * time.Second}
+
 // methods is the closed world: a method that is missing here is refused, whatever
 // is registered.
-var methods = map[string]caller{
-	gatewayv1.PairingService_BeginPairingSession_FullMethodName:     stranger,
-	gatewayv1.PairingService_CompletePairingSession_FullMethodName:  stranger,
-	gatewayv1.PairingService_GetPairingRequestStatus_FullMethodName: stranger,
-	gatewayv1.PairingService_RecoverCertificate_FullMethodName:      stranger,
+var methods = map[string]method{
+	gatewayv1.PairingService_BeginPairingSession_FullMethodName:     {caller: stranger, bySource: beginsOfSource},
+	gatewayv1.PairingService_CompletePairingSession_FullMethodName:  {caller: stranger, bySource: callsOfSource},
+	gatewayv1.PairingService_GetPairingRequestStatus_FullMethodName: {caller: stranger, bySource: callsOfSource},
+	gatewayv1.PairingService_RecoverCertificate_FullMethodName:      {caller: stranger, bySource: callsOfSource},
 
-	gatewayv1.NodeService_RegisterNode_FullMethodName:            machine,
-	gatewayv1.NodeService_StreamNodeEvents_FullMethodName:        machine,
-	gatewayv1.NodeService_PollDispatch_FullMethodName:            machine,
-	gatewayv1.NodeService_ReportResult_FullMethodName:            machine,
-	gatewayv1.NodeService_RotateDeviceCertificate_FullMethodName: machine,
-	gatewayv1.NodeService_RevokeDevicePairing_FullMethodName:     machine,
+	gatewayv1.NodeService_RegisterNode_FullMethodName:            {caller: machine, byNode: sessionQuota},
+	gatewayv1.NodeService_StreamNodeEvents_FullMethodName:        {caller: machine, byNode: sessionQuota},
+	gatewayv1.NodeService_PollDispatch_FullMethodName:            {caller: machine, byNode: pollQuota},
+	gatewayv1.NodeService_ReportResult_FullMethodName:            {caller: machine, byNode: pollQuota},
+	gatewayv1.NodeService_RotateDeviceCertificate_FullMethodName: {caller: machine, byNode: identityQuota},
+	gatewayv1.NodeService_RevokeDevicePairing_FullMethodName:     {caller: machine, byNode: identityQuota},
 }

@@ -22,20 +22,22 @@ const (
 	reasonTooManyConnections = "TooManyConnections" // no place, and no connection could be closed for it
 	reasonMadeRoom           = "MadeRoom"           // closed without a proof, for a newer connection
 	reasonTooManyOfOneNode   = "TooManyOfOneNode"
-	reasonSilent             = "Silent"            // no byte in time
-	reasonClosed             = "ClosedByClient"    // before the end of the handshake
-	reasonPlainText          = "PlainText"         // no TLS
-	reasonOldTLS             = "OldTLS"            // no TLS 1.3
-	reasonNoALPN             = "NoALPN"            // no HTTP/2 offered
-	reasonNoCertificate      = "NoCertificate"     // none shown
-	reasonBadCertificate     = "BadCertificate"    // cannot be parsed, or does not belong to the key
-	reasonRefusedByClient    = "RefusedByClient"   // a TLS alert: the client does not trust this server
-	reasonTooLarge           = "HandshakeTooLarge" // more than maxHandshakeBytes
-	reasonHandshakeTimeout   = "HandshakeTimeout"
-	reasonHandshake          = "Handshake" // any other
-	reasonUnfinished         = "UnfinishedBytes"
-	reasonReceiveBudget      = "ReceiveBudget"
-	reasonReceiveTimeout     = "ReceiveTimeout"
+	// reasonTooManyConnectionsOfNode: the machine of a Node connects more often than connectionQuota allows.
+	reasonTooManyConnectionsOfNode = "TooManyConnectionsOfNode"
+	reasonSilent                   = "Silent"            // no byte in time
+	reasonClosed                   = "ClosedByClient"    // before the end of the handshake
+	reasonPlainText                = "PlainText"         // no TLS
+	reasonOldTLS                   = "OldTLS"            // no TLS 1.3
+	reasonNoALPN                   = "NoALPN"            // no HTTP/2 offered
+	reasonNoCertificate            = "NoCertificate"     // none shown
+	reasonBadCertificate           = "BadCertificate"    // cannot be parsed, or does not belong to the key
+	reasonRefusedByClient          = "RefusedByClient"   // a TLS alert: the client does not trust this server
+	reasonTooLarge                 = "HandshakeTooLarge" // more than maxHandshakeBytes
+	reasonHandshakeTimeout         = "HandshakeTimeout"
+	reasonHandshake                = "Handshake" // any other
+	reasonUnfinished               = "UnfinishedBytes"
+	reasonReceiveBudget            = "ReceiveBudget"
+	reasonReceiveTimeout           = "ReceiveTimeout"
 )
 
 // recordTypeHandshake is the first byte of TLS (RFC 8446, section 5.1).

@@ -85,9 +85,12 @@ func New(options Options) *Server {
 	gatewayv1.RegisterPairingServiceServer(s.pairing, options.Pairing)
 
 	verify := peerVerifier(options.Trust, options.TrustDomain, options.Clock.Now)
+	nodes := newNodeLimiter(options.Clock, options.Metrics)
 	s.crowd = newCrowd(options.Limits.ConnectionsPerNode, func() { options.Metrics.refuse(nodeListener, reasonTooManyOfOneNode) })
+	gate := &nodeGate{authorizer: options.Authorizer, limiter: nodes, crowd: s.crowd}
 	s.node = grpc.NewServer(append(append(nodeOptions(b.node), interceptors...),
-		grpc.Creds(newTransport(s.certificate.get, verify, s.crowd, s.refusals.node)))...)
+		grpc.Creds(newTransport(s.certificate.get, verify, gate, s.refusals.node)),
+		grpc.InTapHandle(nodes.tap))...)
 	gatewayv1.RegisterNodeServiceServer(s.node, options.Node)
 	return s
 }

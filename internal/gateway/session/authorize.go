@@ -29,6 +29,9 @@ func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
+	if !s.liveReads.allow(key) {
+		return status.Error(codes.ResourceExhausted, "the gateway does not find the key of this machine; wait before the next call, and pair the machine again if this lasts")
+	}
 	if err := s.Reader.Get(ctx, key, node); err != nil {
 		if apierrors.IsNotFound(err) {
 			return status.Error(codes.PermissionDenied, "there is no Node for this certificate; pair the machine again")
@@ -36,6 +39,19 @@ func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
 		return err
 	}
 	return admit(node, id)
+}
+
+// Pinned reports whether the cached Node lets the owner of the key in. It never waits for the
+// cache and reads nothing live.
+func (s *Service) Pinned(id peer.Identity) bool {
+	s.mu.Lock()
+	synced := s.synced
+	s.mu.Unlock()
+	if !synced {
+		return false
+	}
+	node := &v1alpha1.Node{}
+	return s.Cache.Get(context.Background(), keyOf(id), node) == nil && admit(node, id) == nil
 }
 
 // admit decides whether node lets the owner of the key in. Its errors are what the

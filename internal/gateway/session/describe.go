@@ -75,7 +75,7 @@ func (d *description) declare(list []*gatewayv1.Capability) error {
 		if c.GetMediation() == gatewayv1.Mediation_MEDIATION_LOCAL {
 			capability.Mediation = v1alpha1.MediationLocal
 		}
-		if schema, ok := storedSchema(c.GetInputSchema()); ok && schemas+len(schema) <= maxAllSchemasBytes {
+		if schema, ok := storedSchema(c.GetInputSchema(), maxAllSchemasBytes-schemas); ok {
 			schemas += len(schema)
 			capability.InputSchema = &v1alpha1.JSON{Raw: schema}
 			if !sameJSON(schema, c.GetInputSchema()) {

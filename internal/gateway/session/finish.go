@@ -114,6 +114,9 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 	if s.buried = !s.recordedIn(node); s.buried {
 		return // A write that was under way at the end may have shown a newer session.
 	}
+	if !s.awaitEnd(abandon) {
+		return
+	}
 	for backoff := retries(); ; {
 		_, err := s.service.apply(ctx, node, s.facts.compose(node, s.stamp()))
 		if refusedBody(err) {
@@ -146,6 +149,22 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 		}
 		node = live
 	}
+}
+
+// awaitEnd waits until the end may be written and counts the write. It returns false when abandon
+// is closed before. A gateway that drains does not wait.
+func (s *session) awaitEnd(abandon <-chan struct{}) bool {
+	clock := s.service.Clock
+	timer := clock.NewTimer(max(s.endDue().Sub(clock.Now()), 0))
+	defer timer.Stop()
+	select {
+	case <-abandon:
+		return false
+	case <-s.service.registry.closing:
+	case <-timer.C():
+	}
+	s.spend(clock.Now())
+	return true
 }
 
 // recordedIn tells whether node records this session as the live one.

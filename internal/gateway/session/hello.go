@@ -20,7 +20,7 @@ func (s *Service) open(streamCtx, ctx context.Context, held *session, hello *gat
 	if err := s.Check(); err != nil {
 		return nil, status.Errorf(codes.Unavailable, "the gateway may not open sessions now: %v", err)
 	}
-	if !s.openings.allow(held.key) {
+	if !held.beginSession(s.Clock.Now()) {
 		return nil, status.Error(codes.ResourceExhausted, "this machine opens sessions too often; connect again later")
 	}
 	introduced, ok := s.introduced.take(held.key, held.caller.PublicKeySHA256)

@@ -81,24 +81,54 @@ func TestIntroductionIsForItsKeyOnceAndForAWhile(t *testing.T) {
 	}
 }
 
-func TestOpeningsAreBoundedPerNodeAndForgotten(t *testing.T) {
+func TestLiveReadsAreBoundedPerNodeAndForgotten(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon.Time)
-	o := newOpenings(clock)
-	for range openingsBurst {
-		if !o.allow(pc) {
+	r := newLiveReads(clock)
+	for range liveReadsBurst {
+		if !r.allow(pc) {
 			t.Fatal("refused within the budget")
 		}
 	}
-	if o.allow(pc) {
+	if r.allow(pc) {
 		t.Error("allowed beyond the budget")
 	}
-	if !o.allow(types.NamespacedName{Name: "other"}) {
+	if !r.allow(types.NamespacedName{Name: "other"}) {
 		t.Error("another Node paid")
 	}
-	clock.SetTime(clock.Now().Add(2 * openingsMemory))
-	o.allow(types.NamespacedName{Name: "third"})
-	if len(o.byNode) != 1 {
-		t.Errorf("%d budgets are kept, want only the newest", len(o.byNode))
+	clock.SetTime(clock.Now().Add(3 * liveReadsBurst * liveReadsEvery))
+	r.allow(types.NamespacedName{Name: "third"})
+	if len(r.byNode) != 1 {
+		t.Errorf("%d budgets are kept, want only the newest", len(r.byNode))
+	}
+}
+
+// A machine begins and ends sessions and publishes facts as fast as it may.
+func TestStatusWritesAreBoundedByNodeOverItsSessions(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(noon.Time)
+	all := newAllowances(clock, func(types.NamespacedName) bool { return false })
+	writes := 0
+	for range 400 {
+		a := all.of(pc) // a new session
+		if a.beginSession(clock.Now()) {
+			writes++
+			for !clock.Now().Before(a.publishDue()) {
+				a.spend(clock.Now())
+				writes++
+			}
+			if !clock.Now().Before(a.endDue()) {
+				a.spend(clock.Now())
+				writes++
+			}
+		}
+		clock.SetTime(clock.Now().Add(100 * time.Millisecond))
+	}
+	if most := sessionBurst + int(40*time.Second/publishInterval) + 1; writes > most {
+		t.Errorf("%d writes in 40 s, want at most %d", writes, most)
+	}
+	clock.SetTime(clock.Now().Add(time.Hour))
+	all.of(types.NamespacedName{Name: "other"})
+	if len(all.byNode) != 1 {
+		t.Errorf("%d allowances are kept, want only the newest", len(all.byNode))
 	}
 }
 

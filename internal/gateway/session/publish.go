@@ -2,37 +2,11 @@ package session
 
 import (
 	"context"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
-
-// A session writes its Node's status once every publishInterval, whatever the machine says, and
-// publishBurst times at once: a person who puts a capability on a machine and grants it waits for
-// two of them.
-const (
-	publishInterval = 5 * time.Second
-	publishBurst    = 4
-)
-
-// budget bounds writes; it is the time at which all of publishBurst may be made again.
-type budget time.Time
-
-// due is when the next write may be made.
-func (b budget) due() time.Time { return time.Time(b).Add(-(publishBurst - 1) * publishInterval) }
-
-// spend counts a write made at now.
-func (b *budget) spend(now time.Time) {
-	if whole := time.Time(*b); whole.After(now) {
-		now = whole
-	}
-	*b = budget(now.Add(publishInterval))
-}
-
-// restore gives a write back that changed nothing.
-func (b *budget) restore() { *b = budget(time.Time(*b).Add(-publishInterval)) }
 
 // publish writes the facts to Node.status when they differ from it, in one apply, within the
 // budget.
@@ -41,7 +15,7 @@ func (s *session) publish(ctx context.Context) {
 		return
 	}
 	now := s.service.Clock.Now()
-	if due := s.publishes.due(); now.Before(due) {
+	if due := s.allowance.publishDue(); now.Before(due) {
 		s.wakeBy(due)
 		return
 	}
@@ -50,7 +24,7 @@ func (s *session) publish(ctx context.Context) {
 	if sameFields(next, fieldsOf(s.node)) && !s.refreshing {
 		return
 	}
-	s.publishes.spend(now)
+	s.allowance.spend(now)
 	s.publishing, s.refreshing = true, false
 	node := s.node
 	s.work(ctx, func(ctx context.Context) func(context.Context) {
@@ -86,7 +60,7 @@ func (s *session) published(ctx context.Context, stored *v1alpha1.Node, err erro
 func (s *session) conflicted(ctx context.Context, live *v1alpha1.Node, err error) {
 	s.publishing = false
 	s.unpublished = true
-	s.publishes.restore()
+	s.allowance.restore()
 	if err != nil {
 		s.published(ctx, nil, err)
 		return

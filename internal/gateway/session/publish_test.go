@@ -6,11 +6,11 @@ import (
 )
 
 func TestTheFirstNewsOfAMachineAreWrittenAtOnceAndAStormSlowly(t *testing.T) {
-	var b budget
+	b := newAllowance()
 	now := noon.Time
 	writes := func(until time.Duration) (n int) {
 		for end := now.Add(until); !now.After(end); now = now.Add(100 * time.Millisecond) {
-			if !now.Before(b.due()) {
+			if !now.Before(b.publishDue()) {
 				b.spend(now)
 				n++
 			}
@@ -24,11 +24,11 @@ func TestTheFirstNewsOfAMachineAreWrittenAtOnceAndAStormSlowly(t *testing.T) {
 	if n := writes(time.Minute); n != 12 {
 		t.Errorf("%d writes in a minute of storm, want one every five seconds", n)
 	}
-	if !now.Before(b.due()) {
+	if !now.Before(b.publishDue()) {
 		t.Error("the storm left something of the budget")
 	}
 	b.restore()
-	if now.Before(b.due()) {
+	if now.Before(b.publishDue()) {
 		t.Error("a write that was given back cannot be made")
 	}
 	now = now.Add(time.Hour)

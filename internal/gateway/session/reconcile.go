@@ -205,7 +205,6 @@ func (s *session) record(ctx context.Context, node *v1alpha1.Node) error {
 	now := s.service.Clock.Now()
 	s.lastWrite.Store(now.UnixNano())
 	s.lastHeard = now
-	s.publishes.spend(now)
 	s.log().Info("session recorded", "session", s.id, "dialCounter", s.dials)
 	return nil
 }

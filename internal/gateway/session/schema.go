@@ -11,14 +11,15 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// storedSchema makes the input schema of a capability fit for Node.status: compact JSON whose
-// texts hold no characters that cannot be printed. It is false for what is too large, no
-// JSON object, or refused by the API server's parser.
+// storedSchema makes the input schema of a capability fit for Node.status: compact JSON of at most
+// room bytes, whose texts hold no characters that cannot be printed. It is false for a schema that
+// is too large, no JSON object, or refused by the API server's parser. The size is compared before
+// the YAML parser runs, which takes a hundred times as long as the JSON parser.
 //
 // A server-side apply is parsed as YAML, which is not quite a superset of JSON: it refuses
 // \/, escaped surrogate pairs, U+FFFE, U+FFFF, U+007F, keys over 1024 characters and keys
 // named twice. One such schema would make the whole status of its Node unwritable.
-func storedSchema(raw []byte) ([]byte, bool) {
+func storedSchema(raw []byte, room int) ([]byte, bool) {
 	if len(raw) == 0 || len(raw) > maxSchemaBytes || !utf8.Valid(raw) {
 		return nil, false
 	}
@@ -30,7 +31,7 @@ func storedSchema(raw []byte) ([]byte, bool) {
 	// To YAML these two are line breaks, even in a quoted text.
 	compact = bytes.ReplaceAll(compact, []byte("\u2028"), []byte(`\u2028`))
 	compact = bytes.ReplaceAll(compact, []byte("\u2029"), []byte(`\u2029`))
-	if err != nil || len(compact) > maxSchemaBytes {
+	if err != nil || len(compact) > min(room, maxSchemaBytes) {
 		return nil, false
 	}
 	_, err = yaml.YAMLToJSONStrict(compact)

@@ -37,7 +37,7 @@ func TestSchemasAreStoredInAFormThatYAMLTakes(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, ok := storedSchema([]byte(c.in))
+			got, ok := storedSchema([]byte(c.in), maxSchemaBytes)
 			if ok != (c.want != "") || (ok && string(got) != c.want) {
 				t.Errorf("storedSchema() = %s, %t, want %s", got, ok, c.want)
 			}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/types"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -27,7 +28,8 @@ type Service struct {
 	metrics    *metrics
 	nodeWrites *rate.Limiter
 	introduced *introductions
-	openings   *openings
+	allowances *allowances
+	liveReads  *liveReads
 	polled     *polledSessions
 	schemas    *schemas
 	reviews    *reviews
@@ -50,13 +52,14 @@ func New(options Options) *Service {
 		freshness:  newFreshness(options.Clock),
 		nodeWrites: rate.NewLimiter(rate.Limit(options.NodeWritesPerSecond), int(max(options.NodeWritesPerSecond, 1))),
 		introduced: newIntroductions(options.Clock),
-		openings:   newOpenings(options.Clock),
+		liveReads:  newLiveReads(options.Clock),
 		polled:     newPolledSessions(),
 		schemas:    newSchemas(),
 		reviews:    newReviews(options.Clock),
 		draining:   make(chan struct{}),
 		drained:    make(chan struct{}),
 	}
+	s.allowances = newAllowances(options.Clock, func(key types.NamespacedName) bool { return s.registry.of(key) != nil })
 	s.lease = &lease{service: s}
 	s.metrics = newMetrics(options.Registerer,
 		func() float64 { return float64(s.registry.count()) },

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,10 +73,8 @@ type session struct {
 	lastHeard time.Time // local clock
 	oldAt     time.Time // local clock, when the session has lasted long enough
 	// flight are the dispatches in the window: claimed or offered, without a result.
-	flight  map[types.UID]struct{}
-	steps   *rate.Limiter // writes on the way
-	strays  *rate.Limiter // results of dispatches the session does not know
-	changes *rate.Limiter // descriptions of what the machine can do
+	flight map[types.UID]struct{}
+	*allowance
 	// changed is the newest such description that is not taken in yet.
 	changed *gatewayv1.CapabilitiesChanged
 	// older: the journal of the machine is an old copy. doubted are the dispatches that were
@@ -95,8 +92,6 @@ type session struct {
 	// unpublished: the facts differ from Node.status; publishing: a worker writes them.
 	// refreshing: the time of the last heartbeat alone is worth a write.
 	unpublished, publishing, refreshing bool
-
-	publishes budget // of writes of Node.status, on the local clock
 }
 
 // ending says why a session stops.

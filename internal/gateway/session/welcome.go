@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -27,9 +26,7 @@ func (s *Service) newSession(id peer.Identity, c conn) *session {
 		inbox: newInbox(), received: make(chan *gatewayv1.StreamNodeEventsRequest),
 		done:    make(chan func(context.Context)),
 		stopped: make(chan struct{}), replaced: make(chan struct{}), closed: make(chan struct{}),
-		steps:   rate.NewLimiter(stepsPerSecond, stepsBurst),
-		strays:  rate.NewLimiter(straysPerSecond, straysBurst),
-		changes: rate.NewLimiter(changesPerSecond, changesBurst),
+		allowance: s.allowances.of(keyOf(id)),
 	}
 	held.out = &outbox{
 		send:  c.Send,

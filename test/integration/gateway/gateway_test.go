@@ -61,6 +61,8 @@ type everybody struct{}
 
 func (everybody) Authorize(context.Context, peer.Identity) error { return nil }
 
+func (everybody) Pinned(peer.Identity) bool { return true }
+
 // newGateway starts a gateway with the rights of its ServiceAccount until the test ends.
 func newGateway(t *testing.T, changes ...func(*settings)) *instance {
 	t.Helper()

@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+	"k8s.io/utils/clock"
+
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+// maxRefusals is how many calls of a connection may be refused in a row; the next one closes it.
+const maxRefusals = 4
+
+var (
+	// connectionQuota bounds the handshakes of a Node that reach HTTP/2.
+	connectionQuota = quota{burst: 100, every: 500 * time.Millisecond}
+	// strayQuota bounds all calls together of the callers that name a Node and do not have its key.
+	strayQuota = quota{burst: 20, every: 2 * time.Second}
+)
+
+// nodeLimiter limits the calls of the node listener by Node. It runs before the stream of a call
+// exists: the request of a refused call is never read.
+type nodeLimiter struct {
+	quotas  *quotas
+	metrics *Metrics
+}
+
+func newNodeLimiter(c clock.PassiveClock, metrics *Metrics) *nodeLimiter {
+	return &nodeLimiter{quotas: newQuotas(c), metrics: metrics}
+}
+
+// nodeConn is the record of a connection of the node listener. The authorizer decides whether
+// it belongs to the pinned machine: at the handshake from its cache, then at each call.
+type nodeConn struct {
+	identity *peer.Identity
+	stray    atomic.Bool
+	refusals atomic.Int32
+	close    func()
+}
+
+// authorized resets the record: the caller is the pinned machine.
+func (c *nodeConn) authorized() {
+	c.stray.Store(false)
+	c.refusals.Store(0)
+}
+
+// refused counts a refusal that the caller can avoid; an outage of the cluster is none.
+func (c *nodeConn) refused(err error) {
+	switch status.Code(err) {
+	case codes.PermissionDenied, codes.Unauthenticated:
+		c.stray.Store(true)
+		c.refusals.Add(1)
+	case codes.ResourceExhausted:
+		c.refusals.Add(1)
+	}
+}
+
+// admitConnection takes one connection from the budget of the Node.
+func (l *nodeLimiter) admitConnection(c *nodeConn) error {
+	wait := l.quotas.take(keyOfNode(*c.identity, c.stray.Load(), useConnection), connectionQuota)
+	if wait == 0 {
+		return nil
+	}
+	return tooMany("this machine connects too often; wait before the next connection", wait)
+}
+
+// tap is a tap.ServerInHandle.
+func (l *nodeLimiter) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
+	p, ok := grpcpeer.FromContext(ctx)
+	if !ok {
+		return ctx, nil // The interceptors refuse it.
+	}
+	proven, ok := p.AuthInfo.(authInfo)
+	if !ok || proven.node == nil {
+		return ctx, nil // The interceptors refuse it.
+	}
+	c := proven.node
+	if c.refusals.Load() >= maxRefusals {
+		l.metrics.refuse(nodeListener, "TooManyRefusals")
+		c.close()
+		return nil, tooMany("too many refused calls on this connection", time.Second)
+	}
+	use, allowed := info.FullMethodName, methods[info.FullMethodName].byNode
+	if c.stray.Load() || allowed.burst == 0 { // A method without a row is refused later.
+		use, allowed = useStrayCall, strayQuota
+	}
+	wait := l.quotas.take(keyOfNode(*c.identity, c.stray.Load(), use), allowed)
+	if wait == 0 {
+		return ctx, nil
+	}
+	l.metrics.refuse(nodeListener, "TooManyCalls")
+	err := tooMany("too many calls of this machine; wait before the next one", wait)
+	c.refused(err)
+	return nil, err
+}

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+func TestEveryMethodHasABudget(t *testing.T) {
+	r := prepare(t)
+	for server, need := range map[*grpc.Server]caller{r.Server.pairing: stranger, r.Server.node: machine} {
+		for service, info := range server.GetServiceInfo() {
+			for _, served := range info.Methods {
+				name := "/" + service + "/" + served.Name
+				row := methods[name]
+				bounded := row.byNode.burst > 0 && row.byNode.every > 0
+				if need == stranger {
+					bounded = row.bySource != 0
+				}
+				if !bounded {
+					t.Errorf("%s has no budget", name)
+				}
+			}
+		}
+	}
+}
+
+func TestAQuotaIsABurstAndARate(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	q, allowed := newQuotas(clock), quota{burst: 3, every: 2 * time.Second}
+	key, other := keyOfNode(peer.Identity{ID: robot}, false, "m"), keyOfNode(peer.Identity{ID: robot}, true, "m")
+	for i := range 3 {
+		if wait := q.take(key, allowed); wait != 0 {
+			t.Fatalf("use %d waits %s", i, wait)
+		}
+	}
+	if wait := q.take(key, allowed); wait != 2*time.Second {
+		t.Errorf("the use beyond the burst waits %s, want 2s", wait)
+	}
+	if wait := q.take(other, allowed); wait != 0 {
+		t.Errorf("another budget waits %s", wait)
+	}
+	clock.SetTime(clock.Now().Add(2 * time.Second))
+	if q.take(key, allowed) != 0 || q.take(key, allowed) == 0 {
+		t.Error("two seconds later not exactly one use is allowed")
+	}
+	clock.SetTime(clock.Now().Add(time.Hour))
+	q.sweep(clock.Now())
+	if len(q.wholeAt) != 0 {
+		t.Errorf("%d whole budgets are kept", len(q.wholeAt))
+	}
+}
+
+// One machine calls as fast as it can over new keys and connections. The calls that reach the
+// service are counted: a neighbour pays for nothing else.
+func TestTheCallsOfANodeAreBoundedWhateverItsKeysAndConnections(t *testing.T) {
+	var served atomic.Int64
+	other := identity.ID{TrustDomain: robot.TrustDomain, Namespace: robot.Namespace, Node: "other"}
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	r := start(t, func(r *running, o *Options) {
+		o.Clock = clock
+		r.node.register = func(ctx context.Context) error {
+			if id, _ := peer.From(ctx); id.ID == robot {
+				served.Add(1)
+			}
+			return nil
+		}
+	})
+	for range 5 {
+		client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+		for range 20 {
+			_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // counted by the service
+		}
+	}
+	if got := served.Load(); got != int64(sessionQuota.burst) {
+		t.Errorf("%d calls were served, want the burst of %d", got, sessionQuota.burst)
+	}
+	if _, err := r.nodeClient(t, r.deviceCA.DeviceTLS(t, other)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+		t.Errorf("the neighbour: %v", err)
+	}
+}
+
+func TestAConnectionOfRefusedCallsIsClosed(t *testing.T) {
+	var asked atomic.Int64
+	r := start(t, func(_ *running, o *Options) {
+		o.Authorizer = pinned(func(peer.Identity) bool { asked.Add(1); return false })
+	})
+	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	for i := range maxRefusals {
+		if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); status.Code(err) != codes.PermissionDenied {
+			t.Fatalf("call %d: %v, want PermissionDenied", i, err)
+		}
+	}
+	_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // closes the connection
+	eventually(t, "the connection is closed", func() bool { return r.refused(nodeListener, "TooManyRefusals") == 1 })
+	for range 200 {
+		_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // counted below
+	}
+	if got, most := asked.Load(), int64(strayQuota.burst+connectionQuota.burst); got > most {
+		t.Errorf("the authorizer was asked %d times, want at most %d", got, most)
+	}
+}
+
+// A caller with another key of the Node takes nothing from the budget of the machine.
+func TestANamesakeTakesNoCallOfTheMachine(t *testing.T) {
+	var pin string
+	r := start(t, func(_ *running, o *Options) {
+		o.Authorizer = pinned(func(id peer.Identity) bool { return id.PublicKeySHA256 == pin })
+	})
+	certificate := r.deviceCA.DeviceTLS(t, robot)
+	pin = fingerprint(t, certificate)
+	namesake := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	for range 50 {
+		_, _ = namesake.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // refused
+	}
+	if _, err := r.nodeClient(t, certificate).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+		t.Errorf("the machine: %v", err)
+	}
+}

@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+// quota allows burst uses at once, then one for each every.
+type quota struct {
+	burst int
+	every time.Duration
+}
+
+// quotaKey names a budget. It holds the Node and no key, connection or session: a machine that
+// rotates its key or dials again has the same budget.
+type quotaKey struct {
+	namespace, node string
+	// stray separates callers whose key is not pinned: they take nothing from the Node's machine.
+	stray bool
+	use   string // a full method name, or one of the uses below
+}
+
+// Uses of the node listener that are not methods.
+const (
+	useConnection = "connection"
+	useStrayCall  = "stray call"
+)
+
+// quotasSweep is the number of entries at which the first sweep runs.
+const quotasSweep = 1024
+
+// quotas holds the budgets of the Nodes that have used some of theirs; a budget that is whole
+// again is deleted. An entry is one time, so idle machines cost nothing.
+type quotas struct {
+	clock clock.PassiveClock
+
+	mu      sync.Mutex
+	wholeAt map[quotaKey]time.Time // when the whole burst is available again
+	sweepAt int                    // number of entries at which the next sweep runs
+}
+
+func newQuotas(c clock.PassiveClock) *quotas {
+	return &quotas{clock: c, wholeAt: map[quotaKey]time.Time{}, sweepAt: quotasSweep}
+}
+
+// take uses one of the budget and returns 0, or returns how long the caller must wait.
+func (q *quotas) take(key quotaKey, allowed quota) time.Duration {
+	now := q.clock.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	wholeAt := q.wholeAt[key]
+	if wholeAt.Before(now) {
+		wholeAt = now
+	}
+	next := wholeAt.Add(allowed.every)
+	if wait := next.Sub(now) - time.Duration(allowed.burst)*allowed.every; wait > 0 {
+		return wait
+	}
+	if len(q.wholeAt) >= q.sweepAt {
+		q.sweep(now)
+	}
+	q.wholeAt[key] = next
+	return 0
+}
+
+// sweep deletes the budgets that are whole again; q.mu is held.
+func (q *quotas) sweep(now time.Time) {
+	for key, wholeAt := range q.wholeAt {
+		if !wholeAt.After(now) {
+			delete(q.wholeAt, key)
+		}
+	}
+	q.sweepAt = max(quotasSweep, 2*len(q.wholeAt))
+}
+
+// keyOfNode is the budget of the caller's Node for a use.
+func keyOfNode(id peer.Identity, stray bool, use string) quotaKey {
+	return quotaKey{namespace: id.ID.Namespace, node: id.ID.Node, stray: stray, use: use}
+}

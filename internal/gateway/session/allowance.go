@@ -1,0 +1,136 @@
+package session
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// publishInterval is the time after which the status of a Node may be written once more.
+	publishInterval = 5 * time.Second
+	// publishBurst is how many writes of new facts may be made at once: a person who puts a
+	// capability on a machine and grants it waits for two of them.
+	publishBurst = 4
+	// endBurst is how many writes may have been made at once for the end of a session to be
+	// written without a wait.
+	endBurst = 12
+	// sessionBurst is how many writes may have been made at once for a session to begin. A machine
+	// that loses its gateway again and again may reconnect about 14 times at once and then every
+	// publishInterval: a session that begins makes the waiting end of the one before obsolete.
+	sessionBurst = 20
+)
+
+// allowance is the budget of a Node for the work of its sessions. Sessions that follow each
+// other share it, so a machine gains nothing when it connects again.
+type allowance struct {
+	steps   *rate.Limiter // writes on the way of its dispatches
+	strays  *rate.Limiter // results of dispatches that the session does not know
+	changes *rate.Limiter // descriptions of its capabilities
+
+	mu      sync.Mutex
+	wholeAt time.Time // when all status writes are available again, on the local clock
+}
+
+func newAllowance() *allowance {
+	return &allowance{
+		steps:   rate.NewLimiter(stepsPerSecond, stepsBurst),
+		strays:  rate.NewLimiter(straysPerSecond, straysBurst),
+		changes: rate.NewLimiter(changesPerSecond, changesBurst),
+	}
+}
+
+// publishDue is when new facts may be written next.
+func (a *allowance) publishDue() time.Time { return a.due(publishBurst) }
+
+// endDue is when the end of a session may be written.
+func (a *allowance) endDue() time.Time { return a.due(endBurst) }
+
+// due is when one more write leaves at most burst to be made up for.
+func (a *allowance) due(burst int) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.wholeAt.Add(-time.Duration(burst-1) * publishInterval)
+}
+
+// beginSession counts the write of a session that begins at now. It returns false, and counts nothing,
+// when the machine opens sessions too often.
+func (a *allowance) beginSession(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.Before(a.wholeAt.Add(-(sessionBurst - 1) * publishInterval)) {
+		return false
+	}
+	a.spendLocked(now)
+	return true
+}
+
+// spend counts a write of the status at now.
+func (a *allowance) spend(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spendLocked(now)
+}
+
+func (a *allowance) spendLocked(now time.Time) {
+	if a.wholeAt.Before(now) {
+		a.wholeAt = now
+	}
+	a.wholeAt = a.wholeAt.Add(publishInterval)
+}
+
+// restore gives a write back that changed nothing.
+func (a *allowance) restore() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wholeAt = a.wholeAt.Add(-publishInterval)
+}
+
+// whole reports whether all of the allowance is available at now.
+func (a *allowance) whole(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.wholeAt.After(now) && a.steps.TokensAt(now) >= stepsBurst &&
+		a.strays.TokensAt(now) >= straysBurst && a.changes.TokensAt(now) >= changesBurst
+}
+
+// allowancesSweep is the time between two sweeps.
+const allowancesSweep = time.Minute
+
+// allowances finds the allowance of a Node. Those of Nodes without a session are deleted when
+// they are whole again.
+type allowances struct {
+	clock clock.PassiveClock
+	inUse func(types.NamespacedName) bool
+
+	mu     sync.Mutex
+	byNode map[types.NamespacedName]*allowance
+	swept  time.Time
+}
+
+func newAllowances(c clock.PassiveClock, inUse func(types.NamespacedName) bool) *allowances {
+	return &allowances{clock: c, inUse: inUse, byNode: map[types.NamespacedName]*allowance{}, swept: c.Now()}
+}
+
+func (a *allowances) of(key types.NamespacedName) *allowance {
+	now := a.clock.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.Sub(a.swept) > allowancesSweep {
+		a.swept = now
+		for key, old := range a.byNode {
+			if old.whole(now) && !a.inUse(key) {
+				delete(a.byNode, key)
+			}
+		}
+	}
+	found := a.byNode[key]
+	if found == nil {
+		found = newAllowance()
+		a.byNode[key] = found
+	}
+	return found
+}

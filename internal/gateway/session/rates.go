@@ -1,0 +1,52 @@
+package session
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+)
+
+// A caller whose key the cached Node does not pin costs a live read. Such a caller is a machine
+// that has just paired or rotated, or one that is refused.
+const (
+	liveReadsEvery = 2 * time.Second
+	liveReadsBurst = 10
+)
+
+// liveReads is the budget of each Node for live reads on behalf of callers that the cache
+// refuses. Budgets that are whole again are deleted.
+type liveReads struct {
+	clock clock.PassiveClock
+
+	mu     sync.Mutex
+	byNode map[types.NamespacedName]*rate.Limiter
+	swept  time.Time
+}
+
+func newLiveReads(c clock.PassiveClock) *liveReads {
+	return &liveReads{clock: c, byNode: map[types.NamespacedName]*rate.Limiter{}, swept: c.Now()}
+}
+
+// allow takes one read from the budget of a Node.
+func (r *liveReads) allow(key types.NamespacedName) bool {
+	now := r.clock.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.swept) > liveReadsBurst*liveReadsEvery {
+		r.swept = now
+		for key, limiter := range r.byNode {
+			if limiter.TokensAt(now) >= liveReadsBurst {
+				delete(r.byNode, key)
+			}
+		}
+	}
+	limiter := r.byNode[key]
+	if limiter == nil {
+		limiter = rate.NewLimiter(rate.Every(liveReadsEvery), liveReadsBurst)
+		r.byNode[key] = limiter
+	}
+	return limiter.AllowN(now, 1)
+}
