@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -27,6 +28,11 @@ import (
 )
 
 var robot = identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "robot"}
+
+// machineNumber is the identity of one of many machines.
+func machineNumber(i int) identity.ID {
+	return identity.ID{TrustDomain: robot.TrustDomain, Namespace: robot.Namespace, Node: fmt.Sprintf("robot-%d", i)}
+}
 
 // nodeService answers one call and remembers who called.
 type nodeService struct {

@@ -2,14 +2,12 @@ package gateway
 
 import (
 	"bytes"
-	"fmt"
 	"runtime"
 	"runtime/pprof"
 	"strings"
 	"testing"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 const (
@@ -30,7 +28,7 @@ func TestAnIdleStreamCostsSoManyGoroutinesAndBytes(t *testing.T) {
 	connected := 0
 	connect := func() {
 		connected++
-		client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, identity.ID{TrustDomain: robot.TrustDomain, Namespace: robot.Namespace, Node: fmt.Sprintf("robot-%d", connected)}))
+		client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, machineNumber(connected)))
 		if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 			t.Fatal(err)
 		}

@@ -221,8 +221,7 @@ func TestSilentConnectionsDoNotShutTheListener(t *testing.T) {
 // and none is closed.
 func TestAStormOfMachinesFromOneAddressIsServed(t *testing.T) {
 	machines := 600
-	r := start(t, func(_ *running, o *Options) { o.Log = logr.Discard(); o.Limits.ConnectionsPerNode = machines })
-	config := r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+	r := start(t, func(_ *running, o *Options) { o.Log = logr.Discard() })
 	sockets := make([]net.Conn, machines)
 	for i := range sockets {
 		sockets[i] = dialRaw(t, "127.0.0.1", r.nodeAddress())
@@ -231,7 +230,8 @@ func TestAStormOfMachinesFromOneAddressIsServed(t *testing.T) {
 		t.Errorf("%d connections of one address may wait, want those of 10,000 machines", limits.NodeConnections)
 	}
 	var storm sync.WaitGroup
-	for _, socket := range sockets {
+	for i, socket := range sockets {
+		config := r.clientTLS(r.deviceCA.DeviceTLS(t, machineNumber(i)))
 		storm.Go(func() {
 			c := tls.Client(socket, config)
 			_ = c.SetDeadline(time.Now().Add(time.Minute))
