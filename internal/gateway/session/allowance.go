@@ -22,6 +22,13 @@ const (
 	// that loses its gateway again and again may reconnect about 14 times at once and then every
 	// publishInterval: a session that begins makes the waiting end of the one before obsolete.
 	sessionBurst = 20
+
+	// messagesPerSecond and messagesBurst bound the messages that a gateway reads from a machine;
+	// a dispatch needs two. bytesPerSecond and bytesBurst bound their bytes.
+	messagesPerSecond = 2000
+	messagesBurst     = 4000
+	bytesPerSecond    = 8 << 20
+	bytesBurst        = 16 << 20
 )
 
 // allowance is the budget of a Node for the work of its sessions. Sessions that follow each
@@ -30,6 +37,8 @@ type allowance struct {
 	steps   *rate.Limiter // writes on the way of its dispatches
 	strays  *rate.Limiter // results of dispatches that the session does not know
 	changes *rate.Limiter // descriptions of its capabilities
+
+	messages, bytes *rate.Limiter // read from the machine, over streams and polls
 
 	mu      sync.Mutex
 	wholeAt time.Time // when all status writes are available again, on the local clock
@@ -40,7 +49,16 @@ func newAllowance() *allowance {
 		steps:   rate.NewLimiter(stepsPerSecond, stepsBurst),
 		strays:  rate.NewLimiter(straysPerSecond, straysBurst),
 		changes: rate.NewLimiter(changesPerSecond, changesBurst),
+
+		messages: rate.NewLimiter(messagesPerSecond, messagesBurst),
+		bytes:    rate.NewLimiter(bytesPerSecond, bytesBurst),
 	}
+}
+
+// pace counts a message of so many bytes and returns how long to wait before the next one is read.
+func (a *allowance) pace(now time.Time, size int) time.Duration {
+	wait := a.messages.ReserveN(now, 1).DelayFrom(now)
+	return max(wait, a.bytes.ReserveN(now, min(size, bytesBurst)).DelayFrom(now))
 }
 
 // publishDue is when new facts may be written next.
@@ -94,7 +112,8 @@ func (a *allowance) whole(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return !a.wholeAt.After(now) && a.steps.TokensAt(now) >= stepsBurst &&
-		a.strays.TokensAt(now) >= straysBurst && a.changes.TokensAt(now) >= changesBurst
+		a.strays.TokensAt(now) >= straysBurst && a.changes.TokensAt(now) >= changesBurst &&
+		a.messages.TokensAt(now) >= messagesBurst && a.bytes.TokensAt(now) >= bytesBurst
 }
 
 // allowancesSweep is the time between two sweeps.

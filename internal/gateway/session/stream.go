@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign"
@@ -82,7 +83,8 @@ func (s *Service) begin(streamCtx, ctx context.Context, c conn) (*session, error
 }
 
 // receive hands over what the machine sends, one by one: a machine is not read faster
-// than its session works. The next message is waited for on a fresh, small stack.
+// than its session works and its allowance permits. The next message is waited for on a fresh,
+// small stack.
 func (s *session) receive(c conn) {
 	m, err := c.Recv()
 	if err != nil {
@@ -91,8 +93,24 @@ func (s *session) receive(c conn) {
 	}
 	select {
 	case s.received <- m:
-		s.service.registry.spawn(func() { s.receive(c) })
 	case <-s.stopped:
+		return
+	}
+	if wait := s.pace(s.service.Clock.Now(), proto.Size(m)); wait > 0 && !s.rest(wait) {
+		return
+	}
+	s.service.registry.spawn(func() { s.receive(c) })
+}
+
+// rest waits; it returns false when the session stops before.
+func (s *session) rest(wait time.Duration) bool {
+	timer := s.service.Clock.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return true
+	case <-s.stopped:
+		return false
 	}
 }
 
