@@ -29,6 +29,11 @@ const (
 	messagesBurst     = 4000
 	bytesPerSecond    = 8 << 20
 	bytesBurst        = 16 << 20
+
+	// schemaBytesPerSecond and schemaBytesBurst bound the bytes of schemas that no machine has
+	// declared before: a description has at most maxAllSchemasBytes.
+	schemaBytesPerSecond = 8 << 10
+	schemaBytesBurst     = 4 * maxAllSchemasBytes
 )
 
 // allowance is the budget of a Node for the work of its sessions. Sessions that follow each
@@ -39,6 +44,7 @@ type allowance struct {
 	changes *rate.Limiter // descriptions of its capabilities
 
 	messages, bytes *rate.Limiter // read from the machine, over streams and polls
+	schemaBytes     *rate.Limiter // of schemas that are parsed for the first time
 
 	mu      sync.Mutex
 	wholeAt time.Time // when all status writes are available again, on the local clock
@@ -52,7 +58,14 @@ func newAllowance() *allowance {
 
 		messages: rate.NewLimiter(messagesPerSecond, messagesBurst),
 		bytes:    rate.NewLimiter(bytesPerSecond, bytesBurst),
+
+		schemaBytes: rate.NewLimiter(schemaBytesPerSecond, schemaBytesBurst),
 	}
+}
+
+// affordSchemas takes so many bytes of new schemas from the allowance, if it has as many.
+func (a *allowance) affordSchemas(now time.Time) func(bytes int) bool {
+	return func(bytes int) bool { return a.schemaBytes.AllowN(now, bytes) }
 }
 
 // pace counts a message of so many bytes and returns how long to wait before the next one is read.
@@ -113,7 +126,7 @@ func (a *allowance) whole(now time.Time) bool {
 	defer a.mu.Unlock()
 	return !a.wholeAt.After(now) && a.steps.TokensAt(now) >= stepsBurst &&
 		a.strays.TokensAt(now) >= straysBurst && a.changes.TokensAt(now) >= changesBurst &&
-		a.messages.TokensAt(now) >= messagesBurst && a.bytes.TokensAt(now) >= bytesBurst
+		a.messages.TokensAt(now) >= messagesBurst && a.bytes.TokensAt(now) >= bytesBurst && a.schemaBytes.TokensAt(now) >= schemaBytesBurst
 }
 
 // allowancesSweep is the time between two sweeps.

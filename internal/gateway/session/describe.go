@@ -20,7 +20,10 @@ const (
 	maxReason          = 256
 	maxSchemaBytes     = inputschema.MaxBytes
 	maxAllSchemasBytes = 32 << 10
-	maxIDBytes         = 64
+	// maxSentSchemasBytes bounds the schemas of a description as they are sent; those after them
+	// are not parsed.
+	maxSentSchemasBytes = 2 * maxAllSchemasBytes
+	maxIDBytes          = 64
 )
 
 var capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
@@ -37,25 +40,26 @@ type description struct {
 	altered map[string]bool
 }
 
-func describe(request *gatewayv1.RegisterNodeRequest) (description, error) {
+// afford takes the bytes of new schemas from the allowance of the machine, if it has as many.
+func describe(request *gatewayv1.RegisterNodeRequest, known *knownSchemas, afford func(bytes int) bool) (description, error) {
 	if len(request.GetBootId()) > maxIDBytes {
 		return description{}, fmt.Errorf("boot_id is longer than %d bytes", maxIDBytes)
 	}
 	d := description{system: cmp.Or(peer.SystemInfo(request.GetSystem()), &v1alpha1.SystemInfo{}), bootID: foreign.Short(request.GetBootId(), maxIDBytes)}
-	err := d.declare(request.GetCapabilities())
+	err := d.declare(request.GetCapabilities(), known, afford)
 	return d, err
 }
 
 // declare takes in a list of capabilities, or errs and changes nothing. Schemas that are too large
 // or cannot be stored are dropped: the machine itself checks what it runs.
-func (d *description) declare(list []*gatewayv1.Capability) error {
+func (d *description) declare(list []*gatewayv1.Capability, known *knownSchemas, afford func(bytes int) bool) error {
 	if len(list) > maxCapabilities {
 		return fmt.Errorf("%d capabilities declared, at most %d are taken", len(list), maxCapabilities)
 	}
 	declared := make([]v1alpha1.NodeCapability, 0, len(list))
 	var altered map[string]bool
 	seen := map[string]bool{}
-	schemas := 0
+	sent, stored := 0, 0
 	for _, c := range list {
 		name := c.GetName()
 		if len(name) > maxCapabilityName || !capabilityName.MatchString(name) {
@@ -75,10 +79,16 @@ func (d *description) declare(list []*gatewayv1.Capability) error {
 		if c.GetMediation() == gatewayv1.Mediation_MEDIATION_LOCAL {
 			capability.Mediation = v1alpha1.MediationLocal
 		}
-		if schema, ok := storedSchema(c.GetInputSchema(), maxAllSchemasBytes-schemas); ok {
-			schemas += len(schema)
-			capability.InputSchema = &v1alpha1.JSON{Raw: schema}
-			if !sameJSON(schema, c.GetInputSchema()) {
+		if sent += len(c.GetInputSchema()); sent <= maxSentSchemasBytes {
+			schema, err := storedSchema(c.GetInputSchema(), maxAllSchemasBytes-stored, known, afford)
+			if err != nil {
+				return err
+			}
+			if schema != nil {
+				stored += len(schema)
+				capability.InputSchema = &v1alpha1.JSON{Raw: schema}
+			}
+			if schema != nil && !sameJSON(schema, c.GetInputSchema()) {
 				if altered == nil {
 					altered = map[string]bool{}
 				}

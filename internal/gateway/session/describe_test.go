@@ -10,6 +10,9 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
+// anything is an allowance without an end.
+func anything(int) bool { return true }
+
 func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
 	many := make([]*gatewayv1.Capability, maxCapabilities+1)
 	for i := range many {
@@ -28,7 +31,7 @@ func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			err := new(description).declare(c.list)
+			err := new(description).declare(c.list, newKnownSchemas(), anything)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("declare() = %v, want an error with %q", err, c.want)
 			}
@@ -44,7 +47,7 @@ func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
 		{Name: "broken", InputSchema: []byte(`{`)}, {Name: "null", InputSchema: []byte(`null`)},
 	}
 	var d description
-	if err := d.declare(list); err != nil {
+	if err := d.declare(list, newKnownSchemas(), anything); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range d.declared {
@@ -56,7 +59,7 @@ func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
 	for i := range 20 {
 		full = append(full, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), InputSchema: []byte(`{"d":"` + strings.Repeat("x", 3000) + `"}`)})
 	}
-	if err := d.declare(full); err != nil {
+	if err := d.declare(full, newKnownSchemas(), anything); err != nil {
 		t.Fatal(err)
 	}
 	total := 0
@@ -74,7 +77,7 @@ func TestWhatAMachineDescribesIsStoredWithoutUnsafeCharacters(t *testing.T) {
 	const hostile = "a\u202e\u009b\x1b\u200b\n\xff"
 	want := "a\uFFFD\uFFFD\uFFFD\uFFFD \uFFFD"
 	d, err := describe(&gatewayv1.RegisterNodeRequest{BootId: hostile, System: &gatewayv1.SystemInfo{Hostname: hostile},
-		Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: hostile, Reason: hostile, InputSchema: []byte("{\"a\u202e\":\"b\u200b\"}")}}})
+		Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: hostile, Reason: hostile, InputSchema: []byte("{\"a\u202e\":\"b\u200b\"}")}}}, newKnownSchemas(), anything)
 	if err != nil {
 		t.Fatal(err)
 	}

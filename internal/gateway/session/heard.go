@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -158,7 +159,11 @@ func (s *session) takeChange(ctx context.Context) {
 		s.wakeIn(time.Second)
 		return
 	}
-	err := s.facts.declare(s.changed.GetCapabilities())
+	err := s.facts.declare(s.changed.GetCapabilities(), s.service.known, s.affordSchemas(s.service.Clock.Now()))
+	if errors.Is(err, errManySchemas) {
+		s.wakeIn(time.Second)
+		return
+	}
 	s.changed = nil
 	if err != nil {
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.InvalidArgument, err.Error())})

@@ -15,7 +15,7 @@ import (
 func declaring(t *testing.T, service *Service, schema string) *session {
 	t.Helper()
 	s := &session{service: service, key: types.NamespacedName{Namespace: "fleet", Name: "pc"}}
-	if err := s.facts.declare([]*gatewayv1.Capability{{Name: "other"}, {Name: "c", InputSchema: []byte(schema)}}); err != nil {
+	if err := s.facts.declare([]*gatewayv1.Capability{{Name: "other"}, {Name: "c", InputSchema: []byte(schema)}}, newKnownSchemas(), anything); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -37,9 +37,9 @@ func TestSchemasAreStoredInAFormThatYAMLTakes(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, ok := storedSchema([]byte(c.in), maxSchemaBytes)
-			if ok != (c.want != "") || (ok && string(got) != c.want) {
-				t.Errorf("storedSchema() = %s, %t, want %s", got, ok, c.want)
+			got, err := storedSchema([]byte(c.in), maxSchemaBytes, newKnownSchemas(), anything)
+			if err != nil || string(got) != c.want {
+				t.Errorf("storedSchema() = %s, %v, want %s", got, err, c.want)
 			}
 		})
 	}
@@ -58,7 +58,7 @@ func FuzzDescribe(f *testing.F) {
 		d, err := describe(&gatewayv1.RegisterNodeRequest{
 			BootId: hostname, System: &gatewayv1.SystemInfo{Hostname: hostname, Os: words, OsImage: words},
 			Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: words, Reason: hostname, InputSchema: schema}},
-		})
+		}, newKnownSchemas(), anything)
 		if err != nil {
 			return
 		}

@@ -32,6 +32,7 @@ type Service struct {
 	liveReads  *liveReads
 	polled     *polledSessions
 	schemas    *schemas
+	known      *knownSchemas
 	reviews    *reviews
 
 	// draining is closed when nothing may be waited for any more.
@@ -55,6 +56,7 @@ func New(options Options) *Service {
 		liveReads:  newLiveReads(options.Clock),
 		polled:     newPolledSessions(),
 		schemas:    newSchemas(),
+		known:      newKnownSchemas(),
 		reviews:    newReviews(options.Clock),
 		draining:   make(chan struct{}),
 		drained:    make(chan struct{}),
@@ -140,7 +142,10 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 	if err != nil {
 		return nil, err
 	}
-	d, err := describe(request)
+	d, err := describe(request, s.known, s.allowances.of(keyOf(id)).affordSchemas(s.Clock.Now()))
+	if errors.Is(err, errManySchemas) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}

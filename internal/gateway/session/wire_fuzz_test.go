@@ -117,7 +117,7 @@ func FuzzRegisterNode(f *testing.F) {
 		if proto.Unmarshal(b, &m) != nil {
 			return
 		}
-		if d, err := describe(&m); err == nil {
+		if d, err := describe(&m, newKnownSchemas(), anything); err == nil {
 			storable(t, facts{description: d})
 		}
 	})

@@ -156,13 +156,19 @@ func (a *agent) hears() {
 func (m *machine) begin(t *testing.T, r *replica, hello *gatewayv1.Hello) *agent {
 	t.Helper()
 	connection := m.connection(t, r)
+	if _, err := gatewayv1.NewNodeServiceClient(connection).RegisterNode(t.Context(), m.description()); err != nil {
+		t.Fatalf("register: %v", err)
+	}
+	return m.greet(t, connection, hello)
+}
+
+// greet says Hello on a connection on which the machine has registered.
+func (m *machine) greet(t *testing.T, connection *grpc.ClientConn, hello *gatewayv1.Hello) *agent {
+	t.Helper()
 	a := &agent{t: t, client: gatewayv1.NewNodeServiceClient(connection), close: connection.Close, heard: make(chan *gatewayv1.StreamNodeEventsResponse, 1024), ended: make(chan error, 1)}
 	var ctx context.Context
 	ctx, a.cancel = context.WithCancel(context.Background())
 	t.Cleanup(a.cancel)
-	if _, err := a.client.RegisterNode(ctx, m.description()); err != nil {
-		t.Fatalf("register: %v", err)
-	}
 	var err error
 	if a.stream, err = a.client.StreamNodeEvents(ctx); err != nil {
 		t.Fatal(err)

@@ -147,6 +147,8 @@ func (g *gate) Check() error {
 type spy struct {
 	next   http.RoundTripper
 	writes atomic.Int64 // to dispatches
+	// nodeReads and nodeWrites are the live reads of Nodes and the writes to them.
+	nodeReads, nodeWrites atomic.Int64
 	// before is called once before the next write to a dispatch.
 	before atomic.Pointer[func()]
 	// lose is set to lose the answer to the next write to the status of a Node.
@@ -161,6 +163,13 @@ func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
 			(*hook)()
 		}
 		s.writes.Add(1)
+	}
+	if strings.Contains(request.URL.Path, "/nodes/") {
+		if request.Method == http.MethodGet {
+			s.nodeReads.Add(1)
+		} else {
+			s.nodeWrites.Add(1)
+		}
 	}
 	response, err := s.next.RoundTrip(request)
 	nodeStatus := request.Method == http.MethodPatch && strings.Contains(request.URL.Path, "/nodes/")

@@ -1,0 +1,116 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// heavyList declares as many schemas as are taken, each of almost maxSchemaBytes and each another.
+func heavyList(seed int) (list []*gatewayv1.Capability) {
+	for i := range maxCapabilities {
+		schema := fmt.Sprintf(`{"d":"%d-%d-%s"}`, seed, i, strings.Repeat("x", maxSchemaBytes-100))
+		list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), InputSchema: []byte(schema)})
+	}
+	return list
+}
+
+// The expensive parser sees no more than what may be stored, and a schema once.
+func TestSchemasAreParsedWithinTheirBoundsAndOnce(t *testing.T) {
+	known, parsed := newKnownSchemas(), 0
+	count := func(bytes int) bool { parsed += bytes; return true }
+	var d description
+	for range 3 {
+		if err := d.declare(heavyList(1), known, count); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if parsed == 0 || parsed > maxAllSchemasBytes {
+		t.Errorf("%d bytes were parsed, want some and at most %d", parsed, maxAllSchemasBytes)
+	}
+}
+
+// Of the schemas beyond those that can be stored nothing is read.
+func TestSchemasBeyondTheBoundAreNotRead(t *testing.T) {
+	list, known := heavyList(1), newKnownSchemas()
+	work := func(list []*gatewayv1.Capability) float64 {
+		return testing.AllocsPerRun(10, func() {
+			var d description
+			if err := d.declare(list, known, anything); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	const enough = maxSentSchemasBytes / maxSchemaBytes
+	few, all := work(list[:enough]), work(list)
+	bare := list[enough:]
+	for _, c := range bare {
+		c.InputSchema = nil
+	}
+	if names := work(bare); all > few+names+10 {
+		t.Errorf("%d schemas cost %.0f allocations, %d of them %.0f and the names of the others %.0f: the others are read", len(list), all, enough, few, names)
+	}
+}
+
+func TestASchemaThatIsNestedTooDeeplyIsNotStored(t *testing.T) {
+	for depth, stored := range map[int]bool{maxSchemaLevels: true, maxSchemaLevels + 1: false} {
+		text := strings.Repeat(`{"a":`, depth-1) + `{"b":"}{]["}` + strings.Repeat("}", depth-1)
+		if got := levels([]byte(text)); got != depth {
+			t.Errorf("levels() = %d, want %d", got, depth)
+		}
+		if _, ok := compactSchema([]byte(text), maxSchemaBytes); ok != stored {
+			t.Errorf("%d levels: stored %t, want %t", depth, ok, stored)
+		}
+	}
+}
+
+// A machine that registers with new schemas all the time is refused, whatever it calls, and
+// another one, or one with schemas that are known, is not.
+func TestNewSchemasOfANodeAreBounded(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	s := heldAt(c)
+	afford := s.affordSchemas(c.Now())
+	refused := 0
+	for i := range 20 {
+		_, err := describe(&gatewayv1.RegisterNodeRequest{Capabilities: heavyList(i)}, s.service.known, afford)
+		if errors.Is(err, errManySchemas) {
+			refused++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if most := schemaBytesBurst / maxAllSchemasBytes; 20-refused > most+1 {
+		t.Errorf("%d descriptions with new schemas were taken, want about %d", 20-refused, most)
+	}
+	if _, err := describe(&gatewayv1.RegisterNodeRequest{Capabilities: heavyList(0)}, s.service.known, afford); err != nil {
+		t.Errorf("known schemas: %v", err)
+	}
+	if status.Code(errManySchemas) != codes.ResourceExhausted {
+		t.Errorf("the refusal is %s", status.Code(errManySchemas))
+	}
+	other := s.service.newSession(peer.Identity{ID: identity.ID{Namespace: "fleet", Node: "other"}}, silent{})
+	if _, err := describe(&gatewayv1.RegisterNodeRequest{Capabilities: heavyList(99)}, s.service.known, other.affordSchemas(c.Now())); err != nil {
+		t.Errorf("another machine: %v", err)
+	}
+	// The newest description of a session waits and is taken in later.
+	s.draining = true
+	s.capabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{Capabilities: heavyList(100)})
+	if s.changed == nil || len(s.facts.declared) != 0 {
+		t.Fatal("a change beyond the budget was taken in or dropped")
+	}
+	c.Step(time.Minute)
+	s.takeChange(t.Context())
+	if s.changed != nil || len(s.facts.declared) == 0 {
+		t.Error("the change was not taken in later")
+	}
+}
