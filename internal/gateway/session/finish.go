@@ -129,6 +129,7 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 			s.buried = true
 			return
 		case ctx.Err() != nil:
+			s.restore() // The session that replaced this one has counted its own write.
 			s.log().Info("the end of the session is not recorded", "session", s.id)
 			return
 		case !apierrors.IsConflict(err):
