@@ -22,6 +22,8 @@ make --no-print-directory lint
 hack/threats.sh
 # Every field that a policy guards has a row that says which proof covers it.
 go test ./internal/policy -run TestEveryGuardedFieldHasItsRow
+# Every mutant still applies, so a moved promise takes its mutant along.
+go run ./test/mutants --check
 # The agent must build where no test runs: one architecture of each system.
 make --no-print-directory cross PLATFORMS="windows/amd64 darwin/arm64" CROSS=./cmd/mooring-agent
 echo "verify: generated code, modules and imports agree with the tree"

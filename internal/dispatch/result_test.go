@@ -142,3 +142,20 @@ func TestSettleCleansTheWordsOfTheMachine(t *testing.T) {
 		t.Errorf("startedTime = %v, want now", got.StartedTime)
 	}
 }
+
+// What is final stays as it is, also where it has no output yet that a later result brings.
+func TestAFinalEndIsNeverChanged(t *testing.T) {
+	for _, first := range []Result{
+		{Outcome: "Succeeded", Execution: "Finished", Output: []byte(`1`)}, {Outcome: "Succeeded", Execution: "Finished"},
+		{Outcome: "Failed", Execution: "Finished", ErrorCode: "Broken"}, {Outcome: "Cancelled", Execution: "NotStarted"},
+	} {
+		for _, second := range []Result{
+			{Outcome: "Succeeded", Execution: "Finished", Output: []byte(`2`)}, {Outcome: "Failed", Execution: "Unknown"}, {Outcome: "Rejected", Execution: "NotStarted"},
+		} {
+			ended, _ := Settle(queuedEcho().Status, first, "gw", after(20))
+			if next, write := Settle(ended, second, "other", after(30)); write || cmp.Diff(ended, next) != "" {
+				t.Errorf("after %+v a result %+v: write = %t, (-first +next):\n%s", first, second, write, cmp.Diff(ended, next))
+			}
+		}
+	}
+}

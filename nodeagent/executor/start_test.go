@@ -93,3 +93,22 @@ func TestARefusalOfTheJournalKeepsNoSlot(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatCannotBeJournaledAsStartedDoesNotRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		b := newBench(t, 1, stubborn("slow", time.Second), capabilityFunc{name: "c", run: mediated(&runs).run})
+		b.Attach(b.sink)
+		b.Offer(b.offer("first", "slow"))
+		b.Offer(b.offer("waits", "c"))
+		if err := b.Journal.Finish("waits", journal.Outcome{Result: journal.Failed, Execution: journal.Unknown}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second) // the slot is free
+		synctest.Wait()
+		if runs != 0 || len(b.slots) != 0 {
+			t.Errorf("%d runs of what the journal refused to start, %d slots in use", runs, len(b.slots))
+		}
+		b.Stop(t.Context())
+	})
+}

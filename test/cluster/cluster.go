@@ -156,7 +156,16 @@ func Root() (string, error) {
 
 // Binary is the path of a program of the control plane, such as kubectl.
 func (c *Cluster) Binary(name string) string {
-	return filepath.Join(c.root, ".local", "bin", name)
+	return filepath.Join(BinaryFolder(c.root), name)
+}
+
+// BinaryFolder is the folder of the programs that tests start: $MOORING_TEST_BIN, or the one that
+// make builds below root. The variable lets a test run other builds of the product.
+func BinaryFolder(root string) string {
+	if folder := os.Getenv("MOORING_TEST_BIN"); folder != "" {
+		return folder
+	}
+	return filepath.Join(root, ".local", "bin")
 }
 
 // command runs localcluster: $LOCALCLUSTER, or the one in .local/bin.

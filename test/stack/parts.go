@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 // binary is the path of a built program.
-func (s *Stack) binary(name string) string { return filepath.Join(s.Root, ".local", "bin", name) }
+func (s *Stack) binary(name string) string { return filepath.Join(cluster.BinaryFolder(s.Root), name) }
 
 // StartController starts the controller, or starts it again after it ended.
 func (s *Stack) StartController() error {

@@ -1,0 +1,418 @@
+package session
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// store is an API server in miniature: one dispatch, one Node, one ServiceAccount, reviews. The
+// real one has the tests in test/integration/session; here its answers come when a test wants.
+type store struct {
+	client.Client
+	dispatch *v1alpha1.CapabilityDispatch
+	node     *v1alpha1.Node
+	account  *corev1.ServiceAccount
+	reviewed []authorizationv1.SubjectAccessReviewSpec
+	allow    func(authorizationv1.SubjectAccessReviewSpec) bool
+	// beforeWrite runs before each write of a status.
+	beforeWrite func()
+	writes      int
+}
+
+func (s *store) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	switch into := into.(type) {
+	case *v1alpha1.CapabilityDispatch:
+		s.dispatch.DeepCopyInto(into)
+	case *v1alpha1.Node:
+		s.node.DeepCopyInto(into)
+	case *corev1.ServiceAccount:
+		s.account.DeepCopyInto(into)
+	default:
+		return errors.ErrUnsupported
+	}
+	return nil
+}
+
+func (s *store) Create(_ context.Context, object client.Object, _ ...client.CreateOption) error {
+	review, ok := object.(*authorizationv1.SubjectAccessReview)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	s.reviewed = append(s.reviewed, review.Spec)
+	review.Status.Allowed = s.allow != nil && s.allow(review.Spec)
+	return nil
+}
+
+func (s *store) Status() client.SubResourceWriter { return statusOf{store: s} }
+
+type statusOf struct {
+	client.SubResourceWriter
+	store *store
+}
+
+func (s statusOf) Update(_ context.Context, object client.Object, _ ...client.SubResourceUpdateOption) error {
+	if s.store.beforeWrite != nil {
+		s.store.beforeWrite()
+	}
+	d, ok := object.(*v1alpha1.CapabilityDispatch)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	s.store.writes++
+	d.ResourceVersion = "9"
+	s.store.dispatch = d.DeepCopy()
+	return nil
+}
+
+// sent are the messages for the machine so far: nothing takes them from the outbox.
+func (s *session) sent() []*gatewayv1.StreamNodeEventsResponse { return s.out.unsent }
+
+// settled reports whether the machine was sent a Settled.
+func (s *session) settled() bool {
+	return slices.ContainsFunc(s.sent(), func(m *gatewayv1.StreamNodeEventsResponse) bool { return m.GetSettled() != nil })
+}
+
+type openGate struct{ err error }
+
+func (g *openGate) Check() error { return g.err }
+
+// atStore is a session with a store whose work runs when the test says.
+func atStore(c *clocktesting.FakeClock) (*session, *store, *openGate) {
+	at, gate := &store{}, &openGate{}
+	service := New(Options{Clock: c, Time: apiTime{c}, Log: logr.Discard(), Gateway: "gw", Client: at, Reader: at, Gate: gate})
+	service.setSynced()
+	service.lease.object, service.lease.renewed = &leaseOf, c.Now()
+	s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pc.Namespace, Node: pc.Name}}, silent{})
+	s.out.spawn = func(func()) {}
+	s.running = maxWorkers
+	s.node = &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: pc.Namespace, Name: pc.Name, UID: "node", ResourceVersion: "1"},
+		Spec:   v1alpha1.NodeSpec{PublicKeySHA256: "pin", CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"echo"}}},
+		Status: v1alpha1.NodeStatus{SessionID: s.id, SessionStartedTime: &metav1.Time{Time: c.Now().Add(-time.Minute)}}}
+	s.caller.PublicKeySHA256 = "pin"
+	s.facts.declared = []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
+	s.fastAfter = *s.node.Status.SessionStartedTime
+	s.entries, s.flight = map[types.UID]*entry{}, map[types.UID]struct{}{}
+	s.lastHeard, s.oldAt = c.Now(), c.Now().Add(time.Hour*1000)
+	at.node = s.node.DeepCopy()
+	return s, at, gate
+}
+
+// worksOff runs what waits for a worker, and what follows from it.
+func (s *session) worksOff(ctx context.Context) {
+	for len(s.pending) > 0 {
+		job := s.pending[0]
+		s.pending = s.pending[1:]
+		job(ctx)(ctx)
+	}
+}
+
+// knows gives the session a dispatch that is stored.
+func (s *session) knows(at *store, d *v1alpha1.CapabilityDispatch, e entry) *entry {
+	e.d = d
+	at.dispatch = d.DeepCopy()
+	s.entries[d.UID] = &e
+	return &e
+}
+
+func TestAMachineMayForgetOnlyAResultThatIsStored(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	s, at, _ := atStore(c)
+	d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+	s.knows(at, d, entry{offered: true, accepted: true})
+	at.beforeWrite = func() {
+		if s.settled() {
+			t.Error("Settled was sent before the status was stored")
+		}
+	}
+	s.hearResult(t.Context(), &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED,
+		Execution: gatewayv1.Result_EXECUTION_FINISHED, Output: []byte(`1`)})
+	s.worksOff(t.Context())
+	if at.writes != 1 || at.dispatch.Status.Phase != v1alpha1.DispatchSucceeded || !s.settled() {
+		t.Errorf("%d writes, phase %s, settled %t: want the result stored, then settled", at.writes, at.dispatch.Status.Phase, s.settled())
+	}
+}
+
+// The holder may have been replaced by a session that offered the dispatch: then it proves nothing.
+func TestOnlyTheRecordedSessionSaysThatADispatchNeverStarted(t *testing.T) {
+	for name, id := range map[string]string{"recorded": "", "replaced": "newer"} {
+		t.Run(name, func(t *testing.T) {
+			c := clocktesting.NewFakeClock(noon.Time)
+			s, at, _ := atStore(c)
+			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			d.Spec.Cancel = true
+			e := s.knows(at, d, entry{})
+			if id != "" {
+				at.node.Status.SessionID = id
+			}
+			s.consider(t.Context(), e)
+			s.worksOff(t.Context())
+			if stored := at.writes == 1 && at.dispatch.Status.Execution == v1alpha1.ExecutionNotStarted; stored != (id == "") {
+				t.Errorf("%d writes, status %+v", at.writes, at.dispatch.Status)
+			}
+		})
+	}
+}
+
+func TestAJournalThatHoldsADispatchClaimsIt(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	for name, journaled := range map[string]bool{"journaled": true, "not journaled": false} {
+		t.Run(name, func(t *testing.T) {
+			s, at, _ := atStore(c)
+			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			at.dispatch = d.DeepCopy()
+			journal := map[types.UID]*gatewayv1.UnsettledDispatch{}
+			if journaled {
+				journal[d.UID] = &gatewayv1.UnsettledDispatch{Dispatch: refOf(d), State: gatewayv1.UnsettledDispatch_STATE_RUNNING}
+			}
+			if err := s.reconcileAll(t.Context(), s.node, []v1alpha1.CapabilityDispatch{*d}, journal, false); err != nil {
+				t.Fatal(err)
+			}
+			if claimed := at.dispatch.Status.Phase == v1alpha1.DispatchDispatched; claimed != journaled || s.entries[d.UID].offered != journaled {
+				t.Errorf("phase %s, offered %t", at.dispatch.Status.Phase, s.entries[d.UID].offered)
+			}
+		})
+	}
+}
+
+func TestAJournalThatForgotAnAcceptanceIsFound(t *testing.T) {
+	accepted := v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{UID: "a"}, Status: dispatch.Dispatched(
+		v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchQueued}, "gw", noon.Time)}
+	claimed := v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{UID: "a"}, Status: v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchDispatched}}
+	knows := map[types.UID]*gatewayv1.UnsettledDispatch{"a": {}}
+	for name, tt := range map[string]struct {
+		d       v1alpha1.CapabilityDispatch
+		heard   map[types.UID]bool
+		journal map[types.UID]*gatewayv1.UnsettledDispatch
+		want    bool
+	}{
+		"accepted and known":           {accepted, nil, knows, false},
+		"accepted and unknown":         {accepted, nil, nil, true},
+		"claimed alone":                {claimed, nil, nil, false},
+		"heard accepted, not recorded": {claimed, map[types.UID]bool{"a": true}, nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &session{acceptedBefore: tt.heard}
+			if got := s.forgot([]v1alpha1.CapabilityDispatch{tt.d}, tt.journal); got != tt.want {
+				t.Errorf("forgot() = %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAResultCountsOnlyForTheDispatchesOfItsMachine(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	s, _, _ := atStore(c)
+	own, other, older := dispatchOf(s, c, v1alpha1.DispatchQueued), dispatchOf(s, c, v1alpha1.DispatchQueued), dispatchOf(s, c, v1alpha1.DispatchFailed)
+	other.Spec.NodeName = "another"
+	s.node.CreationTimestamp = noon
+	ended := metav1.NewMicroTime(noon.Add(-time.Minute))
+	older.Status.CompletedTime = &ended
+	for _, tt := range []struct {
+		d    *v1alpha1.CapabilityDispatch
+		want bool
+	}{{own, true}, {other, false}, {older, false}} {
+		if got := s.concerns(tt.d); got != tt.want {
+			t.Errorf("a dispatch of %s that ended at %v concerns this machine: %t, want %t", tt.d.Spec.NodeName, tt.d.Status.CompletedTime, got, tt.want)
+		}
+	}
+}
+
+// Each row is something that must hold before an offer; the dispatch waits in the queue without it.
+func TestNothingIsOfferedWithout(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lose  func(*session, *openGate, *clocktesting.FakeClock)
+		offer bool
+	}{
+		"nothing missing":         {func(*session, *openGate, *clocktesting.FakeClock) {}, true},
+		"a proof of the policies": {func(_ *session, g *openGate, _ *clocktesting.FakeClock) { g.err = errors.New("disproved") }, false},
+		"a Lease":                 {func(s *session, _ *openGate, _ *clocktesting.FakeClock) { s.service.lease.object = nil }, false},
+		"a Lease that was renewed": {func(s *session, _ *openGate, c *clocktesting.FakeClock) {
+			s.service.lease.renewed = c.Now().Add(-time.Minute)
+		}, false},
+		"a Node that is active": {func(s *session, _ *openGate, _ *clocktesting.FakeClock) {
+			s.node.Spec.DesiredState = v1alpha1.NodeSuspended
+		}, false},
+		"a proven spec": {func(s *session, _ *openGate, _ *clocktesting.FakeClock) {
+			s.node.Status.ProvenSpec = &v1alpha1.ProvenSpec{}
+		}, false},
+		"a certificate that lasts":                {func(s *session, _ *openGate, c *clocktesting.FakeClock) { s.caller = identityUntil(s, c.Now()) }, false},
+		"a session that goes on":                  {func(s *session, _ *openGate, _ *clocktesting.FakeClock) { s.draining = true }, false},
+		"a window with room":                      {func(s *session, _ *openGate, _ *clocktesting.FakeClock) { s.flight["another"] = struct{}{} }, false},
+		"a watch that has shown the latest words": {stale, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clocktesting.NewFakeClock(noon.Time)
+			s, at, gate := atStore(c)
+			s.node.Spec.MaxInFlight = 1
+			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			s.queue.add(s.knows(at, d, entry{}))
+			tt.lose(s, gate, c)
+			s.offer(t.Context())
+			s.worksOff(t.Context())
+			if offered := len(s.sent()) == 1 && s.sent()[0].GetOffer() != nil; offered != tt.offer {
+				t.Errorf("sent %v, want an offer: %t", s.sent(), tt.offer)
+			}
+		})
+	}
+}
+
+var leaseOf = coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: LeaseName("gw")}}
+
+// identityUntil is the caller of a session, with a certificate that ends.
+func identityUntil(s *session, end time.Time) peer.Identity {
+	id := s.caller
+	id.Certificate = &x509.Certificate{NotAfter: end}
+	return id
+}
+
+// stale lets the watch of Nodes show nothing for longer than StaleAfter.
+func stale(s *session, _ *openGate, c *clocktesting.FakeClock) {
+	s.service.registry.sessions = 1
+	c.Step(s.service.StaleAfter + time.Second)
+	s.service.lease.renewed = c.Now()
+}
+
+func TestTheRequesterIsReviewedWithAllThatAdmissionKnew(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	s, at, _ := atStore(c)
+	d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+	d.Spec.RequestedBy, d.Spec.RequestedByGroups, d.Spec.RequestedByUID = "rita", []string{"crew"}, "7"
+	at.allow = func(r authorizationv1.SubjectAccessReviewSpec) bool {
+		a := r.ResourceAttributes
+		return r.User == "rita" && r.UID == "7" && slices.Equal(r.Groups, []string{"crew"}) &&
+			a.Namespace == d.Namespace && a.Verb == "invoke" && a.Group == "mooring.dev" && a.Resource == "capabilities" && a.Name == "echo"
+	}
+	if got, err := s.service.review(t.Context(), d); got != dispatch.ReviewNotDue || err != nil || len(at.reviewed) != 0 {
+		t.Errorf("a young dispatch: %v, %v after %d reviews", got, err, len(at.reviewed))
+	}
+	c.Step(s.service.ReviewAfter)
+	if got, err := s.service.review(t.Context(), d); got != dispatch.ReviewPassed || err != nil {
+		t.Errorf("%v, %v for %+v", got, err, at.reviewed)
+	}
+	c.Step(reviewMemory + time.Second)
+	at.allow = nil
+	if got, err := s.service.review(t.Context(), d); got != dispatch.ReviewRefused || err != nil {
+		t.Errorf("after the right was lost: %v, %v", got, err)
+	}
+}
+
+func TestAServiceAccountOfTheSameNameIsAnother(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	for name, tt := range map[string]struct {
+		stamped types.UID
+		account corev1.ServiceAccount
+		want    bool
+	}{
+		"the one that asked":    {"a", corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{UID: "a"}}, true},
+		"made again":            {"a", corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{UID: "b"}}, false},
+		"leaving":               {"a", corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{UID: "a", DeletionTimestamp: &noon}}, false},
+		"no UID, older":         {"", corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{UID: "a", CreationTimestamp: noon}}, true},
+		"no UID, made after it": {"", corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{UID: "a", CreationTimestamp: metav1.NewTime(noon.Add(time.Hour))}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, at, _ := atStore(c)
+			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			d.Spec.RequestedBy, d.Spec.RequestedByUID = serviceAccountPrefix+"fleet:robot", string(tt.stamped)
+			at.account = &tt.account
+			if got, err := s.service.serviceAccountExists(t.Context(), &d.Spec, d); got != tt.want || err != nil {
+				t.Errorf("it exists: %t, %v, want %t", got, err, tt.want)
+			}
+		})
+	}
+}
+
+// A yes is cleared with the rights of the moment after the answer of the API server.
+func TestAYesIsClearedOnlyWithTheRightsOfThisMoment(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lose  func(*store, *openGate)
+		clear bool
+	}{
+		"nothing is lost":      {func(*store, *openGate) {}, true},
+		"suspended meanwhile":  {func(at *store, _ *openGate) { at.node.Spec.DesiredState = v1alpha1.NodeSuspended }, false},
+		"disproved meanwhile":  {func(_ *store, g *openGate) { g.err = errors.New("disproved") }, false},
+		"taken over meanwhile": {func(at *store, _ *openGate) { at.node.Status.SessionID = "newer" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clocktesting.NewFakeClock(noon.Time)
+			s, at, gate := atStore(c)
+			s.clearing, s.publishing = true, true
+			e := s.knows(at, dispatchOf(s, c, v1alpha1.DispatchAwaitingLocalMediation),
+				entry{offered: true, accepted: true, asked: &question{user: "ada"}, yes: true, stage: gatewayv1.Clearance_STAGE_ASK})
+			tt.lose(at, gate)
+			at.node.ResourceVersion = "2"
+			s.clear(t.Context(), e)
+			s.worksOff(t.Context())
+			cleared := slices.ContainsFunc(s.sent(), func(m *gatewayv1.StreamNodeEventsResponse) bool {
+				return m.GetClearance().GetStage() == gatewayv1.Clearance_STAGE_START
+			})
+			if cleared != tt.clear {
+				t.Errorf("sent %v, want a clearance to start: %t", s.sent(), tt.clear)
+			}
+		})
+	}
+}
+
+func TestANodeAdmitsItsOwnMachineWhileItIsNeitherRevokedNorLeaving(t *testing.T) {
+	id := peer.Identity{PublicKeySHA256: "pin"}
+	for name, tt := range map[string]struct {
+		change func(*v1alpha1.Node)
+		want   bool
+	}{
+		"as it is":      {func(*v1alpha1.Node) {}, true},
+		"its next key":  {func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256, n.Spec.NextPublicKeySHA256 = "old", "pin" }, true},
+		"another key":   {func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256 = "other" }, false},
+		"revoked":       {func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeRevoked }, false},
+		"being deleted": {func(n *v1alpha1.Node) { n.DeletionTimestamp = &noon }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			node := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{PublicKeySHA256: "pin"}}
+			tt.change(node)
+			if err := admit(node, id); (err == nil) != tt.want {
+				t.Errorf("admit() = %v", err)
+			}
+		})
+	}
+}
+
+// What the watch shows of the Node ends a session that is not the Node's any more.
+func TestASessionEndsWithItsNode(t *testing.T) {
+	for name, change := range map[string]func(*v1alpha1.Node){
+		"a namesake":      func(n *v1alpha1.Node) { n.UID = "namesake" },
+		"a newer session": func(n *v1alpha1.Node) { n.Status.SessionID = "newer" },
+		"taken for lost":  func(n *v1alpha1.Node) { n.Status.SessionEndedTime = &metav1.Time{Time: noon.Time} },
+		"revoked":         func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeRevoked },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, _ := atStore(clocktesting.NewFakeClock(noon.Time))
+			s.publishing = true
+			node := s.node.DeepCopy()
+			node.ResourceVersion = "2"
+			change(node)
+			s.learnNode(t.Context(), node, false)
+			select {
+			case <-s.stopped:
+			default:
+				t.Error("the session goes on")
+			}
+		})
+	}
+}

@@ -1,0 +1,179 @@
+// Command mutants shows that the tests guard the lines that carry a promise: it breaks each line of
+// its catalogue, runs the tests that are named for it and prints every mutant that survives.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// catalogueFile is the list of mutants, relative to the repository.
+const catalogueFile = "test/mutants/catalogue.yaml"
+
+type options struct {
+	check, noUnit, process bool
+	only                   string
+}
+
+func main() {
+	var o options
+	flag.BoolVar(&o.check, "check", false, "only check that every mutant applies and compiles and that its tests exist")
+	flag.BoolVar(&o.process, "process", false, "run the tests with real processes as well; they share the cluster of $MOORING_TEST_STATE")
+	flag.BoolVar(&o.noUnit, "no-unit", false, "do not run the unit tests")
+	flag.StringVar(&o.only, "only", "", "comma-separated names or prefixes of the mutants to run (default all)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, out io.Writer) error {
+	root, err := cluster.Root()
+	if err != nil {
+		return err
+	}
+	all, err := loadCatalogue(filepath.Join(root, catalogueFile))
+	if err != nil {
+		return err
+	}
+	mutants := slices.DeleteFunc(slices.Clone(all), func(m Mutant) bool { return !selected(m.Name, o.only) })
+	if len(mutants) == 0 {
+		return fmt.Errorf("no mutant is called %q: see %s", o.only, catalogueFile)
+	}
+	dir, err := os.MkdirTemp("", "mooring-mutants-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the mutants: %w", err)
+	}
+	r, err := newRunner(root, dir, mutants)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	if o.check {
+		err = check(ctx, r, mutants, out)
+	} else {
+		err = judge(ctx, r, jobs(mutants, o), len(mutants), out)
+	}
+	if err != nil {
+		return err // the folder shows what did not compile
+	}
+	return os.RemoveAll(dir)
+}
+
+func selected(name, only string) bool {
+	if only == "" {
+		return true
+	}
+	return slices.ContainsFunc(strings.Split(only, ","), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// check fails when a mutant does not apply or compile, or names a test that does not exist.
+func check(ctx context.Context, r *runner, mutants []Mutant, out io.Writer) error {
+	problems := []error{r.compile(ctx)}
+	gaps := 0
+	for _, m := range mutants {
+		for _, test := range []Test{m.Unit, m.Process} {
+			if test.Name != "" && !declared(r.root, test) {
+				problems = append(problems, fmt.Errorf("mutant %s: there is no test %s in %s", m.Name, test.Name, test.Package))
+			}
+		}
+		if m.Gap != "" {
+			gaps++
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "mutants: %d apply and compile; %d are out of sight of the tests with processes\n", len(mutants), gaps)
+	return nil
+}
+
+// declared reports whether a file of the folder declares the test function.
+func declared(root string, test Test) bool {
+	name, _, _ := strings.Cut(test.Name, "/")
+	files, err := filepath.Glob(filepath.Join(root, test.Package, "*_test.go"))
+	return err == nil && slices.ContainsFunc(files, func(file string) bool {
+		source, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(source), "func "+name+"(")
+	})
+}
+
+// job is one test that has to find one mutant.
+type job struct {
+	mutant  Mutant
+	test    Test
+	process bool
+}
+
+// jobs lists what is to be run, package by package.
+func jobs(mutants []Mutant, o options) (all []job) {
+	for _, m := range mutants {
+		if !o.noUnit {
+			all = append(all, job{m, m.Unit, false})
+		}
+		if o.process && m.Process.Name != "" {
+			all = append(all, job{m, m.Process, true})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b job) int {
+		if a.process != b.process {
+			if b.process {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.test.Package, b.test.Package)
+	})
+	return all
+}
+
+// judge runs the tests and fails when a mutant survives one.
+func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer) error {
+	if slices.ContainsFunc(all, func(j job) bool { return j.process }) {
+		if err := r.buildPrograms(ctx); err != nil {
+			return err
+		}
+	}
+	sound := map[Test]bool{}
+	var survivors []string
+	for _, j := range all {
+		began := time.Now()
+		passed, output, err := r.run(ctx, j.test, j.mutant.Name)
+		if err != nil {
+			return fmt.Errorf("mutant %s: %w", j.mutant.Name, err)
+		}
+		verdict := "killed"
+		switch {
+		case passed:
+			verdict = "SURVIVES"
+			survivors = append(survivors, fmt.Sprintf("%s survives %s in %s: %s", j.mutant.Name, j.test.Name, j.test.Package, j.mutant.Promise))
+		case !sound[j.test]:
+			// A test that always fails would kill everything.
+			if passed, output, err = r.run(ctx, j.test, ""); err != nil || !passed {
+				return fmt.Errorf("%s in %s fails without a mutant: %w\n%s", j.test.Name, j.test.Package, err, output)
+			}
+			sound[j.test] = true
+		}
+		fmt.Fprintf(out, "%-8s  %s by %s (%s), %s\n", verdict, j.mutant.Name, j.test.Name, j.test.Package, time.Since(began).Round(100*time.Millisecond))
+	}
+	if len(survivors) > 0 {
+		return fmt.Errorf("%d survivors:\n  %s", len(survivors), strings.Join(survivors, "\n  "))
+	}
+	fmt.Fprintf(out, "mutants: %d of %d killed, by %d tests\n", mutants, mutants, len(all))
+	return nil
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const source = `package p
+
+type T struct{}
+
+func (t *T) Open(age int) bool {
+	if age >= 3 || age < 0 {
+		return false
+	}
+	return age == 2 || age == 2
+}
+
+func Open(age int) bool { return age >= 3 }
+`
+
+func TestMutantsStandBesideTheCodeThatTheyBreak(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "p.go"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copied := t.TempDir()
+	_, copies, err := weave(dir, copied, []Mutant{
+		{Name: "outer", Package: ".", Function: "T.Open", Expression: "age>=3 || age<0", Replacement: "false"},
+		{Name: "inner", Package: ".", Function: "T.Open", Expression: "age < 0", Replacement: "true"},
+		{Name: "same", Package: ".", Function: "T.Open", Expression: "age < 0", Replacement: "age <= 0"},
+		{Name: "statement", Package: ".", Function: "T.Open", Expression: "return false", Replacement: "return true"},
+		{Name: "value", Package: ".", Function: "Open", Expression: "3", Replacement: "4", Type: "int"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	woven, err := os.ReadFile(copies[filepath.Join(dir, "p.go")])
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := func(typ, name, faulty, good string) string { // as Mutant.beside
+		return "func() " + typ + " { if isMutant(\"" + name + "\") { return " + faulty + " }; return " + good + " }()"
+	}
+	want := strings.NewReplacer(
+		"age >= 3 || age < 0", beside("bool", "outer", "false", "age >= 3 || "+beside("bool", "inner", "true", beside("bool", "same", "age <= 0", "age < 0"))),
+		"return false", `if isMutant("statement") { return true } else { return false }`,
+		"{ return age >= 3 }", "{ return age >= "+beside("int", "value", "4", "3")+" }",
+	).Replace(source)
+	if string(woven) != want {
+		t.Errorf("got:\n%s\nwant:\n%s", woven, want)
+	}
+}
+
+func TestAMutantThatNoLongerAppliesIsAnError(t *testing.T) {
+	for name, m := range map[string]Mutant{
+		"expression gone":   {Function: "T.Open", Expression: "age >= 4", Replacement: "false"},
+		"expression twice":  {Function: "T.Open", Expression: "age == 2", Replacement: "false"},
+		"part of the words": {Function: "T.Open", Expression: "ge >= 3", Replacement: "false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, _, err := m.findIn([]byte(source)); err == nil {
+				t.Error("want an error")
+			}
+		})
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "p.go"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Mutant{Package: ".", Function: "T.Close", Expression: "x"}).find(dir); err == nil {
+		t.Error("a function that does not exist: want an error")
+	}
+}
+
+func TestTheCatalogueNamesEveryField(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalogue.yaml")
+	if err := os.WriteFile(path, []byte("- name: incomplete\n  promise: none\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadCatalogue(path); err == nil || !strings.Contains(err.Error(), "mutant incomplete: expression is empty") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// TestAHandfulOfMutantsIsKilled runs a few mutants of pure packages; make mutants runs them all.
+func TestAHandfulOfMutantsIsKilled(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), options{only: "leader-proof-settle-delay,claim-never-needed,gate-stale"}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if !strings.Contains(out.String(), "3 of 3 killed") {
+		t.Errorf("got %s", out.String())
+	}
+}
+
+// TestASurvivorIsNamed shows that a fault that no test finds fails the run.
+func TestASurvivorIsNamed(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := Mutant{Name: "unguarded", Promise: "nothing", Package: "internal/dispatch", Function: "expiredMessage", Type: "string",
+		Expression: `"not started within %d s of its creation (spec.expirySeconds)"`, Replacement: `"%d"`,
+		Unit: Test{Package: "internal/dispatch", Name: "TestTerminalPhasesAreAllThatAreTerminal"}}
+	var out strings.Builder
+	r, err := newRunner(root, t.TempDir(), []Mutant{m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = judge(t.Context(), r, jobs([]Mutant{m}, options{}), 1, &out)
+	if err == nil || !strings.Contains(err.Error(), "unguarded survives") {
+		t.Errorf("err = %v", err)
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// programs are the binaries that tests with processes start and that link the product.
+var programs = []string{"./cmd/manager", "./cmd/mooring-agent", "./cmd/kubectl-mooring", "./test/testagent", "./test/chaos/machines"}
+
+// runner builds tests and programs with all mutants in them and runs them with one in force. The
+// go command sees the mutants through an overlay, so the tree of the caller never changes.
+type runner struct {
+	root, dir string // of the repository, and of what is built
+	overlay   string
+	copies    map[string]string
+	// environment is added to that of the tests.
+	environment []string
+	built       map[string]string // test binaries by package
+}
+
+func newRunner(root, dir string, mutants []Mutant) (*runner, error) {
+	overlay, copies, err := weave(root, dir, mutants)
+	if err != nil {
+		return nil, err
+	}
+	return &runner{root: root, dir: dir, overlay: overlay, copies: copies, built: map[string]string{}}, nil
+}
+
+// compile compiles the packages of the mutants.
+func (r *runner) compile(ctx context.Context) error {
+	packages := map[string]bool{}
+	arguments := []string{"build"}
+	for original := range r.copies {
+		packages["./"+strings.TrimPrefix(filepath.Dir(original), r.root+"/")] = true
+	}
+	for one := range packages {
+		arguments = append(arguments, one)
+	}
+	return r.goCommand(ctx, nil, arguments...)
+}
+
+// binary returns the tests of a package, built with all mutants.
+func (r *runner) binary(ctx context.Context, folder string) (string, error) {
+	if path := r.built[folder]; path != "" {
+		return path, nil
+	}
+	path := filepath.Join(r.dir, strings.ReplaceAll(folder, "/", "-")+".test")
+	if err := r.goCommand(ctx, nil, "test", "-c", "-o", path, "./"+folder); err != nil {
+		return "", err
+	}
+	r.built[folder] = path
+	return path, nil
+}
+
+// errNoTest is the error of run for a test that the package lacks.
+var errNoTest = errors.New("there is no such test")
+
+// run runs one test with a mutant in force; empty is none. passed is false when the test fails.
+func (r *runner) run(ctx context.Context, test Test, mutant string) (passed bool, output []byte, err error) {
+	binary, err := r.binary(ctx, test.Package)
+	if err != nil {
+		return false, nil, err
+	}
+	command := exec.CommandContext(ctx, binary, "-test.timeout=10m", "-test.count=1", "-test.run="+pattern(test.Name))
+	command.Dir = filepath.Join(r.root, test.Package)
+	command.Env = append(os.Environ(), append([]string{variable + "=" + mutant, "RAPID_NOFAILFILE=true"}, r.environment...)...)
+	output, err = command.CombinedOutput()
+	var failed *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return false, output, ctx.Err()
+	case errors.As(err, &failed):
+		return false, output, nil
+	case err != nil:
+		return false, output, err
+	case bytes.Contains(output, []byte("no tests to run")):
+		return false, output, fmt.Errorf("%w: %s in %s", errNoTest, test.Name, test.Package)
+	}
+	return true, output, nil
+}
+
+// pattern matches the test and nothing else.
+func pattern(name string) string {
+	var parts []string
+	for part := range strings.SplitSeq(name, "/") {
+		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
+	}
+	return strings.Join(parts, "/")
+}
+
+// buildPrograms builds the programs that process tests start, beside links to everything else that
+// they start, and lets the tests use them.
+func (r *runner) buildPrograms(ctx context.Context) error {
+	bin := filepath.Join(r.dir, "bin")
+	if err := os.MkdirAll(bin, 0o700); err != nil {
+		return err
+	}
+	built := map[string]bool{}
+	for _, program := range programs {
+		built[filepath.Base(program)] = true
+	}
+	existing, err := filepath.Glob(filepath.Join(r.root, ".local", "bin", "*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range existing {
+		if name := filepath.Base(path); !built[name] {
+			if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
+				return err
+			}
+		}
+	}
+	r.environment = append(r.environment, "MOORING_TEST_BIN="+bin)
+	return r.goCommand(ctx, []string{"CGO_ENABLED=0"}, append([]string{"build", "-trimpath", "-o", bin + "/"}, programs...)...)
+}
+
+// goCommand runs the go command on the tree with the mutants. An error says which one does not compile.
+func (r *runner) goCommand(ctx context.Context, environment []string, arguments ...string) error {
+	arguments = append([]string{arguments[0], "-overlay=" + r.overlay}, arguments[1:]...)
+	command := exec.CommandContext(ctx, "go", arguments...)
+	command.Dir = r.root
+	command.Env = append(append(os.Environ(), "GOFLAGS=-buildvcs=false"), environment...)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go %s: %w\n%s(lines are those of the files in %s)", strings.Join(arguments, " "), err, output, r.dir)
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// variable is the environment variable that names the mutant in force; none is when it is empty.
+const variable = "MOORING_MUTANT"
+
+// switchFile is added to each package with mutants.
+const switchFile = `package %s
+
+import "os"
+
+var mutantInForce = os.Getenv(%q)
+
+func isMutant(name string) bool { return mutantInForce == name }
+`
+
+// weave writes a copy of each file with a promise, in which every mutant stands beside the code that
+// it breaks and the environment decides between them. One build serves all mutants. It returns the
+// overlay for the go command and the folders of the copies.
+func weave(root, dir string, mutants []Mutant) (overlay string, copies map[string]string, err error) {
+	files := map[string][]place{}
+	var problems []error
+	for _, m := range mutants {
+		p, err := m.find(root)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		files[p.file] = append(files[p.file], p)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return "", nil, err
+	}
+	copies = map[string]string{}
+	add := func(name string, content string) error {
+		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "-"))
+		copies[filepath.Join(root, name)] = path
+		return os.WriteFile(path, []byte(content), 0o600)
+	}
+	for file, places := range files {
+		source, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			return "", nil, err
+		}
+		err = errors.Join(add(file, woven(string(source), 0, len(source), places)),
+			add(filepath.Dir(file)+"/mutants_woven.go", fmt.Sprintf(switchFile, places[0].packageName, variable)))
+		if err != nil {
+			return "", nil, fmt.Errorf("write the mutants of %s: %w", file, err)
+		}
+	}
+	content, err := json.Marshal(map[string]map[string]string{"Replace": copies})
+	if err != nil {
+		return "", nil, err
+	}
+	overlay = filepath.Join(dir, "overlay.json")
+	return overlay, copies, os.WriteFile(overlay, content, 0o600)
+}
+
+// woven returns source[begin:end] with the mutants of all places in it. A place may lie in another one.
+func woven(source string, begin, end int, places []place) string {
+	places = slices.SortedFunc(slices.Values(places), func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(b.end, a.end))
+	})
+	var text strings.Builder
+	for len(places) > 0 {
+		outer, inner := places[0], places[1:]
+		size := 0
+		for size < len(inner) && inner[size].begin < outer.end {
+			size++
+		}
+		text.WriteString(source[begin:outer.begin])
+		text.WriteString(outer.mutant.beside(woven(source, outer.begin, outer.end, inner[:size]), outer.statement))
+		begin, places = outer.end, inner[size:]
+	}
+	text.WriteString(source[begin:end])
+	return text.String()
+}
+
+// beside returns code that is the mutant when it is in force, and else the original.
+func (m Mutant) beside(original string, statement bool) string {
+	if statement {
+		return fmt.Sprintf("if isMutant(%q) { %s } else { %s }", m.Name, m.Replacement, original)
+	}
+	return fmt.Sprintf("func() %s { if isMutant(%q) { return %s }; return %s }()", cmp.Or(m.Type, "bool"), m.Name, m.Replacement, original)
+}
