@@ -50,6 +50,13 @@ type Targeter interface {
 	Target(input json.RawMessage) (string, error)
 }
 
+// Warner is a Targeter of which some targets may do more than the person expects.
+type Warner interface {
+	// Warning returns a sentence for the person about a target; empty for most. A target with a
+	// warning is never run without a person's answer.
+	Warning(target string) string
+}
+
 // Limited is a Capability with a run time of its own; the shorter of it and the one
 // of the dispatch counts.
 type Limited interface {
@@ -74,6 +81,8 @@ type Request struct {
 	Input json.RawMessage
 	// Target is what a person was shown: of Targeter, else the input.
 	Target string
+	// Warning is what a person was shown beside it: of Warner, or empty.
+	Warning string
 	// RequestedBy is the user who asked, as the cluster knows them.
 	RequestedBy string
 	// MaxOutputBytes is how much of the output will be kept.

@@ -52,6 +52,14 @@ func (e *Entry) Target(input json.RawMessage) (string, error) {
 	return string(input), nil
 }
 
+// Warning returns what a person should know about a target beyond the target itself; mostly empty.
+func (e *Entry) Warning(target string) string {
+	if w, ok := e.Capability.(Warner); ok {
+		return w.Warning(target)
+	}
+	return ""
+}
+
 // Unavailable says why it cannot be run now; empty when it can.
 func (e *Entry) Unavailable() string {
 	if c, ok := e.Capability.(Conditional); ok {

@@ -103,6 +103,8 @@ type thing struct {
 	opener                *Opener
 	name, property, about string
 	canonical             func(string) (string, error)
+	// warn returns the warning about a target; nil when there is none.
+	warn func(target string) string
 }
 
 // Capabilities are desktop.open_url and desktop.open_path; rules are asked for every URL.
@@ -117,7 +119,13 @@ func Capabilities(opener *Opener, rules func() (*mediation.Rules, error)) []capa
 				return CanonicalURL(text, r.OpenURL)
 			}},
 		&thing{opener: opener, name: "desktop.open_path", property: "path", about: "Opens a file or a directory on the screen of this machine.",
-			canonical: CanonicalPath},
+			canonical: CanonicalPath, warn: func(target string) string {
+				r, err := rules()
+				if err != nil {
+					return "the mediation policy of this machine cannot be used; its agent's log says why"
+				}
+				return warnOfType(target, r.OpenPath.Types)
+			}},
 	}
 }
 
@@ -152,10 +160,18 @@ func (c *thing) Target(input json.RawMessage) (string, error) {
 	return target, nil
 }
 
+// Warning returns what a person should know about a target; empty for what is only shown.
+func (c *thing) Warning(target string) string {
+	if c.warn == nil {
+		return ""
+	}
+	return c.warn(target)
+}
+
 // Run opens what the person was shown, if it still is that.
 func (c *thing) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
 	target, err := c.Target(request.Input)
-	if err != nil || target != request.Target {
+	if err != nil || target != request.Target || c.Warning(target) != request.Warning {
 		return nil, &capability.Error{Code: "TargetChanged", Message: "it is not any more what was decided about; nothing was opened"}
 	}
 	if err := c.opener.open(ctx, target); err != nil {

@@ -85,7 +85,8 @@ type Executor struct {
 // run is an accepted dispatch that has no outcome yet.
 type run struct {
 	Offer
-	target string
+	// target is what the run is about, warning what a person is shown beside it.
+	target, warning string
 	// begun: it was journaled as started when it was accepted, and holds a slot.
 	begun bool
 	// asked is when an earlier process asked the person, who has not answered yet.
@@ -201,13 +202,13 @@ func (x *Executor) isStopping() bool {
 }
 
 // begin notes a run unless the executor stops.
-func (x *Executor) begin(offer Offer, target string) *run {
+func (x *Executor) begin(offer Offer, target, warning string) *run {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.isStopping() {
 		return nil
 	}
-	r := &run{Offer: offer, target: target, clearance: newClearance(StageAsk)}
+	r := &run{Offer: offer, target: target, warning: warning, clearance: newClearance(StageAsk)}
 	// Owned by the executor, not by the session that brought it: it outlives sessions.
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	x.active[offer.Dispatch.UID] = r

@@ -28,7 +28,7 @@ func (x *Executor) askAgain(entry journal.Entry) *journal.Outcome {
 	if refusal != nil {
 		return refusal
 	}
-	r := x.begin(offer, target)
+	r := x.begin(offer, target, c.Warning(target))
 	if r == nil {
 		return nil
 	}
@@ -93,7 +93,7 @@ func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 func question(r *run, c *capability.Entry) mediation.Question {
 	return mediation.Question{
 		Namespace: r.Dispatch.Namespace, Name: r.Dispatch.Name, UID: r.Dispatch.UID,
-		Capability: r.Capability, Description: c.Description(), Target: r.target, RequestedBy: r.RequestedBy,
+		Capability: r.Capability, Description: c.Description(), Target: r.target, Warning: r.warning, RequestedBy: r.RequestedBy,
 		Since: r.asked, Until: r.Expires, Needed: c.Mediation() == capability.Local,
 	}
 }

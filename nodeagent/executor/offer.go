@@ -69,7 +69,7 @@ func (x *Executor) take(offer Offer) {
 		x.refuse(offer, *refusal)
 		return
 	}
-	r := x.begin(offer, target)
+	r := x.begin(offer, target, c.Warning(target))
 	if r == nil {
 		return // the agent stops; the gateway offers again elsewhere or later
 	}

@@ -58,7 +58,7 @@ func (x *Executor) call(r *run, c *capability.Entry) *journal.Outcome {
 	}}
 	defer progress.stop()
 	request := capability.Request{
-		DispatchUID: r.Dispatch.UID, Run: x.Journal.RunPrefix() + r.Dispatch.UID, Input: r.Input, Target: r.target, RequestedBy: r.RequestedBy,
+		DispatchUID: r.Dispatch.UID, Run: x.Journal.RunPrefix() + r.Dispatch.UID, Input: r.Input, Target: r.target, Warning: r.warning, RequestedBy: r.RequestedBy,
 		MaxOutputBytes: r.MaxOutputBytes, Progress: progress.note,
 	}
 	back := make(chan returned, 1)

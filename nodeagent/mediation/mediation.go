@@ -31,6 +31,9 @@ type Question struct {
 	Description string `json:"description,omitempty"`
 	// Target is the whole of what it is about, in one text.
 	Target string `json:"target"`
+	// Warning is a sentence of the agent about the target, mostly empty. A question with a warning
+	// is asked, whatever a rule allows.
+	Warning string `json:"warning,omitempty"`
 	// RequestedBy is the user of the cluster who asked.
 	RequestedBy string `json:"requestedBy"`
 	// Since is when the person was asked first, Until when no answer becomes a no. Decide is given

@@ -15,6 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
+// typeSuffix is how desktop.open_path compares types: one dot, lower case.
+var typeSuffix = regexp.MustCompile(`^\.[a-z0-9_+-]+$`)
+
 // defaultTimeout is how long a person has to answer.
 const defaultTimeout = 5 * time.Minute
 
@@ -36,6 +39,8 @@ type Rules struct {
 	Rules []Rule `yaml:"rules"`
 	// OpenURL bounds desktop.open_url, whatever a person answers.
 	OpenURL URLRules `yaml:"openURL"`
+	// OpenPath says what desktop.open_path may open as the files that are known.
+	OpenPath PathRules `yaml:"openPath"`
 
 	timeout time.Duration
 }
@@ -60,6 +65,12 @@ type URLRules struct {
 	Hosts []string `yaml:"hosts"`
 	// DenyHosts are refused; they beat Hosts.
 	DenyHosts []string `yaml:"denyHosts"`
+}
+
+// PathRules say which types of files this machine knows.
+type PathRules struct {
+	// Types are suffixes such as .odt, of files that this machine only shows: they have no warning.
+	Types []string `yaml:"types"`
 }
 
 // DefaultRules are the rules of a machine without a policy file.
@@ -92,6 +103,11 @@ func parseRules(content []byte) (*Rules, error) {
 		var err error
 		if r.timeout, err = time.ParseDuration(r.Timeout); err != nil || r.timeout <= 0 {
 			return nil, fmt.Errorf("timeout %q is not a duration such as 2m", r.Timeout)
+		}
+	}
+	for _, suffix := range r.OpenPath.Types {
+		if !typeSuffix.MatchString(suffix) {
+			return nil, fmt.Errorf("openPath: type %q is not a suffix such as .odt, in lower case", suffix)
 		}
 	}
 	for i := range r.Rules {
@@ -141,10 +157,13 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 func (r *Rules) judge(q Question) Verdict {
 	for _, rule := range r.Rules {
 		if rule.fits(q.Capability) && rule.target.MatchString(q.Target) {
+			if rule.Decision == Allow && q.Warning != "" {
+				return Ask
+			}
 			return rule.Decision
 		}
 	}
-	if q.Needed {
+	if q.Needed || q.Warning != "" {
 		return Ask
 	}
 	return Allow

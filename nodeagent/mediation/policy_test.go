@@ -44,7 +44,16 @@ rules:
 			t.Errorf("%s %s: %s, want %s", c.capability, c.target, got, c.want)
 		}
 	}
-	for _, broken := range []string{"rules: [{capability: a, decision: yes}]", "rules: [{decision: ask}]", "timeout: soon", "rule: []", "rules: [{capability: a*, decision: ask}]", "rules: [{capability: '*.a', decision: ask}]", "timeout: -1s"} {
+	if got := rules.judge(Question{Capability: "desktop.open_url", Target: "https://one.net/abc", Warning: "unknown"}); got != Ask {
+		t.Errorf("a target with a warning: %s", got)
+	}
+	if got := rules.judge(Question{Capability: "desktop.open_url", Target: "https://bad.example.com/", Warning: "unknown"}); got != Deny {
+		t.Errorf("a refused target with a warning: %s", got)
+	}
+	if got := rules.judge(Question{Capability: "system.health", Target: "{}", Warning: "unknown"}); got != Ask {
+		t.Errorf("a target with a warning that no rule fits: %s", got)
+	}
+	for _, broken := range []string{"openPath: {types: [odt]}", "openPath: {types: [.ODT]}", "openPath: {types: ['*']}", "rules: [{capability: a, decision: yes}]", "rules: [{decision: ask}]", "timeout: soon", "rule: []", "rules: [{capability: a*, decision: ask}]", "rules: [{capability: '*.a', decision: ask}]", "timeout: -1s"} {
 		if _, err := parseRules([]byte(broken)); err == nil {
 			t.Errorf("%s is taken", broken)
 		}

@@ -20,8 +20,12 @@ func Describe(q Question) string {
 	if q.Description != "" {
 		fmt.Fprintf(&text, " (%s)", foreign.Exact(q.Description))
 	}
-	fmt.Fprintf(&text, "\n  target:   %s\n  dispatch: %s/%s\n  answer until %s, then it is a no",
-		foreign.Exact(q.Target), foreign.Exact(q.Namespace), foreign.Exact(q.Name), q.Until.Local().Format(time.TimeOnly))
+	fmt.Fprintf(&text, "\n  target:   %s", foreign.Exact(q.Target))
+	if q.Warning != "" {
+		fmt.Fprintf(&text, "\n  WARNING:  %s", foreign.Exact(q.Warning))
+	}
+	fmt.Fprintf(&text, "\n  dispatch: %s/%s\n  answer until %s, then it is a no",
+		foreign.Exact(q.Namespace), foreign.Exact(q.Name), q.Until.Local().Format(time.TimeOnly))
 	return text.String()
 }
 

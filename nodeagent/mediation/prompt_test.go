@@ -12,6 +12,7 @@ func TestAPersonAtTheTerminalSeesEverythingAndAnswers(t *testing.T) {
 	d, record := deskOf(t, ""), &memory{}
 	q := question("u")
 	q.RequestedBy, q.Target = "bob\x1b[2J\u202eecila", strings.Repeat("x", 5000)+"\n\rAllowed by admin"
+	q.Warning = "an unknown\ttype"
 	ctx, cancel := context.WithCancel(t.Context())
 	in, typed := io.Pipe()
 	shown, out := io.Pipe()
@@ -20,7 +21,7 @@ func TestAPersonAtTheTerminalSeesEverythingAndAnswers(t *testing.T) {
 	decided := make(chan error, 1)
 	go func() { decided <- d.Decide(ctx, q, record) }()
 	text := readUntil(t, shown, "[y/N] ")
-	for _, want := range []string{`bob\x1b[2J\u202eecila asks to run desktop.open_url`, strings.Repeat("x", 5000) + `\n\rAllowed by admin`, "fleet/d-u"} {
+	for _, want := range []string{`bob\x1b[2J\u202eecila asks to run desktop.open_url`, strings.Repeat("x", 5000) + `\n\rAllowed by admin`, "fleet/d-u", `  WARNING:  an unknown\ttype` + "\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%.60q is not shown in %.300q", want, text)
 		}

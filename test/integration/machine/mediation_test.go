@@ -122,16 +122,56 @@ func (m *machine) question(name string) (shown string) {
 	return shown
 }
 
-func TestAURLIsOpenedByTheDesktopAsOneArgument(t *testing.T) {
+// newDesktop is a machine with a screen; its opener writes its arguments to the file record.
+func newDesktop(t *testing.T) (m *machine, record string) {
+	t.Helper()
 	fake := t.TempDir()
-	record := filepath.Join(fake, "record")
+	record = filepath.Join(fake, "record")
 	script := "#!/bin/sh\nprintf '%s\\n' $# \"$@\" >" + record + ".new\nmv " + record + ".new " + record + "\n"
 	if err := os.WriteFile(filepath.Join(fake, "xdg-open"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", fake+":"+os.Getenv("PATH"))
 	t.Setenv("DISPLAY", ":7")
-	m := newMachine(t, nil)
+	return newMachine(t, nil), record
+}
+
+// TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning: a rule that allows every path opens only files
+// that are known to be shown.
+func TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning(t *testing.T) {
+	m, record := newDesktop(t)
+	policy := "rules: [{capability: desktop.open_path, target: '**', decision: allow}]\n"
+	if err := os.WriteFile(filepath.Join(filepath.Dir(m.folder), "mediation.yaml"), []byte(policy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := func(name string) *v1alpha1.CapabilityDispatch {
+		path := filepath.Join(m.dir, name)
+		if err := os.WriteFile(path, []byte("plain\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return m.Ask(m.node, "desktop.open_path", map[string]string{"path": path})
+	}
+	if s := m.Ended(open("notes.txt")).Status; s.Phase != v1alpha1.DispatchSucceeded {
+		t.Errorf("a known type ended %+v", s)
+	}
+	d := m.asked(open("console.msc"))
+	if list := m.mediate("list"); !strings.Contains(list, "WARNING:  the agent does not know this type of file") {
+		t.Errorf("the person sees %s", list)
+	}
+	m.mediate("deny", d.Name)
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchRejected {
+		t.Errorf("an unknown type ended %+v", s)
+	}
+	if s := m.Ended(open("a.exe.")).Status; s.Phase != v1alpha1.DispatchRejected || s.Error.Code != v1alpha1.ErrorInvalidInput {
+		t.Errorf("a program ended %+v", s)
+	}
+	if content, err := os.ReadFile(record); err != nil || !strings.Contains(string(content), "notes.txt") {
+		t.Errorf("the opener got %q, %v", content, err)
+	}
+}
+
+func TestAURLIsOpenedByTheDesktopAsOneArgument(t *testing.T) {
+	m, record := newDesktop(t)
 	d := m.asked(m.Ask(m.node, "desktop.open_url", map[string]string{"url": "https://EXAMPLE.com/?q=$(id)&x=--flag"}))
 	if list := m.mediate("list"); !strings.Contains(list, "https://example.com/?q=$(id)&x=--flag") {
 		t.Errorf("the person sees %s", list)

@@ -1,0 +1,84 @@
+package desktop
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// shown are the types of files that programs only show: the suffix of the name and the beginnings of
+// the content types (http.DetectContentType) that such a file can have. Everything else is unknown:
+// it may run a program when it is opened, and the person is warned.
+var shown = map[string][]string{
+	".txt": {"text/plain"}, ".log": {"text/plain"}, ".md": {"text/plain"}, ".csv": {"text/plain"}, ".tsv": {"text/plain"},
+	".json": {"text/plain"}, ".yaml": {"text/plain"}, ".yml": {"text/plain"},
+	".pdf": {"application/pdf"},
+	".png": {"image/png"}, ".jpg": {"image/jpeg"}, ".jpeg": {"image/jpeg"}, ".gif": {"image/gif"}, ".bmp": {"image/bmp"}, ".webp": {"image/webp"},
+	".mp3": {"audio/mpeg"}, ".wav": {"audio/wave"}, ".ogg": {"application/ogg"}, ".oga": {"application/ogg"}, ".ogv": {"application/ogg"},
+	".mp4": {"video/mp4"}, ".webm": {"video/webm"},
+	".docx": {"application/zip"}, ".xlsx": {"application/zip"}, ".pptx": {"application/zip"},
+}
+
+// neverOpened are types that every desktop runs, or follows elsewhere. They are refused, whatever a
+// person answers. The list need not be complete: a type that is not in shown either has its warning.
+var neverOpened = []string{".desktop", ".directory", ".exe", ".bat", ".cmd", ".com", ".scr", ".msi", ".lnk", ".url", ".webloc", ".app", ".command",
+	".jar", ".sh", ".bash", ".csh", ".py", ".pl", ".rb", ".ps1", ".vbs", ".vbe", ".js", ".jse", ".wsf", ".hta", ".reg", ".run", ".appimage"}
+
+// suffix returns the type that a name ends in, in lower case, as the system reads it that is most
+// lenient: Windows drops dots and spaces at the end, and takes what follows a colon for a stream of
+// the file. exact reports whether the name is the same without that, and has more than a suffix.
+func suffix(path string) (suffix string, exact bool) {
+	name := filepath.Base(path)
+	plain, _, _ := strings.Cut(name, ":")
+	plain = strings.TrimRight(plain, ". ")
+	suffix = filepath.Ext(plain)
+	return strings.ToLower(suffix), plain == name && plain != suffix
+}
+
+// checkType errs for a file that is never opened.
+func checkType(path string) error {
+	if suffix, _ := suffix(path); slices.Contains(neverOpened, suffix) {
+		return fmt.Errorf("files that end in %s are run when they are opened; this capability shows files only", suffix)
+	}
+	return nil
+}
+
+// warnOfType returns a sentence for the person about a file or folder that is not known to be only
+// shown; it is empty for one that is. known are the types that the policy of the machine adds.
+func warnOfType(path string, known []string) string {
+	info, err := os.Stat(path)
+	suffix, exact := suffix(path)
+	switch {
+	case err != nil:
+		return "the agent cannot inspect it"
+	case info.IsDir() && (suffix == "" && exact || strings.EqualFold(suffix, filepath.Base(path))): // .config has no other name
+		return ""
+	case info.IsDir():
+		return "a folder with such a name can be a program or open one"
+	case exact && slices.Contains(known, suffix):
+		return ""
+	case !exact || shown[suffix] == nil:
+		return "the agent does not know this type of file: opening it may run a program"
+	}
+	switch found, err := contentType(path); {
+	case err != nil:
+		return "the agent cannot read it"
+	case !slices.ContainsFunc(shown[suffix], func(want string) bool { return strings.HasPrefix(found, want) }):
+		return fmt.Sprintf("its content is not that of a file that ends in %s: opening it may run a program", suffix)
+	}
+	return ""
+}
+
+func contentType(path string) (string, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	head, err := io.ReadAll(io.LimitReader(file, 512))
+	return http.DetectContentType(head), err
+}
