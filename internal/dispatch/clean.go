@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 	"unicode/utf8"
 
@@ -18,9 +19,6 @@ const (
 	maxErrorChars       = 4096  // status.error.message
 	maxCodeChars        = 64    // status.error.code
 	maxDepth            = 64    // of nested values; every reader of the object recurses
-	// maxStoredBytes bounds an output as the API server escapes it: etcd takes 1.5 MiB for the
-	// whole object.
-	maxStoredBytes = 1 << 20
 	// maxAge bounds how long ago a run that is settled now can have begun: the longest expiry
 	// and the longest run time.
 	maxAge = 8 * 24 * time.Hour
@@ -46,8 +44,8 @@ func clean(raw []byte, limit int32, cut bool) (payload, error) {
 		return payload{}, errors.New("the output is not UTF-8")
 	}
 	raw = jsontext.Plain(raw) // an agent of an earlier version escapes
-	if len(raw) > int(limit) || (cut && !json.Valid(raw)) || !storable(raw) {
-		return payload{value: &v1alpha1.JSON{Raw: jsontext.Quote(raw, int(limit), maxStoredBytes)}, truncated: true}, nil
+	if len(raw) > int(limit) || (cut && !json.Valid(raw)) {
+		return payload{value: &v1alpha1.JSON{Raw: jsontext.Quote(raw, int(limit), math.MaxInt)}, truncated: true}, nil
 	}
 	var value any
 	if err := json.Unmarshal(raw, &value); err != nil {
@@ -67,11 +65,6 @@ func clean(raw []byte, limit int32, cut bool) (payload, error) {
 		return payload{}, fmt.Errorf("the output is not a JSON value: %w", err)
 	}
 	return payload{value: &v1alpha1.JSON{Raw: compact.Bytes()}}, nil
-}
-
-// storable reports whether an output leaves room for the rest of its dispatch in the store.
-func storable(raw []byte) bool {
-	return len(raw)*jsontext.MaxGrowth <= maxStoredBytes || jsontext.StoredLen(raw) <= maxStoredBytes
 }
 
 // shorten cuts a number of very many digits for a message.

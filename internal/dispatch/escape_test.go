@@ -45,17 +45,3 @@ func TestNumbersThatTheAPIServerRoundsAreRefusedInAndOut(t *testing.T) {
 		}
 	}
 }
-
-func TestAnOutputIsCutToWhatTheStoreTakes(t *testing.T) {
-	for name, raw := range map[string]string{
-		"markup":  `{"x":"` + strings.Repeat("<", 250_000) + `"}`,
-		"numbers": `[` + strings.Repeat(`1e20,`, 52_000) + `1]`,
-		"keys":    `{"` + strings.Repeat("<", 200_000) + `":1}`,
-	} {
-		got, _ := Settle(queuedEcho().Status, Result{Outcome: "Succeeded", Execution: "Finished", Output: []byte(raw), MaxPayloadBytes: 262144}, "gw", after(1))
-		encoded, err := json.Marshal(json.RawMessage(got.Output.Raw)) // escapes like the API server
-		if err != nil || len(encoded) > maxStoredBytes || !got.OutputTruncated || got.Phase != v1alpha1.DispatchSucceeded {
-			t.Errorf("%s: %d bytes, truncated %t, %s, %v", name, len(encoded), got.OutputTruncated, got.Phase, err)
-		}
-	}
-}

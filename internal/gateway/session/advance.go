@@ -22,7 +22,7 @@ const (
 // and may be called at any time.
 func (s *session) advance(ctx context.Context, e *entry) {
 	switch {
-	case e.busy || e.settled:
+	case e.busy || e.settled || s.postponed(e):
 		return
 	case e.result != nil:
 		s.settle(ctx, e)

@@ -43,6 +43,13 @@ type entry struct {
 	progressAt time.Time                  // last written, local clock
 
 	result *dispatch.Result
+	// replaced: the API server refused the result of the machine for its content, and result is
+	// what is recorded instead.
+	replaced bool
+	// retryAt is when a write that was refused is tried again, on the local clock; refusals
+	// counts those in a row.
+	retryAt  time.Time
+	refusals int
 	// settled: recorded, or nothing is left to record. It stays until the watch says it left.
 	settled bool
 	// settledAt is when it was settled or recalled, on the local clock.

@@ -172,8 +172,3 @@ func (s *session) awaitEnd(abandon <-chan struct{}) bool {
 func (s *session) recordedIn(node *v1alpha1.Node) bool {
 	return node.Status.SessionID == s.id && dispatch.SessionOf(node).Live()
 }
-
-// refusedBody tells whether the API server would refuse the same body again.
-func refusedBody(err error) bool {
-	return apierrors.IsBadRequest(err) || apierrors.IsInvalid(err)
-}

@@ -36,7 +36,10 @@ func (s *session) offer(ctx context.Context) {
 		return
 	}
 	for s.queue.len() > 0 && len(s.flight) < s.window() {
-		e := s.queue.waiting[0]
+		e := s.queue.first(func(e *entry) bool { return !s.postponed(e) })
+		if e == nil {
+			return
+		}
 		switch s.admission(e.d, s.node).Kind {
 		case dispatch.VerdictOffer:
 			if why := s.misfit(e.d); why != "" {
@@ -71,6 +74,10 @@ func (s *session) admit(ctx context.Context, e *entry) {
 		s.queue.remove(e)
 		s.conclude(e)
 	case dispatch.VerdictSettle:
+		if s.postponed(e) {
+			s.queue.add(e)
+			return
+		}
 		declared := s.facts.declared
 		s.refuse(ctx, e, func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 			verdict := dispatch.Admit(d, node, declared, now)

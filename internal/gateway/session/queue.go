@@ -38,6 +38,14 @@ func (q *queue) remove(e *entry) {
 	}
 }
 
+// first returns the oldest entry that is ready, or nil.
+func (q *queue) first(ready func(*entry) bool) *entry {
+	if at := slices.IndexFunc(q.waiting, ready); at >= 0 {
+		return q.waiting[at]
+	}
+	return nil
+}
+
 // len is how many wait.
 func (q *queue) len() int { return len(q.waiting) }
 

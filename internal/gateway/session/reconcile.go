@@ -119,7 +119,7 @@ func journalOf(hello *gatewayv1.Hello) map[types.UID]*gatewayv1.UnsettledDispatc
 // claimed, because the record will make it look unstarted; the rest is the queue.
 func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch, reset bool) error {
 	lost := dispatch.FactsOf(node)
-	stored := make([]*v1alpha1.CapabilityDispatch, len(list))
+	stored, unwritable := make([]*v1alpha1.CapabilityDispatch, len(list)), make([]bool, len(list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(reconcileWorkers)
 	for i := range list {
@@ -140,8 +140,12 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 		}
 		group.Go(func() (err error) {
 			stored[i], err = s.service.writeStatus(ctx, "hello", d, decide)
-			if err == errGone { //nolint:errorlint // ours, never wrapped
+			switch {
+			case err == errGone: //nolint:errorlint // ours, never wrapped
 				stored[i], err = nil, nil
+			case sizeRefused(err):
+				s.log().Error(err, "a dispatch has no room for a status", "dispatch", d.Name)
+				unwritable[i], err = true, nil
 			}
 			return err
 		})
@@ -149,8 +153,19 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	s.remember(stored, journal)
+	s.remember(stored, withUnwritable(journal, stored, unwritable))
 	return nil
+}
+
+// withUnwritable adds the dispatches without room for a status to what the machine holds: they are
+// never offered. No other process can call them unstarted, because its status is no shorter.
+func withUnwritable(journal map[types.UID]*gatewayv1.UnsettledDispatch, list []*v1alpha1.CapabilityDispatch, unwritable []bool) map[types.UID]*gatewayv1.UnsettledDispatch {
+	for i, d := range list {
+		if unwritable[i] && journal[d.UID] == nil {
+			journal[d.UID] = &gatewayv1.UnsettledDispatch{State: gatewayv1.UnsettledDispatch_STATE_RUNNING}
+		}
+	}
+	return journal
 }
 
 // remember makes the entries of a new session.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
@@ -37,9 +36,12 @@ func (s *session) wrote(ctx context.Context, e *entry, stored *v1alpha1.Capabili
 		s.gone(e)
 		return
 	}
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err == nil:
+		e.refusals, e.retryAt = 0, time.Time{}
+	case ctx.Err() == nil:
 		s.log().Error(err, "cannot write the status of a dispatch", "dispatch", e.d.Name)
-		s.wakeIn(blockedRetry)
+		s.postpone(e)
 	}
 	if stored != nil && newer(stored.ResourceVersion, e.d.ResourceVersion) {
 		e.d = stored
@@ -64,8 +66,9 @@ func (s *session) settle(ctx context.Context, e *entry) {
 			s.service.metrics.settled.WithLabelValues(string(e.d.Status.Phase)).Inc()
 			s.conclude(e)
 			s.send(settledOf(refOf(e.d)))
-		case apierrors.IsInvalid(err):
-			// Nothing a machine says may keep its dispatch open for ever.
+		case contentRefused(err) && !e.replaced:
+			// No result of a machine may keep its dispatch open for ever.
+			e.replaced, e.retryAt = true, time.Time{}
 			e.result = &dispatch.Result{Outcome: v1alpha1.DispatchFailed, Execution: result.Execution,
 				ErrorCode: v1alpha1.ErrorInvalidOutput, ErrorMessage: "the API server refused to store the result"}
 			s.advance(ctx, e)
@@ -226,8 +229,11 @@ func (s *session) reported(ctx context.Context, e *entry, result *dispatch.Resul
 	}
 	s.queue.remove(e)
 	s.land(e)
-	result.MaxPayloadBytes = e.d.Spec.MaxPayloadBytes
-	e.offered, e.result = true, result
+	e.offered = true
+	if !e.replaced {
+		result.MaxPayloadBytes = e.d.Spec.MaxPayloadBytes
+		e.result, e.retryAt = result, time.Time{}
+	}
 	s.advance(ctx, e)
 	s.leaveWhenConfirmed()
 	s.offer(ctx)

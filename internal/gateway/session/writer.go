@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
 // fieldOwner marks the writes of gateways to dispatches.
@@ -35,7 +36,7 @@ func retries() wait.Backoff {
 // conflict, or an answer that was lost, the object is read live and decided again, until
 // the write succeeds or a live read shows that there is nothing to write. It returns the
 // stored object; errGone when there is none; the API's error when it refuses the status
-// (Invalid) twice; the context's error.
+// twice; the context's error. An output that would not fit into the store is cut before.
 func (s *Service) writeStatus(ctx context.Context, step string, d *v1alpha1.CapabilityDispatch, decide decision) (*v1alpha1.CapabilityDispatch, error) {
 	backoff := retries()
 	for live, refusals := false, 0; ; live = true {
@@ -44,7 +45,7 @@ func (s *Service) writeStatus(ctx context.Context, step string, d *v1alpha1.Capa
 			return d, nil
 		}
 		if write {
-			stored, err := s.putStatus(ctx, d, next)
+			stored, err := s.putStatus(ctx, d, dispatch.Fit(d, next))
 			switch {
 			case err == nil:
 				s.metrics.writes.WithLabelValues(step).Inc()
@@ -53,7 +54,7 @@ func (s *Service) writeStatus(ctx context.Context, step string, d *v1alpha1.Capa
 				return nil, errGone
 			case apierrors.IsConflict(err):
 				s.metrics.conflicts.Inc()
-			case apierrors.IsInvalid(err):
+			case refused(err):
 				if refusals++; refusals > 1 {
 					return d, err
 				}

@@ -1,0 +1,65 @@
+package dispatch
+
+import (
+	"encoding/json"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/jsontext"
+)
+
+const (
+	// maxObjectBytes bounds a dispatch as the API server stores it: as JSON with escapes, and with
+	// the managedFields of one writer. etcd refuses a request of 1.5 MiB. The rest is for the
+	// request around the object, and for what others add to the object.
+	maxObjectBytes = 1344 << 10
+	// otherBytes is more than the fields without a bound of their own in size take together:
+	// names, times, conditions, and the message of an error twice.
+	otherBytes = 64 << 10
+)
+
+// Fit returns next with an output that the API server can store together with the rest of the
+// dispatch d, the input included. A larger output is cut and marked; it is left out where not even
+// the beginning has room.
+func Fit(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) v1alpha1.CapabilityDispatchStatus {
+	if next.Output == nil || plainBytes(d, next)*jsontext.MaxGrowth+otherBytes <= maxObjectBytes {
+		return next
+	}
+	rest := *d
+	rest.Status = next
+	rest.Status.Output, rest.Status.OutputTruncated = &v1alpha1.JSON{Raw: []byte(`""`)}, true // their names count
+	encoded, err := jsontext.Marshal(&rest)
+	if err != nil {
+		return next // the API server gets to see what cannot be encoded
+	}
+	room := maxObjectBytes - jsontext.StoredLen(encoded)
+	output := next.Output.Raw
+	if jsontext.StoredLen(output) <= room {
+		return next
+	}
+	next.Output, next.OutputTruncated = nil, true
+	if room > len(`""`) {
+		beginning := output
+		if text := ""; json.Unmarshal(output, &text) == nil {
+			beginning = []byte(text)
+		}
+		next.Output = &v1alpha1.JSON{Raw: jsontext.Quote(beginning, len(output), room)}
+	}
+	return next
+}
+
+// plainBytes is how long the parts of a dispatch are that can be long, before anything is escaped.
+func plainBytes(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) int {
+	total := len(next.Output.Raw)
+	if d.Spec.Input != nil {
+		total += len(d.Spec.Input.Raw)
+	}
+	for _, group := range d.Spec.RequestedByGroups {
+		total += len(group)
+	}
+	for _, texts := range []map[string]string{d.Annotations, d.Labels} {
+		for key, value := range texts {
+			total += len(key) + len(value)
+		}
+	}
+	return total
+}
