@@ -135,6 +135,20 @@ func Unsafe(s string) (r rune, found bool) {
 // Short returns s as a Line of at most limit bytes, to be stored.
 func Short(s string, limit int) string { return cut(Line(s), limit) }
 
+// ShortEnd is Short for an error, of which the end is kept, because the cause is there. An ellipsis
+// stands for the beginning.
+func ShortEnd(s string, limit int) string {
+	s = Line(s)
+	if len(s) <= limit {
+		return s
+	}
+	from := min(len(s)-limit+len("…"), len(s))
+	for from < len(s) && !utf8.RuneStart(s[from]) {
+		from++
+	}
+	return "…" + s[from:]
+}
+
 // Brief returns s as a Line for people, of at most 300 characters.
 func Brief(s string) string { return Shorten(Line(s), maxBrief) }
 

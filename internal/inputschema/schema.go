@@ -60,9 +60,23 @@ func compile(text []byte, patterns jsonschema.RegexpEngine) (*Schema, error) {
 	}
 	compiled, err := compiler.Compile(schemaURL)
 	if err != nil {
-		return nil, err
+		return nil, inWordsOfTheSchema(err)
 	}
 	return &Schema{compiled: compiled}, nil
+}
+
+// inWordsOfTheSchema names the places of the mistakes in the schema, without the words of the
+// library and of the metaschema.
+func inWordsOfTheSchema(err error) error {
+	wrong, loading, invalid := (*jsonschema.SchemaValidationError)(nil), (*jsonschema.LoadURLError)(nil), (*jsonschema.ValidationError)(nil)
+	switch {
+	case errors.As(err, &wrong) && errors.As(wrong.Err, &invalid):
+		return errors.New(strings.Join(findings(invalid, nil), "; "))
+	case errors.As(err, &loading):
+		return loading.Err
+	default:
+		return errors.New(strings.ReplaceAll(err.Error(), schemaURL, ""))
+	}
 }
 
 type noLoader struct{}

@@ -66,7 +66,8 @@ type Limited interface {
 
 // Conditional is a Capability that this machine may be unable to run.
 type Conditional interface {
-	// Unavailable says why it cannot be run now, at most 256 bytes; empty when it can.
+	// Unavailable says why it cannot be run now; empty when it can. Of more than 256 bytes the
+	// last ones are kept.
 	Unavailable() string
 }
 

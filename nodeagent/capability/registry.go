@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/inputschema"
 )
 
@@ -18,6 +19,8 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*$`)
 const (
 	MaxNameBytes    = 128
 	MaxCapabilities = 64
+
+	maxReasonBytes = 256
 )
 
 // ValidName tells whether a name is dotted lower case and short enough.
@@ -60,10 +63,11 @@ func (e *Entry) Warning(target string) string {
 	return ""
 }
 
-// Unavailable says why it cannot be run now; empty when it can.
+// Unavailable says why it cannot be run now, in a line of at most maxReasonBytes; empty when it can.
+// A longer reason keeps its end, where the cause is.
 func (e *Entry) Unavailable() string {
 	if c, ok := e.Capability.(Conditional); ok {
-		return c.Unavailable()
+		return foreign.ShortEnd(c.Unavailable(), maxReasonBytes)
 	}
 	return ""
 }

@@ -1,18 +1,15 @@
 package mediation
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"regexp"
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
+	"github.com/mooring-dev/mooring/nodeagent/yamlfile"
 )
 
 // typeSuffix is how desktop.open_path compares types: one dot, lower case.
@@ -94,9 +91,7 @@ func LoadRules(path string) (*Rules, error) {
 
 func parseRules(content []byte) (*Rules, error) {
 	r := DefaultRules()
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(r); err != nil && !errors.Is(err, io.EOF) {
+	if err := yamlfile.Decode(content, r); err != nil {
 		return nil, err
 	}
 	if r.Timeout != "" {

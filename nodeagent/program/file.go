@@ -7,7 +7,6 @@
 package program
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/process"
+	"github.com/mooring-dev/mooring/nodeagent/yamlfile"
 )
 
 const (
@@ -119,9 +119,7 @@ func (p *Program) load() error {
 		return err
 	}
 	var f file
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&f); err != nil {
+	if err := yamlfile.Decode(content, &f); err != nil {
 		return fmt.Errorf("read the file: %w", err)
 	}
 	return p.adopt(f)
@@ -158,10 +156,11 @@ func (p *Program) adopt(f file) (err error) {
 			return fmt.Errorf("timeout %q is not a duration such as 10m", f.Timeout)
 		}
 	}
-	if err := p.adoptSchema(f.InputSchema); err != nil {
+	schema, err := p.adoptSchema(f.InputSchema)
+	if err != nil {
 		return err
 	}
-	if err := p.adoptArgv(f.Argv, f.InputSchema); err != nil {
+	if err := p.adoptArgv(f.Argv, schema); err != nil {
 		return err
 	}
 	if p.user, err = lookupUser(f.RunAs); err != nil {
@@ -171,20 +170,25 @@ func (p *Program) adopt(f file) (err error) {
 	return err
 }
 
-func (p *Program) adoptSchema(schema map[string]any) error {
+// adoptSchema returns the schema as the cluster will know it.
+func (p *Program) adoptSchema(schema map[string]any) (map[string]any, error) {
 	if schema == nil {
 		p.schema = json.RawMessage(`{"type":"object","additionalProperties":false}`)
-		return nil
+		return nil, nil
 	}
-	text, err := jsontext.Marshal(schema)
+	converted, err := yamlfile.JSON("inputSchema", schema)
 	if err != nil {
-		return fmt.Errorf("inputSchema is not JSON: %w", err)
+		return nil, err
+	}
+	text, err := jsontext.Marshal(converted)
+	if err != nil {
+		return nil, fmt.Errorf("inputSchema is not JSON: %w", err)
 	}
 	if _, err := inputschema.Compile(text); err != nil {
-		return fmt.Errorf("inputSchema: %w", err)
+		return nil, fmt.Errorf("inputSchema: %w", err)
 	}
 	p.schema = text
-	return nil
+	return converted.(map[string]any), nil
 }
 
 func (p *Program) adoptArgv(argv []argument, schema map[string]any) error {

@@ -61,8 +61,7 @@ func (p *Program) Unavailable() string {
 	if err == nil {
 		return ""
 	}
-	text := foreign.Brief(err.Error())
-	return strings.ToValidUTF8(text[:min(len(text), 256)], "")
+	return err.Error()
 }
 
 // Check refuses parameters that cannot be passed as one argument each, or that the
