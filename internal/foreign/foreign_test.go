@@ -162,7 +162,7 @@ func FuzzCleaners(f *testing.F) {
 
 func TestAReasonThatIsCutKeepsItsEnd(t *testing.T) {
 	for in, want := range map[string]string{
-		"short": "short", "0123456789": "0123456789", "01234567890": "…4567890", "aaaaaaaaéé\n": "…éé ", "": "", "\x1b[2J long cause": "…g cause",
+		"short": "short", "0123456789": "0123456789", "01234567890": "…4567890", "aaaaaaaaéé\n": "…aaéé ", "aaaaaaaaéééé": "…ééé", "": "", "\x1b[2J long cause": "…g cause",
 	} {
 		if got := ShortEnd(in, 10); got != want || len(got) > 10 {
 			t.Errorf("%q: %q, want %q", in, got, want)
