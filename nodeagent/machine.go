@@ -61,6 +61,10 @@ func (a *agent) prepare() (err error) {
 
 func (a *agent) rules() (*mediation.Rules, error) {
 	if a.MediationPolicy != "" {
+		// One that was named is there, unless its disk is not mounted: the default would allow more.
+		if _, err := os.Stat(a.MediationPolicy); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("mediation policy: %w", err)
+		}
 		return mediation.LoadRules(a.MediationPolicy)
 	}
 	// Only the agent's user can have removed it: the identity directory is private.

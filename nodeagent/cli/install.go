@@ -79,7 +79,8 @@ func (i *installation) run(now bool) error {
 	if err := i.pair(); err != nil {
 		return err
 	}
-	changed, err := config.Write(i.file.Path, i.values())
+	values := i.values()
+	changed, err := config.Write(i.file.Path, values)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,13 @@ func (i *installation) run(now bool) error {
 	if _, err := config.Load(i.file.Path, true); err != nil {
 		return err
 	}
-	if err := i.manager.Install(service.Definition{Executable: program, Arguments: []string{"run", "--config", i.file.Path}}); err != nil {
+	definition := service.Definition{Executable: program, Arguments: []string{"run", "--config", i.file.Path}, Files: []string{program, i.file.Path}}
+	for _, key := range config.FileKeys() {
+		if values[key] != "" {
+			definition.Files = append(definition.Files, values[key])
+		}
+	}
+	if err := i.manager.Install(definition); err != nil {
 		return err
 	}
 	out := i.cmd.OutOrStdout()

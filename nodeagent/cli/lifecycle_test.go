@@ -8,11 +8,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/service"
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
@@ -129,4 +131,34 @@ func TestAKilledServiceIsNotConnected(t *testing.T) {
 		t.Errorf("exit %d, %v: %+v", code, err, o)
 	}
 	l.expect(0, "Started: process", "start")
+}
+
+// A service manager that knows mounts waits for the disks of these files.
+func TestInstallTellsTheServiceManagerWhichFilesTheAgentNeeds(t *testing.T) {
+	l := newLaptop(t)
+	capabilities, policy := filepath.Join(l.home, "caps"), filepath.Join(l.home, "policy.yaml")
+	put(t, policy, "rules: []\n", 0o600)
+	l.install("--capabilities-dir", capabilities, "--mediation-policy", policy)
+	content, err := os.ReadFile(filepath.Join(l.services.Dir, "definition"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d service.Definition
+	if err := json.Unmarshal(content, &d); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{d.Executable, l.config(), l.dir(), capabilities, policy} {
+		if !slices.Contains(d.Files, file) {
+			t.Errorf("%s is not among %q", file, d.Files)
+		}
+	}
+}
+
+// A policy that was named and is not there, because its disk is not mounted, is no empty policy.
+func TestAPolicyThatIsNotThereIsNotTheDefault(t *testing.T) {
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	code, _, errOut := execute(t, t.Context(), "", "run", "--identity-dir", filepath.Join(t.TempDir(), "id"), "--name", "box", "--mediation-policy", policy)
+	if code != exitError || !strings.Contains(errOut, policy) {
+		t.Errorf("exit %d: %s", code, errOut)
+	}
 }

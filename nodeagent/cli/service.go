@@ -55,11 +55,15 @@ func newStart(build Build) *cobra.Command {
 			if dir, err = identityDir(dir); err != nil {
 				return err
 			}
-			if found.State == service.Running {
+			do := service.Manager.Start
+			switch {
+			case found.State == service.Running && found.Ended():
+				do = service.Manager.Restart // it waits for its next start
+			case found.State == service.Running:
 				fmt.Fprintln(cmd.OutOrStdout(), "Already running")
 				return nil
 			}
-			return asRunError(start(cmd.Context(), cmd.OutOrStdout(), manager, dir, service.Manager.Start))
+			return asRunError(start(cmd.Context(), cmd.OutOrStdout(), manager, dir, do))
 		},
 	}
 	identityFlag(cmd, &dir)
@@ -104,7 +108,7 @@ func start(ctx context.Context, out io.Writer, manager service.Manager, dir stri
 			fmt.Fprintf(out, "Started: process %d, %s; see mooring-agent status\n", report.PID, report.Phase)
 			return nil
 		}
-		if found, err := manager.Status(ctx); err == nil && (found.State == service.Failed || found.State == service.Stopped) {
+		if found, err := manager.Status(ctx); err == nil && found.Ended() {
 			return fmt.Errorf("the agent ended at once (%s); see: mooring-agent logs, mooring-agent doctor", found.Detail)
 		}
 		if err := backoff.Sleep(ctx, 50*time.Millisecond); err != nil {

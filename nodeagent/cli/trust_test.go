@@ -147,6 +147,7 @@ var opened = map[string]string{
 	"cli/pair.go":                "a pipe; ownfile reads files",
 	"cli/terminal_unix.go":       "/dev/tty",
 	"config/write.go":            "written; install checks the result",
+	"desktop/filetype.go":        "the beginning of a file of the user, to warn about it",
 	"desktop/opener.go":          "looked up; ownfile checks and opens it",
 	"doctor/machine.go":          "a file of its own in the identity directory, to try the disk",
 	"journal/open.go":            "in the identity directory",

@@ -72,6 +72,17 @@ func byKey(key string) (Setting, bool) {
 	return Setting{}, false
 }
 
+// FileKeys are the settings whose values are paths of files and folders.
+func FileKeys() []string {
+	var keys []string
+	for _, s := range Settings {
+		if strings.HasPrefix(s.Usage, "`DIR`") || strings.HasPrefix(s.Usage, "`FILE`") {
+			keys = append(keys, s.Key)
+		}
+	}
+	return keys
+}
+
 // Var adds the flag of a setting to a command; Apply gives it its value.
 func Var(set *pflag.FlagSet, value *string, flag string) {
 	s := find(flag)

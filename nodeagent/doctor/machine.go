@@ -124,7 +124,7 @@ func (p *patient) service(ctx context.Context) Check {
 		return bad(name, err.Error(), "look at the service manager: "+p.Service.Describe())
 	case found.State == service.NotInstalled:
 		return warn(name, "not installed"+service.Elsewhere(), "mooring-agent install, unless the agent runs in the foreground")
-	case found.State == service.Running:
+	case found.State == service.Running && !found.Ended():
 		return good(name, fmt.Sprintf("%s, %s", found.State, p.Service.Describe()))
 	default:
 		return bad(name, fmt.Sprintf("%s %s", found.State, found.Detail), "mooring-agent logs, then mooring-agent start")

@@ -14,7 +14,7 @@ import (
 // noPermission is no exit status here: systemctl alone has one.
 const noPermission = -1
 
-func unit(bool) string { return "" }
+func unit(bool, []string) string { return "" }
 
 func (m *manager) reachable() error { return nil }
 

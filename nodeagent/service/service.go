@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 )
 
 // Name is what service managers call the agent.
@@ -25,6 +26,9 @@ type Definition struct {
 	// Executable is the absolute path of the program, Arguments are its arguments.
 	Executable string   `json:"executable"`
 	Arguments  []string `json:"arguments"`
+	// Files are the absolute paths of files and folders that it needs. Where the service manager
+	// knows mounts, it mounts what they are on first.
+	Files []string `json:"files,omitempty"`
 }
 
 // State is what a service manager says about the service.
@@ -39,11 +43,19 @@ const (
 	Failed State = "Failed"
 )
 
+// autoRestart is systemd's word for the pause before the next start.
+const autoRestart = "auto-restart"
+
 // Status is the service at one moment.
 type Status struct {
 	State State `json:"state"`
 	// Detail is the manager's own word, such as "auto-restart, exit status 1"; may be empty.
 	Detail string `json:"detail,omitempty"`
+}
+
+// Ended reports whether the agent ended: the service manager gave up, or starts it again after a pause.
+func (s Status) Ended() bool {
+	return s.State == Failed || s.State == Stopped || strings.HasPrefix(s.Detail, autoRestart)
 }
 
 // Manager keeps the agent running. Its errors wrap ErrNoManager, ErrRefused or

@@ -41,7 +41,7 @@ func (m *manager) Describe() string { return library.Platform() + ", for " + m.o
 // on is the library's view of the service.
 func (m *manager) on() (library.Service, error) {
 	options := library.KeyValue{
-		"UserService": m.user, "SystemdScript": unit(m.user),
+		"UserService": m.user, "SystemdScript": unit(m.user, m.definition.Files),
 		"RunAtLoad": true, "KeepAlive": true,
 		"OnFailure": "restart", "OnFailureDelayDuration": "5s", "OnFailureResetPeriod": 60,
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,24 +25,27 @@ const (
 
 // unit is the unit file (systemd.service(5)), in the library's template language.
 //
-//   - Restart: the agent is started again whatever ended it, except for what another
-//     start cannot mend (exit codes 2 to 9: not paired, denied, wrong configuration).
+//   - RequiresMountsFor: the disks of the agent's files are mounted first.
+//   - Restart: the agent is started again whatever ended it, except for a decision about its
+//     pairing, which another start cannot change. A configuration, an identity or a program that
+//     is missing or unsafe (exit codes 2 and 8) can be there a moment later, on a disk that
+//     systemd does not know.
 //   - KillMode=mixed: only the agent is asked to stop; it ends its programs in good order.
-func unit(user bool) string {
+func unit(user bool, files []string) string {
 	order, target := "Wants=network-online.target\nAfter=network-online.target\n", "multi-user.target"
 	if user {
 		order, target = "", "default.target"
 	}
 	return `[Unit]
 Description={{Description}}
-` + order + `StartLimitIntervalSec=0
+` + order + mounts(files) + `StartLimitIntervalSec=0
 
 [Service]
 Type=exec
 ExecStart={{Path | cmdEscape}}{{range Arguments}} {{. | cmd}}{{end}}
 Restart=always
-RestartSec=2
-RestartPreventExitStatus=2 3 4 5 6 7 8 9
+RestartSec=5
+RestartPreventExitStatus=3 4 5 6 7 9
 KillMode=mixed
 TimeoutStopSec=` + patience + `
 UMask=0077
@@ -49,6 +53,29 @@ UMask=0077
 [Install]
 WantedBy=` + target + `
 `
+}
+
+// mounts returns the line RequiresMountsFor (systemd.unit(5)), each path with what its links lead to.
+// The value takes quotes and no escapes, so a path that cannot be written is left out.
+func mounts(files []string) string {
+	var paths []string
+	for _, path := range files {
+		paths = append(paths, path)
+		if resolved, err := filepath.EvalSymlinks(path); err == nil {
+			paths = append(paths, resolved)
+		}
+	}
+	slices.Sort(paths)
+	var line strings.Builder
+	for _, path := range slices.Compact(paths) {
+		if filepath.IsAbs(path) && !strings.ContainsAny(path, "\"\n{}") {
+			line.WriteString(` "` + strings.ReplaceAll(path, "%", "%%") + `"`)
+		}
+	}
+	if line.Len() == 0 {
+		return ""
+	}
+	return "RequiresMountsFor=" + strings.TrimSpace(line.String()) + "\n"
 }
 
 // reachable wants systemd; that of a user is there while the user is logged in, or

@@ -1,0 +1,97 @@
+package service
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// render fills in the template as the library does.
+func render(t *testing.T, user bool, files []string) string {
+	t.Helper()
+	text := strings.NewReplacer("{{Description}}", "Test", "{{Path | cmdEscape}}", "/bin/true", "{{range Arguments}} {{. | cmd}}{{end}}", ` "run"`).Replace(unit(user, files))
+	if strings.Contains(text, "{{") {
+		t.Fatalf("not filled in: %s", text)
+	}
+	return text
+}
+
+func line(text, key string) string {
+	for l := range strings.Lines(text) {
+		if value, found := strings.CutPrefix(strings.TrimSpace(l), key+"="); found {
+			return value
+		}
+	}
+	return ""
+}
+
+func TestTheUnitWaitsForTheDisksOfItsFiles(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("/usr", link); err != nil {
+		t.Fatal(err)
+	}
+	files := []string{"/var/lib/mooring-agent", "/mnt/data disk/100%/caps", link, "/var/lib/mooring-agent", "relative", "/with\"quote", "/with{{Name}}"}
+	want := `"/mnt/data disk/100%%/caps" "` + link + `" "/usr" "/var/lib/mooring-agent"`
+	for _, user := range []bool{true, false} {
+		if got := line(render(t, user, files), "RequiresMountsFor"); got != want {
+			t.Errorf("user %t: %s, want %s", user, got, want)
+		}
+	}
+	if got := line(render(t, false, nil), "RequiresMountsFor"); got != "" {
+		t.Errorf("without files: %s", got)
+	}
+}
+
+// TestOnlyADecisionAboutThePairingEndsTheServiceForGood has a row for each exit code of run.
+func TestOnlyADecisionAboutThePairingEndsTheServiceForGood(t *testing.T) {
+	prevented := strings.Fields(line(render(t, false, nil), "RestartPreventExitStatus"))
+	for code, final := range map[string]bool{
+		"0": false, "1": false,
+		"2": false, // no configuration, or not paired: its disk may be mounted late
+		"3": true, "4": true, "5": true, "6": true, "7": true,
+		"8": false, // unsafe or in use: a person repairs it, the other agent ends
+		"9": true,
+	} {
+		if got := slices.Contains(prevented, code); got != final {
+			t.Errorf("exit code %s ends the service for good: %t", code, got)
+		}
+	}
+}
+
+func TestSystemdTakesTheUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not there")
+	}
+	for _, user := range []bool{true, false} {
+		path := filepath.Join(t.TempDir(), Name+".service")
+		if err := os.WriteFile(path, []byte(render(t, user, []string{"/var/lib/mooring-agent", "/mnt/data disk/100%/caps"})), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", "--recursive-errors=no", path).CombinedOutput()
+		if err != nil || strings.Contains(string(out), path) {
+			t.Errorf("user %t: %v: %s", user, err, out)
+		}
+	}
+}
+
+func TestAServiceThatIsStartedAgainAndAgainHasEnded(t *testing.T) {
+	for text, ended := range map[string]bool{
+		"LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nResult=exit-code\nExecMainStatus=8\n": true,
+		"LoadState=loaded\nActiveState=active\nSubState=running\nResult=success\n":                              false,
+		"LoadState=loaded\nActiveState=activating\nSubState=start\nResult=success\n":                            false,
+		"LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\nExecMainStatus=5\n":           true,
+		"LoadState=loaded\nActiveState=inactive\nSubState=dead\nResult=success\n":                               true,
+	} {
+		if got := parseShow(text); got.Ended() != ended {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
