@@ -91,7 +91,7 @@ images: ## Pack manager and mooring-agent into oci-archives in .local/images, wi
 	@hack/sbom.sh $(BIN)/cyclonedx-gomod .local/images $(VERSION)
 
 ##@ Test
-UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/... ./hack/chart/...
+UNIT := ./api/... ./internal/... ./nodeagent/... ./controllers/... ./cmd/... ./config/... ./hack/chart/... ./hack/crds/...
 GOTESTSUM := $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg
 
 .PHONY: test
@@ -148,6 +148,7 @@ deps: ## Install what the race detector needs (gcc, libc headers) when it is mis
 generate: ## Regenerate deepcopy, CRDs, protobuf code, what the chart copies and the reference pages
 	@$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	@$(TOOL) controller-gen crd paths=./api/v1alpha1 output:crd:dir=config/crd/bases
+	@go run ./hack/crds config/crd/bases
 	@go run ./hack/chart config charts/mooring/templates/generated
 	@cd api/proto && $(PROTOTOOL) buf generate
 	@$(TOOL) crd-ref-docs --log-level=WARN --source-path=api/v1alpha1 --config=hack/reference/api.yaml \
