@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
@@ -66,7 +67,7 @@ func certificateInfo(certificate *x509.Certificate) v1alpha1.CertificateInfo {
 func issuedError(node *v1alpha1.Node, why error) v1alpha1.NodeStatus {
 	return v1alpha1.NodeStatus{
 		Issued: &v1alpha1.IssuedCertificate{
-			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: clip(why.Error(), maxErrorText),
+			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: foreign.Short(why.Error(), maxErrorText),
 		},
 		CertificateHistory: node.Status.CertificateHistory,
 	}

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // managerStalled applies the condition Stalled of a Node, and nothing else: several controllers
@@ -131,7 +132,7 @@ func (s *stalled) write(ctx context.Context, object client.Object, reason, text 
 		if text != "" && o.Status.Phase == v1alpha1.PairingRequestPending && o.Spec.Decision != nil {
 			decided := next
 			decided.Type, decided.Status = v1alpha1.ConditionApproved, metav1.ConditionUnknown
-			decided.Message = clip("the decision is recorded and not carried out yet: "+text, maxStalledBytes)
+			decided.Message = foreign.Short("the decision is recorded and not carried out yet: "+text, maxStalledBytes)
 			setCondition(&o.Status.Conditions, decided, s.clock.Now())
 		}
 	}
@@ -203,5 +204,5 @@ func (m *stalledMessages) set(key client.ObjectKey, controller, message string) 
 	for _, name := range slices.Sorted(maps.Keys(of)) {
 		texts = append(texts, fmt.Sprintf("%s controller: %s", name, of[name]))
 	}
-	return clip(strings.Join(texts, "; "), maxStalledBytes)
+	return foreign.Short(strings.Join(texts, "; "), maxStalledBytes)
 }

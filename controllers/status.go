@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -16,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // managerCertificate applies the part of Node.status that the certificate path owns: issued,
@@ -61,13 +61,19 @@ func applyNodeStatus(ctx context.Context, c client.Client, node *v1alpha1.Node, 
 }
 
 // withTransition dates a condition: at now if its status is another than it was, else as before.
+// Its message becomes one line without unsafe characters: errors repeat text of machines, webhooks
+// and issuers.
 func withTransition(existing []metav1.Condition, next metav1.Condition, now time.Time) metav1.Condition {
+	next.Message = foreign.Short(next.Message, maxConditionBytes)
 	next.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
 	if was := meta.FindStatusCondition(existing, next.Type); was != nil && was.Status == next.Status {
 		next.LastTransitionTime = was.LastTransitionTime
 	}
 	return next
 }
+
+// maxConditionBytes is the longest message of a condition that the API server takes.
+const maxConditionBytes = 32768
 
 // setCondition puts a dated condition among the others.
 func setCondition(conditions *[]metav1.Condition, next metav1.Condition, now time.Time) {
@@ -77,17 +83,9 @@ func setCondition(conditions *[]metav1.Condition, next metav1.Condition, now tim
 // maxNoteBytes is the longest note of an event that the API server takes.
 const maxNoteBytes = 1024
 
-// announce makes an event of what has been persisted.
+// announce makes an event of what has been persisted. Its note is one line without unsafe characters.
 func announce(recorder events.EventRecorder, about client.Object, severity, reason, message string) {
-	recorder.Eventf(about, nil, severity, reason, "Reconcile", "%s", clip(message, maxNoteBytes))
-}
-
-// clip cuts a text to a number of bytes, between characters.
-func clip(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "")
+	recorder.Eventf(about, nil, severity, reason, "Reconcile", "%s", foreign.Short(message, maxNoteBytes))
 }
 
 // gateText is why the gate is closed, without what changes from one look to the next (an age):

@@ -6,18 +6,23 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	stdlog "log"
 	"os"
 
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/version"
 )
 
 func main() {
-	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stderr)
+	// The logs of libraries repeat text of machines and servers, too.
+	stderr := foreign.NewWriter(os.Stderr)
+	stdlog.SetOutput(stderr)
+	err := run(ctrl.SetupSignalHandler(), os.Args[1:], stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(os.Stderr, "manager: %v\n", err)
+		fmt.Fprintf(stderr, "manager: %s\n", foreign.Indent(err.Error()))
 		os.Exit(1)
 	}
 }

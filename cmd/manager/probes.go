@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // probes answers /healthz and /readyz from the first moment of the process, with the
@@ -74,7 +76,7 @@ func (p *probes) handler() http.Handler {
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := p.check(); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			fmt.Fprintln(w, err)
+			fmt.Fprintln(w, foreign.Indent(err.Error()))
 			return
 		}
 		fmt.Fprintln(w, "ok")

@@ -37,7 +37,7 @@ func finish(status v1alpha1.CapabilityDispatchStatus, e end, now time.Time) v1al
 	}
 	if e.code != "" {
 		next.Error = &v1alpha1.DispatchError{Code: e.code, Message: e.message}
-		condition.Reason, condition.Message = e.code, e.message
+		condition.Reason, condition.Message = e.code, line(e.message, maxErrorChars)
 	}
 	meta.SetStatusCondition(&next.Conditions, condition)
 	return next

@@ -117,7 +117,7 @@ func Withdraw(status v1alpha1.CapabilityDispatchStatus, code, message, gateway s
 	next := step(status, phase, gateway, now)
 	meta.SetStatusCondition(&next.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionWithdrawn, Status: metav1.ConditionTrue,
-		Reason: code, Message: text(message, maxErrorChars), LastTransitionTime: metav1.NewTime(now),
+		Reason: code, Message: line(message, maxErrorChars), LastTransitionTime: metav1.NewTime(now),
 	})
 	return next
 }

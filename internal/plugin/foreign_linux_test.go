@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -13,16 +14,16 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign/corpus"
 )
 
-// hostile acts on a terminal, hides text, and begins lines that look like lines of this program.
-const hostile = "x\x1b[2J\u009b1m\x7f\u202e\u200b\ufeff\u2066\u2028error: forged\nerror: forged\r\nApproved pairing request forged\rerror: forged"
+// hostile is a text of a machine or of another server: JSON holds it as valid UTF-8.
+var hostile = corpus.Valid(corpus.All + strings.Repeat("long ", 200))
 
 // poison sets every text of an object to hostile; what the server validates stays as it is.
 func poison(v reflect.Value) {
@@ -119,28 +120,12 @@ func serveHostile(t *testing.T, objects map[string]any, refuse bool) string {
 	return path
 }
 
-// checkShown fails for a character that acts on a terminal and for a line that only looks like ours.
-func checkShown(t *testing.T, text string) {
-	t.Helper()
-	for _, r := range text {
-		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)) {
-			t.Errorf("%U is printed in %q", r, text)
-			return
-		}
-	}
-	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, "error: forged") || strings.HasPrefix(line, "Approved pairing request forged") {
-			t.Errorf("a foreign line looks like one of this program: %q in\n%s", line, text)
-		}
-	}
-}
-
 // foreignCommands has the command lines of every command: one that is missing fails.
 var foreignCommands = map[string][][]string{
 	"nodes":      {{"nodes"}, {"nodes", "press-3"}},
 	"pending":    {{"pending"}},
 	"approve":    {{"approve", "press-3-9f86d081-k7qx2m", "--yes"}, {"approve", "--all", "--yes"}},
-	"deny":       {{"deny", "press-3-9f86d081-k7qx2m", "--reason", hostile}},
+	"deny":       {{"deny", "press-3-9f86d081-k7qx2m", "--reason", corpus.All}},
 	"code":       {{"code"}},
 	"grant":      {{"grant", "press-3", "--capability", "other"}},
 	"invoke":     {{"invoke", "press-3", "echo"}, {"invoke", "press-3", "echo", "--wait=false"}},
@@ -179,11 +164,34 @@ func TestNoCommandPrintsForeignTextThatActsOnATerminal(t *testing.T) {
 							if shown == "" && !refuse {
 								t.Error("nothing was printed")
 							}
-							checkShown(t, shown)
+							corpus.Check(t, shown)
 						})
 					}
 				}
 			}
+		}
+	}
+}
+
+func TestAQuestionShowsNothingThatActsOnATerminal(t *testing.T) {
+	for name, text := range corpus.Texts {
+		var out bytes.Buffer
+		q := question{answers: bufio.NewReader(strings.NewReader("n\n")), out: &out}
+		q.yes("Does the machine show " + text + "? ")
+		if problem := corpus.Problem(out.String()); problem != "" {
+			t.Errorf("%s: %s", name, problem)
+		}
+	}
+}
+
+func TestACellOfATableIsShort(t *testing.T) {
+	for name, text := range corpus.Texts {
+		shown := tableText(t, []string{"A", "B"}, [][]string{{text, "end"}})
+		if problem := corpus.Problem(shown); problem != "" {
+			t.Errorf("%s: %s", name, problem)
+		}
+		if strings.Count(shown, "\n") != 2 || len([]rune(shown)) > 1000 {
+			t.Errorf("%s: the table is %.300q", name, shown)
 		}
 	}
 }

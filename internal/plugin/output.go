@@ -92,14 +92,14 @@ func tidy(object runtime.Object) error {
 	return meta.EachListItem(object, tidy)
 }
 
-// table writes aligned columns. Cells are made printable: much of what they show comes from
-// machines that nobody has approved.
+// table writes aligned columns. A cell is one line without unsafe characters, of at most 300
+// characters: much of it comes from machines that are not approved.
 func table(w io.Writer, header []string, rows [][]string) error {
 	aligned := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			cells[i] = orDash(foreign.Line(cell))
+			cells[i] = orDash(foreign.Brief(cell))
 		}
 		fmt.Fprintln(aligned, strings.Join(cells, "\t"))
 	}

@@ -29,13 +29,13 @@ type tool struct {
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	// The libraries' own logs are no help to the person who typed the command.
 	log.SetLogger(logr.Discard())
-	streams := genericiooptions.IOStreams{In: in, Out: out, ErrOut: errOut}
-	t := &tool{IOStreams: streams, access: newAccess(errOut), now: time.Now}
+	streams := genericiooptions.IOStreams{In: in, Out: out, ErrOut: foreign.NewWriter(errOut)}
+	t := &tool{IOStreams: streams, access: newAccess(streams.ErrOut), now: time.Now}
 	root := newRoot(t)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintln(errOut, "error:", foreign.Text(err.Error()))
+		fmt.Fprintln(streams.ErrOut, "error:", err)
 	}
 	return exitCode(err)
 }
@@ -100,5 +100,5 @@ func (t *tool) sayf(format string, args ...any) {
 
 // say writes a text of our own of several lines, in which foreign text has been made lines or quoted.
 func (t *tool) say(text string) {
-	fmt.Fprintln(t.ErrOut, foreign.Text(text))
+	fmt.Fprintln(t.ErrOut, text)
 }

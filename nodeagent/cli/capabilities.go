@@ -118,12 +118,13 @@ func show(out io.Writer, output string, programs []*program.Program) error {
 	return table.Flush()
 }
 
+// printJSON prints a value whose unsafe characters are escapes, so that the value stays the same.
 func printJSON(out io.Writer, value any) error {
 	text, err := jsontext.MarshalIndent(value, "  ")
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s\n", text)
+	_, err = fmt.Fprintf(out, "%s\n", foreign.JSON(text))
 	return err
 }
 

@@ -75,6 +75,7 @@ type runError struct{ error }
 func (e runError) Unwrap() error { return e.error }
 
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, build Build) int {
+	out, errOut = foreign.NewWriter(out), foreign.NewWriter(errOut)
 	root := newRoot(build)
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -88,6 +89,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		}
 	}
 	return exitCode(err)
+}
+
+// printLine prints a line for a person. Only the format can begin a line: the arguments may be foreign.
+func printLine(out io.Writer, format string, args ...any) {
+	fmt.Fprintln(out, foreign.Sprintf(format, args...))
 }
 
 func newRoot(build Build) *cobra.Command {

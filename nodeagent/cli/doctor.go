@@ -65,7 +65,7 @@ func newDoctor(build Build) *cobra.Command {
 				for _, c := range all {
 					fmt.Fprintf(table, "%s\t%s\t%s\n", c.Result, c.Name, foreign.Brief(c.Found))
 					if c.Next != "" {
-						fmt.Fprintf(table, "\t\t-> %s\n", c.Next)
+						fmt.Fprintf(table, "\t\t-> %s\n", foreign.Line(c.Next))
 					}
 				}
 				err = table.Flush()

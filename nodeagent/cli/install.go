@@ -98,7 +98,7 @@ func (i *installation) run(now bool) error {
 		return err
 	}
 	out := i.cmd.OutOrStdout()
-	fmt.Fprintf(out, "Installed: %s, configuration %s\n", i.manager.Describe(), i.file.Path)
+	printLine(out, "Installed: %s, configuration %s", i.manager.Describe(), i.file.Path)
 	switch {
 	case now && before.State == service.Running && !changed:
 		fmt.Fprintln(out, "Already running")

@@ -178,7 +178,7 @@ func (f *flags) newLog(out io.Writer) (*slog.Logger, error) {
 		return nil, fmt.Errorf("--log-level: %w", err)
 	}
 	if f.logFile != "" {
-		out = &lumberjack.Logger{Filename: f.logFile, MaxSize: 10, MaxBackups: 2}
+		out = foreign.NewWriter(&lumberjack.Logger{Filename: f.logFile, MaxSize: 10, MaxBackups: 2})
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: foreign.LogAttr}
 	log := slog.New(slog.NewTextHandler(out, options))

@@ -105,7 +105,7 @@ func start(ctx context.Context, out io.Writer, manager service.Manager, dir stri
 		report, err := status.Ask(asking, store.RunPath(dir))
 		cancel()
 		if err == nil {
-			fmt.Fprintf(out, "Started: process %d, %s; see mooring-agent status\n", report.PID, report.Phase)
+			printLine(out, "Started: process %d, %s; see mooring-agent status", report.PID, report.Phase)
 			return nil
 		}
 		if found, err := manager.Status(ctx); err == nil && found.Ended() {

@@ -160,7 +160,7 @@ func newConfigValidate() *cobra.Command {
 			if !file.Found {
 				said = "is not there; the defaults count"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", file.Path, said)
+			printLine(cmd.OutOrStdout(), "%s %s", file.Path, said)
 			return nil
 		},
 	}

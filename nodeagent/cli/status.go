@@ -189,7 +189,7 @@ func (o *overview) verdict() error {
 func (o *overview) print(out io.Writer, now time.Time) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(key, format string, args ...any) {
-		fmt.Fprintf(table, "%s\t%s\n", key, fmt.Sprintf(format, args...))
+		fmt.Fprintf(table, "%s\t%s\n", key, foreign.Sprintf(format, args...))
 	}
 	line("Service:", "%s", joinNonEmpty("; ", string(o.Service.State), o.Service.Detail, o.Manager, o.ServiceProblem))
 	if o.Paired {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/farewell"
 	"github.com/mooring-dev/mooring/nodeagent/service"
 	"github.com/mooring-dev/mooring/nodeagent/store"
@@ -123,7 +122,7 @@ func (r *removal) run(ctx context.Context) error {
 func (r *removal) giveUp(ctx context.Context) error {
 	out := r.cmd.OutOrStdout()
 	if _, err := os.Stat(r.dir); errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(out, "No identity in %s\n", r.dir)
+		printLine(out, "No identity in %s", r.dir)
 		return nil
 	}
 	s, err := store.Open(r.dir)
@@ -136,7 +135,7 @@ func (r *removal) giveUp(ctx context.Context) error {
 		switch {
 		case errors.Is(err, store.ErrNotPaired):
 		case errors.Is(err, farewell.ErrRefused):
-			fmt.Fprintf(out, "Not told: %s\n", foreign.Line(err.Error()))
+			printLine(out, "Not told: %s", err)
 		case errors.Is(err, farewell.ErrLapsed):
 			return fmt.Errorf("%w: %w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then uninstall --revoke again. 30 days after its end it cannot be recovered: use --purge and have somebody revoke the Node", errUntold, err)
 		case err != nil:
@@ -149,9 +148,9 @@ func (r *removal) giveUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Removed the identity in %s\n", r.dir)
+	printLine(out, "Removed the identity in %s", r.dir)
 	for _, path := range kept {
-		fmt.Fprintf(out, "Left, because the agent did not make it: %s\n", path)
+		printLine(out, "Left, because the agent did not make it: %s", path)
 	}
 	return nil
 }
@@ -159,7 +158,7 @@ func (r *removal) giveUp(ctx context.Context) error {
 func (r *removal) unregister(found service.Status) error {
 	out := r.cmd.OutOrStdout()
 	if found.State == service.NotInstalled {
-		fmt.Fprintf(out, "No service is installed%s\n", service.Elsewhere())
+		printLine(out, "No service is installed%s", service.Elsewhere())
 	} else {
 		if err := r.manager.Uninstall(); err != nil {
 			return err
@@ -168,7 +167,7 @@ func (r *removal) unregister(found service.Status) error {
 	}
 	if r.lost != nil {
 		if _, err := os.Lstat(r.config); err == nil {
-			fmt.Fprintf(out, "Left %s, which may say where the identity is; that stays, too\n", r.config)
+			printLine(out, "Left %s, which may say where the identity is; that stays, too", r.config)
 		}
 		return nil
 	}
@@ -177,12 +176,12 @@ func (r *removal) unregister(found service.Status) error {
 		if dir := filepath.Dir(r.config); filepath.Base(dir) == service.Name {
 			_ = os.Remove(dir) // if it is empty
 		}
-		fmt.Fprintf(out, "Removed %s\n", r.config)
+		printLine(out, "Removed %s", r.config)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	if !r.revoke && !r.purge {
-		fmt.Fprintf(out, "Kept the identity in %s\n", r.dir)
+		printLine(out, "Kept the identity in %s", r.dir)
 	}
 	return nil
 }

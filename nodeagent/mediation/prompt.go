@@ -39,6 +39,7 @@ func orNobody(user string) string {
 // Prompt asks a person at a terminal, one question at a time, until ctx ends. by is
 // their name. The caller ends the reading by closing in.
 func (d *Desk) Prompt(ctx context.Context, in io.Reader, out io.Writer, by string) {
+	out = foreign.NewWriter(out)
 	lines := make(chan string)
 	read := make(chan struct{})
 	go func() {

@@ -1,11 +1,16 @@
 package mediation
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/mooring-dev/mooring/internal/foreign/corpus"
 )
 
 func TestAPersonAtTheTerminalSeesEverythingAndAnswers(t *testing.T) {
@@ -53,3 +58,35 @@ func readUntil(t *testing.T, from io.Reader, want string) string {
 	}
 	return text.String()
 }
+
+func TestAPromptShowsNothingThatActsOnATerminal(t *testing.T) {
+	for name, text := range corpus.Texts {
+		t.Run(name, func(t *testing.T) {
+			d := deskOf(t, "")
+			q := question("u")
+			q.Namespace, q.Name, q.Capability, q.Description, q.Target, q.RequestedBy = text, text, text, text, text, text
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { _ = d.Decide(ctx, q, failing{text}) })
+			open, changed := d.Questions()
+			for ; len(open) == 0; open, changed = d.Questions() {
+				<-changed
+			}
+			var out bytes.Buffer
+			out.WriteString(Describe(open[0]) + "\n")
+			d.answerLine(&out, "u", "y\n", "ann")
+			if problem := corpus.Problem(out.String()); problem != "" || !strings.Contains(out.String(), "\nNot recorded: ") {
+				t.Errorf("%s in %.600q", problem, out.String())
+			}
+			cancel()
+			running.Wait()
+		})
+	}
+}
+
+// failing is a Record that cannot store an answer, for a reason in foreign words.
+type failing struct{ reason string }
+
+func (failing) Asked(string, time.Time) error { return nil }
+
+func (f failing) Answered(bool, string) error { return errors.New(f.reason) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
 // skewLimit is the offset of a machine's clock that is worth a condition.
@@ -153,9 +154,10 @@ func (f *nodeFields) setSkew(skew time.Duration, now metav1.Time) {
 		Message: fmt.Sprintf("The clock of the machine is about %s %s the cluster's; set it, or run a time service.", skew.Abs().Round(time.Minute), direction)}, now)
 }
 
-// setCondition is meta.SetStatusCondition with the API server's time.
+// setCondition is meta.SetStatusCondition with the API server's time. The message becomes one
+// line without unsafe characters.
 func setCondition(list *[]metav1.Condition, condition metav1.Condition, now metav1.Time) {
-	condition.LastTransitionTime = now
+	condition.LastTransitionTime, condition.Message = now, foreign.Line(condition.Message)
 	meta.SetStatusCondition(list, condition)
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign/corpus"
 )
 
 var noon = metav1.NewTime(time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC))
@@ -107,5 +109,15 @@ func TestStoredFieldsReadBackAsTheyWereWritten(t *testing.T) {
 	later.heard = metav1.NewTime(noon.Add(time.Minute))
 	if !sameFields(later.compose(node, later.heard), fieldsOf(node)) {
 		t.Error("a heartbeat alone counts as a change")
+	}
+}
+
+func TestConditionsOfANodeAreOneSafeLine(t *testing.T) {
+	for name, text := range corpus.Texts {
+		var conditions []metav1.Condition
+		setCondition(&conditions, metav1.Condition{Type: "A", Message: text}, noon)
+		if shown := conditions[0].Message; corpus.Problem(shown) != "" || strings.ContainsAny(shown, "\n\t") {
+			t.Errorf("%s: %.300q", name, shown)
+		}
 	}
 }

@@ -1,0 +1,46 @@
+package foreign
+
+import (
+	"io"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// Writer passes text of several lines on as Text returns it, whatever the pieces are that it is
+// written in. It is the second line of defence of an output for people: it cannot know which lines
+// are foreign. It is for concurrent use.
+type Writer struct {
+	mu      sync.Mutex
+	out     io.Writer
+	cleaner cleaner
+	// rest is the end of the last piece: the beginning of a character, or a CR that a line feed may follow.
+	rest []byte
+}
+
+// NewWriter returns a Writer to out.
+func NewWriter(out io.Writer) *Writer { return &Writer{out: out, cleaner: cleaner{kept: "\n\t"}} }
+
+// Write cleans a piece and writes it. It keeps an unfinished character for the next one.
+func (w *Writer) Write(piece []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := append(w.rest, piece...)
+	whole := finished(text)
+	w.rest = append([]byte(nil), text[whole:]...)
+	_, err := io.WriteString(w.out, strings.Map(w.cleaner.clean, strings.ReplaceAll(string(text[:whole]), "\r\n", "\n")))
+	return len(piece), err
+}
+
+// finished returns the length of text without an unfinished character or a CR at its end.
+func finished(text []byte) int {
+	for back := 1; back <= min(utf8.UTFMax-1, len(text)); back++ {
+		if last := text[len(text)-back:]; utf8.RuneStart(last[0]) {
+			if !utf8.FullRune(last) || last[0] == '\r' {
+				return len(text) - back
+			}
+			break
+		}
+	}
+	return len(text)
+}
