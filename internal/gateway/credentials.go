@@ -48,7 +48,7 @@ type nodeGate struct {
 
 // enter takes the connection from the budget of its Node and counts it.
 func (g *nodeGate) enter(id *peer.Identity, conn *limitedConn) (*nodeConn, error) {
-	node := &nodeConn{identity: id, close: func() { _ = conn.Close() }}
+	node := &nodeConn{identity: id, refusedCalls: refusedCalls{close: func() { _ = conn.Close() }}}
 	node.stray.Store(!g.authorizer.Pinned(*id))
 	if err := g.limiter.admitConnection(node); err != nil {
 		return nil, err
@@ -85,6 +85,7 @@ type authInfo struct {
 	connection peer.Connection
 	identity   *peer.Identity // nil without a client certificate
 	node       *nodeConn      // nil without a client certificate
+	refused    *refusedCalls  // of the pairing listener; node has its own
 }
 
 // ServerHandshake runs under grpc's ConnectionTimeout, in the turn of its connection.
@@ -105,7 +106,9 @@ func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 		t.refuse(limited, err)
 		return nil, nil, err
 	}
-	if t.nodes != nil {
+	if t.nodes == nil {
+		proven.refused = &refusedCalls{close: func() { _ = limited.Close() }}
+	} else {
 		limited.listener.places.release(limited)
 		if proven.node, err = t.nodes.enter(proven.identity, limited); err != nil {
 			limited.Close()

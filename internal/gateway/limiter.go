@@ -52,15 +52,25 @@ func newCallLimiter(limits Limits, clock clock.PassiveClock, metrics *Metrics) *
 
 // tap is a tap.ServerInHandle.
 func (l *callLimiter) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
-	var from netip.Addr
-	if p, ok := grpcpeer.FromContext(ctx); ok {
-		from = addressOf(p.Addr)
+	p, ok := grpcpeer.FromContext(ctx)
+	if !ok {
+		return ctx, nil // The interceptors refuse it.
 	}
+	proven, ok := p.AuthInfo.(authInfo)
+	if !ok || proven.refused == nil {
+		return ctx, nil // The interceptors refuse it.
+	}
+	if err := proven.refused.closeIfTooMany(l.metrics, pairingListener); err != nil {
+		return nil, err
+	}
+	from := addressOf(p.Addr)
 	wait := l.take(peer.Source(from), methods[info.FullMethodName].bySource == beginsOfSource)
 	if wait == 0 {
+		proven.refused.reset()
 		return ctx, nil
 	}
-	l.metrics.refuse(pairingListener, "TooManyCalls")
+	proven.refused.count()
+	l.metrics.refuse(pairingListener, reasonTooManyCalls)
 	return nil, tooMany("too many calls from this address; wait before the next one", wait)
 }
 

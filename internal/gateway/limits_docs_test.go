@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"os"
+	"path"
 	"strings"
 	"testing"
 )
@@ -24,6 +25,11 @@ func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 	kib := func(bytes int) string { return fmt.Sprintf("%d KiB", bytes>>10) }
 	pair := func(a, b any) string { return fmt.Sprintf("%v, %v", a, b) }
 	limits := DefaultLimits()
+	for name, row := range methods {
+		if method := "`" + path.Base(name) + "`"; row.caller == machine && rows[method] != quotaText(row.byNode) {
+			t.Errorf("docs/reference/limits.md says %q of %s, the code %q", rows[method], method, quotaText(row.byNode))
+		}
+	}
 	for limit, want := range map[string]string{
 		"calls open on one connection, pairing and node listener":                             pair(maxPairingStreams, maxStreams),
 		"places of the pairing listener that are kept for addresses with an admitted request": fmt.Sprint(limits.TotalPairingConnections / 4),
@@ -41,11 +47,8 @@ func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 		"age of a node connection, and grace for its calls":                                                  fmt.Sprintf("%s to %s, %s", minNodeConnectionAge, maxNodeConnectionAge, nodeGrace),
 		"connections of one Node on the node listener, whatever its keys; for one more the oldest is closed": fmt.Sprint(limits.ConnectionsPerNode),
 		"connections opened by one Node at once, then one every":                                             quotaText(connectionQuota),
-		"`RegisterNode` and `StreamNodeEvents` of one Node, each: at once, then one every":                   quotaText(sessionQuota),
-		"`PollDispatch` and `ReportResult` of one Node, each: at once, then one every":                       quotaText(pollQuota),
-		"`RotateDeviceCertificate` and `RevokeDevicePairing` of one Node, each: at once, then one every":     quotaText(identityQuota),
 		"all calls of one Node's callers without its key: at once, then one every":                           quotaText(strayQuota),
-		"refused calls in a row on a node connection; the next one closes it":                                fmt.Sprint(maxRefusals),
+		"refused calls in a row on a connection of either listener; the next one closes it":                  fmt.Sprint(maxRefusals),
 		"`BeginPairingSession` from one address, a second, and at once":                                      pair(limits.BeginsPerSecond, limits.BeginBurst),
 		"other pairing calls from one address, a second, and at once":                                        pair(limits.CallsPerSecond, limits.CallBurst),
 		"addresses remembered": fmt.Sprint(maxSources),

@@ -34,9 +34,9 @@ type method struct {
 	byNode   quota        // of the node listener
 }
 
-// sessionQuota bounds the calls that open a session. An agent that dials again with back-off
-// stays far below it.
-var sessionQuota = quota{burst: 20, every: 2 * time.Second}
+// sessionQuota bounds the calls that open a session. It is wider than the budget of status writes,
+// which bounds the sessions themselves (package session).
+var sessionQuota = quota{burst: 30, every: 2 * time.Second}
 
 // pollQuota bounds the calls of a machine that polls: two for each dispatch.
 var pollQuota = quota{burst: 200, every: 10 * time.Millisecond}

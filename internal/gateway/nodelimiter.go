@@ -14,9 +14,6 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// maxRefusals is how many calls of a connection may be refused in a row; the next one closes it.
-const maxRefusals = 4
-
 var (
 	// connectionQuota bounds the handshakes of a Node that reach HTTP/2.
 	connectionQuota = quota{burst: 100, every: 500 * time.Millisecond}
@@ -38,16 +35,15 @@ func newNodeLimiter(c clock.PassiveClock, metrics *Metrics) *nodeLimiter {
 // nodeConn is the record of a connection of the node listener. The authorizer decides whether
 // it belongs to the pinned machine: at the handshake from its cache, then at each call.
 type nodeConn struct {
+	refusedCalls
 	identity *peer.Identity
 	stray    atomic.Bool
-	refusals atomic.Int32
-	close    func()
 }
 
 // authorized resets the record: the caller is the pinned machine.
 func (c *nodeConn) authorized() {
 	c.stray.Store(false)
-	c.refusals.Store(0)
+	c.reset()
 }
 
 // refused counts a refusal that the caller can avoid; an outage of the cluster is none.
@@ -55,9 +51,9 @@ func (c *nodeConn) refused(err error) {
 	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated:
 		c.stray.Store(true)
-		c.refusals.Add(1)
+		c.count()
 	case codes.ResourceExhausted:
-		c.refusals.Add(1)
+		c.count()
 	}
 }
 
@@ -81,10 +77,8 @@ func (l *nodeLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 		return ctx, nil // The interceptors refuse it.
 	}
 	c := proven.node
-	if c.refusals.Load() >= maxRefusals {
-		l.metrics.refuse(nodeListener, "TooManyRefusals")
-		c.close()
-		return nil, tooMany("too many refused calls on this connection", time.Second)
+	if err := c.closeIfTooMany(l.metrics, nodeListener); err != nil {
+		return nil, err
 	}
 	use, allowed := info.FullMethodName, methods[info.FullMethodName].byNode
 	if c.stray.Load() || allowed.burst == 0 { // A method without a row is refused later.
@@ -94,7 +88,7 @@ func (l *nodeLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 	if wait == 0 {
 		return ctx, nil
 	}
-	l.metrics.refuse(nodeListener, "TooManyCalls")
+	l.metrics.refuse(nodeListener, reasonTooManyCalls)
 	err := tooMany("too many calls of this machine; wait before the next one", wait)
 	c.refused(err)
 	return nil, err

@@ -102,13 +102,38 @@ func TestAConnectionOfRefusedCallsIsClosed(t *testing.T) {
 		}
 	}
 	_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // closes the connection
-	eventually(t, "the connection is closed", func() bool { return r.refused(nodeListener, "TooManyRefusals") == 1 })
+	eventually(t, "the connection is closed", func() bool { return r.refused(nodeListener, reasonTooManyRefusals) == 1 })
 	for range 200 {
 		_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // counted below
 	}
 	if got, most := asked.Load(), int64(strayQuota.burst+connectionQuota.burst); got > most {
 		t.Errorf("the authorizer was asked %d times, want at most %d", got, most)
 	}
+}
+
+// The budget of the address is used up on one connection, which is closed after a few refusals.
+func TestAPairingConnectionOfRefusedCallsIsClosed(t *testing.T) {
+	r := start(t, func(_ *running, o *Options) {
+		o.Clock = clocktesting.NewFakePassiveClock(time.Now())
+		o.Limits.BeginBurst = 2
+	})
+	client := r.pairingClient(t)
+	begin := func() error {
+		_, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{})
+		return err
+	}
+	for range 2 {
+		if err := begin(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range maxRefusals {
+		if err := begin(); status.Code(err) != codes.ResourceExhausted {
+			t.Fatalf("refused call %d: %v, want ResourceExhausted", i, err)
+		}
+	}
+	_ = begin() // closes the connection
+	eventually(t, "the connection is closed", func() bool { return r.refused(pairingListener, reasonTooManyRefusals) == 1 })
 }
 
 // A caller with another key of the Node takes nothing from the budget of the machine.

@@ -40,6 +40,12 @@ const (
 	reasonReceiveTimeout           = "ReceiveTimeout"
 )
 
+// Reasons of mooring_gateway_refused_total for calls.
+const (
+	reasonTooManyCalls    = "TooManyCalls"
+	reasonTooManyRefusals = "TooManyRefusals" // in a row: the connection is closed
+)
+
 // recordTypeHandshake is the first byte of TLS (RFC 8446, section 5.1).
 const recordTypeHandshake = 22
 
@@ -73,7 +79,7 @@ func newRefusals(listener string, metrics *Metrics, log logr.Logger) *refusals {
 
 // record counts a refused handshake.
 func (r *refusals) record(conn net.Conn, reason string, err error) {
-	r.metrics.refuse(r.listener, reason)
+	defer r.metrics.refuse(r.listener, reason) // A line is there when its refusal is counted.
 	r.mu.Lock()
 	suppressed, allowed := r.suppressed, r.lines.AllowN(time.Now(), 1)
 	if r.suppressed++; allowed {

@@ -34,7 +34,17 @@ func main() {
 	rounds := flag.Int("rounds", 0, "rounds of each comparison instead of the usual number")
 	most := flag.Int("largest", 0, "most agents, when the machine has no room for the usual number")
 	ramp := flag.Float64("ramp", 0, "agents of a crowd that begin per second instead of the usual number, for a slower machine")
+	enemy := flag.String("hostile", "", "be the hostile machine with this identity directory, for the row neighbour, until the input ends")
+	endpoint := flag.String("endpoint", "", "the node endpoint that the hostile machine attacks")
 	flag.Parse()
+	if *enemy != "" {
+		if err := runHostile(ctx, *enemy, *endpoint); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			stop()
+			os.Exit(1)
+		}
+		return
+	}
 	s := full()
 	if *small {
 		s, o.out = quick(), ""

@@ -44,7 +44,7 @@ func TestRowsAreMergedAndFailuresReported(t *testing.T) {
 		"| a figure | at most 10.0 ms | 5.0 ms | met |",
 		"| a figure | at most 10.0 ms | 20.0 ms | **missed** by 100 % |",
 		"| a count | exactly 2 | 3 | **missed** by 1 |",
-		"Not measured: hop, revocation, ",
+		"Not measured: hop, neighbour, revocation, ",
 	} {
 		if strings.Count(string(text), want) != 1 {
 			t.Errorf("the page does not say %q once:\n%s", want, text)

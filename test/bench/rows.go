@@ -21,7 +21,7 @@ type row struct {
 // crowd grows, in the end the death of its gateway.
 func rows() []row {
 	return []row{
-		{"latency", latency}, {"throughput", throughput}, {"writes", apiWrites}, {"hop", hop}, {"revocation", revocation},
+		{"latency", latency}, {"throughput", throughput}, {"writes", apiWrites}, {"hop", hop}, {"neighbour", neighbour}, {"revocation", revocation},
 		{"pairing", pairingRate}, {"agent", idleAgent},
 		{"idle-small", idle(0)}, {"idle-middle", idle(1)}, {"growth", growth}, {"idle-large", idle(2)}, {"kill", kill},
 	}

@@ -1,0 +1,32 @@
+package gateway
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// maxRefusals is how many calls of a connection may be refused in a row; the next one closes it.
+const maxRefusals = 4
+
+// refusedCalls counts the refused calls of a connection in a row. A refusal costs little, but not
+// nothing: a caller that does not stop has to pay for a new connection.
+type refusedCalls struct {
+	inRow atomic.Int32
+	close func()
+}
+
+// count counts a refused call.
+func (r *refusedCalls) count() { r.inRow.Add(1) }
+
+// reset forgets the refused calls: one was admitted.
+func (r *refusedCalls) reset() { r.inRow.Store(0) }
+
+// closeIfTooMany closes the connection and returns an error when it is beyond maxRefusals.
+func (r *refusedCalls) closeIfTooMany(metrics *Metrics, listener string) error {
+	if r.inRow.Load() < maxRefusals {
+		return nil
+	}
+	metrics.refuse(listener, reasonTooManyRefusals)
+	r.close()
+	return tooMany("too many refused calls on this connection", time.Second)
+}

@@ -1,0 +1,229 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/gateway/session"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// The budgets of docs/reference/limits.md that these tests count.
+const (
+	registerBurst, registerEvery = 30, 2 * time.Second
+	readBurst, readEvery         = 10, 2 * time.Second
+	writeBurst, writeEvery       = 20, 5 * time.Second
+	mostConnections              = 4
+)
+
+// most is how many uses a budget allows in a time, and one for its edges.
+func most(burst int, every, lasted time.Duration) int64 {
+	return int64(burst) + int64(lasted/every) + 1
+}
+
+// heaviest describes a machine with as many schemas as are taken, each as large as may be.
+func heaviest() *gatewayv1.RegisterNodeRequest {
+	var schema bytes.Buffer
+	schema.WriteString(`{"properties":{"p":{}`)
+	for i := 0; schema.Len() < 4000; i++ {
+		fmt.Fprintf(&schema, `,"p%d":{"type":"string"}`, i)
+	}
+	schema.WriteString(`}}`)
+	request := &gatewayv1.RegisterNodeRequest{}
+	for i := range 64 {
+		request.Capabilities = append(request.Capabilities, &gatewayv1.Capability{Name: fmt.Sprintf("heavy.c%d", i), Available: true, InputSchema: schema.Bytes()})
+	}
+	return request
+}
+
+// flood calls from several connections at a time until the time is over; each connection is used
+// for a few calls.
+func (m *machine) flood(t *testing.T, r *replica, lasts time.Duration, call func(context.Context, gatewayv1.NodeServiceClient) error) (calls, served int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), lasts)
+	defer cancel()
+	var made, answered atomic.Int64
+	var floods sync.WaitGroup
+	for range 4 {
+		floods.Go(func() {
+			for ctx.Err() == nil {
+				connection := m.connection(t, r)
+				client := gatewayv1.NewNodeServiceClient(connection)
+				for range 10 {
+					made.Add(1)
+					if call(ctx, client) == nil {
+						answered.Add(1)
+					}
+				}
+				connection.Close()
+			}
+		})
+	}
+	floods.Wait()
+	return made.Load(), answered.Load()
+}
+
+func TestHeavyRegistrationsOfAMachineAreBounded(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m.connect(t, r) // The gateway knows the machine.
+	request, began := heaviest(), time.Now()
+	calls, served := m.flood(t, r, 3*time.Second, func(ctx context.Context, c gatewayv1.NodeServiceClient) error {
+		_, err := c.RegisterNode(ctx, request)
+		return err
+	})
+	t.Logf("%d calls, %d served", calls, served)
+	if limit := most(registerBurst, registerEvery, time.Since(began)); served > limit || served == 0 {
+		t.Errorf("%d of %d calls were served, want 1 to %d", served, calls, limit)
+	}
+	neighbour := pair(t, ca, m.id.Namespace, "neighbour", nil)
+	neighbour.connect(t, r)
+}
+
+// A machine whose Node is deleted calls as often as it can.
+func TestLiveReadsForAMachineWithoutANodeAreBounded(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m.connect(t, r)
+	if err := shared.Client().Delete(t.Context(), m.node); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Eventually(t, func() bool {
+		_, err := m.dial(t, r).RegisterNode(t.Context(), m.description())
+		return status.Code(err) == codes.PermissionDenied
+	}, "the machine is not refused")
+	before, began := r.api.nodeReads.Load(), time.Now()
+	calls, served := m.flood(t, r, 3*time.Second, func(ctx context.Context, c gatewayv1.NodeServiceClient) error {
+		_, err := c.RegisterNode(ctx, m.description())
+		return err
+	})
+	reads := r.api.nodeReads.Load() - before
+	t.Logf("%d calls, %d live reads", calls, reads)
+	if limit := most(readBurst, readEvery, time.Since(began)); reads > limit || served != 0 {
+		t.Errorf("%d calls made %d live reads, want at most %d; %d were served", calls, reads, limit, served)
+	}
+}
+
+// A machine opens one session after the other and has news all the time.
+func TestStatusWritesOfANodeAreBoundedOverItsSessions(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, func(o *session.Options) { o.NodeWritesPerSecond = 1000 })
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	before, began, sessions := r.api.nodeWrites.Load(), time.Now(), 0
+	for time.Since(began) < 5*time.Second {
+		a, err := m.tryOpen(t, r)
+		if err != nil {
+			continue
+		}
+		sessions++
+		for i := range 10 {
+			a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
+				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: i%2 == 0}}}}})
+		}
+		a.hears()
+		a.leave()
+	}
+	writes := r.api.nodeWrites.Load() - before
+	t.Logf("%d sessions, %d writes in %s", sessions, writes, time.Since(began))
+	if limit := most(writeBurst, writeEvery, time.Since(began)); writes > limit || sessions < 4 {
+		t.Errorf("%d sessions made %d writes, want at most %d", sessions, writes, limit)
+	}
+}
+
+// tryOpen opens a session, or returns why the gateway refuses.
+func (m *machine) tryOpen(t *testing.T, r *replica) (*agent, error) {
+	t.Helper()
+	connection := m.connection(t, r)
+	client := gatewayv1.NewNodeServiceClient(connection)
+	if _, err := client.RegisterNode(t.Context(), m.description()); err != nil {
+		connection.Close()
+		return nil, err
+	}
+	a := m.greet(t, connection, m.hello())
+	select {
+	case <-a.heard:
+		expect(a, "TrustBundle", (*gatewayv1.StreamNodeEventsResponse).GetTrustBundle)
+		return a, nil
+	case err := <-a.ended:
+		connection.Close()
+		return nil, err
+	case <-time.After(patience):
+		t.Fatal("no answer to Hello")
+		return nil, nil
+	}
+}
+
+// An honest machine loses its session as often as a dozen times at once and connects again, each
+// time with its end recorded before.
+func TestAMachineThatLosesItsSessionsIsNotRefused(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	for i := range 12 {
+		a, err := m.tryOpen(t, r)
+		if err != nil {
+			t.Fatalf("session %d: %v", i+1, err)
+		}
+		a.cancel() // as a cut connection
+	}
+	cluster.Eventually(t, func() bool { return get(t, m.node).Status.SessionEndedTime != nil }, "the end of the last session is not recorded")
+}
+
+// A Node with two pinned keys, as in a rotation, has no more connections than any other.
+func TestConnectionsOfANodeAreBoundedOverItsKeys(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	key := gatewaytest.NewKey(t)
+	next, err := identity.FingerprintSPKI(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.NextPublicKeySHA256 = next })
+	rotated := *m
+	leaf := ca.device.Device(t, m.id, &key.PublicKey)
+	rotated.tls = tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+	var open []*grpc.ClientConn
+	for i := range 22 {
+		from := m
+		if i%2 == 1 {
+			from = &rotated
+		}
+		connection := from.connection(t, r)
+		connection.Connect()
+		for state := connection.GetState(); state != connectivity.Ready; state = connection.GetState() {
+			if !connection.WaitForStateChange(t.Context(), state) {
+				t.Fatal("the test ends before a connection is there")
+			}
+		}
+		open = append(open, connection)
+	}
+	ready := func() (n int) {
+		for _, connection := range open {
+			if connection.GetState() == connectivity.Ready {
+				n++
+			}
+		}
+		return n
+	}
+	cluster.Eventually(t, func() bool { return ready() == mostConnections }, "%d connections are left of one Node, want %d", ready(), mostConnections)
+	if _, err := gatewayv1.NewNodeServiceClient(open[len(open)-1]).RegisterNode(t.Context(), rotated.description()); err != nil {
+		t.Errorf("a call on the newest connection: %v", err)
+	}
+}
