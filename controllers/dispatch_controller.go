@@ -147,7 +147,7 @@ func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityD
 	if err != nil || verdict.Status == nil {
 		return ctrl.Result{RequeueAfter: verdict.RequeueAfter}, err
 	}
-	d.Status = *verdict.Status
+	d.Status = dispatch.InOrder(d, *verdict.Status)
 	if err := r.client.Status().Update(ctx, d, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("settle dispatch %q: %w", d.Name, err))
 	}

@@ -103,15 +103,19 @@ type CapabilityDispatchStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	Gateway string `json:"gateway,omitempty"`
 
-	// dispatchedTime is when the dispatch was accepted by the agent or claimed for it.
+	// dispatchedTime is when the dispatch was accepted by the agent or claimed for it, by the API
+	// server's clock as the gateway estimates it. It is never before the creation.
 	// +optional
 	DispatchedTime *metav1.MicroTime `json:"dispatchedTime,omitempty"`
 
-	// startedTime is when the capability began to run.
+	// startedTime is when the capability began to run, by the clock of the machine, or of the gateway
+	// if progress was reported first. It is moved between dispatchedTime, or the creation, and
+	// completedTime if that clock is wrong.
 	// +optional
 	StartedTime *metav1.MicroTime `json:"startedTime,omitempty"`
 
-	// completedTime is when the dispatch reached its final phase.
+	// completedTime is when the dispatch reached its final phase, by the API server's clock as the
+	// gateway or the controller estimates it. It is never before dispatchedTime and startedTime.
 	// +optional
 	CompletedTime *metav1.MicroTime `json:"completedTime,omitempty"`
 
@@ -159,7 +163,8 @@ type DispatchMediation struct {
 	// +kubebuilder:validation:MaxLength=256
 	AskedUser string `json:"askedUser,omitempty"`
 
-	// since is when the question was put.
+	// since is when the question was put, by the clock of the machine; a time in the future counts as
+	// the time of the gateway.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
 }
