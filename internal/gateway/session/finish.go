@@ -129,7 +129,6 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 			s.buried = true
 			return
 		case ctx.Err() != nil:
-			s.restore() // The session that replaced this one has counted its own write.
 			s.log().Info("the end of the session is not recorded", "session", s.id)
 			return
 		case !apierrors.IsConflict(err):
@@ -153,7 +152,8 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 }
 
 // awaitEnd waits until the end may be written and counts the write. It returns false when abandon
-// is closed before. A gateway that drains does not wait.
+// is closed before. A gateway that drains does not wait. A write that is abandoned later still
+// counts: the API server may have carried it out.
 func (s *session) awaitEnd(abandon <-chan struct{}) bool {
 	clock := s.service.Clock
 	timer := clock.NewTimer(max(s.endDue().Sub(clock.Now()), 0))
