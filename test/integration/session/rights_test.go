@@ -171,7 +171,7 @@ func requester(t *testing.T, namespace string, subject rbacv1.Subject) (revoke f
 	binding := &rbacv1.RoleBinding{ObjectMeta: meta,
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name}, Subjects: []rbacv1.Subject{subject}}
 	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilities"}, ResourceNames: []string{"echo.*"}, Verbs: []string{"invoke"}},
+		{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilities"}, ResourceNames: []string{"echo"}, Verbs: []string{"invoke"}},
 		{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilitydispatches"}, Verbs: []string{"create"}}}}
 	if err := shared.Client().Create(t.Context(), role); err != nil {
 		t.Fatal(err)
