@@ -124,11 +124,15 @@ e2e: ## Install on a real kubelet and use it (root; installs containerd, runc an
 .PHONY: test-long
 test-long: export MOORING_TEST_SIZE = full
 test-long: export TEST_TIMEOUT = 2h
-test-long: test cross mutants fuzz ## The same tests at full size, every platform, every mutant, then the fuzzers
+test-long: test cross mutants mutants-pure fuzz ## The same tests at full size, every platform, every mutant, then the fuzzers
 
 .PHONY: mutants
 mutants: deps test-binaries ## Break each line that carries a promise and show that the tests notice (MUTANTS="--only PREFIX,..."); all tests, with processes too
 	@hack/with-cluster.sh go run ./test/mutants --process $(MUTANTS)
+
+.PHONY: mutants-pure
+mutants-pure: ## Break each operator of the packages without I/O and count what their unit tests notice (MUTANTS="--only PACKAGE,...")
+	@go run ./test/mutants --pure $(MUTANTS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

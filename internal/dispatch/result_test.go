@@ -30,6 +30,8 @@ func TestSettleGivesAnUnfinishedDispatchATruthfulEnd(t *testing.T) {
 		{"refused unrun", queuedEcho(), Result{Outcome: "Rejected", Execution: "NotStarted", ErrorCode: "InvalidInput", Output: []byte(`1`)}, outcome{"Rejected", "NotStarted", "InvalidInput"}, ""},
 		{"rejected although it ran", queuedEcho(), Result{Outcome: "Rejected", Execution: "Finished", ErrorCode: "Odd"}, outcome{"Failed", "Finished", "Odd"}, ""},
 		{"never started although progress was seen", queuedEcho(in("Dispatched"), startedAt(1)), Result{Outcome: "Cancelled", Execution: "NotStarted"}, outcome{"Cancelled", "Unknown", "Cancelled"}, ""},
+		{"rejected without a word about the run", queuedEcho(), Result{Outcome: "Rejected", ErrorCode: "Odd"}, outcome{"Rejected", "NotStarted", "Odd"}, ""},
+		{"failed without a word about the run", queuedEcho(), Result{Outcome: "Failed", ErrorCode: "Odd"}, outcome{"Failed", "Unknown", "Odd"}, ""},
 		{"no outcome", queuedEcho(), Result{Execution: "Finished"}, outcome{"Failed", "Finished", "Internal"}, ""},
 		{"broken JSON", queuedEcho(), Result{Outcome: "Succeeded", Execution: "Finished", Output: []byte(`{"a":`)}, outcome{"Failed", "Finished", "InvalidOutput"}, ""},
 		{"invalid UTF-8", queuedEcho(), Result{Outcome: "Succeeded", Execution: "Finished", Output: []byte("\"\xff\"")}, outcome{"Failed", "Finished", "InvalidOutput"}, ""},

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 )
@@ -68,5 +70,71 @@ func TestGatesStayShutUntilAnEpochIsConfirmed(t *testing.T) {
 	}
 	if h = h.afterProof(map[string]string{"p": "0"}, at(63), "x"); !last(h).confirmed() {
 		t.Error("an epoch of three seconds is not confirmed")
+	}
+}
+
+func TestARecordAnswersFromItsLastProof(t *testing.T) {
+	r := NewRecord()
+	if _, _, ok := r.Current(); ok || r.Failing() {
+		t.Error("an empty record has an epoch in force or a failure")
+	}
+	first := history{}.afterProof(map[string]string{"p": "0", "q": "0"}, at(0), "first")
+	r.set(first)
+	if epoch, adopted, ok := r.Current(); !ok || !adopted || epoch.ID != "first" || r.Failing() {
+		t.Errorf("after the first proof: %+v, first %v, ok %v, failing %v", epoch, adopted, ok, r.Failing())
+	}
+	r.set(first.afterFailure("broken"))
+	if _, _, ok := r.Current(); ok || !r.Failing() {
+		t.Error("an epoch is in force while the policies are disproved")
+	}
+	second := first.afterFailure("broken").afterProof(map[string]string{"p": "1", "q": "0"}, at(60), "second")
+	r.set(second)
+	if epoch, adopted, ok := r.Current(); !ok || adopted || epoch.ID != "second" {
+		t.Errorf("after the repair: %+v, first %v, ok %v", epoch, adopted, ok)
+	}
+	if got := first.changed(map[string]string{"p": "1", "q": "0", "new": "0"}); got != "p" {
+		t.Errorf("changed = %q, want p alone", got)
+	}
+	if !r.ProvenAfter(at(59)) || r.ProvenAfter(at(60)) {
+		t.Error("a proof at 60 s is after 59 s, and not after 60 s")
+	}
+}
+
+func TestTheRecordKeepsExactlySoManyEpochsForSoLong(t *testing.T) {
+	grow := func(epochs int, began time.Time) history {
+		h := history{}
+		for i := range epochs {
+			h = h.afterProof(map[string]string{"p": string(rune('a' + i))}, began.Add(time.Duration(i)*time.Second), "next")
+		}
+		return h
+	}
+	if h := grow(maxEpochs, at(0)); len(h.Epochs) != maxEpochs {
+		t.Errorf("%d of %d epochs are kept", len(h.Epochs), maxEpochs)
+	}
+	for late, want := range map[time.Duration]int{0: 2, time.Second: 1} {
+		h := grow(1, at(0)).afterProof(map[string]string{"p": "other"}, at(0).Add(keptFor+late), "later")
+		if len(h.Epochs) != want {
+			t.Errorf("%s after its time, %d epochs are kept, want %d", late, len(h.Epochs), want)
+		}
+	}
+	alone := history{}.afterProof(map[string]string{"p": "0"}, at(0), "only").afterFailure("broken")
+	alone.Failure = ""
+	if h := alone.afterProof(map[string]string{"p": "0"}, at(0).Add(2*keptFor), "x"); len(h.Epochs) != 1 {
+		t.Errorf("the epoch in force is not kept: %d", len(h.Epochs))
+	}
+}
+
+func TestAHookThatFailsEndsTheSweep(t *testing.T) {
+	r := NewRecord()
+	broken := errors.New("broken")
+	called := 0
+	r.OnEpoch(func(context.Context, Epoch, bool) error { called++; return nil })
+	r.OnEpoch(func(context.Context, Epoch, bool) error { called++; return broken })
+	if err := r.runHooks(t.Context()); err != nil || called != 0 {
+		t.Errorf("without an epoch: %d hooks ran, %v", called, err)
+	}
+	r.set(history{}.afterProof(nil, at(0), "first"))
+	if err := r.runHooks(t.Context()); !errors.Is(err, broken) || called != 2 {
+		t.Errorf("%d hooks ran, %v", called, err)
 	}
 }

@@ -23,8 +23,8 @@ import (
 const catalogueFile = "test/mutants/catalogue.yaml"
 
 type options struct {
-	check, noUnit, process bool
-	only                   string
+	check, noUnit, process, pure bool
+	only                         string
 }
 
 func main() {
@@ -32,6 +32,7 @@ func main() {
 	flag.BoolVar(&o.check, "check", false, "only check that every mutant applies and compiles and that its tests exist")
 	flag.BoolVar(&o.process, "process", false, "run the tests with real processes as well; they share the cluster of $MOORING_TEST_STATE")
 	flag.BoolVar(&o.noUnit, "no-unit", false, "do not run the unit tests")
+	flag.BoolVar(&o.pure, "pure", false, "break each operator of the packages without I/O instead and count what their unit tests notice")
 	flag.StringVar(&o.only, "only", "", "comma-separated names or prefixes of the mutants to run (default all)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -47,6 +48,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	root, err := cluster.Root()
 	if err != nil {
 		return err
+	}
+	if o.pure {
+		return runPure(ctx, root, o.only, out)
 	}
 	all, err := loadCatalogue(filepath.Join(root, catalogueFile))
 	if err != nil {

@@ -11,17 +11,30 @@ import (
 	"strings"
 )
 
-// variable is the environment variable that names the mutant in force; none is when it is empty.
-const variable = "MOORING_MUTANT"
+const (
+	// variable is the environment variable that names the mutant in force; none is when it is empty.
+	variable = "MOORING_MUTANT"
+	// reachedVariable names the file that is written when the code of the mutant runs.
+	reachedVariable = "MOORING_MUTANT_REACHED"
+)
 
 // switchFile is added to each package with mutants.
 const switchFile = `package %s
 
 import "os"
 
-var mutantInForce = os.Getenv(%q)
+var mutantInForce, mutantReached = os.Getenv(%q), os.Getenv(%q)
 
-func isMutant(name string) bool { return mutantInForce == name }
+func isMutant(name string) bool {
+	if mutantInForce != name {
+		return false
+	}
+	if mutantReached != "" {
+		_ = os.WriteFile(mutantReached, nil, 0o600)
+		mutantReached = ""
+	}
+	return true
+}
 `
 
 // weave writes a copy of each file with a promise, in which every mutant stands beside the code that
@@ -41,6 +54,11 @@ func weave(root, dir string, mutants []Mutant) (overlay string, copies map[strin
 	if err := errors.Join(problems...); err != nil {
 		return "", nil, err
 	}
+	return weavePlaces(root, dir, files)
+}
+
+// weavePlaces is weave for places that are known, by file.
+func weavePlaces(root, dir string, files map[string][]place) (overlay string, copies map[string]string, err error) {
 	copies = map[string]string{}
 	add := func(name string, content string) error {
 		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "-"))
@@ -53,7 +71,7 @@ func weave(root, dir string, mutants []Mutant) (overlay string, copies map[strin
 			return "", nil, err
 		}
 		err = errors.Join(add(file, woven(string(source), 0, len(source), places)),
-			add(filepath.Dir(file)+"/mutants_woven.go", fmt.Sprintf(switchFile, places[0].packageName, variable)))
+			add(filepath.Dir(file)+"/mutants_woven.go", fmt.Sprintf(switchFile, places[0].packageName, variable, reachedVariable)))
 		if err != nil {
 			return "", nil, fmt.Errorf("write the mutants of %s: %w", file, err)
 		}

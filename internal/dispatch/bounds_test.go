@@ -1,0 +1,119 @@
+package dispatch
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/jsontext"
+)
+
+// Each bound holds exactly: the largest value that may be, and one more.
+
+func TestAnEscapedInputAsLongAsMayBeIsOffered(t *testing.T) {
+	for more, want := range map[int]VerdictKind{0: VerdictOffer, 1: VerdictSettle} {
+		escaped, err := json.Marshal(strings.Repeat("<", MaxInputBytes-len(`""`)+more))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := queuedEcho()
+		d.Spec.Input = &v1alpha1.JSON{Raw: escaped}
+		if got := Admit(d, node(), declaredEcho, after(1)); got.Kind != want {
+			t.Errorf("%d bytes more than may be: %v, want %v", more, got.Kind, want)
+		}
+	}
+}
+
+func TestAnOutputAsLongAsMayBeIsKeptWhole(t *testing.T) {
+	for more, cut := range map[int]bool{0: false, 1: true} {
+		raw := []byte(`"` + strings.Repeat("x", 64-len(`""`)+more) + `"`)
+		if got, err := clean(raw, 64, false); err != nil || got.truncated != cut {
+			t.Errorf("%d bytes more than may be: truncated %v, %v, want %v", more, got.truncated, err, cut)
+		}
+	}
+}
+
+func TestAnOutputAsDeepAsMayBeIsKept(t *testing.T) {
+	for levels, ok := range map[int]bool{maxDepth: true, maxDepth + 1: false} {
+		if _, err := clean([]byte(strings.Repeat("[", levels)+strings.Repeat("]", levels)), 1000, false); (err == nil) != ok {
+			t.Errorf("%d levels: %v", levels, err)
+		}
+	}
+}
+
+func TestAnOutputThatFillsTheStoreIsStorable(t *testing.T) {
+	for name, char := range map[string]string{"nothing to escape": "x", "all to escape": "<"} {
+		each := jsontext.StoredLen([]byte(`"`+char+`"`)) - len(`""`)
+		fits := (maxStoredBytes - len(`""`)) / each
+		for more, want := range map[int]bool{0: true, 1: false} {
+			raw := []byte(`"` + strings.Repeat(char, fits+more) + `"`)
+			if stored := jsontext.StoredLen(raw); storable(raw) != want || (stored <= maxStoredBytes) != want {
+				t.Errorf("%s: %d bytes are %d in the store: storable %v, want %v", name, len(raw), stored, !want, want)
+			}
+		}
+	}
+}
+
+func TestALongNumberIsShortenedInAMessage(t *testing.T) {
+	for digits, want := range map[int]int{40: 40, 41: 40 + len("…")} {
+		if got := shorten(strings.Repeat("1", digits)); len(got) != want {
+			t.Errorf("%d digits become %q", digits, got)
+		}
+	}
+}
+
+func TestAnErrorCodeAsLongAsMayBeIsKept(t *testing.T) {
+	for length, want := range map[int]int{maxCodeChars: maxCodeChars, maxCodeChars + 1: 0} {
+		if got := word(strings.Repeat("X", length)); len(got) != want {
+			t.Errorf("a code of %d characters becomes %q", length, got)
+		}
+	}
+}
+
+func TestACapabilityThatIsUnavailableGivesItsReason(t *testing.T) {
+	for reason, want := range map[string]string{"MissingProgram": "MissingProgram", "": "the agent gave no reason"} {
+		declared := []v1alpha1.NodeCapability{{Name: "echo", Reason: reason}}
+		got := Admit(queuedEcho(), node(), declared, after(1))
+		if got.Kind != VerdictSettle || got.Status.Error.Code != v1alpha1.ErrorCapabilityUnavailable || !strings.HasSuffix(got.Status.Error.Message, want) {
+			t.Errorf("reason %q: %v %+v", reason, got.Kind, got.Status.Error)
+		}
+	}
+}
+
+func TestFactsAreThoseOfTheNode(t *testing.T) {
+	if got := FactsOf(nil); got != (Facts{}) {
+		t.Errorf("without a Node: %+v", got)
+	}
+	for _, deleting := range []bool{false, true} {
+		for _, state := range []v1alpha1.NodeDesiredState{v1alpha1.NodeActive, v1alpha1.NodeSuspended, v1alpha1.NodeRevoked} {
+			got := FactsOf(node(func(n *v1alpha1.Node) {
+				n.Spec.DesiredState = state
+				if deleting {
+					n.DeletionTimestamp = at(1)
+				}
+			}))
+			if !got.NodeExists || got.NodeDeleting != deleting || got.Revoked != (state == v1alpha1.NodeRevoked) {
+				t.Errorf("%s, deleting %v: %+v", state, deleting, got)
+			}
+		}
+	}
+}
+
+// The relation of advance as a table: a final statement stays, a contradiction is Unknown.
+func TestStatementsAboutARunAdvanceAlongTheRelation(t *testing.T) {
+	const started, finished, notStarted, unknown = v1alpha1.ExecutionStarted, v1alpha1.ExecutionFinished, v1alpha1.ExecutionNotStarted, v1alpha1.ExecutionUnknown
+	for old, next := range map[v1alpha1.Execution]map[v1alpha1.Execution]v1alpha1.Execution{
+		"":         {"": "", started: started, finished: finished, notStarted: notStarted, unknown: unknown},
+		started:    {"": started, started: started, finished: finished, notStarted: unknown, unknown: unknown},
+		unknown:    {"": unknown, started: unknown, finished: finished, notStarted: notStarted, unknown: unknown},
+		finished:   {"": finished, started: finished, finished: finished, notStarted: finished, unknown: finished},
+		notStarted: {"": notStarted, started: notStarted, finished: notStarted, notStarted: notStarted, unknown: notStarted},
+	} {
+		for said, want := range next {
+			if got := advance(old, said); got != want {
+				t.Errorf("after %q, %q is said: %q, want %q", old, said, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+const calculation = `package p
+
+import clock "time"
+
+const limit = 2 * 3
+
+func Late(age clock.Duration, names []string) (int, bool) {
+	n := 0
+	for i := 0; i < len(names); i++ {
+		n++
+	}
+	switch {
+	case age > clock.Second && names[0] == "a"+names[1]:
+		return -n, true
+	}
+	return n - limit, false
+}
+`
+
+// module writes a module with one package and its test.
+func module(t *testing.T, test string) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "p"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"go.mod": "module example.test\n\ngo 1.24\n", "p/p.go": calculation, "p/p_test.go": "package p\n\nimport \"testing\"\n\n" + test} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestEachOperatorThatIsNoConstantHasItsMutants(t *testing.T) {
+	found, err := operatorMutants(t.Context(), module(t, ""), "p", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range found["p/p.go"] {
+		got = append(got, p.mutant.Expression+" -> "+p.mutant.Replacement)
+	}
+	want := []string{
+		"i < len(names) -> i >= len(names)", "i < len(names) -> i <= len(names)", "n++ -> n--",
+		"age > clock.Second -> age <= clock.Second", "age > clock.Second -> age >= clock.Second",
+		`names[0] == "a"+names[1] -> names[0] != "a"+names[1]`,
+		"-n -> n", "n - limit -> n + limit",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got:\n%q\nwant:\n%q", got, want)
+	}
+}
+
+func TestASurvivorNeedsAReasonAndAReasonASurvivor(t *testing.T) {
+	root := module(t, `func TestLate(t *testing.T) {
+	if n, late := Late(2, []string{"ab", "b"}); n != 2-limit || late {
+		t.Error(n, late)
+	}
+}
+`)
+	var out bytes.Buffer
+	v, err := Pure{Package: "p"}.judge(t.Context(), root, t.TempDir(), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.all != 8 || v.reached != 6 || v.killed != 5 {
+		t.Errorf("%d mutants, %d reached, %d killed, want 8, 6, 5:\n%s", v.all, v.reached, v.killed, &out)
+	}
+	harmless := []Harmless{
+		{"Late", "age > clock.Second", "age >= clock.Second", "for the test"},
+		{"Late", `names[0] == "a"+names[1]`, `names[0] != "a"+names[1]`, "for the test"},
+		{"Late", "-n", "n", "for the test"},
+	}
+	v.all, v.reached, v.killed = 100, leastReached, leastReached // the figures are not the point here
+	for name, c := range map[string]struct {
+		listed []Harmless
+		ok     bool
+	}{
+		"all listed":        {harmless, true},
+		"one not listed":    {harmless[1:], false},
+		"one that is found": {append(slices.Clone(harmless), Harmless{"Late", "n++", "n--", "for the test"}), false},
+	} {
+		if err := (Pure{Package: "p", Harmless: c.listed}).report(v, &out); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	v.killed = leastKilled/2 + 1
+	if err := (Pure{Package: "p", Harmless: harmless}).report(v, &out); err == nil {
+		t.Error("half of the mutants live, and that is no error")
+	}
+}
