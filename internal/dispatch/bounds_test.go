@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // Each bound holds exactly: the largest value that may be, and one more.
@@ -38,19 +37,6 @@ func TestAnOutputAsDeepAsMayBeIsKept(t *testing.T) {
 	for levels, ok := range map[int]bool{maxDepth: true, maxDepth + 1: false} {
 		if _, err := clean([]byte(strings.Repeat("[", levels)+strings.Repeat("]", levels)), 1000, false); (err == nil) != ok {
 			t.Errorf("%d levels: %v", levels, err)
-		}
-	}
-}
-
-func TestAnOutputThatFillsTheStoreIsStorable(t *testing.T) {
-	for name, char := range map[string]string{"nothing to escape": "x", "all to escape": "<"} {
-		each := jsontext.StoredLen([]byte(`"`+char+`"`)) - len(`""`)
-		fits := (maxStoredBytes - len(`""`)) / each
-		for more, want := range map[int]bool{0: true, 1: false} {
-			raw := []byte(`"` + strings.Repeat(char, fits+more) + `"`)
-			if stored := jsontext.StoredLen(raw); storable(raw) != want || (stored <= maxStoredBytes) != want {
-				t.Errorf("%s: %d bytes are %d in the store: storable %v, want %v", name, len(raw), stored, !want, want)
-			}
 		}
 	}
 }

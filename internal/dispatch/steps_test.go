@@ -1,0 +1,46 @@
+package dispatch
+
+import (
+	"testing"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// Times of steps are those of the first time, whatever is heard again.
+func TestAStepThatIsHeardAgainKeepsItsFirstTime(t *testing.T) {
+	status := Claim(queuedEcho().Status, "gw", after(1))
+	status = Dispatched(status, "gw", after(2))
+	status = Progressed(status, 10, "", "gw", after(3))
+	status = Progressed(Dispatched(status, "gw", after(4)), 20, "", "gw", after(5))
+	if status.DispatchedTime == nil || !status.DispatchedTime.Time.Equal(after(1)) {
+		t.Errorf("dispatchedTime = %v, want that of the claim", status.DispatchedTime)
+	}
+	if status.StartedTime == nil || !status.StartedTime.Time.Equal(after(3)) {
+		t.Errorf("startedTime = %v, want that of the first progress", status.StartedTime)
+	}
+}
+
+// A machine that repeats its acceptance does not take back that it asks a person.
+func TestAnAcceptanceThatIsHeardAgainKeepsTheQuestion(t *testing.T) {
+	asked := AwaitMediation(queuedEcho(accepted).Status, "ada", after(1), "gw", after(1))
+	if asked.Phase != v1alpha1.DispatchAwaitingLocalMediation || asked.Mediation == nil {
+		t.Fatalf("a person is asked: %+v", asked)
+	}
+	if again := Dispatched(asked, "gw", after(2)); again.Phase != v1alpha1.DispatchAwaitingLocalMediation {
+		t.Errorf("after a second acceptance: %s", again.Phase)
+	}
+	if first := Dispatched(queuedEcho().Status, "gw", after(2)); first.Phase != v1alpha1.DispatchDispatched {
+		t.Errorf("after the first acceptance: %s", first.Phase)
+	}
+	if yes := Mediated(asked, "gw", after(3)); yes.Phase != v1alpha1.DispatchDispatched {
+		t.Errorf("after the yes: %s", yes.Phase)
+	}
+}
+
+// What runs is not asked about any more.
+func TestARunThatStartedIsNoQuestion(t *testing.T) {
+	running := queuedEcho(in(v1alpha1.DispatchDispatched), startedAt(1)).Status
+	if got := AwaitMediation(running, "ada", after(2), "gw", after(2)); got.Phase != v1alpha1.DispatchDispatched || got.Mediation != nil {
+		t.Errorf("a run that started is asked about: %+v", got)
+	}
+}
