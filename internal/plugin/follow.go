@@ -85,7 +85,7 @@ func (t *tool) report(d *v1alpha1.CapabilityDispatch, raw bool) error {
 		}
 	}
 	if d.Status.OutputTruncated {
-		t.sayf("The output was cut at %d bytes.", d.Spec.MaxPayloadBytes)
+		t.sayf("The output was cut: maxPayloadBytes is %d, and the API server bounds the whole object.", d.Spec.MaxPayloadBytes)
 	}
 	if d.Status.Phase == v1alpha1.DispatchSucceeded {
 		return nil

@@ -42,11 +42,14 @@ var (
 	errDamaged = errors.New("journal is damaged")
 )
 
+// MaxUnsettled is how many dispatches may be open at once by default. All of them go into one Hello.
+const MaxUnsettled = 512
+
 // Limits bound the journal. Zero values mean the defaults.
 type Limits struct {
 	// Entries is how many dispatches are remembered, settled ones included (100,000).
 	Entries int
-	// Unsettled is how many may be open at once (512): all of them go into one Hello.
+	// Unsettled is how many may be open at once (MaxUnsettled).
 	Unsettled int
 	// PayloadBytes bounds the outputs that wait to be settled and the inputs that wait for a
 	// person, together (64 MiB).
@@ -58,7 +61,7 @@ func (l Limits) withDefaults() Limits {
 		l.Entries = 100_000
 	}
 	if l.Unsettled == 0 {
-		l.Unsettled = 512
+		l.Unsettled = MaxUnsettled
 	}
 	if l.PayloadBytes == 0 {
 		l.PayloadBytes = 64 << 20

@@ -23,6 +23,10 @@ func (s *stream) read() error {
 }
 
 func (s *stream) handle(message *gatewayv1.StreamNodeEventsResponse) {
+	if about, ok := dispatchOf(message); ok && !nameable(about) {
+		s.Log.Error("the gateway names a dispatch that no cluster can hold; the message is dropped")
+		return
+	}
 	switch m := message.GetMessage().(type) {
 	case *gatewayv1.StreamNodeEventsResponse_Offer:
 		s.Executor.Offer(offerOf(m.Offer))
@@ -42,6 +46,23 @@ func (s *stream) handle(message *gatewayv1.StreamNodeEventsResponse) {
 		s.askToLeave(&drained{after: m.Drain.GetReconnectAfter().AsDuration()})
 	default:
 		s.Log.Warn("the gateway sent a message this agent does not know; is the agent old?")
+	}
+}
+
+// dispatchOf returns the dispatch that a message of the gateway is about; false for messages about
+// none.
+func dispatchOf(message *gatewayv1.StreamNodeEventsResponse) (*gatewayv1.DispatchRef, bool) {
+	switch m := message.GetMessage().(type) {
+	case *gatewayv1.StreamNodeEventsResponse_Offer:
+		return m.Offer.GetDispatch(), true
+	case *gatewayv1.StreamNodeEventsResponse_Cancel:
+		return m.Cancel.GetDispatch(), true
+	case *gatewayv1.StreamNodeEventsResponse_Clearance:
+		return m.Clearance.GetDispatch(), true
+	case *gatewayv1.StreamNodeEventsResponse_Settled:
+		return m.Settled.GetDispatch(), true
+	default:
+		return nil, false
 	}
 }
 

@@ -88,7 +88,7 @@ func (r *Runner) register(ctx context.Context, client gatewayv1.NodeServiceClien
 	defer cancel()
 	declared, outdated := declare(r.Registry)
 	answer, err := client.RegisterNode(ctx, &gatewayv1.RegisterNodeRequest{
-		System: r.System, Capabilities: declared, BootId: r.BootID,
+		System: r.System, Capabilities: declared, BootId: text(r.BootID, maxIDBytes),
 	})
 	if err != nil {
 		return nil, err
@@ -104,12 +104,12 @@ func (r *Runner) hello(counter uint64) (*gatewayv1.StreamNodeEventsRequest, erro
 		return nil, err
 	}
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{
-		BootId:          r.BootID,
+		BootId:          text(r.BootID, maxIDBytes),
 		JournalId:       r.Journal.ID(),
 		DialCounter:     counter,
 		AgentTime:       timestamppb.New(r.Now()),
 		BundleSha256:    hashBytes(r.Credentials.Bundle()),
-		AgentVersion:    version.Version,
+		AgentVersion:    text(version.Version, maxIDBytes),
 		ProtocolVersion: protocolVersion,
 		Unsettled:       unsettled(open),
 		Features:        []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE},

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
@@ -20,17 +19,10 @@ const (
 	maxTimeout      = 24 * time.Hour
 	defaultMaxBytes = 64 << 10
 	maxOutputBytes  = 256 << 10
-	// maxResultBytes is more than a result of a good journal has, and less than a report to a
-	// gateway, of 512 KiB, has room for.
-	maxResultBytes = 320 << 10
 )
 
 func refOf(d *gatewayv1.DispatchRef) journal.Ref {
 	return journal.Ref{Namespace: d.GetNamespace(), Name: d.GetName(), UID: d.GetUid()}
-}
-
-func wireRef(r journal.Ref) *gatewayv1.DispatchRef {
-	return &gatewayv1.DispatchRef{Namespace: r.Namespace, Name: r.Name, Uid: r.UID}
 }
 
 func offerOf(o *gatewayv1.Offer) executor.Offer {
@@ -83,22 +75,19 @@ func unsettled(entries []journal.Entry) []*gatewayv1.UnsettledDispatch {
 }
 
 func resultMessage(e journal.Entry) *gatewayv1.StreamNodeEventsRequest {
+	output, truncated := boundOutput(e.Outcome)
 	result := &gatewayv1.Result{
 		Dispatch:        wireRef(e.Dispatch),
 		Outcome:         wireOutcomes[e.Outcome.Result],
 		Execution:       wireExecutions[e.Outcome.Execution],
-		Output:          e.Outcome.Output,
-		OutputTruncated: e.Outcome.OutputTruncated,
-		ErrorCode:       e.Outcome.ErrorCode,
-		ErrorMessage:    e.Outcome.ErrorMessage,
+		Output:          output,
+		OutputTruncated: truncated,
+		ErrorCode:       text(e.Outcome.ErrorCode, maxCodeBytes),
+		ErrorMessage:    text(e.Outcome.ErrorMessage, maxErrorBytes),
 		FinishedTime:    timestamppb.New(e.Outcome.FinishedTime),
 	}
 	if !e.StartedTime.IsZero() {
 		result.StartedTime = timestamppb.New(e.StartedTime)
-	}
-	if proto.Size(result) > maxResultBytes {
-		kept, _ := capability.Bound(result.Output, maxOutputBytes)
-		result.Output, result.OutputTruncated = kept, true
 	}
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}}
 }
@@ -123,7 +112,7 @@ func acceptedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
 
 func askedMessage(r journal.Ref, user string, since time.Time) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
-		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: wireRef(r), AskedUser: user, Since: timestamppb.New(since)},
+		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: wireRef(r), AskedUser: text(user, maxUserBytes), Since: timestamppb.New(since)},
 	}}
 }
 
@@ -135,7 +124,7 @@ func allowedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
 
 func progressMessage(r journal.Ref, percent int, message string) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
-		Progress: &gatewayv1.Progress{Dispatch: wireRef(r), Percent: uint32(percent), Message: message},
+		Progress: &gatewayv1.Progress{Dispatch: wireRef(r), Percent: uint32(percent), Message: text(message, maxProgressTextBytes)},
 	}}
 }
 
@@ -159,7 +148,7 @@ func storedMessage(bundle identity.Bundle) *gatewayv1.StreamNodeEventsRequest {
 
 func stoppingMessage(reason string) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{
-		Stopping: &gatewayv1.Stopping{Reason: reason},
+		Stopping: &gatewayv1.Stopping{Reason: text(reason, maxStoppingBytes)},
 	}}
 }
 
@@ -175,15 +164,20 @@ func hashBytes(bundle identity.Bundle) []byte {
 // declare lists the capabilities; changed is closed when the list is out of date.
 func declare(registry *capability.Registry) (declared []*gatewayv1.Capability, changed <-chan struct{}) {
 	all, changed := registry.All()
+	schemas := 0
 	for _, c := range all {
 		mediation := gatewayv1.Mediation_MEDIATION_NONE
 		if c.Mediation() == capability.Local {
 			mediation = gatewayv1.Mediation_MEDIATION_LOCAL
 		}
 		reason := c.Unavailable()
+		schema := c.Schema()
+		if schemas += len(schema); schemas > maxSchemasBytes {
+			schema = nil // the machine checks the input itself
+		}
 		declared = append(declared, &gatewayv1.Capability{
-			Name: c.Name(), Description: c.Description(), Mediation: mediation,
-			Available: reason == "", Reason: reason, InputSchema: c.Schema(),
+			Name: c.Name(), Description: text(c.Description(), maxDescriptionBytes), Mediation: mediation,
+			Available: reason == "", Reason: text(reason, maxReasonBytes), InputSchema: schema,
 		})
 	}
 	return declared, changed

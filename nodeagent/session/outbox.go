@@ -53,8 +53,12 @@ func (s *stream) writeNext() (more bool, err error) {
 	return !last, nil
 }
 
-// enqueue waits for room; it gives up when the session is over.
+// enqueue waits for room; it gives up when the session is over. nil closes our side.
 func (s *stream) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
+	if !fits(message) {
+		s.Log.Error("a message is too large for a gateway and is not sent", "bytes", proto.Size(message))
+		return
+	}
 	select {
 	case s.queue <- message:
 	case <-s.closed:

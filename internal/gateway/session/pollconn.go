@@ -3,11 +3,19 @@ package session
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
+
+	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
+
+// maxAnswerBytes is about what one answer to a poll carries: an agent takes messages of 4 MiB, the
+// default of gRPC. A single message is below 1 MiB: an input has at most dispatch.MaxInputBytes, and
+// a ConfigMap holds the CA bundle.
+const maxAnswerBytes = 1 << 20
 
 // pollConn is a session's conn between polls.
 type pollConn struct {
@@ -80,7 +88,20 @@ func (c *pollConn) begin(acknowledged uint64) (overtaken <-chan struct{}) {
 	return c.overtaken
 }
 
-// take is what the poll that began with overtaken answers; nothing when a newer one began.
+// answerable returns how many of the messages one answer carries: at least one, and no more than
+// fill maxAnswerBytes.
+func answerable(messages []*gatewayv1.StreamNodeEventsResponse) int {
+	bytes := 0
+	for i, m := range messages {
+		if bytes += proto.Size(m); i > 0 && bytes > maxAnswerBytes {
+			return i
+		}
+	}
+	return len(messages)
+}
+
+// take is what the poll that began with overtaken answers; nothing when a newer one began. What
+// does not fit waits for the next poll.
 func (c *pollConn) take(overtaken <-chan struct{}) (out []*gatewayv1.StreamNodeEventsResponse, sequence uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,8 +111,8 @@ func (c *pollConn) take(overtaken <-chan struct{}) (out []*gatewayv1.StreamNodeE
 		}
 		return nil, c.sequence
 	}
-	if len(c.out) > 0 {
-		c.out, c.sent = nil, c.out
+	if n := answerable(c.out); n > 0 {
+		c.out, c.sent = slices.Clone(c.out[n:]), c.out[:n:n]
 		c.sequence++
 	}
 	return c.sent, c.sequence

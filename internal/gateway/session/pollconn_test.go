@@ -2,14 +2,17 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"k8s.io/utils/clock"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -47,6 +50,40 @@ func TestWhatAPollDidNotAcknowledgeIsSentAgain(t *testing.T) {
 		poll(4, 5, "e")
 		send("f")
 		poll(0, 6, "f") // of an agent that does not count
+	})
+}
+
+// Sixteen inputs of full length are more than an agent takes in one message.
+func TestAnAnswerToAPollIsNoLargerThanAnAgentTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := &Service{Options: Options{Clock: clock.RealClock{}}}, newPollConn(peer.Identity{})
+		const offers = 20
+		for i := range offers {
+			if err := c.Send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
+				Dispatch: &gatewayv1.DispatchRef{Uid: fmt.Sprint(i)}, Input: make([]byte, dispatch.MaxInputBytes)}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lost, next := true, 0
+		for acknowledged := uint64(0); next < offers; {
+			answer, err := s.await(t.Context(), c, acknowledged)
+			if err != nil || len(answer.GetMessages()) == 0 {
+				t.Fatalf("%v, %v after %d offers", answer, err, next)
+			}
+			if size := proto.Size(answer); size > maxAnswerBytes+dispatch.MaxInputBytes {
+				t.Fatalf("an answer has %d bytes", size)
+			}
+			if lost = !lost; lost && acknowledged > 0 {
+				continue // it did not arrive
+			}
+			for _, m := range answer.GetMessages() {
+				if got := m.GetOffer().GetDispatch().GetUid(); got != fmt.Sprint(next) {
+					t.Fatalf("offer %s came, want %d", got, next)
+				}
+				next++
+			}
+			acknowledged = answer.GetSequence()
+		}
 	})
 }
 

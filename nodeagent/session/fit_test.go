@@ -1,0 +1,161 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+)
+
+// gatewayTakes is the largest message that a gateway takes.
+const gatewayTakes = 512 << 10
+
+// poison is longer than any message, and no UTF-8.
+var poison = strings.Repeat("\xff<&>é\n", 1<<18)
+
+// poisoned is a capability that says too much about itself.
+type poisoned struct{ name string }
+
+func (p poisoned) Name() string                    { return p.name }
+func (p poisoned) Description() string             { return poison }
+func (p poisoned) Unavailable() string             { return poison }
+func (p poisoned) Mediation() capability.Mediation { return capability.None }
+func (p poisoned) Schema() json.RawMessage {
+	return []byte(`{"type":"object","description":"` + strings.Repeat("x", 4000) + `"}`)
+}
+func (p poisoned) Run(context.Context, capability.Request) (json.RawMessage, error) {
+	return nil, nil
+}
+
+// longest is the longest name that Kubernetes gives a dispatch.
+func longest(n int) journal.Ref {
+	return journal.Ref{Namespace: strings.Repeat("n", maxNamespaceBytes), Name: strings.Repeat("d", maxNameBytes), UID: fmt.Sprintf("%064d", n)}
+}
+
+func poisonedResult(output string) *gatewayv1.StreamNodeEventsRequest {
+	return resultMessage(journal.Entry{Dispatch: journal.Ref{Namespace: poison, Name: poison, UID: poison}, StartedTime: time.Now(), Outcome: &journal.Outcome{
+		Result: journal.Failed, Execution: journal.Ended, Output: json.RawMessage(output), ErrorCode: poison, ErrorMessage: poison, FinishedTime: time.Now()}})
+}
+
+// Every message of the agent has a row, and each is built of the worst that its sources can hold.
+func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
+	ref := journal.Ref{Namespace: poison, Name: poison, UID: poison}
+	many := make([]journal.Entry, journal.MaxUnsettled)
+	for i := range many {
+		many[i] = journal.Entry{Dispatch: ref, State: journal.Finished}
+	}
+	messages := []*gatewayv1.StreamNodeEventsRequest{
+		{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{BootId: text(poison, maxIDBytes), Unsettled: unsettled(many)}}},
+		heartbeatMessage(time.Now()),
+		storedMessage(identity.Bundle{}),
+		acceptedMessage(ref),
+		askedMessage(ref, poison, time.Now()),
+		allowedMessage(ref),
+		progressMessage(ref, 100, poison),
+		poisonedResult(`"` + poison + `"`),
+		poisonedResult(`{"` + strings.Repeat("<", 1<<20) + `":1}`),
+		poisonedResult(poison),
+		changedMessage(declared(t)),
+		stoppingMessage(poison),
+	}
+	rows := map[string]bool{}
+	for _, m := range messages {
+		kind := m.ProtoReflect().WhichOneof(m.ProtoReflect().Descriptor().Oneofs().ByName("message"))
+		rows[string(kind.Name())] = true
+		encoded, err := proto.Marshal(m)
+		if err != nil || !fits(m) {
+			t.Errorf("%s: %d bytes, %v", kind.Name(), len(encoded), err)
+		}
+	}
+	fields := (&gatewayv1.StreamNodeEventsRequest{}).ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if name := string(fields.Get(i).Name()); !rows[name] {
+			t.Errorf("%s has no row", name)
+		}
+	}
+	// What a report over polls holds at most: a message beside others of almost maxReportBytes.
+	if maxReportBytes+maxMessageBytes+maxReportMessages*16+maxIDBytes >= gatewayTakes {
+		t.Error("a report can be larger than a gateway takes")
+	}
+	register := &gatewayv1.RegisterNodeRequest{Capabilities: declared(t), BootId: text(poison, maxIDBytes)}
+	if encoded, err := proto.Marshal(register); err != nil || len(encoded) > maxMessageBytes {
+		t.Errorf("RegisterNode: %d bytes, %v", len(encoded), err)
+	}
+}
+
+// declared lists as many capabilities as a machine can have, with names and schemas of full length.
+func declared(t *testing.T) []*gatewayv1.Capability {
+	t.Helper()
+	var all []capability.Capability
+	for i := range capability.MaxCapabilities {
+		all = append(all, poisoned{fmt.Sprintf("a%s%d", strings.Repeat("b", capability.MaxNameBytes-4), i)})
+	}
+	registry, err := capability.NewRegistry()
+	if err == nil {
+		err = registry.SetOwn(all...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _ := declare(registry)
+	if len(list) != capability.MaxCapabilities {
+		t.Fatalf("%d are declared", len(list))
+	}
+	return list
+}
+
+// A journal that is full, with the longest names, has a Hello that a gateway takes.
+func TestTheHelloOfAFullJournalFits(t *testing.T) {
+	j, err := journal.Open(journal.Options{Path: filepath.Join(t.TempDir(), "journal"), NewID: func() string { return strings.Repeat("j", 26) },
+		Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	outcome := journal.Outcome{Result: journal.Succeeded, Execution: journal.Ended}
+	for n := 0; err == nil; n++ {
+		err = j.Refuse(journal.Entry{Dispatch: longest(n), Expires: time.Now()}, outcome)
+	}
+	open, err := j.Unsettled()
+	if err != nil || len(open) != journal.MaxUnsettled {
+		t.Fatalf("%d are open, %v", len(open), err)
+	}
+	hello := &gatewayv1.Hello{JournalId: j.ID(), Unsettled: unsettled(open)}
+	if size := proto.Size(hello); size > maxMessageBytes {
+		t.Errorf("the Hello has %d bytes", size)
+	}
+	for i, u := range hello.GetUnsettled() {
+		if refOf(u.GetDispatch()) != open[i].Dispatch {
+			t.Fatalf("dispatch %d is named %v", i, u.GetDispatch())
+		}
+	}
+}
+
+func TestADispatchThatNoClusterHoldsIsNotTaken(t *testing.T) {
+	for name, ref := range map[string]*gatewayv1.DispatchRef{
+		"no name at all":       nil,
+		"no UID":               {Namespace: "n", Name: "d"},
+		"a UID without end":    {Namespace: "n", Name: "d", Uid: strings.Repeat("u", maxUIDBytes+1)},
+		"a long name":          {Namespace: "n", Name: strings.Repeat("d", maxNameBytes+1), Uid: "u"},
+		"a namespace too long": {Namespace: strings.Repeat("n", maxNamespaceBytes+1), Name: "d", Uid: "u"},
+	} {
+		if nameable(ref) {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	if !nameable(wireRef(longest(1))) {
+		t.Error("the longest name of Kubernetes is refused")
+	}
+}
