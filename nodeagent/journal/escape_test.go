@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -45,5 +46,22 @@ func TestAJournalWithEscapesOfAnEarlierVersionIsReadWithoutThem(t *testing.T) {
 	open, err := again.Unsettled()
 	if err != nil || len(open) != 1 || string(open[0].Outcome.Output) != markup {
 		t.Errorf("%d entries, %v", len(open), err)
+	}
+}
+
+func TestAnOutcomeThatNoGatewayTakesIsReplaced(t *testing.T) {
+	j, _ := newJournal(t, Limits{})
+	must(t, j.Accept(entry("a")), j.Start("a", start))
+	if err := j.Replace("a", done("")); !errors.Is(err, ErrState) {
+		t.Errorf("of a run that goes on: %v", err)
+	}
+	must(t, j.Finish("a", done(markup)))
+	must(t, j.Replace("a", Outcome{Result: Failed, Execution: Ended, ErrorCode: "InvalidOutput"}))
+	if kept, _, err := j.Lookup("a"); err != nil || kept.Outcome.ErrorCode != "InvalidOutput" || kept.Outcome.Output != nil || kept.StartedTime.IsZero() || j.usage.payloadBytes != 0 {
+		t.Errorf("%+v, %d bytes of payload, %v", kept, j.usage.payloadBytes, err)
+	}
+	must(t, j.Settle("a"))
+	if err := j.Replace("a", done("")); !errors.Is(err, ErrState) {
+		t.Errorf("of a settled one: %v", err)
 	}
 }

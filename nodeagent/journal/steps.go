@@ -97,6 +97,17 @@ func (j *Journal) Finish(uid string, outcome Outcome) error {
 	})
 }
 
+// Replace notes another outcome of a dispatch whose first one no gateway takes.
+func (j *Journal) Replace(uid string, outcome Outcome) error {
+	return j.change("replace outcome", uid, func(e *Entry) error {
+		if e.State != Finished || e.Settled {
+			return fmt.Errorf("%w: %s, settled %t", ErrState, e.State, e.Settled)
+		}
+		e.Outcome = &outcome
+		return nil
+	})
+}
+
 // Settle notes that the gateway saved the outcome, and drops the output.
 func (j *Journal) Settle(uid string) error {
 	return j.change("settle dispatch", uid, func(e *Entry) error {

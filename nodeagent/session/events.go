@@ -151,6 +151,7 @@ func (s *stream) beat() {
 		}
 		s.Finished(entry)
 	}
+	s.deliver()
 	if err := s.Journal.Prune(s.Clock.Now()); err != nil {
 		s.Log.Error("journal cannot be pruned", "error", err)
 	}

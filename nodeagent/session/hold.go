@@ -50,6 +50,7 @@ func (r *Runner) hold(ctx context.Context, counter uint64) (far reach, err error
 	// The stream outlives ctx by a moment, to say goodbye.
 	group, streamCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	s := newStream(r, l, ctx)
+	r.deliveries.begin()
 	defer s.carrier.close()
 	s.outdated = outdated
 	group.Go(func() error { return s.run(streamCtx, counter, group) })
@@ -58,7 +59,11 @@ func (r *Runner) hold(ctx context.Context, counter uint64) (far reach, err error
 	if ending := s.ending(); ending != nil {
 		err = ending
 	}
-	far.welcomed = s.welcomed.Load()
+	if far.welcomed = s.welcomed.Load(); far.welcomed {
+		if refused := r.deliveries.ended(err); refused != "" {
+			r.giveUpOutput(refused)
+		}
+	}
 	l, _ = s.carrier.current()
 	return far, refusedOr(l, err)
 }

@@ -84,20 +84,6 @@ func (s *stream) Progress(dispatch journal.Ref, percent int, message string) {
 	}
 }
 
-// Finished tells the gateway an outcome, until it is settled.
-func (s *stream) Finished(entry journal.Entry) {
-	s.mu.Lock()
-	s.sent[entry.Dispatch.UID] = s.Now()
-	s.mu.Unlock()
-	s.enqueue(resultMessage(entry))
-}
-
-func (s *stream) settled(uid string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.sent, uid)
-}
-
 // overdue lists results that were sent long ago and are not settled.
 func (s *stream) overdue(now time.Time) []string {
 	s.mu.Lock()

@@ -73,14 +73,15 @@ type Observer interface {
 // Runner holds one session after the other.
 type Runner struct {
 	Options
-	gateways  *link.Gateways
-	transport chooser
+	gateways   *link.Gateways
+	transport  chooser
+	deliveries *delivery
 }
 
 // New makes a Runner.
 func New(o Options) *Runner {
 	gateways := link.NewGateways(strings.Split(o.Credentials.Endpoint(), ","), o.Clock.Now)
-	return &Runner{Options: o, gateways: gateways, transport: chooser{want: o.Transport, first: o.StreamProbe}}
+	return &Runner{Options: o, gateways: gateways, transport: chooser{want: o.Transport, first: o.StreamProbe}, deliveries: newDelivery()}
 }
 
 // Why a session ends on purpose.

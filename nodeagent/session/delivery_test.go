@@ -1,0 +1,75 @@
+package session_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/session"
+)
+
+var errTooLarge = status.Error(codes.ResourceExhausted, "grpc: received message larger than max")
+
+// results waits for n results, of any dispatch.
+func results(t *testing.T, s *gatewaytest.Session, n int) map[string]*gatewayv1.Result {
+	t.Helper()
+	found := map[string]*gatewayv1.Result{}
+	for len(found) < n {
+		r := gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
+		found[r.GetDispatch().GetUid()] = r
+	}
+	return found
+}
+
+// A gateway ends the session whenever it gets the result of "poison". The other results arrive, and
+// at the second refusal of that one alone its output is given up.
+func TestAResultThatAGatewayRefusesKeepsNoOtherBack(t *testing.T) {
+	for name, transport := range map[string]session.Transport{"stream": session.TransportStream, "poll": session.TransportPoll} {
+		t.Run(name, func(t *testing.T) {
+			g := gatewaytest.Start(t)
+			a := &agent{transport: transport}
+			a.start(t, g, time.Hour)
+			s := g.Node.Next(t)
+			for _, uid := range []string{"a", "poison", "z"} {
+				s.Send(t, offer(uid, "echo"))
+			}
+			results(t, s, 3)
+			s.End(errTooLarge)
+
+			s = g.Node.Next(t)
+			arrived := map[string]bool{}
+			for refused := false; !refused; {
+				for uid := range results(t, s, 1) { // one at a time
+					if refused = uid == "poison"; !refused {
+						arrived[uid] = true
+						s.Send(t, settled(uid))
+					}
+				}
+			}
+			s.End(errTooLarge)
+
+			s = g.Node.Next(t)
+			for uid, r := range results(t, s, 3-len(arrived)) {
+				if uid == "poison" && (r.GetErrorCode() != "InvalidOutput" || r.GetOutcome() != gatewayv1.Result_OUTCOME_FAILED ||
+					r.GetExecution() != gatewayv1.Result_EXECUTION_FINISHED || len(r.GetOutput()) != 0) {
+					t.Errorf("the refused result is now %v", r)
+				} else if uid != "poison" && len(r.GetOutput()) == 0 {
+					t.Errorf("the output of %s is lost", uid)
+				}
+				arrived[uid] = true
+				s.Send(t, settled(uid))
+			}
+			if len(arrived) != 3 {
+				t.Errorf("only %v arrived", arrived)
+			}
+			s.Send(t, offer("next", "echo"))
+			if r := result(t, s, "next"); len(r.GetOutput()) == 0 {
+				t.Errorf("the next dispatch: %v", r)
+			}
+		})
+	}
+}

@@ -1,0 +1,63 @@
+package session
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+var refusal = status.Error(codes.InvalidArgument, "this message makes no sense")
+
+func TestAnInnocentResultIsNeverGivenUp(t *testing.T) {
+	now := time.Now()
+	d := newDelivery()
+	d.begin()
+	for _, uid := range []string{"a", "b"} {
+		if !d.admit(uid) {
+			t.Fatalf("%s has to wait although nothing was refused", uid)
+		}
+	}
+	for i, err := range []error{errors.New("network"), status.Error(codes.Unavailable, "gone"), refusal, refusal} {
+		if got := d.ended(err); got != "" {
+			t.Fatalf("after end %d %s is given up, of two on the way", i, got)
+		}
+	}
+	d.begin()
+	for _, uid := range []string{"a", "b", "c"} {
+		if d.admit(uid) {
+			t.Fatalf("%s is sent beside another", uid)
+		}
+	}
+	if uid, ok := d.next(now); !ok || uid != "c" {
+		t.Fatalf("%q is first, want the one that is no suspect", uid)
+	}
+	if uid, ok := d.next(now); ok {
+		t.Fatalf("%s is sent beside c", uid)
+	}
+	if uid, ok := d.next(now.Add(settlePatience)); !ok || uid != "a" {
+		t.Fatalf("%q is next after a result that is not settled, want a", uid)
+	}
+	if got := d.ended(refusal); got != "" {
+		t.Fatalf("%s is given up although c was on the way, too", got)
+	}
+	d.begin()
+	d.admit("a")
+	d.next(now)
+	if got := d.ended(refusal); got != "a" {
+		t.Fatalf("%q is given up, want a", got)
+	}
+	d.begin()
+	d.admit("b")
+	d.next(now)
+	d.settled("b")
+	d.admit("c")
+	d.next(now)
+	d.settled("c")
+	d.next(now)
+	if !d.admit("d") {
+		t.Error("results are still sent one by one although no suspect is left")
+	}
+}
