@@ -86,3 +86,35 @@ func TestAStatusThatFitsIsNotChangedAndCostsNothing(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// FuzzAnyResultIsStored: whatever a machine reports, its dispatch gets a terminal status that the
+// API server can store beside an input of any length.
+func FuzzAnyResultIsStored(f *testing.F) {
+	for _, output := range []string{
+		"", "null", `"`, "\x00", "\xff", `"\ud800"`, `1e999`, `1e20`, `18446744073709551615`, "{} {}",
+		strings.Repeat("[", 70) + strings.Repeat("]", 70), `{"r":"` + strings.Repeat("<&>", 84_000) + `"}`,
+		`[` + strings.Repeat(`1e20,`, 52_000) + `1]`, `{"` + strings.Repeat("<", 200_000) + `":1}`, `{"` + strings.Repeat(`":{"`, 40_000),
+		strings.Repeat("<", 300_000), `"` + strings.Repeat("\u2028", 80_000) + `"`,
+	} {
+		f.Add([]byte(output), "Broken", "no paper", uint32(262144), uint32(0), false)
+		f.Add([]byte(output), "\x1b", strings.Repeat("<\xff", 3000), uint32(65536), uint32(150_000), true)
+	}
+	f.Fuzz(func(t *testing.T, output []byte, code, message string, limit, input uint32, cut bool) {
+		for _, outcome := range []v1alpha1.DispatchPhase{v1alpha1.DispatchSucceeded, v1alpha1.DispatchFailed, ""} {
+			d := queuedEcho()
+			d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"x":"` + strings.Repeat("<", int(input%200_000)) + `"}`)}
+			settled, write := Settle(d.Status, Result{Outcome: outcome, Execution: "Finished", Output: output, ErrorCode: code,
+				ErrorMessage: message, Truncated: cut, MaxPayloadBytes: int32(limit % 262145)}, "gw", after(1))
+			d.Status = Fit(d, settled)
+			if !write || !Finished(d.Status) {
+				t.Fatalf("%.60q: %t, phase %s", output, write, d.Status.Phase)
+			}
+			if d.Status.Output != nil && !json.Valid(d.Status.Output.Raw) {
+				t.Fatalf("%.60q is kept as %.60q, no JSON", output, d.Status.Output.Raw)
+			}
+			if stored := storedBytes(t, d); stored > maxObjectBytes {
+				t.Errorf("%.60q: the store needs %d bytes", output, stored)
+			}
+		}
+	})
+}

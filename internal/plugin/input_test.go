@@ -53,6 +53,9 @@ func TestBadInputIsRefusedWithTheWayOut(t *testing.T) {
 		"a number":       {flag: `-1`, want: "is a number, not an object"},
 		"a boolean":      {flag: `true`, want: "is a boolean, not an object"},
 		"null":           {flag: `null`, want: "is null, not an object"},
+		"a uint64":       {flag: `{"n": 18446744073709551615}`, want: "the number 18446744073709551615, which the API server would not keep exactly: write it as a string"},
+		"a long number":  {flag: `{"n": [123456789012345678901]}`, want: "write it as a string"},
+		"a rounded one":  {flag: `{"n": 9007199254740993.5}`, want: "write it as a string"},
 		"a missing file": {flag: "@/no/such/file", want: "/no/such/file: no such file"},
 		"too much":       {flag: "-", stdin: padded(maxInputBytes + 1), want: "is larger than 1048576 bytes"},
 	} {

@@ -166,21 +166,24 @@ func TestEveryWayARunEnds(t *testing.T) {
 		execution  journal.Execution
 		code       string
 	}{
-		"it returns":                  {capability: stubborn("c", time.Second), result: journal.Succeeded, execution: journal.Ended},
-		"it fails":                    {capability: failing(errors.New("no")), result: journal.Failed, execution: journal.Ended, code: "CapabilityFailed"},
-		"it fails with a code":        {capability: failing(&capability.Error{Code: "NoDisplay", Message: "no"}), result: journal.Failed, execution: journal.Ended, code: "NoDisplay"},
-		"it panics":                   {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) { panic("x") }}, result: journal.Failed, execution: journal.Ended, code: "CapabilityFailed"},
-		"it returns no JSON":          {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) { return json.RawMessage("{"), nil }}, result: journal.Failed, execution: journal.Ended, code: "InvalidOutput"},
-		"it honours its deadline":     {capability: blocking("c"), result: journal.TimedOut, execution: journal.Ended, code: "Timeout"},
-		"it ignores its deadline":     {capability: stubborn("c", time.Hour), result: journal.TimedOut, execution: journal.Started, code: "Timeout"},
-		"it ends just after":          {capability: stubborn("c", 31*time.Second), result: journal.Succeeded, execution: journal.Ended},
-		"it is cancelled":             {capability: blocking("c"), during: func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, result: journal.Cancelled, execution: journal.Ended, code: "Cancelled"},
-		"it ignores the cancellation": {capability: stubborn("c", time.Hour), during: func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, result: journal.Cancelled, execution: journal.Started, code: "Cancelled"},
-		"it does not exist":           {capability: blocking("other"), result: journal.Rejected, execution: journal.NotStarted, code: "UnknownCapability"},
-		"its input is a list":         {capability: blocking("c"), change: func(o *Offer) { o.Input = json.RawMessage("[]") }, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
-		"its input is null":           {capability: blocking("c"), change: func(o *Offer) { o.Input = json.RawMessage("null") }, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
-		"its input does not fit":      {capability: capabilityFunc{name: "c", schema: `{"properties":{"a":{"type":"string"}}}`}, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
-		"it cannot run here":          {capability: capabilityFunc{name: "c", lacks: "no display"}, result: journal.Rejected, execution: journal.NotStarted, code: "CapabilityUnavailable"},
+		"it returns":                          {capability: stubborn("c", time.Second), result: journal.Succeeded, execution: journal.Ended},
+		"it fails":                            {capability: failing(errors.New("no")), result: journal.Failed, execution: journal.Ended, code: "CapabilityFailed"},
+		"it fails with a code":                {capability: failing(&capability.Error{Code: "NoDisplay", Message: "no"}), result: journal.Failed, execution: journal.Ended, code: "NoDisplay"},
+		"it panics":                           {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) { panic("x") }}, result: journal.Failed, execution: journal.Ended, code: "CapabilityFailed"},
+		"it returns no JSON":                  {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) { return json.RawMessage("{"), nil }}, result: journal.Failed, execution: journal.Ended, code: "InvalidOutput"},
+		"it returns a number that is rounded": {capability: returning(`{"n":18446744073709551615}`), result: journal.Failed, execution: journal.Ended, code: "InvalidOutput"},
+		"it returns a long exact number":      {capability: returning(`{"n":9223372036854775807,"m":1e20}`), result: journal.Succeeded, execution: journal.Ended},
+		"its input holds a rounded number":    {capability: blocking("c"), change: func(o *Offer) { o.Input = json.RawMessage(`{"n":18446744073709552000}`) }, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
+		"it honours its deadline":             {capability: blocking("c"), result: journal.TimedOut, execution: journal.Ended, code: "Timeout"},
+		"it ignores its deadline":             {capability: stubborn("c", time.Hour), result: journal.TimedOut, execution: journal.Started, code: "Timeout"},
+		"it ends just after":                  {capability: stubborn("c", 31*time.Second), result: journal.Succeeded, execution: journal.Ended},
+		"it is cancelled":                     {capability: blocking("c"), during: func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, result: journal.Cancelled, execution: journal.Ended, code: "Cancelled"},
+		"it ignores the cancellation":         {capability: stubborn("c", time.Hour), during: func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, result: journal.Cancelled, execution: journal.Started, code: "Cancelled"},
+		"it does not exist":                   {capability: blocking("other"), result: journal.Rejected, execution: journal.NotStarted, code: "UnknownCapability"},
+		"its input is a list":                 {capability: blocking("c"), change: func(o *Offer) { o.Input = json.RawMessage("[]") }, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
+		"its input is null":                   {capability: blocking("c"), change: func(o *Offer) { o.Input = json.RawMessage("null") }, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
+		"its input does not fit":              {capability: capabilityFunc{name: "c", schema: `{"properties":{"a":{"type":"string"}}}`}, result: journal.Rejected, execution: journal.NotStarted, code: "InvalidInput"},
+		"it cannot run here":                  {capability: capabilityFunc{name: "c", lacks: "no display"}, result: journal.Rejected, execution: journal.NotStarted, code: "CapabilityUnavailable"},
 		"it returns no UTF-8": {capability: capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) {
 			return json.RawMessage("\"\xff\""), nil
 		}}, result: journal.Failed, execution: journal.Ended, code: "InvalidOutput"},
@@ -401,4 +404,10 @@ func TestAnOutputOverTheBoundIsCutAndMarked(t *testing.T) {
 			t.Errorf("kept %q (truncated %t): %v", got.Output, got.OutputTruncated, err)
 		}
 	})
+}
+
+func returning(output string) capabilityFunc {
+	return capabilityFunc{name: "c", run: func(context.Context, capability.Request) (json.RawMessage, error) {
+		return json.RawMessage(output), nil
+	}}
 }

@@ -109,6 +109,7 @@ type agent struct {
 	registry       *capability.Registry
 	sinceBoot      func() time.Duration
 	now            func() time.Time // default: time.Now
+	more           []capability.Capability
 }
 
 // start pairs a machine by hand, its certificate good for life, and runs it until the test ends.
@@ -119,7 +120,7 @@ func start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) *agent {
 	return a
 }
 
-func (a *agent) start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) {
+func (a *agent) start(t testing.TB, g *gatewaytest.Gateway, life time.Duration) {
 	t.Helper()
 	a.dir = t.TempDir() + "/id"
 	s, err := store.Open(a.dir)
@@ -139,7 +140,7 @@ func (a *agent) start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) 
 }
 
 // run starts the agent (again) on its directory.
-func (a *agent) run(t *testing.T) {
+func (a *agent) run(t testing.TB) {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	s, err := store.Open(a.dir)
@@ -154,7 +155,7 @@ func (a *agent) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.screen, a.gate = &screen{}, &gate{started: make(chan struct{}, 8), opened: make(chan struct{})}
-	registry, err := capability.NewRegistry(capability.Echo{}, a.gate)
+	registry, err := capability.NewRegistry(append(a.more, capability.Echo{}, a.gate)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func (a *agent) run(t *testing.T) {
 		Retry: backoff.New(time.Millisecond, 10*time.Millisecond), RenewPause: time.Millisecond,
 		RotateKeyEvery: a.rotateKeyEvery, Transport: a.transport, StreamProbe: session.DefaultStreamProbe,
 	})
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(context.Background())
 	a.done = make(chan error, 1)
 	var once sync.Once
 	a.stop = func() {
@@ -214,7 +215,7 @@ func settled(uid string) *gatewayv1.StreamNodeEventsResponse {
 }
 
 // result waits for the result of a dispatch.
-func result(t *testing.T, s *gatewaytest.Session, uid string) *gatewayv1.Result {
+func result(t testing.TB, s *gatewaytest.Session, uid string) *gatewayv1.Result {
 	t.Helper()
 	return gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
 		if r := m.GetResult(); r.GetDispatch().GetUid() == uid {

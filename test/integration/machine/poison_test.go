@@ -2,6 +2,7 @@ package machine_test
 
 import (
 	"encoding/json"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -76,4 +77,54 @@ func longestText(t *testing.T, output *v1alpha1.JSON) int {
 		text = value
 	}
 	return len(text)
+}
+
+// TestNumbersArriveExactlyOrAreRefused: the API server makes a float64 of each number beyond int64.
+// No other number than the one that was written beyond int64 reaches a program or a status.
+func TestNumbersArriveExactlyOrAreRefused(t *testing.T) {
+	cases := []struct {
+		name, number string
+		in, out      bool // it arrives
+	}{
+		{"small", "42", true, true},
+		{"beyond-double", "9007199254740993", true, true},
+		{"largest", "9223372036854775807", true, true},
+		{"smallest", "-9223372036854775808", true, true},
+		{"fraction", "0.1", true, true},
+		{"exponent", "1e3", true, true},
+		{"beyond-int64", "9223372036854775808", false, false},
+		{"uint64", "18446744073709551615", false, false},
+		{"long", "123456789012345678901234567890", false, false},
+		{"power", "1e20", false, true},
+		{"with-fraction", "9007199254740993.5", true, false}, // the API server rounds it before anybody sees it
+	}
+	programs := map[string]string{}
+	for _, c := range cases {
+		programs["own.n-"+c.name] = "argv: [/usr/bin/printf, '%s', '{\"n\":" + c.number + "}']\noutput: json"
+	}
+	m := newMachine(t, programs)
+	for _, c := range cases {
+		in := m.Ended(m.Ask(m.node, "echo", json.RawMessage(`{"n":`+c.number+`}`))).Status
+		if arrived := in.Phase == v1alpha1.DispatchSucceeded; arrived != c.in || (!arrived && in.Error.Code != v1alpha1.ErrorInvalidInput) {
+			t.Errorf("%s as input: %s %+v", c.number, in.Phase, in.Error)
+		}
+		out := m.Ended(m.Ask(m.node, "own.n-"+c.name, map[string]any{})).Status
+		switch arrived := out.Phase == v1alpha1.DispatchSucceeded; {
+		case arrived != c.out, !arrived && out.Error.Code != v1alpha1.ErrorInvalidOutput:
+			t.Errorf("%s as output: %s %+v", c.number, out.Phase, out.Error)
+		case arrived && !sameNumber(t, out.Output, c.number):
+			t.Errorf("%s is stored as %s", c.number, out.Output.Raw)
+		}
+	}
+}
+
+func sameNumber(t *testing.T, output *v1alpha1.JSON, want string) bool {
+	t.Helper()
+	var object map[string]json.Number
+	if err := json.Unmarshal(output.Raw, &object); err != nil {
+		t.Fatal(err)
+	}
+	got, ok := new(big.Rat).SetString(object["n"].String())
+	wanted, ok2 := new(big.Rat).SetString(want)
+	return ok && ok2 && got.Cmp(wanted) == 0
 }
