@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,11 +22,12 @@ import (
 )
 
 const (
-	// hostileWorkers are the connections that a hostile machine uses at a time, hostileCalls the
-	// calls on one before the next.
-	hostileWorkers, hostileCalls = 4, 10
+	// hostileCalls are the calls on a connection before the next.
+	hostileCalls = 10
 	// hostileSession is how long it floods a session before it opens another.
 	hostileSession = 500 * time.Millisecond
+	// hostileNice is the priority of its process: its own work is not what its gateway pays for.
+	hostileNice = "10"
 )
 
 // hostile is a machine with a good certificate that costs its gateway as much as it can: heavy
@@ -32,6 +35,7 @@ const (
 type hostile struct {
 	dial    func(context.Context) (*link.Link, error)
 	journal string
+	keys    string // of a schema that is expensive to parse, without its beginning
 	dials   atomic.Uint64
 	schemas atomic.Uint64
 
@@ -64,7 +68,7 @@ func runHostile(ctx context.Context, dir, endpoint string) error {
 		return err
 	}
 	certificate := own.TLS()
-	h := &hostile{journal: uuid.NewString()}
+	h := &hostile{journal: uuid.NewString(), keys: manyKeys()}
 	h.dial = func(ctx context.Context) (*link.Link, error) {
 		h.tally.Connections.Add(1)
 		return link.Dial(ctx, endpoint, link.Verified(bundle, &certificate, time.Now))
@@ -75,10 +79,10 @@ func runHostile(ctx context.Context, dir, endpoint string) error {
 		cancel()
 	}()
 	var workers sync.WaitGroup
-	for range hostileWorkers {
+	for _, use := range []func(context.Context, gatewayv1.NodeServiceClient){h.register, h.register, h.session, h.session} {
 		workers.Go(func() {
 			for ctx.Err() == nil {
-				h.connection(ctx)
+				h.connection(ctx, use)
 			}
 		})
 	}
@@ -86,15 +90,19 @@ func runHostile(ctx context.Context, dir, endpoint string) error {
 	return h.tally.write(os.Stdout)
 }
 
-// connection is what it does with one connection.
-func (h *hostile) connection(ctx context.Context) {
+// connection opens a connection for one use.
+func (h *hostile) connection(ctx context.Context, use func(context.Context, gatewayv1.NodeServiceClient)) {
 	l, err := h.dial(ctx)
 	if err != nil {
 		h.tally.Refused.Add(1)
 		return
 	}
 	defer l.Close()
-	client := gatewayv1.NewNodeServiceClient(l.Conn)
+	use(ctx, gatewayv1.NewNodeServiceClient(l.Conn))
+}
+
+// register describes it with many new schemas, again and again.
+func (h *hostile) register(ctx context.Context, client gatewayv1.NodeServiceClient) {
 	for range hostileCalls {
 		if _, err := client.RegisterNode(ctx, &gatewayv1.RegisterNodeRequest{Capabilities: h.heavy()}); err != nil {
 			h.tally.Refused.Add(1)
@@ -102,13 +110,16 @@ func (h *hostile) connection(ctx context.Context) {
 		}
 		h.tally.Registrations.Add(1)
 	}
-	h.session(ctx, client)
 }
 
 // session opens a session and floods it.
 func (h *hostile) session(ctx context.Context, client gatewayv1.NodeServiceClient) {
 	ctx, cancel := context.WithTimeout(ctx, hostileSession)
 	defer cancel()
+	if _, err := client.RegisterNode(ctx, &gatewayv1.RegisterNodeRequest{}); err != nil {
+		h.tally.Refused.Add(1)
+		return
+	}
 	stream, err := client.StreamNodeEvents(ctx)
 	if err != nil {
 		h.tally.Refused.Add(1)
@@ -143,38 +154,48 @@ func (h *hostile) session(ctx context.Context, client gatewayv1.NodeServiceClien
 // declared before.
 func (h *hostile) heavy() (list []*gatewayv1.Capability) {
 	for i := range 64 {
-		var schema strings.Builder
-		fmt.Fprintf(&schema, `{"n":%d`, h.schemas.Add(1))
-		for key := 0; schema.Len() < 4000; key++ {
-			fmt.Fprintf(&schema, `,"%x":0`, key)
-		}
-		schema.WriteString("}")
-		list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), Available: true, InputSchema: []byte(schema.String())})
+		schema := fmt.Sprintf(`{"n":%d`, h.schemas.Add(1)) + h.keys
+		list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), Available: true, InputSchema: []byte(schema)})
 	}
 	return list
 }
 
-// startHostile starts a hostile machine as a process of the lowest priority: its own work is not
-// what its gateway pays for. stop ends it and returns what it did.
-func startHostile(ctx context.Context, dir, endpoint string) (stop func() (string, error), err error) {
+func manyKeys() string {
+	var keys strings.Builder
+	for key := 0; keys.Len() < 4000; key++ {
+		fmt.Fprintf(&keys, `,"%x":0`, key)
+	}
+	return keys.String() + "}"
+}
+
+// enemy is the process of a hostile machine.
+type enemy struct {
+	process *exec.Cmd
+	input   io.Closer
+	out     strings.Builder
+}
+
+func startHostile(ctx context.Context, dir, endpoint string) (*enemy, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, "nice", "-n", "19", binary, "--hostile", dir, "--endpoint", endpoint)
-	command.Stderr = os.Stderr
-	input, err := command.StdinPipe()
-	if err != nil {
+	e := &enemy{process: exec.CommandContext(ctx, "nice", "-n", hostileNice, binary, "--hostile", dir, "--endpoint", endpoint)}
+	e.process.Stdout, e.process.Stderr = &e.out, os.Stderr
+	if e.input, err = e.process.StdinPipe(); err != nil {
 		return nil, err
 	}
-	var out strings.Builder
-	command.Stdout = &out
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	return func() (string, error) {
-		_ = input.Close()
-		err := command.Wait()
-		return strings.TrimSpace(out.String()), err
-	}, nil
+	return e, e.process.Start()
+}
+
+// hold stops it for a while, resume lets it go on.
+func (e *enemy) hold() error   { return e.process.Process.Signal(syscall.SIGSTOP) }
+func (e *enemy) resume() error { return e.process.Process.Signal(syscall.SIGCONT) }
+
+// end ends it and returns what it did.
+func (e *enemy) end() (string, error) {
+	err := e.resume()
+	_ = e.input.Close()
+	err = errors.Join(err, e.process.Wait())
+	return strings.TrimSpace(e.out.String()), err
 }

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// neighbourPause lets what a hostile machine left behind end before the next round.
-const neighbourPause = 2 * time.Second
+// neighbourBlock is how many dispatches are measured alone, and then beside the hostile machine,
+// before the next turn.
+const neighbourBlock = 10
 
 // neighbour is the latency of dispatches to a machine, alone and while another machine of the same
 // gateway is hostile. Each round has a hostile machine of its own, so that all its budgets are
@@ -29,41 +30,59 @@ func neighbour(ctx context.Context, s *suite) (r result, err error) {
 	}
 	var alone, beside [][]time.Duration
 	var used []float64
-	for _, enemy := range a.fleet.Agents()[first:] {
-		quiet, err := a.calls(ctx, s.latencyCalls)
+	for _, machine := range a.fleet.Agents()[first:] {
+		round, err := w.besideHostile(ctx, a, machine.Dir(), s.latencyCalls)
 		if err != nil {
 			return r, err
 		}
-		before, err := processorTime(w.Gateways[0].Pid())
-		if err != nil {
-			return r, err
-		}
-		began := time.Now()
-		stop, err := startHostile(ctx, enemy.Dir(), w.NodeEndpoint)
-		if err != nil {
-			return r, err
-		}
-		loud, err := a.calls(ctx, s.latencyCalls)
-		lasted := time.Since(began)
-		did, stopErr := stop()
-		if err := errors.Join(err, stopErr); err != nil {
-			return r, err
-		}
-		after, err := processorTime(w.Gateways[0].Pid())
-		if err != nil {
-			return r, err
-		}
-		alone, beside, used = append(alone, quiet), append(beside, loud), append(used, 100*(after-before).Seconds()/lasted.Seconds())
-		r.Remark = fmt.Sprintf("The hostile machine of the last round, in %s: %s.", lasted.Round(100*time.Millisecond), did)
-		if err := pause(ctx, neighbourPause); err != nil {
-			return r, err
-		}
+		alone, beside, used = append(alone, round.alone), append(beside, round.beside), append(used, round.percent)
+		r.Remark = "The hostile machine of the last round did: " + round.did + "."
 	}
 	alone50, beside50 := milliseconds(alone, 0.5), milliseconds(beside, 0.5)
 	r.add("alone", spread(alone50, "%.1f"), spread(milliseconds(alone, 0.99), "%.1f"), "", "")
 	r.add("beside a hostile machine", spread(beside50, "%.1f"), spread(milliseconds(beside, 0.99), "%.1f"), spread(ratios(beside50, alone50), "%.2f"), spread(used, "%.0f"))
 	r.atMost("a hostile machine of the same gateway: p50 of a neighbour's dispatch / alone", "%.2f", 1.2, ratios(beside50, alone50)...)
 	return r, nil
+}
+
+// besideRound is what one round of neighbour measured.
+type besideRound struct {
+	alone, beside []time.Duration
+	percent       float64 // of a processor, the gateway beside the hostile machine
+	did           string
+}
+
+// besideHostile is one round: blocks of dispatches in turns, the hostile machine held in every
+// second one.
+func (w *world) besideHostile(ctx context.Context, a *arms, dir string, calls int) (round besideRound, err error) {
+	hostile, err := startHostile(ctx, dir, w.NodeEndpoint)
+	if err != nil {
+		return round, err
+	}
+	var used, lasted time.Duration
+	for err == nil && len(round.beside) < calls {
+		var block []time.Duration
+		before, began := time.Duration(0), time.Now()
+		if before, err = processorTime(w.Gateways[0].Pid()); err != nil {
+			break
+		}
+		if block, err = a.calls(ctx, neighbourBlock); err != nil {
+			break
+		}
+		after, statErr := processorTime(w.Gateways[0].Pid())
+		used, lasted = used+after-before, lasted+time.Since(began)
+		round.beside = append(round.beside, block...)
+		if err = errors.Join(statErr, hostile.hold()); err != nil {
+			break
+		}
+		if block, err = a.calls(ctx, neighbourBlock); err == nil {
+			round.alone = append(round.alone, block...)
+			err = hostile.resume()
+		}
+	}
+	did, endErr := hostile.end()
+	round.did, round.percent = fmt.Sprintf("%s in %s", did, lasted.Round(100*time.Millisecond)), 100*used.Seconds()/max(lasted, time.Millisecond).Seconds()
+	return round, errors.Join(err, endErr)
 }
 
 // calls are dispatches to the machine, one after the other.

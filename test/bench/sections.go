@@ -20,8 +20,9 @@ var sections = []section{
 		[]string{"what", "p50 ms", "/ ping"}, []string{"hop"}},
 	{"Beside a hostile machine",
 		"Dispatches to one machine, one at a time, alone and while another machine of the same gateway costs as much as it can: new connections,\n" +
-			"64 new input schemas in each registration, new sessions, floods of results and descriptions. Its process has the lowest priority: its own\n" +
-			"work is not the gateway's. Each round has a machine of its own whose budgets are whole. Processor is that of the gateway meanwhile.",
+			"64 new input schemas in each registration, new sessions, floods of results and descriptions. Its process has a low priority: its own\n" +
+			"work is not the gateway's. Each round has a machine of its own whose budgets are whole, which is held in every second block of ten\n" +
+			"dispatches. Processor is that of the gateway beside it.",
 		[]string{"dispatches", "p50 ms", "p99 ms", "p50 / alone", "gateway processor %"}, []string{"neighbour"}},
 	{"Revocation: API event to closed stream",
 		"Connected agents lose their trust one after the other. From sending the patch to the end of the stream at the machine.\n" +
