@@ -6,7 +6,7 @@ import (
 )
 
 // maxRefusals is how many calls of a connection may be refused in a row; the next one closes it.
-const maxRefusals = 4
+const maxRefusals = 8
 
 // refusedCalls counts the refused calls of a connection in a row. A refusal costs little, but not
 // nothing: a caller that does not stop has to pay for a new connection.

@@ -1,0 +1,35 @@
+package session
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The budgets of a Node are those that operators read.
+func TestTheBudgetsOfANodeAreTheOnesInTheReference(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/reference/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds := func(d time.Duration) string { return fmt.Sprintf("%d s", d/time.Second) }
+	for limit, want := range map[string]string{
+		"live reads for one Node's callers whose key the cache does not know: at once, then one every": fmt.Sprintf("%d, %s", liveReadsBurst, seconds(liveReadsEvery)),
+		"writes of the status of one Node at once, over all its sessions: for new facts, for the end of a session (it waits), for the begin of a session (it is refused); then one every": fmt.Sprintf("%d, %d, %d, %s",
+			publishBurst, endBurst, sessionBurst, seconds(publishInterval)),
+		"declared capabilities of a Node; their schemas, each, in all, and levels of each":        fmt.Sprintf("%d; %d KiB, %d KiB, %d", maxCapabilities, maxSchemaBytes>>10, maxAllSchemasBytes>>10, maxSchemaLevels),
+		"schemas of a description as they are sent; those after them are not read":                fmt.Sprintf("%d KiB", maxSentSchemasBytes>>10),
+		"new schemas of one Node, that no machine has declared before: at once, then a second":    fmt.Sprintf("%d KiB, %d KiB", schemaBytesBurst>>10, schemaBytesPerSecond>>10),
+		"messages that are read from one machine: at once, then a second; their bytes":            fmt.Sprintf("%d, %d; %d MiB, %d MiB", messagesBurst, messagesPerSecond, bytesBurst>>20, bytesPerSecond>>20),
+		"writes on the way of the dispatches of one Node, a second, and at once":                  fmt.Sprintf("%d, %d", stepsPerSecond, stepsBurst),
+		"descriptions of capabilities taken in at once, then a second; of more the newest counts": fmt.Sprintf("%d, %d", changesBurst, changesPerSecond),
+		"results for dispatches that a session does not know at once, then a second; more are dropped and repeated by the agent": fmt.Sprintf("%d, %d",
+			straysBurst, straysPerSecond),
+	} {
+		if row := "| " + limit + " | " + want + " | |"; !strings.Contains(string(page), row) {
+			t.Errorf("docs/reference/limits.md has no row %s", row)
+		}
+	}
+}
