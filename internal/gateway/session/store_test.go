@@ -264,6 +264,8 @@ func TestNothingIsOfferedWithout(t *testing.T) {
 			s, at, gate := atStore(c)
 			s.node.Spec.MaxInFlight = 1
 			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			d.Spec.ExpirySeconds = 3600
+			at.allow = func(authorizationv1.SubjectAccessReviewSpec) bool { return true }
 			s.queue.add(s.knows(at, d, entry{}))
 			tt.lose(s, gate, c)
 			s.offer(t.Context())
@@ -414,5 +416,18 @@ func TestASessionEndsWithItsNode(t *testing.T) {
 				t.Error("the session goes on")
 			}
 		})
+	}
+}
+
+// The leader takes what was created after the recorded end for proven unstarted.
+func TestTheRecordedEndIsLaterThanEveryOffer(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	s, _, _ := atStore(c)
+	s.facts.started = metav1.NewTime(c.Now().Add(-time.Minute))
+	s.ending = ending{reason: v1alpha1.ReasonSessionLost}
+	s.node.Status.SessionID = "newer" // nothing is written then
+	s.recordEnd(t.Context(), make(chan struct{}))
+	if s.facts.ended == nil || !s.facts.ended.After(c.Now()) {
+		t.Errorf("at %v the end is recorded as %v", c.Now(), s.facts.ended)
 	}
 }

@@ -15,6 +15,7 @@ import (
 func TestWhatIsCreatedWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
 	w := newWorld(t)
 	before := w.dispatch("before", "nobody")
+	w.leftAlone("held")
 	pass(t, before.CreationTimestamp.Add(2*policy.ClockMargin))
 	proofs.waits.Lock()
 	defer proofs.waits.Unlock()
@@ -25,13 +26,15 @@ func TestWhatIsCreatedWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
 	if err := w.admin.Delete(t.Context(), shipped.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
-	during := w.dispatch("during", "nobody")
+	during, offered := w.dispatch("during", "nobody"), w.dispatch("offered", "held")
 	if err := w.admin.Create(t.Context(), shipped.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "prove the policies again", func() error { return proofs.Prove(t.Context()) })
 
 	w.becomes(during, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorPolicyUnproven)
+	// The session of its Node may have offered it.
+	w.becomes(offered, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorPolicyUnproven)
 	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(before), before); err != nil || before.Status.Phase != v1alpha1.DispatchQueued {
 		t.Errorf("a dispatch that a proof covers is %s: %v", before.Status.Phase, err)
 	}

@@ -1,0 +1,71 @@
+package leader
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+// A run is called NotStarted only with a proof. Each row is a session that was recorded beside a
+// dispatch, by its begin and end relative to the dispatch's creation.
+func TestTheLeaderCallsARunUnstartedOnlyWithAProof(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const notStarted, unknown = v1alpha1.ExecutionNotStarted, v1alpha1.ExecutionUnknown
+	for name, tt := range map[string]struct {
+		began, ended time.Duration
+		claimed      bool
+		want         v1alpha1.Execution
+	}{
+		"created before the session":                {time.Second, 2 * time.Second, false, notStarted},
+		"created in the second of its record":       {0, time.Second, false, notStarted},
+		"created in the session":                    {-time.Minute, time.Second, false, unknown},
+		"created in the last second of the session": {-time.Minute, 0, false, unknown},
+		"created soon after the session":            {-10 * time.Minute, -time.Minute, false, unknown},
+		"created two minutes after it":              {-10 * time.Minute, -2 * time.Minute, false, unknown},
+		"created long after it":                     {-10 * time.Minute, -2*time.Minute - time.Second, false, notStarted},
+		"claimed, before the session":               {time.Second, 2 * time.Second, true, unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{t, w.namespace, w.admin, w.controller, w.gateway}
+			node := strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
+			w.node(node)
+			d := w.dispatch("d-"+node, node)
+			if tt.claimed {
+				w.claimed(d)
+			}
+			ended := d.CreationTimestamp.Add(tt.ended)
+			w.session(node, "gone", d.CreationTimestamp.Add(tt.began), &ended)
+			w.patch(d, `{"spec":{"cancel":true}}`)
+			w.becomes(d, v1alpha1.DispatchCancelled, tt.want, v1alpha1.ErrorCancelled)
+		})
+	}
+}
+
+// A dispatch that may have begun is left to its machine until the longest run is over and could have
+// been reported.
+func TestTheLeaderWaitsForTheResultOfARunThatMayHaveBegun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.node("n")
+	began := w.dispatch("began", "n", expires(1))
+	w.claimed(began)
+	witness := w.dispatch("witness", "nobody", expires(3)) // shows that the leader was at work all the time
+	w.becomes(witness, v1alpha1.DispatchTimedOut, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeNotFound)
+	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(began), began); err != nil || began.Status.Phase != v1alpha1.DispatchDispatched {
+		t.Errorf("a second after its expiry it is %s: %v", began.Status.Phase, err)
+	}
+}
+
+// leftAlone is a Node whose gateway has just recorded a session.
+func (w *world) leftAlone(node string) {
+	w.t.Helper()
+	w.node(node)
+	gateway := w.namespace + "-" + node
+	w.lease(gateway, -time.Hour)
+	w.session(node, gateway, apiClock.Now().Add(-time.Minute), nil)
+}

@@ -1,0 +1,264 @@
+package session_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/session"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// holdNextWrite holds the next write of the gateway to a dispatch until release is called.
+func (r *replica) holdNextWrite(t *testing.T) (held <-chan struct{}, release func()) {
+	t.Helper()
+	entered, free := make(chan struct{}), make(chan struct{})
+	r.api.beforeNextWrite(func() {
+		close(entered)
+		<-free
+	})
+	release = func() {
+		select {
+		case <-free:
+		default:
+			close(free)
+		}
+	}
+	t.Cleanup(release)
+	return entered, release
+}
+
+func await(t *testing.T, what string, happened <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-happened:
+	case <-time.After(patience):
+		t.Fatalf("never: %s", what)
+	}
+}
+
+// hearsAll returns once the gateway has taken in all that its cache shows, too: its session takes
+// news and messages in any order.
+func (a *agent) hearsAll(shown cache.Cache, object client.Object, is func() bool) {
+	a.t.Helper()
+	cluster.Eventually(a.t, func() bool {
+		return shown.Get(a.t.Context(), client.ObjectKeyFromObject(object), object) == nil && is()
+	}, "the cache of the gateway does not show %s", object.GetName())
+	for range 20 {
+		a.hears()
+	}
+}
+
+func TestAResultIsSettledAfterItsStatusIsStored(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	a := m.connect(t, r)
+	m.settleIn(t)
+	d := m.create(t, nil)
+	ref := a.offer().GetDispatch()
+	held, release := r.holdNextWrite(t)
+	a.succeed(ref, `1`)
+	await(t, "the gateway writes the result", held)
+	other := &gatewayv1.DispatchRef{Namespace: "kube-system", Name: "x", Uid: uuid.NewString()}
+	a.succeed(other, `1`)
+	if got := a.settled().GetDispatch().GetUid(); got != other.GetUid() {
+		t.Fatalf("%s was settled before its status was stored", got)
+	}
+	release()
+	if got := a.settled().GetDispatch().GetUid(); got != string(d.UID) {
+		t.Errorf("settled %s, want the dispatch", got)
+	}
+	if phase := get(t, d).Status.Phase; phase != v1alpha1.DispatchSucceeded {
+		t.Errorf("settled as %s", phase)
+	}
+}
+
+// frozen is a clock that stands still.
+type frozen struct{ time.Time }
+
+func (f frozen) Now() time.Time                  { return f.Time }
+func (f frozen) Since(t time.Time) time.Duration { return f.Sub(t) }
+func (f frozen) Latest() time.Time               { return f.Time }
+
+func TestADispatchOfTheSecondOfTheRecordIsClaimed(t *testing.T) {
+	ca := newAuthorities(t)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	d := m.create(t, nil)
+	r := startReplica(t, ca, func(o *session.Options) { o.Time = frozen{d.CreationTimestamp.Time} })
+	a := m.connect(t, r)
+	a.offer()
+	if started := get(t, m.node).Status.SessionStartedTime; !started.Equal(&d.CreationTimestamp) {
+		t.Fatalf("the session was recorded at %v, the dispatch created at %v: nothing is shown", started, d.CreationTimestamp)
+	}
+	if phase := get(t, d).Status.Phase; phase != v1alpha1.DispatchDispatched {
+		t.Errorf("when its offer arrived it was %s", phase)
+	}
+}
+
+func TestWhatIsClaimedIsNotOfferedToANodeThatWasSuspendedMeanwhile(t *testing.T) {
+	ca := newAuthorities(t)
+	var shown cache.Cache
+	r := startReplica(t, ca, func(o *session.Options) { shown = o.Cache })
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	d := m.create(t, nil)
+	held, release := r.holdNextWrite(t)
+	a := m.connect(t, r)
+	await(t, "the gateway claims the dispatch", held)
+	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
+	node := m.node.DeepCopy()
+	a.hearsAll(shown, node, func() bool { return node.Spec.DesiredState == v1alpha1.NodeSuspended })
+	release()
+	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
+	claimed := d.DeepCopy()
+	a.hearsAll(shown, claimed, func() bool { return claimed.Status.Phase == v1alpha1.DispatchDispatched })
+	a.quiet()
+	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeActive })
+	if got := a.offer().GetDispatch().GetUid(); got != string(d.UID) {
+		t.Errorf("offered %s", got)
+	}
+}
+
+func TestNothingIsOfferedToANodeWhoseSpecIsNotTheProvenOne(t *testing.T) {
+	ca := newAuthorities(t)
+	var shown cache.Cache
+	r := startReplica(t, ca, func(o *session.Options) { shown = o.Cache })
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	config, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	controller := shared.ClientFor(t, config)
+	prove := func(keys, policy string) {
+		node := get(t, m.node)
+		before := client.MergeFrom(node.DeepCopy())
+		node.Status.ProvenSpec = &v1alpha1.ProvenSpec{Epoch: "e", KeysSHA256: keys, CapabilityPolicySHA256: policy}
+		if err := controller.Status().Patch(t.Context(), node, before); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys, policy := dispatch.KeysSHA256(m.node.Spec), dispatch.CapabilityPolicySHA256(m.node.Spec.CapabilityPolicy)
+	prove(keys, other(policy))
+	a := m.connect(t, r)
+	d := m.create(t, nil)
+	queued := d.DeepCopy()
+	a.hearsAll(shown, queued, func() bool { return true })
+	a.quiet()
+	prove(keys, policy)
+	if got := a.offer().GetDispatch().GetUid(); got != string(d.UID) {
+		t.Errorf("offered %s", got)
+	}
+}
+
+// What a machine says of a run is believed only as far as it does not contradict itself.
+func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	namespace := shared.Namespace(t)
+	cancelled := func(ref *gatewayv1.DispatchRef, execution gatewayv1.Result_Execution) *gatewayv1.Result {
+		return &gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: execution, ErrorCode: "Cancelled"}
+	}
+	t.Run("it ran, it never started", func(t *testing.T) {
+		m := pair(t, ca, namespace, "started", nil)
+		a := m.connect(t, r)
+		d := m.create(t, nil)
+		ref := a.offer().GetDispatch()
+		a.accept(ref)
+		a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
+			Progress: &gatewayv1.Progress{Dispatch: ref, Percent: 40}}})
+		cluster.Eventually(t, func() bool { return get(t, d).Status.Execution == v1alpha1.ExecutionStarted }, "no progress is shown")
+		a.report(cancelled(ref, gatewayv1.Result_EXECUTION_NOT_STARTED))
+		m.wantEnded(t, d, v1alpha1.DispatchCancelled, v1alpha1.ExecutionUnknown, v1alpha1.ErrorCancelled)
+	})
+	t.Run("it is withdrawn, it ran", func(t *testing.T) {
+		m := pair(t, ca, namespace, "withdrawn", nil)
+		a := m.connectClearing(t, r)
+		d := m.create(t, nil)
+		ref := a.offer().GetDispatch()
+		a.accept(ref)
+		a.ask(ref)
+		m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+		m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Allow = []string{"sleep"} })
+		a.cancelled()
+		a.report(cancelled(ref, gatewayv1.Result_EXECUTION_FINISHED))
+		m.wantEnded(t, d, v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, v1alpha1.ErrorNotGranted)
+	})
+}
+
+// A gateway decides that a queue is full; before that is stored another gateway has taken the machine
+// over and offered the dispatch.
+func TestAGatewayThatLostItsMachineRefusesNothing(t *testing.T) {
+	ca := newAuthorities(t)
+	one, two := startReplica(t, ca, func(o *session.Options) { o.MaxQueued = 1 }), startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
+	a := m.connect(t, one)
+	m.settleIn(t)
+	m.create(t, nil)
+	a.offer()
+	held, release := one.holdNextWrite(t)
+	m.create(t, nil)
+	m.create(t, nil)
+	await(t, "the queue is full", held)
+	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 8 })
+	a = m.connect(t, two)
+	for range 3 {
+		a.offer()
+	}
+	release()
+	one.stop() // returns when nothing of its sessions is left
+	list := &v1alpha1.CapabilityDispatchList{}
+	if err := shared.Client().List(t.Context(), list, client.InNamespace(m.id.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range list.Items {
+		if d.Status.Phase != v1alpha1.DispatchDispatched {
+			t.Errorf("what the machine was offered is %s: %+v", d.Status.Phase, d.Status.Error)
+		}
+	}
+}
+
+// The leader takes what was created later than the end for proven unstarted.
+func TestTheEndOfASessionIsLaterThanItsLastOffer(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	a := m.connect(t, r)
+	m.settleIn(t)
+	d := m.create(t, nil)
+	a.offer()
+	a.cancel()
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+	if ended := m.node.Status.SessionEndedTime; !ended.After(d.CreationTimestamp.Time) {
+		t.Errorf("the session ended at %v, it offered a dispatch of %v", ended, d.CreationTimestamp)
+	}
+}
+
+func TestWorkOfANodeThatIsBeingDeletedIsCancelledFirst(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Finalizers = []string{"test.mooring.dev/hold"} })
+	t.Cleanup(func() {
+		node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: m.node.Namespace, Name: m.node.Name}}
+		_ = shared.Client().Patch(context.WithoutCancel(t.Context()), node, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))
+	})
+	a := m.connectClearing(t, r)
+	d := m.create(t, nil)
+	ref := a.offer().GetDispatch()
+	a.accept(ref)
+	a.ask(ref)
+	m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+	if err := shared.Client().Delete(t.Context(), m.node); err != nil {
+		t.Fatal(err)
+	}
+	a.cancelled()
+	a.confirm(ref)
+	m.wantEnded(t, d, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeDeleted)
+}
