@@ -24,7 +24,8 @@ const catalogueFile = "test/mutants/catalogue.yaml"
 
 type options struct {
 	check, noUnit, process, pure bool
-	only                         string
+	// only names mutants, in the folder of the tests.
+	only, in string
 }
 
 func main() {
@@ -34,6 +35,7 @@ func main() {
 	flag.BoolVar(&o.noUnit, "no-unit", false, "do not run the unit tests")
 	flag.BoolVar(&o.pure, "pure", false, "break each operator of the packages without I/O instead and count what their unit tests notice")
 	flag.StringVar(&o.only, "only", "", "comma-separated names or prefixes of the mutants to run (default all)")
+	flag.StringVar(&o.in, "in", "", "run only the tests in this folder (default all)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -134,6 +136,7 @@ func jobs(mutants []Mutant, o options) (all []job) {
 			all = append(all, job{m, m.Process, true})
 		}
 	}
+	all = slices.DeleteFunc(all, func(j job) bool { return o.in != "" && j.test.Package != o.in })
 	slices.SortStableFunc(all, func(a, b job) int {
 		if a.process != b.process {
 			if b.process {
@@ -148,8 +151,8 @@ func jobs(mutants []Mutant, o options) (all []job) {
 
 // judge runs the tests and fails when a mutant survives one.
 func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer) error {
-	if slices.ContainsFunc(all, func(j job) bool { return j.process }) {
-		if err := r.buildPrograms(ctx); err != nil {
+	for _, j := range all {
+		if err := r.buildPrograms(ctx, j.test.Package); err != nil {
 			return err
 		}
 	}

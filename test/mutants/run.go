@@ -53,7 +53,7 @@ func (r *runner) binary(ctx context.Context, folder string) (string, error) {
 		return path, nil
 	}
 	path := filepath.Join(r.dir, strings.ReplaceAll(folder, "/", "-")+".test")
-	if err := r.goCommand(ctx, nil, "test", "-c", "-o", path, "./"+folder); err != nil {
+	if err := r.goCommand(ctx, nil, "test", "-vet=off", "-c", "-o", path, "./"+folder); err != nil {
 		return "", err
 	}
 	r.built[folder] = path
@@ -69,7 +69,7 @@ func (r *runner) run(ctx context.Context, test Test, mutant string) (passed bool
 	if err != nil {
 		return false, nil, err
 	}
-	command := exec.CommandContext(ctx, binary, "-test.timeout=10m", "-test.count=1", "-test.run="+pattern(test.Name))
+	command := exec.CommandContext(ctx, binary, "-test.timeout=10m", "-test.failfast", "-test.count=1", "-test.run="+pattern(test.Name))
 	command.Dir = filepath.Join(r.root, test.Package)
 	command.Env = append(os.Environ(), append([]string{variable + "=" + mutant, "RAPID_NOFAILFILE=true"}, r.environment...)...)
 	output, err = command.CombinedOutput()
@@ -96,9 +96,23 @@ func pattern(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// buildPrograms builds the programs that process tests start, beside links to everything else that
-// they start, and lets the tests use them.
-func (r *runner) buildPrograms(ctx context.Context) error {
+// startsPrograms reports whether the tests of a folder start programs of the product.
+func (r *runner) startsPrograms(ctx context.Context, folder string) (bool, error) {
+	command := exec.CommandContext(ctx, "go", "list", "-test", "-deps", "./"+folder)
+	command.Dir = r.root
+	imported, err := command.Output()
+	if err != nil {
+		return false, fmt.Errorf("list the imports of %s: %w", folder, err)
+	}
+	return bytes.Contains(imported, []byte("/test/stack\n")), nil
+}
+
+// buildPrograms builds the programs that the tests of a folder start, once, beside links to everything
+// else that they start, and lets the tests use them.
+func (r *runner) buildPrograms(ctx context.Context, folder string) error {
+	if starts, err := r.startsPrograms(ctx, folder); err != nil || !starts || len(r.environment) > 0 {
+		return err
+	}
 	bin := filepath.Join(r.dir, "bin")
 	if err := os.MkdirAll(bin, 0o700); err != nil {
 		return err
