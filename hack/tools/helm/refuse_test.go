@@ -23,6 +23,8 @@ func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 		`{gateway: {logLevel: loud}}`:                                "/gateway/logLevel",
 		`{gateway: {service: {type: ExternalName}}}`:                 "/gateway/service/type",
 		`{gateway: {service: {nodePorts: {pairing: 70000}}}}`:        "/gateway/service/nodePorts/pairing",
+		`{endpoints: {pairing: "gateway.example.com:99999"}}`:        "/endpoints/pairing",
+		`{endpoints: {node: "a.example.com:7444,b.example.com:0"}}`:  "/endpoints/node",
 		`{endpoints: {pairing: gateway.example.com}}`:                "/endpoints/pairing",
 		`{endpoints: {pairing: "https://gateway.example.com:1"}}`:    "/endpoints/pairing",
 		`{image: {tag: "a b"}}`:                                      "/image/tag",
