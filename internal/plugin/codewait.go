@@ -93,11 +93,15 @@ func finished(phase v1alpha1.PairingCodePhase) bool {
 	return false
 }
 
-// noAnswer says why a code is not ready: in the controller's words if it spoke.
+// noAnswer says why a code is not ready: in the words of the API server or the controller, if the
+// status has them.
 func noAnswer(code *v1alpha1.PairingCode) error {
+	if message := stalledMessage(code.Status.Conditions); message != "" {
+		return fmt.Errorf("pairing code %q is not ready: %s", code.Name, message)
+	}
 	if ready := meta.FindStatusCondition(code.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		return fmt.Errorf("pairing code %q is not ready: %s", code.Name, foreign.Line(ready.Message))
 	}
-	return fmt.Errorf("pairing code %q was created, but the controller has not answered for %s: is it running?\nSee: kubectl get pods -n %s; later: kubectl get pcode %s -n %s",
-		code.Name, codePatience, v1alpha1.SystemNamespace, code.Name, code.Namespace)
+	return fmt.Errorf("pairing code %q was created, but the controller has not answered for %s: is it running?\nSee: kubectl get pods -n %s, kubectl describe pcode %s -n %s; later: kubectl get pcode %s -n %s",
+		code.Name, codePatience, v1alpha1.SystemNamespace, code.Name, code.Namespace, code.Name, code.Namespace)
 }

@@ -31,4 +31,8 @@ func TestACodeThatIsNotReadySaysWhoToAsk(t *testing.T) {
 	if got := noAnswer(code).Error(); !strings.Contains(got, "start the controller with --advertise-pairing-endpoint") {
 		t.Errorf("the controller's own words are missing: %q", got)
 	}
+	code.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Message: "exceeded quota: none"}}
+	if got := noAnswer(code).Error(); !strings.Contains(got, "exceeded quota: none") || strings.Contains(got, "is it running?") {
+		t.Errorf("a refused write: %q", got)
+	}
 }

@@ -64,7 +64,7 @@ func newRoot(t *tool) *cobra.Command {
 	})
 	t.access.addFlags(root.PersistentFlags())
 	t.format.addFlag(root)
-	root.AddCommand(newCode(t), newPending(t), newApprove(t), newDeny(t), newNodes(t), newGrant(t), newInvoke(t), newCanI(t), newVersion(t))
+	root.AddCommand(newCode(t), newPending(t), newApprove(t), newDeny(t), newNodes(t), newGrant(t), newInvoke(t), newCanI(t), newUninstall(t), newVersion(t))
 	explainCompletion(root)
 	return root
 }
