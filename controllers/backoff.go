@@ -2,7 +2,8 @@ package controllers
 
 import (
 	"context"
-	"sync"
+	"errors"
+	"net/http"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,9 +16,13 @@ import (
 const (
 	// conflictDelay is the first delay after a lost compare-and-swap, which is no fault.
 	conflictDelay = 50 * time.Millisecond
-	// failureDelay is the first delay after any other error. With two writes in each reconcile,
-	// the first minute has at most 18 of them.
+	// failureDelay is the first delay after another error that is no refusal.
 	failureDelay = 250 * time.Millisecond
+	// quickRetries is the number of failures in a row after which only a refusal is likely.
+	quickRetries = 2
+	// refusalDelay is the first delay after a refusal, and after quickRetries. It doubles: the first
+	// minute has at most seven attempts.
+	refusalDelay = 2 * time.Second
 	// maxFailureDelay bounds the delay: no event announces that a quota or a policy was lifted.
 	maxFailureDelay = 30 * time.Second
 	// reportAfter is the number of failures in a row after which any error is reported. The API
@@ -29,20 +34,18 @@ const (
 // over, whatever events arrive. The queue's own rate limiter cannot do that: an event, such as
 // that of a write which the failed reconcile made itself, enters the queue beside it.
 type backOff struct {
+	delays
 	reconciler reconcile.Reconciler
 	reporter   failureReporter
-	now        func() time.Time
-
-	mu       sync.Mutex
-	failures map[reconcile.Request]failure
 }
 
-// failure is the state of an object whose last reconcile failed.
-type failure struct {
-	count    int
-	until    time.Time // no reconcile before
-	reported string    // message of the last report
-}
+// postponedError ends a reconcile that has neither failed nor done its work: it waits for a write
+// budget or a proof. The back-off of the object stays as it is.
+type postponedError struct{ after time.Duration }
+
+func (e *postponedError) Error() string { return "postponed by " + e.after.String() }
+
+func postpone(after time.Duration) error { return &postponedError{after} }
 
 // failureReporter shows people why an object is not reconciled.
 type failureReporter interface {
@@ -53,7 +56,7 @@ type failureReporter interface {
 }
 
 func newBackOff(reconciler reconcile.Reconciler, reporter failureReporter) *backOff {
-	return &backOff{reconciler: reconciler, reporter: reporter, now: time.Now, failures: map[reconcile.Request]failure{}}
+	return &backOff{reconciler: reconciler, reporter: reporter, delays: newDelays()}
 }
 
 // options returns the options of a controller that runs the reconciler.
@@ -67,6 +70,9 @@ func (b *backOff) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result,
 		return ctrl.Result{RequeueAfter: left}, nil
 	}
 	result, err := b.reconciler.Reconcile(ctx, key)
+	if postponed := (*postponedError)(nil); errors.As(err, &postponed) {
+		return ctrl.Result{RequeueAfter: postponed.after}, nil
+	}
 	if err == nil {
 		err = b.reporter.resolve(ctx, key.NamespacedName)
 	}
@@ -74,68 +80,16 @@ func (b *backOff) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result,
 		b.succeed(key)
 		return result, nil
 	}
-	state := b.fail(key, err)
-	if apierrors.IsConflict(err) && state.count < reportAfter {
-		return ctrl.Result{RequeueAfter: max(b.When(key), time.Millisecond)}, nil
-	}
-	if reportable := isRefusal(err) || state.count >= reportAfter; reportable && state.reported != err.Error() {
+	count, report := b.fail(key, err)
+	if report {
 		if unreported := b.reporter.report(ctx, key.NamespacedName, err); unreported != nil {
 			ctrl.LoggerFrom(ctx).Error(unreported, "cannot report why the object is not reconciled")
 		}
-		b.setReported(key, err.Error())
+	}
+	if apierrors.IsConflict(err) && count < reportAfter {
+		return ctrl.Result{RequeueAfter: max(b.When(key), time.Millisecond)}, nil
 	}
 	return ctrl.Result{}, err
-}
-
-// isRefusal reports whether the API server refused a write for a reason that stays until a person
-// changes the cluster: a quota, a policy, a webhook, a size limit or a missing right.
-func isRefusal(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
-		apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsMethodNotSupported(err)
-}
-
-func (b *backOff) fail(key reconcile.Request, err error) failure {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	state := b.failures[key]
-	delay := failureDelay
-	if apierrors.IsConflict(err) {
-		delay = conflictDelay
-	}
-	for range state.count {
-		delay = min(2*delay, maxFailureDelay)
-	}
-	state.count++
-	state.until = b.now().Add(delay)
-	b.failures[key] = state
-	return state
-}
-
-func (b *backOff) setReported(key reconcile.Request, message string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if state, failing := b.failures[key]; failing {
-		state.reported = message
-		b.failures[key] = state
-	}
-}
-
-func (b *backOff) succeed(key reconcile.Request) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.failures, key)
-}
-
-// When returns the time until the object may be reconciled again; zero or less: now. With Forget
-// and NumRequeues it makes backOff the rate limiter of the queue.
-func (b *backOff) When(key reconcile.Request) time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	state, failing := b.failures[key]
-	if !failing {
-		return 0
-	}
-	return state.until.Sub(b.now())
 }
 
 // Forget does nothing: the queue calls it after each reconcile without an error, also when the
@@ -143,8 +97,19 @@ func (b *backOff) When(key reconcile.Request) time.Duration {
 func (b *backOff) Forget(reconcile.Request) {}
 
 // NumRequeues returns the number of failures in a row.
-func (b *backOff) NumRequeues(key reconcile.Request) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.failures[key].count
+func (b *backOff) NumRequeues(key reconcile.Request) int { return b.count(key) }
+
+// isRefusal reports whether the API server refused a write for a reason that stays until a person
+// changes the cluster: a quota, a policy, a webhook, a size limit or a missing right.
+func isRefusal(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	switch code := status.Status().Code; code {
+	case http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusGone, http.StatusTooManyRequests:
+		return false
+	default:
+		return code >= http.StatusBadRequest && code < http.StatusInternalServerError
+	}
 }

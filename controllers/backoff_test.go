@@ -3,10 +3,12 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -41,9 +43,9 @@ func TestEventsDoNotBypassTheBackOff(t *testing.T) {
 		err  error
 		most int
 	}{
-		"a refusal":          {errQuota, 9},
-		"a lasting conflict": {errChanged, 12},
-		"a timeout":          {errTimeout, 9},
+		"a refusal":          {errQuota, 5},
+		"a lasting conflict": {errChanged, 7},
+		"a timeout":          {errTimeout, 7},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -64,13 +66,75 @@ func TestEventsDoNotBypassTheBackOff(t *testing.T) {
 				b.Forget(failingCode) // as the queue does after each early return
 				now = now.Add(10 * time.Millisecond)
 			}
-			if runs < 5 || runs > test.most {
+			if runs < 4 || runs > test.most {
 				t.Errorf("%d reconciles in a minute, want at most %d", runs, test.most)
 			}
 			if len(log.reported) != 1 || len(log.resolved) != 0 {
 				t.Errorf("reported %q, resolved %q", log.reported, log.resolved)
 			}
 		})
+	}
+}
+
+// A webhook may name the object or the time in its message.
+func TestAMessageThatDiffersEachTimeIsNotReportedEachTime(t *testing.T) {
+	runs, now, log := 0, start, &reportLog{}
+	b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
+		runs++
+		return ctrl.Result{}, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "code", fmt.Errorf("attempt %d", runs))
+	}), log)
+	b.now = func() time.Time { return now }
+	for now.Before(start.Add(time.Minute)) {
+		_, _ = b.Reconcile(t.Context(), failingCode)
+		now = now.Add(10 * time.Millisecond)
+	}
+	if len(log.reported) > 2 {
+		t.Errorf("%d of %d attempts are reported: %q", len(log.reported), runs, log.reported)
+	}
+}
+
+// An attempt that waits for a write budget shows nothing about the refusal.
+func TestAPostponedReconcileKeepsTheBackOff(t *testing.T) {
+	now, log := start, &reportLog{}
+	var failed error = errQuota
+	b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) { return ctrl.Result{}, failed }), log)
+	b.now = func() time.Time { return now }
+	_, _ = b.Reconcile(t.Context(), failingCode)
+	now = now.Add(refusalDelay)
+	_, _ = b.Reconcile(t.Context(), failingCode)
+	now = now.Add(2 * refusalDelay)
+	postponed := b.failures[failingCode]
+	failed = nil
+	b.reconciler = reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) { return ctrl.Result{}, postpone(time.Second) })
+	result, err := b.Reconcile(t.Context(), failingCode)
+	if err != nil || result.RequeueAfter != time.Second || b.failures[failingCode] != postponed || len(log.resolved) != 0 {
+		t.Errorf("%v, %v, failures %v, resolved %q", result, err, b.failures, log.resolved)
+	}
+}
+
+func TestEveryKindOfRefusalIsRecognised(t *testing.T) {
+	status := func(code int32, reason metav1.StatusReason) error {
+		return fmt.Errorf("save: %w", errors.Join(errors.New("first"), &apierrors.StatusError{ErrStatus: metav1.Status{Code: code, Reason: reason}}))
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"quota":                          {status(403, metav1.StatusReasonForbidden), true},
+		"policy":                         {status(422, metav1.StatusReasonInvalid), true},
+		"policy that says Unauthorized":  {status(401, metav1.StatusReasonUnauthorized), true},
+		"webhook without a reason":       {status(400, ""), true},
+		"webhook with its own code":      {status(418, ""), true},
+		"too large":                      {status(413, metav1.StatusReasonRequestEntityTooLarge), true},
+		"conflict":                       {status(409, metav1.StatusReasonConflict), false},
+		"gone":                           {status(404, metav1.StatusReasonNotFound), false},
+		"busy":                           {status(429, metav1.StatusReasonTooManyRequests), false},
+		"webhook that cannot be reached": {status(500, metav1.StatusReasonInternalError), false},
+		"connection":                     {errors.New("connection refused"), false},
+	} {
+		if got := isRefusal(test.err); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
@@ -88,7 +152,7 @@ func TestASuccessEndsTheBackOff(t *testing.T) {
 		t.Fatalf("error is %v", err)
 	}
 	failed = nil
-	now = now.Add(failureDelay)
+	now = now.Add(refusalDelay)
 	result, err := b.Reconcile(t.Context(), failingCode)
 	if err != nil || result.RequeueAfter != time.Hour || len(log.resolved) != 1 || len(b.failures) != 0 {
 		t.Errorf("%v, %v, resolved %q, failures %v", result, err, log.resolved, b.failures)

@@ -118,7 +118,7 @@ func (r *certificateReconciler) describe(ctx context.Context, node *v1alpha1.Nod
 
 	was := meta.FindStatusCondition(node.Status.Conditions, condition.Type)
 	if wait := settling(node, r.clock.Now()); wait > 0 && was == nil && answer == nil && trouble == nil {
-		return ctrl.Result{RequeueAfter: wait}, nil // that there is no certificate yet
+		return ctrl.Result{}, postpone(wait) // that there is no certificate yet
 	}
 	if answer != nil || was == nil || *was != condition || node.Status.CertificateExpires != expires {
 		if err := applyNodeStatus(ctx, r.client, node, managerCertificate, next); err != nil {

@@ -8,7 +8,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -41,9 +40,7 @@ func setupDispatch(mgr ctrl.Manager, options Options) error {
 		proofs:    options.Proofs,
 		retention: options.FinishedRetention, maxQueued: options.MaxQueuedPerNode,
 	}
-	backOff := newBackOff(r, failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), object: func(key client.ObjectKey) client.Object {
-		return &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	}})
+	backOff := newBackOff(r, newFailureEvents(mgr, &v1alpha1.CapabilityDispatch{}))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("dispatch").
 		For(&v1alpha1.CapabilityDispatch{}).

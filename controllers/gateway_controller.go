@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -38,6 +37,10 @@ type gatewayReconciler struct {
 	grace      time.Duration
 	staleAfter time.Duration
 	missing    firstSeen
+	// refused delays the Nodes whose status cannot be written: the others do not wait for them.
+	refused delays
+	// reporter shows why a session is not ended.
+	reporter failureEvents
 }
 
 func setupGateway(mgr ctrl.Manager, options Options) error {
@@ -46,11 +49,10 @@ func setupGateway(mgr ctrl.Manager, options Options) error {
 	}
 	r := &gatewayReconciler{
 		client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock, events: mgr.GetEventRecorder("mooring-controller"),
-		budget: newWriteBudget(), grace: options.OrphanGrace, staleAfter: options.StaleAfter,
+		budget: newWriteBudget(), grace: options.OrphanGrace, staleAfter: options.StaleAfter, refused: newDelays(),
+		reporter: newFailureEvents(mgr, &v1alpha1.Node{}),
 	}
-	backOff := newBackOff(r, failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), object: func(key client.ObjectKey) client.Object {
-		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	}})
+	backOff := newBackOff(r, newFailureEvents(mgr, &coordinationv1.Lease{}))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("gateway").
 		For(&coordinationv1.Lease{}, builder.WithPredicates(predicate.NewPredicateFuncs(isGatewayLease))).
@@ -130,23 +132,40 @@ func (r *gatewayReconciler) bury(ctx context.Context, key types.NamespacedName, 
 	if err := r.client.List(ctx, nodes, client.MatchingFields{indexLiveGateway: gateway}); err != nil {
 		return ctrl.Result{}, fmt.Errorf("list nodes of gateway %q: %w", gateway, err)
 	}
-	var failed []error // of some Nodes: the others must not wait for them
-	for i := range nodes.Items {
-		if wait := r.budget.take(); wait > 0 {
-			return ctrl.Result{RequeueAfter: wait}, nil
-		}
-		if err := r.orphan(ctx, &nodes.Items[i], ended); client.IgnoreNotFound(err) != nil {
-			failed = append(failed, err)
-		}
-	}
-	if len(failed) > 0 {
-		return ctrl.Result{}, errors.Join(failed...)
-	}
-	if len(nodes.Items) > 0 { // look again when the cache has followed
-		return ctrl.Result{RequeueAfter: time.Second}, nil
+	if len(nodes.Items) > 0 {
+		return ctrl.Result{RequeueAfter: r.orphanAll(ctx, nodes.Items, ended)}, nil
 	}
 	r.missing.forget(key.Name)
 	return ctrl.Result{}, r.deleteLease(ctx, key)
+}
+
+// orphanAll ends the sessions of Nodes and returns when to look again. A Node whose status was refused
+// has a delay of its own.
+func (r *gatewayReconciler) orphanAll(ctx context.Context, nodes []v1alpha1.Node, ended time.Time) time.Duration {
+	again := time.Duration(0)
+	for i := range nodes {
+		key := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&nodes[i])}
+		wait := r.refused.When(key)
+		if wait <= 0 {
+			if wait = r.budget.take(); wait > 0 {
+				return wait
+			}
+			wait = cacheLag // look again when the cache has followed
+			if err := r.orphan(ctx, &nodes[i], ended); client.IgnoreNotFound(err) != nil {
+				if _, report := r.refused.fail(key, err); report {
+					ctrl.LoggerFrom(ctx).Error(err, "the session of a node cannot be ended", "namespace", key.Namespace, "node", key.Name)
+					_ = r.reporter.report(ctx, key.NamespacedName, err) // never fails
+				}
+				wait = r.refused.When(key)
+			} else {
+				r.refused.succeed(key)
+			}
+		}
+		if again == 0 || wait < again {
+			again = max(wait, conflictDelay)
+		}
+	}
+	return again
 }
 
 // orphan records that the session of a Node ended with its gateway.

@@ -119,10 +119,10 @@ func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctr
 	}
 	if !says(node.Status, view.status) {
 		if wait := settling(node, r.clock.Now()); wait > 0 && (record == nil || record.UnprovenKeysSHA256+record.UnprovenCapabilityPolicySHA256 == "") {
-			return ctrl.Result{RequeueAfter: wait}, nil
+			return ctrl.Result{}, postpone(wait)
 		}
 		if wait := r.budget.take(); wait > 0 {
-			return ctrl.Result{RequeueAfter: wait}, nil
+			return ctrl.Result{}, postpone(wait)
 		}
 		if err := applyNodeStatus(ctx, r.client, node, v1alpha1.FieldManagerController, view.status); err != nil {
 			return ctrl.Result{}, err

@@ -36,6 +36,8 @@ type pairingCodeReconciler struct {
 	proofs  Proofs
 	clock   clock.PassiveClock
 	events  events.EventRecorder
+	// failed are the writes that the next attempts begin with.
+	failed failedWrites
 }
 
 func setupPairingCode(mgr ctrl.Manager, options Options) error {
@@ -139,11 +141,30 @@ func (r *pairingCodeReconciler) make(ctx context.Context, cached *v1alpha1.Pairi
 	if err := r.secrets.ready(ctx, code.Spec.Method); err != nil {
 		return r.wait(ctx, code, err)
 	}
-	lookupID, err := r.secrets.make(ctx, code)
-	if err != nil {
+	if err := r.failed.check(ctx, code); err != nil {
 		return ctrl.Result{}, fmt.Errorf("make the secrets of code %s/%s: %w", code.Namespace, code.Name, err)
 	}
-	return r.open(ctx, code, lookupID)
+	err := r.makeAndOpen(ctx, code)
+	r.failed.record(code, err)
+	return ctrl.Result{}, err
+}
+
+// makeAndOpen makes the Secrets and then shows them in the status.
+func (r *pairingCodeReconciler) makeAndOpen(ctx context.Context, code *v1alpha1.PairingCode) error {
+	lookupID, err := r.secrets.make(ctx, code)
+	if err != nil {
+		return fmt.Errorf("make the secrets of code %s/%s: %w", code.Namespace, code.Name, err)
+	}
+	if err := r.open(ctx, code.DeepCopy(), lookupID); err != nil {
+		return &failedWriteError{err, func(ctx context.Context, code *v1alpha1.PairingCode) error {
+			r.opened(code, lookupID)
+			if err := r.client.Status().Update(ctx, code, client.FieldOwner(v1alpha1.FieldManagerController), client.DryRunAll); err != nil {
+				return fmt.Errorf("save status: %w", err)
+			}
+			return nil
+		}}
+	}
+	return nil
 }
 
 // wait says in the status why the Secrets cannot be made yet.
@@ -164,16 +185,24 @@ func (r *pairingCodeReconciler) wait(ctx context.Context, code *v1alpha1.Pairing
 	return ctrl.Result{RequeueAfter: again}, nil
 }
 
-func (r *pairingCodeReconciler) open(ctx context.Context, code *v1alpha1.PairingCode, lookupID string) (ctrl.Result, error) {
-	before, expires, tries := code.DeepCopy(), metav1.NewTime(codeExpires(code)), int32(v1alpha1.MaxPairingTries)
+// open shows people where the code is.
+func (r *pairingCodeReconciler) open(ctx context.Context, code *v1alpha1.PairingCode, lookupID string) error {
+	before := code.DeepCopy()
+	message := r.opened(code, lookupID)
+	return r.save(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, message)
+}
+
+// opened changes the status to that of an open code, and returns the message for people.
+func (r *pairingCodeReconciler) opened(code *v1alpha1.PairingCode, lookupID string) (message string) {
+	expires, tries := metav1.NewTime(codeExpires(code)), int32(v1alpha1.MaxPairingTries)
 	code.Status.Phase = v1alpha1.PairingCodeActive
 	code.Status.LookupID = lookupID
 	code.Status.ExpiresTime = &expires
 	code.Status.SecretName = peoplesSecretName(lookupID)
 	code.Status.AttemptsLeft = &tries
-	message := fmt.Sprintf("read the code in Secret %q", code.Status.SecretName)
+	message = fmt.Sprintf("read the code in Secret %q", code.Status.SecretName)
 	r.setReady(code, metav1.ConditionTrue, v1alpha1.ReasonCodeReady, message)
-	return ctrl.Result{}, r.save(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, message)
+	return message
 }
 
 // follow watches an active code until it is terminal.

@@ -177,19 +177,40 @@ func (s codeSecrets) makePeoples(ctx context.Context, code *v1alpha1.PairingCode
 		Type: v1alpha1.SecretTypePairingCode,
 		Data: data,
 	}
-	err := s.create(ctx, secret.DeepCopy())
+	err := s.create(ctx, secret)
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	if err := s.client.Delete(ctx, secret.DeepCopy()); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("delete the outdated secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	if err := s.delete(ctx, secret); err != nil {
+		return err
 	}
 	return s.create(ctx, secret)
 }
 
 func (s codeSecrets) create(ctx context.Context, secret *corev1.Secret) error {
-	if err := s.client.Create(ctx, secret, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
-		return fmt.Errorf("create secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	write := func(ctx context.Context, object client.Object, options ...client.CreateOption) error {
+		if err := s.client.Create(ctx, object, append(options, client.FieldOwner(v1alpha1.FieldManagerController))...); err != nil {
+			return fmt.Errorf("create secret %s/%s: %w", secret.Namespace, secret.Name, err)
+		}
+		return nil
+	}
+	if err := write(ctx, secret.DeepCopy()); err != nil {
+		return &failedWriteError{err, func(ctx context.Context, _ *v1alpha1.PairingCode) error {
+			return write(ctx, secret.DeepCopy(), client.DryRunAll)
+		}}
+	}
+	return nil
+}
+
+func (s codeSecrets) delete(ctx context.Context, secret *corev1.Secret) error {
+	write := func(ctx context.Context, options ...client.DeleteOption) error {
+		if err := s.client.Delete(ctx, secret.DeepCopy(), options...); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete the outdated secret %s/%s: %w", secret.Namespace, secret.Name, err)
+		}
+		return nil
+	}
+	if err := write(ctx); err != nil {
+		return &failedWriteError{err, func(ctx context.Context, _ *v1alpha1.PairingCode) error { return write(ctx, client.DryRunAll) }}
 	}
 	return nil
 }

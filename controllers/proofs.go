@@ -43,7 +43,7 @@ var errAwaitingProof = errors.New("the next proof of the admission policies deci
 func retryUnproven(proofs Proofs, result ctrl.Result, err error) (ctrl.Result, error) {
 	if errors.Is(err, errAwaitingProof) {
 		proofs.Request()
-		return ctrl.Result{RequeueAfter: proofDelay}, nil
+		return ctrl.Result{}, postpone(proofDelay)
 	}
 	return result, err
 }

@@ -33,11 +33,23 @@ const maxStalledBytes = 4096
 // Event about the object.
 type failureEvents struct {
 	recorder events.EventRecorder
-	object   func(client.ObjectKey) client.Object
+	find     func(context.Context, client.ObjectKey) client.Object
 }
 
-func (f failureEvents) report(_ context.Context, key client.ObjectKey, failed error) error {
-	announce(f.recorder, f.object(key), corev1.EventTypeWarning, failureReason(failed), failed.Error())
+// newFailureEvents returns the reporter for objects of the kind of an empty one.
+func newFailureEvents(mgr ctrl.Manager, empty client.Object) failureEvents {
+	return failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), find: func(ctx context.Context, key client.ObjectKey) client.Object {
+		about := empty.DeepCopyObject().(client.Object)
+		if err := mgr.GetClient().Get(ctx, key, about); err != nil {
+			about.SetNamespace(key.Namespace) // without the UID, "kubectl describe" does not show the Event
+			about.SetName(key.Name)
+		}
+		return about
+	}}
+}
+
+func (f failureEvents) report(ctx context.Context, key client.ObjectKey, failed error) error {
+	announce(f.recorder, f.find(ctx, key), corev1.EventTypeWarning, failureReason(failed), failed.Error())
 	return nil
 }
 

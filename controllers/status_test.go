@@ -31,7 +31,7 @@ func TestEventsAndConditionsAreOneSafeLine(t *testing.T) {
 		recorder := events.NewFakeRecorder(8)
 		announce(recorder, node, corev1.EventTypeWarning, v1alpha1.ReasonWriteRefused, text)
 		check("an event", <-recorder.Events, maxNoteBytes+200)
-		failing := failureEvents{recorder: recorder, object: func(client.ObjectKey) client.Object { return node }}
+		failing := failureEvents{recorder: recorder, find: func(context.Context, client.ObjectKey) client.Object { return node }}
 		if err := failing.report(context.Background(), client.ObjectKeyFromObject(node), errors.New(text)); err != nil {
 			t.Fatal(err)
 		}

@@ -47,9 +47,7 @@ func setupTrust(mgr ctrl.Manager, options Options) error {
 		copies:      trustCopies{client: mgr.GetClient(), events: mgr.GetEventRecorder("mooring-controller"), namespaces: options.TrustNamespaces, failing: map[string]string{}},
 		clock:       options.Clock,
 	}
-	backOff := newBackOff(r, failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), object: func(key client.ObjectKey) client.Object {
-		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	}})
+	backOff := newBackOff(r, newFailureEvents(mgr, &corev1.ConfigMap{}))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trust").
 		WatchesRawSource(source.Func(r.begin)).

@@ -4,6 +4,7 @@ package controllers_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -58,6 +59,10 @@ func run(m *testing.M) int {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
+	// The rows of the refusal table wait for most of their time.
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		return failed(err)
+	}
 	code := m.Run()
 	cancel()
 	if err := <-ended; err != nil {
@@ -79,6 +84,7 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 	}
 	config.QPS = -1
 	apiClock.Wrap(config)
+	config.Wrap(managerWrites.wrap)
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: controllers.Scheme(),
 		Cache: cache.Options{

@@ -1,0 +1,91 @@
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// delays holds, for each object whose last attempt failed, the time before which there is no other
+// attempt. It is safe for concurrent use.
+type delays struct {
+	now func() time.Time
+
+	mu       *sync.Mutex
+	failures map[reconcile.Request]failure
+}
+
+// failure is the state of an object whose last attempt failed.
+type failure struct {
+	count int // failures in a row
+	slow  int // of them, those that waited for refusalDelay or longer
+	until time.Time
+
+	reason, message string // of the last report
+	reported        time.Time
+}
+
+func newDelays() delays {
+	return delays{now: time.Now, mu: &sync.Mutex{}, failures: map[reconcile.Request]failure{}}
+}
+
+// When returns the time until the next attempt; zero or less: now. With Forget and NumRequeues of
+// backOff it is the rate limiter of the queue.
+func (d *delays) When(key reconcile.Request) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	state, failing := d.failures[key]
+	if !failing {
+		return 0
+	}
+	return state.until.Sub(d.now())
+}
+
+// fail records a failed attempt. It returns the number of failures in a row, and whether this one has
+// to be reported: a message that differs each time is reported once in maxFailureDelay.
+func (d *delays) fail(key reconcile.Request, err error) (count int, report bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now, state := d.now(), d.failures[key]
+	state.until = now.Add(state.delay(err))
+	state.count++
+	if reason, message := failureReason(err), err.Error(); isRefusal(err) || state.count >= reportAfter {
+		report = reason != state.reason || message != state.message && now.Sub(state.reported) >= maxFailureDelay
+		if report {
+			state.reason, state.message, state.reported = reason, message, now
+		}
+	}
+	d.failures[key] = state
+	return state.count, report
+}
+
+// delay returns the delay after an error, and counts it.
+func (f *failure) delay(err error) time.Duration {
+	quick := failureDelay
+	if apierrors.IsConflict(err) {
+		quick = conflictDelay
+	}
+	if f.count < quickRetries && !isRefusal(err) {
+		return quick << f.count
+	}
+	f.slow++
+	delay := refusalDelay
+	for range f.slow - 1 {
+		delay = min(2*delay, maxFailureDelay)
+	}
+	return delay
+}
+
+func (d *delays) succeed(key reconcile.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.failures, key)
+}
+
+func (d *delays) count(key reconcile.Request) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failures[key].count
+}

@@ -1,0 +1,248 @@
+package controllers_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+const (
+	// maxRefusedWrites is the most writes in the first minute of a refusal: what precedes the refused
+	// write, its attempts, dry runs, the condition and the Event.
+	maxRefusedWrites = 20
+	// refusalText is the message of the policy of a test.
+	refusalText = "refused by the policy of this test"
+)
+
+// refusalWindow is how long the writes of a refused controller are counted.
+func refusalWindow() time.Duration {
+	if os.Getenv("MOORING_TEST_SIZE") == "full" {
+		return time.Minute
+	}
+	return 15 * time.Second
+}
+
+// refusedWrite is a write of a controller that the API server refuses.
+type refusedWrite struct {
+	group, resource string
+	operation       admissionv1.OperationType
+	// namespace of the object; "" is the fleet.
+	namespace string
+	// reason of the refusal; "" is Invalid, as that of a policy without a reason.
+	reason metav1.StatusReason
+	// start makes what the controller needs, calls refuse, and makes it write. It returns the object
+	// that shows the refusal.
+	start func(t *testing.T, fleet string, refuse func()) client.Object
+	// eventOnly: the refused write is that of the status itself, or the object has no conditions.
+	eventOnly bool
+	// goesOn returns once the controller has done its work.
+	goesOn func(t *testing.T, shown client.Object)
+}
+
+var refusedWrites = map[string]refusedWrite{
+	"finalizer of a code": {group: v1alpha1.GroupName, resource: "pairingcodes", operation: admissionv1.Update,
+		start: startCode, goesOn: codeBecomesActive},
+	"record of a code": {resource: "secrets", operation: admissionv1.Create, namespace: v1alpha1.PairingNamespace,
+		reason: metav1.StatusReasonForbidden, start: startCode, goesOn: codeBecomesActive},
+	"Secret of a code": {resource: "secrets", operation: admissionv1.Create, reason: metav1.StatusReasonRequestEntityTooLarge,
+		start: startCode, goesOn: codeBecomesActive},
+	"renewed record of a code": {resource: "secrets", operation: admissionv1.Update, namespace: v1alpha1.PairingNamespace,
+		start: startHalfMadeCode, goesOn: codeBecomesActive},
+	"outdated Secret of a code": {resource: "secrets", operation: admissionv1.Delete,
+		start: startHalfMadeCode, goesOn: codeBecomesActive},
+	"deleted record of a code": {resource: "secrets", operation: admissionv1.Delete, namespace: v1alpha1.PairingNamespace,
+		start: startDeletedCode, goesOn: objectGoes},
+	"status of a code": {group: v1alpha1.GroupName, resource: "pairingcodes/status", operation: admissionv1.Update, eventOnly: true,
+		start: startCode, goesOn: codeBecomesActive},
+	"old code": {group: v1alpha1.GroupName, resource: "pairingcodes", operation: admissionv1.Delete,
+		start: startOldCode, goesOn: objectGoes},
+	"decision that a code makes": {group: v1alpha1.GroupName, resource: "pairingrequests", operation: admissionv1.Update,
+		start: startAutoApproval, goesOn: requestBecomesApproved},
+	"status of a request": {group: v1alpha1.GroupName, resource: "pairingrequests/status", operation: admissionv1.Update, eventOnly: true,
+		start: startRequest, goesOn: requestBecomesPending},
+	"old request": {group: v1alpha1.GroupName, resource: "pairingrequests", operation: admissionv1.Delete,
+		start: startOldRequest, goesOn: objectGoes},
+	"Node of an approved request": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Create,
+		reason: metav1.StatusReasonForbidden, start: startApproval, goesOn: requestBecomesApproved},
+	"Node that a machine takes over": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Update,
+		start: startTakeover, goesOn: requestBecomesApproved},
+	"finalizer of a deleted Node": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Update,
+		start: startDeletedNode, goesOn: objectGoes},
+	"Node of a machine that never came": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Delete,
+		start: startAbandonedRequest, goesOn: requestBecomesFailed},
+	"status of a Node": {group: v1alpha1.GroupName, resource: "nodes/status", operation: admissionv1.Update, eventOnly: true,
+		start: startNode, goesOn: nodeIsDescribed},
+	"end of the session of a dead gateway": {group: v1alpha1.GroupName, resource: "nodes/status", operation: admissionv1.Update, eventOnly: true,
+		start: startDeadGateway, goesOn: sessionEnds},
+	"Lease of a dead gateway": {group: "coordination.k8s.io", resource: "leases", operation: admissionv1.Delete, namespace: v1alpha1.SystemNamespace,
+		eventOnly: true, start: startDeadLease, goesOn: objectGoes},
+	"order of a certificate": {group: "cert-manager.io", resource: "certificaterequests", operation: admissionv1.Create, namespace: v1alpha1.SystemNamespace,
+		start: startCertificate, goesOn: certificateIsIssued},
+	"answered order of a certificate": {group: "cert-manager.io", resource: "certificaterequests", operation: admissionv1.Delete, namespace: v1alpha1.SystemNamespace,
+		start: startCertificate, goesOn: certificateIsIssued},
+	"status of a dispatch": {group: v1alpha1.GroupName, resource: "capabilitydispatches/status", operation: admissionv1.Update, eventOnly: true,
+		start: startCancelledDispatch, goesOn: dispatchIsCancelled},
+	"old dispatch": {group: v1alpha1.GroupName, resource: "capabilitydispatches", operation: admissionv1.Delete, eventOnly: true,
+		start: startOldDispatch, goesOn: objectGoes},
+}
+
+// trustWrites are tried alone: every other row needs the object.
+var trustWrites = map[string]refusedWrite{
+	"new trust bundles": {resource: "configmaps", operation: admissionv1.Create, namespace: v1alpha1.SystemNamespace,
+		eventOnly: true, start: startDeletedTrust, goesOn: trustIsComplete},
+	"changed trust bundles": {resource: "configmaps", operation: admissionv1.Update, namespace: v1alpha1.SystemNamespace,
+		eventOnly: true, start: startSpoiltTrust, goesOn: trustIsComplete},
+}
+
+func TestARefusedWriteBacksOffSaysWhyAndGoesOn(t *testing.T) {
+	t.Run("rows", func(t *testing.T) {
+		for name, row := range refusedWrites {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				row.try(t)
+			})
+		}
+	})
+	for name, row := range trustWrites {
+		t.Run(name, row.try)
+	}
+}
+
+func (row refusedWrite) try(t *testing.T) {
+	fleet := shared.Namespace(t)
+	lift, mark := func() {}, time.Time{}
+	shown := row.start(t, fleet, func() {
+		lift = forbid(t, row, fleet)
+		mark = time.Now()
+	})
+	if row.eventOnly {
+		hasWarning(t, shown, v1alpha1.ReasonWriteRefused, refusalText)
+	} else {
+		becomesStalled(t, shown, refusalText)
+	}
+	if request, ok := shown.(*v1alpha1.PairingRequest); ok && request.Spec.Decision != nil && request.Status.Phase == v1alpha1.PairingRequestPending {
+		machine{request: request}.says(t, v1alpha1.ConditionApproved, metav1.ConditionUnknown, v1alpha1.ReasonWriteRefused, refusalText)
+	}
+	fewWrites(t, fleet, mark)
+	lift()
+	row.goesOn(t, shown)
+	recovers(t, shown)
+}
+
+// Cases that were seen: a quota, not a policy.
+func TestAQuotaBacksOffSaysWhyAndGoesOn(t *testing.T) {
+	t.Run("on the Secrets of codes", func(t *testing.T) {
+		t.Parallel()
+		fleet := shared.Namespace(t)
+		quota, mark := newQuota(t, fleet, corev1.ResourceSecrets), time.Now()
+		code := createCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
+		becomesStalled(t, code, "exceeded quota: none")
+		ready := meta.FindStatusCondition(code.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil || ready.Reason != v1alpha1.ReasonSecretsPending || !strings.Contains(ready.Message, "exceeded quota: none") {
+			t.Errorf("Ready is %+v", ready)
+		}
+		hasWarning(t, code, v1alpha1.ReasonWriteRefused, "exceeded quota: none")
+		fewWrites(t, fleet, mark)
+		lifts(t, quota)
+		codeBecomesActive(t, code)
+		recovers(t, code)
+	})
+	t.Run("on the Nodes of approved requests", func(t *testing.T) {
+		t.Parallel()
+		fleet := shared.Namespace(t)
+		quota := newQuota(t, fleet, "count/nodes.mooring.dev")
+		m := knock(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
+		mark := time.Now()
+		m.decide(t, `{"verdict":"Approved"}`)
+		becomesStalled(t, m.request, "exceeded quota: none")
+		m.says(t, v1alpha1.ConditionApproved, metav1.ConditionUnknown, v1alpha1.ReasonWriteRefused, "the decision is recorded and not carried out yet")
+		fewWrites(t, fleet, mark)
+		lifts(t, quota)
+		m.awaits(t, v1alpha1.PairingRequestApproved)
+		recovers(t, m.request)
+	})
+}
+
+func newQuota(t *testing.T, fleet string, counted corev1.ResourceName) *corev1.ResourceQuota {
+	t.Helper()
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: fleet, Name: "none"},
+		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{counted: resource.MustParse("0")}}}
+	if err := shared.Client().Create(t.Context(), quota); err != nil {
+		t.Fatal(err)
+	}
+	return becomes(t, "the quota counts", quota, func(q *corev1.ResourceQuota) error {
+		if len(q.Status.Used) == 0 {
+			return errors.New("no usage")
+		}
+		return nil
+	})
+}
+
+func lifts(t *testing.T, quota *corev1.ResourceQuota) {
+	t.Helper()
+	if err := shared.Client().Delete(t.Context(), quota); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exemptWrites are writes of the controller's role that need no row, by resource and verb.
+var exemptWrites = map[string]string{
+	"events create": "a lost Event holds nothing up", "events patch": "likewise",
+	"tokenreviews create":            "stores nothing",
+	"subjectaccessreviews create":    "stores nothing",
+	"serviceaccounts impersonate":    "no write",
+	"pairingcodes/finalizers update": "a right for blockOwnerDeletion, not a request",
+	"nodes rekey":                    "a right that a policy asks for",
+	"pairingrequests approve":        "likewise",
+	"leases create":                  "leader election and the proof of the policies, which have intervals of their own",
+	"leases update":                  "likewise",
+}
+
+// A new right to write needs a row, or a reason why it has none.
+func TestEveryWriteOfTheControllerHasARow(t *testing.T) {
+	operations := map[string]admissionv1.OperationType{"create": admissionv1.Create, "update": admissionv1.Update, "patch": admissionv1.Update, "delete": admissionv1.Delete}
+	tested := map[string]bool{}
+	for _, rows := range []map[string]refusedWrite{refusedWrites, trustWrites} {
+		for _, row := range rows {
+			tested[row.namespace+" "+row.resource+" "+string(row.operation)] = true
+		}
+	}
+	for namespace, rules := range controllerRules(t) {
+		for _, rule := range rules {
+			for _, of := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					if verb == "get" || verb == "list" || verb == "watch" || exemptWrites[of+" "+verb] != "" {
+						continue
+					}
+					if operation, known := operations[verb]; !known || !tested[namespace+" "+of+" "+string(operation)] {
+						t.Errorf("the controller may %s %s in namespace %q: add a row to refusedWrites", verb, of, namespace)
+					}
+				}
+			}
+		}
+	}
+}
+
+// controllerRules are the rules of the controller by namespace; "" is every namespace.
+func controllerRules(t *testing.T) map[string][]rbacv1.PolicyRule {
+	t.Helper()
+	rules := map[string][]rbacv1.PolicyRule{
+		"": get(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.ControllerServiceAccount}}).Rules,
+	}
+	for _, namespace := range []string{v1alpha1.SystemNamespace, v1alpha1.PairingNamespace} {
+		rules[namespace] = get(t, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.ControllerServiceAccount}}).Rules
+	}
+	return rules
+}
