@@ -121,7 +121,7 @@ func down(ctx context.Context, o options) error {
 	}
 }
 
-// serve owns the system until it is told to stop.
+// serve owns the system until it is stopped, and starts again what ends before.
 func serve(ctx context.Context, o options) error {
 	n := &narrator{began: time.Now()}
 	s, err := begin(ctx, o, o.place(), n)
@@ -142,6 +142,6 @@ func serve(ctx context.Context, o options) error {
 	if err := os.Rename(o.place("usage.new"), o.place("usage")); err != nil {
 		return fmt.Errorf("publish the usage: %w", err)
 	}
-	<-ctx.Done()
+	s.KeepRunning(ctx)
 	return nil
 }

@@ -1,0 +1,43 @@
+package stack_test
+
+import (
+	"context"
+	"testing"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/stack/testfleet"
+)
+
+// make up keeps the processes running as their Deployments do.
+func TestAControllerThatLostItsLeadershipIsStartedAgain(t *testing.T) {
+	f := newFleet(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); system.KeepRunning(ctx) }()
+	t.Cleanup(func() { stop(); <-ended })
+
+	lost := system.Controller
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.LeaderLease}}
+	f.Eventually("another holder of the Lease", func() bool {
+		thief := testfleet.Read(f, lease).DeepCopy()
+		now, other := metav1.NowMicro(), "another-controller"
+		thief.Spec.HolderIdentity, thief.Spec.RenewTime, thief.Spec.AcquireTime = &other, &now, &now
+		return system.Client.Update(f.Context(), thief) == nil
+	})
+	if _, err := lost.Wait(f.Within()); err != nil {
+		t.Fatal(err)
+	}
+	if err := system.Client.Delete(f.Context(), lease); client.IgnoreNotFound(err) != nil {
+		t.Fatal(err)
+	}
+	f.Issue("kiosk") // waits until a controller has made the code
+	stop()
+	<-ended
+	if system.Controller == lost || !system.Controller.Running() {
+		t.Error("the code was made and no other controller runs")
+	}
+}
