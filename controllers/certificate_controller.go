@@ -187,6 +187,9 @@ func (r *certificateReconciler) publish(ctx context.Context, node *v1alpha1.Node
 	if err == nil {
 		err = identity.CheckIssued(chain, id, key, roots.Pool(), r.clock.Now())
 	}
+	if refused := (*identity.CertificateError)(nil); errors.As(err, &refused) && refused.Reason == identity.ReasonUntrusted {
+		return r.refuse(ctx, node, errCAReplaced)
+	}
 	if err != nil {
 		return r.refuse(ctx, node, fmt.Errorf("the issuer made something else than was asked for: %w", err))
 	}
@@ -200,6 +203,10 @@ func (r *certificateReconciler) publish(ctx context.Context, node *v1alpha1.Node
 	}
 	return result, r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), "")
 }
+
+// errCAReplaced refuses a certificate that is not signed under any trusted device CA.
+var errCAReplaced = errors.New("the issuer signs with a CA that ConfigMap " + v1alpha1.TrustConfigMap + " does not hold: the Secret of the device CA was deleted or replaced. " +
+	"Machines that have a certificate keep running until it ends; no new one is issued. Restore the Secret, or follow \"A CA that was lost\" in docs/how-to/rotate-cas.md")
 
 // refuse publishes that this request gets no certificate. The machine may make a fresh one.
 func (r *certificateReconciler) refuse(ctx context.Context, node *v1alpha1.Node, why error) (ctrl.Result, error) {

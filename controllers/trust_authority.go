@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,7 +19,9 @@ import (
 
 const (
 	// trustRefresh is how often an issuer is asked again which CA it signs with.
-	trustRefresh = 24 * time.Hour
+	trustRefresh = time.Hour
+	// replacedRefresh is trustRefresh while a CA is replaced under the name of its issuer.
+	replacedRefresh = time.Minute
 	// sampleDuration is the life of a sample: the shortest cert-manager allows.
 	sampleDuration = time.Hour
 	// componentTrust labels the CertificateRequests that are made to learn a CA.
@@ -28,9 +31,12 @@ const (
 // authority is an issuer whose CA belongs in a trust bundle. The controller has no right to
 // read CA Secrets; it learns the CA from a sample certificate that nobody has the key of.
 type authority struct {
-	name   string // such as "server" or "previous-device": in names and logs
-	key    string // of the ConfigMap
-	issuer Issuer
+	name       string // such as "server" or "previous-device": in names and logs
+	key        string // of the ConfigMap
+	issuerName string // KIND/NAME
+	issuer     Issuer
+
+	replacedBy string // key of the CA that the issuer has now, if it is not the recorded one
 
 	sample *Order // not answered yet
 	bundle identity.Bundle
@@ -40,7 +46,7 @@ type authority struct {
 // learn brings bundle up to date, if it is time. It errs with *PendingError while the issuer
 // has not answered.
 func (a *authority) learn(ctx context.Context, now time.Time) error {
-	if !a.asked.IsZero() && now.Before(a.asked.Add(trustRefresh)) {
+	if !a.asked.IsZero() && now.Before(a.asked.Add(a.refresh())) {
 		return nil
 	}
 	if a.sample == nil {
@@ -61,14 +67,26 @@ func (a *authority) learn(ctx context.Context, now time.Time) error {
 		}
 	}
 	signed, err := a.issuer.Sign(ctx, *a.sample)
+	if refused := (*RefusedError)(nil); errors.As(err, &refused) {
+		a.sample = nil // it is never signed: the next attempt makes another one
+	}
 	if err != nil {
 		return err
 	}
 	if a.bundle, err = learnBundle(signed, a.sample.Request); err != nil {
+		a.sample = nil
 		return fmt.Errorf("learn the CA of issuer %s: %w", a.name, err)
 	}
 	a.asked, a.sample = now, nil
 	return a.issuer.Forget(ctx, a.labels(), "")
+}
+
+// refresh returns how long what was learned is used.
+func (a *authority) refresh() time.Duration {
+	if a.replacedBy != "" {
+		return replacedRefresh
+	}
+	return trustRefresh
 }
 
 func (a *authority) labels() map[string]string {

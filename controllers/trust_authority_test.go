@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -110,7 +112,7 @@ func TestBundlesAreTheUnionWithTheAuthorityInUseFirst(t *testing.T) {
 		{key: v1alpha1.TrustDeviceCAKey, bundle: bundle("device")},
 		{key: v1alpha1.TrustServerCAKey, bundle: bundle("old-server")},
 	}}
-	data, err := r.bundles()
+	data, _, err := r.bundles(t.Context(), &corev1.ConfigMap{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -33,6 +34,7 @@ type trustReconciler struct {
 	authorities []*authority
 	copies      trustCopies
 	clock       clock.PassiveClock
+	events      events.EventRecorder
 }
 
 func setupTrust(mgr ctrl.Manager, options Options) error {
@@ -46,6 +48,7 @@ func setupTrust(mgr ctrl.Manager, options Options) error {
 		authorities: authorities,
 		copies:      trustCopies{client: mgr.GetClient(), events: mgr.GetEventRecorder("mooring-controller"), namespaces: options.TrustNamespaces, failing: map[string]string{}},
 		clock:       options.Clock,
+		events:      mgr.GetEventRecorder("mooring-controller"),
 	}
 	backOff := newBackOff(r, newFailureEvents(mgr, &corev1.ConfigMap{}))
 	return ctrl.NewControllerManagedBy(mgr).
@@ -74,7 +77,7 @@ func authoritiesOf(c client.Client, options Options) ([]*authority, error) {
 			return nil, fmt.Errorf("--%s-issuer: %w", flag.name, err)
 		}
 		authorities = append(authorities, &authority{
-			name: flag.name, key: flag.key,
+			name: flag.name, key: flag.key, issuerName: issuer.Kind + "/" + issuer.Name,
 			issuer: &certManager{client: c, namespace: options.SystemNamespace, issuer: issuer},
 		})
 	}
@@ -112,7 +115,6 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 		case errors.As(err, &pending):
 			waiting = append(waiting, err)
 		case err != nil:
-			a.sample = nil // a refused sample is never signed: the next try is a fresh one
 			return ctrl.Result{}, err
 		}
 	}
@@ -120,11 +122,15 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 		ctrl.LoggerFrom(ctx).Info("the trust bundles wait for cert-manager", "waiting", errors.Join(waiting...).Error())
 		return ctrl.Result{RequeueAfter: patience}, nil
 	}
-	data, err := r.bundles()
+	config := &corev1.ConfigMap{}
+	if err := r.client.Get(ctx, r.key, config); client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, fmt.Errorf("read ConfigMap %s: %w", r.key, err)
+	}
+	data, keys, err := r.bundles(ctx, config)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := r.write(ctx, data); apierrors.IsAlreadyExists(err) {
+	if err := r.write(ctx, config, data, keys); apierrors.IsAlreadyExists(err) {
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil // the cache is behind
 	} else if err != nil {
 		return ctrl.Result{}, err
@@ -133,18 +139,27 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 	return ctrl.Result{RequeueAfter: r.untilNext()}, nil
 }
 
-// bundles is the union per key, in the order of the authorities.
-func (r *trustReconciler) bundles() (map[string]string, error) {
-	data := map[string]string{}
+// bundles returns the union per key, in the order of the authorities, and the keys of the CAs to
+// record. A CA that was replaced under the name of its issuer is not in it: the recorded one is.
+func (r *trustReconciler) bundles(ctx context.Context, config *corev1.ConfigMap) (data map[string]string, keys caKeys, err error) {
+	recorded := readCAKeys(config)
+	data, keys = map[string]string{}, caKeys{}
 	merged := map[string]identity.Bundle{}
 	for _, a := range r.authorities {
-		union, err := merged[a.key].Merge(a.bundle)
+		bundle := a.bundle
+		kept, replaced := recorded.keep(config, a)
+		if replaced {
+			bundle = kept
+		}
+		r.noteReplaced(ctx, a, replaced)
+		keys[a.recordName()] = caKey(bundle)
+		union, err := merged[a.key].Merge(bundle)
 		if err != nil {
-			return nil, fmt.Errorf("merge %s: %w", a.key, err)
+			return nil, nil, fmt.Errorf("merge %s: %w", a.key, err)
 		}
 		merged[a.key], data[a.key] = union, string(union.PEM())
 	}
-	return data, nil
+	return data, keys, nil
 }
 
 func (r *trustReconciler) untilNext() time.Duration {
@@ -153,24 +168,28 @@ func (r *trustReconciler) untilNext() time.Duration {
 		first = copyEvery
 	}
 	for _, a := range r.authorities {
-		first = min(first, a.asked.Add(trustRefresh).Sub(r.clock.Now()))
+		first = min(first, a.asked.Add(a.refresh()).Sub(r.clock.Now()))
 	}
 	return max(first, time.Second)
 }
 
-func (r *trustReconciler) write(ctx context.Context, data map[string]string) error {
-	config := &corev1.ConfigMap{}
-	err := r.client.Get(ctx, r.key, config)
-	switch {
-	case apierrors.IsNotFound(err):
-		config = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: r.key.Namespace, Name: r.key.Name}, Data: data}
-		err = r.client.Create(ctx, config, client.FieldOwner(v1alpha1.FieldManagerController))
-	case err == nil && !maps.Equal(config.Data, data):
-		config = config.DeepCopy()
-		config.Data = data
-		err = r.client.Update(ctx, config, client.FieldOwner(v1alpha1.FieldManagerController))
-	case err == nil:
+// write stores the bundles and the recorded keys, if they differ.
+func (r *trustReconciler) write(ctx context.Context, config *corev1.ConfigMap, data map[string]string, keys caKeys) error {
+	text, err := keys.encode()
+	if err != nil {
+		return err
+	}
+	exists := config.ResourceVersion != ""
+	if exists && maps.Equal(config.Data, data) && config.Annotations[v1alpha1.AnnotationCAKeys] == text {
 		return nil
+	}
+	config = config.DeepCopy()
+	config.Namespace, config.Name, config.Data = r.key.Namespace, r.key.Name, data
+	metav1.SetMetaDataAnnotation(&config.ObjectMeta, v1alpha1.AnnotationCAKeys, text)
+	if exists {
+		err = r.client.Update(ctx, config, client.FieldOwner(v1alpha1.FieldManagerController))
+	} else {
+		err = r.client.Create(ctx, config, client.FieldOwner(v1alpha1.FieldManagerController))
 	}
 	if err != nil {
 		return fmt.Errorf("write ConfigMap %s: %w", r.key, err)

@@ -92,6 +92,10 @@ const (
 	ReasonCertificateRefused = "CertificateRefused"
 	// ReasonIssuerNotReady means that cert-manager has not answered yet.
 	ReasonIssuerNotReady = "IssuerNotReady"
+	// ReasonCAReplaced means that an issuer signs with another CA than the trusted one of its name.
+	ReasonCAReplaced = "CAReplaced"
+	// ReasonCARestored means that it signs with the trusted one again.
+	ReasonCARestored = "CARestored"
 	// ReasonKeyRotated means that the next key became the pin.
 	ReasonKeyRotated = "KeyRotated"
 	// ReasonClockSkewed names the offset of the machine's clock.

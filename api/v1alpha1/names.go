@@ -68,6 +68,8 @@ const (
 	LabelComponentGateway = "gateway"
 	// AnnotationRequestSHA256 is the SHA-256 of the request a CertificateRequest was made for.
 	AnnotationRequestSHA256 = "mooring.dev/request-sha256"
+	// AnnotationCAKeys records in ConfigMap mooring-trust the key of the CA of each issuer.
+	AnnotationCAKeys = "mooring.dev/ca-keys"
 )
 
 // Custom verbs and resources that admission policies ask RBAC about.

@@ -1,0 +1,91 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+)
+
+// caKeys holds, by authority.recordName, the fingerprint of the key of the CA that an issuer signed
+// with first. A CA keeps its key under the name of its issuer: another key means that its Secret was
+// deleted or replaced, and trusting that one alone would refuse every paired machine.
+type caKeys map[string]string
+
+// readCAKeys reads what was recorded; a text that cannot be read is as good as none.
+func readCAKeys(config *corev1.ConfigMap) caKeys {
+	keys := caKeys{}
+	if err := json.Unmarshal([]byte(config.Annotations[v1alpha1.AnnotationCAKeys]), &keys); err != nil {
+		return caKeys{}
+	}
+	return keys
+}
+
+func (k caKeys) encode() (string, error) {
+	text, err := json.Marshal(k)
+	if err != nil {
+		return "", fmt.Errorf("encode the keys of the CAs: %w", err)
+	}
+	return string(text), nil
+}
+
+// keep returns the recorded CA of an authority whose issuer signs with another one now.
+func (k caKeys) keep(config *corev1.ConfigMap, a *authority) (kept identity.Bundle, replaced bool) {
+	recorded := k[a.recordName()]
+	if recorded == "" || recorded == caKey(a.bundle) {
+		return identity.Bundle{}, false
+	}
+	stored, err := identity.ParseBundle([]byte(config.Data[a.key]))
+	if err != nil {
+		return identity.Bundle{}, false
+	}
+	for _, certificate := range stored.Certificates() {
+		if identity.FingerprintSPKIDER(certificate.RawSubjectPublicKeyInfo) == recorded {
+			kept, err = identity.ParseBundle(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
+			return kept, err == nil
+		}
+	}
+	return identity.Bundle{}, false
+}
+
+// caKey is the fingerprint of the key of the first CA of a bundle; "" for none.
+func caKey(bundle identity.Bundle) string {
+	for _, certificate := range bundle.Certificates() {
+		return identity.FingerprintSPKIDER(certificate.RawSubjectPublicKeyInfo)
+	}
+	return ""
+}
+
+// recordName names an issuer in caKeys.
+func (a *authority) recordName() string { return a.key + " " + a.issuerName }
+
+// noteReplaced logs and announces that a CA was replaced, or that it is back, on change only.
+func (r *trustReconciler) noteReplaced(ctx context.Context, a *authority, replaced bool) {
+	now := ""
+	if replaced {
+		now = caKey(a.bundle)
+	}
+	if now == a.replacedBy {
+		return
+	}
+	a.replacedBy = now
+	about := &corev1.ConfigMap{}
+	if err := r.client.Get(ctx, r.key, about); err != nil {
+		about.Namespace, about.Name = r.key.Namespace, r.key.Name
+	}
+	if !replaced {
+		ctrl.LoggerFrom(ctx).Info("the CA of an issuer is the recorded one again", "issuer", a.issuerName)
+		announce(r.events, about, corev1.EventTypeNormal, v1alpha1.ReasonCARestored, fmt.Sprintf("%s signs with the CA of %s again", a.issuerName, a.key))
+		return
+	}
+	ctrl.LoggerFrom(ctx).Info("the CA of an issuer was replaced", "issuer", a.issuerName, "key", now)
+	announce(r.events, about, corev1.EventTypeWarning, v1alpha1.ReasonCAReplaced, fmt.Sprintf(
+		"%s signs with another CA (key %s) than %s holds: its Secret was deleted or replaced. The new CA is not trusted. "+
+			"Restore the Secret, or follow \"A CA that was lost\" in docs/how-to/rotate-cas.md", a.issuerName, now, a.key))
+}
