@@ -321,6 +321,26 @@ func TestEveryEndOfARequestHasItsOwnError(t *testing.T) {
 	}
 }
 
+// A gateway that answers is not called unreachable: the person would look at the network.
+func TestARequestThatIsGoneIsNamedWhileItIsAskedFor(t *testing.T) {
+	g := gatewaytest.Start(t)
+	g.Pairing.Status = func(int, []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+		return nil, status.Error(codes.NotFound, "there is no such pairing request for this key")
+	}
+	m := newMachine(t, g)
+	began, asked := time.Now(), 0
+	m.now = func() time.Time { // half a minute goes by within some looks at the clock
+		asked++
+		return began.Add(time.Duration(asked) * time.Second)
+	}
+	if err := m.pair(t.Context()); !errors.Is(err, enroll.ErrFailed) || !strings.Contains(err.Error(), "does not exist any more: ask for a new code") {
+		t.Errorf("got %v", err)
+	}
+	if out := m.out.String(); strings.Contains(out, "cannot be reached") || strings.Count(out, "does not know this pairing request: it may have been deleted") != 1 {
+		t.Errorf("the person sees:\n%s", out)
+	}
+}
+
 func TestATakenNameIsSaid(t *testing.T) {
 	g := gatewaytest.Start(t)
 	g.Pairing.Complete = func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error) {

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -15,6 +14,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
 // How a pairing can end without an identity. Each has its own exit code.
@@ -111,22 +111,11 @@ func again(endpoint string, err error) string {
 		return fmt.Sprintf("Gateway %s does not know this pairing request: it may have been deleted; asking again", endpoint)
 	case errors.As(cause, &untrusted):
 		return fmt.Sprintf("Gateway %s cannot be trusted now (%s): is the clock of this machine right? trying again", endpoint, explain(cause))
-	case answered(cause):
+	case link.Answered(cause):
 		return fmt.Sprintf("Gateway %s answers: %s; trying again", endpoint, explain(cause))
 	default:
 		return fmt.Sprintf("Gateway %s cannot be reached (%s); trying again", endpoint, explain(cause))
 	}
-}
-
-// answered reports whether a gateway itself made the status, not a broken connection.
-func answered(err error) bool {
-	if status.Code(err) == codes.ResourceExhausted {
-		return true
-	}
-	return slices.ContainsFunc(status.Convert(err).Details(), func(detail any) bool {
-		_, ok := detail.(*errdetails.ErrorInfo)
-		return ok
-	})
 }
 
 // verifiedCode is the confirmation of a gateway that verified the code and refused for another

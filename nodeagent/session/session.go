@@ -177,6 +177,8 @@ func (r *Runner) explain(err error) string {
 		return "Another session of this Node took over (" + message + "): is a copy of the identity directory in use? trying on"
 	case errors.As(err, &untrusted):
 		return "Gateway " + endpoint + " cannot be trusted (" + foreign.Brief(untrusted.Detail) + "); trying on"
+	case link.Answered(err):
+		return "Gateway " + endpoint + " answers: " + message + "; trying again"
 	case errors.Is(err, io.EOF):
 		return "Gateway " + endpoint + " ended the session; trying again"
 	default:

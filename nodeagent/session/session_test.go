@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -348,6 +349,9 @@ func TestEveryRefusalIsSaidAndTriedAgain(t *testing.T) {
 	}{
 		"revoked":      {status.Error(codes.PermissionDenied, "the Node is revoked"), "refuses this machine (the Node is revoked)"},
 		"unavailable":  {status.Error(codes.Unavailable, "policies are not proven"), "cannot be reached (policies are not proven)"},
+		"not proven":   {marked(t, codes.Unavailable, "policies are not proven"), "answers: policies are not proven; trying again"},
+		"no Node":      {status.Error(codes.NotFound, "there is no such Node"), "answers: there is no such Node; trying again"},
+		"busy":         {status.Error(codes.ResourceExhausted, "too many sessions"), "answers: too many sessions; trying again"},
 		"not accepted": {status.Error(codes.Unauthenticated, "no such key"), "does not accept the certificate"},
 		"replaced":     {status.Error(codes.Aborted, "a newer session won"), "is a copy of the identity directory in use?"},
 	} {
@@ -370,6 +374,16 @@ func TestEveryRefusalIsSaidAndTriedAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// marked is a status that a gateway made, as gateways mark it.
+func marked(t *testing.T, code codes.Code, message string) error {
+	t.Helper()
+	said, err := status.New(code, message).WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said.Err()
 }
 
 func TestAForeignGatewayIsNotTrusted(t *testing.T) {
