@@ -21,6 +21,17 @@ func TestParseCodeForgivesHowPeopleWrite(t *testing.T) {
 		"spaces for dash":  "  k7qx2m 482913 ",
 		"spaces and dash":  "K7QX2M - 482 913",
 		"a newline at end": "K7QX2M-482913\r\n",
+		"a BOM":            "\ufeffK7QX2M-482913",
+		"en dash":          "K7QX2M\u2013482913",
+		"em dash, spaces":  "K7QX2M\u00a0\u2014\u00a0482913",
+		"hyphen":           "K7QX2M\u2010482913",
+		"no-break hyphen":  "K7QX2M\u2011482913",
+		"minus":            "K7QX2M\u2212482913",
+		"soft hyphen":      "K7QX2M\u00ad482913",
+		"full-width dash":  "K7QX2M\uff0d482913",
+		"no-break space":   "\u00a0K7QX2M-482\u00a0913\u202f",
+		"zero width":       "\u200bK7QX2M-\u2060482913\u200e",
+		"line separator":   "K7QX2M-482913\u2028",
 	} {
 		got, err := ParseCode(text)
 		if err != nil {

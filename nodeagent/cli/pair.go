@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
@@ -43,7 +44,7 @@ func (f *flags) readInvitation(in io.Reader, prompts io.Writer) (*pairing.Invita
 	if err != nil {
 		return nil, asFileError(fmt.Errorf("--pair: %w", err))
 	}
-	invitation, err := pairing.ParseURI(strings.TrimSpace(text))
+	invitation, err := pairing.ParseURI(strings.TrimFunc(text, surrounds))
 	if err != nil {
 		return nil, fmt.Errorf("--pair: %w; give the whole URI in quotes, - to read it from standard input, or @FILE", err)
 	}
@@ -52,6 +53,10 @@ func (f *flags) readInvitation(in io.Reader, prompts io.Writer) (*pairing.Invita
 
 // firstLineOf reads a file. The URI decides which gateway this machine obeys, so no other user may
 // be able to write the file. A pipe, such as /dev/stdin, is read as it is.
+// surrounds reports whether a character is white space or has no width, such as a BOM: editors and
+// mail programs put them around a URI.
+func surrounds(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+
 func firstLineOf(path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 		content, err := ownfile.Read(path)

@@ -29,6 +29,7 @@ func TestAPairingURICanComeFromFourPlaces(t *testing.T) {
 		"the environment": {env: qrURI},
 		"standard input":  {flags: flags{pair: "-"}, in: "  " + qrURI + " \nmore that is not read"},
 		"a file":          {flags: flags{pair: "@" + file}},
+		"a mail":          {flags: flags{pair: "-"}, in: "\ufeff\u00a0" + qrURI + "\u00a0\u200b\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("MOORING_PAIR", c.env)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,11 +72,24 @@ func prettyName(path string) string {
 	return ""
 }
 
+// isAddress reports whether a host name is an IP address, or begins with an IPv4 address as some
+// providers name hosts: the first label of 10.0.0.7.example.com names no machine.
+func isAddress(hostname string) bool {
+	if _, err := netip.ParseAddr(strings.Trim(hostname, "[]")); err == nil {
+		return true
+	}
+	labels := strings.Split(hostname, ".")
+	return len(labels) >= 4 && !slices.ContainsFunc(labels[:4], func(label string) bool {
+		_, err := strconv.ParseUint(label, 10, 8)
+		return err != nil
+	})
+}
+
 // NodeName makes the name of a Node, a DNS label, out of a host name: its first
 // label in lower case with dashes for whatever else does not fit. It is empty
 // when nothing fits, and for a host name that names no machine: an address, localhost.
 func NodeName(hostname string) string {
-	if _, err := netip.ParseAddr(strings.Trim(hostname, "[]")); err == nil {
+	if isAddress(hostname) {
 		return ""
 	}
 	first, _, _ := strings.Cut(hostname, ".")
