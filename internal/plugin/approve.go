@@ -22,7 +22,8 @@ const approveLong = `Approve machines that asked to come in. A decision is final
 
 Shows each request and asks. Say yes only when the machine shows the same verification code: the
 code is made from the machine's key, so nobody in between can show it. --yes is for those who have
-compared it already.
+compared it already. An approval waits up to 5s for the controller: a name that is taken ends in
+an error.
 
 Name the requests, or choose among those that wait now: with --selector by the labels that their
 codes give the Node (kubectl mooring code --label), with --all every one. There is no "latest".`

@@ -19,7 +19,6 @@ const cancelPatience = 5 * time.Second
 func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDispatch, raw bool) error {
 	ctx, stop := onInterrupt(parent, func(ctx context.Context) { t.cancel(ctx, f, d) })
 	defer stop()
-	t.sayf("Made dispatch %s in namespace %s.", d.Name, d.Namespace)
 	latest, said := d, ""
 	err := observer[v1alpha1.CapabilityDispatch, *v1alpha1.CapabilityDispatch]{
 		fleet: f, list: &v1alpha1.CapabilityDispatchList{},

@@ -23,6 +23,7 @@ type invokeOptions struct {
 	wait        bool
 	allowAbsent bool
 	raw         bool
+	name        string
 }
 
 const invokeLong = `Run a capability on a machine: make a CapabilityDispatch, wait for it, print its output.
@@ -32,6 +33,8 @@ printed when it is over. A machine that is offline gets it when it is back, unti
 On a terminal, characters of the output that could act on it are escaped, and several lines of text
 stand behind a mark. A pipe or a file gets the JSON as it is; --raw prints the output itself.
 Ctrl-C asks to cancel and goes on waiting for the truth; a second one leaves.
+With --name a command can be repeated after a lost connection: a dispatch of that name that asks for
+the same is followed, not run again; one that asks for something else is an error.
 
 ` + exitCodes
 
@@ -41,6 +44,9 @@ const invokeExample = `  kubectl mooring invoke press-3 echo --input '{"text":"h
   # input from a file, from a pipe
   kubectl mooring invoke press-3 echo --input @input.json
   jq '{text: .name}' order.json | kubectl mooring invoke press-3 echo --input -
+
+  # a job of a pipeline: repeated, it follows the first run
+  kubectl mooring invoke press-3 system.health --name health-build-118
 
   # leave it in the mailbox of a machine that may be off for days
   kubectl mooring invoke press-3 system.health --expiry 72h --wait=false`
@@ -73,11 +79,12 @@ func newInvoke(t *tool) *cobra.Command {
 	flags.Var(&o.ttl, "ttl-after-finished", "how long the dispatch is kept when it is over, up to 8760h")
 	flags.BoolVar(&o.wait, "wait", true, "wait for the outcome; --wait=false prints the name and returns")
 	flags.BoolVar(&o.allowAbsent, "allow-absent", false, "queue it for a node that does not exist yet")
+	flags.StringVar(&o.name, "name", "", "name of the dispatch; repeated, it follows the one that exists (default: a new name)")
 	flags.BoolVar(&o.raw, "raw", false, "print the output as the machine sent it, a text without quotes; unsafe on a terminal")
 	return cmd
 }
 
-// newDispatch is the object that the flags describe. The name is left to the server.
+// newDispatch is the object that the flags describe. Without --name the server chooses the name.
 func newDispatch(f *fleet, node, capability string, o invokeOptions, stdin io.Reader) (*v1alpha1.CapabilityDispatch, error) {
 	if err := checkCapability(capability); err != nil {
 		return nil, err
@@ -87,7 +94,11 @@ func newDispatch(f *fleet, node, capability string, o invokeOptions, stdin io.Re
 		return nil, err
 	}
 	prefix := strings.NewReplacer(".", "-", "_", "-").Replace(node + "-" + capability + "-")
-	return &v1alpha1.CapabilityDispatch{ObjectMeta: f.objectMeta(prefix), Spec: v1alpha1.CapabilityDispatchSpec{
+	meta := f.objectMeta(prefix)
+	if o.name != "" {
+		meta.Name, meta.GenerateName = o.name, ""
+	}
+	return &v1alpha1.CapabilityDispatch{ObjectMeta: meta, Spec: v1alpha1.CapabilityDispatchSpec{
 		NodeName: node, Capability: capability, Input: input,
 		TimeoutSeconds: o.timeout.value, ExpirySeconds: o.expiry.value, TTLSecondsAfterFinished: &o.ttl.value,
 	}}, nil
@@ -105,8 +116,9 @@ func (t *tool) invoke(ctx context.Context, node, capability string, o invokeOpti
 	if err := t.lookAtNode(ctx, f, node, o); err != nil {
 		return err
 	}
-	if err := f.Create(ctx, d); err != nil {
-		return fmt.Errorf("make a dispatch: %w", f.explain(err, "capabilitydispatches"))
+	made, err := t.makeDispatch(ctx, f, d)
+	if err != nil {
+		return err
 	}
 	if o.wait {
 		return t.follow(ctx, f, d, o.raw)
@@ -114,7 +126,7 @@ func (t *tool) invoke(ctx context.Context, node, capability string, o invokeOpti
 	if t.format != "" {
 		return t.print(d)
 	}
-	fmt.Fprintf(t.Out, "capabilitydispatch.mooring.dev/%s created\n", d.Name)
+	fmt.Fprintf(t.Out, "capabilitydispatch.mooring.dev/%s %s\n", d.Name, map[bool]string{true: "created", false: "unchanged"}[made])
 	t.sayf("See what became of it: kubectl get cdisp %s -n %s", d.Name, d.Namespace)
 	return nil
 }

@@ -130,3 +130,20 @@ func TestInvokeCanLeaveADispatchInTheMailbox(t *testing.T) {
 		t.Errorf("got %s with %+v", d.Name, d.Spec)
 	}
 }
+
+// A pipeline that lost its connection repeats its command: what exists is followed, and never run twice.
+func TestInvokeOfANameThatExistsFollowsIt(t *testing.T) {
+	ns := newFleet(t)
+	newNode(t, ns, "press-3", v1alpha1.PresenceOnline)
+	line := []string{"invoke", "press-3", "echo", "--name", "greet-118", "--input", `{"text": "hello", "n": 1}`}
+	run(t, ivan, ns, append(line, "--wait=false")...).want(0, "capabilitydispatch.mooring.dev/greet-118 created\n")
+	run(t, ivan, ns, append(line, "--wait=false")...).want(0, "capabilitydispatch.mooring.dev/greet-118 unchanged\n", "err:asks for the same: it is not run again")
+	p := start(t, ivan, ns, nil, line...)
+	p.says("it is not run again")
+	settle(t, theDispatch(t, ns), v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished, Output: &v1alpha1.JSON{Raw: []byte(`"hi"`)}})
+	p.want(0, `"hi"`)
+	run(t, ivan, ns, line...).want(0, `"hi"`)
+	run(t, ivan, ns, "invoke", "press-3", "echo", "--name", "greet-118").want(1, "err:with another input", "err:choose another --name")
+	run(t, ivan, ns, "invoke", "press-3", "system.health", "--name", "greet-118").want(1, "err:with another capability")
+	theDispatch(t, ns)
+}

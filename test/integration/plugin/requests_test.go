@@ -1,9 +1,11 @@
 package plugin_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -120,4 +122,41 @@ func TestWhatCannotBeApprovedSaysWhy(t *testing.T) {
 	if d := decisionOf(t, r); d != nil {
 		t.Errorf("it was decided: %+v", d)
 	}
+}
+
+// The controller refuses a name that is taken when it acts on the approval: the approver sees it.
+func TestApproveShowsThatTheNameIsTaken(t *testing.T) {
+	ns := newFleet(t)
+	newNode(t, ns, "press-3", v1alpha1.PresenceOnline)
+	r := newRequest(t, ns, "r")
+	p := start(t, ada, ns, nil, "approve", "r", "--yes")
+	eventually(t, "record the decision", func() bool { return decisionOf(t, r) != nil })
+	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(r), r); err != nil {
+		t.Fatal(err)
+	}
+	meta.SetStatusCondition(&r.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionCompleted, Status: metav1.ConditionFalse,
+		Reason: v1alpha1.ReasonNameTaken, Message: `Node "press-3" exists: pair under another name`})
+	setRequestPhase(t, r, v1alpha1.PairingRequestFailed)
+	p.want(1, `err:failed: NameTaken: Node "press-3" exists`, "err:the machine needs a new code")
+	if strings.Contains(p.err.String(), "Approved pairing request") {
+		t.Errorf("it also reports success:\n%s", p.err.String())
+	}
+}
+
+func TestApproveShowsTheLabelsOfTheCode(t *testing.T) {
+	ns := newFleet(t)
+	create(t, &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "code-x1"},
+		Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeLabels: map[string]v1alpha1.NodeLabelValue{"hall": "b", "line": "3"}}})
+	newRequest(t, ns, "r")
+	run(t, ada, ns, "approve", "r", "--yes").want(0, "err:Labels             hall=b, line=3", "err:The controller has not acted on it yet")
+}
+
+func TestANamespaceThatDoesNotExistIsNamed(t *testing.T) {
+	for _, args := range [][]string{{"nodes"}, {"nodes", "press-3"}, {"pending"}, {"approve", "x", "--yes"}, {"approve", "--all", "--yes"}, {"deny", "x", "--reason", "no"},
+		{"code"}, {"grant", "press-3", "--capability", "echo"}, {"invoke", "press-3", "echo"}, {"invoke", "press-3", "echo", "--allow-absent"}} {
+		p := startWith(t, shared.Kubeconfig(), nil, append(args, "-n", "workshpo")...)
+		p.want(1, `err:namespace "workshpo" does not exist`, "err:choose another with -n")
+	}
+	// A person without rights there gets one answer for a missing and a foreign namespace.
+	run(t, ivan, "workshpo", "nodes").want(1, `err:in namespace "workshpo". Is the name of the namespace right?`)
 }
