@@ -82,7 +82,8 @@ type CapabilityDispatchStatus struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Output *JSON `json:"output,omitempty"`
 
-	// outputTruncated is true when output was longer than maxPayloadBytes.
+	// outputTruncated is true when output was cut: it was longer than maxPayloadBytes, or than what
+	// the API server can store beside the rest of the object.
 	// +optional
 	OutputTruncated bool `json:"outputTruncated,omitempty"`
 

@@ -60,13 +60,14 @@ type CapabilityDispatchSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="capability is immutable: create another CapabilityDispatch",reason=FieldValueForbidden
 	Capability string `json:"capability"`
 
-	// input is any JSON object; the capability's own schema says which. Default: none, which
-	// the capability sees as an empty object. Immutable.
+	// input is any JSON object; the capability's own schema says which. At most 262144 bytes, no
+	// number beyond int64: write such a number as a string. Default: none, which the capability
+	// sees as an empty object. Immutable.
 	// +optional
 	Input *JSON `json:"input,omitempty"`
 
-	// maxPayloadBytes bounds the output that is kept, in bytes; a longer one is cut and marked.
-	// Default 65536, from 1 to 262144, immutable.
+	// maxPayloadBytes bounds the output that is kept, in bytes as the machine wrote them; a longer
+	// one is cut and marked. Default 65536, from 1 to 262144, immutable.
 	// +optional
 	// +kubebuilder:default=65536
 	// +kubebuilder:validation:Minimum=1
