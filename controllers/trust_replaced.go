@@ -11,6 +11,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // caKeys holds, by authority.recordName, the fingerprint of the key of the CA that an issuer signed
@@ -28,7 +29,7 @@ func readCAKeys(config *corev1.ConfigMap) caKeys {
 }
 
 func (k caKeys) encode() (string, error) {
-	text, err := json.Marshal(k)
+	text, err := jsontext.Marshal(k)
 	if err != nil {
 		return "", fmt.Errorf("encode the keys of the CAs: %w", err)
 	}
