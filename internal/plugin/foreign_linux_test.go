@@ -64,6 +64,7 @@ func hostileObjects(phase v1alpha1.DispatchPhase, output string) map[string]any 
 	machine := node("press-3", func(n *v1alpha1.Node) {
 		n.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "No", Message: "m"}}
 		n.Status.System = request.Spec.System.DeepCopy()
+		n.Finalizers = []string{v1alpha1.FinalizerNode}
 	})
 	dispatch := finishedDispatch(v1alpha1.CapabilityDispatchStatus{Phase: phase, Error: &v1alpha1.DispatchError{Code: "CapabilityFailed"},
 		Execution: v1alpha1.ExecutionFinished})
@@ -100,7 +101,7 @@ func serveHostile(t *testing.T, objects map[string]any, refuse bool) string {
 		switch {
 		case r.URL.Query().Get("watch") != "":
 			_ = json.NewEncoder(w).Encode(map[string]any{"type": "MODIFIED", "object": fields})
-		case r.Method == http.MethodGet && len(parts) == 6:
+		case r.Method == http.MethodGet && (len(parts) == 6 || len(parts) == 4): // of a namespace, or of all
 			_ = json.NewEncoder(w).Encode(map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": kinds[resource] + "List",
 				"metadata": map[string]any{}, "items": []any{fields}})
 		default:
@@ -130,6 +131,7 @@ var foreignCommands = map[string][][]string{
 	"grant":      {{"grant", "press-3", "--capability", "other"}},
 	"invoke":     {{"invoke", "press-3", "echo"}, {"invoke", "press-3", "echo", "--wait=false"}},
 	"can-i":      {{"can-i", "invoke", "echo"}},
+	"uninstall":  {{"uninstall"}, {"uninstall", "--force-finalizers", "--yes"}},
 	"version":    {{"version"}},
 	"completion": {{cobra.ShellCompRequestCmd, "invoke", "press-3", ""}},
 }

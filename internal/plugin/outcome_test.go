@@ -55,7 +55,7 @@ func TestOnlyTheOutputGoesToStandardOutput(t *testing.T) {
 	if out.String() != "{\n  \"a\": 1\n}\n" {
 		t.Errorf("standard output is %q", out)
 	}
-	if !strings.Contains(errOut.String(), "cut at 64 bytes") {
+	if !strings.Contains(errOut.String(), "maxPayloadBytes is 64") {
 		t.Errorf("standard error is %q", errOut)
 	}
 }

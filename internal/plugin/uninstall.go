@@ -160,7 +160,7 @@ func (f *fleet) leaderLease(ctx context.Context) (*coordinationv1.Lease, error) 
 	lease := &coordinationv1.Lease{}
 	err := f.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.LeaderLease}, lease)
 	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("read Lease %s/%s, which shows whether a controller runs: %w", v1alpha1.SystemNamespace, v1alpha1.LeaderLease, err)
+		return nil, fmt.Errorf("read Lease %s/%s, which shows whether a controller runs: %w", v1alpha1.SystemNamespace, v1alpha1.LeaderLease, serverError{err})
 	}
 	return lease, nil
 }
@@ -282,7 +282,7 @@ func (t *tool) release(ctx context.Context, f *fleet, report uninstallReport) er
 	for i := range report.Objects {
 		held := &report.Objects[i]
 		if err := f.removeFinalizer(ctx, held); err != nil {
-			failed = append(failed, fmt.Errorf("%s %s/%s: %w", held.Kind, held.Namespace, held.Name, err))
+			failed = append(failed, fmt.Errorf("%s %s/%s: %w", held.Kind, held.Namespace, held.Name, serverError{err}))
 			continue
 		}
 		held.Released = true
