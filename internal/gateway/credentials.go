@@ -111,6 +111,7 @@ func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 	} else {
 		limited.listener.places.release(limited)
 		if proven.node, err = t.nodes.enter(proven.identity, limited); err != nil {
+			limited.listener.delay(refusedConnectionDelay)
 			limited.Close()
 			t.refusals.record(limited, reasonTooManyConnectionsOfNode, err)
 			return nil, nil, err

@@ -47,6 +47,7 @@ func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 		"age of a node connection, and grace for its calls":                                                  fmt.Sprintf("%s to %s, %s", minNodeConnectionAge, maxNodeConnectionAge, nodeGrace),
 		"connections of one Node on the node listener, whatever its keys; for one more the oldest is closed": fmt.Sprint(limits.ConnectionsPerNode),
 		"connections opened by one Node at once, then one every":                                             quotaText(connectionQuota),
+		"a connection beyond that keeps its turn before it is closed":                                        refusedConnectionDelay.String(),
 		"all calls of one Node's callers without its key: at once, then one every":                           quotaText(strayQuota),
 		"refused calls in a row on a connection of either listener; the next one closes it":                  fmt.Sprint(maxRefusals),
 		"`BeginPairingSession` from one address, a second, and at once":                                      pair(limits.BeginsPerSecond, limits.BeginBurst),

@@ -125,6 +125,16 @@ func (l *limitedListener) enter(conn net.Conn) {
 	l.turns.wait(c, now)
 }
 
+// delay waits, or until Close.
+func (l *limitedListener) delay(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.done:
+	}
+}
+
 // left releases the place of a closed connection.
 func (l *limitedListener) left(c *limitedConn) {
 	l.metrics.connections.WithLabelValues(l.name).Dec()

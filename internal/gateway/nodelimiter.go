@@ -14,6 +14,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
+// refusedConnectionDelay is how long a connection beyond connectionQuota keeps its turn before it is
+// closed. A handshake costs the gateway more than any refused call, and an address has few turns.
+const refusedConnectionDelay = time.Second
+
 var (
 	// connectionQuota bounds the handshakes of a Node that reach HTTP/2.
 	connectionQuota = quota{burst: 100, every: 500 * time.Millisecond}

@@ -136,6 +136,31 @@ func TestAPairingConnectionOfRefusedCallsIsClosed(t *testing.T) {
 	eventually(t, "the connection is closed", func() bool { return r.refused(pairingListener, reasonTooManyRefusals) == 1 })
 }
 
+// A machine that connects too often pays with the turns of its address: its refused connection is
+// not closed at once.
+func TestAConnectionBeyondTheBudgetKeepsItsTurn(t *testing.T) {
+	r := start(t, func(_ *running, o *Options) { o.Clock = clocktesting.NewFakePassiveClock(time.Now()) })
+	certificate := r.deviceCA.DeviceTLS(t, robot)
+	for range connectionQuota.burst {
+		r.greet(t, certificate).Close()
+	}
+	began := time.Now()
+	conn, err := handshake(t, r.nodeAddress(), r.clientTLS(certificate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("a connection beyond the budget was taken")
+	}
+	if lasted := time.Since(began); lasted < refusedConnectionDelay {
+		t.Errorf("it was closed after %s, want at least %s", lasted, refusedConnectionDelay)
+	}
+	if got := r.refused(nodeListener, reasonTooManyConnectionsOfNode); got != 1 {
+		t.Errorf("%v connections were refused, want 1", got)
+	}
+}
+
 // A caller with another key of the Node takes nothing from the budget of the machine.
 func TestANamesakeTakesNoCallOfTheMachine(t *testing.T) {
 	var pin string
