@@ -18,6 +18,9 @@ type Asked struct {
 	Expiry, Timeout time.Duration
 	// Cancel is when somebody first tried to cancel it; zero: never.
 	Cancel time.Time
+	// Revoked, Deleted and Restored are when its Node was first tried to be revoked or deleted, and when
+	// an older copy of the directory of its agent was put back; zero: never.
+	Revoked, Deleted, Restored time.Time
 	// Fails: the run is asked to return an error of its own.
 	Fails bool
 }
@@ -62,7 +65,8 @@ type History struct {
 	Seen map[string][]State
 	// Marks are those of all machines, those of one machine in the order they were written.
 	Marks []Mark
-	// Deaths are when the agent of a machine was killed, in order. No journal was lost with it.
+	// Deaths are when the agent of a machine was killed, in order. Its journal was lost only where Asked.Restored
+	// is set.
 	Deaths map[string][]time.Time
 	// OneAtATime are the machines that are offered one dispatch after the other: there first created
 	// is first started.

@@ -68,17 +68,23 @@ func (c *oneCase) disbelieve(s State) string {
 	case "Failed CapabilityFailed":
 		return unless(a.Fails, "the run was not asked to fail")
 	case "Cancelled Cancelled":
-		return unless(!a.Cancel.IsZero() && !s.Time.Before(a.Cancel), "nobody had cancelled it")
+		return unless(since(s, a.Cancel), "nobody had cancelled it")
 	case "TimedOut Expired":
 		return unless(s.Time.After(a.Created.Add(a.Expiry).Add(-roundings)), "it had not expired")
 	case "TimedOut Timeout":
 		return unless(c.overran(s), "its run time was not over")
 	case "Failed AgentRestarted":
 		return unless(c.died(a.Began, s.Time), "its agent was not restarted")
+	case "Rejected NodeRevoked", "Failed NodeRevoked":
+		return unless(since(s, a.Revoked), "its Node had not been revoked")
+	case "Rejected NodeDeleted", "Failed NodeDeleted":
+		return unless(since(s, a.Deleted), "its Node had not been deleted")
+	case "Failed JournalReset":
+		return unless(since(s, a.Restored), "its journal was never lost")
 	case "Rejected PolicyUnproven", "Failed PolicyUnproven":
 		return "" // whether the policies were proven is out of sight from here
 	}
-	return "nothing of the kind happened" // JournalReset too: no journal is ever lost here
+	return "nothing of the kind happened"
 }
 
 // overran tells whether the run time can have been over when the state was seen.
@@ -89,6 +95,9 @@ func (c *oneCase) overran(s State) bool {
 	}
 	return s.Time.After(from.Add(c.asked.Timeout).Add(-time.Second))
 }
+
+// since tells whether the state was seen after something happened; never if that is zero.
+func since(s State, happened time.Time) bool { return !happened.IsZero() && !s.Time.Before(happened) }
 
 func unless(ok bool, why string) string {
 	if ok {

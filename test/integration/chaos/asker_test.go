@@ -167,6 +167,17 @@ func insist(ctx context.Context, attempt func(context.Context) error) error {
 	}
 }
 
+// happened records a fact about a dispatch that was asked for.
+func (a *asker) happened(name string, change func(*check.Asked)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.asked {
+		if a.asked[i].Name == name {
+			change(&a.asked[i])
+		}
+	}
+}
+
 func (a *asker) history() []check.Asked {
 	a.mu.Lock()
 	defer a.mu.Unlock()

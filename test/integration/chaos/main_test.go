@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(testfleet.Main(m, &system, stack.Options{
 		Gateways: gateways, Fsync: true,
 		ControllerArgs: []string{"--stale-after=5s", "--orphan-grace=2s"},
-		GatewayArgs:    []string{"--lease-duration=5s"},
+		// A machine can be gone before the status says that it accepted.
+		GatewayArgs: []string{"--lease-duration=5s", "--dispatched-delay=1s"},
 	}))
 }

@@ -22,6 +22,7 @@ type part struct {
 	machines []string // whose agents are in it
 
 	killed bool // by us; it did not end by itself
+	held   bool // it is not started again
 }
 
 // parts are all processes that can be killed, with what happened to them.
@@ -65,6 +66,17 @@ func (p *parts) kill(victim *part, count string) {
 	victim.process().Kill()
 }
 
+// hold keeps a part from being started again until release.
+func (p *parts) hold(one *part) { p.setHeld(one, true) }
+
+func (p *parts) release(one *part) { p.setHeld(one, false) }
+
+func (p *parts) setHeld(one *part, held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one.held = held
+}
+
 // die notes that the machines of a part are about to lose their agents, or have lost them.
 func (p *parts) die(victim *part) {
 	for _, machine := range victim.machines {
@@ -90,7 +102,7 @@ func (p *parts) revive() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.all {
-		if one.process().Running() {
+		if one.process().Running() || one.held {
 			continue
 		}
 		if !one.killed {

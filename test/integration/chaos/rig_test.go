@@ -27,6 +27,7 @@ type rig struct {
 	machines   []string
 	oneAtATime map[string]bool
 	marks      string
+	prefix     string // of the identity directories
 }
 
 // newRig issues identities for machines that dial node, and starts the agents, so many in each
@@ -49,14 +50,13 @@ func newRig(t *testing.T, node string, processes, each int, args ...string) *rig
 	if r.observer, err = newObserver(system.Cluster.Admin(), fleet.Namespace, r.observed); err != nil {
 		t.Fatal(err)
 	}
-	prefix := ""
 	for i, a := range fleet.Agents() {
-		prefix = strings.TrimSuffix(a.Dir(), a.Name)
+		r.prefix = strings.TrimSuffix(a.Dir(), a.Name)
 		r.machines = append(r.machines, a.Name)
 		r.window(a.Name, 1+3*min(i%3, 1))
 	}
 	for i := range processes {
-		r.group(fmt.Sprintf("%s-machines-%d", fleet.Namespace, i), prefix, r.machines[i*each:(i+1)*each], args)
+		r.group(fmt.Sprintf("%s-machines-%d", fleet.Namespace, i), r.prefix, r.machines[i*each:(i+1)*each], args)
 	}
 	r.run()
 	return r

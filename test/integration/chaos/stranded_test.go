@@ -1,0 +1,305 @@
+package chaos_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/test/chaos/check"
+	"github.com/mooring-dev/mooring/test/chaos/witness"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// A fate is what happens to the work of one machine while the machine has no session.
+type fate string
+
+const (
+	isCancelled fate = "cancelled without a session"
+	isBacklog   fate = "claimed, then cancelled without a session"
+	isRevoked   fate = "its Node revoked without a session"
+	isDeleted   fate = "its Node deleted without a session"
+	isSuspended fate = "its Node suspended without a session"
+	isExpired   fate = "expired without a session"
+	isRestored  fate = "its agent restored from an older copy"
+	isLong      fate = "running while the leader changes"
+)
+
+var fates = []fate{isCancelled, isBacklog, isRevoked, isDeleted, isSuspended, isExpired, isRestored, isLong}
+
+const (
+	forEver = 3_600_000 // milliseconds of a run that only a crash ends
+	// offeredUnwritten counts runs that began while their status still said Queued.
+	offeredUnwritten = "begun without a write, then without a session"
+)
+
+// stranding is a fleet of one machine for each fate, and what happened to it.
+type stranding struct {
+	*rig
+	machine map[fate]string
+	// copies holds older copies of the agents' directories.
+	copies string
+}
+
+// Runs begin, and the gateways and the machines are gone before a status says so. What is then done
+// to the work ends it without anybody who saw the run: it must not be called NotStarted, nor run again.
+func TestWorkOfMachinesWithoutASessionEndsTruthfully(t *testing.T) {
+	for range sized(1, 3) {
+		s := &stranding{rig: newRig(t, system.NodeEndpoint, 1, len(fates)), machine: map[fate]string{}, copies: t.TempDir()}
+		for i, f := range fates {
+			s.machine[f] = s.machines[i]
+		}
+		began := time.Now()
+		s.online()
+		s.begin()
+		s.strand()
+		s.release(s.groups[0])
+		h, violations := s.verdict(check.Lost)
+		s.report(0, time.Since(began), h, violations)
+		counts, _ := s.tally()
+		for _, situation := range append([]fate{offeredUnwritten}, fates...) {
+			if counts[string(situation)] == 0 {
+				t.Errorf("no dispatch was %s: nothing is shown", situation)
+			}
+		}
+	}
+}
+
+// begin has every machine run something; that of the backlog was asked for while the machine was away.
+func (s *stranding) begin() {
+	s.away()
+	dir := s.dir(s.machine[isRestored])
+	if err := os.CopyFS(s.copies, os.DirFS(dir)); err != nil {
+		s.Fatal(err)
+	}
+	s.asks(isBacklog, forEver, 3600)
+	s.release(s.groups[0])
+	s.online()
+	s.Helper()
+	err := stack.Poll(s.bounded(), func() bool { // what is created now is younger than every session
+		return !slices.ContainsFunc(s.machines, func(name string) bool {
+			started := s.node(name).Status.SessionStartedTime
+			return started == nil || time.Since(started.Time) < 3*time.Second
+		})
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, f := range fates {
+		if f != isBacklog && f != isExpired {
+			s.asks(f, forEver, 3600)
+		}
+	}
+	s.awaitStarts(len(fates) - 1)
+}
+
+// strand kills gateways and machines, and does to the work of each machine what its fate is.
+func (s *stranding) strand() {
+	for _, replica := range s.all[len(s.all)-gateways:] {
+		s.kill(replica, killGateway)
+	}
+	s.away()
+	for _, f := range fates {
+		if f != isExpired && s.read(f).Status.Phase == v1alpha1.DispatchQueued {
+			s.parts.note(offeredUnwritten, "%s runs %s, which is Queued", s.machine[f], name(f))
+		}
+	}
+	s.asks(isExpired, 0, 1)
+	s.kill(s.all[len(s.groups)], killController)
+	for _, f := range fates {
+		s.meets(f)
+	}
+	ends := []fate{isCancelled, isBacklog, isRevoked, isDeleted}
+	if sized(0, 1) == 1 { // the leader waits for a result of what may have begun
+		ends = append(ends, isExpired)
+	}
+	for _, f := range ends {
+		if err := stack.Poll(s.bounded(), func() bool { return s.read(f).Status.Phase.Terminal() }); err != nil {
+			s.Errorf("%s: %v", f, err)
+		}
+	}
+	if !s.read(isExpired).CreationTimestamp.Add(time.Second).Before(time.Now()) {
+		s.Error("the dispatch of one second has not expired")
+	}
+	s.patch(&v1alpha1.Node{}, s.machine[isSuspended], `{"spec":{"desiredState":"Active"}}`)
+}
+
+// meets does to the work of a machine what its fate is.
+func (s *stranding) meets(f fate) {
+	s.Helper()
+	machine, now := s.machine[f], time.Now()
+	switch f {
+	case isCancelled, isBacklog:
+		s.happened(name(f), func(a *check.Asked) { a.Cancel = now })
+		s.patch(&v1alpha1.CapabilityDispatch{}, name(f), `{"spec":{"cancel":true}}`)
+	case isRevoked:
+		s.happened(name(f), func(a *check.Asked) { a.Revoked = now })
+		s.patch(&v1alpha1.Node{}, machine, `{"spec":{"desiredState":"Revoked"}}`)
+	case isDeleted:
+		s.happened(name(f), func(a *check.Asked) { a.Deleted = now })
+		if err := system.Client.Delete(s.Context(), s.node(machine)); err != nil {
+			s.Fatal(err)
+		}
+	case isSuspended:
+		s.patch(&v1alpha1.Node{}, machine, `{"spec":{"desiredState":"Suspended"}}`)
+	case isRestored:
+		s.happened(name(f), func(a *check.Asked) { a.Restored = now })
+		dir := s.dir(machine)
+		if err := os.RemoveAll(dir); err != nil {
+			s.Fatal(err)
+		}
+		if err := os.CopyFS(dir, os.DirFS(s.copies)); err != nil {
+			s.Fatal(err)
+		}
+		s.private(dir)
+	case isExpired, isLong: // by themselves
+	}
+	s.parts.note(string(f), "%s of %s is %s", name(f), machine, f)
+}
+
+// away kills the machines and keeps them away.
+func (s *stranding) away() {
+	s.Helper()
+	group := s.groups[0]
+	s.hold(group)
+	s.kill(group, killAgents)
+	if err := stack.Poll(s.bounded(), func() bool { return !group.process().Running() }); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// name is that of the dispatch of a fate.
+func name(f fate) string {
+	return "d-" + strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(string(f)))
+}
+
+func (s *stranding) asks(f fate, milliseconds int, expiry int32) {
+	s.Helper()
+	w := wish{name: name(f), machine: s.machine[f], timeoutSeconds: 3600, expiry: expiry, input: witness.Input{SleepMilliseconds: milliseconds}}
+	if f == isExpired {
+		w.timeoutSeconds = 1
+	}
+	if err := s.ask(s.Context(), []wish{w}); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *stranding) key(name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: s.asker.namespace, Name: name}
+}
+
+func (s *stranding) read(f fate) *v1alpha1.CapabilityDispatch {
+	d := &v1alpha1.CapabilityDispatch{}
+	if err := system.Client.Get(s.Context(), s.key(name(f)), d); err != nil {
+		s.Fatal(err)
+	}
+	return d
+}
+
+func (s *stranding) node(name string) *v1alpha1.Node {
+	node := &v1alpha1.Node{}
+	if err := system.Client.Get(s.Context(), s.key(name), node); err != nil {
+		s.Fatal(err)
+	}
+	return node
+}
+
+func (s *stranding) patch(object client.Object, name, body string) {
+	s.Helper()
+	object.SetNamespace(s.asker.namespace)
+	object.SetName(name)
+	if err := system.Client.Patch(s.Context(), object, client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// dir is the identity directory of a machine.
+func (s *stranding) dir(machine string) string { return s.prefix + machine }
+
+// private gives a copied directory the permissions that an agent asks for.
+func (s *stranding) private(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, e := range entries {
+		mode := os.FileMode(0o600)
+		if e.IsDir() {
+			mode = 0o700
+		}
+		if err := os.Chmod(dir+"/"+e.Name(), mode); err != nil {
+			s.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// The results of many runs arrive while no gateway reaches the API server, and the gateways die: no
+// machine was told to forget a result before it was stored.
+func TestResultsOnTheirWayOutliveTheGateways(t *testing.T) {
+	net := newNetwork(t)
+	r := newRig(t, net.front.Address(), 1, 4)
+	r.online()
+	var all []wish
+	for i := range 20 {
+		all = append(all, wish{name: name(fate("result " + string(rune('a'+i)))), machine: r.machines[i%len(r.machines)], timeoutSeconds: 60, expiry: 3600,
+			input: witness.Input{SleepMilliseconds: 1500}})
+	}
+	began := time.Now()
+	if err := r.ask(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitStarts(4)
+	for _, uplink := range net.uplinks {
+		uplink.Hold()
+	}
+	ends := func() (count int) {
+		marks, err := witness.Read(r.marks)
+		if err != nil {
+			return 0
+		}
+		for _, m := range marks {
+			if m.What == check.End {
+				count++
+			}
+		}
+		return count
+	}
+	if err := stack.Poll(r.bounded(), func() bool { return ends() >= 4 }); err != nil {
+		t.Fatal(err)
+	}
+	wait(t.Context(), time.Second) // the results are on their way
+	list := &v1alpha1.CapabilityDispatchList{}
+	if err := system.Client.List(t.Context(), list, client.InNamespace(r.asker.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	underWay := ends()
+	for _, d := range list.Items {
+		if d.Status.Phase.Terminal() {
+			underWay--
+		}
+	}
+	for _, replica := range r.all[len(r.all)-gateways:] {
+		r.kill(replica, killGateway)
+	}
+	for _, uplink := range net.uplinks {
+		uplink.Heal()
+	}
+	h, violations := r.verdict(check.Lost, check.ResultLost)
+	r.report(0, time.Since(began), h, violations)
+	if underWay == 0 {
+		t.Error("no result was on its way when the gateways died: nothing is shown")
+	}
+	for uid, states := range h.Seen {
+		if last := states[len(states)-1]; last.Phase != string(v1alpha1.DispatchSucceeded) {
+			t.Errorf("%s ended %s, %s %s", uid, last.Phase, last.Execution, last.Code)
+		}
+	}
+}
