@@ -74,6 +74,9 @@ func TestWorkOfMachinesWithoutASessionEndsTruthfully(t *testing.T) {
 func (s *stranding) begin() {
 	s.away()
 	dir := s.dir(s.machine[isRestored])
+	if err := os.RemoveAll(dir + "/run"); err != nil { // sockets of the process that died
+		s.Fatal(err)
+	}
 	if err := os.CopyFS(s.copies, os.DirFS(dir)); err != nil {
 		s.Fatal(err)
 	}

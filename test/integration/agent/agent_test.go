@@ -1,0 +1,164 @@
+// Package agent_test runs the real program of a machine against a scripted gateway: what it offers,
+// forgets and repeats is the choice of a test.
+package agent_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/stack"
+)
+
+// machine is one machine and the gateway it is paired with.
+type machine struct {
+	*testing.T
+	gateway *gatewaytest.Gateway
+	dir     string
+	process *stack.Process
+}
+
+// newMachine pairs a machine and returns its first session.
+func newMachine(t *testing.T) (*machine, *gatewaytest.Session) {
+	t.Helper()
+	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
+	m.start("--pairing", m.gateway.PairingEndpoint, "--code", gatewaytest.Code.String())
+	return m, m.gateway.Node.Next(t)
+}
+
+func (m *machine) start(args ...string) {
+	m.Helper()
+	root, err := cluster.Root()
+	if err != nil {
+		m.Fatal(err)
+	}
+	argv := append([]string{filepath.Join(cluster.BinaryFolder(root), "testagent"), "run", "--identity-dir", filepath.Join(m.dir, "identity")}, args...)
+	if m.process, err = stack.StartProcess("agent", m.dir, nil, argv...); err != nil {
+		m.Fatal(err)
+	}
+	m.Cleanup(m.process.Stop)
+	m.Cleanup(func() {
+		if m.Failed() {
+			m.Logf("the agent said:\n%s", m.process.Tail(20))
+		}
+	})
+}
+
+// restart kills the agent and returns the session of its next process.
+func (m *machine) restart() *gatewaytest.Session {
+	m.Helper()
+	m.process.Kill()
+	m.start()
+	return m.gateway.Node.Next(m)
+}
+
+func ref(uid string) *gatewayv1.DispatchRef {
+	return &gatewayv1.DispatchRef{Namespace: "fleet", Name: uid, Uid: uid}
+}
+
+// offer offers a run that appends its name to a file of the machine after a while.
+func (m *machine) offer(s *gatewaytest.Session, uid string, takes time.Duration, expires time.Time) {
+	m.Helper()
+	input := fmt.Sprintf(`{"file":%q,"line":%q,"sleepMilliseconds":%d}`, m.dir+"/runs", uid, takes.Milliseconds())
+	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
+		Dispatch: ref(uid), Capability: "test.append", Input: []byte(input), Timeout: durationpb.New(time.Minute),
+		Expires: timestamppb.New(expires), MaxPayloadBytes: 1 << 16, RequestedBy: "ada"}}})
+}
+
+func (m *machine) settle(s *gatewaytest.Session, uid string) {
+	m.Helper()
+	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{Settled: &gatewayv1.Settled{Dispatch: ref(uid)}}})
+}
+
+// accepted waits until the machine says that a dispatch is in its journal.
+func (m *machine) accepted(s *gatewaytest.Session, uid string) {
+	m.Helper()
+	gatewaytest.Await(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted {
+		if a := r.GetAccepted(); a.GetDispatch().GetUid() == uid {
+			return a
+		}
+		return nil
+	})
+}
+
+// wantResult waits for the result of a dispatch.
+func (m *machine) wantResult(s *gatewaytest.Session, uid string, outcome gatewayv1.Result_Outcome, execution gatewayv1.Result_Execution) {
+	m.Helper()
+	got := gatewaytest.Await(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
+		if result := r.GetResult(); result.GetDispatch().GetUid() == uid {
+			return result
+		}
+		return nil
+	})
+	if got.GetOutcome() != outcome || got.GetExecution() != execution {
+		m.Errorf("%s ended %s, %s (%s), want %s, %s", uid, got.GetOutcome(), got.GetExecution(), got.GetErrorCode(), outcome, execution)
+	}
+}
+
+// wantRuns compares the names of the runs that came to their end.
+func (m *machine) wantRuns(want string) {
+	m.Helper()
+	text, _ := os.ReadFile(m.dir + "/runs")
+	if got := strings.Join(strings.Fields(string(text)), " "); got != want {
+		m.Errorf("the runs were %q, want %q", got, want)
+	}
+}
+
+const (
+	succeeded, failed, timedOut  = gatewayv1.Result_OUTCOME_SUCCEEDED, gatewayv1.Result_OUTCOME_FAILED, gatewayv1.Result_OUTCOME_TIMED_OUT
+	finished, unknown, unstarted = gatewayv1.Result_EXECUTION_FINISHED, gatewayv1.Result_EXECUTION_UNKNOWN, gatewayv1.Result_EXECUTION_NOT_STARTED
+)
+
+func later() time.Time { return time.Now().Add(time.Hour) }
+
+// Neither a gateway that offers again nor one that lost its memory makes a machine run twice.
+func TestAMachineRunsADispatchOnceWhateverItsGatewayRepeats(t *testing.T) {
+	m, s := newMachine(t)
+	m.offer(s, "a", 0, later())
+	m.wantResult(s, "a", succeeded, finished)
+	m.offer(s, "a", 0, later())
+	m.wantResult(s, "a", succeeded, finished)
+	m.settle(s, "a")
+	m.offer(s, "expired", 0, time.Now().Add(-time.Second))
+	m.wantResult(s, "expired", timedOut, unstarted)
+	s = m.restart()
+	m.offer(s, "a", 0, later())
+	m.offer(s, "b", 0, later())
+	m.wantResult(s, "b", succeeded, finished)
+	m.wantRuns("a b")
+}
+
+// A result is said again in each session until it is settled, and not before its run has ended.
+func TestAMachineKeepsAResultUntilItIsSettled(t *testing.T) {
+	m, s := newMachine(t)
+	m.offer(s, "a", time.Second, later())
+	m.accepted(s, "a")
+	m.settle(s, "a") // by a gateway that is wrong
+	m.wantResult(s, "a", succeeded, finished)
+	s = m.restart()
+	m.wantResult(s, "a", succeeded, finished)
+	m.wantRuns("a")
+}
+
+// A run that the machine's death interrupted may have done anything.
+func TestAMachineSaysOfAnInterruptedRunThatItMayHaveRun(t *testing.T) {
+	m, s := newMachine(t)
+	dials := s.Hello.GetDialCounter()
+	m.offer(s, "a", time.Hour, later())
+	m.accepted(s, "a")
+	s = m.restart()
+	if got := s.Hello.GetDialCounter(); got <= dials {
+		t.Errorf("the dial counter went from %d to %d", dials, got)
+	}
+	m.wantResult(s, "a", failed, unknown)
+	m.wantRuns("")
+}
