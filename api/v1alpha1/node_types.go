@@ -22,7 +22,8 @@ type NodePresence string
 const (
 	// PresenceOnline means a session is live.
 	PresenceOnline NodePresence = "Online"
-	// PresenceDegraded means a session is live but some granted capability is unavailable.
+	// PresenceDegraded means a session is live but some granted capability is unavailable. The
+	// message of the condition Connected names it and the reason.
 	PresenceDegraded NodePresence = "Degraded"
 	// PresenceStale means the session was lost a short while ago (--stale-after, 5 minutes).
 	PresenceStale NodePresence = "Stale"

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/inputschema"
@@ -30,6 +31,8 @@ func ValidName(name string) bool { return len(name) <= MaxNameBytes && namePatte
 type Entry struct {
 	Capability
 	schema *inputschema.Schema
+	// impairment is that of the registry.
+	impairment *atomic.Pointer[string]
 }
 
 // CheckInput refuses what is not one JSON object without repeated keys, what does not
@@ -66,6 +69,9 @@ func (e *Entry) Warning(target string) string {
 // Unavailable says why it cannot be run now, in a line of at most maxReasonBytes; empty when it can.
 // A longer reason keeps its end, where the cause is.
 func (e *Entry) Unavailable() string {
+	if reason := e.impairment.Load(); reason != nil {
+		return foreign.ShortEnd(*reason, maxReasonBytes)
+	}
 	if c, ok := e.Capability.(Conditional); ok {
 		return foreign.ShortEnd(c.Unavailable(), maxReasonBytes)
 	}
@@ -80,6 +86,9 @@ type Registry struct {
 	mu      sync.Mutex
 	own     map[string]*Entry
 	changed chan struct{}
+
+	// impairment is why the machine can run nothing at all; nil when it can.
+	impairment atomic.Pointer[string]
 }
 
 // NewRegistry collects the fixed capabilities; a bad or repeated name is a programming
@@ -110,6 +119,18 @@ func (r *Registry) SetOwn(all ...Capability) error {
 	return errors.Join(errs...)
 }
 
+// SetImpairment makes every capability unavailable for a reason of the whole machine; empty ends that.
+func (r *Registry) SetImpairment(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.impairment.Store(nil)
+	if reason != "" {
+		r.impairment.Store(&reason)
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
 func (r *Registry) add(to map[string]*Entry, c Capability) error {
 	name := c.Name()
 	if !ValidName(name) {
@@ -125,7 +146,7 @@ func (r *Registry) add(to map[string]*Entry, c Capability) error {
 	if err != nil {
 		return fmt.Errorf("schema of capability %q: %w", name, err)
 	}
-	to[name] = &Entry{Capability: c, schema: compiled}
+	to[name] = &Entry{Capability: c, schema: compiled, impairment: &r.impairment}
 	return nil
 }
 

@@ -215,7 +215,10 @@ func (o *overview) print(out io.Writer, now time.Time) error {
 			line("Last error:", "%s (%s)", foreign.Brief(a.LastError), a.LastErrorTime.Format(time.RFC3339))
 		}
 		for i, c := range a.Capabilities {
-			line(map[bool]string{true: "Capabilities:"}[i == 0], "%s", describe(c))
+			line(map[bool]string{true: "Capabilities:"}[i == 0], "%s", describe(c, a.GrantsTime))
+		}
+		if !a.GrantsTime.IsZero() {
+			line("Grants:", "of %s; a later change in the cluster is not shown", a.GrantsTime.Format(time.RFC3339))
 		}
 	}
 	return table.Flush()
@@ -233,12 +236,14 @@ func validity(until, now time.Time) string {
 	return fmt.Sprintf("valid until %s (%s)", until.Format(time.RFC3339), until.Sub(now).Round(time.Minute))
 }
 
-func describe(c status.Capability) string {
+func describe(c status.Capability, granted time.Time) string {
 	switch name := foreign.Exact(c.Name); {
 	case c.Reason != "":
 		return name + " (unavailable: " + foreign.Exact(c.Reason) + ")"
+	case granted.IsZero():
+		return name + " (no session yet, so its grant is not known)"
 	case !c.Granted:
-		return name + " (not granted when the session was opened)"
+		return name + " (not granted at " + granted.Format(time.RFC3339) + ")"
 	default:
 		return name
 	}

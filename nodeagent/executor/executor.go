@@ -73,13 +73,17 @@ type Executor struct {
 	slots chan struct{}
 	runs  sync.WaitGroup // one per accepted dispatch
 	calls sync.WaitGroup // one per capability that has not returned
+	// repairs is one while the journal cannot be written.
+	repairs sync.WaitGroup
 
 	mu       sync.Mutex
 	sink     Sink
 	clears   bool          // the gateway of the session sends clearances
 	relinked chan struct{} // closed by the next Attach
 	active   map[string]*run
-	stopping chan struct{} // closed by Stop
+	// repairing: the journal could not be written, and is tried again.
+	repairing bool
+	stopping  chan struct{} // closed by Stop
 }
 
 // run is an accepted dispatch that has no outcome yet.
@@ -184,6 +188,7 @@ func (x *Executor) Stop(ctx context.Context) {
 	go func() {
 		x.runs.Wait()
 		x.calls.Wait()
+		x.repairs.Wait()
 		close(done)
 	}()
 	select {

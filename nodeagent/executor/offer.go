@@ -131,7 +131,8 @@ func (x *Executor) noRoom(offer Offer, cause error) {
 	if errors.Is(cause, journal.ErrState) {
 		return // journaled meanwhile: that one answers
 	}
-	outcome := x.unstarted(journal.Rejected, codeInternal, "the agent's journal cannot be written")
+	x.impaired(cause)
+	outcome := x.unstarted(journal.Rejected, codeInternal, "the agent's journal cannot be written: "+cause.Error())
 	if errors.Is(cause, journal.ErrFull) {
 		outcome = x.unstarted(journal.Rejected, codeJournalFull, "the agent has no room to remember another dispatch")
 	}

@@ -126,14 +126,21 @@ func (x *Executor) judge(ctx context.Context, r *run, got returned) *journal.Out
 	return outcome
 }
 
+// keepOutput is how often an outcome is tried with its output, when the disk refuses it.
+const keepOutput = 3
+
 // finish journals the outcome, however long the disk refuses; false means that the
 // agent stopped first, and the next start will call it interrupted.
 func (x *Executor) finish(r *run, outcome journal.Outcome) bool {
 	retry := backoff.New(time.Second, time.Minute)
-	for {
+	for attempt := 1; ; attempt++ {
 		err := x.Journal.Finish(r.Dispatch.UID, outcome)
 		if err == nil {
 			return true
+		}
+		x.impaired(err)
+		if attempt == keepOutput && len(outcome.Output) > 0 {
+			outcome.Output, outcome.OutputTruncated = nil, true // how it ended is worth more
 		}
 		x.Log.Error("outcome cannot be journaled; trying again", "dispatch", r.Dispatch.UID, "error", err)
 		timer := time.NewTimer(retry.Next())

@@ -43,7 +43,8 @@ func (x *Executor) start(r *run, c *capability.Entry) *journal.Outcome {
 	if err := x.Journal.Start(r.Dispatch.UID, x.Now()); err != nil {
 		<-x.slots
 		x.Log.Error("start cannot be journaled; it is not run", "dispatch", r.Dispatch.UID, "error", err)
-		return x.unstarted(journal.Failed, codeInternal, "the agent's journal cannot be written")
+		x.impaired(err)
+		return x.unstarted(journal.Failed, codeInternal, "the agent's journal cannot be written: "+err.Error())
 	}
 	return nil
 }

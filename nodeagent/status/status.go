@@ -51,6 +51,9 @@ type Report struct {
 	// good order, or a session was opened since.
 	LastError     string    `json:"lastError,omitempty"`
 	LastErrorTime time.Time `json:"lastErrorTime,omitzero"`
+	// GrantsTime is when the cluster told the grants of the capabilities, as a session was opened. It
+	// may have changed them since. Zero before the first session.
+	GrantsTime time.Time `json:"grantsTime,omitzero"`
 	// Capabilities are those of this machine.
 	Capabilities []Capability `json:"capabilities,omitempty"`
 }
@@ -58,7 +61,7 @@ type Report struct {
 // Capability is one thing the machine can do.
 type Capability struct {
 	Name string `json:"name"`
-	// Granted: the cluster let it be used when the session was opened; false before the first.
+	// Granted: the cluster let it be used at GrantsTime; false before the first session.
 	Granted bool `json:"granted"`
 	// Reason says why it is unavailable on this machine; empty when it is available.
 	Reason string `json:"reason,omitempty"`
@@ -104,6 +107,7 @@ func (b *Board) Pairing(request, message string) {
 func (b *Board) Registered(granted []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.report.GrantsTime = b.now().UTC()
 	b.granted = map[string]bool{}
 	for _, name := range granted {
 		b.granted[name] = true

@@ -126,6 +126,7 @@ func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {
 		connected.Message = "The session with gateway " + f.gateway + " ended."
 	case available < granted:
 		next.Presence = v1alpha1.PresenceDegraded
+		connected.Message += " " + degradation(capabilities, node.Spec.CapabilityPolicy)
 	}
 	if next.Presence != node.Status.Presence || next.Since == nil {
 		next.Since = &now

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,27 @@ func TestPresenceFollowsWhatIsDeclaredAndGranted(t *testing.T) {
 				t.Errorf("presence %s, summary %s, want %s, %s", got.Presence, got.CapabilitySummary, c.presence, c.summary)
 			}
 		})
+	}
+}
+
+func TestADegradedNodeNamesTheCause(t *testing.T) {
+	full := "this machine cannot record what it runs: no space left on device"
+	declared := []v1alpha1.NodeCapability{
+		{Name: "echo", Reason: full}, {Name: "own.a", Reason: full}, {Name: "own.b"}, {Name: "secret", Reason: "private"}, {Name: "up", Available: true},
+	}
+	got := facts{gateway: "gw", description: description{declared: declared}}.compose(nodeThatAllows("echo", "own.*", "up", "absent"), noon)
+	want := "A session is open with gateway gw. Granted capabilities that cannot run now: 4: echo, own.a: " + full +
+		"; own.b: the machine gives no reason; absent: the machine does not have it."
+	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionConnected); got.Presence != v1alpha1.PresenceDegraded || c.Message != want {
+		t.Errorf("%s: %q, want %q", got.Presence, c.Message, want)
+	}
+	declared = nil
+	for i := range maxCapabilities {
+		declared = append(declared, v1alpha1.NodeCapability{Name: fmt.Sprintf("own.a%d", i), Reason: fmt.Sprint(i, strings.Repeat("x", maxReason-2))})
+	}
+	got = facts{description: description{declared: declared}}.compose(nodeThatAllows("own.*"), noon)
+	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionConnected); len(c.Message) > 4096 || !strings.Contains(c.Message, "and 59 more") {
+		t.Errorf("%d bytes: %q", len(c.Message), c.Message)
 	}
 }
 

@@ -1,0 +1,52 @@
+package session
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// maxListed bounds the reasons that a condition holds, and the names behind each.
+const maxListed = 5
+
+// degradation returns a sentence about the granted capabilities that cannot run now. Those with the
+// same reason are named together.
+func degradation(capabilities []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPolicy) string {
+	var reasons []string
+	names, declared, count := map[string][]string{}, map[string]bool{}, 0
+	add := func(name, reason string) {
+		if names[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		names[reason] = append(names[reason], name)
+		count++
+	}
+	for _, c := range capabilities {
+		declared[c.Name] = true
+		if !c.Available && dispatch.Granted(policy, c.Name) {
+			add(c.Name, cmp.Or(c.Reason, "the machine gives no reason"))
+		}
+	}
+	for _, name := range policy.Allow {
+		if !declared[name] && !strings.HasSuffix(name, "*") && dispatch.Granted(policy, name) {
+			add(name, "the machine does not have it")
+		}
+	}
+	var parts []string
+	for _, reason := range reasons {
+		parts = append(parts, list(names[reason], ", ")+": "+reason)
+	}
+	return fmt.Sprintf("Granted capabilities that cannot run now: %d: %s.", count, list(parts, "; "))
+}
+
+// list joins the first few elements and counts the others.
+func list(all []string, separator string) string {
+	text := strings.Join(all[:min(len(all), maxListed)], separator)
+	if len(all) > maxListed {
+		text += fmt.Sprintf(" and %d more", len(all)-maxListed)
+	}
+	return text
+}

@@ -1,0 +1,24 @@
+package journal
+
+import (
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+var reserveKey = []byte("reserve")
+
+// Reserve makes sure that the file has room for that many more bytes: it writes them and takes them
+// back, which leaves free pages in the file. An error says why the journal cannot be written.
+func (j *Journal) Reserve(bytes int) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(reserveKey, make([]byte, bytes)) })
+	if err == nil {
+		err = j.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Delete(reserveKey) })
+	}
+	if err != nil {
+		return fmt.Errorf("reserve room in the journal: %w", err)
+	}
+	return nil
+}
