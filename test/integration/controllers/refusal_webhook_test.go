@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -93,7 +94,7 @@ func refuseByWebhook(t *testing.T, fleet, resource string, code int32) (lift fun
 	}
 	eventually(t, "the webhook works", func(ctx context.Context) error {
 		if err := probe(ctx); err == nil || !strings.Contains(err.Error(), "refusal.mooring.test") {
-			return fmt.Errorf("the probe ended with %v", err)
+			return fmt.Errorf("the probe ended with %w", errors.Join(errors.New("no refusal"), err))
 		}
 		return nil
 	})
