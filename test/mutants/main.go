@@ -160,7 +160,7 @@ func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer
 	var survivors []string
 	for _, j := range all {
 		began := time.Now()
-		passed, output, err := r.run(ctx, j.test, j.mutant.Name)
+		passed, _, err := r.run(ctx, j.test, j.mutant.Name)
 		if err != nil {
 			return fmt.Errorf("mutant %s: %w", j.mutant.Name, err)
 		}
@@ -171,7 +171,7 @@ func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer
 			survivors = append(survivors, fmt.Sprintf("%s survives %s in %s: %s", j.mutant.Name, j.test.Name, j.test.Package, j.mutant.Promise))
 		case !sound[j.test]:
 			// A test that always fails would kill everything.
-			if passed, output, err = r.run(ctx, j.test, ""); err != nil || !passed {
+			if passed, output, err := r.run(ctx, j.test, ""); err != nil || !passed {
 				return fmt.Errorf("%s in %s fails without a mutant: %w\n%s", j.test.Name, j.test.Package, err, output)
 			}
 			sound[j.test] = true
