@@ -24,6 +24,7 @@ type paired struct {
 	t       *testing.T
 	gateway *instance
 	request *v1alpha1.PairingRequest
+	name    client.ObjectKey // of the request; polls read it while the request changes
 }
 
 // knock pairs a new machine.
@@ -34,7 +35,8 @@ func knock(t *testing.T, g *instance) *paired {
 	if _, err := m.pair(t.Context(), code.Code); err != nil {
 		t.Fatal(err)
 	}
-	return &paired{machine: m, t: t, gateway: g, request: &code.requests(t)[0]}
+	request := &code.requests(t)[0]
+	return &paired{machine: m, t: t, gateway: g, request: request, name: client.ObjectKeyFromObject(request)}
 }
 
 func (p *paired) id() identity.ID {
@@ -43,7 +45,7 @@ func (p *paired) id() identity.ID {
 
 // ask polls once.
 func (p *paired) ask(csr []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
-	return p.poll(p.t.Context(), p.request.Namespace, p.request.Name, csr)
+	return p.poll(p.t.Context(), p.name.Namespace, p.name.Name, csr)
 }
 
 // set changes the status of the request.
