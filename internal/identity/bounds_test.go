@@ -2,11 +2,15 @@ package identity
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Each bound holds exactly: the largest value that may be, and one more.
@@ -93,5 +97,83 @@ func TestEveryEndOfTheAlphabetMayBeInALabel(t *testing.T) {
 	longest := ID{TrustDomain: domain, Namespace: strings.Repeat("n", maxLabelLength), Node: strings.Repeat("m", maxLabelLength)}
 	if got, err := ParseID(longest.URI()); err != nil || got != longest || len(longest.URI()) != maxIDLength {
 		t.Errorf("the longest identity has %d bytes of %d: %v", len(longest.URI()), maxIDLength, err)
+	}
+}
+
+func TestAMessageRepeatsAShortNameWhole(t *testing.T) {
+	for length, want := range map[int]int{80: 80, 81: 80 + len("...")} {
+		if got := clip(strings.Repeat("a", length)); len(got) != want {
+			t.Errorf("%d characters become %d", length, len(got))
+		}
+	}
+}
+
+func TestInputOfTheLargestSizeIsLookedAt(t *testing.T) {
+	for name, read := range map[string]struct {
+		bound int
+		read  func([]byte) error
+	}{
+		"public key in DER": {maxPublicKeyBytes, func(b []byte) error { _, err := ParsePublicKeyDER(b); return err }},
+		"public key in PEM": {maxPublicKeyBytes, func(b []byte) error { _, err := ParsePublicKeyPEM(b); return err }},
+		"request":           {MaxRequestBytes, func(b []byte) error { return CheckRequest(b, node, "") }},
+	} {
+		for more, tooLarge := range map[int]bool{0: false, 1: true} {
+			err := read.read(make([]byte, read.bound+more))
+			if err == nil || (strings.Contains(err.Error(), "longer than") || strings.Contains(err.Error(), "at most")) != tooLarge {
+				t.Errorf("%s, %d bytes more than may be: %v", name, more, err)
+			}
+		}
+	}
+}
+
+func TestTheShortestFingerprintThatSelectsAChain(t *testing.T) {
+	for fingerprint, want := range map[string]string{"1234567": ServerName, "12345678": "12345678." + ServerName, "123456789": "12345678." + ServerName} {
+		if got := ServerNameUnder(fingerprint); got != want {
+			t.Errorf("%s: %s, want %s", fingerprint, got, want)
+		}
+	}
+}
+
+func TestAPinnedChainAsLongAsMayBeIsTaken(t *testing.T) {
+	ca := newAuthority(t)
+	chain := slices.Concat(ca.server(t), slices.Repeat([]*x509.Certificate{ca.cert}, maxChainLength-1))
+	if err := VerifyPinnedServer(chain, pinOf(t, ca.cert.PublicKey), now, NotBeforeLeeway); err != nil {
+		t.Error(err)
+	}
+}
+
+// Tags of other classes have the numbers of names, and are none.
+func TestATagIsNamedOnlyInItsClass(t *testing.T) {
+	for tag, want := range map[uint8]string{0x86: generalNames[tagURI], 0x80: generalNames[0], 0x06: "name of unknown kind 0x6", 0x42: "name of unknown kind 0x42", 0x89: "name of unknown kind 0x89"} {
+		if got := nameOfTag(cbasn1.Tag(tag)); got != want {
+			t.Errorf("%#x is %q, want %q", tag, got, want)
+		}
+	}
+}
+
+// Other implementations compute the same bytes: an absent request is an empty field.
+func TestTheDigestOfAProofIsTheDocumentedOne(t *testing.T) {
+	p := Proof{Method: ProofPairingStatus, Request: "fleet-a/press-7", Exporter: bytes.Repeat([]byte{7}, proofExporterLength)}
+	for _, csr := range [][]byte{nil, []byte("request")} {
+		p.CSR = csr
+		var message []byte
+		field := func(part []byte) {
+			message = append(binary.LittleEndian.AppendUint64(message, uint64(len(part))), part...)
+		}
+		field([]byte(proofDomain))
+		field([]byte(p.Method))
+		field([]byte(p.Request))
+		field(p.Exporter)
+		field(nil)
+		if csr == nil {
+			field(nil)
+		} else {
+			sum := sha256.Sum256(csr)
+			field(sum[:])
+		}
+		want := sha256.Sum256(message)
+		if got, err := p.digest(); err != nil || !bytes.Equal(got, want[:]) {
+			t.Errorf("request %q: %x, %v, want %x", csr, got, err, want)
+		}
 	}
 }
