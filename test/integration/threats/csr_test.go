@@ -7,8 +7,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"fmt"
+	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"testing"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -54,22 +57,18 @@ func sanOf(names ...asn1.RawValue) pkix.Extension {
 
 // A machine asks for more than its name, over the wire, with and without a new key. The raw DER is
 // walked before anything is asked of an issuer.
-func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
-	f := newFleet(t)
-	m := f.connect(f.stolen("hostile"))
-	own, err := url.Parse(m.ID.URI())
-	if err != nil {
-		t.Fatal(err)
-	}
+// greedy are requests for more than the one name of a machine, by what they ask for.
+func greedy(t *testing.T, own *url.URL, namespace string) map[string]x509.CertificateRequest {
+	t.Helper()
 	victim := *own
-	victim.Path = "/ns/" + f.Namespace + "/node/victim"
+	victim.Path = "/ns/" + namespace + "/node/victim"
 	uri := generalName(6, false, []byte(own.String()))
 	otherName := generalName(0, true, append(der(oidUserName), der(generalName(0, true, der("admin", "utf8")))...))
 	dirName := generalName(4, true, der(pkix.Name{CommonName: "admin"}.ToRDNSequence()))
 	named := func(extra ...pkix.Extension) x509.CertificateRequest {
 		return x509.CertificateRequest{ExtraExtensions: extra}
 	}
-	for name, template := range map[string]x509.CertificateRequest{
+	return map[string]x509.CertificateRequest{
 		"another machine's URI":  {URIs: []*url.URL{&victim}},
 		"two URIs":               {URIs: []*url.URL{own, &victim}},
 		"a DNS name besides":     {URIs: []*url.URL{own}, DNSNames: []string{identity.ServerName}},
@@ -86,8 +85,25 @@ func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 		"usage of a server":      named(sanOf(uri), pkix.Extension{Id: oidExtUsage, Value: der([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 1}})}),
 		"no name":                {},
 		"a foreign trust domain": {URIs: []*url.URL{{Scheme: "spiffe", Host: "elsewhere.example", Path: own.Path}}},
-	} {
+	}
+}
+
+func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
+	f := newFleet(t)
+	// The budget of one machine is 16 calls at once: three share the rows, two calls each.
+	var machines []*machine
+	var rows []map[string]x509.CertificateRequest
+	for i := range 3 {
+		m := f.connect(f.stolen(fmt.Sprintf("hostile-%d", i)))
+		own, err := url.Parse(m.ID.URI())
+		if err != nil {
+			t.Fatal(err)
+		}
+		machines, rows = append(machines, m), append(rows, greedy(t, own, f.Namespace))
+	}
+	for i, name := range slices.Sorted(maps.Keys(rows[0])) {
 		t.Run(name, func(t *testing.T) {
+			m, template := machines[i%len(machines)], rows[i%len(machines)][name]
 			g := m.as(t)
 			g.refusesCSR(&template, m.Key, nil)
 			next, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -97,12 +113,14 @@ func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 			g.refusesCSR(&template, next, m.Key)
 		})
 	}
-	node := f.Node("hostile")
-	if node.Status.CertificateRequest != nil && node.Status.Issued != nil && node.Status.CertificateRequest.Purpose != v1alpha1.CertificateInitial {
-		t.Errorf("a request reached the Node: %+v", node.Status.CertificateRequest)
-	}
-	if node.Spec.NextPublicKeySHA256 != "" || len(node.Status.CertificateHistory) != 1 {
-		t.Errorf("a certificate came of it: %+v", node.Status.CertificateHistory)
+	for i := range machines {
+		node := f.Node(fmt.Sprintf("hostile-%d", i))
+		if node.Status.CertificateRequest != nil && node.Status.Issued != nil && node.Status.CertificateRequest.Purpose != v1alpha1.CertificateInitial {
+			t.Errorf("a request reached the Node: %+v", node.Status.CertificateRequest)
+		}
+		if node.Spec.NextPublicKeySHA256 != "" || len(node.Status.CertificateHistory) != 1 {
+			t.Errorf("a certificate came of it: %+v", node.Status.CertificateHistory)
+		}
 	}
 	var orders cmapi.CertificateRequestList
 	if err := certManager(t).List(t.Context(), &orders, client.InNamespace(v1alpha1.SystemNamespace), client.MatchingLabels{v1alpha1.LabelNamespace: f.Namespace}); err != nil || len(orders.Items) != 0 {
