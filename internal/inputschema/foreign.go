@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // Bounds of a schema that somebody else made. They hold what it takes to compile it and to keep
@@ -33,7 +35,7 @@ func CompileForeign(text []byte) (made *Schema, err error) {
 			made, err = nil, fmt.Errorf("it cannot be compiled: %v", p)
 		}
 	}()
-	if tooDeep(text) {
+	if jsontext.Depth(text) > maxDepth {
 		return nil, fmt.Errorf("it is nested deeper than %d levels", maxDepth)
 	}
 	if err := json.Unmarshal(text, new(any)); len(text) > 0 && err != nil {
@@ -48,27 +50,6 @@ func CompileForeign(text []byte) (made *Schema, err error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// tooDeep looks at brackets outside of strings. Text that is no JSON is refused later.
-func tooDeep(text []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
 }
 
 // stepBytes is how many bytes a regular expression passes at the cost of one subschema applied

@@ -54,7 +54,7 @@ func (k *knownSchemas) storable(compact []byte, afford func(bytes int) bool) (bo
 // room bytes, whose texts hold no characters that cannot be printed. It is false for a schema that
 // is too large, nested too deeply or no JSON object.
 func compactSchema(raw []byte, room int) ([]byte, bool) {
-	if len(raw) == 0 || len(raw) > maxSchemaBytes || levels(raw) > maxSchemaLevels || !utf8.Valid(raw) {
+	if len(raw) == 0 || len(raw) > maxSchemaBytes || jsontext.Depth(raw) > maxSchemaLevels || !utf8.Valid(raw) {
 		return nil, false
 	}
 	var object map[string]any
@@ -81,26 +81,6 @@ func storedSchema(raw []byte, room int, known *knownSchemas, afford func(bytes i
 		return nil, err
 	}
 	return compact, nil
-}
-
-// levels is how deeply the objects and arrays of a JSON text are nested.
-func levels(raw []byte) (deepest int) {
-	level, quoted := 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			level++
-			deepest = max(deepest, level)
-		case c == '}' || c == ']':
-			level--
-		}
-	}
-	return deepest
 }
 
 // legibleValue is a JSON value whose texts are foreign.Text.

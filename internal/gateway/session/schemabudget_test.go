@@ -14,6 +14,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
 // heavyList declares as many schemas as are taken, each of almost maxSchemaBytes and each another.
@@ -65,8 +66,8 @@ func TestSchemasBeyondTheBoundAreNotRead(t *testing.T) {
 func TestASchemaThatIsNestedTooDeeplyIsNotStored(t *testing.T) {
 	for depth, stored := range map[int]bool{maxSchemaLevels: true, maxSchemaLevels + 1: false} {
 		text := strings.Repeat(`{"a":`, depth-1) + `{"b":"}{]["}` + strings.Repeat("}", depth-1)
-		if got := levels([]byte(text)); got != depth {
-			t.Errorf("levels() = %d, want %d", got, depth)
+		if got := jsontext.Depth([]byte(text)); got != depth {
+			t.Errorf("Depth() = %d, want %d", got, depth)
 		}
 		if _, ok := compactSchema([]byte(text), maxSchemaBytes); ok != stored {
 			t.Errorf("%d levels: stored %t, want %t", depth, ok, stored)

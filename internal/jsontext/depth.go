@@ -1,0 +1,22 @@
+package jsontext
+
+// Depth is how deeply the objects and arrays of a JSON text are nested. It counts brackets outside of
+// strings, in one pass and without memory. For text that is no JSON it means nothing.
+func Depth(raw []byte) (deepest int) {
+	level, quoted := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
+}
