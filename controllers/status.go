@@ -83,7 +83,7 @@ func setCondition(conditions *[]metav1.Condition, next metav1.Condition, now tim
 // maxNoteBytes is the longest note of an event that the API server takes.
 const maxNoteBytes = 1024
 
-// announce makes an event of what has been persisted. Its note is one line without unsafe characters.
+// announce makes an event of a persisted change. Its note is one line without unsafe characters.
 func announce(recorder events.EventRecorder, about client.Object, severity, reason, message string) {
 	recorder.Eventf(about, nil, severity, reason, "Reconcile", "%s", foreign.Short(message, maxNoteBytes))
 }

@@ -19,7 +19,7 @@ import (
 // deleted or replaced, and trusting that one alone would refuse every paired machine.
 type caKeys map[string]string
 
-// readCAKeys reads what was recorded; a text that cannot be read is as good as none.
+// readCAKeys reads the recorded keys; a text that cannot be read is as good as none.
 func readCAKeys(config *corev1.ConfigMap) caKeys {
 	keys := caKeys{}
 	if err := json.Unmarshal([]byte(config.Annotations[v1alpha1.AnnotationCAKeys]), &keys); err != nil {

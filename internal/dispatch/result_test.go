@@ -145,7 +145,7 @@ func TestSettleCleansTheWordsOfTheMachine(t *testing.T) {
 	}
 }
 
-// What is final stays as it is, also where it has no output yet that a later result brings.
+// A final statement stays as it is, also where it has no output yet that a later result brings.
 func TestAFinalEndIsNeverChanged(t *testing.T) {
 	for _, first := range []Result{
 		{Outcome: "Succeeded", Execution: "Finished", Output: []byte(`1`)}, {Outcome: "Succeeded", Execution: "Finished"},

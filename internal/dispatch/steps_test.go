@@ -37,7 +37,7 @@ func TestAnAcceptanceThatIsHeardAgainKeepsTheQuestion(t *testing.T) {
 	}
 }
 
-// What runs is not asked about any more.
+// A run that began is not asked about any more.
 func TestARunThatStartedIsNoQuestion(t *testing.T) {
 	running := queuedEcho(in(v1alpha1.DispatchDispatched), startedAt(1)).Status
 	if got := AwaitMediation(running, "ada", after(2), "gw", after(2)); got.Phase != v1alpha1.DispatchDispatched || got.Mediation != nil {

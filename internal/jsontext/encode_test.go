@@ -72,7 +72,7 @@ func FuzzQuote(f *testing.F) {
 	})
 }
 
-// FuzzPlain: without needless escapes a JSON text is no longer, and says the same.
+// FuzzPlain: without needless escapes a JSON text is no longer, and has the same value.
 func FuzzPlain(f *testing.F) {
 	for _, seed := range []string{`{"\u003c":"\\u003c\u2028\\\u0026"}`, `"\uFFFD\ufffd\ud800"`, `"\`, `\u003`} {
 		f.Add([]byte(seed))
@@ -105,7 +105,7 @@ func TestStoredLenIsThatOfTheAPIServer(t *testing.T) {
 	}
 }
 
-// FuzzStoredLen: nothing grows more than MaxGrowth says, but for the few bytes around it.
+// FuzzStoredLen: nothing grows more than MaxGrowth times, but for the few bytes around it.
 func FuzzStoredLen(f *testing.F) {
 	for _, seed := range []string{`{"<":0}`, `[1e20,1e20]`, `{"":{"":{}}}`, `"<<<<<"`} {
 		f.Add([]byte(seed))

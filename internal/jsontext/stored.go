@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 )
 
-// fieldBytes is what managedFields take for one key of an object, besides the key.
+// fieldBytes is the size that managedFields take for one key of an object, besides the key.
 const fieldBytes = len(`"f:":{".":{}},`)
 
 // MaxGrowth is how many times longer a JSON text can be in the store than it was written.
@@ -25,7 +25,7 @@ func StoredLen(text []byte) int {
 	return len(encoded) + managedLen(value)
 }
 
-// managedLen is what managedFields take for the keys of a value. They hold lists as a whole.
+// managedLen is the size that managedFields take for the keys of a value. They hold lists as a whole.
 func managedLen(value any) int {
 	total := 0
 	object, _ := value.(map[string]any)

@@ -71,7 +71,7 @@ func (t *tool) shown(encoded []byte) []byte {
 	return foreign.JSON(encoded)
 }
 
-// isTerminal reports whether a person reads what is written.
+// isTerminal reports whether a person reads the output.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// makeDispatch creates a dispatch and reads into d what the server stored. A dispatch of that name
+// makeDispatch creates a dispatch and reads the stored object into d. A dispatch of that name
 // that asks for the same is taken instead: then made is false.
 func (t *tool) makeDispatch(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) (made bool, err error) {
 	wanted := d.Spec

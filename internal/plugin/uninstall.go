@@ -260,7 +260,7 @@ func namespacesOf(report uninstallReport) []string {
 	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
 
-// confirmRelease shows what would change and asks.
+// confirmRelease shows the changes and asks.
 func (t *tool) confirmRelease(report uninstallReport) error {
 	ask := newQuestion(t.IOStreams)
 	if !ask.interactive {

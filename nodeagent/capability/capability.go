@@ -66,7 +66,7 @@ type Limited interface {
 
 // Conditional is a Capability that this machine may be unable to run.
 type Conditional interface {
-	// Unavailable says why it cannot be run now; empty when it can. Of more than 256 bytes the
+	// Unavailable is the reason why it cannot be run now; empty when it can. Of more than 256 bytes the
 	// last ones are kept.
 	Unavailable() string
 }
@@ -82,7 +82,7 @@ type Request struct {
 	Input json.RawMessage
 	// Target is what a person was shown: of Targeter, else the input.
 	Target string
-	// Warning is what a person was shown beside it: of Warner, or empty.
+	// Warning is the text that a person was shown beside it: of Warner, or empty.
 	Warning string
 	// RequestedBy is the user who asked, as the cluster knows them.
 	RequestedBy string

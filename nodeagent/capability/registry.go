@@ -58,7 +58,7 @@ func (e *Entry) Target(input json.RawMessage) (string, error) {
 	return string(input), nil
 }
 
-// Warning returns what a person should know about a target beyond the target itself; mostly empty.
+// Warning returns a warning for a person about a target beyond the target itself; mostly empty.
 func (e *Entry) Warning(target string) string {
 	if w, ok := e.Capability.(Warner); ok {
 		return w.Warning(target)
@@ -66,7 +66,7 @@ func (e *Entry) Warning(target string) string {
 	return ""
 }
 
-// Unavailable says why it cannot be run now, in a line of at most maxReasonBytes; empty when it can.
+// Unavailable is the reason why it cannot be run now, in a line of at most maxReasonBytes; empty when it can.
 // A longer reason keeps its end, where the cause is.
 func (e *Entry) Unavailable() string {
 	if reason := e.impairment.Load(); reason != nil {

@@ -50,7 +50,7 @@ func (m hostileManager) Status(context.Context) (service.Status, error) {
 	return service.Status{State: m.state, Detail: hostile}, nil
 }
 
-// Logs writes what a foreign program wrote; a log may hold several lines.
+// Logs writes the output of a foreign program; a log may hold several lines.
 func (m hostileManager) Logs(_ context.Context, out io.Writer, _ bool) error {
 	for _, name := range []string{"ESC", "C0", "C1", "raw C1 bytes", "DEL", "bidirectional", "zero width", "invalid UTF-8", "tags", "CR"} {
 		if _, err := io.WriteString(out, corpus.Texts[name]+"\n"); err != nil {

@@ -36,7 +36,7 @@ type Rules struct {
 	Rules []Rule `yaml:"rules"`
 	// OpenURL bounds desktop.open_url, whatever a person answers.
 	OpenURL URLRules `yaml:"openURL"`
-	// OpenPath says what desktop.open_path may open as the files that are known.
+	// OpenPath lists the types of files that desktop.open_path knows.
 	OpenPath PathRules `yaml:"openPath"`
 
 	timeout time.Duration

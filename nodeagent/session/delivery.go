@@ -141,7 +141,7 @@ func (s *stream) report(entry journal.Entry) {
 	s.enqueue(resultMessage(entry))
 }
 
-// deliver sends what waits and may be sent.
+// deliver sends the waiting messages that may be sent.
 func (s *stream) deliver() {
 	for {
 		uid, ok := s.deliveries.next(s.Now())

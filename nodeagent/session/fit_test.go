@@ -25,7 +25,7 @@ const gatewayTakes = 512 << 10
 // poison is longer than any message, and no UTF-8.
 var poison = strings.Repeat("\xff<&>é\n", 1<<18)
 
-// poisoned is a capability that says too much about itself.
+// poisoned is a capability with a description that is too long.
 type poisoned struct{ name string }
 
 func (p poisoned) Name() string                    { return p.name }

@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/session"
 )
 
-// printer returns what it was given to print, as a program with output text or json does.
+// printer returns its value as it is printed, as a program with output text or json does.
 type printer struct {
 	json bool
 	next []byte

@@ -42,7 +42,7 @@ type hostile struct {
 	tally hostileTally
 }
 
-// hostileTally is what it did.
+// hostileTally counts its calls.
 type hostileTally struct {
 	Connections, Refused, Registrations, Sessions, Messages atomic.Int64
 }
@@ -192,7 +192,7 @@ func startHostile(ctx context.Context, dir, endpoint string) (*enemy, error) {
 func (e *enemy) hold() error   { return e.process.Process.Signal(syscall.SIGSTOP) }
 func (e *enemy) resume() error { return e.process.Process.Signal(syscall.SIGCONT) }
 
-// end ends it and returns what it did.
+// end ends it and returns its tally.
 func (e *enemy) end() (string, error) {
 	err := e.resume()
 	_ = e.input.Close()

@@ -45,7 +45,7 @@ func neighbour(ctx context.Context, s *suite) (r result, err error) {
 	return r, nil
 }
 
-// besideRound is what one round of neighbour measured.
+// besideRound is the result of one round of neighbour.
 type besideRound struct {
 	alone, beside []time.Duration
 	percent       float64 // of a processor, the gateway beside the hostile machine

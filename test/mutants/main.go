@@ -126,7 +126,7 @@ type job struct {
 	process bool
 }
 
-// jobs lists what is to be run, package by package.
+// jobs lists the tests to run, package by package.
 func jobs(mutants []Mutant, o options) (all []job) {
 	for _, m := range mutants {
 		if !o.noUnit {

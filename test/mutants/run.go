@@ -136,7 +136,7 @@ func (r *runner) buildPrograms(ctx context.Context, folder string) error {
 	return r.goCommand(ctx, []string{"CGO_ENABLED=0"}, append([]string{"build", "-trimpath", "-o", bin + "/"}, programs...)...)
 }
 
-// goCommand runs the go command on the tree with the mutants. An error says which one does not compile.
+// goCommand runs the go command on the tree with the mutants. An error names the one that does not compile.
 func (r *runner) goCommand(ctx context.Context, environment []string, arguments ...string) error {
 	arguments = append([]string{arguments[0], "-overlay=" + r.overlay}, arguments[1:]...)
 	command := exec.CommandContext(ctx, "go", arguments...)

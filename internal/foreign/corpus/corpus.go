@@ -1,5 +1,5 @@
 // Package corpus holds hostile texts for tests: one list for the plugin, the agent, the controllers
-// and the gateway, and one judgement of what they may show.
+// and the gateway, and one judgement of the texts that they may show.
 package corpus
 
 import (
@@ -12,7 +12,7 @@ import (
 // forged begins the lines of a hostile text that look like lines of our programs.
 const forged = "forged"
 
-// Texts are hostile texts by what they do.
+// Texts are hostile texts by their effect.
 var Texts = map[string]string{
 	"ESC":            "x\x1b[2J\x1b]0;title\x07\x1b[31m",
 	"C0":             "x\x00\x01\x07\x08\x08\x0c\x0e\x0f",
@@ -47,7 +47,7 @@ var All = func() string {
 // Valid is a hostile text as it can come out of JSON or protobuf: in valid UTF-8.
 func Valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-// Problem returns what is wrong with a text that is shown to a person, "" for nothing: a character
+// Problem returns the fault of a text that is shown to a person, "" for nothing: a character
 // that acts on a terminal or hides, or a foreign line that begins where our own lines do.
 func Problem(shown string) string {
 	if !utf8.ValidString(shown) {

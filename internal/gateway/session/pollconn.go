@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// maxAnswerBytes is about what one answer to a poll carries: an agent takes messages of 4 MiB, the
+// maxAnswerBytes is about the size of one answer to a poll: an agent takes messages of 4 MiB, the
 // default of gRPC. A single message is below 1 MiB: an input has at most dispatch.MaxInputBytes, and
 // a ConfigMap holds the CA bundle.
 const maxAnswerBytes = 1 << 20

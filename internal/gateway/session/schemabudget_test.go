@@ -26,7 +26,7 @@ func heavyList(seed int) (list []*gatewayv1.Capability) {
 	return list
 }
 
-// The expensive parser sees no more than what may be stored, and a schema once.
+// The expensive parser sees no more than may be stored, and a schema once.
 func TestSchemasAreParsedWithinTheirBoundsAndOnce(t *testing.T) {
 	known, parsed := newKnownSchemas(), 0
 	count := func(bytes int) bool { parsed += bytes; return true }

@@ -95,7 +95,7 @@ type openGate struct{ err error }
 
 func (g *openGate) Check() error { return g.err }
 
-// atStore is a session with a store whose work runs when the test says.
+// atStore is a session with a store whose work runs when the test runs it.
 func atStore(c *clocktesting.FakeClock) (*session, *store, *openGate) {
 	at, gate := &store{}, &openGate{}
 	service := New(Options{Clock: c, Time: apiTime{c}, Log: logr.Discard(), Gateway: "gw", Client: at, Reader: at, Gate: gate})
@@ -395,7 +395,7 @@ func TestANodeAdmitsItsOwnMachineWhileItIsNeitherRevokedNorLeaving(t *testing.T)
 	}
 }
 
-// What the watch shows of the Node ends a session that is not the Node's any more.
+// A change of the Node in the watch ends a session that is not the Node's any more.
 func TestASessionEndsWithItsNode(t *testing.T) {
 	for name, change := range map[string]func(*v1alpha1.Node){
 		"a namesake":      func(n *v1alpha1.Node) { n.UID = "namesake" },
@@ -419,7 +419,7 @@ func TestASessionEndsWithItsNode(t *testing.T) {
 	}
 }
 
-// The leader takes what was created after the recorded end for proven unstarted.
+// The leader takes a dispatch created after the recorded end for proven unstarted.
 func TestTheRecordedEndIsLaterThanEveryOffer(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, _, _ := atStore(c)

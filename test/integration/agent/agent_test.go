@@ -79,7 +79,7 @@ func (m *machine) settle(s *gatewaytest.Session, uid string) {
 	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{Settled: &gatewayv1.Settled{Dispatch: ref(uid)}}})
 }
 
-// accepted waits until the machine says that a dispatch is in its journal.
+// accepted waits until the machine reports a dispatch as journaled.
 func (m *machine) accepted(s *gatewaytest.Session, uid string) {
 	m.Helper()
 	gatewaytest.Await(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted {
@@ -137,7 +137,7 @@ func TestAMachineRunsADispatchOnceWhateverItsGatewayRepeats(t *testing.T) {
 	m.wantRuns("a b")
 }
 
-// A result is said again in each session until it is settled, and not before its run has ended.
+// A result is sent again in each session until it is settled, and not before its run has ended.
 func TestAMachineKeepsAResultUntilItIsSettled(t *testing.T) {
 	m, s := newMachine(t)
 	m.offer(s, "a", time.Second, later())

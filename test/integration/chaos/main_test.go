@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(testfleet.Main(m, &system, stack.Options{
 		Gateways: gateways, Fsync: true,
 		ControllerArgs: []string{"--stale-after=5s", "--orphan-grace=2s"},
-		// A machine can be gone before the status says that it accepted.
+		// A machine can disappear before the status shows its acceptance.
 		GatewayArgs: []string{"--lease-duration=5s", "--dispatched-delay=1s"},
 	}))
 }

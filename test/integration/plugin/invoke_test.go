@@ -131,7 +131,7 @@ func TestInvokeCanLeaveADispatchInTheMailbox(t *testing.T) {
 	}
 }
 
-// A pipeline that lost its connection repeats its command: what exists is followed, and never run twice.
+// A pipeline that lost its connection repeats its command: an existing dispatch is followed, and never run twice.
 func TestInvokeOfANameThatExistsFollowsIt(t *testing.T) {
 	ns := newFleet(t)
 	newNode(t, ns, "press-3", v1alpha1.PresenceOnline)

@@ -162,7 +162,7 @@ func (m *machine) begin(t *testing.T, r *replica, hello *gatewayv1.Hello) *agent
 	return m.greet(t, connection, hello)
 }
 
-// greet says Hello on a connection on which the machine has registered.
+// greet sends Hello on a connection on which the machine has registered.
 func (m *machine) greet(t *testing.T, connection *grpc.ClientConn, hello *gatewayv1.Hello) *agent {
 	t.Helper()
 	a := &agent{t: t, client: gatewayv1.NewNodeServiceClient(connection), close: connection.Close, heard: make(chan *gatewayv1.StreamNodeEventsResponse, 1024), ended: make(chan error, 1)}

@@ -225,7 +225,7 @@ func TestAGatewayThatLostItsMachineRefusesNothing(t *testing.T) {
 	}
 }
 
-// The leader takes what was created later than the end for proven unstarted.
+// The leader takes a dispatch created later than the end for proven unstarted.
 func TestTheEndOfASessionIsLaterThanItsLastOffer(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)

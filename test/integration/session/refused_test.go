@@ -125,7 +125,7 @@ func TestADispatchThatCannotBeWrittenKeepsNoOtherBack(t *testing.T) {
 	m.wantPhase(t, claimed, v1alpha1.DispatchSucceeded)
 }
 
-// A dispatch whose own spec fills what etcd takes has no room for any status.
+// A dispatch whose own spec fills an object of etcd has no room for any status.
 func TestADispatchWithoutRoomForAStatusKeepsNoOtherBack(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)

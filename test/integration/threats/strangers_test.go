@@ -47,7 +47,7 @@ func floods() []flood {
 }
 
 // The memory of a gateway stays far below that of its pod, from however many addresses strangers
-// begin what they do not end, and a machine pairs meanwhile.
+// begin messages and do not end them, and a machine pairs meanwhile.
 func TestUnfinishedBytesOfStrangersBarelyGrowAGateway(t *testing.T) {
 	full := os.Getenv("MOORING_TEST_SIZE") == "full"
 	f := newFleet(t)

@@ -156,7 +156,7 @@ func (f fleet) isDeleted(object client.Object) {
 	})
 }
 
-// installAgain installs what was deleted and starts the processes.
+// installAgain installs the deleted objects and starts the processes.
 func installAgain(t *testing.T) {
 	t.Helper()
 	if err := system.Cluster.InstallAll(t.Context()); err != nil {
