@@ -24,6 +24,8 @@ type appendInput struct {
 	Line string `json:"line"`
 	// SleepMilliseconds passes before the line is written.
 	SleepMilliseconds int `json:"sleepMilliseconds"`
+	// StartedFile is the path of a file that is made before the sleep. Empty makes none.
+	StartedFile string `json:"startedFile"`
 }
 
 // Name is test.append.
@@ -35,7 +37,7 @@ func (appendLine) Description() string { return "Sleeps, then appends one line t
 // Schema describes appendInput.
 func (appendLine) Schema() json.RawMessage {
 	return json.RawMessage(`{"type":"object","required":["file","line"],"properties":{` +
-		`"file":{"type":"string"},"line":{"type":"string"},"sleepMilliseconds":{"type":"integer","minimum":0}}}`)
+		`"file":{"type":"string"},"line":{"type":"string"},"sleepMilliseconds":{"type":"integer","minimum":0},"startedFile":{"type":"string"}}}`)
 }
 
 // Mediation is not needed in tests.
@@ -52,6 +54,11 @@ func (appendLine) Run(ctx context.Context, request capability.Request) (json.Raw
 	in, err := parseInput(request.Input)
 	if err != nil {
 		return nil, err
+	}
+	if in.StartedFile != "" {
+		if err := os.WriteFile(in.StartedFile, nil, 0o600); err != nil {
+			return nil, err
+		}
 	}
 	if err := backoff.Sleep(ctx, time.Duration(in.SleepMilliseconds)*time.Millisecond); err != nil {
 		return nil, err

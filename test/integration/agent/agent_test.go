@@ -35,14 +35,22 @@ func newMachine(t *testing.T) (*machine, *gatewaytest.Session) {
 	return m, m.gateway.Node.Next(t)
 }
 
-func (m *machine) start(args ...string) {
+// command returns a command of the agent on this machine.
+func (m *machine) command(args ...string) []string {
 	m.Helper()
 	root, err := cluster.Root()
 	if err != nil {
 		m.Fatal(err)
 	}
-	argv := append([]string{filepath.Join(cluster.BinaryFolder(root), "testagent"), "run", "--identity-dir", filepath.Join(m.dir, "identity")}, args...)
-	if m.process, err = stack.StartProcess("agent", m.dir, nil, argv...); err != nil {
+	return append(append([]string{filepath.Join(cluster.BinaryFolder(root), "testagent")}, args...), "--identity-dir", m.identityDir())
+}
+
+func (m *machine) identityDir() string { return filepath.Join(m.dir, "identity") }
+
+func (m *machine) start(args ...string) {
+	m.Helper()
+	var err error
+	if m.process, err = stack.StartProcess("agent", m.dir, nil, m.command(append([]string{"run"}, args...)...)...); err != nil {
 		m.Fatal(err)
 	}
 	m.Cleanup(m.process.Stop)
@@ -68,11 +76,14 @@ func ref(uid string) *gatewayv1.DispatchRef {
 // offer offers a run that appends its name to a file of the machine after a while.
 func (m *machine) offer(s *gatewaytest.Session, uid string, takes time.Duration, expires time.Time) {
 	m.Helper()
-	input := fmt.Sprintf(`{"file":%q,"line":%q,"sleepMilliseconds":%d}`, m.dir+"/runs", uid, takes.Milliseconds())
+	input := fmt.Sprintf(`{"file":%q,"line":%q,"sleepMilliseconds":%d,"startedFile":%q}`, m.dir+"/runs", uid, takes.Milliseconds(), m.startedFile(uid))
 	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
 		Dispatch: ref(uid), Capability: "test.append", Input: []byte(input), Timeout: durationpb.New(time.Minute),
 		Expires: timestamppb.New(expires), MaxPayloadBytes: 1 << 16, RequestedBy: "ada"}}})
 }
+
+// startedFile is made when the run of a dispatch starts.
+func (m *machine) startedFile(uid string) string { return filepath.Join(m.dir, uid+".started") }
 
 func (m *machine) settle(s *gatewaytest.Session, uid string) {
 	m.Helper()
@@ -90,16 +101,21 @@ func (m *machine) accepted(s *gatewaytest.Session, uid string) {
 	})
 }
 
-// wantResult waits for the result of a dispatch.
-func (m *machine) wantResult(s *gatewaytest.Session, uid string, outcome gatewayv1.Result_Outcome, execution gatewayv1.Result_Execution) {
+// result waits for the result of a dispatch.
+func (m *machine) result(s *gatewaytest.Session, uid string) *gatewayv1.Result {
 	m.Helper()
-	got := gatewaytest.Await(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
+	return gatewaytest.Await(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
 		if result := r.GetResult(); result.GetDispatch().GetUid() == uid {
 			return result
 		}
 		return nil
 	})
-	if got.GetOutcome() != outcome || got.GetExecution() != execution {
+}
+
+// wantResult waits for the result of a dispatch and compares it.
+func (m *machine) wantResult(s *gatewaytest.Session, uid string, outcome gatewayv1.Result_Outcome, execution gatewayv1.Result_Execution) {
+	m.Helper()
+	if got := m.result(s, uid); got.GetOutcome() != outcome || got.GetExecution() != execution {
 		m.Errorf("%s ended %s, %s (%s), want %s, %s", uid, got.GetOutcome(), got.GetExecution(), got.GetErrorCode(), outcome, execution)
 	}
 }
@@ -109,7 +125,7 @@ func (m *machine) wantRuns(want string) {
 	m.Helper()
 	text, _ := os.ReadFile(m.dir + "/runs")
 	if got := strings.Join(strings.Fields(string(text)), " "); got != want {
-		m.Errorf("the runs were %q, want %q", got, want)
+		m.Fatalf("the runs were %q, want %q", got, want)
 	}
 }
 

@@ -1,0 +1,93 @@
+package agent_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/journal"
+)
+
+// restartAhead is restart with a gateway whose clock is ahead of the machine's.
+func (m *machine) restartAhead(ahead time.Duration) *gatewaytest.Session {
+	m.Helper()
+	m.gateway.Node.Welcome = func(w *gatewayv1.Welcome) { w.GatewayTime = timestamppb.New(time.Now().Add(ahead)) }
+	return m.restart()
+}
+
+// pruned returns when the agent has pruned its journal in this session: it does so after each heartbeat.
+func (m *machine) pruned(s *gatewaytest.Session) {
+	m.Helper()
+	for range 2 {
+		gatewaytest.Await(m, s, (*gatewayv1.StreamNodeEventsRequest).GetHeartbeat)
+	}
+}
+
+// ranOnce runs a dispatch that expires at a time and settles it.
+func (m *machine) ranOnce(s *gatewaytest.Session, uid string, expires time.Time) {
+	m.Helper()
+	m.offer(s, uid, 0, expires)
+	m.wantResult(s, uid, succeeded, finished)
+	m.settle(s, uid)
+	m.offer(s, "after", 0, time.Now().Add(-time.Second))
+	m.wantResult(s, "after", timedOut, unstarted) // The agent handles messages in order: uid is settled.
+}
+
+// A gateway that was put back may offer a settled dispatch again.
+func TestAMachineRemembersASettledDispatchForAnHourAfterItsExpiry(t *testing.T) {
+	m, s := newMachine(t)
+	expires := time.Now().Add(time.Minute)
+	m.ranOnce(s, "a", expires)
+	s = m.restartAhead(time.Hour)
+	m.pruned(s)
+	m.offer(s, "a", 0, expires)
+	m.wantResult(s, "a", succeeded, finished)
+	m.wantRuns("a")
+}
+
+// The clock of the cluster was hours ahead, and the agent forgot what had expired by that clock.
+func TestAMachineRunsNothingThatItMayHaveForgotten(t *testing.T) {
+	m, s := newMachine(t)
+	expires := time.Now().Add(time.Minute)
+	m.ranOnce(s, "a", expires)
+	m.pruned(m.restartAhead(2 * time.Hour))
+	s = m.restartAhead(0)
+	m.offer(s, "a", 0, expires)
+	m.wantResult(s, "a", timedOut, unknown)
+	m.offer(s, "b", 0, later())
+	m.wantResult(s, "b", succeeded, finished)
+	m.wantRuns("a b")
+}
+
+// A gateway that settles nothing fills the journal: the machine then refuses work and keeps every outcome.
+func TestAMachineWhoseJournalIsFullRefusesWork(t *testing.T) {
+	m, s := newMachine(t)
+	for i := range journal.MaxUnsettled {
+		m.offer(s, fmt.Sprintf("open-%d", i), 0, time.Now().Add(-time.Second))
+	}
+	m.offer(s, "a", 0, later())
+	m.wantResult(s, "a", gatewayv1.Result_OUTCOME_REJECTED, unstarted)
+	s = m.restart()
+	if open := len(s.Hello.GetUnsettled()); open != journal.MaxUnsettled {
+		t.Errorf("the machine reports %d unsettled dispatches after a restart, want %d", open, journal.MaxUnsettled)
+	}
+	m.settle(s, "open-0")
+	m.offer(s, "b", 0, later())
+	m.wantResult(s, "b", succeeded, finished)
+	m.wantRuns("b")
+}
+
+// The journal takes a dispatch once: what it remembers of the first run survives a second offer.
+func TestAMachineJournalsADispatchOnce(t *testing.T) {
+	m, s := newMachine(t)
+	m.offer(s, "a", 0, later())
+	m.wantResult(s, "a", succeeded, finished)
+	m.offer(s, "a", time.Hour, later())
+	m.offer(s, "b", 0, later())
+	m.wantResult(s, "b", succeeded, finished) // The agent handles messages in order.
+	m.wantResult(m.restart(), "a", succeeded, finished)
+}

@@ -1,0 +1,77 @@
+package agent_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// askAbout makes the machine ask a person before it runs a dispatch.
+func (m *machine) askAbout(uid string) {
+	m.Helper()
+	rules := "rules: [{capability: test.append, target: '**\"line\":\"" + uid + "\"**', decision: ask}]\n"
+	if err := os.WriteFile(filepath.Join(m.identityDir(), "mediation.yaml"), []byte(rules), 0o600); err != nil {
+		m.Fatal(err)
+	}
+}
+
+// answer waits until the person is asked and gives the answer: allow or deny.
+func (m *machine) answer(s *gatewaytest.Session, answer, uid string) {
+	m.Helper()
+	gatewaytest.Await(m, s, (*gatewayv1.StreamNodeEventsRequest).GetAwaitingLocalMediation)
+	argv := m.command("mediate", answer, uid)
+	if output, err := exec.CommandContext(m.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		m.Fatalf("mediate %s %s: %v\n%s", answer, uid, err, output)
+	}
+}
+
+func (m *machine) clear(s *gatewaytest.Session, uid string, stage gatewayv1.Clearance_Stage) {
+	m.Helper()
+	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Clearance{
+		Clearance: &gatewayv1.Clearance{Dispatch: ref(uid), Stage: stage}}})
+}
+
+// A yes starts nothing before the gateway has looked at the rights again.
+func TestAMachineWaitsForItsGatewayAfterAYes(t *testing.T) {
+	m, _ := newMachine(t)
+	m.gateway.Node.Welcome = func(w *gatewayv1.Welcome) { w.Features = []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE} }
+	s := m.restart()
+	m.askAbout("a")
+	m.offer(s, "a", 0, later())
+	m.answer(s, "allow", "a")
+	gatewaytest.Await(m, s, (*gatewayv1.StreamNodeEventsRequest).GetMediationDecided)
+	m.offer(s, "b", 0, later())
+	m.wantResult(s, "b", succeeded, finished)
+	m.wantRuns("b")
+	m.clear(s, "a", gatewayv1.Clearance_STAGE_START)
+	m.wantResult(s, "a", succeeded, finished)
+	m.wantRuns("b a")
+}
+
+// Nothing starts after a no, whatever the agent makes of the answer.
+func TestAMachineStartsNothingAfterANo(t *testing.T) {
+	m, s := newMachine(t)
+	m.askAbout("a")
+	m.offer(s, "a", 0, later())
+	m.answer(s, "deny", "a")
+	if execution := m.result(s, "a").GetExecution(); execution != unstarted {
+		t.Errorf("after a no the execution is %s", execution)
+	}
+	m.wantRuns("")
+}
+
+// The start after a yes is on disk before the run.
+func TestAMachineSaysOfAnInterruptedRunAfterAYesThatItMayHaveRun(t *testing.T) {
+	m, s := newMachine(t)
+	m.askAbout("a")
+	m.offer(s, "a", time.Hour, later())
+	m.answer(s, "allow", "a")
+	cluster.Eventually(t, func() bool { _, err := os.Stat(m.startedFile("a")); return err == nil }, "the run does not start")
+	m.wantResult(m.restart(), "a", failed, unknown)
+}
