@@ -29,6 +29,10 @@ const (
 	readBurst, readEvery         = 10, 2 * time.Second
 	writeBurst, writeEvery       = 20, 5 * time.Second
 	mostConnections              = 4
+	schemaBurst, schemaPerSecond = 128 << 10, 8 << 10
+	// storedSchemas bounds the schemas of one description together; the others are not parsed.
+	storedSchemas = 32 << 10
+	heavySchema   = 4000
 )
 
 // most is how many uses a budget allows in a time, and one for its edges.
@@ -36,17 +40,18 @@ func most(burst int, every, lasted time.Duration) int64 {
 	return int64(burst) + int64(lasted/every) + 1
 }
 
-// heaviest describes a machine with as many schemas as are taken, each as large as may be.
-func heaviest() *gatewayv1.RegisterNodeRequest {
-	var schema bytes.Buffer
-	schema.WriteString(`{"properties":{"p":{}`)
-	for i := 0; schema.Len() < 4000; i++ {
-		fmt.Fprintf(&schema, `,"p%d":{"type":"string"}`, i)
-	}
-	schema.WriteString(`}}`)
+// heaviest describes a machine with as many schemas as are taken, each as large as may be. Those of
+// another seed are others.
+func heaviest(seed int) *gatewayv1.RegisterNodeRequest {
 	request := &gatewayv1.RegisterNodeRequest{}
-	for i := range 64 {
-		request.Capabilities = append(request.Capabilities, &gatewayv1.Capability{Name: fmt.Sprintf("heavy.c%d", i), Available: true, InputSchema: schema.Bytes()})
+	for c := range 64 {
+		var schema bytes.Buffer
+		fmt.Fprintf(&schema, `{"title":"%d of %d","properties":{"p":{}`, c, seed)
+		for i := 0; schema.Len() < heavySchema; i++ {
+			fmt.Fprintf(&schema, `,"p%d":{"type":"string"}`, i)
+		}
+		schema.WriteString(`}}`)
+		request.Capabilities = append(request.Capabilities, &gatewayv1.Capability{Name: fmt.Sprintf("heavy.c%d", c), Available: true, InputSchema: schema.Bytes()})
 	}
 	return request
 }
@@ -83,7 +88,7 @@ func TestHeavyRegistrationsOfAMachineAreBounded(t *testing.T) {
 	r := startReplica(t, ca, nil)
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
 	m.connect(t, r) // The gateway knows the machine.
-	request, began := heaviest(), time.Now()
+	request, began := heaviest(0), time.Now()
 	calls, served := m.flood(t, r, 3*time.Second, func(ctx context.Context, c gatewayv1.NodeServiceClient) error {
 		_, err := c.RegisterNode(ctx, request)
 		return err
@@ -94,6 +99,35 @@ func TestHeavyRegistrationsOfAMachineAreBounded(t *testing.T) {
 	}
 	neighbour := pair(t, ca, m.id.Namespace, "neighbour", nil)
 	neighbour.connect(t, r)
+}
+
+// A machine registers with new schemas all the time.
+func TestNewSchemasOfAMachineAreBounded(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	began, c, calls, served := time.Now(), m.dial(t, r), 20, 0
+	for seed := range calls {
+		_, err := c.RegisterNode(t.Context(), heaviest(seed))
+		switch status.Code(err) {
+		case codes.OK:
+			served++
+		case codes.ResourceExhausted:
+		default:
+			t.Fatal(err)
+		}
+	}
+	each := storedSchemas / (heavySchema + 100) * heavySchema
+	if limit := (schemaBurst+schemaPerSecond*int(time.Since(began).Seconds()))/each + 1; served > limit || served == 0 {
+		t.Errorf("%d of %d descriptions with new schemas were taken, want 1 to %d", served, calls, limit)
+	}
+	if _, err := c.RegisterNode(t.Context(), heaviest(0)); err != nil {
+		t.Errorf("schemas that are known: %v", err)
+	}
+	neighbour := pair(t, ca, m.id.Namespace, "neighbour", nil)
+	if _, err := neighbour.dial(t, r).RegisterNode(t.Context(), heaviest(calls)); err != nil {
+		t.Errorf("new schemas of another machine: %v", err)
+	}
 }
 
 // A machine whose Node is deleted calls as often as it can.

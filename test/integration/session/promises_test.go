@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -191,6 +192,28 @@ func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 		a.report(cancelled(ref, gatewayv1.Result_EXECUTION_FINISHED))
 		m.wantEnded(t, d, v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, v1alpha1.ErrorNotGranted)
 	})
+}
+
+// A machine whose journal was put back may run a dispatch again and report another result.
+func TestAFinalResultStandsInALaterSession(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	a := m.connect(t, r)
+	m.settleIn(t) // What ends in the second of its Node is of an earlier one.
+	d := m.create(t, nil)
+	ref := a.offer().GetDispatch()
+	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED, ErrorCode: "Broken"})
+	a.settled()
+	m.wantEnded(t, d, v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, "Broken")
+	first := d.Status.DeepCopy()
+	a.leave()
+	a = m.connect(t, r)
+	a.succeed(ref, `2`)
+	a.settled()
+	if diff := cmp.Diff(first, &get(t, d).Status); diff != "" {
+		t.Errorf("the second result changed the status (-first +second):\n%s", diff)
+	}
 }
 
 // A gateway decides that a queue is full; before that is stored another gateway has taken the machine
