@@ -2,8 +2,11 @@ package controllers_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"fmt"
 	"strings"
@@ -167,6 +170,39 @@ func TestLapsedMachineRecoversWithItsOwnCertificate(t *testing.T) {
 	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery,
 		Proof: sign(node.Status.CertificateHistory[0].FingerprintSHA256)})
 	m.chainOf(t, m.answered(t, csr), m.pin)
+}
+
+// A signature that covers no exporter could be passed on over any connection, at any time.
+func TestAProofThatIsBoundToNoConnectionIsRefused(t *testing.T) {
+	m, node := certified(t)
+	fingerprint := node.Status.CertificateHistory[0].FingerprintSHA256
+	recovers := func(exporter []byte) *v1alpha1.Node {
+		csr := m.csr(t)
+		m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery, Proof: &v1alpha1.CertificateProof{
+			Exporter: exporter, CertificateFingerprintSHA256: fingerprint, Signature: m.signRecovery(t, exporter, fingerprint, csr)}})
+		return m.answered(t, csr)
+	}
+	if issued := recovers(nil).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, identity.ErrIncompleteProof.Error()) {
+		t.Errorf("answer is %+v, want an error with %q", issued, identity.ErrIncompleteProof)
+	}
+	m.chainOf(t, recovers(make([]byte, 32)), m.pin)
+}
+
+// signRecovery is identity.SignProof for a recovery, without its checks.
+func (m machine) signRecovery(t *testing.T, exporter []byte, fingerprint string, csr []byte) []byte {
+	t.Helper()
+	request := sha256.Sum256(csr)
+	var message []byte
+	for _, part := range [][]byte{[]byte("mooring device proof v1"), []byte(identity.ProofRecover), nil, exporter, []byte(fingerprint), request[:]} {
+		message = binary.LittleEndian.AppendUint64(message, uint64(len(part)))
+		message = append(message, part...)
+	}
+	digest := sha256.Sum256(message)
+	signature, err := ecdsa.SignASN1(rand.Reader, m.key, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signature
 }
 
 // A machine may die after it stored its next key and sleep past the end of both certificates.
