@@ -216,38 +216,3 @@ func TestSilentConnectionsDoNotShutTheListener(t *testing.T) {
 		})
 	}
 }
-
-// Machines that come back at once from one address, as after an outage behind a NAT, are all served
-// and none is closed.
-func TestAStormOfMachinesFromOneAddressIsServed(t *testing.T) {
-	machines := 600
-	r := start(t, func(_ *running, o *Options) { o.Log = logr.Discard() })
-	sockets := make([]net.Conn, machines)
-	for i := range sockets {
-		sockets[i] = dialRaw(t, "127.0.0.1", r.nodeAddress())
-	}
-	if limits := DefaultLimits(); limits.NodeConnections < 10_000 {
-		t.Errorf("%d connections of one address may wait, want those of 10,000 machines", limits.NodeConnections)
-	}
-	var storm sync.WaitGroup
-	for i, socket := range sockets {
-		config := r.clientTLS(r.deviceCA.DeviceTLS(t, machineNumber(i)))
-		storm.Go(func() {
-			c := tls.Client(socket, config)
-			_ = c.SetDeadline(time.Now().Add(time.Minute))
-			if err := c.HandshakeContext(t.Context()); err != nil {
-				t.Errorf("handshake: %v", err)
-				return
-			}
-			if _, err := c.Read(make([]byte, 9)); err != nil {
-				t.Errorf("not taken: %v", err)
-			}
-		})
-	}
-	storm.Wait()
-	for _, reason := range []string{reasonMadeRoom, reasonTooManyConnections, reasonHandshakeTimeout} {
-		if closed := r.refused(nodeListener, reason); closed != 0 {
-			t.Errorf("%v were closed: %s", closed, reason)
-		}
-	}
-}
