@@ -34,7 +34,7 @@ func main() {
 	flag.BoolVar(&o.process, "process", false, "run the tests with real processes as well; they share the cluster of $MOORING_TEST_STATE")
 	flag.BoolVar(&o.noUnit, "no-unit", false, "do not run the unit tests")
 	flag.BoolVar(&o.pure, "pure", false, "break each operator of the packages without I/O instead and count what their unit tests notice")
-	flag.StringVar(&o.only, "only", "", "comma-separated names or prefixes of the mutants to run (default all)")
+	flag.StringVar(&o.only, "only", "", "comma-separated names or prefixes of the mutants to run, or the packages with --pure (default all)")
 	flag.StringVar(&o.in, "in", "", "run only the tests in this folder (default all)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -12,6 +12,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,50 +29,84 @@ var operators = map[token.Token][]token.Token{
 	token.ADD: {token.SUB}, token.SUB: {token.ADD}, token.MUL: {token.QUO}, token.QUO: {token.MUL}, token.REM: {token.MUL},
 }
 
-// operatorMutants returns a mutant for each operator of a package, by file. only names its files; none
-// is all of them. Constants are left out: they are data.
-func operatorMutants(ctx context.Context, root, folder string, only []string) (map[string][]place, error) {
-	set := token.NewFileSet()
-	names, err := filepath.Glob(filepath.Join(root, folder, "*.go"))
+// assignments are the operators whose assignments change a number, with the opposite of each.
+var assignments = map[token.Token]token.Token{
+	token.ADD_ASSIGN: token.SUB_ASSIGN, token.SUB_ASSIGN: token.ADD_ASSIGN,
+	token.MUL_ASSIGN: token.QUO_ASSIGN, token.QUO_ASSIGN: token.MUL_ASSIGN,
+}
+
+// bounds are the built-in functions that bound a number, with the opposite of each.
+var bounds = map[string]string{"min": "max", "max": "min"}
+
+// operatorMutants returns a mutant for each operator of the chosen code of a package, by file.
+// Constants are left out: they are data.
+func (p Pure) operatorMutants(ctx context.Context, root string) (map[string][]place, error) {
+	set, sources, err := parsePackage(filepath.Join(root, p.Package))
 	if err != nil {
 		return nil, err
 	}
-	var files []*ast.File
-	sources := map[*ast.File]string{}
+	info, err := typesOf(ctx, root, p.Package, set, slices.Collect(maps.Values(sources)))
+	if err != nil {
+		return nil, err
+	}
+	found, unused := map[string][]place{}, map[string]bool{}
+	for _, name := range slices.Concat(p.Files, p.Functions) {
+		unused[name] = true
+	}
+	for path, file := range sources {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		base := filepath.Base(path)
+		name := filepath.ToSlash(filepath.Join(p.Package, base))
+		finder := operatorFinder{
+			set: set, info: info, source: string(source), file: name, packageName: file.Name.Name,
+			folder: p.Package, imports: importsOf(file),
+		}
+		for _, declaration := range file.Decls {
+			function, ok := declaration.(*ast.FuncDecl)
+			if !ok || function.Body == nil || !p.chooses(base, functionName(function)) {
+				continue
+			}
+			before := len(finder.places)
+			finder.find(function)
+			if len(finder.places) > before {
+				delete(unused, base)
+				delete(unused, functionName(function))
+			}
+		}
+		if len(finder.places) > 0 {
+			found[name] = finder.places
+		}
+	}
+	if len(unused) > 0 {
+		return nil, fmt.Errorf("no operator is in these files or functions: %s", slices.Sorted(maps.Keys(unused)))
+	}
+	return found, nil
+}
+
+// chooses reports whether the operators of a function are broken.
+func (p Pure) chooses(file, function string) bool {
+	return len(p.Files)+len(p.Functions) == 0 || slices.Contains(p.Files, file) || slices.Contains(p.Functions, function)
+}
+
+// parsePackage parses the files of a folder that are no tests and returns them by their path.
+func parsePackage(folder string) (*token.FileSet, map[string]*ast.File, error) {
+	set, files := token.NewFileSet(), map[string]*ast.File{}
+	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		file, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, file)
-		sources[file] = name
-	}
-	info, err := typesOf(ctx, root, folder, set, files)
-	if err != nil {
-		return nil, err
-	}
-	found := map[string][]place{}
-	for _, file := range files {
-		if len(only) > 0 && !slices.Contains(only, filepath.Base(sources[file])) {
-			continue
-		}
-		source, err := os.ReadFile(sources[file])
-		if err != nil {
-			return nil, err
-		}
-		name := filepath.ToSlash(filepath.Join(folder, filepath.Base(sources[file])))
-		finder := operatorFinder{
-			set: set, info: info, source: string(source), file: name, packageName: file.Name.Name,
-			folder: folder, imports: importsOf(file),
-		}
-		if places := finder.all(file); len(places) > 0 {
-			found[name] = places
+		if files[name], err = parser.ParseFile(set, name, nil, parser.SkipObjectResolution); err != nil {
+			return nil, nil, err
 		}
 	}
-	return found, nil
+	return set, files, nil
 }
 
 // typesOf checks the types of a package. The go command builds what it imports.
@@ -114,33 +149,62 @@ type operatorFinder struct {
 	places   []place
 }
 
-func (f *operatorFinder) all(file *ast.File) []place {
-	for _, declaration := range file.Decls {
-		function, ok := declaration.(*ast.FuncDecl)
-		if !ok || function.Body == nil {
-			continue
-		}
-		f.function = functionName(function)
-		loops := map[ast.Stmt]bool{}
-		ast.Inspect(function.Body, func(node ast.Node) bool {
-			switch node := node.(type) {
-			case *ast.BinaryExpr:
-				f.binary(node)
-			case *ast.ForStmt:
-				loops[node.Post] = true
-			case *ast.IncDecStmt:
-				if !loops[node] { // no statement of a block
-					f.incDec(node)
-				}
-			case *ast.UnaryExpr:
-				if node.Op == token.SUB {
-					f.add(node, f.typeOf(node), f.text(node.X))
-				}
+// find adds the mutants of the operators of a function.
+func (f *operatorFinder) find(function *ast.FuncDecl) {
+	f.function = functionName(function)
+	headers := map[ast.Stmt]bool{} // statements of an if, for or switch: they are in no block
+	ast.Inspect(function.Body, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.BinaryExpr:
+			f.binary(node)
+		case *ast.CallExpr:
+			f.bound(node)
+		case *ast.IfStmt:
+			headers[node.Init] = true
+		case *ast.SwitchStmt:
+			headers[node.Init] = true
+		case *ast.ForStmt:
+			headers[node.Init], headers[node.Post] = true, true
+		case *ast.IncDecStmt:
+			if !headers[node] {
+				f.incDec(node)
 			}
-			return true
-		})
+		case *ast.AssignStmt:
+			f.assignment(node, headers[node])
+		case *ast.UnaryExpr:
+			if node.Op == token.SUB {
+				f.add(node, f.typeOf(node), f.text(node.X))
+			}
+		}
+		return true
+	})
+}
+
+// bound exchanges min and max.
+func (f *operatorFinder) bound(node *ast.CallExpr) {
+	name, ok := node.Fun.(*ast.Ident)
+	if !ok || !f.info.Types[node.Fun].IsBuiltin() || bounds[name.Name] == "" {
+		return
 	}
-	return f.places
+	f.add(node, f.typeOf(node), bounds[name.Name]+strings.TrimPrefix(f.text(node), name.Name))
+}
+
+// assignment turns a calculation around that is assigned at once. One in a header is turned around by
+// its operand, because there no other statement can stand.
+func (f *operatorFinder) assignment(node *ast.AssignStmt, header bool) {
+	opposite, ok := assignments[node.Tok]
+	if !ok {
+		return
+	}
+	left, right := node.Lhs[0], node.Rhs[0]
+	of := f.typeOf(left)
+	switch {
+	case of == "":
+	case !header:
+		f.statement(node, f.text(left)+" "+opposite.String()+" "+f.text(right))
+	case f.info.Types[right].Value == nil && (node.Tok == token.ADD_ASSIGN || node.Tok == token.SUB_ASSIGN):
+		f.add(right, of, "-("+f.text(right)+")")
+	}
 }
 
 func (f *operatorFinder) binary(node *ast.BinaryExpr) {

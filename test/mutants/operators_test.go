@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,14 @@ func Late(age clock.Duration, names []string) (int, bool) {
 	}
 	return n - limit, false
 }
+
+func Sum(n int) int {
+	n += limit
+	if n -= n; n == 0 {
+		n *= 2
+	}
+	return max(n, 0)
+}
 `
 
 // module writes a module with one package and its test.
@@ -43,7 +52,7 @@ func module(t *testing.T, test string) (root string) {
 }
 
 func TestEachOperatorThatIsNoConstantHasItsMutants(t *testing.T) {
-	found, err := operatorMutants(t.Context(), module(t, ""), "p", nil)
+	found, err := Pure{Package: "p"}.operatorMutants(t.Context(), module(t, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,9 +65,33 @@ func TestEachOperatorThatIsNoConstantHasItsMutants(t *testing.T) {
 		"age > clock.Second -> age <= clock.Second", "age > clock.Second -> age >= clock.Second",
 		`names[0] == "a"+names[1] -> names[0] != "a"+names[1]`,
 		"-n -> n", "n - limit -> n + limit",
+		"n += limit -> n -= limit", "n -> -(n)", "n == 0 -> n != 0", "n *= 2 -> n /= 2", "max(n, 0) -> min(n, 0)",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got:\n%q\nwant:\n%q", got, want)
+	}
+}
+
+func TestAnEntryChoosesFilesFunctionsAndTests(t *testing.T) {
+	root := module(t, "func TestSum(t *testing.T) {}\n\nfunc TestSumFails(t *testing.T) { t.Fail() }\n")
+	for name, c := range map[string]struct {
+		entry   Pure
+		mutants int // 0 for an error
+	}{
+		"the whole package":          {Pure{Skip: "Fails"}, 13},
+		"a file":                     {Pure{Files: []string{"p.go"}, Skip: "Fails"}, 13},
+		"a function":                 {Pure{Functions: []string{"Sum"}, Tests: "^TestSum$"}, 5},
+		"a file that does not exist": {Pure{Files: []string{"q.go"}, Skip: "Fails"}, 0},
+		"a function without any":     {Pure{Functions: []string{"Sum", "Absent"}, Skip: "Fails"}, 0},
+		"a test that fails anyway":   {Pure{}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.entry.Package = "p"
+			v, err := c.entry.judge(t.Context(), root, t.TempDir(), io.Discard)
+			if v.all != c.mutants || (err == nil) != (c.mutants > 0) {
+				t.Errorf("%d mutants, %v, want %d", v.all, err, c.mutants)
+			}
+		})
 	}
 }
 
@@ -70,7 +103,7 @@ func TestASurvivorNeedsAReasonAndAReasonASurvivor(t *testing.T) {
 }
 `)
 	var out bytes.Buffer
-	v, err := Pure{Package: "p"}.judge(t.Context(), root, t.TempDir(), &out)
+	v, err := Pure{Package: "p", Functions: []string{"Late"}}.judge(t.Context(), root, t.TempDir(), &out)
 	if err != nil {
 		t.Fatal(err)
 	}

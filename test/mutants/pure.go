@@ -26,15 +26,25 @@ const (
 	leastKilled  = 90
 )
 
-// pureTimeout ends the tests of a package with a mutant in force: it may never end.
-const pureTimeout = 2 * time.Minute
+// A mutant may make a test endless: the tests end after slowest times their time without a mutant, but
+// not before leastTimeout.
+const (
+	slowest      = 20
+	leastTimeout = 10 * time.Second
+)
 
-// Pure is a package, or files of one, whose operators are all broken in turn.
+// Pure is a package, or files and functions of one, whose operators are all broken in turn.
 type Pure struct {
 	// Package is the folder, relative to the repository.
 	Package string `json:"package"`
-	// Files are the names of the files without I/O; none means that the whole package has none.
-	Files []string `json:"files,omitempty"`
+	// Files are the names of the files without I/O, Functions those of further functions: Type.Method
+	// for a method. None of both means that the whole package has no I/O.
+	Files     []string `json:"files,omitempty"`
+	Functions []string `json:"functions,omitempty"`
+	// Tests is a pattern of the tests to run, for a package with slow ones; empty means all. Skip is a
+	// pattern of tests not to run.
+	Tests string `json:"tests,omitempty"`
+	Skip  string `json:"skip,omitempty"`
 	// Harmless are the mutants that no test can or need find.
 	Harmless []Harmless `json:"harmless,omitempty"`
 }
@@ -88,8 +98,9 @@ func judgePure(ctx context.Context, root, dir, only string, out io.Writer) error
 		return err
 	}
 	var problems []error
+	judged := 0
 	for _, p := range all {
-		if !selected(p.Package, only) {
+		if only != "" && !slices.Contains(strings.Split(only, ","), p.Package) {
 			continue
 		}
 		v, err := p.judge(ctx, root, filepath.Join(dir, strings.ReplaceAll(p.Package, "/", "-")), out)
@@ -97,6 +108,10 @@ func judgePure(ctx context.Context, root, dir, only string, out io.Writer) error
 			return fmt.Errorf("package %s: %w", p.Package, err)
 		}
 		problems = append(problems, p.report(v, out))
+		judged++
+	}
+	if judged == 0 {
+		return fmt.Errorf("no package is called %q: see %s", only, pureFile)
 	}
 	return errors.Join(problems...)
 }
@@ -105,7 +120,7 @@ func (p Pure) judge(ctx context.Context, root, dir string, out io.Writer) (v ver
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return v, err
 	}
-	files, err := operatorMutants(ctx, root, p.Package, p.Files)
+	files, err := p.operatorMutants(ctx, root)
 	if err != nil {
 		return v, err
 	}
@@ -118,12 +133,15 @@ func (p Pure) judge(ctx context.Context, root, dir string, out io.Writer) (v ver
 	if err != nil {
 		return v, err
 	}
-	if passed, _, output, err := p.try(ctx, root, binary, ""); err != nil || !passed {
+	t := trial{pure: p, root: root, binary: binary, timeout: time.Hour}
+	began := time.Now()
+	if passed, _, output, err := t.run(ctx, ""); err != nil || !passed {
 		return v, fmt.Errorf("the tests fail without a mutant: %w\n%s", err, output)
 	}
+	t.timeout = max(leastTimeout, slowest*time.Since(began))
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		for _, place := range files[file] {
-			passed, reached, _, err := p.try(ctx, root, binary, place.mutant.Name)
+			passed, reached, _, err := t.run(ctx, place.mutant.Name)
 			if err != nil {
 				return v, err
 			}
@@ -148,14 +166,22 @@ func (v *verdicts) count(m Mutant, passed, reached bool, out io.Writer) {
 	fmt.Fprintf(out, "%-11s %s %s: %s -> %s\n", verdict, m.Name, m.Function, oneLine(m.Expression), oneLine(m.Replacement))
 }
 
-// try runs the tests of a package with one mutant in force; empty is none.
-func (p Pure) try(ctx context.Context, root, binary, mutant string) (passed, reached bool, output []byte, err error) {
-	mark := binary + ".reached"
+// trial runs the tests of a package.
+type trial struct {
+	pure         Pure
+	root, binary string
+	timeout      time.Duration
+}
+
+// run runs the tests with one mutant in force; empty is none.
+func (t trial) run(ctx context.Context, mutant string) (passed, reached bool, output []byte, err error) {
+	mark := t.binary + ".reached"
 	if err := os.RemoveAll(mark); err != nil {
 		return false, false, nil, err
 	}
-	command := exec.CommandContext(ctx, binary, "-test.failfast", "-test.short", "-test.timeout="+pureTimeout.String())
-	command.Dir = filepath.Join(root, p.Package)
+	command := exec.CommandContext(ctx, t.binary, "-test.failfast", "-test.short", "-test.timeout="+t.timeout.String(),
+		"-test.run="+t.pure.Tests, "-test.skip="+t.pure.Skip)
+	command.Dir = filepath.Join(t.root, t.pure.Package)
 	command.Env = append(os.Environ(), variable+"="+mutant, reachedVariable+"="+mark, "RAPID_NOFAILFILE=true")
 	output, err = command.CombinedOutput()
 	_, missing := os.Stat(mark)
