@@ -117,7 +117,7 @@ func (s *session) nextStep(e *entry) (step, bool) {
 		return step{"mediated", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.Mediated(st, gateway, now)
 		}}, true
-	case e.asked != nil && !e.yes && !awaiting:
+	case e.asked != nil && !e.yes && !awaiting && status.Execution != v1alpha1.ExecutionStarted:
 		q := *e.asked
 		return step{"asked", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.AwaitMediation(st, q.user, q.since, gateway, now)

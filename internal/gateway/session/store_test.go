@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,6 +37,10 @@ type store struct {
 	// beforeWrite runs before each write of a status.
 	beforeWrite func()
 	writes      int
+	// refusal is the answer to each write of a status; nil stores it.
+	refusal error
+	// reviewError is the answer to each review; nil answers it.
+	reviewError error
 }
 
 func (s *store) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
@@ -57,6 +62,9 @@ func (s *store) Create(_ context.Context, object client.Object, _ ...client.Crea
 	if !ok {
 		return errors.ErrUnsupported
 	}
+	if s.reviewError != nil {
+		return s.reviewError
+	}
 	s.reviewed = append(s.reviewed, review.Spec)
 	review.Status.Allowed = s.allow != nil && s.allow(review.Spec)
 	return nil
@@ -77,8 +85,13 @@ func (s statusOf) Update(_ context.Context, object client.Object, _ ...client.Su
 	if !ok {
 		return errors.ErrUnsupported
 	}
+	if s.store.refusal != nil {
+		return s.store.refusal
+	}
 	s.store.writes++
-	d.ResourceVersion = "9"
+	status := d.Status
+	s.store.dispatch.DeepCopyInto(d) // of the body the status alone is stored
+	d.Status, d.ResourceVersion = status, strconv.Itoa(8+s.store.writes)
 	s.store.dispatch = d.DeepCopy()
 	return nil
 }
