@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
 // anything is an allowance without an end.
@@ -36,6 +37,51 @@ func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
 				t.Errorf("declare() = %v, want an error with %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestADescriptionMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
+	many := make([]*gatewayv1.Capability, maxCapabilities)
+	for i := range many {
+		many[i] = &gatewayv1.Capability{Name: fmt.Sprintf("%0*d", maxCapabilityName-1, i)}
+		many[i].Name = "c" + many[i].Name
+	}
+	many[0].Mediation = gatewayv1.Mediation_MEDIATION_LOCAL
+	d, err := describe(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", maxIDBytes), Capabilities: many}, newKnownSchemas(), anything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.declared) != maxCapabilities || d.declared[0].Mediation != v1alpha1.MediationLocal || d.declared[1].Mediation != v1alpha1.MediationNone {
+		t.Errorf("%d are declared, mediation %s and %s", len(d.declared), d.declared[0].Mediation, d.declared[1].Mediation)
+	}
+	if _, err := describe(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", maxIDBytes+1)}, newKnownSchemas(), anything); err == nil {
+		t.Error("a longer boot_id is taken")
+	}
+}
+
+// A schema counts when it is sent within maxSentSchemasBytes, is at most maxSchemaBytes long and fits
+// into the room that is left.
+func TestASchemaMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
+	schema := func(size int) []byte { return []byte(`{"d":"` + strings.Repeat("x", size-len(`{"d":""}`)) + `"}`) }
+	for size, want := range map[int]bool{maxSchemaBytes: true, maxSchemaBytes + 1: false} {
+		if _, ok := compactSchema(schema(size), maxAllSchemasBytes); ok != want {
+			t.Errorf("a schema of %d bytes is stored: %t, want %t", size, ok, want)
+		}
+	}
+	for room, want := range map[int]bool{100: true, 99: false} {
+		if _, ok := compactSchema(schema(100), room); ok != want {
+			t.Errorf("a schema of 100 bytes is stored in %d: %t, want %t", room, ok, want)
+		}
+	}
+	for before, want := range map[int]bool{maxSentSchemasBytes - 100: true, maxSentSchemasBytes - 99: false} {
+		var d description
+		list := []*gatewayv1.Capability{{Name: "large", InputSchema: schema(before)}, {Name: "next", InputSchema: schema(100)}}
+		if err := d.declare(list, newKnownSchemas(), anything); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.declared[1].InputSchema != nil; got != want {
+			t.Errorf("a schema of 100 bytes after %d is stored: %t, want %t", before, got, want)
+		}
 	}
 }
 

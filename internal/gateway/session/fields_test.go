@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,14 @@ func TestADegradedNodeNamesTheCause(t *testing.T) {
 	got = facts{description: description{declared: declared}}.compose(nodeThatAllows("own.*"), noon)
 	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionConnected); len(c.Message) > 4096 || !strings.Contains(c.Message, "and 59 more") {
 		t.Errorf("%d bytes: %q", len(c.Message), c.Message)
+	}
+}
+
+func TestAListNamesAFewAndCountsTheOthers(t *testing.T) {
+	for n, want := range map[int]string{0: "", 1: "a", maxListed: "a, a, a, a, a", maxListed + 1: "a, a, a, a, a and 1 more"} {
+		if got := list(slices.Repeat([]string{"a"}, n), ", "); got != want {
+			t.Errorf("%d are listed as %q, want %q", n, got, want)
+		}
 	}
 }
 

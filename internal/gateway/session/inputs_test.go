@@ -54,6 +54,14 @@ func TestOnlyAnInputThatSurelyDoesNotFitIsRefusedHere(t *testing.T) {
 	}
 }
 
+func TestTheSchemaOfTheFirstCapabilityCounts(t *testing.T) {
+	s := &session{service: &Service{schemas: newSchemas()}}
+	s.facts.declared = []v1alpha1.NodeCapability{{Name: "c", InputSchema: &v1alpha1.JSON{Raw: []byte(`{"required":["a"]}`)}}}
+	if s.misfit(askFor("c", `{}`)) == "" {
+		t.Error("an input that does not fit is offered")
+	}
+}
+
 func TestSchemasAreSharedCompiledOnceAndBounded(t *testing.T) {
 	service := &Service{schemas: newSchemas()}
 	schema := `{"type":"object","required":["a"]}`

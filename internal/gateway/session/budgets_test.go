@@ -1,0 +1,199 @@
+package session
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+)
+
+var (
+	other   = types.NamespacedName{Namespace: "fleet", Name: "other"}
+	errTest = errors.New("for the test")
+)
+
+func TestAMachineWaitsForItsMessagesAndForTheirBytes(t *testing.T) {
+	now := noon.Time
+	a := newAllowance()
+	for range messagesBurst {
+		if wait := a.pace(now, 1); wait != 0 {
+			t.Fatalf("a message of the burst waits %s", wait)
+		}
+	}
+	if wait := a.pace(now, 1); wait != time.Second/messagesPerSecond {
+		t.Errorf("the message after the burst waits %s", wait)
+	}
+	a = newAllowance()
+	if wait := a.pace(now, 10*bytesBurst); wait != 0 {
+		t.Errorf("a message larger than the burst waits %s", wait)
+	}
+	if wait := a.pace(now, bytesPerSecond); wait != time.Second {
+		t.Errorf("the bytes of a second wait %s", wait)
+	}
+}
+
+func TestAnAllowanceIsWholeWhenNothingOfItIsUsed(t *testing.T) {
+	if !newAllowance().whole(noon.Time) {
+		t.Error("a new allowance is not whole")
+	}
+	for name, use := range map[string]func(*allowance){
+		"steps":        func(a *allowance) { a.steps.AllowN(noon.Time, 1) },
+		"strays":       func(a *allowance) { a.strays.AllowN(noon.Time, 1) },
+		"changes":      func(a *allowance) { a.changes.AllowN(noon.Time, 1) },
+		"messages":     func(a *allowance) { a.messages.AllowN(noon.Time, 1) },
+		"bytes":        func(a *allowance) { a.bytes.AllowN(noon.Time, 1) },
+		"schema bytes": func(a *allowance) { a.affordSchemas(noon.Time)(1) },
+		"writes":       func(a *allowance) { a.spend(noon.Time) },
+	} {
+		a := newAllowance()
+		if use(a); a.whole(noon.Time) {
+			t.Errorf("an allowance without some of its %s is whole", name)
+		}
+		if !a.whole(noon.Add(time.Minute)) {
+			t.Errorf("the %s of an allowance are not made up for", name)
+		}
+	}
+}
+
+// A sweep forgets what is whole, no more often than the interval.
+func TestBudgetsAreSweptAfterTheirInterval(t *testing.T) {
+	for name, tt := range map[string]struct {
+		interval time.Duration
+		sweep    func(clock *clocktesting.FakePassiveClock) (kept func() int)
+	}{
+		"allowances": {allowancesSweep, func(clock *clocktesting.FakePassiveClock) func() int {
+			all := newAllowances(clock, func(types.NamespacedName) bool { return false })
+			all.of(other)
+			return func() int { all.of(pc); return len(all.byNode) }
+		}},
+		"live reads": {liveReadsBurst * liveReadsEvery, func(clock *clocktesting.FakePassiveClock) func() int {
+			r := newLiveReads(clock)
+			r.allow(other)
+			return func() int { r.allow(pc); return len(r.byNode) }
+		}},
+	} {
+		clock := clocktesting.NewFakePassiveClock(noon.Time)
+		kept := tt.sweep(clock)
+		clock.SetTime(noon.Add(tt.interval))
+		if n := kept(); n != 2 {
+			t.Errorf("%s: %d are kept at the end of the interval, want 2", name, n)
+		}
+		clock.SetTime(noon.Add(tt.interval + 1))
+		if n := kept(); n != 1 {
+			t.Errorf("%s: %d are kept after the interval, want 1", name, n)
+		}
+	}
+}
+
+func TestAnIntroductionLivesExactlyItsTime(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(noon.Time)
+	i := newIntroductions(clock)
+	i.put(other, "key", description{})
+	clock.SetTime(noon.Add(introductionLife))
+	i.put(pc, "key", description{}) // sweeps
+	if len(i.byNode) != 2 {
+		t.Errorf("%d introductions are kept at the end of their life, want 2", len(i.byNode))
+	}
+	clock.SetTime(noon.Add(introductionLife + 1))
+	i.swept = noon.Add(1)
+	i.put(pc, "key", description{})
+	if len(i.byNode) != 1 {
+		t.Errorf("%d introductions are kept after their life, want 1", len(i.byNode))
+	}
+	clock.SetTime(noon.Add(2*introductionLife + 1))
+	if _, ok := i.take(pc, "key"); !ok {
+		t.Error("an introduction is refused at the end of its life")
+	}
+}
+
+func TestAWatchIsFreshUpToItsLimit(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(noon.Time)
+	f := newFreshness(clock)
+	clock.SetTime(noon.Add(time.Minute))
+	if err := f.check(time.Minute); err != nil {
+		t.Error(err)
+	}
+	if f.check(time.Minute-1) == nil {
+		t.Error("a watch beyond its limit is fresh")
+	}
+}
+
+func TestExactlySoManyMessagesWaitForAMachine(t *testing.T) {
+	o := &outbox{spawn: func(func()) {}}
+	for range maxUnsent {
+		if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); !errors.Is(err, errUnread) {
+		t.Errorf("push() = %v", err)
+	}
+}
+
+// The goroutine of an outbox lives only while there is something to send.
+func TestAnOutboxSendsWithOneGoroutineAtATime(t *testing.T) {
+	var started []func()
+	sent := 0
+	o := &outbox{spawn: func(f func()) { started = append(started, f) }, send: func(*gatewayv1.StreamNodeEventsResponse) error { sent++; return nil }}
+	for round := 1; round <= 2; round++ {
+		for range 3 {
+			if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(started) != round {
+			t.Fatalf("%d goroutines are started in round %d", len(started), round)
+		}
+		if started[round-1](); sent != 3*round {
+			t.Fatalf("%d messages are sent in round %d", sent, round)
+		}
+	}
+}
+
+func TestAnAnswerCarriesAtLeastOneMessageAndExactlyItsBytes(t *testing.T) {
+	message := func(size int) *gatewayv1.StreamNodeEventsResponse {
+		m := &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{}}}
+		// Tag and length of the input and of the offer around it.
+		m.GetOffer().Input = make([]byte, size-4-4)
+		return m
+	}
+	half, over := message(maxAnswerBytes/2), message(maxAnswerBytes/2+1)
+	for name, tt := range map[string]struct {
+		messages []*gatewayv1.StreamNodeEventsResponse
+		want     int
+	}{
+		"none":            {nil, 0},
+		"one too large":   {[]*gatewayv1.StreamNodeEventsResponse{message(2 * maxAnswerBytes), half}, 1},
+		"exactly as many": {[]*gatewayv1.StreamNodeEventsResponse{half, half, half}, 2},
+		"a byte more":     {[]*gatewayv1.StreamNodeEventsResponse{half, over}, 1},
+	} {
+		if got := answerable(tt.messages); got != tt.want {
+			t.Errorf("%s: %d messages, want %d", name, got, tt.want)
+		}
+	}
+}
+
+func TestSharedTextsCountTheirBytes(t *testing.T) {
+	shared := &texts{}
+	status := &v1alpha1.NodeStatus{Gateway: "gw", Capabilities: []v1alpha1.NodeCapability{{InputSchema: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}}}}
+	shared.in(status)
+	shared.in(status.DeepCopy())                                               // costs no more
+	if want := len("gw") + len(`{"a":1}`) + 3*textCost; shared.bytes != want { // the empty text is one, too
+		t.Errorf("%d bytes are counted, want %d", shared.bytes, want)
+	}
+	for bytes, kept := range map[int]bool{maxTexts: true, maxTexts + 1: false} {
+		shared := &texts{bytes: bytes, strings: map[string]string{"old": "old"}, schemas: map[string]*v1alpha1.JSON{}}
+		shared.in(&v1alpha1.NodeStatus{})
+		if _, ok := shared.strings["old"]; ok != kept {
+			t.Errorf("a text is kept with %d bytes: %t, want %t", bytes, ok, kept)
+		}
+	}
+	if shared.in(&v1alpha1.NodeStatus{System: &v1alpha1.SystemInfo{OS: "linux"}}); shared.strings["linux"] == "" {
+		t.Error("the texts of the system are not shared")
+	}
+}

@@ -1,0 +1,249 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/dispatch"
+)
+
+// offers counts the offers that were sent.
+func (s *session) offers() (n int) {
+	for _, m := range s.sent() {
+		if m.GetOffer() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func TestTheWindowIsFilledAndNoMore(t *testing.T) {
+	for _, tt := range []struct {
+		maxInFlight int32
+		offers      int
+	}{{0, 1}, {1, 1}, {3, 3}, {9, 5}} {
+		c := clocktesting.NewFakeClock(noon.Time)
+		s, _, gate := atStore(c)
+		s.node.Spec.MaxInFlight = tt.maxInFlight
+		for range 5 {
+			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			e := &entry{d: d}
+			s.entries[d.UID] = e
+			s.queue.add(e)
+		}
+		if s.offer(t.Context()); s.offers() != tt.offers || len(s.flight) != tt.offers || s.queue.len() != 5-tt.offers {
+			t.Errorf("maxInFlight %d: %d offers, %d in flight, %d wait, want %d offers", tt.maxInFlight, s.offers(), len(s.flight), s.queue.len(), tt.offers)
+		}
+		if gate.err, s.wakeAt = errTest, noon.Add(time.Hour); s.queue.len() > 0 {
+			if s.offer(t.Context()); !s.wakeAt.Equal(noon.Add(time.Hour)) {
+				t.Error("a full window has the session look for an obstacle to offers")
+			}
+		}
+	}
+}
+
+func TestBeyondMaxQueuedTheNewestAreRefused(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	s, _, _ := atStore(c)
+	s.service.MaxQueued = 2
+	s.flight["another"] = struct{}{}
+	for i := range 3 {
+		d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+		d.CreationTimestamp = metav1.NewTime(noon.Add(time.Duration(i) * time.Second))
+		s.entries[d.UID] = &entry{d: d}
+		s.queue.add(s.entries[d.UID])
+	}
+	newest := s.queue.newest(1)[0]
+	s.offer(t.Context())
+	if s.queue.len() != 2 || !newest.busy || len(s.pending) != 1 {
+		t.Errorf("%d wait, %d writes, the newest is refused: %t", s.queue.len(), len(s.pending), newest.busy)
+	}
+}
+
+func TestAnOfferCarriesTheBoundOfItsOutput(t *testing.T) {
+	for spec, want := range map[int32]uint32{-1: 0, 0: 0, 7: 7} {
+		c := clocktesting.NewFakeClock(noon.Time)
+		s, _, _ := atStore(c)
+		d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+		d.Spec.MaxPayloadBytes = spec
+		s.sendOffer(&entry{d: d})
+		if got := s.sent()[0].GetOffer().GetMaxPayloadBytes(); got != want {
+			t.Errorf("spec.maxPayloadBytes %d is offered as %d, want %d", spec, got, want)
+		}
+	}
+}
+
+// A dispatch that waited is reviewed before its offer. Each row is what happens during the review.
+func TestADispatchThatWaitedIsReviewedBeforeItsOffer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		during  func(*session, *store, *openGate, *entry)
+		offered bool
+		phase   v1alpha1.DispatchPhase
+		queued  int
+		flight  int
+	}{
+		"the requester may":        {func(*session, *store, *openGate, *entry) {}, true, v1alpha1.DispatchQueued, 0, 1},
+		"the requester may not":    {func(_ *session, at *store, _ *openGate, _ *entry) { at.allow = nil }, false, v1alpha1.DispatchRejected, 0, 0},
+		"the review fails":         {func(_ *session, at *store, _ *openGate, _ *entry) { at.reviewError = errTest }, false, v1alpha1.DispatchQueued, 1, 0},
+		"the proof is lost":        {func(_ *session, _ *store, g *openGate, _ *entry) { g.err = errTest }, false, v1alpha1.DispatchQueued, 1, 0},
+		"the Node is suspended":    {func(s *session, _ *store, _ *openGate, _ *entry) { s.node.Spec.DesiredState = v1alpha1.NodeSuspended }, false, v1alpha1.DispatchQueued, 1, 0},
+		"the machine has a result": {func(s *session, _ *store, _ *openGate, e *entry) { e.result = succeeded() }, false, v1alpha1.DispatchSucceeded, 0, 0},
+		"a result, and it may not": {func(s *session, at *store, _ *openGate, e *entry) { e.result, at.allow = succeeded(), nil }, false, v1alpha1.DispatchSucceeded, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clocktesting.NewFakeClock(noon.Time)
+			s, at, gate := atStore(c)
+			at.allow = func(authorizationv1.SubjectAccessReviewSpec) bool { return true }
+			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			d.ResourceVersion, d.Spec.ExpirySeconds = "1", 3600
+			e := s.knows(at, d, entry{})
+			s.queue.add(e)
+			c.Step(s.service.ReviewAfter)
+			s.service.lease.renewed = c.Now()
+			if s.offer(t.Context()); s.offers() != 0 || len(s.pending) != 1 {
+				t.Fatalf("%d offers, %d requests before the review", s.offers(), len(s.pending))
+			}
+			tt.during(s, at, gate, e)
+			s.worksOff(t.Context())
+			if s.offers() == 1 != tt.offered || at.dispatch.Status.Phase != tt.phase || s.queue.len() != tt.queued || len(s.flight) != tt.flight {
+				t.Errorf("%d offers, phase %s, %d queued, %d in flight, want offered %t, %s, %d, %d",
+					s.offers(), at.dispatch.Status.Phase, s.queue.len(), len(s.flight), tt.offered, tt.phase, tt.queued, tt.flight)
+			}
+		})
+	}
+}
+
+func succeeded() *dispatch.Result {
+	return &dispatch.Result{Outcome: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished, Output: []byte(`1`)}
+}
+
+// A dispatch not younger than the session is claimed first. Each row is what the claim meets.
+func TestADispatchIsOfferedAfterItsClaimIsStored(t *testing.T) {
+	conflict := apierrors.NewConflict(v1alpha1.Resource("capabilitydispatches"), "d", errTest)
+	for name, tt := range map[string]struct {
+		meet    func(*store)
+		offered bool
+		phase   v1alpha1.DispatchPhase
+		queued  int
+	}{
+		"nothing": {func(*store) {}, true, v1alpha1.DispatchDispatched, 0},
+		"a cancellation": {func(at *store) {
+			at.refusal = conflict
+			at.beforeWrite = func() {
+				at.dispatch.Spec.Cancel, at.dispatch.ResourceVersion, at.beforeWrite = true, "2", func() { at.refusal = nil }
+			}
+		}, false, v1alpha1.DispatchCancelled, 0},
+		"a refusal": {func(at *store) { at.refusal = apierrors.NewBadRequest("for the test") }, false, v1alpha1.DispatchQueued, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clocktesting.NewFakeClock(noon.Time)
+			s, at, _ := atStore(c)
+			s.fastAfter = noon
+			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			d.ResourceVersion = "1"
+			s.queue.add(s.knows(at, d, entry{}))
+			tt.meet(at)
+			s.offer(t.Context())
+			s.worksOff(t.Context())
+			if s.offers() == 1 != tt.offered || at.dispatch.Status.Phase != tt.phase || s.queue.len() != tt.queued {
+				t.Errorf("%d offers, phase %s, %d queued", s.offers(), at.dispatch.Status.Phase, s.queue.len())
+			}
+		})
+	}
+}
+
+// An entry that was not offered is decided about again at once, unless a request failed.
+func TestAnEntryThatWasNotOfferedGoesBackToTheQueue(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err    error
+		writes int
+	}{"obstacle": {nil, 1}, "failure": {errTest, 0}} {
+		c := clocktesting.NewFakeClock(noon.Time)
+		s, at, _ := atStore(c)
+		d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+		d.Spec.Cancel = true
+		e := s.knows(at, d, entry{})
+		s.flight[d.UID], s.wakeAt = struct{}{}, noon.Add(time.Hour)
+		s.notOffered(t.Context(), e, tt.err)
+		if len(s.pending) != tt.writes || s.queue.len() != 1-tt.writes || len(s.flight) != 0 || !s.wakeAt.Equal(noon.Add(blockedRetry)) {
+			t.Errorf("%s: %d writes, %d queued, %d in flight, the session looks at %s", name, len(s.pending), s.queue.len(), len(s.flight), s.wakeAt)
+		}
+	}
+}
+
+// An input that does not fit ends a dispatch unless another rule ends it or keeps it.
+func TestAnInputThatDoesNotFitEndsOnlyWhatWouldBeOffered(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*v1alpha1.CapabilityDispatch, *v1alpha1.Node)
+		code   string // empty: nothing is written
+	}{
+		"it would be offered": {func(*v1alpha1.CapabilityDispatch, *v1alpha1.Node) {}, v1alpha1.ErrorInvalidInput},
+		"cancelled":           {func(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node) { d.Spec.Cancel = true }, v1alpha1.ErrorCancelled},
+		"it waits":            {func(_ *v1alpha1.CapabilityDispatch, n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended }, ""},
+	} {
+		c := clocktesting.NewFakeClock(noon.Time)
+		s, _, _ := atStore(c)
+		d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+		tt.change(d, s.node)
+		status, write := s.unfit("why")(d, s.node, c.Now())
+		code := ""
+		if status.Error != nil {
+			code = status.Error.Code
+		}
+		if code != tt.code || write != (tt.code != "") {
+			t.Errorf("%s: %q, written %t, want %q", name, code, write, tt.code)
+		}
+	}
+}
+
+func TestARefusedWriteWaitsLongerEachTime(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	s := heldAt(c)
+	e := &entry{d: dispatchOf(s, c, v1alpha1.DispatchQueued)}
+	for i, want := range []time.Duration{2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 30} {
+		s.wakeAt = noon.Add(time.Hour)
+		s.postpone(e)
+		if at := noon.Add(want * time.Second); !e.retryAt.Equal(at) || !s.wakeAt.Equal(at) || e.refusals != i+1 {
+			t.Errorf("after %d refusals it waits until %s, the session looks at %s, want %s", e.refusals, e.retryAt, s.wakeAt, at)
+		}
+	}
+	e.refusals = 1000
+	if s.postpone(e); !e.retryAt.Equal(noon.Add(maxRetry)) {
+		t.Errorf("after %d refusals it waits until %s", e.refusals, e.retryAt)
+	}
+	if c.Step(maxRetry - 1); !s.postponed(e) {
+		t.Error("it is tried too early")
+	}
+	if c.Step(1); s.postponed(e) {
+		t.Error("it waits for ever")
+	}
+}
+
+func TestARefusalConcernsItsObjectAlone(t *testing.T) {
+	for code, want := range map[int32]bool{399: false, 400: true, 401: false, 403: true, 404: false, 408: false, 409: false, 418: true, 422: true, 429: false, 499: true, 500: false, 503: false} {
+		// A reason that is known keeps the code from being interpreted as another error.
+		err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: code, Reason: metav1.StatusReasonGone}}
+		if got := refused(err); got != want {
+			t.Errorf("refused(%d) = %t, want %t", code, got, want)
+		}
+	}
+	for err, want := range map[error]bool{
+		errTest: false, context.Canceled: false, errors.New("etcdserver: request is too large"): true, errors.New("trying to send message larger than max"): true,
+		apierrors.NewRequestEntityTooLargeError("large"): true, apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("Node").GroupKind(), "n", nil): true,
+	} {
+		if got := contentRefused(err); got != want {
+			t.Errorf("contentRefused(%v) = %t, want %t", err, got, want)
+		}
+	}
+	if sizeRefused(nil) || contentRefused(nil) {
+		t.Error("no error is a refusal")
+	}
+}
