@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"net"
@@ -77,6 +78,33 @@ func TestTheTableOfSourcesIsBounded(t *testing.T) {
 	clock.SetTime(clock.Now().Add(2 * sourceIdle))
 	if wait := l.take(source("192.0.2.7"), true); wait != 0 || len(l.sources) > 2 {
 		t.Errorf("after the flood: wait %s, %d sources remembered", wait, len(l.sources))
+	}
+}
+
+func TestASourceIsForgottenForANewOneOrAfterItsTime(t *testing.T) {
+	now := time.Now()
+	clock := clocktesting.NewFakePassiveClock(now)
+	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 1, CallsPerSecond: 1, CallBurst: 1}, clock, nil)
+	remember := func(n int) {
+		s := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32)
+		l.sources[s] = &buckets{seen: now, place: l.recent.PushFront(s)}
+	}
+	for n := range maxSources - 1 {
+		remember(n)
+	}
+	if l.take(source("192.0.2.1"), true); len(l.sources) != maxSources || l.sources[source("10.0.0.0")] == nil {
+		t.Errorf("%d sources are remembered, the oldest %t, want all", len(l.sources), l.sources[source("10.0.0.0")] != nil)
+	}
+	if l.take(source("192.0.2.2"), true); len(l.sources) != maxSources || l.sources[source("10.0.0.0")] != nil {
+		t.Errorf("%d sources are remembered, the oldest %t, want a newcomer in its place", len(l.sources), l.sources[source("10.0.0.0")] != nil)
+	}
+	for after, want := range map[time.Duration]int{sourceIdle: 2, sourceIdle + 1: 1} {
+		l.sources, l.recent = map[netip.Prefix]*buckets{}, list.New()
+		remember(0)
+		clock.SetTime(now.Add(after))
+		if l.take(source("192.0.2.1"), true); len(l.sources) != want {
+			t.Errorf("%d sources are remembered after %s, want %d", len(l.sources), after, want)
+		}
 	}
 }
 

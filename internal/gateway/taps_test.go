@@ -1,0 +1,162 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+func ownMetrics(t *testing.T) *Metrics {
+	t.Helper()
+	m, err := NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// calls lets a connection call a method until a call is refused, and returns the number of admitted calls.
+func calls(handle tap.ServerInHandle, method string, proven authInfo) (admitted int, err error) {
+	ctx := grpcpeer.NewContext(context.Background(), &grpcpeer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, AuthInfo: proven})
+	for admitted < 10_000 {
+		if _, err = handle(ctx, &tap.Info{FullMethodName: method}); err != nil {
+			return admitted, err
+		}
+		admitted++
+	}
+	return admitted, nil
+}
+
+func TestACallIsAdmittedFromTheBudgetOfItsCaller(t *testing.T) {
+	for name, tt := range map[string]struct {
+		method string
+		stray  bool
+		want   int
+	}{
+		"the machine":                {gatewayv1.NodeService_RegisterNode_FullMethodName, false, sessionQuota.burst},
+		"the machine polls":          {gatewayv1.NodeService_PollDispatch_FullMethodName, false, pollQuota.burst},
+		"another key":                {gatewayv1.NodeService_PollDispatch_FullMethodName, true, strayQuota.burst},
+		"a method that is not a row": {"/mooring.Absent/Call", false, strayQuota.burst},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newNodeLimiter(clocktesting.NewFakePassiveClock(time.Now()), ownMetrics(t))
+			c := &nodeConn{identity: &peer.Identity{ID: robot}}
+			c.stray.Store(tt.stray)
+			admitted, err := calls(l.tap, tt.method, authInfo{node: c})
+			if admitted != tt.want || status.Code(err) != codes.ResourceExhausted || c.inRow.Load() != 1 {
+				t.Errorf("%d calls are admitted, then %v, %d refused in a row, want %d", admitted, err, c.inRow.Load(), tt.want)
+			}
+		})
+	}
+}
+
+func TestAConnectionIsClosedAfterExactlySoManyRefusals(t *testing.T) {
+	closed := 0
+	r := &refusedCalls{close: func() { closed++ }}
+	for range maxRefusals - 1 {
+		r.count()
+	}
+	if err := r.closeIfTooMany(ownMetrics(t), nodeListener); err != nil || closed != 0 {
+		t.Errorf("%v, closed %d times after one refusal less", err, closed)
+	}
+	r.count()
+	if err := r.closeIfTooMany(ownMetrics(t), nodeListener); err == nil || closed != 1 {
+		t.Errorf("%v, closed %d times", err, closed)
+	}
+}
+
+func TestACallOfAStrangerIsAdmittedFromTheBudgetOfItsAddress(t *testing.T) {
+	for method, want := range map[string]int{gatewayv1.PairingService_BeginPairingSession_FullMethodName: 3, gatewayv1.PairingService_CompletePairingSession_FullMethodName: 5} {
+		l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 3, CallsPerSecond: 10, CallBurst: 5}, clocktesting.NewFakePassiveClock(time.Now()), ownMetrics(t))
+		refused := &refusedCalls{}
+		refused.count()
+		admitted, err := calls(l.tap, method, authInfo{refused: refused})
+		if admitted != want || status.Code(err) != codes.ResourceExhausted || refused.inRow.Load() != 1 {
+			t.Errorf("%s: %d calls are admitted, then %v, %d refused in a row, want %d", method, admitted, err, refused.inRow.Load(), want)
+		}
+	}
+}
+
+// The interceptors refuse a call without a caller; a tap takes nothing for it.
+func TestACallWithoutACallerPassesTheTaps(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	for name, handle := range map[string]tap.ServerInHandle{
+		"node":    newNodeLimiter(clock, ownMetrics(t)).tap,
+		"pairing": newCallLimiter(Limits{}, clock, ownMetrics(t)).tap,
+	} {
+		if admitted, err := calls(handle, gatewayv1.NodeService_RegisterNode_FullMethodName, authInfo{}); err != nil {
+			t.Errorf("%s: %v after %d calls", name, err, admitted)
+		}
+	}
+}
+
+func TestAConnectionIsAdmittedFromTheBudgetOfItsNode(t *testing.T) {
+	l := newNodeLimiter(clocktesting.NewFakePassiveClock(time.Now()), ownMetrics(t))
+	c := &nodeConn{identity: &peer.Identity{ID: robot}}
+	for i := range connectionQuota.burst {
+		if err := l.admitConnection(c); err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+	}
+	if l.admitConnection(c) == nil {
+		t.Error("a connection beyond the burst is admitted")
+	}
+	c.stray.Store(true)
+	if err := l.admitConnection(c); err != nil {
+		t.Errorf("another key pays for the machine: %v", err)
+	}
+}
+
+func TestBudgetsAreSweptWhenThereAreMany(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	q, allowed := newQuotas(clock), quota{burst: 1, every: time.Second}
+	use := func(n int) { q.take(quotaKey{node: string(rune(n))}, allowed) }
+	for i := range quotasSweep {
+		use(i)
+	}
+	clock.SetTime(clock.Now().Add(time.Second))
+	if use(quotasSweep); len(q.wholeAt) != 1 || q.sweepAt != quotasSweep {
+		t.Errorf("%d budgets are kept, the next sweep is at %d, want those not whole and %d", len(q.wholeAt), q.sweepAt, quotasSweep)
+	}
+	for i := range 2 * quotasSweep {
+		use(i)
+	}
+	if len(q.wholeAt) != 2*quotasSweep || q.sweepAt != 2*quotasSweep {
+		t.Errorf("%d budgets are kept, the next sweep is at %d", len(q.wholeAt), q.sweepAt)
+	}
+	clock.SetTime(clock.Now().Add(time.Second - 1))
+	if q.sweep(clock.Now()); len(q.wholeAt) != 2*quotasSweep {
+		t.Error("a budget that is not whole is forgotten")
+	}
+}
+
+// The connection that holds most is closed, of the source that holds most.
+func TestTheLargestConnectionIsOfTheSourceThatHoldsMost(t *testing.T) {
+	b := newReceiveBudget(nodeListener, receiveBounds{}, nil)
+	hold := func(address string, held int) *inbound {
+		c := &inbound{raw: from(address, time.Now()), budget: b, parser: frameParser{held: held}}
+		b.add(c)
+		return c
+	}
+	if b.largest() != nil {
+		t.Error("no connection is the largest")
+	}
+	hold(alfa, 50)
+	hold(bravo, 30)
+	want := hold(bravo, 40)
+	hold(charlie, 0)
+	if got := b.largest(); got != want {
+		t.Errorf("%v, want the one of 40 bytes of the source with 70", got)
+	}
+}

@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+const (
+	alfa    = "192.0.2.1"
+	bravo   = "192.0.2.2"
+	charlie = "192.0.2.3"
+)
+
+// turnsOf returns turns and the connections that began, in order.
+func turnsOf(bounds handshakeBounds) (t *turns, began *[]*limitedConn) {
+	began = &[]*limitedConn{}
+	return newTurns(bounds, func(c *limitedConn) { *began = append(*began, c) }), began
+}
+
+// crowdOf lets connections of a source wait.
+func (t *turns) crowdOf(address string, count int, now time.Time) (all []*limitedConn) {
+	for range count {
+		c := from(address, now)
+		t.wait(c, now)
+		all = append(all, c)
+	}
+	return all
+}
+
+func TestTheSourcesTakeTurns(t *testing.T) {
+	now := time.Now()
+	turns, began := turnsOf(handshakeBounds{turns: 4})
+	a := turns.crowdOf(alfa, 5, now)
+	if !slices.Equal(*began, a[:2]) {
+		t.Fatalf("%d began, want the half that one source may have", len(*began))
+	}
+	b, c := turns.crowdOf(bravo, 2, now), turns.crowdOf(charlie, 2, now)
+	if !slices.Equal(*began, slices.Concat(a[:2], b)) {
+		t.Fatalf("%d began, want all turns taken", len(*began))
+	}
+	for i, tt := range []struct{ ends, begins *limitedConn }{
+		{b[0], c[0]}, // alfa has its half
+		{b[1], c[1]},
+		{a[0], a[2]},
+		{a[1], a[3]},
+		{c[0], nil}, // alfa has its half again
+		{a[2], a[4]},
+	} {
+		before := len(*began)
+		turns.end(tt.ends)
+		if tt.begins == nil && len(*began) != before || tt.begins != nil && (len(*began) != before+1 || (*began)[before] != tt.begins) {
+			t.Fatalf("end %d: %d began", i, len(*began)-before)
+		}
+	}
+	for _, one := range slices.Concat(a, b, c) {
+		turns.end(one)
+	}
+	if len(turns.taken)+len(turns.bySource)+turns.ring.Len() != 0 {
+		t.Errorf("%d turns, %d sources, %d in the ring are left", len(turns.taken), len(turns.bySource), turns.ring.Len())
+	}
+}
+
+func TestOneTurnIsForEverySource(t *testing.T) {
+	turns, began := turnsOf(handshakeBounds{turns: 1})
+	a := turns.crowdOf(alfa, 1, time.Now())
+	b := turns.crowdOf(bravo, 1, time.Now())
+	turns.end(b[0]) // while it waits
+	turns.end(a[0])
+	if !slices.Equal(*began, a) || len(turns.bySource) != 0 {
+		t.Errorf("%d began, %d sources are left", len(*began), len(turns.bySource))
+	}
+}
+
+func TestAClosedConnectionLeavesTheQueue(t *testing.T) {
+	turns, began := turnsOf(handshakeBounds{turns: 2})
+	turns.crowdOf(alfa, 1, time.Now())
+	closed := from(alfa, time.Now())
+	closed.closed = true
+	turns.wait(closed, time.Now())
+	if len(*began) != 1 || turns.bySource[closed.source].waiting.Len() != 0 {
+		t.Errorf("%d began, %d wait", len(*began), turns.bySource[closed.source].waiting.Len())
+	}
+}
+
+func TestStoppedTurnsEndWhatIsSilentOrWaits(t *testing.T) {
+	turns, began := turnsOf(handshakeBounds{turns: 4})
+	a := turns.crowdOf(alfa, 4, time.Now())
+	b := turns.crowdOf(bravo, 3, time.Now())
+	a[0].spoken.Store(true)
+	ended := turns.stop()
+	for _, c := range slices.Concat(a[1:], b) {
+		if !slices.Contains(ended, c) {
+			t.Error("a connection that is silent or waits goes on")
+		}
+	}
+	if len(ended) != 6 {
+		t.Errorf("%d connections end, want all but the one in its handshake", len(ended))
+	}
+	before := len(*began)
+	turns.end(a[0])
+	if len(*began) != before {
+		t.Error("a turn is granted after the stop")
+	}
+}
+
+// A turn is shorter while other sources wait, for strangers also while others of their source wait.
+func TestATurnEndsAfterItsTime(t *testing.T) {
+	const silent, silentShort, handshake, handshakeShort, queue = 10 * time.Second, time.Second, 20 * time.Second, 5 * time.Second, 30 * time.Second
+	bounds := handshakeBounds{turns: 2, silent: silent, silentWhileOthersWait: silentShort, handshake: handshake, handshakeWhileOthersWait: handshakeShort, queue: queue}
+	for name, tt := range map[string]struct {
+		spoken, strangers bool
+		waiting           string // the source of one that waits
+		limit             time.Duration
+	}{
+		"silent":                            {false, false, "", silent},
+		"speaks":                            {true, false, "", handshake},
+		"silent, another source waits":      {false, false, bravo, silentShort},
+		"speaks, another source waits":      {true, false, bravo, handshakeShort},
+		"silent, its source waits":          {false, false, alfa, silent},
+		"speaks, its source waits":          {true, false, alfa, handshake},
+		"a stranger, its source waits":      {false, true, alfa, silentShort},
+		"a stranger speaks, its source too": {true, true, alfa, handshakeShort},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Now()
+			bounds.strangers = tt.strangers
+			turns, _ := turnsOf(bounds)
+			c := turns.crowdOf(alfa, 1, now)[0]
+			c.spoken.Store(tt.spoken)
+			if tt.waiting != "" {
+				turns.most = 1
+				turns.crowdOf(tt.waiting, 1, now)
+			}
+			if late := turns.late(now.Add(tt.limit)); slices.Contains(late, c) {
+				t.Errorf("it is late after %s", tt.limit)
+			}
+			if late := turns.late(now.Add(tt.limit + 1)); !slices.Contains(late, c) {
+				t.Errorf("it is not late after more than %s", tt.limit)
+			}
+		})
+	}
+}
+
+func TestAConnectionWaitsForItsTurnOnlySoLong(t *testing.T) {
+	now := time.Now()
+	turns, _ := turnsOf(handshakeBounds{turns: 1, silent: time.Hour, silentWhileOthersWait: time.Hour, queue: time.Minute})
+	turns.crowdOf(alfa, 1, now)
+	first, next := turns.crowdOf(bravo, 1, now)[0], turns.crowdOf(bravo, 1, now.Add(time.Second))[0]
+	for _, tt := range []struct {
+		after time.Duration
+		late  []*limitedConn
+	}{
+		{time.Minute, nil}, {time.Minute + 1, []*limitedConn{first}}, {time.Minute + time.Second, []*limitedConn{first}},
+		{time.Minute + time.Second + 1, []*limitedConn{first, next}},
+	} {
+		if late := turns.late(now.Add(tt.after)); !slices.Equal(late, tt.late) {
+			t.Errorf("after %s %d are late, want %d", tt.after, len(late), len(tt.late))
+		}
+	}
+}
