@@ -84,6 +84,9 @@ func (b *backOff) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result,
 	if report {
 		if unreported := b.reporter.report(ctx, key.NamespacedName, err); unreported != nil {
 			ctrl.LoggerFrom(ctx).Error(unreported, "cannot report why the object is not reconciled")
+			if !isRefusal(unreported) {
+				b.reportAgain(key)
+			}
 		}
 	}
 	if apierrors.IsConflict(err) && count < reportAfter {

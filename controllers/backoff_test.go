@@ -16,12 +16,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// reportLog is a failureReporter that counts.
-type reportLog struct{ reported, resolved []string }
+// reportLog is a failureReporter that counts. Each of its reports ends with err.
+type reportLog struct {
+	reported, resolved []string
+	err                error
+}
 
 func (l *reportLog) report(_ context.Context, _ client.ObjectKey, failed error) error {
 	l.reported = append(l.reported, failed.Error())
-	return nil
+	return l.err
 }
 
 func (l *reportLog) resolve(_ context.Context, key client.ObjectKey) error {
@@ -90,6 +93,30 @@ func TestAMessageThatDiffersEachTimeIsNotReportedEachTime(t *testing.T) {
 	}
 	if len(log.reported) > 2 {
 		t.Errorf("%d of %d attempts are reported: %q", len(log.reported), runs, log.reported)
+	}
+}
+
+// A person sees why an object waits, also when the first write of the condition was lost. A refused
+// condition is not written at each attempt.
+func TestAReportThatWasNotWrittenIsRepeated(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		want int
+	}{
+		"conflict": {errChanged, 4}, "timeout": {errTimeout, 4}, "refusal": {errQuota, 1}, "written": {nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, log := start, &reportLog{err: test.err}
+			b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) { return ctrl.Result{}, errQuota }), log)
+			b.now = func() time.Time { return now }
+			for range 4 {
+				_, _ = b.Reconcile(t.Context(), failingCode)
+				now = now.Add(b.When(failingCode))
+			}
+			if len(log.reported) != test.want {
+				t.Errorf("%d reports of 4 failures, want %d", len(log.reported), test.want)
+			}
+		})
 	}
 }
 

@@ -61,6 +61,16 @@ func (d *delays) fail(key reconcile.Request, err error) (count int, report bool)
 	return state.count, report
 }
 
+// reportAgain makes the next failure report, because the last report was not written.
+func (d *delays) reportAgain(key reconcile.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if state, failing := d.failures[key]; failing {
+		state.reason, state.message = "", ""
+		d.failures[key] = state
+	}
+}
+
 // delay returns the delay after an error, and counts it.
 func (f *failure) delay(err error) time.Duration {
 	quick := failureDelay
