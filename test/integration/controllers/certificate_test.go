@@ -26,6 +26,7 @@ import (
 )
 
 func TestFirstCertificateCompletesTheRequest(t *testing.T) {
+	t.Parallel()
 	m, node := certified(t)
 	leaf := m.chainOf(t, node, m.pin)[0]
 	if life := leaf.NotAfter.Sub(leaf.NotBefore); life != 24*time.Hour {
@@ -52,6 +53,7 @@ func TestFirstCertificateCompletesTheRequest(t *testing.T) {
 }
 
 func TestRenewalKeepsTheHistory(t *testing.T) {
+	t.Parallel()
 	m, first := certified(t)
 	csr := m.csr(t)
 	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRenewal})
@@ -65,6 +67,7 @@ func TestRenewalKeepsTheHistory(t *testing.T) {
 }
 
 func TestRequestsThatAreNotTheMachinesOwnAreRefused(t *testing.T) {
+	t.Parallel()
 	m := admitted(t, shared.Namespace(t), "box")
 	stranger, _ := newKey(t)
 	foreign := machine{key: stranger, request: m.request}
@@ -108,6 +111,7 @@ func TestRequestsThatAreNotTheMachinesOwnAreRefused(t *testing.T) {
 }
 
 func TestRevokedNodeGetsNoCertificate(t *testing.T) {
+	t.Parallel()
 	m, node := certified(t)
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"desiredState":"Revoked"}}`))
 	if err := shared.Client().Patch(t.Context(), node.DeepCopy(), patch); err != nil {
@@ -121,6 +125,7 @@ func TestRevokedNodeGetsNoCertificate(t *testing.T) {
 }
 
 func TestNewKeyIsAdmittedBesideThePinAndReplacesItWhenUsed(t *testing.T) {
+	t.Parallel()
 	m, _ := certified(t)
 	key, next := newKey(t)
 	rotated := machine{key: key, pin: next, request: m.request}
@@ -150,6 +155,7 @@ func TestNewKeyIsAdmittedBesideThePinAndReplacesItWhenUsed(t *testing.T) {
 }
 
 func TestLapsedMachineRecoversWithItsOwnCertificate(t *testing.T) {
+	t.Parallel()
 	m, node := certified(t)
 	csr, exporter := m.csr(t), make([]byte, 32)
 	sign := func(fingerprint string) *v1alpha1.CertificateProof {
@@ -207,6 +213,7 @@ func (m machine) signRecovery(t *testing.T, exporter []byte, fingerprint string,
 
 // A machine may die after it stored its next key and sleep past the end of both certificates.
 func TestLapsedMachineRecoversWithTheNextKeyItNeverUsed(t *testing.T) {
+	t.Parallel()
 	m, _ := certified(t)
 	key, next := newKey(t)
 	rotated := machine{key: key, pin: next, request: m.request}
@@ -279,6 +286,7 @@ func TestStoppedIssuerIsWaitedForAndSaidSo(t *testing.T) {
 }
 
 func TestDeletedNodeLeavesNoRequestBehind(t *testing.T) {
+	t.Parallel()
 	m, node := certified(t)
 	if err := shared.Client().Delete(t.Context(), node); err != nil {
 		t.Fatal(err)
@@ -288,6 +296,7 @@ func TestDeletedNodeLeavesNoRequestBehind(t *testing.T) {
 }
 
 func TestRequestLeftByAControllerThatDiedIsDeleted(t *testing.T) {
+	t.Parallel()
 	m, node := certified(t)
 	noRequestsLeft(t, m.request.Namespace)
 	left := &certmanagerv1.CertificateRequest{

@@ -29,8 +29,10 @@ import (
 const (
 	trustDomain     = "mooring.test"
 	pairingEndpoint = "mooring.example:7443"
-	// patience is how long a test waits for a condition that normally holds within a second.
-	patience = time.Minute
+	// patience is how long a test waits for a condition, also while many others run.
+	patience = 2 * time.Minute
+	// pollInterval is long enough that dozens of waiting tests leave the API server time for the others.
+	pollInterval = 200 * time.Millisecond
 )
 
 var shared *cluster.Cluster
@@ -59,8 +61,8 @@ func run(m *testing.M) int {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
-	// The rows of the refusal table wait for most of their time.
-	if err := flag.Set("test.parallel", "32"); err != nil {
+	// Most of the tests, and above all the rows of refused writes, wait for most of their time.
+	if err := flag.Set("test.parallel", "64"); err != nil {
 		return failed(err)
 	}
 	code := m.Run()
@@ -124,7 +126,7 @@ func newManager(ctx context.Context) (ctrl.Manager, error) {
 func eventually(t *testing.T, what string, check func(context.Context) error) {
 	t.Helper()
 	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, patience, true, func(ctx context.Context) (bool, error) {
 		last = check(ctx)
 		return last == nil, nil
 	})

@@ -89,6 +89,7 @@ func isGone(t *testing.T, what string, object client.Object) {
 }
 
 func TestPINCodeGetsTwoSecretsThatFitEachOther(t *testing.T) {
+	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	people, record := get(t, peoplesSecret(code)), get(t, recordOf(code))
 
@@ -129,6 +130,7 @@ func TestPINCodeGetsTwoSecretsThatFitEachOther(t *testing.T) {
 }
 
 func TestQRCodeCarriesThePinOfTheServerCA(t *testing.T) {
+	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR})
 	people, record := get(t, peoplesSecret(code)), get(t, recordOf(code))
 	invitation, err := pairing.ParseURI(string(people.Data[v1alpha1.SecretKeyURI]))
@@ -148,6 +150,7 @@ func TestQRCodeCarriesThePinOfTheServerCA(t *testing.T) {
 }
 
 func TestWrongGuessesAreMirroredAndBurnTheCode(t *testing.T) {
+	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	asGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "1"})
 	becomes(t, "a wrong guess is counted", code, func(code *v1alpha1.PairingCode) error {
@@ -166,6 +169,7 @@ func TestWrongGuessesAreMirroredAndBurnTheCode(t *testing.T) {
 }
 
 func TestRightThirdGuessUsesTheCodeInsteadOfBurningIt(t *testing.T) {
+	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	asGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "3"}) // the third is being verified
 	asGateway(t, code, map[string]string{
@@ -187,6 +191,7 @@ func TestUnusedCodeExpires(t *testing.T) {
 }
 
 func TestDeletingACodeDeletesItsSecrets(t *testing.T) {
+	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	record, people := recordOf(code), peoplesSecret(code)
 	if err := shared.Client().Delete(t.Context(), code); err != nil {
@@ -198,6 +203,7 @@ func TestDeletingACodeDeletesItsSecrets(t *testing.T) {
 }
 
 func TestHalfMadePairIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	old := get(t, peoplesSecret(code))
 	forgetPhase(t, code) // as if the controller had died before it wrote the status
@@ -216,6 +222,7 @@ func TestHalfMadePairIsMadeAnew(t *testing.T) {
 }
 
 func TestPairThatAMachineTriedIsKept(t *testing.T) {
+	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	old := get(t, peoplesSecret(code))
 	asGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "1"})

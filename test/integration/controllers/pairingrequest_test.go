@@ -31,6 +31,7 @@ func (m machine) says(t *testing.T, kind string, status metav1.ConditionStatus, 
 }
 
 func TestApprovalMakesTheNodeAndPublishesItsIdentity(t *testing.T) {
+	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{
 		Method: v1alpha1.PairingMethodPIN, NodeLabels: map[string]v1alpha1.NodeLabelValue{"room": "lab"}, Capabilities: []string{"system.*"},
 	})
@@ -60,6 +61,7 @@ func TestApprovalMakesTheNodeAndPublishesItsIdentity(t *testing.T) {
 }
 
 func TestDeniedRequestMakesNothing(t *testing.T) {
+	t.Parallel()
 	code := pinCode(t, shared.Namespace(t))
 	m := knock(t, code, "box")
 	m.decide(t, `{"verdict":"Denied","reason":"not ours"}`)
@@ -72,6 +74,7 @@ func TestDeniedRequestMakesNothing(t *testing.T) {
 }
 
 func TestUndecidedRequestExpires(t *testing.T) {
+	t.Parallel()
 	code := pinCode(t, shared.Namespace(t))
 	m := claim(t, code, "box")
 	m.request.Spec.ExpiresTime = metav1.NewTime(time.Now().Add(2 * time.Second).Truncate(time.Second))
@@ -82,6 +85,7 @@ func TestUndecidedRequestExpires(t *testing.T) {
 
 // What a stolen gateway could write without a machine that knew the code.
 func TestForgedRequestsFail(t *testing.T) {
+	t.Parallel()
 	namespace := shared.Namespace(t)
 	_, foreign := newKey(t)
 	tests := map[string]struct {
@@ -130,6 +134,7 @@ func TestForgedRequestsFail(t *testing.T) {
 }
 
 func TestNameOfAnotherMachineIsTaken(t *testing.T) {
+	t.Parallel()
 	namespace := shared.Namespace(t)
 	first := admitted(t, namespace, "box")
 	second := knock(t, pinCode(t, namespace), "box")
@@ -142,6 +147,7 @@ func TestNameOfAnotherMachineIsTaken(t *testing.T) {
 }
 
 func TestReplaceNodeGivesAnExistingNodeANewKey(t *testing.T) {
+	t.Parallel()
 	namespace := shared.Namespace(t)
 	first := admitted(t, namespace, "box")
 	replace := v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "box", ReplaceNode: true}
@@ -167,6 +173,7 @@ func TestReplaceNodeGivesAnExistingNodeANewKey(t *testing.T) {
 }
 
 func TestReplaceNodeNarrowsToWhatTheApproverChose(t *testing.T) {
+	t.Parallel()
 	namespace := shared.Namespace(t)
 	first := admitted(t, namespace, "box")
 	replace := v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "box", ReplaceNode: true}
@@ -195,6 +202,7 @@ func TestDecisionWaitsWhileThePoliciesAreNotProven(t *testing.T) {
 }
 
 func TestQRCodeMayApproveByItself(t *testing.T) {
+	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, AutoApprove: true})
 	m := claim(t, code, "box")
 	m.send(t, code)
@@ -209,6 +217,7 @@ func TestQRCodeMayApproveByItself(t *testing.T) {
 }
 
 func TestDeletedNodeFailsItsUnfinishedRequest(t *testing.T) {
+	t.Parallel()
 	m := admitted(t, shared.Namespace(t), "box")
 	if err := shared.Client().Delete(t.Context(), m.node()); err != nil {
 		t.Fatal(err)
@@ -230,6 +239,7 @@ func (m machine) silent(t *testing.T, ago time.Duration) {
 }
 
 func TestApprovedMachineThatNeverComesEndsAndFreesItsName(t *testing.T) {
+	t.Parallel()
 	namespace := shared.Namespace(t)
 	m, waiting := admitted(t, namespace, "box"), admitted(t, namespace, "desk")
 	waiting.silent(t, 23*time.Hour)
@@ -260,6 +270,7 @@ func TestMachineThatAsksIsWaitedForHoweverLongTheIssuerTakes(t *testing.T) {
 }
 
 func TestTakenOverNodeOutlivesAMachineThatNeverComes(t *testing.T) {
+	t.Parallel()
 	old, node := certified(t)
 	code := newCode(t, node.Namespace, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: node.Name, ReplaceNode: true})
 	m := knock(t, code, node.Name)

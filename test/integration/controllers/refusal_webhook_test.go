@@ -24,6 +24,7 @@ import (
 
 // A webhook chooses the code of its refusal. One that cannot be reached refuses as well.
 func TestAWebhookThatRefusesBacksOffSaysWhyAndGoesOn(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		resource string
 		code     int32 // 0: the webhook cannot be reached
