@@ -215,6 +215,16 @@ func TestEveryWayARunEnds(t *testing.T) {
 	}
 }
 
+func TestAnOfferPastItsExpiryIsNotAccepted(t *testing.T) {
+	b := newBench(t, 1, blocking("c"))
+	offer := b.offer("u", "c")
+	offer.Expires = time.Now()
+	b.Offer(offer)
+	if o := b.sink.last(t, "u").Outcome; o.Result != journal.TimedOut || len(b.sink.accepted) != 0 {
+		t.Errorf("%s, accepted %v", o.Result, b.sink.accepted)
+	}
+}
+
 func TestAnOfferThatComesAgainIsAnsweredFromTheJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs := 0

@@ -79,11 +79,14 @@ func TestRequestsThatAreNotTheMachinesOwnAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	unsigned := m.csr(t)
+	unsigned[len(unsigned)-1] ^= 1
 	for name, test := range map[string]struct {
 		csr     []byte
 		purpose v1alpha1.CertificatePurpose
 		want    string
 	}{
+		"a broken signature":               {unsigned, v1alpha1.CertificateInitial, "BadSignature"},
 		"another key":                      {foreign.csr(t), v1alpha1.CertificateInitial, "not the key of this Node"},
 		"another key, called a renewal":    {foreign.csr(t), v1alpha1.CertificateRenewal, "not the key of this Node"},
 		"another key, rotated without one": {foreign.csr(t), v1alpha1.CertificateRotation, "pinned key"},

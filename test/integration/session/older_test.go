@@ -65,6 +65,23 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 	}
 }
 
+// A status that says that the machine accepted the dispatch is enough, even for a gateway that takes
+// the journal for the newest one.
+func TestWhatAMachineAcceptedIsNeverOfferedAgain(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	a := m.connect(t, r)
+	d := m.create(t, nil)
+	a.accept(a.offer().GetDispatch())
+	a.hears()
+	a.cancel()
+	cluster.Eventually(t, func() bool { return dispatch.Accepted(get(t, d).Status) }, "the acceptance is not recorded")
+	m.connect(t, r)
+	m.wantPhase(t, d, v1alpha1.DispatchFailed)
+	m.wantReset(t, d, v1alpha1.ExecutionUnknown)
+}
+
 func (m *machine) wantReset(t *testing.T, d *v1alpha1.CapabilityDispatch, execution v1alpha1.Execution) {
 	t.Helper()
 	s := get(t, d).Status

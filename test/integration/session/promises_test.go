@@ -2,6 +2,8 @@ package session_test
 
 import (
 	"context"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -213,6 +215,46 @@ func TestAFinalResultStandsInALaterSession(t *testing.T) {
 	a.settled()
 	if diff := cmp.Diff(first, &get(t, d).Status); diff != "" {
 		t.Errorf("the second result changed the status (-first +second):\n%s", diff)
+	}
+}
+
+// Everything of the gateway works but one thing, without which it cannot know that the machine is still
+// its own and allowed.
+func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
+	ca := newAuthorities(t)
+	for name, c := range map[string]struct {
+		change     func(*session.Options)
+		hold, heal func(*spy)
+		why        string
+	}{
+		"its Lease runs out": {func(o *session.Options) { o.LeaseDuration = 2 * time.Second },
+			func(s *spy) { s.holdLease.Store(true) }, func(s *spy) { s.holdLease.Store(false) }, "could not be renewed"},
+		"its watch of Nodes stands still": {func(o *session.Options) { o.StaleAfter, o.RefreshesPerSecond = 3*time.Second, 5 },
+			func(s *spy) { s.watch.Lock() }, func(s *spy) { s.watch.Unlock() }, "has shown nothing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var shown cache.Cache
+			r := startReplica(t, ca, func(o *session.Options) {
+				c.change(o)
+				shown = o.Cache
+			})
+			m := pair(t, ca, shared.Namespace(t), "pc", nil)
+			a := m.connect(t, r)
+			heal := sync.OnceFunc(func() { c.heal(r.api) })
+			t.Cleanup(heal)
+			c.hold(r.api)
+			cluster.Eventually(t, func() bool {
+				err := r.service.Check()
+				return err != nil && strings.Contains(err.Error(), c.why)
+			}, "the gateway stays ready")
+			d := m.create(t, nil)
+			a.hearsAll(shown, d.DeepCopy(), func() bool { return true })
+			a.quiet()
+			heal()
+			if got := a.offer().GetDispatch().GetUid(); got != string(d.UID) {
+				t.Errorf("offered %s", got)
+			}
+		})
 	}
 }
 

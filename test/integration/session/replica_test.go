@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -153,9 +154,16 @@ type spy struct {
 	before atomic.Pointer[func()]
 	// lose is set to lose the answer to the next write to the status of a Node.
 	lose atomic.Bool
+	// holdLease is set to fail the writes of Leases.
+	holdLease atomic.Bool
+	// watch is locked to hold the watch of Nodes.
+	watch sync.RWMutex
 }
 
-var errLost = errors.New("the answer was lost")
+var (
+	errLost = errors.New("the answer was lost")
+	errHeld = errors.New("the Lease is held up")
+)
 
 func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method != http.MethodGet && strings.Contains(request.URL.Path, "/capabilitydispatches/") {
@@ -163,6 +171,9 @@ func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
 			(*hook)()
 		}
 		s.writes.Add(1)
+	}
+	if strings.Contains(request.URL.Path, "/leases/") && s.holdLease.Load() {
+		return nil, errHeld
 	}
 	if strings.Contains(request.URL.Path, "/nodes/") {
 		if request.Method == http.MethodGet {
@@ -172,12 +183,28 @@ func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 	}
 	response, err := s.next.RoundTrip(request)
+	if err == nil && strings.HasSuffix(request.URL.Path, "/nodes") && request.URL.Query().Has("watch") {
+		response.Body = watchBody{response.Body, s}
+	}
 	nodeStatus := request.Method == http.MethodPatch && strings.Contains(request.URL.Path, "/nodes/")
 	if err == nil && nodeStatus && s.lose.CompareAndSwap(true, false) {
 		response.Body.Close()
 		return nil, errLost
 	}
 	return response, err
+}
+
+// watchBody delivers nothing while the spy holds the watch.
+type watchBody struct {
+	io.ReadCloser
+	spy *spy
+}
+
+func (b watchBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.spy.watch.RLock()
+	defer b.spy.watch.RUnlock()
+	return n, err
 }
 
 func (s *spy) beforeNextWrite(hook func()) { s.before.Store(&hook) }
