@@ -66,7 +66,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("make a folder for the mutants: %w", err)
 	}
-	r, err := newRunner(root, dir, mutants)
+	r, err := newRunner(root, dir, withOthers(mutants, all))
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
@@ -79,6 +79,13 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err // the folder shows what did not compile
 	}
 	return os.RemoveAll(dir)
+}
+
+// withOthers adds to mutants those of all that are in force together with one of them.
+func withOthers(mutants, all []Mutant) []Mutant {
+	return slices.DeleteFunc(slices.Clone(all), func(m Mutant) bool {
+		return !slices.ContainsFunc(mutants, func(one Mutant) bool { return one.Name == m.Name || slices.Contains(one.With, m.Name) })
+	})
 }
 
 func selected(name, only string) bool {
@@ -119,21 +126,22 @@ func declared(root string, test Test) bool {
 	})
 }
 
-// job is one test that has to find one mutant.
+// job is one test that has to find one mutant, with others in force that it does not find.
 type job struct {
 	mutant  Mutant
 	test    Test
 	process bool
+	with    []string
 }
 
 // jobs lists the tests to run, package by package.
 func jobs(mutants []Mutant, o options) (all []job) {
 	for _, m := range mutants {
 		if !o.noUnit {
-			all = append(all, job{m, m.Unit, false})
+			all = append(all, job{m, m.Unit, false, nil})
 		}
 		if o.process && m.Process.Name != "" {
-			all = append(all, job{m, m.Process, true})
+			all = append(all, job{m, m.Process, true, m.With})
 		}
 	}
 	all = slices.DeleteFunc(all, func(j job) bool { return o.in != "" && j.test.Package != o.in })
@@ -156,11 +164,11 @@ func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer
 			return err
 		}
 	}
-	sound := map[Test]bool{}
+	sound := map[string]bool{}
 	var survivors []string
 	for _, j := range all {
-		began := time.Now()
-		passed, _, err := r.run(ctx, j.test, j.mutant.Name)
+		began, alone := time.Now(), fmt.Sprint(j.test, j.with)
+		passed, _, err := r.run(ctx, j.test, append(slices.Clone(j.with), j.mutant.Name)...)
 		if err != nil {
 			return fmt.Errorf("mutant %s: %w", j.mutant.Name, err)
 		}
@@ -169,12 +177,12 @@ func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer
 		case passed:
 			verdict = "SURVIVES"
 			survivors = append(survivors, fmt.Sprintf("%s survives %s in %s: %s", j.mutant.Name, j.test.Name, j.test.Package, j.mutant.Promise))
-		case !sound[j.test]:
+		case !sound[alone]:
 			// A test that always fails would kill everything.
-			if passed, output, err := r.run(ctx, j.test, ""); err != nil || !passed {
-				return fmt.Errorf("%s in %s fails without a mutant: %w\n%s", j.test.Name, j.test.Package, err, output)
+			if passed, output, err := r.run(ctx, j.test, j.with...); err != nil || !passed {
+				return fmt.Errorf("%s in %s fails without mutant %s: %w\n%s", j.test.Name, j.test.Package, j.mutant.Name, err, output)
 			}
-			sound[j.test] = true
+			sound[alone] = true
 		}
 		fmt.Fprintf(out, "%-8s  %s by %s (%s), %s\n", verdict, j.mutant.Name, j.test.Name, j.test.Package, time.Since(began).Round(100*time.Millisecond))
 	}

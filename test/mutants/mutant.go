@@ -35,6 +35,9 @@ type Mutant struct {
 	Unit Test `json:"unit"`
 	// Process is the test with real processes or a real API server that fails with the mutant.
 	Process Test `json:"process"`
+	// With names the mutants of the other lines that keep the promise, if there are any. They are in
+	// force together with this one in the test with processes, which passes with them alone.
+	With []string `json:"with,omitempty"`
 	// Gap names the other line that keeps the promise where a test with processes looks, so that no
 	// such test can find the fault. A mutant has either Process or Gap.
 	Gap string `json:"gap,omitempty"`
@@ -73,6 +76,13 @@ func loadCatalogue(path string) ([]Mutant, error) {
 		}
 		if (m.Process.Package == "" || m.Process.Name == "") == (m.Gap == "") {
 			problems = append(problems, fmt.Errorf("mutant %s: give either process or gap", m.Name))
+		}
+	}
+	for _, m := range mutants {
+		for _, other := range m.With {
+			if !seen[other] || other == m.Name || m.Gap != "" {
+				problems = append(problems, fmt.Errorf("mutant %s: with: %s is not another mutant, or there is no process", m.Name, other))
+			}
 		}
 	}
 	return mutants, errors.Join(problems...)

@@ -77,11 +77,14 @@ func TestAMutantThatNoLongerAppliesIsAnError(t *testing.T) {
 
 func TestTheCatalogueNamesEveryField(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalogue.yaml")
-	if err := os.WriteFile(path, []byte("- name: incomplete\n  promise: none\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("- name: incomplete\n  promise: none\n  with: [another]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadCatalogue(path); err == nil || !strings.Contains(err.Error(), "mutant incomplete: expression is empty") {
-		t.Errorf("err = %v", err)
+	_, err := loadCatalogue(path)
+	for _, want := range []string{"mutant incomplete: expression is empty", "mutant incomplete: with: another is not"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("err = %v, want %s", err, want)
+		}
 	}
 }
 
@@ -96,22 +99,51 @@ func TestAHandfulOfMutantsIsKilled(t *testing.T) {
 	}
 }
 
-// TestASurvivorIsNamed shows that a fault that no test finds fails the run.
-func TestASurvivorIsNamed(t *testing.T) {
+// unguarded is a mutant that its test does not find.
+var unguarded = Mutant{Name: "unguarded", Promise: "nothing", Package: "internal/dispatch", Function: "expiredMessage", Type: "string",
+	Expression: `"not started within %d s of its creation (spec.expirySeconds)"`, Replacement: `"%d"`,
+	Unit: Test{Package: "internal/dispatch", Name: "TestTerminalPhasesAreAllThatAreTerminal"}}
+
+// runnerOf returns a runner for mutants of this repository.
+func runnerOf(t *testing.T, mutants ...Mutant) *runner {
+	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := Mutant{Name: "unguarded", Promise: "nothing", Package: "internal/dispatch", Function: "expiredMessage", Type: "string",
-		Expression: `"not started within %d s of its creation (spec.expirySeconds)"`, Replacement: `"%d"`,
-		Unit: Test{Package: "internal/dispatch", Name: "TestTerminalPhasesAreAllThatAreTerminal"}}
-	var out strings.Builder
-	r, err := newRunner(root, t.TempDir(), []Mutant{m})
+	r, err := newRunner(root, t.TempDir(), mutants)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = judge(t.Context(), r, jobs([]Mutant{m}, options{}), 1, &out)
+	return r
+}
+
+// TestASurvivorIsNamed shows that a fault that no test finds fails the run.
+func TestASurvivorIsNamed(t *testing.T) {
+	var out strings.Builder
+	err := judge(t.Context(), runnerOf(t, unguarded), jobs([]Mutant{unguarded}, options{}), 1, &out)
 	if err == nil || !strings.Contains(err.Error(), "unguarded survives") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// TestMutantsAreInForceTogether shows that With is in force beside its mutant, and alone in the run that
+// must pass.
+func TestMutantsAreInForceTogether(t *testing.T) {
+	guarded := Mutant{Name: "guarded", Package: "internal/dispatch", Function: "TerminalPhases", Type: "v1alpha1.DispatchPhase",
+		Expression: "v1alpha1.DispatchFailed", Replacement: "v1alpha1.DispatchQueued", Process: unguarded.Unit}
+	for name, c := range map[string]struct {
+		with []string
+		want string
+	}{
+		"a mutant that the test does not find": {[]string{unguarded.Name}, ""},
+		"a mutant that the test finds":         {[]string{guarded.Name}, "fails without mutant guarded"},
+	} {
+		guarded.With = c.with
+		var out strings.Builder
+		err := judge(t.Context(), runnerOf(t, guarded, unguarded), jobs([]Mutant{guarded}, options{noUnit: true, process: true}), 1, &out)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: err = %v, want %q\n%s", name, err, c.want, out.String())
+		}
 	}
 }

@@ -63,15 +63,15 @@ func (r *runner) binary(ctx context.Context, folder string) (string, error) {
 // errNoTest is the error of run for a test that the package lacks.
 var errNoTest = errors.New("there is no such test")
 
-// run runs one test with a mutant in force; empty is none. passed is false when the test fails.
-func (r *runner) run(ctx context.Context, test Test, mutant string) (passed bool, output []byte, err error) {
+// run runs one test with mutants in force. passed is false when the test fails.
+func (r *runner) run(ctx context.Context, test Test, mutants ...string) (passed bool, output []byte, err error) {
 	binary, err := r.binary(ctx, test.Package)
 	if err != nil {
 		return false, nil, err
 	}
 	command := exec.CommandContext(ctx, binary, "-test.timeout=10m", "-test.failfast", "-test.count=1", "-test.run="+pattern(test.Name))
 	command.Dir = filepath.Join(r.root, test.Package)
-	command.Env = append(os.Environ(), append([]string{variable + "=" + mutant, "RAPID_NOFAILFILE=true"}, r.environment...)...)
+	command.Env = append(os.Environ(), append([]string{variable + "=" + strings.Join(mutants, ","), "RAPID_NOFAILFILE=true"}, r.environment...)...)
 	output, err = command.CombinedOutput()
 	var failed *exec.ExitError
 	switch {

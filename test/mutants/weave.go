@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// variable is the environment variable that names the mutant in force; none is when it is empty.
+	// variable is the environment variable that names the mutants in force, with commas between them.
 	variable = "MOORING_MUTANT"
 	// reachedVariable names the file that is written when the code of the mutant runs.
 	reachedVariable = "MOORING_MUTANT_REACHED"
@@ -21,12 +21,16 @@ const (
 // switchFile is added to each package with mutants.
 const switchFile = `package %s
 
-import "os"
+import (
+	"os"
+	"slices"
+	"strings"
+)
 
-var mutantInForce, mutantReached = os.Getenv(%q), os.Getenv(%q)
+var mutantsInForce, mutantReached = strings.Split(os.Getenv(%q), ","), os.Getenv(%q)
 
 func isMutant(name string) bool {
-	if mutantInForce != name {
+	if !slices.Contains(mutantsInForce, name) {
 		return false
 	}
 	if mutantReached != "" {
