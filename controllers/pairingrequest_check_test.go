@@ -1,6 +1,10 @@
 package controllers
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
 // The record is consumed by the right key for the right request in every case.
@@ -50,5 +56,107 @@ func TestARecordThatShouldBeGoneAdmitsNobody(t *testing.T) {
 				t.Errorf("refused for %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// deviceKey returns a key of a machine and its fingerprint.
+func deviceKey(t *testing.T) (*ecdsa.PrivateKey, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fingerprint, err := identity.FingerprintSPKI(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, fingerprint
+}
+
+func TestTheKeyOfARequestHasItsFingerprintAndCode(t *testing.T) {
+	key, fingerprint := deviceKey(t)
+	_, foreign := deviceKey(t)
+	text, err := identity.MarshalPublicKeyPEM(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		key, fingerprint, code string
+		ok                     bool
+	}{
+		"of its key":                         {string(text), fingerprint, pairing.VerificationCode(fingerprint), true},
+		"the fingerprint of another key":     {string(text), foreign, pairing.VerificationCode(fingerprint), false},
+		"both of another key":                {string(text), foreign, pairing.VerificationCode(foreign), false},
+		"the code of another key":            {string(text), fingerprint, pairing.VerificationCode(foreign), false},
+		"a text that is no key":              {"no key", fingerprint, pairing.VerificationCode(fingerprint), false},
+		"a fingerprint in another way":       {string(text), strings.ToUpper(fingerprint), pairing.VerificationCode(fingerprint), false},
+		"neither a fingerprint nor its code": {string(text), "", "", false},
+	} {
+		refused := checkKey(v1alpha1.PairingRequestSpec{PublicKey: test.key, PublicKeySHA256: test.fingerprint, VerificationCode: test.code})
+		if test.ok != (refused == nil) || refused != nil && refused.reason != v1alpha1.ReasonKeyMismatch {
+			t.Errorf("%s: refused %v", name, refused)
+		}
+	}
+}
+
+func TestARequestFitsItsCodeAndRecord(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*v1alpha1.PairingRequest, *v1alpha1.PairingCode, *pairingRecord)
+		want   string
+	}{
+		"all fits":                   {func(*v1alpha1.PairingRequest, *v1alpha1.PairingCode, *pairingRecord) {}, ""},
+		"no key used the code":       {func(_ *v1alpha1.PairingRequest, _ *v1alpha1.PairingCode, r *pairingRecord) { r.consumedBy = "" }, v1alpha1.ReasonCodeMismatch},
+		"another key used it":        {func(_ *v1alpha1.PairingRequest, _ *v1alpha1.PairingCode, r *pairingRecord) { r.consumedBy = "foreign" }, v1alpha1.ReasonCodeMismatch},
+		"it was for another request": {func(_ *v1alpha1.PairingRequest, _ *v1alpha1.PairingCode, r *pairingRecord) { r.requestName = "other" }, v1alpha1.ReasonCodeMismatch},
+		"a record of a namesake":     {func(_ *v1alpha1.PairingRequest, _ *v1alpha1.PairingCode, r *pairingRecord) { r.codeUID = "older" }, v1alpha1.ReasonCodeNotFound},
+		"the code names another":     {func(_ *v1alpha1.PairingRequest, c *v1alpha1.PairingCode, _ *pairingRecord) { c.Status.UsedBy = "other" }, v1alpha1.ReasonCodeMismatch},
+		"another method than the code": {func(q *v1alpha1.PairingRequest, _ *v1alpha1.PairingCode, _ *pairingRecord) {
+			q.Spec.Method = v1alpha1.PairingMethodQR
+		}, v1alpha1.ReasonCodeMismatch},
+		"another issuer": {func(q *v1alpha1.PairingRequest, _ *v1alpha1.PairingCode, _ *pairingRecord) {
+			q.Spec.CodeIssuedBy = "root"
+		}, v1alpha1.ReasonCodeMismatch},
+		"a name the code does not fix": {func(_ *v1alpha1.PairingRequest, c *v1alpha1.PairingCode, _ *pairingRecord) { c.Spec.NodeName = "kiosk" }, v1alpha1.ReasonCodeMismatch},
+	} {
+		code := &v1alpha1.PairingCode{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "code", UID: "uid"},
+			Spec:       v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, IssuedBy: "ida"},
+			Status:     v1alpha1.PairingCodeStatus{Phase: v1alpha1.PairingCodeActive},
+		}
+		request := &v1alpha1.PairingRequest{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "box"},
+			Spec:       v1alpha1.PairingRequestSpec{NodeName: "box", PublicKeySHA256: "key", Method: v1alpha1.PairingMethodPIN, CodeName: "code", CodeIssuedBy: "ida"},
+		}
+		record := &pairingRecord{secret: &corev1.Secret{}, code: client.ObjectKeyFromObject(code), codeUID: code.UID,
+			method: v1alpha1.PairingMethodPIN, consumedBy: "key", requestName: "box"}
+		test.change(request, code, record)
+		got := ""
+		if refused := checkCode(request, code, record); refused != nil {
+			got = refused.reason
+		}
+		if got != test.want {
+			t.Errorf("%s: refused for %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestATakeoverNeedsACodeForThatNode(t *testing.T) {
+	for name, test := range map[string]struct {
+		state v1alpha1.NodeDesiredState
+		code  v1alpha1.PairingCodeSpec
+		ok    bool
+	}{
+		"a code with replaceNode":      {v1alpha1.NodeActive, v1alpha1.PairingCodeSpec{ReplaceNode: true, NodeName: "box"}, true},
+		"a code without replaceNode":   {v1alpha1.NodeActive, v1alpha1.PairingCodeSpec{NodeName: "box"}, false},
+		"a code for another Node":      {v1alpha1.NodeActive, v1alpha1.PairingCodeSpec{ReplaceNode: true, NodeName: "kiosk"}, false},
+		"a code that names no Node":    {v1alpha1.NodeActive, v1alpha1.PairingCodeSpec{ReplaceNode: true}, false},
+		"a Node that is Revoked":       {v1alpha1.NodeRevoked, v1alpha1.PairingCodeSpec{ReplaceNode: true, NodeName: "box"}, false},
+		"a Node that is Suspended":     {v1alpha1.NodeSuspended, v1alpha1.PairingCodeSpec{ReplaceNode: true, NodeName: "box"}, true},
+		"the same without replaceNode": {v1alpha1.NodeSuspended, v1alpha1.PairingCodeSpec{}, false},
+	} {
+		node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Name: "box"}, Spec: v1alpha1.NodeSpec{DesiredState: test.state}}
+		if refused := checkTakeover(node, &v1alpha1.PairingCode{Spec: test.code}); test.ok != (refused == nil) {
+			t.Errorf("%s: refused %v", name, refused)
+		}
 	}
 }
