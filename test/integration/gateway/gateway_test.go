@@ -34,6 +34,7 @@ type instance struct {
 	*gateway.Server
 	serverCA, deviceCA *gatewaytest.Authority
 	log                *lines
+	registry           *prometheus.Registry
 	stop               func()
 }
 
@@ -81,7 +82,7 @@ func newGateway(t *testing.T, changes ...func(*settings)) *instance {
 	if s.serverCA == nil {
 		s.serverCA, s.deviceCA = gatewaytest.NewAuthority(t, "server-ca"), gatewaytest.NewAuthority(t, "device-ca")
 	}
-	i := &instance{serverCA: s.serverCA, deviceCA: s.deviceCA, log: &lines{}}
+	i := &instance{serverCA: s.serverCA, deviceCA: s.deviceCA, log: &lines{}, registry: prometheus.NewRegistry()}
 	i.run(t, s)
 	return i
 }
@@ -114,7 +115,7 @@ func (i *instance) run(t *testing.T, s settings) {
 	o := s.pairing
 	o.Client, o.Live, o.Nodes, o.Requests, o.Certificates = cached, direct, hubs[0], hubs[1], requester
 	o.Bundle, o.Device, o.Clock, o.Log = trust.Server, trust.Device, s.clock, i.log.logger()
-	metrics, err := gateway.NewMetrics(prometheus.NewRegistry())
+	metrics, err := gateway.NewMetrics(i.registry)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// unfinishedFrames are frames of one byte each, of a message that does not end.
+func unfinishedFrames(listener string, count int) []byte {
+	w := newWire()
+	_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: callHeaders(listener), EndHeaders: true})
+	for _, b := range grpcMessage(count, count-1-messagePrefixBytes) {
+		_ = w.WriteData(1, false, []byte{b})
+	}
+	return w.Bytes()
+}
+
+func TestUnfinishedBytesOfAConnectionAreBounded(t *testing.T) {
+	for listener, limit := range map[string]int{pairingListener: pairingBounds.receive.perConnection, nodeListener: nodeBounds.receive.perConnection} {
+		r := start(t)
+		c := r.secure(t, listener)
+		_, _ = c.Write(unfinishedFrames(listener, limit/frameCost(1)+2)) // may be closed before its end
+		eventually(t, "the connection is closed for its bytes", func() bool { return r.refused(listener, reasonUnfinished) == 1 })
+	}
+}
+
+func TestTheBudgetClosesTheLargestOfTheSourceWithMost(t *testing.T) {
+	b := newReceiveBudget(pairingListener, pairingBounds.receive, nil)
+	hold := func(address string, bytes int) *inbound {
+		c := &inbound{raw: from(address, time.Time{}), budget: b, parser: frameParser{held: bytes}}
+		b.add(c)
+		return c
+	}
+	hold("192.0.2.1", 100)
+	hold("192.0.2.2", 60)
+	want := hold("192.0.2.2", 70)
+	if got := b.largest(); got != want {
+		t.Errorf("closes the one with %d bytes of %s", got.held(), got.raw.source)
+	}
+	b.remove(want)
+	if got := b.largest(); got.held() != 100 {
+		t.Errorf("then closes the one with %d bytes of %s", got.held(), got.raw.source)
+	}
+}
+
+func TestAMachineHoldsNoPlaceOfStrangers(t *testing.T) {
+	r := start(t, func(_ *running, o *Options) { o.Limits.NodeConnections, o.Limits.TotalNodeConnections = 2, 4 })
+	for i := range 6 {
+		c, err := handshake(t, r.nodeAddress(), r.clientTLS(r.deviceCA.DeviceTLS(t, machineNumber(i))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, frameHeaderBytes)); err != nil {
+			t.Fatalf("machine %d is not served: %v", i, err)
+		}
+	}
+	if open, closed := r.connections(nodeListener), r.refused(nodeListener, reasonMadeRoom); open != 6 || closed != 0 {
+		t.Errorf("%v machines are connected, %v were closed for others", open, closed)
+	}
+}
