@@ -25,7 +25,7 @@ const (
 
 // unit is the unit file (systemd.service(5)), in the library's template language.
 //
-//   - RequiresMountsFor: the disks of the agent's files are mounted first.
+//   - Wants and After of mounts: the disks of the agent's files are mounted first.
 //   - Restart: the agent is started again whatever ended it, except for a decision about its
 //     pairing, which another start cannot change. A configuration, an identity or a program that
 //     is missing or unsafe (exit codes 2 and 8) can be there a moment later, on a disk that
@@ -55,27 +55,56 @@ WantedBy=` + target + `
 `
 }
 
-// mounts returns the line RequiresMountsFor (systemd.unit(5)), each path with what its links lead to.
-// The value takes quotes and no escapes, so a path that cannot be written is left out.
+// mounts returns Wants= and After= (systemd.unit(5)) of the mounts that the paths may be on, each
+// path with what its links lead to. systemd ignores mounts that it does not know. It is not
+// RequiresMountsFor=: after a mount that failed once, systemd would never start the agent.
 func mounts(files []string) string {
-	var paths []string
+	var units []string
 	for _, path := range files {
-		paths = append(paths, path)
+		units = append(units, mountUnits(path)...)
 		if resolved, err := filepath.EvalSymlinks(path); err == nil {
-			paths = append(paths, resolved)
+			units = append(units, mountUnits(resolved)...)
 		}
 	}
-	slices.Sort(paths)
-	var line strings.Builder
-	for _, path := range slices.Compact(paths) {
-		if filepath.IsAbs(path) && !strings.ContainsAny(path, "\"\n{}") {
-			line.WriteString(` "` + strings.ReplaceAll(path, "%", "%%") + `"`)
-		}
-	}
-	if line.Len() == 0 {
+	if len(units) == 0 {
 		return ""
 	}
-	return "RequiresMountsFor=" + strings.TrimSpace(line.String()) + "\n"
+	slices.Sort(units)
+	list := strings.Join(slices.Compact(units), " ")
+	return "Wants=" + list + "\nAfter=" + list + "\n"
+}
+
+// maxUnitName is the length of the longest name of a unit.
+const maxUnitName = 255
+
+// mountUnits returns the names of the mount units of a path and of the folders above it, without the
+// root.
+func mountUnits(path string) (units []string) {
+	if !filepath.IsAbs(path) {
+		return nil
+	}
+	for path = filepath.Clean(path); path != "/"; path = filepath.Dir(path) {
+		if unit := escapePath(path) + ".mount"; len(unit) <= maxUnitName {
+			units = append(units, unit)
+		}
+	}
+	return units
+}
+
+// escapePath returns a path in the form that names of units have (systemd-escape --path).
+func escapePath(path string) string {
+	var name strings.Builder
+	for i, c := range []byte(strings.TrimPrefix(path, "/")) {
+		switch {
+		case c == '/':
+			name.WriteByte('-')
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == ':', c == '_', c == '.' && i > 0:
+			name.WriteByte(c)
+		default:
+			fmt.Fprintf(&name, `\x%02x`, c)
+		}
+	}
+	return name.String()
 }
 
 // reachable wants systemd; that of a user is there while the user is logged in, or

@@ -37,15 +37,31 @@ func TestTheUnitWaitsForTheDisksOfItsFiles(t *testing.T) {
 	if err := os.Symlink("/usr", link); err != nil {
 		t.Fatal(err)
 	}
-	files := []string{"/var/lib/mooring-agent", "/mnt/data disk/100%/caps", link, "/var/lib/mooring-agent", "relative", "/with\"quote", "/with{{Name}}"}
-	want := `"/mnt/data disk/100%%/caps" "` + link + `" "/usr" "/var/lib/mooring-agent"`
+	files := []string{"/var/lib/mooring-agent", "/mnt/data disk/100%/caps", link, "/var/lib/mooring-agent", "relative", "/.with\"quote", "/with{{Name}}"}
+	want := []string{
+		`\x2ewith\x22quote.mount`, "mnt.mount", `mnt-data\x20disk.mount`, `mnt-data\x20disk-100\x25.mount`, `mnt-data\x20disk-100\x25-caps.mount`,
+		"usr.mount", "var.mount", "var-lib.mount", `var-lib-mooring\x2dagent.mount`, `with\x7b\x7bName\x7d\x7d.mount`,
+	}
+	want = append(want, mountUnits(link)...)
+	slices.Sort(want)
+	list := strings.Join(want, " ")
 	for _, user := range []bool{true, false} {
-		if got := line(render(t, user, files), "RequiresMountsFor"); got != want {
-			t.Errorf("user %t: %s, want %s", user, got, want)
+		if text := render(t, user, files); !strings.Contains(text, "\nWants="+list+"\nAfter="+list+"\n") {
+			t.Errorf("user %t: want %s in\n%s", user, list, text)
 		}
 	}
-	if got := line(render(t, false, nil), "RequiresMountsFor"); got != "" {
+	if got := render(t, false, nil); strings.Contains(got, ".mount") {
 		t.Errorf("without files: %s", got)
+	}
+}
+
+// One failed mount must not end the service for good.
+func TestTheUnitRequiresNoMount(t *testing.T) {
+	text := render(t, false, []string{"/var/lib/mooring-agent"})
+	for _, key := range []string{"RequiresMountsFor", "Requires", "BindsTo", "Requisite"} {
+		if got := line(text, key); got != "" {
+			t.Errorf("%s=%s", key, got)
+		}
 	}
 }
 

@@ -132,13 +132,19 @@ func (l *laptop) until(what string, done func() bool) {
 	}
 }
 
-// reboot reboots it: with --keep-unit, nspawn leaves the second start to its caller.
+// reboot reboots it and waits until it is up.
 func (l *laptop) reboot() {
+	l.t.Helper()
+	l.restartMachine()
+	l.up()
+}
+
+// restartMachine reboots it: with --keep-unit, nspawn leaves the second start to its caller.
+func (l *laptop) restartMachine() {
 	l.t.Helper()
 	l.inside("systemctl", "reboot")
 	_ = l.boot.Wait() // its status says "reboot"
 	l.start()
-	l.up()
 }
 
 // agent runs the agent's command line as the user under test.
