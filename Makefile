@@ -110,7 +110,7 @@ test-localcluster: cluster-binaries ## The development cluster's own tests
 
 .PHONY: test-integration
 test-integration: deps test-binaries ## Tests on a real apiserver, real cert-manager and real processes
-	@hack/with-cluster.sh $(GOTESTSUM) -- -race -p 1 -timeout $(TEST_TIMEOUT) ./test/...
+	@hack/with-cluster.sh $(GOTESTSUM) -- -race -p 2 -exec $(ROOT)/hack/in-turn.sh -timeout $(TEST_TIMEOUT) ./test/...
 
 .PHONY: test-systemd
 test-systemd: ## The agent's service under a systemd that boots in a container (root, debootstrap, systemd-container)
