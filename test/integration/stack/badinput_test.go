@@ -39,6 +39,7 @@ func TestThreeWrongPINsBurnTheCodeAcrossAGatewayRestart(t *testing.T) {
 }
 
 func TestExpiredCodeIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	secret, object := f.IssueCode(v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "kiosk", TTLSeconds: 30})
 	testfleet.Await(f, object.Name, object, "Expired", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeExpired })
@@ -46,6 +47,7 @@ func TestExpiredCodeIsRefused(t *testing.T) {
 }
 
 func TestDeniedRequestTellsTheMachineWhy(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	agent, request := f.Knock("kiosk")
 	f.Decide(request.Name, `{"verdict":"Denied","reason":"not one of ours"}`)
@@ -54,6 +56,7 @@ func TestDeniedRequestTellsTheMachineWhy(t *testing.T) {
 }
 
 func TestSecondMachineWithTheSameNameIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	f.Pair("kiosk")
 	code, _ := f.Issue("kiosk")
@@ -83,6 +86,7 @@ func TestUnreachableGatewayIsSaidAndTriedAgain(t *testing.T) {
 }
 
 func TestUngrantedAndUnknownCapabilitiesAreRejectedWithAReason(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	agent, request := f.Knock("kiosk")
 	_ = agent
@@ -104,6 +108,7 @@ func TestUngrantedAndUnknownCapabilitiesAreRejectedWithAReason(t *testing.T) {
 }
 
 func TestInputThatIsNotAnObjectIsRefusedByTheServer(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	for _, input := range []string{`"text"`, `[1]`, `7`, `true`} {
 		d := &v1alpha1.CapabilityDispatch{
@@ -117,6 +122,7 @@ func TestInputThatIsNotAnObjectIsRefusedByTheServer(t *testing.T) {
 }
 
 func TestDispatchToAnAbsentNodeTimesOutNotStarted(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	d := f.Ask("nobody", "echo", map[string]any{}, func(s *v1alpha1.CapabilityDispatchSpec) { s.ExpirySeconds = 2 })
 	if d.Status.Phase != v1alpha1.DispatchQueued {
@@ -129,6 +135,7 @@ func TestDispatchToAnAbsentNodeTimesOutNotStarted(t *testing.T) {
 }
 
 func TestNodeDeletedWhileConnectedEndsItsWorkFirst(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	agent := f.Pair("kiosk")
 	running := f.Ask("kiosk", "test.append", map[string]any{"file": filepath.Join(t.TempDir(), "runs"), "line": "deleted", "sleepMilliseconds": 60000}, func(s *v1alpha1.CapabilityDispatchSpec) { s.TimeoutSeconds = 120 })
@@ -150,6 +157,7 @@ func TestNodeDeletedWhileConnectedEndsItsWorkFirst(t *testing.T) {
 }
 
 func TestIdentityDirectoryWithLoosePermissionsIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	f.Pair("kiosk").Stop()
 	dir := system.IdentityDir(f.Namespace + "-kiosk")
@@ -160,6 +168,7 @@ func TestIdentityDirectoryWithLoosePermissionsIsRefused(t *testing.T) {
 }
 
 func TestGatewaySaysWhichPortIsInUse(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 // Somebody copies the identity directory of a machine and runs both.
 func TestCopiedIdentityIsSuspected(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	original := f.Pair("kiosk")
 	original.Stop()

@@ -57,6 +57,7 @@ func TestAnAgentLeavesWithItsCoreNodeAlsoWhenTheControllerWasAway(t *testing.T) 
 	system.Controller.Kill()
 	w.drop(w.node)
 	w.rejoin()
+	w.endLease()
 	if err := system.StartController(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +81,7 @@ func TestAnAgentLeavesWithItsCoreNodeAlsoWhenTheControllerWasAway(t *testing.T) 
 
 // A rule that is changed must not give a machine a second identity, nor let a revoked one in.
 func TestAChangedPrefixMakesNoSecondIdentity(t *testing.T) {
+	t.Parallel()
 	w := newWorkload(newFleet(t))
 	w.rule("fleet: " + w.Namespace + "\n")
 	agent := w.paired(w.nodeName())

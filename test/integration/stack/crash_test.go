@@ -102,6 +102,9 @@ func checkTruth(f *fleet, asked []*v1alpha1.CapabilityDispatch, out string) {
 func TestApiserverRestartedUnderEveryone(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("kiosk")
+	// A controller that could not renew its Lease in time ends, and its Deployment starts it again.
+	stop := f.keepRunning()
+	gateway := system.Gateways[0].Process
 	if err := system.Cluster.CrashComponent(t.Context(), cluster.APIServer); err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +117,9 @@ func TestApiserverRestartedUnderEveryone(t *testing.T) {
 		t.Errorf("after the restart a dispatch ended %+v", d.Status)
 	}
 	f.Pair("another")
+	if stop(); system.Gateways[0].Process != gateway {
+		t.Error("the gateway ended")
+	}
 }
 
 // admitted tells whether the apiserver admits our kinds: for some seconds after its start it

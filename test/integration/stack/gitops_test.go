@@ -23,6 +23,7 @@ var (
 
 // What really ran is what the machine wrote to a file, one line for each run.
 func TestAManifestThatIsAppliedForEverRunsOnce(t *testing.T) {
+	t.Parallel()
 	f := newPipeline(t)
 	f.Pair("bench-3")
 	for way, flags := range waysOfGit {
@@ -51,6 +52,7 @@ func TestAManifestThatIsAppliedForEverRunsOnce(t *testing.T) {
 
 // The spec is final, so Git asks for another run by another name: a number, or what the file says.
 func TestAnotherNameIsAnotherRun(t *testing.T) {
+	t.Parallel()
 	f := newPipeline(t)
 	f.Pair("bench-3")
 	p := f.again(t)
@@ -76,6 +78,7 @@ func TestAnotherNameIsAnotherRun(t *testing.T) {
 }
 
 func TestAnEditedManifestIsRefusedAndDoesNotRun(t *testing.T) {
+	t.Parallel()
 	f := newPipeline(t)
 	f.Pair("bench-3")
 	for way, flags := range waysOfGit {
@@ -103,6 +106,7 @@ func TestAnEditedManifestIsRefusedAndDoesNotRun(t *testing.T) {
 
 // Pruning ends what runs: the machine has room for one run, so the next one needs its end.
 func TestWhatIsPrunedIsCancelled(t *testing.T) {
+	t.Parallel()
 	f := newPipeline(t)
 	f.Pair("bench-3")
 	f.PatchNode("bench-3", `{"spec":{"maxInFlight":1}}`)
@@ -118,6 +122,7 @@ func TestWhatIsPrunedIsCancelled(t *testing.T) {
 
 // Why manifests in Git have no ttlSecondsAfterFinished, and docs/how-to/gitops.md says so.
 func TestWithATTLThePipelineRunsItAgain(t *testing.T) {
+	t.Parallel()
 	f := newPipeline(t)
 	f.Pair("bench-3")
 	p := f.again(t)

@@ -12,14 +12,29 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
+// keepRunning starts the processes again when they end, until the test ends or calls stop.
+func (f *fleet) keepRunning() (stop func()) {
+	ctx, cancel := context.WithCancel(f.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); system.KeepRunning(ctx) }()
+	stop = func() { cancel(); <-ended }
+	f.Cleanup(stop)
+	return stop
+}
+
+// endLease deletes the Lease of a controller that was killed: the next one need not wait for its end.
+func (f *fleet) endLease() {
+	f.Helper()
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.LeaderLease}}
+	if err := system.Client.Delete(f.Context(), lease); client.IgnoreNotFound(err) != nil {
+		f.Fatal(err)
+	}
+}
+
 // make up keeps the processes running as their Deployments do.
 func TestAControllerThatLostItsLeadershipIsStartedAgain(t *testing.T) {
 	f := newFleet(t)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); system.KeepRunning(ctx) }()
-	t.Cleanup(func() { stop(); <-ended })
-
+	stop := f.keepRunning()
 	lost := system.Controller
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.LeaderLease}}
 	f.Eventually("another holder of the Lease", func() bool {
@@ -31,12 +46,9 @@ func TestAControllerThatLostItsLeadershipIsStartedAgain(t *testing.T) {
 	if _, err := lost.Wait(f.Within()); err != nil {
 		t.Fatal(err)
 	}
-	if err := system.Client.Delete(f.Context(), lease); client.IgnoreNotFound(err) != nil {
-		t.Fatal(err)
-	}
+	f.endLease()
 	f.Issue("kiosk") // waits until a controller has made the code
 	stop()
-	<-ended
 	if system.Controller == lost || !system.Controller.Running() {
 		t.Error("the code was made and no other controller runs")
 	}

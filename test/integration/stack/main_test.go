@@ -3,6 +3,7 @@
 package stack_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -10,10 +11,18 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// system is shared by the tests of this package, which run one after the other.
+// system is shared by the tests of this package. Those that break it run one after the other, before
+// those that only use it.
 var system *stack.Stack
 
+// sideBySide is how many tests run at a time of those that break nothing: they mostly wait.
+const sideBySide = "6"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", sideBySide); err != nil {
+		panic(err)
+	}
 	os.Exit(testfleet.Main(m, &system, stack.Options{
 		Gateways: 1, Fsync: true, AgentBinary: "testagent",
 		// Short enough that a test sees a machine go Stale and a dead gateway being noticed.

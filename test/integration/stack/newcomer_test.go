@@ -18,6 +18,7 @@ import (
 // A newcomer without rights types what the manual says, word for word, next to the downloaded
 // program, and is Online.
 func TestTheManualBringsALaptopOnline(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	code, object := f.Issue("laptop")
 	commands, err := manual.Commands(filepath.Join(system.Root, "docs", "how-to", "install-the-agent.md"), "foreground",

@@ -55,6 +55,7 @@ func (f *fleet) approve(request string) {
 }
 
 func TestAMachinePairsByQRCode(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	invitation, code := f.invite("--name", "kiosk", "--label", "hall=b")
 	if invitation.Gateway != system.PairingEndpoint {
@@ -83,6 +84,7 @@ func TestAMachinePairsByQRCode(t *testing.T) {
 }
 
 func TestACodeThatApprovesByItselfNeedsNobody(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	invitation, name := f.invite("--name", "kiosk", "--auto-approve", "--capability", "echo")
 	f.scan("kiosk", invitation)
@@ -102,6 +104,7 @@ func TestACodeThatApprovesByItselfNeedsNobody(t *testing.T) {
 }
 
 func TestAReinstalledMachineTakesOverItsNode(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	invitation, code := f.invite("--name", "kiosk", "--label", "hall=b", "--capability", "echo")
 	old := f.scan("kiosk", invitation)

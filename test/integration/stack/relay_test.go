@@ -95,6 +95,7 @@ func gatewayCA(t *testing.T) *x509.Certificate {
 }
 
 func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	own := gatewaytest.NewCA(t, "relay").Server(t)
 	borrowed := own
@@ -131,6 +132,7 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 // The control: a typed code has nothing to check the relay by before the exchange, so the relay
 // hears the machine, and the exchange fails.
 func TestARelayHearsAMachineWithATypedCodeButCannotPairIt(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	r := newRelay(t, gatewaytest.NewCA(t, "relay").Server(t))
 	code, _ := f.Issue("kiosk")

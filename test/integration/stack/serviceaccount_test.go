@@ -128,6 +128,7 @@ func (w *workload) ca() string {
 }
 
 func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
+	t.Parallel()
 	w := newWorkload(newFleet(t))
 	w.rule("fleet: " + w.Namespace + "\ncapabilities: [echo]\n")
 	token := w.token("mooring", w.toPod())
@@ -163,6 +164,7 @@ func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
 }
 
 func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
+	t.Parallel()
 	w := newWorkload(newFleet(t))
 	foreign := w.token("mooring", w.toPod())
 	expectExit(w.fleet, w.start(foreign, w.ca()), "no rule admits ServiceAccount "+w.Namespace+"/agent")
@@ -183,6 +185,7 @@ func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
 
 // A stolen gateway holds a good token and claims more than the token says.
 func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
+	t.Parallel()
 	w := newWorkload(newFleet(t))
 	w.rule("fleet: " + w.Namespace + "\n")
 	access, err := system.Cluster.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.GatewayServiceAccount)

@@ -18,6 +18,7 @@ import (
 )
 
 func TestMachinePairsIsApprovedAndRunsCapabilities(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	agent, request := f.Knock("kiosk")
 	if !strings.Contains(agent.Spoken(), request.Spec.VerificationCode) {
@@ -45,6 +46,7 @@ func TestMachinePairsIsApprovedAndRunsCapabilities(t *testing.T) {
 }
 
 func TestSecondStartNeedsNoCode(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	agent := f.Pair("kiosk")
 	agent.Stop()
@@ -157,6 +159,7 @@ func apiserverMetrics(t *testing.T) string {
 }
 
 func TestRevokedNodeIsCutOffAtOnce(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	agent := f.Pair("kiosk")
 	revoked := time.Now()
