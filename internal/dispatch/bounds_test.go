@@ -103,3 +103,15 @@ func TestStatementsAboutARunAdvanceAlongTheRelation(t *testing.T) {
 		}
 	}
 }
+
+func TestDepthIsThatOfTheDeepestValue(t *testing.T) {
+	for text, want := range map[string]int{`1`: 0, `{}`: 1, `[]`: 1, `{"a":{"b":1},"c":1}`: 2, `{"a":1,"b":[[]],"c":{}}`: 3, `[1,[{}],2,[]]`: 3} {
+		var value any
+		if err := json.Unmarshal([]byte(text), &value); err != nil {
+			t.Fatal(err)
+		}
+		if got := depth(value); got != want {
+			t.Errorf("depth(%s) = %d, want %d", text, got, want)
+		}
+	}
+}

@@ -96,6 +96,7 @@ func TestJSONKeepsItsValueWithoutUnsafeCharacters(t *testing.T) {
 		"\"\\ud800\u202e\"":                              `"\ud800\u202e"`,
 		"{\n  \"a\": 1\n}":                               "{\n  \"a\": 1\n}",
 		"not JSON\x1b":                                   "not JSON\uFFFD",
+		"\"\uffff\"":                                     `"\uffff"`,
 	} {
 		if got := string(JSON([]byte(in))); got != want {
 			t.Errorf("JSON(%q) = %q, want %q", in, got, want)
@@ -167,5 +168,25 @@ func TestAReasonThatIsCutKeepsItsEnd(t *testing.T) {
 		if got := ShortEnd(in, 10); got != want || len(got) > 10 {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
+	}
+}
+
+func TestTheFirstUnsafeCharacterIsFound(t *testing.T) {
+	for text, want := range map[string]rune{"": 0, "a\n\tb ä": 0, "a\u202e\u009b": '\u202e', "a\x1b": '\x1b', "\xff": '\uFFFD'} {
+		if got, found := Unsafe(text); got != want || found != (want != 0) {
+			t.Errorf("Unsafe(%q) = %q, %t, want %q", text, got, found, want)
+		}
+	}
+}
+
+func TestATextOfExactlyItsLimitIsNotCut(t *testing.T) {
+	if got := Shorten("äö", 2); got != "äö" {
+		t.Errorf("Shorten = %q", got)
+	}
+	if got := Brief(strings.Repeat("ä", maxBrief)); got != strings.Repeat("ä", maxBrief) {
+		t.Errorf("Brief has %d bytes", len(got))
+	}
+	if got := ShortEnd("abcd", 2); got != "…" { // no byte is left beside the ellipsis
+		t.Errorf("ShortEnd = %q", got)
 	}
 }
