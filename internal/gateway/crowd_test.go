@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -133,5 +134,56 @@ func TestANodeHoldsAFewConnectionsWhateverItsKeys(t *testing.T) {
 	eventually(t, "the oldest are closed", func() bool { return r.connections(nodeListener) == most })
 	if got := r.crowd.held(robot); got != most {
 		t.Errorf("%d connections of the Node are held, want %d", got, most)
+	}
+}
+
+func TestTheOldestConnectionWithoutThePinnedKeyMakesRoom(t *testing.T) {
+	for name, tt := range map[string]struct {
+		strays []int // of three, the last of which is one too many
+		victim int   // 3 for none
+		most   int
+	}{
+		"there is room":           {nil, 3, 3},
+		"none is a stray":         {nil, 0, 2},
+		"the second is a stray":   {[]int{1}, 1, 2},
+		"two are strays":          {[]int{1, 2}, 1, 2},
+		"the newest is the stray": {[]int{2}, 2, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			closed := 0
+			c := newCrowd(tt.most, func() { closed++ })
+			key := types.NamespacedName{Namespace: robot.Namespace, Name: robot.Node}
+			turns, _ := turnsOf(handshakeBounds{turns: 1})
+			listener := &limitedListener{name: nodeListener, places: newPlaces(9, 9, 0), turns: turns, metrics: ownMetrics(t)}
+			var all []*limitedConn
+			for i := range 3 {
+				ours, _ := net.Pipe()
+				node := &nodeConn{identity: &peer.Identity{ID: robot}}
+				node.stray.Store(slices.Contains(tt.strays, i))
+				all = append(all, &limitedConn{Conn: ours, listener: listener})
+				c.join(node, all[i])
+			}
+			left := 3
+			if tt.victim < 3 {
+				left--
+			}
+			if c.held(robot) != left || closed != 3-left {
+				t.Errorf("%d are open, %d were closed", c.held(robot), closed)
+			}
+			for i := range all {
+				if all[i].isClosed() != (i == tt.victim) {
+					t.Errorf("connection %d is closed: %t", i, all[i].isClosed())
+				}
+				if i != tt.victim {
+					left--
+					if c.leave(key, all[i]); c.held(robot) != left {
+						t.Errorf("%d are open after one left, want %d", c.held(robot), left)
+					}
+				}
+			}
+			if len(c.open) != 0 {
+				t.Error("a Node without connections is remembered")
+			}
+		})
 	}
 }

@@ -58,6 +58,13 @@ func TestUnfinishedBytesAreCountedUntilTheirEnd(t *testing.T) {
 			_ = w.WriteData(1, false, grpcMessage(100, 99))
 			_ = w.WriteData(1, false, []byte{0})
 		}, 0},
+		{"the end of a stream before that of its message", func(w *wire) {
+			headers(w, 1, false)
+			_ = w.WriteData(1, false, grpcMessage(100, 50))
+			_ = w.WriteData(1, true, []byte{0})
+		}, 0},
+		{"a second header block of a call", func(w *wire) { headers(w, 1, false); headers(w, 1, false) }, callCost},
+		{"a call after one with a higher number", func(w *wire) { headers(w, 3, false); headers(w, 1, false) }, callCost},
 		{"padding", func(w *wire) {
 			headers(w, 1, false)
 			_ = w.WriteDataPadded(1, false, grpcMessage(100, 50), make([]byte, 200))
@@ -141,4 +148,81 @@ func FuzzFrames(f *testing.F) {
 			t.Errorf("in one piece %d are held, in pieces of 3 %d", end.held, p.held)
 		}
 	})
+}
+
+// grpc-go takes its buffers in few sizes.
+func TestTheCostOfAFrameIsThatOfItsBuffer(t *testing.T) {
+	for length, buffer := range map[int]int{0: 0, 1 << 10: 1 << 10, 1<<10 + 1: 4 << 10, 4 << 10: 4 << 10, 4<<10 + 1: 16 << 10, 16 << 10: 16 << 10, 16<<10 + 1: 16<<10 + 1} {
+		if got := frameCost(length); got != buffer+frameOverhead {
+			t.Errorf("a frame of %d bytes costs %d, want %d", length, got, buffer+frameOverhead)
+		}
+	}
+}
+
+func TestTheBudgetCountsWhatItsConnectionsHold(t *testing.T) {
+	b := newReceiveBudget(nodeListener, receiveBounds{}, nil)
+	w := newWire()
+	_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("abc"), EndHeaders: true})
+	_ = w.WriteData(1, false, grpcMessage(100, 99))
+	var all []*inbound
+	for range 2 {
+		c := &inbound{budget: b}
+		for piece := range bytesIn(w.Bytes(), 50) {
+			c.received(piece)
+		}
+		all = append(all, c)
+	}
+	each := callCost + frameCost(104)
+	if b.total.Load() != int64(2*each) || all[0].held() != each {
+		t.Errorf("%d bytes are held by all, %d by one, want %d by each", b.total.Load(), all[0].held(), each)
+	}
+	all[0].forget()
+	all[0].received(w.Bytes()) // it was on its way
+	if b.total.Load() != int64(each) || all[0].held() != 0 {
+		t.Errorf("after one is closed %d bytes are held by all, %d by it", b.total.Load(), all[0].held())
+	}
+}
+
+// A header block has less time than a message. The time of a block is that of its first frame.
+func TestWhatIsUnfinishedIsLateAfterItsTime(t *testing.T) {
+	const headers, message = time.Second, time.Minute
+	block := func(w *wire) {
+		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: make([]byte, 20)})
+	}
+	call := func(w *wire) {
+		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("abc"), EndHeaders: true})
+	}
+	for name, tt := range map[string]struct {
+		send  func(w *wire)
+		omit  int // bytes at the end that do not come
+		limit time.Duration
+	}{
+		"a header block":         {block, 0, headers},
+		"a frame of headers":     {block, 1, headers},
+		"a header of a frame":    {func(w *wire) { call(w); _ = w.WriteData(1, false, nil) }, 1, headers},
+		"a call without message": {call, 0, message},
+		"a frame of data":        {func(w *wire) { call(w); _ = w.WriteData(1, false, grpcMessage(9, 9)) }, 1, message},
+		"a message":              {func(w *wire) { call(w); _ = w.WriteData(1, false, grpcMessage(9, 8)) }, 0, message},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire()
+			tt.send(w)
+			var f frameParser
+			f.feed(w.Bytes()[:w.Len()-tt.omit])
+			began := time.Now()
+			f.began = began
+			for i := range f.messages {
+				f.messages[i].began = began
+			}
+			if f.late(began.Add(tt.limit), headers, message) {
+				t.Error("it is late at its limit")
+			}
+			if !f.late(began.Add(tt.limit+1), headers, message) {
+				t.Error("it is never late")
+			}
+		})
+	}
+	if (&frameParser{}).late(time.Now(), 0, 0) {
+		t.Error("nothing is late")
+	}
 }

@@ -93,6 +93,82 @@ func TestAFullListenerClosesTheOldestOfTheSourceWithMost(t *testing.T) {
 	}
 }
 
+func TestASourceHasExactlyItsPlaces(t *testing.T) {
+	now := time.Now()
+	p := newPlaces(2, 9, 0)
+	for i, want := range []bool{true, true, false} {
+		c := from("192.0.2.1", now)
+		if victim, ok := p.take(c, now); ok != want || victim != nil {
+			t.Errorf("connection %d: %v, closes %v", i, ok, victim)
+		}
+		p.prove(c)
+	}
+	// The places of all are full for everyone, admitted or not.
+	p = newPlaces(9, 3, 1)
+	p.admit(from("192.0.2.1", now).source, now)
+	for i, want := range []bool{true, true, true, false} {
+		c := from("192.0.2.1", now)
+		if victim, ok := p.take(c, now); ok != want || victim != nil {
+			t.Errorf("connection %d of an admitted source: %v, closes %v", i, ok, victim)
+		}
+		p.prove(c)
+	}
+}
+
+func TestAPlaceIsGivenBackOnce(t *testing.T) {
+	now := time.Now()
+	p := newPlaces(9, 9, 0)
+	all := []*limitedConn{from("192.0.2.1", now), from("192.0.2.1", now), from("192.0.2.1", now)}
+	for _, c := range all {
+		p.take(c, now)
+	}
+	own := p.sources[all[0].source]
+	p.prove(all[0])
+	for i, want := range []struct{ all, waiting int }{{2, 2}, {1, 1}, {0, 0}} {
+		p.release(all[i])
+		p.release(all[i])
+		if p.all != want.all || own.all != want.all || own.waiting.Len() != want.waiting {
+			t.Errorf("after %d are closed: %d have a place, %d of the source, %d wait", i+1, p.all, own.all, own.waiting.Len())
+		}
+	}
+	if len(p.sources) != 0 {
+		t.Error("a source without connections is remembered")
+	}
+}
+
+func TestTheOldestAdmissionIsForgottenForANewOne(t *testing.T) {
+	now := time.Now()
+	p := newPlaces(9, 9, 0)
+	number := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)
+	}
+	for i := range maxAdmitted {
+		p.admit(number(i), now)
+	}
+	if p.admit(number(0), now); !p.isAdmitted(number(1), now) || len(p.admitted) != maxAdmitted {
+		t.Error("an admission that is renewed takes the place of another one")
+	}
+	if p.admit(number(maxAdmitted), now); p.isAdmitted(number(1), now) || !p.isAdmitted(number(0), now) || len(p.admitted) != maxAdmitted || p.recent.Len() != maxAdmitted {
+		t.Errorf("%d admissions are remembered, the oldest: %t", len(p.admitted), p.isAdmitted(number(1), now))
+	}
+}
+
+// The sources are walked in any order.
+func TestOfEqualSourcesTheOldestConnectionIsClosed(t *testing.T) {
+	now := time.Now()
+	for range 50 {
+		p := newPlaces(1, 4, 0)
+		var all []*limitedConn
+		for i, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"} {
+			all = append(all, from(address, now.Add(time.Duration(i)*time.Second)))
+			p.take(all[i], now)
+		}
+		if victim, _ := p.take(from("192.0.2.5", now), now.Add(time.Minute)); victim != all[0] {
+			t.Fatalf("%v is closed, want the oldest", victim)
+		}
+	}
+}
+
 // A machine that has just begun to pair keeps its place for a moment.
 func TestAConnectionThatGotAheadIsNotTheVictim(t *testing.T) {
 	now := time.Now()

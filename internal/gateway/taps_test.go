@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -118,6 +119,25 @@ func TestAConnectionIsAdmittedFromTheBudgetOfItsNode(t *testing.T) {
 	}
 }
 
+func TestARefusalNamesTheTimeToWait(t *testing.T) {
+	for _, detail := range status.Convert(tooMany("wait", 2*time.Second)).Details() {
+		if retry, ok := detail.(*errdetails.RetryInfo); ok && retry.GetRetryDelay().AsDuration() == 2*time.Second {
+			return
+		}
+	}
+	t.Error("the refusal has no RetryInfo of 2 s")
+}
+
+// grpc-go adds or takes up to a tenth.
+func TestANodeConnectionLastsWithinItsBounds(t *testing.T) {
+	for range 1000 {
+		age := nodeConnectionAge()
+		if age*9/10 < minNodeConnectionAge-time.Second || age*11/10 > maxNodeConnectionAge {
+			t.Fatalf("a connection lasts %s and a tenth more or less, want %s to %s", age, minNodeConnectionAge, maxNodeConnectionAge)
+		}
+	}
+}
+
 func TestBudgetsAreSweptWhenThereAreMany(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	q, allowed := newQuotas(clock), quota{burst: 1, every: time.Second}
@@ -149,13 +169,13 @@ func TestTheLargestConnectionIsOfTheSourceThatHoldsMost(t *testing.T) {
 		b.add(c)
 		return c
 	}
+	hold(charlie, 0)
 	if b.largest() != nil {
-		t.Error("no connection is the largest")
+		t.Error("a connection that holds nothing is the largest")
 	}
 	hold(alfa, 50)
 	hold(bravo, 30)
 	want := hold(bravo, 40)
-	hold(charlie, 0)
 	if got := b.largest(); got != want {
 		t.Errorf("%v, want the one of 40 bytes of the source with 70", got)
 	}
