@@ -3,6 +3,8 @@ package dispatch
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
@@ -42,5 +44,21 @@ func TestARunThatStartedIsNoQuestion(t *testing.T) {
 	running := queuedEcho(in(v1alpha1.DispatchDispatched), startedAt(1)).Status
 	if got := AwaitMediation(running, "ada", after(2), "gw", after(2)); got.Phase != v1alpha1.DispatchDispatched || got.Mediation != nil {
 		t.Errorf("a run that started is asked about: %+v", got)
+	}
+}
+
+// A step that is heard after the end changes nothing.
+func TestAStepAfterTheEndChangesNothing(t *testing.T) {
+	ended, _ := Settle(queuedEcho().Status, Result{Outcome: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished}, "gw", after(1))
+	for name, next := range map[string]v1alpha1.CapabilityDispatchStatus{
+		"claimed":     Claim(ended, "other", after(2)),
+		"accepted":    Dispatched(ended, "other", after(2)),
+		"progress":    Progressed(ended, 10, "half", "other", after(2)),
+		"a question":  AwaitMediation(ended, "ada", after(2), "other", after(2)),
+		"an approval": Mediated(ended, "other", after(2)),
+	} {
+		if diff := cmp.Diff(ended, next); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
 	}
 }
