@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -23,25 +22,6 @@ func TestUnfinishedBytesOfAConnectionAreBounded(t *testing.T) {
 		c := r.secure(t, listener)
 		_, _ = c.Write(unfinishedFrames(listener, limit/frameCost(1)+2)) // may be closed before its end
 		eventually(t, "the connection is closed for its bytes", func() bool { return r.refused(listener, reasonUnfinished) == 1 })
-	}
-}
-
-func TestTheBudgetClosesTheLargestOfTheSourceWithMost(t *testing.T) {
-	b := newReceiveBudget(pairingListener, pairingBounds.receive, nil)
-	hold := func(address string, bytes int) *inbound {
-		c := &inbound{raw: from(address, time.Time{}), budget: b, parser: frameParser{held: bytes}}
-		b.add(c)
-		return c
-	}
-	hold("192.0.2.1", 100)
-	hold("192.0.2.2", 60)
-	want := hold("192.0.2.2", 70)
-	if got := b.largest(); got != want {
-		t.Errorf("closes the one with %d bytes of %s", got.held(), got.raw.source)
-	}
-	b.remove(want)
-	if got := b.largest(); got.held() != 100 {
-		t.Errorf("then closes the one with %d bytes of %s", got.held(), got.raw.source)
 	}
 }
 

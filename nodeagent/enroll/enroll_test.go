@@ -162,11 +162,13 @@ func TestAGatewayThatNeverAnswersSeesThreeConfirmations(t *testing.T) {
 	g.Pairing.Complete = func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error) {
 		return nil, status.Error(codes.Unavailable, "later")
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	m := newMachine(t, g)
-	if err := m.pair(t.Context()); !errors.Is(err, enroll.ErrNoTriesLeft) {
+	if err := m.pair(ctx); !errors.Is(err, enroll.ErrNoTriesLeft) {
 		t.Fatalf("got %v, want ErrNoTriesLeft", err)
 	}
-	if err := m.pair(t.Context()); !errors.Is(err, enroll.ErrNoTriesLeft) {
+	if err := m.pair(ctx); !errors.Is(err, enroll.ErrNoTriesLeft) {
 		t.Fatalf("after a restart: got %v, want ErrNoTriesLeft", err)
 	}
 	if got := g.Pairing.Confirmations(); got != 3 {
