@@ -52,6 +52,20 @@ func NewAuthority(t testing.TB, subject string, changes ...Change) *Authority {
 	return a
 }
 
+// LoadAuthority returns the CA of a certificate and its key, both in PEM.
+func LoadAuthority(t testing.TB, certificate, key []byte) *Authority {
+	t.Helper()
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		t.Fatalf("the key of the CA is a %T", pair.PrivateKey)
+	}
+	return &Authority{Certificate: pair.Leaf, key: private}
+}
+
 func (a *Authority) sign(t testing.TB, template, parent *x509.Certificate, pub *ecdsa.PublicKey) *x509.Certificate {
 	t.Helper()
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))

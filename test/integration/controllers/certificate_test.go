@@ -1,7 +1,6 @@
 package controllers_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
@@ -22,7 +21,6 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/test/cluster"
 )
 
 func TestFirstCertificateCompletesTheRequest(t *testing.T) {
@@ -183,6 +181,7 @@ func TestLapsedMachineRecoversWithItsOwnCertificate(t *testing.T) {
 
 // A signature that covers no exporter could be passed on over any connection, at any time.
 func TestAProofThatIsBoundToNoConnectionIsRefused(t *testing.T) {
+	t.Parallel()
 	m, node := certified(t)
 	fingerprint := node.Status.CertificateHistory[0].FingerprintSHA256
 	recovers := func(exporter []byte) *v1alpha1.Node {
@@ -266,16 +265,7 @@ func TestNoCertificateWhileThePoliciesAreNotProven(t *testing.T) {
 }
 
 func TestStoppedIssuerIsWaitedForAndSaidSo(t *testing.T) {
-	ctx := context.WithoutCancel(t.Context())
-	if err := shared.StopComponent(ctx, cluster.CertManager); err != nil {
-		t.Fatal(err)
-	}
-	start := func() {
-		if err := shared.StartComponent(ctx, cluster.CertManager); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(start)
+	start := stopCertManager(t)
 	m := admitted(t, shared.Namespace(t), "box")
 	m.asks(t, v1alpha1.NodeCertificateRequest{Request: m.csr(t), Purpose: v1alpha1.CertificateInitial})
 	m.waitsFor(t, v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over 5 s")

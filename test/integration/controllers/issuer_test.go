@@ -1,0 +1,104 @@
+package controllers_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/pem"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/test/cluster"
+)
+
+// stopCertManager stops cert-manager until the test ends or start is called. The CAs are there by then.
+func stopCertManager(t *testing.T) (start func()) {
+	t.Helper()
+	trustBundle(t, v1alpha1.TrustDeviceCAKey)
+	ctx := context.WithoutCancel(t.Context())
+	if err := shared.StopComponent(ctx, cluster.CertManager); err != nil {
+		t.Fatal(err)
+	}
+	start = func() {
+		if err := shared.StartComponent(ctx, cluster.CertManager); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(start)
+	return start
+}
+
+// deviceCA is the CA that cert-manager signs the certificates of machines with.
+func deviceCA(t *testing.T) *gatewaytest.Authority {
+	t.Helper()
+	secret := &corev1.Secret{}
+	if err := shared.Client().Get(t.Context(), client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: "mooring-device-ca"}, secret); err != nil {
+		t.Fatal(err)
+	}
+	return gatewaytest.LoadAuthority(t, secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+}
+
+// signs answers the certificate request for a CSR, as an issuer does.
+func signs(t *testing.T, csr []byte, certificate []byte) {
+	t.Helper()
+	c := issuerClient(t)
+	request := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))
+	eventually(t, "an issuer is asked", func(ctx context.Context) error {
+		var list certmanagerv1.CertificateRequestList
+		if err := c.List(ctx, &list, client.InNamespace(v1alpha1.SystemNamespace)); err != nil {
+			return err
+		}
+		for _, made := range list.Items {
+			if string(made.Spec.Request) == request {
+				now := metav1.Now()
+				made.Status.Certificate = certificate
+				made.Status.Conditions = []certmanagerv1.CertificateRequestCondition{{Type: certmanagerv1.CertificateRequestConditionReady,
+					Status: cmmeta.ConditionTrue, Reason: certmanagerv1.CertificateRequestReasonIssued, LastTransitionTime: &now}}
+				return c.Status().Update(ctx, &made)
+			}
+		}
+		return errors.New("there is no certificate request")
+	})
+}
+
+// An issuer may sign something else than it was asked for, with the right CA.
+func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
+	stopCertManager(t)
+	m := admitted(t, shared.Namespace(t), "box")
+	stranger, _ := newKey(t)
+	ca, id, other := deviceCA(t), m.id(), m.id()
+	other.Node = "other"
+	for name, c := range map[string]struct {
+		id      identity.ID
+		key     *ecdsa.PrivateKey
+		changes []gatewaytest.Change
+		want    string
+	}{
+		"of another machine": {other, m.key, nil, identity.ReasonWrongIdentity},
+		"of another key":     {id, stranger, nil, identity.ReasonKeyMismatch},
+		"of a longer life":   {id, m.key, []gatewaytest.Change{gatewaytest.ValidUntil(25 * time.Hour)}, identity.ReasonLifetimeTooLong},
+	} {
+		t.Run(name, func(t *testing.T) {
+			csr := m.csr(t)
+			m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+			signs(t, csr, gatewaytest.EncodePEM(ca.Device(t, c.id, &c.key.PublicKey, c.changes...)))
+			if issued := m.answered(t, csr).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, c.want) {
+				t.Errorf("answer is %+v, want an error with %q", issued, c.want)
+			}
+		})
+	}
+	csr := m.csr(t)
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	signs(t, csr, gatewaytest.EncodePEM(ca.Device(t, id, &m.key.PublicKey)))
+	m.chainOf(t, m.answered(t, csr), m.pin)
+}
