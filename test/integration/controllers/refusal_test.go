@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -108,6 +110,9 @@ var trustWrites = map[string]refusedWrite{
 
 func TestARefusedWriteBacksOffSaysWhyAndGoesOn(t *testing.T) {
 	t.Parallel()
+	// Rows refuse the writes of these, and others need them.
+	trustBundle(t, v1alpha1.TrustServerCAKey)
+	trustBundle(t, v1alpha1.TrustDeviceCAKey)
 	for name, row := range refusedWrites {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -142,6 +147,25 @@ func (row refusedWrite) try(t *testing.T) {
 	lift()
 	row.goesOn(t, shown)
 	recovers(t, shown)
+}
+
+// Events of an object whose write was refused cause no attempt before its time.
+func TestEventsOfARefusedObjectCauseNoWrites(t *testing.T) {
+	fleet := shared.Namespace(t)
+	newQuota(t, fleet, corev1.ResourceSecrets)
+	mark := time.Now()
+	code := createCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
+	becomesStalled(t, code, "exceeded quota: none")
+	pace := time.NewTicker(50 * time.Millisecond)
+	defer pace.Stop()
+	for n := range 3 * maxRefusedWrites {
+		patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{"test/event":"%d"}}}`, n))
+		if err := shared.Client().Patch(t.Context(), code, patch); err != nil {
+			t.Fatal(err)
+		}
+		<-pace.C
+	}
+	fewWrites(t, fleet, mark)
 }
 
 // Cases that were seen: a quota, not a policy.

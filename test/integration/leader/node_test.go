@@ -217,3 +217,39 @@ func TestOnlyItsOwnMachineGivesUpAnIdentity(t *testing.T) {
 		t.Errorf("spec %+v", node.Spec)
 	}
 }
+
+// A Node without dispatches stays until its session has ended.
+func TestADeletedNodeWaitsForTheEndOfItsSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	names := []string{"n", "witness-a", "witness-b", "witness-c"}
+	for _, name := range names {
+		w.node(name)
+		w.nodeBecomes(name, "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 })
+	}
+	gateway, started := w.namespace+"-alive", apiClock.Now().Add(-time.Minute)
+	w.lease(gateway, -time.Hour)
+	w.session("n", gateway, started, nil)
+	w.nodeBecomes("n", "online", func(n *v1alpha1.Node) bool { return n.Status.SessionStartedTime != nil })
+	gone := func(name string) {
+		node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
+		eventually(t, "Node "+name+" goes", func() error {
+			if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); !apierrors.IsNotFound(err) {
+				return errors.Join(errors.New("it is still there"), err)
+			}
+			return nil
+		})
+	}
+	for _, name := range names { // One after the other: the first one was looked at long before the last one goes.
+		if err := w.admin.Delete(t.Context(), &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}); err != nil {
+			t.Fatal(err)
+		}
+		if name != "n" {
+			gone(name)
+		}
+	}
+	w.nodeBecomes("n", "being deleted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp != nil })
+	now := apiClock.Now()
+	w.session("n", gateway, started, &now)
+	gone("n")
+}
