@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
@@ -112,6 +113,15 @@ func TestDepthIsThatOfTheDeepestValue(t *testing.T) {
 		}
 		if got := depth(value); got != want {
 			t.Errorf("depth(%s) = %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestProgressIsWithinAHundredPercent(t *testing.T) {
+	now := time.Now()
+	for told, want := range map[int32]int32{-1: 0, 0: 0, 40: 40, 100: 100, 101: 100} {
+		if got := Progressed(v1alpha1.CapabilityDispatchStatus{}, told, "", "gw", now).Progress.Percent; got != want {
+			t.Errorf("%d %% are stored as %d, want %d", told, got, want)
 		}
 	}
 }

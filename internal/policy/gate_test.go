@@ -2,8 +2,10 @@ package policy
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,5 +50,32 @@ func TestGateIsOpenOnlyOnAFreshProof(t *testing.T) {
 				t.Errorf("since = %v, want the last good proof", since)
 			}
 		})
+	}
+}
+
+func TestAFailureIsNotedUntilTheNextProof(t *testing.T) {
+	var lease coordinationv1.Lease
+	note(&lease, disproved("policy %q is missing", "a"))
+	if got := lease.Annotations[AnnotationFailure]; got != `policy "a" is missing` {
+		t.Errorf("the failure is noted as %q", got)
+	}
+	lease.Annotations["other"] = "kept"
+	note(&lease, nil)
+	if len(lease.Annotations) != 1 || lease.Annotations["other"] != "kept" {
+		t.Errorf("after a proof: %v", lease.Annotations)
+	}
+	if note(&coordinationv1.Lease{}, nil); failureText(nil) != "" {
+		t.Error("a proof has the text of a failure")
+	}
+}
+
+func TestTheTextOfAFailureIsCutBetweenCharacters(t *testing.T) {
+	for size, want := range map[int]int{maxFailureChars: maxFailureChars, maxFailureChars + 2: maxFailureChars} {
+		if got := failureText(errors.New(strings.Repeat("é", size/2))); len(got) != want || !utf8.ValidString(got) {
+			t.Errorf("%d of %d bytes are kept, want %d", len(got), size, want)
+		}
+	}
+	if got := failureText(errors.New("a" + strings.Repeat("é", maxFailureChars/2))); len(got) != maxFailureChars-1 || !utf8.ValidString(got) {
+		t.Errorf("%d bytes are kept, valid %t", len(got), utf8.ValidString(got))
 	}
 }

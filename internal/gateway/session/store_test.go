@@ -41,9 +41,14 @@ type store struct {
 	refusal error
 	// reviewError is the answer to each review; nil answers it.
 	reviewError error
+	// readError is the answer to each read; nil reads.
+	readError error
 }
 
 func (s *store) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	if s.readError != nil {
+		return s.readError
+	}
 	switch into := into.(type) {
 	case *v1alpha1.CapabilityDispatch:
 		s.dispatch.DeepCopyInto(into)
@@ -174,12 +179,15 @@ func TestOnlyTheRecordedSessionSaysThatADispatchNeverStarted(t *testing.T) {
 			d.Spec.Cancel = true
 			e := s.knows(at, d, entry{})
 			if id != "" {
-				at.node.Status.SessionID = id
+				at.node.Status.SessionID, at.node.ResourceVersion = id, "2"
 			}
 			s.consider(t.Context(), e)
 			s.worksOff(t.Context())
 			if stored := at.writes == 1 && at.dispatch.Status.Execution == v1alpha1.ExecutionNotStarted; stored != (id == "") {
 				t.Errorf("%d writes, status %+v", at.writes, at.dispatch.Status)
+			}
+			if s.hasStopped() != (id != "") {
+				t.Errorf("the session ends: %t, although its Node was read", s.hasStopped())
 			}
 		})
 	}

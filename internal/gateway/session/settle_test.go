@@ -1,0 +1,315 @@
+package session
+
+import (
+	"context"
+	"crypto/x509"
+	"math/big"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/peer"
+)
+
+// A result of a dispatch that the session does not know is read from the API server. The answer to
+// all that is not this machine's is the same.
+func TestTheResultOfADispatchThatIsNotKnown(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change  func(*session, *store, *v1alpha1.CapabilityDispatch)
+		writes  int
+		settled bool
+	}{
+		"of an earlier session": {func(*session, *store, *v1alpha1.CapabilityDispatch) {}, 1, true},
+		"of another machine":    {func(_ *session, at *store, _ *v1alpha1.CapabilityDispatch) { at.dispatch.Spec.NodeName = "other" }, 0, true},
+		"of one made again":     {func(_ *session, at *store, _ *v1alpha1.CapabilityDispatch) { at.dispatch.UID = "other" }, 0, true},
+		"known meanwhile": {func(s *session, _ *store, d *v1alpha1.CapabilityDispatch) {
+			s.entries[d.UID] = &entry{d: d, settled: true}
+		}, 0, true},
+		"the session ends": {func(_ *session, at *store, _ *v1alpha1.CapabilityDispatch) { at.readError = errTest }, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clocktesting.NewFakeClock(noon.Time)
+			s, at, _ := atStore(c)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			d := dispatchOf(s, c, v1alpha1.DispatchDispatched)
+			d.ResourceVersion = "1"
+			at.dispatch = d.DeepCopy()
+			s.hearResult(ctx, &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED, Execution: gatewayv1.Result_EXECUTION_FINISHED})
+			if tt.change(s, at, d); at.readError != nil {
+				cancel()
+			}
+			s.worksOff(ctx)
+			if at.writes != tt.writes || s.settled() != tt.settled {
+				t.Errorf("%d writes, settled %t, want %d, %t", at.writes, s.settled(), tt.writes, tt.settled)
+			}
+		})
+	}
+}
+
+func TestADeletedDispatchIsReleasedOrCancelledOnItsMachine(t *testing.T) {
+	for name, tt := range map[string]struct {
+		e                  entry
+		settled, cancelled bool
+	}{
+		"waiting":     {entry{}, false, false},
+		"offered":     {entry{offered: true}, false, true},
+		"with result": {entry{offered: true, result: succeeded()}, true, false},
+	} {
+		c := clocktesting.NewFakeClock(noon.Time)
+		s, _, _ := atStore(c)
+		tt.e.d = dispatchOf(s, c, v1alpha1.DispatchQueued)
+		s.entries[tt.e.d.UID] = &tt.e
+		s.queue.add(&tt.e)
+		s.gone(&tt.e)
+		cancelled := len(s.sent()) > 0 && s.sent()[0].GetCancel() != nil
+		if s.settled() != tt.settled || cancelled != tt.cancelled || s.queue.len() != 0 || len(s.entries) != 0 {
+			t.Errorf("%s: sent %v, %d wait, %d entries", name, s.sent(), s.queue.len(), len(s.entries))
+		}
+	}
+}
+
+// A dispatch that left the watch is read; nothing is decided when the session ends during the read.
+func TestADispatchThatLeftTheWatchIsDecidedAboutAsItIs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change  func(*store)
+		decided bool
+	}{
+		"ended":            {func(at *store) { at.dispatch.Status.Phase, at.dispatch.ResourceVersion = v1alpha1.DispatchFailed, "9" }, true},
+		"deleted":          {func(at *store) { at.dispatch.UID = "other" }, true},
+		"the session ends": {func(at *store) { at.readError = errTest }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clocktesting.NewFakeClock(noon.Time)
+			s, at, _ := atStore(c)
+			e := s.knows(at, dispatchOf(s, c, v1alpha1.DispatchDispatched), entry{})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if tt.change(at); at.readError != nil {
+				cancel()
+			}
+			s.look(ctx, e)
+			s.worksOff(ctx)
+			if e.settled != tt.decided || e.busy {
+				t.Errorf("decided %t, busy %t, want %t", e.settled, e.busy, tt.decided)
+			}
+		})
+	}
+}
+
+// A failed write waits, unless it failed because the session ends.
+func TestAFailedWriteWaitsUnlessTheSessionEnds(t *testing.T) {
+	for name, ended := range map[string]bool{"the session goes on": false, "the session ends": true} {
+		c := clocktesting.NewFakeClock(noon.Time)
+		s := heldAt(c)
+		ctx, cancel := context.WithCancel(t.Context())
+		if ended {
+			cancel()
+		}
+		e := &entry{d: dispatchOf(s, c, v1alpha1.DispatchDispatched), busy: true}
+		s.wrote(ctx, e, nil, errTest, func(context.Context, error) {})
+		cancel()
+		if waits := e.refusals == 1 && e.retryAt.After(noon.Time); waits == ended || e.busy {
+			t.Errorf("%s: %d refusals, again at %s", name, e.refusals, e.retryAt)
+		}
+	}
+}
+
+func TestAFailedPublicationIsRepeatedUnlessTheNodeOrTheSessionEnds(t *testing.T) {
+	notFound := apierrors.NewNotFound(v1alpha1.Resource("nodes"), "pc")
+	for name, tt := range map[string]struct {
+		err             error
+		conflict, ended bool
+		repeated        bool
+	}{
+		"written":                              {nil, false, false, false},
+		"refused":                              {errTest, false, false, true},
+		"the Node is deleted":                  {notFound, false, false, false},
+		"the session ends":                     {errTest, false, true, false},
+		"the read after a conflict fails":      {errTest, true, false, true},
+		"the Node is deleted after a conflict": {notFound, true, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := clocktesting.NewFakeClock(noon.Time)
+			s, _, _ := atStore(c)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if tt.ended {
+				cancel()
+			}
+			s.publishing = true
+			stored := s.node.DeepCopy()
+			stored.ResourceVersion = "2"
+			switch {
+			case tt.conflict:
+				s.conflicted(ctx, nil, tt.err)
+			case tt.err != nil:
+				s.published(ctx, nil, tt.err)
+			default:
+				s.published(ctx, stored, nil)
+			}
+			if s.unpublished != tt.repeated || s.publishing || (s.node == stored) != (tt.err == nil) {
+				t.Errorf("to be published again: %t, under way: %t, the answer is taken: %t", s.unpublished, s.publishing, s.node == stored)
+			}
+		})
+	}
+}
+
+// After a conflict the newest Node decides: here it records another session.
+func TestAConflictShowsWhoseSessionItIs(t *testing.T) {
+	s, _, _ := atStore(clocktesting.NewFakeClock(noon.Time))
+	live := s.node.DeepCopy()
+	live.ResourceVersion, live.Status.SessionID = "2", "newer"
+	s.conflicted(t.Context(), live, nil)
+	if !s.hasStopped() || s.ending.reason != v1alpha1.ReasonSessionReplaced {
+		t.Errorf("stopped %t for %q", s.hasStopped(), s.ending.reason)
+	}
+}
+
+func TestASessionHasSoManyWorkersAndLosesNoJob(t *testing.T) {
+	s := heldAt(clocktesting.NewFakeClock(noon.Time))
+	s.running = 0
+	const jobs = 3 * maxWorkers
+	release := make(chan struct{})
+	var atOnce, done atomic.Int32
+	var tooMany atomic.Bool
+	for range jobs {
+		s.work(t.Context(), func(context.Context) func(context.Context) {
+			if atOnce.Add(1) > maxWorkers {
+				tooMany.Store(true)
+			}
+			<-release
+			atOnce.Add(-1)
+			return func(context.Context) { done.Add(1) }
+		})
+	}
+	if s.running != maxWorkers || len(s.pending) != jobs-maxWorkers {
+		t.Errorf("%d jobs run, %d wait", s.running, len(s.pending))
+	}
+	close(release)
+	for range jobs {
+		s.worked(t.Context(), <-s.done)
+	}
+	if done.Load() != jobs || tooMany.Load() || s.running != 0 || len(s.pending) != 0 {
+		t.Errorf("%d jobs are done, too many at once: %t, %d run, %d wait", done.Load(), tooMany.Load(), s.running, len(s.pending))
+	}
+}
+
+func TestTheSessionLooksAgainWithinADay(t *testing.T) {
+	for in, want := range map[time.Duration]time.Duration{-time.Hour: time.Millisecond, 0: time.Millisecond, time.Minute: time.Minute, 48 * time.Hour: 24 * time.Hour} {
+		s := heldAt(clocktesting.NewFakeClock(noon.Time))
+		s.wakeAt = noon.Add(1000 * time.Hour)
+		if s.wakeIn(in); !s.wakeAt.Equal(noon.Add(want)) {
+			t.Errorf("wakeIn(%s): after %s, want %s", in, s.wakeAt.Sub(noon.Time), want)
+		}
+	}
+}
+
+func TestALeaseCountsForExactlyItsDuration(t *testing.T) {
+	c := clocktesting.NewFakeClock(noon.Time)
+	s, _, gate := atStore(c)
+	c.Step(s.service.LeaseDuration)
+	if err := s.service.lease.check(); err != nil {
+		t.Error(err)
+	}
+	c.Step(1)
+	if s.service.lease.check() == nil {
+		t.Error("a Lease counts beyond its duration")
+	}
+	s.service.registry.sessions = 1
+	c.SetTime(noon.Add(s.service.StaleAfter))
+	s.service.lease.renewed = c.Now()
+	if gate.err = errTest; s.service.Check() != errTest { //nolint:errorlint // the very one
+		t.Error("a watch at its limit hides the Gate")
+	}
+}
+
+func TestAReviewIsKeptForAllThatItDependsOn(t *testing.T) {
+	of := func(change func(*v1alpha1.CapabilityDispatch)) string {
+		d := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "a", CreationTimestamp: noon},
+			Spec: v1alpha1.CapabilityDispatchSpec{Capability: "echo", RequestedBy: "rita", RequestedByGroups: []string{"crew", "all"}}}
+		change(d)
+		return reviewKey(d)
+	}
+	as := func(uid string, made metav1.Time) string {
+		return of(func(d *v1alpha1.CapabilityDispatch) { d.Spec.RequestedByUID, d.CreationTimestamp = uid, made })
+	}
+	later, own := metav1.NewTime(noon.Add(time.Second)), of(func(*v1alpha1.CapabilityDispatch) {})
+	if of(func(d *v1alpha1.CapabilityDispatch) { d.Name = "b" }) != own || as("7", noon) != as("7", later) {
+		t.Error("a review counts for one dispatch alone")
+	}
+	for name, key := range map[string]string{
+		"namespace":  of(func(d *v1alpha1.CapabilityDispatch) { d.Namespace = "other" }),
+		"capability": of(func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "open" }),
+		"user":       of(func(d *v1alpha1.CapabilityDispatch) { d.Spec.RequestedBy = "rob" }),
+		"groups":     of(func(d *v1alpha1.CapabilityDispatch) { d.Spec.RequestedByGroups = []string{"crew,3:all"} }),
+		"UID":        as("7", noon), "age without a UID": as("", later),
+	} {
+		if key == own {
+			t.Errorf("a review of another %s counts", name)
+		}
+	}
+}
+
+func TestTheSessionWrittenLongestAgoIsRefreshed(t *testing.T) {
+	r := newRegistry()
+	if s, _ := r.stalest(); s != nil {
+		t.Error("an empty registry has a session")
+	}
+	var all []*session
+	for i, ago := range []time.Duration{2, 3, 1} {
+		s := &session{key: pc}
+		s.key.Name = string(rune('a' + i))
+		s.lastWrite.Store(noon.Add(-ago * time.Minute).UnixNano())
+		r.slots[s.key] = &slot{current: s}
+		all = append(all, s)
+	}
+	if s, written := r.stalest(); s != all[1] || !written.Equal(noon.Add(-3*time.Minute)) {
+		t.Errorf("the stalest was written at %s", written)
+	}
+}
+
+func TestAHelloReplacesWhatTheRegistrationSaid(t *testing.T) {
+	for sent, want := range map[string]string{"": "registered", "new": "new"} {
+		s := heldAt(clocktesting.NewFakeClock(noon.Time))
+		s.greet(&gatewayv1.Hello{BootId: sent, AgentVersion: sent, JournalId: "j", DialCounter: 7},
+			description{bootID: "registered", system: &v1alpha1.SystemInfo{AgentVersion: "registered"}})
+		if s.facts.bootID != want || s.facts.system.AgentVersion != want || s.journal != "j" || s.dials != 7 {
+			t.Errorf("a Hello with %q: %+v", sent, s.facts)
+		}
+	}
+}
+
+func TestTheCertificateOfASessionIsDescribed(t *testing.T) {
+	if info := certificateInfo(peer.Identity{CertificateSHA256: "a", PublicKeySHA256: "b"}); info.FingerprintSHA256 != "a" || info.PublicKeySHA256 != "b" || info.NotAfter != nil {
+		t.Errorf("without a certificate: %+v", info)
+	}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(255), NotBefore: noon.Time, NotAfter: noon.Add(time.Hour)}
+	if info := certificateInfo(peer.Identity{Certificate: leaf}); info.SerialNumber != "ff" || !info.NotBefore.Time.Equal(leaf.NotBefore) || !info.NotAfter.Time.Equal(leaf.NotAfter) {
+		t.Errorf("%+v", info)
+	}
+}
+
+// A job that starts while a worker is free comes before those that wait; they keep their order.
+func TestJobsThatWaitKeepTheirOrder(t *testing.T) {
+	s := heldAt(clocktesting.NewFakeClock(noon.Time))
+	var ran []string
+	job := func(name string) func(context.Context) func(context.Context) {
+		return func(context.Context) func(context.Context) { return func(context.Context) { ran = append(ran, name) } }
+	}
+	s.work(t.Context(), job("a"))
+	s.work(t.Context(), job("b"))
+	s.worked(t.Context(), func(ctx context.Context) { s.work(ctx, job("at once")) })
+	(<-s.done)(t.Context())
+	s.worksOff(t.Context())
+	if !slices.Equal(ran, []string{"at once", "a", "b"}) {
+		t.Errorf("the jobs ran in the order %q", ran)
+	}
+}
