@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
@@ -294,16 +295,27 @@ func TestResultsOfStrangersChangeNothing(t *testing.T) {
 	}
 }
 
+// Neither what needs a claim nor what is younger than the session is offered.
 func TestNothingIsOfferedWhilePoliciesAreUnproven(t *testing.T) {
 	ca := newAuthorities(t)
-	r := startReplica(t, ca, nil)
+	var shown cache.Cache
+	r := startReplica(t, ca, func(o *session.Options) { shown = o.Cache })
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
 	r.gate.closed.Store(true)
-	m.create(t, nil)
+	claimed := m.create(t, nil)
+	m.settleIn(t)
+	d := m.create(t, nil)
 	refused := m.begin(t, r, m.hello())
 	refused.wantEnd(codes.Unavailable)
+	a.hearsAll(shown, d.DeepCopy(), func() bool { return true })
 	a.quiet()
 	r.gate.closed.Store(false)
-	a.offer()
+	offered := map[string]bool{}
+	for range 2 {
+		offered[a.offer().GetDispatch().GetUid()] = true
+	}
+	if !offered[string(claimed.UID)] || !offered[string(d.UID)] {
+		t.Errorf("offered %v, want both", offered)
+	}
 }

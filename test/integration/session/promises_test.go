@@ -151,6 +151,7 @@ func TestNothingIsOfferedToANodeWhoseSpecIsNotTheProvenOne(t *testing.T) {
 	keys, policy := dispatch.KeysSHA256(m.node.Spec), dispatch.CapabilityPolicySHA256(m.node.Spec.CapabilityPolicy)
 	prove(keys, other(policy))
 	a := m.connect(t, r)
+	m.settleIn(t)
 	d := m.create(t, nil)
 	queued := d.DeepCopy()
 	a.hearsAll(shown, queued, func() bool { return true })

@@ -133,6 +133,24 @@ func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
 	m.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 }
 
+// The watch of Nodes does not show yet that the Node is suspended when the person says yes.
+func TestAYesIsClearedWithTheRightsOfItsMoment(t *testing.T) {
+	ca := newAuthorities(t)
+	r := startReplica(t, ca, nil)
+	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	a := m.connectClearing(t, r)
+	d := m.create(t, nil)
+	ref := a.offer().GetDispatch()
+	a.accept(ref)
+	a.ask(ref)
+	m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+	r.api.watch.Lock()
+	t.Cleanup(r.api.watch.Unlock)
+	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
+	a.yes(ref)
+	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
+}
+
 func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
