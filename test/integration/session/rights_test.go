@@ -149,6 +149,8 @@ func TestAYesIsClearedWithTheRightsOfItsMoment(t *testing.T) {
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
 	a.yes(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
+	a.hears()
+	a.quiet()
 }
 
 func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
