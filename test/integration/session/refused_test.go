@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func refuseStatuses(t *testing.T, namespace, expression string, reason metav1.St
 		if err := shared.Client().Create(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = shared.Client().Delete(t.Context(), o) })
+		t.Cleanup(func() { _ = shared.Client().Delete(context.WithoutCancel(t.Context()), o) })
 	}
 	cluster.Eventually(t, func() bool {
 		live := get(t, example.DeepCopy())
