@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,7 +26,7 @@ func (w *world) core() *corev1.Node {
 	if err := w.admin.Create(w.t.Context(), core); err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { _ = w.admin.Delete(w.t.Context(), core) })
+	w.t.Cleanup(func() { _ = w.admin.Delete(context.WithoutCancel(w.t.Context()), core) })
 	return core
 }
 

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func refuseDescribedEnds(t *testing.T, m *machine) {
 		if err := shared.Client().Create(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = shared.Client().Delete(t.Context(), o) })
+		t.Cleanup(func() { _ = shared.Client().Delete(context.WithoutCancel(t.Context()), o) })
 	}
 	end := metav1.NewTime(time.Now())
 	cluster.Eventually(t, func() bool {

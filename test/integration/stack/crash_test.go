@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -145,7 +146,7 @@ func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
 	started := false
 	t.Cleanup(func() {
 		if !started {
-			_ = system.Cluster.StartComponent(t.Context(), cluster.CertManager)
+			_ = system.Cluster.StartComponent(context.WithoutCancel(t.Context()), cluster.CertManager)
 		}
 	})
 	f.Approve(request.Name)
