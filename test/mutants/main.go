@@ -165,30 +165,46 @@ func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer
 		}
 	}
 	sound := map[string]bool{}
-	var survivors []string
+	var problems []string
 	for _, j := range all {
-		began, alone := time.Now(), fmt.Sprint(j.test, j.with)
-		passed, _, err := r.run(ctx, j.test, append(slices.Clone(j.with), j.mutant.Name)...)
+		began := time.Now()
+		verdict, problem, err := j.judge(ctx, r, sound)
 		if err != nil {
 			return fmt.Errorf("mutant %s: %w", j.mutant.Name, err)
 		}
-		verdict := "killed"
-		switch {
-		case passed:
-			verdict = "SURVIVES"
-			survivors = append(survivors, fmt.Sprintf("%s survives %s in %s: %s", j.mutant.Name, j.test.Name, j.test.Package, j.mutant.Promise))
-		case !sound[alone]:
-			// A test that always fails would kill everything.
-			if passed, output, err := r.run(ctx, j.test, j.with...); err != nil || !passed {
-				return fmt.Errorf("%s in %s fails without mutant %s: %w\n%s", j.test.Name, j.test.Package, j.mutant.Name, err, output)
-			}
-			sound[alone] = true
-		}
 		fmt.Fprintf(out, "%-8s  %s by %s (%s), %s\n", verdict, j.mutant.Name, j.test.Name, j.test.Package, time.Since(began).Round(100*time.Millisecond))
+		if problem != "" {
+			problems = append(problems, problem)
+		}
 	}
-	if len(survivors) > 0 {
-		return fmt.Errorf("%d survivors:\n  %s", len(survivors), strings.Join(survivors, "\n  "))
+	if len(problems) > 0 {
+		return fmt.Errorf("%d of %d tests find no fault or fail without it:\n  %s", len(problems), len(all), strings.Join(problems, "\n  "))
 	}
 	fmt.Fprintf(out, "mutants: %d of %d killed, by %d tests\n", mutants, mutants, len(all))
 	return nil
+}
+
+// judge runs the test with its mutant in force. sound are the tests that are known to pass without it.
+func (j job) judge(ctx context.Context, r *runner, sound map[string]bool) (verdict, problem string, err error) {
+	passed, _, err := r.run(ctx, j.test, append(slices.Clone(j.with), j.mutant.Name)...)
+	if err != nil {
+		return "", "", err
+	}
+	if passed {
+		return "SURVIVES", fmt.Sprintf("%s survives %s in %s: %s", j.mutant.Name, j.test.Name, j.test.Package, j.mutant.Promise), nil
+	}
+	alone := fmt.Sprint(j.test, j.with)
+	if sound[alone] {
+		return "killed", "", nil
+	}
+	// A test that always fails would kill everything.
+	passed, output, err := r.run(ctx, j.test, j.with...)
+	if err != nil {
+		return "", "", err
+	}
+	if !passed {
+		return "BROKEN", fmt.Sprintf("%s in %s fails without mutant %s:\n%s", j.test.Name, j.test.Package, j.mutant.Name, output), nil
+	}
+	sound[alone] = true
+	return "killed", "", nil
 }
