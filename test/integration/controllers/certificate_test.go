@@ -213,6 +213,26 @@ func (m machine) signRecovery(t *testing.T, exporter []byte, fingerprint string,
 	return signature
 }
 
+// A gateway that makes up a next key can sign for it only with that key.
+func TestARotationIsSignedByThePinnedKey(t *testing.T) {
+	t.Parallel()
+	m, _ := certified(t)
+	key, pin := newKey(t)
+	invented := machine{key: key, pin: pin, request: m.request}
+	csr := invented.csr(t)
+	proof := identity.Proof{Method: identity.ProofRotate, Exporter: make([]byte, 32), CSR: csr}
+	signature, err := identity.SignProof(key, rand.Reader, proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRotation,
+		Proof: &v1alpha1.CertificateProof{Exporter: proof.Exporter, Signature: signature}})
+	node := m.answered(t, csr)
+	if issued := node.Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, "signed for by the pinned one") || node.Spec.NextPublicKeySHA256 != "" {
+		t.Errorf("the key of a gateway's choice is answered %+v, next key %q", issued, node.Spec.NextPublicKeySHA256)
+	}
+}
+
 // A machine may die after it stored its next key and sleep past the end of both certificates.
 func TestLapsedMachineRecoversWithTheNextKeyItNeverUsed(t *testing.T) {
 	t.Parallel()

@@ -214,14 +214,20 @@ func TestWhatWasWrittenWhileAPolicyWasAwayBetweenTwoProofsIsNeverBelieved(t *tes
 	thief := mallory(t, namespace)
 	box := admitted(t, namespace, "box")
 	provenNode(t, box)
+	code := pinCode(t, namespace)
+	covered(t, code)
+	undecided := knock(t, code, "undecided")
 	before := inForce(t)
 
-	restore := takeAway(t, v1alpha1.PolicyPairingCodes, v1alpha1.PolicyNodes)
+	restore := takeAway(t, v1alpha1.PolicyPairingCodes, v1alpha1.PolicyPairingRequests, v1alpha1.PolicyNodes)
 	forged := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "forged-"},
 		Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, AutoApprove: true}}
 	admits(t, "a forged code", func(ctx context.Context) error { return thief.Create(ctx, forged) })
 	admits(t, "a widened capabilityPolicy", func(ctx context.Context) error {
 		return thief.Patch(ctx, box.node(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"capabilityPolicy":{"allow":["system.*"]}}}`)))
+	})
+	admits(t, "a decision", func(ctx context.Context) error {
+		return thief.Patch(ctx, undecided.request.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":{"verdict":"Approved","by":"ada"}}}`)))
 	})
 	restore()
 	eventually(t, "another epoch is in force", func(context.Context) error {
@@ -232,5 +238,7 @@ func TestWhatWasWrittenWhileAPolicyWasAwayBetweenTwoProofsIsNeverBelieved(t *tes
 		return gate.Check()
 	})
 	becomes(t, "the code is withdrawn", forged, withdrawn)
+	undecided.awaits(t, v1alpha1.PairingRequestFailed)
+	undecided.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorPolicyUnproven, "pair the machine again")
 	becomes(t, "the widened policy is not used", box.node(), specUnproven)
 }

@@ -2,6 +2,8 @@ package stack_test
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -17,51 +20,70 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// Not parallel: no controller runs and a policy is deleted. The code is old enough to lie between two
+// Not parallel: no controller runs and policies are deleted. The code is old enough to lie between two
 // proofs when the next controller sees it for the first time.
-func TestACodeThatWasMadeWhileNoControllerRanAndAPolicyWasAwayIsWithdrawn(t *testing.T) {
+func TestWhatIsWrittenWhileNoControllerRunsAndAPolicyIsAwayIsNotBelieved(t *testing.T) {
 	f := newFleet(t)
+	_, undecided := f.Knock("kiosk")
+	_, probe := f.Knock("probe")
 	system.Controller.Stop()
 	t.Cleanup(func() { restartController(f) })
-	restore := f.deletePolicy(v1alpha1.PolicyPairingCodes)
+	restore := f.deletePolicies(v1alpha1.PolicyPairingCodes, v1alpha1.PolicyPairingRequests)
+	forgery := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":{"verdict":"Approved","by":"ada"}}}`))
 	forged := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "forged"},
-		Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, AutoApprove: true}}
-	if err := system.Client.Create(t.Context(), forged); err != nil {
-		t.Fatal(err)
-	}
+		Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, AutoApprove: true, IssuedBy: "ada"}}
+	f.Eventually("no policy to refuse a forged decision", func() bool {
+		return system.Client.Patch(t.Context(), undecided.DeepCopy(), forgery) == nil
+	})
+	f.Eventually("no policy to refuse a forged code", func() bool {
+		return system.Client.Create(t.Context(), forged) == nil
+	})
 	f.Eventually("time to pass at the API server", func() bool {
 		return f.serverTime().Sub(forged.CreationTimestamp.Time) > 2*policy.ClockMargin
 	})
 	restore()
+	f.Eventually("both policies in force", func() bool {
+		another := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "another"}, Spec: forged.Spec}
+		return system.Client.Create(t.Context(), another, client.DryRunAll) != nil &&
+			system.Client.Patch(t.Context(), probe.DeepCopy(), forgery, client.DryRunAll) != nil
+	})
 	restartController(f)
 	testfleet.Await(f, forged.Name, forged, "withdrawn", func(c *v1alpha1.PairingCode) bool {
 		ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
 		return c.Status.Phase == v1alpha1.PairingCodeExpired && ready != nil && ready.Reason == v1alpha1.ErrorPolicyUnproven
 	})
+	testfleet.Await(f, undecided.Name, undecided, "failed", func(r *v1alpha1.PairingRequest) bool {
+		completed := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionCompleted)
+		return r.Status.Phase == v1alpha1.PairingRequestFailed && completed != nil && completed.Reason == v1alpha1.ErrorPolicyUnproven
+	})
 }
 
-// deletePolicy deletes a shipped policy and returns the function that restores it; the end of the test does so, too.
-func (f *fleet) deletePolicy(name string) (restore func()) {
+// deletePolicies deletes shipped policies and returns the function that restores them; the end of the
+// test does so, too.
+func (f *fleet) deletePolicies(names ...string) (restore func()) {
 	f.Helper()
 	shipped, err := config.Objects(config.DirPolicy)
 	if err != nil {
 		f.Fatal(err)
 	}
-	var deleted *unstructured.Unstructured
-	for _, object := range shipped {
-		if object.GetKind() == "ValidatingAdmissionPolicy" && object.GetName() == name+".mooring.dev" {
-			deleted = object
-		}
-	}
+	ctx, deleted := context.WithoutCancel(f.Context()), []*unstructured.Unstructured{}
 	restore = func() {
-		err := system.Client.Create(context.WithoutCancel(f.Context()), deleted.DeepCopy())
-		if err := client.IgnoreAlreadyExists(err); err != nil {
-			f.Errorf("restore %s: %v", deleted.GetName(), err)
+		for _, object := range deleted {
+			if err := client.IgnoreAlreadyExists(system.Client.Create(ctx, object.DeepCopy())); err != nil {
+				f.Errorf("restore %s: %v", object.GetName(), err)
+			}
 		}
 	}
 	f.Cleanup(restore)
-	if err := system.Client.Delete(f.Context(), deleted.DeepCopy()); err != nil {
-		f.Fatal(err)
+	for _, object := range shipped {
+		name, ours := strings.CutSuffix(object.GetName(), ".mooring.dev")
+		if object.GetKind() != "ValidatingAdmissionPolicy" || !ours || !slices.Contains(names, name) {
+			continue
+		}
+		if err := system.Client.Delete(f.Context(), object.DeepCopy()); err != nil {
+			f.Fatal(err)
+		}
+		deleted = append(deleted, object)
 	}
 	return restore
 }
