@@ -22,9 +22,9 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 var robot = identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "robot"}
@@ -80,7 +80,7 @@ func (authorizer) Pinned(peer.Identity) bool { return true }
 // running is a started gateway.
 type running struct {
 	*Server
-	serverCA, deviceCA *gatewaytest.Authority
+	serverCA, deviceCA *identitytest.Authority
 	dir                string
 	trust              *Trust
 	node               *nodeService
@@ -108,7 +108,7 @@ func start(t *testing.T, changes ...func(*running, *Options)) *running {
 func prepare(t *testing.T, changes ...func(*running, *Options)) *running {
 	t.Helper()
 	r := &running{
-		serverCA: gatewaytest.NewAuthority(t, "server-ca"), deviceCA: gatewaytest.NewAuthority(t, "device-ca"),
+		serverCA: identitytest.NewAuthority(t, "server-ca"), deviceCA: identitytest.NewAuthority(t, "device-ca"),
 		dir: t.TempDir(), node: &nodeService{}, registry: prometheus.NewRegistry(),
 	}
 	r.trust = NewTrust(logr.Discard())

@@ -11,9 +11,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 func TestTheNodeListenerRefusesWrongCertificates(t *testing.T) {
@@ -24,15 +24,15 @@ func TestTheNodeListenerRefusesWrongCertificates(t *testing.T) {
 		cert   tls.Certificate
 		reason string
 	}{
-		{"of another CA with the same subject", gatewaytest.NewAuthority(t, "device-ca").DeviceTLS(t, robot), identity.ReasonUntrusted},
+		{"of another CA with the same subject", identitytest.NewAuthority(t, "device-ca").DeviceTLS(t, robot), identity.ReasonUntrusted},
 		{"of the server CA", r.serverCA.DeviceTLS(t, robot), identity.ReasonUntrusted},
-		{"expired", r.deviceCA.DeviceTLS(t, robot, gatewaytest.ValidUntil(-time.Minute)), identity.ReasonExpired},
-		{"beginning in 11 minutes", r.deviceCA.DeviceTLS(t, robot, gatewaytest.ValidFrom(11*time.Minute)), identity.ReasonNotYetValid},
-		{"for servers only", r.deviceCA.DeviceTLS(t, robot, gatewaytest.Usage(x509.ExtKeyUsageServerAuth)), identity.ReasonWrongUsage},
-		{"for no usage at all", r.deviceCA.DeviceTLS(t, robot, gatewaytest.Usage()), identity.ReasonWrongUsage},
+		{"expired", r.deviceCA.DeviceTLS(t, robot, identitytest.ValidUntil(-time.Minute)), identity.ReasonExpired},
+		{"beginning in 11 minutes", r.deviceCA.DeviceTLS(t, robot, identitytest.ValidFrom(11*time.Minute)), identity.ReasonNotYetValid},
+		{"for servers only", r.deviceCA.DeviceTLS(t, robot, identitytest.Usage(x509.ExtKeyUsageServerAuth)), identity.ReasonWrongUsage},
+		{"for no usage at all", r.deviceCA.DeviceTLS(t, robot, identitytest.Usage()), identity.ReasonWrongUsage},
 		{"of another trust domain", r.deviceCA.DeviceTLS(t, foreign), identity.ReasonForeignTrustDomain},
-		{"with two URIs", r.deviceCA.DeviceTLS(t, robot, gatewaytest.Also("spiffe://mooring.test/ns/fleet/node/other")), identity.ReasonUnexpectedName},
-		{"with a DNS name besides", r.deviceCA.DeviceTLS(t, robot, gatewaytest.DNS(identity.ServerName)), identity.ReasonUnexpectedName},
+		{"with two URIs", r.deviceCA.DeviceTLS(t, robot, identitytest.Also("spiffe://mooring.test/ns/fleet/node/other")), identity.ReasonUnexpectedName},
+		{"with a DNS name besides", r.deviceCA.DeviceTLS(t, robot, identitytest.DNS(identity.ServerName)), identity.ReasonUnexpectedName},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := r.refused(nodeListener, test.reason)
@@ -58,7 +58,7 @@ func TestTheNodeListenerKnowsItsCaller(t *testing.T) {
 	r := start(t, func(r *running, _ *Options) { r.node.callers = make(chan peer.Identity, 1) })
 	for name, cert := range map[string]tls.Certificate{
 		"with a good certificate":   r.deviceCA.DeviceTLS(t, robot),
-		"beginning in nine minutes": r.deviceCA.DeviceTLS(t, robot, gatewaytest.ValidFrom(9*time.Minute)),
+		"beginning in nine minutes": r.deviceCA.DeviceTLS(t, robot, identitytest.ValidFrom(9*time.Minute)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := r.nodeClient(t, cert).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/go-logr/logr"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 func TestAnOccupiedPortIsAClearError(t *testing.T) {
@@ -31,7 +31,7 @@ func TestAnOccupiedPortIsAClearError(t *testing.T) {
 }
 
 func TestNothingIsServedBeforeTrustAndCertificateAreThere(t *testing.T) {
-	ca, devices := gatewaytest.NewAuthority(t, "server-ca"), gatewaytest.NewAuthority(t, "device-ca")
+	ca, devices := identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca")
 	trust, dir := NewTrust(logr.Discard()), t.TempDir()
 	r := prepare(t, func(r *running, o *Options) {
 		r.serverCA, r.deviceCA = ca, devices
@@ -71,9 +71,9 @@ func TestABadTrustBundleNeverReplacesAGoodOne(t *testing.T) {
 
 func TestANewDeviceCAIsTrustedWithoutARestart(t *testing.T) {
 	r := start(t)
-	next := gatewaytest.NewAuthority(t, "device-ca-2")
+	next := identitytest.NewAuthority(t, "device-ca-2")
 	r.trust.Update(trustConfig(r.serverCA.PEM(), r.deviceCA.PEM()+next.PEM()))
-	for _, ca := range []*gatewaytest.Authority{r.deviceCA, next} {
+	for _, ca := range []*identitytest.Authority{r.deviceCA, next} {
 		if _, err := r.nodeClient(t, ca.DeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 			t.Errorf("machine of %s: %v", ca.Certificate.Subject, err)
 		}

@@ -13,7 +13,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 func TestARenewedCertificateIsServedWithoutARestart(t *testing.T) {
@@ -36,17 +36,17 @@ func TestARenewedCertificateIsServedWithoutARestart(t *testing.T) {
 type certificateStore struct {
 	*serverCertificate
 	clock *clocktesting.FakePassiveClock
-	ca    *gatewaytest.Authority
+	ca    *identitytest.Authority
 	dir   string
 }
 
 func newStore(t *testing.T) *certificateStore {
 	t.Helper()
 	s := &certificateStore{
-		clock: clocktesting.NewFakePassiveClock(time.Now()), ca: gatewaytest.NewAuthority(t, "server-ca"), dir: t.TempDir(),
+		clock: clocktesting.NewFakePassiveClock(time.Now()), ca: identitytest.NewAuthority(t, "server-ca"), dir: t.TempDir(),
 	}
 	trust := NewTrust(logr.Discard())
-	trust.Update(trustConfig(s.ca.PEM(), gatewaytest.NewAuthority(t, "device-ca").PEM()))
+	trust.Update(trustConfig(s.ca.PEM(), identitytest.NewAuthority(t, "device-ca").PEM()))
 	s.serverCertificate = newServerCertificate(s.dir, trust, s.clock, logr.Discard())
 	return s
 }
@@ -65,7 +65,7 @@ func TestAFreshCertificateWaitsUntilSlowClocksBelieveInIt(t *testing.T) {
 	s := newStore(t)
 	old := s.ca.WriteServer(t, s.dir)
 	s.refresh()
-	fresh := s.ca.WriteServer(t, s.dir, gatewaytest.ValidFrom(0))
+	fresh := s.ca.WriteServer(t, s.dir, identitytest.ValidFrom(0))
 	s.refresh()
 	if got := s.serial(t); got != old.SerialNumber.String() {
 		t.Fatal("a certificate that just began replaced a good one")
@@ -84,9 +84,9 @@ func TestAFreshCertificateOfANewCAIsUsedAtOnce(t *testing.T) {
 	s := newStore(t)
 	s.ca.WriteServer(t, s.dir)
 	s.refresh()
-	next := gatewaytest.NewAuthority(t, "server-ca")
+	next := identitytest.NewAuthority(t, "server-ca")
 	s.trust.Update(trustConfig(next.PEM(), next.PEM()))
-	fresh := next.WriteServer(t, s.dir, gatewaytest.ValidFrom(0))
+	fresh := next.WriteServer(t, s.dir, identitytest.ValidFrom(0))
 	s.refresh()
 	if got := s.serial(t); got != fresh.SerialNumber.String() {
 		t.Error("a certificate nobody trusts any more is kept")
@@ -104,13 +104,13 @@ func TestUnusableFilesLeaveTheOldCertificateAndSayWhy(t *testing.T) {
 			s.ca.WriteServer(t, s.dir)
 			key := mustRead(t, filepath.Join(s.dir, "current", "tls.key"))
 			s.ca.WriteServer(t, s.dir)
-			gatewaytest.SwapTLSDir(t, s.dir, mustRead(t, filepath.Join(s.dir, "current", "tls.crt")), key)
+			identitytest.SwapTLSDir(t, s.dir, mustRead(t, filepath.Join(s.dir, "current", "tls.crt")), key)
 		}, "private key does not match"},
 		{"a certificate of an unknown CA", func(t *testing.T, s *certificateStore) {
-			gatewaytest.NewAuthority(t, "server-ca").WriteServer(t, s.dir)
+			identitytest.NewAuthority(t, "server-ca").WriteServer(t, s.dir)
 		}, "machines would refuse it"},
 		{"a file that is too large", func(t *testing.T, s *certificateStore) {
-			gatewaytest.SwapTLSDir(t, s.dir, bytes.Repeat([]byte("x"), maxFileBytes+1), nil)
+			identitytest.SwapTLSDir(t, s.dir, bytes.Repeat([]byte("x"), maxFileBytes+1), nil)
 		}, "larger than"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,20 +10,20 @@ import (
 	"github.com/go-logr/logr"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 func TestTheCAThatAMachineAsksForSelectsTheChain(t *testing.T) {
-	old, next := gatewaytest.NewAuthority(t, "old"), gatewaytest.NewAuthority(t, "next")
-	device := gatewaytest.NewAuthority(t, "device-ca").PEM()
+	old, next := identitytest.NewAuthority(t, "old"), identitytest.NewAuthority(t, "next")
+	device := identitytest.NewAuthority(t, "device-ca").PEM()
 	trust := NewTrust(logr.Discard())
 	union := next.PEM() + old.PEM()
 	trust.Update(trustConfig(union, device))
 	dir := t.TempDir()
 	chains := newServerChains(dir, trust, clocktesting.NewFakePassiveClock(time.Now()), logr.Discard())
 	current := next.WriteServer(t, dir)
-	nameOf := func(ca *gatewaytest.Authority) string {
+	nameOf := func(ca *identitytest.Authority) string {
 		return identity.ServerNameUnder(identity.FingerprintSPKIDER(ca.Certificate.RawSubjectPublicKeyInfo))
 	}
 	check := func(what, name, want string) {

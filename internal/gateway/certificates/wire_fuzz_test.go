@@ -11,17 +11,17 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 // FuzzRotateRequest plays what a machine may send for its next certificate: only a request for its
 // own id passes, of its own key or of one that its own key signed for.
 func FuzzRotateRequest(f *testing.F) {
 	id := identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "box"}
-	key, next := gatewaytest.NewKey(f), gatewaytest.NewKey(f)
-	leaf := gatewaytest.NewAuthority(f, "device-ca").Device(f, id, &key.PublicKey)
+	key, next := identitytest.NewKey(f), identitytest.NewKey(f)
+	leaf := identitytest.NewAuthority(f, "device-ca").Device(f, id, &key.PublicKey)
 	caller := peer.Identity{
 		ID: id, PublicKeySHA256: identity.FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo),
 		CertificateSHA256: identity.FingerprintCertificate(leaf), Certificate: leaf, Exporter: make([]byte, 32),

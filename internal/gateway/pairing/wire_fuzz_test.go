@@ -17,9 +17,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
@@ -38,7 +38,7 @@ func (empty) Create(_ context.Context, o client.Object, _ ...client.CreateOption
 var stranger = peer.Connection{Address: netip.MustParseAddr("192.0.2.1"), Exporter: make([]byte, spake.ExporterLength)}
 
 func fuzzService(t testing.TB) *Service {
-	authority := gatewaytest.NewAuthority(t, "ca")
+	authority := identitytest.NewAuthority(t, "ca")
 	bundle, err := identity.ParseBundle([]byte(authority.PEM()))
 	if err != nil {
 		t.Fatal(err)

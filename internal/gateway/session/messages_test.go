@@ -13,8 +13,8 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 func progressOf(d *v1alpha1.CapabilityDispatch, percent uint32) *gatewayv1.StreamNodeEventsRequest {
@@ -80,7 +80,7 @@ func TestTheSkewOfAClockIsPublishedWhenItCrossesTheLimit(t *testing.T) {
 }
 
 func TestTheBundleIsSentWhenTheMachineHasAnotherOne(t *testing.T) {
-	bundle, err := identity.ParseBundle([]byte(gatewaytest.NewAuthority(t, "ca").PEM()))
+	bundle, err := identity.ParseBundle([]byte(identitytest.NewAuthority(t, "ca").PEM()))
 	if err != nil {
 		t.Fatal(err)
 	}

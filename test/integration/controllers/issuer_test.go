@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
@@ -39,13 +39,13 @@ func stopCertManager(t *testing.T) (start func()) {
 }
 
 // deviceCA is the CA that cert-manager signs the certificates of machines with.
-func deviceCA(t *testing.T) *gatewaytest.Authority {
+func deviceCA(t *testing.T) *identitytest.Authority {
 	t.Helper()
 	secret := &corev1.Secret{}
 	if err := shared.Client().Get(t.Context(), client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: "mooring-device-ca"}, secret); err != nil {
 		t.Fatal(err)
 	}
-	return gatewaytest.LoadAuthority(t, secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+	return identitytest.LoadAuthority(t, secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 }
 
 // signs answers the certificate request for a CSR, as an issuer does.
@@ -81,17 +81,17 @@ func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		id      identity.ID
 		key     *ecdsa.PrivateKey
-		changes []gatewaytest.Change
+		changes []identitytest.Change
 		want    string
 	}{
 		"of another machine": {other, m.key, nil, identity.ReasonWrongIdentity},
 		"of another key":     {id, stranger, nil, identity.ReasonKeyMismatch},
-		"of a longer life":   {id, m.key, []gatewaytest.Change{gatewaytest.ValidUntil(25 * time.Hour)}, identity.ReasonLifetimeTooLong},
+		"of a longer life":   {id, m.key, []identitytest.Change{identitytest.ValidUntil(25 * time.Hour)}, identity.ReasonLifetimeTooLong},
 	} {
 		t.Run(name, func(t *testing.T) {
 			csr := m.csr(t)
 			m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-			signs(t, csr, gatewaytest.EncodePEM(ca.Device(t, c.id, &c.key.PublicKey, c.changes...)))
+			signs(t, csr, identitytest.EncodePEM(ca.Device(t, c.id, &c.key.PublicKey, c.changes...)))
 			if issued := m.answered(t, csr).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, c.want) {
 				t.Errorf("answer is %+v, want an error with %q", issued, c.want)
 			}
@@ -99,6 +99,6 @@ func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
 	}
 	csr := m.csr(t)
 	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-	signs(t, csr, gatewaytest.EncodePEM(ca.Device(t, id, &m.key.PublicKey)))
+	signs(t, csr, identitytest.EncodePEM(ca.Device(t, id, &m.key.PublicKey)))
 	m.chainOf(t, m.answered(t, csr), m.pin)
 }

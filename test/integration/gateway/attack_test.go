@@ -19,13 +19,13 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
 func TestThreeWrongPINsBurnACodeAcrossARestart(t *testing.T) {
-	serverCA, deviceCA := gatewaytest.NewAuthority(t, "server-ca"), gatewaytest.NewAuthority(t, "device-ca")
+	serverCA, deviceCA := identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca")
 	same := func(s *settings) { s.serverCA, s.deviceCA = serverCA, deviceCA }
 	first := newGateway(t, same)
 	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
@@ -175,7 +175,7 @@ func TestARelayWithItsOwnCertificateGetsNothing(t *testing.T) {
 	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	mitm := g.machine(t)
 	mitm.connect(t.Context()) // so that it can even forge a proof for its own leg
-	cert, key := gatewaytest.NewAuthority(t, "mitm").Server(t)
+	cert, key := identitytest.NewAuthority(t, "mitm").Server(t)
 	server := grpc.NewServer(grpc.Creds(credentials.NewServerTLSFromCert(&tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key})))
 	gatewayv1.RegisterPairingServiceServer(server, relay{upstream: mitm.client})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -185,7 +185,7 @@ func TestARelayWithItsOwnCertificateGetsNothing(t *testing.T) {
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 
-	victim := newMachine(t, listener.Addr().String(), gatewaytest.NewKey(t))
+	victim := newMachine(t, listener.Addr().String(), identitytest.NewKey(t))
 	if _, err := victim.pair(t.Context(), code.Code); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("plain relay: got %v, want Unauthenticated", err)
 	}
@@ -254,7 +254,7 @@ func TestASwappedKeyIsNotAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.key = gatewaytest.NewKey(t)
+	m.key = identitytest.NewKey(t)
 	e.request.PublicKey = m.publicKey()
 	if e.request.Proof, err = identity.SignProof(m.key, rand.Reader, identity.Proof{Method: identity.ProofCompletePairing, Exporter: m.exporter}); err != nil {
 		t.Fatal(err)

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 // metric returns a counter or gauge with these label values, 0 if there is none.
@@ -242,7 +242,7 @@ func TestUnfinishedBytesAreBounded(t *testing.T) {
 // The node listener bounds what a stranger may send before its certificate is whole.
 func TestACertificateWithoutEndIsRefused(t *testing.T) {
 	g := newGateway(t)
-	endless := tls.Certificate{Certificate: [][]byte{make([]byte, 261_000)}, PrivateKey: gatewaytest.NewKey(t)}
+	endless := tls.Certificate{Certificate: [][]byte{make([]byte, 261_000)}, PrivateKey: identitytest.NewKey(t)}
 	c := tls.Client(g.open(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // a stranger
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{endless}})
 	_ = c.HandshakeContext(t.Context())

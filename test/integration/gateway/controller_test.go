@@ -14,8 +14,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 // paired is a machine with its request, and the hand of the controller on both.
@@ -98,7 +98,7 @@ func newCSR(t *testing.T, key *ecdsa.PrivateKey, id identity.ID) []byte {
 
 // signer answers certificate requests of a Node as the controller does, until the test
 // ends; what it saw comes out of the channel.
-func signer(t *testing.T, ca *gatewaytest.Authority, key client.ObjectKey, id identity.ID, answer func(*v1alpha1.IssuedCertificate)) <-chan v1alpha1.NodeCertificateRequest {
+func signer(t *testing.T, ca *identitytest.Authority, key client.ObjectKey, id identity.ID, answer func(*v1alpha1.IssuedCertificate)) <-chan v1alpha1.NodeCertificateRequest {
 	t.Helper()
 	seen := make(chan v1alpha1.NodeCertificateRequest, 16)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -138,11 +138,11 @@ func signer(t *testing.T, ca *gatewaytest.Authority, key client.ObjectKey, id id
 	return seen
 }
 
-func sign(t *testing.T, ca *gatewaytest.Authority, der []byte, id identity.ID) string {
+func sign(t *testing.T, ca *identitytest.Authority, der []byte, id identity.ID) string {
 	request, err := x509.ParseCertificateRequest(der)
 	if err != nil {
 		t.Error(err)
 		return ""
 	}
-	return string(gatewaytest.EncodePEM(ca.Device(t, id, request.PublicKey.(*ecdsa.PublicKey))))
+	return string(identitytest.EncodePEM(ca.Device(t, id, request.PublicKey.(*ecdsa.PublicKey))))
 }

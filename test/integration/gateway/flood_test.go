@@ -17,7 +17,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
@@ -33,7 +33,7 @@ func (i *instance) from(t *testing.T, address string) *machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &machine{t: t, key: gatewaytest.NewKey(t), client: gatewayv1.NewPairingServiceClient(conn), nodeName: "robot"}
+	return &machine{t: t, key: identitytest.NewKey(t), client: gatewayv1.NewPairingServiceClient(conn), nodeName: "robot"}
 }
 
 func TestAFloodFromManyAddressesDoesNotShutOutTheInvited(t *testing.T) {

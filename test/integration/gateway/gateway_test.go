@@ -20,10 +20,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway"
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/gateway/pairing"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
@@ -32,7 +32,7 @@ const trustDomain = "mooring.test"
 // instance is one gateway process, as far as pairing goes.
 type instance struct {
 	*gateway.Server
-	serverCA, deviceCA *gatewaytest.Authority
+	serverCA, deviceCA *identitytest.Authority
 	log                *lines
 	registry           *prometheus.Registry
 	stop               func()
@@ -44,7 +44,7 @@ type settings struct {
 	limits  gateway.Limits
 	clock   clock.PassiveClock
 	// authorities are kept over a restart.
-	serverCA, deviceCA *gatewaytest.Authority
+	serverCA, deviceCA *identitytest.Authority
 }
 
 // rotation is the part of NodeService that asks for certificates, without sessions.
@@ -80,7 +80,7 @@ func newGateway(t *testing.T, changes ...func(*settings)) *instance {
 		change(&s)
 	}
 	if s.serverCA == nil {
-		s.serverCA, s.deviceCA = gatewaytest.NewAuthority(t, "server-ca"), gatewaytest.NewAuthority(t, "device-ca")
+		s.serverCA, s.deviceCA = identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca")
 	}
 	i := &instance{serverCA: s.serverCA, deviceCA: s.deviceCA, log: &lines{}, registry: prometheus.NewRegistry()}
 	i.run(t, s)

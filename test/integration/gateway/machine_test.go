@@ -15,8 +15,8 @@ import (
 	grpcpeer "google.golang.org/grpc/peer"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
@@ -44,7 +44,7 @@ func newMachine(t testing.TB, address string, key *ecdsa.PrivateKey) *machine {
 
 func (i *instance) machine(t testing.TB) *machine {
 	t.Helper()
-	return i.machineWith(t, gatewaytest.NewKey(t))
+	return i.machineWith(t, identitytest.NewKey(t))
 }
 
 func (i *instance) machineWith(t testing.TB, key *ecdsa.PrivateKey) *machine {

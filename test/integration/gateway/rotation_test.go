@@ -17,8 +17,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
@@ -31,7 +31,7 @@ type enrolled struct {
 	exporter []byte
 }
 
-func enrol(t *testing.T, g *instance, changes ...gatewaytest.Change) *enrolled {
+func enrol(t *testing.T, g *instance, changes ...identitytest.Change) *enrolled {
 	t.Helper()
 	p := knock(t, g)
 	e := &enrolled{paired: p, node: p.approve()}
@@ -82,7 +82,7 @@ func TestRenewalAndRotationGoThroughTheNodesStatus(t *testing.T) {
 	e := enrol(t, g)
 	e.connectNode(t)
 	seen := signer(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
-	next := gatewaytest.NewKey(t)
+	next := identitytest.NewKey(t)
 	nextCSR := newCSR(t, next, e.id())
 	for _, test := range []struct {
 		name    string
@@ -121,7 +121,7 @@ func TestRotationIsRefusedWithoutThePinnedKey(t *testing.T) {
 	g := newGateway(t)
 	e := enrol(t, g)
 	e.connectNode(t)
-	next := gatewaytest.NewKey(t)
+	next := identitytest.NewKey(t)
 	csr := newCSR(t, next, e.id())
 	proof := identity.Proof{Method: identity.ProofRotate, Exporter: e.exporter, CSR: csr}
 	elsewhere := proof
@@ -172,15 +172,15 @@ func (e *enrolled) recovery(t *testing.T) *gatewayv1.RecoverCertificateRequest {
 }
 
 // asleep is a certificate that ended so long ago.
-func asleep(ago time.Duration) []gatewaytest.Change {
-	return []gatewaytest.Change{gatewaytest.ValidFrom(-ago - 24*time.Hour), gatewaytest.ValidUntil(-ago)}
+func asleep(ago time.Duration) []identitytest.Change {
+	return []identitytest.Change{identitytest.ValidFrom(-ago - 24*time.Hour), identitytest.ValidUntil(-ago)}
 }
 
 func TestAMachineThatSleptRecovers(t *testing.T) {
 	const day = 24 * time.Hour
 	// The CA has to be older than what lapsed.
 	g := newGateway(t, func(s *settings) {
-		s.serverCA, s.deviceCA = gatewaytest.NewAuthority(t, "server-ca"), gatewaytest.NewAuthority(t, "device-ca", gatewaytest.ValidFrom(-100*day))
+		s.serverCA, s.deviceCA = identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca", identitytest.ValidFrom(-100*day))
 	})
 	e := enrol(t, g, asleep(10*day)...)
 	seen := signer(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
@@ -196,7 +196,7 @@ func TestAMachineThatSleptRecovers(t *testing.T) {
 		t.Errorf("the controller sees purpose %s of certificate %s", wish.Purpose, wish.Proof.CertificateFingerprintSHA256)
 	}
 	stolen := e.recovery(t)
-	stolen.Proof = e.proofBy(t, gatewaytest.NewKey(t), identity.Proof{
+	stolen.Proof = e.proofBy(t, identitytest.NewKey(t), identity.Proof{
 		Method: identity.ProofRecover, Exporter: e.machine.exporter, CertificateSHA256: identity.FingerprintCertificate(e.leaf), CSR: stolen.Csr,
 	})
 	if _, err := e.machine.client.RecoverCertificate(t.Context(), stolen); status.Code(err) != codes.Unauthenticated {
@@ -221,7 +221,7 @@ func TestAMachineThatSleptRecovers(t *testing.T) {
 func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
 	const day = 24 * time.Hour
 	g := newGateway(t, func(s *settings) {
-		s.serverCA, s.deviceCA = gatewaytest.NewAuthority(t, "server-ca"), gatewaytest.NewAuthority(t, "device-ca", gatewaytest.ValidFrom(-100*day))
+		s.serverCA, s.deviceCA = identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca", identitytest.ValidFrom(-100*day))
 	})
 	e := enrol(t, g, asleep(10*day)...)
 	signer(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
@@ -232,7 +232,7 @@ func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
 		other.paired, other.leaf = &another, g.deviceCA.Device(t, e.id(), &key.PublicKey, asleep(10*day)...)
 		return &other
 	}
-	next := with(gatewaytest.NewKey(t))
+	next := with(identitytest.NewKey(t))
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"nextPublicKeySHA256":"`+next.pin()+`"}}`))
 	if err := shared.Client().Patch(t.Context(), e.node, patch); err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
 		})
 	}
 	// Signed by the device CA, and no key of this Node.
-	foreign := with(gatewaytest.NewKey(t))
+	foreign := with(identitytest.NewKey(t))
 	if _, err := foreign.machine.client.RecoverCertificate(t.Context(), foreign.recovery(t)); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("another key: got %v, want PermissionDenied", err)
 	}

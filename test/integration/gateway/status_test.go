@@ -12,8 +12,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
 // shortHold makes polls without news return soon.
@@ -173,7 +173,7 @@ func TestAWrongCSRIsNamedAndLeftNowhere(t *testing.T) {
 	other := p.id()
 	other.Node = "other"
 	for name, csr := range map[string][]byte{
-		"of another key":       newCSR(t, gatewaytest.NewKey(t), p.id()),
+		"of another key":       newCSR(t, identitytest.NewKey(t), p.id()),
 		"for another identity": newCSR(t, p.key, other),
 		"that is none":         []byte("nonsense"),
 	} {

@@ -20,8 +20,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
@@ -43,7 +43,7 @@ type machine struct {
 func pair(t *testing.T, ca authorities, namespace, name string, change func(*v1alpha1.Node)) *machine {
 	t.Helper()
 	m := &machine{ca: ca, id: identity.ID{TrustDomain: trustDomain, Namespace: namespace, Node: name}, journal: uuid.NewString()}
-	key := gatewaytest.NewKey(t)
+	key := identitytest.NewKey(t)
 	leaf := ca.device.Device(t, m.id, &key.PublicKey)
 	m.tls = tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 	pin, err := identity.FingerprintSPKI(&key.PublicKey)

@@ -17,9 +17,9 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
@@ -222,7 +222,7 @@ func TestAMachineThatLosesItsSessionsIsNotRefused(t *testing.T) {
 func TestConnectionsOfANodeAreBoundedOverItsKeys(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	key := gatewaytest.NewKey(t)
+	key := identitytest.NewKey(t)
 	next, err := identity.FingerprintSPKI(&key.PublicKey)
 	if err != nil {
 		t.Fatal(err)

@@ -24,8 +24,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/apitime"
 	"github.com/mooring-dev/mooring/internal/gateway"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
@@ -43,10 +43,10 @@ type replica struct {
 }
 
 // authorities are the two CAs of a test.
-type authorities struct{ server, device *gatewaytest.Authority }
+type authorities struct{ server, device *identitytest.Authority }
 
 func newAuthorities(t *testing.T) authorities {
-	return authorities{gatewaytest.NewAuthority(t, "test server CA"), gatewaytest.NewAuthority(t, "test device CA")}
+	return authorities{identitytest.NewAuthority(t, "test server CA"), identitytest.NewAuthority(t, "test device CA")}
 }
 
 // startReplica runs a gateway until the test ends or stop is called.

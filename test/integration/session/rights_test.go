@@ -12,8 +12,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/gatewaytest"
 	"github.com/mooring-dev/mooring/internal/gateway/session"
+	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
@@ -158,7 +158,7 @@ func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
 	r := startReplica(t, ca, nil)
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
 	lasting := m.tls
-	short := ca.device.Device(t, m.id, &lasting.PrivateKey.(*ecdsa.PrivateKey).PublicKey, gatewaytest.ValidUntil(8*time.Second))
+	short := ca.device.Device(t, m.id, &lasting.PrivateKey.(*ecdsa.PrivateKey).PublicKey, identitytest.ValidUntil(8*time.Second))
 	m.tls.Certificate, m.tls.Leaf = [][]byte{short.Raw}, short
 	a := m.connectClearing(t, r)
 	asked := m.create(t, nil)

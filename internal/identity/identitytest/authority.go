@@ -1,6 +1,6 @@
-// Package gatewaytest makes certificate authorities and certificates for the tests of the
-// gateway, good ones and wrong ones.
-package gatewaytest
+// Package identitytest makes certificate authorities and certificates for tests of everything that
+// checks them, good ones and wrong ones.
+package identitytest
 
 import (
 	"crypto/ecdsa"
