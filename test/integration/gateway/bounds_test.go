@@ -270,6 +270,22 @@ func TestMachinesHoldNoPlacesOfStrangers(t *testing.T) {
 	g.becomes(t, "node", 8, 1) // two strangers beside the machines
 }
 
+// The device CA may sign for other clusters, too.
+func TestAMachineOfAnotherTrustDomainIsRefused(t *testing.T) {
+	g := newGateway(t)
+	for domain, served := range map[string]bool{trustDomain: true, "other." + trustDomain: false} {
+		id := identity.ID{TrustDomain: domain, Namespace: "fleet", Node: "box"}
+		c := tls.Client(g.open(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // only the client matters
+			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{g.deviceCA.DeviceTLS(t, id)}})
+		if err := c.HandshakeContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 9)); (err == nil) != served {
+			t.Errorf("a machine of %s: %v, want it served: %t", domain, err, served)
+		}
+	}
+}
+
 // A connection of the pairing listener without a call is closed.
 func TestAnIdleStrangerIsClosed(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.limits.PairingIdle = time.Second })

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
@@ -311,13 +313,9 @@ func TestARefusalThatIsNotOursIsNoProof(t *testing.T) {
 	restore(t, prover)
 }
 
-func TestTheGateFollowsTheLease(t *testing.T) {
-	prover := newProver(t)
-	restore(t, prover)
-	gate := policy.NewGate(access(t, v1alpha1.GatewayServiceAccount), v1alpha1.SystemNamespace, clock.RealClock{})
-	if err := gate.Check(); err == nil {
-		t.Error("a gate that has seen nothing is open")
-	}
+// startGate lets a gate watch the Lease until the end of the test.
+func startGate(t *testing.T, gate *policy.Gate) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- gate.Start(ctx) }()
@@ -327,6 +325,16 @@ func TestTheGateFollowsTheLease(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestTheGateFollowsTheLease(t *testing.T) {
+	prover := newProver(t)
+	restore(t, prover)
+	gate := policy.NewGate(access(t, v1alpha1.GatewayServiceAccount), v1alpha1.SystemNamespace, clock.RealClock{})
+	if err := gate.Check(); err == nil {
+		t.Error("a gate that has seen nothing is open")
+	}
+	startGate(t, gate)
 	until(t, func(context.Context) error { return gate.Check() })
 
 	if err := shared.Client().Delete(t.Context(), &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PolicyDispatches + ".mooring.dev"}}); err != nil {
@@ -343,4 +351,17 @@ func TestTheGateFollowsTheLease(t *testing.T) {
 	})
 	restore(t, prover)
 	until(t, func(context.Context) error { return gate.Check() })
+}
+
+// Nobody proves any more: the gate shuts by itself.
+func TestTheGateShutsWhenTheProofIsOld(t *testing.T) {
+	restore(t, newProver(t))
+	now := clocktesting.NewFakeClock(time.Now())
+	gate := policy.NewGate(access(t, v1alpha1.GatewayServiceAccount), v1alpha1.SystemNamespace, now)
+	startGate(t, gate)
+	until(t, func(context.Context) error { return gate.Check() })
+	now.Step(policy.Freshness)
+	if err := gate.Check(); !errors.Is(err, policy.ErrStaleProof) {
+		t.Errorf("after %s: %v, want %v", policy.Freshness, err, policy.ErrStaleProof)
+	}
 }
