@@ -27,7 +27,11 @@ func TestWhatIsWrittenWhileNoControllerRunsAndAPolicyIsAwayIsNotBelieved(t *test
 	_, undecided := f.Knock("kiosk")
 	_, probe := f.Knock("probe")
 	system.Controller.Stop()
-	t.Cleanup(func() { restartController(f) })
+	t.Cleanup(func() {
+		if !system.Controller.Running() {
+			restartController(f)
+		}
+	})
 	restore := f.deletePolicies(v1alpha1.PolicyPairingCodes, v1alpha1.PolicyPairingRequests)
 	forgery := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":{"verdict":"Approved","by":"ada"}}}`))
 	forged := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "forged"},
@@ -55,6 +59,20 @@ func TestWhatIsWrittenWhileNoControllerRunsAndAPolicyIsAwayIsNotBelieved(t *test
 	testfleet.Await(f, undecided.Name, undecided, "failed", func(r *v1alpha1.PairingRequest) bool {
 		completed := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionCompleted)
 		return r.Status.Phase == v1alpha1.PairingRequestFailed && completed != nil && completed.Reason == v1alpha1.ErrorPolicyUnproven
+	})
+	f.codesCount()
+}
+
+// codesCount waits until codes are believed again: those of the first seconds of new proofs are not.
+func (f *fleet) codesCount() {
+	f.Helper()
+	f.Eventually("a code that a proof covers", func() bool {
+		code := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "later-"}}
+		if err := system.Client.Create(f.Context(), code); err != nil {
+			return false
+		}
+		decided := testfleet.Await(f, code.Name, code, "Active or Expired", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase != "" })
+		return decided.Status.Phase == v1alpha1.PairingCodeActive
 	})
 }
 
