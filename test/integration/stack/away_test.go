@@ -67,7 +67,8 @@ func TestWhatIsWrittenWhileNoControllerRunsAndAPolicyIsAwayIsNotBelieved(t *test
 func (f *fleet) codesCount() {
 	f.Helper()
 	f.Eventually("a code that a proof covers", func() bool {
-		code := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "later-"}}
+		code := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "later-"},
+			Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}}
 		if err := system.Client.Create(f.Context(), code); err != nil {
 			return false
 		}
