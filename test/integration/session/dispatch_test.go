@@ -295,7 +295,7 @@ func TestResultsOfStrangersChangeNothing(t *testing.T) {
 	}
 }
 
-// Neither what needs a claim nor what is younger than the session is offered.
+// No dispatch is offered, whether it needs a claim or is younger than the session.
 func TestNothingIsOfferedWhilePoliciesAreUnproven(t *testing.T) {
 	ca := newAuthorities(t)
 	var shown cache.Cache

@@ -65,7 +65,7 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 	}
 }
 
-// A status that says that the machine accepted the dispatch is enough, even for a gateway that takes
+// A status with the acceptance of the machine is enough, even for a gateway that takes
 // the journal for the newest one.
 func TestWhatAMachineAcceptedIsNeverOfferedAgain(t *testing.T) {
 	ca := newAuthorities(t)

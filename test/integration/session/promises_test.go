@@ -185,11 +185,7 @@ func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 	t.Run("it is withdrawn, it ran", func(t *testing.T) {
 		m := pair(t, ca, namespace, "withdrawn", nil)
 		a := m.connectClearing(t, r)
-		d := m.create(t, nil)
-		ref := a.offer().GetDispatch()
-		a.accept(ref)
-		a.ask(ref)
-		m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+		d, ref := m.awaitsPerson(t, a)
 		m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Allow = []string{"sleep"} })
 		a.cancelled()
 		a.report(cancelled(ref, gatewayv1.Result_EXECUTION_FINISHED))
@@ -203,7 +199,7 @@ func TestAFinalResultStandsInALaterSession(t *testing.T) {
 	r := startReplica(t, ca, nil)
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t) // What ends in the second of its Node is of an earlier one.
+	m.settleIn(t) // A dispatch that ends in the second of its Node is of an earlier one.
 	d := m.create(t, nil)
 	ref := a.offer().GetDispatch()
 	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED, ErrorCode: "Broken"})
@@ -316,11 +312,7 @@ func TestWorkOfANodeThatIsBeingDeletedIsCancelledFirst(t *testing.T) {
 		_ = shared.Client().Patch(context.WithoutCancel(t.Context()), node, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))
 	})
 	a := m.connectClearing(t, r)
-	d := m.create(t, nil)
-	ref := a.offer().GetDispatch()
-	a.accept(ref)
-	a.ask(ref)
-	m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+	d, ref := m.awaitsPerson(t, a)
 	if err := shared.Client().Delete(t.Context(), m.node); err != nil {
 		t.Fatal(err)
 	}

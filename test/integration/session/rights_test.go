@@ -87,11 +87,7 @@ func TestARightThatIsLostWhileAPersonIsAskedKeepsTheYesFromStarting(t *testing.T
 				connect = m.connect
 			}
 			a := connect(t, r)
-			d := m.create(t, nil)
-			ref := a.offer().GetDispatch()
-			a.accept(ref)
-			a.ask(ref)
-			m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+			d, ref := m.awaitsPerson(t, a)
 			m.patchNode(t, tt.lose)
 			a.cancelled()
 			if tt.confirm {
@@ -107,11 +103,7 @@ func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
 	r := startReplica(t, ca, nil)
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connectClearing(t, r)
-	d := m.create(t, nil)
-	ref := a.offer().GetDispatch()
-	a.accept(ref)
-	a.ask(ref)
-	m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+	d, ref := m.awaitsPerson(t, a)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
 	a.yes(ref) // given this very moment
@@ -133,17 +125,13 @@ func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
 	m.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 }
 
-// The watch of Nodes does not show yet that the Node is suspended when the person says yes.
+// The watch of Nodes does not show yet that the Node is suspended when the person approves.
 func TestAYesIsClearedWithTheRightsOfItsMoment(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connectClearing(t, r)
-	d := m.create(t, nil)
-	ref := a.offer().GetDispatch()
-	a.accept(ref)
-	a.ask(ref)
-	m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+	_, ref := m.awaitsPerson(t, a)
 	r.api.watch.Lock()
 	t.Cleanup(r.api.watch.Unlock)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
@@ -161,11 +149,7 @@ func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
 	short := ca.device.Device(t, m.id, &lasting.PrivateKey.(*ecdsa.PrivateKey).PublicKey, identitytest.ValidUntil(8*time.Second))
 	m.tls.Certificate, m.tls.Leaf = [][]byte{short.Raw}, short
 	a := m.connectClearing(t, r)
-	asked := m.create(t, nil)
-	ref := a.offer().GetDispatch()
-	a.accept(ref)
-	a.ask(ref)
-	m.wantPhase(t, asked, v1alpha1.DispatchAwaitingLocalMediation)
+	_, ref := m.awaitsPerson(t, a)
 	cluster.Eventually(t, func() bool { return time.Now().After(short.NotAfter.Add(time.Second)) }, "time stands still")
 	late := m.create(t, nil)
 	a.yes(ref)
@@ -182,6 +166,17 @@ func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
 	}
 	a.yes(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_START)
+}
+
+// awaitsPerson creates a dispatch that its machine accepts and asks a person about.
+func (m *machine) awaitsPerson(t *testing.T, a *agent) (*v1alpha1.CapabilityDispatch, *gatewayv1.DispatchRef) {
+	t.Helper()
+	d := m.create(t, nil)
+	ref := a.offer().GetDispatch()
+	a.accept(ref)
+	a.ask(ref)
+	m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
+	return d, ref
 }
 
 // requester may dispatch echo until revoke is called.
