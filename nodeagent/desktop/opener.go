@@ -160,7 +160,7 @@ func (c *thing) Target(input json.RawMessage) (string, error) {
 	return target, nil
 }
 
-// Warning returns a warning for a person about a target; empty for what is only shown.
+// Warning returns a warning for a person about a target; empty for a target that is only shown.
 func (c *thing) Warning(target string) string {
 	if c.warn == nil {
 		return ""

@@ -56,7 +56,7 @@ WantedBy=` + target + `
 }
 
 // mounts returns Wants= and After= (systemd.unit(5)) of the mounts that the paths may be on, each
-// path with what its links lead to. systemd ignores mounts that it does not know. It is not
+// path with the targets of its links. systemd ignores mounts that it does not know. It is not
 // RequiresMountsFor=: after a mount that failed once, systemd would never start the agent.
 func mounts(files []string) string {
 	var units []string

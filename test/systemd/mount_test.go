@@ -17,7 +17,7 @@ const (
 	stateDir  = "/var/lib/mooring-agent"
 	mountUnit = `var-lib-mooring\x2dagent.mount`
 	diskUnit  = "disk.service"
-	// attach is a pipe: a line in it attaches the disk, or says that there is none.
+	// attach is a pipe: a line in it attaches the disk, or reports that there is none.
 	attach = "/srv/attach"
 	// missing is there until the next boot once the disk has failed.
 	missing = "/run/disk-missing"

@@ -25,7 +25,7 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// oneCode is a store with one code and its record. It keeps what is written.
+// oneCode is a store with one code and its record. It keeps each write.
 type oneCode struct {
 	client.Client
 	record  *corev1.Secret

@@ -60,7 +60,7 @@ func TestAnAllowanceIsWholeWhenNothingOfItIsUsed(t *testing.T) {
 	}
 }
 
-// A sweep forgets what is whole, no more often than the interval.
+// A sweep forgets full budgets, no more often than the interval.
 func TestBudgetsAreSweptAfterTheirInterval(t *testing.T) {
 	for name, tt := range map[string]struct {
 		interval time.Duration

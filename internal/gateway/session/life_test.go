@@ -47,7 +47,7 @@ func TestASessionLastsUntilOneOfItsEnds(t *testing.T) {
 	}
 }
 
-// The session looks again at what time alone changes.
+// The session checks again each fact that time alone changes.
 func TestTheAlarmIsForTheNextThingThatTimeChanges(t *testing.T) {
 	const never = 24 * time.Hour
 	for name, tt := range map[string]struct {
@@ -165,7 +165,7 @@ func TestTheEntriesOfASessionFollowTheJournal(t *testing.T) {
 	}
 }
 
-// What ended in the second in which the Node was made may be of this Node.
+// A dispatch that ended in the second in which the Node was made may be of this Node.
 func TestADispatchThatEndedAsItsNodeWasMadeIsItsMachines(t *testing.T) {
 	s := &session{key: pc, node: &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: noon}}}
 	for after, want := range map[time.Duration]bool{-time.Second: false, time.Second - time.Microsecond: false, time.Second: true} {

@@ -81,7 +81,7 @@ func TestAnOfferCarriesTheBoundOfItsOutput(t *testing.T) {
 	}
 }
 
-// A dispatch that waited is reviewed before its offer. Each row is what happens during the review.
+// A dispatch that waited is reviewed before its offer. Each row is an event during the review.
 func TestADispatchThatWaitedIsReviewedBeforeItsOffer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		during  func(*session, *store, *openGate, *entry)
@@ -125,7 +125,7 @@ func succeeded() *dispatch.Result {
 	return &dispatch.Result{Outcome: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished, Output: []byte(`1`)}
 }
 
-// A dispatch not younger than the session is claimed first. Each row is what the claim meets.
+// A dispatch not younger than the session is claimed first. Each row is an obstacle to the claim.
 func TestADispatchIsOfferedAfterItsClaimIsStored(t *testing.T) {
 	conflict := apierrors.NewConflict(v1alpha1.Resource("capabilitydispatches"), "d", errTest)
 	for name, tt := range map[string]struct {

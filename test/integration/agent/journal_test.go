@@ -49,7 +49,7 @@ func TestAMachineRemembersASettledDispatchForAnHourAfterItsExpiry(t *testing.T) 
 	m.wantRuns("a")
 }
 
-// The clock of the cluster was hours ahead, and the agent forgot what had expired by that clock.
+// The clock of the cluster was hours ahead, and the agent forgot the dispatches that had expired by that clock.
 func TestAMachineRunsNothingThatItMayHaveForgotten(t *testing.T) {
 	m, s := newMachine(t)
 	expires := time.Now().Add(time.Minute)
@@ -81,7 +81,7 @@ func TestAMachineWhoseJournalIsFullRefusesWork(t *testing.T) {
 	m.wantRuns("b")
 }
 
-// The journal takes a dispatch once: what it remembers of the first run survives a second offer.
+// The journal takes a dispatch once: its record of the first run survives a second offer.
 func TestAMachineJournalsADispatchOnce(t *testing.T) {
 	m, s := newMachine(t)
 	m.offer(s, "a", 0, later())

@@ -16,7 +16,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// nobody is the user id of another user.
+// nobody is the id of the user of that name.
 const nobody = 65534
 
 // placedProgram makes a program below a folder and returns its path and the reason for which the agent does
@@ -133,7 +133,7 @@ func TestAMachineRunsNoProgramThatOthersCanReplace(t *testing.T) {
 		case refused != "" && (ran || !strings.Contains(result.GetErrorMessage(), refused)):
 			t.Errorf("%s ended %s: %q, want it refused for %q", name, result.GetOutcome(), result.GetErrorMessage(), refused)
 		case refused == "" && strings.Contains(string(result.GetOutput()), "cat"):
-			// Linux names a process by what was executed: here the descriptor that was checked.
+			// Linux names a process by the executed file: here the descriptor that was checked.
 			t.Errorf("%s was executed by its name: %s", name, result.GetOutput())
 		}
 	}

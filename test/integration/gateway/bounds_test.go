@@ -145,7 +145,7 @@ func TestAConnectionThatStopsBeforeItsProofIsClosed(t *testing.T) {
 }
 
 // Silent connections of two addresses have every turn. Others wait, so each has a second, and a
-// machine pairs long before the ten seconds of a connection that nobody waits for.
+// machine pairs long before the ten seconds that a connection has without others waiting.
 func TestSilentConnectionsYieldTheirTurns(t *testing.T) {
 	g := newGateway(t)
 	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
@@ -239,7 +239,7 @@ func TestUnfinishedBytesAreBounded(t *testing.T) {
 	}
 }
 
-// The node listener bounds what a stranger may send before its certificate is whole.
+// The node listener bounds the bytes of a stranger before its certificate is whole.
 func TestACertificateWithoutEndIsRefused(t *testing.T) {
 	g := newGateway(t)
 	endless := tls.Certificate{Certificate: [][]byte{make([]byte, 261_000)}, PrivateKey: identitytest.NewKey(t)}

@@ -353,7 +353,7 @@ func TestTheGateFollowsTheLease(t *testing.T) {
 	until(t, func(context.Context) error { return gate.Check() })
 }
 
-// Nobody proves any more: the gate shuts by itself.
+// Without further proofs the gate shuts by itself.
 func TestTheGateShutsWhenTheProofIsOld(t *testing.T) {
 	restore(t, newProver(t))
 	now := clocktesting.NewFakeClock(time.Now())
