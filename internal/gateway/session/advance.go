@@ -9,17 +9,18 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// progressInterval is how often the progress of one dispatch is written at most.
+// progressInterval is the minimum time between two writes of the progress of one dispatch.
 const progressInterval = 2 * time.Second
 
-// Steps on the way that a session may write, beside claims and ends: per second and at once.
+// Bounds of the intermediate status writes for one Node, per second and at once. Claims and
+// terminal statuses do not count.
 const (
 	stepsPerSecond = 5
 	stepsBurst     = 32
 )
 
-// advance takes the next step for a dispatch the machine knows of. It looks at all facts
-// and may be called at any time.
+// advance takes the next step for a dispatch that the machine knows. It considers all facts and
+// may be called at any time.
 func (s *session) advance(ctx context.Context, e *entry) {
 	switch {
 	case e.busy || e.settled || s.postponed(e):
@@ -50,8 +51,8 @@ func (s *session) advance(ctx context.Context, e *entry) {
 	s.wakeFor(e)
 }
 
-// recall tells the machine to stop what somebody else has ended. The entry stays for a while:
-// a late result still completes what is known of the run.
+// recall cancels on the machine a dispatch that another writer has ended. The entry stays for
+// settledMemory: a late result still completes the facts about the run.
 func (s *session) recall(e *entry) {
 	if e.settledAt.IsZero() {
 		e.settledAt = s.service.Clock.Now()
@@ -72,7 +73,7 @@ func cancelOf(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
 	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Cancel{Cancel: &gatewayv1.Cancel{Dispatch: ref}}}
 }
 
-// giveUp ends a dispatch whose machine is connected but never reported it.
+// giveUp ends a dispatch whose machine is connected but never reported its result.
 func (s *session) giveUp(ctx context.Context, e *entry) {
 	gateway := s.service.Gateway
 	s.writeAsHolder(ctx, e, "overdue", func(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
@@ -96,14 +97,14 @@ func (s *session) giveUp(ctx context.Context, e *entry) {
 	})
 }
 
-// step is a status on the way, and when it is due on the local clock.
+// step is an intermediate status, with the time on the local clock at which it is due.
 type step struct {
 	name   string
 	due    time.Time
 	decide func(v1alpha1.CapabilityDispatchStatus, time.Time) v1alpha1.CapabilityDispatchStatus
 }
 
-// nextStep is what of the facts is not written yet, the most telling first.
+// nextStep returns the most important fact that is not written yet, as a step.
 func (s *session) nextStep(e *entry) (step, bool) {
 	status, gateway := &e.d.Status, s.service.Gateway
 	awaiting := status.Phase == v1alpha1.DispatchAwaitingLocalMediation
@@ -130,7 +131,7 @@ func (s *session) nextStep(e *entry) (step, bool) {
 	return step{}, false
 }
 
-// noteStep writes the next step when it is due and within the budget of the Node.
+// noteStep writes the next step if it is due and within the budget of the Node.
 func (s *session) noteStep(ctx context.Context, e *entry) {
 	next, ok := s.nextStep(e)
 	if !ok {

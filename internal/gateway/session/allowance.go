@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// publishInterval is the time after which the status of a Node may be written once more.
+	// publishInterval is the time in which the budget of a Node gains one status write.
 	publishInterval = 5 * time.Second
-	// publishBurst is how many writes of new facts may be made at once: a person who puts a
-	// capability on a machine and grants it waits for two of them.
+	// publishBurst is the number of writes of new facts that may be made at once. A person who
+	// installs a capability on a machine and grants it waits for two of them.
 	publishBurst = 4
-	// endBurst is how many writes may have been made at once for the end of a session to be
-	// written without a wait.
+	// endBurst is the number of writes at once up to which the end of a session is written
+	// without a wait.
 	endBurst = 12
-	// sessionBurst is how many writes may have been made at once for a session to begin. A machine
-	// that loses its gateway again and again may reconnect about 14 times at once and then every
-	// publishInterval: a session that begins makes the waiting end of the one before obsolete.
+	// sessionBurst is the number of writes at once up to which a session may begin. A machine
+	// that loses its gateway repeatedly may reconnect about 14 times at once and then every
+	// publishInterval: a new session makes the unwritten end of the previous session obsolete.
 	sessionBurst = 20
 
 	// messagesPerSecond and messagesBurst bound the messages that a gateway reads from a machine;
@@ -31,23 +31,23 @@ const (
 	bytesBurst        = 16 << 20
 
 	// schemaBytesPerSecond and schemaBytesBurst bound the bytes of schemas that no machine has
-	// declared before: a description has at most maxAllSchemasBytes.
+	// declared before. A description has at most maxAllSchemasBytes.
 	schemaBytesPerSecond = 8 << 10
 	schemaBytesBurst     = 4 * maxAllSchemasBytes
 )
 
-// allowance is the budget of a Node for the work of its sessions. Sessions that follow each
-// other share it, so a machine gains nothing when it connects again.
+// allowance is the budget of a Node for the work of its sessions. Consecutive sessions share it,
+// so a machine gains nothing when it reconnects.
 type allowance struct {
-	steps   *rate.Limiter // writes on the way of its dispatches
+	steps   *rate.Limiter // intermediate status writes of its dispatches
 	strays  *rate.Limiter // results of dispatches that the session does not know
 	changes *rate.Limiter // descriptions of its capabilities
 
-	messages, bytes *rate.Limiter // read from the machine, over streams and polls
-	schemaBytes     *rate.Limiter // of schemas that are parsed for the first time
+	messages, bytes *rate.Limiter // input from the machine, over streams and polls
+	schemaBytes     *rate.Limiter // bytes of schemas that are parsed for the first time
 
 	mu      sync.Mutex
-	wholeAt time.Time // when all status writes are available again, on the local clock
+	wholeAt time.Time // local clock: all status writes are available from then on
 }
 
 func newAllowance() *allowance {
@@ -63,32 +63,33 @@ func newAllowance() *allowance {
 	}
 }
 
-// affordSchemas takes so many bytes of new schemas from the allowance, if it has as many.
+// affordSchemas returns a function that takes bytes of new schemas from the allowance and reports
+// whether enough were available.
 func (a *allowance) affordSchemas(now time.Time) func(bytes int) bool {
 	return func(bytes int) bool { return a.schemaBytes.AllowN(now, bytes) }
 }
 
-// pace counts a message of so many bytes and returns how long to wait before the next one is read.
+// pace counts a message of size bytes and returns the time to wait before the next read.
 func (a *allowance) pace(now time.Time, size int) time.Duration {
 	wait := a.messages.ReserveN(now, 1).DelayFrom(now)
 	return max(wait, a.bytes.ReserveN(now, min(size, bytesBurst)).DelayFrom(now))
 }
 
-// publishDue is when new facts may be written next.
+// publishDue returns the next time at which new facts may be written.
 func (a *allowance) publishDue() time.Time { return a.due(publishBurst) }
 
-// endDue is when the end of a session may be written.
+// endDue returns the time from which the end of a session may be written.
 func (a *allowance) endDue() time.Time { return a.due(endBurst) }
 
-// due is when one more write leaves at most burst to be made up for.
+// due returns the earliest time at which one more write stays within burst.
 func (a *allowance) due(burst int) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.wholeAt.Add(-time.Duration(burst-1) * publishInterval)
 }
 
-// beginSession counts the write of a session that begins at now. It returns false, and counts nothing,
-// when the machine opens sessions too often.
+// beginSession counts the write of a session that begins at now. If the machine opens sessions
+// too often, it returns false and counts nothing.
 func (a *allowance) beginSession(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -99,7 +100,7 @@ func (a *allowance) beginSession(now time.Time) bool {
 	return true
 }
 
-// spend counts a write of the status at now.
+// spend counts a status write at now.
 func (a *allowance) spend(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -113,14 +114,14 @@ func (a *allowance) spendLocked(now time.Time) {
 	a.wholeAt = a.wholeAt.Add(publishInterval)
 }
 
-// restore gives a write back that changed nothing.
+// restore returns a write that changed nothing to the budget.
 func (a *allowance) restore() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.wholeAt = a.wholeAt.Add(-publishInterval)
 }
 
-// whole reports whether all of the allowance is available at now.
+// whole reports whether the complete allowance is available at now.
 func (a *allowance) whole(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -129,11 +130,11 @@ func (a *allowance) whole(now time.Time) bool {
 		a.messages.TokensAt(now) >= messagesBurst && a.bytes.TokensAt(now) >= bytesBurst && a.schemaBytes.TokensAt(now) >= schemaBytesBurst
 }
 
-// allowancesSweep is the time between two sweeps.
+// allowancesSweep is the minimum time between two sweeps of allowances.
 const allowancesSweep = time.Minute
 
-// allowances finds the allowance of a Node. Those of Nodes without a session are deleted when
-// they are whole again.
+// allowances holds one allowance for each Node. The allowance of a Node without a session is
+// deleted when it is completely available again.
 type allowances struct {
 	clock clock.PassiveClock
 	inUse func(types.NamespacedName) bool

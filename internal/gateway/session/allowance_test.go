@@ -9,8 +9,8 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// An honest machine that loses its gateway is never refused, however it does. Its sessions begin
-// and end on one gateway, the worst case.
+// An honest machine that loses its gateway is never refused, whatever the pattern of the losses.
+// Its sessions begin and end on one gateway, which is the worst case.
 func TestReconnectsOfAnHonestMachineAreNeverRefused(t *testing.T) {
 	const hour = 3600
 	for name, losses := range map[string]func(i int) time.Duration{
@@ -33,8 +33,8 @@ func TestReconnectsOfAnHonestMachineAreNeverRefused(t *testing.T) {
 	}
 }
 
-// endSession records the end of a session if that may be written at once. If not, it waits, and
-// the next session makes it obsolete.
+// endSession records the end of a session if the end may be written at once. Otherwise the end
+// waits, and the next session makes it obsolete.
 func endSession(a *allowance, c clock.PassiveClock) {
 	if !c.Now().Before(a.endDue()) {
 		a.spend(c.Now())

@@ -12,10 +12,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// Authorize tells whether the machine behind a good certificate may call now: its Node
-// is live, its key is the pin or the next pin, it is neither revoked nor being deleted.
-// The pin, not the signature, is the identity. A Node that is missing or refuses in the
-// cache is read live: the cache may lag behind a pairing or a rotation.
+// Authorize returns nil if the machine with a valid certificate may call now. Its Node must
+// exist, be neither revoked nor being deleted, and pin the key as current or next. The pin, not
+// the signature, is the identity. If the cached Node is missing or refuses the key, Authorize
+// reads the Node live: the cache may lag behind a pairing or a rotation.
 func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
 	node := &v1alpha1.Node{}
 	key := keyOf(id)
@@ -23,7 +23,7 @@ func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
 	if err == nil {
 		refusal := admit(node, id)
 		if refusal == nil || node.Spec.DesiredState == v1alpha1.NodeRevoked {
-			return refusal // Revoked is final: no need to look again.
+			return refusal // Revoked is final: a live read cannot change it.
 		}
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -41,7 +41,7 @@ func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
 	return admit(node, id)
 }
 
-// Pinned reports whether the cached Node lets the owner of the key in. It never waits for the
+// Pinned reports whether the cached Node authorizes the caller. It never waits for the
 // cache and reads nothing live.
 func (s *Service) Pinned(id peer.Identity) bool {
 	s.mu.Lock()
@@ -54,8 +54,8 @@ func (s *Service) Pinned(id peer.Identity) bool {
 	return s.Cache.Get(context.Background(), keyOf(id), node) == nil && admit(node, id) == nil
 }
 
-// admit decides whether node lets the owner of the key in. Its errors are what the
-// machine reads.
+// admit returns nil if node pins the key of id and is neither revoked nor being deleted. Its
+// errors are sent to the machine.
 func admit(node *v1alpha1.Node, id peer.Identity) error {
 	spec := &node.Spec
 	switch key := id.PublicKeySHA256; {

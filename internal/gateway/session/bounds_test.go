@@ -20,12 +20,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// apiTime is the API server's time by the same clock.
+// apiTime is the API server's time, which equals the test clock.
 type apiTime struct{ clock.PassiveClock }
 
 func (t apiTime) Latest() time.Time { return t.Now() }
 
-// silent is the stream of a machine that only listens.
+// silent is the stream of a machine that sends no message.
 type silent struct{}
 
 func (silent) Send(*gatewayv1.StreamNodeEventsResponse) error { return nil }
@@ -33,8 +33,8 @@ func (silent) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
 	return nil, context.Canceled
 }
 
-// heldAt is a session whose actor is the test. Its workers are all taken: what it wants to read
-// or write waits in pending.
+// heldAt returns a session whose actor is the test. All its workers are busy, so its reads and
+// writes wait in pending.
 func heldAt(c *clocktesting.FakeClock) *session {
 	service := New(Options{Clock: c, Time: apiTime{c}, Log: logr.Discard(), Gateway: "gw"})
 	s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pc.Namespace, Node: pc.Name}}, silent{})
@@ -68,29 +68,29 @@ func TestRecalledDispatchIsForgottenAfterAWhile(t *testing.T) {
 	c.Step(settledMemory)
 	s.tick(t.Context())
 	if s.entries[d.UID] == nil {
-		t.Error("it was forgotten too early")
+		t.Error("the entry was deleted too early")
 	}
 	c.Step(time.Second)
 	s.tick(t.Context())
 	if s.entries[d.UID] != nil {
-		t.Error("it is kept for ever")
+		t.Error("the entry is never deleted")
 	}
 	s.hearResult(t.Context(), &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED})
 	if len(s.pending) != 1 {
-		t.Errorf("%d reads are asked for by the late result, want 1", len(s.pending))
+		t.Errorf("the late result starts %d reads, want 1", len(s.pending))
 	}
 }
 
 func TestWhatIsFirstSeenClaimedIsLookedAtBeforeItIsOffered(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s := heldAt(c)
-	s.draining = true // Nothing leaves the queue.
+	s.draining = true // No dispatch leaves the queue.
 	claimed, fresh := dispatchOf(s, c, v1alpha1.DispatchDispatched), dispatchOf(s, c, v1alpha1.DispatchQueued)
 	s.node.Spec.CapabilityPolicy.Allow = []string{"echo"}
 	s.facts.declared = []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
 	s.learn(t.Context(), news{dispatches: map[types.UID]*v1alpha1.CapabilityDispatch{claimed.UID: claimed, fresh.UID: fresh}})
 	if len(s.pending) != 1 || !s.entries[claimed.UID].busy {
-		t.Errorf("%d reads are asked for, want one of the claimed dispatch", len(s.pending))
+		t.Errorf("%d reads are started, want 1 of the claimed dispatch", len(s.pending))
 	}
 	if s.queue.len() != 1 || s.queue.waiting[0].d.UID != fresh.UID {
 		t.Errorf("%d wait for their offer, want only the queued one", s.queue.len())
@@ -107,7 +107,7 @@ func TestResultsOfUnknownDispatchesHaveABudget(t *testing.T) {
 	}
 	hear(10 * straysBurst)
 	if len(s.pending) != straysBurst {
-		t.Errorf("%d reads are asked for at once, want %d", len(s.pending), straysBurst)
+		t.Errorf("%d reads are started at once, want %d", len(s.pending), straysBurst)
 	}
 	known := dispatchOf(s, c, v1alpha1.DispatchQueued)
 	s.entries[known.UID] = &entry{d: known, offered: true}
@@ -119,7 +119,7 @@ func TestResultsOfUnknownDispatchesHaveABudget(t *testing.T) {
 	c.Step(2 * time.Second)
 	hear(10 * straysBurst)
 	if len(s.pending) != 2*straysPerSecond {
-		t.Errorf("%d reads are asked for after two seconds, want %d", len(s.pending), 2*straysPerSecond)
+		t.Errorf("%d reads are started after two seconds, want %d", len(s.pending), 2*straysPerSecond)
 	}
 }
 
@@ -140,12 +140,12 @@ func TestOfManyChangesOfCapabilitiesTheNewestCounts(t *testing.T) {
 		}
 	}
 	if taken != changesBurst {
-		t.Errorf("%d changes were taken in at once, want %d", taken, changesBurst)
+		t.Errorf("%d changes were applied at once, want %d", taken, changesBurst)
 	}
 	c.Step(time.Second)
 	s.tick(t.Context())
 	if got, want := len(s.facts.declared), 999%maxCapabilities+1; got != want || s.changed != nil {
-		t.Errorf("%d capabilities count, want the %d of the newest change", got, want)
+		t.Errorf("%d capabilities are declared, want the %d of the newest change", got, want)
 	}
 }
 
@@ -158,11 +158,11 @@ func TestAcceptanceIsNotedOnceForEachWayADispatchIsOffered(t *testing.T) {
 		s.entries[d.UID] = e
 		next, ok := s.nextStep(e)
 		if !ok || next.name != "dispatched" || !e.unnoted() {
-			t.Fatalf("the next step of a %s dispatch is %q, %t, want its acceptance noted", phase, next.name, ok)
+			t.Fatalf("the next step of a %s dispatch is %q, %t, want its acceptance recorded", phase, next.name, ok)
 		}
 		e.d.Status = next.decide(e.d.Status, c.Now())
 		if _, again := s.nextStep(e); again || !dispatch.Accepted(e.d.Status) || e.unnoted() {
-			t.Errorf("the acceptance of a %s dispatch is not noted, or twice: %+v", phase, e.d.Status)
+			t.Errorf("the acceptance of a %s dispatch is not recorded exactly once: %+v", phase, e.d.Status)
 		}
 	}
 }

@@ -55,12 +55,12 @@ func TestAnAllowanceIsWholeWhenNothingOfItIsUsed(t *testing.T) {
 			t.Errorf("an allowance without some of its %s is whole", name)
 		}
 		if !a.whole(noon.Add(time.Minute)) {
-			t.Errorf("the %s of an allowance are not made up for", name)
+			t.Errorf("the %s of an allowance are not available again after a minute", name)
 		}
 	}
 }
 
-// A sweep forgets full budgets, no more often than the interval.
+// A sweep deletes full budgets, at most once in each interval.
 func TestBudgetsAreSweptAfterTheirInterval(t *testing.T) {
 	for name, tt := range map[string]struct {
 		interval time.Duration
@@ -135,7 +135,7 @@ func TestExactlySoManyMessagesWaitForAMachine(t *testing.T) {
 	}
 }
 
-// The goroutine of an outbox lives only while there is something to send.
+// The goroutine of an outbox runs only while messages wait.
 func TestAnOutboxSendsWithOneGoroutineAtATime(t *testing.T) {
 	var started []func()
 	sent := 0
@@ -158,7 +158,7 @@ func TestAnOutboxSendsWithOneGoroutineAtATime(t *testing.T) {
 func TestAnAnswerCarriesAtLeastOneMessageAndExactlyItsBytes(t *testing.T) {
 	message := func(size int) *gatewayv1.StreamNodeEventsResponse {
 		m := &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{}}}
-		// Tag and length of the input and of the offer around it.
+		// 4 bytes each for the tag and length of the input and of the enclosing offer.
 		m.GetOffer().Input = make([]byte, size-4-4)
 		return m
 	}
@@ -182,8 +182,8 @@ func TestSharedTextsCountTheirBytes(t *testing.T) {
 	shared := &texts{}
 	status := &v1alpha1.NodeStatus{Gateway: "gw", Capabilities: []v1alpha1.NodeCapability{{InputSchema: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}}}}
 	shared.in(status)
-	shared.in(status.DeepCopy())                                               // costs no more
-	if want := len("gw") + len(`{"a":1}`) + 3*textCost; shared.bytes != want { // the empty text is one, too
+	shared.in(status.DeepCopy())                                               // equal values cost nothing
+	if want := len("gw") + len(`{"a":1}`) + 3*textCost; shared.bytes != want { // the empty text counts, too
 		t.Errorf("%d bytes are counted, want %d", shared.bytes, want)
 	}
 	for bytes, kept := range map[int]bool{maxTexts: true, maxTexts + 1: false} {

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// maxTexts bounds the texts that are shared, in bytes: what most machines of a fleet say of
-	// themselves is a few KiB.
+	// maxTexts bounds the shared texts, in bytes. The texts that most machines of a fleet have in
+	// common take a few KiB.
 	maxTexts = 1 << 20
-	// textCost is about what it costs to keep a text besides its bytes.
+	// textCost is the approximate overhead of one stored text, in bytes.
 	textCost = 64
 )
 
-// texts are values that many Nodes have in common, each kept once.
+// texts interns values that many Nodes have in common: it stores each value once.
 type texts struct {
 	mu      sync.Mutex
 	bytes   int
@@ -28,10 +28,10 @@ type texts struct {
 	schemas map[string]*v1alpha1.JSON
 }
 
-// slimNode is the transform of Nodes on their way into the cache: what no gateway reads is
-// dropped (a request for a certificate and most conditions are the controller's, annotations may be
-// large), lists lose the room they were decoded into, and what machines of a kind have in common is
-// shared.
+// slimNode returns the transform that reduces Nodes before they enter the cache. It drops the
+// fields that no gateway reads: annotations, which may be large, and the certificate request and
+// most conditions, which belong to the controller. It clips the spare capacity of lists and
+// shares the values that similar machines have in common.
 func slimNode() toolscache.TransformFunc {
 	strip, shared := cache.TransformStripManagedFields(), &texts{}
 	return func(obj any) (any, error) {
@@ -49,12 +49,12 @@ func slimNode() toolscache.TransformFunc {
 	}
 }
 
-// in makes a status share what it has in common with others.
+// in replaces the values of status by the stored copies of equal values.
 func (t *texts) in(status *v1alpha1.NodeStatus) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.strings == nil || t.bytes > maxTexts {
-		// Machines that say ever new things only keep others from sharing.
+		// Machines that always send new values only prevent the others from sharing.
 		t.bytes, t.strings, t.schemas = 0, map[string]string{}, map[string]*v1alpha1.JSON{}
 	}
 	shared := []*string{&status.Gateway, &status.TrustBundleSHA256}
@@ -96,7 +96,7 @@ func (t *texts) schema(s *v1alpha1.JSON) *v1alpha1.JSON {
 	return known
 }
 
-// share lets the facts of a session refer to what the cached Node says as well.
+// share makes the facts of a session refer to equal values of the cached Node.
 func (f *facts) share(status *v1alpha1.NodeStatus) {
 	if equality.Semantic.DeepEqual(f.declared, status.Capabilities) {
 		f.declared = status.Capabilities

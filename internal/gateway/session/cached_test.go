@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// ofAKind is what the watch decodes of a Node: each text anew.
+// ofAKind returns a Node as the watch decodes it, with a separate copy of each text.
 func ofAKind(name string) *v1alpha1.Node {
 	schema := &v1alpha1.JSON{Raw: []byte(`{"type":"object"}`)}
 	return &v1alpha1.Node{
@@ -55,12 +55,12 @@ func TestCachedNodesShareWhatTheyHaveInCommonAndLoseWhatNobodyReads(t *testing.T
 	}
 	want := ofAKind("b")
 	want.Annotations, want.Status.CertificateRequest, want.Status.CertificateHistory = nil, nil, nil
-	want.Status.Conditions = want.Status.Conditions[1:] // Ready is the controller's
+	want.Status.Conditions = want.Status.Conditions[1:] // Ready belongs to the controller
 	if diff := cmp.Diff(want, b); diff != "" {
 		t.Errorf("the cached Node differs:\n%s", diff)
 	}
 	if room := cap(b.Status.Conditions); room > 2 {
-		t.Errorf("one condition holds the room of %d", room)
+		t.Errorf("the slice of one condition has the capacity %d, want at most 2", room)
 	}
 }
 
@@ -79,12 +79,12 @@ func TestSharedTextsAreBounded(t *testing.T) {
 func TestASessionKeepsNoCopyOfItsCachedNode(t *testing.T) {
 	s := heldAt(clocktesting.NewFakeClock(noon.Time))
 	cached := slimmed(t, slimNode(), ofAKind(pc.Name))
-	s.node = ofAKind(pc.Name) // as an own write returned it
+	s.node = ofAKind(pc.Name) // the result of an own write
 	described := ofAKind(pc.Name).Status
 	s.facts.declared, s.facts.system = described.Capabilities, described.System
 	s.learnNode(t.Context(), cached, false)
 	if s.node != cached {
-		t.Error("the session keeps the answer to its own write beside the cached Node")
+		t.Error("the session keeps the response to its own write in addition to the cached Node")
 	}
 	if s.facts.system != cached.Status.System || &s.facts.declared[0] != &cached.Status.Capabilities[0] {
 		t.Error("the session keeps a second description of its machine")
@@ -92,7 +92,7 @@ func TestASessionKeepsNoCopyOfItsCachedNode(t *testing.T) {
 	older := ofAKind(pc.Name)
 	older.ResourceVersion = "6"
 	if s.learnNode(t.Context(), older, false); s.node != cached {
-		t.Error("the session took in an older Node")
+		t.Error("the session applied an older Node")
 	}
 }
 

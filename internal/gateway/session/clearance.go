@@ -10,22 +10,22 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// revokeGrace is how long a session whose Node was revoked waits for the machine to confirm that
-// what a person is asked about was cancelled.
+// revokeGrace is the time that a machine whose Node was revoked gets to confirm the cancellation
+// of the dispatches that a person is asked about.
 const revokeGrace = time.Second
 
-// clears reports whether the agent of a Hello waits for clearances.
+// clears reports whether the agent that sent the Hello waits for clearances.
 func clears(hello *gatewayv1.Hello) bool {
 	return slices.Contains(hello.GetFeatures(), gatewayv1.Feature_FEATURE_CLEARANCE)
 }
 
-// mediated reports whether a person at the machine is asked about the dispatch, and it was not
-// cleared to start.
+// mediated reports whether a person at the machine is asked about the dispatch and the dispatch
+// is not cleared to start yet.
 func (e *entry) mediated() bool {
 	return (e.asked != nil || e.yes) && e.stage != gatewayv1.Clearance_STAGE_START && e.result == nil && !e.settled
 }
 
-// certificateEnd is when the certificate ends that the session was opened with.
+// certificateEnd returns the expiry of the certificate with which the session was opened.
 func (s *session) certificateEnd() time.Time {
 	if s.caller.Certificate == nil {
 		return time.Time{}
@@ -33,14 +33,15 @@ func (s *session) certificateEnd() time.Time {
 	return s.caller.Certificate.NotAfter
 }
 
-// permission decides about the next step of an offered dispatch by the facts of this session.
+// permission decides about the next step of an offered dispatch from the facts of this session.
 func (s *session) permission(e *entry) dispatch.Permission {
 	rights := dispatch.Rights{Node: s.node, CertificateEnd: s.certificateEnd(), Review: e.review}
 	return dispatch.Permit(e.d, rights, s.service.Time.Now())
 }
 
-// clear sends the machine the step that a mediated dispatch may reach: held, asked, or started after a yes. It
-// withdraws a dispatch that may not run any more. It returns true while a worker has the entry.
+// clear sends the machine the stage that a mediated dispatch may reach: hold, ask, or start after
+// an approval. It withdraws a dispatch that may not run any more. It returns true while a worker
+// processes the entry.
 func (s *session) clear(ctx context.Context, e *entry) (busy bool) {
 	if dispatch.WithdrawnFor(e.d.Status) != nil {
 		s.sendCancel(e)
@@ -70,8 +71,8 @@ func (s *session) clear(ctx context.Context, e *entry) (busy bool) {
 	return true
 }
 
-// hold keeps a mediated dispatch from its next step. An agent that knows no clearance starts after a
-// yes without asking: of a suspended Node its work is withdrawn.
+// hold keeps a mediated dispatch from its next step. An agent without FEATURE_CLEARANCE starts
+// right after the approval, so on a suspended Node its dispatch is withdrawn.
 func (s *session) hold(ctx context.Context, e *entry) (busy bool) {
 	if s.clearing {
 		s.sendClearance(e, gatewayv1.Clearance_STAGE_HOLD)
@@ -80,7 +81,7 @@ func (s *session) hold(ctx context.Context, e *entry) (busy bool) {
 	if s.node.Spec.DesiredState != v1alpha1.NodeSuspended {
 		return false
 	}
-	s.withdraw(ctx, e, v1alpha1.ReasonNodeSuspended, "the Node was suspended, and the agent of this machine cannot wait after a yes: update the agent")
+	s.withdraw(ctx, e, v1alpha1.ReasonNodeSuspended, "the Node was suspended, and the agent of this machine cannot wait after an approval: update the agent")
 	return true
 }
 
@@ -95,7 +96,8 @@ func (s *session) sendClearance(e *entry, stage gatewayv1.Clearance_Stage) {
 	}
 }
 
-// withdraw cancels a dispatch on its machine and records why. The result of the machine ends it.
+// withdraw cancels a dispatch on its machine and records the reason. The result of the machine
+// ends the dispatch.
 func (s *session) withdraw(ctx context.Context, e *entry, code, message string) {
 	s.sendCancel(e)
 	gateway := s.service.Gateway
@@ -104,7 +106,7 @@ func (s *session) withdraw(ctx context.Context, e *entry, code, message string) 
 	}, func(ctx context.Context, _ error) { s.advance(ctx, e) })
 }
 
-// recheck looks at the live Node and dispatch and at the requester's right, then clears the step.
+// recheck reads the live Node, reviews the requester's right, then clears the step.
 func (s *session) recheck(ctx context.Context, e *entry, want gatewayv1.Clearance_Stage) {
 	e.busy = true
 	d := e.d
@@ -122,7 +124,7 @@ func (s *session) recheck(ctx context.Context, e *entry, want gatewayv1.Clearanc
 				err = s.service.Check()
 			}
 			if err != nil {
-				s.log().V(1).Info("no step of a dispatch is cleared now", "dispatch", d.Name, "reason", err.Error())
+				s.log().V(1).Info("cannot clear a dispatch for its next step now", "dispatch", d.Name, "reason", err.Error())
 				e.recheckAt = s.service.Clock.Now().Add(blockedRetry)
 				s.wakeBy(e.recheckAt)
 				return
@@ -132,7 +134,7 @@ func (s *session) recheck(ctx context.Context, e *entry, want gatewayv1.Clearanc
 	})
 }
 
-// clearStep clears a step whose rights were looked at this very moment.
+// clearStep clears a step right after recheck has checked its rights.
 func (s *session) clearStep(ctx context.Context, e *entry, want gatewayv1.Clearance_Stage) {
 	select {
 	case <-s.stopped:
@@ -151,8 +153,9 @@ func (s *session) clearStep(ctx context.Context, e *entry, want gatewayv1.Cleara
 	s.advance(ctx, e)
 }
 
-// refuseMachine ends the session of a machine that its Node does not let in any more. What a person
-// is asked about is cancelled first: the machine can confirm that it did not start.
+// refuseMachine ends the session of a machine that is not authorized any more. It first
+// withdraws the dispatches that a person is asked about, so that the machine can confirm that
+// they did not start.
 func (s *session) refuseMachine(ctx context.Context, err error) {
 	if s.refusal != nil {
 		return
@@ -170,8 +173,8 @@ func (s *session) refuseMachine(ctx context.Context, err error) {
 	s.leaveWhenConfirmed()
 }
 
-// leaveWhenConfirmed stops a refused session once the machine answered every cancellation, or
-// after revokeGrace.
+// leaveWhenConfirmed stops a refused session once the machine has answered every cancellation,
+// or after revokeGrace.
 func (s *session) leaveWhenConfirmed() {
 	if s.refusal == nil {
 		return

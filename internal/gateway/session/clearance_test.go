@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// hasStopped reports whether the session ends.
+// hasStopped reports whether the session was stopped.
 func (s *session) hasStopped() bool {
 	select {
 	case <-s.stopped:
@@ -20,7 +20,7 @@ func (s *session) hasStopped() bool {
 	}
 }
 
-// mediatedEntry gives the session a dispatch about which a person was asked.
+// mediatedEntry adds a dispatch to the session about which a person was asked.
 func (s *session) mediatedEntry(at *store, c *clocktesting.FakeClock) *entry {
 	d := dispatchOf(s, c, v1alpha1.DispatchQueued)
 	d.ResourceVersion, d.Spec.ExpirySeconds = "1", 3600
@@ -28,7 +28,7 @@ func (s *session) mediatedEntry(at *store, c *clocktesting.FakeClock) *entry {
 	return s.knows(at, d, entry{offered: true, accepted: true, acceptedAt: c.Now(), asked: &question{user: "ada"}, stage: stageAsk})
 }
 
-// An agent that waits for clearances is held. Another one would start after a yes.
+// An agent that waits for clearances is sent HOLD. An older agent would start after an approval.
 func TestAMediatedDispatchIsHeldOrWithdrawnWhileItMayNotRun(t *testing.T) {
 	for name, tt := range map[string]struct {
 		clearing, suspended bool
@@ -86,7 +86,7 @@ func TestADispatchIsWithdrawnOnce(t *testing.T) {
 	}
 }
 
-// The right is reviewed again before a dispatch that waited is cleared.
+// The requester's right is reviewed again before a dispatch that waited is cleared.
 func TestAYesOfARequesterWithoutTheRightIsWithdrawn(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, at, _ := atStore(c)
@@ -101,7 +101,7 @@ func TestAYesOfARequesterWithoutTheRightIsWithdrawn(t *testing.T) {
 	}
 }
 
-// A failed look is repeated after blockedRetry.
+// A failed check of the rights is repeated after blockedRetry.
 func TestAClearanceThatFailsIsTriedAgain(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, at, gate := atStore(c)
@@ -110,7 +110,7 @@ func TestAClearanceThatFailsIsTriedAgain(t *testing.T) {
 	s.clear(t.Context(), e)
 	s.worksOff(t.Context())
 	if again := noon.Add(blockedRetry); e.stage != stageAsk || e.busy || !e.recheckAt.Equal(again) || !s.wakeAt.Equal(again) {
-		t.Errorf("stage %s, busy %t, again at %s, the session looks at %s, want %s", e.stage, e.busy, e.recheckAt, s.wakeAt, again)
+		t.Errorf("stage %s, busy %t, next check at %s, the session wakes at %s, want %s", e.stage, e.busy, e.recheckAt, s.wakeAt, again)
 	}
 	gate.err = nil
 	for _, tt := range []struct {
@@ -127,7 +127,7 @@ func TestAClearanceThatFailsIsTriedAgain(t *testing.T) {
 	}
 }
 
-// The run time counts from the clearance to start, not from the question.
+// The run time counts from the clearance to start, not from the request for approval.
 func TestTheRunTimeCountsFromTheClearanceToStart(t *testing.T) {
 	for name, yes := range map[string]bool{"asked": false, "started": true} {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestTheRunTimeCountsFromTheClearanceToStart(t *testing.T) {
 	}
 }
 
-// A machine that its Node does not let in any more first confirms that a mediated dispatch did not start.
+// A machine that is not authorized any more first confirms that a mediated dispatch did not start.
 func TestARefusedMachineConfirmsCancellationsFirst(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change    func(*v1alpha1.Node)
@@ -172,11 +172,11 @@ func TestARefusedMachineConfirmsCancellationsFirst(t *testing.T) {
 			}
 			c.Step(revokeGrace - 1)
 			if s.leaveWhenConfirmed(); s.hasStopped() {
-				t.Error("the session ends before the machine had its time to confirm")
+				t.Error("the session ends before revokeGrace has passed")
 			}
 			c.Step(1)
 			if s.leaveWhenConfirmed(); !s.hasStopped() {
-				t.Error("the session waits for ever for a confirmation")
+				t.Error("the session does not end after revokeGrace")
 			}
 		})
 	}

@@ -13,18 +13,19 @@ import (
 )
 
 const (
-	// cloneMemory is how long after its last sign the suspicion of a clone stays. Two running
-	// copies show one every few minutes.
+	// cloneMemory is the time that the suspicion of a clone stays after its last sign. Two
+	// running copies produce a sign every few minutes.
 	cloneMemory = 24 * time.Hour
-	// cloneRefresh is how often signs of the same kind are written at most.
+	// cloneRefresh is the minimum time between two writes of signs of the same kind.
 	cloneRefresh = 10 * time.Minute
-	// dialSlack covers what two clocks of the API server's time may differ by, in whole seconds.
+	// dialSlack is the maximum difference between two estimates of the API server's time, in
+	// whole seconds.
 	dialSlack = 5 * time.Second
 )
 
-// suspectClone notes a sign that two machines use the identity; it is false when a sign of the
-// same kind is noted already, in this session and not long ago. The time of the condition is that
-// of its last sign.
+// suspectClone sets the condition that two machines seem to use one identity. It returns false if
+// a sign of the same kind is recorded in this session and younger than cloneRefresh. The
+// transition time of the condition is the time of the last sign.
 func (f *nodeFields) suspectClone(reason, message string, now metav1.Time) bool {
 	old := meta.FindStatusCondition(f.Conditions, v1alpha1.ConditionSuspectedClone)
 	if old != nil && old.Reason == reason && now.Sub(old.LastTransitionTime.Time) < cloneRefresh && !old.LastTransitionTime.Before(f.SessionStartedTime) {
@@ -36,7 +37,7 @@ func (f *nodeFields) suspectClone(reason, message string, now metav1.Time) bool 
 	return true
 }
 
-// forgetClone ends the suspicion a day after its last sign.
+// forgetClone removes the suspicion of a clone when its last sign is cloneMemory old.
 func (f *nodeFields) forgetClone(now metav1.Time) {
 	old := meta.FindStatusCondition(f.Conditions, v1alpha1.ConditionSuspectedClone)
 	if old != nil && now.Sub(old.LastTransitionTime.Time) >= cloneMemory {
@@ -44,18 +45,18 @@ func (f *nodeFields) forgetClone(now metav1.Time) {
 	}
 }
 
-// suspect looks whether a Hello that was refused because it is not newer than the live session
-// proves a second user of the journal, and notes it. Whoever holds that session keeps the
-// condition: what is stored of it is taken over.
+// suspect records the suspicion of a clone if a refused Hello proves a second user of the
+// journal. The Hello was refused because it is not newer than the live session. The gateway that
+// holds the live session keeps the condition, because it composes its fields over the stored ones.
 func (s *Service) suspect(ctx context.Context, held *session) {
 	for range openAttempts {
 		node, err := s.liveNode(ctx, held.caller)
 		if err != nil || !held.repeats(node) {
-			return // The next sign is noted.
+			return // A later sign is recorded.
 		}
 		next, now := fieldsOf(node), held.stamp()
 		if now.Before(next.SessionStartedTime) {
-			now = *next.SessionStartedTime // A session may begin a second ahead.
+			now = *next.SessionStartedTime // The start of a session may be a second ahead.
 		}
 		if !next.suspectClone(v1alpha1.ReasonDialRepeated,
 			"A second agent dialed with the journal of the live session: check that the identity directory was not copied, or put back from a backup, while the machine was connected.", now) {
@@ -66,22 +67,23 @@ func (s *Service) suspect(ctx context.Context, held *session) {
 			held.log().Info("a second agent uses the journal of the live session", "dialCounter", held.dials, "recorded", node.Status.DialCounter)
 			return
 		case !apierrors.IsConflict(err):
-			held.log().Error(err, "cannot note the suspicion of a clone")
+			held.log().Error(err, "cannot record that a second agent uses the journal of the live session")
 			return
 		}
 	}
 }
 
-// repeated tells whether a second agent dialed with the journal of the last recorded session. An
-// older copy of a journal has to pass the recorded count one by one: it may be the next to come.
+// repeated reports whether a second agent dialed with the journal of the last recorded session.
+// An older copy of a journal reaches the recorded dial counter one dial at a time, so the next
+// dial may come from that copy.
 func repeated(node *v1alpha1.Node) bool {
 	sign := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionSuspectedClone)
 	return sign != nil && sign.Reason == v1alpha1.ReasonDialRepeated && !sign.LastTransitionTime.Before(node.Status.SessionStartedTime)
 }
 
-// repeats tells whether the dial of s cannot be one of the agent that holds the live session.
-// An agent counts each dial before it makes it, and makes one after the other: it uses no count
-// twice, and has registered for an earlier dial before it registered for a later one.
+// repeats reports whether a second agent must have made the dial of s, because the agent of the
+// live session cannot have. An agent counts each dial before it makes it, and makes one dial at a
+// time. So it uses no count twice, and registers for an earlier dial before a later one.
 func (s *session) repeats(node *v1alpha1.Node) bool {
 	last, session := &node.Status, dispatch.SessionOf(node)
 	if !session.Live() || last.SessionID == s.id || last.JournalID != s.journal {

@@ -9,11 +9,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// maxListed bounds the reasons that a condition holds, and the names behind each.
+// maxListed bounds the reasons in a condition, and the names listed for each reason.
 const maxListed = 5
 
-// degradation returns a sentence about the granted capabilities that cannot run now. Those with the
-// same reason are named together.
+// degradation returns a sentence about the granted capabilities that cannot run now. It groups
+// capabilities by reason.
 func degradation(capabilities []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPolicy) string {
 	var reasons []string
 	names, declared, count := map[string][]string{}, map[string]bool{}, 0
@@ -32,7 +32,7 @@ func degradation(capabilities []v1alpha1.NodeCapability, policy v1alpha1.Capabil
 	}
 	for _, name := range policy.Allow {
 		if !declared[name] && !strings.HasSuffix(name, "*") && dispatch.Granted(policy, name) {
-			add(name, "the machine does not have it")
+			add(name, "the machine does not declare it")
 		}
 	}
 	var parts []string
@@ -42,7 +42,7 @@ func degradation(capabilities []v1alpha1.NodeCapability, policy v1alpha1.Capabil
 	return fmt.Sprintf("Granted capabilities that cannot run now: %d: %s.", count, list(parts, "; "))
 }
 
-// list joins the first few elements and counts the others.
+// list joins the first maxListed elements and counts the others.
 func list(all []string, separator string) string {
 	text := strings.Join(all[:min(len(all), maxListed)], separator)
 	if len(all) > maxListed {

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/inputschema"
 )
 
-// Bounds of what a machine may say about itself; longer texts are cut, more entries refused.
+// Bounds of the description of a machine. Longer texts are cut; more entries are refused.
 const (
 	maxCapabilities    = 64
 	maxCapabilityName  = 128
@@ -20,27 +20,27 @@ const (
 	maxReason          = 256
 	maxSchemaBytes     = inputschema.MaxBytes
 	maxAllSchemasBytes = 32 << 10
-	// maxSentSchemasBytes bounds the schemas of a description as they are sent; those after them
-	// are not parsed.
+	// maxSentSchemasBytes bounds the schemas of a description as sent by the machine. Schemas
+	// beyond it are not parsed.
 	maxSentSchemasBytes = 2 * maxAllSchemasBytes
 	maxIDBytes          = 64
 )
 
 var capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
 
-// description is what a machine said of itself in RegisterNode or CapabilitiesChanged.
+// description holds the facts that a machine sent in RegisterNode or CapabilitiesChanged.
 type description struct {
 	system *v1alpha1.SystemInfo
 	bootID string
-	// declared are the capabilities as the agent sees them: Available does not consider
-	// the grant.
+	// declared are the capabilities as the agent sent them: Available does not consider the grant.
 	declared []v1alpha1.NodeCapability
-	// altered names capabilities whose schema had to be changed to be stored: what it says of an
-	// input, the machine did not say. Usually nil.
+	// altered names the capabilities whose schema had to be changed to be stored. Inputs are not
+	// checked against such a schema, because the machine did not declare it. Usually nil.
 	altered map[string]bool
 }
 
-// afford takes the bytes of new schemas from the allowance of the machine, if it has as many.
+// describe returns the validated description in request. afford takes the bytes of new schemas
+// from the allowance of the machine and reports whether enough were available.
 func describe(request *gatewayv1.RegisterNodeRequest, known *knownSchemas, afford func(bytes int) bool) (description, error) {
 	if len(request.GetBootId()) > maxIDBytes {
 		return description{}, fmt.Errorf("boot_id is longer than %d bytes", maxIDBytes)
@@ -50,8 +50,8 @@ func describe(request *gatewayv1.RegisterNodeRequest, known *knownSchemas, affor
 	return d, err
 }
 
-// declare takes in a list of capabilities, or errs and changes nothing. Schemas that are too large
-// or cannot be stored are dropped: the machine itself checks what it runs.
+// declare stores a list of capabilities in d; if it returns an error, d is unchanged. Schemas that
+// are too large or cannot be stored are dropped: the machine itself validates its inputs.
 func (d *description) declare(list []*gatewayv1.Capability, known *knownSchemas, afford func(bytes int) bool) error {
 	if len(list) > maxCapabilities {
 		return fmt.Errorf("%d capabilities declared, at most %d are taken", len(list), maxCapabilities)

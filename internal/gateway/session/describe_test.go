@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// anything is an allowance without an end.
+// anything returns true: it is an unlimited allowance of schema bytes.
 func anything(int) bool { return true }
 
 func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
@@ -55,12 +55,12 @@ func TestADescriptionMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
 		t.Errorf("%d are declared, mediation %s and %s", len(d.declared), d.declared[0].Mediation, d.declared[1].Mediation)
 	}
 	if _, err := describe(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", maxIDBytes+1)}, newKnownSchemas(), anything); err == nil {
-		t.Error("a longer boot_id is taken")
+		t.Error("a longer boot_id is accepted")
 	}
 }
 
-// A schema counts when it is sent within maxSentSchemasBytes, is at most maxSchemaBytes long and fits
-// into the room that is left.
+// A schema is stored if it is sent within maxSentSchemasBytes, is at most maxSchemaBytes long and
+// fits into the remaining room.
 func TestASchemaMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
 	schema := func(size int) []byte { return []byte(`{"d":"` + strings.Repeat("x", size-len(`{"d":""}`)) + `"}`) }
 	for size, want := range map[int]bool{maxSchemaBytes: true, maxSchemaBytes + 1: false} {

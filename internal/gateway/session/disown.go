@@ -10,12 +10,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// lateWrite is how long after it was sent a write may still be carried out: the API server ends
-// a request after a minute.
+// lateWrite is the time after which a write that was sent cannot take effect any more: the API
+// server ends a request after a minute.
 const lateWrite = 90 * time.Second
 
-// disown ends the session of held if it was recorded although its opening failed: the answer was
-// lost, and while this gateway lives nobody else would end it.
+// disown ends the session held if it was recorded although its opening failed. The API server's
+// response was lost then, and no other process ends the session while this gateway lives.
 func (s *Service) disown(ctx context.Context, held *session, err error) {
 	if held.tried == "" || refusedBody(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		return
@@ -29,8 +29,8 @@ func (s *Service) disown(ctx context.Context, held *session, err error) {
 	})
 }
 
-// landed finds out whether the session was recorded; then s.node is that Node. It waits until
-// the write cannot be carried out any more.
+// landed reports whether the session was recorded, and sets s.node to the recording Node if so.
+// It waits until the write cannot take effect any more.
 func (s *session) landed(ctx context.Context, abandon <-chan struct{}) bool {
 	last := s.service.Clock.Now().Add(lateWrite)
 	for backoff := retries(); ; {

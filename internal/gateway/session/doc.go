@@ -1,17 +1,18 @@
-// Package session serves NodeService: it holds the sessions of machines, offers them the
-// dispatches of their Node and settles what they answer.
+// Package session serves NodeService: it holds the sessions of machines, offers the machines the
+// dispatches of their Node and settles the results.
 //
-// One actor goroutine owns all state of one session and never blocks: what it hears
-// comes in over channels (the machine, the informers, finished writes), what it wants
-// done leaves it as messages (outbox) or as writes on a few worker goroutines. Whether a
-// dispatch may be offered or what its status becomes is decided by package dispatch.
+// One actor goroutine owns all state of one session and never blocks. Its inputs arrive over
+// channels: messages of the machine, events of the informers, finished writes. Its outputs are
+// messages (outbox) and writes on a few worker goroutines. Package dispatch decides whether a
+// dispatch may be offered and which status it gets.
 //
-// The order that makes the promises of the protocol true:
+// The guarantees of the protocol depend on this order:
 //
 //	Hello -> one live read of the Node, one LIST of its unfinished dispatches
-//	      -> what the journal already holds is claimed (or the journal is reset)
+//	      -> dispatches that are in the journal are claimed (or the journal is reset)
 //	      -> the session is recorded in Node.status, by resourceVersion
-//	      -> Welcome, then offers: younger than the record at once, older ones claimed first
+//	      -> Welcome, then offers: dispatches younger than the record at once, older ones
+//	         after a claim
 //	      -> results are written with the cached resourceVersion, then Settled
-//	      -> the end is recorded, unless a newer session took over
+//	      -> the end is recorded, unless a newer session replaced this one
 package session

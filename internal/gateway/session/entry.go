@@ -8,57 +8,61 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// settledMemory is how long a settled dispatch is remembered when the watch does not say
-// that it left: old news of it must not look like a new dispatch.
+// settledMemory is the time that a settled dispatch is remembered if the watch does not show that
+// it left. A late event about it must not look like a new dispatch.
 const settledMemory = 10 * time.Minute
 
-// entry is what a session knows of one dispatch. Facts come in any order; session.advance
-// looks at all of them and takes the next step.
+// entry is the state of one dispatch in a session. Facts arrive in any order; session.advance
+// considers all of them and takes the next step.
 type entry struct {
-	// d is the newest state known, of the watch or of an own write.
+	// d is the newest known state, from the watch or from an own write.
 	d *v1alpha1.CapabilityDispatch
-	// busy is true while a worker reads or writes it: there is one at a time.
+	// busy is true while a worker reads or writes the dispatch. There is one worker at a time.
 	busy bool
 
-	// offered: the machine knows of it, by an Offer of this session or from its journal.
+	// offered is true if the machine knows the dispatch, from an Offer of this session or from
+	// its journal.
 	offered   bool
 	offeredAt time.Time
-	// accepted: it is in the journal of the machine.
+	// accepted is true if the dispatch is in the journal of the machine.
 	accepted   bool
 	acceptedAt time.Time
 	cancelSent bool
 
-	// stage is how far the machine knows that the dispatch may go; unspecified for one of an
-	// earlier session. recheckAt is when the rights are looked at again after a failure.
-	stage     gatewayv1.Clearance_Stage
+	// stage is the latest stage that the machine knows the dispatch is cleared for. It is
+	// unspecified for a dispatch of an earlier session.
+	stage gatewayv1.Clearance_Stage
+	// recheckAt is the time on the local clock of the next check of the rights after a failed one.
 	recheckAt time.Time
-	// review is the newest result about the requester.
+	// review is the newest result of a review of the requester.
 	review dispatch.Review
-	// reviewedUntil is how long that counts for an offer, on the local clock.
+	// reviewedUntil is the time on the local clock until which review is valid for an offer.
 	reviewedUntil time.Time
 
 	asked      *question
 	yes        bool
 	progress   *v1alpha1.DispatchProgress // not written yet
-	progressAt time.Time                  // last written, local clock
+	progressAt time.Time                  // last write of a progress, local clock
 
 	result *dispatch.Result
-	// replaced: the API server refused the result of the machine for its content, and result is
-	// what is recorded instead.
+	// replaced is true if the API server refused the result of the machine for its content. Then
+	// result is a substitute without that content.
 	replaced bool
-	// retryAt is when a write that was refused is tried again, on the local clock; refusals
-	// counts those in a row.
+	// retryAt is the time on the local clock at which a refused write is tried again. refusals
+	// counts consecutive refusals.
 	retryAt  time.Time
 	refusals int
-	// settled: recorded, or nothing is left to record. It stays until the watch says it left.
+	// settled is true if the result is recorded or nothing is left to record. The entry stays
+	// until the watch shows that the dispatch left.
 	settled bool
-	// settledAt is when it was settled or recalled, on the local clock.
+	// settledAt is the time on the local clock at which the dispatch was settled or recalled.
 	settledAt time.Time
-	left      bool
+	// left is true if the dispatch left the watch.
+	left bool
 }
 
-// forgettable tells whether nothing more is expected of the dispatch. A result of one that was
-// recalled may still come: then it is a stray.
+// forgettable reports whether the entry may be deleted, because no more events are expected. A
+// later result of a recalled dispatch is handled like the result of an unknown dispatch.
 func (e *entry) forgettable(now time.Time) bool {
 	old := !e.settledAt.IsZero() && now.Sub(e.settledAt) > settledMemory
 	if e.settled {
@@ -67,19 +71,20 @@ func (e *entry) forgettable(now time.Time) bool {
 	return old && !e.busy && e.result == nil && dispatch.Finished(e.d.Status)
 }
 
-// question to a person at the machine.
+// question is a request for approval to a person at the machine.
 type question struct {
 	user  string
 	since time.Time
 }
 
-// started tells that the run time counts: the machine has it and asks nobody.
+// started reports whether the run time counts: the machine accepted the dispatch and waits for no
+// person's approval.
 func (e *entry) started() bool {
 	return e.accepted && ((e.asked == nil && !e.yes) || e.stage == gatewayv1.Clearance_STAGE_START)
 }
 
-// giveUpAt is when the machine should have reported the end, in the API server's time;
-// grace is what it may take to report.
+// giveUpAt returns the time by which the machine must have reported the end, in the API server's
+// time. grace is the time allowed for the report itself.
 func (e *entry) giveUpAt(grace time.Duration) time.Time {
 	if c := dispatch.WithdrawnFor(e.d.Status); c != nil {
 		return c.LastTransitionTime.Add(grace)

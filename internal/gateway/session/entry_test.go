@@ -22,13 +22,13 @@ func TestADispatchIsMediatedUntilItIsClearedToStart(t *testing.T) {
 		e                 entry
 		mediated, started bool
 	}{
-		"accepted, nobody is asked": {entry{accepted: true}, false, true},
-		"not accepted":              {entry{}, false, false},
-		"a person is asked":         {entry{accepted: true, asked: asked, stage: stageAsk}, true, false},
-		"the person said yes":       {entry{accepted: true, yes: true, stage: stageAsk}, true, false},
-		"asked, then cleared":       {entry{accepted: true, asked: asked, yes: true, stage: stageStart}, false, true},
-		"asked, then it reported":   {entry{accepted: true, asked: asked, result: &dispatch.Result{}}, false, false},
-		"asked, then it ended":      {entry{accepted: true, asked: asked, settled: true}, false, false},
+		"accepted, not mediated":  {entry{accepted: true}, false, true},
+		"not accepted":            {entry{}, false, false},
+		"a person is asked":       {entry{accepted: true, asked: asked, stage: stageAsk}, true, false},
+		"the person said yes":     {entry{accepted: true, yes: true, stage: stageAsk}, true, false},
+		"asked, then cleared":     {entry{accepted: true, asked: asked, yes: true, stage: stageStart}, false, true},
+		"asked, then it reported": {entry{accepted: true, asked: asked, result: &dispatch.Result{}}, false, false},
+		"asked, then it ended":    {entry{accepted: true, asked: asked, settled: true}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if mediated, started := tt.e.mediated(), tt.e.started(); mediated != tt.mediated || started != tt.started {
@@ -38,8 +38,8 @@ func TestADispatchIsMediatedUntilItIsClearedToStart(t *testing.T) {
 	}
 }
 
-// The run time of 30 s counts from the acceptance, else from the latest possible start: 60 s after the
-// creation.
+// The run time of 30 s counts from the acceptance. Without an acceptance it counts from the latest
+// possible start, 60 s after the creation.
 func TestAMachineHasItsRunTimeAndTheGraceToReport(t *testing.T) {
 	const grace = 7 * time.Second
 	at := func(d time.Duration) time.Time { return noon.Add(d) }
@@ -59,7 +59,7 @@ func TestAMachineHasItsRunTimeAndTheGraceToReport(t *testing.T) {
 			tt.e.d = &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: noon},
 				Spec: v1alpha1.CapabilityDispatchSpec{ExpirySeconds: 60, TimeoutSeconds: 30}, Status: tt.status}
 			if got := tt.e.giveUpAt(grace); !got.Equal(tt.want) {
-				t.Errorf("it is given up at %s, want %s", got, tt.want)
+				t.Errorf("the dispatch is given up at %s, want %s", got, tt.want)
 			}
 		})
 	}
@@ -90,6 +90,6 @@ func TestAnEntryIsForgottenWhenNothingMoreIsExpected(t *testing.T) {
 		})
 	}
 	if e := (&entry{d: &v1alpha1.CapabilityDispatch{Status: v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchFailed}}}); e.forgettable(noon.Time) {
-		t.Error("an entry that was never settled is old")
+		t.Error("an entry that was never settled is forgettable")
 	}
 }

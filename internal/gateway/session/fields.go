@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// skewLimit is the offset of a machine's clock that is worth a condition.
+// skewLimit is the offset of a machine's clock from which a condition is set.
 const skewLimit = time.Minute
 
 // nodeFields are the fields of Node.status that belong to FieldManagerSession, under their
@@ -53,7 +53,7 @@ var ownConditions = []string{
 
 func isOwn(conditionType string) bool { return slices.Contains(ownConditions, conditionType) }
 
-// fieldsOf are our fields as they are stored.
+// fieldsOf returns the fields of FieldManagerSession that are stored in node.
 func fieldsOf(node *v1alpha1.Node) nodeFields {
 	s := node.Status.DeepCopy()
 	f := nodeFields{
@@ -74,8 +74,8 @@ func fieldsOf(node *v1alpha1.Node) nodeFields {
 	return f
 }
 
-// facts are what a session knows of its machine: enough to compose its fields. It is
-// copied into the goroutine that writes them.
+// facts holds everything that a session knows about its machine and needs to compose its fields.
+// It is copied into the goroutine that writes them.
 type facts struct {
 	description
 	gateway, sessionID string
@@ -88,22 +88,22 @@ type facts struct {
 	lastEvent          v1alpha1.NodeEvent
 	certificate        *v1alpha1.CertificateInfo
 	bundleSHA256       string
-	// skew is by how much the machine's clock is ahead.
+	// skew is the offset of the machine's clock, positive if it is ahead.
 	skew time.Duration
-	// clone is true when another journal held a live session, until that is recorded.
+	// clone is true if a live session had another journal, until that is recorded.
 	clone bool
 }
 
-// bare are the facts without what the machine said of itself: what is left was made or
-// checked by a gateway, so that the API server always takes it.
+// bare returns the facts without the description of the machine. A gateway made or checked all
+// remaining facts, so the API server always accepts them.
 func (f facts) bare() facts {
 	f.description = description{}
 	f.certificate, f.bundleSHA256 = nil, ""
 	return f
 }
 
-// compose makes our fields for node out of the facts. What must survive of the stored
-// ones (when a state began, a wish of revocation) is taken from node.
+// compose returns the session's fields for node, built from the facts. It copies the stored
+// fields that must survive (the begin of a state, a request for revocation) from node.
 func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {
 	capabilities, available, granted := effective(f.declared, node.Spec.CapabilityPolicy)
 	next := nodeFields{
@@ -155,16 +155,16 @@ func (f *nodeFields) setSkew(skew time.Duration, now metav1.Time) {
 		Message: fmt.Sprintf("The clock of the machine is about %s %s the cluster's; set it, or run a time service.", skew.Abs().Round(time.Minute), direction)}, now)
 }
 
-// setCondition is meta.SetStatusCondition with the API server's time. The message becomes one
-// line without unsafe characters.
+// setCondition calls meta.SetStatusCondition with the API server's time. It turns the message into
+// one line without unsafe characters.
 func setCondition(list *[]metav1.Condition, condition metav1.Condition, now metav1.Time) {
 	condition.LastTransitionTime, condition.Message = now, foreign.Line(condition.Message)
 	meta.SetStatusCondition(list, condition)
 }
 
-// effective narrows the declared capabilities by the policy, and counts the available
-// among the granted ones. A capability that is granted by its full name but not declared
-// counts as granted.
+// effective restricts the declared capabilities to the policy, and counts the granted and the
+// available ones. A capability that is granted by its full name but not declared counts as
+// granted.
 func effective(declared []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPolicy) (list []v1alpha1.NodeCapability, available, granted int) {
 	seen := map[string]bool{}
 	for _, capability := range declared {
@@ -188,7 +188,7 @@ func effective(declared []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPol
 	return list, available, granted
 }
 
-// sameFields tells whether a write would change anything but the time of the last heartbeat.
+// sameFields reports whether a and b are equal except for the time of the last heartbeat.
 func sameFields(a, b nodeFields) bool {
 	a.LastHeartbeatTime = b.LastHeartbeatTime
 	return equality.Semantic.DeepEqual(a, b)

@@ -53,7 +53,7 @@ func TestADegradedNodeNamesTheCause(t *testing.T) {
 	}
 	got := facts{gateway: "gw", description: description{declared: declared}}.compose(nodeThatAllows("echo", "own.*", "up", "absent"), noon)
 	want := "A session is open with gateway gw. Granted capabilities that cannot run now: 4: echo, own.a: " + full +
-		"; own.b: the machine gives no reason; absent: the machine does not have it."
+		"; own.b: the machine gives no reason; absent: the machine does not declare it."
 	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionConnected); got.Presence != v1alpha1.PresenceDegraded || c.Message != want {
 		t.Errorf("%s: %q, want %q", got.Presence, c.Message, want)
 	}
@@ -100,10 +100,10 @@ func TestComposeKeepsWhatBeganEarlier(t *testing.T) {
 		t.Errorf("since is %s, want the beginning of the presence", got.Since)
 	}
 	if meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionRevocationRequested) == nil {
-		t.Error("the wish of the machine was forgotten")
+		t.Error("the condition RevocationRequested was removed")
 	}
 	if meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionReady) != nil {
-		t.Error("a condition of the controller was taken over")
+		t.Error("a condition of the controller was copied")
 	}
 }
 
@@ -118,7 +118,7 @@ func TestAbnormalConditionsComeAndGo(t *testing.T) {
 	abnormal.into(&node.Status)
 	day := metav1.NewTime(noon.Add(cloneMemory))
 	if soon := (facts{}).compose(node, metav1.NewTime(day.Add(-time.Second))); !meta.IsStatusConditionTrue(soon.Conditions, v1alpha1.ConditionSuspectedClone) {
-		t.Error("the suspicion of a clone went within a day")
+		t.Error("the suspicion of a clone was removed within a day")
 	}
 	normal := facts{skew: time.Second}.compose(node, day)
 	if len(normal.Conditions) != 1 || normal.Conditions[0].Type != v1alpha1.ConditionConnected {

@@ -12,12 +12,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// finishGrace is how long results that arrived before the end may take to be written.
-// They stay in the machine's journal until they are.
+// finishGrace is the time after the end of a session in which received results are still written.
+// A result stays in the machine's journal until it is written.
 const finishGrace = 3 * time.Second
 
-// finish is the rest of a session after its stream: what runs is waited for, the end is
-// recorded, the place is given up. cancel ends the work of ctx.
+// finish completes a session after its stream has ended. It waits for running work, records the
+// end and removes the session from the registry. cancel ends the work of ctx.
 func (s *session) finish(ctx context.Context, cancel context.CancelFunc) {
 	defer close(s.closed)
 	defer s.service.registry.remove(s)
@@ -32,8 +32,8 @@ func (s *session) finish(ctx context.Context, cancel context.CancelFunc) {
 	s.recordEnd(context.WithoutCancel(ctx), s.replaced)
 }
 
-// noteAcceptances records what the machine was heard to accept, where that is not stored yet:
-// should it come back with a journal that does not know of it, the journal is an old copy.
+// noteAcceptances records the acceptances of the machine that are not stored yet. If the machine
+// returns with a journal that does not contain them, the journal is an old copy.
 func (s *session) noteAcceptances(ctx context.Context) {
 	gateway := s.service.Gateway
 	for _, e := range s.entries {
@@ -46,7 +46,8 @@ func (s *session) noteAcceptances(ctx context.Context) {
 	}
 }
 
-// acceptances are what noteAcceptances could not store any more. The session must have closed.
+// acceptances returns the acceptances that noteAcceptances could not store any more. The session
+// must have closed.
 func (s *session) acceptances() map[types.UID]bool {
 	heard := map[types.UID]bool{}
 	for uid, e := range s.entries {
@@ -57,7 +58,7 @@ func (s *session) acceptances() map[types.UID]bool {
 	return heard
 }
 
-// unnoted tells whether the machine accepted the dispatch and its status does not say so.
+// unnoted reports whether the machine accepted the dispatch and the status does not record it.
 func (e *entry) unnoted() bool {
 	return e.accepted && !e.settled && !dispatch.Finished(e.d.Status) && !dispatch.Accepted(e.d.Status)
 }
@@ -71,8 +72,8 @@ func (s *session) isReplaced() bool {
 	}
 }
 
-// settleRest lets the workers finish; after the grace, or when a newer session waits,
-// what they do is cancelled.
+// settleRest waits for the workers. It cancels their work after finishGrace, or when a newer
+// session waits.
 func (s *session) settleRest(ctx context.Context, cancel context.CancelFunc) {
 	grace := s.service.Clock.NewTimer(finishGrace)
 	defer grace.Stop()
@@ -91,9 +92,9 @@ func (s *session) settleRest(ctx context.Context, cancel context.CancelFunc) {
 	}
 }
 
-// recordEnd writes that the session ended, until it is written, the session is not the
-// recorded one any more, or abandon is closed. The time is not earlier than the last
-// offer, by the clock that stamps dispatches.
+// recordEnd writes the end of the session to Node.status. It retries until the write succeeds,
+// the Node does not record this session any more, or abandon is closed. The recorded time is not
+// earlier than the last offer, by the clock that stamps dispatches.
 func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -112,7 +113,7 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 	s.facts.lastEvent = v1alpha1.NodeEvent{Name: s.ending.reason, Time: s.stamp()}
 	node := s.node
 	if s.buried = !s.recordedIn(node); s.buried {
-		return // A write that was under way at the end may have shown a newer session.
+		return // The response to a write in flight may have shown a newer session.
 	}
 	if !s.awaitEnd(abandon) {
 		return
@@ -120,7 +121,7 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 	for backoff := retries(); ; {
 		_, err := s.service.apply(ctx, node, s.facts.compose(node, s.stamp()))
 		if refusedBody(err) {
-			// Whatever a machine said of itself, its session ends.
+			// The description of a machine must not prevent the end of its session.
 			s.log().Error(err, "recording the end of the session without the description of the machine", "session", s.id)
 			_, err = s.service.apply(ctx, node, s.facts.bare().compose(node, s.stamp()))
 		}
@@ -151,9 +152,9 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 	}
 }
 
-// awaitEnd waits until the end may be written and counts the write. It returns false when abandon
-// is closed before. A gateway that drains does not wait. A write that is abandoned later still
-// counts: the API server may have carried it out.
+// awaitEnd waits until the end may be written and counts the write. It returns false if abandon
+// is closed first. A draining gateway does not wait. A write that is abandoned later still
+// counts, because the API server may have executed it.
 func (s *session) awaitEnd(abandon <-chan struct{}) bool {
 	clock := s.service.Clock
 	timer := clock.NewTimer(max(s.endDue().Sub(clock.Now()), 0))
@@ -168,7 +169,7 @@ func (s *session) awaitEnd(abandon <-chan struct{}) bool {
 	return true
 }
 
-// recordedIn tells whether node records this session as the live one.
+// recordedIn reports whether node records this session as the live one.
 func (s *session) recordedIn(node *v1alpha1.Node) bool {
 	return node.Status.SessionID == s.id && dispatch.SessionOf(node).Live()
 }

@@ -10,17 +10,17 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// freshness measures how far the watch of Nodes lags, on the watch itself: how long ago
-// was the newest of our own writes sent that the watch has shown. It means something
-// only while writes are made; the refresher sees to that while any Node is held.
+// freshness measures the lag of the Node watch: the age of the newest own write that the watch
+// has delivered. The value is meaningful only while writes are made. Service.refresh makes them
+// as long as this process holds a Node.
 type freshness struct {
 	clock clock.PassiveClock
 
 	mu sync.Mutex
-	// pending are writes the watch has not shown yet, the newest of each Node.
+	// pending holds the newest write of each Node that the watch has not delivered yet.
 	pending map[types.NamespacedName]ownWrite
-	// shown is when the newest write was sent that the watch has shown. A process that
-	// holds no Node knows nothing: each new session is a live read then.
+	// shown is the time at which the newest delivered write was sent. A process that holds no
+	// Node cannot measure the lag: each new session is a live read then.
 	shown time.Time
 }
 
@@ -33,14 +33,14 @@ func newFreshness(c clock.PassiveClock) *freshness {
 	return &freshness{clock: c, pending: map[types.NamespacedName]ownWrite{}, shown: c.Now()}
 }
 
-// wrote notes an own write that succeeded.
+// wrote adds a successful own write.
 func (f *freshness) wrote(key types.NamespacedName, resourceVersion string, sent time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pending[key] = ownWrite{resourceVersion, sent}
 }
 
-// saw notes what the watch has shown.
+// saw records that the watch delivered resourceVersion of the Node key.
 func (f *freshness) saw(key types.NamespacedName, resourceVersion string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -54,7 +54,8 @@ func (f *freshness) saw(key types.NamespacedName, resourceVersion string) {
 	}
 }
 
-// restart forgets the past when the first Node is held again: idle time is no lag.
+// restart resets the measurement when the process holds a Node again. The idle time before is no
+// lag.
 func (f *freshness) restart() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,14 +63,14 @@ func (f *freshness) restart() {
 	f.shown = f.clock.Now()
 }
 
-// lag is how old the newest shown write is.
+// lag returns the age of the newest delivered write.
 func (f *freshness) lag() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.clock.Since(f.shown)
 }
 
-// check errs when the watch is older than limit.
+// check returns an error if the watch lags by more than limit.
 func (f *freshness) check(limit time.Duration) error {
 	if lag := f.lag(); lag > limit {
 		return fmt.Errorf("the watch of Nodes has shown nothing of the last %s", lag.Round(time.Second))
@@ -77,8 +78,8 @@ func (f *freshness) check(limit time.Duration) error {
 	return nil
 }
 
-// newer tells whether resourceVersion a is later than b. Versions that cannot be compared
-// count as not newer unless they differ: looking twice is harmless, missing news is not.
+// newer reports whether resourceVersion a is later than b. For versions that cannot be compared
+// it reports whether they differ: handling a state twice is harmless, missing a state is not.
 func newer(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Budgets of one session, per second and at once, for messages that cost the cluster a read or
-// this process much work. A machine that comes back after a long time owes at most some hundred
-// results; those it repeats every minute.
+// Bounds of the messages that cost the cluster a read or this process much work, for one Node,
+// per second and at once. A machine that reconnects after a long time has at most a few hundred
+// results to report. It repeats them every minute.
 const (
 	straysPerSecond  = 10
 	straysBurst      = 128
@@ -25,7 +25,7 @@ const (
 	changesBurst     = 5
 )
 
-// heard takes in one message of the machine.
+// heard handles one message from the machine.
 func (s *session) heard(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) {
 	s.lastHeard = s.service.Clock.Now()
 	s.facts.heard = s.stamp()
@@ -63,13 +63,13 @@ func (s *session) heard(ctx context.Context, m *gatewayv1.StreamNodeEventsReques
 	}
 }
 
-// stamp is now in the API server's time, as it is stored.
+// stamp returns the current time of the API server, truncated to seconds as in stored objects.
 func (s *session) stamp() metav1.Time {
 	return metav1.NewTime(s.service.Time.Now().Truncate(time.Second))
 }
 
-// about applies what the machine says of a dispatch it was offered; of others it has
-// nothing to say but a Result.
+// about applies a message to the entry of an offered dispatch. It ignores messages about other
+// dispatches: for those the machine may send only a Result.
 func (s *session) about(ctx context.Context, ref *gatewayv1.DispatchRef, change func(*entry)) {
 	e := s.entries[types.UID(ref.GetUid())]
 	if e == nil || !e.offered || e.settled || e.result != nil {
@@ -93,7 +93,7 @@ func (s *session) hearResult(ctx context.Context, r *gatewayv1.Result) {
 	}
 	if !s.strays.AllowN(s.service.Clock.Now(), 1) {
 		s.service.metrics.throttled.WithLabelValues(throttledResult).Inc()
-		return // The machine keeps it and says it again.
+		return // The machine keeps the result and sends it again.
 	}
 	s.stray(ctx, ref, resultOf(r))
 }
@@ -104,8 +104,8 @@ func (s *session) heartbeat(ctx context.Context, h *gatewayv1.Heartbeat) {
 	s.publish(ctx)
 }
 
-// noteSkew compares the machine's clock with the API server's. Only crossing the limit
-// is news.
+// noteSkew compares the machine's clock with the API server's. The skew is published only when it
+// crosses skewLimit.
 func (s *session) noteSkew(agent time.Time) {
 	if agent.IsZero() {
 		return
@@ -117,7 +117,8 @@ func (s *session) noteSkew(agent time.Time) {
 	}
 }
 
-// sendBundle sends the CA bundle when it is not the one last sent or stored.
+// sendBundle sends the CA bundle if it differs from the bundle last sent to or stored by the
+// machine.
 func (s *session) sendBundle() {
 	bundle := s.service.Bundle()
 	sum := bundle.SHA256()
@@ -136,7 +137,7 @@ func (s *session) bundleStored(ctx context.Context, m *gatewayv1.TrustBundleStor
 	}
 }
 
-// sha256Hex is how a SHA-256 of the wire is stored; empty when it is none.
+// sha256Hex returns the stored form of a SHA-256 in a message, or "" if sum has another length.
 func sha256Hex(sum []byte) string {
 	if len(sum) != 32 {
 		return ""
@@ -144,8 +145,8 @@ func sha256Hex(sum []byte) string {
 	return hex.EncodeToString(sum)
 }
 
-// capabilitiesChanged takes in a new description, within the budget of the session; of those
-// beyond it the newest counts, when its time has come.
+// capabilitiesChanged applies a new description within the budget of the Node. Beyond the budget,
+// the newest description waits and replaces earlier waiting ones.
 func (s *session) capabilitiesChanged(ctx context.Context, m *gatewayv1.CapabilitiesChanged) {
 	if s.changed != nil {
 		s.service.metrics.throttled.WithLabelValues(throttledChange).Inc()

@@ -14,8 +14,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// open makes held the recorded session of its Node: Hello reconciled first, offers after.
-// When it returns nil, the turn is still taken until release is called.
+// open records held as the session of its Node. It reconciles the Hello before, and makes offers
+// after. On success the turn of the Node stays taken until the caller calls release.
 func (s *Service) open(streamCtx, ctx context.Context, held *session, hello *gatewayv1.Hello) (release func(), err error) {
 	if err := s.Check(); err != nil {
 		return nil, status.Errorf(codes.Unavailable, "the gateway may not open sessions now: %v", err)
@@ -59,8 +59,8 @@ func (s *Service) open(streamCtx, ctx context.Context, held *session, hello *gat
 	return release, nil
 }
 
-// makeRoom ends the session that this gateway holds of the same Node, if held is newer,
-// and returns it.
+// makeRoom ends the session that this gateway has for the same Node, if held is newer, and
+// returns the ended session.
 func (s *Service) makeRoom(ctx context.Context, held *session) (*session, error) {
 	old := s.registry.of(held.key)
 	if old == nil {
@@ -92,8 +92,8 @@ func (s *Service) makeRoom(ctx context.Context, held *session) (*session, error)
 	}
 }
 
-// bury records the end of a session that made room for one that never came to be. If a
-// third one is recorded first, there is nothing to do.
+// bury records the end of a session that was replaced by a session that failed to open. It does
+// nothing if a third session is recorded first.
 func (s *Service) bury(ctx context.Context, old *session) {
 	if old == nil || old.ending.forget || old.buried {
 		return
@@ -102,7 +102,7 @@ func (s *Service) bury(ctx context.Context, old *session) {
 	s.registry.spawn(func() { old.recordEnd(ctx, s.draining) })
 }
 
-// greet takes in what is known before the first read of the cluster.
+// greet sets the fields of s that are known before the first read of the cluster.
 func (s *session) greet(hello *gatewayv1.Hello, described description) {
 	s.clearing = clears(hello)
 	s.journal, s.dials = hello.GetJournalId(), int64(hello.GetDialCounter())

@@ -8,29 +8,31 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// inbox carries news of the informers to one session without ever blocking them. Only
-// the newest state of each object is kept, so it is never larger than what the Node has.
+// inbox passes events of the informers to one session without ever blocking the informers. It
+// keeps only the newest state of each object, so its size is bounded by the objects of the Node.
 type inbox struct {
-	// wake has a value while there is news.
+	// wake has a value while the inbox is not empty.
 	wake chan struct{}
 
 	mu         sync.Mutex
 	node       *v1alpha1.Node
 	nodeGone   bool
 	dispatches map[types.UID]*v1alpha1.CapabilityDispatch
-	// left holds dispatches that left the watch: finished or deleted, the event does not say.
+	// left holds dispatches that left the watch. They are finished or deleted; the event does not
+	// distinguish the two.
 	left    map[types.UID]struct{}
 	refresh bool
 	drain   bool
 }
 
-// news is what an inbox held.
+// news holds the contents that were taken from an inbox.
 type news struct {
 	node       *v1alpha1.Node
 	nodeGone   bool
 	dispatches map[types.UID]*v1alpha1.CapabilityDispatch
 	left       map[types.UID]struct{}
-	// refresh asks to write the time of the last heartbeat, drain to send the machine away.
+	// refresh requests a write of the time of the last heartbeat. drain requests that the machine
+	// reconnects to another gateway.
 	refresh, drain bool
 }
 
@@ -81,7 +83,7 @@ func (b *inbox) putDrain() {
 	b.rouse()
 }
 
-// rouse is called with the lock held.
+// rouse wakes the session. The caller must hold mu.
 func (b *inbox) rouse() {
 	select {
 	case b.wake <- struct{}{}:
@@ -89,7 +91,7 @@ func (b *inbox) rouse() {
 	}
 }
 
-// take empties the inbox.
+// take empties the inbox and returns its contents.
 func (b *inbox) take() news {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,21 +18,21 @@ import (
 )
 
 const (
-	// maxKeptSchemas bounds the compiled schemas of this process: up to some 100 KiB each where
-	// a machine means harm, a few KiB else.
+	// maxKeptSchemas bounds the compiled schemas of this process. A compiled schema takes a few
+	// KiB, a malicious one up to about 100 KiB.
 	maxKeptSchemas = 256
-	// maxCheckSteps bounds one check of an input, to some 20 ms at the very worst: as much as
-	// the two writes of the dispatch cost.
+	// maxCheckSteps bounds one check of an input, to about 20 ms in the worst case. The two
+	// writes of the dispatch cost as much.
 	maxCheckSteps = 20_000
 )
 
-// schemas keeps compiled input schemas by the hash of their text, for all sessions: thousands
-// of machines declare the same few. They are compiled when a dispatch first asks for one.
+// schemas caches compiled input schemas by the hash of their text, for all sessions: thousands
+// of machines declare the same few schemas. A schema is compiled when a dispatch first needs it.
 type schemas struct{ kept *lru.Cache }
 
 func newSchemas() *schemas { return &schemas{lru.New(maxKeptSchemas)} }
 
-// of is nil where a schema cannot be used, or only at too high a cost.
+// of returns the compiled schema, or nil if it is invalid or too expensive to evaluate.
 func (c *schemas) of(text []byte) *inputschema.Schema {
 	key := sha256.Sum256(text)
 	if kept, ok := c.kept.Get(key); ok {
@@ -46,9 +46,9 @@ func (c *schemas) of(text []byte) *inputschema.Schema {
 	return compiled
 }
 
-// misfit says why an input does not fit the schema that the machine declared. It is empty when it
-// does, and when that is left to the machine: without a schema, with one that is broken, costly or
-// was changed to be stored, or with an input too large to look at here.
+// misfit returns the reason why the input of d violates the schema that the machine declared, or
+// "". It also returns "" if only the machine can validate the input: without a schema, with a
+// schema that is invalid, costly or was changed to be stored, or with an input too large to check.
 func (s *session) misfit(d *v1alpha1.CapabilityDispatch) string {
 	name := d.Spec.Capability
 	at := slices.IndexFunc(s.facts.declared, func(c v1alpha1.NodeCapability) bool { return c.Name == name })
@@ -66,7 +66,7 @@ func (s *session) misfit(d *v1alpha1.CapabilityDispatch) string {
 	return fmt.Sprintf("%v (capability %s of node %q: see inputSchema in its status.capabilities)", err, name, s.key.Name)
 }
 
-// unfit ends a dispatch for its input, if nothing else would end it.
+// unfit returns a decision that ends a dispatch for its invalid input, if no other reason ends it.
 func (s *session) unfit(why string) holderDecision {
 	declared := s.facts.declared
 	return func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
@@ -78,7 +78,7 @@ func (s *session) unfit(why string) holderDecision {
 	}
 }
 
-// sameJSON tells whether two texts say the same, to the last digit.
+// sameJSON reports whether two JSON texts have the same value, including every digit of numbers.
 func sameJSON(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true

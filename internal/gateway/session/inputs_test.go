@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// declaring is a session of a machine that declares the capability c with that schema.
+// declaring returns a session of a machine that declares the capability c with schema.
 func declaring(t *testing.T, service *Service, schema string) *session {
 	t.Helper()
 	s := &session{service: service, key: types.NamespacedName{Namespace: "fleet", Name: "pc"}}
@@ -38,7 +38,7 @@ func TestOnlyAnInputThatSurelyDoesNotFitIsRefusedHere(t *testing.T) {
 		"there is none":                     {needsA, "c", ``, "missing property 'a'"},
 		"no schema":                         {"", "c", `{"a":1}`, ""},
 		"another capability has the schema": {needsA, "other", `{"a":1}`, ""},
-		"a capability nobody declared":      {needsA, "unheard", `{"a":1}`, ""},
+		"an undeclared capability":          {needsA, "unheard", `{"a":1}`, ""},
 		"the schema is broken":              {`{"type":"objekt"}`, "c", `{"a":1}`, ""},
 		"the schema is costly":              {`{"type":"object","required":["a"],"properties":{"b":{"$ref":"#"}}}`, "c", `{}`, ""},
 		"the schema was changed":            {"{\"properties\":{\"a\":{\"enum\":[\"x\u200by\"]}}}", "c", `{"a":"x` + "\u200b" + `y"}`, ""},
@@ -67,7 +67,7 @@ func TestSchemasAreSharedCompiledOnceAndBounded(t *testing.T) {
 	schema := `{"type":"object","required":["a"]}`
 	for range 1000 {
 		if declaring(t, service, schema).misfit(askFor("c", `{}`)) == "" {
-			t.Fatal("it fits")
+			t.Fatal("an input that violates the schema is accepted")
 		}
 	}
 	if kept := service.schemas.kept.Len(); kept != 1 {
@@ -75,7 +75,7 @@ func TestSchemasAreSharedCompiledOnceAndBounded(t *testing.T) {
 	}
 	first := service.schemas.of([]byte(schema))
 	if first == nil || first != service.schemas.of([]byte(schema)) {
-		t.Error("it is compiled again")
+		t.Error("a cached schema is compiled again")
 	}
 	for i := range 2 * maxKeptSchemas {
 		service.schemas.of(fmt.Appendf(nil, `{"title":"%d"}`, i))

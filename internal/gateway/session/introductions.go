@@ -8,11 +8,11 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// introductionLife is how long a RegisterNode waits for its Hello.
+// introductionLife is the time that a RegisterNode is kept for its Hello.
 const introductionLife = 2 * time.Minute
 
-// introductions keeps the last RegisterNode of each Node until its Hello: at most one per
-// Node, and for two minutes.
+// introductions keeps the last RegisterNode of each Node until its Hello, for at most
+// introductionLife.
 type introductions struct {
 	clock clock.PassiveClock
 
@@ -47,7 +47,7 @@ func (i *introductions) put(key types.NamespacedName, publicKeySHA256 string, d 
 	}
 }
 
-// take returns what the owner of the key said and when, once.
+// take removes and returns the registration of the owner of the key, with its time.
 func (i *introductions) take(key types.NamespacedName, publicKeySHA256 string) (introduction, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

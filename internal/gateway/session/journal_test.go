@@ -96,7 +96,7 @@ func TestSignsOfACloneAreWrittenNowAndThen(t *testing.T) {
 		}
 	}
 	if f.SessionStartedTime = ptr(at(cloneRefresh + time.Second)); !f.suspectClone(v1alpha1.ReasonJournalChanged, "words", at(cloneRefresh)) {
-		t.Error("a sign of the session before hides one of this session")
+		t.Error("a sign of the previous session hides a sign of this session")
 	}
 	if len(f.Conditions) != 1 || !f.Conditions[0].LastTransitionTime.Time.Equal(noon.Add(cloneRefresh)) {
 		t.Errorf("conditions are %v, want one with the time of the last sign", f.Conditions)

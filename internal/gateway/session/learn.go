@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// learn takes in what the informers showed.
+// learn applies the events of the informers.
 func (s *session) learn(ctx context.Context, n news) {
 	if n.node != nil {
 		s.learnNode(ctx, n.node, n.nodeGone)
@@ -33,13 +33,13 @@ func (s *session) learn(ctx context.Context, n news) {
 	s.offer(ctx)
 }
 
-// learnNode cuts the stream when the Node does not let its machine in any more, and steps
-// back when the session is not recorded any more. Otherwise a new policy may free or
-// refuse what waits.
+// learnNode applies a state of the Node. It stops the session if the machine is not authorized or
+// this session is not recorded any more. Otherwise it decides about the waiting dispatches again,
+// because the policy may have changed.
 func (s *session) learnNode(ctx context.Context, node *v1alpha1.Node, gone bool) {
 	same := node.UID == s.node.UID
 	if same && !gone && node.ResourceVersion == s.node.ResourceVersion {
-		// Known from an own write; the cache keeps this one anyway.
+		// An own write already returned this state. Share memory with the object in the cache.
 		s.node = node
 		s.facts.share(&node.Status)
 		return
@@ -75,8 +75,8 @@ func (s *session) learnNode(ctx context.Context, node *v1alpha1.Node, gone bool)
 	s.publish(ctx)
 }
 
-// stillOurs tells whether node records this session as the live one; if not, the session
-// stops and leaves Node.status alone.
+// stillOurs reports whether node records this session as the live one. If not, it stops the
+// session, which then leaves Node.status unchanged.
 func (s *session) stillOurs(node *v1alpha1.Node) bool {
 	switch {
 	case node.Status.SessionID != s.id:
@@ -84,15 +84,15 @@ func (s *session) stillOurs(node *v1alpha1.Node) bool {
 		return false
 	case !dispatch.SessionOf(node).Live():
 		s.stop(ending{reason: v1alpha1.ReasonGatewayLost, forget: true,
-			err: status.Error(codes.Unavailable, "the controller took the session for lost; connect again")})
+			err: status.Error(codes.Unavailable, "the controller recorded the session as lost; connect again")})
 		return false
 	}
 	return true
 }
 
-var errReplaced = status.Error(codes.Aborted, "a newer session of this Node won")
+var errReplaced = status.Error(codes.Aborted, "a newer session of this Node replaced this one")
 
-// upsert takes in a state of a dispatch.
+// upsert applies a state of a dispatch.
 func (s *session) upsert(ctx context.Context, d *v1alpha1.CapabilityDispatch) {
 	e := s.entries[d.UID]
 	if e == nil {
@@ -102,8 +102,8 @@ func (s *session) upsert(ctx context.Context, d *v1alpha1.CapabilityDispatch) {
 		e = &entry{d: d}
 		s.entries[d.UID] = e
 		if d.Status.Phase != v1alpha1.DispatchQueued {
-			// Old news of what this session has forgotten, or another gateway's: what is
-			// true now decides.
+			// The event is late, for a dispatch that this session has forgotten, or the dispatch
+			// is another gateway's. A live read decides.
 			s.look(ctx, e)
 			return
 		}
@@ -114,7 +114,7 @@ func (s *session) upsert(ctx context.Context, d *v1alpha1.CapabilityDispatch) {
 	s.consider(ctx, e)
 }
 
-// consider looks at an entry again.
+// consider decides about an entry after its facts may have changed.
 func (s *session) consider(ctx context.Context, e *entry) {
 	if !e.offered && !e.busy && !e.settled && e.result == nil {
 		s.admit(ctx, e)
@@ -123,8 +123,8 @@ func (s *session) consider(ctx context.Context, e *entry) {
 	s.advance(ctx, e)
 }
 
-// leave handles a dispatch that left the watch. The event does not say whether it is
-// finished or deleted, so, unless we finished it, it is looked at.
+// leave handles a dispatch that left the watch. The event does not show whether the dispatch is
+// finished or deleted, so leave reads it live unless this session settled it.
 func (s *session) leave(ctx context.Context, uid types.UID) {
 	e := s.entries[uid]
 	if e == nil {

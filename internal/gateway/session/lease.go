@@ -14,26 +14,27 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// LeaseName is the Lease of the gateway process with that name (status.gateway of the
-// Nodes it holds); it is also the holderIdentity.
+// LeaseName returns the name of the Lease of a gateway process. gateway is the name of the
+// process in status.gateway of its Nodes and the holderIdentity of the Lease.
 func LeaseName(gateway string) string { return v1alpha1.GatewayLeasePrefix + gateway }
 
-// lease keeps the Lease of this process: while it is renewed, the leader leaves the
-// sessions of this process alone.
+// lease renews the Lease of this process. While the Lease is renewed, the leader does not end the
+// sessions of this process.
 type lease struct {
 	service *Service
 
 	mu      sync.Mutex
 	object  *coordinationv1.Lease
-	renewed time.Time // local clock, when the last successful renewal was sent
+	renewed time.Time // local clock: the last successful renewal was sent then
 }
 
-// check errs when the Lease may have run out: others may then treat our sessions as ended.
+// check returns an error if the Lease may have expired: other processes may then treat the
+// sessions of this process as ended.
 func (l *lease) check() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.object == nil {
-		return fmt.Errorf("the Lease %s is not made yet", LeaseName(l.service.Gateway))
+		return fmt.Errorf("the Lease %s is not created yet", LeaseName(l.service.Gateway))
 	}
 	if age := l.service.Clock.Since(l.renewed); age > l.service.LeaseDuration {
 		return fmt.Errorf("the Lease %s could not be renewed for %s", l.object.Name, age.Round(time.Second))
@@ -41,8 +42,8 @@ func (l *lease) check() error {
 	return nil
 }
 
-// run makes the Lease and renews it until ctx ends; then it is deleted, so that the
-// leader need not wait for it to run out.
+// run creates the Lease and renews it until ctx ends. Then it deletes the Lease, so that the
+// leader does not wait for its expiry.
 func (l *lease) run(ctx context.Context) {
 	ticker := l.service.Clock.NewTicker(l.service.LeaseDuration / 3)
 	defer ticker.Stop()
@@ -68,7 +69,7 @@ func (l *lease) renew(ctx context.Context) error {
 	defer l.mu.Unlock()
 	if err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			l.object = nil // Somebody touched it: made or read anew at the next turn.
+			l.object = nil // Another writer changed it: create or read it at the next tick.
 		}
 		return fmt.Errorf("renew Lease %s/%s: %w", l.service.SystemNamespace, LeaseName(l.service.Gateway), err)
 	}
@@ -98,7 +99,7 @@ func (l *lease) put(ctx context.Context) (*coordinationv1.Lease, error) {
 	}
 	err := l.service.Client.Create(ctx, object)
 	if apierrors.IsAlreadyExists(err) {
-		// Ours from before a lost answer: the name is random per process.
+		// The response to an earlier Create was lost: the name is random for each process.
 		if err := l.service.Reader.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 			return nil, err
 		}
@@ -119,6 +120,6 @@ func (l *lease) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := l.service.Client.Delete(ctx, object); err != nil && !apierrors.IsNotFound(err) {
-		l.service.Log.Info("left the Lease of this gateway to run out", "error", err.Error())
+		l.service.Log.Info("cannot delete the Lease of this gateway; it will expire", "error", err.Error())
 	}
 }

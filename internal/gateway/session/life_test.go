@@ -16,7 +16,7 @@ func TestASessionLastsUntilOneOfItsEnds(t *testing.T) {
 	for name, tt := range map[string]struct {
 		prepare func(*session)
 		lasts   time.Duration
-		held    int // sessions on the gateway: the watch of none has no lag
+		held    int // number of sessions on the gateway; without sessions the watch has no lag
 		reason  string
 	}{
 		"silence":                    {func(s *session) { s.lastHeard = noon.Time }, 0, 0, v1alpha1.ReasonSessionLost},
@@ -37,7 +37,7 @@ func TestASessionLastsUntilOneOfItsEnds(t *testing.T) {
 			tt.prepare(s)
 			c.SetTime(noon.Add(lasts - 1))
 			if s.checkLife(c.Now()); s.hasStopped() {
-				t.Fatalf("it ends too early, for %s", s.ending.reason)
+				t.Fatalf("the session ends too early, for %s", s.ending.reason)
 			}
 			c.Step(1)
 			if s.checkLife(c.Now()); !s.hasStopped() || s.ending.reason != tt.reason {
@@ -47,7 +47,7 @@ func TestASessionLastsUntilOneOfItsEnds(t *testing.T) {
 	}
 }
 
-// The session checks again each fact that time alone changes.
+// The session wakes at the next deadline of each entry.
 func TestTheAlarmIsForTheNextThingThatTimeChanges(t *testing.T) {
 	const never = 24 * time.Hour
 	for name, tt := range map[string]struct {
@@ -68,7 +68,7 @@ func TestTheAlarmIsForTheNextThingThatTimeChanges(t *testing.T) {
 			s.wakeAt = noon.Add(never)
 			tt.e.d = dispatchOf(s, c, tt.phase)
 			if s.wakeFor(&tt.e); !s.wakeAt.Equal(noon.Add(tt.want)) {
-				t.Errorf("the session looks again after %s, want %s", s.wakeAt.Sub(noon.Time), tt.want)
+				t.Errorf("the session wakes after %s, want %s", s.wakeAt.Sub(noon.Time), tt.want)
 			}
 		})
 	}
@@ -114,7 +114,7 @@ func TestTheNodeThatCountsIsTheNewestOfItsUID(t *testing.T) {
 			tt.change(node)
 			s.learnNode(t.Context(), node, tt.gone)
 			if s.hasStopped() != tt.stopped || (s.node == node) != tt.taken {
-				t.Errorf("stopped %t, taken in %t, want %t, %t", s.hasStopped(), s.node == node, tt.stopped, tt.taken)
+				t.Errorf("stopped %t, applied %t, want %t, %t", s.hasStopped(), s.node == node, tt.stopped, tt.taken)
 			}
 		})
 	}
@@ -165,7 +165,8 @@ func TestTheEntriesOfASessionFollowTheJournal(t *testing.T) {
 	}
 }
 
-// A dispatch that ended in the second in which the Node was made may be of this Node.
+// A dispatch that ended within a second after the stored creation of the Node is for an earlier
+// machine: creation times are truncated to seconds.
 func TestADispatchThatEndedAsItsNodeWasMadeIsItsMachines(t *testing.T) {
 	s := &session{key: pc, node: &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: noon}}}
 	for after, want := range map[time.Duration]bool{-time.Second: false, time.Second - time.Microsecond: false, time.Second: true} {

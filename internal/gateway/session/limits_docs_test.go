@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The budgets of a Node are those that operators read.
+// The budgets of a Node equal the documented limits.
 func TestTheBudgetsOfANodeAreTheOnesInTheReference(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/reference/limits.md")
 	if err != nil {

@@ -30,14 +30,14 @@ func TestLagIsTheAgeOfTheNewestOwnWriteTheWatchHasShown(t *testing.T) {
 	step(time.Second)
 	want(61*time.Second, "before the write was shown")
 	f.saw(pc, "9")
-	want(61*time.Second, "after older news")
+	want(61*time.Second, "after an older event")
 	f.saw(types.NamespacedName{Name: "other"}, "11")
-	want(61*time.Second, "after news of another Node")
+	want(61*time.Second, "after an event of another Node")
 	f.saw(pc, "10")
 	want(time.Second, "after the write was shown")
 	step(time.Hour)
 	if f.check(time.Minute) == nil {
-		t.Error("an hour without news is fresh")
+		t.Error("a watch without events for an hour is fresh")
 	}
 	f.restart()
 	if err := f.check(time.Minute); err != nil {
@@ -93,7 +93,7 @@ func TestLiveReadsAreBoundedPerNodeAndForgotten(t *testing.T) {
 		t.Error("allowed beyond the budget")
 	}
 	if !r.allow(types.NamespacedName{Name: "other"}) {
-		t.Error("another Node paid")
+		t.Error("the budget of another Node was used")
 	}
 	clock.SetTime(clock.Now().Add(3 * liveReadsBurst * liveReadsEvery))
 	r.allow(types.NamespacedName{Name: "third"})
@@ -102,7 +102,7 @@ func TestLiveReadsAreBoundedPerNodeAndForgotten(t *testing.T) {
 	}
 }
 
-// A machine begins and ends sessions and publishes facts as fast as it may.
+// A machine begins and ends sessions and publishes facts as fast as its budget permits.
 func TestStatusWritesAreBoundedByNodeOverItsSessions(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon.Time)
 	all := newAllowances(clock, func(types.NamespacedName) bool { return false })
@@ -232,11 +232,11 @@ func TestOldSessionNeverEvictsTheNew(t *testing.T) {
 	}
 	r.remove(fresh)
 	if len(r.slots) != 0 {
-		t.Errorf("%d places are kept for nobody", len(r.slots))
+		t.Errorf("%d unused slots are kept", len(r.slots))
 	}
 	r.close()
 	if _, err := r.put(fresh); err == nil || r.begin() {
-		t.Error("a closed registry takes sessions")
+		t.Error("a closed registry accepts sessions")
 	}
 	release, err = r.acquire(context.Background(), pc)
 	if err == nil {
@@ -257,6 +257,6 @@ func TestOneTurnPerNode(t *testing.T) {
 	}
 	release()
 	if len(r.slots) != 0 {
-		t.Error("a free place is kept")
+		t.Error("an unused slot is kept")
 	}
 }

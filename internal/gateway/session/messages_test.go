@@ -41,7 +41,7 @@ func TestAMessageCountsForADispatchThatWasOfferedAndHasNoResult(t *testing.T) {
 			if counted := tt.e.accepted && tt.e.stage == stageStart; counted != tt.want {
 				t.Errorf("the message counts: %t, want %t", counted, tt.want)
 			}
-			s.heard(t.Context(), progressOf(dispatchOf(s, c, v1alpha1.DispatchQueued), 40)) // of a dispatch that is not known
+			s.heard(t.Context(), progressOf(dispatchOf(s, c, v1alpha1.DispatchQueued), 40)) // an unknown dispatch
 		})
 	}
 }
@@ -58,7 +58,7 @@ func TestProgressIsAtMostAHundredPercent(t *testing.T) {
 	}
 }
 
-// A clock is worth a write when it crosses the limit, in either direction.
+// The skew of a clock is published when it crosses the limit, in either direction.
 func TestTheSkewOfAClockIsPublishedWhenItCrossesTheLimit(t *testing.T) {
 	for _, tt := range []struct {
 		before, after time.Duration
@@ -117,7 +117,7 @@ func TestAChangeThatIsReplacedIsCountedAsThrottled(t *testing.T) {
 	s := heldAt(clocktesting.NewFakeClock(noon.Time))
 	s.publishing = true
 	const replaced = 3
-	for range changesBurst + 1 + replaced { // the first beyond the burst waits
+	for range changesBurst + 1 + replaced { // the first change beyond the burst waits
 		s.capabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{})
 	}
 	var counted dto.Metric

@@ -13,10 +13,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// blockedRetry is how often a session looks whether it may offer again.
+// blockedRetry is the interval at which a blocked session checks whether it may make offers again.
 const blockedRetry = 2 * time.Second
 
-// offer fills the window of the Node with what waits, oldest first.
+// offer fills the window of the Node with waiting dispatches, oldest first.
 func (s *session) offer(ctx context.Context) {
 	if s.ended || s.draining {
 		return
@@ -25,13 +25,13 @@ func (s *session) offer(ctx context.Context) {
 		s.refuse(ctx, e, queueFull)
 	}
 	if s.certificateEnded() {
-		return // The machine comes back with a new one.
+		return // The machine reconnects with a new certificate.
 	}
 	if s.queue.len() == 0 || s.node.Spec.DesiredState == v1alpha1.NodeSuspended || len(s.flight) >= s.window() {
 		return
 	}
 	if err := s.service.Check(); err != nil {
-		s.log().V(1).Info("no offers now", "reason", err.Error())
+		s.log().V(1).Info("cannot make offers now", "reason", err.Error())
 		s.wakeIn(blockedRetry)
 		return
 	}
@@ -57,14 +57,15 @@ func (s *session) offer(ctx context.Context) {
 	}
 }
 
-// window is how many dispatches the machine may have at once.
+// window returns the number of dispatches that the machine may have at once.
 func (s *session) window() int { return int(max(s.node.Spec.MaxInFlight, 1)) }
 
 func (s *session) admission(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node) dispatch.Verdict {
 	return dispatch.Admit(d, node, s.facts.declared, s.service.Time.Now())
 }
 
-// admit decides about an entry that was not offered; one that may be offered stays in the queue.
+// admit decides about an entry that was not offered. An entry that may be offered stays in the
+// queue.
 func (s *session) admit(ctx context.Context, e *entry) {
 	if s.ended {
 		return
@@ -102,13 +103,13 @@ func (s *session) certificateEnded() bool {
 	return !end.IsZero() && !s.service.Time.Now().Before(end)
 }
 
-// mayOffer reports whether an entry that has its place in the window may be offered this moment.
+// mayOffer reports whether an entry that has a slot in the window may be offered now.
 func (s *session) mayOffer(e *entry) bool {
 	return !s.ended && !s.draining && !s.certificateEnded() && s.service.Check() == nil && s.admission(e.d, s.node).Kind == dispatch.VerdictOffer
 }
 
-// reviewClaimOffer offers an entry that has its place in the window. The requester of one that
-// waited is reviewed first; one as old as the session is claimed.
+// reviewClaimOffer offers an entry that has a slot in the window. First it reviews the requester
+// of a dispatch that waited, and claims a dispatch that is not younger than the session.
 func (s *session) reviewClaimOffer(ctx context.Context, e *entry) {
 	switch {
 	case s.service.reviewDue(e.d) && !s.service.Clock.Now().Before(e.reviewedUntil):
@@ -120,7 +121,7 @@ func (s *session) reviewClaimOffer(ctx context.Context, e *entry) {
 	}
 }
 
-// reviewWaiting reviews the requester of an entry that is to be offered.
+// reviewWaiting reviews the requester of a waiting entry before the offer.
 func (s *session) reviewWaiting(ctx context.Context, e *entry) {
 	e.busy = true
 	d := e.d
@@ -137,7 +138,7 @@ func (s *session) reviewWaiting(ctx context.Context, e *entry) {
 				s.reviewClaimOffer(ctx, e)
 			default:
 				if err != nil && ctx.Err() == nil {
-					s.log().Error(err, "cannot offer a dispatch that waited", "dispatch", d.Name)
+					s.log().Error(err, "cannot review the requester of a dispatch that waited", "dispatch", d.Name)
 				}
 				s.notOffered(ctx, e, err)
 			}
@@ -145,10 +146,10 @@ func (s *session) reviewWaiting(ctx context.Context, e *entry) {
 	})
 }
 
-// notOffered puts an entry back that had its place in the window.
+// notOffered returns an entry from the window to the queue.
 func (s *session) notOffered(ctx context.Context, e *entry, err error) {
 	s.land(e)
-	// The obstacle may pass without an event of this Node.
+	// The obstacle may disappear without an event of this Node.
 	s.wakeIn(blockedRetry)
 	if err != nil {
 		s.queue.add(e)
@@ -194,7 +195,7 @@ func (s *session) sendOffer(e *entry) {
 	s.wakeFor(e)
 }
 
-// land gives the place in the window back.
+// land releases the slot of e in the window.
 func (s *session) land(e *entry) { delete(s.flight, e.d.UID) }
 
 func refOf(d *v1alpha1.CapabilityDispatch) *gatewayv1.DispatchRef {

@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// offers counts the offers that were sent.
+// offers returns the number of sent offers.
 func (s *session) offers() (n int) {
 	for _, m := range s.sent() {
 		if m.GetOffer() != nil {
@@ -44,7 +44,7 @@ func TestTheWindowIsFilledAndNoMore(t *testing.T) {
 		}
 		if gate.err, s.wakeAt = errTest, noon.Add(time.Hour); s.queue.len() > 0 {
 			if s.offer(t.Context()); !s.wakeAt.Equal(noon.Add(time.Hour)) {
-				t.Error("a full window has the session look for an obstacle to offers")
+				t.Error("a session with a full window sets an alarm to retry offers")
 			}
 		}
 	}
@@ -81,7 +81,8 @@ func TestAnOfferCarriesTheBoundOfItsOutput(t *testing.T) {
 	}
 }
 
-// A dispatch that waited is reviewed before its offer. Each row is an event during the review.
+// The requester of a dispatch that waited is reviewed before the offer. Each row is an event during
+// the review.
 func TestADispatchThatWaitedIsReviewedBeforeItsOffer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		during  func(*session, *store, *openGate, *entry)
@@ -160,7 +161,7 @@ func TestADispatchIsOfferedAfterItsClaimIsStored(t *testing.T) {
 	}
 }
 
-// An entry that was not offered is decided about again at once, unless a request failed.
+// admit decides at once about an entry that was not offered, unless a request failed.
 func TestAnEntryThatWasNotOfferedGoesBackToTheQueue(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err    error
@@ -174,16 +175,16 @@ func TestAnEntryThatWasNotOfferedGoesBackToTheQueue(t *testing.T) {
 		s.flight[d.UID], s.wakeAt = struct{}{}, noon.Add(time.Hour)
 		s.notOffered(t.Context(), e, tt.err)
 		if len(s.pending) != tt.writes || s.queue.len() != 1-tt.writes || len(s.flight) != 0 || !s.wakeAt.Equal(noon.Add(blockedRetry)) {
-			t.Errorf("%s: %d writes, %d queued, %d in flight, the session looks at %s", name, len(s.pending), s.queue.len(), len(s.flight), s.wakeAt)
+			t.Errorf("%s: %d writes, %d queued, %d in flight, the session wakes at %s", name, len(s.pending), s.queue.len(), len(s.flight), s.wakeAt)
 		}
 	}
 }
 
-// An input that does not fit ends a dispatch unless another rule ends it or keeps it.
+// An invalid input ends a dispatch unless another rule ends or keeps the dispatch.
 func TestAnInputThatDoesNotFitEndsOnlyWhatWouldBeOffered(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*v1alpha1.CapabilityDispatch, *v1alpha1.Node)
-		code   string // empty: nothing is written
+		code   string // empty if no status is written
 	}{
 		"it would be offered": {func(*v1alpha1.CapabilityDispatch, *v1alpha1.Node) {}, v1alpha1.ErrorInvalidInput},
 		"cancelled":           {func(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node) { d.Spec.Cancel = true }, v1alpha1.ErrorCancelled},
@@ -212,24 +213,24 @@ func TestARefusedWriteWaitsLongerEachTime(t *testing.T) {
 		s.wakeAt = noon.Add(time.Hour)
 		s.postpone(e)
 		if at := noon.Add(want * time.Second); !e.retryAt.Equal(at) || !s.wakeAt.Equal(at) || e.refusals != i+1 {
-			t.Errorf("after %d refusals it waits until %s, the session looks at %s, want %s", e.refusals, e.retryAt, s.wakeAt, at)
+			t.Errorf("after %d refusals the dispatch waits until %s, the session wakes at %s, want %s", e.refusals, e.retryAt, s.wakeAt, at)
 		}
 	}
 	e.refusals = 1000
 	if s.postpone(e); !e.retryAt.Equal(noon.Add(maxRetry)) {
-		t.Errorf("after %d refusals it waits until %s", e.refusals, e.retryAt)
+		t.Errorf("after %d refusals the dispatch waits until %s", e.refusals, e.retryAt)
 	}
 	if c.Step(maxRetry - 1); !s.postponed(e) {
-		t.Error("it is tried too early")
+		t.Error("the write is tried again too early")
 	}
 	if c.Step(1); s.postponed(e) {
-		t.Error("it waits for ever")
+		t.Error("the write is not tried again after maxRetry")
 	}
 }
 
 func TestARefusalConcernsItsObjectAlone(t *testing.T) {
 	for code, want := range map[int32]bool{399: false, 400: true, 401: false, 403: true, 404: false, 408: false, 409: false, 418: true, 422: true, 429: false, 499: true, 500: false, 503: false} {
-		// A reason that is known keeps the code from being interpreted as another error.
+		// With a known reason, apierrors does not derive another error from the code.
 		err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: code, Reason: metav1.StatusReasonGone}}
 		if got := refused(err); got != want {
 			t.Errorf("refused(%d) = %t, want %t", code, got, want)
@@ -244,6 +245,6 @@ func TestARefusalConcernsItsObjectAlone(t *testing.T) {
 		}
 	}
 	if sizeRefused(nil) || contentRefused(nil) {
-		t.Error("no error is a refusal")
+		t.Error("a nil error counts as a refusal")
 	}
 }

@@ -18,30 +18,30 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// Certificates answers requests for device certificates. Its errors are gRPC statuses or
-// errors of the inside.
+// Certificates handles requests for device certificates. Its errors are gRPC statuses or internal
+// errors.
 type Certificates interface {
 	Rotate(ctx context.Context, id peer.Identity, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error)
 }
 
-// Gate says whether the admission policies are proven.
+// Gate reports whether the admission policies are proven.
 type Gate interface {
-	// Check is nil while sessions may open and dispatches may be offered.
+	// Check returns nil while sessions may open and dispatches may be offered.
 	Check() error
 }
 
 // Time is the API server's time (package apitime).
 type Time interface {
 	clock.PassiveClock
-	// Latest is a time the API server's clock has not reached yet.
+	// Latest returns a time that the API server's clock has not reached yet.
 	Latest() time.Time
 }
 
-// Options of a Service. Fields without a default are required.
+// Options holds the options of a Service. Fields without a default are required.
 type Options struct {
-	// Client writes; nothing is read through it.
+	// Client is used for writes only.
 	Client client.Client
-	// Reader reads live, past every cache.
+	// Reader reads live, without any cache.
 	Reader client.Reader
 	// Cache holds Nodes and unfinished dispatches: build it with CacheByObject.
 	Cache cache.Cache
@@ -51,43 +51,47 @@ type Options struct {
 	Certificates Certificates
 	// Bundle is the current CA bundle of the gateways.
 	Bundle func() identity.Bundle
-	// Gateway names this process: pod name and random id, at most 200 characters. Its Lease
-	// is LeaseName(Gateway).
+	// Gateway is the name of this process: pod name and random id, at most 200 characters. Its
+	// Lease is LeaseName(Gateway).
 	Gateway string
-	// SystemNamespace holds the Lease. Default mooring-system.
+	// SystemNamespace is the namespace of the Lease. Default mooring-system.
 	SystemNamespace string
 
-	// Time stamps what is stored.
+	// Time provides the times in stored objects.
 	Time Time
-	// Clock runs the timers. Default the real one.
+	// Clock runs the timers. Default the real clock.
 	Clock clock.WithTicker
 	Log   logr.Logger
-	// Registerer takes the metrics; nil for none.
+	// Registerer registers the metrics; nil for none.
 	Registerer prometheus.Registerer
 
-	// DispatchedDelay is how long a result is waited for before Dispatched is written. Default 200 ms.
+	// DispatchedDelay is the time after an offer before Dispatched is written, if no result
+	// arrives first. Default 200 ms.
 	DispatchedDelay time.Duration
 	// MaxQueued bounds the dispatches that wait for one Node. Default 1000.
 	MaxQueued int
-	// LeaseDuration is how long the Lease vouches for this process. Default 15 s.
+	// LeaseDuration is the time after which the Lease expires if it is not renewed. Default 15 s.
 	LeaseDuration time.Duration
-	// HeartbeatInterval is asked of the machines; three missed ones end a session. Default 20 s.
+	// HeartbeatInterval is the interval between the heartbeats of a machine. Three missed
+	// heartbeats end a session. Default 20 s.
 	HeartbeatInterval time.Duration
-	// MaxAge bounds a session; the true bound is drawn between half of it and all. Default 24 h.
+	// MaxAge bounds the age of a session. The actual bound is random, between half of MaxAge and
+	// MaxAge. Default 24 h.
 	MaxAge time.Duration
-	// DrainGrace is how long machines get at shutdown to leave by themselves. Default 5 s.
+	// DrainGrace is the time in which machines may disconnect by themselves at shutdown. Default 5 s.
 	DrainGrace time.Duration
 	// NodeWritesPerSecond bounds the writes to Node.status of this process. Default 50.
 	NodeWritesPerSecond float64
 	// RefreshesPerSecond bounds the writes of lastHeartbeatTime of this process. Default 0.5.
 	RefreshesPerSecond float64
-	// ReportGrace is how long past its run time a connected machine may take to report. Default 30 s.
+	// ReportGrace is the time after the run time in which a connected machine must report the
+	// result. Default 30 s.
 	ReportGrace time.Duration
-	// ReviewAfter is how long a dispatch may have waited before the requester's right is looked at
-	// again with each step. Default 1 min.
+	// ReviewAfter is the age of a dispatch from which each step reviews the requester's right
+	// again. Default 1 min.
 	ReviewAfter time.Duration
-	// StaleAfter is how old the Node watch may be before sessions and offers stop; sessions
-	// close at five times that. Default 60 s.
+	// StaleAfter is the lag of the Node watch from which no sessions open and no offers are made.
+	// Sessions close at five times that lag. Default 60 s.
 	StaleAfter time.Duration
 }
 
@@ -118,8 +122,9 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// CacheByObject is what the cache of a gateway must look like: all Nodes, the unfinished
-// dispatches only, both without what is never read (managedFields weigh more than the rest).
+// CacheByObject returns the options that the cache of a gateway needs. The cache holds all Nodes
+// and the unfinished dispatches, both without fields that are never read. managedFields are larger
+// than all other fields together.
 func CacheByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		&v1alpha1.Node{}:               {Transform: slimNode()},
@@ -127,7 +132,7 @@ func CacheByObject() map[client.Object]cache.ByObject {
 	}
 }
 
-// unfinished selects dispatches whose phase is not terminal.
+// unfinished returns a selector for dispatches whose phase is not terminal.
 func unfinished() fields.Selector {
 	var all []fields.Selector
 	for _, phase := range dispatch.TerminalPhases() {

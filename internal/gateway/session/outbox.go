@@ -7,18 +7,18 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// maxUnsent is how many messages may wait for a machine that does not read. The window
-// keeps a well-behaved one far below.
+// maxUnsent bounds the messages that wait for a machine that does not read. The window keeps the
+// number far lower for a well-behaved machine.
 const maxUnsent = 512
 
 // errUnread ends the session of a machine that sends but does not read.
 var errUnread = errors.New("too many messages wait for the machine")
 
-// outbox sends messages in order without blocking the session. Its goroutine lives only
-// while there is something to send: thousands of idle sessions need none.
+// outbox sends messages in order without blocking the session. Its goroutine runs only while
+// messages wait, so thousands of idle sessions need no goroutine.
 type outbox struct {
 	send func(*gatewayv1.StreamNodeEventsResponse) error
-	// failed is told the first error of send; it must not block.
+	// failed is called with the first error of send; it must not block.
 	failed func(error)
 	spawn  func(func())
 
@@ -28,7 +28,7 @@ type outbox struct {
 	err     error
 }
 
-// push queues a message; it errs when the machine does not read, or is gone.
+// push queues a message. It returns an error if the machine does not read or has disconnected.
 func (o *outbox) push(m *gatewayv1.StreamNodeEventsResponse) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -70,7 +70,7 @@ func (o *outbox) next() []*gatewayv1.StreamNodeEventsResponse {
 	return batch
 }
 
-// fail makes every later push err. sending stays true: nothing is sent any more.
+// fail makes every later push return err. sending stays true, so no message is sent any more.
 func (o *outbox) fail(err error) {
 	o.mu.Lock()
 	o.err, o.unsent = err, nil

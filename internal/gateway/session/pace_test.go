@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// loud is the stream of a machine that sends one message as fast as it is read.
+// loud is the stream of a machine that sends the same message as fast as the gateway reads.
 type loud struct {
 	ctx     context.Context
 	message *gatewayv1.StreamNodeEventsRequest
@@ -24,7 +24,8 @@ func (loud) Send(*gatewayv1.StreamNodeEventsResponse) error { return nil }
 
 func (l loud) Recv() (*gatewayv1.StreamNodeEventsRequest, error) { return l.message, l.ctx.Err() }
 
-// A gateway reads a machine no faster than its allowance permits, over however many sessions.
+// A gateway reads from a machine no faster than the allowance of the Node permits, for any number
+// of sessions.
 func TestTheMessagesOfANodeAreReadWithinItsAllowance(t *testing.T) {
 	const lasts = 20 * time.Second
 	large := &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{

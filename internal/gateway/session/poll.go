@@ -12,15 +12,16 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// pollHold is how long a poll waits for news; shorter than the silence that ends a session.
+// pollHold is the time that a poll waits for messages. It is shorter than the silence that ends a
+// session.
 const pollHold = 30 * time.Second
 
 var (
 	errUnknownSession = status.Error(codes.FailedPrecondition, "unknown session id; say Hello again")
-	errOvertaken      = status.Error(codes.Canceled, "a newer poll took the place of this one")
+	errOvertaken      = status.Error(codes.Canceled, "a newer poll replaced this one")
 )
 
-// polledSessions finds the session behind an id, whichever connection the poll comes on.
+// polledSessions maps session ids to sessions, because each poll may use another connection.
 type polledSessions struct {
 	mu   sync.Mutex
 	byID map[string]*pollConn
@@ -42,7 +43,7 @@ func (p *polledSessions) drop(id string) {
 	delete(p.byID, id)
 }
 
-// of returns the conn of a session, if it is the caller's.
+// of returns the conn of a session if caller owns the session.
 func (p *polledSessions) of(id string, caller peer.Identity) (*pollConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,7 +54,7 @@ func (p *polledSessions) of(id string, caller peer.Identity) (*pollConn, error) 
 	return c, nil
 }
 
-// await holds a poll until there is something to say.
+// await blocks a poll until messages wait for the machine, or until pollHold has passed.
 func (s *Service) await(ctx context.Context, c *pollConn, acknowledged uint64) (*gatewayv1.PollDispatchResponse, error) {
 	hold := s.Clock.NewTimer(pollHold)
 	defer hold.Stop()
@@ -91,7 +92,7 @@ func (s *Service) PollDispatch(ctx context.Context, request *gatewayv1.PollDispa
 	if err != nil {
 		return nil, err
 	}
-	// A poll is a sign of life.
+	// A poll counts as a heartbeat.
 	if err := c.hear(ctx, &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{Heartbeat: &gatewayv1.Heartbeat{}}}); err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (s *Service) PollDispatch(ctx context.Context, request *gatewayv1.PollDispa
 	return answer, nil
 }
 
-// openPolled runs a session that outlives the call and returns when it is recorded.
+// openPolled starts a session that outlives the call, and returns when the session is recorded.
 func (s *Service) openPolled(ctx context.Context, id peer.Identity, hello *gatewayv1.Hello) (*gatewayv1.PollDispatchResponse, error) {
 	if hello == nil {
 		return nil, status.Error(codes.InvalidArgument, "the first poll must carry Hello")
@@ -137,7 +138,7 @@ func (s *Service) openPolled(ctx context.Context, id peer.Identity, hello *gatew
 	return answer, nil
 }
 
-// ReportResult hands the machine's messages to its polled session.
+// ReportResult passes the machine's messages to its polled session.
 func (s *Service) ReportResult(ctx context.Context, request *gatewayv1.ReportResultRequest) (*gatewayv1.ReportResultResponse, error) {
 	id, err := caller(ctx)
 	if err != nil {

@@ -12,27 +12,27 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// maxAnswerBytes is about the size of one answer to a poll: an agent takes messages of 4 MiB, the
-// default of gRPC. A single message is below 1 MiB: an input has at most dispatch.MaxInputBytes, and
-// a ConfigMap holds the CA bundle.
+// maxAnswerBytes is the approximate maximum size of one answer to a poll. An agent accepts
+// messages of 4 MiB, the default of gRPC. A single message is smaller than 1 MiB: an input has at
+// most dispatch.MaxInputBytes, and the CA bundle fits into a ConfigMap.
 const maxAnswerBytes = 1 << 20
 
-// pollConn is a session's conn between polls.
+// pollConn is the conn of a session over polls. It keeps the messages between two polls.
 type pollConn struct {
 	owner peer.Identity
 	in    chan *gatewayv1.StreamNodeEventsRequest
-	// ended is closed when the session is over, with err.
+	// ended is closed when the session has ended, after err was set.
 	ended chan struct{}
 	err   error
 	wake  chan struct{}
 
 	mu  sync.Mutex
 	out []*gatewayv1.StreamNodeEventsResponse
-	// sent are the messages of the last answer, which may not have arrived; sequence counts
-	// the answers with messages.
+	// sent holds the messages of the last answer, which may not have arrived. sequence counts the
+	// answers with messages.
 	sent     []*gatewayv1.StreamNodeEventsResponse
 	sequence uint64
-	// overtaken is closed when a newer poll takes the place of the one that is held.
+	// overtaken is closed when a newer poll replaces the waiting one.
 	overtaken chan struct{}
 }
 
@@ -41,7 +41,7 @@ func newPollConn(owner peer.Identity) *pollConn {
 		wake: make(chan struct{}, 1), overtaken: make(chan struct{})}
 }
 
-// Recv is what the session reads.
+// Recv returns the next message of the machine to the session.
 func (c *pollConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
 	select {
 	case m := <-c.in:
@@ -51,7 +51,7 @@ func (c *pollConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
 	}
 }
 
-// Send keeps a message for the next poll; it errs when the machine does not poll.
+// Send queues a message for the next poll. It returns an error if the machine does not poll.
 func (c *pollConn) Send(m *gatewayv1.StreamNodeEventsResponse) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,7 +63,7 @@ func (c *pollConn) Send(m *gatewayv1.StreamNodeEventsResponse) error {
 	return nil
 }
 
-// rouse is called with the lock held.
+// rouse wakes the waiting poll. The caller must hold mu.
 func (c *pollConn) rouse() {
 	select {
 	case c.wake <- struct{}{}:
@@ -71,8 +71,9 @@ func (c *pollConn) rouse() {
 	}
 }
 
-// begin starts a poll of a machine that has everything up to the answer acknowledged; what it
-// has not is sent again. A poll that is still held was on a connection that broke: it ends.
+// begin starts a poll of a machine that has received all answers up to acknowledged. It queues
+// the messages of a lost answer again. It ends a poll that still waits, because that poll was on
+// a broken connection.
 func (c *pollConn) begin(acknowledged uint64) (overtaken <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,8 +89,8 @@ func (c *pollConn) begin(acknowledged uint64) (overtaken <-chan struct{}) {
 	return c.overtaken
 }
 
-// answerable returns how many of the messages one answer carries: at least one, and no more than
-// fill maxAnswerBytes.
+// answerable returns the number of messages for one answer: at least one, and no more than fit
+// into maxAnswerBytes.
 func answerable(messages []*gatewayv1.StreamNodeEventsResponse) int {
 	bytes := 0
 	for i, m := range messages {
@@ -100,14 +101,14 @@ func answerable(messages []*gatewayv1.StreamNodeEventsResponse) int {
 	return len(messages)
 }
 
-// take is what the poll that began with overtaken answers; nothing when a newer one began. What
-// does not fit waits for the next poll.
+// take returns the answer to the poll that began with overtaken. It returns no messages if a
+// newer poll began. Messages that do not fit into the answer wait for the next poll.
 func (c *pollConn) take(overtaken <-chan struct{}) (out []*gatewayv1.StreamNodeEventsResponse, sequence uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if overtaken != c.overtaken {
 		if len(c.out) > 0 {
-			c.rouse() // It may have been woken in the place of the newer one.
+			c.rouse() // The wake-up may have been meant for the newer poll.
 		}
 		return nil, c.sequence
 	}
@@ -118,7 +119,7 @@ func (c *pollConn) take(overtaken <-chan struct{}) (out []*gatewayv1.StreamNodeE
 	return c.sent, c.sequence
 }
 
-// hear hands a message to the session.
+// hear passes a message of the machine to the session.
 func (c *pollConn) hear(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) error {
 	select {
 	case c.in <- m:
@@ -130,7 +131,7 @@ func (c *pollConn) hear(ctx context.Context, m *gatewayv1.StreamNodeEventsReques
 	}
 }
 
-// end is what a poll answers once the session is over.
+// end returns the error for a poll after the session has ended.
 func (c *pollConn) end() error {
 	if c.err == nil {
 		return errUnknownSession

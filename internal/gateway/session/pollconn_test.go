@@ -43,17 +43,17 @@ func TestWhatAPollDidNotAcknowledgeIsSentAgain(t *testing.T) {
 		send("c")
 		poll(1, 2, "b", "c")
 		send("d")
-		poll(1, 3, "b", "c", "d") // the answer before was lost
-		poll(1, 4, "b", "c", "d") // and this one
-		poll(4, 4)                // held to the end: nothing new
+		poll(1, 3, "b", "c", "d") // the previous answer was lost
+		poll(1, 4, "b", "c", "d") // this answer was lost, too
+		poll(4, 4)                // waits until pollHold: no new message
 		send("e")
 		poll(4, 5, "e")
 		send("f")
-		poll(0, 6, "f") // of an agent that does not count
+		poll(0, 6, "f") // from an agent that does not acknowledge answers
 	})
 }
 
-// Sixteen inputs of full length are more than an agent takes in one message.
+// Sixteen inputs of full length exceed the message size that an agent accepts.
 func TestAnAnswerToAPollIsNoLargerThanAnAgentTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := &Service{Options: Options{Clock: clock.RealClock{}}}, newPollConn(peer.Identity{})
@@ -74,7 +74,7 @@ func TestAnAnswerToAPollIsNoLargerThanAnAgentTakes(t *testing.T) {
 				t.Fatalf("an answer has %d bytes", size)
 			}
 			if lost = !lost; lost && acknowledged > 0 {
-				continue // it did not arrive
+				continue // the answer was lost
 			}
 			for _, m := range answer.GetMessages() {
 				if got := m.GetOffer().GetDispatch().GetUid(); got != fmt.Sprint(next) {
@@ -87,7 +87,7 @@ func TestAnAnswerToAPollIsNoLargerThanAnAgentTakes(t *testing.T) {
 	})
 }
 
-// A poll on a connection that broke unnoticed takes nothing from the one that replaces it.
+// A poll on a connection that broke unnoticed takes no messages from the newer poll.
 func TestANewerPollTakesTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := &Service{Options: Options{Clock: clock.RealClock{}}}, newPollConn(peer.Identity{})

@@ -8,8 +8,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// publish writes the facts to Node.status when they differ from it, in one apply, within the
-// budget.
+// publish writes the facts to Node.status if they differ from it, in one apply and within the
+// budget of the Node.
 func (s *session) publish(ctx context.Context) {
 	if !s.unpublished || s.publishing || s.ended {
 		return
@@ -41,7 +41,7 @@ func (s *session) published(ctx context.Context, stored *v1alpha1.Node, err erro
 	s.publishing = false
 	if err != nil {
 		if apierrors.IsNotFound(err) || ctx.Err() != nil {
-			return // The watch tells what became of the Node.
+			return // The watch delivers the next state of the Node.
 		}
 		s.log().Error(err, "cannot write the status of the node")
 		s.unpublished = true
@@ -55,8 +55,8 @@ func (s *session) published(ctx context.Context, stored *v1alpha1.Node, err erro
 	s.publish(ctx)
 }
 
-// conflicted looks whose session it is now; if it is still ours, the facts are composed
-// again over the newer Node.
+// conflicted handles a write that met a newer Node. If the newer Node still records this session,
+// conflicted composes the facts again over it.
 func (s *session) conflicted(ctx context.Context, live *v1alpha1.Node, err error) {
 	s.publishing = false
 	s.unpublished = true

@@ -25,17 +25,17 @@ func TestTheFirstNewsOfAMachineAreWrittenAtOnceAndAStormSlowly(t *testing.T) {
 		t.Errorf("%d writes in a minute of storm, want one every five seconds", n)
 	}
 	if !now.Before(b.publishDue()) {
-		t.Error("the storm left something of the budget")
+		t.Error("the storm did not use up the budget")
 	}
 	b.restore()
 	if now.Before(b.publishDue()) {
-		t.Error("a write that was given back cannot be made")
+		t.Error("a write that was returned to the budget cannot be made")
 	}
 	now = now.Add(time.Hour)
 	if n := writes(0); n != 1 {
 		t.Errorf("%d writes at one moment", n)
 	}
 	if n := writes(time.Second); n != publishBurst-1 {
-		t.Errorf("%d writes more after a quiet hour, want %d: what is saved up is bounded", n, publishBurst-1)
+		t.Errorf("%d more writes after a quiet hour, want %d, because the budget is bounded", n, publishBurst-1)
 	}
 }

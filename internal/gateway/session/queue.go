@@ -7,8 +7,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// queue holds the dispatches of one Node that wait for their offer: first created, first
-// offered; the UID decides between those of one second, so every replica has one order.
+// queue holds the dispatches of one Node that wait for their offer, oldest first. Dispatches
+// created in the same second are ordered by UID, so the order is the same on every replica.
 type queue struct {
 	waiting []*entry
 }
@@ -24,14 +24,14 @@ func (q *queue) find(e *entry) (int, bool) {
 	return slices.BinarySearchFunc(q.waiting, e, func(a, b *entry) int { return compare(a.d, b.d) })
 }
 
-// add puts e into its place; twice is harmless.
+// add inserts e in order. It does nothing if e is queued already.
 func (q *queue) add(e *entry) {
 	if at, found := q.find(e); !found {
 		q.waiting = slices.Insert(q.waiting, at, e)
 	}
 }
 
-// remove takes e out, if it is there.
+// remove removes e if it is queued.
 func (q *queue) remove(e *entry) {
 	if at, found := q.find(e); found {
 		q.waiting = slices.Delete(q.waiting, at, at+1)
@@ -46,10 +46,10 @@ func (q *queue) first(ready func(*entry) bool) *entry {
 	return nil
 }
 
-// len is how many wait.
+// len returns the number of waiting entries.
 func (q *queue) len() int { return len(q.waiting) }
 
-// newest returns up to n that were created last, the last first.
+// newest returns up to n of the entries that were created last, newest first.
 func (q *queue) newest(n int) []*entry {
 	n = min(max(n, 0), len(q.waiting))
 	list := slices.Clone(q.waiting[len(q.waiting)-n:])
@@ -57,5 +57,6 @@ func (q *queue) newest(n int) []*entry {
 	return list
 }
 
-// oldestFirst is a copy in order, to be walked while entries are removed.
+// oldestFirst returns a copy in order. The caller may remove entries while it iterates over the
+// copy.
 func (q *queue) oldestFirst() []*entry { return slices.Clone(q.waiting) }

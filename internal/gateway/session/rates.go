@@ -9,15 +9,15 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// A caller whose key the cached Node does not pin costs a live read. Such a caller is a machine
-// that has just paired or rotated, or one that is refused.
+// Bounds of the live reads for callers whose key the cached Node does not pin. Such a caller is a
+// machine that has just paired or rotated, or a machine that will be refused.
 const (
 	liveReadsEvery = 2 * time.Second
 	liveReadsBurst = 10
 )
 
-// liveReads is the budget of each Node for live reads on behalf of callers that the cache
-// refuses. Budgets that are whole again are deleted.
+// liveReads holds the budget of each Node for live reads on behalf of callers that the cached
+// Node refuses. A budget is deleted when it is completely available again.
 type liveReads struct {
 	clock clock.PassiveClock
 
@@ -30,7 +30,7 @@ func newLiveReads(c clock.PassiveClock) *liveReads {
 	return &liveReads{clock: c, byNode: map[types.NamespacedName]*rate.Limiter{}, swept: c.Now()}
 }
 
-// allow takes one read from the budget of a Node.
+// allow takes one read from the budget of a Node and reports whether it was available.
 func (r *liveReads) allow(key types.NamespacedName) bool {
 	now := r.clock.Now()
 	r.mu.Lock()

@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// openAttempts is how often opening starts over because the Node changed meanwhile.
+	// openAttempts bounds the attempts to open a session while the Node changes concurrently.
 	openAttempts = 5
-	// reconcileWorkers bounds the writes of one Hello that run at once.
+	// reconcileWorkers bounds the concurrent writes of one Hello.
 	reconcileWorkers = 8
 )
 
-// reconcile brings the unfinished dispatches and the journal of the machine together and
-// records the session. It starts over when the Node changed meanwhile.
+// reconcile matches the unfinished dispatches with the journal of the machine and records the
+// session. It starts over if the Node changed concurrently.
 func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hello) error {
 	for range openAttempts {
 		if err := streamCtx.Err(); err != nil {
@@ -46,7 +46,7 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 		journal := journalOf(hello)
 		if !reset && s.forgot(list, journal) {
 			reset, s.older = true, true
-			s.log().Info("the journal of the machine forgot what it had accepted: it is an old copy", "session", s.id)
+			s.log().Info("the journal of the machine is an old copy: an accepted dispatch is missing", "session", s.id)
 		}
 		if err := s.reconcileAll(ctx, node, list, journal, reset); err != nil {
 			return err
@@ -62,24 +62,24 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 	return status.Error(codes.Unavailable, "the Node of this machine changes too often; connect again")
 }
 
-// compareJournals tells whether the journal of the machine is not the one, or older than
-// the one, of the last recorded session. While that session is live it refuses what is
-// not newer: a dial that was overtaken.
+// compareJournals reports whether the journal of the machine differs from or is older than the
+// journal of the last recorded session. If that session is live, a dial that is not newer was
+// overtaken, and compareJournals returns errReplaced.
 func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 	last := &node.Status
 	if last.JournalID == "" || last.SessionID == s.id {
-		return false, nil // The first one, or our own, whose answer was lost.
+		return false, nil // The first session, or this session after a lost response.
 	}
 	live := dispatch.SessionOf(node).Live()
 	if s.journal != last.JournalID {
 		if live && !s.after(*last.SessionStartedTime) {
-			return false, errReplaced // Its journal may be lost by now, its dial overtaken.
+			return false, errReplaced // The dial may be overtaken and its journal lost since.
 		}
 		s.facts.clone = live || s.rival
 		return true, nil
 	}
 	if s.dials > last.DialCounter {
-		// With two users of one journal nobody knows which of them this is.
+		// If two machines use one journal, the gateway cannot distinguish them.
 		s.older = repeated(node)
 		return s.older, nil
 	}
@@ -90,22 +90,22 @@ func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 	return true, nil
 }
 
-// after tells whether the machine began this dial in a later second than a session was recorded.
-// Nothing else puts the dials of two journals in order.
+// after reports whether the machine began this dial in a later second than started, the recorded
+// start of a session. No other fact orders the dials of two journals.
 func (s *session) after(started metav1.Time) bool {
 	return s.dialed.Truncate(time.Second).After(started.Time)
 }
 
-// forgot tells whether the journal does not know what it once held: the machine was put back
-// to an earlier state although its dial counter grew past the recorded one. A dispatch that was
-// claimed or offered, but not heard accepted, proves nothing.
+// forgot reports whether a dispatch is missing from the journal that once contained it. Then the
+// machine was restored to an earlier state, although its dial counter is above the recorded one.
+// A dispatch that was claimed or offered without a received acceptance proves nothing.
 func (s *session) forgot(list []v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) bool {
 	return slices.ContainsFunc(list, func(d v1alpha1.CapabilityDispatch) bool {
 		return journal[d.UID] == nil && (dispatch.Accepted(d.Status) || s.acceptedBefore[d.UID])
 	})
 }
 
-// journalOf indexes what the machine has not settled.
+// journalOf indexes the unsettled dispatches of the machine by UID.
 func journalOf(hello *gatewayv1.Hello) map[types.UID]*gatewayv1.UnsettledDispatch {
 	journal := map[types.UID]*gatewayv1.UnsettledDispatch{}
 	for _, u := range hello.GetUnsettled() {
@@ -114,9 +114,10 @@ func journalOf(hello *gatewayv1.Hello) map[types.UID]*gatewayv1.UnsettledDispatc
 	return journal
 }
 
-// reconcileAll decides about every unfinished dispatch before the session counts: with a
-// lost journal what is not proven unstarted has failed; what the machine holds already is
-// claimed, because the record will make it look unstarted; the rest is the queue.
+// reconcileAll decides about every unfinished dispatch before the session is recorded. If the
+// journal is reset, it fails the dispatches that are not proven unstarted. It claims the
+// dispatches in the journal, because they would look unstarted once the session is recorded. It
+// queues all other dispatches.
 func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch, reset bool) error {
 	lost := dispatch.FactsOf(node)
 	stored, unwritable := make([]*v1alpha1.CapabilityDispatch, len(list)), make([]bool, len(list))
@@ -144,7 +145,7 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 			case err == errGone: //nolint:errorlint // ours, never wrapped
 				stored[i], err = nil, nil
 			case sizeRefused(err):
-				s.log().Error(err, "a dispatch has no room for a status", "dispatch", d.Name)
+				s.log().Error(err, "cannot write the status of a dispatch: the object is too large", "dispatch", d.Name)
 				unwritable[i], err = true, nil
 			}
 			return err
@@ -157,8 +158,8 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 	return nil
 }
 
-// withUnwritable adds the dispatches without room for a status to what the machine holds: they are
-// never offered. No other process can call them unstarted, because its status is no shorter.
+// withUnwritable adds the dispatches without room for a status to the journal, so that they are
+// never offered. No other process can record them as unstarted, because that status is no shorter.
 func withUnwritable(journal map[types.UID]*gatewayv1.UnsettledDispatch, list []*v1alpha1.CapabilityDispatch, unwritable []bool) map[types.UID]*gatewayv1.UnsettledDispatch {
 	for i, d := range list {
 		if unwritable[i] && journal[d.UID] == nil {
@@ -168,7 +169,7 @@ func withUnwritable(journal map[types.UID]*gatewayv1.UnsettledDispatch, list []*
 	return journal
 }
 
-// remember makes the entries of a new session.
+// remember creates the entries of a new session.
 func (s *session) remember(list []*v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) {
 	s.entries, s.flight, s.queue = map[types.UID]*entry{}, map[types.UID]struct{}{}, queue{}
 	now := s.service.Clock.Now()
@@ -198,8 +199,8 @@ func (s *session) remember(list []*v1alpha1.CapabilityDispatch, journal map[type
 	}
 }
 
-// record makes the session count. Everything created up to the moment the write returned
-// is claimed before it is offered, which is at least what the recorded time says: a slow
+// record writes the session to Node.status. Every dispatch created before the write returned is
+// claimed before it is offered. That moment is never earlier than the recorded start, so a slow
 // write leaves no gap.
 func (s *session) record(ctx context.Context, node *v1alpha1.Node) error {
 	s.facts.started = s.stamp()
@@ -212,7 +213,7 @@ func (s *session) record(ctx context.Context, node *v1alpha1.Node) error {
 	if err != nil {
 		return err
 	}
-	s.node, s.facts.clone = stored, false // The condition stays for its own time.
+	s.node, s.facts.clone = stored, false // The condition stays for cloneMemory.
 	s.fastAfter = metav1.NewTime(s.service.Time.Latest().Truncate(time.Second))
 	if s.fastAfter.Before(&s.facts.started) {
 		s.fastAfter = s.facts.started

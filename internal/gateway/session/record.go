@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// application is the body of a server-side apply of our fields, and its answer.
+// application is the body of a server-side apply of the session's fields, and its response.
 type application struct {
 	APIVersion string              `json:"apiVersion"`
 	Kind       string              `json:"kind"`
@@ -26,15 +26,15 @@ type applicationMetadata struct {
 	ResourceVersion string    `json:"resourceVersion"`
 }
 
-// IsApplyConfiguration and the getters are what controller-runtime's Apply asks for.
+// IsApplyConfiguration and the getters implement the interface of controller-runtime's Apply.
 func (a *application) IsApplyConfiguration()  {}
 func (a *application) GetName() *string       { return &a.Metadata.Name }
 func (a *application) GetNamespace() *string  { return &a.Metadata.Namespace }
 func (a *application) GetKind() *string       { return &a.Kind }
 func (a *application) GetAPIVersion() *string { return &a.APIVersion }
 
-// UnmarshalJSON takes the metadata of an answer and leaves the status as it was sent: it refers to
-// what the session and the cache of Nodes read meanwhile.
+// UnmarshalJSON reads the metadata of a response and does not change the status. The sent status
+// shares memory with values that the session and the cache of Nodes read concurrently.
 func (a *application) UnmarshalJSON(answer []byte) error {
 	var stored struct {
 		Metadata applicationMetadata `json:"metadata"`
@@ -46,13 +46,13 @@ func (a *application) UnmarshalJSON(answer []byte) error {
 	return nil
 }
 
-// apply writes our fields in one write, if node is still what is stored; a conflict is
-// left to the caller, who looks whose session it is now. Ownership is forced: presence
-// and session fields pass from the controller to us. The answer is node with our fields
-// and the new resourceVersion.
+// apply writes the session's fields in one write if node is still the stored state. It returns
+// node with these fields and the new resourceVersion. On a conflict the caller must check which
+// session the Node records now. apply forces ownership, because presence and session fields pass
+// from the controller to the gateway.
 func (s *Service) apply(ctx context.Context, node *v1alpha1.Node, next nodeFields) (*v1alpha1.Node, error) {
 	if err := s.nodeWrites.Wait(ctx); err != nil {
-		return nil, fmt.Errorf("wait for the budget of writes to Nodes: %w", err)
+		return nil, fmt.Errorf("wait for the rate limit of Node writes: %w", err)
 	}
 	body := &application{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Node",
@@ -73,7 +73,7 @@ func (s *Service) apply(ctx context.Context, node *v1alpha1.Node, next nodeField
 	return stored, nil
 }
 
-// into puts our fields into status, leaving those of others.
+// into copies the session's fields into status and keeps all other fields.
 func (f nodeFields) into(status *v1alpha1.NodeStatus) {
 	status.Presence, status.Since, status.Gateway = f.Presence, f.Since, f.Gateway
 	status.SessionID, status.SessionStartedTime, status.SessionEndedTime = f.SessionID, f.SessionStartedTime, f.SessionEndedTime

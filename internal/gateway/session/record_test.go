@@ -7,7 +7,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// What is sent refers to the cached Node, which others read while the answer comes.
+// The sent body shares memory with the cached Node, which other goroutines read concurrently with
+// the response.
 func TestTheAnswerToAWriteIsNotReadIntoWhatWasSent(t *testing.T) {
 	system := &v1alpha1.SystemInfo{Hostname: "kiosk"}
 	capabilities := []v1alpha1.NodeCapability{{Name: "echo", InputSchema: &v1alpha1.JSON{Raw: []byte(`{}`)}}}
@@ -17,9 +18,9 @@ func TestTheAnswerToAWriteIsNotReadIntoWhatWasSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sent.Metadata.ResourceVersion != "7" {
-		t.Errorf("the version is %q, want that of the answer", sent.Metadata.ResourceVersion)
+		t.Errorf("the version is %q, want the version in the response", sent.Metadata.ResourceVersion)
 	}
 	if system.Hostname != "kiosk" || capabilities[0].Name != "echo" || string(capabilities[0].InputSchema.Raw) != `{}` {
-		t.Errorf("the answer was written into %+v and %+v", system, capabilities[0])
+		t.Errorf("the response was written into %+v and %+v", system, capabilities[0])
 	}
 }

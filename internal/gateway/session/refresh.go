@@ -10,12 +10,13 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// refreshAfter is how old the status of an Online Node may get before the refresher
-// writes the time of its last heartbeat; a third of it keeps the watch's lag measurable.
+// refreshAfter returns the lag of the Node watch above which refresh writes a Node again after
+// that same time instead of after a minute. A third of StaleAfter keeps the lag measurable.
 func (s *Service) refreshAfter() time.Duration { return s.StaleAfter / 3 }
 
-// refresh writes lastHeartbeatTime of the Node written longest ago, one per turn, until
-// ctx ends: a fixed budget however many Nodes there are, and a steady probe of the watch.
+// refresh writes lastHeartbeatTime of the least recently written Node, one Node per tick, until
+// ctx ends. The cost does not depend on the number of Nodes, and the writes probe the watch
+// steadily.
 func (s *Service) refresh(ctx context.Context) {
 	ticker := s.Clock.NewTicker(time.Duration(float64(time.Second) / s.RefreshesPerSecond))
 	defer ticker.Stop()
@@ -31,17 +32,18 @@ func (s *Service) refresh(ctx context.Context) {
 		}
 		wait := time.Minute
 		if s.freshness.lag() > s.refreshAfter() {
-			wait = s.refreshAfter() // The watch has to be proven by something.
+			wait = s.refreshAfter() // Only a write can measure the lag of the watch.
 		}
 		if s.Clock.Since(written) >= wait {
-			held.lastWrite.Store(s.Clock.Now().UnixNano()) // Others get their turn even if this one fails.
+			// Set before the write, so that other Nodes get their turn even if this write fails.
+			held.lastWrite.Store(s.Clock.Now().UnixNano())
 			held.inbox.putRefresh()
 		}
 	}
 }
 
-// drain asks every machine to come back elsewhere, waits for them a little, and ends the
-// rest. When it returns nothing of any session runs.
+// drain asks every machine to reconnect to another gateway, waits DrainGrace, and ends the
+// remaining sessions. When it returns, no goroutine of any session runs.
 func (s *Service) drain() {
 	s.registry.close()
 	for _, held := range s.registry.all() {
@@ -69,7 +71,7 @@ func (s *Service) drain() {
 		return
 	case <-last.C():
 	}
-	// What could not be recorded by now is left to the leader, once the Lease is gone.
+	// The leader records the remaining ends once the Lease is deleted.
 	close(s.draining)
 	for _, held := range s.registry.all() {
 		held.replace(ending{reason: v1alpha1.ReasonSessionEnded, err: errDraining})
@@ -77,7 +79,7 @@ func (s *Service) drain() {
 	<-gone
 }
 
-// drainMessage spreads the machines over the time they are given.
+// drainMessage returns the Drain that asks a machine to reconnect after the time after.
 func drainMessage(after time.Duration) *gatewayv1.StreamNodeEventsResponse {
 	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Drain{
 		Drain: &gatewayv1.Drain{ReconnectAfter: durationpb.New(after)}}}

@@ -10,11 +10,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// maxRetry is the longest pause between two tries of a write that was refused.
+// maxRetry is the longest pause between two attempts of a refused write.
 const maxRetry = 30 * time.Second
 
-// sizeRefusals are parts of the errors of etcd and its client for a request that is too large. The
-// API server passes them on as its own failure.
+// sizeRefusals are parts of the errors that etcd and its client return for a request that is too
+// large. The API server returns them as an internal error.
 var sizeRefusals = []string{"etcdserver: request is too large", "message larger than max"}
 
 // sizeRefused reports whether an object was refused because it is too large.
@@ -25,13 +25,13 @@ func sizeRefused(err error) bool {
 }
 
 // contentRefused reports whether an object was refused for its content: for its size, by its
-// schema, or by a policy or webhook of the cluster. The same object is refused again.
+// schema, or by a policy or webhook of the cluster. The same object would be refused again.
 func contentRefused(err error) bool {
 	return refusedBody(err) || sizeRefused(err) || denied(err)
 }
 
-// denied reports whether a policy or a webhook refused an object. A missing right of the gateway is
-// Forbidden, too, but another object would fare no better.
+// denied reports whether a policy or a webhook refused an object. A missing permission of the
+// gateway is Forbidden, too, but then every other object would be refused as well.
 func denied(err error) bool {
 	return apierrors.IsForbidden(err) &&
 		(strings.Contains(err.Error(), "denied request: ") || strings.Contains(err.Error(), "denied the request"))
@@ -42,8 +42,8 @@ func refusedBody(err error) bool {
 	return apierrors.IsBadRequest(err) || apierrors.IsInvalid(err)
 }
 
-// refused reports whether the API server answered a write with a refusal that concerns this
-// object. Trying again at once does not help, and waiting must not keep other objects back.
+// refused reports whether the API server refused a write because of its object. An immediate
+// retry does not help, and the wait before a retry must not delay other objects.
 func refused(err error) bool {
 	if contentRefused(err) {
 		return true
@@ -60,14 +60,15 @@ func refused(err error) bool {
 	}
 }
 
-// postpone lets a dispatch whose write was refused wait, longer each time.
+// postpone delays a dispatch whose write was refused, longer after each refusal.
 func (s *session) postpone(e *entry) {
 	e.retryAt = s.service.Clock.Now().Add(min(blockedRetry<<min(e.refusals, 8), maxRetry))
 	e.refusals++
 	s.wakeBy(e.retryAt)
 }
 
-// postponed reports whether a dispatch waits after a refused write, and wakes the session after it.
+// postponed reports whether a dispatch waits after a refused write, and sets the alarm for the
+// end of the wait.
 func (s *session) postponed(e *entry) bool {
 	if !s.service.Clock.Now().Before(e.retryAt) {
 		return false

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// registry knows the session of each Node on this gateway. A session is in it from
-// before its first read of the cluster until its end is recorded, so no event is missed.
+// registry maps each Node to its session on this gateway. A session is in it from before its
+// first read of the cluster until its end is recorded, so no event is missed.
 type registry struct {
 	mu       sync.Mutex
 	slots    map[types.NamespacedName]*slot
@@ -21,7 +21,7 @@ type registry struct {
 	running sync.WaitGroup
 }
 
-// slot is one Node's place; it exists while somebody opens or holds a session.
+// slot is the state of one Node. It exists while a session of the Node opens or is open.
 type slot struct {
 	// turn holds one token: only one session of a Node opens at a time.
 	turn    chan struct{}
@@ -33,7 +33,8 @@ func newRegistry() *registry {
 	return &registry{slots: map[types.NamespacedName]*slot{}, closing: make(chan struct{})}
 }
 
-// begin counts something that Service.Start has to wait for; false once it is closed.
+// begin counts an activity that Service.Start must wait for. It returns false if the registry is
+// closed.
 func (r *registry) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,7 +45,7 @@ func (r *registry) begin() bool {
 	return true
 }
 
-// spawn runs f in a goroutine that Start waits for. The caller is counted itself.
+// spawn runs f in a goroutine that Start waits for. The caller must be counted itself.
 func (r *registry) spawn(f func()) { r.running.Go(f) }
 
 // acquire waits for the turn to open a session of key.
@@ -75,15 +76,15 @@ func (r *registry) acquire(ctx context.Context, key types.NamespacedName) (relea
 	}
 }
 
-// tidy is called with the lock held.
+// tidy deletes an unused slot. The caller must hold mu.
 func (r *registry) tidy(key types.NamespacedName, s *slot) {
 	if s.users == 0 && s.current == nil {
 		delete(r.slots, key)
 	}
 }
 
-// put makes s the session of its Node, which holds the turn, unless the registry is
-// closed. first tells that there was no session before.
+// put makes s the session of its Node. The caller must have the turn. It returns errDraining if
+// the registry is closed. first is true if the registry was empty before.
 func (r *registry) put(s *session) (first bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +96,7 @@ func (r *registry) put(s *session) (first bool, err error) {
 	return r.sessions == 1, nil
 }
 
-// remove takes s out; the end of an old session never evicts a newer one.
+// remove removes s unless a newer session has replaced it.
 func (r *registry) remove(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +119,7 @@ func (r *registry) of(key types.NamespacedName) *session {
 	return nil
 }
 
-// all lists the sessions.
+// all returns the sessions.
 func (r *registry) all() []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -131,14 +132,15 @@ func (r *registry) all() []*session {
 	return list
 }
 
-// count is the number of sessions.
+// count returns the number of sessions.
 func (r *registry) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.sessions
 }
 
-// stalest is the session whose Node.status was written longest ago.
+// stalest returns the session with the least recently written Node.status, and the time of that
+// write.
 func (r *registry) stalest() (oldest *session, written time.Time) {
 	for _, s := range r.all() {
 		if at := time.Unix(0, s.lastWrite.Load()); oldest == nil || at.Before(written) {
@@ -148,7 +150,7 @@ func (r *registry) stalest() (oldest *session, written time.Time) {
 	return oldest, written
 }
 
-// close refuses everything new.
+// close makes the registry refuse new sessions and activities.
 func (r *registry) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	// reviewMemory is how long the result of a review counts.
+	// reviewMemory is the time that the result of a review is valid.
 	reviewMemory = 5 * time.Second
-	// maxReviews bounds the results that are kept.
+	// maxReviews bounds the cached results.
 	maxReviews = 1024
-	// serviceAccountPrefix begins the user names of ServiceAccounts; namespace and name follow.
+	// serviceAccountPrefix is the prefix of the user names of ServiceAccounts. Namespace and name
+	// follow.
 	serviceAccountPrefix = "system:serviceaccount:"
 )
 
@@ -32,21 +33,21 @@ const (
 	reviewFailed  = "failed"
 )
 
-// reviews caches the answers of the API server about requesters, for all sessions.
+// reviews caches the results of reviews of requesters, for all sessions.
 type reviews struct{ kept *utilcache.LRUExpireCache }
 
 func newReviews(clock utilcache.Clock) *reviews {
 	return &reviews{utilcache.NewLRUExpireCacheWithClock(maxReviews, clock)}
 }
 
-// reviewDue reports whether the requester's right has to be looked at before the next step: for a
-// dispatch that waited, unless a result is fresh.
+// reviewDue reports whether the requester's right must be reviewed before the next step, because
+// the dispatch is at least ReviewAfter old.
 func (s *Service) reviewDue(d *v1alpha1.CapabilityDispatch) bool {
 	return s.Time.Now().Sub(d.CreationTimestamp.Time) >= s.ReviewAfter
 }
 
-// review asks the API server whether the requester of d may still invoke its capability. A young
-// dispatch costs no request.
+// review returns whether the requester of d may still invoke its capability, from the API server.
+// A dispatch younger than ReviewAfter costs no request.
 func (s *Service) review(ctx context.Context, d *v1alpha1.CapabilityDispatch) (dispatch.Review, error) {
 	if !s.reviewDue(d) {
 		return dispatch.ReviewNotDue, nil
@@ -71,11 +72,12 @@ func (s *Service) review(ctx context.Context, d *v1alpha1.CapabilityDispatch) (d
 	return result, nil
 }
 
-// reviewKey names everything that a review depends on. Lengths keep the parts apart.
+// reviewKey returns a cache key of all inputs of a review. The length before each part keeps the
+// key unambiguous.
 func reviewKey(d *v1alpha1.CapabilityDispatch) string {
 	var b strings.Builder
 	parts := append([]string{d.Namespace, d.Spec.Capability, d.Spec.RequestedBy, d.Spec.RequestedByUID}, d.Spec.RequestedByGroups...)
-	if d.Spec.RequestedByUID == "" { // then the age of the dispatch decides about a ServiceAccount
+	if d.Spec.RequestedByUID == "" { // Then the age of the dispatch decides about a ServiceAccount.
 		parts = append(parts, d.CreationTimestamp.UTC().Format(time.RFC3339))
 	}
 	for _, part := range parts {
@@ -84,8 +86,8 @@ func reviewKey(d *v1alpha1.CapabilityDispatch) string {
 	return b.String()
 }
 
-// requesterAllowed asks by the full name of the capability, then by its family, as the admission
-// policy does.
+// requesterAllowed reviews access to the full name of the capability, then to its family, in the
+// order of the admission policy.
 func (s *Service) requesterAllowed(ctx context.Context, spec *v1alpha1.CapabilityDispatchSpec, d *v1alpha1.CapabilityDispatch) (bool, error) {
 	if exists, err := s.serviceAccountExists(ctx, spec, d); err != nil || !exists {
 		return false, err
@@ -108,8 +110,8 @@ func (s *Service) requesterAllowed(ctx context.Context, spec *v1alpha1.Capabilit
 	return false, nil
 }
 
-// serviceAccountExists reports whether the ServiceAccount that asked is the one that exists. Other
-// users live in the identity provider and count as existing.
+// serviceAccountExists reports whether the requesting ServiceAccount still exists under the same
+// UID. Other users are managed by the identity provider and count as existing.
 func (s *Service) serviceAccountExists(ctx context.Context, spec *v1alpha1.CapabilityDispatchSpec, d *v1alpha1.CapabilityDispatch) (bool, error) {
 	account, ok := strings.CutPrefix(spec.RequestedBy, serviceAccountPrefix)
 	if !ok {
@@ -127,7 +129,7 @@ func (s *Service) serviceAccountExists(ctx context.Context, spec *v1alpha1.Capab
 		return false, nil
 	case spec.RequestedByUID != "":
 		return string(live.UID) == spec.RequestedByUID, nil
-	default: // stamped without a UID: an account made after the dispatch is another one
+	default: // Without a recorded UID, an account created after the dispatch is a different account.
 		return !d.CreationTimestamp.Before(&live.CreationTimestamp), nil
 	}
 }

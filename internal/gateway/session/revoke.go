@@ -15,11 +15,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// maxRevocationReason bounds what a machine may say about giving up its identity, in bytes.
+// maxRevocationReason bounds the reason that a machine gives for its revocation, in bytes.
 const maxRevocationReason = 256
 
-// RevokeDevicePairing records that the machine gave up its identity and ends its session.
-// A gateway may not revoke: the controller does, on the signed word of the machine itself.
+// RevokeDevicePairing records that the machine gave up its identity and ends its session. A
+// gateway may not revoke a Node. The controller revokes it after it has verified the machine's
+// signature.
 func (s *Service) RevokeDevicePairing(ctx context.Context, request *gatewayv1.RevokeDevicePairingRequest) (*gatewayv1.RevokeDevicePairingResponse, error) {
 	id, err := caller(ctx)
 	if err != nil {
@@ -55,11 +56,12 @@ func (s *Service) RevokeDevicePairing(ctx context.Context, request *gatewayv1.Re
 	return nil, status.Error(codes.Unavailable, "the Node of this machine changes too often; try again")
 }
 
-// revocationWish is what the controller needs to check by itself that the machine means it.
+// revocationWish returns the request for revocation. It contains everything that the controller
+// needs to verify the machine's signature by itself.
 func revocationWish(id peer.Identity, request *gatewayv1.RevokeDevicePairingRequest) (*v1alpha1.NodeRevocationRequest, error) {
 	proof := identity.Proof{Method: identity.ProofRevoke, Request: id.ID.URI(), Exporter: id.Exporter}
 	if err := identity.VerifyProof(id.Certificate.PublicKey, proof, request.GetProof()); err != nil {
-		return nil, status.Error(codes.Unauthenticated, "the proof is not a signature of the machine's key over its id and this connection: an identity is given up only with one")
+		return nil, status.Error(codes.Unauthenticated, "the proof is not a signature of the machine's key over its id and this connection: a revocation needs this signature")
 	}
 	reason := foreign.Short(request.GetReason(), maxRevocationReason)
 	if reason == "" {

@@ -15,28 +15,28 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// maxSchemaLevels bounds the nesting of a stored schema: the time of the YAML parser grows with the
-// square of it.
+// maxSchemaLevels bounds the nesting of a stored schema. The time of the YAML parser grows with
+// the square of the nesting.
 const maxSchemaLevels = 64
 
-// maxKnownSchemas bounds the schemas of which the process remembers whether they can be stored.
+// maxKnownSchemas bounds the cached verdicts of whether a schema can be stored.
 const maxKnownSchemas = 4096
 
-// errManySchemas refuses a description whose new schemas are beyond the allowance of its machine.
-var errManySchemas = status.Error(codes.ResourceExhausted, "this machine describes new input schemas too often; describe them again later")
+// errManySchemas refuses a description whose new schemas exceed the allowance of its machine.
+var errManySchemas = status.Error(codes.ResourceExhausted, "this machine declares new input schemas too often; declare them again later")
 
-// knownSchemas remembers whether the API server's parser takes a schema, by the hash of its text:
-// thousands of machines declare the same few.
+// knownSchemas caches whether the API server's parser accepts a schema, by the hash of its text:
+// thousands of machines declare the same few schemas.
 //
-// A server-side apply is parsed as YAML, which is not quite a superset of JSON: it refuses
-// \/, escaped surrogate pairs, U+FFFE, U+FFFF, U+007F, keys over 1024 characters and keys
-// named twice. One such schema would make the whole status of its Node unwritable.
+// The API server parses a server-side apply as YAML, which is not quite a superset of JSON. The
+// parser refuses \/, escaped surrogate pairs, U+FFFE, U+FFFF, U+007F, keys over 1024 characters
+// and duplicate keys. One such schema would make the whole status of its Node unwritable.
 type knownSchemas struct{ verdicts *lru.Cache }
 
 func newKnownSchemas() *knownSchemas { return &knownSchemas{lru.New(maxKnownSchemas)} }
 
-// storable reports whether the parser takes compact. The parser needs a hundred times as long as
-// that of JSON: it runs once for a text, and only if its machine can afford so many bytes.
+// storable reports whether the parser accepts compact. The parser takes a hundred times as long as
+// the JSON parser. So it runs once for each text, and only if the machine can afford the bytes.
 func (k *knownSchemas) storable(compact []byte, afford func(bytes int) bool) (bool, error) {
 	key := sha256.Sum256(compact)
 	if verdict, ok := k.verdicts.Get(key); ok {
@@ -50,9 +50,9 @@ func (k *knownSchemas) storable(compact []byte, afford func(bytes int) bool) (bo
 	return err == nil, nil
 }
 
-// compactSchema makes the input schema of a capability fit for Node.status: compact JSON of at most
-// room bytes, whose texts hold no characters that cannot be printed. It is false for a schema that
-// is too large, nested too deeply or no JSON object.
+// compactSchema converts the input schema of a capability to the form for Node.status: compact
+// JSON of at most room bytes, without unprintable characters in its texts. It returns false for a
+// schema that is too large, nested too deeply or no JSON object.
 func compactSchema(raw []byte, room int) ([]byte, bool) {
 	if len(raw) == 0 || len(raw) > maxSchemaBytes || jsontext.Depth(raw) > maxSchemaLevels || !utf8.Valid(raw) {
 		return nil, false
@@ -62,7 +62,7 @@ func compactSchema(raw []byte, room int) ([]byte, bool) {
 		return nil, false
 	}
 	compact, err := jsontext.Marshal(legibleValue(object))
-	// To YAML these two are line breaks, even in a quoted text.
+	// YAML treats these two as line breaks, even in a quoted text.
 	compact = bytes.ReplaceAll(compact, []byte("\u2028"), []byte(`\u2028`))
 	compact = bytes.ReplaceAll(compact, []byte("\u2029"), []byte(`\u2029`))
 	if err != nil || len(compact) > min(room, maxSchemaBytes) {
@@ -71,7 +71,7 @@ func compactSchema(raw []byte, room int) ([]byte, bool) {
 	return compact, true
 }
 
-// storedSchema is a schema as it is stored, nil if it cannot be.
+// storedSchema returns the stored form of a schema, or nil if the schema cannot be stored.
 func storedSchema(raw []byte, room int, known *knownSchemas, afford func(bytes int) bool) ([]byte, error) {
 	compact, ok := compactSchema(raw, room)
 	if !ok {
@@ -83,7 +83,7 @@ func storedSchema(raw []byte, room int, known *knownSchemas, afford func(bytes i
 	return compact, nil
 }
 
-// legibleValue is a JSON value whose texts are foreign.Text.
+// legibleValue returns value with foreign.Text applied to all its texts.
 func legibleValue(value any) any {
 	switch v := value.(type) {
 	case string:

@@ -45,8 +45,8 @@ func TestSchemasAreStoredInAFormThatYAMLTakes(t *testing.T) {
 	}
 }
 
-// FuzzDescribe: whatever of a description is let through, the parser of a server-side apply
-// (sigs.k8s.io/yaml, strict) reads it as what was meant.
+// FuzzDescribe checks that the parser of a server-side apply (sigs.k8s.io/yaml, strict) reads every
+// accepted description with its original values.
 func FuzzDescribe(f *testing.F) {
 	for _, s := range []string{"pc", "x\ufffe\uffff", "\x7f", "\u0085\u2028\u2029", "\x00", "\xed\xa0\x80", "😀", "\ufeff", `\/`, "a: b\n- c", "'\"", "\U0010ffff"} {
 		f.Add(s, s, []byte(`{"a":"`+s+`","`+s+`":1}`))

@@ -17,7 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// heavyList declares as many schemas as are taken, each of almost maxSchemaBytes and each another.
+// heavyList returns maxCapabilities capabilities with different schemas of almost maxSchemaBytes
+// each.
 func heavyList(seed int) (list []*gatewayv1.Capability) {
 	for i := range maxCapabilities {
 		schema := fmt.Sprintf(`{"d":"%d-%d-%s"}`, seed, i, strings.Repeat("x", maxSchemaBytes-100))
@@ -26,7 +27,7 @@ func heavyList(seed int) (list []*gatewayv1.Capability) {
 	return list
 }
 
-// The expensive parser sees no more than may be stored, and a schema once.
+// The expensive parser parses no more bytes than may be stored, and each schema once.
 func TestSchemasAreParsedWithinTheirBoundsAndOnce(t *testing.T) {
 	known, parsed := newKnownSchemas(), 0
 	count := func(bytes int) bool { parsed += bytes; return true }
@@ -41,7 +42,7 @@ func TestSchemasAreParsedWithinTheirBoundsAndOnce(t *testing.T) {
 	}
 }
 
-// Of the schemas beyond those that can be stored nothing is read.
+// Schemas beyond maxSentSchemasBytes are not read.
 func TestSchemasBeyondTheBoundAreNotRead(t *testing.T) {
 	list, known := heavyList(1), newKnownSchemas()
 	work := func(list []*gatewayv1.Capability) float64 {
@@ -75,8 +76,8 @@ func TestASchemaThatIsNestedTooDeeplyIsNotStored(t *testing.T) {
 	}
 }
 
-// A machine that registers with new schemas all the time is refused, whatever it calls, and
-// another one, or one with schemas that are known, is not.
+// A machine that registers new schemas all the time is refused, whichever RPC it uses. Another
+// machine, and a machine with known schemas, are not refused.
 func TestNewSchemasOfANodeAreBounded(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s := heldAt(c)
@@ -91,7 +92,7 @@ func TestNewSchemasOfANodeAreBounded(t *testing.T) {
 		}
 	}
 	if most := schemaBytesBurst / maxAllSchemasBytes; 20-refused > most+1 {
-		t.Errorf("%d descriptions with new schemas were taken, want about %d", 20-refused, most)
+		t.Errorf("%d descriptions with new schemas were accepted, want about %d", 20-refused, most)
 	}
 	if _, err := describe(&gatewayv1.RegisterNodeRequest{Capabilities: heavyList(0)}, s.service.known, afford); err != nil {
 		t.Errorf("known schemas: %v", err)
@@ -103,15 +104,15 @@ func TestNewSchemasOfANodeAreBounded(t *testing.T) {
 	if _, err := describe(&gatewayv1.RegisterNodeRequest{Capabilities: heavyList(99)}, s.service.known, other.affordSchemas(c.Now())); err != nil {
 		t.Errorf("another machine: %v", err)
 	}
-	// The newest description of a session waits and is taken in later.
+	// The newest description of a session waits and is applied later.
 	s.draining = true
 	s.capabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{Capabilities: heavyList(100)})
 	if s.changed == nil || len(s.facts.declared) != 0 {
-		t.Fatal("a change beyond the budget was taken in or dropped")
+		t.Fatal("a change beyond the budget was applied or dropped")
 	}
 	c.Step(time.Minute)
 	s.takeChange(t.Context())
 	if s.changed != nil || len(s.facts.declared) == 0 {
-		t.Error("the change was not taken in later")
+		t.Error("the change was not applied later")
 	}
 }

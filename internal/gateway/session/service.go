@@ -35,16 +35,16 @@ type Service struct {
 	known      *knownSchemas
 	reviews    *reviews
 
-	// draining is closed when nothing may be waited for any more.
+	// draining is closed when waits for unrecorded ends must be abandoned.
 	draining chan struct{}
-	// drained is closed when Start is done with all sessions.
+	// drained is closed when Start has finished all sessions.
 	drained chan struct{}
 
 	mu     sync.Mutex
 	synced bool
 }
 
-// New returns a Service that serves once Start has synced its watches.
+// New returns a Service. It opens sessions once Start has synced its watches.
 func New(options Options) *Service {
 	options.setDefaults()
 	s := &Service{
@@ -69,15 +69,15 @@ func New(options Options) *Service {
 	return s
 }
 
-// NeedLeaderElection is false: every replica serves the Nodes it holds.
+// NeedLeaderElection returns false, because every replica serves the Nodes it holds.
 func (s *Service) NeedLeaderElection() bool { return false }
 
-// Start renews the Lease and feeds the sessions until ctx ends; then it asks the machines
-// to go elsewhere, ends what is left and returns when nothing of it runs any more.
+// Start renews the Lease and passes events to the sessions until ctx ends. Then it drains the
+// sessions, and returns when none of its goroutines runs any more.
 func (s *Service) Start(ctx context.Context) error {
 	defer close(s.drained)
 	var owned sync.WaitGroup
-	// The Lease vouches for the sessions until the last of their ends is recorded.
+	// The Lease stays until the end of the last session is recorded.
 	leaseCtx, endLease := context.WithCancel(context.WithoutCancel(ctx))
 	defer owned.Wait()
 	defer endLease()
@@ -94,8 +94,8 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Drain waits until Start, whose context has ended, is done with every session, or ctx
-// ends. The listeners call it before they stop.
+// Drain waits until Start has finished every session, or until ctx ends. The context of Start must
+// have ended. The listeners call Drain before they stop.
 func (s *Service) Drain(ctx context.Context) {
 	select {
 	case <-s.drained:
@@ -109,7 +109,7 @@ func (s *Service) setSynced() {
 	s.synced = true
 }
 
-// Check is nil while this gateway may open sessions and offer dispatches; it fits a
+// Check returns nil while this gateway may open sessions and offer dispatches. It can serve as a
 // readiness probe.
 func (s *Service) Check() error {
 	s.mu.Lock()
@@ -127,7 +127,7 @@ func (s *Service) Check() error {
 	return s.Gate.Check()
 }
 
-// lag is the age of the Node watch; none while no Node is held.
+// lag returns the lag of the Node watch, and 0 while this process holds no Node.
 func (s *Service) lag() time.Duration {
 	if s.registry.count() == 0 {
 		return 0
@@ -135,8 +135,8 @@ func (s *Service) lag() time.Duration {
 	return s.freshness.lag()
 }
 
-// RegisterNode checks what the machine says of itself and keeps it for its next Hello:
-// one write then records both.
+// RegisterNode validates the description of the machine and keeps it for the next Hello. One
+// write then records both.
 func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
 	id, err := caller(ctx)
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 	}
 	node := &v1alpha1.Node{}
 	if err := s.Cache.Get(ctx, keyOf(id), node); err != nil {
-		// A Node this young is not in the cache yet.
+		// A new Node may not be in the cache yet.
 		if node, err = s.liveNode(ctx, id); err != nil {
 			return nil, err
 		}
@@ -168,7 +168,7 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 	return response, nil
 }
 
-// RotateDeviceCertificate renews or rotates; see Certificates.
+// RotateDeviceCertificate renews the certificate or rotates the key; see Certificates.
 func (s *Service) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
 	id, err := caller(ctx)
 	if err != nil {
@@ -177,8 +177,8 @@ func (s *Service) RotateDeviceCertificate(ctx context.Context, request *gatewayv
 	return s.Certificates.Rotate(ctx, id, request)
 }
 
-// caller is the machine behind a call; its absence is a bug of the interceptors, not of
-// the machine.
+// caller returns the identity of the calling machine. A missing identity is a bug in the
+// interceptors, not in the machine.
 func caller(ctx context.Context) (peer.Identity, error) {
 	id, ok := peer.From(ctx)
 	if !ok {

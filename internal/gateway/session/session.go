@@ -19,16 +19,17 @@ import (
 )
 
 const (
-	// maxWorkers bounds the writes of one session that run at once.
+	// maxWorkers bounds the concurrent writes of one session.
 	maxWorkers = 32
-	// maxPending is how many writes may wait before a session stops listening to its machine.
+	// maxPending is the number of waiting writes from which a session stops reading from its
+	// machine.
 	maxPending = 128
-	// idleTimer is how long a session without deadlines sleeps.
+	// idleTimer is the time that a session without deadlines sleeps.
 	idleTimer = time.Hour
 )
 
-// session is the actor of one Node. Everything below "owned" is touched only by the
-// goroutine in run or the one it waits for, and after it by the one in finish.
+// session is the actor of one Node. Only the goroutine in run, or the goroutine that run waits
+// for, accesses the fields below "owned". After run, only the goroutine in finish does.
 type session struct {
 	service *Service
 	key     types.NamespacedName
@@ -38,26 +39,27 @@ type session struct {
 	inbox    *inbox
 	out      *outbox
 	received chan *gatewayv1.StreamNodeEventsRequest
-	// done carries what is to happen in the actor after a worker's job.
+	// done carries the function that the actor runs after a worker's job.
 	done chan func(context.Context)
 
 	stopOnce sync.Once
 	stopped  chan struct{}
 	ending   ending // set before stopped is closed
-	// replaced is closed when a newer session waits for this one to go.
+	// replaced is closed when a newer session waits for the end of this one.
 	replaceOnce sync.Once
 	replaced    chan struct{}
-	// closed is closed when nothing of the session runs any more.
+	// closed is closed when no goroutine of the session runs any more.
 	closed    chan struct{}
-	lastWrite atomic.Int64 // of Node.status, Unix nanoseconds of the local clock
+	lastWrite atomic.Int64 // last write of Node.status, Unix nanoseconds of the local clock
 	journal   string
 	dials     int64
-	dialed    time.Time // of the API server, when the machine registered for this session
-	rival     bool      // it took the place of a session with another journal
-	// acceptedBefore are the dispatches that the session before on this gateway heard accepted.
+	dialed    time.Time // API server's time: the machine registered for this session then
+	rival     bool      // this session replaced a session with another journal
+	// acceptedBefore are the dispatches whose acceptance the previous session on this gateway
+	// received and could not record.
 	acceptedBefore map[types.UID]bool
-	// tried is the resourceVersion of the Node over which the session was last recorded, or
-	// was tried to be.
+	// tried is the resourceVersion of the Node over which the last attempt to record the session
+	// was made.
 	tried string
 
 	// owned
@@ -67,49 +69,52 @@ type session struct {
 	entries   map[types.UID]*entry
 	queue     queue
 	ended     bool
-	buried    bool      // its end is recorded, or Node.status is not about it any more
-	draining  bool      // no new offers; what runs may finish
+	buried    bool      // the end is recorded, or Node.status does not describe this session any more
+	draining  bool      // no new offers; running dispatches may finish
 	wakeAt    time.Time // local clock
 	lastHeard time.Time // local clock
-	oldAt     time.Time // local clock, when the session has lasted long enough
+	oldAt     time.Time // local clock: the session reaches its maximum age then
 	// flight are the dispatches in the window: claimed or offered, without a result.
 	flight map[types.UID]struct{}
 	*allowance
-	// changed is the newest such description that is not taken in yet.
+	// changed is the newest CapabilitiesChanged that is not applied yet.
 	changed *gatewayv1.CapabilitiesChanged
-	// older: the journal of the machine is an old copy. doubted are the dispatches that were
-	// ended for it.
+	// older is true if the journal of the machine is an old copy. doubted are the dispatches that
+	// were ended for this reason.
 	older   bool
 	doubted []*gatewayv1.DispatchRef
 	bundle  string // SHA-256 of the bundle last sent
-	// clearing: the agent waits for clearances.
+	// clearing is true if the agent waits for clearances.
 	clearing bool
-	// refusal is why the Node does not let the machine in any more, since refusedAt.
+	// refusal is the reason why the machine is not authorized any more, since refusedAt.
 	refusal   error
 	refusedAt time.Time // local clock
 	running   int
 	pending   []func(context.Context) func(context.Context)
-	// unpublished: the facts differ from Node.status; publishing: a worker writes them.
-	// refreshing: the time of the last heartbeat alone is worth a write.
+	// unpublished is true if the facts may differ from Node.status. publishing is true while a
+	// worker writes them. refreshing is true if the time of the last heartbeat must be written
+	// even if no other field changed.
 	unpublished, publishing, refreshing bool
 }
 
-// ending says why a session stops.
+// ending is the reason why a session stops.
 type ending struct {
 	// reason is one of v1alpha1.ReasonSession…, for Node.status and the metric.
 	reason string
-	// err is what the machine's stream ends with; nil for a clean end.
+	// err is the error that ends the machine's stream; nil for a clean end.
 	err error
-	// forget leaves Node.status alone: it is not this session's any more.
+	// forget is true if Node.status must not be written, because it does not describe this
+	// session any more.
 	forget bool
 }
 
-// log names the Node. It is made for each line: a session writes few, and idles for days.
+// log returns a logger with the name of the Node. It is created for each line, because a session
+// writes few lines and idles for days.
 func (s *session) log() logr.Logger {
 	return s.service.Log.WithValues("namespace", s.key.Namespace, "node", s.key.Name)
 }
 
-// stop ends the session; the first reason counts.
+// stop ends the session. Only the first call sets the reason.
 func (s *session) stop(e ending) {
 	s.stopOnce.Do(func() {
 		s.ending = e
@@ -123,9 +128,9 @@ func (s *session) replace(e ending) {
 	s.replaceOnce.Do(func() { close(s.replaced) })
 }
 
-// run is the life of the session after it was recorded, until something stops it.
-// streamCtx ends with the machine's connection, ctx carries the work. It waits in the handler
-// of the stream and works aside.
+// run handles the events of a recorded session until the session stops. streamCtx ends with the
+// machine's connection; ctx is the context of the work. run waits on the stack of the stream
+// handler and does the work with aside.Do, so that this stack stays small.
 func (s *session) run(streamCtx, ctx context.Context) {
 	timer := s.service.Clock.NewTimer(idleTimer)
 	defer timer.Stop()
@@ -133,7 +138,7 @@ func (s *session) run(streamCtx, ctx context.Context) {
 		timer.Reset(max(s.wakeAt.Sub(s.service.Clock.Now()), 0))
 		received := s.received
 		if len(s.pending) >= maxPending {
-			received = nil // Only the machine that floods has to wait.
+			received = nil // Only the machine that sends too much has to wait.
 		}
 		select {
 		case <-s.stopped:
@@ -156,19 +161,19 @@ func (s *session) run(streamCtx, ctx context.Context) {
 	}
 }
 
-// wakeBy makes the session look again at that time of the local clock, at the latest.
+// wakeBy sets the alarm of the session to at, a time of the local clock, or earlier.
 func (s *session) wakeBy(at time.Time) {
 	if at.Before(s.wakeAt) {
 		s.wakeAt = at
 	}
 }
 
-// wakeIn is wakeBy for a duration; never sooner than a millisecond, never later than a day.
+// wakeIn calls wakeBy with a time between one millisecond and one day from now.
 func (s *session) wakeIn(d time.Duration) {
 	s.wakeBy(s.service.Clock.Now().Add(min(max(d, time.Millisecond), 24*time.Hour)))
 }
 
-// work runs job in a worker, then what it returns in the actor.
+// work runs job in a worker, and then the function that job returned in the actor.
 func (s *session) work(ctx context.Context, job func(context.Context) func(context.Context)) {
 	if s.running >= maxWorkers {
 		s.pending = append(s.pending, job)
@@ -188,7 +193,7 @@ func (s *session) worked(ctx context.Context, then func(context.Context)) {
 	}
 }
 
-// send leaves a message for the machine.
+// send queues a message for the machine.
 func (s *session) send(m *gatewayv1.StreamNodeEventsResponse) {
 	if s.ended {
 		return

@@ -12,15 +12,16 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// decision is a status for d and whether to write it. It is asked again with the live
-// object after a conflict.
+// decision returns a status for d and whether to write it. After a conflict it is called again
+// with the live object.
 type decision func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool)
 
-// holderDecision is a decision that also looks at the live Node.
+// holderDecision is a decision that also depends on the live Node.
 type holderDecision func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool)
 
-// write decides and writes in a worker, takes in what is stored then, and calls then in
-// the actor. A dispatch that is gone is concluded and then is not called.
+// write calls decide and writes the status in a worker. In the actor it then stores the result of
+// the write in e and calls then. If the dispatch was deleted, it concludes e and does not call
+// then.
 func (s *session) write(ctx context.Context, e *entry, step string, decide decision, then func(context.Context, error)) {
 	e.busy = true
 	d := e.d
@@ -51,11 +52,12 @@ func (s *session) wrote(ctx context.Context, e *entry, stored *v1alpha1.Capabili
 	case e.left && e.settled:
 		delete(s.entries, e.d.UID)
 	case e.left && !e.busy && !dispatch.Finished(e.d.Status):
-		s.look(ctx, e) // It left the watch while it was busy.
+		s.look(ctx, e) // The dispatch left the watch while a worker wrote it.
 	}
 }
 
-// settle records the result of the machine and then lets it forget.
+// settle writes the result of the machine to the dispatch and then sends Settled, so that the
+// machine may forget the result.
 func (s *session) settle(ctx context.Context, e *entry) {
 	result, gateway := *e.result, s.service.Gateway
 	s.write(ctx, e, "settle", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
@@ -67,7 +69,7 @@ func (s *session) settle(ctx context.Context, e *entry) {
 			s.conclude(e)
 			s.send(settledOf(refOf(e.d)))
 		case contentRefused(err) && !e.replaced:
-			// No result of a machine may keep its dispatch open for ever.
+			// A result that cannot be stored must not keep its dispatch unfinished forever.
 			e.replaced, e.retryAt = true, time.Time{}
 			e.result = &dispatch.Result{Outcome: v1alpha1.DispatchFailed, Execution: result.Execution,
 				ErrorCode: v1alpha1.ErrorInvalidOutput, ErrorMessage: "the API server refused to store the result"}
@@ -77,17 +79,17 @@ func (s *session) settle(ctx context.Context, e *entry) {
 	})
 }
 
-// refuse ends a dispatch that was never offered. Saying NotStarted needs a look at the
-// live Node first: had a newer session taken over after the dispatch was made, it could
-// have offered it without a write. One that takes over later has to claim it, and one of
-// the two writes loses.
+// refuse ends a dispatch that was never offered. It reads the live Node before it records
+// NotStarted: a newer session that was recorded after the dispatch was created could have offered
+// the dispatch without a write. A session that is recorded later has to claim the dispatch, and
+// one of the two writes fails.
 func (s *session) refuse(ctx context.Context, e *entry, decide holderDecision) {
 	s.queue.remove(e)
 	s.writeAsHolder(ctx, e, "refuse", decide, s.refused(e))
 }
 
-// writeAsHolder is write for a decision that only the holder of the session may take: the
-// live Node must still record this one.
+// writeAsHolder calls decide and writes the status like write, but only if the live Node still
+// records this session.
 func (s *session) writeAsHolder(ctx context.Context, e *entry, step string, decide holderDecision, then func(context.Context, error)) {
 	e.busy = true
 	d := e.d
@@ -96,7 +98,7 @@ func (s *session) writeAsHolder(ctx context.Context, e *entry, step string, deci
 		stored, err := s.service.writeStatus(ctx, step, d, func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 			live, err := s.service.getNode(ctx, s.key)
 			if err != nil {
-				return d.Status, false // Decided again later.
+				return d.Status, false // The decision is made again later.
 			}
 			if node = live; node.Status.SessionID != s.id {
 				return d.Status, false
@@ -127,8 +129,8 @@ func (s *session) refused(e *entry) func(context.Context, error) {
 	}
 }
 
-// conclude notes that nothing is left to record. The entry stays until the watch shows
-// that the dispatch left: older news may still arrive.
+// conclude marks a dispatch as settled. The entry stays until the watch shows that the dispatch
+// left, because older events may still arrive.
 func (s *session) conclude(e *entry) {
 	e.settled, e.settledAt = true, s.service.Clock.Now()
 	e.asked, e.progress = nil, nil
@@ -154,7 +156,7 @@ func settledOf(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
 	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{Settled: &gatewayv1.Settled{Dispatch: ref}}}
 }
 
-// look reads a dispatch that left the watch without our doing.
+// look reads a dispatch live that left the watch without a write of this session.
 func (s *session) look(ctx context.Context, e *entry) {
 	e.busy = true
 	d := e.d
@@ -179,9 +181,9 @@ func (s *session) look(ctx context.Context, e *entry) {
 	})
 }
 
-// stray handles a result for a dispatch the session does not know: of an earlier session,
-// deleted, or not this machine's at all. All but the first are answered alike, so nothing
-// can be learned from the answer.
+// stray handles a result for a dispatch that the session does not know. The dispatch may be from
+// an earlier session, deleted, or another machine's. The answer is the same in the last two cases,
+// so a machine cannot detect the dispatches of others.
 func (s *session) stray(ctx context.Context, ref *gatewayv1.DispatchRef, result *dispatch.Result) {
 	if ref.GetNamespace() != s.key.Namespace {
 		s.service.metrics.foreign.Inc()
@@ -210,9 +212,9 @@ func (s *session) stray(ctx context.Context, ref *gatewayv1.DispatchRef, result 
 	})
 }
 
-// concerns tells whether a dispatch is this machine's. One that had ended when its Node was made
-// was for a machine that had the name before: a Node does not go while one of its dispatches is
-// unfinished. Creation times are cut to the second.
+// concerns reports whether a dispatch is for this machine. A dispatch that had ended when the Node
+// was created was for an earlier machine of that name: a Node is not removed while one of its
+// dispatches is unfinished. Creation times are truncated to seconds.
 func (s *session) concerns(d *v1alpha1.CapabilityDispatch) bool {
 	if nodeOf(d) != s.key {
 		return false
@@ -221,7 +223,7 @@ func (s *session) concerns(d *v1alpha1.CapabilityDispatch) bool {
 	return ended == nil || !ended.Time.Before(made.Add(time.Second))
 }
 
-// reported takes in the result of a known dispatch.
+// reported handles the result of a known dispatch.
 func (s *session) reported(ctx context.Context, e *entry, result *dispatch.Result) {
 	if e.settled {
 		s.send(settledOf(refOf(e.d)))

@@ -18,8 +18,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// A result of a dispatch that the session does not know is read from the API server. The answer to
-// all that is not this machine's is the same.
+// The session reads an unknown dispatch of a result from the API server. The answer is the same for
+// every dispatch that is not this machine's.
 func TestTheResultOfADispatchThatIsNotKnown(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change  func(*session, *store, *v1alpha1.CapabilityDispatch)
@@ -76,7 +76,8 @@ func TestADeletedDispatchIsReleasedOrCancelledOnItsMachine(t *testing.T) {
 	}
 }
 
-// A dispatch that left the watch is read; nothing is decided when the session ends during the read.
+// A dispatch that left the watch is read live. If the session ends during the read, no decision is
+// made.
 func TestADispatchThatLeftTheWatchIsDecidedAboutAsItIs(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change  func(*store)
@@ -117,7 +118,7 @@ func TestAFailedWriteWaitsUnlessTheSessionEnds(t *testing.T) {
 		s.wrote(ctx, e, nil, errTest, func(context.Context, error) {})
 		cancel()
 		if waits := e.refusals == 1 && e.retryAt.After(noon.Time); waits == ended || e.busy {
-			t.Errorf("%s: %d refusals, again at %s", name, e.refusals, e.retryAt)
+			t.Errorf("%s: %d refusals, next attempt at %s", name, e.refusals, e.retryAt)
 		}
 	}
 }
@@ -156,13 +157,13 @@ func TestAFailedPublicationIsRepeatedUnlessTheNodeOrTheSessionEnds(t *testing.T)
 				s.published(ctx, stored, nil)
 			}
 			if s.unpublished != tt.repeated || s.publishing || (s.node == stored) != (tt.err == nil) {
-				t.Errorf("to be published again: %t, under way: %t, the answer is taken: %t", s.unpublished, s.publishing, s.node == stored)
+				t.Errorf("unpublished: %t, publishing: %t, the response is applied: %t", s.unpublished, s.publishing, s.node == stored)
 			}
 		})
 	}
 }
 
-// After a conflict the newest Node decides: here it records another session.
+// After a conflict the session reads the live Node, which records another session here.
 func TestAConflictShowsWhoseSessionItIs(t *testing.T) {
 	s, _, _ := atStore(clocktesting.NewFakeClock(noon.Time))
 	live := s.node.DeepCopy()
@@ -198,7 +199,7 @@ func TestASessionHasSoManyWorkersAndLosesNoJob(t *testing.T) {
 		s.worked(t.Context(), <-s.done)
 	}
 	if done.Load() != jobs || tooMany.Load() || s.running != 0 || len(s.pending) != 0 {
-		t.Errorf("%d jobs are done, too many at once: %t, %d run, %d wait", done.Load(), tooMany.Load(), s.running, len(s.pending))
+		t.Errorf("%d jobs are done, more than maxWorkers at once: %t, %d run, %d wait", done.Load(), tooMany.Load(), s.running, len(s.pending))
 	}
 }
 
@@ -221,7 +222,7 @@ func TestALeaseCountsForExactlyItsDuration(t *testing.T) {
 	}
 	c.Step(1)
 	if s.service.lease.check() == nil {
-		t.Error("a Lease counts beyond its duration")
+		t.Error("a Lease is valid beyond its duration")
 	}
 	s.service.registry.sessions = 1
 	c.SetTime(noon.Add(s.service.StaleAfter))
@@ -243,7 +244,7 @@ func TestAReviewIsKeptForAllThatItDependsOn(t *testing.T) {
 	}
 	later, own := metav1.NewTime(noon.Add(time.Second)), of(func(*v1alpha1.CapabilityDispatch) {})
 	if of(func(d *v1alpha1.CapabilityDispatch) { d.Name = "b" }) != own || as("7", noon) != as("7", later) {
-		t.Error("a review counts for one dispatch alone")
+		t.Error("the key of a review depends on its dispatch")
 	}
 	for name, key := range map[string]string{
 		"namespace":  of(func(d *v1alpha1.CapabilityDispatch) { d.Namespace = "other" }),
@@ -253,7 +254,7 @@ func TestAReviewIsKeptForAllThatItDependsOn(t *testing.T) {
 		"UID":        as("7", noon), "age without a UID": as("", later),
 	} {
 		if key == own {
-			t.Errorf("a review of another %s counts", name)
+			t.Errorf("the key of a review does not depend on the %s", name)
 		}
 	}
 }
@@ -297,7 +298,8 @@ func TestTheCertificateOfASessionIsDescribed(t *testing.T) {
 	}
 }
 
-// A job that starts while a worker is free comes before those that wait; they keep their order.
+// A job that starts while a worker is free runs before the waiting jobs. The waiting jobs keep
+// their order.
 func TestJobsThatWaitKeepTheirOrder(t *testing.T) {
 	s := heldAt(clocktesting.NewFakeClock(noon.Time))
 	var ran []string

@@ -20,7 +20,7 @@ func TestTheNextStepIsTheFactThatIsNotWritten(t *testing.T) {
 	for name, tt := range map[string]struct {
 		e      entry
 		status v1alpha1.CapabilityDispatchStatus
-		want   string // empty for none
+		want   string // empty for no step
 		due    time.Time
 	}{
 		"nothing is known":                 {entry{}, queued, "", time.Time{}},
@@ -45,7 +45,7 @@ func TestTheNextStepIsTheFactThatIsNotWritten(t *testing.T) {
 	}
 }
 
-// Progress is written no more often than every progressInterval.
+// Progress is written at most once in each progressInterval.
 func TestAStepIsWrittenWhenItIsDueAndWithinTheBudget(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, at, _ := atStore(c)
@@ -56,19 +56,19 @@ func TestAStepIsWrittenWhenItIsDueAndWithinTheBudget(t *testing.T) {
 		progress: &v1alpha1.DispatchProgress{Percent: 1}, progressAt: noon.Time})
 	s.advance(t.Context(), e)
 	if len(s.pending) != 0 || !s.wakeAt.Equal(noon.Add(progressInterval)) {
-		t.Errorf("%d writes before the step is due, the session looks again at %s", len(s.pending), s.wakeAt)
+		t.Errorf("%d writes before the step is due, the session wakes at %s", len(s.pending), s.wakeAt)
 	}
 	c.Step(progressInterval)
 	s.advance(t.Context(), e)
 	s.worksOff(t.Context())
 	if at.writes != 1 || e.progress != nil || !e.progressAt.Equal(c.Now()) || at.dispatch.Status.Progress == nil {
-		t.Errorf("%d writes, progress left %v, written %v at %s", at.writes, e.progress, at.dispatch.Status.Progress, e.progressAt)
+		t.Errorf("%d writes, unwritten progress %v, written %v at %s", at.writes, e.progress, at.dispatch.Status.Progress, e.progressAt)
 	}
 	s.steps.AllowN(c.Now(), int(s.steps.TokensAt(c.Now())))
 	e.progress = &v1alpha1.DispatchProgress{Percent: 2}
 	e.progressAt, s.wakeAt = noon.Time, noon.Add(time.Hour)
 	if s.noteStep(t.Context(), e); len(s.pending) != 0 || e.progress == nil || !s.wakeAt.Equal(c.Now().Add(time.Second)) {
-		t.Errorf("%d writes beyond the budget, progress %v, the session looks again at %s", len(s.pending), e.progress, s.wakeAt)
+		t.Errorf("%d writes beyond the budget, progress %v, the session wakes at %s", len(s.pending), e.progress, s.wakeAt)
 	}
 }
 
@@ -82,7 +82,7 @@ func TestAFactThatArrivesDuringAWriteIsWrittenNext(t *testing.T) {
 	e.yes, e.stage = true, stageStart
 	s.worksOff(t.Context())
 	if at.writes != 2 || at.dispatch.Status.Mediation == nil || at.dispatch.Status.Phase != v1alpha1.DispatchDispatched {
-		t.Errorf("%d writes, status %+v: want the question and the answer written", at.writes, at.dispatch.Status)
+		t.Errorf("%d writes, status %+v: want the request for approval and the approval written", at.writes, at.dispatch.Status)
 	}
 }
 
@@ -129,7 +129,8 @@ func TestADispatchThatIsNotReportedInTimeEnds(t *testing.T) {
 	}
 }
 
-// recall keeps the time of the first one: a late result completes the status only for a while.
+// recall keeps the time of its first call: a late result completes the status only for
+// settledMemory.
 func TestADispatchThatAnotherProcessEndedIsCancelledOnce(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, at, _ := atStore(c)

@@ -25,8 +25,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// store is an API server in miniature: one dispatch, one Node, one ServiceAccount, reviews. The
-// real one has the tests in test/integration/session; here its answers come when a test wants.
+// store is a fake API server: one dispatch, one Node, one ServiceAccount, reviews. A test controls
+// when the fake answers. The tests in test/integration/session use the real API server.
 type store struct {
 	client.Client
 	dispatch *v1alpha1.CapabilityDispatch
@@ -37,11 +37,11 @@ type store struct {
 	// beforeWrite runs before each write of a status.
 	beforeWrite func()
 	writes      int
-	// refusal is the answer to each write of a status; nil stores it.
+	// refusal is the error of each write of a status; nil if the write succeeds.
 	refusal error
-	// reviewError is the answer to each review; nil answers it.
+	// reviewError is the error of each review; nil if the review succeeds.
 	reviewError error
-	// readError is the answer to each read; nil reads.
+	// readError is the error of each read; nil if the read succeeds.
 	readError error
 }
 
@@ -95,13 +95,14 @@ func (s statusOf) Update(_ context.Context, object client.Object, _ ...client.Su
 	}
 	s.store.writes++
 	status := d.Status
-	s.store.dispatch.DeepCopyInto(d) // of the body the status alone is stored
+	s.store.dispatch.DeepCopyInto(d) // only the status of the body is stored
 	d.Status, d.ResourceVersion = status, strconv.Itoa(8+s.store.writes)
 	s.store.dispatch = d.DeepCopy()
 	return nil
 }
 
-// sent are the messages for the machine so far: nothing takes them from the outbox.
+// sent returns all messages for the machine. They stay in the outbox, because no goroutine drains
+// it.
 func (s *session) sent() []*gatewayv1.StreamNodeEventsResponse { return s.out.unsent }
 
 // settled reports whether the machine was sent a Settled.
@@ -113,7 +114,7 @@ type openGate struct{ err error }
 
 func (g *openGate) Check() error { return g.err }
 
-// atStore is a session with a store whose work runs when the test runs it.
+// atStore returns a session with a store. Its work runs only when the test calls worksOff.
 func atStore(c *clocktesting.FakeClock) (*session, *store, *openGate) {
 	at, gate := &store{}, &openGate{}
 	service := New(Options{Clock: c, Time: apiTime{c}, Log: logr.Discard(), Gateway: "gw", Client: at, Reader: at, Gate: gate})
@@ -134,7 +135,7 @@ func atStore(c *clocktesting.FakeClock) (*session, *store, *openGate) {
 	return s, at, gate
 }
 
-// worksOff runs what waits for a worker, and what follows from it.
+// worksOff runs the jobs that wait for a worker, and the jobs that these start.
 func (s *session) worksOff(ctx context.Context) {
 	for len(s.pending) > 0 {
 		job := s.pending[0]
@@ -143,7 +144,7 @@ func (s *session) worksOff(ctx context.Context) {
 	}
 }
 
-// knows gives the session a dispatch that is stored.
+// knows adds a stored dispatch to the session.
 func (s *session) knows(at *store, d *v1alpha1.CapabilityDispatch, e entry) *entry {
 	e.d = d
 	at.dispatch = d.DeepCopy()
@@ -169,7 +170,8 @@ func TestAMachineMayForgetOnlyAResultThatIsStored(t *testing.T) {
 	}
 }
 
-// The holder may have been replaced by a session that offered the dispatch: then it proves nothing.
+// A newer session may have replaced this one and offered the dispatch. Then this session cannot
+// prove that the dispatch never started.
 func TestOnlyTheRecordedSessionSaysThatADispatchNeverStarted(t *testing.T) {
 	for name, id := range map[string]string{"recorded": "", "replaced": "newer"} {
 		t.Run(name, func(t *testing.T) {
@@ -257,7 +259,7 @@ func TestAResultCountsOnlyForTheDispatchesOfItsMachine(t *testing.T) {
 	}
 }
 
-// Each row is something that must hold before an offer; the dispatch waits in the queue without it.
+// Each row is a precondition of an offer. Without it the dispatch waits in the queue.
 func TestNothingIsOfferedWithout(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lose  func(*session, *openGate, *clocktesting.FakeClock)
@@ -300,14 +302,14 @@ func TestNothingIsOfferedWithout(t *testing.T) {
 
 var leaseOf = coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: LeaseName("gw")}}
 
-// identityUntil is the caller of a session, with a certificate that ends.
+// identityUntil returns the caller of a session with a certificate that expires at end.
 func identityUntil(s *session, end time.Time) peer.Identity {
 	id := s.caller
 	id.Certificate = &x509.Certificate{NotAfter: end}
 	return id
 }
 
-// stale lets the watch of Nodes show nothing for longer than StaleAfter.
+// stale makes the Node watch lag by more than StaleAfter.
 func stale(s *session, _ *openGate, c *clocktesting.FakeClock) {
 	s.service.registry.sessions = 1
 	c.Step(s.service.StaleAfter + time.Second)
@@ -363,7 +365,8 @@ func TestAServiceAccountOfTheSameNameIsAnother(t *testing.T) {
 	}
 }
 
-// A yes is cleared with the rights of the moment after the answer of the API server.
+// An approved dispatch is cleared only if its rights still hold after the response of the API
+// server.
 func TestAYesIsClearedOnlyWithTheRightsOfThisMoment(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lose  func(*store, *openGate)
@@ -416,7 +419,7 @@ func TestANodeAdmitsItsOwnMachineWhileItIsNeitherRevokedNorLeaving(t *testing.T)
 	}
 }
 
-// A change of the Node in the watch ends a session that is not the Node's any more.
+// An event of the Node ends a session that is not recorded or not authorized any more.
 func TestASessionEndsWithItsNode(t *testing.T) {
 	for name, change := range map[string]func(*v1alpha1.Node){
 		"a namesake":      func(n *v1alpha1.Node) { n.UID = "namesake" },
@@ -434,19 +437,19 @@ func TestASessionEndsWithItsNode(t *testing.T) {
 			select {
 			case <-s.stopped:
 			default:
-				t.Error("the session goes on")
+				t.Error("the session does not end")
 			}
 		})
 	}
 }
 
-// The leader takes a dispatch created after the recorded end for proven unstarted.
+// The leader considers a dispatch created after the recorded end as proven unstarted.
 func TestTheRecordedEndIsLaterThanEveryOffer(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, _, _ := atStore(c)
 	s.facts.started = metav1.NewTime(c.Now().Add(-time.Minute))
 	s.ending = ending{reason: v1alpha1.ReasonSessionLost}
-	s.node.Status.SessionID = "newer" // nothing is written then
+	s.node.Status.SessionID = "newer" // then recordEnd writes nothing
 	s.recordEnd(t.Context(), make(chan struct{}))
 	if s.facts.ended == nil || !s.facts.ended.After(c.Now()) {
 		t.Errorf("at %v the end is recorded as %v", c.Now(), s.facts.ended)

@@ -15,24 +15,24 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/aside"
 )
 
-// helloTimeout is how long a machine may take to say Hello.
+// helloTimeout is the time in which a machine must send its Hello.
 const helloTimeout = 10 * time.Second
 
-var errDraining = status.Error(codes.Unavailable, "this gateway is going away; connect to another one")
+var errDraining = status.Error(codes.Unavailable, "this gateway is shutting down; connect to another one")
 
-// conn carries the messages of a session, over a stream or over polls.
+// conn transports the messages of a session, over a stream or over polls.
 type conn interface {
 	Send(*gatewayv1.StreamNodeEventsResponse) error
 	Recv() (*gatewayv1.StreamNodeEventsRequest, error)
 }
 
-// StreamNodeEvents is a session over a stream.
+// StreamNodeEvents serves a session over a stream.
 func (s *Service) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.StreamNodeEventsRequest, gatewayv1.StreamNodeEventsResponse]) error {
 	return s.serve(stream.Context(), stream)
 }
 
-// serve is a session from its Hello to its end. It returns as soon as the machine may be
-// hung up on; what is left to write is written behind its back. streamCtx carries the caller.
+// serve runs a session from its Hello to its end. It returns as soon as the connection may be
+// closed; the remaining writes continue in the background. streamCtx contains the caller.
 func (s *Service) serve(streamCtx context.Context, c conn) error {
 	if !s.registry.begin() {
 		return errDraining
@@ -42,7 +42,7 @@ func (s *Service) serve(streamCtx context.Context, c conn) error {
 		held *session
 		err  error
 	)
-	// The work of a session outlives its stream: results that arrived are settled.
+	// The work of a session outlives its stream: received results are settled.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(streamCtx))
 	aside.Do(func() { held, err = s.begin(streamCtx, ctx, c) })
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Service) serve(streamCtx context.Context, c conn) error {
 	return held.ending.err
 }
 
-// begin hears the Hello and opens the session.
+// begin waits for the Hello and opens the session.
 func (s *Service) begin(streamCtx, ctx context.Context, c conn) (*session, error) {
 	id, err := caller(streamCtx)
 	if err != nil {
@@ -82,13 +82,13 @@ func (s *Service) begin(streamCtx, ctx context.Context, c conn) (*session, error
 	return held, nil
 }
 
-// receive hands over what the machine sends, one by one: a machine is not read faster
-// than its session works and its allowance permits. The next message is waited for on a fresh,
-// small stack.
+// receive passes one message of the machine to the session and starts the next receive. A machine
+// is not read faster than its session works and its allowance permits. The wait for the next
+// message is on a fresh, small stack.
 func (s *session) receive(c conn) {
 	m, err := c.Recv()
 	if err != nil {
-		close(s.received) // Behind what was received before.
+		close(s.received) // Messages received before are delivered first.
 		return
 	}
 	select {
@@ -102,7 +102,7 @@ func (s *session) receive(c conn) {
 	s.service.registry.spawn(func() { s.receive(c) })
 }
 
-// rest waits; it returns false when the session stops before.
+// rest waits for the duration wait. It returns false if the session stops first.
 func (s *session) rest(wait time.Duration) bool {
 	timer := s.service.Clock.NewTimer(wait)
 	defer timer.Stop()
@@ -119,7 +119,7 @@ func (s *session) awaitHello(ctx context.Context) (*gatewayv1.Hello, error) {
 	defer timer.Stop()
 	select {
 	case m := <-s.received:
-		hello := m.GetHello() // nil when the stream was closed, too.
+		hello := m.GetHello() // nil if the stream was closed, too
 		if hello == nil {
 			return nil, status.Error(codes.InvalidArgument, "the first message of a session must be Hello")
 		}

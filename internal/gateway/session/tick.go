@@ -11,14 +11,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// missedHeartbeats is how many heartbeat intervals of silence end a session.
+// missedHeartbeats is the number of heartbeat intervals without a message that ends a session.
 const missedHeartbeats = 3
 
-// staleFactor times Options.StaleAfter is when sessions close behind a lagging watch.
+// staleFactor times Options.StaleAfter is the lag of the Node watch at which sessions close.
 const staleFactor = 5
 
-// tick does what time asks for and finds the next time to wake. It is the only place
-// that walks over all entries.
+// tick handles everything that is due and sets the next alarm. It is the only function that
+// iterates over all entries.
 func (s *session) tick(ctx context.Context) {
 	now := s.service.Clock.Now()
 	s.wakeAt = now.Add(idleTimer)
@@ -37,7 +37,7 @@ func (s *session) tick(ctx context.Context) {
 	s.publish(ctx)
 }
 
-// checkLife ends a session that is silent, too old, or behind a watch that shows nothing.
+// checkLife ends a session that is silent or too old, or whose Node watch lags too much.
 func (s *session) checkLife(now time.Time) {
 	s.leaveWhenConfirmed()
 	silentAt := s.lastHeard.Add(missedHeartbeats * s.service.HeartbeatInterval)
@@ -47,7 +47,7 @@ func (s *session) checkLife(now time.Time) {
 			err: status.Error(codes.DeadlineExceeded, "no heartbeat arrived in time; connect again")})
 	case !now.Before(s.oldAt):
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded,
-			err: status.Error(codes.Unavailable, "the session has lasted long enough; connect again")})
+			err: status.Error(codes.Unavailable, "the session reached its maximum age; connect again")})
 	case s.service.lag() > staleFactor*s.service.StaleAfter:
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded,
 			err: status.Error(codes.Unavailable, "the gateway cannot reach its cluster; connect to another one")})
@@ -56,7 +56,7 @@ func (s *session) checkLife(now time.Time) {
 	s.wakeBy(s.oldAt)
 }
 
-// wakeFor sets the alarm for what time alone will change about e.
+// wakeFor sets the alarm for the next deadline of e.
 func (s *session) wakeFor(e *entry) {
 	now := s.service.Time.Now()
 	switch {

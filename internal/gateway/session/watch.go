@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// watch routes what the informers show to the sessions. It returns when both have
-// synced; the cache owns their goroutines.
+// watch routes the events of both informers to the sessions. It returns when both have synced.
+// The cache owns their goroutines.
 func (s *Service) watch(ctx context.Context) error {
 	nodes, err := s.handle(ctx, &v1alpha1.Node{}, toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { s.nodeSeen(obj) },
@@ -91,7 +91,7 @@ func nodeOf(d *v1alpha1.CapabilityDispatch) types.NamespacedName {
 	return types.NamespacedName{Namespace: d.Namespace, Name: d.Spec.NodeName}
 }
 
-// last unwraps the last known state of an object that left a watch.
+// last returns the last known state of an object that left a watch.
 func last[T any](obj any) (T, bool) {
 	if tombstone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
 		obj = tombstone.Obj

@@ -19,7 +19,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// newSession is a session that has not heard its Hello.
+// newSession returns a session that has not received its Hello yet.
 func (s *Service) newSession(id peer.Identity, c conn) *session {
 	held := &session{
 		service: s, key: keyOf(id), id: uuid.NewString(), caller: id,
@@ -38,7 +38,7 @@ func (s *Service) newSession(id peer.Identity, c conn) *session {
 	return held
 }
 
-// liveNode reads the Node of a machine live and checks that it lets it in.
+// liveNode reads the Node of a machine live and returns an error unless the machine is authorized.
 func (s *Service) liveNode(ctx context.Context, id peer.Identity) (*v1alpha1.Node, error) {
 	node, err := s.getNode(ctx, keyOf(id))
 	if apierrors.IsNotFound(err) {
@@ -51,10 +51,10 @@ func (s *Service) liveNode(ctx context.Context, id peer.Identity) (*v1alpha1.Nod
 	return node, admit(node, id)
 }
 
-// welcome opens the recorded session to the machine: what it needs to know, then offers.
+// welcome sends Welcome, the CA bundle and cancellations to the machine, then offers.
 func (s *session) welcome(ctx context.Context, hello *gatewayv1.Hello) {
 	now := s.service.Clock.Now()
-	s.wakeAt = now // The first tick sets the alarms.
+	s.wakeAt = now // The first tick sets the next alarm.
 	s.oldAt = now.Add(s.service.MaxAge/2 + s.service.spread(s.service.MaxAge/2))
 	sum, _ := hex.DecodeString(s.service.Bundle().SHA256())
 	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: &gatewayv1.Welcome{
@@ -65,14 +65,14 @@ func (s *session) welcome(ctx context.Context, hello *gatewayv1.Hello) {
 		Features:          s.features(),
 	}}})
 	s.sendBundle()
-	// What the machine still runs although somebody ended it meanwhile.
+	// Cancel the dispatches that the machine still runs although another writer has ended them.
 	for _, u := range hello.GetUnsettled() {
 		uid := types.UID(u.GetDispatch().GetUid())
 		if s.entries[uid] == nil && u.GetState() != gatewayv1.UnsettledDispatch_STATE_FINISHED {
 			s.send(cancelOf(u.GetDispatch()))
 		}
 	}
-	// An old copy of a journal may still remember how they ended.
+	// An old copy of a journal may still contain the results of these dispatches.
 	for _, ref := range s.doubted {
 		s.send(cancelOf(ref))
 	}
@@ -81,7 +81,7 @@ func (s *session) welcome(ctx context.Context, hello *gatewayv1.Hello) {
 	s.offer(ctx)
 }
 
-// features are those of the Hello that this gateway uses.
+// features returns the features of the Hello that this gateway uses.
 func (s *session) features() []gatewayv1.Feature {
 	if !s.clearing {
 		return nil
@@ -89,7 +89,7 @@ func (s *session) features() []gatewayv1.Feature {
 	return []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE}
 }
 
-// spread draws a time between nothing and d, so that machines do not come back together.
+// spread returns a random duration between 0 and d, so that machines do not reconnect together.
 func (s *Service) spread(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

@@ -25,8 +25,8 @@ var executions = map[gatewayv1.Result_Execution]v1alpha1.Execution{
 	gatewayv1.Result_EXECUTION_UNKNOWN:     v1alpha1.ExecutionUnknown,
 }
 
-// resultOf translates a result. What the wire does not know stays empty; package dispatch
-// judges and cleans.
+// resultOf converts a result of the protocol. Unknown enum values become empty; package dispatch
+// validates and sanitizes the result.
 func resultOf(r *gatewayv1.Result) *dispatch.Result {
 	return &dispatch.Result{
 		Outcome: phases[r.GetOutcome()], Execution: executions[r.GetExecution()],
@@ -36,7 +36,7 @@ func resultOf(r *gatewayv1.Result) *dispatch.Result {
 	}
 }
 
-// timeOf is the zero time for a stamp that is missing or out of range.
+// timeOf converts a timestamp. It returns the zero time if t is missing or out of range.
 func timeOf(t *timestamppb.Timestamp) time.Time {
 	if t == nil || !t.IsValid() {
 		return time.Time{}

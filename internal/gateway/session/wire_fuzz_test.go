@@ -21,12 +21,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// fuzzTime is a time that is known exactly.
+// fuzzTime is an API server's time that is known exactly.
 type fuzzTime struct{ *clocktesting.FakePassiveClock }
 
 func (t fuzzTime) Latest() time.Time { return t.Now() }
 
-// deaf takes messages and drops them.
+// deaf drops all messages that it is sent.
 type deaf struct{}
 
 func (deaf) Send(*gatewayv1.StreamNodeEventsResponse) error    { return nil }
@@ -34,8 +34,8 @@ func (deaf) Recv() (*gatewayv1.StreamNodeEventsRequest, error) { return nil, con
 
 var fuzzCaller = peer.Identity{ID: identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "pc"}, PublicKeySHA256: "key", Certificate: &x509.Certificate{}}
 
-// fuzzSession is a session that was offered one dispatch. Its workers are busy for ever, so what a
-// message makes it write stays in a queue that can be counted.
+// fuzzSession returns a session with one offered dispatch. Its workers are always busy, so the
+// writes that a message causes stay in pending and can be counted.
 func fuzzSession() *session {
 	s := New(Options{
 		Bundle: func() identity.Bundle { return identity.Bundle{} }, Gateway: "gateway",
@@ -63,8 +63,8 @@ func seed(f *testing.F, messages ...proto.Message) {
 	f.Add([]byte{0xff})
 }
 
-// FuzzSessionMessage plays what a hostile machine may send in a session: it costs at most a few
-// queued writes, and what it leaves can be stored.
+// FuzzSessionMessage sends messages of a hostile machine to a session. A message causes at most a
+// few queued writes, and the resulting facts can be stored.
 func FuzzSessionMessage(f *testing.F) {
 	ref := &gatewayv1.DispatchRef{Namespace: "fleet", Name: "one", Uid: "uid"}
 	foreign := &gatewayv1.DispatchRef{Namespace: "other", Name: "two", Uid: "u2"}
@@ -96,15 +96,15 @@ func FuzzSessionMessage(f *testing.F) {
 			journalOf(hello)
 		}
 		s.heard(t.Context(), &m)
-		s.heard(t.Context(), &m) // repeated, as a lost answer makes it
+		s.heard(t.Context(), &m) // an agent repeats a message after a lost answer
 		if len(s.pending) > 4 || len(s.entries) > 1 {
-			t.Errorf("one message leaves %d writes and %d entries", len(s.pending), len(s.entries))
+			t.Errorf("one message causes %d writes and %d entries", len(s.pending), len(s.entries))
 		}
 		storable(t, s.facts)
 	})
 }
 
-// FuzzRegisterNode: a description is refused, or can be stored.
+// FuzzRegisterNode checks that every accepted description can be stored.
 func FuzzRegisterNode(f *testing.F) {
 	seed(f,
 		&gatewayv1.RegisterNodeRequest{BootId: "boot", System: &gatewayv1.SystemInfo{Hostname: "\x00\u202e"}, Capabilities: []*gatewayv1.Capability{
@@ -123,7 +123,7 @@ func FuzzRegisterNode(f *testing.F) {
 	})
 }
 
-// storable wants the status to be written as JSON, the same after it was read.
+// storable fails the test if the status that f produces cannot be written as JSON and read back.
 func storable(t *testing.T, f facts) {
 	t.Helper()
 	next := f.compose(nodeThatAllows("echo"), noon)
@@ -137,8 +137,8 @@ func storable(t *testing.T, f facts) {
 	}
 }
 
-// FuzzPolledAndRevoked plays the other requests of NodeService that reach this package: without a
-// session or a signature they are refused and change nothing.
+// FuzzPolledAndRevoked sends the other requests of NodeService that reach this package. Without a
+// session or a signature they are refused.
 func FuzzPolledAndRevoked(f *testing.F) {
 	seed(f,
 		&gatewayv1.PollDispatchRequest{SessionId: "s"},

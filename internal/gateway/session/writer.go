@@ -18,25 +18,27 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// fieldOwner marks the writes of gateways to dispatches.
+// fieldOwner is the field manager of the writes of gateways to dispatches.
 const fieldOwner = client.FieldOwner("mooring-gateway")
 
 // requestTimeout bounds one request to the API server.
 const requestTimeout = 10 * time.Second
 
-// errGone tells that an object of that UID does not exist any more.
+// errGone is returned if no object of that UID exists any more.
 var errGone = errors.New("the object was deleted")
 
-// retries is how requests to an API server that does not answer are spread.
+// retries returns the backoff of requests to an API server that does not answer.
 func retries() wait.Backoff {
 	return wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 100, Cap: 10 * time.Second}
 }
 
-// writeStatus writes what decide says: one PUT with the known resourceVersion. After a
-// conflict, or an answer that was lost, the object is read live and decided again, until
-// the write succeeds or a live read shows that there is nothing to write. It returns the
-// stored object; errGone when there is none; the API's error when it refuses the status
-// twice; the context's error. An output that would not fit into the store is cut before.
+// writeStatus writes the status that decide returns, in one PUT with the known resourceVersion.
+// After a conflict or a lost response it reads the object live and calls decide again. It stops
+// when the write succeeds or decide finds nothing to write in a live object. It truncates an
+// output that would not fit into the store.
+//
+// It returns the stored object, or errGone if the object was deleted. It returns the API's error if
+// the API server refuses the status twice, and the context's error if ctx ends.
 func (s *Service) writeStatus(ctx context.Context, step string, d *v1alpha1.CapabilityDispatch, decide decision) (*v1alpha1.CapabilityDispatch, error) {
 	backoff := retries()
 	for live, refusals := false, 0; ; live = true {
@@ -72,7 +74,7 @@ func (s *Service) writeStatus(ctx context.Context, step string, d *v1alpha1.Capa
 	}
 }
 
-// putStatus sends the status alone: the API server keeps the stored spec.
+// putStatus sends only the status; the API server keeps the stored spec.
 func (s *Service) putStatus(ctx context.Context, d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) (*v1alpha1.CapabilityDispatch, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -87,8 +89,8 @@ func (s *Service) putStatus(ctx context.Context, d *v1alpha1.CapabilityDispatch,
 	return body, nil
 }
 
-// liveDispatch reads past the cache until the API server answers; errGone when the name
-// is free or belongs to another object.
+// liveDispatch reads a dispatch live, and retries until the API server answers. It returns errGone
+// if the name is unused or belongs to another object.
 func (s *Service) liveDispatch(ctx context.Context, key types.NamespacedName, uid types.UID) (*v1alpha1.CapabilityDispatch, error) {
 	backoff := retries()
 	for {
@@ -108,7 +110,7 @@ func (s *Service) liveDispatch(ctx context.Context, key types.NamespacedName, ui
 }
 
 func (s *Service) getDispatch(ctx context.Context, key types.NamespacedName) (*v1alpha1.CapabilityDispatch, error) {
-	if len(validation.IsDNS1123Subdomain(key.Name)) > 0 { // A machine may name anything.
+	if len(validation.IsDNS1123Subdomain(key.Name)) > 0 { // A machine may send any name.
 		return nil, apierrors.NewNotFound(v1alpha1.Resource("capabilitydispatches"), key.Name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -131,7 +133,7 @@ func (s *Service) getNode(ctx context.Context, key types.NamespacedName) (*v1alp
 	return node, nil
 }
 
-// listUnfinished is one consistent LIST of a Node's unfinished dispatches.
+// listUnfinished returns the unfinished dispatches of a Node from one consistent LIST.
 func (s *Service) listUnfinished(ctx context.Context, key types.NamespacedName) ([]v1alpha1.CapabilityDispatch, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -144,7 +146,7 @@ func (s *Service) listUnfinished(ctx context.Context, key types.NamespacedName) 
 	return list.Items, nil
 }
 
-// pause waits, unless ctx ends first.
+// pause waits for done. It returns the error of ctx if ctx ends first.
 func pause(ctx context.Context, done <-chan time.Time) error {
 	select {
 	case <-ctx.Done():

@@ -25,7 +25,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// patience is how long anything may take on a busy machine.
+// patience is the timeout of every wait, for a busy test machine.
 const patience = 30 * time.Second
 
 // machine is a paired machine with a scripted agent.
@@ -36,10 +36,10 @@ type machine struct {
 	node    *v1alpha1.Node
 	journal string
 	dials   uint64
-	words   *gatewayv1.RegisterNodeRequest // nil: plain ones
+	words   *gatewayv1.RegisterNodeRequest // nil for the default description
 }
 
-// pair makes a Node that grants everything, and the machine that is pinned to it.
+// pair creates a Node that grants echo and sleep, and returns the machine that is pinned to it.
 func pair(t *testing.T, ca authorities, namespace, name string, change func(*v1alpha1.Node)) *machine {
 	t.Helper()
 	m := &machine{ca: ca, id: identity.ID{TrustDomain: trustDomain, Namespace: namespace, Node: name}, journal: uuid.NewString()}
@@ -98,7 +98,7 @@ func (m *machine) description() *gatewayv1.RegisterNodeRequest {
 	}
 }
 
-// revocation is the proof of a machine that gives up its identity on a connection.
+// revocation returns the proof of a machine that gives up its identity on a connection.
 func (m *machine) revocation(t *testing.T, exporter []byte) []byte {
 	t.Helper()
 	signer, _ := m.tls.PrivateKey.(crypto.Signer)
@@ -109,7 +109,7 @@ func (m *machine) revocation(t *testing.T, exporter []byte) []byte {
 	return proof
 }
 
-// exporter is the TLS exporter of the agent's connection.
+// exporter returns the TLS exporter of the agent's connection.
 func (a *agent) exporter(t *testing.T) []byte {
 	t.Helper()
 	p, _ := peer.FromContext(a.stream.Context())
@@ -136,7 +136,7 @@ type agent struct {
 	welcome *gatewayv1.Welcome
 }
 
-// hello is the next Hello of the machine.
+// hello returns the next Hello of the machine.
 func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.Hello {
 	m.dials++
 	sum := sha256.Sum256([]byte("nothing yet"))
@@ -144,7 +144,8 @@ func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.He
 		BundleSha256: sum[:], Unsettled: unsettled}
 }
 
-// hears returns once the gateway has taken in all that was said before.
+// hears returns once the gateway has handled all messages that were sent before. It sends a foreign
+// result and waits for its Settled.
 func (a *agent) hears() {
 	a.t.Helper()
 	elsewhere := &gatewayv1.DispatchRef{Namespace: "kube-system", Name: "x", Uid: uuid.NewString()}
@@ -152,7 +153,7 @@ func (a *agent) hears() {
 	a.settled()
 }
 
-// begin registers and says Hello, and does not wait for the answer.
+// begin registers and sends Hello, and does not wait for the answer.
 func (m *machine) begin(t *testing.T, r *replica, hello *gatewayv1.Hello) *agent {
 	t.Helper()
 	connection := m.connection(t, r)
@@ -199,11 +200,11 @@ func (m *machine) connect(t *testing.T, r *replica, unsettled ...*gatewayv1.Unse
 func (a *agent) send(message *gatewayv1.StreamNodeEventsRequest) {
 	a.t.Helper()
 	if err := a.stream.Send(message); err != nil {
-		a.t.Logf("send: %v", err) // The end of the stream says why.
+		a.t.Logf("send: %v", err) // The error of the stream contains the reason.
 	}
 }
 
-// expect is the next message, which must be of one kind.
+// expect returns the next message, which must be of one kind.
 func expect[T any](a *agent, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
 	a.t.Helper()
 	select {
@@ -211,11 +212,11 @@ func expect[T any](a *agent, kind string, get func(*gatewayv1.StreamNodeEventsRe
 		if found := get(message); found != nil {
 			return found
 		}
-		a.t.Fatalf("heard %v, want %s", message, kind)
+		a.t.Fatalf("received %v, want %s", message, kind)
 	case err := <-a.ended:
 		a.t.Fatalf("the session ended with %v, want %s", err, kind)
 	case <-time.After(patience):
-		a.t.Fatalf("heard nothing, want %s", kind)
+		a.t.Fatalf("received no message, want %s", kind)
 	}
 	return nil
 }
@@ -235,17 +236,17 @@ func (a *agent) cancelled() *gatewayv1.Cancel {
 	return expect(a, "Cancel", (*gatewayv1.StreamNodeEventsResponse).GetCancel)
 }
 
-// quiet fails when the gateway says anything before it has answered a fresh RegisterNode.
+// quiet fails the test if an unexpected message of the gateway was received.
 func (a *agent) quiet() {
 	a.t.Helper()
 	select {
 	case message := <-a.heard:
-		a.t.Fatalf("heard %v, want nothing", message)
+		a.t.Fatalf("received %v, want no message", message)
 	default:
 	}
 }
 
-// end is how the gateway ended the session.
+// end returns the status with which the gateway ended the session.
 func (a *agent) end() *status.Status {
 	a.t.Helper()
 	for {
@@ -254,7 +255,7 @@ func (a *agent) end() *status.Status {
 		case err := <-a.ended:
 			return status.Convert(err)
 		case <-time.After(patience):
-			a.t.Fatal("the session goes on, want its end")
+			a.t.Fatal("the session did not end")
 		}
 	}
 }
@@ -285,7 +286,7 @@ func (a *agent) leave() {
 	a.end()
 }
 
-// leaveAfter is leave after so many dispatches are settled.
+// leaveAfter calls leave after n dispatches are settled.
 func (a *agent) leaveAfter(n int) {
 	a.t.Helper()
 	for range n {
@@ -294,7 +295,7 @@ func (a *agent) leaveAfter(n int) {
 	a.leave()
 }
 
-// dispatch is a dispatch for the machine, not created yet.
+// dispatch returns a dispatch for the machine that is not created yet.
 func (m *machine) dispatch() *v1alpha1.CapabilityDispatch {
 	return &v1alpha1.CapabilityDispatch{
 		ObjectMeta: metav1.ObjectMeta{Namespace: m.id.Namespace, GenerateName: "d-"},
@@ -302,7 +303,7 @@ func (m *machine) dispatch() *v1alpha1.CapabilityDispatch {
 	}
 }
 
-// create makes a dispatch for the machine.
+// create creates a dispatch for the machine.
 func (m *machine) create(t *testing.T, change func(*v1alpha1.CapabilityDispatch)) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	d := m.dispatch()
@@ -315,7 +316,7 @@ func (m *machine) create(t *testing.T, change func(*v1alpha1.CapabilityDispatch)
 	return d
 }
 
-// get reads an object anew.
+// get reads an object live.
 func get[T client.Object](t *testing.T, object T) T {
 	t.Helper()
 	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {

@@ -23,25 +23,26 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// The budgets of docs/reference/limits.md that these tests count.
+// The limits from docs/reference/limits.md that these tests check.
 const (
 	registerBurst, registerEvery = 30, 2 * time.Second
 	readBurst, readEvery         = 10, 2 * time.Second
 	writeBurst, writeEvery       = 20, 5 * time.Second
 	mostConnections              = 4
 	schemaBurst, schemaPerSecond = 128 << 10, 8 << 10
-	// storedSchemas bounds the schemas of one description together; the others are not parsed.
+	// storedSchemas bounds the total size of the schemas of one description. Schemas beyond it are
+	// not parsed.
 	storedSchemas = 32 << 10
 	heavySchema   = 4000
 )
 
-// most is how many uses a budget allows in a time, and one for its edges.
+// most returns the number of uses that a budget allows in the time lasted, plus 1 for rounding.
 func most(burst int, every, lasted time.Duration) int64 {
 	return int64(burst) + int64(lasted/every) + 1
 }
 
-// heaviest describes a machine with as many schemas as are taken, each as large as may be. Those of
-// another seed are others.
+// heaviest returns a description with the maximum number of schemas, each of almost the maximum
+// size. The schemas of two seeds differ.
 func heaviest(seed int) *gatewayv1.RegisterNodeRequest {
 	request := &gatewayv1.RegisterNodeRequest{}
 	for c := range 64 {
@@ -56,8 +57,8 @@ func heaviest(seed int) *gatewayv1.RegisterNodeRequest {
 	return request
 }
 
-// flood calls from several connections at a time until the time is over; each connection is used
-// for a few calls.
+// flood calls from several connections at once for the duration lasts. It uses each connection for
+// 10 calls.
 func (m *machine) flood(t *testing.T, r *replica, lasts time.Duration, call func(context.Context, gatewayv1.NodeServiceClient) error) (calls, served int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
@@ -87,7 +88,7 @@ func TestHeavyRegistrationsOfAMachineAreBounded(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	m.connect(t, r) // The gateway knows the machine.
+	m.connect(t, r) // From now on the machine is in the cache of the gateway.
 	request, began := heaviest(0), time.Now()
 	calls, served := m.flood(t, r, 3*time.Second, func(ctx context.Context, c gatewayv1.NodeServiceClient) error {
 		_, err := c.RegisterNode(ctx, request)
@@ -119,10 +120,10 @@ func TestNewSchemasOfAMachineAreBounded(t *testing.T) {
 	}
 	each := storedSchemas / (heavySchema + 100) * heavySchema
 	if limit := (schemaBurst+schemaPerSecond*int(time.Since(began).Seconds()))/each + 1; served > limit || served == 0 {
-		t.Errorf("%d of %d descriptions with new schemas were taken, want 1 to %d", served, calls, limit)
+		t.Errorf("%d of %d descriptions with new schemas were accepted, want 1 to %d", served, calls, limit)
 	}
 	if _, err := c.RegisterNode(t.Context(), heaviest(0)); err != nil {
-		t.Errorf("schemas that are known: %v", err)
+		t.Errorf("known schemas: %v", err)
 	}
 	neighbour := pair(t, ca, m.id.Namespace, "neighbour", nil)
 	if _, err := neighbour.dial(t, r).RegisterNode(t.Context(), heaviest(calls)); err != nil {
@@ -155,7 +156,7 @@ func TestLiveReadsForAMachineWithoutANodeAreBounded(t *testing.T) {
 	}
 }
 
-// A machine opens one session after the other and has news all the time.
+// A machine opens one session after the other and changes its capabilities all the time.
 func TestStatusWritesOfANodeAreBoundedOverItsSessions(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.NodeWritesPerSecond = 1000 })
@@ -181,7 +182,7 @@ func TestStatusWritesOfANodeAreBoundedOverItsSessions(t *testing.T) {
 	}
 }
 
-// tryOpen opens a session, or returns why the gateway refuses.
+// tryOpen opens a session, or returns the error with which the gateway refuses it.
 func (m *machine) tryOpen(t *testing.T, r *replica) (*agent, error) {
 	t.Helper()
 	connection := m.connection(t, r)
@@ -214,11 +215,11 @@ func TestAMachineThatLosesItsSessionsIsNotRefused(t *testing.T) {
 		if err != nil {
 			t.Fatalf("session %d: %v", i+1, err)
 		}
-		a.cancel() // as a cut connection
+		a.cancel() // simulates a lost connection
 	}
 }
 
-// A Node with two pinned keys, as in a rotation, has no more connections than any other.
+// A Node with two pinned keys, as in a rotation, has the same limit of connections as other Nodes.
 func TestConnectionsOfANodeAreBoundedOverItsKeys(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -241,7 +242,7 @@ func TestConnectionsOfANodeAreBoundedOverItsKeys(t *testing.T) {
 		connection.Connect()
 		for state := connection.GetState(); state != connectivity.Ready; state = connection.GetState() {
 			if !connection.WaitForStateChange(t.Context(), state) {
-				t.Fatal("the test ends before a connection is there")
+				t.Fatal("the test ended before a connection was ready")
 			}
 		}
 		open = append(open, connection)
@@ -254,7 +255,7 @@ func TestConnectionsOfANodeAreBoundedOverItsKeys(t *testing.T) {
 		}
 		return n
 	}
-	cluster.Eventually(t, func() bool { return ready() == mostConnections }, "%d connections are left of one Node, want %d", ready(), mostConnections)
+	cluster.Eventually(t, func() bool { return ready() == mostConnections }, "%d connections of one Node remain, want %d", ready(), mostConnections)
 	if _, err := gatewayv1.NewNodeServiceClient(open[len(open)-1]).RegisterNode(t.Context(), rotated.description()); err != nil {
 		t.Errorf("a call on the newest connection: %v", err)
 	}

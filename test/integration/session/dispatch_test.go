@@ -18,14 +18,14 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// settleIn waits until what is created is surely younger than the session of m.
+// settleIn waits until every new dispatch is certainly younger than the session of m.
 func (m *machine) settleIn(t *testing.T) {
 	t.Helper()
 	started := get(t, m.node).Status.SessionStartedTime
 	if started == nil {
 		t.Fatal("no session is recorded")
 	}
-	cluster.Eventually(t, func() bool { return time.Now().After(started.Add(3 * time.Second)) }, "time stands still")
+	cluster.Eventually(t, func() bool { return time.Now().After(started.Add(3 * time.Second)) }, "the clock did not advance by 3 s")
 }
 
 func TestShortDispatchCostsExactlyTwoWrites(t *testing.T) {
@@ -182,7 +182,7 @@ func TestWindowAndOrderOfOneNode(t *testing.T) {
 	}
 	third := m.create(t, nil)
 	rejected := m.create(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "unheard" })
-	m.wantPhase(t, rejected, v1alpha1.DispatchRejected) // So the third was seen too, and had to wait.
+	m.wantPhase(t, rejected, v1alpha1.DispatchRejected) // So the gateway has seen the third, which waits.
 	a.quiet()
 	a.succeed(&gatewayv1.DispatchRef{Namespace: first.Namespace, Name: first.Name, Uid: string(first.UID)}, `1`)
 	for range 2 { // The next offer does not wait for the write of the result.
@@ -192,7 +192,7 @@ func TestWindowAndOrderOfOneNode(t *testing.T) {
 				t.Fatalf("offered %v, want the third", offer)
 			}
 		case <-time.After(patience):
-			t.Fatal("no room was made for the third")
+			t.Fatal("the third dispatch was not offered")
 		}
 	}
 }
@@ -213,13 +213,13 @@ func TestWhatIsNotOffered(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) { m.wantRefused(t, c.change, c.phase, c.code) })
 	}
-	// Which of three of one second is the last is the UID's decision.
+	// The UID decides which of three dispatches created in one second is the last.
 	waiting := []*v1alpha1.CapabilityDispatch{m.create(t, nil), m.create(t, nil), m.create(t, nil)}
 	full := func(d *v1alpha1.CapabilityDispatch) bool {
 		e := get(t, d).Status.Error
 		return e != nil && e.Code == v1alpha1.ErrorQueueFull && d.Status.Execution == v1alpha1.ExecutionNotStarted
 	}
-	cluster.Eventually(t, func() bool { return slices.ContainsFunc(waiting, full) }, "nothing was refused by a full queue")
+	cluster.Eventually(t, func() bool { return slices.ContainsFunc(waiting, full) }, "no dispatch was refused because of the full queue")
 	waiting = slices.DeleteFunc(waiting, full)
 	a.quiet()
 
@@ -234,7 +234,7 @@ func TestWhatIsNotOffered(t *testing.T) {
 	m.wantRefused(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "secret" }, v1alpha1.DispatchRejected, v1alpha1.ErrorNotGranted)
 }
 
-// wantRefused creates a dispatch and wants it settled as proven unstarted.
+// wantRefused creates a dispatch and checks that it is settled as proven unstarted.
 func (m *machine) wantRefused(t *testing.T, change func(*v1alpha1.CapabilityDispatch), phase v1alpha1.DispatchPhase, code string) {
 	t.Helper()
 	d := m.create(t, change)

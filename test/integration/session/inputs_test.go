@@ -8,8 +8,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// TestAnInputThatDoesNotFitIsNotOffered: the declared schema decides before the machine hears of
-// it, by the one write that every end costs; a schema nobody can use decides nothing.
+// TestAnInputThatDoesNotFitIsNotOffered checks that the gateway rejects an invalid input in one
+// write, without an offer. An invalid schema rejects no input.
 func TestAnInputThatDoesNotFitIsNotOffered(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -29,18 +29,18 @@ func TestAnInputThatDoesNotFitIsNotOffered(t *testing.T) {
 		t.Errorf("status is %+v, want NotStarted with InvalidInput", s)
 	}
 	if writes := r.api.writes.Load() - before; writes != 1 {
-		t.Errorf("the gateway wrote %d times to refuse it, want once", writes)
+		t.Errorf("the gateway wrote %d times to refuse the dispatch, want once", writes)
 	}
 	a.quiet()
 	fits := m.create(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"text":"x"}`)} })
 	if got := a.offer().GetDispatch().GetUid(); got != string(fits.UID) {
-		t.Errorf("offered %s, want what fits", got)
+		t.Errorf("offered %s, want the dispatch with a valid input", got)
 	}
 	unclear := m.create(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "sleep" })
 	if got := a.offer().GetDispatch().GetUid(); got != string(unclear.UID) {
-		t.Errorf("offered %s, want the one whose schema is broken: its machine decides", got)
+		t.Errorf("offered %s, want the dispatch whose schema is invalid: its machine decides", got)
 	}
-	// What the machine says later counts from then on.
+	// A later description of the machine applies to later dispatches.
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}}})
 	a.hears()

@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// answer accepts and succeeds every offer until all of want are settled; it returns how
-// often each was offered.
+// answer accepts every offer and reports success, until want dispatches are settled. It returns the
+// number of offers of each dispatch by UID.
 func (a *agent) answer(want int) map[string]int {
 	a.t.Helper()
 	offers := map[string]int{}
@@ -93,7 +93,7 @@ func TestStormOfProgressStaysWithinTheBudgetOfItsNode(t *testing.T) {
 	a.succeed(ref, `1`)
 	a.settled()
 	loud.wantPhase(t, d, v1alpha1.DispatchSucceeded)
-	// One progress per two seconds and dispatch, the two results, and one for the edges.
+	// One progress in two seconds for each dispatch, the two results, and one for rounding.
 	if writes, most := r.api.writes.Load()-before, int64(time.Since(began)/(2*time.Second))+4; writes > most {
 		t.Errorf("5000 messages made %d writes, want at most %d", writes, most)
 	}
@@ -109,7 +109,7 @@ func TestFloodOfSessionsIsBounded(t *testing.T) {
 		select {
 		case message := <-a.heard:
 			if message.GetWelcome() == nil {
-				t.Fatalf("heard %v, want Welcome", message)
+				t.Fatalf("received %v, want Welcome", message)
 			}
 		case err := <-a.ended:
 			refused = true

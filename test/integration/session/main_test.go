@@ -1,4 +1,4 @@
-// Package session_test runs gateways against a real API server, under the rights of their
+// Package session_test runs gateways against a real API server, with the permissions of their
 // ServiceAccount, over real TLS, with scripted agents.
 package session_test
 

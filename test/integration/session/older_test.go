@@ -11,15 +11,15 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// A machine is put back to a snapshot that was taken in its current session, before it accepted:
-// its dial counter passes the recorded one, its journal has forgotten.
+// A machine is restored to a snapshot that was taken in its current session, before an acceptance.
+// Its dial counter exceeds the recorded one, but the acceptance is missing from its journal.
 func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 	ca := newAuthorities(t)
 	one, two := startReplica(t, ca, nil), startReplica(t, ca, nil) // They write Dispatched late.
 	namespace := shared.Namespace(t)
 	cases := map[string]struct {
 		backTo *replica
-		end    bool // the session is seen to end before the machine comes back
+		end    bool // the end of the session is recorded before the machine reconnects
 	}{
 		"it comes back later":                 {one, true},
 		"it comes back to another gateway":    {two, true},
@@ -39,7 +39,7 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 				a.cancel()
 				cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
 				if !dispatch.Accepted(get(t, ran).Status) {
-					t.Errorf("status is %+v after the session, want it to say that the machine accepted", ran.Status)
+					t.Errorf("status is %+v after the session, want the recorded acceptance", ran.Status)
 				}
 			}
 			a = m.connect(t, c.backTo)
@@ -49,7 +49,7 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 			for _, d := range []*v1alpha1.CapabilityDispatch{ran, quiet} {
 				m.wantReset(t, d, v1alpha1.ExecutionUnknown)
 			}
-			// The old journal says that one never ran; of the other it remembers the end.
+			// According to the old journal, one dispatch never ran and the other has ended.
 			a.report(&gatewayv1.Result{Dispatch: refOf(ran), Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED})
 			a.settled()
 			a.succeed(refOf(quiet), `1`)
@@ -65,8 +65,8 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 	}
 }
 
-// A status with the acceptance of the machine is enough, even for a gateway that takes
-// the journal for the newest one.
+// A status with the recorded acceptance is sufficient, even if the dial counter of the journal is
+// the newest.
 func TestWhatAMachineAcceptedIsNeverOfferedAgain(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -90,7 +90,8 @@ func (m *machine) wantReset(t *testing.T, d *v1alpha1.CapabilityDispatch, execut
 	}
 }
 
-// A dispatch that was claimed and offered, but never heard accepted, proves nothing about a journal.
+// A dispatch that was claimed and offered without a received acceptance proves nothing about a
+// journal.
 func TestClaimedButNeverAcceptedIsOfferedAgain(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -122,7 +123,7 @@ func TestSecondAgentOfOneJournalIsNoted(t *testing.T) {
 			if got := cloneReason(get(t, m.node)); got != v1alpha1.ReasonDialRepeated {
 				t.Fatalf("reason of SuspectedClone is %q, want DialRepeated", got)
 			}
-			// The holder of the session keeps what the other gateway noted.
+			// The gateway that holds the session keeps the condition that the other gateway set.
 			a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}}})
 			cluster.Eventually(t, func() bool { return get(t, m.node).Status.CapabilitySummary == "1/2" }, "the change is not written")

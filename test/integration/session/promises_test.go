@@ -20,7 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// holdNextWrite holds the next write of the gateway to a dispatch until release is called.
+// holdNextWrite blocks the next write of the gateway to a dispatch until release is called.
 func (r *replica) holdNextWrite(t *testing.T) (held <-chan struct{}, release func()) {
 	t.Helper()
 	entered, free := make(chan struct{}), make(chan struct{})
@@ -44,12 +44,12 @@ func await(t *testing.T, what string, happened <-chan struct{}) {
 	select {
 	case <-happened:
 	case <-time.After(patience):
-		t.Fatalf("never: %s", what)
+		t.Fatalf("did not happen in time: %s", what)
 	}
 }
 
-// hearsAll returns once the gateway has taken in all that its cache shows, too: its session takes
-// news and messages in any order.
+// hearsAll returns once the session of the gateway has handled object in a state for which is
+// returns true. It calls hears often, because the session handles events and messages in any order.
 func (a *agent) hearsAll(shown cache.Cache, object client.Object, is func() bool) {
 	a.t.Helper()
 	cluster.Eventually(a.t, func() bool {
@@ -85,7 +85,7 @@ func TestAResultIsSettledAfterItsStatusIsStored(t *testing.T) {
 	}
 }
 
-// frozen is a clock that stands still.
+// frozen is a clock with a fixed time.
 type frozen struct{ time.Time }
 
 func (f frozen) Now() time.Time                  { return f.Time }
@@ -100,10 +100,10 @@ func TestADispatchOfTheSecondOfTheRecordIsClaimed(t *testing.T) {
 	a := m.connect(t, r)
 	a.offer()
 	if started := get(t, m.node).Status.SessionStartedTime; !started.Equal(&d.CreationTimestamp) {
-		t.Fatalf("the session was recorded at %v, the dispatch created at %v: nothing is shown", started, d.CreationTimestamp)
+		t.Fatalf("the session was recorded at %v, the dispatch created at %v: the times must be equal for this test", started, d.CreationTimestamp)
 	}
 	if phase := get(t, d).Status.Phase; phase != v1alpha1.DispatchDispatched {
-		t.Errorf("when its offer arrived it was %s", phase)
+		t.Errorf("the dispatch was %s when its offer arrived", phase)
 	}
 }
 
@@ -162,7 +162,7 @@ func TestNothingIsOfferedToANodeWhoseSpecIsNotTheProvenOne(t *testing.T) {
 	}
 }
 
-// What a machine says of a run is believed only as far as it does not contradict itself.
+// A report of a machine about a run counts only if it does not contradict its earlier reports.
 func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -193,13 +193,14 @@ func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 	})
 }
 
-// A machine whose journal was put back may run a dispatch again and report another result.
+// A machine whose journal was restored may run a dispatch again and report another result.
 func TestAFinalResultStandsInALaterSession(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t) // A dispatch that ends in the second of its Node is of an earlier one.
+	// The gateway ignores results of dispatches that ended in the second of the Node's creation.
+	m.settleIn(t)
 	d := m.create(t, nil)
 	ref := a.offer().GetDispatch()
 	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED, ErrorCode: "Broken"})
@@ -215,8 +216,8 @@ func TestAFinalResultStandsInALaterSession(t *testing.T) {
 	}
 }
 
-// Everything of the gateway works but one thing, without which it cannot know that the machine is still
-// its own and allowed.
+// One part of the gateway fails. Without it the gateway cannot know that the machine is still its
+// own and allowed.
 func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 	ca := newAuthorities(t)
 	for name, c := range map[string]struct {
@@ -255,8 +256,8 @@ func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 	}
 }
 
-// A gateway decides that a queue is full; before that is stored another gateway has taken the machine
-// over and offered the dispatch.
+// A gateway decides that a queue is full. Before it stores the decision, another gateway opens a
+// newer session of the machine and offers the dispatch.
 func TestAGatewayThatLostItsMachineRefusesNothing(t *testing.T) {
 	ca := newAuthorities(t)
 	one, two := startReplica(t, ca, func(o *session.Options) { o.MaxQueued = 1 }), startReplica(t, ca, nil)
@@ -275,19 +276,19 @@ func TestAGatewayThatLostItsMachineRefusesNothing(t *testing.T) {
 		a.offer()
 	}
 	release()
-	one.stop() // returns when nothing of its sessions is left
+	one.stop() // returns when all its sessions have finished
 	list := &v1alpha1.CapabilityDispatchList{}
 	if err := shared.Client().List(t.Context(), list, client.InNamespace(m.id.Namespace)); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range list.Items {
 		if d.Status.Phase != v1alpha1.DispatchDispatched {
-			t.Errorf("what the machine was offered is %s: %+v", d.Status.Phase, d.Status.Error)
+			t.Errorf("an offered dispatch is %s: %+v", d.Status.Phase, d.Status.Error)
 		}
 	}
 }
 
-// The leader takes a dispatch created later than the end for proven unstarted.
+// The leader considers a dispatch created after the recorded end as proven unstarted.
 func TestTheEndOfASessionIsLaterThanItsLastOffer(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -299,7 +300,7 @@ func TestTheEndOfASessionIsLaterThanItsLastOffer(t *testing.T) {
 	a.cancel()
 	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
 	if ended := m.node.Status.SessionEndedTime; !ended.After(d.CreationTimestamp.Time) {
-		t.Errorf("the session ended at %v, it offered a dispatch of %v", ended, d.CreationTimestamp)
+		t.Errorf("the session ended at %v, but offered a dispatch that was created at %v", ended, d.CreationTimestamp)
 	}
 }
 

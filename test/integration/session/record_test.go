@@ -23,7 +23,7 @@ func refOf(d *v1alpha1.CapabilityDispatch) *gatewayv1.DispatchRef {
 	return &gatewayv1.DispatchRef{Namespace: d.Namespace, Name: d.Name, Uid: string(d.UID)}
 }
 
-// hostile is text with all that YAML refuses, misreads or that cannot be printed.
+// hostile is a text with characters that YAML refuses or misreads, or that cannot be printed.
 const hostile = "a\ufffe\uffff\x7f\u0080\u0085\u2028\u2029\ufeff\x00\U0001fffe: b # 'c' \"d\" \\/"
 
 var hostileSchemas = []string{
@@ -53,7 +53,7 @@ func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T
 		}
 	}
 	if schemas != len(hostileSchemas) || !strings.HasPrefix(m.node.Status.System.Hostname, "a") {
-		t.Errorf("%d schemas and host name %q are stored, want %d and what can be printed", schemas, m.node.Status.System.Hostname, len(hostileSchemas))
+		t.Errorf("%d schemas and host name %q are stored, want %d and the printable characters", schemas, m.node.Status.System.Hostname, len(hostileSchemas))
 	}
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: hostileCapabilities()[:2]}}})
@@ -72,8 +72,8 @@ func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T
 	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
 }
 
-// Should the API server refuse what the machine said of itself for a reason nobody thought of,
-// the session still ends: here a policy stands for that reason.
+// The end of a session is recorded even if the API server refuses the description of the machine for
+// an unforeseen reason. A policy simulates that reason.
 func TestEndIsRecordedWithoutTheWordsOfTheMachine(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -87,7 +87,8 @@ func TestEndIsRecordedWithoutTheWordsOfTheMachine(t *testing.T) {
 	}
 }
 
-// refuseDescribedEnds forbids a status of the Node that has both a description and the end of a session.
+// refuseDescribedEnds forbids a status of the Node that has both a description and the end of a
+// session.
 func refuseDescribedEnds(t *testing.T, m *machine) {
 	t.Helper()
 	name := "refuse-described-ends." + m.id.Namespace
@@ -125,7 +126,7 @@ func TestSessionWhoseRecordWasStoredButNotAnsweredIsEnded(t *testing.T) {
 	cluster.Eventually(t, func() bool {
 		s := dispatch.SessionOf(get(t, m.node))
 		return s.Started != nil && !s.Live()
-	}, "the session nobody holds is live: %+v", &m.node.Status)
+	}, "the session is live although its gateway does not hold it: %+v", &m.node.Status)
 	if e := m.node.Status.LastEvent; e == nil || e.Name != v1alpha1.ReasonSessionLost {
 		t.Errorf("last event is %+v, want SessionLost", e)
 	}

@@ -48,7 +48,8 @@ func refuseStatuses(t *testing.T, namespace, expression string, reason metav1.St
 	return allow
 }
 
-// offerAndSettled waits for both, in any order: a window of one has room as soon as there is a result.
+// offerAndSettled waits for an Offer and a Settled, in any order: a window of one has room as soon
+// as a result arrives.
 func (a *agent) offerAndSettled() (offered *gatewayv1.DispatchRef) {
 	a.t.Helper()
 	for range 2 {
@@ -57,18 +58,18 @@ func (a *agent) offerAndSettled() (offered *gatewayv1.DispatchRef) {
 			if offer := message.GetOffer(); offer != nil {
 				offered = offer.GetDispatch()
 			} else if message.GetSettled() == nil {
-				a.t.Fatalf("heard %v, want Offer and Settled", message)
+				a.t.Fatalf("received %v, want Offer and Settled", message)
 			}
 		case err := <-a.ended:
 			a.t.Fatalf("the session ended with %v", err)
 		case <-time.After(patience):
-			a.t.Fatal("heard nothing, want Offer and Settled")
+			a.t.Fatal("received no message, want Offer and Settled")
 		}
 	}
 	return offered
 }
 
-// A result that is refused for its content ends its dispatch, and the session goes on.
+// A result that is refused for its content ends its dispatch, and the session continues.
 func TestAResultThatTheAPIServerRefusesEndsItsDispatchAlone(t *testing.T) {
 	for _, reason := range []metav1.StatusReason{metav1.StatusReasonInvalid, metav1.StatusReasonForbidden, metav1.StatusReasonRequestEntityTooLarge} {
 		t.Run(string(reason), func(t *testing.T) {
@@ -94,21 +95,21 @@ func TestAResultThatTheAPIServerRefusesEndsItsDispatchAlone(t *testing.T) {
 	}
 }
 
-// A dispatch that cannot be written at all, whether it has a result or waits for its claim, keeps
-// no other back. It ends when it can be written.
+// A dispatch that cannot be written, with a result or before its claim, delays no other dispatch. It
+// ends when it can be written.
 func TestADispatchThatCannotBeWrittenKeepsNoOtherBack(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
 	stuck := func(d *v1alpha1.CapabilityDispatch) { d.Labels = map[string]string{"stuck": "yes"} }
-	claimed := m.create(t, stuck) // before the session: it is not offered without a claim
+	claimed := m.create(t, stuck) // older than the session, so it is not offered without a claim
 	allow := refuseStatuses(t, m.id.Namespace, "!has(object.metadata.labels) || !('stuck' in object.metadata.labels)", metav1.StatusReasonInvalid, claimed)
 	a := m.connect(t, r)
 	m.settleIn(t)
 	reported := m.create(t, stuck)
 	ref := a.offer().GetDispatch()
 	if ref.GetUid() != string(reported.UID) {
-		t.Fatalf("offered %v, want the one that needs no claim", ref)
+		t.Fatalf("offered %v, want the dispatch that needs no claim", ref)
 	}
 	a.succeed(ref, `1`)
 	for range 3 {
@@ -157,7 +158,7 @@ func TestADispatchWithoutRoomForAStatusKeepsNoOtherBack(t *testing.T) {
 	}
 }
 
-// createFull makes the largest dispatch that the API server stores, to within 64 bytes.
+// createFull creates the largest dispatch that the API server stores, to within 64 bytes.
 func (m *machine) createFull(t *testing.T) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	padded := func(node string, padding int) (*v1alpha1.CapabilityDispatch, error) {
@@ -170,7 +171,7 @@ func (m *machine) createFull(t *testing.T) *v1alpha1.CapabilityDispatch {
 	low, high := 0, 260_000
 	for high-low > 64 {
 		middle := (low + high) / 2
-		d, err := padded("zz", middle) // a Node that is not there
+		d, err := padded("zz", middle) // a Node that does not exist
 		if err != nil {
 			high = middle
 			continue

@@ -31,8 +31,8 @@ import (
 
 const trustDomain = "mooring.test"
 
-// replica is one gateway process in all but the process: own account, own cache, own
-// listeners.
+// replica is a gateway with its own credentials, cache and listeners that runs inside the test
+// process.
 type replica struct {
 	name    string
 	service *session.Service
@@ -87,7 +87,7 @@ func newCache(t *testing.T, config *rest.Config) cache.Cache {
 	return held
 }
 
-// listen makes the real listeners around the service.
+// listen returns a server with the real listeners of the service.
 func (r *replica) listen(t *testing.T, ca authorities, trust *gateway.Trust) *gateway.Server {
 	t.Helper()
 	dir := t.TempDir()
@@ -103,7 +103,7 @@ func (r *replica) listen(t *testing.T, ca authorities, trust *gateway.Trust) *ga
 	})
 }
 
-// run starts the parts as the manager does and waits until the gateway is ready.
+// run starts the parts of the gateway like the manager and waits until the gateway is ready.
 func (r *replica) run(t *testing.T, held cache.Cache, server *gateway.Server) {
 	t.Helper()
 	caches, stopCaches := context.WithCancel(context.Background())
@@ -132,7 +132,7 @@ func (r *replica) run(t *testing.T, held cache.Cache, server *gateway.Server) {
 	r.address = node.String()
 }
 
-// gate is the proof of the policies, by hand.
+// gate is a session.Gate that a test opens and closes.
 type gate struct{ closed atomic.Bool }
 
 var errUnproven = errors.New("the admission policies are not proven")
@@ -144,19 +144,19 @@ func (g *gate) Check() error {
 	return nil
 }
 
-// spy sees every request of one gateway to the API server.
+// spy intercepts every request of one gateway to the API server.
 type spy struct {
 	next   http.RoundTripper
-	writes atomic.Int64 // to dispatches
-	// nodeReads and nodeWrites are the live reads of Nodes and the writes to them.
+	writes atomic.Int64 // writes to dispatches
+	// nodeReads and nodeWrites count the live reads of Nodes and the writes to them.
 	nodeReads, nodeWrites atomic.Int64
 	// before is called once before the next write to a dispatch.
 	before atomic.Pointer[func()]
-	// lose is set to lose the answer to the next write to the status of a Node.
+	// lose makes the spy drop the response to the next write to the status of a Node.
 	lose atomic.Bool
-	// holdLease is set to fail the writes of Leases.
+	// holdLease makes the spy fail the writes of Leases.
 	holdLease atomic.Bool
-	// watch is locked to hold the watch of Nodes.
+	// watch blocks the watch of Nodes while a test holds the lock.
 	watch sync.RWMutex
 }
 
@@ -194,7 +194,7 @@ func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// watchBody delivers nothing while the spy holds the watch.
+// watchBody delivers no data while watch of the spy is locked.
 type watchBody struct {
 	io.ReadCloser
 	spy *spy
@@ -209,7 +209,7 @@ func (b watchBody) Read(p []byte) (int, error) {
 
 func (s *spy) beforeNextWrite(hook func()) { s.before.Store(&hook) }
 
-// testLog shows the log of a gateway with the test that failed.
+// testLog returns a logger that writes the log of a gateway to the log of its test.
 func testLog(t *testing.T) logr.Logger {
 	var ended atomic.Bool
 	t.Cleanup(func() { ended.Store(true) })

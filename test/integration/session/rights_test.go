@@ -17,7 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// connectClearing is connect for an agent that waits for clearances.
+// connectClearing calls connect for an agent that waits for clearances.
 func (m *machine) connectClearing(t *testing.T, r *replica, unsettled ...*gatewayv1.UnsettledDispatch) *agent {
 	t.Helper()
 	hello := m.hello(unsettled...)
@@ -67,7 +67,7 @@ func TestARightThatIsLostWhileAPersonIsAskedKeepsTheYesFromStarting(t *testing.T
 	revoke := func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeRevoked }
 	suspend := func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended }
 	for name, tt := range map[string]struct {
-		old       bool // an agent that knows no clearances
+		old       bool // an agent without FEATURE_CLEARANCE
 		lose      func(*v1alpha1.Node)
 		confirm   bool
 		phase     v1alpha1.DispatchPhase
@@ -106,13 +106,13 @@ func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
 	d, ref := m.awaitsPerson(t, a)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
-	a.yes(ref) // given this very moment
+	a.yes(ref) // concurrent with the suspension
 	a.hears()
 	a.quiet()
 	if phase := get(t, d).Status.Phase; phase != v1alpha1.DispatchAwaitingLocalMediation {
 		t.Errorf("phase is %s while the Node is suspended", phase)
 	}
-	// Another session of the machine is held too.
+	// In a later session of the machine the dispatch is held, too.
 	a.leave()
 	a = m.connectClearing(t, r, &gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED})
 	a.yes(ref)
@@ -125,7 +125,7 @@ func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
 	m.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 }
 
-// The watch of Nodes does not show yet that the Node is suspended when the person approves.
+// The Node watch has not delivered the suspension of the Node yet when the person approves.
 func TestAYesIsClearedWithTheRightsOfItsMoment(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -150,19 +150,19 @@ func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
 	m.tls.Certificate, m.tls.Leaf = [][]byte{short.Raw}, short
 	a := m.connectClearing(t, r)
 	_, ref := m.awaitsPerson(t, a)
-	cluster.Eventually(t, func() bool { return time.Now().After(short.NotAfter.Add(time.Second)) }, "time stands still")
+	cluster.Eventually(t, func() bool { return time.Now().After(short.NotAfter.Add(time.Second)) }, "the clock did not pass the expiry of the certificate")
 	late := m.create(t, nil)
 	a.yes(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
 	a.hears()
 	a.quiet()
 	if phase := get(t, late).Status.Phase; phase != v1alpha1.DispatchQueued {
-		t.Errorf("after the certificate's end it is %s", phase)
+		t.Errorf("the dispatch is %s after the expiry of the certificate", phase)
 	}
 	m.tls = lasting
 	a = m.connectClearing(t, r, &gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED})
 	if uid := a.offer().GetDispatch().GetUid(); uid != string(late.UID) {
-		t.Errorf("offered %s, want the late one", uid)
+		t.Errorf("offered %s, want the late dispatch", uid)
 	}
 	a.yes(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_START)
@@ -179,7 +179,7 @@ func (m *machine) awaitsPerson(t *testing.T, a *agent) (*v1alpha1.CapabilityDisp
 	return d, ref
 }
 
-// requester may dispatch echo until revoke is called.
+// requester grants subject the right to dispatch echo until revoke is called.
 func requester(t *testing.T, namespace string, subject rbacv1.Subject) (revoke func()) {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: "requester"}
@@ -225,7 +225,7 @@ func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
 		}
 		return sa
 	}
-	// prepare returns who asks, and how the right is lost.
+	// prepare returns the configuration of the requester and a function that revokes its right.
 	for name, prepare := range map[string]func(t *testing.T, namespace string) (*rest.Config, func()){
 		"kept by a group": func(t *testing.T, namespace string) (*rest.Config, func()) {
 			requester(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "crew"})
@@ -258,7 +258,7 @@ func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
 					if lose != nil {
 						lose()
 					}
-					cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "time stands still")
+					cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "the dispatch did not become old enough for a review")
 					a := m.connectClearing(t, r)
 					if lose == nil {
 						a.offer()
@@ -276,7 +276,7 @@ func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
 				if lose != nil {
 					lose()
 				}
-				cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "time stands still")
+				cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "the dispatch did not become old enough for a review")
 				a.yes(ref)
 				if lose == nil {
 					a.wantStage(gatewayv1.Clearance_STAGE_START)

@@ -54,7 +54,7 @@ func TestNewestSessionWins(t *testing.T) {
 	m := pair(t, ca, shared.Namespace(t), "pc", nil)
 	stale := m.hello()
 	old := m.connect(t, one)
-	for _, r := range []*replica{two, two, one} { // Another replica, the same, and back.
+	for _, r := range []*replica{two, two, one} { // another replica, the same replica, the first replica
 		fresh := m.connect(t, r)
 		old.wantEnd(codes.Aborted)
 		m.begin(t, one, stale).wantEnd(codes.Aborted)
@@ -104,7 +104,7 @@ func TestMachineThatLosesItsNodeIsCut(t *testing.T) {
 	}
 }
 
-// other is another fingerprint.
+// other returns a different fingerprint.
 func other(fingerprint string) string {
 	if fingerprint[0] == '0' {
 		return "1" + fingerprint[1:]
@@ -129,11 +129,11 @@ func TestUnsettledDispatchesAreReconciledBeforeTheSessionCounts(t *testing.T) {
 	a = m.begin(t, r, m.hello(&gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_RUNNING}))
 	expect(a, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
 	if got := get(t, kept).Status.Phase; got != v1alpha1.DispatchDispatched {
-		t.Errorf("what the machine holds is %s when the session is recorded, want Dispatched", got)
+		t.Errorf("the journaled dispatch is %s when the session is recorded, want Dispatched", got)
 	}
 	expect(a, "TrustBundle", (*gatewayv1.StreamNodeEventsResponse).GetTrustBundle)
 	if got := a.offer().GetDispatch().GetUid(); got != string(lost.UID) {
-		t.Errorf("offered %s, want only what the machine does not hold", got)
+		t.Errorf("offered %s, want only the dispatch that is not journaled", got)
 	}
 	a.succeed(ref, `1`)
 	a.settled()
@@ -224,11 +224,11 @@ func TestMachineGivesUpItsIdentity(t *testing.T) {
 	a.wantEnd(codes.PermissionDenied)
 	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
 	if wish := m.node.Status.RevocationRequest; wish == nil || wish.Reason != "uninstalled\uFFFD" || !bytes.Equal(wish.Signature, request.Proof) {
-		t.Errorf("wish is %+v, want the one the machine signed to outlive its session", wish)
+		t.Errorf("revocation request is %+v, want the signed request of the machine to outlive its session", wish)
 	}
 	c := meta.FindStatusCondition(m.node.Status.Conditions, v1alpha1.ConditionRevocationRequested)
 	if c == nil || c.Status != metav1.ConditionTrue || c.Message != "uninstalled\uFFFD" {
-		t.Errorf("condition is %+v, want the wish of the machine to outlive its session", c)
+		t.Errorf("condition is %+v, want the request of the machine to outlive its session", c)
 	}
 }
 
@@ -268,7 +268,7 @@ func TestPolledSessionCarriesTheSame(t *testing.T) {
 	d := m.create(t, nil)
 	var ref *gatewayv1.DispatchRef
 	for offered := false; ref == nil; {
-		// Each answer is lost, with the connection that carried it, but for the first and the last.
+		// Every answer except the first and the last is lost with its connection.
 		c = m.dial(t, r)
 		answer, err := c.PollDispatch(t.Context(), &gatewayv1.PollDispatchRequest{SessionId: first.GetSessionId(), Acknowledged: first.GetSequence()})
 		if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// TestANodeThatNeverAnswersCostsOnlyItself: it takes its window and no more, its queue stays, and a
-// machine beside it is served as if it were alone.
+// TestANodeThatNeverAnswersCostsOnlyItself checks that a machine without answers uses only its
+// window and keeps its queue. Another machine on the gateway is not delayed.
 func TestANodeThatNeverAnswersCostsOnlyItself(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
@@ -22,7 +22,7 @@ func TestANodeThatNeverAnswersCostsOnlyItself(t *testing.T) {
 	for range flood {
 		waiting = append(waiting, slow.create(t, nil))
 	}
-	held := []*gatewayv1.Offer{a.offer(), a.offer()} // it says nothing to them
+	held := []*gatewayv1.Offer{a.offer(), a.offer()} // the machine does not answer these offers
 	for range 10 {
 		d := calm.create(t, nil)
 		b.succeed(b.offer().GetDispatch(), `1`)
@@ -32,13 +32,13 @@ func TestANodeThatNeverAnswersCostsOnlyItself(t *testing.T) {
 	a.quiet()
 	for _, d := range waiting {
 		if made := d.ResourceVersion; get(t, d).ResourceVersion != made {
-			t.Errorf("a dispatch of the deaf machine was written: %+v", d.Status)
+			t.Errorf("a dispatch of the silent machine was written: %+v", d.Status)
 		}
 	}
-	for _, offer := range held { // It wakes up.
+	for _, offer := range held { // The machine answers again.
 		a.succeed(offer.GetDispatch(), `1`)
 	}
 	if offers := a.answer(flood); len(offers) != flood-len(held) {
-		t.Errorf("%d were offered after the first two, want the other %d", len(offers), flood-len(held))
+		t.Errorf("%d dispatches were offered after the first two, want the other %d", len(offers), flood-len(held))
 	}
 }
