@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// conflictDelay is the first delay after a lost compare-and-swap, which is no fault.
+	// conflictDelay is the first delay after a lost compare-and-swap, which is not a failure.
 	conflictDelay = 50 * time.Millisecond
-	// failureDelay is the first delay after another error that is no refusal.
+	// failureDelay is the first delay after any other error that is not a refusal.
 	failureDelay = 250 * time.Millisecond
-	// quickRetries is the number of failures in a row after which only a refusal is likely.
+	// quickRetries is the number of consecutive failures after which only a refusal is likely.
 	quickRetries = 2
 	// refusalDelay is the first delay after a refusal, and after quickRetries. It doubles: the first
 	// minute has at most seven attempts.
@@ -30,28 +30,29 @@ const (
 	reportAfter = 3
 )
 
-// backOff wraps a reconciler: after an error the object is not reconciled again before its delay is
-// over, whatever events arrive. The queue's own rate limiter cannot do that: an event, such as
-// that of a write which the failed reconcile made itself, enters the queue beside it.
+// backOff wraps a reconciler: after an error it does not reconcile the object again until the delay
+// is over, however many events arrive. The rate limiter of the queue cannot do that: an event, for
+// example from a write of the failed reconcile itself, bypasses it.
 type backOff struct {
 	delays
 	reconciler reconcile.Reconciler
 	reporter   failureReporter
 }
 
-// postponedError ends a reconcile that has neither failed nor done its work: it waits for a write
-// budget or a proof. The back-off of the object stays as it is.
+// postponedError ends a reconcile that neither failed nor finished its work: it waits for a write
+// budget or a proof. The back-off of the object does not change.
 type postponedError struct{ after time.Duration }
 
 func (e *postponedError) Error() string { return "postponed by " + e.after.String() }
 
 func postpone(after time.Duration) error { return &postponedError{after} }
 
-// failureReporter shows people why an object is not reconciled.
+// failureReporter reports to users why an object is not reconciled.
 type failureReporter interface {
-	// report shows a failure.
+	// report reports a failure.
 	report(ctx context.Context, key client.ObjectKey, failed error) error
-	// resolve removes the condition that report set. It runs after every reconcile without an error.
+	// resolve removes the condition that report set. It runs after every reconcile without an
+	// error.
 	resolve(ctx context.Context, key client.ObjectKey) error
 }
 
@@ -95,15 +96,16 @@ func (b *backOff) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result,
 	return ctrl.Result{}, err
 }
 
-// Forget does nothing: the queue calls it after each reconcile without an error, also when the
-// object is backing off. A reconcile that succeeds ends the back-off.
+// Forget does nothing. The queue calls it after each reconcile without an error, even while the
+// object is backing off. Only a successful reconcile ends the back-off.
 func (b *backOff) Forget(reconcile.Request) {}
 
-// NumRequeues returns the number of failures in a row.
+// NumRequeues returns the number of consecutive failures.
 func (b *backOff) NumRequeues(key reconcile.Request) int { return b.count(key) }
 
-// isRefusal reports whether the API server refused a write for a reason that stays until a person
-// changes the cluster: a quota, a policy, a webhook, a size limit or a missing right.
+// isRefusal reports whether the API server refused a write for a reason that persists until a
+// person changes the cluster. Such reasons are a quota, a policy, a webhook, a size limit or a
+// missing right.
 func isRefusal(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// reportLog is a failureReporter that counts. Each of its reports ends with err.
+// reportLog is a failureReporter that records its calls. Each report returns err.
 type reportLog struct {
 	reported, resolved []string
 	err                error
@@ -39,7 +39,7 @@ var (
 	failingCode = reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "fleet", Name: "code"}}
 )
 
-// A flood of events, as that of a write which a failed reconcile made itself, must not shorten the
+// A burst of events, for example from writes of the failed reconcile itself, must not shorten the
 // delay.
 func TestEventsDoNotBypassTheBackOff(t *testing.T) {
 	tests := map[string]struct {
@@ -61,10 +61,10 @@ func TestEventsDoNotBypassTheBackOff(t *testing.T) {
 			for now.Before(start.Add(time.Minute)) {
 				result, err := b.Reconcile(t.Context(), failingCode)
 				if err == nil && result.RequeueAfter <= 0 {
-					t.Fatal("an object that failed is forgotten")
+					t.Fatal("a failed object lost its back-off")
 				}
 				if wait := b.When(failingCode); wait <= 0 || wait > maxFailureDelay {
-					t.Fatalf("the next try is in %s", wait)
+					t.Fatalf("the delay before the next attempt is %s", wait)
 				}
 				b.Forget(failingCode) // as the queue does after each early return
 				now = now.Add(10 * time.Millisecond)
@@ -79,7 +79,7 @@ func TestEventsDoNotBypassTheBackOff(t *testing.T) {
 	}
 }
 
-// A webhook may name the object or the time in its message.
+// A webhook may put the name of the object or the time into its message.
 func TestAMessageThatDiffersEachTimeIsNotReportedEachTime(t *testing.T) {
 	runs, now, log := 0, start, &reportLog{}
 	b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
@@ -96,8 +96,8 @@ func TestAMessageThatDiffersEachTimeIsNotReportedEachTime(t *testing.T) {
 	}
 }
 
-// A person sees why an object waits, also when the first write of the condition was lost. A refused
-// condition is not written at each attempt.
+// Users must see why an object waits, even if the first write of the condition was lost. A refused
+// condition is not written again at each attempt.
 func TestAReportThatWasNotWrittenIsRepeated(t *testing.T) {
 	for name, test := range map[string]struct {
 		err  error
@@ -120,7 +120,7 @@ func TestAReportThatWasNotWrittenIsRepeated(t *testing.T) {
 	}
 }
 
-// An attempt that waits for a write budget shows nothing about the refusal.
+// A postponed attempt reveals nothing about the refusal.
 func TestAPostponedReconcileKeepsTheBackOff(t *testing.T) {
 	now, log := start, &reportLog{}
 	var failed error = errQuota

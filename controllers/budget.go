@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// nodeWritesPerSecond bounds the writes to Node.status of the controller: a gateway with 10,000
-// sessions that dies must not become 10,000 writes at once.
+// nodeWritesPerSecond bounds the rate at which the controller writes Node.status. When a gateway
+// with 10,000 sessions dies, the controller must not send 10,000 writes at once.
 const nodeWritesPerSecond = 50
 
 // writeBudget spreads writes over time without blocking a worker.
@@ -18,8 +18,8 @@ func newWriteBudget() writeBudget {
 	return writeBudget{rate.NewLimiter(nodeWritesPerSecond, nodeWritesPerSecond)}
 }
 
-// take spends one write, or says after what time to try again; zero means: write now. The times
-// differ, so that those who wait do not come back all at once.
+// take spends one write and returns zero, or returns the time after which to try again. The times
+// are random, so that waiting callers do not all return at once.
 func (b writeBudget) take() time.Duration {
 	if b.limiter.Allow() {
 		return 0

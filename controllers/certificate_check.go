@@ -15,13 +15,13 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// requestSHA256 names a certificate request, by its DER.
+// requestSHA256 returns the hex SHA-256 of the DER of a certificate request, which identifies it.
 func requestSHA256(der []byte) string {
 	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }
 
-// unanswered is the request of a machine that has no answer yet, or nil.
+// unanswered returns the certificate request of a Node that has no answer yet, or nil.
 func unanswered(node *v1alpha1.Node) *v1alpha1.NodeCertificateRequest {
 	wish := node.Status.CertificateRequest
 	if wish == nil || node.Status.Issued != nil && node.Status.Issued.RequestSHA256 == requestSHA256(wish.Request) {
@@ -30,9 +30,9 @@ func unanswered(node *v1alpha1.Node) *v1alpha1.NodeCertificateRequest {
 	return wish
 }
 
-// checkWish decides, without believing the gateway, whether a Node may have the certificate
-// that is asked for in its name, and returns the fingerprint of the key it is for. Its errors
-// are final for this request; their text goes to the owner of the machine.
+// checkWish decides whether a Node may have the certificate that its status requests, and returns
+// the fingerprint of the key. It trusts nothing that the gateway checked. Its errors are final for
+// this request; their text goes to the owner of the machine.
 func checkWish(node *v1alpha1.Node, id identity.ID, now time.Time) (key string, err error) {
 	wish := node.Status.CertificateRequest
 	if node.Spec.DesiredState == v1alpha1.NodeRevoked {
@@ -55,9 +55,9 @@ func checkWish(node *v1alpha1.Node, id identity.ID, now time.Time) (key string, 
 	return key, nil
 }
 
-// admitKey says whether the key may have a certificate: the pin may, for any purpose; the next
-// key once it is admitted (the pinned one signed for it then); a new key if the pinned one signs
-// for it now.
+// admitKey checks whether a key may have a certificate. The pinned key may, for any purpose. So may
+// the next key, for any purpose but an initial certificate: the pinned key signed for it when it
+// was admitted. A new key may if the pinned key signs for it now.
 func admitKey(node *v1alpha1.Node, key string) error {
 	purpose := node.Status.CertificateRequest.Purpose
 	switch {
@@ -72,8 +72,8 @@ func admitKey(node *v1alpha1.Node, key string) error {
 	}
 }
 
-// checkRotation verifies that the pinned key signed for the new one. The pinned key itself is
-// in the chain that was published last, which gateways cannot change.
+// checkRotation verifies that the pinned key signed for the new key. The pinned key comes from the
+// chain that was published last, which gateways cannot change.
 func checkRotation(node *v1alpha1.Node) error {
 	wish := node.Status.CertificateRequest
 	pinned, err := publishedKey(node)
@@ -90,7 +90,7 @@ func checkRotation(node *v1alpha1.Node) error {
 	return nil
 }
 
-// publishedKey is the pinned key, from the certificate that was published last.
+// publishedKey returns the pinned key from the certificate that was published last.
 func publishedKey(node *v1alpha1.Node) (*ecdsa.PublicKey, error) {
 	missing := errors.New("the pinned key is not known: renew the certificate with it first, then rotate")
 	if node.Status.Issued == nil || node.Status.Issued.Chain == "" {
@@ -107,9 +107,9 @@ func publishedKey(node *v1alpha1.Node) (*ecdsa.PublicKey, error) {
 	return key, nil
 }
 
-// checkRecovery verifies what lets a lapsed machine back in: the signature of its key, which
-// is admitted, over a certificate that was issued to this Node for that key and ended not too
-// long ago.
+// checkRecovery verifies that a machine with an expired certificate may have a new one. Its key,
+// which is admitted, must sign for a certificate that was issued to this Node for that key and that
+// expired at most RecoveryGrace ago.
 func checkRecovery(node *v1alpha1.Node, public crypto.PublicKey, key string, now time.Time) error {
 	wish := node.Status.CertificateRequest
 	if wish.Proof == nil {
@@ -129,10 +129,10 @@ func checkRecovery(node *v1alpha1.Node, public crypto.PublicKey, key string, now
 		}
 		return nil
 	}
-	return errors.New("the certificate shown is none of the last ones of this Node: pair the machine again")
+	return errors.New("the certificate is not in the history of this Node: pair the machine again")
 }
 
-// parseChain reads a chain in PEM, leaf first.
+// parseChain parses a PEM chain, leaf first.
 func parseChain(text []byte) ([]*x509.Certificate, error) {
 	var ders [][]byte
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {

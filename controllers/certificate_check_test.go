@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// certifiedNode is a Node whose machine has had a certificate, and the keys of a test.
+// certifiedNode is a Node with a certificate, and the keys of a test.
 type certifiedNode struct {
 	*testing.T
 	id           identity.ID
@@ -46,7 +46,7 @@ func newCertifiedNode(t *testing.T) *certifiedNode {
 	return c
 }
 
-// request makes a certificate request of a key, with a proof that another one signs, if any.
+// request returns a certificate request of a key. If signer is set, its proof is signed by it.
 func (c *certifiedNode) request(purpose v1alpha1.CertificatePurpose, key, signer *ecdsa.PrivateKey, certificate string) *v1alpha1.NodeCertificateRequest {
 	c.Helper()
 	csr, err := identity.NewRequest(key, c.id)

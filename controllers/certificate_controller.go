@@ -21,20 +21,21 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// DefaultCertificateDuration is the usual life of a device certificate.
+// DefaultCertificateDuration is the default lifetime of a device certificate.
 const DefaultCertificateDuration = 24 * time.Hour
 
 const (
-	// keysDelay is how often keys that are not proven are looked at; a change of them is an event.
+	// keysDelay is the interval at which unproven keys are checked again; a change of keys is an
+	// event.
 	keysDelay = time.Minute
-	// patience is how long an issuer may take before people are told that it is waited for.
+	// patience is how long an issuer may take before the Node reports that it waits for the issuer.
 	patience = 5 * time.Second
-	// componentCertificate labels the CertificateRequests of Nodes.
+	// componentCertificate is the component label of CertificateRequests for Nodes.
 	componentCertificate = "node-certificate"
 )
 
-// certificateReconciler answers the certificate requests in the status of Nodes: the one path
-// for first, renewed, rotated and recovered certificates.
+// certificateReconciler answers the certificate requests in the status of Nodes. Initial, renewed,
+// rotated and recovered certificates all take this path.
 type certificateReconciler struct {
 	client      client.Client
 	live        client.Reader
@@ -88,14 +89,15 @@ func nodeOfCertificateRequest(_ context.Context, o client.Object) []reconcile.Re
 	}}}
 }
 
-// orderLabels find the CertificateRequests of a Node.
+// orderLabels returns the labels that select the CertificateRequests of a Node.
 func orderLabels(node types.NamespacedName) map[string]string {
 	return map[string]string{
 		v1alpha1.LabelComponent: componentCertificate, v1alpha1.LabelNamespace: node.Namespace, v1alpha1.LabelNode: node.Name,
 	}
 }
 
-// Reconcile answers the request of one Node, if it has one, and keeps CertificateValid true.
+// Reconcile answers the certificate request of one Node, if there is one, and keeps the condition
+// CertificateValid up to date.
 func (r *certificateReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
 	node := &v1alpha1.Node{}
 	err := r.client.Get(ctx, key.NamespacedName, node)
@@ -118,7 +120,7 @@ func (r *certificateReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 	}
 }
 
-// refusedBefore is why the last request got no certificate, if it did not.
+// refusedBefore returns the reason for which the last request was refused, or nil.
 func refusedBefore(node *v1alpha1.Node) *refusal {
 	if node.Status.Issued == nil || node.Status.Issued.Error == "" {
 		return nil
@@ -126,18 +128,18 @@ func refusedBefore(node *v1alpha1.Node) *refusal {
 	return &refusal{v1alpha1.ReasonCertificateRefused, node.Status.Issued.Error}
 }
 
-// answer checks the request, has it signed, checks the certificate and publishes it.
+// answer checks the request, lets the issuer sign it, checks the certificate and publishes it.
 func (r *certificateReconciler) answer(ctx context.Context, cached *v1alpha1.Node) (ctrl.Result, error) {
 	if err := r.issuer.Waiting(ctx, r.order(cached)); err != nil {
-		return r.unsigned(ctx, cached, err) // most events of an order say no more than that
+		return r.unsigned(ctx, cached, err) // most events of an order change nothing
 	}
-	// An answer that the cache has not seen yet must not be given twice.
+	// The live read prevents a second answer when the cache lags behind the first one.
 	node := &v1alpha1.Node{}
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cached), node); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if node.UID != cached.UID || !node.DeletionTimestamp.IsZero() || unanswered(node) == nil {
-		return ctrl.Result{}, nil // what the cache has not heard of yet is an event
+		return ctrl.Result{}, nil // an event follows when the cache catches up
 	}
 	if closed := r.gate.Check(); closed != nil {
 		return r.wait(ctx, node, refuse(v1alpha1.ErrorPolicyUnproven, "no certificate is issued now: %s", gateText(closed)), gateDelay)
@@ -169,7 +171,8 @@ func (r *certificateReconciler) answer(ctx context.Context, cached *v1alpha1.Nod
 	return r.publish(ctx, node, signed, id, key, roots)
 }
 
-// order asks for exactly what a device may have.
+// order returns the certificate order of a Node, with the fixed usages and duration of device
+// certificates.
 func (r *certificateReconciler) order(node *v1alpha1.Node) Order {
 	request := node.Status.CertificateRequest.Request
 	return Order{
@@ -181,7 +184,7 @@ func (r *certificateReconciler) order(node *v1alpha1.Node) Order {
 	}
 }
 
-// publish hands the certificate out if it is what was ordered, and clears up behind it.
+// publish checks the signed certificate, publishes it in the status and deletes the order.
 func (r *certificateReconciler) publish(ctx context.Context, node *v1alpha1.Node, signed Signed, id identity.ID, key string, roots identity.Bundle) (ctrl.Result, error) {
 	chain, err := parseChain(signed.Chain)
 	if err == nil {
@@ -191,7 +194,7 @@ func (r *certificateReconciler) publish(ctx context.Context, node *v1alpha1.Node
 		return r.refuse(ctx, node, errCAReplaced)
 	}
 	if err != nil {
-		return r.refuse(ctx, node, fmt.Errorf("the issuer made something else than was asked for: %w", err))
+		return r.refuse(ctx, node, fmt.Errorf("the issuer did not sign the certificate that was requested: %w", err))
 	}
 	answer, err := issuedChain(node, chain)
 	if err != nil {
@@ -204,11 +207,11 @@ func (r *certificateReconciler) publish(ctx context.Context, node *v1alpha1.Node
 	return result, r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), "")
 }
 
-// errCAReplaced refuses a certificate that is not signed under any trusted device CA.
+// errCAReplaced refuses a certificate that was not signed by a trusted device CA.
 var errCAReplaced = errors.New("the issuer signs with a CA that ConfigMap " + v1alpha1.TrustConfigMap + " does not hold: the Secret of the device CA was deleted or replaced. " +
 	"Machines that have a certificate keep running until it ends; no new one is issued. Restore the Secret, or follow \"A CA that was lost\" in docs/how-to/rotate-cas.md")
 
-// refuse publishes that this request gets no certificate. The machine may make a fresh one.
+// refuse publishes that this request gets no certificate. The machine may send a new request.
 func (r *certificateReconciler) refuse(ctx context.Context, node *v1alpha1.Node, why error) (ctrl.Result, error) {
 	answer := issuedError(node, why)
 	result, err := r.describe(ctx, node, &answer, &refusal{v1alpha1.ReasonCertificateRefused, answer.Issued.Error})
@@ -218,7 +221,7 @@ func (r *certificateReconciler) refuse(ctx context.Context, node *v1alpha1.Node,
 	return result, r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), "")
 }
 
-// unsigned deals with an issuer that did not sign.
+// unsigned handles the error of an issuer that did not sign.
 func (r *certificateReconciler) unsigned(ctx context.Context, node *v1alpha1.Node, err error) (ctrl.Result, error) {
 	var refused *RefusedError
 	if errors.As(err, &refused) {
@@ -229,11 +232,11 @@ func (r *certificateReconciler) unsigned(ctx context.Context, node *v1alpha1.Nod
 		if apierrors.IsConflict(err) {
 			return ctrl.Result{}, err
 		}
-		// Told, and tried again with growing pauses.
+		// The condition shows the error, and the queue retries with increasing delays.
 		_, told := r.describe(ctx, node, nil, &refusal{v1alpha1.ReasonIssuerNotReady, err.Error()})
 		return ctrl.Result{}, errors.Join(err, told)
 	}
-	// What was ordered for an earlier request of this machine is not needed any more.
+	// Orders for earlier requests of this machine are no longer needed.
 	if err := r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), r.order(node).Name); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -241,13 +244,13 @@ func (r *certificateReconciler) unsigned(ctx context.Context, node *v1alpha1.Nod
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	}
 	if waited := r.clock.Since(pending.Since); waited < patience {
-		return ctrl.Result{RequeueAfter: patience - waited}, nil // or sooner, by an event
+		return ctrl.Result{RequeueAfter: patience - waited}, nil // an answer arrives earlier as an event
 	}
 	return r.wait(ctx, node, refuse(v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over %d s, since %s: is it running, and is its Issuer ready? (%s)",
 		int(patience.Seconds()), timeText(pending.Since), pending.Error()), patience)
 }
 
-// wait tells why there is no certificate yet.
+// wait writes to the status why there is no certificate yet, and requeues the Node.
 func (r *certificateReconciler) wait(ctx context.Context, node *v1alpha1.Node, why *refusal, again time.Duration) (ctrl.Result, error) {
 	_, err := r.describe(ctx, node, nil, why)
 	return ctrl.Result{RequeueAfter: again}, err

@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	// historyLength is how many certificates status.certificateHistory names.
+	// historyLength is the maximum number of entries in status.certificateHistory.
 	historyLength = 5
-	// maxChainText and maxErrorText bound what status.issued may hold, in bytes.
+	// maxChainText and maxErrorText bound the fields of status.issued, in bytes.
 	maxChainText = 16384
 	maxErrorText = 1024
 )
 
-// issuedChain is the answer to a request that got its certificate.
+// issuedChain returns the answer to a request whose certificate was issued.
 func issuedChain(node *v1alpha1.Node, chain []*x509.Certificate) (v1alpha1.NodeStatus, error) {
 	var text bytes.Buffer
 	for _, certificate := range chain {
@@ -63,7 +63,7 @@ func certificateInfo(certificate *x509.Certificate) v1alpha1.CertificateInfo {
 	}
 }
 
-// issuedError is the answer to a request that gets none.
+// issuedError returns the answer to a request that was refused.
 func issuedError(node *v1alpha1.Node, why error) v1alpha1.NodeStatus {
 	return v1alpha1.NodeStatus{
 		Issued: &v1alpha1.IssuedCertificate{
@@ -73,8 +73,8 @@ func issuedError(node *v1alpha1.Node, why error) v1alpha1.NodeStatus {
 	}
 }
 
-// validity is the condition CertificateValid. trouble, if any, is why the next certificate is
-// not there: it is told even while the one before is still good.
+// validity returns the condition CertificateValid. trouble, if not nil, is the reason why the next
+// certificate is missing; the message includes it even while the current certificate is valid.
 func validity(node *v1alpha1.Node, trouble *refusal, now time.Time) (condition metav1.Condition, expires string) {
 	condition = metav1.Condition{Type: v1alpha1.ConditionCertificateValid, Status: metav1.ConditionFalse, ObservedGeneration: node.Generation}
 	end, issued := certificateEnd(node)
@@ -82,14 +82,14 @@ func validity(node *v1alpha1.Node, trouble *refusal, now time.Time) (condition m
 	case !issued:
 		condition.Reason, condition.Message = v1alpha1.ReasonCertificatePending, "no certificate was issued yet"
 	case !now.Before(end):
-		condition.Reason, condition.Message = v1alpha1.ReasonCertificateExpired, "the newest certificate ran out at "+timeText(end)
+		condition.Reason, condition.Message = v1alpha1.ReasonCertificateExpired, "the newest certificate expired at "+timeText(end)
 	default:
 		condition.Status = metav1.ConditionTrue
-		condition.Reason, condition.Message = v1alpha1.ReasonCertificateIssued, "the newest certificate is good until "+timeText(end)
+		condition.Reason, condition.Message = v1alpha1.ReasonCertificateIssued, "the newest certificate is valid until "+timeText(end)
 	}
 	if trouble != nil {
 		condition.Reason = trouble.reason
-		condition.Message += "; the next one: " + trouble.message
+		condition.Message += "; the next certificate: " + trouble.message
 		if !issued {
 			condition.Message = trouble.message
 		}
@@ -102,8 +102,8 @@ func validity(node *v1alpha1.Node, trouble *refusal, now time.Time) (condition m
 
 func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// describe brings the part of the status that the certificate path owns up to date. answer
-// replaces issued and history; nil keeps them.
+// describe updates the part of the status that managerCertificate owns. answer replaces issued and
+// certificateHistory; nil keeps them.
 func (r *certificateReconciler) describe(ctx context.Context, node *v1alpha1.Node, answer *v1alpha1.NodeStatus, trouble *refusal) (ctrl.Result, error) {
 	next := v1alpha1.NodeStatus{Issued: node.Status.Issued, CertificateHistory: node.Status.CertificateHistory}
 	if answer != nil {
@@ -118,7 +118,7 @@ func (r *certificateReconciler) describe(ctx context.Context, node *v1alpha1.Nod
 
 	was := meta.FindStatusCondition(node.Status.Conditions, condition.Type)
 	if wait := settling(node, r.clock.Now()); wait > 0 && was == nil && answer == nil && trouble == nil {
-		return ctrl.Result{}, postpone(wait) // that there is no certificate yet
+		return ctrl.Result{}, postpone(wait) // do not report "no certificate" during the initial grace period
 	}
 	if answer != nil || was == nil || *was != condition || node.Status.CertificateExpires != expires {
 		if err := applyNodeStatus(ctx, r.client, node, managerCertificate, next); err != nil {

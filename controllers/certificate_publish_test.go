@@ -30,7 +30,7 @@ func TestValidity(t *testing.T) {
 		"none yet, and the issuer is slow":    {nil, waiting, 0, metav1.ConditionFalse, v1alpha1.ReasonIssuerNotReady, "waiting"},
 		"one of the key before":               {foreign, nil, 0, metav1.ConditionFalse, v1alpha1.ReasonCertificatePending, "no certificate"},
 		"a good one":                          {history, nil, 0, metav1.ConditionTrue, v1alpha1.ReasonCertificateIssued, "2026-03-01T13:00:00Z"},
-		"a good one, while the issuer is off": {history, waiting, 0, metav1.ConditionTrue, v1alpha1.ReasonIssuerNotReady, "is good until 2026-03-01T13:00:00Z; the next one: waiting"},
+		"a good one, while the issuer is off": {history, waiting, 0, metav1.ConditionTrue, v1alpha1.ReasonIssuerNotReady, "is valid until 2026-03-01T13:00:00Z; the next certificate: waiting"},
 		"one that ran out":                    {history, nil, time.Hour, metav1.ConditionFalse, v1alpha1.ReasonCertificateExpired, "2026-03-01T13:00:00Z"},
 	}
 	for name, test := range tests {

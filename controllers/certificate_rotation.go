@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// pinMoves reports whether the machine has used its next key: then that is the pin.
+// pinMoves reports whether the machine has used its next key, which then has to become the pin.
 func pinMoves(node *v1alpha1.Node) bool {
 	next, used := node.Spec.NextPublicKeySHA256, node.Status.Certificate
 	return next != "" && used != nil && used.PublicKeySHA256 == next && node.Spec.DesiredState != v1alpha1.NodeRevoked
@@ -20,7 +20,7 @@ func pinMoves(node *v1alpha1.Node) bool {
 // movePin makes the next key the pin.
 func (r *certificateReconciler) movePin(ctx context.Context, node *v1alpha1.Node) error {
 	if proven, err := r.specs.keysProven(node); err != nil || !proven {
-		return err // condition SpecUnproven has the reason
+		return err // condition SpecUnproven shows the reason
 	}
 	before := node.DeepCopy()
 	node.Spec.PublicKeySHA256, node.Spec.NextPublicKeySHA256 = node.Spec.NextPublicKeySHA256, ""
@@ -32,8 +32,8 @@ func (r *certificateReconciler) movePin(ctx context.Context, node *v1alpha1.Node
 	return nil
 }
 
-// admitNext admits a key that the pinned one signed for, before there is a certificate for it.
-// It reports false when the Node had to be changed: the write is an event.
+// admitNext stores a new key that the pinned key signed for as the next key, before a certificate
+// is issued for it. It returns false if it changed the Node: the write is an event.
 func (r *certificateReconciler) admitNext(ctx context.Context, node *v1alpha1.Node, key string) (admitted bool, err error) {
 	if key == node.Spec.PublicKeySHA256 || key == node.Spec.NextPublicKeySHA256 {
 		return true, nil
@@ -43,7 +43,7 @@ func (r *certificateReconciler) admitNext(ctx context.Context, node *v1alpha1.No
 	return false, r.patchKeys(ctx, before, node)
 }
 
-// patchKeys writes keys whose predecessors are proven.
+// patchKeys writes new keys to a Node whose present keys are proven.
 func (r *certificateReconciler) patchKeys(ctx context.Context, before, node *v1alpha1.Node) error {
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, node, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {

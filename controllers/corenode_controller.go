@@ -22,16 +22,18 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// coreNodePatience is how long the first list of core Nodes may take before that is an error.
+// coreNodePatience bounds the time that reading core Nodes may take, including their first list.
 const coreNodePatience = 30 * time.Second
 
-// coreNodeReconciler lets the Nodes of in-cluster agents leave with their core Node: one that is
-// gone, or was made again, is nobody's machine any more. Its key is a Node of ours.
+// coreNodeReconciler deletes or revokes the Nodes of in-cluster agents whose core Node was deleted
+// or recreated: such a Node no longer stands for a machine. The reconcile key is a
+// nodes.mooring.dev.
 type coreNodeReconciler struct {
 	client client.Client
 	live   client.Reader
 	events events.EventRecorder
-	// watch begins to watch core Nodes, once: a cluster without in-cluster agents is not asked.
+	// watch starts the watch of core Nodes, once. A cluster without in-cluster agents never starts
+	// it.
 	watch func() error
 }
 
@@ -55,14 +57,14 @@ func setupCoreNode(mgr ctrl.Manager, options Options) error {
 	return nil
 }
 
-// coreNode is the metadata of a core Node, to be filled: nothing else of it is looked at.
+// coreNode returns empty metadata of a core Node to read into. No other field is used.
 func coreNode(name string) *metav1.PartialObjectMetadata {
 	core := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	core.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
 	return core
 }
 
-// keepIdentity drops all of a core Node but its name and UID from the cache.
+// keepIdentity strips a core Node in the cache down to its name and UID.
 func keepIdentity(object any) (any, error) {
 	if core, ok := object.(*metav1.PartialObjectMetadata); ok {
 		core.Labels, core.Annotations, core.ManagedFields, core.OwnerReferences = nil, nil, nil, nil
@@ -70,14 +72,14 @@ func keepIdentity(object any) (any, error) {
 	return object, nil
 }
 
-// inCluster passes Nodes of in-cluster agents, when they are made and when their spec changes.
+// inCluster passes Nodes of in-cluster agents when they are created and when their spec changes.
 var inCluster = predicate.And(predicate.GenerationChangedPredicate{}, predicate.NewPredicateFuncs(func(o client.Object) bool {
 	node, ok := o.(*v1alpha1.Node)
 	return ok && node.Spec.ServiceAccount != nil
 }))
 
-// madeAgain passes core Nodes that came or went, and not their signs of life. Between two lists
-// one may go and come.
+// madeAgain passes core Nodes that were created, deleted or recreated, and drops their heartbeats.
+// Between two lists a core Node may be deleted and created again, which arrives as an update.
 var madeAgain = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	return e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
 }}
@@ -95,8 +97,8 @@ func (r *coreNodeReconciler) nodesOf(ctx context.Context, core client.Object) []
 	return requests
 }
 
-// Reconcile looks whether the core Node of an agent is there, in the cache and before it acts
-// in the cluster: a cache that lags or an answer of before must not cost a machine its identity.
+// Reconcile checks whether the core Node of an agent exists, first in the cache and then live. A
+// lagging cache or a stale answer must not cost a machine its identity.
 func (r *coreNodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
 	node := &v1alpha1.Node{}
 	if err := r.client.Get(ctx, key.NamespacedName, node); err != nil {
@@ -113,14 +115,14 @@ func (r *coreNodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (c
 	defer cancel()
 	for _, reader := range []client.Reader{r.client, r.live} {
 		if gone, err := coreNodeGone(bounded, reader, account); err != nil || !gone {
-			return ctrl.Result{}, err // when it goes, an event follows
+			return ctrl.Result{}, err // a deletion arrives as an event
 		}
 	}
 	return ctrl.Result{}, r.part(ctx, node)
 }
 
-// coreNodeGone reports whether the core Node that an account's token was bound to is not there,
-// or another one has its name.
+// coreNodeGone reports whether the core Node that an account's token was bound to does not exist,
+// or was replaced by another one with the same name.
 func coreNodeGone(ctx context.Context, reader client.Reader, account *v1alpha1.ServiceAccountIdentity) (bool, error) {
 	core := coreNode(account.Node)
 	err := reader.Get(ctx, client.ObjectKeyFromObject(core), core)

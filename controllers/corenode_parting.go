@@ -11,20 +11,20 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// parting is what becomes of a Node whose core Node is gone.
+// parting is the action for a Node whose core Node is gone.
 type parting int
 
 const (
-	// partingNone leaves it as it is.
+	// partingNone keeps the Node.
 	partingNone parting = iota
-	// partingDelete deletes it: the next core Node of the name can pair without anybody's help.
+	// partingDelete deletes the Node: the next core Node of that name can pair without a person.
 	partingDelete
-	// partingRevoke revokes it, so that its name stays taken.
+	// partingRevoke revokes the Node, so that its name stays taken.
 	partingRevoke
 )
 
-// partingOf decides by what people want of the Node. What they held back must not come in again
-// as a fresh Node just because somebody switched the machine off and on.
+// partingOf returns the action for a desired state. A suspended Node must not return as a new,
+// active Node just because the machine was restarted.
 func partingOf(desired v1alpha1.NodeDesiredState) parting {
 	switch desired {
 	case v1alpha1.NodeRevoked:
@@ -36,7 +36,7 @@ func partingOf(desired v1alpha1.NodeDesiredState) parting {
 	}
 }
 
-// part ends the trust in a Node whose core Node is gone, and says so.
+// part deletes or revokes a Node whose core Node is gone, and records an event.
 func (r *coreNodeReconciler) part(ctx context.Context, node *v1alpha1.Node) error {
 	account := node.Spec.ServiceAccount
 	reason := fmt.Sprintf("core node %q (UID %s) is gone", account.Node, account.NodeUID)
@@ -58,12 +58,12 @@ func (r *coreNodeReconciler) part(ctx context.Context, node *v1alpha1.Node) erro
 			return wrapUnlessGone(err, "revoke node %q, whose %s", node.Name, reason)
 		}
 	}
-	ctrl.LoggerFrom(ctx).Info("node leaves with its core node", "coreNode", account.Node, "coreNodeUID", account.NodeUID, "outcome", done)
+	ctrl.LoggerFrom(ctx).Info("node deleted or revoked with its core node", "coreNode", account.Node, "coreNodeUID", account.NodeUID, "outcome", done)
 	announce(r.events, node, corev1.EventTypeNormal, v1alpha1.ReasonCoreNodeGone, reason+": this Node is "+done)
 	return nil
 }
 
-// wrapUnlessGone wraps an error; what is gone already is none.
+// wrapUnlessGone wraps an error; it returns nil if the object is already gone.
 func wrapUnlessGone(err error, format string, args ...any) error {
 	if client.IgnoreNotFound(err) == nil {
 		return nil

@@ -21,7 +21,8 @@ func TestWhatBecomesOfANodeWhoseCoreNodeIsGone(t *testing.T) {
 	}
 }
 
-// Only what goes by itself is waited for: everything else has to be decided by a person.
+// Pairing waits only for a Node that will be deleted without a person; a person decides about all
+// others.
 func TestOnlyANodeThatLeavesIsWaitedFor(t *testing.T) {
 	now := metav1.Now()
 	request := &v1alpha1.PairingRequest{Spec: v1alpha1.PairingRequestSpec{

@@ -8,8 +8,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// delays holds, for each object whose last attempt failed, the time before which there is no other
-// attempt. It is safe for concurrent use.
+// delays stores, for each object whose last attempt failed, the time of the next attempt. It is
+// safe for concurrent use.
 type delays struct {
 	now func() time.Time
 
@@ -19,8 +19,8 @@ type delays struct {
 
 // failure is the state of an object whose last attempt failed.
 type failure struct {
-	count int // failures in a row
-	slow  int // of them, those that waited for refusalDelay or longer
+	count int // consecutive failures
+	slow  int // those of them that waited for refusalDelay or longer
 	until time.Time
 
 	reason, message string // of the last report
@@ -31,8 +31,8 @@ func newDelays() delays {
 	return delays{now: time.Now, mu: &sync.Mutex{}, failures: map[reconcile.Request]failure{}}
 }
 
-// When returns the time until the next attempt; zero or less: now. With Forget and NumRequeues of
-// backOff it is the rate limiter of the queue.
+// When returns the time until the next attempt; zero or less means now. Together with Forget and
+// NumRequeues of backOff it implements the rate limiter of the queue.
 func (d *delays) When(key reconcile.Request) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -43,8 +43,8 @@ func (d *delays) When(key reconcile.Request) time.Duration {
 	return state.until.Sub(d.now())
 }
 
-// fail records a failed attempt. It returns the number of failures in a row, and whether this one has
-// to be reported: a message that differs each time is reported once in maxFailureDelay.
+// fail records a failed attempt. It returns the number of consecutive failures, and whether this
+// one has to be reported. A message that differs each time is reported once in maxFailureDelay.
 func (d *delays) fail(key reconcile.Request, err error) (count int, report bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -61,7 +61,7 @@ func (d *delays) fail(key reconcile.Request, err error) (count int, report bool)
 	return state.count, report
 }
 
-// reportAgain makes the next failure report, because the last report was not written.
+// reportAgain makes the next failure report again, because the last report was not written.
 func (d *delays) reportAgain(key reconcile.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -71,7 +71,7 @@ func (d *delays) reportAgain(key reconcile.Request) {
 	}
 }
 
-// delay returns the delay after an error, and counts it.
+// delay returns the delay after an error, and counts the slow delays.
 func (f *failure) delay(err error) time.Duration {
 	quick := failureDelay
 	if apierrors.IsConflict(err) {

@@ -23,8 +23,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// dispatchReconciler settles the dispatches of Nodes without a live session, and deletes
-// finished ones when their time has come.
+// dispatchReconciler settles the dispatches of Nodes without a live session, and deletes finished
+// dispatches when their retention is over.
 type dispatchReconciler struct {
 	client    client.Client
 	live      client.Reader
@@ -50,8 +50,9 @@ func setupDispatch(mgr ctrl.Manager, options Options) error {
 		Complete(backOff)
 }
 
-// dropPayloads strips what this process never reads. A status may be written without the input:
-// the API server keeps the stored spec; an unfinished dispatch has no output yet.
+// dropPayloads strips the fields that the controller never reads. Writing a status without the
+// input is safe: the API server keeps the stored spec, and an unfinished dispatch has no output
+// yet.
 func dropPayloads(obj any) (any, error) {
 	if d, ok := obj.(*v1alpha1.CapabilityDispatch); ok {
 		d.ManagedFields, d.Spec.Input, d.Status.Output = nil, nil, nil
@@ -59,7 +60,7 @@ func dropPayloads(obj any) (any, error) {
 	return obj, nil
 }
 
-// factsChanged passes Nodes of which something changed that decides about dispatches.
+// factsChanged passes Nodes whose facts for dispatches changed.
 var factsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	before, ok := e.ObjectOld.(*v1alpha1.Node)
 	after, ok2 := e.ObjectNew.(*v1alpha1.Node)
@@ -69,7 +70,7 @@ var factsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 func (r *dispatchReconciler) ofNode(ctx context.Context, o client.Object) []reconcile.Request {
 	list, err := unfinishedOf(ctx, r.client, client.ObjectKeyFromObject(o))
 	if err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot wake the dispatches of a node")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the dispatches of a node")
 	}
 	return requestsOf(list)
 }
@@ -77,7 +78,7 @@ func (r *dispatchReconciler) ofNode(ctx context.Context, o client.Object) []reco
 func (r *dispatchReconciler) unfinished(ctx context.Context, _ client.Object) []reconcile.Request {
 	list := &v1alpha1.CapabilityDispatchList{}
 	if err := r.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "cannot wake the unfinished dispatches")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the unfinished dispatches")
 	}
 	return requestsOf(list.Items)
 }
@@ -92,7 +93,7 @@ func requestsOf(list []v1alpha1.CapabilityDispatch) []reconcile.Request {
 	return requests
 }
 
-// Reconcile settles one dispatch, deletes it, or waits for its time.
+// Reconcile settles one dispatch, deletes it, or requeues it.
 func (r *dispatchReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
 	d := &v1alpha1.CapabilityDispatch{}
 	if err := r.client.Get(ctx, key.NamespacedName, d); err != nil {
@@ -108,7 +109,7 @@ func (r *dispatchReconciler) Reconcile(ctx context.Context, key ctrl.Request) (c
 	}
 }
 
-// expire deletes a finished dispatch when its time has come.
+// expire deletes a finished dispatch when its retention is over.
 func (r *dispatchReconciler) expire(ctx context.Context, d *v1alpha1.CapabilityDispatch) (ctrl.Result, error) {
 	at, ok := dispatch.DeleteAt(d, r.retention)
 	if !ok {
@@ -117,7 +118,7 @@ func (r *dispatchReconciler) expire(ctx context.Context, d *v1alpha1.CapabilityD
 	if left := at.Sub(r.clock.Now()); left > 0 {
 		return ctrl.Result{RequeueAfter: left}, nil
 	}
-	// The version too: somebody may have prolonged its life.
+	// The resource version is a precondition too: a user may have extended the TTL.
 	err := r.client.Delete(ctx, d, client.Preconditions{UID: &d.UID, ResourceVersion: &d.ResourceVersion})
 	if client.IgnoreNotFound(err) != nil {
 		return ctrl.Result{}, fmt.Errorf("delete dispatch %q: %w", d.Name, err)
@@ -125,8 +126,9 @@ func (r *dispatchReconciler) expire(ctx context.Context, d *v1alpha1.CapabilityD
 	return ctrl.Result{}, nil
 }
 
-// settle decides twice: from the cache, which is nearly always enough to wait, and before a
-// write from a Node that was read after the dispatch, which the proofs need.
+// settle decides twice. The first decision uses the cache, which is nearly always enough to wait.
+// The decision before a write uses a Node that was read after the dispatch, which the proofs
+// require.
 func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityDispatch) (ctrl.Result, error) {
 	now := r.clock.Now()
 	node, err := nodeOf(ctx, r.client, d)
@@ -152,7 +154,7 @@ func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityD
 	return ctrl.Result{}, nil
 }
 
-// decide adds to the pure verdict what other objects say: unproven policies and full queues.
+// decide adds to the pure verdict the state of other objects: unproven policies and full queues.
 func (r *dispatchReconciler) decide(ctx context.Context, d *v1alpha1.CapabilityDispatch, facts dispatch.Facts, now time.Time) (dispatch.LeaderVerdict, error) {
 	if coverage, _ := r.proofs.Covers(d.CreationTimestamp.Time); coverage == policy.Uncovered {
 		return dispatch.LeaderVerdict{Status: dispatch.PolicyUnproven(d, facts, now)}, nil
@@ -183,7 +185,7 @@ func (r *dispatchReconciler) ahead(ctx context.Context, d *v1alpha1.CapabilityDi
 	return count, err
 }
 
-// nodeOf reads the Node of a dispatch; nil if there is none.
+// nodeOf returns the Node of a dispatch, or nil if it does not exist.
 func nodeOf(ctx context.Context, reader client.Reader, d *v1alpha1.CapabilityDispatch) (*v1alpha1.Node, error) {
 	node := &v1alpha1.Node{}
 	err := reader.Get(ctx, types.NamespacedName{Namespace: d.Namespace, Name: d.Spec.NodeName}, node)

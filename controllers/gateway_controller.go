@@ -26,8 +26,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// gatewayReconciler ends the sessions of gateways that died. Its key is a gateway Lease, there
-// or not: GatewayLeasePrefix followed by status.gateway of the Nodes it holds.
+// gatewayReconciler ends the sessions of gateways that died. Its key is the name of a gateway
+// Lease, which need not exist: GatewayLeasePrefix followed by status.gateway of its Nodes.
 type gatewayReconciler struct {
 	client     client.Client
 	live       client.Reader
@@ -37,9 +37,10 @@ type gatewayReconciler struct {
 	grace      time.Duration
 	staleAfter time.Duration
 	missing    firstSeen
-	// refused delays the Nodes whose status cannot be written: the others do not wait for them.
+	// refused holds the delays of Nodes whose status was refused: the other Nodes do not wait for
+	// them.
 	refused delays
-	// reporter shows why a session is not ended.
+	// reporter reports why a session could not be ended.
 	reporter failureEvents
 }
 
@@ -74,8 +75,8 @@ var sessionChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool 
 		dispatch.SessionOf(before).Live() != dispatch.SessionOf(after).Live())
 }}
 
-// leaseOfNode leads from a Node with a live session to the Lease of its gateway, so that one
-// that is missing from the start is found too.
+// leaseOfNode maps a Node with a live session to the Lease of its gateway, so that a Lease that
+// never existed is found too.
 func leaseOfNode(namespace string) handler.MapFunc {
 	return func(_ context.Context, o client.Object) []reconcile.Request {
 		node, ok := o.(*v1alpha1.Node)
@@ -87,7 +88,7 @@ func leaseOfNode(namespace string) handler.MapFunc {
 	}
 }
 
-// Reconcile looks at one gateway: alive, waited for, or dead and buried.
+// Reconcile waits until a gateway is dead for longer than the grace period, then ends its sessions.
 func (r *gatewayReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
 	now := r.clock.Now()
 	ended, err := r.endOf(ctx, r.client, key.NamespacedName, now)
@@ -97,7 +98,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ct
 	if due := ended.Add(r.grace); now.Before(due) {
 		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
 	}
-	// The cache may lag: before anything is declared dead, look.
+	// The cache may lag: read the Lease live before the gateway counts as dead.
 	if ended, err = r.endOf(ctx, r.live, key.NamespacedName, now); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -107,8 +108,8 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ct
 	return r.bury(ctx, key.NamespacedName, ended)
 }
 
-// endOf is when a gateway ceases, or ceased, to vouch for its sessions. One whose Lease is not
-// there ceased when that was first noticed.
+// endOf returns the time at which the Lease of a gateway expires or expired. A missing Lease counts
+// as expired when its absence was first seen.
 func (r *gatewayReconciler) endOf(ctx context.Context, reader client.Reader, key types.NamespacedName, now time.Time) (time.Time, error) {
 	lease := &coordinationv1.Lease{}
 	err := reader.Get(ctx, key, lease)
@@ -125,7 +126,7 @@ func (r *gatewayReconciler) endOf(ctx context.Context, reader client.Reader, key
 	return lease.Spec.RenewTime.Add(time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second), nil
 }
 
-// bury ends the sessions of a dead gateway, inside the write budget, and then deletes its Lease.
+// bury ends the sessions of a dead gateway within the write budget, and then deletes its Lease.
 func (r *gatewayReconciler) bury(ctx context.Context, key types.NamespacedName, ended time.Time) (ctrl.Result, error) {
 	nodes := &v1alpha1.NodeList{}
 	gateway := strings.TrimPrefix(key.Name, v1alpha1.GatewayLeasePrefix)
@@ -139,8 +140,8 @@ func (r *gatewayReconciler) bury(ctx context.Context, key types.NamespacedName, 
 	return ctrl.Result{}, r.deleteLease(ctx, key)
 }
 
-// orphanAll ends the sessions of Nodes and returns when to look again. A Node whose status was refused
-// has a delay of its own.
+// orphanAll ends the sessions of Nodes and returns when to try again. A Node whose status was
+// refused has its own delay.
 func (r *gatewayReconciler) orphanAll(ctx context.Context, nodes []v1alpha1.Node, ended time.Time) time.Duration {
 	again := time.Duration(0)
 	for i := range nodes {
@@ -150,10 +151,10 @@ func (r *gatewayReconciler) orphanAll(ctx context.Context, nodes []v1alpha1.Node
 			if wait = r.budget.take(); wait > 0 {
 				return wait
 			}
-			wait = cacheLag // look again when the cache has followed
+			wait = cacheLag // by then the cache has caught up
 			if err := r.orphan(ctx, &nodes[i], ended); client.IgnoreNotFound(err) != nil {
 				if _, report := r.refused.fail(key, err); report {
-					ctrl.LoggerFrom(ctx).Error(err, "the session of a node cannot be ended", "namespace", key.Namespace, "node", key.Name)
+					ctrl.LoggerFrom(ctx).Error(err, "cannot end the session of a node", "namespace", key.Namespace, "node", key.Name)
 					_ = r.reporter.report(ctx, key.NamespacedName, err) // never fails
 				}
 				wait = r.refused.When(key)
@@ -168,7 +169,7 @@ func (r *gatewayReconciler) orphanAll(ctx context.Context, nodes []v1alpha1.Node
 	return again
 }
 
-// orphan records that the session of a Node ended with its gateway.
+// orphan records in the status of a Node that its session ended with its gateway.
 func (r *gatewayReconciler) orphan(ctx context.Context, node *v1alpha1.Node, ended time.Time) error {
 	at := metav1.NewTime(ceilSecond(ended))
 	if at.Before(node.Status.SessionStartedTime) {
@@ -191,7 +192,7 @@ func (r *gatewayReconciler) orphan(ctx context.Context, node *v1alpha1.Node, end
 	return nil
 }
 
-// deleteLease removes a Lease that nobody needs any more, unless it was renewed after all.
+// deleteLease deletes a Lease that is no longer needed, unless it was renewed in the meantime.
 func (r *gatewayReconciler) deleteLease(ctx context.Context, key types.NamespacedName) error {
 	lease := &coordinationv1.Lease{}
 	if err := r.client.Get(ctx, key, lease); err != nil {
@@ -204,8 +205,8 @@ func (r *gatewayReconciler) deleteLease(ctx context.Context, key types.Namespace
 	return nil
 }
 
-// ceilSecond rounds up: the later a session is said to have ended, the less is proven of what
-// was created after it.
+// ceilSecond rounds a time up to whole seconds. The later the recorded end of a session, the fewer
+// dispatches count as created after it.
 func ceilSecond(t time.Time) time.Time {
 	if whole := t.Truncate(time.Second); whole.Equal(t) {
 		return whole
@@ -213,8 +214,8 @@ func ceilSecond(t time.Time) time.Time {
 	return t.Truncate(time.Second).Add(time.Second)
 }
 
-// firstSeen remembers since when something is noticed, for as long as the process leads. Losing
-// it only restarts a grace period.
+// firstSeen stores when a missing Lease was first noticed, while the process leads. Losing it only
+// restarts a grace period.
 type firstSeen struct{ at sync.Map }
 
 func (f *firstSeen) since(name string, now time.Time) time.Time {

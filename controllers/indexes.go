@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// indexUnfinishedNode finds the unfinished dispatches of a Node by its name.
+	// indexUnfinishedNode indexes the unfinished dispatches by the name of their Node.
 	indexUnfinishedNode = "mooring.unfinished.spec.nodeName"
-	// indexLiveGateway finds the Nodes whose live session a gateway holds, by status.gateway.
+	// indexLiveGateway indexes the Nodes with a live session by status.gateway.
 	indexLiveGateway = "mooring.live.status.gateway"
-	// indexCoreNode finds the Nodes of in-cluster agents by the name of their core Node.
+	// indexCoreNode indexes the Nodes of in-cluster agents by the name of their core Node.
 	indexCoreNode = "mooring.spec.serviceAccount.node"
 )
 
@@ -35,8 +35,8 @@ func indexUnfinished(mgr ctrl.Manager) error {
 	return nil
 }
 
-// unfinishedOf lists the unfinished dispatches of a Node from the cache. They are shared with it
-// and must not be changed.
+// unfinishedOf lists the unfinished dispatches of a Node from the cache. They are shared with the
+// cache and must not be changed.
 func unfinishedOf(ctx context.Context, c client.Reader, node types.NamespacedName) ([]v1alpha1.CapabilityDispatch, error) {
 	list := &v1alpha1.CapabilityDispatchList{}
 	err := c.List(ctx, list, client.InNamespace(node.Namespace), client.MatchingFields{indexUnfinishedNode: node.Name}, client.UnsafeDisableDeepCopy)
@@ -46,7 +46,7 @@ func unfinishedOf(ctx context.Context, c client.Reader, node types.NamespacedNam
 	return list.Items, nil
 }
 
-// anyUnfinished tells whether a Node has an unfinished dispatch; reader reads the cluster itself.
+// anyUnfinished reports whether a Node has an unfinished dispatch; reader must read live.
 func anyUnfinished(ctx context.Context, reader client.Reader, node types.NamespacedName) (bool, error) {
 	selectors := []fields.Selector{fields.OneTermEqualSelector("spec.nodeName", node.Name)}
 	for _, phase := range dispatch.TerminalPhases() {
@@ -87,7 +87,7 @@ func indexCoreNodes(mgr ctrl.Manager) error {
 	return nil
 }
 
-// nodesOnCore lists, from the cache, the Nodes whose agents run on the core Node of a name.
+// nodesOnCore lists from the cache the Nodes whose agents run on the core Node of that name.
 func nodesOnCore(ctx context.Context, c client.Reader, core string) ([]v1alpha1.Node, error) {
 	list := &v1alpha1.NodeList{}
 	if err := c.List(ctx, list, client.MatchingFields{indexCoreNode: core}); err != nil {
@@ -96,7 +96,7 @@ func nodesOnCore(ctx context.Context, c client.Reader, core string) ([]v1alpha1.
 	return list.Items, nil
 }
 
-// liveGateway is the gateway that holds the live session of a Node; empty if there is none.
+// liveGateway returns the gateway of the live session of a Node; "" if there is no live session.
 func liveGateway(node *v1alpha1.Node) string {
 	if !dispatch.SessionOf(node).Live() {
 		return ""

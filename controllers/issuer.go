@@ -18,27 +18,27 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Issuer signs certificate requests that have passed every check. Its calls may be repeated.
+// Issuer signs certificate requests that passed every check. Its methods are idempotent.
 type Issuer interface {
-	// Sign asks for a certificate and returns it once it is there. Until then it errs with
-	// *PendingError, and with *RefusedError when it never will be.
+	// Sign orders a certificate and returns it once it is signed. It returns a *PendingError until
+	// then, and a *RefusedError if the certificate will never be signed.
 	Sign(ctx context.Context, order Order) (Signed, error)
-	// Waiting is a *PendingError while an order that was made has no answer, else nil: there is
-	// nothing to decide then. It makes no order, and looks no further than the cache.
+	// Waiting returns a *PendingError while an existing order has no answer, else nil. It creates
+	// no order and reads only the cache.
 	Waiting(ctx context.Context, order Order) error
-	// Forget removes what Sign left behind for orders with these labels, except the named one.
+	// Forget deletes the orders with these labels that Sign created, except the named one.
 	Forget(ctx context.Context, labels map[string]string, except string) error
 }
 
-// Order is one certificate to be signed.
+// Order describes one certificate to be signed.
 type Order struct {
-	// Name is the same for the same request, so that asking twice signs once.
+	// Name is the same for the same request, so that signing is idempotent.
 	Name string
-	// Labels find the order again.
+	// Labels select the order.
 	Labels map[string]string
 	// Request is the PKCS#10 request, DER.
 	Request []byte
-	// Usages of the certificate, and Duration of its life.
+	// Usages and Duration are those of the certificate.
 	Usages   []certmanagerv1.KeyUsage
 	Duration time.Duration
 }
@@ -46,25 +46,26 @@ type Order struct {
 // Signed is the answer to an Order; both parts are PEM. The chain is leaf first.
 type Signed struct {
 	Chain, CA []byte
-	// Since is when the order was made.
+	// Since is the time at which the order was created.
 	Since time.Time
 }
 
-// PendingError says that the issuer has not answered; asking again is right.
+// PendingError reports that the issuer has not answered yet; the caller should ask again.
 type PendingError struct {
-	// Order names what waits, Since when it was asked for and Detail what the issuer said.
+	// Order is the name of the pending order, Since its creation time and Detail the issuer's
+	// message.
 	Order, Detail string
 	Since         time.Time
 }
 
 func (e *PendingError) Error() string { return e.Order + " is not signed yet: " + e.Detail }
 
-// RefusedError says that the issuer will never sign the order.
+// RefusedError reports that the issuer will never sign the order.
 type RefusedError struct{ Order, Detail string }
 
 func (e *RefusedError) Error() string { return e.Order + " was refused: " + e.Detail }
 
-// parseIssuer reads NAME, Issuer/NAME or ClusterIssuer/NAME.
+// parseIssuer parses NAME, Issuer/NAME or ClusterIssuer/NAME.
 func parseIssuer(text string) (cmmeta.IssuerReference, error) {
 	kind, name, ok := strings.Cut(text, "/")
 	if !ok {
@@ -79,14 +80,14 @@ func parseIssuer(text string) (cmmeta.IssuerReference, error) {
 	return cmmeta.IssuerReference{Group: "cert-manager.io", Kind: kind, Name: name}, nil
 }
 
-// certManager is the Issuer that leaves the signing to cert-manager.
+// certManager is the Issuer that delegates signing to cert-manager.
 type certManager struct {
 	client    client.Client
 	namespace string
 	issuer    cmmeta.IssuerReference
 }
 
-// Sign makes the CertificateRequest if there is none, and reads its answer.
+// Sign creates the CertificateRequest if there is none, and reads its answer.
 func (m *certManager) Sign(ctx context.Context, order Order) (Signed, error) {
 	made := &certmanagerv1.CertificateRequest{}
 	err := m.client.Get(ctx, client.ObjectKey{Namespace: m.namespace, Name: order.Name}, made)
@@ -104,12 +105,12 @@ func (m *certManager) Sign(ctx context.Context, order Order) (Signed, error) {
 		if err := m.client.Delete(ctx, made, client.Preconditions{UID: &made.UID}); client.IgnoreNotFound(err) != nil {
 			return Signed{}, fmt.Errorf("delete foreign certificate request %s: %w", order.Name, err)
 		}
-		return Signed{}, m.pending(order, time.Time{}, "an older request of that name is in the way")
+		return Signed{}, m.pending(order, time.Time{}, "an older request of that name is being deleted")
 	}
 	return m.answer(order, made)
 }
 
-// Waiting looks at the CertificateRequest as the cache has it.
+// Waiting reads the CertificateRequest from the cache.
 func (m *certManager) Waiting(ctx context.Context, order Order) error {
 	made := &certmanagerv1.CertificateRequest{}
 	if err := m.client.Get(ctx, client.ObjectKey{Namespace: m.namespace, Name: order.Name}, made); err != nil {
@@ -126,15 +127,15 @@ func (m *certManager) Waiting(ctx context.Context, order Order) error {
 	return nil
 }
 
-// ordered reports whether a CertificateRequest is what the order asks for: names are hashes, so
-// somebody else made it if not, or the issuer was changed by flag.
+// ordered reports whether a CertificateRequest matches the order. Names are hashes, so a mismatch
+// means that another client created the CertificateRequest or that the issuer flag was changed.
 func (m *certManager) ordered(made *certmanagerv1.CertificateRequest, order Order) bool {
 	return made.Spec.IssuerRef == m.issuer && string(made.Spec.Request) == string(m.request(order).Spec.Request)
 }
 
-// answer reads the conditions of a CertificateRequest.
+// answer converts the conditions of a CertificateRequest to a result.
 func (m *certManager) answer(order Order, made *certmanagerv1.CertificateRequest) (Signed, error) {
-	detail := "cert-manager has not looked at it"
+	detail := "cert-manager has not processed it yet"
 	for _, condition := range made.Status.Conditions {
 		if condition.Status == cmmeta.ConditionTrue {
 			switch condition.Type {
@@ -178,7 +179,7 @@ func (m *certManager) request(order Order) *certmanagerv1.CertificateRequest {
 	}
 }
 
-// Forget deletes CertificateRequests: cert-manager collects only those of a Certificate.
+// Forget deletes CertificateRequests: cert-manager deletes only those that belong to a Certificate.
 func (m *certManager) Forget(ctx context.Context, labels map[string]string, except string) error {
 	var list certmanagerv1.CertificateRequestList
 	if err := m.client.List(ctx, &list, client.InNamespace(m.namespace), client.MatchingLabels(labels)); err != nil {

@@ -23,11 +23,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// cacheLag is when to look again at what the cache has not heard of yet.
+// cacheLag is the requeue delay when the cache may not have caught up yet.
 const cacheLag = time.Second
 
-// nodeReconciler says what the controller has to say about a Node, and lets a deleted Node go
-// when its session and its dispatches have ended.
+// nodeReconciler maintains the controller's part of Node.status. It removes the finalizer of a
+// deleted Node when its session and its dispatches have ended.
 type nodeReconciler struct {
 	client      client.Client
 	live        client.Reader
@@ -48,9 +48,10 @@ func setupNode(mgr ctrl.Manager, options Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("node").
 		For(&v1alpha1.Node{}).
-		// Another Epoch of the proofs is in force: every status names the one it was compared in.
+		// Every status names the Epoch of its comparison, so a new Epoch of the proofs concerns all
+		// Nodes.
 		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.allNodes), builder.WithPredicates(coverageChanged)).
-		// The last dispatch of a Node that is being deleted has finished, or is gone.
+		// The deletion of a Node continues when its last dispatch is finished or deleted.
 		Watches(&v1alpha1.CapabilityDispatch{}, handler.EnqueueRequestsFromMapFunc(r.deletingNodeOf), builder.WithPredicates(becameFinished)).
 		WithOptions(backOff.options(workers)).
 		Complete(backOff)
@@ -59,7 +60,7 @@ func setupNode(mgr ctrl.Manager, options Options) error {
 func (r *nodeReconciler) allNodes(ctx context.Context, _ client.Object) []reconcile.Request {
 	list := &v1alpha1.NodeList{}
 	if err := r.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "list the nodes")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the nodes")
 	}
 	requests := make([]reconcile.Request, 0, len(list.Items))
 	for i := range list.Items {
@@ -68,7 +69,7 @@ func (r *nodeReconciler) allNodes(ctx context.Context, _ client.Object) []reconc
 	return requests
 }
 
-// becameFinished passes dispatches that no longer hold up the deletion of their Node.
+// becameFinished passes dispatches that no longer delay the deletion of their Node.
 var becameFinished = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
@@ -91,7 +92,7 @@ func (r *nodeReconciler) deletingNodeOf(ctx context.Context, o client.Object) []
 	return []reconcile.Request{{NamespacedName: key}}
 }
 
-// Reconcile moves one Node along: held, described, let go.
+// Reconcile adds the finalizer to one Node, updates its status, revokes it, or finalizes it.
 func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
 	node := &v1alpha1.Node{}
 	if err := r.client.Get(ctx, key.NamespacedName, node); err != nil {
@@ -109,7 +110,7 @@ func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.
 	}
 }
 
-// describe brings the status up to date, inside the write budget.
+// describe updates the status within the write budget.
 func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
 	view := viewNode(node, r.clock.Now(), r.staleAfter)
 	record, waits := r.specs.judge(node)
@@ -132,10 +133,10 @@ func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctr
 	return ctrl.Result{RequeueAfter: view.again}, nil
 }
 
-// finalize lets a Node go once its session has ended and none of its dispatches is unfinished:
-// gateways cut the session of a Node that is being deleted, the dispatch controller then settles.
-// The cache decides to wait; to let go, the cluster is asked: a cache that lags has not heard of
-// the newest dispatches.
+// finalize removes the finalizer of a deleted Node once its session has ended and all its
+// dispatches are finished. Gateways cut the session of a deleted Node; the dispatch controller then
+// settles. The cache suffices to wait, but the last check before the removal reads live: a lagging
+// cache may lack the newest dispatches.
 func (r *nodeReconciler) finalize(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode) || dispatch.SessionOf(node).Live() {
 		return ctrl.Result{}, nil // an event of the Node follows
@@ -167,14 +168,14 @@ func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, 
 	return nil
 }
 
-// says reports whether a status holds every field that the view sets, and none of the
-// conditions it left out.
+// says reports whether a status has every field that the view sets, and none of the conditions that
+// the view omits.
 func says(status, view v1alpha1.NodeStatus) bool {
 	if status.Trust != view.Trust || status.FingerprintShort != view.FingerprintShort || !equality.Semantic.DeepEqual(status.ProvenSpec, view.ProvenSpec) {
 		return false
 	}
 	if view.Presence == "" && status.SessionEndedTime != nil {
-		return false // the end of an older session is ours to remove
+		return false // the controller removes the end of an older session
 	}
 	if view.Presence != "" && (status.Presence != view.Presence || !equality.Semantic.DeepEqual(status.Since, view.Since) ||
 		!equality.Semantic.DeepEqual(status.SessionEndedTime, view.SessionEndedTime)) {
@@ -183,7 +184,7 @@ func says(status, view v1alpha1.NodeStatus) bool {
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionCapabilityReviewRequired, v1alpha1.ConditionSpecUnproven, v1alpha1.ConditionConnected} {
 		wanted := meta.FindStatusCondition(view.Conditions, kind)
 		if kind == v1alpha1.ConditionConnected && wanted == nil {
-			continue // the gateway's
+			continue // the gateway owns it
 		}
 		if !equality.Semantic.DeepEqual(meta.FindStatusCondition(status.Conditions, kind), wanted) {
 			return false

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// dispatchStore lists so many unfinished dispatches and counts the writes.
+// dispatchStore lists the given number of unfinished dispatches and counts the writes.
 type dispatchStore struct {
 	client.Client
 	unfinished, writes int

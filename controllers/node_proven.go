@@ -19,8 +19,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// provenSpecs knows for each Node which keys and which capabilityPolicy are proven. Memory decides
-// before status.provenSpec: a gateway could change that one while no policy forbids it.
+// provenSpecs stores for each Node which keys and which capabilityPolicy are proven. Memory takes
+// precedence over status.provenSpec, which a gateway could change while no policy forbids it.
 type provenSpecs struct {
 	proofs Proofs
 	clock  clock.PassiveClock
@@ -35,8 +35,8 @@ func newProvenSpecs(proofs Proofs, clock clock.PassiveClock, recorder events.Eve
 	return &provenSpecs{proofs: proofs, clock: clock, events: recorder, nodes: map[types.UID]v1alpha1.ProvenSpec{}}
 }
 
-// judge compares the spec of a Node with the proven one and returns the record that its status has
-// to hold; nil while there is none. waits means that the next proof decides about a change.
+// judge compares the spec of a Node with the proven one. It returns the record for the status, or
+// nil while there is none. waits means that the next proof decides about a change.
 func (p *provenSpecs) judge(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec, waits bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,7 +58,7 @@ func (p *provenSpecs) judge(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec, w
 		case first:
 			known = v1alpha1.ProvenSpec{Epoch: epoch.ID, KeysSHA256: keys, CapabilityPolicySHA256: capabilities}
 		case coverage == policy.Awaiting, coverage == policy.Covered && in.ID == epoch.ID:
-			known.Epoch = epoch.ID // a change of nothing, in this Epoch
+			known.Epoch = epoch.ID // the whole spec counts as a change in this Epoch
 		}
 	}
 	same, settled := known.Epoch == epoch.ID, p.proofs.ProvenAfter(seen)
@@ -79,11 +79,12 @@ func (p *provenSpecs) judge(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec, w
 	return &next, false
 }
 
-// provenField holds the hash of a value that is proven and of one that is not.
+// provenField holds the hash of the proven value and the hash of the unproven value of a field.
 type provenField struct{ proven, unproven string }
 
-// judge returns the field for the value it has now. sameEpoch means that the policies were in
-// force since the field was last judged; settled, that they were proven after the value was seen.
+// judge returns the field for its current value. sameEpoch means that the policies were in force
+// since the field was last judged; settled means that they were proven after the value was first
+// seen.
 func (f provenField) judge(now string, sameEpoch, settled bool) (next provenField, waits bool) {
 	switch {
 	case now == f.proven:
@@ -99,8 +100,8 @@ func (f provenField) judge(now string, sameEpoch, settled bool) (next provenFiel
 	}
 }
 
-// keysProven reports whether the keys of a Node may get certificates and may move. Without an
-// answer yet it returns errAwaitingProof.
+// keysProven reports whether the keys of a Node may get certificates and may move. It returns
+// errAwaitingProof while the answer depends on the next proof.
 func (p *provenSpecs) keysProven(node *v1alpha1.Node) (bool, error) {
 	record, waits := p.judge(node)
 	switch {
@@ -122,8 +123,8 @@ func (p *provenSpecs) policyProven(node *v1alpha1.Node) (bool, error) {
 	}
 }
 
-// wrote records that this process itself has just written keys and capabilityPolicy of a Node, and
-// that it had looked at the proofs of the ones before.
+// wrote records that this process itself has just written the keys and the capabilityPolicy of a
+// Node, after it checked that the previous values were proven.
 func (p *provenSpecs) wrote(node *v1alpha1.Node) {
 	epoch, _, ok := p.proofs.Current()
 	if !ok {
@@ -137,20 +138,20 @@ func (p *provenSpecs) wrote(node *v1alpha1.Node) {
 	}
 }
 
-// wroteKeys is wrote for keys alone.
+// wroteKeys is wrote for the keys alone.
 func (p *provenSpecs) wroteKeys(node *v1alpha1.Node) {
 	p.sighted(node)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known, ok := p.nodes[node.UID]
 	if !ok {
-		return // judged when it is seen
+		return // judge decides when it first sees the Node
 	}
 	known.KeysSHA256, known.UnprovenKeysSHA256 = dispatch.KeysSHA256(node.Spec), ""
 	p.nodes[node.UID] = known
 }
 
-// sighted keeps a cache that still holds the older value from taking it for a settled change.
+// sighted prevents a cache that still has the older value from passing it off as a settled change.
 func (p *provenSpecs) sighted(node *v1alpha1.Node) {
 	p.seen.since(node.UID, dispatch.KeysSHA256(node.Spec)+dispatch.CapabilityPolicySHA256(node.Spec.CapabilityPolicy), p.clock.Now())
 }
@@ -162,7 +163,7 @@ func (p *provenSpecs) forget(uid types.UID) {
 	delete(p.nodes, uid)
 }
 
-// sweep judges all Nodes for the Epoch that begins.
+// sweep judges all Nodes for an Epoch that begins.
 func (p *provenSpecs) sweep(ctx context.Context, live client.Reader) error {
 	list := &v1alpha1.NodeList{}
 	if err := live.List(ctx, list); err != nil {
@@ -187,7 +188,8 @@ func (p *provenSpecs) sweep(ctx context.Context, live client.Reader) error {
 	return nil
 }
 
-// unprovenCondition is present while fields of a Node are not used because no proof covers them.
+// unprovenCondition returns the condition SpecUnproven, if fields of a Node are unused because no
+// proof covers them.
 func unprovenCondition(node *v1alpha1.Node, record *v1alpha1.ProvenSpec) (metav1.Condition, bool) {
 	var help []string
 	if record != nil && record.UnprovenKeysSHA256 != "" {
@@ -195,8 +197,8 @@ func unprovenCondition(node *v1alpha1.Node, record *v1alpha1.ProvenSpec) (metav1
 			"the machine is paired again with a replaceNode code (verb approve on pairingrequests), or the Node is deleted")
 	}
 	if record != nil && record.UnprovenCapabilityPolicySHA256 != "" {
-		help = append(help, "capabilityPolicy: grants nothing until somebody with the verb approve on pairingrequests has looked at it, "+
-			"set it to another value, and after this condition went to the right one")
+		help = append(help, "capabilityPolicy: grants nothing until a user with the verb approve on pairingrequests reviews it, "+
+			"sets another value, and then sets the right value once this condition is gone")
 	}
 	if len(help) == 0 {
 		return metav1.Condition{}, false

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// setProofs are proofs that a test sets.
+// setProofs implements Proofs with values that a test sets.
 type setProofs struct {
 	epoch policy.Epoch
 	first bool
@@ -34,7 +34,7 @@ func (p *setProofs) Covers(created time.Time) (policy.Coverage, policy.Epoch) {
 	return policy.Awaiting, policy.Epoch{}
 }
 
-// guardedWorld is one Node and the proofs of its policies.
+// guardedWorld holds one Node and the proofs of its policies.
 type guardedWorld struct {
 	t      *testing.T
 	proofs *setProofs
@@ -51,10 +51,10 @@ func newGuardedWorld(t *testing.T) *guardedWorld {
 	return w
 }
 
-// restartLeader leaves only the stored state.
+// restartLeader drops the memory of the leader and keeps the stored state.
 func (w *guardedWorld) restartLeader() { w.specs = newProvenSpecs(w.proofs, w.clock, nil) }
 
-// step lets a second pass and judges and stores as the reconciler does.
+// step advances the clock by a second, then judges and stores as the reconciler does.
 func (w *guardedWorld) step() (waits bool) {
 	w.clock.Step(time.Second)
 	record, waits := w.specs.judge(w.node)
@@ -111,13 +111,13 @@ func TestASpecIsUsedOnlyAsAProofCoversIt(t *testing.T) {
 			w.step()
 			w.wants(false)
 			if _, told := unprovenCondition(w.node, w.node.Status.ProvenSpec); !told {
-				w.t.Error("nothing says why the machine is offered nothing")
+				w.t.Error("condition SpecUnproven is missing")
 			}
 			for range 5 {
 				w.prove()
 				w.step()
 			}
-			w.wants(false) // time proves nothing
+			w.wants(false) // time alone proves nothing
 		},
 		"changed between two proofs of other objects, and the leader was replaced": func(w *guardedWorld) {
 			w.step()
@@ -147,7 +147,7 @@ func TestASpecIsUsedOnlyAsAProofCoversIt(t *testing.T) {
 			w.prove()
 			w.step()
 			w.wants(true)
-			w.allow("system.*") // the right one, after a look
+			w.allow("system.*") // the intended value, after a review
 			w.step()
 			w.prove()
 			w.step()

@@ -12,8 +12,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// checkRevocationWish decides, without believing the gateway that passed it on, whether the
-// machine of the Node itself wishes to be revoked: its key (the pin or the next one) signed so.
+// checkRevocationWish verifies that the machine of the Node itself requests its revocation: its key
+// (the pin or the next one) must have signed the request. It trusts nothing that the gateway
+// checked.
 func checkRevocationWish(node *v1alpha1.Node, trustDomain string) error {
 	wish := node.Status.RevocationRequest
 	key, err := identity.ParsePublicKeyDER(wish.PublicKey)
@@ -30,14 +31,14 @@ func checkRevocationWish(node *v1alpha1.Node, trustDomain string) error {
 	return identity.VerifyProof(key, proof, wish.Signature)
 }
 
-// gaveUp reports whether the machine gave up its identity and the Node does not say so yet. A
-// wish that the machine did not sign changes nothing.
+// gaveUp reports whether the machine requested its revocation and the Node is not revoked yet. A
+// request that the machine did not sign is ignored.
 func (r *nodeReconciler) gaveUp(ctx context.Context, node *v1alpha1.Node) bool {
 	if node.Status.RevocationRequest == nil || node.Spec.DesiredState == v1alpha1.NodeRevoked {
 		return false
 	}
 	if err := checkRevocationWish(node, r.trustDomain); err != nil {
-		ctrl.LoggerFrom(ctx).Info("a wish to revoke this node is not of its machine: do not trust the gateway that wrote it", "problem", err.Error())
+		ctrl.LoggerFrom(ctx).Info("ignored a revocation request that the machine did not sign", "problem", err.Error())
 		return false
 	}
 	return true
@@ -48,8 +49,8 @@ func (r *nodeReconciler) revoke(ctx context.Context, node *v1alpha1.Node) error 
 	node.Spec.DesiredState, node.Spec.RevocationReason = v1alpha1.NodeRevoked, node.Status.RevocationRequest.Reason
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, node, patch); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("revoke node %q on its own wish: %w", node.Name, err)
+		return fmt.Errorf("revoke node %q on request of its machine: %w", node.Name, err)
 	}
-	ctrl.LoggerFrom(ctx).Info("node revoked on its own wish")
+	ctrl.LoggerFrom(ctx).Info("node revoked on request of its machine")
 	return nil
 }

@@ -11,25 +11,25 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// fingerprintShortChars is how much of a pin people are shown.
+// fingerprintShortChars is the length of the fingerprint that users are shown.
 const fingerprintShortChars = 12
 
-// nodeView is what the Node reconciler wants a status to say.
+// nodeView is the part of Node.status that the Node reconciler owns, as it should be.
 type nodeView struct {
 	// status holds every field of FieldManagerController.
 	status v1alpha1.NodeStatus
-	// again is when time alone changes it; zero: it does not.
+	// again is the time after which the view changes without an event; zero if it does not.
 	again time.Duration
 }
 
 // pairingTime is how long a machine usually takes from its Node to its first session.
 const pairingTime = 3 * time.Second
 
-// maxClockLag is how far a usual clock is behind the API server's.
+// maxClockLag is the usual maximum by which a clock is behind the clock of the API server.
 const maxClockLag = 2 * time.Second
 
-// settling is how long to wait before saying of a Node that its machine has not come: for a
-// moment everything about a new Node changes, and its creator has said what holds until then.
+// settling returns how long to wait before reporting that the machine of a Node is absent. A new
+// Node changes often for a moment, and its creation status is valid until then.
 func settling(node *v1alpha1.Node, now time.Time) time.Duration {
 	if node.Status.SessionStartedTime != nil || node.Spec.DesiredState != v1alpha1.NodeActive {
 		return 0
@@ -41,8 +41,8 @@ func settling(node *v1alpha1.Node, now time.Time) time.Duration {
 	return wait
 }
 
-// viewNode decides what the controller says about a Node: trust and readiness always, presence
-// only when no session is live (then it is the gateway's to say).
+// viewNode returns the controller's view of a Node: trust and readiness always, presence only
+// without a live session (the gateway owns presence during one).
 func viewNode(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) nodeView {
 	view := nodeView{}
 	view.status.FingerprintShort = node.Spec.PublicKeySHA256[:min(len(node.Spec.PublicKeySHA256), fingerprintShortChars)]
@@ -64,7 +64,7 @@ func viewNode(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) node
 	return view
 }
 
-// withoutSession fills in the fields that pass to the controller when a session ended.
+// withoutSession fills in the fields that the controller owns once a session has ended.
 func (v *nodeView) withoutSession(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) {
 	session := dispatch.SessionOf(node)
 	connected := metav1.Condition{
@@ -81,7 +81,7 @@ func (v *nodeView) withoutSession(node *v1alpha1.Node, now time.Time, staleAfter
 			v.sooner(left)
 		}
 	}
-	// Who ended the session has said more exactly why.
+	// The writer of the session's end recorded a more exact reason.
 	for _, was := range node.Status.Conditions {
 		if was.Type == connected.Type && was.Status == connected.Status {
 			connected.Reason, connected.Message = was.Reason, was.Message
@@ -95,7 +95,7 @@ func (v *nodeView) withoutSession(node *v1alpha1.Node, now time.Time, staleAfter
 	v.status.Conditions = append(v.status.Conditions, withTransition(node.Status.Conditions, connected, now))
 }
 
-// withProvenSpec fills in which fields of spec are proven.
+// withProvenSpec fills in which fields of the spec are proven.
 func (v *nodeView) withProvenSpec(node *v1alpha1.Node, record *v1alpha1.ProvenSpec, now time.Time) {
 	v.status.ProvenSpec = record
 	if unproven, ok := unprovenCondition(node, record); ok {
@@ -109,7 +109,7 @@ func (v *nodeView) sooner(after time.Duration) {
 	}
 }
 
-// trustOf says whether the identity is good, and until when.
+// trustOf returns the trust in the identity of a Node, and the time until which it is valid.
 func trustOf(node *v1alpha1.Node, now time.Time) (v1alpha1.NodeTrust, time.Time) {
 	expires, issued := certificateEnd(node)
 	switch {
@@ -126,7 +126,7 @@ func trustOf(node *v1alpha1.Node, now time.Time) (v1alpha1.NodeTrust, time.Time)
 	}
 }
 
-// certificateEnd is when the newest certificate of a key that is admitted now runs out.
+// certificateEnd returns the latest expiry of the certificates whose key is admitted now.
 func certificateEnd(node *v1alpha1.Node) (end time.Time, issued bool) {
 	for _, c := range node.Status.CertificateHistory {
 		admitted := c.PublicKeySHA256 == node.Spec.PublicKeySHA256 ||
@@ -138,7 +138,7 @@ func certificateEnd(node *v1alpha1.Node) (end time.Time, issued bool) {
 	return end, issued
 }
 
-// readyCondition sums up: Active, Trusted and reachable.
+// readyCondition summarizes the Node: Active, Trusted and reachable.
 func readyCondition(node *v1alpha1.Node, trust v1alpha1.NodeTrust, presence v1alpha1.NodePresence) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, ObservedGeneration: node.Generation}
 	online := presence == v1alpha1.PresenceOnline || presence == v1alpha1.PresenceDegraded
@@ -148,19 +148,19 @@ func readyCondition(node *v1alpha1.Node, trust v1alpha1.NodeTrust, presence v1al
 	case trust == v1alpha1.TrustPending:
 		c.Reason, c.Message = v1alpha1.ReasonCertificatePending, "the machine has no certificate yet"
 	case trust == v1alpha1.TrustExpired:
-		c.Reason, c.Message = v1alpha1.ReasonCertificateExpired, "the certificate ran out: the agent recovers it by itself within 30 days when it reaches a gateway"
+		c.Reason, c.Message = v1alpha1.ReasonCertificateExpired, "the certificate expired: the agent recovers it by itself within 30 days when it reaches a gateway"
 	case trust == v1alpha1.TrustSuspended:
-		c.Reason, c.Message = v1alpha1.ReasonNodeSuspended, "nothing is delivered: set spec.desiredState to Active to go on"
+		c.Reason, c.Message = v1alpha1.ReasonNodeSuspended, "nothing is delivered: set spec.desiredState to Active to resume"
 	case !online:
 		c.Reason, c.Message = v1alpha1.ReasonOffline, fmt.Sprintf("the machine is %s: dispatches wait for it", presence)
 	default:
-		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonReady, "the Node takes dispatches"
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonReady, "the Node accepts dispatches"
 	}
 	return c
 }
 
-// reviewCondition is present while the agent declares more than the policy grants or denies by
-// name: a person may want to look.
+// reviewCondition is present while the agent declares capabilities that the policy neither allows
+// nor denies by name: a person may want to decide.
 func reviewCondition(node *v1alpha1.Node) (metav1.Condition, bool) {
 	var more []string
 	for _, c := range node.Status.Capabilities {

@@ -19,7 +19,7 @@ func ago(d time.Duration) *metav1.Time {
 	return &t
 }
 
-// trusted is a Node whose certificate runs out in an hour, changed.
+// trusted returns a Node whose certificate expires in an hour, after the given changes.
 func trusted(change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	pin := strings.Repeat("ab", 32)
 	n := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{PublicKeySHA256: pin, DesiredState: v1alpha1.NodeActive}}
@@ -60,7 +60,7 @@ func TestViewNodeSaysWhatTheControllerMaySay(t *testing.T) {
 		name     string
 		node     *v1alpha1.Node
 		trust    v1alpha1.NodeTrust
-		presence v1alpha1.NodePresence // empty: the gateway's
+		presence v1alpha1.NodePresence // empty: the gateway owns it
 		ready    string
 		again    time.Duration
 	}{
@@ -107,12 +107,12 @@ func TestWhatAViewSaysIsWrittenOnce(t *testing.T) {
 	n := trusted(ended(time.Minute))
 	view := viewNode(n, viewNow, 5*time.Minute)
 	if says(n.Status, view.status) {
-		t.Fatal("nothing is written for the first time")
+		t.Fatal("a new status counts as up to date")
 	}
 	n.Status.Presence, n.Status.Trust, n.Status.FingerprintShort = view.status.Presence, view.status.Trust, view.status.FingerprintShort
 	n.Status.Since, n.Status.Conditions = view.status.Since, view.status.Conditions
 	if again := viewNode(n, viewNow.Add(time.Minute), 5*time.Minute); !says(n.Status, again.status) {
-		t.Errorf("the same is written twice: %+v after %+v", again.status, view.status)
+		t.Errorf("an unchanged status is written again: %+v after %+v", again.status, view.status)
 	}
 }
 

@@ -12,15 +12,15 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// rest cleans up after a terminal code: first its record, a day later the code itself, and
-// with it the Secret for people.
+// rest cleans up after a terminal code: it deletes the record first. A day later it deletes the
+// code, and with it the Secret for people.
 func (r *pairingCodeReconciler) rest(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
 	request, err := r.requestOf(ctx, code)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if request != nil && !requestTerminal(request.Status.Phase) {
-		return ctrl.Result{}, nil // an event of the request will tell
+		return ctrl.Result{}, nil // an event of the request follows
 	}
 	record, err := r.recordOf(ctx, code)
 	if err != nil {
@@ -39,7 +39,7 @@ func (r *pairingCodeReconciler) rest(ctx context.Context, code *v1alpha1.Pairing
 	return ctrl.Result{RequeueAfter: rest.again}, nil
 }
 
-// recordOf reads the live record of a code; nil means that it has none.
+// recordOf reads the live record of a code; nil means that there is none.
 func (r *pairingCodeReconciler) recordOf(ctx context.Context, code *v1alpha1.PairingCode) (*pairingRecord, error) {
 	record, err := r.records.get(ctx, code.Status.LookupID)
 	if err != nil || record == nil || !record.belongsTo(code) {
@@ -48,8 +48,8 @@ func (r *pairingCodeReconciler) recordOf(ctx context.Context, code *v1alpha1.Pai
 	return record, nil
 }
 
-// quiet tells from the cache, without a read, that nothing happened to an active code, and when to
-// look again. What does happen to its record is an event.
+// quiet reports from the cache, without a live read, whether nothing happened to an active code,
+// and when to check again. A change of its record is an event.
 func (r *pairingCodeReconciler) quiet(ctx context.Context, code *v1alpha1.PairingCode) (again time.Duration, quiet bool) {
 	records, err := r.records.of(ctx, client.ObjectKeyFromObject(code))
 	if err != nil || len(records) != 1 || !records[0].belongsTo(code) {
@@ -59,7 +59,7 @@ func (r *pairingCodeReconciler) quiet(ctx context.Context, code *v1alpha1.Pairin
 	return verdict.again, verdict.phase == v1alpha1.PairingCodeActive && verdict.attemptsLeft == attemptsLeft(code)
 }
 
-// requestOf reads the request a code led to; nil means that there is none.
+// requestOf returns the PairingRequest of a used code; nil means that there is none.
 func (r *pairingCodeReconciler) requestOf(ctx context.Context, code *v1alpha1.PairingCode) (*v1alpha1.PairingRequest, error) {
 	if code.Status.UsedBy == "" {
 		return nil, nil
@@ -75,8 +75,8 @@ func (r *pairingCodeReconciler) requestOf(ctx context.Context, code *v1alpha1.Pa
 	return request, nil
 }
 
-// finalize deletes the records of a code that is going, by its lookup id and by its name: an
-// attempt that never reached the status may have left one.
+// finalize deletes the records of a code that is being deleted, by its lookup id and by its name.
+// The search by name finds a record of an attempt that never reached the status.
 func (r *pairingCodeReconciler) finalize(ctx context.Context, code *v1alpha1.PairingCode) error {
 	record, err := r.recordOf(ctx, code)
 	if err != nil {
@@ -93,7 +93,7 @@ func (r *pairingCodeReconciler) finalize(ctx context.Context, code *v1alpha1.Pai
 	return client.IgnoreNotFound(r.setFinalizer(ctx, code, false))
 }
 
-// setFinalizer adds or removes the finalizer, if the code is as it was read.
+// setFinalizer adds or removes the finalizer. It fails if the code changed since it was read.
 func (r *pairingCodeReconciler) setFinalizer(ctx context.Context, code *v1alpha1.PairingCode, present bool) error {
 	before, change := code.DeepCopy(), controllerutil.RemoveFinalizer
 	if present {

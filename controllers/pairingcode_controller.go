@@ -26,8 +26,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// pairingCodeReconciler makes the Secrets of a PairingCode, says when it is used, expired or
-// burnt, and cleans up.
+// pairingCodeReconciler creates the Secrets of a PairingCode, reports when the code is used,
+// expired or burnt, and cleans up.
 type pairingCodeReconciler struct {
 	client  client.Client
 	live    client.Reader
@@ -36,7 +36,7 @@ type pairingCodeReconciler struct {
 	proofs  Proofs
 	clock   clock.PassiveClock
 	events  events.EventRecorder
-	// failed are the writes that the next attempts begin with.
+	// failed stores the writes that the next attempts begin with.
 	failed failedWrites
 }
 
@@ -94,7 +94,7 @@ func codeOfRequest(_ context.Context, o client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: request.Namespace, Name: request.Spec.CodeName}}}
 }
 
-// Reconcile moves one PairingCode along: made, active, terminal, gone.
+// Reconcile moves one PairingCode through its phases: new, active, terminal, deleted.
 func (r *pairingCodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
 	code := &v1alpha1.PairingCode{}
 	if err := r.client.Get(ctx, key.NamespacedName, code); err != nil {
@@ -107,7 +107,8 @@ func (r *pairingCodeReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 	case !code.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, r.finalize(ctx, code)
 	case !controllerutil.ContainsFinalizer(code, v1alpha1.FinalizerPairingCode):
-		// Before the record exists, so that none outlives its code. The write is an event.
+		// The finalizer precedes the record, so that no record outlives its code. The write is an
+		// event.
 		return ctrl.Result{}, r.setFinalizer(ctx, code, true)
 	case code.Status.Phase == "" || code.Status.Phase == v1alpha1.PairingCodeActive:
 		if refused, _ := codeProven(r.proofs, code); refused != nil {
@@ -124,19 +125,19 @@ func (r *pairingCodeReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 	}
 }
 
-// make makes the Secrets of a new code and opens it.
+// make creates the Secrets of a new code and opens it.
 func (r *pairingCodeReconciler) make(ctx context.Context, cached *v1alpha1.PairingCode) (ctrl.Result, error) {
-	// Making them again would change a code that people may have: the cache is not enough.
+	// Recreating the Secrets would change a code that people may have: read the code live.
 	code := &v1alpha1.PairingCode{}
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cached), code); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if code.UID != cached.UID || code.Status.Phase != "" || !code.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil // what the cache has not heard of yet is an event
+		return ctrl.Result{}, nil // an event follows when the cache catches up
 	}
 	if !r.clock.Now().Before(codeExpires(code)) {
 		return r.close(ctx, code, codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired,
-			message: "the code ran out before its Secrets could be made: create another PairingCode"})
+			message: "the code expired before its Secrets could be created: create another PairingCode"})
 	}
 	if err := r.secrets.ready(ctx, code.Spec.Method); err != nil {
 		return r.wait(ctx, code, err)
@@ -149,7 +150,7 @@ func (r *pairingCodeReconciler) make(ctx context.Context, cached *v1alpha1.Pairi
 	return ctrl.Result{}, err
 }
 
-// makeAndOpen makes the Secrets and then shows them in the status.
+// makeAndOpen creates the Secrets and then publishes them in the status.
 func (r *pairingCodeReconciler) makeAndOpen(ctx context.Context, code *v1alpha1.PairingCode) error {
 	lookupID, err := r.secrets.make(ctx, code)
 	if err != nil {
@@ -167,7 +168,7 @@ func (r *pairingCodeReconciler) makeAndOpen(ctx context.Context, code *v1alpha1.
 	return nil
 }
 
-// wait says in the status why the Secrets cannot be made yet.
+// wait reports in the status why the Secrets cannot be created yet.
 func (r *pairingCodeReconciler) wait(ctx context.Context, code *v1alpha1.PairingCode, reason error) (ctrl.Result, error) {
 	var notYet *notYetError
 	if !errors.As(reason, &notYet) {
@@ -185,14 +186,14 @@ func (r *pairingCodeReconciler) wait(ctx context.Context, code *v1alpha1.Pairing
 	return ctrl.Result{RequeueAfter: again}, nil
 }
 
-// open shows people where the code is.
+// open publishes in the status where to read the code.
 func (r *pairingCodeReconciler) open(ctx context.Context, code *v1alpha1.PairingCode, lookupID string) error {
 	before := code.DeepCopy()
 	message := r.opened(code, lookupID)
 	return r.save(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, message)
 }
 
-// opened changes the status to that of an open code, and returns the message for people.
+// opened sets the status of an open code, and returns the message for users.
 func (r *pairingCodeReconciler) opened(code *v1alpha1.PairingCode, lookupID string) (message string) {
 	expires, tries := metav1.NewTime(codeExpires(code)), int32(v1alpha1.MaxPairingTries)
 	code.Status.Phase = v1alpha1.PairingCodeActive
@@ -205,7 +206,7 @@ func (r *pairingCodeReconciler) opened(code *v1alpha1.PairingCode, lookupID stri
 	return message
 }
 
-// follow watches an active code until it is terminal.
+// follow updates the status of an active code until it is terminal.
 func (r *pairingCodeReconciler) follow(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
 	if again, quiet := r.quiet(ctx, code); quiet {
 		return ctrl.Result{RequeueAfter: again}, nil
@@ -249,7 +250,7 @@ func (r *pairingCodeReconciler) setReady(code *v1alpha1.PairingCode, status meta
 	}, r.clock.Now())
 }
 
-// save persists, then announces.
+// save stores the status, then records an event.
 func (r *pairingCodeReconciler) save(ctx context.Context, before, code *v1alpha1.PairingCode, kind, reason, message string) error {
 	saved, err := saveStatus(ctx, r.client, before, code)
 	if err != nil || !saved {

@@ -10,17 +10,18 @@ import (
 )
 
 const (
-	// retention is how long terminal codes and requests are kept for people to read.
+	// retention is how long terminal codes and requests are kept for users to read.
 	retention = 24 * time.Hour
-	// tryWindow is how long a try may be in flight: a right confirmation is counted as a try
-	// first and returned with the consumption, so a fresh third try proves nothing yet.
+	// tryWindow is how long a try may be in flight. A gateway counts a right confirmation as a try
+	// first, and gives it back when it consumes the code. A recent third try therefore proves
+	// nothing yet.
 	tryWindow = 2 * time.Second
-	// orphanedUse is how long after its use or its end, whichever is later, a record waits for
-	// the request of a machine whose gateway died between the two.
+	// orphanedUse is how long a record waits for the request of a machine whose gateway died in
+	// between. It counts from the use or the expiry of the code, whichever is later.
 	orphanedUse = time.Hour
 )
 
-// codeVerdict is what becomes of an active code.
+// codeVerdict is the decision about an active code.
 type codeVerdict struct {
 	phase        v1alpha1.PairingCodePhase
 	reason       string
@@ -28,10 +29,10 @@ type codeVerdict struct {
 	attemptsLeft int32
 	usedBy       string
 	dropRecord   bool          // before the phase is written, so that no gateway disagrees
-	again        time.Duration // look again after; 0: an event will tell
+	again        time.Duration // requeue delay; 0: an event follows
 }
 
-// decideCode says where an active code is in its life. record is its live record or nil.
+// decideCode decides the phase of an active code. record is its live record, or nil.
 func decideCode(code *v1alpha1.PairingCode, record *pairingRecord, now time.Time) codeVerdict {
 	expires := codeExpires(code)
 	if record == nil {
@@ -52,13 +53,13 @@ func decideCode(code *v1alpha1.PairingCode, record *pairingRecord, now time.Time
 			message: fmt.Sprintf("%d wrong codes were tried: create another PairingCode", v1alpha1.MaxPairingTries)}
 	case !now.Before(expires):
 		return codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired, attemptsLeft: left, dropRecord: true,
-			message: fmt.Sprintf("nobody used the code within %d seconds: create another PairingCode", code.Spec.TTLSeconds)}
+			message: fmt.Sprintf("the code was not used within %d seconds: create another PairingCode", code.Spec.TTLSeconds)}
 	default:
 		return codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: left, again: expires.Sub(now)}
 	}
 }
 
-// attemptsLeft is what the status says so far.
+// attemptsLeft returns the number of attempts left according to the status.
 func attemptsLeft(code *v1alpha1.PairingCode) int32 {
 	if code.Status.AttemptsLeft == nil {
 		return v1alpha1.MaxPairingTries
@@ -66,27 +67,27 @@ func attemptsLeft(code *v1alpha1.PairingCode) int32 {
 	return *code.Status.AttemptsLeft
 }
 
-// codeExpires is when a code stops being valid.
+// codeExpires returns the time at which a code stops being valid.
 func codeExpires(code *v1alpha1.PairingCode) time.Time {
 	return code.CreationTimestamp.Add(time.Duration(code.Spec.TTLSeconds) * time.Second)
 }
 
-// codeRest is what remains to be done for a terminal code.
+// codeRest is the cleanup that a terminal code still needs.
 type codeRest struct {
 	dropRecord bool
 	delete     bool
 	again      time.Duration
 }
 
-// decideRest says when the record and the object of a terminal code go. record and request
-// are nil when they do not exist; the record of a used code is needed until the request is
+// decideRest decides when the record and the object of a terminal code are deleted. record and
+// request are nil if they do not exist. The record of a used code is needed until the request is
 // terminal.
 func decideRest(code *v1alpha1.PairingCode, record *pairingRecord, request *v1alpha1.PairingRequest, now time.Time) codeRest {
 	if code.Status.Phase == v1alpha1.PairingCodeUsed && !useIsOver(code, record, request, now) {
 		if request == nil {
 			return codeRest{again: orphanedUse / 4}
 		}
-		return codeRest{} // an event of the request will tell
+		return codeRest{} // an event of the request follows
 	}
 	rest := codeRest{dropRecord: record != nil}
 	if keep := codeEnded(code).Add(retention).Sub(now); keep > 0 {
@@ -112,12 +113,13 @@ func useIsOver(code *v1alpha1.PairingCode, record *pairingRecord, request *v1alp
 	}
 }
 
-// codeEnded is when the code became terminal.
+// codeEnded returns the time at which the code became terminal.
 func codeEnded(code *v1alpha1.PairingCode) time.Time {
 	return endedAt(code.Status.Conditions, v1alpha1.ConditionReady, code.CreationTimestamp)
 }
 
-// endedAt is the time of the last transition of a condition, or when the object was created.
+// endedAt returns the time of the last transition of a condition, or the creation time of the
+// object.
 func endedAt(conditions []metav1.Condition, kind string, created metav1.Time) time.Time {
 	for _, condition := range conditions {
 		if condition.Type == kind {

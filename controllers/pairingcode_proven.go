@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// withdraw ends a code that no proof covers, before a machine uses it. A code that a machine has
-// used already ends as Used; its request is refused.
+// withdraw expires a code that no proof covers, before a machine uses it. A code that a machine
+// already used ends as Used; its request is refused.
 func (r *pairingCodeReconciler) withdraw(ctx context.Context, code *v1alpha1.PairingCode, why *refusal) (ctrl.Result, error) {
 	record, err := r.recordOf(ctx, code)
 	if err != nil {
@@ -28,11 +28,11 @@ func (r *pairingCodeReconciler) withdraw(ctx context.Context, code *v1alpha1.Pai
 	return r.close(ctx, code, codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: why.reason, message: why.message})
 }
 
-// openCodes are the codes that a machine may still use.
+// openCodes returns requests for the codes that a machine may still use.
 func (r *pairingCodeReconciler) openCodes(ctx context.Context, _ client.Object) []reconcile.Request {
 	list := &v1alpha1.PairingCodeList{}
 	if err := r.client.List(ctx, list); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "list the pairing codes")
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the pairing codes")
 		return nil
 	}
 	var requests []reconcile.Request

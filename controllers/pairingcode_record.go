@@ -14,10 +14,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// indexRecordCode finds the records of a PairingCode by its "namespace/name".
+// indexRecordCode indexes the records of a PairingCode by its "namespace/name".
 const indexRecordCode = "mooring.record.code"
 
-// pairingRecord is what the controller reads from the password record of a code. The
+// pairingRecord is the part of the password record of a code that the controller reads. The
 // password itself is written once and never read back.
 type pairingRecord struct {
 	secret      *corev1.Secret
@@ -25,16 +25,16 @@ type pairingRecord struct {
 	codeUID     types.UID
 	method      v1alpha1.PairingMethod
 	triesUsed   int
-	consumedBy  string // fingerprint of the key that used the code; "" before
+	consumedBy  string // fingerprint of the key that used the code; "" if unused
 	requestName string
-	written     time.Time // of the last change, in whole seconds of the apiserver
+	written     time.Time // time of the last change, in whole seconds of the API server
 }
 
 func parseRecord(secret *corev1.Secret) *pairingRecord {
 	text := func(key string) string { return string(secret.Data[key]) }
 	tries, err := strconv.Atoi(text(v1alpha1.RecordKeyTriesUsed))
 	if err != nil || tries < 0 {
-		// Nobody but us and the gateway writes it: what cannot be read admits nobody.
+		// Only the controller and the gateway write it: an invalid count leaves no tries.
 		tries = v1alpha1.MaxPairingTries
 	}
 	record := &pairingRecord{
@@ -55,7 +55,8 @@ func parseRecord(secret *corev1.Secret) *pairingRecord {
 	return record
 }
 
-// belongsTo reports whether the record was made for this code and not for a namesake.
+// belongsTo reports whether the record was created for this code and not for another one of the
+// same name.
 func (r *pairingRecord) belongsTo(code *v1alpha1.PairingCode) bool {
 	return r.codeUID == code.UID && r.code == client.ObjectKeyFromObject(code)
 }
@@ -63,10 +64,10 @@ func (r *pairingRecord) belongsTo(code *v1alpha1.PairingCode) bool {
 // touched reports whether a machine has tried the code.
 func (r *pairingRecord) touched() bool { return r.triesUsed > 0 || r.consumedBy != "" }
 
-// pairingRecords are the password records in the pairing namespace.
+// pairingRecords accesses the password records in the pairing namespace.
 type pairingRecords struct {
 	client    client.Client
-	live      client.Reader // what decides must not be older than what a gateway just did
+	live      client.Reader // a decision must see the last change of a gateway
 	namespace string
 }
 
@@ -89,7 +90,7 @@ func (s pairingRecords) get(ctx context.Context, lookupID string) (*pairingRecor
 	return parseRecord(secret), nil
 }
 
-// of lists the records, from the cache, that were made for codes of this name.
+// of lists from the cache the records that were created for codes of this name.
 func (s pairingRecords) of(ctx context.Context, code types.NamespacedName) ([]*pairingRecord, error) {
 	var list corev1.SecretList
 	err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.MatchingFields{indexRecordCode: code.String()})
@@ -103,7 +104,7 @@ func (s pairingRecords) of(ctx context.Context, code types.NamespacedName) ([]*p
 	return records, nil
 }
 
-// drop deletes the record as it was read: a conflict means that a gateway changed it meanwhile.
+// drop deletes the record as it was read: a conflict means that a gateway has changed it since.
 func (s pairingRecords) drop(ctx context.Context, record *pairingRecord) error {
 	uid, version := record.secret.UID, record.secret.ResourceVersion
 	err := s.client.Delete(ctx, record.secret, client.Preconditions{UID: &uid, ResourceVersion: &version})
@@ -113,7 +114,7 @@ func (s pairingRecords) drop(ctx context.Context, record *pairingRecord) error {
 	return nil
 }
 
-// dropAll deletes whatever records there are for codes of this name, except keep.
+// dropAll deletes all records for codes of this name, except those that keep accepts.
 func (s pairingRecords) dropAll(ctx context.Context, code types.NamespacedName, keep func(*pairingRecord) bool) error {
 	records, err := s.of(ctx, code)
 	if err != nil {
@@ -130,7 +131,7 @@ func (s pairingRecords) dropAll(ctx context.Context, code types.NamespacedName, 
 	return nil
 }
 
-// recordCode is the value of indexRecordCode.
+// recordCode returns the index value of a record for indexRecordCode.
 func recordCode(o client.Object) []string {
 	secret, ok := o.(*corev1.Secret)
 	if !ok || secret.Type != v1alpha1.SecretTypePairingRecord {

@@ -14,7 +14,7 @@ import (
 // dryRun repeats a write of a code that failed, without storing anything.
 type dryRun func(ctx context.Context, code *v1alpha1.PairingCode) error
 
-// failedWriteError is an error of a write that others precede.
+// failedWriteError is the error of a write that follows other writes.
 type failedWriteError struct {
 	error
 	again dryRun
@@ -22,15 +22,15 @@ type failedWriteError struct {
 
 func (e *failedWriteError) Unwrap() error { return e.error }
 
-// failedWrites holds, by code, the write that failed last. Each attempt to make the Secrets of a code
-// repeats all its writes, so the next attempt begins with a dry run of this one: while it is refused,
-// nothing else is written.
+// failedWrites stores, by code, the write that failed last. Each attempt to create the Secrets of a
+// code repeats all its writes. The next attempt therefore begins with a dry run of the stored
+// write: while it is refused, nothing is written.
 type failedWrites struct {
 	mu    sync.Mutex
 	again map[types.UID]dryRun
 }
 
-// check returns an error while the write that failed last would fail again.
+// check returns an error while the write that failed last would still fail.
 func (f *failedWrites) check(ctx context.Context, code *v1alpha1.PairingCode) error {
 	f.mu.Lock()
 	again := f.again[code.UID]
@@ -45,7 +45,7 @@ func (f *failedWrites) check(ctx context.Context, code *v1alpha1.PairingCode) er
 	return err
 }
 
-// record remembers the write behind an error, or forgets the one before.
+// record stores the write that caused an error, or clears the stored write.
 func (f *failedWrites) record(code *v1alpha1.PairingCode, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -23,19 +23,19 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// lookupDraws bounds the search for a free lookup id: with a million codes alive, one draw
-// in a thousand meets a taken one.
+// lookupDraws bounds the search for a free lookup id. With a million live codes, one draw in a
+// thousand hits an id that is taken.
 const lookupDraws = 16
 
-// notYetError says why the Secrets of a code cannot be made now; its text is for people.
+// notYetError explains why the Secrets of a code cannot be created now; its text is for users.
 type notYetError struct {
 	message string
-	again   time.Duration // 0: not before the controller is started with other flags
+	again   time.Duration // 0: not before the controller is restarted with other flags
 }
 
 func (e *notYetError) Error() string { return e.message }
 
-// codeSecrets makes the two Secrets of a code.
+// codeSecrets creates the two Secrets of a code.
 type codeSecrets struct {
 	client   client.Client
 	records  pairingRecords
@@ -44,9 +44,9 @@ type codeSecrets struct {
 	serverCA func(context.Context) (identity.Bundle, error)
 }
 
-// make makes the record and then the Secret for people, and returns the lookup id. A pair
-// that an earlier attempt left half-made gets a new password: nobody has been told the old
-// one, unless a machine already used it, which proves that the pair is whole.
+// make creates the record and then the Secret for people, and returns the lookup id. If an earlier
+// attempt failed in between, the pair gets a new password, because the old password was never
+// published. A record that a machine already used proves that the pair is complete.
 func (s codeSecrets) make(ctx context.Context, code *v1alpha1.PairingCode) (lookupID string, err error) {
 	password, err := s.draw(code.Spec.Method)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s codeSecrets) make(ctx context.Context, code *v1alpha1.PairingCode) (look
 	return lookupID, s.makePeoples(ctx, code, lookupID, data)
 }
 
-// ready refuses what no attempt can make.
+// ready returns an error if no attempt to create the Secrets can succeed now.
 func (s codeSecrets) ready(ctx context.Context, method v1alpha1.PairingMethod) error {
 	if method != v1alpha1.PairingMethodQR {
 		return nil
@@ -105,7 +105,8 @@ func (s codeSecrets) makeRecord(ctx context.Context, code *v1alpha1.PairingCode,
 		case existing.touched():
 			return lookupID, true, nil
 		default:
-			// With the version that was read: a gateway may be using it this moment.
+			// The update carries the version that was read: a gateway may be using the record at
+			// this moment.
 			secret := existing.secret.DeepCopy()
 			maps.Copy(secret.Data, s.record(code, lookupID, password).Data)
 			if err := s.client.Update(ctx, secret, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
@@ -117,8 +118,8 @@ func (s codeSecrets) makeRecord(ctx context.Context, code *v1alpha1.PairingCode,
 	return "", false, fmt.Errorf("no free lookup id for code %s/%s after %d draws", code.Namespace, code.Name, lookupDraws)
 }
 
-// lookupIDOf derives the lookup ids of a code from its UID, which is random: so an attempt
-// that follows a crash finds the record of the one before, and ids need no bookkeeping.
+// lookupIDOf derives the lookup ids of a code from its UID, which is random. An attempt after a
+// crash therefore finds the record of the previous attempt, and the ids need no bookkeeping.
 func lookupIDOf(uid types.UID, attempt int) (string, error) {
 	sum := sha256.Sum256([]byte("mooring lookup id v1 " + strconv.Itoa(attempt) + " " + string(uid)))
 	return pairing.NewLookupID(bytes.NewReader(sum[:]))
@@ -144,7 +145,7 @@ func (s codeSecrets) record(code *v1alpha1.PairingCode, lookupID, password strin
 	}
 }
 
-// forPeople is the content of the Secret for people.
+// forPeople returns the content of the Secret for people.
 func (s codeSecrets) forPeople(ctx context.Context, method v1alpha1.PairingMethod, lookupID, password string) (map[string][]byte, error) {
 	data := map[string][]byte{}
 	if s.endpoint != "" {
@@ -158,15 +159,15 @@ func (s codeSecrets) forPeople(ctx context.Context, method v1alpha1.PairingMetho
 	if err != nil {
 		return nil, err
 	}
-	// The first one is the CA in use; others are of a rotation.
+	// The first certificate is the CA in use; the others belong to a rotation.
 	pin := identity.FingerprintSPKIDER(bundle.Certificates()[0].RawSubjectPublicKeyInfo)
 	invitation := pairing.Invitation{Gateway: s.endpoint, LookupID: lookupID, Secret: password, CASHA256: pin}
 	data[v1alpha1.SecretKeyURI] = []byte(invitation.String())
 	return data, nil
 }
 
-// makePeoples stores the Secret for people. The controller cannot read it, so one that is
-// there already, from an attempt whose password is lost, is made anew.
+// makePeoples stores the Secret for people. The controller cannot read it, so it deletes and
+// recreates an existing one, which is left from an attempt whose password is lost.
 func (s codeSecrets) makePeoples(ctx context.Context, code *v1alpha1.PairingCode, lookupID string, data map[string][]byte) error {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
@@ -215,7 +216,7 @@ func (s codeSecrets) delete(ctx context.Context, secret *corev1.Secret) error {
 	return nil
 }
 
-// peoplesSecretName is short, whatever the name of the code.
+// peoplesSecretName returns a name that is short whatever the name of the code.
 func peoplesSecretName(lookupID string) string {
 	return "pairing-code-" + strings.ToLower(lookupID)
 }

@@ -17,11 +17,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/serviceaccount"
 )
 
-// tokenGrace is how long a token waits for its request, about its own life; older ones are swept.
+// tokenGrace is how long a token waits for its request, about its own lifetime; older tokens are
+// deleted.
 const tokenGrace = time.Hour
 
-// accounts judges requests of method ServiceAccount. It trusts no gateway: the token that was
-// left is reviewed again, and only its account, its node and the rules count.
+// accounts checks requests of method ServiceAccount. It trusts no gateway: it reviews the stored
+// token again, and only the token's account and node and the rules count.
 type accounts struct {
 	client                            client.Client
 	live                              client.Reader
@@ -38,9 +39,9 @@ func newAccounts(mgr ctrl.Manager, options Options) accounts {
 	}
 }
 
-// check reviews the token of a new request. Later only the rule is asked again: the phase, which
-// nobody but the controller writes, says that the token was good. The rule is returned as the
-// code it stands for, so that the rest is the same for every request.
+// check reviews the token of a new request. Later it checks only the rule: the phase, which only
+// the controller writes, shows that the token was valid. It returns the rule as the PairingCode
+// that it stands for, so that the further steps are the same for every request.
 func (a accounts) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *refusal, error) {
 	said := request.Spec.ServiceAccount
 	if said == nil {
@@ -48,7 +49,7 @@ func (a accounts) check(ctx context.Context, request *v1alpha1.PairingRequest) (
 	}
 	if said.NodeUID == "" {
 		return nil, refuse(v1alpha1.ReasonServiceAccountRefused,
-			"the request does not say the UID of its core node: update the CRDs and the gateways to the version of the controller"), nil
+			"the request lacks the UID of its core node: update the CRDs and the gateways to the version of the controller"), nil
 	}
 	holder := serviceaccount.Holder{Namespace: said.Namespace, Name: said.Name, Node: said.Node, NodeUID: said.NodeUID}
 	if request.Status.Phase == "" {
@@ -72,7 +73,7 @@ func (a accounts) check(ctx context.Context, request *v1alpha1.PairingRequest) (
 	}, refused, nil
 }
 
-// checkAccount compares a request with the rule for its account and the node of its token.
+// checkAccount compares a request with the rule for its account and with the node of its token.
 func checkAccount(request *v1alpha1.PairingRequest, holder serviceaccount.Holder, rule serviceaccount.Rule) *refusal {
 	name, err := rule.NodeName(holder.Node)
 	switch {
@@ -87,7 +88,7 @@ func checkAccount(request *v1alpha1.PairingRequest, holder serviceaccount.Holder
 	}
 }
 
-// refusedAccount ends a check: with a reason for people, or with trouble that may pass.
+// refusedAccount ends a check with a refusal for users, or with an error that may be temporary.
 func refusedAccount(err error) (*v1alpha1.PairingCode, *refusal, error) {
 	if said := (*serviceaccount.RefusedError)(nil); errors.As(err, &said) {
 		return nil, refuse(v1alpha1.ReasonServiceAccountRefused, "%s", said.Text), nil
@@ -111,7 +112,7 @@ func (a accounts) tokenKey(request *v1alpha1.PairingRequest) client.ObjectKey {
 	return client.ObjectKey{Namespace: a.pairingNamespace, Name: v1alpha1.TokenSecretName(request.Namespace, request.Name)}
 }
 
-// clean deletes the token of a request that was judged, and tokens whose request never came.
+// clean deletes the token of a request that was checked, and tokens whose request never arrived.
 func (a accounts) clean(ctx context.Context, request *v1alpha1.PairingRequest) error {
 	if request.Spec.Method != v1alpha1.PairingMethodServiceAccount || (request.Status.Phase == "" && request.DeletionTimestamp.IsZero()) {
 		return nil
@@ -134,7 +135,7 @@ func (a accounts) clean(ctx context.Context, request *v1alpha1.PairingRequest) e
 	return nil
 }
 
-// accountReason is what a decision says that a rule made.
+// accountReason returns the reason that is recorded for a decision of a rule.
 func accountReason(request *v1alpha1.PairingRequest, rule *v1alpha1.PairingCode) string {
 	account := request.Spec.ServiceAccount
 	return fmt.Sprintf("rule %s of ConfigMap %s admits ServiceAccount %s/%s on node %s",

@@ -11,15 +11,16 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// refusal is why a request cannot be honoured, ever: a condition reason and a text for people.
-// nil means that nothing speaks against it.
+// refusal explains why a request is refused for good: a condition reason and a text for users. nil
+// means that there is no objection.
 type refusal struct{ reason, message string }
 
 func refuse(reason, format string, args ...any) *refusal {
 	return &refusal{reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
-// checkKey computes again what the gateway says about the key: people compare the result.
+// checkKey recomputes the fingerprint and the verification code of the key: people compare the
+// result.
 func checkKey(spec v1alpha1.PairingRequestSpec) *refusal {
 	key, err := identity.ParsePublicKeyPEM([]byte(spec.PublicKey))
 	if err != nil {
@@ -35,22 +36,24 @@ func checkKey(spec v1alpha1.PairingRequestSpec) *refusal {
 	return nil
 }
 
-// checkCode compares a request with the code it names and the record a gateway bound to its
-// key. Both are live; nil means that they do not exist.
+// checkCode compares a request with the code that it names and with the record that a gateway bound
+// to its key. Both were read live; nil means that the object does not exist.
 func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, record *pairingRecord) *refusal {
 	spec := request.Spec
 	switch {
 	case code == nil || !code.DeletionTimestamp.IsZero():
 		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q does not exist any more: pair the machine again with a new code", spec.CodeName)
 	case code.Status.Phase == v1alpha1.PairingCodeExpired || code.Status.Phase == v1alpha1.PairingCodeBurnt:
-		// Said only once the record is gone and no key had used it: what is there now was held back.
+		// The phase is set only after the record was deleted unused: a record that still exists was
+		// held back.
 		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q is %s and no machine used it: pair the machine again with a new code", spec.CodeName, code.Status.Phase)
 	case record == nil || !record.belongsTo(code) || !record.secret.DeletionTimestamp.IsZero():
 		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q has no password record: pair the machine again with a new code", spec.CodeName)
 	case record.consumedBy == "" || record.consumedBy != spec.PublicKeySHA256 || record.requestName != request.Name:
 		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q was not used by this key for this request", spec.CodeName)
 	case code.Status.UsedBy != "" && code.Status.UsedBy != request.Name:
-		// The record is guarded by a policy; this status is not, only the controller may write it.
+		// A policy guards the record. No policy guards this status; only the controller may write
+		// it.
 		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q was used for PairingRequest %q", spec.CodeName, code.Status.UsedBy)
 	case code.Spec.Method != spec.Method || record.method != spec.Method:
 		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q is of method %s", spec.CodeName, code.Spec.Method)
@@ -63,8 +66,8 @@ func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, rec
 	}
 }
 
-// check makes sure that a request is what it claims, by live reads: the record may have been
-// written a moment ago. It returns the code the request was made with.
+// check verifies the claims of a request by live reads: the record may have been written a moment
+// ago. It returns the code with which the request was made.
 func (r *pairingRequestReconciler) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *refusal, error) {
 	if refused := checkKey(request.Spec); refused != nil {
 		return nil, refused, nil

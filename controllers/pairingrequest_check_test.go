@@ -17,7 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// The record is consumed by the right key for the right request in every case.
+// In every case, the right key used the record for the right request.
 func TestARecordThatShouldBeGoneAdmitsNobody(t *testing.T) {
 	tests := map[string]struct {
 		phase    v1alpha1.PairingCodePhase

@@ -20,14 +20,15 @@ import (
 )
 
 const (
-	// indexRequestNode finds the PairingRequests that wish for a node name.
+	// indexRequestNode indexes the PairingRequests by the node name that they request.
 	indexRequestNode = "mooring.request.node"
-	// gateDelay is how often a decision that waits for the proof of the policies is looked at.
+	// gateDelay is the interval at which a decision that waits for the proof of the policies is
+	// retried.
 	gateDelay = 2 * time.Second
 )
 
-// pairingRequestReconciler checks a PairingRequest, carries out its decision and sees it
-// through to the first certificate.
+// pairingRequestReconciler checks a PairingRequest, carries out its decision and follows it until
+// the first certificate.
 type pairingRequestReconciler struct {
 	client      client.Client
 	live        client.Reader
@@ -76,12 +77,12 @@ func setupPairingRequest(mgr ctrl.Manager, options Options) error {
 		Complete(backOff)
 }
 
-// requestsOfNode are the requests that wait for something to happen to a Node.
+// requestsOfNode returns requests for the PairingRequests that wait for a change of a Node.
 func (r *pairingRequestReconciler) requestsOfNode(ctx context.Context, o client.Object) []reconcile.Request {
 	var list v1alpha1.PairingRequestList
 	err := r.client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexRequestNode: o.GetName()})
 	if err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "list the pairing requests of a node", "namespace", o.GetNamespace(), "node", o.GetName())
+		ctrl.LoggerFrom(ctx).Error(err, "cannot list the pairing requests of a node", "namespace", o.GetNamespace(), "node", o.GetName())
 		return nil
 	}
 	var requests []reconcile.Request
@@ -103,7 +104,7 @@ func requestTerminal(phase v1alpha1.PairingRequestPhase) bool {
 	}
 }
 
-// Reconcile moves one PairingRequest along: checked, decided, certified, gone.
+// Reconcile moves one PairingRequest through its phases: checked, decided, certified, deleted.
 func (r *pairingRequestReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
 	request := &v1alpha1.PairingRequest{}
 	if err := r.client.Get(ctx, key.NamespacedName, request); err != nil {
@@ -128,7 +129,7 @@ func (r *pairingRequestReconciler) Reconcile(ctx context.Context, key ctrl.Reque
 	}
 }
 
-// admit shows a request to people as Pending once it is what it claims.
+// admit marks a request as Pending once its claims are verified.
 func (r *pairingRequestReconciler) admit(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	_, refused, err := r.check(ctx, request)
 	if err != nil && !errors.Is(err, errAwaitingProof) { // a person may compare the key meanwhile
@@ -155,7 +156,7 @@ func (r *pairingRequestReconciler) rest(ctx context.Context, request *v1alpha1.P
 	return ctrl.Result{}, client.IgnoreNotFound(r.client.Delete(ctx, request, client.Preconditions{UID: &request.UID}))
 }
 
-// finish makes a request terminal, for the reason given.
+// finish makes a request terminal with the given reason.
 func (r *pairingRequestReconciler) finish(ctx context.Context, request *v1alpha1.PairingRequest, phase v1alpha1.PairingRequestPhase, why *refusal) (ctrl.Result, error) {
 	before, completed := request.DeepCopy(), metav1.ConditionFalse
 	request.Status.Phase = phase
@@ -175,7 +176,7 @@ func (r *pairingRequestReconciler) set(request *v1alpha1.PairingRequest, kind st
 	}, r.clock.Now())
 }
 
-// note sets a condition, persists the status and then announces the reason, on change only.
+// note sets a condition and stores the status. If the status changed, it records an event.
 func (r *pairingRequestReconciler) note(ctx context.Context, before, request *v1alpha1.PairingRequest, kind string, status metav1.ConditionStatus, why *refusal) error {
 	r.set(request, kind, status, why)
 	saved, err := saveStatus(ctx, r.client, before, request)

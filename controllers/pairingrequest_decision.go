@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// decide carries out the decision about a pending request, or waits for one.
+// decide carries out the decision about a pending request, or waits for a decision.
 func (r *pairingRequestReconciler) decide(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	if request.Spec.Decision == nil {
 		if stamped, err := r.stampUndecided(ctx, request); stamped || err != nil {
@@ -36,12 +36,12 @@ func (r *pairingRequestReconciler) decide(ctx context.Context, request *v1alpha1
 	}
 }
 
-// await looks for a decision that a code or a rule makes by itself, and for the end of the wait.
+// await waits for a decision: it approves for a code or a rule, or expires the request.
 func (r *pairingRequestReconciler) await(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	left := request.Spec.ExpiresTime.Sub(r.clock.Now())
 	if left <= 0 {
 		return r.finish(ctx, request, v1alpha1.PairingRequestExpired, refuse(v1alpha1.ReasonRequestExpired,
-			"nobody decided until %s: pair the machine again with a new code", request.Spec.ExpiresTime.UTC().Format(time.RFC3339)))
+			"no decision was made until %s: pair the machine again with a new code", request.Spec.ExpiresTime.UTC().Format(time.RFC3339)))
 	}
 	if request.Spec.Method == v1alpha1.PairingMethodPIN {
 		return ctrl.Result{RequeueAfter: left}, nil
@@ -66,8 +66,8 @@ func (r *pairingRequestReconciler) await(ctx context.Context, request *v1alpha1.
 	return ctrl.Result{}, r.approveForCode(ctx, request, code)
 }
 
-// approveForCode writes the decision that whoever issued the code has made: it is recorded
-// like any other, and carried out when it is seen.
+// approveForCode records the decision that the issuer of the code made in advance. It is recorded
+// like any other decision, and carried out by the next reconcile.
 func (r *pairingRequestReconciler) approveForCode(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) error {
 	before := request.DeepCopy()
 	request.Spec.Decision = &v1alpha1.PairingDecision{
@@ -84,11 +84,11 @@ func (r *pairingRequestReconciler) approveForCode(ctx context.Context, request *
 	if err := r.client.Patch(ctx, request, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 		return fmt.Errorf("approve request %s/%s for its code: %w", request.Namespace, request.Name, err)
 	}
-	r.decisions.since(request.UID, ownDecision, time.Time{}) // no proof is needed of an own write
+	r.decisions.since(request.UID, ownDecision, time.Time{}) // the controller's own write needs no proof
 	return nil
 }
 
-// maxIssuerInReason keeps a reason within its 1024 characters; the whole name is in the spec.
+// maxIssuerInReason keeps a reason within its 1024 characters; the spec has the whole name.
 const maxIssuerInReason = 512
 
 func verdictText(verb string, decision *v1alpha1.PairingDecision) string {

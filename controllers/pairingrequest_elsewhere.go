@@ -6,9 +6,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// elsewhere keeps an in-cluster agent from a second identity: what its ServiceAccount has on its
-// core Node under another name, or in another fleet, from before the rule was changed, has to go
-// first. A revoked one too, else a changed rule would let the machine in again.
+// elsewhere prevents a second identity of an in-cluster agent. Its ServiceAccount may already have
+// a Node on its core Node, under another name or in another fleet since before the rule was
+// changed. That Node must be deleted first, even if it is revoked: otherwise a changed rule would
+// readmit the machine.
 func (r *pairingRequestReconciler) elsewhere(ctx context.Context, request *v1alpha1.PairingRequest) (again bool, refused *refusal, err error) {
 	account := request.Spec.ServiceAccount
 	if account == nil {
@@ -32,14 +33,14 @@ func (r *pairingRequestReconciler) elsewhere(ctx context.Context, request *v1alp
 	return again, nil, nil
 }
 
-// sameAgent reports whether a Node is of the account and the core Node, by name, of a request.
+// sameAgent reports whether a Node has the account and the core Node name of a request.
 func sameAgent(node *v1alpha1.Node, request *v1alpha1.PairingRequest) bool {
 	had, has := node.Spec.ServiceAccount, request.Spec.ServiceAccount
 	return had != nil && has != nil && had.Namespace == has.Namespace && had.Name == has.Name && had.Node == has.Node
 }
 
-// leaving reports whether a Node only has to be waited for: it is being deleted, or will be with
-// a former core Node of the same name.
+// leaving reports whether a Node will go without a person. Either it is being deleted, or it will
+// be deleted with a former core Node of the same name.
 func leaving(node *v1alpha1.Node, request *v1alpha1.PairingRequest) bool {
 	if !node.DeletionTimestamp.IsZero() {
 		return true

@@ -7,8 +7,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// granted is what an approved machine may be asked to do: what the approver chose, or all it
-// requested, within the limit of its code. Entries are names or prefixes followed by ".*".
+// granted returns the capabilities that an approved machine gets: those that the approver chose, or
+// all that it requested, within the limit of its code. Entries are names or prefixes followed by
+// ".*".
 func granted(spec v1alpha1.PairingRequestSpec, code v1alpha1.PairingCodeSpec) []string {
 	wanted := spec.RequestedCapabilities
 	if spec.Decision != nil && len(spec.Decision.Capabilities) > 0 {
@@ -20,8 +21,9 @@ func granted(spec v1alpha1.PairingRequestSpec, code v1alpha1.PairingCodeSpec) []
 	return intersection(wanted, code.Capabilities)
 }
 
-// inherited is what a machine that takes over a Node may be asked to do: what the Node allowed,
-// within the grant when the approver or the code named capabilities. It never widens.
+// inherited returns the capabilities of a machine that takes over a Node. They are those that the
+// Node allowed, within the grant if the approver or the code named capabilities. The result never
+// has more.
 func inherited(allow []string, spec v1alpha1.PairingRequestSpec, code v1alpha1.PairingCodeSpec) []string {
 	chosen := spec.Decision != nil && len(spec.Decision.Capabilities) > 0
 	if !chosen && len(code.Capabilities) == 0 {
@@ -30,7 +32,8 @@ func inherited(allow []string, spec v1alpha1.PairingRequestSpec, code v1alpha1.P
 	return intersection(allow, granted(spec, code))
 }
 
-// intersection is what both lists allow: of two entries that overlap, the narrower one.
+// intersection returns the entries that both lists allow: of two overlapping entries, the narrower
+// one.
 func intersection(wanted, limits []string) []string {
 	var both []string
 	for _, want := range wanted {
@@ -46,7 +49,7 @@ func intersection(wanted, limits []string) []string {
 	return sortedSet(both)
 }
 
-// covers reports whether whatever the entry inner allows, outer allows too.
+// covers reports whether the entry outer allows everything that the entry inner allows.
 func covers(outer, inner string) bool {
 	if prefix, ok := strings.CutSuffix(outer, "*"); ok && strings.HasSuffix(prefix, ".") {
 		return strings.HasPrefix(inner, prefix)
@@ -54,8 +57,8 @@ func covers(outer, inner string) bool {
 	return outer == inner
 }
 
-// maxGrants is how many entries a Node's policy may have; only limits and requests that are
-// both of that size can meet in more, and then less is granted, never more.
+// maxGrants is the maximum number of entries in a Node's policy. Only limits and requests of that
+// size can intersect in more entries; then the grant has fewer, never more.
 const maxGrants = 256
 
 func sortedSet(entries []string) []string {

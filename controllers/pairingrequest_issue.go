@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// approvalReason tells a person's approval from one that a code made.
+// approvalReason returns the reason of an approval by a person or by a code.
 func approvalReason(request *v1alpha1.PairingRequest) string {
 	decision := request.Spec.Decision
 	if decision.By == controllerUser {
@@ -24,10 +24,10 @@ func approvalReason(request *v1alpha1.PairingRequest) string {
 	return v1alpha1.ReasonApproved
 }
 
-// controllerUser is what admission stamps on decisions of the controller itself.
+// controllerUser is the user name that admission stamps on decisions of the controller itself.
 const controllerUser = "system:serviceaccount:" + v1alpha1.SystemNamespace + ":" + v1alpha1.ControllerServiceAccount
 
-// follow sees an approved request through to the first certificate of its machine.
+// follow waits for the first certificate of an approved machine and completes or fails the request.
 func (r *pairingRequestReconciler) follow(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	node, err := r.nodeOf(ctx, request)
 	if err != nil {
@@ -48,8 +48,8 @@ func (r *pairingRequestReconciler) follow(ctx context.Context, request *v1alpha1
 	return ctrl.Result{RequeueAfter: left}, r.note(ctx, request.DeepCopy(), request, v1alpha1.ConditionIssued, metav1.ConditionFalse, progress)
 }
 
-// nodeOf is the Node of an approved request, live unless the cache holds it with time left: then
-// its end, too, will be an event.
+// nodeOf returns the Node of an approved request. It uses the cached Node while time is left: its
+// end will then be an event. Otherwise it reads the Node live.
 func (r *pairingRequestReconciler) nodeOf(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.Node, error) {
 	cached := &v1alpha1.Node{}
 	err := r.client.Get(ctx, client.ObjectKey{Namespace: request.Namespace, Name: request.Spec.NodeName}, cached)
@@ -59,12 +59,12 @@ func (r *pairingRequestReconciler) nodeOf(ctx context.Context, request *v1alpha1
 	return cached, nil
 }
 
-// collectTime is how long an approved machine may stay silent before its request ends: enough
-// for one that was switched off in the evening.
+// collectTime is how long an approved machine may stay silent before its request ends. It is long
+// enough for a machine that was switched off in the evening.
 const collectTime = 24 * time.Hour
 
-// collectBy is when an approved request ends unless the machine gets its certificate or asks
-// for it again: an issuer that is away for long is not the machine's fault.
+// collectBy returns when an approved request ends, unless the machine gets or requests its
+// certificate before. A long outage of the issuer does not count against the machine.
 func collectBy(request *v1alpha1.PairingRequest, node *v1alpha1.Node) time.Time {
 	last := request.CreationTimestamp.Time
 	if approved := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionApproved); approved != nil {
@@ -76,17 +76,17 @@ func collectBy(request *v1alpha1.PairingRequest, node *v1alpha1.Node) time.Time 
 	return last.Add(collectTime)
 }
 
-// madeWith tells whether a certificate request is of that key: a Node that was taken over may
-// still hold the one of the machine before.
+// madeWith reports whether a certificate request was made with that key. A Node that was taken over
+// may still have the request of the previous machine.
 func madeWith(wish *v1alpha1.NodeCertificateRequest, key string) bool {
 	request, err := x509.ParseCertificateRequest(wish.Request)
 	return err == nil && identity.FingerprintSPKIDER(request.RawSubjectPublicKeyInfo) == key
 }
 
-// abandon ends the request of a machine that never came for its certificate. A Node that never
-// had one stands for no machine and only holds the name, which the same machine needs when it is
-// invited again: it goes first, so that a crash in between leaves a request that still ends. One
-// that was taken over, or that people revoked, stays.
+// abandon fails the request of a machine that never fetched its certificate. A Node that never had
+// a certificate stands for no machine, and the same machine needs its name when it is invited
+// again. The Node is deleted first, so that a crash in between leaves a request that still ends. A
+// Node that was taken over, or that was revoked, stays.
 func (r *pairingRequestReconciler) abandon(ctx context.Context, request *v1alpha1.PairingRequest, node *v1alpha1.Node) (ctrl.Result, error) {
 	if len(node.Status.CertificateHistory) == 0 && node.Spec.DesiredState != v1alpha1.NodeRevoked {
 		as := client.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion}
@@ -98,7 +98,8 @@ func (r *pairingRequestReconciler) abandon(ctx context.Context, request *v1alpha
 		"approved, but the machine did not fetch its certificate within %d h: pair it again with a new code", int(collectTime.Hours())))
 }
 
-// issueProgress says how far the first certificate of a machine is; ReasonCompleted: published.
+// issueProgress returns the state of a machine's first certificate; ReasonCompleted means
+// published.
 func issueProgress(node *v1alpha1.Node, request *v1alpha1.PairingRequest) *refusal {
 	for _, certificate := range node.Status.CertificateHistory {
 		if certificate.PublicKeySHA256 == request.Spec.PublicKeySHA256 {

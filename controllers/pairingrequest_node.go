@@ -13,8 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// approve makes the Node of an approved request, or gives an existing one its new key, and
-// then publishes the identity the machine may ask a certificate for.
+// approve creates the Node of an approved request, or gives an existing Node its new key. It then
+// publishes the identity for which the machine may request a certificate.
 func (r *pairingRequestReconciler) approve(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	node, err := r.liveNode(ctx, request)
 	if err != nil {
@@ -39,7 +39,7 @@ func (r *pairingRequestReconciler) approve(ctx context.Context, request *v1alpha
 	return ctrl.Result{}, r.publish(ctx, request)
 }
 
-// ownNode reports whether a Node was made or re-keyed for this request.
+// ownNode reports whether a Node was created or re-keyed for this request.
 func ownNode(node *v1alpha1.Node, request *v1alpha1.PairingRequest) bool {
 	return node != nil && node.Spec.PairingRequestUID == string(request.UID) && node.DeletionTimestamp.IsZero()
 }
@@ -56,7 +56,7 @@ func (r *pairingRequestReconciler) liveNode(ctx context.Context, request *v1alph
 	return node, nil
 }
 
-// makeNode makes the Node or takes it over. again means that an old Node is still going.
+// makeNode creates the Node or takes it over. again means that an old Node is still being deleted.
 func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, existing *v1alpha1.Node) (again bool, refused *refusal, err error) {
 	again, refused, err = r.elsewhere(ctx, request)
 	if again || refused != nil || err != nil {
@@ -79,11 +79,12 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 	if refused := checkTakeover(existing, code); refused != nil {
 		return false, refused, nil
 	}
-	// The inherited fields have to be proven; its keys are replaced.
+	// The takeover inherits capabilityPolicy, which therefore must be proven; the keys are
+	// replaced.
 	if proven, err := r.specs.policyProven(existing); err != nil {
 		return false, nil, err
 	} else if !proven {
-		return false, refuse(v1alpha1.ErrorPolicyUnproven, "capabilityPolicy of Node %q is not proven, see its condition %s: settle that first, then pair again with a new code",
+		return false, refuse(v1alpha1.ErrorPolicyUnproven, "capabilityPolicy of Node %q is not proven, see its condition %s: resolve that first, then pair again with a new code",
 			existing.Name, v1alpha1.ConditionSpecUnproven), nil
 	}
 	before := existing.DeepCopy()
@@ -100,7 +101,7 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 	return false, nil, nil
 }
 
-// checkTakeover says whether a machine may take the name of an existing Node.
+// checkTakeover checks whether a machine may take the name of an existing Node.
 func checkTakeover(existing *v1alpha1.Node, code *v1alpha1.PairingCode) *refusal {
 	switch {
 	case existing.Spec.DesiredState == v1alpha1.NodeRevoked:
@@ -133,7 +134,7 @@ func newNode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1al
 	}
 }
 
-// publish tells the machine, through its request, who it is.
+// publish writes the identity of the machine to the status of its request.
 func (r *pairingRequestReconciler) publish(ctx context.Context, request *v1alpha1.PairingRequest) error {
 	id := identity.ID{TrustDomain: r.trustDomain, Namespace: request.Namespace, Node: request.Spec.NodeName}
 	if err := id.Validate(); err != nil {

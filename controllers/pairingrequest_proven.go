@@ -8,12 +8,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// ownDecision marks, among the sightings, a decision that this process has written itself.
+// ownDecision is the value in sightings of a decision that this process has written itself.
 const ownDecision = "own"
 
-// decisionProven reports whether a decision may be carried out. It may if the request was seen
-// undecided in the Epoch in force, and the policies were proven after the decision was seen: then
-// they judged its author. No field that an author could set takes part.
+// decisionProven decides whether a decision may be carried out. The request must have been seen
+// undecided in the Epoch in force, and the policies must have been proven after the decision was
+// seen: then they checked its author. No field that an author could set takes part.
 func (r *pairingRequestReconciler) decisionProven(request *v1alpha1.PairingRequest) (waiting, refused *refusal, err error) {
 	epoch, first, ok := r.proofs.Current()
 	switch {
@@ -45,7 +45,7 @@ func (r *pairingRequestReconciler) stampUndecided(ctx context.Context, request *
 	return saveStatus(ctx, r.client, before, request)
 }
 
-// sweep stamps the undecided requests of an Epoch that begins, before the gates open for it.
+// sweep stamps the undecided requests for an Epoch that begins, before its gates open.
 func (r *pairingRequestReconciler) sweep(ctx context.Context) error {
 	list := &v1alpha1.PairingRequestList{}
 	if err := r.live.List(ctx, list); err != nil {
@@ -56,14 +56,14 @@ func (r *pairingRequestReconciler) sweep(ctx context.Context) error {
 			continue
 		}
 		if _, err := r.stampUndecided(ctx, &list.Items[i]); err != nil {
-			return err // also a conflict: it may be decided, and the next try sees it
+			return err // on a conflict the request may be decided, and the next try reads it again
 		}
 	}
 	return nil
 }
 
-// codeProven judges the moment at which a code was made, which its autoApprove, replaceNode and
-// issuedBy depend on.
+// codeProven decides whether proofs cover the time at which a code was created. Its autoApprove,
+// replaceNode and issuedBy depend on that.
 func codeProven(proofs Proofs, code *v1alpha1.PairingCode) (*refusal, error) {
 	switch coverage, _ := proofs.Covers(code.CreationTimestamp.Time); coverage {
 	case policy.Covered:
@@ -76,8 +76,8 @@ func codeProven(proofs Proofs, code *v1alpha1.PairingCode) (*refusal, error) {
 	}
 }
 
-// codeOfEpoch reports whether a code was made in an Epoch. Its password record, too, was then
-// guarded as long as it existed.
+// codeOfEpoch reports whether a code was created in an Epoch. Its password record was then guarded
+// for its whole lifetime too.
 func (r *pairingRequestReconciler) codeOfEpoch(code *v1alpha1.PairingCode, epoch policy.Epoch) bool {
 	coverage, in := r.proofs.Covers(code.CreationTimestamp.Time)
 	return coverage == policy.Covered && in.ID == epoch.ID

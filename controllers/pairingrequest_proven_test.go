@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// setGate is a gate that a test shuts.
+// setGate is a Gate that a test closes.
 type setGate struct{ shut error }
 
 func (g *setGate) Check() error { return g.shut }
@@ -22,9 +22,9 @@ func TestADecisionIsCarriedOutOnlyWhileProofsCoverIt(t *testing.T) {
 	const carriedOut, waits, refused, proof = "carried out", "waits", "refused", "waits for a proof"
 	shut := errors.New("shut")
 	for name, test := range map[string]struct {
-		epoch  string // in which the request was undecided
-		proven bool   // after the decision was seen
-		fails  bool   // the policies are disproved
+		epoch  string // Epoch in which the request was undecided
+		proven bool   // since the decision was seen
+		fails  bool   // whether the policies are disproved
 		gate   error
 		want   string
 	}{

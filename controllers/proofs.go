@@ -16,14 +16,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// Proofs are the moments that proofs of the admission policies cover (policy.Record). Reconcilers
-// believe a field that a policy guards only if it was written in such a moment.
+// Proofs reports which times the proofs of the admission policies cover (policy.Record).
+// Reconcilers use a field that a policy guards only if it was written at such a time.
 type Proofs interface {
 	// Current returns the Epoch in force, and whether it is the first one of the cluster.
 	Current() (epoch policy.Epoch, first, ok bool)
 	// Failing reports whether the policies are disproved now.
 	Failing() bool
-	// Covers judges a creation timestamp.
+	// Covers returns whether proofs cover a creation timestamp.
 	Covers(created time.Time) (policy.Coverage, policy.Epoch)
 	// ProvenAfter reports whether the policies were proven after a time of the API server.
 	ProvenAfter(t time.Time) bool
@@ -33,13 +33,13 @@ type Proofs interface {
 	OnEpoch(hook policy.EpochHook)
 }
 
-// proofDelay is how often an object that waits for a requested proof is looked at.
+// proofDelay is the interval at which an object that waits for a requested proof is retried.
 const proofDelay = 300 * time.Millisecond
 
-// errAwaitingProof means that the next proof decides whether an object is believed.
+// errAwaitingProof means that the next proof decides whether an object may be used.
 var errAwaitingProof = errors.New("the next proof of the admission policies decides")
 
-// retryUnproven turns errAwaitingProof into another look soon, and requests the proof.
+// retryUnproven turns errAwaitingProof into a retry after proofDelay, and requests the proof.
 func retryUnproven(proofs Proofs, result ctrl.Result, err error) (ctrl.Result, error) {
 	if errors.Is(err, errAwaitingProof) {
 		proofs.Request()
@@ -48,8 +48,8 @@ func retryUnproven(proofs Proofs, result ctrl.Result, err error) (ctrl.Result, e
 	return result, err
 }
 
-// sightings remembers since when this process has seen a value, so that a later proof can be told
-// from an earlier one. It is lost with the process, and the wait begins again.
+// sightings stores when this process first saw a value, to tell a later proof from an earlier one.
+// It is lost with the process, and the wait begins again.
 type sightings struct {
 	mu sync.Mutex
 	at map[types.UID]sighting
@@ -60,7 +60,7 @@ type sighting struct {
 	since time.Time
 }
 
-// since returns when a value of an object was first seen; now for one that is new.
+// since returns when a value of an object was first seen; for a new value it returns now.
 func (s *sightings) since(uid types.UID, value string, now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (s *sightings) since(uid types.UID, value string, now time.Time) time.Time 
 	return now
 }
 
-// own reports whether a value is one that this process wrote itself.
+// own reports whether this process wrote the value itself.
 func (s *sightings) own(uid types.UID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *sightings) forget(uid types.UID) {
 	delete(s.at, uid)
 }
 
-// coverageChanged passes the proof Lease when moments may have become uncovered: the policies are
+// coverageChanged passes the proof Lease when times may have become uncovered: the policies are
 // disproved, or another Epoch is in force.
 var coverageChanged = predicate.Funcs{
 	CreateFunc:  func(e event.CreateEvent) bool { return isProof(e.Object) },

@@ -1,5 +1,6 @@
-// Package controllers reconciles the resources of Mooring: one reconciler per kind, run by the
-// leading controller. It knows Kubernetes and cert-manager, and nothing of the wire.
+// Package controllers reconciles the resources of Mooring. The leading controller runs one
+// reconciler per kind. The package depends on Kubernetes and cert-manager, not on the wire
+// protocol.
 package controllers
 
 import (
@@ -22,67 +23,68 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// workers is how many objects of a kind are reconciled side by side: each waits for several API
-// calls, and each write is a round trip to etcd.
+// workers is the number of concurrent reconciles per kind: each waits for several API calls, and
+// each write is a round trip to etcd.
 const workers = 8
 
-// Gate says whether the admission policies are proven (package policy).
+// Gate reports whether the admission policies are proven (package policy).
 type Gate interface {
-	// Check is nil while requests may be approved and certificates issued.
+	// Check returns nil while requests may be approved and certificates issued.
 	Check() error
 }
 
-// Options are what the reconcilers need besides a manager. All are required unless said
-// otherwise.
+// Options configures the reconcilers. All fields are required unless noted otherwise.
 type Options struct {
 	// SystemNamespace holds the Leases, the issuers and ConfigMap mooring-trust.
 	SystemNamespace string
 	// PairingNamespace holds the password records.
 	PairingNamespace string
-	// ServiceAccountAudience is what tokens of in-cluster agents must be made for; the default is
+	// ServiceAccountAudience is the audience of the tokens of in-cluster agents; the default is
 	// mooring.
 	ServiceAccountAudience string
-	// TrustDomain begins the SPIFFE ids of machines.
+	// TrustDomain is the trust domain of the SPIFFE IDs of machines.
 	TrustDomain string
 
-	// DeviceIssuer signs device certificates: NAME of an Issuer of SystemNamespace, or
-	// ClusterIssuer/NAME. ServerIssuer likewise for gateways.
+	// DeviceIssuer signs device certificates: NAME of an Issuer in SystemNamespace, or
+	// ClusterIssuer/NAME. ServerIssuer likewise signs the certificates of gateways.
 	DeviceIssuer, ServerIssuer string
 	// PreviousDeviceIssuer and PreviousServerIssuer stay trusted during a rotation; optional.
 	PreviousDeviceIssuer, PreviousServerIssuer string
-	// TrustNamespaces get a copy of the CAs of the gateways, for agents in pods; optional.
+	// TrustNamespaces get a copy of the gateways' CAs for agents in pods; optional.
 	TrustNamespaces []string
 
-	// AdvertisePairingEndpoint is the HOST:PORT that people are told; optional.
+	// AdvertisePairingEndpoint is the HOST:PORT that users are shown; optional.
 	AdvertisePairingEndpoint string
 
-	// CertificateDuration is the life of device certificates; zero is DefaultCertificateDuration.
+	// CertificateDuration is the lifetime of device certificates; zero means
+	// DefaultCertificateDuration.
 	CertificateDuration time.Duration
 
 	// StaleAfter is how long a Node without a session is Stale before it is Offline.
 	StaleAfter time.Duration
-	// OrphanGrace is how long after the Lease of a gateway ran out its sessions count as ended,
+	// OrphanGrace is the delay between the expiry of a gateway's Lease and the end of its sessions,
 	// so that machines can reconnect first.
 	OrphanGrace time.Duration
-	// FinishedRetention deletes finished dispatches without a TTL of their own; zero keeps them.
+	// FinishedRetention is the time after which finished dispatches without their own TTL are
+	// deleted; zero keeps them.
 	FinishedRetention time.Duration
-	// MaxQueuedPerNode bounds the unfinished dispatches of a Node; zero does not.
+	// MaxQueuedPerNode bounds the unfinished dispatches of a Node; zero means no bound.
 	MaxQueuedPerNode int
 
-	// Gate stops approving and issuing while the policies are not proven.
+	// Gate blocks approvals and certificates while the policies are not proven.
 	Gate Gate
-	// Proofs say which moments the proofs of the policies cover.
+	// Proofs reports which times the proofs of the policies cover.
 	Proofs Proofs
-	// Clock tells the API server's time.
+	// Clock gives the API server's time.
 	Clock clock.PassiveClock
 
 	// stalled is shared by the controllers that reconcile Nodes.
 	stalled *stalledMessages
-	// specs is made by Setup: three reconcilers share it.
+	// specs is set by Setup: three reconcilers share it.
 	specs *provenSpecs
 }
 
-// Setup adds all reconcilers to a manager that was made with Scheme and CacheByObject.
+// Setup adds all reconcilers to a manager that was created with Scheme and CacheByObject.
 func Setup(mgr ctrl.Manager, options Options) error {
 	options.stalled = &stalledMessages{}
 	options.specs = newProvenSpecs(options.Proofs, options.Clock, mgr.GetEventRecorder("mooring-controller"))
@@ -109,7 +111,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	return nil
 }
 
-// Scheme knows the kinds of Kubernetes, Mooring and cert-manager.
+// Scheme returns a scheme with the kinds of Kubernetes, Mooring and cert-manager.
 func Scheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
@@ -118,9 +120,9 @@ func Scheme() *runtime.Scheme {
 	return scheme
 }
 
-// CacheByObject narrows the cache to what the rights of the controller let it see, and drops
-// what it never reads: managedFields, and the inputs and outputs of dispatches, which weigh more
-// than all the rest.
+// CacheByObject restricts the cache to the objects that the controller may read. It drops the
+// fields that the controller never reads: managedFields, and the inputs and outputs of dispatches,
+// which are larger than all the rest.
 func CacheByObject(systemNamespace, pairingNamespace string) map[client.Object]cache.ByObject {
 	in := func(namespace string) cache.ByObject {
 		return cache.ByObject{Namespaces: map[string]cache.Config{namespace: {}}, Transform: cache.TransformStripManagedFields()}

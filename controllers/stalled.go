@@ -22,21 +22,21 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// managerStalled applies the condition Stalled of a Node, and nothing else: several controllers
-// reconcile a Node, and each may be refused.
+// managerStalled owns the condition Stalled of a Node, and nothing else: several controllers
+// reconcile a Node, and the API server may refuse the writes of each.
 const managerStalled = v1alpha1.FieldManagerController + "-stalled"
 
 // maxStalledBytes bounds the message of the condition Stalled.
 const maxStalledBytes = 4096
 
-// failureEvents is the failureReporter for objects that have no condition of this controller: an
-// Event about the object.
+// failureEvents is the failureReporter for objects that have no condition of this controller. It
+// records an Event about the object.
 type failureEvents struct {
 	recorder events.EventRecorder
 	find     func(context.Context, client.ObjectKey) client.Object
 }
 
-// newFailureEvents returns the reporter for objects of the kind of an empty one.
+// newFailureEvents returns the reporter for objects of the same kind as empty.
 func newFailureEvents(mgr ctrl.Manager, empty client.Object) failureEvents {
 	return failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), find: func(ctx context.Context, key client.ObjectKey) client.Object {
 		about := empty.DeepCopyObject().(client.Object)
@@ -63,7 +63,7 @@ func failureReason(failed error) string {
 	return v1alpha1.ReasonReconcileFailed
 }
 
-// stalledNode, stalledCode and stalledRequest make the reporters of the kinds with conditions.
+// stalledNode returns the failureReporter for Nodes.
 func stalledNode(mgr ctrl.Manager, clock clock.PassiveClock, controller string, shared *stalledMessages) failureReporter {
 	return newStalled(mgr, clock, controller, shared, func() client.Object { return &v1alpha1.Node{} })
 }
@@ -76,8 +76,8 @@ func stalledRequest(mgr ctrl.Manager, clock clock.PassiveClock) failureReporter 
 	return newStalled(mgr, clock, "pairingrequest", &stalledMessages{}, func() client.Object { return &v1alpha1.PairingRequest{} })
 }
 
-// stalled is the failureReporter for objects with conditions: it keeps the condition Stalled, and
-// makes an Event.
+// stalled is the failureReporter for objects with conditions: it maintains the condition Stalled,
+// and records an Event.
 type stalled struct {
 	client     client.Client
 	live       client.Reader
@@ -152,7 +152,7 @@ func (s *stalled) write(ctx context.Context, object client.Object, reason, text 
 	return err
 }
 
-// applyToNode applies the condition as all that its manager owns.
+// applyToNode applies the condition as the only field of managerStalled.
 func (s *stalled) applyToNode(ctx context.Context, node *v1alpha1.Node, next metav1.Condition) error {
 	status := v1alpha1.NodeStatus{}
 	if next.Message != "" {
@@ -183,15 +183,15 @@ func conditionsOf(object client.Object) []metav1.Condition {
 	}
 }
 
-// stalledMessages holds, by object, the failing work of each controller. A new leader starts without
-// messages and finds them again.
+// stalledMessages stores, by object, the current failure of each controller. A new leader starts
+// without messages and collects them again.
 type stalledMessages struct {
 	mu       sync.Mutex
 	messages map[client.ObjectKey]map[string]string
 }
 
-// set changes the message of one controller about an object; "" removes it. It returns the text
-// for the condition: the messages of all controllers.
+// set changes the message of one controller about an object; "" removes it. It returns the text of
+// the condition: the messages of all controllers.
 func (m *stalledMessages) set(key client.ObjectKey, controller, message string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

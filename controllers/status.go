@@ -18,15 +18,15 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// managerCertificate applies the part of Node.status that the certificate path owns: issued,
-// certificateHistory, certificateExpires and the condition CertificateValid. It is a manager of
-// its own beside FieldManagerController (the Node reconciler: trust, presence of an ended
-// session, fingerprintShort, the conditions Ready and CapabilityReviewRequired), because an
-// apply has to carry every field of its manager and the two are written at different times.
+// managerCertificate owns the part of Node.status that the certificate path writes: issued,
+// certificateHistory, certificateExpires and the condition CertificateValid. It is separate from
+// FieldManagerController (the Node reconciler: trust, presence of an ended session,
+// fingerprintShort, the conditions Ready and CapabilityReviewRequired). An apply must carry every
+// field of its manager, and the two parts are written at different times.
 const managerCertificate = v1alpha1.FieldManagerController + "-certificate"
 
-// saveStatus writes the status of an object whose status the controller alone writes, if
-// it differs from before. It fails with a conflict when the object changed since it was read.
+// saveStatus writes the status of an object if it differs from before. The controller must be the
+// only writer of that status. It fails with a conflict if the object changed since it was read.
 func saveStatus(ctx context.Context, c client.Client, before, after client.Object) (saved bool, err error) {
 	if equality.Semantic.DeepEqual(before, after) {
 		return false, nil
@@ -35,12 +35,12 @@ func saveStatus(ctx context.Context, c client.Client, before, after client.Objec
 	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("save status: %w", err)
 	}
-	return err == nil, nil // what is gone needs no status
+	return err == nil, nil // a deleted object needs no status
 }
 
-// applyNodeStatus applies the fields of one manager to the status of a Node: all that the
-// manager owns, every time; what is left out and owned by nobody else is removed. It fails with
-// a conflict when the Node changed since it was read.
+// applyNodeStatus applies the fields of one manager to the status of a Node. status must hold all
+// fields of the manager: a field that is left out is removed unless another manager owns it. It
+// fails with a conflict if the Node changed since it was read.
 func applyNodeStatus(ctx context.Context, c client.Client, node *v1alpha1.Node, manager string, status v1alpha1.NodeStatus) error {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {
@@ -60,9 +60,9 @@ func applyNodeStatus(ctx context.Context, c client.Client, node *v1alpha1.Node, 
 	return nil
 }
 
-// withTransition dates a condition: at now if its status is another than it was, else as before.
-// Its message becomes one line without unsafe characters: errors repeat text of machines, webhooks
-// and issuers.
+// withTransition sets the transition time of a condition: now if its status changed, else the
+// previous time. It shortens the message to one line without unsafe characters, because errors
+// repeat text of machines, webhooks and issuers.
 func withTransition(existing []metav1.Condition, next metav1.Condition, now time.Time) metav1.Condition {
 	next.Message = foreign.Short(next.Message, maxConditionBytes)
 	next.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
@@ -72,24 +72,24 @@ func withTransition(existing []metav1.Condition, next metav1.Condition, now time
 	return next
 }
 
-// maxConditionBytes is the longest message of a condition that the API server takes.
+// maxConditionBytes is the longest condition message that the API server accepts.
 const maxConditionBytes = 32768
 
-// setCondition puts a dated condition among the others.
+// setCondition sets a condition and its transition time in a list.
 func setCondition(conditions *[]metav1.Condition, next metav1.Condition, now time.Time) {
 	meta.SetStatusCondition(conditions, withTransition(*conditions, next, now))
 }
 
-// maxNoteBytes is the longest note of an event that the API server takes.
+// maxNoteBytes is the longest event note that the API server accepts.
 const maxNoteBytes = 1024
 
-// announce makes an event of a persisted change. Its note is one line without unsafe characters.
+// announce records an event about a stored change. Its note is one line without unsafe characters.
 func announce(recorder events.EventRecorder, about client.Object, severity, reason, message string) {
 	recorder.Eventf(about, nil, severity, reason, "Reconcile", "%s", foreign.Short(message, maxNoteBytes))
 }
 
-// gateText is why the gate is closed, without what changes from one look to the next (an age):
-// a status is written when something happened, not while time passes.
+// gateText returns why the gate is closed. It omits the outer errors, whose text contains an age:
+// the status must be written when something happened, not while time passes.
 func gateText(closed error) string {
 	for cause := errors.Unwrap(closed); cause != nil; cause = errors.Unwrap(closed) {
 		closed = cause

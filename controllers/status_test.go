@@ -16,8 +16,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign/corpus"
 )
 
-// TestEventsAndConditionsAreOneSafeLine gives each writer of events and conditions hostile text, as a
-// webhook, an issuer or a machine can put it into an error.
+// TestEventsAndConditionsAreOneSafeLine passes hostile text to each writer of events and
+// conditions. Webhooks, issuers and machines can put such text into an error.
 func TestEventsAndConditionsAreOneSafeLine(t *testing.T) {
 	now := time.Now()
 	node := trusted()

@@ -18,32 +18,33 @@ import (
 )
 
 const (
-	// trustRefresh is how often an issuer is asked again which CA it signs with.
+	// trustRefresh is the interval at which the CA of an issuer is checked again.
 	trustRefresh = time.Hour
-	// replacedRefresh is trustRefresh while a CA is replaced under the name of its issuer.
+	// replacedRefresh replaces trustRefresh while the CA of an issuer differs from the recorded
+	// one.
 	replacedRefresh = time.Minute
-	// sampleDuration is the life of a sample: the shortest cert-manager allows.
+	// sampleDuration is the lifetime of a sample: the shortest that cert-manager allows.
 	sampleDuration = time.Hour
-	// componentTrust labels the CertificateRequests that are made to learn a CA.
+	// componentTrust is the component label of the CertificateRequests that reveal a CA.
 	componentTrust = "trust"
 )
 
-// authority is an issuer whose CA belongs in a trust bundle. The controller has no right to
-// read CA Secrets; it learns the CA from a sample certificate that nobody has the key of.
+// authority is an issuer whose CA belongs in a trust bundle. The controller must not read CA
+// Secrets. It gets the CA from a sample certificate whose key is discarded.
 type authority struct {
-	name       string // such as "server" or "previous-device": in names and logs
-	key        string // of the ConfigMap
+	name       string // such as "server" or "previous-device"; used in names and logs
+	key        string // key in the ConfigMap
 	issuerName string // KIND/NAME
 	issuer     Issuer
 
-	replacedBy string // key of the CA that the issuer has now, if it is not the recorded one
+	replacedBy string // key of the CA that the issuer has now, if it differs from the recorded one
 
 	sample *Order // not answered yet
 	bundle identity.Bundle
-	asked  time.Time // when bundle was learnt; zero: never
+	asked  time.Time // when bundle was last updated; zero: never
 }
 
-// learn brings bundle up to date, if it is time. It errs with *PendingError while the issuer
+// learn updates bundle if the refresh interval is over. It returns a *PendingError while the issuer
 // has not answered.
 func (a *authority) learn(ctx context.Context, now time.Time) error {
 	if !a.asked.IsZero() && now.Before(a.asked.Add(a.refresh())) {
@@ -61,14 +62,14 @@ func (a *authority) learn(ctx context.Context, now time.Time) error {
 			Usages:   []certmanagerv1.KeyUsage{certmanagerv1.UsageDigitalSignature}, // neither server nor client
 			Duration: sampleDuration,
 		}
-		// Samples of an earlier process.
+		// Delete the samples of an earlier process.
 		if err := a.issuer.Forget(ctx, a.labels(), a.sample.Name); err != nil {
 			return err
 		}
 	}
 	signed, err := a.issuer.Sign(ctx, *a.sample)
 	if refused := (*RefusedError)(nil); errors.As(err, &refused) {
-		a.sample = nil // it is never signed: the next attempt makes another one
+		a.sample = nil // the issuer never signs it: the next attempt creates another sample
 	}
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func (a *authority) learn(ctx context.Context, now time.Time) error {
 	return a.issuer.Forget(ctx, a.labels(), "")
 }
 
-// refresh returns how long what was learned is used.
+// refresh returns how long a bundle is used before the issuer is asked again.
 func (a *authority) refresh() time.Duration {
 	if a.replacedBy != "" {
 		return replacedRefresh
@@ -93,10 +94,10 @@ func (a *authority) labels() map[string]string {
 	return map[string]string{v1alpha1.LabelComponent: componentTrust, labelAuthority: a.name}
 }
 
-// labelAuthority tells the samples of one authority from those of another.
+// labelAuthority is the label that distinguishes the samples of the authorities.
 const labelAuthority = "mooring.dev/authority"
 
-// sampleRequest is a request for a certificate of a key that is forgotten at once.
+// sampleRequest returns a certificate request whose key is discarded at once.
 func sampleRequest() ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -111,7 +112,7 @@ func sampleRequest() ([]byte, error) {
 	return request, nil
 }
 
-// learnBundle takes the CA from an answer, if the sample is really signed under it.
+// learnBundle returns the CA in an answer, after it verified that this CA signed the sample.
 func learnBundle(signed Signed, request []byte) (identity.Bundle, error) {
 	chain, err := parseChain(signed.Chain)
 	if err != nil {
@@ -123,11 +124,11 @@ func learnBundle(signed Signed, request []byte) (identity.Bundle, error) {
 	}
 	sample := chain[0]
 	if identity.FingerprintSPKIDER(sample.RawSubjectPublicKeyInfo) != identity.FingerprintSPKIDER(asked.RawSubjectPublicKeyInfo) {
-		return identity.Bundle{}, fmt.Errorf("the issuer signed another key than was asked for")
+		return identity.Bundle{}, fmt.Errorf("the issuer signed another key than the requested one")
 	}
 	text := signed.CA
 	if len(text) == 0 {
-		return identity.Bundle{}, fmt.Errorf("the issuer does not say what its CA is (status.ca is empty): use an issuer of kind CA")
+		return identity.Bundle{}, fmt.Errorf("the issuer does not publish its CA (status.ca is empty): use an issuer of kind CA")
 	}
 	bundle, err := identity.ParseBundle(text)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// testCA signs samples as cert-manager does.
+// testCA signs samples like cert-manager.
 type testCA struct {
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
@@ -77,7 +77,7 @@ func TestLearnBundle(t *testing.T) {
 	sample := ca.sign(t, request)
 	tests := map[string]struct {
 		signed Signed
-		want   string // "" if the CA is learnt
+		want   string // "" if the bundle is accepted
 	}{
 		"the CA that signed":          {Signed{Chain: sample, CA: pemOf(ca.certificate)}, ""},
 		"a CA that did not sign":      {Signed{Chain: sample, CA: pemOf(other.certificate)}, "not signed under"},

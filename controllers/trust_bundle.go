@@ -13,11 +13,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// errTrustPending says that a bundle is not known yet.
+// errTrustPending means that a bundle is not known yet.
 var errTrustPending = errors.New("ConfigMap " + v1alpha1.TrustConfigMap + " is not complete: are the CA Issuers there and is cert-manager running?")
 
-// readBundle reads the bundle under key of the ConfigMap mooring-trust. It errs with
-// errTrustPending before there is one.
+// readBundle reads the bundle under key of the ConfigMap mooring-trust. It returns errTrustPending
+// while there is none.
 func readBundle(ctx context.Context, from client.Reader, namespace, key string) (identity.Bundle, error) {
 	config := &corev1.ConfigMap{}
 	err := from.Get(ctx, client.ObjectKey{Namespace: namespace, Name: v1alpha1.TrustConfigMap}, config)

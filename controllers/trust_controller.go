@@ -25,12 +25,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// trustReconciler keeps ConfigMap mooring-trust: for gateways and for machines, the CAs of the
-// issuers in use, then those of the issuers before.
+// trustReconciler maintains ConfigMap mooring-trust. For gateways and for machines it holds the CAs
+// of the issuers in use, followed by those of the previous issuers.
 type trustReconciler struct {
 	client client.Client
 	key    types.NamespacedName
-	// authorities keep what they learnt. There is one worker, so nothing is locked.
+	// authorities cache the CAs. There is only one worker, so no lock is needed.
 	authorities []*authority
 	copies      trustCopies
 	clock       clock.PassiveClock
@@ -60,7 +60,7 @@ func setupTrust(mgr ctrl.Manager, options Options) error {
 		Complete(backOff)
 }
 
-// authoritiesOf are the issuers that the flags name, those in use first.
+// authoritiesOf returns the issuers that the flags name, those in use first.
 func authoritiesOf(c client.Client, options Options) ([]*authority, error) {
 	var authorities []*authority
 	for _, flag := range []struct{ name, key, issuer string }{
@@ -70,7 +70,7 @@ func authoritiesOf(c client.Client, options Options) ([]*authority, error) {
 		{"previous-device", v1alpha1.TrustDeviceCAKey, options.PreviousDeviceIssuer},
 	} {
 		if flag.issuer == "" && len(authorities) >= 2 {
-			continue // a previous one is optional
+			continue // previous issuers are optional
 		}
 		issuer, err := parseIssuer(flag.issuer)
 		if err != nil {
@@ -84,7 +84,7 @@ func authoritiesOf(c client.Client, options Options) ([]*authority, error) {
 	return authorities, nil
 }
 
-// begin makes the first look: there may be no object whose event would.
+// begin enqueues the first reconcile: possibly no object exists whose event would.
 func (r *trustReconciler) begin(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	queue.Add(reconcile.Request{NamespacedName: r.key})
 	return nil
@@ -104,7 +104,7 @@ func (r *trustReconciler) onSample(_ context.Context, o client.Object) []reconci
 	return []reconcile.Request{{NamespacedName: r.key}}
 }
 
-// Reconcile learns the CAs and writes the bundles once all are known: half a union would cut
+// Reconcile gets the CAs and writes the bundles once all are known: an incomplete union would cut
 // machines off.
 func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	var waiting []error
@@ -139,8 +139,9 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 	return ctrl.Result{RequeueAfter: r.untilNext()}, nil
 }
 
-// bundles returns the union per key, in the order of the authorities, and the keys of the CAs to
-// record. A CA that was replaced under the name of its issuer is not in it: the recorded one is.
+// bundles returns the union of the CAs per key, in the order of the authorities, and the keys of
+// the CAs to record. For a CA that was replaced under the name of its issuer, it uses the recorded
+// CA.
 func (r *trustReconciler) bundles(ctx context.Context, config *corev1.ConfigMap) (data map[string]string, keys caKeys, err error) {
 	recorded := readCAKeys(config)
 	data, keys = map[string]string{}, caKeys{}

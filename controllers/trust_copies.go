@@ -16,21 +16,22 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// copyEvery is how often the copies are applied again. They are not watched: the controller may
-// not read other namespaces, and an apply that changes nothing is not stored.
+// copyEvery is the interval at which the copies are applied again. The controller cannot watch
+// them, because it may not read other namespaces. The API server does not store an apply without
+// changes.
 const copyEvery = time.Minute
 
-// trustCopies keeps the CAs of the gateways, and nothing else, in ConfigMap mooring-trust of other
-// namespaces, where agents in pods mount it.
+// trustCopies maintains copies of ConfigMap mooring-trust in other namespaces, where agents in pods
+// mount them. A copy holds only the CAs of the gateways.
 type trustCopies struct {
 	client     client.Client
 	events     events.EventRecorder
 	namespaces []string
-	failing    map[string]string // by namespace, so that a lasting problem is logged once
+	failing    map[string]string // last problem by namespace, so that a lasting problem is logged once
 }
 
-// write applies all copies. What cannot be written is logged and tried again a minute later: it
-// holds up neither the other namespaces nor the bundles themselves.
+// write applies all copies. A failed copy is logged and tried again a minute later. It delays
+// neither the other namespaces nor the bundles themselves.
 func (c *trustCopies) write(ctx context.Context, serverCA string) {
 	for _, namespace := range c.namespaces {
 		config := corev1ac.ConfigMap(v1alpha1.TrustConfigMap, namespace).WithData(map[string]string{v1alpha1.TrustServerCAKey: serverCA})
@@ -42,18 +43,18 @@ func (c *trustCopies) write(ctx context.Context, serverCA string) {
 		if log := ctrl.LoggerFrom(ctx).WithValues("namespace", namespace); problem != c.failing[namespace] {
 			if err != nil {
 				explained := explainCopy(err, namespace)
-				log.Error(explained, "the CA of the gateways is not there for agents in pods")
+				log.Error(explained, "cannot copy the gateways' CA for agents in pods")
 				about := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.TrustConfigMap}}
 				announce(c.events, about, corev1.EventTypeWarning, failureReason(err), explained.Error())
 			} else {
-				log.Info("the CA of the gateways is there for agents in pods")
+				log.Info("copied the gateways' CA for agents in pods")
 			}
 		}
 		c.failing[namespace] = problem
 	}
 }
 
-// explainCopy says what is missing.
+// explainCopy adds to an error the missing right or the object.
 func explainCopy(err error, namespace string) error {
 	if apierrors.IsForbidden(err) {
 		return fmt.Errorf("a Role there must let %s create and patch ConfigMap %s: %w", v1alpha1.ControllerServiceAccount, v1alpha1.TrustConfigMap, err)

@@ -14,12 +14,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// caKeys holds, by authority.recordName, the fingerprint of the key of the CA that an issuer signed
-// with first. A CA keeps its key under the name of its issuer: another key means that its Secret was
-// deleted or replaced, and trusting that one alone would refuse every paired machine.
+// caKeys stores, by authority.recordName, the fingerprint of the first CA key of an issuer. A CA
+// keeps its key under the name of its issuer. Another key means that its Secret was deleted or
+// replaced, and trusting only the new key would refuse every paired machine.
 type caKeys map[string]string
 
-// readCAKeys reads the recorded keys; a text that cannot be read is as good as none.
+// readCAKeys reads the recorded keys; it returns no keys if the text is invalid.
 func readCAKeys(config *corev1.ConfigMap) caKeys {
 	keys := caKeys{}
 	if err := json.Unmarshal([]byte(config.Annotations[v1alpha1.AnnotationCAKeys]), &keys); err != nil {
@@ -36,7 +36,7 @@ func (k caKeys) encode() (string, error) {
 	return string(text), nil
 }
 
-// keep returns the recorded CA of an authority whose issuer signs with another one now.
+// keep returns the recorded CA of an authority whose issuer now signs with another CA.
 func (k caKeys) keep(config *corev1.ConfigMap, a *authority) (kept identity.Bundle, replaced bool) {
 	recorded := k[a.recordName()]
 	if recorded == "" || recorded == caKey(a.bundle) {
@@ -55,7 +55,7 @@ func (k caKeys) keep(config *corev1.ConfigMap, a *authority) (kept identity.Bund
 	return identity.Bundle{}, false
 }
 
-// caKey is the fingerprint of the key of the first CA of a bundle; "" for none.
+// caKey returns the fingerprint of the key of the first CA of a bundle; "" if it is empty.
 func caKey(bundle identity.Bundle) string {
 	for _, certificate := range bundle.Certificates() {
 		return identity.FingerprintSPKIDER(certificate.RawSubjectPublicKeyInfo)
@@ -63,10 +63,10 @@ func caKey(bundle identity.Bundle) string {
 	return ""
 }
 
-// recordName names an issuer in caKeys.
+// recordName returns the key of an issuer in caKeys.
 func (a *authority) recordName() string { return a.key + " " + a.issuerName }
 
-// noteReplaced logs and announces that a CA was replaced, or that it is back, on change only.
+// noteReplaced logs and records an event when a CA was replaced, or when it is back.
 func (r *trustReconciler) noteReplaced(ctx context.Context, a *authority, replaced bool) {
 	now := ""
 	if replaced {

@@ -13,8 +13,9 @@ import (
 )
 
 // compare returns the UID and generation of every shipped policy and binding by its kind and name.
-// The error wraps errDisproved unless each of them is live with exactly the shipped spec. Others
-// beside them do no harm: they can only refuse more, and the probes find the fields they set.
+// The error wraps errDisproved unless each of them is live with exactly the shipped spec.
+// Additional policies do no harm: they can only refuse more, and the probes detect the fields that
+// they set.
 func compare(ctx context.Context, reader client.Reader) (map[string]string, error) {
 	shipped, err := config.Objects(config.DirPolicy)
 	if err != nil {

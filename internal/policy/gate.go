@@ -18,18 +18,18 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Errors of Gate.Check.
+// Errors that Gate.Check wraps.
 var (
-	// ErrNoProof: there was no proof yet.
+	// ErrNoProof means that there was no proof yet.
 	ErrNoProof = errors.New("the admission policies are not proven yet: is the controller running and are config/policy and config/rbac applied?")
-	// ErrStaleProof: the last proof is too old to count.
+	// ErrStaleProof means that the last proof is too old.
 	ErrStaleProof = errors.New("the last proof of the admission policies is too old: is the controller running?")
-	// ErrDisproved: the last try found the policies not working.
+	// ErrDisproved means that the last attempt found policies that do not work.
 	ErrDisproved = errors.New("the admission policies do not work")
 )
 
-// Gate knows whether the admission policies are proven. It watches the one Lease by itself, as a
-// runnable on every replica; without news from it the proof grows old and the gate closes.
+// Gate reports whether the admission policies are proven. It runs on every replica and watches only
+// the proof Lease. Without updates of the Lease, the proof expires and the gate closes.
 type Gate struct {
 	namespace string
 	config    *rest.Config
@@ -37,8 +37,8 @@ type Gate struct {
 	last      atomic.Pointer[coordinationv1.Lease]
 }
 
-// NewGate returns a closed Gate that opens by what it sees after Start. namespace is that of the
-// proof Lease; clock tells the API server's time.
+// NewGate returns a closed Gate, which the watch of Start can open. namespace is the namespace of
+// the proof Lease; clock gives the API server's time.
 func NewGate(config *rest.Config, namespace string, clock clock.PassiveClock) *Gate {
 	return &Gate{namespace: namespace, config: config, clock: clock}
 }
@@ -77,16 +77,16 @@ func (g *Gate) see(obj any) {
 	}
 }
 
-// Check is nil while the last proof is fresh and nothing was found wrong since. The error wraps
-// ErrNoProof, ErrStaleProof or ErrDisproved and says what to do.
+// Check returns nil while the last proof is fresh and no fault was found since. The error wraps
+// ErrNoProof, ErrStaleProof or ErrDisproved and explains what to do.
 func (g *Gate) Check() error { return check(g.last.Load(), g.clock.Now()) }
 
-// Failing reports whether the policies were once proven and are now disproved, and when the last
-// good proof was: what was created since is not to be trusted. A proof that is merely old, or
-// that never was, is no failure: then one waits.
+// Failing reports whether the policies were once proven and are now disproved, and the time of the
+// last good proof. Objects created since then must not be trusted. A stale or missing proof is not
+// a failure: then callers wait.
 func (g *Gate) Failing() (since time.Time, failing bool) { return Failing(g.last.Load()) }
 
-// Failing is Gate.Failing for a Lease at hand; nil counts as never proven.
+// Failing is Gate.Failing for a given Lease; nil counts as never proven.
 func Failing(lease *coordinationv1.Lease) (since time.Time, failing bool) {
 	if lease == nil || lease.Spec.RenewTime == nil || lease.Annotations[AnnotationFailure] == "" {
 		return time.Time{}, false

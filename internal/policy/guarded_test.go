@@ -16,9 +16,9 @@ import (
 const guardedFieldsPage = "../../docs/reference/guarded-fields.md"
 
 var (
-	// guardedPath finds the fields that an expression reads from the object under review.
+	// guardedPath matches the fields that an expression reads from the object under review.
 	guardedPath = regexp.MustCompile(`\bobject\.\??((?:spec|status|metadata)\.\??\w+(?:\.by\b)?|type\b)`)
-	// guardedKeys finds the list of keys whose data an expression compares.
+	// guardedKeys matches the list of keys whose data an expression compares.
 	guardedKeys = regexp.MustCompile(`\[((?:'\w+',?\s*)+)\]\.all\(k`)
 	// patchedPath matches the field that a mutation sets.
 	patchedPath = regexp.MustCompile(`path: '(/[\w/]+)'`)
@@ -26,8 +26,8 @@ var (
 	testName    = regexp.MustCompile("`(Test\\w+)` \\(([\\w/]+)\\)")
 )
 
-// A policy that guards another field needs a row with its value when no proof covers
-// the moment it was written.
+// A policy that guards another field needs a row in the page. The row describes how the field is
+// used when no proof covers the time at which it was written.
 func TestEveryGuardedFieldHasItsRow(t *testing.T) {
 	page, err := os.ReadFile(guardedFieldsPage)
 	if err != nil {
@@ -73,7 +73,7 @@ func TestEveryGuardedFieldHasItsRow(t *testing.T) {
 	}
 }
 
-// guardedFields are the fields that the expressions of a policy name.
+// guardedFields returns the fields that the expressions of a policy name.
 func guardedFields(policy *unstructured.Unstructured) []string {
 	var fields []string
 	for _, expression := range expressionsOf(policy.Object["spec"]) {
@@ -96,8 +96,8 @@ func guardedFields(policy *unstructured.Unstructured) []string {
 	return slices.Compact(fields)
 }
 
-// expressionsOf are the CEL expressions that decide, wherever they are: messages and conditions
-// that only choose the objects are left out.
+// expressionsOf returns the CEL expressions that decide, at any depth. It omits messages, and
+// conditions that only select the objects.
 func expressionsOf(value any) []string {
 	var all []string
 	switch v := value.(type) {

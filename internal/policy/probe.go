@@ -13,29 +13,31 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// errDisproved is wrapped by every error that shows that the policies do not work, as against
-// errors that show nothing, such as an API server that does not answer.
+// errDisproved is wrapped by every error that shows that the policies do not work. Other errors
+// show nothing about them, for example an API server that does not answer.
 var errDisproved = errors.New("disproved")
 
 func disproved(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{errDisproved}, args...)...)
 }
 
-// forged is who the probes pretend to be.
+// forged is the user name that the forged objects contain.
 const forged = "mooring-forged"
 
-// probe is one dry-run create.
+// probe is one create request as a dry run.
 type probe struct {
 	what   string
 	as     client.Client
 	object client.Object
-	policy string // that must refuse it; empty: it must be admitted
-	// stamp reads what admission must have set to the user who asked; nil: nothing.
+	policy string // policy that must refuse the object; empty: it must be admitted
+	// stamp returns the field that admission must have set to the requesting user; nil: no such
+	// field.
 	stamp func() string
 }
 
-// probes are the tries of one proof: for each policy that can be tried a forgery that it must
-// refuse, and beside it the honest object that must pass, stamped.
+// probes returns the probes of one proof. For each policy that can be probed, there is a forged
+// object that it must refuse, and where possible an honest object that must be admitted and
+// stamped.
 func probes(namespace string, own, impersonated client.Client) []probe {
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: "mooring-policy-probe"}
 	dispatch := func(capability, by string) *v1alpha1.CapabilityDispatch {
@@ -56,22 +58,23 @@ func probes(namespace string, own, impersonated client.Client) []probe {
 	secret := &corev1.Secret{ObjectMeta: meta, Type: corev1.SecretTypeOpaque}
 	honestDispatch, honestCode := dispatch(v1alpha1.ProbeCapability, ""), code("", false)
 	return []probe{
-		{what: "a dispatch in somebody else's name", as: impersonated, object: dispatch(v1alpha1.ProbeCapability, forged), policy: v1alpha1.PolicyDispatches},
+		{what: "a dispatch in another user's name", as: impersonated, object: dispatch(v1alpha1.ProbeCapability, forged), policy: v1alpha1.PolicyDispatches},
 		{what: "a dispatch of a capability that RBAC does not give", as: impersonated, object: dispatch("mooring-forbidden.probe", ""), policy: v1alpha1.PolicyDispatches},
 		{what: "an honest dispatch", as: impersonated, object: honestDispatch, stamp: func() string { return honestDispatch.Spec.RequestedBy }},
-		{what: "a code in somebody else's name", as: impersonated, object: code(forged, false), policy: v1alpha1.PolicyPairingCodes},
+		{what: "a code in another user's name", as: impersonated, object: code(forged, false), policy: v1alpha1.PolicyPairingCodes},
 		{what: "a code that approves by itself", as: impersonated, object: code("", true), policy: v1alpha1.PolicyPairingCodes},
 		{what: "an honest code", as: impersonated, object: honestCode, stamp: func() string { return honestCode.Spec.IssuedBy }},
 		{what: "a pairing request with a decision", as: impersonated, object: request(&v1alpha1.PairingDecision{Verdict: v1alpha1.VerdictApproved, By: forged}), policy: v1alpha1.PolicyPairingRequests},
 		{what: "an honest pairing request", as: impersonated, object: request(nil)},
-		{what: "a Node nobody approved", as: impersonated, object: node, policy: v1alpha1.PolicyNodes},
+		{what: "a Node without an approval", as: impersonated, object: node, policy: v1alpha1.PolicyNodes},
 		{what: "a Secret of another type", as: own, object: secret, policy: v1alpha1.PolicyControllerSecrets},
 	}
 }
 
-// try makes one dry-run create. An error that wraps errDisproved means that a policy let a forgery
-// pass. A refusal by something else is no proof, but no failure either: nothing passed, and an API
-// server that has just started refuses everything until it knows the roles.
+// try sends one dry-run create. An error that wraps errDisproved means that a policy admitted a
+// forged object. A refusal by something else is neither a proof nor a failure. Nothing was
+// admitted, and an API server that has just started refuses everything until it has loaded the
+// roles.
 func (p probe) try(ctx context.Context, user string) error {
 	err := p.as.Create(ctx, p.object, client.DryRunAll)
 	switch {
@@ -89,7 +92,7 @@ func (p probe) try(ctx context.Context, user string) error {
 	return nil
 }
 
-// probeRequest is a request that breaks no rule of its kind.
+// probeRequest returns the spec of a request that violates no rule of its kind.
 func probeRequest(decision *v1alpha1.PairingDecision) v1alpha1.PairingRequestSpec {
 	return v1alpha1.PairingRequestSpec{
 		NodeName: "mooring-policy-probe", PublicKey: "none", PublicKeySHA256: strings.Repeat("0", 64),

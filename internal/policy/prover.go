@@ -23,32 +23,33 @@ import (
 // maxFailureChars bounds AnnotationFailure.
 const maxFailureChars = 1024
 
-// proofTimeout bounds one proof: a slow API server is no proof, and the next try comes soon.
+// proofTimeout bounds one proof: a slow API server proves nothing, and the next attempt follows
+// soon.
 const proofTimeout = 30 * time.Second
 
-// errUnconfirmed keeps the gates shut for the first seconds of an Epoch: what is created in them
+// errUnconfirmed keeps the gates closed for the first seconds of an Epoch: objects created in them
 // cannot be covered.
 var errUnconfirmed = errors.New("policies or bindings were replaced, edited or broken since the last proof: they work, and are proven again in some seconds")
 
-// Prover proves the policies while it leads: at once, then every minute, after a change of one of
-// them and on request. It keeps
-// the Record, and renews the proof Lease or records the failure on it.
+// Prover proves the policies while it leads: at once, then every minute, after a change of a policy
+// and on request. It maintains the Record, and renews the proof Lease or records the failure on it.
 type Prover struct {
 	namespace    string
 	identity     string
-	user         string // whom the probes are made as
+	user         string // user that the probes impersonate
 	config       *rest.Config
 	own          client.Client
 	impersonated client.Client
 	clock        clock.PassiveClock
 	record       *Record
-	swept        string // the Epoch for which the hooks ran
+	swept        string // ID of the Epoch for which the hooks ran
 	store        historyStore
 }
 
-// NewProver returns a Prover. own is an uncached client of the controller, whose config is given
-// to impersonate ServiceAccount mooring-probe; namespace is that of the account and of the proof
-// Lease; identity names this process in it; clock tells the API server's time.
+// NewProver returns a Prover. own is an uncached client of the controller, and config is its
+// configuration, which may impersonate ServiceAccount mooring-probe. namespace is the namespace of
+// the account and of the proof Lease. identity names this process in the Lease; clock gives the API
+// server's time.
 func NewProver(config *rest.Config, own client.Client, namespace, identity string, clock clock.PassiveClock) (*Prover, error) {
 	user := "system:serviceaccount:" + namespace + ":" + v1alpha1.ProbeServiceAccount
 	forger := rest.CopyConfig(config)
@@ -61,7 +62,7 @@ func NewProver(config *rest.Config, own client.Client, namespace, identity strin
 		record: NewRecord(), store: newHistoryStore(own, namespace)}, nil
 }
 
-// Record holds the results of the proofs of this process.
+// Record returns the Record with the results of this process.
 func (p *Prover) Record() *Record { return p.record }
 
 // NeedLeaderElection is true: one prover is enough.
@@ -72,7 +73,7 @@ func (p *Prover) Start(ctx context.Context) error {
 	log := logf.FromContext(ctx).WithName("policy")
 	go func() {
 		if err := watch(ctx, p.config, p.own, p.record.Request); err != nil && ctx.Err() == nil {
-			log.Error(err, "changes of the admission policies are found only by the proof of each minute")
+			log.Error(err, "cannot watch the admission policies; only the proof of each minute detects changes")
 		}
 	}()
 	last := ""
@@ -99,8 +100,8 @@ func (p *Prover) Start(ctx context.Context) error {
 	}
 }
 
-// pause waits until the next try is due, or until one is requested but not sooner than
-// requestInterval. It returns false when ctx ends.
+// pause waits until the next attempt is due or requested, but at least requestInterval. It returns
+// false when ctx ends.
 func (p *Prover) pause(ctx context.Context, next time.Duration) bool {
 	due, soonest := time.NewTimer(next), time.NewTimer(requestInterval)
 	defer due.Stop()
@@ -119,17 +120,17 @@ func (p *Prover) pause(ctx context.Context, next time.Duration) bool {
 	return true
 }
 
-// Prove tries once and records the outcome on the Lease. The error says what is wrong; one that
-// shows nothing about the policies leaves the Lease to grow old.
+// Prove attempts one proof and records the outcome on the Lease. An error that shows nothing about
+// the policies leaves the Lease unchanged, so that its proof expires.
 func (p *Prover) Prove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
 	defer cancel()
-	began := p.clock.Now() // what was created later is not covered
+	began := p.clock.Now() // objects created later are not covered
 	objects, err := p.prove(ctx)
 	if err != nil && !errors.Is(err, errDisproved) {
 		return err
 	}
-	// The record first: a gate that opens must not be ahead of the objects that it opens for.
+	// The record precedes the Lease: a gate must not open before the Record covers its objects.
 	if recorded := p.recordHistory(ctx, objects, err, began); recorded != nil {
 		return errors.Join(err, recorded)
 	}
@@ -142,7 +143,7 @@ func (p *Prover) Prove(ctx context.Context) error {
 	return errors.Join(err, p.renewLease(ctx, err, began))
 }
 
-// sweep runs the hooks once for each Epoch.
+// sweep runs the hooks once per Epoch.
 func (p *Prover) sweep(ctx context.Context) error {
 	epoch := last(p.record.snapshot())
 	if p.swept == epoch.ID {
@@ -168,14 +169,14 @@ func (p *Prover) prove(ctx context.Context) (map[string]string, error) {
 	return objects, nil
 }
 
-// recordHistory stores the outcome of a try.
+// recordHistory stores the outcome of an attempt.
 func (p *Prover) recordHistory(ctx context.Context, objects map[string]string, failure error, began time.Time) error {
 	before, stored, err := p.store.load(ctx)
 	if err != nil {
 		return err
 	}
 	if stored == nil {
-		before = p.record.snapshot() // it was deleted while this process runs
+		before = p.record.snapshot() // the ConfigMap was deleted while this process runs
 	}
 	next := before.afterFailure(failureText(failure))
 	if failure == nil {
@@ -191,8 +192,8 @@ func (p *Prover) recordHistory(ctx context.Context, objects map[string]string, f
 	return nil
 }
 
-// renewLease renews the Lease after a proof (nil) or notes the failure on it. Leadership may change
-// hands in between: a conflict is retried with the next try.
+// renewLease renews the Lease after a proof (nil), or records the failure on it. Leadership may
+// change in between: after a conflict, the next attempt tries again.
 func (p *Prover) renewLease(ctx context.Context, failure error, began time.Time) error {
 	key := client.ObjectKey{Namespace: p.namespace, Name: v1alpha1.PolicyProofLease}
 	lease := &coordinationv1.Lease{}
@@ -238,7 +239,7 @@ func note(lease *coordinationv1.Lease, failure error) {
 	lease.Annotations[AnnotationFailure] = failureText(failure)
 }
 
-// failureText is a failure for people; empty for none.
+// failureText returns the text of a failure for users; "" for nil.
 func failureText(failure error) string {
 	if failure == nil {
 		return ""

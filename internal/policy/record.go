@@ -11,25 +11,26 @@ import (
 )
 
 const (
-	// ClockMargin is how far inside an Epoch an object must have been created to be covered: it is
-	// more than the clocks of API servers may differ, and more than a policy takes to be in force.
+	// ClockMargin is how far inside an Epoch an object must have been created to be covered. It
+	// exceeds the clock difference of API servers, and the time until a policy is in force.
 	ClockMargin = 2 * time.Second
 	// stampPrecision is the precision of a creation timestamp.
 	stampPrecision = time.Second
-	// keptFor is how long an ended Epoch is kept: longer than a dispatch may wait.
+	// keptFor is how long an ended Epoch is kept: longer than the longest wait of a dispatch.
 	keptFor = 8 * 24 * time.Hour
-	// maxEpochs bounds the record. Objects of an Epoch that was dropped count as not covered.
+	// maxEpochs bounds the number of stored Epochs. Objects of a dropped Epoch count as not
+	// covered.
 	maxEpochs = 64
 )
 
-// Epoch is a run of proofs without a failure, over which no policy and no binding was replaced or
-// edited. The policies were in force from the first proof of an Epoch to its last one, also where
-// no controller proved in between: UID and generation of an object never return to an older value.
+// Epoch is a series of proofs without a failure, during which no policy and no binding was replaced
+// or edited. The policies were in force from its first proof to its last one, even while no
+// controller proved them: UID and generation of an object never return to an older value.
 type Epoch struct {
 	// ID is random, so that no writer can name an Epoch before it began.
 	ID string `json:"id"`
-	// Since is when the first proof began; zero for the first Epoch of a cluster, which adopts the
-	// objects that it found. Until is when the last proof began. Both are API server time.
+	// Since is when the first proof began; it is zero for the first Epoch of a cluster, which
+	// adopts the existing objects. Until is when the last proof began. Both are API server time.
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
 }
@@ -47,32 +48,32 @@ func (e Epoch) covers(created time.Time) bool {
 	return !created.Before(from) && !created.Add(stampPrecision+ClockMargin).After(e.Until)
 }
 
-// Coverage is the result of the proofs for the moment at which an object was created.
+// Coverage is the result of the proofs for the time at which an object was created.
 type Coverage int
 
 const (
-	// Awaiting means that a later proof can still cover the moment.
+	// Awaiting means that a later proof can still cover the time.
 	Awaiting Coverage = iota
-	// Covered means that the moment lies between two proofs of one Epoch.
+	// Covered means that the time lies between two proofs of one Epoch.
 	Covered
-	// Uncovered means that no proof covers the moment, and none ever will.
+	// Uncovered means that no proof covers the time, and none ever will.
 	Uncovered
 )
 
-// history is the durable part of a Record.
+// history is the stored part of a Record.
 type history struct {
-	// Epochs are in the order of time. The last one is in force unless Failure is set.
+	// Epochs are in chronological order. The last one is in force unless Failure is set.
 	Epochs []Epoch `json:"epochs"`
-	// First is the ID of the first Epoch that was ever recorded.
+	// First is the ID of the very first recorded Epoch.
 	First string `json:"first"`
 	// Objects maps each policy and binding of the last proof to its UID and generation.
 	Objects map[string]string `json:"objects"`
-	// Failure is the fault that the last try found; empty after a proof.
+	// Failure is the fault that the last attempt found; empty after a proof.
 	Failure string `json:"failure,omitempty"`
 }
 
-// afterProof returns the history after a proof of objects that began at a time. It begins an Epoch
-// named id when the proof cannot extend the last one.
+// afterProof returns the history after a proof of objects that began at the given time. It begins
+// an Epoch with the given id if the proof cannot extend the last one.
 func (h history) afterProof(objects map[string]string, began time.Time, id string) history {
 	next := history{Epochs: slices.Clone(h.Epochs), First: h.First, Objects: objects}
 	last := len(next.Epochs) - 1
@@ -93,13 +94,13 @@ func (h history) afterProof(objects map[string]string, began time.Time, id strin
 	return next
 }
 
-// afterFailure returns the history after a try that disproved the policies.
+// afterFailure returns the history after an attempt that disproved the policies.
 func (h history) afterFailure(failure string) history {
 	h.Failure = failure
 	return h
 }
 
-// changed names the policies and bindings that are not the ones of the last proof.
+// changed returns the names of the policies and bindings that differ from those of the last proof.
 func (h history) changed(objects map[string]string) string {
 	var names []string
 	for name, identity := range objects {
@@ -111,7 +112,7 @@ func (h history) changed(objects map[string]string) string {
 	return strings.Join(names, ", ")
 }
 
-// covers looks for the Epoch in which an object was created.
+// covers returns the coverage of a creation time and the Epoch that it lies in.
 func (h history) covers(created time.Time) (Coverage, Epoch) {
 	if len(h.Epochs) == 0 {
 		return Awaiting, Epoch{}
@@ -132,8 +133,8 @@ func (h history) covers(created time.Time) (Coverage, Epoch) {
 	return Uncovered, Epoch{}
 }
 
-// Record lets the reconcilers of the leading controller look up the moments that the proofs cover. It is
-// empty until the first proof of this process.
+// Record stores the Epochs for the reconcilers of the leading controller. It is empty until the
+// first proof of this process.
 type Record struct {
 	mu       sync.Mutex
 	history  history
@@ -142,7 +143,7 @@ type Record struct {
 	hooks    []EpochHook
 }
 
-// EpochHook runs when an Epoch is in force that this process has not seen yet, before the gates
+// EpochHook runs when an Epoch is in force that this process has not seen before, before the gates
 // open for it. first is true for the first Epoch of a cluster.
 type EpochHook func(ctx context.Context, epoch Epoch, first bool) error
 
@@ -168,8 +169,8 @@ func (r *Record) Failing() bool {
 	return r.loaded && r.history.Failure != ""
 }
 
-// Covers returns the coverage of a creation timestamp, which only the API server
-// can set, and the Epoch it lies in.
+// Covers returns the coverage of a creation timestamp, which only the API server can set, and the
+// Epoch that it lies in.
 func (r *Record) Covers(created time.Time) (Coverage, Epoch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -193,7 +194,7 @@ func (r *Record) Request() {
 	}
 }
 
-// Requests delivers the requests of Request.
+// Requests returns the channel on which Request signals.
 func (r *Record) Requests() <-chan struct{} { return r.requests }
 
 // OnEpoch adds a hook. It must be called before the Prover starts.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// at is a time in seconds of the tests.
+// at returns a test time, in seconds after a fixed start.
 func at(seconds float64) time.Time {
 	return time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC).Add(time.Duration(seconds * float64(time.Second)))
 }

@@ -17,7 +17,7 @@ import (
 // historyKey is the key of the history in ConfigMap v1alpha1.PolicyProofConfigMap.
 const historyKey = "history"
 
-// historyStore keeps the history in a ConfigMap that RBAC, not a policy, keeps from gateways: the
+// historyStore stores the history in a ConfigMap. RBAC denies it to gateways, not a policy: the
 // record of the policies must not depend on one of them.
 type historyStore struct {
 	client client.Client
@@ -28,7 +28,7 @@ func newHistoryStore(own client.Client, namespace string) historyStore {
 	return historyStore{client: own, key: client.ObjectKey{Namespace: namespace, Name: v1alpha1.PolicyProofConfigMap}}
 }
 
-// load returns the stored history and the ConfigMap that holds it; nil when there is none.
+// load returns the stored history and its ConfigMap, which is nil if it does not exist.
 func (s historyStore) load(ctx context.Context) (history, *corev1.ConfigMap, error) {
 	stored := &corev1.ConfigMap{}
 	if err := s.client.Get(ctx, s.key, stored); err != nil {
@@ -44,7 +44,7 @@ func (s historyStore) load(ctx context.Context) (history, *corev1.ConfigMap, err
 	return h, stored, nil
 }
 
-// save stores a history as the successor of the one that was loaded.
+// save replaces the loaded history by the next one.
 func (s historyStore) save(ctx context.Context, loaded *corev1.ConfigMap, next history) error {
 	text, err := jsontext.Marshal(next)
 	if err != nil {

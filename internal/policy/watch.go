@@ -15,9 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/config"
 )
 
-// watch requests a proof when a shipped policy or binding was deleted, replaced or edited, until ctx
-// ends. Without it the gates would stay open until the next regular proof. It is no evidence: an
-// event that is missed costs nothing but that time.
+// watch requests a proof when a shipped policy or binding is deleted, replaced or edited, until ctx
+// ends. Without it the gates would stay open until the next regular proof. It is not evidence: a
+// missed event only delays the detection until then.
 func watch(ctx context.Context, access *rest.Config, like client.Client, request func()) error {
 	shipped, err := config.Objects(config.DirPolicy)
 	if err != nil {
@@ -60,7 +60,7 @@ func requester(names sets.Set[string], request func()) toolscache.ResourceEventH
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc: see, // also of the first list: a change between the last proof and it has no other event
+		AddFunc: see, // also for the first list: a change between the last proof and the list has no other event
 		UpdateFunc: func(before, after any) {
 			was, ok := before.(metav1.Object)
 			is, also := after.(metav1.Object)

@@ -24,7 +24,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// asks leaves a certificate request in the status of the Node, with the rights of a gateway.
+// asks writes a certificate request to the status of the Node, with the rights of a gateway.
 func (m machine) asks(t *testing.T, wish v1alpha1.NodeCertificateRequest) {
 	t.Helper()
 	wish.RequestedTime = metav1.Now()
@@ -56,7 +56,7 @@ func (m machine) answered(t *testing.T, csr []byte) *v1alpha1.Node {
 	})
 }
 
-// chainOf is the published chain, checked as a machine and a gateway would.
+// chainOf returns the published chain after the checks that a machine and a gateway perform.
 func (m machine) chainOf(t *testing.T, node *v1alpha1.Node, pin string) []*x509.Certificate {
 	t.Helper()
 	if node.Status.Issued.Error != "" {
@@ -86,7 +86,7 @@ func issuerClient(t *testing.T) client.Client {
 	return c
 }
 
-// noRequestsLeft waits until nothing is left of what cert-manager was asked for.
+// noRequestsLeft waits until all CertificateRequests of the namespace are deleted.
 func noRequestsLeft(t *testing.T, namespace string) {
 	t.Helper()
 	c := issuerClient(t)
@@ -100,7 +100,7 @@ func noRequestsLeft(t *testing.T, namespace string) {
 	})
 }
 
-// certified is a machine with its first certificate.
+// certified returns a machine with its first certificate.
 func certified(t *testing.T) (machine, *v1alpha1.Node) {
 	t.Helper()
 	m := admitted(t, shared.Namespace(t), "box")
@@ -109,7 +109,7 @@ func certified(t *testing.T) (machine, *v1alpha1.Node) {
 	return m, m.answered(t, csr)
 }
 
-// waitsFor waits until Node and request tell why there is no certificate yet.
+// waitsFor waits until Node and request show why there is no certificate yet.
 func (m machine) waitsFor(t *testing.T, reason, text string) {
 	t.Helper()
 	tells := func(conditions []metav1.Condition, kind string) error {
@@ -119,13 +119,13 @@ func (m machine) waitsFor(t *testing.T, reason, text string) {
 		}
 		return nil
 	}
-	becomes(t, "the Node tells what it waits for", m.node(), func(node *v1alpha1.Node) error {
+	becomes(t, "the Node shows why there is no certificate", m.node(), func(node *v1alpha1.Node) error {
 		if node.Status.Issued != nil {
 			return errors.New("there is an answer")
 		}
 		return tells(node.Status.Conditions, v1alpha1.ConditionCertificateValid)
 	})
-	becomes(t, "the request tells what it waits for", m.request, func(request *v1alpha1.PairingRequest) error {
+	becomes(t, "the request shows why there is no certificate", m.request, func(request *v1alpha1.PairingRequest) error {
 		return tells(request.Status.Conditions, v1alpha1.ConditionIssued)
 	})
 }

@@ -99,7 +99,7 @@ func TestRequestsThatAreNotTheMachinesOwnAreRefused(t *testing.T) {
 			if node.Status.Issued.Chain != "" || !strings.Contains(node.Status.Issued.Error, test.want) {
 				t.Errorf("answer is %+v, want an error with %q", node.Status.Issued, test.want)
 			}
-			becomes(t, "the request tells", m.request, func(request *v1alpha1.PairingRequest) error {
+			becomes(t, "the request shows the error", m.request, func(request *v1alpha1.PairingRequest) error {
 				issued := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionIssued)
 				if issued == nil || issued.Reason != v1alpha1.ReasonCertificateRefused || issued.Message != node.Status.Issued.Error {
 					return fmt.Errorf("Issued is %+v", issued)
@@ -170,16 +170,16 @@ func TestLapsedMachineRecoversWithItsOwnCertificate(t *testing.T) {
 	}
 	unknown := strings.Repeat("00", 32)
 	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery, Proof: sign(unknown)})
-	if issued := m.answered(t, csr).Status.Issued; !strings.Contains(issued.Error, "none of the last ones") {
+	if issued := m.answered(t, csr).Status.Issued; !strings.Contains(issued.Error, "not in the history") {
 		t.Errorf("answer is %+v", issued)
 	}
-	csr = m.csr(t) // sign sees it too
+	csr = m.csr(t) // sign uses this variable too
 	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery,
 		Proof: sign(node.Status.CertificateHistory[0].FingerprintSHA256)})
 	m.chainOf(t, m.answered(t, csr), m.pin)
 }
 
-// A signature that covers no exporter could be passed on over any connection, at any time.
+// A signature that covers no exporter could be replayed over any connection, at any time.
 func TestAProofThatIsBoundToNoConnectionIsRefused(t *testing.T) {
 	t.Parallel()
 	m, node := certified(t)
@@ -196,7 +196,7 @@ func TestAProofThatIsBoundToNoConnectionIsRefused(t *testing.T) {
 	m.chainOf(t, recovers(make([]byte, 32)), m.pin)
 }
 
-// signRecovery is identity.SignProof for a recovery, without its checks.
+// signRecovery signs a recovery proof like identity.SignProof, but without its checks.
 func (m machine) signRecovery(t *testing.T, exporter []byte, fingerprint string, csr []byte) []byte {
 	t.Helper()
 	request := sha256.Sum256(csr)
@@ -213,7 +213,7 @@ func (m machine) signRecovery(t *testing.T, exporter []byte, fingerprint string,
 	return signature
 }
 
-// A gateway that makes up a next key can sign for it only with that key.
+// A gateway that invents a next key can sign for it only with that key.
 func TestARotationIsSignedByThePinnedKey(t *testing.T) {
 	t.Parallel()
 	m, _ := certified(t)
@@ -233,7 +233,7 @@ func TestARotationIsSignedByThePinnedKey(t *testing.T) {
 	}
 }
 
-// A machine may die after it stored its next key and sleep past the end of both certificates.
+// A machine may crash after it stored its next key, and return after both certificates expired.
 func TestLapsedMachineRecoversWithTheNextKeyItNeverUsed(t *testing.T) {
 	t.Parallel()
 	m, _ := certified(t)
@@ -263,7 +263,7 @@ func TestLapsedMachineRecoversWithTheNextKeyItNeverUsed(t *testing.T) {
 	if issued := comesBack(chosen, identity.FingerprintCertificate(leaf)).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, "not the key of this Node") {
 		t.Errorf("a key of the gateway's choice is answered %+v", issued)
 	}
-	if issued := comesBack(rotated, node.Status.CertificateHistory[1].FingerprintSHA256).Status.Issued; !strings.Contains(issued.Error, "none of the last ones") {
+	if issued := comesBack(rotated, node.Status.CertificateHistory[1].FingerprintSHA256).Status.Issued; !strings.Contains(issued.Error, "not in the history") {
 		t.Errorf("the certificate of another key is answered %+v", issued)
 	}
 	after := comesBack(rotated, identity.FingerprintCertificate(leaf))
@@ -289,7 +289,7 @@ func TestStoppedIssuerIsWaitedForAndSaidSo(t *testing.T) {
 	m := admitted(t, shared.Namespace(t), "box")
 	m.asks(t, v1alpha1.NodeCertificateRequest{Request: m.csr(t), Purpose: v1alpha1.CertificateInitial})
 	m.waitsFor(t, v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over 5 s")
-	// The machine asks again with a fresh request, as it does when nobody answers.
+	// The machine sends a fresh request, as it does when there is no answer.
 	csr := m.csr(t)
 	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
 	start()
@@ -326,6 +326,6 @@ func TestRequestLeftByAControllerThatDiedIsDeleted(t *testing.T) {
 	}
 	noRequestsLeft(t, m.request.Namespace)
 	if after := get(t, m.node()); len(after.Status.CertificateHistory) != 1 {
-		t.Errorf("it was taken for an order: %+v", after.Status.CertificateHistory)
+		t.Errorf("the foreign request was answered: %+v", after.Status.CertificateHistory)
 	}
 }

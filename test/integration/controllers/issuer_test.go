@@ -21,7 +21,8 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// stopCertManager stops cert-manager until the test ends or start is called. The CAs are there by then.
+// stopCertManager stops cert-manager until the test ends or start is called. It first waits for the
+// CAs.
 func stopCertManager(t *testing.T) (start func()) {
 	t.Helper()
 	trustBundle(t, v1alpha1.TrustDeviceCAKey)
@@ -38,7 +39,7 @@ func stopCertManager(t *testing.T) (start func()) {
 	return start
 }
 
-// deviceCA is the CA that cert-manager signs the certificates of machines with.
+// deviceCA returns the CA with which cert-manager signs the certificates of machines.
 func deviceCA(t *testing.T) *identitytest.Authority {
 	t.Helper()
 	secret := &corev1.Secret{}
@@ -48,7 +49,7 @@ func deviceCA(t *testing.T) *identitytest.Authority {
 	return identitytest.LoadAuthority(t, secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 }
 
-// signs answers the certificate request for a CSR, as an issuer does.
+// signs answers the CertificateRequest for a CSR, as an issuer does.
 func signs(t *testing.T, csr []byte, certificate []byte) {
 	t.Helper()
 	c := issuerClient(t)
@@ -71,7 +72,7 @@ func signs(t *testing.T, csr []byte, certificate []byte) {
 	})
 }
 
-// An issuer may sign something else than it was asked for, with the right CA.
+// An issuer may sign a wrong certificate with the right CA.
 func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
 	stopCertManager(t)
 	m := admitted(t, shared.Namespace(t), "box")

@@ -1,5 +1,5 @@
-// Package controllers_test tries the reconcilers against a real control plane, with the rights of
-// their own ServiceAccount and the policies proven by their own prover.
+// Package controllers_test tests the reconcilers against a real control plane. They have the rights
+// of their own ServiceAccount, and their own prover proves the policies.
 package controllers_test
 
 import (
@@ -29,9 +29,9 @@ import (
 const (
 	trustDomain     = "mooring.test"
 	pairingEndpoint = "mooring.example:7443"
-	// patience is how long a test waits for a condition, also while many others run.
+	// patience is how long a test waits for a condition while many other tests run.
 	patience = 2 * time.Minute
-	// pollInterval is long enough that dozens of waiting tests leave the API server time for the others.
+	// pollInterval is long enough that dozens of polling tests do not overload the API server.
 	pollInterval = 200 * time.Millisecond
 )
 
@@ -42,7 +42,7 @@ var apiClock = apitime.New(clock.RealClock{})
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
-// run starts a cluster of its own: two controllers would fight over a shared one.
+// run starts its own cluster: two controllers would conflict in a shared one.
 func run(m *testing.M) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -61,7 +61,7 @@ func run(m *testing.M) int {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
-	// Most of the tests, and above all the rows of refused writes, wait for most of their time.
+	// Most of the tests, especially the rows of refused writes, spend most of their time waiting.
 	if err := flag.Set("test.parallel", "64"); err != nil {
 		return failed(err)
 	}
@@ -78,7 +78,7 @@ func failed(err error) int {
 	return 1
 }
 
-// newManager is the controller as cmd/manager makes it.
+// newManager returns the controller, set up like in cmd/manager.
 func newManager(ctx context.Context) (ctrl.Manager, error) {
 	config, err := shared.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
 	if err != nil {

@@ -98,7 +98,7 @@ func TestPINCodeGetsTwoSecretsThatFitEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	if typed.LookupID != code.Status.LookupID {
-		t.Errorf("people are told lookup id %s, the status says %s", typed.LookupID, code.Status.LookupID)
+		t.Errorf("the Secret for people has lookup id %s, the status %s", typed.LookupID, code.Status.LookupID)
 	}
 	if got := string(people.Data[v1alpha1.SecretKeyAddress]); got != pairingEndpoint {
 		t.Errorf("address is %q, want %q", got, pairingEndpoint)
@@ -107,7 +107,7 @@ func TestPINCodeGetsTwoSecretsThatFitEachOther(t *testing.T) {
 		t.Errorf("the Secret for people is of type %s, owned by %v", people.Type, people.OwnerReferences)
 	}
 	if want := pairing.PasswordScalar(typed.LookupID, typed.PIN); !bytes.Equal(record.Data[v1alpha1.RecordKeyScalar], want) {
-		t.Error("the record does not admit the code that people are told")
+		t.Error("the record does not admit the code in the Secret for people")
 	}
 	for key, want := range map[string]string{
 		v1alpha1.RecordKeyNamespace: code.Namespace, v1alpha1.RecordKeyCodeName: code.Name, v1alpha1.RecordKeyCodeUID: string(code.UID),
@@ -115,7 +115,7 @@ func TestPINCodeGetsTwoSecretsThatFitEachOther(t *testing.T) {
 		v1alpha1.RecordKeyExpires: code.Status.ExpiresTime.UTC().Format("2006-01-02T15:04:05Z"),
 	} {
 		if got := string(record.Data[key]); got != want {
-			t.Errorf("record says %s=%q, want %q", key, got, want)
+			t.Errorf("the record has %s=%q, want %q", key, got, want)
 		}
 	}
 	if ttl := code.Status.ExpiresTime.Sub(code.CreationTimestamp.Time).Seconds(); ttl != 600 {
@@ -171,7 +171,7 @@ func TestWrongGuessesAreMirroredAndBurnTheCode(t *testing.T) {
 func TestRightThirdGuessUsesTheCodeInsteadOfBurningIt(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	asGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "3"}) // the third is being verified
+	asGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "3"}) // the third try is being verified
 	asGateway(t, code, map[string]string{
 		v1alpha1.RecordKeyTriesUsed: "2", v1alpha1.RecordKeyConsumedBy: strings.Repeat("ab", 32), v1alpha1.RecordKeyRequestName: "box-abababab-x",
 	})
@@ -206,11 +206,11 @@ func TestHalfMadePairIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	old := get(t, peoplesSecret(code))
-	forgetPhase(t, code) // as if the controller had died before it wrote the status
+	forgetPhase(t, code) // as if the controller had crashed before it wrote the status
 	becomes(t, "the code is active again", code, inPhase(v1alpha1.PairingCodeActive))
 	people, record := get(t, peoplesSecret(code)), get(t, recordOf(code))
 	if people.UID == old.UID {
-		t.Error("the Secret for people is the old one, whose password nobody knows")
+		t.Error("the Secret for people still has the old password, which does not match the record")
 	}
 	typed, err := pairing.ParseCode(string(people.Data[v1alpha1.SecretKeyCode]))
 	if err != nil {
@@ -229,7 +229,7 @@ func TestPairThatAMachineTriedIsKept(t *testing.T) {
 	forgetPhase(t, code)
 	becomes(t, "the code is active again", code, inPhase(v1alpha1.PairingCodeActive))
 	if people := get(t, peoplesSecret(code)); people.UID != old.UID {
-		t.Error("the code that somebody is typing was replaced")
+		t.Error("the code was replaced although a machine has tried it")
 	}
 }
 
@@ -241,7 +241,7 @@ func forgetPhase(t *testing.T, code *v1alpha1.PairingCode) {
 	}
 }
 
-// caPin is the pin of the CA that an issuer signs with, read where the controller may not.
+// caPin returns the pin of the CA of an issuer, from a Secret that the controller may not read.
 func caPin(t *testing.T, secret string) string {
 	t.Helper()
 	stored := get(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: secret}})

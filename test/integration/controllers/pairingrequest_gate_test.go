@@ -8,14 +8,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// gate is the one that all reconcilers ask.
+// gate is the Gate of all reconcilers.
 var gate *switchedGate
 
-// prover is the one of the manager.
+// prover is the Prover of the manager.
 var prover *policy.Prover
 
-// switchedGate is the real gate, which a test can shut without breaking the policies that all
-// the others need.
+// switchedGate is the real gate. A test can close it without breaking the policies that all other
+// tests need.
 type switchedGate struct {
 	*policy.Gate
 	shut atomic.Bool
@@ -30,7 +30,7 @@ func (g *switchedGate) Check() error {
 	return g.Gate.Check()
 }
 
-// shutGate shuts the gate for the rest of a test.
+// shutGate closes the gate for the rest of a test.
 func shutGate(t *testing.T) {
 	t.Helper()
 	gate.shut.Store(true)

@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// machine is one device and the PairingRequest that a gateway made for it.
+// machine is one device and the PairingRequest that a gateway created for it.
 type machine struct {
 	key     *ecdsa.PrivateKey
 	pin     string
@@ -38,7 +38,7 @@ func newKey(t *testing.T) (key *ecdsa.PrivateKey, fingerprint string) {
 	return key, fingerprint
 }
 
-// claim is a request as an honest gateway makes it for a machine that knew the code.
+// claim returns the request of an honest gateway for a machine that knew the code.
 func claim(t *testing.T, code *v1alpha1.PairingCode, nodeName string) machine {
 	t.Helper()
 	key, pin := newKey(t)
@@ -74,7 +74,7 @@ func (m machine) create(t *testing.T) {
 	}
 }
 
-// knock is a machine whose request is Pending.
+// knock returns a machine whose request is Pending.
 func knock(t *testing.T, code *v1alpha1.PairingCode, nodeName string) machine {
 	t.Helper()
 	m := claim(t, code, nodeName)
@@ -93,7 +93,7 @@ func (m machine) awaits(t *testing.T, phase v1alpha1.PairingRequestPhase) {
 	})
 }
 
-// admitted is a machine that a person approved.
+// admitted returns a machine that a person approved.
 func admitted(t *testing.T, namespace, nodeName string) machine {
 	t.Helper()
 	m := knock(t, newCode(t, namespace, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), nodeName)
@@ -102,7 +102,7 @@ func admitted(t *testing.T, namespace, nodeName string) machine {
 	return m
 }
 
-// decide patches the decision as a person who may approve.
+// decide patches the decision as a user with the verb approve.
 func (m machine) decide(t *testing.T, decision string) {
 	t.Helper()
 	approver := shared.ClientFor(t, shared.As("ada", "system:masters"))

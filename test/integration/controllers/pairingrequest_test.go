@@ -83,14 +83,14 @@ func TestUndecidedRequestExpires(t *testing.T) {
 	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonRequestExpired, "pair the machine again")
 }
 
-// What a stolen gateway could write without a machine that knew the code.
+// These are the requests that a stolen gateway could write without a machine that knows the code.
 func TestForgedRequestsFail(t *testing.T) {
 	t.Parallel()
 	namespace := shared.Namespace(t)
 	_, foreign := newKey(t)
 	tests := map[string]struct {
 		forge  func(*machine)
-		record func(machine) map[string]string // nil: consumed honestly
+		record func(machine) map[string]string // values of the record; nil: the right key used it
 		reason string
 	}{
 		"a fingerprint of another key": {reason: v1alpha1.ReasonKeyMismatch, forge: func(m *machine) { m.request.Spec.PublicKeySHA256 = foreign }},
@@ -159,7 +159,7 @@ func TestReplaceNodeGivesAnExistingNodeANewKey(t *testing.T) {
 	if node.UID != before.UID || node.Spec.PublicKeySHA256 != second.pin || node.Spec.PairingRequestUID != string(second.request.UID) {
 		t.Errorf("the Node is %s with key %s of request %s", node.UID, node.Spec.PublicKeySHA256, node.Spec.PairingRequestUID)
 	}
-	// The first one never got its certificate; now it never will.
+	// The first machine never got its certificate and cannot get it any more.
 	first.awaits(t, v1alpha1.PairingRequestFailed)
 
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"desiredState":"Revoked"}}`))
@@ -190,7 +190,7 @@ func TestDecisionWaitsWhileThePoliciesAreNotProven(t *testing.T) {
 	m := knock(t, pinCode(t, shared.Namespace(t)), "box")
 	shutGate(t)
 	m.decide(t, `{"verdict":"Approved"}`)
-	becomes(t, "the request says what it waits for", m.request, func(request *v1alpha1.PairingRequest) error {
+	becomes(t, "the request shows why it waits", m.request, func(request *v1alpha1.PairingRequest) error {
 		condition := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionApproved)
 		if request.Status.Phase != v1alpha1.PairingRequestPending || condition.Reason != v1alpha1.ErrorPolicyUnproven {
 			return fmt.Errorf("phase %s, %+v", request.Status.Phase, condition)
@@ -212,7 +212,7 @@ func TestQRCodeMayApproveByItself(t *testing.T) {
 		t.Errorf("decided by %q", by)
 	}
 	if reason := m.request.Spec.Decision.Reason; !strings.Contains(reason, code.Spec.IssuedBy) {
-		t.Errorf("the decision does not say who issued the code: %q", reason)
+		t.Errorf("the decision does not name the issuer of the code: %q", reason)
 	}
 }
 
@@ -227,7 +227,7 @@ func TestDeletedNodeFailsItsUnfinishedRequest(t *testing.T) {
 	isGone(t, "the Node goes", m.node())
 }
 
-// silent makes the approval of a machine look as if it was so long ago.
+// silent dates the approval of a machine back.
 func (m machine) silent(t *testing.T, ago time.Duration) {
 	t.Helper()
 	eventually(t, "the approval is dated back", func(ctx context.Context) error {
@@ -251,7 +251,7 @@ func TestApprovedMachineThatNeverComesEndsAndFreesItsName(t *testing.T) {
 	if get(t, waiting.request); waiting.request.Status.Phase != v1alpha1.PairingRequestApproved {
 		t.Errorf("an hour before the end a request is %s", waiting.request.Status.Phase)
 	}
-	// Who is late but there gets the certificate.
+	// A late machine gets its certificate if its request is still open.
 	csr := waiting.csr(t)
 	waiting.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
 	waiting.chainOf(t, waiting.answered(t, csr), waiting.pin)

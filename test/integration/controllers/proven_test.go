@@ -21,7 +21,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// mallory may write every kind of a fleet, and has neither of the verbs approve and rekey.
+// mallory returns a client that may write every kind of a fleet, but without the verbs approve and
+// rekey.
 func mallory(t *testing.T, namespace string) client.Client {
 	t.Helper()
 	name := metav1.ObjectMeta{Namespace: namespace, Name: "mallory"}
@@ -45,7 +46,8 @@ func mallory(t *testing.T, namespace string) client.Client {
 	return shared.ClientFor(t, shared.As(name.Name))
 }
 
-// takeAway deletes shipped policies and returns the function that restores them; that also happens at the end.
+// takeAway deletes shipped policies and returns a function that restores them. The end of the test
+// restores them too.
 func takeAway(t *testing.T, names ...string) (restore func()) {
 	t.Helper()
 	shipped, err := config.Objects(config.DirPolicy)
@@ -78,7 +80,7 @@ func takeAway(t *testing.T, names ...string) (restore func()) {
 	return restore
 }
 
-// inForce waits until the policies work again, for the controller and for the gateways.
+// inForce waits until the policies work, for the controller and for the gateways.
 func inForce(t *testing.T) policy.Epoch {
 	t.Helper()
 	var epoch policy.Epoch
@@ -93,7 +95,7 @@ func inForce(t *testing.T) policy.Epoch {
 	return epoch
 }
 
-// covered waits until a proof covers the moment at which an object was created.
+// covered waits until a proof covers the creation time of an object.
 func covered(t *testing.T, object client.Object) {
 	t.Helper()
 	eventually(t, "a proof covers the object", func(context.Context) error {
@@ -105,13 +107,13 @@ func covered(t *testing.T, object client.Object) {
 	})
 }
 
-// admits waits until a write that a policy refuses passes.
+// admits waits until the API server admits a write that a policy would refuse.
 func admits(t *testing.T, what string, write func(context.Context) error) {
 	t.Helper()
 	eventually(t, what, write)
 }
 
-// provenNode is the Node of a machine once its spec is recorded as proven.
+// provenNode returns the Node of a machine once its spec is recorded as proven.
 func provenNode(t *testing.T, m machine) *v1alpha1.Node {
 	t.Helper()
 	return becomes(t, "the spec is proven", m.node(), func(node *v1alpha1.Node) error {
@@ -137,7 +139,7 @@ func withdrawn(code *v1alpha1.PairingCode) error {
 	return nil
 }
 
-// Not parallel: no policy that guards the pairing is there for a while.
+// This test is not parallel: it removes all policies that guard the pairing for a while.
 func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 	namespace := shared.Namespace(t)
 	thief := mallory(t, namespace)
@@ -180,7 +182,7 @@ func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 	})
 	restore()
 	if after := inForce(t); after.ID == before.ID {
-		t.Error("the proofs before and after the failure count as one run")
+		t.Error("the proofs before and after the failure belong to the same Epoch")
 	}
 
 	for name, forged := range codes {
@@ -190,9 +192,9 @@ func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 	undecided.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorPolicyUnproven, "pair the machine again")
 	widened := becomes(t, "the widened policy is not used", box.node(), specUnproven)
 	if help := meta.FindStatusCondition(widened.Status.Conditions, v1alpha1.ConditionSpecUnproven).Message; len(help) == 0 {
-		t.Error("the condition does not say what to look at")
+		t.Error("the condition has no message")
 	}
-	// Covered work goes on.
+	// Work on covered objects continues.
 	knock(t, honestCode, "honest").decide(t, `{"verdict":"Approved"}`)
 
 	approver := shared.Client()
@@ -208,7 +210,8 @@ func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 	}
 }
 
-// Not parallel, likewise. No try sees that the policies are away.
+// This test is not parallel for the same reason. No proof attempt notices that the policies are
+// missing.
 func TestWhatWasWrittenWhileAPolicyWasAwayBetweenTwoProofsIsNeverBelieved(t *testing.T) {
 	namespace := shared.Namespace(t)
 	thief := mallory(t, namespace)

@@ -23,7 +23,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// writeLog holds the writes of the manager, refused ones and dry runs included.
+// writeLog records the writes of the manager, including refused ones and dry runs.
 type writeLog struct {
 	mu     sync.Mutex
 	writes []loggedWrite
@@ -59,14 +59,14 @@ func (l *writeLog) add(request *http.Request) {
 	l.writes = append(l.writes, write)
 }
 
-// own counts the writes of an object in another namespace for a fleet.
+// own assigns the writes of an object in another namespace to a fleet.
 func (l *writeLog) own(name, fleet string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.owners[name] = fleet
 }
 
-// of returns the writes for a fleet since a time.
+// of returns the writes for a fleet since the given time.
 func (l *writeLog) of(fleet string, since time.Time) (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,7 +83,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-// fewWrites counts the writes of the window.
+// fewWrites counts the writes in the window.
 func fewWrites(t *testing.T, fleet string, mark time.Time) {
 	t.Helper()
 	select {
@@ -97,8 +97,9 @@ func fewWrites(t *testing.T, fleet string, mark time.Time) {
 	t.Logf("%d writes", len(lines))
 }
 
-// forbid makes a policy that refuses a write of the controller for one fleet, waits until it works,
-// and returns what removes it. A ConfigMap of the name of the fleet shows whether it works.
+// forbid creates a policy that refuses a write of the controller for one fleet, waits until it
+// works, and returns a function that removes it. A ConfigMap with the name of the policy shows
+// whether it works.
 func forbid(t *testing.T, row refusedWrite, fleet string) (lift func()) {
 	t.Helper()
 	namespace, name, deny := fleet, "refusal-"+fleet, admissionv1.Fail
@@ -167,7 +168,7 @@ func becomesStalled(t *testing.T, object client.Object, text string) {
 
 func stalls(t *testing.T, object client.Object, reason, text string) {
 	t.Helper()
-	becomes(t, "the object says why it waits", object, func(object client.Object) error {
+	becomes(t, "condition Stalled has the reason and the text", object, func(object client.Object) error {
 		stalled := meta.FindStatusCondition(conditionsOf(object), v1alpha1.ConditionStalled)
 		if stalled == nil || stalled.Reason != reason || !strings.Contains(stalled.Message, text) {
 			return fmt.Errorf("conditions are %+v", conditionsOf(object))
@@ -201,7 +202,7 @@ func conditionsOf(object client.Object) []metav1.Condition {
 	return nil
 }
 
-// hasWarning waits for an Event about an object with that text.
+// hasWarning waits for a warning Event about an object with the given reason and text.
 func hasWarning(t *testing.T, about client.Object, reason, text string) {
 	t.Helper()
 	eventually(t, "there is a warning "+reason, func(ctx context.Context) error {

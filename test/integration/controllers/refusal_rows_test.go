@@ -40,7 +40,7 @@ func startDeletedCode(t *testing.T, fleet string, refuse func()) client.Object {
 	return code
 }
 
-// startOldCode makes a code look as if it had ended two days ago.
+// startOldCode dates the end of a code back by two days.
 func startOldCode(t *testing.T, fleet string, refuse func()) client.Object {
 	code := newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	refuse()
@@ -70,7 +70,7 @@ func startRequest(t *testing.T, fleet string, refuse func()) client.Object {
 	return m.request
 }
 
-// startOldRequest makes a request look as if it had ended two days ago.
+// startOldRequest dates the end of a request back by two days.
 func startOldRequest(t *testing.T, fleet string, refuse func()) client.Object {
 	m := knock(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
 	m.decide(t, `{"verdict":"Denied","reason":"a test"}`)
@@ -123,7 +123,7 @@ func startNode(t *testing.T, fleet string, refuse func()) client.Object {
 	return get(t, m.node())
 }
 
-// startDeadGateway records a session of a gateway whose Lease ran out long ago.
+// startDeadGateway records a session of a gateway whose Lease expired long ago.
 func startDeadGateway(t *testing.T, fleet string, refuse func()) client.Object {
 	m := admitted(t, fleet, "box")
 	nodeIsDescribed(t, get(t, m.node()))
@@ -141,7 +141,7 @@ func startDeadGateway(t *testing.T, fleet string, refuse func()) client.Object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gatewayLease(t, fleet) // before the session it would be deleted at once
+	gatewayLease(t, fleet) // without a session, the controller would delete it at once
 	return get(t, m.node())
 }
 
@@ -150,7 +150,7 @@ func startDeadLease(t *testing.T, fleet string, refuse func()) client.Object {
 	return gatewayLease(t, fleet)
 }
 
-// gatewayLease makes the Lease of a gateway of the fleet's name that died an hour ago.
+// gatewayLease creates the Lease of a gateway with the fleet's name that died an hour ago.
 func gatewayLease(t *testing.T, fleet string) *coordinationv1.Lease {
 	t.Helper()
 	renewed := metav1.NewMicroTime(time.Now().Add(-time.Hour))
@@ -189,7 +189,8 @@ func startOldDispatch(t *testing.T, fleet string, refuse func()) client.Object {
 	return cancelledDispatch(t, fleet)
 }
 
-// cancelledDispatch is for a Node that never had a session. It is deleted when it is finished.
+// cancelledDispatch creates a dispatch for a Node that never had a session. It is deleted once
+// finished.
 func cancelledDispatch(t *testing.T, fleet string) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	d := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: fleet, Name: "one"}, Spec: v1alpha1.CapabilityDispatchSpec{
@@ -207,7 +208,7 @@ func cancelledDispatch(t *testing.T, fleet string) *v1alpha1.CapabilityDispatch 
 func startDeletedTrust(t *testing.T, fleet string, refuse func()) client.Object {
 	trustBundle(t, v1alpha1.TrustServerCAKey)
 	managerWrites.own(v1alpha1.TrustConfigMap, fleet)
-	managerWrites.own("configmaps", fleet) // where it is created
+	managerWrites.own("configmaps", fleet) // the URL of its creation ends with this
 	refuse()
 	deleteObject(t, trustMap())
 	return trustMap()

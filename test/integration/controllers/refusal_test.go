@@ -21,14 +21,15 @@ import (
 )
 
 const (
-	// maxRefusedWrites is the most writes in the first minute of a refusal: what precedes the refused
-	// write, its attempts, dry runs, the condition and the Event.
+	// maxRefusedWrites is the maximum number of writes in the first minute of a refusal. It
+	// includes the writes before the refused one, its attempts, dry runs, the condition and the
+	// Event.
 	maxRefusedWrites = 20
-	// refusalText is the message of the policy of a test.
+	// refusalText is the message of the policies of the tests.
 	refusalText = "refused by the policy of this test"
 )
 
-// refusalWindow is how long the writes of a refused controller are counted.
+// refusalWindow returns how long the writes of a refused controller are counted.
 func refusalWindow() time.Duration {
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		return time.Minute
@@ -40,16 +41,17 @@ func refusalWindow() time.Duration {
 type refusedWrite struct {
 	group, resource string
 	operation       admissionv1.OperationType
-	// namespace of the object; "" is the fleet.
+	// namespace is the namespace of the object; "" means the fleet.
 	namespace string
-	// reason of the refusal; "" is Invalid, as that of a policy without a reason.
+	// reason is the reason of the refusal; "" means Invalid, as for a policy without a reason.
 	reason metav1.StatusReason
-	// start makes what the controller needs, calls refuse, and makes it write. It returns the object
+	// start creates the preconditions, calls refuse, and causes the write. It returns the object
 	// that shows the refusal.
 	start func(t *testing.T, fleet string, refuse func()) client.Object
-	// eventOnly: the refused write is that of the status itself, or the object has no conditions.
+	// eventOnly means that the refused write is the status itself, or that the object has no
+	// conditions.
 	eventOnly bool
-	// goesOn returns once the controller has done its work.
+	// goesOn returns once the controller has completed its work.
 	goesOn func(t *testing.T, shown client.Object)
 }
 
@@ -100,7 +102,7 @@ var refusedWrites = map[string]refusedWrite{
 		start: startOldDispatch, goesOn: objectGoes},
 }
 
-// trustWrites are tried alone: every other row needs the object.
+// trustWrites run alone: every other row needs the object.
 var trustWrites = map[string]refusedWrite{
 	"new trust bundles": {resource: "configmaps", operation: admissionv1.Create, namespace: v1alpha1.SystemNamespace,
 		eventOnly: true, start: startDeletedTrust, goesOn: trustIsComplete},
@@ -110,7 +112,7 @@ var trustWrites = map[string]refusedWrite{
 
 func TestARefusedWriteBacksOffSaysWhyAndGoesOn(t *testing.T) {
 	t.Parallel()
-	// Rows refuse the writes of these, and others need them.
+	// Rows refuse the first writes of these bundles, and other rows need them.
 	trustBundle(t, v1alpha1.TrustServerCAKey)
 	trustBundle(t, v1alpha1.TrustDeviceCAKey)
 	for name, row := range refusedWrites {
@@ -121,7 +123,7 @@ func TestARefusedWriteBacksOffSaysWhyAndGoesOn(t *testing.T) {
 	}
 }
 
-// Not parallel: while a row runs, there are no trust bundles for certificates and QR codes.
+// This test is not parallel: while a row runs, certificates and QR codes have no trust bundles.
 func TestARefusedTrustBundleBacksOffSaysWhyAndGoesOn(t *testing.T) {
 	for name, row := range trustWrites {
 		t.Run(name, row.try)
@@ -149,7 +151,7 @@ func (row refusedWrite) try(t *testing.T) {
 	recovers(t, shown)
 }
 
-// Events of an object whose write was refused cause no attempt before its time.
+// Events of a refused object must not cause an attempt before the delay is over.
 func TestEventsOfARefusedObjectCauseNoWrites(t *testing.T) {
 	fleet := shared.Namespace(t)
 	newQuota(t, fleet, corev1.ResourceSecrets)
@@ -168,7 +170,7 @@ func TestEventsOfARefusedObjectCauseNoWrites(t *testing.T) {
 	fewWrites(t, fleet, mark)
 }
 
-// Cases that were seen: a quota, not a policy.
+// These refusals occurred in practice, with a quota instead of a policy.
 func TestAQuotaBacksOffSaysWhyAndGoesOn(t *testing.T) {
 	t.Parallel()
 	t.Run("on the Secrets of codes", func(t *testing.T) {
@@ -225,20 +227,20 @@ func lifts(t *testing.T, quota *corev1.ResourceQuota) {
 	}
 }
 
-// exemptWrites are writes of the controller's role that need no row, by resource and verb.
+// exemptWrites lists the rights of the controller that need no row, with the reason.
 var exemptWrites = map[string]string{
-	"events create": "a lost Event holds nothing up", "events patch": "likewise",
+	"events create": "a lost Event delays nothing", "events patch": "likewise",
 	"tokenreviews create":            "stores nothing",
 	"subjectaccessreviews create":    "stores nothing",
 	"serviceaccounts impersonate":    "no write",
 	"pairingcodes/finalizers update": "a right for blockOwnerDeletion, not a request",
-	"nodes rekey":                    "a right that a policy asks for",
+	"nodes rekey":                    "a right that a policy checks",
 	"pairingrequests approve":        "likewise",
-	"leases create":                  "leader election and the proof of the policies, which have intervals of their own",
+	"leases create":                  "leader election and the proof of the policies, which have their own intervals",
 	"leases update":                  "likewise",
 }
 
-// A new right to write needs a row, or a reason why it has none.
+// A new right to write needs a row, or a reason for the lack of one.
 func TestEveryWriteOfTheControllerHasARow(t *testing.T) {
 	operations := map[string]admissionv1.OperationType{"create": admissionv1.Create, "update": admissionv1.Update, "patch": admissionv1.Update, "delete": admissionv1.Delete}
 	tested := map[string]bool{}
@@ -263,7 +265,7 @@ func TestEveryWriteOfTheControllerHasARow(t *testing.T) {
 	}
 }
 
-// controllerRules are the rules of the controller by namespace; "" is every namespace.
+// controllerRules returns the RBAC rules of the controller by namespace; "" means every namespace.
 func controllerRules(t *testing.T) map[string][]rbacv1.PolicyRule {
 	t.Helper()
 	rules := map[string][]rbacv1.PolicyRule{

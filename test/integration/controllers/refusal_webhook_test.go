@@ -22,7 +22,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// A webhook chooses the code of its refusal. One that cannot be reached refuses as well.
+// A webhook can choose the code of its refusal. An unreachable webhook refuses too.
 func TestAWebhookThatRefusesBacksOffSaysWhyAndGoesOn(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -56,8 +56,8 @@ func TestAWebhookThatRefusesBacksOffSaysWhyAndGoesOn(t *testing.T) {
 	}
 }
 
-// refuseByWebhook starts a webhook that refuses the writes of the controller to a resource of a fleet,
-// and returns what removes it. A ConfigMap shows whether the API server calls it.
+// refuseByWebhook starts a webhook that refuses the writes of the controller to a resource of a
+// fleet, and returns a function that removes it. A ConfigMap shows whether the API server calls it.
 func refuseByWebhook(t *testing.T, fleet, resource string, code int32) (lift func()) {
 	t.Helper()
 	server := httptest.NewTLSServer(refusingHandler(code))

@@ -18,8 +18,8 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// agentsNamespace is where config/components/agent runs its pods. That there is no such namespace
-// when the controller starts has held up no other test of this package.
+// agentsNamespace is the namespace of the pods of config/components/agent. It does not exist when
+// the controller starts, which must not delay any other test of this package.
 const agentsNamespace = "mooring-agents"
 
 // applyComponent applies files of config/components/agent.
@@ -38,7 +38,7 @@ func applyComponent(t *testing.T, names ...string) {
 	}
 }
 
-// touchTrust makes the controller look at its bundles now, and not a minute after the last time.
+// touchTrust makes the controller reconcile its bundles now, without waiting for the next minute.
 func touchTrust(t *testing.T) {
 	t.Helper()
 	touch := fmt.Sprintf(`{"metadata":{"annotations":{"touched":%q}}}`, rand.String(8))
@@ -78,7 +78,7 @@ func TestAgentsInPodsGetTheCAOfTheGateways(t *testing.T) {
 	copied(t)
 }
 
-// The controller reads nothing there, and changes nothing else.
+// The controller can read nothing in that namespace, and change nothing else.
 func TestTheRoleForTheCopyGivesNoMore(t *testing.T) {
 	applyComponent(t, "namespaces.yaml", "trust.yaml")
 	const account = v1alpha1.ControllerServiceAccount
@@ -94,6 +94,6 @@ func TestTheRoleForTheCopyGivesNoMore(t *testing.T) {
 	want := []string{account + ": /configmaps [mooring-trust]: patch", account + ": /configmaps: create"}
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("rights where the agents are (-want +got):\n%s", diff)
+		t.Errorf("rights in the namespace of the agents (-want +got):\n%s", diff)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// core makes a core Node.
+// core creates a core Node.
 func (w *world) core() *corev1.Node {
 	w.t.Helper()
 	core := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-" + rand.String(6)}}
@@ -30,10 +30,10 @@ func (w *world) core() *corev1.Node {
 	return core
 }
 
-// inClusterAgents says that a test has made the first Node of one.
+// inClusterAgents reports whether a test has created the first Node of an in-cluster agent.
 var inClusterAgents bool
 
-// on makes a Node that of an agent in a pod on a core Node.
+// on makes a Node belong to an agent in a pod on a core Node.
 func on(core *corev1.Node) func(*v1alpha1.Node) {
 	return func(node *v1alpha1.Node) {
 		inClusterAgents = true
@@ -47,10 +47,10 @@ func desired(state v1alpha1.NodeDesiredState) func(*v1alpha1.Node) {
 
 func (w *world) leaves(name string) {
 	w.t.Helper()
-	eventually(w.t, "node "+name+" leaves", func() error {
+	eventually(w.t, "node "+name+" is deleted", func() error {
 		err := w.admin.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, &v1alpha1.Node{})
 		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is there, or %w", errors.Join(err))
+			return fmt.Errorf("it still exists, or %w", errors.Join(err))
 		}
 		return nil
 	})
@@ -58,19 +58,19 @@ func (w *world) leaves(name string) {
 
 func TestCoreNodesAreNotAskedForBeforeThereAreInClusterAgents(t *testing.T) {
 	if inClusterAgents {
-		t.Skip("another test has made some: in the order of the files, this one is first")
+		t.Skip("another test created in-cluster agents: in file order, this test runs first")
 	}
 	w := newWorld(t)
 	w.core()
 	w.node("laptop")
 	w.nodeBecomes("laptop", "described", func(n *v1alpha1.Node) bool { return n.Status.Trust != "" })
 	if coreNodeWatch.asked.Load() {
-		t.Error("the controller asks for core Nodes in a cluster without in-cluster agents")
+		t.Error("the controller reads core Nodes in a cluster without in-cluster agents")
 	}
 	w.node("first", on(w.core()))
-	eventually(t, "core Nodes are asked for", func() error {
+	eventually(t, "core Nodes are read", func() error {
 		if !coreNodeWatch.asked.Load() {
-			return errors.New("they are not")
+			return errors.New("they were not")
 		}
 		return nil
 	})
@@ -109,7 +109,7 @@ func TestNodesOfInClusterAgentsLeaveWithTheirCoreNode(t *testing.T) {
 		"revoked":   "Revoked stolen", "neighbour": "Active ", "laptop": "Active ",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("what is left (-want +got):\n%s", diff)
+		t.Errorf("remaining Nodes (-want +got):\n%s", diff)
 	}
 	for _, name := range []string{"active", "suspended"} {
 		w.said(name, v1alpha1.ReasonCoreNodeGone)
@@ -151,18 +151,18 @@ func TestACoreNodeMadeAgainIsAnother(t *testing.T) {
 	w.nodeBecomes("next", "still wanted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp.IsZero() && n.Status.Trust != "" })
 }
 
-// It runs alone: the watch of every other test would be late too.
+// This test runs alone: it would also delay the watch of every other test.
 func TestANodeStaysWhileOnlyTheCacheDoesNotKnowItsCoreNode(t *testing.T) {
 	w := newWorld(t)
 	known := w.core()
 	former := func(n *v1alpha1.Node) { n.Spec.ServiceAccount.NodeUID = "former" }
 	w.node("first", on(known), former)
-	w.leaves("first") // core Nodes are watched
+	w.leaves("first") // now core Nodes are watched
 	coreNodeWatch.held.Lock()
 	release := sync.OnceFunc(coreNodeWatch.held.Unlock)
 	t.Cleanup(release)
 	w.node("new", on(w.core()))
 	w.node("witness", on(known), former)
-	w.leaves("witness") // It came later, and Nodes are looked at one after the other.
+	w.leaves("witness") // it came later, and the reconciles are sequential
 	w.nodeBecomes("new", "still wanted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp.IsZero() })
 }

@@ -72,7 +72,7 @@ func TestALiveSessionIsLeftAloneUntilItEnds(t *testing.T) {
 	w.session("n", gateway, started, nil)
 	held := w.dispatch("held", "n", expires(1))
 	w.patch(held, `{"spec":{"cancel":true}}`)
-	witness := w.dispatch("witness", "nobody", expires(2)) // shows that the leader was at work all the time
+	witness := w.dispatch("witness", "nobody", expires(2)) // proves that the leader was active all the time
 	w.becomes(witness, v1alpha1.DispatchTimedOut, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeNotFound)
 	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(held), held); err != nil || held.Status.Phase != v1alpha1.DispatchQueued {
 		t.Fatalf("the leader settled a dispatch of a live session as %s: %v", held.Status.Phase, err)

@@ -15,9 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// lag makes one watch of the controller late: while it is held, nothing of it arrives.
+// lag delays one watch of the controller: while held is locked, no event arrives.
 type lag struct {
-	path  string // how the path of its requests ends
+	path  string // suffix of the request path
 	asked atomic.Bool
 	held  sync.RWMutex
 }
@@ -27,7 +27,7 @@ var (
 	coreNodeWatch = &lag{path: "/api/v1/nodes"}
 )
 
-// wrap is for rest.Config: each transport is wrapped for itself.
+// wrap wraps a transport, for rest.Config.
 func (l *lag) wrap(next http.RoundTripper) http.RoundTripper { return &lateTransport{next, l} }
 
 type lateTransport struct {
@@ -58,7 +58,7 @@ func (b *lateBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// It runs alone: the watch of every other test would be late too.
+// This test runs alone: it would also delay the watch of every other test.
 func TestANodeIsNotLetGoByACacheThatIsLate(t *testing.T) {
 	w := newWorld(t)
 	node, witnesses := w.node("n"), []*v1alpha1.Node{w.node("witness-a"), w.node("witness-b"), w.node("witness-c")}
@@ -84,12 +84,12 @@ func TestANodeIsNotLetGoByACacheThatIsLate(t *testing.T) {
 		})
 	}
 	goes(node)
-	for _, n := range witnesses { // One after the other, each deleted later: the Node was looked at long ago.
+	for _, n := range witnesses { // sequential, each deleted later: the Node was reconciled long before
 		goes(n)
 		gone(n)
 	}
 	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); err != nil {
-		t.Fatalf("the Node went before its dispatch ended: %v", err)
+		t.Fatalf("the Node was deleted before its dispatch ended: %v", err)
 	}
 	release()
 	w.becomes(running, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNodeDeleted)

@@ -1,5 +1,6 @@
-// Package leader tests what the leading controller does with Nodes and dispatches against a real control plane, with the rights of
-// their own ServiceAccount and the policies proven by their own prover.
+// Package leader tests how the leading controller handles Nodes and dispatches, against a real
+// control plane. The controller has the rights of its own ServiceAccount, and its own prover proves
+// the policies.
 package leader
 
 import (
@@ -27,7 +28,7 @@ import (
 const (
 	staleAfter  = 3 * time.Second
 	orphanGrace = 2 * time.Second
-	// patience is how long a test waits for a condition that normally holds within a second.
+	// patience is how long a test waits for a condition that usually holds within a second.
 	patience = 30 * time.Second
 )
 
@@ -38,7 +39,7 @@ var apiClock = apitime.New(clock.RealClock{})
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
-// run starts a cluster of its own: two controllers would fight over a shared one.
+// run starts its own cluster: two controllers would conflict in a shared one.
 func run(m *testing.M) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -69,7 +70,7 @@ func failed(err error) int {
 	return 1
 }
 
-// newManager is the controller as cmd/manager makes it, with shorter times.
+// newManager returns the controller, set up like in cmd/manager, but with shorter times.
 func newManager(ctx context.Context) (ctrl.Manager, error) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil)))
 	config, err := shared.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
@@ -133,7 +134,7 @@ func eventually(t *testing.T, what string, check func() error) {
 	}
 }
 
-// pass waits until the API server's clock shows a time.
+// pass waits until the API server's clock reaches the given time.
 func pass(t *testing.T, at time.Time) {
 	t.Helper()
 	eventually(t, "time passes", func() error {

@@ -45,7 +45,7 @@ func TestTheGatewayOwnsPresenceWhileItsSessionLasts(t *testing.T) {
 	w := newWorld(t)
 	w.node("n")
 	gateway := w.namespace + "-alive"
-	w.lease(gateway, -time.Hour) // renewed far ahead: it lives as long as this test
+	w.lease(gateway, -time.Hour) // renewed in the future: it is valid longer than this test runs
 	w.session("n", gateway, apiClock.Now(), nil)
 	node := w.nodeBecomes("n", "reviewed", func(n *v1alpha1.Node) bool {
 		return reason(n, v1alpha1.ConditionCapabilityReviewRequired) == "True/CapabilitiesNotGranted"
@@ -70,7 +70,7 @@ func TestACleanEndTurnsStaleIntoOfflineAndANewSessionWins(t *testing.T) {
 		t.Errorf("Offline %s after the end, want at least %s", since, staleAfter)
 	}
 	if got := reason(node, v1alpha1.ConditionConnected); got != "False/SessionLost" {
-		t.Errorf("Connected = %s, want the reason the gateway gave", got)
+		t.Errorf("Connected = %s, want the reason of the gateway", got)
 	}
 
 	w.session("n", gateway, node.Status.SessionEndedTime.Add(time.Second), nil)
@@ -165,7 +165,7 @@ func TestADeletedNodeGoesAfterItsSessionAndItsDispatches(t *testing.T) {
 	}
 	held := w.nodeBecomes("n", "being deleted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp != nil })
 	if len(held.Finalizers) == 0 {
-		t.Fatal("the Node went while its session was live")
+		t.Fatal("the Node was deleted while its session was live")
 	}
 	now := apiClock.Now()
 	w.session("n", gateway, started, &now)
@@ -181,8 +181,8 @@ func TestADeletedNodeGoesAfterItsSessionAndItsDispatches(t *testing.T) {
 	}
 }
 
-// A gateway passes the wish on and cannot make one up: only the signature of the Node's own key
-// counts, not the condition that people see.
+// A gateway passes a revocation request on and cannot forge one. Only the signature of the Node's
+// own key counts, not the condition for users.
 func TestOnlyItsOwnMachineGivesUpAnIdentity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -218,7 +218,7 @@ func TestOnlyItsOwnMachineGivesUpAnIdentity(t *testing.T) {
 	}
 }
 
-// A Node without dispatches stays until its session has ended.
+// A Node without dispatches is not deleted until its session has ended.
 func TestADeletedNodeWaitsForTheEndOfItsSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -240,7 +240,7 @@ func TestADeletedNodeWaitsForTheEndOfItsSession(t *testing.T) {
 			return nil
 		})
 	}
-	for _, name := range names { // One after the other: the first one was looked at long before the last one goes.
+	for _, name := range names { // sequential: the first one was reconciled long before the last one is gone
 		if err := w.admin.Delete(t.Context(), &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}); err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// Not parallel: it ends whatever is created while a policy is away.
+// This test is not parallel: it ends every dispatch that is created while a policy is missing.
 func TestWhatIsCreatedWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
 	w := newWorld(t)
 	before := w.dispatch("before", "nobody")
@@ -21,7 +21,7 @@ func TestWhatIsCreatedWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
 	defer proofs.waits.Unlock()
 	eventually(t, "prove the policies", func() error { return proofs.Prove(t.Context()) })
 
-	// Between two proofs: no try ever sees that the policy is away.
+	// Between two proofs: no proof attempt notices that the policy is missing.
 	shipped := shippedPolicy(t, v1alpha1.PolicyDispatches)
 	if err := w.admin.Delete(t.Context(), shipped.DeepCopy()); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// A run is called NotStarted only with a proof. Each row is a session that was recorded beside a
-// dispatch, by its begin and end relative to the dispatch's creation.
+// The leader may set NotStarted only with a proof. Each row is a recorded session of the same Node,
+// by its begin and end relative to the dispatch's creation.
 func TestTheLeaderCallsARunUnstartedOnlyWithAProof(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -46,22 +46,22 @@ func TestTheLeaderCallsARunUnstartedOnlyWithAProof(t *testing.T) {
 	}
 }
 
-// A dispatch that may have begun is left to its machine until the longest run is over and could have
-// been reported.
+// The leader leaves a dispatch that may have begun to its machine, until the longest run is over
+// and could have been reported.
 func TestTheLeaderWaitsForTheResultOfARunThatMayHaveBegun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.node("n")
 	began := w.dispatch("began", "n", expires(1))
 	w.claimed(began)
-	witness := w.dispatch("witness", "nobody", expires(3)) // shows that the leader was at work all the time
+	witness := w.dispatch("witness", "nobody", expires(3)) // proves that the leader was active all the time
 	w.becomes(witness, v1alpha1.DispatchTimedOut, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeNotFound)
 	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(began), began); err != nil || began.Status.Phase != v1alpha1.DispatchDispatched {
 		t.Errorf("a second after its expiry it is %s: %v", began.Status.Phase, err)
 	}
 }
 
-// leftAlone is a Node whose gateway has just recorded a session.
+// leftAlone creates a Node whose gateway has just recorded a session.
 func (w *world) leftAlone(node string) {
 	w.t.Helper()
 	w.node(node)

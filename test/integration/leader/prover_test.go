@@ -8,14 +8,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// patientProver proves like the real one, but waits while a test says the proof itself: the truth,
-// told once a minute, would get in between.
+// patientProver is a Prover that pauses while a test proves the policies itself: its regular proofs
+// would interfere.
 type patientProver struct {
 	*policy.Prover
 	waits sync.Mutex
 }
 
-// proofs is the prover of this package.
+// proofs is the Prover of this package.
 var proofs = &patientProver{}
 
 // Start proves until ctx ends.

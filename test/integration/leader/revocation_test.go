@@ -38,10 +38,11 @@ func signed(t *testing.T, key *ecdsa.PrivateKey, p identity.Proof) []byte {
 	return signature
 }
 
-// wishesRevocation writes what a gateway may write: a wish and the condition for people.
+// wishesRevocation writes the fields that a gateway may write: the request and the condition for
+// users.
 func (w *world) wishesRevocation(name string, wish *v1alpha1.NodeRevocationRequest) {
 	w.t.Helper()
-	eventually(w.t, "the wish is written", func() error {
+	eventually(w.t, "the revocation request is written", func() error {
 		node := &v1alpha1.Node{}
 		if err := w.gateway.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, node); err != nil {
 			return err
@@ -58,8 +59,8 @@ func (w *world) wishesRevocation(name string, wish *v1alpha1.NodeRevocationReque
 	})
 }
 
-// seen waits until the controller has looked at the Node as it is now: it makes Offline of the
-// end of an old session, and looks for a wish first.
+// seen waits until the controller has reconciled the present state of the Node. The controller
+// checks the revocation request before it sets Offline for the end of an old session.
 func (w *world) seen(name string) {
 	w.t.Helper()
 	ended := apiClock.Now().Add(-2 * staleAfter)

@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// world is one fleet and the hands that act in it: an administrator, the controller's account
-// for what the pairing would have made, and a gateway's account for sessions.
+// world is one fleet with the clients that act in it. The administrator acts for users, the
+// controller's account for the pairing, and a gateway's account for sessions.
 type world struct {
 	t          *testing.T
 	namespace  string
@@ -41,7 +41,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// node makes a Node as an approval does.
+// node creates a Node as an approval does.
 func (w *world) node(name string, change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	w.t.Helper()
 	node := &v1alpha1.Node{
@@ -60,7 +60,7 @@ func (w *world) node(name string, change ...func(*v1alpha1.Node)) *v1alpha1.Node
 	return node
 }
 
-// lease makes the Lease of a gateway that renewed it age ago.
+// lease creates the Lease of a gateway that renewed it age ago.
 func (w *world) lease(gateway string, age time.Duration) {
 	w.t.Helper()
 	renewed := metav1.NewMicroTime(apiClock.Now().Add(-age))
@@ -77,7 +77,7 @@ func (w *world) lease(gateway string, age time.Duration) {
 
 }
 
-// session records a session as a gateway does, started and (if not nil) ended at these times.
+// session records a session as a gateway does, with the given start and, if not nil, end.
 func (w *world) session(node, gateway string, started time.Time, ended *time.Time) {
 	w.t.Helper()
 	status := map[string]any{
@@ -123,7 +123,7 @@ func (w *world) dispatch(name, node string, change ...func(*v1alpha1.CapabilityD
 	return d
 }
 
-// claimed marks a dispatch as a gateway does before it offers backlog.
+// claimed sets the phase that a gateway sets before it offers backlog.
 func (w *world) claimed(d *v1alpha1.CapabilityDispatch) {
 	w.t.Helper()
 	d.Status.Phase = v1alpha1.DispatchDispatched
@@ -132,7 +132,7 @@ func (w *world) claimed(d *v1alpha1.CapabilityDispatch) {
 	}
 }
 
-// becomes waits until a dispatch ends like this.
+// becomes waits until a dispatch has the given phase, execution and error code.
 func (w *world) becomes(d *v1alpha1.CapabilityDispatch, phase v1alpha1.DispatchPhase, execution v1alpha1.Execution, code string) {
 	w.t.Helper()
 	eventually(w.t, "dispatch "+d.Name, func() error {
@@ -147,7 +147,7 @@ func (w *world) becomes(d *v1alpha1.CapabilityDispatch, phase v1alpha1.DispatchP
 	})
 }
 
-// nodeBecomes waits until the status of a Node satisfies check, which says what is wrong.
+// nodeBecomes waits until check accepts a Node. what names the expected state in failures.
 func (w *world) nodeBecomes(name, what string, check func(*v1alpha1.Node) bool) *v1alpha1.Node {
 	w.t.Helper()
 	node := &v1alpha1.Node{}

@@ -19,7 +19,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// The controller waits for a cert-manager that it can use, says what is wrong, and goes on by itself.
+// The controller waits for a usable cert-manager, reports the problem, and continues without a
+// restart.
 func TestTheControllerWaitsForACertManagerItCanUse(t *testing.T) {
 	definition := takeAway(t, "certificaterequests.cert-manager.io")
 	controller, probes := startController(t)
@@ -39,14 +40,14 @@ func TestTheControllerWaitsForACertManagerItCanUse(t *testing.T) {
 	label(t, definition, `"v1.12.0"`)
 	until(t, func(ctx context.Context) error { return readySays(ctx, probes, http.StatusOK, "ok") })
 	if !controller.Running() {
-		t.Error("the controller ended on the way")
+		t.Error("the controller exited")
 	}
 	if n := strings.Count(controller.Output(), "waiting for the cluster"); n < 2 || n > 4 {
-		t.Errorf("it logged %d times what it waits for, and has to on change only", n)
+		t.Errorf("it logged the wait %d times, want a log line only on change", n)
 	}
 }
 
-// takeAway deletes a CRD for the length of the test and returns it as it was.
+// takeAway deletes a CRD for the duration of the test and returns the previous object.
 func takeAway(t *testing.T, name string) *unstructured.Unstructured {
 	t.Helper()
 	definition := &unstructured.Unstructured{}
@@ -61,7 +62,7 @@ func takeAway(t *testing.T, name string) *unstructured.Unstructured {
 	gone := definition.DeepCopy()
 	until(t, func(ctx context.Context) error {
 		if err := shared.Client().Get(ctx, client.ObjectKeyFromObject(gone), gone); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is there, or %w", err)
+			return fmt.Errorf("it still exists, or %w", err)
 		}
 		return nil
 	})
@@ -82,7 +83,8 @@ func label(t *testing.T, definition *unstructured.Unstructured, release string) 
 	}
 }
 
-// startController starts the real program under its own rights and returns where it says whether it is ready.
+// startController starts the real program with its own rights and returns the address of its
+// probes.
 func startController(t *testing.T) (controller *stack.Process, probes string) {
 	t.Helper()
 	root, err := cluster.Root()
@@ -127,7 +129,7 @@ func readySays(ctx context.Context, probes string, code int, text string) error 
 		return err
 	}
 	if answer.StatusCode != code || !strings.Contains(string(body), text) {
-		return fmt.Errorf("it says %d %q, want %d %q", answer.StatusCode, body, code, text)
+		return fmt.Errorf("readyz returns %d %q, want %d %q", answer.StatusCode, body, code, text)
 	}
 	return nil
 }

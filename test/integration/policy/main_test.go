@@ -1,5 +1,5 @@
-// Package policy tests the proof of the admission policies by breaking them on a control plane of
-// its own.
+// Package policy tests the proof of the admission policies. It breaks the policies on its own
+// control plane.
 package policy
 
 import (

@@ -27,7 +27,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// access is that of an account of ours, with its real rights.
+// access returns the REST config of a Mooring ServiceAccount with its real rights.
 func access(t *testing.T, account string) *rest.Config {
 	t.Helper()
 	cfg, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, account)
@@ -116,11 +116,12 @@ func TestEveryShippedObjectIsNeeded(t *testing.T) {
 	}
 	restore(t, prover)
 	if failure := proof(t).Annotations[policy.AnnotationFailure]; failure != "" {
-		t.Errorf("after the repair the Lease still says %q", failure)
+		t.Errorf("after the repair the Lease still has the failure %q", failure)
 	}
 }
 
-// edit makes the smallest change that weakens an object: it no longer fails closed, or denies.
+// edit makes the smallest change that weakens an object: it no longer fails closed or no longer
+// denies.
 func edit(t *testing.T, shipped *unstructured.Unstructured) {
 	t.Helper()
 	change := `{"spec":{"failurePolicy":"Ignore"}}`
@@ -136,8 +137,8 @@ func edit(t *testing.T, shipped *unstructured.Unstructured) {
 	}
 }
 
-// replace puts the shipped object in the place of whatever is there: an apply would leave what
-// somebody added.
+// replace replaces the live object by the shipped one. An apply would keep fields that were added
+// to the live object.
 func replace(t *testing.T, shipped *unstructured.Unstructured) {
 	t.Helper()
 	if err := client.IgnoreNotFound(shared.Client().Delete(t.Context(), shipped.DeepCopy())); err != nil {
@@ -155,14 +156,14 @@ func disproves(t *testing.T, prover *policy.Prover, name string) {
 	}
 	lease := proof(t)
 	if failure := lease.Annotations[policy.AnnotationFailure]; !strings.Contains(failure, name) {
-		t.Errorf("the Lease says %q, want %s", failure, name)
+		t.Errorf("the failure on the Lease is %q, want %s", failure, name)
 	}
 	if _, failing := policy.Failing(lease); !failing {
 		t.Error("Failing = false")
 	}
 }
 
-// No try ever sees that the policy is away: UID and generation are part of the proof.
+// No proof attempt notices that the policy is missing: UID and generation are part of the proof.
 func TestAPolicyThatWasAwayBetweenTwoProofsIsAFailure(t *testing.T) {
 	prover := newProver(t)
 	restore(t, prover)
@@ -193,7 +194,7 @@ func TestAPolicyThatWasAwayBetweenTwoProofsIsAFailure(t *testing.T) {
 	}
 }
 
-// The gates shut soon after a policy is away, and not only with the next regular proof.
+// The gates must close soon after a policy is deleted, not only with the next regular proof.
 func TestAProofFollowsAChangeOfAPolicyAtOnce(t *testing.T) {
 	prover := newProver(t)
 	restore(t, prover)
@@ -228,7 +229,7 @@ func TestAProofFollowsAChangeOfAPolicyAtOnce(t *testing.T) {
 			if err := shared.Client().Delete(t.Context(), object.DeepCopy()); err != nil {
 				t.Fatal(err)
 			}
-			until(t, func(context.Context) error { // its patience is half the time between two proofs
+			until(t, func(context.Context) error { // waits at most half the time between two proofs
 				if _, failing := policy.Failing(proof(t)); !failing {
 					return fmt.Errorf("the gates are open; the last proof was at %s, the deletion at %s", renewed, began)
 				}
@@ -240,7 +241,7 @@ func TestAProofFollowsAChangeOfAPolicyAtOnce(t *testing.T) {
 	}
 }
 
-// The leader was away, or replaced: the record is durable, and nothing changed meanwhile.
+// The leader was away or was replaced. The record is stored, and no policy changed meanwhile.
 func TestAGapIsCoveredWhenEveryPolicyIsTheSameAtItsEnd(t *testing.T) {
 	first := newProver(t)
 	restore(t, first)
@@ -266,7 +267,7 @@ func TestAGatewayCannotWriteTheRecordOfTheProofs(t *testing.T) {
 	}
 }
 
-// The objects look right and still the forgery passes: only trying finds that.
+// The objects are as shipped, and a forged object is still admitted: only a probe detects that.
 func TestAForgeryThatPassesIsFoundByTrying(t *testing.T) {
 	prover := newProver(t)
 	restore(t, prover)
@@ -281,7 +282,7 @@ func TestAForgeryThatPassesIsFoundByTrying(t *testing.T) {
 		}
 	}
 	until(t, func(ctx context.Context) error { // the authorizer follows its watch
-		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "a Node nobody approved was admitted") {
+		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "a Node without an approval was admitted") {
 			return fmt.Errorf("Prove = %w, want a Node that was admitted", err)
 		}
 		return nil
@@ -294,7 +295,7 @@ func TestAForgeryThatPassesIsFoundByTrying(t *testing.T) {
 	until(t, prover.Prove)
 }
 
-// RBAC alone would hide a policy that does not work.
+// A refusal by RBAC alone would hide a policy that does not work.
 func TestARefusalThatIsNotOursIsNoProof(t *testing.T) {
 	prover := newProver(t)
 	restore(t, prover)
@@ -313,7 +314,7 @@ func TestARefusalThatIsNotOursIsNoProof(t *testing.T) {
 	restore(t, prover)
 }
 
-// startGate lets a gate watch the Lease until the end of the test.
+// startGate runs a gate, which watches the Lease, until the end of the test.
 func startGate(t *testing.T, gate *policy.Gate) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -353,7 +354,7 @@ func TestTheGateFollowsTheLease(t *testing.T) {
 	until(t, func(context.Context) error { return gate.Check() })
 }
 
-// Without further proofs the gate shuts by itself.
+// Without further proofs the gate must close.
 func TestTheGateShutsWhenTheProofIsOld(t *testing.T) {
 	restore(t, newProver(t))
 	now := clocktesting.NewFakeClock(time.Now())
