@@ -29,7 +29,7 @@ func agent(t *testing.T) (*appsv1.DaemonSet, []runtime.Object) {
 	return sets[0], objects
 }
 
-// shippedRules answers as the API server does that holds the objects of the component.
+// shippedRules implements client.Reader for the objects of the component.
 type shippedRules struct {
 	client.Reader
 	objects []runtime.Object
@@ -44,7 +44,7 @@ func (r shippedRules) Get(_ context.Context, key client.ObjectKey, into client.O
 	return nil
 }
 
-// The rule is read with the code that gateways and controllers read it with.
+// The test parses the rule with the same code as gateways and controllers.
 func TestTheRuleAdmitsTheAgentsIntoAFleetThatExists(t *testing.T) {
 	d, objects := agent(t)
 	holder := serviceaccount.Holder{Namespace: d.Namespace, Name: d.Spec.Template.Spec.ServiceAccountName, Node: "worker.test"}
@@ -65,7 +65,8 @@ func TestTheRuleAdmitsTheAgentsIntoAFleetThatExists(t *testing.T) {
 	}
 }
 
-// What is mounted is what the arguments name, the controller publishes, and the gateways accept.
+// The mounts must match the arguments, the objects of the controller, and the checks of the
+// gateways.
 func TestTheAgentFindsItsTokenItsTrustAndItsIdentity(t *testing.T) {
 	d, objects := agent(t)
 	pod := d.Spec.Template.Spec
@@ -90,7 +91,7 @@ func TestTheAgentFindsItsTokenItsTrustAndItsIdentity(t *testing.T) {
 		t.Errorf("the identity %s is not kept on the host", args["identity-dir"])
 	}
 	if probe := pod.Containers[0].ReadinessProbe.Exec.Command; probe[len(probe)-1] != "--identity-dir="+args["identity-dir"] {
-		t.Errorf("%v asks another agent", probe)
+		t.Errorf("%v probes another agent", probe)
 	}
 	for _, s := range kind[*corev1.Service](objects) {
 		if host := s.Name + "." + s.Namespace + ".svc:7443"; args["pairing"] != host {
@@ -105,7 +106,7 @@ func TestTheAgentFindsItsTokenItsTrustAndItsIdentity(t *testing.T) {
 	}
 }
 
-// runFlags are those that the reference lists for mooring-agent run.
+// runFlags returns the flags that the reference lists for mooring-agent run.
 func runFlags(t *testing.T) map[string]bool {
 	t.Helper()
 	data, err := os.ReadFile("../docs/reference/mooring-agent.md")
@@ -119,12 +120,12 @@ func runFlags(t *testing.T) map[string]bool {
 		flags[f[1]] = true
 	}
 	if !flags["pairing"] || flags["wait"] {
-		t.Fatalf("the reference is not understood: %v", flags)
+		t.Fatalf("cannot parse the reference: %v", flags)
 	}
 	return flags
 }
 
-// Every core Node has an agent, and the CA gets there: a flag and a right that belong together.
+// Every core Node needs an agent and the CA, which needs both a flag and a right.
 func TestAgentsAreEverywhereAndTheControllerMaySupplyThem(t *testing.T) {
 	d, objects := agent(t)
 	pod := d.Spec.Template.Spec

@@ -15,7 +15,7 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// templates are the pods that objects lead to, by the name of what makes them.
+// templates returns the pod templates of the workloads, by the name of the workload.
 func templates(objects []runtime.Object) map[string]corev1.PodTemplateSpec {
 	pods := map[string]corev1.PodTemplateSpec{}
 	for _, d := range kind[*appsv1.Deployment](objects) {
@@ -29,8 +29,8 @@ func templates(objects []runtime.Object) map[string]corev1.PodTemplateSpec {
 	return pods
 }
 
-// What the API server checks, checked by its own code: every pod passes the standard of its
-// namespace, and the agent breaks the restricted one only where docs/how-to/in-cluster.md says so.
+// The API server's own code checks every pod against the standard of its namespace. The agent may
+// violate the restricted standard only where docs/how-to/in-cluster.md lists an exception.
 func TestPodsPassTheStandardsOfTheirNamespaces(t *testing.T) {
 	objects := build(t, componentAgent)
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
@@ -74,7 +74,7 @@ func TestPodsPassTheStandardsOfTheirNamespaces(t *testing.T) {
 	}
 }
 
-// What the restricted standard leaves open: nobody writes into an image, and memory has a bound.
+// Checks beyond the restricted standard: read-only root file systems and memory bounds.
 func TestEveryContainerHasBounds(t *testing.T) {
 	for name, pod := range templates(build(t, componentAgent)) {
 		for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
@@ -97,7 +97,7 @@ func matches(t *testing.T, selector metav1.LabelSelector, pod corev1.PodTemplate
 	return s.Matches(labels.Set(pod.Labels))
 }
 
-// A port that nobody may reach is closed on purpose: add it here, or to a policy.
+// A port that is closed must be closed on purpose: add it here, or to a policy.
 func TestEveryPortIsOpenedOrClosedOnPurpose(t *testing.T) {
 	objects := build(t, componentAgent, componentNetworkPolicy)
 	const anybody, labelled, closed = "anybody", "labelled namespaces", "closed"
@@ -120,7 +120,7 @@ func TestEveryPortIsOpenedOrClosedOnPurpose(t *testing.T) {
 		}
 		ports := pod.Spec.Containers[0].Ports
 		if !denied && len(ports) > 0 {
-			t.Errorf("%s: no policy denies what none allows", name)
+			t.Errorf("%s: no policy denies the remaining ingress", name)
 		}
 		for _, port := range ports {
 			got := open[port.Name]
@@ -134,7 +134,7 @@ func TestEveryPortIsOpenedOrClosedOnPurpose(t *testing.T) {
 	}
 }
 
-// A monitor that selects nothing, or names a port that is not there, is silent about it.
+// A monitor that selects nothing, or that names a missing port, fails silently.
 func TestTheMonitorFindsTheMetricsOfBothRoles(t *testing.T) {
 	objects := build(t, componentAgent, componentPrometheus)
 	monitors := kind[*monitoringv1.PodMonitor](objects)

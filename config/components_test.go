@@ -19,15 +19,16 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// Components of config/components.
+// Names of the components in config/components.
 const (
 	componentAgent         = "agent"
 	componentPrometheus    = "prometheus"
 	componentNetworkPolicy = "network-policy"
 )
 
-// build is what an overlay of config/install with components makes, as kubectl apply -k does it:
-// the objects of the kinds that need a strict look, decoded without tolerance for unknown fields.
+// build returns the objects that kubectl apply -k creates from an overlay of config/install with
+// components. It returns only the kinds of the decoder, decoded without tolerance for unknown
+// fields.
 func build(t *testing.T, components ...string) []runtime.Object {
 	t.Helper()
 	here, err := os.Getwd()
@@ -57,7 +58,7 @@ func build(t *testing.T, components ...string) []runtime.Object {
 	var objects []runtime.Object
 	for _, resource := range made.Resources() {
 		if group := resource.GetGvk().Group; strings.HasSuffix(group, "cert-manager.io") || strings.HasPrefix(group, "admissionregistration") || strings.HasPrefix(group, "apiextensions") {
-			continue // config_test.go and the integration tests look at these
+			continue // embed_test.go and the integration tests check these
 		}
 		text, err := resource.AsYAML()
 		if err != nil {
@@ -86,7 +87,7 @@ func strictDecoder(t *testing.T) runtime.Decoder {
 	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 }
 
-// kind are the objects of one kind.
+// kind returns the objects of one kind.
 func kind[T runtime.Object](objects []runtime.Object) []T {
 	var of []T
 	for _, o := range objects {
@@ -97,7 +98,7 @@ func kind[T runtime.Object](objects []runtime.Object) []T {
 	return of
 }
 
-// Each component works without the others, and all work together.
+// Each component must work alone, and all must work together.
 func TestComponentsAddWhatTheySay(t *testing.T) {
 	plain := len(build(t))
 	together := 0

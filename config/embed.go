@@ -1,5 +1,5 @@
-// Package config holds the manifests of Mooring, so that a program can apply them, and prove
-// that what a cluster runs is what was shipped.
+// Package config embeds the manifests of Mooring. A program can apply them, and can prove that a
+// cluster runs the shipped objects.
 package config
 
 import (
@@ -14,12 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// Files are the manifests as they are in this directory.
+// Files contains the manifests of this directory.
 //
 //go:embed crd/bases/*.yaml rbac/*.yaml policy/*.yaml cert-manager/*.yaml
 var Files embed.FS
 
-// Directories that Objects takes, in the order in which they have to be applied.
+// Directories for Objects, in the order in which they have to be applied.
 const (
 	DirCRD         = "crd/bases"
 	DirRBAC        = "rbac"
@@ -27,8 +27,8 @@ const (
 	DirCertManager = "cert-manager"
 )
 
-// Objects returns the objects of one directory of Files in the order of its kustomization, or
-// of the file names where there is none. Namespaces come first.
+// Objects returns the objects of one directory of Files, in the order of its kustomization, or of
+// the file names if there is none. Namespaces come first.
 func Objects(dir string) ([]*unstructured.Unstructured, error) {
 	names, err := manifests(dir)
 	if err != nil {
@@ -45,7 +45,7 @@ func Objects(dir string) ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-// manifests lists the files of a directory: those its kustomization names, or all of them.
+// manifests lists the files of a directory: the files that its kustomization names, or all of them.
 func manifests(dir string) ([]string, error) {
 	data, err := Files.ReadFile(path.Join(dir, "kustomization.yaml"))
 	if err != nil {

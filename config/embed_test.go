@@ -46,7 +46,7 @@ func TestNamespacesComeFirst(t *testing.T) {
 	}
 }
 
-// A binding without its policy, and a policy without its binding, admit everything.
+// A binding without its policy admits everything, and so does a policy without its binding.
 func TestEveryPolicyFailsClosedAndIsBound(t *testing.T) {
 	bound := map[string]bool{}
 	for _, o := range policies(t) {
@@ -72,7 +72,7 @@ func TestEveryPolicyFailsClosedAndIsBound(t *testing.T) {
 	}
 }
 
-// Whoever proves a policy knows its refusals by how they begin.
+// The prover recognizes the refusals of a policy by their beginning.
 func TestEveryRefusalBeginsWithTheNameOfItsPolicy(t *testing.T) {
 	want := map[string]bool{
 		v1alpha1.PolicyDispatches: true, v1alpha1.PolicyPairingCodes: true, v1alpha1.PolicyPairingRequests: true,

@@ -14,8 +14,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// What people copy from the pages and the samples is YAML without repeated keys, and what is of
-// our kinds has no field that the kind does not have.
+// The examples in pages and samples must be YAML without repeated keys. Objects of Mooring's kinds
+// must have no unknown field.
 func TestExamplesDecodeStrictly(t *testing.T) {
 	ours := map[string]int{}
 	for _, path := range filesOf(t, ".md", "../README.md", "../SECURITY.md", "../CONTRIBUTING.md", "../docs") {
@@ -27,7 +27,7 @@ func TestExamplesDecodeStrictly(t *testing.T) {
 		ours["samples"] += decodeStrictly(t, path, read(t, path))
 	}
 	if ours["pages"] < 1 || ours["samples"] < 8 {
-		t.Errorf("only these examples of ours were found: %v", ours)
+		t.Errorf("too few examples of Mooring's kinds were found: %v", ours)
 	}
 }
 
@@ -47,7 +47,7 @@ func TestAMistakeInAnExampleIsFound(t *testing.T) {
 	}
 }
 
-// filesOf lists files with an extension, of folders all that are in them.
+// filesOf lists the files with an extension under the roots.
 func filesOf(t *testing.T, extension string, roots ...string) []string {
 	t.Helper()
 	var found []string
@@ -74,8 +74,8 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// fenced are the YAML blocks of a page, by the line they begin in; a block in a list is moved to
-// the left.
+// fenced returns the YAML blocks of a page by the line in which they begin. It removes the
+// indentation of blocks in a list.
 func fenced(page string) map[int]string {
 	blocks, start, indent := map[int]string{}, 0, ""
 	for i, line := range strings.Split(page, "\n") {
@@ -92,7 +92,8 @@ func fenced(page string) map[int]string {
 	return blocks
 }
 
-// decodeStrictly reports what is wrong with a text and returns how many documents are of ours.
+// decodeStrictly reports the errors of a text, and returns the number of documents of Mooring's
+// kinds.
 func decodeStrictly(t *testing.T, where, text string) (ours int) {
 	t.Helper()
 	for _, document := range strings.Split(text, "\n---\n") {
@@ -107,7 +108,7 @@ func decodeStrictly(t *testing.T, where, text string) (ours int) {
 	return ours
 }
 
-// strict decodes one document, and tells whether it is of ours.
+// strict decodes one document, and reports whether it is of a Mooring kind.
 func strict(document []byte) (ours bool, err error) {
 	var fields map[string]any
 	if err := yaml.UnmarshalStrict(document, &fields); err != nil {
@@ -128,7 +129,7 @@ func strict(document []byte) (ours bool, err error) {
 	}
 	decode, known := kinds[meta.Kind]
 	if !known {
-		return true, fmt.Errorf("%s is no kind of ours", meta.Kind)
+		return true, fmt.Errorf("%s is not a Mooring kind", meta.Kind)
 	}
 	return true, decode()
 }

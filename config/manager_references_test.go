@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/config"
 )
 
-// What refers by name to something else finds it: accounts, labels, ports, the Secret, endpoints.
+// Every reference by name must resolve: accounts, labels, ports, the Secret, endpoints.
 func TestProcessesFindWhatTheyReferTo(t *testing.T) {
 	all := readProcesses(t)
 	accounts, secret := shipped(t)
@@ -72,7 +72,8 @@ func findsPorts(t *testing.T, d *appsv1.Deployment, s *corev1.Service) {
 	}
 }
 
-// findsEndpoints compares with the generated ConfigMap, and that with the Service.
+// findsEndpoints compares the endpoints of a Deployment with the generated ConfigMap and the
+// Service.
 func findsEndpoints(t *testing.T, d *appsv1.Deployment) {
 	t.Helper()
 	data, err := os.ReadFile("manager/kustomization.yaml")
@@ -102,7 +103,8 @@ func findsEndpoints(t *testing.T, d *appsv1.Deployment) {
 	}
 }
 
-// shipped is what config/rbac and config/cert-manager make: accounts, the Secret of the gateways.
+// shipped returns the accounts and the Secret of the gateways from config/rbac and
+// config/cert-manager.
 func shipped(t *testing.T) (accounts map[string]bool, secret string) {
 	t.Helper()
 	accounts = map[string]bool{}

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 )
 
-// processes are the objects of config/manager, decoded without tolerance for unknown fields.
+// processes holds the objects of config/manager, decoded without tolerance for unknown fields.
 type processes struct {
 	deployments []*appsv1.Deployment
 	services    []*corev1.Service
@@ -68,11 +68,11 @@ func (p *processes) add(t *testing.T, object runtime.Object) {
 	case *policyv1.PodDisruptionBudget:
 		p.budgets = append(p.budgets, o)
 	default:
-		t.Fatalf("no test knows %T", object)
+		t.Fatalf("no test covers %T", object)
 	}
 }
 
-// managerFlags is the role of every flag of the manager, from the reference that its --help makes.
+// managerFlags returns the role of every flag of the manager, from the generated reference.
 func managerFlags(t *testing.T) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile("../docs/reference/manager.md")
@@ -84,7 +84,7 @@ func managerFlags(t *testing.T) map[string]string {
 		roles[row[1]] = row[2]
 	}
 	if roles["role"] != "both" || roles["tls-dir"] != "gateway" {
-		t.Fatalf("the reference is not understood: %v", roles)
+		t.Fatalf("cannot parse the reference: %v", roles)
 	}
 	return roles
 }
@@ -129,7 +129,7 @@ func hasVariable(c corev1.Container, name string) bool {
 	return slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == name })
 }
 
-// The kubelet counts preStop into the grace; the process takes up to 30 s after it.
+// The kubelet counts preStop as part of the grace period; the process takes up to 30 s after it.
 func TestTheGraceOfAPodFitsItsEnd(t *testing.T) {
 	for _, d := range readProcesses(t).deployments {
 		pod, before := d.Spec.Template.Spec, int64(0)

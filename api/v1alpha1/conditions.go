@@ -1,47 +1,51 @@
 package v1alpha1
 
-// Condition types. Each says what True means; "abnormal" ones are present only while True.
+// Condition types. Each comment describes the status True; "abnormal" ones exist only while True.
 const (
-	// ConditionReady (Node): Active, Trusted and Online or Degraded. (PairingCode): the code
-	// and its password record exist and may be used.
+	// ConditionReady (Node): Active, Trusted and Online or Degraded. (PairingCode): the code and
+	// its password record exist and can be used.
 	ConditionReady = "Ready"
-	// ConditionStalled (Node, PairingCode, PairingRequest; abnormal): the controller cannot go on
-	// with the object. The message holds the API server's sentence. The controller tries again by
-	// itself, at least every 30 seconds.
+	// ConditionStalled (Node, PairingCode, PairingRequest; abnormal): the controller cannot
+	// continue with the object. The message contains the error of the API server. The controller
+	// retries automatically, at least every 30 seconds.
 	ConditionStalled = "Stalled"
-	// ConditionConnected (Node): a session is recorded and live.
+	// ConditionConnected (Node): a recorded session is live.
 	ConditionConnected = "Connected"
 	// ConditionCertificateValid (Node): the newest certificate is within its validity.
 	ConditionCertificateValid = "CertificateValid"
-	// ConditionCapabilityReviewRequired (Node, abnormal): the agent declares more than its
-	// policy grants.
+	// ConditionCapabilityReviewRequired (Node, abnormal): the agent declares capabilities that its
+	// policy neither allows nor denies.
 	ConditionCapabilityReviewRequired = "CapabilityReviewRequired"
 	// ConditionSpecUnproven (Node, abnormal): keys or capabilityPolicy were written while the
-	// admission policies were not proven. They are not used.
+	// admission policies were not proven. The unproven values are not used.
 	ConditionSpecUnproven = "SpecUnproven"
 	// ConditionClockSkew (Node, abnormal): the clock of the machine is off by a minute or more.
 	ConditionClockSkew = "ClockSkew"
-	// ConditionRevocationRequested (Node, abnormal): the machine gave up its identity. A sign for
-	// people: what counts is the signature in status.revocationRequest.
+	// ConditionRevocationRequested (Node, abnormal): the machine requested the revocation of its
+	// identity. The condition is informational: the controller decides by the signature in
+	// status.revocationRequest.
 	ConditionRevocationRequested = "RevocationRequested"
 	// ConditionSuspectedClone (Node, abnormal): two machines seem to use the same identity. Its
-	// time is that of the last sign; a day after it the condition goes.
+	// transition time is the time of the last sign. The condition is removed a day later.
 	ConditionSuspectedClone = "SuspectedClone"
 
-	// ConditionApproved (PairingRequest): an approver said yes; False: said no, or nobody did.
+	// ConditionApproved (PairingRequest): an approver approved the request; False: denied or
+	// undecided in time.
 	ConditionApproved = "Approved"
 	// ConditionIssued (PairingRequest): the first certificate is published.
 	ConditionIssued = "Issued"
-	// ConditionCompleted (PairingRequest): the machine has its certificate; False says why not.
+	// ConditionCompleted (PairingRequest): the machine has its certificate. With False, the message
+	// is the cause.
 	ConditionCompleted = "Completed"
 
-	// ConditionWithdrawn (CapabilityDispatch): the dispatch may not run any more, and its machine was
-	// asked to cancel it. The reason is the error code that the dispatch will end with.
+	// ConditionWithdrawn (CapabilityDispatch): the dispatch may no longer run, and the gateway
+	// asked its machine to cancel it. The reason is the error code with which the dispatch will
+	// end.
 	ConditionWithdrawn = "Withdrawn"
 	// ConditionDelivered (CapabilityDispatch): the agent has accepted it.
 	ConditionDelivered = "Delivered"
-	// ConditionComplete (CapabilityDispatch): the phase is terminal; the reason is the phase or
-	// the error code.
+	// ConditionComplete (CapabilityDispatch): the phase is terminal; the reason is the phase or the
+	// error code.
 	ConditionComplete = "Complete"
 )
 
@@ -50,23 +54,23 @@ const (
 	// ReasonWriteRefused means that the API server refused a write of the controller: a quota, a
 	// policy, a webhook, a size limit or a missing right.
 	ReasonWriteRefused = "WriteRefused"
-	// ReasonReconcileFailed means that the controller failed several times in a row.
+	// ReasonReconcileFailed means that the controller failed several consecutive times.
 	ReasonReconcileFailed = "ReconcileFailed"
 )
 
 // Reasons of Node conditions and events.
 const (
-	// ReasonReady means that the Node takes dispatches.
+	// ReasonReady means that the Node accepts dispatches.
 	ReasonReady = "Ready"
 	// ReasonSessionStarted means that a session was recorded.
 	ReasonSessionStarted = "SessionStarted"
-	// ReasonSessionEnded means that the agent or the gateway ended the session in good order.
+	// ReasonSessionEnded means that the agent or the gateway closed the session properly.
 	ReasonSessionEnded = "SessionEnded"
 	// ReasonSessionLost means that the connection broke or went silent.
 	ReasonSessionLost = "SessionLost"
 	// ReasonSessionReplaced means that a newer session of the same Node took over.
 	ReasonSessionReplaced = "SessionReplaced"
-	// ReasonGatewayLost means that the Lease of the gateway ran out.
+	// ReasonGatewayLost means that the Lease of the gateway expired.
 	ReasonGatewayLost = "GatewayLost"
 	// ReasonNeverConnected means that there was no session yet.
 	ReasonNeverConnected = "NeverConnected"
@@ -74,35 +78,38 @@ const (
 	ReasonOffline = "Offline"
 	// ReasonRegistered means that the machine sent its description.
 	ReasonRegistered = "Registered"
-	// ReasonCapabilityUnavailable means that a granted capability cannot run now.
+	// ReasonCapabilityUnavailable means that a granted capability cannot run at present.
 	ReasonCapabilityUnavailable = "CapabilityUnavailable"
 	// ReasonCapabilitiesNotGranted means that declared capabilities lack a grant.
 	ReasonCapabilitiesNotGranted = "CapabilitiesNotGranted"
-	// ReasonSpecAdopted means that guarded fields of Nodes were adopted when the record began.
+	// ReasonSpecAdopted means that the guarded fields of existing Nodes were adopted as proven when
+	// the record of proofs began.
 	ReasonSpecAdopted = "SpecAdopted"
-	// ReasonNodeSuspended means that people suspended the Node.
+	// ReasonNodeSuspended means that a user suspended the Node.
 	ReasonNodeSuspended = "NodeSuspended"
-	// ReasonCertificatePending means that no certificate was issued yet.
+	// ReasonCertificatePending means that no certificate has been issued yet.
 	ReasonCertificatePending = "CertificatePending"
 	// ReasonCertificateIssued means that a certificate was issued.
 	ReasonCertificateIssued = "CertificateIssued"
-	// ReasonCertificateExpired means that the newest certificate ran out.
+	// ReasonCertificateExpired means that the newest certificate expired.
 	ReasonCertificateExpired = "CertificateExpired"
 	// ReasonCertificateRefused means that a request for a certificate failed a check.
 	ReasonCertificateRefused = "CertificateRefused"
 	// ReasonIssuerNotReady means that cert-manager has not answered yet.
 	ReasonIssuerNotReady = "IssuerNotReady"
-	// ReasonCAReplaced means that an issuer signs with another CA than the trusted one of its name.
+	// ReasonCAReplaced means that an issuer signs with a CA that differs from the trusted CA of its
+	// name.
 	ReasonCAReplaced = "CAReplaced"
-	// ReasonCARestored means that it signs with the trusted one again.
+	// ReasonCARestored means that an issuer signs with the trusted CA again.
 	ReasonCARestored = "CARestored"
 	// ReasonKeyRotated means that the next key became the pin.
 	ReasonKeyRotated = "KeyRotated"
-	// ReasonClockSkewed names the offset of the machine's clock.
+	// ReasonClockSkewed means that the clock of the machine is off; the message contains the
+	// offset.
 	ReasonClockSkewed = "ClockSkewed"
-	// ReasonAgentRequested means that the machine itself asked.
+	// ReasonAgentRequested means that the machine itself made the request.
 	ReasonAgentRequested = "AgentRequested"
-	// ReasonJournalChanged means that the journal is not the one that was known.
+	// ReasonJournalChanged means that the journal differs from the recorded one.
 	ReasonJournalChanged = "JournalChanged"
 	// ReasonCoreNodeGone means that the core Node of an in-cluster agent is gone.
 	ReasonCoreNodeGone = "CoreNodeGone"
@@ -116,25 +123,26 @@ const (
 	ReasonCodeReady = "CodeReady"
 	// ReasonCodeUsed means that a machine paired with the code.
 	ReasonCodeUsed = "CodeUsed"
-	// ReasonCodeExpired means that the code ran out.
+	// ReasonCodeExpired means that the code expired.
 	ReasonCodeExpired = "CodeExpired"
-	// ReasonCodeBurnt means that wrong guesses spent all tries.
+	// ReasonCodeBurnt means that wrong guesses used up all tries.
 	ReasonCodeBurnt = "CodeBurnt"
-	// ReasonSecretsPending means that the Secrets of the code are being made.
+	// ReasonSecretsPending means that the Secrets of the code are not created yet.
 	ReasonSecretsPending = "SecretsPending"
 	// ReasonAwaitingDecision means that an approver has to decide.
 	ReasonAwaitingDecision = "AwaitingDecision"
-	// ReasonApproved means that an approver said yes.
+	// ReasonApproved means that an approver approved the request.
 	ReasonApproved = "Approved"
-	// ReasonAutoApproved means that the controller said yes for a code or a rule.
+	// ReasonAutoApproved means that the controller approved the request because of a code or a
+	// rule.
 	ReasonAutoApproved = "AutoApproved"
-	// ReasonDenied means that an approver said no.
+	// ReasonDenied means that an approver denied the request.
 	ReasonDenied = "Denied"
-	// ReasonRequestExpired means that nobody decided in time.
+	// ReasonRequestExpired means that no decision was made in time.
 	ReasonRequestExpired = "RequestExpired"
-	// ReasonNameTaken means that another key holds the wished name.
+	// ReasonNameTaken means that the requested name belongs to another key.
 	ReasonNameTaken = "NameTaken"
-	// ReasonKeyMismatch means that fingerprint or verification code do not fit the key.
+	// ReasonKeyMismatch means that the fingerprint or the verification code does not match the key.
 	ReasonKeyMismatch = "KeyMismatch"
 	// ReasonCodeMismatch means that the code was not consumed by this key.
 	ReasonCodeMismatch = "CodeMismatch"
@@ -142,7 +150,7 @@ const (
 	ReasonCodeNotFound = "CodeNotFound"
 	// ReasonServiceAccountRefused means that the token or the rules do not admit the agent.
 	ReasonServiceAccountRefused = "ServiceAccountRefused"
-	// ReasonAwaitingCertificateRequest means that the machine has to send its request.
+	// ReasonAwaitingCertificateRequest means that the machine has to send its certificate request.
 	ReasonAwaitingCertificateRequest = "AwaitingCertificateRequest"
 	// ReasonAwaitingCertificate means that cert-manager has to sign.
 	ReasonAwaitingCertificate = "AwaitingCertificate"
@@ -154,47 +162,50 @@ const (
 
 // Error codes of CapabilityDispatch, used as condition reasons too.
 const (
-	// ErrorNodeRevoked: the Node was revoked before or while the dispatch ran.
+	// ErrorNodeRevoked means that the Node was revoked before or while the dispatch ran.
 	ErrorNodeRevoked = "NodeRevoked"
-	// ErrorNodeDeleted: the Node was deleted before or while the dispatch ran.
+	// ErrorNodeDeleted means that the Node was deleted before or while the dispatch ran.
 	ErrorNodeDeleted = "NodeDeleted"
-	// ErrorNodeNotFound: no Node of that name came into being in time.
+	// ErrorNodeNotFound means that no Node of that name was created in time.
 	ErrorNodeNotFound = "NodeNotFound"
-	// ErrorUnknownCapability: the agent does not have the capability.
+	// ErrorUnknownCapability means that the agent does not have the capability.
 	ErrorUnknownCapability = "UnknownCapability"
-	// ErrorNotGranted: the policy of the Node does not grant the capability.
+	// ErrorNotGranted means that the policy of the Node does not grant the capability.
 	ErrorNotGranted = "NotGranted"
-	// ErrorNoLongerAllowed: the requester lost the right to invoke the capability, or the
-	// ServiceAccount that asked is gone, while the dispatch waited.
+	// ErrorNoLongerAllowed means that the right to invoke the capability was lost while the
+	// dispatch waited: the requester lost it, or the requesting ServiceAccount was deleted.
 	ErrorNoLongerAllowed = "NoLongerAllowed"
-	// ErrorCapabilityUnavailable: granted, but something it needs is missing on the machine.
+	// ErrorCapabilityUnavailable means that the machine lacks something that the granted capability
+	// needs.
 	ErrorCapabilityUnavailable = "CapabilityUnavailable"
-	// ErrorInvalidInput: the input does not fit the schema of the capability or is too large.
+	// ErrorInvalidInput means that the input violates the schema of the capability or is too large.
 	ErrorInvalidInput = "InvalidInput"
-	// ErrorInvalidOutput: the capability returned something that is no JSON value.
+	// ErrorInvalidOutput means that the output of the capability is not a JSON value.
 	ErrorInvalidOutput = "InvalidOutput"
-	// ErrorCapabilityFailed: the capability returned an error.
+	// ErrorCapabilityFailed means that the capability returned an error.
 	ErrorCapabilityFailed = "CapabilityFailed"
-	// ErrorMediationDenied: the person at the machine said no.
+	// ErrorMediationDenied means that the person at the machine refused.
 	ErrorMediationDenied = "MediationDenied"
-	// ErrorMediationTimedOut: nobody at the machine answered in time.
+	// ErrorMediationTimedOut means that the person at the machine did not answer in time.
 	ErrorMediationTimedOut = "MediationTimedOut"
-	// ErrorAgentRestarted: the agent stopped in the middle of the run.
+	// ErrorAgentRestarted means that the agent stopped during the run.
 	ErrorAgentRestarted = "AgentRestarted"
-	// ErrorJournalReset: the journal of the machine was lost, old or foreign.
+	// ErrorJournalReset means that the journal of the machine was lost, old or foreign.
 	ErrorJournalReset = "JournalReset"
-	// ErrorJournalFull: the agent has no room to remember another run.
+	// ErrorJournalFull means that the journal of the agent has no room for another run.
 	ErrorJournalFull = "JournalFull"
-	// ErrorQueueFull: too many unfinished dispatches wait for the Node.
+	// ErrorQueueFull means that too many unfinished dispatches wait for the Node.
 	ErrorQueueFull = "QueueFull"
-	// ErrorPolicyUnproven: the admission policies were not proven when the object was made.
+	// ErrorPolicyUnproven means that the admission policies were not proven when the object was
+	// created.
 	ErrorPolicyUnproven = "PolicyUnproven"
-	// ErrorExpired: expirySeconds passed before it started.
+	// ErrorExpired means that expirySeconds passed before the capability started.
 	ErrorExpired = "Expired"
-	// ErrorTimeout: timeoutSeconds passed before it finished.
+	// ErrorTimeout means that timeoutSeconds passed before the capability finished.
 	ErrorTimeout = "Timeout"
-	// ErrorCancelled: spec.cancel won.
+	// ErrorCancelled means that spec.cancel ended the dispatch.
 	ErrorCancelled = "Cancelled"
-	// ErrorInternal: something went wrong that is neither the input nor the machine.
+	// ErrorInternal means that an internal error occurred; neither the input nor the machine caused
+	// it.
 	ErrorInternal = "Internal"
 )

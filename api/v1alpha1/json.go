@@ -2,10 +2,9 @@ package v1alpha1
 
 import "slices"
 
-// JSON is one JSON value kept as its bytes, so that the shape of a capability's input,
-// output and schema is the capability's own business. The schema of the field that uses it
-// says whether it must be an object. The API server re-encodes what it stores: key order and
-// white space are not kept.
+// JSON is one JSON value, kept as bytes: each capability defines the shape of its input, output and
+// schema. The schema of the field that uses it determines whether it must be an object. The API
+// server re-encodes the stored value: key order and white space are not kept.
 //
 // +kubebuilder:validation:Type=object
 // +kubebuilder:pruning:PreserveUnknownFields
@@ -22,7 +21,7 @@ func (j JSON) MarshalJSON() ([]byte, error) {
 	return j.Raw, nil
 }
 
-// UnmarshalJSON keeps a copy of the bytes of the value.
+// UnmarshalJSON stores a copy of the bytes of the value.
 func (j *JSON) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		j.Raw = nil

@@ -2,9 +2,9 @@ package v1alpha1
 
 // Finalizers.
 const (
-	// FinalizerNode holds a Node until its dispatches and its session are ended.
+	// FinalizerNode keeps a Node until its dispatches and its session have ended.
 	FinalizerNode = "mooring.dev/node"
-	// FinalizerPairingCode holds a PairingCode until its password record is deleted.
+	// FinalizerPairingCode keeps a PairingCode until its password record is deleted.
 	FinalizerPairingCode = "mooring.dev/pairing-code"
 )
 
@@ -14,7 +14,7 @@ const (
 	FieldManagerSession = "mooring-gateway-session"
 	// FieldManagerCertificate owns Node.status.certificateRequest.
 	FieldManagerCertificate = "mooring-gateway-certificate"
-	// FieldManagerController owns what the controller writes, everywhere.
+	// FieldManagerController owns the fields that the controller writes, in all kinds.
 	FieldManagerController = "mooring-controller"
 )
 
@@ -28,7 +28,8 @@ const (
 	ControllerServiceAccount = "mooring-controller"
 	// GatewayServiceAccount is the account of the gateways in SystemNamespace.
 	GatewayServiceAccount = "mooring-gateway"
-	// ProbeServiceAccount is impersonated by the controller to prove the admission policies.
+	// ProbeServiceAccount is the account that the controller impersonates to prove the admission
+	// policies.
 	ProbeServiceAccount = "mooring-probe"
 )
 
@@ -40,15 +41,16 @@ const (
 	TrustServerCAKey = "server-ca.crt"
 	// TrustDeviceCAKey is the bundle that gateways use to verify machines, PEM.
 	TrustDeviceCAKey = "device-ca.crt"
-	// ServiceAccountRulesConfigMap says which ServiceAccounts may enrol into which fleet.
+	// ServiceAccountRulesConfigMap defines which ServiceAccounts may enroll into which fleet.
 	ServiceAccountRulesConfigMap = "mooring-serviceaccounts"
-	// PolicyProofLease is renewed by the controller while the admission policies are proven.
+	// PolicyProofLease is the Lease that the controller renews while the admission policies are
+	// proven.
 	PolicyProofLease = "mooring-policy-proof"
-	// PolicyProofConfigMap is the controller's record of which times the proofs cover.
+	// PolicyProofConfigMap holds the controller's record of the times that the proofs cover.
 	PolicyProofConfigMap = "mooring-policy-proof"
-	// LeaderLease elects the active controller.
+	// LeaderLease is the leader election Lease of the controller.
 	LeaderLease = "mooring-controller"
-	// GatewayTLSSecret is the server certificate of the gateways.
+	// GatewayTLSSecret holds the server certificate of the gateways.
 	GatewayTLSSecret = "mooring-gateway-tls"
 	// ServerIssuer signs gateway certificates (default of --server-issuer).
 	ServerIssuer = "mooring-server-ca"
@@ -62,33 +64,33 @@ const (
 	LabelNode = "mooring.dev/node"
 	// LabelNamespace is the fleet of an object that lives in another namespace.
 	LabelNamespace = "mooring.dev/namespace"
-	// LabelComponent is what an object of ours is for: LabelComponentGateway and the like.
+	// LabelComponent is the purpose of an object of Mooring, such as LabelComponentGateway.
 	LabelComponent = "mooring.dev/component"
-	// LabelComponentGateway marks the Leases of gateways.
+	// LabelComponentGateway is the value of LabelComponent on the Leases of gateways.
 	LabelComponentGateway = "gateway"
-	// AnnotationRequestSHA256 is the SHA-256 of the request a CertificateRequest was made for.
+	// AnnotationRequestSHA256 is the SHA-256 of the request that a CertificateRequest contains.
 	AnnotationRequestSHA256 = "mooring.dev/request-sha256"
-	// AnnotationCAKeys records in ConfigMap mooring-trust the key of the CA of each issuer.
+	// AnnotationCAKeys on ConfigMap mooring-trust records the key of the CA of each issuer.
 	AnnotationCAKeys = "mooring.dev/ca-keys"
 )
 
-// Custom verbs and resources that admission policies ask RBAC about.
+// Custom verbs and resources whose RBAC rules the admission policies check.
 const (
-	// VerbApprove on pairingrequests lets a subject decide about machines.
+	// VerbApprove on pairingrequests allows a subject to decide about machines.
 	VerbApprove = "approve"
-	// VerbInvoke on capabilities lets a subject dispatch the capability of that name.
+	// VerbInvoke on capabilities allows a subject to dispatch the capability of that name.
 	VerbInvoke = "invoke"
-	// VerbRekey on nodes lets a subject create Nodes and change their pins.
+	// VerbRekey on nodes allows a subject to create Nodes and to change their pins.
 	VerbRekey = "rekey"
-	// ResourceCapabilities is the virtual resource of VerbInvoke. Its names are a full
-	// capability or the literal "<first segment>.*".
+	// ResourceCapabilities is the virtual resource of VerbInvoke. A resource name is a full
+	// capability name or the literal "<first segment>.*".
 	ResourceCapabilities = "capabilities"
-	// ProbeCapability is the only capability the probe may dispatch; no agent has it.
+	// ProbeCapability is the only capability that the probe may dispatch; no agent has it.
 	ProbeCapability = "mooring.probe"
 )
 
-// Validating admission policies. The objects are called NAME.mooring.dev; every refusal begins
-// with PolicyMessage(NAME), so that it is known from any other refusal.
+// Validating admission policies. The objects are called NAME.mooring.dev. Every refusal begins with
+// PolicyMessage(NAME), which distinguishes it from any other refusal.
 const (
 	// PolicyDispatches checks the verb invoke and the stamp requestedBy.
 	PolicyDispatches = "dispatches"
@@ -98,20 +100,20 @@ const (
 	PolicyPairingRequests = "pairing-requests"
 	// PolicyNodes checks the verb rekey, and approve for capabilityPolicy.
 	PolicyNodes = "nodes"
-	// PolicyNodeStatus keeps what the controller says about identities from gateways.
+	// PolicyNodeStatus forbids gateways to write the controller's fields about identities.
 	PolicyNodeStatus = "node-status"
-	// PolicyControllerSecrets narrows the Secrets of the controller to their type.
+	// PolicyControllerSecrets restricts the controller to Secrets of the types of Mooring.
 	PolicyControllerSecrets = "controller-secrets"
-	// PolicyGatewaySecrets narrows what gateways do to password records.
+	// PolicyGatewaySecrets restricts the writes of gateways to password records.
 	PolicyGatewaySecrets = "gateway-secrets"
-	// PolicyGatewayLeases narrows the Leases of gateways to GatewayLeasePrefix.
+	// PolicyGatewayLeases restricts gateways to Leases whose name begins with GatewayLeasePrefix.
 	PolicyGatewayLeases = "gateway-leases"
 )
 
-// GatewayLeasePrefix begins the name of every Lease that a gateway may write.
+// GatewayLeasePrefix is the prefix of the name of every Lease that a gateway may write.
 const GatewayLeasePrefix = "mooring-gateway-"
 
-// PolicyMessage is how every refusal of a policy begins.
+// PolicyMessage returns the beginning of every refusal of a policy.
 func PolicyMessage(policy string) string {
 	return "mooring policy " + policy + ": "
 }

@@ -4,41 +4,42 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// NodeStatus is what was observed of a machine. Three server-side-apply managers write it,
-// each its own fields: FieldManagerSession (the gateway that holds the session; its presence
-// and session fields pass to the controller when the session ended or its gateway died),
-// FieldManagerCertificate (any gateway: certificateRequest) and FieldManagerController.
+// NodeStatus is the observed state of a machine. Three server-side-apply managers write it, each
+// its own fields. FieldManagerSession is the gateway of the session; its presence and session
+// fields pass to the controller when the session ended or its gateway died. FieldManagerCertificate
+// is any gateway and owns certificateRequest. The third is FieldManagerController.
 type NodeStatus struct {
-	// presence says whether the machine can be reached now. Default Offline. Session manager
-	// while a gateway holds the session, else the controller.
+	// presence reports whether the machine can be reached at present. Default Offline. Written by
+	// the session manager while a gateway holds the session, else by the controller.
 	// +optional
 	// +kubebuilder:default=Offline
 	// +kubebuilder:validation:Enum=Online;Degraded;Stale;Offline
 	Presence NodePresence `json:"presence,omitempty"`
 
-	// since is when presence last changed.
+	// since is the time at which presence last changed.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
 
-	// gateway is the replica (pod name and random id of its process, at most 253 characters)
-	// that holds the session or held the last one.
+	// gateway is the replica that holds the session or held the last one: pod name and random id of
+	// its process, at most 253 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Gateway string `json:"gateway,omitempty"`
 
-	// sessionID names the session, at most 64 characters.
+	// sessionID identifies the session, at most 64 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	SessionID string `json:"sessionID,omitempty"`
 
-	// sessionStartedTime is when the session was recorded, before its first offer, in the
-	// apiserver's clock and whole seconds: it is compared with creation timestamps.
+	// sessionStartedTime is the time at which the session was recorded, before its first offer. It
+	// is in whole seconds of the API server's clock, because it is compared with creation
+	// timestamps.
 	// +optional
 	SessionStartedTime *metav1.Time `json:"sessionStartedTime,omitempty"`
 
-	// sessionEndedTime is when the session ended: written by its gateway after a clean end, by
-	// the leader once the gateway's Lease ran out. Unset while the session lasts. Whole seconds
-	// of the apiserver's clock.
+	// sessionEndedTime is the time at which the session ended. Its gateway writes it after a clean
+	// end, the controller once the gateway's Lease expired. Unset while the session lasts. Whole
+	// seconds of the API server's clock.
 	// +optional
 	SessionEndedTime *metav1.Time `json:"sessionEndedTime,omitempty"`
 
@@ -47,106 +48,109 @@ type NodeStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	BootID string `json:"bootID,omitempty"`
 
-	// journalID names the agent's journal; another one than before means that the journal was
-	// lost or the identity was copied. At most 64 characters.
+	// journalID identifies the agent's journal. A changed id means that the journal was lost or the
+	// identity was copied. At most 64 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	JournalID string `json:"journalID,omitempty"`
 
-	// dialCounter grows with every dial of the agent: a smaller one is an older session, an
-	// older journal or a copied identity.
+	// dialCounter grows with every dial of the agent. A smaller value comes from an older session,
+	// an older journal or a copied identity.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	DialCounter int64 `json:"dialCounter,omitempty"`
 
-	// registeredTime is when the machine last sent its description and capabilities.
+	// registeredTime is the time at which the machine last sent its description and capabilities.
 	// +optional
 	RegisteredTime *metav1.Time `json:"registeredTime,omitempty"`
 
-	// lastConnectedTime is when a session was last recorded.
+	// lastConnectedTime is the time at which a session was last recorded.
 	// +optional
 	LastConnectedTime *metav1.Time `json:"lastConnectedTime,omitempty"`
 
-	// lastHeartbeatTime is when the machine was last heard, refreshed inside a budget for the
-	// whole fleet: an Online Node is vouched for by the live Lease of its gateway instead.
+	// lastHeartbeatTime is the time at which the machine was last heard from. It is refreshed
+	// within a write budget for the whole fleet; for an Online Node, the live Lease of its gateway
+	// is the evidence.
 	// +optional
 	LastHeartbeatTime *metav1.Time `json:"lastHeartbeatTime,omitempty"`
 
-	// lastEvent is the last thing worth telling that happened to the session.
+	// lastEvent is the last notable event of the session.
 	// +optional
 	LastEvent *NodeEvent `json:"lastEvent,omitempty"`
 
-	// system is what the machine says about itself.
+	// system describes the machine as its agent reports it.
 	// +optional
 	System *SystemInfo `json:"system,omitempty"`
 
-	// capabilities are those the agent declared, at most 256.
+	// capabilities are the capabilities that the agent declared, at most 256.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=256
 	Capabilities []NodeCapability `json:"capabilities,omitempty"`
 
-	// capabilitySummary counts the available among the granted capabilities, such as "3/4".
+	// capabilitySummary counts the available and the granted capabilities, such as "3/4".
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	CapabilitySummary string `json:"capabilitySummary,omitempty"`
 
-	// certificate is the one the machine uses in its session.
+	// certificate is the certificate that the machine uses in its session.
 	// +optional
 	Certificate *CertificateInfo `json:"certificate,omitempty"`
 
-	// trustBundleSHA256 is the fingerprint of the CA bundle that the machine says it stored.
+	// trustBundleSHA256 is the fingerprint of the CA bundle that the machine reports as stored.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	TrustBundleSHA256 string `json:"trustBundleSHA256,omitempty"`
 
-	// certificateRequest is the machine's wish for a certificate, checked by a gateway and
-	// checked again by the controller.
+	// certificateRequest is the machine's request for a certificate. A gateway checked it; the
+	// controller checks it again.
 	// +optional
 	CertificateRequest *NodeCertificateRequest `json:"certificateRequest,omitempty"`
 
-	// revocationRequest is the machine's signed wish to give up its identity. The controller
-	// revokes the Node when the signature is of its key, whatever the condition
-	// RevocationRequested says. Session manager.
+	// revocationRequest is the machine's signed request to revoke its identity. The controller
+	// revokes the Node if the machine's key made the signature, whatever the condition
+	// RevocationRequested says. Written by the session manager.
 	// +optional
 	RevocationRequest *NodeRevocationRequest `json:"revocationRequest,omitempty"`
 
-	// trust says whether the identity is good. Default Pending. Controller.
+	// trust reports whether the identity is trusted. Default Pending. Written by the controller.
 	// +optional
 	// +kubebuilder:default=Pending
 	// +kubebuilder:validation:Enum=Pending;Trusted;Suspended;Expired;Revoked
 	Trust NodeTrust `json:"trust,omitempty"`
 
-	// issued is the answer to certificateRequest. Controller.
+	// issued is the answer to certificateRequest. Written by the controller.
 	// +optional
 	Issued *IssuedCertificate `json:"issued,omitempty"`
 
-	// certificateHistory lists the last 5 certificates that were issued. Controller.
+	// certificateHistory lists the last 5 issued certificates. Written by the controller.
 	// +optional
 	// +listType=map
 	// +listMapKey=fingerprintSHA256
 	// +kubebuilder:validation:MaxItems=5
 	CertificateHistory []CertificateInfo `json:"certificateHistory,omitempty"`
 
-	// provenSpec names the guarded fields of spec as they were under the last good proof of the
-	// admission policies. Gateways offer nothing while spec differs from it. Controller.
+	// provenSpec holds hashes of the guarded fields of spec, from the last good proof of the
+	// admission policies. Gateways offer nothing while spec differs from it. Written by the
+	// controller.
 	// +optional
 	ProvenSpec *ProvenSpec `json:"provenSpec,omitempty"`
 
-	// fingerprintShort is the beginning of the pin, for people. Controller.
+	// fingerprintShort is the beginning of the pin, for display. Written by the controller.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	FingerprintShort string `json:"fingerprintShort,omitempty"`
 
-	// certificateExpires is the end of the newest certificate as text (RFC 3339): kubectl
-	// prints dates in the future as <invalid>. Controller.
+	// certificateExpires is the end of the newest certificate as text (RFC 3339): kubectl prints
+	// dates in the future as <invalid>. Written by the controller.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	CertificateExpires string `json:"certificateExpires,omitempty"`
 
-	// conditions: Ready, CertificateValid, CapabilityReviewRequired, SpecUnproven (controller); Connected,
-	// ClockSkew, RevocationRequested, SuspectedClone (session manager).
+	// conditions describe the current state of the Node. The controller writes Ready,
+	// CertificateValid, CapabilityReviewRequired and SpecUnproven. The session manager writes
+	// Connected, ClockSkew, RevocationRequested and SuspectedClone.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -154,16 +158,16 @@ type NodeStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// ProvenSpec holds hashes of the fields of a Node's spec that admission policies guard. An
-// unproven hash is that of a value which was written while no proof covered it.
+// ProvenSpec holds hashes of the fields of a Node's spec that admission policies guard. An unproven
+// hash belongs to a value that was written at a time which no proof covers.
 type ProvenSpec struct {
-	// epoch names the run of proofs that the hashes were last compared in, at most 64 characters.
+	// epoch identifies the Epoch (series of proofs) of the last comparison, at most 64 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Epoch string `json:"epoch,omitempty"`
 
 	// keysSHA256 is the hash of publicKeySHA256, nextPublicKeySHA256, pairingRequestUID and
-	// serviceAccount; empty when no value was ever proven. 64 lower-case hex digits.
+	// serviceAccount; empty if no value was ever proven. 64 lower-case hex digits.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	KeysSHA256 string `json:"keysSHA256,omitempty"`
@@ -173,8 +177,8 @@ type ProvenSpec struct {
 	// +kubebuilder:validation:MaxLength=64
 	CapabilityPolicySHA256 string `json:"capabilityPolicySHA256,omitempty"`
 
-	// unprovenKeysSHA256 is the hash of keys that are not used, because no proof covers the
-	// moment they were written.
+	// unprovenKeysSHA256 is the hash of keys that are not used, because no proof covers the time at
+	// which they were written.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	UnprovenKeysSHA256 string `json:"unprovenKeysSHA256,omitempty"`
@@ -185,20 +189,20 @@ type ProvenSpec struct {
 	UnprovenCapabilityPolicySHA256 string `json:"unprovenCapabilityPolicySHA256,omitempty"`
 }
 
-// NodeEvent is one thing that happened to a session.
+// NodeEvent is one event of a session.
 type NodeEvent struct {
-	// name is one of the reasons of this package, at most 64 characters.
+	// name is a reason of a condition or event, such as SessionStarted, at most 64 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Name string `json:"name"`
 
-	// time is when it happened.
+	// time is the time of the event.
 	// +required
 	Time metav1.Time `json:"time"`
 }
 
-// Mediation says whether a person at the machine is asked before a capability runs.
+// Mediation defines whether a person at the machine is asked before a capability runs.
 type Mediation string
 
 const (
@@ -210,28 +214,28 @@ const (
 
 // NodeCapability is one capability that an agent declared.
 type NodeCapability struct {
-	// name of the capability, such as system.health, at most 128 characters.
+	// name is the name of the capability, such as system.health, at most 128 characters.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Name string `json:"name"`
 
-	// description for people, at most 512 characters.
+	// description describes the capability to users, at most 512 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Description string `json:"description,omitempty"`
 
-	// mediation is None, or Local when a person at the machine is asked first. Default None.
+	// mediation is None, or Local if a person at the machine is asked first. Default None.
 	// +optional
 	// +kubebuilder:validation:Enum=None;Local
 	Mediation Mediation `json:"mediation,omitempty"`
 
-	// available is true when the agent declared the capability, the policy of the Node grants
-	// it, and nothing it needs is missing.
+	// available is true if the agent declared the capability, the policy of the Node grants it, and
+	// nothing that it needs is missing.
 	// +optional
 	Available bool `json:"available"`
 
-	// reason says in one word why the capability is not available, at most 256 characters.
+	// reason is one word for the cause why the capability is not available, at most 256 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Reason string `json:"reason,omitempty"`
@@ -242,9 +246,9 @@ type NodeCapability struct {
 	InputSchema *JSON `json:"inputSchema,omitempty"`
 }
 
-// CertificateInfo names one certificate.
+// CertificateInfo identifies one certificate.
 type CertificateInfo struct {
-	// serialNumber in lower-case hex digits, at most 64.
+	// serialNumber is the serial number in lower-case hex digits, at most 64.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	SerialNumber string `json:"serialNumber,omitempty"`
@@ -255,36 +259,37 @@ type CertificateInfo struct {
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	FingerprintSHA256 string `json:"fingerprintSHA256"`
 
-	// publicKeySHA256 is the SHA-256 of its SubjectPublicKeyInfo, 64 lower-case hex digits.
+	// publicKeySHA256 is the SHA-256 of the SubjectPublicKeyInfo in the certificate, 64 lower-case
+	// hex digits.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	PublicKeySHA256 string `json:"publicKeySHA256,omitempty"`
 
-	// notBefore is when the certificate becomes valid.
+	// notBefore is the time at which the certificate becomes valid.
 	// +optional
 	NotBefore *metav1.Time `json:"notBefore,omitempty"`
 
-	// notAfter is when the certificate runs out.
+	// notAfter is the time at which the certificate expires.
 	// +optional
 	NotAfter *metav1.Time `json:"notAfter,omitempty"`
 }
 
-// CertificatePurpose is why a machine asks for a certificate.
+// CertificatePurpose is the purpose for which a machine requests a certificate.
 type CertificatePurpose string
 
 const (
 	// CertificateInitial is the first certificate after an approval.
 	CertificateInitial CertificatePurpose = "Initial"
-	// CertificateRenewal is a new certificate for the same key over a live identity.
+	// CertificateRenewal is a new certificate for the same key while the identity is valid.
 	CertificateRenewal CertificatePurpose = "Renewal"
-	// CertificateRotation is a certificate for a new key, signed for by the pinned one.
+	// CertificateRotation is a certificate for a new key that the pinned key signed for.
 	CertificateRotation CertificatePurpose = "Rotation"
-	// CertificateRecovery is a new certificate for a machine whose last one ran out.
+	// CertificateRecovery is a new certificate for a machine whose last certificate expired.
 	CertificateRecovery CertificatePurpose = "Recovery"
 )
 
-// NodeCertificateRequest is a request for a certificate with the proof the gateway saw, so
-// that the controller need not believe the gateway.
+// NodeCertificateRequest is a request for a certificate. It contains the proof that the gateway
+// verified, so that the controller need not trust the gateway.
 type NodeCertificateRequest struct {
 	// request is the DER of the PKCS#10 request, base64 in JSON, at most 8 KiB.
 	// +required
@@ -300,7 +305,7 @@ type NodeCertificateRequest struct {
 	// +optional
 	Proof *CertificateProof `json:"proof,omitempty"`
 
-	// requestedTime is when the gateway received the request.
+	// requestedTime is the time at which the gateway received the request.
 	// +required
 	RequestedTime metav1.Time `json:"requestedTime"`
 }
@@ -312,28 +317,28 @@ type CertificateProof struct {
 	// +kubebuilder:validation:MaxLength=128
 	Exporter []byte `json:"exporter,omitempty"`
 
-	// certificateFingerprintSHA256 names the certificate the machine showed, if any.
+	// certificateFingerprintSHA256 identifies the certificate that the machine showed, if any.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	CertificateFingerprintSHA256 string `json:"certificateFingerprintSHA256,omitempty"`
 
-	// signature is ECDSA over SHA-256 in ASN.1, base64 in JSON.
+	// signature is the ECDSA signature over SHA-256 in ASN.1, base64 in JSON.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Signature []byte `json:"signature,omitempty"`
 }
 
-// NodeRevocationRequest is the wish of a machine to give up its identity, with the proof the
-// gateway saw, so that the controller need not believe the gateway.
+// NodeRevocationRequest is the request of a machine to revoke its identity. It contains the proof
+// that the gateway verified, so that the controller need not trust the gateway.
 type NodeRevocationRequest struct {
-	// reason is what the machine says about it, as the gateway passed it on: it is not signed.
-	// At most 256 characters.
+	// reason is the machine's reason as the gateway passed it on: it is not signed. At most 256
+	// characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Reason string `json:"reason,omitempty"`
 
-	// publicKey is the key that signed, DER of its SubjectPublicKeyInfo, base64 in JSON; it
-	// counts only if it is the pin of the Node or the next key.
+	// publicKey is the key that signed, DER of its SubjectPublicKeyInfo, base64 in JSON. It counts
+	// only if it is the pin of the Node or the next key.
 	// +required
 	// +kubebuilder:validation:MaxLength=1024
 	PublicKey []byte `json:"publicKey"`
@@ -343,13 +348,13 @@ type NodeRevocationRequest struct {
 	// +kubebuilder:validation:MaxLength=128
 	Exporter []byte `json:"exporter"`
 
-	// signature of the key over method, SPIFFE id of the Node and exporter: ECDSA over SHA-256
-	// in ASN.1, base64 in JSON.
+	// signature is the signature of the key over method, SPIFFE ID of the Node and exporter: ECDSA
+	// over SHA-256 in ASN.1, base64 in JSON.
 	// +required
 	// +kubebuilder:validation:MaxLength=512
 	Signature []byte `json:"signature"`
 
-	// requestedTime is when the gateway received the wish.
+	// requestedTime is the time at which the gateway received the request.
 	// +required
 	RequestedTime metav1.Time `json:"requestedTime"`
 }
@@ -367,7 +372,7 @@ type IssuedCertificate struct {
 	// +kubebuilder:validation:MaxLength=16384
 	Chain string `json:"chain,omitempty"`
 
-	// error says why there is no chain and what to do, at most 1024 characters.
+	// error explains why there is no chain and what to do, at most 1024 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Error string `json:"error,omitempty"`

@@ -4,7 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// NodeDesiredState is what people want a Node to be.
+// NodeDesiredState is the state that users request for a Node.
 type NodeDesiredState string
 
 const (
@@ -16,22 +16,22 @@ const (
 	NodeRevoked NodeDesiredState = "Revoked"
 )
 
-// NodePresence says whether a Node can be reached now.
+// NodePresence reports whether a Node can be reached at present.
 type NodePresence string
 
 const (
-	// PresenceOnline means a session is live.
+	// PresenceOnline means that a session is live.
 	PresenceOnline NodePresence = "Online"
-	// PresenceDegraded means a session is live but some granted capability is unavailable. The
-	// message of the condition Connected names it and the reason.
+	// PresenceDegraded means that a session is live but a granted capability is unavailable. The
+	// message of the condition Connected names the capability and the cause.
 	PresenceDegraded NodePresence = "Degraded"
-	// PresenceStale means the session was lost a short while ago (--stale-after, 5 minutes).
+	// PresenceStale means that the session ended a short time ago (--stale-after, 5 minutes).
 	PresenceStale NodePresence = "Stale"
-	// PresenceOffline means there is no session; also the state of a new Node.
+	// PresenceOffline means that there is no session. It is also the presence of a new Node.
 	PresenceOffline NodePresence = "Offline"
 )
 
-// NodeTrust says whether the identity of a Node is good.
+// NodeTrust reports whether the identity of a Node is trusted.
 type NodeTrust string
 
 const (
@@ -39,16 +39,16 @@ const (
 	TrustPending NodeTrust = "Pending"
 	// TrustTrusted means that the newest certificate is valid and the Node is Active.
 	TrustTrusted NodeTrust = "Trusted"
-	// TrustSuspended means that the identity is good but people suspended the Node.
+	// TrustSuspended means that the certificate is valid but a user suspended the Node.
 	TrustSuspended NodeTrust = "Suspended"
-	// TrustExpired means that the newest certificate ran out.
+	// TrustExpired means that the newest certificate expired.
 	TrustExpired NodeTrust = "Expired"
-	// TrustRevoked means that the identity was withdrawn for good.
+	// TrustRevoked means that the identity was revoked, which is final.
 	TrustRevoked NodeTrust = "Revoked"
 )
 
-// Node is a paired machine in the inventory of a fleet. It is no worker of the cluster: in
-// commands say mnode, because "kubectl delete node" means the core kind.
+// Node is a paired machine in the inventory of a fleet. It is not a worker of the cluster. Use the
+// short name mnode in commands, because "kubectl delete node" deletes the core kind.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -70,47 +70,48 @@ type Node struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is who the machine is and what it may do. Required.
+	// spec is the identity of the machine and the capabilities that it may run. Required.
 	// +required
 	Spec NodeSpec `json:"spec"`
 
-	// status is what was observed. Written by the gateways and the controller.
+	// status is the observed state of the machine. The gateways and the controller write it.
 	// +optional
 	// +kubebuilder:default={}
 	Status NodeStatus `json:"status,omitempty"`
 }
 
-// NodeSpec is who a machine is and what it may do.
+// NodeSpec is the identity of a machine and the capabilities that it may run.
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.desiredState != 'Revoked' || self.desiredState == 'Revoked'",message="desiredState Revoked is final: pair the machine again under a new name, or delete this Node first",fieldPath=".desiredState",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="oldSelf.desiredState != 'Revoked' || (self.publicKeySHA256 == oldSelf.publicKeySHA256 && (!has(self.nextPublicKeySHA256) || (has(oldSelf.nextPublicKeySHA256) && self.nextPublicKeySHA256 == oldSelf.nextPublicKeySHA256)) && self.pairingRequestUID == oldSelf.pairingRequestUID)",message="the keys of a Revoked Node cannot change: delete this Node and pair the machine again",reason=FieldValueForbidden
 type NodeSpec struct {
-	// publicKeySHA256 is the pin: the fingerprint (64 lower-case hex digits, SHA-256 of the
-	// SubjectPublicKeyInfo) of the only key that is this machine. Required. Changed only by
-	// holders of the verb rekey on nodes (the controller), never once Revoked.
+	// publicKeySHA256 is the pin: the fingerprint of the only key that identifies this machine. 64
+	// lower-case hex digits, SHA-256 of the SubjectPublicKeyInfo. Required. Changed only by holders
+	// of the verb rekey on nodes (the controller), never once Revoked.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	PublicKeySHA256 string `json:"publicKeySHA256"`
 
-	// nextPublicKeySHA256 is the fingerprint of a key that is admitted beside the pin and
-	// becomes the pin when it is first used. Optional, 64 lower-case hex digits. Changed only
-	// by holders of the verb rekey on nodes.
+	// nextPublicKeySHA256 is the fingerprint of a key that is admitted in addition to the pin. It
+	// becomes the pin when it is first used. Optional, 64 lower-case hex digits. Changed only by
+	// holders of the verb rekey on nodes.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	NextPublicKeySHA256 string `json:"nextPublicKeySHA256,omitempty"`
 
-	// pairingRequestUID is the UID of the PairingRequest whose approval made or last re-keyed
-	// this Node. Required, at most 64 characters. Changed only by holders of the verb rekey.
+	// pairingRequestUID is the UID of the PairingRequest whose approval created this Node or last
+	// changed its key. Required, at most 64 characters. Changed only by holders of the verb rekey.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	PairingRequestUID string `json:"pairingRequestUID"`
 
-	// serviceAccount is whose token the machine showed when it paired, and the core Node it runs
-	// on: when that one is gone, this Node goes too. Set by the controller, only for machines that
-	// paired by ServiceAccount. Changed only by holders of the verb rekey.
+	// serviceAccount is the ServiceAccount of the token with which the machine paired, and the core
+	// Node that it runs on. When that core Node is deleted, this Node is deleted too. Set by the
+	// controller, only for machines that paired by ServiceAccount. Changed only by holders of the
+	// verb rekey.
 	// +optional
 	ServiceAccount *ServiceAccountIdentity `json:"serviceAccount,omitempty"`
 
@@ -121,19 +122,19 @@ type NodeSpec struct {
 	// +kubebuilder:validation:Enum=Active;Suspended;Revoked
 	DesiredState NodeDesiredState `json:"desiredState,omitempty"`
 
-	// revocationReason says to people why the Node was revoked. Optional, at most 1024
+	// revocationReason explains to users why the Node was revoked. Optional, at most 1024
 	// characters, mutable.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	RevocationReason string `json:"revocationReason,omitempty"`
 
-	// capabilityPolicy is what the machine may be asked to do. Set from the approval;
-	// changing it needs the verb approve on pairingrequests. Default: nothing is allowed.
+	// capabilityPolicy defines which capabilities the machine may run. Set from the approval;
+	// changing it needs the verb approve on pairingrequests. Default: no capability is allowed.
 	// +optional
 	CapabilityPolicy CapabilityPolicy `json:"capabilityPolicy,omitzero"`
 
-	// maxInFlight is how many dispatches are offered to the machine at the same time.
-	// Default 4, from 1 to 64, mutable.
+	// maxInFlight is the maximum number of dispatches that are offered to the machine at the same
+	// time. Default 4, from 1 to 64, mutable.
 	// +optional
 	// +kubebuilder:default=4
 	// +kubebuilder:validation:Minimum=1
@@ -141,10 +142,10 @@ type NodeSpec struct {
 	MaxInFlight int32 `json:"maxInFlight,omitempty"`
 }
 
-// CapabilityPolicy is a list of what is allowed and a list of what is denied. An entry is the
-// name of a capability or a prefix followed by ".*", such as system.*; deny wins over allow.
+// CapabilityPolicy lists the allowed and the denied capabilities. An entry is the name of a
+// capability or a prefix followed by ".*", such as system.*; deny wins over allow.
 type CapabilityPolicy struct {
-	// allow lists what the Node may be asked to do. Default none, at most 256 entries of at
+	// allow lists the capabilities that the Node may run. Default none, at most 256 entries of at
 	// most 128 characters. Mutable with the verb approve.
 	// +optional
 	// +listType=set
@@ -153,8 +154,8 @@ type CapabilityPolicy struct {
 	// +kubebuilder:validation:items:Pattern=`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*(\.\*)?$`
 	Allow []string `json:"allow,omitempty"`
 
-	// deny lists what the Node may never be asked to do, whatever allow says. Default none, at
-	// most 256 entries of at most 128 characters. Mutable with the verb approve.
+	// deny lists the capabilities that the Node must never run, even if allow contains them.
+	// Default none, at most 256 entries of at most 128 characters. Mutable with the verb approve.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256

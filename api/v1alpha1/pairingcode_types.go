@@ -4,7 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// PairingCodePhase is where a PairingCode is in its life.
+// PairingCodePhase is the phase of a PairingCode.
 type PairingCodePhase string
 
 const (
@@ -12,14 +12,14 @@ const (
 	PairingCodeActive PairingCodePhase = "Active"
 	// PairingCodeUsed means that a machine paired with the code. Final.
 	PairingCodeUsed PairingCodePhase = "Used"
-	// PairingCodeExpired means that nobody used the code in time. Final.
+	// PairingCodeExpired means that the code was not used in time. Final.
 	PairingCodeExpired PairingCodePhase = "Expired"
-	// PairingCodeBurnt means that wrong guesses spent all tries. Final.
+	// PairingCodeBurnt means that wrong guesses used up all tries. Final.
 	PairingCodeBurnt PairingCodePhase = "Burnt"
 )
 
 // PairingCode is an invitation for one machine. The code itself is in the Secret that
-// status.secretName names; nothing secret is ever in this object.
+// status.secretName names; this object never contains a secret.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -39,7 +39,7 @@ type PairingCode struct {
 	// +required
 	Spec PairingCodeSpec `json:"spec"`
 
-	// status is written by the controller alone.
+	// status is the state of the invitation. Written only by the controller.
 	// +optional
 	// +kubebuilder:default={}
 	Status PairingCodeStatus `json:"status,omitempty"`
@@ -64,16 +64,16 @@ type PairingCodeSpec struct {
 	// +kubebuilder:validation:Maximum=86400
 	TTLSeconds int32 `json:"ttlSeconds,omitempty"`
 
-	// nodeName fixes the name of the Node. Default: the machine asks for one (its host name).
-	// A DNS label, immutable.
+	// nodeName fixes the name of the Node. Default: the machine requests a name (its host name). A
+	// DNS label, immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="nodeName must be a DNS label: lower-case letters, digits and dashes, beginning and ending with a letter or digit"
 	NodeName string `json:"nodeName,omitempty"`
 
-	// nodeLabels are put on the Node. Default none, at most 16, valid label keys and values,
-	// none of mooring.dev. Immutable.
+	// nodeLabels are set on the Node. Default none, at most 16, valid label keys and values, none
+	// of mooring.dev. Immutable.
 	// +optional
 	// +mapType=granular
 	// +kubebuilder:validation:MinProperties=1
@@ -82,9 +82,9 @@ type PairingCodeSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('mooring.dev/') && !k.contains('.mooring.dev/'))",message="nodeLabels may not use mooring.dev: those labels are Mooring's own"
 	NodeLabels map[string]NodeLabelValue `json:"nodeLabels,omitempty"`
 
-	// capabilities is the most an approval of a machine that pairs with this code may grant:
-	// names or prefix.* of at most 128 characters. Default: no limit from the code. From 1 to
-	// 256 entries, immutable.
+	// capabilities limits the capabilities that an approval for this code may grant: names or
+	// prefix.* of at most 128 characters. Default: no limit from the code. From 1 to 256 entries,
+	// immutable.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -93,22 +93,22 @@ type PairingCodeSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*(\.\*)?$`
 	Capabilities []string `json:"capabilities,omitempty"`
 
-	// replaceNode lets the machine take over the existing Node nodeName with its labels,
+	// replaceNode allows the machine to take over the existing Node nodeName with its labels,
 	// policy and queue. Default false, immutable; setting it needs the verb approve on
 	// pairingrequests. A Revoked Node is never replaced.
 	// +optional
 	// +kubebuilder:default=false
 	ReplaceNode bool `json:"replaceNode,omitempty"`
 
-	// autoApprove lets the controller approve the request of the machine that used the code.
+	// autoApprove makes the controller approve the request of the machine that used the code.
 	// Default false, immutable, only with method QR; setting it needs the verb approve on
 	// pairingrequests.
 	// +optional
 	// +kubebuilder:default=false
 	AutoApprove bool `json:"autoApprove,omitempty"`
 
-	// issuedBy is the user name of whoever created the code, stamped by admission: leave it
-	// out. At most 1024 characters, immutable.
+	// issuedBy is the name of the user who created the code. Admission sets it: leave it out. At
+	// most 1024 characters, immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -120,13 +120,13 @@ type PairingCodeSpec struct {
 // +kubebuilder:validation:MaxLength=63
 type NodeLabelValue string
 
-// PairingCodeStatus is what the controller made of an invitation.
+// PairingCodeStatus is the state of an invitation, written by the controller.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || !(oldSelf.phase in ['Used', 'Expired', 'Burnt']) || (has(self.phase) && self.phase == oldSelf.phase)",message="a phase of Used, Expired or Burnt is final",fieldPath=".phase",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.lookupID) || (has(self.lookupID) && self.lookupID == oldSelf.lookupID)",message="lookupID is immutable once set",reason=FieldValueForbidden
 type PairingCodeStatus struct {
-	// phase is Active, Used, Expired or Burnt; the last three are final. Unset until the
-	// Secrets are made.
+	// phase is Active, Used, Expired or Burnt; the last three are final. Unset until the Secrets
+	// are created.
 	// +optional
 	// +kubebuilder:validation:Enum=Active;Used;Expired;Burnt
 	Phase PairingCodePhase `json:"phase,omitempty"`
@@ -138,7 +138,7 @@ type PairingCodeStatus struct {
 	// +kubebuilder:validation:Pattern=`^[0-9A-Z]{6}$`
 	LookupID string `json:"lookupID,omitempty"`
 
-	// expiresTime is when the code stops being valid.
+	// expiresTime is the time at which the code stops being valid.
 	// +optional
 	ExpiresTime *metav1.Time `json:"expiresTime,omitempty"`
 
@@ -148,18 +148,19 @@ type PairingCodeStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
 
-	// attemptsLeft is how many wrong guesses are left, from 0 to 3, mirrored a little late.
+	// attemptsLeft is the number of wrong guesses that are left, from 0 to 3, updated with a short
+	// delay.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=3
 	AttemptsLeft *int32 `json:"attemptsLeft,omitempty"`
 
-	// usedBy names the PairingRequest that the code led to.
+	// usedBy is the PairingRequest of the machine that used the code.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	UsedBy string `json:"usedBy,omitempty"`
 
-	// conditions: Ready.
+	// conditions describe the current state of the code: Ready.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -4,28 +4,28 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// PairingRequestPhase is where a PairingRequest is in its life.
+// PairingRequestPhase is the phase of a PairingRequest.
 type PairingRequestPhase string
 
 const (
 	// PairingRequestPending means that the request was checked and waits for a decision.
 	PairingRequestPending PairingRequestPhase = "Pending"
-	// PairingRequestApproved means that a certificate is being made. It becomes Failed, reason
-	// NotCollected, when the machine does not fetch the certificate within 24 hours; a Node that
-	// never had one is removed then.
+	// PairingRequestApproved means that a certificate is being issued. The phase becomes Failed,
+	// reason NotCollected, if the machine does not fetch the certificate within 24 hours. A Node
+	// that never had a certificate is deleted then.
 	PairingRequestApproved PairingRequestPhase = "Approved"
-	// PairingRequestDenied means that an approver said no. Final.
+	// PairingRequestDenied means that an approver denied the request. Final.
 	PairingRequestDenied PairingRequestPhase = "Denied"
 	// PairingRequestCompleted means that the machine has its certificate. Final.
 	PairingRequestCompleted PairingRequestPhase = "Completed"
-	// PairingRequestExpired means that nobody decided in time. Final.
+	// PairingRequestExpired means that no decision was made in time. Final.
 	PairingRequestExpired PairingRequestPhase = "Expired"
-	// PairingRequestFailed means that the request was not what it claims, or could not be
-	// honoured; the condition Completed says why. Final.
+	// PairingRequestFailed means that a claim of the request was false, or that the request could
+	// not be completed; the condition Completed has the cause. Final.
 	PairingRequestFailed PairingRequestPhase = "Failed"
 )
 
-// Verdict is the answer to a PairingRequest.
+// Verdict is the decision about a PairingRequest.
 type Verdict string
 
 const (
@@ -35,8 +35,9 @@ const (
 	VerdictDenied Verdict = "Denied"
 )
 
-// PairingRequest is a machine that proved it knows a code and waits for a person to say yes.
-// Compare the verification code with the screen of the machine, then decide:
+// PairingRequest is the request of a machine that proved that it knows a pairing code. It waits for
+// the decision of a person. Compare the verification code with the screen of the machine, then
+// decide:
 //
 //	kubectl patch preq NAME --type=merge -p '{"spec":{"decision":{"verdict":"Approved"}}}'
 //
@@ -55,17 +56,17 @@ type PairingRequest struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is who asks and what was decided. Required; immutable except decision.
+	// spec is the request and the decision. Required; immutable except decision.
 	// +required
 	Spec PairingRequestSpec `json:"spec"`
 
-	// status is written by the controller.
+	// status is the state of the request. Written by the controller.
 	// +optional
 	// +kubebuilder:default={}
 	Status PairingRequestStatus `json:"status,omitempty"`
 }
 
-// PairingRequestSpec is who asks and what was decided. Everything but decision is immutable;
+// PairingRequestSpec is the request and the decision. Everything but decision is immutable;
 // decision is final once set.
 //
 // +kubebuilder:validation:XValidation:rule="self.method == 'ServiceAccount' ? (has(self.serviceAccount) && !has(self.codeName) && !has(self.codeIssuedBy) && !has(self.transcriptSHA256)) : (!has(self.serviceAccount) && has(self.codeName) && has(self.transcriptSHA256))",message="methods PIN and QR need codeName and transcriptSHA256 and no serviceAccount; method ServiceAccount needs serviceAccount and nothing of a code"
@@ -78,7 +79,7 @@ type PairingRequest struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.decision) || (has(self.decision) && self.decision == oldSelf.decision)",message="the decision is final: delete this request and pair the machine again to decide anew",fieldPath=".decision",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="!has(self.decision) || !has(self.decision.capabilities) || (has(self.requestedCapabilities) && self.decision.capabilities.all(c, c in self.requestedCapabilities))",message="decision.capabilities may only narrow the grant: every entry must be one of requestedCapabilities",fieldPath=".decision"
 type PairingRequestSpec struct {
-	// nodeName is the name the Node will get. Required, a DNS label, immutable.
+	// nodeName is the name that the Node will get. Required, a DNS label, immutable.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -102,7 +103,7 @@ type PairingRequestSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="publicKeySHA256 is immutable",reason=FieldValueForbidden
 	PublicKeySHA256 string `json:"publicKeySHA256"`
 
-	// method is how the machine proved that it was invited: PIN, QR or ServiceAccount.
+	// method is the way in which the machine proved that it was invited: PIN, QR or ServiceAccount.
 	// Required, immutable.
 	// +required
 	// +kubebuilder:validation:Enum=PIN;QR;ServiceAccount
@@ -116,34 +117,34 @@ type PairingRequestSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	CodeName string `json:"codeName,omitempty"`
 
-	// codeIssuedBy is the user name of whoever created that code; not with method
-	// ServiceAccount. At most 1024 characters, immutable.
+	// codeIssuedBy is the name of the user who created that code; not with method ServiceAccount.
+	// At most 1024 characters, immutable.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	CodeIssuedBy string `json:"codeIssuedBy,omitempty"`
 
-	// serviceAccount is whose token the agent showed; only with method ServiceAccount.
-	// Immutable.
+	// serviceAccount is the identity in the token that the agent showed; only with method
+	// ServiceAccount. Immutable.
 	// +optional
 	ServiceAccount *ServiceAccountIdentity `json:"serviceAccount,omitempty"`
 
-	// transcriptSHA256 names the pairing exchange in logs: derived from its session key, 64
-	// lower-case hex digits; not with method ServiceAccount. Immutable.
+	// transcriptSHA256 identifies the pairing exchange in logs. It is derived from the session key
+	// of the exchange, 64 lower-case hex digits; not with method ServiceAccount. Immutable.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	TranscriptSHA256 string `json:"transcriptSHA256,omitempty"`
 
-	// verificationCode is what people compare with the screen of the machine: XXXXX-XXXXX, the
-	// beginning of the fingerprint in base32. Required, immutable.
+	// verificationCode is the code that people compare with the screen of the machine: XXXXX-XXXXX,
+	// the beginning of the fingerprint in base32. Required, immutable.
 	// +required
 	// +kubebuilder:validation:MaxLength=11
 	// +kubebuilder:validation:Pattern=`^[0-9A-Z]{5}-[0-9A-Z]{5}$`
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="verificationCode is immutable",reason=FieldValueForbidden
 	VerificationCode string `json:"verificationCode"`
 
-	// system is what the machine says about itself. Immutable.
+	// system describes the machine as its agent reports it. Immutable.
 	// +optional
 	System *SystemInfo `json:"system,omitempty"`
 
@@ -157,26 +158,26 @@ type PairingRequestSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*(\.\*)?$`
 	RequestedCapabilities []string `json:"requestedCapabilities,omitempty"`
 
-	// expiresTime is when the request ends if nobody decided. Required (the gateway sets one
-	// hour from now), immutable, counts while the request is Pending.
+	// expiresTime is the time at which an undecided request ends. Required (the gateway sets one
+	// hour from now), immutable, only in effect while the request is Pending.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="expiresTime is immutable",reason=FieldValueForbidden
 	ExpiresTime metav1.Time `json:"expiresTime"`
 
-	// decision is the answer of an approver. Setting it needs the verb approve; final once set.
+	// decision is the decision of an approver. Setting it needs the verb approve; final once set.
 	// +optional
 	Decision *PairingDecision `json:"decision,omitempty"`
 }
 
-// ServiceAccountIdentity is the holder of a bound token, as a TokenReview said.
+// ServiceAccountIdentity is the identity of a bound token, from its TokenReview.
 type ServiceAccountIdentity struct {
-	// namespace of the ServiceAccount.
+	// namespace is the namespace of the ServiceAccount.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace"`
 
-	// name of the ServiceAccount.
+	// name is the name of the ServiceAccount.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -187,33 +188,34 @@ type ServiceAccountIdentity struct {
 	// +kubebuilder:validation:MaxLength=253
 	Node string `json:"node,omitempty"`
 
-	// nodeUID is the UID of that core Node: one that is made again under its name is another.
+	// nodeUID is the UID of that core Node. A core Node that is recreated under the same name has
+	// another UID.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	NodeUID string `json:"nodeUID,omitempty"`
 }
 
-// PairingDecision is the answer of an approver.
+// PairingDecision is the decision of an approver.
 type PairingDecision struct {
 	// verdict is Approved or Denied. Required.
 	// +required
 	// +kubebuilder:validation:Enum=Approved;Denied
 	Verdict Verdict `json:"verdict"`
 
-	// by is the user name of whoever decided, stamped by admission: leave it out. At most 1024
+	// by is the name of the user who decided. Admission sets it: leave it out. At most 1024
 	// characters.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	By string `json:"by,omitempty"`
 
-	// reason is shown on the machine and kept for the record. Optional, at most 1024 characters.
+	// reason is shown on the machine and kept in the request. Optional, at most 1024 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason,omitempty"`
 
-	// capabilities narrows the grant to these of requestedCapabilities. Default: all that were
-	// requested. From 1 to 256 entries.
+	// capabilities restricts the grant to these of requestedCapabilities. Default: all requested
+	// capabilities. From 1 to 256 entries.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -222,33 +224,34 @@ type PairingDecision struct {
 	Capabilities []string `json:"capabilities,omitempty"`
 }
 
-// PairingRequestStatus is what the controller made of a request.
+// PairingRequestStatus is the state of a request, written by the controller.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || !(oldSelf.phase in ['Denied', 'Completed', 'Expired', 'Failed']) || (has(self.phase) && self.phase == oldSelf.phase)",message="a phase of Denied, Completed, Expired or Failed is final",fieldPath=".phase",reason=FieldValueForbidden
 type PairingRequestStatus struct {
-	// phase is unset until the controller checked the request, then Pending, Approved, Denied,
-	// Completed, Expired or Failed; Denied and the last three are final.
+	// phase is unset until the controller has checked the request. Then it is Pending, Approved,
+	// Denied, Completed, Expired or Failed; Denied and the last three are final.
 	// +optional
 	// +kubebuilder:validation:Enum=Pending;Approved;Denied;Completed;Expired;Failed
 	Phase PairingRequestPhase `json:"phase,omitempty"`
 
-	// spiffeID is the identity the certificate of the machine will carry, set on approval.
+	// spiffeID is the SPIFFE ID for the certificate of the machine, set on approval.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	SPIFFEID string `json:"spiffeID,omitempty"`
 
-	// policyEpoch names the run of proofs of the admission policies in which the controller last
-	// saw this request undecided: a decision counts only in the same run. At most 64 characters.
+	// policyEpoch identifies the Epoch (series of proofs of the admission policies) in which the
+	// controller last saw this request undecided. A decision counts only in the same Epoch. At most
+	// 64 characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	PolicyEpoch string `json:"policyEpoch,omitempty"`
 
-	// nodeName is the Node that the approval made or replaced.
+	// nodeName is the Node that the approval created or replaced.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	NodeName string `json:"nodeName,omitempty"`
 
-	// conditions: Approved, Issued, Completed.
+	// conditions describe the current state of the request: Approved, Issued and Completed.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -1,19 +1,19 @@
 package v1alpha1
 
-// SystemInfo is what a machine says about itself. Nothing here is proven: it is shown to
-// people and never used to decide.
+// SystemInfo describes a machine as its agent reports it. Nothing in it is proven: it is shown to
+// users and never used in a decision.
 type SystemInfo struct {
-	// os is the operating system as Go names it, such as linux, darwin or windows.
+	// os is the operating system in Go's naming, such as linux, darwin or windows.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	OS string `json:"os,omitempty"`
 
-	// arch is the processor architecture as Go names it, such as amd64 or arm64.
+	// arch is the processor architecture in Go's naming, such as amd64 or arm64.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Arch string `json:"arch,omitempty"`
 
-	// platform is os and arch in one word, such as linux/amd64.
+	// platform is os/arch, such as linux/amd64.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Platform string `json:"platform,omitempty"`
@@ -39,14 +39,15 @@ type SystemInfo struct {
 	AgentVersion string `json:"agentVersion,omitempty"`
 }
 
-// PairingMethod is how a machine proves that it was invited.
+// PairingMethod is the way in which a machine proves that it was invited.
 type PairingMethod string
 
 const (
-	// PairingMethodPIN is a short code that a person types; tries are counted on both sides.
+	// PairingMethodPIN is a short code that a person types; both sides count the tries.
 	PairingMethodPIN PairingMethod = "PIN"
-	// PairingMethodQR is a picture holding a 128-bit secret and the pin of the server CA.
+	// PairingMethodQR is a QR code with a 128-bit secret and the pin of the server CA.
 	PairingMethodQR PairingMethod = "QR"
-	// PairingMethodServiceAccount is a token of an agent that runs in a cluster; no code.
+	// PairingMethodServiceAccount is the token of an agent that runs in a cluster; no code is
+	// needed.
 	PairingMethodServiceAccount PairingMethod = "ServiceAccount"
 )

@@ -24,7 +24,7 @@ func TestJSONKeepsWhatItHolds(t *testing.T) {
 	}
 }
 
-// Programs write with structured types and with maps; both must send the same.
+// Clients write structured types or maps; both must send the same fields.
 func TestUnsetFieldsAreNotSent(t *testing.T) {
 	node := &Node{Spec: NodeSpec{PublicKeySHA256: "k", PairingRequestUID: "u"}}
 	want := map[string]any{"publicKeySHA256": "k", "pairingRequestUID": "u"}

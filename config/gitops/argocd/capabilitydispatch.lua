@@ -1,4 +1,4 @@
--- Health of a CapabilityDispatch for Argo CD, which runs this without string functions.
+-- Health of a CapabilityDispatch for Argo CD, which runs this script without string functions.
 local health = {
   Queued = "Progressing",
   Dispatched = "Progressing",
@@ -14,7 +14,7 @@ local status = obj.status
 if status == nil or status.phase == nil then
   return hs
 end
--- A phase of a later version is not known to be good or bad.
+-- The health of a phase from a later version is unknown.
 hs.status = health[status.phase] or "Unknown"
 hs.message = status.phase
 if status.error ~= nil then

@@ -1,4 +1,4 @@
--- Health of a PairingRequest for Argo CD: Pending waits for an approver.
+-- Health of a PairingRequest for Argo CD: a Pending request waits for an approver.
 local health = {
   Pending = "Suspended",
   Approved = "Progressing",

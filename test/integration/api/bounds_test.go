@@ -8,7 +8,7 @@ import (
 
 const dnsLabel = "nodeName must be a DNS label"
 
-// What nobody should be able to store is refused with a message that says what is wrong.
+// A value out of bounds must be refused with a message that names the problem.
 func TestSpecsOutOfBoundsAreRefused(t *testing.T) {
 	namespace := shared.Namespace(t)
 	many := func(n int) (list []any) {
@@ -82,7 +82,7 @@ func TestNodeNamesAreDNSLabels(t *testing.T) {
 	}
 }
 
-// The bounds themselves are inside.
+// The bounds are inclusive.
 func TestSpecsAtTheirBoundsAreAccepted(t *testing.T) {
 	namespace := shared.Namespace(t)
 	longest := strings.Repeat("a", 63)

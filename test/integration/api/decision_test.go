@@ -14,7 +14,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// The kind says that a decision is final. Were that rule lost, the policy still knows who decides.
+// A rule of the kind makes a decision final. Without that rule, the policy must still check the
+// user.
 func TestAChangedDecisionIsADecision(t *testing.T) {
 	namespace := shared.Namespace(t)
 	ann := approver(t, namespace, "ann")
@@ -33,8 +34,8 @@ func TestAChangedDecisionIsADecision(t *testing.T) {
 	wantRefused(t, patch(t, eve, o, change), v1alpha1.PolicyMessage(v1alpha1.PolicyPairingRequests)+`user "eve" may not approve or deny`)
 }
 
-// withoutFinalDecisions takes the rule out of the kind and returns what puts it back. change is
-// refused exactly while the rule is in force.
+// withoutFinalDecisions removes the rule from the kind and returns a function that restores it.
+// change must be refused exactly while the rule is in force.
 func withoutFinalDecisions(t *testing.T, change func() error) (restore func()) {
 	t.Helper()
 	kind := &unstructured.Unstructured{}
@@ -56,7 +57,7 @@ func withoutFinalDecisions(t *testing.T, change func() error) (restore func()) {
 		defer tick.Stop()
 		for err := change(); (err != nil) != inForce; err = change() {
 			if time.Now().After(deadline) {
-				t.Fatalf("the rule is in force: want %t; a change says %v", inForce, err)
+				t.Fatalf("the rule is in force: want %t; a change returns %v", inForce, err)
 			}
 			<-tick.C
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// A pipeline applies the same manifests for ever, and others touch the objects meanwhile.
+// A pipeline applies the same manifests repeatedly, while other users change the objects.
 func TestServerSideApplyOfADispatchTwiceChangesNothing(t *testing.T) {
 	namespace := shared.Namespace(t)
 	ivo := mayInvoke(t, namespace, "ivo", "echo")
@@ -39,7 +39,7 @@ func TestServerSideApplyOfADispatchTwiceChangesNothing(t *testing.T) {
 	wantAccepted(t, patch(t, tia, o, `{"spec":{"cancel":true}}`))
 	wantAccepted(t, apply(ivo, "pipeline"))
 	if cancel, _, _ := unstructured.NestedBool(live(t, o).Object, "spec", "cancel"); !cancel {
-		t.Error("applying again took the cancellation back")
+		t.Error("applying again removed the cancellation")
 	}
 }
 

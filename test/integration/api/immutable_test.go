@@ -8,17 +8,17 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// frozen is a field of spec that nobody may change, not even the administrator.
+// frozen is an immutable field of spec, even for the administrator.
 type frozen struct {
 	field   string
 	changed any
-	message string // what a person reads when changing it
-	removed string // what a person reads when removing it; "" if it is put back
+	message string // message of the refusal of a change
+	removed string // message of the refusal of a removal; "" if admission restores the field
 }
 
 const required = "Required value"
 
-// Every immutable field is tried changed, removed by a patch, and left out of a PUT.
+// Three attempts per immutable field: a change, a removal by a patch, and a PUT without the field.
 func TestImmutableFieldsStayWhatTheyAre(t *testing.T) {
 	const another = ": create another CapabilityDispatch"
 	decided := map[string]any{"verdict": "Denied", "by": "admin", "reason": "unknown machine", "capabilities": []any{"echo"}}
@@ -91,7 +91,7 @@ func frozenAs(message string, pairs ...any) []frozen {
 	return fields
 }
 
-// createDecided creates the object; a decision comes after, because it must.
+// createDecided creates the object and then sets its decision, which a create may not contain.
 func createDecided(t *testing.T, o *unstructured.Unstructured) {
 	t.Helper()
 	decision, decided, _ := unstructured.NestedMap(o.Object, "spec", "decision")
@@ -123,7 +123,7 @@ func tryFrozen(t *testing.T, o *unstructured.Unstructured, field frozen) {
 	}
 }
 
-// trySpec takes the whole spec away, and with it every rule about it.
+// trySpec removes the whole spec, which would remove every rule about it.
 func trySpec(t *testing.T, o *unstructured.Unstructured) {
 	before := live(t, o).Object["spec"]
 	put, null, empty := live(t, o), live(t, o), live(t, o)

@@ -1,5 +1,5 @@
-// Package api_test holds the rules of the custom resources and the admission policies against
-// a real kube-apiserver, tried as the people and programs they are made for.
+// Package api_test tests the rules of the custom resources and the admission policies against a
+// real kube-apiserver, as the users and programs that the rules are for.
 package api_test
 
 import (
@@ -18,7 +18,7 @@ var shared *cluster.Cluster
 
 func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{}, &shared) }
 
-// object makes an object of a Mooring kind from its spec.
+// object returns an object of a Mooring kind with the given spec.
 func object(kind, namespace, name string, spec map[string]any) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{}}
 	o.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
@@ -38,7 +38,7 @@ func mustCreate(t *testing.T, o client.Object) {
 	}
 }
 
-// patch sends a merge patch on the object, or on its status, and leaves the argument as it is.
+// patch sends a merge patch of the object, and does not change the argument.
 func patch(t *testing.T, c client.Client, o *unstructured.Unstructured, body string) error {
 	t.Helper()
 	return c.Patch(t.Context(), o.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
@@ -49,7 +49,7 @@ func patchStatus(t *testing.T, c client.Client, o *unstructured.Unstructured, bo
 	return c.Status().Patch(t.Context(), o.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
 }
 
-// live reads the object as it is stored.
+// live returns the stored object.
 func live(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured {
 	t.Helper()
 	read := &unstructured.Unstructured{}
@@ -60,14 +60,14 @@ func live(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured
 	return read
 }
 
-// wantRefused checks that a request was refused and that the message says what it should.
+// wantRefused checks that a request was refused with the given message.
 func wantRefused(t *testing.T, err error, message string) {
 	t.Helper()
 	if err == nil {
-		t.Fatalf("accepted, want a refusal saying %q", message)
+		t.Fatalf("accepted, want a refusal with %q", message)
 	}
 	if !strings.Contains(err.Error(), message) {
-		t.Fatalf("refused with %q, want a message saying %q", err, message)
+		t.Fatalf("refused with %q, want a message with %q", err, message)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// bind gives a user a ClusterRole in a namespace and waits until the apiserver knows it.
+// bind gives a user a ClusterRole in a namespace and waits until the API server applies it.
 func bind(t *testing.T, namespace, user, clusterRole string, check authorizationv1.ResourceAttributes) client.Client {
 	t.Helper()
 	mustCreate(t, &rbacv1.RoleBinding{
@@ -22,7 +22,7 @@ func bind(t *testing.T, namespace, user, clusterRole string, check authorization
 	return shared.ClientFor(t, shared.As(user))
 }
 
-// mayInvoke gives a user the verb invoke on names of capabilities in a namespace.
+// mayInvoke gives a user the verb invoke on capabilities in a namespace.
 func mayInvoke(t *testing.T, namespace, user string, names ...string) client.Client {
 	t.Helper()
 	allow(t, namespace, user, authorizationv1.ResourceAttributes{Resource: "capabilitydispatches", Verb: "create"},
@@ -32,7 +32,7 @@ func mayInvoke(t *testing.T, namespace, user string, names ...string) client.Cli
 	return shared.ClientFor(t, shared.As(user))
 }
 
-// extra gives a user verbs on one resource of ours that no role for people holds alone.
+// extra gives a user verbs on one Mooring resource that no role for people grants alone.
 func extra(t *testing.T, namespace, user, resource string, verbs ...string) {
 	t.Helper()
 	allow(t, namespace, user, authorizationv1.ResourceAttributes{Resource: resource, Verb: verbs[0]},

@@ -24,7 +24,7 @@ func TestARoleSaysWhichCapabilitiesAUserMayDispatch(t *testing.T) {
 		{namespace, "system.health", true},
 		{namespace, "system.disk.usage", true},
 		{namespace, "desktop.open_url", true},
-		{namespace, "system", false}, // no member of the family system.*, as in the grant of a Node
+		{namespace, "system", false}, // not covered by system.*, as in the grant of a Node
 		{namespace, "systemd.restart", false},
 		{namespace, "desktop.lock", false},
 		{namespace, "echo.loud", false},
@@ -49,7 +49,7 @@ func TestARoleSaysWhichCapabilitiesAUserMayDispatch(t *testing.T) {
 func TestOnlyHoldersOfApproveDecide(t *testing.T) {
 	namespace, elsewhere := shared.Namespace(t), shared.Namespace(t)
 	ann := approver(t, namespace, "ann")
-	// patch without approve: what an ordinary edit role gives
+	// This is patch without approve, like an ordinary edit role.
 	eve := operator(t, namespace, "eve")
 	extra(t, namespace, "eve", "pairingrequests", "patch", "update")
 	extra(t, elsewhere, "ann", "pairingrequests", "patch", "update")
@@ -65,10 +65,10 @@ func TestOnlyHoldersOfApproveDecide(t *testing.T) {
 	wantRefused(t, patchStatus(t, eve, o, `{"status":{"phase":"Approved"}}`), forbidden)
 	wantRefused(t, patchStatus(t, ann, o, `{"status":{"phase":"Approved"}}`), forbidden)
 
-	// A decision through /status is dropped, whoever sends it.
+	// The API server drops a decision in a /status request, for every user.
 	wantAccepted(t, patchStatus(t, shared.Client(), o, approve))
 	if got := stampOf(t, o, "decision", "verdict"); got != "" {
-		t.Errorf("a decision came in through /status: %s", got)
+		t.Errorf("a decision was stored through /status: %s", got)
 	}
 	preset := object("PairingRequest", namespace, "preset", requestSpec(map[string]any{"decision": map[string]any{"verdict": "Approved"}}))
 	wantRefused(t, shared.Client().Create(t.Context(), preset), policy+"a request cannot be created with a decision")
@@ -124,7 +124,7 @@ func TestOnlyTheControllerMakesNodesAndMovesPins(t *testing.T) {
 	const grants = `changing capabilityPolicy is an approval and user "ivo" may not approve`
 	wantRefused(t, patch(t, ivo, o, `{"spec":{"capabilityPolicy":{"allow":["shell.*"]}}}`), policy+grants)
 	wantRefused(t, patch(t, ivo, o, `{"spec":{"capabilityPolicy":{"deny":["echo"]}}}`), policy+grants)
-	wantAccepted(t, patch(t, ivo, o, `{"spec":{"capabilityPolicy":{}}}`)) // an empty one is none
+	wantAccepted(t, patch(t, ivo, o, `{"spec":{"capabilityPolicy":{}}}`)) // an empty policy equals no policy
 	approver(t, namespace, "ivo")
 	wantAccepted(t, patch(t, ivo, o, `{"spec":{"capabilityPolicy":{"allow":["echo"]}}}`))
 	wantAccepted(t, patch(t, ivo, o, `{"spec":{"capabilityPolicy":null}}`))

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// program is a client with the real token of one of our ServiceAccounts.
+// program returns a client with the real token of a Mooring ServiceAccount.
 func program(t *testing.T, name string) client.Client {
 	t.Helper()
 	config, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, name)
@@ -30,7 +30,7 @@ func secret(namespace, name, kind string, data map[string]string) *corev1.Secret
 	}
 }
 
-// What a stolen gateway would like to do.
+// These are the requests that a stolen gateway could try.
 func TestAGatewayIsRefusedWhatIsNotItsOwn(t *testing.T) {
 	namespace := shared.Namespace(t)
 	gateway := program(t, v1alpha1.GatewayServiceAccount)
@@ -89,7 +89,7 @@ func certificateRequest() *unstructured.Unstructured {
 	return o
 }
 
-// And what it has to be able to do.
+// These are the requests that a gateway needs.
 func TestAGatewayMayDoItsWork(t *testing.T) {
 	ctx, namespace := t.Context(), shared.Namespace(t)
 	gateway := program(t, v1alpha1.GatewayServiceAccount)

@@ -21,7 +21,8 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// The proof of the policies compares them with what was shipped: every default is spelled out.
+// The proof compares the live policies with the shipped ones, so the files must contain every
+// default.
 func TestLivePoliciesEqualTheShippedOnes(t *testing.T) {
 	objects, err := config.Objects(config.DirPolicy)
 	if err != nil {
@@ -57,7 +58,7 @@ func TestNewObjectsHaveTheirDefaults(t *testing.T) {
 			map[string]any{"presence": "Offline", "trust": "Pending"}},
 	} {
 		o := object(try.kind, namespace, "defaults", try.spec)
-		mustCreate(t, o) // the answer to the create has them too
+		mustCreate(t, o) // the response to the create has them too
 		for _, read := range []*unstructured.Unstructured{o, live(t, o)} {
 			spec := read.Object["spec"].(map[string]any)
 			for _, stamp := range []string{"requestedBy", "issuedBy"} {
@@ -103,7 +104,7 @@ func TestUnfinishedDispatchesAreSelectedByFields(t *testing.T) {
 	}
 }
 
-// What kubectl prints, so that a column that shows nothing useful is seen.
+// The output of kubectl must have a useful value in every column.
 func TestColumnsOfKubectlGet(t *testing.T) {
 	namespace := shared.Namespace(t)
 	node := object("Node", namespace, "bench-3", nodeSpec(nil))
@@ -136,7 +137,7 @@ func TestColumnsOfKubectlGet(t *testing.T) {
 	}
 }
 
-// sampleIn reads a sample and moves it to another fleet.
+// sampleIn returns a sample in another fleet.
 func sampleIn(t *testing.T, path, namespace string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -146,7 +147,7 @@ func sampleIn(t *testing.T, path, namespace string) []byte {
 	return bytes.ReplaceAll(data, []byte("namespace: workshop"), []byte("namespace: "+namespace))
 }
 
-// People apply the kustomization, programs what is embedded: both are the same objects.
+// Users apply the kustomization, programs the embedded files: both must be the same objects.
 func TestTheKustomizationIsWhatIsEmbedded(t *testing.T) {
 	root, err := cluster.Root()
 	if err != nil {

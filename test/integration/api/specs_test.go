@@ -9,7 +9,7 @@ var (
 	keyB = strings.Repeat("b", 64)
 )
 
-// The specs below set every field, none to its default, so that removing one is a change.
+// The specs below set every field to a value other than its default, so that a removal is a change.
 
 func nodeSpec(with map[string]any) map[string]any {
 	return merged(map[string]any{
@@ -52,7 +52,7 @@ func dispatchSpec(with map[string]any) map[string]any {
 	}, with)
 }
 
-// merged overlays fields; a nil value removes one.
+// merged sets the given fields in base; a nil value removes a field.
 func merged(base, with map[string]any) map[string]any {
 	for key, value := range with {
 		if value == nil {

@@ -107,7 +107,7 @@ func TestADecisionIsStampedWithItsApprover(t *testing.T) {
 	}
 	for name, c := range map[string]client.Client{"ann": ann, "bob": bob, "admin": shared.Client()} {
 		wantRefused(t, patch(t, c, o, `{"spec":{"decision":{"by":"`+name+`x"}}}`), "the decision is final")
-		wantAccepted(t, patch(t, c, o, `{"spec":{"decision":{"by":null}}}`)) // put back
+		wantAccepted(t, patch(t, c, o, `{"spec":{"decision":{"by":null}}}`)) // admission restores it
 		wantRefused(t, patch(t, c, o, `{"spec":{"decision":null}}`), "the decision is final")
 		wantRefused(t, patch(t, c, o, `{"spec":{"decision":{"verdict":"Denied"}}}`), "the decision is final")
 	}
@@ -115,6 +115,6 @@ func TestADecisionIsStampedWithItsApprover(t *testing.T) {
 	unstructured.RemoveNestedField(put.Object, "spec", "decision", "by")
 	wantAccepted(t, bob.Update(t.Context(), put))
 	if got := stampOf(t, o, "decision", "by"); got != "ann" {
-		t.Errorf("after others touched it decision.by is %q, want ann", got)
+		t.Errorf("after changes by others decision.by is %q, want ann", got)
 	}
 }

@@ -42,7 +42,7 @@ func TestPhasesOfADispatchFollowTheirRules(t *testing.T) {
 	}
 }
 
-// A phase that can be removed and added again is not final.
+// A phase that can be removed and set again would not be final.
 func TestATerminalPhaseCannotBeRemoved(t *testing.T) {
 	namespace := shared.Namespace(t)
 	for i, phase := range terminalPhases {
@@ -95,7 +95,7 @@ func TestExecutionSaysOnlyMoreThanBefore(t *testing.T) {
 	}
 }
 
-// A late result completes what is known about a run that was given up; the phase stays.
+// A late result completes the execution of a run that was given up; the phase stays.
 func TestALateResultCompletesExecutionAndOutput(t *testing.T) {
 	o := dispatchIn(t, shared.Namespace(t), "late", `{"status":{"phase":"TimedOut","execution":"Unknown"}}`)
 	wantAccepted(t, patchStatus(t, shared.Client(), o, `{"status":{"execution":"Finished","output":{"text":"hi"}}}`))
@@ -115,7 +115,7 @@ func TestOutputIsAnyJSON(t *testing.T) {
 	}
 }
 
-// wantFinalStatus takes the phase away in every way there is.
+// wantFinalStatus tries every way to remove the phase.
 func wantFinalStatus(t *testing.T, o *unstructured.Unstructured, message string) {
 	t.Helper()
 	c := shared.Client()

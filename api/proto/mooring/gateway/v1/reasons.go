@@ -1,16 +1,16 @@
 package gatewayv1
 
-// Reasons of google.rpc.ErrorInfo in the refusals of a gateway, and the keys of its metadata. A peer
-// of an older version ignores them.
+// Reasons of google.rpc.ErrorInfo in the refusals of a gateway, and the keys of its metadata. Older
+// peers ignore them.
 const (
-	// ReasonCodeVerified: CompletePairingSession verified the code of the machine and
+	// ReasonCodeVerified means that CompletePairingSession verified the code of the machine and
 	// refuses for another reason, which costs no try. MetadataConfirmation proves it.
 	ReasonCodeVerified = "CODE_VERIFIED"
 	// MetadataConfirmation is the gateway's confirmation of the exchange, in hex.
 	MetadataConfirmation = "confirmation"
 
-	// ReasonCertificateNotExpired: RecoverCertificate was called with a certificate that is
-	// valid by the clock of the gateway, which is in MetadataGatewayTime.
+	// ReasonCertificateNotExpired means that RecoverCertificate was called with a certificate that
+	// is valid by the clock of the gateway. MetadataGatewayTime holds the time of that clock.
 	ReasonCertificateNotExpired = "CERTIFICATE_NOT_EXPIRED"
 	// MetadataGatewayTime is the time of the gateway, RFC 3339.
 	MetadataGatewayTime = "gatewayTime"
