@@ -1,16 +1,16 @@
-// Package nodeagent is the agent as a library: it pairs the machine once, then
-// keeps a session with a gateway and runs what people ask for.
+// Package nodeagent is the agent as a library: it pairs the machine once, keeps a session with a
+// gateway, and runs the dispatches that the gateway offers.
 //
 //	store      the identity directory          enroll     pairing
-//	journal    what ran, durably               session    the connection
-//	capability what the machine can do         executor   running it once
+//	journal    runs and results, on disk       session    the connection to a gateway
+//	capability the machine's capabilities      executor   running a dispatch once
 //	program    the user's own capabilities     process    foreign programs
-//	desktop    what opens things on a screen   mediation  asking the person at it
-//	status     what it tells about itself      local      the sockets of the machine
-//	config     its settings                    service    the system's service manager
-//	doctor     what is wrong with the machine  farewell   giving the identity up
+//	desktop    opening things on a screen      mediation  asking the person at the machine
+//	status     the agent's own status          local      the sockets of the machine
+//	config     the agent's settings            service    the system's service manager
+//	doctor     diagnosis of the machine        farewell   revoking the identity
 //
-// It knows the wire, not Kubernetes.
+// The package knows the wire protocol; it knows nothing of Kubernetes.
 package nodeagent
 
 import (
@@ -41,59 +41,60 @@ import (
 )
 
 const (
-	// concurrency is how many capabilities run at once: the most that spec.maxInFlight of a
-	// Node allows, so that nothing that was accepted waits for a place while its time runs.
+	// concurrency is the number of capabilities that run at once. It equals the highest
+	// spec.maxInFlight that a Node allows, so no accepted dispatch waits for a slot while its time
+	// runs.
 	concurrency = 64
-	// grace is how long a capability may take to return when told to stop.
+	// grace is the time that a capability may take to return after its context ends.
 	grace = 2 * time.Second
-	// renewPause is the usual Options.RenewPause.
+	// renewPause is the default of Options.RenewPause.
 	renewPause = 10 * time.Second
-	// stopTimeout bounds the end of an agent that has no session.
+	// stopTimeout bounds the shutdown of an agent that has no session.
 	stopTimeout = 5 * time.Second
 )
 
-// Options are what the agent is started with.
+// Options are the options of Run and Pair.
 type Options struct {
 	// Dir is the identity directory.
 	Dir string
-	// Pairing is host:port of the pairing listener, Code the pairing code; or
-	// Invitation, the content of a QR code, instead of both. All may be empty once
-	// the machine is paired.
+	// Pairing is host:port of the pairing listener, and Code is the pairing code. Invitation, the
+	// content of a QR code, replaces both. All three may be empty on a paired machine.
 	Pairing    string
 	Code       *pairing.Code
 	Invitation *pairing.Invitation
-	// Account is for an agent that runs in a pod: with Pairing, instead of a code.
+	// Account pairs an agent that runs in a pod. It is used with Pairing and replaces the code.
 	Account *enroll.Account
-	// NodeName is the wished name, a DNS label.
+	// NodeName is the requested name of the Node, a DNS label.
 	NodeName string
-	// RotateKeyEvery is the age at which a renewal also gets a new key; 0 is never.
+	// RotateKeyEvery is the age of the key at which a renewal also makes a new key; 0 means never.
 	RotateKeyEvery time.Duration
 	// RenewPause is session.Options.RenewPause; 0 is 10 s.
 	RenewPause time.Duration
-	// Now is the machine's time; the default is the real one.
+	// Now returns the machine's time; the default is time.Now.
 	Now func() time.Time
-	// Transport carries the sessions; empty is auto.
+	// Transport selects the transport of the sessions; empty means auto.
 	Transport session.Transport
 	// StreamProbe is session.Options.StreamProbe; 0 is 10 minutes.
 	StreamProbe time.Duration
-	// CapabilitiesDir holds the user's own capabilities; empty is the folder
+	// CapabilitiesDir is the folder of the user's own capabilities; empty means the folder
 	// capabilities.d of Dir.
 	CapabilitiesDir string
-	// MediationPolicy is the policy file; empty is mediation.yaml in Dir.
+	// MediationPolicy is the path of the policy file; empty means mediation.yaml in Dir.
 	MediationPolicy string
-	// Desktop declares what opens things on a screen, though nothing may be able to.
+	// Desktop selects whether the desktop capabilities are declared. DesktopOn declares them even
+	// where no program can open anything.
 	Desktop DesktopMode
-	// Terminal is where a person is asked; nil when there is none. Run closes it.
+	// Terminal is the terminal where a person is asked; nil means none. Run closes it.
 	Terminal io.ReadWriteCloser
-	// Extra are capabilities besides the built-in ones.
+	// Extra are capabilities in addition to the built-in ones.
 	Extra []capability.Capability
-	// Out takes the lines for people.
+	// Out receives the lines for people.
 	Out io.Writer
 	Log *slog.Logger
 }
 
-// Run pairs the machine if need be, then serves until ctx ends, and returns nil
-// then. Its errors wrap those of packages enroll and store.
+// Run pairs the machine if it is not paired, serves until ctx ends, and then returns nil. Its
+// errors wrap those of packages enroll and store.
 func Run(ctx context.Context, o Options) error {
 	return prepared(ctx, o, func(a *agent) error {
 		stop, err := a.tell(ctx)
@@ -111,12 +112,13 @@ func Run(ctx context.Context, o Options) error {
 	})
 }
 
-// Pair is Run up to the moment when the machine has its identity; it does not serve.
+// Pair pairs the machine as Run does, and returns when the identity is stored; it does not serve.
 func Pair(ctx context.Context, o Options) error {
 	return prepared(ctx, o, func(a *agent) error { return a.pair(ctx) })
 }
 
-// prepared gives do an agent that owns its identity directory.
+// prepared opens the identity directory, prepares an agent that owns it, and calls do with that
+// agent.
 func prepared(ctx context.Context, o Options, do func(*agent) error) error {
 	dir, err := store.Open(o.Dir)
 	if err != nil {
@@ -146,12 +148,12 @@ type agent struct {
 	programs *program.Folder
 	board    *status.Board
 
-	// Known once the machine is paired; system.identity tells them.
+	// credentials and journal are set once the machine is paired; system.identity reads both.
 	credentials *session.Credentials
 	journal     *journal.Journal
 }
 
-// pair leaves an identity in the store, or errs.
+// pair leaves an identity in the store or returns an error.
 func (a *agent) pair(ctx context.Context) error {
 	switch current, err := a.store.Identity(); {
 	case err == nil:
@@ -174,7 +176,8 @@ func (a *agent) pair(ctx context.Context) error {
 	})
 }
 
-// observePairing shows the pairing in the status of the agent; Pair has none.
+// observePairing returns the function that shows the pairing in the agent's status; it is nil for
+// Pair, which serves no status.
 func (a *agent) observePairing() func(request, message string) {
 	if a.board == nil {
 		return nil
@@ -182,7 +185,7 @@ func (a *agent) observePairing() func(request, message string) {
 	return a.board.Pairing
 }
 
-// serve runs sessions until ctx ends.
+// serve opens the journal and runs sessions until ctx ends.
 func (a *agent) serve(ctx context.Context) (err error) {
 	if a.credentials, err = session.LoadCredentials(a.store); err != nil {
 		return err
@@ -223,8 +226,8 @@ func (a *agent) serve(ctx context.Context) (err error) {
 	}).Run(ctx)
 }
 
-// LongestPause is how long a machine may wait between two attempts to connect.
+// LongestPause is the longest wait of a machine between two attempts to connect.
 const LongestPause = 5 * time.Minute
 
-// retry spaces out connection attempts: from 1 s, full jitter.
+// retry returns the backoff of connection attempts: it starts at 1 s and has full jitter.
 func retry() *backoff.Backoff { return backoff.New(time.Second, LongestPause) }

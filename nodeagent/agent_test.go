@@ -25,10 +25,10 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// The test binary is the agent too, so that it can be killed for real.
+// The test binary is also the agent, so that a test can kill a real process.
 const (
 	childDir = "NODEAGENT_TEST_DIR"
-	// childRotates makes it rotate its key whenever its certificate is due.
+	// childRotates makes the child rotate its key whenever its certificate is due for renewal.
 	childRotates = "NODEAGENT_TEST_ROTATES"
 )
 
@@ -50,7 +50,8 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
-// appendLine appends its UID to a file, in the middle of some milliseconds of work.
+// appendLine is a capability that appends a line to a file, between two pauses of some
+// milliseconds.
 type appendLine struct{}
 
 type appendInput struct {
@@ -66,7 +67,7 @@ func (appendLine) Run(_ context.Context, r capability.Request) (json.RawMessage,
 	if err := json.Unmarshal(r.Input, &in); err != nil {
 		return nil, err
 	}
-	time.Sleep(20 * time.Millisecond) // the work; killed before, in or after it
+	time.Sleep(20 * time.Millisecond) // the simulated work: the kill comes before, during or after it
 	file, err := os.OpenFile(in.File, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -96,19 +97,19 @@ func spawn(t *testing.T, g *gatewaytest.Gateway, dir string) *child {
 	t.Cleanup(func() {
 		c.kill()
 		if t.Failed() {
-			t.Logf("agent said:\n%s", c.output)
+			t.Logf("output of the agent:\n%s", c.output)
 		}
 	})
 	return c
 }
 
-// kill is kill -9 and waits for the end.
+// kill sends SIGKILL and waits for the end of the process.
 func (c *child) kill() {
 	_ = c.cmd.Process.Signal(syscall.SIGKILL)
 	_ = c.cmd.Wait()
 }
 
-// cluster is what a gateway would know: which dispatches have an outcome.
+// cluster holds the state that a gateway would have: the outcome of each dispatch.
 type cluster struct {
 	t        *testing.T
 	file     string
@@ -116,8 +117,8 @@ type cluster struct {
 	outcomes map[string]*gatewayv1.Result
 }
 
-// work offers everything without an outcome, and settles results until all have one
-// or enough results came.
+// work offers every dispatch that has no outcome. It settles results until all dispatches have one
+// or enough results arrived.
 func (c *cluster) work(s *gatewaytest.Session, enough int) {
 	held := map[string]bool{}
 	for _, u := range s.Hello.GetUnsettled() {
@@ -154,7 +155,7 @@ func (c *cluster) offer(uid string) *gatewayv1.StreamNodeEventsResponse {
 	}}}
 }
 
-// lines counts the runs of each dispatch.
+// lines returns the number of runs of each dispatch.
 func (c *cluster) lines() map[string]int {
 	content, err := os.ReadFile(c.file)
 	if err != nil && !os.IsNotExist(err) {
@@ -182,7 +183,7 @@ func TestKilledInTheMiddleEveryDispatchEndsTruthfullyAndRunsOnceAtMost(t *testin
 	for range 4 {
 		agent := spawn(t, g, filepath.Join(dir, "id"))
 		s := g.Node.Next(t)
-		c.work(s, random.IntN(6)) // then dies, some outcomes settled, others on the way
+		c.work(s, random.IntN(6)) // the process then dies with some outcomes settled and others in transit
 		agent.kill()
 	}
 	agent := spawn(t, g, filepath.Join(dir, "id"))
@@ -195,7 +196,7 @@ func TestKilledInTheMiddleEveryDispatchEndsTruthfullyAndRunsOnceAtMost(t *testin
 			t.Errorf("%s has no outcome", uid)
 			continue
 		}
-		want := map[gatewayv1.Result_Execution][2]int{ // at least, at most
+		want := map[gatewayv1.Result_Execution][2]int{ // minimum and maximum number of runs
 			gatewayv1.Result_EXECUTION_FINISHED:    {1, 1},
 			gatewayv1.Result_EXECUTION_UNKNOWN:     {0, 1},
 			gatewayv1.Result_EXECUTION_NOT_STARTED: {0, 0},

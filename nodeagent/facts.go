@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
 )
 
-// facts answers system.identity with what is in use now.
+// facts returns the identity and certificate in use, for system.identity.
 func (a *agent) facts() (capability.IdentityFacts, error) {
 	if a.credentials == nil || a.journal == nil {
 		return capability.IdentityFacts{}, errors.New("this machine is not paired")

@@ -21,19 +21,20 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// DesktopMode says whether desktop.open_url and desktop.open_path are declared.
+// DesktopMode selects whether desktop.open_url and desktop.open_path are declared.
 type DesktopMode string
 
-// The modes.
+// The desktop modes.
 const (
-	// DesktopAuto declares them where they can run: a server is not degraded by what it
-	// will never have.
+	// DesktopAuto declares both capabilities only where they can run. A server would otherwise be
+	// reported as degraded for lack of a display that it will never have.
 	DesktopAuto DesktopMode = "auto"
 	DesktopOn   DesktopMode = "on"
 	DesktopOff  DesktopMode = "off"
 )
 
-// prepare collects what this machine can do: built in, extra, and its user's own.
+// prepare registers the capabilities of this machine: the built-in ones, Options.Extra, and the
+// user's own.
 func (a *agent) prepare() (err error) {
 	if _, err := a.rules(); err != nil {
 		return err
@@ -49,7 +50,7 @@ func (a *agent) prepare() (err error) {
 	dir := a.CapabilitiesDir
 	if dir == "" {
 		dir = filepath.Join(a.store.Dir(), store.CapabilitiesFolder)
-		// Made, so that it can be watched from the start.
+		// The folder must exist from the start, so that it can be watched.
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make the capabilities folder: %w", err)
 		}
@@ -61,20 +62,21 @@ func (a *agent) prepare() (err error) {
 
 func (a *agent) rules() (*mediation.Rules, error) {
 	if a.MediationPolicy != "" {
-		// One that was named is there, unless its disk is not mounted: the default would allow more.
+		// A policy file that was named exists, unless its disk is not mounted: the default policy
+		// would allow more.
 		if _, err := os.Stat(a.MediationPolicy); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("mediation policy: %w", err)
 		}
 		return mediation.LoadRules(a.MediationPolicy)
 	}
-	// Only the agent's user can have removed it: the identity directory is private.
+	// Only the agent's user can have removed the file, because the identity directory is private.
 	if _, err := os.Lstat(a.store.MediationPath()); errors.Is(err, fs.ErrNotExist) {
 		return mediation.DefaultRules(), nil
 	}
 	return mediation.LoadRules(a.store.MediationPath())
 }
 
-// tell tells the state of the agent on its socket; stop ends and awaits that.
+// tell serves the agent's status on its socket; stop ends that and waits for its end.
 func (a *agent) tell(ctx context.Context) (stop func(), err error) {
 	a.board = status.NewBoard(a.Now, status.Report{Version: version.Version, PID: os.Getpid()}, a.registry)
 	server, err := status.Listen(store.RunPath(a.store.Dir()), a.board, a.Log)
@@ -88,8 +90,9 @@ func (a *agent) tell(ctx context.Context) (stop func(), err error) {
 	return func() { cancel(); owned.Wait() }, nil
 }
 
-// beside starts what serves the machine's user beside the sessions: the watch of the
-// capability files, and the desk with its socket and terminal. stop ends and awaits it.
+// beside starts the services for the machine's user that run in parallel to the sessions: the watch
+// of the capability files, and the approval queue with its socket and terminal. stop ends them and
+// waits for their end.
 func (a *agent) beside(ctx context.Context, clock *session.Clock) (desk *mediation.Desk, stop func(), err error) {
 	desk = &mediation.Desk{Rules: a.rules, User: ownName(), Now: clock.Now, Log: a.Log}
 	server, err := mediation.Listen(store.RunPath(a.store.Dir()), desk, a.Log)
@@ -110,7 +113,8 @@ func (a *agent) beside(ctx context.Context, clock *session.Clock) (desk *mediati
 	return desk, func() { cancel(); owned.Wait() }, nil
 }
 
-// ownName is the name of the agent's user; an image without a list of users has only a number.
+// ownName returns the name of the agent's user, or the numeric UID when the image has no list of
+// users.
 func ownName() string {
 	if current, err := user.Current(); err == nil {
 		return current.Username

@@ -11,9 +11,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity kills an agent that does nothing but
-// get certificates for new keys, at random moments of asking, storing and first use. Each time
-// its directory holds a whole identity that others cannot read, and the next start is let in.
+// TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity kills an agent that only rotates its key,
+// at random moments of request, storage and first use. After each kill its directory holds a
+// complete identity that other users cannot read, and the gateway accepts the next start.
 func TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity(t *testing.T) {
 	rounds := 10
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
@@ -21,7 +21,8 @@ func TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity(t *testing.T) {
 	}
 	t.Setenv(childRotates, "1")
 	g := gatewaytest.Start(t)
-	// Valid for a minute, and so old on paper that it is due for renewal at once.
+	// The certificate is valid for a minute, and dated back so far that it is due for renewal at
+	// once.
 	g.Node.Life, g.DeviceCA.DatedBack = time.Minute, time.Hour
 	dir := filepath.Join(t.TempDir(), "id")
 	seed := rand.Uint64()
@@ -43,7 +44,8 @@ func TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity(t *testing.T) {
 	t.Logf("%d kills, %d keys", rounds, g.Node.Moves())
 }
 
-// sessionsUntil takes the sessions that are opened until done; nil is for those there are.
+// sessionsUntil drains the sessions that are opened until done is closed; nil drains the pending
+// ones only.
 func sessionsUntil(g *gatewaytest.Gateway, done <-chan time.Time) {
 	if done == nil {
 		now := make(chan time.Time)
@@ -64,7 +66,7 @@ func sessionsUntil(g *gatewaytest.Gateway, done <-chan time.Time) {
 	}
 }
 
-// checkStored opens the directory like the next start does: that refuses loose modes.
+// checkStored opens the directory as the next start does, which rejects loose file modes.
 func checkStored(t *testing.T, dir string) {
 	t.Helper()
 	s, err := store.Open(dir)

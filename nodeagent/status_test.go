@@ -20,7 +20,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// awaitReport asks until the agent tells what is wanted.
+// awaitReport requests the agent's status until done accepts it.
 func awaitReport(t *testing.T, run string, done func(status.Report, error) bool) (status.Report, error) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
@@ -32,7 +32,7 @@ func awaitReport(t *testing.T, run string, done func(status.Report, error) bool)
 			return report, err
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the agent tells %+v, %v", report, err)
+			t.Fatalf("the status of the agent is %+v, %v", report, err)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -67,11 +67,11 @@ func TestTheStatusOfAnAgentIsThatOfALivingProcess(t *testing.T) {
 		t.Errorf("refused: %+v", report)
 	}
 
-	// One that is stopped is there, and silent.
+	// A stopped agent has a socket and does not answer.
 	if err := agent.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// The signal only asks: its threads go on until each has noticed.
+	// The signal is only a request: a thread runs on until it handles the signal.
 	var state syscall.WaitStatus
 	if _, err := syscall.Wait4(agent.cmd.Process.Pid, &state, syscall.WUNTRACED, nil); err != nil || !state.Stopped() {
 		t.Fatalf("the agent is not stopped: %v, %v", state, err)
@@ -94,7 +94,7 @@ func TestAKilledAgentIsNotConnected(t *testing.T) {
 	if report, err := status.Ask(t.Context(), store.RunPath(dir)); !errors.Is(err, local.ErrNoAgent) {
 		t.Errorf("killed: %+v, %v", report, err)
 	}
-	// The socket it left behind stops nobody.
+	// The socket of the killed agent does not block the next start.
 	spawn(t, g, dir)
 	g.Node.Next(t)
 }

@@ -1,5 +1,5 @@
-// Package capability is what a machine can do: each capability is a small named
-// function from a JSON object to a JSON value.
+// Package capability defines the capabilities of a machine: each is a small named function from a
+// JSON object to a JSON value.
 package capability
 
 import (
@@ -8,88 +8,87 @@ import (
 	"time"
 )
 
-// Mediation says whether a person at the machine is asked first.
+// Mediation selects whether a person at the machine is asked before a run.
 type Mediation int
 
 // The kinds of mediation.
 const (
-	// None runs without asking.
+	// None runs the capability without asking.
 	None Mediation = iota
-	// Local asks a person at the machine.
+	// Local asks a person at the machine first.
 	Local
 )
 
-// Capability is one thing the machine can do. Implementations are for concurrent
-// use.
+// Capability is a named function that the machine can run. Implementations are for concurrent use.
 type Capability interface {
-	// Name is dotted lower case, such as system.health.
+	// Name returns a dotted lower-case name, such as system.health.
 	Name() string
-	// Description is one sentence for people.
+	// Description returns one sentence for people.
 	Description() string
-	// Schema is the JSON schema of the input, at most 4 KiB; nil when any object will do.
+	// Schema returns the JSON schema of the input, at most 4 KiB; nil accepts any object.
 	Schema() json.RawMessage
-	// Mediation says whether a person is asked first.
+	// Mediation returns whether a person is asked first.
 	Mediation() Mediation
-	// Run does it and returns one JSON value. It ends soon after ctx does. An
-	// *Error chooses the code that is reported.
+	// Run runs the capability and returns one JSON value. It returns soon after ctx ends. An *Error
+	// sets the error code that is reported.
 	Run(ctx context.Context, request Request) (json.RawMessage, error)
 }
 
-// Checker is a Capability that refuses inputs its schema cannot; such a dispatch ends
-// Rejected, proven not to have started.
+// Checker is a Capability that rejects inputs which its schema cannot exclude. The dispatch of a
+// rejected input ends as Rejected and provably did not start.
 type Checker interface {
-	// Check returns what is wrong with the input, for the person who wrote it.
+	// Check returns the reason why the input is invalid, for the person who wrote it.
 	Check(input json.RawMessage) error
 }
 
-// Targeter is a Capability that can say in one line what an input is about: the
-// address that is opened, the command that is run. People and policies decide by it;
-// without it they see the input.
+// Targeter is a Capability that describes the object of an input in one line: the address that is
+// opened, the command that is run. People and policies decide by that line; without a Targeter they
+// see the whole input.
 type Targeter interface {
-	// Target is for an input that was checked.
+	// Target returns the target of an input that passed Check.
 	Target(input json.RawMessage) (string, error)
 }
 
-// Warner is a Targeter of which some targets may do more than the person expects.
+// Warner is a Targeter some of whose targets may do more than the person expects.
 type Warner interface {
-	// Warning returns a sentence for the person about a target; empty for most. A target with a
-	// warning is never run without a person's answer.
+	// Warning returns a sentence for the person about a target; for most targets it is empty. A
+	// target with a warning never runs without a person's answer.
 	Warning(target string) string
 }
 
-// Limited is a Capability with a run time of its own; the shorter of it and the one
-// of the dispatch counts.
+// Limited is a Capability with a run time limit of its own. The shorter limit of the capability and
+// the dispatch applies.
 type Limited interface {
-	// Limit is positive.
+	// Limit returns the limit, which is positive.
 	Limit() time.Duration
 }
 
 // Conditional is a Capability that this machine may be unable to run.
 type Conditional interface {
-	// Unavailable is the reason why it cannot be run now; empty when it can. Of more than 256 bytes the
-	// last ones are kept.
+	// Unavailable returns the reason why the capability cannot run now; empty means that it can. A
+	// reason of more than 256 bytes is cut to its last 256 bytes.
 	Unavailable() string
 }
 
-// Request is one run.
+// Request is the input of one run.
 type Request struct {
-	// DispatchUID is the cluster's id of the dispatch.
+	// DispatchUID is the UID of the dispatch in the cluster.
 	DispatchUID string
-	// Run names this run unlike every other one on the machine, over restarts of the agent.
-	// Processes are marked with it before they start.
+	// Run is the unique name of this run on the machine, over restarts of the agent. Its processes
+	// are marked with the name before they start.
 	Run string
 	// Input is a JSON object that passed the schema and Check.
 	Input json.RawMessage
-	// Target is what a person was shown: of Targeter, else the input.
+	// Target is the text that a person was shown: the target of a Targeter, or else the input.
 	Target string
-	// Warning is the text that a person was shown beside it: of Warner, or empty.
+	// Warning is the warning that a person was shown with the target: from a Warner, or empty.
 	Warning string
-	// RequestedBy is the user who asked, as the cluster knows them.
+	// RequestedBy is the name of the requesting user in the cluster.
 	RequestedBy string
-	// MaxOutputBytes is how much of the output will be kept.
+	// MaxOutputBytes is the number of output bytes that are kept.
 	MaxOutputBytes int
-	// Progress tells how far it came: 0 to 100, and a sentence. Never nil; for
-	// concurrent use; it does not block.
+	// Progress reports the progress of the run: 0 to 100 percent, and a sentence. It is never nil,
+	// is for concurrent use and does not block.
 	Progress func(percent int, message string)
 }
 

@@ -35,7 +35,7 @@ func TestSystemHealthStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := (SystemHealth{}).Run(ctx, Request{}); err == nil {
-		t.Error("it returned a result after it was told to stop")
+		t.Error("it returned a result after its context ended")
 	}
 }
 

@@ -6,19 +6,19 @@ import (
 	"encoding/json"
 )
 
-// Echo answers with its input: the shortest way to see that everything works.
+// Echo returns its input: the shortest test of the whole path.
 type Echo struct{}
 
-// Name is echo.
+// Name returns echo.
 func (Echo) Name() string { return "echo" }
 
-// Description is for people.
+// Description returns a sentence for people.
 func (Echo) Description() string { return "Returns its input." }
 
-// Schema allows any object.
+// Schema returns nil, which allows any object.
 func (Echo) Schema() json.RawMessage { return nil }
 
-// Mediation is not needed: nothing is touched.
+// Mediation returns None: the capability changes nothing on the machine.
 func (Echo) Mediation() Mediation { return None }
 
 // Run returns the input without insignificant space.

@@ -15,15 +15,15 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// cpuSample is how long the processors are watched for their load. Short, so that
-// the whole run stays well under the 200 ms after which a gateway writes Dispatched.
+// cpuSample is the time over which the load of the processors is measured. It is short, so that the
+// whole run stays well under the 200 ms after which a gateway writes Dispatched.
 const cpuSample = 100 * time.Millisecond
 
 // SystemHealth measures the machine.
 type SystemHealth struct{}
 
-// Health is what SystemHealth answers. A part that cannot be measured on this
-// machine is absent and named in Missing.
+// Health is the output of SystemHealth. A part that cannot be measured on this machine is absent,
+// and Missing names it.
 type Health struct {
 	UptimeSeconds uint64   `json:"uptimeSeconds,omitempty"`
 	Load          *Load    `json:"load,omitempty"`
@@ -40,13 +40,13 @@ type Load struct {
 	Fifteen float64 `json:"15m"`
 }
 
-// CPU is the number of logical processors and how busy they all were just now.
+// CPU is the number of logical processors and their total load in the last sample.
 type CPU struct {
 	Count       int     `json:"count"`
 	UsedPercent float64 `json:"usedPercent"`
 }
 
-// Memory is in bytes.
+// Memory is the main memory of the machine, in bytes.
 type Memory struct {
 	TotalBytes     uint64  `json:"totalBytes"`
 	AvailableBytes uint64  `json:"availableBytes"`
@@ -62,21 +62,21 @@ type Disk struct {
 	UsedPercent float64 `json:"usedPercent"`
 }
 
-// Name is system.health.
+// Name returns system.health.
 func (SystemHealth) Name() string { return "system.health" }
 
-// Description is for people.
+// Description returns a sentence for people.
 func (SystemHealth) Description() string {
 	return "Measures uptime, load, processors, memory and disks."
 }
 
-// Schema allows no parameters.
+// Schema returns a schema without parameters.
 func (SystemHealth) Schema() json.RawMessage { return noInput }
 
-// Mediation is not needed: nothing is changed.
+// Mediation returns None: the capability changes nothing.
 func (SystemHealth) Mediation() Mediation { return None }
 
-// Run measures every part; it fails only when none can be measured.
+// Run measures every part; it fails only when no part can be measured.
 func (SystemHealth) Run(ctx context.Context, _ Request) (json.RawMessage, error) {
 	var health Health
 	parts := []struct {
@@ -140,7 +140,7 @@ func measureMemory(ctx context.Context, h *Health) error {
 	return nil
 }
 
-// maxDisks bounds the answer on machines with very many mounts.
+// maxDisks bounds the output on machines with very many mounts.
 const maxDisks = 64
 
 func measureDisks(ctx context.Context, h *Health) error {
@@ -154,14 +154,15 @@ func measureDisks(ctx context.Context, h *Health) error {
 		mountpoints = append(mountpoints, p.Mountpoint)
 		types[p.Mountpoint] = p.Fstype
 	}
-	// In a container the root is often no device of its own, but it is a disk to us.
+	// In a container the root is often not a device of its own; it is reported as a disk all the
+	// same.
 	if _, ok := types["/"]; !ok {
 		mountpoints = append([]string{"/"}, mountpoints...)
 	}
 	for _, mountpoint := range mountpoints[:min(len(mountpoints), maxDisks)] {
 		usage, err := disk.UsageWithContext(ctx, mountpoint)
 		if err != nil || usage.Total == 0 {
-			continue // gone, or not ours to see
+			continue // unmounted since, or the agent may not see it
 		}
 		h.Disks = append(h.Disks, Disk{
 			Mountpoint: mountpoint, FSType: usage.Fstype,

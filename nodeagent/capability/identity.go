@@ -9,16 +9,18 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// IdentityFacts is what a machine may tell about its identity; nothing in it is secret.
+// IdentityFacts are the facts about its identity that a machine may report; none of them is
+// secret.
 type IdentityFacts struct {
-	// ID is the SPIFFE id.
+	// ID is the SPIFFE ID.
 	ID        string `json:"id"`
 	Namespace string `json:"namespace"`
 	Node      string `json:"node"`
-	// PublicKeySHA256 is the pin.
+	// PublicKeySHA256 is the pinned fingerprint of the public key.
 	PublicKeySHA256   string `json:"publicKeySHA256"`
 	CertificateSHA256 string `json:"certificateSHA256"`
-	// CertificateNotBefore and CertificateNotAfter bound the certificate in use.
+	// CertificateNotBefore and CertificateNotAfter are the bounds of the validity of the
+	// certificate in use.
 	CertificateNotBefore time.Time `json:"certificateNotBefore"`
 	CertificateNotAfter  time.Time `json:"certificateNotAfter"`
 	TrustBundleSHA256    string    `json:"trustBundleSHA256"`
@@ -27,27 +29,27 @@ type IdentityFacts struct {
 	AgentVersion         string    `json:"agentVersion"`
 }
 
-// SystemIdentity tells who the machine is by its own account.
+// SystemIdentity returns the identity that the machine itself reports.
 type SystemIdentity struct {
 	// Facts reads the identity in use.
 	Facts func() (IdentityFacts, error)
 }
 
-// Name is system.identity.
+// Name returns system.identity.
 func (SystemIdentity) Name() string { return "system.identity" }
 
-// Description is for people.
+// Description returns a sentence for people.
 func (SystemIdentity) Description() string {
 	return "Returns the identity and certificate the agent uses."
 }
 
-// Schema allows no parameters.
+// Schema returns a schema without parameters.
 func (SystemIdentity) Schema() json.RawMessage { return noInput }
 
-// Mediation is not needed: nothing secret is told.
+// Mediation returns None: the output holds no secret.
 func (SystemIdentity) Mediation() Mediation { return None }
 
-// Run reads the facts.
+// Run returns the facts.
 func (s SystemIdentity) Run(context.Context, Request) (json.RawMessage, error) {
 	facts, err := s.Facts()
 	if err != nil {

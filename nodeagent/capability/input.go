@@ -12,11 +12,11 @@ import (
 
 var errNotObject = errors.New("the input must be a JSON object")
 
-// maxDepth bounds nested values: every reader of them recurses.
+// maxDepth bounds the nesting of values, because every reader of a value recurses.
 const maxDepth = 64
 
-// checkObject refuses what is not exactly one JSON object, and one that says a thing
-// twice: two programs could read it in two ways, and the person was shown one.
+// checkObject rejects an input that is not exactly one JSON object, and an object with a repeated
+// key. Two programs could read a repeated key in two ways, and the person saw only one.
 func checkObject(input json.RawMessage) error {
 	decoder := json.NewDecoder(bytes.NewReader(input))
 	decoder.UseNumber()
@@ -36,7 +36,7 @@ func checkObject(input json.RawMessage) error {
 	return nil
 }
 
-// checkKeys reads an object to its end.
+// checkKeys reads an object to its end and rejects repeated keys.
 func checkKeys(decoder *json.Decoder, depth int) error {
 	seen := map[string]bool{}
 	for decoder.More() {
@@ -44,9 +44,9 @@ func checkKeys(decoder *json.Decoder, depth int) error {
 		if err != nil {
 			return errNotObject
 		}
-		name := key.(string) // Decoder lets nothing else be a key
+		name := key.(string) // a Decoder returns only strings as keys
 		if seen[name] {
-			return fmt.Errorf("the input says %q twice", name)
+			return fmt.Errorf("the input has the key %q twice", name)
 		}
 		seen[name] = true
 		if err := checkValue(decoder, depth); err != nil {

@@ -67,7 +67,7 @@ func TestOwnCapabilitiesComeAndGoAndAreAnnounced(t *testing.T) {
 	if len(all) != 1 {
 		t.Fatalf("%d capabilities", len(all))
 	}
-	if err := r.SetOwn(named{name: "own.a"}, named{name: "echo"}, named{name: "own.b"}); err == nil || !strings.Contains(err.Error(), `"echo" is there twice`) {
+	if err := r.SetOwn(named{name: "own.a"}, named{name: "echo"}, named{name: "own.b"}); err == nil || !strings.Contains(err.Error(), `"echo" is declared twice`) {
 		t.Errorf("the name of a fixed one: %v", err)
 	}
 	select {
@@ -82,6 +82,6 @@ func TestOwnCapabilitiesComeAndGoAndAreAnnounced(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := r.Get("own.a"); ok {
-		t.Error("it is still there")
+		t.Error("own.a is still registered")
 	}
 }

@@ -7,11 +7,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// Bound keeps an output within limit bytes. Of a longer string the longest prefix that
-// fits is kept; anything else that is longer becomes a string with a prefix of its
-// text: still JSON, still readable, and never mistaken for a whole answer, since
-// truncated is reported with it. A limit too small for any string (under 2) keeps
-// nothing.
+// Bound cuts an output to at most limit bytes and reports whether it did. Of a longer string it
+// keeps the longest prefix that fits. Every other longer output becomes a string with a prefix of
+// its text. That string is still JSON and readable, and truncated keeps it from being taken for a
+// complete output. A limit too small for any string (under 2) keeps nothing.
 func Bound(output json.RawMessage, limit int) (kept json.RawMessage, truncated bool) {
 	if len(output) <= limit {
 		return output, false

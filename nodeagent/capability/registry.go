@@ -16,7 +16,7 @@ import (
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*$`)
 
-// Bounds of what a machine can declare.
+// Bounds of the capabilities that a machine can declare.
 const (
 	MaxNameBytes    = 128
 	MaxCapabilities = 64
@@ -24,19 +24,19 @@ const (
 	maxReasonBytes = 256
 )
 
-// ValidName tells whether a name is dotted lower case and short enough.
+// ValidName reports whether a name is dotted lower case and short enough.
 func ValidName(name string) bool { return len(name) <= MaxNameBytes && namePattern.MatchString(name) }
 
 // Entry is a capability in a Registry.
 type Entry struct {
 	Capability
 	schema *inputschema.Schema
-	// impairment is that of the registry.
+	// impairment points to the impairment of the registry.
 	impairment *atomic.Pointer[string]
 }
 
-// CheckInput refuses what is not one JSON object without repeated keys, what does not
-// fit the schema, and what the capability itself refuses.
+// CheckInput rejects an input that is not one JSON object without repeated keys. It also rejects an
+// input that does not match the schema, or that the capability itself rejects.
 func (e *Entry) CheckInput(input json.RawMessage) error {
 	if err := checkObject(input); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (e *Entry) CheckInput(input json.RawMessage) error {
 	return nil
 }
 
-// Target is what a person is shown of a checked input.
+// Target returns the text that a person is shown about a checked input.
 func (e *Entry) Target(input json.RawMessage) (string, error) {
 	if t, ok := e.Capability.(Targeter); ok {
 		return t.Target(input)
@@ -58,7 +58,7 @@ func (e *Entry) Target(input json.RawMessage) (string, error) {
 	return string(input), nil
 }
 
-// Warning returns a warning for a person about a target beyond the target itself; mostly empty.
+// Warning returns a warning for a person about a target; for most targets it is empty.
 func (e *Entry) Warning(target string) string {
 	if w, ok := e.Capability.(Warner); ok {
 		return w.Warning(target)
@@ -66,8 +66,9 @@ func (e *Entry) Warning(target string) string {
 	return ""
 }
 
-// Unavailable is the reason why it cannot be run now, in a line of at most maxReasonBytes; empty when it can.
-// A longer reason keeps its end, where the cause is.
+// Unavailable returns the reason why the capability cannot run now, in one line of at most
+// maxReasonBytes; empty means that it can. A longer reason keeps its end, because the cause is
+// there.
 func (e *Entry) Unavailable() string {
 	if reason := e.impairment.Load(); reason != nil {
 		return foreign.ShortEnd(*reason, maxReasonBytes)
@@ -78,8 +79,9 @@ func (e *Entry) Unavailable() string {
 	return ""
 }
 
-// Registry is the set of capabilities of an agent: fixed ones, built into the program,
-// and own ones, which its user may change while it runs. It is for concurrent use.
+// Registry is the set of capabilities of an agent. Fixed capabilities are built into the program;
+// own capabilities may be changed by the machine's user while the agent runs. It is for concurrent
+// use.
 type Registry struct {
 	fixed map[string]*Entry
 
@@ -87,12 +89,12 @@ type Registry struct {
 	own     map[string]*Entry
 	changed chan struct{}
 
-	// impairment is why the machine can run nothing at all; nil when it can.
+	// impairment is the reason why the machine can run nothing at all; nil when there is none.
 	impairment atomic.Pointer[string]
 }
 
-// NewRegistry collects the fixed capabilities; a bad or repeated name is a programming
-// error the caller should see at start.
+// NewRegistry returns a registry of the fixed capabilities. An invalid or repeated name is a
+// programming error, so NewRegistry returns it at the start.
 func NewRegistry(all ...Capability) (*Registry, error) {
 	r := &Registry{fixed: map[string]*Entry{}, changed: make(chan struct{})}
 	for _, c := range all {
@@ -103,8 +105,8 @@ func NewRegistry(all ...Capability) (*Registry, error) {
 	return r, nil
 }
 
-// SetOwn replaces the own capabilities. What cannot be declared is left out and named in
-// the error; the others count.
+// SetOwn replaces the own capabilities. The error names each capability that cannot be declared;
+// the others are registered.
 func (r *Registry) SetOwn(all ...Capability) error {
 	own := map[string]*Entry{}
 	var errs []error
@@ -119,7 +121,8 @@ func (r *Registry) SetOwn(all ...Capability) error {
 	return errors.Join(errs...)
 }
 
-// SetImpairment makes every capability unavailable for a reason of the whole machine; empty ends that.
+// SetImpairment makes every capability unavailable for a reason that concerns the whole machine; an
+// empty reason ends that.
 func (r *Registry) SetImpairment(reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,7 +140,7 @@ func (r *Registry) add(to map[string]*Entry, c Capability) error {
 		return fmt.Errorf("capability name %q is not dotted lower case", name)
 	}
 	if r.fixed[name] != nil || to[name] != nil {
-		return fmt.Errorf("capability %q is there twice", name)
+		return fmt.Errorf("capability %q is declared twice", name)
 	}
 	if len(r.fixed)+len(to) >= MaxCapabilities {
 		return fmt.Errorf("capability %q is one too many: at most %d can be declared", name, MaxCapabilities)
@@ -150,7 +153,7 @@ func (r *Registry) add(to map[string]*Entry, c Capability) error {
 	return nil
 }
 
-// Get finds a capability by name.
+// Get returns the capability with the given name.
 func (r *Registry) Get(name string) (*Entry, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,7 +164,7 @@ func (r *Registry) Get(name string) (*Entry, bool) {
 	return e, ok
 }
 
-// All lists the capabilities by name. changed is closed when that list is out of date.
+// All returns the capabilities sorted by name. changed is closed when that list is out of date.
 func (r *Registry) All() (all []*Entry, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
-// readAccount is what an agent in a pod pairs with; nil when it was given nothing of the kind.
+// readAccount returns the ServiceAccount token file and the CA that an agent in a pod pairs with;
+// nil when neither flag is given.
 func (f *flags) readAccount() (*enroll.Account, error) {
 	switch {
 	case f.tokenFile == "" && f.gatewayCA == "":
@@ -18,7 +19,7 @@ func (f *flags) readAccount() (*enroll.Account, error) {
 	case f.tokenFile == "" || f.gatewayCA == "":
 		return nil, errors.New("--service-account-token-file and --gateway-ca need each other: the token is shown only to a gateway of that CA")
 	case f.code != "" || f.pair != "" || os.Getenv("MOORING_PAIRING_CODE") != "" || os.Getenv("MOORING_PAIR") != "":
-		return nil, errors.New("--service-account-token-file takes the place of a code: leave out --code and --pair")
+		return nil, errors.New("--service-account-token-file replaces the code: leave out --code and --pair")
 	case f.pairing == "":
 		return nil, errors.New("--service-account-token-file needs --pairing HOST:PORT, the address of the gateways' pairing listener")
 	}

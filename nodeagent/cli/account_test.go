@@ -12,7 +12,7 @@ func TestTheFlagsOfAPodAreCheckedTogether(t *testing.T) {
 	}{
 		"a token without a CA":   {flags{tokenFile: "/token", pairing: "gw:7443"}, "need each other"},
 		"a CA without a token":   {flags{gatewayCA: "/ca", pairing: "gw:7443"}, "need each other"},
-		"a code besides":         {flags{tokenFile: "/token", gatewayCA: "/ca", code: "K7QX2M-482913", pairing: "gw:7443"}, "leave out --code"},
+		"a code in addition":     {flags{tokenFile: "/token", gatewayCA: "/ca", code: "K7QX2M-482913", pairing: "gw:7443"}, "leave out --code"},
 		"no address":             {flags{tokenFile: "/token", gatewayCA: "/ca"}, "needs --pairing"},
 		"a CA that is not there": {flags{tokenFile: "/token", gatewayCA: "/no/such/ca", pairing: "gw:7443"}, "/no/such/ca"},
 	} {

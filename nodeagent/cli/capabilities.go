@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// capabilityInfo is a capability file, as -o json shows it.
+// capabilityInfo is a capability file in the output of -o json.
 type capabilityInfo struct {
 	Name        string          `json:"name"`
 	File        string          `json:"file"`
@@ -118,7 +118,7 @@ func show(out io.Writer, output string, programs []*program.Program) error {
 	return table.Flush()
 }
 
-// printJSON prints a value whose unsafe characters are escapes, so that the value stays the same.
+// printJSON prints a value with its unsafe characters escaped, so that the value stays the same.
 func printJSON(out io.Writer, value any) error {
 	text, err := jsontext.MarshalIndent(value, "  ")
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package cli is the command line of the agent: flags, environment, signals and
-// exit codes. It is a package so that a build with other capabilities is a main
-// of its own.
+// Package cli is the command line of the agent: flags, environment, signals and exit codes. It is a
+// package, so that a build with other capabilities can have a main of its own.
 package cli
 
 import (
@@ -21,13 +20,13 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/service"
 )
 
-// Build is what one build of the agent has of its own; no flag can change it.
+// Build holds the properties of one build of the agent; no flag can change them.
 type Build struct {
-	// Capabilities are those besides the built-in ones.
+	// Capabilities are the capabilities in addition to the built-in ones.
 	Capabilities []capability.Capability
-	// Now is the machine's time; nil is the real one.
+	// Now returns the machine's time; nil means time.Now.
 	Now func() time.Time
-	// Services is the service manager; nil is that of the system.
+	// Services returns the service manager; nil means the service manager of the system.
 	Services func() (service.Manager, error)
 }
 
@@ -36,8 +35,8 @@ func Main(build Build, args []string, in io.Reader, out, errOut io.Writer) int {
 	return process.RunAsInit(func() int {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		// The first signal ends the agent in good order; from then on the next one ends
-		// the process.
+		// The first signal shuts the agent down cleanly. The next one ends the process, because
+		// this restores the default handling of signals.
 		context.AfterFunc(ctx, stop)
 		ctx, stopHangup := notifyHangup(ctx)
 		defer stopHangup()
@@ -45,10 +44,10 @@ func Main(build Build, args []string, in io.Reader, out, errOut io.Writer) int {
 	})
 }
 
-// notifyHangup ends the context when the terminal is closed (SIGHUP), unless the signal was
-// ignored at the start (nohup). Both the kernel and the shell may send it, so a second one
-// does nothing. Writing to a pipe whose reader ended with the terminal is no reason to die
-// either (SIGPIPE).
+// notifyHangup ends the context when the terminal is closed (SIGHUP), unless the signal was ignored
+// at the start (nohup). The kernel and the shell may both send SIGHUP, so a second one does
+// nothing. After a SIGHUP it also catches SIGPIPE: writing to a pipe whose reader ended with the
+// terminal must not end the process.
 func notifyHangup(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	if signal.Ignored(syscall.SIGHUP) {
@@ -67,11 +66,10 @@ func notifyHangup(parent context.Context) (ctx context.Context, stop func()) {
 	return ctx, func() { cancel(); signal.Stop(hangups); signal.Stop(pipes) }
 }
 
-// runError is an error of the agent itself; every other one is a mistake on the
-// command line.
+// runError marks an error of the agent itself; every other error is a mistake on the command line.
 type runError struct{ error }
 
-// Unwrap gives the agent's error.
+// Unwrap returns the error of the agent.
 func (e runError) Unwrap() error { return e.error }
 
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, build Build) int {
@@ -91,7 +89,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	return exitCode(err)
 }
 
-// printLine prints a line for a person. Only the format can begin a line: the arguments may be foreign.
+// printLine prints a line for a person. Only the format can start a line, because the arguments may
+// be foreign text.
 func printLine(out io.Writer, format string, args ...any) {
 	fmt.Fprintln(out, foreign.Sprintf(format, args...))
 }
@@ -104,7 +103,8 @@ func newRoot(build Build) *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		// What a command says of its settings is settled before it begins.
+		// Settings are resolved before a command begins, so that a command reports only errors of
+		// its own.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Lookup(configName) == nil || cmd.Annotations[settlesItself] != "" {
 				return nil

@@ -15,12 +15,12 @@ import (
 
 var errUnwell = errors.New("at least one check failed")
 
-const doctorHelp = `Looks at the configuration, the identity directory, the disk, the service, the way to
-the gateway, the certificate it shows and the clock, and says for each what to do next.
-It changes nothing, and shows the gateway no certificate.
+const doctorHelp = `Checks the configuration, the identity directory, the disk, the service, the path to the
+gateway, its certificate and the clock, and names the next step for each problem.
+It changes nothing, and presents no certificate to the gateway.
 
-With --gateway-only it looks at the way to --pairing alone, and judges what answers there
-by --gateway-ca: for a place without a machine, such as a pod that tries an install.
+With --gateway-only it checks only the path to --pairing, and verifies the server there by
+--gateway-ca: for a place without a machine, such as a pod that tries an install.
 
 Exit codes:
   0   no check failed
@@ -50,7 +50,7 @@ func newDoctor(build Build) *cobra.Command {
 			}
 			if gatewayOnly {
 				if f.pairing == "" || f.gatewayCA == "" {
-					return errors.New("--gateway-only needs --pairing HOST:PORT, the gateway to look at, and --gateway-ca FILE to judge it by")
+					return errors.New("--gateway-only needs --pairing HOST:PORT, the gateway to check, and --gateway-ca FILE to verify it by")
 				}
 				if o.CA, err = f.readCA(); err != nil {
 					return err
@@ -80,7 +80,7 @@ func newDoctor(build Build) *cobra.Command {
 	config.Var(cmd.Flags(), &f.dir, "identity-dir")
 	config.Var(cmd.Flags(), &f.pairing, "pairing")
 	config.Var(cmd.Flags(), &f.gatewayCA, "gateway-ca")
-	cmd.Flags().BoolVar(&gatewayOnly, "gateway-only", false, "looks at the gateway only, not at this machine")
+	cmd.Flags().BoolVar(&gatewayOnly, "gateway-only", false, "checks only the gateway, not this machine")
 	outputFlag(cmd, &output)
 	return cmd
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// Exit codes, a contract for scripts and service managers.
+// The exit codes are an API for scripts and service managers.
 const (
 	exitOK        = 0
 	exitError     = 1
@@ -41,13 +41,13 @@ const (
   3  the gateway does not accept the pairing code
   4  the pairing code was tried 3 times from this machine
   5  the pairing request was denied
-  6  nobody decided about the pairing request in time
+  6  the pairing request was not decided in time
   7  pairing failed, such as when the node name is taken or the ServiceAccount refused
   8  the identity directory is unsafe, in use or damaged, or another user can write
      a file that the agent obeys
   9  the gateway could not prove that it knows the pairing code, or is not the one
      of the QR code or of --gateway-ca`
-	serviceCodesHelp = `Exit codes, besides those of run:
+	serviceCodesHelp = `Exit codes, in addition to those of run:
   0   done, or already so
   2   wrong use, or a mistake in the configuration file
   8   the identity directory is unsafe, in use or damaged, or another user can write
@@ -55,12 +55,12 @@ const (
   10  no service is installed
   11  the rights of this user do not suffice
   12  there is no service manager, or it refused
-  13  uninstall --revoke could not tell the cluster; nothing was removed
+  13  uninstall --revoke could not notify the cluster; nothing was removed
   22  the machine is not paired`
 	statusCodesHelp = `Exit codes:
   0   the agent has a session with a gateway
-  2   wrong use; or a mistake in the configuration file, and without it there is no
-      knowing where the identity is
+  2   wrong use; or a mistake in the configuration file, so that the identity
+      directory is unknown
   8   no agent runs, and the identity directory is unsafe or damaged
   11  the rights of this user do not suffice to look
   20  the agent runs, and has no session
@@ -85,7 +85,7 @@ const (
   11  this user cannot read it`
 )
 
-// exitCodes maps errors to exit codes; the first match counts.
+// exitCodes maps errors to exit codes; the first match applies.
 var exitCodes = []struct {
 	err  error
 	code int
@@ -117,7 +117,7 @@ var exitCodes = []struct {
 	{service.ErrRefused, exitManager},
 }
 
-// hints say what to do, where the error itself cannot know.
+// hints are the next step for the exit codes whose errors cannot name it.
 var hints = map[int]string{
 	exitUsage:      "See mooring-agent --help.",
 	exitPermission: "Run it as the user of the agent, or as root (sudo).",

@@ -30,10 +30,11 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// hostile is a text of the cluster, of a gateway or of another program.
+// hostile is foreign text: it stands for the texts of the cluster, of a gateway or of another
+// program.
 var hostile = corpus.Valid(corpus.All + strings.Repeat("long ", 200))
 
-// hostileManager is a service manager whose every word is hostile.
+// hostileManager is a service manager whose texts are all hostile.
 type hostileManager struct {
 	state service.State
 	err   error
@@ -60,7 +61,8 @@ func (m hostileManager) Logs(_ context.Context, out io.Writer, _ bool) error {
 	return m.err
 }
 
-// hostileAgent answers on both sockets of an identity directory, as a program that took its place.
+// hostileAgent answers on both sockets of an identity directory, as a program does that replaced
+// the agent.
 func hostileAgent(t *testing.T, dir string) {
 	t.Helper()
 	run := store.RunPath(dir)
@@ -97,7 +99,7 @@ func hostileAgent(t *testing.T, dir string) {
 	}
 }
 
-// hostileMachine is a machine on which everything that the agent shows was written by others.
+// hostileMachine is a machine on which other people wrote every text that the agent shows.
 type hostileMachine struct {
 	dir, config, badConfig, capability, badCapability, log string
 }
@@ -134,8 +136,8 @@ func newHostileMachine(t *testing.T) hostileMachine {
 	return m
 }
 
-// foreignCommands has the command lines of every command that does something. DIR, CONFIG, BAD, FILE,
-// BADFILE and LOG stand for those of the hostile machine.
+// foreignCommands has the command lines of every command that does something. DIR, CONFIG, BAD,
+// FILE, BADFILE and LOG stand for the paths of the hostile machine.
 var foreignCommands = map[string][]string{
 	"status":                {"status --identity-dir DIR", "status --identity-dir DIR -o json", "status --config BAD"},
 	"doctor":                {"doctor --identity-dir DIR", "doctor --identity-dir DIR -o json", "doctor --config BAD"},
@@ -154,7 +156,7 @@ var foreignCommands = map[string][]string{
 	"install":               {"install --identity-dir DIR --name box", "install --config BAD"},
 	"uninstall":             {"uninstall --yes --identity-dir DIR", "uninstall --config BAD --yes"},
 	"version":               {"version"},
-	// The words of a gateway to run: TestNoWordOfAGatewayActsOnATerminal.
+	// TestNoWordOfAGatewayActsOnATerminal tests run with the texts of a gateway.
 	"run": {"run --config BAD", "run --config CONFIG --identity-dir DIR"},
 }
 
@@ -201,7 +203,8 @@ func forEachCommand(cmd *cobra.Command, path string, see func(string)) {
 	}
 }
 
-// A gateway sends each of its texts in hostile words: on the console and in both kinds of log.
+// TestNoWordOfAGatewayActsOnATerminal checks the console and both log formats. A gateway sends each
+// of its texts as hostile text.
 func TestNoWordOfAGatewayActsOnATerminal(t *testing.T) {
 	refuse := func(c codes.Code) error { return grpcstatus.Error(c, hostile) }
 	for name, spoil := range map[string]func(*gatewaytest.Gateway){
@@ -230,7 +233,8 @@ func TestNoWordOfAGatewayActsOnATerminal(t *testing.T) {
 			t.Run(name+", log in "+format, func(t *testing.T) {
 				g := gatewaytest.Start(t)
 				spoil(g)
-				// What goes on until it is stopped is stopped when the console has shown what the gateway sent.
+				// A run that does not end by itself is cancelled once the console has shown the
+				// text of the gateway.
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				out := &tapped{to: &bytes.Buffer{}, word: "\uFFFD", heard: make(chan struct{})}

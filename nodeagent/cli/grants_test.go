@@ -8,7 +8,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/status"
 )
 
-// The cluster tells grants as a session opens. What status shows of them has that time.
+// TestStatusShowsGrantsWithTheirTime checks that status shows the time of the grants. The cluster
+// sends the grants when a session opens, so a later change is not shown.
 func TestStatusShowsGrantsWithTheirTime(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, c := range []struct {

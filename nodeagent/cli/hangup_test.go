@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestAClosedTerminalStopsTheAgentCleanly sends SIGHUP twice, as the kernel and a shell do,
-// while the reader of its output is gone.
+// TestAClosedTerminalStopsTheAgentCleanly sends SIGHUP twice, as the kernel and a shell do, after
+// the reader of the agent's output has ended.
 func TestAClosedTerminalStopsTheAgentCleanly(t *testing.T) {
 	const child = "MOORING_TEST_HANGUP"
 	if os.Getenv(child) != "" {
@@ -23,7 +23,7 @@ func TestAClosedTerminalStopsTheAgentCleanly(t *testing.T) {
 		defer stop()
 		_, _ = os.Stderr.WriteString("ready\n")
 		<-ctx.Done()
-		time.Sleep(200 * time.Millisecond) // the grace, in which the second signal arrives
+		time.Sleep(200 * time.Millisecond) // the grace period, in which the second signal arrives
 		if _, err := os.Stdout.WriteString("stopping\n"); !errors.Is(err, syscall.EPIPE) && err != nil {
 			os.Exit(3)
 		}

@@ -15,14 +15,15 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// sparesConfig marks the commands that make and remove the configuration file: it need not
-// be there.
+// sparesConfig marks the commands that create and remove the configuration file: the file of
+// --config need not exist for them.
 const sparesConfig = "spares-config"
 
-const installHelp = `Pairs this machine if it is not paired, writes the configuration file with what the
-flags and the environment say, and registers a service: as root (and on Windows) one of
-the machine, otherwise one of the user, who must be logged in (or linger) for it to run.
-A second time it does the same with what is new. Nothing is started without --now.
+const installHelp = `Pairs this machine if it is not paired, writes the configuration file with the
+values of the flags and the environment, and registers a service: as root (and on
+Windows) one of the machine, otherwise one of the user, who must be logged in (or linger)
+for it to run.
+A second run applies the changes. Without --now the service is not started.
 
 ` + serviceCodesHelp
 
@@ -30,7 +31,7 @@ func newInstall(build Build) *cobra.Command {
 	var f flags
 	var now bool
 	cmd := &cobra.Command{
-		Use: "install", Short: "Pairs this machine if need be, and registers the service", Long: installHelp, Args: cobra.NoArgs,
+		Use: "install", Short: "Pairs this machine if it is not paired, and registers the service", Long: installHelp, Args: cobra.NoArgs,
 		Annotations: map[string]string{settlesItself: "yes", sparesConfig: "yes"},
 		Example: "  sudo mooring-agent install --pairing gateway.example.com:7443 --code K7QX2M-482913 --now\n" +
 			"  mooring-agent install --pair - --now",
@@ -84,7 +85,7 @@ func (i *installation) run(now bool) error {
 	if err != nil {
 		return err
 	}
-	// The folder may be one that others can write: the service would refuse the file.
+	// The file may be in a folder that others can write; the service would then reject it.
 	if _, err := config.Load(i.file.Path, true); err != nil {
 		return err
 	}
@@ -112,8 +113,8 @@ func (i *installation) run(now bool) error {
 	return nil
 }
 
-// serviceProgram returns the path of this program, for the service to start. Another user who can
-// replace the program would run as the user of the service: that is an error.
+// serviceProgram returns the path of this program, for the service to start. A user who can replace
+// the program would run as the user of the service, so that is an error.
 func serviceProgram() (string, error) {
 	path, err := executable()
 	if err != nil {
@@ -132,7 +133,7 @@ func serviceProgram() (string, error) {
 	}
 }
 
-// pair does nothing on a paired machine, whether an agent runs there or not.
+// pair pairs the machine. It does nothing on a paired machine, whether an agent runs there or not.
 func (i *installation) pair() error {
 	err := checkPaired(i.options.Dir)
 	switch {
@@ -152,8 +153,9 @@ func (i *installation) pair() error {
 	return err
 }
 
-// values are what the file said, and what flags and environment say now. The service
-// begins elsewhere, so the identity directory is always written, in full.
+// values returns the values of the file, replaced by those of flags and environment. The service
+// starts in another working directory, so the identity directory is always written as an absolute
+// path.
 func (i *installation) values() map[string]string {
 	values := i.file.Values()
 	for _, s := range i.settings {

@@ -22,8 +22,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/service/spawner"
 )
 
-// The test binary is the agent too: whoever runs it with this variable gets the real
-// command line, with a service manager that keeps its things in that folder.
+// The test binary is also the agent. With this variable it runs the real command line, with a
+// service manager that keeps its files in that folder.
 const servicesDir = "CLI_TEST_SERVICES"
 
 func TestMain(m *testing.M) {
@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 		}}
 		os.Exit(Main(build, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	// A command line without a laptop of its own must not read the files of the machine that runs the test.
+	// A command line without a laptop of its own must not read the files of the machine that runs
+	// the test.
 	home, err := os.MkdirTemp("", "mooring-agent-cli-")
 	if err != nil {
 		panic(err)
@@ -55,13 +56,14 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// laptop is a machine with a home of its own.
+// laptop is a machine with a home directory of its own.
 type laptop struct {
 	t        *testing.T
 	home     string
 	services spawner.Manager
 	gateway  *gatewaytest.Gateway
-	// program is what is run; user runs it, nil is who runs the test.
+	// program is the program that is run. user is the user who runs it; nil means the user who runs
+	// the test.
 	program string
 	user    *syscall.Credential
 	env     []string
@@ -81,7 +83,7 @@ func newLaptop(t *testing.T) *laptop {
 			t.Error(err)
 		}
 		if log, err := os.ReadFile(filepath.Join(l.services.Dir, "log")); err == nil && t.Failed() {
-			t.Logf("the service said:\n%s", log)
+			t.Logf("output of the service:\n%s", log)
 		}
 	})
 	return l
@@ -90,7 +92,7 @@ func newLaptop(t *testing.T) *laptop {
 func (l *laptop) config() string { return filepath.Join(l.home, "etc", "config.yaml") }
 func (l *laptop) dir() string    { return filepath.Join(l.home, "id") }
 
-// command is a run of the command line that has not begun, and what it will have said.
+// command returns a command line that has not started, and the buffer of its output.
 func (l *laptop) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
 	cmd := exec.CommandContext(l.t.Context(), l.program, args...)
 	var out bytes.Buffer
@@ -101,7 +103,7 @@ func (l *laptop) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &out
 }
 
-// run runs the command line and returns its exit code and all it said.
+// run runs the command line and returns its exit code and its output.
 func (l *laptop) run(args ...string) (int, string) {
 	l.t.Helper()
 	cmd, out := l.command(args...)
@@ -113,7 +115,7 @@ func (l *laptop) run(args ...string) (int, string) {
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-// expect runs the command line and wants the exit code and the words.
+// expect runs the command line and checks its exit code and its output.
 func (l *laptop) expect(code int, says string, args ...string) {
 	l.t.Helper()
 	if got, out := l.run(args...); got != code || !strings.Contains(out, says) {
@@ -127,7 +129,7 @@ func (l *laptop) install(more ...string) {
 	l.expect(0, "Installed: ", args...)
 }
 
-// without takes a variable out of the environment.
+// without removes a variable from the environment.
 func (l *laptop) without(name string) {
 	l.env = slices.DeleteFunc(l.env, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
 }
@@ -143,11 +145,12 @@ func (l *laptop) configure(content string) {
 	}
 }
 
-// asNobody goes on as another user, who can reach what is not protected; only root can do that.
+// asNobody runs the following commands as another user, who can reach every file without
+// protection. It needs root.
 func (l *laptop) asNobody() {
 	l.t.Helper()
 	if os.Geteuid() != 0 {
-		l.t.Skip("needs root, to be somebody else")
+		l.t.Skip("needs root, to run as another user")
 	}
 	for path := l.home; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
 		if err := os.Chmod(path, 0o755); err != nil {
@@ -161,7 +164,7 @@ func (l *laptop) asNobody() {
 	l.program, l.user = program, &syscall.Credential{Uid: 65534, Gid: 65534}
 }
 
-// gone waits until a process has ended. Its end is told by a descriptor, so nothing turns.
+// gone waits until a process has ended. It polls a pidfd, so it needs no busy loop.
 func (l *laptop) gone(pid int) {
 	l.t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -184,7 +187,8 @@ func (l *laptop) gone(pid int) {
 	}
 }
 
-// closed is an address at which nobody listens, and nobody can: it is bound, and stays so.
+// closed returns an address that refuses connections: a socket is bound to it and does not listen,
+// so no other process can listen there.
 func closed(t *testing.T) string {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -202,7 +206,7 @@ func closed(t *testing.T) string {
 	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
 }
 
-// offline has a paired machine look for its gateway at such an address.
+// offline sets the gateway of a paired machine to a closed address.
 func (l *laptop) offline() {
 	l.t.Helper()
 	address := closed(l.t)
@@ -212,7 +216,7 @@ func (l *laptop) offline() {
 	}
 }
 
-// tapped closes heard when word went through it. It is for one writer.
+// tapped is a writer that closes heard once word was written to it. It is for one writer.
 type tapped struct {
 	to    *bytes.Buffer
 	word  string

@@ -46,7 +46,7 @@ func TestTheLifeOfAnAgentEveryVerbTwice(t *testing.T) {
 	if _, err := os.Stat(l.config()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the configuration is still there: %v", err)
 	}
-	// What was kept is enough for the next one.
+	// The next install reuses the identity that uninstall kept.
 	l.expect(0, "Started: process", "install", "--now")
 	l.expect(0, "Connected", "status", "--wait", "30s")
 }
@@ -60,10 +60,10 @@ func TestUninstallRevokeTellsTheClusterAndLeavesOnlyWhatTheUserMade(t *testing.T
 	}
 	l.expect(0, "Left, because the agent did not make it: "+own, "uninstall", "--revoke", "--yes")
 	if n := l.gateway.Node.Revoked.Load(); n != 1 {
-		t.Errorf("the gateway got %d good wishes, want 1", n)
+		t.Errorf("the gateway got %d valid revocations, want 1", n)
 	}
 	if left, err := os.ReadDir(l.dir()); err != nil || len(left) != 1 {
-		t.Errorf("left are %v, %v", left, err)
+		t.Errorf("the directory holds %v, %v", left, err)
 	}
 	l.expect(0, "No service is installed", "uninstall", "--revoke", "--yes")
 	l.expect(22, "is not paired", "status")
@@ -77,7 +77,7 @@ func TestUninstallRevokeReachesWhichGatewayThereIs(t *testing.T) {
 	l.expect(0, "127.0.0.1:1: dial tcp 127.0.0.1:1", "doctor")
 	l.expect(0, "The cluster was told", "uninstall", "--revoke", "--yes")
 	if n := l.gateway.Node.Revoked.Load(); n != 1 {
-		t.Errorf("the gateway got %d good wishes, want 1", n)
+		t.Errorf("the gateway got %d valid revocations, want 1", n)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestUninstallRevokeWithALapsedCertificateSaysHowToRecoverIt(t *testing.T) {
 	}
 	l.install()
 	l.expect(13, "nothing was removed. Run mooring-agent start", "uninstall", "--revoke", "--yes")
-	// What it says helps.
+	// The advice of that message works.
 	l.expect(0, "Started: process", "start")
 	l.expect(0, "Connected", "status", "--wait", "30s")
 	l.expect(0, "The cluster was told", "uninstall", "--revoke", "--yes")
@@ -126,14 +126,15 @@ func TestAKilledServiceIsNotConnected(t *testing.T) {
 	l.gone(pid)
 	code, out := l.run("status", "-o", "json")
 	var o overview
-	// Standard error follows the object.
+	// The decoder stops after the object, because standard error follows it.
 	if err := json.NewDecoder(strings.NewReader(out)).Decode(&o); err != nil || code != exitNotRunning || o.Running || o.Connected || !o.Paired || !o.Installed {
 		t.Errorf("exit %d, %v: %+v", code, err, o)
 	}
 	l.expect(0, "Started: process", "start")
 }
 
-// A service manager that knows mounts waits for the disks of these files.
+// TestInstallTellsTheServiceManagerWhichFilesTheAgentNeeds checks the files of the service
+// definition. A service manager that knows mounts waits for the disks of these files.
 func TestInstallTellsTheServiceManagerWhichFilesTheAgentNeeds(t *testing.T) {
 	l := newLaptop(t)
 	capabilities, policy := filepath.Join(l.home, "caps"), filepath.Join(l.home, "policy.yaml")
@@ -154,7 +155,9 @@ func TestInstallTellsTheServiceManagerWhichFilesTheAgentNeeds(t *testing.T) {
 	}
 }
 
-// A policy that was named and is not there, because its disk is not mounted, is no empty policy.
+// TestAPolicyThatIsNotThereIsNotTheDefault checks that a missing policy file is an error. A named
+// policy file may be missing because its disk is not mounted, so the agent must not use the default
+// policy.
 func TestAPolicyThatIsNotThereIsNotTheDefault(t *testing.T) {
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	code, _, errOut := execute(t, t.Context(), "", "run", "--identity-dir", filepath.Join(t.TempDir(), "id"), "--name", "box", "--mediation-policy", policy)

@@ -15,7 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The manual has every exit code, and no other.
+// TestTheManualHasEveryExitCode checks that the manual lists every exit code of the program, and no
+// other.
 func TestTheManualHasEveryExitCode(t *testing.T) {
 	content, err := os.ReadFile("../../docs/how-to/install-the-agent.md")
 	if err != nil {
@@ -26,7 +27,7 @@ func TestTheManualHasEveryExitCode(t *testing.T) {
 		code, _ := strconv.Atoi(row[1])
 		documented[code] = row[2]
 		if code != exitOK && strings.TrimSpace(row[3]) == "" {
-			t.Errorf("code %d does not say what helps", code)
+			t.Errorf("the row of code %d names no next step", code)
 		}
 	}
 	if diff := cmp.Diff(slices.Sorted(maps.Values(constants(t))), slices.Sorted(maps.Keys(documented))); diff != "" {
@@ -34,7 +35,7 @@ func TestTheManualHasEveryExitCode(t *testing.T) {
 	}
 }
 
-// constants are the exit codes of exit.go by name.
+// constants returns the exit codes of exit.go by name.
 func constants(t *testing.T) map[string]int {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "exit.go", nil, 0)

@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-const mediateHelp = `Answers for the person at this machine what the cluster asks to run on it. Run it as
-the user of the agent, or as root; the agent refuses everybody else. A question is
+const mediateHelp = `Answers, for the person at this machine, whether a dispatch of the cluster may run. Run it
+as the user of the agent, or as root; the agent refuses all other users. A question is
 named by the name or the UID of its dispatch.
 
 ` + mediateCodesHelp
@@ -20,7 +20,7 @@ named by the name or the UID of its dispatch.
 func newMediate() *cobra.Command {
 	var dir, output string
 	cmd := &cobra.Command{
-		Use: "mediate", Short: "Answers what the agent asks the person at this machine", Long: mediateHelp, Args: cobra.NoArgs,
+		Use: "mediate", Short: "Answers the questions of the agent to the person at this machine", Long: mediateHelp, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	client := func() (mediation.Client, error) {
@@ -31,7 +31,7 @@ func newMediate() *cobra.Command {
 		return mediation.Client{Socket: mediation.SocketPath(store.RunPath(base))}, err
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "Lists what waits for an answer", Args: cobra.NoArgs,
+		Use: "list", Short: "Lists the dispatches that wait for an answer", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := client()
 			if err != nil {
@@ -45,7 +45,7 @@ func newMediate() *cobra.Command {
 		},
 	}
 	watch := &cobra.Command{
-		Use: "watch", Short: "Lists it again whenever it changes", Args: cobra.NoArgs,
+		Use: "watch", Short: "Prints the list again whenever it changes", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := client()
 			if err != nil {
@@ -63,7 +63,7 @@ func newMediate() *cobra.Command {
 			return asRunError(err)
 		},
 	}
-	cmd.AddCommand(list, watch, newAnswer("allow", "Lets it run", true, client, &output), newAnswer("deny", "Refuses it", false, client, &output))
+	cmd.AddCommand(list, watch, newAnswer("allow", "Allows a dispatch to run", true, client, &output), newAnswer("deny", "Denies a dispatch", false, client, &output))
 	for _, sub := range cmd.Commands() {
 		identityFlag(sub, &dir)
 		outputFlag(sub, &output)

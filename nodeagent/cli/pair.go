@@ -14,11 +14,11 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
-// maxPairBytes is more than a pairing URI may have: what is longer is another file.
+// maxPairBytes is more than the length of any pairing URI: a longer input is another file.
 const maxPairBytes = 4096
 
-// readInvitation takes the URI of a QR code from the flag, the environment, a file
-// or standard input; prompts asks for it when a person sits there. No error repeats it.
+// readInvitation returns the URI of a QR code from the flag, the environment, a file or standard
+// input. At a terminal it prints a prompt on prompts. No error contains the URI.
 func (f *flags) readInvitation(in io.Reader, prompts io.Writer) (*pairing.Invitation, error) {
 	text := f.pair
 	if text == "" {
@@ -51,12 +51,13 @@ func (f *flags) readInvitation(in io.Reader, prompts io.Writer) (*pairing.Invita
 	return &invitation, nil
 }
 
-// firstLineOf reads a file. The URI decides which gateway this machine obeys, so no other user may
-// be able to write the file. A pipe, such as /dev/stdin, is read as it is.
 // surrounds reports whether a character is white space or has no width, such as a BOM: editors and
 // mail programs put them around a URI.
 func surrounds(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
+// firstLineOf returns the first line of a file. The URI decides which gateway this machine obeys,
+// so no other user may be able to write the file. A pipe, such as /dev/stdin, is read without that
+// check.
 func firstLineOf(path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 		content, err := ownfile.Read(path)
@@ -73,8 +74,8 @@ func firstLineOf(path string) (string, error) {
 	return firstLine(file)
 }
 
-// firstLine does not wait for the end of the input: a person or a scanner at the
-// terminal ends with Enter.
+// firstLine returns the first line without waiting for the end of the input: a person or a scanner
+// at the terminal ends the line with Enter.
 func firstLine(in io.Reader) (string, error) {
 	line, err := bufio.NewReader(io.LimitReader(in, maxPairBytes)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -50,14 +50,14 @@ func TestABadPairingURIIsExplainedAndNotRepeated(t *testing.T) {
 		args []string
 		says string
 	}{
-		"cut off by a shell at the first &":  {"", []string{"--pair", "mooring://pair?gateway=gw.example:7443"}, "in quotes"},
-		"a code in the place of a URI":       {"", []string{"--pair", "K7QX2M-482913"}, "it must begin with mooring://pair?"},
-		"a file that is not there":           {"", []string{"--pair", "@/no/such/file"}, "/no/such/file"},
-		"nothing on standard input":          {"", []string{"--pair", "-"}, "it must begin with"},
-		"a second, longer secret":            {qrURI + "&secret=5d1f0c8ba37e42961c0d9f3b7a2e6458\n", []string{"--pair", "-"}, `"secret" must be given exactly once`},
-		"a code besides":                     {"", []string{"--pair", qrURI, "--code", "K7QX2M-482913"}, "leave out --pairing and --code"},
-		"an address besides":                 {"", []string{"--pair", qrURI, "--pairing", "gw.example:7443"}, "leave out --pairing and --code"},
-		"something else than a URI in total": {strings.Repeat("x", 10000), []string{"--pair", "-"}, "longer than"},
+		"cut off by a shell at the first &": {"", []string{"--pair", "mooring://pair?gateway=gw.example:7443"}, "in quotes"},
+		"a code instead of a URI":           {"", []string{"--pair", "K7QX2M-482913"}, "it must begin with mooring://pair?"},
+		"a file that is not there":          {"", []string{"--pair", "@/no/such/file"}, "/no/such/file"},
+		"nothing on standard input":         {"", []string{"--pair", "-"}, "it must begin with"},
+		"a second, longer secret":           {qrURI + "&secret=5d1f0c8ba37e42961c0d9f3b7a2e6458\n", []string{"--pair", "-"}, `"secret" must be given exactly once`},
+		"a code in addition":                {"", []string{"--pair", qrURI, "--code", "K7QX2M-482913"}, "leave out --pairing and --code"},
+		"an address in addition":            {"", []string{"--pair", qrURI, "--pairing", "gw.example:7443"}, "leave out --pairing and --code"},
+		"a text that is not a URI at all":   {strings.Repeat("x", 10000), []string{"--pair", "-"}, "longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "id")

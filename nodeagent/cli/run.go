@@ -36,11 +36,11 @@ const runHelp = `Pairs this machine on its first start, then keeps a session wit
 runs the capabilities people ask for. Stop it with Ctrl-C or SIGTERM.
 
 The first start needs --pairing and --code, or the URI of a QR code with --pair; the
-URI says which gateway is meant, and nothing is sent to any other. A code or URI on
-the command line ends up in the shell's history; "-" reads it from standard input
-instead, where a scanner may type it, and --pair @FILE from a file. In a pod,
---service-account-token-file and --gateway-ca take the place of a code. The code can
-also come from MOORING_PAIRING_CODE, the URI from MOORING_PAIR.
+URI names the gateway, and nothing is sent to any other. A code or URI on the command
+line ends up in the shell's history; "-" reads it from standard input instead, where a
+scanner may type it, and --pair @FILE from a file. In a pod, --service-account-token-file
+and --gateway-ca replace the code. The code can also come from MOORING_PAIRING_CODE, the
+URI from MOORING_PAIR.
 
 Every other flag has a variable in the environment (--log-level: MOORING_LOG_LEVEL)
 and a key in the configuration file (logLevel). The flag counts before the variable,
@@ -52,7 +52,7 @@ func newRun(build Build) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Pairs this machine if need be, and serves",
+		Short: "Pairs this machine if it is not paired, and serves",
 		Long:  runHelp,
 		Example: "  mooring-agent run --pairing gateway.example.com:7443 --code K7QX2M-482913\n" +
 			"  mooring-agent run --pair -\n  mooring-agent run",
@@ -91,8 +91,8 @@ func (f *flags) addSettings(cmd *cobra.Command) {
 	}
 }
 
-// host runs the agent; where a service manager starts it by other means than a process,
-// that one tells it to stop.
+// host runs the agent. A service manager that does not use signals (Windows) ends the context
+// instead.
 func (f *flags) host(ctx context.Context, options nodeagent.Options) (err error) {
 	service.Host(ctx, func(ctx context.Context) int {
 		options.Terminal = f.terminal()
@@ -102,7 +102,8 @@ func (f *flags) host(ctx context.Context, options nodeagent.Options) (err error)
 	return err
 }
 
-// options reads everything before anything is touched; the settings were checked.
+// options reads and validates everything before the agent touches anything. The settings were
+// checked before.
 func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error) {
 	var o nodeagent.Options
 	var err error
@@ -133,8 +134,8 @@ func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error)
 	return o, err
 }
 
-// readCode takes the code from the flag, the environment or standard input. No
-// error repeats it.
+// readCode returns the code from the flag, the environment or standard input. No error contains the
+// code.
 func (f *flags) readCode(in io.Reader) (*pairing.Code, error) {
 	text := f.code
 	if text == "" {
@@ -167,7 +168,7 @@ func (f *flags) nodeName() (string, error) {
 	}
 	name := hostinfo.NodeName(hostname)
 	if name == "" {
-		return "", fmt.Errorf("host name %q makes no name that tells this machine from others; give one with --name", hostname)
+		return "", fmt.Errorf("host name %q does not identify this machine; give a name with --name", hostname)
 	}
 	return name, nil
 }
@@ -185,7 +186,7 @@ func (f *flags) newLog(out io.Writer) (*slog.Logger, error) {
 	if f.logFormat == "json" {
 		log = slog.New(slog.NewJSONHandler(out, options))
 	}
-	// A folder such as /var/log belongs to a group on some systems, so this does not end the agent.
+	// On some systems a folder such as /var/log belongs to a group, so this does not end the agent.
 	if err := ownfile.CheckDir(filepath.Dir(f.logFile)); f.logFile != "" && errors.Is(err, ownfile.ErrLoose) {
 		log.Warn("other users can replace the log file by a link to another file", "file", f.logFile, "error", err)
 	}

@@ -23,14 +23,15 @@ import (
 
 var errNotInstalled = errors.New("no service is installed")
 
-// startTime is how long start waits for the first word of the agent.
+// startTime is the time that start waits for the first answer of the agent.
 const startTime = 15 * time.Second
 
 func notInstalled() error {
 	return fmt.Errorf("%w%s; install it: mooring-agent install", errNotInstalled, service.Elsewhere())
 }
 
-// installed is the service manager and the state of the service, which must be there.
+// installed returns the service manager and the state of the service; a service that is not
+// installed is an error.
 func installed(ctx context.Context, build Build) (service.Manager, service.Status, error) {
 	manager, err := build.Services()
 	if err != nil {
@@ -58,7 +59,7 @@ func newStart(build Build) *cobra.Command {
 			do := service.Manager.Start
 			switch {
 			case found.State == service.Running && found.Ended():
-				do = service.Manager.Restart // it waits for its next start
+				do = service.Manager.Restart // the service manager waits to start it again
 			case found.State == service.Running:
 				fmt.Fprintln(cmd.OutOrStdout(), "Already running")
 				return nil
@@ -89,7 +90,7 @@ func newRestart(build Build) *cobra.Command {
 	return cmd
 }
 
-// start starts it with do and waits until the agent answers on its socket.
+// start starts the service with do and waits until the agent answers on its socket.
 func start(ctx context.Context, out io.Writer, manager service.Manager, dir string, do func(service.Manager) error) error {
 	if err := checkPaired(dir); err != nil {
 		return err
@@ -118,8 +119,8 @@ func start(ctx context.Context, out io.Writer, manager service.Manager, dir stri
 	return errors.New("the agent was started and does not answer; see: mooring-agent logs, mooring-agent doctor")
 }
 
-// checkFree wants no agent that somebody else started: the service would end at once, and its
-// answer be taken for that of the service.
+// checkFree returns an error when an agent runs that is not the service. The service would end at
+// once, and start would take that agent's answer for the answer of the service.
 func checkFree(ctx context.Context, manager service.Manager, dir string) error {
 	found, err := manager.Status(ctx)
 	if err != nil || found.State == service.Running {
@@ -152,8 +153,8 @@ func checkPaired(dir string) error {
 func newStop(build Build) *cobra.Command {
 	return &cobra.Command{
 		Use: "stop", Short: "Stops the service until the next start of the machine", Args: cobra.NoArgs,
-		Long: "The agent gives running capabilities some seconds to end; what does not end is recorded\n" +
-			"in its journal, and reported with its next session.\n\n" + serviceCodesHelp,
+		Long: "The agent gives running capabilities some seconds to end. It journals the runs that do not\n" +
+			"end, and reports them in its next session.\n\n" + serviceCodesHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			manager, found, err := installed(cmd.Context(), build)
 			if err != nil {
@@ -179,7 +180,7 @@ func newLogs(build Build) *cobra.Command {
 		Example:     "  mooring-agent logs\n  mooring-agent logs -f",
 		Annotations: map[string]string{settlesItself: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = settleAnyhow(cmd) // it needs no identity directory
+			_ = settleAnyhow(cmd) // logs needs no identity directory
 			if f.logFile != "" {
 				err := logfile.Copy(cmd.Context(), cmd.OutOrStdout(), f.logFile, follow)
 				if errors.Is(err, fs.ErrNotExist) {
@@ -196,11 +197,11 @@ func newLogs(build Build) *cobra.Command {
 	}
 	configFlag(cmd)
 	config.Var(cmd.Flags(), &f.logFile, "log-file")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "goes on with what is written from now on")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "follows the log")
 	return cmd
 }
 
-// executable is this program, not a link to it that may go away.
+// executable returns the path of this program, with links resolved: a link may disappear.
 func executable() (string, error) {
 	path, err := os.Executable()
 	if err != nil {
@@ -209,7 +210,7 @@ func executable() (string, error) {
 	return filepath.EvalSymlinks(path)
 }
 
-// confirm asks the person a question whose answer is no unless it is yes.
+// confirm asks the person a question; every answer but y or yes means no.
 func confirm(in io.Reader, out io.Writer, question string) (bool, error) {
 	fmt.Fprintf(out, "%s [y/N] ", question)
 	line, err := firstLine(in)

@@ -18,9 +18,9 @@ import (
 const (
 	configName = "config"
 	configEnv  = "MOORING_CONFIG"
-	// settlesItself marks commands that are for when the settings are wrong.
+	// settlesItself marks the commands that also work with invalid settings.
 	settlesItself = "settles-itself"
-	// identityKey is the setting that says where the identity is.
+	// identityKey is the key of the setting that names the identity directory.
 	identityKey = "identityDir"
 )
 
@@ -33,7 +33,7 @@ func identityFlag(cmd *cobra.Command, dir *string) {
 	config.Var(cmd.Flags(), dir, "identity-dir")
 }
 
-// identityDir is what was given, or the usual one; absolute.
+// identityDir returns the given directory or the default one, as an absolute path.
 func identityDir(given string) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)
@@ -41,32 +41,33 @@ func identityDir(given string) (string, error) {
 	return config.IdentityDir()
 }
 
-// settle reads the configuration file and gives every flag of cmd its value. Where it errs,
-// what could be read counts, and the defaults do.
+// settle reads the configuration file and sets every flag of cmd. When it returns an error, the
+// readable values and the defaults are set all the same.
 func settle(cmd *cobra.Command) (config.File, []config.Resolved, error) {
 	file, broken := readConfig(cmd)
 	all, wrong := config.Apply(cmd.Flags(), os.Getenv, file)
 	return file, all, errors.Join(broken, wrong)
 }
 
-// settleAnyhow is settle for what must work when the configuration is broken: it says what is
-// wrong, and goes on. lost is why the identity directory is not known then, and the usual one
-// only a guess; nil when it is known.
+// settleAnyhow calls settle for a command that must work with a broken configuration: it prints the
+// error and goes on. It returns the reason why the identity directory is unknown and the default
+// only a guess; nil means that the directory is known.
 func settleAnyhow(cmd *cobra.Command) (lost error) {
 	_, all, problem := settle(cmd)
 	if problem == nil {
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "mooring-agent: %s\nGoing on with what can be known. Correct the configuration, then: mooring-agent config validate\n", foreign.Indent(problem.Error()))
+	fmt.Fprintf(cmd.ErrOrStderr(), "mooring-agent: %s\nContinuing with the settings that could be read. Correct the configuration, then: mooring-agent config validate\n", foreign.Indent(problem.Error()))
 	for _, r := range all {
 		if r.Key == identityKey && r.Source != "default" {
 			return nil
 		}
 	}
-	return fmt.Errorf("where the identity directory is cannot be known: %w", problem)
+	return fmt.Errorf("the identity directory is unknown: %w", problem)
 }
 
-// configPath is where the file is, and whether --config said so: then it must be there.
+// configPath returns the path of the configuration file, and whether --config named it: the file
+// must then exist.
 func configPath(cmd *cobra.Command) (path string, given bool, err error) {
 	path = cmd.Flag(configName).Value.String()
 	given = path != ""
@@ -90,7 +91,8 @@ func readConfig(cmd *cobra.Command) (config.File, error) {
 	return file, asFileError(err)
 }
 
-// asFileError marks the errors about who can write or read a file: they are no wrong use.
+// asFileError marks errors about the permissions of a file: they are no wrong use of the command
+// line.
 func asFileError(err error) error {
 	if errors.Is(err, ownfile.ErrLoose) || errors.Is(err, fs.ErrPermission) {
 		return runError{err}
@@ -111,7 +113,7 @@ func newConfigView() *cobra.Command {
 	var output string
 	var f flags
 	cmd := &cobra.Command{
-		Use: "view", Short: "Shows every setting and the place that said so", Args: cobra.NoArgs, Long: configCodesHelp,
+		Use: "view", Short: "Shows every setting with its value and source", Args: cobra.NoArgs, Long: configCodesHelp,
 		Example:     "  mooring-agent config view\n  MOORING_LOG_LEVEL=debug mooring-agent config view -o json",
 		Annotations: map[string]string{settlesItself: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -12,17 +12,17 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// ending is the exit code of a command line, and words of what it says.
+// ending is the exit code of a command line and a part of its output.
 type ending struct {
 	code int
 	says string
 }
 
-// turn is a command line that is run twice in a row: first and again are how it ends.
+// turn is a command line that is run twice in a row; first and again are its two endings.
 type turn struct {
 	line         string
 	first, again ending
-	// between changes the machine after the first run; nil for nothing.
+	// between changes the machine after the first run; nil means no change.
 	between func(*laptop)
 }
 
@@ -30,7 +30,7 @@ func twice(line string, code int, says string) turn {
 	return turn{line: line, first: ending{code, says}, again: ending{code, says}}
 }
 
-// situation is a machine, and everything that is asked of its agent there, in this order.
+// situation is the state of a machine and the command lines that are run on it, in this order.
 type situation struct {
 	name  string
 	begin func(*laptop)
@@ -46,8 +46,8 @@ const (
 	rightUser    = "Run it as the user of the agent, or as root (sudo)."
 )
 
-// Every command in every situation, twice. What did not do what it was asked to says, with the
-// exit code of the manual, what to do next.
+// TestEveryCommandInEverySituation runs every command in every situation, twice. A command that did
+// not do its task exits with the exit code of the manual and names the next step.
 func TestEveryCommandInEverySituation(t *testing.T) {
 	for _, s := range append(ordinary(), unlucky()...) {
 		t.Run(s.name, func(t *testing.T) {
@@ -156,15 +156,16 @@ func unlucky() []situation {
 			twice("config validate", 2, howToMend),
 			{line: "stop", first: ending{0, "Stopped"}, again: ending{0, "Already stopped"}},
 			twice("status", 21, howToMend),
-			// With the configuration the place of the identity is gone: the usual one is that of this machine.
+			// Without the configuration the identity directory is unknown: the default would be the
+			// one of the machine that runs the test.
 			{line: "uninstall --revoke --yes", first: ending{0, "The cluster was told"}, again: ending{0, "No service is installed"},
 				between: func(l *laptop) { l.env = append(l.env, "MOORING_IDENTITY_DIR="+l.dir()) }},
 		}},
-		{"a configuration that says nothing any more", func(l *laptop) {
+		{"a configuration that cannot be parsed", func(l *laptop) {
 			l.install()
 			l.without("MOORING_IDENTITY_DIR")
 			l.configure("identityDir: [")
-			l.asNobody() // whose usual places are in the home directory
+			l.asNobody() // the default paths of this user are in the home directory
 			l.give()
 		}, []turn{
 			twice("status", 2, "correct it, or give --identity-dir"),
@@ -198,7 +199,7 @@ func unlucky() []situation {
 			twice("logs", 0, "registered"),
 			twice("install", 0, "Installed: "),
 			twice("uninstall --revoke --yes", 13, "Try again when the gateway can be reached, or use --purge"),
-			twice("status", 20, "find out why: mooring-agent doctor"), // it runs, and has its identity
+			twice("status", 20, "find out why: mooring-agent doctor"), // it runs and has its identity
 			twice("restart", 0, "Started: process"),
 			{line: "stop", first: ending{0, "Stopped"}, again: ending{0, "Already stopped"}},
 			{line: "uninstall --purge --yes", first: ending{0, "Removed the identity"}, again: ending{0, "No identity in"}},
@@ -215,7 +216,7 @@ func noRights() []turn {
 	return append(turns, twice("doctor", 23, "run this as the user of the agent, or as root"))
 }
 
-// give gives everything in the home directory to the user under test.
+// give makes the user under test the owner of everything in the home directory.
 func (l *laptop) give() {
 	l.t.Helper()
 	err := filepath.WalkDir(l.home, func(path string, _ os.DirEntry, err error) error {
@@ -229,7 +230,8 @@ func (l *laptop) give() {
 	}
 }
 
-// An agent that somebody runs by hand is not taken for the service.
+// TestAServiceDoesNotStartBesideAnotherAgent checks that start does not take an agent that a person
+// runs by hand for the service.
 func TestAServiceDoesNotStartBesideAnotherAgent(t *testing.T) {
 	l := newLaptop(t)
 	l.install()
@@ -251,7 +253,8 @@ func TestAServiceDoesNotStartBesideAnotherAgent(t *testing.T) {
 	l.expect(0, "Started: process", "start")
 }
 
-// A machine that is not paired waits for its gateway, and says so; Ctrl-C ends that.
+// TestPairingWhileOfflineCanBeInterrupted checks that a machine which is not paired waits for its
+// gateway and prints a line about it, and that Ctrl-C ends the wait.
 func TestPairingWhileOfflineCanBeInterrupted(t *testing.T) {
 	for verb, ends := range map[string]ending{"install": {1, "interrupted; run it again"}, "run": {0, ""}} {
 		t.Run(verb, func(t *testing.T) {

@@ -27,20 +27,21 @@ var (
 	errNotRunning   = errors.New("no agent runs")
 )
 
-// answerTime is how long a running agent may take to tell its state.
+// answerTime is the time within which a running agent must report its state.
 const answerTime = 3 * time.Second
 
-// overview is what status shows, as -o json shows it.
+// overview is the output of status, with the JSON names of -o json.
 type overview struct {
 	Version   string `json:"version"`
 	Installed bool   `json:"installed"`
-	// Service is the service manager's word, ServiceProblem why it has none.
+	// Service is the state that the service manager reports, and ServiceProblem the reason when
+	// there is none.
 	Service        service.Status `json:"service"`
 	Manager        string         `json:"manager,omitempty"`
 	ServiceProblem string         `json:"serviceProblem,omitempty"`
 	Config         string         `json:"config"`
-	// ConfigProblem is why the configuration does not say where the identity is; then
-	// IdentityDir is only the usual one.
+	// ConfigProblem is the reason why the configuration does not name the identity directory.
+	// IdentityDir is then only the default.
 	ConfigProblem string `json:"configProblem,omitempty"`
 	IdentityDir   string `json:"identityDir"`
 
@@ -49,16 +50,17 @@ type overview struct {
 	Node                string    `json:"node,omitempty"`
 	Gateway             string    `json:"gateway,omitempty"`
 	CertificateNotAfter time.Time `json:"certificateNotAfter,omitzero"`
-	// IdentityProblem is why the identity cannot be used.
+	// IdentityProblem is the reason why the identity cannot be used.
 	IdentityProblem string `json:"identityProblem,omitempty"`
 
 	Running   bool `json:"running"`
 	Connected bool `json:"connected"`
-	// Agent is the running agent's own word, AgentProblem why it has none.
+	// Agent is the report of the running agent, and AgentProblem the reason when there is none.
 	Agent        *status.Report `json:"agent,omitempty"`
 	AgentProblem string         `json:"agentProblem,omitempty"`
 
-	// lost, identity and agent are the errors behind the problems.
+	// lost, identity and agent are the errors behind ConfigProblem, IdentityProblem and
+	// AgentProblem.
 	lost, identity, agent error
 }
 
@@ -66,7 +68,7 @@ func newStatus(build Build) *cobra.Command {
 	var dir, output string
 	var wait time.Duration
 	cmd := &cobra.Command{
-		Use: "status", Short: "Tells whether the agent is installed, paired, running and connected", Args: cobra.NoArgs,
+		Use: "status", Short: "Shows whether the agent is installed, paired, running and connected", Args: cobra.NoArgs,
 		Long: "Asks the service manager, the identity directory and the running agent itself; an agent\n" +
 			"that was killed is never shown as connected.\n\n" + statusCodesHelp,
 		Example:     "  mooring-agent status\n  mooring-agent status --wait 1m     # until it is connected\n  mooring-agent status -o json",
@@ -102,7 +104,7 @@ func newStatus(build Build) *cobra.Command {
 	return cmd
 }
 
-// await looks again until the agent is connected or the time is over.
+// await calls look again until the agent is connected or the time is over.
 func await(ctx context.Context, wait time.Duration, look func() overview) overview {
 	for end := time.Now().Add(wait); ; {
 		o := look()
@@ -163,8 +165,8 @@ func (o *overview) lookAtIdentity() {
 	}
 }
 
-// verdict is what the exit code tells: no agent is called stopped, and no machine unpaired,
-// that could not be looked at.
+// verdict returns the error for the exit code. It reports an agent as stopped, or a machine as
+// unpaired, only if that could be determined.
 func (o *overview) verdict() error {
 	switch {
 	case o.Connected:

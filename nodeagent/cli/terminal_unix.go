@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is the one this process has in the foreground; nil when there is none.
+// terminal returns the terminal that this process has in the foreground; nil when there is none.
 func (f *flags) terminal() io.ReadWriteCloser {
 	if f.prompt == "never" {
 		return nil
 	}
-	// Opened anew and not blocking: reading from it ends when it is closed.
+	// A new, non-blocking descriptor is needed: a read from it ends when the descriptor is closed.
 	terminal, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil // none, which is what a service has
+		return nil // no terminal, as in a service
 	}
 	if !foreground(terminal) {
 		terminal.Close()
@@ -26,8 +26,8 @@ func (f *flags) terminal() io.ReadWriteCloser {
 	return terminal
 }
 
-// foreground tells whether this process has the terminal. It does not use Fd, which would
-// make reading block for good.
+// foreground reports whether this process is in the foreground of the terminal. It does not use Fd,
+// which would make every later read block.
 func foreground(terminal *os.File) bool {
 	raw, err := terminal.SyscallConn()
 	if err != nil {

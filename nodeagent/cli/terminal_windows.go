@@ -2,5 +2,5 @@ package cli
 
 import "io"
 
-// terminal is none: reading from a console does not end when it is closed.
+// terminal returns nil: closing a console does not end a read from it.
 func (f *flags) terminal() io.ReadWriteCloser { return nil }

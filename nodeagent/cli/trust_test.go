@@ -21,8 +21,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// trustedFiles has a row for each kind of file that decides what the agent does (the token of a pod
-// is in package enroll). obey makes the file and has the agent use it; the error is the agent's.
+// trustedFiles has a row for each kind of file that controls the agent (the token of a pod is
+// tested in package enroll). obey writes the file and makes the agent use it; it returns the
+// agent's error.
 var trustedFiles = map[string]struct {
 	name string
 	obey func(t *testing.T, path string) error
@@ -33,7 +34,7 @@ var trustedFiles = map[string]struct {
 	}},
 	"mediation policy": {"mediation.yaml", func(t *testing.T, path string) error {
 		put(t, path, "rules: []\n", 0o600)
-		// Beyond the policy it wants a code.
+		// The agent accepts the policy and then needs a code.
 		return unless(exitUsage, command(t, "run", "--identity-dir", filepath.Join(t.TempDir(), "id"), "--name", "box", "--mediation-policy", path))
 	}},
 	"capability file": {"own.a.yaml", func(t *testing.T, path string) error {
@@ -122,7 +123,7 @@ func TestTheWholePathOfEachFileThatTheAgentObeysIsChecked(t *testing.T) {
 				}
 				err = file.obey(t, filepath.Join(top, "links/link", file.name))
 				if kind == "program of the service" && strings.HasSuffix(loose, "links") {
-					loose = "" // what is registered is the path without links
+					loose = "" // the registered path has its links resolved
 				}
 				switch {
 				case loose == "" && err != nil:
@@ -135,9 +136,9 @@ func TestTheWholePathOfEachFileThatTheAgentObeysIsChecked(t *testing.T) {
 	}
 }
 
-// opened has a row for each call of the agent that opens a file or starts a program by its name. A
-// file that the agent obeys is opened by package ownfile; the others have the reason why that need
-// not be.
+// opened has a row for each call of the agent that opens a file or starts a program by its name.
+// Package ownfile opens the files that control the agent; the other rows hold the reason why that
+// is not necessary.
 var opened = map[string]string{
 	"ownfile":                    "the walk itself; passwd and group are the system's",
 	"process/tree_linux.go":      "/proc",
@@ -159,7 +160,8 @@ var opened = map[string]string{
 	"cli/run.go":                 "the log, to write it; a loose folder is named in the log",
 }
 
-// openingTypes are types that open a file, or start a program, by its name, openingCalls functions.
+// openingTypes are the types, and openingCalls the functions, that open a file or start a program
+// by its name.
 var openingTypes = []string{"exec.Cmd", "lumberjack.Logger"}
 
 var openingCalls = []string{
@@ -200,7 +202,7 @@ func TestNoFileIsOpenedWithoutARow(t *testing.T) {
 	}))
 	for file, calls := range found {
 		if opened[file] == "" {
-			t.Errorf("%s opens files (%s): read what the agent obeys with ownfile and give it a row in trustedFiles, or give a reason in opened", file, strings.Join(calls, ", "))
+			t.Errorf("%s opens files (%s): open files that control the agent with ownfile and add a row to trustedFiles, or add the reason to opened", file, strings.Join(calls, ", "))
 		}
 	}
 	for file := range opened {
@@ -230,7 +232,7 @@ func exited(code int, text string) error {
 	return &ended{code, text}
 }
 
-// unless takes one exit code for success: the agent obeyed the file and failed at what comes next.
+// unless treats one exit code as success: the agent accepted the file and failed at a later step.
 func unless(code int, err error) error {
 	if exit := (*ended)(nil); errors.As(err, &exit) && exit.code == code {
 		return nil

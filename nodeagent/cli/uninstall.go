@@ -18,19 +18,19 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-const uninstallHelp = `Stops the service, takes its registration back and removes the configuration file. The
+const uninstallHelp = `Stops the service, removes its registration and removes the configuration file. The
 identity directory stays, so that another install needs no pairing, unless --revoke or
---purge is given. --revoke first tells the cluster, signed by the key of this machine,
-that it gives up its identity; offline that fails, and nothing is removed. --purge
-removes the identity without telling anybody: then somebody should revoke the Node.
-What the user put into the identity directory, such as capability files, always stays.
-A configuration with mistakes is in the way only when it alone could say where the
-identity is: then --revoke and --purge want --identity-dir, and without them it stays.
+--purge is given. --revoke first asks the cluster, with a request signed by the key of
+this machine, to revoke it; offline that fails, and nothing is removed. --purge
+removes the identity without notifying the cluster: the Node then has to be revoked there.
+Files of the user in the identity directory, such as capability files, always stay.
+If the configuration has a mistake and only it names the identity directory, --revoke and
+--purge need --identity-dir; without these flags the configuration and the identity stay.
 
 ` + serviceCodesHelp
 
-// errUntold says that the cluster does not know that the identity was to be given up.
-var errUntold = errors.New("the cluster could not be told")
+// errUntold means that the cluster did not receive the request to revoke the identity.
+var errUntold = errors.New("the revocation could not be sent to the cluster")
 
 // removal is one run of uninstall.
 type removal struct {
@@ -39,7 +39,7 @@ type removal struct {
 	now           func() time.Time
 	config, dir   string
 	revoke, purge bool
-	// lost is why dir is only a guess; nil when it is not.
+	// lost is the reason why dir is only a guess; nil when dir is known.
 	lost error
 }
 
@@ -78,8 +78,8 @@ func newUninstall(build Build) *cobra.Command {
 	}
 	identityFlag(cmd, &r.dir)
 	cmd.Flags().BoolVar(&r.revoke, "revoke", false, "gives up the identity of this machine, for good, and removes it")
-	cmd.Flags().BoolVar(&r.purge, "purge", false, "removes the identity without telling the cluster")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "does not ask")
+	cmd.Flags().BoolVar(&r.purge, "purge", false, "removes the identity without notifying the cluster")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "skips the confirmation")
 	return cmd
 }
 
@@ -88,7 +88,7 @@ func (r *removal) question() string {
 	case r.revoke:
 		return "Remove the agent's service and give up the identity of this machine for good?"
 	case r.purge:
-		return "Remove the agent's service and the identity of this machine, without telling the cluster?"
+		return "Remove the agent's service and the identity of this machine, without notifying the cluster?"
 	default:
 		return "Remove the agent's service and its configuration?"
 	}
@@ -110,7 +110,7 @@ func (r *removal) run(ctx context.Context) error {
 	if r.revoke || r.purge {
 		if err := r.giveUp(ctx); err != nil {
 			if found.State == service.Running {
-				err = errors.Join(err, start(ctx, io.Discard, r.manager, r.dir, service.Manager.Start)) // as it was
+				err = errors.Join(err, start(ctx, io.Discard, r.manager, r.dir, service.Manager.Start)) // restores the state from before
 			}
 			return err
 		}
@@ -118,7 +118,7 @@ func (r *removal) run(ctx context.Context) error {
 	return r.unregister(found)
 }
 
-// giveUp tells the cluster, and erases the identity when it knows.
+// giveUp asks the cluster to revoke the identity, if --revoke is given, and then erases it.
 func (r *removal) giveUp(ctx context.Context) error {
 	out := r.cmd.OutOrStdout()
 	if _, err := os.Stat(r.dir); errors.Is(err, fs.ErrNotExist) {
@@ -135,11 +135,11 @@ func (r *removal) giveUp(ctx context.Context) error {
 		switch {
 		case errors.Is(err, store.ErrNotPaired):
 		case errors.Is(err, farewell.ErrRefused):
-			printLine(out, "Not told: %s", err)
+			printLine(out, "Revocation not sent: %s", err)
 		case errors.Is(err, farewell.ErrLapsed):
-			return fmt.Errorf("%w: %w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then uninstall --revoke again. 30 days after its end it cannot be recovered: use --purge and have somebody revoke the Node", errUntold, err)
+			return fmt.Errorf("%w: %w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then run uninstall --revoke again. A certificate can be recovered for 30 days after its end; after that, use --purge and have an administrator revoke the Node", errUntold, err)
 		case err != nil:
-			return fmt.Errorf("%w: %w; nothing was removed. Try again when the gateway can be reached, or use --purge and have somebody revoke the Node", errUntold, err)
+			return fmt.Errorf("%w: %w; nothing was removed. Try again when the gateway can be reached, or use --purge and have an administrator revoke the Node", errUntold, err)
 		default:
 			fmt.Fprintln(out, "The cluster was told: this machine gives up its identity")
 		}
@@ -174,7 +174,7 @@ func (r *removal) unregister(found service.Status) error {
 	switch err := os.Remove(r.config); {
 	case err == nil:
 		if dir := filepath.Dir(r.config); filepath.Base(dir) == service.Name {
-			_ = os.Remove(dir) // if it is empty
+			_ = os.Remove(dir) // removes it only if it is empty
 		}
 		printLine(out, "Removed %s", r.config)
 	case !errors.Is(err, fs.ErrNotExist):

@@ -38,13 +38,13 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
 		file         string
 		value, place string
 	}{
-		"nothing said":                         {nil, "", "", "info", "default"},
-		"the file":                             {nil, "", "logLevel: warn\n", "warn", ":1"},
-		"the environment":                      {nil, "error", "logLevel: warn\n", "error", "MOORING_LOG_LEVEL"},
-		"the flag":                             {[]string{"--log-level", "debug"}, "error", "logLevel: warn\n", "debug", "--log-level"},
-		"the flag, though it says the default": {[]string{"--log-level", "info"}, "error", "logLevel: warn\n", "info", "--log-level"},
-		"an empty value in the file":           {nil, "", "logLevel:\n", "info", "default"},
-		"comments only":                        {nil, "", "# logLevel: warn\n", "info", "default"},
+		"no value anywhere":                   {nil, "", "", "info", "default"},
+		"the file":                            {nil, "", "logLevel: warn\n", "warn", ":1"},
+		"the environment":                     {nil, "error", "logLevel: warn\n", "error", "MOORING_LOG_LEVEL"},
+		"the flag":                            {[]string{"--log-level", "debug"}, "error", "logLevel: warn\n", "debug", "--log-level"},
+		"the flag, though it has the default": {[]string{"--log-level", "info"}, "error", "logLevel: warn\n", "info", "--log-level"},
+		"an empty value in the file":          {nil, "", "logLevel:\n", "info", "default"},
+		"comments only":                       {nil, "", "# logLevel: warn\n", "info", "default"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := pflag.NewFlagSet("x", pflag.ContinueOnError)
@@ -90,7 +90,7 @@ func TestAWrongValueNamesThePlaceThatCounts(t *testing.T) {
 	if _, err := Apply(set, bad, file); err == nil || !strings.HasPrefix(err.Error(), `MOORING_TRANSPORT "raven" is none of`) {
 		t.Errorf("got %v", err)
 	}
-	// A wrong value that does not count stops nobody.
+	// An invalid value that is not used is no error.
 	good := func(name string) string { return map[string]string{"MOORING_TRANSPORT": "poll"}[name] }
 	if _, err := Apply(set, good, file); err != nil || transport != "poll" {
 		t.Errorf("got %q, %v", transport, err)

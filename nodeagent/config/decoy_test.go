@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// The unit tests run where the places of a real installation hold decoys (hack/decoys.sh), so that a
-// test that reads the machine's own files fails. This one shows that the decoys are there.
+// TestUnitTestsRunBesideADecoyInstallation shows that the decoys are in place. The unit tests run
+// with decoys at the paths of a real installation (hack/decoys.sh), so that a test that reads the
+// machine's own files fails.
 func TestUnitTestsRunBesideADecoyInstallation(t *testing.T) {
 	if os.Getenv("MOORING_TEST_DECOYS") == "" {
 		t.Skip("not started by hack/decoys.sh")

@@ -14,16 +14,16 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
-// File is what a configuration file says.
+// File is the content of a configuration file.
 type File struct {
-	// Path is where it is, or would be.
+	// Path is the path of the file, whether it exists or not.
 	Path string
-	// Found: it is there.
+	// Found reports whether the file exists.
 	Found  bool
 	values map[string]given
 }
 
-// given is a value and the line it stands in.
+// given is a value and its line in the file.
 type given struct {
 	text string
 	line int
@@ -31,9 +31,9 @@ type given struct {
 
 func (f File) place(line int) string { return fmt.Sprintf("%s:%d", f.Path, line) }
 
-// Load reads the file, which nobody else may be able to write (ownfile.ErrLoose). One
-// that is not there says nothing, unless it is required. Other errors are mistakes in it,
-// one a line, each with its place; the other lines are in the File all the same.
+// Load reads the file. Another user who can write the file is an error (ownfile.ErrLoose). A
+// missing file has no values, and is an error only if required. All other errors are mistakes in
+// the file, one a line with its place; the File holds the other lines all the same.
 func Load(path string, required bool) (File, error) {
 	f := File{Path: path}
 	content, err := ownfile.Read(path)
@@ -48,7 +48,7 @@ func Load(path string, required bool) (File, error) {
 	return f, err
 }
 
-// Check tells what is wrong with the values; one error a line.
+// Check returns the errors of all invalid values, one a line.
 func (f File) Check() error {
 	var wrong []error
 	for _, s := range Settings {
@@ -61,13 +61,13 @@ func (f File) Check() error {
 	return errors.Join(wrong...)
 }
 
-// parse reads a mapping of texts, by hand for the lines.
+// parse reads a mapping of texts from the YAML nodes, because they have the line numbers.
 func parse(path string, content []byte) (map[string]given, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	var document, more yaml.Node
 	switch err := decoder.Decode(&document); {
 	case errors.Is(err, io.EOF):
-		return nil, nil // empty, or only comments
+		return nil, nil // empty, or comments only
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

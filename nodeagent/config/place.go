@@ -7,19 +7,19 @@ import (
 	"runtime"
 )
 
-// folder is the agent's name in the places of a system.
+// folder is the name of the agent's folder in the directories of a system.
 const folder = "mooring-agent"
 
 const identityDirHelp = "/var/lib/mooring-agent as root, else mooring-agent in $XDG_STATE_HOME or ~/.local/state"
 
-// PathHelp says where the configuration file is, for help texts.
+// PathHelp describes the path of the configuration file, for help texts.
 const PathHelp = "/etc/mooring-agent/config.yaml as root, else mooring-agent/config.yaml in $XDG_CONFIG_HOME or ~/.config"
 
-// System tells whether this process acts for the whole machine, not for one user: its
-// service, its configuration and its identity are the machine's then.
+// System reports whether this process acts for the whole machine and not for one user. Its service,
+// configuration and identity are then those of the machine.
 func System() bool { return runtime.GOOS == "windows" || os.Geteuid() == 0 }
 
-// Path is where the configuration file is when nobody says otherwise.
+// Path returns the default path of the configuration file.
 func Path() (string, error) {
 	switch runtime.GOOS {
 	case "windows", "darwin":
@@ -31,7 +31,7 @@ func Path() (string, error) {
 	return inHome("XDG_CONFIG_HOME", ".config", "config.yaml")
 }
 
-// IdentityDir is where the identity directory is when nobody says otherwise.
+// IdentityDir returns the default path of the identity directory.
 func IdentityDir() (string, error) {
 	switch runtime.GOOS {
 	case "windows", "darwin":
@@ -43,7 +43,7 @@ func IdentityDir() (string, error) {
 	return inHome("XDG_STATE_HOME", filepath.Join(".local", "state"), "")
 }
 
-// below is a name in the one folder an application has on Windows and macOS.
+// below returns the path of name in the application's one folder on Windows and macOS.
 func below(name string) (string, error) {
 	if runtime.GOOS == "windows" {
 		base := os.Getenv("ProgramData")
@@ -58,7 +58,7 @@ func below(name string) (string, error) {
 	return inHome("", filepath.Join("Library", "Application Support"), name)
 }
 
-// inHome follows the XDG base directories: an absolute path in the variable, or else a
+// inHome returns a path by the XDG base directories: an absolute path in the variable, or else a
 // folder of the home directory.
 func inHome(variable, fallback, name string) (string, error) {
 	if base := os.Getenv(variable); variable != "" && filepath.IsAbs(base) {
@@ -71,8 +71,8 @@ func inHome(variable, fallback, name string) (string, error) {
 	return filepath.Join(home, fallback, folder, name), nil
 }
 
-// LogFile is where the service logs on systems whose service manager keeps no log; empty
-// where it does.
+// LogFile returns the path of the service's log on systems whose service manager keeps no log; it
+// is empty on other systems.
 func LogFile() (string, error) {
 	switch runtime.GOOS {
 	case "windows":

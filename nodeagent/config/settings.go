@@ -1,12 +1,12 @@
-// Package config is where the agent's settings come from. Each has one name in three
-// spellings, and the first place that says something counts:
+// Package config resolves the agent's settings. Each setting has one name in three spellings, and
+// the first source that has a value wins:
 //
 //	the flag                   --identity-dir
 //	the environment            MOORING_IDENTITY_DIR
 //	the configuration file     identityDir
 //	the default
 //
-// Pairing codes are no settings: they are secrets that are used once.
+// Pairing codes are not settings: they are secrets that are used once.
 package config
 
 import (
@@ -17,25 +17,25 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Setting is one of them. Its value is a text.
+// Setting is one setting. Its value is a text.
 type Setting struct {
-	// Flag is its name on the command line, Key in the file.
+	// Flag is the name of the setting on the command line, and Key its name in the file.
 	Flag, Key string
-	// Default is what counts when no place says anything; empty when that depends on the
-	// machine, as Usage says then.
+	// Default is the value when no source has one. It is empty when the default depends on the
+	// machine; Usage then describes it.
 	Default string
-	// Usage is one sentence, with the placeholder of the value in backquotes.
+	// Usage is one sentence that contains the placeholder of the value in backquotes.
 	Usage string
-	// Check tells what is wrong with a value; it is not asked about an empty one.
+	// Check returns the error of an invalid value; it is not called for an empty value.
 	Check func(string) error
 }
 
-// Env is its name in the environment.
+// Env returns the name of the setting in the environment.
 func (s Setting) Env() string {
 	return "MOORING_" + strings.ToUpper(strings.ReplaceAll(s.Flag, "-", "_"))
 }
 
-// Settings are all of them.
+// Settings are all settings of the agent.
 var Settings = []Setting{
 	{"pairing", "pairing", "", "`HOST:PORT` of the pairing listener", checkEndpoint},
 	{"name", "name", "", "`NAME` of the Node (default: from the host name)", checkName},
@@ -46,14 +46,14 @@ var Settings = []Setting{
 	{"rotate-key-every", "rotateKeyEvery", "720h", "`AGE` of the private key, such as 720h, at which the next renewal makes a new one; 0 keeps it", checkAge},
 	{"transport", "transport", "auto", "`HOW` sessions are carried: stream, poll (for networks that break streams) or auto (streams until they break repeatedly)", oneOf("stream", "poll", "auto")},
 	{"capabilities-dir", "capabilitiesDir", "", "`DIR` with the files of this machine's own capabilities (default: capabilities.d in the identity directory)", nil},
-	{"mediation-policy", "mediationPolicy", "", "`FILE` that says what is asked, allowed and denied on this machine (default: mediation.yaml in the identity directory)", nil},
+	{"mediation-policy", "mediationPolicy", "", "`FILE` with the rules for asking, allowing and denying on this machine (default: mediation.yaml in the identity directory)", nil},
 	{"desktop", "desktop", "auto", "`WHETHER` desktop.open_url and desktop.open_path are offered: on, off, or auto (where there is a display)", oneOf("auto", "on", "off")},
 	{"prompt", "prompt", "auto", "`WHETHER` local mediation asks at this terminal: auto (when the agent has it in the foreground) or never", oneOf("auto", "never")},
 	{"service-account-token-file", "serviceAccountTokenFile", "", "in a pod: `FILE` with a projected token, instead of a code", nil},
 	{"gateway-ca", "gatewayCA", "", "in a pod: `FILE` with the CA bundle of the gateways, PEM", nil},
 }
 
-// find is the setting of a flag. There is one: flags are named in code.
+// find returns the setting of a flag. The setting exists, because flags are named in code.
 func find(flag string) Setting {
 	for _, s := range Settings {
 		if s.Flag == flag {
@@ -72,7 +72,7 @@ func byKey(key string) (Setting, bool) {
 	return Setting{}, false
 }
 
-// FileKeys are the settings whose values are paths of files and folders.
+// FileKeys returns the keys of the settings whose values are paths of files and folders.
 func FileKeys() []string {
 	var keys []string
 	for _, s := range Settings {
@@ -83,13 +83,13 @@ func FileKeys() []string {
 	return keys
 }
 
-// Var adds the flag of a setting to a command; Apply gives it its value.
+// Var adds the flag of a setting to a command; Apply sets its value.
 func Var(set *pflag.FlagSet, value *string, flag string) {
 	s := find(flag)
 	set.StringVar(value, s.Flag, s.Default, s.Usage)
 }
 
-// Resolved is the value of a setting and the place that said so.
+// Resolved is the value of a setting and the source of that value.
 type Resolved struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
@@ -97,9 +97,9 @@ type Resolved struct {
 	Source string `json:"source"`
 }
 
-// Apply decides every setting and gives its value to those that set has the flag of. It
-// errs when values that count are wrong, one a line with the place it is from; the default
-// counts in the place of each.
+// Apply resolves every setting and sets the flags that set contains. It returns an error for each
+// invalid value that would be used, one a line with its source. The default replaces each invalid
+// value.
 func Apply(set *pflag.FlagSet, getenv func(string) string, file File) ([]Resolved, error) {
 	var all []Resolved
 	var wrong []error
@@ -136,7 +136,7 @@ func (s Setting) check(value string) error {
 	return s.Check(value)
 }
 
-// valueError is a wrong value and where it stands.
+// valueError is an invalid value and its source.
 type valueError struct {
 	place, key string
 	err        error

@@ -12,9 +12,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Write makes a file of every setting, with what it is for: those that values has a text
-// for count, the others are comments with their defaults. It replaces the file at once,
-// and says whether that changed it.
+// Write writes a file of every setting with its usage. Settings that have a value in values are
+// active; the others are comments with their defaults. Write replaces the file atomically and
+// reports whether the content changed.
 func Write(path string, values map[string]string) (changed bool, err error) {
 	content, err := Render(values)
 	if err != nil {
@@ -36,7 +36,7 @@ func Write(path string, values map[string]string) (changed bool, err error) {
 	return true, nil
 }
 
-// Render is the content of such a file.
+// Render returns the content of the file that Write writes.
 func Render(values map[string]string) ([]byte, error) {
 	var text bytes.Buffer
 	text.WriteString("# Configuration of mooring-agent. A flag counts before the environment (MOORING_…),\n" +
@@ -57,7 +57,7 @@ func Render(values map[string]string) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// Values are the texts of the file by key.
+// Values returns the values of the file by key.
 func (f File) Values() map[string]string {
 	values := map[string]string{}
 	for key, g := range f.values {

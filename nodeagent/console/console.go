@@ -1,5 +1,5 @@
-// Package console prints the lines a person at the machine reads. Everything else
-// the agent has to tell goes to its log.
+// Package console prints the lines that a person at the machine reads. All other output of the
+// agent goes to its log.
 package console
 
 import (
@@ -17,10 +17,10 @@ type Console struct {
 	last string
 }
 
-// New prints to out.
+// New returns a Console that prints to out.
 func New(out io.Writer) *Console { return &Console{out: out} }
 
-// Say prints a line. Its arguments cannot begin another one.
+// Say prints a line. A newline in an argument cannot start another line.
 func (c *Console) Say(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,15 +28,14 @@ func (c *Console) Say(format string, args ...any) {
 	fmt.Fprintln(c.out, c.last)
 }
 
-// SayOnce prints a line unless it is the one printed last: for what is tried again
-// and again.
+// SayOnce prints a line unless it equals the line printed last. It is for the messages of retries.
 func (c *Console) SayOnce(format string, args ...any) {
 	line := foreign.Sprintf(format, args...)
 	c.printUnlessLast(line, line)
 }
 
-// SayOnceFor prints a line unless the last one was printed for the same key: for a line that holds
-// the time.
+// SayOnceFor prints a line unless the last line was printed for the same key. It is for lines that
+// contain the time.
 func (c *Console) SayOnceFor(key, format string, args ...any) {
 	c.printUnlessLast(key, foreign.Sprintf(format, args...))
 }

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// shown are the types of files that programs only show: the suffix of the name and the beginnings of
-// the content types (http.DetectContentType) that such a file can have. Everything else is unknown:
-// it may run a program when it is opened, and the person is warned.
+// shown are the file types that programs only display: the suffix of the name, and the prefixes of
+// the content types (http.DetectContentType) that such a file can have. Every other type is
+// unknown: opening the file may run a program, so the person is warned.
 var shown = map[string][]string{
 	".txt": {"text/plain"}, ".log": {"text/plain"}, ".md": {"text/plain"}, ".csv": {"text/plain"}, ".tsv": {"text/plain"},
 	".json": {"text/plain"}, ".yaml": {"text/plain"}, ".yml": {"text/plain"},
@@ -23,14 +23,15 @@ var shown = map[string][]string{
 	".docx": {"application/zip"}, ".xlsx": {"application/zip"}, ".pptx": {"application/zip"},
 }
 
-// neverOpened are types that every desktop runs, or follows elsewhere. They are refused, whatever a
-// person answers. The list need not be complete: a type that is not in shown either has its warning.
+// neverOpened are the types that every desktop runs, or follows to another file. They are rejected,
+// whatever a person answers. The list need not be complete: a type that is in neither list has its
+// warning.
 var neverOpened = []string{".desktop", ".directory", ".exe", ".bat", ".cmd", ".com", ".scr", ".msi", ".lnk", ".url", ".webloc", ".app", ".command",
 	".jar", ".sh", ".bash", ".csh", ".py", ".pl", ".rb", ".ps1", ".vbs", ".vbe", ".js", ".jse", ".wsf", ".hta", ".reg", ".run", ".appimage"}
 
-// suffix returns the type that a name ends in, in lower case, as the system reads it that is most
-// lenient: Windows drops dots and spaces at the end, and takes what follows a colon for a stream of
-// the file. exact reports whether the name is the same without that, and has more than a suffix.
+// suffix returns the suffix of a name in lower case, as the most lenient system reads it: Windows
+// drops dots and spaces at the end, and takes the part after a colon for a stream of the file.
+// exact reports whether the name is the same on every system and has more than a suffix.
 func suffix(path string) (suffix string, exact bool) {
 	name := filepath.Base(path)
 	plain, _, _ := strings.Cut(name, ":")
@@ -39,7 +40,7 @@ func suffix(path string) (suffix string, exact bool) {
 	return strings.ToLower(suffix), plain == name && plain != suffix
 }
 
-// checkType errs for a file that is never opened.
+// checkType returns an error for a file that is never opened.
 func checkType(path string) error {
 	if suffix, _ := suffix(path); slices.Contains(neverOpened, suffix) {
 		return fmt.Errorf("files that end in %s are run when they are opened; this capability shows files only", suffix)
@@ -47,15 +48,16 @@ func checkType(path string) error {
 	return nil
 }
 
-// warnOfType returns a sentence for the person about a file or folder that is not known to be only
-// shown; it is empty for one that is. known are the types that the policy of the machine adds.
+// warnOfType returns a warning for the person about a file or folder that opening might run. The
+// warning is empty for a file that is known to be only displayed. known are the types that the
+// machine's policy adds.
 func warnOfType(path string, known []string) string {
 	info, err := os.Stat(path)
 	suffix, exact := suffix(path)
 	switch {
 	case err != nil:
 		return "the agent cannot inspect it"
-	case info.IsDir() && (suffix == "" && exact || strings.EqualFold(suffix, filepath.Base(path))): // .config has no other name
+	case info.IsDir() && (suffix == "" && exact || strings.EqualFold(suffix, filepath.Base(path))): // .config is a hidden folder: its name is only a suffix
 		return ""
 	case info.IsDir():
 		return "a folder with such a name can be a program or open one"

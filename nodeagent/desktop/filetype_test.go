@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// contents of files by the beginning that decides their type.
+// The contents of files, named by the type that their beginning shows.
 const (
 	text    = "plain words\n"
 	pdf     = "%PDF-1.7\n"
@@ -23,13 +23,13 @@ const (
 	starter = "[Desktop Entry]\nExec=/bin/sh\n"
 )
 
-// TestTheCorpusOfFileTypes has what a person at the screen could be made to open. A name that ends in
-// / is a folder.
+// TestTheCorpusOfFileTypes covers files and folders that a person at the screen could be tricked
+// into opening. A name that ends in / is a folder.
 func TestTheCorpusOfFileTypes(t *testing.T) {
 	const (
-		opens = iota // as any file
+		opens = iota // like any other file
 		warns        // the person is warned, and no rule opens it
-		never        // refused
+		never        // rejected
 	)
 	for name, c := range map[string]struct {
 		content string
@@ -39,7 +39,7 @@ func TestTheCorpusOfFileTypes(t *testing.T) {
 		"a.docx": {zip, opens}, "invoice.exe.pdf": {pdf, opens}, "data.json": {"{}", opens}, "a b.txt": {text, opens}, "entry.txt": {starter, opens},
 		"folder/": {"", opens}, ".hidden/": {"", opens},
 
-		// The content is another one: some desktops go by it.
+		// The content does not match the suffix; some desktops decide by the content.
 		"page.txt": {html, warns}, "elf.txt": {elf, warns}, "elf.pdf": {elf, warns}, "zip.png": {zip, warns}, "pdf.docx": {pdf, warns}, "text.pdf": {text, warns},
 		// Windows.
 		"a.msc": {text, warns}, "a.cpl": {elf, warns}, "a.pif": {elf, warns}, "a.chm": {text, warns}, "a.iso": {text, warns}, "a.vhdx": {text, warns},
@@ -54,14 +54,14 @@ func TestTheCorpusOfFileTypes(t *testing.T) {
 		"a.inetloc": {text, warns}, "a.fileloc": {text, warns}, "a.terminal": {text, warns}, "a.tool": {text, warns}, "a.dmg": {text, warns}, "a.scpt": {text, warns},
 		"a.mobileconfig": {text, warns}, "a.pkg": {text, warns}, "a.webloc": {text, never}, "a.command": {text, never},
 		"a.app/": {"", never}, "a.workflow/": {"", warns}, "a.prefPane/": {"", warns}, "a.pkg/": {"", warns}, "a.saver/": {"", warns}, "a.rtfd/": {"", warns}, "a.txt/": {"", warns},
-		// Linux and everywhere.
+		// Linux, and every system.
 		"a.flatpakref": {text, warns}, "a.flatpakrepo": {text, warns}, "a.snap": {text, warns}, "a.deb": {text, warns}, "a.rpm": {text, warns}, "a.service": {text, warns},
 		"a.desktop": {starter, never}, "a.desktop.": {starter, never}, "a.appimage": {elf, never}, "a.kwinscript": {zip, warns}, "a.plasmoid": {zip, warns},
 		"a.html": {html, warns}, "a.svg": {text, warns}, "a.xml": {text, warns}, "a.jnlp": {text, warns}, "a.odt": {zip, warns}, "a.ics": {text, warns}, "a.torrent": {text, warns},
 		"a.ipynb": {"{}", warns}, "a.zip": {zip, warns}, "a.tar.gz": {text, warns}, "a.py": {text, never}, "a.js": {text, never},
-		// No type.
+		// Without a type.
 		"README": {text, warns}, "elf": {elf, warns}, ".txt": {text, warns}, ".bashrc": {text, warns}, ".exe": {elf, never}, "a.": {text, warns}, "a..": {text, warns}, "...txt": {text, opens}, ".a.txt": {text, opens},
-		// Letters that only look like the ones of a known type.
+		// With letters that only look like those of a known type.
 		"a.tхt": {text, warns}, "a.ｔｘｔ": {text, warns}, "a.txt٠": {text, warns},
 	} {
 		t.Run(name, func(t *testing.T) {

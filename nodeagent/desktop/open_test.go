@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeOpener puts a program that records its arguments where the real one would be.
+// fakeOpener puts a program that records its arguments in the place of the real opener.
 func fakeOpener(t *testing.T) (opener *Opener, record string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -55,7 +55,7 @@ func TestAURLArrivesAsOneArgument(t *testing.T) {
 	must(t, e.CheckInput(input))
 	target, err := e.Target(input)
 	must(t, err)
-	t.Setenv("PATH", "/nowhere") // it was looked up at start
+	t.Setenv("PATH", "/nowhere") // the opener was looked up at the start
 	got, err := e.Run(t.Context(), capability.Request{Input: input, Target: target})
 	if err != nil || !strings.Contains(string(got), `"opened"`) {
 		t.Fatalf("%s, %v", got, err)
@@ -85,7 +85,7 @@ func TestOnlyWhatWasShownIsOpened(t *testing.T) {
 	}
 	must(t, os.Remove(link), os.Symlink(two, link))
 	if _, err := e.Run(t.Context(), capability.Request{Input: input, Target: target}); err == nil || !strings.Contains(err.Error(), "TargetChanged") {
-		t.Errorf("it leads elsewhere now: %v", err)
+		t.Errorf("the link has another target: %v", err)
 	}
 	if _, err := os.Stat(record); err == nil {
 		t.Error("something was opened")

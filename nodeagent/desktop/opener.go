@@ -19,19 +19,19 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/process"
 )
 
-// launchWait is how long an opener is watched for a failure; one that is still there then
-// has become, or waits for, what it opened.
+// launchWait is the time that an opener is watched for a failure. An opener that still runs after
+// it has become the program that it opened, or waits for that program.
 const launchWait = 3 * time.Second
 
-// Opener is the program of this desktop that opens things, found once, at start: what
-// changes on the PATH later does not change what is run.
+// Opener is the program of this desktop that opens files and addresses. It is looked up once, at
+// the start: a later change of the PATH does not change the program.
 type Opener struct {
 	argv        []string
 	environment []string
 	missing     string
 }
 
-// openers by operating system: the program, then its fixed arguments.
+// openers are the openers by operating system: the program, then its fixed arguments.
 var openers = map[string][]string{
 	"linux": {"xdg-open"}, "freebsd": {"xdg-open"}, "openbsd": {"xdg-open"}, "netbsd": {"xdg-open"},
 	"darwin": {"open"}, "windows": {"rundll32", "url.dll,FileProtocolHandler"},
@@ -41,7 +41,7 @@ var openers = map[string][]string{
 var session = []string{"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "PATH",
 	"DESKTOP_SESSION", "SystemRoot", "USERPROFILE", "APPDATA", "LOCALAPPDATA"}
 
-// FindOpener looks on the agent's own PATH.
+// FindOpener looks up the opener on the agent's own PATH.
 func FindOpener() *Opener {
 	o := &Opener{environment: sessionEnvironment(os.Environ())}
 	command, known := openers[runtime.GOOS]
@@ -49,7 +49,7 @@ func FindOpener() *Opener {
 		o.missing = "no program that opens things is known on " + runtime.GOOS
 		return o
 	}
-	path, err := exec.LookPath(command[0]) // errs for what is not absolute in the end
+	path, err := exec.LookPath(command[0]) // LookPath returns an error for a path that is not absolute
 	if err != nil {
 		o.missing = command[0] + " is not on the PATH of the agent"
 		return o
@@ -67,14 +67,14 @@ func FindOpener() *Opener {
 
 func needsDisplay() bool { return runtime.GOOS != "darwin" && runtime.GOOS != "windows" }
 
-// Missing says why nothing can be opened; empty when it can.
+// Missing returns the reason why nothing can be opened; empty when there is none.
 func (o *Opener) Missing() string { return o.missing }
 
 func (o *Opener) open(ctx context.Context, target string) error {
 	if o.missing != "" {
 		return errors.New(o.missing)
 	}
-	// A replacement since the start is found now.
+	// A program that was replaced since the start is detected here.
 	program, err := ownfile.OpenProgram(o.argv[0])
 	if err != nil {
 		return err
@@ -98,16 +98,17 @@ func sessionEnvironment(all []string) []string {
 	return kept
 }
 
-// thing is one of the two capabilities.
+// thing is desktop.open_url or desktop.open_path.
 type thing struct {
 	opener                *Opener
 	name, property, about string
 	canonical             func(string) (string, error)
-	// warn returns the warning about a target; nil when there is none.
+	// warn returns the warning about a target; it is nil for a capability without warnings.
 	warn func(target string) string
 }
 
-// Capabilities are desktop.open_url and desktop.open_path; rules are asked for every URL.
+// Capabilities returns desktop.open_url and desktop.open_path; rules is called for every URL and for
+// every warning about a path.
 func Capabilities(opener *Opener, rules func() (*mediation.Rules, error)) []capability.Capability {
 	return []capability.Capability{
 		&thing{opener: opener, name: "desktop.open_url", property: "url", about: "Opens a web address on the screen of this machine.",
@@ -129,25 +130,25 @@ func Capabilities(opener *Opener, rules func() (*mediation.Rules, error)) []capa
 	}
 }
 
-// Name is desktop.open_url or desktop.open_path.
+// Name returns desktop.open_url or desktop.open_path.
 func (c *thing) Name() string { return c.name }
 
-// Description is for people.
+// Description returns a sentence for people.
 func (c *thing) Description() string { return c.about }
 
-// Schema wants the one parameter.
+// Schema returns a schema with the one parameter, which is required.
 func (c *thing) Schema() json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"type":"object","additionalProperties":false,"required":[%q],"properties":{%q:{"type":"string","maxLength":%d}}}`,
 		c.property, c.property, maxPathBytes))
 }
 
-// Mediation asks the person whose screen it is.
+// Mediation returns Local: the person whose screen it is decides.
 func (c *thing) Mediation() capability.Mediation { return capability.Local }
 
-// Unavailable is the opener's word.
+// Unavailable returns the reason why the opener cannot be used; empty when it can.
 func (c *thing) Unavailable() string { return c.opener.Missing() }
 
-// Target is the one form in which the thing is checked, shown and opened.
+// Target returns the one form in which the address or path is checked, shown and opened.
 func (c *thing) Target(input json.RawMessage) (string, error) {
 	var values map[string]string
 	if err := json.Unmarshal(input, &values); err != nil {
@@ -160,7 +161,8 @@ func (c *thing) Target(input json.RawMessage) (string, error) {
 	return target, nil
 }
 
-// Warning returns a warning for a person about a target; empty for a target that is only shown.
+// Warning returns a warning for a person about a target; it is empty for a target that is only
+// displayed.
 func (c *thing) Warning(target string) string {
 	if c.warn == nil {
 		return ""
@@ -168,11 +170,11 @@ func (c *thing) Warning(target string) string {
 	return c.warn(target)
 }
 
-// Run opens what the person was shown, if it still is that.
+// Run opens the target that the person was shown, unless the target has changed since.
 func (c *thing) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
 	target, err := c.Target(request.Input)
 	if err != nil || target != request.Target || c.Warning(target) != request.Warning {
-		return nil, &capability.Error{Code: "TargetChanged", Message: "it is not any more what was decided about; nothing was opened"}
+		return nil, &capability.Error{Code: "TargetChanged", Message: "the target changed after the decision; nothing was opened"}
 	}
 	if err := c.opener.open(ctx, target); err != nil {
 		return nil, err

@@ -12,8 +12,8 @@ import (
 
 const maxPathBytes = 4096
 
-// CanonicalPath finds the file or directory that a path stands for now, symbolic links
-// followed. It refuses relative paths and what would be run instead of shown.
+// CanonicalPath returns the file or directory that a path leads to now, with symbolic links
+// resolved. It rejects relative paths and files that would be run instead of shown.
 func CanonicalPath(path string) (string, error) {
 	switch {
 	case path == "" || len(path) > maxPathBytes:

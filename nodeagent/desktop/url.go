@@ -1,4 +1,4 @@
-// Package desktop opens things on the screen of whoever sits at the machine:
+// Package desktop opens addresses and files on the screen of the person at the machine:
 // desktop.open_url and desktop.open_path. Both are mediated.
 package desktop
 
@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
-// maxURLBytes is more than any browser's address bar shows at once.
+// maxURLBytes bounds a URL; it is more than the address bar of any browser shows at once.
 const maxURLBytes = 2048
 
 var (
@@ -24,11 +24,11 @@ var (
 	scheme    = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 )
 
-// neverSchemes run code or read files in a browser, whatever a policy says.
+// neverSchemes are the schemes that run code or read files in a browser; no policy allows them.
 var neverSchemes = []string{"javascript", "vbscript", "data", "file", "blob", "about", "view-source", "jar", "ms-settings", "search-ms", "shell"}
 
-// CanonicalURL parses an address once and writes it in the one form that is then checked,
-// shown, and opened. It refuses what two programs could read in two ways.
+// CanonicalURL parses an address once and returns it in the one form that is then checked, shown
+// and opened. It rejects an address that two programs could read in two ways.
 func CanonicalURL(text string, rules mediation.URLRules) (string, error) {
 	if err := checkCharacters(text); err != nil {
 		return "", err
@@ -54,12 +54,12 @@ func CanonicalURL(text string, rules mediation.URLRules) (string, error) {
 		return "", err
 	}
 	if u.Path == "" {
-		u.Path = "/" // so that patterns of hosts end at a slash
+		u.Path = "/" // patterns of hosts then end at a slash
 	}
 	return u.String(), nil
 }
 
-// checkCharacters lets through what RFC 3986 lets stand in a URL.
+// checkCharacters accepts only the characters that RFC 3986 allows in a URL.
 func checkCharacters(text string) error {
 	switch {
 	case text == "" || len(text) > maxURLBytes:
@@ -109,7 +109,7 @@ func checkPort(u *url.URL) error {
 	return nil
 }
 
-// checkHost wants a DNS name or an address in its usual form, and one the lists admit.
+// checkHost accepts a DNS name or an address in its usual form, if the lists allow it.
 func checkHost(host string, rules mediation.URLRules) error {
 	labels := strings.Split(host, ".")
 	_, err := netip.ParseAddr(host)

@@ -6,7 +6,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
-// corpus are addresses and what they become with the default rules; empty is refused.
+// corpus maps addresses to their canonical form under the default rules; an empty form means that
+// the address is rejected.
 var corpus = map[string]string{
 	"https://example.com":                  "https://example.com/",
 	"https://example.com/":                 "https://example.com/",

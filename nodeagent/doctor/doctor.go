@@ -1,6 +1,6 @@
-// Package doctor finds out why a machine is not connected, one check after the other, and
-// says what to do next. It changes nothing, and proves nothing to anybody: it shows the
-// gateway no certificate.
+// Package doctor finds out why a machine is not connected, one check after the other, and names the
+// next step. It changes nothing, and it does not authenticate: it presents no certificate to the
+// gateway.
 package doctor
 
 import (
@@ -11,42 +11,42 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/service"
 )
 
-// Result is how a check ended.
+// Result is the result of a check.
 type Result string
 
 // The results.
 const (
 	OK Result = "OK"
-	// Warning: the agent works, but not as well as it could, or not for long.
+	// Warning means that the agent works, but not as well as it could, or not for long.
 	Warning Result = "Warning"
 	Failed  Result = "Failed"
-	// Skipped: an earlier check failed that this one needs.
+	// Skipped means that an earlier check failed which this one needs.
 	Skipped Result = "Skipped"
 )
 
-// Check is one finding.
+// Check is the result of one check.
 type Check struct {
-	// Name is stable: configuration, identity-dir, disk, identity, service, resolve, port,
-	// tls, clock, agent. Of several gateways each has a resolve, port and tls of its own.
+	// Name is a stable name: configuration, identity-dir, disk, identity, service, resolve, port,
+	// tls, clock, agent. Each of several gateways has its own resolve, port and tls.
 	Name   string `json:"name"`
 	Result Result `json:"result"`
-	// Found is what was seen, Next what to do about it; Next is empty when Result is OK.
+	// Found is the finding, and Next the next step; Next is empty when Result is OK.
 	Found string `json:"found"`
 	Next  string `json:"next,omitempty"`
 }
 
-// Options are what is examined.
+// Options select the machine or gateway that is examined.
 type Options struct {
-	// ConfigProblem is what is wrong with the configuration, nil when nothing is.
+	// ConfigProblem is the error of the configuration; nil when there is none.
 	Config        string
 	ConfigProblem error
-	// Dir is the identity directory; Pairing is host:port of the pairing listener of a
-	// machine that is not paired, may be empty.
+	// Dir is the identity directory. Pairing is host:port of the pairing listener for a machine
+	// that is not paired; it may be empty.
 	Dir, Pairing string
-	// CA is that of the gateways where there is no machine to examine: then the way to Pairing
-	// is all that is looked at. Empty: see Dir.
+	// CA is the CA bundle of the gateways, for a place without a machine: only the path to Pairing
+	// and the clock are then checked. When CA is empty, the machine of Dir is examined.
 	CA identity.Bundle
-	// Service is the service manager; nil, and why.
+	// Service is the service manager; when it is nil, ServiceProblem is the reason.
 	Service        service.Manager
 	ServiceProblem error
 	Now            func() time.Time
@@ -55,7 +55,7 @@ type Options struct {
 // timeout bounds each check of the network.
 const timeout = 5 * time.Second
 
-// Examine makes every check, in the order in which they build on each other.
+// Examine makes all checks, in the order in which they depend on each other.
 func Examine(ctx context.Context, o Options) []Check {
 	p := patient{Options: o, bundle: o.CA}
 	if p.judges() {
@@ -66,7 +66,7 @@ func Examine(ctx context.Context, o Options) []Check {
 	return append(all, p.clock(), p.agent(ctx))
 }
 
-// Healthy tells whether no check failed.
+// Healthy reports whether no check failed.
 func Healthy(all []Check) bool {
 	for _, c := range all {
 		if c.Result == Failed {

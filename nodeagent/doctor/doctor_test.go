@@ -21,7 +21,8 @@ func find(t *testing.T, all []Check, name string) Check {
 	return Check{}
 }
 
-// Whatever is not well says what to do, and what could not be looked at because of it is no failure.
+// TestAMachineThatWasNeverPaired checks that every failure and warning names a next step, and
+// that a check which depends on a failed one is skipped and does not fail.
 func TestAMachineThatWasNeverPaired(t *testing.T) {
 	g := gatewaytest.Start(t)
 	o := Options{Config: "c.yaml", ConfigProblem: errors.New("c.yaml:2: wrong"), Dir: filepath.Join(t.TempDir(), "id"), Pairing: g.PairingEndpoint,
@@ -38,7 +39,7 @@ func TestAMachineThatWasNeverPaired(t *testing.T) {
 	}
 }
 
-// The gateway's certificate bounds the time.
+// TestAClockThatIsWrongIsNamed checks that the gateway's certificate bounds the machine's time.
 func TestAClockThatIsWrongIsNamed(t *testing.T) {
 	g := gatewaytest.Start(t)
 	for name, c := range map[string]struct {

@@ -18,17 +18,17 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// leastFree is room for a journal that grows.
+// leastFree is the free space, in bytes, that a growing journal needs.
 const leastFree = 64 << 20
 
-// patient is one machine, and what the checks so far found out about it.
+// patient is the machine under examination and the findings of the checks so far.
 type patient struct {
 	Options
-	usable   bool // the identity directory
+	usable   bool // the identity directory can be used
 	current  *store.Identity
 	bundle   identity.Bundle
 	endpoint string
-	// from and until are the life of the gateway's certificate.
+	// from and until are the validity of the gateway's certificate.
 	from, until time.Time
 }
 
@@ -48,7 +48,7 @@ func (p *patient) directory() Check {
 	case errors.Is(err, fs.ErrPermission):
 		return bad(name, err.Error(), "run this as the user of the agent, or as root")
 	case err != nil:
-		return bad(name, err.Error(), "do what it says, after you made sure that nobody else was there")
+		return bad(name, err.Error(), "follow the message, after you made sure that no other user changed the directory")
 	}
 	defer s.Close()
 	p.usable = true
@@ -108,7 +108,7 @@ func (p *patient) identity() Check {
 	until := current.Leaf().NotAfter.UTC()
 	found := fmt.Sprintf("node %s/%s, certificate until %s", current.ID.Namespace, current.ID.Node, until.Format(time.RFC3339))
 	if p.Now().After(until) {
-		return warn(name, found+", which is over", "start the agent: it recovers the certificate for 30 days; after that, pair again")
+		return warn(name, found+" (expired)", "start the agent: it recovers the certificate for 30 days; after that, pair again")
 	}
 	return good(name, found)
 }
@@ -144,6 +144,6 @@ func (p *patient) agent(ctx context.Context) Check {
 	case report.Phase == status.Connected:
 		return good(name, "connected since "+report.ConnectedSince.Format(time.RFC3339))
 	default:
-		return bad(name, fmt.Sprintf("%s; %s", report.Phase, report.LastError), "do what the failed checks say; if none failed, ask who runs the gateway")
+		return bad(name, fmt.Sprintf("%s; %s", report.Phase, report.LastError), "follow the failed checks; if no other check failed, ask the operator of the gateway")
 	}
 }

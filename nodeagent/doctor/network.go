@@ -15,9 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// network looks at the way to the gateway: the node listener, or the pairing listener of a
-// machine that is not paired. Each of several gateways is looked at; one that is well is
-// enough to connect, so what is wrong with the others is a warning then.
+// network checks the path to the gateway: the node listener, or the pairing listener of a machine
+// that is not paired. It checks each of several gateways. One reachable gateway is enough to
+// connect, so the failures of the others are then only warnings.
 func (p *patient) network(ctx context.Context) (all []Check) {
 	endpoints := strings.Split(p.endpoint, ",")
 	if len(endpoints) == 1 {
@@ -40,7 +40,7 @@ func (p *patient) network(ctx context.Context) (all []Check) {
 	return all
 }
 
-// gateway looks at the way to one listener: resolve, port and tls.
+// gateway checks the path to one listener: resolve, port and tls.
 func (p *patient) gateway(ctx context.Context, endpoint string) []Check {
 	if endpoint == "" {
 		return []Check{skipped("resolve", "no gateway is known: give --pairing"), skipped("port", "see resolve"), skipped("tls", "see resolve")}
@@ -65,7 +65,7 @@ func (p *patient) gateway(ctx context.Context, endpoint string) []Check {
 	return []Check{resolved, good("port", conn.RemoteAddr().String()+" answers"), p.tls(ctx, conn)}
 }
 
-// resolve looks up the host of a gateway, or names the proxy that does.
+// resolve looks up the host of a gateway, or names the proxy that resolves it.
 func resolve(ctx context.Context, host, endpoint string) Check {
 	const name = "resolve"
 	proxy, err := link.ProxyFor(endpoint)
@@ -82,10 +82,10 @@ func resolve(ctx context.Context, host, endpoint string) Check {
 	return good(name, host+" is "+strings.Join(addresses, ", "))
 }
 
-// judges tells whether there are CAs to judge a gateway by.
+// judges reports whether there are CAs to verify a gateway with.
 func (p *patient) judges() bool { return len(p.bundle.Certificates()) > 0 }
 
-// tls makes the handshake without a certificate of ours and judges what is shown.
+// tls makes the handshake without a client certificate and verifies the server's certificate.
 func (p *patient) tls(ctx context.Context, conn net.Conn) Check {
 	const name = "tls"
 	config := link.Unverified()
@@ -97,7 +97,7 @@ func (p *patient) tls(ctx context.Context, conn net.Conn) Check {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
-		return bad(name, err.Error(), "something that is no gateway answers there, or cuts the connection: is a proxy in between? TLS must reach the gateway as it is")
+		return bad(name, err.Error(), "the server there is not a gateway, or a proxy breaks the connection: TLS must reach the gateway unchanged")
 	}
 	chain := secure.ConnectionState().PeerCertificates
 	leaf := chain[0]
@@ -106,17 +106,17 @@ func (p *patient) tls(ctx context.Context, conn net.Conn) Check {
 	}
 	found := fmt.Sprintf("certificate %s of %q, until %s", identity.FingerprintCertificate(leaf)[:16], leaf.Issuer.CommonName, leaf.NotAfter.UTC().Format(time.RFC3339))
 	if !p.judges() {
-		return good(name, found+"; this machine has no CA bundle yet to judge it by")
+		return good(name, found+"; this machine has no CA bundle yet to verify it with")
 	}
 	if err := identity.VerifyServer(chain, p.bundle.Pool(), p.Now(), identity.NotBeforeLeeway); err != nil {
 		return bad(name, found+": "+err.Error(),
 			"if a clock is wrong, see clock; otherwise this is not the gateway this machine was paired with: check the address and proxies in between, and pair again only if the CA was replaced")
 	}
-	return good(name, found+"; the CA bundle of this machine admits it")
+	return good(name, found+"; it verifies with the CA bundle of this machine")
 }
 
-// clock compares this machine's time with what is known of the gateway's: told in a
-// session, or else bounded by the certificates.
+// clock compares this machine's time with the gateway's time, which is known from a session or else
+// bounded by the certificates.
 func (p *patient) clock() Check {
 	const name = "clock"
 	const next = "set the clock of this machine, and keep it right by NTP"
@@ -141,5 +141,5 @@ func (p *patient) clock() Check {
 	case p.from.IsZero() && p.current == nil:
 		return skipped(name, "there is nothing to compare it with")
 	}
-	return good(name, "it agrees with the certificates; a session would tell more")
+	return good(name, "it agrees with the certificates; a session would measure it exactly")
 }

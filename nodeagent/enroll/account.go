@@ -18,15 +18,16 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// maxTokenBytes is more than a token may have: what is longer is another file.
+// maxTokenBytes is more than the size of any token: a longer file is another file.
 const maxTokenBytes = 16 << 10
 
-// Account is what an agent in a pod has in the place of a code.
+// Account is the ServiceAccount of an agent in a pod, used instead of a code.
 type Account struct {
-	// TokenFile holds the token of the pod's ServiceAccount. It is read anew for every try,
-	// because it is replaced before it expires; no error repeats its content.
+	// TokenFile holds the token of the pod's ServiceAccount. It is read again for every try,
+	// because it is replaced before it expires. No error contains its content.
 	TokenFile string
-	// CA is the mounted bundle: only a gateway under it ever sees the token.
+	// CA is the mounted CA bundle: the token is sent only to a gateway with a certificate of this
+	// CA.
 	CA identity.Bundle
 }
 
@@ -42,8 +43,8 @@ func (a *Account) token() (string, error) {
 	return token, nil
 }
 
-// present shows the token to a gateway that the mounted CA vouches for, once, and keeps the
-// request it led to.
+// present sends the token once, to a gateway that the mounted CA certifies, and stores the
+// resulting request.
 func (p *pairer) present(ctx context.Context) error {
 	token, err := p.Account.token()
 	if err != nil {
@@ -70,7 +71,8 @@ func (p *pairer) present(ctx context.Context) error {
 	return p.keepRequest(answer)
 }
 
-// unverified tells a server of another CA, which is final, from what may be better in a moment.
+// unverified returns a final error for a server of another CA, and a retryable error for a failure
+// that may pass.
 func unverified(err error) error {
 	again := undialed(err)
 	if final := (*finalError)(nil); errors.As(again, &final) {
@@ -88,7 +90,8 @@ func (p *pairer) refusedAccount(l *link.Link, err error) error {
 	}
 }
 
-// keepRequest believes the answer because of the server's certificate, and keeps the mounted CA.
+// keepRequest stores the request with the mounted CA. It relies on the server's certificate for the
+// authenticity of the answer.
 func (p *pairer) keepRequest(answer *gatewayv1.CompletePairingSessionResponse) error {
 	if _, err := pairing.ParseEndpoints(answer.GetNodeEndpoint()); err != nil {
 		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}

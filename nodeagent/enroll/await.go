@@ -16,15 +16,16 @@ import (
 )
 
 const (
-	// pollTimeout is the longest a gateway holds a poll (30 s), and room for a slow network.
+	// pollTimeout is the longest time that a gateway holds a poll (30 s), plus a reserve for a slow
+	// network.
 	pollTimeout = 45 * time.Second
-	// pollPause keeps a gateway that does not hold its polls from being flooded.
+	// pollPause limits the rate of polls to a gateway that does not hold them.
 	pollPause = 500 * time.Millisecond
-	// csrPatience is how many polls may carry the same CSR: repeating it waits for
-	// the one certificate, a fresh one starts over when that was refused.
+	// csrPatience is the number of polls that carry the same CSR. Repeating a CSR waits for its one
+	// certificate; a new CSR starts over when the old one was rejected.
 	csrPatience = 3
-	// notFoundGrace is how long a request may be missing: a gateway that was not
-	// there when it was made may not see it yet.
+	// notFoundGrace is the time for which a request may be missing: a gateway that was not running
+	// when the request was created may not see it yet.
 	notFoundGrace = 30 * time.Second
 )
 
@@ -56,17 +57,17 @@ func (p *pairer) requestName() string {
 	return p.pending.Request.Namespace + "/" + p.pending.Request.Name
 }
 
-// waiter is the state of one wait: it outlives its connections.
+// waiter is the state of one wait for a decision; it outlives its connections.
 type waiter struct {
 	*pairer
 	retry        *backoff.Backoff
 	id           identity.ID
 	csr          []byte
-	csrPolls     int // polls that carried csr
+	csrPolls     int // number of polls that carried csr
 	missingSince time.Time
 }
 
-// poll asks over one connection until there is an outcome or the connection ends.
+// poll polls over one connection until there is an outcome or the connection ends.
 func (w *waiter) poll(ctx context.Context) error {
 	l, err := link.Dial(ctx, w.Endpoint, link.Verified(w.pending.Request.Bundle, nil, w.Now))
 	if err != nil {
@@ -114,8 +115,8 @@ func (w *waiter) ask(ctx context.Context, client gatewayv1.PairingServiceClient,
 	})
 }
 
-// refused sorts the errors of a poll, which proves no code: its meanings differ
-// from those of the exchange.
+// refused classifies the errors of a poll. A poll proves no code, so its status codes have other
+// meanings than those of the exchange.
 func (w *waiter) refused(err error) error {
 	switch status.Code(err) {
 	case codes.NotFound:
@@ -133,7 +134,7 @@ func (w *waiter) refused(err error) error {
 	}
 }
 
-// take acts on one state; done means that the identity is stored.
+// take handles one state; done means that the identity is stored.
 func (w *waiter) take(l *link.Link, answer *gatewayv1.GetPairingRequestStatusResponse) (done bool, err error) {
 	switch state := answer.GetState().(type) {
 	case *gatewayv1.GetPairingRequestStatusResponse_Pending:
@@ -157,7 +158,7 @@ func (w *waiter) take(l *link.Link, answer *gatewayv1.GetPairingRequestStatusRes
 	}
 }
 
-// end forgets a request that came to nothing; the key and the count of tries stay.
+// end removes a request that ended without an identity; the key and the number of tries stay.
 func (w *waiter) end(cause error) error {
 	w.pending.Request = nil
 	if err := w.Store.SavePending(w.pending); err != nil {

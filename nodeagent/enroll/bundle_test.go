@@ -15,8 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// A bundle that does not admit the gateway that sends it would lock the machine out at its first
-// poll: it is not kept, though the gateway proved that it knows the code.
+// TestABundleThatDoesNotAdmitItsGatewayEndsThePairing checks that a bundle which does not certify
+// the gateway that sent it is not stored, although the gateway proved that it knows the code. Such
+// a bundle would lock the machine out at its first poll.
 func TestABundleThatDoesNotAdmitItsGatewayEndsThePairing(t *testing.T) {
 	for name, invite := range map[string]func(*machine, *gatewaytest.Gateway){
 		"PIN": func(*machine, *gatewaytest.Gateway) {},
@@ -31,7 +32,7 @@ func TestABundleThatDoesNotAdmitItsGatewayEndsThePairing(t *testing.T) {
 			g.Pairing.Bundle = func() identity.Bundle { return foreign }
 			m := newMachine(t, g)
 			invite(m, g)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // what was kept would be polled with for ever
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // the machine would poll with a stored bundle for ever
 			defer cancel()
 			if err := m.pair(ctx); !errors.Is(err, enroll.ErrFailed) || !strings.Contains(err.Error(), "does not admit the gateway") {
 				t.Errorf("got %v, want a failure that names the bundle", err)
@@ -43,8 +44,8 @@ func TestABundleThatDoesNotAdmitItsGatewayEndsThePairing(t *testing.T) {
 	}
 }
 
-// With the certificate comes the bundle of that moment. The confirmed one stays when the new one
-// does not admit the gateway that sent it.
+// TestTheConfirmedBundleStaysWhenTheNextOneIsWrong sends another bundle with the certificate. The
+// confirmed bundle stays when the new one does not certify the gateway that sent it.
 func TestTheConfirmedBundleStaysWhenTheNextOneIsWrong(t *testing.T) {
 	g := gatewaytest.Start(t)
 	right, foreign := g.ServerCA.Bundle(t), gatewaytest.NewCA(t, "foreign").Bundle(t)

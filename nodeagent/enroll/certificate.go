@@ -24,7 +24,7 @@ func (w *waiter) approved(uri string) error {
 	return w.makeCSR(id)
 }
 
-// refresh replaces a CSR that got no answer for long.
+// refresh replaces a CSR that got no certificate within csrPatience polls.
 func (w *waiter) refresh() error {
 	if w.csr == nil {
 		return nil
@@ -44,8 +44,8 @@ func (w *waiter) makeCSR(id identity.ID) error {
 	return nil
 }
 
-// completed stores the identity. The CA bundle that comes with it is newer than the confirmed
-// one; it counts only if it admits the gateway that sent it.
+// completed stores the identity. The CA bundle in the answer is newer than the confirmed one; it is
+// stored only if it certifies the gateway that sent it.
 func (w *waiter) completed(l *link.Link, state *gatewayv1.PairingCompleted) error {
 	chain, err := identity.ParseChain(state.GetChain())
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package enroll pairs this machine: it proves to a gateway that a person handed
-// it a code, waits until a person approves, and stores the certificate.
+// Package enroll pairs this machine: it proves to a gateway that a person handed it a code, waits
+// until a person approves, and stores the certificate.
 //
-// Order is everything here. The key is on disk before it is named to anybody; a
-// try is counted on disk before a confirmation is sent; and nothing a gateway
-// says is stored before its own confirmation verifies.
+// The order of the steps is essential. The key is on disk before its fingerprint is sent to any
+// server. A try is counted on disk before a confirmation is sent. No answer of a gateway is stored
+// before the gateway's own confirmation verifies.
 package enroll
 
 import (
@@ -23,43 +23,42 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// maxTries is how many confirmations are ever sent for one code: each lets a
-// false gateway test one PIN.
+// maxTries is the number of confirmations that are ever sent for one code: each lets a false
+// gateway test one PIN.
 const maxTries = 3
 
-// Options are what a pairing needs. All fields but Endpoint, Code, Invitation and
-// Account are required; without any of these an unfinished pairing is resumed.
+// Options are the options of a pairing. All fields but Endpoint, Code, Invitation and Account are
+// required; without any of these an unfinished pairing is resumed.
 type Options struct {
 	Store *store.Store
 	// Endpoint is host:port of the pairing listener; empty resumes at the last one.
 	Endpoint string
-	// Code is what the person typed.
+	// Code is the code that the person typed.
 	Code *pairing.Code
-	// Invitation is the content of a QR code, used instead of Endpoint and Code: the
-	// CA it pins is the only root, and nothing is sent to any other server.
+	// Invitation is the content of a QR code, used instead of Endpoint and Code. The CA that it
+	// pins is the only root, and nothing is sent to any other server.
 	Invitation *pairing.Invitation
 	// Account is used instead of a code by an agent that runs in a pod.
 	Account *Account
-	// NodeName is the name the machine would like, a DNS label.
+	// NodeName is the requested name of the Node, a DNS label.
 	NodeName string
 	// System and Capabilities are shown to the approver.
 	System       *gatewayv1.SystemInfo
 	Capabilities []string
-	// Observe takes the pairing request (NAMESPACE/NAME, empty before there is one) and the
-	// last message of the gateway about it; nil for none.
+	// Observe receives the pairing request (NAMESPACE/NAME, empty before there is one) and the last
+	// message of the gateway about it; nil means no observer.
 	Observe func(request, message string)
-	// Console takes the lines for the person at the machine.
+	// Console prints the lines for the person at the machine.
 	Console *console.Console
 	Log     *slog.Logger
 	Now     func() time.Time
 	Rand    io.Reader
-	// Retry makes the delays between tries.
+	// Retry returns the delays between tries.
 	Retry func() *backoff.Backoff
 }
 
-// Run pairs the machine or resumes an unfinished pairing; when it returns nil the
-// identity is in the store. Its errors wrap the ones of this package, or are the
-// cause of ctx.
+// Run pairs the machine or resumes an unfinished pairing; when it returns nil, the identity is in
+// the store. Its errors wrap the errors of this package, or are the cause of ctx.
 func Run(ctx context.Context, o Options) error {
 	p := &pairer{Options: o, ticket: newTicket(o)}
 	if o.Invitation != nil {
@@ -84,7 +83,7 @@ type pairer struct {
 	ticket  *ticket // nil when only resuming
 	pending *store.Pending
 	pin     string // fingerprint of the public key
-	// lastRefusal is why the last exchange did not succeed, for people.
+	// lastRefusal is the reason why the last exchange failed, for people.
 	lastRefusal string
 }
 
@@ -127,8 +126,8 @@ func (p *pairer) begin() (*store.Pending, error) {
 	return pending, nil
 }
 
-// needsExchange is false while there is a request of this very code, or of any
-// code when none was given, to wait for.
+// needsExchange reports whether there is no request yet to wait for: a request of this code, or of
+// any code when none was given.
 func (p *pairer) needsExchange() bool {
 	request := p.pending.Request
 	return request == nil || (p.ticket != nil && p.ticket.lookupID != request.LookupID)

@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// machine is a machine that pairs: its directory outlives restarts.
+// machine is a machine that pairs; its directory outlives restarts.
 type machine struct {
 	t     *testing.T
 	dir   string
@@ -47,7 +47,7 @@ func newMachine(t *testing.T, g *gatewaytest.Gateway) *machine {
 	return &machine{t: t, dir: t.TempDir() + "/id", code: &code, at: g.PairingEndpoint, now: time.Now, retry: retry}
 }
 
-// pair runs one start of the agent's pairing.
+// pair runs the pairing of one start of the agent.
 func (m *machine) pair(ctx context.Context) error {
 	m.t.Helper()
 	s, err := store.Open(m.dir)
@@ -62,7 +62,7 @@ func (m *machine) pair(ctx context.Context) error {
 	})
 }
 
-// files names what the directory holds.
+// files returns the names of the files in the directory.
 func (m *machine) files() string {
 	entries, err := os.ReadDir(m.dir)
 	if err != nil {
@@ -147,7 +147,7 @@ func TestAWrongCodeIsTriedThreeTimesAtMost(t *testing.T) {
 		}
 	}
 	for range 2 {
-		m.code.PIN = gatewaytest.Code.PIN // even the right one now
+		m.code.PIN = gatewaytest.Code.PIN // even with the right PIN
 		if err := m.pair(t.Context()); !errors.Is(err, enroll.ErrNoTriesLeft) {
 			t.Fatalf("got %v, want ErrNoTriesLeft", err)
 		}
@@ -201,7 +201,7 @@ func TestNothingOfAnUnprovenGatewayIsStored(t *testing.T) {
 			}
 			for _, trace := range []string{"CERTIFICATE", "endpoint", "evil", "fleet"} {
 				if strings.Contains(m.content(), trace) {
-					t.Errorf("the directory holds %q, which only the gateway could have said", trace)
+					t.Errorf("the directory holds %q, which only the gateway knows", trace)
 				}
 			}
 		})
@@ -273,7 +273,7 @@ func TestAnUnreachableGatewayIsSaidAndTriedAgain(t *testing.T) {
 		t.Fatalf("got %v, want to try until stopped", err)
 	}
 	if got := strings.Count(m.out.String(), "cannot be reached"); got != 1 {
-		t.Errorf("it is said %d times, want once:\n%s", got, m.out.String())
+		t.Errorf("the line is printed %d times, want once:\n%s", got, m.out.String())
 	}
 }
 
@@ -323,7 +323,8 @@ func TestEveryEndOfARequestHasItsOwnError(t *testing.T) {
 	}
 }
 
-// A gateway that answers is not called unreachable: the person would look at the network.
+// TestARequestThatIsGoneIsNamedWhileItIsAskedFor checks that a gateway which answers is not called
+// unreachable: the person would search for a network failure.
 func TestARequestThatIsGoneIsNamedWhileItIsAskedFor(t *testing.T) {
 	g := gatewaytest.Start(t)
 	g.Pairing.Status = func(int, []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
@@ -331,7 +332,7 @@ func TestARequestThatIsGoneIsNamedWhileItIsAskedFor(t *testing.T) {
 	}
 	m := newMachine(t, g)
 	began, asked := time.Now(), 0
-	m.now = func() time.Time { // half a minute goes by within some looks at the clock
+	m.now = func() time.Time { // half a minute passes within 30 calls
 		asked++
 		return began.Add(time.Duration(asked) * time.Second)
 	}

@@ -17,35 +17,35 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// How a pairing can end without an identity. Each has its own exit code.
+// The ways in which a pairing can end without an identity. Each has its own exit code.
 var (
-	// ErrNoCode says that there is nothing to resume and no code to begin with.
+	// ErrNoCode means that there is no pairing to resume and no code to start one.
 	ErrNoCode = errors.New("this machine is not paired: start it with --pairing HOST:PORT --code CODE, or with --pair URI")
-	// ErrWrongCode says that the gateway does not accept the code.
+	// ErrWrongCode means that the gateway does not accept the code.
 	ErrWrongCode = errors.New("the gateway does not accept this pairing code: it is mistyped, expired or already used")
-	// ErrNoTriesLeft says that this machine will send nothing more for the code.
+	// ErrNoTriesLeft means that this machine sends no further confirmation for the code.
 	ErrNoTriesLeft = errors.New("the pairing code was tried 3 times from this machine: ask for a new code")
-	// ErrUnprovenGateway says that whoever answered does not know the code.
-	ErrUnprovenGateway = errors.New("the gateway could not prove that it knows the pairing code: wrong address, or somebody in between; nothing it sent was kept")
-	// ErrUnpinnedGateway says that whoever answered is not the gateway of the QR code.
-	// Nothing was sent.
-	ErrUnpinnedGateway = errors.New("the gateway is not the one the QR code vouches for, nothing was sent to it: wrong address, somebody in between, or the code is older than the gateways' CA; ask for a new code")
-	// ErrUnknownGateway says that the mounted CA does not vouch for whoever answered. Nothing was sent.
+	// ErrUnprovenGateway means that the server did not prove that it knows the code.
+	ErrUnprovenGateway = errors.New("the gateway could not prove that it knows the pairing code: wrong address, or somebody in between; nothing of its answers was stored")
+	// ErrUnpinnedGateway means that the server is not the gateway of the QR code. Nothing was sent
+	// to it.
+	ErrUnpinnedGateway = errors.New("the gateway is not the one that the QR code pins, nothing was sent to it: wrong address, somebody in between, or the code is older than the gateways' CA; ask for a new code")
+	// ErrUnknownGateway means that the server has no certificate of the mounted CA. Nothing was
+	// sent to it.
 	ErrUnknownGateway = errors.New("the gateway is not one of the mounted CA, nothing was sent to it: wrong address, somebody in between, or --gateway-ca is older than the gateways' CA")
-	// ErrAccountRefused says that the ServiceAccount or its token is not admitted.
-	ErrAccountRefused = errors.New("the gateway does not admit this ServiceAccount")
-	// ErrNameTaken says that another machine has the wished name.
+	// ErrAccountRefused means that the gateway does not accept the ServiceAccount or its token.
+	ErrAccountRefused = errors.New("the gateway does not accept this ServiceAccount")
+	// ErrNameTaken means that another machine has the requested name.
 	ErrNameTaken = errors.New("another machine has this node name: choose one with --name, or ask for a code that replaces the node")
-	// ErrDenied says that an approver said no.
+	// ErrDenied means that an approver denied the request.
 	ErrDenied = errors.New("the pairing request was denied")
-	// ErrExpired says that nobody decided in time.
-	ErrExpired = errors.New("nobody decided about the pairing request in time: ask for a new code")
-	// ErrFailed says that the request cannot be completed.
+	// ErrExpired means that the request was not decided in time.
+	ErrExpired = errors.New("the pairing request was not decided in time: ask for a new code")
+	// ErrFailed means that the request cannot be completed.
 	ErrFailed = errors.New("pairing failed")
 )
 
-// refusal says what a gateway's final status means for the person; nil when the
-// call may simply be repeated.
+// refusal returns the error for a gateway's final status; nil means that the call may be repeated.
 func refusal(err error) error {
 	message := foreign.Brief(status.Convert(err).Message())
 	switch status.Code(err) {
@@ -56,13 +56,13 @@ func refusal(err error) error {
 	case codes.InvalidArgument, codes.PermissionDenied, codes.OutOfRange:
 		return &finalError{ErrFailed, message}
 	case codes.Unimplemented:
-		return &finalError{ErrFailed, "nothing there answers pairing calls; is this the address of the pairing listener?"}
+		return &finalError{ErrFailed, "no pairing service answers there; is this the address of the pairing listener?"}
 	default:
 		return nil
 	}
 }
 
-// finalError is one of the errors above and what the gateway said about it.
+// finalError is one of the errors above with the detail that the gateway sent.
 type finalError struct {
 	kind   error
 	detail string
@@ -77,12 +77,12 @@ func (e *finalError) Error() string {
 
 func (e *finalError) Unwrap() error { return e.kind }
 
-// stopped tells whether err is only the end of ctx.
+// stopped reports whether err is only the end of ctx.
 func stopped(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && err != nil
 }
 
-// explain is the short reason of a failed try, for people.
+// explain returns the short reason of a failed try, for people.
 func explain(err error) string {
 	if s, ok := status.FromError(err); ok {
 		return foreign.Brief(s.Message())
@@ -101,8 +101,8 @@ func (p *pairer) sayAgain(err error) {
 	p.Console.SayOnceFor(key, "%s", line)
 }
 
-// again is the line for a person about a try that will be repeated. A gateway that answers is
-// not called unreachable.
+// again returns the line for a person about a try that will be repeated. It does not call a gateway
+// unreachable that answers.
 func again(endpoint string, err error) string {
 	cause := errors.Unwrap(err)
 	var untrusted *identity.CertificateError
@@ -118,8 +118,8 @@ func again(endpoint string, err error) string {
 	}
 }
 
-// verifiedCode is the confirmation of a gateway that verified the code and refused for another
-// reason, nil when there is none. It is foreign: the caller verifies it.
+// verifiedCode returns the confirmation of a gateway that verified the code and refused for another
+// reason; nil when there is none. The confirmation is untrusted: the caller verifies it.
 func verifiedCode(err error) []byte {
 	for _, detail := range status.Convert(err).Details() {
 		info, ok := detail.(*errdetails.ErrorInfo)
@@ -133,10 +133,11 @@ func verifiedCode(err error) []byte {
 	return nil
 }
 
-// maxRetryAfter bounds what a gateway may ask for.
+// maxRetryAfter bounds the delay that a gateway may request.
 const maxRetryAfter = 5 * time.Minute
 
-// retryAfter is how long the gateway asks not to be tried again; zero when it does not.
+// retryAfter returns the delay before the next try that the gateway requests; zero when it requests
+// none.
 func retryAfter(err error) time.Duration {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.RetryInfo); ok {

@@ -20,7 +20,7 @@ import (
 // callTimeout bounds Begin and Complete, which the gateway answers at once.
 const callTimeout = 15 * time.Second
 
-// prove runs the exchange until it is decided, as often as is safe.
+// prove repeats the exchange until it is decided, as often as is safe.
 func (p *pairer) prove(ctx context.Context) error {
 	try := p.exchange
 	switch {
@@ -47,7 +47,7 @@ func (p *pairer) prove(ctx context.Context) error {
 	}
 }
 
-// errAgain marks what may be repeated.
+// errAgain marks an error after which the call may be repeated.
 var errAgain = errors.New("try again")
 
 type againError struct{ cause error }
@@ -56,7 +56,7 @@ func (e *againError) Error() string        { return e.cause.Error() }
 func (e *againError) Unwrap() error        { return e.cause }
 func (e *againError) Is(target error) bool { return target == errAgain }
 
-// exchange is one SPAKE2 exchange on one connection.
+// exchange runs one SPAKE2 exchange on one connection.
 func (p *pairer) exchange(ctx context.Context) error {
 	if p.pending.Tries[p.ticket.lookupID] >= maxTries {
 		return p.noTriesLeft()
@@ -116,8 +116,9 @@ func (p *pairer) complete(ctx context.Context, client gatewayv1.PairingServiceCl
 	return client.CompletePairingSession(ctx, request)
 }
 
-// returnTry takes back the try that complete counted, when the gateway proves with its refusal that
-// it knows the code: it could learn nothing more about it. The error stays what it is.
+// returnTry takes back the try that complete counted, if the refusal proves that the gateway knows
+// the code: such a gateway gains nothing from another confirmation. It returns the error of the
+// refusal.
 func (p *pairer) returnTry(keys *pairing.Keys, refused error) error {
 	confirmation := verifiedCode(refused)
 	if confirmation == nil || keys.VerifyPeer(confirmation) != nil {
@@ -130,7 +131,8 @@ func (p *pairer) returnTry(keys *pairing.Keys, refused error) error {
 	return refused
 }
 
-// noTriesLeft keeps the reason of the last refusal: it may be no fault of the code.
+// noTriesLeft returns ErrNoTriesLeft with the reason of the last refusal: the code may not be at
+// fault.
 func (p *pairer) noTriesLeft() error {
 	if p.lastRefusal == "" {
 		return ErrNoTriesLeft
@@ -138,7 +140,8 @@ func (p *pairer) noTriesLeft() error {
 	return &finalError{ErrNoTriesLeft, "the last try ended with: " + p.lastRefusal}
 }
 
-// introduction is what every machine says about itself, with the proof that it holds its key.
+// introduction returns the request with the facts of this machine and the proof that it holds its
+// key.
 func (p *pairer) introduction(l *link.Link) (*gatewayv1.CompletePairingSessionRequest, error) {
 	public, err := x509.MarshalPKIXPublicKey(&p.pending.Key.PublicKey)
 	if err != nil {
@@ -157,7 +160,7 @@ func (p *pairer) introduction(l *link.Link) (*gatewayv1.CompletePairingSessionRe
 	}, nil
 }
 
-// decide tells final refusals from what may be repeated.
+// decide separates final refusals from those after which the call may be repeated.
 func (p *pairer) decide(l *link.Link, err error) error {
 	decided := p.decideRefusal(l, err)
 	if left := maxTries - p.pending.Tries[p.ticket.lookupID]; errors.Is(decided, ErrWrongCode) && left > 0 {
@@ -180,8 +183,8 @@ func (p *pairer) decideRefusal(l *link.Link, err error) error {
 	return final
 }
 
-// accept believes the answer only after the gateway's confirmation and the
-// authenticity of every part of it, and only then stores anything.
+// accept stores the request of the answer. It first verifies the gateway's confirmation and the
+// authenticity of every part of the answer.
 func (p *pairer) accept(l *link.Link, keys *pairing.Keys, answer *gatewayv1.CompletePairingSessionResponse, bundleSHA256 string) error {
 	if err := keys.VerifyPeer(answer.GetConfirmation()); err != nil {
 		return ErrUnprovenGateway
@@ -200,7 +203,7 @@ func (p *pairer) accept(l *link.Link, keys *pairing.Keys, answer *gatewayv1.Comp
 	if bundle.SHA256() != bundleSHA256 {
 		return &finalError{ErrFailed, "the gateway sent another CA bundle than it announced; try again"}
 	}
-	// Without this machine's clock: a PIN is exchanged also when that is wrong.
+	// This does not use the machine's clock: a PIN can be exchanged even when the clock is wrong.
 	if err := l.CheckBundle(bundle, l.Presented()); err != nil {
 		return &finalError{ErrFailed, foreign.Brief(err.Error())}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// newScanner is a machine that was handed a QR code and nothing else.
+// newScanner returns a machine that has only a QR code.
 func newScanner(t *testing.T, g *gatewaytest.Gateway) *machine {
 	m := newMachine(t, g)
 	qr := g.Invitation()
@@ -48,7 +48,7 @@ func TestNothingIsSentToAServerThatTheQRCodeDoesNotPin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := gatewaytest.Start(t)
 			g.Pairing.Begin = func() error {
-				t.Error("the gateway heard of the machine")
+				t.Error("the gateway received a message of the machine")
 				return nil
 			}
 			m := newScanner(t, g)
@@ -61,7 +61,7 @@ func TestNothingIsSentToAServerThatTheQRCodeDoesNotPin(t *testing.T) {
 				t.Errorf("directory holds %q, want %q", got, want)
 			}
 			if content := m.content(); strings.Contains(content, "CERTIFICATE") || strings.Contains(content, m.qr.LookupID) {
-				t.Error("the directory holds a try or what the server said")
+				t.Error("the directory holds a try or an answer of the server")
 			}
 		})
 	}
@@ -87,7 +87,7 @@ func TestAWrongQRSecretIsTriedThreeTimesAtMost(t *testing.T) {
 func TestAClockFarBehindIsNamedAndWaitedFor(t *testing.T) {
 	g := gatewaytest.Start(t)
 	g.Pairing.Begin = func() error {
-		t.Error("the gateway heard of the machine")
+		t.Error("the gateway received a message of the machine")
 		return nil
 	}
 	m := newScanner(t, g)

@@ -17,7 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// A gateway that has no room says when to come back: earlier tries would only use up the code.
+// TestTheAgentComesBackWhenTheGatewayAsksIt checks that the agent honours the retry delay of a
+// gateway that has no room: earlier tries would only use up the code.
 func TestTheAgentComesBackWhenTheGatewayAsksIt(t *testing.T) {
 	const wait = 300 * time.Millisecond
 	g := gatewaytest.Start(t)
@@ -41,8 +42,8 @@ func TestTheAgentComesBackWhenTheGatewayAsksIt(t *testing.T) {
 	}
 }
 
-// postponed refuses with a confirmation, as a gateway does that verified the code and cannot store the
-// request; a false gateway has none that verifies.
+// postponed returns a refusal with a confirmation, as a gateway sends it that verified the code and
+// cannot store the request. The confirmation of a false gateway does not verify.
 func postponed(t *testing.T, confirmation []byte) error {
 	t.Helper()
 	refused, err := status.New(codes.Unavailable, "the API server of the cluster is busy").WithDetails(&errdetails.ErrorInfo{
@@ -70,7 +71,7 @@ func TestARefusalByAGatewayThatVerifiedTheCodeCostsNoTry(t *testing.T) {
 		t.Errorf("%d calls, want 6", calls)
 	}
 	if want := "answers: the API server of the cluster is busy"; !strings.Contains(m.out.String(), want) {
-		t.Errorf("the console says %q, want %q", m.out.String(), want)
+		t.Errorf("the console shows %q, want %q", m.out.String(), want)
 	}
 }
 

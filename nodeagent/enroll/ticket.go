@@ -10,15 +10,15 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// ticket is what a person handed to the machine: a code that was typed, or the
-// content of a QR code. From here on the two differ only in whom they trust.
+// ticket is the secret that a person handed to the machine: a typed code or the content of a QR
+// code. After this point the two differ only in the servers that they trust.
 type ticket struct {
 	lookupID, secret string
 	// caPin is the server CA that a QR code pins; empty for a typed code.
 	caPin string
 }
 
-// newTicket is nil when the pairing can only be resumed.
+// newTicket returns the ticket of the options; nil means that the pairing can only be resumed.
 func newTicket(o Options) *ticket {
 	switch {
 	case o.Invitation != nil:
@@ -30,8 +30,8 @@ func newTicket(o Options) *ticket {
 	}
 }
 
-// trust says with whom the exchange may be run: with anybody, who then has to
-// prove the code, or only with whom the QR code vouches for.
+// trust returns the TLS configuration of the exchange. A typed code accepts every server, which
+// then has to prove that it knows the code. A QR code accepts only a server of the pinned CA.
 func (t *ticket) trust(now func() time.Time) *tls.Config {
 	if t.caPin != "" {
 		return link.Pinned(t.caPin, now)
@@ -39,8 +39,8 @@ func (t *ticket) trust(now func() time.Time) *tls.Config {
 	return link.Unverified()
 }
 
-// undialed tells a server that is not the pinned one, which is final, from a
-// network or a clock that may be better in a moment.
+// undialed returns a final error for a server that is not the pinned one, and a retryable error for
+// a network or clock failure that may pass.
 func undialed(err error) error {
 	var refused *identity.CertificateError
 	if !errors.As(err, &refused) {

@@ -8,16 +8,16 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// Stage is how far a dispatch may go for which a person is asked.
+// Stage is the point up to which a mediated dispatch may proceed.
 type Stage int
 
 // The stages, in order.
 const (
-	// StageHold: the person is not asked, and nothing starts.
+	// StageHold means that the person is not asked and nothing starts.
 	StageHold Stage = iota
-	// StageAsk: the person may be asked; after a yes the run waits.
+	// StageAsk means that the person may be asked; after the person allows it, the run waits.
 	StageAsk
-	// StageStart: the person said yes, and the run may start.
+	// StageStart means that the person allowed the run and it may start.
 	StageStart
 )
 
@@ -50,30 +50,30 @@ func (c *clearance) get() (stage Stage, changed <-chan struct{}) {
 	return c.stage, c.changed
 }
 
-// forgetStart takes back a StageStart: it counts only for an answer that the gateway received.
+// forgetStart withdraws a StageStart: it applies only to an answer that the gateway received.
 func (c *clearance) forgetStart() {
 	if stage, _ := c.get(); stage == StageStart {
 		c.set(StageAsk)
 	}
 }
 
-// Clear sets the step that a dispatch may reach. A started run goes on.
+// Clear sets the stage up to which a dispatch may proceed. A started run goes on.
 func (x *Executor) Clear(dispatch journal.Ref, stage Stage) {
 	if r := x.lookupActive(dispatch.UID); r != nil {
 		r.clearance.set(stage)
 	}
 }
 
-// link is the state of the session for the runs.
+// link is the state of the session, as the runs see it.
 type link struct {
 	open bool
-	// clears: the gateway sends clearances.
+	// clears is true when the gateway sends clearances.
 	clears  bool
 	changed <-chan struct{} // closed when the link changes
 }
 
-// awaitStage waits until the gateway lets the run go that far. A gateway that sends no clearances
-// lets it go as soon as a session is open.
+// awaitStage waits until the gateway clears the run for a stage. With a gateway that sends no
+// clearances, the run may proceed as soon as a session is open.
 func (x *Executor) awaitStage(ctx context.Context, r *run, want Stage) error {
 	for {
 		stage, cleared := r.clearance.get()

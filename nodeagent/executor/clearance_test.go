@@ -51,7 +51,7 @@ func TestAYesWaitsForTheGateway(t *testing.T) {
 		}, 1, "Succeeded/"},
 		"held while asked, then asked again": {func(t *testing.T, b *bench, d *mediation.Desk) {
 			b.Clear(ref, StageHold)
-			time.Sleep(20 * time.Minute) // longer than a person is waited for
+			time.Sleep(20 * time.Minute) // longer than the time for an answer
 			if open, _ := d.Questions(); len(open) != 0 {
 				t.Errorf("%d questions are shown while it is held", len(open))
 			}

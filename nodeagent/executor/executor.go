@@ -1,5 +1,5 @@
-// Package executor runs dispatches: it remembers an offer, runs its capability
-// once under its deadline, and remembers the outcome, each before anybody is told.
+// Package executor runs dispatches: it journals an offer, runs its capability once under its
+// deadline, and journals the outcome. Each step is on disk before it is reported.
 package executor
 
 import (
@@ -15,51 +15,52 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
-// Offer is what a gateway asks the machine to run.
+// Offer is a dispatch that a gateway offers to the machine.
 type Offer struct {
 	Dispatch   journal.Ref
 	Capability string
 	// Input is a JSON object; empty means {}.
 	Input json.RawMessage
-	// Timeout is the run time allowed.
+	// Timeout is the maximum run time.
 	Timeout time.Duration
-	// Expires is when it must have started, in the gateway's clock.
+	// Expires is the time by which the run must have started, in the gateway's clock.
 	Expires time.Time
-	// MaxOutputBytes bounds the output kept.
+	// MaxOutputBytes bounds the output that is kept.
 	MaxOutputBytes int
 	RequestedBy    string
 }
 
-// Sink hears what was journaled. Its methods may block for as long as a session
-// is slow; they return once it ended.
+// Sink receives the events that were journaled. Its methods may block for as long as a session is
+// slow; they return once the session has ended.
 type Sink interface {
-	// Accepted: the offer is on disk.
+	// Accepted reports that the offer is on disk.
 	Accepted(dispatch journal.Ref)
-	// Asked: a person is asked since then; that is on disk.
+	// Asked reports that a person has been asked since that time, and that this is on disk.
 	Asked(dispatch journal.Ref, user string, since time.Time)
-	// Allowed: the person said yes; that is on disk.
+	// Allowed reports that the person allowed the run, and that this is on disk.
 	Allowed(dispatch journal.Ref)
-	// Progress is how far a running capability says it came. It does not block.
+	// Progress reports the progress of a running capability. It does not block.
 	Progress(dispatch journal.Ref, percent int, message string)
-	// Finished: the outcome is on disk (or was refused room there), not yet settled.
+	// Finished reports an outcome that is not settled yet. It is on disk, unless the journal had no
+	// room for it.
 	Finished(entry journal.Entry)
 }
 
-// Options are what an Executor needs; all fields are required.
+// Options are the options of an Executor; all fields are required.
 type Options struct {
 	Journal  *journal.Journal
 	Registry *capability.Registry
 	Policy   mediation.Policy
-	// Now is the gateway's time as well as it is known.
+	// Now returns the gateway's time, as well as it is known.
 	Now func() time.Time
-	// Concurrency is how many capabilities run at once.
+	// Concurrency is the number of capabilities that run at once.
 	Concurrency int
-	// Grace is how long a capability may take to return after it was told to stop.
+	// Grace is the time that a capability may take to return after its context ended.
 	Grace time.Duration
 	Log   *slog.Logger
 }
 
-// Why a run was told to stop.
+// The causes with which a run's context ends.
 var (
 	errCancelled = errors.New("cancelled")
 	errTimeout   = errors.New("it did not finish within its run time")
@@ -73,7 +74,7 @@ type Executor struct {
 	slots chan struct{}
 	runs  sync.WaitGroup // one per accepted dispatch
 	calls sync.WaitGroup // one per capability that has not returned
-	// repairs is one while the journal cannot be written.
+	// repairs counts one while the journal cannot be written.
 	repairs sync.WaitGroup
 
 	mu       sync.Mutex
@@ -81,7 +82,7 @@ type Executor struct {
 	clears   bool          // the gateway of the session sends clearances
 	relinked chan struct{} // closed by the next Attach
 	active   map[string]*run
-	// repairing: the journal could not be written, and is tried again.
+	// repairing is true while the journal cannot be written and is retried.
 	repairing bool
 	stopping  chan struct{} // closed by Stop
 }
@@ -89,19 +90,19 @@ type Executor struct {
 // run is an accepted dispatch that has no outcome yet.
 type run struct {
 	Offer
-	// target is what the run is about, warning what a person is shown beside it.
+	// target is the target of the run, and warning the warning that a person is shown with it.
 	target, warning string
-	// begun: it was journaled as started when it was accepted, and holds a slot.
+	// begun is true when the run was journaled as started with its acceptance, and holds a slot.
 	begun bool
-	// asked is when an earlier process asked the person, who has not answered yet.
+	// asked is the time at which an earlier process asked the person, who has not answered yet.
 	asked     time.Time
 	clearance *clearance
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 }
 
-// New makes an Executor and settles with the past: what an earlier process left
-// unfinished in the journal gets its truthful outcome now.
+// New returns an Executor, and first gives each dispatch that an earlier process left unfinished in
+// the journal its true outcome.
 func New(o Options) (*Executor, error) {
 	x := &Executor{
 		Options:  o,
@@ -113,9 +114,9 @@ func New(o Options) (*Executor, error) {
 	return x, x.recover()
 }
 
-// recover ends what a crash interrupted. What had not started is not started
-// late: nobody at the machine expects yesterday's work after a reboot. Only a question that
-// has no answer yet is asked again.
+// recover finishes the dispatches that a crash interrupted. A dispatch that had not started does
+// not start late, because the person at the machine does not expect it after a reboot. Only a
+// question that has no answer yet is asked again.
 func (x *Executor) recover() error {
 	open, err := x.Journal.Unsettled()
 	if err != nil {
@@ -137,14 +138,14 @@ func (x *Executor) recover() error {
 	return nil
 }
 
-// Attach makes sink the receiver of events; Detach ends that. The gateway behind it sends no
-// clearances: a run that a person allowed starts at once.
+// Attach sets the sink that receives the events; Detach ends that. The gateway behind the sink
+// sends no clearances, so a run that a person allowed starts at once.
 func (x *Executor) Attach(sink Sink) { x.attach(sink, false) }
 
 // AttachClearing is Attach for a gateway that sends clearances.
 func (x *Executor) AttachClearing(sink Sink) { x.attach(sink, true) }
 
-// Detach: no session receives events until the next Attach; the journal keeps everything.
+// Detach removes the sink; the journal keeps everything until the next Attach.
 func (x *Executor) Detach() { x.attach(nil, false) }
 
 func (x *Executor) attach(sink Sink, clears bool) {
@@ -170,9 +171,9 @@ func (x *Executor) tell(event func(Sink)) {
 	}
 }
 
-// Stop takes no more offers, tells everything to stop, and waits until every
-// outcome is written and every capability returned, or ctx ends: a capability that
-// ignores everything dies with the process.
+// Stop accepts no more offers and cancels all runs. It waits until every outcome is journaled and
+// every capability has returned, or until ctx ends. A capability that ignores its context ends with
+// the process.
 func (x *Executor) Stop(ctx context.Context) {
 	x.mu.Lock()
 	select {
@@ -206,7 +207,7 @@ func (x *Executor) isStopping() bool {
 	}
 }
 
-// begin notes a run unless the executor stops.
+// begin registers a run, unless the executor stops.
 func (x *Executor) begin(offer Offer, target, warning string) *run {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -214,7 +215,8 @@ func (x *Executor) begin(offer Offer, target, warning string) *run {
 		return nil
 	}
 	r := &run{Offer: offer, target: target, warning: warning, clearance: newClearance(StageAsk)}
-	// Owned by the executor, not by the session that brought it: it outlives sessions.
+	// The context belongs to the executor and not to the session of the offer: a run outlives
+	// sessions.
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	x.active[offer.Dispatch.UID] = r
 	x.runs.Add(1)

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// capabilityFunc is a capability made of a function.
+// capabilityFunc is a capability that runs a function.
 type capabilityFunc struct {
 	name      string
 	mediation capability.Mediation
@@ -54,7 +54,7 @@ func (c capabilityFunc) Run(ctx context.Context, r capability.Request) (json.Raw
 	return c.run(ctx, r)
 }
 
-// sink records what is told.
+// sink stores the events that it receives.
 type sink struct {
 	mu       sync.Mutex
 	accepted []string
@@ -86,14 +86,14 @@ func (s *sink) step(d journal.Ref, what string) {
 	s.steps = append(s.steps, d.UID+" "+what)
 }
 
-// last is the outcome told last of a dispatch.
+// last returns the last outcome that was reported for a dispatch.
 func (s *sink) last(t *testing.T, uid string) journal.Entry {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	told := s.finished[uid]
 	if len(told) == 0 {
-		t.Fatalf("no outcome of %s was told", uid)
+		t.Fatalf("no outcome of %s was reported", uid)
 	}
 	return told[len(told)-1]
 }
@@ -104,7 +104,7 @@ type bench struct {
 	path string
 }
 
-// newBench makes an executor; slots is its concurrency.
+// newBench returns an executor on a new journal; slots is its concurrency.
 func newBench(t *testing.T, slots int, all ...capability.Capability) *bench {
 	t.Helper()
 	return reopen(t, filepath.Join(t.TempDir(), "journal.db"), slots, journal.Limits{}, all...)
@@ -138,7 +138,7 @@ func (b *bench) offer(uid, name string) Offer {
 	}
 }
 
-// blocking runs until ctx ends.
+// blocking returns a capability that runs until ctx ends.
 func blocking(name string) capabilityFunc {
 	return capabilityFunc{name: name, run: func(ctx context.Context, _ capability.Request) (json.RawMessage, error) {
 		<-ctx.Done()
@@ -146,7 +146,7 @@ func blocking(name string) capabilityFunc {
 	}}
 }
 
-// stubborn runs for d, whatever it is told.
+// stubborn returns a capability that runs for d and ignores ctx.
 func stubborn(name string, d time.Duration) capabilityFunc {
 	return capabilityFunc{name: name, run: func(context.Context, capability.Request) (json.RawMessage, error) {
 		time.Sleep(d)
@@ -209,7 +209,7 @@ func TestEveryWayARunEnds(t *testing.T) {
 				if o := got.Outcome; o.Result != c.result || o.Execution != c.execution || o.ErrorCode != c.code {
 					t.Errorf("got %s/%s/%q, want %s/%s/%q", o.Result, o.Execution, o.ErrorCode, c.result, c.execution, c.code)
 				}
-				time.Sleep(2 * time.Hour) // the stubborn come back
+				time.Sleep(2 * time.Hour) // until the stubborn capabilities return
 			})
 		})
 	}
@@ -246,10 +246,10 @@ func TestAnOfferThatComesAgainIsAnsweredFromTheJournal(t *testing.T) {
 			t.Errorf("it ran %d times", runs)
 		}
 		if got := len(b.sink.accepted); got != 3 {
-			t.Errorf("accepted was told %d times, want 3", got)
+			t.Errorf("the acceptance was reported %d times, want 3", got)
 		}
 		if got := len(b.sink.finished["u"]); got != 3 {
-			t.Errorf("the outcome was told %d times, want 3: after the run, and for each later offer", got)
+			t.Errorf("the outcome was reported %d times, want 3: after the run, and for each later offer", got)
 		}
 	})
 }
@@ -325,7 +325,7 @@ func TestAfterARestartWhatWasInterruptedIsSaidTruthfully(t *testing.T) {
 	for uid, want := range map[string][2]string{
 		"waited": {"Failed", "NotStarted"}, "ran": {"Failed", "Unknown"}, "done": {"Succeeded", "Finished"},
 	} {
-		b.Offer(b.offer(uid, "c")) // the gateway offers again
+		b.Offer(b.offer(uid, "c")) // the gateway offers the dispatch again
 		got := b.sink.last(t, uid).Outcome
 		if string(got.Result) != want[0] || string(got.Execution) != want[1] {
 			t.Errorf("%s: got %s/%s, want %v", uid, got.Result, got.Execution, want)
@@ -390,10 +390,10 @@ func TestClocksThatWentBackCannotMakeAForgottenDispatchRunAgain(t *testing.T) {
 		if err := b.Journal.Prune(offer.Expires.Add(2 * time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		b.Offer(offer) // to our clock it has not expired
+		b.Offer(offer) // by the machine's clock it has not expired
 		b.runs.Wait()
 		if o := b.sink.last(t, "u").Outcome; runs != 1 || o.Execution != journal.Unknown {
-			t.Errorf("it ran %d times, told %s; want once, Unknown", runs, o.Execution)
+			t.Errorf("it ran %d times, reported %s; want once, Unknown", runs, o.Execution)
 		}
 	})
 }

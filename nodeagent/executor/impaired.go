@@ -8,17 +8,18 @@ import (
 )
 
 const (
-	// repairEvery is how often a journal that could not be written is tried again.
+	// repairEvery is the interval at which a journal that could not be written is tried again.
 	repairEvery = 5 * time.Second
-	// repairBytes is the room that it must have then: for the outcome of a dispatch.
+	// repairBytes is the free space that such a journal must then have: enough for the outcome of a
+	// dispatch.
 	repairBytes = 512 << 10
 )
 
-// impaired notes that the journal cannot be written: the machine declares that it can run nothing,
-// and why, until the journal can be written again.
+// impaired handles a journal that cannot be written: until it can be written again, the machine
+// declares that it can run nothing, with the reason.
 func (x *Executor) impaired(cause error) {
 	if errors.Is(cause, journal.ErrFull) || errors.Is(cause, journal.ErrState) || errors.Is(cause, journal.ErrUnknown) {
-		return // the disk is well
+		return // the disk itself works
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

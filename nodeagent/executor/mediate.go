@@ -10,11 +10,12 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
-// stillAsked is the outcome of a question that the agent's stop left open: none.
+// stillAsked marks a question that is still open when the agent stops: it has no outcome.
 var stillAsked = new(journal.Outcome)
 
-// askAgain puts a question again that an earlier process left open, or tells the outcome. The
-// answer runs what the capability of today makes of the input, which is what the person sees.
+// askAgain asks a person again about a dispatch whose question an earlier process left open, or
+// returns its outcome. The run uses the target of the capability's present definition, and the
+// person sees that target.
 func (x *Executor) askAgain(entry journal.Entry) *journal.Outcome {
 	m := entry.Mediation
 	if entry.State != journal.Accepted || m == nil || m.Answer != "" || m.Held == nil {
@@ -33,22 +34,22 @@ func (x *Executor) askAgain(entry journal.Entry) *journal.Outcome {
 		return nil
 	}
 	r.asked = m.Since
-	r.clearance.set(StageHold) // until a gateway lets it be asked again
+	r.clearance.set(StageHold) // the question waits until a gateway clears it
 	x.Log.Info("a person is asked again after a restart", "dispatch", entry.Dispatch.UID, "capability", entry.Capability)
 	go x.run(r, c)
 	return nil
 }
 
-// ask puts the question, and puts it again each time that the gateway held and released the run. A
-// question of an earlier process waits for a session: the gateway may have ended the dispatch, or
-// know that this journal is an old copy.
+// ask asks the person, and asks again each time that the gateway held and released the run. A
+// question of an earlier process waits for a session. Meanwhile the gateway may have ended the
+// dispatch, or have detected that this journal is an old copy.
 func (x *Executor) ask(ctx context.Context, r *run, c *capability.Entry, steps *record) error {
 	for again := false; ; again = true {
 		if err := x.awaitStage(ctx, r, StageAsk); err != nil {
 			return err
 		}
 		if again && steps.asked {
-			r.asked = x.Now().UTC().Truncate(time.Second) // all of its time again
+			r.asked = x.Now().UTC().Truncate(time.Second) // restarts the full time for an answer
 		}
 		held, cancel := r.unlessHeld(ctx)
 		err := x.Policy.Decide(held, question(r, c), steps)
@@ -59,8 +60,9 @@ func (x *Executor) ask(ctx context.Context, r *run, c *capability.Entry, steps *
 	}
 }
 
-// mediate asks the local policy and, after a yes of the person, waits for the gateway; an outcome
-// means that there will be no run. It holds no slot: a person may think for a while.
+// mediate asks the local policy and, after the person allowed the run, waits for the gateway. An
+// outcome means that there will be no run. It holds no slot, because a person may think for a
+// while.
 func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, r.Expires.Sub(x.Now()), errExpired)
 	defer cancel()
@@ -89,7 +91,7 @@ func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 	}
 }
 
-// question is what the local policy is asked about a run.
+// question returns the question to the local policy about a run.
 func question(r *run, c *capability.Entry) mediation.Question {
 	return mediation.Question{
 		Namespace: r.Dispatch.Namespace, Name: r.Dispatch.Name, UID: r.Dispatch.UID,
@@ -98,8 +100,8 @@ func question(r *run, c *capability.Entry) mediation.Question {
 	}
 }
 
-// record journals the steps of a mediation. The person's answer is not held up by a slow
-// session: mediate tells it.
+// record journals the steps of a mediation. A slow session does not delay the person's answer,
+// because mediate reports it.
 type record struct {
 	x     *Executor
 	r     *run
@@ -108,7 +110,7 @@ type record struct {
 
 func (m *record) Asked(user string, since time.Time) error {
 	if m.asked {
-		return nil // by an earlier process: it is journaled, and every session is told
+		return nil // an earlier process journaled it, and every session reports it
 	}
 	held := &journal.Held{Input: m.r.Input, Timeout: m.r.Timeout, MaxOutputBytes: m.r.MaxOutputBytes, RequestedBy: m.r.RequestedBy}
 	if err := m.x.Journal.Ask(m.r.Dispatch.UID, journal.Mediation{AskedUser: user, Since: since, Held: held}); err != nil {

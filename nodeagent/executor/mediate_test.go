@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
-// attended puts somebody at the machine of b.
+// attended sets the policy of b to an approval queue whose user is ann.
 func attended(b *bench) *mediation.Desk {
 	desk := &mediation.Desk{
 		Rules: func() (*mediation.Rules, error) {
@@ -30,7 +30,7 @@ func attended(b *bench) *mediation.Desk {
 	return desk
 }
 
-// mediated needs a person and counts its runs.
+// mediated returns a capability that needs a person and counts its runs.
 func mediated(runs *int) capabilityFunc {
 	return capabilityFunc{name: "c", mediation: capability.Local, run: func(context.Context, capability.Request) (json.RawMessage, error) {
 		*runs++
@@ -83,7 +83,7 @@ func TestAPersonDecidesAndItIsToldInOrder(t *testing.T) {
 					t.Errorf("ran %d times, %s/%s/%s", runs, o.Result, o.Execution, o.ErrorCode)
 				}
 				if got := strings.Join(b.sink.steps, ","); got != c.steps {
-					t.Errorf("told %s, want %s", got, c.steps)
+					t.Errorf("reported %s, want %s", got, c.steps)
 				}
 				if open, _ := desk.Questions(); len(open) != 0 {
 					t.Errorf("%d questions stay open", len(open))
@@ -117,8 +117,9 @@ func TestWhileAPersonThinksOthersRun(t *testing.T) {
 	})
 }
 
-// TestARestartKeepsAnAnswer stops the process, by its journal, after each answer, and before one
-// where an older agent did not keep what is needed to ask again.
+// TestARestartKeepsAnAnswer simulates a stop of the process in the journal, after each answer and
+// before an answer. In the last case an older agent did not store the input that is needed to ask
+// again.
 func TestARestartKeepsAnAnswer(t *testing.T) {
 	for given, want := range map[journal.Answer][2]string{
 		"": {"Failed", "AgentRestarted"}, journal.Allowed: {"Failed", "AgentRestarted"},
@@ -172,7 +173,7 @@ func TestProgressIsCoalesced(t *testing.T) {
 			}
 		}
 		if got := fmt.Sprint(percents); got != "[0 7 15]" {
-			t.Errorf("told %s: want one a second, the newest", got)
+			t.Errorf("reported %s: want one a second, the newest", got)
 		}
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// Error codes, shared with the cluster's.
+// The error codes are the same as those of the cluster.
 const (
 	codeUnknownCapability     = "UnknownCapability"
 	codeCapabilityUnavailable = "CapabilityUnavailable"
@@ -23,8 +23,8 @@ const (
 	codeInternal              = "Internal"
 )
 
-// Offer takes an offer: a known one is answered from the journal, a new one is
-// journaled and run, or refused. It returns once that is decided.
+// Offer handles an offer: a known one is answered from the journal, a new one is journaled and run,
+// or rejected. It returns once that is decided.
 func (x *Executor) Offer(offer Offer) {
 	entry, known, err := x.Journal.Lookup(offer.Dispatch.UID)
 	switch {
@@ -37,7 +37,7 @@ func (x *Executor) Offer(offer Offer) {
 	}
 }
 
-// repeat says again what was said of a dispatch.
+// repeat sends the last state of a dispatch again.
 func (x *Executor) repeat(entry journal.Entry) {
 	x.tell(func(s Sink) {
 		if entry.State == journal.Finished {
@@ -49,7 +49,7 @@ func (x *Executor) repeat(entry journal.Entry) {
 	})
 }
 
-// Remind says again how far the mediation of an unfinished dispatch is.
+// Remind sends the mediation state of an unfinished dispatch again.
 func Remind(s Sink, entry journal.Entry) {
 	switch m := entry.Mediation; {
 	case m == nil:
@@ -71,7 +71,7 @@ func (x *Executor) take(offer Offer) {
 	}
 	r := x.begin(offer, target, c.Warning(target))
 	if r == nil {
-		return // the agent stops; the gateway offers again elsewhere or later
+		return // the agent stops; the gateway offers again to another process or later
 	}
 	if err := x.accept(r, c); err != nil {
 		x.end(r)
@@ -82,7 +82,7 @@ func (x *Executor) take(offer Offer) {
 	go x.run(r, c)
 }
 
-// check finds the capability and what the input is about, or the reason not to run.
+// check returns the capability and the target of the input, or the outcome of a rejection.
 func (x *Executor) check(offer Offer) (c *capability.Entry, target string, refusal *journal.Outcome) {
 	horizon, err := x.Journal.Horizon()
 	if err != nil {
@@ -124,12 +124,12 @@ func (x *Executor) refuse(offer Offer, outcome journal.Outcome) {
 	x.tell(func(s Sink) { s.Finished(entry) })
 }
 
-// noRoom refuses what cannot be remembered. Nothing ran, so nothing is lost by
-// forgetting the refusal: should the answer get lost, the offer comes again.
+// noRoom rejects a dispatch that cannot be journaled. Nothing ran, so the rejection itself need not
+// be stored: if the answer is lost, the gateway offers the dispatch again.
 func (x *Executor) noRoom(offer Offer, cause error) {
 	x.Log.Error("dispatch refused: it cannot be journaled", "dispatch", offer.Dispatch.UID, "error", cause)
 	if errors.Is(cause, journal.ErrState) {
-		return // journaled meanwhile: that one answers
+		return // the dispatch was journaled meanwhile; its entry answers
 	}
 	x.impaired(cause)
 	outcome := x.unstarted(journal.Rejected, codeInternal, "the agent's journal cannot be written: "+cause.Error())
@@ -141,8 +141,8 @@ func (x *Executor) noRoom(offer Offer, cause error) {
 	x.tell(func(s Sink) { s.Finished(entry) })
 }
 
-// Cancel asks a dispatch to stop. One that has an outcome says it again; one that
-// never came here is proven not to have started.
+// Cancel cancels a dispatch. A dispatch that has an outcome is answered with it; a dispatch that
+// this agent never received is proven not to have started.
 func (x *Executor) Cancel(dispatch journal.Ref) {
 	if r := x.lookupActive(dispatch.UID); r != nil {
 		r.cancel(errCancelled)
@@ -159,8 +159,8 @@ func (x *Executor) Cancel(dispatch journal.Ref) {
 	x.repeat(entry)
 }
 
-// Settled notes that the gateway saved the outcome. When it settled what has not
-// even started here (its dispatch was deleted, say), it need not start.
+// Settled journals that the gateway has stored the outcome. If the gateway settled a dispatch that
+// has not started here, for example because it was deleted, Settled cancels it.
 func (x *Executor) Settled(dispatch journal.Ref) {
 	err := x.Journal.Settle(dispatch.UID)
 	switch {
@@ -168,7 +168,7 @@ func (x *Executor) Settled(dispatch journal.Ref) {
 	case errors.Is(err, journal.ErrState):
 		x.cancelUnstarted(dispatch.UID)
 	default:
-		// It stays open and will be sent, and settled, again.
+		// The entry stays unsettled; a later session sends and settles it again.
 		x.Log.Error("settling cannot be journaled", "dispatch", dispatch.UID, "error", err)
 	}
 }

@@ -27,8 +27,8 @@ func (x *Executor) cancelled() *journal.Outcome {
 	return x.unstarted(journal.Cancelled, codeCancelled, "it was cancelled")
 }
 
-// interrupted is the outcome of a run that was told to stop, by the reason it was
-// told; as if it had not started, which the caller corrects if it has.
+// interrupted returns the outcome of a run whose context ended, by the cause of that end. The
+// execution is NotStarted; the caller corrects it for a run that started.
 func (x *Executor) interrupted(ctx context.Context) *journal.Outcome {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTimeout):
@@ -40,8 +40,8 @@ func (x *Executor) interrupted(ctx context.Context) *journal.Outcome {
 	}
 }
 
-// interruptedBefore is the outcome of what an earlier process left unfinished. A no of
-// the person stays a no; a yes is not acted on late.
+// interruptedBefore returns the outcome of a dispatch that an earlier process left unfinished. A
+// person's denial stays a denial; a run that a person allowed does not start late.
 func (x *Executor) interruptedBefore(entry journal.Entry) *journal.Outcome {
 	outcome := x.unstarted(journal.Failed, codeAgentRestarted, "the agent restarted before it ran")
 	switch m := entry.Mediation; {

@@ -6,13 +6,13 @@ import (
 )
 
 const (
-	// progressInterval is how often progress of one dispatch is told at most.
+	// progressInterval is the shortest time between two progress messages of one dispatch.
 	progressInterval = time.Second
-	// maxProgressBytes bounds its message on the wire.
+	// maxProgressBytes bounds the message of a progress report on the wire.
 	maxProgressBytes = 256
 )
 
-// coalescer tells the first progress at once, then the newest once an interval.
+// coalescer sends the first progress at once, and then the newest one in each interval.
 type coalescer struct {
 	tell func(percent int, message string)
 
@@ -28,7 +28,8 @@ type progress struct {
 	message string
 }
 
-// note takes progress; it does not block and may come from anywhere, late even.
+// note handles a progress report of a capability. It does not block, and may be called from any
+// goroutine, even after the run.
 func (c *coalescer) note(percent int, message string) {
 	p := progress{min(max(percent, 0), 100), clipTo(message, maxProgressBytes)}
 	c.mu.Lock()
@@ -42,7 +43,7 @@ func (c *coalescer) note(percent int, message string) {
 	}
 }
 
-// say tells p and keeps quiet for an interval. The caller holds the lock.
+// say sends p and starts an interval without messages. The caller holds the lock.
 func (c *coalescer) say(p progress) {
 	c.waiting = nil
 	c.timer = time.AfterFunc(progressInterval, c.next)
@@ -58,7 +59,7 @@ func (c *coalescer) next() {
 	}
 }
 
-// stop tells nothing more: the outcome is next.
+// stop ends the progress messages: the outcome follows.
 func (c *coalescer) stop() {
 	c.mu.Lock()
 	c.stopped = true

@@ -17,8 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
-// restarted is an executor over a journal whose last process was killed two minutes after it
-// asked a person about u; it has no session yet.
+// restarted returns an executor on a journal whose last process was killed. That process asked a
+// person about u two minutes ago; the executor has no session yet.
 func restarted(t *testing.T, policy string, all ...capability.Capability) (*bench, *mediation.Desk) {
 	t.Helper()
 	first := newBench(t, 1)
@@ -87,10 +87,10 @@ func TestAQuestionIsAskedAgainAfterARestartForTheRestOfItsTime(t *testing.T) {
 			}
 			time.Sleep(3 * time.Second)
 		}, 0, "Rejected/MediationTimedOut/NotStarted"},
-		"cancelled meanwhile, as the first session says": {"", func(t *testing.T, b *bench, d *mediation.Desk) {
+		"cancelled by the first session": {"", func(t *testing.T, b *bench, d *mediation.Desk) {
 			synctest.Wait()
 			if open, _ := d.Questions(); len(open) != 0 {
-				t.Error("it is asked before a gateway was heard")
+				t.Error("the person is asked before a session opened")
 			}
 			b.Attach(b.sink)
 			b.Cancel(journal.Ref{UID: "u"})
@@ -145,7 +145,7 @@ func TestAnAgentThatStopsLeavesItsQuestionOpen(t *testing.T) {
 		if held == nil || string(held.Input) != `{"a":1}` || held.Timeout != offer.Timeout || held.MaxOutputBytes != offer.MaxOutputBytes || held.RequestedBy != "bob" {
 			t.Errorf("held %+v", held)
 		}
-		b.Offer(b.offer("v", "c")) // the next process has to take that one
+		b.Offer(b.offer("v", "c")) // the next process accepts it
 		if _, known, _ := b.Journal.Lookup("v"); known || runs != 0 {
 			t.Errorf("after the stop: taken %t, %d runs", known, runs)
 		}

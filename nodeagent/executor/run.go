@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// run takes an accepted dispatch to its outcome and tells it.
+// run brings an accepted dispatch to its outcome and sends the outcome.
 func (x *Executor) run(r *run, c *capability.Entry) {
 	defer x.end(r)
 	outcome := x.start(r, c)
@@ -38,14 +38,15 @@ func (x *Executor) run(r *run, c *capability.Entry) {
 	x.tell(func(s Sink) { s.Finished(entry) })
 }
 
-// returned is what a capability came back with.
+// returned is the result of a capability.
 type returned struct {
 	output json.RawMessage
 	err    error
 }
 
-// call runs the capability under its deadline; it hands the slot to it. One that does not return in time
-// is left alone, keeps its slot, and is reported as started and not ended.
+// call runs the capability under its deadline, and the capability then owns the slot. A capability
+// that does not return in time is abandoned: it keeps its slot, and is reported as started and not
+// ended.
 func (x *Executor) call(r *run, c *capability.Entry) *journal.Outcome {
 	timeout, whose := r.Timeout, "timeoutSeconds of the dispatch"
 	if limited, ok := c.Capability.(capability.Limited); ok && limited.Limit() < timeout {
@@ -79,17 +80,17 @@ func (x *Executor) call(r *run, c *capability.Entry) *journal.Outcome {
 	case got := <-back:
 		return x.judge(ctx, r, got)
 	case <-grace.C:
-		x.Log.Warn("capability ignores that it was told to stop", "dispatch", r.Dispatch.UID, "capability", r.Capability)
+		x.Log.Warn("capability did not return after its context ended", "dispatch", r.Dispatch.UID, "capability", r.Capability)
 		outcome := x.interrupted(ctx)
 		outcome.Execution = journal.Started
 		if errors.Is(context.Cause(ctx), errStopping) {
-			outcome.Execution = journal.Unknown // it dies with this process, nobody will see how far it came
+			outcome.Execution = journal.Unknown // it ends with this process, so its progress stays unknown
 		}
 		return outcome
 	}
 }
 
-// protect turns a panic into an error: one capability must not take the agent down.
+// protect turns a panic into an error: one capability must not crash the agent.
 func (x *Executor) protect(ctx context.Context, c *capability.Entry, request capability.Request) (got returned) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -101,7 +102,7 @@ func (x *Executor) protect(ctx context.Context, c *capability.Entry, request cap
 	return returned{output, err}
 }
 
-// judge names the outcome of a capability that returned.
+// judge returns the outcome of a capability that returned.
 func (x *Executor) judge(ctx context.Context, r *run, got returned) *journal.Outcome {
 	outcome := &journal.Outcome{Result: journal.Succeeded, Execution: journal.Ended, FinishedTime: x.Now()}
 	var chosen *capability.Error
@@ -126,11 +127,11 @@ func (x *Executor) judge(ctx context.Context, r *run, got returned) *journal.Out
 	return outcome
 }
 
-// keepOutput is how often an outcome is tried with its output, when the disk refuses it.
+// keepOutput is the number of attempts to journal an outcome with its output while the disk fails.
 const keepOutput = 3
 
-// finish journals the outcome, however long the disk refuses; false means that the
-// agent stopped first, and the next start will call it interrupted.
+// finish journals the outcome, and retries for as long as the disk fails. It returns false when the
+// agent stopped first; the next start then reports the run as interrupted.
 func (x *Executor) finish(r *run, outcome journal.Outcome) bool {
 	retry := backoff.New(time.Second, time.Minute)
 	for attempt := 1; ; attempt++ {
@@ -140,7 +141,7 @@ func (x *Executor) finish(r *run, outcome journal.Outcome) bool {
 		}
 		x.impaired(err)
 		if attempt == keepOutput && len(outcome.Output) > 0 {
-			outcome.Output, outcome.OutputTruncated = nil, true // how it ended is worth more
+			outcome.Output, outcome.OutputTruncated = nil, true // the outcome without its output is worth more than none
 		}
 		x.Log.Error("outcome cannot be journaled; trying again", "dispatch", r.Dispatch.UID, "error", err)
 		timer := time.NewTimer(retry.Next())

@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// accept journals the offer; what has nothing to wait for, neither a person nor a slot, is journaled
+// accept journals the offer. A dispatch that waits neither for a person nor for a slot is journaled
 // as started with the same write.
 func (x *Executor) accept(r *run, c *capability.Entry) error {
 	if !x.Policy.Allows(question(r, c)) {
@@ -28,11 +28,11 @@ func (x *Executor) accept(r *run, c *capability.Entry) error {
 	return err
 }
 
-// start takes a run to the moment before its call: allowed, with a slot, journaled as started. An
+// start prepares a run up to its call: it is allowed, holds a slot and is journaled as started. An
 // outcome means that there will be no run.
 func (x *Executor) start(r *run, c *capability.Entry) *journal.Outcome {
 	if r.begun {
-		return x.late(r) // a slow session may have held it up since
+		return x.late(r) // a slow session may have delayed it since
 	}
 	if outcome := x.mediate(r, c); outcome != nil {
 		return outcome
@@ -49,7 +49,7 @@ func (x *Executor) start(r *run, c *capability.Entry) *journal.Outcome {
 	return nil
 }
 
-// awaitCleared waits for a slot at a time when the gateway does not hold the run; an outcome means
+// awaitCleared waits until the run has a slot and the gateway does not hold it; an outcome means
 // that there will be no run.
 func (x *Executor) awaitCleared(r *run) *journal.Outcome {
 	stage, _ := r.clearance.get()
@@ -87,11 +87,11 @@ func (x *Executor) await(r *run) *journal.Outcome {
 	return x.late(r)
 }
 
-// late checks, with a slot, that the run may still start; an outcome means that it may not, and gives
-// the slot back.
+// late checks that a run which holds a slot may still start. An outcome means that it may not, and
+// that the slot is released.
 func (x *Executor) late(r *run) (outcome *journal.Outcome) {
 	switch {
-	case r.ctx.Err() != nil || x.isStopping(): // the slot may be one that stopping freed
+	case r.ctx.Err() != nil || x.isStopping(): // Stop may have freed the slot
 		outcome = x.interrupted(r.ctx)
 	case !x.Now().Before(r.Expires):
 		outcome = x.expired()

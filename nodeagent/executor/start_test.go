@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// watcher is a sink that does something while it hears of an acceptance.
+// watcher is a sink that calls heard before it handles an acceptance.
 type watcher struct {
 	*sink
 	heard func(journal.Ref)
@@ -40,13 +40,13 @@ func TestWhatHasNothingToWaitForIsJournaledAsStartedAtOnce(t *testing.T) {
 		b.Offer(b.offer("second", "free"))
 		for uid, want := range map[string]journal.State{"asks": journal.Accepted, "first": journal.Running, "second": journal.Accepted} {
 			if states[uid] != want {
-				t.Errorf("%s was %s when its acceptance was told, want %s", uid, states[uid], want)
+				t.Errorf("%s was %s when its acceptance was reported, want %s", uid, states[uid], want)
 			}
 		}
 		b.Cancel(journal.Ref{UID: "asks"})
 		b.runs.Wait()
 		if o := b.sink.last(t, "second").Outcome; o.Result != journal.Succeeded || runs != 0 {
-			t.Errorf("second: %s; %d runs of what was cancelled", o.Result, runs)
+			t.Errorf("second: %s; %d runs of the cancelled dispatch", o.Result, runs)
 		}
 	})
 }
@@ -104,10 +104,10 @@ func TestWhatCannotBeJournaledAsStartedDoesNotRun(t *testing.T) {
 		if err := b.Journal.Finish("waits", journal.Outcome{Result: journal.Failed, Execution: journal.Unknown}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Second) // the slot is free
+		time.Sleep(2 * time.Second) // the slot is free by now
 		synctest.Wait()
 		if runs != 0 || len(b.slots) != 0 {
-			t.Errorf("%d runs of what the journal refused to start, %d slots in use", runs, len(b.slots))
+			t.Errorf("%d runs of a dispatch that the journal refused to start, %d slots in use", runs, len(b.slots))
 		}
 		b.Stop(t.Context())
 	})

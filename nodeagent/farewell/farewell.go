@@ -1,5 +1,5 @@
-// Package farewell gives up the identity of a machine: it tells the cluster, in words
-// signed by the device key, that the machine wishes to be revoked.
+// Package farewell gives up the identity of a machine: it asks the cluster to revoke the machine,
+// with a request signed by the device key.
 package farewell
 
 import (
@@ -19,18 +19,19 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// ErrRefused says that the gateway does not know this machine any more: it is revoked
-// already, or its Node is gone.
+// ErrRefused means that the gateway does not know this machine any more: the machine is revoked
+// already, or its Node was deleted.
 var ErrRefused = errors.New("the gateway refuses this machine; it may be revoked already")
 
-// ErrLapsed says that the certificate of this machine is over: no gateway takes a call with it.
-// An agent that runs recovers it.
-var ErrLapsed = errors.New("the certificate of this machine is over")
+// ErrLapsed means that the certificate of this machine has expired: no gateway accepts a call with
+// it. A running agent recovers the certificate.
+var ErrLapsed = errors.New("the certificate of this machine expired")
 
-// timeout is for the whole of it.
+// timeout bounds the whole call.
 const timeout = 30 * time.Second
 
-// Send sends the wish; nil when it is recorded. From then on the identity is worth nothing.
+// Send asks the gateway to revoke this machine and returns nil once the gateway has stored the
+// request. The identity cannot be used after that.
 func Send(ctx context.Context, s *store.Store, reason string, now func() time.Time, rand io.Reader) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -39,7 +40,7 @@ func Send(ctx context.Context, s *store.Store, reason string, now func() time.Ti
 		return err
 	}
 	if end := current.Leaf().NotAfter; now().After(end) {
-		return fmt.Errorf("%w since %s", ErrLapsed, end.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w at %s", ErrLapsed, end.UTC().Format(time.RFC3339))
 	}
 	bundle, err := s.Trust()
 	if err != nil {

@@ -18,13 +18,14 @@ import (
 
 // CA is a certificate authority of a test.
 type CA struct {
-	// DatedBack is how long before its making a certificate began; at least a second.
+	// DatedBack is the time by which NotBefore of a certificate precedes its creation; at least a
+	// second.
 	DatedBack time.Duration
 	cert      *x509.Certificate
 	key       *ecdsa.PrivateKey
 }
 
-// NewCA makes an authority.
+// NewCA returns a new authority.
 func NewCA(t testing.TB, name string) *CA {
 	t.Helper()
 	key := NewKey(t)
@@ -36,7 +37,7 @@ func NewCA(t testing.TB, name string) *CA {
 	return &CA{cert: sign(t, template, template, &key.PublicKey, key), key: key}
 }
 
-// NewKey makes a P-256 key.
+// NewKey returns a new P-256 key.
 func NewKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -46,7 +47,7 @@ func NewKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// Bundle is the authority as a trust bundle.
+// Bundle returns the trust bundle of the authority.
 func (ca *CA) Bundle(t testing.TB) identity.Bundle {
 	t.Helper()
 	bundle, err := identity.ParseBundle(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}))
@@ -56,10 +57,10 @@ func (ca *CA) Bundle(t testing.TB) identity.Bundle {
 	return bundle
 }
 
-// Pin is the fingerprint that a QR code names the authority by.
+// Pin returns the fingerprint by which a QR code names the authority.
 func (ca *CA) Pin() string { return identity.FingerprintSPKIDER(ca.cert.RawSubjectPublicKeyInfo) }
 
-// Server issues a gateway's certificate, the authority's own behind it.
+// Server issues a gateway's certificate, with the authority's own certificate in the chain.
 func (ca *CA) Server(t testing.TB) tls.Certificate {
 	t.Helper()
 	key := NewKey(t)
@@ -67,7 +68,7 @@ func (ca *CA) Server(t testing.TB) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.cert.Raw}, PrivateKey: key}
 }
 
-// Device issues a machine's certificate that is valid for life from now on.
+// Device issues a machine's certificate that is valid from now on for life.
 func (ca *CA) Device(t testing.TB, id identity.ID, key *ecdsa.PublicKey, life time.Duration) *x509.Certificate {
 	t.Helper()
 	uri, err := url.Parse(id.URI())

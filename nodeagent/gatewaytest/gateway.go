@@ -1,7 +1,6 @@
-// Package gatewaytest is a gateway in miniature for the agent's own tests: the
-// real wire over real TLS, the real gateway side of the SPAKE2 exchange, and
-// answers a test chooses. It keeps no promises of a gateway; those are tested with
-// the real one.
+// Package gatewaytest is a miniature gateway for the agent's own tests. It uses the real wire
+// protocol over real TLS and the real gateway side of the SPAKE2 exchange; the tests choose its
+// answers. It gives none of the guarantees of a gateway; those are tested with the real one.
 package gatewaytest
 
 import (
@@ -22,7 +21,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// TrustDomain is that of every identity here.
+// TrustDomain is the trust domain of every identity in this package.
 const TrustDomain = "mooring.test"
 
 // Gateway serves both listeners on loopback until the test ends.
@@ -32,8 +31,8 @@ type Gateway struct {
 	ServerCA, DeviceCA            *CA
 	Pairing                       *Pairing
 	Node                          *Node
-	// Now judges whether the certificate of a call is over; time.Now by default. Handshakes go
-	// by the real time.
+	// Now returns the time at which the certificate of a call is checked; time.Now by default.
+	// Handshakes use the real time.
 	Now func() time.Time
 }
 
@@ -72,7 +71,7 @@ func serve(t testing.TB, config *tls.Config, register func(*grpc.Server)) string
 	return listener.Addr().String()
 }
 
-// connection reads what the handshake of a call showed.
+// connection returns the TLS state of a call and its exporter.
 func connection(ctx context.Context) (state tls.ConnectionState, exporter []byte, err error) {
 	p, _ := peer.FromContext(ctx)
 	state = p.AuthInfo.(credentials.TLSInfo).State
@@ -80,7 +79,7 @@ func connection(ctx context.Context) (state tls.ConnectionState, exporter []byte
 	return state, exporter, err
 }
 
-// ID is the identity of a node in namespace fleet.
+// ID returns the identity of a node in namespace fleet.
 func ID(node string) identity.ID {
 	return identity.ID{TrustDomain: TrustDomain, Namespace: "fleet", Node: node}
 }

@@ -15,36 +15,36 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// Node is the node listener. Each session a machine opens is handed to the test.
+// Node is the node listener. It hands each session that a machine opens to the test.
 type Node struct {
 	gatewayv1.UnimplementedNodeServiceServer
 	t       testing.TB
 	gateway *Gateway
 
-	// Register, when set, may refuse.
+	// Register, when set, may refuse a registration.
 	Register func() error
 	// Welcome may change the welcome before it is sent.
 	Welcome func(*gatewayv1.Welcome)
 	// Rotate, when set, may refuse a new key.
 	Rotate func() error
-	// Break, when set, ends a stream after its Welcome, as a network would.
+	// Break, when set, ends a stream after its Welcome, as a network failure does.
 	Break func() error
-	// Life is that of the certificates machines get.
+	// Life is the lifetime of the certificates that machines get.
 	Life time.Duration
 	pins pins
-	// Sessions gets every session after its Hello.
+	// Sessions receives every session after its Hello.
 	Sessions chan *Session
 	polled   atomic.Pointer[Session]
-	// Revoked counts the good wishes to be revoked.
+	// Revoked counts the valid requests to revoke a machine.
 	Revoked atomic.Int32
 }
 
 // Session is one stream as the gateway sees it.
 type Session struct {
 	Hello *gatewayv1.Hello
-	// CertificateSHA256 tells certificates apart: the serial number.
+	// Serial is the serial number of the certificate; it identifies the certificate.
 	Serial string
-	// Polled: it is carried by polls.
+	// Polled is true when the session is carried by polls.
 	Polled   bool
 	Received chan *gatewayv1.StreamNodeEventsRequest
 	stream   gatewayv1.NodeService_StreamNodeEventsServer
@@ -56,7 +56,7 @@ func newNode(t testing.TB, g *Gateway) *Node {
 	return &Node{t: t, gateway: g, Sessions: make(chan *Session, 16), Life: 24 * time.Hour}
 }
 
-// RegisterNode grants everything to the pinned key.
+// RegisterNode grants all capabilities to the pinned key.
 func (n *Node) RegisterNode(ctx context.Context, request *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
 	if n.Register != nil {
 		if err := n.Register(); err != nil {
@@ -77,7 +77,7 @@ func (n *Node) RegisterNode(ctx context.Context, request *gatewayv1.RegisterNode
 	return &gatewayv1.RegisterNodeResponse{GrantedCapabilities: names}, nil
 }
 
-// StreamNodeEvents welcomes, then leaves the stream to the test.
+// StreamNodeEvents sends the Welcome, then leaves the stream to the test.
 func (n *Node) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.StreamNodeEventsRequest, gatewayv1.StreamNodeEventsResponse]) error {
 	first, err := stream.Recv()
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *Session) Send(t testing.TB, message *gatewayv1.StreamNodeEventsResponse
 // End ends the stream with err.
 func (s *Session) End(err error) { s.end <- err }
 
-// Await waits for a message that match accepts and drops the others.
+// Await waits for a message that match accepts, and drops the others.
 func Await[T any](t testing.TB, s *Session, match func(*gatewayv1.StreamNodeEventsRequest) *T) *T {
 	t.Helper()
 	deadline := time.After(30 * time.Second)

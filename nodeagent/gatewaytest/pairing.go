@@ -17,16 +17,16 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// Code is the pairing code every gateway here accepts.
+// Code is the pairing code that every gateway of this package accepts.
 var Code = pairing.Code{LookupID: "K7QX2M", PIN: "482913"}
 
-// What a QR code of a gateway here names besides its address and CA.
+// A QR code of such a gateway holds these values, its address and its CA.
 const (
 	qrLookupID = "8N3TCW"
 	qrSecret   = "5d1f0c8ba37e42961c0d9f3b7a2e6458"
 )
 
-// Invitation is what a QR code of this gateway holds; its secret is accepted too.
+// Invitation returns the content of a QR code of this gateway, whose secret the gateway accepts.
 func (g *Gateway) Invitation() pairing.Invitation {
 	return pairing.Invitation{
 		Gateway: g.PairingEndpoint, LookupID: qrLookupID, Secret: qrSecret, CASHA256: g.ServerCA.Pin(),
@@ -44,7 +44,8 @@ type Pairing struct {
 	Complete func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error)
 	Recover  func() error
 	Status   func(poll int, csr []byte) (*gatewayv1.GetPairingRequestStatusResponse, error)
-	// Bundle is what machines are told to trust; the CA of this gateway by default.
+	// Bundle returns the CA bundle that machines receive; by default it holds the CA of this
+	// gateway.
 	Bundle func() identity.Bundle
 
 	mu            sync.Mutex
@@ -68,14 +69,14 @@ func newPairing(t testing.TB, g *Gateway) *Pairing {
 	}
 }
 
-// Confirmations is how many confirmations agents sent.
+// Confirmations returns the number of confirmations that agents sent.
 func (p *Pairing) Confirmations() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.confirmations
 }
 
-// BeginPairingSession does the gateway's half of the exchange.
+// BeginPairingSession runs the gateway's half of the exchange.
 func (p *Pairing) BeginPairingSession(ctx context.Context, request *gatewayv1.BeginPairingSessionRequest) (*gatewayv1.BeginPairingSessionResponse, error) {
 	if p.Begin != nil {
 		if err := p.Begin(); err != nil {
@@ -142,8 +143,8 @@ func (p *Pairing) CompletePairingSession(ctx context.Context, request *gatewayv1
 	return answer, nil
 }
 
-// GetPairingRequestStatus checks the proof; then Status answers, or else everything
-// is approved at once for Node "box".
+// GetPairingRequestStatus checks the proof and lets Status answer. Without an answer it approves
+// every request at once for Node "box".
 func (p *Pairing) GetPairingRequestStatus(ctx context.Context, request *gatewayv1.GetPairingRequestStatusRequest) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	_, exporter, err := connection(ctx)
 	if err != nil {
@@ -184,7 +185,7 @@ func (p *Pairing) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 	}}, nil
 }
 
-// RecoverCertificate checks the proof and renews.
+// RecoverCertificate checks the proof and renews the certificate.
 func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.RecoverCertificateRequest) (*gatewayv1.RecoverCertificateResponse, error) {
 	if p.Recover != nil {
 		if err := p.Recover(); err != nil {

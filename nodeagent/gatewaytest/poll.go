@@ -12,10 +12,10 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// pollHold is short: a test should see several polls.
+// pollHold is the time that a poll is held. It is short, so that a test sees several polls.
 const pollHold = 100 * time.Millisecond
 
-// PollDispatch welcomes, then leaves the session to the test, like StreamNodeEvents.
+// PollDispatch sends the Welcome, then leaves the session to the test, as StreamNodeEvents does.
 func (n *Node) PollDispatch(ctx context.Context, request *gatewayv1.PollDispatchRequest) (*gatewayv1.PollDispatchResponse, error) {
 	if request.GetSessionId() == "" {
 		state, _, err := connection(ctx)
@@ -55,12 +55,12 @@ func (n *Node) PollDispatch(ctx context.Context, request *gatewayv1.PollDispatch
 	return answer, nil
 }
 
-// Forget drops the polled session without a word, as a restart of the gateway does.
+// Forget drops the polled session without a message, as a restart of the gateway does.
 func (n *Node) Forget() { n.polled.Store(nil) }
 
 var errNoSession = status.Error(codes.FailedPrecondition, "unknown session id; say Hello again")
 
-// ReportResult hands what the machine says to the test; Stopping ends the session.
+// ReportResult hands the messages of the machine to the test; Stopping ends the session.
 func (n *Node) ReportResult(_ context.Context, request *gatewayv1.ReportResultRequest) (*gatewayv1.ReportResultResponse, error) {
 	s := n.polled.Load()
 	if s == nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Relay is somebody in the middle: it ends TLS with a certificate of its own and
-// passes every byte on to the real pairing listener over TLS of its own.
+// Relay starts a man in the middle. It ends TLS with a certificate of its own, and passes every
+// byte on to the real pairing listener over a second TLS connection.
 func Relay(t testing.TB, g *Gateway) (endpoint string) {
 	t.Helper()
 	certificate := NewCA(t, "relay").Server(t)

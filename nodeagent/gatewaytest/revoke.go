@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// RevokeDevicePairing checks the proof as a gateway does, and counts.
+// RevokeDevicePairing checks the proof as a gateway does, and counts the request.
 func (n *Node) RevokeDevicePairing(ctx context.Context, request *gatewayv1.RevokeDevicePairingRequest) (*gatewayv1.RevokeDevicePairingResponse, error) {
 	state, exporter, err := connection(ctx)
 	if err != nil {

@@ -12,15 +12,15 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// pins are the keys of the one Node here, by fingerprint.
+// pins are the key fingerprints of the one Node: the pinned key and the next one.
 type pins struct {
 	mu        sync.Mutex
 	pin, next string
 	moved     int
 }
 
-// use tells whether the Node admits the key. The first key seen is the pin; the next one
-// becomes it.
+// use reports whether the Node accepts the key. The first key that arrives becomes the pin; a next
+// key replaces the pin when it is used.
 func (p *pins) use(leaf *x509.Certificate) bool {
 	key := identity.FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo)
 	p.mu.Lock()
@@ -45,17 +45,18 @@ func (p *pins) admit(next string) {
 	p.next = next
 }
 
-// ForgetNext does what a restore of the cluster from a backup does to a next key.
+// ForgetNext drops the next key, as a restore of the cluster from a backup does.
 func (n *Node) ForgetNext() { n.pins.admit("") }
 
-// Moves counts how often a next key became the pin.
+// Moves returns how often a next key became the pin.
 func (n *Node) Moves() int {
 	n.pins.mu.Lock()
 	defer n.pins.mu.Unlock()
 	return n.pins.moved
 }
 
-// RotateDeviceCertificate renews, or, with a proof of the caller's key, admits a next key.
+// RotateDeviceCertificate renews the certificate. With a proof of the caller's key it also accepts
+// a next key.
 func (n *Node) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
 	state, exporter, err := connection(ctx)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 // maxText bounds every text of SystemInfo on the wire, in bytes.
 const maxText = 256
 
-// System describes the machine as well as it can; what cannot be found out is empty.
+// System returns a description of the machine; a fact that cannot be determined is empty.
 func System(ctx context.Context) *gatewayv1.SystemInfo {
 	info := &gatewayv1.SystemInfo{
 		Os:           runtime.GOOS,
@@ -43,8 +43,8 @@ func System(ctx context.Context) *gatewayv1.SystemInfo {
 	return info
 }
 
-// BootID changes with every boot: the kernel's own id, or else the boot time. At
-// most 64 bytes.
+// BootID returns an id that changes with every boot: the kernel's boot id, or else the boot time.
+// It has at most 64 bytes.
 func BootID(ctx context.Context) string {
 	if id, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
 		return strings.TrimSpace(string(id))
@@ -56,7 +56,7 @@ func BootID(ctx context.Context) string {
 	return strconv.FormatUint(seconds, 10)
 }
 
-// prettyName is PRETTY_NAME of an os-release file (freedesktop.org os-release(5)).
+// prettyName returns PRETTY_NAME of an os-release file (freedesktop.org os-release(5)).
 func prettyName(path string) string {
 	file, err := os.Open(path)
 	if err != nil {
@@ -72,8 +72,8 @@ func prettyName(path string) string {
 	return ""
 }
 
-// isAddress reports whether a host name is an IP address, or begins with an IPv4 address as some
-// providers name hosts: the first label of 10.0.0.7.example.com names no machine.
+// isAddress reports whether a host name is an IP address or begins with an IPv4 address. Some
+// providers name hosts that way: the first label of 10.0.0.7.example.com names no machine.
 func isAddress(hostname string) bool {
 	if _, err := netip.ParseAddr(strings.Trim(hostname, "[]")); err == nil {
 		return true
@@ -85,9 +85,9 @@ func isAddress(hostname string) bool {
 	})
 }
 
-// NodeName makes the name of a Node, a DNS label, out of a host name: its first
-// label in lower case with dashes for whatever else does not fit. It is empty
-// when nothing fits, and for a host name that names no machine: an address, localhost.
+// NodeName returns the name of a Node, a DNS label, made from a host name: its first label in lower
+// case, with dashes for all other characters. The name is empty when no character is allowed, and
+// for a host name that names no machine: an address, localhost.
 func NodeName(hostname string) string {
 	if isAddress(hostname) {
 		return ""

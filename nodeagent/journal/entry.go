@@ -10,20 +10,20 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// State is how far an entry came.
+// State is the progress of an entry.
 type State string
 
 // The states, in order.
 const (
-	// Accepted: remembered, not started.
+	// Accepted means that the dispatch is on disk and its run has not started.
 	Accepted State = "Accepted"
-	// Running: started, or about to start this very moment.
+	// Running means that the run has started, or starts right after the write.
 	Running State = "Running"
-	// Finished: the outcome is known.
+	// Finished means that the outcome is on disk.
 	Finished State = "Finished"
 )
 
-// Result is what became of a dispatch; it maps to a terminal phase.
+// Result is the kind of an outcome; each one maps to a terminal phase of a dispatch.
 type Result string
 
 // The results.
@@ -35,22 +35,22 @@ const (
 	Cancelled Result = "Cancelled"
 )
 
-// Execution is what is proven about the run.
+// Execution is the proven part of a run.
 type Execution string
 
-// The proofs.
+// The values of Execution.
 const (
-	// NotStarted: the capability was never called.
+	// NotStarted means that the agent never called the capability.
 	NotStarted Execution = "NotStarted"
-	// Started: it was called and has not returned.
+	// Started means that the agent called the capability and it has not returned.
 	Started Execution = "Started"
-	// Ended: it was called and has returned.
+	// Ended means that the agent called the capability and it has returned.
 	Ended Execution = "Finished"
-	// Unknown: it may have run.
+	// Unknown means that the capability may have run.
 	Unknown Execution = "Unknown"
 )
 
-// Ref names a dispatch.
+// Ref identifies a dispatch.
 type Ref struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
@@ -58,50 +58,50 @@ type Ref struct {
 	UID string `json:"uid"`
 }
 
-// Entry is what is remembered of one dispatch.
+// Entry is the journal's record of one dispatch.
 type Entry struct {
 	Dispatch   Ref    `json:"dispatch"`
 	Capability string `json:"capability"`
-	// Expires is when it must have started, in the gateway's clock.
+	// Expires is the latest time for the start of the run, by the gateway's clock.
 	Expires time.Time `json:"expires"`
 	State   State     `json:"state"`
 	// StartedTime is set with Running.
 	StartedTime time.Time `json:"startedTime,omitzero"`
-	// Mediation is set once a person was asked.
+	// Mediation is set as soon as a person is asked.
 	Mediation *Mediation `json:"mediation,omitempty"`
 	// Outcome is set with Finished.
 	Outcome *Outcome `json:"outcome,omitempty"`
-	// Settled: the gateway has saved the outcome.
+	// Settled is true once the gateway has saved the outcome.
 	Settled bool `json:"settled,omitempty"`
 }
 
-// Answer is what came of a question to a person.
+// Answer is the answer of a person to a question.
 type Answer string
 
 // The answers.
 const (
-	// Allowed: the person said yes.
+	// Allowed means that the person allowed the run.
 	Allowed Answer = "Allowed"
-	// Denied: the person said no.
+	// Denied means that the person denied the run.
 	Denied Answer = "Denied"
-	// Unanswered: nobody said anything in time, which is a no.
+	// Unanswered means that no answer came in time, which counts as a denial.
 	Unanswered Answer = "Unanswered"
 )
 
 // Mediation is a question to a person at the machine.
 type Mediation struct {
-	// AskedUser is the local user who was asked, Since when.
+	// AskedUser is the local user to whom the question is put; Since is the time of the question.
 	AskedUser string    `json:"askedUser"`
 	Since     time.Time `json:"since"`
-	// Held is kept until there is an answer, for an agent that restarts meanwhile to ask again.
+	// Held stays until there is an answer, so that a restarted agent can put the question again.
 	Held *Held `json:"held,omitempty"`
-	// Answer is empty while the person thinks; By and Time belong to it.
+	// Answer is empty while the question is open; By and Time belong to the answer.
 	Answer Answer    `json:"answer,omitempty"`
 	By     string    `json:"by,omitempty"`
 	Time   time.Time `json:"time,omitzero"`
 }
 
-// Held is the rest of an offer: what a run needs that the entry does not say.
+// Held is the rest of an offer: the values that a run needs and that Entry does not have.
 type Held struct {
 	// Input is a JSON object.
 	Input          json.RawMessage `json:"input"`
@@ -114,7 +114,7 @@ type Held struct {
 type Outcome struct {
 	Result    Result    `json:"result"`
 	Execution Execution `json:"execution"`
-	// Output is a JSON value, or empty; dropped once settled.
+	// Output is a JSON value, or empty. Settle drops it.
 	Output          json.RawMessage `json:"output,omitempty"`
 	OutputTruncated bool            `json:"outputTruncated,omitempty"`
 	ErrorCode       string          `json:"errorCode,omitempty"`

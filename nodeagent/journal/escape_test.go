@@ -9,7 +9,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// markup is an output of 250 KB that encoding/json writes in 1.5 MB.
+// markup is an output of 250 KB for which encoding/json writes 1.5 MB.
 var markup = `{"report":"` + strings.Repeat("<&>\u2028", 40_000) + `"}`
 
 func TestAnOutputIsRememberedAsItWasWritten(t *testing.T) {
@@ -21,10 +21,10 @@ func TestAnOutputIsRememberedAsItWasWritten(t *testing.T) {
 		return nil
 	}))
 	if stored > len(markup)+1024 {
-		t.Errorf("%d bytes are stored of an output of %d", stored, len(markup))
+		t.Errorf("%d bytes are stored for an output of %d bytes", stored, len(markup))
 	}
 	if kept, _, err := j.Lookup("a"); err != nil || string(kept.Outcome.Output) != markup {
-		t.Errorf("%d bytes come back, %v", len(kept.Outcome.Output), err)
+		t.Errorf("Lookup returns an output of %d bytes, %v", len(kept.Outcome.Output), err)
 	}
 }
 
@@ -53,7 +53,7 @@ func TestAnOutcomeThatNoGatewayTakesIsReplaced(t *testing.T) {
 	j, _ := newJournal(t, Limits{})
 	must(t, j.Accept(entry("a")), j.Start("a", start))
 	if err := j.Replace("a", done("")); !errors.Is(err, ErrState) {
-		t.Errorf("of a run that goes on: %v", err)
+		t.Errorf("Replace for a running dispatch: %v", err)
 	}
 	must(t, j.Finish("a", done(markup)))
 	must(t, j.Replace("a", Outcome{Result: Failed, Execution: Ended, ErrorCode: "InvalidOutput"}))
@@ -62,6 +62,6 @@ func TestAnOutcomeThatNoGatewayTakesIsReplaced(t *testing.T) {
 	}
 	must(t, j.Settle("a"))
 	if err := j.Replace("a", done("")); !errors.Is(err, ErrState) {
-		t.Errorf("of a settled one: %v", err)
+		t.Errorf("Replace for a settled dispatch: %v", err)
 	}
 }

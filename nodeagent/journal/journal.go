@@ -1,15 +1,15 @@
-// Package journal is the agent's memory of dispatches: what makes a run happen
-// at most once and its result never get lost, over any crash.
+// Package journal stores the agent's dispatches on disk. It makes a run happen at most once and
+// keeps the result of a run over any crash.
 //
-// An entry goes Accepted -> Running -> Finished, each step on disk (fsync) before
-// the world sees it: Accepted before the gateway is told, Running before the
-// capability starts, Finished before the result is sent. What may start at once is
-// Running from the beginning, one write for both. After Settled only the
-// output is dropped; UID and outcome stay until an hour after the dispatch
-// expired. A full journal refuses new entries, it never forgets.
+// An entry goes Accepted -> Running -> Finished. Each step is on disk (fsync) before its effect is
+// visible outside the agent. Accepted comes before the acceptance is sent to the gateway, Running
+// before the capability starts, and Finished before the result is sent. A dispatch that may start at
+// once begins as Running, with one write for both steps. Settle drops the output alone;
+// UID and outcome stay until an hour after the dispatch expired. A full journal refuses new entries
+// and never drops old ones.
 //
-// Two numbers let the gateway see that a journal was lost, copied or restored:
-// the journal's id, and the count of dials, which grows on disk before each dial.
+// Two numbers let the gateway detect that a journal was lost, copied or restored. They are the
+// journal's id and the dial counter, which grows on disk before each dial.
 package journal
 
 import (
@@ -32,27 +32,27 @@ var (
 )
 
 var (
-	// ErrFull says that there is no room to remember another dispatch.
+	// ErrFull means that the journal has no room for another dispatch.
 	ErrFull = errors.New("journal is full")
-	// ErrState says that an entry is not in the state a step begins from.
+	// ErrState means that a step does not start from the present state of the entry.
 	ErrState = errors.New("journal entry is in another state")
-	// ErrUnknown says that there is no entry of that UID.
+	// ErrUnknown means that the journal has no entry with the UID.
 	ErrUnknown = errors.New("dispatch is not in the journal")
 
 	errDamaged = errors.New("journal is damaged")
 )
 
-// MaxUnsettled is how many dispatches may be open at once by default. All of them go into one Hello.
+// MaxUnsettled is the default bound for open dispatches. One Hello carries all of them.
 const MaxUnsettled = 512
 
 // Limits bound the journal. Zero values mean the defaults.
 type Limits struct {
-	// Entries is how many dispatches are remembered, settled ones included (100,000).
+	// Entries bounds the stored dispatches, settled ones included (100,000).
 	Entries int
-	// Unsettled is how many may be open at once (MaxUnsettled).
+	// Unsettled bounds the open dispatches (MaxUnsettled).
 	Unsettled int
-	// PayloadBytes bounds the outputs that wait to be settled and the inputs that wait for a
-	// person, together (64 MiB).
+	// PayloadBytes bounds the sum of the outputs of unsettled dispatches and of the inputs of
+	// dispatches that wait for a person (64 MiB).
 	PayloadBytes int
 }
 
@@ -69,31 +69,31 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Journal is an open journal. It is for concurrent use.
+// Journal is an open journal. It is safe for concurrent use.
 type Journal struct {
 	db     *bolt.DB
 	id     string
 	limits Limits
 
-	mu    sync.Mutex // serialises writes and guards what follows
+	mu    sync.Mutex // serialises writes and guards the fields below
 	usage usage
 }
 
-// usage counts what limits bound.
+// usage counts the quantities that Limits bounds.
 type usage struct {
 	entries, unsettled, payloadBytes int
-	// first is no later than the first expiry among the settled ones; zero when there is none.
+	// first is a time no later than the first expiry of all settled entries; zero without any.
 	first time.Time
 }
 
-// ID is the journal's own, made with it.
+// ID returns the id of the journal, which is drawn once, when the file is created.
 func (j *Journal) ID() string { return j.id }
 
-// RunPrefix begins the name of every run of this journal on the machine
-// (capability.Request.Run), over restarts of the agent.
+// RunPrefix returns the prefix of the names of all runs of this journal on the machine
+// (capability.Request.Run). It stays the same over restarts of the agent.
 func (j *Journal) RunPrefix() string { return j.id + "/" }
 
-// NextDial counts a dial, durably, and returns the new count.
+// NextDial increments the dial counter on disk and returns the new value.
 func (j *Journal) NextDial() (uint64, error) {
 	var count uint64
 	err := j.db.Update(func(tx *bolt.Tx) error {
@@ -110,7 +110,7 @@ func (j *Journal) NextDial() (uint64, error) {
 	return count, nil
 }
 
-// Close closes the file. Nothing is lost without it.
+// Close closes the file. A journal that is not closed loses nothing.
 func (j *Journal) Close() error { return j.db.Close() }
 
 func (u *usage) add(e Entry, sign int) {

@@ -61,12 +61,12 @@ func TestADispatchIsRememberedFromAcceptanceToAnHourAfterItsExpiry(t *testing.T)
 	}
 	must(t, j.Prune(start.Add(100*time.Hour)))
 	if _, known, _ := j.Lookup("a"); !known {
-		t.Fatal("an unsettled result was forgotten")
+		t.Fatal("an unsettled result was pruned")
 	}
 	must(t, j.Settle("a"), j.Prune(start.Add(2*time.Hour)))
 	got, known, err := j.Lookup("a")
 	if err != nil || !known {
-		t.Fatalf("forgotten at its expiry + 1 h: %v", err)
+		t.Fatalf("pruned at its expiry + 1 h, which is too early: %v", err)
 	}
 	want := entry("a")
 	want.State, want.StartedTime, want.Settled = Finished, start, true
@@ -76,10 +76,10 @@ func TestADispatchIsRememberedFromAcceptanceToAnHourAfterItsExpiry(t *testing.T)
 	}
 	must(t, j.Prune(start.Add(2*time.Hour+time.Second)))
 	if _, known, _ := j.Lookup("a"); known {
-		t.Error("remembered for ever")
+		t.Error("the entry is never pruned")
 	}
 	if horizon, err := j.Horizon(); err != nil || !horizon.Equal(entry("a").Expires) {
-		t.Errorf("horizon %v, %v; want the expiry of what was forgotten", horizon, err)
+		t.Errorf("horizon %v, %v; want the expiry of the pruned entry", horizon, err)
 	}
 }
 
@@ -87,9 +87,9 @@ func TestStepsOutOfOrderAreRefused(t *testing.T) {
 	j, _ := newJournal(t, Limits{})
 	must(t, j.Accept(entry("a")))
 	for name, step := range map[string]func() error{
-		"accept twice":           func() error { return j.Accept(entry("a")) },
-		"refuse what is known":   func() error { return j.Refuse(entry("a"), done("1")) },
-		"settle what still runs": func() error { return j.Settle("a") },
+		"accept twice":         func() error { return j.Accept(entry("a")) },
+		"refuse a known uid":   func() error { return j.Refuse(entry("a"), done("1")) },
+		"settle a running one": func() error { return j.Settle("a") },
 	} {
 		if err := step(); !errors.Is(err, ErrState) {
 			t.Errorf("%s: got %v, want ErrState", name, err)
@@ -120,15 +120,15 @@ func TestAFullJournalRefusesAndForgetsNothing(t *testing.T) {
 					t.Fatalf("got %v, want ErrFull", err)
 				}
 				must(t, j.Close())
-				j = openAt(t, path, limits) // counts are made again from the file
+				j = openAt(t, path, limits) // Open counts the entries of the file
 			}
 			defer j.Close()
 			must(t, j.Settle("a"))
 			if err := j.Accept(entry("c")); (err == nil) != (name != "entries") {
-				t.Errorf("after one was settled: %v", err)
+				t.Errorf("Accept after a dispatch was settled: %v", err)
 			}
 			if _, known, _ := j.Lookup("a"); !known {
-				t.Error("a settled dispatch was forgotten")
+				t.Error("a settled dispatch was pruned")
 			}
 		})
 	}
@@ -190,8 +190,8 @@ func scribble(content []byte) []byte {
 	return content
 }
 
-// TestAKillAtAnyPointLosesNothingThatWasSaid runs random steps; at random points the
-// process "dies" (its file is copied as the disk has it) and comes back.
+// TestAKillAtAnyPointLosesNothingThatWasSaid runs random steps and "kills" the process at random
+// points: it copies the file as the disk has it and opens the copy.
 func TestAKillAtAnyPointLosesNothingThatWasSaid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp("", "journal")
@@ -254,7 +254,7 @@ func (m *model) settle(t *rapid.T) {
 	}
 }
 
-// prune at a time when nothing may be forgotten yet.
+// prune calls Prune at a time at which no entry is due.
 func (m *model) prune(t *rapid.T) { must(t, m.j.Prune(start.Add(2*time.Hour))) }
 
 func (m *model) dial(t *rapid.T) {
@@ -273,7 +273,7 @@ func (m *model) kill(t *rapid.T) {
 	must(t, os.WriteFile(m.path, content, 0o600), m.j.Close())
 	m.j = openAt(t, m.path, Limits{})
 	if m.j.ID() != m.id {
-		t.Fatal("the journal was taken for damaged")
+		t.Fatal("the journal was classified as damaged")
 	}
 }
 

@@ -17,23 +17,23 @@ func TestNothingStartsAgainstThePersonsAnswer(t *testing.T) {
 			must(t, j.Answer("a", answer, "ann", start.Add(time.Second)))
 		}
 		must(t, j.Close())
-		j = openAt(t, path, Limits{PayloadBytes: 20}) // it holds over a restart
+		j = openAt(t, path, Limits{PayloadBytes: 20}) // the answer must survive a restart
 		got, _, err := j.Lookup("a")
 		must(t, err)
 		if m := got.Mediation; m == nil || m.Answer != answer || m.AskedUser != "ann" || !m.Since.Equal(start) || (m.Held == nil) != (answer != "") {
-			t.Errorf("%q is remembered as %+v", answer, m)
+			t.Errorf("the answer %q is stored as %+v", answer, m)
 		}
 		if err := j.Start("a", start); (err == nil) != starts || (err != nil && !errors.Is(err, ErrState)) {
 			t.Errorf("start after %q: %v", answer, err)
 		}
 		if err := acceptMore(j); errors.Is(err, ErrFull) != (answer == "") {
-			t.Errorf("after the answer %q there is room: %v", answer, err)
+			t.Errorf("Accept after the answer %q: %v", answer, err)
 		}
 		must(t, j.Close())
 	}
 }
 
-// acceptMore tries to remember one more dispatch.
+// acceptMore tries to accept one more dispatch.
 func acceptMore(j *Journal) error { return j.Accept(entry("more")) }
 
 func TestOneQuestionOneAnswer(t *testing.T) {

@@ -14,20 +14,20 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// Options are how to open a journal.
+// Options configure Open.
 type Options struct {
 	Path   string
 	Limits Limits
-	// NewID draws the id of a new journal.
+	// NewID returns a random id for a new journal.
 	NewID func() string
-	// Now tells the time for the name of a damaged file.
+	// Now returns the time for the name of a damaged file.
 	Now func() time.Time
 	Log *slog.Logger
 }
 
-// Open opens the journal or makes one. A damaged file is moved aside and a new
-// journal, with a new id, begun: the gateway then treats what was open as a
-// JournalReset, which is the truth.
+// Open opens the journal or creates one. It moves a damaged file aside and creates a new journal
+// with a new id. The gateway then ends the open dispatches with JournalReset, which is correct:
+// the journal no longer has them.
 func Open(o Options) (*Journal, error) {
 	j, err := open(o)
 	if !errors.Is(err, errDamaged) {
@@ -37,12 +37,12 @@ func Open(o Options) (*Journal, error) {
 	if renameErr := os.Rename(o.Path, aside); renameErr != nil {
 		return nil, fmt.Errorf("%w; move it aside: %w", err, renameErr)
 	}
-	o.Log.Error("journal is damaged; what it remembered will be reported as lost", "movedTo", aside, "error", err)
+	o.Log.Error("journal is damaged and was moved aside; its open dispatches will be reported as lost", "movedTo", aside, "error", err)
 	return open(o)
 }
 
 func open(o Options) (j *Journal, err error) {
-	// bbolt reads through a memory map: damage shows as a panic or a fault.
+	// bbolt reads through a memory map, so damage shows as a panic or a fault.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	var db *bolt.DB
 	defer func() {
@@ -70,7 +70,7 @@ func open(o Options) (j *Journal, err error) {
 	return j, nil
 }
 
-// classify tells damage, which is moved aside, from trouble, which is not.
+// classify returns errDamaged for a damaged file, which Open moves aside. Other errors leave the file.
 func classify(err error) error {
 	for _, damage := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch} {
 		if errors.Is(err, damage) {
@@ -80,8 +80,8 @@ func classify(err error) error {
 	return fmt.Errorf("open journal: %w", err)
 }
 
-// prepare makes the buckets of a new journal; of an old one it reads every entry,
-// so that damage shows now and not in the middle of a run.
+// prepare creates the buckets of a new journal and reads every entry of an existing one. Damage shows
+// here and not in the middle of a run.
 func (j *Journal) prepare(newID func() string) error {
 	err := j.db.Update(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(metaBucket)
@@ -112,7 +112,7 @@ func (j *Journal) prepare(newID func() string) error {
 // readAll checks every page and counts every entry.
 func (j *Journal) readAll(tx *bolt.Tx) error {
 	var problem error
-	for found := range tx.Check() { // to its end: it has a goroutine behind it
+	for found := range tx.Check() { // drained: a goroutine sends to this channel
 		problem = found
 	}
 	if problem != nil {
@@ -124,8 +124,8 @@ func (j *Journal) readAll(tx *bolt.Tx) error {
 	})
 }
 
-// checkWhole refuses a file that ends before its last page: reading on would be
-// a fault of the whole process.
+// checkWhole rejects a file that ends before its last page. A read behind the end of the file would
+// be a fault of the whole process.
 func checkWhole(db *bolt.DB) error {
 	info, err := os.Stat(db.Path())
 	if err != nil {
@@ -141,7 +141,7 @@ func checkWhole(db *bolt.DB) error {
 
 func syncDir(path string) error {
 	if runtime.GOOS == "windows" {
-		return nil // where a folder cannot be synced, and need not be
+		return nil // Windows cannot sync a folder and does not need it
 	}
 	dir, err := os.Open(path)
 	if err != nil {

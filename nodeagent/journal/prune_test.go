@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestWhatIsNotDueIsNotRead: an agent with nothing to do looks twice a minute.
+// TestWhatIsNotDueIsNotRead verifies that Prune reads nothing while no entry is due. An idle agent
+// calls it twice a minute.
 func TestWhatIsNotDueIsNotRead(t *testing.T) {
 	j, path := newJournal(t, Limits{})
 	for i, uid := range []string{"late", "soon", "never settled"} {
@@ -16,7 +17,7 @@ func TestWhatIsNotDueIsNotRead(t *testing.T) {
 			must(t, j.Settle(uid))
 		}
 	}
-	for range 2 { // as it is, and opened anew
+	for range 2 { // with the open journal, and after opening it again
 		reads := j.db.Stats().TxN
 		must(t, j.Prune(start.Add(2*time.Hour+retention)))
 		if again := j.db.Stats().TxN; again != reads {
@@ -27,7 +28,7 @@ func TestWhatIsNotDueIsNotRead(t *testing.T) {
 	}
 	must(t, j.Prune(start.Add(2*time.Hour+retention+time.Second)))
 	if _, known, _ := j.Lookup("soon"); known {
-		t.Error("what is due is not forgotten")
+		t.Error("a due entry was not pruned")
 	}
 	must(t, j.Prune(start.Add(3*time.Hour+retention+time.Second)))
 	for uid, want := range map[string]bool{"late": false, "never settled": true} {

@@ -7,7 +7,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Lookup finds what is remembered of a dispatch.
+// Lookup returns the entry of a dispatch.
 func (j *Journal) Lookup(uid string) (entry Entry, known bool, err error) {
 	err = j.db.View(func(tx *bolt.Tx) error {
 		entry, known, err = getEntry(tx, uid)
@@ -19,7 +19,7 @@ func (j *Journal) Lookup(uid string) (entry Entry, known bool, err error) {
 	return entry, known, nil
 }
 
-// Unsettled lists what the gateway has not yet said to be saved.
+// Unsettled lists the entries whose outcome the gateway has not yet saved.
 func (j *Journal) Unsettled() ([]Entry, error) {
 	return j.list("list open dispatches", func(e Entry) bool { return !e.Settled })
 }
@@ -40,9 +40,9 @@ func (j *Journal) list(what string, want func(Entry) bool) ([]Entry, error) {
 	return found, nil
 }
 
-// Horizon is the latest expiry among all that was ever forgotten. Of an unknown
-// dispatch that expires no later, it cannot be said that it never ran: clocks
-// that went back cannot make it run again.
+// Horizon returns the latest expiry of all entries that were ever pruned. An unknown dispatch that
+// expires at or before the horizon may have run, so it must not run now. A clock that went back
+// therefore cannot make a pruned dispatch run twice.
 func (j *Journal) Horizon() (time.Time, error) {
 	var horizon time.Time
 	err := j.db.View(func(tx *bolt.Tx) error {

@@ -8,8 +8,8 @@ import (
 
 var reserveKey = []byte("reserve")
 
-// Reserve makes sure that the file has room for that many more bytes: it writes them and takes them
-// back, which leaves free pages in the file. An error gives the reason why the journal cannot be written.
+// Reserve makes sure that the file has room for that many more bytes. It writes and deletes them,
+// which leaves free pages in the file. An error gives the reason why the journal is not writable.
 func (j *Journal) Reserve(bytes int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -7,24 +7,24 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// retention is how long after its expiry a settled dispatch is remembered.
+// retention is the time for which a settled dispatch stays in the journal after its expiry.
 const retention = time.Hour
 
-// Accept remembers a new dispatch, not started. It errs with ErrFull, and with
-// ErrState for a UID that is known already.
+// Accept stores a new dispatch that has not started. It returns ErrFull for a full journal and
+// ErrState for a UID that the journal has already.
 func (j *Journal) Accept(e Entry) error {
 	e.State = Accepted
 	return j.insert(e)
 }
 
-// Begin remembers a new dispatch and notes, in the same write, that its capability is called right
-// after this returns. It errs like Accept.
+// Begin stores a new dispatch and its start in one write; the caller calls the capability right
+// after Begin returns. It returns the errors of Accept.
 func (j *Journal) Begin(e Entry, now time.Time) error {
 	e.State, e.StartedTime = Running, now
 	return j.insert(e)
 }
 
-// Refuse remembers a new dispatch that will not run, with its outcome.
+// Refuse stores a new dispatch that will not run, with its outcome.
 func (j *Journal) Refuse(e Entry, outcome Outcome) error {
 	e.State, e.Outcome = Finished, &outcome
 	return j.insert(e)
@@ -34,9 +34,9 @@ func (j *Journal) insert(e Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if u, l := j.usage, j.limits; u.entries >= l.Entries || u.unsettled >= l.Unsettled || u.payloadBytes >= l.PayloadBytes {
-		return fmt.Errorf("remember dispatch: %w: %d dispatches, %d of them open", ErrFull, u.entries, u.unsettled)
+		return fmt.Errorf("store dispatch: %w: %d dispatches, %d of them open", ErrFull, u.entries, u.unsettled)
 	}
-	return j.write("remember dispatch", func(tx *bolt.Tx) error {
+	return j.write("store dispatch", func(tx *bolt.Tx) error {
 		if known, ok, err := getEntry(tx, e.Dispatch.UID); err != nil {
 			return err
 		} else if ok {
@@ -46,9 +46,9 @@ func (j *Journal) insert(e Entry) error {
 	}, func() { j.usage.add(e, 1) })
 }
 
-// Ask notes that a person is asked before the dispatch starts.
+// Ask stores the question to a person, which comes before the start of the dispatch.
 func (j *Journal) Ask(uid string, m Mediation) error {
-	return j.change("note question", uid, func(e *Entry) error {
+	return j.change("store question", uid, func(e *Entry) error {
 		if e.State != Accepted || e.Mediation != nil {
 			return fmt.Errorf("%w: %s, or asked before", ErrState, e.State)
 		}
@@ -57,9 +57,9 @@ func (j *Journal) Ask(uid string, m Mediation) error {
 	})
 }
 
-// Answer notes what came of the question; the first answer stands.
+// Answer stores the answer to the question. A second answer returns ErrState.
 func (j *Journal) Answer(uid string, answer Answer, by string, now time.Time) error {
-	return j.change("note answer", uid, func(e *Entry) error {
+	return j.change("store answer", uid, func(e *Entry) error {
 		if e.State != Accepted || e.Mediation == nil || e.Mediation.Answer != "" {
 			return fmt.Errorf("%w: %s, not asked, or answered before", ErrState, e.State)
 		}
@@ -70,7 +70,7 @@ func (j *Journal) Answer(uid string, answer Answer, by string, now time.Time) er
 	})
 }
 
-// Start notes, durably, that the capability is called right after this returns.
+// Start stores the start of a run; the caller calls the capability right after Start returns.
 func (j *Journal) Start(uid string, now time.Time) error {
 	return j.change("start dispatch", uid, func(e *Entry) error {
 		if e.State != Accepted || (e.Mediation != nil && e.Mediation.Answer != Allowed) {
@@ -81,7 +81,7 @@ func (j *Journal) Start(uid string, now time.Time) error {
 	})
 }
 
-// Finish notes the outcome; after that the result may be sent.
+// Finish stores the outcome. The caller may send the result after that.
 func (j *Journal) Finish(uid string, outcome Outcome) error {
 	return j.change("finish dispatch", uid, func(e *Entry) error {
 		if e.State == Finished {
@@ -97,7 +97,7 @@ func (j *Journal) Finish(uid string, outcome Outcome) error {
 	})
 }
 
-// Replace notes another outcome of a dispatch whose first one no gateway takes.
+// Replace stores another outcome for a dispatch whose first outcome every gateway rejects.
 func (j *Journal) Replace(uid string, outcome Outcome) error {
 	return j.change("replace outcome", uid, func(e *Entry) error {
 		if e.State != Finished || e.Settled {
@@ -108,7 +108,7 @@ func (j *Journal) Replace(uid string, outcome Outcome) error {
 	})
 }
 
-// Settle notes that the gateway saved the outcome, and drops the output.
+// Settle marks the outcome as saved by the gateway and drops the output.
 func (j *Journal) Settle(uid string) error {
 	return j.change("settle dispatch", uid, func(e *Entry) error {
 		if e.State != Finished {
@@ -120,8 +120,8 @@ func (j *Journal) Settle(uid string) error {
 	})
 }
 
-// Prune forgets settled dispatches an hour after they expired; now is the
-// gateway's time. What it forgets moves the horizon. It reads nothing while nothing is due.
+// Prune deletes settled dispatches an hour after their expiry; now is the gateway's time. Each
+// deleted entry moves the horizon. Prune reads nothing while no entry is due.
 func (j *Journal) Prune(now time.Time) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -157,8 +157,8 @@ func (j *Journal) Prune(now time.Time) error {
 
 func forgettable(expires, now time.Time) bool { return now.After(expires.Add(retention)) }
 
-// forgettable lists what can be forgotten now, and tells when the first of the other settled ones
-// expires.
+// forgettable lists the entries that are due for deletion now. It also returns the first expiry of
+// the settled entries that stay.
 func (j *Journal) forgettable(now time.Time) (gone []Entry, next time.Time, err error) {
 	gone, err = j.list("list settled dispatches", func(e Entry) bool {
 		if e.Settled && !forgettable(e.Expires, now) && (next.IsZero() || e.Expires.Before(next)) {
@@ -198,7 +198,7 @@ func (j *Journal) change(what, uid string, edit func(*Entry) error) error {
 	})
 }
 
-// write commits, then counts: usage never runs ahead of the disk.
+// write commits the update and counts it afterwards, so usage never runs ahead of the disk.
 func (j *Journal) write(what string, update func(*bolt.Tx) error, committed func()) error {
 	if err := j.db.Update(update); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -210,7 +210,7 @@ func (j *Journal) write(what string, update func(*bolt.Tx) error, committed func
 func readHorizon(tx *bolt.Tx) time.Time {
 	var horizon time.Time
 	if content := tx.Bucket(metaBucket).Get(horizonKey); content != nil {
-		// A time that cannot be read is no horizon; Open checks the file as a whole.
+		// An unreadable time is no horizon; Open checks the file as a whole.
 		_ = horizon.UnmarshalBinary(content)
 	}
 	return horizon

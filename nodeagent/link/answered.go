@@ -8,9 +8,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Answered reports whether a gateway itself made a status, not a broken connection: a gateway that
-// answers is not called unreachable. Codes that no connection makes by itself count, and the mark of
-// a gateway (ErrorInfo) for the others.
+// Answered reports whether the status comes from a gateway and not from a broken connection. A
+// gateway that answers is not unreachable. Some codes never come from the connection itself; the
+// other codes count only with the ErrorInfo detail that a gateway adds.
 func Answered(err error) bool {
 	switch status.Code(err) {
 	case codes.ResourceExhausted, codes.NotFound, codes.FailedPrecondition, codes.InvalidArgument, codes.AlreadyExists, codes.OutOfRange, codes.Unimplemented:

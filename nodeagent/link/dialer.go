@@ -5,13 +5,13 @@ import (
 	"net"
 )
 
-// DialContext opens a connection, as that of net.Dialer does.
+// DialContext opens a connection, like net.Dialer.DialContext.
 type DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
 type dialerKey struct{}
 
-// WithDialer makes every Dial under ctx open its connections with dial: for a program that runs
-// many agents and gives each an address of its own to come from.
+// WithDialer makes every Dial under ctx open its connections with dial. A program that runs many
+// agents uses it to give each agent its own source address.
 func WithDialer(ctx context.Context, dial DialContext) context.Context {
 	return context.WithValue(ctx, dialerKey{}, dial)
 }

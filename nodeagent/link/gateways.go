@@ -11,27 +11,27 @@ import (
 	"time"
 )
 
-// avoidFor is how long an address that failed is tried after the others: long enough for a
-// gateway to be replaced, short enough that machines spread over all of them again.
+// avoidFor is the time for which a failed address comes after the other addresses. It is long enough
+// to replace a gateway and short enough that machines soon use all gateways again.
 const avoidFor = 5 * time.Minute
 
-// Gateways are the node listeners a machine may choose from. Not for concurrent use.
+// Gateways are the node listeners that a machine can choose from. It is not safe for concurrent use.
 type Gateways struct {
 	endpoints []string
 	now       func() time.Time
 	lookup    func(ctx context.Context, host string) ([]string, error)
-	// avoided are addresses that failed or were left, and when.
+	// avoided maps an address to the time at which it failed or asked the machine to leave.
 	avoided map[string]time.Time
 }
 
-// NewGateways chooses from endpoints, each host:port; now is any clock.
+// NewGateways returns Gateways for the endpoints, each host:port. now may be any clock.
 func NewGateways(endpoints []string, now func() time.Time) *Gateways {
 	return &Gateways{endpoints: endpoints, now: now, lookup: net.DefaultResolver.LookupHost, avoided: map[string]time.Time{}}
 }
 
-// Dial connects to one of the gateways. Every address of every name counts as one, in an order
-// that is drawn anew, so that machines spread over them; what failed or was left lately comes
-// last. One that cannot be reached, or does not finish its handshake, gives way to the next.
+// Dial connects to one of the gateways. It tries every address of every name in a random order, so
+// that machines spread over the gateways; the avoided addresses come last. Dial goes on with the
+// next address when one is unreachable or does not finish its handshake.
 func (g *Gateways) Dial(ctx context.Context, config *tls.Config) (*Link, error) {
 	addresses, problems := g.resolve(ctx)
 	for _, address := range g.order(addresses) {
@@ -51,10 +51,10 @@ func (g *Gateways) Dial(ctx context.Context, config *tls.Config) (*Link, error) 
 	return nil, errors.Join(problems...)
 }
 
-// Avoid makes an address come last for a while: its gateway failed, or asked to be left.
+// Avoid puts an address last for avoidFor: its gateway failed, or asked the machine to leave.
 func (g *Gateways) Avoid(address string) { g.avoided[address] = g.now() }
 
-// resolve finds the addresses behind the endpoints, host:port, none twice.
+// resolve returns the addresses of the endpoints, host:port, without duplicates.
 func (g *Gateways) resolve(ctx context.Context) (addresses []string, problems []error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -77,7 +77,7 @@ func (g *Gateways) resolve(ctx context.Context) (addresses []string, problems []
 	return addresses, problems
 }
 
-// order shuffles the addresses, the avoided ones last, those longest avoided first of them.
+// order shuffles the addresses and puts the avoided ones last, the longest avoided of them first.
 func (g *Gateways) order(addresses []string) []string {
 	for address, since := range g.avoided {
 		if g.now().Sub(since).Abs() > avoidFor {

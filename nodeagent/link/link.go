@@ -1,9 +1,9 @@
 // Package link is one TLS connection to a gateway with gRPC on it.
 //
-// grpc dials, retries and reconnects on its own, but much of the protocol is
-// bound to one connection (the SPAKE2 exchange, every proof of the device key)
-// and wants to know why a handshake was refused. So the connection is made here,
-// first, and handed to grpc; when it ends, the Link has ended.
+// grpc dials, retries and reconnects by itself. Much of the protocol, however, is bound to one
+// connection (the SPAKE2 exchange, every proof of the device key). It also needs the reason why a
+// handshake was refused. This package therefore opens the connection first and passes it to grpc.
+// The Link ends with that connection.
 package link
 
 import (
@@ -26,29 +26,29 @@ import (
 const (
 	// dialTimeout bounds TCP connection and TLS handshake together.
 	dialTimeout = 10 * time.Second
-	// maxMessageBytes is room for an Offer with the largest input.
+	// maxMessageBytes leaves room for an Offer with the largest input.
 	maxMessageBytes = 1 << 20
 )
 
-// ErrEnded says that the one connection of a Link is gone.
+// ErrEnded means that the connection of a Link has ended.
 var ErrEnded = errors.New("connection to the gateway ended")
 
-// Link is one connection. Close it.
+// Link is one connection. The caller must close it.
 type Link struct {
 	// Conn carries the calls; it never reconnects.
 	Conn *grpc.ClientConn
 	// Exporter binds proofs to this connection: pairing.ExporterLabel, 32 bytes.
 	Exporter []byte
-	// Address is what was dialed, host:port.
+	// Address is the dialed address, host:port.
 	Address string
-	// State is the handshake's outcome.
+	// State is the outcome of the handshake.
 	State tls.ConnectionState
 
 	conn *watchedConn
 }
 
-// Dial connects to endpoint (host:port). config decides whom to trust and may
-// name the CA it wants a chain of; the protocol is set here.
+// Dial connects to endpoint (host:port). config decides which server certificates are trusted and
+// may name the CA of the expected chain. Dial itself sets the protocol.
 func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -91,7 +91,7 @@ func overConn(secure *tls.Conn, extra ...grpc.DialOption) (*Link, error) {
 			}
 			return conn, nil
 		}),
-		// TLS is below, in conn: there is nothing left for grpc to secure.
+		// TLS runs below, in conn, so grpc has nothing to secure.
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)),
@@ -105,10 +105,10 @@ func overConn(secure *tls.Conn, extra ...grpc.DialOption) (*Link, error) {
 	return &Link{Conn: client, Exporter: exporter, State: state, conn: conn}, nil
 }
 
-// Refused tells why the gateway did not want this connection, nil if it did. In TLS
-// 1.3 a refused client certificate shows only after the handshake: as an alert
-// (*Refusal with Alert), or, when our own bytes cross it, as a connection that
-// ends before the gateway said anything.
+// Refused returns the reason why the gateway refused this connection, or nil. In TLS 1.3 the refusal
+// of a client certificate shows only after the handshake. It arrives as an alert (*Refusal with
+// Alert). If the client's own bytes cross the alert, the connection ends before the gateway sent
+// anything.
 func (l *Link) Refused() error {
 	if refusal := l.conn.refusal(); refusal != nil {
 		return refusal

@@ -20,17 +20,18 @@ import (
 // maxProxyAnswer bounds the answer of a proxy to CONNECT, in bytes.
 const maxProxyAnswer = 16 << 10
 
-// ProxyFor returns the proxy through which the address (host:port) of a gateway is reached, from
-// HTTPS_PROXY and NO_PROXY of the environment, as curl reads them; nil means a direct connection.
+// ProxyFor returns the proxy for the address (host:port) of a gateway; nil means a direct connection.
+// It reads HTTPS_PROXY and NO_PROXY of the environment, like curl.
 // Loopback addresses are always reached directly.
 func ProxyFor(address string) (*url.URL, error) {
 	proxy, err := httpproxy.FromEnvironment().ProxyFunc()(&url.URL{Scheme: "https", Host: address})
 	if err != nil {
 		return nil, fmt.Errorf("read HTTPS_PROXY: %w", hidePassword(err))
 	}
-	// The parser reads a text that is no URL as a host with a path: it would show in errors, with its password.
+	// The parser reads a text that is not a URL as a host with a path. An error would then show the
+	// text with its password.
 	if proxy != nil && (proxy.Hostname() == "" || strings.Trim(proxy.Path, "/") != "") {
-		return nil, errors.New("HTTPS_PROXY is no URL of a proxy: want http://HOST:PORT")
+		return nil, errors.New("HTTPS_PROXY is not the URL of a proxy: want http://HOST:PORT")
 	}
 	if proxy != nil && proxy.Scheme != "http" && proxy.Scheme != "https" {
 		return nil, fmt.Errorf("HTTPS_PROXY names a proxy of scheme %q: only http and https are supported", proxy.Scheme)
@@ -44,7 +45,7 @@ func hidePassword(err error) error {
 	if errors.As(err, &parse) {
 		return parse.Err
 	}
-	return errors.New("it is no URL of a proxy")
+	return errors.New("it is not the URL of a proxy")
 }
 
 // DialTCP opens a connection to the address (host:port) of a gateway, through the proxy of the
@@ -69,7 +70,7 @@ func DialTCP(ctx context.Context, network, address string) (net.Conn, error) {
 	return tunnel, nil
 }
 
-// dialProxy connects to the proxy itself, by TLS with the CAs of the system if it is an https one.
+// dialProxy connects to the proxy itself. For an https proxy it uses TLS with the CAs of the system.
 func dialProxy(ctx context.Context, proxy *url.URL) (net.Conn, error) {
 	port := proxy.Port()
 	if port == "" {
@@ -94,7 +95,7 @@ func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address 
 	if err := request.Write(conn); err != nil {
 		return nil, fmt.Errorf("ask for a tunnel to %s: %w", address, err)
 	}
-	// A gateway sends nothing before the machine does, so all bytes belong to the answer.
+	// A gateway sends nothing before the machine does, so all bytes belong to the proxy's answer.
 	reader := bufio.NewReader(io.LimitReader(conn, maxProxyAnswer))
 	answer, err := http.ReadResponse(reader, request)
 	switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// proxyServer is an HTTP proxy that tunnels every CONNECT to one address, or refuses with a status.
+// proxyServer is an HTTP proxy. It tunnels every CONNECT to one address, or refuses it with a status.
 type proxyServer struct {
 	address string
 	mu      sync.Mutex
@@ -64,7 +64,7 @@ func (p *proxyServer) serve(conn net.Conn, target string, refuse int) {
 	_, _ = io.Copy(conn, behind)
 }
 
-// echoServer answers one line with itself.
+// echoServer starts a server that answers one line with the same line, and returns its address.
 func echoServer(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -152,7 +152,8 @@ func TestAProxyThatDoesNotHelpIsNamedWithoutItsPassword(t *testing.T) {
 	}
 }
 
-// A proxy that sends headers without end must not fill the memory of the agent.
+// TestAnEndlessAnswerOfAProxyIsBounded uses a proxy that sends headers without end. They must not fill
+// the memory of the agent.
 func TestAnEndlessAnswerOfAProxyIsBounded(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

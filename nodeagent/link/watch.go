@@ -6,9 +6,10 @@ import (
 	"sync"
 )
 
-// Refusal is a connection that the gateway ended before it said anything.
+// Refusal is the error of a connection that the gateway ended before it sent any data.
 type Refusal struct {
-	// Alert: it said so in a TLS alert; otherwise it may also just have gone away.
+	// Alert is true for a refusal by TLS alert. Without an alert the gateway may also have crashed or
+	// lost its network.
 	Alert bool
 	Cause error
 }
@@ -20,10 +21,10 @@ func (r *Refusal) Error() string {
 	return "connection closed after the handshake: " + r.Cause.Error()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Cause }
 
-// watchedConn remembers how a connection failed; grpc would turn it into text.
+// watchedConn keeps the error with which a connection failed; grpc would turn it into text.
 type watchedConn struct {
 	net.Conn
 	mu     sync.Mutex
@@ -43,7 +44,7 @@ func (c *watchedConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// note keeps the first failure, but an alert beats all others.
+// note keeps the first failure. An alert replaces any other failure.
 func (c *watchedConn) note(heard bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,17 +13,17 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// ErrNoAgent says that no agent listens there.
+// ErrNoAgent means that no agent listens on the socket.
 var ErrNoAgent = errors.New("no agent runs there")
 
-// Exchange says request to the agent behind a socket and reads its answers.
+// Exchange sends request to the agent behind a socket and calls read with its answers.
 func Exchange(ctx context.Context, socket string, request any, read func(*bufio.Reader) error) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w (%s); start it: mooring-agent start, or mooring-agent run, with this --identity-dir", ErrNoAgent, socket)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the agent's socket is another user's: run this as the user of the agent: %w", err)
+		return fmt.Errorf("the agent's socket belongs to another user: run this command as the user of the agent: %w", err)
 	case err != nil:
 		return fmt.Errorf("reach the agent: %w", err)
 	}
@@ -40,7 +40,7 @@ func Exchange(ctx context.Context, socket string, request any, read func(*bufio.
 	return read(bufio.NewReader(conn))
 }
 
-// Read takes one line of the agent's answers.
+// Read reads one line of the agent's answers into answer.
 func Read(lines *bufio.Reader, answer any) error {
 	line, err := lines.ReadBytes('\n')
 	if err == nil {

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// listen serves an echo until the test ends, and gives its socket and what ends it.
+// listen serves an echo until the test ends. It returns the socket and a function that ends the server.
 func listen(t *testing.T) (socket string, stop func()) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "run", "s")
@@ -38,7 +38,7 @@ func listen(t *testing.T) (socket string, stop func()) {
 	return socket, stop
 }
 
-// ask says request, and returns the answer.
+// ask sends request and returns the answer.
 func ask(t *testing.T, socket string, request any) (answer string, err error) {
 	t.Helper()
 	err = Exchange(t.Context(), socket, request, func(lines *bufio.Reader) error { return Read(lines, &answer) })
@@ -47,7 +47,7 @@ func ask(t *testing.T, socket string, request any) (answer string, err error) {
 
 func TestALineThereALineBack(t *testing.T) {
 	socket, stop := listen(t)
-	for range 2 * maxClients { // no place is lost
+	for range 2 * maxClients { // every client gives its slot back
 		if got, err := ask(t, socket, "hello"); err != nil || got != "\"hello\"\n" {
 			t.Fatalf("%q, %v", got, err)
 		}
@@ -57,11 +57,12 @@ func TestALineThereALineBack(t *testing.T) {
 	}
 	stop()
 	if _, err := ask(t, socket, "hello"); !errors.Is(err, ErrNoAgent) || !strings.Contains(err.Error(), "mooring-agent start") {
-		t.Errorf("after the end: %v", err)
+		t.Errorf("request after the end of the server: %v", err)
 	}
 }
 
-// Clients that say nothing do not keep the agent from its end.
+// TestSilentClientsDoNotHoldTheEnd opens connections that send nothing. They must not delay the end of
+// the server.
 func TestSilentClientsDoNotHoldTheEnd(t *testing.T) {
 	socket, stop := listen(t)
 	for range maxClients + 1 {
@@ -83,7 +84,7 @@ func TestASocketThatAKilledAgentLeftIsReplaced(t *testing.T) {
 	}
 	killed.Abandon()
 	if _, err := ask(t, socket, "hello"); !errors.Is(err, ErrNoAgent) {
-		t.Errorf("of a killed agent: %v", err)
+		t.Errorf("request to a killed agent: %v", err)
 	}
 	again, err := Listen(socket, "a test", log)
 	if err != nil {

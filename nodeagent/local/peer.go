@@ -2,5 +2,5 @@ package local
 
 import "errors"
 
-// errUnknownPeer is peerUID's where the system has no such question.
-var errUnknownPeer = errors.New("this system does not tell who is at the other end of a socket")
+// errUnknownPeer is the error of peerUID on systems that cannot report the peer of a socket.
+var errUnknownPeer = errors.New("this system cannot report the user at the other end of a socket")

@@ -4,7 +4,7 @@ package local
 
 import "net"
 
-// peerUID is the user at the other end, by the kernel's word.
+// peerUID returns the user at the other end of the socket, as the kernel reports it.
 func peerUID(conn *net.UnixConn) (int, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

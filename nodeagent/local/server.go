@@ -1,8 +1,8 @@
-// Package local is how other programs on this machine speak with a running agent: over
-// unix sockets in a folder of its user, a line of JSON there, lines of JSON back.
+// Package local connects other programs on this machine with a running agent. It uses unix sockets
+// in a folder of the agent's user: the client sends one line of JSON, the agent answers with lines
+// of JSON.
 //
-// What answers is the living process, so a socket cannot tell what was true before an
-// agent was killed.
+// The living process answers, so a socket cannot show the state of an agent that was killed.
 package local
 
 import (
@@ -25,34 +25,33 @@ import (
 )
 
 const (
-	// maxRequestBytes bounds a line of a client, Timeout how long it may take.
+	// maxRequestBytes bounds a line of a client, in bytes.
 	maxRequestBytes = 4 << 10
-	// Timeout is for one exchange.
+	// Timeout bounds one exchange, the client's line included.
 	Timeout = 10 * time.Second
-	// maxClients bounds the clients at a time.
+	// maxClients bounds the number of concurrent clients.
 	maxClients = 32
 )
 
-// Handler answers the one line of a client; uid is the user at the other end. It may
-// leave the connection open for more answers, until ctx ends.
+// Handler answers the one line of a client; uid is the user at the other end. It may send more
+// answers on the connection until ctx ends.
 type Handler func(ctx context.Context, conn *net.UnixConn, line []byte, uid int)
 
-// Server admits the agent's own user, and root, who could be anybody anyway.
+// Server accepts clients of the agent's own user and of root, who can act as any user anyway.
 type Server struct {
 	purpose  string
 	log      *slog.Logger
 	listener *net.UnixListener
 	uid      int
 	slots    chan struct{}
-	// Unknown admits clients where the system does not tell who they are: for what only
-	// reads.
+	// Unknown accepts clients on systems that cannot report the user of a client. Only sockets
+	// for reading may set it.
 	Unknown bool
 }
 
-// Listen makes the socket, mode 0600 in a folder of mode 0700. It errs with
-// ownfile.ErrLoose when either is there already and somebody else could reach it. The
-// caller holds the identity directory, so a socket that is there is nobody's. purpose
-// says in errors what it is for.
+// Listen creates the socket, with mode 0600 in a folder of mode 0700. It returns ownfile.ErrLoose if
+// another user could reach an existing folder or socket. The caller holds the identity directory, so
+// no process uses an existing socket. purpose names the socket in errors.
 func Listen(path, purpose string, log *slog.Logger) (*Server, error) {
 	dir := filepath.Dir(path)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -68,7 +67,7 @@ func Listen(path, purpose string, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s (a socket's path has at most about 100 bytes): %w", purpose, err)
 	}
-	// The folder keeps others out until then.
+	// Until this call the mode of the folder keeps others out.
 	if err := os.Chmod(path, 0o600); err != nil {
 		listener.Close()
 		return nil, fmt.Errorf("protect the socket for %s: %w", purpose, err)
@@ -83,20 +82,20 @@ func checkPrivate(paths ...string) error {
 	for i, path := range paths {
 		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) || runtime.GOOS == "windows" {
-			continue // there, access lists protect, which the folder inherits
+			continue // on Windows the socket inherits the access list of the folder, which protects it
 		}
 		if err != nil {
 			return err
 		}
 		if want := []fs.FileMode{0o700, 0o600}[i]; info.Mode().Perm()&^want&0o077 != 0 {
-			return fmt.Errorf("%w: others can reach %s (mode %04o); make sure nobody answered in your place, then run: chmod %04o %s",
+			return fmt.Errorf("%w: others can reach %s (mode %04o); check that no other user answered a question, then run: chmod %04o %s",
 				ownfile.ErrLoose, path, info.Mode().Perm(), want, path)
 		}
 	}
 	return nil
 }
 
-// Serve answers until ctx ends; then nobody is connected any more.
+// Serve answers clients until ctx ends. It returns after the last connection is closed.
 func (s *Server) Serve(ctx context.Context, handle Handler) {
 	var clients sync.WaitGroup
 	defer clients.Wait()
@@ -106,7 +105,7 @@ func (s *Server) Serve(ctx context.Context, handle Handler) {
 		conn, err := s.listener.AcceptUnix()
 		if err != nil {
 			if ctx.Err() == nil {
-				s.log.Error("a socket of the agent ended", "for", s.purpose, "error", err)
+				s.log.Error("the agent no longer listens on a socket", "for", s.purpose, "error", err)
 			}
 			return
 		}
@@ -130,7 +129,7 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn, handle Handler) 
 	_ = conn.SetDeadline(time.Now().Add(Timeout))
 	uid, err := peerUID(conn)
 	if unknown := s.Unknown && errors.Is(err, errUnknownPeer); !unknown && (err != nil || !s.admits(uid)) {
-		s.log.Warn("a socket refused another user", "for", s.purpose, "uid", uid, "error", err)
+		s.log.Warn("refused a client of another user", "for", s.purpose, "uid", uid, "error", err)
 		Say(conn, map[string]string{"error": "only the user of the agent and root may do this"})
 		return
 	}
@@ -143,13 +142,13 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn, handle Handler) 
 
 func (s *Server) admits(uid int) bool { return uid == s.uid || uid == 0 }
 
-// Abandon stops listening and leaves the socket where it is, as a killed process does.
+// Abandon stops listening and leaves the socket's file in place, as a killed process does.
 func (s *Server) Abandon() {
 	s.listener.SetUnlinkOnClose(false)
 	s.listener.Close()
 }
 
-// Say answers with a line; false when the client is gone.
+// Say writes answer as one line and reports whether the client received it.
 func Say(conn net.Conn, answer any) bool {
 	line, err := jsontext.Marshal(answer)
 	if err != nil {

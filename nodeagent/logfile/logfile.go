@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// shown is how much of the end is shown, in bytes.
+	// shown bounds the output to the end of the file, in bytes.
 	shown = 64 << 10
-	// pause is between two looks at a file that is followed.
+	// pause is the interval between two reads of a followed file.
 	pause = 200 * time.Millisecond
 )
 
-// Copy writes the end of the file to out; follow goes on with what is appended, also to a
-// new file of that name, until ctx ends.
+// Copy writes the end of the file to out. With follow it also copies appended lines until ctx ends,
+// and continues with a new file of the same name.
 func Copy(ctx context.Context, out io.Writer, path string, follow bool) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -41,7 +41,7 @@ func Copy(ctx context.Context, out io.Writer, path string, follow bool) error {
 		}
 		next, err := os.Open(path)
 		if errors.Is(err, os.ErrNotExist) {
-			continue // it is being rotated
+			continue // the file is being rotated
 		}
 		if err != nil {
 			return fmt.Errorf("open log: %w", err)

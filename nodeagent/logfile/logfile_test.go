@@ -33,11 +33,11 @@ func TestOnlyTheEndIsShown(t *testing.T) {
 
 func TestALogThatIsNotThereIsSaid(t *testing.T) {
 	if err := Copy(t.Context(), &bytes.Buffer{}, filepath.Join(t.TempDir(), "log"), true); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it says %v", err)
+		t.Errorf("got %v, want fs.ErrNotExist", err)
 	}
 }
 
-// What is appended is shown, over a rotation, and nothing of it twice or not at all.
+// TestALogIsFollowedOverARotation verifies that Copy shows appended text once, over a rotation too.
 func TestALogIsFollowedOverARotation(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	add := func(text string) {
@@ -75,10 +75,10 @@ func TestALogIsFollowedOverARotation(t *testing.T) {
 			t.Error(err)
 		}
 		if got := out.String(); got != "1 2 3 4" {
-			t.Errorf("shown is %q", got)
+			t.Errorf("the output is %q", got)
 		}
 	})
 }
 
-// waitPause lets the time of the bubble go on to just after the next look.
+// waitPause sleeps until just after the next read of Copy, in the time of the bubble.
 func waitPause() { time.Sleep(pause + time.Millisecond) }

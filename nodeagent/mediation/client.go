@@ -9,22 +9,22 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/local"
 )
 
-// Client speaks with the agent of an identity directory.
+// Client sends requests to the agent of an identity directory.
 type Client struct {
-	// Socket is its SocketPath.
+	// Socket is the path of the agent's socket, from SocketPath.
 	Socket string
 }
 
-// ErrNoAgent says that no agent listens there.
+// ErrNoAgent means that no agent listens on the socket.
 var ErrNoAgent = local.ErrNoAgent
 
-// List is what waits for an answer.
+// List returns the open questions.
 func (c Client) List(ctx context.Context) ([]Question, error) {
 	return c.once(ctx, request{Op: opList})
 }
 
-// Answer answers a question by its UID or name, and returns it. After that the answer is
-// on disk.
+// Answer answers a question, given by its UID or name, and returns the question. After that the
+// answer is on disk.
 func (c Client) Answer(ctx context.Context, name string, allowed bool) (Question, error) {
 	op := opDeny
 	if allowed {
@@ -35,13 +35,13 @@ func (c Client) Answer(ctx context.Context, name string, allowed bool) (Question
 		return Question{}, err
 	}
 	if len(questions) != 1 {
-		return Question{}, errors.New("the agent did not say what was answered")
+		return Question{}, errors.New("the agent did not return the answered question")
 	}
 	return questions[0], nil
 }
 
-// Watch calls see with what waits for an answer, now and after every change, until ctx
-// or the agent ends.
+// Watch calls see with the open questions at once and after every change, until ctx or the agent
+// ends.
 func (c Client) Watch(ctx context.Context, see func([]Question)) error {
 	return c.exchange(ctx, request{Op: opWatch}, func(lines *bufio.Reader) error {
 		for {

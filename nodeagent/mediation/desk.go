@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Desk is the policy of a machine with somebody at it: open questions lie on it until
-// one of its users answers.
+// Desk is the policy of a machine with a person at it. It keeps the open questions until one of
+// the machine's users answers.
 type Desk struct {
-	// Rules reads the policy file; it is asked for every run, so a change counts at once.
+	// Rules reads the policy file. Desk calls it for every run, so a change applies at once.
 	Rules func() (*Rules, error)
-	// User is the local user who is asked.
+	// User is the local user who answers the questions.
 	User string
 	Now  func() time.Time
 	Log  *slog.Logger
@@ -28,27 +28,27 @@ type Desk struct {
 type pending struct {
 	Question
 	record   Record
-	answered chan error // gets nil or *Denied, once
+	answered chan error // receives nil or *Denied, once
 }
 
-// Allows tells whether the rules allow it without a question.
+// Allows reports whether the rules allow the run without a question.
 func (d *Desk) Allows(q Question) bool {
 	rules, err := d.Rules()
 	return err == nil && rules.judge(q) == Allow
 }
 
-// Decide applies the rules, and asks if they say so.
+// Decide applies the rules and, if they say ask, waits for the answer of a person.
 func (d *Desk) Decide(ctx context.Context, q Question, record Record) error {
 	rules, err := d.Rules()
 	if err != nil {
-		d.Log.Error("the mediation policy cannot be used; everything is refused", "error", err)
+		d.Log.Error("the mediation policy cannot be used; every run is refused", "error", err)
 		return &Denied{CodeDenied, "the mediation policy of this machine cannot be used; its agent's log says why"}
 	}
 	again := !q.Since.IsZero()
 	switch verdict := rules.judge(q); {
 	case verdict == Deny:
 		return &Denied{CodeDenied, "the mediation policy of this machine refuses it"}
-	case verdict == Allow && !again: // what a person was asked, a person answers
+	case verdict == Allow && !again: // a question that was asked before is for a person to answer
 		return nil
 	}
 	patience := rules.timeout
@@ -79,17 +79,17 @@ func (d *Desk) ask(ctx context.Context, patience time.Duration, q Question, reco
 		if err := d.resolve(p, false, ""); err != nil && !errors.Is(err, ErrNoQuestion) {
 			return err
 		}
-		return <-p.answered // ours, or one that was given this very moment
+		return <-p.answered // the timeout's answer, or one that came at the same moment
 	case <-ctx.Done():
 		if !d.take(p) {
-			return <-p.answered // given this very moment
+			return <-p.answered // answered at the same moment
 		}
 		return context.Cause(ctx)
 	}
 }
 
-// Answer takes the answer to a question, named by its UID, or by its name if only one has
-// it. When it returns nil the answer is on disk and will be followed.
+// Answer answers the question with that UID, or with that name if only one question has it. When
+// Answer returns nil, the answer is on disk and takes effect.
 func (d *Desk) Answer(name string, allowed bool, by string) (Question, error) {
 	p, err := d.find(name)
 	if err != nil {
@@ -118,7 +118,7 @@ func (d *Desk) find(name string) (*pending, error) {
 	return found, nil
 }
 
-// resolve is how a question is answered: the first answer is recorded, then followed.
+// resolve records the first answer to a question and then passes it to the waiting run.
 func (d *Desk) resolve(p *pending, allowed bool, by string) error {
 	if !d.take(p) {
 		return ErrNoQuestion
@@ -139,8 +139,7 @@ func (d *Desk) resolve(p *pending, allowed bool, by string) error {
 	return nil
 }
 
-// Questions lists what waits for an answer, oldest first; changed is closed when that is
-// out of date.
+// Questions lists the open questions, oldest first. changed is closed when the list is out of date.
 func (d *Desk) Questions() (open []Question, changed <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -160,7 +159,7 @@ func (d *Desk) put(p *pending) {
 	d.announce()
 }
 
-// take removes a question; false when it is not there any more.
+// take removes a question and reports whether it was still open.
 func (d *Desk) take(p *pending) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -72,7 +72,7 @@ func TestTheFirstAnswerStandsAndIsRecordedFirst(t *testing.T) {
 		if err := <-decided; !errors.As(err, &denied) || strings.Join(record.steps, ",") != "asked ann,no by ann" {
 			t.Errorf("%v, %v", err, record.steps)
 		}
-		// An answer that cannot be recorded is not followed.
+		// An answer that cannot be recorded has no effect.
 		record = &memory{fails: errors.New("disk full")}
 		go func() { decided <- d.Decide(t.Context(), question("v"), record) }()
 		synctest.Wait()
@@ -80,7 +80,7 @@ func TestTheFirstAnswerStandsAndIsRecordedFirst(t *testing.T) {
 			t.Error("an answer that is not on disk was confirmed")
 		}
 		if err := <-decided; err == nil {
-			t.Error("and followed")
+			t.Error("an answer that is not on disk took effect")
 		}
 	})
 }

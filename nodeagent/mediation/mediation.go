@@ -1,10 +1,10 @@
-// Package mediation decides, on the machine alone, whether a capability may run:
-// the cluster can ask, it cannot answer.
+// Package mediation decides, on the machine alone, whether a capability may run. The cluster can ask
+// but cannot answer.
 //
-// A Policy file of the machine's user says which runs need no question and which are
-// refused; all others that need a person are put on the Desk, where whoever uses the
-// machine answers: at the terminal of the agent (Prompt), or with mooring-agent mediate
-// over the Server's socket. No answer in time is a no.
+// A policy file of the machine's user lists the runs that need no question and the runs that are
+// refused. All other runs that need a person become questions on the Desk. The user of the machine
+// answers them at the terminal of the agent (Prompt), or with mooring-agent mediate over the
+// Server's socket. No answer in time is a denial.
 package mediation
 
 import (
@@ -13,56 +13,56 @@ import (
 	"time"
 )
 
-// Codes of a no, shared with the cluster's.
+// Codes of a denial, shared with the cluster's.
 const (
 	CodeDenied   = "MediationDenied"
 	CodeTimedOut = "MediationTimedOut"
 )
 
-// Question is what a person decides about: everything in it that came from the cluster
-// is foreign text.
+// Question describes a run for the person who decides about it. Every text in it that came from the
+// cluster is untrusted.
 type Question struct {
-	// Namespace, Name and UID are those of the dispatch.
+	// Namespace, Name and UID identify the dispatch.
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	UID       string `json:"uid"`
 
 	Capability  string `json:"capability"`
 	Description string `json:"description,omitempty"`
-	// Target is the whole of what it is about, in one text.
+	// Target is the complete object of the run in one text, such as a command line with its input.
 	Target string `json:"target"`
 	// Warning is a sentence of the agent about the target, mostly empty. A question with a warning
-	// is asked, whatever a rule allows.
+	// goes to a person even when a rule allows the run.
 	Warning string `json:"warning,omitempty"`
-	// RequestedBy is the user of the cluster who asked.
+	// RequestedBy is the cluster's user who requested the run.
 	RequestedBy string `json:"requestedBy"`
-	// Since is when the person was asked first, Until when no answer becomes a no. Decide is given
-	// the end of the dispatch as Until, and Since only for a question that an earlier process
-	// of the agent asked: it has the rest of its time.
+	// Since is the time of the first question, and Until the time at which no answer becomes a
+	// denial. Decide receives the end of the dispatch as Until. It receives Since only for a question
+	// of an earlier process of the agent; that question keeps the rest of its time.
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
 
-	// Needed: the capability asks for mediation by itself.
+	// Needed is true when the capability itself requires mediation.
 	Needed bool `json:"-"`
 }
 
-// Record makes steps of a mediation durable, each before anybody acts on it.
+// Record stores the steps of a mediation on disk, each before it takes effect.
 type Record interface {
-	// Asked: user is asked from now on.
+	// Asked stores that the question is put to user.
 	Asked(user string, since time.Time) error
-	// Answered: that is the answer; by is empty when nobody gave one.
+	// Answered stores the answer; by is empty when no person answered.
 	Answered(allowed bool, by string) error
 }
 
-// Policy is asked before anything runs.
+// Policy decides whether a run may start. The agent calls it before every run.
 type Policy interface {
-	// Allows tells whether the run needs nobody's answer; it asks nobody and does not wait.
+	// Allows reports whether the run needs no answer. It asks no person and does not wait.
 	Allows(q Question) bool
 	// Decide returns nil to allow the run, a *Denied, or the cause of ctx's end.
 	Decide(ctx context.Context, q Question, record Record) error
 }
 
-// Denied is a no, with a stable code for the cluster and a sentence for people.
+// Denied is a denial, with a stable code for the cluster and a sentence for people.
 type Denied struct {
 	Code    string
 	Message string
@@ -70,11 +70,11 @@ type Denied struct {
 
 func (d *Denied) Error() string { return d.Message }
 
-// Unattended is the policy of a machine with nobody to ask: what needs no person
-// runs, what needs one does not.
+// Unattended is the policy of a machine without a person to ask. It allows runs that need no person
+// and denies the others.
 type Unattended struct{}
 
-// Allows capabilities without mediation.
+// Allows reports whether the capability needs no mediation.
 func (Unattended) Allows(q Question) bool { return !q.Needed }
 
 // Decide allows capabilities without mediation.
@@ -82,12 +82,12 @@ func (u Unattended) Decide(_ context.Context, q Question, _ Record) error {
 	if u.Allows(q) {
 		return nil
 	}
-	return &Denied{Code: CodeDenied, Message: "this agent has nobody at the machine to ask"}
+	return &Denied{Code: CodeDenied, Message: "this agent cannot ask a person at the machine"}
 }
 
 var (
-	// ErrNoQuestion says that nothing of that name waits for an answer.
+	// ErrNoQuestion means that no open question has the given name or UID.
 	ErrNoQuestion = errors.New("no such question is open: it was answered, cancelled or never asked; see mooring-agent mediate list")
-	// ErrAmbiguous says that a name stands for more than one question.
-	ErrAmbiguous = errors.New("that could be more than one question; give the UID")
+	// ErrAmbiguous means that more than one open question has the given name.
+	ErrAmbiguous = errors.New("more than one question has that name; give the UID")
 )

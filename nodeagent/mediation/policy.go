@@ -12,13 +12,13 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/yamlfile"
 )
 
-// typeSuffix is how desktop.open_path compares types: one dot, lower case.
+// typeSuffix matches a type in the form that desktop.open_path compares: one dot, lower case.
 var typeSuffix = regexp.MustCompile(`^\.[a-z0-9_+-]+$`)
 
-// defaultTimeout is how long a person has to answer.
+// defaultTimeout is the time a person has to answer.
 const defaultTimeout = 5 * time.Minute
 
-// Verdict of a rule.
+// Verdict is the decision of a rule.
 type Verdict string
 
 // The verdicts.
@@ -28,52 +28,53 @@ const (
 	Deny  Verdict = "deny"
 )
 
-// Rules are the policy file of a machine. Without one, whatever needs a person is asked.
+// Rules are the policy file of a machine. Without a file, every run that needs a person is asked.
 type Rules struct {
-	// Timeout is how long a person has to answer, such as 2m. Default 5m.
+	// Timeout is the time a person has to answer, such as 2m. Default 5m.
 	Timeout string `yaml:"timeout"`
-	// Rules are tried in order; the first that fits decides.
+	// Rules are tried in order; the first rule that matches decides.
 	Rules []Rule `yaml:"rules"`
 	// OpenURL bounds desktop.open_url, whatever a person answers.
 	OpenURL URLRules `yaml:"openURL"`
-	// OpenPath lists the types of files that desktop.open_path knows.
+	// OpenPath lists the file types that desktop.open_path opens without a warning.
 	OpenPath PathRules `yaml:"openPath"`
 
 	timeout time.Duration
 }
 
-// Rule decides about the runs it fits.
+// Rule decides about the runs that it matches.
 type Rule struct {
-	// Capability is a name, or prefix.* for all below it, or * for all.
+	// Capability is a name, or prefix.* for all names below it, or * for all.
 	Capability string `yaml:"capability"`
-	// Target is a pattern of the whole target: * stands for anything but a slash, ** for
-	// anything. Empty fits every target.
+	// Target is a pattern for the whole target: * matches any text without a slash, ** matches
+	// any text. An empty pattern matches every target.
 	Target   string  `yaml:"target"`
 	Decision Verdict `yaml:"decision"`
 
 	target *regexp.Regexp
 }
 
-// URLRules say which addresses may be opened at all.
+// URLRules list the addresses that may be opened at all.
 type URLRules struct {
 	// Schemes default to https alone.
 	Schemes []string `yaml:"schemes"`
-	// Hosts, when there are any, are the only ones; *.example.com is every one below.
+	// Hosts, unless empty, lists the only allowed hosts; *.example.com is every host below it.
 	Hosts []string `yaml:"hosts"`
-	// DenyHosts are refused; they beat Hosts.
+	// DenyHosts are refused, even when Hosts lists them.
 	DenyHosts []string `yaml:"denyHosts"`
 }
 
-// PathRules say which types of files this machine knows.
+// PathRules list the file types that this machine knows.
 type PathRules struct {
-	// Types are suffixes such as .odt, of files that this machine only shows: they have no warning.
+	// Types are suffixes such as .odt. This machine only shows files of these types, so they need
+	// no warning.
 	Types []string `yaml:"types"`
 }
 
 // DefaultRules are the rules of a machine without a policy file.
 func DefaultRules() *Rules { return &Rules{timeout: defaultTimeout} }
 
-// LoadRules reads a policy file; none is the default policy.
+// LoadRules reads a policy file. It returns the default rules when the file does not exist.
 func LoadRules(path string) (*Rules, error) {
 	content, err := ownfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -126,7 +127,7 @@ func (r *Rule) compile() (err error) {
 	return err
 }
 
-// compilePattern anchors at both ends.
+// compilePattern compiles a pattern into an expression that is anchored at both ends.
 func compilePattern(pattern string) (*regexp.Regexp, error) {
 	if pattern == "" {
 		pattern = "**"
@@ -147,8 +148,8 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(expression.String() + `\z`)
 }
 
-// judge finds the verdict for a question. What no rule speaks of is asked if the
-// capability asks for it, and else allowed.
+// judge returns the verdict for a question. A run without a matching rule is asked if the capability
+// requires it or the question has a warning; otherwise it is allowed.
 func (r *Rules) judge(q Question) Verdict {
 	for _, rule := range r.Rules {
 		if rule.fits(q.Capability) && rule.target.MatchString(q.Target) {

@@ -55,7 +55,7 @@ rules:
 	}
 	for _, broken := range []string{"openPath: {types: [odt]}", "openPath: {types: [.ODT]}", "openPath: {types: ['*']}", "rules: [{capability: a, decision: yes}]", "rules: [{decision: ask}]", "timeout: soon", "rule: []", "rules: [{capability: a*, decision: ask}]", "rules: [{capability: '*.a', decision: ask}]", "timeout: -1s"} {
 		if _, err := parseRules([]byte(broken)); err == nil {
-			t.Errorf("%s is taken", broken)
+			t.Errorf("%s is accepted, want an error", broken)
 		}
 	}
 }

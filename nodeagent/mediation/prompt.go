@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// Describe tells a question to a person, a line each, whatever characters the cluster
-// sent: who asks, what would run, and all of what it is about.
+// Describe returns a question as text for a person. It holds who asks, the capability and the whole
+// target, each on a line of its own whatever characters the cluster sent.
 func Describe(q Question) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s asks to run %s on this machine", orNobody(foreign.Exact(q.RequestedBy)), foreign.Exact(q.Capability))
@@ -24,7 +24,7 @@ func Describe(q Question) string {
 	if q.Warning != "" {
 		fmt.Fprintf(&text, "\n  WARNING:  %s", foreign.Exact(q.Warning))
 	}
-	fmt.Fprintf(&text, "\n  dispatch: %s/%s\n  answer until %s, then it is a no",
+	fmt.Fprintf(&text, "\n  dispatch: %s/%s\n  answer until %s; without an answer the run is denied",
 		foreign.Exact(q.Namespace), foreign.Exact(q.Name), q.Until.Local().Format(time.TimeOnly))
 	return text.String()
 }
@@ -36,8 +36,8 @@ func orNobody(user string) string {
 	return user
 }
 
-// Prompt asks a person at a terminal, one question at a time, until ctx ends. by is
-// their name. The caller ends the reading by closing in.
+// Prompt asks a person at a terminal, one question at a time, until ctx ends. by is the person's
+// name. The caller closes in to end the read.
 func (d *Desk) Prompt(ctx context.Context, in io.Reader, out io.Writer, by string) {
 	out = foreign.NewWriter(out)
 	lines := make(chan string)

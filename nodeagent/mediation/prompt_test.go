@@ -84,7 +84,7 @@ func TestAPromptShowsNothingThatActsOnATerminal(t *testing.T) {
 	}
 }
 
-// failing is a Record that cannot store an answer, for a reason in foreign words.
+// failing is a Record that cannot store an answer; its error contains untrusted text.
 type failing struct{ reason string }
 
 func (failing) Asked(string, time.Time) error { return nil }

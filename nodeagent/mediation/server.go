@@ -23,8 +23,8 @@ const (
 	opDeny  = "deny"
 )
 
-// request and answer are the lines of the socket, JSON. A watch gets an answer for
-// every change.
+// request is a line of the client in JSON; an answer is a line of the agent. A watch receives an
+// answer for every change.
 type request struct {
 	Op   string `json:"op"`
 	Name string `json:"name,omitempty"`
@@ -35,7 +35,7 @@ type answer struct {
 	Error     string     `json:"error,omitempty"`
 }
 
-// SocketPath is where an agent listens; dir is its folder for that.
+// SocketPath returns the path of the agent's socket in its folder dir.
 func SocketPath(dir string) string { return filepath.Join(dir, socketName) }
 
 // Server answers mooring-agent mediate.
@@ -44,7 +44,7 @@ type Server struct {
 	on   *local.Server
 }
 
-// Listen makes the socket in the folder dir; its errors are those of local.Listen.
+// Listen creates the socket in the folder dir. It returns the errors of local.Listen.
 func Listen(dir string, desk *Desk, log *slog.Logger) (*Server, error) {
 	on, err := local.Listen(SocketPath(dir), "local mediation", log)
 	if err != nil {
@@ -53,7 +53,7 @@ func Listen(dir string, desk *Desk, log *slog.Logger) (*Server, error) {
 	return &Server{desk: desk, on: on}, nil
 }
 
-// Serve answers until ctx ends; then nobody is connected any more.
+// Serve answers clients until ctx ends. It returns after the last connection is closed.
 func (s *Server) Serve(ctx context.Context) { s.on.Serve(ctx, s.answer) }
 
 func (s *Server) answer(ctx context.Context, conn *net.UnixConn, line []byte, uid int) {
@@ -84,13 +84,13 @@ func (s *Server) handle(ctx context.Context, conn *net.UnixConn, r request, by s
 	}
 }
 
-// watch tells the open questions again whenever they change, until the client goes.
+// watch sends the open questions whenever they change, until the client disconnects.
 func (s *Server) watch(ctx context.Context, conn *net.UnixConn) {
 	_ = conn.SetDeadline(time.Time{})
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _ = conn.Read(make([]byte, 1)) // it says nothing more; conn is closed on our way out
+		_, _ = conn.Read(make([]byte, 1)) // the client sends nothing more; the deferred Close ends the read
 	}()
 	defer func() { conn.Close(); <-gone }()
 	for {
@@ -109,7 +109,7 @@ func (s *Server) watch(ctx context.Context, conn *net.UnixConn) {
 	}
 }
 
-// nameOf is the login name of a user, or the id.
+// nameOf returns the login name of a user, or the id as text.
 func nameOf(uid int) string {
 	if found, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return found.Username

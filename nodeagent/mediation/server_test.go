@@ -16,7 +16,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
-// served is a server with one open question; it is answered to decided.
+// served starts a server with one open question. decided receives the result of Decide.
 func served(t *testing.T) (dir string, decided chan error) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "run")
@@ -75,11 +75,11 @@ func TestAnswersOverTheSocket(t *testing.T) {
 	}
 }
 
-// TestAnotherUserIsRefused lets nobody in by mode alone: the socket is opened up on purpose,
-// and still the kernel's word about the peer keeps the other user out.
+// TestAnotherUserIsRefused opens the socket's mode to all users on purpose. The peer credentials of
+// the kernel must still keep another user out.
 func TestAnotherUserIsRefused(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to be somebody else")
+		t.Skip("needs root, to act as another user")
 	}
 	python, err := exec.LookPath("/usr/bin/python3")
 	if err != nil {
@@ -125,7 +125,7 @@ func TestASocketOthersCanReachIsNotUsed(t *testing.T) {
 		if info, err := os.Stat(SocketPath(dir)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the socket has mode %v, %v", info.Mode(), err)
 		}
-		s.on.Abandon() // as after a crash
+		s.on.Abandon() // leaves the socket in place, as a crash does
 		if again, err := Listen(dir, d, d.Log); err != nil {
 			t.Errorf("after a crash: %v", err)
 		} else {

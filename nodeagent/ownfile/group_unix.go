@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// privateGroup reports whether a group is the private one of a user: it has the user's
-// name, is the primary group of nobody else, and has no other member. Systems that make such
-// groups let users work with the mask 002. Root has none.
+// privateGroup reports whether a group is the private group of a user. Such a group has the user's
+// name, is the primary group of no other user, and has no other member. Systems that create private
+// groups let users work with the mask 002. Root has no private group.
 func privateGroup(uid, gid uint32) bool {
 	if uid == 0 || gid == 0 {
 		return false
@@ -23,7 +23,7 @@ func privateGroup(uid, gid uint32) bool {
 	return err == nil && isPrivate(string(users), string(groups), uid, gid)
 }
 
-// isPrivate reads passwd(5) and group(5).
+// isPrivate implements privateGroup on the contents of passwd(5) and group(5).
 func isPrivate(users, groups string, uid, gid uint32) bool {
 	id, group := strconv.FormatUint(uint64(uid), 10), strconv.FormatUint(uint64(gid), 10)
 	name := ""

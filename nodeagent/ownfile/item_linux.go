@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// item is one step of a walk, held open (O_PATH): nothing that happens to its name later
-// changes which file it is.
+// item is one step of a walk. Its open descriptor (O_PATH) pins the file, so a later change of the
+// name cannot replace it.
 type item struct {
 	path string
 	info fs.FileInfo
@@ -64,8 +64,8 @@ func (i *item) readOnly() bool {
 
 func (i *item) close() { i.file.Close() }
 
-// File returns the descriptor that was checked, to be executed in place of the name. It is
-// nil for a script, which its interpreter opens by its name.
+// File returns the checked descriptor, which process executes instead of the name. It returns nil for
+// a script, which its interpreter opens by its name.
 func (p *Program) File() *os.File {
 	if p.script {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// item is one step of a walk, known by its name: these systems have no O_PATH. Between the
-// check of a step and the next one, only who can write the folder could replace it.
+// item is one step of a walk, identified by its name: these systems have no O_PATH. Between the
+// check of a step and the next one, only users who can write the folder could replace it.
 type item struct {
 	path string
 	info fs.FileInfo

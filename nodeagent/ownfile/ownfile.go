@@ -1,6 +1,6 @@
-// Package ownfile opens files that decide what the agent does. A file counts as the
-// agent's own when only root and the agent's user can write it, or put another one in its
-// place: every folder from the root to the file is checked, and the folders of every link.
+// Package ownfile opens files that control the agent. A file is the agent's own when only root and
+// the agent's user can write or replace it. The check covers every folder from the root to the file,
+// and the folders of every link.
 package ownfile
 
 import (
@@ -12,14 +12,14 @@ import (
 	"path/filepath"
 )
 
-// ErrLoose reports that another user could have written or replaced a file.
+// ErrLoose means that another user could have written or replaced a file.
 var ErrLoose = errors.New("not safe to use")
 
-// maxBytes bounds a file.
+// maxBytes bounds the size of a file.
 const maxBytes = 64 << 10
 
-// Read returns the content of a regular file. It follows links and errs with ErrLoose and
-// the command that repairs it. The checked descriptor is the one that is read.
+// Read returns the content of a regular file. It follows links. An unsafe file is ErrLoose, with the
+// command that repairs it. Read uses the descriptor that it checked.
 func Read(path string) ([]byte, error) {
 	end, err := walk(path)
 	if err != nil {
@@ -44,7 +44,8 @@ func Read(path string) ([]byte, error) {
 	return content, nil
 }
 
-// CheckDir errs unless path is a folder in which only root and the agent's user can put files.
+// CheckDir returns an error unless path is a folder in which only root and the agent's user can put
+// files.
 func CheckDir(path string) error {
 	end, err := walk(path)
 	if err != nil {
@@ -57,8 +58,8 @@ func CheckDir(path string) error {
 	return end.checkHolder()
 }
 
-// CheckFolder is CheckDir without the folders above: for a folder whose place another
-// check has approved.
+// CheckFolder is CheckDir without the folders above. It is for a folder whose location another check
+// has approved.
 func CheckFolder(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -73,8 +74,8 @@ func CheckFolder(path string) error {
 	return checkOwner(path, info)
 }
 
-// CheckProgram errs unless path is a program that only root and the agent's user can
-// replace; the interpreter of a script, too.
+// CheckProgram returns an error unless path is a program that only root and the agent's user can
+// replace. It checks the interpreter of a script too.
 func CheckProgram(path string) error {
 	program, err := OpenProgram(path)
 	if err != nil {
@@ -84,16 +85,16 @@ func CheckProgram(path string) error {
 	return nil
 }
 
-// Program is a program that was checked.
+// Program is a checked program.
 type Program struct {
 	end    *end
 	script bool
 }
 
-// OpenProgram checks a program as CheckProgram does and keeps it open. The caller closes it.
+// OpenProgram checks a program like CheckProgram and keeps it open. The caller closes it.
 func OpenProgram(path string) (*Program, error) { return openProgram(path, maxInterpreters) }
 
-// maxInterpreters bounds scripts whose interpreter is a script (Linux: BINPRM_MAX_RECURSION).
+// maxInterpreters bounds the chain of scripts that interpret scripts (Linux: BINPRM_MAX_RECURSION).
 const maxInterpreters = 4
 
 func openProgram(path string, interpreters int) (_ *Program, err error) {
@@ -111,7 +112,7 @@ func openProgram(path string, interpreters int) (_ *Program, err error) {
 		}
 	}()
 	if !end.info.Mode().IsRegular() || !executable(end.info) {
-		return nil, fmt.Errorf("%s is not a program: no file that may be executed", path)
+		return nil, fmt.Errorf("%s is not a program: the file is not executable", path)
 	}
 	interpreter, script := end.interpreter()
 	if p.script = script; !script {
@@ -119,9 +120,9 @@ func openProgram(path string, interpreters int) (_ *Program, err error) {
 	}
 	switch {
 	case interpreters == 0:
-		return nil, fmt.Errorf("%s: its interpreter is a script, and so on", path)
+		return nil, fmt.Errorf("%s: too many interpreters that are scripts themselves", path)
 	case !filepath.IsAbs(interpreter):
-		return nil, fmt.Errorf("%w: %s names its interpreter %q by no absolute path", ErrLoose, path, interpreter)
+		return nil, fmt.Errorf("%w: %s names its interpreter %q without an absolute path", ErrLoose, path, interpreter)
 	}
 	next, err := openProgram(interpreter, interpreters-1)
 	if err != nil {

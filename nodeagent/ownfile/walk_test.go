@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// tree makes a file that is reached through folders and links of each kind, and returns its
-// path and every folder that the path depends on:
+// tree creates a file behind folders and links of each kind. It returns the file's path through the
+// links, the file, and every folder that the path depends on:
 //
 //	top/one/link  -> ../two/inner      (a relative link to a folder)
 //	top/two/inner/name -> top/three/deep/file (an absolute link to the file)
@@ -34,7 +34,7 @@ func tree(t *testing.T) (path, file string, folders []string) {
 	return filepath.Join(top, "one/link/name"), file, append(folders, top)
 }
 
-// uses are the ways in which a path is used.
+// uses are the functions that use a path.
 var uses = map[string]func(string) error{
 	"read":  func(path string) error { _, err := Read(path); return err },
 	"run":   CheckProgram,
@@ -49,7 +49,7 @@ func ignore(err, ignored error) error {
 	return err
 }
 
-// TestEveryFolderOnTheWayIsChecked loosens one folder after the other.
+// TestEveryFolderOnTheWayIsChecked makes one folder after the other unsafe.
 func TestEveryFolderOnTheWayIsChecked(t *testing.T) {
 	spoils := map[string]func(*testing.T, string){
 		"writable by all":       func(t *testing.T, dir string) { chmod(t, dir, 0o757) },
@@ -71,7 +71,7 @@ func TestEveryFolderOnTheWayIsChecked(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%d/%s", use, at, how), func(t *testing.T) {
 					path, _, folders := tree(t)
 					if use == "scan" && strings.Contains(folders[at], "three") {
-						t.Skip("the folder of the link is scanned, not that of the file")
+						t.Skip("the folder of the link is scanned, not the folder of the file")
 					}
 					spoil(t, folders[at])
 					if err := check(path); !errors.Is(err, ErrLoose) || !strings.Contains(err.Error(), folders[at]) {
@@ -83,7 +83,8 @@ func TestEveryFolderOnTheWayIsChecked(t *testing.T) {
 	}
 }
 
-// TestAStickyFolderIsPassedThroughButHoldsNothing: others can add names to /tmp, so a file or link there may be theirs.
+// TestAStickyFolderIsPassedThroughButHoldsNothing uses a sticky folder like /tmp. Others can add names
+// to it, so a file or link in it may be theirs.
 func TestAStickyFolderIsPassedThroughButHoldsNothing(t *testing.T) {
 	path, file, folders := tree(t)
 	top := folders[len(folders)-1]
@@ -146,7 +147,7 @@ func TestTheInterpreterOfAScriptIsChecked(t *testing.T) {
 	}
 }
 
-// swaps replace one step of the path of a tree by something else of that name.
+// swaps replace one step of the path of a tree by something else with the same name.
 func swaps(path, file string, folders []string) map[string]func() error {
 	top := folders[len(folders)-1]
 	evil := filepath.Join(top, "evil")
@@ -168,7 +169,7 @@ func swaps(path, file string, folders []string) map[string]func() error {
 	}
 }
 
-// TestWhatWasCheckedIsWhatIsUsed swaps each step after the check and before the use.
+// TestWhatWasCheckedIsWhatIsUsed swaps each step between the check and the use.
 func TestWhatWasCheckedIsWhatIsUsed(t *testing.T) {
 	for name := range swaps("", "", []string{""}) {
 		t.Run(name, func(t *testing.T) {
@@ -193,7 +194,7 @@ func TestWhatWasCheckedIsWhatIsUsed(t *testing.T) {
 			}
 			if program.File() == nil {
 				if runtime.GOOS == "linux" {
-					t.Error("a program is executed by its name")
+					t.Error("File returns nil, so the program would be executed by its name")
 				}
 				return
 			}

@@ -17,14 +17,14 @@ import (
 // maxLinks bounds the links of one path (path_resolution(7)).
 const maxLinks = 40
 
-// end is a file or folder that was reached, and the folder that holds it.
+// end is the file or folder at the end of a walk, and the folder that holds it.
 type end struct {
 	*item
 	holder *item
 }
 
-// walk follows a path from the root, link by link. It checks each folder before it looks
-// up a name in it, each link before it is followed, and the end.
+// walk follows a path from the root, link by link. It checks each folder before it looks up a name
+// in it, each link before it follows the link, and the end.
 func walk(path string) (*end, error) {
 	if !filepath.IsAbs(path) {
 		dir, err := os.Getwd()
@@ -39,10 +39,10 @@ func walk(path string) (*end, error) {
 	return e, err
 }
 
-// walker is a walk under way.
+// walker is the state of a walk.
 type walker struct {
 	path string
-	// folders lead from the root to where the walk is.
+	// folders lead from the root to the current folder.
 	folders []*item
 	links   int
 }
@@ -98,7 +98,7 @@ func (w *walker) enterRoot() error {
 	return w.check(root)
 }
 
-// leave goes to the folder above; that of the root is the root.
+// leave goes to the parent folder. The parent of the root is the root.
 func (w *walker) leave() {
 	if last := len(w.folders) - 1; last > 0 {
 		w.folders[last].close()
@@ -106,7 +106,7 @@ func (w *walker) leave() {
 	}
 }
 
-// readLink returns the target of a link, and goes to the root when that begins there.
+// readLink returns the target of a link, and goes to the root when the target is absolute.
 func (w *walker) readLink(link *item) (string, error) {
 	defer link.close()
 	if w.links++; w.links > maxLinks {
@@ -122,9 +122,9 @@ func (w *walker) readLink(link *item) (string, error) {
 	return target, nil
 }
 
-// check wants root or the agent's user as the owner. Others may write no file, and no
-// folder but a sticky one (/tmp): there they can add names, not replace those of the owner.
-// A sticky folder is for passing through: the next element must be a folder.
+// check returns an error unless root or the agent's user owns the item. Others may write no file and
+// only sticky folders (/tmp), in which they can add names but not replace the owner's names. The
+// walk may only pass through a sticky folder: the next element must be a folder.
 func (w *walker) check(i *item) error {
 	if err := checkOwner(i.path, i.info); err != nil {
 		return w.on(i.path, err)
@@ -142,7 +142,7 @@ func (w *walker) check(i *item) error {
 	return w.on(i.path, w.current().checkHolder())
 }
 
-// on names the file that an error about a folder or link on the way to it is about.
+// on adds the walked file to an error about a folder or link on the way to it.
 func (w *walker) on(path string, err error) error {
 	if err == nil || filepath.Clean(path) == filepath.Clean(w.path) {
 		return err
@@ -150,7 +150,7 @@ func (w *walker) on(path string, err error) error {
 	return fmt.Errorf("%w (on the way to %s)", err, w.path)
 }
 
-// closeAllBut closes the folders of the walk, except those that the end needs.
+// closeAllBut closes the folders of the walk, except those of the end.
 func (w *walker) closeAllBut(e *end) {
 	for _, folder := range w.folders {
 		if e == nil || (folder != e.item && folder != e.holder) {
@@ -159,8 +159,8 @@ func (w *walker) closeAllBut(e *end) {
 	}
 }
 
-// checkHolder errs when others can put files into a folder, sticky or not. A read-only
-// mount, such as a ConfigMap's, takes no files whatever its mode is.
+// checkHolder returns an error when others can put files into a folder, sticky or not. A read-only
+// mount, such as the mount of a ConfigMap, takes no files whatever its mode is.
 func (i *item) checkHolder() error {
 	switch {
 	case !writers(i.info) || i.readOnly():
@@ -178,7 +178,7 @@ func (e *end) close() {
 	}
 }
 
-// open opens the file to read it, and checks that it is the one that was checked.
+// open opens the file for reading and verifies that it is the checked file.
 func (e *end) open() (*os.File, error) {
 	file, err := e.holder.openFile(filepath.Base(e.path))
 	if err != nil {
@@ -198,8 +198,8 @@ func (e *end) open() (*os.File, error) {
 	return file, nil
 }
 
-// interpreter reads the interpreter of a script (execve(2)). A file that the agent cannot
-// read is no script: its interpreter could not read it either.
+// interpreter reads the interpreter of a script (execve(2)). A file that the agent cannot read is no
+// script: its interpreter could not read it either.
 func (e *end) interpreter() (path string, script bool) {
 	file, err := e.open()
 	if err != nil {
@@ -226,7 +226,7 @@ func writers(info fs.FileInfo) bool {
 	return loose != 0
 }
 
-// checkOwner wants the agent's user or root as the owner.
+// checkOwner returns an error unless the agent's user or root owns the file.
 func checkOwner(path string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if self := os.Geteuid(); ok && int(stat.Uid) != self && stat.Uid != 0 {

@@ -6,14 +6,14 @@ import (
 	"os"
 )
 
-// end is a file or folder. Access lists decide who can write it; the folder's owner sets
-// them, and nothing here reads them.
+// end is a file or folder. The folder's owner controls write access with access lists, which this
+// package does not read.
 type end struct {
 	path string
 	info fs.FileInfo
 }
 
-// walk wants no symbolic link at the end.
+// walk rejects a symbolic link at the end of the path.
 func walk(path string) (*end, error) {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -10,24 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isInit: this process is PID 1 of a container, which inherits the orphans of all others.
+// isInit is true in PID 1 of a container, which inherits the orphans of all other processes.
 var isInit = os.Getpid() == 1
 
-// The goroutine of main stays on the main thread only when that is decided here.
+// init locks the goroutine of main to the main thread. Only an init function can do that.
 func init() {
 	if isInit {
 		runtime.LockOSThread()
 	}
 }
 
-// RunAsInit runs main and returns its exit code. In a process that is PID 1 it also reaps
-// the orphans that the kernel hands to it, which would stay zombies otherwise. It must be
-// called by the main goroutine.
+// RunAsInit runs main and returns its exit code. As PID 1 the process also reaps the orphans that
+// the kernel assigns to it, which would otherwise stay zombies. The main goroutine must call it.
 //
-// The kernel makes orphans children of the main thread, and a program that Go starts the child
-// of the thread that starts it. The main thread starts none while main runs on another
-// one, so waiting for the children of the main thread alone (__WNOTHREAD of wait(2)) never takes
-// the exit status from an os/exec.Cmd.
+// The kernel makes orphans children of the main thread. A program that Go starts is the child of the
+// thread that starts it. The main thread starts no program, because main runs on another thread.
+// RunAsInit waits for the children of the main thread alone (__WNOTHREAD of wait(2)), so it never
+// takes the exit status from an os/exec.Cmd.
 func RunAsInit(main func() int) int {
 	if !isInit {
 		return main()

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// beInit makes the test binary a program that is PID 1 of its own namespace.
+// beInit is the variable that makes the test binary run as PID 1 of its own namespace.
 const beInit = "MOORING_TEST_INIT"
 
-// asInit runs programs that leave orphans, and others whose exit status counts, side by
-// side. It prints how many statuses were right and how many zombies are left.
+// asInit runs programs that leave orphans beside programs whose exit status counts. It prints the
+// number of correct statuses and the number of remaining zombies.
 func asInit() int {
 	right := make(chan bool, 80)
 	var all sync.WaitGroup
@@ -33,11 +33,11 @@ func asInit() int {
 			}
 			right <- i == 0 && err == nil || i > 0 && errors.As(err, &exit) && exit.ExitCode() == i
 		})
-		// A capability of another build starts programs by itself, and may ask late how they ended.
+		// A capability of another build starts programs itself and may wait for them late.
 		all.Go(func() {
 			cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf("(setsid true &); exit %d", i))
 			err := cmd.Start()
-			time.Sleep(20 * time.Millisecond) // it has ended by now
+			time.Sleep(20 * time.Millisecond) // long enough for the program to end
 			waited := cmd.Wait()
 			if err != nil || cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != i {
 				fmt.Printf("command %d: %v, %v\n", i, err, waited)

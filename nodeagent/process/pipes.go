@@ -15,10 +15,10 @@ import (
 // maxProgressLine bounds a line on file descriptor 3; the rest of a longer one is dropped.
 const maxProgressLine = 512
 
-// pipes are the agent's ends of a program's files, and what was read from them.
+// pipes are the files of a program, with the data that the agent read from them.
 type pipes struct {
 	ours, theirs []*os.File
-	// files are standard input, output and error and file descriptor 3: our ends.
+	// These are the agent's ends of standard input, output and error and of file descriptor 3.
 	stdin, stdout, stderr, progress *os.File
 
 	reading sync.WaitGroup
@@ -52,12 +52,12 @@ func (p *pipes) attach(cmd *exec.Cmd) {
 	cmd.ExtraFiles = p.theirs[3:]
 }
 
-// began starts to read and write; the program has its own copies of its ends.
+// began starts to read and write. It closes the program's ends, of which the program has copies.
 func (p *pipes) began(c Command) {
 	closeAll(p.theirs)
 	p.theirs = nil
 	p.reading.Go(func() {
-		_, _ = p.stdin.Write(c.Stdin) // a program need not read it
+		_, _ = p.stdin.Write(c.Stdin) // a program need not read its input
 		p.stdin.Close()
 	})
 	p.reading.Go(func() { _, _ = io.Copy(&p.output, p.stdout) })
@@ -65,7 +65,7 @@ func (p *pipes) began(c Command) {
 	p.reading.Go(func() { readProgress(p.progress, c.Progress) })
 }
 
-// result waits for what was written, but not for a survivor that holds the files open.
+// result waits for the program's output, but at most drain for a survivor that keeps the files open.
 func (p *pipes) result() Result {
 	p.stdin.Close()
 	for _, file := range p.ours[1:] {
@@ -86,7 +86,7 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// head keeps the beginning of what is written to it.
+// head keeps the beginning of the data that is written to it.
 type head struct {
 	limit    int
 	kept     []byte
@@ -100,7 +100,7 @@ func (h *head) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// tail keeps the end.
+// tail keeps the end of the data that is written to it.
 type tail struct{ kept []byte }
 
 func (t *tail) Write(b []byte) (int, error) {

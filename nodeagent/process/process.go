@@ -1,11 +1,11 @@
 // Package process runs foreign programs for the agent: never through a shell, with a clean
-// environment, bounded output, and an end that is the end of all they started.
+// environment and bounded output. The end of a run ends all processes that the program started.
 //
-// What a program starts is found by its session, its process group, its parents, and a
-// mark in the environment that children inherit. Not found, and so not ended: a process
-// that left the session and its parents and cleared its environment, and what another
-// daemon (systemd, cron, a container engine) was asked to start. One that changed to
-// another user can be ended only by an agent that runs as root.
+// The package finds these processes by their session, their process group, their parents, and a mark
+// in the environment that children inherit. It does not find, and so does not end, a process that
+// left the session and its parents and cleared its environment. The same holds for a process that
+// another daemon (systemd, cron, a container engine) started on request. Only an agent that runs as
+// root can end a process that changed to another user.
 package process
 
 import (
@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	// polite is how long a program may take to end after it was asked to (SIGTERM). It
-	// is shorter than the grace of the executor.
+	// polite is the time a program has to end after SIGTERM. It is shorter than the grace of the
+	// executor.
 	polite = time.Second
-	// drain is how long output is read after the last process ended.
+	// drain is the time for reading output after the last process ended.
 	drain = time.Second
-	// maxTail is how much of the end of standard error is kept.
+	// maxTail bounds the kept end of standard error, in bytes.
 	maxTail = 2 << 10
 )
 
@@ -35,48 +35,46 @@ const markVariable = "MOORING_RUN"
 type Command struct {
 	// Argv is the program, an absolute path, and its arguments as they are.
 	Argv []string
-	// Program is the open file that is executed in place of the file that Argv names; nil is that file.
-	// The caller keeps it open until Run returns. Linux only.
+	// Program is the open file that runs instead of the file at Argv[0]; nil runs the file at
+	// Argv[0]. The caller keeps Program open until Run returns. Linux only.
 	Program *os.File
 	// Env is the whole environment, KEY=VALUE.
 	Env []string
 	// Dir is the working directory; empty is /.
 	Dir string
-	// Stdin is written to standard input, then it is closed.
+	// Stdin is written to standard input, which is then closed.
 	Stdin []byte
-	// User runs it as another user; nil as the agent's.
+	// User is the user of the program; nil means the agent's own user.
 	User *User
-	// Mark names the run, unlike every other one on this machine.
+	// Mark identifies the run; it is unique on this machine.
 	Mark string
-	// MaxOutput is how many bytes of standard output are kept.
+	// MaxOutput bounds the kept standard output, in bytes.
 	MaxOutput int
-	// Progress hears what the program writes to file descriptor 3, one "PERCENT TEXT" a
-	// line.
+	// Progress is called for every line "PERCENT TEXT" that the program writes to file descriptor 3.
 	Progress func(percent int, message string)
 }
 
-// User is whom a program runs as.
+// User is the user that a program runs as.
 type User struct {
 	UID, GID uint32
 	Groups   []uint32
 }
 
-// Result is how a program ended.
+// Result is the output of a program that ended.
 type Result struct {
-	// Output is standard output up to the bound; Overflow says that there was more.
+	// Output is standard output up to MaxOutput; Overflow is true when there was more.
 	Output   []byte
 	Overflow bool
 	// Errors is the end of standard error.
 	Errors []byte
 }
 
-// ErrSurvivors says that processes of the run could not be ended.
+// ErrSurvivors means that processes of the run could not be ended.
 var ErrSurvivors = errors.New("not every process it started could be ended")
 
-// Run runs the program to its end, and then ends whatever else it started. When ctx ends
-// first, all of it is told to end (SIGTERM) and a second later killed. The error is nil
-// only when the program ended by itself with status 0; *exec.ExitError says how it ended
-// otherwise.
+// Run runs the program to its end, and then ends all processes that it started. When ctx ends first,
+// Run sends SIGTERM to all of them and kills them a second later. The error is nil only when the
+// program ended by itself with status 0; *exec.ExitError describes any other end.
 func Run(ctx context.Context, c Command) (Result, error) {
 	if err := errors.Join(ctx.Err(), Supported()); err != nil {
 		return Result{}, err
@@ -97,8 +95,8 @@ func Run(ctx context.Context, c Command) (Result, error) {
 	started := make(chan error)
 	group := &tree{mark: c.Mark}
 	go func() {
-		// The kernel ends the program with the thread that started it (see attributes),
-		// so that thread is kept until the program has ended.
+		// The kernel ends the program with the thread that started it (see attributes), so this
+		// goroutine keeps the thread until the program has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		if err := cmd.Start(); err != nil {
@@ -122,7 +120,7 @@ func Run(ctx context.Context, c Command) (Result, error) {
 	return p.result(), err
 }
 
-// endBy waits for the end a moment, then forces it.
+// endBy waits up to polite for the end of the program and then kills it.
 func endBy(group *tree, ended <-chan error) error {
 	patience := time.NewTimer(polite)
 	defer patience.Stop()
@@ -146,8 +144,9 @@ func command(c Command) *exec.Cmd {
 	return cmd
 }
 
-// Launch starts a program that may stay, such as the opener of a browser, and waits for its
-// end a while. program is Command.Program. One that is still there then is left alone, and reaped when it ends.
+// Launch starts a program that may stay, such as the opener of a browser, and waits up to wait for
+// its end. program is Command.Program. A program that still runs then is left alone, and reaped when
+// it ends.
 func Launch(ctx context.Context, program *os.File, argv, env []string, wait time.Duration) error {
 	cmd := &exec.Cmd{Path: argv[0], Args: argv, Dir: "/", Env: env, SysProcAttr: detached()}
 	release, err := execute(cmd, program)
@@ -165,7 +164,7 @@ func Launch(ctx context.Context, program *os.File, argv, env []string, wait time
 		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
 	ended := make(chan error, 1)
-	// The one goroutine without an owner that waits: it is the program's to end.
+	// This is the only goroutine without an owner that waits for it: the program decides when it ends.
 	go func() { ended <- cmd.Wait() }()
 	patience := time.NewTimer(wait)
 	defer patience.Stop()

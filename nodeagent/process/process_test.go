@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// shell is a program for tests; the agent itself never runs a shell.
+// shell returns a command that runs a script in a shell. The agent itself never runs a shell.
 func shell(t *testing.T, script string) Command {
 	t.Helper()
 	return Command{
@@ -38,7 +38,7 @@ func shell(t *testing.T, script string) Command {
 
 func dirOf(c Command) string { return strings.TrimPrefix(c.Env[1], "DIR=") }
 
-// awaitFile waits for a file that a program writes whole, and reads it.
+// awaitFile waits until a program has written a file completely, and returns its content.
 func awaitFile(t *testing.T, path string) string {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
@@ -50,7 +50,7 @@ func awaitFile(t *testing.T, path string) string {
 	return ""
 }
 
-// living tells whether a process is there and no zombie.
+// living reports whether a process exists and is no zombie.
 func living(pid int) bool {
 	p, ok := readStat(pid)
 	return ok && !p.dead
@@ -69,7 +69,7 @@ func TestAProgramGetsItsInputAndNothingElse(t *testing.T) {
 		t.Errorf("got %s", out)
 	}
 	if strings.Contains(out, "\n5\n") {
-		t.Errorf("it holds files of the agent: %s", out)
+		t.Errorf("the program has open files of the agent: %s", out)
 	}
 }
 
@@ -97,17 +97,17 @@ func TestEveryWayAProgramEnds(t *testing.T) {
 			t.Errorf("%s: %v, want %q", script, err, want)
 		}
 		if strings.Contains(script, "why") && string(got.Errors) != "why\n" {
-			t.Errorf("its last words are %q", got.Errors)
+			t.Errorf("the kept standard error is %q", got.Errors)
 		}
 	}
 	if _, err := Run(t.Context(), Command{Argv: []string{"/does/not/exist"}}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a program that is not there: %v", err)
+		t.Errorf("a missing program: %v", err)
 	}
 }
 
 func TestWhatIsCancelledEndsWithEverythingItStarted(t *testing.T) {
-	// A child, a deaf grandchild, one in a session of its own, and one that also left
-	// its parents.
+	// The script starts a child, a grandchild that ignores SIGTERM, a process in its own session,
+	// and a process that also left its parents.
 	c := shell(t, `trap '' TERM
 		(trap '' TERM; sleep 1000) &
 		setsid sleep 1001 &
@@ -153,7 +153,7 @@ func TestAProgramThatEndsWhenAskedMayTidyUp(t *testing.T) {
 	}()
 	got, _ := Run(ctx, c)
 	if string(got.Output) != "tidy\n" {
-		t.Errorf("it said %q", got.Output)
+		t.Errorf("the output is %q", got.Output)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestWhatAProgramLeavesBehindEndsWithIt(t *testing.T) {
 		t.Errorf("%q, %v", got.Output, err)
 	}
 	if pid, _ := strconv.Atoi(awaitFile(t, filepath.Join(dirOf(c), "left"))); living(pid) {
-		t.Error("what it left behind is alive")
+		t.Error("the process that it left behind is alive")
 	}
 }
 
@@ -206,7 +206,7 @@ func TestProgressIsReadFromDescriptorThree(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := strings.Join(told, ","); got != "10 cop,20 xxx,100 " {
-		t.Errorf("told %s", got)
+		t.Errorf("progress %s", got)
 	}
 }
 
@@ -218,12 +218,12 @@ func TestALaunchedProgramMayStay(t *testing.T) {
 	}
 	pid, err := strconv.Atoi(awaitFile(t, out))
 	if err != nil || !living(pid) {
-		t.Fatalf("it is gone: %v", err)
+		t.Fatalf("the launched program has ended: %v", err)
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 	exit := (*exec.ExitError)(nil)
 	if err := Launch(t.Context(), nil, []string{"/bin/sh", "-c", "exit 4"}, nil, time.Minute); !errors.As(err, &exit) || exit.ExitCode() != 4 {
-		t.Errorf("one that fails: %v", err)
+		t.Errorf("a program that fails: %v", err)
 	}
 }
 
@@ -236,10 +236,10 @@ func TestWhatAKilledAgentLeftIsEndedAtItsNextStart(t *testing.T) {
 	}
 	pid, _ := strconv.Atoi(awaitFile(t, filepath.Join(dir, "left")))
 	if err := KillMarked("journal-2/"); err != nil || !living(pid) {
-		t.Errorf("another agent's was ended: %v", err)
+		t.Errorf("a process of another journal was ended: %v", err)
 	}
 	if err := KillMarked("journal-1/"); err != nil || living(pid) {
-		t.Errorf("it lives on: %v", err)
+		t.Errorf("the process is still alive: %v", err)
 	}
 	_ = cmd.Wait()
 }

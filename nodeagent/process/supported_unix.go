@@ -2,5 +2,5 @@
 
 package process
 
-// Supported tells why programs cannot be run on this system; nil when they can.
+// Supported returns the reason why this system cannot run programs, or nil.
 func Supported() error { return nil }

@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rounds is how often a tree is looked at before the agent gives up to kill it: new
-// processes may be started while it is killed.
+// rounds bounds the scans of a tree before kill gives up. A tree can start new processes while it is
+// killed.
 const rounds = 200
 
-// attributes give a program a session of its own and end it with the agent.
+// attributes give a program its own session and make the kernel kill it when the agent ends.
 func attributes(user *User) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if user != nil {
@@ -29,8 +29,8 @@ func attributes(user *User) *syscall.SysProcAttr {
 
 func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// execute has cmd execute an open file in place of its path. The number of its descriptor
-// is above those that os/exec moves around in the child; it is closed when the program starts.
+// execute makes cmd run an open file instead of its path. The number of the file's descriptor is
+// above the numbers that os/exec moves around in the child. The start of the program closes it.
 func execute(cmd *exec.Cmd, program *os.File) (release func(), err error) {
 	if program == nil {
 		return func() {}, nil
@@ -47,14 +47,14 @@ func execute(cmd *exec.Cmd, program *os.File) (release func(), err error) {
 	return func() { unix.Close(fd) }, nil
 }
 
-// tree is a program and all it started.
+// tree is a program and all processes that it started.
 type tree struct {
 	root int
 	mark string
 }
 
-// wait waits for the program's end and ends the rest before the program is reaped: until
-// then its pid, which is the session's id, is nobody else's.
+// wait waits for the program's end and ends the rest of the tree before it reaps the program. Until
+// then no other process can get the program's pid, which is also the session's id.
 func (t *tree) wait(cmd *exec.Cmd) error {
 	for {
 		err := unix.Waitid(unix.P_PID, t.root, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -66,11 +66,11 @@ func (t *tree) wait(cmd *exec.Cmd) error {
 	return errors.Join(cmd.Wait(), survivors)
 }
 
-// terminate asks all of it to end.
+// terminate sends SIGTERM to the whole tree.
 func (t *tree) terminate() { signalAll(t.members(), unix.SIGTERM) }
 
-// kill ends all of it, however much it forks: first everything is stopped, until nothing
-// new shows, then everything is killed, until nothing is left.
+// kill ends the whole tree, however much it forks. It first stops every process until no new one
+// appears, and then kills them until none is left.
 func (t *tree) kill() error {
 	stopped := 0
 	for range rounds {
@@ -92,8 +92,8 @@ func (t *tree) kill() error {
 	return fmt.Errorf("%w: %d are left, among them process %d", ErrSurvivors, len(found), found[0].pid)
 }
 
-// KillMarked ends every process whose mark begins with prefix: what an agent that was
-// killed left behind.
+// KillMarked ends every process whose mark begins with prefix. These are the processes that a killed
+// agent left behind.
 func KillMarked(prefix string) error {
 	if prefix == "" {
 		return nil
@@ -101,14 +101,14 @@ func KillMarked(prefix string) error {
 	return (&tree{root: -1, mark: prefix}).kill()
 }
 
-// stat is a line of /proc.
+// stat is the content of a file /proc/PID/stat.
 type stat struct {
 	pid, parent, group, session int
 	dead                        bool
 	started                     uint64
 }
 
-// members are the living processes of the tree.
+// members returns the living processes of the tree.
 func (t *tree) members() []stat {
 	all := processes()
 	in := map[int]bool{}
@@ -135,8 +135,8 @@ func (t *tree) members() []stat {
 	return members
 }
 
-// marked tells whether a process was started with our mark. Environments of other users
-// cannot be read; of a dead process nothing can.
+// marked reports whether a process was started with the tree's mark. The agent cannot read the
+// environment of other users' processes or of dead ones.
 func (t *tree) marked(pid int) bool {
 	if t.mark == "" {
 		return false
@@ -171,8 +171,8 @@ func processes() []stat {
 	return all
 }
 
-// readStat reads /proc/PID/stat (proc_pid_stat(5)): the name in it may hold anything, so
-// the fields are counted from the last parenthesis.
+// readStat reads /proc/PID/stat (proc_pid_stat(5)). The name in it may hold any characters, so the
+// fields are counted from the last parenthesis.
 func readStat(pid int) (stat, bool) {
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -190,15 +190,15 @@ func readStat(pid int) (stat, bool) {
 	return p, err == nil
 }
 
-// signalAll signals processes, not others that got their ids meanwhile.
+// signalAll signals the processes, but no other process that got one of their ids meanwhile.
 func signalAll(all []stat, signal unix.Signal) {
 	for _, p := range all {
 		fd, err := unix.PidfdOpen(p.pid, 0)
 		if err != nil {
-			continue // gone
+			continue // the process has ended
 		}
 		if now, ok := readStat(p.pid); ok && now.started == p.started {
-			_ = unix.PidfdSendSignal(fd, signal, nil, 0) // what refuses is a survivor
+			_ = unix.PidfdSendSignal(fd, signal, nil, 0) // a process that cannot be signalled is a survivor
 		}
 		unix.Close(fd)
 	}

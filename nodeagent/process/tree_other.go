@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Without /proc a tree is the process group: what leaves it is not ended.
+// Without /proc a tree is the process group. A process that leaves the group is not ended.
 
 func attributes(user *User) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setsid: true}
@@ -21,7 +21,7 @@ func attributes(user *User) *syscall.SysProcAttr {
 
 func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// execute leaves the path as it is: no open file can be executed here.
+// execute leaves the path as it is, because these systems cannot execute an open file.
 func execute(*exec.Cmd, *os.File) (release func(), err error) { return func() {}, nil }
 
 type tree struct {
@@ -38,5 +38,5 @@ func (t *tree) kill() error {
 	return nil
 }
 
-// KillMarked does nothing where processes cannot be found by their environment.
+// KillMarked does nothing, because these systems cannot find processes by their environment.
 func KillMarked(string) error { return nil }

@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// A program here would need a job object to end with all it started, and another way to
-// tell its progress than file descriptor 3.
+// errUnsupported is the error of every run on Windows. A program would need a job object to end with
+// all its processes, and another way than file descriptor 3 to report its progress.
 var errUnsupported = errors.New("capabilities that run programs are not supported on Windows")
 
-// Supported tells why programs cannot be run on this system; nil when they can.
+// Supported returns the reason why this system cannot run programs.
 func Supported() error { return errUnsupported }
 
 func attributes(*User) *syscall.SysProcAttr { return nil }
@@ -20,7 +20,7 @@ func detached() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }
 
-// execute leaves the path as it is: no open file can be executed here.
+// execute leaves the path as it is, because Windows cannot execute an open file.
 func execute(*exec.Cmd, *os.File) (release func(), err error) { return func() {}, nil }
 
 type tree struct {
@@ -34,5 +34,5 @@ func (t *tree) terminate() {}
 
 func (t *tree) kill() error { return errUnsupported }
 
-// KillMarked does nothing: no program was started.
+// KillMarked does nothing, because no program was started.
 func KillMarked(string) error { return nil }

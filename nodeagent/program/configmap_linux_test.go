@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// project lays out files as kubelet does for a ConfigMap: a dated folder, ..data that leads to it, and
-// a link for each key. It replaces the earlier ones at once.
+// project lays out files as kubelet does for a ConfigMap: a dated folder, a link ..data to it, and a
+// link for each key. It replaces an earlier version atomically.
 func project(t *testing.T, dir, version string, files map[string]string) {
 	t.Helper()
 	dated := filepath.Join(dir, "..2026_11_29_"+version)
@@ -49,7 +49,7 @@ func TestAConfigMapIsACapabilitiesFolder(t *testing.T) {
 			t.Errorf("version %s: %s, %v", version, target, err)
 		}
 	}
-	// A dated folder that others can write is not safe, though the folder of the links is.
+	// A dated folder that others can write is unsafe, even if the folder of the links is safe.
 	dated := filepath.Join(dir, "..2026_11_29_two")
 	must(t, os.Chmod(dated, 0o777))
 	if programs, _ := LoadAll(dir); len(programs) != 1 || !strings.Contains(programs[0].Unavailable(), "chmod go-w "+dated) {
@@ -57,7 +57,7 @@ func TestAConfigMapIsACapabilitiesFolder(t *testing.T) {
 	}
 }
 
-// TestAMountedConfigMapIsWritableByNoOne: kubelet gives the folder mode 0777, and mounts it read-only.
+// TestAMountedConfigMapIsWritableByNoOne mounts a folder with mode 0777 read-only, as kubelet does.
 func TestAMountedConfigMapIsWritableByNoOne(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")

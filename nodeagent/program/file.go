@@ -1,9 +1,9 @@
-// Package program makes capabilities of files: programs of the machine's user that the
-// cluster may ask to run, in a folder that the agent watches.
+// Package program turns files into capabilities: programs of the machine's user that the cluster may
+// run, declared in a folder that the agent watches.
 //
-// The file NAME.yaml declares the capability NAME. A file that cannot be used disables
-// only itself, and the inventory says why. Programs run as package process runs them:
-// never through a shell, each argument as it is given.
+// The file NAME.yaml declares the capability NAME. An unusable file disables only itself, and the
+// inventory shows the reason. Package process runs the programs: never through a shell, with each
+// argument as it is given.
 package program
 
 import (
@@ -46,15 +46,15 @@ type file struct {
 	Timeout string `yaml:"timeout"`
 	// Mediation is none or local.
 	Mediation string `yaml:"mediation"`
-	// RunAs is a user name; an agent that runs as root wants one.
+	// RunAs is a user name. An agent that runs as root requires it.
 	RunAs string `yaml:"runAs"`
-	// Environment is what a program finds besides the usual.
+	// Environment adds variables to the program's environment.
 	Environment environment `yaml:"environment"`
-	// Output says how standard output is read: text (default) or json.
+	// Output is the format of standard output: text (default) or json.
 	Output string `yaml:"output"`
 }
 
-// environment adds variables.
+// environment adds variables to the fixed ones.
 type environment struct {
 	// Allow names variables of the agent's own environment.
 	Allow []string `yaml:"allow"`
@@ -72,7 +72,7 @@ type argument struct {
 	Optional  bool   `yaml:"optional"`
 }
 
-// UnmarshalYAML takes a string or {parameter: …}.
+// UnmarshalYAML reads a string or {parameter: …}.
 func (a *argument) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind == yaml.ScalarNode {
 		return node.Decode(&a.literal)
@@ -92,8 +92,8 @@ func (a *argument) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// Load reads one file. It always returns a Program of the file's name, which is
-// unavailable, for the reason of the error, when the file cannot be used.
+// Load reads one file. It always returns a Program with the file's name. When the file is unusable,
+// the Program is unavailable and the error is its reason.
 func Load(path string) (*Program, error) {
 	p := &Program{Path: path, name: strings.TrimSuffix(filepath.Base(path), suffix)}
 	err := p.load()
@@ -106,7 +106,7 @@ func Load(path string) (*Program, error) {
 
 func (p *Program) load() error {
 	if !capability.ValidName(p.name) {
-		return fmt.Errorf("the file's name %q is not a capability's: dotted lower case, such as backup.run%s", filepath.Base(p.Path), suffix)
+		return fmt.Errorf("the file name %q is not the name of a capability: use dotted lower case, such as backup.run%s", filepath.Base(p.Path), suffix)
 	}
 	if err := process.Supported(); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (p *Program) load() error {
 	return p.adopt(f)
 }
 
-// checkText refuses what the cluster could not store, or a person not see.
+// checkText rejects characters that the cluster could not store or a person could not see.
 func checkText(content []byte) error {
 	if r, found := foreign.Unsafe(string(content)); found {
 		return fmt.Errorf("the file holds a character that cannot be shown (%q)", r)
@@ -170,7 +170,7 @@ func (p *Program) adopt(f file) (err error) {
 	return err
 }
 
-// adoptSchema returns the schema as the cluster will know it.
+// adoptSchema stores the schema in the form that the cluster receives, and returns it as a map.
 func (p *Program) adoptSchema(schema map[string]any) (map[string]any, error) {
 	if schema == nil {
 		p.schema = json.RawMessage(`{"type":"object","additionalProperties":false}`)
@@ -198,10 +198,10 @@ func (p *Program) adoptArgv(argv []argument, schema map[string]any) error {
 	properties, _ := schema["properties"].(map[string]any)
 	for _, a := range argv {
 		if _, known := properties[a.Parameter]; a.Parameter != "" && !known {
-			return fmt.Errorf("argv uses parameter %q, which is no property of inputSchema", a.Parameter)
+			return fmt.Errorf("argv uses parameter %q, which is not a property of inputSchema", a.Parameter)
 		}
 		if strings.ContainsRune(a.literal+a.Prefix, 0) {
-			return errors.New("an argument holds a NUL")
+			return errors.New("an argument contains a NUL")
 		}
 	}
 	p.argv = argv

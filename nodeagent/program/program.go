@@ -18,12 +18,12 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/process"
 )
 
-// maxArgumentBytes is what Linux allows for one argument (MAX_ARG_STRLEN), NUL included.
+// maxArgumentBytes is Linux's bound for one argument (MAX_ARG_STRLEN), without the NUL.
 const maxArgumentBytes = 128<<10 - 1
 
-// Program is a capability made of a file.
+// Program is a capability that a file declares.
 type Program struct {
-	// Path is the file.
+	// Path is the path of the file.
 	Path string
 
 	name, description string
@@ -37,22 +37,22 @@ type Program struct {
 	broken            error
 }
 
-// Name is the file's, without .yaml.
+// Name returns the file's base name without .yaml.
 func (p *Program) Name() string { return p.name }
 
-// Description is the file's.
+// Description returns the description of the file.
 func (p *Program) Description() string { return p.description }
 
-// Schema is the file's.
+// Schema returns the input schema of the file.
 func (p *Program) Schema() json.RawMessage { return p.schema }
 
-// Mediation is the file's.
+// Mediation returns the mediation of the file.
 func (p *Program) Mediation() capability.Mediation { return p.mediation }
 
-// Limit is the file's timeout.
+// Limit returns the timeout of the file.
 func (p *Program) Limit() time.Duration { return p.limit }
 
-// Unavailable says what is wrong with the file, or with its program now.
+// Unavailable returns the present problem of the file or of its program, or "".
 func (p *Program) Unavailable() string {
 	err := p.broken
 	if err == nil {
@@ -64,14 +64,14 @@ func (p *Program) Unavailable() string {
 	return err.Error()
 }
 
-// Check refuses parameters that cannot be passed as one argument each, or that the
-// program could take for an option.
+// Check rejects parameters that cannot be passed as one argument each, or that the program could
+// take for an option.
 func (p *Program) Check(input json.RawMessage) error {
 	_, err := p.arguments(input)
 	return err
 }
 
-// Target is the command line, quoted, and the input.
+// Target returns the command line, quoted, and the input.
 func (p *Program) Target(input json.RawMessage) (string, error) {
 	argv, err := p.arguments(input)
 	if err != nil {
@@ -86,7 +86,7 @@ func (p *Program) Target(input json.RawMessage) (string, error) {
 	return strings.Join(quoted, " ") + " < " + string(input), nil
 }
 
-// arguments puts the parameters in their places.
+// arguments returns the command line with the parameters filled in from the input.
 func (p *Program) arguments(input json.RawMessage) ([]string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(input))
 	decoder.UseNumber()
@@ -128,7 +128,7 @@ func (a argument) fill(value any) (string, error) {
 	}
 	switch {
 	case strings.ContainsRune(text, 0):
-		return "", errors.New("it holds a NUL, which no argument can")
+		return "", errors.New("it contains a NUL, which an argument cannot")
 	case a.Prefix == "" && strings.HasPrefix(text, "-"):
 		return "", errors.New("it begins with a dash, so the program could take it for an option")
 	case len(a.Prefix)+len(text) > maxArgumentBytes:
@@ -167,8 +167,8 @@ func (p *Program) Run(ctx context.Context, request capability.Request) (json.Raw
 	return p.read(got)
 }
 
-// read makes JSON of standard output. What is longer than the bound becomes a text that
-// is longer too, so that it is cut and marked.
+// read converts standard output to JSON. Output over the bound becomes a text that is also over the
+// bound, so that it is cut and marked as truncated.
 func (p *Program) read(got process.Result) (json.RawMessage, error) {
 	if p.json && !got.Overflow {
 		if len(bytes.TrimSpace(got.Output)) == 0 {
@@ -176,11 +176,11 @@ func (p *Program) read(got process.Result) (json.RawMessage, error) {
 		}
 		return bytes.TrimSpace(got.Output), nil
 	}
-	// A character that is cut in the middle, or is none, becomes U+FFFD.
+	// An invalid character, or one that is cut in the middle, becomes U+FFFD.
 	return jsontext.Marshal(string(got.Output))
 }
 
-// failure tells how a program ended, and its last words.
+// failure returns an error with the way in which a program ended and the end of its output.
 func failure(err error, got process.Result) error {
 	text := "the program could not be run: " + err.Error()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// runAs is what a file of a test must say.
+// runAs returns the runAs line that a test's capability file needs.
 func runAs() string {
 	if os.Geteuid() == 0 {
 		return "runAs: root\n"
@@ -28,7 +28,7 @@ func runAs() string {
 	return ""
 }
 
-// write makes a capability file of a test's folder.
+// write writes a capability file into a test's folder.
 func write(t *testing.T, dir, name, content string) string {
 	t.Helper()
 	path := filepath.Join(dir, name+suffix)
@@ -38,7 +38,7 @@ func write(t *testing.T, dir, name, content string) string {
 	return path
 }
 
-// entry is the program as the executor sees it.
+// entry returns the program in the form that the executor uses.
 func entry(t *testing.T, content string) *capability.Entry {
 	t.Helper()
 	p, err := Load(write(t, t.TempDir(), "own.test", runAs()+content))
@@ -63,7 +63,7 @@ const oneText = `
 inputSchema: {type: object, additionalProperties: false, properties: {text: {type: string}}}
 `
 
-// TestInjection passes each text as exactly one argument, or refuses it before it runs.
+// TestInjection verifies that each text arrives as exactly one argument, or is refused before the run.
 func TestInjection(t *testing.T) {
 	bare := entry(t, "argv: [/usr/bin/printf, '[%s]', {parameter: text}]"+oneText)
 	prefixed := entry(t, "argv: [/usr/bin/printf, '[%s]', {parameter: text, prefix: --text=}]"+oneText)
@@ -152,7 +152,7 @@ func TestOutputIsReadAsDeclared(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if _, err := e.Run(ctx, capability.Request{Input: json.RawMessage(`{}`), MaxOutputBytes: 10}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("one that writes forever: %v", err)
+		t.Errorf("a program that writes forever: %v", err)
 	}
 	got, err := entry(t, "argv: [/usr/bin/printf, '%050d', 1]").Run(t.Context(), capability.Request{Input: json.RawMessage(`{}`), MaxOutputBytes: 10})
 	if kept, cut := capability.Bound(got, 10); err != nil || !cut || string(kept) != `"00000000"` {
@@ -181,7 +181,7 @@ func TestABrokenFileDisablesOnlyItselfAndSaysWhy(t *testing.T) {
 		"own.missing":  {runAs() + "argv: [/does/not/exist]", "does not exist"},
 		"own.noexec":   {runAs() + "argv: [/etc/passwd]", "not a program"},
 		"own.schema":   {runAs() + "argv: [/bin/true]\ninputSchema: {type: objekt}", "inputSchema"},
-		"own.param":    {runAs() + "argv: [/bin/true, {parameter: x}]", "no property"},
+		"own.param":    {runAs() + "argv: [/bin/true, {parameter: x}]", "not a property"},
 		"own.arg":      {runAs() + "argv: [/bin/true, {param: x}]", "unknown"},
 		"own.timeout":  {runAs() + "argv: [/bin/true]\ntimeout: soon", "10m"},
 		"own.mediate":  {runAs() + "argv: [/bin/true]\nmediation: maybe", "neither none nor local"},
@@ -263,7 +263,7 @@ func TestAChangeInTheFolderIsSeen(t *testing.T) {
 		return func() bool { e, ok := r.Get("own.a"); return ok && (e.Unavailable() == "") == want }
 	}
 	path := write(t, dir, "own.a", runAs()+"argv: [/bin/true]")
-	await("it is there", available(true))
+	await("the capability is registered", available(true))
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestAChangeInTheFolderIsSeen(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	await("it is gone", func() bool { _, ok := r.Get("own.a"); return !ok })
+	await("the capability is removed", func() bool { _, ok := r.Get("own.a"); return !ok })
 }
 
 func TestAProgramRunsAsTheUserItsFileNames(t *testing.T) {

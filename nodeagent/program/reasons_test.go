@@ -7,8 +7,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// TestAReasonNamesItsCauseInTheWordsOfTheFile: the Node stores 256 bytes of a reason. That must hold
-// the cause, however deep in the file it is.
+// TestAReasonNamesItsCauseInTheWordsOfTheFile verifies that a reason names its cause, however deep in
+// the file the cause is. The Node stores 256 bytes of a reason.
 func TestAReasonNamesItsCauseInTheWordsOfTheFile(t *testing.T) {
 	deep := func(schema string) string {
 		for _, name := range []string{"volume", "options", "retention", "weekly", "monthly", "yearly", "archive", "location"} {
@@ -36,7 +36,7 @@ func TestAReasonNamesItsCauseInTheWordsOfTheFile(t *testing.T) {
 		}
 		p, err := Load(write(t, t.TempDir(), "own.test", runAs()+content))
 		if err == nil {
-			t.Errorf("%s: it is taken", content)
+			t.Errorf("%s: the file is accepted, want an error", content)
 			continue
 		}
 		r, err := capability.NewRegistry(p)
@@ -50,7 +50,7 @@ func TestAReasonNamesItsCauseInTheWordsOfTheFile(t *testing.T) {
 		}
 		for _, foreign := range []string{"!!", "yaml:", "map[", "interface", "program.", "metaschema", "allOf", "mooring:input"} {
 			if strings.Contains(reason, foreign) {
-				t.Errorf("%s: %q has the words of the program", content, reason)
+				t.Errorf("%s: %q contains a word of the implementation", content, reason)
 			}
 		}
 	}

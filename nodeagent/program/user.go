@@ -20,7 +20,7 @@ const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// account is whom a program runs as; other is nil for the agent's own user.
+// account is the user that a program runs as; other is nil for the agent's own user.
 type account struct {
 	name, home string
 	other      *process.User
@@ -33,12 +33,12 @@ func (a *account) credential() *process.User {
 	return a.other
 }
 
-// lookupUser finds the user; only root can run as another, and root must say as whom.
+// lookupUser returns the account of a user. Only root can run as another user, and root must name one.
 func lookupUser(name string) (*account, error) {
 	root := os.Geteuid() == 0
 	if name == "" {
 		if root {
-			return nil, errors.New("runAs is missing: this agent runs as root, so the file must say as whom the program runs (runAs: root, if need be)")
+			return nil, errors.New("runAs is missing: this agent runs as root, so the file must name the user of the program (runAs: root, if necessary)")
 		}
 		return ownAccount(user.Current), nil
 	}
@@ -63,8 +63,8 @@ func lookupUser(name string) (*account, error) {
 	return a, err
 }
 
-// ownAccount is the agent's own user; where there is no list of users, as in a scratch image,
-// it has only a number, and the home directory of the environment.
+// ownAccount returns the agent's own account. Without a list of users, as in a scratch image, the
+// account has only a number, and its home directory comes from the environment.
 func ownAccount(current func() (*user.User, error)) *account {
 	if found, err := current(); err == nil {
 		return &account{name: found.Username, home: found.HomeDir}
@@ -72,8 +72,8 @@ func ownAccount(current func() (*user.User, error)) *account {
 	return &account{name: strconv.Itoa(os.Geteuid()), home: cmp.Or(os.Getenv("HOME"), "/")}
 }
 
-// numbered is a user named by UID:GID, for which no list of users is asked: it has that one
-// group, and no home. The group is wanted because 0 must not be its default.
+// numbered parses a user of the form UID:GID, which needs no list of users. Such an account has that
+// one group and no home. The group is required because its default must not be 0.
 func numbered(name string) (*account, bool) {
 	first, second, both := strings.Cut(name, ":")
 	uid, err := strconv.ParseUint(first, 10, 32)
@@ -104,7 +104,7 @@ func credentialOf(found *user.User) (*process.User, error) {
 	return &process.User{UID: ids[0], GID: ids[1], Groups: ids[2:]}, nil
 }
 
-// build makes the whole environment: nothing of the agent's but what is allowed by name.
+// build returns the whole environment. It holds only those variables of the agent that Allow names.
 func (e environment) build(as *account) ([]string, error) {
 	values := map[string]string{"PATH": searchPath, "HOME": as.home, "USER": as.name, "LOGNAME": as.name}
 	for _, name := range e.Allow {
@@ -120,7 +120,7 @@ func (e environment) build(as *account) ([]string, error) {
 			return nil, err
 		}
 		if strings.ContainsRune(value, 0) {
-			return nil, fmt.Errorf("environment: the value of %s holds a NUL", name)
+			return nil, fmt.Errorf("environment: the value of %s contains a NUL", name)
 		}
 		values[name] = value
 	}
@@ -131,8 +131,7 @@ func (e environment) build(as *account) ([]string, error) {
 	return list, nil
 }
 
-// checkVariable keeps PATH fixed and the agent's own variables, pairing codes among them,
-// to itself.
+// checkVariable rejects PATH, which is fixed, and the agent's own variables, such as pairing codes.
 func checkVariable(name string) error {
 	switch {
 	case !variableName.MatchString(name):

@@ -12,7 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// A user that is in no list of users, as in an image made from nothing.
+// TestAProgramRunsAsNumbersWithoutAListOfUsers uses a user who is in no list of users, as in an image
+// from scratch.
 func TestAProgramRunsAsNumbersWithoutAListOfUsers(t *testing.T) {
 	uid, gid := os.Geteuid(), os.Getegid()
 	if uid == 0 {
@@ -35,12 +36,12 @@ func TestAProgramRunsAsNumbersWithoutAListOfUsers(t *testing.T) {
 	if err := json.Unmarshal(got, &text); err != nil {
 		t.Fatal(err)
 	}
-	if os.Geteuid() == 0 { // its group is the only one it has
+	if os.Geteuid() == 0 { // the user has no other group than the given one
 		if want := "54321\n54322\n54322\n/ 54321"; strings.TrimSpace(text) != want {
-			t.Errorf("it ran as %q, want %q", text, want)
+			t.Errorf("the program ran as %q, want %q", text, want)
 		}
 	} else if !strings.HasPrefix(text, fmt.Sprintf("%d\n%d\n", uid, gid)) {
-		t.Errorf("it ran as %q", text)
+		t.Errorf("the program ran as %q", text)
 	}
 }
 
@@ -56,6 +57,6 @@ func TestTheAgentsOwnUserNeedsNoList(t *testing.T) {
 	t.Setenv("HOME", "")
 	a := ownAccount(func() (*user.User, error) { return nil, errors.New("there is no /etc/passwd") })
 	if a.name != fmt.Sprint(os.Geteuid()) || a.home != "/" || a.other != nil {
-		t.Errorf("it is %+v", a)
+		t.Errorf("own account %+v", a)
 	}
 }

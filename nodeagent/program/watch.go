@@ -18,28 +18,28 @@ import (
 )
 
 const (
-	// settle is how long a folder must be quiet before it is read: an editor writes a
+	// settle is the time for which a folder must be quiet before it is read: an editor writes a
 	// file in several steps.
 	settle = 200 * time.Millisecond
-	// reread is how often it is read anyway: not every file system tells of changes.
+	// reread is the interval of reads without an event: not every file system reports changes.
 	reread = time.Minute
-	// rereadBlind is how often where nothing tells of changes.
+	// rereadBlind is that interval when the folder cannot be watched.
 	rereadBlind = 5 * time.Second
 )
 
-// Folder is where the capability files are. It need not exist.
+// Folder is the folder of the capability files. It need not exist.
 type Folder struct {
 	Dir      string
 	Registry *capability.Registry
 	Log      *slog.Logger
 
 	last string
-	// newWatcher is for tests; nil is fsnotify's.
+	// newWatcher is for tests; nil means fsnotify.NewWatcher.
 	newWatcher func() (*fsnotify.Watcher, error)
 }
 
-// LoadAll reads the files of a folder, in order of their names. None is a folder that is
-// not there. The error is about the folder as a whole.
+// LoadAll reads the files of a folder, in the order of their names. A missing folder has no files.
+// The error is about the folder as a whole.
 func LoadAll(dir string) ([]*Program, error) {
 	if err := ownfile.CheckDir(dir); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -56,17 +56,17 @@ func LoadAll(dir string) ([]*Program, error) {
 		if strings.HasPrefix(entry.Name(), ".") || filepath.Ext(entry.Name()) != suffix {
 			continue
 		}
-		p, _ := Load(filepath.Join(dir, entry.Name())) // it says itself why it is unavailable
+		p, _ := Load(filepath.Join(dir, entry.Name())) // p itself keeps the error
 		programs = append(programs, p)
 	}
 	return programs, nil
 }
 
-// Read puts what the folder holds now into the registry.
+// Read puts the present content of the folder into the registry.
 func (f *Folder) Read() {
 	programs, err := LoadAll(f.Dir)
 	if err != nil {
-		f.Log.Error("no own capabilities", "error", err)
+		f.Log.Error("the capabilities folder cannot be used", "error", err)
 	}
 	state := fingerprint(programs, err)
 	if state == f.last {
@@ -83,12 +83,12 @@ func (f *Folder) Read() {
 		}
 	}
 	if err := f.Registry.SetOwn(all...); err != nil {
-		f.Log.Error("not every own capability can be declared", "error", err)
+		f.Log.Error("some own capabilities cannot be declared", "error", err)
 	}
 	f.Log.Info("own capabilities read", "dir", f.Dir, "files", len(programs))
 }
 
-// fingerprint tells whether anything changed: what the files say, and what is wrong.
+// fingerprint returns a text that changes with the contents and problems of the files.
 func fingerprint(programs []*Program, err error) string {
 	text := fmt.Sprint(err)
 	for _, p := range programs {
@@ -98,7 +98,7 @@ func fingerprint(programs []*Program, err error) string {
 	return text
 }
 
-// Watch reads the folder again whenever it changed, until ctx ends.
+// Watch reads the folder after every change, until ctx ends.
 func (f *Folder) Watch(ctx context.Context) {
 	w := &watch{open: f.newWatcher, dir: f.Dir, log: f.Log}
 	if w.open == nil {
@@ -110,7 +110,7 @@ func (f *Folder) Watch(ctx context.Context) {
 	quiet := time.NewTimer(settle)
 	defer quiet.Stop()
 	for {
-		// A folder that is made later, or replaced, is found here.
+		// This call finds a folder that was created or replaced since.
 		if w.renew() {
 			again.Reset(w.interval())
 		}
@@ -120,7 +120,7 @@ func (f *Folder) Watch(ctx context.Context) {
 		case <-w.events:
 			quiet.Reset(settle)
 		case err := <-w.failures:
-			f.Log.Warn("the capabilities folder is watched with gaps", "error", err)
+			f.Log.Warn("the watch of the capabilities folder lost events", "error", err)
 			quiet.Reset(settle)
 		case <-again.C:
 			f.Read()
@@ -131,21 +131,21 @@ func (f *Folder) Watch(ctx context.Context) {
 	}
 }
 
-// watch hears of changes in a folder, as long as the system lets it: what may watch on one
-// machine is limited, and others may have it all.
+// watch receives the changes of a folder. The system may refuse the watch: the number of watches on
+// one machine is limited, and other programs may use them all.
 type watch struct {
 	open func() (*fsnotify.Watcher, error)
 	dir  string
 	log  *slog.Logger
 
-	watcher *fsnotify.Watcher // nil while there is none
+	watcher *fsnotify.Watcher // nil until open succeeds
 	blind   bool
-	// The channels are nil without a watcher: they never tell.
+	// The channels are nil without a watcher, and so never deliver.
 	events   chan fsnotify.Event
 	failures chan error
 }
 
-// renew makes sure of the watch, which twice is harmless; it tells whether it was lost or found.
+// renew adds the watch; adding it twice is harmless. It reports whether the watch was lost or found.
 func (w *watch) renew() (changed bool) {
 	var err error
 	if w.watcher == nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// TestAFolderThatCannotBeWatchedIsReadOften: other programs can have used up what the kernel lets a
-// user watch.
+// TestAFolderThatCannotBeWatchedIsReadOften simulates a machine on which other programs have used up
+// the kernel's limit of watches.
 func TestAFolderThatCannotBeWatchedIsReadOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, tries := t.TempDir(), 0
@@ -36,10 +36,10 @@ func TestAFolderThatCannotBeWatchedIsReadOften(t *testing.T) {
 		time.Sleep(rereadBlind)
 		synctest.Wait()
 		if _, ok := r.Get("own.a"); !ok {
-			t.Errorf("it is not there after %s", rereadBlind)
+			t.Errorf("the capability is not registered after %s", rereadBlind)
 		}
 		if tries < 2 {
-			t.Errorf("%d tries to watch it", tries)
+			t.Errorf("%d attempts to watch the folder, want at least 2", tries)
 		}
 		cancel()
 		watching.Wait()

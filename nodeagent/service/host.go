@@ -2,7 +2,7 @@ package service
 
 import library "github.com/kardianos/service"
 
-// hosted is what the library wants for a service that it only manages.
+// hosted implements the library's interface for a service that the library only manages.
 type hosted struct{}
 
 func (hosted) Start(library.Service) error { return nil }

@@ -4,6 +4,6 @@ package service
 
 import "context"
 
-// Host runs the agent, and returns its exit code. A service is a process like any other
-// here, that is told to stop by a signal.
+// Host runs the agent and returns its exit code. On unix a service is an ordinary process, and a
+// signal stops it.
 func Host(ctx context.Context, agent func(context.Context) int) int { return agent(ctx) }

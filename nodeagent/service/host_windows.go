@@ -7,8 +7,8 @@ import (
 	library "github.com/kardianos/service"
 )
 
-// Host runs the agent, and returns its exit code. Under the service control manager, that
-// is who tells it to stop.
+// Host runs the agent and returns its exit code. Under the service control manager, a stop request
+// of the manager cancels the agent's context.
 func Host(ctx context.Context, agent func(context.Context) int) int {
 	if library.Interactive() {
 		return agent(ctx)
@@ -31,12 +31,12 @@ type process struct {
 	code   int
 }
 
-// Start must return at once.
+// Start runs the agent in the background, because the manager requires an immediate return.
 func (p *process) Start(library.Service) error {
 	go func() {
 		p.code = p.agent(p.ctx)
 		if p.ctx.Err() == nil {
-			// Nobody told it to stop: ending without a word makes the manager start it again.
+			// The manager did not stop the agent. It restarts a service that exits without a report.
 			os.Exit(p.code)
 		}
 		close(p.ended)

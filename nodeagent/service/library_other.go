@@ -11,14 +11,14 @@ import (
 	library "github.com/kardianos/service"
 )
 
-// noPermission is no exit status here: systemctl alone has one.
+// noPermission matches no exit status here; only systemctl has a status for it.
 const noPermission = -1
 
 func unit(bool, []string) string { return "" }
 
 func (m *manager) reachable() error { return nil }
 
-// Status is the library's.
+// Status returns the state that the library reports.
 func (m *manager) Status(context.Context) (Status, error) {
 	s, err := m.on()
 	if err != nil {
@@ -36,10 +36,10 @@ func (m *manager) Status(context.Context) (Status, error) {
 	}
 }
 
-// Logs are in the file of the setting logFile here.
+// Logs always fails here, because the log is in the file of the setting logFile.
 func (m *manager) Logs(context.Context, io.Writer, bool) error {
 	return fmt.Errorf("%w: it keeps no log here; set logFile in the configuration", ErrRefused)
 }
 
-// Elsewhere tells of a service in the other scope; it is not known here.
+// Elsewhere returns "", because this system does not report a service in the other scope.
 func Elsewhere() string { return "" }

@@ -1,6 +1,6 @@
-// Package service has the agent kept running by the service manager of the system:
-// systemd, launchd or the service control manager of Windows. As root (and on Windows) it
-// is a service of the machine, otherwise one of the user.
+// Package service lets the service manager of the system keep the agent running: systemd, launchd or
+// the service control manager of Windows. As root (and on Windows) the agent is a service of the
+// machine, otherwise a service of the user.
 package service
 
 import (
@@ -10,28 +10,28 @@ import (
 	"strings"
 )
 
-// Name is what service managers call the agent.
+// Name is the agent's name in service managers.
 const Name = "mooring-agent"
 
 var (
-	// ErrNoManager says that this machine has no service manager that is known here, or
-	// that it cannot be reached.
+	// ErrNoManager means that this machine has no service manager that this package supports, or
+	// that the manager cannot be reached.
 	ErrNoManager = errors.New("no service manager")
-	// ErrRefused says that the service manager did not do what it was asked to.
+	// ErrRefused means that the service manager did not carry out a request.
 	ErrRefused = errors.New("the service manager refused")
 )
 
-// Definition is what is kept running.
+// Definition is the command that the service manager keeps running.
 type Definition struct {
 	// Executable is the absolute path of the program, Arguments are its arguments.
 	Executable string   `json:"executable"`
 	Arguments  []string `json:"arguments"`
-	// Files are the absolute paths of files and folders that it needs. Where the service manager
-	// knows mounts, it mounts what they are on first.
+	// Files are the absolute paths of files and folders that the program needs. A service manager
+	// that knows mounts mounts their file systems first.
 	Files []string `json:"files,omitempty"`
 }
 
-// State is what a service manager says about the service.
+// State is the state of the service, as the service manager reports it.
 type State string
 
 // The states.
@@ -39,21 +39,22 @@ const (
 	NotInstalled State = "NotInstalled"
 	Stopped      State = "Stopped"
 	Running      State = "Running"
-	// Failed: it ended, and the service manager gave up to start it again.
+	// Failed means that the agent ended and the service manager no longer restarts it.
 	Failed State = "Failed"
 )
 
-// autoRestart is systemd's word for the pause before the next start.
+// autoRestart is systemd's sub-state for the pause before the next start.
 const autoRestart = "auto-restart"
 
 // Status is the service at one moment.
 type Status struct {
 	State State `json:"state"`
-	// Detail is the manager's own word, such as "auto-restart, exit status 1"; may be empty.
+	// Detail is the manager's own text, such as "auto-restart, exit status 1"; may be empty.
 	Detail string `json:"detail,omitempty"`
 }
 
-// Ended reports whether the agent ended: the service manager gave up, or starts it again after a pause.
+// Ended reports whether the agent ended: the service manager gave up, or will restart it after a
+// pause.
 func (s Status) Ended() bool {
 	return s.State == Failed || s.State == Stopped || strings.HasPrefix(s.Detail, autoRestart)
 }
@@ -61,20 +62,20 @@ func (s Status) Ended() bool {
 // Manager keeps the agent running. Its errors wrap ErrNoManager, ErrRefused or
 // fs.ErrPermission.
 type Manager interface {
-	// Describe names it, such as "systemd, for the user anna".
+	// Describe returns a name for the manager, such as "systemd, for the user anna".
 	Describe() string
-	// Install registers the service for every start of the machine (or every session of
-	// the user), in the place of one that is there. It starts nothing, and what runs goes
-	// on as it is.
+	// Install registers the service for every start of the machine (or every session of the
+	// user). It replaces an existing registration. It starts nothing, and a running service goes
+	// on unchanged.
 	Install(Definition) error
-	// Uninstall takes the registration back. It stops nothing.
+	// Uninstall removes the registration. It stops nothing.
 	Uninstall() error
-	// Start, Stop and Restart return when it is done; Start and Stop of what is already
-	// so do nothing.
+	// Start, Stop and Restart return when the service has reached the new state. Start of a
+	// running service and Stop of a stopped one do nothing.
 	Start() error
 	Stop() error
 	Restart() error
 	Status(context.Context) (Status, error)
-	// Logs copies what the service said; follow goes on until ctx ends.
+	// Logs copies the service's output; follow goes on until ctx ends.
 	Logs(ctx context.Context, out io.Writer, follow bool) error
 }

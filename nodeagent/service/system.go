@@ -14,14 +14,14 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/config"
 )
 
-// manager is the service manager of this system, through the library that knows them all.
+// manager is the service manager of this system, accessed through the library.
 type manager struct {
 	definition Definition
 	user       bool
 	of         string
 }
 
-// System is the service manager of this machine, or of this user.
+// System returns the service manager of this machine, or of this user.
 func System() (Manager, error) {
 	m := &manager{user: !config.System(), of: "the whole machine"}
 	if m.user {
@@ -38,7 +38,7 @@ func System() (Manager, error) {
 
 func (m *manager) Describe() string { return library.Platform() + ", for " + m.of }
 
-// on is the library's view of the service.
+// on returns the library's view of the service.
 func (m *manager) on() (library.Service, error) {
 	options := library.KeyValue{
 		"UserService": m.user, "SystemdScript": unit(m.user, m.definition.Files),
@@ -84,7 +84,7 @@ func (m *manager) do(what string, do func(library.Service) error) error {
 	return nil
 }
 
-// explain sorts the library's errors; most are the end of a program of the manager.
+// explain maps the library's errors to those of Manager. Most are exit errors of the manager's program.
 func explain(what string, err error) error {
 	var exit *exec.ExitError
 	switch {
@@ -97,7 +97,7 @@ func explain(what string, err error) error {
 	}
 }
 
-// run copies the output of a program of the service manager.
+// run runs a program of the service manager and copies its output to out.
 func run(ctx context.Context, out io.Writer, argv ...string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out

@@ -16,21 +16,21 @@ import (
 )
 
 const (
-	// noPermission is systemctl's exit status for it (LSB).
+	// noPermission is systemctl's exit status for missing permission (LSB).
 	noPermission = 4
-	// patience is how long the manager waits for the end of an agent that it stops: the
-	// agent gives capabilities 5 s and says goodbye in 3.
+	// patience bounds the wait of the manager for the end of a stopped agent. The agent gives
+	// capabilities 5 s and ends its session within 3 s.
 	patience = "30s"
 )
 
-// unit is the unit file (systemd.service(5)), in the library's template language.
+// unit returns the unit file (systemd.service(5)), in the library's template language.
 //
 //   - Wants and After of mounts: the disks of the agent's files are mounted first.
-//   - Restart: the agent is started again whatever ended it, except for a decision about its
-//     pairing, which another start cannot change. A configuration, an identity or a program that
-//     is missing or unsafe (exit codes 2 and 8) can be there a moment later, on a disk that
-//     systemd does not know.
-//   - KillMode=mixed: only the agent is asked to stop; it ends its programs in good order.
+//   - Restart: systemd restarts the agent after every end except a decision about its pairing, which
+//     another start cannot change. A configuration, an identity or a program that is missing or
+//     unsafe (exit codes 2 and 8) can be there a moment later, on a disk that systemd does not
+//     know.
+//   - KillMode=mixed: systemd sends SIGTERM to the agent alone; the agent ends its programs itself.
 func unit(user bool, files []string) string {
 	order, target := "Wants=network-online.target\nAfter=network-online.target\n", "multi-user.target"
 	if user {
@@ -55,9 +55,9 @@ WantedBy=` + target + `
 `
 }
 
-// mounts returns Wants= and After= (systemd.unit(5)) of the mounts that the paths may be on, each
-// path with the targets of its links. systemd ignores mounts that it does not know. It is not
-// RequiresMountsFor=: after a mount that failed once, systemd would never start the agent.
+// mounts returns Wants= and After= (systemd.unit(5)) for the mounts that may hold the paths and the
+// targets of their links. A unit may name mounts that systemd does not know; systemd ignores them. The unit does not use
+// RequiresMountsFor=: after one failed mount, systemd would never start the agent.
 func mounts(files []string) string {
 	var units []string
 	for _, path := range files {
@@ -91,7 +91,7 @@ func mountUnits(path string) (units []string) {
 	return units
 }
 
-// escapePath returns a path in the form that names of units have (systemd-escape --path).
+// escapePath returns a path in the form of unit names (systemd-escape --path).
 func escapePath(path string) string {
 	var name strings.Builder
 	for i, c := range []byte(strings.TrimPrefix(path, "/")) {
@@ -107,11 +107,11 @@ func escapePath(path string) string {
 	return name.String()
 }
 
-// reachable wants systemd; that of a user is there while the user is logged in, or
-// lingers (loginctl(1)).
+// reachable returns an error unless systemd runs. The systemd of a user runs while the user is logged
+// in, or lingers (loginctl(1)).
 func (m *manager) reachable() error {
 	if library.Platform() != "linux-systemd" {
-		return fmt.Errorf("%w: systemd does not run here; have `mooring-agent run` kept running by what starts programs on this machine", ErrNoManager)
+		return fmt.Errorf("%w: systemd does not run here; run `mooring-agent run` with the process manager of this machine", ErrNoManager)
 	}
 	if !m.user {
 		return nil
@@ -127,7 +127,7 @@ func (m *manager) reachable() error {
 	return os.Setenv("XDG_RUNTIME_DIR", runtime)
 }
 
-// systemctl is the command line for this scope.
+// systemctl returns the command line of systemctl for this scope.
 func (m *manager) systemctl(args ...string) []string {
 	if m.user {
 		args = append([]string{"--user"}, args...)
@@ -135,7 +135,7 @@ func (m *manager) systemctl(args ...string) []string {
 	return append([]string{"systemctl"}, args...)
 }
 
-// Status asks systemd itself: the library takes "deactivating" for not installed.
+// Status queries systemd itself, because the library takes "deactivating" for not installed.
 func (m *manager) Status(ctx context.Context) (Status, error) {
 	var out bytes.Buffer
 	err := run(ctx, &out, m.systemctl("show", "--property=LoadState,ActiveState,SubState,Result,ExecMainStatus", Name+".service")...)
@@ -173,8 +173,8 @@ func parseShow(text string) Status {
 	return s
 }
 
-// Logs asks the journal. That of a user may be in the machine's, which members of the group
-// systemd-journal can read.
+// Logs copies the lines of the service from the journal. The journal of a user may be part of the
+// machine's journal, which members of the group systemd-journal can read.
 func (m *manager) Logs(ctx context.Context, out io.Writer, follow bool) error {
 	argv := []string{"journalctl", "--unit=" + Name, "--no-pager", "--lines=200", "--output=cat"}
 	if m.user {
@@ -186,8 +186,8 @@ func (m *manager) Logs(ctx context.Context, out io.Writer, follow bool) error {
 	return run(ctx, out, argv...)
 }
 
-// Elsewhere tells of a service in the other scope, which this process does not manage;
-// empty when there is none.
+// Elsewhere returns a hint about a service in the other scope, which this process does not manage.
+// It returns "" when there is none.
 func Elsewhere() string {
 	if os.Geteuid() == 0 {
 		return ""

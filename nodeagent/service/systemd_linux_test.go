@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// render fills in the template as the library does.
+// render fills in the template like the library.
 func render(t *testing.T, user bool, files []string) string {
 	t.Helper()
 	text := strings.NewReplacer("{{Description}}", "Test", "{{Path | cmdEscape}}", "/bin/true", "{{range Arguments}} {{. | cmd}}{{end}}", ` "run"`).Replace(unit(user, files))
@@ -55,7 +55,7 @@ func TestTheUnitWaitsForTheDisksOfItsFiles(t *testing.T) {
 	}
 }
 
-// One failed mount must not end the service for good.
+// TestTheUnitRequiresNoMount verifies that one failed mount does not end the service for good.
 func TestTheUnitRequiresNoMount(t *testing.T) {
 	text := render(t, false, []string{"/var/lib/mooring-agent"})
 	for _, key := range []string{"RequiresMountsFor", "Requires", "BindsTo", "Requisite"} {
@@ -65,14 +65,15 @@ func TestTheUnitRequiresNoMount(t *testing.T) {
 	}
 }
 
-// TestOnlyADecisionAboutThePairingEndsTheServiceForGood has a row for each exit code of run.
+// TestOnlyADecisionAboutThePairingEndsTheServiceForGood has a row for each exit code of the run
+// command.
 func TestOnlyADecisionAboutThePairingEndsTheServiceForGood(t *testing.T) {
 	prevented := strings.Fields(line(render(t, false, nil), "RestartPreventExitStatus"))
 	for code, final := range map[string]bool{
 		"0": false, "1": false,
-		"2": false, // no configuration, or not paired: its disk may be mounted late
+		"2": false, // no configuration, or not paired: the disk may be mounted later
 		"3": true, "4": true, "5": true, "6": true, "7": true,
-		"8": false, // unsafe or in use: a person repairs it, the other agent ends
+		"8": false, // unsafe or in use: a person can repair it, or the other agent ends
 		"9": true,
 	} {
 		if got := slices.Contains(prevented, code); got != final {

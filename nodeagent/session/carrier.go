@@ -8,12 +8,12 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// carrier is the connection that a session is on. A stream keeps the one it began with; a polled
-// session goes on over another one when it breaks.
+// carrier holds the connection of a session. A stream keeps its first connection; a polled session
+// continues over another one when a connection breaks.
 type carrier struct {
 	dial func(ctx context.Context, address string) (*link.Link, error)
 
-	// turn holds one token: only one call at a time dials.
+	// turn holds one token, so that only one call at a time dials.
 	turn chan struct{}
 
 	mu   sync.Mutex
@@ -24,14 +24,14 @@ func newCarrier(l *link.Link, dial func(context.Context, string) (*link.Link, er
 	return &carrier{link: l, dial: dial, turn: make(chan struct{}, 1)}
 }
 
-// current is the connection to call on, and to sign proofs for.
+// current returns the connection for calls and for signing proofs, with its client.
 func (c *carrier) current() (*link.Link, gatewayv1.NodeServiceClient) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.link, gatewayv1.NewNodeServiceClient(c.link.Conn)
 }
 
-// replace dials the same gateway again, unless somebody else has replaced broken meanwhile.
+// replace dials the same gateway again, unless another call has replaced broken meanwhile.
 func (c *carrier) replace(ctx context.Context, broken *link.Link) error {
 	select {
 	case c.turn <- struct{}{}:
@@ -49,12 +49,12 @@ func (c *carrier) replace(ctx context.Context, broken *link.Link) error {
 	c.mu.Lock()
 	c.link = next
 	c.mu.Unlock()
-	_ = broken.Close() // it is broken
+	_ = broken.Close() // the error is of no use: the connection is broken
 	return nil
 }
 
 // close ends the connection.
 func (c *carrier) close() {
 	l, _ := c.current()
-	_ = l.Close() // nothing is left to say over it
+	_ = l.Close() // the error is of no use: nothing more is sent
 }

@@ -28,18 +28,18 @@ func TestAutoFallsBackAndProbesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.ended(TransportStream, true, time.Second, said.Err()) // refused, in the code of a cut
+	c.ended(TransportStream, true, time.Second, said.Err()) // refused, with the code of a broken connection
 	expect(TransportStream, 0)
 	c.ended(TransportStream, true, time.Second, cut)
 	c.ended(TransportStream, true, time.Second, io.EOF)
 	expect(TransportStream, 0)
 	c.ended(TransportStream, true, time.Second, status.Error(codes.Internal, "RST_STREAM"))
 	expect(TransportPoll, DefaultStreamProbe)
-	c.ended(TransportPoll, true, time.Second, cut) // a poll that fails is polled again
+	c.ended(TransportPoll, true, time.Second, cut) // a failed poll is followed by another poll
 	expect(TransportPoll, DefaultStreamProbe)
 	c.ended(TransportPoll, true, DefaultStreamProbe, errProbe)
 	expect(TransportStream, 0)
-	c.ended(TransportStream, true, time.Second, cut) // one is enough now
+	c.ended(TransportStream, true, time.Second, cut) // one broken stream is enough now
 	expect(TransportPoll, 2*DefaultStreamProbe)
 	for range 10 {
 		c.ended(TransportPoll, true, time.Hour, errProbe)
@@ -47,7 +47,7 @@ func TestAutoFallsBackAndProbesBack(t *testing.T) {
 	}
 	expect(TransportPoll, lastProbe)
 	c.ended(TransportPoll, true, lastProbe, errProbe)
-	c.ended(TransportStream, true, stable, cut) // it lasted
+	c.ended(TransportStream, true, stable, cut) // the stream was stable
 	expect(TransportStream, 0)
 	c.ended(TransportStream, true, time.Second, cut)
 	expect(TransportStream, 0)

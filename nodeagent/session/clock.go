@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// Clock is the gateway's time as well as the agent knows it: expiries are given in that time,
-// and a machine's own clock may be hours off. Between two tellings it goes on by a timer that
-// no correction of the machine's clock moves.
+// Clock estimates the gateway's time. Expiries use that time, and a machine's own clock may be hours
+// off. Between two answers of a gateway the estimate advances with a timer that no correction of the
+// machine's clock moves.
 type Clock struct {
 	now     func() time.Time
 	elapsed func() time.Duration
 
 	mu    sync.Mutex
-	told  time.Time // by a gateway, when the timer showed at; zero: never
+	told  time.Time // estimate of the gateway's time at timer value at; zero before the first answer
 	at    time.Duration
 	ahead time.Duration
 }
 
-// NewClock begins with the machine's own time. elapsed is a timer that is never set, and that
-// counts on while the machine sleeps: SinceBoot.
+// NewClock returns a Clock that starts with the machine's own time. elapsed is a timer that is never
+// set and that counts on while the machine sleeps: SinceBoot.
 func NewClock(now func() time.Time, elapsed func() time.Duration) *Clock {
 	return &Clock{now: now, elapsed: elapsed}
 }
 
-// Now is the gateway's time.
+// Now returns the estimate of the gateway's time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,22 +38,24 @@ func (c *Clock) reckon() time.Time {
 	return c.told.Add(c.elapsed() - c.at).UTC()
 }
 
-// Timer is what the timer shows, to be taken before a gateway is asked for its time.
+// Timer returns the value of the timer. The caller takes it before it asks a gateway for its time.
 func (c *Clock) Timer() time.Duration { return c.elapsed() }
 
-// Observe takes the time a gateway told when it was asked, which the timer says was at asked. How
-// long the answer was under way nobody knows: it is now that time at the earliest, and later by all
-// that has passed since at the latest. What the machine reckons stays if it lies between; an answer
-// that was held up on its way must not put the clock back, or what has expired would be run.
+// Observe corrects the clock with the time that a gateway sent; asked is the timer's value when the
+// agent asked for it. The transit time of the answer is unknown. The gateway's time now is at least
+// the sent time, and at most the sent time plus the time that has passed since asked. An estimate
+// between these bounds stays: a delayed answer must not set the clock back, or an expired dispatch
+// would run.
 func (c *Clock) Observe(gateway time.Time, asked time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Without its monotonic reading, which another clock made.
+	// Round drops the monotonic reading, which comes from another clock.
 	earliest := gateway.Round(0)
 	latest := earliest.Add(max(0, c.elapsed()-asked))
 	best := c.reckon()
 	switch {
-	case best.After(latest), best.Before(earliest) && c.told.IsZero(): // a clock of its own that is slow proves nothing
+	// The machine's own clock, which counts before the first answer, proves nothing when it is slow.
+	case best.After(latest), best.Before(earliest) && c.told.IsZero():
 		best = latest
 	case best.Before(earliest):
 		best = earliest
@@ -62,7 +64,7 @@ func (c *Clock) Observe(gateway time.Time, asked time.Duration) {
 	c.ahead = best.Sub(c.now().Round(0))
 }
 
-// Skew is how far the gateway was ahead of the machine when it told its time.
+// Skew returns the lead of the gateway's clock over the machine's clock at the last Observe.
 func (c *Clock) Skew() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

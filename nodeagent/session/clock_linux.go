@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SinceBoot is a timer for Clock. Go's own monotonic clock stands still while a Linux machine
-// sleeps (golang/go#24595).
+// SinceBoot returns the time since boot, a timer for Clock. Go's own monotonic clock stands still
+// while a Linux machine sleeps (golang/go#24595).
 func SinceBoot() time.Duration {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {

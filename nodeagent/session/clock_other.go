@@ -4,8 +4,8 @@ package session
 
 import "time"
 
-// SinceBoot is a timer for Clock: the monotonic clock of Go. Where it stands still while the
-// machine sleeps, the next Welcome puts it right.
+// SinceBoot returns Go's monotonic clock as a timer for Clock. On systems where it stands still while
+// the machine sleeps, the next Welcome corrects the Clock.
 func SinceBoot() time.Duration { return time.Since(began) }
 
 var began = time.Now()

@@ -12,7 +12,7 @@ func TestClockFollowsTheGatewayWhateverIsDoneToTheMachinesClock(t *testing.T) {
 	timer := 5 * time.Hour
 	clock := session.NewClock(func() time.Time { return machine }, func() time.Duration { return timer })
 	if got := clock.Now(); !got.Equal(machine) {
-		t.Errorf("before any gateway told its time Now is %s, want the machine's", got)
+		t.Errorf("before the first Observe Now is %s, want the machine's time", got)
 	}
 	gateway := machine.Add(time.Hour)
 	clock.Observe(gateway, timer)
@@ -30,25 +30,25 @@ func TestClockFollowsTheGatewayWhateverIsDoneToTheMachinesClock(t *testing.T) {
 	gateway = gateway.Add(-time.Minute)
 	clock.Observe(gateway, timer)
 	if got := clock.Now(); !got.Equal(gateway) {
-		t.Errorf("Now is %s, want what was told last, %s", got, gateway)
+		t.Errorf("Now is %s, want the last observed time, %s", got, gateway)
 	}
 }
 
-// The gateway answers at once or after a while, and its answer is under way for as long as the rest:
-// what it told is 20 seconds old at most when it is heard.
+// TestAnAnswerThatWasLongUnderWayDoesNotPutTheClockBack delays the gateway's answer, or the gateway
+// itself, within a call of 20 seconds. The time in the answer is up to 20 seconds old.
 func TestAnAnswerThatWasLongUnderWayDoesNotPutTheClockBack(t *testing.T) {
 	const took = 20 * time.Second
 	truth := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
-		own   time.Duration // how far the machine's own clock is ahead
-		known bool          // a gateway told the time before
+		own   time.Duration // lead of the machine's own clock
+		known bool          // a gateway has sent its time before
 		delay time.Duration // of the answer
-		want  time.Duration // how far the clock is ahead then
+		want  time.Duration // lead of the Clock afterwards
 	}{
 		"right, answer held up":         {0, false, took, 0},
 		"right, gateway slow":           {0, false, 0, 0},
 		"fast, answer held up":          {time.Hour, false, took, 0},
-		"fast, gateway slow":            {time.Hour, false, 0, took}, // what expires soon is refused, not run late
+		"fast, gateway slow":            {time.Hour, false, 0, took}, // an early expiry, never a late run
 		"slow, answer held up":          {-time.Hour, false, took, 0},
 		"slow, gateway slow":            {-time.Hour, false, 0, took},
 		"slow, told before, held up":    {-time.Hour, true, took, 0},
@@ -71,7 +71,7 @@ func TestAnAnswerThatWasLongUnderWayDoesNotPutTheClockBack(t *testing.T) {
 	}
 }
 
-// A gateway that tells another time than the one before is believed, as far as it says something new.
+// TestAClockThatWasToldWrongIsPutRight verifies that a later answer corrects an earlier wrong one.
 func TestAClockThatWasToldWrongIsPutRight(t *testing.T) {
 	now, timer := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC), time.Duration(0)
 	clock := session.NewClock(func() time.Time { return now }, func() time.Duration { return timer })
@@ -79,7 +79,7 @@ func TestAClockThatWasToldWrongIsPutRight(t *testing.T) {
 		clock.Observe(now.Add(wrong), timer)
 		clock.Observe(now, timer)
 		if got := clock.Now(); !got.Equal(now) {
-			t.Errorf("told %s too much, then the truth, Now is %s, want %s", wrong, got, now)
+			t.Errorf("after an observation that was off by %s and a correct one Now is %s, want %s", wrong, got, now)
 		}
 	}
 }

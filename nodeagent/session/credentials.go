@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// Credentials are the identity and the trust in use, the same as on disk (but see
-// switchKey). They are for concurrent use.
+// Credentials hold the identity and the CA bundle in use, the same as on disk (but see switchKey).
+// They are safe for concurrent use.
 type Credentials struct {
 	store  *store.Store
 	config store.Config
@@ -19,14 +19,15 @@ type Credentials struct {
 	mu       sync.Mutex
 	identity store.Identity
 	bundle   identity.Bundle
-	// other is the identity of the same Node with another key: the one before a
-	// rotation, nil when the last change was no rotation.
+	// other is the identity of the same Node with another key, from before a rotation. It is nil
+	// when the last change was no rotation.
 	other *store.Identity
-	// unsaved: identity is not the one on disk, other is.
+	// unsaved is true while other, and not identity, is on disk.
 	unsaved bool
 }
 
-// LoadCredentials reads them; store.ErrNotPaired when there are none.
+// LoadCredentials reads the credentials from the store. It returns store.ErrNotPaired when there are
+// none.
 func LoadCredentials(s *store.Store) (*Credentials, error) {
 	current, err := s.Identity()
 	if err != nil {
@@ -41,35 +42,34 @@ func LoadCredentials(s *store.Store) (*Credentials, error) {
 		return nil, err
 	}
 	c := &Credentials{store: s, config: config, identity: current, bundle: bundle}
-	// Unreadable is as good as none: it is only a way back.
+	// An unreadable previous identity counts as none, because it is only a fallback.
 	if previous, err := s.PreviousIdentity(); err == nil && rotated(previous, current) {
 		c.other = &previous
 	}
 	return c, nil
 }
 
-// Endpoint is host:port of the node listener, or of several, separated by commas.
+// Endpoint returns host:port of the node listener, or of several, separated by commas.
 func (c *Credentials) Endpoint() string { return c.config.NodeEndpoint }
 
-// PairingEndpoint is host:port of the pairing listener, where an expired
-// certificate is recovered.
+// PairingEndpoint returns host:port of the pairing listener, which recovers an expired certificate.
 func (c *Credentials) PairingEndpoint() string { return c.config.PairingEndpoint }
 
-// Identity is the one in use.
+// Identity returns the identity in use.
 func (c *Credentials) Identity() store.Identity {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.identity
 }
 
-// Bundle is the CA bundle of the gateways in use.
+// Bundle returns the CA bundle of the gateways in use.
 func (c *Credentials) Bundle() identity.Bundle {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bundle
 }
 
-// adopt takes a chain for the same id and the key, made then; stores it, and uses it.
+// adopt stores and then uses a chain for the same id and the key, which was created at made.
 func (c *Credentials) adopt(key *ecdsa.PrivateKey, made time.Time, ders [][]byte) error {
 	chain, err := identity.ParseChain(ders)
 	if err != nil {
@@ -87,7 +87,7 @@ func (c *Credentials) adopt(key *ecdsa.PrivateKey, made time.Time, ders [][]byte
 	return c.replaceIdentity(next)
 }
 
-// replaceIdentity stores, then uses.
+// replaceIdentity stores an identity and then uses it.
 func (c *Credentials) replaceIdentity(next store.Identity) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,9 +102,9 @@ func (c *Credentials) replaceIdentity(next store.Identity) error {
 	return nil
 }
 
-// switchKey turns to the other key when the gateway refuses the one in use: a next key
-// that the Node does not know any more (its cluster was restored from a backup, say), or
-// back. Nothing is stored before a gateway has taken it; see keepKey.
+// switchKey changes to the other key when the gateway refuses the key in use, and reports whether
+// there is another one. A Node can lose a new key when its cluster is restored from a backup. A
+// second call changes back. Nothing is stored before a gateway has accepted the key; see keepKey.
 func (c *Credentials) switchKey() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,7 +116,7 @@ func (c *Credentials) switchKey() bool {
 	return true
 }
 
-// keepKey stores the identity that a gateway has taken, if it is not the one on disk.
+// keepKey stores the identity that a gateway has accepted, unless it is already on disk.
 func (c *Credentials) keepKey() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,10 +130,10 @@ func (c *Credentials) keepKey() error {
 	return nil
 }
 
-// rotated tells whether two identities are the same Node's with different keys.
+// rotated reports whether two identities are the same Node's with different keys.
 func rotated(a, b store.Identity) bool { return a.ID == b.ID && !a.Key.Equal(b.Key) }
 
-// replaceBundle stores, then uses; the same bundle again is not written.
+// replaceBundle stores a bundle and then uses it. It does not write the bundle that is in use.
 func (c *Credentials) replaceBundle(next identity.Bundle) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

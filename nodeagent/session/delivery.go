@@ -13,25 +13,25 @@ import (
 
 const (
 	codeInvalidOutput = "InvalidOutput"
-	// refusalsAllowed is how often a gateway may refuse a result before its output is given up.
+	// refusalsAllowed is the number of refusals by a gateway after which a result loses its output.
 	refusalsAllowed = 2
-	// settlePatience is how long a result that is sent alone may keep the next one waiting.
+	// settlePatience is the time for which a result that is sent alone may delay the next one.
 	settlePatience = 5 * time.Second
 )
 
-// delivery decides when the outputs of the journal are sent, over all sessions of an agent. Each
-// is sent at once, until a gateway ends a session for the content of a message. From then on they
-// are sent one by one, suspects last, so that the next refusal names the one that is refused.
-// Results without an output are of bounded parts only and are always sent.
+// delivery decides when the outputs of the journal are sent, over all sessions of an agent. It sends
+// each output at once, until a gateway ends a session because of the content of a message. From then
+// on it sends outputs one by one, suspects last, so that the next refusal identifies the refused
+// output. Results without an output have only bounded parts and are always sent.
 type delivery struct {
 	mu sync.Mutex
-	// refusals counts by UID how often a session ended while the output was on its way.
+	// refusals counts, by UID, the sessions that ended while the output was on its way.
 	refusals map[string]int
-	// careful: one by one. current is the one on its way, at least until due.
+	// careful sends outputs one by one. current is the one on its way, at least until due.
 	careful bool
 	current string
 	due     time.Time
-	// onWay are sent in this session and not settled; waiting are not sent.
+	// onWay holds the results sent in this session and not settled; waiting holds the unsent ones.
 	onWay   map[string]bool
 	waiting []string
 }
@@ -40,7 +40,7 @@ func newDelivery() *delivery {
 	return &delivery{refusals: map[string]int{}, onWay: map[string]bool{}}
 }
 
-// begin starts a session.
+// begin resets the state for a new session.
 func (d *delivery) begin() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -48,7 +48,7 @@ func (d *delivery) begin() {
 	d.careful = len(d.refusals) > 0
 }
 
-// admit reports whether a result may be sent now; if not, next returns it later.
+// admit reports whether a result may be sent now. If not, next returns it later.
 func (d *delivery) admit(uid string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -62,7 +62,7 @@ func (d *delivery) admit(uid string) bool {
 	return false
 }
 
-// next returns a result that waits and may be sent now.
+// next returns a waiting result that may be sent now.
 func (d *delivery) next(now time.Time) (uid string, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -80,7 +80,7 @@ func (d *delivery) next(now time.Time) (uid string, ok bool) {
 	return uid, true
 }
 
-// settled notes that a gateway took a result, or that there is none any more.
+// settled records that a gateway saved a result, or that the result no longer exists.
 func (d *delivery) settled(uid string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -91,8 +91,8 @@ func (d *delivery) settled(uid string) {
 	}
 }
 
-// ended takes in how a session ended. It returns the UID of a result that a gateway refused for the
-// last time allowed, or nothing.
+// ended records the error that ended a session. It returns the UID of a result that a gateway refused
+// for the last allowed time, or "".
 func (d *delivery) ended(err error) (refused string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -112,7 +112,7 @@ func (d *delivery) ended(err error) (refused string) {
 	return ""
 }
 
-// giveUpOutput replaces the outcome of a run by one without the output that no gateway takes.
+// giveUpOutput replaces the outcome of a run by one without the output, which every gateway refuses.
 func (r *Runner) giveUpOutput(uid string) {
 	entry, known, err := r.Journal.Lookup(uid)
 	if err == nil && known && entry.Outcome != nil && !entry.Settled {
@@ -121,10 +121,10 @@ func (r *Runner) giveUpOutput(uid string) {
 		outcome.Output, outcome.OutputTruncated = nil, false
 		err = r.Journal.Replace(uid, outcome)
 	}
-	r.Log.Error("the gateway refused a result again; its output is given up", "dispatch", uid, "error", err)
+	r.Log.Error("the gateway refused a result again; its output is dropped", "dispatch", uid, "error", err)
 }
 
-// Finished sends an outcome to the gateway, until it is settled.
+// Finished sends an outcome to the gateway until it is settled.
 func (s *stream) Finished(entry journal.Entry) {
 	if len(entry.Outcome.Output) == 0 || s.deliveries.admit(entry.Dispatch.UID) {
 		s.report(entry)
@@ -141,7 +141,7 @@ func (s *stream) report(entry journal.Entry) {
 	s.enqueue(resultMessage(entry))
 }
 
-// deliver sends the waiting messages that may be sent.
+// deliver sends the next waiting result if it may be sent now.
 func (s *stream) deliver() {
 	for {
 		uid, ok := s.deliveries.next(s.Now())

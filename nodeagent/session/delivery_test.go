@@ -25,8 +25,9 @@ func results(t *testing.T, s *gatewaytest.Session, n int) map[string]*gatewayv1.
 	return found
 }
 
-// A gateway ends the session whenever it gets the result of "poison". The other results arrive, and
-// at the second refusal of that one alone its output is given up.
+// TestAResultThatAGatewayRefusesKeepsNoOtherBack uses a gateway that ends the session whenever it
+// receives the result of "poison". The other results must arrive. When the gateway refuses that
+// result alone for the second time, the agent must drop its output.
 func TestAResultThatAGatewayRefusesKeepsNoOtherBack(t *testing.T) {
 	for name, transport := range map[string]session.Transport{"stream": session.TransportStream, "poll": session.TransportPoll} {
 		t.Run(name, func(t *testing.T) {

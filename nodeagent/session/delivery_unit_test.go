@@ -17,12 +17,12 @@ func TestAnInnocentResultIsNeverGivenUp(t *testing.T) {
 	d.begin()
 	for _, uid := range []string{"a", "b"} {
 		if !d.admit(uid) {
-			t.Fatalf("%s has to wait although nothing was refused", uid)
+			t.Fatalf("%s must wait although no result was refused", uid)
 		}
 	}
 	for i, err := range []error{errors.New("network"), status.Error(codes.Unavailable, "gone"), refusal, refusal} {
 		if got := d.ended(err); got != "" {
-			t.Fatalf("after end %d %s is given up, of two on the way", i, got)
+			t.Fatalf("after end %d the output of %s is dropped, with two results on the way", i, got)
 		}
 	}
 	d.begin()
@@ -32,7 +32,7 @@ func TestAnInnocentResultIsNeverGivenUp(t *testing.T) {
 		}
 	}
 	if uid, ok := d.next(now); !ok || uid != "c" {
-		t.Fatalf("%q is first, want the one that is no suspect", uid)
+		t.Fatalf("%q is first, want the result that is no suspect", uid)
 	}
 	if uid, ok := d.next(now); ok {
 		t.Fatalf("%s is sent beside c", uid)
@@ -41,13 +41,13 @@ func TestAnInnocentResultIsNeverGivenUp(t *testing.T) {
 		t.Fatalf("%q is next after a result that is not settled, want a", uid)
 	}
 	if got := d.ended(refusal); got != "" {
-		t.Fatalf("%s is given up although c was on the way, too", got)
+		t.Fatalf("the output of %s is dropped although c was on the way too", got)
 	}
 	d.begin()
 	d.admit("a")
 	d.next(now)
 	if got := d.ended(refusal); got != "a" {
-		t.Fatalf("%q is given up, want a", got)
+		t.Fatalf("the output of %q is dropped, want a", got)
 	}
 	d.begin()
 	d.admit("b")

@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// read handles what the gateway says until it ends the stream.
+// read handles the messages of the gateway until the gateway ends the stream.
 func (s *stream) read() error {
 	for {
 		message, err := s.conn.Recv()
@@ -24,7 +24,7 @@ func (s *stream) read() error {
 
 func (s *stream) handle(message *gatewayv1.StreamNodeEventsResponse) {
 	if about, ok := dispatchOf(message); ok && !nameable(about) {
-		s.Log.Error("the gateway names a dispatch that no cluster can hold; the message is dropped")
+		s.Log.Error("the gateway sent a message with an invalid dispatch name; the message is dropped")
 		return
 	}
 	switch m := message.GetMessage().(type) {
@@ -45,12 +45,11 @@ func (s *stream) handle(message *gatewayv1.StreamNodeEventsResponse) {
 	case *gatewayv1.StreamNodeEventsResponse_Drain:
 		s.askToLeave(&drained{after: m.Drain.GetReconnectAfter().AsDuration()})
 	default:
-		s.Log.Warn("the gateway sent a message this agent does not know; is the agent old?")
+		s.Log.Warn("the gateway sent a message of a kind that this agent version does not support")
 	}
 }
 
-// dispatchOf returns the dispatch that a message of the gateway is about; false for messages about
-// none.
+// dispatchOf returns the dispatch of a message of the gateway; false for messages without a dispatch.
 func dispatchOf(message *gatewayv1.StreamNodeEventsResponse) (*gatewayv1.DispatchRef, bool) {
 	switch m := message.GetMessage().(type) {
 	case *gatewayv1.StreamNodeEventsResponse_Offer:
@@ -66,8 +65,8 @@ func dispatchOf(message *gatewayv1.StreamNodeEventsResponse) (*gatewayv1.Dispatc
 	}
 }
 
-// trust stores a CA bundle and acknowledges it. One that does not admit the very
-// gateway that sent it would lock this machine out, so it is refused.
+// trust stores a CA bundle and acknowledges it. It rejects a bundle that does not trust the gateway
+// that sent it, because that bundle would lock this machine out.
 func (s *stream) trust(text []byte) error {
 	bundle, err := identity.ParseBundle(text)
 	if err != nil {
@@ -85,7 +84,7 @@ func (s *stream) trust(text []byte) error {
 	return nil
 }
 
-// keep sends what is owed, heartbeats, and in the end says goodbye.
+// keep sends the unsettled outcomes and then heartbeats, and ends the session with goodbye.
 func (s *stream) keep(ctx context.Context, interval time.Duration) error {
 	if err := s.sendOwed(); err != nil {
 		return err
@@ -116,8 +115,8 @@ func (s *stream) keep(ctx context.Context, interval time.Duration) error {
 	}
 }
 
-// sendOwed sends every outcome the journal holds that is not settled, one at a
-// time: outputs together can be large; and how far open mediations are.
+// sendOwed sends every outcome in the journal that is not settled, one at a time because outputs
+// together can be large. It also sends the progress of open mediations.
 func (s *stream) sendOwed() error {
 	open, err := s.Journal.Unsettled()
 	if err != nil {
@@ -133,7 +132,7 @@ func (s *stream) sendOwed() error {
 	return nil
 }
 
-// declareAgain says what the machine can do now.
+// declareAgain sends the present capabilities of the machine.
 func (s *stream) declareAgain() {
 	declared, outdated := declare(s.Registry)
 	s.outdated = outdated
@@ -157,8 +156,8 @@ func (s *stream) beat() {
 	}
 }
 
-// goodbye ends the session in good order: outcomes first, then our side of the
-// stream, then the gateway's.
+// goodbye ends the session. It sends the outcomes, closes the agent's side of the stream, and waits
+// until the gateway closes its side.
 func (s *stream) goodbye(ctx context.Context, reason error) error {
 	s.part(reason)
 	if errors.Is(reason, errStopped) {

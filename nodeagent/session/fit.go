@@ -11,12 +11,12 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// A gateway takes messages of 512 KiB. One that it does not take ends the session, and a result
-// that waits in the journal would end each later one, too. So every part of a message has a bound
-// here, whatever its source: a Hello names at most journal.MaxUnsettled dispatches, and a result
-// has an output of at most maxOutputBytes.
+// A gateway accepts messages of up to 512 KiB. A larger message ends the session, and a result in the
+// journal would end every later session too. Every part of a message therefore has a bound here,
+// whatever its source. A Hello names at most journal.MaxUnsettled dispatches, and a result has an
+// output of at most maxOutputBytes.
 const (
-	// maxMessageBytes is more than any message has. A report over polls adds one to at most
+	// maxMessageBytes is larger than any message. A report over polls adds a message to at most
 	// maxReportBytes.
 	maxMessageBytes = 320 << 10
 
@@ -34,14 +34,14 @@ const (
 	maxProgressTextBytes = 256
 )
 
-// text returns s as a message can hold it: UTF-8, without which a message is not encoded, of at
-// most limit bytes.
+// text returns at most limit bytes of s as valid UTF-8. A message with invalid UTF-8 cannot be
+// encoded.
 func text(s string, limit int) string {
 	s = strings.ToValidUTF8(beginning(s, limit), "\uFFFD")
-	return beginning(s, limit) // U+FFFD is longer than what it stands for
+	return beginning(s, limit) // U+FFFD can be longer than the bytes that it replaces
 }
 
-// beginning returns at most limit bytes of s and cuts between characters.
+// beginning returns at most limit bytes of s, cut between characters.
 func beginning(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -52,8 +52,8 @@ func beginning(s string, limit int) string {
 	return s[:limit]
 }
 
-// nameable reports whether a dispatch has a name and UID of Kubernetes. Only such a dispatch is
-// taken from a gateway: each is named in every Hello until it is settled.
+// nameable reports whether a dispatch has a valid name and UID of Kubernetes. The agent accepts only
+// such dispatches, because every Hello names each of them until it is settled.
 func nameable(d *gatewayv1.DispatchRef) bool {
 	return len(d.GetNamespace()) <= maxNamespaceBytes && len(d.GetName()) <= maxNameBytes &&
 		d.GetUid() != "" && len(d.GetUid()) <= maxUIDBytes
@@ -65,13 +65,13 @@ func wireRef(r journal.Ref) *gatewayv1.DispatchRef {
 	}
 }
 
-// fits reports whether a gateway takes a message.
+// fits reports whether a gateway accepts the size of a message.
 func fits(message *gatewayv1.StreamNodeEventsRequest) bool {
 	return proto.Size(message) <= maxMessageBytes
 }
 
-// boundOutput cuts an output that is longer than a dispatch may ask for: that of a journal that
-// another version wrote.
+// boundOutput cuts an output that is longer than a dispatch may request. Only a journal of another
+// version can hold such an output.
 func boundOutput(outcome *journal.Outcome) (output []byte, truncated bool) {
 	output, cut := capability.Bound(outcome.Output, maxOutputBytes)
 	return output, cut || outcome.OutputTruncated

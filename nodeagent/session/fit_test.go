@@ -19,13 +19,13 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// gatewayTakes is the largest message that a gateway takes.
+// gatewayTakes is the size of the largest message that a gateway accepts.
 const gatewayTakes = 512 << 10
 
-// poison is longer than any message, and no UTF-8.
+// poison is longer than any message, and not valid UTF-8.
 var poison = strings.Repeat("\xff<&>é\n", 1<<18)
 
-// poisoned is a capability with a description that is too long.
+// poisoned is a capability whose description is too long.
 type poisoned struct{ name string }
 
 func (p poisoned) Name() string                    { return p.name }
@@ -39,7 +39,7 @@ func (p poisoned) Run(context.Context, capability.Request) (json.RawMessage, err
 	return nil, nil
 }
 
-// longest is the longest name that Kubernetes gives a dispatch.
+// longest returns a dispatch with the longest names that Kubernetes allows.
 func longest(n int) journal.Ref {
 	return journal.Ref{Namespace: strings.Repeat("n", maxNamespaceBytes), Name: strings.Repeat("d", maxNameBytes), UID: fmt.Sprintf("%064d", n)}
 }
@@ -49,7 +49,8 @@ func poisonedResult(output string) *gatewayv1.StreamNodeEventsRequest {
 		Result: journal.Failed, Execution: journal.Ended, Output: json.RawMessage(output), ErrorCode: poison, ErrorMessage: poison, FinishedTime: time.Now()}})
 }
 
-// Every message of the agent has a row, and each is built of the worst that its sources can hold.
+// TestEveryMessageIsOneThatAGatewayTakes has a row for every message of the agent. Each message holds
+// the longest values that its sources can produce.
 func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 	ref := journal.Ref{Namespace: poison, Name: poison, UID: poison}
 	many := make([]journal.Entry, journal.MaxUnsettled)
@@ -85,9 +86,9 @@ func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 			t.Errorf("%s has no row", name)
 		}
 	}
-	// What a report over polls holds at most: a message beside others of almost maxReportBytes.
+	// The largest report over polls is the largest message after messages of almost maxReportBytes.
 	if maxReportBytes+maxMessageBytes+maxReportMessages*16+maxIDBytes >= gatewayTakes {
-		t.Error("a report can be larger than a gateway takes")
+		t.Error("a report can be larger than a gateway accepts")
 	}
 	register := &gatewayv1.RegisterNodeRequest{Capabilities: declared(t), BootId: text(poison, maxIDBytes)}
 	if encoded, err := proto.Marshal(register); err != nil || len(encoded) > maxMessageBytes {
@@ -95,7 +96,7 @@ func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 	}
 }
 
-// declared lists as many capabilities as a machine can have, with names and schemas of full length.
+// declared lists the maximum number of capabilities, with names and schemas of full length.
 func declared(t *testing.T) []*gatewayv1.Capability {
 	t.Helper()
 	var all []capability.Capability
@@ -111,12 +112,13 @@ func declared(t *testing.T) []*gatewayv1.Capability {
 	}
 	list, _ := declare(registry)
 	if len(list) != capability.MaxCapabilities {
-		t.Fatalf("%d are declared", len(list))
+		t.Fatalf("%d capabilities are declared", len(list))
 	}
 	return list
 }
 
-// A journal that is full, with the longest names, has a Hello that a gateway takes.
+// TestTheHelloOfAFullJournalFits verifies that a gateway accepts the Hello of a full journal with the
+// longest names.
 func TestTheHelloOfAFullJournalFits(t *testing.T) {
 	j, err := journal.Open(journal.Options{Path: filepath.Join(t.TempDir(), "journal"), NewID: func() string { return strings.Repeat("j", 26) },
 		Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -130,7 +132,7 @@ func TestTheHelloOfAFullJournalFits(t *testing.T) {
 	}
 	open, err := j.Unsettled()
 	if err != nil || len(open) != journal.MaxUnsettled {
-		t.Fatalf("%d are open, %v", len(open), err)
+		t.Fatalf("%d dispatches are open, %v", len(open), err)
 	}
 	hello := &gatewayv1.Hello{JournalId: j.ID(), Unsettled: unsettled(open)}
 	if size := proto.Size(hello); size > maxMessageBytes {
@@ -152,7 +154,7 @@ func TestADispatchThatNoClusterHoldsIsNotTaken(t *testing.T) {
 		"a namespace too long": {Namespace: strings.Repeat("n", maxNamespaceBytes+1), Name: "d", Uid: "u"},
 	} {
 		if nameable(ref) {
-			t.Errorf("%s is taken", name)
+			t.Errorf("%s is accepted, want a refusal", name)
 		}
 	}
 	if !nameable(wireRef(longest(1))) {

@@ -19,17 +19,17 @@ const (
 	protocolVersion = 1
 
 	registerTimeout = 20 * time.Second
-	// welcomeTimeout is long: a gateway records a session before it welcomes.
+	// welcomeTimeout is long, because a gateway records a session before it sends Welcome.
 	welcomeTimeout = time.Minute
 )
 
-// reach is how far a session came, and where; address is empty when nothing was reached.
+// reach is the progress of a session attempt; address is empty when no gateway was reached.
 type reach struct {
 	address              string
 	registered, welcomed bool
 }
 
-// hold dials and holds one session to its end. The error says why it ended.
+// hold dials a gateway and runs one session to its end. The error is the reason for the end.
 func (r *Runner) hold(ctx context.Context, counter uint64) (far reach, err error) {
 	if r.lapsed() {
 		if err := r.recoverCertificate(ctx); err != nil {
@@ -47,7 +47,7 @@ func (r *Runner) hold(ctx context.Context, counter uint64) (far reach, err error
 		return far, refusedOr(l, err)
 	}
 	far.registered = true
-	// The stream outlives ctx by a moment, to say goodbye.
+	// The stream outlives ctx by a moment, so that goodbye can use it.
 	group, streamCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	s := newStream(r, l, ctx)
 	r.deliveries.begin()
@@ -68,18 +68,18 @@ func (r *Runner) hold(ctx context.Context, counter uint64) (far reach, err error
 	return far, refusedOr(l, err)
 }
 
-// trusted is how this machine shows itself, and whom it believes, as things stand.
+// trusted returns the TLS configuration with the certificate and the CA bundle in use.
 func (r *Runner) trusted() *tls.Config {
 	certificate := r.Credentials.Identity().TLS()
 	return link.Verified(r.Credentials.Bundle(), &certificate, r.Now)
 }
 
-// redial connects to the gateway of a polled session again.
+// redial opens another connection to the gateway of a polled session.
 func (r *Runner) redial(ctx context.Context, address string) (*link.Link, error) {
 	return link.Dial(ctx, address, r.trusted())
 }
 
-// refusedOr puts a refused connection before the noise it caused.
+// refusedOr puts the refusal of a connection before the errors that it caused.
 func refusedOr(l *link.Link, err error) error {
 	if refusal := l.Refused(); refusal != nil && err != nil && !errors.Is(err, errStopped) {
 		return fmt.Errorf("%w: %w", refusal, err)
@@ -87,7 +87,7 @@ func refusedOr(l *link.Link, err error) error {
 	return err
 }
 
-// register describes the machine; the channel is closed when that is out of date.
+// register sends the description of the machine. outdated is closed when the description changes.
 func (r *Runner) register(ctx context.Context, client gatewayv1.NodeServiceClient) (outdated <-chan struct{}, err error) {
 	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()

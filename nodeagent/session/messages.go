@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// Defaults and bounds for an offer that leaves something out or asks too much.
+// Defaults and bounds for an offer with missing or too large values.
 const (
 	defaultTimeout  = 30 * time.Second
 	maxTimeout      = 24 * time.Hour
@@ -92,7 +92,7 @@ func resultMessage(e journal.Entry) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}}
 }
 
-// stageOf translates a stage; one that this agent does not know is a hold.
+// stageOf converts a stage. A stage that this agent does not know counts as a hold.
 func stageOf(stage gatewayv1.Clearance_Stage) executor.Stage {
 	switch stage {
 	case gatewayv1.Clearance_STAGE_ASK:
@@ -152,16 +152,16 @@ func stoppingMessage(reason string) *gatewayv1.StreamNodeEventsRequest {
 	}}
 }
 
-// hashBytes is Bundle.SHA256 as it travels: 32 bytes.
+// hashBytes returns Bundle.SHA256 in the form of the protocol: 32 bytes.
 func hashBytes(bundle identity.Bundle) []byte {
 	sum, err := hex.DecodeString(bundle.SHA256())
 	if err != nil {
-		return nil // SHA256 is hex
+		return nil // unreachable: SHA256 is hex
 	}
 	return sum
 }
 
-// declare lists the capabilities; changed is closed when the list is out of date.
+// declare lists the capabilities. changed is closed when the list is out of date.
 func declare(registry *capability.Registry) (declared []*gatewayv1.Capability, changed <-chan struct{}) {
 	all, changed := registry.All()
 	schemas := 0

@@ -9,8 +9,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// write sends what is queued, in order. Over a stream read has the status of what fails;
-// a report that fails has its own.
+// write sends the queued messages, in order. Over a stream, read returns the status of a failure; a
+// failed report returns its own status.
 func (s *stream) write() error {
 	for {
 		if more, err := s.writeNext(); !more {
@@ -19,7 +19,7 @@ func (s *stream) write() error {
 	}
 }
 
-// writeNext sends what is queued, up to the bounds of a report; false ends the writing.
+// writeNext sends queued messages, up to the bounds of a report. It returns false when write must end.
 func (s *stream) writeNext() (more bool, err error) {
 	var batch []*gatewayv1.StreamNodeEventsRequest
 	last, bytes := false, 0
@@ -53,7 +53,7 @@ func (s *stream) writeNext() (more bool, err error) {
 	return !last, nil
 }
 
-// enqueue waits for room; it gives up when the session is over. nil closes our side.
+// enqueue waits for room in the queue, or for the end of the session. nil closes the agent's side.
 func (s *stream) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
 	if !fits(message) {
 		s.Log.Error("a message is too large for a gateway and is not sent", "bytes", proto.Size(message))
@@ -65,18 +65,18 @@ func (s *stream) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
 	}
 }
 
-// Accepted tells the gateway that an offer is journaled.
+// Accepted reports to the gateway that an offer is in the journal.
 func (s *stream) Accepted(dispatch journal.Ref) { s.enqueue(acceptedMessage(dispatch)) }
 
-// Asked tells the gateway that a person is asked.
+// Asked reports to the gateway that a person is asked.
 func (s *stream) Asked(dispatch journal.Ref, user string, since time.Time) {
 	s.enqueue(askedMessage(dispatch, user, since))
 }
 
-// Allowed tells the gateway that the person said yes.
+// Allowed reports to the gateway that the person allowed the run.
 func (s *stream) Allowed(dispatch journal.Ref) { s.enqueue(allowedMessage(dispatch)) }
 
-// Progress tells the gateway how far a run came, unless the session is behind.
+// Progress reports the progress of a run to the gateway, unless the queue is full.
 func (s *stream) Progress(dispatch journal.Ref, percent int, message string) {
 	select {
 	case s.queue <- progressMessage(dispatch, percent, message):
@@ -84,7 +84,7 @@ func (s *stream) Progress(dispatch journal.Ref, percent int, message string) {
 	}
 }
 
-// overdue lists results that were sent long ago and are not settled.
+// overdue lists the results that were sent at least resendAfter ago and are not settled.
 func (s *stream) overdue(now time.Time) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +109,7 @@ func (s *stream) part(reason error) {
 	s.reason = reason
 }
 
-// askToLeave makes keep end the session; the first reason wins.
+// askToLeave makes keep end the session. The first reason wins.
 func (s *stream) askToLeave(reason error) {
 	select {
 	case s.leave <- reason:

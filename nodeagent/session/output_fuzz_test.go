@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/session"
 )
 
-// printer returns its value as it is printed, as a program with output text or json does.
+// printer returns the text in next as its output, like a program with output text or json.
 type printer struct {
 	json bool
 	next []byte
@@ -40,8 +40,8 @@ func (p *printer) Run(context.Context, capability.Request) (json.RawMessage, err
 	return jsontext.Marshal(string(p.next))
 }
 
-// FuzzAnyOutputEndsItsDispatch: whatever a program prints, its dispatch gets a result that a gateway
-// takes, over a real connection and a real journal, and the session goes on.
+// FuzzAnyOutputEndsItsDispatch verifies that a dispatch gets a result that a gateway accepts, whatever
+// its program prints, and that the session continues. It uses a real connection and a real journal.
 func FuzzAnyOutputEndsItsDispatch(f *testing.F) {
 	for _, output := range []string{
 		"", "null", "{}", `"`, "\x00", "\xff\xfe", "\xef\xbb\xbf{}", `{"a":1}{"a":2}`, "[1,2,]", `"\ud800"`, `{"a":1,"a":2}`,
@@ -88,7 +88,7 @@ func FuzzAnyOutputEndsItsDispatch(f *testing.F) {
 		}
 		select {
 		case again := <-g.Node.Sessions:
-			t.Fatalf("the session was lost; the next says %v", again.Hello)
+			t.Fatalf("the session was lost; the next Hello is %v", again.Hello)
 		default:
 		}
 	})

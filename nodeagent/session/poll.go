@@ -9,23 +9,23 @@ import (
 )
 
 const (
-	// pollTimeout is more than the 30 seconds a gateway holds a poll, reportTimeout is
-	// for a report, which it answers at once.
+	// pollTimeout is longer than the 30 seconds for which a gateway holds a poll. reportTimeout
+	// is for a report, which a gateway answers at once.
 	pollTimeout   = 45 * time.Second
 	reportTimeout = 30 * time.Second
-	// maxReport bounds the messages and about the bytes of one report; a gateway takes
-	// 512 KiB, and one result may have 256 KiB.
+	// maxReportMessages and maxReportBytes bound one report, the bytes approximately. A gateway
+	// accepts 512 KiB, and one result may have 256 KiB.
 	maxReportMessages = 32
 	maxReportBytes    = 128 << 10
-	// brokenCalls in a row end a polled session: the gateway is gone, or the way to it. A call
-	// that was carried for as long as lively before its connection broke is none of them.
+	// brokenCalls is the number of failed calls in a row that ends a polled session: the gateway
+	// or its network is gone. A call that lasted at least lively resets the count.
 	brokenCalls = 3
 	lively      = 300 * time.Millisecond
 )
 
-// pollConn is a session over polls. A poll or report that a broken connection ended is made
-// again on a new one to the same gateway: reports may be heard twice, and what was not
-// acknowledged is answered again; both sides know a dispatch by its UID.
+// pollConn is a session over polls. It repeats a poll or report of a broken connection on a new
+// connection to the same gateway. A gateway may therefore receive a report twice, and it repeats
+// messages that were not acknowledged. Both sides identify a dispatch by its UID.
 type pollConn struct {
 	carrier *carrier
 	jitter  func() float64
@@ -33,7 +33,7 @@ type pollConn struct {
 	ctx     context.Context // of the session
 	id      string
 	inbox   []*gatewayv1.StreamNodeEventsResponse
-	// sequence is that of the last answer that arrived.
+	// sequence is the number of the last answer that arrived.
 	sequence uint64
 }
 
@@ -80,7 +80,7 @@ func (c *pollConn) Send(messages []*gatewayv1.StreamNodeEventsRequest) error {
 	})
 }
 
-// call makes a call, again while it is a connection that fails and not the gateway that refuses.
+// call makes a call and repeats it while the connection fails. A refusal by the gateway ends it.
 func (c *pollConn) call(timeout time.Duration, do func(context.Context, gatewayv1.NodeServiceClient) error) error {
 	for failed := 1; ; failed++ {
 		l, client := c.carrier.current()
@@ -95,13 +95,13 @@ func (c *pollConn) call(timeout time.Duration, do func(context.Context, gatewayv
 		if err == nil || !isBreak(err) || failed == brokenCalls || c.ctx.Err() != nil {
 			return err
 		}
-		// Not all at once: what broke this connection may have broken those of others.
+		// The pause is random, because the same failure may have broken other machines' connections.
 		if backoff.Sleep(c.ctx, time.Duration(c.jitter()*float64(time.Second))) != nil || c.carrier.replace(c.ctx, l) != nil {
 			return err
 		}
 	}
 }
 
-// CloseSend has nothing to close: Stopping, sent before, ends the session, and the poll
-// that waits says so.
+// CloseSend does nothing. The Stopping message, sent before, ends the session, and the waiting poll
+// returns that end.
 func (c *pollConn) CloseSend() {}

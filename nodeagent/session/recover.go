@@ -13,13 +13,13 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// lapsed tells whether the machine slept past its certificate's end.
+// lapsed reports whether the machine's certificate has expired, for example while the machine slept.
 func (r *Runner) lapsed() bool {
 	return r.Now().After(r.Credentials.Identity().Leaf().NotAfter)
 }
 
-// recoverCertificate gets a new certificate for a lapsed one, at the pairing
-// listener: the lapsed chain says who asks, a signature of its key that it is so.
+// recoverCertificate replaces a lapsed certificate at the pairing listener. The lapsed chain names
+// the machine, and a signature of its key proves it.
 func (r *Runner) recoverCertificate(ctx context.Context) error {
 	current := r.Credentials.Identity()
 	l, err := link.Dial(ctx, r.Credentials.PairingEndpoint(), link.Verified(r.Credentials.Bundle(), nil, r.Now))
@@ -55,15 +55,16 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 	return r.takeBundle(l, answer.GetTrustBundle())
 }
 
-// clockAheadError: the clock of this machine is ahead by more than certificates allow for: to
-// it every certificate has expired on arrival, so it stays out until the clock is right.
+// clockAheadError means that this machine's clock is ahead by more than certificates allow. Every new
+// certificate has already expired by that clock, so the machine has no session until it is right.
 type clockAheadError struct{ ahead time.Duration }
 
 func (e *clockAheadError) Error() string {
 	return fmt.Sprintf("the clock of this machine is %s ahead of the gateway's: set it, and keep it right by NTP", ahead(e.ahead))
 }
 
-// ahead is a duration for people: hours of a clock that is hours off, so that the sentence stays the same.
+// ahead formats a duration for people. It rounds to hours for a clock that is hours off, so that the
+// sentence stays the same.
 func ahead(d time.Duration) string {
 	if d >= 2*time.Hour {
 		return fmt.Sprintf("%.0f hours", d.Hours())
@@ -85,8 +86,8 @@ func (r *Runner) clockProblem(refused error) error {
 	return refused
 }
 
-// checkFresh refuses a certificate that has expired by the clock of this machine although it was just
-// issued: an older gateway issues one at every call.
+// checkFresh rejects a certificate that was just issued and has expired by this machine's clock. An
+// older gateway issues a certificate at every call.
 func (r *Runner) checkFresh(chain [][]byte) error {
 	certificates, err := identity.ParseChain(chain)
 	if err != nil {
@@ -98,8 +99,8 @@ func (r *Runner) checkFresh(chain [][]byte) error {
 	return nil
 }
 
-// takeBundle stores the CA bundle that came with a certificate. One that cannot be used or does
-// not admit the gateway that sent it is left: the old one, which admitted it, still does.
+// takeBundle stores the CA bundle that came with a certificate. It ignores a bundle that is unusable
+// or does not trust the gateway that sent it, because the old bundle still trusts that gateway.
 func (r *Runner) takeBundle(l *link.Link, text []byte) error {
 	bundle, err := identity.ParseBundle(text)
 	if err == nil {

@@ -20,7 +20,7 @@ func TestARecoveryWithABundleThatDoesNotAdmitItsGatewayKeepsTheOldOne(t *testing
 	foreign := gatewaytest.NewCA(t, "foreign").Bundle(t)
 	g.Pairing.Bundle = func() identity.Bundle { return foreign }
 	a := start(t, g, 0)
-	g.Node.Next(t) // the certificate counts, and so does the old bundle
+	g.Node.Next(t) // the new certificate is in use, with the old bundle
 	if got, want := a.creds.Bundle().SHA256(), g.ServerCA.Bundle(t).SHA256(); got != want {
 		t.Errorf("the bundle in use is %s, want %s", got, want)
 	}
@@ -29,7 +29,8 @@ func TestARecoveryWithABundleThatDoesNotAdmitItsGatewayKeepsTheOldOne(t *testing
 	}
 }
 
-// A clock that is ahead by more than a certificate's life makes every certificate look expired on arrival.
+// TestAMachineWhoseClockIsFarAheadStaysOutAndSaysSo uses a clock that is ahead by more than a
+// certificate's life, so that every certificate has expired on arrival.
 func TestAMachineWhoseClockIsFarAheadStaysOutAndSaysSo(t *testing.T) {
 	notExpired, err := status.New(codes.FailedPrecondition, "the clock of the machine is ahead").WithDetails(&errdetails.ErrorInfo{
 		Reason:   gatewayv1.ReasonCertificateNotExpired,

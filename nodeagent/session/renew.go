@@ -16,11 +16,11 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// renewTimeout is room for cert-manager to sign.
+// renewTimeout leaves cert-manager time to sign.
 const renewTimeout = 2 * time.Minute
 
-// renew gets the next certificate when 70 to 90 % of this one's life is over, then
-// asks for a new session that uses it.
+// renew gets the next certificate when 70 to 90 % of the present one's life is over. It then asks for
+// a new session that uses the new certificate.
 func (s *stream) renew(ctx context.Context) error {
 	due := renewalTime(s.Credentials.Identity(), s.Jitter())
 	if err := backoff.Sleep(ctx, max(due.Sub(s.Now()), s.RenewPause)); err != nil {
@@ -43,21 +43,21 @@ func (s *stream) renew(ctx context.Context) error {
 	}
 }
 
-// renewalTime spreads a fleet that was paired in one afternoon: jitter is in [0, 1).
+// renewalTime spreads the renewals of a fleet that was paired in one afternoon; jitter is in [0, 1).
 func renewalTime(current store.Identity, jitter float64) time.Time {
 	leaf := current.Leaf()
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	return leaf.NotBefore.Add(time.Duration((0.7 + 0.2*jitter) * float64(life)))
 }
 
-// renewOnce renews, with a new key if the one in use is old enough. When the certificate
-// ended before anything could renew it, it is recovered.
+// renewOnce renews the certificate, with a new key if the key in use is old enough. It recovers a
+// certificate that expired before a renewal succeeded.
 func (s *stream) renewOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
 	if s.lapsed() {
-		// The gateway takes no calls on a connection that outlived its certificate. The
-		// session goes on meanwhile: without an issuer it is all the machine has.
+		// The gateway accepts no calls on a connection that outlived its certificate. The session
+		// continues meanwhile: without an issuer it is the machine's only way to the cluster.
 		return s.recoverCertificate(ctx)
 	}
 	current := s.Credentials.Identity()
@@ -66,9 +66,9 @@ func (s *stream) renewOnce(ctx context.Context) error {
 		if status.Code(err) != codes.FailedPrecondition {
 			return err
 		}
-		// The cluster does not know the pinned key by its certificate (an answer to an
-		// earlier rotation was lost, say). A renewal mends that; the next one rotates.
-		s.Log.Warn("key not rotated; renewing the certificate of the one in use", "error", err)
+		// The cluster does not know the certificate of the pinned key (for example because the
+		// answer to an earlier rotation was lost). A renewal repairs that; the next one rotates.
+		s.Log.Warn("key not rotated; renewing the certificate of the key in use", "error", err)
 	}
 	csr, err := identity.NewRequest(current.Key, current.ID)
 	if err != nil {
@@ -86,14 +86,14 @@ func (s *stream) renewOnce(ctx context.Context) error {
 	return nil
 }
 
-// rotationDue tells whether the key has had its time; every 0 is never.
+// rotationDue reports whether the key has reached the age every; every 0 means never.
 func rotationDue(current store.Identity, every time.Duration, now time.Time) bool {
 	return every > 0 && !now.Before(current.KeyMade.Add(every))
 }
 
-// rotate gets a certificate for a new key, signed for by the one in use. The new key is
-// stored only with its certificate: before that a crash costs nothing, the old key stays
-// the pin; after it the next session uses the new one, and that makes it the pin.
+// rotate gets a certificate for a new key, with a proof signed by the key in use. It stores the new
+// key only together with its certificate. A crash before that loses nothing, because the old key
+// stays the pin. After that the next session uses the new key, which makes it the pin.
 func (s *stream) rotate(ctx context.Context, current store.Identity) error {
 	made := s.Now()
 	next, err := ecdsa.GenerateKey(elliptic.P256(), s.Rand)

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/session"
 )
 
-// network is the way to a gateway, which breaks connections when it is told to.
+// network is a proxy in front of a gateway that can break its connections.
 type network struct {
 	address string
 	mu      sync.Mutex
@@ -74,7 +74,7 @@ func (n *network) connections() int {
 	return n.met
 }
 
-// beat waits for a heartbeat that was sent after this call: the one after the next.
+// beat waits for a heartbeat that was sent after this call, which is the second one from now.
 func beat(t *testing.T, s *gatewaytest.Session) {
 	t.Helper()
 	for range 2 {
@@ -103,7 +103,7 @@ func TestAPolledSessionOutlivesItsConnections(t *testing.T) {
 	}
 	select {
 	case again := <-g.Node.Sessions:
-		t.Errorf("it said Hello again: %v", again.Hello)
+		t.Errorf("the agent sent another Hello: %v", again.Hello)
 	default:
 	}
 }
@@ -123,13 +123,14 @@ func TestAPolledSessionThatTheGatewayForgotBeginsAnew(t *testing.T) {
 	}
 }
 
-// One address of several answers: which one is tried first is drawn.
+// TestAGatewayThatIsGoneGivesWayToAnother has one dead address and one live address. The agent tries
+// them in random order.
 func TestAGatewayThatIsGoneGivesWayToAnother(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() // listens, but nobody finishes a handshake there
+	defer listener.Close() // it accepts connections and closes them before the handshake
 	go func() {
 		for {
 			conn, err := listener.Accept()

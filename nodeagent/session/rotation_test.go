@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// rotating is an agent whose first renewal brings a new key.
+// rotating starts an agent whose first renewal rotates the key.
 func rotating(t *testing.T, g *gatewaytest.Gateway) *agent {
 	t.Helper()
 	a := &agent{rotateKeyEvery: time.Millisecond}
@@ -52,8 +52,8 @@ func TestARefusedRotationRenewsTheKeyInUse(t *testing.T) {
 	}
 }
 
-// TestANextKeyThatIsNotKnownGivesWayToTheOldOne is the agent after its cluster was restored
-// from a backup that is older than the rotation; a restart must not matter.
+// TestANextKeyThatIsNotKnownGivesWayToTheOldOne runs an agent whose cluster was restored from a backup
+// that is older than the rotation. A restart of the agent must not matter.
 func TestANextKeyThatIsNotKnownGivesWayToTheOldOne(t *testing.T) {
 	g := gatewaytest.Start(t)
 	g.Node.Register = func() error {

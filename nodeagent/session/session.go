@@ -1,6 +1,6 @@
-// Package session keeps the machine in touch: it dials the node listener, says
-// Hello, hands offers to the executor and outcomes to the gateway, renews the
-// certificate, and comes back whenever the connection ends.
+// Package session keeps the machine connected to the cluster. It dials the node listener and sends
+// Hello. It passes offers to the executor and outcomes to the gateway, renews the certificate, and
+// reconnects whenever the connection ends.
 package session
 
 import (
@@ -25,10 +25,10 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// stable is how long a session must have lasted for its end to be no failure.
+// stable is the length of a session after which its end does not count as a failure.
 const stable = time.Minute
 
-// Options are what a Runner needs; all fields are required.
+// Options configure a Runner; all fields are required.
 type Options struct {
 	Credentials *Credentials
 	Journal     *journal.Journal
@@ -37,40 +37,40 @@ type Options struct {
 	System      *gatewayv1.SystemInfo
 	BootID      string
 	Clock       *Clock
-	// Now is the machine's own time: certificates are judged by it.
+	// Now returns the machine's own time, which decides about certificates.
 	Now  func() time.Time
 	Rand io.Reader
-	// Jitter draws from [0, 1).
+	// Jitter returns a random number in [0, 1).
 	Jitter  func() float64
 	Console *console.Console
 	Log     *slog.Logger
-	// Retry spaces out the dials.
+	// Retry sets the pauses between dials.
 	Retry *backoff.Backoff
-	// RenewPause is how long a session lasts at least before the certificate is
-	// renewed: one that was issued late in its own life must not make a tight loop.
+	// RenewPause is the minimum time between the start of a session and a renewal. A certificate
+	// that was issued late in its own life must not cause a tight loop.
 	RenewPause time.Duration
 	// Transport carries the sessions.
 	Transport Transport
-	// StreamProbe is how long auto polls before it tries a stream again, for the first time.
+	// StreamProbe is the time for which auto polls before it first tries a stream again.
 	StreamProbe time.Duration
-	// RotateKeyEvery is the age at which a renewal also gets a new key; 0 is never.
+	// RotateKeyEvery is the age at which a renewal also replaces the key; 0 means never.
 	RotateKeyEvery time.Duration
-	// Observer hears what becomes of the sessions.
+	// Observer receives the events of the sessions.
 	Observer Observer
 }
 
-// Observer hears what becomes of the sessions, one after the other.
+// Observer receives the events of the sessions, one session after the other.
 type Observer interface {
-	// Registered: these capabilities are granted.
+	// Registered receives the granted capabilities.
 	Registered(granted []string)
-	// Opened: a session is open; the gateway's clock was that much ahead.
+	// Opened receives an open session; skew is the lead of the gateway's clock.
 	Opened(session, transport string, skew time.Duration)
-	// Closed: it ended, or could not be opened. problem is for people, empty when it ended
-	// in good order; another is tried after retry.
+	// Closed receives the end of a session or of a failed attempt. problem is for people and empty
+	// for an end without an error. The next attempt comes after retry.
 	Closed(problem string, retry time.Duration)
 }
 
-// Runner holds one session after the other.
+// Runner runs one session after the other.
 type Runner struct {
 	Options
 	gateways   *link.Gateways
@@ -78,25 +78,25 @@ type Runner struct {
 	deliveries *delivery
 }
 
-// New makes a Runner.
+// New returns a Runner.
 func New(o Options) *Runner {
 	gateways := link.NewGateways(strings.Split(o.Credentials.Endpoint(), ","), o.Clock.Now)
 	return &Runner{Options: o, gateways: gateways, transport: chooser{want: o.Transport, first: o.StreamProbe}, deliveries: newDelivery()}
 }
 
-// Why a session ends on purpose.
+// The reasons for which the agent itself ends a session.
 var (
 	errStopped = errors.New("agent stops")
 	errRenewed = errors.New("certificate was renewed")
 )
 
-// drained is the wish of a gateway that it be left.
+// drained is the error of a session that ends because its gateway drains.
 type drained struct{ after time.Duration }
 
 func (d *drained) Error() string { return "gateway drains" }
 
-// Run holds sessions until ctx ends; then it has said goodbye. It errs only when
-// the journal cannot count a dial: without that count a session would be untruthful.
+// Run runs sessions until ctx ends, and returns after goodbye. It returns an error only when the
+// journal cannot count a dial: a session with an old dial counter would mislead the gateway.
 func (r *Runner) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		counter, err := r.Journal.NextDial()
@@ -118,32 +118,32 @@ func (r *Runner) Run(ctx context.Context) error {
 			delay, problem := r.pause(err)
 			r.Observer.Closed(problem, delay)
 			r.Log.Info("session ended", "reason", err, "transport", carried, "welcomed", far.welcomed, "reconnectIn", delay)
-			_ = backoff.Sleep(ctx, delay) // the loop looks at ctx
+			_ = backoff.Sleep(ctx, delay) // the loop checks ctx
 		}
 	}
 	return nil
 }
 
-// pause decides when to dial again, and tells the person what is wrong, if anything is.
+// pause returns the delay before the next dial, and prints the problem, if there is one, for people.
 func (r *Runner) pause(err error) (delay time.Duration, problem string) {
 	var drain *drained
 	switch {
 	case errors.Is(err, errRenewed), errors.Is(err, errProbe):
 		return 0, ""
 	case errors.As(err, &drain):
-		// Some jitter on top: the others were told the same.
+		// The jitter is needed because the gateway sent the same delay to all machines.
 		return drain.after + time.Duration(r.Jitter()*float64(time.Second)), ""
 	}
 	problem = r.explain(err)
 	r.Console.SayOnceFor(sameProblem(err, problem), "%s", problem)
 	if status.Code(err) == codes.PermissionDenied && r.Credentials.switchKey() {
-		r.Log.Warn("the gateway refuses this key; trying the other one of the last rotation")
+		r.Log.Warn("the gateway refuses this key; trying the other key of the last rotation")
 	}
 	return r.Retry.Next(), problem
 }
 
-// sameProblem identifies a problem from one try to the next: the sentence about a certificate that is
-// out of its time holds the time.
+// sameProblem returns a key that stays the same while a problem lasts. The sentence about a
+// certificate outside of its validity holds the time and changes with every try.
 func sameProblem(err error, problem string) string {
 	var untrusted *identity.CertificateError
 	if errors.As(err, &untrusted) {
@@ -162,21 +162,21 @@ func (r *Runner) explain(err error) string {
 	switch {
 	case errors.As(err, &clock):
 		message = clock.Error()
-		return strings.ToUpper(message[:1]) + message[1:] + "; trying on"
+		return strings.ToUpper(message[:1]) + message[1:] + "; trying again"
 	case r.lapsed():
 		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) +
-			" and cannot be recovered (" + message + "): if that stays so, pair the machine again with another --identity-dir; trying on"
+			" and cannot be recovered (" + message + "): if this problem persists, pair the machine again with another --identity-dir; trying again"
 	case status.Code(err) == codes.PermissionDenied:
-		return "Gateway " + endpoint + " refuses this machine (" + message + "): if its Node was revoked or deleted, pair it again with another --identity-dir; trying on"
+		return "Gateway " + endpoint + " refuses this machine (" + message + "): if its Node was revoked or deleted, pair it again with another --identity-dir; trying again"
 	case status.Code(err) == codes.Unauthenticated, errors.As(err, &refusal):
 		if refusal != nil {
 			message = foreign.Brief(refusal.Error())
 		}
-		return "Gateway " + endpoint + " does not accept the certificate of this machine (" + message + "); trying on"
+		return "Gateway " + endpoint + " does not accept the certificate of this machine (" + message + "); trying again"
 	case status.Code(err) == codes.Aborted:
-		return "Another session of this Node took over (" + message + "): is a copy of the identity directory in use? trying on"
+		return "Another session of this Node replaced this one (" + message + "): is a copy of the identity directory in use? trying again"
 	case errors.As(err, &untrusted):
-		return "Gateway " + endpoint + " cannot be trusted (" + foreign.Brief(untrusted.Detail) + "); trying on"
+		return "Gateway " + endpoint + " cannot be trusted (" + foreign.Brief(untrusted.Detail) + "); trying again"
 	case link.Answered(err):
 		return "Gateway " + endpoint + " answers: " + message + "; trying again"
 	case errors.Is(err, io.EOF):

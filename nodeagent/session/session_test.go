@@ -37,7 +37,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// gate is a capability that runs until it is opened.
+// gate is a capability that runs until opened is closed.
 type gate struct {
 	started chan struct{}
 	opened  chan struct{}
@@ -57,7 +57,7 @@ func (g *gate) Run(ctx context.Context, _ capability.Request) (json.RawMessage, 
 	}
 }
 
-// screen is what the person sees.
+// screen holds the output for people.
 type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -88,7 +88,7 @@ func (s *screen) all() string {
 	return s.text.String()
 }
 
-// deaf hears nothing of the sessions.
+// deaf is an Observer that ignores every event.
 type deaf struct{}
 
 func (deaf) Registered([]string)                  {}
@@ -113,7 +113,8 @@ type agent struct {
 	more           []capability.Capability
 }
 
-// start pairs a machine by hand, its certificate good for life, and runs it until the test ends.
+// start pairs a machine by hand, with a certificate that is valid for life, and runs it until the test
+// ends.
 func start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) *agent {
 	t.Helper()
 	a := &agent{}
@@ -140,7 +141,7 @@ func (a *agent) start(t testing.TB, g *gatewaytest.Gateway, life time.Duration) 
 	a.run(t)
 }
 
-// run starts the agent (again) on its directory.
+// run starts the agent on its directory, for the first time or again.
 func (a *agent) run(t testing.TB) {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -260,7 +261,7 @@ func TestAResultOutlivesItsSessionAndIsRepeatedUntilSettled(t *testing.T) {
 	if got := second.Hello; got.GetDialCounter() < 2 || len(got.GetUnsettled()) != 1 || got.GetUnsettled()[0].GetState() != gatewayv1.UnsettledDispatch_STATE_RUNNING {
 		t.Errorf("hello of the second session: %v", got)
 	}
-	second.Send(t, offer("u", "gate")) // a gateway that does not know better
+	second.Send(t, offer("u", "gate")) // a gateway may repeat an offer
 	close(a.gate.opened)
 	if r := result(t, second, "u"); string(r.GetOutput()) != `"through"` {
 		t.Errorf("result: %v", r)
@@ -272,7 +273,7 @@ func TestAResultOutlivesItsSessionAndIsRepeatedUntilSettled(t *testing.T) {
 	}
 	result(t, third, "u")
 	if len(a.gate.started) != 0 {
-		t.Error("it ran twice")
+		t.Error("the dispatch ran twice")
 	}
 }
 
@@ -323,8 +324,8 @@ func TestATrustBundleIsStoredBeforeItIsAcknowledged(t *testing.T) {
 		s.Send(t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_TrustBundle{TrustBundle: &gatewayv1.TrustBundle{Pem: pem}}})
 	}
 	stranger := gatewaytest.NewCA(t, "stranger").Bundle(t)
-	send(stranger.PEM())    // would lock the machine out
-	send([]byte("garbage")) // is none
+	send(stranger.PEM())    // this bundle would lock the machine out
+	send([]byte("garbage")) // this is no bundle
 	union, err := a.creds.Bundle().Merge(stranger)
 	if err != nil {
 		t.Fatal(err)
@@ -376,7 +377,7 @@ func TestEveryRefusalIsSaidAndTriedAgain(t *testing.T) {
 	}
 }
 
-// marked is a status that a gateway made, as gateways mark it.
+// marked returns a status with the ErrorInfo that a gateway adds.
 func marked(t *testing.T, code codes.Code, message string) error {
 	t.Helper()
 	said, err := status.New(code, message).WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway"})
@@ -403,12 +404,13 @@ func TestAMachineThatSleptPastItsCertificateRecoversIt(t *testing.T) {
 	a := start(t, g, 0)
 	g.Node.Next(t)
 	if leaf := a.creds.Identity().Leaf(); time.Until(leaf.NotAfter) < time.Hour {
-		t.Errorf("it uses a certificate that ends at %s", leaf.NotAfter)
+		t.Errorf("the certificate in use ends at %s", leaf.NotAfter)
 	}
 }
 
-// The gateway takes no calls on a connection whose certificate ended, so renewing over it
-// would fail for as long as the session lasts.
+// TestACertificateThatEndsDuringASessionIsRecovered ends the certificate during a session. The gateway
+// accepts no calls on a connection whose certificate has ended. A renewal over that connection would
+// fail for as long as the session lasts.
 func TestACertificateThatEndsDuringASessionIsRecovered(t *testing.T) {
 	const life = 10 * time.Minute
 	g := gatewaytest.Start(t)
@@ -424,7 +426,7 @@ func TestACertificateThatEndsDuringASessionIsRecovered(t *testing.T) {
 		t.Error("the next session uses the same certificate")
 	}
 	if leaf := a.creds.Identity().Leaf(); time.Until(leaf.NotAfter) < time.Hour {
-		t.Errorf("it uses a certificate that ends at %s", leaf.NotAfter)
+		t.Errorf("the certificate in use ends at %s", leaf.NotAfter)
 	}
 }
 
@@ -445,13 +447,14 @@ func TestTheGatewaysTimeDecidesAboutExpiry(t *testing.T) {
 	if r := result(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED || r.GetStartedTime().AsTime().Before(time.Now().Add(47*time.Hour)) {
 		t.Errorf("result: %v", r)
 	}
-	s.Send(t, offer("v", "echo")) // expires in an hour of our clock, two days ago in the gateway's
+	s.Send(t, offer("v", "echo")) // expires in an hour by the machine's clock, two days ago by the gateway's
 	if r := result(t, s, "v"); r.GetOutcome() != gatewayv1.Result_OUTCOME_TIMED_OUT || r.GetExecution() != gatewayv1.Result_EXECUTION_NOT_STARTED {
 		t.Errorf("result: %v", r)
 	}
 }
 
-// A Welcome that was held up on its way is no reason to run what expired meanwhile.
+// TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused delays the Welcome. The agent must not run
+// an offer that expired meanwhile.
 func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 	const delay = 20 * time.Second
 	for _, transport := range []session.Transport{session.TransportStream, session.TransportPoll} {

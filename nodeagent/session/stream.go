@@ -19,10 +19,10 @@ const (
 	maxHeartbeat     = 5 * time.Minute
 	defaultHeartbeat = 30 * time.Second
 
-	// resendAfter is how long a result may wait for Settled before it is repeated.
+	// resendAfter is the time for which a sent result may wait for Settled before it is repeated.
 	resendAfter = time.Minute
-	// stopTimeout bounds how long a stopping agent waits for its capabilities,
-	// goodbyeTimeout how long for the gateway to end the stream.
+	// stopTimeout bounds the wait of a stopping agent for its capabilities. goodbyeTimeout bounds
+	// its wait for the gateway to end the stream.
 	stopTimeout    = 5 * time.Second
 	goodbyeTimeout = 3 * time.Second
 )
@@ -32,26 +32,26 @@ var (
 	errSilent    = errors.New("the gateway did not end the stream in time")
 )
 
-// stream is one session, over either transport. Four goroutines: run and then read, write, keep, and
-// renew; the first to err ends all.
+// stream is one session, over either transport. It has four goroutines: run, which becomes read, and
+// write, keep and renew. The first error ends all of them.
 type stream struct {
 	*Runner
 	carrier *carrier
 	stop    context.Context // ends when the agent stops
 	conn    conn
 	carried Transport
-	// until is how long it may last before another transport is tried; 0 is for ever.
+	// until is the time after which another transport is tried; 0 means never.
 	until time.Duration
-	// outdated is closed when what RegisterNode declared is out of date.
+	// outdated is closed when the declaration in RegisterNode is out of date.
 	outdated <-chan struct{}
 
-	queue  chan *gatewayv1.StreamNodeEventsRequest // nil asks to close our side
+	queue  chan *gatewayv1.StreamNodeEventsRequest // nil asks to close the agent's side
 	closed <-chan struct{}                         // the session is over
 	leave  chan error                              // asks keep to end the session
 
 	welcomed atomic.Bool
 	mu       sync.Mutex
-	reason   error                // why it ends on purpose
+	reason   error                // reason for an end that the agent wants; else nil
 	sent     map[string]time.Time // results not yet settled
 }
 
@@ -70,7 +70,7 @@ func newStream(r *Runner, l *link.Link, stop context.Context) *stream {
 	return s
 }
 
-// run opens the stream, says Hello, waits for Welcome, and starts the others.
+// run opens the stream, sends Hello, waits for Welcome, and starts the other goroutines.
 func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group) error {
 	asked := s.Clock.Timer()
 	welcome, err := s.open(ctx, counter)
@@ -98,7 +98,7 @@ func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group)
 	return s.read()
 }
 
-// open bounds Hello and Welcome, by time and by the agent's stop.
+// open sends Hello and waits for Welcome. A timeout and the agent's stop end the wait.
 func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, error) {
 	hello, err := s.hello(counter)
 	if err != nil {

@@ -13,17 +13,17 @@ import (
 
 // conn carries the messages of a session, over a stream or over polls.
 type conn interface {
-	// Open says Hello and returns the Welcome.
+	// Open sends Hello and returns the Welcome.
 	Open(ctx context.Context, hello *gatewayv1.StreamNodeEventsRequest) (*gatewayv1.Welcome, error)
 	// Recv waits for the next message of the gateway.
 	Recv() (*gatewayv1.StreamNodeEventsResponse, error)
 	// Send sends messages in order.
 	Send(messages []*gatewayv1.StreamNodeEventsRequest) error
-	// CloseSend: nothing more is sent; the gateway ends the session.
+	// CloseSend ends the sending; the gateway then ends the session.
 	CloseSend()
 }
 
-// Transport is how sessions are carried.
+// Transport is the way in which sessions are carried.
 type Transport string
 
 // The transports.
@@ -32,33 +32,33 @@ const (
 	TransportStream Transport = "stream"
 	// TransportPoll is long polls, for networks that break streams.
 	TransportPoll Transport = "poll"
-	// TransportAuto is streams until they break too often, then polls, and streams again
-	// when they last.
+	// TransportAuto is streams until they break too often, then polls. It returns to streams when
+	// they last.
 	TransportAuto Transport = "auto"
 )
 
 const (
-	// brokenStreams in a row make auto poll.
+	// brokenStreams is the number of broken streams in a row after which auto polls.
 	brokenStreams = 3
-	// DefaultStreamProbe is how long auto polls before it tries a stream; the time doubles
-	// with every stream that breaks again, up to lastProbe.
+	// DefaultStreamProbe is the time for which auto polls before it tries a stream. The time
+	// doubles with every stream that breaks again, up to lastProbe.
 	DefaultStreamProbe = 10 * time.Minute
 	lastProbe          = 6 * time.Hour
 )
 
-// chooser decides about the transport of the next session.
+// chooser chooses the transport of the next session.
 type chooser struct {
 	want Transport
-	// first is how long the first polled session may last.
+	// first bounds the first polled session.
 	first time.Duration
-	// broken counts streams that broke in a row; at brokenStreams polls begin.
+	// broken counts the broken streams in a row; at brokenStreams polls begin.
 	broken int
-	// probe is how long the polled session may last.
+	// probe bounds the next polled session.
 	probe time.Duration
 }
 
-// next is the transport of the next session; until is how long it may last before a
-// stream is tried again, 0 for ever.
+// next returns the transport of the next session. until is the time after which a stream is tried
+// again; 0 means never.
 func (c *chooser) next() (t Transport, until time.Duration) {
 	switch {
 	case c.want == TransportPoll:
@@ -70,11 +70,11 @@ func (c *chooser) next() (t Transport, until time.Duration) {
 	}
 }
 
-// ended takes in how a session ended.
+// ended records the end of a session: its transport, its length and its error.
 func (c *chooser) ended(t Transport, reached bool, lasted time.Duration, err error) {
 	switch {
 	case t == TransportPoll && errors.Is(err, errProbe):
-		c.broken = brokenStreams - 1 // one stream; if it breaks, polls again
+		c.broken = brokenStreams - 1 // the next session is a stream; if it breaks, polls follow
 	case t == TransportPoll:
 	case lasted >= stable:
 		c.broken, c.probe = 0, 0
@@ -85,15 +85,15 @@ func (c *chooser) ended(t Transport, reached bool, lasted time.Duration, err err
 	}
 }
 
-// isBreak tells a stream that the network may have broken from one that the gateway
-// refused or either side ended on purpose.
+// isBreak reports whether the network may have broken a session. It returns false when the gateway
+// refused the session or either side ended it on purpose.
 func isBreak(err error) bool {
 	var drain *drained
 	if errors.Is(err, errRenewed) || errors.Is(err, errStopped) || errors.As(err, &drain) {
 		return false
 	}
 	if len(status.Convert(err).Details()) > 0 {
-		return false // No broken connection carries details: the gateway said it.
+		return false // A broken connection carries no details, so the status comes from the gateway.
 	}
 	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated, codes.Aborted, codes.InvalidArgument, codes.FailedPrecondition, codes.ResourceExhausted:
@@ -103,7 +103,7 @@ func isBreak(err error) bool {
 	}
 }
 
-// errProbe ends a polled session to try a stream.
+// errProbe ends a polled session in order to try a stream.
 var errProbe = errors.New("a stream is tried again")
 
 // streamConn is a session over a stream.
@@ -118,7 +118,7 @@ func (c *streamConn) Open(ctx context.Context, hello *gatewayv1.StreamNodeEvents
 		return nil, err
 	}
 	if err := c.wire.Send(hello); err != nil {
-		_, err = c.wire.Recv() // the status is there, Send only says EOF
+		_, err = c.wire.Recv() // Recv returns the status; Send returns only EOF
 		return nil, err
 	}
 	first, err := c.wire.Recv()
@@ -142,4 +142,4 @@ func (c *streamConn) Send(messages []*gatewayv1.StreamNodeEventsRequest) error {
 	return nil
 }
 
-func (c *streamConn) CloseSend() { _ = c.wire.CloseSend() } // it never errs
+func (c *streamConn) CloseSend() { _ = c.wire.CloseSend() } // it never returns an error

@@ -26,7 +26,7 @@ func TestADispatchGoesFromOfferToSettledOverPolls(t *testing.T) {
 	a := polling(t, g)
 	s := g.Node.Next(t)
 	if !s.Polled {
-		t.Fatal("it opened a stream")
+		t.Fatal("the agent opened a stream, want polls")
 	}
 	s.Send(t, offer("u", "echo"))
 	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })

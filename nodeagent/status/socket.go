@@ -11,33 +11,33 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/local"
 )
 
-// ErrSilent says that an agent is there and does not answer: it is stopped (SIGSTOP), or
-// the machine is overloaded.
-var ErrSilent = errors.New("the agent is there, but does not answer")
+// ErrSilent means that an agent listens and does not answer: it is stopped (SIGSTOP), or the machine
+// is overloaded.
+var ErrSilent = errors.New("the agent is running but does not answer")
 
-// request asks for the report; there is nothing else to ask for.
+// request asks for the report, the only operation.
 type request struct {
 	Op string `json:"op"`
 }
 
 const opReport = "report"
 
-// answer is one line.
+// answer is the one line with which the agent answers.
 type answer struct {
 	Report *Report `json:"report,omitempty"`
 	Error  string  `json:"error,omitempty"`
 }
 
-// SocketPath is where an agent tells its state; dir is its folder for sockets.
+// SocketPath returns the path of the agent's status socket in its folder dir.
 func SocketPath(dir string) string { return filepath.Join(dir, "status.sock") }
 
-// Server tells the Board over the socket.
+// Server serves the reports of the Board on the socket.
 type Server struct {
 	board *Board
 	on    *local.Server
 }
 
-// Listen makes the socket in the folder dir; its errors are those of local.Listen.
+// Listen creates the socket in the folder dir. It returns the errors of local.Listen.
 func Listen(dir string, board *Board, log *slog.Logger) (*Server, error) {
 	on, err := local.Listen(SocketPath(dir), "status", log)
 	if err != nil {
@@ -47,7 +47,7 @@ func Listen(dir string, board *Board, log *slog.Logger) (*Server, error) {
 	return &Server{board: board, on: on}, nil
 }
 
-// Serve answers until ctx ends; then nobody is connected any more.
+// Serve answers clients until ctx ends. It returns after the last connection is closed.
 func (s *Server) Serve(ctx context.Context) {
 	s.on.Serve(ctx, func(_ context.Context, conn *net.UnixConn, _ []byte, _ int) {
 		report := s.board.Report()
@@ -55,8 +55,8 @@ func (s *Server) Serve(ctx context.Context) {
 	})
 }
 
-// Ask gets the report of the agent that runs with the folder dir. It errs with
-// local.ErrNoAgent when none does, with ErrSilent when one does not answer before ctx ends.
+// Ask returns the report of the agent that runs with the folder dir. It returns local.ErrNoAgent when
+// no agent runs, and ErrSilent when the agent does not answer before ctx ends.
 func Ask(ctx context.Context, dir string) (Report, error) {
 	var a answer
 	err := local.Exchange(ctx, SocketPath(dir), request{opReport}, func(lines *bufio.Reader) error {

@@ -1,5 +1,5 @@
-// Package status is what a running agent tells about itself: the Board collects it, the
-// socket status.sock in the run folder of the identity directory tells it.
+// Package status reports the state of a running agent. The Board collects it, and the socket
+// status.sock in the run folder of the identity directory serves it.
 package status
 
 import (
@@ -9,65 +9,66 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// Phase is how far the agent is.
+// Phase is the stage of the agent between its start and its stop.
 type Phase string
 
 // The phases of a running agent.
 const (
-	// Starting: it reads its files.
+	// Starting means that the agent reads its files.
 	Starting Phase = "Starting"
-	// Pairing: it has no identity yet and exchanges its code or waits for an approver.
+	// Pairing means that the agent has no identity yet. It exchanges its code or waits for an
+	// approver.
 	Pairing Phase = "Pairing"
-	// Connecting: it has no session with a gateway.
+	// Connecting means that the agent has no session with a gateway.
 	Connecting Phase = "Connecting"
-	// Connected: it has one.
+	// Connected means that the agent has a session with a gateway.
 	Connected Phase = "Connected"
-	// Stopping: it was told to stop and finishes or journals what runs.
+	// Stopping means that the agent was asked to stop and finishes or journals its dispatches.
 	Stopping Phase = "Stopping"
 )
 
-// Report is the agent at one moment. Times are the machine's, RFC 3339.
+// Report is a snapshot of the agent. Times are the machine's, RFC 3339.
 type Report struct {
 	Phase   Phase     `json:"phase"`
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
-	// PairingRequest is NAMESPACE/NAME of the request that waits for a decision, and
-	// PairingMessage the last message of the gateway about it; both empty outside of Pairing.
+	// PairingRequest is NAMESPACE/NAME of the request that waits for a decision. PairingMessage is
+	// the last message of the gateway about it. Both are empty in other phases than Pairing.
 	PairingRequest string `json:"pairingRequest,omitempty"`
 	PairingMessage string `json:"pairingMessage,omitempty"`
-	// Gateway is host:port of the node listener; Session and Transport are those of the
-	// session that is open, ConnectedSince when it was opened.
+	// Gateway is host:port of the node listener. Session and Transport describe the open session,
+	// and ConnectedSince is the time at which it was opened.
 	Gateway        string    `json:"gateway,omitempty"`
 	Session        string    `json:"session,omitempty"`
 	Transport      string    `json:"transport,omitempty"`
 	ConnectedSince time.Time `json:"connectedSince,omitzero"`
-	// NextAttempt is when a gateway is dialled again.
+	// NextAttempt is the time of the next dial of a gateway.
 	NextAttempt time.Time `json:"nextAttempt,omitzero"`
-	// ClockSkewSeconds is how far the gateway's clock was ahead of the machine's; nil
-	// before a gateway told its time.
+	// ClockSkewSeconds is the lead of the gateway's clock over the machine's clock; nil before a
+	// gateway sent its time.
 	ClockSkewSeconds *float64 `json:"clockSkewSeconds,omitempty"`
-	// LastError is why the last session or dial ended, for people; empty when it ended in
-	// good order, or a session was opened since.
+	// LastError is the reason for the end of the last session or dial, for people. It is empty when
+	// that session ended without an error, or another session was opened since.
 	LastError     string    `json:"lastError,omitempty"`
 	LastErrorTime time.Time `json:"lastErrorTime,omitzero"`
-	// GrantsTime is when the cluster told the grants of the capabilities, as a session was opened. It
-	// may have changed them since. Zero before the first session.
+	// GrantsTime is the time at which the cluster sent the grants of the capabilities, at the opening
+	// of a session. The cluster may have changed them since. Zero before the first session.
 	GrantsTime time.Time `json:"grantsTime,omitzero"`
-	// Capabilities are those of this machine.
+	// Capabilities are the capabilities of this machine.
 	Capabilities []Capability `json:"capabilities,omitempty"`
 }
 
-// Capability is one thing the machine can do.
+// Capability is the state of one capability of the machine.
 type Capability struct {
 	Name string `json:"name"`
-	// Granted: the cluster let it be used at GrantsTime; false before the first session.
+	// Granted is true if the cluster allowed its use at GrantsTime; false before the first session.
 	Granted bool `json:"granted"`
-	// Reason says why it is unavailable on this machine; empty when it is available.
+	// Reason is the reason why it is unavailable on this machine; empty when it is available.
 	Reason string `json:"reason,omitempty"`
 }
 
-// Board is the state of the agent. It is for concurrent use; its methods are those of
+// Board holds the state of the agent. It is safe for concurrent use and implements
 // session.Observer.
 type Board struct {
 	now      func() time.Time
@@ -78,13 +79,13 @@ type Board struct {
 	granted map[string]bool
 }
 
-// NewBoard begins with an agent that starts; report holds what stays as it is.
+// NewBoard returns the Board of an agent that starts. report holds the constant fields.
 func NewBoard(now func() time.Time, report Report, registry *capability.Registry) *Board {
 	report.Phase, report.Started = Starting, now().UTC()
 	return &Board{now: now, registry: registry, report: report}
 }
 
-// Paired takes the address of the node listener: from now on sessions are tried.
+// Paired records the address of the node listener. The agent tries to open sessions from now on.
 func (b *Board) Paired(gateway string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,8 +93,8 @@ func (b *Board) Paired(gateway string) {
 	b.report.PairingRequest, b.report.PairingMessage = "", ""
 }
 
-// Pairing takes that the machine has no identity yet. request and message are empty until
-// a pairing request exists and the gateway sent a message about it.
+// Pairing records that the machine has no identity yet. request and message are empty until a
+// pairing request exists and the gateway has sent a message about it.
 func (b *Board) Pairing(request, message string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,7 +104,7 @@ func (b *Board) Pairing(request, message string) {
 	b.report.PairingRequest, b.report.PairingMessage = request, message
 }
 
-// Registered takes what the cluster grants.
+// Registered records the capabilities that the cluster grants.
 func (b *Board) Registered(granted []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -114,7 +115,7 @@ func (b *Board) Registered(granted []string) {
 	}
 }
 
-// Opened takes a session; skew is how far the gateway's clock was ahead.
+// Opened records an open session; skew is the lead of the gateway's clock.
 func (b *Board) Opened(session, transport string, skew time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -128,8 +129,8 @@ func (b *Board) Opened(session, transport string, skew time.Duration) {
 	r.LastError, r.LastErrorTime = "", time.Time{}
 }
 
-// Closed takes the end of a session, or of an attempt at one; problem is for people, empty
-// when the end was in good order. Another attempt comes after retry.
+// Closed records the end of a session, or of an attempt at one. problem is for people and empty for
+// an end without an error. The next attempt comes after retry.
 func (b *Board) Closed(problem string, retry time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -141,7 +142,7 @@ func (b *Board) Closed(problem string, retry time.Duration) {
 	}
 }
 
-// Stopping takes that the agent was told to stop.
+// Stopping records that the agent was asked to stop.
 func (b *Board) Stopping() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,7 +158,7 @@ func (b *Board) disconnect() {
 	r.Session, r.Transport, r.ConnectedSince = "", "", time.Time{}
 }
 
-// Report is the agent now.
+// Report returns the present state of the agent.
 func (b *Board) Report() Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()

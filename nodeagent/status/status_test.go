@@ -27,7 +27,8 @@ func board(t *testing.T, now *time.Time) *Board {
 	return NewBoard(func() time.Time { return *now }, Report{PID: 7}, r)
 }
 
-// An agent is Connected from the opening of a session to its end, and never again once it stops.
+// TestTheBoardFollowsTheSessions verifies that an agent is Connected from the opening of a session to
+// its end, and never after it stops.
 func TestTheBoardFollowsTheSessions(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	b := board(t, &now)
@@ -53,32 +54,32 @@ func TestTheBoardFollowsTheSessions(t *testing.T) {
 	}
 	b.Registered([]string{"echo"})
 	if !b.Report().Capabilities[0].Granted {
-		t.Error("echo is granted, and not shown so")
+		t.Error("echo is granted, but the report does not show it")
 	}
 	b.Closed("", time.Second)
 	expect(Connecting, "", "")
 	b.Stopping()
 	b.Opened("late", "stream", 0)
 	if r := b.Report(); r.Phase != Stopping {
-		t.Errorf("an agent that stops is %s", r.Phase)
+		t.Errorf("the phase of a stopping agent is %s", r.Phase)
 	}
 }
 
 func TestTheSocketTellsWhatTheLivingAgentKnows(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	if _, err := Ask(t.Context(), dir); !errors.Is(err, local.ErrNoAgent) {
-		t.Errorf("before an agent runs: %v", err)
+		t.Errorf("Ask before an agent runs: %v", err)
 	}
 	now := time.Now()
 	server, err := Listen(dir, board(t, &now), slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It listens and does not answer yet, as one that is stopped.
+	// The server listens and does not answer yet, like a stopped (SIGSTOP) agent.
 	asking, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := Ask(asking, dir); !errors.Is(err, ErrSilent) {
-		t.Errorf("of an agent that is silent: %v", err)
+		t.Errorf("Ask of a silent agent: %v", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan struct{})
@@ -94,6 +95,6 @@ func TestTheSocketTellsWhatTheLivingAgentKnows(t *testing.T) {
 	stop()
 	<-served
 	if _, err := Ask(t.Context(), dir); !errors.Is(err, local.ErrNoAgent) {
-		t.Errorf("after it: %v", err)
+		t.Errorf("Ask after the agent: %v", err)
 	}
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// Config is where and who: what the pairing answered besides keys.
+// Config holds the addresses that the gateway returned in the pairing.
 type Config struct {
 	// NodeEndpoint is host:port of the node listener, or of several, separated by commas.
 	NodeEndpoint string `json:"nodeEndpoint"`
-	// PairingEndpoint is host:port the machine paired at.
+	// PairingEndpoint is host:port of the pairing listener at which the machine paired.
 	PairingEndpoint string `json:"pairingEndpoint"`
 }
 
-// Config reads the addresses; it errs when they are missing.
+// Config reads the addresses. It returns an error when they are missing.
 func (s *Store) Config() (Config, error) {
 	var config Config
 	content, err := s.read(configFile)
@@ -32,7 +32,7 @@ func (s *Store) Config() (Config, error) {
 // SaveConfig replaces the addresses.
 func (s *Store) SaveConfig(config Config) error { return s.replaceJSON(configFile, config) }
 
-// Trust reads the CA bundle of the gateways; it errs when it is missing.
+// Trust reads the CA bundle of the gateways. It returns an error when the bundle is missing.
 func (s *Store) Trust() (identity.Bundle, error) {
 	content, err := s.read(trustFile)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Store) Trust() (identity.Bundle, error) {
 	return bundle, nil
 }
 
-// SaveTrust replaces the CA bundle; the one before is kept beside it.
+// SaveTrust replaces the CA bundle and keeps the previous one beside it.
 func (s *Store) SaveTrust(bundle identity.Bundle) error {
 	return s.replace(trustFile, bundle.PEM(), true)
 }

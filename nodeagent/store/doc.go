@@ -1,14 +1,14 @@
-// Package store keeps what a machine must not lose or show: its private key and
-// certificate chain, the CA bundle of the gateways, where its node listener is,
-// and the state of a pairing that is not finished.
+// Package store keeps the files that a machine must neither lose nor show. They hold its private key
+// and certificate chain, the CA bundle of the gateways, the addresses of its listeners, and the state
+// of an unfinished pairing.
 //
 // Layout of the identity directory (0700, every file 0600, owned by the agent's user):
 //
-//	identity.pem            private key (and when it was made) and chain: present
+//	identity.pem            private key (and the time it was made) and chain: present
 //	                        once the machine is paired
-//	identity.pem.previous   what identity.pem held before
+//	identity.pem.previous   the previous content of identity.pem
 //	trust.pem               CA bundle of the gateways
-//	config.json             node id and addresses
+//	config.json             addresses of the node listener and the pairing listener
 //	pairing.json            key, tries and request of an unfinished pairing
 //	journal.db              see package journal
 //	mediation.yaml          the user's policy of local mediation
@@ -16,8 +16,7 @@
 //	run                     sockets of a running agent
 //	lock                    held while an agent runs
 //
-// Every file is replaced whole: written under a random name, synced, renamed,
-// directory synced. After a crash at any point a file holds either its old or
-// its new content. identity.pem is written last, so a machine is paired when,
-// and only when, it exists.
+// Every file is replaced whole: written under a random name, synced, renamed, directory synced. After
+// a crash at any point a file holds either its old or its new content. identity.pem is written last,
+// so a machine is paired if and only if it exists.
 package store

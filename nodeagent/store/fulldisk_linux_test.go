@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// TestAFullDiskCostsNothing fills a small file system at every number of free pages.
+// TestAFullDiskCostsNothing fills a small file system and verifies that the identity stays whole.
 func TestAFullDiskCostsNothing(t *testing.T) {
 	mount := t.TempDir()
 	if err := syscall.Mount("tmpfs", mount, "tmpfs", 0, "size=128k,mode=0700"); err != nil {

@@ -20,10 +20,10 @@ const (
 	keyMadePrefix = "Key made: "
 )
 
-// ErrNotPaired says that the directory holds no identity yet.
+// ErrNotPaired means that the directory holds no identity yet.
 var ErrNotPaired = errors.New("this machine is not paired")
 
-// Identity is what makes this machine a Node.
+// Identity is the key and the certificate of this machine's Node.
 type Identity struct {
 	// Key never leaves the machine.
 	Key *ecdsa.PrivateKey
@@ -31,13 +31,14 @@ type Identity struct {
 	Chain []*x509.Certificate
 	// ID is the one URI SAN of the leaf.
 	ID identity.ID
-	// KeyMade is when the key was made: it is rotated by its age, not the certificate's.
+	// KeyMade is the creation time of the key, whose age, not the certificate's, decides about
+	// rotation.
 	KeyMade time.Time
 }
 
-// NewIdentity joins a key with a chain that came from a gateway. It errs unless
-// the leaf is for this key and names exactly one Node. The key counts as made when
-// the leaf began; set KeyMade if it is older.
+// NewIdentity joins a key with a chain that came from a gateway. It returns an error unless the leaf
+// is for this key and names exactly one Node. It takes NotBefore of the leaf as the creation time of
+// the key; set KeyMade if the key is older.
 func NewIdentity(key *ecdsa.PrivateKey, chain []*x509.Certificate) (Identity, error) {
 	if len(chain) == 0 {
 		return Identity{}, errors.New("the certificate chain is empty")
@@ -47,7 +48,7 @@ func NewIdentity(key *ecdsa.PrivateKey, chain []*x509.Certificate) (Identity, er
 		return Identity{}, errors.New("the certificate is for another key")
 	}
 	if len(leaf.URIs) != 1 {
-		return Identity{}, fmt.Errorf("the certificate holds %d URIs, want one", len(leaf.URIs))
+		return Identity{}, fmt.Errorf("the certificate contains %d URIs, want one", len(leaf.URIs))
 	}
 	id, err := identity.ParseID(leaf.URIs[0].String())
 	if err != nil {
@@ -56,10 +57,10 @@ func NewIdentity(key *ecdsa.PrivateKey, chain []*x509.Certificate) (Identity, er
 	return Identity{Key: key, Chain: chain, ID: id, KeyMade: leaf.NotBefore}, nil
 }
 
-// Leaf is the machine's own certificate.
+// Leaf returns the machine's own certificate.
 func (i Identity) Leaf() *x509.Certificate { return i.Chain[0] }
 
-// TLS is the identity as crypto/tls wants it.
+// TLS returns the identity as a tls.Certificate.
 func (i Identity) TLS() tls.Certificate {
 	out := tls.Certificate{PrivateKey: i.Key, Leaf: i.Leaf()}
 	for _, cert := range i.Chain {
@@ -68,8 +69,8 @@ func (i Identity) TLS() tls.Certificate {
 	return out
 }
 
-// Identity reads the identity: ErrNotPaired when there is none. A damaged file is
-// no reason to lose the Node: then what it held before is used.
+// Identity reads the identity. It returns ErrNotPaired when there is none. A damaged file must not
+// lose the Node, so Identity then reads the previous identity.
 func (s *Store) Identity() (Identity, error) {
 	content, err := s.read(identityFile)
 	if err != nil {
@@ -88,7 +89,7 @@ func (s *Store) Identity() (Identity, error) {
 	return Identity{}, fmt.Errorf("%w: %s: %w; restore it from a backup or pair again with another --identity-dir", ErrDamaged, identityFile, err)
 }
 
-// PreviousIdentity reads what the identity was before: ErrNotPaired when there is none.
+// PreviousIdentity reads the previous identity. It returns ErrNotPaired when there is none.
 func (s *Store) PreviousIdentity() (Identity, error) {
 	content, err := s.read(identityFile + previousSuffix)
 	if err != nil {
@@ -100,7 +101,7 @@ func (s *Store) PreviousIdentity() (Identity, error) {
 	return parseIdentity(content)
 }
 
-// SaveIdentity makes i the identity of the machine; the one before is kept beside it.
+// SaveIdentity makes i the identity of the machine and keeps the previous one beside it.
 func (s *Store) SaveIdentity(i Identity) error {
 	key, err := marshalKey(i.Key)
 	if err != nil {
@@ -122,7 +123,7 @@ func parseIdentity(content []byte) (Identity, error) {
 	for len(bytes.TrimSpace(rest)) > 0 {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil || block.Type != certificateBlock {
-			return Identity{}, errors.New("it holds something that is not a certificate")
+			return Identity{}, errors.New("it contains a block that is not a certificate")
 		}
 		ders = append(ders, block.Bytes)
 	}
@@ -137,7 +138,7 @@ func parseIdentity(content []byte) (Identity, error) {
 	return parsed, err
 }
 
-// parseKeyMade reads the line before the key; directories of older agents lack it.
+// parseKeyMade reads the line before the key, which directories of older agents lack.
 func parseKeyMade(content []byte) (time.Time, bool) {
 	line, _, _ := bytes.Cut(content, []byte("\n"))
 	text, found := bytes.CutPrefix(line, []byte(keyMadePrefix))
@@ -153,7 +154,7 @@ func marshalKey(key *ecdsa.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: privateKeyBlock, Bytes: der}), nil
 }
 
-// parseKey reads the private key at the start of content and returns what follows it.
+// parseKey reads the private key at the start of content and returns the rest of content.
 func parseKey(content []byte) (*ecdsa.PrivateKey, []byte, error) {
 	block, rest := pem.Decode(content)
 	if block == nil || block.Type != privateKeyBlock {

@@ -21,13 +21,13 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// Environment of the child that works on a directory until it is killed.
+// These variables configure the child that works on a directory until it is killed.
 const (
 	killDir  = "MOORING_STORE_KILL_DIR"
 	killStep = "MOORING_STORE_KILL_STEP"
 )
 
-// killRounds is how often a process is killed: all rounds at full size.
+// killRounds returns the number of kills, which is larger at full size.
 func killRounds() int {
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		return 200
@@ -35,8 +35,9 @@ func killRounds() int {
 	return 20
 }
 
-// TestKilledWhileItStores is the child: it pairs if need be, then renews and rotates for ever, and
-// kills itself before the step it was told, if any. It runs under the loosest umask there is.
+// TestKilledWhileItStores is the child process. It pairs unless it is paired, and then renews and
+// rotates until it dies. Before the step in the environment, if there is one, it kills itself. It
+// runs under the loosest umask.
 func TestKilledWhileItStores(t *testing.T) {
 	dir := os.Getenv(killDir)
 	if dir == "" {
@@ -74,8 +75,8 @@ func TestKilledWhileItStores(t *testing.T) {
 	}
 }
 
-// startOver is what an agent does at its start: it resumes or begins the pairing, or goes on with
-// the key it has.
+// startOver does the work of a starting agent. It resumes or begins the pairing, or returns the key of
+// the existing identity.
 func startOver(t *testing.T, s *Store, ca *gatewaytest.CA) *ecdsa.PrivateKey {
 	t.Helper()
 	if current, err := s.Identity(); err == nil {
@@ -98,14 +99,15 @@ func startOver(t *testing.T, s *Store, ca *gatewaytest.CA) *ecdsa.PrivateKey {
 	return pending.Key
 }
 
-// A real process on real files is killed with signal 9: in turn before each step of pairing,
-// renewal and key rotation, and at moments nobody chose. It always starts again with what it needs.
+// TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity kills a real process on real files with signal
+// 9. It kills before each step of pairing, renewal and key rotation in turn, and at random moments.
+// The process must always start again with its identity.
 func TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity(t *testing.T) {
-	const steps = 45 // of a pairing and the turns after it, so that every kind of step is among them
+	const steps = 45 // a pairing and the turns after it, which include every kind of step
 	dir := t.TempDir() + "/id"
 	paired := false
 	for round := range killRounds() {
-		if round%10 == 0 { // pair anew, so that a pairing is killed as well
+		if round%10 == 0 { // a new directory, so that pairings are killed too
 			dir, paired = fmt.Sprintf("%s/id-%d", t.TempDir(), round), false
 		}
 		step := 0
@@ -117,7 +119,8 @@ func TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity(t *testing.T) {
 	}
 }
 
-// runUntilKilled runs the child; step 0 kills it from outside, a moment after it began to work.
+// runUntilKilled runs the child. With step 0 it kills the child from outside, a moment after the child
+// began to work.
 func runUntilKilled(t *testing.T, dir string, step int) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledWhileItStores$")
@@ -145,12 +148,12 @@ func runUntilKilled(t *testing.T, dir string, step int) {
 	}
 }
 
-// surviving checks what a killed process left, and reports whether the machine is paired.
+// surviving checks the files of a killed process and reports whether the machine is paired.
 func surviving(t *testing.T, dir string, paired bool) bool {
 	t.Helper()
 	s, err := Open(dir)
 	if err != nil {
-		t.Fatalf("it does not start again: %v", err)
+		t.Fatalf("the store does not open again: %v", err)
 	}
 	defer s.Close()
 	entries, err := s.list()
@@ -174,7 +177,7 @@ func surviving(t *testing.T, dir string, paired bool) bool {
 		return false
 	}
 	if err != nil {
-		t.Fatalf("it lost its identity: %v", err)
+		t.Fatalf("the identity is lost: %v", err)
 	}
 	if !current.Key.PublicKey.Equal(current.Leaf().PublicKey) {
 		t.Fatal("key and certificate do not fit together")
@@ -182,7 +185,7 @@ func surviving(t *testing.T, dir string, paired bool) bool {
 	bundle, trustErr := s.Trust()
 	_, configErr := s.Config()
 	if err := errors.Join(trustErr, configErr); err != nil || len(bundle.Certificates()) == 0 {
-		t.Fatalf("it is paired but cannot work: %v", err)
+		t.Fatalf("the machine is paired, but trust or config is missing: %v", err)
 	}
 	if previous, err := s.PreviousIdentity(); err == nil && !previous.Key.PublicKey.Equal(previous.Leaf().PublicKey) {
 		t.Error("the previous key and certificate do not fit together")
@@ -190,7 +193,8 @@ func surviving(t *testing.T, dir string, paired bool) bool {
 	return true
 }
 
-// A file or link that somebody made under the name of the next temporary file is not written to.
+// TestAPremadeTemporaryFileGetsNoKey plants a file or link under the name of the next temporary file.
+// The store must not write to it.
 func TestAPremadeTemporaryFileGetsNoKey(t *testing.T) {
 	ca, key := gatewaytest.NewCA(t, "ca"), gatewaytest.NewKey(t)
 	outside := t.TempDir() + "/outside"
@@ -217,7 +221,7 @@ func TestAPremadeTemporaryFileGetsNoKey(t *testing.T) {
 				return nil
 			}
 			if err := s.SaveIdentity(newIdentity(t, ca, gatewaytest.NewKey(t))); !errors.Is(err, os.ErrExist) {
-				t.Errorf("got %v, want a refusal of what exists", err)
+				t.Errorf("got %v, want os.ErrExist", err)
 			}
 			for _, path := range []string{outside, outside + "-new", planted} {
 				if content, _ := os.ReadFile(path); len(content) > 0 {

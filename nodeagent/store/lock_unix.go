@@ -10,26 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// modesCount: the mode of a file says who can reach it.
+// modesCount is true because the mode of a file controls access to it.
 const modesCount = true
 
-// makePrivate makes a directory that is this user's alone.
+// makePrivate creates a directory that only this user can access.
 func makePrivate(dir string) error { return os.Mkdir(dir, 0o700) }
 
 // syncFolder makes names in a folder durable.
 func syncFolder(dir *os.File) error { return dir.Sync() }
 
-// lockExclusive takes the file's lock or errs at once. The kernel drops it when
-// the process ends, however that happens.
+// lockExclusive takes the file's lock or returns an error at once. The kernel drops the lock when the
+// process ends, whatever the cause.
 func lockExclusive(file *os.File) error {
 	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
-// unlock frees the file's lock at once. To close the file is not enough: a child of this
-// process has it too from its fork until it executes its program.
+// unlock frees the file's lock at once. Closing the file is not enough: a child of this process holds
+// the lock too, from its fork until it executes its program.
 func unlock(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOCK_UN) }
 
-// owners are the user ids of the file and of this process.
+// owners returns the user ids of the file's owner and of this process.
 func owners(info fs.FileInfo) (owner, self int, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

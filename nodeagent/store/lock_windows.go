@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// modesCount: Go makes the mode of a file up here. The access list that makePrivate gives
-// the directory is inherited by every file in it.
+// modesCount is false because Go invents the mode of a file on Windows. Every file in the directory
+// inherits the access list that makePrivate sets.
 const modesCount = false
 
-// privateList is the access list of the directory in SDDL: protected from what is above;
-// full control for the system, administrators and the owner.
+// privateList is the access list of the directory in SDDL. It is protected from inheritance and gives
+// full control to the system, administrators and the owner.
 const privateList = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)"
 
-// makePrivate makes a directory that is this user's, the administrators' and the system's.
+// makePrivate creates a directory that only this user, the administrators and the system can access.
 func makePrivate(dir string) error {
 	descriptor, err := windows.SecurityDescriptorFromString(privateList)
 	if err != nil {
@@ -34,17 +34,17 @@ func makePrivate(dir string) error {
 	return nil
 }
 
-// syncFolder does nothing: a rename is in the file system's own journal here.
+// syncFolder does nothing, because the file system's own journal keeps a rename.
 func syncFolder(*os.File) error { return nil }
 
-// lockExclusive takes the file's lock or errs at once. The kernel drops it when
-// the process ends, however that happens.
+// lockExclusive takes the file's lock or returns an error at once. The kernel drops the lock when the
+// process ends, whatever the cause.
 func lockExclusive(file *os.File) error {
 	return windows.LockFileEx(windows.Handle(file.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY,
 		0, 1, 0, &windows.Overlapped{})
 }
 
-// unlock frees the file's lock at once. After a mere close the system does so when it gets to it.
+// unlock frees the file's lock at once. After a plain close the system may free it later.
 func unlock(file *os.File) error {
 	return windows.UnlockFileEx(windows.Handle(file.Fd()), 0, 1, 0, &windows.Overlapped{})
 }

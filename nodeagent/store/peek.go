@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// Peek opens the directory to read it beside an agent that may run with it: it makes and
-// locks nothing. It errs with fs.ErrNotExist when there is none, with ErrInsecure as Open.
+// Peek opens the directory for reading beside an agent that may run with it. It creates and locks
+// nothing. It returns fs.ErrNotExist for a missing directory, and ErrInsecure like Open.
 func Peek(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -27,8 +27,8 @@ func Peek(dir string) (*Store, error) {
 	return s, nil
 }
 
-// Erase removes everything the agent made, the identity first; the store is closed then.
-// What the user made, such as capability files, stays: kept names it.
+// Erase removes all files that the agent made, the identity first, and closes the store. Files that
+// the user made, such as capability files, stay; kept lists them.
 func (s *Store) Erase() (kept []string, err error) {
 	made := []string{identityFile, identityFile + previousSuffix, trustFile, trustFile + previousSuffix, configFile, pairingFile, journalFile}
 	for _, name := range made {
@@ -39,7 +39,7 @@ func (s *Store) Erase() (kept []string, err error) {
 	if err := s.root.RemoveAll(runFolder); err != nil {
 		return nil, fmt.Errorf("remove %s: %w", runFolder, err)
 	}
-	// Empty, it was ours.
+	// The agent made the folder if it is empty.
 	_ = s.root.Remove(CapabilitiesFolder)
 	if err := s.remove(lockFile); err != nil {
 		return nil, err

@@ -9,34 +9,34 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// Pending is a pairing that is not finished. The key stays the same over every
-// retry, so the verification code a person compares does too.
+// Pending is an unfinished pairing. Its key stays the same over every retry, and so does the
+// verification code that a person compares.
 type Pending struct {
 	Key *ecdsa.PrivateKey
-	// Tries counts, per lookup id, the confirmations that were sent or were about to be.
+	// Tries counts, per lookup id, the confirmations that were sent or were about to be sent.
 	Tries map[string]int
 	// Request is set once a gateway has proven that it knows the code.
 	Request *Request
 }
 
-// Request is what a proven gateway answered.
+// Request is the answer of a gateway that has proven its identity.
 type Request struct {
 	// LookupID is the first part of the code that was used.
 	LookupID string `json:"lookupID"`
 	// PairingEndpoint is host:port of the pairing listener that was used.
 	PairingEndpoint string `json:"pairingEndpoint"`
-	// Namespace and Name are those of the PairingRequest.
+	// Namespace and Name identify the PairingRequest.
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	// NodeEndpoint is host:port of the node listener, or of several, separated by commas.
 	NodeEndpoint string `json:"nodeEndpoint"`
 	// Bundle is the CA bundle of the gateways.
 	Bundle identity.Bundle `json:"-"`
-	// Expires is when the request ends if nobody decides.
+	// Expires is the end of the request when no person decides before.
 	Expires time.Time `json:"expires"`
 }
 
-// pendingJSON is Pending on disk.
+// pendingJSON is the format of Pending on disk.
 type pendingJSON struct {
 	PrivateKey string         `json:"privateKey"`
 	Tries      map[string]int `json:"tries"`
@@ -44,7 +44,7 @@ type pendingJSON struct {
 	Bundle     string         `json:"bundle,omitempty"`
 }
 
-// Pending reads the unfinished pairing, nil when there is none.
+// Pending reads the unfinished pairing. It returns nil when there is none.
 func (s *Store) Pending() (*Pending, error) {
 	content, err := s.read(pairingFile)
 	if err != nil || content == nil {
@@ -70,8 +70,8 @@ func (s *Store) SavePending(pending *Pending) error {
 	return s.replaceJSON(pairingFile, out)
 }
 
-// FinishPairing turns the unfinished pairing into the identity. The identity is
-// the last thing written: before it exists, a restart resumes the pairing.
+// FinishPairing turns the unfinished pairing into the identity. It writes the identity last: until
+// the identity exists, a restart resumes the pairing.
 func (s *Store) FinishPairing(i Identity, bundle identity.Bundle, config Config) error {
 	if err := s.SaveTrust(bundle); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (s *Store) FinishPairing(i Identity, bundle identity.Bundle, config Config)
 	return s.DropPending()
 }
 
-// DropPending forgets the unfinished pairing, its key included.
+// DropPending removes the unfinished pairing, its key included.
 func (s *Store) DropPending() error { return s.remove(pairingFile) }
 
 func parsePending(content []byte) (*Pending, error) {

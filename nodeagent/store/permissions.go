@@ -9,12 +9,11 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
-// folders belong to other packages, which check what is in them.
+// folders belong to other packages, which check the contents.
 var folders = []string{CapabilitiesFolder, runFolder}
 
-// checkModes refuses a directory, or a file in it, that is not this user's alone.
-// It repairs nothing by itself: whoever could reach in may have read the key
-// already, so a person should see it.
+// checkModes rejects a directory, or a file in it, that other users can access. It repairs nothing by
+// itself: such a user may have read the key already, so a person must see the error.
 func (s *Store) checkModes() error {
 	info, err := s.root.Stat(".")
 	if err != nil {
@@ -23,7 +22,7 @@ func (s *Store) checkModes() error {
 	if err := checkOwned(s.dir, info, 0o700); err != nil {
 		return err
 	}
-	// A user who can write a folder above could put another directory in the place of this one.
+	// A user who can write a parent folder could replace this directory by another one.
 	if err := ownfile.CheckDir(s.dir); err != nil {
 		return fmt.Errorf("%w: %w", ErrInsecure, err)
 	}
@@ -50,10 +49,10 @@ func (s *Store) checkModes() error {
 	return nil
 }
 
-// checkOwned wants no right beyond want, and our own user as the owner.
+// checkOwned returns an error if the mode has rights beyond want or another user owns the file.
 func checkOwned(path string, info fs.FileInfo, want fs.FileMode) error {
 	if extra := info.Mode().Perm() &^ want; extra&0o077 != 0 && modesCount {
-		return fmt.Errorf("%w: %s has mode %04o, so other users can reach it; make sure nobody did, then run: chmod %04o %s",
+		return fmt.Errorf("%w: %s has mode %04o, so other users can reach it; check that no other user has read it, then run: chmod %04o %s",
 			ErrInsecure, path, info.Mode().Perm(), want, path)
 	}
 	if owner, self, ok := owners(info); ok && owner != self {

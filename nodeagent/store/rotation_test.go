@@ -24,7 +24,7 @@ func TestAnIdentityRemembersWhenItsKeyWasMade(t *testing.T) {
 	if got, err := s.Identity(); err != nil || !got.KeyMade.Equal(id.KeyMade) {
 		t.Errorf("made %s (%v), want %s", got.KeyMade, err, id.KeyMade)
 	}
-	// An agent from before that line, and one whose line is nonsense.
+	// The file of an agent from before that line, and a file whose line is invalid.
 	path := filepath.Join(s.Dir(), identityFile)
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -41,9 +41,9 @@ func TestAnIdentityRemembersWhenItsKeyWasMade(t *testing.T) {
 	}
 }
 
-// TestACrashAtAnyStepOfARotationLeavesOneWholeIdentity ends a rotation before each of its steps:
-// the key and the certificate that are left belong together, and once the new key is in place
-// the old one is still there.
+// TestACrashAtAnyStepOfARotationLeavesOneWholeIdentity ends a rotation before each of its steps. The
+// remaining key and certificate must belong together, and the old key must still exist once the new
+// key is in use.
 func TestACrashAtAnyStepOfARotationLeavesOneWholeIdentity(t *testing.T) {
 	ca := gatewaytest.NewCA(t, "ca")
 	before, after := newIdentity(t, ca, gatewaytest.NewKey(t)), newIdentity(t, ca, gatewaytest.NewKey(t))

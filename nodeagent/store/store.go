@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// CapabilitiesFolder is where the user's own capabilities are, see package program.
+// CapabilitiesFolder is the folder of the user's own capabilities, see package program.
 const CapabilitiesFolder = "capabilities.d"
 
 // Names of the files, relative to the directory.
@@ -29,26 +29,26 @@ const (
 )
 
 var (
-	// ErrInsecure says that somebody else could read or change the directory.
+	// ErrInsecure means that another user could read or change the directory.
 	ErrInsecure = errors.New("identity directory is not safe")
-	// ErrInUse says that another agent holds the directory.
+	// ErrInUse means that another agent holds the directory.
 	ErrInUse = errors.New("identity directory is in use")
-	// ErrDamaged says that a file cannot be read as what it should be.
+	// ErrDamaged means that a file has unreadable content.
 	ErrDamaged = errors.New("identity directory is damaged")
 )
 
-// Store is one identity directory, locked for this process. Its methods are not
-// for concurrent use, except SaveTrust and SaveIdentity against each other.
+// Store is one identity directory, locked for this process. Its methods are not safe for concurrent
+// use, except SaveTrust and SaveIdentity against each other.
 type Store struct {
 	dir  string
 	root *os.Root
 	lock *os.File
-	// crash is asked before each step of a write; a test makes it end the write there.
+	// crash is called before each step of a write; an error from a test ends the write there.
 	crash func(step string) error
 }
 
-// Open makes the directory if need be, refuses it when others can reach into it
-// (ErrInsecure, with the command that repairs it), and locks it (ErrInUse).
+// Open creates the directory if it is missing and locks it. It returns ErrInsecure, with the command
+// that repairs it, when other users can access the directory, and ErrInUse when it is locked.
 func Open(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -69,7 +69,7 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// claim checks and locks the directory, then removes what a crash left half written.
+// claim checks and locks the directory, then removes the half-written files of a crash.
 func (s *Store) claim() error {
 	if err := s.checkModes(); err != nil {
 		return err
@@ -86,16 +86,16 @@ func (s *Store) claim() error {
 	return s.sweep()
 }
 
-// Dir is the absolute path of the directory.
+// Dir returns the absolute path of the directory.
 func (s *Store) Dir() string { return s.dir }
 
-// JournalPath is where package journal keeps its file.
+// JournalPath returns the path of the file of package journal.
 func (s *Store) JournalPath() string { return filepath.Join(s.dir, journalFile) }
 
-// MediationPath is the machine's policy file, see package mediation.
+// MediationPath returns the path of the machine's policy file, see package mediation.
 func (s *Store) MediationPath() string { return filepath.Join(s.dir, mediationFile) }
 
-// RunPath is the folder of what exists only while an agent runs, such as sockets.
+// RunPath returns the folder for files that exist only while an agent runs, such as sockets.
 func RunPath(dir string) string { return filepath.Join(dir, runFolder) }
 
 // Close releases the directory.

@@ -74,7 +74,7 @@ func TestLooseDirectoriesAreRefusedWithTheRepair(t *testing.T) {
 				again.Close()
 			}
 			if !errors.Is(err, ErrInsecure) || !strings.Contains(err.Error(), c.says) {
-				t.Fatalf("got %v, want ErrInsecure saying %q", err, c.says)
+				t.Fatalf("got %v, want ErrInsecure with %q", err, c.says)
 			}
 		})
 	}
@@ -173,8 +173,8 @@ func TestACrashAtAnyStepLeavesTheOldOrTheNew(t *testing.T) {
 	}
 }
 
-// TestACrashWhilePairingFinishesIsResumed: whatever is left, the machine either
-// resumes its request or has its whole identity.
+// TestACrashWhilePairingFinishesIsResumed ends FinishPairing before each of its steps. The machine must
+// then either resume its request or have its whole identity.
 func TestACrashWhilePairingFinishesIsResumed(t *testing.T) {
 	ca, key := gatewaytest.NewCA(t, "ca"), gatewaytest.NewKey(t)
 	id := newIdentity(t, ca, key)
@@ -231,10 +231,10 @@ func TestAnIdentityIsOnlyOneThatFits(t *testing.T) {
 	ca, key := gatewaytest.NewCA(t, "ca"), gatewaytest.NewKey(t)
 	leaf := ca.Device(t, gatewaytest.ID("box"), &key.PublicKey, time.Hour)
 	if _, err := NewIdentity(gatewaytest.NewKey(t), []*x509.Certificate{leaf}); err == nil {
-		t.Error("a certificate for another key was taken")
+		t.Error("a certificate for another key was accepted")
 	}
 	if _, err := NewIdentity(key, nil); err == nil {
-		t.Error("an empty chain was taken")
+		t.Error("an empty chain was accepted")
 	}
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -246,7 +246,7 @@ func TestAnIdentityIsOnlyOneThatFits(t *testing.T) {
 	}
 	content = append(content, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: leaf.Raw})...)
 	if _, err := parseIdentity(content); err == nil {
-		t.Error("a key of another curve was taken")
+		t.Error("a key of another curve was accepted")
 	}
 }
 
@@ -266,7 +266,7 @@ func FuzzParseIdentity(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		id, err := parseIdentity(content)
 		if err == nil && (len(id.Chain) == 0 || !id.Key.PublicKey.Equal(id.Leaf().PublicKey)) {
-			t.Error("an identity was read that does not fit together")
+			t.Error("the parsed identity has a key and a certificate that do not match")
 		}
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// replace gives name a new content, durably and at once. With keep, what it held
-// before stays as name.previous.
+// replace gives the file a new content, atomically and durably. With keep, the previous content stays
+// as name.previous.
 func (s *Store) replace(name string, content []byte, keep bool) error {
 	temporary := temporaryPrefix + rand.Text()
 	if err := s.writeNew(temporary, content); err != nil {
@@ -51,7 +51,7 @@ func (s *Store) writeNew(name string, content []byte) (err error) {
 	return file.Sync()
 }
 
-// keepPrevious gives the current file a second name. name itself is never absent.
+// keepPrevious gives the current file a second name. The file name itself is never absent.
 func (s *Store) keepPrevious(name string) error {
 	temporary := temporaryPrefix + rand.Text()
 	if err := s.crash("link"); err != nil {
@@ -73,7 +73,7 @@ func (s *Store) rename(from, to string) error {
 	return s.root.Rename(from, to)
 }
 
-// remove deletes a file, durably; one that is not there is fine.
+// remove deletes a file durably. A missing file is no error.
 func (s *Store) remove(name string) error {
 	if err := s.crash("remove"); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (s *Store) syncDir() error {
 	return syncFolder(dir)
 }
 
-// errCrash stands for the death of the process in tests: nothing is tidied up after it.
+// errCrash simulates the death of the process in tests: discard cleans up nothing after it.
 var errCrash = errors.New("crash")
 
 func (s *Store) discard(temporary string, cause error) error {
@@ -109,7 +109,7 @@ func (s *Store) discard(temporary string, cause error) error {
 	return nil
 }
 
-// read returns the content of a file, nil without error when there is none.
+// read returns the content of a file. It returns nil without an error for a missing file.
 func (s *Store) read(name string) ([]byte, error) {
 	content, err := s.root.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {

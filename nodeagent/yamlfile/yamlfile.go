@@ -55,7 +55,7 @@ func inWordsOfTheFile(err error) error {
 	return errors.New(strings.Join(mistakes, "; "))
 }
 
-// wanted returns the word for a Go type.
+// wanted returns the user's word for a Go type.
 func wanted(goType string) string {
 	switch goType {
 	case "string":
@@ -71,8 +71,8 @@ func wanted(goType string) string {
 	return "a group of keys"
 }
 
-// JSON returns a decoded value as JSON can hold it: keys that are numbers, true or false become texts.
-// at names the value in errors.
+// JSON converts a decoded value to a form that JSON can represent. Keys that are numbers, true or
+// false become texts. at names the value in errors.
 func JSON(at string, value any) (any, error) {
 	switch v := value.(type) {
 	case map[any]any:

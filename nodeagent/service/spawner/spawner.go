@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package spawner is a service manager for tests: it starts real processes that outlive
-// whoever started them, and has nothing of the machine's own manager.
+// Package spawner is a service manager for tests. It starts real processes that outlive the process
+// that started them, and uses nothing of the machine's own manager.
 package spawner
 
 import (
@@ -23,18 +23,18 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/service"
 )
 
-// patience is how long Stop waits before it kills.
+// patience is the time after which Stop gives up.
 const patience = 30 * time.Second
 
 // Manager keeps its registrations in a folder.
 type Manager struct{ Dir string }
 
-// Describe names it.
+// Describe returns a name with the folder.
 func (m Manager) Describe() string { return "spawner in " + m.Dir }
 
 func (m Manager) path(name string) string { return filepath.Join(m.Dir, name) }
 
-// Install writes the definition; fs.ErrPermission when the folder may not be written.
+// Install writes the definition. It returns fs.ErrPermission when the folder is not writable.
 func (m Manager) Install(d service.Definition) error {
 	content, err := jsontext.Marshal(d)
 	if err != nil {
@@ -43,7 +43,7 @@ func (m Manager) Install(d service.Definition) error {
 	return os.WriteFile(m.path("definition"), content, 0o600)
 }
 
-// Uninstall removes it.
+// Uninstall removes the definition.
 func (m Manager) Uninstall() error { return os.Remove(m.path("definition")) }
 
 // Start starts the program in a session of its own, unless it runs.
@@ -72,7 +72,7 @@ func (m Manager) Start() error {
 	return os.WriteFile(m.path("pid"), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600)
 }
 
-// Stop asks it to end (SIGTERM) and waits.
+// Stop sends SIGTERM to the process and waits for its end.
 func (m Manager) Stop() error {
 	pid := m.PID()
 	if pid == 0 {
@@ -89,10 +89,10 @@ func (m Manager) Stop() error {
 	return nil
 }
 
-// Restart is Stop and Start.
+// Restart stops and starts the process.
 func (m Manager) Restart() error { return errors.Join(m.Stop(), m.Start()) }
 
-// PID is the process that runs; 0 when none does.
+// PID returns the id of the running process, or 0.
 func (m Manager) PID() int {
 	text, err := os.ReadFile(m.path("pid"))
 	if err != nil {
@@ -109,7 +109,7 @@ func (m Manager) PID() int {
 	return pid
 }
 
-// Status looks at the registration and the process.
+// Status returns the state of the registration and of the process.
 func (m Manager) Status(context.Context) (service.Status, error) {
 	switch _, err := os.Stat(m.path("definition")); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -122,7 +122,7 @@ func (m Manager) Status(context.Context) (service.Status, error) {
 	return service.Status{State: service.Running}, nil
 }
 
-// Logs copies what the program wrote; nothing before its first start.
+// Logs copies the program's output. There is none before the first start.
 func (m Manager) Logs(_ context.Context, out io.Writer, _ bool) error {
 	content, err := os.ReadFile(m.path("log"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -1,5 +1,5 @@
-// Package agent_test runs the real program of a machine against a scripted gateway: what it offers,
-// forgets and repeats is the choice of a test.
+// Package agent_test runs the real agent program against a scripted gateway: each test chooses the
+// offers, lost messages and repetitions of the gateway.
 package agent_test
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// machine is one machine and the gateway it is paired with.
+// machine is one machine and the gateway with which it is paired.
 type machine struct {
 	*testing.T
 	gateway *gatewaytest.Gateway
@@ -35,7 +35,7 @@ func newMachine(t *testing.T) (*machine, *gatewaytest.Session) {
 	return m, m.gateway.Node.Next(t)
 }
 
-// command returns a command of the agent on this machine.
+// command returns a command line of the agent on this machine.
 func (m *machine) command(args ...string) []string {
 	m.Helper()
 	root, err := cluster.Root()
@@ -56,7 +56,7 @@ func (m *machine) start(args ...string) {
 	m.Cleanup(m.process.Stop)
 	m.Cleanup(func() {
 		if m.Failed() {
-			m.Logf("the agent said:\n%s", m.process.Tail(20))
+			m.Logf("output of the agent:\n%s", m.process.Tail(20))
 		}
 	})
 }
@@ -73,7 +73,7 @@ func ref(uid string) *gatewayv1.DispatchRef {
 	return &gatewayv1.DispatchRef{Namespace: "fleet", Name: uid, Uid: uid}
 }
 
-// offer offers a run that appends its name to a file of the machine after a while.
+// offer offers a run that appends its name to a file of the machine after the given time.
 func (m *machine) offer(s *gatewaytest.Session, uid string, takes time.Duration, expires time.Time) {
 	m.Helper()
 	input := fmt.Sprintf(`{"file":%q,"line":%q,"sleepMilliseconds":%d,"startedFile":%q}`, m.dir+"/runs", uid, takes.Milliseconds(), m.startedFile(uid))
@@ -82,7 +82,7 @@ func (m *machine) offer(s *gatewaytest.Session, uid string, takes time.Duration,
 		Expires: timestamppb.New(expires), MaxPayloadBytes: 1 << 16, RequestedBy: "ada"}}})
 }
 
-// startedFile is made when the run of a dispatch starts.
+// startedFile returns the path of a file that exists once the run of a dispatch has started.
 func (m *machine) startedFile(uid string) string { return filepath.Join(m.dir, uid+".started") }
 
 func (m *machine) settle(s *gatewaytest.Session, uid string) {
@@ -120,7 +120,7 @@ func (m *machine) wantResult(s *gatewaytest.Session, uid string, outcome gateway
 	}
 }
 
-// wantRuns compares the names of the runs that came to their end.
+// wantRuns compares the names of the runs that ended.
 func (m *machine) wantRuns(want string) {
 	m.Helper()
 	text, _ := os.ReadFile(m.dir + "/runs")
@@ -136,7 +136,8 @@ const (
 
 func later() time.Time { return time.Now().Add(time.Hour) }
 
-// Neither a gateway that offers again nor one that lost its memory makes a machine run twice.
+// TestAMachineRunsADispatchOnceWhateverItsGatewayRepeats checks that a machine does not run a
+// dispatch twice, neither for a gateway that repeats its offer nor for one that lost its state.
 func TestAMachineRunsADispatchOnceWhateverItsGatewayRepeats(t *testing.T) {
 	m, s := newMachine(t)
 	m.offer(s, "a", 0, later())
@@ -153,19 +154,21 @@ func TestAMachineRunsADispatchOnceWhateverItsGatewayRepeats(t *testing.T) {
 	m.wantRuns("a b")
 }
 
-// A result is sent again in each session until it is settled, and not before its run has ended.
+// TestAMachineKeepsAResultUntilItIsSettled checks that a result is sent in each session until it is
+// settled, and not before its run has ended.
 func TestAMachineKeepsAResultUntilItIsSettled(t *testing.T) {
 	m, s := newMachine(t)
 	m.offer(s, "a", time.Second, later())
 	m.accepted(s, "a")
-	m.settle(s, "a") // by a gateway that is wrong
+	m.settle(s, "a") // a wrong message of the gateway
 	m.wantResult(s, "a", succeeded, finished)
 	s = m.restart()
 	m.wantResult(s, "a", succeeded, finished)
 	m.wantRuns("a")
 }
 
-// A run that the machine's death interrupted may have done anything.
+// TestAMachineSaysOfAnInterruptedRunThatItMayHaveRun checks the result of a run that the end of the
+// machine interrupted: the run may have done anything.
 func TestAMachineSaysOfAnInterruptedRunThatItMayHaveRun(t *testing.T) {
 	m, s := newMachine(t)
 	dials := s.Hello.GetDialCounter()

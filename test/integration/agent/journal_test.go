@@ -12,14 +12,15 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// restartAhead is restart with a gateway whose clock is ahead of the machine's.
+// restartAhead restarts the agent with a gateway whose clock is ahead of the machine's.
 func (m *machine) restartAhead(ahead time.Duration) *gatewaytest.Session {
 	m.Helper()
 	m.gateway.Node.Welcome = func(w *gatewayv1.Welcome) { w.GatewayTime = timestamppb.New(time.Now().Add(ahead)) }
 	return m.restart()
 }
 
-// pruned returns when the agent has pruned its journal in this session: it does so after each heartbeat.
+// pruned returns once the agent has pruned its journal in this session. The agent prunes after each
+// heartbeat.
 func (m *machine) pruned(s *gatewaytest.Session) {
 	m.Helper()
 	for range 2 {
@@ -27,17 +28,18 @@ func (m *machine) pruned(s *gatewaytest.Session) {
 	}
 }
 
-// ranOnce runs a dispatch that expires at a time and settles it.
+// ranOnce runs a dispatch with the given expiry and settles it.
 func (m *machine) ranOnce(s *gatewaytest.Session, uid string, expires time.Time) {
 	m.Helper()
 	m.offer(s, uid, 0, expires)
 	m.wantResult(s, uid, succeeded, finished)
 	m.settle(s, uid)
 	m.offer(s, "after", 0, time.Now().Add(-time.Second))
-	m.wantResult(s, "after", timedOut, unstarted) // The agent handles messages in order: uid is settled.
+	m.wantResult(s, "after", timedOut, unstarted) // The agent handles messages in order, so uid is settled.
 }
 
-// A gateway that was put back may offer a settled dispatch again.
+// TestAMachineRemembersASettledDispatchForAnHourAfterItsExpiry offers a settled dispatch again, as
+// a gateway does after a restore of the cluster from a backup.
 func TestAMachineRemembersASettledDispatchForAnHourAfterItsExpiry(t *testing.T) {
 	m, s := newMachine(t)
 	expires := time.Now().Add(time.Minute)
@@ -49,7 +51,8 @@ func TestAMachineRemembersASettledDispatchForAnHourAfterItsExpiry(t *testing.T) 
 	m.wantRuns("a")
 }
 
-// The clock of the cluster was hours ahead, and the agent forgot the dispatches that had expired by that clock.
+// TestAMachineRunsNothingThatItMayHaveForgotten sets the clock of the cluster hours ahead. The
+// agent then removes from its journal the dispatches that have expired by that clock.
 func TestAMachineRunsNothingThatItMayHaveForgotten(t *testing.T) {
 	m, s := newMachine(t)
 	expires := time.Now().Add(time.Minute)
@@ -63,7 +66,8 @@ func TestAMachineRunsNothingThatItMayHaveForgotten(t *testing.T) {
 	m.wantRuns("a b")
 }
 
-// A gateway that settles nothing fills the journal: the machine then refuses work and keeps every outcome.
+// TestAMachineWhoseJournalIsFullRefusesWork fills the journal with a gateway that settles nothing.
+// The machine then rejects work and keeps every outcome.
 func TestAMachineWhoseJournalIsFullRefusesWork(t *testing.T) {
 	m, s := newMachine(t)
 	for i := range journal.MaxUnsettled {
@@ -81,7 +85,8 @@ func TestAMachineWhoseJournalIsFullRefusesWork(t *testing.T) {
 	m.wantRuns("b")
 }
 
-// The journal takes a dispatch once: its record of the first run survives a second offer.
+// TestAMachineJournalsADispatchOnce checks that the journal stores a dispatch once: the entry of
+// the first run survives a second offer.
 func TestAMachineJournalsADispatchOnce(t *testing.T) {
 	m, s := newMachine(t)
 	m.offer(s, "a", 0, later())

@@ -37,7 +37,8 @@ func (m *machine) clear(s *gatewaytest.Session, uid string, stage gatewayv1.Clea
 		Clearance: &gatewayv1.Clearance{Dispatch: ref(uid), Stage: stage}}})
 }
 
-// A yes starts nothing before the gateway has looked at the rights again.
+// TestAMachineWaitsForItsGatewayAfterAYes checks that an allowed run does not start before the
+// gateway has checked the rights again.
 func TestAMachineWaitsForItsGatewayAfterAYes(t *testing.T) {
 	m, _ := newMachine(t)
 	m.gateway.Node.Welcome = func(w *gatewayv1.Welcome) { w.Features = []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE} }
@@ -54,7 +55,8 @@ func TestAMachineWaitsForItsGatewayAfterAYes(t *testing.T) {
 	m.wantRuns("b a")
 }
 
-// Nothing starts after a no, whatever the agent makes of the answer.
+// TestAMachineStartsNothingAfterANo checks that no run starts after a denial, whichever result the
+// agent reports.
 func TestAMachineStartsNothingAfterANo(t *testing.T) {
 	m, s := newMachine(t)
 	m.askAbout("a")
@@ -66,7 +68,8 @@ func TestAMachineStartsNothingAfterANo(t *testing.T) {
 	m.wantRuns("")
 }
 
-// The start after a yes is on disk before the run.
+// TestAMachineSaysOfAnInterruptedRunAfterAYesThatItMayHaveRun checks that the start of an allowed
+// run is on disk before the run.
 func TestAMachineSaysOfAnInterruptedRunAfterAYesThatItMayHaveRun(t *testing.T) {
 	m, s := newMachine(t)
 	m.askAbout("a")

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// failsToPair waits for the end of the agent.
+// failsToPair waits until the agent ends with an error.
 func (m *machine) failsToPair() {
 	m.Helper()
 	ctx, cancel := context.WithTimeout(m.Context(), time.Minute)
@@ -23,7 +23,8 @@ func (m *machine) failsToPair() {
 	}
 }
 
-// Each confirmation lets a false gateway test a PIN. A machine sends three for a code, over its restarts.
+// TestAMachineShowsAFalseGatewayThreeConfirmations checks that a machine sends three confirmations
+// for a code, over its restarts: each lets a false gateway test a PIN.
 func TestAMachineShowsAFalseGatewayThreeConfirmations(t *testing.T) {
 	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
 	m.gateway.Pairing.Complete = func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error) {
@@ -38,7 +39,8 @@ func TestAMachineShowsAFalseGatewayThreeConfirmations(t *testing.T) {
 	}
 }
 
-// A machine with a QR code sends nothing to a gateway with another CA.
+// TestAMachineSendsNothingToAServerThatItsQRCodeDoesNotPin checks that a machine with a QR code
+// sends nothing to a gateway with another CA.
 func TestAMachineSendsNothingToAServerThatItsQRCodeDoesNotPin(t *testing.T) {
 	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
 	var begun atomic.Int32

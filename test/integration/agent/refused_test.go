@@ -10,8 +10,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// A gateway that ends each session for the result of one dispatch gets it without its output after the
-// second time.
+// TestAMachineGivesUpAnOutputThatIsRefusedTwice runs a gateway that ends each session because of
+// the result of one dispatch. After the second time the machine sends the result without its
+// output.
 func TestAMachineGivesUpAnOutputThatIsRefusedTwice(t *testing.T) {
 	m, s := newMachine(t)
 	m.offer(s, "a", 0, later())

@@ -16,11 +16,11 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// nobody is the id of the user of that name.
+// nobody is the UID of an unprivileged system user.
 const nobody = 65534
 
-// placedProgram makes a program below a folder and returns its path and the reason for which the agent does
-// not run it; "" if it does.
+// placedProgram creates a program in or below a folder. It returns the path, and the reason why the
+// agent does not run the program; "" when the agent runs it.
 type placedProgram func(t *testing.T, top string) (path, refused string)
 
 var placedPrograms = map[string]placedProgram{
@@ -73,7 +73,7 @@ var placedPrograms = map[string]placedProgram{
 	},
 }
 
-// copied copies a program of the system into a folder.
+// copied copies a program of the system into a folder and returns its path.
 func copied(t *testing.T, dir, program string) string {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs are read by others
@@ -107,7 +107,8 @@ func (m *machine) ask(s *gatewaytest.Session, uid, capability string) *gatewayv1
 	})
 }
 
-// A machine runs a program only if no other user can replace it, and runs the file that was checked.
+// TestAMachineRunsNoProgramThatOthersCanReplace checks that a machine runs a program only if no
+// other user can replace it, and that it runs the file that was checked.
 func TestAMachineRunsNoProgramThatOthersCanReplace(t *testing.T) {
 	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
 	folder := filepath.Join(m.dir, "capabilities")
@@ -133,7 +134,7 @@ func TestAMachineRunsNoProgramThatOthersCanReplace(t *testing.T) {
 		case refused != "" && (ran || !strings.Contains(result.GetErrorMessage(), refused)):
 			t.Errorf("%s ended %s: %q, want it refused for %q", name, result.GetOutcome(), result.GetErrorMessage(), refused)
 		case refused == "" && strings.Contains(string(result.GetOutput()), "cat"):
-			// Linux names a process by the executed file: here the descriptor that was checked.
+			// Linux names a process after the executed file: here the descriptor that was checked.
 			t.Errorf("%s was executed by its name: %s", name, result.GetOutput())
 		}
 	}

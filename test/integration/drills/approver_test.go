@@ -57,7 +57,7 @@ func (f *fleet) beside(program string, args ...string) {
 	})
 }
 
-// apply runs kubectl apply as an administrator would.
+// apply runs kubectl apply as an administrator.
 func (f *fleet) apply(files ...string) {
 	f.Helper()
 	for _, file := range files {
@@ -67,7 +67,7 @@ func (f *fleet) apply(files ...string) {
 	}
 }
 
-// policyDefinition is the CRD of approver-policy, from the module it was built of.
+// policyDefinition returns the path of approver-policy's CRD in the module from which it was built.
 func (f *fleet) policyDefinition() string {
 	f.Helper()
 	list := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/approver-policy")
@@ -79,14 +79,14 @@ func (f *fleet) policyDefinition() string {
 	return filepath.Join(strings.TrimSpace(string(dir)), "deploy", "crds", "policy.cert-manager.io_certificaterequestpolicies.yaml")
 }
 
-// withApproverPolicy puts approver-policy in the place of cert-manager's own approver.
+// withApproverPolicy replaces cert-manager's own approver with approver-policy.
 func (f *fleet) withApproverPolicy() {
 	f.Helper()
 	if err := system.Cluster.StopComponent(f.Within(), cluster.CertManager); err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() {
-		// The test's own context is over by then.
+		// The test's own context has ended by then.
 		if err := system.Cluster.StartComponent(context.WithoutCancel(f.Context()), cluster.CertManager); err != nil {
 			f.Error(err)
 		}
@@ -119,7 +119,7 @@ func (f *fleet) withApproverPolicy() {
 	f.apply(filepath.Join("testdata", "approver-policy.yaml"))
 }
 
-// order is a CertificateRequest for a URI under the device issuer.
+// order returns a CertificateRequest for a URI under the device issuer.
 func (f *fleet) order(name string, uri *url.URL, usage certmanagerv1.KeyUsage) *certmanagerv1.CertificateRequest {
 	f.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -138,7 +138,7 @@ func (f *fleet) order(name string, uri *url.URL, usage certmanagerv1.KeyUsage) *
 		}}
 }
 
-// conditionOf waits for a condition of an order to be True.
+// conditionOf waits until a condition of an order is True, and returns its message.
 func (f *fleet) conditionOf(order *certmanagerv1.CertificateRequest, kind certmanagerv1.CertificateRequestConditionType) (message string) {
 	f.Helper()
 	f.Eventually(string(kind)+" of "+order.Name, func() bool {
@@ -156,12 +156,13 @@ func (f *fleet) conditionOf(order *certmanagerv1.CertificateRequest, kind certma
 	return message
 }
 
-// With approver-policy instead of cert-manager's own approver, machines pair and Mooring's account
-// gets nothing else signed; others get nothing at all, not even with all rights to ask.
+// TestAnotherApproverApprovesOnlyWhatMooringAsksFor uses approver-policy instead of cert-manager's own
+// approver. Machines must pair, and Mooring's account must get nothing else signed. Other accounts
+// must get nothing signed, even with all rights to create requests.
 func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	f := newFleet(t, system.NodeEndpoint, 0)
 	f.withApproverPolicy()
-	// A controller that starts anew learns the CAs anew, from samples.
+	// A controller that restarts determines the CAs again, from samples.
 	system.Controller.Stop()
 	if err := system.StartController(); err != nil {
 		t.Fatal(err)
@@ -197,17 +198,17 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	if err := simClient(f, system.Cluster.As("mallory", "certificate-makers")).Create(t.Context(), minted); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Sim.Pair(f.Within(), 1, nil); err != nil { // asked for later, and signed
+	if err := f.Sim.Pair(f.Within(), 1, nil); err != nil { // requested later than minted, and signed
 		t.Fatal(err)
 	}
 	if err := f.Sim.Client.Get(t.Context(), client.ObjectKeyFromObject(minted), minted); err != nil || len(minted.Status.Certificate) != 0 {
-		t.Errorf("somebody else's order was signed: %+v, %v", minted.Status.Conditions, err)
+		t.Errorf("the order of another account was signed: %+v, %v", minted.Status.Conditions, err)
 	}
 	f.refusalIsTold()
 	f.gatewayIsRenewed()
 }
 
-// gatewayIsRenewed has cert-manager ask for the gateways' certificate again.
+// gatewayIsRenewed makes cert-manager request the gateways' certificate again.
 func (f *fleet) gatewayIsRenewed() {
 	f.Helper()
 	secret := &corev1.Secret{}
@@ -219,7 +220,7 @@ func (f *fleet) gatewayIsRenewed() {
 		f.Fatal(err)
 	}
 	renewed := &corev1.Secret{}
-	f.Eventually("the gateways' certificate to be made anew", func() bool {
+	f.Eventually("the gateways' certificate to be issued again", func() bool {
 		return system.Client.Get(f.Context(), key, renewed) == nil && renewed.UID != secret.UID && len(renewed.Data[corev1.TLSCertKey]) > 0
 	})
 }
@@ -233,8 +234,8 @@ func simClient(f *fleet, access *rest.Config) client.Client {
 	return c
 }
 
-// refusalIsTold narrows the policy below what a machine needs: the approver of machines sees why,
-// and when the policy is put right the machine gets its certificate by itself.
+// refusalIsTold makes the policy too narrow for machines. The approver of machines must see the reason,
+// and the machine must get its certificate by itself once the policy is corrected.
 func (f *fleet) refusalIsTold() {
 	f.Helper()
 	policy := &unstructured.Unstructured{}
@@ -251,7 +252,7 @@ func (f *fleet) refusalIsTold() {
 	paired := make(chan error, 1)
 	ctx := f.Within()
 	go func() { paired <- f.Sim.Pair(ctx, 1, nil) }()
-	f.Eventually("the request to say that its certificate is refused, and by whom", func() bool {
+	f.Eventually("the request to show that the policy refused its certificate", func() bool {
 		var list v1alpha1.PairingRequestList
 		if system.Client.List(f.Context(), &list, client.InNamespace(f.Namespace)) != nil {
 			return false
@@ -265,8 +266,8 @@ func (f *fleet) refusalIsTold() {
 		return false
 	})
 	narrow("mooring.local")
-	f.Sim.Agents()[2].Restart() // or it asks anew within a minute and a half
+	f.Sim.Agents()[2].Restart() // without a restart it would ask again within a minute and a half
 	if err := <-paired; err != nil {
-		f.Errorf("after the policy was put right: %v", err)
+		f.Errorf("after the policy was corrected: %v", err)
 	}
 }

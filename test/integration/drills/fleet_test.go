@@ -13,7 +13,7 @@ import (
 // fleet is a namespace with real agents in this process.
 type fleet struct{ *simfleet.Fleet }
 
-// newFleet issues so many identities for machines that dial node.
+// newFleet issues identities for the given number of machines, which dial node.
 func newFleet(t *testing.T, node string, agents int) *fleet {
 	t.Helper()
 	return &fleet{simfleet.New(t, system, node, agents, nil)}
@@ -25,7 +25,7 @@ func (f *fleet) ask(node string) *v1alpha1.CapabilityDispatch {
 	return f.Ask(node, f.Runs.Name(), simfleet.Input{Run: rand.String(8)})
 }
 
-// ran is how often a dispatch ran.
+// ran returns the number of runs of a dispatch.
 func (f *fleet) ran(d *v1alpha1.CapabilityDispatch) int {
 	f.Helper()
 	var input simfleet.Input

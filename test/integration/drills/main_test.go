@@ -1,6 +1,6 @@
-// Package drills_test breaks the surroundings of a running system as operations do, by accident
-// or by a written procedure: the network between a gateway and its cluster, the store that is put
-// back from a backup, the one who approves certificates. It has a cluster of its own.
+// Package drills_test breaks the environment of a running system as operations do, by accident or by a
+// written procedure. It breaks the network between a gateway and its cluster, restores the store from
+// a backup, and replaces the approver of certificates. It has a cluster of its own.
 package drills_test
 
 import (
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// freeAddress is an address of loopback that nobody listens on at the moment.
+// freeAddress returns a loopback address on which no process listens at the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	free, err := stack.FreeAddresses(1)
@@ -34,7 +34,7 @@ func freeAddress(t *testing.T) string {
 	return free[0]
 }
 
-// statusOf asks a page of a process and returns its HTTP status, 0 without an answer.
+// statusOf returns the HTTP status of a page, or 0 without an answer.
 func statusOf(ctx context.Context, url string) int {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 	"github.com/mooring-dev/mooring/test/wire"
 )
 
-// staleAfter is how old the watch of the gateway under test may get; sessions close at five times that.
+// staleAfter is the maximum age of the watch of the gateway under test. Sessions close at five times
+// that age.
 const staleAfter = 6 * time.Second
 
-// remote is a gateway that reaches its cluster over a wire of the test's, and that machines reach
-// through front.
+// remote is a gateway that reaches its cluster over the wire uplink. Machines reach it through front.
 type remote struct {
 	*stack.Process
 	name, node    string
@@ -38,7 +38,7 @@ func startRemote(t *testing.T, name string) *remote {
 	probes := freeAddress(t)
 	r.readyz = "http://" + probes + "/readyz"
 	usual := system.GatewayArgs
-	// A long Lease, so that it is the watch that decides.
+	// The Lease is long, so that the watch decides.
 	system.GatewayArgs = []string{"--kubeconfig", kubeconfig, "--health-probe-bind-address", probes,
 		"--lease-duration=10m", "--watch-stale-after=" + staleAfter.String()}
 	defer func() { system.GatewayArgs = usual }()
@@ -53,14 +53,15 @@ func startRemote(t *testing.T, name string) *remote {
 
 func (r *remote) ready(f *fleet) bool { return statusOf(f.Context(), r.readyz) == http.StatusOK }
 
-// holds tells whether the Node's recorded session is live and on this gateway.
+// holds reports whether the Node's recorded session is live and on this gateway.
 func (r *remote) holds(node *v1alpha1.Node) bool {
 	return strings.HasPrefix(node.Status.Gateway, r.name+"-") && node.Status.Presence == v1alpha1.PresenceOnline
 }
 
-// A gateway that is held up from its cluster knows that it does: it takes nobody and hands out
-// nothing, and when the wire is healed it cuts who was revoked meanwhile at once, and leaves alone
-// who has gone to another gateway.
+// TestAGatewayCutOffFromItsCluster holds the connection between a gateway and its cluster. The gateway
+// must detect that, and accept no session and offer no dispatch meanwhile. When the connection is
+// back, it must close the session of a revoked machine at once. It must not touch a machine that has
+// moved to another gateway.
 func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 	r := startRemote(t, "remote")
 	f := newFleet(t, r.front.Address(), 3)
@@ -87,8 +88,8 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 		t.Errorf("a dispatch was offered behind a stale watch, and ran %d times", n)
 	}
 
-	r.front.Lead(r.beside) // to the gateway beside
-	f.Eventually("the machine that was refused to have a session beside", func() bool {
+	r.front.Lead(r.beside) // to the other gateway
+	f.Eventually("the refused machine to have a session with the other gateway", func() bool {
 		return moved.Online() && strings.HasPrefix(f.Node(moved.Name).Status.Gateway, "gateway-0-")
 	})
 	newer := f.Node(moved.Name).Status
@@ -103,13 +104,14 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 	}
 	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
 	if d := f.Ended(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.ran(d) != 1 {
-		t.Errorf("what waited ran %d times and ended %+v", f.ran(unseen), d.Status)
+		t.Errorf("the waiting dispatch ran %d times and ended %+v", f.ran(unseen), d.Status)
 	}
 	f.works(moved.Name)
 	f.sameSession(moved.Name, newer)
 }
 
-// Cut off for longer, it lets its machines go, and they are served beside.
+// TestAGatewayCutOffForLongLetsItsMachinesGo cuts a gateway off for longer. It must close the sessions
+// of its machines, and the other gateway must serve them.
 func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 	r := startRemote(t, "severed")
 	f := newFleet(t, r.front.Address(), 2)
@@ -133,7 +135,7 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 	f.AllOnline()
 	var before []v1alpha1.NodeStatus
 	for _, a := range f.Sim.Agents() {
-		f.Eventually(a.Name+" to be served beside", func() bool { return strings.HasPrefix(f.Node(a.Name).Status.Gateway, "gateway-0-") })
+		f.Eventually(a.Name+" to be served by the other gateway", func() bool { return strings.HasPrefix(f.Node(a.Name).Status.Gateway, "gateway-0-") })
 		f.works(a.Name)
 		before = append(before, f.Node(a.Name).Status)
 	}
@@ -145,12 +147,12 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 	}
 }
 
-// sameSession fails unless the Node still records the session it had, as live.
+// sameSession fails unless the Node still records the session in before, as live.
 func (f *fleet) sameSession(name string, before v1alpha1.NodeStatus) {
 	f.Helper()
 	node := f.Node(name)
 	if after := node.Status; after.SessionID != before.SessionID || after.DialCounter != before.DialCounter || after.Gateway != before.Gateway || !dispatch.SessionOf(node).Live() {
-		f.Errorf("%s: session %s (dial %d, %s, ended %v) was written over %s (dial %d, %s)", name,
+		f.Errorf("%s: session %s (dial %d, %s, ended %v) replaced %s (dial %d, %s)", name,
 			after.SessionID, after.DialCounter, after.Gateway, after.SessionEndedTime, before.SessionID, before.DialCounter, before.Gateway)
 	}
 }

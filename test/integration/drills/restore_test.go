@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
-// store is the etcd of the cluster, as somebody sees it who has its files and its client certificate.
+// store is the etcd of the cluster, accessed with its files and its client certificate.
 type store struct {
 	*fleet
 	client, peer string
@@ -36,7 +36,7 @@ func (f *fleet) store() store {
 	return store{f, fmt.Sprintf("https://127.0.0.1:%d", config.Ports.EtcdClient), fmt.Sprintf("https://127.0.0.1:%d", config.Ports.EtcdPeer)}
 }
 
-// run runs one of etcd's own tools, as docs/how-to/restore-etcd.md says.
+// run runs one of etcd's own tools, like docs/how-to/restore-etcd.md.
 func (s store) run(argv ...string) {
 	s.Helper()
 	if out, err := system.Run(s.Within(), "", argv...); err != nil {
@@ -52,8 +52,8 @@ func (s store) save(file string) {
 		"snapshot", "save", file)
 }
 
-// restore follows the procedure: everything that reads the store stops, the store is put back with
-// revisions that nobody has seen, everything starts again.
+// restore follows the procedure. It stops every process that reads the store, restores the store with
+// revisions that no process has seen, and starts every process again.
 func (s store) restore(file string, beforeGateways func()) {
 	s.Helper()
 	ctx := s.Within()
@@ -89,9 +89,10 @@ func (s store) restore(file string, beforeGateways func()) {
 	}
 }
 
-// The store is put back to before dispatches were run and a machine was revoked. The machines
-// remember what they ran: nothing runs twice. Revocations are lost, as the procedure warns: the one
-// that is made again in time has no gap, the one that was forgotten has.
+// TestAStoreRestoredFromABackupRunsNothingTwice restores the store to a time before dispatches ran and
+// machines were revoked. The journals of the machines have these runs, so nothing may run twice.
+// The restore loses revocations, as the procedure warns. The revocation that is repeated in time
+// leaves no gap; the revocation that is forgotten leaves one.
 func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	front := newWire(t, system.NodeEndpoint)
 	const machines = 4
@@ -99,7 +100,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	f.AllOnline()
 	stolen, forgotten := f.Sim.Agents()[machines], f.Sim.Agents()[machines+1]
 
-	front.Drop() // what is asked now waits
+	front.Drop() // the dispatches below wait
 	f.Eventually("the machines to be away", func() bool { return f.Sim.Online() == 0 })
 	var asked []*v1alpha1.CapabilityDispatch
 	for n := range simfleet.Sized(20, 100) {
@@ -123,7 +124,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	f.store().restore(backup, func() {
 		for _, a := range []*sim.Agent{stolen, forgotten} {
 			if f.Node(a.Name).Spec.DesiredState == v1alpha1.NodeRevoked {
-				t.Error("the backup holds the revocation already: nothing is shown")
+				t.Error("the backup contains the revocation already, so the test proves nothing")
 			}
 		}
 		f.Desire(stolen.Name, v1alpha1.NodeRevoked)
@@ -136,7 +137,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 			t.Errorf("%s ran %d times and is %s, %s", d.Name, n, end.Phase, end.Execution)
 		}
 		if end.Execution == v1alpha1.ExecutionNotStarted {
-			t.Errorf("%s ran, and is called NotStarted: %+v", d.Name, end)
+			t.Errorf("%s ran, but its status is NotStarted: %+v", d.Name, end)
 		}
 	}
 	t.Logf("after the restore: %v", tally)

@@ -13,8 +13,9 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
-// Some of many machines lose their trust at the same moment, in three ways, while others work: all
-// of them are cut, and nobody else is. The benchmark measures how fast.
+// TestRevocationCutsThoseAndNobodyElse withdraws the trust of some of many machines at the same moment,
+// in three ways, while others work. It must end the sessions of all of them and of no other machine.
+// The benchmark measures the time.
 func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
 	f := newFleet(t, system.NodeEndpoint, simfleet.Sized(20, 500))
 	f.AllOnline()
@@ -54,7 +55,7 @@ func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
 	}
 	f.works(rest[0].Name)
 	f.stillHave(rest, 1)
-	f.stillHave(withdrawn, 1) // and none of them got in again
+	f.stillHave(withdrawn, 1) // none of them opened another session
 	for _, a := range withdrawn {
 		if a.Online() {
 			t.Errorf("%s has a session again", a.Name)

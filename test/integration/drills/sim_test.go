@@ -17,7 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// simulator is the program mooring-sim against this package's system.
+// simulator returns the command mooring-sim against this package's system.
 func simulator(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(system.Cluster.Binary("mooring-sim"), append([]string{"--kubeconfig", system.Cluster.Kubeconfig(), "--dir", dir,
@@ -26,8 +26,8 @@ func simulator(t *testing.T, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Machines that pair the real way, held by two processes, a storm, and a summary that says what
-// happened.
+// TestTheSimulatorPairsStormsAndSaysWhatHappened runs machines that pair the real way, in two
+// processes, with a storm. The summary must report the true numbers.
 func TestTheSimulatorPairsStormsAndSaysWhatHappened(t *testing.T) {
 	dir, before := t.TempDir(), fleets(t)
 	var out, progress bytes.Buffer
@@ -52,8 +52,8 @@ func TestTheSimulatorPairsStormsAndSaysWhatHappened(t *testing.T) {
 	leftNothing(t, dir, before)
 }
 
-// Ctrl-C in the middle of it leaves neither directories nor objects; nor does the death of the
-// process that the others obey.
+// TestAnInterruptedSimulationCleansUp interrupts a simulation with Ctrl-C, or kills its main process,
+// which controls the others. Neither may leave directories or objects behind.
 func TestAnInterruptedSimulationCleansUp(t *testing.T) {
 	for _, end := range []os.Signal{os.Interrupt, os.Kill} {
 		t.Run(end.String(), func(t *testing.T) {
@@ -71,10 +71,10 @@ func TestAnInterruptedSimulationCleansUp(t *testing.T) {
 			if err := cmd.Wait(); err == nil {
 				t.Error("an interrupted run ended with success")
 			}
-			if end == os.Kill { // nobody waits for the others
+			if end == os.Kill { // no process waits for the others
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				// What is left is told below.
+				// leftNothing reports the remains.
 				_ = stack.Poll(ctx, func() bool { entries, _ := os.ReadDir(dir); return len(entries) == 0 && fleets(t) == before })
 			}
 			leftNothing(t, dir, before)
@@ -82,7 +82,7 @@ func TestAnInterruptedSimulationCleansUp(t *testing.T) {
 	}
 }
 
-// fleets are the namespaces of simulated machines that are not being deleted.
+// fleets returns the number of namespaces of simulated machines that are not being deleted.
 func fleets(t *testing.T) (n int) {
 	t.Helper()
 	var list corev1.NamespaceList

@@ -6,7 +6,7 @@ import (
 	"github.com/mooring-dev/mooring/test/wire"
 )
 
-// newWire is a wire to target that ends with the test.
+// newWire returns a wire to target that ends with the test.
 func newWire(t *testing.T, target string) *wire.Wire {
 	t.Helper()
 	w, err := wire.New(target)

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// fill takes all the room that a disk has left.
+// fill writes a file that takes all free space of a disk.
 func fill(t *testing.T, dir string) (filler string) {
 	t.Helper()
 	filler = filepath.Join(dir, "filler")
@@ -31,8 +31,8 @@ func fill(t *testing.T, dir string) (filler string) {
 	return filler
 }
 
-// TestAMachineWithAFullDiskSaysSo: without its journal a machine runs nothing. Its Node shows the
-// reason, and each dispatch ends with what is true.
+// TestAMachineWithAFullDiskSaysSo fills the disk of the journal, without which a machine runs nothing.
+// The Node must show the reason, and each dispatch must end with a true status.
 func TestAMachineWithAFullDiskSaysSo(t *testing.T) {
 	f := newFleet(t)
 	identity := system.IdentityDir(f.Namespace + "-kiosk")
@@ -63,20 +63,20 @@ func TestAMachineWithAFullDiskSaysSo(t *testing.T) {
 		return node.Status.Presence, message
 	}
 	big := m.Ask(m.node, "own.big", map[string]any{})
-	m.Eventually("the Node says why it runs nothing", func() bool {
+	m.Eventually("the Node shows why it runs nothing", func() bool {
 		presence, message := state()
 		return presence == v1alpha1.PresenceDegraded && strings.Contains(message, "cannot record what it runs") && strings.Contains(message, "no space left on device")
 	})
-	// It ran; that it did is worth more than its output.
+	// The dispatch ran. Its status must record that, even without the output.
 	if s := m.Ended(big).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || !s.OutputTruncated {
-		t.Errorf("what ran as the disk was full ended %+v", s)
+		t.Errorf("the dispatch that ran when the disk became full ended %+v", s)
 	}
 	if s := m.Ended(m.Ask(m.node, "own.big", map[string]any{})).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted ||
 		!strings.Contains(s.Error.Message, "no space left on device") {
-		t.Errorf("what was asked then ended %+v", s)
+		t.Errorf("the dispatch created after that ended %+v", s)
 	}
 	if runs, err := os.ReadFile(filepath.Join(m.dir, "runs")); err != nil || string(runs) != "run\n" {
-		t.Errorf("it ran %q, %v", runs, err)
+		t.Errorf("the file of runs is %q, %v", runs, err)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// fleet is a namespace of one test.
+// fleet is the namespace of one test.
 type fleet struct{ *testfleet.Fleet }
 
 func newFleet(t *testing.T) *fleet {

@@ -1,5 +1,5 @@
-// Package machine_test runs real agents against a real control plane, controller and gateway, and
-// lets them run programs that misbehave, ask the person at the machine, and poll.
+// Package machine_test runs real agents against a real control plane, controller and gateway. The
+// agents run programs that misbehave, ask the person at the machine, and poll.
 package machine_test
 
 import (

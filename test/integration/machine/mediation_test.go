@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// mediate is the person at the machine.
+// mediate runs mooring-agent mediate, as the person at the machine does, and returns its output.
 func (m *machine) mediate(args ...string) string {
 	m.Helper()
 	out, err := system.Run(m.Context(), stack.Admin, append([]string{"mooring-agent", "mediate", "--identity-dir", system.IdentityDir(m.Namespace + "-" + m.node)}, args...)...)
@@ -51,8 +51,8 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 	if s := m.Ended(no).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorMediationDenied {
 		t.Errorf("denied: %+v", s)
 	}
-	// Nobody answers, and the machine's user has said how long that is waited for and
-	// what needs no question; the policy is read anew.
+	// The next question gets no answer. The policy of the machine's user sets the timeout and the
+	// runs that need no question; the agent reads it for every run.
 	policy := "timeout: 1s\nrules:\n- {capability: own.asked, target: '/bin/echo fine < **', decision: allow}\n- {capability: echo, decision: deny}\n"
 	if err := os.WriteFile(filepath.Join(filepath.Dir(m.folder), "mediation.yaml"), []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
@@ -73,8 +73,8 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 	}
 }
 
-// TestAQuestionOutlivesItsAgent: killed or stopped while a person is asked, the agent asks again,
-// in the rest of the time, and what was asked runs once.
+// TestAQuestionOutlivesItsAgent kills or stops the agent while a person is asked. The restarted agent
+// must ask again within the rest of the time, and the dispatch must run once.
 func TestAQuestionOutlivesItsAgent(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediated})
 	d := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
@@ -94,7 +94,7 @@ func TestAQuestionOutlivesItsAgent(t *testing.T) {
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || string(s.Output.Raw) != `"x\n"` {
 		t.Errorf("allowed after two restarts: %+v", s)
 	}
-	// Cancelled while the agent is away, it is not asked again.
+	// A dispatch that is cancelled while the agent is down must not be asked again.
 	d = m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "y"}))
 	m.process.Kill()
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))
@@ -105,13 +105,13 @@ func TestAQuestionOutlivesItsAgent(t *testing.T) {
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchCancelled {
 		t.Errorf("cancelled meanwhile: %+v", s)
 	}
-	m.Works(m.node) // the agent is there, and knows what was cancelled
+	m.Works(m.node) // the agent is connected and has received the cancellation
 	if list := m.mediate("list"); !strings.Contains(list, "Nothing waits") {
-		t.Errorf("it is asked again: %s", list)
+		t.Errorf("the cancelled dispatch is asked again: %s", list)
 	}
 }
 
-// question waits until a person is asked about a dispatch, and returns what they see.
+// question waits until a person is asked about a dispatch, and returns the text of the questions.
 func (m *machine) question(name string) (shown string) {
 	m.Helper()
 	m.Eventually(name+" is asked", func() bool {
@@ -122,7 +122,7 @@ func (m *machine) question(name string) (shown string) {
 	return shown
 }
 
-// newDesktop is a machine with a screen; its opener writes its arguments to the file record.
+// newDesktop pairs a machine with a screen. Its opener writes its arguments to the file record.
 func newDesktop(t *testing.T) (m *machine, record string) {
 	t.Helper()
 	fake := t.TempDir()
@@ -136,8 +136,8 @@ func newDesktop(t *testing.T) (m *machine, record string) {
 	return newMachine(t, nil), record
 }
 
-// TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning: a rule that allows every path opens only files
-// that are known to be shown.
+// TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning uses a rule that allows every path. The rule must
+// apply only to files of types that are known to be harmless.
 func TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning(t *testing.T) {
 	m, record := newDesktop(t)
 	policy := "rules: [{capability: desktop.open_path, target: '**', decision: allow}]\n"

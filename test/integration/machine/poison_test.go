@@ -9,8 +9,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// markup prints about that many bytes of JSON. The API server stores six times as many bytes for
-// each of the characters <, > and &.
+// markup returns a program that prints about the given number of bytes of JSON. The API server stores
+// six times as many bytes for each of the characters <, > and &.
 func markup(before, pattern, after string, bytes string) string {
 	return shell(`printf '`+before+`'; yes '`+pattern+`' | tr -d '\n' | head -c `+bytes+`; printf '`+after+`'`) + "\noutput: json"
 }
@@ -19,8 +19,8 @@ func payload(limit int32) func(*v1alpha1.CapabilityDispatchSpec) {
 	return func(s *v1alpha1.CapabilityDispatchSpec) { s.MaxPayloadBytes = limit }
 }
 
-// TestAnOutputFullOfMarkupBlocksNothing runs programs whose output is legal and several times as
-// large once it is escaped. Each dispatch ends, and the session goes on.
+// TestAnOutputFullOfMarkupBlocksNothing runs programs whose output is legal and several times as large
+// once it is escaped. Each dispatch must end, and the session must continue.
 func TestAnOutputFullOfMarkupBlocksNothing(t *testing.T) {
 	programs := map[string]string{
 		"own.markup": markup(`{"report":"`, "<&>", `"}`, "253000"),
@@ -62,7 +62,7 @@ func TestAnOutputFullOfMarkupBlocksNothing(t *testing.T) {
 	}
 }
 
-// longestText returns the length of the string that an output is, or that its first property is.
+// longestText returns the length of a string output, or of an object's only property.
 func longestText(t *testing.T, output *v1alpha1.JSON) int {
 	t.Helper()
 	if output == nil {
@@ -79,12 +79,12 @@ func longestText(t *testing.T, output *v1alpha1.JSON) int {
 	return len(text)
 }
 
-// TestNumbersArriveExactlyOrAreRefused: the API server makes a float64 of each number beyond int64.
-// No other number than the one that was written beyond int64 reaches a program or a status.
+// TestNumbersArriveExactlyOrAreRefused uses numbers beyond int64, which the API server stores as
+// float64. A number must reach a program or a status unchanged, or be refused.
 func TestNumbersArriveExactlyOrAreRefused(t *testing.T) {
 	cases := []struct {
 		name, number string
-		in, out      bool // it arrives
+		in, out      bool // the number arrives
 	}{
 		{"small", "42", true, true},
 		{"beyond-double", "9007199254740993", true, true},
@@ -96,7 +96,7 @@ func TestNumbersArriveExactlyOrAreRefused(t *testing.T) {
 		{"uint64", "18446744073709551615", false, false},
 		{"long", "123456789012345678901234567890", false, false},
 		{"power", "1e20", false, true},
-		{"with-fraction", "9007199254740993.5", true, false}, // the API server rounds it before anybody sees it
+		{"with-fraction", "9007199254740993.5", true, false}, // the API server rounds it on arrival
 	}
 	programs := map[string]string{}
 	for _, c := range cases {

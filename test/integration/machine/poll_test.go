@@ -36,7 +36,8 @@ func TestPollsRunTheSameDispatches(t *testing.T) {
 	}
 }
 
-// TestAnIdleAgentIsSmall prints what an agent takes; only its memory is a promise.
+// TestAnIdleAgentIsSmall logs the memory and processor time of an idle agent. It has a bound for the
+// memory alone.
 func TestAnIdleAgentIsSmall(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediated})
 	measure := 2 * time.Second
@@ -44,7 +45,7 @@ func TestAnIdleAgentIsSmall(t *testing.T) {
 		measure = time.Minute
 	}
 	before, begun := cpu(t, m.process.Pid()), time.Now()
-	time.Sleep(measure) // the measure itself
+	time.Sleep(measure) // the measured interval
 	busy := cpu(t, m.process.Pid()) - before
 	rss := resident(t, m.process.Pid())
 	t.Logf("idle agent: %.1f MiB resident, %.2f %% of a processor over %s", float64(rss)/(1<<20), 100*busy.Seconds()/time.Since(begun).Seconds(), time.Since(begun).Round(time.Second))
@@ -72,7 +73,7 @@ func resident(t *testing.T, pid int) int {
 	return 0
 }
 
-// cpu is the processor time of a process: fields 14 and 15 of its stat, in ticks of 10 ms.
+// cpu returns the processor time of a process: fields 14 and 15 of its stat, in ticks of 10 ms.
 func cpu(t *testing.T, pid int) time.Duration {
 	t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -17,16 +17,16 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// machine is a Node with programs of its own.
+// machine is a paired Node with its own capability files.
 type machine struct {
 	*fleet
-	// dir is where programs leave files, folder where the capability files are.
+	// dir is the folder for files that programs write; folder holds the capability files.
 	dir, folder, node string
 	process           *stack.Process
 }
 
-// newMachine pairs a machine whose user has put programs there; a program is the rest of a
-// capability file, {dir} in it is a folder for what it leaves behind.
+// newMachine pairs a machine with capability files. A program is the rest of a capability file after
+// name and description; {dir} in it is the folder for the program's files.
 func newMachine(t *testing.T, programs map[string]string, args ...string) *machine {
 	t.Helper()
 	m := &machine{fleet: newFleet(t), dir: t.TempDir(), node: "kiosk"}
@@ -55,13 +55,13 @@ func (m *machine) write(name, content string) {
 	}
 }
 
-// shell is a capability file that runs a script; the agent itself knows no shell.
+// shell returns a capability file that runs a script. The agent itself never runs a shell.
 func shell(script string) string {
 	lines := strings.Split(strings.TrimSpace(script), "\n")
 	return "argv:\n- /bin/sh\n- -c\n- |\n  " + strings.Join(lines, "\n  ") + "\ninputSchema: {type: object}"
 }
 
-// pid waits for a file with the id of a process.
+// pid waits until a program has written the id of a process to a file, and returns the id.
 func (m *machine) pid(name string) int {
 	m.Helper()
 	pid := 0
@@ -76,7 +76,7 @@ func (m *machine) pid(name string) int {
 	return pid
 }
 
-// alive tells whether a process is there and no zombie.
+// alive reports whether a process exists and is no zombie.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
@@ -85,14 +85,14 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
 }
 
-// text is an input of about that many bytes.
+// text returns an input of about the given number of bytes.
 func text(bytes int) map[string]string { return map[string]string{"x": strings.Repeat("y", bytes)} }
 
 func seconds(n int32) func(*v1alpha1.CapabilityDispatchSpec) {
 	return func(s *v1alpha1.CapabilityDispatchSpec) { s.TimeoutSeconds = n }
 }
 
-// TestProgramsThatMisbehaveEndTruthfully runs each on one agent, which lives on.
+// TestProgramsThatMisbehaveEndTruthfully runs every program on the same agent, which must survive.
 func TestProgramsThatMisbehaveEndTruthfully(t *testing.T) {
 	cases := map[string]struct {
 		program   string
@@ -101,7 +101,7 @@ func TestProgramsThatMisbehaveEndTruthfully(t *testing.T) {
 		phase     v1alpha1.DispatchPhase
 		execution v1alpha1.Execution
 		code      string
-		says      string // of the error or the output
+		says      string // part of the error or of the output
 		truncated bool
 	}{
 		"own.deaf":    {program: shell(`trap '' TERM; while :; do sleep 0.1; done`), timeout: 1, phase: v1alpha1.DispatchTimedOut, execution: v1alpha1.ExecutionFinished, code: "Timeout", says: "run time of 1s (timeoutSeconds of the dispatch)"},
@@ -164,7 +164,7 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 	}
 }
 
-// showsWhy wants kubectl to tell a person what became of a dispatch.
+// showsWhy fails unless kubectl shows the phase, the execution and the error code of a dispatch.
 func (m *machine) showsWhy(name string, s v1alpha1.CapabilityDispatchStatus) {
 	m.Helper()
 	wide, err := system.Run(m.Context(), stack.Admin, "kubectl", "get", "cdisp", name, "-n", m.Namespace, "-o", "wide", "--no-headers")
@@ -249,30 +249,30 @@ func TestACapabilityAddedAtRuntimeBecomesInvocableAndABrokenOneSaysWhy(t *testin
 	m.Online(m.node)
 }
 
-// TestWhatAKilledAgentStartedIsEndedBeforeTheNextRuns uses a capability file that is there
-// when the agent starts, and does not change.
+// TestWhatAKilledAgentStartedIsEndedBeforeTheNextRuns uses a capability file that exists when the agent
+// starts and does not change.
 func TestWhatAKilledAgentStartedIsEndedBeforeTheNextRuns(t *testing.T) {
 	m := newMachine(t, map[string]string{
 		"own.stays": shell(`(setsid sh -c 'trap "" TERM HUP; echo $$ >{dir}/left; while :; do sleep 1; done' &)
 while :; do sleep 1; done`),
-		// A killed process stays a zombie until its new parent reaps it; it runs no more.
+		// A killed process stays a zombie until its new parent reaps it. A zombie does not run.
 		"own.looks": shell(`grep -qs '^State:.[RSDT]' /proc/$(cat {dir}/left)/status && echo alive || echo gone`),
 	})
 	d := m.Ask(m.node, "own.stays", map[string]any{})
 	left := m.pid("left")
 	m.process.Kill()
 	if !alive(left) {
-		t.Fatal("it ended with the agent; the test shows nothing")
+		t.Fatal("the process ended with the agent, so the test proves nothing")
 	}
 	next := m.Ask(m.node, "own.looks", map[string]any{})
 	m.process = m.Agent(m.node)
 	if s := m.Ended(next).Status; s.Output == nil || !strings.Contains(string(s.Output.Raw), "gone") {
-		t.Errorf("beside the next agent: %+v, output %s", s, s.Output)
+		t.Errorf("after the restart of the agent: %+v, output %s", s, s.Output)
 	}
 	if s := m.Ended(d).Status; s.Execution != v1alpha1.ExecutionUnknown {
-		t.Errorf("what was interrupted ended %+v", s)
+		t.Errorf("the interrupted dispatch ended %+v", s)
 	}
 	if alive(left) {
-		t.Error("it lives on")
+		t.Error("the process of the killed agent is alive")
 	}
 }

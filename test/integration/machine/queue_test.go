@@ -16,9 +16,9 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// TestAMachineThatWasAwayRunsItsQueueInOrder: what was asked while the agent was stopped runs when
-// it is back, first created, first run (the UID decides within a second); what was cancelled or
-// has expired by then never does, and a suspended Node keeps its queue.
+// TestAMachineThatWasAwayRunsItsQueueInOrder creates dispatches while the agent is stopped. When the
+// agent is back they must run in the order of creation; the UID decides within a second. Cancelled
+// and expired dispatches must never run, and a suspended Node must keep its queue.
 func TestAMachineThatWasAwayRunsItsQueueInOrder(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.note": shell(`cat >>{dir}/runs; echo >>{dir}/runs`)})
 	m.PatchNode(m.node, `{"spec":{"maxInFlight":1}}`)
@@ -32,7 +32,7 @@ func TestAMachineThatWasAwayRunsItsQueueInOrder(t *testing.T) {
 	expired := m.Ask(m.node, "own.note", map[string]string{"n": "expired"}, func(s *v1alpha1.CapabilityDispatchSpec) { s.ExpirySeconds = 1 })
 	m.Desire(m.node, v1alpha1.NodeSuspended)
 	m.process = m.Agent(m.node)
-	m.Connected(m.node) // within two minutes of a session's end only the next one proves NotStarted
+	m.Connected(m.node) // within two minutes of a session's end only the next session proves NotStarted
 	if err := system.Client.Patch(t.Context(), cancelled, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// pseudoTerminal is a pseudo-terminal and what was printed on it.
+// pseudoTerminal is a pseudo-terminal and the text that was printed on it.
 type pseudoTerminal struct {
 	*os.File
 	mu    sync.Mutex
@@ -99,5 +99,5 @@ func TestAnAgentInTheForegroundAsksAtItsTerminal(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	m.Eventually("it stops, though nobody types", func() bool { return !alive(cmd.Process.Pid) })
+	m.Eventually("the agent stops without input", func() bool { return !alive(cmd.Process.Pid) })
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// leavesAFile is a mediated capability that shows whether it ran.
+// leavesAFile is a mediated capability that creates a file when it runs.
 const leavesAFile = "argv: [/bin/touch, '{dir}/ran']\ninputSchema: {type: object}\nmediation: local"
 
 func (m *machine) ran() bool {
@@ -18,13 +18,14 @@ func (m *machine) ran() bool {
 	return err == nil
 }
 
-// notShown waits until no question is left at the machine.
+// notShown waits until no question is open at the machine.
 func (m *machine) notShown() {
 	m.Helper()
 	m.Eventually("no question is left", func() bool { return strings.Contains(m.mediate("list"), "Nothing waits") })
 }
 
-// The right to run may end while a person is asked: then there is no question any more.
+// TestAGrantThatEndsWhileThePersonIsAskedEndsTheQuestion revokes a grant while a person is asked. The
+// question must disappear.
 func TestAGrantThatEndsWhileThePersonIsAskedEndsTheQuestion(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": leavesAFile})
 	d := m.asked(m.Ask(m.node, "own.asked", map[string]any{}))
@@ -35,12 +36,12 @@ func TestAGrantThatEndsWhileThePersonIsAskedEndsTheQuestion(t *testing.T) {
 	}
 	m.notShown()
 	if m.ran() {
-		t.Error("it ran")
+		t.Error("the dispatch ran")
 	}
 }
 
-// A yes that the gateway does not hear is no start: the agent waits for the gateway, which looks at
-// the grant again.
+// TestAYesWithoutASessionStartsNothingThatLostItsGrant allows a run while the gateway is down. The
+// agent must not start it before the gateway has checked the grant again.
 func TestAYesWithoutASessionStartsNothingThatLostItsGrant(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": leavesAFile})
 	d := m.asked(m.Ask(m.node, "own.asked", map[string]any{}))
@@ -53,12 +54,12 @@ func TestAYesWithoutASessionStartsNothingThatLostItsGrant(t *testing.T) {
 		t.Errorf("ended %+v", s)
 	}
 	if m.ran() {
-		t.Error("it ran")
+		t.Error("the dispatch ran")
 	}
 }
 
-// A suspended Node shows no question and starts nothing; its work keeps its phase and goes on when
-// the Node is resumed.
+// TestTheQuestionOfASuspendedNodeWaits verifies that a suspended Node shows no question and starts
+// nothing. Its dispatches keep their phases and continue when the Node is resumed.
 func TestTheQuestionOfASuspendedNodeWaits(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": leavesAFile})
 	d := m.asked(m.Ask(m.node, "own.asked", map[string]any{}))
@@ -72,6 +73,6 @@ func TestTheQuestionOfASuspendedNodeWaits(t *testing.T) {
 	m.question(d.Name)
 	m.mediate("allow", d.Name)
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || !m.ran() {
-		t.Errorf("after the Node was resumed, and a yes: %+v, ran: %v", s, m.ran())
+		t.Errorf("after the Node was resumed and the run allowed: %+v, ran: %v", s, m.ran())
 	}
 }
