@@ -22,7 +22,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/version"
 )
 
-// access is how the cluster is reached: kubectl's flags and files.
+// access holds the flags of kubectl that select the cluster and the identity.
 type access struct {
 	flags    *genericclioptions.ConfigFlags
 	warnings io.Writer
@@ -35,7 +35,7 @@ type fleet struct {
 	server    string
 }
 
-// newAccess keeps the flags people use daily; the kubeconfig has the rest.
+// newAccess offers the flags that people use daily; all other settings come from the kubeconfig.
 func newAccess(warnings io.Writer) *access {
 	all := genericclioptions.NewConfigFlags(true)
 	return &access{warnings: warnings, flags: &genericclioptions.ConfigFlags{
@@ -46,7 +46,7 @@ func newAccess(warnings io.Writer) *access {
 
 func (a *access) addFlags(set *pflag.FlagSet) { a.flags.AddFlags(set) }
 
-// open reads the kubeconfig; it talks to nobody yet.
+// open reads the kubeconfig and returns a client for it; it sends no request.
 func (a *access) open() (*fleet, error) {
 	config, err := a.flags.ToRESTConfig()
 	if err != nil {
@@ -86,8 +86,8 @@ func newScheme() *runtime.Scheme {
 	return s
 }
 
-// kinds maps the few kinds in use without asking the server: a command costs no discovery, and a
-// person without the right to discover can use it.
+// kinds returns a static mapping of the few kinds in use. Commands therefore need no discovery
+// request, and people without the right to discover can use them.
 func kinds() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	add := func(gv schema.GroupVersion, kind, plural string, scope meta.RESTScope) {
@@ -104,7 +104,7 @@ func kinds() meta.RESTMapper {
 	return m
 }
 
-// objectMeta is the metadata of an object that the server names.
+// objectMeta returns the metadata of an object whose name the server generates.
 func (f *fleet) objectMeta(generateName string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: f.namespace, GenerateName: generateName}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// decideOptions are the flags of approve and deny.
+// decideOptions holds the flags of approve and deny.
 type decideOptions struct {
 	verdict      v1alpha1.Verdict
 	reason       string
@@ -18,15 +18,16 @@ type decideOptions struct {
 	selection
 }
 
-const approveLong = `Approve machines that asked to come in. A decision is final.
+const approveLong = `Approve the pairing requests of machines. A decision is final.
 
-Shows each request and asks. Say yes only when the machine shows the same verification code: the
-code is made from the machine's key, so nobody in between can show it. --yes is for those who have
-compared it already. An approval waits up to 5s for the controller: a name that is taken ends in
-an error.
+Shows each request and asks for a confirmation. Confirm only when the machine shows the same
+verification code: it is derived from the machine's key, so an attacker in between cannot show it.
+Use --yes only after comparing the codes. The command waits up to 5s for the controller, and returns
+an error if the name is taken.
 
-Name the requests, or choose among those that wait now: with --selector by the labels that their
-codes give the Node (kubectl mooring code --label), with --all every one. There is no "latest".`
+Name the requests, or choose among the requests that wait now: with --selector by the labels that
+their codes give the Node (kubectl mooring code --label), with --all all of them. There is no
+"latest".`
 
 func newApprove(t *tool) *cobra.Command {
 	o := decideOptions{verdict: v1alpha1.VerdictApproved}
@@ -34,7 +35,7 @@ func newApprove(t *tool) *cobra.Command {
 		Use:   "approve NAME...",
 		Short: "Approve pairing requests",
 		Long:  approveLong,
-		Example: `  # see what waits, then decide
+		Example: `  # list the waiting requests, then decide
   kubectl mooring pending -n workshop
   kubectl mooring approve press-3-1f2e3d4c-k7qx2m -n workshop
 
@@ -50,7 +51,7 @@ func newApprove(t *tool) *cobra.Command {
 	}
 	o.addFlags(cmd.Flags())
 	cmd.Flags().StringSliceVar(&o.capabilities, "capability", nil, "grant only these of the requested capabilities; repeatable (default: all)")
-	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "the reason, stored with the decision")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask: the verification codes have been compared")
 	return cmd
 }
@@ -60,24 +61,24 @@ func newDeny(t *tool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "deny NAME... --reason TEXT",
 		Short: "Deny pairing requests",
-		Long: `Deny machines that asked to come in. A decision is final; a machine that was denied needs a
-new code to ask again. The reason is shown on the machine.`,
+		Long: `Deny the pairing requests of machines. A decision is final; a denied machine needs a new code
+to send another request. The machine shows the reason.`,
 		Example:               `  kubectl mooring deny press-3-1f2e3d4c-k7qx2m --reason "the verification codes differ" -n workshop`,
 		Args:                  arguments(1, -1),
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction:     t.complete(t.completeRequests),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.reason == "" {
-				return usagef("say why with --reason TEXT: it is shown on the machine")
+				return usagef("give the reason with --reason TEXT: the machine shows it")
 			}
 			return t.decide(cmd.Context(), args, o)
 		},
 	}
-	cmd.Flags().StringVar(&o.reason, "reason", "", "why (required); shown on the machine")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "the reason (required); the machine shows it")
 	return cmd
 }
 
-// decide decides about each request by itself: one that cannot be decided does not hold up the rest.
+// decide decides about each request separately: an error for one request does not stop the others.
 func (t *tool) decide(ctx context.Context, names []string, o decideOptions) error {
 	q := newQuestion(t.IOStreams)
 	if !o.yes && !q.interactive {

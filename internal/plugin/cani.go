@@ -55,7 +55,7 @@ func checkCapability(name string) error {
 	return nil
 }
 
-// mayInvoke is the answer of can-i.
+// mayInvoke is the json and yaml output of can-i.
 type mayInvoke struct {
 	Allowed    bool   `json:"allowed"`
 	Namespace  string `json:"namespace"`
@@ -99,7 +99,7 @@ func (t *tool) printAnswer(answer mayInvoke) error {
 	return &exitError{code: exitGeneral}
 }
 
-// allowed asks the server what the person may do.
+// allowed asks the API server whether the person has a permission.
 func (f *fleet) allowed(ctx context.Context, verb, resource, name string) (bool, error) {
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{

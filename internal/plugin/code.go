@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// codeOptions are the flags of "code".
+// codeOptions holds the flags of "code".
 type codeOptions struct {
 	name         string
 	labels       map[string]string
@@ -33,7 +33,7 @@ const codeExample = `  # a PIN for any machine, valid for ten minutes
   # a QR code, in the terminal and as a picture
   kubectl mooring code --method QR --png press-3.png
 
-  # for a machine that was installed anew: it becomes press-3 again
+  # for a reinstalled machine: it takes over the Node press-3
   kubectl mooring code --name press-3 --replace
 
   # for a script
@@ -41,13 +41,13 @@ const codeExample = `  # a PIN for any machine, valid for ten minutes
 
 const codeLong = `Make a pairing code: an invitation for one machine.
 
-Prints the code, the address of the gateway, and the line to run on the machine. Whoever knows the
-code may ask to come in, once; an approver still decides, unless the code says --auto-approve.
+Prints the code, the address of the gateway, and the command to run on the machine. A machine with
+the code can send one pairing request. An approver still decides, unless --auto-approve is set.
 
 With --method QR the code is a URI, drawn as a QR code, with a secret too long to guess and the
-fingerprint of the gateways' CA: the machine talks to no other server.
+fingerprint of the gateways' CA. The machine connects to no other server.
 
---replace and --auto-approve decide about a machine beforehand: they need the right to approve.`
+--replace and --auto-approve decide in advance, so they need the right to approve.`
 
 func newCode(t *tool) *cobra.Command {
 	o := codeOptions{ttl: seconds{value: 600, min: 30, max: 86400}}
@@ -67,14 +67,14 @@ func newCode(t *tool) *cobra.Command {
 	flags.Var(&o.ttl, "ttl", "how long the code is valid, from 30s to 24h")
 	flags.StringVar(&o.method, "method", string(v1alpha1.PairingMethodPIN), "PIN, for a person to type, or QR, a URI for a machine to scan")
 	flags.BoolVar(&o.replace, "replace", false, "let the machine take over the Node of --name with its labels, policy and queue")
-	flags.BoolVar(&o.autoApprove, "auto-approve", false, "let the machine in without a question (only with --method QR)")
-	flags.StringVar(&o.png, "png", "", "write the QR code to this `FILE` too, for your eyes only (0600)")
+	flags.BoolVar(&o.autoApprove, "auto-approve", false, "approve the machine automatically (only with --method QR)")
+	flags.StringVar(&o.png, "png", "", "also write the QR code to this `FILE`, readable only by you (0600)")
 	flags.BoolVar(&o.force, "force", false, "let --png replace a file that exists")
 	_ = cmd.RegisterFlagCompletionFunc("method", cobra.FixedCompletions([]string{"PIN", "QR"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-// spec is the invitation that the flags describe. What the API checks is left to the API.
+// spec returns the PairingCodeSpec that the flags describe. The API server validates the rest.
 func (o codeOptions) spec() (v1alpha1.PairingCodeSpec, error) {
 	method := v1alpha1.PairingMethod(strings.ToUpper(o.method))
 	if method != v1alpha1.PairingMethodPIN && method != v1alpha1.PairingMethodQR {
@@ -94,12 +94,12 @@ func (o codeOptions) spec() (v1alpha1.PairingCodeSpec, error) {
 	return spec, nil
 }
 
-// check refuses flags that do not go together.
+// check rejects flags that cannot be combined.
 func (o codeOptions) check(method v1alpha1.PairingMethod) error {
 	qr := method == v1alpha1.PairingMethodQR
 	switch {
 	case o.autoApprove && !qr:
-		return usagef("--auto-approve needs --method QR: a PIN is too short to let a machine in by itself")
+		return usagef("--auto-approve needs --method QR: a PIN is too short for automatic approval")
 	case o.replace && o.name == "":
 		return usagef("--replace needs --name NODE: the Node that the machine takes over")
 	case o.png != "" && !qr:
@@ -141,8 +141,8 @@ func (t *tool) code(ctx context.Context, o codeOptions) error {
 	return t.handOut(made, png)
 }
 
-// handOut shows the code to the person who asked for it, on the screen even when the picture
-// cannot be written: it cannot be asked for again.
+// handOut shows the code to the person. It does so even when the picture cannot be written, because
+// the code cannot be requested a second time.
 func (t *tool) handOut(made *madeCode, png *pngFile) error {
 	var drawn picture
 	var err error

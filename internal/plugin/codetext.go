@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// madeCode is what people and scripts need of a code.
+// madeCode is a pairing code with its gateway address and command, as people and scripts use it.
 type madeCode struct {
 	Name        string                 `json:"name"`
 	Namespace   string                 `json:"namespace"`
@@ -26,10 +26,11 @@ type madeCode struct {
 	AutoApprove bool                   `json:"autoApprove,omitempty"`
 }
 
-// unknownAddress stands for the gateway when the controller was not told its address.
+// unknownAddress is the placeholder for the gateway's address when the controller was started
+// without it.
 const unknownAddress = "GATEWAY:7443"
 
-// text says how to use the code, and what it decides beforehand.
+// text returns the code, the instructions to use it, and notes about its effects.
 func (m madeCode) text(now time.Time) string {
 	var text strings.Builder
 	line := func(key, value string) {
@@ -70,13 +71,13 @@ func (m madeCode) expires(now time.Time) string {
 func (m madeCode) notes() []string {
 	var notes []string
 	if m.address() == "unknown" {
-		notes = append(notes, "The controller was not told where machines reach the gateway (--advertise-pairing-endpoint): put the address in.")
+		notes = append(notes, "The controller does not know the gateway's address (--advertise-pairing-endpoint): replace GATEWAY in the command.")
 	}
 	if m.Replaces != "" {
-		notes = append(notes, fmt.Sprintf("If node %s exists, the machine takes it over with its labels, policy and queue; its present key is refused from then on.", m.Replaces))
+		notes = append(notes, fmt.Sprintf("If node %s exists, the machine takes over its labels, policy and queue, and the present key of the node is rejected.", m.Replaces))
 	}
 	if m.AutoApprove {
-		notes = append(notes, "Whoever uses it first is let in without a question: guard it like a key.")
+		notes = append(notes, "The first machine that uses this code is approved automatically: keep the code secret.")
 	}
 	return notes
 }

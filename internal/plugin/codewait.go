@@ -14,19 +14,19 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// codePatience bounds the wait for the controller, which needs well under a second.
+// codePatience bounds the wait for the controller, which usually needs well under a second.
 const codePatience = 30 * time.Second
 
 var errImpatient = errors.New("no answer in time")
 
-// awaitCode waits until the controller has made the Secret for people, and reads it.
+// awaitCode waits until the controller has created the Secret with the code, and reads it.
 func (t *tool) awaitCode(ctx context.Context, f *fleet, code *v1alpha1.PairingCode) (*madeCode, error) {
 	waiting, cancel := context.WithTimeoutCause(ctx, codePatience, errImpatient)
 	defer cancel()
 	latest, stalled := code, ""
 	err := observer[v1alpha1.PairingCode, *v1alpha1.PairingCode]{
 		fleet: f, list: &v1alpha1.PairingCodeList{},
-		lost: func(err error) { t.sayf("lost the cluster (%v), trying again", err) },
+		lost: func(err error) { t.sayf("Lost the connection to the cluster (%v), retrying.", err) },
 		enough: func(c *v1alpha1.PairingCode) bool {
 			latest = c
 			if message := stalledMessage(c.Status.Conditions); message != "" && message != stalled {
@@ -50,11 +50,11 @@ func (t *tool) awaitCode(ctx context.Context, f *fleet, code *v1alpha1.PairingCo
 func (f *fleet) readCode(ctx context.Context, code *v1alpha1.PairingCode) (*madeCode, error) {
 	var secret corev1.Secret
 	if err := f.get(ctx, code.Status.SecretName, &secret); err != nil {
-		return nil, fmt.Errorf("pairing code %q was made, but it cannot be read: %w\nWithdraw it, so that nobody else uses it: kubectl delete pcode %s -n %s",
+		return nil, fmt.Errorf("pairing code %q was created, but cannot be read: %w\nDelete it, so that no other machine can use it: kubectl delete pcode %s -n %s",
 			code.Name, f.explain(err, "secrets"), code.Name, f.namespace)
 	}
 	if secret.Type != v1alpha1.SecretTypePairingCode {
-		return nil, fmt.Errorf("secret %q is of type %q, not %q: it was not made by Mooring; withdraw the code: kubectl delete pcode %s -n %s",
+		return nil, fmt.Errorf("secret %q is of type %q, not %q: Mooring did not create it; delete the code: kubectl delete pcode %s -n %s",
 			secret.Name, secret.Type, v1alpha1.SecretTypePairingCode, code.Name, f.namespace)
 	}
 	made := &madeCode{
@@ -77,7 +77,7 @@ func (f *fleet) readCode(ctx context.Context, code *v1alpha1.PairingCode) (*made
 	return made, nil
 }
 
-// stalledMessage returns why the controller cannot go on with an object; "" if it can.
+// stalledMessage returns the reason why the controller cannot reconcile an object; "" if it can.
 func stalledMessage(conditions []metav1.Condition) string {
 	if stalled := meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled); stalled != nil {
 		return stalled.Message
@@ -93,8 +93,8 @@ func finished(phase v1alpha1.PairingCodePhase) bool {
 	return false
 }
 
-// noAnswer says why a code is not ready: in the words of the API server or the controller, if the
-// status has them.
+// noAnswer returns the error for a code that is not ready. It contains the message of the API
+// server or of the controller if the status has one.
 func noAnswer(code *v1alpha1.PairingCode) error {
 	if message := stalledMessage(code.Status.Conditions); message != "" {
 		return fmt.Errorf("pairing code %q is not ready: %s", code.Name, message)

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// run runs a command line without any cluster: what is answered here needs none.
+// run runs a command line without a cluster, for tests of answers that need none.
 func run(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	t.Setenv("KUBECONFIG", "/no/such/kubeconfig")
@@ -61,7 +61,7 @@ func TestWrongUsageEndsWithCode2AndTheWayOut(t *testing.T) {
 		"all, without terminal":     {[]string{"approve", "--all"}, "there is no terminal to ask on"},
 		"a bad selector":            {[]string{"approve", "--selector", "a=b=c", "--yes"}, "write labels as --selector hall=b"},
 		"a PIN that decides":        {[]string{"code", "--auto-approve"}, "--auto-approve needs --method QR"},
-		"nobody to replace":         {[]string{"code", "--replace"}, "--replace needs --name NODE"},
+		"replace without a name":    {[]string{"code", "--replace"}, "--replace needs --name NODE"},
 		"a picture of a PIN":        {[]string{"code", "--png", "x.png"}, "--png needs --method QR"},
 		"force without a file":      {[]string{"code", "--method", "QR", "--force"}, "--force needs --png FILE"},
 		"a grant of nothing":        {[]string{"grant", "press-3"}, "--capability NAME"},
@@ -97,7 +97,7 @@ func TestCompletionCompletesCommandsForKubectl(t *testing.T) {
 		t.Errorf("code %d, got %q", code, out)
 	}
 	if _, out, _ := run(t, "", "completion", "--help"); !strings.Contains(out, "kubectl_complete-mooring") {
-		t.Errorf("completion does not say how kubectl learns it: %s", out)
+		t.Errorf("the help of completion does not explain how to set up kubectl: %s", out)
 	}
 }
 

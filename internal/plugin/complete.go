@@ -10,13 +10,13 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// completionPatience bounds what a Tab may cost; a slow cluster completes nothing.
+// completionPatience bounds the time of one completion; a slower cluster completes nothing.
 const completionPatience = 3 * time.Second
 
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
-// complete makes a completer of a function that asks the cluster. Errors complete nothing: the
-// command itself will explain them.
+// complete makes a completer of a function that queries the cluster. After an error it completes
+// nothing, because the command itself will report that error.
 func (t *tool) complete(names func(ctx context.Context, f *fleet, args []string) []string) completer {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		f, err := t.access.open()
@@ -54,7 +54,7 @@ func completeInvoke(ctx context.Context, f *fleet, args []string) []string {
 	return names
 }
 
-// completeRequests completes the requests that wait for a decision.
+// completeRequests completes the names of the requests that wait for a decision.
 func (t *tool) completeRequests(ctx context.Context, f *fleet, _ []string) []string {
 	var list v1alpha1.PairingRequestList
 	var names []string
@@ -79,7 +79,7 @@ func nodeNames(ctx context.Context, f *fleet) []string {
 	return names
 }
 
-// explainCompletion says how kubectl itself learns to complete a plugin.
+// explainCompletion adds to the help of "completion" how to make kubectl complete the plugin.
 func explainCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd("completion")
 	for _, cmd := range root.Commands() {

@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// conflictTries bounds how often a decision is tried against a request that keeps changing (the
-// controller writes its status).
+// conflictTries bounds how often a decision is retried after a conflict: the controller writes the
+// status of the same request.
 const conflictTries = 5
 
 // outcomePatience is how long approve waits for the controller to act on an approval.
@@ -30,7 +30,7 @@ type decider struct {
 	question *question
 }
 
-// decideOne shows a request, asks if it has to, and records the decision.
+// decideOne shows a request, asks for a confirmation unless --yes is set, and writes the decision.
 func (d decider) decideOne(ctx context.Context, name string) (*v1alpha1.PairingRequest, error) {
 	request, err := d.read(ctx, name)
 	if err != nil {
@@ -59,8 +59,8 @@ func (d decider) decideOne(ctx context.Context, name string) (*v1alpha1.PairingR
 	return d.record(ctx, request, replaced)
 }
 
-// invitation returns the code of a request, nil if it cannot be read. Somebody who may not read codes
-// is not held up: the controller decides about them again.
+// invitation returns the code of a request, nil if it cannot be read. A person without the right to
+// read codes can still decide, because the controller checks the decision again.
 func (d decider) invitation(ctx context.Context, request *v1alpha1.PairingRequest) *v1alpha1.PairingCode {
 	var code v1alpha1.PairingCode
 	if request.Spec.CodeName == "" || d.fleet.get(ctx, request.Spec.CodeName, &code) != nil {
@@ -69,7 +69,8 @@ func (d decider) invitation(ctx context.Context, request *v1alpha1.PairingReques
 	return &code
 }
 
-// replaced is the Node that the machine would take over, nil if none or if it cannot be read.
+// replaced returns the Node that the machine would take over; nil if there is none or it cannot be
+// read.
 func (d decider) replaced(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1alpha1.Node {
 	if code == nil || !code.Spec.ReplaceNode {
 		return nil
@@ -94,8 +95,9 @@ func (d decider) read(ctx context.Context, name string) (*v1alpha1.PairingReques
 	return &request, nil
 }
 
-// record writes the decision on exactly the request that was shown. When only its status moved on
-// it tries again: everything a person judged is immutable, and the UID says it is the same object.
+// record writes the decision to exactly the request that was shown. After a conflict it tries again
+// if only the status changed: all fields that a person judges are immutable, and the UID identifies
+// the object.
 func (d decider) record(ctx context.Context, shown *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
 	request := shown.DeepCopy()
 	for range conflictTries {
@@ -128,7 +130,8 @@ func (d decider) decision() v1alpha1.PairingDecision {
 	return v1alpha1.PairingDecision{Verdict: d.verdict, Reason: d.reason, Capabilities: d.capabilities}
 }
 
-// decisionPatch is a merge patch that only fits the object as it was read.
+// decisionPatch returns a merge patch that the server applies only to the version of the object
+// that was read.
 func decisionPatch(request *v1alpha1.PairingRequest, decision v1alpha1.PairingDecision) ([]byte, error) {
 	return jsontext.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": request.UID, "resourceVersion": request.ResourceVersion},
@@ -136,8 +139,9 @@ func decisionPatch(request *v1alpha1.PairingRequest, decision v1alpha1.PairingDe
 	})
 }
 
-// confirm waits a moment for the outcome of an approval: a request whose name is taken fails at once,
-// and its approver has to know. Somebody who may not watch, or a slow controller, holds up nobody.
+// confirm waits up to `outcomePatience` for the outcome of an approval: a request whose name is taken
+// fails at once, and its approver must see that. A missing right to watch or a slow controller does
+// not make confirm fail.
 func (d decider) confirm(ctx context.Context, request *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
 	latest := request
 	if request.Spec.Decision.Verdict == v1alpha1.VerdictApproved {
@@ -157,12 +161,12 @@ func (d decider) confirm(ctx context.Context, request *v1alpha1.PairingRequest, 
 	}
 	d.sayf("%s", confirmation(latest, replaced))
 	if latest.Spec.Decision.Verdict == v1alpha1.VerdictApproved && (latest.Status.Phase == "" || latest.Status.Phase == v1alpha1.PairingRequestPending) {
-		d.sayf("The controller has not acted on it yet. See what becomes of it: kubectl get preq %s -n %s", latest.Name, latest.Namespace)
+		d.sayf("The controller has not acted on it yet. See its status: kubectl get preq %s -n %s", latest.Name, latest.Namespace)
 	}
 	return latest, nil
 }
 
-// confirmation says what was decided and what comes next.
+// confirmation returns a sentence about the decision and the next step.
 func confirmation(r *v1alpha1.PairingRequest, replaced *v1alpha1.Node) string {
 	if r.Spec.Decision.Verdict == v1alpha1.VerdictDenied {
 		return fmt.Sprintf("Denied pairing request %q.", r.Name)

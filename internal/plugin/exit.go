@@ -7,7 +7,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Exit codes; exitCodes is their documentation for people.
+// The exit codes, documented for people in exitCodes.
 const (
 	exitOK          = 0
 	exitGeneral     = 1
@@ -16,7 +16,7 @@ const (
 	exitTimedOut    = 4
 	exitRejected    = 5
 	exitCancelled   = 6
-	exitInterrupted = 130 // as shells say it: 128 + SIGINT
+	exitInterrupted = 130 // shells use 128 + SIGINT
 )
 
 const exitCodes = `Exit codes:
@@ -25,12 +25,12 @@ const exitCodes = `Exit codes:
   2    wrong usage: arguments, flags or input
   3    Failed     the capability returned an error or could not finish
   4    TimedOut   it did not start before --expiry, or not finish within --timeout
-  5    Rejected   it was not run on purpose
+  5    Rejected   it was refused and never ran
   6    Cancelled
-  130  you left with a second Ctrl-C; the dispatch goes on by itself`
+  130  interrupted by a second Ctrl-C; the dispatch continues`
 
-// exitError is an error that ends the program with a code of its own. Without an inner error
-// there is nothing more to print.
+// exitError is an error that ends the program with a given exit code. Without an inner error
+// nothing more is printed.
 type exitError struct {
 	code int
 	err  error
@@ -45,12 +45,12 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usagef is an error in what the person typed.
+// usagef returns an error about the arguments that the person typed.
 func usagef(format string, args ...any) error {
 	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
-// exitCode is the code an error ends the program with.
+// exitCode returns the exit code for an error.
 func exitCode(err error) int {
 	if err == nil {
 		return exitOK
@@ -62,7 +62,7 @@ func exitCode(err error) int {
 	return exitGeneral
 }
 
-// outcomeCode is the exit code that follows a final phase.
+// outcomeCode returns the exit code for a terminal phase.
 func outcomeCode(phase v1alpha1.DispatchPhase) int {
 	switch phase {
 	case v1alpha1.DispatchSucceeded:

@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// whoGrants says what to ask for when RBAC refuses a resource.
+// whoGrants names the role to ask for when RBAC denies access to a resource.
 var whoGrants = map[string]string{
 	"pairingcodes":         "the ClusterRole mooring-pairing-issuer",
 	"secrets":              "a Role with verb get on secrets, which lets you read pairing codes",
@@ -27,10 +27,10 @@ var whoGrants = map[string]string{
 	"capabilitydispatches": "the ClusterRole mooring-operator, or a Role with verbs create, get, list, watch and patch on capabilitydispatches",
 }
 
-// defaultServer is where kubectl's libraries look when nothing is configured.
+// defaultServer is the address that kubectl's libraries use when nothing is configured.
 const defaultServer = "http://localhost:8080"
 
-// explain adds what to do next to an error of the cluster. resource is what was asked for.
+// explain adds the next step to an error of the cluster. resource is the requested resource.
 func (f *fleet) explain(err error, resource string) error {
 	if err == nil {
 		return nil
@@ -39,7 +39,7 @@ func (f *fleet) explain(err error, resource string) error {
 	var unreachable net.Error
 	switch {
 	case notInstalled(err):
-		return fmt.Errorf("the cluster %s does not know %s.%s: Mooring is not installed there, or another cluster was meant\n"+
+		return fmt.Errorf("the cluster %s has no resource %s.%s: Mooring is not installed there, or this is not the intended cluster\n"+
 			"Install it: kubectl apply --server-side -k config/default (in a checkout of Mooring); or choose another cluster with --context", f.server, resource, v1alpha1.GroupName)
 	case refusedByPolicy(err) != "":
 		return errors.New(refusedByPolicy(err))
@@ -50,14 +50,15 @@ func (f *fleet) explain(err error, resource string) error {
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster %s does not accept your credentials: %w\nRenew them, or choose others with --context or --kubeconfig", f.server, err)
 	case errors.As(err, &unreachable) && f.server == defaultServer:
-		return fmt.Errorf("no kubeconfig says which cluster is meant, and there is none at %s\nName the file with --kubeconfig or KUBECONFIG", f.server)
+		return fmt.Errorf("no kubeconfig selects a cluster, and none answers at %s\nName the file with --kubeconfig or KUBECONFIG", f.server)
 	case errors.As(err, &unreachable) && !errors.Is(err, context.Canceled):
 		return fmt.Errorf("the cluster %s cannot be reached: %w\nChoose another with --context or --kubeconfig, or see why with: kubectl cluster-info", f.server, err)
 	}
 	return err
 }
 
-// missingNamespace is the name of the namespace that the server does not know; "" for another error.
+// missingNamespace returns the namespace that does not exist according to err; "" for another
+// error.
 func missingNamespace(err error) string {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) || status.Status().Details == nil || status.Status().Details.Kind != "namespaces" {
@@ -70,8 +71,8 @@ func (f *fleet) noNamespace() error {
 	return fmt.Errorf("namespace %q does not exist in the cluster %s: choose another with -n, or another cluster with --context", f.namespace, f.server)
 }
 
-// checkNamespace errs for a namespace that does not exist: the server answers a list there with none.
-// Somebody who may not read namespaces is not held up.
+// checkNamespace returns an error if the namespace does not exist, because the server answers a
+// list there with an empty one. It returns nil when the person may not read namespaces.
 func (f *fleet) checkNamespace(ctx context.Context) error {
 	var namespace corev1.Namespace
 	if apierrors.IsNotFound(f.Get(ctx, client.ObjectKey{Name: f.namespace}, &namespace)) {
@@ -80,15 +81,15 @@ func (f *fleet) checkNamespace(ctx context.Context) error {
 	return nil
 }
 
-// serverError is an error of the cluster as one line: it may repeat foreign text.
+// serverError prints an error of the cluster as one line, because it may repeat foreign text.
 type serverError struct{ error }
 
 func (e serverError) Error() string { return foreign.Line(e.error.Error()) }
 
 func (e serverError) Unwrap() error { return e.error }
 
-// notInstalled tells a missing kind from a missing object: only for the former the server has no
-// more to say than 404.
+// notInstalled reports whether err means a missing kind and not a missing object. For a missing
+// kind the server sends a bare 404 without details.
 func notInstalled(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
@@ -102,8 +103,8 @@ func notInstalled(err error) bool {
 
 var policyRefusal = regexp.MustCompile(`(?s)mooring policy [a-z-]+: (.*)$`)
 
-// refusedByPolicy is the sentence of an admission policy of ours, which already says what to do
-// next; "" for any other error.
+// refusedByPolicy returns the message of an admission policy of Mooring, which already names the
+// next step; "" for any other error.
 func refusedByPolicy(err error) string {
 	found := policyRefusal.FindStringSubmatch(err.Error())
 	if found == nil || !(apierrors.IsForbidden(err) || apierrors.IsInvalid(err)) {
@@ -112,7 +113,7 @@ func refusedByPolicy(err error) string {
 	return found[1]
 }
 
-// noSuch says that a name does not exist and which do.
+// noSuch returns an error that a name does not exist, with the names that do.
 func (f *fleet) noSuch(ctx context.Context, what, name string, names []string, next string) error {
 	if err := f.checkNamespace(ctx); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// cancelPatience bounds the request to cancel, so that a second Ctrl-C is heard.
+// cancelPatience bounds the cancel request, so that a second Ctrl-C takes effect.
 const cancelPatience = 5 * time.Second
 
 // follow waits for the outcome of a dispatch and reports it.
@@ -22,7 +22,7 @@ func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDi
 	latest, said := d, ""
 	err := observer[v1alpha1.CapabilityDispatch, *v1alpha1.CapabilityDispatch]{
 		fleet: f, list: &v1alpha1.CapabilityDispatchList{},
-		lost: func(err error) { t.sayf("Lost the cluster (%v), trying again.", err) },
+		lost: func(err error) { t.sayf("Lost the connection to the cluster (%v), retrying.", err) },
 		enough: func(now *v1alpha1.CapabilityDispatch) bool {
 			latest = now
 			if line := progressLine(now.Status); line != "" && line != said {
@@ -35,7 +35,7 @@ func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDi
 	look := fmt.Sprintf("kubectl get cdisp %s -n %s", d.Name, d.Namespace)
 	switch {
 	case errors.Is(err, errLeft):
-		return &exitError{code: exitInterrupted, err: fmt.Errorf("left dispatch %q before its outcome was known; see what becomes of it: %s", d.Name, look)}
+		return &exitError{code: exitInterrupted, err: fmt.Errorf("exited before the outcome of dispatch %q was known; see its status: %s", d.Name, look)}
 	case errors.Is(err, errGone):
 		return fmt.Errorf("dispatch %q was deleted before its outcome was known", d.Name)
 	case err != nil:
@@ -44,9 +44,9 @@ func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDi
 	return t.report(latest, raw)
 }
 
-// cancel is what the first Ctrl-C does.
+// cancel asks for the cancellation of the dispatch, at the first Ctrl-C.
 func (t *tool) cancel(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) {
-	t.sayf("\nCancelling dispatch %s and waiting for its outcome; Ctrl-C again leaves it.", d.Name)
+	t.sayf("\nCancelling dispatch %s and waiting for its outcome; press Ctrl-C again to exit.", d.Name)
 	ctx, stop := context.WithTimeout(ctx, cancelPatience)
 	defer stop()
 	err := f.Patch(ctx, d.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`)))
@@ -55,7 +55,7 @@ func (t *tool) cancel(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispa
 	}
 }
 
-// progressLine tells a person how far a dispatch is; empty when there is nothing to say.
+// progressLine returns the progress of a dispatch as a sentence; "" if there is none to show.
 func progressLine(s v1alpha1.CapabilityDispatchStatus) string {
 	switch {
 	case s.Phase == v1alpha1.DispatchAwaitingLocalMediation:
@@ -63,11 +63,11 @@ func progressLine(s v1alpha1.CapabilityDispatchStatus) string {
 		if s.Mediation != nil && s.Mediation.AskedUser != "" {
 			who = s.Mediation.AskedUser
 		}
-		return fmt.Sprintf("Waiting for %s at the machine to say yes.", who)
+		return fmt.Sprintf("Waiting for %s at the machine to approve.", who)
 	case s.Phase == v1alpha1.DispatchDispatched && s.Progress != nil:
 		return fmt.Sprintf("%d%% %s", s.Progress.Percent, s.Progress.Message)
 	case s.Phase == v1alpha1.DispatchDispatched:
-		return "The machine has it."
+		return "The machine has accepted the dispatch."
 	}
 	return ""
 }

@@ -22,10 +22,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign/corpus"
 )
 
-// hostile is a text of a machine or of another server: JSON holds it as valid UTF-8.
+// hostile is a text of a machine or of another server; JSON carries it as valid UTF-8.
 var hostile = corpus.Valid(corpus.All + strings.Repeat("long ", 200))
 
-// poison sets every text of an object to hostile; what the server validates stays as it is.
+// poison sets every text of an object to hostile, except the fields that the server validates.
 func poison(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -57,7 +57,7 @@ func poison(v reflect.Value) {
 	}
 }
 
-// hostileObjects are the answers of the server, by resource.
+// hostileObjects returns the objects that the server answers with, by resource.
 func hostileObjects(phase v1alpha1.DispatchPhase, output string) map[string]any {
 	now := metav1.NewTime(time.Now().Add(time.Hour))
 	request := request("press-3-9f86d081-k7qx2m", func(r *v1alpha1.PairingRequest) { r.Spec.ExpiresTime = now })
@@ -79,7 +79,7 @@ func hostileObjects(phase v1alpha1.DispatchPhase, output string) map[string]any 
 	return map[string]any{"nodes": machine, "pairingrequests": request, "capabilitydispatches": dispatch, "pairingcodes": code}
 }
 
-// serveHostile answers every request with a hostile object, or refuses it in hostile words.
+// serveHostile answers every request with a hostile object or, with refuse, with a hostile error.
 func serveHostile(t *testing.T, objects map[string]any, refuse bool) string {
 	t.Helper()
 	kinds := map[string]string{"nodes": "Node", "pairingrequests": "PairingRequest", "capabilitydispatches": "CapabilityDispatch", "pairingcodes": "PairingCode"}
@@ -101,7 +101,7 @@ func serveHostile(t *testing.T, objects map[string]any, refuse bool) string {
 		switch {
 		case r.URL.Query().Get("watch") != "":
 			_ = json.NewEncoder(w).Encode(map[string]any{"type": "MODIFIED", "object": fields})
-		case r.Method == http.MethodGet && (len(parts) == 6 || len(parts) == 4): // of a namespace, or of all
+		case r.Method == http.MethodGet && (len(parts) == 6 || len(parts) == 4): // objects of one namespace, or of all
 			_ = json.NewEncoder(w).Encode(map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": kinds[resource] + "List",
 				"metadata": map[string]any{}, "items": []any{fields}})
 		default:
@@ -121,7 +121,7 @@ func serveHostile(t *testing.T, objects map[string]any, refuse bool) string {
 	return path
 }
 
-// foreignCommands has the command lines of every command: one that is missing fails.
+// foreignCommands has the command lines for every command; the test fails for a missing command.
 var foreignCommands = map[string][][]string{
 	"nodes":      {{"nodes"}, {"nodes", "press-3"}},
 	"pending":    {{"pending"}},

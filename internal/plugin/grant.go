@@ -19,9 +19,9 @@ import (
 
 const grantLong = `Allow a machine that is already paired to be asked for more capabilities.
 
-A machine can offer more after an update, but nobody may use it before an approver has said so:
-the Node shows the condition CapabilityReviewRequired until then. The capabilities are added to
-spec.capabilityPolicy.allow of the Node.`
+A machine can offer more capabilities after an update, but they cannot be used until an approver
+grants them. Until then the Node has the condition CapabilityReviewRequired. The command adds the
+capabilities to spec.capabilityPolicy.allow of the Node.`
 
 func newGrant(t *tool) *cobra.Command {
 	var capabilities []string
@@ -29,7 +29,7 @@ func newGrant(t *tool) *cobra.Command {
 		Use:   "grant NODE --capability NAME...",
 		Short: "Allow a machine more capabilities",
 		Long:  grantLong,
-		Example: `  # see what the machine offers and what is not granted, then grant it
+		Example: `  # list the offered and the granted capabilities, then grant more
   kubectl mooring nodes press-3 -n workshop
   kubectl mooring grant press-3 --capability camera.shot,system.* -n workshop`,
 		Args:                  arguments(1, 1),
@@ -46,12 +46,12 @@ func newGrant(t *tool) *cobra.Command {
 	return cmd
 }
 
-// grantPattern is that of spec.capabilityPolicy in the API.
+// grantPattern is the pattern of the entries of spec.capabilityPolicy in the API.
 var grantPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*([.][*])?$`)
 
 func checkGrant(capabilities []string) error {
 	if len(capabilities) == 0 {
-		return usagef("say what to grant with --capability NAME or --capability PREFIX.*")
+		return usagef("name the capabilities with --capability NAME or --capability PREFIX.*")
 	}
 	for _, capability := range capabilities {
 		if !grantPattern.MatchString(capability) {
@@ -61,8 +61,8 @@ func checkGrant(capabilities []string) error {
 	return nil
 }
 
-// grant adds to what the Node is allowed. The Node's status changes all the time, so a conflict
-// means to read and decide again.
+// grant adds capabilities to the policy of a Node. The Node's status changes often, so grant reads
+// the Node and decides again after a conflict.
 func (t *tool) grant(ctx context.Context, name string, capabilities []string) error {
 	f, err := t.access.open()
 	if err != nil {
@@ -103,17 +103,17 @@ func (t *tool) granted(node *v1alpha1.Node, said string) error {
 	return nil
 }
 
-// explainGrant knows that changing a Node takes two roles.
+// explainGrant names both roles that changing the policy of a Node needs.
 func (f *fleet) explainGrant(err error) error {
 	if apierrors.IsForbidden(err) && refusedByPolicy(err) == "" {
-		return fmt.Errorf("%w\nAsk for the verb patch on nodes.%s (the ClusterRole mooring-operator has it) besides the ClusterRole mooring-approver in namespace %q",
+		return fmt.Errorf("%w\nAsk for the verb patch on nodes.%s (the ClusterRole mooring-operator has it) in addition to the ClusterRole mooring-approver in namespace %q",
 			err, v1alpha1.GroupName, f.namespace)
 	}
 	return f.explain(err, "nodes")
 }
 
-// missingGrants are those that the Node is not allowed yet. One that the Node is denied would
-// change nothing, so it is an error.
+// missingGrants returns the capabilities that the Node's policy does not allow yet. It returns an
+// error for a capability that the policy denies, because granting it would have no effect.
 func missingGrants(node *v1alpha1.Node, capabilities []string) ([]string, error) {
 	var added []string
 	for _, capability := range capabilities {
@@ -128,7 +128,8 @@ func missingGrants(node *v1alpha1.Node, capabilities []string) ([]string, error)
 	return added, nil
 }
 
-// coveredBy is the entry of a policy that holds for a capability, or for all of a family.
+// coveredBy returns the policy entry that matches a capability or the whole of a family
+// ("system.*"); it returns "" if there is none.
 func coveredBy(entries []string, capability string) string {
 	for _, entry := range entries {
 		family, isFamily := strings.CutSuffix(entry, "*")
@@ -139,7 +140,8 @@ func coveredBy(entries []string, capability string) string {
 	return ""
 }
 
-// grantPatch is a merge patch that only fits the Node as it was read.
+// grantPatch returns a merge patch that the server applies only to the version of the Node that was
+// read.
 func grantPatch(node *v1alpha1.Node, added []string) ([]byte, error) {
 	return jsontext.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": node.UID, "resourceVersion": node.ResourceVersion},
@@ -147,7 +149,8 @@ func grantPatch(node *v1alpha1.Node, added []string) ([]byte, error) {
 	})
 }
 
-// unoffered says which grants have no effect yet: a name may be mistyped.
+// unoffered returns a sentence that lists the grants without an effect yet, since a name may be
+// mistyped; it returns "" if there are none.
 func unoffered(node *v1alpha1.Node, added []string) string {
 	var offered, idle []string
 	for _, capability := range node.Status.Capabilities {

@@ -14,11 +14,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// maxInputBytes is what a request to the API server can hold; more is surely a wrong file.
+// maxInputBytes is the most that a request to the API server can hold; more is surely a wrong file.
 const maxInputBytes = 1 << 20
 
-// readInput reads the value of --input: JSON itself, - for standard input, or @FILE. No flag is no
-// input, which the capability sees as an empty object.
+// readInput reads the value of --input: JSON itself, - for standard input, or @FILE. Without the
+// flag it returns no input, which the capability receives as an empty object.
 func readInput(flag string, given bool, stdin io.Reader) (*v1alpha1.JSON, error) {
 	if !given {
 		return nil, nil
@@ -55,7 +55,7 @@ func jsonObject(raw []byte) ([]byte, error) {
 	if len(trimmed) == 0 {
 		return nil, errors.New("is empty")
 	}
-	// Unlike Compact, Unmarshal says where an error is.
+	// Unlike Compact, Unmarshal reports the position of an error.
 	var value json.RawMessage
 	if err := json.Unmarshal(trimmed, &value); err != nil {
 		var syntax *json.SyntaxError

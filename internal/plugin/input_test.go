@@ -65,7 +65,7 @@ func TestBadInputIsRefusedWithTheWayOut(t *testing.T) {
 				t.Fatalf("error %v has exit code %d, want %d", err, exitCode(err), exitUsage)
 			}
 			if !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("error %q does not say %q", err, tc.want)
+				t.Errorf("error %q does not contain %q", err, tc.want)
 			}
 		})
 	}

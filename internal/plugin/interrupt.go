@@ -8,11 +8,11 @@ import (
 	"sync"
 )
 
-// errLeft is the cause of a context that the second Ctrl-C ended.
+// errLeft is the cause of a context that a second Ctrl-C cancelled.
 var errLeft = errors.New("interrupted")
 
-// onInterrupt calls first at the first Ctrl-C and ends the context with errLeft at the second.
-// stop gives Ctrl-C its usual meaning back and waits until first has returned.
+// onInterrupt calls `first` at the first Ctrl-C and cancels the context with `errLeft` at the second.
+// stop restores the default effect of Ctrl-C and waits until `first` has returned.
 func onInterrupt(parent context.Context, first func(context.Context)) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// invokeOptions are the flags of "invoke".
+// invokeOptions holds the flags of "invoke".
 type invokeOptions struct {
 	input       string
 	inputGiven  bool
@@ -28,13 +28,13 @@ type invokeOptions struct {
 
 const invokeLong = `Run a capability on a machine: make a CapabilityDispatch, wait for it, print its output.
 
-The output goes to standard output, everything else to standard error; with -o the whole dispatch is
-printed when it is over. A machine that is offline gets it when it is back, until --expiry.
-On a terminal, characters of the output that could act on it are escaped, and several lines of text
-stand behind a mark. A pipe or a file gets the JSON as it is; --raw prints the output itself.
-Ctrl-C asks to cancel and goes on waiting for the truth; a second one leaves.
-With --name a command can be repeated after a lost connection: a dispatch of that name that asks for
-the same is followed, not run again; one that asks for something else is an error.
+The output goes to standard output, everything else to standard error; -o prints the whole dispatch
+when it is finished. An offline machine receives it when it reconnects, until --expiry.
+On a terminal, unsafe characters of the output are escaped, and each line of a text of several lines
+has a mark. A pipe or a file gets the unchanged JSON; --raw prints the output itself.
+Ctrl-C requests a cancellation and keeps waiting for the outcome; a second Ctrl-C exits.
+With --name a command can be repeated after a lost connection: it follows an existing dispatch of
+that name with the same request, and does not run it again. A different request is an error.
 
 ` + exitCodes
 
@@ -45,10 +45,10 @@ const invokeExample = `  kubectl mooring invoke press-3 echo --input '{"text":"h
   kubectl mooring invoke press-3 echo --input @input.json
   jq '{text: .name}' order.json | kubectl mooring invoke press-3 echo --input -
 
-  # a job of a pipeline: repeated, it follows the first run
+  # a job of a pipeline: a repetition follows the first run
   kubectl mooring invoke press-3 system.health --name health-build-118
 
-  # leave it in the mailbox of a machine that may be off for days
+  # queue it for a machine that may be offline for days
   kubectl mooring invoke press-3 system.health --expiry 72h --wait=false`
 
 func newInvoke(t *tool) *cobra.Command {
@@ -84,7 +84,8 @@ func newInvoke(t *tool) *cobra.Command {
 	return cmd
 }
 
-// newDispatch is the object that the flags describe. Without --name the server chooses the name.
+// newDispatch returns the object that the flags describe. Without --name the server generates the
+// name.
 func newDispatch(f *fleet, node, capability string, o invokeOptions, stdin io.Reader) (*v1alpha1.CapabilityDispatch, error) {
 	if err := checkCapability(capability); err != nil {
 		return nil, err
@@ -127,12 +128,12 @@ func (t *tool) invoke(ctx context.Context, node, capability string, o invokeOpti
 		return t.print(d)
 	}
 	fmt.Fprintf(t.Out, "capabilitydispatch.mooring.dev/%s %s\n", d.Name, map[bool]string{true: "created", false: "unchanged"}[made])
-	t.sayf("See what became of it: kubectl get cdisp %s -n %s", d.Name, d.Namespace)
+	t.sayf("See its outcome: kubectl get cdisp %s -n %s", d.Name, d.Namespace)
 	return nil
 }
 
-// lookAtNode catches a mistyped name and says why it may take a while. The dispatch itself would
-// simply wait; somebody who may not read Nodes is not held up.
+// lookAtNode returns an error for a mistyped name and prints a note about an expected delay. A
+// person without the right to read Nodes can still invoke: the dispatch itself simply waits.
 func (t *tool) lookAtNode(ctx context.Context, f *fleet, name string, o invokeOptions) error {
 	node, err := f.node(ctx, name)
 	var missing *missingNode
@@ -144,10 +145,10 @@ func (t *tool) lookAtNode(ctx context.Context, f *fleet, name string, o invokeOp
 			t.sayf("%s", note)
 		}
 	}
-	return nil // after another error, creating the dispatch says what is wrong, if anything is
+	return nil // for any other error, the creation of the dispatch reports the problem if there is one
 }
 
-// delay says why a dispatch will not start at once; empty if nothing is known to hold it up.
+// delay returns the reason why a dispatch will not start at once; "" if none is known.
 func delay(n *v1alpha1.Node, o invokeOptions, now time.Time) string {
 	if n.Spec.DesiredState == v1alpha1.NodeSuspended {
 		return fmt.Sprintf("Node %q is Suspended: nothing is delivered until it is Active again (at most %s, --expiry).", n.Name, o.expiry.String())

@@ -13,11 +13,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// soon is when an approver should hurry.
+// soon is the remaining time below which the approver is asked to hurry.
 const soon = 2 * time.Minute
 
-// alreadyDecided says, in a sentence, that the same was decided before; an error says that the
-// request cannot be decided any more. Both are empty for one that waits.
+// alreadyDecided returns a sentence if the same decision was made before, and an error if the
+// request cannot be decided any more. Both are empty for a request that waits.
 func alreadyDecided(r *v1alpha1.PairingRequest, verdict v1alpha1.Verdict, now time.Time) (string, error) {
 	again := "the machine needs a new code: kubectl mooring code -n " + r.Namespace
 	failed := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionCompleted)
@@ -48,9 +48,9 @@ func alreadyDecided(r *v1alpha1.PairingRequest, verdict v1alpha1.Verdict, now ti
 	return "", fmt.Errorf("pairing request %q is over (it expired at %s): %s", r.Name, r.Spec.ExpiresTime.UTC().Format(time.DateTime+" MST"), again)
 }
 
-// checkRequest refuses what must not be approved: a verification code that does not belong to the
-// key would have a person compare the wrong thing; a grant of what was not asked for; and one that
-// would have no effect, because the Node that is replaced keeps its policy.
+// checkRequest rejects three approvals. A verification code that does not belong to the key would
+// make a person compare the wrong value. A grant must be part of the requested capabilities. A
+// grant for a replaced Node would have no effect, because that Node keeps its policy.
 func checkRequest(r *v1alpha1.PairingRequest, capabilities []string, replaced *v1alpha1.Node) error {
 	if r.Spec.VerificationCode != pairing.VerificationCode(r.Spec.PublicKeySHA256) {
 		return fmt.Errorf("pairing request %q shows a verification code that does not belong to its key: do not trust it; deny it and find out who made it", r.Name)
@@ -68,7 +68,7 @@ func checkRequest(r *v1alpha1.PairingRequest, capabilities []string, replaced *v
 	return nil
 }
 
-// describeRequest is what an approver has to look at.
+// describeRequest returns the text that an approver must examine.
 func describeRequest(r *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, replaced *v1alpha1.Node, now time.Time) string {
 	lines := [][2]string{
 		{"Verification code", r.Spec.VerificationCode},
@@ -94,7 +94,7 @@ func describeRequest(r *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, rep
 	return text
 }
 
-// describeLabels shows the labels that the code gives the Node.
+// describeLabels lists the labels that the code gives the Node.
 func describeLabels(r *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) string {
 	switch {
 	case r.Spec.CodeName == "":

@@ -39,10 +39,10 @@ func TestADecisionIsMadeOnceAndSaidClearlyAfterwards(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			said, err := alreadyDecided(tc.request, tc.verdict, noon)
 			if said != tc.said {
-				t.Errorf("said %q, want %q", said, tc.said)
+				t.Errorf("got %q, want %q", said, tc.said)
 			}
 			if (err != nil) != (tc.err != "") || (err != nil && !strings.Contains(err.Error(), tc.err)) {
-				t.Errorf("error %v, want one that says %q", err, tc.err)
+				t.Errorf("error %v, want an error with %q", err, tc.err)
 			}
 		})
 	}

@@ -96,7 +96,7 @@ func (t *tool) describeNode(ctx context.Context, f *fleet, name string) error {
 	return table(t.Out, capabilityHeader, rows)
 }
 
-// node reads one Node; a name that does not exist is answered with those that do.
+// node reads one Node; if the name does not exist, the error lists the names that do.
 func (f *fleet) node(ctx context.Context, name string) (*v1alpha1.Node, error) {
 	var node v1alpha1.Node
 	err := f.get(ctx, name, &node)
@@ -109,5 +109,5 @@ func (f *fleet) node(ctx context.Context, name string) (*v1alpha1.Node, error) {
 	return &node, nil
 }
 
-// missingNode is the error of a name that does not exist.
+// missingNode is the error for the name of a Node that does not exist.
 type missingNode struct{ error }

@@ -48,7 +48,7 @@ func nodeText(n *v1alpha1.Node, now time.Time) string {
 	return text.String()
 }
 
-// remarkable reports whether a condition says that something is not as it should be.
+// remarkable reports whether a condition indicates a problem.
 func remarkable(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.ConditionReady, v1alpha1.ConditionConnected, v1alpha1.ConditionCertificateValid:
@@ -59,7 +59,7 @@ func remarkable(c metav1.Condition) bool {
 
 var capabilityHeader = []string{"CAPABILITY", "USABLE", "ASKS-PERSON", "DESCRIPTION"}
 
-// capabilityRows shows what the machine declares: whether it may be asked for, and if not, why.
+// capabilityRows lists the declared capabilities, whether each is usable and, if not, why.
 func capabilityRows(n *v1alpha1.Node) [][]string {
 	var rows [][]string
 	for _, c := range n.Status.Capabilities {

@@ -11,16 +11,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// errGone means that an object was deleted before it had become what was waited for.
+// errGone means that an object was deleted before it reached the awaited state.
 var errGone = errors.New("it was deleted meanwhile")
 
-// retryPause is how long to wait after a connection was lost.
+// retryPause is the wait before a retry after a lost connection.
 const retryPause = time.Second
 
-// refusedTries is how often a server that let the person watch before may say no.
+// refusedTries bounds the consecutive refusals of a server that permitted the watch before.
 const refusedTries = 10
 
-// pointerTo is a pointer to T that is an object.
+// pointerTo is a constraint: a pointer to T that implements client.Object.
 type pointerTo[T any] interface {
 	*T
 	client.Object
@@ -31,14 +31,15 @@ type observer[T any, P pointerTo[T]] struct {
 	fleet *fleet
 	// list is an empty list of the kind, for the watch.
 	list client.ObjectList
-	// lost hears once of each connection that was lost and is tried again.
+	// lost is called once for each lost connection that will be retried.
 	lost func(error)
-	// enough is called with each state of the object and says whether it is the last one wanted.
+	// enough is called with each state of the object and reports whether it is the awaited one.
 	enough func(P) bool
 }
 
-// wait watches from the state that is known already. It ends when enough says so, with errGone,
-// when the server refuses, or when ctx ends; a lost connection it makes again.
+// wait watches from the known state and reconnects after a lost connection. It returns nil when
+// `enough` reports true, `errGone` when the object is deleted, and an error when the server refuses
+// or ctx ends.
 func (o observer[T, P]) wait(ctx context.Context, known P) error {
 	worked, failures := false, 0
 	for {
@@ -72,8 +73,8 @@ func (o observer[T, P]) wait(ctx context.Context, known P) error {
 	}
 }
 
-// watch follows the object until it is done, or until the watch ends, which it does at times.
-// opened says whether the server let it watch at all.
+// watch follows the object until it is done or the watch ends, as watches do from time to time.
+// opened reports whether the server permitted the watch.
 func (o observer[T, P]) watch(ctx context.Context, known P) (opened, done bool, err error) {
 	options := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: known.GetResourceVersion()}}
 	w, err := o.fleet.Watch(ctx, o.list, options, client.InNamespace(known.GetNamespace()),
@@ -109,13 +110,13 @@ func (o observer[T, P]) read(ctx context.Context, known P) (P, error) {
 	return &fresh, nil
 }
 
-// final reports whether trying again cannot help.
+// final reports whether a retry cannot help.
 func final(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.Is(err, errGone) || apierrors.IsNotFound(err)
 }
 
-// refused reports whether the server said no. One that has just started says so to everybody,
-// until it has read its rules.
+// refused reports whether the server denied the request. A server that has just started denies all
+// requests until it has loaded its RBAC rules.
 func refused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 }

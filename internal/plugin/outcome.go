@@ -7,7 +7,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// outcome says how a dispatch ended that did not succeed, whether it ran, and what to do next.
+// outcome returns a text for a dispatch that did not succeed: its end, whether it ran, the next
+// step.
 func outcome(d *v1alpha1.CapabilityDispatch) string {
 	text := fmt.Sprintf("dispatch %q ended %s", d.Name, d.Status.Phase)
 	code := ""
@@ -30,7 +31,7 @@ func outcome(d *v1alpha1.CapabilityDispatch) string {
 	return text
 }
 
-// nextStep says what a person can do about an error code; empty when the message says it all.
+// nextStep returns a suggestion for an error code; "" when the message is sufficient.
 func nextStep(code string, d *v1alpha1.CapabilityDispatch) string {
 	node, namespace := d.Spec.NodeName, d.Namespace
 	look := fmt.Sprintf("kubectl mooring nodes %s -n %s", node, namespace)

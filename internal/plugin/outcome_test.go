@@ -92,7 +92,7 @@ func TestAnOutcomeSaysWhetherItRanAndWhatToDo(t *testing.T) {
 			}))
 			for _, want := range tc.want {
 				if !strings.Contains(got, want) {
-					t.Errorf("%q does not say %q", got, want)
+					t.Errorf("%q does not contain %q", got, want)
 				}
 			}
 		})
@@ -101,11 +101,11 @@ func TestAnOutcomeSaysWhetherItRanAndWhatToDo(t *testing.T) {
 
 func TestProgressIsToldInWords(t *testing.T) {
 	for want, status := range map[string]v1alpha1.CapabilityDispatchStatus{
-		"":                    {Phase: v1alpha1.DispatchQueued},
-		"The machine has it.": {Phase: v1alpha1.DispatchDispatched},
-		"40% half the pages":  {Phase: v1alpha1.DispatchDispatched, Progress: &v1alpha1.DispatchProgress{Percent: 40, Message: "half the pages"}},
-		"Waiting for eve at the machine to say yes.":        {Phase: v1alpha1.DispatchAwaitingLocalMediation, Mediation: &v1alpha1.DispatchMediation{AskedUser: "eve"}},
-		"Waiting for the person at the machine to say yes.": {Phase: v1alpha1.DispatchAwaitingLocalMediation},
+		"":                                       {Phase: v1alpha1.DispatchQueued},
+		"The machine has accepted the dispatch.": {Phase: v1alpha1.DispatchDispatched},
+		"40% half the pages":                     {Phase: v1alpha1.DispatchDispatched, Progress: &v1alpha1.DispatchProgress{Percent: 40, Message: "half the pages"}},
+		"Waiting for eve at the machine to approve.":        {Phase: v1alpha1.DispatchAwaitingLocalMediation, Mediation: &v1alpha1.DispatchMediation{AskedUser: "eve"}},
+		"Waiting for the person at the machine to approve.": {Phase: v1alpha1.DispatchAwaitingLocalMediation},
 	} {
 		if got := progressLine(status); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -21,16 +21,16 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// format is the value of -o: "" for people, or json or yaml.
+// format is the value of -o: "" for text, json or yaml.
 type format string
 
-// String is the value as it was given.
+// String returns the value as given.
 func (f *format) String() string { return string(*f) }
 
-// Type is shown in the help.
+// Type returns the text that the help shows.
 func (f *format) Type() string { return "json|yaml" }
 
-// Set refuses everything else at once, before anything is done.
+// Set rejects every other value before the command does anything.
 func (f *format) Set(s string) error {
 	if s != "json" && s != "yaml" {
 		return fmt.Errorf("choose json or yaml, or leave -o out for text")
@@ -44,7 +44,7 @@ func (f *format) addFlag(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// print writes a value as json or yaml; the caller knows that one was asked for.
+// print writes a value as json or yaml; the caller has checked that a format was requested.
 func (t *tool) print(value any) error {
 	if object, ok := value.(runtime.Object); ok {
 		if err := tidy(object); err != nil {
@@ -62,8 +62,8 @@ func (t *tool) print(value any) error {
 	return err
 }
 
-// shown returns encoded as it is for a pipe or a file. For a terminal JSON keeps its value by
-// escapes, and YAML has U+FFFD in place of each unsafe character.
+// shown returns encoded unchanged for a pipe or a file. For a terminal JSON keeps its value by
+// escapes, and YAML gets U+FFFD for each unsafe character.
 func (t *tool) shown(encoded []byte) []byte {
 	if !isTerminal(t.Out) {
 		return encoded
@@ -71,14 +71,14 @@ func (t *tool) shown(encoded []byte) []byte {
 	return foreign.JSON(encoded)
 }
 
-// isTerminal reports whether a person reads the output.
+// isTerminal reports whether out is a terminal, which a person reads.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// tidy names the kind of an object, or of a list and its items, which clients leave out, and
-// drops managedFields like kubectl does.
+// tidy sets the kind of an object, or of a list and its items, because clients omit it. Like
+// kubectl it removes managedFields.
 func tidy(object runtime.Object) error {
 	gvk, err := apiutil.GVKForObject(object, scheme)
 	if err != nil {
@@ -113,7 +113,7 @@ func orDash(s string) string {
 	return s
 }
 
-// until says how far away a time is, as "9m"; "expired" for the past.
+// until returns the time left until then, such as "9m"; "expired" for the past.
 func until(now, then time.Time) string {
 	if !then.After(now) {
 		return "expired"
@@ -121,7 +121,7 @@ func until(now, then time.Time) string {
 	return duration.HumanDuration(then.Sub(now))
 }
 
-// since says how long ago a time was; empty for none.
+// since returns the time passed since then; "" for the zero time.
 func since(now, then time.Time) string {
 	if then.IsZero() {
 		return ""

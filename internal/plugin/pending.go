@@ -47,7 +47,7 @@ func newPending(t *tool) *cobra.Command {
 
 var pendingHeader = []string{"NAME", "NODE", "VERIFICATION", "PLATFORM", "CAPABILITIES", "ISSUED-BY", "EXPIRES-IN"}
 
-// pendingRows shows the requests, the one that expires first on top.
+// pendingRows lists the requests, sorted by expiry, the earliest first.
 func pendingRows(requests []v1alpha1.PairingRequest, now time.Time) [][]string {
 	sorted := slices.SortedStableFunc(slices.Values(requests), func(a, b v1alpha1.PairingRequest) int {
 		return a.Spec.ExpiresTime.Compare(b.Spec.ExpiresTime.Time)
@@ -62,13 +62,13 @@ func pendingRows(requests []v1alpha1.PairingRequest, now time.Time) [][]string {
 	return rows
 }
 
-// undecided reports whether an approver can still decide.
+// undecided reports whether an approver can still decide about the request.
 func undecided(r *v1alpha1.PairingRequest, now time.Time) bool {
 	waits := r.Status.Phase == "" || r.Status.Phase == v1alpha1.PairingRequestPending
 	return waits && r.Spec.Decision == nil && r.Spec.ExpiresTime.After(now)
 }
 
-// invitedBy is who let the machine ask: the person who made the code, or a ServiceAccount.
+// invitedBy returns the issuer of the machine's code, or the machine's ServiceAccount.
 func invitedBy(r *v1alpha1.PairingRequest) string {
 	if account := r.Spec.ServiceAccount; account != nil {
 		return "serviceaccount " + account.Namespace + "/" + account.Name
@@ -83,7 +83,7 @@ func platform(system *v1alpha1.SystemInfo) string {
 	return system.Platform
 }
 
-// abridged lists names as far as a column of a table can hold them.
+// abridged joins as many names as a column of a table can hold.
 func abridged(names []string) string {
 	const shown = 4
 	if len(names) <= shown {

@@ -1,6 +1,6 @@
-// Package plugin is the operator's tool kubectl-mooring: it invites and approves machines, lists
-// them and runs capabilities on them. It has no rights of its own: every command does what the
-// person who calls it could do with kubectl.
+// Package plugin implements the operator's tool kubectl-mooring, which invites and approves
+// machines, lists them and runs capabilities on them. It has no rights of its own: every command
+// uses the kubeconfig and the permissions of the person who runs it, as kubectl does.
 package plugin
 
 import (
@@ -17,7 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// tool is what the commands share.
+// tool holds the streams, the cluster access, the clock and the output format that all commands
+// share.
 type tool struct {
 	genericiooptions.IOStreams
 	access *access
@@ -25,9 +26,10 @@ type tool struct {
 	format format
 }
 
-// Main runs one command line without the program's name and returns the exit code, see exitCodes.
+// Main runs one command line, given without the program's name, and returns the exit code (see
+// exitCodes).
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	// The libraries' own logs are no help to the person who typed the command.
+	// The logs of the libraries do not help the person who typed the command.
 	log.SetLogger(logr.Discard())
 	streams := genericiooptions.IOStreams{In: in, Out: out, ErrOut: foreign.NewWriter(errOut)}
 	t := &tool{IOStreams: streams, access: newAccess(streams.ErrOut), now: time.Now}
@@ -69,7 +71,7 @@ func newRoot(t *tool) *cobra.Command {
 	return root
 }
 
-// unknownCommand is what a word that is no command ends in.
+// unknownCommand returns a usage error, with suggestions, for a word that is not a command.
 func unknownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -82,7 +84,8 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	return usagef("unknown command %q%s\nSee: %s --help", args[0], hint, root.CommandPath())
 }
 
-// arguments checks the number of arguments and says which are wanted.
+// arguments returns a check of the number of arguments; its error shows the usage line of the
+// command.
 func arguments(atLeast, atMost int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < atLeast || (atMost >= 0 && len(args) > atMost) {
@@ -92,13 +95,14 @@ func arguments(atLeast, atMost int) cobra.PositionalArgs {
 	}
 }
 
-// sayf writes a line for the person to the error stream, where it cannot get into a pipe. Only the
-// format can begin a line: the arguments may be foreign.
+// sayf writes a line for the person to the error stream, so that it never gets into a pipe. Only
+// the format can begin a line, because the arguments may be foreign text.
 func (t *tool) sayf(format string, args ...any) {
 	fmt.Fprintln(t.ErrOut, foreign.Sprintf(format, args...))
 }
 
-// say writes a text of our own of several lines, in which foreign text has been made lines or quoted.
+// say writes a text of several lines. The caller has already quoted the foreign text in it or
+// reduced it to single lines.
 func (t *tool) say(text string) {
 	fmt.Fprintln(t.ErrOut, text)
 }

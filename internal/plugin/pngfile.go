@@ -9,15 +9,15 @@ import (
 	"path/filepath"
 )
 
-// pngFile is a file that will hold a picture. It is made before the code is, so that no code is
-// made that cannot be handed out. It is as secret as the code: only its owner may read it.
+// pngFile is a file for a picture of a code. It is created before the code, so that no code is
+// created whose picture cannot be written. It is as secret as the code: only its owner can read it.
 type pngFile struct {
 	path string
 	file *os.File
 }
 
-// newPNGFile makes the file. It refuses a name that exists; with force the old file stays until
-// the new one is complete.
+// newPNGFile creates the file. It rejects a name that exists, unless force is set: then the
+// existing file stays until the new one is complete.
 func newPNGFile(path string, force bool) (*pngFile, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) && !force {
@@ -32,7 +32,7 @@ func newPNGFile(path string, force bool) (*pngFile, error) {
 	return &pngFile{path: path, file: file}, nil
 }
 
-// write fills the file, and puts it in its place if it is not there yet.
+// write draws the picture into the file, and moves a temporary file to its final path.
 func (p *pngFile) write(draw func(io.Writer) error) error {
 	err := errors.Join(draw(p.file), p.file.Close())
 	if err == nil && p.file.Name() != p.path {
@@ -45,7 +45,7 @@ func (p *pngFile) write(draw func(io.Writer) error) error {
 	return nil
 }
 
-// discard removes what was not written to the end. A nil pngFile has nothing to remove.
+// discard removes a file that was not written completely. A nil pngFile has nothing to remove.
 func (p *pngFile) discard() {
 	if p != nil && p.file != nil {
 		p.file.Close()

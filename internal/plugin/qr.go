@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// quietZone is the light border in modules that scanners need (ISO/IEC 18004).
+	// quietZone is the width in modules of the light border that scanners need (ISO/IEC 18004).
 	quietZone = 4
-	// pngScale is the size of a module in pixels: about 450 pixels a side in all.
+	// pngScale is the width of a module in pixels; the whole picture is about 450 pixels wide.
 	pngScale = 8
 
-	// Black on white in the 256 colours that themes leave alone: scanners want dark
-	// on light, whatever the terminal's own colours are.
+	// blackOnWhite uses two of the 256 colours that terminal themes do not change: scanners need
+	// dark on light, whatever colours the terminal has.
 	blackOnWhite = "\x1b[38;5;16;48;5;231m"
 	resetColours = "\x1b[0m"
 )
@@ -25,8 +25,8 @@ const (
 // picture is a QR code with its border.
 type picture struct{ code *qrcode.QrCode }
 
-// newPicture draws text. The lowest level of error correction makes the smallest
-// picture; a screen has no scratches.
+// newPicture draws text. It uses the lowest level of error correction, which makes the smallest
+// picture, because a screen has no scratches.
 func newPicture(text string) (picture, error) {
 	code, err := qrcode.EncodeText(text, qrcode.Low)
 	if err != nil {
@@ -35,14 +35,15 @@ func newPicture(text string) (picture, error) {
 	return picture{code}, nil
 }
 
-// width is the number of columns and, twice as many as there are lines, of modules.
+// width returns the number of modules in a row and in a column. A drawn line holds two rows of
+// modules.
 func (p picture) width() int { return p.code.Size() + 2*quietZone }
 
-// dark reports whether a module is dark; those of the border are not.
+// dark reports whether a module is dark; modules of the border are light.
 func (p picture) dark(x, y int) bool { return p.code.Module(x-quietZone, y-quietZone) }
 
-// text draws two modules in each character. Without colours light is drawn and dark
-// left out, which is right where light text stands on a dark ground.
+// text draws two modules in each character. Without colours it draws the light modules and leaves
+// the dark ones blank, which is correct on a terminal with light text on a dark background.
 func (p picture) text(colours bool) string {
 	var out strings.Builder
 	for y := 0; y < p.width(); y += 2 {
@@ -81,7 +82,7 @@ func (p picture) png(w io.Writer) error {
 	return p.code.WriteAsPNG(qrcode.NewQrCodeImgConfig(pngScale, quietZone), w)
 }
 
-// show draws the picture for the person at out.
+// show draws the picture on out, with colours if out is a terminal that supports them.
 func (p picture) show(out io.Writer) error {
 	text := p.text(false)
 	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {

@@ -15,14 +15,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// longInvitation is as long as a host name lets it be in practice.
+// longInvitation is as long as host names make it in practice.
 var longInvitation = pairing.Invitation{
 	Gateway:  strings.Repeat("a-long-label.", 6) + "gateway.example.com:7443",
 	LookupID: "K7QX2M", Secret: "5d1f0c8ba37e42961c0d9f3b7a2e6458", CASHA256: fingerprint,
 }.String()
 
-// photograph is what a camera sees of a drawn picture: the ink of a character in one colour, the
-// rest in another, each half of it one module.
+// photograph returns a drawn picture as a camera sees it. The ink of a character has one colour,
+// the background another, and each half of a character is one module.
 func photograph(t *testing.T, text string, ink, ground color.Gray) image.Image {
 	t.Helper()
 	const scale = 6
@@ -113,7 +113,7 @@ func TestAPictureFileIsForItsOwnerAndReplacesNothingByItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkContent(t, path, longInvitation) // until the new one is complete
+	checkContent(t, path, longInvitation) // unchanged until the new one is complete
 	other, err := newPicture("mooring://pair?other")
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 type question struct {
 	answers *bufio.Reader
 	out     io.Writer
-	// interactive is false when standard input is no terminal: nobody could answer.
+	// interactive is false when standard input is not a terminal, so that no person could answer.
 	interactive bool
 }
 
@@ -29,7 +29,7 @@ func newQuestion(streams genericiooptions.IOStreams) *question {
 	}
 }
 
-// yes asks once; anything but y or yes is a no, the end of the input too.
+// yes asks once. Anything but y or yes is a no, and so is the end of the input.
 func (q *question) yes(prompt string) bool {
 	fmt.Fprint(q.out, foreign.Line(prompt))
 	line, err := q.answers.ReadString('\n')

@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// makeDispatch creates a dispatch and reads the stored object into d. A dispatch of that name
-// that asks for the same is taken instead: then made is false.
+// makeDispatch creates a dispatch and reads the stored object into d. If a dispatch of that name
+// with the same request exists, d becomes that object and made is false.
 func (t *tool) makeDispatch(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) (made bool, err error) {
 	wanted := d.Spec
 	err = f.Create(ctx, d)
@@ -34,7 +34,8 @@ func (t *tool) makeDispatch(ctx context.Context, f *fleet, d *v1alpha1.Capabilit
 	return false, nil
 }
 
-// difference names the first field in which two requests differ; "" for the same request.
+// difference returns the name of the first field in which two requests differ; "" if they are
+// equal.
 func difference(wanted, existing v1alpha1.CapabilityDispatchSpec) string {
 	for _, field := range []struct {
 		name string
@@ -53,7 +54,8 @@ func difference(wanted, existing v1alpha1.CapabilityDispatchSpec) string {
 	return ""
 }
 
-// sameJSON compares values: the server stores the members of an object in an order of its own.
+// sameJSON compares decoded values, because the server may store the members of an object in
+// another order.
 func sameJSON(a, b *v1alpha1.JSON) bool {
 	if a == nil || b == nil {
 		return a == b

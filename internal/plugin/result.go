@@ -9,9 +9,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// printOutput writes the output of a capability. Raw is the output itself, a text without its quotes.
-// A pipe gets indented JSON. A terminal gets no unsafe character, and a text of several lines as
-// marked lines: they cannot look like lines of this program.
+// printOutput writes the output of a capability. With raw it writes the output unchanged, a text
+// without its quotes. A pipe gets indented JSON. A terminal gets no unsafe characters. On a
+// terminal every line of a text of several lines is marked, so that it cannot look like a line of
+// this program.
 func (t *tool) printOutput(output []byte, raw bool) error {
 	var text string
 	isText := json.Unmarshal(output, &text) == nil && output[0] == '"'

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// seconds is a duration flag in whole seconds, as the API keeps durations. min and max are the
-// API's own bounds, checked here to answer before anything is sent.
+// seconds is a duration flag in whole seconds, the unit of durations in the API. min and max are
+// the bounds of the API, checked here so that an error is reported before anything is sent.
 type seconds struct{ value, min, max int32 }
 
-// Type is shown in the help.
+// Type returns the text that the help shows.
 func (s *seconds) Type() string { return "duration" }
 
-// String is the value as people write it: 10m, not 10m0s.
+// String returns the value as people write it: 10m, not 10m0s.
 func (s *seconds) String() string { return shortDuration(s.value) }
 
 // Set reads a Go duration such as 90s, 10m or 24h.

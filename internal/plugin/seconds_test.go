@@ -27,7 +27,7 @@ func TestSecondsRefuseWhatTheAPIWould(t *testing.T) {
 		s := seconds{value: 600, min: 30, max: 86400}
 		err := s.Set(text)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: error %v does not say %q", text, err, want)
+			t.Errorf("%q: error %v does not contain %q", text, err, want)
 		}
 		if s.value != 600 {
 			t.Errorf("%q changed the value to %d", text, s.value)

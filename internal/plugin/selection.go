@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// selection chooses requests other than by name.
+// selection holds the flags that choose requests without naming them.
 type selection struct {
 	selector string
 	all      bool
@@ -24,7 +24,7 @@ func (s *selection) addFlags(flags *pflag.FlagSet) {
 
 func (s selection) chosen() bool { return s.all || s.selector != "" }
 
-// check wants exactly one way of choosing.
+// check returns an error unless exactly one way of choosing is used.
 func (s selection) check(names []string) error {
 	ways := 0
 	for _, used := range []bool{len(names) > 0, s.all, s.selector != ""} {
@@ -38,7 +38,7 @@ func (s selection) check(names []string) error {
 	}
 	problem := "choose in one way only: by name, with --selector or with --all"
 	if ways == 0 {
-		problem = "say which requests: by name, with --selector or with --all"
+		problem = "choose requests by name, with --selector or with --all"
 	}
 	return usagef("%s\nUsage: kubectl mooring approve NAME...\nSee: kubectl mooring approve --help", problem)
 }
@@ -51,8 +51,8 @@ func (s selection) parse() (labels.Selector, error) {
 	return selector, nil
 }
 
-// choose names the requests that wait and match, the one that expires first at the front. That
-// somebody else decides one meanwhile is seen when it is its turn.
+// choose returns the names of the waiting requests that match, the earliest expiry first. A
+// decision that another person makes meanwhile is detected when that request is decided.
 func (t *tool) choose(ctx context.Context, f *fleet, s selection) ([]string, error) {
 	var waiting v1alpha1.PairingRequestList
 	if err := f.list(ctx, &waiting); err != nil {
@@ -80,8 +80,8 @@ func (t *tool) choose(ctx context.Context, f *fleet, s selection) ([]string, err
 	return chosen, nil
 }
 
-// matching judges a request by the labels of its code: people gave them, while what a request says
-// comes from the machine and the gateway.
+// matching matches the labels of each request's code: people chose them, while the content of a
+// request comes from the machine and the gateway.
 func matching(requests []v1alpha1.PairingRequest, codes []v1alpha1.PairingCode, selector labels.Selector) []string {
 	given := map[string]labels.Set{}
 	for _, code := range codes {

@@ -20,7 +20,7 @@ func TestASelectorJudgesTheLabelsThatPeopleGave(t *testing.T) {
 	of := func(name, code string, left time.Duration) v1alpha1.PairingRequest {
 		return *request(name, func(r *v1alpha1.PairingRequest) {
 			r.Spec.CodeName, r.Spec.ExpiresTime = code, metav1.NewTime(noon.Add(left))
-			r.Labels = map[string]string{"hall": "b"} // whoever put it there: it does not count
+			r.Labels = map[string]string{"hall": "b"} // set by any writer: it does not count
 		})
 	}
 	requests := []v1alpha1.PairingRequest{of("late", "b", time.Hour), of("other", "a", time.Minute), of("soon", "b", time.Minute), of("bare", "plain", time.Second)}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shownAt is the first line that a terminal with that many columns gets to see.
+// shownAt returns the first line that a terminal with that many columns displays.
 func shownAt(t *testing.T, columns int, shown picture) string {
 	t.Helper()
 	screen, tty := openTerminal(t)
@@ -30,7 +30,7 @@ func shownAt(t *testing.T, columns int, shown picture) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The rest is read so that the writer can end; the error is the end.
+	// Read the rest so that the writer can end; the error is the end of the output.
 	for err == nil {
 		_, err = reader.ReadString('\n')
 	}
@@ -59,7 +59,7 @@ func TestATerminalGetsItsColoursOrAClearWord(t *testing.T) {
 	}
 }
 
-// onTerminal returns all that write shows on a terminal.
+// onTerminal returns all output that write shows on a terminal.
 func onTerminal(t *testing.T, write func(tty *os.File)) string {
 	t.Helper()
 	screen, tty := openTerminal(t)
@@ -70,12 +70,12 @@ func onTerminal(t *testing.T, write func(tty *os.File)) string {
 		write(tty)
 		tty.Close()
 	}()
-	shown, _ := io.ReadAll(screen) // the error is the end
+	shown, _ := io.ReadAll(screen) // the error is the end of the output
 	<-done
 	return strings.ReplaceAll(string(shown), "\r\n", "\n")
 }
 
-// openTerminal makes a pseudo-terminal.
+// openTerminal opens a pseudo-terminal.
 func openTerminal(t *testing.T) (screen, tty *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

@@ -18,12 +18,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// uninstallOptions are the flags of "uninstall".
+// uninstallOptions holds the flags of "uninstall".
 type uninstallOptions struct {
 	check, force, yes bool
 }
 
-const uninstallLong = `List what keeps namespaces and CRDs from being deleted, and release it.
+const uninstallLong = `List the objects that block the deletion of namespaces and CRDs, and release them.
 
 Nodes and pairing codes carry finalizers, which the controller removes. When the controller was
 removed first, "kubectl delete namespace" and "kubectl delete crd" wait for them forever.
@@ -39,10 +39,10 @@ Lost with --force-finalizers: machines get no notice of their removal; the outco
 dispatches are not recorded; the password records of the codes stay in namespace
 ` + v1alpha1.PairingNamespace + ` until that namespace is deleted.`
 
-const uninstallExample = `  # before "helm uninstall" or "kubectl delete -k": what is still there
+const uninstallExample = `  # before "helm uninstall" or "kubectl delete -k": list the remaining objects
   kubectl mooring uninstall --check
 
-  # the controller is gone and a namespace or a CRD stays Terminating
+  # the controller was removed and a namespace or a CRD stays Terminating
   kubectl mooring uninstall --force-finalizers
 
   # for a script
@@ -52,7 +52,7 @@ func newUninstall(t *tool) *cobra.Command {
 	o := uninstallOptions{}
 	cmd := &cobra.Command{
 		Use:               "uninstall",
-		Short:             "List what holds up an uninstall, and release it",
+		Short:             "List the objects that block an uninstall, and release them",
 		Long:              uninstallLong,
 		Example:           uninstallExample,
 		Args:              arguments(0, 0),
@@ -81,13 +81,13 @@ type heldObject struct {
 	object client.Object
 }
 
-// uninstallReport is the result of "uninstall" in json and yaml.
+// uninstallReport is the json and yaml output of "uninstall".
 type uninstallReport struct {
 	ControllerRunning bool         `json:"controllerRunning"`
 	Objects           []heldObject `json:"objects"`
 }
 
-// errHeld ends "uninstall --check" with 1; the text is printed already.
+// errHeld makes "uninstall --check" exit with 1; the report is printed already.
 var errHeld = &exitError{code: exitGeneral}
 
 func (t *tool) uninstall(ctx context.Context, o uninstallOptions) error {
@@ -121,7 +121,7 @@ func (t *tool) uninstall(ctx context.Context, o uninstallOptions) error {
 	return t.release(ctx, f, report)
 }
 
-// findHeld lists the objects of all namespaces that carry a finalizer of Mooring.
+// findHeld lists the objects of all namespaces that have a finalizer of Mooring.
 func (f *fleet) findHeld(ctx context.Context, now time.Time) (uninstallReport, error) {
 	report := uninstallReport{Objects: []heldObject{}}
 	nodes, codes := &v1alpha1.NodeList{}, &v1alpha1.PairingCodeList{}
@@ -149,13 +149,14 @@ func (r *uninstallReport) add(kind string, object client.Object, finalizer strin
 	}
 }
 
-// controllerRuns reports whether a controller renewed its Lease in time, by the local clock.
+// controllerRuns reports whether a controller holds an unexpired Lease, by the local clock.
 func (f *fleet) controllerRuns(ctx context.Context, now time.Time) (bool, error) {
 	lease, err := f.leaderLease(ctx)
 	return err == nil && leaseHeld(lease, now), err
 }
 
-// leaderLease reads the Lease of the controllers; it is empty when there is none.
+// leaderLease reads the leader election Lease of the controllers; it returns an empty one if none
+// exists.
 func (f *fleet) leaderLease(ctx context.Context) (*coordinationv1.Lease, error) {
 	lease := &coordinationv1.Lease{}
 	err := f.Get(ctx, client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.LeaderLease}, lease)
@@ -178,8 +179,9 @@ func leaseDuration(lease *coordinationv1.Lease) time.Duration {
 	return time.Duration(ptr.Deref(lease.Spec.LeaseDurationSeconds, 0)) * time.Second
 }
 
-// awaitNoController returns an error when a controller runs. A Lease that has a holder is watched for
-// its whole duration, as leader election does: the clocks of the machines may differ.
+// awaitNoController returns an error when a controller runs. It watches a Lease that has a holder
+// for the whole lease duration, as leader election does, because the clocks of the machines may
+// differ.
 func (t *tool) awaitNoController(ctx context.Context, f *fleet) error {
 	first, err := f.leaderLease(ctx)
 	if err != nil || !hasHolder(first) {
@@ -208,7 +210,7 @@ func (t *tool) awaitNoController(ctx context.Context, f *fleet) error {
 	}
 }
 
-// showHeld prints the objects, and what to do about them.
+// showHeld prints the objects and the next step for the person.
 func (t *tool) showHeld(report uninstallReport) error {
 	if t.format != "" {
 		if err := t.print(report); err != nil {
@@ -225,7 +227,7 @@ func (t *tool) showHeld(report uninstallReport) error {
 
 func (t *tool) listHeld(report uninstallReport) error {
 	if len(report.Objects) == 0 {
-		t.sayf("Nothing holds up an uninstall. Next: helm uninstall, or kubectl delete -k; then the CRDs.")
+		t.sayf("No object blocks an uninstall. Next: helm uninstall, or kubectl delete -k; then the CRDs.")
 		return nil
 	}
 	if err := table(t.Out, []string{"KIND", "NAMESPACE", "NAME", "DELETING"}, heldRows(report.Objects)); err != nil {
@@ -236,7 +238,7 @@ func (t *tool) listHeld(report uninstallReport) error {
 		return nil
 	}
 	t.sayf("No controller runs: the deletion of these objects, their namespaces and the CRDs does not end.\n" +
-		"Start the controller again and delete the namespaces; or give up what is lost (see --help): kubectl mooring uninstall --force-finalizers")
+		"Start the controller again and delete the namespaces, or accept the losses (see --help): kubectl mooring uninstall --force-finalizers")
 	return nil
 }
 
@@ -260,7 +262,7 @@ func namespacesOf(report uninstallReport) []string {
 	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
 
-// confirmRelease shows the changes and asks.
+// confirmRelease shows the objects and asks for a confirmation.
 func (t *tool) confirmRelease(report uninstallReport) error {
 	ask := newQuestion(t.IOStreams)
 	if !ask.interactive {
@@ -276,7 +278,7 @@ func (t *tool) confirmRelease(report uninstallReport) error {
 	return nil
 }
 
-// release removes the finalizers, of every object that it can.
+// release removes the finalizers of all objects; an error for one object does not stop the others.
 func (t *tool) release(ctx context.Context, f *fleet, report uninstallReport) error {
 	var failed []error
 	for i := range report.Objects {
@@ -294,7 +296,8 @@ func (t *tool) release(ctx context.Context, f *fleet, report uninstallReport) er
 	return errors.Join(failed...)
 }
 
-// removeFinalizer patches the object as it was read; one that changed is read again.
+// removeFinalizer patches the object with an optimistic lock; after a conflict it reads the object
+// and tries again.
 func (f *fleet) removeFinalizer(ctx context.Context, held *heldObject) error {
 	for range conflictTries {
 		before := held.object.DeepCopyObject().(client.Object)

@@ -47,7 +47,7 @@ func TestOnlyObjectsWithAFinalizerOfMooringAreHeld(t *testing.T) {
 	}
 }
 
-// leaseStore holds a Lease that renews itself with each read, if renewed.
+// leaseStore returns a Lease; if renewed is set, every read returns a renewed one.
 type leaseStore struct {
 	client.WithWatch
 	holder  string

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// answerCode does what the controller does with the one code of a namespace.
+// answerCode does the controller's work for the only code of a namespace.
 func answerCode(t *testing.T, ns string, data map[string]string) *v1alpha1.PairingCode {
 	t.Helper()
 	var list v1alpha1.PairingCodeList

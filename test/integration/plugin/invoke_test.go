@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// theDispatch waits for the one dispatch of a namespace.
+// theDispatch waits for the only dispatch of a namespace.
 func theDispatch(t *testing.T, ns string) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	var list v1alpha1.CapabilityDispatchList
@@ -19,7 +19,7 @@ func theDispatch(t *testing.T, ns string) *v1alpha1.CapabilityDispatch {
 	return &list.Items[0]
 }
 
-// settle writes a status as the gateway would.
+// settle writes a status in the role of the gateway.
 func settle(t *testing.T, d *v1alpha1.CapabilityDispatch, status v1alpha1.CapabilityDispatchStatus) {
 	t.Helper()
 	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(d), d); err != nil {
@@ -41,7 +41,7 @@ func TestInvokeWaitsTellsAndPrintsTheOutput(t *testing.T) {
 		t.Errorf("spec is %+v", d.Spec)
 	}
 	settle(t, d, v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchAwaitingLocalMediation, Mediation: &v1alpha1.DispatchMediation{AskedUser: "eve"}})
-	p.says("Waiting for eve at the machine to say yes.")
+	p.says("Waiting for eve at the machine to approve.")
 	settle(t, d, v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchDispatched, Progress: &v1alpha1.DispatchProgress{Percent: 40, Message: "half"}})
 	p.says("40% half")
 	settle(t, d, v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished, Output: &v1alpha1.JSON{Raw: []byte(`{"text":"hello"}`)}})
@@ -79,7 +79,7 @@ func TestCtrlCCancelsAndWaitsForTheTruth(t *testing.T) {
 	p.says("Made dispatch")
 	d := theDispatch(t, ns)
 	p.interrupt()
-	p.says("Ctrl-C again leaves it")
+	p.says("press Ctrl-C again to exit")
 	eventually(t, "set spec.cancel", func() bool {
 		return shared.Client().Get(t.Context(), client.ObjectKeyFromObject(d), d) == nil && d.Spec.Cancel
 	})
@@ -94,7 +94,7 @@ func TestASecondCtrlCLeaves(t *testing.T) {
 	p.says("Made dispatch")
 	d := theDispatch(t, ns)
 	p.interrupt()
-	p.says("Ctrl-C again leaves it")
+	p.says("press Ctrl-C again to exit")
 	p.interrupt()
 	p.want(130, "err:kubectl get cdisp "+d.Name+" -n "+ns)
 }
@@ -131,7 +131,8 @@ func TestInvokeCanLeaveADispatchInTheMailbox(t *testing.T) {
 	}
 }
 
-// A pipeline that lost its connection repeats its command: an existing dispatch is followed, and never run twice.
+// A pipeline that lost its connection repeats its command, which must follow the existing dispatch
+// and never run it twice.
 func TestInvokeOfANameThatExistsFollowsIt(t *testing.T) {
 	ns := newFleet(t)
 	newNode(t, ns, "press-3", v1alpha1.PresenceOnline)

@@ -1,5 +1,6 @@
-// Package plugin_test runs the built kubectl-mooring against a real kube-apiserver as people with
-// few rights. What controller and gateways would answer, the tests write as the administrator.
+// Package plugin_test runs the built kubectl-mooring against a real kube-apiserver, as people with
+// few rights. The tests play controller and gateways: they write their answers as the
+// administrator.
 package plugin_test
 
 import (
@@ -16,14 +17,14 @@ import (
 
 var (
 	shared *cluster.Cluster
-	// folder holds the binary and the kubeconfigs.
+	// folder contains the binary and the kubeconfigs.
 	folder string
 )
 
 func TestMain(m *testing.M) { os.Exit(runAll(m)) }
 
 func runAll(m *testing.M) int {
-	// The first start on a machine builds the control plane.
+	// The first start on a machine builds the control plane, which takes long.
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer cancel()
 	if err := prepare(ctx); err != nil {
@@ -43,7 +44,8 @@ func runAll(m *testing.M) int {
 	return m.Run()
 }
 
-// prepare builds the program, with the flags of the Makefile to share its cache, and starts a cluster.
+// prepare starts a cluster and builds the program, with the flags of the Makefile to share its
+// cache.
 func prepare(ctx context.Context) error {
 	var err error
 	if folder, err = os.MkdirTemp("", "mooring-plugin-"); err != nil {

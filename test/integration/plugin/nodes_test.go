@@ -8,7 +8,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// newNode is a Node as the controller makes it and a gateway reports it.
+// newNode returns a Node as the controller creates it and a gateway reports it.
 func newNode(t *testing.T, ns, name string, presence v1alpha1.NodePresence) *v1alpha1.Node {
 	t.Helper()
 	n := &v1alpha1.Node{
@@ -44,7 +44,7 @@ func TestNamesAreCompletedFromTheCluster(t *testing.T) {
 	ns := newFleet(t)
 	newNode(t, ns, "press-3", v1alpha1.PresenceOnline)
 	newRequest(t, ns, "waits")
-	// The flags come first: the last argument is the word to complete.
+	// The flags come first, because the last argument is the word to complete.
 	complete := func(user string, args ...string) *process {
 		p := startWith(t, kubeconfig(t, user), nil, append([]string{"__completeNoDesc", "-n", ns}, args...)...)
 		<-p.ended

@@ -10,14 +10,15 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// TestAClusterOfItsOwn holds what cannot be tried on a shared cluster, on one: each costs a start.
+// TestAClusterOfItsOwn contains the cases that need a cluster of their own. They share one cluster,
+// because each start is expensive.
 func TestAClusterOfItsOwn(t *testing.T) {
 	own, err := cluster.Start(t.Context(), cluster.Options{Own: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer own.Close()
-	t.Run("without Mooring says how to install it", func(t *testing.T) {
+	t.Run("without Mooring the error explains how to install it", func(t *testing.T) {
 		for _, args := range [][]string{{"nodes"}, {"approve", "x", "--yes"}, {"invoke", "press-3", "echo"}, {"code"}} {
 			startWith(t, own.Kubeconfig(), nil, args...).
 				want(1, "err:Mooring is not installed there", "err:kubectl apply --server-side -k config/default")
@@ -39,7 +40,7 @@ func surviveRestart(t *testing.T, own *cluster.Cluster) {
 	if err := own.StopComponent(t.Context(), cluster.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	p.says("Lost the cluster")
+	p.says("Lost the connection to the cluster")
 	if err := own.StartComponent(t.Context(), cluster.APIServer); err != nil {
 		t.Fatal(err)
 	}

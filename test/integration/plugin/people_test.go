@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// The people of these tests. nora has no rights at all.
+// The people of these tests; nora has no rights at all.
 const (
 	ida  = "ida"  // issues codes and reads them
 	ilse = "ilse" // issues codes, may not read them
@@ -22,7 +22,7 @@ const (
 
 var kubeconfigs sync.Map // user to path
 
-// kubeconfig is the path of a person's kubeconfig, with a client certificate of its own.
+// kubeconfig returns the path of a person's kubeconfig, which has its own client certificate.
 func kubeconfig(t *testing.T, user string) string {
 	t.Helper()
 	if path, ok := kubeconfigs.Load(user); ok {
@@ -36,7 +36,7 @@ func kubeconfig(t *testing.T, user string) string {
 	return path
 }
 
-// newFleet is a namespace with the rights of all these people in it.
+// newFleet returns a new namespace in which these people have their rights.
 func newFleet(t *testing.T) string {
 	t.Helper()
 	ns := shared.Namespace(t)

@@ -30,7 +30,7 @@ func TestAQRCodeIsDrawnWrittenAndSaid(t *testing.T) {
 		t.Errorf("the spec is %+v", code.Spec)
 	}
 	if got := scan(t, file); got != uri {
-		t.Errorf("the picture says %q", got)
+		t.Errorf("the picture contains %q", got)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the picture is %v, error %v", info, err)
@@ -72,7 +72,7 @@ func TestAPictureThatCannotBeWrittenCostsNoCode(t *testing.T) {
 	if kept, err := os.ReadFile(file); err != nil || string(kept) != "dear" {
 		t.Errorf("the old file holds %q, error %v", kept, err)
 	}
-	// And a code that is refused leaves no file.
+	// A refused code must not leave a file either.
 	gone := filepath.Join(t.TempDir(), "code.png")
 	run(t, ada, ns, "code", "--method", "QR", "--png", gone).want(1, "err:ClusterRole mooring-pairing-issuer")
 	if _, err := os.Stat(gone); !os.IsNotExist(err) {

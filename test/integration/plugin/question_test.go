@@ -17,11 +17,11 @@ func TestAnApproverIsAskedAtTheTerminal(t *testing.T) {
 	answer("n")
 	p.want(1, "err:nothing was changed")
 	if d := decisionOf(t, r); d != nil {
-		t.Fatalf("a no decided: %+v", d)
+		t.Fatalf("the answer no stored a decision: %+v", d)
 	}
 	p, answer = startAtTerminal(t, ada, ns, "approve", "r")
 	p.says("[y/N]")
-	// Meanwhile the controller writes the status: what was shown still holds.
+	// A write of the status by the controller does not invalidate the shown request.
 	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(r), r); err != nil {
 		t.Fatal(err)
 	}

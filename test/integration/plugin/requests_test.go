@@ -17,7 +17,7 @@ const fingerprint = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f
 
 var verification = pairing.VerificationCode(fingerprint)
 
-// newRequest is a PairingRequest as a gateway creates it and the controller finds it good.
+// newRequest returns a PairingRequest as a gateway creates it and the controller accepts it.
 func newRequest(t *testing.T, ns, name string, change ...func(*v1alpha1.PairingRequestSpec)) *v1alpha1.PairingRequest {
 	t.Helper()
 	r := &v1alpha1.PairingRequest{
@@ -45,7 +45,7 @@ func setRequestPhase(t *testing.T, r *v1alpha1.PairingRequest, phase v1alpha1.Pa
 	}
 }
 
-// decisionOf reads the decision as it is stored.
+// decisionOf returns the stored decision.
 func decisionOf(t *testing.T, r *v1alpha1.PairingRequest) *v1alpha1.PairingDecision {
 	t.Helper()
 	var live v1alpha1.PairingRequest
@@ -124,7 +124,8 @@ func TestWhatCannotBeApprovedSaysWhy(t *testing.T) {
 	}
 }
 
-// The controller refuses a name that is taken when it acts on the approval: the approver sees it.
+// The controller rejects a name that is taken when it acts on the approval; the approver must see
+// that.
 func TestApproveShowsThatTheNameIsTaken(t *testing.T) {
 	ns := newFleet(t)
 	newNode(t, ns, "press-3", v1alpha1.PresenceOnline)
@@ -157,6 +158,6 @@ func TestANamespaceThatDoesNotExistIsNamed(t *testing.T) {
 		p := startWith(t, shared.Kubeconfig(), nil, append(args, "-n", "workshpo")...)
 		p.want(1, `err:namespace "workshpo" does not exist`, "err:choose another with -n")
 	}
-	// A person without rights there gets one answer for a missing and a foreign namespace.
+	// A person without rights gets the same answer for a missing and a foreign namespace.
 	run(t, ivan, "workshpo", "nodes").want(1, `err:in namespace "workshpo". Is the name of the namespace right?`)
 }

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// patience bounds every wait; nothing here takes more than a second or two.
+// patience bounds every wait; each step normally takes no more than a second or two.
 const patience = 60 * time.Second
 
 // process is a running kubectl-mooring.
@@ -45,7 +45,7 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// start starts the program as a person in a namespace, with that standard input.
+// start starts the program as a person in a namespace, with the given standard input.
 func start(t *testing.T, user, ns string, stdin io.Reader, args ...string) *process {
 	t.Helper()
 	return startWith(t, kubeconfig(t, user), stdin, append(args, "-n", ns)...)
@@ -68,7 +68,7 @@ func startWith(t *testing.T, kubeconfig string, stdin io.Reader, args ...string)
 	return p
 }
 
-// run runs the program to its end.
+// run runs the program and waits for its end.
 func run(t *testing.T, user, ns string, args ...string) *process {
 	t.Helper()
 	p := start(t, user, ns, nil, args...)
@@ -76,8 +76,8 @@ func run(t *testing.T, user, ns string, args ...string) *process {
 	return p
 }
 
-// want waits for the end and checks the exit code and what was said. A text that begins with "err:"
-// is looked for in standard error, any other in standard output.
+// want waits for the end and checks the exit code and the output. A text with the prefix "err:"
+// must be in standard error, any other in standard output.
 func (p *process) want(code int, texts ...string) {
 	p.t.Helper()
 	<-p.ended
@@ -90,7 +90,7 @@ func (p *process) want(code int, texts ...string) {
 		}
 		if !strings.Contains(said, text) {
 			failed = true
-			p.t.Errorf("it did not say %q", text)
+			p.t.Errorf("the output does not contain %q", text)
 		}
 	}
 	if failed {
@@ -102,11 +102,11 @@ func (p *process) want(code int, texts ...string) {
 // says waits until standard error contains a text.
 func (p *process) says(text string) {
 	p.t.Helper()
-	eventually(p.t, "say "+text, func() bool {
+	eventually(p.t, "print "+text, func() bool {
 		select {
 		case <-p.ended:
 			if !strings.Contains(p.err.String(), text) {
-				p.t.Fatalf("it ended without saying %q:\n%s", text, p.err.String())
+				p.t.Fatalf("the program ended without printing %q:\n%s", text, p.err.String())
 			}
 		default:
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// newRequestOf is a request that was made with a code of its own, which gives the Node labels.
+// newRequestOf returns a request with a code of its own, which gives the Node labels.
 func newRequestOf(t *testing.T, ns, name string, given map[string]v1alpha1.NodeLabelValue) *v1alpha1.PairingRequest {
 	t.Helper()
 	create(t, &v1alpha1.PairingCode{
