@@ -1,4 +1,4 @@
-// kubectl-mooring is the operator's tool: a kubectl plugin, called as "kubectl mooring".
+// Command kubectl-mooring is the operator's tool: a kubectl plugin, called as "kubectl mooring".
 package main
 
 import (

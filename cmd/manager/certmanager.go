@@ -15,39 +15,42 @@ import (
 const (
 	certManagerGroup   = "cert-manager.io"
 	certManagerVersion = certManagerGroup + "/v1"
-	// oldestCertManager is the oldest release we vouch for. What 1.8 signs passed our checks, too,
-	// but nothing before 1.12 was looked at further.
+	// oldestCertManager is the oldest supported release. Certificates of 1.8 passed our checks too,
+	// but no release before 1.12 was tested further.
 	oldestCertManager = "1.12"
-	// certManagerDefinition is the CRD that is asked for the release it came with.
+	// certManagerDefinition is the path of the CRD whose label names the release.
 	certManagerDefinition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/certificaterequests." + certManagerGroup
-	// releaseLabel is on the CRDs of cert-manager's chart and of its released manifests.
+	// releaseLabel is the label with the release on the CRDs of cert-manager's chart and of its
+	// released manifests.
 	releaseLabel = "app.kubernetes.io/version"
 )
 
-// certManagerResources are what the controller and config/cert-manager make.
+// certManagerResources are the resources that the controller and config/cert-manager create.
 var certManagerResources = []string{"certificaterequests", "certificates", "issuers"}
 
-// certManagerProblem is what the controller lacks besides what every role needs, or nil.
+// certManagerProblem returns the requirement of the controller that cert-manager does not meet, or
+// nil.
 func certManagerProblem(client discovery.DiscoveryInterface) error {
 	served, err := client.ServerResourcesForGroupVersion(certManagerVersion)
 	if apierrors.IsNotFound(err) {
 		groups, err := client.ServerGroups()
 		if err != nil {
-			return fmt.Errorf("the API server does not say what it serves: %w", err)
+			return fmt.Errorf("the API server did not return its resources: %w", err)
 		}
 		return certManagerAbsent(groups)
 	}
 	if err != nil {
-		return fmt.Errorf("the API server does not say what it serves: %w", err)
+		return fmt.Errorf("the API server did not return its resources: %w", err)
 	}
 	if missing := missingResources(served, certManagerResources); len(missing) > 0 {
-		return fmt.Errorf("the cluster does not serve %s of %s, which Mooring has its certificates made with: install cert-manager %s or newer with all its CRDs",
+		return fmt.Errorf("the cluster does not serve %s of %s, which issues the certificates of Mooring: install cert-manager %s or newer with all its CRDs",
 			strings.Join(missing, ", "), certManagerVersion, oldestCertManager)
 	}
 	return releaseProblem(certManagerRelease(client))
 }
 
-// certManagerAbsent says that there is no cert-manager, or one from before the API we use.
+// certManagerAbsent returns an error for a missing cert-manager, or for a release older than the
+// API that we use.
 func certManagerAbsent(groups *metav1.APIGroupList) error {
 	for _, group := range groups.Groups {
 		if group.Name != certManagerGroup {
@@ -60,12 +63,12 @@ func certManagerAbsent(groups *metav1.APIGroupList) error {
 		return fmt.Errorf("cert-manager is too old: the cluster serves %s and not %s: update cert-manager to %s or newer",
 			strings.Join(old, ", "), certManagerVersion, oldestCertManager)
 	}
-	return fmt.Errorf("the cluster does not serve %s, which Mooring has its certificates made with: install cert-manager %s or newer",
+	return fmt.Errorf("the cluster does not serve %s, which issues the certificates of Mooring: install cert-manager %s or newer",
 		certManagerVersion, oldestCertManager)
 }
 
-// certManagerRelease is what the label of the CRD says; empty when it cannot be known, because
-// the label or our right to read it is not there.
+// certManagerRelease returns the release in the label of the CRD. It returns an empty string when
+// the label or our right to read it is missing.
 func certManagerRelease(client discovery.DiscoveryInterface) string {
 	definition := &metav1.PartialObjectMetadata{}
 	ctx, cancel := context.WithTimeout(context.Background(), preflightTimeout)
@@ -77,8 +80,7 @@ func certManagerRelease(client discovery.DiscoveryInterface) string {
 	return definition.Labels[releaseLabel]
 }
 
-// releaseProblem refuses a release that is known to be too old; one that is not known is given
-// the benefit of the doubt.
+// releaseProblem rejects a release that is known to be too old. It accepts an unknown one.
 func releaseProblem(release string) error {
 	installed, err := version.ParseGeneric(release)
 	if err == nil && installed.LessThan(version.MustParseGeneric(oldestCertManager)) {

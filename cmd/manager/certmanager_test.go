@@ -44,12 +44,13 @@ func TestAReleaseThatIsKnownToBeTooOldIsRefused(t *testing.T) {
 			t.Errorf("%q: %v, want too old: %v", release, err, old)
 		}
 		if err != nil && !strings.Contains(err.Error(), "update it to 1.12 or newer") {
-			t.Errorf("%q: %v does not say what to do", release, err)
+			t.Errorf("%q: %v does not name the action to take", release, err)
 		}
 	}
 }
 
-// An API server in trouble is not one without cert-manager: people must not be sent to install it.
+// An error of the API server must not count as a missing cert-manager: people would install it
+// needlessly.
 func TestTroubleOfTheAPIServerIsNotAMissingCertManager(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 	defer server.Close()

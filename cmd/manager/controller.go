@@ -21,7 +21,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// controllerConfig is what --role=controller is configured with; names are those of the flags.
+// controllerConfig is the configuration of --role=controller. Its fields are named after the flags.
 type controllerConfig struct {
 	metricsBindAddress     string
 	healthProbeBindAddress string
@@ -44,8 +44,8 @@ type controllerConfig struct {
 	finishedRetention        time.Duration
 }
 
-// runController reconciles, when it leads, until ctx ends; then it returns nil. It errs when the
-// leadership is lost: whoever starts the process again gives it a fresh cache.
+// runController reconciles while it leads, until ctx ends, and then returns nil. It returns an
+// error when the leadership is lost: a restart of the process gives it a fresh cache.
 func runController(ctx context.Context, config *rest.Config, c controllerConfig) error {
 	log := ctrl.Log.WithName("controller")
 	ready := newProbes()
@@ -57,7 +57,7 @@ func runController(ctx context.Context, config *rest.Config, c controllerConfig)
 
 	apiClock := apitime.New(clock.RealClock{})
 	config = rest.CopyConfig(config)
-	// The API server's own flow control is the limit; writes that come in herds have a budget.
+	// The API server's own flow control is the limit. Bursts of writes have a budget.
 	config.QPS = -1
 	apiClock.Wrap(config)
 	if err := awaitCluster(ctx, config, ready, log, certManagerProblem); err != nil {
@@ -82,10 +82,10 @@ func runController(ctx context.Context, config *rest.Config, c controllerConfig)
 	return mgr.Start(ctx)
 }
 
-// policiesReady is the readiness of a replica by the policies. The leader, whose closed channel
-// elected tells, is ready while they are proven. Others are once there was a first proof: in an
-// update that changes a policy the leader of before disproves the new ones, and as long as no
-// other replica is ready, the Deployment keeps it.
+// policiesReady returns the readiness check of the policies. The leader, for which elected is
+// closed, is ready while the policies are proven. Other replicas are ready after the first proof.
+// During an update that changes a policy, the old leader disproves the new policies. The Deployment
+// keeps the old leader as long as no other replica is ready.
 func policiesReady(check func() error, elected <-chan struct{}) func() error {
 	return func() error {
 		err := check()
@@ -112,21 +112,21 @@ func newControllerManager(config *rest.Config, c controllerConfig) (ctrl.Manager
 		LeaderElectionID:              v1alpha1.LeaderLease,
 		LeaderElectionNamespace:       c.systemNamespace,
 		LeaderElectionReleaseOnCancel: true, // the process ends when Start returns
-		// An API server that restarts is back within the deadline; a leader that was killed is
-		// replaced after the duration.
+		// A restarted API server is back within the deadline. A killed leader is replaced after the
+		// duration.
 		LeaseDuration:           ptr.To(20 * time.Second),
 		RenewDeadline:           ptr.To(15 * time.Second),
 		Metrics:                 metricsserver.Options{BindAddress: c.metricsBindAddress},
-		HealthProbeBindAddress:  "0", // probes.go answers from before the manager exists
+		HealthProbeBindAddress:  "0", // probes.go serves the probes before the manager exists
 		GracefulShutdownTimeout: ptr.To(shutdownTimeout),
 	})
 }
 
-// newProver makes the runnable that proves the policies, with a client that sees no cache.
+// newProver returns the runnable that proves the policies. Its client reads without a cache.
 func newProver(mgr ctrl.Manager, config *rest.Config, c controllerConfig, clock clock.PassiveClock) (*policy.Prover, error) {
 	live, err := client.New(config, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
-		return nil, fmt.Errorf("make an uncached client: %w", err)
+		return nil, fmt.Errorf("create an uncached client: %w", err)
 	}
 	name, err := os.Hostname()
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// A Deployment that lets no replica go replaces an old leader, which knows only the policies of
-// before, when a new replica is ready although they are disproved.
+// A Deployment with maxUnavailable 0 replaces an old leader when a new replica is ready. The old
+// leader disproves the new policies, because it knows only the previous ones. A new replica must
+// therefore be ready although the policies are disproved.
 func TestOnlyTheLeaderAnswersForThePolicies(t *testing.T) {
 	leading := make(chan struct{})
 	close(leading)
@@ -24,10 +25,10 @@ func TestOnlyTheLeaderAnswersForThePolicies(t *testing.T) {
 	} {
 		check := func() error { return c.says }
 		if err := policiesReady(check, make(chan struct{}))(); (err == nil) != c.standby {
-			t.Errorf("%v: a standby says %v", c.says, err)
+			t.Errorf("%v: a standby reports %v", c.says, err)
 		}
 		if err := policiesReady(check, leading)(); (err == nil) != c.leader || err != nil && !errors.Is(err, c.says) {
-			t.Errorf("%v: the leader says %v", c.says, err)
+			t.Errorf("%v: the leader reports %v", c.says, err)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Command manager runs one of the two roles of Mooring in a cluster: --role=controller
-// reconciles resources and faces nobody, --role=gateway faces the network and may
-// neither approve, nor issue, nor change a pin. One role per process: their rights and
-// their caches differ.
+// Command manager runs one of the two roles of Mooring in a cluster. --role=controller reconciles
+// resources and serves no clients. --role=gateway faces the network and may neither approve, nor
+// issue, nor change a pin. Each process has one role, because the rights and the caches of the
+// roles differ.
 package main

@@ -28,7 +28,7 @@ const (
 	roleGateway    = "gateway"
 )
 
-// flags is the command line. A flag that both roles take is in both configurations.
+// flags holds the command line. A flag that both roles take is in both configurations.
 type flags struct {
 	role, kubeconfig string
 	logLevel         slog.Level
@@ -36,7 +36,8 @@ type flags struct {
 	gateway          gatewayConfig
 }
 
-// parseFlags reads the command line. The error says what to do; it is flag.ErrHelp after --help.
+// parseFlags reads the command line. The error names the action to take; it is flag.ErrHelp after
+// --help.
 func parseFlags(args []string, stderr io.Writer) (flags, error) {
 	f := flags{}
 	set := flag.NewFlagSet("manager", flag.ContinueOnError)
@@ -65,7 +66,7 @@ func parseFlags(args []string, stderr io.Writer) (flags, error) {
 	}
 }
 
-// bindBoth binds what both roles take.
+// bindBoth binds the flags that both roles take.
 func (f *flags) bindBoth(set *flag.FlagSet) {
 	c := &f.controller
 	set.StringVar(&c.metricsBindAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 switches it off")
@@ -127,7 +128,8 @@ func (c controllerConfig) check() error {
 		atLeast("finished-retention", c.finishedRetention, 0))
 }
 
-// checkTrustNamespaces keeps the copies from being written over the bundles they are made of.
+// checkTrustNamespaces rejects invalid names and namespaces in which a copy would overwrite its own
+// source.
 func (c controllerConfig) checkTrustNamespaces() error {
 	for _, namespace := range splitList(c.trustNamespaces) {
 		if len(validation.IsDNS1123Label(namespace)) > 0 || namespace == c.systemNamespace || namespace == c.pairingNamespace {
@@ -137,7 +139,7 @@ func (c controllerConfig) checkTrustNamespaces() error {
 	return nil
 }
 
-// splitList takes a list apart; an empty text is an empty list.
+// splitList splits a list at its commas; an empty text is an empty list.
 func splitList(text string) []string {
 	if text == "" {
 		return nil
@@ -187,8 +189,8 @@ func atLeast(name string, value, least time.Duration) error {
 	return nil
 }
 
-// loadConfig reads a kubeconfig, or the account of the pod. $KUBECONFIG is not looked at: a
-// process with such rights talks only to the cluster it was told.
+// loadConfig reads a kubeconfig, or the account of the pod. It ignores $KUBECONFIG, because a
+// process with such rights must use only the cluster of its flags.
 func loadConfig(kubeconfig string) (*rest.Config, error) {
 	if kubeconfig == "" {
 		return rest.InClusterConfig()
@@ -196,7 +198,8 @@ func loadConfig(kubeconfig string) (*rest.Config, error) {
 	return clientcmd.BuildConfigFromFlags("", kubeconfig)
 }
 
-// newLogger writes JSON lines: the manager runs in pods, where programs read them.
+// newLogger returns a logger that writes JSON lines: the manager runs in pods, where programs read
+// them.
 func newLogger(least slog.Level, w io.Writer) logr.Logger {
 	return logr.FromSlogHandler(slog.NewJSONHandler(foreign.NewWriter(w), &slog.HandlerOptions{Level: least, ReplaceAttr: foreign.LogAttr}))
 }

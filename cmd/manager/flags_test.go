@@ -36,7 +36,7 @@ func TestBadFlagsSayWhatToDo(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := parseFlags(tt.args, &bytes.Buffer{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error = %v, want one that says %q", err, tt.want)
+				t.Errorf("error = %v, want it to contain %q", err, tt.want)
 			}
 		})
 	}

@@ -26,10 +26,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// shutdownTimeout bounds the whole end of the process: sessions, listeners, caches.
+// shutdownTimeout bounds the whole shutdown of the process: sessions, listeners, caches.
 const shutdownTimeout = 30 * time.Second
 
-// gatewayConfig is what --role=gateway is configured with; names are those of the flags.
+// gatewayConfig is the configuration of --role=gateway. Its fields are named after the flags.
 type gatewayConfig struct {
 	metricsBindAddress     string
 	healthProbeBindAddress string
@@ -51,7 +51,7 @@ type gatewayConfig struct {
 	podName               string
 }
 
-// check names the flag to set.
+// check validates the configuration. Its error names the flag to set.
 func (c gatewayConfig) check() error {
 	if c.tlsDir == "" {
 		return errors.New("--tls-dir is required: the directory with tls.crt and tls.key of the gateway (the mounted Secret mooring-gateway-tls)")
@@ -62,7 +62,8 @@ func (c gatewayConfig) check() error {
 	return nil
 }
 
-// runGateway serves until ctx ends: then machines are sent elsewhere and it returns nil.
+// runGateway serves until ctx ends. Then it asks the machines to connect to another gateway and
+// returns nil.
 func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error {
 	if err := c.check(); err != nil {
 		return err
@@ -77,7 +78,8 @@ func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error
 
 	apiClock := apitime.New(clock.RealClock{})
 	config = rest.CopyConfig(config)
-	// The API server's own flow control is the limit; ours would only delay results.
+	// The API server's own flow control is the limit. A limit of the client would only delay
+	// results.
 	config.QPS = -1
 	apiClock.Wrap(config)
 	if err := awaitCluster(ctx, config, ready, log); err != nil {
@@ -93,7 +95,7 @@ func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error
 	return mgr.Start(ctx)
 }
 
-// endedOr is nil when the process was asked to end.
+// endedOr returns nil when the process was asked to end, and otherwise err.
 func endedOr(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -101,8 +103,8 @@ func endedOr(ctx context.Context, err error) error {
 	return nil
 }
 
-// addGateway puts the parts together: trust and policies, certificates, the two services,
-// the listeners.
+// addGateway creates and adds the parts: trust and policies, certificates, the two services, the
+// listeners.
 func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiClock *apitime.Clock, ready *probes, log logr.Logger) error {
 	name, err := processName(c.podName)
 	if err != nil {
@@ -163,8 +165,8 @@ func addAll(mgr manager.Manager, runnables ...manager.Runnable) error {
 	return nil
 }
 
-// processName tells one process of a pod from the next: the Lease and the sessions of a
-// crashed one are not its successor's.
+// processName returns a name that differs for each process of a pod. The Lease and the sessions of
+// a crashed process do not belong to its successor.
 func processName(pod string) (string, error) {
 	if pod == "" {
 		host, err := os.Hostname()
@@ -180,8 +182,8 @@ func processName(pod string) (string, error) {
 	return pod + "-" + hex.EncodeToString(id[:]), nil
 }
 
-// ending is a runnable whose end others can wait for: sessions must be recorded as ended
-// before the listeners cut what is left.
+// ending is a runnable whose end other parts can wait for. The ends of sessions must be recorded
+// before the listeners cut off the remaining connections.
 type ending struct {
 	manager.Runnable
 	done chan struct{}
@@ -191,13 +193,13 @@ func newEnding(inner manager.Runnable) *ending {
 	return &ending{Runnable: inner, done: make(chan struct{})}
 }
 
-// Start runs the inner one.
+// Start runs the inner runnable.
 func (e *ending) Start(ctx context.Context) error {
 	defer close(e.done)
 	return e.Runnable.Start(ctx)
 }
 
-// NeedLeaderElection is false: every replica serves.
+// NeedLeaderElection returns false: every replica serves.
 func (e *ending) NeedLeaderElection() bool { return false }
 
 func (e *ending) wait(ctx context.Context) {

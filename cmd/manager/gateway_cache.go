@@ -22,8 +22,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/wakeup"
 )
 
-// newGatewayManager makes the manager of a gateway: no leader, and a cache of exactly
-// what its rights allow it to watch.
+// newGatewayManager returns the manager of a gateway. It has no leader, and it caches exactly the
+// objects that its rights allow it to watch.
 func newGatewayManager(config *rest.Config, c gatewayConfig) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -36,14 +36,14 @@ func newGatewayManager(config *rest.Config, c gatewayConfig) (manager.Manager, e
 		Scheme:                  scheme,
 		Cache:                   cache.Options{ByObject: gatewayCache(c), DefaultTransform: cache.TransformStripManagedFields()},
 		Metrics:                 metricsserver.Options{BindAddress: c.metricsBindAddress},
-		HealthProbeBindAddress:  "0", // probes.go answers from before the manager exists
+		HealthProbeBindAddress:  "0", // probes.go serves the probes before the manager exists
 		LeaderElection:          false,
 		GracefulShutdownTimeout: ptr.To(grace),
 	})
 }
 
-// gatewayCache holds all Nodes, the unfinished dispatches, the pairing requests, the trust
-// bundles, and the records of codes.
+// gatewayCache selects the objects to cache: all Nodes, the unfinished dispatches, the pairing
+// requests, the trust bundles, and the records of codes.
 func gatewayCache(c gatewayConfig) map[client.Object]cache.ByObject {
 	strip := cache.TransformStripManagedFields()
 	objects := map[client.Object]cache.ByObject{
@@ -60,8 +60,8 @@ func gatewayCache(c gatewayConfig) map[client.Object]cache.ByObject {
 // gatewayHubs wake the calls that wait for a Node or a pairing request.
 type gatewayHubs struct{ nodes, requests *wakeup.Hub }
 
-// follow also starts the watch of the records, which is otherwise first asked for in the
-// middle of a flood.
+// follow registers the hubs with the informers. It also starts the watch of the records, which
+// otherwise begins in the middle of a flood.
 func (h gatewayHubs) follow(ctx context.Context, from cache.Cache) error {
 	for kind, hub := range map[client.Object]*wakeup.Hub{
 		&v1alpha1.Node{}: h.nodes, &v1alpha1.PairingRequest{}: h.requests, &corev1.Secret{}: nil,

@@ -27,9 +27,9 @@ func TestTheManagersLogHoldsNothingThatActsOnATerminal(t *testing.T) {
 			}
 			var fields map[string]any
 			if err := json.Unmarshal([]byte(line), &fields); err != nil {
-				t.Errorf("%s: the line is no JSON any more: %v", name, err)
+				t.Errorf("%s: the line is not valid JSON: %v", name, err)
 			}
-			// A program that decodes the log shows these fields to people.
+			// A program that decodes the log may show these fields to people.
 			for _, field := range []string{"text", "given", "err"} {
 				if value, ok := fields[field].(string); ok && corpus.Problem(value) != "" {
 					t.Errorf("%s: field %s: %s", name, field, corpus.Problem(value))

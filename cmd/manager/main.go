@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	// The logs of libraries repeat text of machines and servers, too.
+	// Logs of libraries also repeat text of machines and servers.
 	stderr := foreign.NewWriter(os.Stderr)
 	stdlog.SetOutput(stderr)
 	err := run(ctrl.SetupSignalHandler(), os.Args[1:], stderr)
@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// run is the whole program: it returns when ctx ends or something cannot be mended by waiting.
+// run runs the whole program. It returns when ctx ends, or on an error that waiting cannot repair.
 func run(ctx context.Context, args []string, stderr io.Writer) error {
 	f, err := parseFlags(args, stderr)
 	if err != nil {

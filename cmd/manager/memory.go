@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// returnEvery is how often a gateway looks whether it holds memory that nobody needs. A machine
-// that idles allocates about half a KiB in that time, for its sign of life.
+// returnEvery is the interval at which a gateway checks for unused memory. An idle machine
+// allocates about half a KiB in that time, for its sign of life.
 const returnEvery = 15 * time.Second
 
-// returnMemory gives what the heap has grown to, and does not hold any more, back to the system
-// whenever machines idle, until ctx ends. What a gateway holds then are connections that live for
-// days; the collector alone would keep as much room again for them, and hold the peak of every
-// storm of reconnections. Under load it runs often enough by itself.
+// returnMemory returns unused heap memory to the system whenever machines idle, until ctx ends. A
+// gateway then holds connections that live for days. The garbage collector alone would keep the
+// same amount again as headroom, and the peak of every storm of reconnections. Under load it runs
+// often enough by itself.
 func returnMemory(ctx context.Context) error {
 	tick := time.NewTicker(returnEvery)
 	defer tick.Stop()
@@ -30,12 +30,12 @@ func returnMemory(ctx context.Context) error {
 	}
 }
 
-// heap is that of the process, as it was when looked at last.
+// heap holds the allocations of the process at the last check.
 type heap struct{ allocated uint64 }
 
-// rest collects and gives back, if less was allocated since the last look than what lives: the
-// collector would not run as often by itself, and one collection more is cheap. Unless $GOGC says
-// how much garbage may lie, that follows the heap, too.
+// rest collects garbage and returns memory if less was allocated since the last check than the live
+// heap. The collector would not run as often by itself, and one more collection is cheap. Unless
+// $GOGC is set, rest also adapts the GC percentage to the live heap.
 func (h *heap) rest() bool {
 	read := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(read)
@@ -52,16 +52,17 @@ func (h *heap) rest() bool {
 	return true
 }
 
-// room is how many bytes a heap may grow beyond what lives before it is collected, and least how many
-// percent of what lives it may always grow: a collection costs what lives.
+// room is the number of bytes that a heap may grow beyond the live heap before it is collected.
+// least is the percentage of the live heap that it may always grow, because the cost of a
+// collection depends on the live heap.
 const (
 	room  = 12 << 20
 	least = 10
 )
 
-// percent is GOGC for a heap in which so many bytes live: Go's own 100 while they are few, then less
-// and less. Connections that live for days are born among garbage; the more of it is let lie, the
-// more pages are kept for a few of them each.
+// percent returns GOGC for a live heap of that many bytes: Go's default of 100 for a small heap,
+// then less and less. Connections that live for days are allocated among garbage. The more garbage
+// may accumulate, the more pages stay in use for a few connections each.
 func percent(live uint64) int {
 	return int(min(100, max(least, room*100/max(live, 1))))
 }

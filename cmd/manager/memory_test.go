@@ -10,8 +10,8 @@ import (
 
 func TestAnIdleHeapGivesBackWhatItDoesNotHold(t *testing.T) {
 	const held, garbage = 64 << 20, 80 << 20
-	// With room for this much garbage the runtime's own scavenger has nothing to do: it would give
-	// back, at any moment after the collection, what rest is to be seen giving back.
+	// With this GOGC the runtime's own scavenger has nothing to do. Otherwise it would release
+	// memory at any moment after the collection, and the test could not see the release by rest.
 	const ample = 10000
 	t.Setenv("GOGC", strconv.Itoa(ample))
 	defer debug.SetGCPercent(debug.SetGCPercent(ample))
@@ -19,15 +19,15 @@ func TestAnIdleHeapGivesBackWhatItDoesNotHold(t *testing.T) {
 	runtime.KeepAlive(make([]byte, garbage))
 	h := &heap{}
 	if h.rest() {
-		t.Error("it collected although much was allocated")
+		t.Error("rest collected although much was allocated")
 	}
 	runtime.GC() // the garbage is free now, and still resident
 	before := released()
 	if !h.rest() {
-		t.Error("it did not collect although nothing was allocated")
+		t.Error("rest did not collect although nothing was allocated")
 	}
 	if given := int64(released()) - int64(before); given < garbage/2 {
-		t.Errorf("%d bytes were given back, want most of %d", given, garbage)
+		t.Errorf("%d bytes were released, want most of %d", given, garbage)
 	}
 	runtime.KeepAlive(keep)
 }

@@ -18,28 +18,28 @@ import (
 )
 
 const (
-	// minimumMinor is the first Kubernetes 1.x whose MutatingAdmissionPolicy is on and GA.
+	// minimumMinor is the first Kubernetes 1.x in which MutatingAdmissionPolicy is GA and enabled.
 	minimumMinor = 36
-	// preflightEvery is how often the cluster is looked at until it is fit.
+	// preflightEvery is the interval between checks of the cluster until it meets the requirements.
 	preflightEvery = 2 * time.Second
-	// preflightTimeout bounds one look.
+	// preflightTimeout bounds one request of a check.
 	preflightTimeout = 10 * time.Second
 )
 
-// requiredResources are what our CRDs serve.
+// requiredResources are the resources that our CRDs must serve.
 var requiredResources = []string{"nodes", "pairingcodes", "pairingrequests", "capabilitydispatches"}
 
-// awaitCluster waits, not ready and saying why, until the cluster can carry Mooring:
-// what is missing there is mended by people, and a crash loop would only hide it. It
-// errs when ctx ends. more are needs of one role.
+// awaitCluster waits until the cluster meets the requirements of Mooring. Meanwhile the process is
+// not ready and reports the reason. A person must repair the cluster, and a crash loop would only
+// hide the reason. It returns an error when ctx ends. more are the requirements of one role.
 func awaitCluster(ctx context.Context, config *rest.Config, ready *probes, log logr.Logger, more ...func(discovery.DiscoveryInterface) error) error {
 	bounded := rest.CopyConfig(config)
 	bounded.Timeout = preflightTimeout
 	client, err := discovery.NewDiscoveryClientForConfig(bounded)
 	if err != nil {
-		return fmt.Errorf("make a client of the cluster: %w", err)
+		return fmt.Errorf("create a client of the cluster: %w", err)
 	}
-	ready.set("cluster", notReady(fmt.Errorf("the cluster has not been looked at yet")))
+	ready.set("cluster", notReady(fmt.Errorf("the cluster has not been checked yet")))
 	ticker := time.NewTicker(preflightEvery)
 	defer ticker.Stop()
 	for said := ""; ; {
@@ -63,7 +63,7 @@ func awaitCluster(ctx context.Context, config *rest.Config, ready *probes, log l
 	}
 }
 
-// clusterProblem is what keeps Mooring from running in the cluster, or nil.
+// clusterProblem returns the reason why Mooring cannot run in the cluster, or nil.
 func clusterProblem(client discovery.DiscoveryInterface) error {
 	version, err := client.ServerVersion()
 	if err != nil {
@@ -74,7 +74,7 @@ func clusterProblem(client discovery.DiscoveryInterface) error {
 	}
 	served, err := client.ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String())
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("the API server does not say what it serves: %w", err)
+		return fmt.Errorf("the API server did not return its resources: %w", err)
 	}
 	if missing := missingResources(served, requiredResources); len(missing) > 0 {
 		return fmt.Errorf("the cluster does not serve %s of %s: apply config/crd first", strings.Join(missing, ", "), v1alpha1.GroupVersion)
@@ -87,10 +87,11 @@ func versionProblem(major, minor, full string) error {
 	if err == nil && major == "1" && number < minimumMinor {
 		return fmt.Errorf("the cluster is Kubernetes %s; Mooring needs 1.%d or newer, which has the admission policies it relies on", full, minimumMinor)
 	}
-	return nil // an unknown numbering is given the benefit of the doubt
+	return nil // an unknown numbering is accepted
 }
 
-// missingResources are those of required that are not served; nil is nothing served.
+// missingResources returns the names in required that are not served. A nil list means that nothing
+// is served.
 func missingResources(served *metav1.APIResourceList, required []string) []string {
 	var missing []string
 	for _, name := range required {

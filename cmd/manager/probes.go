@@ -13,9 +13,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// probes answers /healthz and /readyz from the first moment of the process, with the
-// reason for being not ready in words: a person asks it before reading logs. It is not ready
-// before started is run by the manager, whichever checks have been set until then.
+// probes answers /healthz and /readyz from the start of the process. /readyz answers with the
+// reason for being not ready, because a person reads it before the logs. The process is not ready
+// before the manager runs started, whichever checks have been set until then.
 type probes struct {
 	mu     sync.Mutex
 	order  []string
@@ -35,13 +35,13 @@ func newProbes() *probes {
 // after its listeners for metrics and its caches.
 type started struct{ probes *probes }
 
-// Start reports that the manager runs.
+// Start records that the manager runs.
 func (s started) Start(context.Context) error {
 	s.probes.set(startCheck, notReady(nil))
 	return nil
 }
 
-// NeedLeaderElection is false: a replica that waits for the leadership is ready, too.
+// NeedLeaderElection returns false: a replica that waits for the leadership is ready, too.
 func (s started) NeedLeaderElection() bool { return false }
 
 // set adds or replaces a readiness check. A check is quick and safe for concurrent use.
@@ -54,10 +54,10 @@ func (p *probes) set(name string, check func() error) {
 	p.checks[name] = check
 }
 
-// notReady makes a check that says err.
+// notReady returns a check with the result err.
 func notReady(err error) func() error { return func() error { return err } }
 
-// check is every reason for not being ready; nil when there is none.
+// check returns every reason for being not ready, and nil when there is none.
 func (p *probes) check() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,8 +84,8 @@ func (p *probes) handler() http.Handler {
 	return mux
 }
 
-// serve answers on address ("0": nowhere) until the returned func is called, which waits
-// for the end.
+// serve answers on address until the returned function is called, which waits for the end. On
+// address "0" it answers nowhere.
 func (p *probes) serve(address string) (stop func(), err error) {
 	if address == "0" || address == "" {
 		return func() {}, nil

@@ -50,7 +50,7 @@ func TestReadinessSaysEveryReasonInWords(t *testing.T) {
 	}
 }
 
-// A process answers /readyz before it has any check of its own.
+// A process answers /readyz before any of its checks is set.
 func TestProbesAreNotReadyUntilTheManagerHasStarted(t *testing.T) {
 	p := newProbes()
 	for _, step := range []string{"before any check", "with checks that pass"} {
@@ -67,7 +67,7 @@ func TestProbesAreNotReadyUntilTheManagerHasStarted(t *testing.T) {
 	}
 }
 
-// Neither role is ready while it starts, from the first answer of its probes on.
+// Neither role is ready while it starts, from the first response of its probes on.
 func TestNoRoleIsReadyWhileItStarts(t *testing.T) {
 	asked := make(chan struct{}, 100)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -140,7 +140,7 @@ func TestATooOldClusterIsNamed(t *testing.T) {
 			t.Errorf("%s.%s: got %v, want too old: %v", test.major, test.minor, err, test.old)
 		}
 		if err != nil && !strings.Contains(err.Error(), "needs 1.36 or newer") {
-			t.Errorf("%s.%s: message %q does not say what to do", test.major, test.minor, err)
+			t.Errorf("%s.%s: message %q does not name the action to take", test.major, test.minor, err)
 		}
 	}
 }

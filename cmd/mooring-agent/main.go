@@ -1,4 +1,4 @@
-// Command mooring-agent makes this machine a Node and runs what people ask of it.
+// Command mooring-agent makes this machine a Node and runs the capabilities that people request.
 package main
 
 import (

@@ -1,7 +1,7 @@
-// Package apitime tells the time of the API server: what is stored beside creation
-// timestamps must come from the same clock. A process learns the difference to its own
-// clock from the Date header of every answer, so no request is made for it and a
-// skewed replica proves nothing wrong.
+// Package apitime provides the time of the API server. Times that are stored next to creation
+// timestamps must come from the same clock. A process derives the difference to its own clock from
+// the Date header of every response. It makes no request for it, and a replica with a skewed clock
+// proves nothing wrong.
 package apitime
 
 import (
@@ -12,21 +12,22 @@ import (
 )
 
 const (
-	// dateResolution is the precision of a Date header (RFC 9110, 5.6.7): it is cut, not rounded.
+	// dateResolution is the precision of a Date header (RFC 9110, 5.6.7): the time is cut, not
+	// rounded.
 	dateResolution = time.Second
-	// drift is how fast two clocks may part, relative to the time that passed: 100 ppm is
-	// what a cheap crystal does.
+	// drift is how fast two clocks may diverge, relative to the time that passed. A cheap crystal
+	// reaches 100 ppm.
 	drift = 1e-4
 )
 
-// Clock tells the API server's time; it is the local time until the first answer was
-// seen. It implements clock.PassiveClock and is safe for concurrent use.
+// Clock provides the API server's time. Before the first response it provides the local time. It
+// implements clock.PassiveClock and is safe for concurrent use.
 type Clock struct {
 	local clock.PassiveClock
 
 	mu sync.Mutex
-	// The API server is ahead of the local clock by something between low and high, as
-	// of the local time asOf; known is false before the first answer.
+	// The API server's clock is ahead of the local clock by a duration between low and high, at the
+	// local time asOf. known is false before the first response.
 	low, high time.Duration
 	asOf      time.Time
 	known     bool
@@ -34,33 +35,33 @@ type Clock struct {
 
 var _ clock.PassiveClock = (*Clock)(nil)
 
-// New returns a Clock over the local one.
+// New returns a Clock that is based on the local clock.
 func New(local clock.PassiveClock) *Clock {
 	return &Clock{local: local}
 }
 
-// Now is the best estimate of the API server's time, less than a second off.
+// Now returns the best estimate of the API server's time, less than a second off.
 func (c *Clock) Now() time.Time {
 	now := c.local.Now()
 	low, high := c.bounds(now)
 	return now.Add(low + (high-low)/2)
 }
 
-// Since is the time that passed after t, which is a time of the API server.
+// Since returns the time that passed after t, which is a time of the API server.
 func (c *Clock) Since(t time.Time) time.Duration {
 	return c.Now().Sub(t)
 }
 
-// Latest is a time the API server's clock has not reached yet, by less than about a
-// second: what the server stamped before this call is earlier.
+// Latest returns a time that the API server's clock has not reached yet, by less than about a
+// second. A time that the server stamped before this call is earlier.
 func (c *Clock) Latest() time.Time {
 	now := c.local.Now()
 	_, high := c.bounds(now)
 	return now.Add(high)
 }
 
-// Offset is how far the API server's clock is ahead of the local one, and whether
-// that is known.
+// Offset returns how far the API server's clock is ahead of the local clock, and whether that is
+// known.
 func (c *Clock) Offset() (time.Duration, bool) {
 	low, high := c.bounds(c.local.Now())
 	c.mu.Lock()
@@ -75,7 +76,7 @@ func (c *Clock) bounds(now time.Time) (low, high time.Duration) {
 	return c.low - slack, c.high + slack
 }
 
-// slack is by how much the bounds have widened since they were learned.
+// slack returns by how much the bounds have widened since the last response.
 func (c *Clock) slack(now time.Time) time.Duration {
 	if !c.known {
 		return 0
@@ -83,9 +84,9 @@ func (c *Clock) slack(now time.Time) time.Duration {
 	return time.Duration(drift * float64(max(now.Sub(c.asOf), 0)))
 }
 
-// observe narrows the bounds by one answer with that Date, which the server wrote
-// between the local times sent and received. Bounds that contradict it were made by a
-// clock that has jumped since: they are dropped.
+// observe narrows the bounds by one response with that Date, which the server wrote between the
+// local times sent and received. Bounds that contradict it come from a clock that has jumped since.
+// They are dropped.
 func (c *Clock) observe(date, sent, received time.Time) {
 	low, high := date.Sub(received), date.Add(dateResolution).Sub(sent)
 	if low > high {

@@ -63,7 +63,7 @@ func TestAnswerDuringWhichTheLocalClockJumpedIsIgnored(t *testing.T) {
 	c := New(clocktesting.NewFakePassiveClock(start))
 	c.observe(start, start.Add(time.Hour), start)
 	if _, known := c.Offset(); known {
-		t.Error("an answer received an hour before it was asked for was believed")
+		t.Error("a response that was received an hour before its request was used")
 	}
 }
 

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// receiveBudget bounds the unfinished bytes of all connections of a listener. Beyond it the
-// connection that holds most is closed, of the source that holds most.
+// receiveBudget bounds the unfinished bytes of all connections of a listener. Beyond the limit it
+// closes the connection with most bytes, of the source with most bytes.
 type receiveBudget struct {
 	listener         string
 	limit            int64
 	perConnection    int
-	headers, message time.Duration // how long an unfinished one may take
+	headers, message time.Duration // longest time of an unfinished one
 	metrics          *Metrics
 
 	total atomic.Int64
@@ -41,7 +41,7 @@ func (b *receiveBudget) makeRoom() {
 	}
 }
 
-// largest returns the connection that holds most, of the source that holds most.
+// largest returns the connection with most bytes, of the source with most bytes.
 func (b *receiveBudget) largest() (largest *inbound) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -61,7 +61,7 @@ func (b *receiveBudget) largest() (largest *inbound) {
 	return largest
 }
 
-// closeLate closes connections on which something unfinished takes too long.
+// closeLate closes connections on which a part has been unfinished for too long.
 func (b *receiveBudget) closeLate(now time.Time) {
 	b.mu.Lock()
 	var late []*inbound
@@ -84,7 +84,7 @@ func (b *receiveBudget) add(c *inbound) {
 	b.connections[c] = struct{}{}
 }
 
-// remove stops counting a connection: it is closed.
+// remove stops counting a connection that is closed.
 func (b *receiveBudget) remove(c *inbound) {
 	b.mu.Lock()
 	delete(b.connections, c)

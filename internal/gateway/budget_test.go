@@ -6,7 +6,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// unfinishedFrames are frames of one byte each, of a message that does not end.
+// unfinishedFrames returns frames of one byte each that carry a message without its end.
 func unfinishedFrames(listener string, count int) []byte {
 	w := newWire()
 	_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: callHeaders(listener), EndHeaders: true})

@@ -12,35 +12,37 @@ import (
 )
 
 const (
-	// maxHandshakeBytes bounds the bytes of a client in its handshake: a ClientHello has 2 KiB, a chain
-	// of certificates at most 6.
+	// maxHandshakeBytes bounds the bytes that a client may send in its handshake. A ClientHello has
+	// 2 KiB, a certificate chain at most 6 KiB.
 	maxHandshakeBytes = 16 << 10
-	// maxRecordBytes bounds the bytes of a client that yield no data: one TLS record
-	// (RFC 8446, section 5.2: 2^14 + 256 bytes and its header) and a little.
+	// maxRecordBytes bounds the bytes that a client may send without yielding data: one TLS record
+	// (RFC 8446, section 5.2: 2^14 + 256 bytes and its header) and a small margin.
 	maxRecordBytes = 20 << 10
-	// firstBytes is how much of a connection is read before its turn begins: the header of a record.
+	// firstBytes is the number of bytes read before the TLS handshake begins: the header of a
+	// record.
 	firstBytes = 5
 )
 
-// errHandshakeTooLarge and errRecordTooLarge end a connection whose bytes lead to nothing.
+// errHandshakeTooLarge and errRecordTooLarge end a connection that sends too many bytes without
+// data.
 var (
 	errHandshakeTooLarge = errors.New("the client's part of the TLS handshake is too large")
 	errRecordTooLarge    = errors.New("the client sends TLS records without data")
 )
 
-// limitedConn is a connection that holds places until it is closed. Its TLS may keep only so many
-// bytes that it has not delivered.
+// limitedConn is a connection that counts in the limits of its listener until it is closed. It
+// bounds the bytes that TLS may buffer without delivering data.
 type limitedConn struct {
 	net.Conn
 	listener *limitedListener
 	source   netip.Prefix
 	accepted time.Time
-	spoken   atomic.Bool // the first byte has come
+	spoken   atomic.Bool // the first byte was received
 
-	// Used by the reader alone. The handshake, grpc's reader and what comes before them read one
+	// Only the reader uses these fields. The greeting, the handshake and grpc's reader read one
 	// after the other.
-	first   []byte // read already, before the handshake
-	backlog int    // bytes since the last delivery
+	first   []byte // bytes read before the handshake
+	backlog int    // bytes read since the last delivery of data
 	proven  bool   // the handshake is over
 
 	// Guarded by places.mu.
@@ -52,11 +54,11 @@ type limitedConn struct {
 
 	mu       sync.Mutex
 	closed   bool
-	inbound  *inbound // after the handshake
+	inbound  *inbound // nil before the end of the handshake
 	releases []func()
 }
 
-// Read reads no more than TLS may keep.
+// Read reads at most as many bytes as TLS may buffer.
 func (c *limitedConn) Read(p []byte) (n int, err error) {
 	most, tooLarge := maxHandshakeBytes, errHandshakeTooLarge
 	if c.proven {
@@ -78,7 +80,7 @@ func (c *limitedConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// decrypted returns the connection as grpc reads it, once its handshake is over.
+// decrypted returns the decrypted connection for grpc. The handshake must be over.
 func (c *limitedConn) decrypted(conn net.Conn) *inbound {
 	c.backlog, c.proven = 0, true
 	budget := c.listener.budget
@@ -94,16 +96,16 @@ func (c *limitedConn) decrypted(conn net.Conn) *inbound {
 	return in
 }
 
-// Advance is part of peer.Progress.
+// Advance implements peer.Progress.
 func (c *limitedConn) Advance() { c.listener.places.advance(c, time.Now()) }
 
-// Prove is part of peer.Progress.
+// Prove implements peer.Progress.
 func (c *limitedConn) Prove() {
 	c.listener.places.prove(c)
 	c.listener.places.admit(c.source, time.Now())
 }
 
-// delivered records that the bytes that were read yielded data.
+// delivered records that the bytes read so far have yielded data.
 func (c *limitedConn) delivered() { c.backlog = 0 }
 
 // greet waits for the first bytes of the client.
@@ -115,7 +117,8 @@ func (c *limitedConn) greet() error {
 	return err
 }
 
-// onClose gives back one more place when the connection is closed, at once if it is.
+// onClose registers a function that releases a limit when the connection is closed. It calls the
+// function at once if the connection is closed already.
 func (c *limitedConn) onClose(release func()) {
 	c.mu.Lock()
 	closed := c.closed
@@ -134,7 +137,7 @@ func (c *limitedConn) isClosed() bool {
 	return c.closed
 }
 
-// Close gives the places back, once.
+// Close closes the connection and releases its limits once.
 func (c *limitedConn) Close() error {
 	err := c.Conn.Close()
 	c.mu.Lock()
@@ -155,7 +158,8 @@ func (c *limitedConn) Close() error {
 	return err
 }
 
-// abort closes without waiting: no FIN_WAIT for connections that were refused.
+// abort closes the connection with a TCP reset, so that a refused connection leaves no FIN_WAIT
+// state.
 func (c *limitedConn) abort() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)

@@ -22,15 +22,15 @@ const (
 	nodeListener    = "node"
 )
 
-// verifier checks the client certificate of the node listener: the device-CA bundle,
-// our trust domain, the time.
+// verifier checks the client certificate of the node listener against the device CA bundle, our
+// trust domain and the time.
 type verifier func(state tls.ConnectionState) (identity.Peer, error)
 
-// chooser is tls.Config.GetCertificate.
+// chooser has the signature of tls.Config.GetCertificate.
 type chooser func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
-// transport is TLS 1.3 for one listener. It verifies the client inside the handshake, reads its
-// identity when that is over, and hands it to the interceptors as authInfo.
+// transport implements TLS 1.3 for one listener. It verifies the client inside the handshake, reads
+// its identity afterwards, and passes the identity to the interceptors as authInfo.
 type transport struct {
 	credentials.TransportCredentials
 	certificate chooser
@@ -66,7 +66,7 @@ func newTransport(certificate chooser, verify verifier, nodes *nodeGate, refusal
 		SessionTicketsDisabled: true,
 	}
 	if verify != nil {
-		// Any: the chain is judged by our own verifier, with its leeway.
+		// Our own verifier checks the chain, with its leeway.
 		config.ClientAuth = tls.RequireAnyClientCert
 		config.VerifyConnection = func(state tls.ConnectionState) error {
 			_, err := verify(state)
@@ -79,13 +79,13 @@ func newTransport(certificate chooser, verify verifier, nodes *nodeGate, refusal
 	}
 }
 
-// authInfo is what the handshake proved.
+// authInfo holds the facts that the handshake proved.
 type authInfo struct {
 	credentials.TLSInfo
 	connection peer.Connection
 	identity   *peer.Identity // nil without a client certificate
 	node       *nodeConn      // nil without a client certificate
-	refused    *refusedCalls  // of the pairing listener; node has its own
+	refused    *refusedCalls  // on the pairing listener; nodeConn has its own count
 }
 
 // ServerHandshake runs under grpc's ConnectionTimeout, in the turn of its connection.
@@ -120,16 +120,17 @@ func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 	return limited.decrypted(conn), proven, nil
 }
 
-// refuse records a failed handshake. Of a connection that the gateway itself has closed, for want
-// of room or time, the reason is recorded already.
+// refuse records a failed handshake. It skips a connection that the gateway itself has closed for
+// lack of room or time, because that reason is recorded already.
 func (t *transport) refuse(conn net.Conn, err error) {
 	if !errors.Is(err, net.ErrClosed) {
 		t.refusals.record(conn, refusalReason(err), err)
 	}
 }
 
-// prove reads what the handshake has proven. It verifies once more rather than have a configuration of
-// TLS for each connection, which lives as long as that, to carry what was read the first time.
+// prove reads the identity from the finished handshake. It verifies the chain a second time. To
+// keep the result of the first time, each connection would need its own TLS configuration for its
+// whole life.
 func (t *transport) prove(raw *limitedConn, info credentials.AuthInfo) (authInfo, error) {
 	tlsInfo, ok := info.(credentials.TLSInfo)
 	if !ok {
@@ -156,24 +157,25 @@ func (t *transport) prove(raw *limitedConn, info credentials.AuthInfo) (authInfo
 	return proven, nil
 }
 
-// Clone is part of credentials.TransportCredentials.
+// Clone implements credentials.TransportCredentials.
 func (t *transport) Clone() credentials.TransportCredentials {
 	return newTransport(t.certificate, t.verify, t.nodes, t.refusals)
 }
 
-// ClientHandshake is refused: this is the server's side.
+// ClientHandshake returns an error: these credentials serve and do not dial.
 func (t *transport) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return nil, nil, errors.New("the gateway's credentials do not dial")
 }
 
-// peerVerifier makes the check of the node listener.
+// peerVerifier returns the verifier of the node listener.
 func peerVerifier(trust *Trust, trustDomain string, now func() time.Time) verifier {
 	return func(state tls.ConnectionState) (identity.Peer, error) {
 		return identity.VerifyPeer(state.PeerCertificates, trust.devicePool(), trustDomain, now())
 	}
 }
 
-// addressOf is the address of a socket peer; the zero Addr when there is none (a pipe).
+// addressOf returns the IP address of a socket peer. It returns the zero Addr when there is none (a
+// pipe).
 func addressOf(addr net.Addr) netip.Addr {
 	if tcp, ok := addr.(*net.TCPAddr); ok {
 		return tcp.AddrPort().Addr().Unmap().WithZone("")

@@ -6,13 +6,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// crowd bounds the connections of each Node, whatever keys they have. The newest counts: the
-// oldest is closed for one more, because a machine that dials again has lost its connection before
-// the gateway notices. Connections without the pinned key are closed first, and never close one
-// that has it: a former owner of the name shuts nobody out.
+// crowd bounds the connections of each Node, whatever their keys. One connection too many closes
+// the oldest, because a machine that dials again has lost its connection before the gateway
+// notices. Connections without the pinned key are closed first and never cause the end of one with
+// it. A former owner of the name therefore cannot shut out the machine.
 type crowd struct {
 	most   int
-	closed func() // counts the connections that were closed
+	closed func() // called for each connection that is closed
 
 	mu   sync.Mutex
 	open map[types.NamespacedName][]crowdPlace // oldest first; at most `most` each
@@ -43,13 +43,14 @@ func (c *crowd) join(node *nodeConn, conn *limitedConn) {
 	conn.onClose(func() { c.leave(key, conn) })
 	if victim != nil {
 		c.closed()
-		// Below TLS, which would wait to say goodbye to a peer that may be gone. Its server
-		// sees the end and closes the rest.
+		// Close the socket below TLS: TLS would wait for its goodbye to a peer that may be gone.
+		// The server sees the end of the socket and closes the rest.
 		_ = victim.Close()
 	}
 }
 
-// victimOf is the index of the oldest connection without the pinned key, else of the oldest.
+// victimOf returns the index of the oldest connection without the pinned key, or else of the oldest
+// connection.
 func victimOf(places []crowdPlace) int {
 	for i, place := range places {
 		if place.node.stray.Load() {

@@ -16,7 +16,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// greet opens a connection with a certificate and waits until it is taken.
+// greet opens a connection with a certificate and waits until the gateway serves it.
 func (r *running) greet(t *testing.T, certificate tls.Certificate) *tls.Conn {
 	t.Helper()
 	conn, err := handshake(t, r.nodeAddress(), r.clientTLS(certificate))
@@ -24,20 +24,20 @@ func (r *running) greet(t *testing.T, certificate tls.Certificate) *tls.Conn {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 9)); err != nil { // the header of the server's SETTINGS
-		t.Fatalf("not taken: %v", err)
+		t.Fatalf("the connection is not served: %v", err)
 	}
 	return conn
 }
 
-// held is how many connections a Node has.
+// held returns the number of open connections of a Node.
 func (c *crowd) held(id identity.ID) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.open[types.NamespacedName{Namespace: id.Namespace, Name: id.Node}])
 }
 
-// One certificate cannot hold more than a few connections, however many it opens, and others are
-// served all the while. The newest connection is the one that works.
+// One certificate cannot have more than a few open connections, however many it opens. Others are
+// served meanwhile. The newest connection is the one that works.
 func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 	const most, flood = 3, 60
 	r := start(t, func(_ *running, o *Options) { o.Limits.ConnectionsPerNode = most })
@@ -61,7 +61,7 @@ func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 		}
 	}
 	if got := r.crowd.held(robot); got != most {
-		t.Errorf("%d connections are held, want %d", got, most)
+		t.Errorf("%d connections are open, want %d", got, most)
 	}
 	if got := r.refused(nodeListener, "TooManyOfOneNode"); got != flood-most {
 		t.Errorf("%v were closed, want %d", got, flood-most)
@@ -78,7 +78,7 @@ func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 	eventually(t, "its places are free again", func() bool { return r.crowd.held(robot) <= 1 })
 }
 
-// A validly signed certificate with the name of another machine takes no place of it.
+// A certificate of the device CA with the name of another machine takes no place of that machine.
 func TestANamesakeTakesNoConnectionOfTheMachine(t *testing.T) {
 	var pin string
 	r := start(t, func(r *running, o *Options) {
@@ -96,14 +96,14 @@ func TestANamesakeTakesNoConnectionOfTheMachine(t *testing.T) {
 		r.greet(t, namesake)
 	}
 	if connections := r.connections(nodeListener); connections != 2 {
-		t.Errorf("%v connections are open, want that of the machine and one of the namesake", connections)
+		t.Errorf("%v connections are open, want one of the machine and one of the namesake", connections)
 	}
 	if _, err := machine.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Errorf("the machine: %v", err)
 	}
 }
 
-// pinned is an Authorizer that allows the callers for which it is true.
+// pinned is an Authorizer that allows the callers for which it returns true.
 type pinned func(peer.Identity) bool
 
 func (p pinned) Pinned(id peer.Identity) bool { return p(id) }
@@ -124,7 +124,7 @@ func fingerprint(t *testing.T, certificate tls.Certificate) string {
 	return sum
 }
 
-// A machine that rotates its key again and again holds no more connections than any other.
+// A machine that rotates its key again and again has no more open connections than any other.
 func TestANodeHoldsAFewConnectionsWhateverItsKeys(t *testing.T) {
 	const most = 4
 	r := start(t, func(_ *running, o *Options) { o.Limits.ConnectionsPerNode = most })
@@ -133,13 +133,13 @@ func TestANodeHoldsAFewConnectionsWhateverItsKeys(t *testing.T) {
 	}
 	eventually(t, "the oldest are closed", func() bool { return r.connections(nodeListener) == most })
 	if got := r.crowd.held(robot); got != most {
-		t.Errorf("%d connections of the Node are held, want %d", got, most)
+		t.Errorf("%d connections of the Node are open, want %d", got, most)
 	}
 }
 
 func TestTheOldestConnectionWithoutThePinnedKeyMakesRoom(t *testing.T) {
 	for name, tt := range map[string]struct {
-		strays []int // of three, the last of which is one too many
+		strays []int // indexes of three connections; the last one is one too many
 		victim int   // 3 for none
 		most   int
 	}{

@@ -1,12 +1,11 @@
-// Package gateway is the part of the manager that faces the network: two TLS 1.3
-// listeners, one for machines that want an identity (pairing, no client
-// certificate) and one for machines that have one (node, client certificate).
+// Package gateway is the part of the manager that faces the network. It has two TLS 1.3 listeners:
+// pairing, for machines without an identity (no client certificate), and node, for machines with
+// one (client certificate).
 //
-// A call passes, in this order: the connection limits of its listener, the TLS
-// handshake with our own verifier, the call limiter, the closed-world table of
-// methods, the Authorizer (node listener), and only then its service. Services
-// read the caller from package peer, never from a message.
+// A call passes these steps in order: the connection limits of its listener, the TLS handshake with
+// our own verifier, the call limiter, the table of allowed methods, the Authorizer (node listener),
+// and its service. Services read the caller from package peer, never from a message.
 //
-// The services live in the packages pairing, certificates and session below; this
-// package knows their gRPC interfaces only.
+// The services are in the packages pairing, certificates and session. This package uses only their
+// gRPC interfaces.
 package gateway

@@ -14,14 +14,14 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// toStatus is the one place where an error becomes what a stranger reads. A service
-// that means to be read returns a status; everything else is detail of the inside: it
-// is logged here and answered in general terms.
+// toStatus maps an error of a service to the status that the caller reads. It is the only place
+// that does so. A service returns a status when the caller may read its error. toStatus logs every
+// other error and answers in general terms, because the error holds internal details.
 func toStatus(log logr.Logger, method string, err error) error {
 	if err == nil {
 		return nil
 	}
-	// Only a bare status: of a wrapped one, status.FromError would send the whole chain.
+	// Only an unwrapped status: for a wrapped one, status.FromError would send the whole chain.
 	if bare, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // see above
 		return spoken(bare.GRPCStatus())
 	}
@@ -34,17 +34,18 @@ func toStatus(log logr.Logger, method string, err error) error {
 		log.Info("the cluster does not answer", "method", method, "error", err.Error())
 		return spoken(status.New(codes.Unavailable, "the gateway cannot reach its cluster now; try again later"))
 	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
-		// For a moment after the API server's start, or until somebody mends our rights.
-		log.Error(err, "the cluster refuses the gateway; are config/rbac and config/policy applied?", "method", method)
+		// This happens for a moment after the API server's start, or until an operator repairs the
+		// gateway's permissions.
+		log.Error(err, "the cluster denied a request of the gateway", "method", method)
 		return spoken(status.New(codes.Unavailable, "the gateway cannot reach its cluster now; try again later"))
 	default:
 		log.Error(err, "call failed", "method", method)
-		return spoken(status.New(codes.Internal, "internal error of the gateway; its log says more"))
+		return spoken(status.New(codes.Internal, "internal error of the gateway; its log has the details"))
 	}
 }
 
-// spoken marks what the gateway says in codes that a broken connection also ends with: an agent
-// that looks for a network which breaks streams must not count it.
+// spoken marks a status of the gateway whose code a broken connection also ends with. An agent
+// counts broken streams to detect a network that breaks them, and must not count this status.
 func spoken(said *status.Status) error {
 	if said.Code() == codes.Unavailable || said.Code() == codes.Internal {
 		if marked, err := said.WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway", Domain: v1alpha1.GroupVersion.Group}); err == nil {
@@ -54,7 +55,7 @@ func spoken(said *status.Status) error {
 	return said.Err()
 }
 
-// clusterAway tells errors of the Kubernetes API that pass by themselves.
+// clusterAway reports whether an error of the Kubernetes API is transient.
 func clusterAway(err error) bool {
 	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsConflict(err) || apierrors.IsInternalError(err) ||

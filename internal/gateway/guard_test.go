@@ -22,7 +22,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// shiftedClock is the real time, moved.
+// shiftedClock returns the real time plus an offset.
 type shiftedClock struct{ by atomic.Int64 }
 
 func (c *shiftedClock) shift(by time.Duration)          { c.by.Store(int64(by)) }
@@ -77,7 +77,7 @@ func TestTheAuthorizerIsAskedForUnaryCallsAndStreams(t *testing.T) {
 	r := start(t, func(_ *running, o *Options) {
 		o.Authorizer = authorizer(func(_ context.Context, id peer.Identity) error {
 			if id.ID != robot {
-				return errors.New("asked about somebody else")
+				return errors.New("asked about another identity")
 			}
 			return refusal
 		})
@@ -130,7 +130,7 @@ func TestAPanicBesideAStreamEndsThatStreamAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = stream.Send(&gatewayv1.StreamNodeEventsRequest{}) // its end says why
+		_ = stream.Send(&gatewayv1.StreamNodeEventsRequest{}) // the error of Recv has the reason
 		_, err = stream.Recv()
 		return err
 	}
@@ -165,7 +165,8 @@ func TestErrorsOfTheInsideStayInside(t *testing.T) {
 			if got.Code() != test.want || !strings.Contains(got.Message(), test.says) || strings.Contains(got.Message(), "secret") {
 				t.Errorf("got %s %q, want %s saying %q", got.Code(), got.Message(), test.want, test.says)
 			}
-			// A broken connection ends in the same codes, but without details: agents tell by that.
+			// A broken connection ends with the same codes, but without details. Agents use the
+			// details to distinguish the two.
 			if said := test.want == codes.Unavailable || test.want == codes.Internal; said != (len(got.Details()) > 0) {
 				t.Errorf("%s carries %v", got.Code(), got.Details())
 			}

@@ -29,12 +29,12 @@ import (
 
 var robot = identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "robot"}
 
-// machineNumber is the identity of one of many machines.
+// machineNumber returns the identity of one of many machines.
 func machineNumber(i int) identity.ID {
 	return identity.ID{TrustDomain: robot.TrustDomain, Namespace: robot.Namespace, Node: fmt.Sprintf("robot-%d", i)}
 }
 
-// nodeService answers one call and remembers who called.
+// nodeService answers RegisterNode and records the callers.
 type nodeService struct {
 	gatewayv1.UnimplementedNodeServiceServer
 	register func(context.Context) error
@@ -61,7 +61,7 @@ func (n *nodeService) StreamNodeEvents(stream gatewayv1.NodeService_StreamNodeEv
 	return err
 }
 
-// pairingService lets every Begin through.
+// pairingService accepts every Begin.
 type pairingService struct {
 	gatewayv1.UnimplementedPairingServiceServer
 }
@@ -70,14 +70,14 @@ func (pairingService) BeginPairingSession(context.Context, *gatewayv1.BeginPairi
 	return &gatewayv1.BeginPairingSessionResponse{}, nil
 }
 
-// authorizer is a func.
+// authorizer is a function that implements Authorizer.
 type authorizer func(context.Context, peer.Identity) error
 
 func (a authorizer) Authorize(ctx context.Context, id peer.Identity) error { return a(ctx, id) }
 
 func (authorizer) Pinned(peer.Identity) bool { return true }
 
-// running is a started gateway.
+// running is a gateway under test with its dependencies.
 type running struct {
 	*Server
 	serverCA, deviceCA *identitytest.Authority
@@ -104,7 +104,7 @@ func start(t *testing.T, changes ...func(*running, *Options)) *running {
 	return r
 }
 
-// prepare makes a gateway with trust and certificate, not yet started.
+// prepare returns a gateway with trust and certificate that is not started.
 func prepare(t *testing.T, changes ...func(*running, *Options)) *running {
 	t.Helper()
 	r := &running{
@@ -156,7 +156,7 @@ func (r *running) run(t *testing.T) {
 func (r *running) nodeAddress() string    { _, n := r.Addresses(); return n.String() }
 func (r *running) pairingAddress() string { p, _ := r.Addresses(); return p.String() }
 
-// clientTLS trusts the server CA and shows certs.
+// clientTLS returns a configuration that trusts the server CA and presents certs.
 func (r *running) clientTLS(certs ...tls.Certificate) *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AddCert(r.serverCA.Certificate)
@@ -173,7 +173,7 @@ func dial(t *testing.T, address string, config *tls.Config) *grpc.ClientConn {
 	return conn
 }
 
-// nodeClient is a machine with that certificate.
+// nodeClient returns a client of the node listener that presents certs.
 func (r *running) nodeClient(t *testing.T, certs ...tls.Certificate) gatewayv1.NodeServiceClient {
 	t.Helper()
 	return gatewayv1.NewNodeServiceClient(dial(t, r.nodeAddress(), r.clientTLS(certs...)))
@@ -184,7 +184,7 @@ func (r *running) pairingClient(t *testing.T) gatewayv1.PairingServiceClient {
 	return gatewayv1.NewPairingServiceClient(dial(t, r.pairingAddress(), r.clientTLS()))
 }
 
-// refused is the counter of that listener and reason.
+// refused returns the counter of a listener and reason.
 func (r *running) refused(listener, reason string) float64 {
 	var metric dto.Metric
 	if err := r.options.Metrics.refused.WithLabelValues(listener, reason).Write(&metric); err != nil {
@@ -193,7 +193,7 @@ func (r *running) refused(listener, reason string) float64 {
 	return metric.GetCounter().GetValue()
 }
 
-// connections is the gauge of open connections of that listener.
+// connections returns the gauge of open connections of a listener.
 func (r *running) connections(listener string) float64 {
 	var metric dto.Metric
 	if err := r.options.Metrics.connections.WithLabelValues(listener).Write(&metric); err != nil {
@@ -202,7 +202,7 @@ func (r *running) connections(listener string) float64 {
 	return metric.GetGauge().GetValue()
 }
 
-// handshake opens a TLS connection and returns its state.
+// handshake opens a TLS connection.
 func handshake(t *testing.T, address string, config *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: config}
@@ -214,7 +214,7 @@ func handshake(t *testing.T, address string, config *tls.Config) (*tls.Conn, err
 	return conn.(*tls.Conn), nil
 }
 
-// eventually polls a condition; the wait is bounded and ends with the condition.
+// eventually polls a condition until it holds, for at most 20 s.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)

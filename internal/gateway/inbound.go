@@ -22,17 +22,17 @@ const (
 	messagePrefixBytes = 5
 )
 
-// errUnfinished ends a connection that holds more unfinished bytes than it may.
+// errUnfinished ends a connection with more unfinished bytes than its limit.
 var errUnfinished = errors.New("too many unfinished bytes on this connection")
 
-// inbound is the decrypted connection as grpc-go reads it. It follows the HTTP/2 frames and counts
-// the memory of everything that has begun and not ended: a frame, a header block, a gRPC message,
-// a call without its first message. Whole messages are the service's to limit.
+// inbound is the decrypted connection that grpc-go reads. It follows the HTTP/2 frames and counts
+// the memory of every part that has begun and not ended: a frame, a header block, a gRPC message, a
+// call without its first message. The services limit whole messages.
 type inbound struct {
 	net.Conn // TLS
 	raw      *limitedConn
 	budget   *receiveBudget
-	limit    int // of held
+	limit    int // maximum of parser.held
 
 	mu     sync.Mutex
 	parser frameParser
@@ -53,7 +53,8 @@ func (c *inbound) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// received counts bytes here and in the budget, and returns how many are unfinished.
+// received counts bytes in the connection and in the budget. It returns the number of unfinished
+// bytes.
 func (c *inbound) received(p []byte) (held int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,14 +64,14 @@ func (c *inbound) received(p []byte) (held int) {
 	return c.parser.held
 }
 
-// held is how many bytes are unfinished.
+// held returns the number of unfinished bytes.
 func (c *inbound) held() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.parser.held
 }
 
-// forget stops counting: the connection is closed.
+// forget stops counting because the connection is closed.
 func (c *inbound) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,32 +79,32 @@ func (c *inbound) forget() {
 	c.parser = frameParser{deaf: true}
 }
 
-// late reports whether something unfinished began longer ago than it may take.
+// late reports whether a part has been unfinished for longer than its bound.
 func (c *inbound) late(now time.Time, headers, message time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.parser.late(now, headers, message)
 }
 
-// frameParser follows the frames of a client. Whatever is no HTTP/2 is counted as some frame:
+// frameParser follows the frames of a client. It counts bytes that are not HTTP/2 as some frame:
 // grpc-go ends such a connection.
 type frameParser struct {
 	held int
-	deaf bool // the connection is closed, nothing is counted any more
+	deaf bool // the connection is closed: further bytes are ignored
 
 	preface  int // bytes of the client preface that were read
 	header   [frameHeaderBytes]byte
 	got      int       // bytes of header
 	left     int       // bytes of the frame's payload still to come
-	padding  int       // of them, bytes at the end that are no data
+	padding  int       // of left, the bytes of padding at the end
 	padded   bool      // the next byte is the length of the padding
-	began    time.Time // of the frame, or of the header block it belongs to
-	block    int       // cost of a header block without its end
+	began    time.Time // start of the frame, or of its header block
+	block    int       // cost of the unfinished header block
 	blockEnd bool      // the call of the header block has no message
 	newest   uint32    // stream with the highest number so far
 
 	current  message   // of the DATA frame in progress
-	messages []message // begun and not ended, one for each stream at most
+	messages []message // unfinished ones, at most one for each stream
 }
 
 // message is an unfinished gRPC message of a stream.
@@ -116,7 +117,7 @@ type message struct {
 	left   int // bytes of the message still to come, once the prefix is complete
 }
 
-// frameCost is the memory of a frame: grpc-go takes its buffers in few sizes.
+// frameCost returns the memory of a frame. grpc-go allocates its buffers in few sizes.
 func frameCost(length int) int {
 	switch {
 	case length <= 1<<10:
@@ -128,7 +129,7 @@ func frameCost(length int) int {
 	}
 }
 
-// feed follows the bytes that were received.
+// feed parses received bytes.
 func (f *frameParser) feed(p []byte) {
 	if f.deaf {
 		return
@@ -173,7 +174,7 @@ func (f *frameParser) find(stream uint32) (at int) {
 	return slices.IndexFunc(f.messages, func(m message) bool { return m.stream == stream })
 }
 
-// beginFrame counts a frame as a whole: its buffer exists from now on.
+// beginFrame counts the whole frame at once, because its buffer exists from now on.
 func (f *frameParser) beginFrame() {
 	f.left, f.padding, f.padded = f.length(), 0, false
 	f.held += frameCost(f.left)
@@ -188,7 +189,7 @@ func (f *frameParser) beginFrame() {
 	}
 }
 
-// data follows the messages in the payload of a DATA frame.
+// data parses the messages in the payload of a DATA frame.
 func (f *frameParser) data(p []byte) {
 	if f.padded && len(p) > 0 {
 		f.padded, f.padding = false, int(p[0])
@@ -196,7 +197,7 @@ func (f *frameParser) data(p []byte) {
 		f.left-- // the caller subtracts the rest
 		defer func() { f.left++ }()
 	}
-	// Padding at the end of the frame is no message.
+	// Padding at the end of the frame is not part of a message.
 	p = p[:min(len(p), max(0, f.left-f.padding))]
 	m := &f.current
 	for len(p) > 0 {
@@ -250,7 +251,7 @@ func (f *frameParser) endFrame() {
 	}
 }
 
-// endBlock begins the call that the headers are of, or ends it.
+// endBlock ends a header block. It begins the call of the stream, or ends it.
 func (f *frameParser) endBlock(stream uint32) {
 	f.held -= f.block
 	f.block = 0
@@ -264,7 +265,7 @@ func (f *frameParser) endBlock(stream uint32) {
 	f.newest = max(f.newest, stream)
 }
 
-// end forgets the message of a stream.
+// end removes the unfinished message of a stream and its cost.
 func (f *frameParser) end(stream uint32) {
 	if at := f.find(stream); at >= 0 {
 		f.held -= f.messages[at].cost
@@ -272,7 +273,8 @@ func (f *frameParser) end(stream uint32) {
 	}
 }
 
-// remove forgets a message. A connection between messages, as most are for days, keeps none.
+// remove deletes a message. It keeps no empty list, because most connections have no unfinished
+// message for days.
 func (f *frameParser) remove(at int) {
 	f.messages = slices.Delete(f.messages, at, at+1)
 	if len(f.messages) == 0 {

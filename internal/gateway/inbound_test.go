@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// wire writes frames as a client does.
+// wire writes the frames of a client.
 type wire struct {
 	bytes.Buffer
 	*http2.Framer
@@ -19,7 +19,7 @@ func newWire() *wire {
 	w := &wire{}
 	w.WriteString(http2.ClientPreface)
 	w.Framer = http2.NewFramer(&w.Buffer, nil)
-	_ = w.WriteSettings() // to memory, as all of them
+	_ = w.WriteSettings() // cannot fail: it writes to memory, as all frames here
 	return w
 }
 
@@ -128,7 +128,7 @@ func bytesIn(b []byte, chunk int) func(yield func([]byte) bool) {
 	}
 }
 
-// FuzzFrames feeds any bytes: no panic, and nothing is counted below zero.
+// FuzzFrames feeds arbitrary bytes. The parser must not panic and must not count below zero.
 func FuzzFrames(f *testing.F) {
 	w := newWire()
 	_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("abc"), EndHeaders: true})
@@ -150,7 +150,7 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// grpc-go takes its buffers in few sizes.
+// grpc-go allocates its buffers in few sizes.
 func TestTheCostOfAFrameIsThatOfItsBuffer(t *testing.T) {
 	for length, buffer := range map[int]int{0: 0, 1 << 10: 1 << 10, 1<<10 + 1: 4 << 10, 4 << 10: 4 << 10, 4<<10 + 1: 16 << 10, 16 << 10: 16 << 10, 16<<10 + 1: 16<<10 + 1} {
 		if got := frameCost(length); got != buffer+frameOverhead {
@@ -177,13 +177,13 @@ func TestTheBudgetCountsWhatItsConnectionsHold(t *testing.T) {
 		t.Errorf("%d bytes are held by all, %d by one, want %d by each", b.total.Load(), all[0].held(), each)
 	}
 	all[0].forget()
-	all[0].received(w.Bytes()) // it was on its way
+	all[0].received(w.Bytes()) // these bytes arrive after forget
 	if b.total.Load() != int64(each) || all[0].held() != 0 {
 		t.Errorf("after one is closed %d bytes are held by all, %d by it", b.total.Load(), all[0].held())
 	}
 }
 
-// A header block has less time than a message. The time of a block is that of its first frame.
+// A header block has less time than a message. The time of a block begins with its first frame.
 func TestWhatIsUnfinishedIsLateAfterItsTime(t *testing.T) {
 	const headers, message = time.Second, time.Minute
 	block := func(w *wire) {
@@ -194,7 +194,7 @@ func TestWhatIsUnfinishedIsLateAfterItsTime(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		send  func(w *wire)
-		omit  int // bytes at the end that do not come
+		omit  int // bytes at the end that are not sent
 		limit time.Duration
 	}{
 		"a header block":         {block, 0, headers},

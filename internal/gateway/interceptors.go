@@ -17,21 +17,20 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// Authorizer decides whether a machine with a good certificate may call now: its Node
-// is live, its key is the pin or the next pin, it is neither revoked nor being
-// deleted. A refusal is a gRPC status (PermissionDenied, or Unavailable when the
-// gateway cannot know).
+// Authorizer decides whether a machine with a valid certificate may call now. Its Node must be live
+// and neither revoked nor being deleted, and its key must be the pin or the next pin. A refusal is
+// a gRPC status: PermissionDenied, or Unavailable when the gateway cannot know.
 type Authorizer interface {
 	Authorize(ctx context.Context, id peer.Identity) error
-	// Pinned reports whether the key is a pin of the Node as far as the gateway knows without
-	// a read of the cluster. It decides about places and budgets, never about access.
+	// Pinned reports whether the key is a pin of the Node as far as the gateway knows without a
+	// read of the cluster. The answer decides about limits and budgets, never about access.
 	Pinned(id peer.Identity) bool
 }
 
-// guard is the interceptor chain of both listeners, in one piece so that its order
-// can be read: recover, table, caller, authorise, serve, map the error, count.
+// guard is the interceptor chain of both listeners. It is in one piece so that its order can be
+// read: recover, look up the method, identify the caller, authorize, serve, map the error, count.
 type guard struct {
-	call       time.Duration // ends a call of a stranger
+	call       time.Duration // bounds a call of a stranger
 	authorizer Authorizer
 	clock      clock.PassiveClock
 	metrics    *Metrics
@@ -57,8 +56,8 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	return next(ctx, req)
 }
 
-// stream waits in its handler for as long as a machine is connected: it and what it calls
-// keep to a small stack.
+// stream runs for as long as a machine is connected. It and the functions that it calls must
+// therefore keep the stack small.
 func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	defer func() { err = g.end(info.FullMethod, recover(), err) }()
 	called := &callerStream{ServerStream: stream}
@@ -69,7 +68,7 @@ func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServe
 	return next(srv, called)
 }
 
-// callerStream carries the context with the caller.
+// callerStream is a stream whose context holds the caller.
 type callerStream struct {
 	grpc.ServerStream
 	ctx context.Context
@@ -77,7 +76,7 @@ type callerStream struct {
 
 func (s *callerStream) Context() context.Context { return s.ctx }
 
-// end is what the caller reads of a call that returned err, or panicked with cause.
+// end returns the error that the caller reads for a call that returned err, or panicked with cause.
 func (g *guard) end(method string, cause any, err error) error {
 	if cause != nil {
 		g.metrics.panics.Inc()
@@ -89,7 +88,7 @@ func (g *guard) end(method string, cause any, err error) error {
 	return err
 }
 
-// admit finds out who calls and whether they may.
+// admit identifies the caller and decides whether it may call the method.
 func (g *guard) admit(ctx context.Context, method string) (context.Context, error) {
 	need := methods[method].caller
 	if need == nobody {
@@ -97,7 +96,7 @@ func (g *guard) admit(ctx context.Context, method string) (context.Context, erro
 	}
 	p, ok := grpcpeer.FromContext(ctx)
 	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "there is no connection behind this call")
+		return nil, status.Error(codes.Unauthenticated, "this call has no connection")
 	}
 	info, ok := p.AuthInfo.(authInfo)
 	if !ok {
@@ -129,7 +128,8 @@ func (g *guard) admit(ctx context.Context, method string) (context.Context, erro
 	return peer.With(ctx, *info.identity), nil
 }
 
-// label keeps the values of metric labels bounded: strangers choose method names.
+// label returns the method as a metric label. Methods that are not in the table share one value,
+// because a client chooses the method name.
 func (g *guard) label(method string) string {
 	if _, ok := methods[method]; !ok {
 		return "unlisted"

@@ -20,11 +20,11 @@ import (
 )
 
 const (
-	// maxSources bounds the table; a newcomer beyond it takes the place of the source heard of
-	// longest ago. Sharing one bucket instead would let a flood shut every newcomer out.
+	// maxSources bounds the table. In a full table a new source replaces the source that called
+	// longest ago. One shared bucket for new sources would let a flood block all of them.
 	maxSources = 1 << 16
-	// sourceIdle is how long a source is remembered after its last call. Any bucket is full
-	// again by then.
+	// sourceIdle is how long a source is remembered after its last call. Its buckets are full again
+	// by then.
 	sourceIdle = 5 * time.Minute
 )
 
@@ -37,7 +37,7 @@ type callLimiter struct {
 
 	mu      sync.Mutex
 	sources map[netip.Prefix]*buckets
-	recent  *list.List // the keys of sources, the one heard of last in front
+	recent  *list.List // the keys of sources, the most recent caller in front
 }
 
 type buckets struct {
@@ -50,7 +50,7 @@ func newCallLimiter(limits Limits, clock clock.PassiveClock, metrics *Metrics) *
 	return &callLimiter{limits: limits, clock: clock, metrics: metrics, sources: map[netip.Prefix]*buckets{}, recent: list.New()}
 }
 
-// tap is a tap.ServerInHandle.
+// tap checks the limits of a call. It is a tap.ServerInHandle.
 func (l *callLimiter) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	p, ok := grpcpeer.FromContext(ctx)
 	if !ok {
@@ -74,7 +74,7 @@ func (l *callLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 	return nil, tooMany("too many calls from this address; wait before the next one", wait)
 }
 
-// take is zero when the call may pass, else how long to wait.
+// take returns zero when the call may pass, and otherwise the time to wait.
 func (l *callLimiter) take(from netip.Prefix, begin bool) time.Duration {
 	now := l.clock.Now()
 	l.mu.Lock()
@@ -92,7 +92,7 @@ func (l *callLimiter) take(from netip.Prefix, begin bool) time.Duration {
 	return 0
 }
 
-// bucketsOf finds or makes the buckets of a source; l.mu is held.
+// bucketsOf returns the buckets of a source and creates them if necessary; l.mu is held.
 func (l *callLimiter) bucketsOf(from netip.Prefix, now time.Time) *buckets {
 	if b, ok := l.sources[from]; ok {
 		b.seen = now
@@ -110,8 +110,8 @@ func (l *callLimiter) bucketsOf(from netip.Prefix, now time.Time) *buckets {
 	return b
 }
 
-// makeRoom forgets idle sources and, in a full table, the one heard of longest ago. Each
-// source is forgotten once, so a newcomer costs constant time on average.
+// makeRoom removes idle sources and, from a full table, the source that called longest ago. Each
+// source is removed once, so a new source costs constant time on average.
 func (l *callLimiter) makeRoom(now time.Time) {
 	for oldest := l.recent.Back(); oldest != nil; oldest = l.recent.Back() {
 		from, _ := oldest.Value.(netip.Prefix)
@@ -123,7 +123,7 @@ func (l *callLimiter) makeRoom(now time.Time) {
 	}
 }
 
-// tooMany returns a refusal with the time after which the caller may try again.
+// tooMany returns a ResourceExhausted status with the delay before the next attempt.
 func tooMany(message string, wait time.Duration) error {
 	refused := status.New(codes.ResourceExhausted, message)
 	if detailed, err := refused.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {

@@ -8,62 +8,67 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// Bounds of the transport. grpc-go's own are unbounded or very loose.
+// Bounds of the transport. The defaults of grpc-go are unbounded or very loose.
 const (
-	// handshakeTimeout covers accept to end of HTTP/2 preface.
+	// handshakeTimeout covers the time from accept to the end of the HTTP/2 preface.
 	handshakeTimeout = 10 * time.Second
-	// maxStreams is how many calls one connection may have open. A machine that pairs has one.
+	// maxStreams and maxPairingStreams bound the open calls of one connection. A machine that pairs
+	// has one.
 	maxStreams        = 16
 	maxPairingStreams = 4
 	// maxHeaderBytes bounds the metadata of a call.
 	maxHeaderBytes = 16 << 10
-	// maxPairingMessage and maxNodeMessage bound a received message. The largest of a machine that
-	// pairs has a ServiceAccount token (16 KiB) and the names of its capabilities (8 KiB). A node's
-	// may carry an output of the largest maxPayloadBytes (256 KiB) and as much again.
+	// maxPairingMessage and maxNodeMessage bound a received message. The largest message of a
+	// machine that pairs has a ServiceAccount token (16 KiB) and the names of its capabilities (8
+	// KiB). A message of a Node may carry an output of the largest maxPayloadBytes (256 KiB) and as
+	// much again.
 	maxPairingMessage = 32 << 10
 	maxNodeMessage    = 512 << 10
-	// writeBufferBytes is the size of a write buffer: connections share a pool of them and hold
+	// writeBufferBytes is the size of a write buffer. Connections share a pool of buffers and hold
 	// one only while they write.
 	writeBufferBytes = 4 << 10
-	// readBufferBytes is 0, no read buffer: TLS keeps a whole record anyway, and most connections
-	// are idle, and there may be tens of thousands.
+	// readBufferBytes is 0, which means no read buffer. TLS keeps a whole record anyway, and there
+	// may be tens of thousands of connections, most of them idle.
 	readBufferBytes = 0
-	// headerTableBytes is 0, no table of header fields seen before: a connection sees few calls.
+	// headerTableBytes is 0, which means no table of earlier header fields. A connection carries
+	// few calls.
 	headerTableBytes = 0
-	// windowBytes is the flow-control window of a stream and of a connection: the
-	// smallest HTTP/2 knows, so a silent reader holds little of our memory.
+	// windowBytes is the flow-control window of a stream and of a connection. It is the smallest
+	// that grpc-go accepts, so that a stream without a reader holds little memory.
 	windowBytes = 64 << 10
 
 	keepaliveTime    = 30 * time.Second
 	keepaliveTimeout = 10 * time.Second
-	// keepaliveMinTime is how often an agent may ping.
+	// keepaliveMinTime is the shortest interval at which an agent may ping.
 	keepaliveMinTime = 10 * time.Second
 
-	// pairingConnectionAge ends connections of the pairing listener; pairingGrace lets a
-	// long poll (30 s) finish.
+	// pairingConnectionAge ends connections of the pairing listener. pairingGrace lets a long poll
+	// (30 s) finish.
 	pairingConnectionAge = 10 * time.Minute
 	pairingGrace         = 40 * time.Second
-	// pairingCall ends a call of the pairing listener.
+	// pairingCall bounds a call of the pairing listener.
 	pairingCall = 35 * time.Second
-	// A node connection lasts between these two, so that agents spread over replicas.
+	// minNodeConnectionAge and maxNodeConnectionAge bound the age of a node connection, so that
+	// agents spread over replicas.
 	minNodeConnectionAge = 12 * time.Hour
 	maxNodeConnectionAge = 24 * time.Hour
 	nodeGrace            = time.Minute
 )
 
-// Limits bound what strangers may ask of the two listeners.
+// Limits bounds the connections and calls that clients may open on the two listeners.
 type Limits struct {
-	// PairingConnections is per address (IPv6: per /64), at a time, TotalPairingConnections over all
-	// addresses. A quarter of these is for addresses of which a machine has proven something.
+	// PairingConnections bounds the open connections of one address (IPv6: of one /64),
+	// TotalPairingConnections the connections of all addresses. A quarter of the total is reserved
+	// for addresses from which a machine has shown a proof.
 	PairingConnections, TotalPairingConnections int
-	// NodeConnections and TotalNodeConnections are the same for connections of the node listener
-	// before the end of their handshake. Later ones are their machine's.
+	// NodeConnections and TotalNodeConnections bound the connections of the node listener in the
+	// same way until the end of their handshake. ConnectionsPerNode bounds later ones.
 	NodeConnections, TotalNodeConnections int
-	// ConnectionsPerNode is how many the machine of one Node may hold on the node listener, with
-	// any keys; the oldest is closed for one more.
+	// ConnectionsPerNode bounds the connections of one Node on the node listener, whatever their
+	// keys. One connection too many closes the oldest.
 	ConnectionsPerNode int
-	// PairingIdle ends a pairing connection without a call for so long; 0 is never. A held
-	// poll is a call.
+	// PairingIdle ends a pairing connection without a call after this time; 0 means never. An open
+	// long poll is a call.
 	PairingIdle time.Duration
 	// BeginsPerSecond and BeginBurst limit BeginPairingSession per address.
 	BeginsPerSecond float64
@@ -73,11 +78,12 @@ type Limits struct {
 	CallBurst      int
 }
 
-// DefaultConnectionsPerNode is enough for a session, the next one, and two that broke unnoticed.
+// DefaultConnectionsPerNode is enough for a session, its successor, and two broken connections that
+// the gateway has not noticed.
 const DefaultConnectionsPerNode = 4
 
-// DefaultLimits are made for hundreds of machines behind one address, and for a
-// flood that costs us less than the flooder.
+// DefaultLimits returns limits for hundreds of machines behind one address. A flood within them
+// costs the gateway less than the flooder.
 func DefaultLimits() Limits {
 	return Limits{
 		PairingConnections:      256,
@@ -93,7 +99,7 @@ func DefaultLimits() Limits {
 	}
 }
 
-// transportOptions are those of a listener with bounds.
+// transportOptions returns the transport options of a listener with the bounds b.
 func transportOptions(b bounds) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ConnectionTimeout(b.connection),
@@ -103,7 +109,7 @@ func transportOptions(b bounds) []grpc.ServerOption {
 		grpc.HeaderTableSize(headerTableBytes),
 		grpc.InitialWindowSize(windowBytes),
 		grpc.InitialConnWindowSize(windowBytes),
-		// Stop returns only after the last handler did: nobody writes afterwards.
+		// Stop returns after the last handler, so that no handler writes afterwards.
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime:             keepaliveMinTime,
@@ -124,8 +130,8 @@ func nodeOptions(b bounds) []grpc.ServerOption {
 	return append(transportOptions(b), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxRecvMsgSize(maxNodeMessage))
 }
 
-// nodeConnectionAge differs per process; grpc-go adds 10 % of jitter per connection,
-// hence the margins.
+// nodeConnectionAge returns the connection age of this process. It differs between processes.
+// grpc-go adds 10 % of jitter per connection, hence the margins.
 func nodeConnectionAge() time.Duration {
 	low, high := minNodeConnectionAge*10/9, maxNodeConnectionAge*10/11
 	return low + rand.N(high-low)

@@ -10,7 +10,7 @@ import (
 
 func quotaText(q quota) string { return fmt.Sprintf("%d, %s", q.burst, q.every) }
 
-// Whoever changes a limit changes the page that operators read.
+// A change of a limit must also change the page that operators read.
 func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 	page, err := os.ReadFile("../../docs/reference/limits.md")
 	if err != nil {

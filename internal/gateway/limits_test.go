@@ -96,7 +96,7 @@ func TestASourceIsForgottenForANewOneOrAfterItsTime(t *testing.T) {
 		t.Errorf("%d sources are remembered, the oldest %t, want all", len(l.sources), l.sources[source("10.0.0.0")] != nil)
 	}
 	if l.take(source("192.0.2.2"), true); len(l.sources) != maxSources || l.sources[source("10.0.0.0")] != nil {
-		t.Errorf("%d sources are remembered, the oldest %t, want a newcomer in its place", len(l.sources), l.sources[source("10.0.0.0")] != nil)
+		t.Errorf("%d sources are remembered, the oldest %t, want it replaced by the new source", len(l.sources), l.sources[source("10.0.0.0")] != nil)
 	}
 	for after, want := range map[time.Duration]int{sourceIdle: 2, sourceIdle + 1: 1} {
 		l.sources, l.recent = map[netip.Prefix]*buckets{}, list.New()
@@ -115,21 +115,21 @@ func TestAFullTableOfSourcesForgetsTheOneHeardOfLongestAgo(t *testing.T) {
 	l.take(busy, true)
 	for i := range maxSources + 1000 {
 		if wait := l.take(peer.Source(address), true); wait != 0 {
-			t.Fatalf("newcomer %d waits %s for others", i, wait)
+			t.Fatalf("new source %d waits %s because of others", i, wait)
 		}
 		if wait := l.take(busy, true); wait == 0 {
-			t.Fatalf("after newcomer %d the limit of a busy source is forgotten", i)
+			t.Fatalf("after new source %d the limit of a busy source is forgotten", i)
 		}
 		address = address.Next()
 	}
 	if l.sources[source("10.0.0.0")] != nil {
-		t.Error("the source heard of longest ago is still remembered")
+		t.Error("the source that called longest ago is still remembered")
 	}
 }
 
 func TestAPairingConnectionWithoutACallIsEnded(t *testing.T) {
 	if idle := DefaultLimits().PairingIdle; idle <= 0 || idle > 30*time.Second {
-		t.Errorf("the default is %s, want one of at most 30s", idle)
+		t.Errorf("the default is %s, want at most 30s", idle)
 	}
 	r := start(t, func(_ *running, o *Options) { o.Limits.PairingIdle = 100 * time.Millisecond })
 	conn := dial(t, r.pairingAddress(), r.clientTLS())
@@ -142,7 +142,7 @@ func TestAPairingConnectionWithoutACallIsEnded(t *testing.T) {
 		}
 	}
 	if !conn.WaitForStateChange(ctx, connectivity.Ready) {
-		t.Error("an idle connection is held")
+		t.Error("an idle connection stays open")
 	}
 }
 
@@ -181,7 +181,7 @@ func TestConnectionsBeyondTheCapAreClosedAndTheRestIsServed(t *testing.T) {
 	}
 	eventually(t, "all beyond the cap make room", func() bool { return r.refused(pairingListener, reasonMadeRoom) == 200-capacity })
 	if held := r.connections(pairingListener); held != capacity {
-		t.Errorf("%v connections are held, want %d", held, capacity)
+		t.Errorf("%v connections are open, want %d", held, capacity)
 	}
 	if _, err := r.pairingClient(t).BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
 		t.Errorf("a legitimate machine: %v", err)

@@ -12,10 +12,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// sweepEvery is how often deadlines of connections are looked at.
+// sweepEvery is the interval at which the deadlines of connections are checked.
 const sweepEvery = 250 * time.Millisecond
 
-// listen binds an address; an occupied one is explained with its flag.
+// listen binds an address. The error for a port in use names the flag.
 func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", address)
@@ -29,7 +29,7 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 }
 
 // limitedListener accepts connections within the bounds of phases.go. Accept returns a connection
-// when it has sent its first byte and it is its turn for a handshake.
+// that has a turn for its handshake and has sent its first byte.
 type limitedListener struct {
 	net.Listener
 	name     string
@@ -40,7 +40,7 @@ type limitedListener struct {
 	metrics  *Metrics
 
 	ready     chan *limitedConn
-	failed    chan error    // of Accept
+	failed    chan error    // errors of the inner Accept
 	done      chan struct{} // closed by Close
 	close     sync.Once
 	accepting sync.WaitGroup
@@ -75,7 +75,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops listening and closes the connections that Accept has not returned. It waits for that.
+// Close stops listening, closes the connections that Accept has not returned, and waits until its
+// goroutines have ended.
 func (l *limitedListener) Close() (err error) {
 	l.close.Do(func() {
 		err = l.Listener.Close()
@@ -107,7 +108,7 @@ func (l *limitedListener) acceptAll() {
 	}
 }
 
-// enter gives a connection a place and lets it wait for its turn.
+// enter counts a new connection and queues it for its turn.
 func (l *limitedListener) enter(conn net.Conn) {
 	now := time.Now()
 	c := &limitedConn{Conn: conn, listener: l, source: peer.Source(addressOf(conn.RemoteAddr())), accepted: now}
@@ -125,7 +126,7 @@ func (l *limitedListener) enter(conn net.Conn) {
 	l.turns.wait(c, now)
 }
 
-// delay waits, or until Close.
+// delay waits for d, or until Close.
 func (l *limitedListener) delay(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -135,7 +136,7 @@ func (l *limitedListener) delay(d time.Duration) {
 	}
 }
 
-// left releases the place of a closed connection.
+// left releases the limits of a closed connection.
 func (l *limitedListener) left(c *limitedConn) {
 	l.metrics.connections.WithLabelValues(l.name).Dec()
 	l.places.release(c)
@@ -163,7 +164,7 @@ func (l *limitedListener) greet(c *limitedConn) {
 	}
 }
 
-// sweep closes connections that are too slow.
+// sweep closes connections that exceed their deadline.
 func (l *limitedListener) sweep() {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()

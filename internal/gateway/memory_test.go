@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// goroutinesPerStream are three of grpc-go's transport (it reads, writes, and looks whether the
-	// peer lives) and the handler.
+	// goroutinesPerStream counts the handler and three goroutines of grpc-go's transport: it reads,
+	// writes, and checks whether the peer is alive.
 	goroutinesPerStream = 4
-	// bytesPerStream is what may live in the heap for one, stacks not counted: 19 KiB do.
+	// bytesPerStream bounds the live heap of one stream, without stacks. It is 19 KiB today.
 	bytesPerStream = 21 << 10
 )
 
-// TestAnIdleStreamCostsSoManyGoroutinesAndBytes keeps what a connected machine costs from growing
-// unnoticed: tens of thousands idle for days. It counts by who allocated, so that the machines,
-// which run in this process, too, make no difference.
+// TestAnIdleStreamCostsSoManyGoroutinesAndBytes bounds the cost of a connected machine, because
+// tens of thousands idle for days. It counts allocations by their stacks. The machines, which run
+// in this process too, therefore make no difference.
 func TestAnIdleStreamCostsSoManyGoroutinesAndBytes(t *testing.T) {
 	defer func(rate int) { runtime.MemProfileRate = rate }(runtime.MemProfileRate)
 	runtime.MemProfileRate = 1 // every allocation from here on
@@ -41,7 +41,7 @@ func TestAnIdleStreamCostsSoManyGoroutinesAndBytes(t *testing.T) {
 		eventually(t, "each stream has four goroutines", func() bool { return goroutinesOfGateway(t) == streams*goroutinesPerStream })
 	}
 	settle(0)
-	connect() // The first one pays for what is made once.
+	connect() // The first stream pays for the allocations that happen once.
 	settle(1)
 	before := bytesOfGateway(t)
 	const many = 40
@@ -56,7 +56,7 @@ func TestAnIdleStreamCostsSoManyGoroutinesAndBytes(t *testing.T) {
 	}
 }
 
-// ofGateway tells the code of the gateway from that of the machines.
+// ofGateway reports whether a stack belongs to the gateway and not to the machines.
 func ofGateway(stack string) bool {
 	for _, code := range []string{"transport.NewServerTransport", "transport.(*http2Server)", "grpc.(*Server)"} {
 		if strings.Contains(stack, code) {
@@ -66,7 +66,7 @@ func ofGateway(stack string) bool {
 	return false
 }
 
-// goroutinesOfGateway counts those that exist for connections.
+// goroutinesOfGateway counts the goroutines that exist for connections.
 func goroutinesOfGateway(t *testing.T) (count int) {
 	t.Helper()
 	var dump bytes.Buffer
@@ -81,10 +81,11 @@ func goroutinesOfGateway(t *testing.T) (count int) {
 	return count
 }
 
-// bytesOfGateway are those it allocated for connections and that are still in use.
+// bytesOfGateway returns the bytes that the gateway allocated for connections and that are still in
+// use.
 func bytesOfGateway(t *testing.T) (live int64) {
 	t.Helper()
-	for range 3 { // A pool gives up what it keeps with the second.
+	for range 3 { // A pool drops its unused items in the second collection.
 		runtime.GC()
 	}
 	records := make([]runtime.MemProfileRecord, 1<<17)

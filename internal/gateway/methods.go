@@ -6,19 +6,19 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// caller is the kind of identity a method asks for.
+// caller is the kind of identity that a method requires.
 type caller int
 
 const (
-	// nobody may call a method that is not in the table.
+	// nobody is the caller of a method without a row in the table: no call is allowed.
 	nobody caller = iota
-	// stranger proves itself inside the call (code, token or signature).
+	// stranger has no identity yet and proves its claim inside the call (code, token or signature).
 	stranger
 	// machine has a client certificate with the pinned key of a live Node.
 	machine
 )
 
-// sourceBudget names the budget of an address in Limits that a pairing call is taken from.
+// sourceBudget names the budget in Limits from which a pairing call of an address is taken.
 type sourceBudget int
 
 const (
@@ -30,8 +30,8 @@ const (
 // request is read.
 type method struct {
 	caller   caller
-	bySource sourceBudget // of the pairing listener, where no caller has a name yet
-	byNode   quota        // of the node listener
+	bySource sourceBudget // for the pairing listener, where callers have no identity yet
+	byNode   quota        // for the node listener
 }
 
 // sessionQuota bounds the calls that open a session. It is wider than the budget of status writes,
@@ -44,8 +44,8 @@ var pollQuota = quota{burst: 200, every: 10 * time.Millisecond}
 // identityQuota bounds the calls that change the identity of a machine; each verifies signatures.
 var identityQuota = quota{burst: 16, every: 5 * time.Second}
 
-// methods is the closed world: a method that is missing here is refused, whatever
-// is registered.
+// methods is the list of allowed methods. A method that is missing here is refused, even if a
+// server has it registered.
 var methods = map[string]method{
 	gatewayv1.PairingService_BeginPairingSession_FullMethodName:     {caller: stranger, bySource: beginsOfSource},
 	gatewayv1.PairingService_CompletePairingSession_FullMethodName:  {caller: stranger, bySource: callsOfSource},

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Metrics count what the listeners do. Label values are bounded: listener names,
-// methods of the table, gRPC codes and reasons of package identity.
+// Metrics counts the connections and calls of the listeners. Label values are bounded: listener
+// names, methods of the table, gRPC codes and reasons of package identity.
 type Metrics struct {
 	connections *prometheus.GaugeVec
 	refused     *prometheus.CounterVec
@@ -17,7 +17,7 @@ type Metrics struct {
 	panics      prometheus.Counter
 }
 
-// NewMetrics makes and registers the metrics of a gateway.
+// NewMetrics creates and registers the metrics of a gateway.
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{

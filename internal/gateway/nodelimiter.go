@@ -14,14 +14,15 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// refusedConnectionDelay is how long a connection beyond connectionQuota keeps its turn before it is
-// closed. A handshake costs the gateway more than any refused call, and an address has few turns.
+// refusedConnectionDelay is how long a connection beyond connectionQuota keeps its turn before it
+// is closed. A handshake costs the gateway more than any refused call, and an address has few
+// turns.
 const refusedConnectionDelay = time.Second
 
 var (
 	// connectionQuota bounds the handshakes of a Node that reach HTTP/2.
 	connectionQuota = quota{burst: 100, every: 500 * time.Millisecond}
-	// strayQuota bounds all calls together of the callers that name a Node and do not have its key.
+	// strayQuota bounds all calls together of the callers that name a Node without its key.
 	strayQuota = quota{burst: 20, every: 2 * time.Second}
 )
 
@@ -36,21 +37,21 @@ func newNodeLimiter(c clock.PassiveClock, metrics *Metrics) *nodeLimiter {
 	return &nodeLimiter{quotas: newQuotas(c), metrics: metrics}
 }
 
-// nodeConn is the record of a connection of the node listener. The authorizer decides whether
-// it belongs to the pinned machine: at the handshake from its cache, then at each call.
+// nodeConn is the record of a connection of the node listener. The authorizer decides whether the
+// connection belongs to the pinned machine: at the handshake from its cache, then at each call.
 type nodeConn struct {
 	refusedCalls
 	identity *peer.Identity
 	stray    atomic.Bool
 }
 
-// authorized resets the record: the caller is the pinned machine.
+// authorized resets the record after a call of the pinned machine.
 func (c *nodeConn) authorized() {
 	c.stray.Store(false)
 	c.reset()
 }
 
-// refused counts a refusal that the caller can avoid; an outage of the cluster is none.
+// refused counts a refusal that the caller can avoid. It does not count an outage of the cluster.
 func (c *nodeConn) refused(err error) {
 	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated:
@@ -70,7 +71,7 @@ func (l *nodeLimiter) admitConnection(c *nodeConn) error {
 	return tooMany("this machine connects too often; wait before the next connection", wait)
 }
 
-// tap is a tap.ServerInHandle.
+// tap checks the budgets of a call. It is a tap.ServerInHandle.
 func (l *nodeLimiter) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	p, ok := grpcpeer.FromContext(ctx)
 	if !ok {

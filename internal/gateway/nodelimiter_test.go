@@ -61,8 +61,8 @@ func TestAQuotaIsABurstAndARate(t *testing.T) {
 	}
 }
 
-// One machine calls as fast as it can over new keys and connections. The calls that reach the
-// service are counted: a neighbour pays for nothing else.
+// One machine calls as fast as it can with new keys and connections. The test counts the calls that
+// reach the service, because nothing else costs a neighbour.
 func TestTheCallsOfANodeAreBoundedWhateverItsKeysAndConnections(t *testing.T) {
 	var served atomic.Int64
 	other := identity.ID{TrustDomain: robot.TrustDomain, Namespace: robot.Namespace, Node: "other"}
@@ -136,8 +136,8 @@ func TestAPairingConnectionOfRefusedCallsIsClosed(t *testing.T) {
 	eventually(t, "the connection is closed", func() bool { return r.refused(pairingListener, reasonTooManyRefusals) == 1 })
 }
 
-// A machine that connects too often pays with the turns of its address: its refused connection is
-// not closed at once.
+// A machine that connects too often uses up the turns of its address, because its refused
+// connection is not closed at once.
 func TestAConnectionBeyondTheBudgetKeepsItsTurn(t *testing.T) {
 	r := start(t, func(_ *running, o *Options) { o.Clock = clocktesting.NewFakePassiveClock(time.Now()) })
 	certificate := r.deviceCA.DeviceTLS(t, robot)
@@ -151,7 +151,7 @@ func TestAConnectionBeyondTheBudgetKeepsItsTurn(t *testing.T) {
 	}
 	defer conn.Close()
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Error("a connection beyond the budget was taken")
+		t.Error("a connection beyond the budget was served")
 	}
 	if lasted := time.Since(began); lasted < refusedConnectionDelay {
 		t.Errorf("it was closed after %s, want at least %s", lasted, refusedConnectionDelay)
@@ -160,7 +160,7 @@ func TestAConnectionBeyondTheBudgetKeepsItsTurn(t *testing.T) {
 	eventually(t, "the connection is counted as refused", func() bool { return r.refused(nodeListener, reasonTooManyConnectionsOfNode) == 1 })
 }
 
-// A caller with another key of the Node takes nothing from the budget of the machine.
+// A caller with another key of the Node uses nothing from the budget of the machine.
 func TestANamesakeTakesNoCallOfTheMachine(t *testing.T) {
 	var pin string
 	r := start(t, func(_ *running, o *Options) {

@@ -2,41 +2,42 @@ package gateway
 
 import "time"
 
-// handshakeBounds are those of a connection from its accept to the end of its TLS handshake.
+// handshakeBounds bounds a connection from its accept to the end of its TLS handshake.
 type handshakeBounds struct {
-	// turns is how many connections may be between their first byte and the end of their handshake,
-	// half of them of one source.
+	// turns bounds the connections between the grant of their turn and the end of their handshake.
+	// One source may have half of them.
 	turns int
-	// silent ends a turn without a first byte, handshake one without the end of the handshake, both
-	// sooner while other sources wait for a turn. queue ends the wait for a turn.
+	// silent bounds the time to the first byte in a turn, and handshake the time to the end of the
+	// handshake. The shorter bounds apply while other sources wait for a turn. queue bounds the
+	// wait for a turn.
 	silent, silentWhileOthersWait       time.Duration
 	handshake, handshakeWhileOthersWait time.Duration
 	queue                               time.Duration
-	// strangers have less time also while others of their own source wait.
+	// strangers applies the shorter bounds also while other connections of the same source wait.
 	strangers bool
 }
 
-// receiveBounds are the bounds of received and unfinished bytes.
+// receiveBounds bounds the received and unfinished bytes.
 type receiveBounds struct {
 	perConnection, total int           // bytes
-	headers, message     time.Duration // until it is finished
+	headers, message     time.Duration // time until it is finished
 }
 
-// bounds are those of a listener.
+// bounds holds the bounds of one listener.
 type bounds struct {
 	handshake handshakeBounds
 	receive   receiveBounds
-	// connection covers TLS handshake and HTTP/2 preface.
+	// connection bounds the time of TLS handshake and HTTP/2 preface.
 	connection time.Duration
-	// idle ends a connection without a call, 0 never.
+	// idle ends a connection without a call; 0 means never.
 	idle time.Duration
-	// ping is the silence before the gateway pings, pong the time for the answer.
+	// ping is the silence after which the gateway pings, pong the time for the answer.
 	ping, pong time.Duration
-	// age ends a connection, after grace for its calls. call ends one that waits, 0 never.
+	// age ends a connection, after grace for its calls. call ends a call that waits; 0 means never.
 	age, grace, call time.Duration
 }
 
-// allBounds are those of both listeners.
+// allBounds holds the bounds of both listeners.
 type allBounds struct{ pairing, node bounds }
 
 func defaultBounds(l Limits) allBounds {
@@ -46,7 +47,7 @@ func defaultBounds(l Limits) allBounds {
 	return all
 }
 
-// pairingBounds are for strangers.
+// pairingBounds are the bounds of the pairing listener, whose clients are unknown.
 var pairingBounds = bounds{
 	handshake: handshakeBounds{
 		turns: 64, silent: handshakeTimeout, silentWhileOthersWait: time.Second,
@@ -57,8 +58,8 @@ var pairingBounds = bounds{
 	age: pairingConnectionAge, grace: pairingGrace, call: pairingCall,
 }
 
-// nodeBounds are for machines, which are proven with the end of their handshake. A message of
-// maxNodeMessage takes its time on a slow line.
+// nodeBounds are the bounds of the node listener, whose machines have proven their identity at the
+// end of their handshake. A message of maxNodeMessage takes its time on a slow line.
 var nodeBounds = bounds{
 	handshake: handshakeBounds{
 		turns: 128, silent: handshakeTimeout, silentWhileOthersWait: time.Second,
@@ -69,21 +70,22 @@ var nodeBounds = bounds{
 	age: maxNodeConnectionAge, grace: nodeGrace,
 }
 
-// phase is a state in which a connection may stop, and its cost there.
+// phase is a state in which a connection may stop, with its cost there.
 type phase struct {
 	listener, name string
-	// deadline ends the phase; contended does while other connections wait, 0 if that is the same.
+	// deadline ends the phase. contended ends it while other connections wait; 0 means the same
+	// time.
 	deadline, contended time.Duration
-	// perSource and total are how many connections may be in the phase, of one address and in all;
-	// 0: as many as there are machines, with Limits.ConnectionsPerNode each.
+	// perSource and total bound the connections in the phase, of one address and of all. 0 means as
+	// many as there are machines, with Limits.ConnectionsPerNode each.
 	perSource, total int
-	// bytes may be received from a connection and not be finished; allBytes from all together, if
-	// that is less than total times as many.
+	// bytes bounds the received and unfinished bytes of one connection. allBytes bounds the bytes
+	// of all connections, if that is less than total times bytes.
 	bytes, allBytes int
 }
 
-// ofSource and ofAll are the bytes that may be unfinished, 0 if only a machine's own number of
-// connections bounds them.
+// ofSource and ofAll return the bound on unfinished bytes of one address and of all. They return 0
+// if only the number of connections of a machine bounds them.
 func (p phase) ofSource() int { return p.capped(p.perSource) }
 func (p phase) ofAll() int    { return p.capped(p.total) }
 
@@ -94,7 +96,7 @@ func (p phase) capped(connections int) int {
 	return p.bytes * connections
 }
 
-// phases returns the table of a gateway with these limits.
+// phases returns the table of the phases of a gateway with these limits.
 func phases(l Limits) []phase {
 	var all []phase
 	for _, of := range []struct {

@@ -21,7 +21,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// A changed phase needs a changed table for operators.
+// A change of a phase must also change the table that operators read.
 func TestThePhasesAreTheOnesInTheReference(t *testing.T) {
 	page, err := os.ReadFile("../../docs/reference/limits.md")
 	if err != nil {
@@ -63,10 +63,11 @@ func TestThePhasesAreTheOnesInTheReference(t *testing.T) {
 	}
 }
 
-// stops are the ways to stop in a phase. Each ends with a connection that the gateway has closed.
+// stops has a function for each phase that opens a connection and stops in the phase. The gateway
+// must close the connection.
 var stops = map[string]func(t *testing.T, r *running, listener string) net.Conn{
 	"waits for its turn": func(t *testing.T, r *running, listener string) net.Conn {
-		r.silent(t, listener) // has the only turn of its address
+		r.silent(t, listener) // takes the only turn of its address
 		return r.silent(t, listener)
 	},
 	"accepted, no byte yet": func(t *testing.T, r *running, listener string) net.Conn { return r.silent(t, listener) },
@@ -105,8 +106,8 @@ var stops = map[string]func(t *testing.T, r *running, listener string) net.Conn{
 	},
 }
 
-// A connection that stops in any phase of the table is closed; a phase without a way to stop in it
-// fails.
+// A connection that stops in any phase of the table is closed. The test fails for a phase without a
+// function in stops.
 func TestAConnectionThatStopsInAnyPhaseIsClosed(t *testing.T) {
 	for _, p := range phases(DefaultLimits()) {
 		if p.name == "long poll" {
@@ -137,7 +138,7 @@ func TestAConnectionThatStopsInAnyPhaseIsClosed(t *testing.T) {
 	}
 }
 
-// impatient shortens the deadline of one phase and keeps those of the others.
+// impatient shortens the deadline of one phase and disables the others.
 func (b *bounds) impatient(name string) {
 	const soon, never = 200 * time.Millisecond, time.Hour
 	b.handshake.silent, b.handshake.silentWhileOthersWait, b.handshake.queue = never, never, never
@@ -161,7 +162,7 @@ func (b *bounds) impatient(name string) {
 	}
 }
 
-// A call that waits is ended, whatever its handler does.
+// A waiting call ends after its time, whatever its handler does.
 func TestALongPollEnds(t *testing.T) {
 	const soon = 100 * time.Millisecond
 	r := start(t, func(_ *running, o *Options) {
@@ -170,14 +171,14 @@ func TestALongPollEnds(t *testing.T) {
 		o.bounds.node.age, o.bounds.node.grace = soon, soon
 	})
 	if _, err := r.pairingClient(t).GetPairingRequestStatus(t.Context(), &gatewayv1.GetPairingRequestStatusRequest{}); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("a poll without news: got %v, want DeadlineExceeded", err)
+		t.Errorf("a poll without a change: got %v, want DeadlineExceeded", err)
 	}
 	stream, err := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot)).StreamNodeEvents(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := stream.Recv(); err == nil {
-		t.Error("a stream is held beyond the age of its connection")
+		t.Error("a stream stays open beyond the age of its connection")
 	}
 }
 
@@ -220,7 +221,7 @@ func dialRaw(t *testing.T, from, to string) net.Conn {
 	return c
 }
 
-// secure opens a connection and ends its handshake.
+// secure opens a connection and completes its handshake.
 func (r *running) secure(t *testing.T, listener string) *tls.Conn {
 	t.Helper()
 	c, err := handshake(t, r.address(listener), r.tlsOf(t, listener))
@@ -251,7 +252,7 @@ func mustWrite(t *testing.T, c net.Conn, p []byte) {
 	}
 }
 
-// callHeaders are those of a call.
+// callHeaders returns the encoded headers of a call.
 func callHeaders(listener string) []byte {
 	path := "/mooring.gateway.v1.PairingService/BeginPairingSession"
 	if listener == nodeListener {

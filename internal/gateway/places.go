@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// maxAdmitted bounds how many sources with an admitted request are remembered, and admittedFor how
-// long: that is how long a request waits for its decision.
+// maxAdmitted bounds the number of remembered sources from which a machine has shown a proof.
+// admittedFor is how long they are remembered: as long as a request waits for its decision.
 const (
 	maxAdmitted = 4096
 	admittedFor = time.Hour
-	// advancedFor is the time that a machine has from the begin of a pairing to its proof before its
-	// connection may be closed for another one.
+	// advancedFor is the time between the begin of a pairing and its proof during which the
+	// connection of the machine is not closed for another one.
 	advancedFor = 2 * time.Second
 )
 
-// places are the connections that a listener may have. A full listener closes the connection that
-// waits longest without a proof, of the source with most of them.
+// places bounds the connections of a listener. A full listener closes the connection that has
+// waited longest without a proof, of the source with most of these.
 type places struct {
 	perSource, total int
-	// reserved of them are for sources that have had a request admitted.
+	// reserved is the part of total for sources from which a machine has shown a proof.
 	reserved int
 
 	mu       sync.Mutex
@@ -31,7 +31,7 @@ type places struct {
 	recent   *list.List // of admission, the newest in front
 }
 
-// place holds the connections of one source.
+// place counts the connections of one source.
 type place struct {
 	all     int
 	waiting *list.List // of *limitedConn without a proof, the oldest in front
@@ -49,8 +49,8 @@ func newPlaces(perSource, total, reserved int) *places {
 	}
 }
 
-// take gives a connection a place until it is closed, and returns the connection that has to be
-// closed for it, if any. It returns false when there is no place.
+// take counts a connection until it is closed. It returns the connection that must be closed for
+// it, if any, and false when there is no room.
 func (p *places) take(c *limitedConn, now time.Time) (victim *limitedConn, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,7 +84,7 @@ func (p *places) full(source netip.Prefix, now time.Time) bool {
 	return p.all >= p.total-p.reserved
 }
 
-// victim returns the connection that makes room for another one.
+// victim returns the connection to close to make room for another one, or nil.
 func (p *places) victim(now time.Time) (victim *limitedConn) {
 	most := 0
 	for source, held := range p.sources {
@@ -99,7 +99,8 @@ func (p *places) victim(now time.Time) (victim *limitedConn) {
 	return victim
 }
 
-// oldest returns the connection that waits longest without a proof and has not just got ahead.
+// oldest returns the connection that has waited longest without a proof. It skips connections that
+// are protected by advancedFor.
 func (held *place) oldest(now time.Time) *limitedConn {
 	for e := held.waiting.Front(); e != nil; e = e.Next() {
 		if c, _ := e.Value.(*limitedConn); now.Sub(c.advanced) > advancedFor {
@@ -109,14 +110,14 @@ func (held *place) oldest(now time.Time) *limitedConn {
 	return nil
 }
 
-// advance keeps a connection for advancedFor: its machine has begun a pairing.
+// advance protects a connection for advancedFor, because its machine has begun a pairing.
 func (p *places) advance(c *limitedConn, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.advanced = now
 }
 
-// prove keeps a connection from being closed for others: its machine has proven something.
+// prove protects a connection from being closed for others, because its machine has shown a proof.
 func (p *places) prove(c *limitedConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,7 +127,7 @@ func (p *places) prove(c *limitedConn) {
 	}
 }
 
-// admit remembers that a source has a machine whose request was admitted.
+// admit remembers that a machine of this source has shown a proof.
 func (p *places) admit(source netip.Prefix, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -148,7 +149,7 @@ func (p *places) isAdmitted(source netip.Prefix, now time.Time) bool {
 	return now.Before(known.until)
 }
 
-// release gives the place of a connection back; a second time does nothing.
+// release removes a connection from the counts. A second call does nothing.
 func (p *places) release(c *limitedConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

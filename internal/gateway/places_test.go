@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// from is a connection of an address.
+// from returns a connection of an address.
 func from(address string, accepted time.Time) *limitedConn {
 	return &limitedConn{source: netip.MustParsePrefix(address + "/32"), accepted: accepted}
 }
 
-// fill takes the places that strangers may have, with connections that have proven something.
+// fill takes places that are open to all sources, with proven connections.
 func fill(t *testing.T, p *places, count int, now time.Time) {
 	t.Helper()
 	for i := range count {
@@ -29,23 +29,23 @@ func TestReservedPlacesAreForSourcesWithAnAdmittedRequest(t *testing.T) {
 	p := newPlaces(4, 10, 3)
 	fill(t, p, 7, now)
 	if victim, ok := p.take(from("192.0.2.9", now), now); ok || victim != nil {
-		t.Fatalf("a stranger got a reserved place (%v), for %v", ok, victim)
+		t.Fatalf("a source without a proof got a reserved place (%v), for %v", ok, victim)
 	}
 	p.admit(from(invited, now).source, now)
 	for i := range 3 {
 		if victim, ok := p.take(from(invited, now), now); !ok || victim != nil {
-			t.Fatalf("reserved place %d is not free for an admitted source: %v, %v", i, ok, victim)
+			t.Fatalf("reserved place %d is not free for a source with a proof: %v, %v", i, ok, victim)
 		}
 	}
 	if _, ok := p.take(from("192.0.2.9", now), now); ok {
-		t.Error("a stranger got a place of a full listener, or that of an admitted source")
+		t.Error("a source without a proof got a place of a full listener, or a reserved place")
 	}
 	late := now.Add(admittedFor)
 	p = newPlaces(4, 10, 3)
 	p.admit(from(invited, now).source, now)
 	fill(t, p, 7, now)
 	if _, ok := p.take(from(invited, late), late); ok {
-		t.Error("an admission has no end")
+		t.Error("a source with a proof is remembered after admittedFor")
 	}
 }
 
@@ -103,13 +103,13 @@ func TestASourceHasExactlyItsPlaces(t *testing.T) {
 		}
 		p.prove(c)
 	}
-	// The places of all are full for everyone, admitted or not.
+	// The places of all sources are full for every source, with or without a proof.
 	p = newPlaces(9, 3, 1)
 	p.admit(from("192.0.2.1", now).source, now)
 	for i, want := range []bool{true, true, true, false} {
 		c := from("192.0.2.1", now)
 		if victim, ok := p.take(c, now); ok != want || victim != nil {
-			t.Errorf("connection %d of an admitted source: %v, closes %v", i, ok, victim)
+			t.Errorf("connection %d of a source with a proof: %v, closes %v", i, ok, victim)
 		}
 		p.prove(c)
 	}
@@ -146,14 +146,14 @@ func TestTheOldestAdmissionIsForgottenForANewOne(t *testing.T) {
 		p.admit(number(i), now)
 	}
 	if p.admit(number(0), now); !p.isAdmitted(number(1), now) || len(p.admitted) != maxAdmitted {
-		t.Error("an admission that is renewed takes the place of another one")
+		t.Error("a second proof of a source removes another source")
 	}
 	if p.admit(number(maxAdmitted), now); p.isAdmitted(number(1), now) || !p.isAdmitted(number(0), now) || len(p.admitted) != maxAdmitted || p.recent.Len() != maxAdmitted {
-		t.Errorf("%d admissions are remembered, the oldest: %t", len(p.admitted), p.isAdmitted(number(1), now))
+		t.Errorf("%d sources with a proof are remembered, the oldest: %t", len(p.admitted), p.isAdmitted(number(1), now))
 	}
 }
 
-// The sources are walked in any order.
+// Sources are visited in random order.
 func TestOfEqualSourcesTheOldestConnectionIsClosed(t *testing.T) {
 	now := time.Now()
 	for range 50 {
@@ -169,7 +169,7 @@ func TestOfEqualSourcesTheOldestConnectionIsClosed(t *testing.T) {
 	}
 }
 
-// A machine that has just begun to pair keeps its place for a moment.
+// A machine that has just begun to pair keeps its place for a short time.
 func TestAConnectionThatGotAheadIsNotTheVictim(t *testing.T) {
 	now := time.Now()
 	p := newPlaces(1, 1, 0)

@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// quota allows burst uses at once, then one for each every.
+// quota allows burst uses at once, then one use in each interval.
 type quota struct {
 	burst int
 	every time.Duration
@@ -19,7 +19,8 @@ type quota struct {
 // rotates its key or dials again has the same budget.
 type quotaKey struct {
 	namespace, node string
-	// stray separates callers whose key is not pinned: they take nothing from the Node's machine.
+	// stray separates callers whose key is not pinned, so that they use no budget of the Node's
+	// machine.
 	stray bool
 	use   string // a full method name, or one of the uses below
 }
@@ -33,8 +34,8 @@ const (
 // quotasSweep is the number of entries at which the first sweep runs.
 const quotasSweep = 1024
 
-// quotas holds the budgets of the Nodes that have used some of theirs; a budget that is whole
-// again is deleted. An entry is one time, so idle machines cost nothing.
+// quotas holds the budgets of the Nodes that have used a part of theirs. It deletes a budget that
+// is whole again. An entry is one time, so idle machines cost nothing.
 type quotas struct {
 	clock clock.PassiveClock
 
@@ -47,7 +48,7 @@ func newQuotas(c clock.PassiveClock) *quotas {
 	return &quotas{clock: c, wholeAt: map[quotaKey]time.Time{}, sweepAt: quotasSweep}
 }
 
-// take uses one of the budget and returns 0, or returns how long the caller must wait.
+// take takes one use from the budget and returns 0, or returns how long the caller must wait.
 func (q *quotas) take(key quotaKey, allowed quota) time.Duration {
 	now := q.clock.Now()
 	q.mu.Lock()
@@ -77,7 +78,7 @@ func (q *quotas) sweep(now time.Time) {
 	q.sweepAt = max(quotasSweep, 2*len(q.wholeAt))
 }
 
-// keyOfNode is the budget of the caller's Node for a use.
+// keyOfNode returns the budget key of the caller's Node for a use.
 func keyOfNode(id peer.Identity, stray bool, use string) quotaKey {
 	return quotaKey{namespace: id.ID.Namespace, node: id.ID.Node, stray: stray, use: use}
 }

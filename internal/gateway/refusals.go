@@ -16,13 +16,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// Reasons of mooring_gateway_refused_total for connections. Those of wrong client certificates are
-// in package identity.
+// Reasons of mooring_gateway_refused_total for connections. The reasons for wrong client
+// certificates are in package identity.
 const (
-	reasonTooManyConnections = "TooManyConnections" // no place, and no connection could be closed for it
+	reasonTooManyConnections = "TooManyConnections" // no room, and no connection could be closed for it
 	reasonMadeRoom           = "MadeRoom"           // closed without a proof, for a newer connection
 	reasonTooManyOfOneNode   = "TooManyOfOneNode"
-	// reasonTooManyConnectionsOfNode: the machine of a Node connects more often than connectionQuota allows.
+	// reasonTooManyConnectionsOfNode means that the machine of a Node connects more often than
+	// connectionQuota allows.
 	reasonTooManyConnectionsOfNode = "TooManyConnectionsOfNode"
 	reasonSilent                   = "Silent"            // no byte in time
 	reasonClosed                   = "ClosedByClient"    // before the end of the handshake
@@ -50,12 +51,12 @@ const (
 const recordTypeHandshake = 22
 
 var (
-	errPlainText        = errors.New("the first byte is not one of TLS")
+	errPlainText        = errors.New("the first byte is not a TLS handshake record")
 	errHandshakeTimeout = errors.New("the TLS handshake takes too long")
 )
 
-// refusalsPerSecond and refusalBurst bound the log lines about refused handshakes; maxRefusalText
-// bounds the error in a line, of which a client chooses parts.
+// refusalsPerSecond and refusalBurst bound the log lines about refused handshakes. maxRefusalText
+// bounds the error in a line, because a client chooses parts of it.
 const (
 	refusalsPerSecond = 1
 	refusalBurst      = 10
@@ -70,16 +71,16 @@ type refusals struct {
 
 	mu         sync.Mutex
 	lines      *rate.Limiter
-	suppressed int // since the last line
+	suppressed int // refusals since the last line
 }
 
 func newRefusals(listener string, metrics *Metrics, log logr.Logger) *refusals {
 	return &refusals{listener: listener, metrics: metrics, log: log, lines: rate.NewLimiter(refusalsPerSecond, refusalBurst)}
 }
 
-// record counts a refused handshake.
+// record counts a refused handshake and logs it if the limit of lines allows.
 func (r *refusals) record(conn net.Conn, reason string, err error) {
-	defer r.metrics.refuse(r.listener, reason) // A line is there when its refusal is counted.
+	defer r.metrics.refuse(r.listener, reason) // Count last: the log line exists when the counter changes.
 	r.mu.Lock()
 	suppressed, allowed := r.suppressed, r.lines.AllowN(time.Now(), 1)
 	if r.suppressed++; allowed {
@@ -94,8 +95,8 @@ func (r *refusals) record(conn net.Conn, reason string, err error) {
 		"error", text[:min(len(text), maxRefusalText)], "suppressed", suppressed)
 }
 
-// refusalReason is a bounded label for a failed handshake. crypto/tls has no errors of its own for
-// most reasons; a test compares their texts.
+// refusalReason returns a bounded label for a failed handshake. crypto/tls has no errors of its own
+// for most reasons, so it compares error texts; a test checks them.
 func refusalReason(err error) string {
 	var certificate *identity.CertificateError
 	if errors.As(err, &certificate) {

@@ -18,10 +18,11 @@ type refusedCalls struct {
 // count counts a refused call.
 func (r *refusedCalls) count() { r.inRow.Add(1) }
 
-// reset forgets the refused calls: one was admitted.
+// reset clears the count after a call that was not refused.
 func (r *refusedCalls) reset() { r.inRow.Store(0) }
 
-// closeIfTooMany closes the connection and returns an error when it is beyond maxRefusals.
+// closeIfTooMany closes the connection and returns an error when maxRefusals calls in a row were
+// refused.
 func (r *refusedCalls) closeIfTooMany(metrics *Metrics, listener string) error {
 	if r.inRow.Load() < maxRefusals {
 		return nil

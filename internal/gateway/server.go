@@ -17,16 +17,16 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// stopGrace is how long calls may take to end after Drain before they are cut off.
+// stopGrace bounds the time that open calls have to end after Drain. The server then cuts them off.
 const stopGrace = 5 * time.Second
 
-// Options are what a Server is made of; all are required but Drain.
+// Options configures a Server. All fields are required except Drain and DrainTimeout.
 type Options struct {
 	// TLSDir is --tls-dir.
 	TLSDir string
-	// PairingAddress and NodeAddress are what to listen on, host:port.
+	// PairingAddress and NodeAddress are the addresses to listen on, as host:port.
 	PairingAddress, NodeAddress string
-	// TrustDomain is that of every identity.
+	// TrustDomain is the trust domain of every identity.
 	TrustDomain string
 	Trust       *Trust
 	Limits      Limits
@@ -34,8 +34,8 @@ type Options struct {
 	Pairing    gatewayv1.PairingServiceServer
 	Node       gatewayv1.NodeServiceServer
 	Authorizer Authorizer
-	// Drain asks the machines to go elsewhere and waits until their sessions are recorded
-	// as ended, or ctx ends. It is called once, before the listeners stop.
+	// Drain asks the machines to connect to another gateway. It returns when the ends of their
+	// sessions are recorded, or when ctx ends. The Server calls it once, before the listeners stop.
 	Drain func(ctx context.Context)
 	// DrainTimeout bounds Drain; the default is 10 s.
 	DrainTimeout time.Duration
@@ -44,10 +44,10 @@ type Options struct {
 	Metrics *Metrics
 	Log     logr.Logger
 
-	bounds allBounds // the zero value: the default ones
+	bounds allBounds // the zero value means defaultBounds
 }
 
-// Server is the two listeners. It is a manager.Runnable of every replica.
+// Server runs the two listeners. It is a manager.Runnable of every replica.
 type Server struct {
 	options     Options
 	certificate *serverChains
@@ -62,7 +62,7 @@ type Server struct {
 
 type addresses struct{ pairing, node net.Addr }
 
-// New makes a Server that listens once Start is called.
+// New returns a Server. It listens once Start is called.
 func New(options Options) *Server {
 	if options.DrainTimeout == 0 {
 		options.DrainTimeout = 10 * time.Second
@@ -95,11 +95,11 @@ func New(options Options) *Server {
 	return s
 }
 
-// NeedLeaderElection is false: every replica serves.
+// NeedLeaderElection returns false: every replica serves.
 func (s *Server) NeedLeaderElection() bool { return false }
 
-// Check is a readiness check: nil while both listeners serve with a good certificate
-// and known trust, else what is missing.
+// Check is a readiness check. It returns nil while both listeners serve with a valid certificate
+// and known trust bundles. Otherwise the error names the missing part.
 func (s *Server) Check(*http.Request) error {
 	if err := errors.Join(s.options.Trust.Check(), s.certificate.check()); err != nil {
 		return err
@@ -110,7 +110,8 @@ func (s *Server) Check(*http.Request) error {
 	return nil
 }
 
-// Addresses are those the listeners are bound to, for a port of 0; nil before.
+// Addresses returns the addresses that the listeners are bound to, for a configured port of 0. It
+// returns nil before they are bound.
 func (s *Server) Addresses() (pairing, node net.Addr) {
 	if bound := s.addresses.Load(); bound != nil {
 		return bound.pairing, bound.node
@@ -118,9 +119,9 @@ func (s *Server) Addresses() (pairing, node net.Addr) {
 	return nil, nil
 }
 
-// Start binds both ports at once, so that an occupied one ends the process with a clear
-// error, serves as soon as trust and certificate are there, and on ctx's end drains and
-// stops. It returns when nothing of it runs any more.
+// Start binds both ports at once, so that a port in use ends the process with a clear error. It
+// serves as soon as trust and certificate are loaded. When ctx ends, it drains and stops. It
+// returns when all of its goroutines have ended.
 func (s *Server) Start(ctx context.Context) error {
 	pairing, node, err := s.bind(ctx)
 	if err != nil {
@@ -166,7 +167,7 @@ func (s *Server) bind(ctx context.Context) (limitedPairing, limitedNode *limited
 			o.bounds.node, s.refusals.node, o.Metrics), nil
 }
 
-// serve runs both servers until ctx ends or one of them breaks.
+// serve runs both servers until ctx ends or one of them fails.
 func (s *Server) serve(ctx context.Context, pairing, node *limitedListener) error {
 	s.budget.Store(pairing.budget)
 	pairing.run()
@@ -191,7 +192,8 @@ func served(listener string, err error) error {
 	return fmt.Errorf("serve on the %s listener: %w", listener, err)
 }
 
-// stop lets sessions end in good order first; whatever is left is cut off.
+// stop drains the sessions first, then stops both servers. It cuts off the calls that are still
+// open after stopGrace.
 func (s *Server) stop(ctx context.Context) {
 	s.serving.Store(false)
 	if s.options.Drain != nil {

@@ -62,7 +62,7 @@ func TestABadTrustBundleNeverReplacesAGoodOne(t *testing.T) {
 	r := start(t)
 	r.trust.Update(trustConfig("", ""))
 	if r.Check(nil) == nil {
-		t.Error("readiness is silent about it")
+		t.Error("ready with a bad trust bundle")
 	}
 	if _, err := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Errorf("a good machine is refused: %v", err)

@@ -17,25 +17,25 @@ import (
 )
 
 const (
-	// tlsPoll is how often --tls-dir is read: two small files.
+	// tlsPoll is the interval at which --tls-dir is read: two small files.
 	tlsPoll = time.Second
-	// settleTime is how old a renewed certificate must be before it replaces one that is
-	// still good: cert-manager does not backdate, and clocks of machines are behind.
+	// settleTime is the age at which a renewed certificate replaces one that is still valid.
+	// cert-manager does not backdate certificates, and the clocks of some machines are behind.
 	settleTime = identity.NotBeforeLeeway
 )
 
-// serverCertificate is the certificate of both listeners: the files of --tls-dir with
-// the server CA appended, read again when they change.
+// serverCertificate holds the certificate of both listeners: the files of --tls-dir with the server
+// CA appended. It reads them again when they change.
 type serverCertificate struct {
 	dir string
-	// optional: no such directory is nothing to tell.
+	// optional means that a missing directory is no error and is not logged.
 	optional bool
 	trust    *Trust
 	clock    clock.PassiveClock
 	log      logr.Logger
 
 	mu      sync.RWMutex
-	files   tlsFiles // those in use
+	files   tlsFiles // the files of use
 	use     *tls.Certificate
 	problem error
 	logged  string
@@ -48,7 +48,7 @@ func newServerCertificate(dir string, trust *Trust, clock clock.PassiveClock, lo
 	}
 }
 
-// get is tls.Config.GetCertificate.
+// get implements tls.Config.GetCertificate.
 func (s *serverCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -58,14 +58,14 @@ func (s *serverCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) 
 	return s.use, nil
 }
 
-// ready tells whether there is a certificate to serve with; check also tells whether
-// the newest files could be used.
+// ready reports whether there is a certificate to serve with.
 func (s *serverCertificate) ready() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.use != nil
 }
 
+// check returns nil while the certificate in use has not expired, and otherwise the last problem.
 func (s *serverCertificate) check() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -75,7 +75,7 @@ func (s *serverCertificate) check() error {
 	return s.problem
 }
 
-// refresh looks at the files and the bundle once.
+// refresh reads the files and the bundle once.
 func (s *serverCertificate) refresh() {
 	if s.optional && absent(s.dir) {
 		return
@@ -101,8 +101,8 @@ func (s *serverCertificate) refresh() {
 	s.log.Info("server certificate loaded", "serial", next.Leaf.SerialNumber.Text(16), "notAfter", next.Leaf.NotAfter)
 }
 
-// tooFresh keeps the old certificate while machines trust it and some may not yet
-// believe in the beginning of the new one.
+// tooFresh reports whether the old certificate must stay in use: machines trust it, and the clocks
+// of some may be before the start of the new one.
 func (s *serverCertificate) tooFresh(next *tls.Certificate) bool {
 	now := s.clock.Now()
 	if now.Sub(next.Leaf.NotBefore) >= settleTime || !now.Before(s.use.Leaf.NotAfter) {
@@ -132,7 +132,7 @@ func (s *serverCertificate) load() (*tls.Certificate, tlsFiles, error) {
 	return complete, files, nil
 }
 
-// note keeps and logs a problem, once while it lasts. The certificate in use stays.
+// note keeps a problem and logs it once while it lasts. The certificate in use stays.
 func (s *serverCertificate) note(err error) {
 	s.problem = err
 	if err.Error() == s.logged {
@@ -146,10 +146,10 @@ func expiredError(leaf *x509.Certificate, now time.Time) error {
 	if now.Before(leaf.NotAfter) {
 		return nil
 	}
-	return fmt.Errorf("the server certificate expired at %s and was not renewed: look at cert-manager", leaf.NotAfter.UTC().Format(time.RFC3339))
+	return fmt.Errorf("the server certificate expired at %s and was not renewed: check cert-manager", leaf.NotAfter.UTC().Format(time.RFC3339))
 }
 
-// run refreshes until ctx ends; loaded is closed once a certificate can be served.
+// run refreshes the certificate until ctx ends. It closes loaded once a certificate can be served.
 func (s *serverCertificate) run(ctx context.Context, loaded chan<- struct{}) {
 	ticker := time.NewTicker(tlsPoll)
 	defer ticker.Stop()

@@ -28,11 +28,11 @@ func TestARenewedCertificateIsServedWithoutARestart(t *testing.T) {
 		return err == nil && conn.ConnectionState().PeerCertificates[0].SerialNumber.Cmp(renewed.SerialNumber) == 0
 	})
 	if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
-		t.Errorf("the connection of before the renewal broke: %v", err)
+		t.Errorf("the connection opened before the renewal failed: %v", err)
 	}
 }
 
-// certificateStore is a serverCertificate with a clock of its own.
+// certificateStore is a serverCertificate with a fake clock.
 type certificateStore struct {
 	*serverCertificate
 	clock *clocktesting.FakePassiveClock
@@ -51,7 +51,7 @@ func newStore(t *testing.T) *certificateStore {
 	return s
 }
 
-// serial is that of the certificate in use.
+// serial returns the serial number of the certificate in use.
 func (s *certificateStore) serial(t *testing.T) string {
 	t.Helper()
 	got, err := s.get(&tls.ClientHelloInfo{})
@@ -89,7 +89,7 @@ func TestAFreshCertificateOfANewCAIsUsedAtOnce(t *testing.T) {
 	fresh := next.WriteServer(t, s.dir, identitytest.ValidFrom(0))
 	s.refresh()
 	if got := s.serial(t); got != fresh.SerialNumber.String() {
-		t.Error("a certificate nobody trusts any more is kept")
+		t.Error("a certificate that no machine trusts any more is kept")
 	}
 }
 
@@ -118,17 +118,17 @@ func TestUnusableFilesLeaveTheOldCertificateAndSayWhy(t *testing.T) {
 			test.put(t, s)
 			s.refresh()
 			if err := s.check(); err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("readiness says %v, want %q", err, test.says)
+				t.Errorf("check() = %v, want %q", err, test.says)
 			}
 			good := s.ca.WriteServer(t, s.dir)
 			s.refresh()
 			if got := s.serial(t); got != good.SerialNumber.String() {
-				t.Error("a good certificate was not taken afterwards")
+				t.Error("a good certificate was not loaded afterwards")
 			}
 			test.put(t, s)
 			s.refresh()
 			if err := s.check(); err != nil {
-				t.Errorf("with a good certificate in use readiness says %v", err)
+				t.Errorf("with a good certificate in use check() = %v", err)
 			}
 		})
 	}
@@ -141,7 +141,7 @@ func TestAnExpiredServerCertificateIsNotReady(t *testing.T) {
 	s.clock.SetTime(cert.NotAfter)
 	s.refresh()
 	if err := s.check(); err == nil || !strings.Contains(err.Error(), "expired") {
-		t.Errorf("readiness says %v, want expired", err)
+		t.Errorf("check() = %v, want expired", err)
 	}
 }
 

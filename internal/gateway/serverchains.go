@@ -14,11 +14,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// previousFolder of --tls-dir holds a certificate of the server CA before, while that CA is
-// still trusted: for machines that were away when the bundle with the new one was shipped.
+// previousFolder of --tls-dir holds a certificate of the previous server CA while that CA is still
+// trusted. It serves machines that were offline when the bundle with the new CA was shipped.
 const previousFolder = "previous"
 
-// serverChains are the certificate in use and, while the CA is replaced, the one before.
+// serverChains holds the certificate in use and, while the CA is replaced, the previous
+// certificate.
 type serverChains struct {
 	*serverCertificate
 	previous *serverCertificate
@@ -30,8 +31,8 @@ func newServerChains(dir string, trust *Trust, clock clock.PassiveClock, log log
 	return &serverChains{serverCertificate: newServerCertificate(dir, trust, clock, log), previous: previous}
 }
 
-// get is tls.Config.GetCertificate: the previous chain for who asks for its CA by name, the
-// one in use for all others.
+// get implements tls.Config.GetCertificate. It returns the previous chain to a client that asks for
+// its CA by name, and the chain in use to all others.
 func (c *serverChains) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	current, err := c.serverCertificate.get(hello)
 	if err == nil && serves(current, hello.ServerName) {
@@ -46,13 +47,14 @@ func (c *serverChains) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	return current, err
 }
 
-// serves tells whether the chain ends in the CA that the SNI names.
+// serves reports whether the chain ends in the CA that the SNI names.
 func serves(chain *tls.Certificate, name string) bool {
 	ca, err := x509.ParseCertificate(chain.Certificate[len(chain.Certificate)-1])
 	return err == nil && name == identity.ServerNameUnder(identity.FingerprintSPKIDER(ca.RawSubjectPublicKeyInfo))
 }
 
-// run refreshes both until ctx ends; loaded is closed once the one in use can be served.
+// run refreshes both certificates until ctx ends. It closes loaded once the certificate in use can
+// be served.
 func (c *serverChains) run(ctx context.Context, loaded chan<- struct{}) {
 	var group errgroup.Group
 	group.Go(func() error {
@@ -66,7 +68,7 @@ func (c *serverChains) run(ctx context.Context, loaded chan<- struct{}) {
 	_ = group.Wait()
 }
 
-// absent tells that there is no previous certificate, which is no problem.
+// absent reports whether the directory does not exist. A missing previous certificate is no error.
 func absent(dir string) bool {
 	_, err := os.Stat(dir)
 	return os.IsNotExist(err)

@@ -32,7 +32,7 @@ func TestTheCAThatAMachineAsksForSelectsTheChain(t *testing.T) {
 		chains.previous.refresh()
 		got, err := chains.get(&tls.ClientHelloInfo{ServerName: name})
 		if err != nil || got.Leaf.SerialNumber.String() != want {
-			t.Errorf("%s: %v, or another certificate than wanted", what, err)
+			t.Errorf("%s: %v, or the wrong certificate", what, err)
 		}
 	}
 	check("before there is a second chain", nameOf(old), current.SerialNumber.String())

@@ -19,11 +19,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// stormVariable makes the test program the machines of a storm. They are a process of their own: one
-// process may not have open as many files as both ends of 10,000 connections.
+// stormVariable makes the test program play the machines of a storm. They run in a process of their
+// own: both ends of 10,000 connections need more open files than one process may have.
 const stormVariable = "MOORING_TEST_STORM"
 
-// storm is a crowd of machines that come back at once from one address.
+// storm describes machines that reconnect at once from one address.
 type storm struct {
 	Address  string
 	Root     []byte // the server CA, DER
@@ -46,7 +46,8 @@ func (r *running) storm(t *testing.T, machines int) storm {
 	return s
 }
 
-// runStorm is the process of the machines. It prints a line for each that is not served and returns the exit code.
+// runStorm plays the machines. It prints a line for each machine that is not served, and returns
+// the exit code.
 func runStorm(in io.Reader, out io.Writer) int {
 	var s storm
 	if err := gob.NewDecoder(in).Decode(&s); err != nil {
@@ -81,7 +82,7 @@ func runStorm(in io.Reader, out io.Writer) int {
 	return code
 }
 
-// arrive ends the handshake of a machine and reads the first frame of the gateway.
+// arrive completes the handshake of a machine and reads the first frame of the gateway.
 func (s storm) arrive(socket net.Conn, m stormMachine) error {
 	roots := x509.NewCertPool()
 	root, err := x509.ParseCertificate(s.Root)
@@ -93,7 +94,8 @@ func (s storm) arrive(socket net.Conn, m stormMachine) error {
 	if err != nil {
 		return err
 	}
-	// The race detector slows the arithmetic of other curves down tenfold, and both ends share the processors.
+	// The race detector slows down the arithmetic of other curves tenfold, and both ends share the
+	// processors.
 	c := tls.Client(socket, &tls.Config{
 		CurvePreferences: []tls.CurveID{tls.CurveP256},
 		RootCAs:          roots, ServerName: identity.ServerName, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13,
@@ -106,20 +108,20 @@ func (s storm) arrive(socket net.Conn, m stormMachine) error {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	if _, err := c.Read(make([]byte, 9)); err != nil {
-		return fmt.Errorf("not taken: %w", err)
+		return fmt.Errorf("the connection is not served: %w", err)
 	}
 	return nil
 }
 
-// Machines that come back at once from one address, as after an outage behind a NAT, are all served
-// and none is closed.
+// Machines that reconnect at once from one address, as after an outage behind a NAT, are all
+// served. None of their connections is closed.
 func TestAStormOfMachinesFromOneAddressIsServed(t *testing.T) {
 	machines := 200
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		machines = 10_000
 	}
 	if limits := DefaultLimits(); limits.NodeConnections < 10_000 {
-		t.Errorf("%d connections of one address may wait, want those of 10,000 machines", limits.NodeConnections)
+		t.Errorf("%d connections of one address may wait, want at least 10,000", limits.NodeConnections)
 	}
 	r := start(t, func(_ *running, o *Options) { o.Log = logr.Discard() })
 	program, err := os.Executable()
@@ -151,7 +153,7 @@ func TestAStormOfMachinesFromOneAddressIsServed(t *testing.T) {
 	}
 }
 
-// closeAfter closes c and returns err, or else the error of that.
+// closeAfter closes c and returns err, or else the error of Close.
 func closeAfter(c io.Closer, err error) error {
 	if closed := c.Close(); err == nil {
 		return closed

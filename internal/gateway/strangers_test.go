@@ -35,7 +35,7 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 			config := r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
 			change(config)
 			if conn, err := handshake(t, r.nodeAddress(), config); err == nil {
-				_, _ = conn.Read(make([]byte, 1)) // the refusal may come after the client's part
+				_, _ = conn.Read(make([]byte, 1)) // the refusal may arrive after the client's part of the handshake
 			}
 		}
 	}
@@ -124,8 +124,8 @@ func (r *running) unfinished(from string, calls, message int) error {
 	}
 }
 
-// What strangers have begun and not ended is bounded over all connections, from one address and
-// from twenty, and a machine is served meanwhile.
+// The unfinished messages of all connections are bounded, from one address and from twenty. A
+// machine is served meanwhile.
 func TestUnfinishedMessagesAreBoundedOverAllConnections(t *testing.T) {
 	for _, addresses := range []int{1, 20} {
 		t.Run(fmt.Sprint(addresses), func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestUnfinishedMessagesAreBoundedOverAllConnections(t *testing.T) {
 	}
 }
 
-// A message larger than any of a machine that pairs is refused, and nothing else of its connection.
+// A message larger than any message of an honest machine is refused, and the connection goes on.
 func TestAPairingMessageIsNoLargerThanHonestOnes(t *testing.T) {
 	r := start(t)
 	client := r.pairingClient(t)
@@ -178,7 +178,7 @@ func TestAPairingMessageIsNoLargerThanHonestOnes(t *testing.T) {
 		t.Errorf("the largest honest message: %v, want it to reach the service", err)
 	}
 	if _, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{Share: make([]byte, maxPairingMessage)}); status.Code(err) != codes.ResourceExhausted {
-		t.Errorf("a larger one: %v, want ResourceExhausted", err)
+		t.Errorf("a larger message: %v, want ResourceExhausted", err)
 	}
 	if _, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
 		t.Errorf("the next call: %v", err)
@@ -192,8 +192,8 @@ func manyNames() (names []string) {
 	return names
 }
 
-// One address with connections of which nothing comes, as many as it may have, and hundreds of
-// others: a machine is served at once, because each newcomer closes the one that waits longest.
+// One address has as many silent connections as it may, and hundreds of other addresses have some.
+// A machine is served at once, because each new connection closes the one that has waited longest.
 func TestSilentConnectionsDoNotShutTheListener(t *testing.T) {
 	for name, from := range map[string]func(i int) string{
 		"from one address":       func(int) string { return "127.0.0.1" },

@@ -27,7 +27,8 @@ func ownMetrics(t *testing.T) *Metrics {
 	return m
 }
 
-// calls lets a connection call a method until a call is refused, and returns the number of admitted calls.
+// calls calls a method on one connection until a call is refused, and returns the number of
+// accepted calls.
 func calls(handle tap.ServerInHandle, method string, proven authInfo) (admitted int, err error) {
 	ctx := grpcpeer.NewContext(context.Background(), &grpcpeer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, AuthInfo: proven})
 	for admitted < 10_000 {
@@ -89,7 +90,7 @@ func TestACallOfAStrangerIsAdmittedFromTheBudgetOfItsAddress(t *testing.T) {
 	}
 }
 
-// The interceptors refuse a call without a caller; a tap takes nothing for it.
+// The interceptors refuse a call without a caller. A tap takes nothing from a budget for it.
 func TestACallWithoutACallerPassesTheTaps(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	for name, handle := range map[string]tap.ServerInHandle{
@@ -128,7 +129,7 @@ func TestARefusalNamesTheTimeToWait(t *testing.T) {
 	t.Error("the refusal has no RetryInfo of 2 s")
 }
 
-// grpc-go adds or takes up to a tenth.
+// grpc-go adds or subtracts up to a tenth.
 func TestANodeConnectionLastsWithinItsBounds(t *testing.T) {
 	for range 1000 {
 		age := nodeConnectionAge()
@@ -147,7 +148,7 @@ func TestBudgetsAreSweptWhenThereAreMany(t *testing.T) {
 	}
 	clock.SetTime(clock.Now().Add(time.Second))
 	if use(quotasSweep); len(q.wholeAt) != 1 || q.sweepAt != quotasSweep {
-		t.Errorf("%d budgets are kept, the next sweep is at %d, want those not whole and %d", len(q.wholeAt), q.sweepAt, quotasSweep)
+		t.Errorf("%d budgets are kept, the next sweep is at %d, want only the one that is not whole and %d", len(q.wholeAt), q.sweepAt, quotasSweep)
 	}
 	for i := range 2 * quotasSweep {
 		use(i)
@@ -161,7 +162,7 @@ func TestBudgetsAreSweptWhenThereAreMany(t *testing.T) {
 	}
 }
 
-// The connection that holds most is closed, of the source that holds most.
+// The connection with most bytes is closed, of the source with most bytes.
 func TestTheLargestConnectionIsOfTheSourceThatHoldsMost(t *testing.T) {
 	b := newReceiveBudget(nodeListener, receiveBounds{}, nil)
 	hold := func(address string, held int) *inbound {

@@ -11,27 +11,27 @@ import (
 	"path/filepath"
 )
 
-// Names in --tls-dir: those of a Secret of type kubernetes.io/tls.
+// File names in --tls-dir, as in a Secret of type kubernetes.io/tls.
 const (
 	certificateFile = "tls.crt"
 	keyFile         = "tls.key"
-	// currentFolder holds them where a second chain may lie beside the first one.
+	// currentFolder holds the files where a second chain may exist next to the first one.
 	currentFolder = "current"
 )
 
-// maxFileBytes bounds what is read of each file.
+// maxFileBytes bounds the size of each file.
 const maxFileBytes = 256 << 10
 
-// tlsFiles are the two files as they were read.
+// tlsFiles holds the content of the two files.
 type tlsFiles struct{ certificate, key []byte }
 
 func (f tlsFiles) equal(other tlsFiles) bool {
 	return bytes.Equal(f.certificate, other.certificate) && bytes.Equal(f.key, other.key)
 }
 
-// readTLSFiles reads the pair from dir/current, or from dir itself. The kubelet and
-// our own tools swap a symlink, so the two may be of different ages for a moment: the
-// pair then does not match and is read again later.
+// readTLSFiles reads the pair from dir/current, or from dir itself. The kubelet and our own tools
+// swap a symlink, so the two files may have different ages for a moment. The pair then does not
+// match and is read again later.
 func readTLSFiles(dir string) (tlsFiles, error) {
 	folder := filepath.Join(dir, currentFolder)
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +59,7 @@ func readBounded(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// pair parses the files. Errors never hold the content.
+// pair parses the files. Its errors never contain their content.
 func (f tlsFiles) pair() (*tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(f.certificate, f.key)
 	if err != nil {
@@ -73,9 +73,9 @@ func (f tlsFiles) pair() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// withCA appends the CA that signed the end of the chain: cert-manager leaves it out,
-// and a machine that knows only the pin of a QR code needs to see it. It is false when
-// none of the CAs fits.
+// withCA appends the CA that signed the end of the chain. cert-manager leaves the CA out, and a
+// machine that knows only the pin of a QR code needs it. withCA returns false when none of the CAs
+// fits.
 func withCA(pair *tls.Certificate, cas []*x509.Certificate) (*tls.Certificate, bool) {
 	last, err := x509.ParseCertificate(pair.Certificate[len(pair.Certificate)-1])
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// Trust is the two CA bundles of ConfigMap mooring-trust as last seen. A bundle that
-// cannot be read never replaces a good one: it is logged and the old one stays.
+// Trust holds the two CA bundles of ConfigMap mooring-trust as last read. An unreadable bundle
+// never replaces a good one: it is logged and the old one stays.
 type Trust struct {
 	log logr.Logger
 
@@ -29,7 +29,7 @@ type Trust struct {
 	changed chan struct{}
 }
 
-// NewTrust trusts nobody until a ConfigMap is seen.
+// NewTrust returns a Trust that trusts no CA until a ConfigMap is read.
 func NewTrust(log logr.Logger) *Trust {
 	return &Trust{
 		log:     log,
@@ -38,21 +38,21 @@ func NewTrust(log logr.Logger) *Trust {
 	}
 }
 
-// Server is the bundle machines verify gateways with; zero before it is known.
+// Server returns the bundle with which machines verify gateways. It is zero before it is known.
 func (t *Trust) Server() identity.Bundle {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.server
 }
 
-// Device is the bundle gateways verify machines with; zero before it is known.
+// Device returns the bundle with which gateways verify machines. It is zero before it is known.
 func (t *Trust) Device() identity.Bundle {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.device
 }
 
-// Check is nil when both bundles are known and the newest ConfigMap could be read.
+// Check returns nil when both bundles are known and the newest ConfigMap could be read.
 func (t *Trust) Check() error {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -66,14 +66,15 @@ func (t *Trust) Changed() <-chan struct{} {
 	return t.changed
 }
 
-// devicePool is Device as roots; nil, which admits nobody, before it is known.
+// devicePool returns the device bundle as roots. Before the bundle is known it returns nil, which
+// trusts no machine.
 func (t *Trust) devicePool() *x509.CertPool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.pool
 }
 
-// Update takes what a ConfigMap says.
+// Update replaces the bundles by the content of a ConfigMap.
 func (t *Trust) Update(config *corev1.ConfigMap) {
 	server, err := parseBundle(config, v1alpha1.TrustServerCAKey)
 	device, deviceErr := parseBundle(config, v1alpha1.TrustDeviceCAKey)
@@ -101,8 +102,8 @@ func parseBundle(config *corev1.ConfigMap, key string) (identity.Bundle, error) 
 	return bundle, nil
 }
 
-// Follow feeds the Trust from an informer. It returns after the handler is registered;
-// the cache owns the goroutines.
+// Follow updates the Trust from an informer. It returns after the handler is registered; the cache
+// owns the goroutines.
 func (t *Trust) Follow(ctx context.Context, from cache.Cache, namespace string) error {
 	informer, err := from.GetInformer(ctx, &corev1.ConfigMap{}, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -117,7 +118,7 @@ func (t *Trust) Follow(ctx context.Context, from cache.Cache, namespace string) 
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    seen,
 		UpdateFunc: func(_, obj any) { seen(obj) },
-		// Deleting it changes nothing: nobody's trust ends by accident.
+		// A deletion changes nothing: trust must not end by accident.
 	})
 	if err != nil {
 		return fmt.Errorf("watch ConfigMap %s/%s: %w", namespace, v1alpha1.TrustConfigMap, err)

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// turns bound how many connections are between their first byte and the end of their handshake. A
-// connection that waits for its turn costs its socket. The sources take turns, so that a crowd of
-// one source delays no other.
+// turns bounds the number of connections between the grant of their turn and the end of their
+// handshake. A connection that waits for its turn costs only its socket. The sources take turns, so
+// that many connections of one source delay no other source.
 type turns struct {
 	most, perSource int
 	bounds          handshakeBounds
 	begin           func(*limitedConn) // serves a connection whose turn it is; it does not block
 
 	mu       sync.Mutex
-	taken    map[*limitedConn]time.Time // since when
+	taken    map[*limitedConn]time.Time // the start of each turn
 	bySource map[netip.Prefix]*sourceTurns
 	ring     *list.List // of *sourceTurns that have connections waiting, the next in front
 	stopped  bool
 }
 
-// sourceTurns are those of one source.
+// sourceTurns holds the turns and the queue of one source.
 type sourceTurns struct {
 	source  netip.Prefix
 	taken   int
@@ -37,7 +37,7 @@ func newTurns(bounds handshakeBounds, begin func(*limitedConn)) *turns {
 	}
 }
 
-// wait makes a connection wait for its turn, which may come at once.
+// wait queues a connection for its turn, which may come at once.
 func (t *turns) wait(c *limitedConn, now time.Time) {
 	t.mu.Lock()
 	of := t.bySource[c.source]
@@ -52,12 +52,12 @@ func (t *turns) wait(c *limitedConn, now time.Time) {
 	next := t.grant(now)
 	t.mu.Unlock()
 	t.start(next)
-	if c.isClosed() { // before it was in the queue
+	if c.isClosed() { // closed before it was in the queue
 		t.end(c)
 	}
 }
 
-// stop grants no turn any more and returns the connections that wait for one or for a first byte.
+// stop grants no more turns. It returns the connections that wait for a turn or for a first byte.
 func (t *turns) stop() (ended []*limitedConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,7 +77,7 @@ func (t *turns) stop() (ended []*limitedConn) {
 	return ended
 }
 
-// end gives the turn of a connection to the next one, or takes it out of the queue.
+// end frees the turn of a connection for the next one, or removes the connection from the queue.
 func (t *turns) end(c *limitedConn) {
 	now := time.Now()
 	t.mu.Lock()
@@ -126,7 +126,7 @@ func (t *turns) grant(now time.Time) (next []*limitedConn) {
 	return next
 }
 
-// tidy removes the state that a source no longer needs.
+// tidy removes the state of a source that has no turns and no queue.
 func (t *turns) tidy(of *sourceTurns) {
 	if of.waiting.Len() == 0 && of.place != nil {
 		t.ring.Remove(of.place)
@@ -137,8 +137,9 @@ func (t *turns) tidy(of *sourceTurns) {
 	}
 }
 
-// late returns the connections that have had their time: in a turn, less of it while other sources
-// wait for one, and in the queue. A crowd of machines of one source waits for itself.
+// late returns the connections that have exceeded their time in a turn or in the queue. A turn is
+// shorter while other sources wait. Waiting connections of the same source shorten it only if
+// bounds.strangers is set.
 func (t *turns) late(now time.Time) (late []*limitedConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,7 +161,7 @@ func (t *turns) late(now time.Time) (late []*limitedConn) {
 	return late
 }
 
-// limit returns how long the turn of a connection may take; t.mu is held.
+// limit returns the longest time that the turn of a connection may take; t.mu is held.
 func (t *turns) limit(c *limitedConn) time.Duration {
 	others := t.ring.Len()
 	if own := t.bySource[c.source]; own != nil && own.place != nil && !t.bounds.strangers {

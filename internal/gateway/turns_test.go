@@ -12,13 +12,13 @@ const (
 	charlie = "192.0.2.3"
 )
 
-// turnsOf returns turns and the connections that began, in order.
+// turnsOf returns turns and the connections that got a turn, in order.
 func turnsOf(bounds handshakeBounds) (t *turns, began *[]*limitedConn) {
 	began = &[]*limitedConn{}
 	return newTurns(bounds, func(c *limitedConn) { *began = append(*began, c) }), began
 }
 
-// crowdOf lets connections of a source wait.
+// crowdOf queues connections of one source.
 func (t *turns) crowdOf(address string, count int, now time.Time) (all []*limitedConn) {
 	for range count {
 		c := from(address, now)
@@ -40,11 +40,11 @@ func TestTheSourcesTakeTurns(t *testing.T) {
 		t.Fatalf("%d began, want all turns taken", len(*began))
 	}
 	for i, tt := range []struct{ ends, begins *limitedConn }{
-		{b[0], c[0]}, // alfa has its half
+		{b[0], c[0]}, // alfa has its half of the turns
 		{b[1], c[1]},
 		{a[0], a[2]},
 		{a[1], a[3]},
-		{c[0], nil}, // alfa has its half again
+		{c[0], nil}, // alfa has its half of the turns again
 		{a[2], a[4]},
 	} {
 		before := len(*began)
@@ -65,7 +65,7 @@ func TestOneTurnIsForEverySource(t *testing.T) {
 	turns, began := turnsOf(handshakeBounds{turns: 1})
 	a := turns.crowdOf(alfa, 1, time.Now())
 	b := turns.crowdOf(bravo, 1, time.Now())
-	turns.end(b[0]) // while it waits
+	turns.end(b[0]) // while it is in the queue
 	turns.end(a[0])
 	if !slices.Equal(*began, a) || len(turns.bySource) != 0 {
 		t.Errorf("%d began, %d sources are left", len(*began), len(turns.bySource))
@@ -91,7 +91,7 @@ func TestStoppedTurnsEndWhatIsSilentOrWaits(t *testing.T) {
 	ended := turns.stop()
 	for _, c := range slices.Concat(a[1:], b) {
 		if !slices.Contains(ended, c) {
-			t.Error("a connection that is silent or waits goes on")
+			t.Error("a connection that is silent or waits is not ended")
 		}
 	}
 	if len(ended) != 6 {
@@ -104,13 +104,14 @@ func TestStoppedTurnsEndWhatIsSilentOrWaits(t *testing.T) {
 	}
 }
 
-// A turn is shorter while other sources wait, for strangers also while others of their source wait.
+// A turn is shorter while other sources wait. With strangers it is shorter also while other
+// connections of its source wait.
 func TestATurnEndsAfterItsTime(t *testing.T) {
 	const silent, silentShort, handshake, handshakeShort, queue = 10 * time.Second, time.Second, 20 * time.Second, 5 * time.Second, 30 * time.Second
 	bounds := handshakeBounds{turns: 2, silent: silent, silentWhileOthersWait: silentShort, handshake: handshake, handshakeWhileOthersWait: handshakeShort, queue: queue}
 	for name, tt := range map[string]struct {
 		spoken, strangers bool
-		waiting           string // the source of one that waits
+		waiting           string // the source of a waiting connection
 		limit             time.Duration
 	}{
 		"silent":                            {false, false, "", silent},

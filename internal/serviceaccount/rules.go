@@ -13,21 +13,22 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Rule lets the agents of one ServiceAccount into a fleet.
+// Rule lets the agents of one ServiceAccount enroll in a fleet.
 type Rule struct {
 	// Key is NAMESPACE.ACCOUNT, the key in the ConfigMap.
 	Key string `json:"-"`
-	// Fleet is the namespace their Nodes go to.
+	// Fleet is the namespace of their Nodes.
 	Fleet string `json:"fleet"`
-	// NodePrefix begins the names of their Nodes, so that they differ from those of the core Nodes:
-	// lower-case letters, digits and dashes, at most 30. Empty: none.
+	// NodePrefix begins the names of their Nodes, so that these differ from the names of the core
+	// Nodes. It has lower-case letters, digits and dashes, at most 30. Empty means no prefix.
 	NodePrefix string `json:"nodePrefix,omitempty"`
-	// Capabilities limit the grant: names or prefixes followed by ".*". Empty: all requested.
+	// Capabilities limits the grant: names or prefixes followed by ".*". Empty means all requested
+	// capabilities.
 	Capabilities []string `json:"capabilities,omitempty"`
 }
 
-// RuleFor reads the live rule for a holder from ConfigMap mooring-serviceaccounts. It errs with
-// *RefusedError when there is none that can be used.
+// RuleFor returns the live rule for a holder from ConfigMap mooring-serviceaccounts. It returns
+// *RefusedError when there is no usable rule.
 func RuleFor(ctx context.Context, live client.Reader, systemNamespace string, holder Holder) (Rule, error) {
 	rules := &corev1.ConfigMap{}
 	key := client.ObjectKey{Namespace: systemNamespace, Name: v1alpha1.ServiceAccountRulesConfigMap}
@@ -37,7 +38,8 @@ func RuleFor(ctx context.Context, live client.Reader, systemNamespace string, ho
 	return find(rules.Data, holder)
 }
 
-// find needs no escaping: a namespace has no dots, so the first one ends it.
+// find returns the rule for a holder. Its key needs no escaping: a namespace has no dots, so the
+// first dot ends it.
 func find(rules map[string]string, holder Holder) (Rule, error) {
 	key := holder.Namespace + "." + holder.Name
 	text, ok := rules[key]
@@ -65,9 +67,10 @@ func find(rules map[string]string, holder Holder) (Rule, error) {
 	return rule, nil
 }
 
-// NodeName is what the Mooring Node on a core Node is called: the prefix of the rule, then the
-// name, whose dots become dashes. Should two names meet, the second machine is refused as
-// NameTaken. It errs with *RefusedError when the result is no name of a Node.
+// NodeName returns the name of the Mooring Node on a core Node: the prefix of the rule, then the
+// name of the core Node with dashes instead of dots. If two names become equal, the second machine
+// is refused as NameTaken. NodeName returns *RefusedError when the result is no valid name of a
+// Node.
 func (r Rule) NodeName(core string) (string, error) {
 	name := r.NodePrefix + strings.ReplaceAll(core, ".", "-")
 	if !dnsLabel.MatchString(name) {

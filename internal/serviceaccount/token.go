@@ -1,6 +1,6 @@
-// Package serviceaccount reads what an agent inside the cluster shows in the place of a pairing
-// code: the token of its pod, and the rules that say which accounts may enrol where. Gateway and
-// controller each read both for themselves, by this one reading.
+// Package serviceaccount reads the evidence that an agent inside the cluster shows instead of a
+// pairing code. It reads the token of the agent's pod, and the rules that define which accounts may
+// enroll where. Gateway and controller each use it for themselves.
 package serviceaccount
 
 import (
@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// DefaultAudience is what tokens must be made for; a token for the API server is worthless here.
+	// DefaultAudience is the audience that tokens must have. A token for the API server is not
+	// accepted.
 	DefaultAudience = "mooring"
 	// MaxTokenBytes bounds a token; real ones have about 1.5 KiB.
 	MaxTokenBytes = 16 << 10
@@ -25,20 +26,21 @@ const (
 	nodeUIDKey = "authentication.kubernetes.io/node-uid"
 )
 
-// RefusedError is a token or an account that is not admitted; the text says what to do.
+// RefusedError means that a token or an account is not admitted; the text names the action to take.
 type RefusedError struct{ Text string }
 
 func (e *RefusedError) Error() string { return e.Text }
 
 func refuse(format string, args ...any) error { return &RefusedError{fmt.Sprintf(format, args...)} }
 
-// Holder is whom a token belongs to, and the core Node it is bound to, by name and UID.
+// Holder is the account that a token belongs to, and the core Node that the token is bound to, by
+// name and UID.
 type Holder struct{ Namespace, Name, Node, NodeUID string }
 
 func (h Holder) String() string { return h.Namespace + "/" + h.Name }
 
-// Review asks the API server whose token this is. It errs with *RefusedError when it is not a
-// live token for the audience, of a ServiceAccount, bound to a node.
+// Review asks the API server for the holder of a token. It returns *RefusedError unless the token
+// is a live token for the audience, of a ServiceAccount, bound to a node.
 func Review(ctx context.Context, c client.Writer, token, audience string) (Holder, error) {
 	if token == "" || len(token) > MaxTokenBytes {
 		return Holder{}, refuse("the token is empty or longer than %d bytes: mount a projected ServiceAccount token", MaxTokenBytes)
@@ -69,7 +71,7 @@ func read(status authenticationv1.TokenReviewStatus, audience string) (Holder, e
 	return Holder{Namespace: namespace, Name: name, Node: node, NodeUID: uid}, nil
 }
 
-// only is the value of a list of one, else empty.
+// only returns the value of a list of one, and otherwise an empty string.
 func only(values []string) string {
 	if len(values) != 1 {
 		return ""
@@ -79,7 +81,7 @@ func only(values []string) string {
 
 func detail(text string) string {
 	if text == "" {
-		return "the API server says no more"
+		return "the API server gave no reason"
 	}
 	return text
 }

@@ -1,7 +1,7 @@
-// Package aside keeps the stacks of long-lived goroutines small. The stack of a goroutine grows
-// to what it needed at its deepest and shrinks only when it uses less than a quarter. One that
-// waits for days beneath many frames, in a handler of grpc-go for example, keeps what a single
-// deep call made of it: 16 KiB instead of 4, times the machines of a gateway.
+// Package aside keeps the stacks of long-lived goroutines small. A stack grows to its deepest use
+// and shrinks only when less than a quarter of it is used. A goroutine that waits for days beneath
+// many frames, for example in a handler of grpc-go, keeps the stack of a single deep call. That is
+// 16 KiB instead of 4, times the machines of a gateway.
 package aside
 
 import (
@@ -9,8 +9,8 @@ import (
 	"runtime/debug"
 )
 
-// Do runs f on a goroutine of its own and returns when f has returned. A panic of f is one of
-// Do's caller, with the stack of f in its text. It costs a few microseconds.
+// Do runs f on a new goroutine and returns when f has returned. A panic of f becomes a panic of the
+// caller, with the stack of f in its text. Do costs a few microseconds.
 func Do(f func()) {
 	ended := make(chan string)
 	go func() {

@@ -13,7 +13,7 @@ func TestDoReturnsAfterWhatItRuns(t *testing.T) {
 	ran := false
 	Do(func() { ran = true })
 	if !ran {
-		t.Error("Do returned before")
+		t.Error("Do returned before its function")
 	}
 }
 

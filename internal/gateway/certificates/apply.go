@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// apply leaves the request in the Node's status. The field belongs to the replicas
-// together, the newest request counts: hence one manager for all of them, and force.
+// apply writes the request into the Node's status. The field belongs to all replicas together and
+// the newest request counts. Hence they share one field manager and force the ownership.
 func (r *Requester) apply(ctx context.Context, request Request) error {
 	wish, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&v1alpha1.NodeCertificateRequest{
 		Request:       request.CSR,
@@ -29,7 +29,7 @@ func (r *Requester) apply(ctx context.Context, request Request) error {
 		"metadata": map[string]any{
 			"namespace": node.Namespace,
 			"name":      node.Name,
-			// Refused when the Node was deleted and made anew meanwhile.
+			// The API server refuses the apply if the Node was deleted and created again.
 			"uid": string(node.UID),
 		},
 		"status": map[string]any{"certificateRequest": wish},
@@ -41,7 +41,7 @@ func (r *Requester) apply(ctx context.Context, request Request) error {
 		return ErrNodeGone
 	}
 	if err != nil {
-		return fmt.Errorf("leave the certificate request of Node %s/%s: %w", node.Namespace, node.Name, err)
+		return fmt.Errorf("write the certificate request of Node %s/%s: %w", node.Namespace, node.Name, err)
 	}
 	return nil
 }

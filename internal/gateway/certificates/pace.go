@@ -12,22 +12,23 @@ import (
 )
 
 const (
-	// paceBurst requests of one Node may come at once (a lost answer, a rotation after a
-	// renewal), then one every paceEvery: each costs two writes and a signature.
+	// paceBurst is the number of requests that one Node may send at once, because of a lost answer
+	// or a rotation after a renewal. After that it may send one in each paceEvery. Each request
+	// costs two writes and a signature.
 	paceBurst = 8
 	paceEvery = 20 * time.Second
-	// paceSweep is the size of the table at which the forgettable are looked for.
+	// paceSweep is the size of the table at which the first sweep runs.
 	paceSweep = 1024
 )
 
-// pace limits requests per Node, so that a hostile machine costs only itself. The table
-// is bounded by the number of Nodes that ask within a few minutes.
+// pace limits the requests of each Node, so that a hostile machine harms only itself. The number of
+// Nodes that send requests within a few minutes bounds the table.
 type pace struct {
 	clock clock.PassiveClock
 
 	mu    sync.Mutex
 	nodes map[types.UID]*rate.Limiter
-	next  int // size of the table at which to sweep
+	next  int // size of the table at which the next sweep runs
 }
 
 func newPace(clock clock.PassiveClock) *pace {
@@ -52,7 +53,7 @@ func (p *pace) take(node types.UID) error {
 	return nil
 }
 
-// sweep forgets Nodes whose bucket is full.
+// sweep removes Nodes whose bucket is full.
 func (p *pace) sweep(now time.Time) {
 	for node, limiter := range p.nodes {
 		if limiter.TokensAt(now) >= paceBurst {

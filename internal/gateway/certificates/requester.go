@@ -1,6 +1,6 @@
-// Package certificates is the gateway's half of the one path every certificate takes:
-// it checks the proof, leaves the request in the Node's status, and waits for the
-// controller's answer there. It decides nothing: the controller checks everything again.
+// Package certificates is the gateway's half of the only path to a certificate. It checks the
+// proof, writes the request into the Node's status, and waits there for the controller's answer. It
+// decides nothing: the controller checks everything again.
 package certificates
 
 import (
@@ -23,30 +23,30 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// ErrPending says that the controller has not answered within the time of the call. The
-// request stays; the machine asks again.
+// ErrPending means that the controller has not answered within the time of the call. The request
+// stays in the Node's status, and the machine asks again.
 var ErrPending = errors.New("the certificate has not been issued yet")
 
-// ErrNodeGone says that the Node does not exist any more.
+// ErrNodeGone means that the Node does not exist any more.
 var ErrNodeGone = errors.New("the Node does not exist")
 
-// RefusedError is the controller's answer that this request gets no certificate.
+// RefusedError means that the controller refused to issue a certificate for this request.
 type RefusedError struct {
-	// Message is for the machine's owner: why, and what to do.
+	// Message is for the machine's owner: the reason and the action to take.
 	Message string
 }
 
 func (e *RefusedError) Error() string { return "certificate refused: " + e.Message }
 
-// Options are what a Requester is made of; all are required.
+// Options configures a Requester. All fields are required.
 type Options struct {
 	// Client reads Nodes from the cache and applies with the gateway's rights.
 	Client client.Client
-	// Nodes is fed by the informer of Nodes.
+	// Nodes receives the events of the informer of Nodes.
 	Nodes *wakeup.Hub
-	// Bundle is the server bundle that goes to machines.
+	// Bundle returns the server bundle that machines receive.
 	Bundle func() identity.Bundle
-	// TrustDomain is that of every identity.
+	// TrustDomain is the trust domain of every identity.
 	TrustDomain string
 	// Clock gives the time of the apiserver.
 	Clock clock.PassiveClock
@@ -59,14 +59,14 @@ type Requester struct {
 	pace    *pace
 }
 
-// New makes a Requester.
+// New returns a Requester.
 func New(options Options) *Requester {
 	return &Requester{options: options, pace: newPace(options.Clock)}
 }
 
-// Request is one wish for a certificate. Its sender has checked CSR and proof.
+// Request is a request for a certificate. Its sender has checked the CSR and the proof.
 type Request struct {
-	// Node is as the sender saw it; its UID guards against a namesake.
+	// Node is the Node as the sender read it. Its UID guards against another Node of the same name.
 	Node *v1alpha1.Node
 	// CSR is the PKCS#10 request, DER.
 	CSR     []byte
@@ -75,9 +75,9 @@ type Request struct {
 	Proof *v1alpha1.CertificateProof
 }
 
-// Obtain leaves the request in the Node's status and waits for the answer until ctx
-// ends: the chain in DER, leaf first. It errs with ErrPending, ErrNodeGone,
-// *RefusedError, a status (too many requests of one Node), or an error of the API.
+// Obtain writes the request into the Node's status and waits for the answer until ctx ends. It
+// returns the chain in DER, leaf first. Its errors are ErrPending, ErrNodeGone, *RefusedError, a
+// status (too many requests of one Node), or an error of the API.
 func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, error) {
 	key := client.ObjectKeyFromObject(request.Node)
 	sum := sha256.Sum256(request.CSR)
@@ -111,7 +111,7 @@ func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, erro
 	}
 }
 
-// answer reads the controller's answer to exactly this request, if there is one.
+// answer returns the controller's answer to exactly this request, if there is one.
 func (r *Requester) answer(ctx context.Context, key types.NamespacedName, uid types.UID, want string) (chain [][]byte, done bool, err error) {
 	var node v1alpha1.Node
 	if err := r.options.Client.Get(ctx, key, &node); err != nil {
@@ -134,7 +134,7 @@ func (r *Requester) answer(ctx context.Context, key types.NamespacedName, uid ty
 	return chain, err == nil, err
 }
 
-// Chain is the published chain in DER, leaf first.
+// Chain returns the published chain in DER, leaf first.
 func Chain(issued *v1alpha1.IssuedCertificate) ([][]byte, error) {
 	var chain [][]byte
 	for rest := []byte(issued.Chain); ; {
@@ -150,7 +150,7 @@ func Chain(issued *v1alpha1.IssuedCertificate) ([][]byte, error) {
 	return chain, nil
 }
 
-// now is the apiserver's time in whole seconds, as it is stored.
+// now returns the apiserver's time in whole seconds, as the API stores it.
 func (r *Requester) now() metav1.Time {
 	return metav1.NewTime(r.options.Clock.Now().UTC().Truncate(time.Second))
 }

@@ -17,11 +17,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// hold is how long a call waits for the controller and its issuer.
+// hold bounds the wait of a call for the controller and its issuer.
 const hold = 25 * time.Second
 
-// Rotate serves RotateDeviceCertificate: a renewal for the caller's own key, or, with a
-// proof of the pinned key, a certificate for a new one.
+// Rotate serves RotateDeviceCertificate. It renews the certificate of the caller's own key or, with
+// a proof of the pinned key, obtains a certificate for a new key.
 func (r *Requester) Rotate(ctx context.Context, caller peer.Identity, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
 	node, err := r.node(ctx, caller.ID)
 	if err != nil {
@@ -49,7 +49,7 @@ func (r *Requester) node(ctx context.Context, id identity.ID) (*v1alpha1.Node, e
 	return &node, nil
 }
 
-// renewal checks the CSR and tells a renewal from a rotation.
+// renewal checks the CSR and distinguishes a renewal from a rotation.
 func (r *Requester) renewal(caller peer.Identity, node *v1alpha1.Node, request *gatewayv1.RotateDeviceCertificateRequest) (Request, error) {
 	wish := Request{Node: node, CSR: request.GetCsr(), Purpose: v1alpha1.CertificateRenewal}
 	pin := caller.PublicKeySHA256
@@ -77,7 +77,7 @@ func (r *Requester) renewal(caller peer.Identity, node *v1alpha1.Node, request *
 	return wish, nil
 }
 
-// PublicRequest is what a machine may read about its own refused CSR.
+// PublicRequest returns the error that a machine may read about its own refused CSR.
 func PublicRequest(err error) error {
 	var refused *identity.RequestError
 	if errors.As(err, &refused) {
@@ -86,14 +86,14 @@ func PublicRequest(err error) error {
 	return err
 }
 
-// Public is what a machine may read about an error of Obtain.
+// Public returns the error that a machine may read for an error of Obtain.
 func Public(err error) error {
 	var refused *RefusedError
 	switch {
 	case errors.Is(err, ErrPending):
 		return status.Error(codes.Unavailable, "the issuer has not answered yet; ask again with a fresh request")
 	case errors.Is(err, ErrNodeGone):
-		return status.Error(codes.PermissionDenied, "this machine is not known here any more")
+		return status.Error(codes.PermissionDenied, "the Node of this machine does not exist any more")
 	case errors.As(err, &refused):
 		return status.Error(codes.FailedPrecondition, refused.Message)
 	default:

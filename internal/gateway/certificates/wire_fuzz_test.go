@@ -16,8 +16,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
-// FuzzRotateRequest plays what a machine may send for its next certificate: only a request for its
-// own id passes, of its own key or of one that its own key signed for.
+// FuzzRotateRequest sends arbitrary rotation requests of a machine. Only a request for its own id
+// passes, with its own key or a key that its own key has signed for.
 func FuzzRotateRequest(f *testing.F) {
 	id := identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "box"}
 	key, next := identitytest.NewKey(f), identitytest.NewKey(f)
@@ -61,7 +61,7 @@ func FuzzRotateRequest(f *testing.F) {
 		case status.Code(err) == codes.InvalidArgument, status.Code(err) == codes.Unauthenticated:
 			return
 		default:
-			err = errors.Join(errors.New("answered oddly"), err)
+			err = errors.Join(errors.New("unexpected status code"), err)
 		}
 		if err != nil {
 			t.Errorf("%x: %v", b, err)

@@ -22,8 +22,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/serviceaccount"
 )
 
-// completeWithToken enrols an agent that runs in a pod. It verified us by the CA that is mounted
-// there; we have its token reviewed and leave it for the controller, which decides.
+// completeWithToken enrolls an agent that runs in a pod. The agent has verified the gateway by the
+// CA that is mounted there. The gateway has the token reviewed and stores it for the controller,
+// which decides.
 func (s *Service) completeWithToken(ctx context.Context, connection peer.Connection, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
 	if !s.accounts.admit(connection.Source()) {
 		return nil, tooMany(time.Second, "too many machines try to pair at the same time; try again")
@@ -54,7 +55,8 @@ func (s *Service) completeWithToken(ctx context.Context, connection peer.Connect
 	}, nil
 }
 
-// vouched is whose token it is and the rule that admits the account; the controller asks again.
+// vouched returns the holder of a token and the rule that admits its account. The controller checks
+// both again.
 func (s *Service) vouched(ctx context.Context, token string) (serviceaccount.Holder, serviceaccount.Rule, error) {
 	holder, err := serviceaccount.Review(ctx, s.options.Client, token, s.options.Audience)
 	if err != nil {
@@ -68,7 +70,8 @@ func (s *Service) vouched(ctx context.Context, token string) (serviceaccount.Hol
 	return holder, rule, nil
 }
 
-// publicAccount tells the agent why it is refused, and nothing of our own troubles.
+// publicAccount returns the reason of a refusal as a status that the agent reads. Other errors stay
+// internal.
 func publicAccount(err error) error {
 	if refused := (*serviceaccount.RefusedError)(nil); errors.As(err, &refused) {
 		return status.Error(codes.PermissionDenied, refused.Text)
@@ -76,8 +79,9 @@ func publicAccount(err error) error {
 	return err
 }
 
-// accountRequest is named by node, key and token: a retry is the same request, and a fresh token
-// gives a fresh one where the former failed.
+// accountRequest returns the PairingRequest of an in-cluster agent. Its name depends on node, key
+// and token: a retry gives the same request, and a fresh token gives a new request after a failed
+// one.
 func accountRequest(fleet, token string, holder serviceaccount.Holder, who applicant, now time.Time) *v1alpha1.PairingRequest {
 	sum := sha256.Sum256([]byte(token))
 	return &v1alpha1.PairingRequest{
@@ -96,11 +100,12 @@ func accountRequest(fleet, token string, holder serviceaccount.Holder, who appli
 	}
 }
 
-// ruleCode is what a rule for ServiceAccounts is as a code: the controller decides for it.
+// ruleCode represents a rule for ServiceAccounts as a code: the controller decides about its
+// requests.
 var ruleCode = &v1alpha1.PairingCode{Spec: v1alpha1.PairingCodeSpec{AutoApprove: true}}
 
-// enrolAccount leaves the token first and the request second: the controller needs both, and
-// sweeps a token whose request never came.
+// enrolAccount creates the token Secret first and the request second. The controller needs both,
+// and deletes a token whose request was never created.
 func (s *Service) enrolAccount(ctx context.Context, request *v1alpha1.PairingRequest, token string, who applicant) (*v1alpha1.PairingRequest, error) {
 	if found, err := s.existing(ctx, request); !apierrors.IsNotFound(err) {
 		return found, err
@@ -121,7 +126,7 @@ func (s *Service) enrolAccount(ctx context.Context, request *v1alpha1.PairingReq
 		Data: map[string][]byte{v1alpha1.TokenKey: []byte(token)},
 	}
 	if err := s.options.Client.Create(ctx, left); err != nil && !apierrors.IsAlreadyExists(err) {
-		return nil, fmt.Errorf("leave the token for the controller: %w", err)
+		return nil, fmt.Errorf("store the token for the controller: %w", err)
 	}
 	return s.submit(ctx, request)
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
 )
 
-// final is the answer for a request that ended without a certificate, else nil.
+// final returns the answer for a request that ended without a certificate, and nil for any other.
 func final(found *v1alpha1.PairingRequest) *gatewayv1.GetPairingRequestStatusResponse {
 	switch found.Status.Phase {
 	case v1alpha1.PairingRequestDenied:
-		reason := "an approver said no"
+		reason := "an approver denied the request"
 		if found.Spec.Decision != nil && found.Spec.Decision.Reason != "" {
 			reason = found.Spec.Decision.Reason
 		}
@@ -23,7 +23,7 @@ func final(found *v1alpha1.PairingRequest) *gatewayv1.GetPairingRequestStatusRes
 		}}
 	case v1alpha1.PairingRequestFailed:
 		return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Failed{
-			Failed: &gatewayv1.PairingFailed{Reason: conditionText(found, v1alpha1.ConditionCompleted, "the request could not be honoured")},
+			Failed: &gatewayv1.PairingFailed{Reason: conditionText(found, v1alpha1.ConditionCompleted, "the controller could not complete the request")},
 		}}
 	case v1alpha1.PairingRequestExpired:
 		return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Expired{
@@ -34,7 +34,7 @@ func final(found *v1alpha1.PairingRequest) *gatewayv1.GetPairingRequestStatusRes
 	}
 }
 
-// pending says what is waited for, to the person at the machine.
+// pending returns an answer with the awaited step, for the person at the machine.
 func pending(found *v1alpha1.PairingRequest, refused *certificates.RefusedError) *gatewayv1.GetPairingRequestStatusResponse {
 	return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Pending{
 		Pending: &gatewayv1.PairingPending{
@@ -61,7 +61,7 @@ func waitingFor(found *v1alpha1.PairingRequest, refused *certificates.RefusedErr
 	}
 }
 
-// conditionText is "Reason: message" of a condition, or a default.
+// conditionText returns "Reason: message" of a condition, or a default.
 func conditionText(found *v1alpha1.PairingRequest, kind, otherwise string) string {
 	condition := meta.FindStatusCondition(found.Status.Conditions, kind)
 	if condition == nil {

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxCapabilities and maxCapabilityName bound what an agent may offer.
+	// maxCapabilities and maxCapabilityName bound the capabilities that an agent may offer.
 	maxCapabilities   = 64
 	maxCapabilityName = 128
 )
@@ -20,8 +20,8 @@ var (
 	capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
 )
 
-// applicant is what a machine says about itself in Complete, checked: it possesses the
-// key, and every text fits the fields of a PairingRequest.
+// applicant holds the checked claims of a machine in CompletePairingSession. The machine possesses
+// the key, and every text fits the fields of a PairingRequest.
 type applicant struct {
 	publicKeyPEM    string
 	publicKeySHA256 string
@@ -30,7 +30,7 @@ type applicant struct {
 	capabilities    []string
 }
 
-// readApplicant refuses with a status that says nothing about any code.
+// readApplicant checks the claims of a machine. Its statuses reveal nothing about any code.
 func readApplicant(connection peer.Connection, request *gatewayv1.CompletePairingSessionRequest) (applicant, error) {
 	key, err := identity.ParsePublicKeyDER(request.GetPublicKey())
 	if err != nil {
@@ -67,7 +67,7 @@ func checkNodeName(name string) error {
 	return nil
 }
 
-// readCapabilities drops repetitions and refuses what no capability is called.
+// readCapabilities drops repetitions and rejects names that no capability can have.
 func readCapabilities(names []string) ([]string, error) {
 	if len(names) > maxCapabilities {
 		return nil, invalid("requested_capabilities has %d entries, at most %d are read", len(names), maxCapabilities)

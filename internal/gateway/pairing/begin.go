@@ -15,8 +15,8 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// BeginPairingSession answers a share. For a code that cannot be used it is as good as
-// any, after the same work, and the session never completes.
+// BeginPairingSession answers the agent's share with a share of the gateway. For a code that cannot
+// be used it does the same work and returns a random share, and the exchange never completes.
 func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.BeginPairingSessionRequest) (*gatewayv1.BeginPairingSessionResponse, error) {
 	connection, ok := peer.ConnectionOf(ctx)
 	if !ok {
@@ -57,7 +57,8 @@ func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 	return &gatewayv1.BeginPairingSessionResponse{SessionId: id, Share: share, BundleSha256: bundle}, nil
 }
 
-// checkBegin refuses what no honest agent sends; it says nothing about any code.
+// checkBegin rejects requests that no honest agent sends. Its statuses reveal nothing about any
+// code.
 func checkBegin(request *gatewayv1.BeginPairingSessionRequest) error {
 	if err := spake.CheckLookupID(request.GetLookupId()); err != nil {
 		return invalid("lookup_id: %v", err)
@@ -68,7 +69,7 @@ func checkBegin(request *gatewayv1.BeginPairingSessionRequest) error {
 	return checkNodeName(request.GetNodeName())
 }
 
-// exchange opens the gateway's side and returns its share.
+// exchange starts the gateway's side of an exchange and returns its share.
 func (s *Service) exchange(ctx context.Context, begun *session) ([]byte, error) {
 	stored, err := s.records.get(ctx, s.options.Live, begun.lookupID)
 	if err != nil && !errors.Is(err, errNoRecord) {
@@ -79,7 +80,7 @@ func (s *Service) exchange(ctx context.Context, begun *session) ([]byte, error) 
 		if err == nil {
 			return begun.exchange.Share(), nil
 		}
-		// A broken record is as good as none for the machine; people read the log.
+		// The machine gets the same answer as without a record; the log has the error.
 		s.options.Log.Error(err, "cannot use pairing record", "record", stored.secret.Name)
 	}
 	share, err := spake.RandomShare(s.options.Rand)

@@ -15,8 +15,8 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// CompletePairingSession spends a try, verifies, binds the code to the key and leaves a
-// PairingRequest. Only then does the machine get our confirmation.
+// CompletePairingSession spends a try, verifies the confirmation, binds the code to the key and
+// creates a PairingRequest. Only then does the machine get the gateway's confirmation.
 func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
 	connection, ok := peer.ConnectionOf(ctx)
 	if !ok {
@@ -57,8 +57,8 @@ func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1
 	return s.answer(begun, keys, made), nil
 }
 
-// verify spends a try first and looks at the confirmation second, so that a crash in
-// between costs a try and never gives one.
+// verify spends a try before it checks the confirmation, so that a crash in between costs a try and
+// never gives one.
 func (s *Service) verify(ctx context.Context, connection peer.Connection, begun session, who applicant, confirmation []byte) (record, *spake.Keys, error) {
 	if begun.exchange == nil {
 		return record{}, nil, errNoRecord
@@ -99,7 +99,7 @@ func (s *Service) answer(begun session, keys *spake.Keys, made *v1alpha1.Pairing
 	}
 }
 
-// requestName is the same for every retry of a key with a code.
+// requestName returns the same name for every retry of a key with a code.
 func requestName(nodeName, publicKeySHA256, lookupID string) string {
 	return nodeName + requestSuffix(publicKeySHA256, lookupID)
 }

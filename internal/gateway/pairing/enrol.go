@@ -20,14 +20,14 @@ import (
 const (
 	// requestLife is how long a request waits for a decision.
 	requestLife = time.Hour
-	// fullRetry is when to try again while too many requests wait for people, automaticRetry
-	// when the controller itself decides.
+	// fullRetry is the delay before the next attempt while too many requests wait for people.
+	// automaticRetry is the delay when the controller itself decides.
 	fullRetry      = time.Minute
 	automaticRetry = 5 * time.Second
 )
 
-// enrol binds the code to the key and makes the PairingRequest. The try taken for this
-// exchange is returned, whatever comes of it: the confirmation was right.
+// enrol binds the code to the key and creates the PairingRequest. It returns the try of this
+// exchange in any case, because the confirmation was right.
 func (s *Service) enrol(ctx context.Context, lookupID string, stored record, who applicant, transcript string) (*v1alpha1.PairingRequest, error) {
 	code, err := s.code(ctx, stored)
 	if err == nil && stored.consumedBy == "" {
@@ -43,12 +43,12 @@ func (s *Service) enrol(ctx context.Context, lookupID string, stored record, who
 	if err != nil {
 		return nil, err
 	}
-	// A retry under another wished name is still the first request.
+	// A retry with another node name still gets the first request.
 	who.nodeName = strings.TrimSuffix(name, requestSuffix(who.publicKeySHA256, lookupID))
 	return s.create(ctx, name, stored, code, who, transcript)
 }
 
-// code is the PairingCode behind a record; a namesake made later is not.
+// code returns the PairingCode of a record. It does not return a later code of the same name.
 func (s *Service) code(ctx context.Context, stored record) (*v1alpha1.PairingCode, error) {
 	var code v1alpha1.PairingCode
 	key := types.NamespacedName{Namespace: stored.namespace, Name: stored.codeName}
@@ -62,7 +62,7 @@ func (s *Service) code(ctx context.Context, stored record) (*v1alpha1.PairingCod
 	return &code, nil
 }
 
-// checkRoom fixes the name and looks whether a first request may be made at all.
+// checkRoom sets the node name and checks whether a first request may be created at all.
 func (s *Service) checkRoom(ctx context.Context, namespace string, code *v1alpha1.PairingCode, who *applicant) error {
 	if code.Spec.NodeName != "" {
 		who.nodeName = code.Spec.NodeName
@@ -86,8 +86,8 @@ func (s *Service) checkRoom(ctx context.Context, namespace string, code *v1alpha
 	return tooMany(wait, full.text)
 }
 
-// checkName refuses a name that another key holds, early and in words; the controller
-// decides about it again.
+// checkName rejects a name that belongs to another key, early and with a reason. The controller
+// decides about the name again.
 func (s *Service) checkName(ctx context.Context, namespace string, code *v1alpha1.PairingCode, who applicant) error {
 	var node v1alpha1.Node
 	key := types.NamespacedName{Namespace: namespace, Name: who.nodeName}
@@ -126,7 +126,7 @@ func (s *Service) waiting(ctx context.Context, namespace string) (all, own int, 
 	return all, own, nil
 }
 
-// create makes the request, or returns the one a former try made.
+// create creates the request, or returns the request of an earlier attempt.
 func (s *Service) create(ctx context.Context, name string, stored record, code *v1alpha1.PairingCode, who applicant, transcript string) (*v1alpha1.PairingRequest, error) {
 	expires := s.options.Clock.Now().Add(requestLife).UTC().Truncate(time.Second)
 	request := &v1alpha1.PairingRequest{
@@ -148,19 +148,19 @@ func (s *Service) create(ctx context.Context, name string, stored record, code *
 	return s.submit(ctx, request)
 }
 
-// submit creates the request, or returns the one that was there.
+// submit creates the request, or returns the existing one.
 func (s *Service) submit(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
 	err := s.options.Client.Create(ctx, request)
 	if apierrors.IsAlreadyExists(err) {
 		return s.existing(ctx, request)
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-		// The namespace went away or is full (a quota): nothing the machine can mend.
-		s.options.Log.Error(err, "cannot make the pairing request", "namespace", request.Namespace, "request", request.Name)
-		return nil, status.Error(codes.Unavailable, "the cluster does not take the pairing request now; ask its operator and try again")
+		// The namespace is gone, or its quota is used up. The machine cannot repair either.
+		s.options.Log.Error(err, "cannot create the pairing request", "namespace", request.Namespace, "request", request.Name)
+		return nil, status.Error(codes.Unavailable, "the cluster does not accept the pairing request now; ask its operator and try again")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make PairingRequest %s/%s: %w", request.Namespace, request.Name, err)
+		return nil, fmt.Errorf("create PairingRequest %s/%s: %w", request.Namespace, request.Name, err)
 	}
 	s.options.Log.Info("pairing requested", "namespace", request.Namespace, "request", request.Name, "method", request.Spec.Method, "code", request.Spec.CodeName)
 	return request, nil

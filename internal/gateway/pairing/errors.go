@@ -16,21 +16,21 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// errNotAccepted is the one answer to an unknown, a wrong, a spent and an expired code.
+// errNotAccepted is the common answer to an unknown, a wrong, a spent and an expired code.
 var errNotAccepted = status.Error(codes.Unauthenticated,
 	"the pairing code is not accepted: it is wrong, used, expired or burnt; check it, or ask for a new one")
 
-// errNoSession answers a Complete whose session is not of this connection, used or over.
+// errNoSession answers a Complete whose session belongs to another connection, is used or is over.
 var errNoSession = status.Error(codes.FailedPrecondition,
 	"there is no such pairing session on this connection; begin again")
 
 // errNoRequest answers a poll for a request that does not exist.
 var errNoRequest = status.Error(codes.NotFound, "there is no such pairing request for this key; pair the machine again")
 
-// errBadProof answers a signature that is not of the key over this call and connection.
+// errBadProof answers a signature that is not by the key over this call and connection.
 var errBadProof = status.Error(codes.Unauthenticated, "the proof is not a signature of the machine's key over this call and connection")
 
-// errNoRecovery answers every recovery of a machine that may not have one.
+// errNoRecovery answers every recovery that is not allowed, whatever the reason.
 var errNoRecovery = status.Error(codes.PermissionDenied,
 	"this identity cannot be recovered: the Node is unknown, revoked or has another key, or the certificate expired too long ago; pair the machine again")
 
@@ -38,12 +38,13 @@ func invalid(format string, args ...any) error {
 	return status.Errorf(codes.InvalidArgument, format, args...)
 }
 
-// storeRetry is when a machine tries again whose request the cluster did not store.
+// storeRetry is the delay before the next attempt of a machine whose request the cluster did not
+// store.
 const storeRetry = 15 * time.Second
 
-// postponed is the refusal of a machine that knows its code, for a reason that may pass: no room,
-// a quota, a busy API server. It carries the proof that the code was verified, so that the machine
-// counts no try. Other refusals stay as they are.
+// postponed returns the refusal for a machine that knows its code, when the reason may pass: no
+// room, a quota, a busy API server. It carries the proof that the code was verified, so that the
+// machine counts no try. postponed returns other errors unchanged.
 func (s *Service) postponed(err error, keys *spake.Keys) error {
 	refused, ok := status.FromError(err)
 	if !ok {
@@ -74,11 +75,11 @@ func storeProblem(err error) string {
 	case apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err), apierrors.IsServiceUnavailable(err):
 		return "the code is right, but the API server of the cluster is busy"
 	default:
-		return "the code is right, but the gateway cannot store the pairing request now; its log says why"
+		return "the code is right, but the gateway cannot store the pairing request now; its log has the reason"
 	}
 }
 
-// tooMany says when to come back.
+// tooMany returns a ResourceExhausted status with the delay before the next attempt.
 func tooMany(wait time.Duration, text string) error {
 	refused := status.New(codes.ResourceExhausted, text)
 	if detailed, err := refused.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {

@@ -10,23 +10,25 @@ import (
 )
 
 const (
-	// defaultBegins bounds what all addresses together make us read from the apiserver, in
-	// exchanges a second; tokens of in-cluster agents have as many of their own.
+	// defaultBegins bounds the exchanges per second of all addresses together, because each makes
+	// the gateway read from the apiserver. Tokens of in-cluster agents have a separate limit of the
+	// same size.
 	defaultBegins = 100
-	// reservedPerSecond and reservedBurst are kept for addresses that have begun little, so a flood
-	// does not shut out the invited.
+	// reservedPerSecond and reservedBurst are reserved for addresses that have begun little, so
+	// that a flood does not shut out invited machines.
 	reservedPerSecond = 50
 	reservedBurst     = 200
-	// beginWindow is how long the begins of an address count, reservedLevels how many of them push it
-	// to the back: with each the reserve has to be fuller for one more.
+	// beginWindow is how long the begins of an address count. reservedLevels is the number of
+	// begins that push an address to the back: with each begin the reserve has to be fuller for the
+	// next one.
 	beginWindow    = 10 * time.Minute
 	reservedLevels = 4
 	// maxBeginners bounds the table of addresses.
 	maxBeginners = 1 << 14
 )
 
-// flood is the limit over all addresses, after the one per address. It does not look at the code: a
-// code that exists is answered no more often than an invented one.
+// flood is the limit over all addresses, after the limit per address. It does not look at the code,
+// so a code that exists is answered no more often than an invented one.
 type flood struct {
 	clock         clock.PassiveClock
 	all, reserved *rate.Limiter
@@ -35,7 +37,7 @@ type flood struct {
 	who map[netip.Prefix]beginner
 }
 
-// beginner is an address with begins of late.
+// beginner counts the recent begins of an address.
 type beginner struct {
 	count int
 	since time.Time
@@ -50,8 +52,8 @@ func newFlood(clock clock.PassiveClock, perSecond int) *flood {
 	}
 }
 
-// admit reports whether an address may begin. When the common share is used up, an address that has
-// not begun of late may use the whole reserve, and others only the upper parts of it.
+// admit reports whether an address may begin. When the common share is used up, an address without
+// recent begins may use the whole reserve. Other addresses may use only the upper parts of it.
 func (f *flood) admit(from netip.Prefix) bool {
 	now := f.clock.Now()
 	f.mu.Lock()
@@ -71,7 +73,7 @@ func (f *flood) admit(from netip.Prefix) bool {
 	return true
 }
 
-// remember stores the exchanges that an address has begun; in a full table it takes the place of another.
+// remember stores the begins of an address. In a full table it removes another address first.
 func (f *flood) remember(from netip.Prefix, known beginner, now time.Time) {
 	if _, ok := f.who[from]; !ok && len(f.who) >= maxBeginners {
 		f.forget(now)
@@ -79,7 +81,8 @@ func (f *flood) remember(from netip.Prefix, known beginner, now time.Time) {
 	f.who[from] = known
 }
 
-// forget makes room for one address: of a few that come to hand, the one that has begun least.
+// forget removes one address. Of a few arbitrary addresses it takes the one with the fewest begins,
+// or one whose begins no longer count.
 func (f *flood) forget(now time.Time) {
 	const few = 8
 	var least netip.Prefix
@@ -100,16 +103,16 @@ func (f *flood) forget(now time.Time) {
 }
 
 const (
-	// maxOffences wrong confirmations from one address within offenceWindow block it for
-	// blockTime: five codes burnt. Fewer are people who mistype.
+	// maxOffences is the number of wrong confirmations from one address within offenceWindow that
+	// block the address for blockTime. So many burn five codes. People who mistype send fewer.
 	maxOffences   = 15
 	offenceWindow = 10 * time.Minute
 	blockTime     = 10 * time.Minute
-	// maxOffenders bounds the table: each entry cost its address a try of a real code.
+	// maxOffenders bounds the table. Each entry has cost its address a try of a real code.
 	maxOffenders = 1 << 14
 )
 
-// offences remembers who burns codes.
+// offences counts the wrong confirmations of each address and blocks addresses.
 type offences struct {
 	clock clock.PassiveClock
 
@@ -120,14 +123,14 @@ type offences struct {
 type offender struct {
 	count   int
 	since   time.Time
-	blocked time.Time // until
+	blocked time.Time // end of the block
 }
 
 func newOffences(clock clock.PassiveClock) *offences {
 	return &offences{clock: clock, who: map[netip.Prefix]offender{}}
 }
 
-// blocked is how long the address stays blocked; zero when it is not.
+// blocked returns how long the address stays blocked, and zero when it is not.
 func (o *offences) blocked(from netip.Prefix) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -25,18 +25,18 @@ func TestASessionIsTakenOnceAndOnItsConnection(t *testing.T) {
 	table := newSessions(clock)
 	id, _ := add(t, table, "a")
 	if _, ok := table.take(id, []byte("b")); ok {
-		t.Error("another connection took it")
+		t.Error("another connection took the session")
 	}
 	if _, ok := table.take(id, []byte("a")); !ok {
-		t.Error("its own connection did not get it")
+		t.Error("its own connection did not get the session")
 	}
 	if _, ok := table.take(id, []byte("a")); ok {
-		t.Error("it was taken twice")
+		t.Error("the session was taken twice")
 	}
 	late, _ := add(t, table, "a")
 	clock.SetTime(start.Add(sessionLife))
 	if _, ok := table.take(late, []byte("a")); ok {
-		t.Error("it was taken after its end")
+		t.Error("the session was taken after its end")
 	}
 }
 
@@ -76,7 +76,7 @@ func TestWrongCodesBlockAnAddressForAWhile(t *testing.T) {
 	clock.SetTime(start.Add(offenceWindow + time.Second))
 	o.add(burner)
 	if o.blocked(burner) != 0 {
-		t.Error("blocked for offences of long ago")
+		t.Error("blocked because of wrong codes before offenceWindow")
 	}
 	for range maxOffences {
 		o.add(burner)
@@ -94,8 +94,8 @@ func prefix(n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32)
 }
 
-// A flood of hundreds of addresses, of whatever codes, uses up the common share and what of the
-// reserve is for addresses that begin often; a newcomer is let in.
+// A flood from hundreds of addresses uses up the common share and the parts of the reserve for
+// addresses that begin often. A new address is still admitted. The codes do not matter.
 func TestAFloodLeavesTheReserveToNewcomers(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(start)
 	f := newFlood(clock, 100)
@@ -117,30 +117,31 @@ func TestAFloodLeavesTheReserveToNewcomers(t *testing.T) {
 	}
 	t.Logf("%d begins of the flood were admitted", admitted)
 	if refused > 0 {
-		t.Errorf("%d of %d newcomers were refused", refused, newcomers)
+		t.Errorf("%d of %d new addresses were refused", refused, newcomers)
 	}
 	if most := 10*60*(100+reservedPerSecond) + 300 + reservedBurst; admitted > most {
 		t.Errorf("%d begins were admitted, want at most %d", admitted, most)
 	}
 }
 
-// Begins that come from one address cost the others nothing, with a code of its own or without.
+// Begins from one address cost the other addresses nothing, with a valid code or without.
 func TestOneAddressDoesNotUseUpTheReserve(t *testing.T) {
 	f := newFlood(clocktesting.NewFakePassiveClock(start), 1)
 	for range 10_000 {
 		f.admit(prefix(1))
 	}
 	if left := f.reserved.TokensAt(start); left < reservedBurst/reservedLevels {
-		t.Errorf("%v of %d are left", left, reservedBurst)
+		t.Errorf("%v of %d tokens of the reserve are left", left, reservedBurst)
 	}
 	for n := range reservedBurst / reservedLevels {
 		if !f.admit(prefix(2 + n)) {
-			t.Fatalf("newcomer %d is refused", n)
+			t.Fatalf("new address %d is refused", n)
 		}
 	}
 }
 
-// In-cluster agents show a token. A flood of codes does not reach their share, nor the other way round.
+// In-cluster agents present a token. A flood of codes does not use up their share, and a flood of
+// tokens does not use up the share of codes.
 func TestInClusterAgentsHaveAShareOfTheirOwn(t *testing.T) {
 	s := New(Options{Clock: clocktesting.NewFakePassiveClock(start)})
 	for n := range 10_000 {

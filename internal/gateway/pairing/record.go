@@ -15,10 +15,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// errNoRecord says that there is no usable record of that lookup id.
+// errNoRecord means that there is no usable record of a lookup id.
 var errNoRecord = errors.New("no usable pairing record")
 
-// record is the gateway's view of a code.
+// record is the state of a code as the gateway reads it.
 type record struct {
 	secret      *corev1.Secret
 	scalar      []byte
@@ -32,7 +32,8 @@ type record struct {
 	expires     time.Time
 }
 
-// parseRecord refuses a Secret that is not whole: half a record admits nobody.
+// parseRecord reads a Secret. It rejects an incomplete one, so that half a record admits no
+// machine.
 func parseRecord(secret *corev1.Secret) (record, error) {
 	if secret.Type != v1alpha1.SecretTypePairingRecord {
 		return record{}, fmt.Errorf("secret %s is no pairing record: %w", secret.Name, errNoRecord)
@@ -60,18 +61,18 @@ func parseRecord(secret *corev1.Secret) (record, error) {
 	}, nil
 }
 
-// open tells whether an exchange with the code may still lead anywhere: it has tries
-// left, and it is not expired unless it was used in time.
+// open reports whether an exchange with the code can still succeed. The code must have tries left,
+// and must not have expired before its first use.
 func (r record) open(now time.Time) bool {
 	return r.triesUsed < v1alpha1.MaxPairingTries && (r.consumedBy != "" || now.Before(r.expires))
 }
 
-// openTo tells the same for one key: a used code is for the key that used it.
+// openTo reports the same for one key: a used code is open only to the key that used it.
 func (r record) openTo(key string, now time.Time) bool {
 	return r.open(now) && (r.consumedBy == "" || r.consumedBy == key)
 }
 
-// records are the Secrets of the pairing namespace.
+// records reads and writes the Secrets of the pairing namespace.
 type records struct {
 	live      client.Reader
 	write     client.Writer
@@ -90,8 +91,8 @@ func (r records) get(ctx context.Context, from client.Reader, lookupID string) (
 	return parseRecord(secret.DeepCopy())
 }
 
-// swap changes the record by compare-and-swap: change sees the live record and says
-// what to store, or errs, which ends it. It returns the record as change saw it.
+// swap changes the record by compare-and-swap. change receives the live record and returns the
+// values to store, or an error that ends the swap. swap returns the record that change received.
 func (r records) swap(ctx context.Context, lookupID string, change func(record) (map[string]string, error)) (record, error) {
 	for {
 		now, err := r.get(ctx, r.live, lookupID)
@@ -116,11 +117,12 @@ func (r records) swap(ctx context.Context, lookupID string, change func(record) 
 		case ctx.Err() != nil:
 			return record{}, ctx.Err()
 		}
-		// Somebody else was faster: their change decides what this one may still do.
+		// Another writer was faster, and its change may forbid this one: try again on the new
+		// record.
 	}
 }
 
-// takeTry spends one try, before anything is verified.
+// takeTry spends one try. It runs before anything is verified.
 func (r records) takeTry(ctx context.Context, lookupID, key string, now time.Time) (record, error) {
 	return r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {
 		if !stored.openTo(key, now) {
@@ -130,7 +132,7 @@ func (r records) takeTry(ctx context.Context, lookupID, key string, now time.Tim
 	})
 }
 
-// returnTry gives a try back after a right confirmation that led to nothing.
+// returnTry gives a try back after a right confirmation that led to no request.
 func (r records) returnTry(ctx context.Context, lookupID string) error {
 	_, err := r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {
 		return map[string]string{v1alpha1.RecordKeyTriesUsed: strconv.Itoa(max(0, stored.triesUsed-1))}, nil
@@ -138,9 +140,9 @@ func (r records) returnTry(ctx context.Context, lookupID string) error {
 	return err
 }
 
-// consume binds the code to the key and the request and returns the try, in one step.
-// For the key that already holds it, the request stays the first one; another key was
-// too late (errNoRecord), but its confirmation was right, so its try is returned too.
+// consume binds the code to the key and the request and returns the try, in one step. For the key
+// that already holds the code, the request stays the first one. Another key is too late
+// (errNoRecord), but its confirmation was right, so its try is returned as well.
 func (r records) consume(ctx context.Context, lookupID, key, request string) (requestName string, err error) {
 	late := false
 	_, err = r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {

@@ -19,9 +19,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// RecoverCertificate serves a machine that slept past its certificate's end. The lapsed
-// chain says who it was, the signature that it still is; the controller needs the
-// fingerprint in the Node's history besides.
+// RecoverCertificate serves a machine that was offline when its certificate expired. The lapsed
+// chain names the machine, and the signature proves that it still has the key. The controller also
+// requires that the fingerprint is in the Node's history.
 func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.RecoverCertificateRequest) (*gatewayv1.RecoverCertificateResponse, error) {
 	connection, ok := peer.ConnectionOf(ctx)
 	if !ok {
@@ -68,7 +68,7 @@ func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	return &gatewayv1.RecoverCertificateResponse{Chain: chain, TrustBundle: s.options.Bundle().PEM()}, nil
 }
 
-// lapsed verifies the chain as it was at its end.
+// lapsed verifies the chain for the time of its expiry.
 func (s *Service) lapsed(request *gatewayv1.RecoverCertificateRequest) (identity.Peer, error) {
 	chain, err := identity.ParseChain(request.GetChain())
 	if err != nil {
@@ -86,8 +86,8 @@ func (s *Service) lapsed(request *gatewayv1.RecoverCertificateRequest) (identity
 	}
 }
 
-// checkLapsed refuses a certificate that is good for longer than clocks may differ by: a machine that
-// takes it for expired has a clock that is ahead, and would take the next one for expired too.
+// checkLapsed rejects a certificate that stays valid for longer than clocks may differ. A machine
+// that takes it for expired has a clock that is ahead, and would take the next one for expired too.
 func (s *Service) checkLapsed(lapsed identity.Peer) error {
 	now, end := s.options.Clock.Now(), lapsed.Certificate.NotAfter
 	if end.Sub(now) <= identity.NotBeforeLeeway {
@@ -106,9 +106,9 @@ func (s *Service) checkLapsed(lapsed identity.Peer) error {
 	return refused.Err()
 }
 
-// recoverable is the Node, if it is live, not revoked, and that very key is its pin or its next
-// key: a machine may have slept between storing the next key and using it first, and only the
-// pinned key can have signed for that one.
+// recoverable returns the Node if it is live and not revoked, and the key of the lapsed certificate
+// is its pin or its next key. A machine may have been offline between storing the next key and
+// using it first. Only the pinned key can have signed for the next key.
 func (s *Service) recoverable(ctx context.Context, lapsed identity.Peer) (*v1alpha1.Node, error) {
 	var node v1alpha1.Node
 	key := types.NamespacedName{Namespace: lapsed.ID.Namespace, Name: lapsed.ID.Node}

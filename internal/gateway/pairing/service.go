@@ -1,9 +1,9 @@
-// Package pairing serves machines that have no identity yet. A code is a Secret in the
-// pairing namespace; its tries and its consumption move by compare-and-swap, so any
-// number of replicas, restarts and racers share three tries and one winner.
+// Package pairing serves machines that have no identity yet. A code is a Secret in the pairing
+// namespace. Its tries and its consumption change by compare-and-swap. Any number of replicas,
+// restarts and concurrent machines therefore share three tries and one winner.
 //
-// Nothing here decides who may join: a finished exchange leaves a PairingRequest for a
-// person, and the controller checks everything in it again.
+// The package does not decide which machines are accepted. A finished exchange creates a
+// PairingRequest for a person, and the controller checks everything in it again.
 package pairing
 
 import (
@@ -31,38 +31,39 @@ type Certificates interface {
 	Obtain(ctx context.Context, request certificates.Request) ([][]byte, error)
 }
 
-// Options are what a Service is made of; all are required unless a default is named.
+// Options configures a Service. All fields are required unless they have a default.
 type Options struct {
 	// Client reads PairingRequests, Nodes and records from the cache, and writes.
 	Client client.Client
-	// Live reads around the cache: records before a compare-and-swap, PairingCodes.
+	// Live reads without the cache: records before a compare-and-swap, PairingCodes.
 	Live client.Reader
-	// Requests and Nodes are fed by the informers of these kinds.
+	// Requests and Nodes receive the events of the informers of these kinds.
 	Requests, Nodes *wakeup.Hub
 	Certificates    Certificates
-	// Bundle is the server bundle that goes to machines, Device the one that signs them.
+	// Bundle returns the server bundle that machines receive. Device returns the bundle of the CAs
+	// that sign machines.
 	Bundle, Device func() identity.Bundle
 	// Namespace holds the records.
 	Namespace string
 	// SystemNamespace holds the rules for ServiceAccounts; the default is mooring-system.
 	SystemNamespace string
-	// Audience is what tokens of in-cluster agents must be made for; the default is mooring.
+	// Audience is the audience that tokens of in-cluster agents must have; the default is mooring.
 	Audience string
-	// TrustDomain is that of every identity.
+	// TrustDomain is the trust domain of every identity.
 	TrustDomain string
-	// NodeEndpoint is host:port of the node listener as machines reach it, or of several,
-	// separated by commas.
+	// NodeEndpoint is the address of the node listener as machines reach it, as host:port, or
+	// several addresses separated by commas.
 	NodeEndpoint string
 	// MaxPending bounds the undecided PairingRequests of the cluster; a fleet may hold as many
 	// of them as are free.
 	MaxPending int
-	// Registerer takes the metrics; nil for none.
+	// Registerer registers the metrics; nil for none.
 	Registerer prometheus.Registerer
-	// BeginsPerSecond bounds the exchanges begun from all addresses together; three times as
-	// many may come at once. The default is 100. In-cluster agents have as many of their own, and
-	// addresses that have begun little have a share besides.
+	// BeginsPerSecond bounds the exchanges begun from all addresses together; three times as many
+	// may come at once. The default is 100. In-cluster agents have a separate limit of the same
+	// size. Addresses that have begun little have an additional share.
 	BeginsPerSecond int
-	// Hold is how long a poll waits for news; the default is 25 s.
+	// Hold is how long a poll waits for a change; the default is 25 s.
 	Hold time.Duration
 	// Clock gives the time of the apiserver.
 	Clock clock.PassiveClock
@@ -71,7 +72,7 @@ type Options struct {
 	Log  logr.Logger
 }
 
-// defaultHold leaves a call of 30 s time for its answer.
+// defaultHold leaves time for the answer in a call of 30 s.
 const defaultHold = 25 * time.Second
 
 // Service implements gatewayv1.PairingServiceServer.
@@ -87,7 +88,7 @@ type Service struct {
 	refused  *prometheus.CounterVec
 }
 
-// New makes a Service.
+// New returns a Service.
 func New(options Options) *Service {
 	if options.Hold == 0 {
 		options.Hold = defaultHold

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// sessionLife is from Begin to Complete.
+	// sessionLife is the longest time between Begin and Complete.
 	sessionLife = 30 * time.Second
-	// maxSessions bounds the table: more than may begin in sessionLife. maxPerConnection bounds the
+	// maxSessions bounds the table; fewer may begin in sessionLife. maxPerConnection bounds the
 	// share of one connection.
 	maxSessions      = 8192
 	maxPerConnection = 4
@@ -34,7 +34,7 @@ type session struct {
 	ends     time.Time
 }
 
-// sessions is a bounded table. Each session is taken once, whatever comes of it.
+// sessions is a bounded table of exchanges. Each one can be taken only once, whatever its result.
 type sessions struct {
 	clock clock.PassiveClock
 
@@ -47,7 +47,7 @@ func newSessions(clock clock.PassiveClock) *sessions {
 	return &sessions{clock: clock, byID: map[string]session{}, per: map[string]int{}}
 }
 
-// add stores s for sessionLife and returns its id; false when there is no room.
+// add stores s for sessionLife and returns its id. It returns false when there is no room.
 func (t *sessions) add(rand io.Reader, s session) (id string, ok bool, err error) {
 	var b [16]byte
 	if _, err := io.ReadFull(rand, b[:]); err != nil {
@@ -69,8 +69,8 @@ func (t *sessions) add(rand io.Reader, s session) (id string, ok bool, err error
 	return id, true, nil
 }
 
-// take removes and returns the session of that id, if it is of that connection and not
-// over. One of another connection stays, so that nobody can end it from outside.
+// take removes and returns the session of an id, if it belongs to the connection and is not over. A
+// session of another connection stays, so that no other client can end it.
 func (t *sessions) take(id string, exporter []byte) (session, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

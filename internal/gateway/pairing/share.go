@@ -2,18 +2,20 @@ package pairing
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Reasons for which there is no room for another request, also the label of the metric.
+// Reasons why there is no room for another request. They are also the label of the metric.
 const (
 	reasonClusterFull = "ClusterFull"
 	reasonFleetFull   = "FleetFull"
 )
 
-// full is why there is no room for another request; text is for the person at the machine.
+// full is the reason why there is no room for another request; text is for the person at the
+// machine.
 type full struct{ reason, text string }
 
-// checkShare says whether a fleet with own undecided requests may have one more, of limit over
-// all fleets, which have all now; nil: it may. A fleet may hold as many as are still free: one
-// alone gets half, and however many are greedy, a fleet that holds none finds a place.
+// checkShare returns nil when a fleet with own undecided requests may have one more, and otherwise
+// the reason. limit bounds the requests of all fleets, which have all now. A fleet may hold as many
+// as are still free. One fleet alone gets half. However many fleets take all they can, a fleet
+// without requests finds a place.
 func checkShare(limit, all, own int) *full {
 	switch free := limit - all; {
 	case free <= 0:
@@ -25,7 +27,7 @@ func checkShare(limit, all, own int) *full {
 	}
 }
 
-// newRefused counts requests that were not made for want of room.
+// newRefused returns the counter of requests that were not created for lack of room.
 func newRefused(registerer prometheus.Registerer) *prometheus.CounterVec {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mooring_gateway_pairing_requests_refused_total",

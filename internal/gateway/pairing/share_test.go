@@ -2,7 +2,7 @@ package pairing
 
 import "testing"
 
-// However many fleets take all they get, one that holds nothing finds a place.
+// However many fleets take all they can, a fleet without requests finds a place.
 func TestGreedyFleetsLeaveRoomForOthers(t *testing.T) {
 	for limit := 1; limit <= 60; limit++ {
 		for greedy := 1; greedy < limit; greedy++ {

@@ -20,23 +20,23 @@ import (
 )
 
 const (
-	// lookupsPerSecond and lookupBurst bound what polls from all addresses together make us
-	// read around the cache.
+	// lookupsPerSecond and lookupBurst bound the reads without the cache that polls from all
+	// addresses together cause.
 	lookupsPerSecond = 50
 	lookupBurst      = 100
-	// lookupTimeout bounds one such read, also for a caller whose time is over.
+	// lookupTimeout bounds one such read, also for a caller whose deadline has passed.
 	lookupTimeout = 5 * time.Second
 )
 
-// poll is one GetPairingRequestStatus whose proof has been checked.
+// poll is one call of GetPairingRequestStatus.
 type poll struct {
 	key   types.NamespacedName
 	csr   []byte
 	proof *v1alpha1.CertificateProof
 }
 
-// GetPairingRequestStatus answers as soon as the state is news for the machine: a
-// decision, an end, or its certificate.
+// GetPairingRequestStatus answers as soon as the request has a decision, has ended, or has its
+// certificate.
 func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv1.GetPairingRequestStatusRequest) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	connection, ok := peer.ConnectionOf(ctx)
 	if !ok {
@@ -60,8 +60,9 @@ func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 	return s.follow(held, asked)
 }
 
-// request reads the cache, and the apiserver where the cache knows nothing yet. Anybody can
-// invent names, and no proof can be checked before the read: hence a bound over all addresses.
+// request reads the cache, and the apiserver when the cache does not have the request yet. Any
+// client can invent names, and no proof can be checked before the read: hence a bound over all
+// addresses.
 func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alpha1.PairingRequest, error) {
 	if !dnsLabel.MatchString(key.Namespace) || len(validation.IsDNS1123Subdomain(key.Name)) > 0 {
 		return nil, errNoRequest
@@ -85,8 +86,8 @@ func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alp
 	return &found, nil
 }
 
-// checkPoll verifies that the caller holds the key of the request. To anybody else there is no
-// such request, so nobody learns which ones exist.
+// checkPoll verifies that the caller has the key of the request. Any other caller gets the answer
+// for a missing request, so that it cannot find out which requests exist.
 func checkPoll(found *v1alpha1.PairingRequest, asked poll) error {
 	key, err := identity.ParsePublicKeyPEM([]byte(found.Spec.PublicKey))
 	if err != nil {
@@ -107,8 +108,8 @@ func checkPoll(found *v1alpha1.PairingRequest, asked poll) error {
 	return nil
 }
 
-// follow waits for news until ctx ends. A certificate is asked for once per call: what
-// refuses the request now will not take it a moment later.
+// follow waits for a change until ctx ends. It requests a certificate once per call, because a
+// refused request would be refused again a moment later.
 func (s *Service) follow(ctx context.Context, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	events, cancel := s.options.Requests.Subscribe(asked.key)
 	defer cancel()
@@ -133,7 +134,7 @@ func (s *Service) follow(ctx context.Context, asked poll) (*gatewayv1.GetPairing
 			if answer != nil {
 				return answer, nil
 			}
-			continue // the request may say more by now
+			continue // the request may have changed by now
 		}
 		select {
 		case <-events:
@@ -142,20 +143,21 @@ func (s *Service) follow(ctx context.Context, asked poll) (*gatewayv1.GetPairing
 	}
 }
 
-// waitable errors mean that the answer did not come in the time of this call.
+// waitable reports whether an error means that the answer did not come in the time of this call.
 func waitable(err error) bool {
 	return errors.Is(err, certificates.ErrPending) || errors.Is(err, certificates.ErrNodeGone) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// approved requests lead to a certificate; a Completed one does so again for a machine
-// that missed the answer.
+// approved reports whether the request leads to a certificate. A Completed request does so again,
+// for a machine that missed the answer.
 func approved(found *v1alpha1.PairingRequest) bool {
 	phase := found.Status.Phase
 	return (phase == v1alpha1.PairingRequestApproved || phase == v1alpha1.PairingRequestCompleted) && found.Status.SPIFFEID != ""
 }
 
-// certify answers the id to a machine without a CSR, and the certificate to one with.
+// certify returns the identity to a machine without a CSR, and the certificate to a machine with
+// one.
 func (s *Service) certify(ctx context.Context, found *v1alpha1.PairingRequest, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	if len(asked.csr) == 0 {
 		return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Approved{
@@ -184,8 +186,8 @@ func (s *Service) certify(ctx context.Context, found *v1alpha1.PairingRequest, a
 	}}, nil
 }
 
-// node waits until the cache holds the Node as this approval left it: the approval may
-// be seen before the Node.
+// node waits until the cache holds the Node as this approval left it, because the approval may
+// become visible before the Node.
 func (s *Service) node(ctx context.Context, key types.NamespacedName, found *v1alpha1.PairingRequest) (*v1alpha1.Node, error) {
 	events, cancel := s.options.Nodes.Subscribe(key)
 	defer cancel()

@@ -25,7 +25,7 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// nothing is a store without objects that counts its reads.
+// nothing is a store without objects. It counts its reads.
 type nothing struct {
 	client.Client
 	reads, unbounded int
@@ -86,7 +86,7 @@ func (c *everyCode) Get(_ context.Context, _ types.NamespacedName, o client.Obje
 	return nil
 }
 
-// Under a flood, how often a code is answered does not reveal whether it exists.
+// Under a flood, the rate of answers for a code does not reveal whether it exists.
 func TestUnderAFloodACodeThatExistsIsAnsweredNoMoreOftenThanAnInventedOne(t *testing.T) {
 	answered := map[string]int{}
 	for name, store := range map[string]client.Client{"exists": &everyCode{}, "invented": &nothing{}} {

@@ -25,14 +25,14 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// oneCode is a store with one code and its record. It keeps each write.
+// oneCode is a store with one code and its record. It stores every write.
 type oneCode struct {
 	client.Client
 	record  *corev1.Secret
 	code    *v1alpha1.PairingCode
 	nodes   map[string]*v1alpha1.Node
 	made    []string // names of the requests
-	refused error    // of each write
+	refused error    // the error of each write
 }
 
 func newOneCode() *oneCode {
@@ -91,7 +91,7 @@ type attempt struct {
 	confirmation []byte
 }
 
-// try begins an exchange of a key with a PIN.
+// try starts an exchange of a key with a PIN, up to the confirmation.
 func try(t *testing.T, store *oneCode, key, pin string) attempt {
 	t.Helper()
 	bundle := func() identity.Bundle { return identity.Bundle{} }
@@ -135,7 +135,7 @@ func TestATryIsStoredBeforeAConfirmationIsVerified(t *testing.T) {
 		a := try(t, store, keyOfBox, pin)
 		store.refused = errors.New("the API server is away")
 		if _, err := a.verified(t.Context()); err == nil || errors.Is(err, errNoRecord) || len(a.offences.who) != 0 {
-			t.Errorf("%s PIN, the try is not stored: %v, and the PIN was looked at %d times", name, err, len(a.offences.who))
+			t.Errorf("%s PIN, the try is not stored: %v, and the PIN was checked %d times", name, err, len(a.offences.who))
 		}
 	}
 }
@@ -160,7 +160,7 @@ func TestACodeHasThreeTriesForOneKey(t *testing.T) {
 	}
 }
 
-// Whatever follows a right confirmation, its try is returned: refusals are no guesses.
+// A right confirmation returns its try, whatever follows: a refusal is no wrong guess.
 func TestARightConfirmationCostsNoTry(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil func(*oneCode, *attempt)
@@ -188,7 +188,7 @@ func TestARightConfirmationCostsNoTry(t *testing.T) {
 	}
 }
 
-// The key that uses a code first holds it, also when another one has verified it meanwhile.
+// The first key to consume a code keeps it, even when another key has verified the code meanwhile.
 func TestACodeIsConsumedByOneKey(t *testing.T) {
 	store := newOneCode()
 	first, second := try(t, store, keyOfBox, "123456"), try(t, store, foreignKey, "123456")

@@ -23,8 +23,8 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// empty is a cluster that holds nothing and takes nothing: whatever a stranger sends, nothing may
-// be written before it proved something.
+// empty is a cluster without objects that refuses every write, because nothing may be written
+// before a proof, whatever an unknown client sends.
 type empty struct{ client.Client }
 
 func (empty) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
@@ -51,8 +51,9 @@ func fuzzService(t testing.TB) *Service {
 	})
 }
 
-// FuzzPairingMessages plays what a stranger may send to each method of PairingService: no panic, no
-// write, nobody gets in, and the answer is one of those that strangers get.
+// FuzzPairingMessages sends arbitrary messages of an unknown client to each method of
+// PairingService. There must be no panic, no write and no success, and the status code must be an
+// expected one.
 func FuzzPairingMessages(f *testing.F) {
 	agent, err := spake.NewAgent(spake.PasswordScalar("K7QX2M", "482913"), rand.Reader)
 	if err != nil {
@@ -79,7 +80,7 @@ func FuzzPairingMessages(f *testing.F) {
 		err := serve(ctx, s, method%4, b)
 		switch status.Code(err) {
 		case codes.OK:
-			if method%4 != 0 { // Begin answers everybody
+			if method%4 != 0 { // Begin answers every client
 				t.Errorf("method %d let a stranger in", method%4)
 			}
 		case codes.InvalidArgument, codes.Unauthenticated, codes.NotFound, codes.PermissionDenied, codes.FailedPrecondition, codes.ResourceExhausted:
@@ -89,7 +90,8 @@ func FuzzPairingMessages(f *testing.F) {
 	})
 }
 
-// serve decodes a message and calls its method; what is no message is refused by the transport.
+// serve decodes a message and calls its method. Bytes that are no message get errNotAccepted,
+// because the transport refuses them.
 func serve(ctx context.Context, s *Service, method byte, b []byte) (err error) {
 	decode := func(m proto.Message) bool { return proto.Unmarshal(b, m) == nil }
 	err = errNotAccepted
@@ -101,7 +103,8 @@ func serve(ctx context.Context, s *Service, method byte, b []byte) (err error) {
 	case 1:
 		if m := (&gatewayv1.CompletePairingSessionRequest{}); decode(m) {
 			if account := m.GetServiceAccount(); account != nil {
-				// The token goes to the API server first; what is read of the message is the same.
+				// The token goes to the API server first. The rest of the message is read in the
+				// same way.
 				_, err = readApplicant(stranger, m)
 				return err
 			}

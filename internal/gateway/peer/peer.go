@@ -1,6 +1,6 @@
-// Package peer holds what the gateway's listeners prove about a caller, as typed
-// values in the context of a call. The interceptors of package gateway put them
-// there; services only read them. No request message names its caller.
+// Package peer holds the facts that the gateway's listeners prove about a caller, as typed values
+// in the context of a call. The interceptors of package gateway put them there; services only read
+// them. No request message names its caller.
 package peer
 
 import (
@@ -11,26 +11,26 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// Identity is a machine, as its client certificate proves it on the node listener.
-// When a service sees one, the certificate has been verified (identity.VerifyPeer)
-// and the Authorizer has compared the key with the pin of a live Node.
+// Identity is the identity of a machine, proven by its client certificate on the node listener. The
+// certificate has been verified (identity.VerifyPeer) before a service reads it. The Authorizer has
+// compared the key with the pin of a live Node.
 type Identity struct {
-	// ID is the Node: trust domain, namespace and name out of the URI SAN.
+	// ID is the Node: trust domain, namespace and name from the URI SAN.
 	ID identity.ID
-	// PublicKeySHA256 is the fingerprint of its key, to be compared with the pin: 64
+	// PublicKeySHA256 is the fingerprint of the machine's key, to be compared with the pin: 64
 	// lower-case hex digits.
 	PublicKeySHA256 string
 	// CertificateSHA256 is the fingerprint of Certificate: 64 lower-case hex digits.
 	CertificateSHA256 string
-	// Certificate is the leaf it presented.
+	// Certificate is the leaf that the machine presented.
 	Certificate *x509.Certificate
-	// Exporter is the TLS exporter of its connection (pairing.ExporterLabel), 32 bytes.
+	// Exporter is the TLS exporter of the machine's connection (pairing.ExporterLabel), 32 bytes.
 	Exporter []byte
 }
 
-// Connection is what a listener knows of a TLS connection, whoever is behind it.
+// Connection describes the TLS connection of any caller.
 type Connection struct {
-	// Address is the socket peer. It limits, it never identifies.
+	// Address is the address of the socket peer. Limits use it; it never identifies a caller.
 	Address netip.Addr
 	// Exporter is the TLS exporter (pairing.ExporterLabel), 32 bytes: the same on both
 	// ends, different on every connection, so it also names the connection.
@@ -39,11 +39,12 @@ type Connection struct {
 	Progress Progress
 }
 
-// Progress keeps a connection of the pairing listener from being closed to make room for another.
+// Progress protects a connection of the pairing listener from being closed to make room for
+// another.
 type Progress interface {
-	// Advance records the begin of a pairing: the caller has a moment for its proof.
+	// Advance records the begin of a pairing. The caller then has a short time for its proof.
 	Advance()
-	// Prove records a proof: the caller holds a code, a token or the key of a request or a Node.
+	// Prove records a proof: the caller has a code, a token or the key of a request or a Node.
 	Prove()
 }
 
@@ -61,11 +62,11 @@ func (c Connection) Prove() {
 	}
 }
 
-// Source is what limits are keyed by.
+// Source returns the prefix that limits are keyed by.
 func (c Connection) Source() netip.Prefix { return Source(c.Address) }
 
-// Source is an IPv4 address or an IPv6 /64, which is what one customer of a provider
-// has. Whatever has no address shares the zero Prefix.
+// Source returns the IPv4 address or the IPv6 /64 of an address. A provider gives one customer a
+// /64. Callers without an address share the zero Prefix.
 func Source(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := 32
@@ -89,7 +90,7 @@ func With(ctx context.Context, id Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, id)
 }
 
-// From returns the calling machine; false on the pairing listener and outside a call.
+// From returns the calling machine. It returns false on the pairing listener and outside a call.
 func From(ctx context.Context) (Identity, bool) {
 	id, ok := ctx.Value(identityKey{}).(Identity)
 	return id, ok
@@ -100,7 +101,7 @@ func WithConnection(ctx context.Context, c Connection) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// ConnectionOf returns the connection a call came in on; false outside a call.
+// ConnectionOf returns the connection of a call. It returns false outside a call.
 func ConnectionOf(ctx context.Context) (Connection, bool) {
 	c, ok := ctx.Value(connectionKey{}).(Connection)
 	return c, ok

@@ -6,8 +6,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// SystemInfo returns the description that a machine gives of itself, fit to be stored; nil for none.
-// It is for people and decides nothing, so a text that does not fit is cut and not refused. A
+// SystemInfo returns the description that a machine gives of itself in its stored form, and nil for
+// nil. It is for people and decides nothing, so a text that does not fit is cut and not refused. A
 // PairingRequest and its Node store the same texts.
 func SystemInfo(info *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
 	if info == nil {

@@ -18,6 +18,6 @@ func TestWhatAMachineSaysOfItsSystemIsStoredWithoutUnsafeCharacters(t *testing.T
 		}
 	}
 	if SystemInfo(nil) != nil {
-		t.Error("nothing becomes something")
+		t.Error("SystemInfo(nil) is not nil")
 	}
 }

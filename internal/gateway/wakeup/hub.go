@@ -1,5 +1,5 @@
-// Package wakeup turns informer events of one kind into wake-ups of the calls that
-// wait for one object of it.
+// Package wakeup turns informer events of one kind into wake-ups of the calls that wait for one
+// object of that kind.
 package wakeup
 
 import (
@@ -10,20 +10,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Hub is a toolscache.ResourceEventHandler. It carries no data: whoever wakes reads the
-// cache, which the informer has updated before.
+// Hub implements toolscache.ResourceEventHandler. It carries no data: a woken call reads the cache,
+// which the informer has updated before.
 type Hub struct {
 	mu      sync.Mutex
 	waiters map[types.NamespacedName]map[chan struct{}]struct{}
 }
 
-// NewHub makes a Hub nobody waits on.
+// NewHub returns a Hub without subscribers.
 func NewHub() *Hub {
 	return &Hub{waiters: map[types.NamespacedName]map[chan struct{}]struct{}{}}
 }
 
-// Subscribe returns a channel that receives after every event of the object; several
-// events may be one. The caller subscribes before it looks, and ends with cancel.
+// Subscribe returns a channel that receives after every event of the object. Several events may
+// cause one receive. The caller subscribes before it reads the object, and calls cancel at the end.
 func (h *Hub) Subscribe(key types.NamespacedName) (events <-chan struct{}, cancel func()) {
 	ch := make(chan struct{}, 1)
 	h.mu.Lock()
@@ -66,7 +66,7 @@ func (h *Hub) wake(obj any) {
 	for ch := range h.waiters[client.ObjectKeyFromObject(object)] {
 		select {
 		case ch <- struct{}{}:
-		default: // a wake-up is already waiting to be seen
+		default: // a wake-up is pending already
 		}
 	}
 }

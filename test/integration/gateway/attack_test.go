@@ -156,7 +156,7 @@ func TestOfManyRacersWithTwoKeysOneKeyWinsOneRequest(t *testing.T) {
 	}
 }
 
-// relay forwards pairing calls under a certificate of its own.
+// relay forwards pairing calls with its own server certificate.
 type relay struct {
 	gatewayv1.UnimplementedPairingServiceServer
 	upstream gatewayv1.PairingServiceClient
@@ -174,7 +174,7 @@ func TestARelayWithItsOwnCertificateGetsNothing(t *testing.T) {
 	g := newGateway(t)
 	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	mitm := g.machine(t)
-	mitm.connect(t.Context()) // so that it can even forge a proof for its own leg
+	mitm.connect(t.Context()) // so that it can also sign a proof for its own connection
 	cert, key := identitytest.NewAuthority(t, "mitm").Server(t)
 	server := grpc.NewServer(grpc.Creds(credentials.NewServerTLSFromCert(&tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key})))
 	gatewayv1.RegisterPairingServiceServer(server, relay{upstream: mitm.client})
@@ -189,7 +189,7 @@ func TestARelayWithItsOwnCertificateGetsNothing(t *testing.T) {
 	if _, err := victim.pair(t.Context(), code.Code); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("plain relay: got %v, want Unauthenticated", err)
 	}
-	// A relay that puts its own key and a good proof for its own leg in place.
+	// A relay that inserts its own key and a valid proof for its own connection.
 	e, err := victim.begin(t.Context(), code.Code)
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +204,7 @@ func TestARelayWithItsOwnCertificateGetsNothing(t *testing.T) {
 		t.Errorf("relay with its own key: got %v, want Unauthenticated", err)
 	}
 	if len(code.requests(t)) != 0 {
-		t.Error("the relay left a request")
+		t.Error("the relay caused a pairing request")
 	}
 }
 
@@ -231,7 +231,7 @@ func TestRecordedMessagesAreWorthNothingElsewhere(t *testing.T) {
 	if _, err := m.client.CompletePairingSession(t.Context(), e.request); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("the session a second time: got %v, want FailedPrecondition", err)
 	}
-	// The proof of the poll is of its connection too.
+	// The proof of the poll is bound to its connection too.
 	proof, err := identity.SignProof(m.key, rand.Reader, identity.Proof{
 		Method: identity.ProofPairingStatus, Request: answer.GetNamespace() + "/" + answer.GetName(), Exporter: m.exporter,
 	})

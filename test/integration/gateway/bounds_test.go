@@ -70,7 +70,7 @@ func (i *instance) open(t *testing.T, listener, from string) net.Conn {
 	return c
 }
 
-// becomes waits until a listener has so many connections and has closed so many for others.
+// becomes waits until a listener has that many connections and has closed that many to make room.
 func (i *instance) becomes(t *testing.T, listener string, connections, madeRoom int) {
 	t.Helper()
 	await(t, fmt.Sprintf("%d connections of the %s listener, and %d that made room", connections, listener, madeRoom), func() bool {
@@ -78,7 +78,7 @@ func (i *instance) becomes(t *testing.T, listener string, connections, madeRoom 
 	})
 }
 
-// secure opens a connection of the pairing listener and ends its handshake.
+// secure opens a connection of the pairing listener and completes its handshake.
 func (i *instance) secure(t *testing.T, from string) net.Conn {
 	t.Helper()
 	c := tls.Client(i.open(t, "pairing", from), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13}) //nolint:gosec // a stranger
@@ -88,7 +88,7 @@ func (i *instance) secure(t *testing.T, from string) net.Conn {
 	return c
 }
 
-// isOpen reports whether the gateway has not closed a connection.
+// isOpen reports whether the gateway has kept a connection open.
 func isOpen(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
@@ -96,7 +96,7 @@ func isOpen(t *testing.T, c net.Conn) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// unfinishedCall is a call whose message lacks its last byte, in frames of so many bytes.
+// unfinishedCall returns a call whose message lacks its last byte, in frames of that many bytes.
 func unfinishedCall(t *testing.T, message, frame int) []byte {
 	t.Helper()
 	var b, block bytes.Buffer
@@ -104,7 +104,7 @@ func unfinishedCall(t *testing.T, message, frame int) []byte {
 	frames, headers := http2.NewFramer(&b, nil), hpack.NewEncoder(&block)
 	for name, value := range map[string]string{":method": "POST", ":scheme": "https", ":authority": "gateway.mooring",
 		":path": "/mooring.gateway.v1.PairingService/BeginPairingSession", "content-type": "application/grpc", "te": "trailers"} {
-		_ = headers.WriteField(hpack.HeaderField{Name: name, Value: value}) // to memory, as all of them
+		_ = headers.WriteField(hpack.HeaderField{Name: name, Value: value}) // cannot fail: it writes to memory, as all frames here
 	}
 	_ = frames.WriteSettings()
 	_ = frames.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
@@ -144,8 +144,9 @@ func TestAConnectionThatStopsBeforeItsProofIsClosed(t *testing.T) {
 	}
 }
 
-// Silent connections of two addresses have every turn. Others wait, so each has a second, and a
-// machine pairs long before the ten seconds that a connection has without others waiting.
+// Silent connections of two addresses have every turn. Other connections wait, so each turn lasts a
+// second. A machine pairs long before the ten seconds that a turn lasts without waiting
+// connections.
 func TestSilentConnectionsYieldTheirTurns(t *testing.T) {
 	g := newGateway(t)
 	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
@@ -169,8 +170,9 @@ func TestSilentConnectionsYieldTheirTurns(t *testing.T) {
 	}
 }
 
-// An address beyond its share closes its own oldest connection; a full listener closes the oldest of
-// the address with most of them. A quarter of the places is for addresses with an admitted request.
+// An address beyond its share closes its own oldest connection. A full listener closes the oldest
+// connection of the address with most of them. A quarter of the places is for addresses with a
+// proof.
 func TestAFullListenerMakesRoomWhereMostWait(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.limits.PairingConnections, s.limits.TotalPairingConnections = 8, 16 })
 	few := g.open(t, "pairing", "127.0.8.1")
@@ -178,16 +180,16 @@ func TestAFullListenerMakesRoomWhereMostWait(t *testing.T) {
 	for range 9 {
 		most = append(most, g.open(t, "pairing", "127.0.8.2"))
 	}
-	g.becomes(t, "pairing", 9, 1) // 8 of one address and one other
+	g.becomes(t, "pairing", 9, 1) // 8 of one address and one of another
 	if isOpen(t, most[0]) || !isOpen(t, most[1]) {
 		t.Error("an address beyond its share did not close its own oldest connection")
 	}
 	for range 4 {
 		g.open(t, "pairing", "127.0.8.3")
 	}
-	g.becomes(t, "pairing", 12, 2) // the places of strangers
+	g.becomes(t, "pairing", 12, 2) // the places for all addresses
 	if isOpen(t, most[1]) || !isOpen(t, few) {
-		t.Error("the oldest connection of the address with most is open, or that of another address was closed for it")
+		t.Error("the oldest connection of the address with most is open, or a connection of another address was closed for it")
 	}
 	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	machine := g.machine(t)
@@ -198,10 +200,10 @@ func TestAFullListenerMakesRoomWhereMostWait(t *testing.T) {
 	for range 4 {
 		g.open(t, "pairing", "127.0.0.1")
 	}
-	g.becomes(t, "pairing", 16, 3) // the places of addresses with a machine
+	g.becomes(t, "pairing", 16, 3) // with the places reserved for addresses with a proof
 }
 
-// The connection of a machine that has proven its code makes no room for others of its address.
+// The connection of a machine that has proven its code is not closed for others of its address.
 func TestAProvenConnectionMakesNoRoom(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.limits.PairingConnections, s.limits.TotalPairingConnections = 4, 16 })
 	p := knock(t, g)
@@ -216,8 +218,8 @@ func TestAProvenConnectionMakesNoRoom(t *testing.T) {
 	}
 }
 
-// Bytes that are begun and not ended are bounded on a connection and over all of them. Of all, the
-// address that holds most loses the connection that holds most.
+// Unfinished bytes are bounded on a connection and over all connections. Over the second bound, the
+// largest connection of the address with most bytes is closed.
 func TestUnfinishedBytesAreBounded(t *testing.T) {
 	g := newGateway(t)
 	// Each byte costs a frame. A connection may be closed before its end.
@@ -225,7 +227,7 @@ func TestUnfinishedBytesAreBounded(t *testing.T) {
 	await(t, "the connection to be closed for its bytes", func() bool { return g.refused(t, "pairing", "UnfinishedBytes") == 1 })
 
 	most := func() { _, _ = g.secure(t, "127.0.8.3").Write(unfinishedCall(t, 500, 1)) }
-	for range 40 { // nearly as many as have room
+	for range 40 { // nearly the bound of all connections
 		most()
 	}
 	largest := g.secure(t, "127.0.8.2")
@@ -239,7 +241,7 @@ func TestUnfinishedBytesAreBounded(t *testing.T) {
 	}
 }
 
-// The node listener bounds the bytes of a stranger before its certificate is whole.
+// The node listener bounds the bytes of a client before its certificate is complete.
 func TestACertificateWithoutEndIsRefused(t *testing.T) {
 	g := newGateway(t)
 	endless := tls.Certificate{Certificate: [][]byte{make([]byte, 261_000)}, PrivateKey: identitytest.NewKey(t)}
@@ -249,7 +251,7 @@ func TestACertificateWithoutEndIsRefused(t *testing.T) {
 	await(t, "the handshake to be refused", func() bool { return g.refused(t, "node", "HandshakeTooLarge") == 1 })
 }
 
-// A machine with a certificate holds no place of the connections before their proof.
+// A machine with a certificate does not count in the limit of connections before their proof.
 func TestMachinesHoldNoPlacesOfStrangers(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.limits.NodeConnections, s.limits.TotalNodeConnections = 2, 4 })
 	for n := range 6 {
@@ -267,10 +269,10 @@ func TestMachinesHoldNoPlacesOfStrangers(t *testing.T) {
 	for range 3 {
 		g.open(t, "node", "127.0.8.2")
 	}
-	g.becomes(t, "node", 8, 1) // two strangers beside the machines
+	g.becomes(t, "node", 8, 1) // two connections without a proof and the machines
 }
 
-// The device CA may sign for other clusters, too.
+// The device CA may also sign for other clusters.
 func TestAMachineOfAnotherTrustDomainIsRefused(t *testing.T) {
 	g := newGateway(t)
 	for domain, served := range map[string]bool{trustDomain: true, "other." + trustDomain: false} {
@@ -292,7 +294,7 @@ func TestAnIdleStrangerIsClosed(t *testing.T) {
 	c := g.secure(t, "127.0.8.1")
 	var b bytes.Buffer
 	b.WriteString(http2.ClientPreface)
-	_ = http2.NewFramer(&b, nil).WriteSettings() // to memory
+	_ = http2.NewFramer(&b, nil).WriteSettings() // cannot fail: it writes to memory
 	if _, err := c.Write(b.Bytes()); err != nil {
 		t.Fatal(err)
 	}

@@ -15,14 +15,14 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// issued is a code with its record, as the controller leaves them.
+// issued is a code with its record, as the controller creates them.
 type issued struct {
 	spake.Code
 	namespace string
 	object    *v1alpha1.PairingCode
 }
 
-// wrong is the same code with another PIN.
+// wrong returns the same code with another PIN.
 func (c issued) wrong() spake.Code {
 	pin := "000000"
 	if c.PIN == pin {
@@ -31,7 +31,7 @@ func (c issued) wrong() spake.Code {
 	return spake.Code{LookupID: c.LookupID, PIN: pin}
 }
 
-// issue makes a code that is valid for that long.
+// issue creates a code that is valid for the given time.
 func issue(t *testing.T, namespace string, valid time.Duration, spec v1alpha1.PairingCodeSpec) issued {
 	t.Helper()
 	lookupID, err := spake.NewLookupID(rand.Reader)
@@ -67,7 +67,7 @@ func issue(t *testing.T, namespace string, valid time.Duration, spec v1alpha1.Pa
 	return issued{Code: spake.Code{LookupID: lookupID, PIN: pin}, namespace: namespace, object: object}
 }
 
-// record reads the record as it is stored.
+// record returns the stored record.
 func (c issued) record(t *testing.T) map[string][]byte {
 	t.Helper()
 	var secret corev1.Secret
@@ -78,7 +78,7 @@ func (c issued) record(t *testing.T) map[string][]byte {
 	return secret.Data
 }
 
-// tries is how many are used.
+// tries returns the number of used tries.
 func (c issued) tries(t *testing.T) int {
 	t.Helper()
 	tries, err := strconv.Atoi(string(c.record(t)[v1alpha1.RecordKeyTriesUsed]))
@@ -88,7 +88,7 @@ func (c issued) tries(t *testing.T) int {
 	return tries
 }
 
-// requests are the PairingRequests of the code's fleet.
+// requests returns the PairingRequests of the code's fleet.
 func (c issued) requests(t *testing.T) []v1alpha1.PairingRequest {
 	t.Helper()
 	var list v1alpha1.PairingRequestList

@@ -18,7 +18,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
-// paired is a machine with its request, and the hand of the controller on both.
+// paired is a machine with its request. Its methods change the request and the Node as the
+// controller does.
 type paired struct {
 	*machine
 	t       *testing.T
@@ -27,7 +28,7 @@ type paired struct {
 	name    client.ObjectKey // of the request; polls read it while the request changes
 }
 
-// knock pairs a new machine.
+// knock pairs a new machine up to its PairingRequest.
 func knock(t *testing.T, g *instance) *paired {
 	t.Helper()
 	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
@@ -60,12 +61,12 @@ func (p *paired) set(change func(*v1alpha1.PairingRequestStatus)) {
 	}
 }
 
-// condition is one with a reason and a message.
+// condition returns a condition with a reason and a message.
 func condition(kind string, is metav1.ConditionStatus, reason, message string) metav1.Condition {
 	return metav1.Condition{Type: kind, Status: is, Reason: reason, Message: message, LastTransitionTime: metav1.Now()}
 }
 
-// approve makes the Node and publishes the identity.
+// approve creates the Node and publishes the identity.
 func (p *paired) approve() *v1alpha1.Node {
 	p.t.Helper()
 	node := &v1alpha1.Node{
@@ -81,7 +82,7 @@ func (p *paired) approve() *v1alpha1.Node {
 	return node
 }
 
-// csr is a fresh request of the machine's key.
+// csr returns a fresh request of the machine's key.
 func (p *paired) csr() []byte {
 	p.t.Helper()
 	return newCSR(p.t, p.key, p.id())
@@ -96,8 +97,8 @@ func newCSR(t *testing.T, key *ecdsa.PrivateKey, id identity.ID) []byte {
 	return der
 }
 
-// signer answers certificate requests of a Node as the controller does, until the test
-// ends; what it saw comes out of the channel.
+// signer answers certificate requests of a Node as the controller does, until the test ends. It
+// sends the requests that it has answered on the channel.
 func signer(t *testing.T, ca *identitytest.Authority, key client.ObjectKey, id identity.ID, answer func(*v1alpha1.IssuedCertificate)) <-chan v1alpha1.NodeCertificateRequest {
 	t.Helper()
 	seen := make(chan v1alpha1.NodeCertificateRequest, 16)

@@ -125,7 +125,7 @@ func TestANameOfAnotherKeyIsRefusedAndCostsNoTry(t *testing.T) {
 	node("robot", v1alpha1.NodeActive)
 	node("scrapped", v1alpha1.NodeRevoked)
 	taken := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
-	// The gateway learns of the Nodes a moment later.
+	// The gateway's cache receives the Nodes a moment later.
 	var err error
 	g.eventuallyRefused(t, taken, &err)
 	if status.Code(err) != codes.AlreadyExists || !strings.Contains(err.Error(), v1alpha1.ReasonNameTaken) {
@@ -149,12 +149,12 @@ func TestANameOfAnotherKeyIsRefusedAndCostsNoTry(t *testing.T) {
 	}
 }
 
-// eventuallyRefused waits until the gateway's cache holds the Node of the wished name.
+// eventuallyRefused waits until the gateway's cache holds the Node of the requested name.
 func (i *instance) eventuallyRefused(t *testing.T, code issued, last *error) {
 	t.Helper()
-	await(t, "the gateway to know the Node", func() bool {
+	await(t, "the gateway's cache to hold the Node", func() bool {
 		requests := code.requests(t)
-		for n := range requests { // of a try before the cache knew
+		for n := range requests { // of an attempt before the cache had the Node
 			_ = shared.Client().Delete(t.Context(), &requests[n])
 		}
 		_, *last = i.machine(t).pair(t.Context(), code.Code)
@@ -181,7 +181,7 @@ func TestTooManyUndecidedRequestsAreRefusedAndCostNoTry(t *testing.T) {
 	}
 }
 
-// One fleet fills its share and is refused; the next fleet still gets in.
+// One fleet fills its share and is refused. A request of the next fleet is still accepted.
 func TestOneFleetCannotUseUpTheRoomOfOthers(t *testing.T) {
 	var before v1alpha1.PairingRequestList
 	if err := shared.Client().List(t.Context(), &before); err != nil {
@@ -229,7 +229,7 @@ func TestBadInputIsNamed(t *testing.T) {
 			r.Evidence = &gatewayv1.CompletePairingSessionRequest_ServiceAccount{ServiceAccount: &gatewayv1.ServiceAccountToken{Token: "x"}}
 		}, codes.PermissionDenied, "token is not valid"},
 		{"a key that is none", func(r *gatewayv1.CompletePairingSessionRequest) { r.PublicKey = []byte("x") }, codes.InvalidArgument, "public_key"},
-		{"a proof of nobody", func(r *gatewayv1.CompletePairingSessionRequest) { r.Proof = []byte("x") }, codes.Unauthenticated, "proof"},
+		{"a proof that is no signature", func(r *gatewayv1.CompletePairingSessionRequest) { r.Proof = []byte("x") }, codes.Unauthenticated, "proof"},
 		{"a name that is no label", func(r *gatewayv1.CompletePairingSessionRequest) { r.NodeName = "Robot_1" }, codes.InvalidArgument, "DNS label"},
 		{"another name than before", func(r *gatewayv1.CompletePairingSessionRequest) { r.NodeName = "robot-2" }, codes.InvalidArgument, "differs"},
 		{"a capability that is none", func(r *gatewayv1.CompletePairingSessionRequest) { r.RequestedCapabilities = []string{"Rm -rf"} }, codes.InvalidArgument, "requested_capabilities"},

@@ -21,7 +21,7 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// from makes a machine whose connections come from that loopback address.
+// from returns a machine whose connections come from the given loopback address.
 func (i *instance) from(t *testing.T, address string) *machine {
 	t.Helper()
 	endpoint, _ := i.Addresses()
@@ -62,7 +62,7 @@ func TestAFloodFromManyAddressesDoesNotShutOutTheInvited(t *testing.T) {
 	await(t, "the flood to hit the limits", func() bool { return refused.Load() > 100 })
 	for range 3 {
 		code := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
-		// The gateway learns of the record by its watch while the common share is used up.
+		// The gateway receives the record by its watch while the common share is used up.
 		await(t, "the invited machine to pair", func() bool {
 			_, err := g.machine(t).pair(t.Context(), code.Code)
 			return err == nil

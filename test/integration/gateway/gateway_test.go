@@ -29,7 +29,7 @@ import (
 
 const trustDomain = "mooring.test"
 
-// instance is one gateway process, as far as pairing goes.
+// instance is one gateway process with the parts that pairing needs.
 type instance struct {
 	*gateway.Server
 	serverCA, deviceCA *identitytest.Authority
@@ -38,16 +38,16 @@ type instance struct {
 	stop               func()
 }
 
-// settings may be changed before an instance starts.
+// settings are the options that a test may change before an instance starts.
 type settings struct {
 	pairing pairing.Options
 	limits  gateway.Limits
 	clock   clock.PassiveClock
-	// authorities are kept over a restart.
+	// The authorities stay the same over a restart.
 	serverCA, deviceCA *identitytest.Authority
 }
 
-// rotation is the part of NodeService that asks for certificates, without sessions.
+// rotation implements the calls of NodeService that request certificates, without sessions.
 type rotation struct {
 	gatewayv1.UnimplementedNodeServiceServer
 	requester *certificates.Requester
@@ -74,7 +74,7 @@ func newGateway(t *testing.T, changes ...func(*settings)) *instance {
 			MaxPending: 1 << 20, Hold: 10 * time.Second, Rand: rand.Reader,
 		},
 	}
-	// These tests come from one address; what limits it is tried on purpose elsewhere.
+	// These tests come from one address. Other tests cover the limits of an address.
 	s.limits.BeginBurst, s.limits.CallBurst = 1<<16, 1<<16
 	for _, change := range changes {
 		change(&s)
@@ -139,12 +139,12 @@ func (i *instance) run(t *testing.T, s settings) {
 	})
 	t.Cleanup(i.stop)
 	if !reader.WaitForCacheSync(ctx) {
-		t.Fatal("the caches of the gateway do not sync")
+		t.Fatal("the caches of the gateway did not sync")
 	}
 	cluster.Eventually(t, func() bool { return i.Check(nil) == nil }, "the gateway is ready")
 }
 
-// account is a cache and a direct client with the rights of a gateway.
+// account returns a cache and a direct client with the rights of a gateway.
 func account(t *testing.T) (cache.Cache, client.Client) {
 	t.Helper()
 	config, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.GatewayServiceAccount)
@@ -165,7 +165,7 @@ func account(t *testing.T) (cache.Cache, client.Client) {
 	return reader, direct
 }
 
-// cachedClient is what a manager's client is: reads from the cache, writes through.
+// cachedClient reads from the cache and writes directly, as a manager's client does.
 type cachedClient struct {
 	client.Client
 	reader cache.Cache
@@ -179,7 +179,7 @@ func (c cachedClient) List(ctx context.Context, list client.ObjectList, opts ...
 	return c.reader.List(ctx, list, opts...)
 }
 
-// lines keeps what a gateway logs.
+// lines records the log lines of a gateway.
 type lines struct {
 	mu  sync.Mutex
 	all []string

@@ -20,8 +20,8 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// machine is the agent's side of pairing on one connection, by the book unless a test
-// makes it lie.
+// machine is the agent's side of pairing on one connection. It is honest unless a test changes its
+// messages.
 type machine struct {
 	t        testing.TB
 	key      *ecdsa.PrivateKey
@@ -30,7 +30,7 @@ type machine struct {
 	nodeName string
 }
 
-// newMachine connects as a machine that has only a PIN: it cannot know the server yet.
+// newMachine returns a machine that has only a PIN: it cannot verify the server yet.
 func newMachine(t testing.TB, address string, key *ecdsa.PrivateKey) *machine {
 	t.Helper()
 	config := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13} //nolint:gosec // first contact
@@ -63,7 +63,7 @@ func (m *machine) publicKey() []byte {
 
 func (m *machine) pin() string { return identity.FingerprintSPKIDER(m.publicKey()) }
 
-// exchange is what the agent holds between Begin and Complete.
+// exchange is the state of the agent between Begin and Complete.
 type exchange struct {
 	begun   *gatewayv1.BeginPairingSessionResponse
 	keys    *spake.Keys
@@ -109,7 +109,7 @@ func (m *machine) begin(ctx context.Context, code spake.Code) (*exchange, error)
 	}}, nil
 }
 
-// pair runs the whole exchange and checks what the agent would check.
+// pair runs the whole exchange and makes the agent's checks.
 func (m *machine) pair(ctx context.Context, code spake.Code) (*gatewayv1.CompletePairingSessionResponse, error) {
 	e, err := m.begin(ctx, code)
 	if err != nil {
@@ -138,12 +138,12 @@ func (e *exchange) verify(answer *gatewayv1.CompletePairingSessionResponse) erro
 		return err
 	}
 	if bundle.SHA256() != hex.EncodeToString(e.begun.GetBundleSha256()) {
-		return errors.New("another bundle than was confirmed")
+		return errors.New("the bundle differs from the confirmed one")
 	}
 	return nil
 }
 
-// poll asks for the status of a request, with a CSR for id unless that is nil.
+// poll requests the status of a request, with a CSR unless csr is nil.
 func (m *machine) poll(ctx context.Context, namespace, name string, csr []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	if m.exporter == nil {
 		m.connect(ctx)
@@ -157,7 +157,7 @@ func (m *machine) poll(ctx context.Context, namespace, name string, csr []byte) 
 	return m.client.GetPairingRequestStatus(ctx, &gatewayv1.GetPairingRequestStatusRequest{Namespace: namespace, Name: name, Csr: csr, Proof: proof})
 }
 
-// connect makes any call, to learn the exporter of the connection.
+// connect makes any call to get the exporter of the connection.
 func (m *machine) connect(ctx context.Context) {
 	var p grpcpeer.Peer
 	_, _ = m.client.GetPairingRequestStatus(ctx, &gatewayv1.GetPairingRequestStatusRequest{}, grpc.Peer(&p))

@@ -1,5 +1,5 @@
-// Package gateway_test pairs machines with a gateway that has its real rights, over real
-// TLS, against a real API server. The tests act as the controller where it would act.
+// Package gateway_test pairs machines with a gateway that has its real rights, over real TLS,
+// against a real API server. The tests play the part of the controller.
 package gateway_test
 
 import (

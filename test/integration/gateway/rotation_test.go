@@ -36,7 +36,7 @@ func enrol(t *testing.T, g *instance, changes ...identitytest.Change) *enrolled 
 	p := knock(t, g)
 	e := &enrolled{paired: p, node: p.approve()}
 	e.leaf = g.deviceCA.Device(t, p.id(), &p.key.PublicKey, changes...)
-	await(t, "the gateway to know the Node", func() bool {
+	await(t, "the gateway's cache to hold the Node", func() bool {
 		answer, err := p.ask(nil)
 		return err == nil && answer.GetApproved() != nil
 	})
@@ -162,7 +162,7 @@ func TestOneMachineCannotFloodTheIssuer(t *testing.T) {
 	t.Error("20 certificates in a row were issued")
 }
 
-// recovery is an honest request for the lapsed certificate.
+// recovery returns an honest request to recover the expired certificate.
 func (e *enrolled) recovery(t *testing.T) *gatewayv1.RecoverCertificateRequest {
 	t.Helper()
 	csr := e.csr()
@@ -171,14 +171,14 @@ func (e *enrolled) recovery(t *testing.T) *gatewayv1.RecoverCertificateRequest {
 	})}
 }
 
-// asleep is a certificate that ended so long ago.
+// asleep returns the changes for a certificate that expired that long ago.
 func asleep(ago time.Duration) []identitytest.Change {
 	return []identitytest.Change{identitytest.ValidFrom(-ago - 24*time.Hour), identitytest.ValidUntil(-ago)}
 }
 
 func TestAMachineThatSleptRecovers(t *testing.T) {
 	const day = 24 * time.Hour
-	// The CA has to be older than what lapsed.
+	// The CA has to be older than the expired certificate.
 	g := newGateway(t, func(s *settings) {
 		s.serverCA, s.deviceCA = identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca", identitytest.ValidFrom(-100*day))
 	})
@@ -217,7 +217,7 @@ func TestAMachineThatSleptRecovers(t *testing.T) {
 	})
 }
 
-// The machine stored its next key and died before it used it.
+// The machine stored its next key and stopped before it used it.
 func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
 	const day = 24 * time.Hour
 	g := newGateway(t, func(s *settings) {
@@ -238,7 +238,7 @@ func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, recovered := range map[string]*enrolled{"the next key": next, "the pinned key": e} {
-		await(t, name+" to be let in", func() bool {
+		await(t, name+" to recover", func() bool {
 			answer, err := recovered.machine.client.RecoverCertificate(t.Context(), recovered.recovery(t))
 			if err != nil {
 				t.Log(err)
@@ -248,7 +248,7 @@ func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
 			return err == nil && identity.FingerprintSPKIDER(chain[0].RawSubjectPublicKeyInfo) == recovered.pin()
 		})
 	}
-	// Signed by the device CA, and no key of this Node.
+	// The device CA has signed a certificate of this key, but it is no key of this Node.
 	foreign := with(identitytest.NewKey(t))
 	if _, err := foreign.machine.client.RecoverCertificate(t.Context(), foreign.recovery(t)); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("another key: got %v, want PermissionDenied", err)

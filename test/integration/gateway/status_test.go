@@ -16,7 +16,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
 
-// shortHold makes polls without news return soon.
+// shortHold makes polls without a change return soon.
 func shortHold(s *settings) { s.pairing.Hold = 300 * time.Millisecond }
 
 func TestAPollIsForTheHolderOfTheKeyAlone(t *testing.T) {
@@ -45,8 +45,8 @@ func TestAPollSaysWhatIsWaitedFor(t *testing.T) {
 		csr    bool
 		says   string
 	}{
-		{name: "nobody looked at it", says: "waiting for the controller"},
-		{name: "nobody decided", set: func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestPending }, says: "waiting for an approver"},
+		{name: "not checked yet", says: "waiting for the controller"},
+		{name: "not decided yet", set: func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestPending }, says: "waiting for an approver"},
 		{name: "the issuer is silent", before: func(p *paired) { p.approve() }, csr: true, set: func(s *v1alpha1.PairingRequestStatus) {
 			s.Conditions = []metav1.Condition{condition(v1alpha1.ConditionIssued, metav1.ConditionFalse, v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for 20s")}
 		}, says: "IssuerNotReady: cert-manager has not answered for 20s"},
@@ -155,7 +155,7 @@ func TestAnApprovedMachineGetsItsCertificate(t *testing.T) {
 	if err := identity.VerifyProof(&p.key.PublicKey, proof, wish.Proof.Signature); err != nil || wish.Purpose != v1alpha1.CertificateInitial {
 		t.Errorf("the controller cannot check the %s request: %v", wish.Purpose, err)
 	}
-	// The answer got lost; meanwhile the controller closed the request.
+	// The answer was lost, and the controller has closed the request meanwhile.
 	p.set(func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestCompleted })
 	if answer, err = p.ask(p.csr()); err != nil || len(answer.GetCompleted().GetChain()) == 0 {
 		t.Errorf("after a lost answer: %v, %v", answer, err)
@@ -193,6 +193,6 @@ func TestARefusalOfTheControllerIsTold(t *testing.T) {
 	signer(t, g.deviceCA, client.ObjectKeyFromObject(node), p.id(), func(i *v1alpha1.IssuedCertificate) { i.Error = "the issuer denied it" })
 	answer, err := p.ask(p.csr())
 	if err != nil || !strings.Contains(answer.GetPending().GetMessage(), "the issuer denied it") {
-		t.Errorf("got %v, %v; want the refusal in words", answer, err)
+		t.Errorf("got %v, %v; want the reason of the refusal", answer, err)
 	}
 }
