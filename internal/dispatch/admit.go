@@ -9,37 +9,38 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// VerdictKind is what the holder of a session does with a dispatch.
+// VerdictKind is the next action of the session's gateway for a dispatch.
 type VerdictKind int
 
 const (
-	// VerdictDone: it is finished; there is nothing to do.
+	// VerdictDone: the dispatch is finished and needs no action.
 	VerdictDone VerdictKind = iota
-	// VerdictWait: it stays where it is; look again when the Node or the dispatch changes.
+	// VerdictWait: the dispatch stays as it is until the Node or the dispatch changes.
 	VerdictWait
-	// VerdictOffer: claim it if NeedsClaim says so, then offer it.
+	// VerdictOffer: claim the dispatch if NeedsClaim reports true, then offer it.
 	VerdictOffer
 	// VerdictSettle: write Verdict.Status, which is terminal.
 	VerdictSettle
 )
 
 // MaxInputBytes is the longest input that is offered, in bytes of JSON. A longer one would not fit
-// into a message to the machine and would end its session each time it was tried.
+// into a message to the machine, and every attempt to offer it would end the session.
 const MaxInputBytes = 256 << 10
 
-// Verdict is a decision about one dispatch.
+// Verdict is the decision about one dispatch.
 type Verdict struct {
 	Kind   VerdictKind
 	Status v1alpha1.CapabilityDispatchStatus // only for VerdictSettle
 }
 
-// Admit decides about a dispatch that the agent does not know of: it was neither offered in this
-// session nor named in its Hello. The caller holds the recorded session of the Node, which makes
-// it proven that the dispatch has not started, unless the agent accepted it before: then its
-// journal is older than it was, and the dispatch is never offered again.
+// Admit decides about a dispatch that the agent does not know. The gateway has not offered it in
+// this session, and the agent's Hello did not name it. The caller holds the recorded session of the
+// Node. Such a dispatch is therefore proven not to have started, unless an agent accepted it
+// before. In that case the present journal is older than that acceptance, and the dispatch is never
+// offered again.
 //
-// declared is what the agent offers. Its field Available may or may not take the grant into
-// account: the policy of the Node is looked at here.
+// declared holds the capabilities that the agent offers. Their field Available may or may not
+// include the grant, so Admit checks the policy of the Node itself.
 func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alpha1.NodeCapability, now time.Time) Verdict {
 	settle := func(phase v1alpha1.DispatchPhase, code, message string) Verdict {
 		return Verdict{Kind: VerdictSettle, Status: refuse(d.Status, phase, code, message, now)}
@@ -48,7 +49,7 @@ func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alp
 	switch {
 	case Finished(d.Status):
 		return Verdict{Kind: VerdictDone}
-	case Accepted(d.Status): // once, by a journal that was newer than this one
+	case Accepted(d.Status): // accepted earlier, according to a newer journal than the present one
 		return Verdict{Kind: VerdictSettle, Status: forgotten(d, now)}
 	case code != "":
 		return settle(v1alpha1.DispatchRejected, code, message)
@@ -68,8 +69,8 @@ func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alp
 	return Verdict{Kind: VerdictOffer}
 }
 
-// invalidInput returns why no machine gets an input, or nothing. It counts the bytes without the
-// escapes that the API server adds.
+// invalidInput returns the reason why an input is never offered, or "". It counts the bytes without
+// the escapes that the API server adds.
 func invalidInput(input *v1alpha1.JSON) string {
 	if input == nil {
 		return ""
@@ -85,7 +86,7 @@ func invalidInput(input *v1alpha1.JSON) string {
 	return ""
 }
 
-// refusal says why the Node may not or cannot run the capability; an empty code means it can.
+// refusal returns why the Node may not or cannot run the capability; the code is empty if it can.
 func refusal(capability string, node *v1alpha1.Node, declared []v1alpha1.NodeCapability) (code, message string) {
 	at := slices.IndexFunc(declared, func(c v1alpha1.NodeCapability) bool { return c.Name == capability })
 	switch {

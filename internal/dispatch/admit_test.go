@@ -26,7 +26,7 @@ func node(change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	return n
 }
 
-// inputOf is an input of so many bytes.
+// inputOf returns an option that sets an input of exactly that many bytes.
 func inputOf(bytes int) func(*v1alpha1.CapabilityDispatch) {
 	return func(d *v1alpha1.CapabilityDispatch) {
 		d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"x":"` + strings.Repeat("x", bytes-len(`{"x":""}`)) + `"}`)}

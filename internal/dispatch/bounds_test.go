@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Each bound holds exactly: the largest value that may be, and one more.
+// The tests of this file check every bound with the largest allowed value and with one more.
 
 func TestAnEscapedInputAsLongAsMayBeIsOffered(t *testing.T) {
 	for more, want := range map[int]VerdictKind{0: VerdictOffer, 1: VerdictSettle} {
@@ -87,7 +87,7 @@ func TestFactsAreThoseOfTheNode(t *testing.T) {
 	}
 }
 
-// The relation of advance as a table: a final statement stays, a contradiction is Unknown.
+// The table is the relation of advance: a final statement stays, a contradiction becomes Unknown.
 func TestStatementsAboutARunAdvanceAlongTheRelation(t *testing.T) {
 	const started, finished, notStarted, unknown = v1alpha1.ExecutionStarted, v1alpha1.ExecutionFinished, v1alpha1.ExecutionNotStarted, v1alpha1.ExecutionUnknown
 	for old, next := range map[v1alpha1.Execution]map[v1alpha1.Execution]v1alpha1.Execution{
@@ -99,7 +99,7 @@ func TestStatementsAboutARunAdvanceAlongTheRelation(t *testing.T) {
 	} {
 		for said, want := range next {
 			if got := advance(old, said); got != want {
-				t.Errorf("after %q, %q is said: %q, want %q", old, said, got, want)
+				t.Errorf("after %q, statement %q gives %q, want %q", old, said, got, want)
 			}
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// t0 is when the dispatches of these tests are created.
+// t0 is the creation time of the dispatches in these tests.
 var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// at is a stored time some seconds after t0.
+// at returns a stored time, in seconds after t0.
 func at(seconds int) *metav1.Time {
 	t := metav1.NewTime(t0.Add(time.Duration(seconds) * time.Second))
 	return &t
@@ -19,7 +19,7 @@ func at(seconds int) *metav1.Time {
 
 type option func(*v1alpha1.CapabilityDispatch)
 
-// queuedEcho is a new dispatch of echo: 60 s to start, 30 s to run.
+// queuedEcho returns a new dispatch of echo with 60 s to start and 30 s to run.
 func queuedEcho(options ...option) *v1alpha1.CapabilityDispatch {
 	d := &v1alpha1.CapabilityDispatch{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "d", CreationTimestamp: *at(0)},
@@ -47,15 +47,16 @@ func startedAt(seconds int) option {
 	}
 }
 
-// accepted: the machine said that it has it in its journal.
+// accepted sets the status of a dispatch that the machine has in its journal.
 func accepted(d *v1alpha1.CapabilityDispatch) { d.Status = Dispatched(d.Status, "gw", t0) }
 
 func cancelled(d *v1alpha1.CapabilityDispatch) { d.Spec.Cancel = true }
 
-// after is a moment some seconds after t0.
+// after returns a time, in seconds after t0.
 func after(seconds int) time.Time { return at(seconds).Time }
 
-// apart is a Node whose last session lasted from started to ended, in seconds after t0.
+// apart returns the Facts of a Node whose last session lasted from started to ended, in seconds
+// after t0.
 func apart(started, ended int) Facts {
 	return Facts{NodeExists: true, SessionStarted: at(started), SessionEnded: at(ended)}
 }

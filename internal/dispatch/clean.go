@@ -18,21 +18,22 @@ const (
 	defaultPayloadBytes = 65536 // spec.maxPayloadBytes
 	maxErrorChars       = 4096  // status.error.message
 	maxCodeChars        = 64    // status.error.code
-	maxDepth            = 64    // of nested values; every reader of the object recurses
-	// maxAge bounds how long ago a run that is settled now can have begun: the longest expiry
-	// and the longest run time.
+	maxDepth            = 64    // levels of nested values; every reader of the object recurses
+	// maxAge bounds the time since the start of a run that is settled now: the longest expiry plus
+	// the longest run time.
 	maxAge = 8 * 24 * time.Hour
 )
 
-// payload is an output that can be stored.
+// payload is an output in a form that can be stored.
 type payload struct {
-	value     *v1alpha1.JSON // nil: none, or null
+	value     *v1alpha1.JSON // nil if there was no output or it was null
 	truncated bool
 }
 
-// clean makes an output fit to be stored. One that is longer than limit bytes (0: the default),
-// or that was cut on its way and is no JSON value any more, is kept as a JSON string that holds
-// its beginning. The error says why it is no JSON value that the API server would take.
+// clean returns an output in a form that can be stored. limit is in bytes; 0 means the default. An
+// output that is longer becomes a JSON string that holds its beginning. So does an output that was
+// cut in transit and is not valid JSON any more. The error is the reason why the API server would
+// reject the output.
 func clean(raw []byte, limit int32, cut bool) (payload, error) {
 	if limit <= 0 {
 		limit = defaultPayloadBytes
@@ -43,7 +44,7 @@ func clean(raw []byte, limit int32, cut bool) (payload, error) {
 	if !utf8.Valid(raw) {
 		return payload{}, errors.New("the output is not UTF-8")
 	}
-	raw = jsontext.Plain(raw) // an agent of an earlier version escapes
+	raw = jsontext.Plain(raw) // agents of earlier versions send escapes
 	if len(raw) > int(limit) || (cut && !json.Valid(raw)) {
 		return payload{value: &v1alpha1.JSON{Raw: jsontext.Quote(raw, int(limit), math.MaxInt)}, truncated: true}, nil
 	}
@@ -67,7 +68,7 @@ func clean(raw []byte, limit int32, cut bool) (payload, error) {
 	return payload{value: &v1alpha1.JSON{Raw: compact.Bytes()}}, nil
 }
 
-// shorten cuts a number of very many digits for a message.
+// shorten cuts a number with very many digits for a message.
 func shorten(number string) string {
 	if len(number) > 40 {
 		return number[:40] + "…"
@@ -92,7 +93,7 @@ func depth(value any) int {
 	return deepest + 1
 }
 
-// word is s if it can be an error code, else nothing.
+// word returns s if it is a valid error code, else "".
 func word(s string) string {
 	if len(s) > maxCodeChars || !reasonPattern.MatchString(s) {
 		return ""
@@ -100,18 +101,18 @@ func word(s string) string {
 	return s
 }
 
-// text makes foreign text of several lines fit for people and for the API: at most limit
+// text cleans foreign text of several lines for people and for the API, and cuts it to limit
 // characters.
 func text(s string, limit int) string {
 	return foreign.Shorten(foreign.Text(s), limit)
 }
 
-// line is text on one line.
+// line cleans foreign text like `text`, and joins it into one line.
 func line(s string, limit int) string {
 	return foreign.Shorten(foreign.Line(s), limit)
 }
 
-// within cuts a time told by a machine to what can be true at now.
+// within limits a time reported by a machine to the possible range at now.
 func within(told, now time.Time) time.Time {
 	if earliest := now.Add(-maxAge); told.Before(earliest) {
 		return earliest

@@ -1,8 +1,8 @@
-// Package dispatch is the state machine of a CapabilityDispatch: what may follow what, who may
-// write it, and what is proven about the run. It is pure: values go in, new values come out,
-// times are passed in, and nothing is ever changed in place.
+// Package dispatch is the state machine of a CapabilityDispatch. It defines the permitted
+// transitions, their writers, and which statements about a run are proven. It is pure: functions
+// take values and return new values, take times as parameters, and never change an argument.
 //
-// Whoever holds the session of a Node settles its dispatches (Admit, Claim, Settle and the steps
-// between); without a session the leader does (Leaderless). Execution says only what is proven:
-// NotStarted needs one of the proofs listed at Facts.Unstarted.
+// The gateway that holds the session of a Node settles its dispatches (Admit, Claim, Settle and the
+// steps between them). Without a session the leader settles them ([Leaderless]). Execution contains
+// only proven statements: NotStarted needs one of the proofs listed at [Facts.Unstarted].
 package dispatch

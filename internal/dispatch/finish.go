@@ -10,10 +10,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// reasonPattern is what a condition reason may look like.
+// reasonPattern is the API's pattern for the reason of a condition.
 var reasonPattern = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
 
-// end is a terminal phase with what is proven and why.
+// end is a terminal phase with the proven execution and the error.
 type end struct {
 	phase     v1alpha1.DispatchPhase
 	execution v1alpha1.Execution
@@ -26,7 +26,7 @@ func finish(status v1alpha1.CapabilityDispatchStatus, e end, now time.Time) v1al
 	next := *status.DeepCopy()
 	next.Execution = advance(status.Execution, e.execution)
 	if next.Execution != v1alpha1.ExecutionNotStarted && e.phase == v1alpha1.DispatchRejected {
-		e.phase = v1alpha1.DispatchFailed // what ran, or may have, was not rejected
+		e.phase = v1alpha1.DispatchFailed // a run that happened, or may have happened, was not rejected
 	}
 	next.Phase = e.phase
 	completed := metav1.NewMicroTime(now)
@@ -43,14 +43,15 @@ func finish(status v1alpha1.CapabilityDispatchStatus, e end, now time.Time) v1al
 	return next
 }
 
-// refuse ends a dispatch that is proven never to have started.
+// refuse returns the status of a dispatch that ends and is proven never to have started.
 func refuse(status v1alpha1.CapabilityDispatchStatus, phase v1alpha1.DispatchPhase, code, message string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	return finish(status, end{phase, v1alpha1.ExecutionNotStarted, code, message}, now)
 }
 
-// advance is what is proven after both statements, along the one relation the kind admits: unset
-// to any, Started to Finished or Unknown, Unknown to Finished or NotStarted. A statement that
-// contradicts Started leaves the run Unknown; a final one is never overruled.
+// advance returns the execution that is proven after both statements. It follows the only
+// transitions that the API permits: unset to any, Started to Finished or Unknown, Unknown to
+// Finished or NotStarted. A statement that contradicts Started makes the run Unknown. A final
+// statement is never overruled.
 func advance(old, new v1alpha1.Execution) v1alpha1.Execution {
 	switch {
 	case new == "" || old == new || old.Final():
@@ -64,8 +65,8 @@ func advance(old, new v1alpha1.Execution) v1alpha1.Execution {
 	}
 }
 
-// QueueFull refuses a dispatch because too many unfinished ones wait for its Node. The caller
-// must know that it was not offered.
+// QueueFull rejects a dispatch because too many unfinished ones wait for its Node. The caller must
+// have proof that the dispatch was not offered.
 func QueueFull(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) {
 		return status
@@ -74,8 +75,9 @@ func QueueFull(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1
 		"too many unfinished dispatches wait for the Node: create it again when the queue is shorter", now)
 }
 
-// InvalidInput refuses a dispatch whose input does not fit the schema of its capability; why may
-// quote the schema, which is foreign text. The caller must know that it was not offered.
+// InvalidInput rejects a dispatch whose input does not match the schema of its capability. why may
+// quote the schema, which is foreign text. The caller must have proof that the dispatch was not
+// offered.
 func InvalidInput(status v1alpha1.CapabilityDispatchStatus, why string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) {
 		return status

@@ -7,8 +7,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Granted reports whether the policy of a Node lets the capability be asked for: some entry of
-// allow matches and none of deny. An entry is a full name or a prefix followed by ".*".
+// Granted reports whether the policy of a Node allows requests for the capability: an entry of
+// allow matches and no entry of deny does. An entry is a full name or a prefix followed by ".*".
 func Granted(policy v1alpha1.CapabilityPolicy, capability string) bool {
 	matches := func(entry string) bool {
 		if prefix, ok := strings.CutSuffix(entry, "*"); ok {
@@ -19,9 +19,9 @@ func Granted(policy v1alpha1.CapabilityPolicy, capability string) bool {
 	return slices.ContainsFunc(policy.Allow, matches) && !slices.ContainsFunc(policy.Deny, matches)
 }
 
-// RoleNames returns the resource names by which a Role lets its user invoke a capability: the full
-// name and the family, its first segment followed by ".*". A name without a dot has no family: as in
-// the policy of a Node, system.* holds for system.health and not for system.
+// RoleNames returns the resource names in a Role that permit its user to invoke a capability. These
+// are the full name and the family, which is the first segment followed by ".*". A name without a
+// dot has no family: as in the policy of a Node, system.* matches system.health and not system.
 func RoleNames(capability string) []string {
 	family, _, dotted := strings.Cut(capability, ".")
 	if !dotted {

@@ -13,7 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// admits is the transition rule of the kind (CEL at status level), written a second time.
+// admits reports a violation of the CEL rule of the kind for transitions of the status. It
+// implements the rule a second time.
 func admits(old, new v1alpha1.CapabilityDispatchStatus) error {
 	if old.Phase.Terminal() && new.Phase != old.Phase {
 		return fmt.Errorf("terminal phase went from %s to %s", old.Phase, new.Phase)
@@ -31,7 +32,7 @@ func admits(old, new v1alpha1.CapabilityDispatchStatus) error {
 	return nil
 }
 
-// consistent holds for every finished dispatch.
+// consistent returns an error if a finished dispatch contradicts itself.
 func consistent(s v1alpha1.CapabilityDispatchStatus) error {
 	if !Finished(s) {
 		return nil
@@ -70,7 +71,7 @@ func TestNoStepBreaksTheRulesOfTheKind(t *testing.T) {
 			case 1:
 				next = Dispatched(d.Status, "gw", now)
 			case 2:
-				next = AwaitMediation(d.Status, "somebody", now, "gw", now)
+				next = AwaitMediation(d.Status, "user", now, "gw", now)
 			case 3:
 				next = Mediated(d.Status, "gw", now)
 			case 4:
@@ -103,8 +104,9 @@ func TestNoStepBreaksTheRulesOfTheKind(t *testing.T) {
 	})
 }
 
-// Whatever a history of sessions did, the leader never says NotStarted of what a machine may have
-// started. Each session reconciles the journal of the machine (its Hello) before it counts.
+// After any history of sessions the leader never writes NotStarted for a dispatch that a machine
+// may have started. Each session reconciles the machine's journal (its Hello) before it is
+// recorded.
 func TestLeaderNeverDeniesARun(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := queuedEcho()
@@ -116,7 +118,7 @@ func TestLeaderNeverDeniesARun(t *testing.T) {
 			if journaled {
 				d.Status = Dispatched(d.Status, "gw", after(started))
 			}
-			if rapid.Bool().Draw(t, "offers") && ended >= 0 { // it existed, perhaps in the last second
+			if rapid.Bool().Draw(t, "offers") && ended >= 0 { // the dispatch existed, perhaps only in the last second
 				if NeedsClaim(d, *at(started)) {
 					d.Status = Claim(d.Status, "gw", after(ended))
 				}

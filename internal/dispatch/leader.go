@@ -6,20 +6,20 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// ResultGrace is how long the leader waits for the result of a run past its end when no session
-// is live, so that a machine that reconnects still reports its own outcome.
+// ResultGrace is the time that the leader waits for a result after the end of a run, while no
+// session is live. A machine that reconnects within it can still report its own outcome.
 const ResultGrace = 2 * time.Minute
 
-// LeaderVerdict is what the leader does with a dispatch of a Node without a live session.
+// LeaderVerdict is the leader's decision about a dispatch of a Node without a live session.
 type LeaderVerdict struct {
-	// Status is to be written, under compare-and-swap; nil: nothing is to be written now.
+	// Status must be written with a compare-and-swap; nil: nothing must be written now.
 	Status *v1alpha1.CapabilityDispatchStatus
-	// RequeueAfter is when time alone changes the verdict; zero: it does not.
+	// RequeueAfter is the time after which the verdict changes without an event; zero: never.
 	RequeueAfter time.Duration
 }
 
-// Leaderless decides what becomes of a dispatch from outside any session. While a session is live
-// it decides nothing: the gateway that holds it does.
+// Leaderless decides about a dispatch outside any session. While a session is live it decides
+// nothing, because the gateway of that session decides.
 func Leaderless(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) LeaderVerdict {
 	if Finished(d.Status) || facts.SessionLive {
 		return LeaderVerdict{}
@@ -46,9 +46,10 @@ func Leaderless(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) Lead
 	return settled(expire(d, facts, unstarted, now))
 }
 
-// Reset decides what a lost, older or foreign journal means for a dispatch of its Node: nil when
-// it is proven unstarted and stays Queued, else it failed and may have run. The facts are those
-// of the last recorded session, before the one that found out.
+// Reset returns the status of a dispatch whose Node came back with a lost, older or foreign
+// journal. It returns nil if the dispatch is proven unstarted and stays Queued. Otherwise the
+// dispatch failed and may have run. The facts must describe the last recorded session, which is the
+// session before the one that detected the journal.
 func Reset(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1.CapabilityDispatchStatus {
 	if Finished(d.Status) || facts.Unstarted(d) {
 		return nil
@@ -57,15 +58,15 @@ func Reset(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1
 	return &next
 }
 
-// forgotten ends a dispatch that its machine may have run and does not remember.
+// forgotten returns the end of a dispatch that the machine may have run but has no record of.
 func forgotten(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	return finish(d.Status, end{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorJournalReset,
 		"the journal of the machine was lost, is an old copy or came from another machine: it may have run"}, now)
 }
 
-// PolicyUnproven ends a dispatch that was created while the admission policies were not proven to
-// work, so that nobody knows whether its creator was allowed to. It applies with and without a
-// session; nil when it is finished already.
+// PolicyUnproven returns the end of a dispatch that was created while the admission policies were
+// not proven to work: whether its creator had the right is unknown. It applies with and without a
+// session. It returns nil if the dispatch is already finished.
 func PolicyUnproven(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1.CapabilityDispatchStatus {
 	if Finished(d.Status) {
 		return nil
@@ -79,7 +80,8 @@ func settled(status v1alpha1.CapabilityDispatchStatus) LeaderVerdict {
 	return LeaderVerdict{Status: &status}
 }
 
-// withdraw ends a dispatch that shall not run: Rejected if that is proven, else Failed.
+// withdraw returns the end of a dispatch that must not run: Rejected if that is proven, else
+// Failed.
 func withdraw(d *v1alpha1.CapabilityDispatch, unstarted bool, code, why string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if unstarted {
 		return refuse(d.Status, v1alpha1.DispatchRejected, code, why, now)
@@ -95,8 +97,9 @@ func cancel(d *v1alpha1.CapabilityDispatch, unstarted bool, now time.Time) v1alp
 		"spec.cancel was set while the machine could not be reached: it may have run"}, now)
 }
 
-// deadline is when the leader gives up on a dispatch: at its expiry if it is proven unstarted,
-// else when even a run that began in the last moment is over and had time to be reported.
+// deadline returns when the leader gives up on a dispatch. That is the expiry if the dispatch is
+// proven unstarted. Otherwise it is the time by which even a run that began at the last moment must
+// have ended and been reported.
 func deadline(d *v1alpha1.CapabilityDispatch, unstarted bool) time.Time {
 	switch {
 	case unstarted:

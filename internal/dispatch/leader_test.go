@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// outcome is what a test looks at in a status.
+// outcome holds the fields of a status that the tests compare.
 type outcome struct {
 	Phase     v1alpha1.DispatchPhase
 	Execution v1alpha1.Execution
@@ -45,7 +45,7 @@ func TestUnstartedNeedsOneOfTheProofs(t *testing.T) {
 		{"created before a live session was recorded", queuedEcho(), Facts{NodeExists: true, SessionLive: true, SessionStarted: at(3)}, true},
 		{"created during a live session", queuedEcho(), Facts{NodeExists: true, SessionLive: true, SessionStarted: at(-3)}, false},
 		{"claimed, whatever the session", queuedEcho(in(v1alpha1.DispatchDispatched)), apart(1, 2), false},
-		{"claimed for a Node that is gone", queuedEcho(in(v1alpha1.DispatchDispatched)), Facts{}, false},
+		{"claimed for a deleted Node", queuedEcho(in(v1alpha1.DispatchDispatched)), Facts{}, false},
 		{"a person is asked", queuedEcho(in(v1alpha1.DispatchAwaitingLocalMediation)), apart(1, 2), false},
 		{"a phase that is not filled in counts as Queued", queuedEcho(in("")), apart(1, 2), true},
 	} {
@@ -92,8 +92,8 @@ func TestLeaderlessSettlesWhatTimeOrPeopleEnded(t *testing.T) {
 		{"Node revoked, perhaps offered", queuedEcho(), revoked, after(9), outcome{failed, unknown, "NodeRevoked"}, 0},
 		{"Node being deleted before it started", queuedEcho(), deletingUnstarted, after(3), outcome{rejected, notStarted, "NodeDeleted"}, 0},
 		{"Node being deleted, perhaps offered", queuedEcho(), deleting, after(9), outcome{failed, unknown, "NodeDeleted"}, 0},
-		{"Node gone while it was claimed", queuedEcho(in(v1alpha1.DispatchDispatched)), Facts{}, after(3), outcome{failed, unknown, "NodeDeleted"}, 0},
-		{"a live session is the business of its gateway", queuedEcho(cancelled), live, after(1000), outcome{}, 0},
+		{"Node deleted while it was claimed", queuedEcho(in(v1alpha1.DispatchDispatched)), Facts{}, after(3), outcome{failed, unknown, "NodeDeleted"}, 0},
+		{"a live session is left to its gateway", queuedEcho(cancelled), live, after(1000), outcome{}, 0},
 		{"finished", queuedEcho(in(v1alpha1.DispatchSucceeded), cancelled), revoked, after(1000), outcome{}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// step lets one of all things happen.
+// step makes one random event happen.
 func (w *world) step() {
 	g := w.gateways[w.pick(2)]
 	switch w.pick(40) {
@@ -54,7 +54,7 @@ func (w *world) step() {
 	}
 }
 
-// pass lets time pass; gateways that can renew their Leases on the way.
+// pass advances the time; gateways that can reach the API server renew their Leases meanwhile.
 func (w *world) pass(seconds int) {
 	w.now += seconds
 	for _, g := range w.gateways {
@@ -64,7 +64,7 @@ func (w *world) pass(seconds int) {
 	}
 }
 
-// breakGateway cuts a gateway off, joins it again, kills it, starts it anew.
+// breakGateway cuts a gateway off, reconnects it, kills it or starts it again.
 func (w *world) breakGateway(g *gateway, what int) {
 	switch {
 	case what == 0:
@@ -87,7 +87,7 @@ func (w *world) breakGateway(g *gateway, what int) {
 	}
 }
 
-// run lets n things happen, then everything heals, and the dispatch must end.
+// run makes n random events happen, then repairs everything, after which the dispatch must end.
 func (w *world) run(n int) error {
 	for range n {
 		if w.step(); w.broken != nil {
@@ -136,8 +136,8 @@ func (w *world) run(n int) error {
 
 const stepsOfALife = 120
 
-// Whatever happens in whatever order: it runs once at most, NotStarted is said only of what never
-// ran, what is final stays, and every dispatch ends.
+// For any events in any order, these rules hold. The dispatch runs at most once. NotStarted is
+// written only for a dispatch that never ran. Final values stay. Every dispatch ends.
 func TestLifeOfADispatch(t *testing.T) {
 	lives := 50
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
@@ -153,10 +153,10 @@ func TestLifeOfADispatch(t *testing.T) {
 	})
 }
 
-// The same model finds bugs that were put in, so it can find others.
+// The model must find planted bugs, which shows that it can find others.
 func TestTheModelFindsPlantedBugs(t *testing.T) {
 	for name, plant := range map[string]func(*rules){
-		"the leader takes every Queued dispatch for unstarted": func(r *rules) {
+		"the leader treats every Queued dispatch as unstarted": func(r *rules) {
 			r.leaderless = func(d *v1alpha1.CapabilityDispatch, f Facts, now time.Time) LeaderVerdict {
 				f.SessionStarted = nil
 				return Leaderless(d, f, now)
@@ -174,10 +174,10 @@ func TestTheModelFindsPlantedBugs(t *testing.T) {
 			r.reset = func(*v1alpha1.CapabilityDispatch, Facts, time.Time) *v1alpha1.CapabilityDispatchStatus { return nil }
 			r.admit = admitAnyway
 		},
-		"what the journal forgot is offered again": func(r *rules) {
+		"a dispatch that the journal forgot is offered again": func(r *rules) {
 			r.deaf, r.admit = true, admitAnyway
 		},
-		"an old journal is believed that it never ran": func(r *rules) {
+		"NotStarted is accepted from an old journal": func(r *rules) {
 			r.settle = func(s v1alpha1.CapabilityDispatchStatus, result Result, gateway string, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 				if finishedAsReset(s) && result.Execution == v1alpha1.ExecutionNotStarted && s.Execution == v1alpha1.ExecutionUnknown {
 					s = *s.DeepCopy()
@@ -194,8 +194,8 @@ func TestTheModelFindsPlantedBugs(t *testing.T) {
 				return Settle(s, result, gateway, now)
 			}
 		},
-		"statuses are written without their version":   func(r *rules) { r.stale = true },
-		"an agent runs again what a crash interrupted": func(r *rules) { r.rerun = true },
+		"statuses are written without their version":      func(r *rules) { r.stale = true },
+		"an agent repeats a run that a crash interrupted": func(r *rules) { r.rerun = true },
 		"the leader never gives up": func(r *rules) {
 			r.leaderless = func(d *v1alpha1.CapabilityDispatch, f Facts, now time.Time) LeaderVerdict {
 				if !f.Unstarted(d) {
@@ -215,11 +215,11 @@ func TestTheModelFindsPlantedBugs(t *testing.T) {
 				}
 				t.Logf("life %d: %v", seed, err)
 				if err := life(seed, real()); err != nil {
-					t.Errorf("without the bug it breaks too: %v", err)
+					t.Errorf("the model also fails without the bug: %v", err)
 				}
 				return
 			}
-			t.Error("not found")
+			t.Error("the model did not find the bug")
 		})
 	}
 }
@@ -228,7 +228,7 @@ func life(seed uint64, r rules) error {
 	return newWorld(rand.New(rand.NewPCG(seed, 1)).IntN, r).run(stepsOfALife)
 }
 
-// admitAnyway is Admit without the proof that the journal forgot.
+// admitAnyway decides like [Admit], but without the check that the journal forgot an acceptance.
 func admitAnyway(d *v1alpha1.CapabilityDispatch, n *v1alpha1.Node, declared []v1alpha1.NodeCapability, now time.Time) Verdict {
 	d = d.DeepCopy()
 	if !Finished(d.Status) {

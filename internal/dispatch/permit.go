@@ -10,11 +10,12 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Review is the result of a review of the requester's right.
+// Review is the result of checking whether the requester still has the right to invoke the
+// capability.
 type Review int
 
 const (
-	// ReviewNotDue: the dispatch is young; admission checked the right at its creation.
+	// ReviewNotDue: the dispatch is recent; admission checked the right when it was created.
 	ReviewNotDue Review = iota
 	// ReviewMissing: the review is due and has no result yet.
 	ReviewMissing
@@ -24,24 +25,24 @@ const (
 	ReviewRefused
 )
 
-// Rights are the facts on which the next step of a dispatch depends.
+// Rights holds the facts that decide whether a dispatch may take its next step.
 type Rights struct {
 	Node *v1alpha1.Node
-	// CertificateEnd is the end of the certificate that the machine opened its session with; zero
-	// is unknown.
+	// CertificateEnd is the end of the certificate with which the machine opened its session; zero
+	// means unknown.
 	CertificateEnd time.Time
 	Review         Review
 }
 
-// PermissionKind is the answer to whether a step may be taken.
+// PermissionKind is the decision whether a dispatch may take its next step.
 type PermissionKind int
 
 const (
-	// Permitted: the step may be taken.
+	// Permitted: the dispatch may take the step.
 	Permitted PermissionKind = iota
-	// Postponed: not now; the dispatch stays where it is until the rights change or it expires.
+	// Postponed: the dispatch stays as it is until the rights change or it expires.
 	Postponed
-	// Withdrawn: never; the dispatch ends with Permission.Code.
+	// Withdrawn: the dispatch may never take the step and ends with Permission.Code.
 	Withdrawn
 )
 
@@ -52,14 +53,15 @@ type Permission struct {
 	Code, Message string
 }
 
-// Permit decides whether a dispatch that has not started may take its next step: be offered, be
-// shown to a person, be started after a yes. Every step asks again, with the rights of that time.
+// Permit decides whether a dispatch that has not started may take its next step. The steps are the
+// offer, the question to a person, and the start after the approval. The caller must ask again
+// before every step, with the rights of that time.
 func Permit(d *v1alpha1.CapabilityDispatch, rights Rights, now time.Time) Permission {
 	code, message := nodeGone(rights.Node)
 	switch {
 	case code != "":
 		return Permission{Withdrawn, code, message}
-	case d.Spec.Cancel, !now.Before(Expires(d)): // other rules end it
+	case d.Spec.Cancel, !now.Before(Expires(d)): // other rules end the dispatch
 		return Permission{Kind: Postponed}
 	case rights.Node.Spec.DesiredState == v1alpha1.NodeSuspended:
 		return Permission{Kind: Postponed}
@@ -75,7 +77,7 @@ func Permit(d *v1alpha1.CapabilityDispatch, rights Rights, now time.Time) Permis
 	return Permission{Kind: Permitted}
 }
 
-// nodeGone returns why nothing starts on a Node any more; an empty code means that it may.
+// nodeGone returns why a Node may not start anything any more; the code is empty if it may.
 func nodeGone(node *v1alpha1.Node) (code, message string) {
 	switch {
 	case node.DeletionTimestamp != nil:
@@ -95,8 +97,8 @@ func noLongerAllowedMessage(d *v1alpha1.CapabilityDispatch) string {
 		d.Spec.RequestedBy, d.Spec.Capability, d.Namespace)
 }
 
-// NoLongerAllowed refuses a dispatch whose requester lost the right to it. The caller must know
-// that it was not offered.
+// NoLongerAllowed rejects a dispatch whose requester lost the right to it. The caller must have
+// proof that the dispatch was not offered.
 func NoLongerAllowed(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(d.Status) {
 		return d.Status
@@ -105,7 +107,7 @@ func NoLongerAllowed(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.Cap
 }
 
 // Withdraw records that an offered dispatch may not run any more and that its machine is asked to
-// cancel it. The first reason stands.
+// cancel it. The first recorded reason stays.
 func Withdraw(status v1alpha1.CapabilityDispatchStatus, code, message, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) || WithdrawnFor(status) != nil {
 		return status
@@ -130,8 +132,8 @@ func WithdrawnFor(status v1alpha1.CapabilityDispatchStatus) *metav1.Condition {
 	return nil
 }
 
-// Unconfirmed ends a withdrawn dispatch whose machine did not confirm the cancellation: it may have
-// run.
+// Unconfirmed ends a withdrawn dispatch whose machine did not confirm the cancellation, so it may
+// have run.
 func Unconfirmed(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	c := WithdrawnFor(status)
 	if Finished(status) || c == nil {
@@ -141,8 +143,8 @@ func Unconfirmed(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alph
 		text(c.Message+"; the machine did not confirm the cancellation: it may have run", maxErrorChars)}, now)
 }
 
-// withdrawnEnd turns the end of a withdrawn dispatch that its machine cancelled into the reason of
-// the withdrawal. A run that ended otherwise keeps its own end.
+// withdrawnEnd replaces the end of a withdrawn dispatch that its machine cancelled by the reason of
+// the withdrawal. A run that ended in any other way keeps its own end.
 func withdrawnEnd(status v1alpha1.CapabilityDispatchStatus, e end) end {
 	c := WithdrawnFor(status)
 	if c == nil || e.phase != v1alpha1.DispatchCancelled {

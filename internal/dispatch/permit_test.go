@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// withdrawals are the ways in which a right is lost, each with its effect on the next step.
+// withdrawals lists the ways to lose a right, each with its effect on the next step.
 var withdrawals = map[string]struct {
 	change func(*v1alpha1.CapabilityDispatch, *Rights, *time.Time)
 	want   PermissionKind
@@ -67,7 +67,7 @@ func TestEveryLostRightKeepsADispatchFromItsNextStep(t *testing.T) {
 			if tt.want != Withdrawn || tt.code == v1alpha1.ErrorNoLongerAllowed {
 				return
 			}
-			// The step before, the offer, ends with the same code.
+			// The offer, which is the earlier step, ends with the same code.
 			verdict := Admit(d, rights.Node, []v1alpha1.NodeCapability{{Name: d.Spec.Capability, Available: true}}, now)
 			if got := outcomeOf(&verdict.Status); got != (outcome{v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, tt.code}) {
 				t.Errorf("before its offer it ends %+v", got)
@@ -113,7 +113,7 @@ func TestAWithdrawnDispatchEndsAsItsMachineSays(t *testing.T) {
 			"no answer, as the leader sees it": {func() v1alpha1.CapabilityDispatchStatus {
 				facts := apart(-100, -50)
 				if early := Leaderless(d, facts, now); early.Status != nil || early.RequeueAfter != ResultGrace {
-					t.Errorf("the leader does not wait for the machine: %+v", early)
+					t.Errorf("the leader decides without waiting for the machine: %+v", early)
 				}
 				return *Leaderless(d, facts, now.Add(ResultGrace)).Status
 			}, outcome{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, code}},

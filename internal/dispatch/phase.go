@@ -12,7 +12,7 @@ import (
 // Terminal reports whether a dispatch in this phase never changes phase again.
 func Terminal(phase v1alpha1.DispatchPhase) bool { return phase.Terminal() }
 
-// TerminalPhases are the phases that never change again.
+// TerminalPhases returns all terminal phases.
 func TerminalPhases() []v1alpha1.DispatchPhase {
 	return []v1alpha1.DispatchPhase{
 		v1alpha1.DispatchSucceeded, v1alpha1.DispatchFailed, v1alpha1.DispatchTimedOut,
@@ -23,30 +23,32 @@ func TerminalPhases() []v1alpha1.DispatchPhase {
 // Finished reports whether the phase of the status is terminal.
 func Finished(status v1alpha1.CapabilityDispatchStatus) bool { return Terminal(status.Phase) }
 
-// queued reports whether nobody has claimed the dispatch or reported about it. An empty phase is
-// the default of the kind, not yet filled in.
+// queued reports whether the dispatch is unclaimed and without any report. An empty phase is the
+// default of the kind that is not filled in yet.
 func queued(status v1alpha1.CapabilityDispatchStatus) bool {
 	return status.Phase == v1alpha1.DispatchQueued || status.Phase == ""
 }
 
-// Accepted reports whether the machine is recorded to have the dispatch in its journal. From then
-// on every journal that is not older names it until it is settled, which is after its end.
+// Accepted reports whether the status records that the machine has the dispatch in its journal.
+// From then on every journal that is not older contains the dispatch until it is settled after its
+// end.
 func Accepted(status v1alpha1.CapabilityDispatchStatus) bool {
 	return meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionDelivered)
 }
 
-// Expires is when the dispatch must have started; an offer past it is refused unrun.
+// Expires returns the latest start of the dispatch; a later offer is rejected without a run.
 func Expires(d *v1alpha1.CapabilityDispatch) time.Time {
 	return d.CreationTimestamp.Add(seconds(d.Spec.ExpirySeconds))
 }
 
-// Timeout is the run time on the machine.
+// Timeout returns the maximum run time on the machine.
 func Timeout(d *v1alpha1.CapabilityDispatch) time.Duration { return seconds(d.Spec.TimeoutSeconds) }
 
-// NeedsClaim reports whether the holder of a session must claim the dispatch by a
-// compare-and-swap (see Claim) before it offers it: it was created no later than the session was
-// recorded (ties included), so without a claim the leader would later call it proven unstarted.
-// Later ones are offered without a write; claimed ones need no second claim.
+// NeedsClaim reports whether the holder of a session must claim the dispatch before it offers it,
+// with the compare-and-swap of Claim. A claim is necessary if the dispatch was created no later
+// than the session was recorded (ties included). Without a claim the leader would later treat such
+// a dispatch as proven unstarted. Later dispatches are offered without a write. A claimed dispatch
+// needs no second claim.
 func NeedsClaim(d *v1alpha1.CapabilityDispatch, sessionStarted metav1.Time) bool {
 	return queued(d.Status) && !d.CreationTimestamp.After(sessionStarted.Time)
 }

@@ -11,11 +11,11 @@ func TestNothingIsOfferedWhileTheSpecIsNotTheProvenOne(t *testing.T) {
 	declared := []v1alpha1.NodeCapability{{Name: d.Spec.Capability, Available: true}}
 	offered := func() bool { return Admit(d, node, declared, d.CreationTimestamp.Time).Kind == VerdictOffer }
 	if !offered() {
-		t.Error("a Node without a record, as an older controller leaves it, is offered nothing")
+		t.Error("a Node without a record, as older controllers create it, gets no offer")
 	}
 	node.Status.ProvenSpec = &v1alpha1.ProvenSpec{KeysSHA256: KeysSHA256(node.Spec), CapabilityPolicySHA256: CapabilityPolicySHA256(node.Spec.CapabilityPolicy)}
 	if !offered() {
-		t.Error("a proven Node is offered nothing")
+		t.Error("a proven Node gets no offer")
 	}
 	node.Spec.CapabilityPolicy.Allow = append(node.Spec.CapabilityPolicy.Allow, "system.*")
 	if offered() {

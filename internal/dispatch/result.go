@@ -9,33 +9,35 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Result is what an agent says became of a dispatch. Nothing in it is trusted but for what it
-// says about the machine itself: it is checked, cut and cleaned before it is stored.
+// Result is an agent's report about a dispatch. Nothing in it is trusted except statements about
+// the machine itself: it is checked, cut and cleaned before it is stored.
 type Result struct {
-	// Outcome is the terminal phase that the agent names.
+	// Outcome is the terminal phase that the agent reports.
 	Outcome v1alpha1.DispatchPhase
-	// Execution is what the agent can prove.
+	// Execution is the statement about the run that the agent can prove.
 	Execution v1alpha1.Execution
 	// Output is a JSON value in UTF-8; empty means none.
 	Output []byte
-	// Truncated says that the agent cut the output.
+	// Truncated reports whether the agent cut the output.
 	Truncated bool
 	// ErrorCode is one word; empty on success.
 	ErrorCode string
 	// ErrorMessage is for people.
 	ErrorMessage string
-	// Started is when the capability began, by the clock of the machine; zero when unknown.
+	// Started is the start of the capability by the clock of the machine; zero when unknown.
 	Started time.Time
-	// MaxPayloadBytes bounds the output kept, from the spec of the dispatch; zero means the
-	// default of the kind.
+	// MaxPayloadBytes is the limit from the spec of the dispatch for the stored output; zero means
+	// the default of the kind.
 	MaxPayloadBytes int32
 }
 
-// Settle records a result. An unfinished dispatch gets its terminal phase. A finished one keeps
-// its phase and error; if its run was left Started, Unknown or unset, the late result completes
-// execution and output. That it never started is not taken from a journal that was found to have
-// forgotten: the machine may have been put back to before the start. write is false when there is nothing left to record; the agent may then
-// be told that the dispatch is settled once a live read shows the same.
+// Settle records a result. An unfinished dispatch gets its terminal phase. A finished one keeps its
+// phase and error; if its execution is Started, Unknown or unset, the late result completes
+// execution and output. NotStarted is not accepted from a journal that is known to have forgotten
+// entries, because the machine may have been restored to a state before the start.
+//
+// The result write is false when nothing is left to record. The caller may then confirm to the
+// agent that the dispatch is settled, once a live read shows the same status.
 func Settle(status v1alpha1.CapabilityDispatchStatus, r Result, gateway string, now time.Time) (next v1alpha1.CapabilityDispatchStatus, write bool) {
 	if Finished(status) && status.Execution.Final() {
 		return status, false
@@ -50,7 +52,7 @@ func Settle(status v1alpha1.CapabilityDispatchStatus, r Result, gateway string, 
 	} else {
 		next = finish(status, withdrawnEnd(status, e), now)
 	}
-	if next.Execution == v1alpha1.ExecutionFinished { // nothing else has an output
+	if next.Execution == v1alpha1.ExecutionFinished { // no other execution has an output
 		record(&next, r, output, now)
 	}
 	if reflect.DeepEqual(next, status) {
@@ -61,7 +63,7 @@ func Settle(status v1alpha1.CapabilityDispatchStatus, r Result, gateway string, 
 	return next, true
 }
 
-// record keeps what a run left behind, in place.
+// record stores the start and the output of a run in next, in place.
 func record(next *v1alpha1.CapabilityDispatchStatus, r Result, output payload, now time.Time) {
 	if next.StartedTime == nil && !r.Started.IsZero() {
 		started := metav1.NewMicroTime(within(r.Started, now))
@@ -73,7 +75,7 @@ func record(next *v1alpha1.CapabilityDispatchStatus, r Result, output payload, n
 	}
 }
 
-// judge turns the words of an agent into an end that does not contradict itself.
+// judge converts an agent's report into an end that does not contradict itself.
 func judge(r Result) (payload, end) {
 	e := end{phase: r.Outcome, execution: r.Execution, code: word(r.ErrorCode), message: text(r.ErrorMessage, maxErrorChars)}
 	output, err := clean(r.Output, r.MaxPayloadBytes, r.Truncated)
@@ -92,13 +94,13 @@ func judge(r Result) (payload, end) {
 	}
 	switch e.execution {
 	case v1alpha1.ExecutionNotStarted, v1alpha1.ExecutionFinished:
-	default: // a run that began and will not be heard of again, or nothing at all
+	default: // a run that began and will not be reported again, or no statement at all
 		e.execution = v1alpha1.ExecutionUnknown
 	}
 	return output, e
 }
 
-// defaultCode is the error code of an end for which the agent gave none.
+// defaultCode returns the error code of an end that the agent reported without one.
 func defaultCode(phase v1alpha1.DispatchPhase) string {
 	switch phase {
 	case v1alpha1.DispatchTimedOut:

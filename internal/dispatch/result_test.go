@@ -21,12 +21,12 @@ func TestSettleGivesAnUnfinishedDispatchATruthfulEnd(t *testing.T) {
 	}{
 		{"success straight from the queue", queuedEcho(), Result{Outcome: "Succeeded", Execution: "Finished", Output: []byte(`{ "a": 1 }`)}, outcome{"Succeeded", "Finished", ""}, `{"a":1}`},
 		{"success without output", queuedEcho(), Result{Outcome: "Succeeded", Execution: "Finished"}, outcome{"Succeeded", "Finished", ""}, ""},
-		{"success that says it never started", queuedEcho(), Result{Outcome: "Succeeded", Execution: "NotStarted"}, outcome{"Succeeded", "Finished", ""}, ""},
+		{"success with NotStarted", queuedEcho(), Result{Outcome: "Succeeded", Execution: "NotStarted"}, outcome{"Succeeded", "Finished", ""}, ""},
 		{"failure with output", queuedEcho(), Result{Outcome: "Failed", Execution: "Finished", Output: []byte(`"log"`), ErrorCode: "Broken"}, outcome{"Failed", "Finished", "Broken"}, `"log"`},
 		{"failure without a code", queuedEcho(), Result{Outcome: "Failed", Execution: "Finished"}, outcome{"Failed", "Finished", "CapabilityFailed"}, ""},
 		{"a code that is no word", queuedEcho(), Result{Outcome: "Failed", Execution: "Finished", ErrorCode: "a b\n"}, outcome{"Failed", "Finished", "CapabilityFailed"}, ""},
 		{"crash in the middle", queuedEcho(in("Dispatched"), startedAt(1)), Result{Outcome: "Failed", Execution: "Unknown", ErrorCode: "AgentRestarted"}, outcome{"Failed", "Unknown", "AgentRestarted"}, ""},
-		{"an end that only says started", queuedEcho(), Result{Outcome: "TimedOut", Execution: "Started"}, outcome{"TimedOut", "Unknown", "Timeout"}, ""},
+		{"an end with Started", queuedEcho(), Result{Outcome: "TimedOut", Execution: "Started"}, outcome{"TimedOut", "Unknown", "Timeout"}, ""},
 		{"refused unrun", queuedEcho(), Result{Outcome: "Rejected", Execution: "NotStarted", ErrorCode: "InvalidInput", Output: []byte(`1`)}, outcome{"Rejected", "NotStarted", "InvalidInput"}, ""},
 		{"rejected although it ran", queuedEcho(), Result{Outcome: "Rejected", Execution: "Finished", ErrorCode: "Odd"}, outcome{"Failed", "Finished", "Odd"}, ""},
 		{"never started although progress was seen", queuedEcho(in("Dispatched"), startedAt(1)), Result{Outcome: "Cancelled", Execution: "NotStarted"}, outcome{"Cancelled", "Unknown", "Cancelled"}, ""},
@@ -61,7 +61,8 @@ func TestSettleGivesAnUnfinishedDispatchATruthfulEnd(t *testing.T) {
 	}
 }
 
-// reset: its machine came back with a journal that does not know of it.
+// reset sets the status of a dispatch that the machine had accepted before it came back with a
+// journal that does not contain it.
 func reset(d *v1alpha1.CapabilityDispatch) {
 	accepted(d)
 	d.Status = *Reset(d, apart(-5, 5), after(9))
@@ -80,8 +81,8 @@ func TestSettleCompletesALateResultButKeepsThePhase(t *testing.T) {
 		{"unknown, it had run", queuedEcho(in("TimedOut"), proven("Unknown")), ran, true, outcome{"TimedOut", "Finished", ""}},
 		{"unknown, it had not", queuedEcho(in("Failed"), proven("Unknown")), never, true, outcome{"Failed", "NotStarted", ""}},
 		{"unknown, nothing new", queuedEcho(in("Failed"), proven("Unknown")), Result{Outcome: "Failed", Execution: "Unknown"}, false, outcome{"Failed", "Unknown", ""}},
-		{"its journal forgot, it says it had not run", queuedEcho(reset), never, false, outcome{"Failed", "Unknown", "JournalReset"}},
-		{"its journal forgot, it says it had run", queuedEcho(reset), ran, true, outcome{"Failed", "Finished", "JournalReset"}},
+		{"journal reset, NotStarted reported", queuedEcho(reset), never, false, outcome{"Failed", "Unknown", "JournalReset"}},
+		{"journal reset, a run reported", queuedEcho(reset), ran, true, outcome{"Failed", "Finished", "JournalReset"}},
 		{"started, it finished", queuedEcho(in("Cancelled"), proven("Started")), ran, true, outcome{"Cancelled", "Finished", ""}},
 		{"finished already", queuedEcho(in("Succeeded"), proven("Finished")), ran, false, outcome{"Succeeded", "Finished", ""}},
 		{"proven unstarted already", queuedEcho(in("Rejected"), proven("NotStarted")), ran, false, outcome{"Rejected", "NotStarted", ""}},
@@ -107,10 +108,10 @@ func TestSettleCompletesALateResultButKeepsThePhase(t *testing.T) {
 
 func TestSettleKeepsTheBeginningOfAnOutputThatIsTooLong(t *testing.T) {
 	for name, raw := range map[string]string{
-		"one byte too many":        `"` + strings.Repeat("x", 63) + `"`,
-		"far too long":             `"` + strings.Repeat("é", 1<<20) + `"`,
-		"too long and not JSON":    strings.Repeat(`{"`, 64),
-		"full of what needs quote": strings.Repeat("\x00", 65),
+		"one byte too many":            `"` + strings.Repeat("x", 63) + `"`,
+		"far too long":                 `"` + strings.Repeat("é", 1<<20) + `"`,
+		"too long and not JSON":        strings.Repeat(`{"`, 64),
+		"full of characters to escape": strings.Repeat("\x00", 65),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _ := Settle(queuedEcho().Status, Result{Outcome: "Succeeded", Output: []byte(raw), MaxPayloadBytes: 64}, "gw", after(1))
@@ -145,7 +146,7 @@ func TestSettleCleansTheWordsOfTheMachine(t *testing.T) {
 	}
 }
 
-// A final statement stays as it is, also where it has no output yet that a later result brings.
+// A final status stays unchanged, even if it has no output and a later result brings one.
 func TestAFinalEndIsNeverChanged(t *testing.T) {
 	for _, first := range []Result{
 		{Outcome: "Succeeded", Execution: "Finished", Output: []byte(`1`)}, {Outcome: "Succeeded", Execution: "Finished"},

@@ -6,9 +6,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// DeleteAt is when a finished dispatch is to be deleted: ttlSecondsAfterFinished after it was
-// completed, or, when that is unset, after retention (0: it is kept). ok is false when it is to
-// be kept.
+// DeleteAt returns when a finished dispatch must be deleted: ttlSecondsAfterFinished after its
+// completion or, if that field is unset, retention after it. A retention of 0 keeps the dispatch.
+// ok is false if the dispatch must be kept.
 func DeleteAt(d *v1alpha1.CapabilityDispatch, retention time.Duration) (at time.Time, ok bool) {
 	if !Finished(d.Status) || d.Status.CompletedTime == nil {
 		return time.Time{}, false

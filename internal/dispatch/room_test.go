@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// withRoom is a dispatch with an input that leaves exactly so many bytes of the store to its output.
+// withRoom returns a dispatch with an input that leaves exactly room stored bytes for its output.
 func withRoom(t *testing.T, room int) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	d := queuedEcho(in(v1alpha1.DispatchSucceeded))
@@ -27,7 +27,7 @@ func withRoom(t *testing.T, room int) *v1alpha1.CapabilityDispatch {
 	return d
 }
 
-// markup is a text that takes so many bytes in the store.
+// markup returns a JSON text that takes exactly that many bytes when it is stored.
 func markup(bytes int) []byte {
 	bytes -= len(`""`)
 	return []byte(`"` + strings.Repeat("<", bytes/6) + strings.Repeat("a", bytes%6) + `"`)
@@ -54,7 +54,7 @@ func TestAnOutputWithoutRoomForACharacterIsLeftOut(t *testing.T) {
 	}
 }
 
-// A text that is cut stays the beginning of that text, anything else becomes the beginning of its JSON.
+// A text that is cut keeps its own beginning; any other value becomes the beginning of its JSON.
 func TestTheBeginningOfACutOutputIsItsOwn(t *testing.T) {
 	for output, begins := range map[string]string{
 		`"` + strings.Repeat("<b>", 80_000) + `"`:       "<b><b>",

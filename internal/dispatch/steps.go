@@ -14,28 +14,28 @@ const (
 	maxAskedUserChars = 256 // status.mediation.askedUser
 )
 
-// Claim marks a dispatch as taken by the holder of the session before it is offered. What is
-// proven about the run stays open.
+// Claim marks a dispatch as taken by the holder of the session before it is offered. It makes no
+// statement about the run.
 func Claim(status v1alpha1.CapabilityDispatchStatus, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	return step(status, v1alpha1.DispatchDispatched, gateway, now)
 }
 
-// Dispatched records that the agent accepted the dispatch: it is in the journal of the machine.
+// Dispatched records that the agent accepted the dispatch, which is now in the machine's journal.
 func Dispatched(status v1alpha1.CapabilityDispatchStatus, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) {
 		return status
 	}
 	phase := v1alpha1.DispatchDispatched
 	if status.Phase == v1alpha1.DispatchAwaitingLocalMediation {
-		phase = status.Phase // only Mediated takes the step back
+		phase = status.Phase // only [Mediated] moves the phase back
 	}
 	next := step(status, phase, gateway, now)
 	delivered(&next, now)
 	return next
 }
 
-// AwaitMediation records that a person at the machine is asked. since is when the agent says it
-// asked; a time in the future counts as now.
+// AwaitMediation records that a person at the machine is being asked. since is the agent's time of
+// the question; a time in the future counts as now.
 func AwaitMediation(status v1alpha1.CapabilityDispatchStatus, user string, since time.Time, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) || status.Execution == v1alpha1.ExecutionStarted {
 		return status
@@ -47,7 +47,8 @@ func AwaitMediation(status v1alpha1.CapabilityDispatchStatus, user string, since
 	return next
 }
 
-// Mediated records that the person said yes: back to Dispatched. A no is a Result.
+// Mediated records that the person approved, so the phase is Dispatched again. A denial is a
+// Result.
 func Mediated(status v1alpha1.CapabilityDispatchStatus, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) {
 		return status
@@ -57,8 +58,8 @@ func Mediated(status v1alpha1.CapabilityDispatchStatus, gateway string, now time
 	return next
 }
 
-// Progressed records the last word of a running capability, which proves that it started.
-// percent is cut to 0..100 and the message to 256 characters.
+// Progressed records the latest progress of a running capability, which proves that it started.
+// percent is limited to 0..100 and the message to 256 characters.
 func Progressed(status v1alpha1.CapabilityDispatchStatus, percent int32, message, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) {
 		return status
@@ -74,7 +75,7 @@ func Progressed(status v1alpha1.CapabilityDispatchStatus, percent int32, message
 	return next
 }
 
-// step moves an unfinished dispatch to a phase that is not terminal.
+// step returns the status of an unfinished dispatch in another phase that is not terminal.
 func step(status v1alpha1.CapabilityDispatchStatus, phase v1alpha1.DispatchPhase, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) {
 		return status

@@ -8,7 +8,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Times of steps are those of the first time, whatever is heard again.
+// A repeated report does not change the time that the first one set.
 func TestAStepThatIsHeardAgainKeepsItsFirstTime(t *testing.T) {
 	status := Claim(queuedEcho().Status, "gw", after(1))
 	status = Dispatched(status, "gw", after(2))
@@ -22,7 +22,7 @@ func TestAStepThatIsHeardAgainKeepsItsFirstTime(t *testing.T) {
 	}
 }
 
-// A machine that repeats its acceptance does not take back that it asks a person.
+// A repeated acceptance does not undo the question to a person.
 func TestAnAcceptanceThatIsHeardAgainKeepsTheQuestion(t *testing.T) {
 	asked := AwaitMediation(queuedEcho(accepted).Status, "ada", after(1), "gw", after(1))
 	if asked.Phase != v1alpha1.DispatchAwaitingLocalMediation || asked.Mediation == nil {
@@ -39,7 +39,7 @@ func TestAnAcceptanceThatIsHeardAgainKeepsTheQuestion(t *testing.T) {
 	}
 }
 
-// A run that began is not asked about any more.
+// A run that has started is never put back to a question.
 func TestARunThatStartedIsNoQuestion(t *testing.T) {
 	running := queuedEcho(in(v1alpha1.DispatchDispatched), startedAt(1)).Status
 	if got := AwaitMediation(running, "ada", after(2), "gw", after(2)); got.Phase != v1alpha1.DispatchDispatched || got.Mediation != nil {
@@ -47,7 +47,7 @@ func TestARunThatStartedIsNoQuestion(t *testing.T) {
 	}
 }
 
-// A step that is heard after the end changes nothing.
+// A report that arrives after the end changes nothing.
 func TestAStepAfterTheEndChangesNothing(t *testing.T) {
 	ended, _ := Settle(queuedEcho().Status, Result{Outcome: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished}, "gw", after(1))
 	for name, next := range map[string]v1alpha1.CapabilityDispatchStatus{

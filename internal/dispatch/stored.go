@@ -8,28 +8,28 @@ import (
 )
 
 const (
-	// maxObjectBytes bounds a dispatch as the API server stores it: as JSON with escapes, and with
-	// the managedFields of one writer. etcd refuses a request of 1.5 MiB. The rest is for the
-	// request around the object, and for what others add to the object.
+	// maxObjectBytes bounds a dispatch as the API server stores it: as JSON with escapes and with
+	// the managedFields of one writer. etcd rejects requests of 1.5 MiB. The difference leaves
+	// space for the request around the object and for additions of other writers.
 	maxObjectBytes = 1344 << 10
-	// otherBytes is more than the fields without a bound of their own in size take together:
-	// names, times, conditions, and the message of an error twice.
+	// otherBytes is more than the total of all fields without a size bound of their own: names,
+	// times, conditions, and the message of an error twice.
 	otherBytes = 64 << 10
 )
 
 // Fit returns next with an output that the API server can store together with the rest of the
-// dispatch d, the input included. A larger output is cut and marked; it is left out where not even
-// the beginning has room.
+// dispatch d, including the input. A larger output is cut and marked as truncated. It is removed if
+// there is no space even for its beginning.
 func Fit(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) v1alpha1.CapabilityDispatchStatus {
 	if next.Output == nil || plainBytes(d, next)*jsontext.MaxGrowth+otherBytes <= maxObjectBytes {
 		return next
 	}
 	rest := *d
 	rest.Status = next
-	rest.Status.Output, rest.Status.OutputTruncated = &v1alpha1.JSON{Raw: []byte(`""`)}, true // their names count
+	rest.Status.Output, rest.Status.OutputTruncated = &v1alpha1.JSON{Raw: []byte(`""`)}, true // the names of these fields count too
 	encoded, err := jsontext.Marshal(&rest)
 	if err != nil {
-		return next // the API server gets to see what cannot be encoded
+		return next // the API server reports the error about an object that cannot be encoded
 	}
 	room := maxObjectBytes - jsontext.StoredLen(encoded)
 	output := next.Output.Raw
@@ -47,7 +47,7 @@ func Fit(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus)
 	return next
 }
 
-// plainBytes is how long the parts of a dispatch are that can be long, before anything is escaped.
+// plainBytes returns the length of the parts of a dispatch that can be long, before any escaping.
 func plainBytes(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) int {
 	total := len(next.Output.Raw)
 	if d.Spec.Input != nil {

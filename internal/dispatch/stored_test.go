@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// storedBytes is what a dispatch takes in the store: the JSON of encoding/json, which escapes like
+// storedBytes returns the size of a dispatch in etcd: the JSON of encoding/json, which escapes like
 // the API server, and managedFields.
 func storedBytes(t *testing.T, d *v1alpha1.CapabilityDispatch) int {
 	t.Helper()
@@ -23,7 +23,7 @@ func storedBytes(t *testing.T, d *v1alpha1.CapabilityDispatch) int {
 	return jsontext.StoredLen(encoded)
 }
 
-// Each part of a dispatch is within its own limit; together they may not pass that of the store.
+// Each part of a dispatch is within its own limit; all together must not exceed the limit of etcd.
 func TestAnOutputIsCutToWhatTheStoreHasRoomForBesideTheInput(t *testing.T) {
 	marks := func(n int) string { return `{"x":"` + strings.Repeat("<", n) + `"}` }
 	groups := make([]string, 300)
@@ -87,8 +87,8 @@ func TestAStatusThatFitsIsNotChangedAndCostsNothing(t *testing.T) {
 	}
 }
 
-// FuzzAnyResultIsStored: whatever a machine reports, its dispatch gets a terminal status that the
-// API server can store beside an input of any length.
+// FuzzAnyResultIsStored checks that every reported result gives its dispatch a terminal status that
+// the API server can store, together with an input of any length.
 func FuzzAnyResultIsStored(f *testing.F) {
 	for _, output := range []string{
 		"", "null", `"`, "\x00", "\xff", `"\ud800"`, `1e999`, `1e20`, `18446744073709551615`, "{} {}",

@@ -6,10 +6,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// InOrder returns next with the times that d does not have yet moved so that creation, dispatch,
-// start and completion follow each other. They come from several clocks: creation from the API
-// server's, dispatch and completion from a gateway's or the controller's estimate of it, the start
-// from the machine's. A stored time is never changed.
+// InOrder returns next with its new times moved so that creation, dispatch, start and completion
+// follow each other. The times come from several clocks. Creation is the API server's time.
+// Dispatch and completion are estimates of that time, made by a gateway or by the controller. The
+// start is the machine's time. A time that d already stores is never changed.
 func InOrder(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) v1alpha1.CapabilityDispatchStatus {
 	floor := d.CreationTimestamp.Time
 	times := []struct {
@@ -29,7 +29,7 @@ func InOrder(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchSta
 			if at.Before(floor) {
 				at = floor
 			}
-			for _, later := range times[i+1:] { // only what is stored is fixed
+			for _, later := range times[i+1:] { // only stored times are fixed
 				if later.old != nil && at.After(later.old.Time) {
 					at = later.old.Time
 				}

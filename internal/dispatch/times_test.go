@@ -15,7 +15,7 @@ func stamped(seconds int) *metav1.MicroTime {
 	return &t
 }
 
-// secondsOf is the reverse of stamped; -1000 is no time.
+// secondsOf returns the arguments of `stamped` for the given times, and -1000 for nil.
 func secondsOf(times ...*metav1.MicroTime) (all []int) {
 	for _, t := range times {
 		if t == nil {
@@ -64,8 +64,7 @@ func statusAt(status v1alpha1.CapabilityDispatchStatus, seconds [3]int) v1alpha1
 	return next
 }
 
-// Whatever the clocks of a machine and of the processes that write say, the stored times do not run
-// backwards.
+// The stored times never run backwards, whatever the clocks of a machine and of the writers show.
 func TestStoredTimesNeverRunBackwards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := queuedEcho()

@@ -2,7 +2,7 @@ package dispatch
 
 import "github.com/mooring-dev/mooring/api/v1alpha1"
 
-// journal is what the agent has on disk about the dispatch.
+// journal is the agent's record of the dispatch on disk.
 type journal struct {
 	id, dials int
 	state     string // "", accepted, running, finished
@@ -16,8 +16,8 @@ type agent struct {
 	saved   *journal // a snapshot of the machine
 	stream  *holder
 	ran     int
-	// forgot: since the last recorded session the machine was put back to before it accepted or
-	// started.
+	// forgot: since the last recorded session the machine was restored to a state before it
+	// accepted or started the dispatch.
 	forgot bool
 }
 
@@ -27,7 +27,7 @@ var (
 	succeeded = Result{Outcome: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished, Output: []byte(`1`)}
 )
 
-// message between a gateway and the agent.
+// message is sent between a gateway and the agent.
 type message struct {
 	kind   string // offer, cancel, settled; accepted, result
 	result Result
@@ -44,7 +44,7 @@ func (w *world) finish(r Result) {
 	w.tell(message{"result", r})
 }
 
-// agentHears takes one message of its stream.
+// agentHears handles one message of the agent's stream.
 func (w *world) agentHears() {
 	s := w.agent.stream
 	if s == nil || len(s.toAgent) == 0 {
@@ -53,7 +53,7 @@ func (w *world) agentHears() {
 	m := s.toAgent[0]
 	s.toAgent = s.toAgent[1:]
 	j := &w.agent.journal
-	w.say("agent hears %s (%s)", m.kind, j.state)
+	w.say("agent receives %s (%s)", m.kind, j.state)
 	switch {
 	case m.kind == "settled" && j.state == "finished":
 		j.settled = true
@@ -65,7 +65,7 @@ func (w *world) agentHears() {
 	case m.kind == "cancel" && j.state == "running":
 		w.finish(Result{Outcome: v1alpha1.DispatchCancelled, Execution: v1alpha1.ExecutionFinished})
 	case m.kind == "cancel":
-		w.tell(message{"result", neverRan}) // not journaled
+		w.tell(message{"result", neverRan}) // not in the journal
 	case j.state == "" && !w.time().Before(Expires(w.d)):
 		w.finish(Result{Outcome: v1alpha1.DispatchTimedOut, Execution: v1alpha1.ExecutionNotStarted, ErrorCode: v1alpha1.ErrorExpired})
 	default:
@@ -76,7 +76,7 @@ func (w *world) agentHears() {
 	}
 }
 
-// agentWorks starts or ends the run.
+// agentWorks starts or finishes the run.
 func (w *world) agentWorks() {
 	j := &w.agent.journal
 	switch {
@@ -93,7 +93,8 @@ func (w *world) agentWorks() {
 	}
 }
 
-// cut ends the stream; the gateway notices later, and may still hear what was on its way.
+// cut ends the stream; the gateway notices later and may still receive messages that were in
+// transit.
 func (w *world) cut() {
 	if s := w.agent.stream; s != nil {
 		s.gone, s.toAgent = true, nil
@@ -102,7 +103,7 @@ func (w *world) cut() {
 	}
 }
 
-// restart crashes the agent and starts it again: nothing is run late, nothing twice.
+// restart crashes the agent and starts it again: nothing runs late, and nothing runs twice.
 func (w *world) restart() {
 	w.cut()
 	j := &w.agent.journal
@@ -117,7 +118,8 @@ func (w *world) restart() {
 	}
 }
 
-// machine is what befalls the machine: a restart, a new disk, a snapshot, a return to it.
+// machine makes one event happen to the machine: a restart, a new disk, a snapshot or its
+// restoration.
 func (w *world) machine(what int) {
 	a := &w.agent
 	switch {

@@ -8,16 +8,16 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// gateway is one replica. cutOff: it cannot reach the API server.
+// gateway is one replica. cutOff means that it cannot reach the API server.
 type gateway struct {
 	name          string
 	alive, cutOff bool
-	renewed       int // its Lease
+	renewed       int // time of the last renewal of its Lease
 	life          int // counts its processes
 	session       *holder
 }
 
-// leaseOf is when the Lease of the process that holds s was last renewed.
+// leaseOf returns the last renewal of the Lease of the process that holds s.
 func (g *gateway) leaseOf(s *holder) int {
 	if s.life != g.life {
 		return s.renewed
@@ -25,19 +25,19 @@ func (g *gateway) leaseOf(s *holder) int {
 	return g.renewed
 }
 
-// holder is a session as its gateway knows it.
+// holder is a session in the state of its gateway.
 type holder struct {
 	gateway       *gateway
 	id            string
 	life, renewed int
-	journal       journal // as its Hello told it
+	journal       journal // as sent in Hello
 	node          *v1alpha1.Node
 	fastAfter     metav1.Time
 	recorded      bool
 	over          int // version of the Node that Hello was reconciled with
 	reset         bool
-	forgot        bool // agent.forgot when it dialed
-	evidence      bool // the journal lacks what was heard accepted
+	forgot        bool // whether the machine had been restored at the time of the dial
+	evidence      bool // the journal lacks a dispatch that was reported as accepted
 	dialed        int
 
 	d       *v1alpha1.CapabilityDispatch // nil: unknown
@@ -45,17 +45,17 @@ type holder struct {
 
 	offered, accepted, settled, cancelled bool
 	acceptedBefore                        bool
-	before                                *holder // what it put out; ended if this one is refused
+	before                                *holder // the session that this one replaced; it ends if this one is refused
 	result                                *Result
 	doing                                 *promise // a write that needs the recorded session
 
-	gone               bool // its stream is
+	gone               bool // the stream has ended
 	toAgent, toGateway []message
 }
 
 func (h *holder) say(kind string) { h.toAgent = append(h.toAgent, message{kind: kind}) }
 
-// dial: the agent counts, the gateway hears Hello and puts out the session it holds.
+// dial increments the agent's counter; the gateway receives Hello and replaces its present session.
 func (w *world) dial(g *gateway) {
 	if !w.agent.up {
 		return
@@ -88,7 +88,7 @@ func (w *world) noteRival(h *holder) {
 	}
 }
 
-// refuse gives the place back to the session whose end is still to be recorded.
+// refuse ends this session and restores the last session whose end must still be recorded.
 func (h *holder) refuse() {
 	for h.gone = true; h != nil && !h.recorded; h = h.before {
 		h.gateway.session = h.before
@@ -98,7 +98,8 @@ func (h *holder) refuse() {
 	}
 }
 
-// hello compares journals and decides about the dispatch; false refuses the session.
+// hello compares the journals and decides about the dispatch; it returns false to refuse the
+// session.
 func (w *world) hello(h *holder) bool {
 	last := w.node.Status
 	h.over, h.reset, h.evidence = w.nodeAt, false, false
@@ -144,7 +145,7 @@ func (w *world) hello(h *holder) bool {
 	return true
 }
 
-// record makes the session count, if the Node is as it was; else Hello is heard again.
+// record records the session if the Node is unchanged; otherwise Hello is evaluated again.
 func (w *world) record(g *gateway) {
 	h := g.session
 	if h == nil || h.recorded || g.cutOff {
@@ -174,7 +175,7 @@ func (w *world) record(g *gateway) {
 	if w.agent.stream == h {
 		w.agent.forgot = false
 	}
-	for _, kind := range []string{"result", "cancel"} { // what was owed, or is recalled
+	for _, kind := range []string{"result", "cancel"} { // a result that was not settled, or a cancellation
 		switch {
 		case kind == "result" && h.journal.state == "finished" && !h.journal.settled:
 			h.toGateway = append(h.toGateway, message{kind, h.journal.outcome})
@@ -188,7 +189,7 @@ func finishedAsReset(s v1alpha1.CapabilityDispatchStatus) bool {
 	return Finished(s) && s.Error != nil && s.Error.Code == v1alpha1.ErrorJournalReset
 }
 
-// gatewayHears takes one message of the machine.
+// gatewayHears handles one message of the machine.
 func (w *world) gatewayHears(g *gateway) {
 	h := g.session
 	if h == nil || !h.recorded || len(h.toGateway) == 0 {
@@ -199,7 +200,7 @@ func (w *world) gatewayHears(g *gateway) {
 	switch {
 	case m.kind == "accepted":
 		h.accepted = h.accepted || h.offered
-	case h.d == nil && g.cutOff: // a stray, which is read live: it is said again
+	case h.d == nil && g.cutOff: // an unknown result needs a live read: the agent sends it again
 	default:
 		if h.d == nil {
 			h.d, h.version = w.d, w.version
@@ -209,7 +210,7 @@ func (w *world) gatewayHears(g *gateway) {
 	}
 }
 
-// watch shows the gateway what is stored now.
+// watch delivers the stored state to the gateway.
 func (w *world) watch(g *gateway) {
 	h := g.session
 	if h == nil || !h.recorded || g.cutOff {
@@ -228,7 +229,7 @@ func (w *world) watch(g *gateway) {
 	}
 }
 
-// leave ends the session of a gateway: what was accepted and reported is written, then the end.
+// leave ends the session of a gateway: it writes the acceptance and the result, then the end.
 func (w *world) leave(g *gateway, end bool) {
 	h := g.session
 	if h == nil || (g.cutOff && end) {

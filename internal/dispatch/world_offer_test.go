@@ -4,10 +4,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// mayOffer: the Lease of the gateway vouches for it.
+// mayOffer reports whether the Lease of the gateway is recent enough for an offer.
 func (w *world) mayOffer(g *gateway) bool { return w.now-g.renewed <= leaseSeconds }
 
-// act takes the next step of a session about the dispatch.
+// act takes the next step for the dispatch in a session.
 func (w *world) act(g *gateway) {
 	h := g.session
 	if h == nil || !h.recorded || h.d == nil || h.settled {
@@ -52,7 +52,7 @@ func (w *world) offer(g *gateway, h *holder) {
 		if w.rules.needsClaim(h.d, h.fastAfter) {
 			if g.cutOff || (h.version != w.version && !w.rules.stale) {
 				if !g.cutOff {
-					h.d, h.version = w.d, w.version // the conflict was read live
+					h.d, h.version = w.d, w.version // a live read after the conflict
 				}
 				return
 			}
@@ -65,8 +65,8 @@ func (w *world) offer(g *gateway, h *holder) {
 	}
 }
 
-// asHolder decides on the newest dispatch and then on the Node, which must record the session;
-// the write comes with a later step.
+// asHolder decides on the newest dispatch and then checks that the Node records this session. A
+// later step performs the write.
 func (w *world) asHolder(h *holder, decide func(*v1alpha1.CapabilityDispatch) (v1alpha1.CapabilityDispatchStatus, bool)) {
 	if h.gateway.cutOff {
 		return
@@ -96,7 +96,7 @@ func (w *world) overdue(h *holder) {
 	})
 }
 
-// noteAcceptance stores that the machine has it, decided on what is stored now.
+// noteAcceptance writes that the machine accepted the dispatch, based on the stored status.
 func (w *world) noteAcceptance(h *holder) {
 	if !h.gateway.cutOff && h.accepted && h.result == nil && !Finished(w.d.Status) && !Accepted(w.d.Status) {
 		w.put(h.id+" notes", Dispatched(w.d.Status, h.id, w.time()))
@@ -104,12 +104,13 @@ func (w *world) noteAcceptance(h *holder) {
 	}
 }
 
-// settle stores the result, decided on what is stored now, and lets the machine forget.
+// settle writes the result, based on the stored status, and permits the machine to forget the
+// dispatch.
 func (w *world) settle(h *holder) {
 	if h.gateway.cutOff || h.result == nil || h.settled {
 		return
 	}
-	// A restored machine contradicts what nobody else can know.
+	// A restored machine may contradict a run that no other process can know of.
 	if w.agent.ran > 0 && h.result.Execution == v1alpha1.ExecutionNotStarted && w.agent.saved != nil && Finished(w.d.Status) && !finishedAsReset(w.d.Status) {
 		w.excused = true
 	}

@@ -10,13 +10,13 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// world is a model of everything one dispatch can meet: its object and its Node in etcd, two
-// gateways with watches that lag, a leader, and a machine whose agent crashes, loses its journal
-// or is put back to an earlier state. What is decided is decided by the functions of this
-// package; what gateways, leader and agent do around them is written down here a second time, as
-// short as it can be. Time is whole seconds after t0.
+// world models everything that can happen to one dispatch. It contains the dispatch and its Node in
+// etcd, two gateways with watches that lag, and a leader. Its machine has an agent that crashes,
+// loses its journal or is restored to an earlier state. The functions of this package make all
+// decisions. The behaviour of gateways, leader and agent around them is written here a second time,
+// as briefly as possible. Time is in whole seconds after t0.
 type world struct {
-	pick  func(n int) int // chance: 0 <= pick(n) < n
+	pick  func(n int) int // random number: 0 <= pick(n) < n
 	rules rules
 
 	now      int
@@ -24,32 +24,32 @@ type world struct {
 	version  int                          // of d
 	node     *v1alpha1.Node
 	nodeAt   int // version of node
-	rival    int // when a second agent of the live journal was last noted
+	rival    int // time at which a second agent with the live journal was last recorded
 	holder   *holder
 	gateways []*gateway
 	agent    agent
-	leading  *promise // what the leader is about to write
+	leading  *promise // the write that the leader is about to make
 
 	sessions int
-	// excused: the machine was put back to a time before it accepted or started, and nothing
-	// outside it can know.
+	// excused: the machine was restored to a time before it accepted or started the dispatch, which
+	// cannot be detected outside the machine.
 	excused bool
 	history []string
 	broken  error
 }
 
-// rules are what may be replaced by a bug.
+// rules are the functions and switches that a planted bug may replace.
 type rules struct {
 	needsClaim func(*v1alpha1.CapabilityDispatch, metav1.Time) bool
 	leaderless func(*v1alpha1.CapabilityDispatch, Facts, time.Time) LeaderVerdict
 	admit      func(*v1alpha1.CapabilityDispatch, *v1alpha1.Node, []v1alpha1.NodeCapability, time.Time) Verdict
 	settle     func(v1alpha1.CapabilityDispatchStatus, Result, string, time.Time) (v1alpha1.CapabilityDispatchStatus, bool)
 	reset      func(*v1alpha1.CapabilityDispatch, Facts, time.Time) *v1alpha1.CapabilityDispatchStatus
-	// stale writes without a look at the version of what is written over.
+	// stale: writes ignore the version of the object that they overwrite.
 	stale bool
-	// rerun: an agent that restarts runs again what it was running.
+	// rerun: an agent that restarts repeats the interrupted run.
 	rerun bool
-	// deaf: a Hello is not compared with what was accepted.
+	// deaf: Hello is not compared with the recorded acceptance.
 	deaf bool
 }
 
@@ -57,7 +57,7 @@ func real() rules {
 	return rules{needsClaim: NeedsClaim, leaderless: Leaderless, admit: Admit, settle: Settle, reset: Reset}
 }
 
-// promise is a status decided on one version of the dispatch and written if it still is that.
+// promise is a status decided for one version of the dispatch; it is written only to that version.
 type promise struct {
 	version int
 	status  v1alpha1.CapabilityDispatchStatus
@@ -78,10 +78,10 @@ func (w *world) say(format string, args ...any) {
 	w.history = append(w.history, fmt.Sprintf("%4d ", w.now)+fmt.Sprintf(format, args...))
 }
 
-// put writes a status, which the rules of the kind must admit.
+// put writes a status, which must satisfy the transition rules of the kind.
 func (w *world) put(who string, next v1alpha1.CapabilityDispatchStatus) {
 	if err := errors.Join(admits(w.d.Status, next), consistent(next)); err != nil {
-		w.fail("%s wrote what is not admitted: %v", who, err)
+		w.fail("%s made a forbidden transition: %v", who, err)
 	}
 	w.say("%s: %s/%s -> %s/%s", who, w.d.Status.Phase, w.d.Status.Execution, next.Phase, next.Execution)
 	w.d = w.d.DeepCopy()
@@ -89,7 +89,7 @@ func (w *world) put(who string, next v1alpha1.CapabilityDispatchStatus) {
 	w.check()
 }
 
-// keep writes what was promised if nobody wrote meanwhile.
+// keep writes the decided status if the dispatch has not changed since.
 func (w *world) keep(who string, p promise) {
 	if p.version == w.version || (w.rules.stale && !Finished(w.d.Status)) {
 		w.put(who, p.status)
@@ -102,7 +102,7 @@ func (w *world) fail(format string, args ...any) {
 	}
 }
 
-// check holds at any time.
+// check verifies the invariants, which hold at any time.
 func (w *world) check() {
 	if w.excused || w.d == nil {
 		return
@@ -115,7 +115,7 @@ func (w *world) check() {
 	}
 }
 
-// sessionEnds records the end of the session that is recorded, at that time or at its start.
+// sessionEnds records the end of the recorded session, at the given time but not before its start.
 func (w *world) sessionEnds(who string, at int) {
 	ended := *metaTime(at)
 	if ended.Before(w.node.Status.SessionStartedTime) {
@@ -129,7 +129,8 @@ func (w *world) sessionEnds(who string, at int) {
 
 func metaTime(second int) *metav1.Time { return at(second) }
 
-// leaderLooks decides from a dispatch and a Node that was read after it; the write comes later.
+// leaderLooks decides from a dispatch and from a Node that is read after it; the write follows
+// later.
 func (w *world) leaderLooks() {
 	if w.d == nil || w.leading != nil {
 		return
@@ -146,14 +147,14 @@ func (w *world) leaderWrites() {
 	}
 }
 
-// Lease of a gateway: it lasts leaseSeconds after a renewal, and orphanGrace later the leader
-// ends the sessions of its gateway.
+// A gateway's Lease lasts leaseSeconds after a renewal. The leader ends the sessions of the gateway
+// orphanGrace after that.
 const (
 	leaseSeconds = 15
 	orphanGrace  = 60
 )
 
-// leaderBuries ends the session of a gateway whose Lease ran out.
+// leaderBuries ends the session of a gateway whose Lease has expired.
 func (w *world) leaderBuries() {
 	if w.holder == nil || !SessionOf(w.node).Live() {
 		return
@@ -163,7 +164,7 @@ func (w *world) leaderBuries() {
 	}
 }
 
-// person cancels, revokes, suspends or resumes.
+// person makes one event of a person happen: cancel, revoke or create.
 func (w *world) person(what int) {
 	switch {
 	case what == 0 && w.d != nil && !w.d.Spec.Cancel:

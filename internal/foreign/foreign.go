@@ -1,10 +1,12 @@
-// Package foreign makes text that others wrote safe to store, to log and to show on a terminal:
-// texts of machines, programs, people and other clusters' servers. It decides in one place which
-// characters are safe, so a text looks the same wherever it is stored or shown.
+// Package foreign makes foreign text safe to store, to log and to show on a terminal. Foreign text
+// comes from machines, programs, people and the servers of other clusters. The package is the only
+// place that defines which characters are safe, so a text looks the same wherever it is stored or
+// shown.
 //
-// Unsafe are control characters (C0, C1, DEL), format characters (bidirectional marks, zero-width
-// characters, the BOM), line and paragraph separators, characters that print as nothing, private,
-// unassigned and noncharacters, invalid UTF-8, and marks that pile up.
+// These characters are unsafe: control characters (C0, C1, DEL), format characters (bidirectional
+// marks, zero-width characters, the BOM), line and paragraph separators, and characters that print
+// as nothing. Private, unassigned and noncharacters, invalid UTF-8 and excess combining marks are
+// unsafe too.
 package foreign
 
 import (
@@ -17,15 +19,15 @@ import (
 )
 
 const (
-	// maxMarks bounds the combining marks on one letter: Thai and Hebrew need two or three.
+	// maxMarks bounds the combining marks on one letter; Thai and Hebrew need two or three.
 	maxMarks = 3
 
 	maxBrief = 300 // characters
 
-	// blanks count as printable, but print as nothing.
+	// blanks are characters that Unicode calls printable but that print as nothing.
 	blanks = "\u115f\u1160\u2800\u3164\uffa0"
 
-	// quoteMark begins each line of a quoted text. No line of our own begins with it.
+	// quoteMark begins each line of a quoted text. No line of our own text begins with it.
 	quoteMark = "  | "
 )
 
@@ -36,15 +38,15 @@ var invisibleMarks = &unicode.RangeTable{
 	R32: []unicode.Range32{{Lo: 0xe0100, Hi: 0xe01ef, Stride: 1}},
 }
 
-// cleaner replaces unsafe characters of one text. It counts the marks on a letter.
+// cleaner replaces the unsafe characters of one text and counts the marks on each letter.
 type cleaner struct {
-	// kept are white space characters that stay as they are.
+	// kept holds the white space characters that stay unchanged.
 	kept string
 	// marks is the number of marks that may still follow.
 	marks int
 }
 
-// clean returns the character that stands for r: itself, a space for white space, or U+FFFD.
+// clean returns the replacement of r: itself, a space for white space, or U+FFFD.
 func (c *cleaner) clean(r rune) rune {
 	switch {
 	case r >= ' ' && r < utf8.RuneSelf && r != 0x7f:
@@ -74,21 +76,22 @@ func (c *cleaner) clean(r rune) rune {
 	return r
 }
 
-// Line returns s as one line: line breaks, tabs and other white space become spaces, each unsafe
-// character becomes U+FFFD. Line(Line(s)) is Line(s).
+// Line returns s as one line. Line breaks, tabs and other white space become spaces, and each
+// unsafe character becomes U+FFFD. It does not change its own result.
 func Line(s string) string {
 	var c cleaner
 	return strings.Map(c.clean, s)
 }
 
-// Text is Line for a text of several lines: line feeds and tabs stay, CR LF becomes a line feed.
+// Text cleans a text of several lines like [Line], but keeps line feeds and tabs; CR LF becomes a
+// line feed.
 func Text(s string) string {
 	c := cleaner{kept: "\n\t"}
 	return strings.Map(c.clean, strings.ReplaceAll(s, "\r\n", "\n"))
 }
 
-// Quote returns s for a terminal, beside text of our own: one line as Line, of several lines each
-// in a line of its own behind a mark. It begins with a line feed in that case.
+// Quote returns s for a terminal, next to our own text. One line is returned as by [Line]. For
+// several lines it returns a line feed and then each line behind a mark.
 func Quote(s string) string {
 	s = strings.TrimRight(Text(s), "\n\t ")
 	if !strings.Contains(s, "\n") {
@@ -97,14 +100,14 @@ func Quote(s string) string {
 	return "\n" + quoteMark + strings.ReplaceAll(s, "\n", "\n"+quoteMark)
 }
 
-// Indent returns s as a Text of which every line but the first is indented, for errors that may hold
-// foreign lines.
+// Indent returns s as a clean text with every line indented except the first, for errors that may
+// contain foreign lines.
 func Indent(s string) string {
 	return strings.ReplaceAll(strings.TrimRight(Text(s), "\n"), "\n", "\n  ")
 }
 
-// Exact returns s as one line that leaves nothing out, for what a person decides about: unsafe
-// characters and all marks are escapes such as \x1b and \u202e, a backslash is two.
+// Exact returns s as one line without any loss, for texts that a person decides about. Unsafe
+// characters and all marks become escapes such as \x1b and \u202e, and a backslash is doubled.
 func Exact(s string) string {
 	var shown strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
@@ -121,7 +124,7 @@ func Exact(s string) string {
 	return shown.String()
 }
 
-// Unsafe returns the first character of a text of several lines that is not safe.
+// Unsafe returns the first unsafe character of a text of several lines.
 func Unsafe(s string) (r rune, found bool) {
 	var c cleaner
 	for _, r := range s {
@@ -132,11 +135,11 @@ func Unsafe(s string) (r rune, found bool) {
 	return 0, false
 }
 
-// Short returns s as a Line of at most limit bytes, to be stored.
+// Short returns s as one clean line of at most limit bytes, for storage.
 func Short(s string, limit int) string { return cut(Line(s), limit) }
 
-// ShortEnd is Short for an error, of which the end is kept, because the cause is there. An ellipsis
-// stands for the beginning.
+// ShortEnd shortens an error like [Short], but keeps the end, because the cause is there. An
+// ellipsis replaces the beginning.
 func ShortEnd(s string, limit int) string {
 	s = Line(s)
 	if len(s) <= limit {
@@ -149,7 +152,7 @@ func ShortEnd(s string, limit int) string {
 	return "…" + s[from:]
 }
 
-// Brief returns s as a Line for people, of at most 300 characters.
+// Brief returns s as one clean line for people, of at most 300 characters.
 func Brief(s string) string { return Shorten(Line(s), maxBrief) }
 
 // cut returns the longest beginning of s that has at most limit bytes and ends between characters.
@@ -163,7 +166,7 @@ func cut(s string, limit int) string {
 	return s[:max(limit, 0)]
 }
 
-// Shorten returns s with at most limit characters; an ellipsis is the last of one that was cut.
+// Shorten returns s with at most limit characters; if it was cut, the last one is an ellipsis.
 func Shorten(s string, limit int) string {
 	if utf8.RuneCountInString(s) <= limit {
 		return s
@@ -171,8 +174,8 @@ func Shorten(s string, limit int) string {
 	return string([]rune(s)[:limit-1]) + "…"
 }
 
-// Sprintf is fmt.Sprintf with each argument that is a text, an error or has a String method as a
-// Line: only the format can begin a line.
+// Sprintf formats like fmt.Sprintf, with every argument that is a string, an error or a Stringer
+// converted by [Line]. Thus only the format can begin a line.
 func Sprintf(format string, args ...any) string {
 	lines := make([]any, len(args))
 	for i, arg := range args {

@@ -7,9 +7,9 @@ import (
 	"unicode/utf16"
 )
 
-// JSON returns a JSON text of the same value whose strings hold no unsafe character: they are
-// escapes such as \u202e. Escapes of characters that are safe, such as \u003e, become the
-// characters. Text that is not JSON is returned as Text returns it.
+// JSON returns a JSON text with the same value whose strings contain no unsafe characters: they
+// become escapes such as \u202e. Escapes of safe characters, such as \u003e, become the characters.
+// Text that is not JSON is cleaned by [Text].
 func JSON(raw []byte) []byte {
 	if !json.Valid(raw) {
 		return []byte(Text(string(raw)))
@@ -33,8 +33,9 @@ func JSON(raw []byte) []byte {
 	return made
 }
 
-// quoteJSON returns a JSON string of the same value without unsafe characters. One that holds half
-// of a surrogate pair stays as it is, apart from the unsafe characters: no Go string holds it.
+// quoteJSON returns a JSON string with the same value without unsafe characters. A string with half
+// of a surrogate pair keeps its escapes, because no Go string can hold such a value; only its
+// unsafe characters are replaced.
 func quoteJSON(literal []byte) []byte {
 	var value string
 	if json.Unmarshal(literal, &value) != nil {
@@ -46,7 +47,7 @@ func quoteJSON(literal []byte) []byte {
 	return append(append([]byte{'"'}, escape(value, `"\`)...), '"')
 }
 
-// escape writes unsafe characters, and those of escaped, as JSON escapes.
+// escape returns s with unsafe characters, and the characters in escaped, as JSON escapes.
 func escape(s, escaped string) []byte {
 	var c cleaner
 	var made []byte

@@ -2,8 +2,9 @@ package foreign
 
 import "log/slog"
 
-// LogAttr is the ReplaceAttr of every log handler: texts and errors are Lines, also for a program that
-// decodes a JSON log. Values of other types, such as lists, are left to the Writer of the handler.
+// LogAttr cleans the attributes of every log handler, as its ReplaceAttr function. It converts
+// strings and errors by [Line], so they are safe even after a program decodes a JSON log. The
+// Writer of the handler cleans values of other types, such as lists.
 func LogAttr(_ []string, attr slog.Attr) slog.Attr {
 	switch value := attr.Value.Any().(type) {
 	case string:

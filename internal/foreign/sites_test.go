@@ -14,8 +14,9 @@ import (
 	"testing"
 )
 
-// sites are the places of the product that can show foreign text, by the test that tries them with
-// the corpus: a folder, then functions and what they do there. Prints of constant text are left out.
+// sites lists the places in the product that can show foreign text, by the test that runs them with
+// the corpus. Each row holds a folder, then functions and their kind of output. Prints of constant
+// text are not listed.
 var sites = map[string][]string{
 	"TestTheManagersLogHoldsNothingThatActsOnATerminal (cmd/manager)": {
 		"cmd/manager", "main: print", "newLogger: log", "handler: print",
@@ -48,7 +49,7 @@ var sites = map[string][]string{
 	},
 }
 
-// products are the folders whose programs show text.
+// products lists the folders whose programs show text.
 var products = []string{"cmd", "controllers", "internal", "nodeagent"}
 
 func TestEveryPlaceThatShowsForeignTextIsTriedWithTheCorpus(t *testing.T) {
@@ -104,7 +105,7 @@ func testExists(t *testing.T, root, test string) bool {
 	})
 }
 
-// kinds are the calls that show text, by package or any receiver (".") and name.
+// kinds classifies the calls that show text, by package or any receiver (".") and by name.
 var kinds = map[string]string{
 	"fmt.Print": "print", "fmt.Printf": "print", "fmt.Println": "print", "fmt.Fprint": "print", "fmt.Fprintf": "print", "fmt.Fprintln": "print",
 	"io.WriteString": "print", "http.Error": "print",
@@ -151,8 +152,8 @@ func kindOf(call *ast.CallExpr) string {
 	return kind
 }
 
-// constant reports whether all that is printed is written in the source: the first argument may be
-// the writer.
+// constant reports whether all printed arguments are literals; the first argument may be the
+// writer.
 func constant(args []ast.Expr) bool {
 	for i, arg := range args {
 		_, literal := arg.(*ast.BasicLit)
@@ -163,7 +164,7 @@ func constant(args []ast.Expr) bool {
 	return true
 }
 
-// intoBuffer reports whether a print builds a text: its first argument is &text.
+// intoBuffer reports whether a print call appends to a string: its first argument is &text.
 func intoBuffer(call *ast.CallExpr) bool {
 	if len(call.Args) == 0 {
 		return false

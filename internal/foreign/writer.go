@@ -7,21 +7,21 @@ import (
 	"unicode/utf8"
 )
 
-// Writer passes text of several lines on as Text returns it, whatever the pieces are that it is
-// written in. It is the second line of defence of an output for people: it cannot know which lines
-// are foreign. It is for concurrent use.
+// Writer passes on text of several lines as [Text] returns it, independently of the size of the
+// writes. It is the second line of defence of an output for people, because it does not know which
+// lines are foreign. It is safe for concurrent use.
 type Writer struct {
 	mu      sync.Mutex
 	out     io.Writer
 	cleaner cleaner
-	// rest is the end of the last piece: the beginning of a character, or a CR that a line feed may follow.
+	// rest is the end of the last write: a partial character, or a CR that a line feed may follow.
 	rest []byte
 }
 
 // NewWriter returns a Writer to out.
 func NewWriter(out io.Writer) *Writer { return &Writer{out: out, cleaner: cleaner{kept: "\n\t"}} }
 
-// Write cleans a piece and writes it. It keeps an unfinished character for the next one.
+// Write cleans a piece and writes it. It keeps an unfinished character for the next write.
 func (w *Writer) Write(piece []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

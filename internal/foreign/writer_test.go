@@ -26,7 +26,7 @@ func TestAWriterCleansWhateverThePiecesAre(t *testing.T) {
 	}
 }
 
-// Every cleaner is tried with the whole corpus; Text keeps its lines and is checked without them.
+// Every cleaner must pass the whole corpus. [Text] is not included, because it keeps line feeds.
 func TestNoCleanerLeavesAnythingOfTheCorpus(t *testing.T) {
 	for name, text := range corpus.Texts {
 		t.Run(name, func(t *testing.T) {

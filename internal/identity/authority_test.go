@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// now is the moment the certificates of the tests are judged at.
+// now is the time at which the tests verify certificates.
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// authority is a CA that signs whatever a test asks for.
+// authority is a CA that signs any template of a test.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -28,7 +28,8 @@ func newAuthority(t testing.TB, change ...func(*x509.Certificate)) authority {
 	return authorityWith(t, newKey(t), change...)
 }
 
-// authorityWith is the authority of a key: two of the same key trust each other's leaves.
+// authorityWith returns an authority with a given key; two authorities with the same key accept
+// each other's leaves.
 func authorityWith(t testing.TB, key *ecdsa.PrivateKey, change ...func(*x509.Certificate)) authority {
 	t.Helper()
 	template := &x509.Certificate{
@@ -55,7 +56,7 @@ func sign(t testing.TB, template, parent *x509.Certificate, pub crypto.PublicKey
 	return cert
 }
 
-// pool is the authority as the only root.
+// pool returns a pool with the authority as its only root.
 func (a authority) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
@@ -66,7 +67,7 @@ func (a authority) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// device issues a proper device certificate, but for the changes.
+// device issues a valid device certificate, with the given changes applied.
 func (a authority) device(t testing.TB, pub crypto.PublicKey, change ...func(*x509.Certificate)) []*x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -81,7 +82,7 @@ func (a authority) device(t testing.TB, pub crypto.PublicKey, change ...func(*x5
 	return []*x509.Certificate{sign(t, template, a.cert, pub, a.key)}
 }
 
-// server issues a proper gateway certificate, but for the changes.
+// server issues a valid gateway certificate, with the given changes applied.
 func (a authority) server(t testing.TB, change ...func(*x509.Certificate)) []*x509.Certificate {
 	t.Helper()
 	serverOf := func(c *x509.Certificate) {
@@ -101,7 +102,7 @@ func mustURL(t testing.TB, s string) *url.URL {
 	return u
 }
 
-// begins shifts a certificate's life to start at the offset from now.
+// begins makes a certificate start at an offset from now.
 func begins(offset time.Duration) func(*x509.Certificate) {
 	return func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = now.Add(offset), now.Add(offset+24*time.Hour)
@@ -112,7 +113,7 @@ func usages(u ...x509.ExtKeyUsage) func(*x509.Certificate) {
 	return func(c *x509.Certificate) { c.ExtKeyUsage = u }
 }
 
-// rawSAN replaces the names by a subjectAltName of these raw GeneralNames.
+// rawSAN replaces the names by a subjectAltName with these raw GeneralNames.
 func rawSAN(names ...[]byte) func(*x509.Certificate) {
 	return func(c *x509.Certificate) {
 		c.URIs = nil

@@ -13,7 +13,7 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Each bound holds exactly: the largest value that may be, and one more.
+// The tests of this file check every bound with the largest allowed value and with one more.
 
 func TestABundleAsLargeAsMayBeIsRead(t *testing.T) {
 	ca := newAuthority(t).pem()
@@ -142,7 +142,7 @@ func TestAPinnedChainAsLongAsMayBeIsTaken(t *testing.T) {
 	}
 }
 
-// Tags of other classes have the numbers of names, and are none.
+// Tags of other classes may have the numbers of general names, but are not general names.
 func TestATagIsNamedOnlyInItsClass(t *testing.T) {
 	for tag, want := range map[uint8]string{0x86: generalNames[tagURI], 0x80: generalNames[0], 0x06: "name of unknown kind 0x6", 0x42: "name of unknown kind 0x42", 0x89: "name of unknown kind 0x89"} {
 		if got := nameOfTag(cbasn1.Tag(tag)); got != want {
@@ -151,7 +151,7 @@ func TestATagIsNamedOnlyInItsClass(t *testing.T) {
 	}
 }
 
-// Other implementations compute the same bytes: an absent request is an empty field.
+// The digest must equal the one of other implementations: an absent request is an empty field.
 func TestTheDigestOfAProofIsTheDocumentedOne(t *testing.T) {
 	p := Proof{Method: ProofPairingStatus, Request: "fleet-a/press-7", Exporter: bytes.Repeat([]byte{7}, proofExporterLength)}
 	for _, csr := range [][]byte{nil, []byte("request")} {

@@ -13,28 +13,28 @@ import (
 const (
 	certificateBlock = "CERTIFICATE"
 
-	// MaxBundleBytes bounds a trust bundle in PEM, maxBundleCAs its certificates.
+	// MaxBundleBytes bounds a trust bundle in PEM; maxBundleCAs bounds its number of certificates.
 	MaxBundleBytes = 64 << 10
 	maxBundleCAs   = 16
 )
 
-// noneSHA256 names the zero Bundle.
+// noneSHA256 is the hash of the zero Bundle.
 var noneSHA256 = hexSHA256(nil)
 
-// ErrInvalidBundle is the cause of every refusal of ParseBundle and Merge.
+// ErrInvalidBundle is wrapped by every error of ParseBundle and Merge.
 var ErrInvalidBundle = errors.New("invalid trust bundle")
 
-// Bundle is a set of CA certificates in the order they were given, each once.
-// The zero Bundle trusts nobody.
+// Bundle is a set of CA certificates in the given order, without duplicates. The zero Bundle
+// contains no CA, so it verifies nothing.
 type Bundle struct {
 	cas []*x509.Certificate
-	// pem and sha256 are made once: every sign of life of a machine asks for its bundle's name.
+	// pem and sha256 are computed once, because every heartbeat of a machine needs the bundle's
+	// hash.
 	pem, sha256 string
 }
 
-// ParseBundle reads 1 to 16 CA certificates in PEM. Text between the blocks is
-// skipped, but a damaged block, a block of another kind and a certificate that
-// is not a CA are refused: a bundle is used whole or not at all.
+// ParseBundle reads 1 to 16 CA certificates in PEM. It skips text between the blocks. It rejects
+// the whole bundle for a damaged block, a block of another type or a certificate that is not a CA.
 func ParseBundle(text []byte) (Bundle, error) {
 	if len(text) > MaxBundleBytes {
 		return Bundle{}, fmt.Errorf("%w: longer than %d bytes", ErrInvalidBundle, MaxBundleBytes)
@@ -44,7 +44,7 @@ func ParseBundle(text []byte) (Bundle, error) {
 	for range begun {
 		block, rest := pem.Decode(text)
 		if block == nil {
-			// pem.Decode jumps over what it cannot read; then blocks are missing here.
+			// pem.Decode skips blocks that it cannot read, so a missing block means a damaged one.
 			return Bundle{}, fmt.Errorf("%w: a PEM block is damaged", ErrInvalidBundle)
 		}
 		text = rest
@@ -63,7 +63,7 @@ func ParseBundle(text []byte) (Bundle, error) {
 	return newBundle(cas)
 }
 
-// newBundle drops repeated certificates and keeps the order.
+// newBundle removes duplicate certificates and keeps the order.
 func newBundle(cas []*x509.Certificate) (Bundle, error) {
 	var unique []*x509.Certificate
 	for _, ca := range cas {
@@ -83,10 +83,11 @@ func newBundle(cas []*x509.Certificate) (Bundle, error) {
 	return Bundle{cas: unique, pem: out.String(), sha256: hexSHA256(out.Bytes())}, nil
 }
 
-// Certificates are the CAs, in order.
+// Certificates returns the CAs, in order.
 func (b Bundle) Certificates() []*x509.Certificate { return slices.Clone(b.cas) }
 
-// Pool is the bundle as roots. It is never nil, so a zero Bundle admits nobody.
+// Pool returns the CAs as a pool of roots. It is never nil, so a zero Bundle verifies no
+// certificate.
 func (b Bundle) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, ca := range b.cas {
@@ -95,16 +96,16 @@ func (b Bundle) Pool() *x509.CertPool {
 	return pool
 }
 
-// PEM is the canonical form: the certificates in order, each once, nothing else.
-// ParseBundle of it gives the same bundle.
+// PEM returns the canonical form: the certificates in order, without duplicates or other text.
+// ParseBundle of that form returns the same bundle.
 func (b Bundle) PEM() []byte { return []byte(b.pem) }
 
-// SHA256 names the bundle: of its PEM, as 64 lower-case hex digits. The order
-// counts; whoever publishes a bundle keeps its order.
+// SHA256 returns the hash of PEM as 64 lower-case hex digits, which identifies the bundle. The
+// order of the CAs changes the hash, so a publisher must keep the order of its bundle.
 func (b Bundle) SHA256() string { return cmp.Or(b.sha256, noneSHA256) }
 
-// ServerName is the SNI to ask for a chain under the first CA with, the one in use when
-// the bundle was made; see ServerNameUnder.
+// ServerName returns the SNI that requests a chain under the first CA, the CA in use when the
+// bundle was made; see [ServerNameUnder].
 func (b Bundle) ServerName() string {
 	if len(b.cas) == 0 {
 		return ServerName
@@ -112,8 +113,8 @@ func (b Bundle) ServerName() string {
 	return ServerNameUnder(FingerprintSPKIDER(b.cas[0].RawSubjectPublicKeyInfo))
 }
 
-// Merge is the union: b first, then what only other has. It errs
-// (ErrInvalidBundle) when that is nothing, or more than a bundle may hold.
+// Merge returns the union: the CAs of b, then those that only other contains. It returns
+// ErrInvalidBundle when the union is empty or exceeds the limit of a bundle.
 func (b Bundle) Merge(other Bundle) (Bundle, error) {
 	return newBundle(slices.Concat(b.cas, other.cas))
 }

@@ -42,7 +42,7 @@ func TestABundleIsNamedAfterItsPEMAndNamedOnce(t *testing.T) {
 			t.Errorf("a bundle of %d is named %s, want %s", len(b.Certificates()), b.SHA256(), want)
 		}
 	}
-	// A gateway asks with every sign of life of every machine.
+	// A gateway computes the hash for every heartbeat of every machine.
 	if n := testing.AllocsPerRun(100, func() { bundle.SHA256() }); n != 0 {
 		t.Errorf("naming a bundle allocates %v times", n)
 	}

@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// NotBeforeLeeway is how far ahead of our clock a certificate may begin:
-	// cert-manager does not backdate, and machines' clocks are off.
+	// NotBeforeLeeway is how far ahead of our clock a certificate may begin: cert-manager does not
+	// backdate certificates, and the clocks of machines are inaccurate.
 	NotBeforeLeeway = 10 * time.Minute
 
-	// maxChainLength and maxCertificateBytes bound what a peer may present.
+	// maxChainLength and maxCertificateBytes bound the chain that a peer may present.
 	maxChainLength      = 8
 	maxCertificateBytes = 16 << 10
 )
 
-// ParseChain reads a chain in DER, leaf first, as it travels on the wire: one to
-// eight certificates. It errs with *CertificateError.
+// ParseChain reads a chain of one to eight certificates in DER, leaf first, as sent on the wire.
+// Its error is a *CertificateError.
 func ParseChain(ders [][]byte) ([]*x509.Certificate, error) {
 	if len(ders) == 0 {
 		return nil, refuse(ReasonNoCertificate, "the chain is empty")
@@ -40,9 +40,9 @@ func ParseChain(ders [][]byte) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// verifyChain checks dates, usage and signatures of the leaf in chain[0], and
-// returns the verified chains. The leaf must have usage as its one extended key
-// usage: x509 alone takes a leaf without any for every purpose.
+// verifyChain checks dates, usage and signatures of the leaf in chain[0] and returns the verified
+// chains. The leaf must have usage as its only extended key usage, because x509 accepts a leaf
+// without any for every purpose.
 func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, usage x509.ExtKeyUsage, now time.Time, leeway time.Duration) ([][]*x509.Certificate, error) {
 	if len(chain) == 0 {
 		return nil, refuse(ReasonNoCertificate, "none was presented")
@@ -51,7 +51,7 @@ func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, usage x509.Ext
 		return nil, refuse(ReasonMalformedChain, "%d certificates, at most %d are read", len(chain), maxChainLength)
 	}
 	if roots == nil {
-		// A nil pool would mean the roots of the operating system.
+		// A nil pool would select the roots of the operating system.
 		return nil, refuse(ReasonUntrusted, "there is no trust bundle to check it by")
 	}
 	leaf := chain[0]
@@ -65,8 +65,8 @@ func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, usage x509.Ext
 		return nil, refuse(ReasonNotYetValid, "it begins at %s, %s ahead of the clock here, which shows %s: is a clock wrong?",
 			stamp(leaf.NotBefore), span(leaf.NotBefore.Sub(now)), stamp(now))
 	}
-	// Inside the leeway the chain is judged at the moment the leaf begins, when
-	// its CA, which is older, is valid as well.
+	// Within the leeway the chain is verified at the NotBefore of the leaf. Its CA is older and
+	// thus valid then too.
 	if now.Before(leaf.NotBefore) {
 		now = leaf.NotBefore
 	}
@@ -86,7 +86,7 @@ func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, usage x509.Ext
 	return verified, nil
 }
 
-// checkUsage wants exactly one extended key usage and no power to sign certificates.
+// checkUsage requires exactly one extended key usage and no right to sign certificates.
 func checkUsage(leaf *x509.Certificate, usage x509.ExtKeyUsage) error {
 	if leaf.IsCA || leaf.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0 {
 		return refuse(ReasonWrongUsage, "it may sign certificates")
@@ -104,7 +104,7 @@ func usageName(usage x509.ExtKeyUsage) string {
 	return "clientAuth"
 }
 
-// span is a duration for people.
+// span formats a duration for people.
 func span(d time.Duration) string {
 	if days := d / (24 * time.Hour); days >= 2 {
 		return fmt.Sprintf("%d days", days)

@@ -1,13 +1,12 @@
-// Package identity says who a machine is: the SPIFFE id in its certificate, the
-// fingerprints that pin its key, the certificate request it may make, the
-// certificate it may be given, and the checks both ends of a connection make.
+// Package identity defines and verifies the identity of a machine. It covers the SPIFFE id in a
+// certificate, the fingerprints that pin a key, the certificate request, the issued certificate,
+// and the checks at both ends of a connection.
 //
-// The pin (SHA-256 of the device's SubjectPublicKeyInfo) is the identity; the
-// signature of the device CA alone is never enough. So every check here takes
-// or returns the pin.
+// The pin (SHA-256 of the device's SubjectPublicKeyInfo) is the identity. A signature of the device
+// CA alone is never sufficient, so every check here takes or returns the pin.
 //
-// Everything works on bytes from strangers: parsers are strict, sizes are
-// bounded, and each refusal is a *RequestError or *CertificateError whose Reason
-// is a constant of this package (for conditions, counters and logs) and whose
-// Detail is for a person. The package is pure: no clock, no network, no goroutines.
+// All input comes from untrusted peers: parsers are strict and sizes are bounded. Each refusal is a
+// [RequestError] or a [CertificateError]. Its Reason is a constant of this package, for conditions,
+// counters and logs; its Detail is for people. The package is pure: no clock, no network, no
+// goroutines.
 package identity

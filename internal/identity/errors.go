@@ -2,10 +2,10 @@ package identity
 
 import "fmt"
 
-// Reasons of a RequestError, in the order CheckRequest looks for them.
+// Reasons of a [RequestError], in the order in which [CheckRequest] tests them.
 const (
 	ReasonInvalidIdentity      = "InvalidIdentity"      // the wanted identity itself is malformed
-	ReasonRequestTooLarge      = "RequestTooLarge"      // over MaxRequestBytes
+	ReasonRequestTooLarge      = "RequestTooLarge"      // over [MaxRequestBytes]
 	ReasonMalformedRequest     = "MalformedRequest"     // not the DER of a PKCS#10 version 1 request
 	ReasonTrailingData         = "TrailingData"         // bytes after the request
 	ReasonUnsupportedSignature = "UnsupportedSignature" // not ecdsa-with-SHA256
@@ -34,12 +34,12 @@ const (
 	ReasonRecoveryTooLate    = "RecoveryTooLate"    // expired for longer than RecoveryGrace
 )
 
-// RequestError says why a certificate request is refused. It is final: the same
-// bytes will never be accepted for that identity and key.
+// RequestError is the refusal of a certificate request. It is final: the same bytes will never be
+// accepted for that identity and key.
 type RequestError struct {
-	// Reason is one of the constants above: CamelCase, of bounded number.
+	// Reason is one of the constants above, in CamelCase. Their number is bounded.
 	Reason string
-	// Detail is for a person; it may quote (shortened) what the request says.
+	// Detail is for people; it may contain a shortened quotation from the request.
 	Detail string
 }
 
@@ -47,13 +47,13 @@ func (e *RequestError) Error() string {
 	return fmt.Sprintf("certificate request refused: %s: %s", e.Reason, e.Detail)
 }
 
-// CertificateError says why a presented or an issued certificate is refused.
+// CertificateError is the refusal of a presented or an issued certificate.
 type CertificateError struct {
-	// Reason is one of the constants above: CamelCase, of bounded number.
+	// Reason is one of the constants above, in CamelCase. Their number is bounded.
 	Reason string
-	// Detail is for a person; it may quote (shortened) what the certificate says.
+	// Detail is for people; it may contain a shortened quotation from the certificate.
 	Detail string
-	// Cause is the verifier's error behind it, if there is one.
+	// Cause is the error of the verifier; nil if there is none.
 	Cause error
 }
 
@@ -61,7 +61,7 @@ func (e *CertificateError) Error() string {
 	return fmt.Sprintf("certificate refused: %s: %s", e.Reason, e.Detail)
 }
 
-// Unwrap gives the verifier's error.
+// Unwrap returns the error of the verifier.
 func (e *CertificateError) Unwrap() error { return e.Cause }
 
 func refuseRequest(reason, format string, args ...any) error {

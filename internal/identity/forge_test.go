@@ -24,8 +24,8 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// fixedKey is always the same key: fuzzing runs in several processes, which must
-// agree on what is signed by whom.
+// fixedKey returns the same key for the same number. Fuzzing runs in several processes, which must
+// use the same signers.
 func fixedKey(t testing.TB, number byte) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{number}, 32))
@@ -44,7 +44,7 @@ func pinOf(t testing.TB, pub crypto.PublicKey) string {
 	return pin
 }
 
-// tlv is one DER element; its content is the parts in a row.
+// tlv returns one DER element, whose content is the concatenation of the parts.
 func tlv(tag byte, parts ...[]byte) []byte {
 	content := slices.Concat(parts...)
 	switch n := len(content); {
@@ -74,12 +74,12 @@ var (
 
 func uriName(uri string) []byte { return tlv(0x86, []byte(uri)) }
 
-// san is a subjectAltName extension of the given names.
+// san returns a subjectAltName extension with the given names.
 func san(names ...[]byte) []byte {
 	return tlv(tagSequence, derSubjectAltName, tlv(tagOctets, tlv(tagSequence, names...)))
 }
 
-// extensionRequest is the attribute that asks for the given extensions.
+// extensionRequest returns the attribute that requests the given extensions.
 func extensionRequest(extensions ...[]byte) []byte {
 	return tlv(tagSequence, derExtensionRequest, tlv(tagSet, tlv(tagSequence, extensions...)))
 }
@@ -92,7 +92,7 @@ func commonName(names ...string) []byte {
 	return tlv(tagSequence, parts...)
 }
 
-// forgery is a PKCS#10 request put together by hand; signed whatever it says.
+// forgery is a PKCS#10 request that a test assembles from arbitrary parts and signs.
 type forgery struct {
 	version    []byte
 	subject    []byte
@@ -101,11 +101,11 @@ type forgery struct {
 	afterBody  []byte
 	algorithm  []byte
 	signer     *ecdsa.PrivateKey
-	signature  []byte // instead of a true one
+	signature  []byte // replaces the valid signature
 	afterSig   []byte
 }
 
-// honest is what NewRequest makes, field by field.
+// honest returns the request that [NewRequest] makes, field by field.
 func honest(t testing.TB, key *ecdsa.PrivateKey) forgery {
 	t.Helper()
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
@@ -136,7 +136,7 @@ func (f forgery) der(t testing.TB) []byte {
 	return tlv(tagSequence, body, f.algorithm, tlv(tagBitString, []byte{0}, signature), f.afterSig)
 }
 
-// wantRequestError wants a *RequestError of that reason.
+// wantRequestError fails unless err is a [RequestError] with that reason.
 func wantRequestError(t *testing.T, err error, reason string) {
 	t.Helper()
 	var refusal *RequestError
@@ -148,7 +148,7 @@ func wantRequestError(t *testing.T, err error, reason string) {
 	}
 }
 
-// wantCertificateError wants a *CertificateError of that reason.
+// wantCertificateError fails unless err is a *CertificateError with that reason.
 func wantCertificateError(t *testing.T, err error, reason string) {
 	t.Helper()
 	var refusal *CertificateError

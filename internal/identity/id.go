@@ -14,10 +14,10 @@ const (
 	maxIDLength          = len(scheme) + maxTrustDomainLength + len("/ns//node/") + 2*maxLabelLength
 )
 
-// ErrInvalidID is the cause of every refusal of ParseID and ID.Validate.
+// ErrInvalidID is wrapped by every error of ParseID and ID.Validate.
 var ErrInvalidID = errors.New("invalid node identity")
 
-// ID names a Node: the one URI SAN of its certificate.
+// ID identifies a Node; it is the only URI SAN of the Node's certificate.
 type ID struct {
 	// TrustDomain is the installation: lower-case DNS labels joined by dots, at most 255 bytes.
 	TrustDomain string
@@ -26,16 +26,16 @@ type ID struct {
 	Node      string
 }
 
-// URI is spiffe://<trust domain>/ns/<namespace>/node/<node>. It is only
-// meaningful for an ID that is valid.
+// URI returns spiffe://<trust domain>/ns/<namespace>/node/<node>. The result is only meaningful for
+// a valid ID.
 func (id ID) URI() string {
 	return scheme + id.TrustDomain + "/ns/" + id.Namespace + "/node/" + id.Node
 }
 
-// String is URI.
+// String returns the URI.
 func (id ID) String() string { return id.URI() }
 
-// Validate refuses an ID whose URI ParseID would not read back.
+// Validate returns an error for an ID whose URI ParseID would reject or change.
 func (id ID) Validate() error {
 	if !isTrustDomain(id.TrustDomain) {
 		return fmt.Errorf("%w: trust domain %q is not made of lower-case DNS labels", ErrInvalidID, clip(id.TrustDomain))
@@ -49,9 +49,9 @@ func (id ID) Validate() error {
 	return nil
 }
 
-// ParseID reads a URI byte by byte, without a URI parser and its leniencies:
-// there are no escapes, ports, user names, queries, fragments, empty segments or
-// upper-case letters, so an ID has exactly one spelling.
+// ParseID reads a URI byte by byte, without the tolerance of a URI parser. It permits no escapes,
+// ports, user names, queries, fragments, empty segments or upper-case letters, so an ID has exactly
+// one spelling.
 func ParseID(uri string) (ID, error) {
 	if len(uri) > maxIDLength {
 		return ID{}, fmt.Errorf("%w: longer than %d bytes", ErrInvalidID, maxIDLength)
@@ -80,7 +80,7 @@ func isTrustDomain(s string) bool {
 	return true
 }
 
-// isLabel is a DNS label of RFC 1123 in lower case, what Kubernetes calls one too.
+// isLabel reports whether s is a DNS label of RFC 1123 in lower case, as in Kubernetes.
 func isLabel(s string) bool {
 	if s == "" || len(s) > maxLabelLength || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
@@ -94,7 +94,7 @@ func isLabel(s string) bool {
 	return true
 }
 
-// clip bounds what a message repeats of foreign input.
+// clip bounds the foreign input that a message quotes.
 func clip(s string) string {
 	const limit = 80
 	if len(s) <= limit {

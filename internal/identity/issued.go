@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// MaxLeafLifetime is the longest a device certificate may live: the 24 h that
-// are asked for, and room for the issuer's rounding.
+// MaxLeafLifetime is the longest lifetime of a device certificate: the 24 h that are requested,
+// plus tolerance for the issuer's rounding.
 const MaxLeafLifetime = 25 * time.Hour
 
-// CheckIssued decides whether a certificate that came from the issuer may be
-// handed to its machine: exactly the identity want and no other name, an empty
-// subject, the key with fingerprint pin, clientAuth alone, no CA, signed under
-// roots (the device-CA bundle; nil refuses) and valid at now, for at most
-// MaxLeafLifetime and not longer than any CA above it. chain is leaf first. It
-// errs with *CertificateError.
+// CheckIssued decides whether a certificate from the issuer may be given to its machine. chain is
+// leaf first. The certificate must have exactly the identity want and no other name, an empty
+// subject and the key with fingerprint pin. It must have clientAuth as its only usage and must not
+// be a CA. It must be signed under roots (the device-CA bundle; nil is refused) and valid at now.
+// Its lifetime must not exceed MaxLeafLifetime or the end of any CA above it. The error is a
+// *CertificateError.
 func CheckIssued(chain []*x509.Certificate, want ID, pin string, roots *x509.CertPool, now time.Time) error {
 	peer, err := VerifyPeer(chain, roots, want.TrustDomain, now)
 	if err != nil {
@@ -36,9 +36,9 @@ func CheckIssued(chain []*x509.Certificate, want ID, pin string, roots *x509.Cer
 	return checkOutlived(leaf, chain, roots, now)
 }
 
-// checkOutlived wants one verified chain in which no CA ends before the leaf.
-// cert-manager does not clamp a leaf to its CA, and a machine would find its
-// certificate refused before the renewal is due.
+// checkOutlived requires a verified chain in which no CA ends before the leaf. cert-manager does
+// not limit a leaf to the lifetime of its CA. The certificate of a machine would then be refused
+// before its renewal is due.
 func checkOutlived(leaf *x509.Certificate, chain []*x509.Certificate, roots *x509.CertPool, now time.Time) error {
 	verified, err := verifyChain(chain, roots, x509.ExtKeyUsageClientAuth, now, NotBeforeLeeway)
 	if err != nil {

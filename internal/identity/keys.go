@@ -13,8 +13,8 @@ import (
 	"fmt"
 )
 
-// ErrUnsupportedKey says that a public key is not an ECDSA key on P-256, the
-// only kind a device has.
+// ErrUnsupportedKey means that a public key is not an ECDSA key on P-256, the only type that
+// devices use.
 var ErrUnsupportedKey = errors.New("not an ECDSA P-256 public key")
 
 const (
@@ -23,7 +23,7 @@ const (
 	maxPublicKeyBytes = 1024
 )
 
-// FingerprintSPKI is the pin of a public key of any kind: SHA-256 of its
+// FingerprintSPKI returns the pin of a public key of any type: the SHA-256 of its
 // SubjectPublicKeyInfo in DER, as 64 lower-case hex digits.
 func FingerprintSPKI(pub crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(pub)
@@ -33,10 +33,10 @@ func FingerprintSPKI(pub crypto.PublicKey) (string, error) {
 	return FingerprintSPKIDER(der), nil
 }
 
-// FingerprintSPKIDER is FingerprintSPKI of a key already encoded.
+// FingerprintSPKIDER returns the FingerprintSPKI of a key that is already encoded.
 func FingerprintSPKIDER(der []byte) string { return hexSHA256(der) }
 
-// FingerprintCertificate is the SHA-256 of a certificate's DER, as 64 lower-case hex digits.
+// FingerprintCertificate returns the SHA-256 of a certificate's DER, as 64 lower-case hex digits.
 func FingerprintCertificate(cert *x509.Certificate) string { return hexSHA256(cert.Raw) }
 
 func hexSHA256(b []byte) string {
@@ -44,8 +44,8 @@ func hexSHA256(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ParsePublicKeyDER reads a SubjectPublicKeyInfo. It accepts ECDSA P-256 alone
-// and only its one canonical encoding, so a key has one fingerprint.
+// ParsePublicKeyDER reads a SubjectPublicKeyInfo. It accepts only ECDSA P-256 in its canonical
+// encoding, so a key has one fingerprint.
 func ParsePublicKeyDER(der []byte) (*ecdsa.PublicKey, error) {
 	if len(der) > maxPublicKeyBytes {
 		return nil, fmt.Errorf("parse public key: longer than %d bytes: %w", maxPublicKeyBytes, ErrUnsupportedKey)
@@ -65,7 +65,7 @@ func ParsePublicKeyDER(der []byte) (*ecdsa.PublicKey, error) {
 	return pub, nil
 }
 
-// ParsePublicKeyPEM reads exactly one PEM block PUBLIC KEY, as ParsePublicKeyDER.
+// ParsePublicKeyPEM reads exactly one PEM block PUBLIC KEY; see ParsePublicKeyDER.
 func ParsePublicKeyPEM(text []byte) (*ecdsa.PublicKey, error) {
 	if len(text) > maxPublicKeyBytes {
 		return nil, fmt.Errorf("parse public key: longer than %d bytes: %w", maxPublicKeyBytes, ErrUnsupportedKey)
@@ -78,8 +78,8 @@ func ParsePublicKeyPEM(text []byte) (*ecdsa.PublicKey, error) {
 	return ParsePublicKeyDER(block.Bytes)
 }
 
-// MarshalPublicKeyPEM is the inverse of ParsePublicKeyPEM; it errs for any key
-// but ECDSA P-256 (ErrUnsupportedKey).
+// MarshalPublicKeyPEM encodes a public key for [ParsePublicKeyPEM]. It returns ErrUnsupportedKey
+// for every key except ECDSA P-256.
 func MarshalPublicKeyPEM(pub crypto.PublicKey) ([]byte, error) {
 	key, err := p256(pub)
 	if err != nil {

@@ -5,25 +5,27 @@ import (
 	"time"
 )
 
-// RecoveryGrace is how long after its end a certificate still proves who may ask
-// for the next one.
+// RecoveryGrace is the time after its end for which a certificate still proves the right to request
+// the next one.
 const RecoveryGrace = 30 * 24 * time.Hour
 
-// Peer is a machine as its certificate proves it. It is not yet allowed
-// anything: the caller compares PublicKeySHA256 with the pin of a live Node.
+// Peer is the machine that a certificate identifies. It has no rights yet: the caller must compare
+// PublicKeySHA256 with the pin of a live Node.
 type Peer struct {
 	ID ID
-	// PublicKeySHA256 is FingerprintSPKI of its key, to be compared with the pin.
+	// PublicKeySHA256 is the FingerprintSPKI of its key, for the comparison with the pin.
 	PublicKeySHA256 string
-	// Certificate is the leaf it presented.
+	// Certificate is the presented leaf.
 	Certificate *x509.Certificate
 }
 
-// VerifyPeer is the gateway's check of a machine's certificate, for
-// tls.Config.VerifyConnection (so that it also runs on resumption): chain to
-// roots (the device-CA bundle; nil refuses), valid at now with NotBeforeLeeway,
-// clientAuth alone, an ECDSA P-256 key, exactly one URI SAN of trustDomain and no
-// other SAN. chain is what the peer sent, leaf first. It errs with *CertificateError.
+// VerifyPeer verifies a machine's certificate for a gateway. It is meant for
+// tls.Config.VerifyConnection, which also runs on resumption. chain is the peer's chain, leaf
+// first.
+//
+// It requires a chain to roots (the device-CA bundle; nil is refused), validity at now with
+// NotBeforeLeeway, clientAuth as the only usage, and an ECDSA P-256 key. The only SAN must be one
+// URI of trustDomain. The error is a *CertificateError.
 func VerifyPeer(chain []*x509.Certificate, roots *x509.CertPool, trustDomain string, now time.Time) (Peer, error) {
 	if _, err := verifyChain(chain, roots, x509.ExtKeyUsageClientAuth, now, NotBeforeLeeway); err != nil {
 		return Peer{}, err
@@ -42,9 +44,9 @@ func VerifyPeer(chain []*x509.Certificate, roots *x509.CertPool, trustDomain str
 	return Peer{ID: id, PublicKeySHA256: FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo), Certificate: leaf}, nil
 }
 
-// VerifyLapsedPeer is VerifyPeer for recovery: a certificate that expired no more
-// than RecoveryGrace before now is judged at its last valid moment. It proves
-// who asks only together with a fresh Proof of the same key.
+// VerifyLapsedPeer verifies a certificate like [VerifyPeer], for recovery. A certificate that
+// expired no more than RecoveryGrace before now is verified at its last valid moment. It proves the
+// caller's identity only together with a fresh Proof of the same key.
 func VerifyLapsedPeer(chain []*x509.Certificate, roots *x509.CertPool, trustDomain string, now time.Time) (Peer, error) {
 	if len(chain) == 0 {
 		return Peer{}, refuse(ReasonNoCertificate, "none was presented")

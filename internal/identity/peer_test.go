@@ -132,13 +132,13 @@ func TestStrangersAreRefused(t *testing.T) {
 			peer, err := VerifyPeer(c.chain, ca.pool(), node.TrustDomain, now)
 			wantCertificateError(t, err, c.reason)
 			if peer != (Peer{}) {
-				t.Errorf("got %+v beside the error", peer)
+				t.Errorf("got %+v together with the error", peer)
 			}
 		})
 	}
 }
 
-// leafSignedByLeaf is a chain in which a proper machine plays CA for another.
+// leafSignedByLeaf returns a chain in which the certificate of a machine signs another one.
 func leafSignedByLeaf(t *testing.T, ca authority) []*x509.Certificate {
 	t.Helper()
 	machine := authority{key: newKey(t)}
@@ -219,14 +219,14 @@ func TestChainsThatAreNoneAreRefused(t *testing.T) {
 			chain, err := ParseChain(c.ders)
 			wantCertificateError(t, err, c.reason)
 			if chain != nil {
-				t.Errorf("got %v beside the error", chain)
+				t.Errorf("got %v together with the error", chain)
 			}
 		})
 	}
 }
 
-// twoSANs puts a second subjectAltName into a certificate's DER by renaming its
-// basicConstraints; the parser has to notice before any signature is checked.
+// twoSANs inserts a second subjectAltName into a certificate's DER by renaming its
+// basicConstraints; the parser must reject it before any signature is checked.
 func twoSANs(t *testing.T, der []byte) []byte {
 	t.Helper()
 	out := slices.Clone(der)

@@ -10,7 +10,7 @@ import (
 	"io"
 )
 
-// Methods a Proof may be made for: the RPC that carries it.
+// The methods of a Proof are the RPCs that carry it.
 const (
 	ProofCompletePairing = "CompletePairingSession"
 	ProofPairingStatus   = "GetPairingRequestStatus"
@@ -26,32 +26,32 @@ const (
 )
 
 var (
-	// ErrIncompleteProof says that a Proof lacks what its method must cover.
+	// ErrIncompleteProof means that a Proof lacks a field that its method must cover.
 	ErrIncompleteProof = errors.New("incomplete proof")
-	// ErrBadProof says that a signature is not of that key over that Proof.
+	// ErrBadProof means that a signature does not belong to that key and that Proof.
 	ErrBadProof = errors.New("proof of possession does not match")
 )
 
-// Proof is what the device key signs to show that it is there, on this
-// connection, for this call. Both sides fill it from what they see themselves.
+// Proof holds the values that the device key signs, to show its possession on this connection for
+// this call. Each side fills it with its own observations.
 type Proof struct {
 	// Method is one of the constants above.
 	Method string
-	// Request is what the call is about: "namespace/name" of the PairingRequest for
+	// Request is the subject of the call: "namespace/name" of the PairingRequest for
 	// ProofPairingStatus, the SPIFFE id for ProofRevoke (both required), else "".
 	Request string
 	// Exporter is the TLS exporter of the connection, 32 bytes.
 	Exporter []byte
-	// CertificateSHA256 is FingerprintCertificate of the certificate the call
-	// leans on; required for ProofRecover, else "".
+	// CertificateSHA256 is the FingerprintCertificate of the certificate that the call relies on;
+	// required for ProofRecover, else "".
 	CertificateSHA256 string
-	// CSR is the request in DER that travels along (its hash is signed); required
-	// for ProofRecover and ProofRotate, optional for ProofPairingStatus.
+	// CSR is the request in DER that the call carries; its hash is signed. It is required for
+	// ProofRecover and ProofRotate, and optional for ProofPairingStatus.
 	CSR []byte
 }
 
-// SignProof signs p with the device key (ECDSA P-256): ASN.1 over SHA-256. rand is
-// handed to the key.
+// SignProof signs p with the device key (ECDSA P-256): ASN.1 over SHA-256. rand is passed to the
+// key.
 func SignProof(key crypto.Signer, rand io.Reader, p Proof) ([]byte, error) {
 	if _, err := p256(key.Public()); err != nil {
 		return nil, fmt.Errorf("sign proof for %s: %w", p.Method, err)
@@ -67,8 +67,8 @@ func SignProof(key crypto.Signer, rand io.Reader, p Proof) ([]byte, error) {
 	return signature, nil
 }
 
-// VerifyProof checks a signature of SignProof: nil, or an error that wraps
-// ErrUnsupportedKey, ErrIncompleteProof or ErrBadProof.
+// VerifyProof checks a signature of SignProof. Its error wraps ErrUnsupportedKey,
+// ErrIncompleteProof or ErrBadProof.
 func VerifyProof(pub crypto.PublicKey, p Proof, sig []byte) error {
 	key, err := p256(pub)
 	if err != nil {
@@ -84,9 +84,9 @@ func VerifyProof(pub crypto.PublicKey, p Proof, sig []byte) error {
 	return nil
 }
 
-// digest is SHA-256 over the domain and every field, each after its length (8
-// bytes, little endian): no field can pass for another. An absent CSR is an empty
-// field, a present one its SHA-256.
+// digest returns the SHA-256 over the domain and every field. Each part follows its length (8
+// bytes, little endian), so that no field can be confused with another. An absent CSR is an empty
+// field, a present one is its SHA-256.
 func (p Proof) digest() ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (p Proof) digest() ([]byte, error) {
 	return sum[:], nil
 }
 
-// check refuses a proof that would cover less than its method needs.
+// check rejects a proof that does not cover all fields that its method needs.
 func (p Proof) check() error {
 	if len(p.Exporter) != proofExporterLength {
 		return fmt.Errorf("%w: the TLS exporter has %d bytes, want %d", ErrIncompleteProof, len(p.Exporter), proofExporterLength)

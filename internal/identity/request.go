@@ -13,8 +13,8 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// MaxRequestBytes bounds a certificate request in DER. An honest one is under
-// 700 bytes even with the longest names.
+// MaxRequestBytes bounds a certificate request in DER. A request of an agent is below 700 bytes
+// even with the longest names.
 const MaxRequestBytes = 2048
 
 var (
@@ -25,8 +25,8 @@ var (
 	ecdsaWithSHA256 = []byte{0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02}
 )
 
-// NewRequest makes the one certificate request CheckRequest accepts for id: a
-// PKCS#10 in DER, empty subject, one URI SAN, signed by key (ECDSA P-256).
+// NewRequest makes the only certificate request that [CheckRequest] accepts for id. It is a PKCS#10
+// in DER with an empty subject and one URI SAN, signed by key (ECDSA P-256).
 func NewRequest(key crypto.Signer, id ID) ([]byte, error) {
 	if err := id.Validate(); err != nil {
 		return nil, fmt.Errorf("make certificate request: %w", err)
@@ -48,12 +48,12 @@ func NewRequest(key crypto.Signer, id ID) ([]byte, error) {
 	return der, nil
 }
 
-// CheckRequest decides whether a PKCS#10 request asks for exactly what its
-// machine may have: want as its only URI SAN, nothing else, by the key with the
-// fingerprint pin (lower-case hex). It errs with *RequestError.
+// CheckRequest decides whether a PKCS#10 request asks for exactly the certificate that its machine
+// may have. It must have want as the only URI SAN, no other content, and the key with the
+// fingerprint pin (lower-case hex). The error is a [RequestError].
 //
-// It walks the raw DER because cert-manager copies subject and SAN as raw bytes:
-// whatever a parser skips over would still end up in the certificate.
+// It walks the raw DER because cert-manager copies subject and SAN as raw bytes: elements that a
+// parser skips would still end up in the certificate.
 func CheckRequest(der []byte, want ID, pin string) error {
 	if err := want.Validate(); err != nil {
 		return refuseRequest(ReasonInvalidIdentity, "%v", err)
@@ -82,8 +82,8 @@ func CheckRequest(der []byte, want ID, pin string) error {
 	return checkSignature(der, want)
 }
 
-// requestBody opens CertificationRequest and returns the content of its
-// CertificationRequestInfo after the version, once the frame around it is sound.
+// requestBody opens the CertificationRequest and checks its frame. It returns the content of the
+// CertificationRequestInfo after the version.
 func requestBody(der []byte) (cryptobyte.String, error) {
 	var request, body, algorithm cryptobyte.String
 	var signature []byte
@@ -112,7 +112,7 @@ func requestBody(der []byte) (cryptobyte.String, error) {
 	return body, nil
 }
 
-// checkSubjectAndKey reads the next two fields of the body.
+// checkSubjectAndKey reads and checks the next two fields of the body.
 func checkSubjectAndKey(body *cryptobyte.String, pin string) error {
 	var subject, key cryptobyte.String
 	if !body.ReadASN1(&subject, cbasn1.SEQUENCE) || !body.ReadASN1Element(&key, cbasn1.SEQUENCE) {
@@ -130,8 +130,8 @@ func checkSubjectAndKey(body *cryptobyte.String, pin string) error {
 	return nil
 }
 
-// requestedExtension reads the attributes, the last field of the body, and
-// returns the content of the one subjectAltName they may hold.
+// requestedExtension reads the attributes, which are the last field of the body, and returns the
+// content of the only subjectAltName that they may contain.
 func requestedExtension(body *cryptobyte.String) ([]byte, error) {
 	var attributes, attribute, values, extensions cryptobyte.String
 	if !body.ReadASN1(&attributes, cbasn1.Tag(0).ContextSpecific().Constructed()) || !body.Empty() {
@@ -151,7 +151,8 @@ func requestedExtension(body *cryptobyte.String) ([]byte, error) {
 	return onlySubjectAltName(extensions)
 }
 
-// onlySubjectAltName takes a list of extensions that must hold one subjectAltName alone.
+// onlySubjectAltName returns the value of a list of extensions that must contain only one
+// subjectAltName.
 func onlySubjectAltName(extensions cryptobyte.String) ([]byte, error) {
 	var extension, value cryptobyte.String
 	var oid asn1.ObjectIdentifier
@@ -166,7 +167,7 @@ func onlySubjectAltName(extensions cryptobyte.String) ([]byte, error) {
 	}
 	if extension.PeekASN1Tag(cbasn1.BOOLEAN) {
 		var critical bool
-		// DER leaves out a default, so an explicit FALSE is malformed.
+		// DER omits default values, so an explicit FALSE is malformed.
 		if !extension.ReadASN1Boolean(&critical) || !critical {
 			return nil, refuseRequest(ReasonMalformedRequest, "the criticality of subjectAltName is not DER")
 		}
@@ -177,8 +178,8 @@ func onlySubjectAltName(extensions cryptobyte.String) ([]byte, error) {
 	return value, nil
 }
 
-// checkSignature checks proof of possession, with the parser cert-manager uses
-// too: should it see other names than we did, the request is refused.
+// checkSignature checks the proof of possession with the parser that cert-manager uses. It rejects
+// the request if that parser finds other names than the checks before.
 func checkSignature(der []byte, want ID) error {
 	request, err := x509.ParseCertificateRequest(der)
 	if err != nil {

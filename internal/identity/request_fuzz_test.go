@@ -34,7 +34,7 @@ func FuzzCheckRequest(f *testing.F) {
 	})
 }
 
-// wantReason wants a typed refusal, whatever its reason.
+// wantReason fails unless err is a typed refusal with any reason.
 func wantReason(t *testing.T, err error) {
 	t.Helper()
 	var request *RequestError

@@ -35,7 +35,7 @@ func TestRequestOfAnHonestMachineIsAccepted(t *testing.T) {
 }
 
 func TestForgeryWithNothingForgedIsAccepted(t *testing.T) {
-	// Otherwise the refusals below could all come from the forge.
+	// Without this test all refusals below could be errors of the forgery itself.
 	key := newKey(t)
 	if err := CheckRequest(honest(t, key).der(t), node, pinOf(t, key.Public())); err != nil {
 		t.Error(err)
@@ -228,7 +228,7 @@ func TestRequestOfAnotherKindOfKeyIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The frame is read first, and such a key cannot sign with ECDSA.
+		// The frame is checked first, and a key of that type cannot sign with ECDSA.
 		wantRequestError(t, CheckRequest(der, node, pin), ReasonUnsupportedSignature)
 
 		f := honest(t, newKey(t))

@@ -9,13 +9,13 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// generalNames are the kinds of RFC 5280, section 4.2.1.6, by tag number.
+// generalNames lists the types of GeneralName in RFC 5280, section 4.2.1.6, by tag number.
 var generalNames = [...]string{"otherName", "rfc822Name", "dNSName", "x400Address", "directoryName",
 	"ediPartyName", "uniformResourceIdentifier", "iPAddress", "registeredID"}
 
 const tagURI = 6
 
-// onlyURI reads the content of a subjectAltName extension that must hold one
+// onlyURI reads the content of a subjectAltName extension that must contain one
 // uniformResourceIdentifier and nothing else, and returns it.
 func onlyURI(san []byte) (string, error) {
 	var names, value cryptobyte.String
@@ -32,7 +32,7 @@ func onlyURI(san []byte) (string, error) {
 		if !names.ReadAnyASN1(&extra, &tag) {
 			return "", errors.New("subjectAltName is malformed after its URI")
 		}
-		return "", fmt.Errorf("subjectAltName holds a %s beside its URI; only one URI is allowed", nameOfTag(tag))
+		return "", fmt.Errorf("subjectAltName holds a %s in addition to its URI; only one URI is allowed", nameOfTag(tag))
 	}
 	return string(value), nil
 }
@@ -44,8 +44,8 @@ func nameOfTag(tag cbasn1.Tag) string {
 	return fmt.Sprintf("name of unknown kind %#x", uint8(tag))
 }
 
-// certificateID takes the id from a certificate whose only subject alternative
-// name is one URI.
+// certificateID returns the id of a certificate whose only subject alternative name must be one
+// URI.
 func certificateID(cert *x509.Certificate) (ID, error) {
 	var san []byte
 	count := 0

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// ServerName is the DNS name in every gateway's certificate, whatever address
-// the gateway has: what makes a server a gateway is the server CA.
+// ServerName is the DNS name in every gateway's certificate, whatever address the gateway has. A
+// certificate of the server CA makes a server a gateway.
 const ServerName = "gateway.mooring"
 
-// serverNameHash is how many hex digits of a CA's fingerprint select its chain.
+// serverNameHash is the number of hex digits of a CA's fingerprint that select its chain.
 const serverNameHash = 8
 
-// ServerNameUnder is the SNI by which a machine asks for a chain under the one CA whose
-// key has the fingerprint (FingerprintSPKI): <first 8 digits>.gateway.mooring. A gateway
-// may have two while its CA is replaced. It selects only; ServerName is what is verified.
+// ServerNameUnder returns the SNI by which a machine requests a chain under the CA whose key has
+// the fingerprint (FingerprintSPKI): <first 8 digits>.gateway.mooring. A gateway may have two
+// chains while its CA is replaced. The SNI only selects the chain; the verified name is ServerName.
 func ServerNameUnder(ca string) string {
 	if len(ca) < serverNameHash {
 		return ServerName
@@ -23,24 +23,24 @@ func ServerNameUnder(ca string) string {
 	return ca[:serverNameHash] + "." + ServerName
 }
 
-// VerifyServer is the agent's check of a gateway: chain to roots (the confirmed
-// bundle; nil refuses), valid at now with leeway before NotBefore (NotBeforeLeeway),
-// serverAuth alone, and ServerName among its DNS names. chain is what the server
-// sent, leaf first. It errs with *CertificateError.
+// VerifyServer verifies a gateway's certificate for an agent. chain is the server's chain, leaf
+// first. It requires a chain to roots (the confirmed bundle; nil is refused), and validity at now
+// with leeway before NotBefore (NotBeforeLeeway). The only usage must be serverAuth, and the DNS
+// names must include ServerName. The error is a [CertificateError].
 func VerifyServer(chain []*x509.Certificate, roots *x509.CertPool, now time.Time, leeway time.Duration) error {
 	if _, err := verifyChain(chain, roots, x509.ExtKeyUsageServerAuth, now, leeway); err != nil {
 		return err
 	}
-	// By equality, so that a wildcard is not enough.
+	// The names are compared for equality, so that a wildcard does not match.
 	if !slices.Contains(chain[0].DNSNames, ServerName) {
 		return refuse(ReasonWrongServerName, "it is not for %s", ServerName)
 	}
 	return nil
 }
 
-// VerifyPinnedServer is VerifyServer with the certificate of the CA that a QR code
-// pins (Invitation.CASHA256: FingerprintSPKI of its key) as the only root. The
-// gateway sends that certificate in its chain.
+// VerifyPinnedServer verifies a gateway like [VerifyServer], with only one root: the CA that a QR
+// code pins (Invitation.CASHA256: FingerprintSPKI of its key). The gateway sends the certificate of
+// that CA in its chain.
 func VerifyPinnedServer(chain []*x509.Certificate, caPin string, now time.Time, leeway time.Duration) error {
 	if len(chain) == 0 {
 		return refuse(ReasonNoCertificate, "none was presented")
@@ -57,7 +57,7 @@ func VerifyPinnedServer(chain []*x509.Certificate, caPin string, now time.Time, 
 		}
 	}
 	if !found {
-		return refuse(ReasonPinnedCANotPresent, "the server did not present the CA that the code pins: wrong address, or somebody in between")
+		return refuse(ReasonPinnedCANotPresent, "the server did not present the CA that the code pins: wrong address, or an intercepted connection")
 	}
 	return VerifyServer(chain, roots, now, leeway)
 }

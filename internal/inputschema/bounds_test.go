@@ -14,7 +14,7 @@ func TestASchemaMayCostExactlyAsMuchAsItsBounds(t *testing.T) {
 	}
 	enum := func(values int) string { return `{"enum":[` + strings.Repeat(`0,`, values-1) + `1]}` }
 	literal := func(size int) string { return `{"pattern":"` + strings.Repeat("x", size) + `"}` }
-	// Two patterns of 2000 steps each, and one of so many.
+	// steps returns a schema with two patterns of 2000 steps each and one with the given number of steps.
 	steps := func(more int) string {
 		return `{"allOf":[{"pattern":"a{1,1000}"},{"pattern":"b{1,1000}"},` + literal(more) + `]}`
 	}
@@ -35,7 +35,7 @@ func TestASchemaMayCostExactlyAsMuchAsItsBounds(t *testing.T) {
 	}
 }
 
-// The patterns are counted before they are compiled, each text once.
+// The patterns are counted before they are compiled, and each text only once.
 func TestPatternsAreCountedTogether(t *testing.T) {
 	p := &patterns{known: map[string]*pattern{}}
 	for _, text := range []string{"a{1,1000}", "a{1,1000}", "b{1,1000}"} {

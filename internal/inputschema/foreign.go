@@ -11,25 +11,25 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// Bounds of a schema that somebody else made. They hold what it takes to compile it and to keep
-// it; what it takes to check with it depends on the input, too (CheckWithin).
+// Bounds of a foreign schema. They limit the cost to compile and to keep it. The cost of a check
+// also depends on the input; see CheckWithin.
 const (
 	maxDepth = 32
-	// maxSubschemas counts a subschema as often as it is referred to.
+	// maxSubschemas bounds the subschemas; each counts once per reference to it.
 	maxSubschemas = 256
-	// maxPatternBytes bounds the text of all regular expressions together, maxPatternSteps
-	// their programs.
+	// maxPatternBytes bounds the total text of all regular expressions, maxPatternSteps the total
+	// of their programs.
 	maxPatternBytes = 1 << 10
 	maxPatternSteps = 4 << 10
 )
 
-// ErrUnchecked says that a check would take more work than it may.
+// ErrUnchecked means that a check would exceed its limit of work.
 var ErrUnchecked = errors.New("the check takes too much work")
 
-// CompileForeign is Compile for a schema that is not trusted: it errs, too, where compiling it
-// or keeping it could cost much.
+// CompileForeign compiles a schema that is not trusted. In addition to the errors of [Compile] it
+// returns an error if the schema could be expensive to compile or to keep.
 func CompileForeign(text []byte) (made *Schema, err error) {
-	// The library is used on hostile text; a schema is not worth this process.
+	// The library runs on hostile text, and a schema must not crash this process.
 	defer func() {
 		if p := recover(); p != nil {
 			made, err = nil, fmt.Errorf("it cannot be compiled: %v", p)
@@ -39,7 +39,7 @@ func CompileForeign(text []byte) (made *Schema, err error) {
 		return nil, fmt.Errorf("it is nested deeper than %d levels", maxDepth)
 	}
 	if err := json.Unmarshal(text, new(any)); len(text) > 0 && err != nil {
-		return nil, fmt.Errorf("it is not JSON, or holds a number of too many digits: %w", err) // 1e999999 takes a while
+		return nil, fmt.Errorf("it is not JSON, or holds a number of too many digits: %w", err) // 1e999999 takes long to decode
 	}
 	patterns := &patterns{known: map[string]*pattern{}}
 	s, err := compile(text, patterns.compile)
@@ -52,20 +52,21 @@ func CompileForeign(text []byte) (made *Schema, err error) {
 	return s, nil
 }
 
-// stepBytes is how many bytes a regular expression passes at the cost of one subschema applied
-// to one value (measured: 10 ns a byte, 250 ns to 1 us).
+// stepBytes is the number of bytes that a regular expression processes for the cost of one step,
+// which is one subschema applied to one value (measured: 10 ns a byte, 250 ns to 1 us a step).
 const stepBytes = 16
 
-// CheckWithin is Check with a schema of CompileForeign, if it takes at most that many steps of up
-// to a microsecond, else ErrUnchecked: each subschema is applied to each value of the input at
-// most once, each instruction of a regular expression to each byte.
+// CheckWithin checks an input with a schema of [CompileForeign], in a limited number of steps of up
+// to a microsecond each. If the check could take more, it returns [ErrUnchecked]. Each subschema is
+// applied to each value of the input at most once, and each instruction of a regular expression to
+// each byte.
 func (s *Schema) CheckWithin(input []byte, steps int) (err error) {
 	if s == nil {
 		return nil
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(input))
 	if err != nil {
-		return ErrUnchecked // the API server stores no such thing
+		return ErrUnchecked // the API server never stores such an input
 	}
 	if s.weight.subschemas*valuesIn(value)+s.weight.patternSteps*len(input)/stepBytes > steps {
 		return ErrUnchecked
@@ -78,7 +79,7 @@ func (s *Schema) CheckWithin(input []byte, steps int) (err error) {
 	return s.check(value)
 }
 
-// valuesIn counts the values of a decoded JSON value, names of properties included.
+// valuesIn counts the values in a decoded JSON value, including names of properties.
 func valuesIn(value any) int {
 	count := 1
 	switch v := value.(type) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// doubling is a schema whose work doubles with each definition.
+// doubling returns a schema whose work doubles with each definition.
 func doubling(links int) string {
 	var text strings.Builder
 	text.WriteString(`{"$ref":"#/$defs/0","$defs":{`)
@@ -58,7 +58,7 @@ func TestACheckThatTakesTooManyStepsIsNotMade(t *testing.T) {
 		"many values":        {wide, `{"a":[` + strings.Repeat(`1,`, 200) + `1]}`, true},
 		"a short text":       {word, `{"a":"-"}`, false},
 		"a long text":        {word, `{"a":"` + strings.Repeat("a", 20_000) + `"}`, true},
-		"what is no JSON":    {word, `{"a":`, true},
+		"invalid JSON":       {word, `{"a":`, true},
 		"a long plain value": {`{"properties":{"a":{"type":"object"}}}`, `{"a":"` + strings.Repeat("a", 200_000) + `"}`, false},
 	} {
 		s, err := CompileForeign([]byte(c.schema))
@@ -71,8 +71,8 @@ func TestACheckThatTakesTooManyStepsIsNotMade(t *testing.T) {
 	}
 }
 
-// FuzzForeign: whatever a machine declares, and whatever is asked of it, is judged, or left to the
-// machine, and never judged otherwise than the machine does.
+// FuzzForeign checks that every schema and input of a machine is either judged or left to the
+// machine. The judgement must never differ from the machine's own.
 func FuzzForeign(f *testing.F) {
 	for _, schema := range []string{
 		`{"type":"object"}`, doubling(4), `{"$ref":"#"}`, `{"pattern":"(a|b)*"}`, `{"$schema":"http://json-schema.org/draft-04/schema#","id":"x"}`,
@@ -98,7 +98,7 @@ func FuzzForeign(f *testing.F) {
 			return
 		}
 		if said := own.Check(input); (said == nil) != (judged == nil) {
-			t.Errorf("the machine says %v, the gateway %v", said, judged)
+			t.Errorf("the machine returns %v, the gateway %v", said, judged)
 		}
 	})
 }

@@ -1,7 +1,7 @@
-// Package inputschema checks the inputs of dispatches against the JSON schemas of
-// capabilities: the machine checks what it is offered by its own schemas (Compile), a gateway
-// what it is about to offer by those of the machine, which is not trusted (CompileForeign,
-// CheckWithin). Both say the same of the same input.
+// Package inputschema checks the inputs of dispatches against the JSON schemas of capabilities. The
+// machine checks offered inputs with its own schemas (Compile). A gateway checks inputs before an
+// offer with the machine's schemas, which are not trusted (CompileForeign, CheckWithin). Both give
+// the same result for the same input.
 package inputschema
 
 import (
@@ -19,20 +19,20 @@ import (
 // MaxBytes is the longest schema that can be declared.
 const MaxBytes = 4 << 10
 
-// maxFindings bounds how many of the mistakes in an input are named.
+// maxFindings bounds the number of mistakes in an error.
 const maxFindings = 5
 
 const schemaURL = "mooring:input"
 
-// Schema checks inputs; a nil one takes any object. It is for concurrent use.
+// Schema checks inputs; a nil Schema accepts any object. It is safe for concurrent use.
 type Schema struct {
 	compiled *jsonschema.Schema
 	weight   weight
 }
 
-// Compile reads a JSON schema (draft 2020-12 unless it names another) of at most MaxBytes. It
-// may refer to itself, not to files or addresses: nothing outside of it decides what runs.
-// nil is the schema of a capability without one.
+// Compile reads a JSON schema of at most MaxBytes; the draft is 2020-12 unless the schema names
+// another. The schema may refer to itself but not to files or addresses, so that nothing outside it
+// decides which inputs run. It returns nil for nil, the schema of a capability without one.
 func Compile(text []byte) (*Schema, error) {
 	return compile(text, func(pattern string) (jsonschema.Regexp, error) { return regexp.Compile(pattern) })
 }
@@ -65,7 +65,7 @@ func compile(text []byte, patterns jsonschema.RegexpEngine) (*Schema, error) {
 	return &Schema{compiled: compiled}, nil
 }
 
-// inWordsOfTheSchema names the places of the mistakes in the schema, without the words of the
+// inWordsOfTheSchema returns the mistakes with their places in the schema, without the terms of the
 // library and of the metaschema.
 func inWordsOfTheSchema(err error) error {
 	wrong, loading, invalid := (*jsonschema.SchemaValidationError)(nil), (*jsonschema.LoadURLError)(nil), (*jsonschema.ValidationError)(nil)
@@ -81,12 +81,12 @@ func inWordsOfTheSchema(err error) error {
 
 type noLoader struct{}
 
-// Load refuses.
+// Load rejects every reference.
 func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("a schema may not refer to %s", url)
 }
 
-// Check returns what is wrong with an input, for the person who wrote it.
+// Check returns the mistakes in an input, for the person who wrote it.
 func (s *Schema) Check(input []byte) error {
 	if s == nil {
 		return nil
@@ -112,7 +112,7 @@ func (s *Schema) check(value any) error {
 
 var english = message.NewPrinter(language.English)
 
-// findings are the mistakes at the ends of the tree, each with its place.
+// findings returns the mistakes at the leaves of the tree, each with its place.
 func findings(e *jsonschema.ValidationError, found []string) []string {
 	for _, cause := range e.Causes {
 		found = findings(cause, found)

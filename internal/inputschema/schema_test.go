@@ -35,7 +35,7 @@ func TestNoSchemaTakesEverything(t *testing.T) {
 	}
 }
 
-// What the machine and a gateway say of an input is the same.
+// The machine and a gateway must give the same result for an input.
 func TestForeignSchemasJudgeAsOwnOnesDo(t *testing.T) {
 	text := []byte(`{"type":"object","additionalProperties":false,"required":["host"],
 		"$defs":{"port":{"type":"integer","maximum":65535}},
@@ -68,7 +68,7 @@ func TestForeignSchemasJudgeAsOwnOnesDo(t *testing.T) {
 			t.Errorf("%s: %v, want %q", input, a, want)
 		}
 		if (a == nil) != (b == nil) || (a != nil && a.Error() != b.Error()) {
-			t.Errorf("%s: the machine says %v, the gateway %v", input, a, b)
+			t.Errorf("%s: the machine returns %v, the gateway %v", input, a, b)
 		}
 	}
 }

@@ -11,19 +11,20 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// weight is what one value of an input may cost.
+// weight is the maximum cost of one value of an input.
 type weight struct {
-	// subschemas are those that can apply to it, and the values it is compared with. A
-	// reference counts as what it refers to: chains of them could double the work at each link.
+	// subschemas counts the subschemas that can apply to the value and the values that it is
+	// compared with. A reference counts as its target, because chains of references could double
+	// the work at each link.
 	subschemas int
-	// patternSteps are the sizes of the regular expressions, counted likewise.
+	// patternSteps is the total size of the regular expressions, counted in the same way.
 	patternSteps int
 }
 
 // weigher walks a compiled schema along its references.
 type weigher struct {
 	weight
-	// above are the schemas from the root to the current one.
+	// above holds the schemas from the root to the current one.
 	above []*jsonschema.Schema
 }
 
@@ -78,7 +79,7 @@ func (w *weigher) pattern(p jsonschema.Regexp) {
 	}
 }
 
-// children are the subschemas of s, nil ones among them.
+// children returns the subschemas of s; some may be nil.
 func children(s *jsonschema.Schema) []*jsonschema.Schema {
 	list := []*jsonschema.Schema{
 		s.Ref, s.Not, s.If, s.Then, s.Else, s.PropertyNames, s.UnevaluatedProperties,
@@ -100,7 +101,8 @@ func children(s *jsonschema.Schema) []*jsonschema.Schema {
 	return list
 }
 
-// appendSchemas takes what the library keeps as any: a schema, several, or something else.
+// appendSchemas appends a value that the library stores as any: a schema, several, or something
+// else.
 func appendSchemas(list []*jsonschema.Schema, value any) []*jsonschema.Schema {
 	switch v := value.(type) {
 	case *jsonschema.Schema:
@@ -111,8 +113,8 @@ func appendSchemas(list []*jsonschema.Schema, value any) []*jsonschema.Schema {
 	return list
 }
 
-// patterns compiles the regular expressions of one schema, within bounds. The same text comes more
-// than once: the schema of schemas looks at each first.
+// patterns compiles the regular expressions of one schema, within bounds. The same text occurs more
+// than once, because the metaschema compiles each one first.
 type patterns struct {
 	known        map[string]*pattern
 	bytes, steps int
@@ -148,8 +150,8 @@ func (p *patterns) compile(text string) (jsonschema.Regexp, error) {
 	return p.known[text], nil
 }
 
-// stepsOf is about how many instructions a regular expression compiles to; sets of characters
-// count by what they weigh.
+// stepsOf estimates the number of instructions that a regular expression compiles to. A set of
+// characters counts by its size.
 func stepsOf(re *syntax.Regexp) int {
 	size := 1 + len(re.Rune)/16
 	if re.Op == syntax.OpLiteral {

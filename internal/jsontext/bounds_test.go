@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each text ends where its array ends, so that a read beyond it fails the test.
+// Each text has no spare capacity, so that a read beyond its end fails the test.
 func TestATextIsReadToItsEndAndNotBeyond(t *testing.T) {
 	for text, want := range map[string]string{
 		`\u003c`: `<`, `\u003c\`: `<\`, `\u003c\u`: `<\u`, `\u003`: `\u003`, `a\u003c\u00`: `a<\u00`,

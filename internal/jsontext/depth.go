@@ -1,7 +1,8 @@
 package jsontext
 
-// Depth is how deeply the objects and arrays of a JSON text are nested. It counts brackets outside of
-// strings, in one pass and without memory. For text that is no JSON it means nothing.
+// Depth returns how deeply the objects and arrays of a JSON text are nested. It counts brackets
+// outside strings in one pass, without allocation. The result is meaningless for text that is not
+// JSON.
 func Depth(raw []byte) (deepest int) {
 	level, quoted := 0, false
 	for i := 0; i < len(raw); i++ {

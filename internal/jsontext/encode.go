@@ -1,10 +1,10 @@
 // Package jsontext encodes and measures JSON as its author wrote it.
 //
-// encoding/json escapes <, >, &, U+2028 and U+2029 with six characters each, and so do the API
-// server and client-go. An output of 250 KB of XML then takes 1.5 MB. All product code encodes
-// with this package, so that a limit counts the bytes that a program printed or a user typed;
-// only this package calls the encoders of encoding/json (a test walks the sources). It imports
-// the standard library alone: the agent uses it, too.
+// encoding/json escapes <, >, &, U+2028 and U+2029 with six characters each, as do the API server
+// and client-go. An output of 250 KB of XML then takes 1.5 MB. All product code encodes with this
+// package, so that a limit counts the bytes that a program printed or a user typed. Only this
+// package calls the encoders of encoding/json; a test searches the sources for other calls. It
+// imports only the standard library, because the agent uses it too.
 package jsontext
 
 import (
@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// Marshal is json.Marshal without the escapes for HTML.
+// Marshal encodes a value like json.Marshal, without the escapes for HTML.
 func Marshal(value any) ([]byte, error) {
 	text, err := encode(value, "")
 	if err != nil {
@@ -22,7 +22,7 @@ func Marshal(value any) ([]byte, error) {
 	return Plain(text), nil
 }
 
-// MarshalIndent is Marshal for people: each value on a line of its own.
+// MarshalIndent encodes a value like [Marshal], for people: each value is on a line of its own.
 func MarshalIndent(value any, indent string) ([]byte, error) {
 	text, err := encode(value, indent)
 	if err != nil {
@@ -42,14 +42,14 @@ func encode(value any, indent string) ([]byte, error) {
 	return bytes.TrimRight(made.Bytes(), "\n"), nil
 }
 
-// escapes are the escape sequences that an encoder writes although JSON does not need them, and
-// the characters they stand for. U+FFFD is what encoding/json writes for bytes that are no UTF-8.
+// escapes maps the escape sequences that an encoder writes unnecessarily to their characters.
+// encoding/json writes U+FFFD for bytes that are not UTF-8.
 var escapes = map[string]string{
 	"003c": "<", "003e": ">", "0026": "&", "2028": "\u2028", "2029": "\u2029", "fffd": "\uFFFD",
 }
 
-// Plain returns a JSON text without the escapes that JSON does not need. What is no JSON comes
-// back the same or shorter; text itself is not changed.
+// Plain returns a JSON text without the escapes that JSON does not need. Text that is not JSON is
+// returned with the same length or shorter. The argument is not changed.
 func Plain(text []byte) []byte {
 	if !bytes.Contains(text, []byte(`\u`)) {
 		return text
@@ -73,9 +73,9 @@ func Plain(text []byte) []byte {
 	return plain
 }
 
-// Quote returns the JSON string with the longest beginning of text that takes at most limit bytes
-// here and at most stored bytes as the API server writes it. It cuts between characters; bytes
-// that are no UTF-8 become U+FFFD. It is `""` where not even that fits.
+// Quote returns the longest beginning of text as a JSON string. The string takes at most limit
+// bytes here and at most stored bytes as the API server writes it. It is cut between characters;
+// bytes that are not UTF-8 become U+FFFD. It is `""` if no character fits.
 func Quote(text []byte, limit, stored int) []byte {
 	quoted := []byte{'"'}
 	room := stored - len(`""`)
@@ -93,7 +93,7 @@ func Quote(text []byte, limit, stored int) []byte {
 
 const hex = "0123456789abcdef"
 
-// quoteRune returns a character as it stands within a JSON string.
+// quoteRune returns a character in the form that it has in a JSON string.
 func quoteRune(r rune) string {
 	switch {
 	case r == '"' || r == '\\':
@@ -111,7 +111,8 @@ func quoteRune(r rune) string {
 	}
 }
 
-// storedLen is how many bytes the API server writes for a character that takes plain bytes here.
+// storedLen returns the number of bytes that the API server writes for a character of plain bytes
+// here.
 func storedLen(r rune, plain int) int {
 	switch r {
 	case '<', '>', '&', '\u2028', '\u2029':

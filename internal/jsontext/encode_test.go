@@ -54,7 +54,8 @@ func TestQuoteKeepsTheLongestBeginningThatFits(t *testing.T) {
 	}
 }
 
-// FuzzQuote: a quoted text is JSON, within its bounds, and stands for a beginning of the text.
+// FuzzQuote checks that a quoted text is JSON, is within its bounds, and equals a beginning of the
+// text.
 func FuzzQuote(f *testing.F) {
 	f.Add([]byte("<b>\x00\xff\u2028é"), 12, 20)
 	f.Fuzz(func(t *testing.T, text []byte, limit, stored int) {
@@ -72,7 +73,7 @@ func FuzzQuote(f *testing.F) {
 	})
 }
 
-// FuzzPlain: without needless escapes a JSON text is no longer, and has the same value.
+// FuzzPlain checks that [Plain] makes no JSON text longer and keeps its value.
 func FuzzPlain(f *testing.F) {
 	for _, seed := range []string{`{"\u003c":"\\u003c\u2028\\\u0026"}`, `"\uFFFD\ufffd\ud800"`, `"\`, `\u003`} {
 		f.Add([]byte(seed))
@@ -84,7 +85,7 @@ func FuzzPlain(f *testing.F) {
 		}
 		var before, after any
 		if json.Unmarshal(text, &before) == nil && (json.Unmarshal(plain, &after) != nil || !reflect.DeepEqual(before, after)) {
-			t.Errorf("%q says something else than %q", plain, text)
+			t.Errorf("%q has another value than %q", plain, text)
 		}
 	})
 }
@@ -105,7 +106,7 @@ func TestStoredLenIsThatOfTheAPIServer(t *testing.T) {
 	}
 }
 
-// FuzzStoredLen: nothing grows more than MaxGrowth times, but for the few bytes around it.
+// FuzzStoredLen checks that no text grows more than MaxGrowth times, plus a few bytes around it.
 func FuzzStoredLen(f *testing.F) {
 	for _, seed := range []string{`{"<":0}`, `[1e20,1e20]`, `{"":{"":{}}}`, `"<<<<<"`} {
 		f.Add([]byte(seed))

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// The API server keeps whole numbers of int64 exactly and makes a float64 of every other number.
-// It then stores 18446744073709551615 as 18446744073709552000, without a word.
+// The API server keeps whole numbers of int64 exactly and converts every other number to float64.
+// It then stores 18446744073709551615 as 18446744073709552000 without a warning.
 
-// exactBelow is up to where float64 keeps every whole number. The fraction of a smaller number has
-// the precision of float64, as with every reader of JSON.
+// exactBelow is the bound below which float64 keeps every whole number. The fraction of a smaller
+// number has the precision of float64, as in every JSON reader.
 const exactBelow = 1 << 53
 
-// Rounded returns the first number of a JSON text that an API server would store as another one:
-// a number of 2^53 or more that neither int64 nor float64 keeps exactly, one that is too large for
-// float64, or one that would become 0. It is empty when there is none.
+// Rounded returns the first number of a JSON text that an API server would store as another one, or
+// "". Such a number is at least 2^53 and exact neither in int64 nor in float64, or is too large for
+// float64, or would become 0.
 func Rounded(text []byte) string {
 	return findNumber(text, func(number string) bool {
 		if _, err := strconv.ParseInt(number, 10, 64); err == nil {
@@ -36,9 +36,8 @@ func Rounded(text []byte) string {
 	})
 }
 
-// BeyondInt64 returns the first number of a JSON text that is larger than int64 can hold. Of such a
-// number in a stored object nobody can see any more whether it was rounded. It is empty when there
-// is none.
+// BeyondInt64 returns the first number of a JSON text that is beyond the range of int64, or "".
+// Whether such a number in a stored object was rounded cannot be determined any more.
 func BeyondInt64(text []byte) string {
 	return findNumber(text, func(number string) bool {
 		if _, err := strconv.ParseInt(number, 10, 64); err == nil {
@@ -49,10 +48,10 @@ func BeyondInt64(text []byte) string {
 	})
 }
 
-// safeDigits are so few that a number without an exponent is always kept exactly.
+// safeDigits is the length up to which a number without an exponent is always kept exactly.
 const safeDigits = 15
 
-// findNumber returns the first number outside of strings that match accepts. It looks only at those
+// findNumber returns the first number outside strings that match accepts. It examines only numbers
 // that are long or have an exponent.
 func findNumber(text []byte, match func(string) bool) string {
 	for i := 0; i < len(text); {
@@ -76,7 +75,7 @@ func findNumber(text []byte, match func(string) bool) string {
 	return ""
 }
 
-// stringEnd returns the place behind the quote that ends a string.
+// stringEnd returns the index after the quote that ends a string.
 func stringEnd(text []byte, i int) int {
 	for ; i < len(text); i++ {
 		switch text[i] {
@@ -96,13 +95,14 @@ type decimal struct {
 	exponent int
 }
 
-// parseDecimal reads a number that float64 can hold, so its exponent is small or its digits many.
+// parseDecimal reads a number in the range of float64, so its exponent is small or it has many
+// digits.
 func parseDecimal(number string) decimal {
 	number, negative := strings.CutPrefix(number, "-")
 	mantissa, exponent := number, 0
 	if at := strings.IndexAny(number, "eE"); at >= 0 {
 		mantissa = number[:at]
-		exponent, _ = strconv.Atoi(number[at+1:]) // out of range for zero alone
+		exponent, _ = strconv.Atoi(number[at+1:]) // out of range only for zero
 	}
 	whole, fraction, _ := strings.Cut(mantissa, ".")
 	exponent += len(whole)

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// products are the folders of the repository whose code ships.
+// products lists the folders of the repository whose code ships.
 var products = []string{"api", "cmd", "config", "controllers", "internal", "nodeagent"}
 
-// escaping are the functions that escape HTML unless they are told not to, by import path.
+// escaping lists the functions that escape HTML by default, by import path.
 var escaping = map[string][]string{
 	"encoding/json":                                 {"Marshal", "MarshalIndent", "NewEncoder", "HTMLEscape", "Encoder"},
 	"k8s.io/apimachinery/pkg/util/json":             {"Marshal"},
@@ -69,7 +69,7 @@ func TestTheWalkFindsEveryWayToEncode(t *testing.T) {
 	}
 }
 
-// encodersIn lists the uses of escaping encoders, and imports that hide them.
+// encodersIn returns the uses of escaping encoders, and the imports that hide them.
 func encodersIn(t *testing.T, path string, source []byte) (found []string) {
 	t.Helper()
 	files := token.NewFileSet()

@@ -4,15 +4,15 @@ import (
 	"encoding/json"
 )
 
-// fieldBytes is the size that managedFields take for one key of an object, besides the key.
+// fieldBytes is the size that managedFields need for one key of an object, without the key itself.
 const fieldBytes = len(`"f:":{".":{}},`)
 
-// MaxGrowth is how many times longer a JSON text can be in the store than it was written.
+// MaxGrowth is the largest ratio between the stored size of a JSON text and its written size.
 const MaxGrowth = 16
 
-// StoredLen returns how many bytes a JSON value takes in the store of an API server: as the API
-// server encodes it, and in managedFields, which name every key of nested objects. It decodes the
-// text; a text that is no JSON takes none, as it cannot be stored.
+// StoredLen returns the number of bytes that a JSON value takes in etcd. It counts the value as the
+// API server encodes it, plus managedFields, which name every key of nested objects. It decodes the
+// text. It returns 0 for a text that is not JSON, because such a text cannot be stored.
 func StoredLen(text []byte) int {
 	var value any
 	if json.Unmarshal(text, &value) != nil {
@@ -25,7 +25,8 @@ func StoredLen(text []byte) int {
 	return len(encoded) + managedLen(value)
 }
 
-// managedLen is the size that managedFields take for the keys of a value. They hold lists as a whole.
+// managedLen returns the size that managedFields need for the keys of a value. They treat a list as
+// one value.
 func managedLen(value any) int {
 	total := 0
 	object, _ := value.(map[string]any)

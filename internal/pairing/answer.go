@@ -2,21 +2,21 @@ package pairing
 
 const answerLabel = "complete pairing session"
 
-// Answer is what the gateway tells the agent at the end of an exchange. The agent
-// keeps nothing of it before VerifyPeer and VerifyAnswer have returned nil.
+// Answer is the gateway's last message of an exchange. The agent stores nothing of it before
+// VerifyPeer and VerifyAnswer have returned nil.
 type Answer struct {
-	// TrustBundle is the CA bundle of the gateways, PEM.
+	// TrustBundle is the CA bundle of the gateways in PEM.
 	TrustBundle []byte
-	// Namespace and Name are those of the PairingRequest.
+	// Namespace and Name identify the PairingRequest.
 	Namespace, Name string
-	// NodeEndpoint is host:port of the node listener, or of several, separated by commas.
+	// NodeEndpoint is the host:port of one node listener, or of several, separated by commas.
 	NodeEndpoint string
 }
 
-// MACAnswer authenticates an Answer under the session, for the gateway.
+// MACAnswer returns the MAC of an Answer under a key of the exchange; the gateway calls it.
 func (k *Keys) MACAnswer(a Answer) []byte { return k.MAC(answerLabel, a.parts()...) }
 
-// VerifyAnswer checks what MACAnswer made, for the agent: nil or ErrMAC.
+// VerifyAnswer checks a MAC of MACAnswer and returns nil or ErrMAC; the agent calls it.
 func (k *Keys) VerifyAnswer(mac []byte, a Answer) error {
 	return k.VerifyMAC(mac, answerLabel, a.parts()...)
 }

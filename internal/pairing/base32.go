@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// alphabet is Crockford's base32: no I, L, O or U, so what is read aloud or
-// copied by hand is hard to get wrong.
+// alphabet is Crockford's base32. It lacks I, L, O and U, so that text that is read aloud or copied
+// by hand is hard to mistake.
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// unambiguous maps what people write for the letters the alphabet leaves out.
+// unambiguous replaces the letters that the alphabet lacks by the digits that they resemble.
 var unambiguous = strings.NewReplacer("O", "0", "I", "1", "L", "1")
 
-// encode32 writes the first n*5 bits of b as n characters of the alphabet.
-// b must hold that many bits.
+// encode32 returns the first n*5 bits of b as n characters of the alphabet. b must have that many
+// bits.
 func encode32(b []byte, n int) string {
 	out := make([]byte, n)
 	for i := range out {
@@ -26,11 +26,10 @@ func encode32(b []byte, n int) string {
 	return string(out)
 }
 
-// VerificationCode is what people compare: the first 50 bits of the SHA-256 of
-// the device's public key as XXXXX-XXXXX, in Crockford's base32. The same key
-// gives the same code on the machine's screen and in the PairingRequest, after
-// every retry. publicKeySHA256 is lower-case hex (identity.FingerprintSPKI);
-// anything else gives "", which is nobody's code.
+// VerificationCode returns the code that people compare: the first 50 bits of the SHA-256 of the
+// device's public key as XXXXX-XXXXX, in Crockford's base32. The same key has the same code on the
+// machine's screen and in the PairingRequest, after every retry. publicKeySHA256 is lower-case hex
+// (identity.FingerprintSPKI). Any other input returns "", which is the code of no key.
 func VerificationCode(publicKeySHA256 string) string {
 	if !isSHA256(publicKeySHA256) {
 		return ""
@@ -43,12 +42,12 @@ func VerificationCode(publicKeySHA256 string) string {
 	return code[:5] + "-" + code[5:]
 }
 
-// isSHA256 tells whether s is a SHA-256 in lower-case hex.
+// isSHA256 reports whether s is a SHA-256 in lower-case hex.
 func isSHA256(s string) bool {
 	return len(s) == 64 && consistsOf(s, "0123456789abcdef")
 }
 
-// consistsOf tells whether every byte of s is one of set.
+// consistsOf reports whether every byte of s is in set.
 func consistsOf(s, set string) bool {
 	for i := range len(s) {
 		if strings.IndexByte(set, s[i]) < 0 {

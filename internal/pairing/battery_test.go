@@ -24,17 +24,17 @@ import (
 	"filippo.io/nistec"
 )
 
-// The battery plays an attacker who has everything that is ever public of one exchange and
-// unlimited guesses at the PIN. The randomness is fixed, so the outcome is always the same.
+// These tests simulate an attacker who has all public values of one exchange and unlimited guesses
+// at the PIN. The randomness is fixed, so the result is always the same.
 
 const (
 	solvedLookupID = "K7QX2M"
-	// windowLength is how much of a value must show for the solver to see it: short enough for
-	// cut hashes, long enough that nothing matches by chance.
+	// windowLength is the number of bytes of a value that must be public for the solver to detect
+	// it. It is short enough for truncated hashes, and long enough to exclude matches by chance.
 	windowLength = 8
 )
 
-// pinSpace is how many PINs are tried: all of them when the long tests run.
+// pinSpace returns the number of PINs to try: all of them when the long tests run.
 func pinSpace() int {
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		return 1_000_000
@@ -42,10 +42,11 @@ func pinSpace() int {
 	return 10_000
 }
 
-// public is what others than the two sides may see: messages, and fields of resources.
+// public holds the values that third parties may see: messages and fields of resources.
 type public map[string][]byte
 
-// exchanged is one completed exchange with its secrets, which only the tests that plant a leak use.
+// exchanged is one completed exchange with its secrets; only tests that plant a leak use the
+// secrets.
 type exchanged struct {
 	public
 	pin, w, ke    []byte
@@ -53,7 +54,7 @@ type exchanged struct {
 	aad           []byte
 }
 
-// exchangeFor runs one exchange as the agent and the gateway do, with the PIN at that place.
+// exchangeFor runs one exchange as the agent and the gateway do, with the PIN of the given index.
 func exchangeFor(t *testing.T, place int) exchanged {
 	t.Helper()
 	random := rand.NewChaCha8(sha256.Sum256([]byte("battery")))
@@ -109,7 +110,7 @@ func TestEverythingPublicOfAnExchangeSaysNothingAboutThePIN(t *testing.T) {
 }
 
 func TestTheSolverFindsPlantedLeaks(t *testing.T) {
-	const space = 1000 // a leak shows with any PIN
+	const space = 1000 // a leak is detected with any PIN
 	e := exchangeFor(t, space*3/4)
 	salt, hash, hashOfW := []byte("0123456789abcdef"), sha256.Sum256(e.pin), sha512.Sum512(e.w)
 	salted := sha256.Sum256(append(bytes.Clone(salt), e.pin...))
@@ -126,17 +127,17 @@ func TestTheSolverFindsPlantedLeaks(t *testing.T) {
 		"the password scalar":          {"leak": e.w},
 		"the scalar in base64":         {"leak": []byte(base64.StdEncoding.EncodeToString(e.w))},
 		"a hash of the scalar":         {"leak": hashOfW[:]},
-		"a share nobody blinded":       {"leak": blind.Bytes()},
+		"an unblinded share":           {"leak": blind.Bytes()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if pin, how := solve(with(e.public, leak), space); how == "" || !bytes.Equal(pin, e.pin) {
-				t.Errorf("the solver is blind: found %q, %q", pin, how)
+				t.Errorf("the solver does not detect the leak: found %q, %q", pin, how)
 			}
 		})
 	}
 	t.Run("Ke", func(t *testing.T) {
 		if how := findKeys(with(e.public, public{"leak": append([]byte("key="), e.ke...)})); how == "" {
-			t.Error("the solver is blind for the key of the exchange")
+			t.Error("the solver does not detect the key of the exchange")
 		}
 	})
 }
@@ -151,7 +152,8 @@ func with(p, more public) public {
 	return all
 }
 
-// The promise rests on the scalars that die with the exchange: with one of them the PIN falls.
+// The guarantee depends on the scalars, which are erased after the exchange: with one of them the
+// PIN can be found.
 func TestTheSolverFindsThePINWithTheSecretScalar(t *testing.T) {
 	e := exchangeFor(t, pinSpace()*2/3)
 	search := func(scalar []byte, space int) []byte {
@@ -180,7 +182,7 @@ type solution struct {
 	how string
 }
 
-// searchPINs asks check about every PIN of the space until one answers; "" means no.
+// searchPINs calls check for every PIN of the space until one returns a text; "" means no match.
 func searchPINs(space int, check func(pin []byte) string) solution {
 	var (
 		found atomic.Pointer[solution]
@@ -203,7 +205,7 @@ func searchPINs(space int, check func(pin []byte) string) solution {
 	return solution{}
 }
 
-// solve looks for a PIN of which something public is a function.
+// solve searches for a PIN of which a public value is a function.
 func solve(p public, space int) (pin []byte, how string) {
 	seen := windows(p)
 	found := searchPINs(space, func(pin []byte) (how string) {
@@ -219,7 +221,7 @@ func solve(p public, space int) (pin []byte, how string) {
 	return found.pin, found.how
 }
 
-// windows are all runs of windowLength bytes of what is public, as it is and decoded.
+// windows returns all runs of windowLength bytes in the public values, both raw and decoded.
 func windows(p public) map[uint64]bool {
 	seen := map[uint64]bool{}
 	for _, value := range p {
@@ -232,7 +234,7 @@ func windows(p public) map[uint64]bool {
 	return seen
 }
 
-// forms are a value and what its runs of hex or base64 digits decode to.
+// forms returns a value and the decoded bytes of its runs of hex or base64 digits.
 func forms(value []byte) [][]byte {
 	all := [][]byte{value}
 	digits := bytes.FieldsFunc(value, func(r rune) bool {
@@ -251,7 +253,7 @@ func forms(value []byte) [][]byte {
 	return all
 }
 
-// functionsOf tells see what careless code might publish of a PIN.
+// functionsOf calls `see` with the functions of a PIN that careless code could publish.
 func functionsOf(pin []byte, salts public, see func(name, salt string, value []byte)) {
 	w := PasswordScalar(solvedLookupID, string(pin))
 	see("the password scalar", "", w)
@@ -278,8 +280,8 @@ func functionsOf(pin []byte, salts public, see func(name, salt string, value []b
 	}
 }
 
-// findKeys takes every run of bytes that is public for a key of the session and tries it on what
-// the session published: Ke (alone or as the beginning of Hash(TT)) explains transcriptSHA256.
+// findKeys tries every public run of bytes as a key of the exchange. It detects Ke, also as the
+// beginning of Hash(TT), because transcriptSHA256 follows from it.
 func findKeys(p public) string {
 	transcript, err := hex.DecodeString(string(p["transcriptSHA256"]))
 	if err != nil {

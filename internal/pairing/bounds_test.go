@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Each bound holds exactly: the largest value that may be, and one more.
+// The tests of this file check every bound with the largest allowed value and with one more.
 
 func TestACodeAmongAsManySpacesAsMayBeIsRead(t *testing.T) {
 	for more, ok := range map[int]bool{0: true, 1: false} {

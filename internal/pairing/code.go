@@ -12,31 +12,32 @@ import (
 )
 
 const (
-	// LookupIDLength and PINLength are the sizes in characters of the two parts of a pairing code.
+	// LookupIDLength and PINLength are the lengths in characters of the two parts of a pairing
+	// code.
 	LookupIDLength = 6
 	PINLength      = 6
 
 	digits = "0123456789"
 
-	// maxCodeLength bounds what ParseCode looks at, in bytes.
+	// maxCodeLength bounds the input of ParseCode, in bytes.
 	maxCodeLength = 64
 )
 
-// ErrInvalidCode is the cause of every refusal of ParseCode and CheckLookupID.
+// ErrInvalidCode is wrapped by every error of ParseCode and CheckLookupID.
 var ErrInvalidCode = errors.New("invalid pairing code")
 
 // Code is a pairing code as a person types it, for example K7QX2M-482913.
 type Code struct {
-	// LookupID names the code's record; it is public. 6 characters of Crockford's
-	// base32, upper case, unique in the cluster.
+	// LookupID identifies the code's record; it is public. It has 6 characters of Crockford's
+	// base32 in upper case and is unique in the cluster.
 	LookupID string
-	// PIN is the secret half: 6 decimal digits.
+	// PIN is the secret part: 6 decimal digits.
 	PIN string
 }
 
-// ParseCode reads a pairing code the way people write it: in either case, with
-// or without the dash, with dashes and spaces of any kind, and with O, I or L for 0, 1 and 1.
-// Its errors wrap ErrInvalidCode, say what is wrong and never repeat the input.
+// ParseCode reads a pairing code as people write it: in either case, with or without the dash, and
+// with dashes and spaces of any kind. It reads O, I and L as 0, 1 and 1. Its errors wrap
+// ErrInvalidCode, describe the mistake and never repeat the input.
 func ParseCode(s string) (Code, error) {
 	if len(s) > maxCodeLength {
 		return Code{}, fmt.Errorf("%w: it is too long; a code looks like K7QX2M-482913", ErrInvalidCode)
@@ -62,8 +63,8 @@ func ParseCode(s string) (Code, error) {
 	return code, nil
 }
 
-// dropSeparator drops dashes of every kind (a minus too), white space and characters of no width: mail
-// programs and documents put them into a code.
+// dropSeparator drops dashes of every kind (and the minus sign), white space and characters of zero
+// width: mail programs and documents insert them into a code.
 func dropSeparator(r rune) rune {
 	const minus = '\u2212'
 	if r == minus || unicode.In(r, unicode.Pd, unicode.Z, unicode.Cf) || unicode.IsSpace(r) {
@@ -72,8 +73,8 @@ func dropSeparator(r rune) rune {
 	return r
 }
 
-// CheckLookupID refuses what is not a lookup id in its canonical form. Receivers
-// of a lookup id from the network use it before they look anything up.
+// CheckLookupID returns an error unless lookupID is a lookup id in canonical form. A process that
+// receives a lookup id from the network must call it before any lookup.
 func CheckLookupID(lookupID string) error {
 	if len(lookupID) != LookupIDLength || !consistsOf(lookupID, alphabet) {
 		return fmt.Errorf("%w: the first part must be %d characters out of %s", ErrInvalidCode, LookupIDLength, alphabet)
@@ -81,13 +82,13 @@ func CheckLookupID(lookupID string) error {
 	return nil
 }
 
-// String is the whole code, secret included, for the one person it is meant for.
+// String returns the whole code with its secret, for the person who receives it.
 func (c Code) String() string { return c.LookupID + "-" + c.PIN }
 
-// LogValue keeps the PIN out of structured logs.
+// LogValue returns only the lookup id, to keep the PIN out of structured logs.
 func (c Code) LogValue() slog.Value { return slog.StringValue(c.LookupID) }
 
-// NewLookupID draws a lookup id (30 bits). The caller sees to its being unique.
+// NewLookupID returns a random lookup id (30 bits). The caller must ensure that it is unique.
 func NewLookupID(rand io.Reader) (string, error) {
 	var b [4]byte
 	if _, err := io.ReadFull(rand, b[:]); err != nil {
@@ -96,7 +97,7 @@ func NewLookupID(rand io.Reader) (string, error) {
 	return encode32(b[:], LookupIDLength), nil
 }
 
-// NewPIN draws six decimal digits, each PIN equally likely.
+// NewPIN returns six random decimal digits; all PINs are equally likely.
 func NewPIN(rand io.Reader) (string, error) {
 	pin := make([]byte, 0, PINLength)
 	for len(pin) < PINLength {
@@ -104,7 +105,7 @@ func NewPIN(rand io.Reader) (string, error) {
 		if _, err := io.ReadFull(rand, b[:]); err != nil {
 			return "", fmt.Errorf("draw PIN: %w", err)
 		}
-		// 250 is the largest multiple of 10 that fits a byte: the rest would favour low digits.
+		// 250 is the largest multiple of 10 in a byte: larger values would favour low digits.
 		if b[0] < 250 {
 			pin = append(pin, digits[b[0]%10])
 		}
@@ -112,10 +113,10 @@ func NewPIN(rand io.Reader) (string, error) {
 	return string(pin), nil
 }
 
-// QRSecretLength is the size in characters of a QR secret: 128 bits, lower-case hex.
+// QRSecretLength is the length in characters of a QR secret: 128 bits in lower-case hex.
 const QRSecretLength = 32
 
-// NewQRSecret draws the secret of a QR invitation.
+// NewQRSecret returns a random secret for a QR invitation.
 func NewQRSecret(rand io.Reader) (string, error) {
 	var b [QRSecretLength / 2]byte
 	if _, err := io.ReadFull(rand, b[:]); err != nil {

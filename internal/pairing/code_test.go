@@ -74,7 +74,7 @@ func TestParseCodeSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("error %v, want ErrInvalidCode with %q", err, c.want)
 			}
 			if got != (Code{}) {
-				t.Errorf("got %v beside the error", got)
+				t.Errorf("got %v together with the error", got)
 			}
 		})
 	}

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// MaxEndpoints is how many node listeners a machine is told at most.
+// MaxEndpoints is the maximum number of node listeners that a machine receives.
 const MaxEndpoints = 16
 
-// ParseEndpoints reads one host:port or several, separated by commas without spaces: the node
-// listeners of several gateways, each as CheckEndpoint wants it, none twice.
+// ParseEndpoints reads one or several host:port, separated by commas without spaces: the node
+// listeners of several gateways. Each must satisfy CheckEndpoint, and none may occur twice.
 func ParseEndpoints(list string) ([]string, error) {
 	endpoints := strings.Split(list, ",")
 	if len(endpoints) > MaxEndpoints {

@@ -16,11 +16,11 @@ const (
 	uriHost   = "pair"
 	pinPrefix = "sha256:"
 
-	// maxURILength bounds what ParseURI looks at, in bytes.
+	// maxURILength bounds the input of ParseURI, in bytes.
 	maxURILength = 1024
 )
 
-// ErrInvalidURI is the cause of every refusal of ParseURI.
+// ErrInvalidURI is wrapped by every error of ParseURI.
 var ErrInvalidURI = errors.New("invalid pairing URI")
 
 // Invitation is the content of a QR code:
@@ -29,25 +29,25 @@ var ErrInvalidURI = errors.New("invalid pairing URI")
 type Invitation struct {
 	// Gateway is the host:port of the pairing listener.
 	Gateway string
-	// LookupID names the code's record, as in Code.
+	// LookupID identifies the code's record, as in Code.
 	LookupID string
 	// Secret is the 128-bit secret in lower-case hex.
 	Secret string
-	// CASHA256 is the SPKI pin of the server CA: lower-case hex of its SHA-256.
-	// It is the only root the agent accepts.
+	// CASHA256 is the SPKI pin of the server CA: its SHA-256 in lower-case hex. That CA is the only
+	// root that the agent accepts.
 	CASHA256 string
 }
 
-// ParseURI reads a pairing URI. It is strict where ParseCode is forgiving, since
-// no person types one: each of the four parameters exactly once, no other.
-// Its errors wrap ErrInvalidURI and never repeat the secret.
+// ParseURI reads a pairing URI. Unlike ParseCode it is strict, because no person types a URI: it
+// requires each of the four parameters exactly once and permits no other. Its errors wrap
+// ErrInvalidURI and never repeat the secret.
 func ParseURI(s string) (Invitation, error) {
 	if len(s) > maxURILength {
 		return Invitation{}, fmt.Errorf("%w: longer than %d bytes", ErrInvalidURI, maxURILength)
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		// The cause quotes the whole input, secret included, so it is left out.
+		// The cause quotes the whole input with the secret, so it is not wrapped.
 		return Invitation{}, fmt.Errorf("%w: not a URI", ErrInvalidURI)
 	}
 	if u.Scheme != uriScheme || u.Host != uriHost || u.User != nil || u.Path != "" || u.Opaque != "" || strings.Contains(s, "#") {
@@ -67,7 +67,7 @@ func ParseURI(s string) (Invitation, error) {
 	return invitation(values)
 }
 
-// invitation checks and takes the four parameters.
+// invitation checks the four parameters and returns their Invitation.
 func invitation(values url.Values) (Invitation, error) {
 	for _, name := range []string{"gateway", "code", "secret", "ca"} {
 		if len(values[name]) != 1 {
@@ -91,22 +91,22 @@ func invitation(values url.Values) (Invitation, error) {
 	return inv, nil
 }
 
-// String is the URI, secret included, in its canonical form: ParseURI of it
-// gives the same Invitation.
+// String returns the URI with its secret in canonical form: ParseURI of it returns the same
+// Invitation.
 func (i Invitation) String() string {
-	// A colon needs no escape in a query, and people do read these.
+	// A colon needs no escape in a query, and people read these URIs.
 	gateway := strings.ReplaceAll(url.QueryEscape(i.Gateway), "%3A", ":")
 	return uriScheme + "://" + uriHost + "?gateway=" + gateway + "&code=" + url.QueryEscape(i.LookupID) +
 		"&secret=" + url.QueryEscape(i.Secret) + "&ca=" + pinPrefix + url.QueryEscape(i.CASHA256)
 }
 
-// LogValue keeps the secret out of structured logs.
+// LogValue returns the lookup id and the gateway, to keep the secret out of structured logs.
 func (i Invitation) LogValue() slog.Value {
 	return slog.StringValue(i.LookupID + " at " + i.Gateway)
 }
 
-// CheckEndpoint refuses what is not a host:port to dial: the host a DNS name, an
-// IPv4 address or an IPv6 address in brackets (no zone), the port 1 to 65535.
+// CheckEndpoint returns an error unless endpoint is a host:port to dial. The host must be a DNS
+// name, an IPv4 address or an IPv6 address in brackets (no zone), and the port must be 1 to 65535.
 func CheckEndpoint(endpoint string) error {
 	host, port, err := net.SplitHostPort(endpoint)
 	if err != nil {
@@ -127,7 +127,8 @@ func CheckEndpoint(endpoint string) error {
 	return nil
 }
 
-// isDNSName accepts letters, digits, inner dashes and dots, in either case.
+// isDNSName reports whether host consists of letters, digits, inner dashes and dots, in either
+// case.
 func isDNSName(host string) bool {
 	if len(host) > 253 {
 		return false

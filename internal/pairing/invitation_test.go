@@ -73,7 +73,7 @@ func TestBadURIsAreRefusedWithoutRepeatingTheSecret(t *testing.T) {
 				t.Errorf("error %v, want ErrInvalidURI with %q", err, c.want)
 			}
 			if got != (Invitation{}) {
-				t.Errorf("got %v beside the error", got)
+				t.Errorf("got %v together with the error", got)
 			}
 			if err != nil && strings.Contains(err.Error(), goodInvitation.Secret) {
 				t.Errorf("the error repeats the secret: %v", err)

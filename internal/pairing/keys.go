@@ -10,15 +10,15 @@ import (
 	"fmt"
 )
 
-// ErrConfirmation says that the peer does not know the secret, or sees another
-// connection, code, public key or bundle than we do.
+// ErrConfirmation means that the peer does not know the secret, or that its connection, code,
+// public key or bundle differs from ours.
 var ErrConfirmation = errors.New("pairing confirmation does not match")
 
-// ErrMAC says that what Keys.VerifyMAC was shown is not what the peer sent.
+// ErrMAC means that the data given to Keys.VerifyMAC is not the data that the peer sent.
 var ErrMAC = errors.New("pairing message authentication does not match")
 
-// Keys is the outcome of one exchange. It means nothing until VerifyPeer has
-// returned nil. It never prints its content.
+// Keys holds the keys of one exchange. They prove nothing until VerifyPeer has returned nil. Keys
+// never prints its content.
 type Keys struct {
 	own        []byte // our confirmation
 	peer       []byte // the confirmation we expect
@@ -26,8 +26,8 @@ type Keys struct {
 	transcript []byte // HKDF-Expand(Ke, "mooring transcript v1")
 }
 
-// deriveKeys is the key schedule of RFC 9382, section 4. Hash(TT) itself never
-// leaves it.
+// deriveKeys implements the key schedule of RFC 9382, section 4. Hash(TT) itself never leaves this
+// function.
 func deriveKeys(r role, transcript, aad []byte) (*Keys, error) {
 	hash := sha256.Sum256(transcript)
 	ke, ka := hash[:16], hash[16:]
@@ -51,12 +51,12 @@ func deriveKeys(r role, transcript, aad []byte) (*Keys, error) {
 	return keys, nil
 }
 
-// Confirmation is our proof for the peer: 32 bytes. The agent sends its own
-// first; the gateway sends its own only after VerifyPeer.
+// Confirmation returns our proof for the peer, 32 bytes. The agent sends its confirmation first;
+// the gateway sends its own only after VerifyPeer.
 func (k *Keys) Confirmation() []byte { return append([]byte(nil), k.own...) }
 
-// VerifyPeer checks the peer's confirmation in constant time: nil or
-// ErrConfirmation. The caller counts the try before it calls.
+// VerifyPeer checks the peer's confirmation in constant time and returns nil or ErrConfirmation.
+// The caller must count the attempt before the call.
 func (k *Keys) VerifyPeer(mac []byte) error {
 	if !hmac.Equal(k.peer, mac) {
 		return ErrConfirmation
@@ -64,18 +64,18 @@ func (k *Keys) VerifyPeer(mac []byte) error {
 	return nil
 }
 
-// TranscriptSHA256 is the public id of the exchange, the same on both sides: 32
-// bytes in lower-case hex, from which nothing else of the session follows.
+// TranscriptSHA256 returns the public id of the exchange, which is the same on both sides. It is 32
+// bytes in lower-case hex, from which no other value of the exchange can be derived.
 func (k *Keys) TranscriptSHA256() string { return hex.EncodeToString(k.transcript) }
 
-// MAC authenticates data of a stated kind under the session: HMAC-SHA256 over
-// the length-prefixed label and parts, so no part can leak into the next.
+// MAC authenticates data with a label under a key of the exchange: HMAC-SHA256 over the length-prefixed
+// label and parts, so that no bytes can move between parts.
 func (k *Keys) MAC(label string, data ...[]byte) []byte {
 	parts := append([][]byte{[]byte(label)}, data...)
 	return hmacSHA256(k.sessionKey, lengthPrefixed(parts...))
 }
 
-// VerifyMAC checks what the peer made with MAC, in constant time: nil or ErrMAC.
+// VerifyMAC checks a MAC of the peer in constant time and returns nil or ErrMAC.
 func (k *Keys) VerifyMAC(mac []byte, label string, data ...[]byte) error {
 	if !hmac.Equal(k.MAC(label, data...), mac) {
 		return ErrMAC
@@ -83,22 +83,22 @@ func (k *Keys) VerifyMAC(mac []byte, label string, data ...[]byte) error {
 	return nil
 }
 
-// String hides the keys from %v and %s, GoString from %#v.
+// String hides the keys from %v and %s.
 func (k *Keys) String() string { return "pairing.Keys(hidden)" }
 
 // GoString hides the keys from %#v.
 func (k *Keys) GoString() string { return k.String() }
 
-// AAD is what both sides must see alike, besides the secret, for their
-// confirmations to match: the TLS exporter (ExporterLabel, so a relay in the
-// middle fails), the lookup id of the code, and the lower-case hex SHA-256 of
-// the device's public key and of the CA bundle.
+// AAD returns the data that both sides must have in common, in addition to the secret, for their
+// confirmations to match. It contains the TLS exporter (ExporterLabel, so that a relay in the
+// middle fails) and the lookup id of the code. It also contains the lower-case hex SHA-256 of the
+// device's public key and of the CA bundle.
 func AAD(exporter []byte, codeID, publicKeySHA256, bundleSHA256 string) []byte {
 	return lengthPrefixed(exporter, []byte(codeID), []byte(publicKeySHA256), []byte(bundleSHA256))
 }
 
-// lengthPrefixed joins parts unambiguously, as RFC 9382, section 3.3 does: each
-// after its length as 8 bytes, little endian.
+// lengthPrefixed joins parts unambiguously, as in RFC 9382, section 3.3: each part follows its
+// length as 8 bytes, little endian.
 func lengthPrefixed(parts ...[]byte) []byte {
 	var out []byte
 	for _, part := range parts {

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// printed formats v in every way a careless log line would.
+// printed formats v in every way in which careless code might log it.
 func printed(v any) []string {
 	return []string{fmt.Sprint(v), fmt.Sprintf("%v", v), fmt.Sprintf("%+v", v), fmt.Sprintf("%#v", v), fmt.Sprintf("%s", v)}
 }

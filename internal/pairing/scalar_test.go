@@ -37,7 +37,7 @@ func TestBrokenRandomnessIsAnError(t *testing.T) {
 }
 
 func TestPasswordScalarIsStableAndSeparatesItsInputs(t *testing.T) {
-	// Records in a cluster outlive a version of this code, so the value is frozen.
+	// Stored records outlive a version of this code, so the value must never change.
 	const want = "d82693aeed592df981cb5e30c0c56592fd0204bb6a096e68ce4689c98d11faf4"
 	w := PasswordScalar("K7QX2M", "482913")
 	if got := hex.EncodeToString(w); got != want {

@@ -10,7 +10,7 @@ import (
 	"filippo.io/nistec"
 )
 
-// badShares are refused by whoever receives them.
+// badShares returns the shares that every receiver must refuse.
 func badShares(t testing.TB) map[string][]byte {
 	share := bytes.Clone(validShare(t))
 	offCurve := bytes.Clone(share)
@@ -116,7 +116,7 @@ func FuzzShare(f *testing.F) {
 	})
 }
 
-// isOnCurve asks another implementation.
+// isOnCurve checks the share with an independent implementation.
 func isOnCurve(share []byte) bool {
 	x, _ := elliptic.Unmarshal(elliptic.P256(), share) //nolint:staticcheck // an independent opinion
 	return x != nil

@@ -13,23 +13,21 @@ import (
 // ShareLength is the size in bytes of a share: an uncompressed point of P-256.
 const ShareLength = 65
 
-// identityAgent and identityGateway are A and B of the transcript.
+// identityAgent and identityGateway are the identities A and B of the transcript.
 const (
 	identityAgent   = "mooring agent"
 	identityGateway = "mooring gateway"
 )
 
 var (
-	// ErrInvalidShare is the cause of every refusal of a peer's share: wrong
-	// length or encoding, not on the curve, our own share sent back, or one that
-	// leads to the identity.
+	// ErrInvalidShare is wrapped by every refusal of a peer's share. The share has a wrong length
+	// or encoding, is not on the curve, equals our own share, or leads to the identity element.
 	ErrInvalidShare = errors.New("invalid share")
-	// ErrFinished says that an exchange was already used; each allows one Finish.
+	// ErrFinished means that an exchange was already used; each allows one Finish.
 	ErrFinished = errors.New("pairing exchange already finished")
 )
 
-// blindA and blindB are M and N of RFC 9382, section 6: points whose discrete
-// logarithms nobody knows.
+// blindA and blindB are M and N of RFC 9382, section 6: points with unknown discrete logarithms.
 var (
 	blindA = mustPoint("02886e2f97ace46e55ba9dd7242579f2993b64e16ef3dcab95afd497333d8fa12f")
 	blindB = mustPoint("03d8bbd6c639c62937b04d997f38c3770719c629d7014d49a24b4f98baa1292b49")
@@ -47,14 +45,14 @@ func mustPoint(compressed string) *nistec.P256Point {
 	return p
 }
 
-// Agent is the machine's side of one exchange (A). Not for concurrent use.
+// Agent is the machine's side of one exchange (A). It is not safe for concurrent use.
 type Agent struct{ side }
 
-// Gateway is the gateway's side of one exchange (B). Not for concurrent use.
+// Gateway is the gateway's side of one exchange (B). It is not safe for concurrent use.
 type Gateway struct{ side }
 
-// NewAgent begins an exchange with the password scalar w and fresh randomness.
-// It errs when w is no scalar (ErrInvalidScalar) or rand fails.
+// NewAgent begins an exchange with the password scalar w and fresh randomness. It returns an error
+// when w is not a valid scalar (ErrInvalidScalar) or rand fails.
 func NewAgent(w []byte, rand io.Reader) (*Agent, error) {
 	s, err := newSide(roleA, identityAgent, identityGateway, w, rand)
 	if err != nil {
@@ -63,7 +61,7 @@ func NewAgent(w []byte, rand io.Reader) (*Agent, error) {
 	return &Agent{s}, nil
 }
 
-// NewGateway is NewAgent for the other side.
+// NewGateway begins the gateway's side of an exchange, as [NewAgent] does for the agent.
 func NewGateway(w []byte, rand io.Reader) (*Gateway, error) {
 	s, err := newSide(roleB, identityAgent, identityGateway, w, rand)
 	if err != nil {
@@ -72,9 +70,8 @@ func NewGateway(w []byte, rand io.Reader) (*Gateway, error) {
 	return &Gateway{s}, nil
 }
 
-// RandomShare is what a gateway answers for a code it does not know: a share
-// made with the same work as a true one, from a random password, that no secret
-// can complete.
+// RandomShare returns the gateway's answer for an unknown code: a share from a random password that
+// no secret can complete. It costs the same work as a valid share.
 func RandomShare(rand io.Reader) ([]byte, error) {
 	w, err := randomScalar(rand)
 	if err != nil {
@@ -87,16 +84,16 @@ func RandomShare(rand io.Reader) ([]byte, error) {
 	return g.Share(), nil
 }
 
-// CheckShare refuses a share no exchange could use (ErrInvalidShare), so that a
-// gateway can answer it before it spends anything.
+// CheckShare returns ErrInvalidShare for a share that no exchange could use, so that a gateway can
+// reject it before it does any other work.
 func CheckShare(share []byte) error {
 	_, err := parseShare(share)
 	return err
 }
 
-// parseShare accepts uncompressed points on the curve alone. The identity has an
-// encoding of one byte, so the length refuses it; P-256 has cofactor 1, so there
-// is no small subgroup to refuse.
+// parseShare accepts only uncompressed points on the curve. The identity element is encoded in one
+// byte, so the length check rejects it. P-256 has cofactor 1, so there is no small subgroup to
+// reject.
 func parseShare(share []byte) (*nistec.P256Point, error) {
 	if len(share) != ShareLength || share[0] != 4 {
 		return nil, fmt.Errorf("%w: not an uncompressed point of %d bytes", ErrInvalidShare, ShareLength)
@@ -108,7 +105,7 @@ func parseShare(share []byte) (*nistec.P256Point, error) {
 	return p, nil
 }
 
-// role tells which of the two blinding points is a side's own.
+// role selects which of the two blinding points belongs to a side.
 type role int
 
 const (
@@ -123,7 +120,7 @@ func (r role) blinds() (own, peer *nistec.P256Point) {
 	return blindB, blindA
 }
 
-// side is what both ends of an exchange share.
+// side holds the state that both ends of an exchange have.
 type side struct {
 	role   role
 	idA    string
@@ -146,7 +143,7 @@ func newSide(r role, idA, idB string, w []byte, rand io.Reader) (side, error) {
 		if err != nil {
 			return side{}, err
 		}
-		// The identity comes up once in 2^256 draws; it would be refused by the peer.
+		// The identity element occurs once in 2^256 draws; the peer would refuse it.
 		if len(share) == ShareLength {
 			return side{role: r, idA: idA, idB: idB, w: bytes.Clone(w), secret: secret, share: share}, nil
 		}
@@ -168,13 +165,12 @@ func blindedShare(r role, w, secret []byte) ([]byte, error) {
 	return public.Add(public, blind).Bytes(), nil
 }
 
-// Share is the message for the peer: ShareLength bytes.
+// Share returns the message for the peer: ShareLength bytes.
 func (s *side) Share() []byte { return bytes.Clone(s.share) }
 
-// Finish takes the peer's share and derives the session's keys; aad comes from
-// AAD. An exchange can be finished once, whatever comes out: ErrInvalidShare or
-// ErrFinished otherwise. A wrong password is no error here, it shows in
-// Keys.VerifyPeer.
+// Finish takes the peer's share and derives the keys of the exchange; aad is the result of AAD. An
+// exchange can be finished only once, even if that fails. The error is ErrInvalidShare or
+// ErrFinished. A wrong password is not an error here; Keys.VerifyPeer detects it.
 func (s *side) Finish(peerShare, aad []byte) (*Keys, error) {
 	if s.secret == nil {
 		return nil, ErrFinished

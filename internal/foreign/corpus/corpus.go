@@ -1,5 +1,5 @@
-// Package corpus holds hostile texts for tests: one list for the plugin, the agent, the controllers
-// and the gateway, and one judgement of the texts that they may show.
+// Package corpus holds hostile texts for tests, and a check of the texts that programs may show.
+// The tests of the plugin, the agent, the controllers and the gateway share it.
 package corpus
 
 import (
@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// forged begins the lines of a hostile text that look like lines of our programs.
+// forged begins each line of a hostile text that imitates a line of our programs.
 const forged = "forged"
 
-// Texts are hostile texts by their effect.
+// Texts holds hostile texts by their effect.
 var Texts = map[string]string{
 	"ESC":            "x\x1b[2J\x1b]0;title\x07\x1b[31m",
 	"C0":             "x\x00\x01\x07\x08\x08\x0c\x0e\x0f",
@@ -34,7 +34,7 @@ var Texts = map[string]string{
 	"very long":      strings.Repeat("x y", 40_000) + "\nforged line",
 }
 
-// All is one text that does all of it but being very long.
+// All is one text with all these effects except extreme length.
 var All = func() string {
 	var all strings.Builder
 	for _, name := range []string{"ESC", "C0", "C1", "raw C1 bytes", "DEL", "bidirectional", "zero width", "blanks", "tags",
@@ -44,11 +44,11 @@ var All = func() string {
 	return all.String()
 }()
 
-// Valid is a hostile text as it can come out of JSON or protobuf: in valid UTF-8.
+// Valid returns a hostile text in valid UTF-8, as JSON and protobuf deliver it.
 func Valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-// Problem returns the fault of a text that is shown to a person, "" for nothing: a character
-// that acts on a terminal or hides, or a foreign line that begins where our own lines do.
+// Problem returns the fault of a text that is shown to a person, or "". A fault is a character that
+// controls a terminal or is invisible, or a foreign line that begins where our own lines begin.
 func Problem(shown string) string {
 	if !utf8.ValidString(shown) {
 		return "invalid UTF-8"
@@ -85,7 +85,7 @@ func quoted(r rune) string {
 	return string(text)
 }
 
-// Check fails a test for a Problem of what is shown.
+// Check fails the test if the shown text has a [Problem].
 func Check(t testing.TB, shown string) {
 	t.Helper()
 	if problem := Problem(shown); problem != "" {

@@ -1,5 +1,5 @@
-// Package identitytest makes certificate authorities and certificates for tests of everything that
-// checks them, good ones and wrong ones.
+// Package identitytest makes certificate authorities, and valid and invalid certificates, for the
+// tests of the code that verifies them.
 package identitytest
 
 import (
@@ -20,13 +20,13 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// Authority is a CA.
+// Authority is a CA with its key.
 type Authority struct {
 	Certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
-// NewKey is a device or server key.
+// NewKey returns a new device or server key.
 func NewKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -36,7 +36,7 @@ func NewKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// NewAuthority makes a self-signed CA of that subject, valid from a day ago for a year.
+// NewAuthority makes a self-signed CA with that subject, valid from a day ago for a year.
 func NewAuthority(t testing.TB, subject string, changes ...Change) *Authority {
 	t.Helper()
 	a := &Authority{key: NewKey(t)}
@@ -52,7 +52,7 @@ func NewAuthority(t testing.TB, subject string, changes ...Change) *Authority {
 	return a
 }
 
-// LoadAuthority returns the CA of a certificate and its key, both in PEM.
+// LoadAuthority returns the CA of a certificate and its key, both given in PEM.
 func LoadAuthority(t testing.TB, certificate, key []byte) *Authority {
 	t.Helper()
 	pair, err := tls.X509KeyPair(certificate, key)
@@ -84,18 +84,18 @@ func (a *Authority) sign(t testing.TB, template, parent *x509.Certificate, pub *
 	return cert
 }
 
-// PEM is the CA as a bundle.
+// PEM returns the CA as a bundle.
 func (a *Authority) PEM() string { return string(EncodePEM(a.Certificate)) }
 
-// Change alters a template before it is signed.
+// Change modifies a template before it is signed.
 type Change func(*x509.Certificate)
 
-// ValidFrom sets the beginning relative to now.
+// ValidFrom sets NotBefore relative to now.
 func ValidFrom(after time.Duration) Change {
 	return func(c *x509.Certificate) { c.NotBefore = time.Now().Add(after) }
 }
 
-// ValidUntil sets the end relative to now.
+// ValidUntil sets NotAfter relative to now.
 func ValidUntil(after time.Duration) Change {
 	return func(c *x509.Certificate) { c.NotAfter = time.Now().Add(after) }
 }
@@ -115,7 +115,7 @@ func DNS(name string) Change {
 	return func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, name) }
 }
 
-// Device issues a device certificate for key, with changes that make it a wrong one.
+// Device issues a device certificate for key; changes can make it invalid.
 func (a *Authority) Device(t testing.TB, id identity.ID, key *ecdsa.PublicKey, changes ...Change) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -129,7 +129,7 @@ func (a *Authority) Device(t testing.TB, id identity.ID, key *ecdsa.PublicKey, c
 	return a.sign(t, template, a.Certificate, key)
 }
 
-// DeviceTLS is Device as a client certificate.
+// DeviceTLS returns the certificate of [Authority.Device] as a TLS client certificate with a new key.
 func (a *Authority) DeviceTLS(t testing.TB, id identity.ID, changes ...Change) tls.Certificate {
 	t.Helper()
 	key := NewKey(t)
@@ -152,7 +152,7 @@ func (a *Authority) Server(t testing.TB, changes ...Change) (*x509.Certificate, 
 	return a.sign(t, template, a.Certificate, &key.PublicKey), key
 }
 
-// WriteServer issues a gateway certificate into dir/current, by a swap of a symlink.
+// WriteServer issues a gateway certificate into dir/current, which is a symlink that it replaces.
 func (a *Authority) WriteServer(t testing.TB, dir string, changes ...Change) *x509.Certificate {
 	t.Helper()
 	cert, key := a.Server(t, changes...)
@@ -164,7 +164,7 @@ func (a *Authority) WriteServer(t testing.TB, dir string, changes ...Change) *x5
 	return cert
 }
 
-// SwapTLSDir puts the two files in place at once.
+// SwapTLSDir replaces both files at the same instant.
 func SwapTLSDir(t testing.TB, dir string, certificate, key []byte) {
 	t.Helper()
 	version, err := os.MkdirTemp(dir, "version-")
@@ -185,7 +185,7 @@ func SwapTLSDir(t testing.TB, dir string, certificate, key []byte) {
 	}
 }
 
-// EncodePEM writes certificates one after another.
+// EncodePEM returns the certificates in PEM, one after another.
 func EncodePEM(certs ...*x509.Certificate) []byte {
 	var out []byte
 	for _, cert := range certs {
