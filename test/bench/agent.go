@@ -17,7 +17,8 @@ const (
 	mostBinaryMiB    = 25
 )
 
-// idleAgent is what one mooring-agent costs its machine, as a process of its own.
+// idleAgent measures the memory, the processor time and the program size of one mooring-agent that
+// runs as a process of its own.
 func idleAgent(ctx context.Context, s *suite) (r result, err error) {
 	w, err := s.world(ctx)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// leastPoll is how much slower a poll a second has to be on any machine: the 30 of the budget
-// would need an unloaded one.
+// leastPoll is the least ratio of a poll once a second to a dispatch, on any machine. The budget's
+// 30 would need an unloaded one.
 const leastPoll = 10
 
-// The benchmark itself, with tiny counts, on one small system: what it counts has to be right. Its
-// machines have slow connections that stall and send results twice, and still nothing is lost and
-// nothing runs twice when their gateway is killed.
+// The test runs the benchmark itself, with tiny counts, on one small system: the counts have to be
+// right. The machines have slow connections that stall, and they send results twice. Still no
+// dispatch is lost and none runs twice when the gateway is killed.
 func TestTheBenchmarkCountsRight(t *testing.T) {
 	log.SetLogger(logr.Discard())
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -32,7 +32,7 @@ func TestTheBenchmarkCountsRight(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	// First, so that all rows share this system.
+	// The crowd starts first, so that all rows share its system.
 	if _, err := s.crowd(ctx, counts.idle[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -56,14 +56,15 @@ func TestTheBenchmarkCountsRight(t *testing.T) {
 		t.Errorf("the machines ran %d dispatches, %d twice, and sent %d results twice", got.Ran, got.Twice, got.Duplicated)
 	}
 	checkPoll(ctx, t, s)
-	// Last, because nothing starts it again.
+	// The kill comes last, because nothing starts the controller again.
 	s.large.Controller.Kill()
 	if err := s.large.grow(ctx, counts.idle[0]+1, 1); err == nil || !strings.Contains(err.Error(), "the controller ended") {
 		t.Errorf("growing without a controller: %v", err)
 	}
 }
 
-// checkPoll: watching is not polling.
+// checkPoll fails the test unless a dispatch that is polled once a second takes much longer than
+// one that is watched.
 func checkPoll(ctx context.Context, t *testing.T, s *suite) {
 	a, err := s.large.arms(ctx)
 	if err != nil {

@@ -19,10 +19,10 @@ import (
 // answerTimeout bounds one dispatch of a benchmark.
 const answerTimeout = time.Minute
 
-// machine is a Node.
+// machine names a Node.
 type machine struct{ namespace, name string }
 
-// caller creates dispatches and learns of their ends by one watch.
+// caller creates dispatches and receives their terminal phases through one watch.
 type caller struct {
 	client  client.Client
 	stop    context.CancelFunc
@@ -65,13 +65,14 @@ func (a *caller) saw(d *v1alpha1.CapabilityDispatch) {
 	}
 }
 
-// newDispatch is one for a machine, not created yet.
+// newDispatch returns a dispatch for a machine; it does not create it.
 func newDispatch(to machine, capability string) *v1alpha1.CapabilityDispatch {
 	return &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: to.namespace, Name: "b-" + rand.String(10)},
 		Spec: v1alpha1.CapabilityDispatchSpec{NodeName: to.name, Capability: capability, Input: &v1alpha1.JSON{Raw: []byte(`{"text":"hi"}`)}}}
 }
 
-// call is the time from sending the creation of one dispatch to the news of its success.
+// call returns the time from sending the creation of one dispatch to the watch event of its
+// success.
 func (a *caller) call(ctx context.Context, to machine) (time.Duration, error) {
 	d := newDispatch(to, "echo")
 	ended := make(chan v1alpha1.DispatchPhase, 1)

@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// counts are API writes since the API server started, by "VERB resource/subresource".
+// counts holds the API writes since the API server started, by "VERB resource/subresource".
 type counts map[string]float64
 
-// writes reads apiserver_request_total, whatever became of a request.
+// writes reads the writes of apiserver_request_total, failed ones too.
 func (w *world) writes(ctx context.Context) (counts, error) { return w.requests(ctx, "") }
 
-// stored are the writes that succeeded.
+// stored reads the writes that succeeded.
 func (w *world) stored(ctx context.Context) (counts, error) { return w.requests(ctx, "2") }
 
 // requests reads the writes whose HTTP status begins with code.
@@ -28,8 +28,8 @@ func (w *world) requests(ctx context.Context, code string) (counts, error) {
 	return countWrites(text, code)
 }
 
-// countWrites finds the writes in the metrics of an API server. The deletion of a collection is none
-// of them: that is the end of a Namespace, of machines of an earlier row, which takes its time.
+// countWrites sums the writes in the metrics of an API server. It leaves out the deletion of a
+// collection: that is the slow end of a Namespace with the machines of an earlier row.
 func countWrites(text, code string) (counts, error) {
 	all := counts{}
 	for line := range strings.Lines(text) {
@@ -55,7 +55,7 @@ func countWrites(text, code string) (counts, error) {
 	return all, nil
 }
 
-// since is what came after an earlier reading.
+// since returns the counts that were added after an earlier reading.
 func (c counts) since(earlier counts) counts {
 	delta := counts{}
 	for key, n := range c {
@@ -66,7 +66,7 @@ func (c counts) since(earlier counts) counts {
 	return delta
 }
 
-// of sums the verbs of one resource.
+// of returns the sum over the verbs of one resource.
 func (c counts) of(resource string) (sum float64) {
 	for key, n := range c {
 		if strings.HasSuffix(key, " "+resource) {
@@ -83,7 +83,7 @@ func (c counts) all() (sum float64) {
 	return sum
 }
 
-// String lists them in order.
+// String lists the counts in the order of their keys.
 func (c counts) String() string {
 	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(c)) {
@@ -96,7 +96,7 @@ func (c counts) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// page reads the metrics of a process.
+// page reads the metrics page of a process.
 func page(ctx context.Context, c *http.Client, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -11,10 +11,11 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// fastPathAfter lets the second pass in which a session began: what is created in it costs a claim.
+// fastPathAfter lets the second pass in which a session began: a dispatch that is created in it
+// costs a claim.
 const fastPathAfter = 3 * time.Second
 
-// arms are the ways to get a dispatch done, with one watching caller.
+// arms holds the ways to run a dispatch, with one caller that watches all of them.
 type arms struct {
 	*caller
 	mooring, raw, polled machine
@@ -59,7 +60,7 @@ func (a *arms) close() error {
 	return a.fleet.Close()
 }
 
-// latency is the time of one dispatch after the other.
+// latency measures the time of dispatches that run one after the other.
 func latency(ctx context.Context, s *suite) (r result, err error) {
 	w, err := s.world(ctx)
 	if err != nil {
@@ -95,7 +96,7 @@ func latency(ctx context.Context, s *suite) (r result, err error) {
 	return r, nil
 }
 
-// latencies is one round: the arms take turns.
+// latencies runs one round, in which the arms take turns.
 func (a *arms) latencies(ctx context.Context, calls, polls int) (map[machine][]time.Duration, error) {
 	round := map[machine][]time.Duration{}
 	for n := range calls {
@@ -113,7 +114,7 @@ func (a *arms) latencies(ctx context.Context, calls, polls int) (map[machine][]t
 	return round, nil
 }
 
-// throughput is how many dispatches end per second with so many under way.
+// throughput measures how many dispatches end per second with 16 and with 64 of them in flight.
 func throughput(ctx context.Context, s *suite) (r result, err error) {
 	w, err := s.world(ctx)
 	if err != nil {

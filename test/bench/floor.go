@@ -22,11 +22,11 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// floorWorkers are as many as the machines that pair at a time.
+// floorWorkers equals the number of machines that pair at a time.
 const floorWorkers = 16
 
-// floor is a cluster without Mooring's processes, on which a plain client writes what pairings
-// were seen to write, with the content of one of them.
+// floor is a cluster without Mooring's processes. A plain client repeats on it the writes that were
+// counted for pairings, with the content of one of them.
 type floor struct {
 	cluster *cluster.Cluster
 	client  client.WithWatch
@@ -43,7 +43,7 @@ type floor struct {
 func newFloor(ctx context.Context, p *pairingArm, plan counts) (_ *floor, err error) {
 	f := &floor{plan: plan, signed: map[string]chan struct{}{}, stop: func() {}}
 	if f.models, err = p.models(ctx); err != nil {
-		return nil, fmt.Errorf("read what a pairing left: %w", err)
+		return nil, fmt.Errorf("read the objects of a pairing: %w", err)
 	}
 	if f.cluster, err = cluster.Start(ctx, cluster.Options{Own: true, Fsync: true}); err != nil {
 		return nil, err
@@ -74,11 +74,11 @@ func newFloor(ctx context.Context, p *pairingArm, plan counts) (_ *floor, err er
 
 func (f *floor) close() error {
 	f.stop()
-	_ = f.follows.Wait() // it ends with its context's error
+	_ = f.follows.Wait() // it returns the error of its context
 	return f.cluster.Close()
 }
 
-// models are the objects of one pairing, as they can be created anew.
+// models returns the objects of one pairing, ready to be created again.
 func (p *pairingArm) models(ctx context.Context) (map[string]*unstructured.Unstructured, error) {
 	fleet := p.fleets[0]
 	key := client.ObjectKey{Namespace: fleet.Namespace, Name: fleet.Agents()[0].Name}
@@ -103,7 +103,7 @@ func (p *pairingArm) models(ctx context.Context) (map[string]*unstructured.Unstr
 	if len(told.Items) == 0 {
 		return nil, errors.New("no Event is left")
 	}
-	told.Items[0].Regarding.Namespace = floorNamespace // an Event is about its own namespace
+	told.Items[0].Regarding.Namespace = floorNamespace // an Event must be in the namespace of its object
 	models := map[string]*unstructured.Unstructured{}
 	for resource, o := range map[string]client.Object{"pairingcodes": code, "nodes": node, "secrets": secret,
 		"pairingrequests": &requests.Items[0], "events": &told.Items[0]} {
@@ -137,7 +137,7 @@ func modelOf(o client.Object, scheme *runtime.Scheme) (*unstructured.Unstructure
 
 func (f *floor) workers(ctx context.Context) (workers, error) { return workersOf(ctx, f.cluster) }
 
-// round does the writes of so many pairings.
+// round does the writes of the given number of pairings.
 func (f *floor) round(ctx context.Context, pairings int) (time.Duration, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(floorWorkers)
@@ -147,7 +147,7 @@ func (f *floor) round(ctx context.Context, pairings int) (time.Duration, error) 
 		name := fmt.Sprintf("floor-%05d", f.made)
 		group.Go(func() error {
 			if err := f.pair(ctx, name, n); err != nil {
-				return fmt.Errorf("write what the pairing of %s writes: %w", name, err)
+				return fmt.Errorf("repeat the writes of the pairing of %s: %w", name, err)
 			}
 			return nil
 		})

@@ -26,13 +26,13 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// rawVersion is what the plain client calls itself in its Hello.
+// rawVersion is the agent version in the Hello of the plain client.
 const rawVersion = "raw"
 
 type wire = gatewayv1.NodeService_StreamNodeEventsServer
 
-// front is the listeners of a gateway with nothing behind them: the measurement itself offers and
-// takes results.
+// front is the listeners of a gateway with nothing behind them: the measurement itself sends offers
+// and receives results.
 type front struct {
 	gatewayv1.UnimplementedNodeServiceServer
 	session, raw wire
@@ -46,7 +46,7 @@ type front struct {
 	answered chan struct{} // closed when the plain client ended; nil before it began
 }
 
-// newFront has one real agent and one plain client connected.
+// newFront connects one real agent and one plain client.
 func (w *world) newFront(ctx context.Context) (_ *front, err error) {
 	free, err := stack.FreeAddresses(2)
 	if err != nil {
@@ -77,14 +77,14 @@ func (w *world) newFront(ctx context.Context) (_ *front, err error) {
 	return f, f.dialPlain(ctx)
 }
 
-// trustPause is between two looks for the trust bundles.
+// trustPause is the time between two attempts to read the trust bundles.
 const trustPause = 100 * time.Millisecond
 
 func (f *front) listen(ctx context.Context, w *world, pairing, node string) error {
 	trust := gateway.NewTrust(logr.Discard())
 	var bundles corev1.ConfigMap
 	key := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}
-	// In the first seconds of a cluster the controller has not published it.
+	// The controller has not published the bundles in the first seconds of a cluster.
 	for err := w.client.Get(ctx, key, &bundles); err != nil; err = w.client.Get(ctx, key, &bundles) {
 		if !apierrors.IsNotFound(err) {
 			return err
@@ -107,21 +107,21 @@ func (f *front) listen(ctx context.Context, w *world, pairing, node string) erro
 	return nil
 }
 
-// everybody with a certificate may call.
+// everybody authorizes each caller with a certificate.
 type everybody struct{}
 
-// Authorize allows.
+// Authorize allows every caller.
 func (everybody) Authorize(context.Context, peer.Identity) error { return nil }
 
 // Pinned counts each caller as the machine of its Node.
 func (everybody) Pinned(peer.Identity) bool { return true }
 
-// RegisterNode grants nothing that matters here: the agent runs what it is offered.
+// RegisterNode grants nothing: for this measurement the agent runs every offer.
 func (f *front) RegisterNode(context.Context, *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
 	return &gatewayv1.RegisterNodeResponse{}, nil
 }
 
-// StreamNodeEvents welcomes, and leaves the stream to the measurement.
+// StreamNodeEvents sends the Welcome and leaves the stream to the measurement.
 func (f *front) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.StreamNodeEventsRequest, gatewayv1.StreamNodeEventsResponse]) error {
 	first, err := stream.Recv()
 	if err != nil {
@@ -194,7 +194,7 @@ func (f *front) dialPlain(ctx context.Context) error {
 	return err
 }
 
-// answer is the plain client: Hello, then a result for every offer.
+// answer runs the plain client: it sends a Hello, then a result for every offer.
 func answer(stream gatewayv1.NodeService_StreamNodeEventsClient) {
 	hello := &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{AgentVersion: rawVersion}}}
 	for err := stream.Send(hello); err == nil; {

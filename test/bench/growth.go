@@ -6,11 +6,12 @@ import (
 	"fmt"
 )
 
-// mostGrowth is how much more a dispatch may cost with many Nodes than with few.
+// mostGrowth is the largest allowed ratio of a dispatch's cost with many Nodes to its cost with
+// few.
 const mostGrowth = 1.1
 
-// growth is what a dispatch costs beside few and many Nodes: a system for each count, all running
-// at the same time, measured in turns.
+// growth measures the cost of a dispatch with few and with many Nodes. Each count has a system of
+// its own; all run at the same time and are measured in turns.
 func growth(ctx context.Context, s *suite) (r result, err error) {
 	if err := s.closeSmall(); err != nil {
 		return r, err
@@ -49,7 +50,8 @@ func growth(ctx context.Context, s *suite) (r result, err error) {
 	return r, nil
 }
 
-// sites start in order of their size; the largest is the crowd that the rows before and after use.
+// sites starts the systems in order of their size. The largest is the crowd that the rows before
+// and after use.
 func (s *suite) sites(ctx context.Context) (sites []*site, err error) {
 	for i, nodes := range s.growth {
 		made := &site{nodes: nodes, own: i < len(s.growth)-1}

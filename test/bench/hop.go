@@ -9,13 +9,13 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// hopPause is between two hops: the machine writes the settling of one into its journal, which is
-// not part of the next.
+// hopPause is the time between two hops. In it the machine journals that the last dispatch is
+// settled, which must not count for the next hop.
 const hopPause = 2 * time.Millisecond
 
-// hop is the way from an offer to its result over a session, against a message and its answer over
-// a stream of the same kind: the real listener of a gateway, the same TLS, in this process. What
-// the machine does besides is to journal the offer with its start, and the result.
+// hop compares the way from an offer to its result over a session with a message and its answer
+// over a stream of the same kind. Both use the real listener of a gateway with its TLS, in this
+// process. The machine also journals the offer with its start, and the result.
 func hop(ctx context.Context, s *suite) (r result, err error) {
 	w, err := s.world(ctx)
 	if err != nil {
@@ -59,7 +59,7 @@ func hop(ctx context.Context, s *suite) (r result, err error) {
 	return r, nil
 }
 
-// ping is a message and its answer.
+// ping sends a message and returns the time until its answer.
 func (f *front) ping() (time.Duration, error) {
 	began := time.Now()
 	if err := f.raw.Send(offerOf("ping")); err != nil {
@@ -69,7 +69,7 @@ func (f *front) ping() (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// offer has the machine run echo.
+// offer offers echo to the machine and returns the times until its acceptance and its result.
 func (f *front) offer(uid string) (accepted, ended time.Duration, err error) {
 	began := time.Now()
 	if err := f.session.Send(offerOf(uid)); err != nil {
@@ -85,7 +85,7 @@ func (f *front) offer(uid string) (accepted, ended time.Duration, err error) {
 		case message.GetResult().GetDispatch().GetUid() == uid:
 			ended = time.Since(began)
 			if message.GetResult().GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED {
-				return 0, 0, fmt.Errorf("it ended %s: %s", message.GetResult().GetOutcome(), message.GetResult().GetErrorMessage())
+				return 0, 0, fmt.Errorf("the offer ended %s: %s", message.GetResult().GetOutcome(), message.GetResult().GetErrorMessage())
 			}
 			return accepted, ended, f.session.Send(settledOf(message.GetResult().GetDispatch()))
 		}

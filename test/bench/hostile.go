@@ -22,15 +22,16 @@ import (
 )
 
 const (
-	// hostileCalls are the calls on a connection before the next.
+	// hostileCalls is the number of calls on a connection before the next connection.
 	hostileCalls = 10
-	// hostileSession is how long it floods a session before it opens another.
+	// hostileSession is the time for which a session is flooded before the next one opens.
 	hostileSession = 500 * time.Millisecond
-	// hostileNice is the priority of its process: its own work is not what its gateway pays for.
+	// hostileNice is the nice value of the hostile process, so that its own work takes no processor
+	// time from the gateway.
 	hostileNice = "10"
 )
 
-// hostile is a machine with a good certificate that costs its gateway as much as it can: heavy
+// hostile is a machine with a valid certificate that costs its gateway as much as it can: large
 // descriptions, new sessions, floods of messages and new connections.
 type hostile struct {
 	dial    func(context.Context) (*link.Link, error)
@@ -42,7 +43,7 @@ type hostile struct {
 	tally hostileTally
 }
 
-// hostileTally counts its calls.
+// hostileTally counts the calls of a hostile machine.
 type hostileTally struct {
 	Connections, Refused, Registrations, Sessions, Messages atomic.Int64
 }
@@ -52,7 +53,8 @@ func (t *hostileTally) write(out io.Writer) error {
 		"registrations": t.Registrations.Load(), "sessions": t.Sessions.Load(), "messages": t.Messages.Load()})
 }
 
-// runHostile is the life of the process that startHostile starts: until its input ends.
+// runHostile runs the hostile machine in the process that startHostile starts, until its standard
+// input ends.
 func runHostile(ctx context.Context, dir, endpoint string) error {
 	directory, err := store.Open(dir)
 	if err != nil {
@@ -90,7 +92,7 @@ func runHostile(ctx context.Context, dir, endpoint string) error {
 	return h.tally.write(os.Stdout)
 }
 
-// connection opens a connection for one use.
+// connection opens a connection, uses it once and closes it.
 func (h *hostile) connection(ctx context.Context, use func(context.Context, gatewayv1.NodeServiceClient)) {
 	l, err := h.dial(ctx)
 	if err != nil {
@@ -101,7 +103,7 @@ func (h *hostile) connection(ctx context.Context, use func(context.Context, gate
 	use(ctx, gatewayv1.NewNodeServiceClient(l.Conn))
 }
 
-// register describes it with many new schemas, again and again.
+// register sends descriptions with many new schemas, hostileCalls times.
 func (h *hostile) register(ctx context.Context, client gatewayv1.NodeServiceClient) {
 	for range hostileCalls {
 		if _, err := client.RegisterNode(ctx, &gatewayv1.RegisterNodeRequest{Capabilities: h.heavy()}); err != nil {
@@ -112,7 +114,7 @@ func (h *hostile) register(ctx context.Context, client gatewayv1.NodeServiceClie
 	}
 }
 
-// session opens a session and floods it.
+// session opens a session and floods it with messages.
 func (h *hostile) session(ctx context.Context, client gatewayv1.NodeServiceClient) {
 	ctx, cancel := context.WithTimeout(ctx, hostileSession)
 	defer cancel()
@@ -150,8 +152,7 @@ func (h *hostile) session(ctx context.Context, client gatewayv1.NodeServiceClien
 	}
 }
 
-// heavy is a list of capabilities with schemas that are expensive to parse and that no machine has
-// declared before.
+// heavy returns capabilities whose schemas are expensive to parse and were never declared before.
 func (h *hostile) heavy() (list []*gatewayv1.Capability) {
 	for i := range 64 {
 		schema := fmt.Sprintf(`{"n":%d`, h.schemas.Add(1)) + h.keys
@@ -188,11 +189,11 @@ func startHostile(ctx context.Context, dir, endpoint string) (*enemy, error) {
 	return e, e.process.Start()
 }
 
-// hold stops it for a while, resume lets it go on.
+// hold stops the process for a while; resume continues it.
 func (e *enemy) hold() error   { return e.process.Process.Signal(syscall.SIGSTOP) }
 func (e *enemy) resume() error { return e.process.Process.Signal(syscall.SIGCONT) }
 
-// end ends it and returns its tally.
+// end ends the process and returns its tally.
 func (e *enemy) end() (string, error) {
 	err := e.resume()
 	_ = e.input.Close()

@@ -21,7 +21,7 @@ const (
 	mostIdlePerMinute = 45
 )
 
-// idle is what machines cost that do nothing: the nth count of them.
+// idle measures the cost of machines that do nothing, for the nth count of agents.
 func idle(n int) func(ctx context.Context, s *suite) (result, error) {
 	return func(ctx context.Context, s *suite) (r result, err error) {
 		if n >= len(s.idle) {
@@ -61,18 +61,18 @@ func idle(n int) func(ctx context.Context, s *suite) (result, error) {
 }
 
 const (
-	// calmWindow is how long Node.status is looked at while a system settles, calmWrites how many
-	// writes in it are those of its rest, and calmWindows how many such windows in a row show that
-	// nothing waits to be tried again.
+	// calmWindow is the time in which writes of Node.status are counted while a system settles. A
+	// window with at most calmWrites of them is calm. calmWindows calm windows in a row show that
+	// no retry is pending.
 	calmWindow  = 5 * time.Second
 	calmWrites  = 10
 	calmWindows = 6
-	// mostSettling is when what goes on counts as rest.
+	// mostSettling is the time after which a system counts as idle in any case.
 	mostSettling = 8 * time.Minute
 )
 
-// settle waits until what the coming of machines set off has ended: the controller writes about
-// each of them twice, fifty times a second. It rests for a moment then.
+// settle waits until the writes that new machines cause have ended: the controller writes twice for
+// each machine, fifty times a second. Then it waits for rest.
 func (w *world) settle(ctx context.Context, rest time.Duration) error {
 	deadline := time.Now().Add(mostSettling)
 	before, err := w.writes(ctx)
@@ -96,10 +96,10 @@ func (w *world) settle(ctx context.Context, rest time.Duration) error {
 	return pause(ctx, rest)
 }
 
-// errTooFew leaves a row out.
-var errTooFew = errors.New("--largest allows fewer agents than it is about")
+// errTooFew marks a row that is left out because --largest allows too few agents.
+var errTooFew = errors.New("--largest allows fewer agents than the row needs")
 
-// quiet is what was seen of a system that rests.
+// quiet holds the measurements of an idle system.
 type quiet struct {
 	window           time.Duration
 	residentKiB      float64
@@ -138,10 +138,10 @@ func (w *world) watchQuiet(ctx context.Context, window time.Duration) (q quiet, 
 	return q, err
 }
 
-// leaseWrites are the renewals of Mooring's Leases, by what they are for.
+// leaseWrites counts the renewals of Mooring's Leases, by their purpose.
 type leaseWrites struct{ gateways, leader, proof float64 }
 
-// countLeases counts for so long.
+// countLeases counts renewals for the length of window.
 func (w *world) countLeases(ctx context.Context, window time.Duration) (*leaseWrites, error) {
 	watching, err := w.client.Watch(ctx, &coordinationv1.LeaseList{}, client.InNamespace(v1alpha1.SystemNamespace))
 	if err != nil {

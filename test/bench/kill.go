@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// killBefore is the part of the dispatches that is created before the gateway dies.
+	// killBefore is the divisor of the dispatches that are created before the gateway is killed.
 	killBefore = 3
-	// mostWritesPerSecond is the budget of Node.status writes: fifty of the gateway, fifty of the
+	// mostWritesPerSecond is the budget of Node.status writes: fifty by the gateway, fifty by the
 	// controller.
 	mostWritesPerSecond = 100
 )
 
-// kill is the death of the only gateway with every machine on it and dispatches under way. The
-// next one starts at once on the same address.
+// kill measures the death of the only gateway while every machine is connected to it and dispatches
+// are in flight. The next gateway starts at once on the same address.
 func kill(ctx context.Context, s *suite) (r result, err error) {
 	if err := s.closeSmall(); err != nil {
 		return r, err
@@ -61,9 +61,10 @@ func kill(ctx context.Context, s *suite) (r result, err error) {
 	return judgeKill(agents, back, ends, after.since(before).of("nodes/status"), now, now.Ran-ran)
 }
 
-// judgeKill tells what became of agents machines, and of dispatches of which so many ran.
+// judgeKill adds the figures of a killed gateway to a result and compares them with their budgets;
+// ran is how many dispatches ran.
 func judgeKill(agents int, back comeback, ends outcomes, nodeWrites float64, now sim.Summary, ran int) (r result, err error) {
-	// A success that never ran is lost as well.
+	// A success that never ran counts as lost too.
 	lost := ends.open + ends.failed + max(ends.succeeded-ran, 0)
 	created := ends.open + ends.failed + ends.succeeded
 	r.add(fmt.Sprint(agents), seconds(back.ready), seconds(back.half), seconds(back.most), seconds(back.all), fmt.Sprint(created),
@@ -75,20 +76,20 @@ func judgeKill(agents int, back comeback, ends outcomes, nodeWrites float64, now
 	return r, err
 }
 
-// caughtUp is what the processes of the crowd count once they have reported so many runs, or had
-// the time to: their reports are a moment behind.
+// caughtUp returns the summary of the crowd once its processes have reported that many runs, or
+// after answerTimeout: their reports are a moment behind.
 func (c *crowded) caughtUp(ctx context.Context, ran int) sim.Summary {
 	waiting, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	_ = c.crowd.Await(waiting, "report all runs", func(s sim.Summary) bool { return s.Ran >= ran })
-	_ = pause(waiting, time.Second) // for what ran twice
+	_ = pause(waiting, time.Second) // for dispatches that ran twice
 	return c.crowd.Summarise()
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }
 
-// comeback is the time from the kill until the next gateway was ready, and half, 99 % and all
-// machines had a session.
+// comeback holds the times from the kill until the next gateway was ready, and until half, 99 % and
+// all of the machines had a session.
 type comeback struct{ ready, half, most, all time.Duration }
 
 func (c *crowded) killGateway(ctx context.Context, agents int) (back comeback, err error) {
@@ -118,15 +119,15 @@ func (c *crowded) killGateway(ctx context.Context, agents int) (back comeback, e
 	return back, nil
 }
 
-// outcomes are how dispatches ended.
+// outcomes counts how dispatches ended.
 type outcomes struct {
-	// open did not end, succeeded say that they ran to their end, failed ended otherwise though
-	// nothing stood in their way.
+	// open counts dispatches without an end, succeeded those that report a finished run. failed
+	// counts all other ends, although nothing prevented a success.
 	open, succeeded, failed int
 	phases                  counts
 }
 
-// ends waits until every dispatch has ended, for some time, and counts how.
+// ends waits, for a bounded time, until every dispatch has ended, and counts the outcomes.
 func (c *crowded) ends(ctx context.Context, all []*v1alpha1.CapabilityDispatch) (o outcomes, err error) {
 	deadline := time.Now().Add(2 * answerTimeout)
 	for {

@@ -1,6 +1,6 @@
-// Command bench measures what Mooring costs against what the same work costs a plain client of the
-// Kubernetes API, in one run and interleaved, and writes docs/benchmarks.md. Budgets are printed
-// beside the figures; only a wrong count fails a run, never a slow machine.
+// Command bench measures the cost of Mooring against the cost of the same work for a plain client
+// of the Kubernetes API, in one run and interleaved. It writes docs/benchmarks.md. Budgets are
+// printed beside the figures; only a wrong count fails a run, never a slow machine.
 package main
 
 import (
@@ -23,18 +23,18 @@ type options struct {
 }
 
 func main() {
-	log.SetLogger(logr.Discard()) // or controller-runtime complains
+	log.SetLogger(logr.Discard()) // or controller-runtime logs a warning
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var o options
-	flag.StringVar(&o.out, "out", "", "page to write; its figures are kept beside it as .json, and rows that are not run stay; empty: standard output only")
+	flag.StringVar(&o.out, "out", "", "page to write; its figures are stored beside it as .json, and rows that do not run keep theirs; empty: standard output only")
 	flag.StringVar(&o.only, "only", "", "rows to run, separated by commas, by name or by the part before the dash; empty: all of "+strings.Join(rowNames(), ", "))
-	flag.StringVar(&o.note, "note", "", "a remark on the machine, such as what else ran on it")
-	small := flag.Bool("quick", false, "tiny counts, to see that everything works: the figures mean nothing and no page is written")
+	flag.StringVar(&o.note, "note", "", "a remark on the machine, such as other programs that ran on it")
+	small := flag.Bool("quick", false, "tiny counts, to check that everything works: the figures have no meaning and no page is written")
 	rounds := flag.Int("rounds", 0, "rounds of each comparison instead of the usual number")
-	most := flag.Int("largest", 0, "most agents, when the machine has no room for the usual number")
-	ramp := flag.Float64("ramp", 0, "agents of a crowd that begin per second instead of the usual number, for a slower machine")
-	enemy := flag.String("hostile", "", "be the hostile machine with this identity directory, for the row neighbour, until the input ends")
+	most := flag.Int("largest", 0, "largest number of agents, when the machine has no room for the usual number")
+	ramp := flag.Float64("ramp", 0, "agents of a crowd that start per second instead of the usual number, for a slower machine")
+	enemy := flag.String("hostile", "", "run the hostile machine of the row neighbour with this identity directory, until standard input ends")
 	endpoint := flag.String("endpoint", "", "the node endpoint that the hostile machine attacks")
 	flag.Parse()
 	if *enemy != "" {
@@ -65,8 +65,8 @@ func main() {
 	}
 }
 
-// run measures the chosen rows and keeps what was measured, also when some fail: the error says
-// which.
+// run measures the chosen rows and stores their figures, also when some rows fail. Its error names
+// the failed rows.
 func run(ctx context.Context, o options, counts sizes) (err error) {
 	chosen, err := choose(o.only)
 	if err != nil {
@@ -112,9 +112,9 @@ func (s *suite) run(ctx context.Context, chosen []row) error {
 	return errors.Join(failed...)
 }
 
-// measure runs one row within its time.
+// measure runs one row within rowTimeout.
 func (s *suite) measure(ctx context.Context, r row) (result, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, rowTimeout, fmt.Errorf("it took longer than %s", rowTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, rowTimeout, fmt.Errorf("the row took longer than %s", rowTimeout))
 	defer cancel()
 	began := time.Now()
 	got, err := r.run(ctx, s)

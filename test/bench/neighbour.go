@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// neighbourBlock is how many dispatches are measured alone, and then beside the hostile machine,
-// before the next turn.
+// neighbourBlock is the number of dispatches in a block: one block is measured beside the hostile
+// machine, the next alone.
 const neighbourBlock = 10
 
-// neighbour is the latency of dispatches to a machine, alone and while another machine of the same
-// gateway is hostile. Each round has a hostile machine of its own, so that all its budgets are
-// whole when it begins.
+// neighbour measures the latency of dispatches to a machine, alone and while another machine of the
+// same gateway is hostile. Each round has its own hostile machine, so that none of its budgets is
+// used up when the round begins.
 func neighbour(ctx context.Context, s *suite) (r result, err error) {
 	w, err := s.world(ctx)
 	if err != nil {
@@ -45,15 +45,15 @@ func neighbour(ctx context.Context, s *suite) (r result, err error) {
 	return r, nil
 }
 
-// besideRound is the result of one round of neighbour.
+// besideRound is the result of one round of `neighbour`.
 type besideRound struct {
 	alone, beside []time.Duration
-	percent       float64 // of a processor, the gateway beside the hostile machine
+	percent       float64 // of one processor, used by the gateway beside the hostile machine
 	did           string
 }
 
-// besideHostile is one round: blocks of dispatches in turns, the hostile machine held in every
-// second one.
+// besideHostile runs one round: blocks of dispatches in turns, with the hostile machine stopped in
+// every second block.
 func (w *world) besideHostile(ctx context.Context, a *arms, dir string, calls int) (round besideRound, err error) {
 	hostile, err := startHostile(ctx, dir, w.NodeEndpoint)
 	if err != nil {
@@ -85,7 +85,7 @@ func (w *world) besideHostile(ctx context.Context, a *arms, dir string, calls in
 	return round, errors.Join(err, endErr)
 }
 
-// calls are dispatches to the machine, one after the other.
+// calls runs count dispatches on the machine, one after the other.
 func (a *arms) calls(ctx context.Context, count int) (samples []time.Duration, err error) {
 	for range count {
 		took, err := a.call(ctx, a.mooring)

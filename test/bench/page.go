@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// section is one table of the page; the rows fill it in their order.
+// section is one table of the page; its rows are printed in the order of rows.
 type section struct {
 	title, text string
 	header      []string
 	rows        []string
 }
 
-// String is the page in Markdown.
+// String returns the page in Markdown.
 func (r record) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Benchmarks
@@ -47,7 +47,7 @@ func (v verdict) verdict() string {
 	return "**missed** by " + v.Off
 }
 
-// render is the section with what its rows measured; nothing when none was.
+// render returns the section with the figures of its rows; "" when none of them was measured.
 func (s section) render(rows map[string]result) string {
 	if !slices.ContainsFunc(s.rows, func(name string) bool { _, ok := rows[name]; return ok }) {
 		return ""
@@ -78,7 +78,7 @@ func (s section) render(rows map[string]result) string {
 	return b.String()
 }
 
-// origin is the small print of a result.
+// origin returns the date, commit and rounds of a result, for the line below its table.
 func (r result) origin() string {
 	text := fmt.Sprintf("%s UTC, commit %s, %d rounds", r.Date, r.Commit, r.Rounds)
 	if r.Rounds == 1 {

@@ -10,16 +10,15 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// leastPairing is how much of the floor's rate Mooring has to reach.
+// leastPairing is the least ratio of Mooring's pairing rate to the floor's.
 const leastPairing = 0.85
 
-// notOfPairings are writes that are no part of what Mooring does for a pairing: what cert-manager
-// does for a certificate it does for the floor as well, and the rest belongs to the namespace or to
-// nothing in particular.
+// notOfPairings lists the resources whose writes do not count for a pairing. cert-manager does the
+// same work for the floor; the others belong to the namespace or to no pairing in particular.
 var notOfPairings = []string{"leases", "certificaterequests/status", "subjectaccessreviews", "selfsubjectaccessreviews", "tokenreviews",
 	"serviceaccounts", "serviceaccounts/token", "namespaces", "configmaps"}
 
-// pairingRate is how many machines pair per second, against a plain client that does the same
+// pairingRate measures how many machines pair per second, against a plain client that does the same
 // writes.
 func pairingRate(ctx context.Context, s *suite) (r result, err error) {
 	w, err := s.world(ctx)
@@ -32,7 +31,7 @@ func pairingRate(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if _, err := own.round(ctx, s.pairings); err != nil { // warms, and shows what is written
+	if _, err := own.round(ctx, s.pairings); err != nil { // warms up, and shows the writes
 		return r, err
 	}
 	after, err := w.stored(ctx)
@@ -53,11 +52,11 @@ func pairingRate(ctx context.Context, s *suite) (r result, err error) {
 	return r, err
 }
 
-// pairer is an arm.
+// pairer is one of the compared ways to pair.
 type pairer interface {
-	// round is how long so many pairings take.
+	// round returns the time that the given number of pairings takes.
 	round(ctx context.Context, pairings int) (time.Duration, error)
-	// workers are whose processor time it takes.
+	// workers returns the processes whose processor time the pairings use.
 	workers(ctx context.Context) (workers, error)
 }
 
@@ -88,11 +87,11 @@ func (s *suite) pairInTurns(ctx context.Context, r *result, plain, own pairer) e
 	return nil
 }
 
-// signerEvents are what cert-manager says about each CertificateRequest: two issuers that wait for
-// the approval, the approval, the certificate.
+// signerEvents is the number of Events that cert-manager writes for each CertificateRequest: two
+// issuers that wait for the approval, the approval, the certificate.
 const signerEvents = 4
 
-// ofPairings are the writes of one pairing.
+// ofPairings returns the writes of one pairing.
 func (c counts) ofPairings(pairings int) counts {
 	each := counts{}
 	for key, n := range c {
@@ -112,8 +111,8 @@ func (c counts) ofPairings(pairings int) counts {
 	return each
 }
 
-// pairingArm pairs machines with Mooring, each round in a namespace of its own and from addresses
-// of their own: a gateway lets no address pair without bound.
+// pairingArm pairs machines with Mooring. Each round has its own namespace and source addresses,
+// because a gateway limits the pairings of an address.
 type pairingArm struct {
 	*world
 	fleets []*sim.Fleet

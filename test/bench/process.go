@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// ticksPerSecond is USER_HZ, which Linux has promised to programs for decades.
+// ticksPerSecond is USER_HZ, a constant of Linux's interface for programs.
 const ticksPerSecond = 100
 
-// residentKiB is the resident memory of a process (proc(5)).
+// residentKiB returns the resident memory of a process (proc(5)).
 func residentKiB(pid int) (kib float64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -21,15 +21,16 @@ func residentKiB(pid int) (kib float64, err error) {
 	return kib, err
 }
 
-// processorTime is what the processes have used so far, user and system (proc(5)), in steps of
-// 10 ms.
+// processorTime returns the user and system time that the processes have used so far (proc(5)), in
+// steps of 10 ms.
 func processorTime(pids ...int) (total time.Duration, err error) {
 	for _, pid := range pids {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			return 0, err
 		}
-		// The name in parentheses may hold anything; utime and stime are the 12th and 13th after it.
+		// The name in parentheses may contain any character; utime and stime are the 12th and 13th
+		// field after it.
 		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 		for _, field := range fields[11:13] {
 			var ticks int64
@@ -42,7 +43,7 @@ func processorTime(pids ...int) (total time.Duration, err error) {
 	return total, nil
 }
 
-// mayOpen is how many files a process may have open.
+// mayOpen returns how many files a process may have open.
 func mayOpen(pid int) (most int, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
 	if err != nil {

@@ -13,17 +13,18 @@ import (
 	"time"
 )
 
-// record is everything that was measured, newest result of each row; it is kept as JSON beside
-// the page, so that some rows can be measured again without losing the others.
+// record holds the newest result of each row. It is stored as JSON beside the page, so that some
+// rows can be measured again without losing the others.
 type record struct {
 	Machine string            `json:"machine"`
 	Rows    map[string]result `json:"rows"`
 }
 
-// recordPath is where the record of a page is.
+// recordPath returns the path of the record that belongs to a page.
 func recordPath(page string) string { return strings.TrimSuffix(page, filepath.Ext(page)) + ".json" }
 
-// readRecord reads the record of a page; an empty one when there is none, or none of this machine.
+// readRecord reads the record of a page. It returns an empty record when there is none or it is
+// from another machine.
 func readRecord(page string) (record, error) {
 	empty := record{Machine: machineName(), Rows: map[string]result{}}
 	if page == "" {
@@ -41,7 +42,7 @@ func readRecord(page string) (record, error) {
 		return empty, fmt.Errorf("read %s: %w", recordPath(page), err)
 	}
 	if kept.Machine != empty.Machine { // figures of two machines do not belong in one table
-		fmt.Fprintf(os.Stderr, "%s is of another machine (%s): starting anew\n", recordPath(page), kept.Machine)
+		fmt.Fprintf(os.Stderr, "%s is from another machine (%s): starting an empty record\n", recordPath(page), kept.Machine)
 		return empty, nil
 	}
 	return kept, nil
@@ -59,12 +60,12 @@ func (r record) write(page string) error {
 	return os.WriteFile(page, []byte(r.String()), 0o644) //nolint:gosec // a document
 }
 
-// stamp says where a result comes from.
+// stamp adds the origin of a result: date, commit, note, rounds and seconds.
 func (r *result) stamp(o options, rounds int, took time.Duration) {
 	r.Date, r.Commit, r.Note, r.Rounds, r.Seconds = time.Now().UTC().Format("2006-01-02 15:04"), commit(), o.note, rounds, took.Round(time.Second).Seconds()
 }
 
-// commit is the one that is checked out.
+// commit returns the commit that is checked out.
 func commit() string {
 	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
 	if err != nil {
@@ -73,12 +74,12 @@ func commit() string {
 	return strings.TrimSpace(string(out))
 }
 
-// machineName is what the figures were measured on.
+// machineName describes the machine on which the figures were measured.
 func machineName() string {
 	return fmt.Sprintf("%d processors (%s), %s of memory, %s", runtime.NumCPU(), processor(), memory(), runtime.Version())
 }
 
-// processor is the model name of the machine's processor.
+// processor returns the model name of the machine's processor.
 func processor() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

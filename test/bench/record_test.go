@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A row that is measured again replaces its own figures and no others; one that fails keeps the
-// old ones and fails the run; a wrong count is written down and fails it too.
+// A row that is measured again replaces its own figures and no others. A failed row keeps its old
+// figures and fails the run. A wrong count is written to the page and fails the run too.
 func TestRowsAreMergedAndFailuresReported(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "benchmarks.md")
 	measured := func(value float64) func(context.Context, *suite) (result, error) {
@@ -70,7 +70,7 @@ func TestRowsAreChosenByNameOrKind(t *testing.T) {
 	}
 }
 
-// Every row has one place on the page, and every place its row.
+// Every row is in exactly one section of the page, and every section lists only rows that exist.
 func TestEveryRowIsOnThePage(t *testing.T) {
 	placed := map[string]int{}
 	for _, s := range sections {
@@ -107,7 +107,7 @@ func TestCountsAreWhatCameSince(t *testing.T) {
 	if many := (counts{"Succeeded": 1000, "Failed": 99.96}).String(); many != "Failed 100, Succeeded 1000" {
 		t.Errorf("many are %s", many)
 	}
-	// Four Events a certificate are of those who sign it.
+	// Four Events of each certificate are written by cert-manager.
 	if each := got.ofPairings(2).String(); each != "PATCH nodes/status 0.5, POST certificaterequests 1, POST events 6, POST nodes 1" {
 		t.Errorf("a pairing writes %s", each)
 	}

@@ -27,7 +27,8 @@ const (
 	floorOwner     = client.FieldOwner("floor")
 )
 
-// times is how often the nth machine writes: fractions of the plan add up over machines.
+// times returns how many writes the nth machine does: the fractions of the plan add up over the
+// machines.
 func (f *floor) times(verb, resource string, n int) int {
 	each := f.plan[verb+" "+resource]
 	return int(math.Round(each*float64(n+1))) - int(math.Round(each*float64(n)))
@@ -101,8 +102,8 @@ func (f *floor) change(ctx context.Context, verb string, o *unstructured.Unstruc
 	return f.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch))
 }
 
-// changeStatus writes the status of the model with something new in it, or the store would not
-// be touched.
+// changeStatus writes the status of the model with a new condition in it: the API server stores
+// nothing when an object is unchanged.
 func (f *floor) changeStatus(ctx context.Context, verb string, o, model *unstructured.Unstructured, n int) error {
 	status, _, err := unstructured.NestedMap(model.Object, "status")
 	if err != nil {
@@ -124,7 +125,7 @@ func (f *floor) changeStatus(ctx context.Context, verb string, o, model *unstruc
 		body.SetNamespace(o.GetNamespace())
 		body.SetName(o.GetName())
 		err := f.client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(body), floorOwner, client.ForceOwnership)
-		o.SetResourceVersion("") // the next PUT does not ask for it
+		o.SetResourceVersion("") // the next PUT must not depend on a version
 		return err
 	default:
 		patch, err := json.Marshal(map[string]any{"status": status})
@@ -135,7 +136,7 @@ func (f *floor) changeStatus(ctx context.Context, verb string, o, model *unstruc
 	}
 }
 
-// certify has cert-manager sign a certificate, waits for it and deletes the request.
+// certify lets cert-manager sign a certificate, waits for it and deletes the request.
 func (f *floor) certify(ctx context.Context, name string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

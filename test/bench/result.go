@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// result is what one row measured, as it is kept beside the page.
+// result holds the figures of one row, as they are stored beside the page.
 type result struct {
-	// Date, Commit, Note and Rounds say where it comes from; Seconds is how long it took.
+	// Date, Commit, Note and Rounds are the origin of the figures; Seconds is how long the row
+	// took.
 	Date    string  `json:"date"`
 	Commit  string  `json:"commit"`
 	Note    string  `json:"note,omitempty"`
 	Rounds  int     `json:"rounds"`
 	Seconds float64 `json:"seconds"`
-	// Lines are those of the row in the table of its section.
+	// Lines are the row's lines in the table of its section.
 	Lines [][]string `json:"lines"`
-	// Remark is what else was seen, for below the table.
+	// Remark is a further observation, printed below the table.
 	Remark   string    `json:"remark,omitempty"`
 	Verdicts []verdict `json:"verdicts"`
 }
@@ -28,18 +29,19 @@ type verdict struct {
 	Budget   string `json:"budget"`
 	Measured string `json:"measured"`
 	Met      bool   `json:"met"`
-	// Off is by how much it was missed.
+	// Off is the difference to a budget that was missed.
 	Off string `json:"off,omitempty"`
 }
 
 func (r *result) add(cells ...string) { r.Lines = append(r.Lines, cells) }
 
-// atMost judges the median of rounds against an upper bound; format is for one figure, with unit.
+// atMost compares the median of rounds with an upper bound; format is for one figure, with its
+// unit.
 func (r *result) atMost(what, format string, bound float64, rounds ...float64) {
 	r.judge(what, "at most ", format, bound, quantile(rounds, 0.5) <= bound, rounds)
 }
 
-// atLeast judges against a lower bound.
+// atLeast compares the median of rounds with a lower bound.
 func (r *result) atLeast(what, format string, bound float64, rounds ...float64) {
 	r.judge(what, "at least ", format, bound, quantile(rounds, 0.5) >= bound, rounds)
 }
@@ -59,8 +61,8 @@ func (r *result) judge(what, relation, format string, bound float64, met bool, r
 	r.Verdicts = append(r.Verdicts, v)
 }
 
-// exactly judges a count that has one right value, and errs when it is another: noise cannot
-// change it.
+// exactly compares a count with its only right value, which noise cannot change. It returns an
+// error when they differ.
 func (r *result) exactly(what string, want, got float64) error {
 	v := verdict{What: what, Budget: fmt.Sprintf("exactly %g", want), Measured: fmt.Sprintf("%g", got), Met: got == want}
 	if !v.Met {
@@ -73,12 +75,12 @@ func (r *result) exactly(what string, want, got float64) error {
 	return nil
 }
 
-// miscount is a count that is wrong: it belongs into the report, and the run has failed.
+// miscount is the error of a wrong count: the count belongs on the page, and the run fails.
 type miscount struct{ verdict }
 
 func (m *miscount) Error() string { return m.What + ": " + m.Measured + ", want " + m.Budget }
 
-// quantile is the q-quantile of samples, by nearest rank; 0 without any.
+// quantile returns the q-quantile of samples, by nearest rank; 0 without any.
 func quantile[T int | float64 | time.Duration](samples []T, q float64) T {
 	if len(samples) == 0 {
 		return 0
@@ -87,12 +89,12 @@ func quantile[T int | float64 | time.Duration](samples []T, q float64) T {
 	return sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)]
 }
 
-// spread is a median and its extremes.
+// spread formats a median with its extremes.
 func spread(rounds []float64, format string) string {
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", quantile(rounds, 0.5), slices.Min(rounds), slices.Max(rounds))
 }
 
-// milliseconds are the q-quantiles of each round.
+// milliseconds returns the q-quantile of each round.
 func milliseconds(rounds [][]time.Duration, q float64) []float64 {
 	var out []float64
 	for _, round := range rounds {
@@ -101,7 +103,7 @@ func milliseconds(rounds [][]time.Duration, q float64) []float64 {
 	return out
 }
 
-// ratios divide two series round by round.
+// ratios divides two series round by round.
 func ratios(of, by []float64) []float64 {
 	var out []float64
 	for i := range of {

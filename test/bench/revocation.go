@@ -18,13 +18,14 @@ import (
 )
 
 const (
-	// loadCallers are the callers of the load, each with one dispatch under way.
+	// loadCallers is the number of callers that make the load, each with one dispatch in flight.
 	loadCallers = 16
-	// cutTimeout is when a revocation that did not cut counts as failed.
+	// cutTimeout is the time after which a revocation that did not end the session counts as
+	// failed.
 	cutTimeout = 30 * time.Second
 )
 
-// way is one way to withdraw the trust in a machine.
+// way is one way to end the trust in a machine.
 type way struct {
 	name, patch string
 }
@@ -34,7 +35,7 @@ var ways = []way{
 	{"the pin moved", `{"spec":{"publicKeySHA256":"` + strings.Repeat("0", 64) + `"}}`},
 }
 
-// revocation is the time from sending the withdrawal to the end of the machine's stream, as the
+// revocation measures the time from sending the change to the end of the machine's stream, as the
 // machine sees it.
 func revocation(ctx context.Context, s *suite) (r result, err error) {
 	w, err := s.world(ctx)
@@ -74,7 +75,7 @@ func revocation(ctx context.Context, s *suite) (r result, err error) {
 	r.atMost("revocation to closed stream: p99 of the slowest way", "%.0f ms", 2000, slices.Max(slowest))
 	for _, a := range rest {
 		if !a.Online() {
-			return r, fmt.Errorf("%s was cut, and nobody had revoked it", a.Name)
+			return r, fmt.Errorf("%s lost its session although it was not revoked", a.Name)
 		}
 	}
 	return r, nil
@@ -117,7 +118,7 @@ func (w *world) cut(ctx context.Context, fleet *sim.Fleet, way way, victim *sim.
 	return 0, fmt.Errorf("%s is still connected %s after it lost its trust", victim.Name, cutTimeout)
 }
 
-// load keeps dispatches under way on machines until the returned function is called, which tells
+// load keeps dispatches in flight on machines until the returned function is called, which returns
 // how many ended.
 func (w *world) load(ctx context.Context, fleet *sim.Fleet, machines []*sim.Agent) (stop func() (int, error)) {
 	calls := newCaller(ctx, w.client)

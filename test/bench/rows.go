@@ -11,14 +11,14 @@ import (
 // rowTimeout ends a row that hangs.
 const rowTimeout = 15 * time.Minute
 
-// row is one part of what is measured.
+// row is one part of the benchmark.
 type row struct {
 	name string
 	run  func(ctx context.Context, s *suite) (result, error)
 }
 
-// rows are in the order in which they are run: those with few machines, then the ones for which a
-// crowd grows, in the end the death of its gateway.
+// rows returns the rows in the order in which they run: first the rows with few machines, then the
+// rows with a growing crowd, last the kill of its gateway.
 func rows() []row {
 	return []row{
 		{"latency", latency}, {"throughput", throughput}, {"writes", apiWrites}, {"hop", hop}, {"neighbour", neighbour}, {"revocation", revocation},
@@ -34,7 +34,7 @@ func rowNames() (names []string) {
 	return names
 }
 
-// choose finds the rows that a list names; "idle" names all that begin with "idle-".
+// choose returns the rows that a list names; "idle" stands for all names that begin with "idle-".
 func choose(list string) (chosen []row, err error) {
 	if list == "" {
 		return rows(), nil

@@ -1,6 +1,6 @@
 package main
 
-// sections are the tables of the page, in its order.
+// sections are the tables of the page, in their order.
 var sections = []section{
 	{"Dispatch latency, one at a time",
 		"From sending the creation to the news of the success at a watch. *Raw* is a plain client that creates, a plain worker that watches\n" +

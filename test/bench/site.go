@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// site is a system with so many Nodes.
+// site is a system with a given number of Nodes.
 type site struct {
 	*crowded
 	nodes    int
@@ -20,8 +20,9 @@ type site struct {
 	stop     func()
 	warming  bool
 
-	// One figure per round: milliseconds of raw and of Mooring, and milliseconds of processor time
-	// that a dispatch takes of API server, store, gateway and controller.
+	// The slices hold one figure per round. raw and p50 are the milliseconds of a raw and of a
+	// Mooring dispatch. cpu is the processor time of a dispatch in API server, store, gateway and
+	// controller, in milliseconds.
 	raw, p50, cpu []float64
 }
 
@@ -38,7 +39,7 @@ func (s *site) prepare(ctx context.Context) (err error) {
 	group.Go(func() error { return (&worker{client: s.client}).run(working, s.rawAt, ready) })
 	s.stop = func() {
 		cancel()
-		_ = group.Wait() // it ends with its context's error
+		_ = group.Wait() // it returns the error of its context
 	}
 	select {
 	case <-ready:
@@ -59,8 +60,8 @@ func (s *site) close() error {
 	return s.crowded.close()
 }
 
-// round measures raw dispatches, then as much rest, then Mooring's; the processor time of the
-// rest, which the idle machines take, does not count.
+// round measures raw dispatches, then an equal time of rest, then Mooring's dispatches. It
+// subtracts the processor time that the idle machines use.
 func (s *site) round(ctx context.Context, calls int) error {
 	raw, err := s.series(ctx, calls, func() machine { return s.rawAt })
 	if err != nil {
@@ -86,7 +87,7 @@ func (s *site) round(ctx context.Context, calls int) error {
 	return nil
 }
 
-// spent is the processor time of the system while work goes on.
+// spent returns the processor time that the system uses during work.
 func (s *site) spent(work func() error) (time.Duration, error) {
 	before, err := processorTime(s.pids...)
 	if err != nil {
@@ -99,7 +100,7 @@ func (s *site) spent(work func() error) (time.Duration, error) {
 	return after - before, err
 }
 
-// series is dispatches one after the other.
+// series holds the figures of dispatches that ran one after the other.
 type series struct {
 	took time.Duration
 	p50  float64 // milliseconds

@@ -2,37 +2,41 @@ package main
 
 import "time"
 
-// sizes are how much is measured.
+// sizes holds the counts and times of a run.
 type sizes struct {
-	// rounds is how often each comparison is repeated, in turns.
+	// rounds is the number of times that each comparison is repeated, in turns.
 	rounds int
 	// latencyCalls and pollCalls are the dispatches of an arm in a round of latency,
-	// throughputCalls those of throughput.
+	// throughputCalls those in a round of throughput.
 	latencyCalls, pollCalls, throughputCalls int
 	// writeCalls are the dispatches whose API writes are counted.
 	writeCalls int
-	// revoked is how many agents are connected while some are revoked.
+	// revoked is the number of agents that are connected while some of them are revoked.
 	revoked int
-	// idle are the counts of agents of the idle rows; growth those of Nodes of the growth row, of
-	// which the last is one of idle or less. The gateway is killed with the last of idle.
+	// idle holds the counts of agents of the idle rows. growth holds the counts of Nodes of the
+	// growth row; its last count is not above the last of idle. The gateway is killed with the last
+	// count of idle.
 	idle, growth []int
-	// rest is how long a fleet rests before it counts as idle, window how long it is watched.
+	// rest is the time after which a fleet counts as idle, window the time for which it is
+	// measured.
 	rest, window time.Duration
 	// growthCalls are the dispatches of an arm in a round of growth.
 	growthCalls int
-	// killed are the dispatches around the death of the gateway, perSecond how fast they come.
+	// killed is the number of dispatches around the kill of the gateway, killedPerSecond their
+	// rate.
 	killed, killedPerSecond int
-	// pairings are those of an arm in a round.
+	// pairings is the number of pairings of an arm in a round.
 	pairings int
-	// hops are the offers, and the pings, in a round.
+	// hops is the number of offers, and of pings, in a round.
 	hops int
-	// agentWindow is how long one idle agent is watched.
+	// agentWindow is the time for which one idle agent is measured.
 	agentWindow time.Duration
-	// ramp is how many agents of a crowd begin per second; a gateway records fifty sessions in one.
+	// ramp is the number of agents of a crowd that start per second; a gateway records fifty
+	// sessions in a second.
 	ramp float64
 }
 
-// full is what the report is made of.
+// full returns the sizes of the published report.
 func full() sizes {
 	return sizes{
 		rounds: 5, latencyCalls: 200, pollCalls: 4, throughputCalls: 300, writeCalls: 100, revoked: 500,
@@ -41,7 +45,7 @@ func full() sizes {
 	}
 }
 
-// quick is the same code in seconds, for tests: its figures say nothing about performance.
+// quick returns sizes for tests, which take seconds; the figures have no meaning for performance.
 func quick() sizes {
 	return sizes{
 		rounds: 2, latencyCalls: 6, pollCalls: 2, throughputCalls: 32, writeCalls: 20, revoked: 10,
@@ -50,7 +54,7 @@ func quick() sizes {
 	}
 }
 
-// atMostAgents leaves out what needs more agents than a machine has room for.
+// atMostAgents limits the sizes to the number of agents for which a machine has room.
 func (s sizes) atMostAgents(most int) sizes {
 	s.revoked = min(s.revoked, most)
 	for _, counts := range []*[]int{&s.idle, &s.growth} {

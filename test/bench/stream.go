@@ -17,13 +17,14 @@ import (
 )
 
 const (
-	// streamWorkers create the dispatches of a stream.
+	// streamWorkers is the number of workers that create the dispatches of a stream.
 	streamWorkers = 8
-	// streamTimeout outlives every outage here: nothing but a loss keeps a dispatch from its success.
+	// streamTimeout is longer than every outage here, so that only a loss prevents the success of a
+	// dispatch.
 	streamTimeout = 3600
 )
 
-// stream is dispatches that are created at a pace, each for some machine of a crowd.
+// stream creates dispatches at a given rate, each for a random machine of a crowd.
 type stream struct {
 	cancel context.CancelFunc
 	group  *errgroup.Group
@@ -32,7 +33,8 @@ type stream struct {
 	created []*v1alpha1.CapabilityDispatch
 }
 
-// startStream creates total dispatches that count their runs, so many a second. wait for it.
+// startStream starts to create total dispatches that count their runs, perSecond each second. The
+// caller must call wait.
 func (c *crowded) startStream(ctx context.Context, total, perSecond int) *stream {
 	ctx, cancel := context.WithCancel(ctx)
 	st := &stream{cancel: cancel}
@@ -71,7 +73,7 @@ func (st *stream) count() int {
 	return len(st.created)
 }
 
-// await waits until so many are created.
+// await waits until want dispatches are created.
 func (st *stream) await(ctx context.Context, want int) error {
 	for st.count() < want {
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
@@ -81,7 +83,7 @@ func (st *stream) await(ctx context.Context, want int) error {
 	return nil
 }
 
-// wait returns all dispatches once they are created.
+// wait returns all dispatches after the last one is created.
 func (st *stream) wait() ([]*v1alpha1.CapabilityDispatch, error) {
 	defer st.cancel()
 	err := st.group.Wait()
@@ -97,7 +99,7 @@ func (st *stream) abandon() error {
 	return nil
 }
 
-// look counts how the dispatches stand.
+// look counts the current outcomes of the dispatches.
 func (c *crowded) look(ctx context.Context, all []*v1alpha1.CapabilityDispatch) (o outcomes, err error) {
 	var list v1alpha1.CapabilityDispatchList
 	if err := c.client.List(ctx, &list); err != nil {

@@ -10,22 +10,22 @@ import (
 )
 
 const (
-	// crowdPlace and middlePlace are where the addresses of the crowds begin; fleets of this
-	// process are at 0.
+	// crowdPlace and `middlePlace` are the places at which the addresses of the crowds begin; fleets
+	// of this process are at place 0.
 	crowdPlace, middlePlace = 20, 10
-	// spareFiles is what a gateway opens besides one file per agent.
+	// spareFiles is the number of files that a gateway opens in addition to one per agent.
 	spareFiles = 100
 )
 
-// suite is what the rows share: systems that are started when the first row needs them.
+// suite holds the systems that the rows share; each is started for the first row that needs it.
 type suite struct {
 	options
 	sizes
 
-	// faults are those of the crowd's machines, for tests.
+	// faults are the faults of the crowd's machines, for tests.
 	faults sim.Faults
 
-	small *world // for what needs few machines
+	small *world // for rows with few machines
 	large *crowded
 }
 
@@ -33,12 +33,12 @@ type suite struct {
 type crowded struct {
 	*world
 	crowd *sim.Crowd
-	// residentKiB is that of the gateway before the first machine came.
+	// residentKiB is the memory of the gateway before the first machine connected.
 	residentKiB float64
 }
 
-// world is the system of the rows that need few machines: one of its own, unless the crowd is
-// there already.
+// world returns the system of the rows with few machines: a separate one, or the crowd's if that
+// already runs.
 func (s *suite) world(ctx context.Context) (_ *world, err error) {
 	if s.large != nil {
 		return s.large.world, nil
@@ -49,7 +49,7 @@ func (s *suite) world(ctx context.Context) (_ *world, err error) {
 	return s.small, err
 }
 
-// crowd is the system that grows from row to row, with agents machines or more.
+// crowd returns the system that grows from row to row, with at least the given number of agents.
 func (s *suite) crowd(ctx context.Context, agents int) (*crowded, error) {
 	if s.large == nil {
 		processes := max((s.idle[len(s.idle)-1]+sim.MaxAgents-1)/sim.MaxAgents, 2)
@@ -79,7 +79,7 @@ func newCrowded(ctx context.Context, processes, place int, faults sim.Faults) (*
 	return c, nil
 }
 
-// grow makes it so many machines, if they are fewer.
+// grow adds machines until there are agents of them.
 func (c *crowded) grow(ctx context.Context, agents int, perSecond float64) error {
 	most, err := mayOpen(c.Gateways[0].Pid())
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *crowded) grow(ctx context.Context, agents int, perSecond float64) error
 	return c.crowd.Grow(ctx, agents, perSecond) // its error names the cause
 }
 
-// machines are the names of all, by namespace.
+// machines returns the names of all machines, by namespace.
 func (c *crowded) machines() (all []machine) {
 	s := c.crowd.Summarise()
 	for i, namespace := range s.Namespaces {
@@ -109,9 +109,9 @@ func (c *crowded) machines() (all []machine) {
 	return all
 }
 
-// close throws the cluster away with everything in it.
+// close ends the system and deletes its cluster.
 func (c *crowded) close() error {
-	c.Gateways[0].Kill() // or it would record the end of every session first
+	c.Gateways[0].Kill() // a running gateway would record the end of every session first
 	var err error
 	if c.crowd != nil {
 		err = c.crowd.Abandon()
@@ -130,7 +130,7 @@ func (s *suite) close() error {
 	return errors.Join(problems...)
 }
 
-// closeSmall ends the system of few machines early, to leave the processors to those of many.
+// closeSmall ends the system with few machines early, to leave the processors to those with many.
 func (s *suite) closeSmall() (err error) {
 	if s.small != nil {
 		err, s.small = s.small.close(), nil

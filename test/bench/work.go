@@ -8,14 +8,14 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// work is the processor time that a round took, in milliseconds for each pairing.
+// work holds the processor time of each round, in milliseconds per pairing.
 type work struct{ store, others []float64 }
 
-// workers are the processes that do a pairing: the API server with its store, and all others. The
-// machines and the measuring client are threads of this process.
+// workers holds the processes that do the work of a pairing: the API server with its store, and all
+// others. The machines and the measuring client run in this process.
 type workers struct{ store, others []int }
 
-// workersOf are those of a cluster besides what runs on it.
+// workersOf returns the processes of a cluster, with others in addition to its components.
 func workersOf(ctx context.Context, c *cluster.Cluster, others ...int) (workers, error) {
 	components, err := c.PIDs(ctx)
 	return workers{
@@ -24,7 +24,7 @@ func workersOf(ctx context.Context, c *cluster.Cluster, others ...int) (workers,
 	}, err
 }
 
-// during measures what the processes use while do runs.
+// during measures the processor time that the processes use while do runs.
 func (w *work) during(by workers, pairings int, do func() error) error {
 	used := func() (store, others time.Duration, err error) {
 		if store, err = processorTime(by.store...); err == nil {

@@ -12,15 +12,16 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// worker does with a plain client what a gateway and its agent do: sees a dispatch and saves its
-// end with one status PUT.
+// worker does the work of a gateway and its agent with a plain client: it sees a dispatch and
+// stores its end with one status PUT.
 type worker struct {
 	client client.WithWatch
-	// poll is how often it looks instead of watching; 0 watches.
+	// poll is the interval of its lists; 0 makes it watch.
 	poll time.Duration
 }
 
-// run works for one node name of a namespace until ctx ends. ready is closed once it sees.
+// run works for one node name of a namespace until ctx ends. It closes ready when its watch has
+// begun.
 func (w *worker) run(ctx context.Context, at machine, ready chan<- struct{}) error {
 	if w.poll > 0 {
 		close(ready)
@@ -54,8 +55,8 @@ func (w *worker) polls(ctx context.Context, at machine) error {
 	}
 }
 
-// settle writes what the gateway writes for a short dispatch. A failure shows as a dispatch that
-// does not end.
+// settle makes the status write of the gateway for a short dispatch. After a failed write the
+// dispatch does not end.
 func (w *worker) settle(ctx context.Context, d *v1alpha1.CapabilityDispatch) {
 	at := time.Now()
 	now, micro := metav1.NewTime(at), metav1.NewMicroTime(at)

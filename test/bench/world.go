@@ -14,10 +14,10 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// memoryDir is where simulated machines keep their journals: their disk is not what is measured.
+// memoryDir is the directory for the journals of simulated machines: their disk is not measured.
 const memoryDir = "/dev/shm"
 
-// world is the running system and a client of it without limits.
+// world is the running system with a client that has no client-side limits.
 type world struct {
 	*stack.Stack
 	client client.WithWatch
@@ -25,7 +25,7 @@ type world struct {
 	dir    string
 }
 
-// newWorld starts a system of its own.
+// newWorld starts a new system.
 func newWorld(ctx context.Context) (*world, error) {
 	root, err := cluster.Root()
 	if err != nil {
@@ -56,7 +56,7 @@ func (w *world) close() error {
 	return os.RemoveAll(w.dir)
 }
 
-// restartGateway starts the gateway again with flags besides the usual ones.
+// restartGateway starts the gateway again with args added to its usual flags.
 func (w *world) restartGateway(ctx context.Context, args ...string) error {
 	w.Gateways[0].Stop()
 	w.GatewayArgs = args
@@ -66,7 +66,8 @@ func (w *world) restartGateway(ctx context.Context, args ...string) error {
 	return w.Gateways[0].WaitReady(ctx)
 }
 
-// processes are those whose work a dispatch is: API server, store, gateway, controller.
+// processes returns the processes that do the work of a dispatch: API server, store, gateway,
+// controller.
 func (w *world) processes(ctx context.Context) ([]int, error) {
 	components, err := w.Cluster.PIDs(ctx)
 	if err != nil {
@@ -75,7 +76,7 @@ func (w *world) processes(ctx context.Context) ([]int, error) {
 	return []int{components[cluster.APIServer], components[cluster.Etcd], w.Gateways[0].Pid(), w.Controller.Pid()}, nil
 }
 
-// fleet makes so many agents in this process and waits until all have a session.
+// fleet starts agents in this process and waits until all have a session.
 func (w *world) fleet(ctx context.Context, agents int) (*sim.Fleet, error) {
 	c, err := sim.NewClient(w.Cluster.Admin())
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// apiWrites counts what a short dispatch costs the API: its creation and one status PUT. The
-// gateway waits for results for ten minutes before it would write Dispatched, so no slow moment of
-// the machine can add to the count.
+// apiWrites counts the API writes of a short dispatch: its creation and one status PUT. The gateway
+// waits ten minutes for a result before it would write Dispatched, so a slow moment of the machine
+// cannot add to the count.
 func apiWrites(ctx context.Context, s *suite) (r result, err error) {
 	w, err := s.world(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func apiWrites(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	// Whatever else is written meanwhile (Leases, the Node's status) is not for the dispatches.
+	// Other writes in this time (Leases, the Node's status) do not belong to the dispatches.
 	delta := after.since(before)
 	maps.DeleteFunc(delta, func(key string, _ float64) bool { return !strings.Contains(key, " capabilitydispatches") })
 	created, put := delta["POST capabilitydispatches"], delta["PUT capabilitydispatches/status"]

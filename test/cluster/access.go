@@ -14,29 +14,29 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Admin is the access of a member of system:masters.
+// Admin returns the access of a member of system:masters.
 func (c *Cluster) Admin() *rest.Config { return rest.CopyConfig(c.admin) }
 
-// Client is a client with the access of Admin, without a cache.
+// Client returns a client with the access of `Admin`, without a cache.
 func (c *Cluster) Client() client.Client { return c.client }
 
-// Kubeconfig is the path of the kubeconfig of Admin.
+// Kubeconfig returns the path of the kubeconfig of `Admin`.
 func (c *Cluster) Kubeconfig() string { return c.ready.Kubeconfig }
 
-// State is the state directory of the cluster.
+// State returns the state directory of the cluster.
 func (c *Cluster) State() string { return c.state }
 
-// AuditLog is the path of the audit log; empty without Options.Audit.
+// AuditLog returns the path of the audit log; empty without Options.Audit.
 func (c *Cluster) AuditLog() string { return c.ready.Audit }
 
-// As is the access of a user with exactly the given groups (and system:authenticated).
+// As returns the access of a user with exactly the given groups (and system:authenticated).
 func (c *Cluster) As(user string, groups ...string) *rest.Config {
 	config := rest.CopyConfig(c.admin)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}
 	return config
 }
 
-// ServiceAccountConfig is the access of a ServiceAccount with a real token, valid for an hour.
+// ServiceAccountConfig returns the access of a ServiceAccount with a real token, valid for an hour.
 func (c *Cluster) ServiceAccountConfig(ctx context.Context, namespace, name string) (*rest.Config, error) {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	review := &authenticationv1.TokenRequest{}
@@ -49,7 +49,7 @@ func (c *Cluster) ServiceAccountConfig(ctx context.Context, namespace, name stri
 	return config, nil
 }
 
-// ClientFor makes a client without a cache for some access.
+// ClientFor returns a client without a cache for the given access.
 func (c *Cluster) ClientFor(t testing.TB, config *rest.Config) client.Client {
 	t.Helper()
 	made, err := client.New(config, client.Options{Scheme: Scheme(), Mapper: c.client.RESTMapper()})
@@ -59,7 +59,7 @@ func (c *Cluster) ClientFor(t testing.TB, config *rest.Config) client.Client {
 	return made
 }
 
-// Namespace makes a fleet of the test's own; it is deleted, without waiting, when the test ends.
+// Namespace creates a namespace for the test. The end of the test deletes it, without waiting.
 func (c *Cluster) Namespace(t testing.TB) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "fleet-" + rand.String(8)}}
@@ -76,7 +76,7 @@ func (c *Cluster) Namespace(t testing.TB) string {
 	return namespace.Name
 }
 
-// Eventually polls a condition of the cluster until it holds, for at most a minute.
+// Eventually polls a condition until it holds, for at most a minute; then it fails the test.
 func Eventually(t testing.TB, holds func() bool, format string, args ...any) {
 	t.Helper()
 	deadline := time.Now().Add(pollTimeout)

@@ -1,9 +1,9 @@
-// Package cluster gives tests a real control plane: etcd, kube-apiserver,
+// Package cluster provides tests with a real control plane: etcd, kube-apiserver,
 // kube-controller-manager and cert-manager, run by hack/localcluster.
 //
-// MOORING_TEST_STATE names the state directory of a running cluster that tests share when they
-// only use namespaces of their own; without it, and for tests that break things, every package
-// starts one of its own that dies with the test, however the test ends.
+// MOORING_TEST_STATE names the state directory of a running cluster. Tests that use only namespaces
+// of their own share that cluster. Without the variable, and for tests that break components, each
+// package starts its own cluster. It ends with the test process, even when that is killed.
 package cluster
 
 import (
@@ -25,15 +25,16 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Options say what kind of cluster a test needs.
+// Options selects the kind of cluster that a test needs.
 type Options struct {
-	// Own refuses to share: for tests that stop components or change what is installed.
+	// Own prevents sharing, for tests that stop components or change the installed manifests.
 	Own bool
-	// Fsync lets etcd sync to disk: for crash tests.
+	// Fsync makes etcd sync to disk, for crash tests.
 	Fsync bool
-	// Audit writes an audit log, see Cluster.AuditLog. Implies Own.
+	// Audit writes an audit log, see Cluster.AuditLog. It implies Own.
 	Audit bool
-	// Address is what the apiserver binds to and advertises, for pods; default loopback. Only with Own.
+	// Address is the address on which the apiserver listens and which it advertises, for pods;
+	// default loopback. It requires Own.
 	Address string
 }
 
@@ -43,10 +44,10 @@ type Cluster struct {
 	ready       ready
 	admin       *rest.Config
 	client      client.Client
-	process     *process // nil when shared
+	process     *process // nil when the cluster is shared
 }
 
-// ready is the line that localcluster prints when everything is up.
+// ready is the line that localcluster prints when every component is up.
 type ready struct {
 	Kubeconfig string `json:"kubeconfig"`
 	State      string `json:"state"`
@@ -54,7 +55,7 @@ type ready struct {
 	Audit      string `json:"audit"`
 }
 
-// Start returns the shared cluster or starts one. The first start on a machine builds the
+// Start returns the shared cluster or starts a new one. The first start on a machine builds the
 // control plane, which takes minutes; ctx bounds it.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	root, err := Root()
@@ -116,7 +117,7 @@ func (c *Cluster) connect() error {
 	return err
 }
 
-// Close stops a cluster of one's own and removes its state; a shared one is left alone.
+// Close stops the package's own cluster and removes its state; it leaves a shared cluster alone.
 func (c *Cluster) Close() error {
 	if c.process == nil {
 		return nil
@@ -125,7 +126,7 @@ func (c *Cluster) Close() error {
 	return errors.Join(err, os.RemoveAll(c.state))
 }
 
-// Scheme knows the kinds of Kubernetes and of Mooring.
+// Scheme returns a scheme with the kinds of Kubernetes and of Mooring.
 func Scheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -136,7 +137,7 @@ func Scheme() *runtime.Scheme {
 	return scheme
 }
 
-// Root is the directory of the repository, found upwards from the current directory.
+// Root returns the directory of the repository, found upwards from the current directory.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -148,19 +149,20 @@ func Root() (string, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("no repository around the current directory: run the tests inside it")
+			return "", errors.New("the current directory is not inside the repository: run the tests there")
 		}
 		dir = parent
 	}
 }
 
-// Binary is the path of a program of the control plane, such as kubectl.
+// Binary returns the path of a program of the control plane, such as kubectl.
 func (c *Cluster) Binary(name string) string {
 	return filepath.Join(BinaryFolder(c.root), name)
 }
 
-// BinaryFolder is the folder of the programs that tests start: $MOORING_TEST_BIN, or the one that
-// make builds below root. The variable lets a test run other builds of the product.
+// BinaryFolder returns the folder of the programs that tests start: $MOORING_TEST_BIN, or the
+// folder below root into which make builds. The variable lets a test run other builds of the
+// product.
 func BinaryFolder(root string) string {
 	if folder := os.Getenv("MOORING_TEST_BIN"); folder != "" {
 		return folder
@@ -168,7 +170,7 @@ func BinaryFolder(root string) string {
 	return filepath.Join(root, ".local", "bin")
 }
 
-// command runs localcluster: $LOCALCLUSTER, or the one in .local/bin.
+// command returns a command of localcluster: $LOCALCLUSTER, or the program in .local/bin.
 func (c *Cluster) command(ctx context.Context, args ...string) *exec.Cmd {
 	program := os.Getenv("LOCALCLUSTER")
 	if program == "" {

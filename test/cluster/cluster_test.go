@@ -16,8 +16,8 @@ var own *cluster.Cluster
 
 func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{Own: true}, &own) }
 
-// What tests rely on when they wait for the policies: that a policy which is gone or refuses
-// nothing is noticed.
+// Tests wait for the policies and rely on this: `PoliciesWork` returns an error when a policy is
+// missing or rejects nothing.
 func TestAMissingPolicyIsNoticed(t *testing.T) {
 	ctx := t.Context()
 	objects, err := config.Objects(config.DirPolicy)

@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// Components that can be stopped.
+// The components that can be stopped.
 const (
 	Etcd              = "etcd"
 	APIServer         = "kube-apiserver"
@@ -19,27 +19,27 @@ const (
 	CertManager       = "cert-manager"
 )
 
-// StopComponent stops a component until StartComponent; only on a cluster of one's own.
+// StopComponent stops a component until StartComponent. It needs a cluster that is not shared.
 func (c *Cluster) StopComponent(ctx context.Context, component string) error {
 	return c.control(ctx, "stop", component)
 }
 
-// StartComponent starts a component that was stopped.
+// StartComponent starts a stopped component.
 func (c *Cluster) StartComponent(ctx context.Context, component string) error {
 	return c.control(ctx, "start", component)
 }
 
-// RestartComponent stops a component in good order and starts it again.
+// RestartComponent stops a component gracefully and starts it again.
 func (c *Cluster) RestartComponent(ctx context.Context, component string) error {
 	return c.control(ctx, "restart", component)
 }
 
-// CrashComponent kills a component without notice; it is started again.
+// CrashComponent kills a component with SIGKILL; the component is started again.
 func (c *Cluster) CrashComponent(ctx context.Context, component string) error {
 	return c.control(ctx, "restart", component, "--signal", "KILL")
 }
 
-// WaitReady waits until the apiserver answers and is ready.
+// WaitReady waits until /readyz of the apiserver succeeds.
 func (c *Cluster) WaitReady(ctx context.Context) error {
 	set, err := kubernetes.NewForConfig(c.admin)
 	if err != nil {
@@ -50,7 +50,8 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 	})
 }
 
-// PIDs are the processes of the components, by name; only of a cluster that localcluster runs.
+// PIDs returns the process ids of the components, by name. It works only for a cluster that
+// localcluster runs.
 func (c *Cluster) PIDs(ctx context.Context) (map[string]int, error) {
 	output, err := c.command(ctx, "status", "--state", c.state, "--output", "json").Output()
 	if err != nil {
@@ -74,7 +75,7 @@ func (c *Cluster) PIDs(ctx context.Context) (map[string]int, error) {
 
 func (c *Cluster) control(ctx context.Context, verb, component string, flags ...string) error {
 	if c.process == nil {
-		return errors.New("a shared cluster must not be disturbed: start one with Options.Own")
+		return errors.New("components of a shared cluster must not be stopped: start a cluster with Options.Own")
 	}
 	args := append([]string{verb, component, "--state", c.state}, flags...)
 	if output, err := c.command(ctx, args...).CombinedOutput(); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// PoliciesWork tells, without leaving anything behind, whether the admission policies stamp
-// and refuse.
+// PoliciesWork returns an error unless the admission policies set their fields and reject forged
+// objects. It leaves nothing behind.
 func (c *Cluster) PoliciesWork(ctx context.Context) error {
 	if err := c.stampsWork(ctx); err != nil {
 		return err
@@ -47,10 +47,10 @@ func (c *Cluster) PoliciesWork(ctx context.Context) error {
 		}
 		err := as.Create(ctx, try.object, client.DryRunAll)
 		if err == nil {
-			return fmt.Errorf("policy %s does not refuse yet", try.policy)
+			return fmt.Errorf("policy %s does not reject the probe yet", try.policy)
 		}
 		if !strings.Contains(err.Error(), v1alpha1.PolicyMessage(try.policy)) {
-			return fmt.Errorf("policy %s is not what refuses: %w", try.policy, err)
+			return fmt.Errorf("the rejection does not come from policy %s: %w", try.policy, err)
 		}
 	}
 	return nil
@@ -67,7 +67,7 @@ func (c *Cluster) stampsWork(ctx context.Context) error {
 		}
 	}
 	if dispatch.Spec.RequestedBy == "" || code.Spec.IssuedBy == "" {
-		return errors.New("admission does not stamp yet")
+		return errors.New("admission does not set requestedBy and issuedBy yet")
 	}
 	return nil
 }

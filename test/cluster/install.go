@@ -23,8 +23,8 @@ const (
 	pollTimeout  = time.Minute
 )
 
-// InstallAll applies every manifest of config, as "kubectl apply -k config/default" does, and
-// waits until it all works. Twice is harmless.
+// InstallAll applies every manifest of config, as "kubectl apply -k config/default" does, and waits
+// until all of them have taken effect. It may be called twice.
 func (c *Cluster) InstallAll(ctx context.Context) error {
 	if err := c.InstallCRDs(ctx); err != nil {
 		return err
@@ -41,8 +41,8 @@ func (c *Cluster) InstallAll(ctx context.Context) error {
 	return c.waitCertificates(ctx)
 }
 
-// InstallCRDs applies the CRDs, waits until they are served and takes the slow first request
-// of each kind upon itself.
+// InstallCRDs applies the CRDs and waits until they are served. It also makes the first request of
+// each kind, which is slow.
 func (c *Cluster) InstallCRDs(ctx context.Context) error {
 	if err := c.Apply(ctx, config.DirCRD); err != nil {
 		return err
@@ -66,8 +66,8 @@ func (c *Cluster) InstallCRDs(ctx context.Context) error {
 	return nil
 }
 
-// InstallPolicies applies the admission policies and waits until they refuse and stamp. CRDs
-// and roles have to be there.
+// InstallPolicies applies the admission policies and waits until they take effect. CRDs and roles
+// must be installed before.
 func (c *Cluster) InstallPolicies(ctx context.Context) error {
 	if err := c.Apply(ctx, config.DirPolicy); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (c *Cluster) Apply(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, object := range objects {
-		// The REST mapping of a new CRD may lag a moment; what is invalid stays invalid.
+		// The REST mapping of a new CRD may be late for a moment; an invalid object stays invalid.
 		var invalid error
 		err := poll(ctx, func(ctx context.Context) error {
 			err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), installer, client.ForceOwnership)
@@ -144,12 +144,12 @@ func hasTrueCondition(object *unstructured.Unstructured, condition string) bool 
 	return false
 }
 
-// poll repeats an attempt until it succeeds and returns its last error when time is up.
+// poll repeats an attempt until it succeeds, and returns its last error when the time is over.
 func poll(ctx context.Context, attempt func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, pollTimeout, true, func(ctx context.Context) (bool, error) {
 		err := attempt(ctx)
-		if err == nil || ctx.Err() == nil { // else it says no more than that time is up
+		if err == nil || ctx.Err() == nil { // after ctx ended the error only reports that end
 			last = err
 		}
 		return err == nil, nil

@@ -9,8 +9,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Use is a cluster that somebody else runs, through the kubeconfig of an administrator. Its
-// components cannot be stopped and it needs cert-manager.
+// Use returns an existing cluster, reached through an administrator's kubeconfig. The cluster needs
+// cert-manager; its components cannot be stopped.
 func Use(kubeconfig string) (*Cluster, error) {
 	root, err := Root()
 	if err != nil {
@@ -20,8 +20,8 @@ func Use(kubeconfig string) (*Cluster, error) {
 	return c, c.connect()
 }
 
-// WriteUserKubeconfig writes a kubeconfig for a person or program of some groups: a client
-// certificate on a cluster of localcluster, impersonation by the administrator on another.
+// WriteUserKubeconfig writes a kubeconfig for a user with the given groups. It contains a client
+// certificate on a cluster of localcluster, and impersonation by the administrator on any other.
 func (c *Cluster) WriteUserKubeconfig(ctx context.Context, path, user string, groups ...string) error {
 	if c.state == "" {
 		return WriteKubeconfig(path, c.As(user, groups...))
@@ -37,7 +37,7 @@ func (c *Cluster) WriteUserKubeconfig(ctx context.Context, path, user string, gr
 	return nil
 }
 
-// WriteKubeconfig writes some access as a kubeconfig with everything in it, mode 0600.
+// WriteKubeconfig writes an access as a self-contained kubeconfig with mode 0600.
 func WriteKubeconfig(path string, access *rest.Config) error {
 	if err := rest.LoadTLSFiles(access); err != nil {
 		return fmt.Errorf("read TLS files: %w", err)

@@ -21,7 +21,7 @@ func Main(m *testing.M, options Options, into **Cluster) {
 }
 
 func run(m *testing.M, options Options, into **Cluster) int {
-	log.SetLogger(logr.Discard()) // or controller-runtime complains; a manager is given its own
+	log.SetLogger(logr.Discard()) // or controller-runtime logs a warning; a manager gets its own logger
 	// The first start on a machine builds the control plane.
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer cancel()

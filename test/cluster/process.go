@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// process is a program that runs until its standard input closes, so that it ends with this
-// one even when this one is killed.
+// process is a program that runs until its standard input closes. So it ends with this process,
+// even when this process is killed.
 type process struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
@@ -54,13 +54,13 @@ func (p *process) firstLine(ctx context.Context) ([]byte, error) {
 	case line := <-p.lines:
 		return line, nil
 	case <-p.done:
-		return nil, fmt.Errorf("it ended: %w\n%s", errors.Join(p.err, io.EOF), p.stderr.Bytes())
+		return nil, fmt.Errorf("the program ended: %w\n%s", errors.Join(p.err, io.EOF), p.stderr.Bytes())
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-// stop closes standard input and waits; after the timeout the process is killed.
+// stop closes standard input and waits; after the timeout it kills the process.
 func (p *process) stop(timeout time.Duration) error {
 	_ = p.stdin.Close()
 	select {

@@ -12,9 +12,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Rights asks the API server, as "kubectl auth can-i --list" does, what a token of an account in
-// the system namespace may do in a namespace: one line per resource, each after title. What
-// everybody may do (discovery, asking about oneself) is left out.
+// Rights asks the API server, as "kubectl auth can-i --list" does, for the rights of a token of an
+// account of the system namespace in a namespace. It returns one line per resource, each after
+// title. It leaves out the rights of every account (discovery, reviews of its own rights).
 func (c *Cluster) Rights(ctx context.Context, account, namespace, title string) ([]string, error) {
 	own, err := c.rulesOf(ctx, account, namespace)
 	if err != nil {
@@ -50,7 +50,7 @@ func (c *Cluster) rulesOf(ctx context.Context, account, namespace string) ([]aut
 	return review.Status.ResourceRules, nil
 }
 
-// RightsLines writes one line for each resource of rules.
+// RightsLines returns one line for each resource of rules.
 func RightsLines(title string, rules []authorizationv1.ResourceRule) []string {
 	var lines []string
 	for _, rule := range rules {

@@ -14,21 +14,21 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// idleMiB is what the agent may take in memory while nobody asks it.
+// idleMiB is the memory budget of an agent without dispatches.
 const idleMiB = 25
 
-// member is the Node of the agent in the pod: the prefix of its rule, and the worker's name without
-// its dot.
+// member is the name of the Node of the agent in the pod: the prefix of its rule and the worker's
+// name without the dot.
 var member = "k8s-" + strings.ReplaceAll(workerName, ".", "-")
 
-// agentsNamespace is where the agents run that come with an install.
+// agentsNamespace is the namespace of the agents that are part of an installation.
 const agentsNamespace = "mooring-agents"
 
-// identities is where their hosts keep who they are.
+// identities is the directory on a host that contains its agent's identity.
 const identities = "/var/lib/mooring-agent-pod"
 
-// daemonSet uses the agent that came with the install, to which nothing was given by hand, and
-// replaces its pod, which keeps the identity.
+// daemonSet uses the agent of the installation, which was configured without manual steps. It
+// replaces the agent's pod, and the new pod has the same identity.
 func (in *install) daemonSet() {
 	in.kubectl("-n", agentsNamespace, "rollout", "status", "daemonset/mooring-agent", "--timeout=2m")
 	node := in.Online(member)
@@ -67,7 +67,7 @@ func (in *install) agentPod() *corev1.Pod {
 	return found
 }
 
-// idle measures the agent in its pod: resident memory of its process, as the kernel counts it.
+// idle measures the resident memory of the agent's process in its pod.
 func (in *install) idle() {
 	in.Helper()
 	statuses, _ := filepath.Glob("/proc/[0-9]*/status")
@@ -78,7 +78,7 @@ func (in *install) idle() {
 			continue
 		}
 		if command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline")); !strings.Contains(string(command), "\x00run\x00") {
-			continue // the kubelet asks it whether it is connected
+			continue // a probe of the kubelet
 		}
 		seen++
 		_, rest, _ := strings.Cut(string(text), "VmRSS:")
@@ -88,7 +88,7 @@ func (in *install) idle() {
 		}
 		in.Logf("the agent in the pod takes %.1f MiB", float64(kib)/1024)
 		if kib > idleMiB*1024 {
-			in.Errorf("that is more than %d MiB", idleMiB)
+			in.Errorf("the agent takes more than %d MiB", idleMiB)
 		}
 	}
 	if seen != 1 {
@@ -96,8 +96,8 @@ func (in *install) idle() {
 	}
 }
 
-// forget removes what the uninstalled agent left on its host, or the next install would find the
-// identity of a machine that no longer exists.
+// forget removes the files of the uninstalled agent on its host. Otherwise the next installation
+// would find the identity of a machine that no longer exists.
 func (in *install) forget() {
 	in.Helper()
 	if _, err := os.Stat(identities); err != nil {

@@ -17,7 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// The whole life of an install that was made with the chart, as its README says.
+// The test covers the whole life of an installation with the chart, as the chart's README describes
+// it.
 func TestHelm(t *testing.T) {
 	in := newInstall(t, "cluster-nodes")
 	before := in.objects()
@@ -37,7 +38,7 @@ func TestHelm(t *testing.T) {
 	kept := slices.Concat(crds(), []string{
 		"configmaps mooring-system/kube-root-ca.crt", "configmaps mooring-system/mooring-policy-proof", "configmaps mooring-system/mooring-trust", "namespaces /mooring-system",
 		"secrets mooring-system/mooring-device-ca", "secrets mooring-system/mooring-gateway-tls", "secrets mooring-system/mooring-server-ca",
-		"serviceaccounts mooring-system/default", "apiservices.apiregistration.k8s.io /v1alpha1." + v1alpha1.GroupName, // made for the CRDs
+		"serviceaccounts mooring-system/default", "apiservices.apiregistration.k8s.io /v1alpha1." + v1alpha1.GroupName, // for the CRDs
 	})
 	slices.Sort(kept)
 	in.leftBehind(before, kept)
@@ -56,7 +57,7 @@ func crds() (names []string) {
 }
 
 // shell runs lines as an administrator types them in the root of the repository, up to the first
-// that fails, and returns all that they say.
+// failure, and returns their output.
 func (in *install) shell(lines string) string {
 	in.Helper()
 	out, err := in.tryShell(lines)
@@ -76,8 +77,8 @@ func (in *install) tryShell(lines string) (string, error) {
 	return string(out), err
 }
 
-// readme runs the lines that the chart's README has under a mark, word for word but for the
-// registry and the tag, which are those of the images that were imported.
+// readme runs the lines that the chart's README has under a mark. It changes only the registry and
+// the tag, to those of the imported images.
 func (in *install) readme(mark string) string {
 	in.Helper()
 	block := regexp.MustCompile("(?s)<!-- " + mark + " -->\n```sh\n(.*?)```").FindStringSubmatch(in.readmeText())
@@ -99,7 +100,8 @@ func (in *install) readmeText() string {
 	return string(text)
 }
 
-// removals are what the README says takes away what uninstalling kept in the cluster.
+// removals returns the commands of the README that delete the objects which the uninstallation
+// keeps.
 func (in *install) removals() (all []string) {
 	in.Helper()
 	for _, found := range regexp.MustCompile("\\| `(kubectl delete [^`]*)` \\|").FindAllStringSubmatch(in.readmeText(), -1) {
@@ -119,7 +121,7 @@ func (in *install) refusesAnotherNamespace() {
 	}
 }
 
-// testFindsNoGateway takes the gateways away: a helm test that passes then tests nothing.
+// testFindsNoGateway removes the gateways: a helm test that then passes would test nothing.
 func (in *install) testFindsNoGateway() {
 	in.Helper()
 	in.kubectl("-n", "mooring-system", "scale", "deployment/mooring-gateway", "--replicas=0")
@@ -129,13 +131,13 @@ func (in *install) testFindsNoGateway() {
 	}
 	out := in.kubectl("-n", "mooring-system", "logs", "mooring-test-gateway", "-c", "pairing", "--insecure-skip-tls-verify-backend")
 	if !strings.Contains(out, "ask whether the gateway runs") {
-		in.Errorf("the failed test says:\n%s", out)
+		in.Errorf("the log of the failed test:\n%s", out)
 	}
 	in.kubectl("-n", "mooring-system", "delete", "pod", "mooring-test-gateway")
 }
 
-// upgrade changes values while a machine is asked all the time; what it sets is there afterwards,
-// and what it does not is as before.
+// upgrade changes values while dispatches run on a machine. The changed values have an effect, and
+// all others are kept.
 func (in *install) upgrade() {
 	in.underTraffic(func() {
 		in.shell(`helm upgrade mooring charts/mooring --namespace mooring-system --reset-then-reuse-values --wait \

@@ -16,10 +16,10 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// overlay is a path from the directory of these tests.
+// overlay is a path relative to the directory of these tests.
 const overlay = "testdata/install"
 
-// install is Mooring on the worker, seen by one test. Machines are in one fleet.
+// install is an installation of Mooring on the worker, for one test. Its machines are in one fleet.
 type install struct {
 	*testfleet.Fleet
 }
@@ -30,7 +30,7 @@ func newInstall(t *testing.T, fleet string) *install {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Machines of one install must not find identities that those of another left.
+	// Machines of one installation must not find the identities of another.
 	dir, err := os.MkdirTemp(machine.logs, fleet+"-")
 	if err != nil {
 		t.Fatal(err)
@@ -42,14 +42,15 @@ func newInstall(t *testing.T, fleet string) *install {
 	return &install{&testfleet.Fleet{T: t, System: system, Namespace: fleet}}
 }
 
-// on is the same install in a subtest; when that fails, what the cluster says is shown.
+// on returns the same installation for a subtest. When the subtest fails, the state of the cluster
+// is printed.
 func (in *install) on(t *testing.T) *install {
 	on := &install{in.Fleet.On(t)}
 	t.Cleanup(on.explain)
 	return on
 }
 
-// explain shows pods, warnings and the ends of the logs of a failed test.
+// explain prints pods, warnings and the ends of the logs of a failed test.
 func (in *install) explain() {
 	if !in.Failed() {
 		return
@@ -68,7 +69,7 @@ func (in *install) explain() {
 	}
 }
 
-// kubectl does what an administrator does.
+// kubectl runs kubectl as an administrator and fails the test when it fails.
 func (in *install) kubectl(args ...string) string {
 	in.Helper()
 	out, err := in.System.Run(in.long(), stack.Admin, append([]string{"kubectl"}, args...)...)
@@ -83,7 +84,7 @@ func (in *install) try(args ...string) error {
 	return err
 }
 
-// long bounds what restarts pods one after the other.
+// long bounds operations that restart pods one after the other.
 func (in *install) long() context.Context {
 	ctx, cancel := context.WithTimeout(in.Context(), 2*testfleet.Patience)
 	in.Cleanup(cancel)
@@ -100,10 +101,10 @@ func (in *install) eventually(what string, ok func() bool, last ...func() any) {
 	}
 }
 
-// transient are kinds of objects that the cluster makes and removes by itself.
+// transient lists the kinds whose objects the cluster creates and removes by itself.
 var transient = []string{"events", "events.events.k8s.io", "leases.coordination.k8s.io", "endpointslices.discovery.k8s.io", "endpoints"}
 
-// objects lists everything there is in the cluster, one KIND NAMESPACE/NAME a line.
+// objects returns all objects of the cluster as KIND NAMESPACE/NAME.
 func (in *install) objects() []string {
 	in.Helper()
 	kinds := slices.DeleteFunc(strings.Fields(in.kubectl("api-resources", "--verbs=list", "-o", "name")), func(kind string) bool {
@@ -114,7 +115,7 @@ func (in *install) objects() []string {
 		out, err := in.System.Run(in.long(), stack.Admin, "kubectl", "get", kind, "-A", "--ignore-not-found",
 			"-o", `jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}`)
 		if err != nil {
-			continue // a kind that went while the list was made
+			continue // the kind was removed while the list was made
 		}
 		for _, name := range strings.Fields(out) {
 			all = append(all, kind+" "+name)
@@ -124,8 +125,8 @@ func (in *install) objects() []string {
 	return all
 }
 
-// netns makes a network beside the cluster's, with a cable to the Node: nothing but addresses of
-// the Node can be reached from it.
+// netns creates a network namespace with a cable to the Node: it can reach only addresses of the
+// Node.
 func (in *install) netns(name, address string) {
 	in.Helper()
 	outer := name + "0"
@@ -147,12 +148,12 @@ func (in *install) netns(name, address string) {
 	})
 }
 
-// golden is the file that the integration tests keep.
+// golden returns the path of a golden file of the integration tests.
 func (in *install) golden(path ...string) string {
 	return filepath.Join(append([]string{in.System.Root, "test", "integration"}, path...)...)
 }
 
-// pods counts those of the system that carry a label.
+// pods counts the pods of the system with a label.
 func (in *install) pods(label string) int {
 	return len(strings.Fields(in.kubectl("-n", "mooring-system", "get", "pods", "-l", label, "-o", "name")))
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The whole life of an install that was made with kustomize.
+// The test covers the whole life of an installation with kustomize.
 func TestKustomize(t *testing.T) {
 	in := newInstall(t, "robots")
 	before := in.objects()
@@ -15,14 +15,16 @@ func TestKustomize(t *testing.T) {
 	in.kubectl("-n", "mooring-system", "rollout", "status", "deployment", "--timeout=3m")
 	in.use(t)
 	t.Run("Update", func(t *testing.T) { in.on(t).update() })
-	// Fleets first: the controller has to take leave of their Nodes.
+	// The fleets are deleted first, because the controller has to remove the finalizers of their
+	// Nodes.
 	in.kubectl("delete", "namespace", in.Namespace, "--wait", "--timeout=3m")
 	in.kubectl("delete", "-k", overlay, "--wait", "--timeout=3m", "--ignore-not-found")
 	in.leftBehind(before, nil)
 	in.forget()
 }
 
-// apply applies the overlay; the CRDs of the first time may not be served yet when their objects come.
+// apply applies the overlay. It retries, because the CRDs of a first installation may not be served
+// when their objects are applied.
 func (in *install) apply() {
 	in.Helper()
 	in.eventually("the overlay to be applied", func() bool {
@@ -30,7 +32,7 @@ func (in *install) apply() {
 	})
 }
 
-// use is what every install must be able to do, in the order in which people do it.
+// use tests the functions of every installation, in the order in which people use them.
 func (in *install) use(t *testing.T) {
 	for _, step := range []struct {
 		name string
@@ -48,15 +50,15 @@ func (in *install) use(t *testing.T) {
 	}
 }
 
-// leftBehind compares what there is with what was there before, and the difference with what
-// uninstalling says it keeps.
+// leftBehind compares the objects that were added since before with the objects that the
+// uninstallation is documented to keep.
 func (in *install) leftBehind(before, kept []string) {
 	in.Helper()
 	left := func() []string {
 		return slices.DeleteFunc(in.objects(), func(o string) bool { return slices.Contains(before, o) })
 	}
 	var now []string
-	in.eventually("nothing but what is kept to be left", func() bool {
+	in.eventually("only the kept objects to be left", func() bool {
 		now = left()
 		return slices.Equal(now, kept)
 	}, func() any { return now })

@@ -18,13 +18,13 @@ import (
 // machine is the worker that the tests share, one after the other.
 var machine *worker
 
-// startTimeout bounds the start of everything, also on a busy machine.
+// startTimeout bounds the start of the worker, also on a busy machine.
 const startTimeout = 5 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	log.SetLogger(logr.Discard()) // or controller-runtime complains
+	log.SetLogger(logr.Discard()) // or controller-runtime logs a warning
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)

@@ -13,10 +13,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// between is the time from one question to the next.
+// between is the time between two dispatches.
 const between = 200 * time.Millisecond
 
-// rollingRestart replaces all gateways while a machine is asked all the time.
+// rollingRestart replaces all gateways while dispatches run on a machine.
 func (in *install) rollingRestart() {
 	in.underTraffic(func() {
 		in.kubectl("-n", "mooring-system", "rollout", "restart", "deployment/mooring-gateway")
@@ -24,9 +24,9 @@ func (in *install) rollingRestart() {
 	})
 }
 
-// underTraffic asks a machine all the time while change replaces all gateways: every dispatch
-// succeeds, and the machine is at another gateway then. Runs are not counted here:
-// test/integration/replicas does that.
+// underTraffic creates dispatches for a machine while change replaces all gateways. Every dispatch
+// succeeds, and the machine is at another gateway afterwards. Runs are not counted here:
+// test/integration/replicas counts them.
 func (in *install) underTraffic(change func()) {
 	in.Helper()
 	before := in.Online(member).Status.Gateway
@@ -49,7 +49,7 @@ func (in *install) underTraffic(change func()) {
 	defer stop()
 	began := time.Now()
 	change()
-	// The old pods take their sessions with them after the new ones are ready.
+	// The sessions of the old pods end after the new pods are ready.
 	in.eventually("the old pods to be gone", func() bool {
 		return in.pods("app.kubernetes.io/component=gateway") == in.gateways()
 	})
@@ -66,7 +66,7 @@ func (in *install) underTraffic(change func()) {
 	}
 }
 
-// gateways is how many there are to be.
+// gateways returns the desired number of gateways.
 func (in *install) gateways() int {
 	in.Helper()
 	var d appsv1.Deployment

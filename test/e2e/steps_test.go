@@ -19,7 +19,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// rights compares what the accounts may do with the golden file of the integration tests.
+// rights compares the rights of the accounts with the golden file of the integration tests.
 func (in *install) rights() {
 	text, err := os.ReadFile(in.golden("threats", "testdata", "rights.golden"))
 	if err != nil {
@@ -48,7 +48,7 @@ func (in *install) rights() {
 	}
 }
 
-// restricted tries a pod that is not, where those of the install run.
+// restricted tries to create a pod that is not restricted in the namespace of the installation.
 func (in *install) restricted() {
 	yes := true
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "privileged"}, Spec: corev1.PodSpec{
@@ -63,7 +63,8 @@ func (in *install) restricted() {
 	}
 }
 
-// laptop pairs a machine outside the cluster with nothing but a picture of a code.
+// laptop pairs a machine outside the cluster; the machine receives nothing but the content of a QR
+// code.
 func (in *install) laptop() {
 	in.netns("laptop", "10.250.0.2")
 	out, err := in.System.Run(in.Within(), stack.Admin, "kubectl", "mooring", "code", "--method", "QR", "-n", in.Namespace, "--name", "laptop", "-o", "json")

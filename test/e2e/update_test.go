@@ -15,12 +15,12 @@ import (
 
 const controllers = "app.kubernetes.io/component=controller"
 
-// update is what an update that changes a policy looks like to the controllers of before: the live
-// policies are not theirs. A controller of the new Deployment comes to lead all the same. Then it
-// does what docs/how-to/upgrade.md says, and everything is ready again.
+// update plays an update that changes a policy: the live policies differ from those of the old
+// controllers. A controller of the new Deployment must still become the leader. Then update follows
+// docs/how-to/upgrade.md, and everything is ready again.
 func (in *install) update() {
 	in.kubectl("delete", "validatingadmissionpolicybinding", "nodes.mooring.dev")
-	in.kubectl("-n", v1alpha1.SystemNamespace, "delete", "pod", "-l", controllers) // whoever leads next looks at once
+	in.kubectl("-n", v1alpha1.SystemNamespace, "delete", "pod", "-l", controllers) // the next leader checks them at once
 	in.eventually("the policies to be found changed", func() bool {
 		return in.lease(v1alpha1.PolicyProofLease).Annotations[policy.AnnotationFailure] != ""
 	})

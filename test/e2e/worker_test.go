@@ -24,8 +24,9 @@ const (
 	podCIDR    = "10.244.0.0/24"
 )
 
-// worker is a cluster with one Node: a kubelet, a container runtime, and what lets pods reach each
-// other by name and by Service. Nothing of it outlives the namespaces that hack/e2e.sh made.
+// worker is a cluster with one Node: a kubelet, a container runtime, and the services through which
+// pods reach each other by name and by Service. Nothing of it outlives the namespaces that
+// hack/e2e.sh creates.
 type worker struct {
 	dir, logs string // of this run
 	address   string // of the Node
@@ -57,7 +58,7 @@ func startWorker(ctx context.Context) (*worker, error) {
 	return w, nil
 }
 
-// close stops the processes in reverse; containers end with the namespaces.
+// close stops the processes in reverse order; containers end with the namespaces.
 func (w *worker) close() {
 	for i := len(w.processes) - 1; i >= 0; i-- {
 		w.processes[i].Stop()
@@ -67,7 +68,7 @@ func (w *worker) close() {
 
 func (w *worker) path(name string) string { return filepath.Join(w.dir, name) }
 
-// kubeconfig writes the access of a part of Kubernetes.
+// kubeconfig writes the kubeconfig of a component of Kubernetes.
 func (w *worker) kubeconfig(ctx context.Context, user string, groups ...string) (string, error) {
 	path := w.path(strings.ReplaceAll(user, ":", "-") + ".kubeconfig")
 	return path, w.cluster.WriteUserKubeconfig(ctx, path, user, groups...)
@@ -98,7 +99,7 @@ func (w *worker) startRuntime(ctx context.Context) error {
 	return nil
 }
 
-// importImages gives the runtime all images there are; nothing is ever pulled.
+// importImages imports all image archives into the runtime; nothing is ever pulled.
 func (w *worker) importImages(ctx context.Context) error {
 	archives, err := filepath.Glob(w.path("images/*.tar"))
 	if err != nil {
@@ -113,7 +114,7 @@ func (w *worker) importImages(ctx context.Context) error {
 	return w.nameImages(ctx)
 }
 
-// nameImages gives images without a registry the name under which the kubelet looks for them.
+// nameImages tags images without a registry with the name under which the kubelet looks for them.
 func (w *worker) nameImages(ctx context.Context) error {
 	names, err := exec.CommandContext(ctx, "ctr", "-n", "k8s.io", "images", "ls", "-q").Output()
 	if err != nil {
@@ -131,7 +132,7 @@ func (w *worker) nameImages(ctx context.Context) error {
 	return nil
 }
 
-// startNames starts CoreDNS on the Node's address, where pods are told to ask.
+// startNames starts CoreDNS on the Node's address, which is the DNS server of the pods.
 func (w *worker) startNames(ctx context.Context) error {
 	if err := w.start("coredns", "-conf", w.path("Corefile")); err != nil {
 		return err
@@ -163,7 +164,7 @@ func (w *worker) startNode(ctx context.Context) error {
 	)
 }
 
-// waitReady waits for the Node, and makes sure that everything else has not ended.
+// waitReady waits for the Node, and checks that no other process has ended.
 func (w *worker) waitReady(ctx context.Context) error {
 	_, err := stack.WaitObject(ctx, w.cluster.Client(), types.NamespacedName{Name: workerName}, &corev1.Node{}, "Ready", func(n *corev1.Node) bool {
 		return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
@@ -172,7 +173,7 @@ func (w *worker) waitReady(ctx context.Context) error {
 	})
 	for _, p := range w.processes {
 		if err != nil || !p.Running() {
-			err = errors.Join(err, fmt.Errorf("%s says\n%s", p.Name, p.Tail(8)))
+			err = errors.Join(err, fmt.Errorf("end of the log of %s:\n%s", p.Name, p.Tail(8)))
 		}
 	}
 	return err

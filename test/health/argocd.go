@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// luaTimeout is how long Argo CD lets a health script run.
+// luaTimeout is the time limit of Argo CD for a health script.
 const luaTimeout = time.Second
 
-// health is what a script returns to Argo CD.
+// health is the result that a script returns to Argo CD.
 type health struct {
 	// Status is Healthy, Progressing, Degraded, Suspended, Missing or Unknown.
 	Status string `json:"status"`
@@ -21,8 +21,8 @@ type health struct {
 	Message string `json:"message"`
 }
 
-// argoCD evaluates a health script as Argo CD does: the object is the global obj, only the
-// libraries package, base and table are there (no string, no os), and the script returns a table.
+// argoCD evaluates a health script as Argo CD does. The object is the global obj, only the
+// libraries package, base and table exist (no string, no os), and the script returns a table.
 func argoCD(ctx context.Context, path string, object *unstructured.Unstructured) (health, error) {
 	script, err := os.ReadFile(path)
 	if err != nil {
@@ -52,7 +52,8 @@ func argoCD(ctx context.Context, path string, object *unstructured.Unstructured)
 	return fromLua(table)
 }
 
-// fromLua reads the table that a script returned; what Argo CD would not understand is an error.
+// fromLua reads the table that a script returned. A value that Argo CD does not support is an
+// error.
 func fromLua(table *lua.LTable) (health, error) {
 	fields := map[string]string{}
 	var err error
@@ -71,7 +72,7 @@ func fromLua(table *lua.LTable) (health, error) {
 	return health{fields["status"], fields["message"]}, err
 }
 
-// toLua is a JSON value as Lua sees it.
+// toLua converts a JSON value to a Lua value.
 func toLua(state *lua.LState, value any) lua.LValue {
 	switch v := value.(type) {
 	case bool:

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// fluxPatch is config/gitops/flux/health.yaml: a patch of Flux's Kustomization.
+// fluxPatch is the type of config/gitops/flux/health.yaml, a patch of Flux's Kustomization.
 type fluxPatch struct {
 	APIVersion string         `json:"apiVersion"`
 	Kind       string         `json:"kind"`
@@ -34,8 +34,8 @@ func readFlux(path string) ([]kustomize.CustomHealthCheck, error) {
 	return patch.Spec.HealthCheckExprs, nil
 }
 
-// flux evaluates the expressions for the kind of an object with Flux's own evaluator. The answer
-// is Current, InProgress or Failed.
+// flux evaluates the expressions for the kind of an object with Flux's own evaluator. It returns
+// Current, InProgress or Failed.
 func flux(ctx context.Context, path string, object *unstructured.Unstructured) (string, error) {
 	checks, err := readFlux(path)
 	if err != nil {

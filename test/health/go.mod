@@ -1,5 +1,5 @@
-// What Argo CD and Flux make of config/gitops, with the Lua of the one and the CEL of the other.
-// A module of its own, so that the product depends on neither.
+// Evaluates config/gitops as Argo CD and Flux do, with the Lua of Argo CD and the CEL of Flux. A
+// separate module, so that the product depends on neither.
 module github.com/mooring-dev/mooring/test/health
 
 go 1.26.0

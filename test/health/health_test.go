@@ -25,7 +25,7 @@ var (
 			"Denied": "Degraded", "Expired": "Degraded", "Failed": "Degraded",
 		},
 	}
-	// fluxOf is what Flux says where Argo CD says the other: it knows three words.
+	// fluxOf maps the status of Argo CD to the status of Flux, which has only three values.
 	fluxOf = map[string]string{"Progressing": "InProgress", "Suspended": "InProgress", "Healthy": "Current", "Degraded": "Failed"}
 )
 
@@ -55,7 +55,7 @@ func read(t *testing.T, path string) map[string]any {
 	return object
 }
 
-// of makes an object of a kind from its status; nil: it has none.
+// of returns an object of a kind with the given status; nil: the object has no status.
 func of(kind string, status map[string]any) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "mooring.dev/v1alpha1", "kind": kind, "metadata": map[string]any{"name": "x", "generation": int64(2)},
@@ -66,7 +66,7 @@ func of(kind string, status map[string]any) *unstructured.Unstructured {
 	return o
 }
 
-// judge evaluates both engines.
+// judge evaluates the object with both engines.
 func judge(t *testing.T, object *unstructured.Unstructured) (argo health, status string) {
 	t.Helper()
 	argo, err := argoCD(t.Context(), script(shipped, object.GetKind()), object)
@@ -80,7 +80,7 @@ func judge(t *testing.T, object *unstructured.Unstructured) (argo health, status
 	return argo, status
 }
 
-// A phase that is added to the API has no place in the tables above, and fails this.
+// A phase that is added to the API is missing in the tables above and fails this test.
 func TestEveryPhaseOfTheAPIHasAHealth(t *testing.T) {
 	for kind, plural := range map[string]string{"CapabilityDispatch": "capabilitydispatches", "PairingRequest": "pairingrequests"} {
 		phases := enum(t, plural, "phase")
@@ -91,13 +91,13 @@ func TestEveryPhaseOfTheAPIHasAHealth(t *testing.T) {
 			want := argoOfPhase[kind][phase]
 			argo, status := judge(t, of(kind, map[string]any{"phase": phase}))
 			if want == "" || argo.Status != want || status != fluxOf[want] || !strings.HasPrefix(argo.Message, phase) {
-				t.Errorf("%s %s: Argo CD says %+v, Flux %s, want %q and %q", kind, phase, argo, status, want, fluxOf[want])
+				t.Errorf("%s %s: Argo CD %+v, Flux %s, want %q and %q", kind, phase, argo, status, want, fluxOf[want])
 			}
 		}
 	}
 }
 
-// Every trust with every presence.
+// The test combines every trust with every presence.
 func TestHealthOfANode(t *testing.T) {
 	for _, trust := range enum(t, "nodes", "trust") {
 		for _, presence := range enum(t, "nodes", "presence") {
@@ -112,13 +112,13 @@ func TestHealthOfANode(t *testing.T) {
 			}
 			argo, status := judge(t, of("Node", map[string]any{"trust": trust, "presence": presence}))
 			if argo.Status != want || status != fluxOf[want] || argo.Message != presence+", "+trust {
-				t.Errorf("%s %s: Argo CD says %+v, Flux %s, want %s", trust, presence, argo, status, want)
+				t.Errorf("%s %s: Argo CD %+v, Flux %s, want %s", trust, presence, argo, status, want)
 			}
 		}
 	}
 }
 
-// The reasons of what went wrong, and of what takes long, are what a person reads first.
+// The reason of a failure or of a long wait comes first in the message for people.
 func TestMessagesSayWhy(t *testing.T) {
 	condition := func(kind, status, message string) []any {
 		return []any{map[string]any{"type": kind, "status": status, "message": message}}
@@ -160,21 +160,22 @@ func TestMessagesSayWhy(t *testing.T) {
 	}
 }
 
-// A phase of a later version is neither good nor bad: nothing that waits goes on.
+// A phase of a later version is neither good nor bad, so that nothing which waits for the object
+// continues.
 func TestAnUnknownPhaseIsNotHealthy(t *testing.T) {
 	for kind := range argoOfPhase {
 		if argo, status := judge(t, of(kind, map[string]any{"phase": "Later"})); argo.Status != "Unknown" || status != "InProgress" {
-			t.Errorf("%s: Argo CD says %+v, Flux %s", kind, argo, status)
+			t.Errorf("%s: Argo CD %+v, Flux %s", kind, argo, status)
 		}
 	}
 	if argo, status := judge(t, of("Node", map[string]any{"trust": "Later", "presence": "Online"})); argo.Status != "Unknown" || status != "InProgress" {
-		t.Errorf("Node: Argo CD says %+v, Flux %s", argo, status)
+		t.Errorf("Node: Argo CD %+v, Flux %s", argo, status)
 	}
 }
 
-// An expression of Flux cannot ask whether there is a status: the CRD gives every dispatch and
-// Node one when it is made. No status has an observedGeneration to
-// lag behind: a spec does not change, but for the wish to cancel, which the phase answers.
+// An expression of Flux cannot test whether an object has a status: the CRD gives every dispatch
+// and Node a default status. No status has an observedGeneration that could be late. A spec does
+// not change except for spec.cancel, which the phase answers.
 func TestEveryObjectHasAStatusFromTheStart(t *testing.T) {
 	for plural, field := range map[string]string{"capabilitydispatches": "phase", "nodes": "presence"} {
 		crd := read(t, filepath.Join("../../config/crd/bases", "mooring.dev_"+plural+".yaml"))

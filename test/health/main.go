@@ -1,6 +1,6 @@
-// Command health says what Argo CD and Flux think of an object of Mooring: it reads the object
-// as JSON from standard input and evaluates what config/gitops ships with the engines that Argo
-// CD and Flux use. It prints one line for each of them.
+// Command health prints the health that Argo CD and Flux derive from an object of Mooring. It reads
+// the object as JSON from standard input and evaluates the files of config/gitops with the engines
+// of Argo CD and Flux. It prints one line for each of them.
 //
 //	kubectl get cdisp NAME -o json | health config/gitops
 package main
@@ -48,7 +48,7 @@ func run(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
 	return err
 }
 
-// script is the file with Argo CD's health of a kind.
+// script returns the path of Argo CD's health script for a kind.
 func script(dir, kind string) string {
 	return filepath.Join(dir, "argocd", strings.ToLower(kind)+".lua")
 }

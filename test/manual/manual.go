@@ -1,5 +1,5 @@
-// Package manual takes the commands of a page of documentation, so that a test can execute them
-// as they stand there.
+// Package manual extracts commands from a page of documentation, so that a test can execute them
+// exactly as they are written.
 package manual
 
 import (
@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// fenced is a fence with its mark: a comment that names it, and the words in it that stand for
-// what a reader is handed.
+// fenced matches a fenced code block with its mark: a comment with the name of the block and the
+// placeholders for values that a reader gets elsewhere.
 var fenced = regexp.MustCompile("(?m)^<!-- executed: (\\S+)((?: \\S+)*) -->\n```sh\n((?s:.*?))^```$")
 
-// Commands is the fence of that name on the page, with a value in the place of each of its
-// placeholders and of nothing else. It errs when there is not exactly one such fence, or when
-// values are not those of the placeholders it declares and uses.
+// Commands returns the code block of that name with a value for each of its placeholders. It
+// returns an error when the page does not have exactly one such block. It also returns an error
+// when the values do not match the placeholders that the block declares and uses.
 func Commands(page, name string, values map[string]string) (string, error) {
 	content, err := os.ReadFile(page)
 	if err != nil {

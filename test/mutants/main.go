@@ -1,5 +1,6 @@
-// Command mutants shows that the tests guard the lines that carry a promise: it breaks each line of
-// its catalogue, runs the tests that are named for it and prints every mutant that survives.
+// Command mutants proves that the tests guard the lines of code that keep a promise. It breaks each
+// line of its catalogue, runs the tests that the catalogue names for it, and prints every mutant
+// that survives.
 package main
 
 import (
@@ -24,7 +25,7 @@ const catalogueFile = "test/mutants/catalogue.yaml"
 
 type options struct {
 	check, noUnit, process, pure bool
-	// only names mutants, in the folder of the tests.
+	// only selects mutants by name, in selects the folder of the tests.
 	only, in string
 }
 
@@ -33,7 +34,7 @@ func main() {
 	flag.BoolVar(&o.check, "check", false, "only check that every mutant applies and compiles and that its tests exist")
 	flag.BoolVar(&o.process, "process", false, "run the tests with real processes as well; they share the cluster of $MOORING_TEST_STATE")
 	flag.BoolVar(&o.noUnit, "no-unit", false, "do not run the unit tests")
-	flag.BoolVar(&o.pure, "pure", false, "break each operator of the packages without I/O instead and count what their unit tests notice")
+	flag.BoolVar(&o.pure, "pure", false, "break each operator of the packages without I/O instead and count the mutants that their unit tests find")
 	flag.StringVar(&o.only, "only", "", "comma-separated names or prefixes of the mutants to run, or the packages with --pure (default all)")
 	flag.StringVar(&o.in, "in", "", "run only the tests in this folder (default all)")
 	flag.Parse()
@@ -76,12 +77,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		err = judge(ctx, r, jobs(mutants, o), len(mutants), out)
 	}
 	if err != nil {
-		return err // the folder shows what did not compile
+		return err // the folder shows the code that did not compile
 	}
 	return os.RemoveAll(dir)
 }
 
-// withOthers adds to mutants those of all that are in force together with one of them.
+// withOthers returns the mutants and the others of all that are active together with one of them.
 func withOthers(mutants, all []Mutant) []Mutant {
 	return slices.DeleteFunc(slices.Clone(all), func(m Mutant) bool {
 		return !slices.ContainsFunc(mutants, func(one Mutant) bool { return one.Name == m.Name || slices.Contains(one.With, m.Name) })
@@ -95,7 +96,8 @@ func selected(name, only string) bool {
 	return slices.ContainsFunc(strings.Split(only, ","), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// check fails when a mutant does not apply or compile, or names a test that does not exist.
+// check returns an error when a mutant does not apply or compile, or names a test that does not
+// exist.
 func check(ctx context.Context, r *runner, mutants []Mutant, out io.Writer) error {
 	problems := []error{r.compile(ctx)}
 	gaps := 0
@@ -112,7 +114,7 @@ func check(ctx context.Context, r *runner, mutants []Mutant, out io.Writer) erro
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "mutants: %d apply and compile; %d are out of sight of the tests with processes\n", len(mutants), gaps)
+	fmt.Fprintf(out, "mutants: %d apply and compile; %d cannot be found by tests with processes\n", len(mutants), gaps)
 	return nil
 }
 
@@ -126,7 +128,8 @@ func declared(root string, test Test) bool {
 	})
 }
 
-// job is one test that has to find one mutant, with others in force that it does not find.
+// job is one test that must find one mutant. with names further mutants that are active meanwhile
+// and that the test does not find.
 type job struct {
 	mutant  Mutant
 	test    Test
@@ -134,7 +137,7 @@ type job struct {
 	with    []string
 }
 
-// jobs lists the tests to run, package by package.
+// jobs returns the tests to run, sorted by package.
 func jobs(mutants []Mutant, o options) (all []job) {
 	for _, m := range mutants {
 		if !o.noUnit {
@@ -157,7 +160,7 @@ func jobs(mutants []Mutant, o options) (all []job) {
 	return all
 }
 
-// judge runs the tests and fails when a mutant survives one.
+// judge runs the tests and returns an error when a mutant survives one.
 func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer) error {
 	for _, j := range all {
 		if err := r.buildPrograms(ctx, j.test.Package); err != nil {
@@ -178,13 +181,14 @@ func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer
 		}
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%d of %d tests find no fault or fail without it:\n  %s", len(problems), len(all), strings.Join(problems, "\n  "))
+		return fmt.Errorf("%d of %d tests do not find their mutant or fail without it:\n  %s", len(problems), len(all), strings.Join(problems, "\n  "))
 	}
 	fmt.Fprintf(out, "mutants: %d of %d killed, by %d tests\n", mutants, mutants, len(all))
 	return nil
 }
 
-// judge runs the test with its mutant in force. sound are the tests that are known to pass without it.
+// judge runs the test with its mutant active. sound holds the tests that are known to pass without
+// it.
 func (j job) judge(ctx context.Context, r *runner, sound map[string]bool) (verdict, problem string, err error) {
 	passed, _, err := r.run(ctx, j.test, append(slices.Clone(j.with), j.mutant.Name)...)
 	if err != nil {

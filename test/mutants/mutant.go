@@ -14,8 +14,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Mutant is one deliberate fault in a line that carries a promise, and the tests that must find it.
-// It names code by function and expression, so that it survives every change but one of that line.
+// Mutant is one deliberate fault in a line that keeps a promise, with the tests that must find it.
+// It names code by function and expression, so that it stays valid through every change except one
+// of that line.
 type Mutant struct {
 	// Name identifies the mutant: lower-case words with dashes.
 	Name string `json:"name"`
@@ -35,8 +36,8 @@ type Mutant struct {
 	Unit Test `json:"unit"`
 	// Process is the test with real processes or a real API server that fails with the mutant.
 	Process Test `json:"process"`
-	// With names the mutants of the other lines that keep the promise, if there are any. They are in
-	// force together with this one in the test with processes, which passes with them alone.
+	// With names the mutants of the other lines that keep the promise, if there are any. They are
+	// active together with this one in the test with processes. The test passes with them alone.
 	With []string `json:"with,omitempty"`
 	// Gap names the other line that keeps the promise where a test with processes looks, so that no
 	// such test can find the fault. A mutant has either Process or Gap.
@@ -51,7 +52,7 @@ type Test struct {
 	Name string `json:"name"`
 }
 
-// loadCatalogue reads the mutants from a file and reports every field that is missing.
+// loadCatalogue reads the mutants from a file and reports every missing field.
 func loadCatalogue(path string) ([]Mutant, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -88,7 +89,7 @@ func loadCatalogue(path string) ([]Mutant, error) {
 	return mutants, errors.Join(problems...)
 }
 
-// place is where a mutant breaks the code.
+// place is the location of a mutant in the code.
 type place struct {
 	mutant            Mutant
 	file, packageName string // the file is relative to the repository
@@ -122,7 +123,7 @@ func (m Mutant) find(root string) (place, error) {
 	return place{}, fmt.Errorf("mutant %s: package %s has no function %s", m.Name, m.Package, m.Function)
 }
 
-// findIn looks for the function in one file. found is false when the file lacks it.
+// findIn searches one file for the function. found is false when the file does not declare it.
 func (m Mutant) findIn(source []byte) (p place, found bool, err error) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, "", source, parser.SkipObjectResolution)
@@ -155,7 +156,7 @@ func (m Mutant) locate(set *token.FileSet, function *ast.FuncDecl, source []byte
 		}
 		_, p.statement = node.(ast.Stmt)
 		places = append(places, p)
-		return false // a statement that is one expression
+		return false // the statement consists of this expression
 	})
 	if len(places) != 1 {
 		return place{}, fmt.Errorf("function %s has the expression %d times, not once: %s", m.Function, len(places), m.Expression)

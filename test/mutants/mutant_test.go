@@ -41,7 +41,7 @@ func TestMutantsStandBesideTheCodeThatTheyBreak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	beside := func(typ, name, faulty, good string) string { // as Mutant.beside
+	beside := func(typ, name, faulty, good string) string { // equals Mutant.beside
 		return "func() " + typ + " { if isMutant(\"" + name + "\") { return " + faulty + " }; return " + good + " }()"
 	}
 	want := strings.NewReplacer(
@@ -88,7 +88,7 @@ func TestTheCatalogueNamesEveryField(t *testing.T) {
 	}
 }
 
-// TestAHandfulOfMutantsIsKilled runs a few mutants of pure packages; make mutants runs them all.
+// TestAHandfulOfMutantsIsKilled runs a few mutants of pure packages; make mutants runs all.
 func TestAHandfulOfMutantsIsKilled(t *testing.T) {
 	var out strings.Builder
 	if err := run(t.Context(), options{only: "leader-proof-settle-delay,claim-never-needed,gate-stale"}, &out); err != nil {
@@ -127,8 +127,8 @@ func TestASurvivorIsNamed(t *testing.T) {
 	}
 }
 
-// TestMutantsAreInForceTogether shows that With is in force beside its mutant, and alone in the run that
-// must pass.
+// TestMutantsAreInForceTogether shows that the mutants of With are active together with their
+// mutant, and alone in the run that must pass.
 func TestMutantsAreInForceTogether(t *testing.T) {
 	guarded := Mutant{Name: "guarded", Package: "internal/dispatch", Function: "TerminalPhases", Type: "v1alpha1.DispatchPhase",
 		Expression: "v1alpha1.DispatchFailed", Replacement: "v1alpha1.DispatchQueued", Process: unguarded.Unit}

@@ -20,8 +20,8 @@ import (
 	"strings"
 )
 
-// operators are the faults of an operator: a comparison is negated or includes its bound or not, a
-// calculation is turned around.
+// operators maps each operator to its faults: a negated comparison, a comparison with a moved
+// bound, or the opposite calculation.
 var operators = map[token.Token][]token.Token{
 	token.EQL: {token.NEQ}, token.NEQ: {token.EQL},
 	token.LSS: {token.GEQ, token.LEQ}, token.LEQ: {token.GTR, token.LSS},
@@ -29,17 +29,17 @@ var operators = map[token.Token][]token.Token{
 	token.ADD: {token.SUB}, token.SUB: {token.ADD}, token.MUL: {token.QUO}, token.QUO: {token.MUL}, token.REM: {token.MUL},
 }
 
-// assignments are the operators whose assignments change a number, with the opposite of each.
+// assignments maps each operator that assigns a calculated number to its opposite.
 var assignments = map[token.Token]token.Token{
 	token.ADD_ASSIGN: token.SUB_ASSIGN, token.SUB_ASSIGN: token.ADD_ASSIGN,
 	token.MUL_ASSIGN: token.QUO_ASSIGN, token.QUO_ASSIGN: token.MUL_ASSIGN,
 }
 
-// bounds are the built-in functions that bound a number, with the opposite of each.
+// bounds maps each built-in function that bounds a number to its opposite.
 var bounds = map[string]string{"min": "max", "max": "min"}
 
-// operatorMutants returns a mutant for each operator of the chosen code of a package, by file.
-// Constants are left out: they are data.
+// operatorMutants returns a mutant for each operator of the chosen code of a package, by file. It
+// leaves out constants, because they are data.
 func (p Pure) operatorMutants(ctx context.Context, root string) (map[string][]place, error) {
 	set, sources, err := parsePackage(filepath.Join(root, p.Package))
 	if err != nil {
@@ -91,7 +91,7 @@ func (p Pure) chooses(file, function string) bool {
 	return len(p.Files)+len(p.Functions) == 0 || slices.Contains(p.Files, file) || slices.Contains(p.Functions, function)
 }
 
-// parsePackage parses the files of a folder that are no tests and returns them by their path.
+// parsePackage parses the files of a folder, except for tests, and returns them by their path.
 func parsePackage(folder string) (*token.FileSet, map[string]*ast.File, error) {
 	set, files := token.NewFileSet(), map[string]*ast.File{}
 	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
@@ -109,7 +109,7 @@ func parsePackage(folder string) (*token.FileSet, map[string]*ast.File, error) {
 	return set, files, nil
 }
 
-// typesOf checks the types of a package. The go command builds what it imports.
+// typesOf checks the types of a package. The go command builds the imported packages.
 func typesOf(ctx context.Context, root, folder string, set *token.FileSet, files []*ast.File) (*types.Info, error) {
 	list := exec.CommandContext(ctx, "go", "list", "-export", "-deps", "-json=ImportPath,Export", "./"+folder)
 	list.Dir = root
@@ -144,7 +144,7 @@ type operatorFinder struct {
 	source, file, packageName string
 	folder                    string // of the package
 
-	imports  map[string]string // the names in this file by path
+	imports  map[string]string // the names of imported packages in this file, by path
 	function string
 	places   []place
 }
@@ -152,7 +152,7 @@ type operatorFinder struct {
 // find adds the mutants of the operators of a function.
 func (f *operatorFinder) find(function *ast.FuncDecl) {
 	f.function = functionName(function)
-	headers := map[ast.Stmt]bool{} // statements of an if, for or switch: they are in no block
+	headers := map[ast.Stmt]bool{} // the init and post statements of if, for and switch, which are in no block
 	ast.Inspect(function.Body, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.BinaryExpr:
@@ -189,8 +189,8 @@ func (f *operatorFinder) bound(node *ast.CallExpr) {
 	f.add(node, f.typeOf(node), bounds[name.Name]+strings.TrimPrefix(f.text(node), name.Name))
 }
 
-// assignment turns a calculation around that is assigned at once. One in a header is turned around by
-// its operand, because there no other statement can stand.
+// assignment replaces the operator of an assignment by its opposite. In the header of a statement
+// it negates the operand instead, because no other statement is possible there.
 func (f *operatorFinder) assignment(node *ast.AssignStmt, header bool) {
 	opposite, ok := assignments[node.Tok]
 	if !ok {
@@ -222,8 +222,8 @@ func (f *operatorFinder) incDec(node *ast.IncDecStmt) {
 	f.statement(node, f.text(node.X)+turned.String())
 }
 
-// typeOf is the type of an expression as its package writes it; empty for a constant and for what is
-// neither a condition nor a number.
+// typeOf returns the type of an expression as its package writes it. It returns "" for a constant,
+// and for an expression that is neither a condition nor a number.
 func (f *operatorFinder) typeOf(node ast.Expr) string {
 	of := f.info.Types[node]
 	if of.Value != nil || of.Type == nil {
@@ -251,8 +251,8 @@ func (f *operatorFinder) typeOf(node ast.Expr) string {
 	return text
 }
 
-// importsOf returns the names of imported packages by their path. The name of a package that has no
-// other one here is the last part of its path.
+// importsOf returns the names of imported packages by their path. The default name is the last part
+// of the path.
 func importsOf(file *ast.File) map[string]string {
 	names := map[string]string{}
 	for _, spec := range file.Imports {
@@ -287,7 +287,7 @@ func (f *operatorFinder) append(node ast.Node, of, replacement string, statement
 	})
 }
 
-// text is the source of a node.
+// text returns the source of a node.
 func (f *operatorFinder) text(node ast.Node) string {
 	return f.source[f.set.Position(node.Pos()).Offset:f.set.Position(node.End()).Offset]
 }

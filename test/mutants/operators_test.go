@@ -36,7 +36,7 @@ func Sum(n int) int {
 }
 `
 
-// module writes a module with one package and its test.
+// module creates a module with one package and its test.
 func module(t *testing.T, test string) (root string) {
 	t.Helper()
 	root = t.TempDir()
@@ -115,7 +115,7 @@ func TestASurvivorNeedsAReasonAndAReasonASurvivor(t *testing.T) {
 		{"Late", `names[0] == "a"+names[1]`, `names[0] != "a"+names[1]`, "for the test"},
 		{"Late", "-n", "n", "for the test"},
 	}
-	v.all, v.reached, v.killed = 100, leastReached, leastReached // the figures are not the point here
+	v.all, v.reached, v.killed = 100, leastReached, leastReached // the figures do not matter here
 	for name, c := range map[string]struct {
 		listed []Harmless
 		ok     bool

@@ -19,33 +19,33 @@ import (
 // pureFile lists the packages without I/O and their harmless mutants, relative to the repository.
 const pureFile = "test/mutants/pure.yaml"
 
-// At least so many of a hundred operators must run in the unit tests of their package, and so many
-// mutants of those must be found.
+// The unit tests of a package must run at least `leastReached` percent of its operators, and find at
+// least `leastKilled` percent of the mutants of those.
 const (
 	leastReached = 95
 	leastKilled  = 90
 )
 
-// A mutant may make a test endless: the tests end after slowest times their time without a mutant, but
-// not before leastTimeout.
+// A mutant may make a test endless. The tests are stopped after `slowest` times their duration
+// without a mutant, but not before `leastTimeout`.
 const (
 	slowest      = 20
 	leastTimeout = 10 * time.Second
 )
 
-// Pure is a package, or files and functions of one, whose operators are all broken in turn.
+// Pure is a package, or some files and functions of one, whose operators are all broken in turn.
 type Pure struct {
 	// Package is the folder, relative to the repository.
 	Package string `json:"package"`
-	// Files are the names of the files without I/O, Functions those of further functions: Type.Method
-	// for a method. None of both means that the whole package has no I/O.
+	// Files are the names of the files without I/O. Functions are further functions, as Type.Method
+	// for a method. Without both the whole package has no I/O.
 	Files     []string `json:"files,omitempty"`
 	Functions []string `json:"functions,omitempty"`
-	// Tests is a pattern of the tests to run, for a package with slow ones; empty means all. Skip is a
-	// pattern of tests not to run.
+	// Tests is a pattern of the tests to run, for a package with slow tests; empty means all. Skip
+	// is a pattern of tests not to run.
 	Tests string `json:"tests,omitempty"`
 	Skip  string `json:"skip,omitempty"`
-	// Harmless are the mutants that no test can or need find.
+	// Harmless are the mutants that no test can find or needs to find.
 	Harmless []Harmless `json:"harmless,omitempty"`
 }
 
@@ -54,7 +54,7 @@ type Harmless struct {
 	Function    string `json:"function"`
 	Expression  string `json:"expression"`
 	Replacement string `json:"replacement"`
-	// Reason is why the fault harms nobody.
+	// Reason is why the fault does no harm.
 	Reason string `json:"reason"`
 }
 
@@ -91,7 +91,8 @@ func runPure(ctx context.Context, root, only string, out io.Writer) error {
 	return errors.Join(judgePure(ctx, root, dir, only, out), os.RemoveAll(dir))
 }
 
-// judgePure breaks the operators of each package in turn and fails when its unit tests notice too few.
+// judgePure breaks the operators of each package in turn. It returns an error when the unit tests
+// find too few mutants.
 func judgePure(ctx context.Context, root, dir, only string, out io.Writer) error {
 	all, err := loadPure(filepath.Join(root, pureFile))
 	if err != nil {
@@ -166,14 +167,14 @@ func (v *verdicts) count(m Mutant, passed, reached bool, out io.Writer) {
 	fmt.Fprintf(out, "%-11s %s %s: %s -> %s\n", verdict, m.Name, m.Function, oneLine(m.Expression), oneLine(m.Replacement))
 }
 
-// trial runs the tests of a package.
+// trial runs the tests of a package with one mutant at a time.
 type trial struct {
 	pure         Pure
 	root, binary string
 	timeout      time.Duration
 }
 
-// run runs the tests with one mutant in force; empty is none.
+// run runs the tests with one mutant active; "" is none.
 func (t trial) run(ctx context.Context, mutant string) (passed, reached bool, output []byte, err error) {
 	mark := t.binary + ".reached"
 	if err := os.RemoveAll(mark); err != nil {
@@ -197,8 +198,8 @@ func (t trial) run(ctx context.Context, mutant string) (passed, reached bool, ou
 	return true, missing == nil, output, nil
 }
 
-// report prints the figures of a package, and fails for too low ones, for a survivor without a reason
-// and for a reason without a survivor.
+// report prints the figures of a package. It returns an error for figures that are too low, for a
+// survivor without a reason, and for a reason without a survivor.
 func (p Pure) report(v verdicts, out io.Writer) error {
 	if v.all == 0 {
 		return fmt.Errorf("package %s has no operator", p.Package)
@@ -227,5 +228,5 @@ func (h Harmless) is(m Mutant) bool {
 	return h.Function == m.Function && oneLine(h.Expression) == oneLine(m.Expression) && oneLine(h.Replacement) == oneLine(m.Replacement)
 }
 
-// oneLine is code for a line of output.
+// oneLine returns code on one line, for output.
 func oneLine(code string) string { return strings.Join(strings.Fields(code), " ") }

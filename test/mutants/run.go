@@ -12,16 +12,17 @@ import (
 	"strings"
 )
 
-// programs are the binaries that tests with processes start and that link the product.
+// programs are the packages of the binaries that tests with processes start and that contain code
+// of the product.
 var programs = []string{"./cmd/manager", "./cmd/mooring-agent", "./cmd/kubectl-mooring", "./test/testagent", "./test/chaos/machines"}
 
-// runner builds tests and programs with all mutants in them and runs them with one in force. The
-// go command sees the mutants through an overlay, so the tree of the caller never changes.
+// runner builds tests and programs with all mutants in them and runs them with some active. The go
+// command gets the mutants through an overlay, so the caller's tree never changes.
 type runner struct {
-	root, dir string // of the repository, and of what is built
+	root, dir string // of the repository, and of the built files
 	overlay   string
 	copies    map[string]string
-	// environment is added to that of the tests.
+	// environment is added to the environment of the tests.
 	environment []string
 	built       map[string]string // test binaries by package
 }
@@ -47,7 +48,7 @@ func (r *runner) compile(ctx context.Context) error {
 	return r.goCommand(ctx, nil, arguments...)
 }
 
-// binary returns the tests of a package, built with all mutants.
+// binary returns the path of the tests of a package, built with all mutants.
 func (r *runner) binary(ctx context.Context, folder string) (string, error) {
 	if path := r.built[folder]; path != "" {
 		return path, nil
@@ -60,10 +61,10 @@ func (r *runner) binary(ctx context.Context, folder string) (string, error) {
 	return path, nil
 }
 
-// errNoTest is the error of run for a test that the package lacks.
+// errNoTest is the error of run for a test that the package does not have.
 var errNoTest = errors.New("there is no such test")
 
-// run runs one test with mutants in force. passed is false when the test fails.
+// run runs one test with the given mutants active. passed is false when the test fails.
 func (r *runner) run(ctx context.Context, test Test, mutants ...string) (passed bool, output []byte, err error) {
 	binary, err := r.binary(ctx, test.Package)
 	if err != nil {
@@ -87,7 +88,7 @@ func (r *runner) run(ctx context.Context, test Test, mutants ...string) (passed 
 	return true, output, nil
 }
 
-// pattern matches the test and nothing else.
+// pattern returns a pattern that matches only the given test.
 func pattern(name string) string {
 	var parts []string
 	for part := range strings.SplitSeq(name, "/") {
@@ -107,8 +108,8 @@ func (r *runner) startsPrograms(ctx context.Context, folder string) (bool, error
 	return bytes.Contains(imported, []byte("/test/stack\n")), nil
 }
 
-// buildPrograms builds the programs that the tests of a folder start, once, beside links to everything
-// else that they start, and lets the tests use them.
+// buildPrograms builds the programs that the tests of a folder start, once for all folders. It puts
+// links to all other programs beside them and makes the tests use them.
 func (r *runner) buildPrograms(ctx context.Context, folder string) error {
 	if starts, err := r.startsPrograms(ctx, folder); err != nil || !starts || len(r.environment) > 0 {
 		return err
@@ -136,7 +137,8 @@ func (r *runner) buildPrograms(ctx context.Context, folder string) error {
 	return r.goCommand(ctx, []string{"CGO_ENABLED=0"}, append([]string{"build", "-trimpath", "-o", bin + "/"}, programs...)...)
 }
 
-// goCommand runs the go command on the tree with the mutants. An error names the one that does not compile.
+// goCommand runs the go command on the tree with the mutants. The error names a mutant that does
+// not compile.
 func (r *runner) goCommand(ctx context.Context, environment []string, arguments ...string) error {
 	arguments = append([]string{arguments[0], "-overlay=" + r.overlay}, arguments[1:]...)
 	command := exec.CommandContext(ctx, "go", arguments...)

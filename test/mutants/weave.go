@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// variable is the environment variable that names the mutants in force, with commas between them.
+	// variable is the environment variable that names the active mutants, separated by commas.
 	variable = "MOORING_MUTANT"
 	// reachedVariable names the file that is written when the code of the mutant runs.
 	reachedVariable = "MOORING_MUTANT_REACHED"
@@ -41,9 +41,9 @@ func isMutant(name string) bool {
 }
 `
 
-// weave writes a copy of each file with a promise, in which every mutant stands beside the code that
-// it breaks and the environment decides between them. One build serves all mutants. It returns the
-// overlay for the go command and the folders of the copies.
+// weave writes a copy of each file with mutants. In the copy every mutant is next to the code that
+// it breaks, and the environment selects one of them, so that one build serves all mutants. It
+// returns the overlay for the go command and the paths of the copies.
 func weave(root, dir string, mutants []Mutant) (overlay string, copies map[string]string, err error) {
 	files := map[string][]place{}
 	var problems []error
@@ -61,7 +61,7 @@ func weave(root, dir string, mutants []Mutant) (overlay string, copies map[strin
 	return weavePlaces(root, dir, files)
 }
 
-// weavePlaces is weave for places that are known, by file.
+// weavePlaces does the work of `weave` for places that are known, by file.
 func weavePlaces(root, dir string, files map[string][]place) (overlay string, copies map[string]string, err error) {
 	copies = map[string]string{}
 	add := func(name string, content string) error {
@@ -88,7 +88,7 @@ func weavePlaces(root, dir string, files map[string][]place) (overlay string, co
 	return overlay, copies, os.WriteFile(overlay, content, 0o600)
 }
 
-// woven returns source[begin:end] with the mutants of all places in it. A place may lie in another one.
+// woven returns source[begin:end] with the mutants of all places in it. Places may be nested.
 func woven(source string, begin, end int, places []place) string {
 	places = slices.SortedFunc(slices.Values(places), func(a, b place) int {
 		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(b.end, a.end))
@@ -108,7 +108,7 @@ func woven(source string, begin, end int, places []place) string {
 	return text.String()
 }
 
-// beside returns code that is the mutant when it is in force, and else the original.
+// beside returns code that runs the mutant when it is active, and otherwise the original.
 func (m Mutant) beside(original string, statement bool) string {
 	if statement {
 		return fmt.Sprintf("if isMutant(%q) { %s } else { %s }", m.Name, m.Replacement, original)

@@ -15,10 +15,10 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/session"
 )
 
-// Agent is one real agent of a Fleet: the library of mooring-agent with an identity directory, a
-// journal and connections of its own.
+// Agent is one real agent of a Fleet: the library of mooring-agent with its own identity directory,
+// journal and connections.
 type Agent struct {
-	// Name is that of its Node; Source the loopback address it comes from.
+	// Name is the name of its Node; Source is the loopback address from which it dials.
 	Name, Source string
 
 	fleet   *Fleet
@@ -32,12 +32,12 @@ type Agent struct {
 	opened      int       // sessions that opened
 	since       time.Time // when the newest of them did
 	transport   session.Transport
-	closed      time.Time // when the last connection with a session ended
+	closed      time.Time // when the last connection with a session was closed
 	reason      string    // why the last session ended
-	err         error     // of Run; valid after done
+	err         error     // the result of Run; valid after done
 }
 
-// start runs the agent until stop.
+// start runs the agent until stop is called.
 func (a *Agent) start(parent context.Context) {
 	ctx, cancel := context.WithCancel(link.WithStreamInterceptor(link.WithDialer(parent, a.dial), a.fleet.misbehave))
 	options, done := a.options, make(chan struct{})
@@ -54,7 +54,7 @@ func (a *Agent) start(parent context.Context) {
 	}()
 }
 
-// stop ends the agent, if it runs, as SIGTERM does.
+// stop ends a running agent as SIGTERM does.
 func (a *Agent) stop() {
 	a.mu.Lock()
 	cancel, done := a.cancel, a.done
@@ -71,13 +71,13 @@ func (a *Agent) started() bool {
 	return a.cancel != nil
 }
 
-// Restart ends the agent and starts it again with what is in its directory.
+// Restart ends the agent and starts it again with the content of its directory.
 func (a *Agent) Restart() {
 	a.stop()
 	a.start(a.fleet.run)
 }
 
-// dial opens a connection, on loopback from the agent's own address.
+// dial opens a connection; on loopback it dials from the agent's own address.
 func (a *Agent) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := &net.Dialer{}
 	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().IsLoopback() {
@@ -94,7 +94,7 @@ func (a *Agent) dial(ctx context.Context, network, address string) (net.Conn, er
 	return watched, nil
 }
 
-// Cut breaks the agent's connections as a network would; it comes back by itself.
+// Cut breaks the agent's connections as a network failure would; the agent reconnects by itself.
 func (a *Agent) Cut() {
 	a.mu.Lock()
 	var open []*watchedConn
@@ -107,35 +107,35 @@ func (a *Agent) Cut() {
 	}
 }
 
-// Online tells whether the agent has a session.
+// Online reports whether the agent has a session.
 func (a *Agent) Online() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.online
 }
 
-// Ended is when and why the last session ended; zero while none has.
+// Ended returns when and why the last session ended; zero values before the first end.
 func (a *Agent) Ended() (time.Time, string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.closed, a.reason
 }
 
-// Opened is when the newest session opened, and what carries it.
+// Opened returns when the newest session opened, and its transport.
 func (a *Agent) Opened() (time.Time, session.Transport) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.since, a.transport
 }
 
-// Sessions counts those that opened.
+// Sessions returns the number of sessions that opened.
 func (a *Agent) Sessions() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.opened
 }
 
-// watchedConn forgets itself when it is closed.
+// watchedConn removes itself from the agent's connections when it is closed.
 type watchedConn struct {
 	net.Conn
 	agent *Agent
@@ -149,19 +149,19 @@ func (c *watchedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// watcher reads the sessions of an agent from its log, which says at once when one opens or ends.
+// watcher tracks the sessions of an agent by its log, which records each start and end at once.
 type watcher struct{ agent *Agent }
 
-// Enabled is true for what is Info or worse.
+// Enabled accepts records of level Info and above.
 func (w *watcher) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
 
-// WithAttrs and WithGroup need nothing: the two messages carry what counts.
+// WithAttrs returns w: the two messages carry all attributes that are read.
 func (w *watcher) WithAttrs([]slog.Attr) slog.Handler { return w }
 
-// WithGroup is WithAttrs.
+// WithGroup returns w.
 func (w *watcher) WithGroup(string) slog.Handler { return w }
 
-// Handle notes what the record says of the session.
+// Handle updates the agent's session state from a record.
 func (w *watcher) Handle(_ context.Context, record slog.Record) error {
 	a := w.agent
 	a.mu.Lock()
@@ -191,5 +191,5 @@ func (w *watcher) Handle(_ context.Context, record slog.Record) error {
 	return nil
 }
 
-// Dir is the agent's identity directory.
+// Dir returns the agent's identity directory.
 func (a *Agent) Dir() string { return a.options.Dir }

@@ -19,8 +19,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// ownSigner signs as the device CA does, with its key: cert-manager keeps the pair in the Secret
-// that is named like the Issuer.
+// ownSigner returns a signer that uses the key of the device CA. cert-manager keeps the key pair in
+// the Secret that has the name of the Issuer.
 func (f *Fleet) ownSigner(ctx context.Context) (signer, error) {
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.DeviceIssuer}
@@ -37,7 +37,7 @@ func (f *Fleet) ownSigner(ctx context.Context) (signer, error) {
 	}, nil
 }
 
-// leaf is a device certificate as cert-manager makes it for a day.
+// leaf signs a device certificate like cert-manager's, valid for a day.
 func leaf(parent *x509.Certificate, key crypto.PrivateKey, id identity.ID, device *ecdsa.PublicKey) ([]*x509.Certificate, error) {
 	uri, err := url.Parse(id.URI())
 	if err != nil {

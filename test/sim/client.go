@@ -8,7 +8,7 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// NewClient makes a client of the kinds that a Fleet needs, without client-side limits.
+// NewClient returns a client for the kinds that a Fleet needs, without client-side limits.
 func NewClient(access *rest.Config) (client.WithWatch, error) {
 	access = rest.CopyConfig(access)
 	access.QPS = -1

@@ -8,29 +8,29 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// CountCapability is the name of what a Counter is to machines.
+// CountCapability is the name of the capability that a Counter provides.
 const CountCapability = "sim.count"
 
-// Counter is a capability that knows how often each dispatch really ran in this process, whatever
-// any status says. The zero value is ready.
+// Counter is a capability that counts how often each dispatch really ran in this process,
+// independently of any status. The zero value is ready for use.
 type Counter struct {
 	mu   sync.Mutex
 	runs map[string]int // by UID
 }
 
-// Name is CountCapability.
+// Name returns CountCapability.
 func (*Counter) Name() string { return CountCapability }
 
-// Description is for people.
+// Description returns a sentence for people.
 func (*Counter) Description() string { return "Counts its runs." }
 
-// Schema allows any object.
+// Schema returns nil, which allows any object.
 func (*Counter) Schema() json.RawMessage { return nil }
 
-// Mediation is not needed: it is a simulation.
+// Mediation returns None: no person takes part in a simulation.
 func (*Counter) Mediation() capability.Mediation { return capability.None }
 
-// Run counts.
+// Run counts the run and returns its input.
 func (c *Counter) Run(_ context.Context, request capability.Request) (json.RawMessage, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -41,7 +41,7 @@ func (c *Counter) Run(_ context.Context, request capability.Request) (json.RawMe
 	return request.Input, nil
 }
 
-// Totals are the dispatches that ran, and those of them that ran more than once.
+// Totals returns the number of dispatches that ran, and how many of them ran more than once.
 func (c *Counter) Totals() (ran, twice int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

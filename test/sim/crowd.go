@@ -10,36 +10,37 @@ import (
 )
 
 const (
-	// progressEvery is how often Watch prints a line, lookEvery how often a Crowd is waited for.
+	// progressEvery is the interval of the lines that Watch prints, `lookEvery` the interval at which
+	// Await checks.
 	progressEvery = time.Second
 	lookEvery     = 50 * time.Millisecond
 )
 
-// CrowdOptions are what a Crowd is made of.
+// CrowdOptions configures a `Crowd`.
 type CrowdOptions struct {
-	// Binary is the program mooring-sim.
+	// Binary is the path of the program mooring-sim.
 	Binary string
-	// Kubeconfig is that of an administrator.
+	// Kubeconfig is the path of an administrator's kubeconfig.
 	Kubeconfig string
-	// Dir, PairingEndpoint and NodeEndpoint are those of Options.
+	// Dir, PairingEndpoint and NodeEndpoint have the meaning that they have in Options.
 	Dir, PairingEndpoint, NodeEndpoint string
-	// Processes is how many; Place that of the first.
+	// Processes is the number of processes; Place is the first of their places.
 	Processes, Place int
-	// Pair pairs each agent the real way.
+	// Pair makes each agent pair with a code instead of receiving a finished identity.
 	Pair bool
-	// OwnSignature and Faults are those of Options.
+	// OwnSignature and Faults have the meaning that they have in Options.
 	OwnSignature bool
 	Faults       Faults
-	// Stderr hears what the processes have to say.
+	// Stderr receives the standard error of the processes.
 	Stderr io.Writer
 }
 
-// Crowd is agents in several processes, each with a Fleet of its own.
+// Crowd holds agents in several processes, each with a Fleet of its own.
 type Crowd struct {
 	members []*member
 }
 
-// StartCrowd starts the processes, without agents. Close or Abandon it.
+// StartCrowd starts the processes, without agents. The caller must call Close or Abandon.
 func StartCrowd(o CrowdOptions) (*Crowd, error) {
 	c := &Crowd{}
 	for n := range o.Processes {
@@ -54,8 +55,8 @@ func StartCrowd(o CrowdOptions) (*Crowd, error) {
 	return c, nil
 }
 
-// Grow makes it total agents in all, perSecond of them begun per second, and waits until all have
-// a session.
+// Grow adds agents until there are total of them, perSecond started per second, and waits until all
+// have a session.
 func (c *Crowd) Grow(ctx context.Context, total int, perSecond float64) error {
 	for i, m := range c.members {
 		share := total / len(c.members)
@@ -73,8 +74,8 @@ func (c *Crowd) Grow(ctx context.Context, total int, perSecond float64) error {
 	return c.Await(ctx, fmt.Sprintf("have %d agents online", total), func(s Summary) bool { return s.Online >= total })
 }
 
-// Await waits until holds accepts the summary; what names the condition in errors. It errs when a
-// process ends before.
+// Await waits until holds accepts the summary. Its error contains the text of the condition. It
+// also returns an error when a process ends first.
 func (c *Crowd) Await(ctx context.Context, what string, holds func(Summary) bool) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -96,8 +97,8 @@ func (c *Crowd) Await(ctx context.Context, what string, holds func(Summary) bool
 	}
 }
 
-// Storm breaks every connection and returns when all agents have a session again, and after what
-// time.
+// Storm breaks every connection, waits until all agents have a session again, and returns the time
+// that this took.
 func (c *Crowd) Storm(ctx context.Context) (time.Duration, error) {
 	began, before := time.Now(), c.Summarise()
 	for _, m := range c.members {
@@ -111,7 +112,7 @@ func (c *Crowd) Storm(ctx context.Context) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// Summarise is the sum of what the processes said last.
+// Summarise returns the sum of the latest summaries of the processes.
 func (c *Crowd) Summarise() (s Summary) {
 	for _, m := range c.members {
 		s.add(m.summary())
@@ -119,7 +120,7 @@ func (c *Crowd) Summarise() (s Summary) {
 	return s
 }
 
-// Watch prints a line about the crowd every second, over the last one, until ctx ends.
+// Watch prints a line about the crowd every second, each over the line before, until ctx ends.
 func (c *Crowd) Watch(ctx context.Context, out io.Writer) {
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
@@ -147,11 +148,11 @@ func (c *Crowd) Close() error {
 	return errors.Join(problems...)
 }
 
-// Abandon ends the processes at once; their Nodes and namespaces stay in a cluster that nobody
-// wants any more.
+// Abandon ends the processes at once. Their Nodes and namespaces stay, for a cluster that is about
+// to be deleted.
 func (c *Crowd) Abandon() error {
 	for _, m := range c.members {
-		_ = m.command(commandAbandon) // one that ended is closed all the same
+		_ = m.command(commandAbandon) // a process that has ended is closed all the same
 	}
 	return c.Close()
 }

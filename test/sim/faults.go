@@ -15,21 +15,21 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// stallsPerRead is how rarely a connection stalls: one of so many reads.
+// stallsPerRead is the inverse probability of a stall: a connection stalls at one of so many reads.
 const stallsPerRead = 20
 
-// Faults are what agents and their network do wrong. The zero value does nothing wrong.
+// Faults configures the faults of agents and their network. The zero value has none.
 type Faults struct {
-	// Stall is for how long a connection takes nothing from the gateway, now and then.
+	// Stall is the time for which a connection now and then reads nothing from the gateway.
 	Stall time.Duration
-	// Slow is added before every read of a connection.
+	// Slow is the delay before every read of a connection.
 	Slow time.Duration
 	// Drop is the share of results that are not sent; the agent repeats them after a minute or in
-	// its next session. Duplicate is the share that is sent twice.
+	// its next session. Duplicate is the share of results that are sent twice.
 	Drop, Duplicate float64
 }
 
-// ParseFaults reads "stall=3s,slow=20ms,drop=0.2,duplicate=0.5"; each part may be missing.
+// ParseFaults parses "stall=3s,slow=20ms,drop=0.2,duplicate=0.5"; each part may be missing.
 func ParseFaults(text string) (f Faults, err error) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part == "" {
@@ -63,15 +63,15 @@ func share(text string) (float64, error) {
 	return value, err
 }
 
-// String is what ParseFaults reads.
+// String returns the faults in the syntax of ParseFaults.
 func (f Faults) String() string {
 	return fmt.Sprintf("stall=%s,slow=%s,drop=%g,duplicate=%g", f.Stall, f.Slow, f.Drop, f.Duplicate)
 }
 
-// faultCount is how often each happened.
+// faultCount counts the faults that happened.
 type faultCount struct{ stalled, dropped, duplicated atomic.Int64 }
 
-// hamper gives a connection the faults of the network.
+// hamper returns a connection with the configured faults of the network.
 func (f *Fleet) hamper(conn net.Conn) net.Conn {
 	if f.Faults.Stall == 0 && f.Faults.Slow == 0 {
 		return conn
@@ -84,7 +84,7 @@ type hampered struct {
 	fleet *Fleet
 }
 
-// Read reads late.
+// Read delays or stalls, then reads.
 func (c *hampered) Read(b []byte) (int, error) {
 	faults := c.fleet.Faults
 	time.Sleep(faults.Slow)
@@ -95,7 +95,7 @@ func (c *hampered) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// misbehave gives a stream the faults of the agent.
+// misbehave returns a stream with the configured faults of the agent.
 func (f *Fleet) misbehave(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := streamer(ctx, desc, cc, method, opts...)
 	if err != nil || (f.Faults.Drop == 0 && f.Faults.Duplicate == 0) {
@@ -109,7 +109,7 @@ type forgetful struct {
 	fleet *Fleet
 }
 
-// SendMsg sends a message never, once or twice.
+// SendMsg sends a result never, once or twice, and every other message once.
 func (s *forgetful) SendMsg(message any) error {
 	if sent, ok := message.(*gatewayv1.StreamNodeEventsRequest); ok && sent.GetResult() != nil {
 		if rand.Float64() < s.fleet.Faults.Drop {

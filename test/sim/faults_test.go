@@ -26,7 +26,7 @@ func TestFaultsAreReadAsTheyAreWritten(t *testing.T) {
 	}
 }
 
-// sent counts what reaches the wire.
+// sent counts the messages that reach the connection.
 type sent struct {
 	grpc.ClientStream
 	messages int
@@ -37,7 +37,7 @@ func (s *sent) SendMsg(any) error {
 	return nil
 }
 
-// Only results are dropped or doubled: what keeps a session alive is not.
+// Only results are dropped or duplicated: the messages that keep a session alive are not.
 func TestResultsAreDroppedOrDoubled(t *testing.T) {
 	finished := &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{}}}
 	alive := &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{Heartbeat: &gatewayv1.Heartbeat{}}}

@@ -1,6 +1,6 @@
-// Package sim runs many real agents: real mTLS, the real protocol, a real journal each, from
-// addresses of 127.0.0.0/8. A Fleet is those of one process, a Crowd several processes of them.
-// It is bounded in count and time and leaves nothing behind.
+// Package sim runs many real agents: with real mTLS, the real protocol and a real journal each,
+// from addresses of 127.0.0.0/8. A Fleet runs the agents of one process, a `Crowd` several such
+// processes. Both are bounded in number and time and remove everything that they created.
 package sim
 
 import (
@@ -24,48 +24,49 @@ import (
 // MaxAgents bounds a Fleet: an agent holds up to seven files and a process may hold 20,000.
 const MaxAgents = 2800
 
-// maxPlaces is how many Fleets may run beside each other: each has a second byte of 127.0.0.0/8.
+// maxPlaces is how many Fleets may run at the same time: each has its own second byte of
+// 127.0.0.0/8.
 const maxPlaces = 200
 
-// perSource is how many agents share a source address, well below the gateway's cap.
+// perSource is the number of agents that share a source address, well below the gateway's cap.
 const perSource = 250
 
 // cleanupTimeout bounds Close.
 const cleanupTimeout = 2 * time.Minute
 
-// Options are what a Fleet is made of.
+// Options configures a Fleet.
 type Options struct {
-	// Client has an administrator's rights and knows Mooring's and cert-manager's kinds.
+	// Client must have an administrator's rights and know the kinds of Mooring and cert-manager.
 	Client client.WithWatch
-	// Dir keeps the identity directories; it must exist. On a memory file system the journals
-	// cost no disk.
+	// Dir is the parent of the identity directories; it must exist. On a memory file system the
+	// journals cause no disk load.
 	Dir string
-	// PairingEndpoint and NodeEndpoint are HOST:PORT of a gateway, the latter of several gateways
-	// separated by commas.
+	// PairingEndpoint is HOST:PORT of a gateway. NodeEndpoint is HOST:PORT too, or a list of them
+	// for several gateways, separated by commas.
 	PairingEndpoint, NodeEndpoint string
-	// TrustDomain of the identities. Default mooring.local.
+	// TrustDomain is the trust domain of the identities; default mooring.local.
 	TrustDomain string
-	// Configure changes how an agent is started, when it is made; nil changes nothing.
+	// Configure changes the options of an agent when the agent is created; nil changes nothing.
 	Configure func(*nodeagent.Options)
-	// Extra are capabilities besides the built-in ones.
+	// Extra are capabilities in addition to the built-in ones.
 	Extra []capability.Capability
-	// Place tells Fleets apart that run at the same time, below 200: their agents come from other
+	// Place separates Fleets that run at the same time, below 200: each place has its own source
 	// addresses.
 	Place int
-	// OwnSignature signs certificates here, with the key of the device CA that an administrator
-	// may read, instead of asking cert-manager: what many idle agents have in common need not be
-	// made one by one.
+	// OwnSignature signs certificates in this process, with the key of the device CA, which an
+	// administrator may read. cert-manager would sign the certificates of many idle agents one by
+	// one.
 	OwnSignature bool
-	// Faults are what the agents and their network do wrong.
+	// Faults are the faults of the agents and their network.
 	Faults Faults
 }
 
-// Fleet is a namespace with its agents.
+// Fleet holds a namespace with its agents.
 type Fleet struct {
 	Options
 	Namespace string
 
-	run    context.Context // of the agents, until Close
+	run    context.Context // the context of the agents, until Close
 	cancel context.CancelFunc
 	signer signer
 	faulty faultCount
@@ -74,7 +75,7 @@ type Fleet struct {
 	agents []*Agent
 }
 
-// New makes the namespace of a Fleet without agents. Close it.
+// New creates the namespace of a Fleet without agents. The caller must call Close.
 func New(ctx context.Context, o Options) (*Fleet, error) {
 	if o.TrustDomain == "" {
 		o.TrustDomain = "mooring.local"
@@ -92,7 +93,7 @@ func New(ctx context.Context, o Options) (*Fleet, error) {
 	return f, nil
 }
 
-// newAgent makes an agent that does not run yet, with a name and an address to come from.
+// newAgent returns an agent with a name and a source address; it does not start it.
 func (f *Fleet) newAgent() (*Agent, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -110,17 +111,17 @@ func (f *Fleet) newAgent() (*Agent, error) {
 	return a, nil
 }
 
-// AgentName is the name of the nth Node of a Fleet, from 0.
+// AgentName returns the name of the nth Node of a Fleet, from 0.
 func AgentName(n int) string { return fmt.Sprintf("sim-%05d", n) }
 
-// Agents are all of them, in the order they were made.
+// Agents returns all agents, in the order of their creation.
 func (f *Fleet) Agents() []*Agent {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]*Agent(nil), f.agents...)
 }
 
-// Start runs the agents that do not run yet, so many per second.
+// Start starts the agents that do not run yet, perSecond of them per second.
 func (f *Fleet) Start(ctx context.Context, perSecond float64) error {
 	tick := time.NewTicker(time.Duration(float64(time.Second) / max(perSecond, 0.1)))
 	defer tick.Stop()
@@ -138,7 +139,7 @@ func (f *Fleet) Start(ctx context.Context, perSecond float64) error {
 	return nil
 }
 
-// Online counts the agents with a session.
+// Online returns the number of agents with a session.
 func (f *Fleet) Online() (n int) {
 	for _, a := range f.Agents() {
 		if a.Online() {
@@ -148,7 +149,7 @@ func (f *Fleet) Online() (n int) {
 	return n
 }
 
-// AwaitOnline waits until so many agents have a session.
+// AwaitOnline waits until want agents have a session.
 func (f *Fleet) AwaitOnline(ctx context.Context, want int) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -162,7 +163,7 @@ func (f *Fleet) AwaitOnline(ctx context.Context, want int) error {
 	return nil
 }
 
-// anyError is what one of the agents that are not online has to say.
+// anyError returns the error or end reason of one of the agents that are not online.
 func (f *Fleet) anyError() error {
 	for _, a := range f.Agents() {
 		a.mu.Lock()

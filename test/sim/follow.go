@@ -11,10 +11,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Follow tells handle of every object that a selection holds or gets, until ctx ends, with whose
-// error it returns. An API server drops a watch whose client is slow for a moment, which a loaded
-// machine always is: then it lists and watches again, as informers do. ready, when not nil, is
-// closed after the first list. kind is an empty list of the kind.
+// Follow calls handle for every object of a selection that exists, is added or changes. It returns
+// when ctx ends, with the error of ctx. An API server drops a watch whose client is slow for a
+// moment, which is common on a loaded machine. Follow then lists and watches again, as informers
+// do. It closes ready, if not nil, after the first list. kind is an empty list of the kind.
 func Follow[T client.Object](ctx context.Context, c client.WithWatch, kind client.ObjectList, handle func(T), ready chan<- struct{}, selection ...client.ListOption) error {
 	for ctx.Err() == nil {
 		list := kind.DeepCopyObject().(client.ObjectList)

@@ -25,15 +25,16 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// issueWorkers keep cert-manager busy without a queue that outlives the patience of a request.
+// issueWorkers keeps cert-manager busy without a queue that is longer than a request's timeout.
 const issueWorkers = 24
 
-// signer makes the certificate of a machine.
+// signer returns the certificate chain of a machine.
 type signer func(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x509.Certificate, error)
 
-// Issue adds count agents whose identities an administrator makes: the certificate is signed by
-// cert-manager, the Node and its pin are created through the API. No person and no pairing is in
-// it; Pair is the real way. then, when not nil, hears of each that has its identity.
+// Issue adds count agents whose identities an administrator creates: cert-manager signs the
+// certificate, and the Node with its pin is created through the API. No person and no pairing take
+// part; Pair adds agents that pair. Issue calls the function, if not nil, for each agent that has
+// its identity.
 func (f *Fleet) Issue(ctx context.Context, count int, then func(*Agent) error) error {
 	bundle, err := f.serverBundle(ctx)
 	if err == nil && f.OwnSignature {
@@ -65,8 +66,8 @@ func (f *Fleet) Issue(ctx context.Context, count int, then func(*Agent) error) e
 	return group.Wait()
 }
 
-// Ramp is Issue and Start in one: each agent runs soon after it has its identity, at most so many
-// begin per second.
+// Ramp combines Issue and Start: each agent starts soon after it has its identity, at most
+// perSecond of them per second.
 func (f *Fleet) Ramp(ctx context.Context, count int, perSecond float64) error {
 	pace := rate.NewLimiter(rate.Limit(max(perSecond, 0.1)), 1)
 	return f.Issue(ctx, count, func(a *Agent) error {
@@ -78,7 +79,8 @@ func (f *Fleet) Ramp(ctx context.Context, count int, perSecond float64) error {
 	})
 }
 
-// serverBundle are the CAs of the gateways, which a young controller has not published yet.
+// serverBundle returns the CAs of the gateways. It waits for a controller that has not published
+// them yet.
 func (f *Fleet) serverBundle(ctx context.Context) (identity.Bundle, error) {
 	trust, last := &corev1.ConfigMap{}, error(nil)
 	err := f.poll(ctx, func(ctx context.Context) bool {
@@ -123,7 +125,7 @@ func (f *Fleet) issue(ctx context.Context, a *Agent, bundle identity.Bundle) err
 	return errors.Join(directory.FinishPairing(made, bundle, config), directory.Close())
 }
 
-// allowed are the capabilities a simulated machine may be asked for.
+// allowed returns the capabilities that may be requested from a simulated machine.
 func (a *Agent) allowed() []string {
 	names := []string{"echo", "system.*"}
 	for _, c := range a.fleet.Extra {
@@ -132,7 +134,7 @@ func (a *Agent) allowed() []string {
 	return names
 }
 
-// ask has cert-manager sign a device certificate.
+// ask lets cert-manager sign a device certificate.
 func (f *Fleet) ask(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x509.Certificate, error) {
 	der, err := identity.NewRequest(key, identity.ID{TrustDomain: f.TrustDomain, Namespace: f.Namespace, Node: name})
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// member is one process of a Crowd.
+// member is one process of a `Crowd`.
 type member struct {
 	cmd    *exec.Cmd
-	agents int // asked for
+	agents int // the number of agents that was requested
 
-	mu    sync.Mutex // guards what follows and orders commands
+	mu    sync.Mutex // guards the following fields and orders commands
 	stdin io.WriteCloser
 	last  Summary
 
@@ -26,8 +26,8 @@ type member struct {
 
 func startMember(binary string, stderr io.Writer, args ...string) (*member, error) {
 	m := &member{cmd: exec.Command(binary, args...), done: make(chan struct{})}
-	// A group of its own: Ctrl-C on a terminal reaches the parent, which ends its members in order.
-	// When the parent is killed, the end of standard input tells.
+	// The process has its own group: Ctrl-C on a terminal reaches only the parent, which ends its
+	// members in order. When the parent is killed, standard input ends, which ends the member.
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	m.cmd.Stderr = stderr
 	var err error
@@ -78,7 +78,7 @@ func (m *member) command(format string, args ...any) error {
 	return nil
 }
 
-// ended is why the process ended, nil while it runs.
+// ended returns why the process ended; nil while it runs.
 func (m *member) ended() error {
 	select {
 	case <-m.done:
@@ -88,7 +88,7 @@ func (m *member) ended() error {
 	}
 }
 
-// close ends the process by the end of its standard input, and by force when it takes too long.
+// close ends the process by closing its standard input, and kills it when it takes too long.
 func (m *member) close() error {
 	m.mu.Lock()
 	_ = m.stdin.Close()

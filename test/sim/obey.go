@@ -13,29 +13,30 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// reportEvery is how often a Fleet that obeys says how it is.
+// reportEvery is the interval of the summaries of a Fleet that serves commands.
 const reportEvery = 200 * time.Millisecond
 
-// Commands of Obey, one a line.
+// The commands of `Obey`, one per line.
 const (
-	commandGrow    = "grow"    // COUNT PERSECOND: so many agents more
+	commandGrow    = "grow"    // COUNT PERSECOND: adds COUNT agents
 	commandStorm   = "storm"   // breaks every connection
 	commandAbandon = "abandon" // ends at once and leaves the cluster as it is
 )
 
-// ErrAbandoned ends a Fleet whose cluster nobody wants any more: Abandon it instead of Close.
-var ErrAbandoned = errors.New("the cluster is thrown away")
+// ErrAbandoned is the error of `Obey` after an abandon command. The caller must then call Abandon
+// instead of Close.
+var ErrAbandoned = errors.New("the cluster is abandoned")
 
-// errOver ends Obey in good order.
-var errOver = errors.New("it is over")
+// errOver ends `Obey` without an error.
+var errOver = errors.New("the commands ended")
 
-// Obey does what the process says that started this one, until in or ctx ends, and says on out
-// how things stand, one Summary a line. With pair new agents pair the real way.
+// Obey executes commands of the parent process until in or ctx ends. It writes its state to out,
+// one Summary per line. With pair, new agents pair with a code.
 func (f *Fleet) Obey(ctx context.Context, in io.Reader, out io.Writer, pair bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lines := make(chan string)
-	go func() { // ends with in, which may outlive ctx: then the process ends
+	go func() { // ends with in, which may end after ctx: the process ends then
 		defer close(lines)
 		for scanner := bufio.NewScanner(in); scanner.Scan(); {
 			select {
@@ -62,7 +63,7 @@ func (f *Fleet) Obey(ctx context.Context, in io.Reader, out io.Writer, pair bool
 			}
 		}
 	})
-	if err := group.Wait(); !errors.Is(err, errOver) { // the first error counts: what it interrupted does not
+	if err := group.Wait(); !errors.Is(err, errOver) { // only the first error counts: the others are its consequences
 		return err
 	}
 	return nil
@@ -109,8 +110,8 @@ func (f *Fleet) report(ctx context.Context, out io.Writer) error {
 	}
 }
 
-// Abandon removes the directories and nothing else: the process is about to end, and nobody is to
-// be told.
+// Abandon removes the directories and nothing else. Agents and cluster stay as they are: the
+// process is about to end.
 func (f *Fleet) Abandon() error {
 	var problems []error
 	for _, a := range f.Agents() {

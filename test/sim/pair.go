@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// pairWorkers stay below the number of undecided requests that a cluster takes.
+	// pairWorkers stays below the number of undecided requests that a cluster accepts.
 	pairWorkers = 16
 	// pairTimeout bounds one pairing.
 	pairTimeout = time.Minute
 )
 
-// Pair adds count agents that pair as any machine does: a code, the exchange, a decision, a
-// certificate. Each runs from then on. then is that of Issue.
+// Pair adds count agents that pair as any machine does: with a code, the exchange, a decision and a
+// certificate. Each agent keeps running. Pair calls the function as Issue does.
 func (f *Fleet) Pair(ctx context.Context, count int, then func(*Agent) error) error {
 	usher, err := f.newUsher(ctx)
 	if err != nil {

@@ -5,34 +5,36 @@ import (
 	"io"
 )
 
-// Summary is what became of a run.
+// Summary holds the counts of a run.
 type Summary struct {
-	// Namespaces are those of the Fleets, AgentsIn how many each has: their names are AgentName(0)
-	// and up.
+	// Namespaces are the namespaces of the Fleets. AgentsIn is the number of agents in each; their
+	// names are AgentName(0) and up.
 	Namespaces []string `json:"namespaces"`
 	AgentsIn   []int    `json:"agentsIn"`
-	// Agents is how many there are, Online how many have a session, Sessions how many opened.
+	// Agents is the number of agents, Online how many of them have a session, Sessions how many
+	// sessions opened.
 	Agents   int `json:"agents"`
 	Online   int `json:"online"`
 	Sessions int `json:"sessions"`
-	// Ran is how many dispatches of CountCapability ran, Twice how many of them more than once.
+	// Ran is the number of dispatches of CountCapability that ran, `Twice` how many of them ran more
+	// than once.
 	Ran   int `json:"ran"`
 	Twice int `json:"twice"`
-	// Storms is how often every connection was broken at once, BackSeconds how long all took to
-	// be back after each.
+	// Storms is how often every connection was broken at once. `BackSeconds` is the time until all
+	// agents had a session again after each storm.
 	Storms      int       `json:"storms"`
 	BackSeconds []float64 `json:"backSeconds,omitempty"`
-	// RampSeconds is how long it took until all had an identity and a first session.
+	// RampSeconds is the time until all agents had an identity and a first session.
 	RampSeconds float64 `json:"rampSeconds"`
-	// Stalled, Dropped and Duplicated count the Faults.
+	// Stalled, Dropped and Duplicated count the Faults that happened.
 	Stalled    int64 `json:"stalled"`
 	Dropped    int64 `json:"dropped"`
 	Duplicated int64 `json:"duplicated"`
-	// Reasons are why sessions ended, for agents that are not online.
+	// Reasons counts the end reasons of the last sessions of agents that are not online.
 	Reasons map[string]int `json:"reasons,omitempty"`
 }
 
-// Summarise counts as things stand.
+// Summarise returns the present counts.
 func (f *Fleet) Summarise() Summary {
 	s := Summary{Reasons: map[string]int{}, Stalled: f.faulty.stalled.Load(), Dropped: f.faulty.dropped.Load(), Duplicated: f.faulty.duplicated.Load()}
 	for _, a := range f.Agents() {
@@ -53,7 +55,7 @@ func (f *Fleet) Summarise() Summary {
 	return s
 }
 
-// add takes in what another Fleet counted.
+// add adds the counts of another Fleet.
 func (s *Summary) add(other Summary) {
 	s.Namespaces, s.AgentsIn = append(s.Namespaces, other.Namespaces...), append(s.AgentsIn, other.AgentsIn...)
 	s.Agents, s.Online, s.Sessions = s.Agents+other.Agents, s.Online+other.Online, s.Sessions+other.Sessions

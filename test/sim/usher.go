@@ -13,18 +13,18 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// approval is the decision of a person who trusts whom it expects.
+// approval is the decision of a person who approves every expected machine.
 var approval = client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":{"verdict":"Approved"}}}`))
 
-// usher is the person at the cluster: it sees when codes are ready and approves the requests they
-// lead to, by two watches however many machines pair.
+// usher plays the person at the cluster. It sees when codes are ready and approves the requests
+// that they lead to, with two watches for any number of machines.
 type usher struct {
 	fleet  *Fleet
 	cancel context.CancelFunc
 	group  *errgroup.Group
 
 	mu       sync.Mutex
-	ready    map[string]chan string // by name of the code: the name of its Secret, once
+	ready    map[string]chan string // by name of the code: receives the name of its Secret, once
 	approved map[types.UID]bool
 	failed   error
 }
@@ -49,7 +49,7 @@ func (f *Fleet) newUsher(ctx context.Context) (*usher, error) {
 	return u, nil
 }
 
-// expect returns a channel that gets the name of a code's Secret.
+// expect returns a channel that receives the name of a code's Secret.
 func (u *usher) expect(code string) <-chan string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -63,7 +63,7 @@ func (u *usher) sawCode(code *v1alpha1.PairingCode) {
 	if ready := u.ready[code.Name]; ready != nil && code.Status.SecretName != "" {
 		select {
 		case ready <- code.Status.SecretName:
-		default: // it was told before
+		default: // the name was sent before
 		}
 	}
 }
@@ -90,7 +90,7 @@ func (u *usher) sawRequest(ctx context.Context, request *v1alpha1.PairingRequest
 	})
 }
 
-// problem is what the usher could not do.
+// problem returns the errors of failed approvals.
 func (u *usher) problem() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()

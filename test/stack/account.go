@@ -11,11 +11,11 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// tokenRefresh is well below the hour that a token lives.
+// tokenRefresh is well below the hour for which a token is valid.
 const tokenRefresh = 20 * time.Minute
 
-// account writes a kubeconfig of one of our ServiceAccounts, with a real token in a file that is
-// renewed as a kubelet would; client-go reads it again by itself.
+// account writes a kubeconfig of one of our ServiceAccounts. Its real token is in a file that is
+// renewed as a kubelet would; client-go reads the file again by itself.
 func (s *Stack) account(name string) (string, error) {
 	kubeconfig, token := filepath.Join(s.Dir, name+".kubeconfig"), filepath.Join(s.Dir, name+".token")
 	if _, err := os.Stat(kubeconfig); err == nil {
@@ -31,8 +31,8 @@ func (s *Stack) account(name string) (string, error) {
 	return kubeconfig, nil
 }
 
-// GatewayKubeconfig writes a kubeconfig of the gateways' account that reaches the API server at
-// another address, HOST:PORT. A gateway must have been started before.
+// GatewayKubeconfig writes a kubeconfig of the gateways' account that uses another address of the
+// API server, HOST:PORT. A gateway must have been started before.
 func (s *Stack) GatewayKubeconfig(path, address string) error {
 	return s.writeAccount(path, filepath.Join(s.Dir, v1alpha1.GatewayServiceAccount+".token"), "https://"+address)
 }
@@ -52,7 +52,7 @@ func (s *Stack) keepToken(name, path string) {
 	for {
 		select {
 		case <-tick.C:
-			// A failed renewal is tried again long before the token ends.
+			// A failed renewal is repeated long before the token expires.
 			_ = s.writeToken(s.background, name, path)
 		case <-s.background.Done():
 			return

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// binary is the path of a built program.
+// binary returns the path of a built program.
 func (s *Stack) binary(name string) string { return filepath.Join(cluster.BinaryFolder(s.Root), name) }
 
 // StartController starts the controller, or starts it again after it ended.
@@ -45,7 +45,8 @@ func (s *Stack) StartController() error {
 // StartGateway starts replica i on its addresses, or starts it again after it ended.
 func (s *Stack) StartGateway(i int) error { return s.launch(s.Gateways[i], s.NodeEndpoints()) }
 
-// NodeEndpoints are the node listeners of all gateways, as machines are told.
+// NodeEndpoints returns the node listeners of all gateways, in the form in which machines receive
+// them.
 func (s *Stack) NodeEndpoints() string {
 	var all []string
 	for _, g := range s.Gateways {
@@ -73,7 +74,7 @@ func (s *Stack) launchIn(within []string, g *Gateway, told string, more []string
 		"--advertise-node-endpoint", told,
 		"--metrics-bind-address", ports[0], "--health-probe-bind-address", ports[1],
 	}, s.GatewayArgs, g.Args, more)
-	// As config/manager/gateway.yaml has it.
+	// config/manager/gateway.yaml sets the same environment.
 	p, err := StartProcess(g.Name, s.Dir, []string{"GODEBUG=adaptivestackstart=0"}, args...)
 	if err != nil {
 		return err
@@ -85,19 +86,19 @@ func (s *Stack) launchIn(within []string, g *Gateway, told string, more []string
 	return nil
 }
 
-// StartAgent starts an agent with an identity directory of its own (the same name again uses
-// the same directory) against the first gateway.
+// StartAgent starts an agent against the first gateway, with an identity directory for that name; a
+// second call with the same name uses the same directory.
 func (s *Stack) StartAgent(name string, args ...string) (*Process, error) {
 	return s.StartAgentAt(name, s.PairingEndpoint, args...)
 }
 
-// StartAgentAt is StartAgent against a pairing endpoint of choice; "" for an agent that is told by
-// other means (--pair) or is paired already.
+// StartAgentAt starts an agent against the given pairing endpoint; "" for an agent that is paired
+// already or gets the endpoint by other means (--pair).
 func (s *Stack) StartAgentAt(name, pairing string, args ...string) (*Process, error) {
 	return s.startAgent(nil, name, pairing, args)
 }
 
-// StartAgentIn is StartAgentAt in a network namespace (ip-netns(8)) of that name.
+// StartAgentIn starts an agent as StartAgentAt does, in the network namespace (ip-netns(8)) netns.
 func (s *Stack) StartAgentIn(netns, name, pairing string, args ...string) (*Process, error) {
 	return s.startAgent([]string{"ip", "netns", "exec", netns}, name, pairing, args)
 }
@@ -126,7 +127,7 @@ func (s *Stack) startMachines(wrapper []string, name, program string, args []str
 	return p, nil
 }
 
-// IdentityDir is where the agent of that name keeps its identity.
+// IdentityDir returns the identity directory of the agent of that name.
 func (s *Stack) IdentityDir(name string) string { return filepath.Join(s.Dir, "identity-"+name) }
 
 func (s *Stack) waitReady(ctx context.Context) error {
@@ -142,7 +143,7 @@ func (s *Stack) waitReady(ctx context.Context) error {
 	return nil
 }
 
-// WaitReady waits until the process says on /readyz that it may serve.
+// WaitReady waits until /readyz of the process returns 200.
 func (p *Process) WaitReady(ctx context.Context) error {
 	last := ""
 	err := p.Until(ctx, "become ready", func(string) bool {
@@ -172,8 +173,8 @@ func (p *Process) ready(ctx context.Context) (bool, string) {
 	return resp.StatusCode == http.StatusOK, strings.TrimSpace(string(body))
 }
 
-// SpareGatewayIn is SpareGateway in a network namespace (ip-netns(8)) of that name; nobody outside
-// reaches its probes.
+// SpareGatewayIn starts a gateway as `SpareGateway` does, in the network namespace (ip-netns(8))
+// netns. Its probes cannot be reached from outside.
 func (s *Stack) SpareGatewayIn(netns, name, pairing, node string, more ...string) (*Process, error) {
 	g := &Gateway{Name: name, PairingAddress: pairing, NodeAddress: node, TLSDir: s.Gateways[0].TLSDir}
 	if err := s.launchIn([]string{"ip", "netns", "exec", netns}, g, node, more); err != nil {
@@ -182,8 +183,8 @@ func (s *Stack) SpareGatewayIn(netns, name, pairing, node string, more ...string
 	return g.Process, nil
 }
 
-// SpareGateway starts one more replica, outside the list, on addresses of choice; more are flags
-// added to the usual ones.
+// SpareGateway starts one more replica, outside the list, on the given addresses; more are flags in
+// addition to the usual ones.
 func (s *Stack) SpareGateway(name, pairing, node string, more ...string) (*Process, error) {
 	g := &Gateway{Name: name, PairingAddress: pairing, NodeAddress: node, TLSDir: s.Gateways[0].TLSDir}
 	if err := s.launch(g, node, more...); err != nil {

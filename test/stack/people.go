@@ -14,11 +14,11 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Admin is the user with every right; all others have what RBAC gives them.
+// Admin is the user with every right; all other users have the rights that RBAC gives them.
 const Admin = ""
 
-// Run runs a program (kubectl, for example) as a person and returns what it printed; on an error
-// the error carries it.
+// Run runs a program (kubectl, for example) as a user and returns its standard output. The error of
+// a failed run contains the output.
 func (s *Stack) Run(ctx context.Context, user string, argv ...string) (string, error) {
 	out, err := s.run(ctx, user, "", argv)
 	if err != nil {
@@ -27,8 +27,8 @@ func (s *Stack) Run(ctx context.Context, user string, argv ...string) (string, e
 	return out, nil
 }
 
-// KubectlInput runs kubectl as a person with something on its standard input. The output comes
-// back with the error.
+// KubectlInput runs kubectl as a user with the given standard input. It returns the output even
+// with an error.
 func (s *Stack) KubectlInput(ctx context.Context, user, input string, args ...string) (string, error) {
 	return s.run(ctx, user, input, append([]string{"kubectl"}, args...))
 }
@@ -51,7 +51,8 @@ func (s *Stack) run(ctx context.Context, user, input string, argv []string) (str
 	return stdout.String(), nil
 }
 
-// KubeconfigFor is the path of a kubeconfig for a person, with a client certificate of its own.
+// KubeconfigFor returns the path of a kubeconfig for a user, with a client certificate of the
+// user's own.
 func (s *Stack) KubeconfigFor(ctx context.Context, user string) (string, error) {
 	if user == Admin {
 		return s.Cluster.Kubeconfig(), nil
@@ -76,7 +77,7 @@ func (s *Stack) WaitOnline(ctx context.Context, namespace, name string) error {
 	return err
 }
 
-// WaitObject polls one object until done accepts it, and returns it.
+// WaitObject polls one object until done accepts it, and returns the object.
 func WaitObject[T client.Object](ctx context.Context, c client.Client, key types.NamespacedName, obj T, what string, done func(T) bool) (T, error) {
 	ok := func() bool { return c.Get(ctx, key, obj) == nil && done(obj) }
 	if err := Poll(ctx, ok); err != nil {

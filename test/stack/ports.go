@@ -6,16 +6,16 @@ import (
 	"net"
 )
 
-// Addresses are drawn from below 32768, where Linux starts to take the local ports of outgoing
-// connections, and from below those of the control plane: one that was free a moment ago is free
-// when the process that is told about it listens.
+// Ports are drawn from below 32768, where Linux starts to take the local ports of outgoing
+// connections, and from below the ports of the control plane. So a port that is free now is still
+// free when a process listens on it a moment later.
 const (
 	firstPort = 10000
 	lastPort  = 19999
 	portTries = 1000
 )
 
-// FreeAddresses finds n different addresses on loopback, HOST:PORT, that nobody listens on.
+// FreeAddresses returns n different addresses on loopback, HOST:PORT, on which no process listens.
 func FreeAddresses(n int) ([]string, error) {
 	var addresses []string
 	for range portTries {
@@ -26,7 +26,7 @@ func FreeAddresses(n int) ([]string, error) {
 		if err != nil {
 			continue // taken
 		}
-		defer l.Close() // held until the last is found, so they differ
+		defer l.Close() // held until the last is found, so that all differ
 		addresses = append(addresses, l.Addr().String())
 	}
 	return nil, fmt.Errorf("found %d of %d free ports in %d tries", len(addresses), n, portTries)

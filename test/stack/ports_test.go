@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A local port that an outgoing connection holds cannot be listened on, so an address from the
-// kernel's range may be taken between the choice and the use.
+// A process cannot listen on a local port that an outgoing connection uses. An address from the
+// kernel's range may therefore be taken between its choice and its use.
 func TestFreeAddressesAreNeverLocalPortsOfConnections(t *testing.T) {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
 	if err != nil {

@@ -15,24 +15,24 @@ import (
 	"time"
 )
 
-// stopGrace is how long a process may take to end after SIGTERM before it is killed.
+// stopGrace is the time between SIGTERM and SIGKILL.
 const stopGrace = 20 * time.Second
 
-// Process is one real process with its output kept in a log file.
+// Process is a real process whose output is kept in a log file.
 type Process struct {
 	Name    string
 	LogPath string
 	cmd     *exec.Cmd
 	done    chan struct{}
-	probes  string // HOST:PORT of /readyz, for processes that have it
+	probes  string // HOST:PORT of /readyz, for processes that serve it
 
 	mu     sync.Mutex
 	output bytes.Buffer // both streams
 	spoken bytes.Buffer // standard output alone
 }
 
-// StartProcess runs argv with its output in logDir. The kernel kills it when this process dies, so
-// an interrupted run leaves nothing behind.
+// StartProcess runs argv with its output in logDir. The kernel kills the process when this process
+// dies, so that an interrupted run leaves nothing behind.
 func StartProcess(name, logDir string, env []string, argv ...string) (*Process, error) {
 	path := filepath.Join(logDir, name+".log")
 	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -44,7 +44,8 @@ func StartProcess(name, logDir string, env []string, argv ...string) (*Process, 
 	p.cmd.Env = append(cleanEnv(), env...)
 	p.cmd.Stdout = io.MultiWriter(log, p.keep(&p.output), p.keep(&p.spoken))
 	p.cmd.Stderr = io.MultiWriter(log, p.keep(&p.output))
-	// A group of its own: Ctrl-C on the terminal reaches only the parent, which stops things in order.
+	// The process has its own group: Ctrl-C on the terminal reaches only the parent, which stops
+	// all processes in order.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		log.Close()
@@ -53,12 +54,13 @@ func StartProcess(name, logDir string, env []string, argv ...string) (*Process, 
 	go func() {
 		defer close(p.done)
 		defer log.Close()
-		_ = p.cmd.Wait() // ProcessState tells
+		_ = p.cmd.Wait() // the result is in ProcessState
 	}()
 	return p, nil
 }
 
-// cleanEnv drops what could point a process at a cluster nobody asked for.
+// cleanEnv returns the environment without the variables that could point a process at another
+// cluster.
 func cleanEnv() []string {
 	var env []string
 	for _, kv := range os.Environ() {
@@ -81,24 +83,24 @@ func (p *Process) keep(in *bytes.Buffer) io.Writer {
 	})
 }
 
-// Output is everything the process has printed so far.
+// Output returns everything that the process has printed so far.
 func (p *Process) Output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.output.String()
 }
 
-// Spoken is what the process has printed for people, on standard output.
+// Spoken returns the standard output of the process so far, which is its output for people.
 func (p *Process) Spoken() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.spoken.String()
 }
 
-// Pid is the process id.
+// Pid returns the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Running tells whether the process has not ended yet.
+// Running reports whether the process has not ended yet.
 func (p *Process) Running() bool {
 	select {
 	case <-p.done:
@@ -108,7 +110,7 @@ func (p *Process) Running() bool {
 	}
 }
 
-// Wait waits for the end and returns the exit code (-1 when a signal ended it).
+// Wait waits for the end and returns the exit code; -1 when a signal ended the process.
 func (p *Process) Wait(ctx context.Context) (int, error) {
 	select {
 	case <-p.done:
@@ -118,16 +120,16 @@ func (p *Process) Wait(ctx context.Context) (int, error) {
 	}
 }
 
-// Kill ends the process like a crash.
+// Kill ends the process as a crash does.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
-// Signal sends sig, for pausing and continuing a process.
+// Signal sends sig, for example to pause and continue the process.
 func (p *Process) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal(sig) }
 
-// Stop asks the process to end and kills it when it does not within the grace.
+// Stop sends SIGTERM and kills the process when it does not end within stopGrace.
 func (p *Process) Stop() {
 	if !p.Running() {
 		return
@@ -140,12 +142,13 @@ func (p *Process) Stop() {
 	}
 }
 
-// WaitFor waits until the output contains text; it fails early when the process ends first.
+// WaitFor waits until the output contains text. It returns an error as soon as the process ends
+// without it.
 func (p *Process) WaitFor(ctx context.Context, text string) error {
 	return p.Until(ctx, fmt.Sprintf("print %q", text), func(out string) bool { return strings.Contains(out, text) })
 }
 
-// Until waits until done accepts the output; what names the condition in errors.
+// Until waits until done accepts the output. Its error contains the text of the condition.
 func (p *Process) Until(ctx context.Context, what string, done func(output string) bool) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -166,7 +169,7 @@ func (p *Process) Until(ctx context.Context, what string, done func(output strin
 	}
 }
 
-// Tail is the last lines of the output.
+// Tail returns the last lines of the output.
 func (p *Process) Tail(lines int) string { return tail(p.Output(), lines) }
 
 func tail(s string, lines int) string {
@@ -174,7 +177,7 @@ func tail(s string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// Poll asks until ok or ctx ends.
+// Poll calls ok until it returns true or ctx ends.
 func Poll(ctx context.Context, ok func() bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -10,8 +10,8 @@ import (
 // restartDelay is the time between the end of a process and its next start.
 const restartDelay = time.Second
 
-// KeepRunning starts the controller and the gateways again when they end, as their Deployments do in
-// a cluster: a controller ends when it loses its leadership. It returns when ctx ends.
+// KeepRunning starts the controller and the gateways again when they end, as their Deployments do
+// in a cluster; a controller ends when it loses its leadership. It returns when ctx ends.
 func (s *Stack) KeepRunning(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -1,6 +1,6 @@
 // Package stack runs the whole system as real processes on this machine: a control plane, one
-// controller and any number of gateways under the rights of their ServiceAccounts, and agents.
-// The demo and the tests that need processes share it.
+// controller, any number of gateways, and agents. Controller and gateways have the rights of their
+// ServiceAccounts. The demo and the tests that need processes share the package.
 package stack
 
 import (
@@ -17,29 +17,30 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// Options says what to start.
+// Options configures a Stack.
 type Options struct {
-	// Root is the checkout whose .local/bin holds the binaries.
+	// Root is the checkout whose .local/bin contains the binaries.
 	Root string
-	// Dir keeps logs, kubeconfigs and identities; it must exist.
+	// Dir is the folder for logs, kubeconfigs and identities; it must exist.
 	Dir string
-	// Kubeconfig of somebody's cluster (admin, with cert-manager); empty starts one.
+	// Kubeconfig is an administrator's kubeconfig of an existing cluster with cert-manager; empty
+	// starts a cluster.
 	Kubeconfig string
-	// Gateways is how many replicas to start.
+	// Gateways is the number of replicas.
 	Gateways int
 	// Fsync makes etcd durable against power loss, and slower.
 	Fsync bool
-	// Audit keeps the apiserver's audit log.
+	// Audit makes the API server write an audit log.
 	Audit bool
-	// ControllerArgs and GatewayArgs are added to the flags.
+	// ControllerArgs and GatewayArgs are added to the flags of these processes.
 	ControllerArgs, GatewayArgs []string
-	// AgentBinary is the agent to run; default mooring-agent.
+	// AgentBinary is the name of the agent's program; default mooring-agent.
 	AgentBinary string
-	// Progress hears a line for each part that is ready; nil for silence.
+	// Progress is called with a line for each part that is ready; nil discards the lines.
 	Progress func(line string)
 }
 
-// Stack is a running system. Its methods may be called from several goroutines.
+// Stack is a running system. Its methods are safe for concurrent use.
 type Stack struct {
 	Options
 	Cluster *cluster.Cluster
@@ -54,7 +55,7 @@ type Stack struct {
 	agents      []*Process
 	kubeconfigs map[string]string
 	closing     sync.Once
-	background  context.Context // of what runs beside the processes, until Close
+	background  context.Context // the context of goroutines beside the processes, until Close
 	cancel      context.CancelFunc
 	owned       sync.WaitGroup
 }
@@ -69,7 +70,7 @@ type Gateway struct {
 	Args []string
 }
 
-// Start brings everything up and waits until it is ready. On an error nothing is left running.
+// Start starts every part and waits until all are ready. After an error it leaves nothing running.
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
@@ -107,7 +108,7 @@ func (s *Stack) start(ctx context.Context) error {
 		g := &Gateway{Name: fmt.Sprintf("gateway-%d", i), PairingAddress: ports[2*i], NodeAddress: ports[2*i+1], TLSDir: tlsDir}
 		s.Gateways = append(s.Gateways, g)
 	}
-	for i := range s.Gateways { // each tells machines of all
+	for i := range s.Gateways { // each gateway advertises all of them
 		if err := s.StartGateway(i); err != nil {
 			return err
 		}
@@ -136,7 +137,8 @@ func (s *Stack) startCluster(ctx context.Context) error {
 	return nil
 }
 
-// mirrorGatewayCertificate waits for cert-manager to issue the gateway's certificate.
+// mirrorGatewayCertificate waits until cert-manager has issued the gateway's certificate, and
+// returns the folder that mirrors it.
 func (s *Stack) mirrorGatewayCertificate(ctx context.Context) (string, error) {
 	dir := filepath.Join(s.Dir, "gateway-tls")
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -14,9 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// mirrorSecret does what a kubelet does for a Secret volume: it keeps dir/current equal to the
-// Secret, each version in a folder of its own behind a symlink that is swapped atomically. It
-// returns when ctx ends.
+// mirrorSecret does the work of a kubelet for a Secret volume: it keeps dir/current equal to the
+// Secret. Each version has its own folder behind a symlink that is swapped atomically. It returns
+// when ctx ends.
 func mirrorSecret(ctx context.Context, c client.Client, name types.NamespacedName, dir string, ready chan<- struct{}) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()

@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// laptop is a Debian of its own with a systemd that booted, in a container without a
-// network namespace of its own.
+// laptop is a separate Debian with a systemd that booted, in a container that shares the network
+// namespace of the host.
 type laptop struct {
 	t    *testing.T
 	boot *exec.Cmd
-	// root is its file system; console is what its starts showed.
+	// root is the path of its file system; console is the output of its boots.
 	root    string
 	console bytes.Buffer
 	// as runs a command as the user under test.
@@ -74,7 +74,7 @@ func (l *laptop) start() {
 	}
 }
 
-// leader is the container's process 1; 0 while there is none.
+// leader returns the container's process 1; 0 while there is none.
 func (l *laptop) leader() int {
 	pid := strconv.Itoa(l.boot.Process.Pid)
 	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
@@ -111,7 +111,7 @@ func (l *laptop) inside(argv ...string) (int, string) {
 	return 0, string(out)
 }
 
-// up waits until the system is up.
+// up waits until the system is running.
 func (l *laptop) up() {
 	l.t.Helper()
 	l.until("the system is up", func() bool {
@@ -132,18 +132,19 @@ func (l *laptop) until(what string, done func() bool) {
 	}
 }
 
-// reboot reboots it and waits until it is up.
+// reboot reboots the system and waits until it is running.
 func (l *laptop) reboot() {
 	l.t.Helper()
 	l.restartMachine()
 	l.up()
 }
 
-// restartMachine reboots it: with --keep-unit, nspawn leaves the second start to its caller.
+// restartMachine reboots the system: with --keep-unit, nspawn leaves the second start to its
+// caller.
 func (l *laptop) restartMachine() {
 	l.t.Helper()
 	l.inside("systemctl", "reboot")
-	_ = l.boot.Wait() // its status says "reboot"
+	_ = l.boot.Wait() // its exit status reports the reboot
 	l.start()
 }
 

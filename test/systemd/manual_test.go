@@ -11,10 +11,10 @@ import (
 	"github.com/mooring-dev/mooring/test/manual"
 )
 
-// asRoot stands in for sudo, which the container has not: its commands are root's anyway.
+// asRoot replaces sudo, which the container does not have: its commands run as root anyway.
 const asRoot = "#!/bin/sh\nexec \"$@\"\n"
 
-// What the manual says, word for word, makes a service that is connected and enabled.
+// The commands of the manual, word for word, create a service that is connected and enabled.
 func TestTheManualMakesAService(t *testing.T) {
 	l := boot(t)
 	g := gatewaytest.Start(t)

@@ -17,14 +17,14 @@ const (
 	stateDir  = "/var/lib/mooring-agent"
 	mountUnit = `var-lib-mooring\x2dagent.mount`
 	diskUnit  = "disk.service"
-	// attach is a pipe: a line in it attaches the disk, or reports that there is none.
+	// attach is a pipe: a line in it attaches the disk, or reports that the disk is missing.
 	attach = "/srv/attach"
-	// missing is there until the next boot once the disk has failed.
+	// missing is a file that exists from a failure of the disk until the next boot.
 	missing = "/run/disk-missing"
 )
 
-// diskUnits are a mount of the state folder, and a disk that appears when a line comes through the
-// pipe. Neither is a part of local-fs.target, which the whole boot would wait for.
+// diskUnits are the units of a mount of the state folder, and of a disk that appears when a line
+// comes through the pipe. Neither is part of local-fs.target, for which the whole boot would wait.
 var diskUnits = map[string]string{
 	diskUnit: `[Unit]
 DefaultDependencies=no
@@ -50,8 +50,8 @@ Type=none
 Options=bind
 `}
 
-// bootWithDisk boots a machine whose service is installed and paired, and whose state folder is on
-// a disk that is not mounted at the next boot.
+// bootWithDisk boots a machine with a paired service. It moves the state folder to a disk that is
+// not mounted at the next boot.
 func bootWithDisk(t *testing.T) *laptop {
 	t.Helper()
 	l := boot(t)
@@ -96,7 +96,7 @@ func (l *laptop) property(unit, name string) string {
 	return strings.TrimSpace(out)
 }
 
-// untilOnlyTheDiskIsMissing waits until the boot has nothing left to do but to wait for the disk.
+// untilOnlyTheDiskIsMissing waits until the boot waits for nothing but the disk.
 func (l *laptop) untilOnlyTheDiskIsMissing() {
 	l.t.Helper()
 	jobs := ""
@@ -121,7 +121,7 @@ func (l *laptop) untilOnlyTheDiskIsMissing() {
 	}
 }
 
-// connected waits until the agent has a session, and checks that its state is the one of the disk.
+// connected waits until the agent has a session, and checks that its state folder is the disk.
 func (l *laptop) connected() {
 	l.t.Helper()
 	l.until("the agent is connected", func() bool {
@@ -154,7 +154,7 @@ func TestTheServiceWaitsForADiskThatIsMountedLate(t *testing.T) {
 	}
 }
 
-// A disk that needs too long at boot has a failed mount. It is mounted by hand later.
+// A disk that takes too long at boot causes a failed mount. It is mounted by hand later.
 func TestTheServiceGoesOnAfterAMountThatFailedAtBoot(t *testing.T) {
 	l := bootWithDisk(t)
 	l.addDisk()
@@ -167,7 +167,7 @@ func TestTheServiceGoesOnAfterAMountThatFailedAtBoot(t *testing.T) {
 	l.connected()
 }
 
-// systemd knows nothing of the disk.
+// systemd has no unit for the disk.
 func TestTheServiceGoesOnWhenItsDiskIsMountedByHand(t *testing.T) {
 	l := bootWithDisk(t)
 	l.reboot()
@@ -176,7 +176,7 @@ func TestTheServiceGoesOnWhenItsDiskIsMountedByHand(t *testing.T) {
 	l.connected()
 }
 
-// triedAgain waits until the status shows that systemd starts the agent again and again.
+// triedAgain waits until the status shows that systemd restarts the agent repeatedly.
 func (l *laptop) triedAgain() {
 	l.t.Helper()
 	l.until("the status shows auto-restart", func() bool {

@@ -1,7 +1,7 @@
 //go:build systemd
 
-// Package systemd tries the agent's service under a systemd that really booted: as a
-// service of the machine and of a user, over a crash and a reboot.
+// Package systemd tests the agent's service under a systemd that really booted: as a service of the
+// machine and of a user, over a crash and a reboot.
 package systemd
 
 import (
@@ -24,7 +24,7 @@ func TestServiceOfAUser(t *testing.T) {
 		t.Fatal(out)
 	}
 	l.as = []string{"runuser", "-u", "anna", "--", "env", "HOME=/home/anna"}
-	// Nobody is logged in, and nothing lingers.
+	// No user is logged in, and lingering is disabled.
 	l.expect(12, "enable-linger", "install", "--pairing", "127.0.0.1:1", "--code", gatewaytest.Code.String())
 	if code, out := l.inside("loginctl", "enable-linger", "anna"); code != 0 {
 		t.Fatal(out)
@@ -32,7 +32,7 @@ func TestServiceOfAUser(t *testing.T) {
 	life(t, l, "/home/anna/.config/systemd/user/mooring-agent.service")
 }
 
-// life is install, crash, stop, reboot and uninstall.
+// life runs install, crash, stop, reboot and uninstall.
 func life(t *testing.T, l *laptop, unit string) {
 	t.Helper()
 	g := gatewaytest.Start(t)
@@ -74,7 +74,7 @@ func life(t *testing.T, l *laptop, unit string) {
 	l.expect(22, "NotInstalled", "status")
 }
 
-// pid is the agent's own word; 0 when none runs.
+// pid returns the process id that the agent reports; 0 when none runs.
 func (l *laptop) pid(t *testing.T) int {
 	t.Helper()
 	_, out := l.agent("status", "-o", "json")

@@ -13,43 +13,43 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// appendLine sleeps, then appends one line to a file: whoever counts the lines
-// knows how often it ran.
+// appendLine sleeps, then appends one line to a file. The number of lines is the number of its
+// runs.
 type appendLine struct{}
 
-// appendInput is its input.
+// appendInput is the input of `appendLine`.
 type appendInput struct {
-	// File is the absolute path of the file, Line what is appended to it.
+	// File is the absolute path of the file, Line the text that is appended to it.
 	File string `json:"file"`
 	Line string `json:"line"`
 	// SleepMilliseconds passes before the line is written.
 	SleepMilliseconds int `json:"sleepMilliseconds"`
-	// StartedFile is the path of a file that is made before the sleep. Empty makes none.
+	// StartedFile is the path of a file that is created before the sleep; empty creates none.
 	StartedFile string `json:"startedFile"`
 }
 
-// Name is test.append.
+// Name returns test.append.
 func (appendLine) Name() string { return "test.append" }
 
-// Description is for people.
+// Description returns a sentence for people.
 func (appendLine) Description() string { return "Sleeps, then appends one line to a file." }
 
-// Schema describes appendInput.
+// Schema returns the JSON schema of appendInput.
 func (appendLine) Schema() json.RawMessage {
 	return json.RawMessage(`{"type":"object","required":["file","line"],"properties":{` +
 		`"file":{"type":"string"},"line":{"type":"string"},"sleepMilliseconds":{"type":"integer","minimum":0},"startedFile":{"type":"string"}}}`)
 }
 
-// Mediation is not needed in tests.
+// Mediation returns None: no person takes part in a test.
 func (appendLine) Mediation() capability.Mediation { return capability.None }
 
-// Check refuses an input that names no file.
+// Check rejects an input that does not name an absolute path and a line.
 func (appendLine) Check(input json.RawMessage) error {
 	_, err := parseInput(input)
 	return err
 }
 
-// Run appends with one write, so a line is there whole or not at all.
+// Run appends the line with one write, so that the file never contains a part of it.
 func (appendLine) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
 	in, err := parseInput(request.Input)
 	if err != nil {

@@ -1,7 +1,7 @@
-// Command testagent is the agent with one more capability, for tests that kill it
-// in the middle of its work: test.append, with a clock that is wrong by
-// $MOORING_TEST_CLOCK_OFFSET, and with the service manager of tests in the folder
-// $MOORING_TEST_SERVICES, so that the machine's own is left alone.
+// Command testagent is the agent with one more capability, test.append, for tests that kill it in
+// the middle of a dispatch. Its clock is wrong by $MOORING_TEST_CLOCK_OFFSET. With
+// $MOORING_TEST_SERVICES it uses the service manager of tests in that folder and leaves the
+// machine's own alone.
 package main
 
 import (

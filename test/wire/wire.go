@@ -1,5 +1,5 @@
-// Package wire is a TCP connection between two parts that a test can hold up or cut, and lead
-// elsewhere.
+// Package wire provides a TCP proxy between two parts of a system that a test can hold up, cut or
+// redirect.
 package wire
 
 import (
@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// Wire passes TCP connections on. What is held up arrives when the wire is healed, as behind a
-// switch that was stuck. Its methods are for concurrent use.
+// Wire forwards TCP connections. Bytes that are held up arrive after Heal, as behind a switch that
+// was stuck. Its methods are safe for concurrent use.
 type Wire struct {
 	listener net.Listener
 
@@ -22,8 +22,8 @@ type Wire struct {
 	owned   sync.WaitGroup
 }
 
-// New listens on loopback and passes each connection on to one of the targets, HOST:PORT, in turn; to
-// the next when one refuses. Close it.
+// New listens on loopback and forwards each connection to one of the targets, HOST:PORT, in turn.
+// When a target refuses, it tries the next one. The caller must call Close.
 func New(targets ...string) (*Wire, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,10 +35,10 @@ func New(targets ...string) (*Wire, error) {
 	return w, nil
 }
 
-// Address is where it listens, HOST:PORT.
+// Address returns the listening address, HOST:PORT.
 func (w *Wire) Address() string { return w.listener.Addr().String() }
 
-// Close ends every connection and waits for its goroutines.
+// Close ends every connection and waits for all goroutines of the wire.
 func (w *Wire) Close() {
 	w.listener.Close()
 	w.Drop()
@@ -78,7 +78,8 @@ func (w *Wire) serve(near net.Conn) {
 	both.Wait()
 }
 
-// dial connects to the target whose turn it is, or to the next that answers; nil when none does.
+// dial connects to the target whose turn it is, or to the next one that accepts; it returns nil
+// when none does.
 func (w *Wire) dial() net.Conn {
 	w.mu.Lock()
 	turn, cut := w.targets, w.cut
@@ -97,7 +98,7 @@ func (w *Wire) dial() net.Conn {
 	return nil
 }
 
-// copy passes bytes on while the wire is not held up.
+// copy forwards bytes; while the wire is held up it waits.
 func (w *Wire) copy(to io.Writer, from io.Reader) {
 	buffer := make([]byte, 32<<10)
 	for {
@@ -137,7 +138,7 @@ func (w *Wire) forget(conns ...net.Conn) {
 	}
 }
 
-// Hold stops all bytes, without a word to either side.
+// Hold stops all bytes without closing a connection.
 func (w *Wire) Hold() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -148,7 +149,7 @@ func (w *Wire) Hold() {
 	}
 }
 
-// Drop breaks every connection and refuses new ones.
+// Drop closes every connection and refuses new ones.
 func (w *Wire) Drop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -158,7 +159,7 @@ func (w *Wire) Drop() {
 	}
 }
 
-// Heal ends Hold and Drop.
+// Heal ends the effects of Hold and Drop.
 func (w *Wire) Heal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -170,7 +171,7 @@ func (w *Wire) Heal() {
 	}
 }
 
-// Lead takes new connections elsewhere; those that are open stay where they are.
+// Lead redirects new connections to other targets; open connections stay where they are.
 func (w *Wire) Lead(targets ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

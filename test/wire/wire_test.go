@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// speaker is a server that says its name to everybody and echoes.
+// speaker starts a server that sends its name to every client.
 func speaker(t *testing.T, name string) (address string, stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -32,7 +32,7 @@ func speaker(t *testing.T, name string) (address string, stop func()) {
 	return listener.Addr().String(), stop
 }
 
-// meet connects and returns the one letter that is heard; "" when the connection ends.
+// meet connects and returns the one letter that arrives; "" when the connection ends.
 func meet(t *testing.T, w *Wire) (string, net.Conn) {
 	t.Helper()
 	conn, err := net.Dial("tcp", w.Address())
@@ -67,12 +67,12 @@ func TestConnectionsTakeTurnsAndPassTheDead(t *testing.T) {
 		heard += name
 	}
 	if heard != "abab" {
-		t.Errorf("heard %q, want turns", heard)
+		t.Errorf("received %q, want alternating targets", heard)
 	}
 	stopA()
 	for range 2 {
 		if name, _ := meet(t, w); name != "b" {
-			t.Errorf("heard %q, want b", name)
+			t.Errorf("received %q, want b", name)
 		}
 	}
 }
@@ -86,15 +86,15 @@ func TestACutWireRefusesUntilItIsHealed(t *testing.T) {
 		t.Error("an open connection survived")
 	}
 	if name, _ := meet(t, w); name != "" {
-		t.Errorf("heard %q over a cut wire", name)
+		t.Errorf("received %q over a cut wire", name)
 	}
 	w.Heal()
 	if name, _ := meet(t, w); name != "a" {
-		t.Errorf("heard %q, want a", name)
+		t.Errorf("received %q, want a", name)
 	}
 }
 
-// What is held up comes later, however often it was held up.
+// Bytes that are held up arrive later, even if Hold was called several times.
 func TestAHeldWireDeliversWhenItIsHealed(t *testing.T) {
 	a, _ := speaker(t, "a")
 	w := newWire(t, a)
@@ -102,7 +102,7 @@ func TestAHeldWireDeliversWhenItIsHealed(t *testing.T) {
 	first := w.passing()
 	w.Hold()
 	if w.passing() != first {
-		t.Error("what waited for the first time to end would wait for ever")
+		t.Error("a goroutine that waits for the first hold would never continue")
 	}
 	conn, err := net.Dial("tcp", w.Address())
 	if err != nil {
@@ -112,6 +112,6 @@ func TestAHeldWireDeliversWhenItIsHealed(t *testing.T) {
 	w.Heal()
 	name := make([]byte, 1)
 	if _, err := io.ReadFull(conn, name); err != nil || string(name) != "a" {
-		t.Errorf("heard %q, error %v, want a", name, err)
+		t.Errorf("received %q, error %v, want a", name, err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// oneCase is all that concerns one dispatch.
+// oneCase holds the part of a History that concerns one dispatch.
 type oneCase struct {
 	asked        Asked
 	states       []State
@@ -14,8 +14,8 @@ type oneCase struct {
 	deaths       []time.Time
 }
 
-// cases sorts the history by dispatch. Marks that belong to none, or were found on another machine
-// than that of their dispatch, are violations of their own.
+// cases splits the history by dispatch. It returns a violation for each mark of an unknown
+// dispatch, and for each mark on another machine than the machine of its dispatch.
 func (h History) cases() (cases []oneCase, foreign []Violation) {
 	index := map[string]int{}
 	for i, a := range h.Asked {
@@ -26,10 +26,10 @@ func (h History) cases() (cases []oneCase, foreign []Violation) {
 		i, known := index[m.UID]
 		switch {
 		case !known:
-			foreign = append(foreign, Violation{Foreign, m.UID, fmt.Sprintf("%s noted a %s of what nobody asked for", m.Machine, m.What)})
+			foreign = append(foreign, Violation{Foreign, m.UID, fmt.Sprintf("%s marked the %s of a dispatch that was never requested", m.Machine, m.What)})
 			continue
 		case cases[i].asked.Machine != m.Machine:
-			foreign = append(foreign, Violation{Foreign, m.UID, fmt.Sprintf("%s noted a %s of a dispatch for %s", m.Machine, m.What, cases[i].asked.Machine)})
+			foreign = append(foreign, Violation{Foreign, m.UID, fmt.Sprintf("%s marked the %s of a dispatch for %s", m.Machine, m.What, cases[i].asked.Machine)})
 		}
 		if m.What == Start {
 			cases[i].starts = append(cases[i].starts, m)
@@ -40,7 +40,7 @@ func (h History) cases() (cases []oneCase, foreign []Violation) {
 	return cases, foreign
 }
 
-// last is the final state; zero when none was seen.
+// last returns the final state; zero when none was seen.
 func (c *oneCase) last() State {
 	if len(c.states) == 0 {
 		return State{}
@@ -48,7 +48,7 @@ func (c *oneCase) last() State {
 	return c.states[len(c.states)-1]
 }
 
-// died tells whether the agent was killed within the time.
+// died reports whether the agent was killed between two moments.
 func (c *oneCase) died(from, to time.Time) bool {
 	return slices.ContainsFunc(c.deaths, func(at time.Time) bool { return !at.Before(from) && !at.After(to) })
 }
@@ -61,7 +61,7 @@ func terminal(phase string) bool {
 	return false
 }
 
-// by tells whether one of the marks was there at a moment.
+// by reports whether one of the marks was written at the moment or before.
 func by(marks []Mark, moment time.Time) bool {
 	return slices.ContainsFunc(marks, func(m Mark) bool { return !m.Time.After(moment) })
 }

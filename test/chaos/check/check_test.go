@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// epoch is when the dispatch of the tests is created; it starts a second later and ends at two.
+// epoch is the creation time of the dispatch in the tests; its run starts a second later and ends
+// after two.
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func at(seconds float64) time.Time { return epoch.Add(time.Duration(seconds * float64(time.Second))) }
@@ -33,7 +34,7 @@ func ended(seconds float64, failure string) Mark {
 	return m
 }
 
-// story is the history of one dispatch.
+// story describes the history of one dispatch.
 type story struct {
 	states []State
 	marks  []Mark
@@ -67,21 +68,21 @@ var (
 
 func TestTrueStoriesAreLeftAlone(t *testing.T) {
 	for name, s := range map[string]story{
-		"every step seen":        {states: []State{queued, claimed, running, succeeded}, marks: ran},
-		"only the end seen":      {states: []State{succeeded}, marks: ran},
-		"the same seen twice":    {states: []State{queued, queued, succeeded, succeeded}, marks: ran},
-		"mediated":               {states: []State{queued, state(0.2, "AwaitingLocalMediation", "", ""), claimed, succeeded}, marks: ran},
-		"killed before it began": {states: []State{queued, claimed, unstarted}, deaths: killed},
-		"killed in the middle":   {states: []State{queued, claimed, restarted}, marks: []Mark{started(1)}, deaths: killed},
-		"killed at the end":      {states: []State{queued, claimed, restarted}, marks: ran, deaths: killed},
-		"killed, then complete":  {states: []State{queued, state(4, "Cancelled", "Unknown", "Cancelled"), cut(success(5, `{"run":"r"}`), "Cancelled")}, marks: ran, deaths: killed, change: cancelling},
-		"cancelled unstarted":    {states: []State{queued, cancelled}, change: cancelling},
-		"cancelled, never told":  {states: []State{queued, state(3, "Cancelled", "Unknown", "Cancelled")}, change: cancelling},
-		"cancelled in the run":   {states: []State{queued, state(3, "Cancelled", "Finished", "Cancelled")}, marks: []Mark{started(1), ended(2, "context canceled")}, change: cancelling},
-		"failed as asked":        {states: []State{queued, state(3, "Failed", "Finished", "CapabilityFailed")}, marks: []Mark{started(1), ended(2, "as asked")}, change: failing},
-		"expired":                {states: []State{queued, state(2.1, "TimedOut", "NotStarted", "Expired")}, change: hasty},
-		"ran too long":           {states: []State{queued, state(2.1, "TimedOut", "Finished", "Timeout")}, marks: []Mark{started(1), ended(2, "deadline")}, change: brief},
-		"learnt late it had not": {states: []State{queued, state(3, "Cancelled", "Unknown", "Cancelled"), cancelled}, change: cancelling},
+		"every step seen":           {states: []State{queued, claimed, running, succeeded}, marks: ran},
+		"only the end seen":         {states: []State{succeeded}, marks: ran},
+		"the same seen twice":       {states: []State{queued, queued, succeeded, succeeded}, marks: ran},
+		"mediated":                  {states: []State{queued, state(0.2, "AwaitingLocalMediation", "", ""), claimed, succeeded}, marks: ran},
+		"killed before it began":    {states: []State{queued, claimed, unstarted}, deaths: killed},
+		"killed in the middle":      {states: []State{queued, claimed, restarted}, marks: []Mark{started(1)}, deaths: killed},
+		"killed at the end":         {states: []State{queued, claimed, restarted}, marks: ran, deaths: killed},
+		"killed, then complete":     {states: []State{queued, state(4, "Cancelled", "Unknown", "Cancelled"), cut(success(5, `{"run":"r"}`), "Cancelled")}, marks: ran, deaths: killed, change: cancelling},
+		"cancelled unstarted":       {states: []State{queued, cancelled}, change: cancelling},
+		"cancelled, never reported": {states: []State{queued, state(3, "Cancelled", "Unknown", "Cancelled")}, change: cancelling},
+		"cancelled in the run":      {states: []State{queued, state(3, "Cancelled", "Finished", "Cancelled")}, marks: []Mark{started(1), ended(2, "context canceled")}, change: cancelling},
+		"failed as asked":           {states: []State{queued, state(3, "Failed", "Finished", "CapabilityFailed")}, marks: []Mark{started(1), ended(2, "as asked")}, change: failing},
+		"expired":                   {states: []State{queued, state(2.1, "TimedOut", "NotStarted", "Expired")}, change: hasty},
+		"ran too long":              {states: []State{queued, state(2.1, "TimedOut", "Finished", "Timeout")}, marks: []Mark{started(1), ended(2, "deadline")}, change: brief},
+		"proven unstarted later":    {states: []State{queued, state(3, "Cancelled", "Unknown", "Cancelled"), cancelled}, change: cancelling},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, v := range Check(s.history()) {
@@ -91,7 +92,7 @@ func TestTrueStoriesAreLeftAlone(t *testing.T) {
 	}
 }
 
-// cut is a state with another end.
+// cut returns the state with another terminal phase.
 func cut(s State, phase string) State {
 	s.Phase, s.Code = phase, phase
 	return s
@@ -102,52 +103,52 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		kind Kind
 		story
 	}{
-		"never seen":                   {Lost, story{}},
-		"still waiting":                {Lost, story{states: []State{queued, claimed}}},
-		"ran, and still open":          {Lost, story{states: []State{queued, running}, marks: ran}},
-		"two runs":                     {RunTwice, story{states: []State{queued, succeeded}, marks: append(ran, started(3), ended(4, ""))}},
-		"begun again after a crash":    {RunTwice, story{states: []State{queued, succeeded}, marks: []Mark{started(0.5), started(1), ended(2, "")}, deaths: killed}},
-		"on another machine":           {Foreign, story{states: []State{queued, succeeded}, marks: on("laptop", ran)}},
-		"what nobody asked for":        {Foreign, story{states: []State{queued, succeeded}, marks: append(ran, Mark{Machine: "pc", UID: "v", What: Start, Time: at(1)})}},
-		"denied":                       {RanAfterAll, story{states: []State{queued, unstarted}, marks: []Mark{started(1)}, deaths: killed}},
-		"cancelled, denied":            {RanAfterAll, story{states: []State{queued, cancelled}, marks: ran, change: cancelling}},
-		"denied, then begun":           {RanAfterAll, story{states: []State{queued, cancelled}, marks: []Mark{started(5)}, change: cancelling}},
-		"denied for a moment":          {RanAfterAll, story{states: []State{state(0.2, "Queued", "NotStarted", ""), succeeded}, marks: ran}},
-		"rejected, and ran":            {RanAfterAll, story{states: []State{queued, state(3, "Rejected", "Unknown", "PolicyUnproven")}, marks: []Mark{started(1)}}},
-		"started, they say":            {NeverRan, story{states: []State{queued, running, unstarted}, deaths: killed}},
-		"started too early, they say":  {NeverRan, story{states: []State{queued, state(0.9, "Dispatched", "Started", ""), succeeded}, marks: ran}},
-		"finished, they say":           {NeverRan, story{states: []State{queued, success(2.1, `{"run":"r"}`)}}},
-		"finished before the end":      {NeverRan, story{states: []State{queued, success(1.5, `{"run":"r"}`)}, marks: ran}},
-		"finished without an end":      {NeverRan, story{states: []State{queued, state(3, "Cancelled", "Finished", "Cancelled")}, marks: []Mark{started(1)}, change: cancelling}},
-		"success, perhaps":             {WrongOutcome, story{states: []State{queued, state(3, "Succeeded", "Unknown", "")}, marks: ran}},
-		"success of a failed run":      {WrongOutcome, story{states: []State{queued, succeeded}, marks: []Mark{started(1), ended(2, "no")}}},
-		"failure of a good run":        {WrongOutcome, story{states: []State{queued, state(3, "Failed", "Finished", "CapabilityFailed")}, marks: ran, change: failing}},
-		"output of another run":        {WrongOutput, story{states: []State{queued, success(3, `{"run":"q"}`)}, marks: ran}},
-		"success without output":       {WrongOutput, story{states: []State{queued, state(3, "Succeeded", "Finished", "")}, marks: ran}},
-		"output before the end":        {WrongOutput, story{states: []State{withOutput(claimed), succeeded}, marks: ran}},
-		"end forgotten":                {ResultLost, story{states: []State{queued, state(3, "Cancelled", "Unknown", "Cancelled")}, marks: ran, change: cancelling}},
-		"end forgotten, killed before": {ResultLost, story{states: []State{queued, restarted}, marks: ran, deaths: []time.Time{at(0.5)}}},
-		"no word on the run":           {Unsaid, story{states: []State{queued, state(3, "Cancelled", "", "Cancelled")}, change: cancelling}},
-		"over and started":             {Unsaid, story{states: []State{queued, state(4, "Failed", "Started", "AgentRestarted")}, marks: []Mark{started(1)}, deaths: killed}},
-		"no reason":                    {Unsaid, story{states: []State{queued, state(3, "Cancelled", "NotStarted", "")}, change: cancelling}},
-		"back into the queue":          {Backwards, story{states: []State{queued, claimed, queued, succeeded}, marks: ran}},
-		"unsaid again":                 {Backwards, story{states: []State{queued, running, claimed, succeeded}, marks: ran}},
-		"finished, then unknown":       {Backwards, story{states: []State{succeeded, withOutput(state(5, "Succeeded", "Unknown", ""))}, marks: ran}},
-		"another end":                  {Rewritten, story{states: []State{queued, restarted, succeeded}, marks: ran, deaths: killed}},
-		"another reason":               {Rewritten, story{states: []State{queued, cancelled, state(5, "Cancelled", "NotStarted", "Expired")}, change: cancelling}},
-		"open again":                   {Rewritten, story{states: []State{queued, cancelled, claimed, cancelled}, change: cancelling}},
-		"another output":               {Rewritten, story{states: []State{queued, succeeded, success(5, `{"run":"q"}`)}, marks: ran}},
-		"output taken away":            {Rewritten, story{states: []State{queued, succeeded, state(5, "Succeeded", "Finished", "")}, marks: ran}},
-		"nobody cancelled":             {NoCause, story{states: []State{queued, cancelled}}},
-		"cancelled before it was":      {NoCause, story{states: []State{queued, cancelled}, change: func(a *Asked) { a.Cancel = at(3.5) }}},
-		"no restart":                   {NoCause, story{states: []State{queued, unstarted}}},
-		"restart before it was asked":  {NoCause, story{states: []State{queued, unstarted}, deaths: []time.Time{at(-1)}}},
-		"not expired":                  {NoCause, story{states: []State{queued, state(4, "TimedOut", "NotStarted", "Expired")}}},
-		"not timed out":                {NoCause, story{states: []State{queued, state(4, "TimedOut", "Unknown", "Timeout")}, marks: []Mark{started(1)}}},
-		"failed of itself":             {NoCause, story{states: []State{queued, state(3, "Failed", "Finished", "CapabilityFailed")}, marks: []Mark{started(1), ended(2, "no")}}},
-		"no journal was lost":          {NoCause, story{states: []State{queued, state(4, "Failed", "Unknown", "JournalReset")}, deaths: killed}},
-		"no queue was full":            {NoCause, story{states: []State{queued, state(4, "Rejected", "NotStarted", "QueueFull")}}},
-		"began after it expired":       {TooLate, story{states: []State{queued, succeeded}, marks: []Mark{started(8), ended(9, "")}, change: hasty}},
+		"never seen":                       {Lost, story{}},
+		"still waiting":                    {Lost, story{states: []State{queued, claimed}}},
+		"ran, and still open":              {Lost, story{states: []State{queued, running}, marks: ran}},
+		"two runs":                         {RunTwice, story{states: []State{queued, succeeded}, marks: append(ran, started(3), ended(4, ""))}},
+		"started again after a crash":      {RunTwice, story{states: []State{queued, succeeded}, marks: []Mark{started(0.5), started(1), ended(2, "")}, deaths: killed}},
+		"on another machine":               {Foreign, story{states: []State{queued, succeeded}, marks: on("laptop", ran)}},
+		"never requested":                  {Foreign, story{states: []State{queued, succeeded}, marks: append(ran, Mark{Machine: "pc", UID: "v", What: Start, Time: at(1)})}},
+		"denied":                           {RanAfterAll, story{states: []State{queued, unstarted}, marks: []Mark{started(1)}, deaths: killed}},
+		"cancelled, denied":                {RanAfterAll, story{states: []State{queued, cancelled}, marks: ran, change: cancelling}},
+		"denied, then started":             {RanAfterAll, story{states: []State{queued, cancelled}, marks: []Mark{started(5)}, change: cancelling}},
+		"denied for a moment":              {RanAfterAll, story{states: []State{state(0.2, "Queued", "NotStarted", ""), succeeded}, marks: ran}},
+		"rejected, and ran":                {RanAfterAll, story{states: []State{queued, state(3, "Rejected", "Unknown", "PolicyUnproven")}, marks: []Mark{started(1)}}},
+		"reported started, never started":  {NeverRan, story{states: []State{queued, running, unstarted}, deaths: killed}},
+		"reported started too early":       {NeverRan, story{states: []State{queued, state(0.9, "Dispatched", "Started", ""), succeeded}, marks: ran}},
+		"reported finished, never started": {NeverRan, story{states: []State{queued, success(2.1, `{"run":"r"}`)}}},
+		"finished before the end":          {NeverRan, story{states: []State{queued, success(1.5, `{"run":"r"}`)}, marks: ran}},
+		"finished without an end":          {NeverRan, story{states: []State{queued, state(3, "Cancelled", "Finished", "Cancelled")}, marks: []Mark{started(1)}, change: cancelling}},
+		"success with unknown execution":   {WrongOutcome, story{states: []State{queued, state(3, "Succeeded", "Unknown", "")}, marks: ran}},
+		"success of a failed run":          {WrongOutcome, story{states: []State{queued, succeeded}, marks: []Mark{started(1), ended(2, "no")}}},
+		"failure of a good run":            {WrongOutcome, story{states: []State{queued, state(3, "Failed", "Finished", "CapabilityFailed")}, marks: ran, change: failing}},
+		"output of another run":            {WrongOutput, story{states: []State{queued, success(3, `{"run":"q"}`)}, marks: ran}},
+		"success without output":           {WrongOutput, story{states: []State{queued, state(3, "Succeeded", "Finished", "")}, marks: ran}},
+		"output before the end":            {WrongOutput, story{states: []State{withOutput(claimed), succeeded}, marks: ran}},
+		"end forgotten":                    {ResultLost, story{states: []State{queued, state(3, "Cancelled", "Unknown", "Cancelled")}, marks: ran, change: cancelling}},
+		"end forgotten, killed before":     {ResultLost, story{states: []State{queued, restarted}, marks: ran, deaths: []time.Time{at(0.5)}}},
+		"no execution at the end":          {Unsaid, story{states: []State{queued, state(3, "Cancelled", "", "Cancelled")}, change: cancelling}},
+		"over and started":                 {Unsaid, story{states: []State{queued, state(4, "Failed", "Started", "AgentRestarted")}, marks: []Mark{started(1)}, deaths: killed}},
+		"no reason":                        {Unsaid, story{states: []State{queued, state(3, "Cancelled", "NotStarted", "")}, change: cancelling}},
+		"back into the queue":              {Backwards, story{states: []State{queued, claimed, queued, succeeded}, marks: ran}},
+		"execution unset again":            {Backwards, story{states: []State{queued, running, claimed, succeeded}, marks: ran}},
+		"finished, then unknown":           {Backwards, story{states: []State{succeeded, withOutput(state(5, "Succeeded", "Unknown", ""))}, marks: ran}},
+		"another end":                      {Rewritten, story{states: []State{queued, restarted, succeeded}, marks: ran, deaths: killed}},
+		"another reason":                   {Rewritten, story{states: []State{queued, cancelled, state(5, "Cancelled", "NotStarted", "Expired")}, change: cancelling}},
+		"open again":                       {Rewritten, story{states: []State{queued, cancelled, claimed, cancelled}, change: cancelling}},
+		"another output":                   {Rewritten, story{states: []State{queued, succeeded, success(5, `{"run":"q"}`)}, marks: ran}},
+		"output removed":                   {Rewritten, story{states: []State{queued, succeeded, state(5, "Succeeded", "Finished", "")}, marks: ran}},
+		"never cancelled":                  {NoCause, story{states: []State{queued, cancelled}}},
+		"cancelled before it was":          {NoCause, story{states: []State{queued, cancelled}, change: func(a *Asked) { a.Cancel = at(3.5) }}},
+		"no restart":                       {NoCause, story{states: []State{queued, unstarted}}},
+		"restart before it was asked":      {NoCause, story{states: []State{queued, unstarted}, deaths: []time.Time{at(-1)}}},
+		"not expired":                      {NoCause, story{states: []State{queued, state(4, "TimedOut", "NotStarted", "Expired")}}},
+		"not timed out":                    {NoCause, story{states: []State{queued, state(4, "TimedOut", "Unknown", "Timeout")}, marks: []Mark{started(1)}}},
+		"failed by itself":                 {NoCause, story{states: []State{queued, state(3, "Failed", "Finished", "CapabilityFailed")}, marks: []Mark{started(1), ended(2, "no")}}},
+		"no journal was lost":              {NoCause, story{states: []State{queued, state(4, "Failed", "Unknown", "JournalReset")}, deaths: killed}},
+		"no queue was full":                {NoCause, story{states: []State{queued, state(4, "Rejected", "NotStarted", "QueueFull")}}},
+		"began after it expired":           {TooLate, story{states: []State{queued, succeeded}, marks: []Mark{started(8), ended(9, "")}, change: hasty}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var kinds []Kind

@@ -1,6 +1,7 @@
-// Package check tells from outside whether a mailbox kept its promises: nothing lost, nothing run
-// twice, nothing untrue said. It knows what was asked for, what a plain watch of the API saw, and
-// what the runs themselves left on their machines. It shares no code with what it judges.
+// Package check judges a dispatch system from outside: no dispatch may be lost, none may run twice,
+// and no status may be wrong. It knows the requested dispatches, the states that a plain watch of
+// the API delivered, and the marks that the runs left on their machines. It shares no code with the
+// system that it judges.
 package check
 
 import (
@@ -8,26 +9,26 @@ import (
 	"time"
 )
 
-// Asked is a dispatch as somebody wanted it.
+// Asked is a dispatch as the client requested it.
 type Asked struct {
 	UID, Name, Machine string
-	// Began and Done are when the creation was first sent and when it was known to be stored; Created
-	// is what the API server says, in whole seconds.
+	// Began is when the creation was first sent, `Done` when it was known to be stored. Created is
+	// the API server's creation timestamp, in whole seconds.
 	Began, Done, Created time.Time
-	// Expiry is until when it must have started, Timeout how long it may run.
+	// Expiry is the time within which the run must start, Timeout the longest run time.
 	Expiry, Timeout time.Duration
-	// Cancel is when somebody first tried to cancel it; zero: never.
+	// Cancel is when the client first tried to cancel the dispatch; zero: never.
 	Cancel time.Time
-	// Revoked, Deleted and Restored are when its Node was first tried to be revoked or deleted, and when
-	// an older copy of the directory of its agent was put back; zero: never.
+	// Revoked and Deleted are when the client first tried to revoke or delete the Node. Restored is
+	// when an older copy of the agent's directory was put back. Zero: never.
 	Revoked, Deleted, Restored time.Time
-	// Fails: the run is asked to return an error of its own.
+	// Fails is true when the run is asked to return an error of its own.
 	Fails bool
 }
 
-// State is what the status of a dispatch said at some moment.
+// State is the status of a dispatch at some moment.
 type State struct {
-	// Time is when it was seen, which is after it was stored.
+	// Time is when the state was seen, which is after it was stored.
 	Time             time.Time
 	Phase, Execution string
 	// Code is status.error.code.
@@ -36,86 +37,87 @@ type State struct {
 	Output json.RawMessage
 }
 
-// What a Mark can say.
+// The events that a Mark can record.
 const (
-	// Start: the run begins; nothing was done yet.
+	// Start marks that the run begins, before it does anything.
 	Start = "start"
-	// End: the run is over and is about to return.
+	// End marks that the run is about to return.
 	End = "end"
 )
 
-// Mark is what a run wrote on its machine, durably, before it went on.
+// Mark is an entry that a run wrote durably on its machine before it continued.
 type Mark struct {
-	// Machine is where it was found.
+	// Machine is the machine on which the mark was found.
 	Machine string    `json:"-"`
 	UID     string    `json:"uid"`
 	What    string    `json:"what"`
 	Time    time.Time `json:"time"`
-	// Output is what an End returned, Error that it returned an error.
+	// Output is the output of an End, Error the error that the run returned.
 	Output json.RawMessage `json:"output,omitempty"`
 	Error  string          `json:"error,omitempty"`
 }
 
-// History is all that is known of a run that is over: every machine and every part of the cluster
-// has been back for long enough to end whatever was asked for.
+// History holds everything that is known after a test run. All machines and all parts of the
+// cluster have been back for long enough to end every dispatch.
 type History struct {
 	Asked []Asked
-	// Seen are the states of each dispatch by UID, in the order they were stored, the last one read
-	// at the end.
+	// Seen holds the states of each dispatch by UID, in the order in which they were stored. The
+	// last one was read at the end.
 	Seen map[string][]State
-	// Marks are those of all machines, those of one machine in the order they were written.
+	// Marks holds the marks of all machines; the marks of one machine are in the order in which
+	// they were written.
 	Marks []Mark
-	// Deaths are when the agent of a machine was killed, in order. Its journal was lost only where Asked.Restored
-	// is set.
+	// Deaths holds the times at which the agent of a machine was killed, in order. A journal was
+	// lost only where Restored is set.
 	Deaths map[string][]time.Time
-	// OneAtATime are the machines that are offered one dispatch after the other: there first created
-	// is first started.
+	// OneAtATime holds the machines that receive one offer at a time. On these the order of starts
+	// is the order of creation.
 	OneAtATime map[string]bool
 }
 
-// Kind is what was broken.
+// Kind is a kind of violation.
 type Kind string
 
 // The kinds of violations.
 const (
-	// Lost: a dispatch did not end, or is gone.
+	// Lost: a dispatch did not end, or it does not exist any more.
 	Lost Kind = "Lost"
-	// RunTwice: more than one run began.
+	// RunTwice: more than one run of a dispatch began.
 	RunTwice Kind = "RunTwice"
-	// Foreign: something ran that this machine was not asked for.
+	// Foreign: a dispatch ran on a machine for which it was not requested.
 	Foreign Kind = "Foreign"
-	// RanAfterAll: called NotStarted or Rejected, and ran.
+	// RanAfterAll: a dispatch was reported as NotStarted or Rejected, and ran.
 	RanAfterAll Kind = "RanAfterAll"
-	// NeverRan: called Started or Finished before a run had begun or ended.
+	// NeverRan: a dispatch was reported as Started or Finished before a run had begun or ended.
 	NeverRan Kind = "NeverRan"
-	// WrongOutcome: the end is not the one that the run came to.
+	// WrongOutcome: the reported end contradicts the end of the run.
 	WrongOutcome Kind = "WrongOutcome"
-	// WrongOutput: the output is not what the run returned.
+	// WrongOutput: the reported output is not the output of the run.
 	WrongOutput Kind = "WrongOutput"
-	// ResultLost: the run ended, its agent had time to note that, and the end is still unknown.
+	// ResultLost: the run ended and its agent had time to store that, but the end is still unknown.
 	ResultLost Kind = "ResultLost"
-	// Unsaid: an end without a word on the run or, when it is a bad one, on the cause.
+	// Unsaid: an end without an execution or, unless it is a success, without a reason.
 	Unsaid Kind = "Unsaid"
-	// Backwards: phase or execution took a step that there is not.
+	// Backwards: phase or execution changed in a way that does not exist.
 	Backwards Kind = "Backwards"
-	// Rewritten: what is final was changed.
+	// Rewritten: a final value was changed.
 	Rewritten Kind = "Rewritten"
-	// NoCause: the reason given for a bad end did not exist.
+	// NoCause: the reason of a failed end did not happen.
 	NoCause Kind = "NoCause"
-	// TooLate: it began after it had expired.
+	// TooLate: a run began after its dispatch had expired.
 	TooLate Kind = "TooLate"
-	// OutOfOrder: a machine that does one at a time began later ones first, again and again.
+	// OutOfOrder: a machine that runs one dispatch at a time repeatedly began later ones first.
 	OutOfOrder Kind = "OutOfOrder"
 )
 
 // Violation is a broken promise.
 type Violation struct {
 	Kind Kind
-	// UID is of the dispatch.
+	// UID is the UID of the dispatch.
 	UID, Text string
 }
 
-// Check returns every violation, dispatch by dispatch.
+// Check returns every violation, sorted by dispatch.
 func Check(h History) []Violation {
 	var found []Violation
 	cases, foreign := h.cases()

@@ -6,12 +6,14 @@ import (
 	"time"
 )
 
-// news is how long it may take a gateway to learn of all that was created while it was cut off from
-// its cluster: the news comes in any order, and the first is begun before the rest is known.
+// news is the time that a gateway may need to receive all dispatches that were created while it had
+// no connection to its cluster. They arrive in any order, and the first one begins before the
+// others are known.
 const news = 3 * time.Second
 
-// outOfOrder finds dispatches that were overtaken on machines that are offered one after the other.
-// Being overtaken once is allowed, by what the gateway heard of first; from then on it knows.
+// outOfOrder finds overtaken dispatches on machines that receive one offer at a time. A dispatch
+// may be overtaken once, by the dispatch that the gateway received first; after that the gateway
+// knows all of them.
 func outOfOrder(h History, cases []oneCase) (found []Violation) {
 	byMachine := map[string][]*oneCase{}
 	for i := range cases {
@@ -32,8 +34,8 @@ func outOfOrder(h History, cases []oneCase) (found []Violation) {
 
 func (c *oneCase) began() time.Time { return c.starts[0].Time }
 
-// overtaken says by which of those that began before it was overtaken; empty when it was not, but for
-// the first and what came with it.
+// overtaken returns a text that names the dispatches which overtook c; "" when none did. The first
+// one and those that began within that delay do not count.
 func (c *oneCase) overtaken(before []*oneCase) string {
 	var first *oneCase
 	for _, other := range before {
@@ -42,15 +44,16 @@ func (c *oneCase) overtaken(before []*oneCase) string {
 		case first == nil:
 			first = other
 		case other.began().After(first.began().Add(news)):
-			return fmt.Sprintf("it was created before %s and %s and overtaken by both, at %s and %s",
+			return fmt.Sprintf("it was created before %s and %s, but both began earlier, at %s and %s",
 				first.asked.Name, other.asked.Name, clock(first.began()), clock(other.began()))
 		}
 	}
 	return ""
 }
 
-// precedes tells whether it was certainly created first: its creation was over before that of the
-// other was sent, and in an earlier second. Within one second any order will do.
+// precedes reports whether a was certainly created before other: its creation was complete before
+// the creation of other was sent, and it has an earlier second. Within one second every order is
+// allowed.
 func (a Asked) precedes(other Asked) bool {
 	return a.Done.Before(other.Began) && a.Created.Before(other.Created)
 }

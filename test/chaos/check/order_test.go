@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// procession is a machine that does one dispatch after the other, one every ten seconds, well.
+// procession returns the history of a machine that runs one dispatch every ten seconds, each
+// successfully.
 func procession(count int, oneAtATime bool) History {
 	h := History{Seen: map[string][]State{}, OneAtATime: map[string]bool{"pc": oneAtATime}}
 	for i := range count {
@@ -22,7 +23,8 @@ func procession(count int, oneAtATime bool) History {
 	return h
 }
 
-// swap exchanges the times of two runs, and lets their ends be seen late enough for both.
+// swap exchanges the times of two runs, and moves the times at which their ends were seen behind
+// both.
 func (h *History) swap(a, b int) {
 	for _, part := range []int{0, 1} {
 		x, y := &h.Marks[2*a+part], &h.Marks[2*b+part]
@@ -35,7 +37,7 @@ func (h *History) swap(a, b int) {
 
 func TestOrderIsJudgedWhereItIsPromised(t *testing.T) {
 	inOrder, once, swapped, elsewhere := procession(8, true), procession(8, true), procession(8, true), procession(8, false)
-	once.swap(2, 3) // news that came in another order
+	once.swap(2, 3) // informer events in another order
 	swapped.swap(2, 5)
 	elsewhere.swap(2, 5)
 	for _, h := range []History{inOrder, once, elsewhere} {
@@ -57,8 +59,8 @@ func TestOrderIsJudgedWhereItIsPromised(t *testing.T) {
 	}
 }
 
-// Any two runs that change places, but neighbours, are found, in whatever order things were collected,
-// and nothing else is.
+// A swap of any two runs that are not neighbours is found and causes no other violation, in
+// whatever order the history was collected.
 func TestAnySwapIsFound(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 500 {

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// roundings is by how much clocks that are kept in whole seconds may differ, and what a slow disk
-	// adds between the last look at a clock and the mark of a run.
+	// roundings is the tolerated difference of clocks in whole seconds. It includes the delay of a
+	// slow disk between the last reading of a clock and the mark of a run.
 	roundings = 5 * time.Second
-	// noting is how long after the end of a run its agent may take to have it on disk.
+	// noting is the time that an agent has to store the end of a run on disk.
 	noting = 15 * time.Second
 )
 
-// rules are the promises, each with what it finds in the case of one dispatch.
+// rules lists the promises, each with a function that returns the violations of one dispatch.
 var rules = []struct {
 	kind Kind
 	find func(*oneCase) []string
@@ -30,7 +30,7 @@ func lost(c *oneCase) []string {
 	case len(c.states) == 0:
 		return []string{"it was never seen"}
 	case !terminal(last.Phase):
-		return []string{fmt.Sprintf("it is %s in the end", last.Phase)}
+		return []string{fmt.Sprintf("its last phase is %s", last.Phase)}
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func ranAfterAll(c *oneCase) (found []string) {
 	}
 	for _, s := range c.states {
 		if s.Execution == "NotStarted" || s.Phase == "Rejected" {
-			return []string{fmt.Sprintf("it was called %s, %s at %s, and a run began at %s", s.Phase, s.Execution, clock(s.Time), clock(c.starts[0].Time))}
+			return []string{fmt.Sprintf("it was reported %s, %s at %s, and a run began at %s", s.Phase, s.Execution, clock(s.Time), clock(c.starts[0].Time))}
 		}
 	}
 	return nil
@@ -58,9 +58,9 @@ func neverRan(c *oneCase) (found []string) {
 	for _, s := range c.states {
 		switch {
 		case s.Execution == "Started" && !by(c.starts, s.Time):
-			return []string{fmt.Sprintf("it was called Started at %s, when no run had begun", clock(s.Time))}
+			return []string{fmt.Sprintf("it was reported Started at %s, before a run began", clock(s.Time))}
 		case s.Execution == "Finished" && (!by(c.starts, s.Time) || !by(c.ends, s.Time)):
-			return []string{fmt.Sprintf("it was called Finished at %s, when no run had ended", clock(s.Time))}
+			return []string{fmt.Sprintf("it was reported Finished at %s, before a run ended", clock(s.Time))}
 		}
 	}
 	return nil
@@ -72,13 +72,13 @@ func wrongOutcome(c *oneCase) (found []string) {
 		found = append(found, "it is Succeeded and "+last.Execution)
 	}
 	if len(c.ends) == 0 {
-		return found // without an end it is not Finished, which is another rule
+		return found // a missing end is found by neverRan
 	}
 	switch end := c.ends[0]; {
 	case last.Phase == "Succeeded" && end.Error != "":
 		found = append(found, "it is Succeeded, and the run returned an error: "+end.Error)
 	case last.Code == "CapabilityFailed" && end.Error == "":
-		found = append(found, "it is called CapabilityFailed, and the run returned no error")
+		found = append(found, "its reason is CapabilityFailed, and the run returned no error")
 	}
 	return found
 }
@@ -101,14 +101,14 @@ func wrongOutput(c *oneCase) (found []string) {
 	return nil
 }
 
-// resultLost finds runs that ended while their agent went on living.
+// resultLost finds runs that ended although their agent lived on, and whose end was not reported.
 func resultLost(c *oneCase) []string {
 	last := c.last()
 	if len(c.ends) == 0 || !terminal(last.Phase) || last.Execution == "Finished" {
 		return nil
 	}
 	if ended := c.ends[0].Time; !c.died(ended, ended.Add(noting)) {
-		return []string{fmt.Sprintf("the run ended at %s and its agent lived on, and it is %s, %s in the end", clock(ended), last.Phase, last.Execution)}
+		return []string{fmt.Sprintf("the run ended at %s and its agent kept running, but the last status is %s, %s", clock(ended), last.Phase, last.Execution)}
 	}
 	return nil
 }

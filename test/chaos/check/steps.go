@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// phaseSteps are the steps a phase may take in one look of a watch, which may miss some on the way.
+// phaseSteps lists the phases that a watch may deliver after each phase. A watch may miss
+// intermediate states.
 var phaseSteps = map[string][]string{
 	"Queued":                 {"Dispatched", "AwaitingLocalMediation", "Succeeded", "Failed", "TimedOut", "Rejected", "Cancelled"},
 	"Dispatched":             {"AwaitingLocalMediation", "Succeeded", "Failed", "TimedOut", "Rejected", "Cancelled"},
 	"AwaitingLocalMediation": {"Dispatched", "Succeeded", "Failed", "TimedOut", "Rejected", "Cancelled"},
 }
 
-// executionSteps are those of execution: what is proven stays proven.
+// executionSteps lists the same for the execution: a proven value must not change back.
 var executionSteps = map[string][]string{
 	"":        {"NotStarted", "Started", "Finished", "Unknown"},
 	"Started": {"Finished", "Unknown"},
@@ -21,12 +22,13 @@ var executionSteps = map[string][]string{
 }
 
 func backwards(c *oneCase) (found []string) {
-	before := State{Phase: "Queued"} // as it is created
+	before := State{Phase: "Queued"} // the state at creation
 	for _, s := range c.states {
 		if s.Phase != before.Phase && !terminal(before.Phase) && !slices.Contains(phaseSteps[before.Phase], s.Phase) {
 			found = append(found, fmt.Sprintf("its phase went from %s to %s", before.Phase, s.Phase))
 		}
-		// Started may have been between unset and Unknown, and between those and what follows them.
+		// A watch may have missed Started between unset and Unknown, and between these and their
+		// successors.
 		if s.Execution != before.Execution && !slices.Contains(executionSteps[before.Execution], s.Execution) {
 			found = append(found, fmt.Sprintf("its execution went from %q to %q", before.Execution, s.Execution))
 		}
@@ -35,7 +37,7 @@ func backwards(c *oneCase) (found []string) {
 	return found
 }
 
-// rewritten finds changes of what is final: the phase and the reason of an end, and an output.
+// rewritten finds changes of final values: the phase and the reason of an end, and an output.
 func rewritten(c *oneCase) (found []string) {
 	for i := 1; i < len(c.states); i++ {
 		before, s := c.states[i-1], c.states[i]
@@ -49,7 +51,7 @@ func rewritten(c *oneCase) (found []string) {
 	return found
 }
 
-// noCause compares the reason of a bad end with what is known to have happened.
+// noCause compares the reason of a failed end with the events that are known to have happened.
 func noCause(c *oneCase) []string {
 	for _, s := range c.states {
 		if terminal(s.Phase) && s.Phase != "Succeeded" {
@@ -61,18 +63,18 @@ func noCause(c *oneCase) []string {
 	return nil
 }
 
-// disbelieve says why the reason of a bad end cannot be; empty when it can.
+// disbelieve returns why the reason of a failed end is impossible; "" when it is possible.
 func (c *oneCase) disbelieve(s State) string {
 	a, reason := c.asked, s.Phase+" "+s.Code
 	switch reason {
 	case "Failed CapabilityFailed":
 		return unless(a.Fails, "the run was not asked to fail")
 	case "Cancelled Cancelled":
-		return unless(since(s, a.Cancel), "nobody had cancelled it")
+		return unless(since(s, a.Cancel), "it had not been cancelled")
 	case "TimedOut Expired":
 		return unless(s.Time.After(a.Created.Add(a.Expiry).Add(-roundings)), "it had not expired")
 	case "TimedOut Timeout":
-		return unless(c.overran(s), "its run time was not over")
+		return unless(c.overran(s), "its run time was not exceeded")
 	case "Failed AgentRestarted":
 		return unless(c.died(a.Began, s.Time), "its agent was not restarted")
 	case "Rejected NodeRevoked", "Failed NodeRevoked":
@@ -82,12 +84,12 @@ func (c *oneCase) disbelieve(s State) string {
 	case "Failed JournalReset":
 		return unless(since(s, a.Restored), "its journal was never lost")
 	case "Rejected PolicyUnproven", "Failed PolicyUnproven":
-		return "" // whether the policies were proven is out of sight from here
+		return "" // this package does not know whether the policies were proven
 	}
-	return "nothing of the kind happened"
+	return "no event explains this reason"
 }
 
-// overran tells whether the run time can have been over when the state was seen.
+// overran reports whether the run time can have been exceeded when the state was seen.
 func (c *oneCase) overran(s State) bool {
 	from := c.asked.Began
 	if len(c.starts) > 0 {
@@ -96,7 +98,7 @@ func (c *oneCase) overran(s State) bool {
 	return s.Time.After(from.Add(c.asked.Timeout).Add(-time.Second))
 }
 
-// since tells whether the state was seen after something happened; never if that is zero.
+// since reports whether the state was seen after the event; false when the event did not happen.
 func since(s State, happened time.Time) bool { return !happened.IsZero() && !s.Time.Before(happened) }
 
 func unless(ok bool, why string) string {

@@ -17,28 +17,30 @@ import (
 	"github.com/mooring-dev/mooring/test/chaos/witness"
 )
 
-// bug is a mistake that an agent could have, for showing that it would be noticed. It bites when a
-// machine starts again and its journal holds a run that was interrupted.
+// bug is a fault that an agent could have. It shows that the checks would find it. It takes effect
+// when a machine starts again and its journal contains an interrupted run.
 type bug string
 
 const (
-	// deny forgets that the run began: the agent says truthfully what its journal says, and is wrong.
+	// deny deletes from the journal that the run began. The agent reports its journal truthfully,
+	// but the report is wrong.
 	deny bug = "deny"
-	// forget loses the whole journal. The gateway notices that, and calls the run Unknown.
+	// forget removes the whole journal. The gateway notices the loss and reports the run as
+	// Unknown.
 	forget bug = "forget"
-	// rerun runs it again, as a system does that promises "at least once".
+	// rerun runs the dispatch again, as a system with at-least-once delivery does.
 	rerun bug = "rerun"
 )
 
 func (b *bug) set(name string) error {
 	*b = bug(name)
 	if !slices.Contains([]bug{deny, forget, rerun}, *b) {
-		return errors.New("there is no such bug")
+		return errors.New("unknown bug: give deny, forget or rerun")
 	}
 	return nil
 }
 
-// bite does what the bug does, before the agent starts.
+// bite applies the bug before the agent starts.
 func (b bug) bite(ctx context.Context, path string, saw *witness.Witness) error {
 	if _, err := os.Stat(path); b == "" || errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -63,12 +65,12 @@ func (b bug) bite(ctx context.Context, path string, saw *witness.Witness) error 
 	return errors.Join(err, db.Close())
 }
 
-// interrupted lists the runs that a journal says are under way.
+// interrupted lists the runs that the journal records as running.
 func interrupted(db *bolt.DB) (running []journal.Entry, err error) {
 	err = db.View(func(tx *bolt.Tx) error {
 		dispatches := tx.Bucket([]byte("dispatches"))
 		if dispatches == nil {
-			return nil // killed before it was made
+			return nil // killed before the bucket was created
 		}
 		return dispatches.ForEach(func(_, text []byte) error {
 			var entry journal.Entry

@@ -1,5 +1,5 @@
-// Command machines runs some real agents in one process, to be killed with all of them and started
-// again on what they left on disk. Each has the capability of package witness.
+// Command machines runs some real agents in one process. A test kills the process and starts it
+// again with the agents' files. Each agent has the capability of package witness.
 package main
 
 import (
@@ -21,7 +21,8 @@ import (
 )
 
 type options struct {
-	// prefix and a machine's name are its identity directory, marks is where runs leave their marks.
+	// prefix plus the name of a machine is its identity directory; marks is the directory for the
+	// marks of runs.
 	prefix, marks string
 	bug           bug
 }
@@ -30,9 +31,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var o options
-	flag.StringVar(&o.prefix, "prefix", "", "what the paths of the identity directories begin with, before the name of the machine")
+	flag.StringVar(&o.prefix, "prefix", "", "beginning of the paths of the identity directories; the name of the machine follows")
 	flag.StringVar(&o.marks, "marks", "", "directory for the marks of runs")
-	flag.Func("bug", "a bug to plant into the agents: deny, forget or rerun", o.bug.set)
+	flag.Func("bug", "a bug to plant in the agents: deny, forget or rerun", o.bug.set)
 	flag.Parse()
 	if err := o.run(ctx, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "machines:", err)

@@ -10,13 +10,13 @@ import (
 	"github.com/mooring-dev/mooring/test/chaos/check"
 )
 
-// extension ends the names of files with marks; before it is the name of the machine.
+// extension is the suffix of files with marks; the name of the machine precedes it.
 const extension = ".marks"
 
-// Path is where a machine keeps its marks.
+// Path returns the path of a machine's marks.
 func Path(dir, machine string) string { return filepath.Join(dir, machine+extension) }
 
-// Read collects the marks of all machines of a directory. A machine that never ran anything may
+// Read returns the marks of all machines of a directory. A machine that never ran a dispatch may
 // have no file.
 func Read(dir string) ([]check.Mark, error) {
 	paths, err := filepath.Glob(Path(dir, "*"))

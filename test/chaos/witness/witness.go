@@ -1,6 +1,6 @@
-// Package witness is a capability that bears witness of its own runs: each leaves a mark on the disk
-// of its machine before it does anything and when it is over, beside and unknown to the journal of
-// the agent.
+// Package witness provides a capability that records its own runs. Each run writes a mark to the
+// disk of its machine before it does anything and when it ends. The agent and its journal do not
+// know of the marks.
 package witness
 
 import (
@@ -19,25 +19,25 @@ import (
 	"github.com/mooring-dev/mooring/test/chaos/check"
 )
 
-// Name is that of the capability.
+// Name is the name of the capability.
 const Name = "test.witness"
 
-// Input is what a run is asked to do.
+// Input is the input of a run.
 type Input struct {
-	// SleepMilliseconds is how long it takes.
+	// SleepMilliseconds is the duration of the run.
 	SleepMilliseconds int `json:"sleepMilliseconds"`
-	// Progress lets it say half-way how far it is, Fail return an error.
+	// Progress makes the run report progress half-way, Fail makes it return an error.
 	Progress bool `json:"progress,omitempty"`
 	Fail     bool `json:"fail,omitempty"`
 }
 
-// Witness is the capability of one machine. It is for concurrent use.
+// Witness is the capability of one machine. It is safe for concurrent use.
 type Witness struct {
 	mu   sync.Mutex
 	file *os.File
 }
 
-// Open makes a Witness that appends to a file; the directory must exist.
+// Open returns a `Witness` that appends to a file; the directory must exist.
 func Open(path string) (*Witness, error) {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -50,22 +50,22 @@ func Open(path string) (*Witness, error) {
 	return &Witness{file: file}, errors.Join(dir.Sync(), dir.Close())
 }
 
-// Name is test.witness.
+// Name returns test.witness.
 func (*Witness) Name() string { return Name }
 
-// Description is for people.
+// Description returns a sentence for people.
 func (*Witness) Description() string { return "Leaves a mark when it begins and when it ends." }
 
-// Schema describes Input.
+// Schema returns the JSON schema of Input.
 func (*Witness) Schema() json.RawMessage {
 	return json.RawMessage(`{"type":"object","required":["sleepMilliseconds"],"properties":{` +
 		`"sleepMilliseconds":{"type":"integer","minimum":0},"progress":{"type":"boolean"},"fail":{"type":"boolean"}}}`)
 }
 
-// Mediation is not needed in tests.
+// Mediation returns None: no person takes part in a test.
 func (*Witness) Mediation() capability.Mediation { return capability.None }
 
-// Run marks its begin, sleeps, marks its end, and returns what no other run returns.
+// Run marks its start, sleeps, marks its end, and returns an output that no other run returns.
 func (w *Witness) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
 	var in Input
 	if err := json.Unmarshal(request.Input, &in); err != nil {
@@ -99,7 +99,7 @@ func (w *Witness) work(ctx context.Context, in Input, request capability.Request
 	return json.Marshal(map[string]string{"run": rand.Text()})
 }
 
-// mark appends one line with one write and waits until it is on disk.
+// mark appends one line with one write and waits until the line is on disk.
 func (w *Witness) mark(m check.Mark) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

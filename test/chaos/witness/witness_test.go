@@ -15,8 +15,8 @@ func run(t *testing.T, w *Witness, uid, input string) (json.RawMessage, error) {
 	return w.Run(t.Context(), capability.Request{DispatchUID: uid, Input: []byte(input), Progress: func(int, string) {}})
 }
 
-// What a run returns and how it ends is on disk under its UID, also when the capability was opened
-// again meanwhile.
+// The output and the end of a run are on disk under its UID, also when the capability was opened
+// again between the runs.
 func TestEveryRunLeavesItsMarks(t *testing.T) {
 	dir := t.TempDir()
 	var outputs []json.RawMessage
@@ -67,7 +67,7 @@ func TestARunThatFailsOrIsStoppedSaysSo(t *testing.T) {
 	}
 }
 
-// A line that was cut is no mark, and says so.
+// A truncated line is not a mark and causes an error.
 func TestADamagedMarkIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(Path(dir, "pc"), []byte(`{"uid":"a","wh`), 0o600); err != nil {

@@ -20,23 +20,23 @@ import (
 
 const (
 	askers = 6
-	// answerWithin bounds one request, retryAfter is the pause before it is made again.
+	// answerWithin bounds one request; `retryAfter` is the pause before it is repeated.
 	answerWithin = 5 * time.Second
 	retryAfter   = 200 * time.Millisecond
 )
 
-// wish is a dispatch that will be asked for.
+// wish describes a dispatch that will be requested.
 type wish struct {
 	name, machine          string
 	input                  witness.Input
 	timeoutSeconds, expiry int32
 	cancelled              bool
 	cancelAfter            time.Duration
-	due                    time.Duration // from the beginning
+	due                    time.Duration // from the start of ask
 }
 
-// wishes draws what will be asked of the machines, so many a second: most runs are short, a few long,
-// and a few each are cancelled, expire soon, run out of time or fail.
+// wishes draws the dispatches to request from the machines, perSecond of them per second. Most runs
+// are short and a few are long. A few each are cancelled, expire soon, run out of time or fail.
 func wishes(random *rand.Rand, machines []string, count int, perSecond float64) (all []wish) {
 	for i := range count {
 		w := wish{name: fmt.Sprintf("d-%05d", i), machine: machines[random.IntN(len(machines))],
@@ -65,7 +65,7 @@ func wishes(random *rand.Rand, machines []string, count int, perSecond float64) 
 	return all
 }
 
-// asker creates dispatches as a client does that does not give up.
+// asker creates dispatches like a client that retries until it succeeds.
 type asker struct {
 	namespace string
 	mu        sync.Mutex
@@ -73,7 +73,8 @@ type asker struct {
 	cancels   sync.WaitGroup
 }
 
-// ask asks for everything when it is due, and returns when all is stored and cancelled.
+// ask creates every dispatch when it is due, and returns when all are stored and all cancellations
+// are sent.
 func (a *asker) ask(ctx context.Context, all []wish) error {
 	began, next := time.Now(), make(chan wish)
 	problems := make(chan error, askers)
@@ -110,7 +111,8 @@ func (a *asker) ask(ctx context.Context, all []wish) error {
 	return failed
 }
 
-// create makes a dispatch, however often it takes; a lost answer shows as AlreadyExists.
+// create repeats the creation of a dispatch until it succeeds; after a lost answer the API returns
+// AlreadyExists.
 func (a *asker) create(ctx context.Context, w wish) error {
 	input, err := json.Marshal(w.input)
 	if err != nil {
@@ -142,7 +144,7 @@ func (a *asker) create(ctx context.Context, w wish) error {
 	return nil
 }
 
-// cancel cancels the dispatch after a while, however often it takes.
+// cancel waits and then repeats the cancellation of a dispatch until it succeeds.
 func (a *asker) cancel(ctx context.Context, d *v1alpha1.CapabilityDispatch, at int, after time.Duration) {
 	if !wait(ctx, after) {
 		return
@@ -155,7 +157,7 @@ func (a *asker) cancel(ctx context.Context, d *v1alpha1.CapabilityDispatch, at i
 	})
 }
 
-// insist repeats an attempt until it succeeds or is refused for good.
+// insist repeats an attempt until it succeeds or is rejected for good.
 func insist(ctx context.Context, attempt func(context.Context) error) error {
 	for {
 		once, cancel := context.WithTimeout(ctx, answerWithin)
@@ -167,7 +169,7 @@ func insist(ctx context.Context, attempt func(context.Context) error) error {
 	}
 }
 
-// happened records a fact about a dispatch that was asked for.
+// happened records an event of a requested dispatch.
 func (a *asker) happened(name string, change func(*check.Asked)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

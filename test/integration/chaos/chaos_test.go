@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/test/chaos/check"
 )
 
-// sized is a count of the tests as they run in continuous integration, or in full.
+// sized returns ci, the count for continuous integration, or full when the tests run in full size.
 func sized(ci, full int) int {
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		return full
@@ -19,8 +19,9 @@ func sized(ci, full int) int {
 	return ci
 }
 
-// seedOf is MOORING_CHAOS_SEED; else new in full, and always the same in continuous integration. It
-// decides what is asked for, what is broken and when; not how processes are scheduled.
+// seedOf returns MOORING_CHAOS_SEED, or else a new seed in full size and always the same one in
+// continuous integration. The seed decides which dispatches are requested and which faults happen
+// when; it does not decide how processes are scheduled.
 func seedOf(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv("MOORING_CHAOS_SEED")
@@ -34,8 +35,8 @@ func seedOf(t *testing.T) uint64 {
 	return seed
 }
 
-// Whatever is killed while thousands of dispatches are asked for: each ends, none runs twice, and
-// what is said of each is what the machines saw.
+// Processes are killed while thousands of dispatches are requested. Each dispatch ends, none runs
+// twice, and each status agrees with the marks of the machines.
 func TestNothingIsLostRunTwiceOrUntrueWhateverDies(t *testing.T) {
 	seed := seedOf(t)
 	t.Logf("MOORING_CHAOS_SEED=%d", seed)
@@ -64,8 +65,8 @@ func TestNothingIsLostRunTwiceOrUntrueWhateverDies(t *testing.T) {
 		t.Error(err)
 	}
 	asking.Wait()
-	// The last blow is for every machine at once. It also spares the wait for those that were cut off
-	// often, and try again more and more seldom.
+	// At the end all machines are killed at once. This also shortens the wait for machines that
+	// were often cut off and now retry rarely.
 	for _, group := range r.groups {
 		r.kill(group, killAgents)
 	}
@@ -77,7 +78,7 @@ func TestNothingIsLostRunTwiceOrUntrueWhateverDies(t *testing.T) {
 	counts, _ := r.tally()
 	for _, deed := range m.bag {
 		if counts[deed] == 0 {
-			t.Errorf("no %s: nothing is shown", deed)
+			t.Errorf("no %s: the test proves nothing", deed)
 		}
 	}
 }

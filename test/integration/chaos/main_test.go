@@ -1,5 +1,5 @@
-// Package chaos_test kills parts of a running system at random while many machines work, and judges
-// by package check what became of everything that was asked for. It has a cluster of its own.
+// Package chaos_test kills parts of a running system at random while many machines work. Package
+// check then judges the fate of every requested dispatch. The package has its own cluster.
 package chaos_test
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// gateways is how many replicas there are.
+// gateways is the number of replicas.
 const gateways = 2
 
 // system is shared by the tests of this package, which run one after the other.

@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/test/wire"
 )
 
-// What a monkey does.
+// The faults that a monkey causes.
 const (
 	killAgents     = "agents killed"
 	killGateway    = "gateways killed"
@@ -21,21 +21,21 @@ const (
 	cutFront       = "gateways cut off from the machines"
 )
 
-// monkey breaks one thing after the other.
+// monkey causes one fault after the other.
 type monkey struct {
 	*parts
 	*network
 	random *rand.Rand
-	// bag is what it does in one round, in an order of its own.
+	// bag holds the faults of one round, which happen in random order.
 	bag []string
-	// pause and cut are the longest time between two deeds and of one cut.
+	// pause is the longest time between two faults, cut the longest time of one cut.
 	pause, cut time.Duration
 	groups     []*part
 	replicas   []*part
 	controller *part
 }
 
-// rage does one round, or, in full, as many as it takes until enough is closed.
+// rage runs one round or, in full size, as many as it takes until enough is closed.
 func (m *monkey) rage(ctx context.Context, enough <-chan struct{}, full bool) error {
 	for {
 		if err := m.round(ctx); err != nil || !full {
@@ -49,12 +49,12 @@ func (m *monkey) rage(ctx context.Context, enough <-chan struct{}, full bool) er
 	}
 }
 
-// round does everything in the bag once; it stops early when ctx ends.
+// round causes every fault in the bag once; it stops early when ctx ends.
 func (m *monkey) round(ctx context.Context) error {
 	deeds := append([]string(nil), m.bag...)
 	m.random.Shuffle(len(deeds), func(i, j int) { deeds[i], deeds[j] = deeds[j], deeds[i] })
 	for _, deed := range deeds {
-		// Time passes between the deeds: what is broken has to be at work.
+		// Time passes between the faults, so that the parts work before they break.
 		if !wait(ctx, m.between(m.pause)) {
 			return nil
 		}
@@ -87,7 +87,7 @@ func (m *monkey) do(ctx context.Context, deed string) error {
 	return nil
 }
 
-// sever holds up one of the wires without a word, or breaks it, for a while.
+// sever holds up or breaks one of the wires for a while.
 func (m *monkey) sever(ctx context.Context, deed string, wires []*wire.Wire) {
 	i := m.random.IntN(len(wires))
 	lasts := m.between(m.cut)
@@ -102,12 +102,12 @@ func (m *monkey) sever(ctx context.Context, deed string, wires []*wire.Wire) {
 	wires[i].Heal()
 }
 
-// between is a random time, at least a third of the longest.
+// between returns a random time, at least a third of the longest.
 func (m *monkey) between(longest time.Duration) time.Duration {
 	return longest/3 + time.Duration(m.random.Int64N(int64(longest*2/3)))
 }
 
-// wait lets time pass; false when ctx ends first.
+// wait waits for d; it returns false when ctx ends first.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -119,7 +119,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// replicaParts are the gateways as parts, controllerPart is the controller.
+// replicaParts returns the gateways as parts; controllerPart returns the controller.
 func replicaParts() (all []*part) {
 	for i, g := range system.Gateways {
 		all = append(all, &part{name: g.Name, process: func() *stack.Process { return g.Process }, start: func() error { return system.StartGateway(i) }})

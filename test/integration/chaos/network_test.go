@@ -9,14 +9,15 @@ import (
 	"github.com/mooring-dev/mooring/test/wire"
 )
 
-// network has wires that can be cut: every gateway reaches the API server over an uplink and is
-// reached over a door; front is what machines dial, and leads to either.
+// network holds wires that can be cut. Every gateway reaches the API server over an uplink, and
+// machines reach the gateway over a door. front is the address that machines dial; it forwards to
+// either door.
 type network struct {
 	uplinks, doors []*wire.Wire
 	front          *wire.Wire
 }
 
-// newNetwork starts the gateways again behind wires, until the test ends.
+// newNetwork restarts the gateways behind wires, until the test ends.
 func newNetwork(t *testing.T) *network {
 	t.Helper()
 	n := &network{}
@@ -47,7 +48,7 @@ func newNetwork(t *testing.T) *network {
 	return n
 }
 
-// unwire starts a gateway again as it was.
+// unwire restarts a gateway without wires.
 func (n *network) unwire(t *testing.T, i int) {
 	g := system.Gateways[i]
 	g.Args = nil

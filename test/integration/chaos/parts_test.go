@@ -11,32 +11,32 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// keepEvery is how often it is looked whether a process ended.
+// keepEvery is the interval at which keep looks for processes that have ended.
 const keepEvery = 300 * time.Millisecond
 
-// part is a process that is started again whenever it ended, as Kubernetes or an init system would.
+// part is a process that is started again after each end, as Kubernetes or an init system would do.
 type part struct {
 	name     string
 	process  func() *stack.Process
 	start    func() error
-	machines []string // whose agents are in it
+	machines []string // the machines whose agents run in it
 
-	killed bool // by us; it did not end by itself
+	killed bool // by the test; it did not end by itself
 	held   bool // it is not started again
 }
 
-// parts are all processes that can be killed, with what happened to them.
+// parts holds all processes that can be killed, with a record of the events.
 type parts struct {
 	mu     sync.Mutex
 	all    []*part
 	deaths map[string][]time.Time // by machine
-	counts map[string]int         // of what was done, and of ends nobody asked for
+	counts map[string]int         // of the test's actions and of unexpected ends
 	diary  []string
 }
 
 func newParts() *parts { return &parts{deaths: map[string][]time.Time{}, counts: map[string]int{}} }
 
-// note counts something that happened and writes it down.
+// note counts an event and adds it to the diary.
 func (p *parts) note(count, format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,7 +48,7 @@ func (p *parts) noteLocked(count, format string, args ...any) {
 	p.diary = append(p.diary, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-// observed writes down what the observer has to say of its own work.
+// observed adds a message of the observer to the diary.
 func (p *parts) observed(what string) {
 	p.note("watches and lists of the observer", "observer: %s", what)
 }
@@ -66,7 +66,7 @@ func (p *parts) kill(victim *part, count string) {
 	victim.process().Kill()
 }
 
-// hold keeps a part from being started again until release.
+// hold prevents the restart of a part until release.
 func (p *parts) hold(one *part) { p.setHeld(one, true) }
 
 func (p *parts) release(one *part) { p.setHeld(one, false) }
@@ -77,14 +77,14 @@ func (p *parts) setHeld(one *part, held bool) {
 	one.held = held
 }
 
-// die notes that the machines of a part are about to lose their agents, or have lost them.
+// die records the time at which the machines of a part lose their agents.
 func (p *parts) die(victim *part) {
 	for _, machine := range victim.machines {
 		p.deaths[machine] = append(p.deaths[machine], time.Now())
 	}
 }
 
-// keep starts again what ended, until ctx ends.
+// keep starts ended parts again, until ctx ends.
 func (p *parts) keep(ctx context.Context) {
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
@@ -116,7 +116,7 @@ func (p *parts) revive() {
 	}
 }
 
-// mourned are the deaths so far, by machine.
+// mourned returns the deaths so far, by machine.
 func (p *parts) mourned() map[string][]time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,7 +127,7 @@ func (p *parts) mourned() map[string][]time.Time {
 	return deaths
 }
 
-// tally is what happened so far, counted and told.
+// tally returns the counts and the diary so far.
 func (p *parts) tally() (counts map[string]int, diary []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// A rig that finds nothing may be blind. With agents that have a bug it sees what they do, and with
-// the same agents without it nothing.
+// The rig itself could be blind. It finds the violations of agents that have a bug, and none of the
+// same agents without the bug.
 func TestABugInTheAgentsIsFound(t *testing.T) {
 	for _, planted := range []struct {
 		name string
@@ -17,9 +17,9 @@ func TestABugInTheAgentsIsFound(t *testing.T) {
 		want check.Kind
 	}{
 		{name: "none"},
-		{"it forgets that a run began", []string{"--bug", "deny"}, check.RanAfterAll},
-		{"it forgets everything", []string{"--bug", "forget"}, check.NoCause},
-		{"it runs again what a crash ended", []string{"--bug", "rerun"}, check.RunTwice},
+		{"a run that began is forgotten", []string{"--bug", "deny"}, check.RanAfterAll},
+		{"the whole journal is lost", []string{"--bug", "forget"}, check.NoCause},
+		{"an interrupted run is repeated", []string{"--bug", "rerun"}, check.RunTwice},
 	} {
 		t.Run(planted.name, func(t *testing.T) {
 			r := newRig(t, system.NodeEndpoint, 2, 2, planted.args...)
@@ -27,7 +27,7 @@ func TestABugInTheAgentsIsFound(t *testing.T) {
 			var all []wish
 			for _, machine := range r.machines {
 				all = append(all, wish{name: "long-" + machine, machine: machine, timeoutSeconds: 3600, expiry: 3600,
-					input: witness.Input{SleepMilliseconds: 3_600_000}}) // only a crash ends it
+					input: witness.Input{SleepMilliseconds: 3_600_000}}) // ends only with a crash
 			}
 			if err := r.ask(t.Context(), all); err != nil {
 				t.Fatal(err)
@@ -49,7 +49,7 @@ func TestABugInTheAgentsIsFound(t *testing.T) {
 	}
 }
 
-// awaitStarts waits until so many runs have begun.
+// awaitStarts waits until count runs have begun.
 func (r *rig) awaitStarts(count int) {
 	r.Helper()
 	starts := 0

@@ -10,24 +10,24 @@ import (
 	"github.com/mooring-dev/mooring/test/chaos/check"
 )
 
-// most is how many violations are told in full.
+// most is the number of violations that are printed in full.
 const most = 10
 
-// report tells what was done and what came of it; each violation with all that is known of its
-// dispatch.
+// report logs the faults and the outcomes, and reports each violation with everything that is known
+// of its dispatch.
 func (r *rig) report(seed uint64, took time.Duration, h check.History, violations []check.Violation) {
 	r.Helper()
 	r.Logf("seed %d: %d dispatches to %d machines in %d processes, %d gateways, in %s: %d violations",
 		seed, len(h.Asked), len(r.machines), len(r.groups), gateways, took.Round(time.Second), len(violations))
 	counts, diary := r.tally()
-	r.Logf("what was broken:%s", table(counts))
-	r.Logf("what came of it:%s", table(outcomes(h)))
+	r.Logf("faults:%s", table(counts))
+	r.Logf("outcomes:%s", table(outcomes(h)))
 	for what := range counts {
 		if strings.HasPrefix(what, "ended by itself: "+r.namespace) || strings.HasPrefix(what, "not started: ") {
 			r.Errorf("%s, %d times", what, counts[what])
 		}
 	}
-	r.Logf("what happened:\n%s", strings.Join(diary, "\n"))
+	r.Logf("diary:\n%s", strings.Join(diary, "\n"))
 	for i, v := range violations {
 		if i >= most {
 			r.Errorf("%s: %s (%s)", v.Kind, v.Text, v.UID)
@@ -37,7 +37,7 @@ func (r *rig) report(seed uint64, took time.Duration, h check.History, violation
 	}
 }
 
-// outcomes counts how dispatches ended, and what was seen of them on their machines.
+// outcomes counts the ends of dispatches and the marks on their machines.
 func outcomes(h check.History) map[string]int {
 	counts := map[string]int{}
 	for _, a := range h.Asked {
@@ -47,7 +47,7 @@ func outcomes(h check.History) map[string]int {
 		}
 	}
 	for _, m := range h.Marks {
-		counts["(a run noted its "+m.What+")"]++
+		counts["(a run marked its "+m.What+")"]++
 	}
 	return counts
 }
@@ -60,7 +60,7 @@ func table(counts map[string]int) string {
 	return text.String()
 }
 
-// story is all that is known of one dispatch.
+// story returns everything that is known of one dispatch.
 func story(h check.History, uid string) string {
 	var text strings.Builder
 	clock := func(t time.Time) string { return t.UTC().Format("15:04:05.000") }

@@ -17,7 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// rig is a fleet in processes that can be killed, with somebody who asks and somebody who watches.
+// rig holds a fleet in processes that can be killed, a client that requests dispatches, and an
+// observer.
 type rig struct {
 	*testing.T
 	*parts
@@ -30,8 +31,8 @@ type rig struct {
 	prefix     string // of the identity directories
 }
 
-// newRig issues identities for machines that dial node, and starts the agents, so many in each
-// process. Every third machine is offered one dispatch at a time.
+// newRig issues identities for machines that dial node, and starts processes with each agents in
+// them. Every third machine receives one offer at a time.
 func newRig(t *testing.T, node string, processes, each int, args ...string) *rig {
 	t.Helper()
 	c, err := sim.NewClient(system.Cluster.Admin())
@@ -62,7 +63,7 @@ func newRig(t *testing.T, node string, processes, each int, args ...string) *rig
 	return r
 }
 
-// window sets how many dispatches a machine is offered at the same time.
+// window sets how many offers a machine may have at the same time.
 func (r *rig) window(machine string, width int) {
 	r.oneAtATime[machine] = width == 1
 	node := &v1alpha1.Node{}
@@ -92,7 +93,7 @@ func (r *rig) group(name, prefix string, machines, args []string) {
 	r.all = append(r.all, p)
 }
 
-// run keeps the processes running and watches, until the test ends.
+// run keeps the processes running and watches the dispatches, until the test ends.
 func (r *rig) run() {
 	r.all = append(r.all, controllerPart())
 	r.all = append(r.all, replicaParts()...)
@@ -109,7 +110,7 @@ func (r *rig) run() {
 	})
 }
 
-// bounded is the test's context, bounded.
+// bounded returns the test's context, bounded by patience.
 func (r *rig) bounded() context.Context {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	r.Cleanup(cancel)

@@ -16,7 +16,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// A fate is what happens to the work of one machine while the machine has no session.
+// A fate is an event that affects the dispatch of one machine while the machine has no session.
 type fate string
 
 const (
@@ -33,21 +33,22 @@ const (
 var fates = []fate{isCancelled, isBacklog, isRevoked, isDeleted, isSuspended, isExpired, isRestored, isLong}
 
 const (
-	forEver = 3_600_000 // milliseconds of a run that only a crash ends
-	// offeredUnwritten counts runs that began while their status still said Queued.
-	offeredUnwritten = "begun without a write, then without a session"
+	forEver = 3_600_000 // milliseconds of a run that ends only with a crash
+	// offeredUnwritten counts runs that began while their status was still Queued.
+	offeredUnwritten = "begun before its status was written, then without a session"
 )
 
-// stranding is a fleet of one machine for each fate, and what happened to it.
+// stranding holds a fleet of one machine for each fate, with the events so far.
 type stranding struct {
 	*rig
 	machine map[fate]string
-	// copies holds older copies of the agents' directories.
+	// copies is the directory of older copies of the agents' directories.
 	copies string
 }
 
-// Runs begin, and the gateways and the machines are gone before a status says so. What is then done
-// to the work ends it without anybody who saw the run: it must not be called NotStarted, nor run again.
+// Runs begin, and the gateways and the machines are killed before a status reports it. Then an
+// event ends the dispatch, and no process that saw the run is left. The dispatch must not be
+// reported as NotStarted and must not run again.
 func TestWorkOfMachinesWithoutASessionEndsTruthfully(t *testing.T) {
 	for range sized(1, 3) {
 		s := &stranding{rig: newRig(t, system.NodeEndpoint, 1, len(fates)), machine: map[fate]string{}, copies: t.TempDir()}
@@ -64,17 +65,18 @@ func TestWorkOfMachinesWithoutASessionEndsTruthfully(t *testing.T) {
 		counts, _ := s.tally()
 		for _, situation := range append([]fate{offeredUnwritten}, fates...) {
 			if counts[string(situation)] == 0 {
-				t.Errorf("no dispatch was %s: nothing is shown", situation)
+				t.Errorf("no dispatch was %s: the test proves nothing", situation)
 			}
 		}
 	}
 }
 
-// begin has every machine run something; that of the backlog was asked for while the machine was away.
+// begin starts a run on every machine. The dispatch of the backlog is created while its machine is
+// away.
 func (s *stranding) begin() {
 	s.away()
 	dir := s.dir(s.machine[isRestored])
-	if err := os.RemoveAll(dir + "/run"); err != nil { // sockets of the process that died
+	if err := os.RemoveAll(dir + "/run"); err != nil { // the sockets of the killed process
 		s.Fatal(err)
 	}
 	if err := os.CopyFS(s.copies, os.DirFS(dir)); err != nil {
@@ -84,7 +86,7 @@ func (s *stranding) begin() {
 	s.release(s.groups[0])
 	s.online()
 	s.Helper()
-	err := stack.Poll(s.bounded(), func() bool { // what is created now is younger than every session
+	err := stack.Poll(s.bounded(), func() bool { // the sessions must be older than the dispatches that follow
 		return !slices.ContainsFunc(s.machines, func(name string) bool {
 			started := s.node(name).Status.SessionStartedTime
 			return started == nil || time.Since(started.Time) < 3*time.Second
@@ -101,7 +103,7 @@ func (s *stranding) begin() {
 	s.awaitStarts(len(fates) - 1)
 }
 
-// strand kills gateways and machines, and does to the work of each machine what its fate is.
+// strand kills gateways and machines, and then applies the fate of each machine.
 func (s *stranding) strand() {
 	for _, replica := range s.all[len(s.all)-gateways:] {
 		s.kill(replica, killGateway)
@@ -118,7 +120,7 @@ func (s *stranding) strand() {
 		s.meets(f)
 	}
 	ends := []fate{isCancelled, isBacklog, isRevoked, isDeleted}
-	if sized(0, 1) == 1 { // the leader waits for a result of what may have begun
+	if sized(0, 1) == 1 { // the leader waits for the result of a dispatch that may have begun
 		ends = append(ends, isExpired)
 	}
 	for _, f := range ends {
@@ -132,7 +134,7 @@ func (s *stranding) strand() {
 	s.patch(&v1alpha1.Node{}, s.machine[isSuspended], `{"spec":{"desiredState":"Active"}}`)
 }
 
-// meets does to the work of a machine what its fate is.
+// meets applies a fate to the dispatch of its machine.
 func (s *stranding) meets(f fate) {
 	s.Helper()
 	machine, now := s.machine[f], time.Now()
@@ -160,12 +162,12 @@ func (s *stranding) meets(f fate) {
 			s.Fatal(err)
 		}
 		s.private(dir)
-	case isExpired, isLong: // by themselves
+	case isExpired, isLong: // they need no action
 	}
 	s.parts.note(string(f), "%s of %s is %s", name(f), machine, f)
 }
 
-// away kills the machines and keeps them away.
+// away kills the machines and prevents their restart.
 func (s *stranding) away() {
 	s.Helper()
 	group := s.groups[0]
@@ -176,7 +178,7 @@ func (s *stranding) away() {
 	}
 }
 
-// name is that of the dispatch of a fate.
+// name returns the name of the dispatch of a fate.
 func name(f fate) string {
 	return "d-" + strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(string(f)))
 }
@@ -221,10 +223,10 @@ func (s *stranding) patch(object client.Object, name, body string) {
 	}
 }
 
-// dir is the identity directory of a machine.
+// dir returns the identity directory of a machine.
 func (s *stranding) dir(machine string) string { return s.prefix + machine }
 
-// private gives a copied directory the permissions that an agent asks for.
+// private sets the permissions of a copied directory that an agent requires.
 func (s *stranding) private(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -244,8 +246,8 @@ func (s *stranding) private(dir string) {
 	}
 }
 
-// The results of many runs arrive while no gateway reaches the API server, and the gateways die: no
-// machine was told to forget a result before it was stored.
+// The results of many runs arrive while no gateway can reach the API server, and then the gateways
+// are killed. No machine may have deleted a result before it was stored.
 func TestResultsOnTheirWayOutliveTheGateways(t *testing.T) {
 	net := newNetwork(t)
 	r := newRig(t, net.front.Address(), 1, 4)
@@ -298,7 +300,7 @@ func TestResultsOnTheirWayOutliveTheGateways(t *testing.T) {
 	h, violations := r.verdict(check.Lost, check.ResultLost)
 	r.report(0, time.Since(began), h, violations)
 	if underWay == 0 {
-		t.Error("no result was on its way when the gateways died: nothing is shown")
+		t.Error("no result was on its way when the gateways were killed: the test proves nothing")
 	}
 	for uid, states := range h.Seen {
 		if last := states[len(states)-1]; last.Phase != string(v1alpha1.DispatchSucceeded) {

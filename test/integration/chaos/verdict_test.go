@@ -9,12 +9,12 @@ import (
 	"github.com/mooring-dev/mooring/test/chaos/witness"
 )
 
-// patience is for machines that come back after they were cut off often: they wait up to five minutes
-// between their tries.
+// patience is long enough for machines that were cut off often: they wait up to five minutes
+// between attempts.
 const patience = 6 * time.Minute
 
-// everything is what is known by now. The marks are read last: each was there before the state that
-// it led to.
+// everything returns the history so far. It reads the marks last, so that each mark was written
+// before the state that it caused.
 func (r *rig) everything(ctx context.Context) (h check.History, err error) {
 	h = check.History{Asked: r.asker.history(), OneAtATime: r.oneAtATime}
 	if h.Seen, err = r.observer.history(ctx); err != nil {
@@ -25,8 +25,8 @@ func (r *rig) everything(ctx context.Context) (h check.History, err error) {
 	return h, err
 }
 
-// verdict waits until nothing is pending of some kinds, or for as long as machines may take to be
-// back: what is lost only in the meantime is not lost.
+// verdict waits until there is no violation of the pending kinds, or for as long as machines may
+// need to return. A dispatch that is lost only until then is not lost.
 func (r *rig) verdict(pending ...check.Kind) (h check.History, violations []check.Violation) {
 	r.Helper()
 	ctx, cancel := context.WithTimeout(r.Context(), patience)

@@ -18,22 +18,22 @@ import (
 	"github.com/mooring-dev/mooring/test/chaos/check"
 )
 
-// watchFor is how long one watch lasts.
+// watchFor is the duration of one watch.
 const watchFor = 10 * time.Second
 
-// observer follows the dispatches of a namespace as anybody could: a list and a watch over plain HTTP,
-// begun again whenever they break.
+// observer follows the dispatches of a namespace as any client could: with a list and a watch over
+// plain HTTP, repeated whenever they break.
 type observer struct {
 	http *http.Client
 	url  string
-	tell func(what string) // of what it has to begin again
+	tell func(what string) // logs lists and watches that it starts or repeats
 
 	mu   sync.Mutex
 	seen map[string][]check.State
 	at   map[string]uint64 // the version of the last state
 }
 
-// object is of a CapabilityDispatch what is judged.
+// object holds the fields of a CapabilityDispatch that are checked.
 type object struct {
 	Metadata struct{ Name, UID, ResourceVersion string }
 	Status   struct {
@@ -53,7 +53,7 @@ func newObserver(access *rest.Config, namespace string, tell func(what string)) 
 		url: access.Host + "/apis/mooring.dev/v1alpha1/namespaces/" + namespace + "/capabilitydispatches"}, nil
 }
 
-// follow watches until ctx ends. It trusts no watch that broke or fell silent, but lists again.
+// follow watches until ctx ends. When a watch breaks or is silent, it lists again.
 func (o *observer) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		objects, version, err := o.list(ctx)
@@ -76,7 +76,7 @@ func (o *observer) follow(ctx context.Context) {
 	}
 }
 
-// list reads everything as it is stored now.
+// list reads all stored objects.
 func (o *observer) list(ctx context.Context) (objects []object, version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -95,7 +95,8 @@ func (o *observer) list(ctx context.Context) (objects []object, version string, 
 	return list.Items, list.Metadata.ResourceVersion, nil
 }
 
-// watch notes what happens after a version, for a few seconds, and returns from which to go on.
+// watch notes the events after a version, for a few seconds, and returns the version from which to
+// continue.
 func (o *observer) watch(ctx context.Context, version string) (heard int, last string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*watchFor, errors.New("it fell silent"))
 	defer cancel()
@@ -117,7 +118,7 @@ func (o *observer) watch(ctx context.Context, version string) (heard int, last s
 		}
 		switch event.Type {
 		case "ADDED", "MODIFIED":
-		case "DELETED": // nobody does that here
+		case "DELETED": // no dispatch is deleted here
 			event.Object.Status.Phase = "Deleted"
 		default:
 			return heard, version, fmt.Errorf("%s in the watch", event.Type)
@@ -150,7 +151,7 @@ func (o *observer) note(one object) {
 	uid := one.Metadata.UID
 	version, err := strconv.ParseUint(one.Metadata.ResourceVersion, 10, 64)
 	if err != nil || version < o.at[uid] {
-		return // a list that was read before news of the watch came
+		return // the list was read before a later watch event
 	}
 	o.at[uid] = version
 	s := stateOf(one)
@@ -171,7 +172,7 @@ func same(a, b check.State) bool {
 	return a.Phase == b.Phase && a.Execution == b.Execution && a.Code == b.Code && bytes.Equal(a.Output, b.Output)
 }
 
-// history is what was seen, up to what is stored now.
+// history returns all states that were seen, up to the stored ones.
 func (o *observer) history(ctx context.Context) (map[string][]check.State, error) {
 	objects, _, err := o.list(ctx)
 	if err != nil {

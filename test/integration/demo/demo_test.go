@@ -1,4 +1,4 @@
-// Package demo_test runs the demo as a newcomer does, and interrupts it.
+// Package demo_test runs the demo as a new user does, and interrupts it.
 package demo_test
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// mark is in the environment of every process a run starts, however deep.
+// mark is in the environment of every process that a run starts, at any depth.
 const mark = "MOORING_DEMO_TEST_RUN="
 
 type run struct {
@@ -39,7 +39,7 @@ func start(t *testing.T) *run {
 	t.Cleanup(cancel)
 	r := &run{mark: fmt.Sprintf("%s%d-%s", mark, os.Getpid(), t.Name())}
 	r.cmd = exec.CommandContext(ctx, filepath.Join(root, ".local", "bin", "demo"))
-	// An ambient kubeconfig must never be used: this one would break everything.
+	// The demo must never use the user's kubeconfig: this one would make it fail.
 	r.cmd.Env = append(os.Environ(), r.mark, "KUBECONFIG=/nonexistent/somebody-elses-cluster")
 	stdout, err := r.cmd.StdoutPipe()
 	if err != nil {
@@ -53,7 +53,7 @@ func start(t *testing.T) *run {
 	return r
 }
 
-// read reads on until a line contains text; with "" until the end.
+// read reads lines until one contains text; with "" it reads until the end.
 func (r *run) read(text string) bool {
 	for {
 		line, err := r.lines.ReadString('\n')
@@ -67,7 +67,7 @@ func (r *run) read(text string) bool {
 	}
 }
 
-// leftovers are the live processes of the run.
+// leftovers returns the live processes of the run.
 func (r *run) leftovers() []string {
 	var found []string
 	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
@@ -84,7 +84,7 @@ func (r *run) expectNothingLeft(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for len(r.leftovers()) > 0 && time.Now().Before(deadline) {
-		time.Sleep(50 * time.Millisecond) // a killed process takes a moment to vanish from /proc
+		time.Sleep(50 * time.Millisecond) // a killed process stays in /proc for a moment
 	}
 	if left := r.leftovers(); len(left) > 0 {
 		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
@@ -110,8 +110,8 @@ func TestTheStoryHappens(t *testing.T) {
 	t.Log(lines[len(lines)-1])
 }
 
-// Ctrl-C reaches it while it starts, while a machine waits and while capabilities run; kill -9
-// leaves it no chance to clean up at all.
+// Ctrl-C interrupts the demo while it starts, while a machine waits and while capabilities run.
+// After kill -9 it has no chance to clean up.
 func TestInterruptedAtAnyMomentItLeavesNothingBehind(t *testing.T) {
 	for _, when := range []struct {
 		name, line string
@@ -132,7 +132,7 @@ func TestInterruptedAtAnyMomentItLeavesNothingBehind(t *testing.T) {
 			}
 			r.read("")
 			if err := r.cmd.Wait(); err == nil {
-				t.Error("an interrupted demo says that all is well")
+				t.Error("an interrupted demo exits with 0")
 			}
 			r.expectNothingLeft(t)
 		})

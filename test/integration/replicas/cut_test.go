@@ -16,13 +16,14 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// noticed bounds how long a gateway may take to notice a machine that fell silent: 30 s until it
-// pings and 10 s for the answer, or three heartbeats of 20 s; and room for a slow machine.
+// noticed bounds the time in which a gateway notices a machine that became silent. It is 30 s until
+// the gateway pings plus 10 s for the answer, or three heartbeats of 20 s, with a margin for a slow
+// test machine.
 const noticed = 75 * time.Second
 
-// A machine loses its network without a word on the wire. The gateway finds out by itself; what is
-// asked meanwhile waits, and runs once and in order when the machine is back, at a gateway that
-// is as good as the one before.
+// A machine loses its network and neither side receives a packet about it. The gateway notices it
+// by itself. Dispatches that are created meanwhile wait; they run once and in order when the
+// machine is back, at either gateway.
 func TestACutThatNobodyIsToldOf(t *testing.T) {
 	t.Parallel()
 	for name, cut := range map[string]func(*link){
@@ -41,7 +42,7 @@ func TestACutThatNobodyIsToldOf(t *testing.T) {
 			m.ran(1)
 			began := time.Now()
 			cut(m.link)
-			inFlight := m.ask(300) // not offered, or offered into the dark
+			inFlight := m.ask(300) // either it is not offered, or the offer is lost
 			m.until("the gateway to notice", func(n *v1alpha1.Node) bool { return !dispatch.SessionOf(n).Live() })
 			took := time.Since(began)
 			if took > noticed {
@@ -68,7 +69,8 @@ func TestACutThatNobodyIsToldOf(t *testing.T) {
 	}
 }
 
-// inOrder fails unless lines are in the order of creation; of those of one second the UID decides.
+// inOrder fails the test unless the lines are in the order of creation; within one second the UID
+// decides.
 func inOrder(t *testing.T, lines []string, asked []*v1alpha1.CapabilityDispatch) {
 	t.Helper()
 	slices.SortFunc(asked, func(a, b *v1alpha1.CapabilityDispatch) int {
@@ -81,7 +83,7 @@ func inOrder(t *testing.T, lines []string, asked []*v1alpha1.CapabilityDispatch)
 	}
 }
 
-// remoteMachine is an agent in a network namespace, with two gateways of its own to choose from.
+// remoteMachine is an agent in a network namespace that knows two gateways of its own.
 type remoteMachine struct {
 	*testfleet.Fleet
 	link  *link
@@ -101,7 +103,7 @@ func newRemoteMachine(t *testing.T) *remoteMachine {
 	t.Cleanup(agent.Stop)
 	m.Approve(m.RequestOf(issued.Name).Name)
 	m.Online("box")
-	m.PatchNode("box", `{"spec":{"maxInFlight":1}}`) // or they would overtake one another on the machine
+	m.PatchNode("box", `{"spec":{"maxInFlight":1}}`) // otherwise dispatches could overtake one another on the machine
 	return m
 }
 
@@ -110,7 +112,7 @@ func (m *remoteMachine) until(what string, done func(*v1alpha1.Node) bool) {
 	m.Eventually(what, func() bool { return done(m.Node("box")) })
 }
 
-// ask creates a dispatch that appends a line after so many milliseconds.
+// ask creates a dispatch that appends a line after the given number of milliseconds.
 func (m *remoteMachine) ask(milliseconds int) *v1alpha1.CapabilityDispatch {
 	m.Helper()
 	m.asked++
@@ -118,11 +120,11 @@ func (m *remoteMachine) ask(milliseconds int) *v1alpha1.CapabilityDispatch {
 }
 
 func (m *remoteMachine) lines() []string {
-	text, _ := os.ReadFile(m.out) // not there before the first run
+	text, _ := os.ReadFile(m.out) // the file does not exist before the first run
 	return strings.Fields(string(text))
 }
 
-// ran waits until so many lines are there and fails when one is there twice.
+// ran waits until there are that many lines, and fails the test when a line occurs twice.
 func (m *remoteMachine) ran(times int) {
 	m.Helper()
 	m.Eventually(fmt.Sprintf("%d runs", times), func() bool { return len(m.lines()) >= times })

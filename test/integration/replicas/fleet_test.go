@@ -19,7 +19,7 @@ import (
 // fleet is a namespace with real agents in this process.
 type fleet struct{ *simfleet.Fleet }
 
-// newFleet brings so many agents online that know the gateways at endpoints.
+// newFleet starts agents that know the gateways at endpoints, and waits until all are online.
 func newFleet(t *testing.T, endpoints string, agents int, configure func(*nodeagent.Options)) *fleet {
 	t.Helper()
 	f := &fleet{simfleet.New(t, system, endpoints, agents, configure)}
@@ -27,7 +27,7 @@ func newFleet(t *testing.T, endpoints string, agents int, configure func(*nodeag
 	return f
 }
 
-// nodes are those of the fleet, by name.
+// nodes returns the Nodes of the fleet, by name.
 func (f *fleet) nodes() map[string]v1alpha1.Node {
 	f.Helper()
 	var list v1alpha1.NodeList
@@ -41,7 +41,7 @@ func (f *fleet) nodes() map[string]v1alpha1.Node {
 	return nodes
 }
 
-// on lists the agents whose Nodes record a live session on the gateway process of that name.
+// on returns the agents whose Nodes record a live session on the gateway process of that name.
 func (f *fleet) on(gateway string) (agents []*sim.Agent) {
 	f.Helper()
 	nodes := f.nodes()
@@ -53,7 +53,7 @@ func (f *fleet) on(gateway string) (agents []*sim.Agent) {
 	return agents
 }
 
-// spread waits until both gateways of the system hold at least least agents of the fleet.
+// spread waits until each gateway of the system has at least least agents of the fleet.
 func (f *fleet) spread(least int) {
 	f.Helper()
 	f.Eventually("agents on both gateways", func() bool {
@@ -63,7 +63,7 @@ func (f *fleet) spread(least int) {
 		}
 		for i, side := range sides {
 			if len(side) < least {
-				sides[1-i][0].Cut() // it draws anew, the other one first
+				sides[1-i][0].Cut() // it chooses again, and tries the other gateway first
 				f.AllOnline()
 				return false
 			}
@@ -72,7 +72,7 @@ func (f *fleet) spread(least int) {
 	})
 }
 
-// ask creates a dispatch that runs so long.
+// ask creates a dispatch whose run lasts for the given time.
 func (f *fleet) ask(node string, lasts time.Duration) *v1alpha1.CapabilityDispatch {
 	f.Helper()
 	name := "d-" + rand.String(8)
@@ -88,7 +88,7 @@ func (f *fleet) ask(node string, lasts time.Duration) *v1alpha1.CapabilityDispat
 	return d
 }
 
-// ranOnce fails for every dispatch that did not succeed with exactly one run.
+// ranOnce fails the test for every dispatch that did not succeed with exactly one run.
 func (f *fleet) ranOnce(asked []*v1alpha1.CapabilityDispatch) {
 	f.Helper()
 	for _, d := range asked {

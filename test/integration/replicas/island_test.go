@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// A gateway that its machines reach, but that has lost its way to the API server, without a word
-// on the wire: it lets its machines go, and what they had done is settled by the other one.
+// A gateway keeps its machines but silently loses its connection to the API server. It closes the
+// sessions of its machines, and the other gateway settles the results of their dispatches.
 func TestAGatewayThatLostTheAPIServerAlone(t *testing.T) {
 	t.Parallel()
 	cable := newLink(t)
@@ -49,10 +49,10 @@ func TestAGatewayThatLostTheAPIServerAlone(t *testing.T) {
 	uplink.deafen()
 	uplink.mute()
 	asked = append(asked, f.ask(a.Name, 0), f.ask(a.Name, 0))
-	f.Eventually("the machine to be served elsewhere", func() bool {
+	f.Eventually("the machine to be on another gateway", func() bool {
 		return strings.HasPrefix(f.nodes()[a.Name].Status.Gateway, "mainland-0-")
 	})
-	t.Logf("the gateway let its machine go, and it was recorded elsewhere, after %s", time.Since(began).Round(time.Second/10))
+	t.Logf("the gateway closed the session of its machine, and another gateway recorded one, after %s", time.Since(began).Round(time.Second/10))
 	f.ranOnce(asked)
 	uplink.heal()
 	mainland[0].Kill()
@@ -60,13 +60,13 @@ func TestAGatewayThatLostTheAPIServerAlone(t *testing.T) {
 	f.ranOnce([]*v1alpha1.CapabilityDispatch{f.ask(a.Name, 0)})
 }
 
-// kubeconfigOver leads a gateway to the API server over a cable.
+// kubeconfigOver writes a kubeconfig with which a gateway reaches the API server over a cable.
 func kubeconfigOver(t *testing.T, cable *link) string {
 	t.Helper()
 	access := system.Cluster.As("")
 	host := strings.TrimPrefix(access.Host, "https://")
 	access.Host = "https://" + newNetworkAt(t, cable.here, host).address
-	access.TLSClientConfig.ServerName, _, _ = net.SplitHostPort(host) // what its certificate says
+	access.TLSClientConfig.ServerName, _, _ = net.SplitHostPort(host) // the name in its certificate
 	access.TLSClientConfig.CertData, access.TLSClientConfig.KeyData = nil, nil
 	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
 	access.BearerTokenFile = filepath.Join(system.Dir, "mooring-gateway.token")

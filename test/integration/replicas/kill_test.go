@@ -12,8 +12,9 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
-// kill -9 of one of two gateways, with dispatches on both and under way: they and their machines
-// go on with the other one, and nobody says that a machine was away.
+// One of two gateways gets kill -9 while dispatches are queued and in flight on both. The
+// dispatches and their machines continue with the other gateway, and no status reports a machine as
+// absent.
 func TestAKilledGateway(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -34,9 +35,9 @@ func TestAKilledGateway(t *testing.T) {
 	f.Eventually("all on the other gateway", func() bool { return len(f.on("gateway-1")) == len(f.Sim.Agents()) })
 	t.Logf("%d of %d agents lost their gateway; all were recorded on the other after %s", len(moving), len(f.Sim.Agents()), time.Since(began).Round(10*time.Millisecond))
 	f.ranOnce(asked)
-	// Of who is not back when the grace is over it is true.
+	// A report about a machine that is not back when the grace is over is true.
 	if wronged := seen.wronged("gateway-0", began.Add(orphanGrace)); len(wronged) != 0 {
-		t.Errorf("machines that reconnected, or still had time to, were called away: %+v", wronged)
+		t.Errorf("machines that reconnected, or still had time to, were reported absent: %+v", wronged)
 	}
 }
 
@@ -47,18 +48,19 @@ func TestUntrueAbsencesAreFound(t *testing.T) {
 		{"too early", v1alpha1.PresenceOffline, grace.Add(-time.Second), "gateway-0-a"},
 		{"true", v1alpha1.PresenceOffline, late, "gateway-0-a"},
 		{"back", v1alpha1.PresenceOffline, late, "gateway-1-b"},
-		{"never heard of", v1alpha1.PresenceOffline, late, ""},
+		{"unknown gateway", v1alpha1.PresenceOffline, late, ""},
 	}}
 	var found []string
 	for _, a := range r.wronged("gateway-0", grace) {
 		found = append(found, a.node)
 	}
-	if got := strings.Join(found, ", "); got != "too early, back, never heard of" {
+	if got := strings.Join(found, ", "); got != "too early, back, unknown gateway" {
 		t.Errorf("found %s", got)
 	}
 }
 
-// With no gateway left nobody vouches for the machines, so the leader says that they are not here.
+// When no gateway is left, no process renews the machines' presence, so the leader reports them as
+// absent.
 func TestNoGatewayLeft(t *testing.T) {
 	t.Parallel()
 	replicas := twoOfItsOwn(t, "last", "127.0.0.1")
@@ -69,7 +71,7 @@ func TestNoGatewayLeft(t *testing.T) {
 		r.Kill()
 	}
 	waiting := f.ask(f.Sim.Agents()[0].Name, 0)
-	f.Eventually("the leader to say that all are gone", func() bool {
+	f.Eventually("the leader to report all as absent", func() bool {
 		for _, node := range f.nodes() {
 			connected := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionConnected)
 			if node.Status.Presence == v1alpha1.PresenceOnline || dispatch.SessionOf(&node).Live() ||
@@ -81,7 +83,7 @@ func TestNoGatewayLeft(t *testing.T) {
 	})
 	t.Logf("no gateway left: the leader had ended all %d sessions after %s (Lease 5s and the grace)", len(f.Sim.Agents()), time.Since(began).Round(10*time.Millisecond))
 	if at := f.nodes()[waiting.Spec.NodeName].Status.SessionEndedTime; at.After(time.Now().Add(time.Second)) {
-		t.Errorf("a session is said to have ended at %s, in the future", at)
+		t.Errorf("the recorded end of a session, %s, is in the future", at)
 	}
 	began = time.Now()
 	replicas[0].again(t)

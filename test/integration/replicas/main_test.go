@@ -1,5 +1,5 @@
-// Package replicas_test runs several gateways at once and takes them away: killed, drained, restarted
-// one after the other, cut off by the network. It has a cluster of its own.
+// Package replicas_test runs several gateways at once and removes them in different ways: killed,
+// drained, restarted one after the other, cut off by the network. It has its own cluster.
 package replicas_test
 
 import (
@@ -19,16 +19,16 @@ import (
 var (
 	// system is shared by the tests of this package.
 	system *stack.Stack
-	// orphanGrace is how long its machines have to reconnect when their gateway is gone.
+	// orphanGrace is the time that machines have to reconnect after the end of their gateway.
 	orphanGrace time.Duration
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// In full size it takes some time until all are recorded again, at 50 writes a second.
+	// In full size it takes some time until all sessions are recorded again, at 50 writes a second.
 	orphanGrace = time.Duration(simfleet.Sized(3, 30)) * time.Second
-	// The tests wait more than they work, some for one another.
-	_ = flag.Set("test.parallel", "16") // it exists
+	// The tests mostly wait, some of them for one another.
+	_ = flag.Set("test.parallel", "16") // the flag exists
 	os.Exit(testfleet.Main(m, &system, stack.Options{
 		Gateways: 2, AgentBinary: "testagent",
 		ControllerArgs: []string{"--stale-after=5s", "--orphan-grace=" + orphanGrace.String()},
@@ -36,11 +36,11 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// gateways is held by a test that does something to the two gateways of the system; tests with
-// gateways of their own run beside it.
+// gateways is locked by a test that stops or starts the two gateways of the system. Tests with
+// their own gateways run at the same time.
 var gateways sync.Mutex
 
-// alone lets the test have the gateways of the system until it ends, both ready.
+// alone reserves the gateways of the system for the test until it ends, with both ready.
 func alone(t *testing.T) {
 	t.Helper()
 	gateways.Lock()
@@ -56,7 +56,7 @@ type replica struct {
 	name, pairing, node, told string
 }
 
-// twoOfItsOwn starts two gateways that only this test knows, on addresses of host.
+// twoOfItsOwn starts two gateways that no other test uses, on addresses of host.
 func twoOfItsOwn(t *testing.T, name, host string) []*replica {
 	t.Helper()
 	free, err := stack.FreeAddresses(4)
@@ -64,7 +64,7 @@ func twoOfItsOwn(t *testing.T, name, host string) []*replica {
 		t.Fatal(err)
 	}
 	for i, address := range free {
-		_, port, _ := net.SplitHostPort(address) // HOST:PORT, as promised
+		_, port, _ := net.SplitHostPort(address) // HOST:PORT, as documented
 		free[i] = net.JoinHostPort(host, port)
 	}
 	var replicas []*replica
@@ -76,7 +76,7 @@ func twoOfItsOwn(t *testing.T, name, host string) []*replica {
 	return replicas
 }
 
-// again starts the replica on its addresses and waits until it may serve.
+// again starts the replica on its addresses and waits until it is ready.
 func (r *replica) again(t *testing.T) {
 	t.Helper()
 	process, err := system.SpareGateway(r.name, r.pairing, r.node, "--advertise-node-endpoint", r.told)
@@ -90,7 +90,7 @@ func (r *replica) again(t *testing.T) {
 	}
 }
 
-// bringUp starts a gateway again, if it does not run, and waits until it may serve.
+// bringUp starts a gateway again, if it does not run, and waits until it is ready.
 func bringUp(t *testing.T, i int) {
 	t.Helper()
 	if !system.Gateways[i].Running() {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// link is a network namespace with one cable to the namespace of the test. Both are removed when
-// the test ends.
+// link is a network namespace with one cable to the namespace of the test. The end of the test
+// removes both.
 type link struct {
 	t           *testing.T
 	name        string // of the namespace
@@ -19,11 +19,11 @@ type link struct {
 	here, there string // their addresses
 }
 
-// nobody is a hardware address that no end of the cable has: what is sent to it vanishes without
-// a word, as behind a switch that lost its mind.
+// nobody is a hardware address that no end of the cable has. Packets to it disappear without an
+// error, as behind a broken switch.
 const nobody = "02:00:00:00:00:fe"
 
-// newLink lays a cable; it skips the test, loudly, where that cannot be done.
+// newLink creates a cable. It skips the test, with a clear message, where that is impossible.
 func newLink(t *testing.T) *link {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil || os.Geteuid() != 0 {
@@ -38,7 +38,7 @@ func newLink(t *testing.T) *link {
 	}
 	t.Cleanup(func() { l.ip("netns del " + l.name) })
 	l.ip("link add " + l.near + " type veth peer name " + l.far)
-	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", l.near).Run() }) // gone with the namespace, mostly
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", l.near).Run() }) // usually deleted with the namespace
 	l.ip("link set " + l.far + " netns " + l.name)
 	l.ip("addr add " + l.here + "/30 dev " + l.near)
 	l.ip("link set " + l.near + " up")
@@ -48,7 +48,7 @@ func newLink(t *testing.T) *link {
 	return l
 }
 
-// beside lays a second pair of addresses over the same cable, to be cut on its own.
+// beside adds a second pair of addresses to the same cable, which can be cut separately.
 func (l *link) beside() *link {
 	second := *l
 	second.here, second.there = next(l.here), next(l.there)
@@ -57,7 +57,7 @@ func (l *link) beside() *link {
 	return &second
 }
 
-// next is the address in the network after the next: 10.200.3.1 leads to 10.216.3.1.
+// next returns the address sixteen /16 networks higher: 10.200.3.1 leads to 10.216.3.1.
 func next(address string) string {
 	bytes := netip.MustParseAddr(address).As4()
 	bytes[1] += 16
@@ -71,7 +71,8 @@ func (l *link) ip(arguments string) {
 	}
 }
 
-// deafen makes everything that is sent from here vanish; mute what is sent from there.
+// deafen drops all packets from the test's end of the cable; `mute` drops all packets from the other
+// end.
 func (l *link) deafen() {
 	l.ip("neigh replace " + l.there + " lladdr " + nobody + " dev " + l.near + " nud permanent")
 }
@@ -80,7 +81,7 @@ func (l *link) mute() {
 	l.ip("-n " + l.name + " neigh replace " + l.here + " lladdr " + nobody + " dev " + l.far + " nud permanent")
 }
 
-// heal ends both.
+// heal ends the effects of `deafen` and `mute`.
 func (l *link) heal() {
 	_ = exec.Command("ip", "neigh", "del", l.there, "dev", l.near).Run()
 	_ = exec.Command("ip", "-n", l.name, "neigh", "del", l.here, "dev", l.far).Run()

@@ -15,12 +15,12 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
-// connectionLife is what a connection has in a network that breaks them.
+// connectionLife is the lifetime of a connection in a network that breaks connections.
 const connectionLife = time.Second
 
-// A network that breaks every connection after a moment: streams cannot last in it, so the machine
-// polls, and one polled session goes on over many connections. Then its gateway dies, and it goes
-// to the other one.
+// The network breaks every connection after a moment, so streams cannot last and the machine polls.
+// One polled session continues over many connections. Then its gateway is killed, and the machine
+// moves to the other gateway.
 func TestPollsWhereStreamsBreak(t *testing.T) {
 	t.Parallel()
 	f, networks, gateways := breaking(t, "polls", time.Hour)
@@ -55,7 +55,7 @@ func TestPollsWhereStreamsBreak(t *testing.T) {
 	}
 }
 
-// When the network is mended, the machine finds out and streams again.
+// When the network is repaired, the machine detects it and uses streams again.
 func TestPollsGiveWayToStreams(t *testing.T) {
 	t.Parallel()
 	f, networks, _ := breaking(t, "streams", 3*time.Second)
@@ -72,7 +72,8 @@ func polls(a *sim.Agent) bool {
 	return a.Online() && transport == session.TransportPoll
 }
 
-// breaking brings a machine to polls, in networks that break connections, one to each gateway.
+// breaking starts a machine in networks that break connections, one network per gateway, and waits
+// until it polls.
 func breaking(t *testing.T, name string, probe time.Duration) (*fleet, []*network, []*replica) {
 	t.Helper()
 	gateways := twoOfItsOwn(t, name, "127.0.0.1")
@@ -85,13 +86,13 @@ func breaking(t *testing.T, name string, probe time.Duration) (*fleet, []*networ
 	return f, networks, gateways
 }
 
-// network is the way to a gateway; it may give every connection a short life.
+// network forwards connections to a gateway; it may limit the lifetime of every connection.
 type network struct {
 	address string
 	gateway string
 
 	mu   sync.Mutex
-	life time.Duration // 0: for ever
+	life time.Duration // 0: no limit
 	open map[net.Conn]struct{}
 	met  int
 }
@@ -123,7 +124,7 @@ func newNetworkAt(t *testing.T, host, gateway string) *network {
 	return n
 }
 
-// limit breaks what is open, and gives what comes so long a life.
+// limit closes all open connections and sets the lifetime of new ones.
 func (n *network) limit(life time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -16,21 +16,21 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// record sees every write to the Nodes and dispatches of one namespace: each is one event.
+// record counts every write to the Nodes and dispatches of one namespace; each write is one event.
 type record struct {
 	mu sync.Mutex
-	// on is the gateway that each Node was on when it was last seen Online, absent all that was
-	// seen of Nodes that were not.
+	// on maps each Node to its gateway when it was last seen Online. absent holds all states in
+	// which a Node was seen that was not Online.
 	on     map[string]string
 	absent []absence
-	// nodeWrites counts writes to Nodes; created, dispatched and ended writes to dispatches, by
-	// the phase they left behind.
+	// nodeWrites counts writes to Nodes; created, dispatched and ended count writes to dispatches
+	// by the phase after the write.
 	nodeWrites, created, dispatched, ended int
 	phases                                 map[v1alpha1.DispatchPhase]int
 }
 
-// absence is a Node that was called something but Online, when that was seen, and the gateway on
-// which it was Online before.
+// absence is a Node that was seen with a presence other than Online, with the time and the gateway
+// on which it was Online before.
 type absence struct {
 	node     string
 	presence v1alpha1.NodePresence
@@ -38,7 +38,7 @@ type absence struct {
 	after    string
 }
 
-// follow records until the test ends.
+// follow records events until the test ends.
 func follow(t *testing.T, namespace string) *record {
 	t.Helper()
 	c, err := client.NewWithWatch(system.Cluster.Admin(), client.Options{Scheme: cluster.Scheme()})
@@ -97,7 +97,7 @@ func (r *record) take(event watch.Event) {
 	}
 }
 
-// seen is a copy of what was counted.
+// seen returns the counts.
 func (r *record) seen() (nodeWrites, created, dispatched, ended int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,8 +114,8 @@ func (r *record) away() map[string]v1alpha1.NodePresence {
 	return away
 }
 
-// wronged are the absences of machines whose gateway was killed that are not true: of those that
-// are on another gateway, or still had time to reconnect.
+// wronged returns the false absences: those of machines on another gateway, and those of machines
+// of the killed gateway that still had time to reconnect.
 func (r *record) wronged(gateway string, until time.Time) (wronged []absence) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
-// traffic keeps asking all machines in turn, some of it for work that lasts.
+// traffic creates dispatches for all machines in turn; some of them run for a while.
 type traffic struct {
 	stop  context.CancelFunc
 	done  sync.WaitGroup
@@ -49,15 +49,15 @@ func startTraffic(f *fleet, every time.Duration) *traffic {
 	return tr
 }
 
-// end stops asking and returns what was asked.
+// end stops the traffic and returns the created dispatches.
 func (tr *traffic) end() []*v1alpha1.CapabilityDispatch {
 	tr.stop()
 	tr.done.Wait()
 	return tr.asked
 }
 
-// Every gateway is drained and replaced under traffic, one after the other, as a rolling update
-// does: it sends its machines to the other one, ends by itself with 0, and no dispatch notices.
+// Every gateway is drained and replaced under traffic, one after the other, as in a rolling update.
+// It moves its machines to the other gateway and exits with 0, and every dispatch succeeds.
 func TestRollingRestartUnderTraffic(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -96,7 +96,8 @@ func TestRollingRestartUnderTraffic(t *testing.T) {
 	if created != len(asked) || ended != len(asked) {
 		t.Errorf("%d creations and %d ends of %d dispatches", created, ended, len(asked))
 	}
-	// Claims, and Dispatched: of what was created while its machine was away, or that lasted.
+	// Claims and Dispatched are written for dispatches that were created while their machine was
+	// away, or that lasted.
 	if dispatched > 2*len(asked) {
 		t.Errorf("%d writes on the way of %d dispatches", dispatched, len(asked))
 	}

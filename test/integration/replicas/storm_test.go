@@ -16,8 +16,9 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// A gateway dies under many machines and is started again: those come back to either, spread over
-// time and with one write each; those of the other gateway notice nothing.
+// A gateway with many machines is killed and started again. Its machines reconnect to either
+// gateway, spread over time and with one write each. The machines of the other gateway are not
+// affected.
 func TestReconnectStorm(t *testing.T) {
 	t.Parallel()
 	alone(t)
@@ -68,12 +69,13 @@ func TestReconnectStorm(t *testing.T) {
 			t.Errorf("%s lost its session though its gateway lived", a.Name)
 		}
 	}
-	// The record of the new session, seldom one more: of what changed in it meanwhile, or of the leader.
+	// One write records the new session. A second one is rare: a change in the meantime, or a write
+	// of the leader.
 	if writes > 2*len(lost)+20 {
 		t.Errorf("%d writes to Nodes for %d machines that came back", writes, len(lost))
 	}
 	if away := seen.away(); len(away) > len(lost)/2 {
-		t.Errorf("%d of %d machines were called away: %v", len(away), len(lost), away)
+		t.Errorf("%d of %d machines were reported absent: %v", len(away), len(lost), away)
 	}
 }
 

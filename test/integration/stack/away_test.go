@@ -20,8 +20,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// Not parallel: no controller runs and policies are deleted. The code is old enough to lie between two
-// proofs when the next controller sees it for the first time.
+// The test is not parallel: no controller runs and policies are deleted. The code must be old
+// enough to lie between two proofs when the next controller first sees it.
 func TestWhatIsWrittenWhileNoControllerRunsAndAPolicyIsAwayIsNotBelieved(t *testing.T) {
 	f := newFleet(t)
 	_, undecided := f.Knock("kiosk")
@@ -63,7 +63,8 @@ func TestWhatIsWrittenWhileNoControllerRunsAndAPolicyIsAwayIsNotBelieved(t *test
 	f.codesCount()
 }
 
-// codesCount waits until codes are believed again: those of the first seconds of new proofs are not.
+// codesCount waits until codes are accepted again: codes from the first seconds of new proofs are
+// not.
 func (f *fleet) codesCount() {
 	f.Helper()
 	f.Eventually("a code that a proof covers", func() bool {
@@ -77,8 +78,8 @@ func (f *fleet) codesCount() {
 	})
 }
 
-// deletePolicies deletes shipped policies and returns the function that restores them; the end of the
-// test does so, too.
+// deletePolicies deletes shipped policies and returns a function that restores them; the end of the
+// test restores them too.
 func (f *fleet) deletePolicies(names ...string) (restore func()) {
 	f.Helper()
 	shipped, err := config.Objects(config.DirPolicy)
@@ -107,7 +108,7 @@ func (f *fleet) deletePolicies(names ...string) (restore func()) {
 	return restore
 }
 
-// serverTime returns the time at the API server, in seconds.
+// serverTime returns the API server's time, in whole seconds.
 func (f *fleet) serverTime() time.Time {
 	f.Helper()
 	probe := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "time-"}}

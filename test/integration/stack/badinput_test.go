@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// wrong changes the PIN of a code, keeping its form.
+// wrong returns another PIN of the same form.
 func wrong(code string) string {
 	last := code[len(code)-1]
 	return code[:len(code)-1] + string('0'+(last-'0'+1)%10)
@@ -146,10 +146,10 @@ func TestNodeDeletedWhileConnectedEndsItsWorkFirst(t *testing.T) {
 	}
 	d := f.Ended(running)
 	if d.Status.Phase != v1alpha1.DispatchFailed || d.Status.Execution != v1alpha1.ExecutionUnknown {
-		t.Errorf("what ran ended %+v", d.Status)
+		t.Errorf("the running dispatch ended %+v", d.Status)
 	}
 	f.Eventually("the Node to go", func() bool { return system.Client.Get(t.Context(), f.Key("kiosk"), node) != nil })
-	if err := agent.Until(f.Within(), "say that the cluster refuses it", func(out string) bool {
+	if err := agent.Until(f.Within(), "report that the cluster refuses it", func(out string) bool {
 		return strings.Contains(strings.ToLower(out), "refused") || strings.Contains(strings.ToLower(out), "no longer") || strings.Contains(strings.ToLower(out), "revoked")
 	}); err != nil {
 		t.Error(err)

@@ -10,10 +10,11 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// lifetime is that of the certificates of this test.
+// lifetime is the lifetime of the certificates of this test.
 const lifetime = 30 * time.Second
 
-// restartController stops the controller in order and starts it again with more flags.
+// restartController stops the controller gracefully and starts it again with args in addition to
+// its flags.
 func restartController(f *fleet, args ...string) {
 	f.Helper()
 	before := system.ControllerArgs
@@ -23,7 +24,7 @@ func restartController(f *fleet, args ...string) {
 	if err := system.StartController(); err != nil {
 		f.Fatal(err)
 	}
-	// A cleanup calls this too, when the test's own context is over.
+	// A cleanup calls this function too, when the test's own context has ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), testfleet.Patience)
 	defer cancel()
 	if err := system.Controller.WaitReady(ctx); err != nil {
@@ -31,8 +32,9 @@ func restartController(f *fleet, args ...string) {
 	}
 }
 
-// Four machines with certificates of half a minute: one renews, one also changes its key, one
-// sleeps past the end and comes back, one sleeps and is revoked meanwhile.
+// Four machines have certificates of half a minute. The first renews; the second also changes its
+// key. The third sleeps past the end of its certificate and returns; the fourth is revoked while it
+// sleeps.
 func TestCertificatesAreRenewedRotatedAndRecovered(t *testing.T) {
 	f := newFleet(t)
 	restartController(f, "--certificate-duration="+lifetime.String())
@@ -62,7 +64,7 @@ func TestCertificatesAreRenewedRotatedAndRecovered(t *testing.T) {
 	})
 }
 
-// renewed waits for a second certificate that is in use, and looks when it was asked for.
+// renewed waits until the second certificate is in use, and checks when it was requested.
 func (f *fleet) renewed(name string) {
 	f.Helper()
 	node := testfleet.Await(f, name, &v1alpha1.Node{}, "on its second certificate", func(n *v1alpha1.Node) bool {
@@ -83,7 +85,7 @@ func (f *fleet) renewed(name string) {
 func (f *fleet) rotated(name, pinned string, agent *stack.Process) {
 	f.Helper()
 	f.Eventually("the next key to be the pin", func() bool {
-		var n v1alpha1.Node // a fresh one: a field that is gone must be seen as gone
+		var n v1alpha1.Node // a new object: a removed field must be read as absent
 		return system.Client.Get(f.Context(), f.Key(name), &n) == nil &&
 			n.Spec.PublicKeySHA256 != pinned && n.Spec.NextPublicKeySHA256 == "" && n.Status.Certificate.PublicKeySHA256 == n.Spec.PublicKeySHA256
 	})
@@ -93,7 +95,7 @@ func (f *fleet) rotated(name, pinned string, agent *stack.Process) {
 	f.Works(name)
 }
 
-// expired waits until the newest certificate of a machine that is away has ended.
+// expired waits until the newest certificate of a stopped machine has expired.
 func (f *fleet) expired(name string) {
 	f.Helper()
 	testfleet.Await(f, name, &v1alpha1.Node{}, "without a valid certificate", func(n *v1alpha1.Node) bool {

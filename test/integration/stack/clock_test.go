@@ -12,14 +12,14 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// clock makes the agents that the test starts from now on believe in a time that is off.
+// clock sets the clock offset of the agents that the test starts from now on.
 func (f *fleet) clock(off time.Duration) {
 	f.Helper()
 	f.Setenv("MOORING_TEST_CLOCK_OFFSET", off.String())
 }
 
-// Ten minutes either way are normal for machines without a time service: they pair, they work, and
-// people are told.
+// An offset of ten minutes is normal for machines without a time service. They pair and work, and a
+// condition reports the offset.
 func TestAClockThatIsTenMinutesOffWorksAndIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		off  time.Duration
@@ -47,16 +47,16 @@ func TestAClockThatIsTenMinutesOffWorksAndIsReported(t *testing.T) {
 	}
 }
 
-// in1970 is what a machine in 1970 says about a gateway's certificate.
+// in1970 is the agent's message about a gateway's certificate when the machine's clock shows 1970.
 const in1970 = "days ahead of the clock here, which shows 1970-01-"
 
-// A machine without a battery wakes up in 1970. A PIN needs no clock; whatever needs one refuses,
-// says by how much it is off, and goes on once it is set.
+// A machine without a clock battery starts in 1970. A PIN needs no clock. Every step that needs one
+// fails, reports the offset, and continues after the clock is set.
 func TestAMachineIn1970ExchangesItsPINAndRefusesTheRest(t *testing.T) {
 	f := newFleet(t)
 	epoch := -time.Since(time.Unix(0, 0))
 	f.clock(epoch)
-	agent, request := f.Knock("kiosk") // the request is there: the PIN was exchanged
+	agent, request := f.Knock("kiosk") // the request exists, so the PIN was exchanged
 	if err := agent.WaitFor(f.Within(), in1970); err != nil {
 		t.Fatalf("the poll does not name the offset: %v", err)
 	}
@@ -77,7 +77,7 @@ func TestAMachineIn1970ExchangesItsPINAndRefusesTheRest(t *testing.T) {
 		t.Fatalf("the session does not name the offset: %v", err)
 	}
 	if out := early.Output(); !strings.Contains(out, "cannot be trusted") || !early.Running() {
-		t.Errorf("the agent gave up or says something else:\n%s", early.Tail(10))
+		t.Errorf("the agent ended or reports another problem:\n%s", early.Tail(10))
 	}
 	early.Stop()
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// Somebody copies the identity directory of a machine and runs both.
+// An attacker copies the identity directory of a machine and runs both.
 func TestCopiedIdentityIsSuspected(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -43,7 +43,7 @@ func TestCopiedIdentityIsSuspected(t *testing.T) {
 	}
 }
 
-// offline waits until no session of the Node is live.
+// offline waits until the Node has no session.
 func (f *fleet) offline(node string) {
 	f.Helper()
 	testfleet.Await(f, node, &v1alpha1.Node{}, "without a session", func(n *v1alpha1.Node) bool {
@@ -51,7 +51,7 @@ func (f *fleet) offline(node string) {
 	})
 }
 
-// private gives a copied directory the permissions an agent asks for.
+// private sets the permissions of a copied directory that an agent requires.
 func private(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.Chmod(dir, 0o700); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// paired starts an agent in the pod that is to become the Node of that name.
+// paired starts an agent in the pod and waits until its Node of that name is Online.
 func (w *workload) paired(name string) *stack.Process {
 	w.Helper()
 	agent := w.start(w.token("mooring", w.toPod()), w.ca())
@@ -31,7 +31,7 @@ func (w *workload) leaves(name string) {
 	})
 }
 
-// rejoin makes the core Node again, under its name, and a pod on it.
+// rejoin creates the core Node again under its name, with a pod on it.
 func (w *workload) rejoin() {
 	w.Helper()
 	former := w.node.UID
@@ -45,7 +45,7 @@ func (w *workload) rejoin() {
 	}
 }
 
-// The core Node goes and comes again while no controller runs.
+// The core Node is deleted and created again while no controller runs.
 func TestAnAgentLeavesWithItsCoreNodeAlsoWhenTheControllerWasAway(t *testing.T) {
 	w := newWorkload(newFleet(t))
 	w.rule("fleet: " + w.Namespace + "\nnodePrefix: edge-\n")
@@ -79,14 +79,14 @@ func TestAnAgentLeavesWithItsCoreNodeAlsoWhenTheControllerWasAway(t *testing.T) 
 	}
 }
 
-// A rule that is changed must not give a machine a second identity, nor let a revoked one in.
+// A changed rule must neither give a machine a second identity nor admit a revoked one.
 func TestAChangedPrefixMakesNoSecondIdentity(t *testing.T) {
 	t.Parallel()
 	w := newWorkload(newFleet(t))
 	w.rule("fleet: " + w.Namespace + "\n")
 	agent := w.paired(w.nodeName())
 	w.rule("fleet: " + w.Namespace + "\nnodePrefix: edge-\n")
-	w.Works(w.nodeName()) // who is paired stays who it is
+	w.Works(w.nodeName()) // a paired machine keeps its name
 
 	refused := func() {
 		t.Helper()

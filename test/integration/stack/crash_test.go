@@ -17,8 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// Twenty dispatches run when something dies. Each appends one line per run to a file: that file,
-// not any status, says what really happened.
+// Twenty dispatches run when a process is killed. Each run appends one line to a file. The file,
+// not a status, is the evidence of the runs.
 func TestKilledInTheMiddle(t *testing.T) {
 	for _, victim := range []struct {
 		name string
@@ -65,7 +65,7 @@ func runs(path string) []string {
 	return strings.Fields(string(text))
 }
 
-// checkTruth compares what the statuses say with what the file says.
+// checkTruth compares the statuses with the lines of the file.
 func checkTruth(f *fleet, asked []*v1alpha1.CapabilityDispatch, out string) {
 	f.Helper()
 	tally := map[string]int{}
@@ -123,8 +123,8 @@ func TestApiserverRestartedUnderEveryone(t *testing.T) {
 	}
 }
 
-// admitted tells whether the apiserver admits our kinds: for some seconds after its start it
-// answers 503, because mutating policies wait for the schema of custom resources.
+// admitted reports whether the apiserver accepts creations of our kinds. For some seconds after its
+// start it answers 503, because mutating policies wait for the schema of custom resources.
 func (f *fleet) admitted() bool {
 	d := &v1alpha1.CapabilityDispatch{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "dry-"},

@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// cert-manager makes another CA under the name of the one whose Secret was deleted.
+// cert-manager creates another CA under the name of the CA whose Secret was deleted.
 func TestADeletedDeviceCAIsRecognisedAndMachinesKeepRunning(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("kiosk")
@@ -28,7 +28,7 @@ func TestADeletedDeviceCAIsRecognisedAndMachinesKeepRunning(t *testing.T) {
 		err := system.Client.Get(t.Context(), client.ObjectKeyFromObject(good), secret)
 		return err == nil && len(secret.Data["tls.crt"]) > 0 && string(secret.Data["tls.crt"]) != string(good.Data["tls.crt"])
 	})
-	restartController(f) // which asks the issuers for their CAs
+	restartController(f) // its start makes it ask the issuers for their CAs
 	f.trustEvent(v1alpha1.ReasonCAReplaced, "its Secret was deleted or replaced")
 	if got := f.bundle(v1alpha1.TrustDeviceCAKey).SHA256(); got != trusted {
 		t.Errorf("the device bundle is %s, was %s", got, trusted)
@@ -38,7 +38,7 @@ func TestADeletedDeviceCAIsRecognisedAndMachinesKeepRunning(t *testing.T) {
 
 	agent, request := f.Knock("newcomer")
 	f.Approve(request.Name)
-	testfleet.Await(f, "newcomer", &v1alpha1.Node{}, "told why it gets no certificate", func(n *v1alpha1.Node) bool {
+	testfleet.Await(f, "newcomer", &v1alpha1.Node{}, "with the reason of its missing certificate", func(n *v1alpha1.Node) bool {
 		valid := meta.FindStatusCondition(n.Status.Conditions, v1alpha1.ConditionCertificateValid)
 		return valid != nil && valid.Reason == v1alpha1.ReasonCertificateRefused && strings.Contains(valid.Message, "the Secret of the device CA was deleted or replaced")
 	})
@@ -55,7 +55,7 @@ func TestADeletedDeviceCAIsRecognisedAndMachinesKeepRunning(t *testing.T) {
 	f.Works("kiosk")
 }
 
-// trustEvent waits for an Event about ConfigMap mooring-trust.
+// trustEvent waits for an Event of ConfigMap mooring-trust.
 func (f *fleet) trustEvent(reason, text string) {
 	f.Helper()
 	f.Eventually("an Event "+reason, func() bool {

@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// expectExit waits for the agent to give up with a code other than 0 and a text a person can use.
+// expectExit waits until the agent exits, with a code other than 0 and a text for people.
 func expectExit(f *fleet, agent *stack.Process, text string) {
 	f.Helper()
 	code, err := agent.Wait(f.Within())
@@ -24,7 +24,7 @@ func expectExit(f *fleet, agent *stack.Process, text string) {
 	}
 }
 
-// decideNarrow approves and grants only some of what was asked for.
+// decideNarrow approves a request and grants only one of the requested capabilities.
 func (f *fleet) decideNarrow(request, capability string) {
 	f.Helper()
 	patch := fmt.Sprintf(`{"spec":{"decision":{"verdict":"Approved","capabilities":[%q]}}}`, capability)

@@ -6,7 +6,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// fleet is a namespace of one test.
+// fleet is the namespace of one test.
 type fleet struct{ *testfleet.Fleet }
 
 func newFleet(t *testing.T) *fleet {
@@ -14,5 +14,5 @@ func newFleet(t *testing.T) *fleet {
 	return &fleet{testfleet.New(t, system)}
 }
 
-// on is the same fleet in a subtest.
+// on returns the same fleet for a subtest.
 func (f *fleet) on(t *testing.T) *fleet { return &fleet{f.On(t)} }

@@ -21,7 +21,7 @@ var (
 	waysOfGit  = map[string][]string{"server-side": serverSide, "client-side": nil}
 )
 
-// What really ran is what the machine wrote to a file, one line for each run.
+// The machine writes one line per run to a file; these lines are the evidence of the runs.
 func TestAManifestThatIsAppliedForEverRunsOnce(t *testing.T) {
 	t.Parallel()
 	f := newPipeline(t)
@@ -50,7 +50,8 @@ func TestAManifestThatIsAppliedForEverRunsOnce(t *testing.T) {
 	}
 }
 
-// The spec is final, so Git asks for another run by another name: a number, or what the file says.
+// The spec is final, so Git requests another run with another name: a number, or a hash of the
+// content.
 func TestAnotherNameIsAnotherRun(t *testing.T) {
 	t.Parallel()
 	f := newPipeline(t)
@@ -104,7 +105,8 @@ func TestAnEditedManifestIsRefusedAndDoesNotRun(t *testing.T) {
 	}
 }
 
-// Pruning ends what runs: the machine has room for one run, so the next one needs its end.
+// Pruning ends a running dispatch. The machine runs one dispatch at a time, so the next one needs
+// that end.
 func TestWhatIsPrunedIsCancelled(t *testing.T) {
 	t.Parallel()
 	f := newPipeline(t)
@@ -120,7 +122,8 @@ func TestWhatIsPrunedIsCancelled(t *testing.T) {
 	p.nothingElseRan()
 }
 
-// Why manifests in Git have no ttlSecondsAfterFinished, and docs/how-to/gitops.md says so.
+// The test shows why manifests in Git have no ttlSecondsAfterFinished, as docs/how-to/gitops.md
+// explains.
 func TestWithATTLThePipelineRunsItAgain(t *testing.T) {
 	t.Parallel()
 	f := newPipeline(t)

@@ -22,7 +22,8 @@ func (f *fleet) keepRunning() (stop func()) {
 	return stop
 }
 
-// endLease deletes the Lease of a controller that was killed: the next one need not wait for its end.
+// endLease deletes the Lease of a controller that was killed, so that the next one does not wait
+// until it expires.
 func (f *fleet) endLease() {
 	f.Helper()
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.LeaderLease}}
@@ -31,7 +32,7 @@ func (f *fleet) endLease() {
 	}
 }
 
-// make up keeps the processes running as their Deployments do.
+// "make up" restarts the processes as their Deployments do.
 func TestAControllerThatLostItsLeadershipIsStartedAgain(t *testing.T) {
 	f := newFleet(t)
 	stop := f.keepRunning()
@@ -47,7 +48,7 @@ func TestAControllerThatLostItsLeadershipIsStartedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.endLease()
-	f.Issue("kiosk") // waits until a controller has made the code
+	f.Issue("kiosk") // waits until a controller has handled the code
 	stop()
 	if system.Controller == lost || !system.Controller.Running() {
 		t.Error("the code was made and no other controller runs")

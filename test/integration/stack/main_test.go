@@ -1,5 +1,6 @@
-// Package stack_test runs the whole system as processes: real control plane, controller and
-// gateway under their own rights, agents. It breaks things, so it has a cluster of its own.
+// Package stack_test runs the whole system as processes: a real control plane, agents, and
+// controller and gateway with their own rights. It has its own cluster because its tests break
+// components.
 package stack_test
 
 import (
@@ -11,11 +12,11 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// system is shared by the tests of this package. Those that break it run one after the other, before
-// those that only use it.
+// system is shared by the tests of this package. Tests that break it run one after the other,
+// before the tests that only use it.
 var system *stack.Stack
 
-// sideBySide is how many tests run at a time of those that break nothing: they mostly wait.
+// sideBySide is the number of parallel tests among those that break nothing; they mostly wait.
 const sideBySide = "6"
 
 func TestMain(m *testing.M) {
@@ -25,7 +26,8 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(testfleet.Main(m, &system, stack.Options{
 		Gateways: 1, Fsync: true, AgentBinary: "testagent",
-		// Short enough that a test sees a machine go Stale and a dead gateway being noticed.
+		// The durations are short, so that a test can see a machine become Stale and a dead gateway
+		// noticed.
 		ControllerArgs: []string{"--stale-after=5s", "--orphan-grace=2s"},
 		GatewayArgs:    []string{"--lease-duration=5s"},
 	}))

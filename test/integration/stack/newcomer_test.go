@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// A newcomer without rights types what the manual says, word for word, next to the downloaded
-// program, and is Online.
+// A user without rights types the commands of the manual, word for word, next to the downloaded
+// program. The machine becomes Online.
 func TestTheManualBringsALaptopOnline(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -55,8 +55,8 @@ func TestTheManualBringsALaptopOnline(t *testing.T) {
 	f.Works("laptop")
 }
 
-// newcomer is a home directory with a program that was downloaded, and its user: one without
-// rights, where the test can choose.
+// newcomer returns a home directory that contains a downloaded program, and its user. The user has
+// no rights if the test runs as root.
 func newcomer(t *testing.T) (home string, user *syscall.Credential) {
 	t.Helper()
 	home = t.TempDir()
@@ -85,7 +85,7 @@ func newcomer(t *testing.T) (home string, user *syscall.Credential) {
 	return home, user
 }
 
-// endGroup ends what a shell left in the background, and waits for it.
+// endGroup ends the background processes of a shell and waits for their end.
 func endGroup(t *testing.T, group int) {
 	ctx, cancel := context.WithTimeout(context.Background(), testfleet.Patience)
 	defer cancel()
@@ -93,6 +93,6 @@ func endGroup(t *testing.T, group int) {
 		return
 	}
 	if err := stack.Poll(ctx, func() bool { return errors.Is(syscall.Kill(-group, 0), syscall.ESRCH) }); err != nil {
-		t.Errorf("what the shell left does not end: %v", errors.Join(err, syscall.Kill(-group, syscall.SIGKILL)))
+		t.Errorf("the background processes of the shell do not end: %v", errors.Join(err, syscall.Kill(-group, syscall.SIGKILL)))
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// pipeline applies config/samples/gitops for a fleet as its account, from a copy that a test
-// edits as people would. What it renders runs test.append with the text of the sample, so that
-// the machine counts the runs.
+// pipeline applies config/samples/gitops for a fleet with the account of the fleet, from a copy
+// that a test edits as people would. Its dispatches run test.append with the text of the sample, so
+// that the machine counts the runs.
 type pipeline struct {
 	*fleet
 	dir, runs string
@@ -26,7 +26,7 @@ type pipeline struct {
 
 func samplesOfGit() string { return filepath.Join(system.Root, "config", "samples", "gitops") }
 
-// newPipeline makes the fleet of the samples.
+// newPipeline creates the fleet of the samples.
 func newPipeline(t *testing.T) *pipeline {
 	t.Helper()
 	p := (&pipeline{fleet: newFleet(t)}).again(t)
@@ -39,10 +39,10 @@ func newPipeline(t *testing.T) *pipeline {
 	return p
 }
 
-// as makes kubectl act as the account of the fleet.
+// as returns the flag with which kubectl acts as the account of the fleet.
 func (p *pipeline) as() string { return "--as=system:serviceaccount:" + p.Namespace + ":pipeline" }
 
-// again is a fresh copy for the same fleet, with no runs counted.
+// again returns a new copy for the same fleet, with no runs counted.
 func (p *pipeline) again(t *testing.T) *pipeline {
 	t.Helper()
 	next := &pipeline{fleet: p.on(t), dir: t.TempDir(), runs: filepath.Join(t.TempDir(), "runs")}
@@ -55,7 +55,7 @@ func (p *pipeline) again(t *testing.T) *pipeline {
 	return next
 }
 
-// edit replaces a text of a file, which must be there.
+// edit replaces a text of a file; the text must be there.
 func (p *pipeline) edit(file, old, new string) {
 	p.Helper()
 	path := filepath.Join(p.dir, file)
@@ -80,7 +80,7 @@ func (p *pipeline) render(folder string) string {
 	return strings.ReplaceAll(text, "workshop", p.Namespace)
 }
 
-// manifest is the one dispatch of a folder, with a run that counts.
+// manifest returns the only dispatch of a folder, changed to a capability that counts its runs.
 func (p *pipeline) manifest(folder string) (text, name string) {
 	p.Helper()
 	var d map[string]any
@@ -110,7 +110,7 @@ func (p *pipeline) apply(folder string, flags ...string) string {
 	return name
 }
 
-// refused wants the apply to fail and to say why.
+// refused fails the test unless the apply fails with the text why.
 func (p *pipeline) refused(folder, why string, flags ...string) {
 	p.Helper()
 	text, _ := p.manifest(folder)
@@ -132,7 +132,7 @@ func (p *pipeline) kubectl(input string, args ...string) {
 	}
 }
 
-// ended waits for the end of a dispatch, which must be a success.
+// ended waits for the end of a dispatch and fails the test unless it succeeded.
 func (p *pipeline) ended(name string) *v1alpha1.CapabilityDispatch {
 	p.Helper()
 	d := &v1alpha1.CapabilityDispatch{}
@@ -143,8 +143,8 @@ func (p *pipeline) ended(name string) *v1alpha1.CapabilityDispatch {
 	return d
 }
 
-// nothingElseRan lets the machine run one thing more, after all that came before, and then
-// compares what ran with the texts.
+// nothingElseRan runs one more dispatch, after all earlier ones, and compares the runs of the
+// machine with the texts.
 func (p *pipeline) nothingElseRan(texts ...string) {
 	p.Helper()
 	last := p.Ended(p.Ask("bench-3", "test.append", map[string]any{"file": p.runs, "line": "last"}))
@@ -160,7 +160,7 @@ func (p *pipeline) nothingElseRan(texts ...string) {
 	}
 }
 
-// healthOf asks what Argo CD and Flux think of a dispatch.
+// healthOf compares the health that Argo CD and Flux derive from a dispatch with want.
 func (p *pipeline) healthOf(d *v1alpha1.CapabilityDispatch, want string) {
 	p.Helper()
 	object, err := system.Run(p.Context(), stack.Admin, "kubectl", "get", "cdisp", d.Name, "-n", d.Namespace, "-o", "json")

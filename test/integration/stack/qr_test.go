@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// invite makes a QR code as a person does and returns what the picture says.
+// invite creates a QR code as a person does and returns its content and the name of the code.
 func (f *fleet) invite(args ...string) (invitation pairing.Invitation, code string) {
 	f.Helper()
 	argv := append([]string{"kubectl", "mooring", "code", "--method", "QR", "-n", f.Namespace, "-o", "json"}, args...)
@@ -31,7 +31,7 @@ func (f *fleet) invite(args ...string) (invitation pairing.Invitation, code stri
 	return invitation, made.Name
 }
 
-// scan starts an agent that was handed a QR code and nothing else. who names its directory.
+// scan starts an agent that receives a QR code and nothing else, with a directory of that name.
 func (f *fleet) scan(who string, invitation pairing.Invitation, args ...string) *stack.Process {
 	f.Helper()
 	file := filepath.Join(f.TempDir(), "uri")
@@ -46,7 +46,7 @@ func (f *fleet) scan(who string, invitation pairing.Invitation, args ...string) 
 	return agent
 }
 
-// approve does what an approver does who has compared the codes.
+// approve approves a request as a person does after comparing the codes.
 func (f *fleet) approve(request string) {
 	f.Helper()
 	if _, err := system.Run(f.Within(), stack.Admin, "kubectl", "mooring", "approve", request, "--yes", "-n", f.Namespace); err != nil {
@@ -64,14 +64,14 @@ func TestAMachinePairsByQRCode(t *testing.T) {
 	agent := f.scan("kiosk", invitation)
 	request := f.RequestOf(code)
 	if request.Spec.Method != v1alpha1.PairingMethodQR {
-		t.Errorf("the request says method %s", request.Spec.Method)
+		t.Errorf("the method of the request is %s", request.Spec.Method)
 	}
 	if err := agent.WaitFor(f.Within(), "Verification code: "+request.Spec.VerificationCode); err != nil {
 		t.Error(err)
 	}
 	f.approve(request.Name)
 	if node := f.Online("kiosk"); node.Labels["hall"] != "b" {
-		t.Errorf("the labels of the code did not land on the Node: %v", node.Labels)
+		t.Errorf("the Node does not have the labels of the code: %v", node.Labels)
 	}
 	if d := f.Ended(f.Ask("kiosk", "echo", map[string]any{"text": "hi"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("echo ended %+v", d.Status)
@@ -79,7 +79,7 @@ func TestAMachinePairsByQRCode(t *testing.T) {
 	if strings.Contains(agent.Output(), invitation.Secret) {
 		t.Error("the agent prints the secret")
 	}
-	// The picture is used up: another machine cannot come in with it.
+	// The QR code is used up: another machine cannot pair with it.
 	expectExit(f, f.scan("second", invitation), "does not accept this pairing code")
 }
 
@@ -97,7 +97,7 @@ func TestACodeThatApprovesByItselfNeedsNobody(t *testing.T) {
 	d := request.Spec.Decision
 	if d.Verdict != v1alpha1.VerdictApproved || !strings.HasSuffix(d.By, ":mooring-controller") ||
 		!strings.Contains(d.Reason, name) || !strings.Contains(d.Reason, code.Spec.IssuedBy) {
-		t.Errorf("the decision does not say who is behind it: %+v", d)
+		t.Errorf("the decision does not name the code and its issuer: %+v", d)
 	}
 	// The code was for one machine.
 	expectExit(f, f.scan("second", invitation), "does not accept this pairing code")
@@ -113,7 +113,7 @@ func TestAReinstalledMachineTakesOverItsNode(t *testing.T) {
 	f.PatchNode("kiosk", `{"spec":{"desiredState":"Suspended","maxInFlight":2}}`)
 	old.Stop()
 	waiting := f.Ask("kiosk", "echo", map[string]any{"text": "still here"})
-	// The old installation comes back and learns of the work, but may not have it.
+	// The old installation reconnects and sees the dispatch, but must not run it.
 	old = f.Agent("kiosk")
 	testfleet.Await(f, "kiosk", before, "Online again", func(n *v1alpha1.Node) bool {
 		return n.Status.Presence == v1alpha1.PresenceOnline && !n.Status.SessionStartedTime.Before(&waiting.CreationTimestamp)
@@ -134,7 +134,7 @@ func TestAReinstalledMachineTakesOverItsNode(t *testing.T) {
 	}
 	f.PatchNode("kiosk", `{"spec":{"desiredState":"Active"}}`)
 	if d := f.Ended(waiting); d.Status.Phase != v1alpha1.DispatchSucceeded {
-		t.Errorf("what waited for the Node ended %+v, %+v", d.Status, d.Status.Error)
+		t.Errorf("the waiting dispatch ended %+v, %+v", d.Status, d.Status.Error)
 	}
 	after := f.Online("kiosk")
 	if after.UID != before.UID || after.Labels["hall"] != "b" || after.Spec.MaxInFlight != 2 || len(after.Spec.CapabilityPolicy.Allow) != 1 {

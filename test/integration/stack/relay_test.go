@@ -22,12 +22,12 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// relay is somebody between a machine and the gateway: it ends TLS with a certificate of its own
-// and passes on whatever it hears.
+// relay is an attacker between a machine and the gateway. It ends TLS with its own certificate and
+// forwards all bytes.
 type relay struct {
 	address string
 	met     atomic.Int64 // connections
-	heard   atomic.Int64 // bytes of the machine after the handshake
+	heard   atomic.Int64 // bytes that the machine sent after the handshake
 }
 
 func newRelay(t *testing.T, certificate tls.Certificate) *relay {
@@ -82,7 +82,7 @@ func (r *relay) pass(ctx context.Context, victim net.Conn) {
 	copying.Wait()
 }
 
-// gatewayCA is the CA that the gateway presents; anybody can have it.
+// gatewayCA returns the CA that the gateway presents; every client can read it.
 func gatewayCA(t *testing.T) *x509.Certificate {
 	t.Helper()
 	conn, err := tls.Dial("tcp", system.PairingEndpoint, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
@@ -101,7 +101,7 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 	borrowed := own
 	borrowed.Certificate = append(append([][]byte{}, own.Certificate...), gatewayCA(t).Raw)
 	invitation, name := f.invite("--name", "kiosk")
-	for what, certificate := range map[string]tls.Certificate{"its own CA": own, "the gateway's CA besides": borrowed} {
+	for what, certificate := range map[string]tls.Certificate{"its own CA": own, "its own and the gateway's CA": borrowed} {
 		r := newRelay(t, certificate)
 		relayed := invitation
 		relayed.Gateway = r.address
@@ -111,26 +111,26 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 			t.Errorf("%s: exit code %d, error %v, want 9", what, code, err)
 		}
 		if r.met.Load() == 0 || r.heard.Load() != 0 {
-			t.Errorf("%s: the relay met %d connections and heard %d bytes", what, r.met.Load(), r.heard.Load())
+			t.Errorf("%s: the relay accepted %d connections and received %d bytes", what, r.met.Load(), r.heard.Load())
 		}
-		storesNothingForeign(f, "kiosk", invitation.LookupID) // no try was counted
+		storesNothingForeign(f, "kiosk", invitation.LookupID) // no attempt was counted
 	}
 	code := testfleet.Await(f, name, &v1alpha1.PairingCode{}, "Active", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeActive })
 	if left := code.Status.AttemptsLeft; left != nil && *left != v1alpha1.MaxPairingTries {
-		t.Errorf("the relay cost the code tries: %d are left", *left)
+		t.Errorf("the relay used attempts of the code: %d are left", *left)
 	}
 	var requests v1alpha1.PairingRequestList
 	if err := system.Client.List(t.Context(), &requests, client.InNamespace(f.Namespace)); err != nil || len(requests.Items) != 0 {
 		t.Errorf("%d requests were made, error %v", len(requests.Items), err)
 	}
-	// The same machine and the same code, without the relay.
+	// The same machine pairs with the same code, without the relay.
 	f.scan("kiosk", invitation)
 	f.approve(f.RequestOf(name).Name)
 	f.Online("kiosk")
 }
 
-// The control: a typed code has nothing to check the relay by before the exchange, so the relay
-// hears the machine, and the exchange fails.
+// This is the control. With a typed code a machine cannot detect the relay before the exchange: the
+// relay receives the machine's messages, and the exchange fails.
 func TestARelayHearsAMachineWithATypedCodeButCannotPairIt(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -143,12 +143,13 @@ func TestARelayHearsAMachineWithATypedCodeButCannotPairIt(t *testing.T) {
 	t.Cleanup(agent.Stop)
 	expectExit(f, agent, "does not accept this pairing code")
 	if r.heard.Load() == 0 {
-		t.Error("the relay does not work: it heard nothing")
+		t.Error("the relay does not work: it received nothing")
 	}
 	storesNothingForeign(f, "kiosk")
 }
 
-// storesNothingForeign looks for what only a gateway could have said, and for more.
+// storesNothingForeign fails the test if the agent's files contain data that only a gateway could
+// have sent, or one of more.
 func storesNothingForeign(f *fleet, who string, more ...string) {
 	f.Helper()
 	dir := system.IdentityDir(f.Namespace + "-" + who)
@@ -164,7 +165,7 @@ func storesNothingForeign(f *fleet, who string, more ...string) {
 		}
 		return err
 	})
-	// The agent may still be at work: a file that goes meanwhile is none of its secrets.
+	// The agent may still run: a file that disappears during the walk is not a secret.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		f.Fatal(err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// Both CAs are replaced while dispatches run, step by step as docs/how-to/rotate-cas.md says:
-// none fails. A machine that was away all the time, and knows only the old CA, comes back.
+// Both CAs are replaced while dispatches run, in the steps of docs/how-to/rotate-cas.md, and no
+// dispatch fails. A machine that was away all the time and trusts only the old CA comes back.
 func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 	f := newFleet(t)
 	short := "--certificate-duration=" + lifetime.String()
@@ -41,7 +41,7 @@ func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 	f.keepPreviousChain()
 	f.kubectl("", "patch", "certificate", "-n", v1alpha1.SystemNamespace, "mooring-gateway", "--type=merge",
 		"-p", `{"spec":{"issuerRef":{"name":"mooring-server-ca-2"}}}`)
-	// The rest of this package goes on with the new ones.
+	// The remaining tests of this package use the new CAs.
 	system.ControllerArgs = append(system.ControllerArgs, "--server-issuer=mooring-server-ca-2", "--device-issuer=mooring-device-ca-2")
 	traffic()
 	restartController(f, short, "--previous-server-issuer=mooring-server-ca", "--previous-device-issuer=mooring-device-ca")
@@ -49,7 +49,7 @@ func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 		return f.signedBy(0, filepath.Join(system.Gateways[0].TLSDir, "current", "tls.crt"))
 	})
 	traffic()
-	f.RestartGateway() // which takes the new chain at once, not when it is ten minutes old
+	f.RestartGateway() // it takes the new chain at once, not when the chain is ten minutes old
 	traffic()
 	f.stored("kiosk", 2)
 	f.Eventually("a device certificate of the new CA in use", func() bool {
@@ -65,7 +65,7 @@ func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 	f.Works("away")
 
 	traffic()
-	restartController(f, "--certificate-duration=24h") // the old ones are dropped
+	restartController(f, "--certificate-duration=24h") // the old CAs are dropped
 	f.stored("kiosk", 1)
 	traffic()
 	for _, d := range asked {
@@ -76,7 +76,7 @@ func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 	t.Logf("%d dispatches", len(asked))
 }
 
-// authorities is a CA and its Issuer, of one name.
+// authorities is the manifest of a CA and its Issuer of the same name.
 const authorities = `
 apiVersion: cert-manager.io/v1
 kind: Certificate
@@ -108,18 +108,19 @@ func (f *fleet) kubectl(input string, args ...string) {
 	}
 }
 
-// bundle is what ConfigMap mooring-trust says.
+// bundle returns the CAs of one key of ConfigMap mooring-trust.
 func (f *fleet) bundle(key string) identity.Bundle {
 	var config corev1.ConfigMap
 	name := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}
 	if err := system.Client.Get(f.Context(), name, &config); err != nil {
 		return identity.Bundle{}
 	}
-	bundle, _ := identity.ParseBundle([]byte(config.Data[key])) // an empty one is waited on
+	bundle, _ := identity.ParseBundle([]byte(config.Data[key])) // the callers wait for a bundle that is not empty
 	return bundle
 }
 
-// stored waits until the server bundle has that many CAs and the Online machine says it has it.
+// stored waits until the server bundle has that many CAs and the Online machine reports that
+// bundle.
 func (f *fleet) stored(name string, cas int) {
 	f.Helper()
 	f.Eventually(fmt.Sprintf("%s to have %d server CAs", name, cas), func() bool {
@@ -130,7 +131,7 @@ func (f *fleet) stored(name string, cas int) {
 	})
 }
 
-// signs tells whether CA number i of a bundle signed the first certificate of the chain.
+// signs reports whether CA number i of a bundle signed the first certificate of the chain.
 func (f *fleet) signs(key string, i int, chain []byte) bool {
 	block, _ := pem.Decode(chain)
 	cas := f.bundle(key).Certificates()
@@ -146,7 +147,7 @@ func (f *fleet) signedBy(ca int, path string) bool {
 	return err == nil && f.signs(v1alpha1.TrustServerCAKey, ca, text)
 }
 
-// keepPreviousChain puts the gateway's certificate where the second one belongs.
+// keepPreviousChain copies the gateway's certificate to the place of the previous one.
 func (f *fleet) keepPreviousChain() {
 	f.Helper()
 	dir := system.Gateways[0].TLSDir

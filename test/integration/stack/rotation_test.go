@@ -18,8 +18,9 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// rotateAndDie is a machine that asks for a certificate of a new key, and dies before it uses it:
-// stored says whether it got to storing it. It returns the key it asked with.
+// rotateAndDie requests a certificate of a new key for a machine that ends before it uses the
+// certificate. With stored the machine has stored it. The function returns the fingerprint of the
+// new key.
 func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
 	f.Helper()
 	s, err := store.Open(system.IdentityDir(f.Namespace + "-" + name))
@@ -63,8 +64,8 @@ func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
 	return next
 }
 
-// Whatever a machine has on disk when it dies in a rotation, it comes back after a sleep past the
-// end of its certificates, and the pin is a key that the machine made.
+// A machine that dies in a rotation comes back after its certificates have expired, whatever is on
+// its disk, and the pin is a key of the machine.
 func TestAMachineThatDiedInARotationComesBackAfterItsCertificatesEnded(t *testing.T) {
 	f := newFleet(t)
 	restartController(f, "--certificate-duration="+lifetime.String())
@@ -79,7 +80,7 @@ func TestAMachineThatDiedInARotationComesBackAfterItsCertificatesEnded(t *testin
 		}
 	}
 	restore()
-	// Nothing but the next key is left.
+	// Only the next key is left.
 	if err := os.Remove(filepath.Join(system.IdentityDir(f.Namespace+"-after-storing-only"), "identity.pem.previous")); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// workload is a pod on a core Node, as far as the API server knows: that is all a token needs.
+// workload is a pod on a core Node that exists only in the API; a token needs no more.
 type workload struct {
 	*fleet
 	account *corev1.ServiceAccount
@@ -60,15 +60,15 @@ func (w *workload) make(objects ...client.Object) {
 	}
 }
 
-// drop does not wait for a kubelet: there is none.
+// drop deletes an object without a grace period: there is no kubelet that would confirm it.
 func (w *workload) drop(object client.Object) {
 	_ = system.Client.Delete(context.WithoutCancel(w.Context()), object, client.GracePeriodSeconds(0))
 }
 
-// nodeName is what the Mooring Node is called.
+// nodeName returns the name of the Mooring Node.
 func (w *workload) nodeName() string { return strings.ReplaceAll(w.node.Name, ".", "-") }
 
-// token is a real one, as a kubelet asks for it: bound to the pod unless bound is nil.
+// token returns a real token, as a kubelet requests it; it is bound to the pod unless bound is nil.
 func (w *workload) token(audience string, bound *authenticationv1.BoundObjectReference) string {
 	w.Helper()
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}, BoundObjectRef: bound}}
@@ -82,7 +82,7 @@ func (w *workload) toPod() *authenticationv1.BoundObjectReference {
 	return &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: w.pod.Name, UID: w.pod.UID}
 }
 
-// rule lets the account into a fleet for as long as the test lasts.
+// rule admits the account to a fleet.
 func (w *workload) rule(text string) {
 	w.Helper()
 	key := w.Namespace + "." + w.account.Name
@@ -103,7 +103,7 @@ func (w *workload) rule(text string) {
 	}
 }
 
-// start runs an agent with what is mounted into its pod.
+// start runs an agent with the files that are mounted into its pod.
 func (w *workload) start(token, ca string) *stack.Process {
 	w.Helper()
 	dir := w.TempDir()
@@ -147,7 +147,7 @@ func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
 	request := &requests.Items[0]
 	want := v1alpha1.ServiceAccountIdentity{Namespace: w.Namespace, Name: "agent", Node: w.node.Name, NodeUID: string(w.node.UID)}
 	if request.Spec.Method != v1alpha1.PairingMethodServiceAccount || *request.Spec.ServiceAccount != want {
-		t.Errorf("the request does not say who it is: %+v", request.Spec)
+		t.Errorf("the request does not name its ServiceAccount and node: %+v", request.Spec)
 	}
 	if d := request.Spec.Decision; d == nil || !strings.HasSuffix(d.By, ":mooring-controller") || !strings.Contains(d.Reason, "rule "+w.Namespace+".agent") {
 		t.Errorf("the decision does not name its rule: %+v", d)
@@ -159,7 +159,7 @@ func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
 	if strings.Contains(agent.Output(), token) {
 		t.Error("the agent prints its token")
 	}
-	// A second installation on that node has another key: it does not get the name.
+	// A second installation on the same core Node has another key and does not get the name.
 	expectExit(w.fleet, w.start(w.token("mooring", w.toPod()), w.ca()), "belongs to another key")
 }
 
@@ -173,17 +173,18 @@ func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
 	expectExit(w.fleet, w.start(w.token("mooring", nil), w.ca()), "is not bound to a node")
 	expectExit(w.fleet, w.start("no token", w.ca()), "is not valid")
 	expectExit(w.fleet, w.start(foreign, string(gatewaytest.NewCA(t, "other").Bundle(t).PEM())), "nothing was sent to it")
-	// The API server remembers for seconds what it said about a token: this one it never saw.
+	// The API server caches its answer about a token for seconds; it has not seen this token
+	// before.
 	orphan := w.token("mooring", w.toPod())
 	w.drop(w.pod)
 	expectExit(w.fleet, w.start(orphan, w.ca()), "is not valid")
 	var requests v1alpha1.PairingRequestList
 	if err := system.Client.List(t.Context(), &requests, client.InNamespace(w.Namespace)); err != nil || len(requests.Items) != 0 {
-		t.Errorf("they left %d requests, %v", len(requests.Items), err)
+		t.Errorf("%d requests were made, %v", len(requests.Items), err)
 	}
 }
 
-// A stolen gateway holds a good token and claims more than the token says.
+// An attacker controls a gateway that has a valid token, and claims more than the token proves.
 func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 	t.Parallel()
 	w := newWorkload(newFleet(t))

@@ -57,8 +57,8 @@ func TestSecondStartNeedsNoCode(t *testing.T) {
 	f.Online("kiosk")
 }
 
-// A short dispatch on a connected Node costs its creation and one status PUT, nothing else: the
-// resource counters of the apiserver say so.
+// A short dispatch on a connected Node costs its creation and one status PUT, and no other write.
+// The counters of the apiserver prove it.
 func TestShortDispatchCostsTwoWrites(t *testing.T) {
 	f := newFleet(t)
 	system.GatewayArgs = append(system.GatewayArgs, "--dispatched-delay=10m")
@@ -69,7 +69,8 @@ func TestShortDispatchCostsTwoWrites(t *testing.T) {
 	f.RestartGateway()
 	f.Pair("kiosk")
 	const count = 20
-	// The clock of the session has whole seconds: what is created in its first one is backlog.
+	// The start time of a session has whole seconds: a dispatch that is created in its first second
+	// is backlog.
 	waitForFastPath(f, "kiosk")
 	f.Eventually("the dispatches of earlier tests to be gone", func() bool {
 		var all v1alpha1.CapabilityDispatchList
@@ -118,7 +119,7 @@ func dispatchWrites(t *testing.T) map[string]int {
 		}
 		verb, sub := label(line, "verb"), label(line, "subresource")
 		switch verb {
-		case "POST", "PUT", "PATCH", "APPLY": // deletions are those of earlier tests' namespaces
+		case "POST", "PUT", "PATCH", "APPLY": // deletions come from the namespaces of earlier tests
 			var value float64
 			if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &value); err != nil {
 				t.Fatalf("read %q: %v", line, err)
@@ -172,14 +173,14 @@ func TestRevokedNodeIsCutOffAtOnce(t *testing.T) {
 		return n.Status.Trust == v1alpha1.TrustRevoked && n.Status.Presence != v1alpha1.PresenceOnline
 	})
 	t.Logf("revocation to a closed session: %.2f s", time.Since(revoked).Seconds())
-	if err := agent.Until(f.Within(), "say that it was revoked", func(out string) bool {
+	if err := agent.Until(f.Within(), "report that it was revoked", func(out string) bool {
 		return strings.Contains(strings.ToLower(out), "revoked")
 	}); err != nil {
 		t.Error(err)
 	}
 	d := f.Ended(f.Ask("kiosk", "echo", map[string]any{}))
-	// Within two minutes of the session's end nobody can prove, across clocks, that it was not
-	// offered: then it is Failed and Unknown, which is all that is known.
+	// For two minutes after the session's end, no process can prove across clocks that the dispatch
+	// was not offered. It is then Failed and Unknown.
 	proven := d.Status.Phase == v1alpha1.DispatchRejected && d.Status.Execution == v1alpha1.ExecutionNotStarted
 	unproven := d.Status.Phase == v1alpha1.DispatchFailed && d.Status.Execution == v1alpha1.ExecutionUnknown
 	if !(proven || unproven) || d.Status.Error.Code != v1alpha1.ErrorNodeRevoked {

@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// laptop is a machine with a service manager of its own, which nothing of the real one sees.
+// laptop is a machine with its own service manager, separate from that of the test machine.
 type laptop struct {
 	*fleet
 	home string
@@ -39,7 +39,7 @@ func (l *laptop) services() spawner.Manager {
 }
 func (l *laptop) identity() string { return filepath.Join(l.home, "identity") }
 
-// agent runs the command line, wants the exit code, and returns all it said.
+// agent runs the command line, checks the exit code, and returns the output.
 func (l *laptop) agent(code int, args ...string) string {
 	l.Helper()
 	cmd := exec.CommandContext(l.Context(), filepath.Join(system.Root, ".local", "bin", "testagent"), args...)
@@ -52,7 +52,7 @@ func (l *laptop) agent(code int, args ...string) string {
 	return string(out)
 }
 
-// A machine gives up its identity: first while nobody can hear it, then while the gateway can.
+// A machine gives up its identity: first while the gateway cannot be reached, then while it can.
 func TestUninstallRevokesTheNode(t *testing.T) {
 	f := newFleet(t)
 	l := newLaptop(f)
@@ -69,7 +69,7 @@ func TestUninstallRevokesTheNode(t *testing.T) {
 
 	system.Gateways[0].Stop()
 	said := l.agent(13, "uninstall", "--revoke", "--yes")
-	status := l.agent(20, "status") // the service it had stopped runs again, with its identity
+	status := l.agent(20, "status") // the stopped service runs again, with its identity
 	if err := system.StartGateway(0); err != nil {
 		t.Fatal(err)
 	}
@@ -78,12 +78,12 @@ func TestUninstallRevokesTheNode(t *testing.T) {
 	}
 	l.agent(0, "status", "--wait", "2m")
 	if trust := f.Node("laptop").Status.Trust; trust != v1alpha1.TrustTrusted {
-		t.Errorf("after a refused farewell the Node is %s", trust)
+		t.Errorf("after a failed revocation the Node is %s", trust)
 	}
 
 	began := time.Now()
 	if said := l.agent(0, "uninstall", "--revoke", "--yes"); !strings.Contains(said, "The cluster was told") {
-		t.Errorf("told: %s", said)
+		t.Errorf("uninstall: %s", said)
 	}
 	testfleet.Await(f, "laptop", &v1alpha1.Node{}, "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
 	t.Logf("uninstall to Revoked: %.2f s", time.Since(began).Seconds())

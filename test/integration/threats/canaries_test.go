@@ -17,16 +17,16 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// canary is one known secret in every form in which it could show.
+// canary is one known secret in all forms in which it could appear.
 type canary struct {
 	name string
-	// home is the beginning of the only key of etcd that may hold it; empty: none may.
+	// home is the prefix of the only etcd key that may contain the secret; empty: no key may.
 	home    string
 	forms   [][]byte
-	pattern *regexp.Regexp // for what is too short to look for as it is
+	pattern *regexp.Regexp // for secrets that are too short for a plain search
 }
 
-// in tells how the secret shows in text.
+// in reports whether text contains the secret in one of its forms.
 func (c canary) in(text []byte) bool {
 	for _, form := range c.forms {
 		if bytes.Contains(text, form) {
@@ -36,19 +36,19 @@ func (c canary) in(text []byte) bool {
 	return c.pattern != nil && c.pattern.Match(text)
 }
 
-// secretBytes are the forms of a binary secret: raw, hex, and base64 wherever it begins.
+// secretBytes returns the forms of a binary secret: raw, hex, and base64 at every alignment.
 func secretBytes(b []byte) [][]byte {
 	forms := [][]byte{b, []byte(hex.EncodeToString(b)), []byte(strings.ToUpper(hex.EncodeToString(b)))}
 	for shift := range 3 {
 		text := base64.StdEncoding.EncodeToString(append(make([]byte, shift), b...))
-		// Without what depends on the neighbours.
+		// This removes the characters that depend on neighbouring bytes.
 		text = text[(shift*8+5)/6 : (shift+len(b))/3*4]
 		forms = append(forms, []byte(text), []byte(strings.NewReplacer("+", "-", "/", "_").Replace(text)))
 	}
 	return forms
 }
 
-// secretText are the forms of a text: as it is, in base64, and its hashes.
+// secretText returns the forms of a text: the text itself, base64, and its hashes.
 func secretText(s string) [][]byte {
 	forms := secretBytes([]byte(s))
 	return append(forms, hashesOf(s)...)
@@ -63,7 +63,7 @@ func hashesOf(s string) [][]byte {
 	return forms
 }
 
-// ofCode are the canaries of a pairing code; home is the Secret for people.
+// ofCode returns the canaries of a pairing code; home is the Secret for people.
 func ofCode(text, home, record string) []canary {
 	code, err := pairing.ParseCode(text)
 	if err != nil {
@@ -74,14 +74,14 @@ func ofCode(text, home, record string) []canary {
 	forms = append(forms, []byte(strings.ToLower(text)), []byte(strings.ToLower(compact)))
 	return []canary{
 		{name: "code", home: home, forms: forms},
-		// Six digits stand in many numbers: only a number of its own counts.
+		// Six digits occur inside many numbers: only a separate number counts.
 		{name: "PIN", home: home, pattern: regexp.MustCompile(`(^|[^0-9A-Za-z.])` + code.PIN + `([^0-9A-Za-z]|$)`)},
 		{name: "hash of the PIN", forms: hashesOf(code.PIN)},
 		{name: "password scalar", home: record, forms: secretBytes(pairing.PasswordScalar(code.LookupID, code.PIN))},
 	}
 }
 
-// ofKey are the canaries of a private key.
+// ofKey returns the canary of a private key.
 func ofKey(name, home string, key *ecdsa.PrivateKey) (canary, error) {
 	scalar, err := key.Bytes()
 	if err != nil {
@@ -98,12 +98,13 @@ func ofKey(name, home string, key *ecdsa.PrivateKey) (canary, error) {
 	}
 	c.forms = append(c.forms, secretBytes(pkcs8)...)
 	c.forms = append(c.forms, secretBytes(sec1)...)
-	// The lines of the PEM texts that hold parts of the scalar; the others are public.
+	// These are the lines of the PEM texts that contain parts of the scalar; the other lines are
+	// public.
 	c.forms = append(c.forms, lineOf(pkcs8, 0), lineOf(pkcs8, 1), lineOf(sec1, 0))
 	return c, nil
 }
 
-// lineOf is one line of DER in PEM.
+// lineOf returns the nth line of the PEM text of der.
 func lineOf(der []byte, n int) []byte {
 	return bytes.Split(pem.EncodeToMemory(&pem.Block{Type: "KEY", Bytes: der}), []byte("\n"))[1+n]
 }

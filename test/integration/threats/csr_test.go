@@ -33,7 +33,7 @@ var (
 	oidUserName    = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 )
 
-// der marshals values that are known to marshal.
+// der marshals values for which marshalling cannot fail.
 func der(value any, parameters ...string) []byte {
 	params := ""
 	if len(parameters) > 0 {
@@ -46,7 +46,7 @@ func der(value any, parameters ...string) []byte {
 	return out
 }
 
-// generalName is one name of a SAN, with a context tag (RFC 5280, 4.2.1.6).
+// generalName returns one name of a SAN, with a context tag (RFC 5280, 4.2.1.6).
 func generalName(tag int, constructed bool, content []byte) asn1.RawValue {
 	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, IsCompound: constructed, Bytes: content}
 }
@@ -55,9 +55,8 @@ func sanOf(names ...asn1.RawValue) pkix.Extension {
 	return pkix.Extension{Id: oidSAN, Value: der(names)}
 }
 
-// A machine asks for more than its name, over the wire, with and without a new key. The raw DER is
-// walked before anything is asked of an issuer.
-// greedy are requests for more than the one name of a machine, by what they ask for.
+// greedy returns certificate requests for more than the own name of a machine, by the name of the
+// excess.
 func greedy(t *testing.T, own *url.URL, namespace string) map[string]x509.CertificateRequest {
 	t.Helper()
 	victim := *own
@@ -69,28 +68,30 @@ func greedy(t *testing.T, own *url.URL, namespace string) map[string]x509.Certif
 		return x509.CertificateRequest{ExtraExtensions: extra}
 	}
 	return map[string]x509.CertificateRequest{
-		"another machine's URI":  {URIs: []*url.URL{&victim}},
-		"two URIs":               {URIs: []*url.URL{own, &victim}},
-		"a DNS name besides":     {URIs: []*url.URL{own}, DNSNames: []string{identity.ServerName}},
-		"an IP address besides":  {URIs: []*url.URL{own}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}},
-		"an e-mail address":      {URIs: []*url.URL{own}, EmailAddresses: []string{"a@b.example"}},
-		"a common name":          {URIs: []*url.URL{own}, Subject: pkix.Name{CommonName: "hostile"}},
-		"a common name twice":    {URIs: []*url.URL{own}, RawSubject: der(pkix.RDNSequence{{{Type: oidCommonName, Value: "hostile"}}, {{Type: oidCommonName, Value: "admin"}}})},
-		"otherName":              named(sanOf(uri, otherName)),
-		"dirName":                named(sanOf(uri, dirName)),
-		"registeredID":           named(sanOf(uri, generalName(8, false, []byte{0x2a, 0x03}))),
-		"two SAN extensions":     named(sanOf(uri), sanOf(generalName(2, false, []byte(identity.ServerName)))),
-		"the CA bit":             named(sanOf(uri), pkix.Extension{Id: oidConstraints, Critical: true, Value: der([]bool{true})}),
-		"usage certSign":         named(sanOf(uri), pkix.Extension{Id: oidKeyUsage, Critical: true, Value: der(asn1.BitString{Bytes: []byte{0x04}, BitLength: 6})}),
-		"usage of a server":      named(sanOf(uri), pkix.Extension{Id: oidExtUsage, Value: der([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 1}})}),
-		"no name":                {},
-		"a foreign trust domain": {URIs: []*url.URL{{Scheme: "spiffe", Host: "elsewhere.example", Path: own.Path}}},
+		"another machine's URI":    {URIs: []*url.URL{&victim}},
+		"two URIs":                 {URIs: []*url.URL{own, &victim}},
+		"an additional DNS name":   {URIs: []*url.URL{own}, DNSNames: []string{identity.ServerName}},
+		"an additional IP address": {URIs: []*url.URL{own}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}},
+		"an e-mail address":        {URIs: []*url.URL{own}, EmailAddresses: []string{"a@b.example"}},
+		"a common name":            {URIs: []*url.URL{own}, Subject: pkix.Name{CommonName: "hostile"}},
+		"a common name twice":      {URIs: []*url.URL{own}, RawSubject: der(pkix.RDNSequence{{{Type: oidCommonName, Value: "hostile"}}, {{Type: oidCommonName, Value: "admin"}}})},
+		"otherName":                named(sanOf(uri, otherName)),
+		"dirName":                  named(sanOf(uri, dirName)),
+		"registeredID":             named(sanOf(uri, generalName(8, false, []byte{0x2a, 0x03}))),
+		"two SAN extensions":       named(sanOf(uri), sanOf(generalName(2, false, []byte(identity.ServerName)))),
+		"the CA bit":               named(sanOf(uri), pkix.Extension{Id: oidConstraints, Critical: true, Value: der([]bool{true})}),
+		"usage certSign":           named(sanOf(uri), pkix.Extension{Id: oidKeyUsage, Critical: true, Value: der(asn1.BitString{Bytes: []byte{0x04}, BitLength: 6})}),
+		"usage of a server":        named(sanOf(uri), pkix.Extension{Id: oidExtUsage, Value: der([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 1}})}),
+		"no name":                  {},
+		"a foreign trust domain":   {URIs: []*url.URL{{Scheme: "spiffe", Host: "elsewhere.example", Path: own.Path}}},
 	}
 }
 
+// A machine requests more than its own name over the wire, with and without a new key. The raw DER
+// is checked before an issuer gets a request.
 func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 	f := newFleet(t)
-	// The budget of one machine is 16 calls at once: three share the rows, two calls each.
+	// A machine's budget is 16 calls at once: three machines share the rows, with two calls each.
 	var machines []*machine
 	var rows []map[string]x509.CertificateRequest
 	for i := range 3 {
@@ -119,7 +120,7 @@ func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 			t.Errorf("a request reached the Node: %+v", node.Status.CertificateRequest)
 		}
 		if node.Spec.NextPublicKeySHA256 != "" || len(node.Status.CertificateHistory) != 1 {
-			t.Errorf("a certificate came of it: %+v", node.Status.CertificateHistory)
+			t.Errorf("a certificate was issued: %+v", node.Status.CertificateHistory)
 		}
 	}
 	var orders cmapi.CertificateRequestList
@@ -128,7 +129,8 @@ func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 	}
 }
 
-// refusesCSR sends a request made with key; with a pinned key it is a rotation that is signed by it.
+// refusesCSR sends a request that is signed with key. With a pinned key the request is a rotation
+// that the pinned key signs.
 func (m *machine) refusesCSR(template *x509.CertificateRequest, key, pinned *ecdsa.PrivateKey) {
 	m.Helper()
 	csr, err := x509.CreateCertificateRequest(rand.Reader, template, key)

@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// fleet is a namespace of one test.
+// fleet is the namespace of one test.
 type fleet struct{ *testfleet.Fleet }
 
 func newFleet(t *testing.T) *fleet {
@@ -17,16 +17,16 @@ func newFleet(t *testing.T) *fleet {
 	return &fleet{testfleet.New(t, system)}
 }
 
-// on is the same fleet in a subtest.
+// on returns the same fleet for a subtest.
 func (f *fleet) on(t *testing.T) *fleet { return &fleet{f.On(t)} }
 
-// stolen pairs a machine, stops its agent and takes its identity.
+// stolen pairs a machine, stops its agent and returns its identity.
 func (f *fleet) stolen(node string) store.Identity {
 	f.Helper()
 	return f.stolenAs(node, node)
 }
 
-// stolenAs is stolen for a machine whose files are kept under another name than its Node's.
+// stolenAs does the same as `stolen`, for a machine whose files have another name than its Node.
 func (f *fleet) stolenAs(node, files string) store.Identity {
 	f.Helper()
 	code, object := f.Issue(node)

@@ -30,7 +30,7 @@ import (
 // trustDomain is the default of --trust-domain.
 const trustDomain = "mooring.local"
 
-// certManager has an administrator's rights and knows cert-manager's kinds.
+// certManager returns a client with an administrator's rights that knows cert-manager's kinds.
 func certManager(t *testing.T) client.Client {
 	t.Helper()
 	scheme := cluster.Scheme()
@@ -44,7 +44,7 @@ func certManager(t *testing.T) client.Client {
 	return c
 }
 
-// mint has cert-manager sign a device certificate without anybody of ours knowing.
+// mint lets cert-manager sign a device certificate without any part of Mooring.
 func (f *fleet) mint(id identity.ID) store.Identity {
 	f.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -77,7 +77,7 @@ func (f *fleet) mint(id identity.ID) store.Identity {
 	return minted
 }
 
-// The signature alone is never enough: the pin of a live Node is the identity.
+// A valid signature is never enough: the identity is the pin of a live Node.
 func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("kiosk")
@@ -86,7 +86,7 @@ func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
 	for _, attack := range []struct {
 		name      string
 		id        identity.ID
-		handshake string // the reason when refused there; with TLS 1.3 the first call shows it
+		handshake string // the reason of a refusal in the handshake; with TLS 1.3 the first call fails
 	}{
 		{name: "for a machine that is paired", id: own},
 		{name: "for a Node that does not exist", id: identity.ID{TrustDomain: trustDomain, Namespace: f.Namespace, Node: "nobody"}},
@@ -113,8 +113,9 @@ func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
 	}
 }
 
-// refused tells whether a certificate was turned away: by the rules of its Node, or already in the
-// handshake; the client then sees no more than a broken connection, the gateway counts why.
+// refused reports whether a certificate was refused, either by the rules of its Node or in the
+// handshake. After a refusal in the handshake the client sees only a broken connection, and the
+// gateway counts the reason.
 func (f *fleet) refused(err error, handshake string) bool {
 	f.Helper()
 	if handshake == "" {
@@ -125,7 +126,7 @@ func (f *fleet) refused(err error, handshake string) bool {
 	return status.Code(err) == codes.Unavailable && strings.Contains(string(page), counter)
 }
 
-// recover asks for a new certificate in the place of the one it holds.
+// recover requests a new certificate that replaces the current one.
 func (m *machine) recover(id identity.ID) codes.Code {
 	m.Helper()
 	exporter := m.exporterOf(func(o ...grpc.CallOption) {

@@ -28,7 +28,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// stolenToken is a client with the real token of the gateways.
+// stolenToken returns a client with the real token of the gateways.
 func (f *fleet) stolenToken() client.Client {
 	f.Helper()
 	access, err := system.Cluster.ServiceAccountConfig(f.Context(), v1alpha1.SystemNamespace, v1alpha1.GatewayServiceAccount)
@@ -38,7 +38,7 @@ func (f *fleet) stolenToken() client.Client {
 	return system.Cluster.ClientFor(f, access)
 }
 
-// forgedRequest is a request that fits a key of the attacker in every detail.
+// forgedRequest returns a request that fits a key of the attacker in every detail.
 func (f *fleet) forgedRequest(node string, code *v1alpha1.PairingCode) (*v1alpha1.PairingRequest, *ecdsa.PrivateKey) {
 	f.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -63,7 +63,7 @@ func (f *fleet) forgedRequest(node string, code *v1alpha1.PairingCode) (*v1alpha
 	}, key
 }
 
-// Requests for keys that nobody paired fail before anybody could approve them.
+// Requests for keys that never paired fail before a person could approve them.
 func TestStolenGatewayEnrolsNobody(t *testing.T) {
 	f := newFleet(t)
 	gateway := f.stolenToken()
@@ -78,7 +78,7 @@ func TestStolenGatewayEnrolsNobody(t *testing.T) {
 		code   *v1alpha1.PairingCode
 		reason string
 	}{
-		"with a code nobody used":         {unused, v1alpha1.ReasonCodeMismatch},
+		"with an unused code":             {unused, v1alpha1.ReasonCodeMismatch},
 		"with a code another key used":    {usedCode, v1alpha1.ReasonCodeMismatch},
 		"with a code that was never made": {invented, v1alpha1.ReasonCodeNotFound},
 	} {
@@ -94,7 +94,7 @@ func TestStolenGatewayEnrolsNobody(t *testing.T) {
 			if c := request.Status.Conditions; len(c) == 0 || c[len(c)-1].Reason != attack.reason {
 				t.Errorf("conditions %+v, want reason %s", c, attack.reason)
 			}
-			g.Approve(request.Name) // too late for anybody's mistake
+			g.Approve(request.Name) // too late to approve it by mistake
 			testfleet.Await(g, request.Name, request, "still Failed", func(r *v1alpha1.PairingRequest) bool {
 				return r.Spec.Decision != nil && r.Status.Phase == v1alpha1.PairingRequestFailed
 			})
@@ -103,10 +103,11 @@ func TestStolenGatewayEnrolsNobody(t *testing.T) {
 	}
 }
 
-// noNode fails unless the controller, which has seen all that was asked before, made no Node.
+// noNode fails the test if the controller, after it has handled all earlier requests, has made a
+// Node of that name.
 func (f *fleet) noNode(name string) {
 	f.Helper()
-	// A code that the controller has judged, in force or not: all that was queued before it has been worked on.
+	// The controller judges the marker code after everything that was queued before it.
 	marker := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "marker-"}, Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}}
 	if err := system.Client.Create(f.Context(), marker); err != nil {
 		f.Fatal(err)
@@ -118,7 +119,7 @@ func (f *fleet) noNode(name string) {
 	}
 }
 
-// The gateway carries requests for certificates; it cannot make one for a key of its own.
+// The gateway forwards certificate requests, but cannot obtain a certificate for a key of its own.
 func TestStolenGatewayGetsNoCertificate(t *testing.T) {
 	f := newFleet(t)
 	f.stolen("kiosk")
@@ -152,8 +153,8 @@ func TestStolenGatewayGetsNoCertificate(t *testing.T) {
 	}
 }
 
-// What a thief of the token would try to get further. The verbs on Mooring's own kinds are tried
-// beside the policies, in the tests of the API.
+// The test tries further attacks with a stolen token. The verbs on Mooring's own kinds are tested
+// in the tests of the API, together with the policies.
 func TestStolenGatewayCannotReachFurther(t *testing.T) {
 	f := newFleet(t)
 	gateway, ctx := f.stolenToken(), t.Context()
@@ -195,7 +196,7 @@ func TestStolenGatewayCannotReachFurther(t *testing.T) {
 	}
 }
 
-// isPolicy tells a refusal of our policies, which do not all answer Forbidden.
+// isPolicy reports whether err is a rejection by our policies, which do not all return Forbidden.
 func isPolicy(err error) bool {
 	return err != nil && strings.Contains(err.Error(), v1alpha1.PolicyMessage(v1alpha1.PolicyGatewayLeases))
 }
@@ -210,7 +211,7 @@ func (f *fleet) asProbe(token string) error {
 	return system.Cluster.ClientFor(f, access).Create(f.Context(), dispatch, client.DryRunAll)
 }
 
-// shipped is the first shipped object of a kind.
+// shipped returns the first shipped object of a kind.
 func (f *fleet) shipped(kind string) *unstructured.Unstructured {
 	f.Helper()
 	for _, dir := range []string{config.DirCRD, config.DirPolicy} {

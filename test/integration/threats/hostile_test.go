@@ -14,14 +14,15 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// victim is a second machine of the fleet, whose agent does not run: its dispatch stays queued.
+// victim returns a second machine of the fleet whose agent does not run, so that its dispatch stays
+// queued.
 func (f *fleet) victim() (*v1alpha1.Node, *v1alpha1.CapabilityDispatch) {
 	f.Helper()
 	f.stolen("victim")
 	return f.Node("victim"), f.Ask("victim", "echo", map[string]any{"for": "victim"})
 }
 
-// unchanged fails when anything of the victim differs from before.
+// unchanged fails the test if any state of the victim differs from before.
 func (f *fleet) unchanged(node *v1alpha1.Node, d *v1alpha1.CapabilityDispatch) {
 	f.Helper()
 	after := f.Node("victim")
@@ -37,7 +38,7 @@ func (f *fleet) unchanged(node *v1alpha1.Node, d *v1alpha1.CapabilityDispatch) {
 	}
 }
 
-// With the certificate of one machine, every call names another one.
+// A machine with a valid certificate names another machine in every call.
 func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 	f := newFleet(t)
 	node, d := f.victim()
@@ -56,7 +57,8 @@ func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 				AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: about, AskedUser: "mallory"}}})
 			s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{MediationDecided: &gatewayv1.MediationDecided{Dispatch: about}}})
 			s.report(forged(about))
-			// The same answer for what is another's and for what does not exist.
+			// The answer is the same for another machine's dispatch and for one that does not
+			// exist.
 			if got := s.settled(); got.GetUid() != about.GetUid() {
 				t.Errorf("settled %v, want %v", got, about)
 			}
@@ -110,7 +112,7 @@ func TestCallsWithTheNamesOfAnotherMachineAreRefused(t *testing.T) {
 	f.unchanged(node, d)
 }
 
-// as is the machine in a subtest.
+// as returns the machine for a subtest.
 func (m *machine) as(t *testing.T) *machine {
 	g := *m
 	g.fleet = m.on(t)
@@ -124,8 +126,8 @@ func (m *machine) wantRefusal(err error, code codes.Code) {
 	}
 }
 
-// pollsForeignRequests asks for requests with a key that is not theirs: whether they exist does
-// not show.
+// pollsForeignRequests polls requests with a foreign key; the answers do not show whether the
+// requests exist.
 func (m *machine) pollsForeignRequests(node string) {
 	m.Helper()
 	var list v1alpha1.PairingRequestList
@@ -148,11 +150,11 @@ func (m *machine) pollsForeignRequests(node string) {
 		proof := m.sign(m.Key, identity.Proof{Method: identity.ProofPairingStatus, Request: m.Namespace + "/" + name, Exporter: exporter})
 		_, err := m.pairing.GetPairingRequestStatus(m.Within(), &gatewayv1.GetPairingRequestStatusRequest{Namespace: m.Namespace, Name: name, Proof: proof})
 		if err == nil {
-			m.Errorf("request %s was told to a stranger", name)
+			m.Errorf("request %s was shown to a foreign machine", name)
 		}
 		answers[status.Convert(err).String()] = true
 	}
 	if len(answers) != 1 {
-		m.Errorf("a stranger learns which requests exist: %v", answers)
+		m.Errorf("the answers show which requests exist: %v", answers)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// rawClient speaks HTTP/2 frame by frame: a well-kept client would hold to the limits that the
-// server tells it.
+// rawClient writes HTTP/2 frame by frame: a regular client would obey the limits that the server
+// announces.
 type rawClient struct {
 	*fleet
 	connection *tls.Conn
@@ -25,8 +25,8 @@ type rawClient struct {
 	encoder    *hpack.Encoder
 	encoded    bytes.Buffer
 	method     string
-	refused    chan string   // how the server refused, once
-	answered   chan struct{} // that it answered a call, once
+	refused    chan string   // the first refusal by the server
+	answered   chan struct{} // receives when the server has answered a call
 }
 
 func (f *fleet) rawClient(address, method string, certificates ...tls.Certificate) *rawClient {
@@ -53,7 +53,8 @@ func (f *fleet) rawClient(address, method string, certificates ...tls.Certificat
 	return c
 }
 
-// read takes what the server says, so that it is never held up, and tells the first refusal.
+// read reads all frames of the server, so that the server never blocks, and reports the first
+// refusal.
 func (c *rawClient) read() {
 	tell := func(what string) {
 		select {
@@ -81,7 +82,7 @@ func (c *rawClient) read() {
 	}
 }
 
-// headers are those of a call, with one more.
+// headers returns the headers of a call with one more.
 func (c *rawClient) headers(name, value string) []byte {
 	c.encoded.Reset()
 	for _, field := range []hpack.HeaderField{
@@ -94,7 +95,7 @@ func (c *rawClient) headers(name, value string) []byte {
 	return bytes.Clone(c.encoded.Bytes())
 }
 
-// Streams that are opened and reset at once, 10,000 of them on one connection of each listener.
+// The client opens and resets 10,000 streams on one connection of each listener.
 func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("before")
@@ -112,7 +113,7 @@ func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 				err = c.frames.WriteRSTStream(id, http2.ErrCodeCancel)
 			}
 			if err != nil {
-				break // hung up on, which is as good
+				break // the server closed the connection, which is an allowed defence
 			}
 		}
 		t.Logf("%s: %d streams were reset", c.method, sent)
@@ -125,7 +126,8 @@ func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 	}
 }
 
-// A header of 1 MiB in continuation frames, against the 16 KiB that the server has announced.
+// The client sends a header of 1 MiB in continuation frames, although the server has announced a
+// limit of 16 KiB.
 func TestAGiantHeaderIsRefused(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("before")
@@ -151,7 +153,7 @@ func TestAGiantHeaderIsRefused(t *testing.T) {
 	f.Works("before")
 }
 
-// call opens a stream with a header of that size, in continuation frames.
+// call opens a stream with a header of the given size, in continuation frames.
 func (c *rawClient) call(stream uint32, size int) {
 	c.Helper()
 	block := c.headers("x-large", strings.Repeat("~", size)) // '~' gains nothing from Huffman coding
@@ -167,7 +169,7 @@ func (c *rawClient) call(stream uint32, size int) {
 	}
 }
 
-// residentKiB is the resident memory of a process (proc(5)).
+// residentKiB returns the resident memory of a process (proc(5)).
 func residentKiB(t *testing.T, pid int) (kib int) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -10,19 +10,20 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// Somebody has put files where an agent writes: what an unfinished write would have left, as a
-// symbolic link or readable for all. Nothing is written through them, and no key becomes readable.
+// An attacker has put files where an agent writes: the remains of an unfinished write, as a
+// symbolic link or readable for all. The agent writes nothing through them, and no key becomes
+// readable.
 func TestPreparedFilesInTheIdentityDirectoryCatchNothing(t *testing.T) {
 	f := newFleet(t)
 	id := f.stolen("kiosk")
 	source := system.IdentityDir(f.Namespace + "-kiosk")
 	for name, prepare := range map[string]func(dir, bait string) error{
-		"a link in the place of an unfinished file": func(dir, bait string) error { return os.Symlink(bait, filepath.Join(dir, ".new-prepared")) },
-		"an unfinished file readable for all":       func(dir, _ string) error { return os.WriteFile(filepath.Join(dir, ".new-prepared"), nil, 0o644) }, //nolint:gosec // the attack
-		"a link in the place of the identity": func(dir, bait string) error {
+		"a link instead of an unfinished file": func(dir, bait string) error { return os.Symlink(bait, filepath.Join(dir, ".new-prepared")) },
+		"an unfinished file readable for all":  func(dir, _ string) error { return os.WriteFile(filepath.Join(dir, ".new-prepared"), nil, 0o644) }, //nolint:gosec // the attack
+		"a link instead of the identity": func(dir, bait string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, "identity.pem")), os.Symlink(bait, filepath.Join(dir, "identity.pem")))
 		},
-		"a link in the place of the previous one": func(dir, bait string) error {
+		"a link instead of the previous identity": func(dir, bait string) error {
 			path := filepath.Join(dir, "identity.pem.previous")
 			return errors.Join(os.RemoveAll(path), os.Symlink(bait, path))
 		},
@@ -60,7 +61,7 @@ func copyDir(from, to string) error {
 	}
 	for _, entry := range entries {
 		if entry.IsDir() {
-			continue // the agent's folders, made anew when they are missing
+			continue // the agent creates its folders again when they are missing
 		}
 		text, err := os.ReadFile(filepath.Join(from, entry.Name()))
 		if err == nil {
@@ -73,7 +74,8 @@ func copyDir(from, to string) error {
 	return nil
 }
 
-// privateKeys counts the files with a private key and fails for those that others can read.
+// privateKeys counts the files that contain a private key, and fails the test for each that others
+// can read.
 func privateKeys(t *testing.T, dir string) (keys int) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

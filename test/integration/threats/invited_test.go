@@ -19,14 +19,14 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// invite makes a QR code for a Node.
+// invite creates a QR code for a Node.
 func (f *fleet) invite(node string) (uri string, object *v1alpha1.PairingCode) {
 	f.Helper()
 	secret, object := f.IssueCode(v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, NodeName: node})
 	return string(secret.Data[v1alpha1.SecretKeyURI]), object
 }
 
-// ofInvitation are the canaries of a QR code.
+// ofInvitation returns the canaries of a QR code.
 func (f *fleet) ofInvitation(uri string, object *v1alpha1.PairingCode) []canary {
 	f.Helper()
 	invitation, err := pairing.ParseURI(uri)
@@ -40,14 +40,14 @@ func (f *fleet) ofInvitation(uri string, object *v1alpha1.PairingCode) []canary 
 	}
 }
 
-// homes are the keys of etcd that may hold a code and its password scalar.
+// homes returns the etcd keys that may contain a code and its password scalar.
 func (f *fleet) homes(object *v1alpha1.PairingCode) (code, record string) {
 	return "/registry/secrets/" + f.Namespace + "/" + object.Status.SecretName,
 		"/registry/secrets/" + v1alpha1.PairingNamespace + "/" + v1alpha1.PairingRecordName(object.Status.LookupID)
 }
 
-// exchanged is a machine that pairs with a PIN, played by the test: who plays it knows the
-// session key, which an agent shows to nobody.
+// exchanged pairs a machine with a PIN. The test plays the agent, because an agent never reveals
+// the session key.
 func (f *fleet) exchanged(node string) canary {
 	f.Helper()
 	text, object := f.Issue(node)
@@ -70,7 +70,7 @@ func (f *fleet) exchanged(node string) canary {
 	return canary{name: "session key of a pairing", forms: secretBytes(sessionKey)}
 }
 
-// exchange is the agent's half of the pairing exchange.
+// exchange runs the agent's half of the pairing exchange.
 func (f *fleet) exchange(client gatewayv1.PairingServiceClient, code pairing.Code, node string) *pairing.Keys {
 	f.Helper()
 	agent, err := pairing.NewAgent(pairing.PasswordScalar(code.LookupID, code.PIN), rand.Reader)

@@ -23,7 +23,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// machine is an agent that does what it likes with a certificate.
+// machine is an attacker with a machine's certificate.
 type machine struct {
 	*fleet
 	store.Identity
@@ -55,7 +55,8 @@ func (f *fleet) connect(id store.Identity) *machine {
 		pairing: gatewayv1.NewPairingServiceClient(dial(system.PairingEndpoint))}
 }
 
-// exporterOf is what binds a proof to the connection of a call.
+// exporterOf returns the TLS exporter of the connection of a call, which binds a proof to that
+// connection.
 func (m *machine) exporterOf(call func(...grpc.CallOption)) []byte {
 	m.Helper()
 	var p grpcpeer.Peer
@@ -148,11 +149,11 @@ func (m *machine) openWith(register *gatewayv1.RegisterNodeRequest, hello *gatew
 func (s *session) send(message *gatewayv1.StreamNodeEventsRequest) {
 	s.Helper()
 	if err := s.stream.Send(message); err != nil {
-		s.Logf("send: %v", err) // the end of the stream says why
+		s.Logf("send: %v", err) // the error at the end of the stream has the reason
 	}
 }
 
-// hear is the next message of a kind; others are passed over.
+// hear returns the next message of a kind and skips all others.
 func hear[T any](s *session, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
 	s.Helper()
 	timeout := time.After(testfleet.Patience)
@@ -165,7 +166,7 @@ func hear[T any](s *session, kind string, get func(*gatewayv1.StreamNodeEventsRe
 		case err := <-s.ended:
 			s.Fatalf("the session ended with %v, want %s", err, kind)
 		case <-timeout:
-			s.Fatalf("heard no %s", kind)
+			s.Fatalf("received no %s", kind)
 		}
 	}
 }
@@ -185,7 +186,7 @@ func (s *session) report(result *gatewayv1.Result) {
 	s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}})
 }
 
-// wait is how the gateway ended the session.
+// wait returns the status with which the gateway ended the session.
 func (s *session) wait() *status.Status {
 	s.Helper()
 	select {

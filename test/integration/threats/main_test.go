@@ -1,6 +1,6 @@
-// Package threats_test plays the attacks of the threat table against the whole system: real
-// control plane, controller and gateway under their own rights, real agents. It changes policies
-// and stops etcd, so it has a cluster of its own.
+// Package threats_test runs the attacks of the threat table against the whole system: a real
+// control plane, real agents, and controller and gateway with their own rights. It has its own
+// cluster because it changes policies and stops etcd.
 package threats_test
 
 import (
@@ -15,7 +15,7 @@ import (
 var (
 	// system is shared by the tests of this package, which run one after the other.
 	system *stack.Stack
-	// metrics are the pages of the controller and the gateway, by name.
+	// metrics holds the addresses of the metrics pages of the controller and the gateway, by name.
 	metrics = map[string]string{}
 )
 

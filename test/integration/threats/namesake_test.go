@@ -12,13 +12,13 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// A Node that is deleted and made anew under the same name belongs to the new machine alone.
+// A Node that is deleted and created again under the same name belongs to the new machine alone.
 func TestRecreatedNodeInheritsNothing(t *testing.T) {
 	f := newFleet(t)
 	old := f.connect(f.stolen("kiosk"))
-	live := old.open() // another journal than before: what was asked earlier might count as lost
+	live := old.open() // it has another journal, so a dispatch that was created earlier might count as lost
 	queued := f.Ask("kiosk", "echo", map[string]any{"for": "the old one"})
-	offered := live.offer() // and never answered
+	offered := live.offer() // the machine never answers it
 	if err := system.Client.Delete(t.Context(), f.Node("kiosk")); err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestRecreatedNodeInheritsNothing(t *testing.T) {
 	}
 	end := f.Ended(queued)
 	if end.Status.Phase != v1alpha1.DispatchFailed || end.Status.Execution != v1alpha1.ExecutionUnknown {
-		t.Errorf("what the old machine was offered ended %+v", end.Status)
+		t.Errorf("the dispatch that was offered to the old machine ended %+v", end.Status)
 	}
 	f.Eventually("the Node to go", func() bool { return system.Client.Get(t.Context(), f.Key("kiosk"), &v1alpha1.Node{}) != nil })
 
@@ -45,7 +45,7 @@ func TestRecreatedNodeInheritsNothing(t *testing.T) {
 	if got := s.offer(); got.GetUid() != string(mine.UID) || got.GetUid() == offered.GetUid() {
 		t.Errorf("the new machine is offered %v, want only its own %s", got, mine.UID)
 	}
-	s.report(forged(offered)) // even the new one has nothing to say about it
+	s.report(forged(offered)) // the new machine must not report it either
 	s.settled()
 	if after := testfleet.Read(f, end.DeepCopy()); after.Status.Output != nil || after.Status.Execution != v1alpha1.ExecutionUnknown {
 		t.Errorf("the old dispatch became %+v", after.Status)
@@ -55,7 +55,7 @@ func TestRecreatedNodeInheritsNothing(t *testing.T) {
 	}
 }
 
-// What a machine says fills known fields of a status and nothing else of an object.
+// Messages of a machine fill known fields of a status and nothing else of an object.
 func TestUnknownFieldsOfMessagesReachNoObject(t *testing.T) {
 	f := newFleet(t)
 	m := f.connect(f.stolen("hostile"))

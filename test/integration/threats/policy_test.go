@@ -15,8 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// While a policy is not what was shipped, nobody is approved, nothing is issued and nothing is
-// offered; when it is back, so is everything but what was decided in between.
+// While a policy differs from its shipped form, no request is approved, no certificate is issued
+// and no dispatch is offered. All of these work again when the policy is restored, except for
+// requests that were decided in between.
 func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 	for name, broken := range map[string]struct {
 		kind  string
@@ -38,7 +39,7 @@ func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 			sleeping.Stop()
 			waiting, undecided := f.Knock("waiting")
 			t.Cleanup(func() {
-				if t.Failed() { // Otherwise it is restored below; a second time would end the proof.
+				if t.Failed() { // otherwise the test restores it below; a second restore would end the proof
 					f.restore(object)
 				}
 			})
@@ -60,19 +61,19 @@ func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 			f.restore(object)
 			f.awaitProof(false)
 			f.Online("sleeping")
-			_, later := f.Knock("later") // no proof covers a request made before the policy went
+			_, later := f.Knock("later") // no proof covers a request that was made before the policy was broken
 			f.Approve(later.Name)
 			f.Online("later")
 			if end := f.Ended(f.Ask("online", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
 				t.Errorf("after the repair a dispatch ended %+v", end)
 			}
-			f.wantUnproven(d, undecided) // never honoured later
+			f.wantUnproven(d, undecided) // it does not take effect later
 		})
 	}
 }
 
-// proveNow has the policies proven at once instead of within a minute: a controller that begins
-// to lead does so.
+// proveNow makes the controller prove the policies at once instead of within a minute: a new leader
+// starts with a proof.
 func (f *fleet) proveNow() {
 	f.Helper()
 	system.Controller.Stop()
@@ -81,7 +82,7 @@ func (f *fleet) proveNow() {
 	}
 }
 
-// awaitProof waits until the proof Lease says that the policies fail, or that they are proven.
+// awaitProof waits until the proof Lease records that the policies fail, or that they are proven.
 func (f *fleet) awaitProof(failing bool) {
 	f.Helper()
 	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofLease}
@@ -95,8 +96,9 @@ func (f *fleet) awaitProof(failing bool) {
 	})
 }
 
-// wantUnproven waits until what was asked and decided meanwhile has ended without effect. Only the
-// gateway knows whether it offered a dispatch, so for a Node with a session Unknown is the truth.
+// wantUnproven waits until the dispatch and the decision have ended without effect. Only the
+// gateway knows whether it offered a dispatch, so the execution is Unknown for a Node with a
+// session.
 func (f *fleet) wantUnproven(d *v1alpha1.CapabilityDispatch, request *v1alpha1.PairingRequest) {
 	f.Helper()
 	end := f.Ended(d).Status
@@ -116,8 +118,8 @@ func (f *fleet) wantNothingIssued(node string, agent *stack.Process) {
 	}
 }
 
-// restore puts the shipped object in the place of whatever is there: an apply would leave what
-// somebody added. It also serves as a cleanup, when the context of the test is over.
+// restore replaces an object by its shipped form: an apply would keep fields that were added. It
+// also works in a cleanup, when the test's context has ended.
 func (f *fleet) restore(object *unstructured.Unstructured) {
 	f.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), testfleet.Patience)

@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// Whatever a machine answers, the dispatch ends with something that can be stored and shown, and
-// the session lives on.
+// Whatever a machine answers, the dispatch ends with a status that can be stored and shown, and the
+// session stays open.
 func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 	f := newFleet(t)
 	s := f.connect(f.stolen("hostile")).open()
@@ -28,7 +28,7 @@ func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 		phase     v1alpha1.DispatchPhase
 		truncated bool
 	}{
-		{"just what is kept", text(limit), v1alpha1.DispatchSucceeded, false},
+		{"the largest stored output", text(limit), v1alpha1.DispatchSucceeded, false},
 		{"one byte more", text(limit + 1), v1alpha1.DispatchSucceeded, true},
 		{"all a message holds", text(200 << 10), v1alpha1.DispatchSucceeded, true},
 		{"a NUL", []byte("{\"a\":\"\x00\"}"), v1alpha1.DispatchFailed, false},
@@ -37,8 +37,8 @@ func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 		{"half a surrogate", []byte(`"\ud800"`), v1alpha1.DispatchSucceeded, false},
 		{"broken JSON", []byte(`{"a":`), v1alpha1.DispatchFailed, false},
 		{"two values", []byte(`{} {}`), v1alpha1.DispatchFailed, false},
-		{"a tower", []byte(strings.Repeat("[", 20000) + strings.Repeat("]", 20000)), v1alpha1.DispatchFailed, false},
-		{"a number nobody can hold", []byte(`1e999999999`), v1alpha1.DispatchFailed, false},
+		{"20,000 nested arrays", []byte(strings.Repeat("[", 20000) + strings.Repeat("]", 20000)), v1alpha1.DispatchFailed, false},
+		{"a number that no type can represent", []byte(`1e999999999`), v1alpha1.DispatchFailed, false},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			g := f.on(t)
@@ -60,14 +60,14 @@ func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 		t.Errorf("10 MiB: the session ended with %v, want ResourceExhausted", end.Err())
 	}
 	d := f.Ask("hostile", "echo", map[string]any{})
-	again := s.open() // and the machine may come back
+	again := s.open() // the machine may open another session
 	again.report(succeeded(again.offer(), []byte(`1`)))
 	if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the flood: %+v", end)
 	}
 }
 
-// checkStored holds the bounds and the cleanness of what a machine left in a status.
+// checkStored checks the bounds and the characters of a machine's output and error in a status.
 func checkStored(t *testing.T, end v1alpha1.CapabilityDispatchStatus, limit int) {
 	t.Helper()
 	if end.Output != nil && len(end.Output.Raw) > limit {
@@ -86,7 +86,7 @@ func checkStored(t *testing.T, end v1alpha1.CapabilityDispatchStatus, limit int)
 	}
 }
 
-// A finished execution is final, and a UID belongs to one object for ever.
+// A finished execution is final, and a UID never belongs to another object.
 func TestReplayedResultsChangeNothing(t *testing.T) {
 	f := newFleet(t)
 	s := f.connect(f.stolen("hostile")).open()
@@ -130,7 +130,7 @@ func TestReplayedResultsChangeNothing(t *testing.T) {
 	}
 }
 
-// The agent comes back as a build with one capability more.
+// The agent restarts as a build with one more capability.
 func TestCapabilitiesGrowOnlyWithAReview(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("kiosk").Stop()
@@ -151,9 +151,9 @@ func TestCapabilitiesGrowOnlyWithAReview(t *testing.T) {
 	}
 	end := f.Ended(f.Ask("kiosk", "test.append", map[string]any{"file": t.TempDir() + "/x", "line": "x"})).Status
 	if end.Phase != v1alpha1.DispatchRejected || end.Execution != v1alpha1.ExecutionNotStarted || end.Error.Code != v1alpha1.ErrorNotGranted {
-		t.Errorf("what nobody granted ended %+v", end)
+		t.Errorf("a dispatch without a grant ended %+v", end)
 	}
 	if end := f.Ended(f.Ask("kiosk", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
-		t.Errorf("what was granted ended %+v", end)
+		t.Errorf("a granted dispatch ended %+v", end)
 	}
 }

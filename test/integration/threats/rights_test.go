@@ -18,9 +18,10 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// Whoever gives an account or a role more has to change this file too, in the same commit.
+// A change that extends the rights of an account or a role must change the golden file in the same
+// commit.
 func TestRightsAreTheOnesWrittenDown(t *testing.T) {
 	f := newFleet(t)
 	lines := shippedRoles(t)
@@ -48,11 +49,11 @@ func TestRightsAreTheOnesWrittenDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("rights changed; if that is meant, run the test with -update (-want +got):\n%s", diff)
+		t.Errorf("rights changed; if this is intended, run the test with -update (-want +got):\n%s", diff)
 	}
 }
 
-// shippedRoles are the ClusterRoles as they are shipped.
+// shippedRoles returns the rights of the shipped ClusterRoles.
 func shippedRoles(t *testing.T) []string {
 	t.Helper()
 	objects, err := config.Objects(config.DirRBAC)

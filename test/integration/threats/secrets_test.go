@@ -27,9 +27,9 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// A whole life of a machine that pairs with a PIN, one that pairs with a QR code, and one that the
-// test plays, with crashes that print all goroutines. Then all that etcd ever held,
-// all logs and all metrics are searched for the secrets of the run.
+// Three machines pair: one with a PIN, one with a QR code, and a third that the test plays. Agents
+// and gateway crash and print all goroutines. Then the test searches for the secrets of the run in
+// all values that etcd ever contained, in all logs and in all metrics.
 func TestSecretsAreNowhereButInTheirSecrets(t *testing.T) {
 	f := newFleet(t)
 	code, object := f.Issue("kiosk")
@@ -52,7 +52,7 @@ func TestSecretsAreNowhereButInTheirSecrets(t *testing.T) {
 	if err := system.StartGateway(0); err != nil {
 		t.Fatal(err)
 	}
-	agent = f.Agent("kiosk") // resumes
+	agent = f.Agent("kiosk") // it resumes the pairing
 	f.Approve(request.Name)
 	f.Online("kiosk")
 	f.Ended(f.Ask("kiosk", "echo", map[string]any{"n": 1}))
@@ -64,14 +64,14 @@ func TestSecretsAreNowhereButInTheirSecrets(t *testing.T) {
 
 	places := f.pages()
 	f.logs(places)
-	// Last: the API server does not like to lose its etcd.
+	// etcd comes last, because the API server does not tolerate the loss of its etcd well.
 	for key, values := range f.etcd() {
 		places["etcd "+key] = values
 	}
 	search(t, canaries, places)
 }
 
-// crash ends a process as a bug would and leaves its goroutines in the log.
+// crash ends a process as a bug would, with its goroutines in the log.
 func (f *fleet) crash(p *stack.Process) {
 	f.Helper()
 	if err := p.Signal(syscall.SIGQUIT); err != nil {
@@ -85,8 +85,8 @@ func (f *fleet) crash(p *stack.Process) {
 	}
 }
 
-// search fails for every secret outside its home, and when one is not even found at home: then
-// the search would be blind.
+// search fails the test for every secret outside its home. It also fails when a secret is not found
+// at its home, because then the search does not work.
 func search(t *testing.T, canaries []canary, places map[string][][]byte) {
 	t.Helper()
 	bytesSeen := 0
@@ -106,13 +106,13 @@ func search(t *testing.T, canaries []canary, places map[string][][]byte) {
 			}
 		}
 		if c.home != "" && !atHome {
-			t.Errorf("the %s was not found in %s: the search is blind", c.name, c.home)
+			t.Errorf("the %s was not found in %s: the search does not work", c.name, c.home)
 		}
 	}
-	t.Logf("%d secrets were looked for in %d places, %d bytes", len(canaries), len(places), bytesSeen/len(canaries))
+	t.Logf("searched for %d secrets in %d places, %d bytes", len(canaries), len(places), bytesSeen/len(canaries))
 }
 
-// privateKeys are those of the machine, of the gateway and of the authorities.
+// privateKeys returns the canaries of the private keys of the machine, the gateway and the CAs.
 func (f *fleet) privateKeys(node string) []canary {
 	f.Helper()
 	text, err := os.ReadFile(filepath.Join(system.IdentityDir(f.Namespace+"-"+node), "identity.pem"))
@@ -121,12 +121,12 @@ func (f *fleet) privateKeys(node string) []canary {
 	}
 	device := f.keyCanary("private key of the machine", "", text)
 	if !device.in(text) {
-		f.Error("the key of the machine is not found in its own file: the search is blind")
+		f.Error("the key of the machine is not found in its own file: the search does not work")
 	}
 	canaries := []canary{device}
 	for _, name := range []string{v1alpha1.GatewayTLSSecret, v1alpha1.DeviceIssuer, v1alpha1.ServerIssuer} {
 		secret := testfleet.Read(f, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name}})
-		// cert-manager keeps a new key in a Secret of its own until the certificate is there.
+		// cert-manager keeps a new key in a separate Secret until the certificate is issued.
 		canaries = append(canaries, f.keyCanary("private key of "+name, "/registry/secrets/"+v1alpha1.SystemNamespace+"/", secret.Data[corev1.TLSPrivateKeyKey]))
 	}
 	return canaries
@@ -154,7 +154,7 @@ func (f *fleet) keyCanary(name, home string, text []byte) canary {
 	return c
 }
 
-// pages are the metrics of the processes and of the API server.
+// pages returns the metrics of the processes and of the API server.
 func (f *fleet) pages() map[string][][]byte {
 	f.Helper()
 	access := system.Cluster.Admin()
@@ -204,7 +204,7 @@ func (f *fleet) logs(places map[string][][]byte) {
 	}
 }
 
-// etcd reads every value of every key that the store still holds, deleted ones too.
+// etcd returns every value of every key that the store still contains, deleted ones too.
 func (f *fleet) etcd() map[string][][]byte {
 	f.Helper()
 	if err := system.Cluster.StopComponent(f.Context(), cluster.Etcd); err != nil {
@@ -235,7 +235,7 @@ func (f *fleet) etcd() map[string][][]byte {
 	return values
 }
 
-// keyValue reads mvccpb.KeyValue: field 1 is the key, field 5 the value.
+// keyValue decodes mvccpb.KeyValue: field 1 is the key, field 5 the value.
 func keyValue(record []byte) (key string, value []byte, err error) {
 	for len(record) > 0 {
 		number, kind, n := protowire.ConsumeTag(record)

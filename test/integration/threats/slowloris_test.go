@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// Connections on which nothing is said cost others nothing, and end.
+// Connections without any message do not affect other clients, and the gateway closes them.
 func TestHalfOpenConnectionsAreClosedAndOthersServed(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("before")
@@ -22,7 +22,7 @@ func TestHalfOpenConnectionsAreClosedAndOthersServed(t *testing.T) {
 		for range each {
 			connection, err := attacker.DialContext(f.Within(), "tcp", address)
 			if err != nil {
-				continue // closed at once, being one too many of its address
+				continue // closed at once, above the cap of its address
 			}
 			t.Cleanup(func() { connection.Close() })
 			open = append(open, connection)
@@ -40,7 +40,7 @@ func TestHalfOpenConnectionsAreClosedAndOthersServed(t *testing.T) {
 	deadline := time.Now().Add(testfleet.Patience)
 	for i, connection := range open {
 		_ = connection.SetReadDeadline(deadline)
-		for answered := make([]byte, 1024); ; { // a listener may say something before it hangs up
+		for answered := make([]byte, 1024); ; { // a listener may send bytes before it closes
 			if _, err := connection.Read(answered); err != nil {
 				if errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Fatalf("connection %d of %d is still open", i, len(open))

@@ -23,7 +23,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// sized is a count of the tests as they run in continuous integration, or in full.
+// sized returns ci, the count for continuous integration, or full when the tests run in full size.
 func sized(ci, full int) int {
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		return full
@@ -31,8 +31,8 @@ func sized(ci, full int) int {
 	return ci
 }
 
-// Ten thousand hellos from 200 addresses (fewer in continuous integration): no object comes of
-// them, and a machine with a code pairs in their midst.
+// Ten thousand hellos from 200 addresses (fewer in continuous integration) create no objects.
+// Meanwhile a machine with a code pairs.
 func TestAFloodOfHellosFrom200AddressesMakesNoObjects(t *testing.T) {
 	f := newFleet(t)
 	const addresses = 200
@@ -99,8 +99,8 @@ func (f *fleet) count(list client.ObjectList, options ...client.ListOption) int 
 	return meta.LenList(list)
 }
 
-// A thousand updates a second from one machine (30 s of them in full): what is written about it
-// stays within its budget, and its neighbour is served meanwhile.
+// One machine sends a thousand updates a second (for 30 s in full size). The writes about it stay
+// within its budget, and its neighbour is served meanwhile.
 func TestAStormOfUpdatesStaysWithinTheBudgetOfItsMachine(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("neighbour")
@@ -123,9 +123,10 @@ func TestAStormOfUpdatesStaysWithinTheBudgetOfItsMachine(t *testing.T) {
 	wrote, lasted := writes()-before, time.Since(began)
 	t.Logf("%d updates in %s: %.0f writes of the gateway, %d of them for the neighbour", sent, lasted.Round(time.Millisecond), wrote, served)
 	if sent < 500 {
-		t.Errorf("only %d updates were sent: that is no storm", sent)
+		t.Errorf("only %d updates were sent, too few for a storm", sent)
 	}
-	// A progress every two seconds; a status of the Node as it changes; the neighbour's own.
+	// The budget is a progress every two seconds, the Node's status when it changes, and the
+	// neighbour's own writes.
 	if most := float64(served) + lasted.Seconds() + 10; wrote > most {
 		t.Errorf("%d updates made %.0f writes, want at most %.0f", sent, wrote, most)
 	}
@@ -135,7 +136,7 @@ func TestAStormOfUpdatesStaysWithinTheBudgetOfItsMachine(t *testing.T) {
 	}
 }
 
-// storm sends updates, a thousand a second, until end and tells how many went out.
+// storm sends a thousand updates a second until end, and returns how many it sent.
 func (s *session) storm(ref *gatewayv1.DispatchRef, end time.Time) (sent int) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -143,7 +144,7 @@ func (s *session) storm(ref *gatewayv1.DispatchRef, end time.Time) (sent int) {
 		<-tick.C
 		update := &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
 			Progress: &gatewayv1.Progress{Dispatch: ref, Percent: uint32(sent % 101), Message: fmt.Sprint(sent)}}}
-		if sent%2 == 0 { // and what it can do changes all the time
+		if sent%2 == 0 { // and its capabilities change all the time
 			update = &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: sent%4 == 0}}}}}
 		}

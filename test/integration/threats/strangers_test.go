@@ -19,13 +19,14 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// strangerGrowth is what a flood of strangers may add to the resident memory of a gateway.
+// strangerGrowth bounds how much a flood of strangers may add to the resident memory of a gateway.
 const strangerGrowth = 32 << 10 // KiB
 
-// strangerTime is how long each flood lasts at least.
+// strangerTime is the least duration of each flood.
 const strangerTime = 6 * time.Second
 
-// flood is a number of connections, each of which begins something and does not end it.
+// flood is a number of connections, each of which begins a message or handshake and does not end
+// it.
 type flood struct {
 	name, address string
 	connections   int
@@ -46,8 +47,8 @@ func floods() []flood {
 	}
 }
 
-// The memory of a gateway stays far below that of its pod, from however many addresses strangers
-// begin messages and do not end them, and a machine pairs meanwhile.
+// The memory of a gateway stays far below the limit of its pod while strangers begin messages and
+// do not end them, from any number of addresses. A machine pairs meanwhile.
 func TestUnfinishedBytesOfStrangersBarelyGrowAGateway(t *testing.T) {
 	full := os.Getenv("MOORING_TEST_SIZE") == "full"
 	f := newFleet(t)
@@ -81,7 +82,7 @@ func TestUnfinishedBytesOfStrangersBarelyGrowAGateway(t *testing.T) {
 	f.Works("before")
 }
 
-// run opens connections until ctx ends, each again when the gateway closes it.
+// run opens connections until ctx ends, and opens each again when the gateway closes it.
 func (f flood) run(ctx context.Context, addresses int) *sync.WaitGroup {
 	var open sync.WaitGroup
 	for i := range f.connections {
@@ -111,7 +112,7 @@ func mostResident(ctx context.Context, t *testing.T, pid int) <-chan int {
 	return most
 }
 
-// attackerKey signs for the certificates that do not end.
+// attackerKey is the private key for the certificates that do not end.
 var attackerKey = sync.OnceValue(func() *ecdsa.PrivateKey {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -148,11 +149,11 @@ func floodSecured(ctx context.Context, from, to string, payload []byte) {
 	if err != nil {
 		return
 	}
-	go func() { _, _ = c.Write(payload) }() // the gateway may hang up before its end
+	go func() { _, _ = c.Write(payload) }() // the gateway may close the connection first
 	held(ctx, c)
 }
 
-// floodCertificate shows a client certificate that does not end.
+// floodCertificate sends a client certificate that does not end.
 func floodCertificate(ctx context.Context, from, to string) {
 	raw, err := dialer(from).DialContext(ctx, "tcp", to)
 	if err != nil {
@@ -169,7 +170,7 @@ func floodCertificate(ctx context.Context, from, to string) {
 	held(ctx, raw)
 }
 
-// unending sends so many bytes and swallows the rest.
+// unending sends a limited number of bytes and discards the rest.
 type unending struct {
 	net.Conn
 	left int
@@ -184,7 +185,7 @@ func (u *unending) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// unfinishedCalls are the bytes of calls whose messages lack their last byte.
+// unfinishedCalls returns the bytes of calls whose messages lack their last byte.
 func unfinishedCalls(calls, message, frame int) []byte {
 	var b, block bytes.Buffer
 	b.WriteString(http2.ClientPreface)

@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// tenant is a user who may dispatch echo in the fleet and nothing else anywhere.
+// tenant returns a client for a user who may dispatch echo in the fleet and has no other rights.
 func (f *fleet) tenant(user string) client.Client {
 	f.Helper()
 	meta := metav1.ObjectMeta{Namespace: f.Namespace, Name: user}
@@ -43,8 +43,8 @@ func (f *fleet) dispatch(name, node, capability string) *v1alpha1.CapabilityDisp
 		Spec: v1alpha1.CapabilityDispatchSpec{NodeName: node, Capability: capability}}
 }
 
-// A tenant who may dispatch cannot fill the cluster: a ResourceQuota of the namespace counts
-// dispatches like any other object.
+// A tenant with the right to dispatch cannot fill the cluster: a ResourceQuota of the namespace
+// counts dispatches like any other object.
 func TestAQuotaBoundsTheDispatchesOfATenant(t *testing.T) {
 	f := newFleet(t)
 	c := f.tenant("tess")
@@ -61,8 +61,9 @@ func TestAQuotaBoundsTheDispatchesOfATenant(t *testing.T) {
 	}
 }
 
-// quota bounds the namespace. A kube-controller-manager finds out about new kinds every half minute
-// and looks at a quota that counts one it did not know only minutes later, or when it is made anew.
+// quota sets the quota of the namespace. kube-controller-manager discovers new kinds every half
+// minute. It reconciles a quota for a kind that was unknown only minutes later, or when the quota
+// is created again.
 func (f *fleet) quota(hard corev1.ResourceList) {
 	f.Helper()
 	var quota *corev1.ResourceQuota
@@ -101,7 +102,7 @@ func TestADispatchReachesNoMachineOfAnotherNamespace(t *testing.T) {
 	if err := c.Create(t.Context(), other); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("another capability: %v, want %q", err, want)
 	}
-	f.Works("kiosk") // the machine is there and is offered its own
+	f.Works("kiosk") // the machine is there and receives its own dispatches
 	end := g.Ended(stray).Status
 	if end.Phase != v1alpha1.DispatchTimedOut || end.Execution != v1alpha1.ExecutionNotStarted || end.Gateway != "" {
 		t.Errorf("the dispatch of the other namespace ended %+v, want TimedOut, NotStarted, never seen by a gateway", end)

@@ -19,8 +19,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// methodsOf are all methods of a service, as its description tells: a new one is tried without
-// anybody thinking of it.
+// methodsOf returns all methods of a service from its description, so that a new method is tested
+// automatically.
 func methodsOf(service grpc.ServiceDesc) []string {
 	var names []string
 	for _, method := range service.Methods {
@@ -32,21 +32,21 @@ func methodsOf(service grpc.ServiceDesc) []string {
 	return names
 }
 
-// call sends an empty message to a method, whatever its kind, and tells the answer. To the wire a
-// unary call is a stream of one message.
+// call sends an empty message to a method of any kind and returns the code of the answer. On the
+// wire a unary call is a stream of one message.
 func (f *fleet) call(connection *grpc.ClientConn, method string) codes.Code {
 	f.Helper()
 	stream, err := connection.NewStream(f.Within(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
 	if err == nil {
 		err = errors.Join(stream.SendMsg(&emptypb.Empty{}), stream.CloseSend())
 	}
-	if err == nil || errors.Is(err, io.EOF) { // refused before it was sent: the answer says why
+	if err == nil || errors.Is(err, io.EOF) { // a call that failed before it was sent has its reason in the answer
 		err = stream.RecvMsg(&emptypb.Empty{})
 	}
 	return status.Code(err)
 }
 
-// dialRaw connects with no more than a TLS configuration that trusts anybody.
+// dialRaw connects with a TLS configuration that trusts every server.
 func (f *fleet) dialRaw(address string, certificates ...tls.Certificate) *grpc.ClientConn {
 	f.Helper()
 	config := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, Certificates: certificates} //nolint:gosec // an attacker does not mind
@@ -58,7 +58,7 @@ func (f *fleet) dialRaw(address string, certificates ...tls.Certificate) *grpc.C
 	return connection
 }
 
-// Every method of every service, from both sides that must not reach it.
+// The test calls every method of every service, from both sides that must not reach it.
 func TestEveryCallByNobodyIsRefused(t *testing.T) {
 	f := newFleet(t)
 	node, pairing := methodsOf(gatewayv1.NodeService_ServiceDesc), methodsOf(gatewayv1.PairingService_ServiceDesc)
@@ -74,7 +74,7 @@ func TestEveryCallByNobodyIsRefused(t *testing.T) {
 		want       codes.Code
 	}{
 		{"without a certificate", f.dialRaw(system.NodeEndpoint), node, codes.Unavailable},
-		{"signed, but nobody's pin", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), node, codes.PermissionDenied},
+		{"signed, but without a pin", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), node, codes.PermissionDenied},
 		{"on the other listener", f.dialRaw(system.PairingEndpoint), node, codes.Unimplemented},
 		{"pairing, on the other listener", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), pairing, codes.Unimplemented},
 		{"a method that does not exist", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), []string{"/mooring.gateway.v1.NodeService/Reboot"}, codes.Unimplemented},
@@ -92,13 +92,13 @@ func TestEveryCallByNobodyIsRefused(t *testing.T) {
 	f.Eventually("the handshakes without a certificate to be counted", func() bool { return f.refusals("node", "NoCertificate") > before })
 }
 
-// refusals reads how often a listener of the gateway refused for a reason.
+// refusals returns how often a listener of the gateway refused for a reason.
 func (f *fleet) refusals(listener, reason string) float64 {
 	f.Helper()
 	return f.metric(fmt.Sprintf("mooring_gateway_refused_total{listener=%q,reason=%q}", listener, reason))
 }
 
-// metric is the sum of the gateway's series whose name and labels begin like that, 0 without any.
+// metric returns the sum of the gateway's series that begin with the given text; 0 without any.
 func (f *fleet) metric(series string) float64 {
 	f.Helper()
 	sum := 0.0
@@ -115,7 +115,7 @@ func (f *fleet) metric(series string) float64 {
 	return sum
 }
 
-// A message of 10 MiB ends its call; the connection and others live.
+// A message of 10 MiB ends its call; the connection and other calls continue.
 func TestGiantMessagesEndTheirCallAlone(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("honest")

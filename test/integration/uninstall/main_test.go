@@ -1,5 +1,5 @@
 // Package uninstall_test removes Mooring from a cluster, in the documented order and in the wrong
-// one. It deletes the CRDs, so it has a cluster of its own.
+// one. It has its own cluster because it deletes the CRDs.
 package uninstall_test
 
 import (

@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// crds are the names that the documentation deletes.
+// crds are the names of the CRDs that the documentation deletes.
 var crds = []string{"nodes.mooring.dev", "pairingcodes.mooring.dev", "pairingrequests.mooring.dev", "capabilitydispatches.mooring.dev"}
 
 // fleet is a namespace with one paired machine and one more pairing code.
@@ -58,7 +58,7 @@ func (f fleet) kubectl(args ...string) {
 	}
 }
 
-// The documented order: the fleets while the controller runs.
+// In the documented order the fleets are deleted while the controller runs.
 func TestAFleetIsDeletedWhileTheControllerRuns(t *testing.T) {
 	f := newFleet(t)
 	f.uninstall(1, []string{"kiosk", "Delete the namespaces first: kubectl delete namespace " + f.Namespace}, "--check")
@@ -70,7 +70,7 @@ func TestAFleetIsDeletedWhileTheControllerRuns(t *testing.T) {
 	f.uninstall(0, nil, "--check")
 }
 
-// The wrong order: the controller first.
+// In the wrong order the controller is removed first.
 func TestTheCRDsAreDeletedAfterTheControllerWasRemoved(t *testing.T) {
 	f := newFleet(t)
 	system.Controller.Kill()
@@ -99,7 +99,7 @@ func TestTheCRDsAreDeletedAfterTheControllerWasRemoved(t *testing.T) {
 	again.Pair("kiosk")
 }
 
-// leaseOfKilledController shortens the Lease of the killed controller, which has a holder still.
+// leaseOfKilledController shortens the Lease of the killed controller, which still has a holder.
 func (f fleet) leaseOfKilledController() {
 	f.Helper()
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.LeaderLease}}
@@ -128,7 +128,8 @@ func (f fleet) waitsForInstances(name string) bool {
 	return false
 }
 
-// staysDeleting reports whether the Node and the codes are deleted and held by their finalizers.
+// staysDeleting reports whether the Node and the codes are deleted but still kept by their
+// finalizers.
 func (f fleet) staysDeleting() bool {
 	var codes v1alpha1.PairingCodeList
 	if err := system.Client.List(f.Context(), &codes, client.InNamespace(f.Namespace)); err != nil {

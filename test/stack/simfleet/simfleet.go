@@ -1,5 +1,5 @@
-// Package simfleet is a fleet of many real agents in the process of a test, which count what they
-// run.
+// Package simfleet runs a fleet of many real agents in the process of a test. The agents count
+// their runs.
 package simfleet
 
 import (
@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// perSecond is how many agents begin in a second.
+	// perSecond is the number of agents that start per second.
 	perSecond = 100
-	// perIdentity is the time that an identity may take; two processors make about 15 in a second
-	// beside another test.
+	// perIdentity is the time that the creation of one identity may take; two processors make about
+	// 15 per second beside another test.
 	perIdentity = 200 * time.Millisecond
 )
 
-// Sized is a count of the tests as they run in continuous integration, or in full.
+// Sized returns ci, the count for continuous integration, or full when the tests run in full size.
 func Sized(ci, full int) int {
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		return full
@@ -31,15 +31,15 @@ func Sized(ci, full int) int {
 	return ci
 }
 
-// Fleet is a namespace with agents.
+// Fleet holds a namespace with its agents.
 type Fleet struct {
 	*testfleet.Fleet
 	Sim  *sim.Fleet
 	Runs *Tally
 }
 
-// New starts so many agents that know the gateways at endpoints. configure changes what they are
-// made of; it may be nil.
+// New starts agents that know the gateways at endpoints. configure, if not nil, changes the options
+// of each agent.
 func New(t *testing.T, system *stack.Stack, endpoints string, agents int, configure func(*nodeagent.Options)) *Fleet {
 	t.Helper()
 	c, err := sim.NewClient(system.Cluster.Admin())
@@ -67,8 +67,8 @@ func New(t *testing.T, system *stack.Stack, endpoints string, agents int, config
 	return f
 }
 
-// AllOnline waits until every agent has a session. One that tried in vain for a while, with no
-// gateway there, may have come to any pause before the next attempt.
+// AllOnline waits until every agent has a session. After some time without a gateway, an agent may
+// be in any of its pauses between attempts, so the wait includes the longest pause.
 func (f *Fleet) AllOnline() {
 	f.Helper()
 	if err := f.Sim.AwaitOnline(f.within(testfleet.Patience+nodeagent.LongestPause), len(f.Sim.Agents())); err != nil {

@@ -11,36 +11,36 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// Tally is a capability that counts its runs by their name, on the machine's own side.
+// Tally is a capability that counts its runs by their name, on the machine's side.
 type Tally struct {
 	mu    sync.Mutex
 	times map[string]int
 }
 
-// Input is that of a run.
+// Input is the input of a run.
 type Input struct {
 	Run               string `json:"run"`
 	SleepMilliseconds int    `json:"sleepMilliseconds,omitempty"`
 }
 
-// Name is test.count.
+// Name returns test.count.
 func (*Tally) Name() string { return "test.count" }
 
-// Description is for people.
+// Description returns a sentence for people.
 func (*Tally) Description() string { return "Counts its runs." }
 
-// Schema describes the input.
+// Schema returns the JSON schema of Input.
 func (*Tally) Schema() json.RawMessage {
 	return json.RawMessage(`{"type":"object","required":["run"],"properties":{"run":{"type":"string"},"sleepMilliseconds":{"type":"integer"}}}`)
 }
 
-// Mediation is not needed in tests.
+// Mediation returns None: no person takes part in a test.
 func (*Tally) Mediation() capability.Mediation { return capability.None }
 
-// Check accepts anything.
+// Check accepts every input.
 func (*Tally) Check(json.RawMessage) error { return nil }
 
-// Run counts, then works as long as it is told.
+// Run counts the run, then sleeps for the time of its input.
 func (c *Tally) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
 	var input Input
 	if err := json.Unmarshal(request.Input, &input); err != nil {
@@ -56,7 +56,7 @@ func (c *Tally) Run(ctx context.Context, request capability.Request) (json.RawMe
 	return fmt.Appendf(nil, "%d", times), nil
 }
 
-// Of is how often the run of that name ran.
+// Of returns how often the run of that name ran.
 func (c *Tally) Of(run string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

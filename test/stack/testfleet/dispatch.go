@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Ask creates a dispatch.
+// Ask creates a dispatch and returns it.
 func (f *Fleet) Ask(node, capability string, input any, change ...func(*v1alpha1.CapabilityDispatchSpec)) *v1alpha1.CapabilityDispatch {
 	f.Helper()
 	raw, err := json.Marshal(input)
@@ -29,7 +29,7 @@ func (f *Fleet) Ask(node, capability string, input any, change ...func(*v1alpha1
 	return d
 }
 
-// Ended waits for a terminal phase.
+// Ended waits until a dispatch is in a terminal phase.
 func (f *Fleet) Ended(d *v1alpha1.CapabilityDispatch) *v1alpha1.CapabilityDispatch {
 	f.Helper()
 	return Await(f, d.Name, &v1alpha1.CapabilityDispatch{}, "terminal", func(d *v1alpha1.CapabilityDispatch) bool {
@@ -37,7 +37,8 @@ func (f *Fleet) Ended(d *v1alpha1.CapabilityDispatch) *v1alpha1.CapabilityDispat
 	})
 }
 
-// Works is proof that a machine is let in: it fails unless echo succeeds there.
+// Works fails the test unless echo succeeds on a machine, which proves that the machine has a
+// session.
 func (f *Fleet) Works(node string) {
 	f.Helper()
 	if d := f.Ended(f.Ask(node, "echo", map[string]any{"text": "hi"})); d.Status.Phase != v1alpha1.DispatchSucceeded {

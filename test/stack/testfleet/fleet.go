@@ -1,5 +1,5 @@
-// Package testfleet is what the tests of a running system do with a fleet: issue codes, pair
-// machines, approve them, ask for capabilities, and wait for what the resources then say.
+// Package testfleet provides the steps of tests of a running system: issue codes, pair machines,
+// approve them, request capabilities, and wait for the state of the resources.
 package testfleet
 
 import (
@@ -16,31 +16,31 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// Patience bounds every wait; a condition that holds ends it at once.
+// Patience bounds every wait; a wait ends at once when its condition holds.
 const Patience = 2 * time.Minute
 
-// Fleet is a namespace of one test. What goes wrong ends the test.
+// Fleet is the namespace of one test. An error ends the test.
 type Fleet struct {
 	*testing.T
 	System    *stack.Stack
 	Namespace string
 }
 
-// New makes a namespace that goes with the test.
+// New creates a namespace that is deleted when the test ends.
 func New(t *testing.T, system *stack.Stack) *Fleet {
 	t.Helper()
 	return &Fleet{t, system, system.Cluster.Namespace(t)}
 }
 
-// On is the same fleet in a subtest.
+// On returns the same fleet for a subtest.
 func (f *Fleet) On(t *testing.T) *Fleet { return &Fleet{t, f.System, f.Namespace} }
 
 func (f *Fleet) fleet() *Fleet { return f }
 
-// Holder is a Fleet, or what embeds one.
+// Holder is a Fleet or a type that embeds one.
 type Holder interface{ fleet() *Fleet }
 
-// Await waits until done accepts the object of that name, and returns it.
+// Await waits until done accepts the object of that name, and returns the object.
 func Await[T client.Object](h Holder, name string, object T, what string, done func(T) bool) T {
 	f := h.fleet()
 	f.Helper()
@@ -51,7 +51,7 @@ func Await[T client.Object](h Holder, name string, object T, what string, done f
 	return got
 }
 
-// Read gets an object anew.
+// Read reads the stored state of an object.
 func Read[T client.Object](h Holder, object T) T {
 	f := h.fleet()
 	f.Helper()
@@ -61,19 +61,19 @@ func Read[T client.Object](h Holder, object T) T {
 	return object
 }
 
-// Key names an object of the fleet.
+// Key returns the key of an object of the fleet.
 func (f *Fleet) Key(name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: f.Namespace, Name: name}
 }
 
-// Within is the test's context, bounded by Patience.
+// Within returns the test's context, bounded by `Patience`.
 func (f *Fleet) Within() context.Context {
 	ctx, cancel := context.WithTimeout(f.Context(), Patience)
 	f.Cleanup(cancel)
 	return ctx
 }
 
-// Eventually waits until ok.
+// Eventually waits until ok returns true. Its failure message contains the text of the condition.
 func (f *Fleet) Eventually(what string, ok func() bool) {
 	f.Helper()
 	if err := stack.Poll(f.Within(), ok); err != nil {
@@ -81,7 +81,7 @@ func (f *Fleet) Eventually(what string, ok func() bool) {
 	}
 }
 
-// Node reads a Node.
+// Node reads a Node of the fleet.
 func (f *Fleet) Node(name string) *v1alpha1.Node {
 	f.Helper()
 	return Read(f, &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: name}})
@@ -102,8 +102,8 @@ func (f *Fleet) Desire(name string, state v1alpha1.NodeDesiredState) {
 	f.PatchNode(name, fmt.Sprintf(`{"spec":{"desiredState":%q}}`, state))
 }
 
-// RestartGateway stops the first replica in order and starts it again on the same addresses; also
-// in a cleanup, when the test's context has ended.
+// RestartGateway stops the first replica gracefully and starts it again on the same addresses. It
+// also works in a cleanup, when the test's context has ended.
 func (f *Fleet) RestartGateway() {
 	f.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), Patience)

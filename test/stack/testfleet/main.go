@@ -20,15 +20,15 @@ import (
 const (
 	// startTimeout bounds the start of a system, also on a busy machine.
 	startTimeout = 5 * time.Minute
-	// shownBytes of each log are shown when tests fail.
+	// shownBytes is how much of each log is printed when tests fail.
 	shownBytes = 4000
 )
 
-// Main runs the tests of a package against a system of its own, which they share one after the
-// other, and returns the exit code. Root and Dir of the options are chosen here. After a failure
-// the logs are kept and their ends shown.
+// Main runs the tests of a package, one after the other, against one system of their own, and
+// returns the exit code. It sets Root and Dir of the options. After a failure it keeps the logs and
+// prints their ends.
 func Main(m *testing.M, system **stack.Stack, options stack.Options) int {
-	log.SetLogger(logr.Discard()) // or controller-runtime complains
+	log.SetLogger(logr.Discard()) // or controller-runtime logs a warning
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := start(ctx, system, options)
@@ -60,7 +60,8 @@ func start(ctx context.Context, system **stack.Stack, options stack.Options) err
 	return err
 }
 
-// showLogs leaves out agents that are not the system's own: there may be hundreds.
+// showLogs prints the ends of the logs of controller and gateways. It leaves out the agents: there
+// may be hundreds.
 func showLogs(dir string) {
 	fmt.Fprintf(os.Stderr, "the logs are kept: %s\n", dir)
 	for _, pattern := range []string{"controller.log", "gateway-*.log"} {

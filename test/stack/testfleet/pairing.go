@@ -13,14 +13,14 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// Issue makes a PIN for a Node of that name and returns what a person would type.
+// Issue creates a PIN for a Node of that name and returns the code that a person would type.
 func (f *Fleet) Issue(node string) (code string, object *v1alpha1.PairingCode) {
 	f.Helper()
 	secret, object := f.IssueCode(v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: node})
 	return string(secret.Data[v1alpha1.SecretKeyCode]), object
 }
 
-// IssueCode makes a code and returns the Secret for people.
+// IssueCode creates a code and returns the Secret that a person reads.
 func (f *Fleet) IssueCode(spec v1alpha1.PairingCodeSpec) (*corev1.Secret, *v1alpha1.PairingCode) {
 	f.Helper()
 	object := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "code-" + rand.String(6)}, Spec: spec}
@@ -33,7 +33,7 @@ func (f *Fleet) IssueCode(spec v1alpha1.PairingCodeSpec) (*corev1.Secret, *v1alp
 	return Await(f, object.Status.SecretName, &corev1.Secret{}, "there", func(s *corev1.Secret) bool { return len(s.Data) > 0 }), object
 }
 
-// Agent starts an agent; the same name again uses the same identity directory.
+// Agent starts an agent; a second call with the same name uses the same identity directory.
 func (f *Fleet) Agent(name string, args ...string) *stack.Process {
 	f.Helper()
 	agent, err := f.System.StartAgent(f.files(name), args...)
@@ -46,10 +46,10 @@ func (f *Fleet) Agent(name string, args ...string) *stack.Process {
 
 func (f *Fleet) files(name string) string { return f.Namespace + "-" + name }
 
-// IdentityDir is where the agent of that name keeps its identity.
+// IdentityDir returns the identity directory of the agent of that name.
 func (f *Fleet) IdentityDir(name string) string { return f.System.IdentityDir(f.files(name)) }
 
-// RequestOf waits for the Pending request that a code led to.
+// RequestOf waits for the Pending request of a code.
 func (f *Fleet) RequestOf(code string) *v1alpha1.PairingRequest {
 	f.Helper()
 	var found *v1alpha1.PairingRequest
@@ -68,7 +68,7 @@ func (f *Fleet) RequestOf(code string) *v1alpha1.PairingRequest {
 	return found
 }
 
-// Knock starts an agent that pairs and waits until it waits for a person.
+// Knock starts an agent that pairs, and returns when the agent waits for approval.
 func (f *Fleet) Knock(node string, args ...string) (*stack.Process, *v1alpha1.PairingRequest) {
 	f.Helper()
 	code, object := f.Issue(node)
@@ -79,7 +79,7 @@ func (f *Fleet) Knock(node string, args ...string) (*stack.Process, *v1alpha1.Pa
 	return agent, f.RequestOf(object.Name)
 }
 
-// Approve does what kubectl patch does.
+// Approve approves a request as kubectl patch does.
 func (f *Fleet) Approve(request string) {
 	f.Helper()
 	f.Decide(request, `{"verdict":"Approved"}`)
@@ -95,7 +95,7 @@ func (f *Fleet) Decide(request, decision string) {
 	}
 }
 
-// Pair brings a machine to its first session under that name.
+// Pair pairs a machine under that name and waits for its first session.
 func (f *Fleet) Pair(node string, args ...string) *stack.Process {
 	f.Helper()
 	agent, request := f.Knock(node, args...)
@@ -104,7 +104,7 @@ func (f *Fleet) Pair(node string, args ...string) *stack.Process {
 	return agent
 }
 
-// Online waits for a session of a machine that can do all it announces.
+// Online waits until a machine has a session and all its announced capabilities work.
 func (f *Fleet) Online(node string) *v1alpha1.Node {
 	f.Helper()
 	return Await(f, node, &v1alpha1.Node{}, "Online", func(n *v1alpha1.Node) bool {
@@ -112,7 +112,7 @@ func (f *Fleet) Online(node string) *v1alpha1.Node {
 	})
 }
 
-// Connected waits for a session, whatever the machine cannot do.
+// Connected waits until a machine has a session, even if some of its capabilities do not work.
 func (f *Fleet) Connected(node string) *v1alpha1.Node {
 	f.Helper()
 	return Await(f, node, &v1alpha1.Node{}, "connected", func(n *v1alpha1.Node) bool {

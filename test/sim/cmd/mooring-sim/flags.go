@@ -10,9 +10,9 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// filesPerAgent and spareFiles are what a process of agents holds open. An agent has six: its
-// directory, lock, journal, two sockets for people, and its connection; a seventh while it
-// changes that.
+// filesPerAgent and spareFiles bound the open files of a process of agents. An agent holds six: its
+// directory, lock, journal, two sockets for people, and its connection. While it changes the
+// connection it holds a seventh.
 const filesPerAgent, spareFiles = 7, 200
 
 type options struct {
@@ -34,17 +34,17 @@ func parse(args []string) (options, error) {
 	set.IntVar(&o.agents, "agents", 100, "how many agents in all")
 	set.IntVar(&o.processes, "processes", 0, "how many processes hold them; 0 is as few as the limit of open files allows")
 	set.Float64Var(&o.ramp, "ramp", 50, "agents started per second")
-	set.BoolVar(&o.pair, "pair", false, "pair each agent the real way instead of making its identity; at their own pace")
+	set.BoolVar(&o.pair, "pair", false, "pair each agent with a code instead of creating its identity; without --ramp")
 	set.BoolVar(&o.ownSignature, "own-signature", false, "sign certificates with the key of the device CA instead of asking cert-manager")
-	set.IntVar(&o.storms, "storms", 0, "break every connection at once so many times, and wait until all are back")
-	set.Func("faults", "what goes wrong all the time: stall=3s,slow=20ms,drop=0.2,duplicate=0.5 (stalled and slow connections, share of results not sent or sent twice)", func(text string) (err error) {
+	set.IntVar(&o.storms, "storms", 0, "how often to break every connection at once and wait until all agents are back")
+	set.Func("faults", "constant faults: stall=3s,slow=20ms,drop=0.2,duplicate=0.5 (stalled and slow connections, share of results not sent or sent twice)", func(text string) (err error) {
 		o.faults, err = sim.ParseFaults(text)
 		return err
 	})
 	set.DurationVar(&o.hold, "hold", 10*time.Second, "how long to stay once all are online")
-	set.DurationVar(&o.limit, "limit", 15*time.Minute, "end after this time, whatever happens")
+	set.DurationVar(&o.limit, "limit", 15*time.Minute, "end after this time in any case")
 	set.IntVar(&o.place, "place", 0, "number of the first process: simulators that run beside each other come from different addresses")
-	set.BoolVar(&o.obey, "obey", false, "hold agents for a parent process: commands on standard input, a summary a line on standard output")
+	set.BoolVar(&o.obey, "obey", false, "run agents for a parent process: commands on standard input, one summary per line on standard output")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
@@ -68,8 +68,8 @@ func (o *options) check() error {
 	return nil
 }
 
-// perProcess is how many agents the limit of open files allows. The Go runtime has raised the soft
-// limit to the hard one.
+// perProcess returns how many agents the limit of open files allows. The Go runtime has raised the
+// soft limit to the hard one.
 func perProcess() (int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -1,7 +1,7 @@
-// Command mooring-sim runs many real agents against a gateway: to see what a cluster takes, and
-// what becomes of its machines when something breaks or misbehaves. The agents live in as many
-// processes as their number needs. It is bounded in count and time; Ctrl-C ends it early and
-// cleans up all the same.
+// Command mooring-sim runs many real agents against a gateway. It shows how many a cluster can
+// serve, and how its machines recover from failures and faults. It spreads the agents over as many
+// processes as their number needs. A run is bounded in number and time; Ctrl-C ends it early and
+// still cleans up.
 package main
 
 import (
@@ -61,7 +61,7 @@ func run(ctx context.Context, o options, out, progress io.Writer) (err error) {
 	return errors.Join(err, counted.Write(out))
 }
 
-// play is the run itself: a ramp, storms, and a while of rest.
+// play runs the simulation: a ramp, storms, and a time of rest.
 func play(ctx context.Context, o options, crowd *sim.Crowd) (done sim.Summary, err error) {
 	began := time.Now()
 	if err := crowd.Grow(ctx, o.agents, o.ramp); err != nil {

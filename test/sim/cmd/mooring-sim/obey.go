@@ -14,9 +14,10 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// obey is a process of a crowd: it has no agents until it is told to.
+// obey runs a process of a crowd: it has no agents until it receives a command.
 func obey(ctx context.Context, o options, in io.Reader, out io.Writer) error {
-	// A parent that was killed leaves a broken pipe: an error then, and a clean end, not a signal.
+	// A killed parent leaves a broken pipe. It must cause an error and a clean end here, not a
+	// signal.
 	signal.Ignore(syscall.SIGPIPE)
 	access, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
