@@ -1,4 +1,4 @@
-# Images of the manager and the agent: make images. Nothing is compiled or pulled here; the
+# Images of the manager and the agent, built by make images. Nothing is compiled or pulled here; the
 # context is a directory with the static binaries (see hack/images.sh).
 FROM scratch AS base
 ARG VERSION=dev

@@ -1,4 +1,4 @@
-# Everything is driven from here; `make help` lists the targets.
+# All tasks are targets of this file; `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -14,7 +14,7 @@ LOCALCLUSTER := $(BIN)/localcluster
 # Reduced counts; test-long sets them to full size.
 export MOORING_TEST_SIZE ?= ci
 export TEST_TIMEOUT ?= 30m
-# A version-control stamp would make every rebuild differ and fails in odd checkouts.
+# A version-control stamp would make every rebuild differ, and fails in unusual checkouts.
 export GOFLAGS ?= -buildvcs=false
 export LOCALCLUSTER
 export MODULES := . hack/localcluster hack/tools hack/tools/proto hack/tools/drill hack/tools/dns hack/tools/helm hack/tools/sbom test/health
@@ -25,11 +25,11 @@ demo: build cluster-binaries ## Pair this machine, approve it, run capabilities:
 	@$(BIN)/demo
 
 .PHONY: up
-up: build cluster-binaries ## The same, left running; prints how to use it
+up: build cluster-binaries ## Start the same system and keep it running; print how to use it
 	@$(BIN)/demo up
 
 .PHONY: down
-down: ## Stop what `make up` started and forget its state
+down: ## Stop the system of `make up` and delete its state
 	@if [ -x $(BIN)/demo ]; then $(BIN)/demo down; else echo "nothing to stop: $(BIN)/demo was never built"; fi
 
 ##@ Build
@@ -42,7 +42,7 @@ build: $(LOCALCLUSTER) ## Build manager, mooring-agent, kubectl-mooring and the 
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 CROSS ?= ./cmd/mooring-agent ./cmd/kubectl-mooring
 .PHONY: cross
-cross: ## Build CROSS for every one of PLATFORMS into .local/cross; the agent has 25 MiB at most
+cross: ## Build CROSS for each of PLATFORMS into .local/cross; the agent may have 25 MiB
 	@for p in $(PLATFORMS); do \
 	  mkdir -p .local/cross/$$p; echo "building for $$p"; \
 	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO_BUILD) -o .local/cross/$$p/ $(CROSS); \
@@ -59,7 +59,7 @@ cluster-binaries: $(LOCALCLUSTER) ## Build etcd, kube-apiserver, cert-manager an
 	@$(LOCALCLUSTER) build
 
 .PHONY: test-binaries
-test-binaries: build cluster-binaries drill-binaries sim ## Build what the integration tests start, with the test-only capability linked in
+test-binaries: build cluster-binaries drill-binaries sim ## Build the programs of the integration tests, with the test-only capability linked in
 	@$(GO_BUILD) -o $(BIN)/testagent ./test/testagent
 	@$(GO_BUILD) -o $(BIN)/machines ./test/chaos/machines
 	@cd test/health && CGO_ENABLED=0 go build -trimpath -o $(BIN)/health .
@@ -76,7 +76,7 @@ worker-binaries: $(LOCALCLUSTER) ## Build kubelet, kube-proxy, kube-scheduler, C
 	@cd hack/tools/helm && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN)/helm helm.sh/helm/v4/cmd/helm
 
 .PHONY: drill-binaries
-drill-binaries: ## Build what the drills run beside the system: etcdctl, etcdutl, approver-policy
+drill-binaries: ## Build the programs of the drills: etcdctl, etcdutl, approver-policy
 	@mkdir -p $(BIN)
 	@cd hack/tools/drill && CGO_ENABLED=0 go build -trimpath -o $(BIN)/ go.etcd.io/etcd/etcdctl/v3 go.etcd.io/etcd/etcdutl/v3
 	@cd hack/tools/drill && CGO_ENABLED=0 go build -trimpath -o $(BIN)/approver-policy github.com/cert-manager/approver-policy/cmd
@@ -99,7 +99,7 @@ test: deps ## Run every test in CI-sized counts
 	@$(MAKE) --no-print-directory --keep-going test-unit test-localcluster test-integration
 
 .PHONY: test-unit
-test-unit: deps ## Unit tests, with the race detector, beside a decoy installation, and those of the Helm chart; no cluster
+test-unit: deps ## Unit tests with the race detector and a decoy installation, and the tests of the Helm chart; no cluster
 	@hack/decoys.sh $(GOTESTSUM) -- -race -timeout $(TEST_TIMEOUT) $(UNIT)
 	@cd hack/tools/helm && $(GOTESTSUM) -- -timeout $(TEST_TIMEOUT) ./...
 	@cd test/health && $(GOTESTSUM) -- -timeout $(TEST_TIMEOUT) ./...
@@ -127,11 +127,11 @@ test-long: export TEST_TIMEOUT = 2h
 test-long: test cross mutants mutants-pure fuzz ## The same tests at full size, every platform, every mutant, then the fuzzers
 
 .PHONY: mutants
-mutants: deps test-binaries ## Break each line that carries a promise and show that the tests notice (MUTANTS="--only PREFIX,..."); all tests, with processes too
+mutants: deps test-binaries ## Break each line that keeps a promise and check that its tests fail, with processes too (MUTANTS="--only PREFIX,...")
 	@hack/with-cluster.sh go run ./test/mutants --process $(MUTANTS)
 
 .PHONY: mutants-pure
-mutants-pure: ## Break each operator of the packages without I/O and count what their unit tests notice (MUTANTS="--only PACKAGE,...")
+mutants-pure: ## Break each operator of the packages without I/O and count the mutants that their unit tests find (MUTANTS="--only PACKAGE,...")
 	@go run ./test/mutants --pure $(MUTANTS)
 
 .PHONY: fuzz
@@ -144,12 +144,12 @@ bench: build cluster-binaries sim ## Measure against a plain client of the API a
 	@$(BIN)/bench --out docs/benchmarks.md $(BENCH_ARGS)
 
 .PHONY: deps
-deps: ## Install what the race detector needs (gcc, libc headers) when it is missing
+deps: ## Install gcc and libc headers for the race detector if they are missing
 	@hack/deps.sh
 
-##@ Keep it right
+##@ Maintain
 .PHONY: generate
-generate: ## Regenerate deepcopy, CRDs, protobuf code, what the chart copies and the reference pages
+generate: ## Regenerate deepcopy, CRDs, protobuf code, the copied templates of the chart and the reference pages
 	@$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
 	@$(TOOL) controller-gen crd paths=./api/v1alpha1 output:crd:dir=config/crd/bases
 	@go run ./hack/crds config/crd/bases
@@ -175,7 +175,7 @@ verify: ## Fail when generated code, module files or the linters disagree with t
 	@hack/verify.sh
 
 .PHONY: clean
-clean: down ## Remove everything that was built or left running
+clean: down ## Stop the system of `make up` and remove .local
 	@rm -rf .local
 
 .PHONY: help

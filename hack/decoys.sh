@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command on a machine that seems to have an agent installed and a cluster configured: in a
-# mount namespace of its own, the places of a real installation hold decoys that nothing can use. A
-# unit test that reads the machine's own paths fails there.
+# Runs a command on a machine that seems to have an agent installed and a cluster configured. In a
+# mount namespace, unusable decoy files replace the files of a real installation. A unit test that
+# reads the machine's own paths fails with them.
 set -euo pipefail
 decoy=$(mktemp -d)
 places=(/etc/mooring-agent /var/lib/mooring-agent "$HOME/.kube" "$HOME/.config/mooring-agent" "$HOME/.local/state/mooring-agent")
@@ -17,7 +17,7 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-# A folder that is mounted over must exist; those that are missing go again afterwards.
+# A folder must exist to be mounted over; folders that are created here are removed afterwards.
 for place in "${places[@]}"; do
   parent=$place missing=()
   while [ ! -d "$parent" ]; do missing=("$parent" "${missing[@]}"); parent=$(dirname "$parent"); done

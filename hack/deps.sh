@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The race detector needs cgo: a C compiler and the C library's headers.
+# Installs the build tools of the race detector. It needs cgo: a C compiler and the C library's
+# headers.
 set -euo pipefail
 if command -v gcc >/dev/null && echo 'int main(void){return 0;}' | gcc -x c -include stdlib.h -o /dev/null - 2>/dev/null; then
   exit 0

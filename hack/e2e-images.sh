@@ -6,7 +6,7 @@ mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 builder=(buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs)
-# image NAME DIR: an image of DIR alone, as an archive
+# image NAME DIR builds an image that contains only DIR, as an archive.
 image() {
   printf 'FROM scratch\nCOPY . /\nUSER 65532:65532\nENTRYPOINT ["/%s"]\n' "$1" >"$work/Containerfile"
   "${builder[@]}" bud -q --isolation chroot --tag "localhost/$1:e2e" --file "$work/Containerfile" "$2" >/dev/null

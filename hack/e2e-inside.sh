@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The first process of the namespaces that hack/e2e.sh makes: a machine of its own with one node
-# network, on which the test binary then starts containerd and a kubelet.
+# The first process of the namespaces that hack/e2e.sh creates: a separate machine with one node
+# network. The test binary then starts containerd and a kubelet on it.
 set -euo pipefail
 readlink /proc/self/ns/pid >"$E2E_DIR/pidns"
-mount --make-rshared / # a group of its own: volumes reach containers, nothing reaches outside
+mount --make-rshared / # a separate peer group: volumes reach containers, and no mount reaches the outside
 for dir in /run /var/lib /var/log; do
   mount -t tmpfs tmpfs $dir
 done
 
-# The kubelet wants these; they are of the whole machine, so it is shown files instead.
+# The kubelet requires these settings. They belong to the whole machine, so it sees files instead.
 mkdir /run/sysctl
 show() {
   echo "$2" >"/run/sysctl/$1"

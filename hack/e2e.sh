@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests of test/e2e on a real kubelet: hack/e2e.sh [FLAGS OF THE TEST BINARY].
-# Everything runs in namespaces of its own (processes, mounts, network), so the kernel takes it
-# away however this ends; what namespaces do not cover is a directory and cgroups, removed here.
-# Exit codes: 0 passed, 1 failed or something was left behind, 77 skipped because this machine
-# cannot (E2E_SKIP=0 makes that a 0).
+# Everything runs in new namespaces (processes, mounts, network), which the kernel removes in every
+# case. A directory and cgroups are outside of namespaces; this script removes them.
+# Exit codes: 0 passed; 1 failed, or something was left behind; 77 skipped because this machine
+# cannot run the tests (with E2E_SKIP=0 a skip is 0).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 skip() {
@@ -31,7 +31,7 @@ name=mooring-e2e-$$
 export E2E_DIR=/tmp/$name E2E_CGROUP=/$name E2E_ADDRESS=10.250.0.1
 mkdir -m 700 "$E2E_DIR"
 
-# What a machine looks like to everybody else; compared before and after.
+# The state of the machine outside the namespaces, compared before and after.
 outside() {
   ip -o link show | cut -d: -f2
   ip netns list
@@ -42,7 +42,7 @@ outside() {
   if [ -s "$E2E_DIR/pidns" ]; then find /proc -maxdepth 3 -path '*/ns/pid' -lname "$(cat "$E2E_DIR/pidns")" 2>/dev/null; fi
   pgrep -f "$E2E_DIR/" || true
 }
-# remove_cgroups NAME: what the kernel kills leaves its cgroup a moment later.
+# remove_cgroups NAME retries, because a killed process leaves its cgroup a moment later.
 remove_cgroups() {
   for _ in $(seq 50); do
     find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null || true
@@ -50,7 +50,7 @@ remove_cgroups() {
     read -rt 0.2 <> <(:) || true
   done
 }
-# A run that was killed outright could not do this for itself; its processes went with it.
+# A run that was killed could not remove its directory and cgroups; its processes are gone.
 for dead in /tmp/mooring-e2e-*; do
   [ -d "$dead" ] && [ ! -d "/proc/${dead##*-}" ] || continue
   remove_cgroups "${dead##*/}"
@@ -66,7 +66,7 @@ finish() {
     wait "$inside" 2>/dev/null || true
   fi
   remove_cgroups "$name"
-  for _ in $(seq 25); do # a killed namespace is gone when its last process is
+  for _ in $(seq 25); do # the namespace disappears with its last process
     after=$(outside)
     [ "$before" != "$after" ] || break
     read -rt 0.2 <> <(:) || true

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Packs the binaries in DIR/context into DIR/manager.tar and DIR/agent.tar (oci-archives):
-# hack/images.sh DIR VERSION. Needs buildah, or docker with buildx; fails when it has neither,
-# or when something is larger than promised; of an image that is the archive, as it is stored and
-# pulled (unpacked it is the binary). The time of the images is that of the commit, so
-# that the same sources make the same digests.
+# hack/images.sh DIR VERSION.
+# Needs buildah, or docker with buildx, and fails without both. It also fails when a file is larger
+# than its limit. The size of an image is that of its archive, as it is stored and pulled (unpacked
+# it is the binary). The images have the time of the commit, so that the same sources have the same
+# digests.
 set -euo pipefail
 dir=${1:?usage: hack/images.sh DIR VERSION} version=${2:?usage: hack/images.sh DIR VERSION}
 MIB=$((1024 * 1024))
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 platform=linux/$(go env GOARCH)
 
-# below FILE MIB: the size that is promised.
+# below FILE MIB fails when the file is not smaller than the limit.
 below() {
   local size
   size=$(stat -c %s "$1")
@@ -18,7 +19,7 @@ below() {
   [ "$size" -lt $(($2 * MIB)) ] || { echo "$1 is not smaller than $2 MiB" >&2; exit 1; }
 }
 
-# A store of our own: images of this machine are neither used nor changed. vfs needs no mounts.
+# A separate store: the images of this machine are neither used nor changed. vfs needs no mounts.
 store() { buildah --root "$PWD/$dir/store" --runroot "$PWD/$dir/run" --storage-driver vfs "$@"; }
 
 with_buildah() {

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Import rules that hold at any depth (the linter sees direct imports only).
+# Checks import rules that hold at any depth (the linter checks direct imports only).
 set -euo pipefail
 module=github.com/mooring-dev/mooring
 failed=0
 
-# forbid PACKAGES PATTERN WHY
+# forbid PACKAGES PATTERN REASON
 forbid() {
   local found
   found=$(go list -deps "$1" | grep -E "$2" || true)

@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
 # Writes the bill of materials of each image, CycloneDX 1.6 in JSON, beside its archive:
-# hack/sbom.sh TOOL DIR VERSION reads DIR/context/{manager,mooring-agent} and writes
-# DIR/{manager,agent}.cdx.json. An image is one static binary on nothing, so the modules that
-# Go noted in the binary are all of it. Fails when the bill lacks one of them or has one more, and
-# when it comes out different the second time.
+# hack/sbom.sh TOOL DIR VERSION.
+# It reads DIR/context/{manager,mooring-agent} and writes DIR/{manager,agent}.cdx.json. An image
+# contains only one static binary, so the modules that Go recorded in the binary are complete. The
+# script fails when the bill lacks a module or has an additional one, and when a second run gives
+# another result.
 set -euo pipefail
 usage="usage: hack/sbom.sh TOOL DIR VERSION"
 tool=${1:?$usage} dir=${2:?$usage} version=${3:?$usage}
 
-# bill BINARY FILE. No serial number and no time: both would differ each time.
+# bill BINARY FILE writes a bill without serial number and time: both would differ each time.
 bill() {
   "$tool" bin -json -std -noserial -notimestamp -output-version 1.6 -version "$version" -output "$2" "$1"
 }
 
-# modules_in BINARY lists "path version"; a replaced module counts as what replaced it.
+# modules_in BINARY lists "path version"; a replaced module appears as its replacement.
 modules_in() {
   go version -m "$1" | awk -F'\t' '
     $2 == "dep" || $2 == "=>" { if ($2 == "=>") n--; line[++n] = $3 " " $4 }
     END { for (i = 1; i <= n; i++) print line[i] }' | sort
 }
 
-# components_of FILE lists the same of a bill, without the standard library.
+# components_of FILE lists the modules of a bill in the same form, without the standard library.
 components_of() {
   awk -F'"' '
     /^  "components": \[/ { inside = 1 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries the agent's service under a systemd that boots in a container: hack/test-systemd.sh
-# AGENT. Needs root, debootstrap and systemd-container (Debian packages). Says so, and
-# fails, when it cannot run.
+# Tests the agent's service under a systemd that boots in a container: hack/test-systemd.sh AGENT.
+# Needs root, debootstrap and systemd-container (Debian packages). Without them it fails with a
+# message.
 set -euo pipefail
 agent=${1:?usage: hack/test-systemd.sh AGENT}
 cannot() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every test that docs/threats.md names, as `TestName` with its folder behind it in the row, exists
-# in that folder.
+# Checks that every test that docs/threats.md names exists in its folder. A row has `TestName`
+# followed by the folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 table=docs/threats.md
@@ -12,7 +12,7 @@ while read -r name folder; do
     failed=1
   fi
 done < <(grep -oE '`(Test|Fuzz)[A-Za-z0-9_]+` \([a-z][a-zA-Z0-9/]*\)' "$table" | tr -d '`()')
-# A name without its folder would not be looked at.
+# A name without its folder would not be checked.
 loose=$(grep -oE '`(Test|Fuzz)[A-Za-z0-9_]+`( \([a-z][a-zA-Z0-9/]*\))?' "$table" | grep -v '(' || true)
 if [ -n "$loose" ]; then
   printf '%s names tests without their folder:\n%s\n' "$table" "$loose" >&2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Regenerates, lints and tidies, and fails when that changed a file of the tree.
+# Regenerates, lints and tidies, and fails when this changes a file of the tree.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 snapshot() { git ls-files -z --cached --others --exclude-standard | sort -zu | xargs -0 sha256sum 2>/dev/null; }
@@ -16,14 +16,15 @@ if ! diff -u "$before" "$after"; then
   echo "generated code is out of date: run make generate and commit the result" >&2
   exit 1
 fi
-# What of the chart is not copied is compared: it makes the objects of config/install.
+# The parts of the chart that are not copied are compared: they must give the objects of
+# config/install.
 (cd hack/tools/helm && go test .) || { echo "charts/mooring and config differ: change both" >&2; exit 1; }
 make --no-print-directory lint
 hack/threats.sh
-# Every field that a policy guards has a row that says which proof covers it.
+# Every field that a policy guards must have a row with the proof that covers it.
 go test ./internal/policy -run TestEveryGuardedFieldHasItsRow
-# Every mutant still applies, so a moved promise takes its mutant along.
+# Every mutant must still apply, so that moved code keeps its mutant.
 go run ./test/mutants --check
-# The agent must build where no test runs: one architecture of each system.
+# The agent must build for systems on which no test runs: one architecture of each.
 make --no-print-directory cross PLATFORMS="windows/amd64 darwin/arm64" CROSS=./cmd/mooring-agent
 echo "verify: generated code, modules and imports agree with the tree"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a command beside one development cluster that the non-destructive tests share
-# (MOORING_TEST_STATE names its state). The cluster ends with this script, even on kill -9:
+# (MOORING_TEST_STATE is its state directory). The cluster ends with this script, even on kill -9:
 # it watches the pipe on its standard input.
 set -euo pipefail
 state=$(mktemp -d)

@@ -1,6 +1,6 @@
-// Command chart copies what does not differ from one install to another from config/ into the
-// templates of the Helm chart, word for word, so that there is one source of each object:
-// chart CONFIGDIR TEMPLATESDIR. The directory of templates belongs to it alone.
+// Command chart copies the objects that are equal in all installations from config/ into the
+// templates of the Helm chart: chart CONFIGDIR TEMPLATESDIR. It copies them word for word, so that
+// each object has one source. It owns the whole directory of templates.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// sources are the directories that config/default names.
+// sources are the directories that config/default includes.
 var sources = []struct{ dir, prefix string }{
 	{"crd/bases", "crd-"}, {"rbac", "rbac-"}, {"policy", "policy-"}, {"cert-manager", "cert-manager-"},
 }
@@ -31,7 +31,7 @@ func main() {
 	}
 }
 
-// generate makes out anew.
+// generate deletes out and writes it again.
 func generate(config, out string) error {
 	if err := os.RemoveAll(out); err != nil {
 		return err
@@ -69,8 +69,8 @@ func generate(config, out string) error {
 	return nil
 }
 
-// template is a file of manifests without what Helm makes itself, with CRDs that outlive a
-// release, and with nothing that Helm would take for a template.
+// template returns a file of manifests as a template. It leaves out the objects that Helm creates
+// itself, makes CRDs outlive a release, and escapes braces, so that Helm changes nothing.
 func template(text string) (string, error) {
 	var kept []string
 	for _, document := range strings.Split(strings.TrimPrefix(text, "---\n"), "\n---\n") {
@@ -80,7 +80,7 @@ func template(text string) (string, error) {
 		}
 		switch {
 		case object.GetKind() == "Namespace" && object.GetName() == v1alpha1.SystemNamespace:
-			continue // that of the release, in which Helm notes it before there is any object
+			continue // the namespace of the release, in which Helm stores the release before any object
 		case object.GetKind() == "CustomResourceDefinition":
 			const at = "\n  annotations:\n"
 			if strings.Count(document, at) != 1 {

@@ -1,6 +1,6 @@
 // Command crds joins the lines of each paragraph in the descriptions of CustomResourceDefinitions:
 // crds FOLDER. controller-gen keeps the line breaks of the Go comments, and kubectl explain wraps
-// the text again, so every second line would be short.
+// the text again. Without this command every second line would be short.
 package main
 
 import (
@@ -56,7 +56,8 @@ func joinDescriptions(text []byte) ([]byte, error) {
 	return append([]byte("---\n"), encoded...), err
 }
 
-// eachDescription replaces each text under the key description. A property of that name is a map.
+// eachDescription replaces each string value of a key "description". A property of that name is a
+// map.
 func eachDescription(value any, replace func(string) string) {
 	switch value := value.(type) {
 	case map[string]any:
@@ -74,7 +75,7 @@ func eachDescription(value any, replace func(string) string) {
 	}
 }
 
-// joinLines joins lines unless the second begins a paragraph or a list item, or is indented.
+// joinLines joins two lines unless the second begins a paragraph or a list item, or is indented.
 func joinLines(text string) string {
 	var joined strings.Builder
 	previous := ""
@@ -92,7 +93,7 @@ func joinLines(text string) string {
 	return joined.String()
 }
 
-// ragged reports whether two lines are of one paragraph.
+// ragged reports whether two lines belong to one paragraph.
 func ragged(first, second string) bool {
 	return first != "" && second != "" && !strings.HasPrefix(second, "- ") && !strings.HasPrefix(second, " ") && !strings.HasPrefix(second, "\t")
 }

@@ -26,7 +26,7 @@ func TestLinesOfAParagraphAreJoined(t *testing.T) {
 	}
 }
 
-// TestNoDescriptionIsRagged looks at each description that kubectl explain shows.
+// TestNoDescriptionIsRagged checks each description that kubectl explain shows.
 func TestNoDescriptionIsRagged(t *testing.T) {
 	files, err := filepath.Glob("../../config/crd/bases/*.yaml")
 	if err != nil || len(files) < 4 {
@@ -56,7 +56,7 @@ func TestNoDescriptionIsRagged(t *testing.T) {
 			return description
 		})
 		if looked < 20 {
-			t.Errorf("%s: only %d descriptions were looked at", file, looked)
+			t.Errorf("%s: only %d descriptions were checked", file, looked)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// howTo is what "up" prints: the story as commands to type.
+// howTo returns the text that "up" prints: the story as commands to type.
 func howTo(ctx context.Context, s *stack.Stack, o options) (string, error) {
 	paths := map[string]string{}
 	for _, user := range []string{"ida", "ada", "ivan"} {

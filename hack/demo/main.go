@@ -1,6 +1,6 @@
-// Command demo shows Mooring end to end on this machine, for real: a control plane, the
-// controller and a gateway under their own rights, a machine that pairs with a PIN, an approver
-// who uses kubectl, and capabilities run from ordinary manifests.
+// Command demo shows Mooring end to end on this machine, with real processes. It starts a control
+// plane, and a controller and a gateway with their own rights. A machine pairs with a PIN, an
+// approver uses kubectl, and ordinary manifests run capabilities.
 package main
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// options are what every command of the demo shares.
+// options holds the flags that all commands of the demo share.
 type options struct {
 	root       string // of the repository: binaries are in root/.local/bin
-	kubeconfig string // of somebody's cluster; empty: a cluster of the demo's own
+	kubeconfig string // of an existing cluster; empty starts a cluster for the demo
 }
 
 func main() {
@@ -39,10 +39,10 @@ func newCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Pair this machine, approve it, run capabilities: the whole story, for real",
-		Long: `Runs the whole story once and stops everything it started. Exits 0 only if all of it happened.
+		Long: `Runs the whole story once and stops everything that it started. Exits 0 only if every step succeeded.
 
 It starts a control plane of its own. Another cluster is used only when --kubeconfig or
-DEMO_KUBECONFIG names it; KUBECONFIG and the current context are never looked at.`,
+DEMO_KUBECONFIG names it; KUBECONFIG and the current context are never read.`,
 		Example: `  demo                                  # once, then gone
   demo up                               # leave it running, print how to use it
   demo down                             # stop what "demo up" left running
@@ -55,7 +55,7 @@ DEMO_KUBECONFIG names it; KUBECONFIG and the current context are never looked at
 	cmd.AddCommand(
 		&cobra.Command{Use: "up", Short: "Leave the demo's system running and print how to use it", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return up(cmd.Context(), o) }},
-		&cobra.Command{Use: "down", Short: "Stop what up left running and forget its state", Args: cobra.NoArgs,
+		&cobra.Command{Use: "down", Short: "Stop the system that up started and delete its state", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return down(cmd.Context(), o) }},
 		&cobra.Command{Use: "serve", Hidden: true, Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o) }},
@@ -63,7 +63,7 @@ DEMO_KUBECONFIG names it; KUBECONFIG and the current context are never looked at
 	return cmd
 }
 
-// defaultRoot is the checkout the binary was built into: ROOT/.local/bin/demo.
+// defaultRoot returns the checkout that contains the binary: ROOT/.local/bin/demo.
 func defaultRoot() string {
 	exe, err := os.Executable()
 	if err != nil {

@@ -12,7 +12,7 @@ type narrator struct {
 	step  int
 }
 
-// say opens a new step.
+// say starts a new step.
 func (n *narrator) say(format string, args ...any) {
 	n.step++
 	fmt.Printf("\n[%5.1fs] %d. %s\n", time.Since(n.began).Seconds(), n.step, fmt.Sprintf(format, args...))
@@ -23,7 +23,7 @@ func (n *narrator) note(format string, args ...any) {
 	fmt.Printf("         %s\n", fmt.Sprintf(format, args...))
 }
 
-// show prints a command as a person would type it, and what it answered.
+// show prints a command as a person would type it, and its output.
 func (n *narrator) show(who string, argv []string, output string) {
 	words := make([]string, len(argv))
 	for i, a := range argv {

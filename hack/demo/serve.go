@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// place is where "up" keeps its state; everything in it goes with "down".
+// place returns a path in the state folder of "up", which "down" deletes.
 func (o options) place(elem ...string) string {
 	return filepath.Join(append([]string{o.root, ".local", "demo"}, elem...)...)
 }
 
-// up starts a background process that owns the system, waits until it is ready and prints how
-// to use it. A second up finds the first.
+// up starts a background process that owns the system, waits until it is ready and prints how to
+// use it. A second up finds the first.
 func up(ctx context.Context, o options) error {
 	if pid, running := o.running(); running {
 		fmt.Printf("already running (pid %d)\n\n", pid)
@@ -83,7 +83,7 @@ func (o options) printUsage() error {
 	return nil
 }
 
-// running tells whether the noted process is a live demo of this state.
+// running reports whether the recorded process is a live demo of this state.
 func (o options) running() (int, bool) {
 	text, err := os.ReadFile(o.place("pid"))
 	if err != nil {
@@ -121,7 +121,7 @@ func down(ctx context.Context, o options) error {
 	}
 }
 
-// serve owns the system until it is stopped, and starts again what ends before.
+// serve runs the system until it is stopped, and restarts processes that end before.
 func serve(ctx context.Context, o options) error {
 	n := &narrator{began: time.Now()}
 	s, err := begin(ctx, o, o.place(), n)

@@ -15,11 +15,11 @@ import (
 const (
 	fleet    = "workshop"
 	nodeName = "this-machine"
-	// patience bounds each wait of the story; a warm run needs a few seconds in all.
+	// patience bounds each wait of the story; a warm run takes a few seconds in total.
 	patience = 90 * time.Second
 )
 
-// tell runs the story once in a state of its own and stops everything, also after Ctrl-C.
+// tell runs the story once in a temporary state and stops everything, also after Ctrl-C.
 func tell(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp("", "mooring-demo-")
 	if err != nil {
@@ -42,9 +42,9 @@ func tell(ctx context.Context, o options) error {
 	return nil
 }
 
-// begin starts the system and makes the fleet with its three people.
+// begin starts the system and creates the fleet with its three people.
 func begin(ctx context.Context, o options, dir string, n *narrator) (*stack.Stack, error) {
-	// The control plane's tools look for the checkout around the current directory.
+	// The control plane's tools search for the checkout around the current directory.
 	if err := os.Chdir(o.root); err != nil {
 		return nil, fmt.Errorf("enter the checkout: %w", err)
 	}
@@ -175,7 +175,7 @@ func runManifests(ctx context.Context, s *stack.Stack, n *narrator) error {
 	return checkOutputs(ctx, s, n)
 }
 
-// checkOutputs fails the story when the machine did not answer what was asked.
+// checkOutputs fails the story unless the machine gave the expected answers.
 func checkOutputs(ctx context.Context, s *stack.Stack, n *narrator) error {
 	list := []string{"kubectl", "get", "cdisp", "-n", fleet}
 	out, err := s.Run(ctx, "ivan", list...)
@@ -213,7 +213,7 @@ func refuse(ctx context.Context, s *stack.Stack, n *narrator) error {
 	return nil
 }
 
-// after is the rest of the first line that contains mark.
+// after returns the rest of the first line that contains mark.
 func after(text, mark string) string {
 	_, rest, _ := strings.Cut(text, mark)
 	line, _, _ := strings.Cut(rest, "\n")

@@ -1,4 +1,4 @@
-// Command coredns is CoreDNS with the few plugins that names inside a cluster need: the usual
+// Command coredns is CoreDNS with only the plugins that names inside a cluster need: the usual
 // build links the clients of every cloud.
 package main
 
@@ -11,7 +11,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 )
 
-// main keeps the order of the usual build.
+// main sets the plugins in the order of the usual build.
 func main() {
 	dnsserver.Directives = []string{"bind", "errors", "kubernetes"}
 	coremain.Run()

@@ -1,4 +1,4 @@
-// Programs that the drills of test/integration/drills run beside the system: the tools that its
+// Programs that the drills of test/integration/drills run beside the system: the tools that
 // operators would use, built from their own modules.
 module github.com/mooring-dev/mooring/hack/tools/drill
 

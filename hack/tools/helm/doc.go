@@ -1,3 +1,3 @@
-// Package chart tries charts/mooring with the library of Helm, which is a module of its own so
-// that nothing of the product depends on it.
+// Package chart tests charts/mooring with the library of Helm. It is a separate module so that the
+// product does not depend on Helm.
 package chart

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// A mistake is refused with the name of the value, before anything is made.
+// The chart rejects a mistake with the name of the value, before any object is created.
 func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 	for values, says := range map[string]string{
 		`{replicas: 3}`:                                              "replicas",
@@ -46,7 +46,7 @@ func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// What Helm cannot know from the values is refused with what to do.
+// Problems that the values alone do not show are rejected with the next step to take.
 func TestTheChartRefusesWhatCouldNotWork(t *testing.T) {
 	cluster := []string{"apiregistration.k8s.io/v1"}
 	ready := append(cluster, "cert-manager.io/v1", "cert-manager.io/v1/Certificate")

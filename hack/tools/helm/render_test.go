@@ -15,20 +15,20 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Paths from the directory of these tests.
+// The paths are relative to the directory of these tests.
 const (
 	chartDir  = "../../../charts/mooring"
 	configDir = "../../../config"
 )
 
-// rendered is what Helm would send to a cluster, by kind, namespace and name; notes is what it
-// would say.
+// rendered holds the objects that Helm would send to a cluster, by kind, namespace and name, and
+// the notes that it would print.
 type rendered struct {
 	objects map[string]*unstructured.Unstructured
 	notes   string
 }
 
-// render does what helm template does: values is YAML over the defaults of the chart.
+// render renders the chart as helm template does; values is YAML over the defaults of the chart.
 func render(t *testing.T, values string) rendered {
 	t.Helper()
 	out, err := tryRender(t, values, "mooring-system", nil)
@@ -38,7 +38,7 @@ func render(t *testing.T, values string) rendered {
 	return out
 }
 
-// tryRender renders for a cluster that serves versions; nil is that no cluster is asked.
+// tryRender renders the chart for a cluster that serves versions; with nil no cluster is asked.
 func tryRender(t *testing.T, values, namespace string, versions []string) (rendered, error) {
 	t.Helper()
 	capabilities := common.DefaultCapabilities.Copy()
@@ -83,7 +83,7 @@ func key(o *unstructured.Unstructured) string {
 	return o.GetKind() + " " + o.GetNamespace() + "/" + o.GetName()
 }
 
-// decode reads the documents of a file without tolerance for a key that is there twice.
+// decode reads the documents of a file and fails the test for a duplicate key.
 func decode(t *testing.T, file, text string) (all []*unstructured.Unstructured) {
 	t.Helper()
 	for _, document := range strings.Split("\n"+text, "\n---\n") {

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// What Helm installs with the values as they are is what kubectl apply -k config/install does.
+// With default values, Helm installs the same objects as kubectl apply -k config/install.
 func TestTheChartIsTheInstall(t *testing.T) {
 	for values, components := range map[string][]string{
 		`{}`:                               nil,
@@ -31,7 +31,7 @@ func TestTheChartIsTheInstall(t *testing.T) {
 	}
 }
 
-// kustomized are the objects of an overlay of config/install with components.
+// kustomized returns the objects of an overlay of config/install with components.
 func kustomized(t *testing.T, components ...string) map[string]*unstructured.Unstructured {
 	t.Helper()
 	dir := t.TempDir()
@@ -71,20 +71,20 @@ func kustomized(t *testing.T, components ...string) map[string]*unstructured.Uns
 	return objects
 }
 
-// same compares what both ways to install make.
+// same compares the objects of both ways to install.
 func same(t *testing.T, kustomize map[string]*unstructured.Unstructured, helm rendered) {
 	t.Helper()
 	want, got := map[string]any{}, map[string]any{}
 	for _, o := range kustomize {
 		if o.GetKind() == "Namespace" && o.GetName() == "mooring-system" {
-			continue // that of the release is there before it
+			continue // the namespace of the release exists before the release
 		}
 		o = normal(t, o)
 		want[key(o)] = o.Object
 	}
 	for _, o := range helm.objects {
 		if o.GetAnnotations()["helm.sh/hook"] != "" {
-			continue // is no part of the install
+			continue // it is not part of the installation
 		}
 		o = normal(t, o)
 		got[key(o)] = o.Object
@@ -99,11 +99,11 @@ func same(t *testing.T, kustomize map[string]*unstructured.Unstructured, helm re
 	}
 }
 
-// hash is what kustomize adds to the name of the generated ConfigMap; an annotation of the pods
-// takes its place in the chart: both restart pods when the endpoints change.
+// hash matches the suffix that kustomize adds to the name of the generated ConfigMap. The chart has
+// an annotation of the pods instead. Both restart pods when the endpoints change.
 var hash = regexp.MustCompile(`mooring-endpoints-[a-z0-9]{10}\b`)
 
-// normal takes away what is meant to differ.
+// normal removes the intended differences.
 func normal(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured {
 	t.Helper()
 	text, err := yaml.Marshal(o.Object)
@@ -119,7 +119,7 @@ func normal(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructur
 	return out
 }
 
-// drop removes a key of a map, and the map when it was alone in it.
+// drop removes a key of a map, and the map if it is then empty.
 func drop(object map[string]any, name string, path ...string) {
 	of, found, _ := unstructured.NestedMap(object, path...)
 	if !found {

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// matrix is every value set to something else than its default, and some to nothing.
+// matrix sets every value to something other than its default, and some to nothing.
 var matrix = map[string]string{
 	"defaults": `{}`,
 	"images": `{image: {repository: registry.example.com:5000/mooring/manager, digest: "sha256:` + strings.Repeat("0a", 32) + `", pullPolicy: Always},
@@ -37,7 +37,7 @@ var matrix = map[string]string{
 		networkPolicy: {enabled: true, apiServerPorts: [8443], metricsFrom: {kubernetes.io/metadata.name: monitoring}}}`,
 }
 
-// A cluster takes what is rendered, whatever is set.
+// A cluster accepts the rendered objects for all values.
 func TestEveryValueMakesObjectsThatDecode(t *testing.T) {
 	types := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiextensionsv1.AddToScheme} {
@@ -61,12 +61,12 @@ func TestEveryValueMakesObjectsThatDecode(t *testing.T) {
 	}
 }
 
-// foreign kinds are those of other projects, whose types are not here.
+// foreign reports whether a kind belongs to another project, whose types are not registered here.
 func foreign(apiVersion string) bool {
 	return strings.HasPrefix(apiVersion, "cert-manager.io/") || strings.HasPrefix(apiVersion, "monitoring.coreos.com/")
 }
 
-// What the names of values say is where it says.
+// Each value has its effect at the place that its name describes.
 func TestValuesGoWhereTheyBelong(t *testing.T) {
 	pods := render(t, matrix["pods"])
 	for _, name := range []string{"mooring-controller", "mooring-gateway"} {
@@ -117,10 +117,10 @@ func TestRulesSayWhoIsLetIn(t *testing.T) {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
 	if o := agents.objects["Namespace /robots"]; o != nil {
-		t.Error("a namespace is made that is there")
+		t.Error("the chart creates a namespace that exists")
 	}
 	if o := render(t, "{}").objects["ConfigMap mooring-system/mooring-serviceaccounts"]; o != nil {
-		t.Error("without rules the chart takes the ConfigMap of those who write it themselves")
+		t.Error("without rules the chart takes over a ConfigMap that an administrator manages")
 	}
 }
 

@@ -1,5 +1,6 @@
-// What writes the bills of materials of the images (hack/sbom.sh), pinned, in a module of its own:
-// it drags in a git client and a licence detector, which no other tool shall be tied to.
+// The program that writes the bills of materials of the images (hack/sbom.sh), pinned. It is a
+// separate module because it depends on a git client and a licence detector, which no other tool
+// shall need.
 module github.com/mooring-dev/mooring/hack/tools/sbom
 
 go 1.26.0

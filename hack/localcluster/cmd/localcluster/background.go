@@ -17,12 +17,12 @@ import (
 
 const (
 	statusPoll = 50 * time.Millisecond
-	// stopTimeout is longer than every component's grace together.
+	// stopTimeout is longer than the sum of all components' graces.
 	stopTimeout = 90 * time.Second
 )
 
-// background starts a supervisor in a session of its own, unless one runs, and
-// waits until it says ready.
+// background starts a supervisor in its own session, unless one runs, and waits until it reports
+// that everything is ready.
 func (u *up) background(parent context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(parent, u.timeout+10*time.Second, errors.New("timed out"))
 	defer cancel()
@@ -49,14 +49,14 @@ func (u *up) background(parent context.Context) error {
 	return u.await(ctx, client, child)
 }
 
-// joinRunning is `up` where a cluster already runs, or is just coming up.
+// joinRunning handles `up` for a cluster that already runs, or is just starting.
 func (u *up) joinRunning(ctx context.Context, client *control.Client, status control.Status) error {
 	if err := u.sameOptions(status); err != nil {
 		return err
 	}
 	if status.Phase == "running" {
 		if !status.Ready {
-			printNote(u.command.ErrOrStderr(), "it runs, but not all of it is ready: see localcluster status")
+			printNote(u.command.ErrOrStderr(), "the cluster runs, but not every component is ready: see localcluster status")
 		}
 		u.printReady(status, "already running")
 		return nil
@@ -64,8 +64,8 @@ func (u *up) joinRunning(ctx context.Context, client *control.Client, status con
 	return u.await(ctx, client, nil)
 }
 
-// explainSilent is for a supervisor that holds the lock and does not answer: it
-// is just starting, just ending, or stuck.
+// explainSilent handles a supervisor that holds the lock and does not answer: it is just starting,
+// just ending, or stuck.
 func (u *up) explainSilent(ctx context.Context, client *control.Client, err error) error {
 	if !errors.Is(err, state.ErrLocked) {
 		return err
@@ -89,7 +89,7 @@ func awaitStatus(parent context.Context, client *control.Client, patience time.D
 	}
 }
 
-// spawn starts this program again, detached from terminal and parent.
+// spawn starts this program again, detached from the terminal and from this process.
 func (u *up) spawn() (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -104,7 +104,7 @@ func (u *up) spawn() (*exec.Cmd, error) {
 	child := exec.Command(self, "up", "--supervisor", "--root="+u.builder.Root, "--state="+string(u.dir),
 		fmt.Sprintf("--fsync=%t", u.fsync), fmt.Sprintf("--audit=%t", u.audit),
 		"--advertise-address="+u.address, "--timeout="+u.timeout.String())
-	child.Dir = string(u.dir)                                                    // not the caller's, which may be unmounted or deleted meanwhile
+	child.Dir = string(u.dir)                                                    // the caller's may be deleted meanwhile
 	child.Env = append(os.Environ(), build.AssetsVariable+"="+u.programs.Assets) // absolute
 	child.Stdout, child.Stderr = log, log
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -114,8 +114,8 @@ func (u *up) spawn() (*exec.Cmd, error) {
 	return child, nil
 }
 
-// await prints steps as they are done, until everything is ready. child is nil
-// when the supervisor is somebody else's.
+// await prints the steps when they are done, until everything is ready. child is nil when another
+// process started the supervisor.
 func (u *up) await(ctx context.Context, client *control.Client, child *exec.Cmd) error {
 	var ended chan error
 	if child != nil {

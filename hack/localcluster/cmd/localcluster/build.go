@@ -43,8 +43,8 @@ build takes about 10 minutes on 2 cores; later ones use Go's build cache.`,
 	return command
 }
 
-// ensurePrograms builds the control plane, unless the folder of KUBEBUILDER_ASSETS
-// has all of it.
+// ensurePrograms builds the control plane, unless the folder of KUBEBUILDER_ASSETS contains all
+// programs.
 func ensurePrograms(ctx context.Context, builder build.Builder) (build.Programs, error) {
 	programs := build.Programs{Built: builder.Folder(build.ControlPlane)}
 	if assets := os.Getenv(build.AssetsVariable); assets != "" {
@@ -59,8 +59,8 @@ func ensurePrograms(ctx context.Context, builder build.Builder) (build.Programs,
 	if err := builder.Ensure(ctx, build.ControlPlane); err != nil {
 		return programs, err
 	}
-	// A folder of assets without what it must have is told now, not after a
-	// process was sent into the background.
+	// An incomplete folder of assets is reported now, not after a process was started in the
+	// background.
 	for _, name := range append(components.Names(), "kubectl") {
 		if _, err := programs.Path(name); err != nil {
 			return programs, err

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// identity is what the apiserver takes the bearer of a kubeconfig for.
+// identity returns the user and the groups that the apiserver sees for a kubeconfig.
 func identity(t *testing.T, c *cluster, kubeconfig string) (user string, groups []string) {
 	t.Helper()
 	out, err := c.kubectl(kubeconfig, "auth", "whoami", "-o", "json")

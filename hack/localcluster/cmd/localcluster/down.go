@@ -46,7 +46,7 @@ The data stay for the next up, unless --purge deletes the state directory.`,
 	return command
 }
 
-// down ends the supervisor, politely if it listens, and whatever it left.
+// down ends the supervisor, gracefully if it answers, and all processes that it left.
 func down(parent context.Context, client *control.Client, dir state.Dir, out io.Writer) error {
 	ctx, cancel := context.WithTimeoutCause(parent, stopTimeout, fmt.Errorf("still running after %s", stopTimeout))
 	defer cancel()
@@ -67,8 +67,8 @@ func down(parent context.Context, client *control.Client, dir state.Dir, out io.
 	return err
 }
 
-// endSilent kills a supervisor that holds its lock and does not answer. It may be
-// at its very start or end, so it gets a little time.
+// endSilent kills a supervisor that holds its lock and does not answer. The supervisor may be just
+// starting or ending, so `endSilent` first waits a little.
 func endSilent(parent context.Context, dir state.Dir, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(parent, 5*time.Second)
 	defer cancel()

@@ -39,7 +39,7 @@ func TestMistakesAreExplained(t *testing.T) {
 			root.SetErr(&out)
 			err := root.ExecuteContext(t.Context())
 			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v, want one that says %q", err, c.want)
+				t.Errorf("error %v, want one that contains %q", err, c.want)
 			}
 		})
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/supervise"
 )
 
-// errStdinClosed is why a cluster with --until-stdin-closes ends.
+// errStdinClosed is the cause of the stop with --until-stdin-closes.
 var errStdinClosed = errors.New("standard input was closed")
 
 // supervise runs the cluster in this process until ctx ends.
@@ -19,13 +19,13 @@ func (u *up) supervise(parent context.Context) error {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
 	if u.untilStdin {
-		// It ends with the input or with the process; a read has no other end.
+		// The goroutine ends with the input or with the process; a read cannot be interrupted.
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			stop(errStdinClosed)
 		}()
 	}
-	level := slog.LevelWarn // at a terminal only what is wrong
+	level := slog.LevelWarn // at a terminal only problems
 	if u.supervisor {
 		level = slog.LevelInfo
 	}

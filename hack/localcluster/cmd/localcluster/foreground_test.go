@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// foreground starts `up` attached to a pipe and waits for the line that says
+// foreground starts `up` attached to a pipe and waits for the line that reports the cluster as
 // ready.
 func foreground(t *testing.T, c *cluster) (command *exec.Cmd, stdin io.Closer) {
 	t.Helper()
@@ -36,7 +36,7 @@ func TestTheEndOfStandardInputStopsEverything(t *testing.T) {
 	c := newCluster(t)
 	command, stdin := foreground(t, c)
 	if !c.status().Ready {
-		t.Error("it said ready, and is not")
+		t.Error("up reported the cluster as ready, and it is not")
 	}
 	if err := stdin.Close(); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestCtrlCWhileStartingLeavesNothing(t *testing.T) {
 	}
 	lines := bufio.NewScanner(stderr)
 	if !lines.Scan() { // the first component is up
-		t.Fatal("it said nothing")
+		t.Fatal("up printed nothing")
 	}
 	if err := command.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

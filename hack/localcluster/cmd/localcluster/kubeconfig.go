@@ -18,10 +18,10 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
 
-// minTokenLife is the shortest that the apiserver grants (TokenRequestSpec).
+// minTokenLife is the shortest lifetime that the apiserver grants (TokenRequestSpec).
 const minTokenLife = 10 * time.Minute
 
-// credential says for whom a kubeconfig is.
+// credential describes the owner of a kubeconfig.
 type credential struct {
 	user           string
 	groups         []string

@@ -22,8 +22,7 @@ func kill(t *testing.T, pid int) {
 	}
 }
 
-// One cluster goes through all of it, in this order: bringing one up takes most of
-// the time.
+// All subtests use one cluster, in this order: starting a cluster takes most of the time.
 func TestLifecycle(t *testing.T) {
 	c := newCluster(t)
 	admin := filepath.Join(c.state, "admin.kubeconfig")
@@ -56,7 +55,7 @@ func TestLifecycle(t *testing.T) {
 		}
 	})
 
-	t.Run("users and ServiceAccounts are who they should be", func(t *testing.T) { testCredentials(t, c.in(t)) })
+	t.Run("users and ServiceAccounts have the right identity", func(t *testing.T) { testCredentials(t, c.in(t)) })
 
 	t.Run("a stopped apiserver stays down until it is started", func(t *testing.T) {
 		c := c.in(t)
@@ -95,7 +94,7 @@ func TestLifecycle(t *testing.T) {
 		kill(t, c.status().PID)
 		c.wantNoProcesses()
 		if out, err := c.try("status"); err == nil || !strings.Contains(out, "localcluster up") {
-			t.Errorf("status of what is dead: %v %s", err, out)
+			t.Errorf("status of a cluster that does not run: %v %s", err, out)
 		}
 		c.run("up")
 		now := c.status()
@@ -125,7 +124,7 @@ func TestLifecycle(t *testing.T) {
 	})
 }
 
-// in reports to a subtest.
+// in returns the same cluster for a subtest.
 func (c *cluster) in(t *testing.T) *cluster {
 	return &cluster{t: t, state: c.state, root: c.root}
 }
@@ -141,7 +140,7 @@ func testTakenPort(t *testing.T, c *cluster) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	// Several at once: one brings it up, the others find it running.
+	// Three commands run at once: one starts the cluster, the others find it running.
 	var group sync.WaitGroup
 	for range 3 {
 		group.Go(func() {

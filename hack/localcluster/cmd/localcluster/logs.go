@@ -17,10 +17,10 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
 
-// followPoll is how often a followed log is looked at.
+// followPoll is the interval at which a followed log is read.
 const followPoll = 200 * time.Millisecond
 
-// logNames are what `logs` can show.
+// logNames returns the names of the logs that `logs` can show.
 func logNames() []string { return append(components.Names(), "supervisor", "audit") }
 
 func newLogsCommand(place *place) *cobra.Command {
@@ -52,7 +52,7 @@ Components: ` + strings.Join(logNames(), ", ") + ".",
 			return showAll(dir, command.OutOrStdout())
 		},
 	}
-	command.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing what is added, until Ctrl-C")
+	command.Flags().BoolVarP(&follow, "follow", "f", false, "print new lines until Ctrl-C")
 	return command
 }
 
@@ -106,15 +106,15 @@ func showOne(ctx context.Context, dir state.Dir, name string, follow bool, out i
 	}
 }
 
-// reopen goes over to the new file when the next run has begun one.
+// reopen switches to the new file when the next run has created one.
 func reopen(file *os.File, path string) (*os.File, error) {
 	old, err := file.Stat()
 	if err != nil {
-		return file, fmt.Errorf("look at log: %w", err)
+		return file, fmt.Errorf("stat log: %w", err)
 	}
 	current, err := os.Stat(path)
 	if err != nil || os.SameFile(old, current) {
-		return file, nil // none yet, or still this one
+		return file, nil // there is no new file
 	}
 	next, err := os.Open(path)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command localcluster runs a real Kubernetes control plane with cert-manager on
-// this machine, from nothing but Go: for the demo, the tests and the benchmarks.
+// Command localcluster runs a real Kubernetes control plane with cert-manager on this machine,
+// built only from Go modules, for the demo, the tests and the benchmarks.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// exitError ends the program with a code and no message of its own.
+// exitError ends the program with an exit code and without a message.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }

@@ -14,8 +14,8 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/supervise"
 )
 
-// beProgram makes the test binary behave as localcluster: tests start themselves,
-// and the supervisor that they send into the background inherits it.
+// beProgram makes the test binary behave as localcluster: tests start themselves, and the
+// supervisor that they start in the background inherits the variable.
 const beProgram = "LOCALCLUSTER_TEST_BE_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -26,15 +26,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// cluster is a cluster of one test, driven through the program's commands.
+// cluster is the cluster of one test, controlled through the program's commands.
 type cluster struct {
 	t     *testing.T
 	state string
 	root  string
 }
 
-// newCluster skips without the built control plane: a build of ten minutes is not
-// for a test to start. `localcluster build` and `make test` do it before.
+// newCluster skips the test without the built control plane: a test must not start a build of ten
+// minutes. `localcluster build` and `make test` build it first.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	current, err := os.Getwd()
@@ -73,7 +73,7 @@ func (c *cluster) command(args ...string) *exec.Cmd {
 	return command
 }
 
-// try returns both outputs together.
+// try returns standard output and standard error together.
 func (c *cluster) try(args ...string) (string, error) {
 	out, err := c.command(args...).CombinedOutput()
 	return string(out), err
@@ -124,8 +124,7 @@ func (c *cluster) eventually(what string, condition func() bool) {
 	}
 }
 
-// wantNoProcesses waits a moment for the kernel to end children of a killed
-// supervisor.
+// wantNoProcesses waits a moment until the kernel has ended the children of a killed supervisor.
 func (c *cluster) wantNoProcesses() {
 	c.t.Helper()
 	c.eventually("every process of the cluster is gone", func() bool {

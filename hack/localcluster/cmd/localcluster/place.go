@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
 
-// place is where things are: flags of every command.
+// place holds the flags of every command that locate the repository and the state.
 type place struct {
 	root  string
 	state string
@@ -43,7 +43,7 @@ func (p *place) builder(progress io.Writer) (build.Builder, error) {
 	return build.Builder{Root: root, Progress: progress}, nil
 }
 
-// dir locates the state directory and creates nothing.
+// dir returns the state directory and creates nothing.
 func (p *place) dir() (state.Dir, error) {
 	if p.state != "" {
 		return state.Locate(p.state)
@@ -55,7 +55,7 @@ func (p *place) dir() (state.Dir, error) {
 	return state.Locate(filepath.Join(builder.Root, ".local", "cluster"))
 }
 
-// client reaches the supervisor of the state directory, if there is one.
+// client returns a client of the state directory's supervisor, which may not be running.
 func (p *place) client() (*control.Client, state.Dir, error) {
 	dir, err := p.dir()
 	if err != nil {

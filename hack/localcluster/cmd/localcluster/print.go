@@ -14,7 +14,7 @@ func printStep(out io.Writer, step control.Step) {
 
 func printNote(out io.Writer, note string) { _, _ = fmt.Fprintf(out, "  note: %s\n", note) }
 
-// printSteps prints those that were not printed yet.
+// printSteps prints the steps that were not printed yet.
 func (u *up) printSteps(status control.Status) {
 	for _, step := range status.Steps[min(u.printedStep, len(status.Steps)):] {
 		printStep(u.command.ErrOrStderr(), step)
@@ -22,7 +22,7 @@ func (u *up) printSteps(status control.Status) {
 	}
 }
 
-// ready is the one line of --output json.
+// ready is the only line of --output json.
 type ready struct {
 	Kubeconfig string `json:"kubeconfig"`
 	State      string `json:"state"`
@@ -30,8 +30,8 @@ type ready struct {
 	Audit      string `json:"audit,omitempty"`
 }
 
-// printReady tells how to use the cluster: to programs on standard output, to
-// people beside the progress.
+// printReady prints how to use the cluster: for programs on standard output, for people after the
+// progress.
 func (u *up) printReady(status control.Status, remark string) {
 	if u.output == "json" {
 		line, err := json.Marshal(ready{status.Kubeconfig, status.State, status.Server, status.Audit})

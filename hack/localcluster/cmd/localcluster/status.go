@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/control"
 )
 
-// notReady is the exit code of status when the cluster is not all there.
+// notReady is the exit code of status when not every component is ready.
 const notReady exitError = 3
 
 func newStatusCommand(place *place) *cobra.Command {

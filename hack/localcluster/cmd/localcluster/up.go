@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
 
-// up is the command that brings a cluster up.
+// up is the command that starts a cluster.
 type up struct {
 	place       *place
 	command     *cobra.Command
@@ -23,7 +23,7 @@ type up struct {
 	foreground  bool
 	untilStdin  bool
 	buildOnly   bool
-	supervisor  bool // this process is the one sent into the background
+	supervisor  bool // this process is the supervisor in the background
 	address     string
 	output      string
 	timeout     time.Duration
@@ -59,7 +59,7 @@ standard input ends, so a parent that is killed leaves nothing behind.`,
 	flags.BoolVar(&u.audit, "audit", false, "write an audit log (level Metadata) to STATE/logs/audit.log")
 	flags.BoolVar(&u.foreground, "foreground", false, "stay, and stop everything on SIGINT or SIGTERM")
 	flags.BoolVar(&u.untilStdin, "until-stdin-closes", false, "stop everything at the end of standard input; implies --foreground")
-	flags.BoolVar(&u.buildOnly, "build-only", false, "build what is missing and start nothing")
+	flags.BoolVar(&u.buildOnly, "build-only", false, "build missing programs and start nothing")
 	flags.StringVar(&u.address, "advertise-address", state.Loopback, "IP address that the apiserver binds to and advertises")
 	flags.StringVar(&u.output, "output", "text", "text, or json: one line on standard output when ready")
 	flags.DurationVar(&u.timeout, "timeout", 2*time.Minute, "how long to wait until everything is ready")
@@ -105,8 +105,8 @@ func (u *up) check() error {
 	return nil
 }
 
-// sameOptions compares what a running cluster was started with to the flags that
-// were given: silently ignoring one would be a lie.
+// sameOptions compares the given flags with the options of a running cluster. It returns an error
+// for a flag that differs, because ignoring the flag would be wrong.
 func (u *up) sameOptions(status control.Status) error {
 	flags := u.command.Flags()
 	differs := ""

@@ -1,5 +1,5 @@
-// Package build makes the multi-call binary of the control plane and knows where
-// the programs of a cluster are.
+// Package build builds the multi-call binary of the control plane and locates the programs of a
+// cluster.
 package build
 
 import (
@@ -30,8 +30,8 @@ type Variant struct {
 	folder   string // below the folder of binaries
 }
 
-// The worker variant holds everything of the control plane too, but is a file of
-// its own: most people never need to link it.
+// The worker variant also contains the whole control plane. It is a separate file because most
+// users never need to link it.
 var (
 	ControlPlane = Variant{programs: []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "cert-manager"}}
 	Worker       = Variant{programs: []string{"kube-scheduler", "kubelet", "kube-proxy", "kubectl"}, tags: "worker", folder: "worker"}
@@ -43,7 +43,7 @@ type Builder struct {
 	Progress io.Writer // for people
 }
 
-// FindRoot walks up from dir to the repository that holds this module.
+// FindRoot returns the repository that contains this module, searching upwards from dir.
 func FindRoot(dir string) (string, error) {
 	for at := dir; ; at = filepath.Dir(at) {
 		if _, err := os.Stat(filepath.Join(at, "hack", "localcluster", "go.mod")); err == nil {
@@ -55,14 +55,14 @@ func FindRoot(dir string) (string, error) {
 	}
 }
 
-// Module is the folder of this module's sources.
+// Module returns the folder of this module's sources.
 func (b Builder) Module() string { return filepath.Join(b.Root, "hack", "localcluster") }
 
-// Folder is where the programs of a variant are.
+// Folder returns the folder of a variant's programs.
 func (b Builder) Folder(v Variant) string { return filepath.Join(b.Root, ".local", "bin", v.folder) }
 
-// Ensure builds the variant unless what is there was built from the same sources.
-// Several at once wait for the first.
+// Ensure builds the variant unless the existing one was built from the same sources. Concurrent
+// calls wait for the first.
 func (b Builder) Ensure(ctx context.Context, v Variant) error {
 	folder := b.Folder(v)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -106,11 +106,11 @@ func (b Builder) compile(ctx context.Context, v Variant) error {
 	return runWithProgress(command, b.Progress, "building the control plane")
 }
 
-// install puts the new binary in place and makes everything beside it.
+// install moves the new binary into place and creates its links and CRDs.
 func (b Builder) install(ctx context.Context, v Variant) error {
 	folder := b.Folder(v)
 	binary := filepath.Join(folder, binaryName)
-	// A rename leaves running processes their file, and never shows half of one.
+	// A rename keeps the file of running processes, and never exposes half a file.
 	if err := os.Rename(binary+".new", binary); err != nil {
 		return fmt.Errorf("install control plane: %w", err)
 	}
@@ -129,8 +129,7 @@ func (b Builder) install(ctx context.Context, v Variant) error {
 	return b.copyCRDs(ctx)
 }
 
-// copyCRDs takes the definitions from the very module that the controllers were
-// compiled from.
+// copyCRDs copies the definitions from the same module version as the compiled controllers.
 func (b Builder) copyCRDs(ctx context.Context) error {
 	source, err := b.goCommand(ctx, "list", "-m", "-f", "{{.Dir}}", certManagerModule).Output()
 	if err != nil {
@@ -159,7 +158,7 @@ func (b Builder) copyCRDs(ctx context.Context) error {
 	return nil
 }
 
-// goCommand is the go tool in this module: no workspace and no C compiler.
+// goCommand returns a command of the go tool in this module, without a workspace and a C compiler.
 func (b Builder) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = b.Module()

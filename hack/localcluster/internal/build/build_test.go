@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tree lays out a repository with the sources that a stamp looks at.
+// tree creates a repository with the sources that a stamp covers.
 func tree(t *testing.T) Builder {
 	t.Helper()
 	b := Builder{Root: t.TempDir(), Progress: &bytes.Buffer{}}

@@ -5,22 +5,21 @@ import (
 	"path/filepath"
 )
 
-// AssetsVariable names a folder with etcd, kube-apiserver and kubectl, as the
-// envtest of controller-runtime does.
+// AssetsVariable names a folder with etcd, kube-apiserver and kubectl, as the envtest of
+// controller-runtime does.
 const AssetsVariable = "KUBEBUILDER_ASSETS"
 
-// required are the programs that a folder of assets has to have.
+// required are the programs that a folder of assets must contain.
 var required = map[string]bool{"etcd": true, "kube-apiserver": true, "kubectl": true}
 
-// Programs finds the programs of a cluster: in Assets those that it has, and in
-// Built the rest.
+// Programs locates the programs of a cluster: in Assets if it contains them, otherwise in Built.
 type Programs struct {
 	Assets string // value of AssetsVariable; empty: everything is built
 	Built  string // folder of the control plane variant
 }
 
-// Complete tells whether Assets has everything, cert-manager and its CRDs
-// included, so that nothing is to be built: such a folder is another build's.
+// Complete reports whether Assets contains everything, with cert-manager and its CRDs, so that
+// nothing must be built. Such a folder comes from another build.
 func (p Programs) Complete() bool {
 	if p.Assets == "" {
 		return false
@@ -33,8 +32,7 @@ func (p Programs) Complete() bool {
 	return hasCRDs(filepath.Join(p.Assets, crdFolder))
 }
 
-// CRDs is the folder of cert-manager's CustomResourceDefinitions that belong to
-// the cert-manager that Path finds.
+// CRDs returns the folder of the CustomResourceDefinitions that belong to the cert-manager of Path.
 func (p Programs) CRDs() string {
 	if p.Complete() {
 		return filepath.Join(p.Assets, crdFolder)
@@ -42,7 +40,7 @@ func (p Programs) CRDs() string {
 	return filepath.Join(p.Built, crdFolder)
 }
 
-// Path is the path of the named program.
+// Path returns the path of the named program.
 func (p Programs) Path(name string) (string, error) {
 	if p.Assets != "" {
 		path := filepath.Join(p.Assets, name)

@@ -11,15 +11,14 @@ import (
 	"time"
 )
 
-// How often progress is told: on a terminal one line is rewritten, in a log each
-// one stays.
+// The intervals of progress lines: on a terminal one line is rewritten, in a log each line stays.
 const (
 	terminalInterval = time.Second
 	logInterval      = 20 * time.Second
 )
 
-// runWithProgress runs `go build -v`, which names each package it has compiled,
-// and tells how far it is. What the compiler has to say is in the error.
+// runWithProgress runs `go build -v`, which prints each compiled package, and prints the progress.
+// Its error contains the compiler's messages.
 func runWithProgress(command *exec.Cmd, out io.Writer, what string) error {
 	stderr, err := command.StderrPipe()
 	if err != nil {
@@ -39,7 +38,7 @@ func runWithProgress(command *exec.Cmd, out io.Writer, what string) error {
 		return fmt.Sprintf("%s: %s, %d packages compiled", what, time.Since(began).Round(time.Second), meter.count())
 	})
 	_, _ = fmt.Fprintf(out, "%s: about 10 minutes on 2 cores the first time, seconds after that\n", what)
-	<-read // Wait closes the pipe: everything has to be read before
+	<-read // Wait closes the pipe, so everything has to be read before
 	err = command.Wait()
 	stop()
 	if err != nil {
@@ -49,7 +48,7 @@ func runWithProgress(command *exec.Cmd, out io.Writer, what string) error {
 	return nil
 }
 
-// tell prints line now and then until the returned function is called.
+// tell prints line at intervals until the returned function is called.
 func tell(out io.Writer, line func() string) (stop func()) {
 	interval, format, end := logInterval, "%s\n", ""
 	if isTerminal(out) {
@@ -85,8 +84,8 @@ func isTerminal(out io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// meter reads the output of `go build -v`: a line without space and colon is the
-// path of a compiled package, anything else is a message.
+// meter parses the output of `go build -v`: a line without space and colon is the path of a
+// compiled package, every other line is a message.
 type meter struct {
 	mu       sync.Mutex
 	packages int

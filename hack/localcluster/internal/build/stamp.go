@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// stamp identifies what a binary is built from: sources, dependencies, compiler.
+// stamp returns a hash of the inputs of a binary: sources, dependencies, compiler.
 func (b Builder) stamp(ctx context.Context, v Variant) (string, error) {
 	toolchain, err := b.goCommand(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
@@ -48,8 +48,7 @@ func writeStamp(folder, stamp string) error {
 	return nil
 }
 
-// upToDate tells whether everything of the variant is there and was built from
-// what stamp identifies.
+// upToDate reports whether all files of the variant exist and were built from the inputs of stamp.
 func (b Builder) upToDate(v Variant, stamp string) bool {
 	folder := b.Folder(v)
 	data, err := os.ReadFile(stampPath(folder))

@@ -1,5 +1,5 @@
-// Package components knows the parts of a cluster: how each is started, and how
-// to tell that it is ready.
+// Package components describes the components of a cluster: how each is started, and how its
+// readiness is checked.
 package components
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
 
-// Names of the components, in the order they are started.
+// The names of the components, in the order in which they are started.
 const (
 	Etcd              = "etcd"
 	APIServer         = "kube-apiserver"
@@ -17,18 +17,17 @@ const (
 	CertManager       = "cert-manager"
 )
 
-// Names lists the components in the order they are started; they are stopped in
-// reverse.
+// Names returns the components in the order in which they are started; they are stopped in reverse.
 func Names() []string { return []string{Etcd, APIServer, ControllerManager, CertManager} }
 
 const (
 	serviceCIDR = "10.96.0.0/16"
 	issuer      = "https://kubernetes.default.svc.cluster.local"
-	// serviceIP is the first address of serviceCIDR: the kubernetes Service.
+	// serviceIP is the first address of serviceCIDR, the address of the kubernetes Service.
 	serviceIP = "10.96.0.1"
 )
 
-// Args is the command line of a component, without the program.
+// Args returns the command line of a component, without the program.
 func Args(name string, dir state.Dir, config state.Config) []string {
 	switch name {
 	case Etcd:
@@ -46,7 +45,7 @@ func Args(name string, dir state.Dir, config state.Config) []string {
 	return nil
 }
 
-// Port is where a component answers.
+// Port returns the port on which a component answers.
 func Port(name string, ports state.Ports) int {
 	return map[string]int{
 		Etcd: ports.EtcdClient, APIServer: ports.APIServer,
@@ -64,8 +63,8 @@ func etcdArgs(dir state.Dir, config state.Config) []string {
 		"--listen-peer-urls=" + peer,
 		"--initial-advertise-peer-urls=" + peer,
 		"--initial-cluster=local=" + peer,
-		// An authority of its own: a certificate of the cluster's CA must not
-		// open the store underneath it.
+		// The authority is separate: a certificate of the cluster's CA must not give access to the
+		// store.
 		"--client-cert-auth",
 		"--trusted-ca-file=" + dir.Cert(EtcdCA),
 		"--cert-file=" + dir.Cert(Etcd),
@@ -102,7 +101,7 @@ func apiServerArgs(dir state.Dir, config state.Config) []string {
 		"--service-account-key-file=" + dir.SigningKey(),
 		"--service-account-signing-key-file=" + dir.SigningKey(),
 		"--service-cluster-ip-range=" + serviceCIDR,
-		// Ends the watches of everybody, or stopping waits a minute for them.
+		// The server then ends all watches itself; otherwise a stop waits a minute for them.
 		"--shutdown-watch-termination-grace-period=1s",
 		"--kubelet-certificate-authority=" + dir.Cert(ClusterCA),
 		"--kubelet-client-certificate=" + dir.Cert(KubeletClient),
@@ -110,8 +109,8 @@ func apiServerArgs(dir state.Dir, config state.Config) []string {
 		"--kubelet-preferred-address-types=InternalIP",
 	}
 	if config.IsLoopback() {
-		// An endpoint may not be a loopback address: without this the
-		// apiserver complains every ten seconds.
+		// An endpoint must not be a loopback address: without this flag the apiserver logs an error
+		// every ten seconds.
 		args = append(args, "--endpoint-reconciler-type=none")
 	}
 	if config.Audit {

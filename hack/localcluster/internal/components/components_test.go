@@ -55,8 +55,8 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// Every file that an argument names has to be made by WriteCredentials: a
-// component that does not find one would only say so in its log.
+// WriteCredentials must create every file that an argument names: a component reports a missing
+// file only in its log.
 func TestEveryFileThatAnArgumentNamesIsMade(t *testing.T) {
 	dir, err := state.Open(t.TempDir())
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
 
-// Names of the authorities and of the certificates that are not a component's own.
+// These are the names of the authorities, and of the certificates that do not have the name of a
+// component.
 const (
 	ClusterCA     = "ca"
 	EtcdCA        = "etcd-ca"
@@ -18,10 +19,10 @@ const (
 	KubeletClient = "apiserver-kubelet-client"
 )
 
-// ClusterName names the cluster in kubeconfigs.
+// ClusterName is the name of the cluster in kubeconfigs.
 const ClusterName = "localcluster"
 
-// masters may do everything: RBAC never refuses it.
+// masters is the group with every right: RBAC never refuses it.
 const masters = "system:masters"
 
 const auditPolicy = `# Who did what to which object, without the content of objects.
@@ -34,7 +35,7 @@ rules:
 - level: Metadata
 `
 
-// Credentials are what the supervisor keeps in memory after WriteCredentials.
+// Credentials holds the credentials that the supervisor keeps in memory after WriteCredentials.
 type Credentials struct {
 	CAPEM     []byte   // of the cluster
 	Admin     pki.Pair // of the cluster
@@ -42,8 +43,8 @@ type Credentials struct {
 	EtcdPair  pki.Pair // a client of etcd
 }
 
-// WriteCredentials makes the authorities unless they exist, and anew everything
-// they sign: addresses may have changed and certificates age.
+// WriteCredentials creates the authorities unless they exist, and issues all their certificates
+// again: addresses may have changed, and certificates age.
 func WriteCredentials(dir state.Dir, config state.Config, now func() time.Time) (*Credentials, error) {
 	etcd, err := writeEtcdCertificates(dir, now)
 	if err != nil {
@@ -128,7 +129,7 @@ func writeKubeconfigs(dir state.Dir, config state.Config, authority *pki.Authori
 	return admin, nil
 }
 
-// AdminLeaf is the certificate of the administrator.
+// AdminLeaf returns the certificate template of the administrator.
 func AdminLeaf() pki.Leaf {
 	return pki.Leaf{CommonName: "localcluster-admin", Organizations: []string{masters}}
 }

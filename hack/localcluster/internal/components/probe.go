@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
 
-// Probes asks components whether they are ready.
+// Probes checks whether components are ready.
 type Probes struct {
 	API         *kubeapi.Client // as administrator
 	etcd        *kubeapi.Client
@@ -18,7 +18,7 @@ type Probes struct {
 	certManager string // URL
 }
 
-// NewProbes makes the clients; it connects to nothing yet.
+// NewProbes returns the clients; it connects to nothing yet.
 func NewProbes(config state.Config, credentials *Credentials) (*Probes, error) {
 	api, err := kubeapi.New(config.Server(), credentials.CAPEM, credentials.Admin)
 	if err != nil {
@@ -38,7 +38,7 @@ func NewProbes(config state.Config, credentials *Credentials) (*Probes, error) {
 	}, nil
 }
 
-// Ready is nil when the named component does its work.
+// Ready returns nil when the named component works.
 func (p *Probes) Ready(ctx context.Context, name string) error {
 	switch name {
 	case Etcd:
@@ -49,7 +49,7 @@ func (p *Probes) Ready(ctx context.Context, name string) error {
 		if err := p.manager.Get(ctx, "/healthz", nil); err != nil {
 			return err
 		}
-		// Pods and tokens need it, and it shows that the controllers run.
+		// Pods and tokens need this account, and its existence shows that the controllers run.
 		return p.API.Get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)
 	case CertManager:
 		return p.certManagerReady(ctx)
@@ -63,7 +63,7 @@ func (p *Probes) etcdHealthy(ctx context.Context) error {
 		return err
 	}
 	if answer.Health != "true" {
-		return errors.New("etcd says that it is unhealthy")
+		return errors.New("etcd reports that it is unhealthy")
 	}
 	return nil
 }

@@ -11,23 +11,24 @@ import (
 	"strings"
 )
 
-// Client talks to the supervisor of one state directory.
+// Client calls the supervisor of one state directory.
 type Client struct {
 	dir  string
 	http *http.Client
 }
 
-// NewClient connects to nothing yet. Deadlines are those of the contexts.
+// NewClient returns a client that has no connection yet. It has no timeout: the contexts of the
+// calls have deadlines.
 func NewClient(dir string) *Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, dir) },
-		// A supervisor that was replaced is another one behind the same path.
+		// A new supervisor may replace the old one behind the same path.
 		DisableKeepAlives: true,
 	}
 	return &Client{dir: dir, http: &http.Client{Transport: transport}}
 }
 
-// Status asks for the state of everything; ErrNotRunning when nobody answers.
+// Status returns the state of the cluster; ErrNotRunning when no supervisor answers.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var status Status
 	err := c.call(ctx, http.MethodGet, "/status", &status)
@@ -39,7 +40,7 @@ func (c *Client) Start(ctx context.Context, component string) error {
 	return c.call(ctx, http.MethodPost, "/components/"+component+"/start", nil)
 }
 
-// Stop stops a component and returns when it is gone; kill means SIGKILL.
+// Stop stops a component and returns when its process has ended; kill means SIGKILL.
 func (c *Client) Stop(ctx context.Context, component string, kill bool) error {
 	path := "/components/" + component + "/stop"
 	if kill {
@@ -48,8 +49,7 @@ func (c *Client) Stop(ctx context.Context, component string, kill bool) error {
 	return c.call(ctx, http.MethodPost, path, nil)
 }
 
-// Shutdown tells the supervisor to stop everything and end; it returns when that
-// has begun.
+// Shutdown makes the supervisor stop everything and end. It returns when the stop has begun.
 func (c *Client) Shutdown(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/shutdown", nil)
 }
@@ -61,7 +61,7 @@ func (c *Client) call(ctx context.Context, method, path string, out any) error {
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		// Nobody listens, or the one who did is gone in the middle.
+		// No supervisor listens, or it ended during the call.
 		if ctx.Err() == nil {
 			return fmt.Errorf("%w in %s: start it with localcluster up (%w)", ErrNotRunning, c.dir, err)
 		}

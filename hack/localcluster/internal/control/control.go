@@ -1,5 +1,5 @@
-// Package control is how the commands of localcluster talk to the supervisor of a
-// cluster: JSON over a unix socket in the state directory.
+// Package control connects the commands of localcluster with the supervisor of a cluster: JSON over
+// a unix socket in the state directory.
 package control
 
 import (
@@ -15,14 +15,14 @@ import (
 
 const socketName = "control.sock"
 
-// ErrNotRunning says that no supervisor answers.
+// ErrNotRunning reports that no supervisor answers.
 var ErrNotRunning = errors.New("the cluster is not running")
 
-// Status is what a supervisor knows of its cluster.
+// Status is the state of a cluster, as its supervisor reports it.
 type Status struct {
 	State      string      `json:"state"` // absolute path of the state directory
 	Phase      string      `json:"phase"` // starting, running, stopping
-	Ready      bool        `json:"ready"` // every component is
+	Ready      bool        `json:"ready"` // every component is ready
 	PID        int         `json:"pid"`   // of the supervisor
 	Server     string      `json:"server"`
 	Kubeconfig string      `json:"kubeconfig"` // absolute path, administrator
@@ -40,20 +40,20 @@ type Component struct {
 	State    string    `json:"state"`
 	PID      int       `json:"pid,omitempty"`
 	Ready    bool      `json:"ready"`
-	Why      string    `json:"why,omitempty"` // it is not ready
+	Why      string    `json:"why,omitempty"` // why it is not ready
 	Port     int       `json:"port"`
 	Started  time.Time `json:"started,omitzero"`
 	Restarts int       `json:"restarts"` // unexpected ends
 	LastExit string    `json:"lastExit,omitempty"`
 }
 
-// Step is a part of bringing a cluster up that is done, and how long it took.
+// Step is a completed part of the start of a cluster, with its duration.
 type Step struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 }
 
-// Component finds a component by name; the zero Component when it is unknown.
+// Component returns a component by name; the zero Component when the name is unknown.
 func (s Status) Component(name string) Component {
 	for _, component := range s.Components {
 		if component.Name == name {
@@ -63,8 +63,8 @@ func (s Status) Component(name string) Component {
 	return Component{}
 }
 
-// withSocket calls use with a path of the socket that is short enough to bind or
-// dial: sun_path holds 108 bytes, less than many a temporary directory.
+// withSocket calls use with a path of the socket that is short enough to bind or dial: sun_path has
+// 108 bytes, which many temporary directories exceed.
 func withSocket[T any](dir string, use func(path string) (T, error)) (T, error) {
 	folder, err := os.Open(dir)
 	if err != nil {
@@ -75,8 +75,8 @@ func withSocket[T any](dir string, use func(path string) (T, error)) (T, error) 
 	return use(filepath.Join("/proc/self/fd", strconv.Itoa(int(folder.Fd())), socketName))
 }
 
-// Listen makes the socket in dir. A socket left behind is replaced: the caller
-// holds the supervisor lock.
+// Listen creates the socket in dir. It replaces a socket that an earlier supervisor left: the
+// caller holds the supervisor lock.
 func Listen(dir string) (net.Listener, error) {
 	_ = os.Remove(filepath.Join(dir, socketName))
 	return withSocket(dir, func(path string) (net.Listener, error) {
@@ -84,13 +84,13 @@ func Listen(dir string) (net.Listener, error) {
 		if err != nil {
 			return nil, fmt.Errorf("make control socket: %w", err)
 		}
-		// Its path names a descriptor that is closed by now.
+		// The path names a descriptor that is closed after this function.
 		listener.(*net.UnixListener).SetUnlinkOnClose(false)
 		return listener, os.Chmod(path, 0o600)
 	})
 }
 
-// Remove deletes the socket of a supervisor that ends.
+// Remove deletes the socket when its supervisor ends.
 func Remove(dir string) { _ = os.Remove(filepath.Join(dir, socketName)) }
 
 func dial(ctx context.Context, dir string) (net.Conn, error) {

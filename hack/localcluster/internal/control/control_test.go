@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// recorder is a supervisor that remembers what it was told.
+// recorder is a supervisor that records its commands.
 type recorder struct {
 	told []string
 	fail error
@@ -37,14 +37,14 @@ func (r *recorder) Stop(_ context.Context, name string, kill bool) error {
 
 func (r *recorder) Shutdown() { r.told = append(r.told, "shutdown") }
 
-// serve runs a server in a directory whose path is too long for a socket address.
+// serve starts a server in a directory whose path is too long for a socket address.
 func serve(t *testing.T, supervisor Supervisor) (*Client, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, socketName), nil, 0o600); err != nil { // a stale one
+	if err := os.WriteFile(filepath.Join(dir, socketName), nil, 0o600); err != nil { // a stale socket file
 		t.Fatal(err)
 	}
 	listener, err := Listen(dir)

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Supervisor is what a Server serves.
+// Supervisor is the interface that Serve makes available.
 type Supervisor interface {
 	// Status probes the components; it takes 2 s at most.
 	Status(ctx context.Context) Status
 	// Start returns when the component is ready.
 	Start(ctx context.Context, component string) error
-	// Stop returns when the component is gone; kill means without notice.
+	// Stop returns when the component has ended; kill means SIGKILL.
 	Stop(ctx context.Context, component string, kill bool) error
-	// Shutdown begins to stop everything and returns at once.
+	// Shutdown starts to stop everything and returns at once.
 	Shutdown()
 }
 
-// Serve answers on listener until ctx ends.
+// Serve answers requests on listener until ctx ends.
 func Serve(ctx context.Context, listener net.Listener, supervisor Supervisor) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,5 @@
-// Package kubeapi is the little that localcluster says to the apiserver, in plain
-// HTTP: linking client-go would turn a build of seconds into one of minutes.
+// Package kubeapi makes the few calls of localcluster to the apiserver in plain HTTP: linking
+// client-go would turn a build of seconds into one of minutes.
 package kubeapi
 
 import (
@@ -17,14 +17,13 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/pki"
 )
 
-// Client speaks to one apiserver, or to another TLS server of the cluster, with a
-// client certificate.
+// Client calls one apiserver, or another TLS server of the cluster, with a client certificate.
 type Client struct {
 	server string
 	http   *http.Client
 }
 
-// New makes a client of server, a URL without path.
+// New returns a client of server, a URL without a path.
 func New(server string, caPEM []byte, pair pki.Pair) (*Client, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(caPEM) {
@@ -43,7 +42,7 @@ func New(server string, caPEM []byte, pair pki.Pair) (*Client, error) {
 	return &Client{server: server, http: &http.Client{Transport: transport, Timeout: 15 * time.Second}}, nil
 }
 
-// StatusError is an answer that is no success, with the server's own words.
+// StatusError is an unsuccessful answer, with the server's message.
 type StatusError struct {
 	Code    int
 	Message string
@@ -53,7 +52,7 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("the server answered %d: %s", e.Code, e.Message)
 }
 
-// IsNotFound tells whether err is a 404.
+// IsNotFound reports whether err is a 404.
 func IsNotFound(err error) bool { return hasCode(err, http.StatusNotFound) }
 
 func hasCode(err error, code int) bool {
@@ -61,7 +60,7 @@ func hasCode(err error, code int) bool {
 	return errors.As(err, &status) && status.Code == code
 }
 
-// Get reads path into out, unless out is nil.
+// Get decodes the answer of path into out, unless out is nil.
 func (c *Client) Get(ctx context.Context, path string, out any) error {
 	return c.do(ctx, http.MethodGet, path, "", nil, out)
 }
@@ -96,7 +95,7 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 	return nil
 }
 
-// message is the message of a Kubernetes Status, or the start of another body.
+// message returns the message of a Kubernetes Status, or the start of another body.
 func message(data []byte) string {
 	var status struct {
 		Message string `json:"message"`

@@ -29,7 +29,7 @@ func (c *Client) EnsureNamespace(ctx context.Context, name string) error {
 	return err
 }
 
-// CRD is one file of a CustomResourceDefinition, as far as it matters here.
+// CRD is one CustomResourceDefinition, with the fields that are used here.
 type CRD struct {
 	Metadata struct {
 		Name string `json:"name"`
@@ -73,8 +73,8 @@ func (c *Client) ApplyCRDs(ctx context.Context, dir string) ([]CRD, error) {
 	return crds, nil
 }
 
-// AwaitCRD waits until crd is Established and its resource can be listed: a
-// definition that was just made answers its first request seconds late.
+// AwaitCRD waits until crd is Established and its resource can be listed: the first request for a
+// new definition takes seconds.
 func (c *Client) AwaitCRD(ctx context.Context, crd CRD) error {
 	return Await(ctx, "CRD "+crd.Metadata.Name, func(ctx context.Context) error {
 		var live CRD
@@ -96,11 +96,11 @@ func (c CRD) listPath() string {
 			return "/apis/" + c.Spec.Group + "/" + version.Name + "/" + c.Spec.Names.Plural + "?limit=1"
 		}
 	}
-	return crdPath + c.Metadata.Name // serves no version: nothing to warm
+	return crdPath + c.Metadata.Name // it serves no version, so there is nothing to wait for
 }
 
-// RequestToken asks for a token of a ServiceAccount. It is bound to the account
-// and dies with it.
+// RequestToken requests a token of a ServiceAccount. The token is bound to the account and becomes
+// invalid with it.
 func (c *Client) RequestToken(ctx context.Context, namespace, name string, duration time.Duration) (string, error) {
 	body, err := json.Marshal(map[string]any{
 		"apiVersion": "authentication.k8s.io/v1",
@@ -123,8 +123,8 @@ func (c *Client) RequestToken(ctx context.Context, namespace, name string, durat
 	return answer.Status.Token, err
 }
 
-// Await calls check until it returns nil, and says at the end of ctx what it was
-// that did not come true.
+// Await calls check until it returns nil. At the end of ctx its error names the condition and the
+// last error of check.
 func Await(ctx context.Context, what string, check func(context.Context) error) error {
 	for {
 		err := check(ctx)

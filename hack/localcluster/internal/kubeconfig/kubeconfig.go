@@ -1,5 +1,5 @@
-// Package kubeconfig writes self-contained kubeconfig files: certificates, keys
-// and tokens are inside, so a file can be handed to any process.
+// Package kubeconfig writes self-contained kubeconfig files: certificates, keys and tokens are
+// inside, so that a file can be passed to any process.
 package kubeconfig
 
 import (
@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Access is what one user needs to reach one cluster. Either the certificate and
-// its key, or the token is set. Namespace is optional.
+// Access describes the access of one user to one cluster. Either the certificate and its key, or
+// the token is set. Namespace is optional.
 type Access struct {
 	Cluster   string
 	Server    string // https://HOST:PORT
@@ -24,8 +24,8 @@ type Access struct {
 	Namespace string
 }
 
-// The file format, as far as it is used here. []byte is base64 in JSON, which is
-// what the *-data fields hold.
+// The types are the file format, with the fields that are used here. []byte is base64 in JSON,
+// which is the encoding of the *-data fields.
 type (
 	file struct {
 		APIVersion     string         `json:"apiVersion"`
@@ -88,10 +88,10 @@ func Render(access Access) ([]byte, error) {
 	return data, nil
 }
 
-// Write stores a rendered kubeconfig at path with mode 0600, all or nothing: a
-// process that reads it meanwhile sees the old file or the new one.
+// Write stores a rendered kubeconfig at path with mode 0600, atomically: a process that reads it
+// meanwhile sees the old file or the new one.
 func Write(path string, data []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".kubeconfig-*") // made with 0600
+	temp, err := os.CreateTemp(filepath.Dir(path), ".kubeconfig-*") // created with 0600
 	if err != nil {
 		return fmt.Errorf("write kubeconfig: %w", err)
 	}

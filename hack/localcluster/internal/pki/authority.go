@@ -1,5 +1,5 @@
-// Package pki makes the certificates of a local cluster: small ECDSA P-256
-// authorities on disk and short chains signed by them.
+// Package pki creates the certificates of a local cluster: small ECDSA P-256 authorities on disk
+// and short chains that they sign.
 package pki
 
 import (
@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// AuthorityLifetime is how long a new authority is valid; LeafLifetime is that
-// of what it signs. Leaves are made anew at every start.
+// AuthorityLifetime is the lifetime of a new authority, LeafLifetime that of the certificates it
+// signs. Leaves are issued again at every start.
 const (
 	AuthorityLifetime = 10 * 365 * 24 * time.Hour
 	LeafLifetime      = 365 * 24 * time.Hour
@@ -34,9 +34,9 @@ type Authority struct {
 	now  func() time.Time
 }
 
-// LoadOrCreate reads NAME.crt and NAME.key from dir, or makes and stores them
-// when both are absent. Half a pair is an error: replacing it would break what
-// the old one signed.
+// LoadOrCreate reads NAME.crt and NAME.key from dir, or creates and stores both when both are
+// absent. Half a pair is an error: a new authority would invalidate the certificates of the old
+// one.
 func LoadOrCreate(dir, name string, now func() time.Time) (*Authority, error) {
 	certPath, keyPath := filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
 	certPEM, certErr := os.ReadFile(certPath)
@@ -47,7 +47,7 @@ func LoadOrCreate(dir, name string, now func() time.Time) (*Authority, error) {
 	case errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
 		return createAuthority(dir, name, now)
 	default:
-		return nil, fmt.Errorf("authority %q in %s is incomplete (%w): start afresh with localcluster down --purge",
+		return nil, fmt.Errorf("authority %q in %s is incomplete (%w): delete the cluster with localcluster down --purge",
 			name, dir, errors.Join(certErr, keyErr))
 	}
 }
@@ -97,16 +97,16 @@ func parseAuthority(name string, certPEM, keyPEM []byte, now func() time.Time) (
 		return nil, fmt.Errorf("key of authority %q: %w", name, err)
 	}
 	if !key.PublicKey.Equal(cert.PublicKey) {
-		return nil, fmt.Errorf("authority %q: the key does not belong to the certificate: start afresh with localcluster down --purge", name)
+		return nil, fmt.Errorf("authority %q: the key does not belong to the certificate: delete the cluster with localcluster down --purge", name)
 	}
 	if now().After(cert.NotAfter) {
-		return nil, fmt.Errorf("authority %q expired at %s: start afresh with localcluster down --purge",
+		return nil, fmt.Errorf("authority %q expired at %s: delete the cluster with localcluster down --purge",
 			name, cert.NotAfter.Format(time.RFC3339))
 	}
 	return &Authority{Cert: cert, key: key, now: now}, nil
 }
 
-// CertPEM is the authority's certificate, for those who verify its leaves.
+// CertPEM returns the authority's certificate, for verifying its leaves.
 func (a *Authority) CertPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Cert.Raw})
 }

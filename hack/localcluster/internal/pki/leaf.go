@@ -18,8 +18,8 @@ type Leaf struct {
 	Hosts         []string
 }
 
-// Issue makes a key and signs a certificate for it, valid for LeafLifetime or as
-// long as the authority, whichever ends first.
+// Issue creates a key and signs a certificate for it, valid for LeafLifetime or until the authority
+// expires, whichever is earlier.
 func (a *Authority) Issue(leaf Leaf) (Pair, error) {
 	if leaf.CommonName == "" {
 		return Pair{}, fmt.Errorf("sign certificate: the common name is empty")

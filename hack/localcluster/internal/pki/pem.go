@@ -30,8 +30,8 @@ func (p Pair) Store(dir, name string) error {
 	return nil
 }
 
-// EnsureSigningKey makes a private key at path unless there is one: the key that
-// signs ServiceAccount tokens has to outlive restarts, or every token dies.
+// EnsureSigningKey creates a private key at path unless there is one. The key signs ServiceAccount
+// tokens and must survive restarts, or every token becomes invalid.
 func EnsureSigningKey(path string) error {
 	existing, err := os.ReadFile(path)
 	if err == nil {

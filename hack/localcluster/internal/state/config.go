@@ -10,16 +10,16 @@ import (
 	"strconv"
 )
 
-// Config is what a cluster was started with. Ports survive restarts, so that
-// kubeconfigs given to others stay valid; the rest is of the latest start.
+// Config holds the options of a cluster. Ports survive restarts, so that distributed kubeconfigs
+// stay valid; the other fields are from the latest start.
 type Config struct {
-	Address string `json:"address"` // the apiserver binds to it and nothing else
+	Address string `json:"address"` // the only address on which the apiserver listens
 	Ports   Ports  `json:"ports"`
 	Fsync   bool   `json:"fsync"`
 	Audit   bool   `json:"audit"`
 }
 
-// Ports are TCP ports, all on loopback but APIServer, which is on Config.Address.
+// Ports are TCP ports, all on loopback except for APIServer, which is on Config.Address.
 type Ports struct {
 	EtcdClient        int `json:"etcdClient"`
 	EtcdPeer          int `json:"etcdPeer"`
@@ -28,22 +28,21 @@ type Ports struct {
 	CertManager       int `json:"certManager"`
 }
 
-// Loopback is the address of everything that is not the apiserver.
+// Loopback is the address of every component except the apiserver.
 const Loopback = "127.0.0.1"
 
-// Server is the URL of the apiserver.
+// Server returns the URL of the apiserver.
 func (c Config) Server() string {
 	return "https://" + net.JoinHostPort(c.Address, strconv.Itoa(c.Ports.APIServer))
 }
 
-// IsLoopback tells whether only processes of this network namespace reach the
-// apiserver.
+// IsLoopback reports whether only processes of this network namespace can reach the apiserver.
 func (c Config) IsLoopback() bool {
 	ip := net.ParseIP(c.Address)
 	return ip != nil && ip.IsLoopback()
 }
 
-// LoadConfig reads the persisted Config; the zero Config when there is none.
+// LoadConfig reads the stored Config; the zero Config when there is none.
 func (d Dir) LoadConfig() (Config, error) {
 	data, err := os.ReadFile(d.ConfigFile())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,12 +53,12 @@ func (d Dir) LoadConfig() (Config, error) {
 	}
 	var config Config
 	if err := json.Unmarshal(data, &config); err != nil {
-		return Config{}, fmt.Errorf("read %s: %w: start afresh with localcluster down --purge", d.ConfigFile(), err)
+		return Config{}, fmt.Errorf("read %s: %w: delete the cluster with localcluster down --purge", d.ConfigFile(), err)
 	}
 	return config, nil
 }
 
-// SaveConfig persists config, all or nothing.
+// SaveConfig stores config atomically.
 func (d Dir) SaveConfig(config Config) error {
 	data, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {

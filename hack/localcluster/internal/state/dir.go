@@ -1,5 +1,5 @@
-// Package state is what a local cluster keeps on disk between runs: where files
-// are, the ports it was given, and the locks that keep two runs apart.
+// Package state manages the files that a local cluster keeps between runs: their paths, the
+// assigned ports, and the locks that separate concurrent runs.
 package state
 
 import (
@@ -24,8 +24,8 @@ func Open(path string) (Dir, error) {
 			return "", fmt.Errorf("create state directory: %w", err)
 		}
 	}
-	// It holds the keys of an administrator: not for others, even if it was
-	// made beforehand.
+	// The directory contains the keys of an administrator. Others must not read it, even if it was
+	// created before.
 	if err := os.Chmod(string(dir), 0o700); err != nil {
 		return "", fmt.Errorf("protect state directory: %w", err)
 	}
@@ -41,14 +41,14 @@ func Locate(path string) (Dir, error) {
 	return Dir(abs), nil
 }
 
-// Exists tells whether a cluster was ever brought up here.
+// Exists reports whether a cluster was ever started here.
 func (d Dir) Exists() bool {
 	_, err := os.Stat(d.ConfigFile())
 	return err == nil
 }
 
-// Purge deletes the directory. It refuses one that holds something else than a
-// cluster, so that a mistyped --state costs nothing.
+// Purge deletes the directory. It refuses a directory that is not the state of a cluster, so that a
+// mistyped --state does no harm.
 func (d Dir) Purge() error {
 	entries, err := os.ReadDir(string(d))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,7 +58,7 @@ func (d Dir) Purge() error {
 		return fmt.Errorf("purge state directory: %w", err)
 	}
 	if len(entries) > 0 && !d.Exists() {
-		return fmt.Errorf("purge %s: it holds no cluster.json, so it is no cluster's state; delete it by hand if you are sure", d)
+		return fmt.Errorf("purge %s: it contains no cluster.json, so it is not the state of a cluster; delete it by hand if you are sure", d)
 	}
 	if err := os.RemoveAll(string(d)); err != nil {
 		return fmt.Errorf("purge state directory: %w", err)
@@ -66,44 +66,44 @@ func (d Dir) Purge() error {
 	return nil
 }
 
-// PKI holds the authorities, certificates and keys.
+// PKI returns the folder of the authorities, certificates and keys.
 func (d Dir) PKI() string { return filepath.Join(string(d), "pki") }
 
-// Logs holds one file per component, the supervisor's, and the audit log.
+// Logs returns the folder of the logs: one per component, the supervisor's, and the audit log.
 func (d Dir) Logs() string { return filepath.Join(string(d), "logs") }
 
-// Log is the log file of a component, or of "supervisor".
+// Log returns the log file of a component, or of "supervisor".
 func (d Dir) Log(name string) string { return filepath.Join(d.Logs(), name+".log") }
 
-// AuditLog is written only by a cluster that was started with auditing.
+// AuditLog returns the path of the audit log, which only a cluster with auditing writes.
 func (d Dir) AuditLog() string { return filepath.Join(d.Logs(), "audit.log") }
 
-// AuditPolicy is the apiserver's --audit-policy-file.
+// AuditPolicy returns the path of the apiserver's --audit-policy-file.
 func (d Dir) AuditPolicy() string { return filepath.Join(string(d), "audit-policy.yaml") }
 
-// Data is etcd's data directory.
+// Data returns etcd's data directory.
 func (d Dir) Data() string { return filepath.Join(string(d), "etcd") }
 
-// AdminKubeconfig is the administrator's kubeconfig.
+// AdminKubeconfig returns the path of the administrator's kubeconfig.
 func (d Dir) AdminKubeconfig() string { return d.Kubeconfig("admin") }
 
-// Kubeconfig is the kubeconfig of the named component or of "admin".
+// Kubeconfig returns the path of the kubeconfig of the named component or of "admin".
 func (d Dir) Kubeconfig(name string) string { return filepath.Join(string(d), name+".kubeconfig") }
 
-// Cert and Key are the files of a certificate pair.
+// Cert returns the certificate file of a pair.
 func (d Dir) Cert(name string) string { return filepath.Join(d.PKI(), name+".crt") }
 
-// Key is the private key file of the pair Cert belongs to.
+// Key returns the private key file of the pair to which Cert belongs.
 func (d Dir) Key(name string) string { return filepath.Join(d.PKI(), name+".key") }
 
-// SigningKey signs ServiceAccount tokens.
+// SigningKey returns the path of the key that signs ServiceAccount tokens.
 func (d Dir) SigningKey() string { return filepath.Join(d.PKI(), "service-account.key") }
 
-// ConfigFile is the persisted Config.
+// ConfigFile returns the path of the stored Config.
 func (d Dir) ConfigFile() string { return filepath.Join(string(d), "cluster.json") }
 
-// SupervisorLock is held by a supervisor for as long as it lives.
+// SupervisorLock returns the path of the lock that a running supervisor holds.
 func (d Dir) SupervisorLock() string { return filepath.Join(string(d), "supervisor.lock") }
 
-// UpLock is held by a command that starts or stops a cluster.
+// UpLock returns the path of the lock that a command holds while it starts or stops a cluster.
 func (d Dir) UpLock() string { return filepath.Join(string(d), "up.lock") }

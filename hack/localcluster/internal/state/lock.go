@@ -11,18 +11,17 @@ import (
 	"time"
 )
 
-// ErrLocked says that another process holds the lock.
+// ErrLocked reports that another process holds the lock.
 var ErrLocked = errors.New("locked by another process")
 
-// lockPoll is how often a waiter tries again.
+// lockPoll is the interval of attempts to take a lock.
 const lockPoll = 50 * time.Millisecond
 
-// Lock is an flock(2): the kernel releases it when its process ends, however it
-// ends, so a lock file left behind means nothing.
+// Lock is an flock(2): the kernel releases it when its process ends in any way, so that a lock file
+// without a process has no effect.
 type Lock struct{ file *os.File }
 
-// TryLock takes the lock at path and writes this process's id into the file, or
-// returns ErrLocked.
+// TryLock takes the lock at path and writes this process's id into the file, or returns ErrLocked.
 func TryLock(path string) (*Lock, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -44,7 +43,7 @@ func TryLock(path string) (*Lock, error) {
 	return &Lock{file: file}, nil
 }
 
-// WaitLock is TryLock, again and again until ctx ends.
+// WaitLock calls TryLock repeatedly until it succeeds or ctx ends.
 func WaitLock(ctx context.Context, path string) (*Lock, error) {
 	for {
 		lock, err := TryLock(path)
@@ -59,11 +58,11 @@ func WaitLock(ctx context.Context, path string) (*Lock, error) {
 	}
 }
 
-// Release gives the lock up.
+// Release releases the lock.
 func (l *Lock) Release() { _ = l.file.Close() }
 
-// Holder is the process id written into a lock file, 0 when it is unreadable. It
-// means something only while the lock is held.
+// Holder returns the process id in a lock file, 0 when it is unreadable. The id is valid only while
+// the lock is held.
 func Holder(path string) int {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -8,20 +8,19 @@ import (
 	"time"
 )
 
-// Ports are drawn from below 32768, where Linux starts to take the local ports of
-// outgoing connections: a port that was free stays free while a cluster is down.
+// Ports are drawn from below 32768, where Linux starts to take the local ports of outgoing
+// connections. So a free port stays free while a cluster is down.
 const (
 	firstPort = 20000
 	lastPort  = 32767
 	portTries = 1000
 
-	// closing is how long the kernel may take to end a killed process on a busy machine.
+	// closing is the time that the kernel may need to end a killed process on a busy machine.
 	closing = 2 * time.Second
 )
 
-// AssignPorts fills the ports that are zero or taken with free ones and names
-// those that had to change, because the kubeconfigs made for them are void.
-// draw returns a number in [0, n).
+// AssignPorts replaces ports that are zero or taken by free ones. It returns the ports that
+// changed, because kubeconfigs with the old port are invalid. draw returns a number in [0, n).
 func AssignPorts(config *Config, draw func(n int) int) (moved []string, err error) {
 	slots := []struct {
 		name    string
@@ -51,7 +50,7 @@ func AssignPorts(config *Config, draw func(n int) int) (moved []string, err erro
 	return moved, nil
 }
 
-// Draw is the source of randomness of AssignPorts outside tests.
+// Draw is the random source of AssignPorts outside tests.
 func Draw(n int) int { return rand.IntN(n) }
 
 func drawPort(address string, used map[int]bool, draw func(int) int) (int, error) {
@@ -65,8 +64,9 @@ func drawPort(address string, used map[int]bool, draw func(int) int) (int, error
 	return 0, fmt.Errorf("none of %d tried ports of %s is free: does the machine have that address?", portTries, address)
 }
 
-// soonFree is free for a port that a component had. One that was killed a moment ago closes its
-// sockets after the rest of it is gone, too late for whoever looks for its process.
+// soonFree reports whether a port that a component had becomes free. A process that was just killed
+// closes its sockets after it has disappeared from the process list, so `soonFree` waits for a
+// moment.
 func soonFree(address string, port int) bool {
 	for deadline := time.Now().Add(closing); !free(address, port); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -80,7 +80,7 @@ func TestPurgeTakesAClusterAndNothingElse(t *testing.T) {
 	}
 }
 
-// counter draws 0, 1, 2, ….
+// counter returns a function that draws 0, 1, 2, ….
 func counter() func(int) int {
 	next := -1
 	return func(n int) int { next++; return next % n }
@@ -105,7 +105,7 @@ func TestPortsAreDistinctFreeAndKept(t *testing.T) {
 	}
 }
 
-// A killed component closes its sockets a moment after everything else of it is gone.
+// A killed component closes its sockets a moment after its process has disappeared.
 func TestAPortThatIsBeingClosedIsKept(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

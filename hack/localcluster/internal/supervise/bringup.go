@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// hopeless crashes without a steady run mean that waiting will not help.
+	// hopeless is the number of crashes without a steady run after which waiting is useless.
 	hopeless = 4
-	// logTail is how much of a log an error quotes, in lines.
+	// logTail is the number of log lines that an error quotes.
 	logTail = 8
 )
 
-// certManagerNamespace is where the Secrets of ClusterIssuers live.
+// certManagerNamespace is the namespace of the Secrets of ClusterIssuers.
 const certManagerNamespace = "cert-manager"
 
-// bringUp starts everything in order and returns when all of it is ready.
+// bringUp starts all components in order and returns when all are ready.
 func (s *Supervisor) bringUp(parent context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(parent, s.Timeout, fmt.Errorf("not ready after %s", s.Timeout))
 	defer cancel()
@@ -33,7 +33,7 @@ func (s *Supervisor) bringUp(parent context.Context) error {
 			return err
 		}
 	}
-	// Needs nothing but the apiserver, and its controllers take a while.
+	// The controller manager needs only the apiserver, and its controllers take a while.
 	if err := s.tell(components.ControllerManager, (*runner).start); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *Supervisor) bringUp(parent context.Context) error {
 	return nil
 }
 
-// step times a part of the start and announces it when it is done.
+// step measures a part of the start and reports it when it is done.
 func (s *Supervisor) step(name string, do func() error) error {
 	began := time.Now()
 	if err := do(); err != nil {
@@ -70,7 +70,7 @@ func (s *Supervisor) installCRDs(ctx context.Context) error {
 	if err := s.probes.API.EnsureNamespace(ctx, certManagerNamespace); err != nil {
 		return err
 	}
-	// Each one takes its time until it is served; all at once they share it.
+	// Each CRD takes some time until it is served; all CRDs share that time.
 	var group sync.WaitGroup
 	failures := make([]error, len(crds))
 	for i, crd := range crds {
@@ -88,7 +88,7 @@ func (s *Supervisor) startAndWait(ctx context.Context, name string) error {
 	return s.awaitReady(ctx, name)
 }
 
-// awaitReady waits until a component is ready, ctx ends, or there is no hope.
+// awaitReady waits until a component is ready, ctx ends, or the component has crashed too often.
 func (s *Supervisor) awaitReady(parent context.Context, name string) error {
 	ctx, giveUp := context.WithCancelCause(parent)
 	defer giveUp(nil)
@@ -102,7 +102,7 @@ func (s *Supervisor) awaitReady(parent context.Context, name string) error {
 	})
 }
 
-// tail is the last lines of a file, indented for an error message.
+// tail returns the last lines of a file, indented for an error message.
 func tail(path string, lines int) string {
 	data, err := os.ReadFile(path)
 	if err != nil {

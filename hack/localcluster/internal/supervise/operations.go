@@ -16,7 +16,7 @@ import (
 
 var errStopping = errors.New("the cluster is stopping")
 
-// probeTimeout bounds what Status waits for a component that hangs.
+// probeTimeout bounds the time for which Status waits for a component that hangs.
 const probeTimeout = 2 * time.Second
 
 // Status implements control.Supervisor.
@@ -99,7 +99,7 @@ func (s *Supervisor) Stop(_ context.Context, name string, kill bool) error {
 // Shutdown implements control.Supervisor.
 func (s *Supervisor) Shutdown() { s.stop(errAsked) }
 
-// tell passes a command to a runner, unless everything is about to stop.
+// tell passes a command to a runner, unless the cluster is stopping.
 func (s *Supervisor) tell(name string, do func(*runner) error) error {
 	runner, ok := s.runners[name]
 	if !ok {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// ambient are variables of the caller that would change what a component does:
-// etcd reads every flag from ETCD_*, and no other cluster may leak in.
+// ambient lists variables of the caller that would change the behaviour of a component. etcd reads
+// every flag from ETCD_*, and no access to another cluster may be inherited.
 var ambient = []string{"ETCD_", "KUBECONFIG=", "KUBERNETES_", stateVariable + "=", "POD_NAMESPACE="}
 
 func cleanEnvironment(environment []string) []string {
@@ -22,10 +22,9 @@ func cleanEnvironment(environment []string) []string {
 	})
 }
 
-// Orphans are the processes that some supervisor of this state directory started
-// and that still run. The caller holds the supervisor lock, so no supervisor
-// does: they are to be ended. Process ids on disk would be guesses by now; the
-// environment a process was started with is not.
+// Orphans returns the running processes that an earlier supervisor of this state directory started.
+// The caller must hold the supervisor lock; then no supervisor runs, and all of them must be ended.
+// Process ids on disk could have been reused by now; the environment of a process is reliable.
 func Orphans(state string) ([]int, error) {
 	paths, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
@@ -36,7 +35,7 @@ func Orphans(state string) ([]int, error) {
 	for _, path := range paths {
 		environment, err := os.ReadFile(path)
 		if err != nil {
-			continue // ended meanwhile, or another user's
+			continue // it ended meanwhile, or belongs to another user
 		}
 		if !slices.ContainsFunc(bytes.Split(environment, []byte{0}), func(entry []byte) bool { return bytes.Equal(entry, mark) }) {
 			continue
@@ -48,7 +47,8 @@ func Orphans(state string) ([]int, error) {
 	return pids, nil
 }
 
-// KillOrphans ends what Orphans finds and waits until it is gone, 10 s at most.
+// KillOrphans kills the processes that Orphans returns and waits until they are gone, for at most
+// 10 s.
 func KillOrphans(state string) (killed []int, err error) {
 	deadline := time.Now().Add(10 * time.Second)
 	for {

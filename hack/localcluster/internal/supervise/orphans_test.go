@@ -24,7 +24,7 @@ func TestOrphansOfThisStateAreKilledAndNoOthers(t *testing.T) {
 		_ = other.Process.Kill()
 		_ = other.Wait()
 	}()
-	// The environment shows once the child has called exec.
+	// The environment is visible once the child has called exec.
 	eventually(t, "the orphan is found", func() bool {
 		pids, err := Orphans(dir)
 		return err == nil && cmp.Equal(pids, []int{ours.Process.Pid})

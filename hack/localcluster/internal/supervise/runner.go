@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// Spec is what to run for one component.
+// Spec describes the process of one component.
 type Spec struct {
 	Name  string
 	Path  string
 	Args  []string
-	Log   string        // file that gets its output
+	Log   string        // file for its output
 	State string        // absolute path of the state directory
-	Grace time.Duration // from the polite signal to SIGKILL
+	Grace time.Duration // from the first signal to SIGKILL
 }
 
 const (
 	stopGrace    = 15 * time.Second
 	firstBackoff = 200 * time.Millisecond
 	lastBackoff  = 5 * time.Second
-	steadyAfter  = 30 * time.Second // a run this long forgives earlier crashes
+	steadyAfter  = 30 * time.Second // a run of this length resets the number of crashes
 )
 
-// runner keeps one component running, or stopped, as it was last told. Its loop
-// is the only one to touch the process.
+// runner keeps one component running or stopped, as the last command requires. Only its loop
+// changes the process.
 type runner struct {
 	spec     Spec
 	spawner  *spawner
@@ -38,14 +38,14 @@ type runner struct {
 	snap snapshot
 }
 
-// snapshot is what others may know of a runner.
+// snapshot is the public state of a runner.
 type snapshot struct {
 	wanted   bool
 	pid      int // 0 when not running
 	started  time.Time
 	restarts int    // unexpected ends since the supervisor started
-	crashes  int    // those since the last steady run or command
-	lastExit string // how the latest unexpected end went
+	crashes  int    // unexpected ends since the last steady run or command
+	lastExit string // result of the latest unexpected end
 }
 
 type command struct {
@@ -66,8 +66,8 @@ func newRunner(spec Spec, spawner *spawner, log *slog.Logger) *runner {
 // start runs the component and returns when its process exists.
 func (r *runner) start() error { return r.tell(command{start: true}) }
 
-// stop ends the process with signal, with SIGKILL after a while, and returns when
-// it is reaped.
+// stop ends the process with signal, and with SIGKILL after the grace. It returns when the process
+// is reaped.
 func (r *runner) stop(signal syscall.Signal) error { return r.tell(command{signal: signal}) }
 
 func (r *runner) tell(c command) error {
@@ -76,7 +76,7 @@ func (r *runner) tell(c command) error {
 	return <-c.done
 }
 
-// close ends the loop. The process has been stopped before.
+// close ends the loop. The caller must have stopped the process before.
 func (r *runner) close() {
 	close(r.commands)
 	<-r.done
@@ -129,7 +129,7 @@ func (r *runner) loop() {
 	}
 }
 
-// obey does what it is told and returns the process that runs then, if any.
+// obey executes a command and returns the process that runs afterwards, if any.
 func (r *runner) obey(c command, child *process) (*process, error) {
 	if !c.start {
 		r.halt(child, c.signal)
@@ -169,7 +169,7 @@ func (r *runner) halt(child *process, signal syscall.Signal) {
 	r.update(func(s *snapshot) { s.pid = 0 })
 }
 
-// noteCrash records an end nobody asked for and returns how long to rest.
+// noteCrash records an unexpected end and returns the pause before the next start.
 func (r *runner) noteCrash(child *process) time.Duration {
 	var rest time.Duration
 	how := "exit status 0"

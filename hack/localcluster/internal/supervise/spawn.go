@@ -1,5 +1,5 @@
-// Package supervise starts the components of a cluster, keeps them running, and
-// stops them: together, in order, and never leaving one behind.
+// Package supervise starts the components of a cluster, keeps them running, and stops them in
+// order, without leaving a process behind.
 package supervise
 
 import (
@@ -10,13 +10,12 @@ import (
 	"syscall"
 )
 
-// stateVariable marks every child with the state directory it belongs to, so that
-// one that outlived its supervisor can be told from everything else.
+// stateVariable marks every child with its state directory, so that a child which outlived its
+// supervisor can be recognized.
 const stateVariable = "LOCALCLUSTER_STATE"
 
-// spawner starts processes from one thread that lives as long as the spawner.
-// PR_SET_PDEATHSIG fires when the *thread* that forked ends (prctl(2)), and Go
-// ends and reuses threads as it likes.
+// spawner starts processes from one thread that lives as long as the spawner. PR_SET_PDEATHSIG
+// fires when the *thread* that forked ends (prctl(2)), and Go ends and reuses threads at any time.
 type spawner struct {
 	requests chan spawnRequest
 	done     chan struct{}
@@ -39,11 +38,11 @@ func newSpawner() *spawner {
 	return s
 }
 
-// start starts the command so that it dies with this process.
+// start starts the command so that the kernel kills it when this process ends.
 func (s *spawner) start(command *exec.Cmd) error {
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig: syscall.SIGKILL,
-		Setpgid:   true, // Ctrl-C at a terminal is for the supervisor, which stops in order
+		Setpgid:   true, // Ctrl-C at a terminal must reach only the supervisor, which stops in order
 	}
 	result := make(chan error, 1)
 	s.requests <- spawnRequest{command, result}
@@ -61,7 +60,7 @@ type process struct {
 	pid    int
 	handle *os.Process
 	exited chan struct{} // closed when the child is reaped
-	err    error         // how it ended; valid after exited
+	err    error         // the result of Wait; valid after exited
 }
 
 // launch starts the program of spec and reaps it when it ends.
@@ -85,5 +84,5 @@ func (s *spawner) launch(spec Spec) (*process, error) {
 	return child, nil
 }
 
-// signal tells a child to end; one that ended already is no error.
+// signal sends a signal to a child; it does nothing for a child that has ended.
 func (p *process) signal(signal syscall.Signal) { _ = p.handle.Signal(signal) }

@@ -17,7 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
 
-// Options are what a cluster is started with.
+// Options configures a cluster.
 type Options struct {
 	Dir     state.Dir
 	Address string // of the apiserver
@@ -42,23 +42,23 @@ type Supervisor struct {
 	started time.Time
 	stop    context.CancelCauseFunc
 
-	operations sync.Mutex // guards closing; held while a runner is told something
+	operations sync.Mutex // guards closing; held while a runner gets a command
 	closing    bool
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the following fields
 	phase string
 	steps []control.Step
 }
 
-// ErrRunning says that another supervisor owns the state directory.
+// ErrRunning reports that another supervisor owns the state directory.
 var ErrRunning = errors.New("a cluster with this state directory is already running")
 
-// errAsked is the cause of a stop that a person asked for through the socket.
+// errAsked is the cause of a stop that was requested through the socket.
 var errAsked = errors.New("asked to stop")
 
-// Run brings a cluster up, keeps it up until ctx ends or it is told to shut down,
-// and stops it. It returns an error only when the cluster did not come up or an
-// essential part of the supervisor failed.
+// Run starts a cluster, keeps it running until ctx ends or Shutdown is called, and stops it. It
+// returns an error only when the cluster did not become ready or an essential part of the
+// supervisor failed.
 func Run(parent context.Context, options Options) error {
 	lock, err := state.TryLock(options.Dir.SupervisorLock())
 	if errors.Is(err, state.ErrLocked) {
@@ -84,14 +84,14 @@ func Run(parent context.Context, options Options) error {
 	return s.serve(ctx)
 }
 
-// serve answers commands while the cluster comes up, runs and stops.
+// serve answers commands while the cluster starts, runs and stops.
 func (s *Supervisor) serve(ctx context.Context) error {
 	listener, err := control.Listen(string(s.Dir))
 	if err != nil {
 		return err
 	}
 	defer control.Remove(string(s.Dir))
-	// Commands are answered to the end, also while stopping.
+	// Commands are answered until the end, also while the cluster stops.
 	serverCtx, endServer := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() {
@@ -117,7 +117,7 @@ func (s *Supervisor) serve(ctx context.Context) error {
 	return errors.Join(err, <-served)
 }
 
-// prepare takes over the state directory: whatever an earlier run left.
+// prepare takes over the state directory and cleans up after an earlier run.
 func (s *Supervisor) prepare() error {
 	killed, err := KillOrphans(string(s.Dir))
 	if err != nil {
@@ -154,7 +154,7 @@ func (s *Supervisor) prepare() error {
 	return err
 }
 
-// keepPrevious makes room for a new log and keeps one old one.
+// keepPrevious renames an existing log, so that one earlier log is kept.
 func keepPrevious(path string) error {
 	if err := os.Rename(path, path+".1"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("keep previous log: %w", err)
@@ -187,8 +187,8 @@ func (s *Supervisor) closeRunners() {
 	}
 }
 
-// stopAll stops in the reverse order of the start, so that nobody complains about
-// a neighbour that went first.
+// stopAll stops the components in the reverse order of the start, so that no component logs errors
+// about one that was stopped before.
 func (s *Supervisor) stopAll() {
 	s.operations.Lock()
 	defer s.operations.Unlock()
