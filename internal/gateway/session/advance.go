@@ -34,30 +34,30 @@ func (s *session) advance(ctx context.Context, e *entry) {
 		s.admit(ctx, e)
 		return
 	case dispatch.Finished(e.d.Status):
-		s.recall(e)
+		s.cancelFinished(e)
 		return
 	}
 	if e.d.Spec.Cancel {
 		s.sendCancel(e)
 	}
-	if !s.service.Time.Now().Before(e.giveUpAt(s.service.ReportGrace)) {
-		s.giveUp(ctx, e)
+	if !s.service.Time.Now().Before(e.overdueAt(s.service.ReportGrace)) {
+		s.settleOverdue(ctx, e)
 		return
 	}
-	if s.clear(ctx, e) || s.ended {
+	if s.updateClearance(ctx, e) || s.ended {
 		return
 	}
-	s.noteStep(ctx, e)
-	s.wakeFor(e)
+	s.writeStep(ctx, e)
+	s.setAlarm(e)
 }
 
-// recall cancels on the machine a dispatch that another writer has ended. The entry stays for
+// cancelFinished cancels on the machine a dispatch that another writer has ended. The entry stays for
 // settledMemory: a late result still completes the facts about the run.
-func (s *session) recall(e *entry) {
+func (s *session) cancelFinished(e *entry) {
 	if e.settledAt.IsZero() {
 		e.settledAt = s.service.Clock.Now()
 	}
-	s.land(e)
+	s.releaseSlot(e)
 	s.sendCancel(e)
 }
 
@@ -66,17 +66,17 @@ func (s *session) sendCancel(e *entry) {
 		return
 	}
 	e.cancelSent = true
-	s.send(cancelOf(refOf(e.d)))
+	s.send(cancelMessage(refOf(e.d)))
 }
 
-func cancelOf(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
+func cancelMessage(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
 	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Cancel{Cancel: &gatewayv1.Cancel{Dispatch: ref}}}
 }
 
-// giveUp ends a dispatch whose machine is connected but never reported its result.
-func (s *session) giveUp(ctx context.Context, e *entry) {
+// settleOverdue ends a dispatch whose machine is connected but never reported its result.
+func (s *session) settleOverdue(ctx context.Context, e *entry) {
 	gateway := s.service.Gateway
-	s.writeAsHolder(ctx, e, "overdue", func(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+	s.writeIfRecorded(ctx, e, "overdue", func(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 		if dispatch.Finished(d.Status) {
 			return d.Status, false
 		}
@@ -93,7 +93,7 @@ func (s *session) giveUp(ctx context.Context, e *entry) {
 			s.offer(ctx)
 			return
 		}
-		s.wakeIn(blockedRetry)
+		s.wakeIn(blockedRetryInterval)
 	})
 }
 
@@ -114,12 +114,12 @@ func (s *session) nextStep(e *entry) (step, bool) {
 		return step{"progress", e.progressAt.Add(progressInterval), func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.Progressed(st, p.Percent, p.Message, gateway, now)
 		}}, true
-	case e.yes && awaiting && e.stage == gatewayv1.Clearance_STAGE_START:
+	case e.approved && awaiting && e.stage == gatewayv1.Clearance_STAGE_START:
 		return step{"mediated", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.Mediated(st, gateway, now)
 		}}, true
-	case e.asked != nil && !e.yes && !awaiting && status.Execution != v1alpha1.ExecutionStarted:
-		q := *e.asked
+	case e.approvalRequest != nil && !e.approved && !awaiting && status.Execution != v1alpha1.ExecutionStarted:
+		q := *e.approvalRequest
 		return step{"asked", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 			return dispatch.AwaitMediation(st, q.user, q.since, gateway, now)
 		}}, true
@@ -131,8 +131,8 @@ func (s *session) nextStep(e *entry) (step, bool) {
 	return step{}, false
 }
 
-// noteStep writes the next step if it is due and within the budget of the Node.
-func (s *session) noteStep(ctx context.Context, e *entry) {
+// writeStep writes the next step if it is due and within the budget of the Node.
+func (s *session) writeStep(ctx context.Context, e *entry) {
 	next, ok := s.nextStep(e)
 	if !ok {
 		return

@@ -39,22 +39,22 @@ const (
 // allowance is the budget of a Node for the work of its sessions. Consecutive sessions share it,
 // so a machine gains nothing when it reconnects.
 type allowance struct {
-	steps   *rate.Limiter // intermediate status writes of its dispatches
-	strays  *rate.Limiter // results of dispatches that the session does not know
-	changes *rate.Limiter // descriptions of its capabilities
+	steps             *rate.Limiter // intermediate status writes of its dispatches
+	unknownResults    *rate.Limiter // results of dispatches that the session does not know
+	capabilityChanges *rate.Limiter // descriptions of its capabilities
 
 	messages, bytes *rate.Limiter // input from the machine, over streams and polls
 	schemaBytes     *rate.Limiter // bytes of schemas that are parsed for the first time
 
-	mu      sync.Mutex
-	wholeAt time.Time // local clock: all status writes are available from then on
+	mu     sync.Mutex
+	fullAt time.Time // local clock: all status writes are available from then on
 }
 
 func newAllowance() *allowance {
 	return &allowance{
-		steps:   rate.NewLimiter(stepsPerSecond, stepsBurst),
-		strays:  rate.NewLimiter(straysPerSecond, straysBurst),
-		changes: rate.NewLimiter(changesPerSecond, changesBurst),
+		steps:             rate.NewLimiter(stepsPerSecond, stepsBurst),
+		unknownResults:    rate.NewLimiter(unknownResultsPerSecond, unknownResultsBurst),
+		capabilityChanges: rate.NewLimiter(capabilityChangesPerSecond, capabilityChangesBurst),
 
 		messages: rate.NewLimiter(messagesPerSecond, messagesBurst),
 		bytes:    rate.NewLimiter(bytesPerSecond, bytesBurst),
@@ -63,14 +63,14 @@ func newAllowance() *allowance {
 	}
 }
 
-// affordSchemas returns a function that takes bytes of new schemas from the allowance and reports
+// schemaBudget returns a function that takes bytes of new schemas from the allowance and reports
 // whether enough were available.
-func (a *allowance) affordSchemas(now time.Time) func(bytes int) bool {
+func (a *allowance) schemaBudget(now time.Time) func(bytes int) bool {
 	return func(bytes int) bool { return a.schemaBytes.AllowN(now, bytes) }
 }
 
-// pace counts a message of size bytes and returns the time to wait before the next read.
-func (a *allowance) pace(now time.Time, size int) time.Duration {
+// reserveMessage counts a message of size bytes and returns the time to wait before the next read.
+func (a *allowance) reserveMessage(now time.Time, size int) time.Duration {
 	wait := a.messages.ReserveN(now, 1).DelayFrom(now)
 	return max(wait, a.bytes.ReserveN(now, min(size, bytesBurst)).DelayFrom(now))
 }
@@ -85,53 +85,53 @@ func (a *allowance) endDue() time.Time { return a.due(endBurst) }
 func (a *allowance) due(burst int) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.wholeAt.Add(-time.Duration(burst-1) * publishInterval)
+	return a.fullAt.Add(-time.Duration(burst-1) * publishInterval)
 }
 
-// beginSession counts the write of a session that begins at now. If the machine opens sessions
+// allowSession counts the write of a session that begins at now. If the machine opens sessions
 // too often, it returns false and counts nothing.
-func (a *allowance) beginSession(now time.Time) bool {
+func (a *allowance) allowSession(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now.Before(a.wholeAt.Add(-(sessionBurst - 1) * publishInterval)) {
+	if now.Before(a.fullAt.Add(-(sessionBurst - 1) * publishInterval)) {
 		return false
 	}
-	a.spendLocked(now)
+	a.countWriteLocked(now)
 	return true
 }
 
-// spend counts a status write at now.
-func (a *allowance) spend(now time.Time) {
+// countWrite counts a status write at now.
+func (a *allowance) countWrite(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.spendLocked(now)
+	a.countWriteLocked(now)
 }
 
-func (a *allowance) spendLocked(now time.Time) {
-	if a.wholeAt.Before(now) {
-		a.wholeAt = now
+func (a *allowance) countWriteLocked(now time.Time) {
+	if a.fullAt.Before(now) {
+		a.fullAt = now
 	}
-	a.wholeAt = a.wholeAt.Add(publishInterval)
+	a.fullAt = a.fullAt.Add(publishInterval)
 }
 
-// restore returns a write that changed nothing to the budget.
-func (a *allowance) restore() {
+// refundWrite returns a write that changed nothing to the budget.
+func (a *allowance) refundWrite() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.wholeAt = a.wholeAt.Add(-publishInterval)
+	a.fullAt = a.fullAt.Add(-publishInterval)
 }
 
-// whole reports whether the complete allowance is available at now.
-func (a *allowance) whole(now time.Time) bool {
+// isFull reports whether the complete allowance is available at now.
+func (a *allowance) isFull(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.wholeAt.After(now) && a.steps.TokensAt(now) >= stepsBurst &&
-		a.strays.TokensAt(now) >= straysBurst && a.changes.TokensAt(now) >= changesBurst &&
+	return !a.fullAt.After(now) && a.steps.TokensAt(now) >= stepsBurst &&
+		a.unknownResults.TokensAt(now) >= unknownResultsBurst && a.capabilityChanges.TokensAt(now) >= capabilityChangesBurst &&
 		a.messages.TokensAt(now) >= messagesBurst && a.bytes.TokensAt(now) >= bytesBurst && a.schemaBytes.TokensAt(now) >= schemaBytesBurst
 }
 
-// allowancesSweep is the minimum time between two sweeps of allowances.
-const allowancesSweep = time.Minute
+// allowanceSweepInterval is the minimum time between two sweeps of allowances.
+const allowanceSweepInterval = time.Minute
 
 // allowances holds one allowance for each Node. The allowance of a Node without a session is
 // deleted when it is completely available again.
@@ -139,23 +139,23 @@ type allowances struct {
 	clock clock.PassiveClock
 	inUse func(types.NamespacedName) bool
 
-	mu     sync.Mutex
-	byNode map[types.NamespacedName]*allowance
-	swept  time.Time
+	mu      sync.Mutex
+	byNode  map[types.NamespacedName]*allowance
+	sweptAt time.Time
 }
 
 func newAllowances(c clock.PassiveClock, inUse func(types.NamespacedName) bool) *allowances {
-	return &allowances{clock: c, inUse: inUse, byNode: map[types.NamespacedName]*allowance{}, swept: c.Now()}
+	return &allowances{clock: c, inUse: inUse, byNode: map[types.NamespacedName]*allowance{}, sweptAt: c.Now()}
 }
 
-func (a *allowances) of(key types.NamespacedName) *allowance {
+func (a *allowances) forNode(key types.NamespacedName) *allowance {
 	now := a.clock.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now.Sub(a.swept) > allowancesSweep {
-		a.swept = now
+	if now.Sub(a.sweptAt) > allowanceSweepInterval {
+		a.sweptAt = now
 		for key, old := range a.byNode {
-			if old.whole(now) && !a.inUse(key) {
+			if old.isFull(now) && !a.inUse(key) {
 				delete(a.byNode, key)
 			}
 		}

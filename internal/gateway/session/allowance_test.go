@@ -21,9 +21,9 @@ func TestReconnectsOfAnHonestMachineAreNeverRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := clocktesting.NewFakePassiveClock(noon.Time)
-			a := newAllowances(clock, func(types.NamespacedName) bool { return true }).of(pc)
+			a := newAllowances(clock, func(types.NamespacedName) bool { return true }).forNode(pcKey)
 			for i := 0; clock.Now().Before(noon.Add(hour * time.Second)); i++ {
-				if !a.beginSession(clock.Now()) {
+				if !a.allowSession(clock.Now()) {
 					t.Fatalf("session %d is refused after %s", i, clock.Now().Sub(noon.Time))
 				}
 				endSession(a, clock)
@@ -37,7 +37,7 @@ func TestReconnectsOfAnHonestMachineAreNeverRefused(t *testing.T) {
 // waits, and the next session makes it obsolete.
 func endSession(a *allowance, c clock.PassiveClock) {
 	if !c.Now().Before(a.endDue()) {
-		a.spend(c.Now())
+		a.countWrite(c.Now())
 	}
 }
 

@@ -21,7 +21,7 @@ func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
 	key := keyOf(id)
 	err := s.Cache.Get(ctx, key, node)
 	if err == nil {
-		refusal := admit(node, id)
+		refusal := authorize(node, id)
 		if refusal == nil || node.Spec.DesiredState == v1alpha1.NodeRevoked {
 			return refusal // Revoked is final: a live read cannot change it.
 		}
@@ -38,7 +38,7 @@ func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
 		}
 		return err
 	}
-	return admit(node, id)
+	return authorize(node, id)
 }
 
 // Pinned reports whether the cached Node authorizes the caller. It never waits for the
@@ -51,12 +51,12 @@ func (s *Service) Pinned(id peer.Identity) bool {
 		return false
 	}
 	node := &v1alpha1.Node{}
-	return s.Cache.Get(context.Background(), keyOf(id), node) == nil && admit(node, id) == nil
+	return s.Cache.Get(context.Background(), keyOf(id), node) == nil && authorize(node, id) == nil
 }
 
-// admit returns nil if node pins the key of id and is neither revoked nor being deleted. Its
+// authorize returns nil if node pins the key of id and is neither revoked nor being deleted. Its
 // errors are sent to the machine.
-func admit(node *v1alpha1.Node, id peer.Identity) error {
+func authorize(node *v1alpha1.Node, id peer.Identity) error {
 	spec := &node.Spec
 	switch key := id.PublicKeySHA256; {
 	case spec.DesiredState == v1alpha1.NodeRevoked:

@@ -25,27 +25,27 @@ type apiTime struct{ clock.PassiveClock }
 
 func (t apiTime) Latest() time.Time { return t.Now() }
 
-// silent is the stream of a machine that sends no message.
-type silent struct{}
+// silentConn is the stream of a machine that sends no message.
+type silentConn struct{}
 
-func (silent) Send(*gatewayv1.StreamNodeEventsResponse) error { return nil }
-func (silent) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
+func (silentConn) Send(*gatewayv1.StreamNodeEventsResponse) error { return nil }
+func (silentConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
 	return nil, context.Canceled
 }
 
-// heldAt returns a session whose actor is the test. All its workers are busy, so its reads and
+// newBlockedSession returns a session whose actor is the test. All its workers are busy, so its reads and
 // writes wait in pending.
-func heldAt(c *clocktesting.FakeClock) *session {
+func newBlockedSession(c *clocktesting.FakeClock) *session {
 	service := New(Options{Clock: c, Time: apiTime{c}, Log: logr.Discard(), Gateway: "gw"})
-	s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pc.Namespace, Node: pc.Name}}, silent{})
+	s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pcKey.Namespace, Node: pcKey.Name}}, silentConn{})
 	s.running = maxWorkers
-	s.node = &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: pc.Namespace, Name: pc.Name}}
-	s.entries, s.flight = map[types.UID]*entry{}, map[types.UID]struct{}{}
-	s.lastHeard, s.oldAt = c.Now(), c.Now().Add(time.Hour*1000)
+	s.node = &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: pcKey.Namespace, Name: pcKey.Name}}
+	s.entries, s.inFlight = map[types.UID]*entry{}, map[types.UID]struct{}{}
+	s.lastMessageAt, s.maxAgeAt = c.Now(), c.Now().Add(time.Hour*1000)
 	return s
 }
 
-func dispatchOf(s *session, c clock.PassiveClock, phase v1alpha1.DispatchPhase) *v1alpha1.CapabilityDispatch {
+func newDispatch(s *session, c clock.PassiveClock, phase v1alpha1.DispatchPhase) *v1alpha1.CapabilityDispatch {
 	uid := uuid.NewString()
 	return &v1alpha1.CapabilityDispatch{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.key.Namespace, Name: uid, UID: types.UID(uid), ResourceVersion: "5", CreationTimestamp: metav1.NewTime(c.Now())},
@@ -56,16 +56,16 @@ func dispatchOf(s *session, c clock.PassiveClock, phase v1alpha1.DispatchPhase) 
 
 func TestRecalledDispatchIsForgottenAfterAWhile(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s := heldAt(c)
-	d := dispatchOf(s, c, v1alpha1.DispatchTimedOut)
-	e := &entry{d: d, offered: true, accepted: true, left: true}
+	s := newBlockedSession(c)
+	d := newDispatch(s, c, v1alpha1.DispatchTimedOut)
+	e := &entry{d: d, offered: true, accepted: true, leftWatch: true}
 	s.entries[d.UID] = e
-	s.flight[d.UID] = struct{}{}
+	s.inFlight[d.UID] = struct{}{}
 	s.tick(t.Context())
-	if !e.cancelSent || len(s.flight) != 0 || s.entries[d.UID] == nil {
-		t.Fatalf("cancelled %t, %d in flight, known %t: want it recalled and known", e.cancelSent, len(s.flight), s.entries[d.UID] != nil)
+	if !e.cancelSent || len(s.inFlight) != 0 || s.entries[d.UID] == nil {
+		t.Fatalf("cancelled %t, %d in flight, known %t: want it recalled and known", e.cancelSent, len(s.inFlight), s.entries[d.UID] != nil)
 	}
-	c.Step(settledMemory)
+	c.Step(settledTTL)
 	s.tick(t.Context())
 	if s.entries[d.UID] == nil {
 		t.Error("the entry was deleted too early")
@@ -75,7 +75,7 @@ func TestRecalledDispatchIsForgottenAfterAWhile(t *testing.T) {
 	if s.entries[d.UID] != nil {
 		t.Error("the entry is never deleted")
 	}
-	s.hearResult(t.Context(), &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED})
+	s.handleResult(t.Context(), &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED})
 	if len(s.pending) != 1 {
 		t.Errorf("the late result starts %d reads, want 1", len(s.pending))
 	}
@@ -83,12 +83,12 @@ func TestRecalledDispatchIsForgottenAfterAWhile(t *testing.T) {
 
 func TestWhatIsFirstSeenClaimedIsLookedAtBeforeItIsOffered(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s := heldAt(c)
+	s := newBlockedSession(c)
 	s.draining = true // No dispatch leaves the queue.
-	claimed, fresh := dispatchOf(s, c, v1alpha1.DispatchDispatched), dispatchOf(s, c, v1alpha1.DispatchQueued)
+	claimed, fresh := newDispatch(s, c, v1alpha1.DispatchDispatched), newDispatch(s, c, v1alpha1.DispatchQueued)
 	s.node.Spec.CapabilityPolicy.Allow = []string{"echo"}
 	s.facts.declared = []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
-	s.learn(t.Context(), news{dispatches: map[types.UID]*v1alpha1.CapabilityDispatch{claimed.UID: claimed, fresh.UID: fresh}})
+	s.applyEvents(t.Context(), informerEvents{dispatches: map[types.UID]*v1alpha1.CapabilityDispatch{claimed.UID: claimed, fresh.UID: fresh}})
 	if len(s.pending) != 1 || !s.entries[claimed.UID].busy {
 		t.Errorf("%d reads are started, want 1 of the claimed dispatch", len(s.pending))
 	}
@@ -99,52 +99,52 @@ func TestWhatIsFirstSeenClaimedIsLookedAtBeforeItIsOffered(t *testing.T) {
 
 func TestResultsOfUnknownDispatchesHaveABudget(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s := heldAt(c)
-	hear := func(n int) {
+	s := newBlockedSession(c)
+	report := func(n int) {
 		for i := range n {
-			s.hearResult(t.Context(), &gatewayv1.Result{Dispatch: &gatewayv1.DispatchRef{Namespace: s.key.Namespace, Name: "d", Uid: fmt.Sprint(i)}})
+			s.handleResult(t.Context(), &gatewayv1.Result{Dispatch: &gatewayv1.DispatchRef{Namespace: s.key.Namespace, Name: "d", Uid: fmt.Sprint(i)}})
 		}
 	}
-	hear(10 * straysBurst)
-	if len(s.pending) != straysBurst {
-		t.Errorf("%d reads are started at once, want %d", len(s.pending), straysBurst)
+	report(10 * unknownResultsBurst)
+	if len(s.pending) != unknownResultsBurst {
+		t.Errorf("%d reads are started at once, want %d", len(s.pending), unknownResultsBurst)
 	}
-	known := dispatchOf(s, c, v1alpha1.DispatchQueued)
+	known := newDispatch(s, c, v1alpha1.DispatchQueued)
 	s.entries[known.UID] = &entry{d: known, offered: true}
-	s.hearResult(t.Context(), &gatewayv1.Result{Dispatch: refOf(known), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED})
+	s.handleResult(t.Context(), &gatewayv1.Result{Dispatch: refOf(known), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED})
 	if !s.entries[known.UID].busy {
 		t.Error("the result of a known dispatch was dropped")
 	}
 	s.pending = nil
 	c.Step(2 * time.Second)
-	hear(10 * straysBurst)
-	if len(s.pending) != 2*straysPerSecond {
-		t.Errorf("%d reads are started after two seconds, want %d", len(s.pending), 2*straysPerSecond)
+	report(10 * unknownResultsBurst)
+	if len(s.pending) != 2*unknownResultsPerSecond {
+		t.Errorf("%d reads are started after two seconds, want %d", len(s.pending), 2*unknownResultsPerSecond)
 	}
 }
 
 func TestOfManyChangesOfCapabilitiesTheNewestCounts(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s := heldAt(c)
+	s := newBlockedSession(c)
 	s.publishing = true // No write.
-	taken := 0
+	applied := 0
 	for i := range 1000 {
 		before := len(s.facts.declared)
 		var list []*gatewayv1.Capability
 		for j := range i%maxCapabilities + 1 {
 			list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", j)})
 		}
-		s.capabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{Capabilities: list})
+		s.handleCapabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{Capabilities: list})
 		if len(s.facts.declared) != before {
-			taken++
+			applied++
 		}
 	}
-	if taken != changesBurst {
-		t.Errorf("%d changes were applied at once, want %d", taken, changesBurst)
+	if applied != capabilityChangesBurst {
+		t.Errorf("%d changes were applied at once, want %d", applied, capabilityChangesBurst)
 	}
 	c.Step(time.Second)
 	s.tick(t.Context())
-	if got, want := len(s.facts.declared), 999%maxCapabilities+1; got != want || s.changed != nil {
+	if got, want := len(s.facts.declared), 999%maxCapabilities+1; got != want || s.pendingCapabilities != nil {
 		t.Errorf("%d capabilities are declared, want the %d of the newest change", got, want)
 	}
 }
@@ -152,16 +152,16 @@ func TestOfManyChangesOfCapabilitiesTheNewestCounts(t *testing.T) {
 func TestAcceptanceIsNotedOnceForEachWayADispatchIsOffered(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	for _, phase := range []v1alpha1.DispatchPhase{v1alpha1.DispatchQueued, v1alpha1.DispatchDispatched} {
-		s := heldAt(c)
-		d := dispatchOf(s, c, phase)
+		s := newBlockedSession(c)
+		d := newDispatch(s, c, phase)
 		e := &entry{d: d, offered: true, offeredAt: c.Now(), accepted: true, acceptedAt: c.Now()}
 		s.entries[d.UID] = e
 		next, ok := s.nextStep(e)
-		if !ok || next.name != "dispatched" || !e.unnoted() {
+		if !ok || next.name != "dispatched" || !e.acceptanceUnrecorded() {
 			t.Fatalf("the next step of a %s dispatch is %q, %t, want its acceptance recorded", phase, next.name, ok)
 		}
 		e.d.Status = next.decide(e.d.Status, c.Now())
-		if _, again := s.nextStep(e); again || !dispatch.Accepted(e.d.Status) || e.unnoted() {
+		if _, again := s.nextStep(e); again || !dispatch.Accepted(e.d.Status) || e.acceptanceUnrecorded() {
 			t.Errorf("the acceptance of a %s dispatch is not recorded exactly once: %+v", phase, e.d.Status)
 		}
 	}

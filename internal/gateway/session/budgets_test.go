@@ -13,48 +13,48 @@ import (
 )
 
 var (
-	other   = types.NamespacedName{Namespace: "fleet", Name: "other"}
-	errTest = errors.New("for the test")
+	otherKey = types.NamespacedName{Namespace: "fleet", Name: "other"}
+	errTest  = errors.New("for the test")
 )
 
 func TestAMachineWaitsForItsMessagesAndForTheirBytes(t *testing.T) {
 	now := noon.Time
 	a := newAllowance()
 	for range messagesBurst {
-		if wait := a.pace(now, 1); wait != 0 {
+		if wait := a.reserveMessage(now, 1); wait != 0 {
 			t.Fatalf("a message of the burst waits %s", wait)
 		}
 	}
-	if wait := a.pace(now, 1); wait != time.Second/messagesPerSecond {
+	if wait := a.reserveMessage(now, 1); wait != time.Second/messagesPerSecond {
 		t.Errorf("the message after the burst waits %s", wait)
 	}
 	a = newAllowance()
-	if wait := a.pace(now, 10*bytesBurst); wait != 0 {
+	if wait := a.reserveMessage(now, 10*bytesBurst); wait != 0 {
 		t.Errorf("a message larger than the burst waits %s", wait)
 	}
-	if wait := a.pace(now, bytesPerSecond); wait != time.Second {
+	if wait := a.reserveMessage(now, bytesPerSecond); wait != time.Second {
 		t.Errorf("the bytes of a second wait %s", wait)
 	}
 }
 
 func TestAnAllowanceIsWholeWhenNothingOfItIsUsed(t *testing.T) {
-	if !newAllowance().whole(noon.Time) {
+	if !newAllowance().isFull(noon.Time) {
 		t.Error("a new allowance is not whole")
 	}
 	for name, use := range map[string]func(*allowance){
 		"steps":        func(a *allowance) { a.steps.AllowN(noon.Time, 1) },
-		"strays":       func(a *allowance) { a.strays.AllowN(noon.Time, 1) },
-		"changes":      func(a *allowance) { a.changes.AllowN(noon.Time, 1) },
+		"strays":       func(a *allowance) { a.unknownResults.AllowN(noon.Time, 1) },
+		"changes":      func(a *allowance) { a.capabilityChanges.AllowN(noon.Time, 1) },
 		"messages":     func(a *allowance) { a.messages.AllowN(noon.Time, 1) },
 		"bytes":        func(a *allowance) { a.bytes.AllowN(noon.Time, 1) },
-		"schema bytes": func(a *allowance) { a.affordSchemas(noon.Time)(1) },
-		"writes":       func(a *allowance) { a.spend(noon.Time) },
+		"schema bytes": func(a *allowance) { a.schemaBudget(noon.Time)(1) },
+		"writes":       func(a *allowance) { a.countWrite(noon.Time) },
 	} {
 		a := newAllowance()
-		if use(a); a.whole(noon.Time) {
+		if use(a); a.isFull(noon.Time) {
 			t.Errorf("an allowance without some of its %s is whole", name)
 		}
-		if !a.whole(noon.Add(time.Minute)) {
+		if !a.isFull(noon.Add(time.Minute)) {
 			t.Errorf("the %s of an allowance are not available again after a minute", name)
 		}
 	}
@@ -66,15 +66,15 @@ func TestBudgetsAreSweptAfterTheirInterval(t *testing.T) {
 		interval time.Duration
 		sweep    func(clock *clocktesting.FakePassiveClock) (kept func() int)
 	}{
-		"allowances": {allowancesSweep, func(clock *clocktesting.FakePassiveClock) func() int {
+		"allowances": {allowanceSweepInterval, func(clock *clocktesting.FakePassiveClock) func() int {
 			all := newAllowances(clock, func(types.NamespacedName) bool { return false })
-			all.of(other)
-			return func() int { all.of(pc); return len(all.byNode) }
+			all.forNode(otherKey)
+			return func() int { all.forNode(pcKey); return len(all.byNode) }
 		}},
-		"live reads": {liveReadsBurst * liveReadsEvery, func(clock *clocktesting.FakePassiveClock) func() int {
+		"live reads": {liveReadsBurst * liveReadInterval, func(clock *clocktesting.FakePassiveClock) func() int {
 			r := newLiveReads(clock)
-			r.allow(other)
-			return func() int { r.allow(pc); return len(r.byNode) }
+			r.allow(otherKey)
+			return func() int { r.allow(pcKey); return len(r.byNode) }
 		}},
 	} {
 		clock := clocktesting.NewFakePassiveClock(noon.Time)
@@ -92,28 +92,28 @@ func TestBudgetsAreSweptAfterTheirInterval(t *testing.T) {
 
 func TestAnIntroductionLivesExactlyItsTime(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon.Time)
-	i := newIntroductions(clock)
-	i.put(other, "key", description{})
-	clock.SetTime(noon.Add(introductionLife))
-	i.put(pc, "key", description{}) // sweeps
+	i := newRegistrations(clock)
+	i.put(otherKey, "key", description{})
+	clock.SetTime(noon.Add(registrationTTL))
+	i.put(pcKey, "key", description{}) // sweeps
 	if len(i.byNode) != 2 {
 		t.Errorf("%d introductions are kept at the end of their life, want 2", len(i.byNode))
 	}
-	clock.SetTime(noon.Add(introductionLife + 1))
-	i.swept = noon.Add(1)
-	i.put(pc, "key", description{})
+	clock.SetTime(noon.Add(registrationTTL + 1))
+	i.sweptAt = noon.Add(1)
+	i.put(pcKey, "key", description{})
 	if len(i.byNode) != 1 {
 		t.Errorf("%d introductions are kept after their life, want 1", len(i.byNode))
 	}
-	clock.SetTime(noon.Add(2*introductionLife + 1))
-	if _, ok := i.take(pc, "key"); !ok {
+	clock.SetTime(noon.Add(2*registrationTTL + 1))
+	if _, ok := i.take(pcKey, "key"); !ok {
 		t.Error("an introduction is refused at the end of its life")
 	}
 }
 
 func TestAWatchIsFreshUpToItsLimit(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon.Time)
-	f := newFreshness(clock)
+	f := newWatchLag(clock)
 	clock.SetTime(noon.Add(time.Minute))
 	if err := f.check(time.Minute); err != nil {
 		t.Error(err)
@@ -130,7 +130,7 @@ func TestExactlySoManyMessagesWaitForAMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); !errors.Is(err, errUnread) {
+	if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); !errors.Is(err, errMachineNotReading) {
 		t.Errorf("push() = %v", err)
 	}
 }
@@ -172,28 +172,28 @@ func TestAnAnswerCarriesAtLeastOneMessageAndExactlyItsBytes(t *testing.T) {
 		"exactly as many": {[]*gatewayv1.StreamNodeEventsResponse{half, half, half}, 2},
 		"a byte more":     {[]*gatewayv1.StreamNodeEventsResponse{half, over}, 1},
 	} {
-		if got := answerable(tt.messages); got != tt.want {
+		if got := fittingMessages(tt.messages); got != tt.want {
 			t.Errorf("%s: %d messages, want %d", name, got, tt.want)
 		}
 	}
 }
 
 func TestSharedTextsCountTheirBytes(t *testing.T) {
-	shared := &texts{}
+	shared := &interner{}
 	status := &v1alpha1.NodeStatus{Gateway: "gw", Capabilities: []v1alpha1.NodeCapability{{InputSchema: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}}}}
-	shared.in(status)
-	shared.in(status.DeepCopy())                                               // equal values cost nothing
-	if want := len("gw") + len(`{"a":1}`) + 3*textCost; shared.bytes != want { // the empty text counts, too
+	shared.internStatus(status)
+	shared.internStatus(status.DeepCopy())                                           // equal values cost nothing
+	if want := len("gw") + len(`{"a":1}`) + 3*internOverhead; shared.bytes != want { // the empty text counts, too
 		t.Errorf("%d bytes are counted, want %d", shared.bytes, want)
 	}
-	for bytes, kept := range map[int]bool{maxTexts: true, maxTexts + 1: false} {
-		shared := &texts{bytes: bytes, strings: map[string]string{"old": "old"}, schemas: map[string]*v1alpha1.JSON{}}
-		shared.in(&v1alpha1.NodeStatus{})
+	for bytes, kept := range map[int]bool{maxInternedBytes: true, maxInternedBytes + 1: false} {
+		shared := &interner{bytes: bytes, strings: map[string]string{"old": "old"}, schemas: map[string]*v1alpha1.JSON{}}
+		shared.internStatus(&v1alpha1.NodeStatus{})
 		if _, ok := shared.strings["old"]; ok != kept {
 			t.Errorf("a text is kept with %d bytes: %t, want %t", bytes, ok, kept)
 		}
 	}
-	if shared.in(&v1alpha1.NodeStatus{System: &v1alpha1.SystemInfo{OS: "linux"}}); shared.strings["linux"] == "" {
+	if shared.internStatus(&v1alpha1.NodeStatus{System: &v1alpha1.SystemInfo{OS: "linux"}}); shared.strings["linux"] == "" {
 		t.Error("the texts of the system are not shared")
 	}
 }

@@ -10,23 +10,23 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// revokeGrace is the time that a machine whose Node was revoked gets to confirm the cancellation
+// confirmationGrace is the time that a machine whose Node was revoked gets to confirm the cancellation
 // of the dispatches that a person is asked about.
-const revokeGrace = time.Second
+const confirmationGrace = time.Second
 
-// clears reports whether the agent that sent the Hello waits for clearances.
-func clears(hello *gatewayv1.Hello) bool {
+// supportsClearance reports whether the agent that sent the Hello waits for clearances.
+func supportsClearance(hello *gatewayv1.Hello) bool {
 	return slices.Contains(hello.GetFeatures(), gatewayv1.Feature_FEATURE_CLEARANCE)
 }
 
-// mediated reports whether a person at the machine is asked about the dispatch and the dispatch
+// inMediation reports whether a person at the machine is asked about the dispatch and the dispatch
 // is not cleared to start yet.
-func (e *entry) mediated() bool {
-	return (e.asked != nil || e.yes) && e.stage != gatewayv1.Clearance_STAGE_START && e.result == nil && !e.settled
+func (e *entry) inMediation() bool {
+	return (e.approvalRequest != nil || e.approved) && e.stage != gatewayv1.Clearance_STAGE_START && e.result == nil && !e.settled
 }
 
-// certificateEnd returns the expiry of the certificate with which the session was opened.
-func (s *session) certificateEnd() time.Time {
+// certificateExpiry returns the expiry of the certificate with which the session was opened.
+func (s *session) certificateExpiry() time.Time {
 	if s.caller.Certificate == nil {
 		return time.Time{}
 	}
@@ -35,19 +35,19 @@ func (s *session) certificateEnd() time.Time {
 
 // permission decides about the next step of an offered dispatch from the facts of this session.
 func (s *session) permission(e *entry) dispatch.Permission {
-	rights := dispatch.Rights{Node: s.node, CertificateEnd: s.certificateEnd(), Review: e.review}
+	rights := dispatch.Rights{Node: s.node, CertificateEnd: s.certificateExpiry(), Review: e.review}
 	return dispatch.Permit(e.d, rights, s.service.Time.Now())
 }
 
-// clear sends the machine the stage that a mediated dispatch may reach: hold, ask, or start after
+// updateClearance sends the machine the stage that a mediated dispatch may reach: hold, ask, or start after
 // an approval. It withdraws a dispatch that may not run any more. It returns true while a worker
 // processes the entry.
-func (s *session) clear(ctx context.Context, e *entry) (busy bool) {
+func (s *session) updateClearance(ctx context.Context, e *entry) (busy bool) {
 	if dispatch.WithdrawnFor(e.d.Status) != nil {
 		s.sendCancel(e)
 		return false
 	}
-	if (e.accepted && !e.mediated()) || e.cancelSent {
+	if (e.accepted && !e.inMediation()) || e.cancelSent {
 		return false
 	}
 	permission := s.permission(e)
@@ -55,26 +55,26 @@ func (s *session) clear(ctx context.Context, e *entry) (busy bool) {
 	case permission.Kind == dispatch.Withdrawn:
 		s.withdraw(ctx, e, permission.Code, permission.Message)
 		return true
-	case !e.mediated():
+	case !e.inMediation():
 		return false
 	case permission.Kind == dispatch.Postponed:
-		return s.hold(ctx, e)
+		return s.holdDispatch(ctx, e)
 	}
 	want := gatewayv1.Clearance_STAGE_ASK
-	if e.yes {
+	if e.approved {
 		want = gatewayv1.Clearance_STAGE_START
 	}
 	if e.stage == want || s.service.Clock.Now().Before(e.recheckAt) {
 		return false
 	}
-	s.recheck(ctx, e, want)
+	s.recheckRights(ctx, e, want)
 	return true
 }
 
-// hold keeps a mediated dispatch from its next step. An agent without FEATURE_CLEARANCE starts
+// holdDispatch keeps a mediated dispatch from its next step. An agent without FEATURE_CLEARANCE starts
 // right after the approval, so on a suspended Node its dispatch is withdrawn.
-func (s *session) hold(ctx context.Context, e *entry) (busy bool) {
-	if s.clearing {
+func (s *session) holdDispatch(ctx context.Context, e *entry) (busy bool) {
+	if s.clearanceSupported {
 		s.sendClearance(e, gatewayv1.Clearance_STAGE_HOLD)
 		return false
 	}
@@ -90,7 +90,7 @@ func (s *session) sendClearance(e *entry, stage gatewayv1.Clearance_Stage) {
 		return
 	}
 	e.stage = stage
-	if s.clearing {
+	if s.clearanceSupported {
 		s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Clearance{
 			Clearance: &gatewayv1.Clearance{Dispatch: refOf(e.d), Stage: stage}}})
 	}
@@ -106,11 +106,11 @@ func (s *session) withdraw(ctx context.Context, e *entry, code, message string) 
 	}, func(ctx context.Context, _ error) { s.advance(ctx, e) })
 }
 
-// recheck reads the live Node, reviews the requester's right, then clears the step.
-func (s *session) recheck(ctx context.Context, e *entry, want gatewayv1.Clearance_Stage) {
+// recheckRights reads the live Node, reviews the requester's right, then clears the step.
+func (s *session) recheckRights(ctx context.Context, e *entry, want gatewayv1.Clearance_Stage) {
 	e.busy = true
 	d := e.d
-	s.work(ctx, func(ctx context.Context) func(context.Context) {
+	s.runInWorker(ctx, func(ctx context.Context) func(context.Context) {
 		node, err := s.service.getNode(ctx, s.key)
 		var review dispatch.Review
 		if err == nil {
@@ -120,32 +120,32 @@ func (s *session) recheck(ctx context.Context, e *entry, want gatewayv1.Clearanc
 			e.busy, e.recheckAt = false, time.Time{}
 			if err == nil {
 				e.review = review
-				s.learnNode(ctx, node, false)
+				s.applyNode(ctx, node, false)
 				err = s.service.Check()
 			}
 			if err != nil {
 				s.log().V(1).Info("cannot clear a dispatch for its next step now", "dispatch", d.Name, "reason", err.Error())
-				e.recheckAt = s.service.Clock.Now().Add(blockedRetry)
+				e.recheckAt = s.service.Clock.Now().Add(blockedRetryInterval)
 				s.wakeBy(e.recheckAt)
 				return
 			}
-			s.clearStep(ctx, e, want)
+			s.grantClearance(ctx, e, want)
 		}
 	})
 }
 
-// clearStep clears a step right after recheck has checked its rights.
-func (s *session) clearStep(ctx context.Context, e *entry, want gatewayv1.Clearance_Stage) {
+// grantClearance clears a step right after recheck has checked its rights.
+func (s *session) grantClearance(ctx context.Context, e *entry, want gatewayv1.Clearance_Stage) {
 	select {
 	case <-s.stopped:
 		return
 	default:
 	}
 	current := gatewayv1.Clearance_STAGE_ASK
-	if e.yes {
+	if e.approved {
 		current = gatewayv1.Clearance_STAGE_START
 	}
-	if !e.busy && e.mediated() && current == want && s.recordedIn(s.node) && s.permission(e).Kind == dispatch.Permitted {
+	if !e.busy && e.inMediation() && current == want && s.recordedIn(s.node) && s.permission(e).Kind == dispatch.Permitted {
 		if s.sendClearance(e, want); want == gatewayv1.Clearance_STAGE_START {
 			e.acceptedAt = s.service.Time.Now() // The run time counts from here.
 		}
@@ -153,36 +153,36 @@ func (s *session) clearStep(ctx context.Context, e *entry, want gatewayv1.Cleara
 	s.advance(ctx, e)
 }
 
-// refuseMachine ends the session of a machine that is not authorized any more. It first
+// stopUnauthorized ends the session of a machine that is not authorized any more. It first
 // withdraws the dispatches that a person is asked about, so that the machine can confirm that
 // they did not start.
-func (s *session) refuseMachine(ctx context.Context, err error) {
+func (s *session) stopUnauthorized(ctx context.Context, err error) {
 	if s.refusal != nil {
 		return
 	}
 	s.refusal, s.draining = err, true
 	s.refusedAt = s.service.Clock.Now()
 	for _, e := range s.entries {
-		if !e.mediated() || e.busy || e.cancelSent {
+		if !e.inMediation() || e.busy || e.cancelSent {
 			continue
 		}
 		if p := s.permission(e); p.Kind == dispatch.Withdrawn {
 			s.withdraw(ctx, e, p.Code, p.Message)
 		}
 	}
-	s.leaveWhenConfirmed()
+	s.stopWhenConfirmed()
 }
 
-// leaveWhenConfirmed stops a refused session once the machine has answered every cancellation,
-// or after revokeGrace.
-func (s *session) leaveWhenConfirmed() {
+// stopWhenConfirmed stops a refused session once the machine has answered every cancellation,
+// or after confirmationGrace.
+func (s *session) stopWhenConfirmed() {
 	if s.refusal == nil {
 		return
 	}
-	end := s.refusedAt.Add(revokeGrace)
+	end := s.refusedAt.Add(confirmationGrace)
 	waits := func() bool {
 		for _, e := range s.entries {
-			if e.cancelSent && e.mediated() {
+			if e.cancelSent && e.inMediation() {
 				return true
 			}
 		}

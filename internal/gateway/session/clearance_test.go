@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// hasStopped reports whether the session was stopped.
-func (s *session) hasStopped() bool {
+// isStopped reports whether the session was stopped.
+func (s *session) isStopped() bool {
 	select {
 	case <-s.stopped:
 		return true
@@ -22,10 +22,10 @@ func (s *session) hasStopped() bool {
 
 // mediatedEntry adds a dispatch to the session about which a person was asked.
 func (s *session) mediatedEntry(at *store, c *clocktesting.FakeClock) *entry {
-	d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+	d := newDispatch(s, c, v1alpha1.DispatchQueued)
 	d.ResourceVersion, d.Spec.ExpirySeconds = "1", 3600
 	d.Status = dispatch.AwaitMediation(d.Status, "ada", c.Now(), "gw", c.Now())
-	return s.knows(at, d, entry{offered: true, accepted: true, acceptedAt: c.Now(), asked: &question{user: "ada"}, stage: stageAsk})
+	return s.addStored(at, d, entry{offered: true, accepted: true, acceptedAt: c.Now(), approvalRequest: &approvalRequest{user: "ada"}, stage: stageAsk})
 }
 
 // An agent that waits for clearances is sent HOLD. An older agent would start after an approval.
@@ -41,19 +41,19 @@ func TestAMediatedDispatchIsHeldOrWithdrawnWhileItMayNotRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, _ := atStore(c)
+			s, at, _ := newStoreSession(c)
 			e := s.mediatedEntry(at, c)
-			s.clearing, e.review = tt.clearing, dispatch.ReviewMissing
+			s.clearanceSupported, e.review = tt.clearing, dispatch.ReviewMissing
 			if tt.suspended {
 				s.node.Spec.DesiredState = v1alpha1.NodeSuspended
 			}
-			s.clear(t.Context(), e)
-			s.worksOff(t.Context())
+			s.updateClearance(t.Context(), e)
+			s.runPending(t.Context())
 			reason := ""
 			if w := dispatch.WithdrawnFor(at.dispatch.Status); w != nil {
 				reason = w.Reason
 			}
-			if held := len(s.sent()) > 0 && s.sent()[0].GetClearance() != nil; held != tt.held || (reason == v1alpha1.ReasonNodeSuspended) != tt.withdrawn || e.cancelSent != tt.withdrawn {
+			if holdSent := len(s.sent()) > 0 && s.sent()[0].GetClearance() != nil; holdSent != tt.held || (reason == v1alpha1.ReasonNodeSuspended) != tt.withdrawn || e.cancelSent != tt.withdrawn {
 				t.Errorf("sent %v, withdrawn for %q", s.sent(), reason)
 			}
 		})
@@ -73,12 +73,12 @@ func TestADispatchIsWithdrawnOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, _ := atStore(c)
+			s, at, _ := newStoreSession(c)
 			e := s.mediatedEntry(at, c)
 			tt.change(e.d)
 			at.dispatch = e.d.DeepCopy()
 			s.withdraw(t.Context(), e, "Why", "because")
-			s.worksOff(t.Context())
+			s.runPending(t.Context())
 			if at.writes != tt.writes {
 				t.Errorf("%d writes, want %d", at.writes, tt.writes)
 			}
@@ -89,38 +89,38 @@ func TestADispatchIsWithdrawnOnce(t *testing.T) {
 // The requester's right is reviewed again before a dispatch that waited is cleared.
 func TestAYesOfARequesterWithoutTheRightIsWithdrawn(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, _ := atStore(c)
+	s, at, _ := newStoreSession(c)
 	e := s.mediatedEntry(at, c)
-	s.clearing, e.yes = true, true
+	s.clearanceSupported, e.approved = true, true
 	c.Step(s.service.ReviewAfter)
 	s.service.lease.renewed = c.Now()
-	s.clear(t.Context(), e)
-	s.worksOff(t.Context())
+	s.updateClearance(t.Context(), e)
+	s.runPending(t.Context())
 	if w := dispatch.WithdrawnFor(at.dispatch.Status); w == nil || w.Reason != v1alpha1.ErrorNoLongerAllowed || e.stage == stageStart {
 		t.Errorf("withdrawn for %v, stage %s", w, e.stage)
 	}
 }
 
-// A failed check of the rights is repeated after blockedRetry.
+// A failed check of the rights is repeated after blockedRetryInterval.
 func TestAClearanceThatFailsIsTriedAgain(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, gate := atStore(c)
+	s, at, gate := newStoreSession(c)
 	e := s.mediatedEntry(at, c)
-	s.clearing, e.yes, gate.err, s.wakeAt = true, true, errTest, noon.Add(time.Hour)
-	s.clear(t.Context(), e)
-	s.worksOff(t.Context())
-	if again := noon.Add(blockedRetry); e.stage != stageAsk || e.busy || !e.recheckAt.Equal(again) || !s.wakeAt.Equal(again) {
-		t.Errorf("stage %s, busy %t, next check at %s, the session wakes at %s, want %s", e.stage, e.busy, e.recheckAt, s.wakeAt, again)
+	s.clearanceSupported, e.approved, gate.err, s.wakeAt = true, true, errTest, noon.Add(time.Hour)
+	s.updateClearance(t.Context(), e)
+	s.runPending(t.Context())
+	if next := noon.Add(blockedRetryInterval); e.stage != stageAsk || e.busy || !e.recheckAt.Equal(next) || !s.wakeAt.Equal(next) {
+		t.Errorf("stage %s, busy %t, next check at %s, the session wakes at %s, want %s", e.stage, e.busy, e.recheckAt, s.wakeAt, next)
 	}
 	gate.err = nil
 	for _, tt := range []struct {
 		after time.Duration
 		want  bool
-	}{{blockedRetry - 1, false}, {blockedRetry, true}} {
+	}{{blockedRetryInterval - 1, false}, {blockedRetryInterval, true}} {
 		c.SetTime(noon.Add(tt.after))
 		s.service.lease.renewed = c.Now()
-		s.clear(t.Context(), e)
-		s.worksOff(t.Context())
+		s.updateClearance(t.Context(), e)
+		s.runPending(t.Context())
 		if cleared := e.stage == stageStart; cleared != tt.want {
 			t.Errorf("cleared %t after %s, want %t", cleared, tt.after, tt.want)
 		}
@@ -132,12 +132,12 @@ func TestTheRunTimeCountsFromTheClearanceToStart(t *testing.T) {
 	for name, yes := range map[string]bool{"asked": false, "started": true} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, _ := atStore(c)
+			s, at, _ := newStoreSession(c)
 			e := s.mediatedEntry(at, c)
-			s.clearing, e.yes, e.stage = true, yes, 0
+			s.clearanceSupported, e.approved, e.stage = true, yes, 0
 			c.Step(time.Second)
-			s.clear(t.Context(), e)
-			s.worksOff(t.Context())
+			s.updateClearance(t.Context(), e)
+			s.runPending(t.Context())
 			want, stage := noon.Time, stageAsk
 			if yes {
 				want, stage = c.Now(), stageStart
@@ -160,22 +160,22 @@ func TestARefusedMachineConfirmsCancellationsFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, _ := atStore(c)
+			s, at, _ := newStoreSession(c)
 			e := s.mediatedEntry(at, c)
 			tt.change(s.node)
-			s.refuseMachine(t.Context(), admit(s.node, s.caller))
-			if e.cancelSent != tt.cancelled || s.hasStopped() == tt.cancelled {
-				t.Fatalf("cancelled %t, stopped %t", e.cancelSent, s.hasStopped())
+			s.stopUnauthorized(t.Context(), authorize(s.node, s.caller))
+			if e.cancelSent != tt.cancelled || s.isStopped() == tt.cancelled {
+				t.Fatalf("cancelled %t, stopped %t", e.cancelSent, s.isStopped())
 			}
 			if !tt.cancelled {
 				return
 			}
-			c.Step(revokeGrace - 1)
-			if s.leaveWhenConfirmed(); s.hasStopped() {
+			c.Step(confirmationGrace - 1)
+			if s.stopWhenConfirmed(); s.isStopped() {
 				t.Error("the session ends before revokeGrace has passed")
 			}
 			c.Step(1)
-			if s.leaveWhenConfirmed(); !s.hasStopped() {
+			if s.stopWhenConfirmed(); !s.isStopped() {
 				t.Error("the session does not end after revokeGrace")
 			}
 		})

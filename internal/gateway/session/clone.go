@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// cloneMemory is the time that the suspicion of a clone stays after its last sign. Two
+	// suspectedCloneTTL is the time that the suspicion of a clone stays after its last sign. Two
 	// running copies produce a sign every few minutes.
-	cloneMemory = 24 * time.Hour
-	// cloneRefresh is the minimum time between two writes of signs of the same kind.
-	cloneRefresh = 10 * time.Minute
-	// dialSlack is the maximum difference between two estimates of the API server's time, in
+	suspectedCloneTTL = 24 * time.Hour
+	// suspectedCloneInterval is the minimum time between two writes of signs of the same kind.
+	suspectedCloneInterval = 10 * time.Minute
+	// dialTimeTolerance is the maximum difference between two estimates of the API server's time, in
 	// whole seconds.
-	dialSlack = 5 * time.Second
+	dialTimeTolerance = 5 * time.Second
 )
 
-// suspectClone sets the condition that two machines seem to use one identity. It returns false if
-// a sign of the same kind is recorded in this session and younger than cloneRefresh. The
+// setSuspectedClone sets the condition that two machines seem to use one identity. It returns false if
+// a sign of the same kind is recorded in this session and younger than suspectedCloneInterval. The
 // transition time of the condition is the time of the last sign.
-func (f *nodeFields) suspectClone(reason, message string, now metav1.Time) bool {
+func (f *nodeFields) setSuspectedClone(reason, message string, now metav1.Time) bool {
 	old := meta.FindStatusCondition(f.Conditions, v1alpha1.ConditionSuspectedClone)
-	if old != nil && old.Reason == reason && now.Sub(old.LastTransitionTime.Time) < cloneRefresh && !old.LastTransitionTime.Before(f.SessionStartedTime) {
+	if old != nil && old.Reason == reason && now.Sub(old.LastTransitionTime.Time) < suspectedCloneInterval && !old.LastTransitionTime.Before(f.SessionStartedTime) {
 		return false
 	}
 	meta.RemoveStatusCondition(&f.Conditions, v1alpha1.ConditionSuspectedClone)
@@ -37,58 +37,58 @@ func (f *nodeFields) suspectClone(reason, message string, now metav1.Time) bool 
 	return true
 }
 
-// forgetClone removes the suspicion of a clone when its last sign is cloneMemory old.
-func (f *nodeFields) forgetClone(now metav1.Time) {
+// expireSuspectedClone removes the suspicion of a clone when its last sign is suspectedCloneTTL old.
+func (f *nodeFields) expireSuspectedClone(now metav1.Time) {
 	old := meta.FindStatusCondition(f.Conditions, v1alpha1.ConditionSuspectedClone)
-	if old != nil && now.Sub(old.LastTransitionTime.Time) >= cloneMemory {
+	if old != nil && now.Sub(old.LastTransitionTime.Time) >= suspectedCloneTTL {
 		meta.RemoveStatusCondition(&f.Conditions, v1alpha1.ConditionSuspectedClone)
 	}
 }
 
-// suspect records the suspicion of a clone if a refused Hello proves a second user of the
+// recordRepeatedDial records the suspicion of a clone if a refused Hello proves a second user of the
 // journal. The Hello was refused because it is not newer than the live session. The gateway that
 // holds the live session keeps the condition, because it composes its fields over the stored ones.
-func (s *Service) suspect(ctx context.Context, held *session) {
+func (s *Service) recordRepeatedDial(ctx context.Context, sess *session) {
 	for range openAttempts {
-		node, err := s.liveNode(ctx, held.caller)
-		if err != nil || !held.repeats(node) {
+		node, err := s.getAuthorizedNode(ctx, sess.caller)
+		if err != nil || !sess.repeatsLiveDial(node) {
 			return // A later sign is recorded.
 		}
-		next, now := fieldsOf(node), held.stamp()
+		next, now := fieldsOf(node), sess.storedNow()
 		if now.Before(next.SessionStartedTime) {
 			now = *next.SessionStartedTime // The start of a session may be a second ahead.
 		}
-		if !next.suspectClone(v1alpha1.ReasonDialRepeated,
+		if !next.setSuspectedClone(v1alpha1.ReasonDialRepeated,
 			"A second agent dialed with the journal of the live session: check that the identity directory was not copied, or put back from a backup, while the machine was connected.", now) {
 			return
 		}
 		switch _, err := s.apply(ctx, node, next); {
 		case err == nil:
-			held.log().Info("a second agent uses the journal of the live session", "dialCounter", held.dials, "recorded", node.Status.DialCounter)
+			sess.log().Info("a second agent uses the journal of the live session", "dialCounter", sess.dialCounter, "recorded", node.Status.DialCounter)
 			return
 		case !apierrors.IsConflict(err):
-			held.log().Error(err, "cannot record that a second agent uses the journal of the live session")
+			sess.log().Error(err, "cannot record that a second agent uses the journal of the live session")
 			return
 		}
 	}
 }
 
-// repeated reports whether a second agent dialed with the journal of the last recorded session.
+// repeatedDialRecorded reports whether a second agent dialed with the journal of the last recorded session.
 // An older copy of a journal reaches the recorded dial counter one dial at a time, so the next
 // dial may come from that copy.
-func repeated(node *v1alpha1.Node) bool {
+func repeatedDialRecorded(node *v1alpha1.Node) bool {
 	sign := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionSuspectedClone)
 	return sign != nil && sign.Reason == v1alpha1.ReasonDialRepeated && !sign.LastTransitionTime.Before(node.Status.SessionStartedTime)
 }
 
-// repeats reports whether a second agent must have made the dial of s, because the agent of the
+// repeatsLiveDial reports whether a second agent must have made the dial of s, because the agent of the
 // live session cannot have. An agent counts each dial before it makes it, and makes one dial at a
 // time. So it uses no count twice, and registers for an earlier dial before a later one.
-func (s *session) repeats(node *v1alpha1.Node) bool {
+func (s *session) repeatsLiveDial(node *v1alpha1.Node) bool {
 	last, session := &node.Status, dispatch.SessionOf(node)
-	if !session.Live() || last.SessionID == s.id || last.JournalID != s.journal {
+	if !session.Live() || last.SessionID == s.id || last.JournalID != s.journalID {
 		return false
 	}
-	return s.dials == last.DialCounter ||
-		(s.dials < last.DialCounter && s.dialed.After(session.Started.Add(dialSlack)))
+	return s.dialCounter == last.DialCounter ||
+		(s.dialCounter < last.DialCounter && s.dialedAt.After(session.Started.Add(dialTimeTolerance)))
 }

@@ -12,9 +12,9 @@ import (
 // maxListed bounds the reasons in a condition, and the names listed for each reason.
 const maxListed = 5
 
-// degradation returns a sentence about the granted capabilities that cannot run now. It groups
+// degradedMessage returns a sentence about the granted capabilities that cannot run now. It groups
 // capabilities by reason.
-func degradation(capabilities []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPolicy) string {
+func degradedMessage(capabilities []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPolicy) string {
 	var reasons []string
 	names, declared, count := map[string][]string{}, map[string]bool{}, 0
 	add := func(name, reason string) {
@@ -37,13 +37,13 @@ func degradation(capabilities []v1alpha1.NodeCapability, policy v1alpha1.Capabil
 	}
 	var parts []string
 	for _, reason := range reasons {
-		parts = append(parts, list(names[reason], ", ")+": "+reason)
+		parts = append(parts, joinFirst(names[reason], ", ")+": "+reason)
 	}
-	return fmt.Sprintf("Granted capabilities that cannot run now: %d: %s.", count, list(parts, "; "))
+	return fmt.Sprintf("Granted capabilities that cannot run now: %d: %s.", count, joinFirst(parts, "; "))
 }
 
-// list joins the first maxListed elements and counts the others.
-func list(all []string, separator string) string {
+// joinFirst joins the first maxListed elements and counts the others.
+func joinFirst(all []string, separator string) string {
 	text := strings.Join(all[:min(len(all), maxListed)], separator)
 	if len(all) > maxListed {
 		text += fmt.Sprintf(" and %d more", len(all)-maxListed)

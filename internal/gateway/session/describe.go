@@ -34,25 +34,25 @@ type description struct {
 	bootID string
 	// declared are the capabilities as the agent sent them: Available does not consider the grant.
 	declared []v1alpha1.NodeCapability
-	// altered names the capabilities whose schema had to be changed to be stored. Inputs are not
+	// alteredSchemas names the capabilities whose schema had to be changed to be stored. Inputs are not
 	// checked against such a schema, because the machine did not declare it. Usually nil.
-	altered map[string]bool
+	alteredSchemas map[string]bool
 }
 
-// describe returns the validated description in request. afford takes the bytes of new schemas
+// newDescription returns the validated description in request. afford takes the bytes of new schemas
 // from the allowance of the machine and reports whether enough were available.
-func describe(request *gatewayv1.RegisterNodeRequest, known *knownSchemas, afford func(bytes int) bool) (description, error) {
+func newDescription(request *gatewayv1.RegisterNodeRequest, verdicts *schemaVerdicts, reserve func(bytes int) bool) (description, error) {
 	if len(request.GetBootId()) > maxIDBytes {
 		return description{}, fmt.Errorf("boot_id is longer than %d bytes", maxIDBytes)
 	}
 	d := description{system: cmp.Or(peer.SystemInfo(request.GetSystem()), &v1alpha1.SystemInfo{}), bootID: foreign.Short(request.GetBootId(), maxIDBytes)}
-	err := d.declare(request.GetCapabilities(), known, afford)
+	err := d.setCapabilities(request.GetCapabilities(), verdicts, reserve)
 	return d, err
 }
 
-// declare stores a list of capabilities in d; if it returns an error, d is unchanged. Schemas that
+// setCapabilities stores a list of capabilities in d; if it returns an error, d is unchanged. Schemas that
 // are too large or cannot be stored are dropped: the machine itself validates its inputs.
-func (d *description) declare(list []*gatewayv1.Capability, known *knownSchemas, afford func(bytes int) bool) error {
+func (d *description) setCapabilities(list []*gatewayv1.Capability, verdicts *schemaVerdicts, reserve func(bytes int) bool) error {
 	if len(list) > maxCapabilities {
 		return fmt.Errorf("%d capabilities declared, at most %d are taken", len(list), maxCapabilities)
 	}
@@ -80,7 +80,7 @@ func (d *description) declare(list []*gatewayv1.Capability, known *knownSchemas,
 			capability.Mediation = v1alpha1.MediationLocal
 		}
 		if sent += len(c.GetInputSchema()); sent <= maxSentSchemasBytes {
-			schema, err := storedSchema(c.GetInputSchema(), maxAllSchemasBytes-stored, known, afford)
+			schema, err := storedSchema(c.GetInputSchema(), maxAllSchemasBytes-stored, verdicts, reserve)
 			if err != nil {
 				return err
 			}
@@ -97,6 +97,6 @@ func (d *description) declare(list []*gatewayv1.Capability, known *knownSchemas,
 		}
 		declared = append(declared, capability)
 	}
-	d.declared, d.altered = declared, altered
+	d.declared, d.alteredSchemas = declared, altered
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// anything returns true: it is an unlimited allowance of schema bytes.
-func anything(int) bool { return true }
+// unlimited returns true: it is an unlimited allowance of schema bytes.
+func unlimited(int) bool { return true }
 
 func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
 	many := make([]*gatewayv1.Capability, maxCapabilities+1)
@@ -32,7 +32,7 @@ func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			err := new(description).declare(c.list, newKnownSchemas(), anything)
+			err := new(description).setCapabilities(c.list, newSchemaVerdicts(), unlimited)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("declare() = %v, want an error with %q", err, c.want)
 			}
@@ -47,14 +47,14 @@ func TestADescriptionMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
 		many[i].Name = "c" + many[i].Name
 	}
 	many[0].Mediation = gatewayv1.Mediation_MEDIATION_LOCAL
-	d, err := describe(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", maxIDBytes), Capabilities: many}, newKnownSchemas(), anything)
+	d, err := newDescription(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", maxIDBytes), Capabilities: many}, newSchemaVerdicts(), unlimited)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(d.declared) != maxCapabilities || d.declared[0].Mediation != v1alpha1.MediationLocal || d.declared[1].Mediation != v1alpha1.MediationNone {
 		t.Errorf("%d are declared, mediation %s and %s", len(d.declared), d.declared[0].Mediation, d.declared[1].Mediation)
 	}
-	if _, err := describe(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", maxIDBytes+1)}, newKnownSchemas(), anything); err == nil {
+	if _, err := newDescription(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", maxIDBytes+1)}, newSchemaVerdicts(), unlimited); err == nil {
 		t.Error("a longer boot_id is accepted")
 	}
 }
@@ -76,7 +76,7 @@ func TestASchemaMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
 	for before, want := range map[int]bool{maxSentSchemasBytes - 100: true, maxSentSchemasBytes - 99: false} {
 		var d description
 		list := []*gatewayv1.Capability{{Name: "large", InputSchema: schema(before)}, {Name: "next", InputSchema: schema(100)}}
-		if err := d.declare(list, newKnownSchemas(), anything); err != nil {
+		if err := d.setCapabilities(list, newSchemaVerdicts(), unlimited); err != nil {
 			t.Fatal(err)
 		}
 		if got := d.declared[1].InputSchema != nil; got != want {
@@ -93,7 +93,7 @@ func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
 		{Name: "broken", InputSchema: []byte(`{`)}, {Name: "null", InputSchema: []byte(`null`)},
 	}
 	var d description
-	if err := d.declare(list, newKnownSchemas(), anything); err != nil {
+	if err := d.setCapabilities(list, newSchemaVerdicts(), unlimited); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range d.declared {
@@ -105,7 +105,7 @@ func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
 	for i := range 20 {
 		full = append(full, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), InputSchema: []byte(`{"d":"` + strings.Repeat("x", 3000) + `"}`)})
 	}
-	if err := d.declare(full, newKnownSchemas(), anything); err != nil {
+	if err := d.setCapabilities(full, newSchemaVerdicts(), unlimited); err != nil {
 		t.Fatal(err)
 	}
 	total := 0
@@ -122,8 +122,8 @@ func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
 func TestWhatAMachineDescribesIsStoredWithoutUnsafeCharacters(t *testing.T) {
 	const hostile = "a\u202e\u009b\x1b\u200b\n\xff"
 	want := "a\uFFFD\uFFFD\uFFFD\uFFFD \uFFFD"
-	d, err := describe(&gatewayv1.RegisterNodeRequest{BootId: hostile, System: &gatewayv1.SystemInfo{Hostname: hostile},
-		Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: hostile, Reason: hostile, InputSchema: []byte("{\"a\u202e\":\"b\u200b\"}")}}}, newKnownSchemas(), anything)
+	d, err := newDescription(&gatewayv1.RegisterNodeRequest{BootId: hostile, System: &gatewayv1.SystemInfo{Hostname: hostile},
+		Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: hostile, Reason: hostile, InputSchema: []byte("{\"a\u202e\":\"b\u200b\"}")}}}, newSchemaVerdicts(), unlimited)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// settledMemory is the time that a settled dispatch is remembered if the watch does not show that
+// settledTTL is the time that a settled dispatch is remembered if the watch does not show that
 // it left. A late event about it must not look like a new dispatch.
-const settledMemory = 10 * time.Minute
+const settledTTL = 10 * time.Minute
 
 // entry is the state of one dispatch in a session. Facts arrive in any order; session.advance
 // considers all of them and takes the next step.
@@ -39,15 +39,15 @@ type entry struct {
 	// reviewedUntil is the time on the local clock until which review is valid for an offer.
 	reviewedUntil time.Time
 
-	asked      *question
-	yes        bool
-	progress   *v1alpha1.DispatchProgress // not written yet
-	progressAt time.Time                  // last write of a progress, local clock
+	approvalRequest *approvalRequest
+	approved        bool
+	progress        *v1alpha1.DispatchProgress // not written yet
+	progressAt      time.Time                  // last write of a progress, local clock
 
 	result *dispatch.Result
-	// replaced is true if the API server refused the result of the machine for its content. Then
+	// resultReplaced is true if the API server refused the result of the machine for its content. Then
 	// result is a substitute without that content.
-	replaced bool
+	resultReplaced bool
 	// retryAt is the time on the local clock at which a refused write is tried again. refusals
 	// counts consecutive refusals.
 	retryAt  time.Time
@@ -57,40 +57,40 @@ type entry struct {
 	settled bool
 	// settledAt is the time on the local clock at which the dispatch was settled or recalled.
 	settledAt time.Time
-	// left is true if the dispatch left the watch.
-	left bool
+	// leftWatch is true if the dispatch left the watch.
+	leftWatch bool
 }
 
 // forgettable reports whether the entry may be deleted, because no more events are expected. A
 // later result of a recalled dispatch is handled like the result of an unknown dispatch.
 func (e *entry) forgettable(now time.Time) bool {
-	old := !e.settledAt.IsZero() && now.Sub(e.settledAt) > settledMemory
+	old := !e.settledAt.IsZero() && now.Sub(e.settledAt) > settledTTL
 	if e.settled {
-		return e.left || old
+		return e.leftWatch || old
 	}
 	return old && !e.busy && e.result == nil && dispatch.Finished(e.d.Status)
 }
 
-// question is a request for approval to a person at the machine.
-type question struct {
+// approvalRequest is a request for approval to a person at the machine.
+type approvalRequest struct {
 	user  string
 	since time.Time
 }
 
-// started reports whether the run time counts: the machine accepted the dispatch and waits for no
+// runTimeStarted reports whether the run time counts: the machine accepted the dispatch and waits for no
 // person's approval.
-func (e *entry) started() bool {
-	return e.accepted && ((e.asked == nil && !e.yes) || e.stage == gatewayv1.Clearance_STAGE_START)
+func (e *entry) runTimeStarted() bool {
+	return e.accepted && ((e.approvalRequest == nil && !e.approved) || e.stage == gatewayv1.Clearance_STAGE_START)
 }
 
-// giveUpAt returns the time by which the machine must have reported the end, in the API server's
+// overdueAt returns the time by which the machine must have reported the end, in the API server's
 // time. grace is the time allowed for the report itself.
-func (e *entry) giveUpAt(grace time.Duration) time.Time {
+func (e *entry) overdueAt(grace time.Duration) time.Time {
 	if c := dispatch.WithdrawnFor(e.d.Status); c != nil {
 		return c.LastTransitionTime.Add(grace)
 	}
 	latest := dispatch.Expires(e.d)
-	if e.started() && e.acceptedAt.Before(latest) {
+	if e.runTimeStarted() && e.acceptedAt.Before(latest) {
 		latest = e.acceptedAt
 	}
 	return latest.Add(dispatch.Timeout(e.d) + grace)

@@ -45,13 +45,15 @@ type nodeFields struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// ownConditions are the conditions of FieldManagerSession.
-var ownConditions = []string{
+// sessionConditions are the conditions of FieldManagerSession.
+var sessionConditions = []string{
 	v1alpha1.ConditionConnected, v1alpha1.ConditionClockSkew,
 	v1alpha1.ConditionRevocationRequested, v1alpha1.ConditionSuspectedClone,
 }
 
-func isOwn(conditionType string) bool { return slices.Contains(ownConditions, conditionType) }
+func isSessionCondition(conditionType string) bool {
+	return slices.Contains(sessionConditions, conditionType)
+}
 
 // fieldsOf returns the fields of FieldManagerSession that are stored in node.
 func fieldsOf(node *v1alpha1.Node) nodeFields {
@@ -67,7 +69,7 @@ func fieldsOf(node *v1alpha1.Node) nodeFields {
 		RevocationRequest: s.RevocationRequest,
 	}
 	for _, condition := range s.Conditions {
-		if isOwn(condition.Type) {
+		if isSessionCondition(condition.Type) {
 			f.Conditions = append(f.Conditions, condition)
 		}
 	}
@@ -84,19 +86,19 @@ type facts struct {
 	journalID          string
 	dialCounter        int64
 	registered         metav1.Time
-	heard              metav1.Time
+	lastMessage        metav1.Time
 	lastEvent          v1alpha1.NodeEvent
 	certificate        *v1alpha1.CertificateInfo
 	bundleSHA256       string
 	// skew is the offset of the machine's clock, positive if it is ahead.
 	skew time.Duration
-	// clone is true if a live session had another journal, until that is recorded.
-	clone bool
+	// cloneSuspected is true if a live session had another journal, until that is recorded.
+	cloneSuspected bool
 }
 
-// bare returns the facts without the description of the machine. A gateway made or checked all
+// withoutDescription returns the facts without the description of the machine. A gateway made or checked all
 // remaining facts, so the API server always accepts them.
-func (f facts) bare() facts {
+func (f facts) withoutDescription() facts {
 	f.description = description{}
 	f.certificate, f.bundleSHA256 = nil, ""
 	return f
@@ -105,13 +107,13 @@ func (f facts) bare() facts {
 // compose returns the session's fields for node, built from the facts. It copies the stored
 // fields that must survive (the begin of a state, a request for revocation) from node.
 func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {
-	capabilities, available, granted := effective(f.declared, node.Spec.CapabilityPolicy)
+	capabilities, available, granted := effectiveCapabilities(f.declared, node.Spec.CapabilityPolicy)
 	next := nodeFields{
 		Presence: v1alpha1.PresenceOnline, Since: node.Status.Since,
 		Gateway: f.gateway, SessionID: f.sessionID,
 		SessionStartedTime: &f.started, SessionEndedTime: f.ended,
 		BootID: f.bootID, JournalID: f.journalID, DialCounter: f.dialCounter,
-		RegisteredTime: &f.registered, LastConnectedTime: &f.started, LastHeartbeatTime: &f.heard,
+		RegisteredTime: &f.registered, LastConnectedTime: &f.started, LastHeartbeatTime: &f.lastMessage,
 		LastEvent: &f.lastEvent, System: f.system, Capabilities: capabilities,
 		CapabilitySummary: fmt.Sprintf("%d/%d", available, granted),
 		Certificate:       f.certificate, TrustBundleSHA256: f.bundleSHA256,
@@ -126,16 +128,16 @@ func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {
 		connected.Message = "The session with gateway " + f.gateway + " ended."
 	case available < granted:
 		next.Presence = v1alpha1.PresenceDegraded
-		connected.Message += " " + degradation(capabilities, node.Spec.CapabilityPolicy)
+		connected.Message += " " + degradedMessage(capabilities, node.Spec.CapabilityPolicy)
 	}
 	if next.Presence != node.Status.Presence || next.Since == nil {
 		next.Since = &now
 	}
 	setCondition(&next.Conditions, connected, now)
 	next.setSkew(f.skew, now)
-	next.forgetClone(now)
-	if f.clone {
-		next.suspectClone(v1alpha1.ReasonJournalChanged,
+	next.expireSuspectedClone(now)
+	if f.cloneSuspected {
+		next.setSuspectedClone(v1alpha1.ReasonJournalChanged,
 			"A session with another journal was open under the same identity: check that the identity directory was not copied to a second machine.", now)
 	}
 	return next
@@ -162,10 +164,10 @@ func setCondition(list *[]metav1.Condition, condition metav1.Condition, now meta
 	meta.SetStatusCondition(list, condition)
 }
 
-// effective restricts the declared capabilities to the policy, and counts the granted and the
+// effectiveCapabilities restricts the declared capabilities to the policy, and counts the granted and the
 // available ones. A capability that is granted by its full name but not declared counts as
 // granted.
-func effective(declared []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPolicy) (list []v1alpha1.NodeCapability, available, granted int) {
+func effectiveCapabilities(declared []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPolicy) (list []v1alpha1.NodeCapability, available, granted int) {
 	seen := map[string]bool{}
 	for _, capability := range declared {
 		seen[capability.Name] = true

@@ -17,7 +17,7 @@ import (
 
 var noon = metav1.NewTime(time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC))
 
-func nodeThatAllows(allow ...string) *v1alpha1.Node {
+func nodeAllowing(allow ...string) *v1alpha1.Node {
 	return &v1alpha1.Node{Spec: v1alpha1.NodeSpec{CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: allow}}}
 }
 
@@ -38,7 +38,7 @@ func TestPresenceFollowsWhatIsDeclaredAndGranted(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := facts{description: description{declared: c.declared}}.compose(nodeThatAllows(c.allow...), noon)
+			got := facts{description: description{declared: c.declared}}.compose(nodeAllowing(c.allow...), noon)
 			if got.Presence != c.presence || got.CapabilitySummary != c.summary {
 				t.Errorf("presence %s, summary %s, want %s, %s", got.Presence, got.CapabilitySummary, c.presence, c.summary)
 			}
@@ -51,7 +51,7 @@ func TestADegradedNodeNamesTheCause(t *testing.T) {
 	declared := []v1alpha1.NodeCapability{
 		{Name: "echo", Reason: full}, {Name: "own.a", Reason: full}, {Name: "own.b"}, {Name: "secret", Reason: "private"}, {Name: "up", Available: true},
 	}
-	got := facts{gateway: "gw", description: description{declared: declared}}.compose(nodeThatAllows("echo", "own.*", "up", "absent"), noon)
+	got := facts{gateway: "gw", description: description{declared: declared}}.compose(nodeAllowing("echo", "own.*", "up", "absent"), noon)
 	want := "A session is open with gateway gw. Granted capabilities that cannot run now: 4: echo, own.a: " + full +
 		"; own.b: the machine gives no reason; absent: the machine does not declare it."
 	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionConnected); got.Presence != v1alpha1.PresenceDegraded || c.Message != want {
@@ -61,7 +61,7 @@ func TestADegradedNodeNamesTheCause(t *testing.T) {
 	for i := range maxCapabilities {
 		declared = append(declared, v1alpha1.NodeCapability{Name: fmt.Sprintf("own.a%d", i), Reason: fmt.Sprint(i, strings.Repeat("x", maxReason-2))})
 	}
-	got = facts{description: description{declared: declared}}.compose(nodeThatAllows("own.*"), noon)
+	got = facts{description: description{declared: declared}}.compose(nodeAllowing("own.*"), noon)
 	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionConnected); len(c.Message) > 4096 || !strings.Contains(c.Message, "and 59 more") {
 		t.Errorf("%d bytes: %q", len(c.Message), c.Message)
 	}
@@ -69,7 +69,7 @@ func TestADegradedNodeNamesTheCause(t *testing.T) {
 
 func TestAListNamesAFewAndCountsTheOthers(t *testing.T) {
 	for n, want := range map[int]string{0: "", 1: "a", maxListed: "a, a, a, a, a", maxListed + 1: "a, a, a, a, a and 1 more"} {
-		if got := list(slices.Repeat([]string{"a"}, n), ", "); got != want {
+		if got := joinFirst(slices.Repeat([]string{"a"}, n), ", "); got != want {
 			t.Errorf("%d are listed as %q, want %q", n, got, want)
 		}
 	}
@@ -77,7 +77,7 @@ func TestAListNamesAFewAndCountsTheOthers(t *testing.T) {
 
 func TestWhatIsNotGrantedIsNotAvailable(t *testing.T) {
 	f := facts{description: description{declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}}}}
-	got := f.compose(nodeThatAllows(), noon)
+	got := f.compose(nodeAllowing(), noon)
 	want := []v1alpha1.NodeCapability{{Name: "echo", Reason: v1alpha1.ErrorNotGranted}}
 	if diff := cmp.Diff(want, got.Capabilities); diff != "" {
 		t.Errorf("capabilities (-want +got):\n%s", diff)
@@ -89,7 +89,7 @@ func TestWhatIsNotGrantedIsNotAvailable(t *testing.T) {
 
 func TestComposeKeepsWhatBeganEarlier(t *testing.T) {
 	earlier := metav1.NewTime(noon.Add(-time.Hour))
-	node := nodeThatAllows()
+	node := nodeAllowing()
 	node.Status.Presence, node.Status.Since = v1alpha1.PresenceOnline, &earlier
 	node.Status.Conditions = []metav1.Condition{
 		{Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue, LastTransitionTime: earlier},
@@ -108,15 +108,15 @@ func TestComposeKeepsWhatBeganEarlier(t *testing.T) {
 }
 
 func TestAbnormalConditionsComeAndGo(t *testing.T) {
-	node := nodeThatAllows()
-	abnormal := facts{skew: -2 * time.Minute, clone: true}.compose(node, noon)
+	node := nodeAllowing()
+	abnormal := facts{skew: -2 * time.Minute, cloneSuspected: true}.compose(node, noon)
 	for _, kind := range []string{v1alpha1.ConditionClockSkew, v1alpha1.ConditionSuspectedClone} {
 		if !meta.IsStatusConditionTrue(abnormal.Conditions, kind) {
 			t.Errorf("condition %s is missing", kind)
 		}
 	}
-	abnormal.into(&node.Status)
-	day := metav1.NewTime(noon.Add(cloneMemory))
+	abnormal.copyTo(&node.Status)
+	day := metav1.NewTime(noon.Add(suspectedCloneTTL))
 	if soon := (facts{}).compose(node, metav1.NewTime(day.Add(-time.Second))); !meta.IsStatusConditionTrue(soon.Conditions, v1alpha1.ConditionSuspectedClone) {
 		t.Error("the suspicion of a clone was removed within a day")
 	}
@@ -127,18 +127,18 @@ func TestAbnormalConditionsComeAndGo(t *testing.T) {
 }
 
 func TestStoredFieldsReadBackAsTheyWereWritten(t *testing.T) {
-	node := nodeThatAllows("echo")
-	f := facts{gateway: "gw", sessionID: "s", started: noon, registered: noon, heard: noon, journalID: "j", dialCounter: 7,
+	node := nodeAllowing("echo")
+	f := facts{gateway: "gw", sessionID: "s", started: noon, registered: noon, lastMessage: noon, journalID: "j", dialCounter: 7,
 		description:  description{system: &v1alpha1.SystemInfo{OS: "linux"}, declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}}},
 		bundleSHA256: "b", certificate: &v1alpha1.CertificateInfo{SerialNumber: "1"}, lastEvent: v1alpha1.NodeEvent{Name: "SessionStarted", Time: noon}}
 	written := f.compose(node, noon)
-	written.into(&node.Status)
+	written.copyTo(&node.Status)
 	if diff := cmp.Diff(written, fieldsOf(node)); diff != "" {
 		t.Errorf("read back (-written +read):\n%s", diff)
 	}
 	later := f
-	later.heard = metav1.NewTime(noon.Add(time.Minute))
-	if !sameFields(later.compose(node, later.heard), fieldsOf(node)) {
+	later.lastMessage = metav1.NewTime(noon.Add(time.Minute))
+	if !sameFields(later.compose(node, later.lastMessage), fieldsOf(node)) {
 		t.Error("a heartbeat alone counts as a change")
 	}
 }

@@ -24,20 +24,20 @@ func (s *session) finish(ctx context.Context, cancel context.CancelFunc) {
 	s.ended = true
 	s.service.metrics.ended.WithLabelValues(s.ending.reason).Inc()
 	s.log().Info("session ended", "session", s.id, "reason", s.ending.reason)
-	s.noteAcceptances(ctx)
-	s.settleRest(ctx, cancel)
-	if s.ending.forget || s.isReplaced() {
+	s.recordAcceptances(ctx)
+	s.waitForWorkers(ctx, cancel)
+	if s.ending.skipRecord || s.isReplaced() {
 		return
 	}
 	s.recordEnd(context.WithoutCancel(ctx), s.replaced)
 }
 
-// noteAcceptances records the acceptances of the machine that are not stored yet. If the machine
+// recordAcceptances records the acceptances of the machine that are not stored yet. If the machine
 // returns with a journal that does not contain them, the journal is an old copy.
-func (s *session) noteAcceptances(ctx context.Context) {
+func (s *session) recordAcceptances(ctx context.Context) {
 	gateway := s.service.Gateway
 	for _, e := range s.entries {
-		if !e.unnoted() || e.busy || e.result != nil {
+		if !e.acceptanceUnrecorded() || e.busy || e.result != nil {
 			continue
 		}
 		s.write(ctx, e, "dispatched", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
@@ -46,20 +46,20 @@ func (s *session) noteAcceptances(ctx context.Context) {
 	}
 }
 
-// acceptances returns the acceptances that noteAcceptances could not store any more. The session
+// unrecordedAcceptances returns the acceptances that recordAcceptances could not store any more. The session
 // must have closed.
-func (s *session) acceptances() map[types.UID]bool {
-	heard := map[types.UID]bool{}
+func (s *session) unrecordedAcceptances() map[types.UID]bool {
+	unrecorded := map[types.UID]bool{}
 	for uid, e := range s.entries {
-		if e.unnoted() {
-			heard[uid] = true
+		if e.acceptanceUnrecorded() {
+			unrecorded[uid] = true
 		}
 	}
-	return heard
+	return unrecorded
 }
 
-// unnoted reports whether the machine accepted the dispatch and the status does not record it.
-func (e *entry) unnoted() bool {
+// acceptanceUnrecorded reports whether the machine accepted the dispatch and the status does not record it.
+func (e *entry) acceptanceUnrecorded() bool {
 	return e.accepted && !e.settled && !dispatch.Finished(e.d.Status) && !dispatch.Accepted(e.d.Status)
 }
 
@@ -72,16 +72,16 @@ func (s *session) isReplaced() bool {
 	}
 }
 
-// settleRest waits for the workers. It cancels their work after finishGrace, or when a newer
+// waitForWorkers waits for the workers. It cancels their work after finishGrace, or when a newer
 // session waits.
-func (s *session) settleRest(ctx context.Context, cancel context.CancelFunc) {
+func (s *session) waitForWorkers(ctx context.Context, cancel context.CancelFunc) {
 	grace := s.service.Clock.NewTimer(finishGrace)
 	defer grace.Stop()
 	replaced := s.replaced
 	for s.running > 0 {
 		select {
 		case then := <-s.done:
-			s.worked(ctx, then)
+			s.handleWorkerDone(ctx, then)
 		case <-grace.C():
 			cancel()
 			s.pending = nil
@@ -110,52 +110,52 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 		ended = s.facts.started
 	}
 	s.facts.ended = &ended
-	s.facts.lastEvent = v1alpha1.NodeEvent{Name: s.ending.reason, Time: s.stamp()}
+	s.facts.lastEvent = v1alpha1.NodeEvent{Name: s.ending.reason, Time: s.storedNow()}
 	node := s.node
-	if s.buried = !s.recordedIn(node); s.buried {
+	if s.endRecorded = !s.recordedIn(node); s.endRecorded {
 		return // The response to a write in flight may have shown a newer session.
 	}
-	if !s.awaitEnd(abandon) {
+	if !s.awaitEndBudget(abandon) {
 		return
 	}
-	for backoff := retries(); ; {
-		_, err := s.service.apply(ctx, node, s.facts.compose(node, s.stamp()))
-		if refusedBody(err) {
+	for backoff := newBackoff(); ; {
+		_, err := s.service.apply(ctx, node, s.facts.compose(node, s.storedNow()))
+		if isBodyRefusal(err) {
 			// The description of a machine must not prevent the end of its session.
 			s.log().Error(err, "recording the end of the session without the description of the machine", "session", s.id)
-			_, err = s.service.apply(ctx, node, s.facts.bare().compose(node, s.stamp()))
+			_, err = s.service.apply(ctx, node, s.facts.withoutDescription().compose(node, s.storedNow()))
 		}
 		switch {
 		case err == nil, apierrors.IsNotFound(err):
-			s.buried = true
+			s.endRecorded = true
 			return
 		case ctx.Err() != nil:
 			s.log().Info("the end of the session is not recorded", "session", s.id)
 			return
 		case !apierrors.IsConflict(err):
 			s.log().Error(err, "cannot record the end of the session yet", "session", s.id)
-			if pause(ctx, s.service.Clock.After(backoff.Step())) != nil {
+			if waitFor(ctx, s.service.Clock.After(backoff.Step())) != nil {
 				return
 			}
 		}
 		live, err := s.service.getNode(ctx, s.key)
 		if err != nil {
-			if s.buried = apierrors.IsNotFound(err); s.buried || pause(ctx, s.service.Clock.After(backoff.Step())) != nil {
+			if s.endRecorded = apierrors.IsNotFound(err); s.endRecorded || waitFor(ctx, s.service.Clock.After(backoff.Step())) != nil {
 				return
 			}
 			continue
 		}
-		if s.buried = live.UID != node.UID || !s.recordedIn(live); s.buried {
+		if s.endRecorded = live.UID != node.UID || !s.recordedIn(live); s.endRecorded {
 			return
 		}
 		node = live
 	}
 }
 
-// awaitEnd waits until the end may be written and counts the write. It returns false if abandon
+// awaitEndBudget waits until the end may be written and counts the write. It returns false if abandon
 // is closed first. A draining gateway does not wait. A write that is abandoned later still
 // counts, because the API server may have executed it.
-func (s *session) awaitEnd(abandon <-chan struct{}) bool {
+func (s *session) awaitEndBudget(abandon <-chan struct{}) bool {
 	clock := s.service.Clock
 	timer := clock.NewTimer(max(s.endDue().Sub(clock.Now()), 0))
 	defer timer.Stop()
@@ -165,7 +165,7 @@ func (s *session) awaitEnd(abandon <-chan struct{}) bool {
 	case <-s.service.registry.closing:
 	case <-timer.C():
 	}
-	s.spend(clock.Now())
+	s.countWrite(clock.Now())
 	return true
 }
 

@@ -14,23 +14,23 @@ type inbox struct {
 	// wake has a value while the inbox is not empty.
 	wake chan struct{}
 
-	mu         sync.Mutex
-	node       *v1alpha1.Node
-	nodeGone   bool
-	dispatches map[types.UID]*v1alpha1.CapabilityDispatch
-	// left holds dispatches that left the watch. They are finished or deleted; the event does not
+	mu          sync.Mutex
+	node        *v1alpha1.Node
+	nodeDeleted bool
+	dispatches  map[types.UID]*v1alpha1.CapabilityDispatch
+	// leftDispatches holds dispatches that left the watch. They are finished or deleted; the event does not
 	// distinguish the two.
-	left    map[types.UID]struct{}
-	refresh bool
-	drain   bool
+	leftDispatches map[types.UID]struct{}
+	refresh        bool
+	drain          bool
 }
 
-// news holds the contents that were taken from an inbox.
-type news struct {
-	node       *v1alpha1.Node
-	nodeGone   bool
-	dispatches map[types.UID]*v1alpha1.CapabilityDispatch
-	left       map[types.UID]struct{}
+// informerEvents holds the contents that were taken from an inbox.
+type informerEvents struct {
+	node           *v1alpha1.Node
+	nodeDeleted    bool
+	dispatches     map[types.UID]*v1alpha1.CapabilityDispatch
+	leftDispatches map[types.UID]struct{}
 	// refresh requests a write of the time of the last heartbeat. drain requests that the machine
 	// reconnects to another gateway.
 	refresh, drain bool
@@ -40,11 +40,11 @@ func newInbox() *inbox {
 	return &inbox{wake: make(chan struct{}, 1)}
 }
 
-func (b *inbox) putNode(node *v1alpha1.Node, gone bool) {
+func (b *inbox) putNode(node *v1alpha1.Node, deleted bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.node, b.nodeGone = node, gone
-	b.rouse()
+	b.node, b.nodeDeleted = node, deleted
+	b.notify()
 }
 
 func (b *inbox) putDispatch(d *v1alpha1.CapabilityDispatch) {
@@ -54,37 +54,37 @@ func (b *inbox) putDispatch(d *v1alpha1.CapabilityDispatch) {
 		b.dispatches = map[types.UID]*v1alpha1.CapabilityDispatch{}
 	}
 	b.dispatches[d.UID] = d
-	delete(b.left, d.UID)
-	b.rouse()
+	delete(b.leftDispatches, d.UID)
+	b.notify()
 }
 
-func (b *inbox) putLeft(uid types.UID) {
+func (b *inbox) putLeftDispatch(uid types.UID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.left == nil {
-		b.left = map[types.UID]struct{}{}
+	if b.leftDispatches == nil {
+		b.leftDispatches = map[types.UID]struct{}{}
 	}
-	b.left[uid] = struct{}{}
+	b.leftDispatches[uid] = struct{}{}
 	delete(b.dispatches, uid)
-	b.rouse()
+	b.notify()
 }
 
 func (b *inbox) putRefresh() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refresh = true
-	b.rouse()
+	b.notify()
 }
 
 func (b *inbox) putDrain() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.drain = true
-	b.rouse()
+	b.notify()
 }
 
-// rouse wakes the session. The caller must hold mu.
-func (b *inbox) rouse() {
+// notify wakes the session. The caller must hold mu.
+func (b *inbox) notify() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
@@ -92,11 +92,11 @@ func (b *inbox) rouse() {
 }
 
 // take empties the inbox and returns its contents.
-func (b *inbox) take() news {
+func (b *inbox) take() informerEvents {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := news{node: b.node, nodeGone: b.nodeGone, dispatches: b.dispatches, left: b.left, refresh: b.refresh, drain: b.drain}
-	b.node, b.nodeGone, b.dispatches, b.left = nil, false, nil, nil
+	n := informerEvents{node: b.node, nodeDeleted: b.nodeDeleted, dispatches: b.dispatches, leftDispatches: b.leftDispatches, refresh: b.refresh, drain: b.drain}
+	b.node, b.nodeDeleted, b.dispatches, b.leftDispatches = nil, false, nil, nil
 	b.refresh, b.drain = false, false
 	return n
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// declaring returns a session of a machine that declares the capability c with schema.
-func declaring(t *testing.T, service *Service, schema string) *session {
+// newDeclaringSession returns a session of a machine that declares the capability c with schema.
+func newDeclaringSession(t *testing.T, service *Service, schema string) *session {
 	t.Helper()
 	s := &session{service: service, key: types.NamespacedName{Namespace: "fleet", Name: "pc"}}
-	if err := s.facts.declare([]*gatewayv1.Capability{{Name: "other"}, {Name: "c", InputSchema: []byte(schema)}}, newKnownSchemas(), anything); err != nil {
+	if err := s.facts.setCapabilities([]*gatewayv1.Capability{{Name: "other"}, {Name: "c", InputSchema: []byte(schema)}}, newSchemaVerdicts(), unlimited); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func askFor(capability, input string) *v1alpha1.CapabilityDispatch {
+func dispatchWithInput(capability, input string) *v1alpha1.CapabilityDispatch {
 	d := &v1alpha1.CapabilityDispatch{Spec: v1alpha1.CapabilityDispatchSpec{Capability: capability}}
 	if input != "" {
 		d.Spec.Input = &v1alpha1.JSON{Raw: []byte(input)}
@@ -30,7 +30,7 @@ func askFor(capability, input string) *v1alpha1.CapabilityDispatch {
 }
 
 func TestOnlyAnInputThatSurelyDoesNotFitIsRefusedHere(t *testing.T) {
-	service := &Service{schemas: newSchemas()}
+	service := &Service{schemaCache: newSchemaCache()}
 	needsA := `{"type":"object","required":["a"],"properties":{"a":{"type":"string"}}}`
 	for name, c := range map[string]struct{ schema, capability, input, want string }{
 		"it fits":                           {needsA, "c", `{"a":"x"}`, ""},
@@ -46,7 +46,7 @@ func TestOnlyAnInputThatSurelyDoesNotFitIsRefusedHere(t *testing.T) {
 		"it is too large to look at":        {`{"properties":{"a":{"items":{"type":"string"}}}}`, "c", `{"a":[` + strings.Repeat("1,", 20_000) + `1]}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := declaring(t, service, c.schema).misfit(askFor(c.capability, c.input))
+			got := newDeclaringSession(t, service, c.schema).validateInput(dispatchWithInput(c.capability, c.input))
 			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 				t.Errorf("misfit() = %q, want %q", got, c.want)
 			}
@@ -55,32 +55,32 @@ func TestOnlyAnInputThatSurelyDoesNotFitIsRefusedHere(t *testing.T) {
 }
 
 func TestTheSchemaOfTheFirstCapabilityCounts(t *testing.T) {
-	s := &session{service: &Service{schemas: newSchemas()}}
+	s := &session{service: &Service{schemaCache: newSchemaCache()}}
 	s.facts.declared = []v1alpha1.NodeCapability{{Name: "c", InputSchema: &v1alpha1.JSON{Raw: []byte(`{"required":["a"]}`)}}}
-	if s.misfit(askFor("c", `{}`)) == "" {
+	if s.validateInput(dispatchWithInput("c", `{}`)) == "" {
 		t.Error("an input that does not fit is offered")
 	}
 }
 
 func TestSchemasAreSharedCompiledOnceAndBounded(t *testing.T) {
-	service := &Service{schemas: newSchemas()}
+	service := &Service{schemaCache: newSchemaCache()}
 	schema := `{"type":"object","required":["a"]}`
 	for range 1000 {
-		if declaring(t, service, schema).misfit(askFor("c", `{}`)) == "" {
+		if newDeclaringSession(t, service, schema).validateInput(dispatchWithInput("c", `{}`)) == "" {
 			t.Fatal("an input that violates the schema is accepted")
 		}
 	}
-	if kept := service.schemas.kept.Len(); kept != 1 {
+	if kept := service.schemaCache.cache.Len(); kept != 1 {
 		t.Errorf("%d schemas are kept for 1000 sessions with the same, want 1", kept)
 	}
-	first := service.schemas.of([]byte(schema))
-	if first == nil || first != service.schemas.of([]byte(schema)) {
+	first := service.schemaCache.get([]byte(schema))
+	if first == nil || first != service.schemaCache.get([]byte(schema)) {
 		t.Error("a cached schema is compiled again")
 	}
-	for i := range 2 * maxKeptSchemas {
-		service.schemas.of(fmt.Appendf(nil, `{"title":"%d"}`, i))
+	for i := range 2 * maxCachedSchemas {
+		service.schemaCache.get(fmt.Appendf(nil, `{"title":"%d"}`, i))
 	}
-	if kept := service.schemas.kept.Len(); kept != maxKeptSchemas {
-		t.Errorf("%d schemas are kept, want at most %d", kept, maxKeptSchemas)
+	if kept := service.schemaCache.cache.Len(); kept != maxCachedSchemas {
+		t.Errorf("%d schemas are kept, want at most %d", kept, maxCachedSchemas)
 	}
 }

@@ -40,10 +40,10 @@ func TestJournalsAreComparedWithTheRecordedSession(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := &session{id: "mine", journal: c.journal, dials: c.dials, dialed: noon.Add(1500 * time.Millisecond), rival: c.rival}
+			s := &session{id: "mine", journalID: c.journal, dialCounter: c.dials, dialedAt: noon.Add(1500 * time.Millisecond), journalConflict: c.rival}
 			reset, err := s.compareJournals(&v1alpha1.Node{Status: c.last})
-			if refused := errors.Is(err, errReplaced); refused != c.wantRefused || reset != c.wantReset || s.facts.clone != c.wantClone {
-				t.Errorf("reset %t, clone %t, error %v; want reset %t, clone %t, refused %t", reset, s.facts.clone, err, c.wantReset, c.wantClone, c.wantRefused)
+			if refused := errors.Is(err, errReplaced); refused != c.wantRefused || reset != c.wantReset || s.facts.cloneSuspected != c.wantClone {
+				t.Errorf("reset %t, clone %t, error %v; want reset %t, clone %t, refused %t", reset, s.facts.cloneSuspected, err, c.wantReset, c.wantClone, c.wantRefused)
 			}
 		})
 	}
@@ -62,8 +62,8 @@ func TestOneAgentDialsOneAfterTheOther(t *testing.T) {
 		want    bool
 	}{
 		"overtaken on its way":                   {"a", 4, noon.Add(-time.Second), live, false},
-		"overtaken, as far as clocks can tell":   {"a", 4, noon.Add(dialSlack), live, false},
-		"begun after the later one was recorded": {"a", 4, noon.Add(dialSlack + time.Second), live, true},
+		"overtaken, as far as clocks can tell":   {"a", 4, noon.Add(dialTimeTolerance), live, false},
+		"begun after the later one was recorded": {"a", 4, noon.Add(dialTimeTolerance + time.Second), live, true},
 		"the count of the live session":          {"a", 5, noon.Add(-time.Second), live, true},
 		"its own record":                         {"a", 5, noon.Add(-time.Second), own, false},
 		"newer":                                  {"a", 6, noon.Add(time.Hour), live, false},
@@ -72,8 +72,8 @@ func TestOneAgentDialsOneAfterTheOther(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := &session{id: "mine", journal: c.journal, dials: c.dials, dialed: c.dialed}
-			if got := s.repeats(&v1alpha1.Node{Status: c.last}); got != c.want {
+			s := &session{id: "mine", journalID: c.journal, dialCounter: c.dials, dialedAt: c.dialed}
+			if got := s.repeatsLiveDial(&v1alpha1.Node{Status: c.last}); got != c.want {
 				t.Errorf("repeats() = %t, want %t", got, c.want)
 			}
 		})
@@ -88,17 +88,17 @@ func TestSignsOfACloneAreWrittenNowAndThen(t *testing.T) {
 		after  time.Duration
 		write  bool
 	}{
-		{v1alpha1.ReasonDialRepeated, 0, true}, {v1alpha1.ReasonDialRepeated, cloneRefresh - time.Second, false},
-		{v1alpha1.ReasonDialRepeated, cloneRefresh, true}, {v1alpha1.ReasonJournalChanged, cloneRefresh, true},
+		{v1alpha1.ReasonDialRepeated, 0, true}, {v1alpha1.ReasonDialRepeated, suspectedCloneInterval - time.Second, false},
+		{v1alpha1.ReasonDialRepeated, suspectedCloneInterval, true}, {v1alpha1.ReasonJournalChanged, suspectedCloneInterval, true},
 	} {
-		if got := f.suspectClone(c.reason, "words", at(c.after)); got != c.write {
+		if got := f.setSuspectedClone(c.reason, "words", at(c.after)); got != c.write {
 			t.Errorf("a sign of %s after %s was written: %t, want %t", c.reason, c.after, got, c.write)
 		}
 	}
-	if f.SessionStartedTime = ptr(at(cloneRefresh + time.Second)); !f.suspectClone(v1alpha1.ReasonJournalChanged, "words", at(cloneRefresh)) {
+	if f.SessionStartedTime = ptr(at(suspectedCloneInterval + time.Second)); !f.setSuspectedClone(v1alpha1.ReasonJournalChanged, "words", at(suspectedCloneInterval)) {
 		t.Error("a sign of the previous session hides a sign of this session")
 	}
-	if len(f.Conditions) != 1 || !f.Conditions[0].LastTransitionTime.Time.Equal(noon.Add(cloneRefresh)) {
+	if len(f.Conditions) != 1 || !f.Conditions[0].LastTransitionTime.Time.Equal(noon.Add(suspectedCloneInterval)) {
 		t.Errorf("conditions are %v, want one with the time of the last sign", f.Conditions)
 	}
 }

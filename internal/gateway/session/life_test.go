@@ -19,13 +19,13 @@ func TestASessionLastsUntilOneOfItsEnds(t *testing.T) {
 		held    int // number of sessions on the gateway; without sessions the watch has no lag
 		reason  string
 	}{
-		"silence":                    {func(s *session) { s.lastHeard = noon.Time }, 0, 0, v1alpha1.ReasonSessionLost},
-		"its age":                    {func(s *session) { s.oldAt = noon.Add(time.Minute - 1) }, time.Minute - 1, 0, v1alpha1.ReasonSessionEnded},
-		"a watch that shows nothing": {func(s *session) { s.lastHeard = noon.Add(time.Hour) }, 0, 1, v1alpha1.ReasonSessionEnded},
+		"silence":                    {func(s *session) { s.lastMessageAt = noon.Time }, 0, 0, v1alpha1.ReasonSessionLost},
+		"its age":                    {func(s *session) { s.maxAgeAt = noon.Add(time.Minute - 1) }, time.Minute - 1, 0, v1alpha1.ReasonSessionEnded},
+		"a watch that shows nothing": {func(s *session) { s.lastMessageAt = noon.Add(time.Hour) }, 0, 1, v1alpha1.ReasonSessionEnded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s := heldAt(c)
+			s := newBlockedSession(c)
 			s.service.registry.sessions = tt.held
 			lasts := tt.lasts
 			switch {
@@ -36,12 +36,12 @@ func TestASessionLastsUntilOneOfItsEnds(t *testing.T) {
 			}
 			tt.prepare(s)
 			c.SetTime(noon.Add(lasts - 1))
-			if s.checkLife(c.Now()); s.hasStopped() {
+			if s.stopIfExpired(c.Now()); s.isStopped() {
 				t.Fatalf("the session ends too early, for %s", s.ending.reason)
 			}
 			c.Step(1)
-			if s.checkLife(c.Now()); !s.hasStopped() || s.ending.reason != tt.reason {
-				t.Errorf("stopped %t for %q, want %q", s.hasStopped(), s.ending.reason, tt.reason)
+			if s.stopIfExpired(c.Now()); !s.isStopped() || s.ending.reason != tt.reason {
+				t.Errorf("stopped %t for %q, want %q", s.isStopped(), s.ending.reason, tt.reason)
 			}
 		})
 	}
@@ -59,15 +59,15 @@ func TestTheAlarmIsForTheNextThingThatTimeChanges(t *testing.T) {
 		"it is overdue":   {entry{offered: true}, v1alpha1.DispatchDispatched, (60 + 30 + 30) * time.Second},
 		"it is busy":      {entry{offered: true, busy: true}, v1alpha1.DispatchDispatched, never},
 		"it is settled":   {entry{offered: true, settled: true}, v1alpha1.DispatchDispatched, never},
-		"it has a result": {entry{offered: true, result: succeeded()}, v1alpha1.DispatchDispatched, never},
+		"it has a result": {entry{offered: true, result: succeededResult()}, v1alpha1.DispatchDispatched, never},
 		"it has ended":    {entry{offered: true}, v1alpha1.DispatchFailed, never},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s := heldAt(c)
+			s := newBlockedSession(c)
 			s.wakeAt = noon.Add(never)
-			tt.e.d = dispatchOf(s, c, tt.phase)
-			if s.wakeFor(&tt.e); !s.wakeAt.Equal(noon.Add(tt.want)) {
+			tt.e.d = newDispatch(s, c, tt.phase)
+			if s.setAlarm(&tt.e); !s.wakeAt.Equal(noon.Add(tt.want)) {
 				t.Errorf("the session wakes after %s, want %s", s.wakeAt.Sub(noon.Time), tt.want)
 			}
 		})
@@ -78,14 +78,14 @@ func TestANewSpecOfTheNodeIsAppliedToWhatWaits(t *testing.T) {
 	for name, generation := range map[string]int64{"the same spec": 1, "a new spec": 2} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, _, _ := atStore(c)
+			s, _, _ := newStoreSession(c)
 			s.publishing, s.node.Generation = true, 1
-			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			s.entries[d.UID] = &entry{d: d}
 			s.queue.add(s.entries[d.UID])
 			node := s.node.DeepCopy()
 			node.ResourceVersion, node.Generation, node.Spec.CapabilityPolicy.Allow = "2", generation, nil
-			s.learnNode(t.Context(), node, false)
+			s.applyNode(t.Context(), node, false)
 			if applied := s.unpublished && len(s.pending) == 1; applied != (generation == 2) {
 				t.Errorf("facts to publish: %t, %d writes", s.unpublished, len(s.pending))
 			}
@@ -108,13 +108,13 @@ func TestTheNodeThatCountsIsTheNewestOfItsUID(t *testing.T) {
 		"the deletion of one of that name": {func(n *v1alpha1.Node) { n.UID = "namesake" }, true, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _, _ := atStore(clocktesting.NewFakeClock(noon.Time))
+			s, _, _ := newStoreSession(clocktesting.NewFakeClock(noon.Time))
 			s.publishing, s.node.ResourceVersion = true, "5"
 			node := s.node.DeepCopy()
 			tt.change(node)
-			s.learnNode(t.Context(), node, tt.gone)
-			if s.hasStopped() != tt.stopped || (s.node == node) != tt.taken {
-				t.Errorf("stopped %t, applied %t, want %t, %t", s.hasStopped(), s.node == node, tt.stopped, tt.taken)
+			s.applyNode(t.Context(), node, tt.gone)
+			if s.isStopped() != tt.stopped || (s.node == node) != tt.taken {
+				t.Errorf("stopped %t, applied %t, want %t, %t", s.isStopped(), s.node == node, tt.stopped, tt.taken)
 			}
 		})
 	}
@@ -123,12 +123,12 @@ func TestTheNodeThatCountsIsTheNewestOfItsUID(t *testing.T) {
 // A result that arrived before the offer is settled, not offered again.
 func TestAnEntryWithAResultIsSettled(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, _ := atStore(c)
-	d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+	s, at, _ := newStoreSession(c)
+	d := newDispatch(s, c, v1alpha1.DispatchQueued)
 	d.ResourceVersion = "1"
-	e := s.knows(at, d, entry{result: succeeded()})
-	s.consider(t.Context(), e)
-	s.worksOff(t.Context())
+	e := s.addStored(at, d, entry{result: succeededResult()})
+	s.reevaluate(t.Context(), e)
+	s.runPending(t.Context())
 	if at.dispatch.Status.Phase != v1alpha1.DispatchSucceeded || s.queue.len() != 0 {
 		t.Errorf("phase %s, %d wait", at.dispatch.Status.Phase, s.queue.len())
 	}
@@ -145,15 +145,15 @@ func TestADispatchWithoutRoomForAStatusIsHeldByTheMachine(t *testing.T) {
 
 func TestTheEntriesOfASessionFollowTheJournal(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s := heldAt(c)
-	s.older = true
-	queued, accepted, running, ended := dispatchOf(s, c, v1alpha1.DispatchQueued), dispatchOf(s, c, v1alpha1.DispatchDispatched),
-		dispatchOf(s, c, v1alpha1.DispatchDispatched), dispatchOf(s, c, v1alpha1.DispatchFailed)
-	s.remember([]*v1alpha1.CapabilityDispatch{nil, queued, accepted, running, ended}, map[types.UID]*gatewayv1.UnsettledDispatch{
+	s := newBlockedSession(c)
+	s.journalRolledBack = true
+	queued, accepted, running, ended := newDispatch(s, c, v1alpha1.DispatchQueued), newDispatch(s, c, v1alpha1.DispatchDispatched),
+		newDispatch(s, c, v1alpha1.DispatchDispatched), newDispatch(s, c, v1alpha1.DispatchFailed)
+	s.createEntries([]*v1alpha1.CapabilityDispatch{nil, queued, accepted, running, ended}, map[types.UID]*gatewayv1.UnsettledDispatch{
 		accepted.UID: {State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED}, running.UID: {State: gatewayv1.UnsettledDispatch_STATE_RUNNING},
 	})
-	if len(s.entries) != 3 || s.queue.len() != 1 || len(s.flight) != 2 || len(s.doubted) != 1 {
-		t.Fatalf("%d entries, %d wait, %d in flight, %d in doubt", len(s.entries), s.queue.len(), len(s.flight), len(s.doubted))
+	if len(s.entries) != 3 || s.queue.len() != 1 || len(s.inFlight) != 2 || len(s.unverified) != 1 {
+		t.Fatalf("%d entries, %d wait, %d in flight, %d in doubt", len(s.entries), s.queue.len(), len(s.inFlight), len(s.unverified))
 	}
 	if e := s.entries[queued.UID]; e.offered || e.accepted {
 		t.Error("a dispatch that the machine does not know is offered")
@@ -168,12 +168,12 @@ func TestTheEntriesOfASessionFollowTheJournal(t *testing.T) {
 // A dispatch that ended within a second after the stored creation of the Node is for an earlier
 // machine: creation times are truncated to seconds.
 func TestADispatchThatEndedAsItsNodeWasMadeIsItsMachines(t *testing.T) {
-	s := &session{key: pc, node: &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: noon}}}
+	s := &session{key: pcKey, node: &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: noon}}}
 	for after, want := range map[time.Duration]bool{-time.Second: false, time.Second - time.Microsecond: false, time.Second: true} {
 		ended := metav1.NewMicroTime(noon.Add(after))
-		d := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: pc.Namespace},
-			Spec: v1alpha1.CapabilityDispatchSpec{NodeName: pc.Name}, Status: v1alpha1.CapabilityDispatchStatus{CompletedTime: &ended}}
-		if got := s.concerns(d); got != want {
+		d := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: pcKey.Namespace},
+			Spec: v1alpha1.CapabilityDispatchSpec{NodeName: pcKey.Name}, Status: v1alpha1.CapabilityDispatchStatus{CompletedTime: &ended}}
+		if got := s.belongsToNode(d); got != want {
 			t.Errorf("a dispatch that ended %s after its Node was made: %t, want %t", after, got, want)
 		}
 	}

@@ -16,7 +16,7 @@ func TestTheBudgetsOfANodeAreTheOnesInTheReference(t *testing.T) {
 	}
 	seconds := func(d time.Duration) string { return fmt.Sprintf("%d s", d/time.Second) }
 	for limit, want := range map[string]string{
-		"live reads for one Node's callers whose key the cache does not know: at once, then one every": fmt.Sprintf("%d, %s", liveReadsBurst, seconds(liveReadsEvery)),
+		"live reads for one Node's callers whose key the cache does not know: at once, then one every": fmt.Sprintf("%d, %s", liveReadsBurst, seconds(liveReadInterval)),
 		"writes of the status of one Node at once, over all its sessions: for new facts, for the end of a session (it waits), for the begin of a session (it is refused); then one every": fmt.Sprintf("%d, %d, %d, %s",
 			publishBurst, endBurst, sessionBurst, seconds(publishInterval)),
 		"declared capabilities of a Node; their schemas, each, in all, and levels of each":        fmt.Sprintf("%d; %d KiB, %d KiB, %d", maxCapabilities, maxSchemaBytes>>10, maxAllSchemasBytes>>10, maxSchemaLevels),
@@ -24,9 +24,9 @@ func TestTheBudgetsOfANodeAreTheOnesInTheReference(t *testing.T) {
 		"new schemas of one Node, that no machine has declared before: at once, then a second":    fmt.Sprintf("%d KiB, %d KiB", schemaBytesBurst>>10, schemaBytesPerSecond>>10),
 		"messages that are read from one machine: at once, then a second; their bytes":            fmt.Sprintf("%d, %d; %d MiB, %d MiB", messagesBurst, messagesPerSecond, bytesBurst>>20, bytesPerSecond>>20),
 		"writes on the way of the dispatches of one Node, a second, and at once":                  fmt.Sprintf("%d, %d", stepsPerSecond, stepsBurst),
-		"descriptions of capabilities taken in at once, then a second; of more the newest counts": fmt.Sprintf("%d, %d", changesBurst, changesPerSecond),
+		"descriptions of capabilities taken in at once, then a second; of more the newest counts": fmt.Sprintf("%d, %d", capabilityChangesBurst, capabilityChangesPerSecond),
 		"results for dispatches that a session does not know at once, then a second; more are dropped and repeated by the agent": fmt.Sprintf("%d, %d",
-			straysBurst, straysPerSecond),
+			unknownResultsBurst, unknownResultsPerSecond),
 	} {
 		if row := "| " + limit + " | " + want + " | |"; !strings.Contains(string(page), row) {
 			t.Errorf("docs/reference/limits.md has no row %s", row)

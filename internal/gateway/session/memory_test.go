@@ -13,33 +13,33 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-var pc = types.NamespacedName{Namespace: "fleet", Name: "pc"}
+var pcKey = types.NamespacedName{Namespace: "fleet", Name: "pc"}
 
 func TestLagIsTheAgeOfTheNewestOwnWriteTheWatchHasShown(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon.Time)
-	f := newFreshness(clock)
+	f := newWatchLag(clock)
 	step := func(d time.Duration) { clock.SetTime(clock.Now().Add(d)) }
-	want := func(lag time.Duration, why string) {
+	want := func(lag time.Duration, when string) {
 		t.Helper()
 		if got := f.lag(); got != lag {
-			t.Errorf("lag is %s %s, want %s", got, why, lag)
+			t.Errorf("lag is %s %s, want %s", got, when, lag)
 		}
 	}
 	step(time.Minute)
-	f.wrote(pc, "10", clock.Now())
+	f.addWrite(pcKey, "10", clock.Now())
 	step(time.Second)
 	want(61*time.Second, "before the write was shown")
-	f.saw(pc, "9")
+	f.observe(pcKey, "9")
 	want(61*time.Second, "after an older event")
-	f.saw(types.NamespacedName{Name: "other"}, "11")
+	f.observe(types.NamespacedName{Name: "other"}, "11")
 	want(61*time.Second, "after an event of another Node")
-	f.saw(pc, "10")
+	f.observe(pcKey, "10")
 	want(time.Second, "after the write was shown")
 	step(time.Hour)
 	if f.check(time.Minute) == nil {
 		t.Error("a watch without events for an hour is fresh")
 	}
-	f.restart()
+	f.reset()
 	if err := f.check(time.Minute); err != nil {
 		t.Errorf("a gateway that held no Node is stale: %v", err)
 	}
@@ -51,7 +51,7 @@ func TestNewer(t *testing.T) {
 		want bool
 	}{{"10", "9", true}, {"9", "10", false}, {"10", "10", false}, {"odd", "10", true}, {"odd", "odd", false}}
 	for _, c := range cases {
-		if got := newer(c.a, c.b); got != c.want {
+		if got := isNewerVersion(c.a, c.b); got != c.want {
 			t.Errorf("newer(%s, %s) = %t, want %t", c.a, c.b, got, c.want)
 		}
 	}
@@ -59,20 +59,20 @@ func TestNewer(t *testing.T) {
 
 func TestIntroductionIsForItsKeyOnceAndForAWhile(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon.Time)
-	i := newIntroductions(clock)
-	i.put(pc, "key", description{bootID: "one"})
-	if _, ok := i.take(pc, "other key"); ok {
+	i := newRegistrations(clock)
+	i.put(pcKey, "key", description{bootID: "one"})
+	if _, ok := i.take(pcKey, "other key"); ok {
 		t.Error("another key took the introduction")
 	}
-	if d, ok := i.take(pc, "key"); !ok || d.bootID != "one" || !d.at.Equal(clock.Now()) {
+	if d, ok := i.take(pcKey, "key"); !ok || d.bootID != "one" || !d.registeredAt.Equal(clock.Now()) {
 		t.Errorf("take() = %v, %t", d, ok)
 	}
-	if _, ok := i.take(pc, "key"); ok {
+	if _, ok := i.take(pcKey, "key"); ok {
 		t.Error("an introduction was taken twice")
 	}
-	i.put(pc, "key", description{})
-	clock.SetTime(clock.Now().Add(introductionLife + time.Second))
-	if _, ok := i.take(pc, "key"); ok {
+	i.put(pcKey, "key", description{})
+	clock.SetTime(clock.Now().Add(registrationTTL + time.Second))
+	if _, ok := i.take(pcKey, "key"); ok {
 		t.Error("an old introduction was taken")
 	}
 	i.put(types.NamespacedName{Name: "other"}, "key", description{})
@@ -85,17 +85,17 @@ func TestLiveReadsAreBoundedPerNodeAndForgotten(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon.Time)
 	r := newLiveReads(clock)
 	for range liveReadsBurst {
-		if !r.allow(pc) {
+		if !r.allow(pcKey) {
 			t.Fatal("refused within the budget")
 		}
 	}
-	if r.allow(pc) {
+	if r.allow(pcKey) {
 		t.Error("allowed beyond the budget")
 	}
 	if !r.allow(types.NamespacedName{Name: "other"}) {
 		t.Error("the budget of another Node was used")
 	}
-	clock.SetTime(clock.Now().Add(3 * liveReadsBurst * liveReadsEvery))
+	clock.SetTime(clock.Now().Add(3 * liveReadsBurst * liveReadInterval))
 	r.allow(types.NamespacedName{Name: "third"})
 	if len(r.byNode) != 1 {
 		t.Errorf("%d budgets are kept, want only the newest", len(r.byNode))
@@ -108,15 +108,15 @@ func TestStatusWritesAreBoundedByNodeOverItsSessions(t *testing.T) {
 	all := newAllowances(clock, func(types.NamespacedName) bool { return false })
 	writes := 0
 	for range 400 {
-		a := all.of(pc) // a new session
-		if a.beginSession(clock.Now()) {
+		a := all.forNode(pcKey) // a new session
+		if a.allowSession(clock.Now()) {
 			writes++
 			for !clock.Now().Before(a.publishDue()) {
-				a.spend(clock.Now())
+				a.countWrite(clock.Now())
 				writes++
 			}
 			if !clock.Now().Before(a.endDue()) {
-				a.spend(clock.Now())
+				a.countWrite(clock.Now())
 				writes++
 			}
 		}
@@ -126,7 +126,7 @@ func TestStatusWritesAreBoundedByNodeOverItsSessions(t *testing.T) {
 		t.Errorf("%d writes in 40 s, want at most %d", writes, most)
 	}
 	clock.SetTime(clock.Now().Add(time.Hour))
-	all.of(types.NamespacedName{Name: "other"})
+	all.forNode(types.NamespacedName{Name: "other"})
 	if len(all.byNode) != 1 {
 		t.Errorf("%d allowances are kept, want only the newest", len(all.byNode))
 	}
@@ -134,19 +134,19 @@ func TestStatusWritesAreBoundedByNodeOverItsSessions(t *testing.T) {
 
 func TestInboxKeepsTheNewestAndWakesOnce(t *testing.T) {
 	b := newInbox()
-	d := waiting(1, "a").d
+	d := newEntry(1, "a").d
 	newest := d.DeepCopy()
 	newest.ResourceVersion = "2"
 	b.putDispatch(d)
 	b.putDispatch(newest)
-	b.putLeft("b")
-	b.putDispatch(waiting(1, "b").d)
+	b.putLeftDispatch("b")
+	b.putDispatch(newEntry(1, "b").d)
 	b.putNode(&v1alpha1.Node{}, false)
 	if len(b.wake) != 1 {
 		t.Errorf("%d wake-ups, want 1", len(b.wake))
 	}
 	n := b.take()
-	if n.dispatches["a"] != newest || len(n.dispatches) != 2 || len(n.left) != 0 || n.node == nil {
+	if n.dispatches["a"] != newest || len(n.dispatches) != 2 || len(n.leftDispatches) != 0 || n.node == nil {
 		t.Errorf("took %+v", n)
 	}
 	if n := b.take(); n.node != nil || n.dispatches != nil {
@@ -163,8 +163,8 @@ func TestOutboxSendsInOrderAndGivesUpOnWhoDoesNotRead(t *testing.T) {
 			sent <- m.GetWelcome().GetSessionId()
 			return nil
 		},
-		failed: func(err error) { failed = err },
-		spawn:  func(f func()) { go f() },
+		onError: func(err error) { failed = err },
+		spawn:   func(f func()) { go f() },
 	}
 	message := func(id string) *gatewayv1.StreamNodeEventsResponse {
 		return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: &gatewayv1.Welcome{SessionId: id}}}
@@ -180,8 +180,8 @@ func TestOutboxSendsInOrderAndGivesUpOnWhoDoesNotRead(t *testing.T) {
 			break
 		}
 	}
-	if !errors.Is(err, errUnread) {
-		t.Errorf("push() = %v, want %v", err, errUnread)
+	if !errors.Is(err, errMachineNotReading) {
+		t.Errorf("push() = %v, want %v", err, errMachineNotReading)
 	}
 	close(release)
 	for _, want := range []string{"1", "2", "3"} {
@@ -198,9 +198,9 @@ func TestOutboxReportsABrokenStreamOnce(t *testing.T) {
 	broken := errors.New("broken")
 	failures := make(chan error, 2)
 	o := &outbox{
-		send:   func(*gatewayv1.StreamNodeEventsResponse) error { return broken },
-		failed: func(err error) { failures <- err },
-		spawn:  func(f func()) { go f() },
+		send:    func(*gatewayv1.StreamNodeEventsResponse) error { return broken },
+		onError: func(err error) { failures <- err },
+		spawn:   func(f func()) { go f() },
 	}
 	if err := o.push(&gatewayv1.StreamNodeEventsResponse{}); err != nil {
 		t.Fatal(err)
@@ -215,19 +215,19 @@ func TestOutboxReportsABrokenStreamOnce(t *testing.T) {
 
 func TestOldSessionNeverEvictsTheNew(t *testing.T) {
 	r := newRegistry()
-	release, err := r.acquire(context.Background(), pc)
+	release, err := r.acquire(context.Background(), pcKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, fresh := &session{key: pc}, &session{key: pc}
+	old, fresh := &session{key: pcKey}, &session{key: pcKey}
 	for _, s := range []*session{old, fresh} {
-		if _, err := r.put(s); err != nil {
+		if _, err := r.add(s); err != nil {
 			t.Fatal(err)
 		}
 	}
 	release()
 	r.remove(old)
-	if r.of(pc) != fresh {
+	if r.get(pcKey) != fresh {
 		t.Error("the end of the old session evicted the new one")
 	}
 	r.remove(fresh)
@@ -235,10 +235,10 @@ func TestOldSessionNeverEvictsTheNew(t *testing.T) {
 		t.Errorf("%d unused slots are kept", len(r.slots))
 	}
 	r.close()
-	if _, err := r.put(fresh); err == nil || r.begin() {
+	if _, err := r.add(fresh); err == nil || r.track() {
 		t.Error("a closed registry accepts sessions")
 	}
-	release, err = r.acquire(context.Background(), pc)
+	release, err = r.acquire(context.Background(), pcKey)
 	if err == nil {
 		release()
 	}
@@ -246,13 +246,13 @@ func TestOldSessionNeverEvictsTheNew(t *testing.T) {
 
 func TestOneTurnPerNode(t *testing.T) {
 	r := newRegistry()
-	release, err := r.acquire(context.Background(), pc)
+	release, err := r.acquire(context.Background(), pcKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := r.acquire(ctx, pc); !errors.Is(err, context.Canceled) {
+	if _, err := r.acquire(ctx, pcKey); !errors.Is(err, context.Canceled) {
 		t.Errorf("a second turn was given: %v", err)
 	}
 	release()

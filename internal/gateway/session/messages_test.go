@@ -34,14 +34,14 @@ func TestAMessageCountsForADispatchThatWasOfferedAndHasNoResult(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s := heldAt(c)
-			tt.e.d = dispatchOf(s, c, v1alpha1.DispatchQueued)
+			s := newBlockedSession(c)
+			tt.e.d = newDispatch(s, c, v1alpha1.DispatchQueued)
 			s.entries[tt.e.d.UID] = &tt.e
-			s.heard(t.Context(), progressOf(tt.e.d, 40))
+			s.handleMessage(t.Context(), progressOf(tt.e.d, 40))
 			if counted := tt.e.accepted && tt.e.stage == stageStart; counted != tt.want {
 				t.Errorf("the message counts: %t, want %t", counted, tt.want)
 			}
-			s.heard(t.Context(), progressOf(dispatchOf(s, c, v1alpha1.DispatchQueued), 40)) // an unknown dispatch
+			s.handleMessage(t.Context(), progressOf(newDispatch(s, c, v1alpha1.DispatchQueued), 40)) // an unknown dispatch
 		})
 	}
 }
@@ -49,10 +49,10 @@ func TestAMessageCountsForADispatchThatWasOfferedAndHasNoResult(t *testing.T) {
 func TestProgressIsAtMostAHundredPercent(t *testing.T) {
 	for sent, want := range map[uint32]int32{0: 0, 40: 40, 100: 100, 101: 100, 1 << 31: 100} {
 		c := clocktesting.NewFakeClock(noon.Time)
-		s := heldAt(c)
-		e := &entry{d: dispatchOf(s, c, v1alpha1.DispatchQueued), offered: true, busy: true}
+		s := newBlockedSession(c)
+		e := &entry{d: newDispatch(s, c, v1alpha1.DispatchQueued), offered: true, busy: true}
 		s.entries[e.d.UID] = e
-		if s.heard(t.Context(), progressOf(e.d, sent)); e.progress.Percent != want {
+		if s.handleMessage(t.Context(), progressOf(e.d, sent)); e.progress.Percent != want {
 			t.Errorf("%d %% are %d %%, want %d", sent, e.progress.Percent, want)
 		}
 	}
@@ -67,13 +67,13 @@ func TestTheSkewOfAClockIsPublishedWhenItCrossesTheLimit(t *testing.T) {
 		{0, skewLimit - 1, false}, {0, skewLimit, true}, {0, -skewLimit, true}, {skewLimit - 1, skewLimit, true},
 		{skewLimit, skewLimit + 1, false}, {skewLimit, -skewLimit, false}, {skewLimit, 0, true},
 	} {
-		s := heldAt(clocktesting.NewFakeClock(noon.Time))
+		s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
 		s.facts.skew = tt.before
-		s.noteSkew(noon.Add(tt.after))
+		s.updateSkew(noon.Add(tt.after))
 		if s.unpublished != tt.want || s.facts.skew != tt.after {
 			t.Errorf("from %s to %s: published %t, want %t; the skew is %s", tt.before, tt.after, s.unpublished, tt.want, s.facts.skew)
 		}
-		if s.noteSkew(time.Time{}); s.facts.skew != tt.after {
+		if s.updateSkew(time.Time{}); s.facts.skew != tt.after {
 			t.Error("a machine that sends no time has a skew")
 		}
 	}
@@ -84,8 +84,8 @@ func TestTheBundleIsSentWhenTheMachineHasAnotherOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := heldAt(clocktesting.NewFakeClock(noon.Time))
-	s.out.spawn = func(func()) {}
+	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
+	s.outbox.spawn = func(func()) {}
 	s.service.Bundle = func() identity.Bundle { return identity.Bundle{} }
 	if s.sendBundle(); len(s.sent()) != 0 {
 		t.Error("an empty bundle is sent")
@@ -99,14 +99,14 @@ func TestTheBundleIsSentWhenTheMachineHasAnotherOne(t *testing.T) {
 }
 
 func TestTheStoredBundleIsPublishedOnceAndOnlyAsASHA256(t *testing.T) {
-	s := heldAt(clocktesting.NewFakeClock(noon.Time))
+	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
 	s.publishing = true
 	for _, tt := range []struct {
 		sum  []byte
 		want bool
 	}{{make([]byte, 31), false}, {make([]byte, 33), false}, {nil, false}, {make([]byte, 32), true}, {make([]byte, 32), false}} {
 		s.unpublished = false
-		s.bundleStored(t.Context(), &gatewayv1.TrustBundleStored{Sha256: tt.sum})
+		s.handleBundleStored(t.Context(), &gatewayv1.TrustBundleStored{Sha256: tt.sum})
 		if s.unpublished != tt.want {
 			t.Errorf("a sum of %d bytes is published: %t, want %t", len(tt.sum), s.unpublished, tt.want)
 		}
@@ -114,11 +114,11 @@ func TestTheStoredBundleIsPublishedOnceAndOnlyAsASHA256(t *testing.T) {
 }
 
 func TestAChangeThatIsReplacedIsCountedAsThrottled(t *testing.T) {
-	s := heldAt(clocktesting.NewFakeClock(noon.Time))
+	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
 	s.publishing = true
 	const replaced = 3
-	for range changesBurst + 1 + replaced { // the first change beyond the burst waits
-		s.capabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{})
+	for range capabilityChangesBurst + 1 + replaced { // the first change beyond the burst waits
+		s.handleCapabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{})
 	}
 	var counted dto.Metric
 	if err := s.service.metrics.throttled.WithLabelValues(throttledChange).Write(&counted); err != nil {

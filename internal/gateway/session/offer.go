@@ -13,8 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// blockedRetry is the interval at which a blocked session checks whether it may make offers again.
-const blockedRetry = 2 * time.Second
+// blockedRetryInterval is the interval at which a blocked session checks whether it may make offers again.
+const blockedRetryInterval = 2 * time.Second
 
 // offer fills the window of the Node with waiting dispatches, oldest first.
 func (s *session) offer(ctx context.Context) {
@@ -22,32 +22,32 @@ func (s *session) offer(ctx context.Context) {
 		return
 	}
 	for _, e := range s.queue.newest(s.queue.len() - s.service.MaxQueued) {
-		s.refuse(ctx, e, queueFull)
+		s.settleUnoffered(ctx, e, queueFull)
 	}
-	if s.certificateEnded() {
+	if s.certificateExpired() {
 		return // The machine reconnects with a new certificate.
 	}
-	if s.queue.len() == 0 || s.node.Spec.DesiredState == v1alpha1.NodeSuspended || len(s.flight) >= s.window() {
+	if s.queue.len() == 0 || s.node.Spec.DesiredState == v1alpha1.NodeSuspended || len(s.inFlight) >= s.window() {
 		return
 	}
 	if err := s.service.Check(); err != nil {
 		s.log().V(1).Info("cannot make offers now", "reason", err.Error())
-		s.wakeIn(blockedRetry)
+		s.wakeIn(blockedRetryInterval)
 		return
 	}
-	for s.queue.len() > 0 && len(s.flight) < s.window() {
+	for s.queue.len() > 0 && len(s.inFlight) < s.window() {
 		e := s.queue.first(func(e *entry) bool { return !s.postponed(e) })
 		if e == nil {
 			return
 		}
 		switch s.admission(e.d, s.node).Kind {
 		case dispatch.VerdictOffer:
-			if why := s.misfit(e.d); why != "" {
-				s.refuse(ctx, e, s.unfit(why))
+			if reason := s.validateInput(e.d); reason != "" {
+				s.settleUnoffered(ctx, e, s.rejectInput(reason))
 				continue
 			}
 			s.queue.remove(e)
-			s.flight[e.d.UID] = struct{}{}
+			s.inFlight[e.d.UID] = struct{}{}
 			s.reviewClaimOffer(ctx, e)
 		case dispatch.VerdictWait:
 			return
@@ -73,20 +73,20 @@ func (s *session) admit(ctx context.Context, e *entry) {
 	switch s.admission(e.d, s.node).Kind {
 	case dispatch.VerdictDone:
 		s.queue.remove(e)
-		s.conclude(e)
+		s.markSettled(e)
 	case dispatch.VerdictSettle:
 		if s.postponed(e) {
 			s.queue.add(e)
 			return
 		}
 		declared := s.facts.declared
-		s.refuse(ctx, e, func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+		s.settleUnoffered(ctx, e, func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 			verdict := dispatch.Admit(d, node, declared, now)
 			return verdict.Status, verdict.Kind == dispatch.VerdictSettle
 		})
 	default:
 		s.queue.add(e)
-		s.wakeFor(e)
+		s.setAlarm(e)
 	}
 }
 
@@ -98,14 +98,14 @@ func noLongerAllowed(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.
 	return dispatch.NoLongerAllowed(d, now), !dispatch.Finished(d.Status)
 }
 
-func (s *session) certificateEnded() bool {
-	end := s.certificateEnd()
+func (s *session) certificateExpired() bool {
+	end := s.certificateExpiry()
 	return !end.IsZero() && !s.service.Time.Now().Before(end)
 }
 
 // mayOffer reports whether an entry that has a slot in the window may be offered now.
 func (s *session) mayOffer(e *entry) bool {
-	return !s.ended && !s.draining && !s.certificateEnded() && s.service.Check() == nil && s.admission(e.d, s.node).Kind == dispatch.VerdictOffer
+	return !s.ended && !s.draining && !s.certificateExpired() && s.service.Check() == nil && s.admission(e.d, s.node).Kind == dispatch.VerdictOffer
 }
 
 // reviewClaimOffer offers an entry that has a slot in the window. First it reviews the requester
@@ -114,7 +114,7 @@ func (s *session) reviewClaimOffer(ctx context.Context, e *entry) {
 	switch {
 	case s.service.reviewDue(e.d) && !s.service.Clock.Now().Before(e.reviewedUntil):
 		s.reviewWaiting(ctx, e)
-	case dispatch.NeedsClaim(e.d, s.fastAfter):
+	case dispatch.NeedsClaim(e.d, s.noClaimAfter):
 		s.claim(ctx, e)
 	default:
 		s.sendOffer(e)
@@ -125,44 +125,44 @@ func (s *session) reviewClaimOffer(ctx context.Context, e *entry) {
 func (s *session) reviewWaiting(ctx context.Context, e *entry) {
 	e.busy = true
 	d := e.d
-	s.work(ctx, func(ctx context.Context) func(context.Context) {
+	s.runInWorker(ctx, func(ctx context.Context) func(context.Context) {
 		review, err := s.service.review(ctx, d)
 		return func(ctx context.Context) {
 			e.busy, e.review = false, review
 			switch {
 			case err == nil && review == dispatch.ReviewRefused && !s.ended && e.result == nil:
-				s.land(e)
-				s.refuse(ctx, e, noLongerAllowed)
+				s.releaseSlot(e)
+				s.settleUnoffered(ctx, e, noLongerAllowed)
 			case err == nil && s.mayOffer(e) && e.result == nil:
-				e.reviewedUntil = s.service.Clock.Now().Add(reviewMemory)
+				e.reviewedUntil = s.service.Clock.Now().Add(reviewTTL)
 				s.reviewClaimOffer(ctx, e)
 			default:
 				if err != nil && ctx.Err() == nil {
 					s.log().Error(err, "cannot review the requester of a dispatch that waited", "dispatch", d.Name)
 				}
-				s.notOffered(ctx, e, err)
+				s.requeue(ctx, e, err)
 			}
 		}
 	})
 }
 
-// notOffered returns an entry from the window to the queue.
-func (s *session) notOffered(ctx context.Context, e *entry, err error) {
-	s.land(e)
+// requeue returns an entry from the window to the queue.
+func (s *session) requeue(ctx context.Context, e *entry, err error) {
+	s.releaseSlot(e)
 	// The obstacle may disappear without an event of this Node.
-	s.wakeIn(blockedRetry)
+	s.wakeIn(blockedRetryInterval)
 	if err != nil {
 		s.queue.add(e)
 		return
 	}
-	s.consider(ctx, e)
+	s.reevaluate(ctx, e)
 }
 
 // claim claims an entry before it is offered, so that no other process can prove it unstarted.
 func (s *session) claim(ctx context.Context, e *entry) {
 	node, declared := s.node, s.facts.declared
 	s.write(ctx, e, "claim", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
-		if !dispatch.NeedsClaim(d, s.fastAfter) || dispatch.Admit(d, node, declared, now).Kind != dispatch.VerdictOffer {
+		if !dispatch.NeedsClaim(d, s.noClaimAfter) || dispatch.Admit(d, node, declared, now).Kind != dispatch.VerdictOffer {
 			return v1alpha1.CapabilityDispatchStatus{}, false
 		}
 		return dispatch.Claim(d.Status, s.service.Gateway, now), true
@@ -171,7 +171,7 @@ func (s *session) claim(ctx context.Context, e *entry) {
 			s.reviewClaimOffer(ctx, e)
 			return
 		}
-		s.notOffered(ctx, e, err)
+		s.requeue(ctx, e, err)
 	})
 }
 
@@ -192,11 +192,11 @@ func (s *session) sendOffer(e *entry) {
 	s.service.metrics.offers.Inc()
 	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: offer}})
 	s.wakeBy(now.Add(s.service.DispatchedDelay))
-	s.wakeFor(e)
+	s.setAlarm(e)
 }
 
-// land releases the slot of e in the window.
-func (s *session) land(e *entry) { delete(s.flight, e.d.UID) }
+// releaseSlot releases the slot of e in the window.
+func (s *session) releaseSlot(e *entry) { delete(s.inFlight, e.d.UID) }
 
 func refOf(d *v1alpha1.CapabilityDispatch) *gatewayv1.DispatchRef {
 	return &gatewayv1.DispatchRef{Namespace: d.Namespace, Name: d.Name, Uid: string(d.UID)}

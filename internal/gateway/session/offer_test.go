@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// offers returns the number of sent offers.
-func (s *session) offers() (n int) {
+// offersSent returns the number of sent offers.
+func (s *session) offersSent() (n int) {
 	for _, m := range s.sent() {
 		if m.GetOffer() != nil {
 			n++
@@ -31,16 +31,16 @@ func TestTheWindowIsFilledAndNoMore(t *testing.T) {
 		offers      int
 	}{{0, 1}, {1, 1}, {3, 3}, {9, 5}} {
 		c := clocktesting.NewFakeClock(noon.Time)
-		s, _, gate := atStore(c)
+		s, _, gate := newStoreSession(c)
 		s.node.Spec.MaxInFlight = tt.maxInFlight
 		for range 5 {
-			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			e := &entry{d: d}
 			s.entries[d.UID] = e
 			s.queue.add(e)
 		}
-		if s.offer(t.Context()); s.offers() != tt.offers || len(s.flight) != tt.offers || s.queue.len() != 5-tt.offers {
-			t.Errorf("maxInFlight %d: %d offers, %d in flight, %d wait, want %d offers", tt.maxInFlight, s.offers(), len(s.flight), s.queue.len(), tt.offers)
+		if s.offer(t.Context()); s.offersSent() != tt.offers || len(s.inFlight) != tt.offers || s.queue.len() != 5-tt.offers {
+			t.Errorf("maxInFlight %d: %d offers, %d in flight, %d wait, want %d offers", tt.maxInFlight, s.offersSent(), len(s.inFlight), s.queue.len(), tt.offers)
 		}
 		if gate.err, s.wakeAt = errTest, noon.Add(time.Hour); s.queue.len() > 0 {
 			if s.offer(t.Context()); !s.wakeAt.Equal(noon.Add(time.Hour)) {
@@ -52,11 +52,11 @@ func TestTheWindowIsFilledAndNoMore(t *testing.T) {
 
 func TestBeyondMaxQueuedTheNewestAreRefused(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, _, _ := atStore(c)
+	s, _, _ := newStoreSession(c)
 	s.service.MaxQueued = 2
-	s.flight["another"] = struct{}{}
+	s.inFlight["another"] = struct{}{}
 	for i := range 3 {
-		d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+		d := newDispatch(s, c, v1alpha1.DispatchQueued)
 		d.CreationTimestamp = metav1.NewTime(noon.Add(time.Duration(i) * time.Second))
 		s.entries[d.UID] = &entry{d: d}
 		s.queue.add(s.entries[d.UID])
@@ -71,8 +71,8 @@ func TestBeyondMaxQueuedTheNewestAreRefused(t *testing.T) {
 func TestAnOfferCarriesTheBoundOfItsOutput(t *testing.T) {
 	for spec, want := range map[int32]uint32{-1: 0, 0: 0, 7: 7} {
 		c := clocktesting.NewFakeClock(noon.Time)
-		s, _, _ := atStore(c)
-		d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+		s, _, _ := newStoreSession(c)
+		d := newDispatch(s, c, v1alpha1.DispatchQueued)
 		d.Spec.MaxPayloadBytes = spec
 		s.sendOffer(&entry{d: d})
 		if got := s.sent()[0].GetOffer().GetMaxPayloadBytes(); got != want {
@@ -96,33 +96,33 @@ func TestADispatchThatWaitedIsReviewedBeforeItsOffer(t *testing.T) {
 		"the review fails":         {func(_ *session, at *store, _ *openGate, _ *entry) { at.reviewError = errTest }, false, v1alpha1.DispatchQueued, 1, 0},
 		"the proof is lost":        {func(_ *session, _ *store, g *openGate, _ *entry) { g.err = errTest }, false, v1alpha1.DispatchQueued, 1, 0},
 		"the Node is suspended":    {func(s *session, _ *store, _ *openGate, _ *entry) { s.node.Spec.DesiredState = v1alpha1.NodeSuspended }, false, v1alpha1.DispatchQueued, 1, 0},
-		"the machine has a result": {func(s *session, _ *store, _ *openGate, e *entry) { e.result = succeeded() }, false, v1alpha1.DispatchSucceeded, 0, 0},
-		"a result, and it may not": {func(s *session, at *store, _ *openGate, e *entry) { e.result, at.allow = succeeded(), nil }, false, v1alpha1.DispatchSucceeded, 0, 0},
+		"the machine has a result": {func(s *session, _ *store, _ *openGate, e *entry) { e.result = succeededResult() }, false, v1alpha1.DispatchSucceeded, 0, 0},
+		"a result, and it may not": {func(s *session, at *store, _ *openGate, e *entry) { e.result, at.allow = succeededResult(), nil }, false, v1alpha1.DispatchSucceeded, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, gate := atStore(c)
+			s, at, gate := newStoreSession(c)
 			at.allow = func(authorizationv1.SubjectAccessReviewSpec) bool { return true }
-			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			d.ResourceVersion, d.Spec.ExpirySeconds = "1", 3600
-			e := s.knows(at, d, entry{})
+			e := s.addStored(at, d, entry{})
 			s.queue.add(e)
 			c.Step(s.service.ReviewAfter)
 			s.service.lease.renewed = c.Now()
-			if s.offer(t.Context()); s.offers() != 0 || len(s.pending) != 1 {
-				t.Fatalf("%d offers, %d requests before the review", s.offers(), len(s.pending))
+			if s.offer(t.Context()); s.offersSent() != 0 || len(s.pending) != 1 {
+				t.Fatalf("%d offers, %d requests before the review", s.offersSent(), len(s.pending))
 			}
 			tt.during(s, at, gate, e)
-			s.worksOff(t.Context())
-			if s.offers() == 1 != tt.offered || at.dispatch.Status.Phase != tt.phase || s.queue.len() != tt.queued || len(s.flight) != tt.flight {
+			s.runPending(t.Context())
+			if s.offersSent() == 1 != tt.offered || at.dispatch.Status.Phase != tt.phase || s.queue.len() != tt.queued || len(s.inFlight) != tt.flight {
 				t.Errorf("%d offers, phase %s, %d queued, %d in flight, want offered %t, %s, %d, %d",
-					s.offers(), at.dispatch.Status.Phase, s.queue.len(), len(s.flight), tt.offered, tt.phase, tt.queued, tt.flight)
+					s.offersSent(), at.dispatch.Status.Phase, s.queue.len(), len(s.inFlight), tt.offered, tt.phase, tt.queued, tt.flight)
 			}
 		})
 	}
 }
 
-func succeeded() *dispatch.Result {
+func succeededResult() *dispatch.Result {
 	return &dispatch.Result{Outcome: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished, Output: []byte(`1`)}
 }
 
@@ -146,16 +146,16 @@ func TestADispatchIsOfferedAfterItsClaimIsStored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, _ := atStore(c)
-			s.fastAfter = noon
-			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			s, at, _ := newStoreSession(c)
+			s.noClaimAfter = noon
+			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			d.ResourceVersion = "1"
-			s.queue.add(s.knows(at, d, entry{}))
+			s.queue.add(s.addStored(at, d, entry{}))
 			tt.meet(at)
 			s.offer(t.Context())
-			s.worksOff(t.Context())
-			if s.offers() == 1 != tt.offered || at.dispatch.Status.Phase != tt.phase || s.queue.len() != tt.queued {
-				t.Errorf("%d offers, phase %s, %d queued", s.offers(), at.dispatch.Status.Phase, s.queue.len())
+			s.runPending(t.Context())
+			if s.offersSent() == 1 != tt.offered || at.dispatch.Status.Phase != tt.phase || s.queue.len() != tt.queued {
+				t.Errorf("%d offers, phase %s, %d queued", s.offersSent(), at.dispatch.Status.Phase, s.queue.len())
 			}
 		})
 	}
@@ -168,14 +168,14 @@ func TestAnEntryThatWasNotOfferedGoesBackToTheQueue(t *testing.T) {
 		writes int
 	}{"obstacle": {nil, 1}, "failure": {errTest, 0}} {
 		c := clocktesting.NewFakeClock(noon.Time)
-		s, at, _ := atStore(c)
-		d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+		s, at, _ := newStoreSession(c)
+		d := newDispatch(s, c, v1alpha1.DispatchQueued)
 		d.Spec.Cancel = true
-		e := s.knows(at, d, entry{})
-		s.flight[d.UID], s.wakeAt = struct{}{}, noon.Add(time.Hour)
-		s.notOffered(t.Context(), e, tt.err)
-		if len(s.pending) != tt.writes || s.queue.len() != 1-tt.writes || len(s.flight) != 0 || !s.wakeAt.Equal(noon.Add(blockedRetry)) {
-			t.Errorf("%s: %d writes, %d queued, %d in flight, the session wakes at %s", name, len(s.pending), s.queue.len(), len(s.flight), s.wakeAt)
+		e := s.addStored(at, d, entry{})
+		s.inFlight[d.UID], s.wakeAt = struct{}{}, noon.Add(time.Hour)
+		s.requeue(t.Context(), e, tt.err)
+		if len(s.pending) != tt.writes || s.queue.len() != 1-tt.writes || len(s.inFlight) != 0 || !s.wakeAt.Equal(noon.Add(blockedRetryInterval)) {
+			t.Errorf("%s: %d writes, %d queued, %d in flight, the session wakes at %s", name, len(s.pending), s.queue.len(), len(s.inFlight), s.wakeAt)
 		}
 	}
 }
@@ -191,10 +191,10 @@ func TestAnInputThatDoesNotFitEndsOnlyWhatWouldBeOffered(t *testing.T) {
 		"it waits":            {func(_ *v1alpha1.CapabilityDispatch, n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended }, ""},
 	} {
 		c := clocktesting.NewFakeClock(noon.Time)
-		s, _, _ := atStore(c)
-		d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+		s, _, _ := newStoreSession(c)
+		d := newDispatch(s, c, v1alpha1.DispatchQueued)
 		tt.change(d, s.node)
-		status, write := s.unfit("why")(d, s.node, c.Now())
+		status, write := s.rejectInput("why")(d, s.node, c.Now())
 		code := ""
 		if status.Error != nil {
 			code = status.Error.Code
@@ -207,8 +207,8 @@ func TestAnInputThatDoesNotFitEndsOnlyWhatWouldBeOffered(t *testing.T) {
 
 func TestARefusedWriteWaitsLongerEachTime(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s := heldAt(c)
-	e := &entry{d: dispatchOf(s, c, v1alpha1.DispatchQueued)}
+	s := newBlockedSession(c)
+	e := &entry{d: newDispatch(s, c, v1alpha1.DispatchQueued)}
 	for i, want := range []time.Duration{2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 30} {
 		s.wakeAt = noon.Add(time.Hour)
 		s.postpone(e)
@@ -232,7 +232,7 @@ func TestARefusalConcernsItsObjectAlone(t *testing.T) {
 	for code, want := range map[int32]bool{399: false, 400: true, 401: false, 403: true, 404: false, 408: false, 409: false, 418: true, 422: true, 429: false, 499: true, 500: false, 503: false} {
 		// With a known reason, apierrors does not derive another error from the code.
 		err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: code, Reason: metav1.StatusReasonGone}}
-		if got := refused(err); got != want {
+		if got := isRefusal(err); got != want {
 			t.Errorf("refused(%d) = %t, want %t", code, got, want)
 		}
 	}
@@ -240,11 +240,11 @@ func TestARefusalConcernsItsObjectAlone(t *testing.T) {
 		errTest: false, context.Canceled: false, errors.New("etcdserver: request is too large"): true, errors.New("trying to send message larger than max"): true,
 		apierrors.NewRequestEntityTooLargeError("large"): true, apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("Node").GroupKind(), "n", nil): true,
 	} {
-		if got := contentRefused(err); got != want {
+		if got := isContentRefusal(err); got != want {
 			t.Errorf("contentRefused(%v) = %t, want %t", err, got, want)
 		}
 	}
-	if sizeRefused(nil) || contentRefused(nil) {
+	if isSizeRefusal(nil) || isContentRefusal(nil) {
 		t.Error("a nil error counts as a refusal")
 	}
 }

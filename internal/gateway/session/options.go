@@ -127,13 +127,13 @@ func setDefault[T comparable](field *T, value T) {
 // than all other fields together.
 func CacheByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
-		&v1alpha1.Node{}:               {Transform: slimNode()},
-		&v1alpha1.CapabilityDispatch{}: {Field: unfinished(), Transform: cache.TransformStripManagedFields()},
+		&v1alpha1.Node{}:               {Transform: trimNode()},
+		&v1alpha1.CapabilityDispatch{}: {Field: unfinishedSelector(), Transform: cache.TransformStripManagedFields()},
 	}
 }
 
-// unfinished returns a selector for dispatches whose phase is not terminal.
-func unfinished() fields.Selector {
+// unfinishedSelector returns a selector for dispatches whose phase is not terminal.
+func unfinishedSelector() fields.Selector {
 	var all []fields.Selector
 	for _, phase := range dispatch.TerminalPhases() {
 		all = append(all, fields.OneTermNotEqualSelector("status.phase", string(phase)))

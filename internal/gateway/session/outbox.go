@@ -11,16 +11,16 @@ import (
 // number far lower for a well-behaved machine.
 const maxUnsent = 512
 
-// errUnread ends the session of a machine that sends but does not read.
-var errUnread = errors.New("too many messages wait for the machine")
+// errMachineNotReading ends the session of a machine that sends but does not read.
+var errMachineNotReading = errors.New("too many messages wait for the machine")
 
 // outbox sends messages in order without blocking the session. Its goroutine runs only while
 // messages wait, so thousands of idle sessions need no goroutine.
 type outbox struct {
 	send func(*gatewayv1.StreamNodeEventsResponse) error
-	// failed is called with the first error of send; it must not block.
-	failed func(error)
-	spawn  func(func())
+	// onError is called with the first error of send; it must not block.
+	onError func(error)
+	spawn   func(func())
 
 	mu      sync.Mutex
 	unsent  []*gatewayv1.StreamNodeEventsResponse
@@ -33,7 +33,7 @@ func (o *outbox) push(m *gatewayv1.StreamNodeEventsResponse) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil && len(o.unsent) >= maxUnsent {
-		o.err = errUnread
+		o.err = errMachineNotReading
 	}
 	if o.err != nil {
 		return o.err
@@ -48,7 +48,7 @@ func (o *outbox) push(m *gatewayv1.StreamNodeEventsResponse) error {
 
 func (o *outbox) drain() {
 	for {
-		batch := o.next()
+		batch := o.takeBatch()
 		if batch == nil {
 			return
 		}
@@ -61,7 +61,7 @@ func (o *outbox) drain() {
 	}
 }
 
-func (o *outbox) next() []*gatewayv1.StreamNodeEventsResponse {
+func (o *outbox) takeBatch() []*gatewayv1.StreamNodeEventsResponse {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	batch := o.unsent
@@ -75,5 +75,5 @@ func (o *outbox) fail(err error) {
 	o.mu.Lock()
 	o.err, o.unsent = err, nil
 	o.mu.Unlock()
-	o.failed(err)
+	o.onError(err)
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// pollHold is the time that a poll waits for messages. It is shorter than the silence that ends a
+// pollTimeout is the time that a poll waits for messages. It is shorter than the silence that ends a
 // session.
-const pollHold = 30 * time.Second
+const pollTimeout = 30 * time.Second
 
 var (
 	errUnknownSession = status.Error(codes.FailedPrecondition, "unknown session id; say Hello again")
-	errOvertaken      = status.Error(codes.Canceled, "a newer poll replaced this one")
+	errPollReplaced   = status.Error(codes.Canceled, "a newer poll replaced this one")
 )
 
 // polledSessions maps session ids to sessions, because each poll may use another connection.
@@ -31,20 +31,20 @@ func newPolledSessions() *polledSessions {
 	return &polledSessions{byID: map[string]*pollConn{}}
 }
 
-func (p *polledSessions) put(id string, c *pollConn) {
+func (p *polledSessions) add(id string, c *pollConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.byID[id] = c
 }
 
-func (p *polledSessions) drop(id string) {
+func (p *polledSessions) remove(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.byID, id)
 }
 
-// of returns the conn of a session if caller owns the session.
-func (p *polledSessions) of(id string, caller peer.Identity) (*pollConn, error) {
+// get returns the conn of a session if caller owns the session.
+func (p *polledSessions) get(id string, caller peer.Identity) (*pollConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.byID[id]
@@ -54,13 +54,13 @@ func (p *polledSessions) of(id string, caller peer.Identity) (*pollConn, error) 
 	return c, nil
 }
 
-// await blocks a poll until messages wait for the machine, or until pollHold has passed.
-func (s *Service) await(ctx context.Context, c *pollConn, acknowledged uint64) (*gatewayv1.PollDispatchResponse, error) {
-	hold := s.Clock.NewTimer(pollHold)
-	defer hold.Stop()
-	overtaken := c.begin(acknowledged)
+// awaitMessages blocks a poll until messages wait for the machine, or until pollTimeout has passed.
+func (s *Service) awaitMessages(ctx context.Context, c *pollConn, acknowledged uint64) (*gatewayv1.PollDispatchResponse, error) {
+	timer := s.Clock.NewTimer(pollTimeout)
+	defer timer.Stop()
+	replaced := c.startPoll(acknowledged)
 	for {
-		out, sequence := c.take(overtaken)
+		out, sequence := c.take(replaced)
 		answer := &gatewayv1.PollDispatchResponse{Messages: out, Sequence: sequence}
 		if len(out) > 0 {
 			return answer, nil
@@ -68,10 +68,10 @@ func (s *Service) await(ctx context.Context, c *pollConn, acknowledged uint64) (
 		select {
 		case <-c.wake:
 		case <-c.ended:
-			return nil, c.end()
-		case <-overtaken:
-			return nil, errOvertaken
-		case <-hold.C():
+			return nil, c.endError()
+		case <-replaced:
+			return nil, errPollReplaced
+		case <-timer.C():
 			return answer, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -88,15 +88,15 @@ func (s *Service) PollDispatch(ctx context.Context, request *gatewayv1.PollDispa
 	if request.GetSessionId() == "" {
 		return s.openPolled(ctx, id, request.GetHello())
 	}
-	c, err := s.polled.of(request.GetSessionId(), id)
+	c, err := s.polled.get(request.GetSessionId(), id)
 	if err != nil {
 		return nil, err
 	}
 	// A poll counts as a heartbeat.
-	if err := c.hear(ctx, &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{Heartbeat: &gatewayv1.Heartbeat{}}}); err != nil {
+	if err := c.deliver(ctx, &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{Heartbeat: &gatewayv1.Heartbeat{}}}); err != nil {
 		return nil, err
 	}
-	answer, err := s.await(ctx, c, request.GetAcknowledged())
+	answer, err := s.awaitMessages(ctx, c, request.GetAcknowledged())
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (s *Service) openPolled(ctx context.Context, id peer.Identity, hello *gatew
 	if hello == nil {
 		return nil, status.Error(codes.InvalidArgument, "the first poll must carry Hello")
 	}
-	if !s.registry.begin() {
+	if !s.registry.track() {
 		return nil, errDraining
 	}
 	defer s.registry.running.Done()
@@ -120,20 +120,20 @@ func (s *Service) openPolled(ctx context.Context, id peer.Identity, hello *gatew
 		c.err = s.serve(sessionCtx, c)
 		close(c.ended)
 	})
-	if err := c.hear(ctx, &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: hello}}); err != nil {
+	if err := c.deliver(ctx, &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: hello}}); err != nil {
 		cancel()
 		return nil, err
 	}
-	answer, err := s.await(ctx, c, 0)
+	answer, err := s.awaitMessages(ctx, c, 0)
 	if err != nil || len(answer.GetMessages()) == 0 {
 		cancel()
 		return nil, err
 	}
 	answer.SessionId = answer.GetMessages()[0].GetWelcome().GetSessionId()
-	s.polled.put(answer.SessionId, c)
+	s.polled.add(answer.SessionId, c)
 	s.registry.spawn(func() {
 		<-c.ended
-		s.polled.drop(answer.SessionId)
+		s.polled.remove(answer.SessionId)
 	})
 	return answer, nil
 }
@@ -144,12 +144,12 @@ func (s *Service) ReportResult(ctx context.Context, request *gatewayv1.ReportRes
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.polled.of(request.GetSessionId(), id)
+	c, err := s.polled.get(request.GetSessionId(), id)
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range request.GetMessages() {
-		if err := c.hear(ctx, m); err != nil {
+		if err := c.deliver(ctx, m); err != nil {
 			return nil, err
 		}
 	}

@@ -32,13 +32,13 @@ type pollConn struct {
 	// answers with messages.
 	sent     []*gatewayv1.StreamNodeEventsResponse
 	sequence uint64
-	// overtaken is closed when a newer poll replaces the waiting one.
-	overtaken chan struct{}
+	// replaced is closed when a newer poll replaces the waiting one.
+	replaced chan struct{}
 }
 
 func newPollConn(owner peer.Identity) *pollConn {
 	return &pollConn{owner: owner, in: make(chan *gatewayv1.StreamNodeEventsRequest), ended: make(chan struct{}),
-		wake: make(chan struct{}, 1), overtaken: make(chan struct{})}
+		wake: make(chan struct{}, 1), replaced: make(chan struct{})}
 }
 
 // Recv returns the next message of the machine to the session.
@@ -56,42 +56,42 @@ func (c *pollConn) Send(m *gatewayv1.StreamNodeEventsResponse) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.sent)+len(c.out) >= maxUnsent {
-		return errUnread
+		return errMachineNotReading
 	}
 	c.out = append(c.out, m)
-	c.rouse()
+	c.notify()
 	return nil
 }
 
-// rouse wakes the waiting poll. The caller must hold mu.
-func (c *pollConn) rouse() {
+// notify wakes the waiting poll. The caller must hold mu.
+func (c *pollConn) notify() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
 }
 
-// begin starts a poll of a machine that has received all answers up to acknowledged. It queues
+// startPoll starts a poll of a machine that has received all answers up to acknowledged. It queues
 // the messages of a lost answer again. It ends a poll that still waits, because that poll was on
 // a broken connection.
-func (c *pollConn) begin(acknowledged uint64) (overtaken <-chan struct{}) {
+func (c *pollConn) startPoll(acknowledged uint64) (replaced <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if acknowledged != 0 && acknowledged < c.sequence {
 		c.out = append(c.sent, c.out...)
 	}
 	c.sent = nil
-	close(c.overtaken)
-	c.overtaken = make(chan struct{})
+	close(c.replaced)
+	c.replaced = make(chan struct{})
 	if len(c.out) > 0 {
-		c.rouse()
+		c.notify()
 	}
-	return c.overtaken
+	return c.replaced
 }
 
-// answerable returns the number of messages for one answer: at least one, and no more than fit
+// fittingMessages returns the number of messages for one answer: at least one, and no more than fit
 // into maxAnswerBytes.
-func answerable(messages []*gatewayv1.StreamNodeEventsResponse) int {
+func fittingMessages(messages []*gatewayv1.StreamNodeEventsResponse) int {
 	bytes := 0
 	for i, m := range messages {
 		if bytes += proto.Size(m); i > 0 && bytes > maxAnswerBytes {
@@ -103,36 +103,36 @@ func answerable(messages []*gatewayv1.StreamNodeEventsResponse) int {
 
 // take returns the answer to the poll that began with overtaken. It returns no messages if a
 // newer poll began. Messages that do not fit into the answer wait for the next poll.
-func (c *pollConn) take(overtaken <-chan struct{}) (out []*gatewayv1.StreamNodeEventsResponse, sequence uint64) {
+func (c *pollConn) take(replaced <-chan struct{}) (out []*gatewayv1.StreamNodeEventsResponse, sequence uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if overtaken != c.overtaken {
+	if replaced != c.replaced {
 		if len(c.out) > 0 {
-			c.rouse() // The wake-up may have been meant for the newer poll.
+			c.notify() // The wake-up may have been meant for the newer poll.
 		}
 		return nil, c.sequence
 	}
-	if n := answerable(c.out); n > 0 {
+	if n := fittingMessages(c.out); n > 0 {
 		c.out, c.sent = slices.Clone(c.out[n:]), c.out[:n:n]
 		c.sequence++
 	}
 	return c.sent, c.sequence
 }
 
-// hear passes a message of the machine to the session.
-func (c *pollConn) hear(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) error {
+// deliver passes a message of the machine to the session.
+func (c *pollConn) deliver(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) error {
 	select {
 	case c.in <- m:
 		return nil
 	case <-c.ended:
-		return c.end()
+		return c.endError()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// end returns the error for a poll after the session has ended.
-func (c *pollConn) end() error {
+// endError returns the error for a poll after the session has ended.
+func (c *pollConn) endError() error {
 	if c.err == nil {
 		return errUnknownSession
 	}

@@ -21,13 +21,13 @@ func TestWhatAPollDidNotAcknowledgeIsSentAgain(t *testing.T) {
 		s, c := &Service{Options: Options{Clock: clock.RealClock{}}}, newPollConn(peer.Identity{})
 		send := func(uid string) {
 			t.Helper()
-			if err := c.Send(settledOf(&gatewayv1.DispatchRef{Uid: uid})); err != nil {
+			if err := c.Send(settledMessage(&gatewayv1.DispatchRef{Uid: uid})); err != nil {
 				t.Fatal(err)
 			}
 		}
 		poll := func(acknowledged, sequence uint64, want ...string) {
 			t.Helper()
-			answer, err := s.await(t.Context(), c, acknowledged)
+			answer, err := s.awaitMessages(t.Context(), c, acknowledged)
 			if err != nil || len(answer.GetMessages()) != len(want) || answer.GetSequence() != sequence {
 				t.Fatalf("a poll after %d answered %v, %v, want %v as %d", acknowledged, answer, err, want, sequence)
 			}
@@ -66,7 +66,7 @@ func TestAnAnswerToAPollIsNoLargerThanAnAgentTakes(t *testing.T) {
 		}
 		lost, next := true, 0
 		for acknowledged := uint64(0); next < offers; {
-			answer, err := s.await(t.Context(), c, acknowledged)
+			answer, err := s.awaitMessages(t.Context(), c, acknowledged)
 			if err != nil || len(answer.GetMessages()) == 0 {
 				t.Fatalf("%v, %v after %d offers", answer, err, next)
 			}
@@ -95,7 +95,7 @@ func TestANewerPollTakesTheAnswer(t *testing.T) {
 		for i := range polls {
 			polls[i] = make(chan error, 1)
 			go func() {
-				answer, err := s.await(context.Background(), c, 0)
+				answer, err := s.awaitMessages(context.Background(), c, 0)
 				if err == nil && len(answer.GetMessages()) != 1 {
 					err = status.Error(codes.NotFound, "no message")
 				}
@@ -103,7 +103,7 @@ func TestANewerPollTakesTheAnswer(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		if err := c.Send(settledOf(&gatewayv1.DispatchRef{Uid: "a"})); err != nil {
+		if err := c.Send(settledMessage(&gatewayv1.DispatchRef{Uid: "a"})); err != nil {
 			t.Fatal(err)
 		}
 		for i, ended := range polls {

@@ -19,25 +19,25 @@ func (s *session) publish(ctx context.Context) {
 		s.wakeBy(due)
 		return
 	}
-	next := s.facts.compose(s.node, s.stamp())
+	next := s.facts.compose(s.node, s.storedNow())
 	s.unpublished = false
 	if sameFields(next, fieldsOf(s.node)) && !s.refreshing {
 		return
 	}
-	s.allowance.spend(now)
+	s.allowance.countWrite(now)
 	s.publishing, s.refreshing = true, false
 	node := s.node
-	s.work(ctx, func(ctx context.Context) func(context.Context) {
+	s.runInWorker(ctx, func(ctx context.Context) func(context.Context) {
 		stored, err := s.service.apply(ctx, node, next)
 		if apierrors.IsConflict(err) {
 			stored, err = s.service.getNode(ctx, s.key)
-			return func(ctx context.Context) { s.conflicted(ctx, stored, err) }
+			return func(ctx context.Context) { s.handlePublishConflict(ctx, stored, err) }
 		}
-		return func(ctx context.Context) { s.published(ctx, stored, err) }
+		return func(ctx context.Context) { s.handlePublished(ctx, stored, err) }
 	})
 }
 
-func (s *session) published(ctx context.Context, stored *v1alpha1.Node, err error) {
+func (s *session) handlePublished(ctx context.Context, stored *v1alpha1.Node, err error) {
 	s.publishing = false
 	if err != nil {
 		if apierrors.IsNotFound(err) || ctx.Err() != nil {
@@ -49,22 +49,22 @@ func (s *session) published(ctx context.Context, stored *v1alpha1.Node, err erro
 		return
 	}
 	s.lastWrite.Store(s.service.Clock.Now().UnixNano())
-	if newer(stored.ResourceVersion, s.node.ResourceVersion) {
+	if isNewerVersion(stored.ResourceVersion, s.node.ResourceVersion) {
 		s.node = stored
 	}
 	s.publish(ctx)
 }
 
-// conflicted handles a write that met a newer Node. If the newer Node still records this session,
+// handlePublishConflict handles a write that met a newer Node. If the newer Node still records this session,
 // conflicted composes the facts again over it.
-func (s *session) conflicted(ctx context.Context, live *v1alpha1.Node, err error) {
+func (s *session) handlePublishConflict(ctx context.Context, live *v1alpha1.Node, err error) {
 	s.publishing = false
 	s.unpublished = true
-	s.allowance.restore()
+	s.allowance.refundWrite()
 	if err != nil {
-		s.published(ctx, nil, err)
+		s.handlePublished(ctx, nil, err)
 		return
 	}
-	s.learnNode(ctx, live, false)
+	s.applyNode(ctx, live, false)
 	s.publish(ctx)
 }

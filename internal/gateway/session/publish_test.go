@@ -11,13 +11,13 @@ func TestTheFirstNewsOfAMachineAreWrittenAtOnceAndAStormSlowly(t *testing.T) {
 	writes := func(until time.Duration) (n int) {
 		for end := now.Add(until); !now.After(end); now = now.Add(100 * time.Millisecond) {
 			if !now.Before(b.publishDue()) {
-				b.spend(now)
+				b.countWrite(now)
 				n++
 			}
 		}
 		return n
 	}
-	b.spend(now) // the record of the session
+	b.countWrite(now) // the record of the session
 	if n := writes(time.Second); n != publishBurst-1 {
 		t.Errorf("%d writes in the first second, want %d", n, publishBurst-1)
 	}
@@ -27,7 +27,7 @@ func TestTheFirstNewsOfAMachineAreWrittenAtOnceAndAStormSlowly(t *testing.T) {
 	if !now.Before(b.publishDue()) {
 		t.Error("the storm did not use up the budget")
 	}
-	b.restore()
+	b.refundWrite()
 	if now.Before(b.publishDue()) {
 		t.Error("a write that was returned to the budget cannot be made")
 	}

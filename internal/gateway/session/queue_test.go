@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-func waiting(created int64, uid string) *entry {
+func newEntry(created int64, uid string) *entry {
 	return &entry{d: &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{
 		UID: types.UID(uid), CreationTimestamp: metav1.NewTime(time.Unix(created, 0))}}}
 }
@@ -25,7 +25,7 @@ func TestQueueIsAlwaysInOrderAndHoldsEachOnce(t *testing.T) {
 			uid := rapid.StringMatching("[a-f]").Draw(t, "uid")
 			e := model[types.UID(uid)]
 			if e == nil {
-				e = waiting(int64(rapid.IntRange(1, 3).Draw(t, "created")), uid)
+				e = newEntry(int64(rapid.IntRange(1, 3).Draw(t, "created")), uid)
 			}
 			if rapid.Bool().Draw(t, "add") {
 				q.add(e)
@@ -54,7 +54,7 @@ func TestQueueIsAlwaysInOrderAndHoldsEachOnce(t *testing.T) {
 
 func TestOlderComesFirstAndTheUIDDecidesWithinASecond(t *testing.T) {
 	var q queue
-	late, b, a := waiting(2, "a"), waiting(1, "b"), waiting(1, "a")
+	late, b, a := newEntry(2, "a"), newEntry(1, "b"), newEntry(1, "a")
 	for _, e := range []*entry{late, b, a} {
 		q.add(e)
 	}

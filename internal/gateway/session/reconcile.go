@@ -31,7 +31,7 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 		if err := streamCtx.Err(); err != nil {
 			return err
 		}
-		node, err := s.service.liveNode(ctx, s.caller)
+		node, err := s.service.getAuthorizedNode(ctx, s.caller)
 		if err != nil {
 			return err
 		}
@@ -44,14 +44,14 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 			return err
 		}
 		journal := journalOf(hello)
-		if !reset && s.forgot(list, journal) {
-			reset, s.older = true, true
+		if !reset && s.journalLostAcceptance(list, journal) {
+			reset, s.journalRolledBack = true, true
 			s.log().Info("the journal of the machine is an old copy: an accepted dispatch is missing", "session", s.id)
 		}
 		if err := s.reconcileAll(ctx, node, list, journal, reset); err != nil {
 			return err
 		}
-		err = s.record(ctx, node)
+		err = s.recordSession(ctx, node)
 		if err == nil {
 			return nil
 		}
@@ -71,37 +71,37 @@ func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 		return false, nil // The first session, or this session after a lost response.
 	}
 	live := dispatch.SessionOf(node).Live()
-	if s.journal != last.JournalID {
-		if live && !s.after(*last.SessionStartedTime) {
+	if s.journalID != last.JournalID {
+		if live && !s.dialedAfter(*last.SessionStartedTime) {
 			return false, errReplaced // The dial may be overtaken and its journal lost since.
 		}
-		s.facts.clone = live || s.rival
+		s.facts.cloneSuspected = live || s.journalConflict
 		return true, nil
 	}
-	if s.dials > last.DialCounter {
+	if s.dialCounter > last.DialCounter {
 		// If two machines use one journal, the gateway cannot distinguish them.
-		s.older = repeated(node)
-		return s.older, nil
+		s.journalRolledBack = repeatedDialRecorded(node)
+		return s.journalRolledBack, nil
 	}
 	if live {
 		return false, errReplaced
 	}
-	s.older = true
+	s.journalRolledBack = true
 	return true, nil
 }
 
-// after reports whether the machine began this dial in a later second than started, the recorded
+// dialedAfter reports whether the machine began this dial in a later second than started, the recorded
 // start of a session. No other fact orders the dials of two journals.
-func (s *session) after(started metav1.Time) bool {
-	return s.dialed.Truncate(time.Second).After(started.Time)
+func (s *session) dialedAfter(started metav1.Time) bool {
+	return s.dialedAt.Truncate(time.Second).After(started.Time)
 }
 
-// forgot reports whether a dispatch is missing from the journal that once contained it. Then the
+// journalLostAcceptance reports whether a dispatch is missing from the journal that once contained it. Then the
 // machine was restored to an earlier state, although its dial counter is above the recorded one.
 // A dispatch that was claimed or offered without a received acceptance proves nothing.
-func (s *session) forgot(list []v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) bool {
+func (s *session) journalLostAcceptance(list []v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) bool {
 	return slices.ContainsFunc(list, func(d v1alpha1.CapabilityDispatch) bool {
-		return journal[d.UID] == nil && (dispatch.Accepted(d.Status) || s.acceptedBefore[d.UID])
+		return journal[d.UID] == nil && (dispatch.Accepted(d.Status) || s.previouslyAccepted[d.UID])
 	})
 }
 
@@ -119,7 +119,7 @@ func journalOf(hello *gatewayv1.Hello) map[types.UID]*gatewayv1.UnsettledDispatc
 // dispatches in the journal, because they would look unstarted once the session is recorded. It
 // queues all other dispatches.
 func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch, reset bool) error {
-	lost := dispatch.FactsOf(node)
+	lastFacts := dispatch.FactsOf(node)
 	stored, unwritable := make([]*v1alpha1.CapabilityDispatch, len(list)), make([]bool, len(list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(reconcileWorkers)
@@ -129,7 +129,7 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 		stored[i] = d
 		decide := func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 			if reset {
-				if failed := dispatch.Reset(d, lost, now); failed != nil {
+				if failed := dispatch.Reset(d, lastFacts, now); failed != nil {
 					return *failed, true
 				}
 			}
@@ -142,9 +142,9 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 		group.Go(func() (err error) {
 			stored[i], err = s.service.writeStatus(ctx, "hello", d, decide)
 			switch {
-			case err == errGone: //nolint:errorlint // ours, never wrapped
+			case err == errDeleted: //nolint:errorlint // ours, never wrapped
 				stored[i], err = nil, nil
-			case sizeRefused(err):
+			case isSizeRefusal(err):
 				s.log().Error(err, "cannot write the status of a dispatch: the object is too large", "dispatch", d.Name)
 				unwritable[i], err = true, nil
 			}
@@ -154,7 +154,7 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	s.remember(stored, withUnwritable(journal, stored, unwritable))
+	s.createEntries(stored, withUnwritable(journal, stored, unwritable))
 	return nil
 }
 
@@ -169,17 +169,17 @@ func withUnwritable(journal map[types.UID]*gatewayv1.UnsettledDispatch, list []*
 	return journal
 }
 
-// remember creates the entries of a new session.
-func (s *session) remember(list []*v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) {
-	s.entries, s.flight, s.queue = map[types.UID]*entry{}, map[types.UID]struct{}{}, queue{}
+// createEntries creates the entries of a new session.
+func (s *session) createEntries(list []*v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) {
+	s.entries, s.inFlight, s.queue = map[types.UID]*entry{}, map[types.UID]struct{}{}, queue{}
 	now := s.service.Clock.Now()
 	for _, d := range list {
 		if d == nil {
 			continue
 		}
 		if dispatch.Finished(d.Status) {
-			if s.older {
-				s.doubted = append(s.doubted, refOf(d))
+			if s.journalRolledBack {
+				s.unverified = append(s.unverified, refOf(d))
 			}
 			continue
 		}
@@ -191,36 +191,36 @@ func (s *session) remember(list []*v1alpha1.CapabilityDispatch, journal map[type
 			continue
 		}
 		e.offered, e.offeredAt = true, now
-		e.accept(s.service.Time.Now())
+		e.markAccepted(s.service.Time.Now())
 		if known.GetState() != gatewayv1.UnsettledDispatch_STATE_ACCEPTED {
 			e.stage = gatewayv1.Clearance_STAGE_START
 		}
-		s.flight[d.UID] = struct{}{}
+		s.inFlight[d.UID] = struct{}{}
 	}
 }
 
-// record writes the session to Node.status. Every dispatch created before the write returned is
+// recordSession writes the session to Node.status. Every dispatch created before the write returned is
 // claimed before it is offered. That moment is never earlier than the recorded start, so a slow
 // write leaves no gap.
-func (s *session) record(ctx context.Context, node *v1alpha1.Node) error {
-	s.facts.started = s.stamp()
+func (s *session) recordSession(ctx context.Context, node *v1alpha1.Node) error {
+	s.facts.started = s.storedNow()
 	if ended := node.Status.SessionEndedTime; ended != nil && !s.facts.started.After(ended.Time) {
 		s.facts.started = metav1.NewTime(ended.Add(time.Second))
 	}
 	s.facts.lastEvent = v1alpha1.NodeEvent{Name: v1alpha1.ReasonSessionStarted, Time: s.facts.started}
-	s.tried = node.ResourceVersion
-	stored, err := s.service.apply(ctx, node, s.facts.compose(node, s.stamp()))
+	s.attemptedResourceVersion = node.ResourceVersion
+	stored, err := s.service.apply(ctx, node, s.facts.compose(node, s.storedNow()))
 	if err != nil {
 		return err
 	}
-	s.node, s.facts.clone = stored, false // The condition stays for cloneMemory.
-	s.fastAfter = metav1.NewTime(s.service.Time.Latest().Truncate(time.Second))
-	if s.fastAfter.Before(&s.facts.started) {
-		s.fastAfter = s.facts.started
+	s.node, s.facts.cloneSuspected = stored, false // The condition stays for cloneMemory.
+	s.noClaimAfter = metav1.NewTime(s.service.Time.Latest().Truncate(time.Second))
+	if s.noClaimAfter.Before(&s.facts.started) {
+		s.noClaimAfter = s.facts.started
 	}
 	now := s.service.Clock.Now()
 	s.lastWrite.Store(now.UnixNano())
-	s.lastHeard = now
-	s.log().Info("session recorded", "session", s.id, "dialCounter", s.dials)
+	s.lastMessageAt = now
+	s.log().Info("session recorded", "session", s.id, "dialCounter", s.dialCounter)
 	return nil
 }

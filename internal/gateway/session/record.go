@@ -11,15 +11,15 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// application is the body of a server-side apply of the session's fields, and its response.
-type application struct {
-	APIVersion string              `json:"apiVersion"`
-	Kind       string              `json:"kind"`
-	Metadata   applicationMetadata `json:"metadata"`
-	Status     nodeFields          `json:"status"`
+// applyBody is the body of a server-side apply of the session's fields, and its response.
+type applyBody struct {
+	APIVersion string        `json:"apiVersion"`
+	Kind       string        `json:"kind"`
+	Metadata   applyMetadata `json:"metadata"`
+	Status     nodeFields    `json:"status"`
 }
 
-type applicationMetadata struct {
+type applyMetadata struct {
 	Name            string    `json:"name"`
 	Namespace       string    `json:"namespace"`
 	UID             types.UID `json:"uid"`
@@ -27,17 +27,17 @@ type applicationMetadata struct {
 }
 
 // IsApplyConfiguration and the getters implement the interface of controller-runtime's Apply.
-func (a *application) IsApplyConfiguration()  {}
-func (a *application) GetName() *string       { return &a.Metadata.Name }
-func (a *application) GetNamespace() *string  { return &a.Metadata.Namespace }
-func (a *application) GetKind() *string       { return &a.Kind }
-func (a *application) GetAPIVersion() *string { return &a.APIVersion }
+func (a *applyBody) IsApplyConfiguration()  {}
+func (a *applyBody) GetName() *string       { return &a.Metadata.Name }
+func (a *applyBody) GetNamespace() *string  { return &a.Metadata.Namespace }
+func (a *applyBody) GetKind() *string       { return &a.Kind }
+func (a *applyBody) GetAPIVersion() *string { return &a.APIVersion }
 
 // UnmarshalJSON reads the metadata of a response and does not change the status. The sent status
 // shares memory with values that the session and the cache of Nodes read concurrently.
-func (a *application) UnmarshalJSON(answer []byte) error {
+func (a *applyBody) UnmarshalJSON(answer []byte) error {
 	var stored struct {
-		Metadata applicationMetadata `json:"metadata"`
+		Metadata applyMetadata `json:"metadata"`
 	}
 	if err := json.Unmarshal(answer, &stored); err != nil {
 		return err
@@ -54,9 +54,9 @@ func (s *Service) apply(ctx context.Context, node *v1alpha1.Node, next nodeField
 	if err := s.nodeWrites.Wait(ctx); err != nil {
 		return nil, fmt.Errorf("wait for the rate limit of Node writes: %w", err)
 	}
-	body := &application{
+	body := &applyBody{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Node",
-		Metadata: applicationMetadata{Name: node.Name, Namespace: node.Namespace, UID: node.UID, ResourceVersion: node.ResourceVersion},
+		Metadata: applyMetadata{Name: node.Name, Namespace: node.Namespace, UID: node.UID, ResourceVersion: node.ResourceVersion},
 		Status:   next,
 	}
 	sent := s.Clock.Now()
@@ -66,15 +66,15 @@ func (s *Service) apply(ctx context.Context, node *v1alpha1.Node, next nodeField
 		return nil, fmt.Errorf("record the session of node %q: %w", node.Name, err)
 	}
 	s.metrics.nodeWrites.WithLabelValues("ok").Inc()
-	s.freshness.wrote(client.ObjectKeyFromObject(node), body.Metadata.ResourceVersion, sent)
+	s.watchLag.addWrite(client.ObjectKeyFromObject(node), body.Metadata.ResourceVersion, sent)
 	stored := node.DeepCopy()
 	stored.ResourceVersion = body.Metadata.ResourceVersion
-	next.into(&stored.Status)
+	next.copyTo(&stored.Status)
 	return stored, nil
 }
 
-// into copies the session's fields into status and keeps all other fields.
-func (f nodeFields) into(status *v1alpha1.NodeStatus) {
+// copyTo copies the session's fields into status and keeps all other fields.
+func (f nodeFields) copyTo(status *v1alpha1.NodeStatus) {
 	status.Presence, status.Since, status.Gateway = f.Presence, f.Since, f.Gateway
 	status.SessionID, status.SessionStartedTime, status.SessionEndedTime = f.SessionID, f.SessionStartedTime, f.SessionEndedTime
 	status.BootID, status.JournalID, status.DialCounter = f.BootID, f.JournalID, f.DialCounter
@@ -84,7 +84,7 @@ func (f nodeFields) into(status *v1alpha1.NodeStatus) {
 	status.Certificate, status.TrustBundleSHA256 = f.Certificate, f.TrustBundleSHA256
 	status.RevocationRequest = f.RevocationRequest
 	for _, condition := range status.Conditions {
-		if !isOwn(condition.Type) {
+		if !isSessionCondition(condition.Type) {
 			f.Conditions = append(f.Conditions, condition)
 		}
 	}

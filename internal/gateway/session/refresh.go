@@ -26,18 +26,18 @@ func (s *Service) refresh(ctx context.Context) {
 			return
 		case <-ticker.C():
 		}
-		held, written := s.registry.stalest()
-		if held == nil {
+		sess, written := s.registry.leastRecentlyWritten()
+		if sess == nil {
 			continue
 		}
 		wait := time.Minute
-		if s.freshness.lag() > s.refreshAfter() {
+		if s.watchLag.lag() > s.refreshAfter() {
 			wait = s.refreshAfter() // Only a write can measure the lag of the watch.
 		}
 		if s.Clock.Since(written) >= wait {
 			// Set before the write, so that other Nodes get their turn even if this write fails.
-			held.lastWrite.Store(s.Clock.Now().UnixNano())
-			held.inbox.putRefresh()
+			sess.lastWrite.Store(s.Clock.Now().UnixNano())
+			sess.inbox.putRefresh()
 		}
 	}
 }
@@ -46,37 +46,37 @@ func (s *Service) refresh(ctx context.Context) {
 // remaining sessions. When it returns, no goroutine of any session runs.
 func (s *Service) drain() {
 	s.registry.close()
-	for _, held := range s.registry.all() {
-		held.inbox.putDrain()
+	for _, sess := range s.registry.all() {
+		sess.inbox.putDrain()
 	}
 	grace := s.Clock.NewTimer(s.DrainGrace)
 	defer grace.Stop()
-	gone := make(chan struct{})
+	finished := make(chan struct{})
 	go func() {
-		defer close(gone)
+		defer close(finished)
 		s.registry.running.Wait()
 	}()
 	select {
-	case <-gone:
+	case <-finished:
 		return
 	case <-grace.C():
 	}
-	for _, held := range s.registry.all() {
-		held.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: errDraining})
+	for _, sess := range s.registry.all() {
+		sess.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: errDraining})
 	}
-	last := s.Clock.NewTimer(s.DrainGrace)
-	defer last.Stop()
+	finalGrace := s.Clock.NewTimer(s.DrainGrace)
+	defer finalGrace.Stop()
 	select {
-	case <-gone:
+	case <-finished:
 		return
-	case <-last.C():
+	case <-finalGrace.C():
 	}
 	// The leader records the remaining ends once the Lease is deleted.
-	close(s.draining)
-	for _, held := range s.registry.all() {
-		held.replace(ending{reason: v1alpha1.ReasonSessionEnded, err: errDraining})
+	close(s.abandonEnds)
+	for _, sess := range s.registry.all() {
+		sess.replace(ending{reason: v1alpha1.ReasonSessionEnded, err: errDraining})
 	}
-	<-gone
+	<-finished
 }
 
 // drainMessage returns the Drain that asks a machine to reconnect after the time after.

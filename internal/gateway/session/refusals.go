@@ -17,35 +17,35 @@ const maxRetry = 30 * time.Second
 // large. The API server returns them as an internal error.
 var sizeRefusals = []string{"etcdserver: request is too large", "message larger than max"}
 
-// sizeRefused reports whether an object was refused because it is too large.
-func sizeRefused(err error) bool {
+// isSizeRefusal reports whether an object was refused because it is too large.
+func isSizeRefusal(err error) bool {
 	return apierrors.IsRequestEntityTooLargeError(err) || (err != nil && slices.ContainsFunc(sizeRefusals, func(part string) bool {
 		return strings.Contains(err.Error(), part)
 	}))
 }
 
-// contentRefused reports whether an object was refused for its content: for its size, by its
+// isContentRefusal reports whether an object was refused for its content: for its size, by its
 // schema, or by a policy or webhook of the cluster. The same object would be refused again.
-func contentRefused(err error) bool {
-	return refusedBody(err) || sizeRefused(err) || denied(err)
+func isContentRefusal(err error) bool {
+	return isBodyRefusal(err) || isSizeRefusal(err) || isPolicyDenial(err)
 }
 
-// denied reports whether a policy or a webhook refused an object. A missing permission of the
+// isPolicyDenial reports whether a policy or a webhook refused an object. A missing permission of the
 // gateway is Forbidden, too, but then every other object would be refused as well.
-func denied(err error) bool {
+func isPolicyDenial(err error) bool {
 	return apierrors.IsForbidden(err) &&
 		(strings.Contains(err.Error(), "denied request: ") || strings.Contains(err.Error(), "denied the request"))
 }
 
-// refusedBody reports whether the API server would refuse the same body again.
-func refusedBody(err error) bool {
+// isBodyRefusal reports whether the API server would refuse the same body again.
+func isBodyRefusal(err error) bool {
 	return apierrors.IsBadRequest(err) || apierrors.IsInvalid(err)
 }
 
-// refused reports whether the API server refused a write because of its object. An immediate
+// isRefusal reports whether the API server refused a write because of its object. An immediate
 // retry does not help, and the wait before a retry must not delay other objects.
-func refused(err error) bool {
-	if contentRefused(err) {
+func isRefusal(err error) bool {
+	if isContentRefusal(err) {
 		return true
 	}
 	var status apierrors.APIStatus
@@ -62,7 +62,7 @@ func refused(err error) bool {
 
 // postpone delays a dispatch whose write was refused, longer after each refusal.
 func (s *session) postpone(e *entry) {
-	e.retryAt = s.service.Clock.Now().Add(min(blockedRetry<<min(e.refusals, 8), maxRetry))
+	e.retryAt = s.service.Clock.Now().Add(min(blockedRetryInterval<<min(e.refusals, 8), maxRetry))
 	e.refusals++
 	s.wakeBy(e.retryAt)
 }

@@ -33,9 +33,9 @@ func newRegistry() *registry {
 	return &registry{slots: map[types.NamespacedName]*slot{}, closing: make(chan struct{})}
 }
 
-// begin counts an activity that Service.Start must wait for. It returns false if the registry is
+// track counts an activity that Service.Start must wait for. It returns false if the registry is
 // closed.
-func (r *registry) begin() bool {
+func (r *registry) track() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -58,34 +58,34 @@ func (r *registry) acquire(ctx context.Context, key types.NamespacedName) (relea
 	}
 	s.users++
 	r.mu.Unlock()
-	leave := func() {
+	freeSlot := func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		s.users--
-		r.tidy(key, s)
+		r.deleteIfUnused(key, s)
 	}
 	select {
 	case s.turn <- struct{}{}:
-		return func() { <-s.turn; leave() }, nil
+		return func() { <-s.turn; freeSlot() }, nil
 	case <-r.closing:
-		leave()
+		freeSlot()
 		return nil, errDraining
 	case <-ctx.Done():
-		leave()
+		freeSlot()
 		return nil, ctx.Err()
 	}
 }
 
-// tidy deletes an unused slot. The caller must hold mu.
-func (r *registry) tidy(key types.NamespacedName, s *slot) {
+// deleteIfUnused deletes an unused slot. The caller must hold mu.
+func (r *registry) deleteIfUnused(key types.NamespacedName, s *slot) {
 	if s.users == 0 && s.current == nil {
 		delete(r.slots, key)
 	}
 }
 
-// put makes s the session of its Node. The caller must have the turn. It returns errDraining if
+// add makes s the session of its Node. The caller must have the turn. It returns errDraining if
 // the registry is closed. first is true if the registry was empty before.
-func (r *registry) put(s *session) (first bool, err error) {
+func (r *registry) add(s *session) (first bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -100,17 +100,17 @@ func (r *registry) put(s *session) (first bool, err error) {
 func (r *registry) remove(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	place := r.slots[s.key]
-	if place == nil || place.current != s {
+	nodeSlot := r.slots[s.key]
+	if nodeSlot == nil || nodeSlot.current != s {
 		return
 	}
-	place.current = nil
+	nodeSlot.current = nil
 	r.sessions--
-	r.tidy(s.key, place)
+	r.deleteIfUnused(s.key, nodeSlot)
 }
 
-// of returns the session of a Node, or nil.
-func (r *registry) of(key types.NamespacedName) *session {
+// get returns the session of a Node, or nil.
+func (r *registry) get(key types.NamespacedName) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.slots[key]; s != nil {
@@ -139,9 +139,9 @@ func (r *registry) count() int {
 	return r.sessions
 }
 
-// stalest returns the session with the least recently written Node.status, and the time of that
+// leastRecentlyWritten returns the session with the least recently written Node.status, and the time of that
 // write.
-func (r *registry) stalest() (oldest *session, written time.Time) {
+func (r *registry) leastRecentlyWritten() (oldest *session, written time.Time) {
 	for _, s := range r.all() {
 		if at := time.Unix(0, s.lastWrite.Load()); oldest == nil || at.Before(written) {
 			oldest, written = s, at

@@ -17,27 +17,27 @@ import (
 )
 
 const (
-	// reviewMemory is the time that the result of a review is valid.
-	reviewMemory = 5 * time.Second
-	// maxReviews bounds the cached results.
-	maxReviews = 1024
+	// reviewTTL is the time that the result of a review is valid.
+	reviewTTL = 5 * time.Second
+	// maxCachedReviews bounds the cached results.
+	maxCachedReviews = 1024
 	// serviceAccountPrefix is the prefix of the user names of ServiceAccounts. Namespace and name
 	// follow.
 	serviceAccountPrefix = "system:serviceaccount:"
 )
 
-// Values of the label outcome of metrics.reviews.
+// Values of the label outcome of metrics.reviewCache.
 const (
 	reviewAllowed = "allowed"
 	reviewRefused = "refused"
 	reviewFailed  = "failed"
 )
 
-// reviews caches the results of reviews of requesters, for all sessions.
-type reviews struct{ kept *utilcache.LRUExpireCache }
+// reviewCache caches the results of reviews of requesters, for all sessions.
+type reviewCache struct{ cache *utilcache.LRUExpireCache }
 
-func newReviews(clock utilcache.Clock) *reviews {
-	return &reviews{utilcache.NewLRUExpireCacheWithClock(maxReviews, clock)}
+func newReviewCache(clock utilcache.Clock) *reviewCache {
+	return &reviewCache{utilcache.NewLRUExpireCacheWithClock(maxCachedReviews, clock)}
 }
 
 // reviewDue reports whether the requester's right must be reviewed before the next step, because
@@ -53,8 +53,8 @@ func (s *Service) review(ctx context.Context, d *v1alpha1.CapabilityDispatch) (d
 		return dispatch.ReviewNotDue, nil
 	}
 	key := reviewKey(d)
-	if kept, ok := s.reviews.kept.Get(key); ok {
-		return kept.(dispatch.Review), nil
+	if cached, ok := s.reviewCache.cache.Get(key); ok {
+		return cached.(dispatch.Review), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -68,7 +68,7 @@ func (s *Service) review(ctx context.Context, d *v1alpha1.CapabilityDispatch) (d
 		result, outcome = dispatch.ReviewPassed, reviewAllowed
 	}
 	s.metrics.reviews.WithLabelValues(outcome).Inc()
-	s.reviews.kept.Add(key, result, reviewMemory)
+	s.reviewCache.cache.Add(key, result, reviewTTL)
 	return result, nil
 }
 

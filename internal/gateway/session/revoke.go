@@ -26,29 +26,29 @@ func (s *Service) RevokeDevicePairing(ctx context.Context, request *gatewayv1.Re
 	if err != nil {
 		return nil, err
 	}
-	wish, err := revocationWish(id, request)
+	revocation, err := newRevocationRequest(id, request)
 	if err != nil {
 		return nil, err
 	}
 	for range openAttempts {
-		node, err := s.liveNode(ctx, id)
+		node, err := s.getAuthorizedNode(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		now := metav1.NewTime(s.Time.Now())
-		wish.RequestedTime = now
+		revocation.RequestedTime = now
 		next := fieldsOf(node)
-		next.RevocationRequest = wish
+		next.RevocationRequest = revocation
 		setCondition(&next.Conditions, metav1.Condition{Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue,
-			Reason: v1alpha1.ReasonAgentRequested, Message: wish.Reason}, now)
+			Reason: v1alpha1.ReasonAgentRequested, Message: revocation.Reason}, now)
 		if _, err = s.apply(ctx, node, next); err != nil {
 			if apierrors.IsConflict(err) {
 				continue
 			}
 			return nil, err
 		}
-		if held := s.registry.of(keyOf(id)); held != nil {
-			held.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.PermissionDenied, "the machine gave up its identity")})
+		if sess := s.registry.get(keyOf(id)); sess != nil {
+			sess.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.PermissionDenied, "the machine gave up its identity")})
 		}
 		s.Log.Info("the machine gave up its identity", "namespace", node.Namespace, "node", node.Name)
 		return &gatewayv1.RevokeDevicePairingResponse{}, nil
@@ -56,9 +56,9 @@ func (s *Service) RevokeDevicePairing(ctx context.Context, request *gatewayv1.Re
 	return nil, status.Error(codes.Unavailable, "the Node of this machine changes too often; try again")
 }
 
-// revocationWish returns the request for revocation. It contains everything that the controller
+// newRevocationRequest returns the request for revocation. It contains everything that the controller
 // needs to verify the machine's signature by itself.
-func revocationWish(id peer.Identity, request *gatewayv1.RevokeDevicePairingRequest) (*v1alpha1.NodeRevocationRequest, error) {
+func newRevocationRequest(id peer.Identity, request *gatewayv1.RevokeDevicePairingRequest) (*v1alpha1.NodeRevocationRequest, error) {
 	proof := identity.Proof{Method: identity.ProofRevoke, Request: id.ID.URI(), Exporter: id.Exporter}
 	if err := identity.VerifyProof(id.Certificate.PublicKey, proof, request.GetProof()); err != nil {
 		return nil, status.Error(codes.Unauthenticated, "the proof is not a signature of the machine's key over its id and this connection: a revocation needs this signature")

@@ -19,34 +19,34 @@ import (
 // the square of the nesting.
 const maxSchemaLevels = 64
 
-// maxKnownSchemas bounds the cached verdicts of whether a schema can be stored.
-const maxKnownSchemas = 4096
+// maxSchemaVerdicts bounds the cached verdicts of whether a schema can be stored.
+const maxSchemaVerdicts = 4096
 
-// errManySchemas refuses a description whose new schemas exceed the allowance of its machine.
-var errManySchemas = status.Error(codes.ResourceExhausted, "this machine declares new input schemas too often; declare them again later")
+// errTooManySchemas refuses a description whose new schemas exceed the allowance of its machine.
+var errTooManySchemas = status.Error(codes.ResourceExhausted, "this machine declares new input schemas too often; declare them again later")
 
-// knownSchemas caches whether the API server's parser accepts a schema, by the hash of its text:
+// schemaVerdicts caches whether the API server's parser accepts a schema, by the hash of its text:
 // thousands of machines declare the same few schemas.
 //
 // The API server parses a server-side apply as YAML, which is not quite a superset of JSON. The
 // parser refuses \/, escaped surrogate pairs, U+FFFE, U+FFFF, U+007F, keys over 1024 characters
 // and duplicate keys. One such schema would make the whole status of its Node unwritable.
-type knownSchemas struct{ verdicts *lru.Cache }
+type schemaVerdicts struct{ cache *lru.Cache }
 
-func newKnownSchemas() *knownSchemas { return &knownSchemas{lru.New(maxKnownSchemas)} }
+func newSchemaVerdicts() *schemaVerdicts { return &schemaVerdicts{lru.New(maxSchemaVerdicts)} }
 
-// storable reports whether the parser accepts compact. The parser takes a hundred times as long as
+// canStore reports whether the parser accepts compact. The parser takes a hundred times as long as
 // the JSON parser. So it runs once for each text, and only if the machine can afford the bytes.
-func (k *knownSchemas) storable(compact []byte, afford func(bytes int) bool) (bool, error) {
+func (k *schemaVerdicts) canStore(compact []byte, reserve func(bytes int) bool) (bool, error) {
 	key := sha256.Sum256(compact)
-	if verdict, ok := k.verdicts.Get(key); ok {
+	if verdict, ok := k.cache.Get(key); ok {
 		return verdict.(bool), nil
 	}
-	if !afford(len(compact)) {
-		return false, errManySchemas
+	if !reserve(len(compact)) {
+		return false, errTooManySchemas
 	}
 	_, err := yaml.YAMLToJSONStrict(compact)
-	k.verdicts.Add(key, err == nil)
+	k.cache.Add(key, err == nil)
 	return err == nil, nil
 }
 
@@ -61,7 +61,7 @@ func compactSchema(raw []byte, room int) ([]byte, bool) {
 	if json.Unmarshal(raw, &object) != nil || object == nil {
 		return nil, false
 	}
-	compact, err := jsontext.Marshal(legibleValue(object))
+	compact, err := jsontext.Marshal(sanitizeValue(object))
 	// YAML treats these two as line breaks, even in a quoted text.
 	compact = bytes.ReplaceAll(compact, []byte("\u2028"), []byte(`\u2028`))
 	compact = bytes.ReplaceAll(compact, []byte("\u2029"), []byte(`\u2029`))
@@ -72,33 +72,33 @@ func compactSchema(raw []byte, room int) ([]byte, bool) {
 }
 
 // storedSchema returns the stored form of a schema, or nil if the schema cannot be stored.
-func storedSchema(raw []byte, room int, known *knownSchemas, afford func(bytes int) bool) ([]byte, error) {
+func storedSchema(raw []byte, room int, verdicts *schemaVerdicts, reserve func(bytes int) bool) ([]byte, error) {
 	compact, ok := compactSchema(raw, room)
 	if !ok {
 		return nil, nil
 	}
-	if ok, err := known.storable(compact, afford); !ok {
+	if ok, err := verdicts.canStore(compact, reserve); !ok {
 		return nil, err
 	}
 	return compact, nil
 }
 
-// legibleValue returns value with foreign.Text applied to all its texts.
-func legibleValue(value any) any {
+// sanitizeValue returns value with foreign.Text applied to all its texts.
+func sanitizeValue(value any) any {
 	switch v := value.(type) {
 	case string:
 		return foreign.Text(v)
 	case []any:
 		for i := range v {
-			v[i] = legibleValue(v[i])
+			v[i] = sanitizeValue(v[i])
 		}
 		return v
 	case map[string]any:
-		made := make(map[string]any, len(v))
+		sanitized := make(map[string]any, len(v))
 		for key, child := range v {
-			made[legibleValue(key).(string)] = legibleValue(child)
+			sanitized[sanitizeValue(key).(string)] = sanitizeValue(child)
 		}
-		return made
+		return sanitized
 	default:
 		return value
 	}

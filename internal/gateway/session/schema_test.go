@@ -37,7 +37,7 @@ func TestSchemasAreStoredInAFormThatYAMLTakes(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := storedSchema([]byte(c.in), maxSchemaBytes, newKnownSchemas(), anything)
+			got, err := storedSchema([]byte(c.in), maxSchemaBytes, newSchemaVerdicts(), unlimited)
 			if err != nil || string(got) != c.want {
 				t.Errorf("storedSchema() = %s, %v, want %s", got, err, c.want)
 			}
@@ -55,14 +55,14 @@ func FuzzDescribe(f *testing.F) {
 		f.Add("pc", "words", []byte(s))
 	}
 	f.Fuzz(func(t *testing.T, hostname, words string, schema []byte) {
-		d, err := describe(&gatewayv1.RegisterNodeRequest{
+		d, err := newDescription(&gatewayv1.RegisterNodeRequest{
 			BootId: hostname, System: &gatewayv1.SystemInfo{Hostname: hostname, Os: words, OsImage: words},
 			Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: words, Reason: hostname, InputSchema: schema}},
-		}, newKnownSchemas(), anything)
+		}, newSchemaVerdicts(), unlimited)
 		if err != nil {
 			return
 		}
-		body, err := json.Marshal(application{Status: facts{description: d, started: noon}.compose(&v1alpha1.Node{}, noon)})
+		body, err := json.Marshal(applyBody{Status: facts{description: d, started: noon}.compose(&v1alpha1.Node{}, noon)})
 		if err != nil {
 			t.Fatal(err)
 		}

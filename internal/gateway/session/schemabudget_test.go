@@ -17,9 +17,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// heavyList returns maxCapabilities capabilities with different schemas of almost maxSchemaBytes
+// largeSchemas returns maxCapabilities capabilities with different schemas of almost maxSchemaBytes
 // each.
-func heavyList(seed int) (list []*gatewayv1.Capability) {
+func largeSchemas(seed int) (list []*gatewayv1.Capability) {
 	for i := range maxCapabilities {
 		schema := fmt.Sprintf(`{"d":"%d-%d-%s"}`, seed, i, strings.Repeat("x", maxSchemaBytes-100))
 		list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), InputSchema: []byte(schema)})
@@ -29,11 +29,11 @@ func heavyList(seed int) (list []*gatewayv1.Capability) {
 
 // The expensive parser parses no more bytes than may be stored, and each schema once.
 func TestSchemasAreParsedWithinTheirBoundsAndOnce(t *testing.T) {
-	known, parsed := newKnownSchemas(), 0
+	known, parsed := newSchemaVerdicts(), 0
 	count := func(bytes int) bool { parsed += bytes; return true }
 	var d description
 	for range 3 {
-		if err := d.declare(heavyList(1), known, count); err != nil {
+		if err := d.setCapabilities(largeSchemas(1), known, count); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,11 +44,11 @@ func TestSchemasAreParsedWithinTheirBoundsAndOnce(t *testing.T) {
 
 // Schemas beyond maxSentSchemasBytes are not read.
 func TestSchemasBeyondTheBoundAreNotRead(t *testing.T) {
-	list, known := heavyList(1), newKnownSchemas()
+	list, known := largeSchemas(1), newSchemaVerdicts()
 	work := func(list []*gatewayv1.Capability) float64 {
 		return testing.AllocsPerRun(10, func() {
 			var d description
-			if err := d.declare(list, known, anything); err != nil {
+			if err := d.setCapabilities(list, known, unlimited); err != nil {
 				t.Error(err)
 			}
 		})
@@ -80,12 +80,12 @@ func TestASchemaThatIsNestedTooDeeplyIsNotStored(t *testing.T) {
 // machine, and a machine with known schemas, are not refused.
 func TestNewSchemasOfANodeAreBounded(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s := heldAt(c)
-	afford := s.affordSchemas(c.Now())
+	s := newBlockedSession(c)
+	afford := s.schemaBudget(c.Now())
 	refused := 0
 	for i := range 20 {
-		_, err := describe(&gatewayv1.RegisterNodeRequest{Capabilities: heavyList(i)}, s.service.known, afford)
-		if errors.Is(err, errManySchemas) {
+		_, err := newDescription(&gatewayv1.RegisterNodeRequest{Capabilities: largeSchemas(i)}, s.service.schemaVerdicts, afford)
+		if errors.Is(err, errTooManySchemas) {
 			refused++
 		} else if err != nil {
 			t.Fatal(err)
@@ -94,25 +94,25 @@ func TestNewSchemasOfANodeAreBounded(t *testing.T) {
 	if most := schemaBytesBurst / maxAllSchemasBytes; 20-refused > most+1 {
 		t.Errorf("%d descriptions with new schemas were accepted, want about %d", 20-refused, most)
 	}
-	if _, err := describe(&gatewayv1.RegisterNodeRequest{Capabilities: heavyList(0)}, s.service.known, afford); err != nil {
+	if _, err := newDescription(&gatewayv1.RegisterNodeRequest{Capabilities: largeSchemas(0)}, s.service.schemaVerdicts, afford); err != nil {
 		t.Errorf("known schemas: %v", err)
 	}
-	if status.Code(errManySchemas) != codes.ResourceExhausted {
-		t.Errorf("the refusal is %s", status.Code(errManySchemas))
+	if status.Code(errTooManySchemas) != codes.ResourceExhausted {
+		t.Errorf("the refusal is %s", status.Code(errTooManySchemas))
 	}
-	other := s.service.newSession(peer.Identity{ID: identity.ID{Namespace: "fleet", Node: "other"}}, silent{})
-	if _, err := describe(&gatewayv1.RegisterNodeRequest{Capabilities: heavyList(99)}, s.service.known, other.affordSchemas(c.Now())); err != nil {
+	other := s.service.newSession(peer.Identity{ID: identity.ID{Namespace: "fleet", Node: "other"}}, silentConn{})
+	if _, err := newDescription(&gatewayv1.RegisterNodeRequest{Capabilities: largeSchemas(99)}, s.service.schemaVerdicts, other.schemaBudget(c.Now())); err != nil {
 		t.Errorf("another machine: %v", err)
 	}
 	// The newest description of a session waits and is applied later.
 	s.draining = true
-	s.capabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{Capabilities: heavyList(100)})
-	if s.changed == nil || len(s.facts.declared) != 0 {
+	s.handleCapabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{Capabilities: largeSchemas(100)})
+	if s.pendingCapabilities == nil || len(s.facts.declared) != 0 {
 		t.Fatal("a change beyond the budget was applied or dropped")
 	}
 	c.Step(time.Minute)
-	s.takeChange(t.Context())
-	if s.changed != nil || len(s.facts.declared) == 0 {
+	s.applyPendingCapabilities(t.Context())
+	if s.pendingCapabilities != nil || len(s.facts.declared) == 0 {
 		t.Error("the change was not applied later")
 	}
 }

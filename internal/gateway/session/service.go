@@ -22,21 +22,21 @@ type Service struct {
 	gatewayv1.UnimplementedNodeServiceServer
 	Options
 
-	registry   *registry
-	freshness  *freshness
-	lease      *lease
-	metrics    *metrics
-	nodeWrites *rate.Limiter
-	introduced *introductions
-	allowances *allowances
-	liveReads  *liveReads
-	polled     *polledSessions
-	schemas    *schemas
-	known      *knownSchemas
-	reviews    *reviews
+	registry       *registry
+	watchLag       *watchLag
+	lease          *lease
+	metrics        *metrics
+	nodeWrites     *rate.Limiter
+	registrations  *registrations
+	allowances     *allowances
+	liveReads      *liveReads
+	polled         *polledSessions
+	schemaCache    *schemaCache
+	schemaVerdicts *schemaVerdicts
+	reviewCache    *reviewCache
 
-	// draining is closed when waits for unrecorded ends must be abandoned.
-	draining chan struct{}
+	// abandonEnds is closed when waits for unrecorded ends must be abandoned.
+	abandonEnds chan struct{}
 	// drained is closed when Start has finished all sessions.
 	drained chan struct{}
 
@@ -48,20 +48,20 @@ type Service struct {
 func New(options Options) *Service {
 	options.setDefaults()
 	s := &Service{
-		Options:    options,
-		registry:   newRegistry(),
-		freshness:  newFreshness(options.Clock),
-		nodeWrites: rate.NewLimiter(rate.Limit(options.NodeWritesPerSecond), int(max(options.NodeWritesPerSecond, 1))),
-		introduced: newIntroductions(options.Clock),
-		liveReads:  newLiveReads(options.Clock),
-		polled:     newPolledSessions(),
-		schemas:    newSchemas(),
-		known:      newKnownSchemas(),
-		reviews:    newReviews(options.Clock),
-		draining:   make(chan struct{}),
-		drained:    make(chan struct{}),
+		Options:        options,
+		registry:       newRegistry(),
+		watchLag:       newWatchLag(options.Clock),
+		nodeWrites:     rate.NewLimiter(rate.Limit(options.NodeWritesPerSecond), int(max(options.NodeWritesPerSecond, 1))),
+		registrations:  newRegistrations(options.Clock),
+		liveReads:      newLiveReads(options.Clock),
+		polled:         newPolledSessions(),
+		schemaCache:    newSchemaCache(),
+		schemaVerdicts: newSchemaVerdicts(),
+		reviewCache:    newReviewCache(options.Clock),
+		abandonEnds:    make(chan struct{}),
+		drained:        make(chan struct{}),
 	}
-	s.allowances = newAllowances(options.Clock, func(key types.NamespacedName) bool { return s.registry.of(key) != nil })
+	s.allowances = newAllowances(options.Clock, func(key types.NamespacedName) bool { return s.registry.get(key) != nil })
 	s.lease = &lease{service: s}
 	s.metrics = newMetrics(options.Registerer,
 		func() float64 { return float64(s.registry.count()) },
@@ -76,12 +76,12 @@ func (s *Service) NeedLeaderElection() bool { return false }
 // sessions, and returns when none of its goroutines runs any more.
 func (s *Service) Start(ctx context.Context) error {
 	defer close(s.drained)
-	var owned sync.WaitGroup
+	var background sync.WaitGroup
 	// The Lease stays until the end of the last session is recorded.
 	leaseCtx, endLease := context.WithCancel(context.WithoutCancel(ctx))
-	defer owned.Wait()
+	defer background.Wait()
 	defer endLease()
-	owned.Go(func() { s.lease.run(leaseCtx) })
+	background.Go(func() { s.lease.run(leaseCtx) })
 	if err := s.watch(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -122,7 +122,7 @@ func (s *Service) Check() error {
 		return err
 	}
 	if s.lag() > s.StaleAfter {
-		return s.freshness.check(s.StaleAfter)
+		return s.watchLag.check(s.StaleAfter)
 	}
 	return s.Gate.Check()
 }
@@ -132,7 +132,7 @@ func (s *Service) lag() time.Duration {
 	if s.registry.count() == 0 {
 		return 0
 	}
-	return s.freshness.lag()
+	return s.watchLag.lag()
 }
 
 // RegisterNode validates the description of the machine and keeps it for the next Hello. One
@@ -142,8 +142,8 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 	if err != nil {
 		return nil, err
 	}
-	d, err := describe(request, s.known, s.allowances.of(keyOf(id)).affordSchemas(s.Clock.Now()))
-	if errors.Is(err, errManySchemas) {
+	d, err := newDescription(request, s.schemaVerdicts, s.allowances.forNode(keyOf(id)).schemaBudget(s.Clock.Now()))
+	if errors.Is(err, errTooManySchemas) {
 		return nil, err
 	}
 	if err != nil {
@@ -152,11 +152,11 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 	node := &v1alpha1.Node{}
 	if err := s.Cache.Get(ctx, keyOf(id), node); err != nil {
 		// A new Node may not be in the cache yet.
-		if node, err = s.liveNode(ctx, id); err != nil {
+		if node, err = s.getAuthorizedNode(ctx, id); err != nil {
 			return nil, err
 		}
 	}
-	s.introduced.put(keyOf(id), id.PublicKeySHA256, d)
+	s.registrations.put(keyOf(id), id.PublicKeySHA256, d)
 	response := &gatewayv1.RegisterNodeResponse{}
 	for _, c := range d.declared {
 		if dispatch.Granted(node.Spec.CapabilityPolicy, c.Name) {

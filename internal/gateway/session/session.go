@@ -37,7 +37,7 @@ type session struct {
 	caller  peer.Identity
 
 	inbox    *inbox
-	out      *outbox
+	outbox   *outbox
 	received chan *gatewayv1.StreamNodeEventsRequest
 	// done carries the function that the actor runs after a worker's job.
 	done chan func(context.Context)
@@ -49,43 +49,43 @@ type session struct {
 	replaceOnce sync.Once
 	replaced    chan struct{}
 	// closed is closed when no goroutine of the session runs any more.
-	closed    chan struct{}
-	lastWrite atomic.Int64 // last write of Node.status, Unix nanoseconds of the local clock
-	journal   string
-	dials     int64
-	dialed    time.Time // API server's time: the machine registered for this session then
-	rival     bool      // this session replaced a session with another journal
-	// acceptedBefore are the dispatches whose acceptance the previous session on this gateway
+	closed          chan struct{}
+	lastWrite       atomic.Int64 // last write of Node.status, Unix nanoseconds of the local clock
+	journalID       string
+	dialCounter     int64
+	dialedAt        time.Time // API server's time: the machine registered for this session then
+	journalConflict bool      // this session replaced a session with another journal
+	// previouslyAccepted are the dispatches whose acceptance the previous session on this gateway
 	// received and could not record.
-	acceptedBefore map[types.UID]bool
-	// tried is the resourceVersion of the Node over which the last attempt to record the session
+	previouslyAccepted map[types.UID]bool
+	// attemptedResourceVersion is the resourceVersion of the Node over which the last attempt to record the session
 	// was made.
-	tried string
+	attemptedResourceVersion string
 
 	// owned
-	facts     facts
-	node      *v1alpha1.Node
-	fastAfter metav1.Time // younger dispatches need no claim; at least facts.started
-	entries   map[types.UID]*entry
-	queue     queue
-	ended     bool
-	buried    bool      // the end is recorded, or Node.status does not describe this session any more
-	draining  bool      // no new offers; running dispatches may finish
-	wakeAt    time.Time // local clock
-	lastHeard time.Time // local clock
-	oldAt     time.Time // local clock: the session reaches its maximum age then
-	// flight are the dispatches in the window: claimed or offered, without a result.
-	flight map[types.UID]struct{}
+	facts         facts
+	node          *v1alpha1.Node
+	noClaimAfter  metav1.Time // younger dispatches need no claim; at least facts.started
+	entries       map[types.UID]*entry
+	queue         queue
+	ended         bool
+	endRecorded   bool      // the end is recorded, or Node.status does not describe this session any more
+	draining      bool      // no new offers; running dispatches may finish
+	wakeAt        time.Time // local clock
+	lastMessageAt time.Time // local clock
+	maxAgeAt      time.Time // local clock: the session reaches its maximum age then
+	// inFlight are the dispatches in the window: claimed or offered, without a result.
+	inFlight map[types.UID]struct{}
 	*allowance
-	// changed is the newest CapabilitiesChanged that is not applied yet.
-	changed *gatewayv1.CapabilitiesChanged
-	// older is true if the journal of the machine is an old copy. doubted are the dispatches that
+	// pendingCapabilities is the newest CapabilitiesChanged that is not applied yet.
+	pendingCapabilities *gatewayv1.CapabilitiesChanged
+	// journalRolledBack is true if the journal of the machine is an old copy. doubted are the dispatches that
 	// were ended for this reason.
-	older   bool
-	doubted []*gatewayv1.DispatchRef
-	bundle  string // SHA-256 of the bundle last sent
-	// clearing is true if the agent waits for clearances.
-	clearing bool
+	journalRolledBack bool
+	unverified        []*gatewayv1.DispatchRef
+	bundle            string // SHA-256 of the bundle last sent
+	// clearanceSupported is true if the agent waits for clearances.
+	clearanceSupported bool
 	// refusal is the reason why the machine is not authorized any more, since refusedAt.
 	refusal   error
 	refusedAt time.Time // local clock
@@ -103,9 +103,9 @@ type ending struct {
 	reason string
 	// err is the error that ends the machine's stream; nil for a clean end.
 	err error
-	// forget is true if Node.status must not be written, because it does not describe this
+	// skipRecord is true if Node.status must not be written, because it does not describe this
 	// session any more.
-	forget bool
+	skipRecord bool
 }
 
 // log returns a logger with the name of the Node. It is created for each line, because a session
@@ -150,11 +150,11 @@ func (s *session) run(streamCtx, ctx context.Context) {
 				s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine closed the stream")})
 				return
 			}
-			aside.Do(func() { s.heard(ctx, m) })
+			aside.Do(func() { s.handleMessage(ctx, m) })
 		case <-s.inbox.wake:
-			aside.Do(func() { s.learn(ctx, s.inbox.take()) })
+			aside.Do(func() { s.applyEvents(ctx, s.inbox.take()) })
 		case then := <-s.done:
-			aside.Do(func() { s.worked(ctx, then) })
+			aside.Do(func() { s.handleWorkerDone(ctx, then) })
 		case <-timer.C():
 			aside.Do(func() { s.tick(ctx) })
 		}
@@ -173,8 +173,8 @@ func (s *session) wakeIn(d time.Duration) {
 	s.wakeBy(s.service.Clock.Now().Add(min(max(d, time.Millisecond), 24*time.Hour)))
 }
 
-// work runs job in a worker, and then the function that job returned in the actor.
-func (s *session) work(ctx context.Context, job func(context.Context) func(context.Context)) {
+// runInWorker runs job in a worker, and then the function that job returned in the actor.
+func (s *session) runInWorker(ctx context.Context, job func(context.Context) func(context.Context)) {
 	if s.running >= maxWorkers {
 		s.pending = append(s.pending, job)
 		return
@@ -183,13 +183,13 @@ func (s *session) work(ctx context.Context, job func(context.Context) func(conte
 	s.service.registry.spawn(func() { s.done <- job(ctx) })
 }
 
-func (s *session) worked(ctx context.Context, then func(context.Context)) {
+func (s *session) handleWorkerDone(ctx context.Context, then func(context.Context)) {
 	s.running--
 	then(ctx)
 	if len(s.pending) > 0 && s.running < maxWorkers {
 		job := s.pending[0]
 		s.pending = s.pending[1:]
-		s.work(ctx, job)
+		s.runInWorker(ctx, job)
 	}
 }
 
@@ -198,7 +198,7 @@ func (s *session) send(m *gatewayv1.StreamNodeEventsResponse) {
 	if s.ended {
 		return
 	}
-	if err := s.out.push(m); err != nil {
+	if err := s.outbox.push(m); err != nil {
 		s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.ResourceExhausted, err.Error())})
 	}
 }

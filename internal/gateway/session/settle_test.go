@@ -36,19 +36,19 @@ func TestTheResultOfADispatchThatIsNotKnown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, _ := atStore(c)
+			s, at, _ := newStoreSession(c)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			d := dispatchOf(s, c, v1alpha1.DispatchDispatched)
+			d := newDispatch(s, c, v1alpha1.DispatchDispatched)
 			d.ResourceVersion = "1"
 			at.dispatch = d.DeepCopy()
-			s.hearResult(ctx, &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED, Execution: gatewayv1.Result_EXECUTION_FINISHED})
+			s.handleResult(ctx, &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED, Execution: gatewayv1.Result_EXECUTION_FINISHED})
 			if tt.change(s, at, d); at.readError != nil {
 				cancel()
 			}
-			s.worksOff(ctx)
-			if at.writes != tt.writes || s.settled() != tt.settled {
-				t.Errorf("%d writes, settled %t, want %d, %t", at.writes, s.settled(), tt.writes, tt.settled)
+			s.runPending(ctx)
+			if at.writes != tt.writes || s.settledSent() != tt.settled {
+				t.Errorf("%d writes, settled %t, want %d, %t", at.writes, s.settledSent(), tt.writes, tt.settled)
 			}
 		})
 	}
@@ -61,16 +61,16 @@ func TestADeletedDispatchIsReleasedOrCancelledOnItsMachine(t *testing.T) {
 	}{
 		"waiting":     {entry{}, false, false},
 		"offered":     {entry{offered: true}, false, true},
-		"with result": {entry{offered: true, result: succeeded()}, true, false},
+		"with result": {entry{offered: true, result: succeededResult()}, true, false},
 	} {
 		c := clocktesting.NewFakeClock(noon.Time)
-		s, _, _ := atStore(c)
-		tt.e.d = dispatchOf(s, c, v1alpha1.DispatchQueued)
+		s, _, _ := newStoreSession(c)
+		tt.e.d = newDispatch(s, c, v1alpha1.DispatchQueued)
 		s.entries[tt.e.d.UID] = &tt.e
 		s.queue.add(&tt.e)
-		s.gone(&tt.e)
+		s.handleDeleted(&tt.e)
 		cancelled := len(s.sent()) > 0 && s.sent()[0].GetCancel() != nil
-		if s.settled() != tt.settled || cancelled != tt.cancelled || s.queue.len() != 0 || len(s.entries) != 0 {
+		if s.settledSent() != tt.settled || cancelled != tt.cancelled || s.queue.len() != 0 || len(s.entries) != 0 {
 			t.Errorf("%s: sent %v, %d wait, %d entries", name, s.sent(), s.queue.len(), len(s.entries))
 		}
 	}
@@ -89,15 +89,15 @@ func TestADispatchThatLeftTheWatchIsDecidedAboutAsItIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, _ := atStore(c)
-			e := s.knows(at, dispatchOf(s, c, v1alpha1.DispatchDispatched), entry{})
+			s, at, _ := newStoreSession(c)
+			e := s.addStored(at, newDispatch(s, c, v1alpha1.DispatchDispatched), entry{})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			if tt.change(at); at.readError != nil {
 				cancel()
 			}
-			s.look(ctx, e)
-			s.worksOff(ctx)
+			s.refreshDispatch(ctx, e)
+			s.runPending(ctx)
 			if e.settled != tt.decided || e.busy {
 				t.Errorf("decided %t, busy %t, want %t", e.settled, e.busy, tt.decided)
 			}
@@ -109,13 +109,13 @@ func TestADispatchThatLeftTheWatchIsDecidedAboutAsItIs(t *testing.T) {
 func TestAFailedWriteWaitsUnlessTheSessionEnds(t *testing.T) {
 	for name, ended := range map[string]bool{"the session goes on": false, "the session ends": true} {
 		c := clocktesting.NewFakeClock(noon.Time)
-		s := heldAt(c)
+		s := newBlockedSession(c)
 		ctx, cancel := context.WithCancel(t.Context())
 		if ended {
 			cancel()
 		}
-		e := &entry{d: dispatchOf(s, c, v1alpha1.DispatchDispatched), busy: true}
-		s.wrote(ctx, e, nil, errTest, func(context.Context, error) {})
+		e := &entry{d: newDispatch(s, c, v1alpha1.DispatchDispatched), busy: true}
+		s.handleWritten(ctx, e, nil, errTest, func(context.Context, error) {})
 		cancel()
 		if waits := e.refusals == 1 && e.retryAt.After(noon.Time); waits == ended || e.busy {
 			t.Errorf("%s: %d refusals, next attempt at %s", name, e.refusals, e.retryAt)
@@ -139,7 +139,7 @@ func TestAFailedPublicationIsRepeatedUnlessTheNodeOrTheSessionEnds(t *testing.T)
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, _, _ := atStore(c)
+			s, _, _ := newStoreSession(c)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			if tt.ended {
@@ -150,11 +150,11 @@ func TestAFailedPublicationIsRepeatedUnlessTheNodeOrTheSessionEnds(t *testing.T)
 			stored.ResourceVersion = "2"
 			switch {
 			case tt.conflict:
-				s.conflicted(ctx, nil, tt.err)
+				s.handlePublishConflict(ctx, nil, tt.err)
 			case tt.err != nil:
-				s.published(ctx, nil, tt.err)
+				s.handlePublished(ctx, nil, tt.err)
 			default:
-				s.published(ctx, stored, nil)
+				s.handlePublished(ctx, stored, nil)
 			}
 			if s.unpublished != tt.repeated || s.publishing || (s.node == stored) != (tt.err == nil) {
 				t.Errorf("unpublished: %t, publishing: %t, the response is applied: %t", s.unpublished, s.publishing, s.node == stored)
@@ -165,24 +165,24 @@ func TestAFailedPublicationIsRepeatedUnlessTheNodeOrTheSessionEnds(t *testing.T)
 
 // After a conflict the session reads the live Node, which records another session here.
 func TestAConflictShowsWhoseSessionItIs(t *testing.T) {
-	s, _, _ := atStore(clocktesting.NewFakeClock(noon.Time))
+	s, _, _ := newStoreSession(clocktesting.NewFakeClock(noon.Time))
 	live := s.node.DeepCopy()
 	live.ResourceVersion, live.Status.SessionID = "2", "newer"
-	s.conflicted(t.Context(), live, nil)
-	if !s.hasStopped() || s.ending.reason != v1alpha1.ReasonSessionReplaced {
-		t.Errorf("stopped %t for %q", s.hasStopped(), s.ending.reason)
+	s.handlePublishConflict(t.Context(), live, nil)
+	if !s.isStopped() || s.ending.reason != v1alpha1.ReasonSessionReplaced {
+		t.Errorf("stopped %t for %q", s.isStopped(), s.ending.reason)
 	}
 }
 
 func TestASessionHasSoManyWorkersAndLosesNoJob(t *testing.T) {
-	s := heldAt(clocktesting.NewFakeClock(noon.Time))
+	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
 	s.running = 0
 	const jobs = 3 * maxWorkers
 	release := make(chan struct{})
 	var atOnce, done atomic.Int32
 	var tooMany atomic.Bool
 	for range jobs {
-		s.work(t.Context(), func(context.Context) func(context.Context) {
+		s.runInWorker(t.Context(), func(context.Context) func(context.Context) {
 			if atOnce.Add(1) > maxWorkers {
 				tooMany.Store(true)
 			}
@@ -196,7 +196,7 @@ func TestASessionHasSoManyWorkersAndLosesNoJob(t *testing.T) {
 	}
 	close(release)
 	for range jobs {
-		s.worked(t.Context(), <-s.done)
+		s.handleWorkerDone(t.Context(), <-s.done)
 	}
 	if done.Load() != jobs || tooMany.Load() || s.running != 0 || len(s.pending) != 0 {
 		t.Errorf("%d jobs are done, more than maxWorkers at once: %t, %d run, %d wait", done.Load(), tooMany.Load(), s.running, len(s.pending))
@@ -205,7 +205,7 @@ func TestASessionHasSoManyWorkersAndLosesNoJob(t *testing.T) {
 
 func TestTheSessionLooksAgainWithinADay(t *testing.T) {
 	for in, want := range map[time.Duration]time.Duration{-time.Hour: time.Millisecond, 0: time.Millisecond, time.Minute: time.Minute, 48 * time.Hour: 24 * time.Hour} {
-		s := heldAt(clocktesting.NewFakeClock(noon.Time))
+		s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
 		s.wakeAt = noon.Add(1000 * time.Hour)
 		if s.wakeIn(in); !s.wakeAt.Equal(noon.Add(want)) {
 			t.Errorf("wakeIn(%s): after %s, want %s", in, s.wakeAt.Sub(noon.Time), want)
@@ -215,7 +215,7 @@ func TestTheSessionLooksAgainWithinADay(t *testing.T) {
 
 func TestALeaseCountsForExactlyItsDuration(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, _, gate := atStore(c)
+	s, _, gate := newStoreSession(c)
 	c.Step(s.service.LeaseDuration)
 	if err := s.service.lease.check(); err != nil {
 		t.Error(err)
@@ -261,28 +261,28 @@ func TestAReviewIsKeptForAllThatItDependsOn(t *testing.T) {
 
 func TestTheSessionWrittenLongestAgoIsRefreshed(t *testing.T) {
 	r := newRegistry()
-	if s, _ := r.stalest(); s != nil {
+	if s, _ := r.leastRecentlyWritten(); s != nil {
 		t.Error("an empty registry has a session")
 	}
 	var all []*session
 	for i, ago := range []time.Duration{2, 3, 1} {
-		s := &session{key: pc}
+		s := &session{key: pcKey}
 		s.key.Name = string(rune('a' + i))
 		s.lastWrite.Store(noon.Add(-ago * time.Minute).UnixNano())
 		r.slots[s.key] = &slot{current: s}
 		all = append(all, s)
 	}
-	if s, written := r.stalest(); s != all[1] || !written.Equal(noon.Add(-3*time.Minute)) {
+	if s, written := r.leastRecentlyWritten(); s != all[1] || !written.Equal(noon.Add(-3*time.Minute)) {
 		t.Errorf("the stalest was written at %s", written)
 	}
 }
 
 func TestAHelloReplacesWhatTheRegistrationSaid(t *testing.T) {
 	for sent, want := range map[string]string{"": "registered", "new": "new"} {
-		s := heldAt(clocktesting.NewFakeClock(noon.Time))
-		s.greet(&gatewayv1.Hello{BootId: sent, AgentVersion: sent, JournalId: "j", DialCounter: 7},
+		s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
+		s.applyHello(&gatewayv1.Hello{BootId: sent, AgentVersion: sent, JournalId: "j", DialCounter: 7},
 			description{bootID: "registered", system: &v1alpha1.SystemInfo{AgentVersion: "registered"}})
-		if s.facts.bootID != want || s.facts.system.AgentVersion != want || s.journal != "j" || s.dials != 7 {
+		if s.facts.bootID != want || s.facts.system.AgentVersion != want || s.journalID != "j" || s.dialCounter != 7 {
 			t.Errorf("a Hello with %q: %+v", sent, s.facts)
 		}
 	}
@@ -301,16 +301,16 @@ func TestTheCertificateOfASessionIsDescribed(t *testing.T) {
 // A job that starts while a worker is free runs before the waiting jobs. The waiting jobs keep
 // their order.
 func TestJobsThatWaitKeepTheirOrder(t *testing.T) {
-	s := heldAt(clocktesting.NewFakeClock(noon.Time))
+	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
 	var ran []string
 	job := func(name string) func(context.Context) func(context.Context) {
 		return func(context.Context) func(context.Context) { return func(context.Context) { ran = append(ran, name) } }
 	}
-	s.work(t.Context(), job("a"))
-	s.work(t.Context(), job("b"))
-	s.worked(t.Context(), func(ctx context.Context) { s.work(ctx, job("at once")) })
+	s.runInWorker(t.Context(), job("a"))
+	s.runInWorker(t.Context(), job("b"))
+	s.handleWorkerDone(t.Context(), func(ctx context.Context) { s.runInWorker(ctx, job("at once")) })
 	(<-s.done)(t.Context())
-	s.worksOff(t.Context())
+	s.runPending(t.Context())
 	if !slices.Equal(ran, []string{"at once", "a", "b"}) {
 		t.Errorf("the jobs ran in the order %q", ran)
 	}

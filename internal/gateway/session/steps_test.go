@@ -12,8 +12,8 @@ import (
 
 func TestTheNextStepIsTheFactThatIsNotWritten(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s := heldAt(c)
-	ada := &question{user: "ada", since: noon.Time}
+	s := newBlockedSession(c)
+	ada := &approvalRequest{user: "ada", since: noon.Time}
 	queued := v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchQueued}
 	awaiting := dispatch.AwaitMediation(queued, "ada", noon.Time, "gw", noon.Time)
 	accepted := dispatch.Dispatched(queued, "gw", noon.Time)
@@ -26,14 +26,14 @@ func TestTheNextStepIsTheFactThatIsNotWritten(t *testing.T) {
 		"nothing is known":                 {entry{}, queued, "", time.Time{}},
 		"it is accepted":                   {entry{accepted: true, offeredAt: noon.Time}, queued, "dispatched", noon.Add(s.service.DispatchedDelay)},
 		"its acceptance is written":        {entry{accepted: true}, accepted, "", time.Time{}},
-		"a person is asked":                {entry{accepted: true, asked: ada}, accepted, "asked", time.Time{}},
-		"the question is written":          {entry{accepted: true, asked: ada}, awaiting, "", time.Time{}},
-		"the answer came before it":        {entry{accepted: true, asked: ada, yes: true, stage: stageStart}, accepted, "", time.Time{}},
-		"a question after it started":      {entry{accepted: true, asked: ada}, dispatch.Progressed(queued, 1, "", "gw", noon.Time), "", time.Time{}},
-		"a yes that is not cleared":        {entry{accepted: true, asked: ada, yes: true, stage: stageAsk}, awaiting, "", time.Time{}},
-		"a yes that is cleared":            {entry{accepted: true, asked: ada, yes: true, stage: stageStart}, awaiting, "mediated", time.Time{}},
-		"a yes that is written":            {entry{accepted: true, asked: ada, yes: true, stage: stageStart}, accepted, "", time.Time{}},
-		"progress comes before all others": {entry{accepted: true, asked: ada, progress: &v1alpha1.DispatchProgress{}, progressAt: noon.Time}, queued, "progress", noon.Add(progressInterval)},
+		"a person is asked":                {entry{accepted: true, approvalRequest: ada}, accepted, "asked", time.Time{}},
+		"the question is written":          {entry{accepted: true, approvalRequest: ada}, awaiting, "", time.Time{}},
+		"the answer came before it":        {entry{accepted: true, approvalRequest: ada, approved: true, stage: stageStart}, accepted, "", time.Time{}},
+		"a question after it started":      {entry{accepted: true, approvalRequest: ada}, dispatch.Progressed(queued, 1, "", "gw", noon.Time), "", time.Time{}},
+		"a yes that is not cleared":        {entry{accepted: true, approvalRequest: ada, approved: true, stage: stageAsk}, awaiting, "", time.Time{}},
+		"a yes that is cleared":            {entry{accepted: true, approvalRequest: ada, approved: true, stage: stageStart}, awaiting, "mediated", time.Time{}},
+		"a yes that is written":            {entry{accepted: true, approvalRequest: ada, approved: true, stage: stageStart}, accepted, "", time.Time{}},
+		"progress comes before all others": {entry{accepted: true, approvalRequest: ada, progress: &v1alpha1.DispatchProgress{}, progressAt: noon.Time}, queued, "progress", noon.Add(progressInterval)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.e.d = &v1alpha1.CapabilityDispatch{Status: tt.status}
@@ -48,11 +48,11 @@ func TestTheNextStepIsTheFactThatIsNotWritten(t *testing.T) {
 // Progress is written at most once in each progressInterval.
 func TestAStepIsWrittenWhenItIsDueAndWithinTheBudget(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, _ := atStore(c)
+	s, at, _ := newStoreSession(c)
 	s.wakeAt = noon.Add(time.Hour)
-	d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+	d := newDispatch(s, c, v1alpha1.DispatchQueued)
 	d.ResourceVersion = "1"
-	e := s.knows(at, d, entry{offered: true, accepted: true, acceptedAt: noon.Time,
+	e := s.addStored(at, d, entry{offered: true, accepted: true, acceptedAt: noon.Time,
 		progress: &v1alpha1.DispatchProgress{Percent: 1}, progressAt: noon.Time})
 	s.advance(t.Context(), e)
 	if len(s.pending) != 0 || !s.wakeAt.Equal(noon.Add(progressInterval)) {
@@ -60,27 +60,27 @@ func TestAStepIsWrittenWhenItIsDueAndWithinTheBudget(t *testing.T) {
 	}
 	c.Step(progressInterval)
 	s.advance(t.Context(), e)
-	s.worksOff(t.Context())
+	s.runPending(t.Context())
 	if at.writes != 1 || e.progress != nil || !e.progressAt.Equal(c.Now()) || at.dispatch.Status.Progress == nil {
 		t.Errorf("%d writes, unwritten progress %v, written %v at %s", at.writes, e.progress, at.dispatch.Status.Progress, e.progressAt)
 	}
 	s.steps.AllowN(c.Now(), int(s.steps.TokensAt(c.Now())))
 	e.progress = &v1alpha1.DispatchProgress{Percent: 2}
 	e.progressAt, s.wakeAt = noon.Time, noon.Add(time.Hour)
-	if s.noteStep(t.Context(), e); len(s.pending) != 0 || e.progress == nil || !s.wakeAt.Equal(c.Now().Add(time.Second)) {
+	if s.writeStep(t.Context(), e); len(s.pending) != 0 || e.progress == nil || !s.wakeAt.Equal(c.Now().Add(time.Second)) {
 		t.Errorf("%d writes beyond the budget, progress %v, the session wakes at %s", len(s.pending), e.progress, s.wakeAt)
 	}
 }
 
 func TestAFactThatArrivesDuringAWriteIsWrittenNext(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, _ := atStore(c)
-	d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+	s, at, _ := newStoreSession(c)
+	d := newDispatch(s, c, v1alpha1.DispatchQueued)
 	d.ResourceVersion = "1"
-	e := s.knows(at, d, entry{offered: true, accepted: true, acceptedAt: noon.Time, asked: &question{user: "ada"}, stage: stageAsk})
+	e := s.addStored(at, d, entry{offered: true, accepted: true, acceptedAt: noon.Time, approvalRequest: &approvalRequest{user: "ada"}, stage: stageAsk})
 	s.advance(t.Context(), e)
-	e.yes, e.stage = true, stageStart
-	s.worksOff(t.Context())
+	e.approved, e.stage = true, stageStart
+	s.runPending(t.Context())
 	if at.writes != 2 || at.dispatch.Status.Mediation == nil || at.dispatch.Status.Phase != v1alpha1.DispatchDispatched {
 		t.Errorf("%d writes, status %+v: want the request for approval and the approval written", at.writes, at.dispatch.Status)
 	}
@@ -102,19 +102,19 @@ func TestADispatchThatIsNotReportedInTimeEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, _ := atStore(c)
+			s, at, _ := newStoreSession(c)
 			s.publishing, s.wakeAt = true, noon.Add(time.Hour)
-			d := dispatchOf(s, c, v1alpha1.DispatchDispatched)
+			d := newDispatch(s, c, v1alpha1.DispatchDispatched)
 			d.Status, d.ResourceVersion = tt.status, "1"
-			e := s.knows(at, d, entry{offered: true})
-			s.flight[d.UID] = struct{}{}
+			e := s.addStored(at, d, entry{offered: true})
+			s.inFlight[d.UID] = struct{}{}
 			if tt.otherOne {
 				at.node.Status.SessionID = "newer"
 			}
-			c.SetTime(e.giveUpAt(s.service.ReportGrace).Add(-tt.early))
+			c.SetTime(e.overdueAt(s.service.ReportGrace).Add(-tt.early))
 			s.service.lease.renewed = c.Now()
 			s.advance(t.Context(), e)
-			s.worksOff(t.Context())
+			s.runPending(t.Context())
 			status, code := at.dispatch.Status, ""
 			if status.Error != nil {
 				code = status.Error.Code
@@ -122,8 +122,8 @@ func TestADispatchThatIsNotReportedInTimeEnds(t *testing.T) {
 			if status.Phase != tt.wantPhase || code != tt.wantCode {
 				t.Errorf("phase %s, error %q, want %s, %q", status.Phase, code, tt.wantPhase, tt.wantCode)
 			}
-			if ended := tt.wantCode != ""; e.cancelSent != ended || (len(s.flight) == 0) != ended || ended && !e.settledAt.Equal(c.Now()) {
-				t.Errorf("cancelled %t, %d in flight, settled at %s", e.cancelSent, len(s.flight), e.settledAt)
+			if ended := tt.wantCode != ""; e.cancelSent != ended || (len(s.inFlight) == 0) != ended || ended && !e.settledAt.Equal(c.Now()) {
+				t.Errorf("cancelled %t, %d in flight, settled at %s", e.cancelSent, len(s.inFlight), e.settledAt)
 			}
 		})
 	}
@@ -133,8 +133,8 @@ func TestADispatchThatIsNotReportedInTimeEnds(t *testing.T) {
 // settledMemory.
 func TestADispatchThatAnotherProcessEndedIsCancelledOnce(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, _ := atStore(c)
-	e := s.knows(at, dispatchOf(s, c, v1alpha1.DispatchTimedOut), entry{offered: true, accepted: true})
+	s, at, _ := newStoreSession(c)
+	e := s.addStored(at, newDispatch(s, c, v1alpha1.DispatchTimedOut), entry{offered: true, accepted: true})
 	s.advance(t.Context(), e)
 	c.Step(time.Minute)
 	s.advance(t.Context(), e)
@@ -155,15 +155,15 @@ func TestTheEndOfARunThatTheWatchDoesNotShowIsReadWhileItIsNotBusy(t *testing.T)
 		"it left while it was busy":    {entry{busy: true}, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := heldAt(c)
-			d := dispatchOf(s, c, v1alpha1.DispatchDispatched)
+			s := newBlockedSession(c)
+			d := newDispatch(s, c, v1alpha1.DispatchDispatched)
 			tt.e.d = d
 			s.entries[d.UID] = &tt.e
-			s.leave(t.Context(), d.UID)
-			if len(s.pending) != tt.reads || (s.entries[d.UID] != nil) != tt.known || !tt.e.left {
+			s.handleLeft(t.Context(), d.UID)
+			if len(s.pending) != tt.reads || (s.entries[d.UID] != nil) != tt.known || !tt.e.leftWatch {
 				t.Errorf("%d reads, known %t, want %d, %t", len(s.pending), s.entries[d.UID] != nil, tt.reads, tt.known)
 			}
-			s.leave(t.Context(), "unknown")
+			s.handleLeft(t.Context(), "unknown")
 		})
 	}
 }

@@ -75,14 +75,14 @@ func (s *store) Create(_ context.Context, object client.Object, _ ...client.Crea
 	return nil
 }
 
-func (s *store) Status() client.SubResourceWriter { return statusOf{store: s} }
+func (s *store) Status() client.SubResourceWriter { return statusWriter{store: s} }
 
-type statusOf struct {
+type statusWriter struct {
 	client.SubResourceWriter
 	store *store
 }
 
-func (s statusOf) Update(_ context.Context, object client.Object, _ ...client.SubResourceUpdateOption) error {
+func (s statusWriter) Update(_ context.Context, object client.Object, _ ...client.SubResourceUpdateOption) error {
 	if s.store.beforeWrite != nil {
 		s.store.beforeWrite()
 	}
@@ -103,10 +103,10 @@ func (s statusOf) Update(_ context.Context, object client.Object, _ ...client.Su
 
 // sent returns all messages for the machine. They stay in the outbox, because no goroutine drains
 // it.
-func (s *session) sent() []*gatewayv1.StreamNodeEventsResponse { return s.out.unsent }
+func (s *session) sent() []*gatewayv1.StreamNodeEventsResponse { return s.outbox.unsent }
 
-// settled reports whether the machine was sent a Settled.
-func (s *session) settled() bool {
+// settledSent reports whether the machine was sent a Settled.
+func (s *session) settledSent() bool {
 	return slices.ContainsFunc(s.sent(), func(m *gatewayv1.StreamNodeEventsResponse) bool { return m.GetSettled() != nil })
 }
 
@@ -114,29 +114,29 @@ type openGate struct{ err error }
 
 func (g *openGate) Check() error { return g.err }
 
-// atStore returns a session with a store. Its work runs only when the test calls worksOff.
-func atStore(c *clocktesting.FakeClock) (*session, *store, *openGate) {
+// newStoreSession returns a session with a store. Its work runs only when the test calls runPending.
+func newStoreSession(c *clocktesting.FakeClock) (*session, *store, *openGate) {
 	at, gate := &store{}, &openGate{}
 	service := New(Options{Clock: c, Time: apiTime{c}, Log: logr.Discard(), Gateway: "gw", Client: at, Reader: at, Gate: gate})
 	service.setSynced()
-	service.lease.object, service.lease.renewed = &leaseOf, c.Now()
-	s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pc.Namespace, Node: pc.Name}}, silent{})
-	s.out.spawn = func(func()) {}
+	service.lease.object, service.lease.renewed = &testLease, c.Now()
+	s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pcKey.Namespace, Node: pcKey.Name}}, silentConn{})
+	s.outbox.spawn = func(func()) {}
 	s.running = maxWorkers
-	s.node = &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: pc.Namespace, Name: pc.Name, UID: "node", ResourceVersion: "1"},
+	s.node = &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: pcKey.Namespace, Name: pcKey.Name, UID: "node", ResourceVersion: "1"},
 		Spec:   v1alpha1.NodeSpec{PublicKeySHA256: "pin", CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"echo"}}},
 		Status: v1alpha1.NodeStatus{SessionID: s.id, SessionStartedTime: &metav1.Time{Time: c.Now().Add(-time.Minute)}}}
 	s.caller.PublicKeySHA256 = "pin"
 	s.facts.declared = []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
-	s.fastAfter = *s.node.Status.SessionStartedTime
-	s.entries, s.flight = map[types.UID]*entry{}, map[types.UID]struct{}{}
-	s.lastHeard, s.oldAt = c.Now(), c.Now().Add(time.Hour*1000)
+	s.noClaimAfter = *s.node.Status.SessionStartedTime
+	s.entries, s.inFlight = map[types.UID]*entry{}, map[types.UID]struct{}{}
+	s.lastMessageAt, s.maxAgeAt = c.Now(), c.Now().Add(time.Hour*1000)
 	at.node = s.node.DeepCopy()
 	return s, at, gate
 }
 
-// worksOff runs the jobs that wait for a worker, and the jobs that these start.
-func (s *session) worksOff(ctx context.Context) {
+// runPending runs the jobs that wait for a worker, and the jobs that these start.
+func (s *session) runPending(ctx context.Context) {
 	for len(s.pending) > 0 {
 		job := s.pending[0]
 		s.pending = s.pending[1:]
@@ -144,8 +144,8 @@ func (s *session) worksOff(ctx context.Context) {
 	}
 }
 
-// knows adds a stored dispatch to the session.
-func (s *session) knows(at *store, d *v1alpha1.CapabilityDispatch, e entry) *entry {
+// addStored adds a stored dispatch to the session.
+func (s *session) addStored(at *store, d *v1alpha1.CapabilityDispatch, e entry) *entry {
 	e.d = d
 	at.dispatch = d.DeepCopy()
 	s.entries[d.UID] = &e
@@ -154,19 +154,19 @@ func (s *session) knows(at *store, d *v1alpha1.CapabilityDispatch, e entry) *ent
 
 func TestAMachineMayForgetOnlyAResultThatIsStored(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, _ := atStore(c)
-	d := dispatchOf(s, c, v1alpha1.DispatchQueued)
-	s.knows(at, d, entry{offered: true, accepted: true})
+	s, at, _ := newStoreSession(c)
+	d := newDispatch(s, c, v1alpha1.DispatchQueued)
+	s.addStored(at, d, entry{offered: true, accepted: true})
 	at.beforeWrite = func() {
-		if s.settled() {
+		if s.settledSent() {
 			t.Error("Settled was sent before the status was stored")
 		}
 	}
-	s.hearResult(t.Context(), &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED,
+	s.handleResult(t.Context(), &gatewayv1.Result{Dispatch: refOf(d), Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED,
 		Execution: gatewayv1.Result_EXECUTION_FINISHED, Output: []byte(`1`)})
-	s.worksOff(t.Context())
-	if at.writes != 1 || at.dispatch.Status.Phase != v1alpha1.DispatchSucceeded || !s.settled() {
-		t.Errorf("%d writes, phase %s, settled %t: want the result stored, then settled", at.writes, at.dispatch.Status.Phase, s.settled())
+	s.runPending(t.Context())
+	if at.writes != 1 || at.dispatch.Status.Phase != v1alpha1.DispatchSucceeded || !s.settledSent() {
+		t.Errorf("%d writes, phase %s, settled %t: want the result stored, then settled", at.writes, at.dispatch.Status.Phase, s.settledSent())
 	}
 }
 
@@ -176,20 +176,20 @@ func TestOnlyTheRecordedSessionSaysThatADispatchNeverStarted(t *testing.T) {
 	for name, id := range map[string]string{"recorded": "", "replaced": "newer"} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, _ := atStore(c)
-			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			s, at, _ := newStoreSession(c)
+			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			d.Spec.Cancel = true
-			e := s.knows(at, d, entry{})
+			e := s.addStored(at, d, entry{})
 			if id != "" {
 				at.node.Status.SessionID, at.node.ResourceVersion = id, "2"
 			}
-			s.consider(t.Context(), e)
-			s.worksOff(t.Context())
+			s.reevaluate(t.Context(), e)
+			s.runPending(t.Context())
 			if stored := at.writes == 1 && at.dispatch.Status.Execution == v1alpha1.ExecutionNotStarted; stored != (id == "") {
 				t.Errorf("%d writes, status %+v", at.writes, at.dispatch.Status)
 			}
-			if s.hasStopped() != (id != "") {
-				t.Errorf("the session ends: %t, although its Node was read", s.hasStopped())
+			if s.isStopped() != (id != "") {
+				t.Errorf("the session ends: %t, although its Node was read", s.isStopped())
 			}
 		})
 	}
@@ -199,8 +199,8 @@ func TestAJournalThatHoldsADispatchClaimsIt(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	for name, journaled := range map[string]bool{"journaled": true, "not journaled": false} {
 		t.Run(name, func(t *testing.T) {
-			s, at, _ := atStore(c)
-			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			s, at, _ := newStoreSession(c)
+			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			at.dispatch = d.DeepCopy()
 			journal := map[types.UID]*gatewayv1.UnsettledDispatch{}
 			if journaled {
@@ -233,8 +233,8 @@ func TestAJournalThatForgotAnAcceptanceIsFound(t *testing.T) {
 		"heard accepted, not recorded": {claimed, map[types.UID]bool{"a": true}, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &session{acceptedBefore: tt.heard}
-			if got := s.forgot([]v1alpha1.CapabilityDispatch{tt.d}, tt.journal); got != tt.want {
+			s := &session{previouslyAccepted: tt.heard}
+			if got := s.journalLostAcceptance([]v1alpha1.CapabilityDispatch{tt.d}, tt.journal); got != tt.want {
 				t.Errorf("forgot() = %t, want %t", got, tt.want)
 			}
 		})
@@ -243,8 +243,8 @@ func TestAJournalThatForgotAnAcceptanceIsFound(t *testing.T) {
 
 func TestAResultCountsOnlyForTheDispatchesOfItsMachine(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, _, _ := atStore(c)
-	own, other, older := dispatchOf(s, c, v1alpha1.DispatchQueued), dispatchOf(s, c, v1alpha1.DispatchQueued), dispatchOf(s, c, v1alpha1.DispatchFailed)
+	s, _, _ := newStoreSession(c)
+	own, other, older := newDispatch(s, c, v1alpha1.DispatchQueued), newDispatch(s, c, v1alpha1.DispatchQueued), newDispatch(s, c, v1alpha1.DispatchFailed)
 	other.Spec.NodeName = "another"
 	s.node.CreationTimestamp = noon
 	ended := metav1.NewMicroTime(noon.Add(-time.Minute))
@@ -253,7 +253,7 @@ func TestAResultCountsOnlyForTheDispatchesOfItsMachine(t *testing.T) {
 		d    *v1alpha1.CapabilityDispatch
 		want bool
 	}{{own, true}, {other, false}, {older, false}} {
-		if got := s.concerns(tt.d); got != tt.want {
+		if got := s.belongsToNode(tt.d); got != tt.want {
 			t.Errorf("a dispatch of %s that ended at %v concerns this machine: %t, want %t", tt.d.Spec.NodeName, tt.d.Status.CompletedTime, got, tt.want)
 		}
 	}
@@ -277,22 +277,22 @@ func TestNothingIsOfferedWithout(t *testing.T) {
 		"a proven spec": {func(s *session, _ *openGate, _ *clocktesting.FakeClock) {
 			s.node.Status.ProvenSpec = &v1alpha1.ProvenSpec{}
 		}, false},
-		"a certificate that lasts":                {func(s *session, _ *openGate, c *clocktesting.FakeClock) { s.caller = identityUntil(s, c.Now()) }, false},
+		"a certificate that lasts":                {func(s *session, _ *openGate, c *clocktesting.FakeClock) { s.caller = identityExpiring(s, c.Now()) }, false},
 		"a session that goes on":                  {func(s *session, _ *openGate, _ *clocktesting.FakeClock) { s.draining = true }, false},
-		"a window with room":                      {func(s *session, _ *openGate, _ *clocktesting.FakeClock) { s.flight["another"] = struct{}{} }, false},
-		"a watch that has shown the latest words": {stale, false},
+		"a window with room":                      {func(s *session, _ *openGate, _ *clocktesting.FakeClock) { s.inFlight["another"] = struct{}{} }, false},
+		"a watch that has shown the latest words": {makeWatchStale, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, gate := atStore(c)
+			s, at, gate := newStoreSession(c)
 			s.node.Spec.MaxInFlight = 1
-			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			d.Spec.ExpirySeconds = 3600
 			at.allow = func(authorizationv1.SubjectAccessReviewSpec) bool { return true }
-			s.queue.add(s.knows(at, d, entry{}))
+			s.queue.add(s.addStored(at, d, entry{}))
 			tt.lose(s, gate, c)
 			s.offer(t.Context())
-			s.worksOff(t.Context())
+			s.runPending(t.Context())
 			if offered := len(s.sent()) == 1 && s.sent()[0].GetOffer() != nil; offered != tt.offer {
 				t.Errorf("sent %v, want an offer: %t", s.sent(), tt.offer)
 			}
@@ -300,17 +300,17 @@ func TestNothingIsOfferedWithout(t *testing.T) {
 	}
 }
 
-var leaseOf = coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: LeaseName("gw")}}
+var testLease = coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: LeaseName("gw")}}
 
-// identityUntil returns the caller of a session with a certificate that expires at end.
-func identityUntil(s *session, end time.Time) peer.Identity {
+// identityExpiring returns the caller of a session with a certificate that expires at end.
+func identityExpiring(s *session, end time.Time) peer.Identity {
 	id := s.caller
 	id.Certificate = &x509.Certificate{NotAfter: end}
 	return id
 }
 
-// stale makes the Node watch lag by more than StaleAfter.
-func stale(s *session, _ *openGate, c *clocktesting.FakeClock) {
+// makeWatchStale makes the Node watch lag by more than StaleAfter.
+func makeWatchStale(s *session, _ *openGate, c *clocktesting.FakeClock) {
 	s.service.registry.sessions = 1
 	c.Step(s.service.StaleAfter + time.Second)
 	s.service.lease.renewed = c.Now()
@@ -318,8 +318,8 @@ func stale(s *session, _ *openGate, c *clocktesting.FakeClock) {
 
 func TestTheRequesterIsReviewedWithAllThatAdmissionKnew(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, at, _ := atStore(c)
-	d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+	s, at, _ := newStoreSession(c)
+	d := newDispatch(s, c, v1alpha1.DispatchQueued)
 	d.Spec.RequestedBy, d.Spec.RequestedByGroups, d.Spec.RequestedByUID = "rita", []string{"crew"}, "7"
 	at.allow = func(r authorizationv1.SubjectAccessReviewSpec) bool {
 		a := r.ResourceAttributes
@@ -333,7 +333,7 @@ func TestTheRequesterIsReviewedWithAllThatAdmissionKnew(t *testing.T) {
 	if got, err := s.service.review(t.Context(), d); got != dispatch.ReviewPassed || err != nil {
 		t.Errorf("%v, %v for %+v", got, err, at.reviewed)
 	}
-	c.Step(reviewMemory + time.Second)
+	c.Step(reviewTTL + time.Second)
 	at.allow = nil
 	if got, err := s.service.review(t.Context(), d); got != dispatch.ReviewRefused || err != nil {
 		t.Errorf("after the right was lost: %v, %v", got, err)
@@ -354,8 +354,8 @@ func TestAServiceAccountOfTheSameNameIsAnother(t *testing.T) {
 		"no UID, made after it": {"", corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{UID: "a", CreationTimestamp: metav1.NewTime(noon.Add(time.Hour))}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, at, _ := atStore(c)
-			d := dispatchOf(s, c, v1alpha1.DispatchQueued)
+			s, at, _ := newStoreSession(c)
+			d := newDispatch(s, c, v1alpha1.DispatchQueued)
 			d.Spec.RequestedBy, d.Spec.RequestedByUID = serviceAccountPrefix+"fleet:robot", string(tt.stamped)
 			at.account = &tt.account
 			if got, err := s.service.serviceAccountExists(t.Context(), &d.Spec, d); got != tt.want || err != nil {
@@ -379,14 +379,14 @@ func TestAYesIsClearedOnlyWithTheRightsOfThisMoment(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := clocktesting.NewFakeClock(noon.Time)
-			s, at, gate := atStore(c)
-			s.clearing, s.publishing = true, true
-			e := s.knows(at, dispatchOf(s, c, v1alpha1.DispatchAwaitingLocalMediation),
-				entry{offered: true, accepted: true, asked: &question{user: "ada"}, yes: true, stage: gatewayv1.Clearance_STAGE_ASK})
+			s, at, gate := newStoreSession(c)
+			s.clearanceSupported, s.publishing = true, true
+			e := s.addStored(at, newDispatch(s, c, v1alpha1.DispatchAwaitingLocalMediation),
+				entry{offered: true, accepted: true, approvalRequest: &approvalRequest{user: "ada"}, approved: true, stage: gatewayv1.Clearance_STAGE_ASK})
 			tt.lose(at, gate)
 			at.node.ResourceVersion = "2"
-			s.clear(t.Context(), e)
-			s.worksOff(t.Context())
+			s.updateClearance(t.Context(), e)
+			s.runPending(t.Context())
 			cleared := slices.ContainsFunc(s.sent(), func(m *gatewayv1.StreamNodeEventsResponse) bool {
 				return m.GetClearance().GetStage() == gatewayv1.Clearance_STAGE_START
 			})
@@ -412,7 +412,7 @@ func TestANodeAdmitsItsOwnMachineWhileItIsNeitherRevokedNorLeaving(t *testing.T)
 		t.Run(name, func(t *testing.T) {
 			node := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{PublicKeySHA256: "pin"}}
 			tt.change(node)
-			if err := admit(node, id); (err == nil) != tt.want {
+			if err := authorize(node, id); (err == nil) != tt.want {
 				t.Errorf("admit() = %v", err)
 			}
 		})
@@ -428,12 +428,12 @@ func TestASessionEndsWithItsNode(t *testing.T) {
 		"revoked":         func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeRevoked },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _, _ := atStore(clocktesting.NewFakeClock(noon.Time))
+			s, _, _ := newStoreSession(clocktesting.NewFakeClock(noon.Time))
 			s.publishing = true
 			node := s.node.DeepCopy()
 			node.ResourceVersion = "2"
 			change(node)
-			s.learnNode(t.Context(), node, false)
+			s.applyNode(t.Context(), node, false)
 			select {
 			case <-s.stopped:
 			default:
@@ -446,7 +446,7 @@ func TestASessionEndsWithItsNode(t *testing.T) {
 // The leader considers a dispatch created after the recorded end as proven unstarted.
 func TestTheRecordedEndIsLaterThanEveryOffer(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
-	s, _, _ := atStore(c)
+	s, _, _ := newStoreSession(c)
 	s.facts.started = metav1.NewTime(c.Now().Add(-time.Minute))
 	s.ending = ending{reason: v1alpha1.ReasonSessionLost}
 	s.node.Status.SessionID = "newer" // then recordEnd writes nothing

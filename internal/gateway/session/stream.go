@@ -34,52 +34,52 @@ func (s *Service) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.Str
 // serve runs a session from its Hello to its end. It returns as soon as the connection may be
 // closed; the remaining writes continue in the background. streamCtx contains the caller.
 func (s *Service) serve(streamCtx context.Context, c conn) error {
-	if !s.registry.begin() {
+	if !s.registry.track() {
 		return errDraining
 	}
 	defer s.registry.running.Done()
 	var (
-		held *session
+		sess *session
 		err  error
 	)
 	// The work of a session outlives its stream: received results are settled.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(streamCtx))
-	aside.Do(func() { held, err = s.begin(streamCtx, ctx, c) })
+	aside.Do(func() { sess, err = s.startSession(streamCtx, ctx, c) })
 	if err != nil {
 		cancel()
 		return err
 	}
-	held.run(streamCtx, ctx)
+	sess.run(streamCtx, ctx)
 	s.registry.spawn(func() {
 		defer cancel()
-		held.finish(ctx, cancel)
+		sess.finish(ctx, cancel)
 	})
-	return held.ending.err
+	return sess.ending.err
 }
 
-// begin waits for the Hello and opens the session.
-func (s *Service) begin(streamCtx, ctx context.Context, c conn) (*session, error) {
+// startSession waits for the Hello and opens the session.
+func (s *Service) startSession(streamCtx, ctx context.Context, c conn) (*session, error) {
 	id, err := caller(streamCtx)
 	if err != nil {
 		return nil, err
 	}
-	held := s.newSession(id, c)
-	s.registry.spawn(func() { held.receive(c) })
-	hello, err := held.awaitHello(streamCtx)
+	sess := s.newSession(id, c)
+	s.registry.spawn(func() { sess.receive(c) })
+	hello, err := sess.awaitHello(streamCtx)
 	if err != nil {
-		held.stop(ending{err: err})
+		sess.stop(ending{err: err})
 		return nil, err
 	}
-	release, err := s.open(streamCtx, ctx, held, hello)
+	release, err := s.openSession(streamCtx, ctx, sess, hello)
 	if err != nil {
 		if errors.Is(err, errReplaced) {
-			s.suspect(ctx, held)
+			s.recordRepeatedDial(ctx, sess)
 		}
-		held.stop(ending{err: err})
+		sess.stop(ending{err: err})
 		return nil, err
 	}
 	release()
-	return held, nil
+	return sess, nil
 }
 
 // receive passes one message of the machine to the session and starts the next receive. A machine
@@ -96,14 +96,14 @@ func (s *session) receive(c conn) {
 	case <-s.stopped:
 		return
 	}
-	if wait := s.pace(s.service.Clock.Now(), proto.Size(m)); wait > 0 && !s.rest(wait) {
+	if wait := s.reserveMessage(s.service.Clock.Now(), proto.Size(m)); wait > 0 && !s.waitUnlessStopped(wait) {
 		return
 	}
 	s.service.registry.spawn(func() { s.receive(c) })
 }
 
-// rest waits for the duration wait. It returns false if the session stops first.
-func (s *session) rest(wait time.Duration) bool {
+// waitUnlessStopped waits for the duration wait. It returns false if the session stops first.
+func (s *session) waitUnlessStopped(wait time.Duration) bool {
 	timer := s.service.Clock.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -135,15 +135,15 @@ func (s *session) awaitHello(ctx context.Context) (*gatewayv1.Hello, error) {
 
 // Bounds of a Hello.
 const (
-	maxUnsettled   = 8192
-	maxFeatures    = 64
-	lowestProtocol = 1
+	maxUnsettled = 8192
+	maxFeatures  = 64
+	minProtocol  = 1
 )
 
 func checkHello(h *gatewayv1.Hello) error {
 	switch {
-	case h.GetProtocolVersion() < lowestProtocol:
-		return status.Errorf(codes.InvalidArgument, "protocol version %d is too old, the gateway needs %d: update the agent", h.GetProtocolVersion(), lowestProtocol)
+	case h.GetProtocolVersion() < minProtocol:
+		return status.Errorf(codes.InvalidArgument, "protocol version %d is too old, the gateway needs %d: update the agent", h.GetProtocolVersion(), minProtocol)
 	case h.GetJournalId() == "" || len(h.GetJournalId()) > maxIDBytes || foreign.Short(h.GetJournalId(), maxIDBytes) != h.GetJournalId():
 		return status.Errorf(codes.InvalidArgument, "journal_id must be 1 to %d printable characters", maxIDBytes)
 	case len(h.GetBootId()) > maxIDBytes:

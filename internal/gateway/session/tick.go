@@ -22,9 +22,9 @@ const staleFactor = 5
 func (s *session) tick(ctx context.Context) {
 	now := s.service.Clock.Now()
 	s.wakeAt = now.Add(idleTimer)
-	s.checkLife(now)
-	if s.changed != nil {
-		s.takeChange(ctx)
+	s.stopIfExpired(now)
+	if s.pendingCapabilities != nil {
+		s.applyPendingCapabilities(ctx)
 	}
 	for uid, e := range s.entries {
 		if e.forgettable(now) {
@@ -37,15 +37,15 @@ func (s *session) tick(ctx context.Context) {
 	s.publish(ctx)
 }
 
-// checkLife ends a session that is silent or too old, or whose Node watch lags too much.
-func (s *session) checkLife(now time.Time) {
-	s.leaveWhenConfirmed()
-	silentAt := s.lastHeard.Add(missedHeartbeats * s.service.HeartbeatInterval)
+// stopIfExpired ends a session that is silent or too old, or whose Node watch lags too much.
+func (s *session) stopIfExpired(now time.Time) {
+	s.stopWhenConfirmed()
+	silentAt := s.lastMessageAt.Add(missedHeartbeats * s.service.HeartbeatInterval)
 	switch {
 	case !now.Before(silentAt):
 		s.stop(ending{reason: v1alpha1.ReasonSessionLost,
 			err: status.Error(codes.DeadlineExceeded, "no heartbeat arrived in time; connect again")})
-	case !now.Before(s.oldAt):
+	case !now.Before(s.maxAgeAt):
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded,
 			err: status.Error(codes.Unavailable, "the session reached its maximum age; connect again")})
 	case s.service.lag() > staleFactor*s.service.StaleAfter:
@@ -53,17 +53,17 @@ func (s *session) checkLife(now time.Time) {
 			err: status.Error(codes.Unavailable, "the gateway cannot reach its cluster; connect to another one")})
 	}
 	s.wakeBy(silentAt)
-	s.wakeBy(s.oldAt)
+	s.wakeBy(s.maxAgeAt)
 }
 
-// wakeFor sets the alarm for the next deadline of e.
-func (s *session) wakeFor(e *entry) {
+// setAlarm sets the alarm for the next deadline of e.
+func (s *session) setAlarm(e *entry) {
 	now := s.service.Time.Now()
 	switch {
 	case e.busy || e.settled || e.result != nil || dispatch.Finished(e.d.Status):
 	case !e.offered:
 		s.wakeIn(dispatch.Expires(e.d).Sub(now))
 	default:
-		s.wakeIn(e.giveUpAt(s.service.ReportGrace).Sub(now))
+		s.wakeIn(e.overdueAt(s.service.ReportGrace).Sub(now))
 	}
 }

@@ -15,18 +15,18 @@ import (
 // watch routes the events of both informers to the sessions. It returns when both have synced.
 // The cache owns their goroutines.
 func (s *Service) watch(ctx context.Context) error {
-	nodes, err := s.handle(ctx, &v1alpha1.Node{}, toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { s.nodeSeen(obj) },
-		UpdateFunc: func(_, obj any) { s.nodeSeen(obj) },
-		DeleteFunc: s.nodeLeft,
+	nodes, err := s.addHandler(ctx, &v1alpha1.Node{}, toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { s.handleNodeEvent(obj) },
+		UpdateFunc: func(_, obj any) { s.handleNodeEvent(obj) },
+		DeleteFunc: s.handleNodeDeleted,
 	})
 	if err != nil {
 		return err
 	}
-	dispatches, err := s.handle(ctx, &v1alpha1.CapabilityDispatch{}, toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { s.dispatchSeen(obj) },
-		UpdateFunc: func(_, obj any) { s.dispatchSeen(obj) },
-		DeleteFunc: s.dispatchLeft,
+	dispatches, err := s.addHandler(ctx, &v1alpha1.CapabilityDispatch{}, toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { s.handleDispatchEvent(obj) },
+		UpdateFunc: func(_, obj any) { s.handleDispatchEvent(obj) },
+		DeleteFunc: s.handleDispatchLeft,
 	})
 	if err != nil {
 		return err
@@ -37,52 +37,52 @@ func (s *Service) watch(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) handle(ctx context.Context, kind client.Object, handler toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
+func (s *Service) addHandler(ctx context.Context, kind client.Object, handler toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
 	informer, err := s.Cache.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watch %T: %w", kind, err)
 	}
-	registration, err := informer.AddEventHandler(handler)
+	reg, err := informer.AddEventHandler(handler)
 	if err != nil {
 		return nil, fmt.Errorf("watch %T: %w", kind, err)
 	}
-	return registration, nil
+	return reg, nil
 }
 
-func (s *Service) nodeSeen(obj any) {
+func (s *Service) handleNodeEvent(obj any) {
 	node, ok := obj.(*v1alpha1.Node)
 	if !ok {
 		return
 	}
 	key := client.ObjectKeyFromObject(node)
-	s.freshness.saw(key, node.ResourceVersion)
-	if held := s.registry.of(key); held != nil {
-		held.inbox.putNode(node, false)
+	s.watchLag.observe(key, node.ResourceVersion)
+	if sess := s.registry.get(key); sess != nil {
+		sess.inbox.putNode(node, false)
 	}
 }
 
-func (s *Service) nodeLeft(obj any) {
-	node, ok := last[*v1alpha1.Node](obj)
+func (s *Service) handleNodeDeleted(obj any) {
+	node, ok := lastKnownState[*v1alpha1.Node](obj)
 	if !ok {
 		return
 	}
-	if held := s.registry.of(client.ObjectKeyFromObject(node)); held != nil {
-		held.inbox.putNode(node, true)
+	if sess := s.registry.get(client.ObjectKeyFromObject(node)); sess != nil {
+		sess.inbox.putNode(node, true)
 	}
 }
 
-func (s *Service) dispatchSeen(obj any) {
+func (s *Service) handleDispatchEvent(obj any) {
 	if d, ok := obj.(*v1alpha1.CapabilityDispatch); ok {
-		if held := s.registry.of(nodeOf(d)); held != nil {
-			held.inbox.putDispatch(d)
+		if sess := s.registry.get(nodeOf(d)); sess != nil {
+			sess.inbox.putDispatch(d)
 		}
 	}
 }
 
-func (s *Service) dispatchLeft(obj any) {
-	if d, ok := last[*v1alpha1.CapabilityDispatch](obj); ok {
-		if held := s.registry.of(nodeOf(d)); held != nil {
-			held.inbox.putLeft(d.UID)
+func (s *Service) handleDispatchLeft(obj any) {
+	if d, ok := lastKnownState[*v1alpha1.CapabilityDispatch](obj); ok {
+		if sess := s.registry.get(nodeOf(d)); sess != nil {
+			sess.inbox.putLeftDispatch(d.UID)
 		}
 	}
 }
@@ -91,8 +91,8 @@ func nodeOf(d *v1alpha1.CapabilityDispatch) types.NamespacedName {
 	return types.NamespacedName{Namespace: d.Namespace, Name: d.Spec.NodeName}
 }
 
-// last returns the last known state of an object that left a watch.
-func last[T any](obj any) (T, bool) {
+// lastKnownState returns the last known state of an object that left a watch.
+func lastKnownState[T any](obj any) (T, bool) {
 	if tombstone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
 		obj = tombstone.Obj
 	}

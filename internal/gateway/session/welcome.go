@@ -21,25 +21,25 @@ import (
 
 // newSession returns a session that has not received its Hello yet.
 func (s *Service) newSession(id peer.Identity, c conn) *session {
-	held := &session{
+	sess := &session{
 		service: s, key: keyOf(id), id: uuid.NewString(), caller: id,
 		inbox: newInbox(), received: make(chan *gatewayv1.StreamNodeEventsRequest),
 		done:    make(chan func(context.Context)),
 		stopped: make(chan struct{}), replaced: make(chan struct{}), closed: make(chan struct{}),
-		allowance: s.allowances.of(keyOf(id)),
+		allowance: s.allowances.forNode(keyOf(id)),
 	}
-	held.out = &outbox{
+	sess.outbox = &outbox{
 		send:  c.Send,
 		spawn: s.registry.spawn,
-		failed: func(error) {
-			held.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine cannot be reached")})
+		onError: func(error) {
+			sess.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine cannot be reached")})
 		},
 	}
-	return held
+	return sess
 }
 
-// liveNode reads the Node of a machine live and returns an error unless the machine is authorized.
-func (s *Service) liveNode(ctx context.Context, id peer.Identity) (*v1alpha1.Node, error) {
+// getAuthorizedNode reads the Node of a machine live and returns an error unless the machine is authorized.
+func (s *Service) getAuthorizedNode(ctx context.Context, id peer.Identity) (*v1alpha1.Node, error) {
 	node, err := s.getNode(ctx, keyOf(id))
 	if apierrors.IsNotFound(err) {
 		return nil, status.Error(codes.PermissionDenied, "there is no Node for this certificate; pair the machine again")
@@ -48,49 +48,49 @@ func (s *Service) liveNode(ctx context.Context, id peer.Identity) (*v1alpha1.Nod
 		return nil, err
 	}
 	node.ManagedFields = nil
-	return node, admit(node, id)
+	return node, authorize(node, id)
 }
 
-// welcome sends Welcome, the CA bundle and cancellations to the machine, then offers.
-func (s *session) welcome(ctx context.Context, hello *gatewayv1.Hello) {
+// sendWelcome sends Welcome, the CA bundle and cancellations to the machine, then offers.
+func (s *session) sendWelcome(ctx context.Context, hello *gatewayv1.Hello) {
 	now := s.service.Clock.Now()
 	s.wakeAt = now // The first tick sets the next alarm.
-	s.oldAt = now.Add(s.service.MaxAge/2 + s.service.spread(s.service.MaxAge/2))
+	s.maxAgeAt = now.Add(s.service.MaxAge/2 + s.service.randomDuration(s.service.MaxAge/2))
 	sum, _ := hex.DecodeString(s.service.Bundle().SHA256())
 	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: &gatewayv1.Welcome{
 		SessionId:         s.id,
 		HeartbeatInterval: durationpb.New(s.service.HeartbeatInterval),
 		GatewayTime:       timestamppb.New(s.service.Time.Now()),
 		BundleSha256:      sum,
-		Features:          s.features(),
+		Features:          s.commonFeatures(),
 	}}})
 	s.sendBundle()
 	// Cancel the dispatches that the machine still runs although another writer has ended them.
 	for _, u := range hello.GetUnsettled() {
 		uid := types.UID(u.GetDispatch().GetUid())
 		if s.entries[uid] == nil && u.GetState() != gatewayv1.UnsettledDispatch_STATE_FINISHED {
-			s.send(cancelOf(u.GetDispatch()))
+			s.send(cancelMessage(u.GetDispatch()))
 		}
 	}
 	// An old copy of a journal may still contain the results of these dispatches.
-	for _, ref := range s.doubted {
-		s.send(cancelOf(ref))
+	for _, ref := range s.unverified {
+		s.send(cancelMessage(ref))
 	}
-	s.doubted = nil
+	s.unverified = nil
 	s.unpublished = false
 	s.offer(ctx)
 }
 
-// features returns the features of the Hello that this gateway uses.
-func (s *session) features() []gatewayv1.Feature {
-	if !s.clearing {
+// commonFeatures returns the features of the Hello that this gateway uses.
+func (s *session) commonFeatures() []gatewayv1.Feature {
+	if !s.clearanceSupported {
 		return nil
 	}
 	return []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE}
 }
 
-// spread returns a random duration between 0 and d, so that machines do not reconnect together.
-func (s *Service) spread(d time.Duration) time.Duration {
+// randomDuration returns a random duration between 0 and d, so that machines do not reconnect together.
+func (s *Service) randomDuration(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-var phases = map[gatewayv1.Result_Outcome]v1alpha1.DispatchPhase{
+var phaseByOutcome = map[gatewayv1.Result_Outcome]v1alpha1.DispatchPhase{
 	gatewayv1.Result_OUTCOME_SUCCEEDED: v1alpha1.DispatchSucceeded,
 	gatewayv1.Result_OUTCOME_FAILED:    v1alpha1.DispatchFailed,
 	gatewayv1.Result_OUTCOME_TIMED_OUT: v1alpha1.DispatchTimedOut,
@@ -18,7 +18,7 @@ var phases = map[gatewayv1.Result_Outcome]v1alpha1.DispatchPhase{
 	gatewayv1.Result_OUTCOME_CANCELLED: v1alpha1.DispatchCancelled,
 }
 
-var executions = map[gatewayv1.Result_Execution]v1alpha1.Execution{
+var executionByWire = map[gatewayv1.Result_Execution]v1alpha1.Execution{
 	gatewayv1.Result_EXECUTION_NOT_STARTED: v1alpha1.ExecutionNotStarted,
 	gatewayv1.Result_EXECUTION_STARTED:     v1alpha1.ExecutionStarted,
 	gatewayv1.Result_EXECUTION_FINISHED:    v1alpha1.ExecutionFinished,
@@ -29,7 +29,7 @@ var executions = map[gatewayv1.Result_Execution]v1alpha1.Execution{
 // validates and sanitizes the result.
 func resultOf(r *gatewayv1.Result) *dispatch.Result {
 	return &dispatch.Result{
-		Outcome: phases[r.GetOutcome()], Execution: executions[r.GetExecution()],
+		Outcome: phaseByOutcome[r.GetOutcome()], Execution: executionByWire[r.GetExecution()],
 		Output: r.GetOutput(), Truncated: r.GetOutputTruncated(),
 		ErrorCode: r.GetErrorCode(), ErrorMessage: r.GetErrorMessage(),
 		Started: timeOf(r.GetStartedTime()),

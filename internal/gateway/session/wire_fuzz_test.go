@@ -26,11 +26,11 @@ type fuzzTime struct{ *clocktesting.FakePassiveClock }
 
 func (t fuzzTime) Latest() time.Time { return t.Now() }
 
-// deaf drops all messages that it is sent.
-type deaf struct{}
+// deafConn drops all messages that it is sent.
+type deafConn struct{}
 
-func (deaf) Send(*gatewayv1.StreamNodeEventsResponse) error    { return nil }
-func (deaf) Recv() (*gatewayv1.StreamNodeEventsRequest, error) { return nil, context.Canceled }
+func (deafConn) Send(*gatewayv1.StreamNodeEventsResponse) error    { return nil }
+func (deafConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) { return nil, context.Canceled }
 
 var fuzzCaller = peer.Identity{ID: identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "pc"}, PublicKeySHA256: "key", Certificate: &x509.Certificate{}}
 
@@ -41,14 +41,14 @@ func fuzzSession() *session {
 		Bundle: func() identity.Bundle { return identity.Bundle{} }, Gateway: "gateway",
 		Time: fuzzTime{clocktesting.NewFakePassiveClock(noon.Time)}, Log: logr.Discard(),
 	})
-	held := s.newSession(fuzzCaller, deaf{})
-	held.running = maxWorkers
-	held.node = nodeThatAllows("echo")
-	held.facts = facts{description: description{system: &v1alpha1.SystemInfo{}}}
+	sess := s.newSession(fuzzCaller, deafConn{})
+	sess.running = maxWorkers
+	sess.node = nodeAllowing("echo")
+	sess.facts = facts{description: description{system: &v1alpha1.SystemInfo{}}}
 	d := &v1alpha1.CapabilityDispatch{Spec: v1alpha1.CapabilityDispatchSpec{NodeName: "pc", Capability: "echo", TimeoutSeconds: 30, ExpirySeconds: 60}}
 	d.Namespace, d.Name, d.UID, d.CreationTimestamp = "fleet", "one", "uid", noon
-	held.remember([]*v1alpha1.CapabilityDispatch{d}, map[types.UID]*gatewayv1.UnsettledDispatch{"uid": {}})
-	return held
+	sess.createEntries([]*v1alpha1.CapabilityDispatch{d}, map[types.UID]*gatewayv1.UnsettledDispatch{"uid": {}})
+	return sess
 }
 
 func seed(f *testing.F, messages ...proto.Message) {
@@ -68,18 +68,18 @@ func seed(f *testing.F, messages ...proto.Message) {
 func FuzzSessionMessage(f *testing.F) {
 	ref := &gatewayv1.DispatchRef{Namespace: "fleet", Name: "one", Uid: "uid"}
 	foreign := &gatewayv1.DispatchRef{Namespace: "other", Name: "two", Uid: "u2"}
-	far := &timestamppb.Timestamp{Seconds: 1 << 62, Nanos: -1}
+	outOfRange := &timestamppb.Timestamp{Seconds: 1 << 62, Nanos: -1}
 	of := func(m *gatewayv1.StreamNodeEventsRequest) proto.Message { return m }
 	seed(f,
 		of(&gatewayv1.StreamNodeEventsRequest{}),
 		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{Unsettled: []*gatewayv1.UnsettledDispatch{{Dispatch: ref}, {}}}}}),
-		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{Heartbeat: &gatewayv1.Heartbeat{AgentTime: far}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Heartbeat{Heartbeat: &gatewayv1.Heartbeat{AgentTime: outOfRange}}}),
 		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_TrustBundleStored{TrustBundleStored: &gatewayv1.TrustBundleStored{Sha256: make([]byte, 32)}}}),
 		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Accepted{Accepted: &gatewayv1.Accepted{Dispatch: ref}}}),
-		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: ref, AskedUser: "a\x1b[2J", Since: far}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: ref, AskedUser: "a\x1b[2J", Since: outOfRange}}}),
 		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{MediationDecided: &gatewayv1.MediationDecided{Dispatch: ref}}}),
 		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{Progress: &gatewayv1.Progress{Dispatch: ref, Percent: 1 << 31, Message: "\x00"}}}),
-		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{Dispatch: ref, Outcome: 1, Execution: 3, Output: []byte(`{"a":1e999}`), StartedTime: far}}}),
+		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{Dispatch: ref, Outcome: 1, Execution: 3, Output: []byte(`{"a":1e999}`), StartedTime: outOfRange}}}),
 		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{Dispatch: foreign, Outcome: 99}}}),
 		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{}}}),
 		of(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", InputSchema: []byte("{")}, {}}}}}),
@@ -92,15 +92,15 @@ func FuzzSessionMessage(f *testing.F) {
 		}
 		s := fuzzSession()
 		if hello := m.GetHello(); hello != nil {
-			s.greet(hello, description{system: &v1alpha1.SystemInfo{}})
+			s.applyHello(hello, description{system: &v1alpha1.SystemInfo{}})
 			journalOf(hello)
 		}
-		s.heard(t.Context(), &m)
-		s.heard(t.Context(), &m) // an agent repeats a message after a lost answer
+		s.handleMessage(t.Context(), &m)
+		s.handleMessage(t.Context(), &m) // an agent repeats a message after a lost answer
 		if len(s.pending) > 4 || len(s.entries) > 1 {
 			t.Errorf("one message causes %d writes and %d entries", len(s.pending), len(s.entries))
 		}
-		storable(t, s.facts)
+		requireStorable(t, s.facts)
 	})
 }
 
@@ -117,16 +117,16 @@ func FuzzRegisterNode(f *testing.F) {
 		if proto.Unmarshal(b, &m) != nil {
 			return
 		}
-		if d, err := describe(&m, newKnownSchemas(), anything); err == nil {
-			storable(t, facts{description: d})
+		if d, err := newDescription(&m, newSchemaVerdicts(), unlimited); err == nil {
+			requireStorable(t, facts{description: d})
 		}
 	})
 }
 
-// storable fails the test if the status that f produces cannot be written as JSON and read back.
-func storable(t *testing.T, f facts) {
+// requireStorable fails the test if the status that f produces cannot be written as JSON and read back.
+func requireStorable(t *testing.T, f facts) {
 	t.Helper()
-	next := f.compose(nodeThatAllows("echo"), noon)
+	next := f.compose(nodeAllowing("echo"), noon)
 	text, err := json.Marshal(next)
 	if err != nil {
 		t.Fatalf("the status cannot be written: %v", err)

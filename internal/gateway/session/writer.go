@@ -24,11 +24,11 @@ const fieldOwner = client.FieldOwner("mooring-gateway")
 // requestTimeout bounds one request to the API server.
 const requestTimeout = 10 * time.Second
 
-// errGone is returned if no object of that UID exists any more.
-var errGone = errors.New("the object was deleted")
+// errDeleted is returned if no object of that UID exists any more.
+var errDeleted = errors.New("the object was deleted")
 
-// retries returns the backoff of requests to an API server that does not answer.
-func retries() wait.Backoff {
+// newBackoff returns the backoff of requests to an API server that does not answer.
+func newBackoff() wait.Backoff {
 	return wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 100, Cap: 10 * time.Second}
 }
 
@@ -37,10 +37,10 @@ func retries() wait.Backoff {
 // when the write succeeds or decide finds nothing to write in a live object. It truncates an
 // output that would not fit into the store.
 //
-// It returns the stored object, or errGone if the object was deleted. It returns the API's error if
+// It returns the stored object, or errDeleted if the object was deleted. It returns the API's error if
 // the API server refuses the status twice, and the context's error if ctx ends.
 func (s *Service) writeStatus(ctx context.Context, step string, d *v1alpha1.CapabilityDispatch, decide decision) (*v1alpha1.CapabilityDispatch, error) {
-	backoff := retries()
+	backoff := newBackoff()
 	for live, refusals := false, 0; ; live = true {
 		next, write := decide(d, s.Time.Now())
 		if !write && live {
@@ -53,20 +53,20 @@ func (s *Service) writeStatus(ctx context.Context, step string, d *v1alpha1.Capa
 				s.metrics.writes.WithLabelValues(step).Inc()
 				return stored, nil
 			case apierrors.IsNotFound(err):
-				return nil, errGone
+				return nil, errDeleted
 			case apierrors.IsConflict(err):
 				s.metrics.conflicts.Inc()
-			case refused(err):
+			case isRefusal(err):
 				if refusals++; refusals > 1 {
 					return d, err
 				}
 			default:
-				if err := pause(ctx, s.Clock.After(backoff.Step())); err != nil {
+				if err := waitFor(ctx, s.Clock.After(backoff.Step())); err != nil {
 					return d, err
 				}
 			}
 		}
-		fresh, err := s.liveDispatch(ctx, client.ObjectKeyFromObject(d), d.UID)
+		fresh, err := s.readLiveDispatch(ctx, client.ObjectKeyFromObject(d), d.UID)
 		if err != nil {
 			return nil, err
 		}
@@ -89,21 +89,21 @@ func (s *Service) putStatus(ctx context.Context, d *v1alpha1.CapabilityDispatch,
 	return body, nil
 }
 
-// liveDispatch reads a dispatch live, and retries until the API server answers. It returns errGone
+// readLiveDispatch reads a dispatch live, and retries until the API server answers. It returns errDeleted
 // if the name is unused or belongs to another object.
-func (s *Service) liveDispatch(ctx context.Context, key types.NamespacedName, uid types.UID) (*v1alpha1.CapabilityDispatch, error) {
-	backoff := retries()
+func (s *Service) readLiveDispatch(ctx context.Context, key types.NamespacedName, uid types.UID) (*v1alpha1.CapabilityDispatch, error) {
+	backoff := newBackoff()
 	for {
 		d, err := s.getDispatch(ctx, key)
 		switch {
 		case err == nil && d.UID == uid:
 			return d, nil
 		case err == nil, apierrors.IsNotFound(err):
-			return nil, errGone
+			return nil, errDeleted
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		}
-		if err := pause(ctx, s.Clock.After(backoff.Step())); err != nil {
+		if err := waitFor(ctx, s.Clock.After(backoff.Step())); err != nil {
 			return nil, err
 		}
 	}
@@ -138,7 +138,7 @@ func (s *Service) listUnfinished(ctx context.Context, key types.NamespacedName) 
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	list := &v1alpha1.CapabilityDispatchList{}
-	selector := fields.AndSelectors(unfinished(), fields.OneTermEqualSelector("spec.nodeName", key.Name))
+	selector := fields.AndSelectors(unfinishedSelector(), fields.OneTermEqualSelector("spec.nodeName", key.Name))
 	err := s.Reader.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFieldsSelector{Selector: selector})
 	if err != nil {
 		return nil, fmt.Errorf("list the unfinished dispatches of node %q: %w", key.Name, err)
@@ -146,8 +146,8 @@ func (s *Service) listUnfinished(ctx context.Context, key types.NamespacedName) 
 	return list.Items, nil
 }
 
-// pause waits for done. It returns the error of ctx if ctx ends first.
-func pause(ctx context.Context, done <-chan time.Time) error {
+// waitFor waits for done. It returns the error of ctx if ctx ends first.
+func waitFor(ctx context.Context, done <-chan time.Time) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

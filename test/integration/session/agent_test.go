@@ -25,24 +25,24 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// patience is the timeout of every wait, for a busy test machine.
-const patience = 30 * time.Second
+// waitTimeout is the timeout of every wait, for a busy test machine.
+const waitTimeout = 30 * time.Second
 
 // machine is a paired machine with a scripted agent.
 type machine struct {
-	ca      authorities
-	id      identity.ID
-	tls     tls.Certificate
-	node    *v1alpha1.Node
-	journal string
-	dials   uint64
-	words   *gatewayv1.RegisterNodeRequest // nil for the default description
+	ca                authorities
+	id                identity.ID
+	tls               tls.Certificate
+	node              *v1alpha1.Node
+	journalID         string
+	dialCounter       uint64
+	customDescription *gatewayv1.RegisterNodeRequest // nil for the default description
 }
 
-// pair creates a Node that grants echo and sleep, and returns the machine that is pinned to it.
-func pair(t *testing.T, ca authorities, namespace, name string, change func(*v1alpha1.Node)) *machine {
+// newPairedMachine creates a Node that grants echo and sleep, and returns the machine that is pinned to it.
+func newPairedMachine(t *testing.T, ca authorities, namespace, name string, change func(*v1alpha1.Node)) *machine {
 	t.Helper()
-	m := &machine{ca: ca, id: identity.ID{TrustDomain: trustDomain, Namespace: namespace, Node: name}, journal: uuid.NewString()}
+	m := &machine{ca: ca, id: identity.ID{TrustDomain: trustDomain, Namespace: namespace, Node: name}, journalID: uuid.NewString()}
 	key := identitytest.NewKey(t)
 	leaf := ca.device.Device(t, m.id, &key.PublicKey)
 	m.tls = tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
@@ -86,8 +86,8 @@ func (m *machine) connection(t *testing.T, r *replica) *grpc.ClientConn {
 }
 
 func (m *machine) description() *gatewayv1.RegisterNodeRequest {
-	if m.words != nil {
-		return m.words
+	if m.customDescription != nil {
+		return m.customDescription
 	}
 	return &gatewayv1.RegisterNodeRequest{
 		System: &gatewayv1.SystemInfo{Os: "linux", Arch: "amd64", Platform: "linux/amd64", Hostname: m.id.Node},
@@ -98,8 +98,8 @@ func (m *machine) description() *gatewayv1.RegisterNodeRequest {
 	}
 }
 
-// revocation returns the proof of a machine that gives up its identity on a connection.
-func (m *machine) revocation(t *testing.T, exporter []byte) []byte {
+// revocationProof returns the proof of a machine that gives up its identity on a connection.
+func (m *machine) revocationProof(t *testing.T, exporter []byte) []byte {
 	t.Helper()
 	signer, _ := m.tls.PrivateKey.(crypto.Signer)
 	proof, err := identity.SignProof(signer, rand.Reader, identity.Proof{Method: identity.ProofRevoke, Request: m.id.URI(), Exporter: exporter})
@@ -126,47 +126,47 @@ func (a *agent) exporter(t *testing.T) []byte {
 
 // agent is one session of a machine.
 type agent struct {
-	t       *testing.T
-	client  gatewayv1.NodeServiceClient
-	stream  gatewayv1.NodeService_StreamNodeEventsClient
-	cancel  context.CancelFunc
-	close   func() error
-	heard   chan *gatewayv1.StreamNodeEventsResponse
-	ended   chan error
-	welcome *gatewayv1.Welcome
+	t        *testing.T
+	client   gatewayv1.NodeServiceClient
+	stream   gatewayv1.NodeService_StreamNodeEventsClient
+	cancel   context.CancelFunc
+	close    func() error
+	received chan *gatewayv1.StreamNodeEventsResponse
+	ended    chan error
+	welcome  *gatewayv1.Welcome
 }
 
-// hello returns the next Hello of the machine.
-func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.Hello {
-	m.dials++
+// nextHello returns the next Hello of the machine.
+func (m *machine) nextHello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.Hello {
+	m.dialCounter++
 	sum := sha256.Sum256([]byte("nothing yet"))
-	return &gatewayv1.Hello{BootId: "boot-1", JournalId: m.journal, DialCounter: m.dials, ProtocolVersion: 1,
+	return &gatewayv1.Hello{BootId: "boot-1", JournalId: m.journalID, DialCounter: m.dialCounter, ProtocolVersion: 1,
 		BundleSha256: sum[:], Unsettled: unsettled}
 }
 
-// hears returns once the gateway has handled all messages that were sent before. It sends a foreign
+// waitHandled returns once the gateway has handled all messages that were sent before. It sends a foreign
 // result and waits for its Settled.
-func (a *agent) hears() {
+func (a *agent) waitHandled() {
 	a.t.Helper()
-	elsewhere := &gatewayv1.DispatchRef{Namespace: "kube-system", Name: "x", Uid: uuid.NewString()}
-	a.succeed(elsewhere, `1`)
-	a.settled()
+	foreign := &gatewayv1.DispatchRef{Namespace: "kube-system", Name: "x", Uid: uuid.NewString()}
+	a.succeed(foreign, `1`)
+	a.nextSettled()
 }
 
-// begin registers and sends Hello, and does not wait for the answer.
-func (m *machine) begin(t *testing.T, r *replica, hello *gatewayv1.Hello) *agent {
+// startSession registers and sends Hello, and does not wait for the answer.
+func (m *machine) startSession(t *testing.T, r *replica, hello *gatewayv1.Hello) *agent {
 	t.Helper()
 	connection := m.connection(t, r)
 	if _, err := gatewayv1.NewNodeServiceClient(connection).RegisterNode(t.Context(), m.description()); err != nil {
 		t.Fatalf("register: %v", err)
 	}
-	return m.greet(t, connection, hello)
+	return m.openStream(t, connection, hello)
 }
 
-// greet sends Hello on a connection on which the machine has registered.
-func (m *machine) greet(t *testing.T, connection *grpc.ClientConn, hello *gatewayv1.Hello) *agent {
+// openStream sends Hello on a connection on which the machine has registered.
+func (m *machine) openStream(t *testing.T, connection *grpc.ClientConn, hello *gatewayv1.Hello) *agent {
 	t.Helper()
-	a := &agent{t: t, client: gatewayv1.NewNodeServiceClient(connection), close: connection.Close, heard: make(chan *gatewayv1.StreamNodeEventsResponse, 1024), ended: make(chan error, 1)}
+	a := &agent{t: t, client: gatewayv1.NewNodeServiceClient(connection), close: connection.Close, received: make(chan *gatewayv1.StreamNodeEventsResponse, 1024), ended: make(chan error, 1)}
 	var ctx context.Context
 	ctx, a.cancel = context.WithCancel(context.Background())
 	t.Cleanup(a.cancel)
@@ -182,7 +182,7 @@ func (m *machine) greet(t *testing.T, connection *grpc.ClientConn, hello *gatewa
 				a.ended <- err
 				return
 			}
-			a.heard <- message
+			a.received <- message
 		}
 	}()
 	return a
@@ -191,7 +191,7 @@ func (m *machine) greet(t *testing.T, connection *grpc.ClientConn, hello *gatewa
 // connect opens a session and waits for its Welcome and trust bundle.
 func (m *machine) connect(t *testing.T, r *replica, unsettled ...*gatewayv1.UnsettledDispatch) *agent {
 	t.Helper()
-	a := m.begin(t, r, m.hello(unsettled...))
+	a := m.startSession(t, r, m.nextHello(unsettled...))
 	a.welcome = expect(a, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
 	expect(a, "TrustBundle", (*gatewayv1.StreamNodeEventsResponse).GetTrustBundle)
 	return a
@@ -208,53 +208,53 @@ func (a *agent) send(message *gatewayv1.StreamNodeEventsRequest) {
 func expect[T any](a *agent, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
 	a.t.Helper()
 	select {
-	case message := <-a.heard:
+	case message := <-a.received:
 		if found := get(message); found != nil {
 			return found
 		}
 		a.t.Fatalf("received %v, want %s", message, kind)
 	case err := <-a.ended:
 		a.t.Fatalf("the session ended with %v, want %s", err, kind)
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		a.t.Fatalf("received no message, want %s", kind)
 	}
 	return nil
 }
 
-func (a *agent) offer() *gatewayv1.Offer {
+func (a *agent) nextOffer() *gatewayv1.Offer {
 	a.t.Helper()
 	return expect(a, "Offer", (*gatewayv1.StreamNodeEventsResponse).GetOffer)
 }
 
-func (a *agent) settled() *gatewayv1.Settled {
+func (a *agent) nextSettled() *gatewayv1.Settled {
 	a.t.Helper()
 	return expect(a, "Settled", (*gatewayv1.StreamNodeEventsResponse).GetSettled)
 }
 
-func (a *agent) cancelled() *gatewayv1.Cancel {
+func (a *agent) nextCancel() *gatewayv1.Cancel {
 	a.t.Helper()
 	return expect(a, "Cancel", (*gatewayv1.StreamNodeEventsResponse).GetCancel)
 }
 
-// quiet fails the test if an unexpected message of the gateway was received.
-func (a *agent) quiet() {
+// requireNoMessage fails the test if an unexpected message of the gateway was received.
+func (a *agent) requireNoMessage() {
 	a.t.Helper()
 	select {
-	case message := <-a.heard:
+	case message := <-a.received:
 		a.t.Fatalf("received %v, want no message", message)
 	default:
 	}
 }
 
-// end returns the status with which the gateway ended the session.
-func (a *agent) end() *status.Status {
+// waitEnd returns the status with which the gateway ended the session.
+func (a *agent) waitEnd() *status.Status {
 	a.t.Helper()
 	for {
 		select {
-		case <-a.heard:
+		case <-a.received:
 		case err := <-a.ended:
 			return status.Convert(err)
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			a.t.Fatal("the session did not end")
 		}
 	}
@@ -262,7 +262,7 @@ func (a *agent) end() *status.Status {
 
 func (a *agent) wantEnd(code codes.Code) {
 	a.t.Helper()
-	if got := a.end(); got.Code() != code {
+	if got := a.waitEnd(); got.Code() != code {
 		a.t.Fatalf("the session ended with %v, want %s", got.Err(), code)
 	}
 }
@@ -280,33 +280,33 @@ func (a *agent) report(result *gatewayv1.Result) {
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}})
 }
 
-// leave ends the session on purpose.
-func (a *agent) leave() {
+// stop ends the session on purpose.
+func (a *agent) stop() {
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{Stopping: &gatewayv1.Stopping{Reason: "test"}}})
-	a.end()
+	a.waitEnd()
 }
 
-// leaveAfter calls leave after n dispatches are settled.
-func (a *agent) leaveAfter(n int) {
+// stopAfterSettled calls leave after n dispatches are settled.
+func (a *agent) stopAfterSettled(n int) {
 	a.t.Helper()
 	for range n {
-		a.settled()
+		a.nextSettled()
 	}
-	a.leave()
+	a.stop()
 }
 
-// dispatch returns a dispatch for the machine that is not created yet.
-func (m *machine) dispatch() *v1alpha1.CapabilityDispatch {
+// newDispatch returns a dispatch for the machine that is not created yet.
+func (m *machine) newDispatch() *v1alpha1.CapabilityDispatch {
 	return &v1alpha1.CapabilityDispatch{
 		ObjectMeta: metav1.ObjectMeta{Namespace: m.id.Namespace, GenerateName: "d-"},
 		Spec:       v1alpha1.CapabilityDispatchSpec{NodeName: m.id.Node, Capability: "echo", Input: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}},
 	}
 }
 
-// create creates a dispatch for the machine.
-func (m *machine) create(t *testing.T, change func(*v1alpha1.CapabilityDispatch)) *v1alpha1.CapabilityDispatch {
+// createDispatch creates a dispatch for the machine.
+func (m *machine) createDispatch(t *testing.T, change func(*v1alpha1.CapabilityDispatch)) *v1alpha1.CapabilityDispatch {
 	t.Helper()
-	d := m.dispatch()
+	d := m.newDispatch()
 	if change != nil {
 		change(d)
 	}
@@ -316,8 +316,8 @@ func (m *machine) create(t *testing.T, change func(*v1alpha1.CapabilityDispatch)
 	return d
 }
 
-// get reads an object live.
-func get[T client.Object](t *testing.T, object T) T {
+// getLive reads an object live.
+func getLive[T client.Object](t *testing.T, object T) T {
 	t.Helper()
 	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
 		t.Fatal(err)

@@ -36,14 +36,14 @@ const (
 	heavySchema   = 4000
 )
 
-// most returns the number of uses that a budget allows in the time lasted, plus 1 for rounding.
-func most(burst int, every, lasted time.Duration) int64 {
+// maxUses returns the number of uses that a budget allows in the time lasted, plus 1 for rounding.
+func maxUses(burst int, every, lasted time.Duration) int64 {
 	return int64(burst) + int64(lasted/every) + 1
 }
 
-// heaviest returns a description with the maximum number of schemas, each of almost the maximum
+// largestDescription returns a description with the maximum number of schemas, each of almost the maximum
 // size. The schemas of two seeds differ.
-func heaviest(seed int) *gatewayv1.RegisterNodeRequest {
+func largestDescription(seed int) *gatewayv1.RegisterNodeRequest {
 	request := &gatewayv1.RegisterNodeRequest{}
 	for c := range 64 {
 		var schema bytes.Buffer
@@ -63,7 +63,7 @@ func (m *machine) flood(t *testing.T, r *replica, lasts time.Duration, call func
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
 	defer cancel()
-	var made, answered atomic.Int64
+	var callCount, answered atomic.Int64
 	var floods sync.WaitGroup
 	for range 4 {
 		floods.Go(func() {
@@ -71,7 +71,7 @@ func (m *machine) flood(t *testing.T, r *replica, lasts time.Duration, call func
 				connection := m.connection(t, r)
 				client := gatewayv1.NewNodeServiceClient(connection)
 				for range 10 {
-					made.Add(1)
+					callCount.Add(1)
 					if call(ctx, client) == nil {
 						answered.Add(1)
 					}
@@ -81,24 +81,24 @@ func (m *machine) flood(t *testing.T, r *replica, lasts time.Duration, call func
 		})
 	}
 	floods.Wait()
-	return made.Load(), answered.Load()
+	return callCount.Load(), answered.Load()
 }
 
 func TestHeavyRegistrationsOfAMachineAreBounded(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	m.connect(t, r) // From now on the machine is in the cache of the gateway.
-	request, began := heaviest(0), time.Now()
+	request, began := largestDescription(0), time.Now()
 	calls, served := m.flood(t, r, 3*time.Second, func(ctx context.Context, c gatewayv1.NodeServiceClient) error {
 		_, err := c.RegisterNode(ctx, request)
 		return err
 	})
 	t.Logf("%d calls, %d served", calls, served)
-	if limit := most(registerBurst, registerEvery, time.Since(began)); served > limit || served == 0 {
+	if limit := maxUses(registerBurst, registerEvery, time.Since(began)); served > limit || served == 0 {
 		t.Errorf("%d of %d calls were served, want 1 to %d", served, calls, limit)
 	}
-	neighbour := pair(t, ca, m.id.Namespace, "neighbour", nil)
+	neighbour := newPairedMachine(t, ca, m.id.Namespace, "neighbour", nil)
 	neighbour.connect(t, r)
 }
 
@@ -106,10 +106,10 @@ func TestHeavyRegistrationsOfAMachineAreBounded(t *testing.T) {
 func TestNewSchemasOfAMachineAreBounded(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	began, c, calls, served := time.Now(), m.dial(t, r), 20, 0
 	for seed := range calls {
-		_, err := c.RegisterNode(t.Context(), heaviest(seed))
+		_, err := c.RegisterNode(t.Context(), largestDescription(seed))
 		switch status.Code(err) {
 		case codes.OK:
 			served++
@@ -122,11 +122,11 @@ func TestNewSchemasOfAMachineAreBounded(t *testing.T) {
 	if limit := (schemaBurst+schemaPerSecond*int(time.Since(began).Seconds()))/each + 1; served > limit || served == 0 {
 		t.Errorf("%d of %d descriptions with new schemas were accepted, want 1 to %d", served, calls, limit)
 	}
-	if _, err := c.RegisterNode(t.Context(), heaviest(0)); err != nil {
+	if _, err := c.RegisterNode(t.Context(), largestDescription(0)); err != nil {
 		t.Errorf("known schemas: %v", err)
 	}
-	neighbour := pair(t, ca, m.id.Namespace, "neighbour", nil)
-	if _, err := neighbour.dial(t, r).RegisterNode(t.Context(), heaviest(calls)); err != nil {
+	neighbour := newPairedMachine(t, ca, m.id.Namespace, "neighbour", nil)
+	if _, err := neighbour.dial(t, r).RegisterNode(t.Context(), largestDescription(calls)); err != nil {
 		t.Errorf("new schemas of another machine: %v", err)
 	}
 }
@@ -135,7 +135,7 @@ func TestNewSchemasOfAMachineAreBounded(t *testing.T) {
 func TestLiveReadsForAMachineWithoutANodeAreBounded(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	m.connect(t, r)
 	if err := shared.Client().Delete(t.Context(), m.node); err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestLiveReadsForAMachineWithoutANodeAreBounded(t *testing.T) {
 	})
 	reads := r.api.nodeReads.Load() - before
 	t.Logf("%d calls, %d live reads", calls, reads)
-	if limit := most(readBurst, readEvery, time.Since(began)); reads > limit || served != 0 {
+	if limit := maxUses(readBurst, readEvery, time.Since(began)); reads > limit || served != 0 {
 		t.Errorf("%d calls made %d live reads, want at most %d; %d were served", calls, reads, limit, served)
 	}
 }
@@ -160,7 +160,7 @@ func TestLiveReadsForAMachineWithoutANodeAreBounded(t *testing.T) {
 func TestStatusWritesOfANodeAreBoundedOverItsSessions(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.NodeWritesPerSecond = 1000 })
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	before, began, sessions := r.api.nodeWrites.Load(), time.Now(), 0
 	for time.Since(began) < 5*time.Second {
 		a, err := m.tryOpen(t, r)
@@ -172,12 +172,12 @@ func TestStatusWritesOfANodeAreBoundedOverItsSessions(t *testing.T) {
 			a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: i%2 == 0}}}}})
 		}
-		a.hears()
-		a.leave()
+		a.waitHandled()
+		a.stop()
 	}
 	writes := r.api.nodeWrites.Load() - before
 	t.Logf("%d sessions, %d writes in %s", sessions, writes, time.Since(began))
-	if limit := most(writeBurst, writeEvery, time.Since(began)); writes > limit || sessions < 4 {
+	if limit := maxUses(writeBurst, writeEvery, time.Since(began)); writes > limit || sessions < 4 {
 		t.Errorf("%d sessions made %d writes, want at most %d", sessions, writes, limit)
 	}
 }
@@ -191,15 +191,15 @@ func (m *machine) tryOpen(t *testing.T, r *replica) (*agent, error) {
 		connection.Close()
 		return nil, err
 	}
-	a := m.greet(t, connection, m.hello())
+	a := m.openStream(t, connection, m.nextHello())
 	select {
-	case <-a.heard:
+	case <-a.received:
 		expect(a, "TrustBundle", (*gatewayv1.StreamNodeEventsResponse).GetTrustBundle)
 		return a, nil
 	case err := <-a.ended:
 		connection.Close()
 		return nil, err
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		t.Fatal("no answer to Hello")
 		return nil, nil
 	}
@@ -209,7 +209,7 @@ func (m *machine) tryOpen(t *testing.T, r *replica) (*agent, error) {
 func TestAMachineThatLosesItsSessionsIsNotRefused(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	for i := range 12 {
 		a, err := m.tryOpen(t, r)
 		if err != nil {
@@ -228,7 +228,7 @@ func TestConnectionsOfANodeAreBoundedOverItsKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.NextPublicKeySHA256 = next })
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.NextPublicKeySHA256 = next })
 	rotated := *m
 	leaf := ca.device.Device(t, m.id, &key.PublicKey)
 	rotated.tls = tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}

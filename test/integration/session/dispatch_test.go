@@ -18,10 +18,10 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// settleIn waits until every new dispatch is certainly younger than the session of m.
-func (m *machine) settleIn(t *testing.T) {
+// waitPastSessionStart waits until every new dispatch is certainly younger than the session of m.
+func (m *machine) waitPastSessionStart(t *testing.T) {
 	t.Helper()
-	started := get(t, m.node).Status.SessionStartedTime
+	started := getLive(t, m.node).Status.SessionStartedTime
 	if started == nil {
 		t.Fatal("no session is recorded")
 	}
@@ -31,9 +31,9 @@ func (m *machine) settleIn(t *testing.T) {
 func TestShortDispatchCostsExactlyTwoWrites(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t)
+	m.waitPastSessionStart(t)
 
 	watcher, err := watchClient(t).Watch(t.Context(), &v1alpha1.CapabilityDispatchList{}, client.InNamespace(m.id.Namespace))
 	if err != nil {
@@ -43,15 +43,15 @@ func TestShortDispatchCostsExactlyTwoWrites(t *testing.T) {
 	const rounds = 5
 	before := r.api.writes.Load()
 	for i := range rounds {
-		d := m.create(t, nil)
-		offer := a.offer()
+		d := m.createDispatch(t, nil)
+		offer := a.nextOffer()
 		if diff := cmp.Diff(string(d.UID), offer.GetDispatch().GetUid()); diff != "" {
 			t.Fatalf("another dispatch was offered (-want +got):\n%s", diff)
 		}
 		a.accept(offer.GetDispatch())
 		a.succeed(offer.GetDispatch(), fmt.Sprintf(`{"round":%d}`, i))
-		a.settled()
-		got := get(t, d)
+		a.nextSettled()
+		got := getLive(t, d)
 		if got.Status.Phase != v1alpha1.DispatchSucceeded || got.Status.Execution != v1alpha1.ExecutionFinished || got.Status.Output == nil {
 			t.Fatalf("status is %+v, want it succeeded with its output", got.Status)
 		}
@@ -76,11 +76,11 @@ func TestShortDispatchCostsExactlyTwoWrites(t *testing.T) {
 func TestDispatchedIsWrittenWhenTheResultTakesLong(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.DispatchedDelay = 50 * time.Millisecond })
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t)
-	d := m.create(t, nil)
-	ref := a.offer().GetDispatch()
+	m.waitPastSessionStart(t)
+	d := m.createDispatch(t, nil)
+	ref := a.nextOffer().GetDispatch()
 	a.accept(ref)
 	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
@@ -91,43 +91,43 @@ func TestDispatchedIsWrittenWhenTheResultTakesLong(t *testing.T) {
 	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
 		Progress: &gatewayv1.Progress{Dispatch: ref, Percent: 40, Message: "almost"}}})
-	cluster.Eventually(t, func() bool { p := get(t, d).Status.Progress; return p != nil && p.Percent == 40 }, "no progress is shown")
+	cluster.Eventually(t, func() bool { p := getLive(t, d).Status.Progress; return p != nil && p.Percent == 40 }, "no progress is shown")
 	a.succeed(ref, `1`)
-	a.settled()
+	a.nextSettled()
 	m.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 }
 
 func (m *machine) wantPhase(t *testing.T, d *v1alpha1.CapabilityDispatch, want v1alpha1.DispatchPhase) {
 	t.Helper()
-	cluster.Eventually(t, func() bool { return get(t, d).Status.Phase == want }, "the dispatch is not %s: %+v", want, &d.Status)
+	cluster.Eventually(t, func() bool { return getLive(t, d).Status.Phase == want }, "the dispatch is not %s: %+v", want, &d.Status)
 }
 
 func TestBacklogIsClaimedBeforeItIsOffered(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	d := m.create(t, nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	d := m.createDispatch(t, nil)
 	a := m.connect(t, r)
-	offer := a.offer()
-	got := get(t, d)
+	offer := a.nextOffer()
+	got := getLive(t, d)
 	if got.Status.Phase != v1alpha1.DispatchDispatched || got.Status.Execution != "" || got.Status.Gateway != r.name {
 		t.Errorf("when its offer arrived the status was %+v, want it Dispatched by %s with execution unset", got.Status, r.name)
 	}
 	a.succeed(offer.GetDispatch(), `1`)
-	a.settled()
+	a.nextSettled()
 	m.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 }
 
 func TestConflictIsDecidedAgain(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t)
-	d := m.create(t, nil)
-	ref := a.offer().GetDispatch()
+	m.waitPastSessionStart(t)
+	d := m.createDispatch(t, nil)
+	ref := a.nextOffer().GetDispatch()
 	r.api.beforeNextWrite(func() {
-		live := get(t, d.DeepCopy())
+		live := getLive(t, d.DeepCopy())
 		live.Labels = map[string]string{"touched": "yes"}
 		if err := shared.Client().Update(t.Context(), live); err != nil {
 			t.Error(err)
@@ -135,8 +135,8 @@ func TestConflictIsDecidedAgain(t *testing.T) {
 	})
 	before := r.api.writes.Load()
 	a.succeed(ref, `1`)
-	a.settled()
-	got := get(t, d)
+	a.nextSettled()
+	got := getLive(t, d)
 	if got.Status.Phase != v1alpha1.DispatchSucceeded || got.Labels["touched"] != "yes" {
 		t.Errorf("labels %v, status %+v: want both changes kept", got.Labels, got.Status)
 	}
@@ -148,22 +148,22 @@ func TestConflictIsDecidedAgain(t *testing.T) {
 func TestResultThatMetATerminalPhaseCompletesTheRun(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.ReportGrace = 500 * time.Millisecond })
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t)
-	d := m.create(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.TimeoutSeconds = 1 })
-	ref := a.offer().GetDispatch()
+	m.waitPastSessionStart(t)
+	d := m.createDispatch(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.TimeoutSeconds = 1 })
+	ref := a.nextOffer().GetDispatch()
 	a.accept(ref)
 	m.wantPhase(t, d, v1alpha1.DispatchTimedOut)
 	if got := d.Status.Execution; got != v1alpha1.ExecutionUnknown {
 		t.Errorf("execution is %q after an absent result, want Unknown", got)
 	}
-	if diff := cmp.Diff(ref.GetUid(), a.cancelled().GetDispatch().GetUid()); diff != "" {
+	if diff := cmp.Diff(ref.GetUid(), a.nextCancel().GetDispatch().GetUid()); diff != "" {
 		t.Errorf("another dispatch was cancelled (-want +got):\n%s", diff)
 	}
 	a.succeed(ref, `"late"`)
-	a.settled()
-	got := get(t, d)
+	a.nextSettled()
+	got := getLive(t, d)
 	if got.Status.Phase != v1alpha1.DispatchTimedOut || got.Status.Execution != v1alpha1.ExecutionFinished || got.Status.Output == nil {
 		t.Errorf("status is %+v, want TimedOut with execution Finished and the late output", got.Status)
 	}
@@ -172,26 +172,26 @@ func TestResultThatMetATerminalPhaseCompletesTheRun(t *testing.T) {
 func TestWindowAndOrderOfOneNode(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 2 })
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 2 })
 	a := m.connect(t, r)
-	m.settleIn(t)
-	first, second := m.create(t, nil), m.create(t, nil)
-	offered := map[string]bool{a.offer().GetDispatch().GetUid(): true, a.offer().GetDispatch().GetUid(): true}
+	m.waitPastSessionStart(t)
+	first, second := m.createDispatch(t, nil), m.createDispatch(t, nil)
+	offered := map[string]bool{a.nextOffer().GetDispatch().GetUid(): true, a.nextOffer().GetDispatch().GetUid(): true}
 	if !offered[string(first.UID)] || !offered[string(second.UID)] {
 		t.Fatalf("offered %v, want the first two", offered)
 	}
-	third := m.create(t, nil)
-	rejected := m.create(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "unheard" })
+	third := m.createDispatch(t, nil)
+	rejected := m.createDispatch(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "unheard" })
 	m.wantPhase(t, rejected, v1alpha1.DispatchRejected) // So the gateway has seen the third, which waits.
-	a.quiet()
+	a.requireNoMessage()
 	a.succeed(&gatewayv1.DispatchRef{Namespace: first.Namespace, Name: first.Name, Uid: string(first.UID)}, `1`)
 	for range 2 { // The next offer does not wait for the write of the result.
 		select {
-		case message := <-a.heard:
+		case message := <-a.received:
 			if offer := message.GetOffer(); offer != nil && offer.GetDispatch().GetUid() != string(third.UID) {
 				t.Fatalf("offered %v, want the third", offer)
 			}
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			t.Fatal("the third dispatch was not offered")
 		}
 	}
@@ -200,7 +200,7 @@ func TestWindowAndOrderOfOneNode(t *testing.T) {
 func TestWhatIsNotOffered(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.MaxQueued = 2 })
-	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
 	a := m.connect(t, r)
 	cases := map[string]struct {
 		change func(*v1alpha1.CapabilityDispatch)
@@ -214,21 +214,21 @@ func TestWhatIsNotOffered(t *testing.T) {
 		t.Run(name, func(t *testing.T) { m.wantRefused(t, c.change, c.phase, c.code) })
 	}
 	// The UID decides which of three dispatches created in one second is the last.
-	waiting := []*v1alpha1.CapabilityDispatch{m.create(t, nil), m.create(t, nil), m.create(t, nil)}
+	waiting := []*v1alpha1.CapabilityDispatch{m.createDispatch(t, nil), m.createDispatch(t, nil), m.createDispatch(t, nil)}
 	full := func(d *v1alpha1.CapabilityDispatch) bool {
-		e := get(t, d).Status.Error
+		e := getLive(t, d).Status.Error
 		return e != nil && e.Code == v1alpha1.ErrorQueueFull && d.Status.Execution == v1alpha1.ExecutionNotStarted
 	}
 	cluster.Eventually(t, func() bool { return slices.ContainsFunc(waiting, full) }, "no dispatch was refused because of the full queue")
 	waiting = slices.DeleteFunc(waiting, full)
-	a.quiet()
+	a.requireNoMessage()
 
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeActive })
 	if len(waiting) != 2 {
 		t.Fatalf("%d dispatches wait, want 2", len(waiting))
 	}
 	for range waiting {
-		a.offer()
+		a.nextOffer()
 	}
 	m.wantRefused(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "unheard" }, v1alpha1.DispatchRejected, v1alpha1.ErrorUnknownCapability)
 	m.wantRefused(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "secret" }, v1alpha1.DispatchRejected, v1alpha1.ErrorNotGranted)
@@ -237,7 +237,7 @@ func TestWhatIsNotOffered(t *testing.T) {
 // wantRefused creates a dispatch and checks that it is settled as proven unstarted.
 func (m *machine) wantRefused(t *testing.T, change func(*v1alpha1.CapabilityDispatch), phase v1alpha1.DispatchPhase, code string) {
 	t.Helper()
-	d := m.create(t, change)
+	d := m.createDispatch(t, change)
 	m.wantPhase(t, d, phase)
 	if d.Status.Execution != v1alpha1.ExecutionNotStarted || d.Status.Error == nil || d.Status.Error.Code != code {
 		t.Errorf("status is %+v, want NotStarted with error %s", d.Status, code)
@@ -246,7 +246,7 @@ func (m *machine) wantRefused(t *testing.T, change func(*v1alpha1.CapabilityDisp
 
 func (m *machine) patchNode(t *testing.T, change func(*v1alpha1.Node)) {
 	t.Helper()
-	node := get(t, m.node)
+	node := getLive(t, m.node)
 	patch := client.MergeFrom(node.DeepCopy())
 	change(node)
 	if err := shared.Client().Patch(t.Context(), node, patch); err != nil {
@@ -257,19 +257,19 @@ func (m *machine) patchNode(t *testing.T, change func(*v1alpha1.Node)) {
 func TestCancelReachesTheMachine(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	d := m.create(t, nil)
-	ref := a.offer().GetDispatch()
+	d := m.createDispatch(t, nil)
+	ref := a.nextOffer().GetDispatch()
 	a.accept(ref)
-	patch := client.MergeFrom(get(t, d).DeepCopy())
+	patch := client.MergeFrom(getLive(t, d).DeepCopy())
 	d.Spec.Cancel = true
 	if err := shared.Client().Patch(t.Context(), d, patch); err != nil {
 		t.Fatal(err)
 	}
-	a.cancelled()
+	a.nextCancel()
 	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_FINISHED})
-	a.settled()
+	a.nextSettled()
 	m.wantPhase(t, d, v1alpha1.DispatchCancelled)
 }
 
@@ -277,8 +277,8 @@ func TestResultsOfStrangersChangeNothing(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	namespace := shared.Namespace(t)
-	good, bad := pair(t, ca, namespace, "good", nil), pair(t, ca, namespace, "bad", nil)
-	d := good.create(t, nil)
+	good, bad := newPairedMachine(t, ca, namespace, "good", nil), newPairedMachine(t, ca, namespace, "bad", nil)
+	d := good.createDispatch(t, nil)
 	a := bad.connect(t, r)
 	theirs := &gatewayv1.DispatchRef{Namespace: d.Namespace, Name: d.Name, Uid: string(d.UID)}
 	missing := &gatewayv1.DispatchRef{Namespace: d.Namespace, Name: "no-such", Uid: string(d.UID)}
@@ -286,11 +286,11 @@ func TestResultsOfStrangersChangeNothing(t *testing.T) {
 	elsewhere := &gatewayv1.DispatchRef{Namespace: "kube-system", Name: d.Name, Uid: string(d.UID)}
 	for _, ref := range []*gatewayv1.DispatchRef{theirs, missing, odd, elsewhere} {
 		a.succeed(ref, `"forged"`)
-		if got := a.settled().GetDispatch().GetUid(); got != ref.GetUid() {
+		if got := a.nextSettled().GetDispatch().GetUid(); got != ref.GetUid() {
 			t.Errorf("settled %s, want the same answer for every stranger", got)
 		}
 	}
-	if got := get(t, d); got.Status.Phase != v1alpha1.DispatchQueued || got.Status.Output != nil {
+	if got := getLive(t, d); got.Status.Phase != v1alpha1.DispatchQueued || got.Status.Output != nil {
 		t.Errorf("a stranger changed the dispatch to %+v", got.Status)
 	}
 }
@@ -300,20 +300,20 @@ func TestNothingIsOfferedWhilePoliciesAreUnproven(t *testing.T) {
 	ca := newAuthorities(t)
 	var shown cache.Cache
 	r := startReplica(t, ca, func(o *session.Options) { shown = o.Cache })
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
 	r.gate.closed.Store(true)
-	claimed := m.create(t, nil)
-	m.settleIn(t)
-	d := m.create(t, nil)
-	refused := m.begin(t, r, m.hello())
+	claimed := m.createDispatch(t, nil)
+	m.waitPastSessionStart(t)
+	d := m.createDispatch(t, nil)
+	refused := m.startSession(t, r, m.nextHello())
 	refused.wantEnd(codes.Unavailable)
-	a.hearsAll(shown, d.DeepCopy(), func() bool { return true })
-	a.quiet()
+	a.waitHandledEvent(shown, d.DeepCopy(), func() bool { return true })
+	a.requireNoMessage()
 	r.gate.closed.Store(false)
 	offered := map[string]bool{}
 	for range 2 {
-		offered[a.offer().GetDispatch().GetUid()] = true
+		offered[a.nextOffer().GetDispatch().GetUid()] = true
 	}
 	if !offered[string(claimed.UID)] || !offered[string(d.UID)] {
 		t.Errorf("offered %v, want both", offered)

@@ -13,16 +13,16 @@ import (
 func TestAnInputThatDoesNotFitIsNotOffered(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	m.words = m.description()
-	m.words.Capabilities = []*gatewayv1.Capability{
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	m.customDescription = m.description()
+	m.customDescription.Capabilities = []*gatewayv1.Capability{
 		{Name: "echo", Available: true, InputSchema: []byte(`{"type":"object","required":["text"],"properties":{"text":{"type":"string"}}}`)},
 		{Name: "sleep", Available: true, InputSchema: []byte(`{"type":"object","required":["text"],"properties":{"text":{"pattern":"("}}}`)},
 	}
 	a := m.connect(t, r)
-	m.settleIn(t)
+	m.waitPastSessionStart(t)
 	before := r.api.writes.Load()
-	d := m.create(t, nil)
+	d := m.createDispatch(t, nil)
 	m.wantPhase(t, d, v1alpha1.DispatchRejected)
 	s := d.Status
 	if s.Execution != v1alpha1.ExecutionNotStarted || s.Error == nil || s.Error.Code != v1alpha1.ErrorInvalidInput || !strings.Contains(s.Error.Message, "missing property 'text'") {
@@ -31,19 +31,19 @@ func TestAnInputThatDoesNotFitIsNotOffered(t *testing.T) {
 	if writes := r.api.writes.Load() - before; writes != 1 {
 		t.Errorf("the gateway wrote %d times to refuse the dispatch, want once", writes)
 	}
-	a.quiet()
-	fits := m.create(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"text":"x"}`)} })
-	if got := a.offer().GetDispatch().GetUid(); got != string(fits.UID) {
+	a.requireNoMessage()
+	fits := m.createDispatch(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"text":"x"}`)} })
+	if got := a.nextOffer().GetDispatch().GetUid(); got != string(fits.UID) {
 		t.Errorf("offered %s, want the dispatch with a valid input", got)
 	}
-	unclear := m.create(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "sleep" })
-	if got := a.offer().GetDispatch().GetUid(); got != string(unclear.UID) {
+	unclear := m.createDispatch(t, func(d *v1alpha1.CapabilityDispatch) { d.Spec.Capability = "sleep" })
+	if got := a.nextOffer().GetDispatch().GetUid(); got != string(unclear.UID) {
 		t.Errorf("offered %s, want the dispatch whose schema is invalid: its machine decides", got)
 	}
 	// A later description of the machine applies to later dispatches.
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}}})
-	a.hears()
-	m.create(t, nil)
-	a.offer()
+	a.waitHandled()
+	m.createDispatch(t, nil)
+	a.nextOffer()
 }

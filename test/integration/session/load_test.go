@@ -12,14 +12,14 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// answer accepts every offer and reports success, until want dispatches are settled. It returns the
+// serveOffers accepts every offer and reports success, until want dispatches are settled. It returns the
 // number of offers of each dispatch by UID.
-func (a *agent) answer(want int) map[string]int {
+func (a *agent) serveOffers(want int) map[string]int {
 	a.t.Helper()
 	offers := map[string]int{}
 	for settled := 0; settled < want; {
 		select {
-		case message := <-a.heard:
+		case message := <-a.received:
 			if offer := message.GetOffer(); offer != nil {
 				offers[offer.GetDispatch().GetUid()]++
 				a.accept(offer.GetDispatch())
@@ -30,7 +30,7 @@ func (a *agent) answer(want int) map[string]int {
 			}
 		case err := <-a.ended:
 			a.t.Fatalf("the session ended with %v", err)
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			a.t.Fatalf("%d of %d are settled", settled, want)
 		}
 	}
@@ -40,9 +40,9 @@ func (a *agent) answer(want int) map[string]int {
 func TestManyAtOnceAreEachOfferedOnceAndWrittenOnce(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t)
+	m.waitPastSessionStart(t)
 	const many, clients = 96, 16
 	before := r.api.writes.Load()
 	created := make([]*v1alpha1.CapabilityDispatch, many)
@@ -50,20 +50,20 @@ func TestManyAtOnceAreEachOfferedOnceAndWrittenOnce(t *testing.T) {
 	for c := range clients {
 		group.Go(func() {
 			for i := c; i < many; i += clients {
-				created[i] = m.dispatch()
+				created[i] = m.newDispatch()
 				if err := shared.Client().Create(t.Context(), created[i]); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
-	offers := a.answer(many)
+	offers := a.serveOffers(many)
 	group.Wait()
 	for _, d := range created {
 		if n := offers[string(d.UID)]; n != 1 {
 			t.Errorf("dispatch %s was offered %d times", d.Name, n)
 		}
-		if got := get(t, d).Status; got.Phase != v1alpha1.DispatchSucceeded || got.Execution != v1alpha1.ExecutionFinished {
+		if got := getLive(t, d).Status; got.Phase != v1alpha1.DispatchSucceeded || got.Execution != v1alpha1.ExecutionFinished {
 			t.Errorf("dispatch %s ended %s, %s", d.Name, got.Phase, got.Execution)
 		}
 	}
@@ -76,22 +76,22 @@ func TestStormOfProgressStaysWithinTheBudgetOfItsNode(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	namespace := shared.Namespace(t)
-	loud, calm := pair(t, ca, namespace, "loud", nil), pair(t, ca, namespace, "calm", nil)
+	loud, calm := newPairedMachine(t, ca, namespace, "loud", nil), newPairedMachine(t, ca, namespace, "calm", nil)
 	a, b := loud.connect(t, r), calm.connect(t, r)
-	loud.settleIn(t)
-	d := loud.create(t, nil)
-	ref := a.offer().GetDispatch()
+	loud.waitPastSessionStart(t)
+	d := loud.createDispatch(t, nil)
+	ref := a.nextOffer().GetDispatch()
 	before := r.api.writes.Load()
 	began := time.Now()
 	for i := range 5000 {
 		a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
 			Progress: &gatewayv1.Progress{Dispatch: ref, Percent: uint32(i % 101), Message: fmt.Sprint(i)}}})
 	}
-	other := calm.create(t, nil)
-	b.answer(1)
+	other := calm.createDispatch(t, nil)
+	b.serveOffers(1)
 	calm.wantPhase(t, other, v1alpha1.DispatchSucceeded)
 	a.succeed(ref, `1`)
-	a.settled()
+	a.nextSettled()
 	loud.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 	// One progress in two seconds for each dispatch, the two results, and one for rounding.
 	if writes, most := r.api.writes.Load()-before, int64(time.Since(began)/(2*time.Second))+4; writes > most {
@@ -102,19 +102,19 @@ func TestStormOfProgressStaysWithinTheBudgetOfItsNode(t *testing.T) {
 func TestFloodOfSessionsIsBounded(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.NodeWritesPerSecond = 1000 })
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	refused := false
 	for range 30 {
-		a := m.begin(t, r, m.hello())
+		a := m.startSession(t, r, m.nextHello())
 		select {
-		case message := <-a.heard:
+		case message := <-a.received:
 			if message.GetWelcome() == nil {
 				t.Fatalf("received %v, want Welcome", message)
 			}
 		case err := <-a.ended:
 			refused = true
 			t.Log(err)
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			t.Fatal("no answer to Hello")
 		}
 		if refused {
@@ -124,7 +124,7 @@ func TestFloodOfSessionsIsBounded(t *testing.T) {
 	if !refused {
 		t.Error("30 sessions in a row were opened")
 	}
-	neighbour := pair(t, ca, m.id.Namespace, "neighbour", nil)
+	neighbour := newPairedMachine(t, ca, m.id.Namespace, "neighbour", nil)
 	neighbour.connect(t, r)
-	cluster.Eventually(t, func() bool { return get(t, neighbour.node).Status.Presence == v1alpha1.PresenceOnline }, "the neighbour is not Online")
+	cluster.Eventually(t, func() bool { return getLive(t, neighbour.node).Status.Presence == v1alpha1.PresenceOnline }, "the neighbour is not Online")
 }

@@ -27,38 +27,38 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			m := pair(t, ca, namespace, dnsName(name), nil)
+			m := newPairedMachine(t, ca, namespace, dnsName(name), nil)
 			a := m.connect(t, one)
-			m.settleIn(t)
-			ran, quiet := m.create(t, nil), m.create(t, nil)
-			a.offer()
-			a.offer()
+			m.waitPastSessionStart(t)
+			ran, quiet := m.createDispatch(t, nil), m.createDispatch(t, nil)
+			a.nextOffer()
+			a.nextOffer()
 			a.accept(refOf(ran))
-			a.hears()
+			a.waitHandled()
 			if c.end {
 				a.cancel()
-				cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
-				if !dispatch.Accepted(get(t, ran).Status) {
+				cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+				if !dispatch.Accepted(getLive(t, ran).Status) {
 					t.Errorf("status is %+v after the session, want the recorded acceptance", ran.Status)
 				}
 			}
 			a = m.connect(t, c.backTo)
 			for range 2 {
-				a.cancelled()
+				a.nextCancel()
 			}
 			for _, d := range []*v1alpha1.CapabilityDispatch{ran, quiet} {
 				m.wantReset(t, d, v1alpha1.ExecutionUnknown)
 			}
 			// According to the old journal, one dispatch never ran and the other has ended.
 			a.report(&gatewayv1.Result{Dispatch: refOf(ran), Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED})
-			a.settled()
+			a.nextSettled()
 			a.succeed(refOf(quiet), `1`)
-			a.settled()
+			a.nextSettled()
 			m.wantReset(t, ran, v1alpha1.ExecutionUnknown)
 			m.wantReset(t, quiet, v1alpha1.ExecutionFinished)
-			m.settleIn(t)
-			fresh := m.create(t, nil)
-			if got := a.offer().GetDispatch().GetUid(); got != string(fresh.UID) {
+			m.waitPastSessionStart(t)
+			fresh := m.createDispatch(t, nil)
+			if got := a.nextOffer().GetDispatch().GetUid(); got != string(fresh.UID) {
 				t.Errorf("offered %s, want only the new dispatch", got)
 			}
 		})
@@ -70,13 +70,13 @@ func TestJournalThatForgotWhatItAcceptedIsReset(t *testing.T) {
 func TestWhatAMachineAcceptedIsNeverOfferedAgain(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	d := m.create(t, nil)
-	a.accept(a.offer().GetDispatch())
-	a.hears()
+	d := m.createDispatch(t, nil)
+	a.accept(a.nextOffer().GetDispatch())
+	a.waitHandled()
 	a.cancel()
-	cluster.Eventually(t, func() bool { return dispatch.Accepted(get(t, d).Status) }, "the acceptance is not recorded")
+	cluster.Eventually(t, func() bool { return dispatch.Accepted(getLive(t, d).Status) }, "the acceptance is not recorded")
 	m.connect(t, r)
 	m.wantPhase(t, d, v1alpha1.DispatchFailed)
 	m.wantReset(t, d, v1alpha1.ExecutionUnknown)
@@ -84,7 +84,7 @@ func TestWhatAMachineAcceptedIsNeverOfferedAgain(t *testing.T) {
 
 func (m *machine) wantReset(t *testing.T, d *v1alpha1.CapabilityDispatch, execution v1alpha1.Execution) {
 	t.Helper()
-	s := get(t, d).Status
+	s := getLive(t, d).Status
 	if s.Phase != v1alpha1.DispatchFailed || s.Execution != execution || s.Error == nil || s.Error.Code != v1alpha1.ErrorJournalReset {
 		t.Errorf("status is %+v, want Failed, JournalReset, %s", s, execution)
 	}
@@ -95,17 +95,17 @@ func (m *machine) wantReset(t *testing.T, d *v1alpha1.CapabilityDispatch, execut
 func TestClaimedButNeverAcceptedIsOfferedAgain(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	d := m.create(t, nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	d := m.createDispatch(t, nil)
 	a := m.connect(t, r)
-	a.offer()
-	if get(t, d).Status.Phase != v1alpha1.DispatchDispatched {
+	a.nextOffer()
+	if getLive(t, d).Status.Phase != v1alpha1.DispatchDispatched {
 		t.Fatalf("status is %+v, want it claimed", d.Status)
 	}
 	a.cancel()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
 	a = m.connect(t, r)
-	if got := a.offer().GetDispatch().GetUid(); got != string(d.UID) {
+	if got := a.nextOffer().GetDispatch().GetUid(); got != string(d.UID) {
 		t.Errorf("offered %s, want the dispatch again", got)
 	}
 }
@@ -116,30 +116,30 @@ func TestSecondAgentOfOneJournalIsNoted(t *testing.T) {
 	namespace := shared.Namespace(t)
 	for name, r := range map[string]*replica{"at the same gateway": one, "at another gateway": two} {
 		t.Run(name, func(t *testing.T) {
-			m := pair(t, ca, namespace, dnsName(name), nil)
+			m := newPairedMachine(t, ca, namespace, dnsName(name), nil)
 			a := m.connect(t, one)
-			m.dials--
-			m.begin(t, r, m.hello()).wantEnd(codes.Aborted)
-			if got := cloneReason(get(t, m.node)); got != v1alpha1.ReasonDialRepeated {
+			m.dialCounter--
+			m.startSession(t, r, m.nextHello()).wantEnd(codes.Aborted)
+			if got := cloneReason(getLive(t, m.node)); got != v1alpha1.ReasonDialRepeated {
 				t.Fatalf("reason of SuspectedClone is %q, want DialRepeated", got)
 			}
 			// The gateway that holds the session keeps the condition that the other gateway set.
 			a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 				CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}}}}})
-			cluster.Eventually(t, func() bool { return get(t, m.node).Status.CapabilitySummary == "1/2" }, "the change is not written")
-			a.leave()
-			cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+			cluster.Eventually(t, func() bool { return getLive(t, m.node).Status.CapabilitySummary == "1/2" }, "the change is not written")
+			a.stop()
+			cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
 			m.connect(t, r)
-			if got := cloneReason(get(t, m.node)); got != v1alpha1.ReasonDialRepeated {
+			if got := cloneReason(getLive(t, m.node)); got != v1alpha1.ReasonDialRepeated {
 				t.Errorf("reason of SuspectedClone is %q after the next session began, want it kept", got)
 			}
 		})
 	}
-	honest := pair(t, ca, namespace, "honest", nil)
+	honest := newPairedMachine(t, ca, namespace, "honest", nil)
 	honest.connect(t, one)
 	honest.connect(t, two)
 	honest.connect(t, two)
-	if got := cloneReason(get(t, honest.node)); got != "" {
+	if got := cloneReason(getLive(t, honest.node)); got != "" {
 		t.Errorf("SuspectedClone, %s, of a machine that redialed", got)
 	}
 }

@@ -20,89 +20,89 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// holdNextWrite blocks the next write of the gateway to a dispatch until release is called.
-func (r *replica) holdNextWrite(t *testing.T) (held <-chan struct{}, release func()) {
+// blockNextWrite blocks the next write of the gateway to a dispatch until release is called.
+func (r *replica) blockNextWrite(t *testing.T) (blocked <-chan struct{}, release func()) {
 	t.Helper()
-	entered, free := make(chan struct{}), make(chan struct{})
+	entered, released := make(chan struct{}), make(chan struct{})
 	r.api.beforeNextWrite(func() {
 		close(entered)
-		<-free
+		<-released
 	})
 	release = func() {
 		select {
-		case <-free:
+		case <-released:
 		default:
-			close(free)
+			close(released)
 		}
 	}
 	t.Cleanup(release)
 	return entered, release
 }
 
-func await(t *testing.T, what string, happened <-chan struct{}) {
+func waitFor(t *testing.T, event string, happened <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-happened:
-	case <-time.After(patience):
-		t.Fatalf("did not happen in time: %s", what)
+	case <-time.After(waitTimeout):
+		t.Fatalf("did not happen in time: %s", event)
 	}
 }
 
-// hearsAll returns once the session of the gateway has handled object in a state for which is
+// waitHandledEvent returns once the session of the gateway has handled object in a state for which is
 // returns true. It calls hears often, because the session handles events and messages in any order.
-func (a *agent) hearsAll(shown cache.Cache, object client.Object, is func() bool) {
+func (a *agent) waitHandledEvent(nodeCache cache.Cache, object client.Object, matches func() bool) {
 	a.t.Helper()
 	cluster.Eventually(a.t, func() bool {
-		return shown.Get(a.t.Context(), client.ObjectKeyFromObject(object), object) == nil && is()
+		return nodeCache.Get(a.t.Context(), client.ObjectKeyFromObject(object), object) == nil && matches()
 	}, "the cache of the gateway does not show %s", object.GetName())
 	for range 20 {
-		a.hears()
+		a.waitHandled()
 	}
 }
 
 func TestAResultIsSettledAfterItsStatusIsStored(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t)
-	d := m.create(t, nil)
-	ref := a.offer().GetDispatch()
-	held, release := r.holdNextWrite(t)
+	m.waitPastSessionStart(t)
+	d := m.createDispatch(t, nil)
+	ref := a.nextOffer().GetDispatch()
+	blocked, release := r.blockNextWrite(t)
 	a.succeed(ref, `1`)
-	await(t, "the gateway writes the result", held)
+	waitFor(t, "the gateway writes the result", blocked)
 	other := &gatewayv1.DispatchRef{Namespace: "kube-system", Name: "x", Uid: uuid.NewString()}
 	a.succeed(other, `1`)
-	if got := a.settled().GetDispatch().GetUid(); got != other.GetUid() {
+	if got := a.nextSettled().GetDispatch().GetUid(); got != other.GetUid() {
 		t.Fatalf("%s was settled before its status was stored", got)
 	}
 	release()
-	if got := a.settled().GetDispatch().GetUid(); got != string(d.UID) {
+	if got := a.nextSettled().GetDispatch().GetUid(); got != string(d.UID) {
 		t.Errorf("settled %s, want the dispatch", got)
 	}
-	if phase := get(t, d).Status.Phase; phase != v1alpha1.DispatchSucceeded {
+	if phase := getLive(t, d).Status.Phase; phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("settled as %s", phase)
 	}
 }
 
-// frozen is a clock with a fixed time.
-type frozen struct{ time.Time }
+// fixedTime is a clock with a fixed time.
+type fixedTime struct{ time.Time }
 
-func (f frozen) Now() time.Time                  { return f.Time }
-func (f frozen) Since(t time.Time) time.Duration { return f.Sub(t) }
-func (f frozen) Latest() time.Time               { return f.Time }
+func (f fixedTime) Now() time.Time                  { return f.Time }
+func (f fixedTime) Since(t time.Time) time.Duration { return f.Sub(t) }
+func (f fixedTime) Latest() time.Time               { return f.Time }
 
 func TestADispatchOfTheSecondOfTheRecordIsClaimed(t *testing.T) {
 	ca := newAuthorities(t)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	d := m.create(t, nil)
-	r := startReplica(t, ca, func(o *session.Options) { o.Time = frozen{d.CreationTimestamp.Time} })
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	d := m.createDispatch(t, nil)
+	r := startReplica(t, ca, func(o *session.Options) { o.Time = fixedTime{d.CreationTimestamp.Time} })
 	a := m.connect(t, r)
-	a.offer()
-	if started := get(t, m.node).Status.SessionStartedTime; !started.Equal(&d.CreationTimestamp) {
+	a.nextOffer()
+	if started := getLive(t, m.node).Status.SessionStartedTime; !started.Equal(&d.CreationTimestamp) {
 		t.Fatalf("the session was recorded at %v, the dispatch created at %v: the times must be equal for this test", started, d.CreationTimestamp)
 	}
-	if phase := get(t, d).Status.Phase; phase != v1alpha1.DispatchDispatched {
+	if phase := getLive(t, d).Status.Phase; phase != v1alpha1.DispatchDispatched {
 		t.Errorf("the dispatch was %s when its offer arrived", phase)
 	}
 }
@@ -111,21 +111,21 @@ func TestWhatIsClaimedIsNotOfferedToANodeThatWasSuspendedMeanwhile(t *testing.T)
 	ca := newAuthorities(t)
 	var shown cache.Cache
 	r := startReplica(t, ca, func(o *session.Options) { shown = o.Cache })
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	d := m.create(t, nil)
-	held, release := r.holdNextWrite(t)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	d := m.createDispatch(t, nil)
+	blocked, release := r.blockNextWrite(t)
 	a := m.connect(t, r)
-	await(t, "the gateway claims the dispatch", held)
+	waitFor(t, "the gateway claims the dispatch", blocked)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
 	node := m.node.DeepCopy()
-	a.hearsAll(shown, node, func() bool { return node.Spec.DesiredState == v1alpha1.NodeSuspended })
+	a.waitHandledEvent(shown, node, func() bool { return node.Spec.DesiredState == v1alpha1.NodeSuspended })
 	release()
 	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
 	claimed := d.DeepCopy()
-	a.hearsAll(shown, claimed, func() bool { return claimed.Status.Phase == v1alpha1.DispatchDispatched })
-	a.quiet()
+	a.waitHandledEvent(shown, claimed, func() bool { return claimed.Status.Phase == v1alpha1.DispatchDispatched })
+	a.requireNoMessage()
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeActive })
-	if got := a.offer().GetDispatch().GetUid(); got != string(d.UID) {
+	if got := a.nextOffer().GetDispatch().GetUid(); got != string(d.UID) {
 		t.Errorf("offered %s", got)
 	}
 }
@@ -134,14 +134,14 @@ func TestNothingIsOfferedToANodeWhoseSpecIsNotTheProvenOne(t *testing.T) {
 	ca := newAuthorities(t)
 	var shown cache.Cache
 	r := startReplica(t, ca, func(o *session.Options) { shown = o.Cache })
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	config, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
 	controller := shared.ClientFor(t, config)
 	prove := func(keys, policy string) {
-		node := get(t, m.node)
+		node := getLive(t, m.node)
 		before := client.MergeFrom(node.DeepCopy())
 		node.Status.ProvenSpec = &v1alpha1.ProvenSpec{Epoch: "e", KeysSHA256: keys, CapabilityPolicySHA256: policy}
 		if err := controller.Status().Patch(t.Context(), node, before); err != nil {
@@ -149,15 +149,15 @@ func TestNothingIsOfferedToANodeWhoseSpecIsNotTheProvenOne(t *testing.T) {
 		}
 	}
 	keys, policy := dispatch.KeysSHA256(m.node.Spec), dispatch.CapabilityPolicySHA256(m.node.Spec.CapabilityPolicy)
-	prove(keys, other(policy))
+	prove(keys, otherFingerprint(policy))
 	a := m.connect(t, r)
-	m.settleIn(t)
-	d := m.create(t, nil)
+	m.waitPastSessionStart(t)
+	d := m.createDispatch(t, nil)
 	queued := d.DeepCopy()
-	a.hearsAll(shown, queued, func() bool { return true })
-	a.quiet()
+	a.waitHandledEvent(shown, queued, func() bool { return true })
+	a.requireNoMessage()
 	prove(keys, policy)
-	if got := a.offer().GetDispatch().GetUid(); got != string(d.UID) {
+	if got := a.nextOffer().GetDispatch().GetUid(); got != string(d.UID) {
 		t.Errorf("offered %s", got)
 	}
 }
@@ -171,23 +171,23 @@ func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 		return &gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: execution, ErrorCode: "Cancelled"}
 	}
 	t.Run("it ran, it never started", func(t *testing.T) {
-		m := pair(t, ca, namespace, "started", nil)
+		m := newPairedMachine(t, ca, namespace, "started", nil)
 		a := m.connect(t, r)
-		d := m.create(t, nil)
-		ref := a.offer().GetDispatch()
+		d := m.createDispatch(t, nil)
+		ref := a.nextOffer().GetDispatch()
 		a.accept(ref)
 		a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
 			Progress: &gatewayv1.Progress{Dispatch: ref, Percent: 40}}})
-		cluster.Eventually(t, func() bool { return get(t, d).Status.Execution == v1alpha1.ExecutionStarted }, "no progress is shown")
+		cluster.Eventually(t, func() bool { return getLive(t, d).Status.Execution == v1alpha1.ExecutionStarted }, "no progress is shown")
 		a.report(cancelled(ref, gatewayv1.Result_EXECUTION_NOT_STARTED))
 		m.wantEnded(t, d, v1alpha1.DispatchCancelled, v1alpha1.ExecutionUnknown, v1alpha1.ErrorCancelled)
 	})
 	t.Run("it is withdrawn, it ran", func(t *testing.T) {
-		m := pair(t, ca, namespace, "withdrawn", nil)
-		a := m.connectClearing(t, r)
-		d, ref := m.awaitsPerson(t, a)
+		m := newPairedMachine(t, ca, namespace, "withdrawn", nil)
+		a := m.connectWithClearance(t, r)
+		d, ref := m.createMediated(t, a)
 		m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Allow = []string{"sleep"} })
-		a.cancelled()
+		a.nextCancel()
 		a.report(cancelled(ref, gatewayv1.Result_EXECUTION_FINISHED))
 		m.wantEnded(t, d, v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, v1alpha1.ErrorNotGranted)
 	})
@@ -197,21 +197,21 @@ func TestAMachineThatContradictsItselfProvesNothing(t *testing.T) {
 func TestAFinalResultStandsInALaterSession(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
 	// The gateway ignores results of dispatches that ended in the second of the Node's creation.
-	m.settleIn(t)
-	d := m.create(t, nil)
-	ref := a.offer().GetDispatch()
+	m.waitPastSessionStart(t)
+	d := m.createDispatch(t, nil)
+	ref := a.nextOffer().GetDispatch()
 	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED, ErrorCode: "Broken"})
-	a.settled()
+	a.nextSettled()
 	m.wantEnded(t, d, v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, "Broken")
 	first := d.Status.DeepCopy()
-	a.leave()
+	a.stop()
 	a = m.connect(t, r)
 	a.succeed(ref, `2`)
-	a.settled()
-	if diff := cmp.Diff(first, &get(t, d).Status); diff != "" {
+	a.nextSettled()
+	if diff := cmp.Diff(first, &getLive(t, d).Status); diff != "" {
 		t.Errorf("the second result changed the status (-first +second):\n%s", diff)
 	}
 }
@@ -222,13 +222,13 @@ func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 	ca := newAuthorities(t)
 	for name, c := range map[string]struct {
 		change     func(*session.Options)
-		hold, heal func(*spy)
+		hold, heal func(*apiSpy)
 		why        string
 	}{
 		"its Lease runs out": {func(o *session.Options) { o.LeaseDuration = 2 * time.Second },
-			func(s *spy) { s.holdLease.Store(true) }, func(s *spy) { s.holdLease.Store(false) }, "could not be renewed"},
+			func(s *apiSpy) { s.failLeases.Store(true) }, func(s *apiSpy) { s.failLeases.Store(false) }, "could not be renewed"},
 		"its watch of Nodes stands still": {func(o *session.Options) { o.StaleAfter, o.RefreshesPerSecond = 3*time.Second, 5 },
-			func(s *spy) { s.watch.Lock() }, func(s *spy) { s.watch.Unlock() }, "has shown nothing"},
+			func(s *apiSpy) { s.watch.Lock() }, func(s *apiSpy) { s.watch.Unlock() }, "has shown nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var shown cache.Cache
@@ -236,7 +236,7 @@ func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 				c.change(o)
 				shown = o.Cache
 			})
-			m := pair(t, ca, shared.Namespace(t), "pc", nil)
+			m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 			a := m.connect(t, r)
 			heal := sync.OnceFunc(func() { c.heal(r.api) })
 			t.Cleanup(heal)
@@ -245,11 +245,11 @@ func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 				err := r.service.Check()
 				return err != nil && strings.Contains(err.Error(), c.why)
 			}, "the gateway stays ready")
-			d := m.create(t, nil)
-			a.hearsAll(shown, d.DeepCopy(), func() bool { return true })
-			a.quiet()
+			d := m.createDispatch(t, nil)
+			a.waitHandledEvent(shown, d.DeepCopy(), func() bool { return true })
+			a.requireNoMessage()
 			heal()
-			if got := a.offer().GetDispatch().GetUid(); got != string(d.UID) {
+			if got := a.nextOffer().GetDispatch().GetUid(); got != string(d.UID) {
 				t.Errorf("offered %s", got)
 			}
 		})
@@ -261,19 +261,19 @@ func TestAGatewayThatIsNotReadyOffersNothing(t *testing.T) {
 func TestAGatewayThatLostItsMachineRefusesNothing(t *testing.T) {
 	ca := newAuthorities(t)
 	one, two := startReplica(t, ca, func(o *session.Options) { o.MaxQueued = 1 }), startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
 	a := m.connect(t, one)
-	m.settleIn(t)
-	m.create(t, nil)
-	a.offer()
-	held, release := one.holdNextWrite(t)
-	m.create(t, nil)
-	m.create(t, nil)
-	await(t, "the queue is full", held)
+	m.waitPastSessionStart(t)
+	m.createDispatch(t, nil)
+	a.nextOffer()
+	blocked, release := one.blockNextWrite(t)
+	m.createDispatch(t, nil)
+	m.createDispatch(t, nil)
+	waitFor(t, "the queue is full", blocked)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 8 })
 	a = m.connect(t, two)
 	for range 3 {
-		a.offer()
+		a.nextOffer()
 	}
 	release()
 	one.stop() // returns when all its sessions have finished
@@ -292,13 +292,13 @@ func TestAGatewayThatLostItsMachineRefusesNothing(t *testing.T) {
 func TestTheEndOfASessionIsLaterThanItsLastOffer(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t)
-	d := m.create(t, nil)
-	a.offer()
+	m.waitPastSessionStart(t)
+	d := m.createDispatch(t, nil)
+	a.nextOffer()
 	a.cancel()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
 	if ended := m.node.Status.SessionEndedTime; !ended.After(d.CreationTimestamp.Time) {
 		t.Errorf("the session ended at %v, but offered a dispatch that was created at %v", ended, d.CreationTimestamp)
 	}
@@ -307,17 +307,17 @@ func TestTheEndOfASessionIsLaterThanItsLastOffer(t *testing.T) {
 func TestWorkOfANodeThatIsBeingDeletedIsCancelledFirst(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Finalizers = []string{"test.mooring.dev/hold"} })
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Finalizers = []string{"test.mooring.dev/hold"} })
 	t.Cleanup(func() {
 		node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: m.node.Namespace, Name: m.node.Name}}
 		_ = shared.Client().Patch(context.WithoutCancel(t.Context()), node, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))
 	})
-	a := m.connectClearing(t, r)
-	d, ref := m.awaitsPerson(t, a)
+	a := m.connectWithClearance(t, r)
+	d, ref := m.createMediated(t, a)
 	if err := shared.Client().Delete(t.Context(), m.node); err != nil {
 		t.Fatal(err)
 	}
-	a.cancelled()
-	a.confirm(ref)
+	a.nextCancel()
+	a.confirmNotStarted(ref)
 	m.wantEnded(t, d, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeDeleted)
 }

@@ -41,13 +41,13 @@ func hostileCapabilities() []*gatewayv1.Capability {
 func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	m.words = &gatewayv1.RegisterNodeRequest{BootId: "boot",
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	m.customDescription = &gatewayv1.RegisterNodeRequest{BootId: "boot",
 		System:       &gatewayv1.SystemInfo{Hostname: hostile, Os: hostile, Arch: hostile, Platform: hostile, KernelVersion: hostile, OsImage: hostile, AgentVersion: hostile},
 		Capabilities: hostileCapabilities()}
 	a := m.connect(t, r)
 	schemas := 0
-	for _, c := range get(t, m.node).Status.Capabilities {
+	for _, c := range getLive(t, m.node).Status.Capabilities {
 		if c.InputSchema != nil {
 			schemas++
 		}
@@ -57,19 +57,19 @@ func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T
 	}
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: hostileCapabilities()[:2]}}})
-	cluster.Eventually(t, func() bool { return len(get(t, m.node).Status.Capabilities) == 2 }, "the change is not written")
+	cluster.Eventually(t, func() bool { return len(getLive(t, m.node).Status.Capabilities) == 2 }, "the change is not written")
 
-	m.settleIn(t)
-	good, bad := m.create(t, nil), m.create(t, nil)
-	a.offer()
-	a.offer()
+	m.waitPastSessionStart(t)
+	good, bad := m.createDispatch(t, nil), m.createDispatch(t, nil)
+	a.nextOffer()
+	a.nextOffer()
 	a.succeed(refOf(good), `{"a":"`+`\ud83d\/\u0000\uffff`+"\ufffe\x7f\u2028"+`"}`)
 	a.report(&gatewayv1.Result{Dispatch: refOf(bad), Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_FINISHED,
 		ErrorCode: "Broken", ErrorMessage: hostile})
 	m.wantPhase(t, good, v1alpha1.DispatchSucceeded)
 	m.wantPhase(t, bad, v1alpha1.DispatchFailed)
-	a.leaveAfter(2)
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+	a.stopAfterSettled(2)
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
 }
 
 // The end of a session is recorded even if the API server refuses the description of the machine for
@@ -77,12 +77,12 @@ func TestWordsThatYAMLRefusesDoNotKeepASessionFromItsRecordOrItsEnd(t *testing.T
 func TestEndIsRecordedWithoutTheWordsOfTheMachine(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
 	refuseDescribedEnds(t, m)
-	a.leave()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
-	if s := m.node.Status; s.SessionID != a.welcome.GetSessionId() || s.JournalID != m.journal || s.DialCounter != int64(m.dials) || s.System != nil {
+	a.stop()
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	if s := m.node.Status; s.SessionID != a.welcome.GetSessionId() || s.JournalID != m.journalID || s.DialCounter != int64(m.dialCounter) || s.System != nil {
 		t.Errorf("status is %+v, want the session without the description", s)
 	}
 }
@@ -110,7 +110,7 @@ func refuseDescribedEnds(t *testing.T, m *machine) {
 	}
 	end := metav1.NewTime(time.Now())
 	cluster.Eventually(t, func() bool {
-		node := get(t, m.node.DeepCopy())
+		node := getLive(t, m.node.DeepCopy())
 		node.Status.SessionEndedTime = &end
 		err := shared.Client().Status().Update(t.Context(), node, client.DryRunAll)
 		return err != nil && strings.Contains(err.Error(), "refused by the test")
@@ -120,11 +120,11 @@ func refuseDescribedEnds(t *testing.T, m *machine) {
 func TestSessionWhoseRecordWasStoredButNotAnsweredIsEnded(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	r.api.lose.Store(true)
-	m.begin(t, r, m.hello()).wantEnd(codes.Internal)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	r.api.loseNodeWrite.Store(true)
+	m.startSession(t, r, m.nextHello()).wantEnd(codes.Internal)
 	cluster.Eventually(t, func() bool {
-		s := dispatch.SessionOf(get(t, m.node))
+		s := dispatch.SessionOf(getLive(t, m.node))
 		return s.Started != nil && !s.Live()
 	}, "the session is live although its gateway does not hold it: %+v", &m.node.Status)
 	if e := m.node.Status.LastEvent; e == nil || e.Name != v1alpha1.ReasonSessionLost {

@@ -40,7 +40,7 @@ func refuseStatuses(t *testing.T, namespace, expression string, reason metav1.St
 		t.Cleanup(func() { _ = shared.Client().Delete(context.WithoutCancel(t.Context()), o) })
 	}
 	cluster.Eventually(t, func() bool {
-		live := get(t, example.DeepCopy())
+		live := getLive(t, example.DeepCopy())
 		live.Status.Gateway, live.Status.Output = "test", &v1alpha1.JSON{Raw: []byte(`{"poison":1}`)}
 		err := shared.Client().Status().Update(t.Context(), live, client.DryRunAll)
 		return err != nil && strings.Contains(err.Error(), "refused by the test")
@@ -48,13 +48,13 @@ func refuseStatuses(t *testing.T, namespace, expression string, reason metav1.St
 	return allow
 }
 
-// offerAndSettled waits for an Offer and a Settled, in any order: a window of one has room as soon
+// nextOfferAndSettled waits for an Offer and a Settled, in any order: a window of one has room as soon
 // as a result arrives.
-func (a *agent) offerAndSettled() (offered *gatewayv1.DispatchRef) {
+func (a *agent) nextOfferAndSettled() (offered *gatewayv1.DispatchRef) {
 	a.t.Helper()
 	for range 2 {
 		select {
-		case message := <-a.heard:
+		case message := <-a.received:
 			if offer := message.GetOffer(); offer != nil {
 				offered = offer.GetDispatch()
 			} else if message.GetSettled() == nil {
@@ -62,7 +62,7 @@ func (a *agent) offerAndSettled() (offered *gatewayv1.DispatchRef) {
 			}
 		case err := <-a.ended:
 			a.t.Fatalf("the session ended with %v", err)
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			a.t.Fatal("received no message, want Offer and Settled")
 		}
 	}
@@ -75,22 +75,22 @@ func TestAResultThatTheAPIServerRefusesEndsItsDispatchAlone(t *testing.T) {
 		t.Run(string(reason), func(t *testing.T) {
 			ca := newAuthorities(t)
 			r := startReplica(t, ca, nil)
-			m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
+			m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
 			a := m.connect(t, r)
-			m.settleIn(t)
-			bad := m.create(t, nil)
-			ref := a.offer().GetDispatch()
+			m.waitPastSessionStart(t)
+			bad := m.createDispatch(t, nil)
+			ref := a.nextOffer().GetDispatch()
 			refuseStatuses(t, m.id.Namespace, "!has(object.status.output) || !has(object.status.output.poison)", reason, bad)
-			good := m.create(t, nil)
+			good := m.createDispatch(t, nil)
 			a.succeed(ref, `{"poison":1}`)
-			a.succeed(a.offerAndSettled(), `{"fine":1}`)
+			a.succeed(a.nextOfferAndSettled(), `{"fine":1}`)
 			m.wantPhase(t, good, v1alpha1.DispatchSucceeded)
 			m.wantPhase(t, bad, v1alpha1.DispatchFailed)
 			if s := bad.Status; s.Error == nil || s.Error.Code != v1alpha1.ErrorInvalidOutput || s.Execution != v1alpha1.ExecutionFinished || s.Output != nil {
 				t.Errorf("status is %+v, want InvalidOutput of a run that finished", s)
 			}
-			a.settled()
-			a.hears()
+			a.nextSettled()
+			a.waitHandled()
 		})
 	}
 }
@@ -100,29 +100,29 @@ func TestAResultThatTheAPIServerRefusesEndsItsDispatchAlone(t *testing.T) {
 func TestADispatchThatCannotBeWrittenKeepsNoOtherBack(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
 	stuck := func(d *v1alpha1.CapabilityDispatch) { d.Labels = map[string]string{"stuck": "yes"} }
-	claimed := m.create(t, stuck) // older than the session, so it is not offered without a claim
+	claimed := m.createDispatch(t, stuck) // older than the session, so it is not offered without a claim
 	allow := refuseStatuses(t, m.id.Namespace, "!has(object.metadata.labels) || !('stuck' in object.metadata.labels)", metav1.StatusReasonInvalid, claimed)
 	a := m.connect(t, r)
-	m.settleIn(t)
-	reported := m.create(t, stuck)
-	ref := a.offer().GetDispatch()
+	m.waitPastSessionStart(t)
+	reported := m.createDispatch(t, stuck)
+	ref := a.nextOffer().GetDispatch()
 	if ref.GetUid() != string(reported.UID) {
 		t.Fatalf("offered %v, want the dispatch that needs no claim", ref)
 	}
 	a.succeed(ref, `1`)
 	for range 3 {
-		d := m.create(t, nil)
-		offer := a.offer()
+		d := m.createDispatch(t, nil)
+		offer := a.nextOffer()
 		if offer.GetDispatch().GetUid() != string(d.UID) {
 			t.Fatalf("offered %v, want the next dispatch", offer)
 		}
 		a.succeed(offer.GetDispatch(), `1`)
-		a.settled()
+		a.nextSettled()
 	}
 	allow()
-	a.succeed(a.offerAndSettled(), `1`)
+	a.succeed(a.nextOfferAndSettled(), `1`)
 	m.wantPhase(t, reported, v1alpha1.DispatchFailed)
 	m.wantPhase(t, claimed, v1alpha1.DispatchSucceeded)
 }
@@ -131,38 +131,38 @@ func TestADispatchThatCannotBeWrittenKeepsNoOtherBack(t *testing.T) {
 func TestADispatchWithoutRoomForAStatusKeepsNoOtherBack(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
 	a := m.connect(t, r)
-	m.settleIn(t)
-	full := m.createFull(t)
-	ref := a.offer().GetDispatch()
+	m.waitPastSessionStart(t)
+	full := m.createLargest(t)
+	ref := a.nextOffer().GetDispatch()
 	a.succeed(ref, `{"a":"`+strings.Repeat("<", 60_000)+`"}`)
 	works := func(a *agent) {
 		t.Helper()
-		d := m.create(t, nil)
-		a.succeed(a.offer().GetDispatch(), `1`)
-		a.settled()
+		d := m.createDispatch(t, nil)
+		a.succeed(a.nextOffer().GetDispatch(), `1`)
+		a.nextSettled()
 		m.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 	}
 	works(a)
-	a.leave()
+	a.stop()
 	again := m.connect(t, r, &gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_FINISHED})
 	again.succeed(ref, `1`)
-	m.settleIn(t)
+	m.waitPastSessionStart(t)
 	works(again)
 	if err := shared.Client().Delete(t.Context(), full); err != nil {
 		t.Fatal(err)
 	}
-	if got := again.settled().GetDispatch().GetUid(); got != string(full.UID) {
+	if got := again.nextSettled().GetDispatch().GetUid(); got != string(full.UID) {
 		t.Errorf("settled %s, want the deleted dispatch", got)
 	}
 }
 
-// createFull creates the largest dispatch that the API server stores, to within 64 bytes.
-func (m *machine) createFull(t *testing.T) *v1alpha1.CapabilityDispatch {
+// createLargest creates the largest dispatch that the API server stores, to within 64 bytes.
+func (m *machine) createLargest(t *testing.T) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	padded := func(node string, padding int) (*v1alpha1.CapabilityDispatch, error) {
-		d := m.dispatch()
+		d := m.newDispatch()
 		d.Spec.NodeName = node
 		d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"x":"` + strings.Repeat("<", 225_000) + `"}`)}
 		d.Annotations = map[string]string{"padding": strings.Repeat("a", padding)}

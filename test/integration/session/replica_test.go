@@ -38,7 +38,7 @@ type replica struct {
 	service *session.Service
 	address string
 	gate    *gate
-	api     *spy
+	api     *apiSpy
 	stop    func()
 }
 
@@ -57,38 +57,38 @@ func startReplica(t *testing.T, ca authorities, change func(*session.Options)) *
 		t.Fatal(err)
 	}
 	config.QPS = -1
-	r := &replica{name: "test-" + uuid.NewString(), gate: &gate{}, api: &spy{}}
+	r := &replica{name: "test-" + uuid.NewString(), gate: &gate{}, api: &apiSpy{}}
 	now := apitime.New(clock.RealClock{})
 	now.Wrap(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { r.api.next = next; return r.api })
 	trust := gateway.NewTrust(logr.Discard())
 	trust.Update(&corev1.ConfigMap{Data: map[string]string{
 		v1alpha1.TrustServerCAKey: ca.server.PEM(), v1alpha1.TrustDeviceCAKey: ca.device.PEM()}})
-	held := newCache(t, config)
+	nodeCache := newCache(t, config)
 	writer := shared.ClientFor(t, config)
 	options := session.Options{
-		Client: writer, Reader: writer, Cache: held, Gate: r.gate, Bundle: trust.Server,
+		Client: writer, Reader: writer, Cache: nodeCache, Gate: r.gate, Bundle: trust.Server,
 		Gateway: r.name, Time: now, Log: testLog(t), DispatchedDelay: 10 * time.Minute, DrainGrace: time.Second,
 	}
 	if change != nil {
 		change(&options)
 	}
 	r.service = session.New(options)
-	r.run(t, held, r.listen(t, ca, trust))
+	r.start(t, nodeCache, r.newServer(t, ca, trust))
 	return r
 }
 
 func newCache(t *testing.T, config *rest.Config) cache.Cache {
 	t.Helper()
-	held, err := cache.New(config, cache.Options{Scheme: cluster.Scheme(), ByObject: session.CacheByObject()})
+	nodeCache, err := cache.New(config, cache.Options{Scheme: cluster.Scheme(), ByObject: session.CacheByObject()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return held
+	return nodeCache
 }
 
-// listen returns a server with the real listeners of the service.
-func (r *replica) listen(t *testing.T, ca authorities, trust *gateway.Trust) *gateway.Server {
+// newServer returns a server with the real listeners of the service.
+func (r *replica) newServer(t *testing.T, ca authorities, trust *gateway.Trust) *gateway.Server {
 	t.Helper()
 	dir := t.TempDir()
 	ca.server.WriteServer(t, dir)
@@ -103,8 +103,8 @@ func (r *replica) listen(t *testing.T, ca authorities, trust *gateway.Trust) *ga
 	})
 }
 
-// run starts the parts of the gateway like the manager and waits until the gateway is ready.
-func (r *replica) run(t *testing.T, held cache.Cache, server *gateway.Server) {
+// start starts the parts of the gateway like the manager and waits until the gateway is ready.
+func (r *replica) start(t *testing.T, nodeCache cache.Cache, server *gateway.Server) {
 	t.Helper()
 	caches, stopCaches := context.WithCancel(context.Background())
 	others, stopOthers := context.WithCancel(context.Background())
@@ -116,7 +116,7 @@ func (r *replica) run(t *testing.T, held cache.Cache, server *gateway.Server) {
 			}
 		})
 	}
-	start(&cacheGroup, caches, held.Start)
+	start(&cacheGroup, caches, nodeCache.Start)
 	start(&group, others, r.service.Start)
 	start(&group, others, server.Start)
 	r.stop = sync.OnceFunc(func() {
@@ -144,36 +144,36 @@ func (g *gate) Check() error {
 	return nil
 }
 
-// spy intercepts every request of one gateway to the API server.
-type spy struct {
+// apiSpy intercepts every request of one gateway to the API server.
+type apiSpy struct {
 	next   http.RoundTripper
 	writes atomic.Int64 // writes to dispatches
 	// nodeReads and nodeWrites count the live reads of Nodes and the writes to them.
 	nodeReads, nodeWrites atomic.Int64
 	// before is called once before the next write to a dispatch.
 	before atomic.Pointer[func()]
-	// lose makes the spy drop the response to the next write to the status of a Node.
-	lose atomic.Bool
-	// holdLease makes the spy fail the writes of Leases.
-	holdLease atomic.Bool
+	// loseNodeWrite makes the spy drop the response to the next write to the status of a Node.
+	loseNodeWrite atomic.Bool
+	// failLeases makes the spy fail the writes of Leases.
+	failLeases atomic.Bool
 	// watch blocks the watch of Nodes while a test holds the lock.
 	watch sync.RWMutex
 }
 
 var (
-	errLost = errors.New("the answer was lost")
-	errHeld = errors.New("the Lease is held up")
+	errLost         = errors.New("the answer was lost")
+	errLeaseBlocked = errors.New("the Lease is held up")
 )
 
-func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
+func (s *apiSpy) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method != http.MethodGet && strings.Contains(request.URL.Path, "/capabilitydispatches/") {
 		if hook := s.before.Swap(nil); hook != nil {
 			(*hook)()
 		}
 		s.writes.Add(1)
 	}
-	if strings.Contains(request.URL.Path, "/leases/") && s.holdLease.Load() {
-		return nil, errHeld
+	if strings.Contains(request.URL.Path, "/leases/") && s.failLeases.Load() {
+		return nil, errLeaseBlocked
 	}
 	if strings.Contains(request.URL.Path, "/nodes/") {
 		if request.Method == http.MethodGet {
@@ -187,7 +187,7 @@ func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
 		response.Body = watchBody{response.Body, s}
 	}
 	nodeStatus := request.Method == http.MethodPatch && strings.Contains(request.URL.Path, "/nodes/")
-	if err == nil && nodeStatus && s.lose.CompareAndSwap(true, false) {
+	if err == nil && nodeStatus && s.loseNodeWrite.CompareAndSwap(true, false) {
 		response.Body.Close()
 		return nil, errLost
 	}
@@ -197,7 +197,7 @@ func (s *spy) RoundTrip(request *http.Request) (*http.Response, error) {
 // watchBody delivers no data while watch of the spy is locked.
 type watchBody struct {
 	io.ReadCloser
-	spy *spy
+	spy *apiSpy
 }
 
 func (b watchBody) Read(p []byte) (int, error) {
@@ -207,7 +207,7 @@ func (b watchBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *spy) beforeNextWrite(hook func()) { s.before.Store(&hook) }
+func (s *apiSpy) beforeNextWrite(hook func()) { s.before.Store(&hook) }
 
 // testLog returns a logger that writes the log of a gateway to the log of its test.
 func testLog(t *testing.T) logr.Logger {

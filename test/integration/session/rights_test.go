@@ -17,12 +17,12 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// connectClearing calls connect for an agent that waits for clearances.
-func (m *machine) connectClearing(t *testing.T, r *replica, unsettled ...*gatewayv1.UnsettledDispatch) *agent {
+// connectWithClearance calls connect for an agent that waits for clearances.
+func (m *machine) connectWithClearance(t *testing.T, r *replica, unsettled ...*gatewayv1.UnsettledDispatch) *agent {
 	t.Helper()
-	hello := m.hello(unsettled...)
+	hello := m.nextHello(unsettled...)
 	hello.Features = []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE}
-	a := m.begin(t, r, hello)
+	a := m.startSession(t, r, hello)
 	a.welcome = expect(a, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
 	if len(a.welcome.GetFeatures()) != 1 {
 		t.Fatalf("the gateway uses the features %v", a.welcome.GetFeatures())
@@ -31,12 +31,12 @@ func (m *machine) connectClearing(t *testing.T, r *replica, unsettled ...*gatewa
 	return a
 }
 
-func (a *agent) ask(ref *gatewayv1.DispatchRef) {
+func (a *agent) sendAwaitingMediation(ref *gatewayv1.DispatchRef) {
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
 		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: ref, AskedUser: "ada"}}})
 }
 
-func (a *agent) yes(ref *gatewayv1.DispatchRef) {
+func (a *agent) approve(ref *gatewayv1.DispatchRef) {
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_MediationDecided{
 		MediationDecided: &gatewayv1.MediationDecided{Dispatch: ref}}})
 }
@@ -48,7 +48,7 @@ func (a *agent) wantStage(stage gatewayv1.Clearance_Stage) {
 	}
 }
 
-func (a *agent) confirm(ref *gatewayv1.DispatchRef) {
+func (a *agent) confirmNotStarted(ref *gatewayv1.DispatchRef) {
 	a.report(&gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_CANCELLED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED, ErrorCode: "Cancelled"})
 }
 
@@ -81,17 +81,17 @@ func TestARightThatIsLostWhileAPersonIsAskedKeepsTheYesFromStarting(t *testing.T
 		"node suspended, older agent":  {true, suspend, true, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ReasonNodeSuspended},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := pair(t, ca, shared.Namespace(t), "pc", nil)
-			connect := m.connectClearing
+			m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+			connect := m.connectWithClearance
 			if tt.old {
 				connect = m.connect
 			}
 			a := connect(t, r)
-			d, ref := m.awaitsPerson(t, a)
+			d, ref := m.createMediated(t, a)
 			m.patchNode(t, tt.lose)
-			a.cancelled()
+			a.nextCancel()
 			if tt.confirm {
-				a.confirm(ref)
+				a.confirmNotStarted(ref)
 			}
 			m.wantEnded(t, d, tt.phase, tt.execution, tt.code)
 		})
@@ -101,27 +101,27 @@ func TestARightThatIsLostWhileAPersonIsAskedKeepsTheYesFromStarting(t *testing.T
 func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	a := m.connectClearing(t, r)
-	d, ref := m.awaitsPerson(t, a)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	a := m.connectWithClearance(t, r)
+	d, ref := m.createMediated(t, a)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
-	a.yes(ref) // concurrent with the suspension
-	a.hears()
-	a.quiet()
-	if phase := get(t, d).Status.Phase; phase != v1alpha1.DispatchAwaitingLocalMediation {
+	a.approve(ref) // concurrent with the suspension
+	a.waitHandled()
+	a.requireNoMessage()
+	if phase := getLive(t, d).Status.Phase; phase != v1alpha1.DispatchAwaitingLocalMediation {
 		t.Errorf("phase is %s while the Node is suspended", phase)
 	}
 	// In a later session of the machine the dispatch is held, too.
-	a.leave()
-	a = m.connectClearing(t, r, &gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED})
-	a.yes(ref)
+	a.stop()
+	a = m.connectWithClearance(t, r, &gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED})
+	a.approve(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeActive })
 	a.wantStage(gatewayv1.Clearance_STAGE_START)
 	m.wantPhase(t, d, v1alpha1.DispatchDispatched)
 	a.succeed(ref, `1`)
-	a.settled()
+	a.nextSettled()
 	m.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 }
 
@@ -129,58 +129,58 @@ func TestWorkOfASuspendedNodeWaitsWithItsPhase(t *testing.T) {
 func TestAYesIsClearedWithTheRightsOfItsMoment(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	a := m.connectClearing(t, r)
-	_, ref := m.awaitsPerson(t, a)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	a := m.connectWithClearance(t, r)
+	_, ref := m.createMediated(t, a)
 	r.api.watch.Lock()
 	t.Cleanup(r.api.watch.Unlock)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeSuspended })
-	a.yes(ref)
+	a.approve(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
-	a.hears()
-	a.quiet()
+	a.waitHandled()
+	a.requireNoMessage()
 }
 
 func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	lasting := m.tls
 	short := ca.device.Device(t, m.id, &lasting.PrivateKey.(*ecdsa.PrivateKey).PublicKey, identitytest.ValidUntil(8*time.Second))
 	m.tls.Certificate, m.tls.Leaf = [][]byte{short.Raw}, short
-	a := m.connectClearing(t, r)
-	_, ref := m.awaitsPerson(t, a)
+	a := m.connectWithClearance(t, r)
+	_, ref := m.createMediated(t, a)
 	cluster.Eventually(t, func() bool { return time.Now().After(short.NotAfter.Add(time.Second)) }, "the clock did not pass the expiry of the certificate")
-	late := m.create(t, nil)
-	a.yes(ref)
+	late := m.createDispatch(t, nil)
+	a.approve(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_HOLD)
-	a.hears()
-	a.quiet()
-	if phase := get(t, late).Status.Phase; phase != v1alpha1.DispatchQueued {
+	a.waitHandled()
+	a.requireNoMessage()
+	if phase := getLive(t, late).Status.Phase; phase != v1alpha1.DispatchQueued {
 		t.Errorf("the dispatch is %s after the expiry of the certificate", phase)
 	}
 	m.tls = lasting
-	a = m.connectClearing(t, r, &gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED})
-	if uid := a.offer().GetDispatch().GetUid(); uid != string(late.UID) {
+	a = m.connectWithClearance(t, r, &gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_ACCEPTED})
+	if uid := a.nextOffer().GetDispatch().GetUid(); uid != string(late.UID) {
 		t.Errorf("offered %s, want the late dispatch", uid)
 	}
-	a.yes(ref)
+	a.approve(ref)
 	a.wantStage(gatewayv1.Clearance_STAGE_START)
 }
 
-// awaitsPerson creates a dispatch that its machine accepts and asks a person about.
-func (m *machine) awaitsPerson(t *testing.T, a *agent) (*v1alpha1.CapabilityDispatch, *gatewayv1.DispatchRef) {
+// createMediated creates a dispatch that its machine accepts and asks a person about.
+func (m *machine) createMediated(t *testing.T, a *agent) (*v1alpha1.CapabilityDispatch, *gatewayv1.DispatchRef) {
 	t.Helper()
-	d := m.create(t, nil)
-	ref := a.offer().GetDispatch()
+	d := m.createDispatch(t, nil)
+	ref := a.nextOffer().GetDispatch()
 	a.accept(ref)
-	a.ask(ref)
+	a.sendAwaitingMediation(ref)
 	m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
 	return d, ref
 }
 
-// requester grants subject the right to dispatch echo until revoke is called.
-func requester(t *testing.T, namespace string, subject rbacv1.Subject) (revoke func()) {
+// grantInvoke grants subject the right to dispatch echo until revoke is called.
+func grantInvoke(t *testing.T, namespace string, subject rbacv1.Subject) (revoke func()) {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: "requester"}
 	binding := &rbacv1.RoleBinding{ObjectMeta: meta,
@@ -201,13 +201,13 @@ func requester(t *testing.T, namespace string, subject rbacv1.Subject) (revoke f
 	}
 }
 
-// request creates a dispatch as the owner of config.
-func (m *machine) request(t *testing.T, config *rest.Config) *v1alpha1.CapabilityDispatch {
+// createAs creates a dispatch as the owner of config.
+func (m *machine) createAs(t *testing.T, config *rest.Config) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	as := shared.ClientFor(t, config)
 	var d *v1alpha1.CapabilityDispatch
 	cluster.Eventually(t, func() bool {
-		d = m.dispatch()
+		d = m.newDispatch()
 		return as.Create(t.Context(), d) == nil
 	}, "the requester may not dispatch")
 	return d
@@ -228,15 +228,15 @@ func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
 	// prepare returns the configuration of the requester and a function that revokes its right.
 	for name, prepare := range map[string]func(t *testing.T, namespace string) (*rest.Config, func()){
 		"kept by a group": func(t *testing.T, namespace string) (*rest.Config, func()) {
-			requester(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "crew"})
+			grantInvoke(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "crew"})
 			return shared.As("rita", "crew"), nil
 		},
 		"the RoleBinding is removed": func(t *testing.T, namespace string) (*rest.Config, func()) {
-			return shared.As("rita"), requester(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: "rita"})
+			return shared.As("rita"), grantInvoke(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: "rita"})
 		},
 		"the ServiceAccount is made again": func(t *testing.T, namespace string) (*rest.Config, func()) {
 			sa := account(t, namespace)
-			requester(t, namespace, rbacv1.Subject{Kind: "ServiceAccount", Namespace: namespace, Name: "robot"})
+			grantInvoke(t, namespace, rbacv1.Subject{Kind: "ServiceAccount", Namespace: namespace, Name: "robot"})
 			config, err := shared.ServiceAccountConfig(t.Context(), namespace, "robot")
 			if err != nil {
 				t.Fatal(err)
@@ -251,39 +251,39 @@ func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
 	} {
 		for _, step := range []string{"offer", "yes"} {
 			t.Run(name+", before the "+step, func(t *testing.T) {
-				m := pair(t, ca, shared.Namespace(t), "pc", nil)
+				m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 				config, lose := prepare(t, m.id.Namespace)
 				if step == "offer" {
-					d := m.request(t, config)
+					d := m.createAs(t, config)
 					if lose != nil {
 						lose()
 					}
 					cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "the dispatch did not become old enough for a review")
-					a := m.connectClearing(t, r)
+					a := m.connectWithClearance(t, r)
 					if lose == nil {
-						a.offer()
+						a.nextOffer()
 						return
 					}
 					m.wantEnded(t, d, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNoLongerAllowed)
 					return
 				}
-				a := m.connectClearing(t, r)
-				d := m.request(t, config)
-				ref := a.offer().GetDispatch()
+				a := m.connectWithClearance(t, r)
+				d := m.createAs(t, config)
+				ref := a.nextOffer().GetDispatch()
 				a.accept(ref)
-				a.ask(ref)
+				a.sendAwaitingMediation(ref)
 				m.wantPhase(t, d, v1alpha1.DispatchAwaitingLocalMediation)
 				if lose != nil {
 					lose()
 				}
 				cluster.Eventually(t, func() bool { return time.Now().After(d.CreationTimestamp.Add(after + 2*time.Second)) }, "the dispatch did not become old enough for a review")
-				a.yes(ref)
+				a.approve(ref)
 				if lose == nil {
 					a.wantStage(gatewayv1.Clearance_STAGE_START)
 					return
 				}
-				a.cancelled()
-				a.confirm(ref)
+				a.nextCancel()
+				a.confirmNotStarted(ref)
 				m.wantEnded(t, d, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNoLongerAllowed)
 			})
 		}

@@ -26,9 +26,9 @@ import (
 func TestSessionIsRecordedAndItsEndToo(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	node := get(t, m.node)
+	node := getLive(t, m.node)
 	s := node.Status
 	if s.Presence != v1alpha1.PresenceOnline || s.SessionID != a.welcome.GetSessionId() || s.Gateway != r.name || s.DialCounter != 1 ||
 		s.CapabilitySummary != "2/2" || s.System == nil || s.Certificate == nil || s.Certificate.PublicKeySHA256 != node.Spec.PublicKeySHA256 {
@@ -37,13 +37,13 @@ func TestSessionIsRecordedAndItsEndToo(t *testing.T) {
 	if !meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionConnected) || !dispatch.SessionOf(node).Live() {
 		t.Errorf("conditions %v: want the Node connected", s.Conditions)
 	}
-	a.leave()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+	a.stop()
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
 	if s := m.node.Status; s.Presence != v1alpha1.PresenceStale || !meta.IsStatusConditionFalse(s.Conditions, v1alpha1.ConditionConnected) {
 		t.Errorf("presence %s, conditions %v after the end", s.Presence, s.Conditions)
 	}
 	m.connect(t, r)
-	if node := get(t, m.node); !dispatch.SessionOf(node).Live() || node.Status.Presence != v1alpha1.PresenceOnline {
+	if node := getLive(t, m.node); !dispatch.SessionOf(node).Live() || node.Status.Presence != v1alpha1.PresenceOnline {
 		t.Errorf("status is %+v after the machine came back", node.Status)
 	}
 }
@@ -51,22 +51,22 @@ func TestSessionIsRecordedAndItsEndToo(t *testing.T) {
 func TestNewestSessionWins(t *testing.T) {
 	ca := newAuthorities(t)
 	one, two := startReplica(t, ca, nil), startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
-	stale := m.hello()
-	old := m.connect(t, one)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
+	stale := m.nextHello()
+	previous := m.connect(t, one)
 	for _, r := range []*replica{two, two, one} { // another replica, the same replica, the first replica
 		fresh := m.connect(t, r)
-		old.wantEnd(codes.Aborted)
-		m.begin(t, one, stale).wantEnd(codes.Aborted)
-		m.begin(t, two, stale).wantEnd(codes.Aborted)
-		old = fresh
+		previous.wantEnd(codes.Aborted)
+		m.startSession(t, one, stale).wantEnd(codes.Aborted)
+		m.startSession(t, two, stale).wantEnd(codes.Aborted)
+		previous = fresh
 	}
-	d := m.create(t, nil)
-	ref := old.offer().GetDispatch()
+	d := m.createDispatch(t, nil)
+	ref := previous.nextOffer().GetDispatch()
 	if diff := cmp.Diff(string(d.UID), ref.GetUid()); diff != "" {
 		t.Errorf("another dispatch was offered (-want +got):\n%s", diff)
 	}
-	if node := get(t, m.node); node.Status.SessionID != old.welcome.GetSessionId() || !dispatch.SessionOf(node).Live() {
+	if node := getLive(t, m.node); node.Status.SessionID != previous.welcome.GetSessionId() || !dispatch.SessionOf(node).Live() {
 		t.Errorf("session %s is recorded, want the newest, live", node.Status.SessionID)
 	}
 }
@@ -85,12 +85,12 @@ func TestMachineThatLosesItsNodeIsCut(t *testing.T) {
 			}
 		},
 		"pinned": func(t *testing.T, m *machine) {
-			m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256 = other(n.Spec.PublicKeySHA256) })
+			m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256 = otherFingerprint(n.Spec.PublicKeySHA256) })
 		},
 	}
 	for name, lose := range cases {
 		t.Run(name, func(t *testing.T) {
-			m := pair(t, ca, namespace, name, nil)
+			m := newPairedMachine(t, ca, namespace, name, nil)
 			a := m.connect(t, r)
 			began := time.Now()
 			lose(t, m)
@@ -104,8 +104,8 @@ func TestMachineThatLosesItsNodeIsCut(t *testing.T) {
 	}
 }
 
-// other returns a different fingerprint.
-func other(fingerprint string) string {
+// otherFingerprint returns a different fingerprint.
+func otherFingerprint(fingerprint string) string {
 	if fingerprint[0] == '0' {
 		return "1" + fingerprint[1:]
 	}
@@ -115,51 +115,51 @@ func other(fingerprint string) string {
 func TestUnsettledDispatchesAreReconciledBeforeTheSessionCounts(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
-	m.settleIn(t)
-	kept, lost := m.create(t, nil), m.create(t, nil)
-	a.offer()
-	a.offer()
+	m.waitPastSessionStart(t)
+	kept, lost := m.createDispatch(t, nil), m.createDispatch(t, nil)
+	a.nextOffer()
+	a.nextOffer()
 	a.cancel()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
 
 	// One offer was journaled, the other never arrived.
 	ref := &gatewayv1.DispatchRef{Namespace: kept.Namespace, Name: kept.Name, Uid: string(kept.UID)}
-	a = m.begin(t, r, m.hello(&gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_RUNNING}))
+	a = m.startSession(t, r, m.nextHello(&gatewayv1.UnsettledDispatch{Dispatch: ref, State: gatewayv1.UnsettledDispatch_STATE_RUNNING}))
 	expect(a, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
-	if got := get(t, kept).Status.Phase; got != v1alpha1.DispatchDispatched {
+	if got := getLive(t, kept).Status.Phase; got != v1alpha1.DispatchDispatched {
 		t.Errorf("the journaled dispatch is %s when the session is recorded, want Dispatched", got)
 	}
 	expect(a, "TrustBundle", (*gatewayv1.StreamNodeEventsResponse).GetTrustBundle)
-	if got := a.offer().GetDispatch().GetUid(); got != string(lost.UID) {
+	if got := a.nextOffer().GetDispatch().GetUid(); got != string(lost.UID) {
 		t.Errorf("offered %s, want only the dispatch that is not journaled", got)
 	}
 	a.succeed(ref, `1`)
-	a.settled()
+	a.nextSettled()
 	m.wantPhase(t, kept, v1alpha1.DispatchSucceeded)
 }
 
 func TestForeignJournalEndsWhatMayHaveRun(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 1 })
 	a := m.connect(t, r)
-	m.settleIn(t)
-	offered := m.create(t, nil)
-	a.offer()
+	m.waitPastSessionStart(t)
+	offered := m.createDispatch(t, nil)
+	a.nextOffer()
 	a.cancel()
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
-	m.journal, m.dials = uuid.NewString(), 0
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	m.journalID, m.dialCounter = uuid.NewString(), 0
 	a = m.connect(t, r)
-	got := get(t, offered)
+	got := getLive(t, offered)
 	if got.Status.Phase != v1alpha1.DispatchFailed || got.Status.Execution != v1alpha1.ExecutionUnknown ||
 		got.Status.Error == nil || got.Status.Error.Code != v1alpha1.ErrorJournalReset {
 		t.Errorf("status is %+v, want Failed, JournalReset, Unknown", got.Status)
 	}
-	m.settleIn(t)
-	fresh := m.create(t, nil)
-	if got := a.offer().GetDispatch().GetUid(); got != string(fresh.UID) {
+	m.waitPastSessionStart(t)
+	fresh := m.createDispatch(t, nil)
+	if got := a.nextOffer().GetDispatch().GetUid(); got != string(fresh.UID) {
 		t.Errorf("offered %s, want only the new dispatch", got)
 	}
 }
@@ -167,10 +167,10 @@ func TestForeignJournalEndsWhatMayHaveRun(t *testing.T) {
 func TestSilentMachineIsLost(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, func(o *session.Options) { o.HeartbeatInterval = 300 * time.Millisecond })
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
 	a.wantEnd(codes.DeadlineExceeded)
-	cluster.Eventually(t, func() bool { return get(t, m.node).Status.Presence == v1alpha1.PresenceStale }, "the Node is not Stale")
+	cluster.Eventually(t, func() bool { return getLive(t, m.node).Status.Presence == v1alpha1.PresenceStale }, "the Node is not Stale")
 	if e := m.node.Status.LastEvent; e == nil || e.Name != v1alpha1.ReasonSessionLost {
 		t.Errorf("last event is %+v, want SessionLost", e)
 	}
@@ -180,7 +180,7 @@ func TestDrainEndsSessionsAndTheLeaseAndLeavesNothingBehind(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
 	lease := &coordinationv1.Lease{}
 	key := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: session.LeaseName(r.name)}
@@ -195,7 +195,7 @@ func TestDrainEndsSessionsAndTheLeaseAndLeavesNothingBehind(t *testing.T) {
 	expect(a, "Drain", (*gatewayv1.StreamNodeEventsResponse).GetDrain)
 	a.wantEnd(codes.Unavailable)
 	<-stopped
-	if dispatch.SessionOf(get(t, m.node)).Live() {
+	if dispatch.SessionOf(getLive(t, m.node)).Live() {
 		t.Error("the session is still recorded as live")
 	}
 	if err := shared.Client().Get(t.Context(), key, lease); !apierrors.IsNotFound(err) {
@@ -211,20 +211,20 @@ func TestDrainEndsSessionsAndTheLeaseAndLeavesNothingBehind(t *testing.T) {
 func TestMachineGivesUpItsIdentity(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
 	request := &gatewayv1.RevokeDevicePairingRequest{Reason: "uninstalled\x00"}
 	if _, err := a.client.RevokeDevicePairing(t.Context(), request); status.Code(err) != codes.Unauthenticated {
 		t.Fatalf("without a proof: got %v, want Unauthenticated", err)
 	}
-	request.Proof = m.revocation(t, a.exporter(t))
+	request.Proof = m.revocationProof(t, a.exporter(t))
 	if _, err := a.client.RevokeDevicePairing(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
 	a.wantEnd(codes.PermissionDenied)
-	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(get(t, m.node)).Live() }, "the end is not recorded")
-	if wish := m.node.Status.RevocationRequest; wish == nil || wish.Reason != "uninstalled\uFFFD" || !bytes.Equal(wish.Signature, request.Proof) {
-		t.Errorf("revocation request is %+v, want the signed request of the machine to outlive its session", wish)
+	cluster.Eventually(t, func() bool { return !dispatch.SessionOf(getLive(t, m.node)).Live() }, "the end is not recorded")
+	if revocation := m.node.Status.RevocationRequest; revocation == nil || revocation.Reason != "uninstalled\uFFFD" || !bytes.Equal(revocation.Signature, request.Proof) {
+		t.Errorf("revocation request is %+v, want the signed request of the machine to outlive its session", revocation)
 	}
 	c := meta.FindStatusCondition(m.node.Status.Conditions, v1alpha1.ConditionRevocationRequested)
 	if c == nil || c.Status != metav1.ConditionTrue || c.Message != "uninstalled\uFFFD" {
@@ -235,17 +235,17 @@ func TestMachineGivesUpItsIdentity(t *testing.T) {
 func TestCapabilitiesFollowMachineAndPolicy(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	a := m.connect(t, r)
 	a.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
 		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}, {Name: "sleep", Reason: "broken"}}}}})
 	cluster.Eventually(t, func() bool {
-		s := get(t, m.node).Status
+		s := getLive(t, m.node).Status
 		return s.Presence == v1alpha1.PresenceDegraded && s.CapabilitySummary == "1/2"
 	}, "the Node is not Degraded: %+v", &m.node.Status)
 	m.patchNode(t, func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Deny = []string{"sleep"} })
 	cluster.Eventually(t, func() bool {
-		s := get(t, m.node).Status
+		s := getLive(t, m.node).Status
 		return s.Presence == v1alpha1.PresenceOnline && s.CapabilitySummary == "1/1"
 	}, "the denied capability still counts: %+v", &m.node.Status)
 }
@@ -253,7 +253,7 @@ func TestCapabilitiesFollowMachineAndPolicy(t *testing.T) {
 func TestPolledSessionCarriesTheSame(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	c := m.dial(t, r)
 	if _, err := c.PollDispatch(t.Context(), &gatewayv1.PollDispatchRequest{SessionId: "unheard"}); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("a poll of an unknown session ended with %v, want FailedPrecondition", err)
@@ -261,11 +261,11 @@ func TestPolledSessionCarriesTheSame(t *testing.T) {
 	if _, err := c.RegisterNode(t.Context(), m.description()); err != nil {
 		t.Fatal(err)
 	}
-	first, err := c.PollDispatch(t.Context(), &gatewayv1.PollDispatchRequest{Hello: m.hello()})
+	first, err := c.PollDispatch(t.Context(), &gatewayv1.PollDispatchRequest{Hello: m.nextHello()})
 	if err != nil || first.GetSessionId() == "" {
 		t.Fatalf("the first poll answered %v, %v", first, err)
 	}
-	d := m.create(t, nil)
+	d := m.createDispatch(t, nil)
 	var ref *gatewayv1.DispatchRef
 	for offered := false; ref == nil; {
 		// Every answer except the first and the last is lost with its connection.
@@ -293,7 +293,7 @@ func TestPolledSessionCarriesTheSame(t *testing.T) {
 	if err != nil || len(answer.GetMessages()) != 1 || answer.GetMessages()[0].GetSettled() == nil {
 		t.Errorf("the last poll answered %v, %v, want Settled", answer, err)
 	}
-	stranger := pair(t, ca, m.id.Namespace, "other", nil)
+	stranger := newPairedMachine(t, ca, m.id.Namespace, "other", nil)
 	if _, err := stranger.dial(t, r).PollDispatch(t.Context(), &gatewayv1.PollDispatchRequest{SessionId: first.GetSessionId()}); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("a stranger's poll ended with %v, want FailedPrecondition", err)
 	}
@@ -302,12 +302,12 @@ func TestPolledSessionCarriesTheSame(t *testing.T) {
 func TestSessionNeedsRegisterNodeAndAGoodHello(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
-	m := pair(t, ca, shared.Namespace(t), "pc", nil)
+	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	stream, err := m.dial(t, r).StreamNodeEvents(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: m.hello()}}); err != nil {
+	if err := stream.Send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: m.nextHello()}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := stream.Recv(); status.Code(err) != codes.FailedPrecondition {
@@ -321,12 +321,12 @@ func TestSessionNeedsRegisterNodeAndAGoodHello(t *testing.T) {
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
-			hello := m.hello()
+			hello := m.nextHello()
 			change(hello)
-			m.begin(t, r, hello).wantEnd(codes.InvalidArgument)
+			m.startSession(t, r, hello).wantEnd(codes.InvalidArgument)
 		})
 	}
-	if dispatch.SessionOf(get(t, m.node)).Started != nil {
+	if dispatch.SessionOf(getLive(t, m.node)).Started != nil {
 		t.Error("a session was recorded")
 	}
 }

@@ -13,32 +13,32 @@ func TestANodeThatNeverAnswersCostsOnlyItself(t *testing.T) {
 	ca := newAuthorities(t)
 	r := startReplica(t, ca, nil)
 	namespace := shared.Namespace(t)
-	slow := pair(t, ca, namespace, "slow", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 2 })
-	calm := pair(t, ca, namespace, "calm", nil)
+	slow := newPairedMachine(t, ca, namespace, "slow", func(n *v1alpha1.Node) { n.Spec.MaxInFlight = 2 })
+	calm := newPairedMachine(t, ca, namespace, "calm", nil)
 	a, b := slow.connect(t, r), calm.connect(t, r)
-	slow.settleIn(t)
+	slow.waitPastSessionStart(t)
 	const flood = 60
 	var waiting []*v1alpha1.CapabilityDispatch
 	for range flood {
-		waiting = append(waiting, slow.create(t, nil))
+		waiting = append(waiting, slow.createDispatch(t, nil))
 	}
-	held := []*gatewayv1.Offer{a.offer(), a.offer()} // the machine does not answer these offers
+	firstOffers := []*gatewayv1.Offer{a.nextOffer(), a.nextOffer()} // the machine does not answer these offers
 	for range 10 {
-		d := calm.create(t, nil)
-		b.succeed(b.offer().GetDispatch(), `1`)
-		b.settled()
+		d := calm.createDispatch(t, nil)
+		b.succeed(b.nextOffer().GetDispatch(), `1`)
+		b.nextSettled()
 		calm.wantPhase(t, d, v1alpha1.DispatchSucceeded)
 	}
-	a.quiet()
+	a.requireNoMessage()
 	for _, d := range waiting {
-		if made := d.ResourceVersion; get(t, d).ResourceVersion != made {
+		if createdVersion := d.ResourceVersion; getLive(t, d).ResourceVersion != createdVersion {
 			t.Errorf("a dispatch of the silent machine was written: %+v", d.Status)
 		}
 	}
-	for _, offer := range held { // The machine answers again.
+	for _, offer := range firstOffers { // The machine answers again.
 		a.succeed(offer.GetDispatch(), `1`)
 	}
-	if offers := a.answer(flood); len(offers) != flood-len(held) {
-		t.Errorf("%d dispatches were offered after the first two, want the other %d", len(offers), flood-len(held))
+	if offers := a.serveOffers(flood); len(offers) != flood-len(firstOffers) {
+		t.Errorf("%d dispatches were offered after the first two, want the other %d", len(offers), flood-len(firstOffers))
 	}
 }

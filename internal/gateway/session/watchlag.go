@@ -10,77 +10,77 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// freshness measures the lag of the Node watch: the age of the newest own write that the watch
+// watchLag measures the lag of the Node watch: the age of the newest own write that the watch
 // has delivered. The value is meaningful only while writes are made. Service.refresh makes them
 // as long as this process holds a Node.
-type freshness struct {
+type watchLag struct {
 	clock clock.PassiveClock
 
 	mu sync.Mutex
 	// pending holds the newest write of each Node that the watch has not delivered yet.
 	pending map[types.NamespacedName]ownWrite
-	// shown is the time at which the newest delivered write was sent. A process that holds no
+	// deliveredSentAt is the time at which the newest delivered write was sent. A process that holds no
 	// Node cannot measure the lag: each new session is a live read then.
-	shown time.Time
+	deliveredSentAt time.Time
 }
 
 type ownWrite struct {
 	resourceVersion string
-	sent            time.Time
+	sentAt          time.Time
 }
 
-func newFreshness(c clock.PassiveClock) *freshness {
-	return &freshness{clock: c, pending: map[types.NamespacedName]ownWrite{}, shown: c.Now()}
+func newWatchLag(c clock.PassiveClock) *watchLag {
+	return &watchLag{clock: c, pending: map[types.NamespacedName]ownWrite{}, deliveredSentAt: c.Now()}
 }
 
-// wrote adds a successful own write.
-func (f *freshness) wrote(key types.NamespacedName, resourceVersion string, sent time.Time) {
+// addWrite adds a successful own write.
+func (f *watchLag) addWrite(key types.NamespacedName, resourceVersion string, sent time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pending[key] = ownWrite{resourceVersion, sent}
 }
 
-// saw records that the watch delivered resourceVersion of the Node key.
-func (f *freshness) saw(key types.NamespacedName, resourceVersion string) {
+// observe records that the watch delivered resourceVersion of the Node key.
+func (f *watchLag) observe(key types.NamespacedName, resourceVersion string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	write, ok := f.pending[key]
-	if !ok || newer(write.resourceVersion, resourceVersion) {
+	if !ok || isNewerVersion(write.resourceVersion, resourceVersion) {
 		return
 	}
 	delete(f.pending, key)
-	if write.sent.After(f.shown) {
-		f.shown = write.sent
+	if write.sentAt.After(f.deliveredSentAt) {
+		f.deliveredSentAt = write.sentAt
 	}
 }
 
-// restart resets the measurement when the process holds a Node again. The idle time before is no
+// reset resets the measurement when the process holds a Node again. The idle time before is no
 // lag.
-func (f *freshness) restart() {
+func (f *watchLag) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.pending)
-	f.shown = f.clock.Now()
+	f.deliveredSentAt = f.clock.Now()
 }
 
 // lag returns the age of the newest delivered write.
-func (f *freshness) lag() time.Duration {
+func (f *watchLag) lag() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.clock.Since(f.shown)
+	return f.clock.Since(f.deliveredSentAt)
 }
 
 // check returns an error if the watch lags by more than limit.
-func (f *freshness) check(limit time.Duration) error {
+func (f *watchLag) check(limit time.Duration) error {
 	if lag := f.lag(); lag > limit {
 		return fmt.Errorf("the watch of Nodes has shown nothing of the last %s", lag.Round(time.Second))
 	}
 	return nil
 }
 
-// newer reports whether resourceVersion a is later than b. For versions that cannot be compared
+// isNewerVersion reports whether resourceVersion a is later than b. For versions that cannot be compared
 // it reports whether they differ: handling a state twice is harmless, missing a state is not.
-func newer(a, b string) bool {
+func isNewerVersion(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	if err != nil {
 		return a != b

@@ -13,11 +13,11 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// ofAKind returns a Node as the watch decodes it, with a separate copy of each text.
-func ofAKind(name string) *v1alpha1.Node {
+// decodedNode returns a Node as the watch decodes it, with a separate copy of each text.
+func decodedNode(name string) *v1alpha1.Node {
 	schema := &v1alpha1.JSON{Raw: []byte(`{"type":"object"}`)}
 	return &v1alpha1.Node{
-		ObjectMeta: metav1.ObjectMeta{Namespace: pc.Namespace, Name: name, ResourceVersion: "7", Annotations: map[string]string{"note": strings.Repeat("x", 1000)}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: pcKey.Namespace, Name: name, ResourceVersion: "7", Annotations: map[string]string{"note": strings.Repeat("x", 1000)}},
 		Status: v1alpha1.NodeStatus{
 			Gateway: "gw", System: &v1alpha1.SystemInfo{OS: "linux", Hostname: name},
 			Capabilities:       []v1alpha1.NodeCapability{{Name: "echo", Description: strings.Clone("Returns its input."), InputSchema: schema, Available: true}},
@@ -30,30 +30,30 @@ func ofAKind(name string) *v1alpha1.Node {
 	}
 }
 
-func slimmed(t *testing.T, slim func(any) (any, error), node *v1alpha1.Node) *v1alpha1.Node {
+func mustTrim(t *testing.T, trim func(any) (any, error), node *v1alpha1.Node) *v1alpha1.Node {
 	t.Helper()
-	made, err := slim(node)
+	trimmed, err := trim(node)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made.(*v1alpha1.Node)
+	return trimmed.(*v1alpha1.Node)
 }
 
 func TestCachedNodesShareWhatTheyHaveInCommonAndLoseWhatNobodyReads(t *testing.T) {
-	slim := slimNode()
-	a, b := slimmed(t, slim, ofAKind("a")), slimmed(t, slim, ofAKind("b"))
-	for what, pair := range map[string][2]*string{
+	trim := trimNode()
+	a, b := mustTrim(t, trim, decodedNode("a")), mustTrim(t, trim, decodedNode("b"))
+	for field, pair := range map[string][2]*string{
 		"description": {&a.Status.Capabilities[0].Description, &b.Status.Capabilities[0].Description},
 		"message":     {&a.Status.Conditions[0].Message, &b.Status.Conditions[0].Message},
 	} {
 		if unsafe.StringData(*pair[0]) != unsafe.StringData(*pair[1]) {
-			t.Errorf("each Node has a %s of its own", what)
+			t.Errorf("each Node has a %s of its own", field)
 		}
 	}
 	if a.Status.Capabilities[0].InputSchema != b.Status.Capabilities[0].InputSchema {
 		t.Error("each Node has a schema of its own")
 	}
-	want := ofAKind("b")
+	want := decodedNode("b")
 	want.Annotations, want.Status.CertificateRequest, want.Status.CertificateHistory = nil, nil, nil
 	want.Status.Conditions = want.Status.Conditions[1:] // Ready belongs to the controller
 	if diff := cmp.Diff(want, b); diff != "" {
@@ -65,41 +65,41 @@ func TestCachedNodesShareWhatTheyHaveInCommonAndLoseWhatNobodyReads(t *testing.T
 }
 
 func TestSharedTextsAreBounded(t *testing.T) {
-	shared := &texts{}
-	for i := range 2 * maxTexts / 100 {
-		node := ofAKind("a")
+	shared := &interner{}
+	for i := range 2 * maxInternedBytes / 100 {
+		node := decodedNode("a")
 		node.Status.Conditions[0].Message = fmt.Sprintf("%0100d", i)
-		shared.in(&node.Status)
-		if shared.bytes > maxTexts+1000 || len(shared.strings) > maxTexts/textCost {
-			t.Fatalf("%d bytes in %d texts are kept, want at most %d", shared.bytes, len(shared.strings), maxTexts)
+		shared.internStatus(&node.Status)
+		if shared.bytes > maxInternedBytes+1000 || len(shared.strings) > maxInternedBytes/internOverhead {
+			t.Fatalf("%d bytes in %d texts are kept, want at most %d", shared.bytes, len(shared.strings), maxInternedBytes)
 		}
 	}
 }
 
 func TestASessionKeepsNoCopyOfItsCachedNode(t *testing.T) {
-	s := heldAt(clocktesting.NewFakeClock(noon.Time))
-	cached := slimmed(t, slimNode(), ofAKind(pc.Name))
-	s.node = ofAKind(pc.Name) // the result of an own write
-	described := ofAKind(pc.Name).Status
+	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
+	cached := mustTrim(t, trimNode(), decodedNode(pcKey.Name))
+	s.node = decodedNode(pcKey.Name) // the result of an own write
+	described := decodedNode(pcKey.Name).Status
 	s.facts.declared, s.facts.system = described.Capabilities, described.System
-	s.learnNode(t.Context(), cached, false)
+	s.applyNode(t.Context(), cached, false)
 	if s.node != cached {
 		t.Error("the session keeps the response to its own write in addition to the cached Node")
 	}
 	if s.facts.system != cached.Status.System || &s.facts.declared[0] != &cached.Status.Capabilities[0] {
 		t.Error("the session keeps a second description of its machine")
 	}
-	older := ofAKind(pc.Name)
+	older := decodedNode(pcKey.Name)
 	older.ResourceVersion = "6"
-	if s.learnNode(t.Context(), older, false); s.node != cached {
+	if s.applyNode(t.Context(), older, false); s.node != cached {
 		t.Error("the session applied an older Node")
 	}
 }
 
 func TestASessionKeepsADescriptionThatTheNodeDoesNotSay(t *testing.T) {
 	f := facts{description: description{declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}, {Name: "secret", Available: true}}}}
-	stored, _, _ := effective(f.declared, v1alpha1.CapabilityPolicy{Allow: []string{"echo"}})
-	f.share(&v1alpha1.NodeStatus{Capabilities: stored})
+	stored, _, _ := effectiveCapabilities(f.declared, v1alpha1.CapabilityPolicy{Allow: []string{"echo"}})
+	f.shareValues(&v1alpha1.NodeStatus{Capabilities: stored})
 	if !f.declared[1].Available {
 		t.Error("a policy that withholds a capability changed what the machine declared")
 	}

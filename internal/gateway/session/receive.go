@@ -19,43 +19,43 @@ import (
 // per second and at once. A machine that reconnects after a long time has at most a few hundred
 // results to report. It repeats them every minute.
 const (
-	straysPerSecond  = 10
-	straysBurst      = 128
-	changesPerSecond = 1
-	changesBurst     = 5
+	unknownResultsPerSecond    = 10
+	unknownResultsBurst        = 128
+	capabilityChangesPerSecond = 1
+	capabilityChangesBurst     = 5
 )
 
-// heard handles one message from the machine.
-func (s *session) heard(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) {
-	s.lastHeard = s.service.Clock.Now()
-	s.facts.heard = s.stamp()
+// handleMessage handles one message from the machine.
+func (s *session) handleMessage(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) {
+	s.lastMessageAt = s.service.Clock.Now()
+	s.facts.lastMessage = s.storedNow()
 	switch m := m.GetMessage().(type) {
 	case *gatewayv1.StreamNodeEventsRequest_Heartbeat:
-		s.heartbeat(ctx, m.Heartbeat)
+		s.handleHeartbeat(ctx, m.Heartbeat)
 	case *gatewayv1.StreamNodeEventsRequest_TrustBundleStored:
-		s.bundleStored(ctx, m.TrustBundleStored)
+		s.handleBundleStored(ctx, m.TrustBundleStored)
 	case *gatewayv1.StreamNodeEventsRequest_Accepted:
-		s.about(ctx, m.Accepted.GetDispatch(), func(e *entry) { e.accept(s.service.Time.Now()) })
+		s.updateEntry(ctx, m.Accepted.GetDispatch(), func(e *entry) { e.markAccepted(s.service.Time.Now()) })
 	case *gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation:
-		s.about(ctx, m.AwaitingLocalMediation.GetDispatch(), func(e *entry) {
-			e.accept(s.service.Time.Now())
-			e.asked = &question{user: m.AwaitingLocalMediation.GetAskedUser(), since: timeOf(m.AwaitingLocalMediation.GetSince())}
+		s.updateEntry(ctx, m.AwaitingLocalMediation.GetDispatch(), func(e *entry) {
+			e.markAccepted(s.service.Time.Now())
+			e.approvalRequest = &approvalRequest{user: m.AwaitingLocalMediation.GetAskedUser(), since: timeOf(m.AwaitingLocalMediation.GetSince())}
 		})
 	case *gatewayv1.StreamNodeEventsRequest_MediationDecided:
-		s.about(ctx, m.MediationDecided.GetDispatch(), func(e *entry) {
-			e.accept(s.service.Time.Now())
-			e.yes = true
+		s.updateEntry(ctx, m.MediationDecided.GetDispatch(), func(e *entry) {
+			e.markAccepted(s.service.Time.Now())
+			e.approved = true
 		})
 	case *gatewayv1.StreamNodeEventsRequest_Progress:
-		s.about(ctx, m.Progress.GetDispatch(), func(e *entry) {
-			e.accept(s.service.Time.Now())
+		s.updateEntry(ctx, m.Progress.GetDispatch(), func(e *entry) {
+			e.markAccepted(s.service.Time.Now())
 			e.stage = gatewayv1.Clearance_STAGE_START
 			e.progress = &v1alpha1.DispatchProgress{Percent: int32(min(m.Progress.GetPercent(), 100)), Message: m.Progress.GetMessage()}
 		})
 	case *gatewayv1.StreamNodeEventsRequest_Result:
-		s.hearResult(ctx, m.Result)
+		s.handleResult(ctx, m.Result)
 	case *gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged:
-		s.capabilitiesChanged(ctx, m.CapabilitiesChanged)
+		s.handleCapabilitiesChanged(ctx, m.CapabilitiesChanged)
 	case *gatewayv1.StreamNodeEventsRequest_Stopping:
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded})
 	case *gatewayv1.StreamNodeEventsRequest_Hello:
@@ -63,14 +63,14 @@ func (s *session) heard(ctx context.Context, m *gatewayv1.StreamNodeEventsReques
 	}
 }
 
-// stamp returns the current time of the API server, truncated to seconds as in stored objects.
-func (s *session) stamp() metav1.Time {
+// storedNow returns the current time of the API server, truncated to seconds as in stored objects.
+func (s *session) storedNow() metav1.Time {
 	return metav1.NewTime(s.service.Time.Now().Truncate(time.Second))
 }
 
-// about applies a message to the entry of an offered dispatch. It ignores messages about other
+// updateEntry applies a message to the entry of an offered dispatch. It ignores messages about other
 // dispatches: for those the machine may send only a Result.
-func (s *session) about(ctx context.Context, ref *gatewayv1.DispatchRef, change func(*entry)) {
+func (s *session) updateEntry(ctx context.Context, ref *gatewayv1.DispatchRef, change func(*entry)) {
 	e := s.entries[types.UID(ref.GetUid())]
 	if e == nil || !e.offered || e.settled || e.result != nil {
 		return
@@ -79,34 +79,34 @@ func (s *session) about(ctx context.Context, ref *gatewayv1.DispatchRef, change 
 	s.advance(ctx, e)
 }
 
-func (e *entry) accept(now time.Time) {
+func (e *entry) markAccepted(now time.Time) {
 	if !e.accepted {
 		e.accepted, e.acceptedAt = true, now
 	}
 }
 
-func (s *session) hearResult(ctx context.Context, r *gatewayv1.Result) {
+func (s *session) handleResult(ctx context.Context, r *gatewayv1.Result) {
 	ref := r.GetDispatch()
 	if e := s.entries[types.UID(ref.GetUid())]; e != nil {
-		s.reported(ctx, e, resultOf(r))
+		s.handleKnownResult(ctx, e, resultOf(r))
 		return
 	}
-	if !s.strays.AllowN(s.service.Clock.Now(), 1) {
+	if !s.unknownResults.AllowN(s.service.Clock.Now(), 1) {
 		s.service.metrics.throttled.WithLabelValues(throttledResult).Inc()
 		return // The machine keeps the result and sends it again.
 	}
-	s.stray(ctx, ref, resultOf(r))
+	s.handleUnknownResult(ctx, ref, resultOf(r))
 }
 
-func (s *session) heartbeat(ctx context.Context, h *gatewayv1.Heartbeat) {
-	s.noteSkew(timeOf(h.GetAgentTime()))
+func (s *session) handleHeartbeat(ctx context.Context, h *gatewayv1.Heartbeat) {
+	s.updateSkew(timeOf(h.GetAgentTime()))
 	s.sendBundle()
 	s.publish(ctx)
 }
 
-// noteSkew compares the machine's clock with the API server's. The skew is published only when it
+// updateSkew compares the machine's clock with the API server's. The skew is published only when it
 // crosses skewLimit.
-func (s *session) noteSkew(agent time.Time) {
+func (s *session) updateSkew(agent time.Time) {
 	if agent.IsZero() {
 		return
 	}
@@ -130,7 +130,7 @@ func (s *session) sendBundle() {
 		TrustBundle: &gatewayv1.TrustBundle{Pem: bundle.PEM()}}})
 }
 
-func (s *session) bundleStored(ctx context.Context, m *gatewayv1.TrustBundleStored) {
+func (s *session) handleBundleStored(ctx context.Context, m *gatewayv1.TrustBundleStored) {
 	if sum := sha256Hex(m.GetSha256()); sum != "" && sum != s.facts.bundleSHA256 {
 		s.facts.bundleSHA256, s.unpublished = sum, true
 		s.publish(ctx)
@@ -145,36 +145,36 @@ func sha256Hex(sum []byte) string {
 	return hex.EncodeToString(sum)
 }
 
-// capabilitiesChanged applies a new description within the budget of the Node. Beyond the budget,
+// handleCapabilitiesChanged applies a new description within the budget of the Node. Beyond the budget,
 // the newest description waits and replaces earlier waiting ones.
-func (s *session) capabilitiesChanged(ctx context.Context, m *gatewayv1.CapabilitiesChanged) {
-	if s.changed != nil {
+func (s *session) handleCapabilitiesChanged(ctx context.Context, m *gatewayv1.CapabilitiesChanged) {
+	if s.pendingCapabilities != nil {
 		s.service.metrics.throttled.WithLabelValues(throttledChange).Inc()
 	}
-	s.changed = m
-	s.takeChange(ctx)
+	s.pendingCapabilities = m
+	s.applyPendingCapabilities(ctx)
 }
 
-func (s *session) takeChange(ctx context.Context) {
-	if !s.changes.AllowN(s.service.Clock.Now(), 1) {
+func (s *session) applyPendingCapabilities(ctx context.Context) {
+	if !s.capabilityChanges.AllowN(s.service.Clock.Now(), 1) {
 		s.wakeIn(time.Second)
 		return
 	}
-	err := s.facts.declare(s.changed.GetCapabilities(), s.service.known, s.affordSchemas(s.service.Clock.Now()))
-	if errors.Is(err, errManySchemas) {
+	err := s.facts.setCapabilities(s.pendingCapabilities.GetCapabilities(), s.service.schemaVerdicts, s.schemaBudget(s.service.Clock.Now()))
+	if errors.Is(err, errTooManySchemas) {
 		s.wakeIn(time.Second)
 		return
 	}
-	s.changed = nil
+	s.pendingCapabilities = nil
 	if err != nil {
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.InvalidArgument, err.Error())})
 		return
 	}
-	s.facts.registered = s.stamp()
+	s.facts.registered = s.storedNow()
 	s.unpublished = true
 	s.publish(ctx)
 	for _, e := range s.queue.oldestFirst() {
-		s.consider(ctx, e)
+		s.reevaluate(ctx, e)
 	}
 	s.offer(ctx)
 }

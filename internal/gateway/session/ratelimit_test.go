@@ -14,15 +14,15 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// loud is the stream of a machine that sends the same message as fast as the gateway reads.
-type loud struct {
+// loudConn is the stream of a machine that sends the same message as fast as the gateway reads.
+type loudConn struct {
 	ctx     context.Context
 	message *gatewayv1.StreamNodeEventsRequest
 }
 
-func (loud) Send(*gatewayv1.StreamNodeEventsResponse) error { return nil }
+func (loudConn) Send(*gatewayv1.StreamNodeEventsResponse) error { return nil }
 
-func (l loud) Recv() (*gatewayv1.StreamNodeEventsRequest, error) { return l.message, l.ctx.Err() }
+func (l loudConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) { return l.message, l.ctx.Err() }
 
 // A gateway reads from a machine no faster than the allowance of the Node permits, for any number
 // of sessions.
@@ -46,8 +46,8 @@ func TestTheMessagesOfANodeAreReadWithinItsAllowance(t *testing.T) {
 				read := make(chan int)
 				const sessions = 3
 				for range sessions {
-					s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pc.Namespace, Node: pc.Name}}, silent{})
-					go s.receive(loud{ctx, c.message})
+					s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pcKey.Namespace, Node: pcKey.Name}}, silentConn{})
+					go s.receive(loudConn{ctx, c.message})
 					go func() {
 						n := 0
 						for range s.received {

@@ -13,27 +13,27 @@ import (
 )
 
 const (
-	// maxTexts bounds the shared texts, in bytes. The texts that most machines of a fleet have in
+	// maxInternedBytes bounds the shared texts, in bytes. The texts that most machines of a fleet have in
 	// common take a few KiB.
-	maxTexts = 1 << 20
-	// textCost is the approximate overhead of one stored text, in bytes.
-	textCost = 64
+	maxInternedBytes = 1 << 20
+	// internOverhead is the approximate overhead of one stored text, in bytes.
+	internOverhead = 64
 )
 
-// texts interns values that many Nodes have in common: it stores each value once.
-type texts struct {
+// interner interns values that many Nodes have in common: it stores each value once.
+type interner struct {
 	mu      sync.Mutex
 	bytes   int
 	strings map[string]string
 	schemas map[string]*v1alpha1.JSON
 }
 
-// slimNode returns the transform that reduces Nodes before they enter the cache. It drops the
+// trimNode returns the transform that reduces Nodes before they enter the cache. It drops the
 // fields that no gateway reads: annotations, which may be large, and the certificate request and
 // most conditions, which belong to the controller. It clips the spare capacity of lists and
 // shares the values that similar machines have in common.
-func slimNode() toolscache.TransformFunc {
-	strip, shared := cache.TransformStripManagedFields(), &texts{}
+func trimNode() toolscache.TransformFunc {
+	strip, shared := cache.TransformStripManagedFields(), &interner{}
 	return func(obj any) (any, error) {
 		obj, err := strip(obj)
 		node, ok := obj.(*v1alpha1.Node)
@@ -42,18 +42,18 @@ func slimNode() toolscache.TransformFunc {
 		}
 		node.Annotations = nil
 		node.Status.CertificateRequest, node.Status.CertificateHistory = nil, nil
-		node.Status.Conditions = slices.Clone(slices.DeleteFunc(node.Status.Conditions, func(c metav1.Condition) bool { return !isOwn(c.Type) }))
+		node.Status.Conditions = slices.Clone(slices.DeleteFunc(node.Status.Conditions, func(c metav1.Condition) bool { return !isSessionCondition(c.Type) }))
 		node.Status.Capabilities = slices.Clone(node.Status.Capabilities)
-		shared.in(&node.Status)
+		shared.internStatus(&node.Status)
 		return node, nil
 	}
 }
 
-// in replaces the values of status by the stored copies of equal values.
-func (t *texts) in(status *v1alpha1.NodeStatus) {
+// internStatus replaces the values of status by the stored copies of equal values.
+func (t *interner) internStatus(status *v1alpha1.NodeStatus) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.strings == nil || t.bytes > maxTexts {
+	if t.strings == nil || t.bytes > maxInternedBytes {
 		// Machines that always send new values only prevent the others from sharing.
 		t.bytes, t.strings, t.schemas = 0, map[string]string{}, map[string]*v1alpha1.JSON{}
 	}
@@ -64,40 +64,40 @@ func (t *texts) in(status *v1alpha1.NodeStatus) {
 	for i := range status.Capabilities {
 		c := &status.Capabilities[i]
 		shared = append(shared, &c.Name, &c.Description, &c.Reason)
-		c.InputSchema = t.schema(c.InputSchema)
+		c.InputSchema = t.internSchema(c.InputSchema)
 	}
 	for i := range status.Conditions {
 		c := &status.Conditions[i]
 		shared = append(shared, &c.Type, &c.Reason, &c.Message)
 	}
 	for _, s := range shared {
-		*s = t.text(*s)
+		*s = t.internText(*s)
 	}
 }
 
-func (t *texts) text(s string) string {
+func (t *interner) internText(s string) string {
 	known, ok := t.strings[s]
 	if !ok {
 		known, t.strings[s] = s, s
-		t.bytes += len(s) + textCost
+		t.bytes += len(s) + internOverhead
 	}
 	return known
 }
 
-func (t *texts) schema(s *v1alpha1.JSON) *v1alpha1.JSON {
+func (t *interner) internSchema(s *v1alpha1.JSON) *v1alpha1.JSON {
 	if s == nil {
 		return nil
 	}
 	known, ok := t.schemas[string(s.Raw)]
 	if !ok {
 		known, t.schemas[string(s.Raw)] = s, s
-		t.bytes += len(s.Raw) + textCost
+		t.bytes += len(s.Raw) + internOverhead
 	}
 	return known
 }
 
-// share makes the facts of a session refer to equal values of the cached Node.
-func (f *facts) share(status *v1alpha1.NodeStatus) {
+// shareValues makes the facts of a session refer to equal values of the cached Node.
+func (f *facts) shareValues(status *v1alpha1.NodeStatus) {
 	if equality.Semantic.DeepEqual(f.declared, status.Capabilities) {
 		f.declared = status.Capabilities
 	}
