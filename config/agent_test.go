@@ -19,10 +19,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/serviceaccount"
 )
 
-func agent(t *testing.T) (*appsv1.DaemonSet, []runtime.Object) {
+func buildAgent(t *testing.T) (*appsv1.DaemonSet, []runtime.Object) {
 	t.Helper()
 	objects := build(t, componentAgent)
-	sets := kind[*appsv1.DaemonSet](objects)
+	sets := objectsOfKind[*appsv1.DaemonSet](objects)
 	if len(sets) != 1 {
 		t.Fatalf("%d DaemonSets", len(sets))
 	}
@@ -36,7 +36,7 @@ type shippedRules struct {
 }
 
 func (r shippedRules) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
-	for _, m := range kind[*corev1.ConfigMap](r.objects) {
+	for _, m := range objectsOfKind[*corev1.ConfigMap](r.objects) {
 		if client.ObjectKeyFromObject(m) == key {
 			m.DeepCopyInto(into.(*corev1.ConfigMap))
 		}
@@ -46,16 +46,16 @@ func (r shippedRules) Get(_ context.Context, key client.ObjectKey, into client.O
 
 // The test parses the rule with the same code as gateways and controllers.
 func TestTheRuleAdmitsTheAgentsIntoAFleetThatExists(t *testing.T) {
-	d, objects := agent(t)
+	d, objects := buildAgent(t)
 	holder := serviceaccount.Holder{Namespace: d.Namespace, Name: d.Spec.Template.Spec.ServiceAccountName, Node: "worker.test"}
 	rule, err := serviceaccount.RuleFor(t.Context(), shippedRules{objects: objects}, v1alpha1.SystemNamespace, holder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(kind[*corev1.Namespace](objects), func(n *corev1.Namespace) bool { return n.Name == rule.Fleet }) {
+	if !slices.ContainsFunc(objectsOfKind[*corev1.Namespace](objects), func(n *corev1.Namespace) bool { return n.Name == rule.Fleet }) {
 		t.Errorf("fleet %s is no namespace of the component", rule.Fleet)
 	}
-	if !slices.ContainsFunc(kind[*corev1.ServiceAccount](objects), func(a *corev1.ServiceAccount) bool {
+	if !slices.ContainsFunc(objectsOfKind[*corev1.ServiceAccount](objects), func(a *corev1.ServiceAccount) bool {
 		return a.Namespace == holder.Namespace && a.Name == holder.Name && !*a.AutomountServiceAccountToken
 	}) {
 		t.Errorf("no ServiceAccount %s without a token for the API server", holder)
@@ -68,7 +68,7 @@ func TestTheRuleAdmitsTheAgentsIntoAFleetThatExists(t *testing.T) {
 // The mounts must match the arguments, the objects of the controller, and the checks of the
 // gateways.
 func TestTheAgentFindsItsTokenItsTrustAndItsIdentity(t *testing.T) {
-	d, objects := agent(t)
+	d, objects := buildAgent(t)
 	pod := d.Spec.Template.Spec
 	args, mounts := map[string]string{}, map[string]string{}
 	for _, a := range pod.Containers[0].Args[1:] {
@@ -93,7 +93,7 @@ func TestTheAgentFindsItsTokenItsTrustAndItsIdentity(t *testing.T) {
 	if probe := pod.Containers[0].ReadinessProbe.Exec.Command; probe[len(probe)-1] != "--identity-dir="+args["identity-dir"] {
 		t.Errorf("%v probes another agent", probe)
 	}
-	for _, s := range kind[*corev1.Service](objects) {
+	for _, s := range objectsOfKind[*corev1.Service](objects) {
 		if host := s.Name + "." + s.Namespace + ".svc:7443"; args["pairing"] != host {
 			t.Errorf("it pairs at %s, the Service is %s", args["pairing"], host)
 		}
@@ -127,23 +127,23 @@ func runFlags(t *testing.T) map[string]bool {
 
 // Every core Node needs an agent and the CA, which needs both a flag and a right.
 func TestAgentsAreEverywhereAndTheControllerMaySupplyThem(t *testing.T) {
-	d, objects := agent(t)
+	d, objects := buildAgent(t)
 	pod := d.Spec.Template.Spec
 	if all := pod.Tolerations; len(all) != 1 || all[0].Operator != corev1.TolerationOpExists || all[0].Key != "" || all[0].Effect != "" {
 		t.Errorf("the agents do not tolerate every taint: %+v", all)
 	}
-	if classes := kind[*schedulingv1.PriorityClass](objects); len(classes) != 1 || classes[0].Name != pod.PriorityClassName {
+	if classes := objectsOfKind[*schedulingv1.PriorityClass](objects); len(classes) != 1 || classes[0].Name != pod.PriorityClassName {
 		t.Errorf("no PriorityClass %s", pod.PriorityClassName)
 	}
 	if surge := d.Spec.UpdateStrategy.RollingUpdate.MaxSurge; surge != nil && surge.String() != "0" {
 		t.Errorf("two agents of one identity at a time: maxSurge %s", surge)
 	}
-	for _, c := range kind[*appsv1.Deployment](objects) {
+	for _, c := range objectsOfKind[*appsv1.Deployment](objects) {
 		if got := slices.Contains(c.Spec.Template.Spec.Containers[0].Args, "--trust-namespaces="+d.Namespace); got != (c.Name == "mooring-controller") {
 			t.Errorf("%s publishes the CA in %s: %v", c.Name, d.Namespace, got)
 		}
 	}
-	for _, b := range kind[*rbacv1.RoleBinding](objects) {
+	for _, b := range objectsOfKind[*rbacv1.RoleBinding](objects) {
 		if s := b.Subjects[0]; b.Namespace == d.Namespace && (s.Namespace != v1alpha1.SystemNamespace || s.Name != v1alpha1.ControllerServiceAccount) {
 			t.Errorf("%s gives rights to %s/%s", b.Name, s.Namespace, s.Name)
 		}

@@ -18,11 +18,11 @@ import (
 // templates returns the pod templates of the workloads, by the name of the workload.
 func templates(objects []runtime.Object) map[string]corev1.PodTemplateSpec {
 	pods := map[string]corev1.PodTemplateSpec{}
-	for _, d := range kind[*appsv1.Deployment](objects) {
+	for _, d := range objectsOfKind[*appsv1.Deployment](objects) {
 		d.Spec.Template.Namespace = d.Namespace
 		pods[d.Name] = d.Spec.Template
 	}
-	for _, d := range kind[*appsv1.DaemonSet](objects) {
+	for _, d := range objectsOfKind[*appsv1.DaemonSet](objects) {
 		d.Spec.Template.Namespace = d.Namespace
 		pods[d.Name] = d.Spec.Template
 	}
@@ -38,7 +38,7 @@ func TestPodsPassTheStandardsOfTheirNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	levels := map[string]admission.Level{}
-	for _, n := range kind[*corev1.Namespace](objects) {
+	for _, n := range objectsOfKind[*corev1.Namespace](objects) {
 		levels[n.Name] = admission.Level(n.Labels[admission.EnforceLevelLabel])
 	}
 	exceptions := map[string]map[string]bool{
@@ -104,7 +104,7 @@ func TestEveryPortIsOpenedOrClosedOnPurpose(t *testing.T) {
 	want := map[string]string{"pairing": anybody, "node": anybody, "metrics": labelled, "health": closed}
 	for name, pod := range templates(objects) {
 		open, denied := map[string]string{}, false
-		for _, p := range kind[*networkingv1.NetworkPolicy](objects) {
+		for _, p := range objectsOfKind[*networkingv1.NetworkPolicy](objects) {
 			if p.Namespace != pod.Namespace || !matches(t, p.Spec.PodSelector, pod) || p.Spec.PolicyTypes[0] != networkingv1.PolicyTypeIngress {
 				continue
 			}
@@ -137,7 +137,7 @@ func TestEveryPortIsOpenedOrClosedOnPurpose(t *testing.T) {
 // A monitor that selects nothing, or that names a missing port, fails silently.
 func TestTheMonitorFindsTheMetricsOfBothRoles(t *testing.T) {
 	objects := build(t, componentAgent, componentPrometheus)
-	monitors := kind[*monitoringv1.PodMonitor](objects)
+	monitors := objectsOfKind[*monitoringv1.PodMonitor](objects)
 	if len(monitors) != 1 {
 		t.Fatalf("%d monitors", len(monitors))
 	}

@@ -50,13 +50,13 @@ func build(t *testing.T, components ...string) []runtime.Object {
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	decoder := strictDecoder(t)
 	var objects []runtime.Object
-	for _, resource := range made.Resources() {
+	for _, resource := range resources.Resources() {
 		if group := resource.GetGvk().Group; strings.HasSuffix(group, "cert-manager.io") || strings.HasPrefix(group, "admissionregistration") || strings.HasPrefix(group, "apiextensions") {
 			continue // embed_test.go and the integration tests check these
 		}
@@ -87,8 +87,8 @@ func strictDecoder(t *testing.T) runtime.Decoder {
 	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 }
 
-// kind returns the objects of one kind.
-func kind[T runtime.Object](objects []runtime.Object) []T {
+// objectsOfKind returns the objects of one kind.
+func objectsOfKind[T runtime.Object](objects []runtime.Object) []T {
 	var of []T
 	for _, o := range objects {
 		if typed, ok := o.(T); ok {

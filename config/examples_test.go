@@ -19,7 +19,7 @@ import (
 func TestExamplesDecodeStrictly(t *testing.T) {
 	ours := map[string]int{}
 	for _, path := range filesOf(t, ".md", "../README.md", "../SECURITY.md", "../CONTRIBUTING.md", "../docs") {
-		for line, block := range fenced(read(t, path)) {
+		for line, block := range yamlBlocks(read(t, path)) {
 			ours["pages"] += decodeStrictly(t, fmt.Sprintf("%s:%d", path, line), block)
 		}
 	}
@@ -33,7 +33,7 @@ func TestExamplesDecodeStrictly(t *testing.T) {
 
 func TestAMistakeInAnExampleIsFound(t *testing.T) {
 	const good = "apiVersion: mooring.dev/v1alpha1\nkind: CapabilityDispatch\nmetadata: {name: x}\nspec:\n  nodeName: a\n  capability: echo\n"
-	blocks := fenced("1. text\n   ```yaml\n   a: b\n   c:\n     d: e\n   ```\n```sh\nnone: [\n```\n")
+	blocks := yamlBlocks("1. text\n   ```yaml\n   a: b\n   c:\n     d: e\n   ```\n```sh\nnone: [\n```\n")
 	if len(blocks) != 1 || blocks[3] != "a: b\nc:\n  d: e\n" {
 		t.Errorf("blocks %v", blocks)
 	}
@@ -41,7 +41,7 @@ func TestAMistakeInAnExampleIsFound(t *testing.T) {
 		text string
 		ok   bool
 	}{{good, true}, {good + "  timeout: 3\n", false}, {good + "  nodeName: b\n", false}, {strings.Replace(good, "Dispatch\n", "Order\n", 1), false}} {
-		if _, err := strict([]byte(try.text)); (err == nil) != try.ok {
+		if _, err := decodeDocument([]byte(try.text)); (err == nil) != try.ok {
 			t.Errorf("%s%v", try.text, err)
 		}
 	}
@@ -74,9 +74,9 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// fenced returns the YAML blocks of a page by the line in which they begin. It removes the
+// yamlBlocks returns the YAML blocks of a page by the line in which they begin. It removes the
 // indentation of blocks in a list.
-func fenced(page string) map[int]string {
+func yamlBlocks(page string) map[int]string {
 	blocks, start, indent := map[int]string{}, 0, ""
 	for i, line := range strings.Split(page, "\n") {
 		trimmed := strings.TrimSpace(line)
@@ -97,19 +97,19 @@ func fenced(page string) map[int]string {
 func decodeStrictly(t *testing.T, where, text string) (ours int) {
 	t.Helper()
 	for _, document := range strings.Split(text, "\n---\n") {
-		is, err := strict([]byte(document))
+		isMooring, err := decodeDocument([]byte(document))
 		if err != nil {
 			t.Errorf("%s: %v", where, err)
 		}
-		if is {
+		if isMooring {
 			ours++
 		}
 	}
 	return ours
 }
 
-// strict decodes one document, and reports whether it is of a Mooring kind.
-func strict(document []byte) (ours bool, err error) {
+// decodeDocument decodes one document, and reports whether it is of a Mooring kind.
+func decodeDocument(document []byte) (ours bool, err error) {
 	var fields map[string]any
 	if err := yaml.UnmarshalStrict(document, &fields); err != nil {
 		return false, err

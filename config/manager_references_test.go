@@ -17,7 +17,7 @@ import (
 // Every reference by name must resolve: accounts, labels, ports, the Secret, endpoints.
 func TestProcessesFindWhatTheyReferTo(t *testing.T) {
 	all := readProcesses(t)
-	accounts, secret := shipped(t)
+	accounts, secret := shippedNames(t)
 	matched := map[string]int{}
 	for _, d := range all.deployments {
 		pod := d.Spec.Template
@@ -103,9 +103,9 @@ func findsEndpoints(t *testing.T, d *appsv1.Deployment) {
 	}
 }
 
-// shipped returns the accounts and the Secret of the gateways from config/rbac and
+// shippedNames returns the accounts and the Secret of the gateways from config/rbac and
 // config/cert-manager.
-func shipped(t *testing.T) (accounts map[string]bool, secret string) {
+func shippedNames(t *testing.T) (accounts map[string]bool, secret string) {
 	t.Helper()
 	accounts = map[string]bool{}
 	for _, dir := range []string{config.DirRBAC, config.DirCertManager} {

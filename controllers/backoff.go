@@ -67,8 +67,8 @@ func (b *backOff) options(workers int) controller.Options {
 
 // Reconcile runs the reconciler unless the object is backing off.
 func (b *backOff) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
-	if left := b.When(key); left > 0 {
-		return ctrl.Result{RequeueAfter: left}, nil
+	if remaining := b.When(key); remaining > 0 {
+		return ctrl.Result{RequeueAfter: remaining}, nil
 	}
 	result, err := b.reconciler.Reconcile(ctx, key)
 	if postponed := (*postponedError)(nil); errors.As(err, &postponed) {
@@ -78,15 +78,15 @@ func (b *backOff) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result,
 		err = b.reporter.resolve(ctx, key.NamespacedName)
 	}
 	if err == nil {
-		b.succeed(key)
+		b.clearFailures(key)
 		return result, nil
 	}
-	count, report := b.fail(key, err)
+	count, report := b.addFailure(key, err)
 	if report {
-		if unreported := b.reporter.report(ctx, key.NamespacedName, err); unreported != nil {
-			ctrl.LoggerFrom(ctx).Error(unreported, "cannot report why the object is not reconciled")
-			if !isRefusal(unreported) {
-				b.reportAgain(key)
+		if reportErr := b.reporter.report(ctx, key.NamespacedName, err); reportErr != nil {
+			ctrl.LoggerFrom(ctx).Error(reportErr, "cannot report why the object is not reconciled")
+			if !isRefusal(reportErr) {
+				b.forgetReport(key)
 			}
 		}
 	}

@@ -16,18 +16,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// reportLog is a failureReporter that records its calls. Each report returns err.
-type reportLog struct {
+// fakeReporter is a failureReporter that records its calls. Each report returns err.
+type fakeReporter struct {
 	reported, resolved []string
 	err                error
 }
 
-func (l *reportLog) report(_ context.Context, _ client.ObjectKey, failed error) error {
+func (l *fakeReporter) report(_ context.Context, _ client.ObjectKey, failed error) error {
 	l.reported = append(l.reported, failed.Error())
 	return l.err
 }
 
-func (l *reportLog) resolve(_ context.Context, key client.ObjectKey) error {
+func (l *fakeReporter) resolve(_ context.Context, key client.ObjectKey) error {
 	l.resolved = append(l.resolved, key.Name)
 	return nil
 }
@@ -52,7 +52,7 @@ func TestEventsDoNotBypassTheBackOff(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			runs, now, log := 0, start, &reportLog{}
+			runs, now, log := 0, start, &fakeReporter{}
 			b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
 				runs++
 				return ctrl.Result{}, test.err
@@ -81,7 +81,7 @@ func TestEventsDoNotBypassTheBackOff(t *testing.T) {
 
 // A webhook may put the name of the object or the time into its message.
 func TestAMessageThatDiffersEachTimeIsNotReportedEachTime(t *testing.T) {
-	runs, now, log := 0, start, &reportLog{}
+	runs, now, log := 0, start, &fakeReporter{}
 	b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
 		runs++
 		return ctrl.Result{}, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "code", fmt.Errorf("attempt %d", runs))
@@ -106,7 +106,7 @@ func TestAReportThatWasNotWrittenIsRepeated(t *testing.T) {
 		"conflict": {errChanged, 4}, "timeout": {errTimeout, 4}, "refusal": {errQuota, 1}, "written": {nil, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			now, log := start, &reportLog{err: test.err}
+			now, log := start, &fakeReporter{err: test.err}
 			b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) { return ctrl.Result{}, errQuota }), log)
 			b.now = func() time.Time { return now }
 			for range 4 {
@@ -122,7 +122,7 @@ func TestAReportThatWasNotWrittenIsRepeated(t *testing.T) {
 
 // A postponed attempt reveals nothing about the refusal.
 func TestAPostponedReconcileKeepsTheBackOff(t *testing.T) {
-	now, log := start, &reportLog{}
+	now, log := start, &fakeReporter{}
 	var failed error = errQuota
 	b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) { return ctrl.Result{}, failed }), log)
 	b.now = func() time.Time { return now }
@@ -166,7 +166,7 @@ func TestEveryKindOfRefusalIsRecognised(t *testing.T) {
 }
 
 func TestASuccessEndsTheBackOff(t *testing.T) {
-	now, log := start, &reportLog{}
+	now, log := start, &fakeReporter{}
 	var failed error = errQuota
 	b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) {
 		if failed == nil {
@@ -187,7 +187,7 @@ func TestASuccessEndsTheBackOff(t *testing.T) {
 }
 
 func TestOneConflictIsNoFault(t *testing.T) {
-	log := &reportLog{}
+	log := &fakeReporter{}
 	b := newBackOff(reconcile.Func(func(context.Context, ctrl.Request) (ctrl.Result, error) { return ctrl.Result{}, errChanged }), log)
 	result, err := b.Reconcile(t.Context(), failingCode)
 	if err != nil || result.RequeueAfter <= 0 || result.RequeueAfter > conflictDelay || len(log.reported) != 0 {

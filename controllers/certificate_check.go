@@ -21,44 +21,44 @@ func requestSHA256(der []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// unanswered returns the certificate request of a Node that has no answer yet, or nil.
-func unanswered(node *v1alpha1.Node) *v1alpha1.NodeCertificateRequest {
-	wish := node.Status.CertificateRequest
-	if wish == nil || node.Status.Issued != nil && node.Status.Issued.RequestSHA256 == requestSHA256(wish.Request) {
+// pendingCSR returns the certificate request of a Node that has no answer yet, or nil.
+func pendingCSR(node *v1alpha1.Node) *v1alpha1.NodeCertificateRequest {
+	request := node.Status.CertificateRequest
+	if request == nil || node.Status.Issued != nil && node.Status.Issued.RequestSHA256 == requestSHA256(request.Request) {
 		return nil
 	}
-	return wish
+	return request
 }
 
-// checkWish decides whether a Node may have the certificate that its status requests, and returns
+// validateCSR decides whether a Node may have the certificate that its status requests, and returns
 // the fingerprint of the key. It trusts nothing that the gateway checked. Its errors are final for
 // this request; their text goes to the owner of the machine.
-func checkWish(node *v1alpha1.Node, id identity.ID, now time.Time) (key string, err error) {
-	wish := node.Status.CertificateRequest
+func validateCSR(node *v1alpha1.Node, id identity.ID, now time.Time) (key string, err error) {
+	request := node.Status.CertificateRequest
 	if node.Spec.DesiredState == v1alpha1.NodeRevoked {
 		return "", errors.New("the Node is revoked: it gets no certificate any more")
 	}
-	request, err := x509.ParseCertificateRequest(wish.Request)
+	csr, err := x509.ParseCertificateRequest(request.Request)
 	if err != nil {
 		return "", fmt.Errorf("the certificate request cannot be read: %w", err)
 	}
-	key = identity.FingerprintSPKIDER(request.RawSubjectPublicKeyInfo)
-	if err := admitKey(node, key); err != nil {
+	key = identity.FingerprintSPKIDER(csr.RawSubjectPublicKeyInfo)
+	if err := validateCSRKey(node, key); err != nil {
 		return "", err
 	}
-	if err := identity.CheckRequest(wish.Request, id, key); err != nil {
+	if err := identity.CheckRequest(request.Request, id, key); err != nil {
 		return "", err
 	}
-	if wish.Purpose == v1alpha1.CertificateRecovery {
-		return key, checkRecovery(node, request.PublicKey, key, now)
+	if request.Purpose == v1alpha1.CertificateRecovery {
+		return key, checkRecovery(node, csr.PublicKey, key, now)
 	}
 	return key, nil
 }
 
-// admitKey checks whether a key may have a certificate. The pinned key may, for any purpose. So may
+// validateCSRKey checks whether a key may have a certificate. The pinned key may, for any purpose. So may
 // the next key, for any purpose but an initial certificate: the pinned key signed for it when it
 // was admitted. A new key may if the pinned key signs for it now.
-func admitKey(node *v1alpha1.Node, key string) error {
+func validateCSRKey(node *v1alpha1.Node, key string) error {
 	purpose := node.Status.CertificateRequest.Purpose
 	switch {
 	case key == node.Spec.PublicKeySHA256:
@@ -75,16 +75,16 @@ func admitKey(node *v1alpha1.Node, key string) error {
 // checkRotation verifies that the pinned key signed for the new key. The pinned key comes from the
 // chain that was published last, which gateways cannot change.
 func checkRotation(node *v1alpha1.Node) error {
-	wish := node.Status.CertificateRequest
+	request := node.Status.CertificateRequest
 	pinned, err := publishedKey(node)
 	if err != nil {
 		return err
 	}
-	if wish.Proof == nil {
+	if request.Proof == nil {
 		return errors.New("a new key must be signed for by the pinned one: the proof is missing")
 	}
-	proof := identity.Proof{Method: identity.ProofRotate, Exporter: wish.Proof.Exporter, CSR: wish.Request}
-	if err := identity.VerifyProof(pinned, proof, wish.Proof.Signature); err != nil {
+	proof := identity.Proof{Method: identity.ProofRotate, Exporter: request.Proof.Exporter, CSR: request.Request}
+	if err := identity.VerifyProof(pinned, proof, request.Proof.Signature); err != nil {
 		return fmt.Errorf("a new key must be signed for by the pinned one: %w", err)
 	}
 	return nil
@@ -111,20 +111,20 @@ func publishedKey(node *v1alpha1.Node) (*ecdsa.PublicKey, error) {
 // which is admitted, must sign for a certificate that was issued to this Node for that key and that
 // expired at most RecoveryGrace ago.
 func checkRecovery(node *v1alpha1.Node, public crypto.PublicKey, key string, now time.Time) error {
-	wish := node.Status.CertificateRequest
-	if wish.Proof == nil {
+	request := node.Status.CertificateRequest
+	if request.Proof == nil {
 		return errors.New("recovery needs the signature of the machine's key: the proof is missing")
 	}
-	fingerprint := wish.Proof.CertificateFingerprintSHA256
-	proof := identity.Proof{Method: identity.ProofRecover, Exporter: wish.Proof.Exporter, CertificateSHA256: fingerprint, CSR: wish.Request}
-	if err := identity.VerifyProof(public, proof, wish.Proof.Signature); err != nil {
+	fingerprint := request.Proof.CertificateFingerprintSHA256
+	proof := identity.Proof{Method: identity.ProofRecover, Exporter: request.Proof.Exporter, CertificateSHA256: fingerprint, CSR: request.Request}
+	if err := identity.VerifyProof(public, proof, request.Proof.Signature); err != nil {
 		return fmt.Errorf("recovery needs the signature of the machine's key: %w", err)
 	}
-	for _, was := range node.Status.CertificateHistory {
-		if was.FingerprintSHA256 != fingerprint || was.PublicKeySHA256 != key || was.NotAfter == nil {
+	for _, previous := range node.Status.CertificateHistory {
+		if previous.FingerprintSHA256 != fingerprint || previous.PublicKeySHA256 != key || previous.NotAfter == nil {
 			continue
 		}
-		if now.After(was.NotAfter.Add(identity.RecoveryGrace)) {
+		if now.After(previous.NotAfter.Add(identity.RecoveryGrace)) {
 			return fmt.Errorf("the certificate ended more than %d days ago: pair the machine again", int(identity.RecoveryGrace.Hours()/24))
 		}
 		return nil

@@ -102,7 +102,7 @@ func TestACertificateIsForAKeyThatTheNodeAdmits(t *testing.T) {
 	} {
 		node := c.node.DeepCopy()
 		node.Spec.DesiredState, node.Status.CertificateRequest = test.state, test.request
-		if _, err := checkWish(node, c.id, test.at); test.ok != (err == nil) {
+		if _, err := validateCSR(node, c.id, test.at); test.ok != (err == nil) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -25,11 +25,11 @@ import (
 const DefaultCertificateDuration = 24 * time.Hour
 
 const (
-	// keysDelay is the interval at which unproven keys are checked again; a change of keys is an
+	// unprovenKeysInterval is the interval at which unproven keys are checked again; a change of keys is an
 	// event.
-	keysDelay = time.Minute
-	// patience is how long an issuer may take before the Node reports that it waits for the issuer.
-	patience = 5 * time.Second
+	unprovenKeysInterval = time.Minute
+	// issuerGracePeriod is how long an issuer may take before the Node reports that it waits for the issuer.
+	issuerGracePeriod = 5 * time.Second
 	// componentCertificate is the component label of CertificateRequests for Nodes.
 	componentCertificate = "node-certificate"
 )
@@ -70,12 +70,12 @@ func setupCertificate(mgr ctrl.Manager, options Options) error {
 		specs:       options.specs,
 		proofs:      options.Proofs,
 	}
-	backOff := newBackOff(r, stalledNode(mgr, options.Clock, "certificate", options.stalled))
+	backOff := newBackOff(r, newStalledNodeReporter(mgr, options.Clock, "certificate", options.stalled))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("certificate").
 		For(&v1alpha1.Node{}).
 		Watches(&certmanagerv1.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(nodeOfCertificateRequest)).
-		WithOptions(backOff.options(workers)).
+		WithOptions(backOff.options(maxConcurrentReconciles)).
 		Complete(backOff)
 }
 
@@ -106,74 +106,74 @@ func (r *certificateReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 	}
 	switch {
 	case err != nil || !node.DeletionTimestamp.IsZero():
-		return ctrl.Result{}, r.issuer.Forget(ctx, orderLabels(key.NamespacedName), "")
-	case pinMoves(node):
+		return ctrl.Result{}, r.issuer.DeleteOrders(ctx, orderLabels(key.NamespacedName), "")
+	case nextKeyUsed(node):
 		return retryUnproven(r.proofs, ctrl.Result{}, r.movePin(ctx, node))
-	case unanswered(node) == nil:
-		if err := r.issuer.Forget(ctx, orderLabels(key.NamespacedName), ""); err != nil {
+	case pendingCSR(node) == nil:
+		if err := r.issuer.DeleteOrders(ctx, orderLabels(key.NamespacedName), ""); err != nil {
 			return ctrl.Result{}, err
 		}
-		return r.describe(ctx, node, nil, refusedBefore(node))
+		return r.updateStatus(ctx, node, nil, lastRefusal(node))
 	default:
-		result, err := r.answer(ctx, node)
+		result, err := r.issueCertificate(ctx, node)
 		return retryUnproven(r.proofs, result, err)
 	}
 }
 
-// refusedBefore returns the reason for which the last request was refused, or nil.
-func refusedBefore(node *v1alpha1.Node) *refusal {
+// lastRefusal returns the reason for which the last request was refused, or nil.
+func lastRefusal(node *v1alpha1.Node) *conditionReason {
 	if node.Status.Issued == nil || node.Status.Issued.Error == "" {
 		return nil
 	}
-	return &refusal{v1alpha1.ReasonCertificateRefused, node.Status.Issued.Error}
+	return &conditionReason{v1alpha1.ReasonCertificateRefused, node.Status.Issued.Error}
 }
 
-// answer checks the request, lets the issuer sign it, checks the certificate and publishes it.
-func (r *certificateReconciler) answer(ctx context.Context, cached *v1alpha1.Node) (ctrl.Result, error) {
-	if err := r.issuer.Waiting(ctx, r.order(cached)); err != nil {
-		return r.unsigned(ctx, cached, err) // most events of an order change nothing
+// issueCertificate checks the request, lets the issuer sign it, checks the certificate and publishes it.
+func (r *certificateReconciler) issueCertificate(ctx context.Context, cached *v1alpha1.Node) (ctrl.Result, error) {
+	if err := r.issuer.CheckPending(ctx, r.orderFor(cached)); err != nil {
+		return r.handleSignError(ctx, cached, err) // most events of an order change nothing
 	}
 	// The live read prevents a second answer when the cache lags behind the first one.
 	node := &v1alpha1.Node{}
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cached), node); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if node.UID != cached.UID || !node.DeletionTimestamp.IsZero() || unanswered(node) == nil {
+	if node.UID != cached.UID || !node.DeletionTimestamp.IsZero() || pendingCSR(node) == nil {
 		return ctrl.Result{}, nil // an event follows when the cache catches up
 	}
-	if closed := r.gate.Check(); closed != nil {
-		return r.wait(ctx, node, refuse(v1alpha1.ErrorPolicyUnproven, "no certificate is issued now: %s", gateText(closed)), gateDelay)
+	if gateErr := r.gate.Check(); gateErr != nil {
+		return r.reportPending(ctx, node, newReason(v1alpha1.ErrorPolicyUnproven, "no certificate is issued now: %s", gateReason(gateErr)), gateRetryDelay)
 	}
 	if proven, err := r.specs.keysProven(node); err != nil {
 		return ctrl.Result{}, err
 	} else if !proven {
-		return r.wait(ctx, node, refuse(v1alpha1.ErrorPolicyUnproven, "no certificate is issued for keys that are not proven: see condition %s", v1alpha1.ConditionSpecUnproven), keysDelay)
+		return r.reportPending(ctx, node, newReason(v1alpha1.ErrorPolicyUnproven, "no certificate is issued for keys that are not proven: see condition %s", v1alpha1.ConditionSpecUnproven), unprovenKeysInterval)
 	}
 	id := identity.ID{TrustDomain: r.trustDomain, Namespace: node.Namespace, Node: node.Name}
-	key, err := checkWish(node, id, r.clock.Now())
+	key, err := validateCSR(node, id, r.clock.Now())
 	if err != nil {
-		return r.refuse(ctx, node, err)
+		return r.publishRefusal(ctx, node, err)
 	}
 	roots, err := r.deviceCA(ctx)
 	if errors.Is(err, errTrustPending) {
-		return r.wait(ctx, node, &refusal{v1alpha1.ReasonIssuerNotReady, err.Error()}, gateDelay)
+		return r.reportPending(ctx, node, &conditionReason{v1alpha1.ReasonIssuerNotReady, err.Error()}, gateRetryDelay)
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if admitted, err := r.admitNext(ctx, node, key); err != nil || !admitted {
+	if stored, err := r.storeNextKey(ctx, node, key); err != nil || !stored {
 		return ctrl.Result{}, err
 	}
-	signed, err := r.issuer.Sign(ctx, r.order(node))
+	signed, err := r.issuer.Sign(ctx, r.orderFor(node))
 	if err != nil {
-		return r.unsigned(ctx, node, err)
+		return r.handleSignError(ctx, node, err)
 	}
-	return r.publish(ctx, node, signed, id, key, roots)
+	return r.publishCertificate(ctx, node, signed, id, key, roots)
 }
 
-// order returns the certificate order of a Node, with the fixed usages and duration of device
+// orderFor returns the certificate order of a Node, with the fixed usages and duration of device
 // certificates.
-func (r *certificateReconciler) order(node *v1alpha1.Node) Order {
+func (r *certificateReconciler) orderFor(node *v1alpha1.Node) Order {
 	request := node.Status.CertificateRequest.Request
 	return Order{
 		Name:     node.Name + "-" + requestSHA256(request)[:20],
@@ -184,48 +184,48 @@ func (r *certificateReconciler) order(node *v1alpha1.Node) Order {
 	}
 }
 
-// publish checks the signed certificate, publishes it in the status and deletes the order.
-func (r *certificateReconciler) publish(ctx context.Context, node *v1alpha1.Node, signed Signed, id identity.ID, key string, roots identity.Bundle) (ctrl.Result, error) {
+// publishCertificate checks the signed certificate, publishes it in the status and deletes the order.
+func (r *certificateReconciler) publishCertificate(ctx context.Context, node *v1alpha1.Node, signed Signed, id identity.ID, key string, roots identity.Bundle) (ctrl.Result, error) {
 	chain, err := parseChain(signed.Chain)
 	if err == nil {
 		err = identity.CheckIssued(chain, id, key, roots.Pool(), r.clock.Now())
 	}
 	if refused := (*identity.CertificateError)(nil); errors.As(err, &refused) && refused.Reason == identity.ReasonUntrusted {
-		return r.refuse(ctx, node, errCAReplaced)
+		return r.publishRefusal(ctx, node, errCAReplaced)
 	}
 	if err != nil {
-		return r.refuse(ctx, node, fmt.Errorf("the issuer did not sign the certificate that was requested: %w", err))
+		return r.publishRefusal(ctx, node, fmt.Errorf("the issuer did not sign the certificate that was requested: %w", err))
 	}
-	answer, err := issuedChain(node, chain)
+	answer, err := statusWithChain(node, chain)
 	if err != nil {
-		return r.refuse(ctx, node, err)
+		return r.publishRefusal(ctx, node, err)
 	}
-	result, err := r.describe(ctx, node, &answer, nil)
+	result, err := r.updateStatus(ctx, node, &answer, nil)
 	if err != nil {
 		return result, err
 	}
-	return result, r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), "")
+	return result, r.issuer.DeleteOrders(ctx, orderLabels(client.ObjectKeyFromObject(node)), "")
 }
 
 // errCAReplaced refuses a certificate that was not signed by a trusted device CA.
 var errCAReplaced = errors.New("the issuer signs with a CA that ConfigMap " + v1alpha1.TrustConfigMap + " does not hold: the Secret of the device CA was deleted or replaced. " +
 	"Machines that have a certificate keep running until it ends; no new one is issued. Restore the Secret, or follow \"A CA that was lost\" in docs/how-to/rotate-cas.md")
 
-// refuse publishes that this request gets no certificate. The machine may send a new request.
-func (r *certificateReconciler) refuse(ctx context.Context, node *v1alpha1.Node, why error) (ctrl.Result, error) {
-	answer := issuedError(node, why)
-	result, err := r.describe(ctx, node, &answer, &refusal{v1alpha1.ReasonCertificateRefused, answer.Issued.Error})
+// publishRefusal publishes that this request gets no certificate. The machine may send a new request.
+func (r *certificateReconciler) publishRefusal(ctx context.Context, node *v1alpha1.Node, cause error) (ctrl.Result, error) {
+	answer := statusWithError(node, cause)
+	result, err := r.updateStatus(ctx, node, &answer, &conditionReason{v1alpha1.ReasonCertificateRefused, answer.Issued.Error})
 	if err != nil {
 		return result, err
 	}
-	return result, r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), "")
+	return result, r.issuer.DeleteOrders(ctx, orderLabels(client.ObjectKeyFromObject(node)), "")
 }
 
-// unsigned handles the error of an issuer that did not sign.
-func (r *certificateReconciler) unsigned(ctx context.Context, node *v1alpha1.Node, err error) (ctrl.Result, error) {
+// handleSignError handles the error of an issuer that did not sign.
+func (r *certificateReconciler) handleSignError(ctx context.Context, node *v1alpha1.Node, err error) (ctrl.Result, error) {
 	var refused *RefusedError
 	if errors.As(err, &refused) {
-		return r.refuse(ctx, node, err)
+		return r.publishRefusal(ctx, node, err)
 	}
 	var pending *PendingError
 	if !errors.As(err, &pending) {
@@ -233,25 +233,25 @@ func (r *certificateReconciler) unsigned(ctx context.Context, node *v1alpha1.Nod
 			return ctrl.Result{}, err
 		}
 		// The condition shows the error, and the queue retries with increasing delays.
-		_, told := r.describe(ctx, node, nil, &refusal{v1alpha1.ReasonIssuerNotReady, err.Error()})
-		return ctrl.Result{}, errors.Join(err, told)
+		_, statusErr := r.updateStatus(ctx, node, nil, &conditionReason{v1alpha1.ReasonIssuerNotReady, err.Error()})
+		return ctrl.Result{}, errors.Join(err, statusErr)
 	}
 	// Orders for earlier requests of this machine are no longer needed.
-	if err := r.issuer.Forget(ctx, orderLabels(client.ObjectKeyFromObject(node)), r.order(node).Name); err != nil {
+	if err := r.issuer.DeleteOrders(ctx, orderLabels(client.ObjectKeyFromObject(node)), r.orderFor(node).Name); err != nil {
 		return ctrl.Result{}, err
 	}
 	if pending.Since.IsZero() {
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	}
-	if waited := r.clock.Since(pending.Since); waited < patience {
-		return ctrl.Result{RequeueAfter: patience - waited}, nil // an answer arrives earlier as an event
+	if waited := r.clock.Since(pending.Since); waited < issuerGracePeriod {
+		return ctrl.Result{RequeueAfter: issuerGracePeriod - waited}, nil // an answer arrives earlier as an event
 	}
-	return r.wait(ctx, node, refuse(v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over %d s, since %s: is it running, and is its Issuer ready? (%s)",
-		int(patience.Seconds()), timeText(pending.Since), pending.Error()), patience)
+	return r.reportPending(ctx, node, newReason(v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over %d s, since %s: is it running, and is its Issuer ready? (%s)",
+		int(issuerGracePeriod.Seconds()), formatTime(pending.Since), pending.Error()), issuerGracePeriod)
 }
 
-// wait writes to the status why there is no certificate yet, and requeues the Node.
-func (r *certificateReconciler) wait(ctx context.Context, node *v1alpha1.Node, why *refusal, again time.Duration) (ctrl.Result, error) {
-	_, err := r.describe(ctx, node, nil, why)
-	return ctrl.Result{RequeueAfter: again}, err
+// reportPending writes to the status why there is no certificate yet, and requeues the Node.
+func (r *certificateReconciler) reportPending(ctx context.Context, node *v1alpha1.Node, reason *conditionReason, requeueAfter time.Duration) (ctrl.Result, error) {
+	_, err := r.updateStatus(ctx, node, nil, reason)
+	return ctrl.Result{RequeueAfter: requeueAfter}, err
 }

@@ -27,8 +27,8 @@ const (
 	maxErrorText = 1024
 )
 
-// issuedChain returns the answer to a request whose certificate was issued.
-func issuedChain(node *v1alpha1.Node, chain []*x509.Certificate) (v1alpha1.NodeStatus, error) {
+// statusWithChain returns the answer to a request whose certificate was issued.
+func statusWithChain(node *v1alpha1.Node, chain []*x509.Certificate) (v1alpha1.NodeStatus, error) {
 	var text bytes.Buffer
 	for _, certificate := range chain {
 		if err := pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}); err != nil {
@@ -39,9 +39,9 @@ func issuedChain(node *v1alpha1.Node, chain []*x509.Certificate) (v1alpha1.NodeS
 		return v1alpha1.NodeStatus{}, fmt.Errorf("the chain has %d bytes, at most %d can be published: shorten the CA's", text.Len(), maxChainText)
 	}
 	history := []v1alpha1.CertificateInfo{certificateInfo(chain[0])}
-	for _, was := range node.Status.CertificateHistory {
-		if was.FingerprintSHA256 != history[0].FingerprintSHA256 && len(history) < historyLength {
-			history = append(history, was)
+	for _, previous := range node.Status.CertificateHistory {
+		if previous.FingerprintSHA256 != history[0].FingerprintSHA256 && len(history) < historyLength {
+			history = append(history, previous)
 		}
 	}
 	return v1alpha1.NodeStatus{
@@ -63,78 +63,78 @@ func certificateInfo(certificate *x509.Certificate) v1alpha1.CertificateInfo {
 	}
 }
 
-// issuedError returns the answer to a request that was refused.
-func issuedError(node *v1alpha1.Node, why error) v1alpha1.NodeStatus {
+// statusWithError returns the answer to a request that was refused.
+func statusWithError(node *v1alpha1.Node, cause error) v1alpha1.NodeStatus {
 	return v1alpha1.NodeStatus{
 		Issued: &v1alpha1.IssuedCertificate{
-			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: foreign.Short(why.Error(), maxErrorText),
+			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: foreign.Short(cause.Error(), maxErrorText),
 		},
 		CertificateHistory: node.Status.CertificateHistory,
 	}
 }
 
-// validity returns the condition CertificateValid. trouble, if not nil, is the reason why the next
+// certificateValidCondition returns the condition CertificateValid. trouble, if not nil, is the reason why the next
 // certificate is missing; the message includes it even while the current certificate is valid.
-func validity(node *v1alpha1.Node, trouble *refusal, now time.Time) (condition metav1.Condition, expires string) {
+func certificateValidCondition(node *v1alpha1.Node, problem *conditionReason, now time.Time) (condition metav1.Condition, expires string) {
 	condition = metav1.Condition{Type: v1alpha1.ConditionCertificateValid, Status: metav1.ConditionFalse, ObservedGeneration: node.Generation}
 	end, issued := certificateEnd(node)
 	switch {
 	case !issued:
 		condition.Reason, condition.Message = v1alpha1.ReasonCertificatePending, "no certificate was issued yet"
 	case !now.Before(end):
-		condition.Reason, condition.Message = v1alpha1.ReasonCertificateExpired, "the newest certificate expired at "+timeText(end)
+		condition.Reason, condition.Message = v1alpha1.ReasonCertificateExpired, "the newest certificate expired at "+formatTime(end)
 	default:
 		condition.Status = metav1.ConditionTrue
-		condition.Reason, condition.Message = v1alpha1.ReasonCertificateIssued, "the newest certificate is valid until "+timeText(end)
+		condition.Reason, condition.Message = v1alpha1.ReasonCertificateIssued, "the newest certificate is valid until "+formatTime(end)
 	}
-	if trouble != nil {
-		condition.Reason = trouble.reason
-		condition.Message += "; the next certificate: " + trouble.message
+	if problem != nil {
+		condition.Reason = problem.reason
+		condition.Message += "; the next certificate: " + problem.message
 		if !issued {
-			condition.Message = trouble.message
+			condition.Message = problem.message
 		}
 	}
 	if issued {
-		expires = timeText(end)
+		expires = formatTime(end)
 	}
 	return condition, expires
 }
 
-func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// describe updates the part of the status that managerCertificate owns. answer replaces issued and
+// updateStatus updates the part of the status that managerCertificate owns. answer replaces issued and
 // certificateHistory; nil keeps them.
-func (r *certificateReconciler) describe(ctx context.Context, node *v1alpha1.Node, answer *v1alpha1.NodeStatus, trouble *refusal) (ctrl.Result, error) {
+func (r *certificateReconciler) updateStatus(ctx context.Context, node *v1alpha1.Node, answer *v1alpha1.NodeStatus, problem *conditionReason) (ctrl.Result, error) {
 	next := v1alpha1.NodeStatus{Issued: node.Status.Issued, CertificateHistory: node.Status.CertificateHistory}
 	if answer != nil {
 		next = *answer
 	}
-	seen := node.DeepCopy()
-	seen.Status.CertificateHistory = next.CertificateHistory
-	condition, expires := validity(seen, trouble, r.clock.Now())
+	updated := node.DeepCopy()
+	updated.Status.CertificateHistory = next.CertificateHistory
+	condition, expires := certificateValidCondition(updated, problem, r.clock.Now())
 	condition = withTransition(node.Status.Conditions, condition, r.clock.Now())
 	next.CertificateExpires = expires
 	next.Conditions = []metav1.Condition{condition}
 
-	was := meta.FindStatusCondition(node.Status.Conditions, condition.Type)
-	if wait := settling(node, r.clock.Now()); wait > 0 && was == nil && answer == nil && trouble == nil {
+	previous := meta.FindStatusCondition(node.Status.Conditions, condition.Type)
+	if wait := initialGrace(node, r.clock.Now()); wait > 0 && previous == nil && answer == nil && problem == nil {
 		return ctrl.Result{}, postpone(wait) // do not report "no certificate" during the initial grace period
 	}
-	if answer != nil || was == nil || *was != condition || node.Status.CertificateExpires != expires {
+	if answer != nil || previous == nil || *previous != condition || node.Status.CertificateExpires != expires {
 		if err := applyNodeStatus(ctx, r.client, node, managerCertificate, next); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
-	if was == nil || was.Reason != condition.Reason || answer != nil && !equality.Semantic.DeepEqual(node.Status.Issued, answer.Issued) {
-		r.announce(ctx, node, condition)
+	if previous == nil || previous.Reason != condition.Reason || answer != nil && !equality.Semantic.DeepEqual(node.Status.Issued, answer.Issued) {
+		r.emitCertificateEvent(ctx, node, condition)
 	}
-	if end, issued := certificateEnd(seen); issued && end.After(r.clock.Now()) {
+	if end, issued := certificateEnd(updated); issued && end.After(r.clock.Now()) {
 		return ctrl.Result{RequeueAfter: end.Sub(r.clock.Now())}, nil
 	}
 	return ctrl.Result{}, nil
 }
 
-func (r *certificateReconciler) announce(ctx context.Context, node *v1alpha1.Node, condition metav1.Condition) {
+func (r *certificateReconciler) emitCertificateEvent(ctx context.Context, node *v1alpha1.Node, condition metav1.Condition) {
 	ctrl.LoggerFrom(ctx).Info("certificate changed", "reason", condition.Reason)
 	severity := corev1.EventTypeNormal
 	switch condition.Reason {
@@ -143,5 +143,5 @@ func (r *certificateReconciler) announce(ctx context.Context, node *v1alpha1.Nod
 	case v1alpha1.ReasonCertificateRefused, v1alpha1.ReasonIssuerNotReady, v1alpha1.ReasonCertificateExpired, v1alpha1.ErrorPolicyUnproven:
 		severity = corev1.EventTypeWarning
 	}
-	announce(r.events, node, severity, condition.Reason, condition.Message)
+	emitEvent(r.events, node, severity, condition.Reason, condition.Message)
 }

@@ -17,10 +17,10 @@ func TestValidity(t *testing.T) {
 	end := metav1.NewTime(start.Add(time.Hour))
 	history := []v1alpha1.CertificateInfo{{PublicKeySHA256: "pin", NotAfter: &end}}
 	foreign := []v1alpha1.CertificateInfo{{PublicKeySHA256: "old", NotAfter: &end}}
-	waiting := &refusal{v1alpha1.ReasonIssuerNotReady, "waiting"}
+	waiting := &conditionReason{v1alpha1.ReasonIssuerNotReady, "waiting"}
 	tests := map[string]struct {
 		history []v1alpha1.CertificateInfo
-		trouble *refusal
+		trouble *conditionReason
 		after   time.Duration
 		status  metav1.ConditionStatus
 		reason  string
@@ -36,7 +36,7 @@ func TestValidity(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			node := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{PublicKeySHA256: "pin"}, Status: v1alpha1.NodeStatus{CertificateHistory: test.history}}
-			got, expires := validity(node, test.trouble, start.Add(test.after))
+			got, expires := certificateValidCondition(node, test.trouble, start.Add(test.after))
 			if got.Status != test.status || got.Reason != test.reason || !strings.Contains(got.Message, test.message) {
 				t.Errorf("%+v, want %s, %s, %q", got, test.status, test.reason, test.message)
 			}
@@ -51,7 +51,7 @@ func TestHistoryNamesTheLastFiveCertificatesOnce(t *testing.T) {
 	node := &v1alpha1.Node{Status: v1alpha1.NodeStatus{CertificateRequest: &v1alpha1.NodeCertificateRequest{Request: []byte("csr")}}}
 	publish := func(serial int64) {
 		certificate := &x509.Certificate{Raw: []byte{byte(serial)}, SerialNumber: big.NewInt(serial)}
-		answer, err := issuedChain(node, []*x509.Certificate{certificate})
+		answer, err := statusWithChain(node, []*x509.Certificate{certificate})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,11 +72,11 @@ func TestHistoryNamesTheLastFiveCertificatesOnce(t *testing.T) {
 
 func TestAnswersFitTheirFields(t *testing.T) {
 	node := &v1alpha1.Node{Status: v1alpha1.NodeStatus{CertificateRequest: &v1alpha1.NodeCertificateRequest{Request: []byte("csr")}}}
-	if got := issuedError(node, errors.New(strings.Repeat("x", 5000))).Issued.Error; len(got) != maxErrorText {
+	if got := statusWithError(node, errors.New(strings.Repeat("x", 5000))).Issued.Error; len(got) != maxErrorText {
 		t.Errorf("the error has %d bytes", len(got))
 	}
 	large := &x509.Certificate{Raw: make([]byte, maxChainText), SerialNumber: big.NewInt(1)}
-	if _, err := issuedChain(node, []*x509.Certificate{large}); err == nil {
+	if _, err := statusWithChain(node, []*x509.Certificate{large}); err == nil {
 		t.Error("a chain that does not fit is published")
 	}
 }

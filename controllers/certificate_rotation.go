@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// pinMoves reports whether the machine has used its next key, which then has to become the pin.
-func pinMoves(node *v1alpha1.Node) bool {
+// nextKeyUsed reports whether the machine has used its next key, which then has to become the pin.
+func nextKeyUsed(node *v1alpha1.Node) bool {
 	next, used := node.Spec.NextPublicKeySHA256, node.Status.Certificate
 	return next != "" && used != nil && used.PublicKeySHA256 == next && node.Spec.DesiredState != v1alpha1.NodeRevoked
 }
@@ -28,13 +28,13 @@ func (r *certificateReconciler) movePin(ctx context.Context, node *v1alpha1.Node
 		return err
 	}
 	ctrl.LoggerFrom(ctx).Info("pin moved to the next key")
-	announce(r.events, node, corev1.EventTypeNormal, v1alpha1.ReasonKeyRotated, "the next key was used and is the pin now")
+	emitEvent(r.events, node, corev1.EventTypeNormal, v1alpha1.ReasonKeyRotated, "the next key was used and is the pin now")
 	return nil
 }
 
-// admitNext stores a new key that the pinned key signed for as the next key, before a certificate
+// storeNextKey stores a new key that the pinned key signed for as the next key, before a certificate
 // is issued for it. It returns false if it changed the Node: the write is an event.
-func (r *certificateReconciler) admitNext(ctx context.Context, node *v1alpha1.Node, key string) (admitted bool, err error) {
+func (r *certificateReconciler) storeNextKey(ctx context.Context, node *v1alpha1.Node, key string) (stored bool, err error) {
 	if key == node.Spec.PublicKeySHA256 || key == node.Spec.NextPublicKeySHA256 {
 		return true, nil
 	}
@@ -49,6 +49,6 @@ func (r *certificateReconciler) patchKeys(ctx context.Context, before, node *v1a
 	if err := r.client.Patch(ctx, node, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 		return fmt.Errorf("change the keys of node %q: %w", node.Name, err)
 	}
-	r.specs.wroteKeys(node)
+	r.specs.markKeysWritten(node)
 	return nil
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// coreNodePatience bounds the time that reading core Nodes may take, including their first list.
-const coreNodePatience = 30 * time.Second
+// coreNodeReadTimeout bounds the time that reading core Nodes may take, including their first list.
+const coreNodeReadTimeout = 30 * time.Second
 
 // coreNodeReconciler deletes or revokes the Nodes of in-cluster agents whose core Node was deleted
 // or recreated: such a Node no longer stands for a machine. The reconcile key is a
@@ -32,9 +32,9 @@ type coreNodeReconciler struct {
 	client client.Client
 	live   client.Reader
 	events events.EventRecorder
-	// watch starts the watch of core Nodes, once. A cluster without in-cluster agents never starts
+	// startWatch starts the watch of core Nodes, once. A cluster without in-cluster agents never starts
 	// it.
-	watch func() error
+	startWatch func() error
 }
 
 func setupCoreNode(mgr ctrl.Manager, options Options) error {
@@ -42,50 +42,50 @@ func setupCoreNode(mgr ctrl.Manager, options Options) error {
 		return err
 	}
 	r := &coreNodeReconciler{client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("mooring-controller")}
-	backOff := newBackOff(r, stalledNode(mgr, options.Clock, "corenode", options.stalled))
+	backOff := newBackOff(r, newStalledNodeReporter(mgr, options.Clock, "corenode", options.stalled))
 	c, err := ctrl.NewControllerManagedBy(mgr).
 		Named("corenode").
-		For(&v1alpha1.Node{}, builder.WithPredicates(inCluster)).
+		For(&v1alpha1.Node{}, builder.WithPredicates(inClusterNode)).
 		WithOptions(backOff.options(1)).
 		Build(backOff)
 	if err != nil {
 		return err
 	}
-	r.watch = sync.OnceValue(func() error {
-		return c.Watch(source.Kind[client.Object](mgr.GetCache(), coreNode(""), handler.EnqueueRequestsFromMapFunc(r.nodesOf), madeAgain))
+	r.startWatch = sync.OnceValue(func() error {
+		return c.Watch(source.Kind[client.Object](mgr.GetCache(), coreNodeMetadata(""), handler.EnqueueRequestsFromMapFunc(r.nodesOf), coreNodeReplaced))
 	})
 	return nil
 }
 
-// coreNode returns empty metadata of a core Node to read into. No other field is used.
-func coreNode(name string) *metav1.PartialObjectMetadata {
+// coreNodeMetadata returns empty metadata of a core Node to read into. No other field is used.
+func coreNodeMetadata(name string) *metav1.PartialObjectMetadata {
 	core := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	core.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
 	return core
 }
 
-// keepIdentity strips a core Node in the cache down to its name and UID.
-func keepIdentity(object any) (any, error) {
+// stripToIdentity strips a core Node in the cache down to its name and UID.
+func stripToIdentity(object any) (any, error) {
 	if core, ok := object.(*metav1.PartialObjectMetadata); ok {
 		core.Labels, core.Annotations, core.ManagedFields, core.OwnerReferences = nil, nil, nil, nil
 	}
 	return object, nil
 }
 
-// inCluster passes Nodes of in-cluster agents when they are created and when their spec changes.
-var inCluster = predicate.And(predicate.GenerationChangedPredicate{}, predicate.NewPredicateFuncs(func(o client.Object) bool {
+// inClusterNode passes Nodes of in-cluster agents when they are created and when their spec changes.
+var inClusterNode = predicate.And(predicate.GenerationChangedPredicate{}, predicate.NewPredicateFuncs(func(o client.Object) bool {
 	node, ok := o.(*v1alpha1.Node)
 	return ok && node.Spec.ServiceAccount != nil
 }))
 
-// madeAgain passes core Nodes that were created, deleted or recreated, and drops their heartbeats.
+// coreNodeReplaced passes core Nodes that were created, deleted or recreated, and drops their heartbeats.
 // Between two lists a core Node may be deleted and created again, which arrives as an update.
-var madeAgain = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+var coreNodeReplaced = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	return e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
 }}
 
 func (r *coreNodeReconciler) nodesOf(ctx context.Context, core client.Object) []reconcile.Request {
-	nodes, err := nodesOnCore(ctx, r.client, core.GetName())
+	nodes, err := nodesOnCoreNode(ctx, r.client, core.GetName())
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "find the nodes of a core node")
 		return nil
@@ -105,26 +105,26 @@ func (r *coreNodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (c
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	account := node.Spec.ServiceAccount
-	if account == nil || !node.DeletionTimestamp.IsZero() || partingOf(node.Spec.DesiredState) == partingNone {
+	if account == nil || !node.DeletionTimestamp.IsZero() || orphanActionFor(node.Spec.DesiredState) == orphanKeep {
 		return ctrl.Result{}, nil
 	}
-	if err := r.watch(); err != nil {
+	if err := r.startWatch(); err != nil {
 		return ctrl.Result{}, fmt.Errorf("watch core nodes: %w", err)
 	}
-	bounded, cancel := context.WithTimeout(ctx, coreNodePatience)
+	bounded, cancel := context.WithTimeout(ctx, coreNodeReadTimeout)
 	defer cancel()
 	for _, reader := range []client.Reader{r.client, r.live} {
 		if gone, err := coreNodeGone(bounded, reader, account); err != nil || !gone {
 			return ctrl.Result{}, err // a deletion arrives as an event
 		}
 	}
-	return ctrl.Result{}, r.part(ctx, node)
+	return ctrl.Result{}, r.cleanUpOrphan(ctx, node)
 }
 
 // coreNodeGone reports whether the core Node that an account's token was bound to does not exist,
 // or was replaced by another one with the same name.
 func coreNodeGone(ctx context.Context, reader client.Reader, account *v1alpha1.ServiceAccountIdentity) (bool, error) {
-	core := coreNode(account.Node)
+	core := coreNodeMetadata(account.Node)
 	err := reader.Get(ctx, client.ObjectKeyFromObject(core), core)
 	switch {
 	case apierrors.IsNotFound(err):

@@ -9,13 +9,13 @@ import (
 )
 
 func TestWhatBecomesOfANodeWhoseCoreNodeIsGone(t *testing.T) {
-	for state, want := range map[v1alpha1.NodeDesiredState]parting{
-		"":                     partingDelete,
-		v1alpha1.NodeActive:    partingDelete,
-		v1alpha1.NodeSuspended: partingRevoke,
-		v1alpha1.NodeRevoked:   partingNone,
+	for state, want := range map[v1alpha1.NodeDesiredState]orphanAction{
+		"":                     orphanDelete,
+		v1alpha1.NodeActive:    orphanDelete,
+		v1alpha1.NodeSuspended: orphanRevoke,
+		v1alpha1.NodeRevoked:   orphanKeep,
 	} {
-		if got := partingOf(state); got != want {
+		if got := orphanActionFor(state); got != want {
 			t.Errorf("%q: %v, want %v", state, got, want)
 		}
 	}
@@ -44,7 +44,7 @@ func TestOnlyANodeThatLeavesIsWaitedFor(t *testing.T) {
 		node := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{DesiredState: v1alpha1.NodeActive,
 			ServiceAccount: &v1alpha1.ServiceAccountIdentity{Namespace: "machines", Name: "agent", Node: "worker", NodeUID: "old"}}}
 		test.change(node)
-		if got := leaving(node, request); got != test.want {
+		if got := terminating(node, request); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}

@@ -19,9 +19,9 @@ type delays struct {
 
 // failure is the state of an object whose last attempt failed.
 type failure struct {
-	count int // consecutive failures
-	slow  int // those of them that waited for refusalDelay or longer
-	until time.Time
+	count     int // consecutive failures
+	slowCount int // those of them that waited for refusalDelay or longer
+	retryAt   time.Time
 
 	reason, message string // of the last report
 	reported        time.Time
@@ -40,16 +40,16 @@ func (d *delays) When(key reconcile.Request) time.Duration {
 	if !failing {
 		return 0
 	}
-	return state.until.Sub(d.now())
+	return state.retryAt.Sub(d.now())
 }
 
-// fail records a failed attempt. It returns the number of consecutive failures, and whether this
+// addFailure records a failed attempt. It returns the number of consecutive failures, and whether this
 // one has to be reported. A message that differs each time is reported once in maxFailureDelay.
-func (d *delays) fail(key reconcile.Request, err error) (count int, report bool) {
+func (d *delays) addFailure(key reconcile.Request, err error) (count int, report bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now, state := d.now(), d.failures[key]
-	state.until = now.Add(state.delay(err))
+	state.retryAt = now.Add(state.delay(err))
 	state.count++
 	if reason, message := failureReason(err), err.Error(); isRefusal(err) || state.count >= reportAfter {
 		report = reason != state.reason || message != state.message && now.Sub(state.reported) >= maxFailureDelay
@@ -61,8 +61,8 @@ func (d *delays) fail(key reconcile.Request, err error) (count int, report bool)
 	return state.count, report
 }
 
-// reportAgain makes the next failure report again, because the last report was not written.
-func (d *delays) reportAgain(key reconcile.Request) {
+// forgetReport makes the next failure report again, because the last report was not written.
+func (d *delays) forgetReport(key reconcile.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if state, failing := d.failures[key]; failing {
@@ -80,15 +80,15 @@ func (f *failure) delay(err error) time.Duration {
 	if f.count < quickRetries && !isRefusal(err) {
 		return quick << f.count
 	}
-	f.slow++
+	f.slowCount++
 	delay := refusalDelay
-	for range f.slow - 1 {
+	for range f.slowCount - 1 {
 		delay = min(2*delay, maxFailureDelay)
 	}
 	return delay
 }
 
-func (d *delays) succeed(key reconcile.Request) {
+func (d *delays) clearFailures(key reconcile.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.failures, key)

@@ -44,9 +44,9 @@ func setupDispatch(mgr ctrl.Manager, options Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("dispatch").
 		For(&v1alpha1.CapabilityDispatch{}).
-		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(r.ofNode), builder.WithPredicates(factsChanged)).
-		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.unfinished), builder.WithPredicates(coverageChanged)).
-		WithOptions(backOff.options(workers)).
+		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(r.dispatchesOfNode), builder.WithPredicates(factsChanged)).
+		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.unfinishedDispatches), builder.WithPredicates(coverageChanged)).
+		WithOptions(backOff.options(maxConcurrentReconciles)).
 		Complete(backOff)
 }
 
@@ -67,23 +67,23 @@ var factsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	return ok && ok2 && !equality.Semantic.DeepEqual(dispatch.FactsOf(before), dispatch.FactsOf(after))
 }}
 
-func (r *dispatchReconciler) ofNode(ctx context.Context, o client.Object) []reconcile.Request {
+func (r *dispatchReconciler) dispatchesOfNode(ctx context.Context, o client.Object) []reconcile.Request {
 	list, err := unfinishedOf(ctx, r.client, client.ObjectKeyFromObject(o))
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot list the dispatches of a node")
 	}
-	return requestsOf(list)
+	return unfinishedRequests(list)
 }
 
-func (r *dispatchReconciler) unfinished(ctx context.Context, _ client.Object) []reconcile.Request {
+func (r *dispatchReconciler) unfinishedDispatches(ctx context.Context, _ client.Object) []reconcile.Request {
 	list := &v1alpha1.CapabilityDispatchList{}
 	if err := r.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "cannot list the unfinished dispatches")
 	}
-	return requestsOf(list.Items)
+	return unfinishedRequests(list.Items)
 }
 
-func requestsOf(list []v1alpha1.CapabilityDispatch) []reconcile.Request {
+func unfinishedRequests(list []v1alpha1.CapabilityDispatch) []reconcile.Request {
 	var requests []reconcile.Request
 	for i := range list {
 		if !dispatch.Finished(list[i].Status) {
@@ -103,20 +103,20 @@ func (r *dispatchReconciler) Reconcile(ctx context.Context, key ctrl.Request) (c
 	case !d.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil
 	case dispatch.Finished(d.Status):
-		return r.expire(ctx, d)
+		return r.deleteExpired(ctx, d)
 	default:
 		return r.settle(ctx, d)
 	}
 }
 
-// expire deletes a finished dispatch when its retention is over.
-func (r *dispatchReconciler) expire(ctx context.Context, d *v1alpha1.CapabilityDispatch) (ctrl.Result, error) {
+// deleteExpired deletes a finished dispatch when its retention is over.
+func (r *dispatchReconciler) deleteExpired(ctx context.Context, d *v1alpha1.CapabilityDispatch) (ctrl.Result, error) {
 	at, ok := dispatch.DeleteAt(d, r.retention)
 	if !ok {
 		return ctrl.Result{}, nil
 	}
-	if left := at.Sub(r.clock.Now()); left > 0 {
-		return ctrl.Result{RequeueAfter: left}, nil
+	if remaining := at.Sub(r.clock.Now()); remaining > 0 {
+		return ctrl.Result{RequeueAfter: remaining}, nil
 	}
 	// The resource version is a precondition too: a user may have extended the TTL.
 	err := r.client.Delete(ctx, d, client.Preconditions{UID: &d.UID, ResourceVersion: &d.ResourceVersion})
@@ -163,7 +163,7 @@ func (r *dispatchReconciler) decide(ctx context.Context, d *v1alpha1.CapabilityD
 	if verdict.Status != nil || facts.SessionLive || r.maxQueued <= 0 || !facts.Unstarted(d) {
 		return verdict, nil
 	}
-	ahead, err := r.ahead(ctx, d)
+	ahead, err := r.countAhead(ctx, d)
 	if err == nil && ahead >= r.maxQueued {
 		full := dispatch.QueueFull(d.Status, now)
 		verdict = dispatch.LeaderVerdict{Status: &full}
@@ -171,8 +171,8 @@ func (r *dispatchReconciler) decide(ctx context.Context, d *v1alpha1.CapabilityD
 	return verdict, err
 }
 
-// ahead counts the unfinished dispatches of the same Node that are before d in the queue.
-func (r *dispatchReconciler) ahead(ctx context.Context, d *v1alpha1.CapabilityDispatch) (int, error) {
+// countAhead counts the unfinished dispatches of the same Node that are before d in the queue.
+func (r *dispatchReconciler) countAhead(ctx context.Context, d *v1alpha1.CapabilityDispatch) (int, error) {
 	list, err := unfinishedOf(ctx, r.client, types.NamespacedName{Namespace: d.Namespace, Name: d.Spec.NodeName})
 	count := 0
 	for i := range list {

@@ -29,17 +29,17 @@ import (
 // gatewayReconciler ends the sessions of gateways that died. Its key is the name of a gateway
 // Lease, which need not exist: GatewayLeasePrefix followed by status.gateway of its Nodes.
 type gatewayReconciler struct {
-	client     client.Client
-	live       client.Reader
-	clock      clock.PassiveClock
-	events     events.EventRecorder
-	budget     writeBudget
-	grace      time.Duration
-	staleAfter time.Duration
-	missing    firstSeen
-	// refused holds the delays of Nodes whose status was refused: the other Nodes do not wait for
+	client       client.Client
+	live         client.Reader
+	clock        clock.PassiveClock
+	events       events.EventRecorder
+	budget       writeBudget
+	grace        time.Duration
+	staleAfter   time.Duration
+	missingSince firstSeen
+	// failureDelays holds the delays of Nodes whose status was refused: the other Nodes do not wait for
 	// them.
-	refused delays
+	failureDelays delays
 	// reporter reports why a session could not be ended.
 	reporter failureEvents
 }
@@ -50,7 +50,7 @@ func setupGateway(mgr ctrl.Manager, options Options) error {
 	}
 	r := &gatewayReconciler{
 		client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock, events: mgr.GetEventRecorder("mooring-controller"),
-		budget: newWriteBudget(), grace: options.OrphanGrace, staleAfter: options.StaleAfter, refused: newDelays(),
+		budget: newWriteBudget(), grace: options.OrphanGrace, staleAfter: options.StaleAfter, failureDelays: newDelays(),
 		reporter: newFailureEvents(mgr, &v1alpha1.Node{}),
 	}
 	backOff := newBackOff(r, newFailureEvents(mgr, &coordinationv1.Lease{}))
@@ -91,98 +91,98 @@ func leaseOfNode(namespace string) handler.MapFunc {
 // Reconcile waits until a gateway is dead for longer than the grace period, then ends its sessions.
 func (r *gatewayReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
 	now := r.clock.Now()
-	ended, err := r.endOf(ctx, r.client, key.NamespacedName, now)
+	expiry, err := r.leaseExpiry(ctx, r.client, key.NamespacedName, now)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if due := ended.Add(r.grace); now.Before(due) {
+	if due := expiry.Add(r.grace); now.Before(due) {
 		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
 	}
 	// The cache may lag: read the Lease live before the gateway counts as dead.
-	if ended, err = r.endOf(ctx, r.live, key.NamespacedName, now); err != nil {
+	if expiry, err = r.leaseExpiry(ctx, r.live, key.NamespacedName, now); err != nil {
 		return ctrl.Result{}, err
 	}
-	if due := ended.Add(r.grace); now.Before(due) {
+	if due := expiry.Add(r.grace); now.Before(due) {
 		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
 	}
-	return r.bury(ctx, key.NamespacedName, ended)
+	return r.endSessionsOfDeadGateway(ctx, key.NamespacedName, expiry)
 }
 
-// endOf returns the time at which the Lease of a gateway expires or expired. A missing Lease counts
+// leaseExpiry returns the time at which the Lease of a gateway expires or expired. A missing Lease counts
 // as expired when its absence was first seen.
-func (r *gatewayReconciler) endOf(ctx context.Context, reader client.Reader, key types.NamespacedName, now time.Time) (time.Time, error) {
+func (r *gatewayReconciler) leaseExpiry(ctx context.Context, reader client.Reader, key types.NamespacedName, now time.Time) (time.Time, error) {
 	lease := &coordinationv1.Lease{}
 	err := reader.Get(ctx, key, lease)
 	switch {
 	case apierrors.IsNotFound(err):
-		return r.missing.since(key.Name, now), nil
+		return r.missingSince.since(key.Name, now), nil
 	case err != nil:
 		return time.Time{}, fmt.Errorf("read lease %q: %w", key.Name, err)
 	}
-	r.missing.forget(key.Name)
+	r.missingSince.forget(key.Name)
 	if lease.Spec.RenewTime == nil || lease.Spec.LeaseDurationSeconds == nil {
 		return lease.CreationTimestamp.Time, nil
 	}
 	return lease.Spec.RenewTime.Add(time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second), nil
 }
 
-// bury ends the sessions of a dead gateway within the write budget, and then deletes its Lease.
-func (r *gatewayReconciler) bury(ctx context.Context, key types.NamespacedName, ended time.Time) (ctrl.Result, error) {
+// endSessionsOfDeadGateway ends the sessions of a dead gateway within the write budget, and then deletes its Lease.
+func (r *gatewayReconciler) endSessionsOfDeadGateway(ctx context.Context, key types.NamespacedName, expiry time.Time) (ctrl.Result, error) {
 	nodes := &v1alpha1.NodeList{}
 	gateway := strings.TrimPrefix(key.Name, v1alpha1.GatewayLeasePrefix)
 	if err := r.client.List(ctx, nodes, client.MatchingFields{indexLiveGateway: gateway}); err != nil {
 		return ctrl.Result{}, fmt.Errorf("list nodes of gateway %q: %w", gateway, err)
 	}
 	if len(nodes.Items) > 0 {
-		return ctrl.Result{RequeueAfter: r.orphanAll(ctx, nodes.Items, ended)}, nil
+		return ctrl.Result{RequeueAfter: r.endSessions(ctx, nodes.Items, expiry)}, nil
 	}
-	r.missing.forget(key.Name)
+	r.missingSince.forget(key.Name)
 	return ctrl.Result{}, r.deleteLease(ctx, key)
 }
 
-// orphanAll ends the sessions of Nodes and returns when to try again. A Node whose status was
+// endSessions ends the sessions of Nodes and returns when to try again. A Node whose status was
 // refused has its own delay.
-func (r *gatewayReconciler) orphanAll(ctx context.Context, nodes []v1alpha1.Node, ended time.Time) time.Duration {
-	again := time.Duration(0)
+func (r *gatewayReconciler) endSessions(ctx context.Context, nodes []v1alpha1.Node, ended time.Time) time.Duration {
+	retryAfter := time.Duration(0)
 	for i := range nodes {
 		key := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&nodes[i])}
-		wait := r.refused.When(key)
+		wait := r.failureDelays.When(key)
 		if wait <= 0 {
 			if wait = r.budget.take(); wait > 0 {
 				return wait
 			}
-			wait = cacheLag // by then the cache has caught up
-			if err := r.orphan(ctx, &nodes[i], ended); client.IgnoreNotFound(err) != nil {
-				if _, report := r.refused.fail(key, err); report {
+			wait = cacheRetryDelay // by then the cache has caught up
+			if err := r.endSession(ctx, &nodes[i], ended); client.IgnoreNotFound(err) != nil {
+				if _, report := r.failureDelays.addFailure(key, err); report {
 					ctrl.LoggerFrom(ctx).Error(err, "cannot end the session of a node", "namespace", key.Namespace, "node", key.Name)
 					_ = r.reporter.report(ctx, key.NamespacedName, err) // never fails
 				}
-				wait = r.refused.When(key)
+				wait = r.failureDelays.When(key)
 			} else {
-				r.refused.succeed(key)
+				r.failureDelays.clearFailures(key)
 			}
 		}
-		if again == 0 || wait < again {
-			again = max(wait, conflictDelay)
+		if retryAfter == 0 || wait < retryAfter {
+			retryAfter = max(wait, conflictDelay)
 		}
 	}
-	return again
+	return retryAfter
 }
 
-// orphan records in the status of a Node that its session ended with its gateway.
-func (r *gatewayReconciler) orphan(ctx context.Context, node *v1alpha1.Node, ended time.Time) error {
+// endSession records in the status of a Node that its session ended with its gateway.
+func (r *gatewayReconciler) endSession(ctx context.Context, node *v1alpha1.Node, ended time.Time) error {
 	at := metav1.NewTime(ceilSecond(ended))
 	if at.Before(node.Status.SessionStartedTime) {
 		at = *node.Status.SessionStartedTime
 	}
 	now := r.clock.Now()
-	lost := node.DeepCopy()
-	lost.Status.SessionEndedTime = &at
-	setCondition(&lost.Status.Conditions, metav1.Condition{
+	updated := node.DeepCopy()
+	updated.Status.SessionEndedTime = &at
+	setCondition(&updated.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionConnected, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonGatewayLost,
 		Message: fmt.Sprintf("gateway %q stopped renewing its Lease", node.Status.Gateway),
 	}, now)
-	view := viewNode(lost, now, r.staleAfter)
+	view := newNodeView(updated, now, r.staleAfter)
 	if err := applyNodeStatus(ctx, r.client, node, v1alpha1.FieldManagerController, view.status); err != nil {
 		return err
 	}

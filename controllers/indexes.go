@@ -46,8 +46,8 @@ func unfinishedOf(ctx context.Context, c client.Reader, node types.NamespacedNam
 	return list.Items, nil
 }
 
-// anyUnfinished reports whether a Node has an unfinished dispatch; reader must read live.
-func anyUnfinished(ctx context.Context, reader client.Reader, node types.NamespacedName) (bool, error) {
+// hasUnfinished reports whether a Node has an unfinished dispatch; reader must read live.
+func hasUnfinished(ctx context.Context, reader client.Reader, node types.NamespacedName) (bool, error) {
 	selectors := []fields.Selector{fields.OneTermEqualSelector("spec.nodeName", node.Name)}
 	for _, phase := range dispatch.TerminalPhases() {
 		selectors = append(selectors, fields.OneTermNotEqualSelector("status.phase", string(phase)))
@@ -87,8 +87,8 @@ func indexCoreNodes(mgr ctrl.Manager) error {
 	return nil
 }
 
-// nodesOnCore lists from the cache the Nodes whose agents run on the core Node of that name.
-func nodesOnCore(ctx context.Context, c client.Reader, core string) ([]v1alpha1.Node, error) {
+// nodesOnCoreNode lists from the cache the Nodes whose agents run on the core Node of that name.
+func nodesOnCoreNode(ctx context.Context, c client.Reader, core string) ([]v1alpha1.Node, error) {
 	list := &v1alpha1.NodeList{}
 	if err := c.List(ctx, list, client.MatchingFields{indexCoreNode: core}); err != nil {
 		return nil, fmt.Errorf("list nodes on core node %q: %w", core, err)

@@ -23,11 +23,11 @@ type Issuer interface {
 	// Sign orders a certificate and returns it once it is signed. It returns a *PendingError until
 	// then, and a *RefusedError if the certificate will never be signed.
 	Sign(ctx context.Context, order Order) (Signed, error)
-	// Waiting returns a *PendingError while an existing order has no answer, else nil. It creates
+	// CheckPending returns a *PendingError while an existing order has no answer, else nil. It creates
 	// no order and reads only the cache.
-	Waiting(ctx context.Context, order Order) error
-	// Forget deletes the orders with these labels that Sign created, except the named one.
-	Forget(ctx context.Context, labels map[string]string, except string) error
+	CheckPending(ctx context.Context, order Order) error
+	// DeleteOrders deletes the orders with these labels that Sign created, except the named one.
+	DeleteOrders(ctx context.Context, labels map[string]string, except string) error
 }
 
 // Order describes one certificate to be signed.
@@ -89,37 +89,37 @@ type certManager struct {
 
 // Sign creates the CertificateRequest if there is none, and reads its answer.
 func (m *certManager) Sign(ctx context.Context, order Order) (Signed, error) {
-	made := &certmanagerv1.CertificateRequest{}
-	err := m.client.Get(ctx, client.ObjectKey{Namespace: m.namespace, Name: order.Name}, made)
+	certRequest := &certmanagerv1.CertificateRequest{}
+	err := m.client.Get(ctx, client.ObjectKey{Namespace: m.namespace, Name: order.Name}, certRequest)
 	if apierrors.IsNotFound(err) {
-		made = m.request(order)
-		err = m.client.Create(ctx, made, client.FieldOwner(v1alpha1.FieldManagerController))
+		certRequest = m.newCertificateRequest(order)
+		err = m.client.Create(ctx, certRequest, client.FieldOwner(v1alpha1.FieldManagerController))
 		if apierrors.IsAlreadyExists(err) {
-			return Signed{}, m.pending(order, time.Time{}, "the cache is behind")
+			return Signed{}, m.pendingError(order, time.Time{}, "the cache is behind")
 		}
 	}
 	if err != nil {
 		return Signed{}, fmt.Errorf("ask cert-manager for %s: %w", order.Name, err)
 	}
-	if !m.ordered(made, order) {
-		if err := m.client.Delete(ctx, made, client.Preconditions{UID: &made.UID}); client.IgnoreNotFound(err) != nil {
+	if !m.matchesOrder(certRequest, order) {
+		if err := m.client.Delete(ctx, certRequest, client.Preconditions{UID: &certRequest.UID}); client.IgnoreNotFound(err) != nil {
 			return Signed{}, fmt.Errorf("delete foreign certificate request %s: %w", order.Name, err)
 		}
-		return Signed{}, m.pending(order, time.Time{}, "an older request of that name is being deleted")
+		return Signed{}, m.pendingError(order, time.Time{}, "an older request of that name is being deleted")
 	}
-	return m.answer(order, made)
+	return m.resultOf(order, certRequest)
 }
 
-// Waiting reads the CertificateRequest from the cache.
-func (m *certManager) Waiting(ctx context.Context, order Order) error {
-	made := &certmanagerv1.CertificateRequest{}
-	if err := m.client.Get(ctx, client.ObjectKey{Namespace: m.namespace, Name: order.Name}, made); err != nil {
+// CheckPending reads the CertificateRequest from the cache.
+func (m *certManager) CheckPending(ctx context.Context, order Order) error {
+	certRequest := &certmanagerv1.CertificateRequest{}
+	if err := m.client.Get(ctx, client.ObjectKey{Namespace: m.namespace, Name: order.Name}, certRequest); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if !m.ordered(made, order) {
+	if !m.matchesOrder(certRequest, order) {
 		return nil
 	}
-	_, err := m.answer(order, made)
+	_, err := m.resultOf(order, certRequest)
 	var pending *PendingError
 	if errors.As(err, &pending) {
 		return pending
@@ -127,44 +127,44 @@ func (m *certManager) Waiting(ctx context.Context, order Order) error {
 	return nil
 }
 
-// ordered reports whether a CertificateRequest matches the order. Names are hashes, so a mismatch
+// matchesOrder reports whether a CertificateRequest matches the order. Names are hashes, so a mismatch
 // means that another client created the CertificateRequest or that the issuer flag was changed.
-func (m *certManager) ordered(made *certmanagerv1.CertificateRequest, order Order) bool {
-	return made.Spec.IssuerRef == m.issuer && string(made.Spec.Request) == string(m.request(order).Spec.Request)
+func (m *certManager) matchesOrder(certRequest *certmanagerv1.CertificateRequest, order Order) bool {
+	return certRequest.Spec.IssuerRef == m.issuer && string(certRequest.Spec.Request) == string(m.newCertificateRequest(order).Spec.Request)
 }
 
-// answer converts the conditions of a CertificateRequest to a result.
-func (m *certManager) answer(order Order, made *certmanagerv1.CertificateRequest) (Signed, error) {
+// resultOf converts the conditions of a CertificateRequest to a result.
+func (m *certManager) resultOf(order Order, certRequest *certmanagerv1.CertificateRequest) (Signed, error) {
 	detail := "cert-manager has not processed it yet"
-	for _, condition := range made.Status.Conditions {
+	for _, condition := range certRequest.Status.Conditions {
 		if condition.Status == cmmeta.ConditionTrue {
 			switch condition.Type {
 			case certmanagerv1.CertificateRequestConditionDenied, certmanagerv1.CertificateRequestConditionInvalidRequest:
-				return Signed{}, &RefusedError{Order: m.describe(order), Detail: condition.Message}
+				return Signed{}, &RefusedError{Order: m.requestName(order), Detail: condition.Message}
 			case certmanagerv1.CertificateRequestConditionReady:
-				return Signed{Chain: made.Status.Certificate, CA: made.Status.CA, Since: made.CreationTimestamp.Time}, nil
+				return Signed{Chain: certRequest.Status.Certificate, CA: certRequest.Status.CA, Since: certRequest.CreationTimestamp.Time}, nil
 			}
 			continue
 		}
 		if condition.Type == certmanagerv1.CertificateRequestConditionReady {
 			detail = condition.Message
 			if condition.Reason == certmanagerv1.CertificateRequestReasonFailed || condition.Reason == certmanagerv1.CertificateRequestReasonDenied {
-				return Signed{}, &RefusedError{Order: m.describe(order), Detail: condition.Message}
+				return Signed{}, &RefusedError{Order: m.requestName(order), Detail: condition.Message}
 			}
 		}
 	}
-	return Signed{}, m.pending(order, made.CreationTimestamp.Time, detail)
+	return Signed{}, m.pendingError(order, certRequest.CreationTimestamp.Time, detail)
 }
 
-func (m *certManager) pending(order Order, since time.Time, detail string) error {
-	return &PendingError{Order: m.describe(order), Since: since, Detail: detail}
+func (m *certManager) pendingError(order Order, since time.Time, detail string) error {
+	return &PendingError{Order: m.requestName(order), Since: since, Detail: detail}
 }
 
-func (m *certManager) describe(order Order) string {
+func (m *certManager) requestName(order Order) string {
 	return fmt.Sprintf("CertificateRequest %s/%s", m.namespace, order.Name)
 }
 
-func (m *certManager) request(order Order) *certmanagerv1.CertificateRequest {
+func (m *certManager) newCertificateRequest(order Order) *certmanagerv1.CertificateRequest {
 	return &certmanagerv1.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: m.namespace, Name: order.Name, Labels: order.Labels,
@@ -179,16 +179,16 @@ func (m *certManager) request(order Order) *certmanagerv1.CertificateRequest {
 	}
 }
 
-// Forget deletes CertificateRequests: cert-manager deletes only those that belong to a Certificate.
-func (m *certManager) Forget(ctx context.Context, labels map[string]string, except string) error {
+// DeleteOrders deletes CertificateRequests: cert-manager deletes only those that belong to a Certificate.
+func (m *certManager) DeleteOrders(ctx context.Context, labels map[string]string, except string) error {
 	var list certmanagerv1.CertificateRequestList
 	if err := m.client.List(ctx, &list, client.InNamespace(m.namespace), client.MatchingLabels(labels)); err != nil {
 		return fmt.Errorf("list certificate requests: %w", err)
 	}
 	var problems []error
 	for i := range list.Items {
-		if made := &list.Items[i]; made.Name != except && made.DeletionTimestamp.IsZero() {
-			err := m.client.Delete(ctx, made, client.Preconditions{UID: &made.UID})
+		if certRequest := &list.Items[i]; certRequest.Name != except && certRequest.DeletionTimestamp.IsZero() {
+			err := m.client.Delete(ctx, certRequest, client.Preconditions{UID: &certRequest.UID})
 			problems = append(problems, client.IgnoreNotFound(err))
 		}
 	}

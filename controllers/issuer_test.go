@@ -54,7 +54,7 @@ func TestAnswerOfCertManager(t *testing.T) {
 				ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(start)},
 				Status:     certmanagerv1.CertificateRequestStatus{Conditions: test.conditions, Certificate: []byte("chain"), CA: []byte("ca")},
 			}
-			signed, err := (&certManager{namespace: "system"}).answer(Order{Name: "box"}, made)
+			signed, err := (&certManager{namespace: "system"}).resultOf(Order{Name: "box"}, made)
 			var pending *PendingError
 			var refused *RefusedError
 			got := "signed"

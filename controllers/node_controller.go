@@ -23,8 +23,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// cacheLag is the requeue delay when the cache may not have caught up yet.
-const cacheLag = time.Second
+// cacheRetryDelay is the requeue delay when the cache may not have caught up yet.
+const cacheRetryDelay = time.Second
 
 // nodeReconciler maintains the controller's part of Node.status. It removes the finalizer of a
 // deleted Node when its session and its dispatches have ended.
@@ -44,7 +44,7 @@ func setupNode(mgr ctrl.Manager, options Options) error {
 	}
 	r := &nodeReconciler{client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock, budget: newWriteBudget(),
 		staleAfter: options.StaleAfter, trustDomain: options.TrustDomain, specs: options.specs}
-	backOff := newBackOff(r, stalledNode(mgr, options.Clock, "node", options.stalled))
+	backOff := newBackOff(r, newStalledNodeReporter(mgr, options.Clock, "node", options.stalled))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("node").
 		For(&v1alpha1.Node{}).
@@ -53,7 +53,7 @@ func setupNode(mgr ctrl.Manager, options Options) error {
 		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.allNodes), builder.WithPredicates(coverageChanged)).
 		// The deletion of a Node continues when its last dispatch is finished or deleted.
 		Watches(&v1alpha1.CapabilityDispatch{}, handler.EnqueueRequestsFromMapFunc(r.deletingNodeOf), builder.WithPredicates(becameFinished)).
-		WithOptions(backOff.options(workers)).
+		WithOptions(backOff.options(maxConcurrentReconciles)).
 		Complete(backOff)
 }
 
@@ -103,23 +103,23 @@ func (r *nodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.
 		return r.finalize(ctx, node)
 	case !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode):
 		return ctrl.Result{}, r.setFinalizer(ctx, node, true) // the write is an event
-	case r.gaveUp(ctx, node):
-		return ctrl.Result{}, r.revoke(ctx, node) // the write is an event
+	case r.revocationRequested(ctx, node):
+		return ctrl.Result{}, r.revokeOnRequest(ctx, node) // the write is an event
 	default:
-		return r.describe(ctx, node)
+		return r.updateStatus(ctx, node)
 	}
 }
 
-// describe updates the status within the write budget.
-func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
-	view := viewNode(node, r.clock.Now(), r.staleAfter)
-	record, waits := r.specs.judge(node)
-	view.withProvenSpec(node, record, r.clock.Now())
-	if waits {
-		view.sooner(proofDelay)
+// updateStatus updates the status within the write budget.
+func (r *nodeReconciler) updateStatus(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
+	view := newNodeView(node, r.clock.Now(), r.staleAfter)
+	record, awaitingProof := r.specs.evaluate(node)
+	view.fillProvenSpec(node, record, r.clock.Now())
+	if awaitingProof {
+		view.requeueWithin(proofRetryDelay)
 	}
-	if !says(node.Status, view.status) {
-		if wait := settling(node, r.clock.Now()); wait > 0 && (record == nil || record.UnprovenKeysSHA256+record.UnprovenCapabilityPolicySHA256 == "") {
+	if !statusUpToDate(node.Status, view.status) {
+		if wait := initialGrace(node, r.clock.Now()); wait > 0 && (record == nil || record.UnprovenKeysSHA256+record.UnprovenCapabilityPolicySHA256 == "") {
 			return ctrl.Result{}, postpone(wait)
 		}
 		if wait := r.budget.take(); wait > 0 {
@@ -130,7 +130,7 @@ func (r *nodeReconciler) describe(ctx context.Context, node *v1alpha1.Node) (ctr
 		}
 		ctrl.LoggerFrom(ctx).Info("node changed", "trust", view.status.Trust, "presence", view.status.Presence)
 	}
-	return ctrl.Result{RequeueAfter: view.again}, nil
+	return ctrl.Result{RequeueAfter: view.requeueAfter}, nil
 }
 
 // finalize removes the finalizer of a deleted Node once its session has ended and all its
@@ -146,17 +146,17 @@ func (r *nodeReconciler) finalize(ctx context.Context, node *v1alpha1.Node) (ctr
 	if err != nil || len(unfinished) > 0 {
 		return ctrl.Result{}, err // an event of a dispatch follows
 	}
-	some, err := anyUnfinished(ctx, r.live, key)
-	if err != nil || some {
-		return ctrl.Result{RequeueAfter: cacheLag}, err
+	hasOpen, err := hasUnfinished(ctx, r.live, key)
+	if err != nil || hasOpen {
+		return ctrl.Result{RequeueAfter: cacheRetryDelay}, err
 	}
 	r.specs.forget(node.UID)
 	return ctrl.Result{}, r.setFinalizer(ctx, node, false)
 }
 
-func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, want bool) error {
+func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, present bool) error {
 	before := node.DeepCopy()
-	if want {
+	if present {
 		controllerutil.AddFinalizer(node, v1alpha1.FinalizerNode)
 	} else {
 		controllerutil.RemoveFinalizer(node, v1alpha1.FinalizerNode)
@@ -168,9 +168,9 @@ func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, 
 	return nil
 }
 
-// says reports whether a status has every field that the view sets, and none of the conditions that
+// statusUpToDate reports whether a status has every field that the view sets, and none of the conditions that
 // the view omits.
-func says(status, view v1alpha1.NodeStatus) bool {
+func statusUpToDate(status, view v1alpha1.NodeStatus) bool {
 	if status.Trust != view.Trust || status.FingerprintShort != view.FingerprintShort || !equality.Semantic.DeepEqual(status.ProvenSpec, view.ProvenSpec) {
 		return false
 	}
@@ -182,11 +182,11 @@ func says(status, view v1alpha1.NodeStatus) bool {
 		return false
 	}
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionCapabilityReviewRequired, v1alpha1.ConditionSpecUnproven, v1alpha1.ConditionConnected} {
-		wanted := meta.FindStatusCondition(view.Conditions, kind)
-		if kind == v1alpha1.ConditionConnected && wanted == nil {
+		want := meta.FindStatusCondition(view.Conditions, kind)
+		if kind == v1alpha1.ConditionConnected && want == nil {
 			continue // the gateway owns it
 		}
-		if !equality.Semantic.DeepEqual(meta.FindStatusCondition(status.Conditions, kind), wanted) {
+		if !equality.Semantic.DeepEqual(meta.FindStatusCondition(status.Conditions, kind), want) {
 			return false
 		}
 	}

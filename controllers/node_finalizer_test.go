@@ -47,7 +47,7 @@ func TestADeletedNodeWaitsForItsSessionAndItsDispatches(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cache, live := &dispatchStore{unfinished: test.cached}, &dispatchStore{unfinished: test.live}
-			r := &nodeReconciler{client: cache, live: live, clock: testingclock.NewFakeClock(start), specs: newProvenSpecs(&setProofs{}, testingclock.NewFakeClock(start), nil)}
+			r := &nodeReconciler{client: cache, live: live, clock: testingclock.NewFakeClock(start), specs: newProvenSpecs(&fakeProofs{}, testingclock.NewFakeClock(start), nil)}
 			node := &v1alpha1.Node{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "box", Finalizers: []string{v1alpha1.FinalizerNode}, DeletionTimestamp: at(0)},
 				Status:     v1alpha1.NodeStatus{SessionStartedTime: test.started, SessionEndedTime: test.ended},

@@ -25,7 +25,7 @@ type provenSpecs struct {
 	proofs Proofs
 	clock  clock.PassiveClock
 	events events.EventRecorder
-	seen   sightings
+	seen   observedValues
 
 	mu    sync.Mutex
 	nodes map[types.UID]v1alpha1.ProvenSpec
@@ -35,9 +35,9 @@ func newProvenSpecs(proofs Proofs, clock clock.PassiveClock, recorder events.Eve
 	return &provenSpecs{proofs: proofs, clock: clock, events: recorder, nodes: map[types.UID]v1alpha1.ProvenSpec{}}
 }
 
-// judge compares the spec of a Node with the proven one. It returns the record for the status, or
+// evaluate compares the spec of a Node with the proven one. It returns the record for the status, or
 // nil while there is none. waits means that the next proof decides about a change.
-func (p *provenSpecs) judge(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec, waits bool) {
+func (p *provenSpecs) evaluate(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec, awaitingProof bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known, isKnown := p.nodes[node.UID]
@@ -61,10 +61,10 @@ func (p *provenSpecs) judge(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec, w
 			known.Epoch = epoch.ID // the whole spec counts as a change in this Epoch
 		}
 	}
-	same, settled := known.Epoch == epoch.ID, p.proofs.ProvenAfter(seen)
-	k, waitsForKeys := provenField{known.KeysSHA256, known.UnprovenKeysSHA256}.judge(keys, same, settled)
-	c, waitsForPolicy := provenField{known.CapabilityPolicySHA256, known.UnprovenCapabilityPolicySHA256}.judge(capabilities, same, settled)
-	if waits = waitsForKeys || waitsForPolicy; waits {
+	sameEpoch, provenSince := known.Epoch == epoch.ID, p.proofs.ProvenAfter(seen)
+	k, waitsForKeys := provenField{known.KeysSHA256, known.UnprovenKeysSHA256}.evaluate(keys, sameEpoch, provenSince)
+	c, waitsForPolicy := provenField{known.CapabilityPolicySHA256, known.UnprovenCapabilityPolicySHA256}.evaluate(capabilities, sameEpoch, provenSince)
+	if awaitingProof = waitsForKeys || waitsForPolicy; awaitingProof {
 		p.proofs.Request()
 		if !isKnown {
 			return nil, true
@@ -82,19 +82,19 @@ func (p *provenSpecs) judge(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec, w
 // provenField holds the hash of the proven value and the hash of the unproven value of a field.
 type provenField struct{ proven, unproven string }
 
-// judge returns the field for its current value. sameEpoch means that the policies were in force
+// evaluate returns the field for its current value. sameEpoch means that the policies were in force
 // since the field was last judged; settled means that they were proven after the value was first
 // seen.
-func (f provenField) judge(now string, sameEpoch, settled bool) (next provenField, waits bool) {
+func (f provenField) evaluate(current string, sameEpoch, provenSince bool) (next provenField, awaitingProof bool) {
 	switch {
-	case now == f.proven:
-		return provenField{proven: now}, false
-	case now == f.unproven:
+	case current == f.proven:
+		return provenField{proven: current}, false
+	case current == f.unproven:
 		return f, false
 	case !sameEpoch:
-		return provenField{f.proven, now}, false
-	case settled:
-		return provenField{proven: now}, false
+		return provenField{f.proven, current}, false
+	case provenSince:
+		return provenField{proven: current}, false
 	default:
 		return f, true
 	}
@@ -103,9 +103,9 @@ func (f provenField) judge(now string, sameEpoch, settled bool) (next provenFiel
 // keysProven reports whether the keys of a Node may get certificates and may move. It returns
 // errAwaitingProof while the answer depends on the next proof.
 func (p *provenSpecs) keysProven(node *v1alpha1.Node) (bool, error) {
-	record, waits := p.judge(node)
+	record, awaitingProof := p.evaluate(node)
 	switch {
-	case waits, record == nil:
+	case awaitingProof, record == nil:
 		return false, errAwaitingProof
 	default:
 		return record.KeysSHA256 == dispatch.KeysSHA256(node.Spec), nil
@@ -114,23 +114,23 @@ func (p *provenSpecs) keysProven(node *v1alpha1.Node) (bool, error) {
 
 // policyProven is keysProven for capabilityPolicy.
 func (p *provenSpecs) policyProven(node *v1alpha1.Node) (bool, error) {
-	record, waits := p.judge(node)
+	record, awaitingProof := p.evaluate(node)
 	switch {
-	case waits, record == nil:
+	case awaitingProof, record == nil:
 		return false, errAwaitingProof
 	default:
 		return record.CapabilityPolicySHA256 == dispatch.CapabilityPolicySHA256(node.Spec.CapabilityPolicy), nil
 	}
 }
 
-// wrote records that this process itself has just written the keys and the capabilityPolicy of a
+// markWritten records that this process itself has just written the keys and the capabilityPolicy of a
 // Node, after it checked that the previous values were proven.
-func (p *provenSpecs) wrote(node *v1alpha1.Node) {
+func (p *provenSpecs) markWritten(node *v1alpha1.Node) {
 	epoch, _, ok := p.proofs.Current()
 	if !ok {
 		return
 	}
-	p.sighted(node)
+	p.markSeen(node)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.nodes[node.UID] = v1alpha1.ProvenSpec{
@@ -138,9 +138,9 @@ func (p *provenSpecs) wrote(node *v1alpha1.Node) {
 	}
 }
 
-// wroteKeys is wrote for the keys alone.
-func (p *provenSpecs) wroteKeys(node *v1alpha1.Node) {
-	p.sighted(node)
+// markKeysWritten is wrote for the keys alone.
+func (p *provenSpecs) markKeysWritten(node *v1alpha1.Node) {
+	p.markSeen(node)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known, ok := p.nodes[node.UID]
@@ -151,8 +151,8 @@ func (p *provenSpecs) wroteKeys(node *v1alpha1.Node) {
 	p.nodes[node.UID] = known
 }
 
-// sighted prevents a cache that still has the older value from passing it off as a settled change.
-func (p *provenSpecs) sighted(node *v1alpha1.Node) {
+// markSeen prevents a cache that still has the older value from passing it off as a settled change.
+func (p *provenSpecs) markSeen(node *v1alpha1.Node) {
 	p.seen.since(node.UID, dispatch.KeysSHA256(node.Spec)+dispatch.CapabilityPolicySHA256(node.Spec.CapabilityPolicy), p.clock.Now())
 }
 
@@ -163,8 +163,8 @@ func (p *provenSpecs) forget(uid types.UID) {
 	delete(p.nodes, uid)
 }
 
-// sweep judges all Nodes for an Epoch that begins.
-func (p *provenSpecs) sweep(ctx context.Context, live client.Reader) error {
+// evaluateAll judges all Nodes for an Epoch that begins.
+func (p *provenSpecs) evaluateAll(ctx context.Context, live client.Reader) error {
 	list := &v1alpha1.NodeList{}
 	if err := live.List(ctx, list); err != nil {
 		return fmt.Errorf("list nodes: %w", err)
@@ -176,13 +176,13 @@ func (p *provenSpecs) sweep(ctx context.Context, live client.Reader) error {
 		if first && node.Status.ProvenSpec == nil {
 			adopted++
 		}
-		p.judge(node)
+		p.evaluate(node)
 	}
 	if adopted > 0 {
 		logf.FromContext(ctx).Info("nodes adopted as they were found", "nodes", adopted)
 		record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofConfigMap}}
 		record.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
-		announce(p.events, record, corev1.EventTypeNormal, v1alpha1.ReasonSpecAdopted,
+		emitEvent(p.events, record, corev1.EventTypeNormal, v1alpha1.ReasonSpecAdopted,
 			fmt.Sprintf("keys and capabilityPolicy of %d Nodes were adopted as they were found: no proof covers the time before this one", adopted))
 	}
 	return nil
@@ -191,22 +191,22 @@ func (p *provenSpecs) sweep(ctx context.Context, live client.Reader) error {
 // unprovenCondition returns the condition SpecUnproven, if fields of a Node are unused because no
 // proof covers them.
 func unprovenCondition(node *v1alpha1.Node, record *v1alpha1.ProvenSpec) (metav1.Condition, bool) {
-	var help []string
+	var details []string
 	if record != nil && record.UnprovenKeysSHA256 != "" {
-		help = append(help, "publicKeySHA256, nextPublicKeySHA256, pairingRequestUID or serviceAccount: get no certificate until "+
+		details = append(details, "publicKeySHA256, nextPublicKeySHA256, pairingRequestUID or serviceAccount: get no certificate until "+
 			"the machine is paired again with a replaceNode code (verb approve on pairingrequests), or the Node is deleted")
 	}
 	if record != nil && record.UnprovenCapabilityPolicySHA256 != "" {
-		help = append(help, "capabilityPolicy: grants nothing until a user with the verb approve on pairingrequests reviews it, "+
+		details = append(details, "capabilityPolicy: grants nothing until a user with the verb approve on pairingrequests reviews it, "+
 			"sets another value, and then sets the right value once this condition is gone")
 	}
-	if len(help) == 0 {
+	if len(details) == 0 {
 		return metav1.Condition{}, false
 	}
 	return metav1.Condition{
 		Type: v1alpha1.ConditionSpecUnproven, Status: metav1.ConditionTrue, Reason: v1alpha1.ErrorPolicyUnproven,
 		ObservedGeneration: node.Generation,
 		Message: "written while the admission policies were not proven, so nothing shows that its writer had the right; nothing is offered to the machine: " +
-			strings.Join(help, "; "),
+			strings.Join(details, "; "),
 	}, true
 }

@@ -12,19 +12,19 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// setProofs implements Proofs with values that a test sets.
-type setProofs struct {
+// fakeProofs implements Proofs with values that a test sets.
+type fakeProofs struct {
 	epoch policy.Epoch
 	first bool
 	ok    bool
 }
 
-func (p *setProofs) Current() (policy.Epoch, bool, bool) { return p.epoch, p.first, p.ok }
-func (p *setProofs) Failing() bool                       { return !p.ok }
-func (p *setProofs) ProvenAfter(t time.Time) bool        { return p.ok && p.epoch.Until.After(t) }
-func (p *setProofs) Request()                            {}
-func (p *setProofs) OnEpoch(policy.EpochHook)            {}
-func (p *setProofs) Covers(created time.Time) (policy.Coverage, policy.Epoch) {
+func (p *fakeProofs) Current() (policy.Epoch, bool, bool) { return p.epoch, p.first, p.ok }
+func (p *fakeProofs) Failing() bool                       { return !p.ok }
+func (p *fakeProofs) ProvenAfter(t time.Time) bool        { return p.ok && p.epoch.Until.After(t) }
+func (p *fakeProofs) Request()                            {}
+func (p *fakeProofs) OnEpoch(policy.EpochHook)            {}
+func (p *fakeProofs) Covers(created time.Time) (policy.Coverage, policy.Epoch) {
 	switch {
 	case created.Before(p.epoch.Since):
 		return policy.Uncovered, policy.Epoch{}
@@ -34,17 +34,17 @@ func (p *setProofs) Covers(created time.Time) (policy.Coverage, policy.Epoch) {
 	return policy.Awaiting, policy.Epoch{}
 }
 
-// guardedWorld holds one Node and the proofs of its policies.
-type guardedWorld struct {
+// specFixture holds one Node and the proofs of its policies.
+type specFixture struct {
 	t      *testing.T
-	proofs *setProofs
+	proofs *fakeProofs
 	clock  *testingclock.FakeClock
 	specs  *provenSpecs
 	node   *v1alpha1.Node
 }
 
-func newGuardedWorld(t *testing.T) *guardedWorld {
-	w := &guardedWorld{t: t, clock: testingclock.NewFakeClock(start), proofs: &setProofs{epoch: policy.Epoch{ID: "first", Until: start}, first: true, ok: true}}
+func newSpecFixture(t *testing.T) *specFixture {
+	w := &specFixture{t: t, clock: testingclock.NewFakeClock(start), proofs: &fakeProofs{epoch: policy.Epoch{ID: "first", Until: start}, first: true, ok: true}}
 	w.node = &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{UID: "u", CreationTimestamp: metav1.NewTime(start.Add(-time.Hour))},
 		Spec: v1alpha1.NodeSpec{PublicKeySHA256: "pin", CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"echo"}}}}
 	w.restartLeader()
@@ -52,64 +52,64 @@ func newGuardedWorld(t *testing.T) *guardedWorld {
 }
 
 // restartLeader drops the memory of the leader and keeps the stored state.
-func (w *guardedWorld) restartLeader() { w.specs = newProvenSpecs(w.proofs, w.clock, nil) }
+func (w *specFixture) restartLeader() { w.specs = newProvenSpecs(w.proofs, w.clock, nil) }
 
 // step advances the clock by a second, then judges and stores as the reconciler does.
-func (w *guardedWorld) step() (waits bool) {
+func (w *specFixture) step() (waits bool) {
 	w.clock.Step(time.Second)
-	record, waits := w.specs.judge(w.node)
+	record, waits := w.specs.evaluate(w.node)
 	if record != nil {
 		w.node.Status.ProvenSpec = record
 	}
 	return waits
 }
 
-func (w *guardedWorld) prove() { w.clock.Step(time.Second); w.proofs.epoch.Until = w.clock.Now() }
+func (w *specFixture) prove() { w.clock.Step(time.Second); w.proofs.epoch.Until = w.clock.Now() }
 
-func (w *guardedWorld) beginEpoch(id string) {
+func (w *specFixture) beginEpoch(id string) {
 	w.clock.Step(time.Second)
 	w.proofs.epoch, w.proofs.first, w.proofs.ok = policy.Epoch{ID: id, Since: w.clock.Now(), Until: w.clock.Now()}, false, true
 }
 
-func (w *guardedWorld) allow(entries ...string) { w.node.Spec.CapabilityPolicy.Allow = entries }
+func (w *specFixture) allow(entries ...string) { w.node.Spec.CapabilityPolicy.Allow = entries }
 
-func (w *guardedWorld) wants(proven bool) {
+func (w *specFixture) checkProven(proven bool) {
 	w.t.Helper()
 	if got := w.node.Status.ProvenSpec != nil && dispatch.SpecProven(w.node); got != proven {
 		w.t.Errorf("the spec is proven: %v, want %v (%+v)", got, proven, w.node.Status.ProvenSpec)
 	}
-	if _, told := unprovenCondition(w.node, w.node.Status.ProvenSpec); told && proven {
+	if _, present := unprovenCondition(w.node, w.node.Status.ProvenSpec); present && proven {
 		w.t.Error("a proven spec has the condition SpecUnproven")
 	}
 }
 
 func TestASpecIsUsedOnlyAsAProofCoversIt(t *testing.T) {
-	for name, try := range map[string]func(*guardedWorld){
-		"found at the upgrade: adopted": func(w *guardedWorld) {
+	for name, try := range map[string]func(*specFixture){
+		"found at the upgrade: adopted": func(w *specFixture) {
 			w.step()
-			w.wants(true)
+			w.checkProven(true)
 		},
-		"changed under the policies: waits for the next proof": func(w *guardedWorld) {
+		"changed under the policies: waits for the next proof": func(w *specFixture) {
 			w.step()
 			w.allow("echo", "system.*")
 			if !w.step() {
 				w.t.Error("a change is believed before a proof covers it")
 			}
-			w.wants(false)
+			w.checkProven(false)
 			w.prove()
 			w.step()
-			w.wants(true)
+			w.checkProven(true)
 		},
-		"changed while the policies fail": func(w *guardedWorld) {
+		"changed while the policies fail": func(w *specFixture) {
 			w.step()
 			w.proofs.ok = false
 			w.allow("system.*")
 			w.step()
-			w.wants(false)
+			w.checkProven(false)
 			w.beginEpoch("second")
 			w.prove()
 			w.step()
-			w.wants(false)
+			w.checkProven(false)
 			if _, told := unprovenCondition(w.node, w.node.Status.ProvenSpec); !told {
 				w.t.Error("condition SpecUnproven is missing")
 			}
@@ -117,27 +117,27 @@ func TestASpecIsUsedOnlyAsAProofCoversIt(t *testing.T) {
 				w.prove()
 				w.step()
 			}
-			w.wants(false) // time alone proves nothing
+			w.checkProven(false) // time alone proves nothing
 		},
-		"changed between two proofs of other objects, and the leader was replaced": func(w *guardedWorld) {
+		"changed between two proofs of other objects, and the leader was replaced": func(w *specFixture) {
 			w.step()
 			w.allow("system.*")
 			w.beginEpoch("second")
 			w.restartLeader()
 			w.prove()
 			w.step()
-			w.wants(false)
+			w.checkProven(false)
 		},
-		"changed back by anybody": func(w *guardedWorld) {
+		"changed back by anybody": func(w *specFixture) {
 			w.step()
 			w.allow("system.*")
 			w.beginEpoch("second")
 			w.step()
 			w.allow("echo")
 			w.step()
-			w.wants(true)
+			w.checkProven(true)
 		},
-		"set anew under the policies": func(w *guardedWorld) {
+		"set anew under the policies": func(w *specFixture) {
 			w.step()
 			w.allow("system.*")
 			w.beginEpoch("second")
@@ -146,23 +146,23 @@ func TestASpecIsUsedOnlyAsAProofCoversIt(t *testing.T) {
 			w.step()
 			w.prove()
 			w.step()
-			w.wants(true)
+			w.checkProven(true)
 			w.allow("system.*") // the intended value, after a review
 			w.step()
 			w.prove()
 			w.step()
-			w.wants(true)
+			w.checkProven(true)
 		},
-		"the leader was away, no policy changed": func(w *guardedWorld) {
+		"the leader was away, no policy changed": func(w *specFixture) {
 			w.step()
 			w.allow("echo", "system.*")
 			w.restartLeader()
 			w.step()
 			w.prove()
 			w.step()
-			w.wants(true)
+			w.checkProven(true)
 		},
-		"the record in the status was forged meanwhile": func(w *guardedWorld) {
+		"the record in the status was forged meanwhile": func(w *specFixture) {
 			w.step()
 			w.proofs.ok = false
 			w.allow("system.*")
@@ -170,9 +170,9 @@ func TestASpecIsUsedOnlyAsAProofCoversIt(t *testing.T) {
 			w.beginEpoch("second")
 			w.prove()
 			w.step()
-			w.wants(false)
+			w.checkProven(false)
 		},
-		"forged keys outlive an approver's change of the policy": func(w *guardedWorld) {
+		"forged keys outlive an approver's change of the policy": func(w *specFixture) {
 			w.step()
 			w.node.Spec.PublicKeySHA256 = "forged"
 			w.beginEpoch("second")
@@ -181,31 +181,31 @@ func TestASpecIsUsedOnlyAsAProofCoversIt(t *testing.T) {
 			w.step()
 			w.prove()
 			w.step()
-			w.wants(false)
+			w.checkProven(false)
 			if proven, err := w.specs.keysProven(w.node); proven || err != nil {
 				w.t.Errorf("forged keys are proven: %v, %v", proven, err)
 			}
 			w.node.Spec.PublicKeySHA256 = "paired again"
-			w.specs.wrote(w.node)
+			w.specs.markWritten(w.node)
 			w.step()
-			w.wants(true)
+			w.checkProven(true)
 		},
-		"a Node that was made while the policies failed": func(w *guardedWorld) {
+		"a Node that was made while the policies failed": func(w *specFixture) {
 			w.clock.Step(time.Minute)
 			w.beginEpoch("second")
 			w.prove()
 			w.step()
-			w.wants(false)
+			w.checkProven(false)
 		},
-		"a Node of this Epoch": func(w *guardedWorld) {
+		"a Node of this Epoch": func(w *specFixture) {
 			w.beginEpoch("second")
 			w.node.CreationTimestamp = metav1.NewTime(w.clock.Now())
 			w.step()
 			w.prove()
 			w.step()
-			w.wants(true)
+			w.checkProven(true)
 		},
 	} {
-		t.Run(name, func(t *testing.T) { try(newGuardedWorld(t)) })
+		t.Run(name, func(t *testing.T) { try(newSpecFixture(t)) })
 	}
 }

@@ -42,7 +42,7 @@ func TestOnlyTheKeysOfANodeGiveItUp(t *testing.T) {
 		"a signature of the pin for the next one": {request(c.next, c.pinned, own), false},
 	} {
 		c.node.Status.RevocationRequest = test.request
-		if err := checkRevocationWish(c.node, c.id.TrustDomain); test.ok != (err == nil) {
+		if err := validateRevocationRequest(c.node, c.id.TrustDomain); test.ok != (err == nil) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -18,42 +18,42 @@ const fingerprintShortChars = 12
 type nodeView struct {
 	// status holds every field of FieldManagerController.
 	status v1alpha1.NodeStatus
-	// again is the time after which the view changes without an event; zero if it does not.
-	again time.Duration
+	// requeueAfter is the time after which the view changes without an event; zero if it does not.
+	requeueAfter time.Duration
 }
 
-// pairingTime is how long a machine usually takes from its Node to its first session.
-const pairingTime = 3 * time.Second
+// firstSessionGrace is how long a machine usually takes from its Node to its first session.
+const firstSessionGrace = 3 * time.Second
 
 // maxClockLag is the usual maximum by which a clock is behind the clock of the API server.
 const maxClockLag = 2 * time.Second
 
-// settling returns how long to wait before reporting that the machine of a Node is absent. A new
+// initialGrace returns how long to wait before reporting that the machine of a Node is absent. A new
 // Node changes often for a moment, and its creation status is valid until then.
-func settling(node *v1alpha1.Node, now time.Time) time.Duration {
+func initialGrace(node *v1alpha1.Node, now time.Time) time.Duration {
 	if node.Status.SessionStartedTime != nil || node.Spec.DesiredState != v1alpha1.NodeActive {
 		return 0
 	}
-	wait := node.CreationTimestamp.Add(pairingTime).Sub(now)
-	if wait > pairingTime+maxClockLag {
+	wait := node.CreationTimestamp.Add(firstSessionGrace).Sub(now)
+	if wait > firstSessionGrace+maxClockLag {
 		return 0 // the clock of this process is far behind the API server's
 	}
 	return wait
 }
 
-// viewNode returns the controller's view of a Node: trust and readiness always, presence only
+// newNodeView returns the controller's view of a Node: trust and readiness always, presence only
 // without a live session (the gateway owns presence during one).
-func viewNode(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) nodeView {
+func newNodeView(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) nodeView {
 	view := nodeView{}
 	view.status.FingerprintShort = node.Spec.PublicKeySHA256[:min(len(node.Spec.PublicKeySHA256), fingerprintShortChars)]
 	var expires time.Time
 	view.status.Trust, expires = trustOf(node, now)
 	if expires.After(now) {
-		view.again = expires.Sub(now)
+		view.requeueAfter = expires.Sub(now)
 	}
 	presence := node.Status.Presence
 	if !dispatch.SessionOf(node).Live() {
-		view.withoutSession(node, now, staleAfter)
+		view.fillWithoutSession(node, now, staleAfter)
 		presence = view.status.Presence
 	}
 	view.status.Conditions = append(view.status.Conditions,
@@ -64,8 +64,8 @@ func viewNode(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) node
 	return view
 }
 
-// withoutSession fills in the fields that the controller owns once a session has ended.
-func (v *nodeView) withoutSession(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) {
+// fillWithoutSession fills in the fields that the controller owns once a session has ended.
+func (v *nodeView) fillWithoutSession(node *v1alpha1.Node, now time.Time, staleAfter time.Duration) {
 	session := dispatch.SessionOf(node)
 	connected := metav1.Condition{
 		Type: v1alpha1.ConditionConnected, Status: metav1.ConditionFalse,
@@ -76,15 +76,15 @@ func (v *nodeView) withoutSession(node *v1alpha1.Node, now time.Time, staleAfter
 		ended := session.Ended
 		v.status.SessionEndedTime = ended
 		connected.Reason, connected.Message = v1alpha1.ReasonSessionEnded, "the session ended"
-		if left := ended.Add(staleAfter).Sub(now); left > 0 {
+		if remaining := ended.Add(staleAfter).Sub(now); remaining > 0 {
 			v.status.Presence = v1alpha1.PresenceStale
-			v.sooner(left)
+			v.requeueWithin(remaining)
 		}
 	}
 	// The writer of the session's end recorded a more exact reason.
-	for _, was := range node.Status.Conditions {
-		if was.Type == connected.Type && was.Status == connected.Status {
-			connected.Reason, connected.Message = was.Reason, was.Message
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == connected.Type && condition.Status == connected.Status {
+			connected.Reason, connected.Message = condition.Reason, condition.Message
 		}
 	}
 	v.status.Since = node.Status.Since
@@ -95,17 +95,17 @@ func (v *nodeView) withoutSession(node *v1alpha1.Node, now time.Time, staleAfter
 	v.status.Conditions = append(v.status.Conditions, withTransition(node.Status.Conditions, connected, now))
 }
 
-// withProvenSpec fills in which fields of the spec are proven.
-func (v *nodeView) withProvenSpec(node *v1alpha1.Node, record *v1alpha1.ProvenSpec, now time.Time) {
+// fillProvenSpec fills in which fields of the spec are proven.
+func (v *nodeView) fillProvenSpec(node *v1alpha1.Node, record *v1alpha1.ProvenSpec, now time.Time) {
 	v.status.ProvenSpec = record
 	if unproven, ok := unprovenCondition(node, record); ok {
 		v.status.Conditions = append(v.status.Conditions, withTransition(node.Status.Conditions, unproven, now))
 	}
 }
 
-func (v *nodeView) sooner(after time.Duration) {
-	if v.again == 0 || after < v.again {
-		v.again = after
+func (v *nodeView) requeueWithin(after time.Duration) {
+	if v.requeueAfter == 0 || after < v.requeueAfter {
+		v.requeueAfter = after
 	}
 }
 
@@ -162,22 +162,22 @@ func readyCondition(node *v1alpha1.Node, trust v1alpha1.NodeTrust, presence v1al
 // reviewCondition is present while the agent declares capabilities that the policy neither allows
 // nor denies by name: a person may want to decide.
 func reviewCondition(node *v1alpha1.Node) (metav1.Condition, bool) {
-	var more []string
+	var undecided []string
 	for _, c := range node.Status.Capabilities {
 		policy := node.Spec.CapabilityPolicy
 		denied := dispatch.Granted(v1alpha1.CapabilityPolicy{Allow: policy.Deny}, c.Name)
 		if !denied && !dispatch.Granted(policy, c.Name) {
-			more = append(more, c.Name)
+			undecided = append(undecided, c.Name)
 		}
 	}
-	if len(more) == 0 {
+	if len(undecided) == 0 {
 		return metav1.Condition{}, false
 	}
-	slices.Sort(more)
-	shown := more[:min(len(more), 10)]
+	slices.Sort(undecided)
+	shown := undecided[:min(len(undecided), 10)]
 	return metav1.Condition{
 		Type: v1alpha1.ConditionCapabilityReviewRequired, Status: metav1.ConditionTrue,
 		Reason: v1alpha1.ReasonCapabilitiesNotGranted, ObservedGeneration: node.Generation,
-		Message: fmt.Sprintf("the agent offers %d capabilities that are neither allowed nor denied: %v; add them to spec.capabilityPolicy", len(more), shown),
+		Message: fmt.Sprintf("the agent offers %d capabilities that are neither allowed nor denied: %v; add them to spec.capabilityPolicy", len(undecided), shown),
 	}, true
 }

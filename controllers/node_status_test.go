@@ -19,8 +19,8 @@ func ago(d time.Duration) *metav1.Time {
 	return &t
 }
 
-// trusted returns a Node whose certificate expires in an hour, after the given changes.
-func trusted(change ...func(*v1alpha1.Node)) *v1alpha1.Node {
+// trustedNode returns a Node whose certificate expires in an hour, after the given changes.
+func trustedNode(change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	pin := strings.Repeat("ab", 32)
 	n := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{PublicKeySHA256: pin, DesiredState: v1alpha1.NodeActive}}
 	n.Status.CertificateHistory = []v1alpha1.CertificateInfo{
@@ -33,20 +33,20 @@ func trusted(change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	return n
 }
 
-func live(presence v1alpha1.NodePresence) func(*v1alpha1.Node) {
+func liveSession(presence v1alpha1.NodePresence) func(*v1alpha1.Node) {
 	return func(n *v1alpha1.Node) {
 		n.Status.Presence, n.Status.SessionStartedTime = presence, ago(time.Minute)
 	}
 }
 
-func ended(before time.Duration) func(*v1alpha1.Node) {
+func endedSession(before time.Duration) func(*v1alpha1.Node) {
 	return func(n *v1alpha1.Node) {
 		n.Status.Presence = v1alpha1.PresenceStale
 		n.Status.SessionStartedTime, n.Status.SessionEndedTime = ago(before+time.Hour), ago(before)
 	}
 }
 
-func desired(state v1alpha1.NodeDesiredState) func(*v1alpha1.Node) {
+func withDesiredState(state v1alpha1.NodeDesiredState) func(*v1alpha1.Node) {
 	return func(n *v1alpha1.Node) { n.Spec.DesiredState = state }
 }
 
@@ -64,23 +64,23 @@ func TestViewNodeSaysWhatTheControllerMaySay(t *testing.T) {
 		ready    string
 		again    time.Duration
 	}{
-		{"online", trusted(live(v1alpha1.PresenceOnline)), v1alpha1.TrustTrusted, "", "Ready", time.Hour},
-		{"degraded takes dispatches too", trusted(live(v1alpha1.PresenceDegraded)), v1alpha1.TrustTrusted, "", "Ready", time.Hour},
-		{"never connected", trusted(), v1alpha1.TrustTrusted, v1alpha1.PresenceOffline, "Offline", time.Hour},
-		{"just lost", trusted(ended(time.Minute)), v1alpha1.TrustTrusted, v1alpha1.PresenceStale, "Offline", 4 * time.Minute},
-		{"lost for as long as stale lasts", trusted(ended(5 * time.Minute)), v1alpha1.TrustTrusted, v1alpha1.PresenceOffline, "Offline", time.Hour},
-		{"suspended", trusted(live(v1alpha1.PresenceOnline), desired(v1alpha1.NodeSuspended)), v1alpha1.TrustSuspended, "", "NodeSuspended", time.Hour},
-		{"revoked", trusted(live(v1alpha1.PresenceOnline), desired(v1alpha1.NodeRevoked)), v1alpha1.TrustRevoked, "", "NodeRevoked", 0},
-		{"expired while suspended", trusted(live(v1alpha1.PresenceOnline), desired(v1alpha1.NodeSuspended), expired), v1alpha1.TrustExpired, "", "CertificateExpired", 0},
-		{"certificates of another key count for nothing", trusted(otherKey), v1alpha1.TrustPending, v1alpha1.PresenceOffline, "CertificatePending", 0},
-		{"a certificate of the next key counts", trusted(nextKey), v1alpha1.TrustTrusted, v1alpha1.PresenceOffline, "Offline", time.Hour},
+		{"online", trustedNode(liveSession(v1alpha1.PresenceOnline)), v1alpha1.TrustTrusted, "", "Ready", time.Hour},
+		{"degraded takes dispatches too", trustedNode(liveSession(v1alpha1.PresenceDegraded)), v1alpha1.TrustTrusted, "", "Ready", time.Hour},
+		{"never connected", trustedNode(), v1alpha1.TrustTrusted, v1alpha1.PresenceOffline, "Offline", time.Hour},
+		{"just lost", trustedNode(endedSession(time.Minute)), v1alpha1.TrustTrusted, v1alpha1.PresenceStale, "Offline", 4 * time.Minute},
+		{"lost for as long as stale lasts", trustedNode(endedSession(5 * time.Minute)), v1alpha1.TrustTrusted, v1alpha1.PresenceOffline, "Offline", time.Hour},
+		{"suspended", trustedNode(liveSession(v1alpha1.PresenceOnline), withDesiredState(v1alpha1.NodeSuspended)), v1alpha1.TrustSuspended, "", "NodeSuspended", time.Hour},
+		{"revoked", trustedNode(liveSession(v1alpha1.PresenceOnline), withDesiredState(v1alpha1.NodeRevoked)), v1alpha1.TrustRevoked, "", "NodeRevoked", 0},
+		{"expired while suspended", trustedNode(liveSession(v1alpha1.PresenceOnline), withDesiredState(v1alpha1.NodeSuspended), expired), v1alpha1.TrustExpired, "", "CertificateExpired", 0},
+		{"certificates of another key count for nothing", trustedNode(otherKey), v1alpha1.TrustPending, v1alpha1.PresenceOffline, "CertificatePending", 0},
+		{"a certificate of the next key counts", trustedNode(nextKey), v1alpha1.TrustTrusted, v1alpha1.PresenceOffline, "Offline", time.Hour},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			view := viewNode(tt.node, viewNow, 5*time.Minute)
+			view := newNodeView(tt.node, viewNow, 5*time.Minute)
 			ready := meta.FindStatusCondition(view.status.Conditions, v1alpha1.ConditionReady)
-			if view.status.Trust != tt.trust || view.status.Presence != tt.presence || ready.Reason != tt.ready || view.again != tt.again {
+			if view.status.Trust != tt.trust || view.status.Presence != tt.presence || ready.Reason != tt.ready || view.requeueAfter != tt.again {
 				t.Errorf("trust %s, presence %q, ready %s, again %s; want %s, %q, %s, %s",
-					view.status.Trust, view.status.Presence, ready.Reason, view.again, tt.trust, tt.presence, tt.ready, tt.again)
+					view.status.Trust, view.status.Presence, ready.Reason, view.requeueAfter, tt.trust, tt.presence, tt.ready, tt.again)
 			}
 			if connected := meta.FindStatusCondition(view.status.Conditions, v1alpha1.ConditionConnected); (connected != nil) != (tt.presence != "") {
 				t.Errorf("Connected is %v with presence %q", connected, tt.presence)
@@ -90,7 +90,7 @@ func TestViewNodeSaysWhatTheControllerMaySay(t *testing.T) {
 }
 
 func TestViewNodeAsksForAReviewOnlyOfWhatNobodyDecidedAbout(t *testing.T) {
-	n := trusted(live(v1alpha1.PresenceOnline), func(n *v1alpha1.Node) {
+	n := trustedNode(liveSession(v1alpha1.PresenceOnline), func(n *v1alpha1.Node) {
 		n.Spec.CapabilityPolicy = v1alpha1.CapabilityPolicy{Allow: []string{"echo"}, Deny: []string{"shell.*"}}
 		n.Status.Capabilities = []v1alpha1.NodeCapability{{Name: "shell.run"}, {Name: "echo"}}
 	})
@@ -104,14 +104,14 @@ func TestViewNodeAsksForAReviewOnlyOfWhatNobodyDecidedAbout(t *testing.T) {
 }
 
 func TestWhatAViewSaysIsWrittenOnce(t *testing.T) {
-	n := trusted(ended(time.Minute))
-	view := viewNode(n, viewNow, 5*time.Minute)
-	if says(n.Status, view.status) {
+	n := trustedNode(endedSession(time.Minute))
+	view := newNodeView(n, viewNow, 5*time.Minute)
+	if statusUpToDate(n.Status, view.status) {
 		t.Fatal("a new status counts as up to date")
 	}
 	n.Status.Presence, n.Status.Trust, n.Status.FingerprintShort = view.status.Presence, view.status.Trust, view.status.FingerprintShort
 	n.Status.Since, n.Status.Conditions = view.status.Since, view.status.Conditions
-	if again := viewNode(n, viewNow.Add(time.Minute), 5*time.Minute); !says(n.Status, again.status) {
+	if again := newNodeView(n, viewNow.Add(time.Minute), 5*time.Minute); !statusUpToDate(n.Status, again.status) {
 		t.Errorf("an unchanged status is written again: %+v after %+v", again.status, view.status)
 	}
 }
@@ -125,16 +125,16 @@ func TestANewNodeIsNotDescribedWhileItsMachineComes(t *testing.T) {
 		node *v1alpha1.Node
 		want time.Duration
 	}{
-		{"just created", trusted(created(0)), 3 * time.Second},
-		{"a second ago", trusted(created(time.Second)), 2 * time.Second},
-		{"its machine came", trusted(created(0), live(v1alpha1.PresenceOnline)), 0},
-		{"its machine came and went", trusted(created(0), ended(0)), 0},
-		{"revoked", trusted(created(0), desired(v1alpha1.NodeRevoked)), 0},
-		{"suspended", trusted(created(0), desired(v1alpha1.NodeSuspended)), 0},
-		{"long ago", trusted(created(time.Hour)), 0},
-		{"created in the future", trusted(created(-time.Hour)), 0},
+		{"just created", trustedNode(created(0)), 3 * time.Second},
+		{"a second ago", trustedNode(created(time.Second)), 2 * time.Second},
+		{"its machine came", trustedNode(created(0), liveSession(v1alpha1.PresenceOnline)), 0},
+		{"its machine came and went", trustedNode(created(0), endedSession(0)), 0},
+		{"revoked", trustedNode(created(0), withDesiredState(v1alpha1.NodeRevoked)), 0},
+		{"suspended", trustedNode(created(0), withDesiredState(v1alpha1.NodeSuspended)), 0},
+		{"long ago", trustedNode(created(time.Hour)), 0},
+		{"created in the future", trustedNode(created(-time.Hour)), 0},
 	} {
-		if got := max(settling(tt.node, viewNow), 0); got != tt.want {
+		if got := max(initialGrace(tt.node, viewNow), 0); got != tt.want {
 			t.Errorf("%s: it settles for %s, want %s", tt.name, got, tt.want)
 		}
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// rest cleans up after a terminal code: it deletes the record first. A day later it deletes the
+// collectGarbage cleans up after a terminal code: it deletes the record first. A day later it deletes the
 // code, and with it the Secret for people.
-func (r *pairingCodeReconciler) rest(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
+func (r *pairingCodeReconciler) collectGarbage(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
 	request, err := r.requestOf(ctx, code)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -26,17 +26,17 @@ func (r *pairingCodeReconciler) rest(ctx context.Context, code *v1alpha1.Pairing
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	rest := decideRest(code, record, request, r.clock.Now())
-	if rest.dropRecord {
-		if err := r.records.drop(ctx, record); err != nil {
+	cleanup := decideCleanup(code, record, request, r.clock.Now())
+	if cleanup.deleteRecord {
+		if err := r.records.remove(ctx, record); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
-	if rest.delete {
+	if cleanup.delete {
 		err := r.client.Delete(ctx, code, client.Preconditions{UID: &code.UID})
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	return ctrl.Result{RequeueAfter: rest.again}, nil
+	return ctrl.Result{RequeueAfter: cleanup.requeueAfter}, nil
 }
 
 // recordOf reads the live record of a code; nil means that there is none.
@@ -48,15 +48,15 @@ func (r *pairingCodeReconciler) recordOf(ctx context.Context, code *v1alpha1.Pai
 	return record, nil
 }
 
-// quiet reports from the cache, without a live read, whether nothing happened to an active code,
+// checkUnchanged reports from the cache, without a live read, whether nothing happened to an active code,
 // and when to check again. A change of its record is an event.
-func (r *pairingCodeReconciler) quiet(ctx context.Context, code *v1alpha1.PairingCode) (again time.Duration, quiet bool) {
-	records, err := r.records.of(ctx, client.ObjectKeyFromObject(code))
+func (r *pairingCodeReconciler) checkUnchanged(ctx context.Context, code *v1alpha1.PairingCode) (requeueAfter time.Duration, unchanged bool) {
+	records, err := r.records.listFor(ctx, client.ObjectKeyFromObject(code))
 	if err != nil || len(records) != 1 || !records[0].belongsTo(code) {
 		return 0, false
 	}
 	verdict := decideCode(code, records[0], r.clock.Now())
-	return verdict.again, verdict.phase == v1alpha1.PairingCodeActive && verdict.attemptsLeft == attemptsLeft(code)
+	return verdict.requeueAfter, verdict.phase == v1alpha1.PairingCodeActive && verdict.attemptsLeft == attemptsLeft(code)
 }
 
 // requestOf returns the PairingRequest of a used code; nil means that there is none.
@@ -83,11 +83,11 @@ func (r *pairingCodeReconciler) finalize(ctx context.Context, code *v1alpha1.Pai
 		return err
 	}
 	if record != nil {
-		if err := r.records.drop(ctx, record); err != nil {
+		if err := r.records.remove(ctx, record); err != nil {
 			return err
 		}
 	}
-	if err := r.records.dropAll(ctx, client.ObjectKeyFromObject(code), nil); err != nil {
+	if err := r.records.removeAll(ctx, client.ObjectKeyFromObject(code), nil); err != nil {
 		return err
 	}
 	return client.IgnoreNotFound(r.setFinalizer(ctx, code, false))

@@ -36,8 +36,8 @@ type pairingCodeReconciler struct {
 	proofs  Proofs
 	clock   clock.PassiveClock
 	events  events.EventRecorder
-	// failed stores the writes that the next attempts begin with.
-	failed failedWrites
+	// lastFailedWrites stores the writes that the next attempts begin with.
+	lastFailedWrites failedWrites
 }
 
 func setupPairingCode(mgr ctrl.Manager, options Options) error {
@@ -46,7 +46,7 @@ func setupPairingCode(mgr ctrl.Manager, options Options) error {
 			return fmt.Errorf("--advertise-pairing-endpoint: %w", err)
 		}
 	}
-	err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, indexRecordCode, recordCode)
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Secret{}, indexRecordCode, recordCodeKey)
 	if err != nil {
 		return fmt.Errorf("index pairing records: %w", err)
 	}
@@ -65,20 +65,20 @@ func setupPairingCode(mgr ctrl.Manager, options Options) error {
 		clock:  options.Clock,
 		events: mgr.GetEventRecorder("mooring-controller"),
 	}
-	backOff := newBackOff(r, stalledCode(mgr, options.Clock))
+	backOff := newBackOff(r, newStalledCodeReporter(mgr, options.Clock))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("pairingcode").
 		For(&v1alpha1.PairingCode{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(codeOfRecord)).
 		Watches(&v1alpha1.PairingRequest{}, handler.EnqueueRequestsFromMapFunc(codeOfRequest)).
 		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.openCodes), builder.WithPredicates(coverageChanged)).
-		WithOptions(backOff.options(workers)).
+		WithOptions(backOff.options(maxConcurrentReconciles)).
 		Complete(backOff)
 }
 
 func codeOfRecord(_ context.Context, o client.Object) []reconcile.Request {
 	var requests []reconcile.Request
-	for _, code := range recordCode(o) {
+	for _, code := range recordCodeKey(o) {
 		if namespace, name, ok := strings.Cut(code, "/"); ok {
 			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
 		}
@@ -101,7 +101,7 @@ func (r *pairingCodeReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 		if client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, fmt.Errorf("read code %s: %w", key, err)
 		}
-		return ctrl.Result{}, r.records.dropAll(ctx, key.NamespacedName, nil)
+		return ctrl.Result{}, r.records.removeAll(ctx, key.NamespacedName, nil)
 	}
 	switch {
 	case !code.DeletionTimestamp.IsZero():
@@ -111,22 +111,22 @@ func (r *pairingCodeReconciler) Reconcile(ctx context.Context, key ctrl.Request)
 		// event.
 		return ctrl.Result{}, r.setFinalizer(ctx, code, true)
 	case code.Status.Phase == "" || code.Status.Phase == v1alpha1.PairingCodeActive:
-		if refused, _ := codeProven(r.proofs, code); refused != nil {
-			return r.withdraw(ctx, code, refused)
+		if refused, _ := checkCodeProven(r.proofs, code); refused != nil {
+			return r.expireUnproven(ctx, code, refused)
 		}
 	}
 	switch {
 	case code.Status.Phase == "":
-		return r.make(ctx, code)
+		return r.createSecrets(ctx, code)
 	case code.Status.Phase == v1alpha1.PairingCodeActive:
-		return r.follow(ctx, code)
+		return r.updateActive(ctx, code)
 	default:
-		return r.rest(ctx, code)
+		return r.collectGarbage(ctx, code)
 	}
 }
 
-// make creates the Secrets of a new code and opens it.
-func (r *pairingCodeReconciler) make(ctx context.Context, cached *v1alpha1.PairingCode) (ctrl.Result, error) {
+// createSecrets creates the Secrets of a new code and opens it.
+func (r *pairingCodeReconciler) createSecrets(ctx context.Context, cached *v1alpha1.PairingCode) (ctrl.Result, error) {
 	// Recreating the Secrets would change a code that people may have: read the code live.
 	code := &v1alpha1.PairingCode{}
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(cached), code); err != nil {
@@ -135,30 +135,30 @@ func (r *pairingCodeReconciler) make(ctx context.Context, cached *v1alpha1.Pairi
 	if code.UID != cached.UID || code.Status.Phase != "" || !code.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil // an event follows when the cache catches up
 	}
-	if !r.clock.Now().Before(codeExpires(code)) {
-		return r.close(ctx, code, codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired,
+	if !r.clock.Now().Before(codeExpiry(code)) {
+		return r.terminate(ctx, code, codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired,
 			message: "the code expired before its Secrets could be created: create another PairingCode"})
 	}
-	if err := r.secrets.ready(ctx, code.Spec.Method); err != nil {
-		return r.wait(ctx, code, err)
+	if err := r.secrets.checkPrerequisites(ctx, code.Spec.Method); err != nil {
+		return r.reportPending(ctx, code, err)
 	}
-	if err := r.failed.check(ctx, code); err != nil {
+	if err := r.lastFailedWrites.check(ctx, code); err != nil {
 		return ctrl.Result{}, fmt.Errorf("make the secrets of code %s/%s: %w", code.Namespace, code.Name, err)
 	}
-	err := r.makeAndOpen(ctx, code)
-	r.failed.record(code, err)
+	err := r.createAndOpen(ctx, code)
+	r.lastFailedWrites.store(code, err)
 	return ctrl.Result{}, err
 }
 
-// makeAndOpen creates the Secrets and then publishes them in the status.
-func (r *pairingCodeReconciler) makeAndOpen(ctx context.Context, code *v1alpha1.PairingCode) error {
-	lookupID, err := r.secrets.make(ctx, code)
+// createAndOpen creates the Secrets and then publishes them in the status.
+func (r *pairingCodeReconciler) createAndOpen(ctx context.Context, code *v1alpha1.PairingCode) error {
+	lookupID, err := r.secrets.createPair(ctx, code)
 	if err != nil {
 		return fmt.Errorf("make the secrets of code %s/%s: %w", code.Namespace, code.Name, err)
 	}
-	if err := r.open(ctx, code.DeepCopy(), lookupID); err != nil {
+	if err := r.activate(ctx, code.DeepCopy(), lookupID); err != nil {
 		return &failedWriteError{err, func(ctx context.Context, code *v1alpha1.PairingCode) error {
-			r.opened(code, lookupID)
+			r.setActive(code, lookupID)
 			if err := r.client.Status().Update(ctx, code, client.FieldOwner(v1alpha1.FieldManagerController), client.DryRunAll); err != nil {
 				return fmt.Errorf("save status: %w", err)
 			}
@@ -168,70 +168,70 @@ func (r *pairingCodeReconciler) makeAndOpen(ctx context.Context, code *v1alpha1.
 	return nil
 }
 
-// wait reports in the status why the Secrets cannot be created yet.
-func (r *pairingCodeReconciler) wait(ctx context.Context, code *v1alpha1.PairingCode, reason error) (ctrl.Result, error) {
+// reportPending reports in the status why the Secrets cannot be created yet.
+func (r *pairingCodeReconciler) reportPending(ctx context.Context, code *v1alpha1.PairingCode, reason error) (ctrl.Result, error) {
 	var notYet *notYetError
 	if !errors.As(reason, &notYet) {
 		return ctrl.Result{}, reason
 	}
 	before := code.DeepCopy()
 	r.setReady(code, metav1.ConditionFalse, v1alpha1.ReasonSecretsPending, notYet.message)
-	if err := r.save(ctx, before, code, corev1.EventTypeWarning, v1alpha1.ReasonSecretsPending, notYet.message); err != nil {
+	if err := r.saveWithEvent(ctx, before, code, corev1.EventTypeWarning, v1alpha1.ReasonSecretsPending, notYet.message); err != nil {
 		return ctrl.Result{}, err
 	}
-	again := notYet.again
-	if left := codeExpires(code).Sub(r.clock.Now()); again == 0 || again > left {
-		again = max(left, time.Second)
+	requeueAfter := notYet.requeueAfter
+	if remaining := codeExpiry(code).Sub(r.clock.Now()); requeueAfter == 0 || requeueAfter > remaining {
+		requeueAfter = max(remaining, time.Second)
 	}
-	return ctrl.Result{RequeueAfter: again}, nil
+	return ctrl.Result{RequeueAfter: requeueAfter}, nil
 }
 
-// open publishes in the status where to read the code.
-func (r *pairingCodeReconciler) open(ctx context.Context, code *v1alpha1.PairingCode, lookupID string) error {
+// activate publishes in the status where to read the code.
+func (r *pairingCodeReconciler) activate(ctx context.Context, code *v1alpha1.PairingCode, lookupID string) error {
 	before := code.DeepCopy()
-	message := r.opened(code, lookupID)
-	return r.save(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, message)
+	message := r.setActive(code, lookupID)
+	return r.saveWithEvent(ctx, before, code, corev1.EventTypeNormal, v1alpha1.ReasonCodeReady, message)
 }
 
-// opened sets the status of an open code, and returns the message for users.
-func (r *pairingCodeReconciler) opened(code *v1alpha1.PairingCode, lookupID string) (message string) {
-	expires, tries := metav1.NewTime(codeExpires(code)), int32(v1alpha1.MaxPairingTries)
+// setActive sets the status of an open code, and returns the message for users.
+func (r *pairingCodeReconciler) setActive(code *v1alpha1.PairingCode, lookupID string) (message string) {
+	expires, tries := metav1.NewTime(codeExpiry(code)), int32(v1alpha1.MaxPairingTries)
 	code.Status.Phase = v1alpha1.PairingCodeActive
 	code.Status.LookupID = lookupID
 	code.Status.ExpiresTime = &expires
-	code.Status.SecretName = peoplesSecretName(lookupID)
+	code.Status.SecretName = userSecretName(lookupID)
 	code.Status.AttemptsLeft = &tries
 	message = fmt.Sprintf("read the code in Secret %q", code.Status.SecretName)
 	r.setReady(code, metav1.ConditionTrue, v1alpha1.ReasonCodeReady, message)
 	return message
 }
 
-// follow updates the status of an active code until it is terminal.
-func (r *pairingCodeReconciler) follow(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
-	if again, quiet := r.quiet(ctx, code); quiet {
-		return ctrl.Result{RequeueAfter: again}, nil
+// updateActive updates the status of an active code until it is terminal.
+func (r *pairingCodeReconciler) updateActive(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
+	if requeueAfter, unchanged := r.checkUnchanged(ctx, code); unchanged {
+		return ctrl.Result{RequeueAfter: requeueAfter}, nil
 	}
 	record, err := r.recordOf(ctx, code)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	verdict := decideCode(code, record, r.clock.Now())
-	if verdict.dropRecord {
-		if err := r.records.drop(ctx, record); err != nil {
+	if verdict.deleteRecord {
+		if err := r.records.remove(ctx, record); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
 	if verdict.phase != v1alpha1.PairingCodeActive {
-		return r.close(ctx, code, verdict)
+		return r.terminate(ctx, code, verdict)
 	}
 	before := code.DeepCopy()
 	code.Status.AttemptsLeft = &verdict.attemptsLeft
 	_, err = saveStatus(ctx, r.client, before, code)
-	return ctrl.Result{RequeueAfter: verdict.again}, err
+	return ctrl.Result{RequeueAfter: verdict.requeueAfter}, err
 }
 
-// close makes a code terminal.
-func (r *pairingCodeReconciler) close(ctx context.Context, code *v1alpha1.PairingCode, verdict codeVerdict) (ctrl.Result, error) {
+// terminate makes a code terminal.
+func (r *pairingCodeReconciler) terminate(ctx context.Context, code *v1alpha1.PairingCode, verdict codeVerdict) (ctrl.Result, error) {
 	before := code.DeepCopy()
 	code.Status.Phase = verdict.phase
 	code.Status.AttemptsLeft = &verdict.attemptsLeft
@@ -241,7 +241,7 @@ func (r *pairingCodeReconciler) close(ctx context.Context, code *v1alpha1.Pairin
 	if verdict.phase == v1alpha1.PairingCodeBurnt {
 		kind = corev1.EventTypeWarning
 	}
-	return ctrl.Result{}, r.save(ctx, before, code, kind, verdict.reason, verdict.message)
+	return ctrl.Result{}, r.saveWithEvent(ctx, before, code, kind, verdict.reason, verdict.message)
 }
 
 func (r *pairingCodeReconciler) setReady(code *v1alpha1.PairingCode, status metav1.ConditionStatus, reason, message string) {
@@ -250,13 +250,13 @@ func (r *pairingCodeReconciler) setReady(code *v1alpha1.PairingCode, status meta
 	}, r.clock.Now())
 }
 
-// save stores the status, then records an event.
-func (r *pairingCodeReconciler) save(ctx context.Context, before, code *v1alpha1.PairingCode, kind, reason, message string) error {
+// saveWithEvent stores the status, then records an event.
+func (r *pairingCodeReconciler) saveWithEvent(ctx context.Context, before, code *v1alpha1.PairingCode, kind, reason, message string) error {
 	saved, err := saveStatus(ctx, r.client, before, code)
 	if err != nil || !saved {
 		return err
 	}
 	ctrl.LoggerFrom(ctx).Info("code changed", "phase", code.Status.Phase, "reason", reason)
-	announce(r.events, code, kind, reason, message)
+	emitEvent(r.events, code, kind, reason, message)
 	return nil
 }

@@ -12,13 +12,13 @@ import (
 const (
 	// retention is how long terminal codes and requests are kept for users to read.
 	retention = 24 * time.Hour
-	// tryWindow is how long a try may be in flight. A gateway counts a right confirmation as a try
+	// tryInFlightTime is how long a try may be in flight. A gateway counts a right confirmation as a try
 	// first, and gives it back when it consumes the code. A recent third try therefore proves
 	// nothing yet.
-	tryWindow = 2 * time.Second
-	// orphanedUse is how long a record waits for the request of a machine whose gateway died in
+	tryInFlightTime = 2 * time.Second
+	// orphanedUseGrace is how long a record waits for the request of a machine whose gateway died in
 	// between. It counts from the use or the expiry of the code, whichever is later.
-	orphanedUse = time.Hour
+	orphanedUseGrace = time.Hour
 )
 
 // codeVerdict is the decision about an active code.
@@ -28,34 +28,34 @@ type codeVerdict struct {
 	message      string
 	attemptsLeft int32
 	usedBy       string
-	dropRecord   bool          // before the phase is written, so that no gateway disagrees
-	again        time.Duration // requeue delay; 0: an event follows
+	deleteRecord bool          // before the phase is written, so that no gateway disagrees
+	requeueAfter time.Duration // requeue delay; 0: an event follows
 }
 
 // decideCode decides the phase of an active code. record is its live record, or nil.
 func decideCode(code *v1alpha1.PairingCode, record *pairingRecord, now time.Time) codeVerdict {
-	expires := codeExpires(code)
+	expires := codeExpiry(code)
 	if record == nil {
 		return codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired,
 			message: "the password record of the code is gone: create another PairingCode"}
 	}
-	left := int32(max(0, v1alpha1.MaxPairingTries-record.triesUsed))
+	remaining := int32(max(0, v1alpha1.MaxPairingTries-record.triesUsed))
 	if record.consumedBy != "" {
-		return codeVerdict{phase: v1alpha1.PairingCodeUsed, reason: v1alpha1.ReasonCodeUsed, attemptsLeft: left,
+		return codeVerdict{phase: v1alpha1.PairingCodeUsed, reason: v1alpha1.ReasonCodeUsed, attemptsLeft: remaining,
 			usedBy: record.requestName, message: fmt.Sprintf("a machine used the code: see PairingRequest %q", record.requestName)}
 	}
-	if flight := record.written.Add(tryWindow).Sub(now); record.triesUsed > 0 && flight > 0 {
-		return codeVerdict{phase: v1alpha1.PairingCodeActive, again: min(flight, tryWindow), attemptsLeft: attemptsLeft(code)}
+	if inFlight := record.written.Add(tryInFlightTime).Sub(now); record.triesUsed > 0 && inFlight > 0 {
+		return codeVerdict{phase: v1alpha1.PairingCodeActive, requeueAfter: min(inFlight, tryInFlightTime), attemptsLeft: attemptsLeft(code)}
 	}
 	switch {
-	case left == 0:
-		return codeVerdict{phase: v1alpha1.PairingCodeBurnt, reason: v1alpha1.ReasonCodeBurnt, dropRecord: true,
+	case remaining == 0:
+		return codeVerdict{phase: v1alpha1.PairingCodeBurnt, reason: v1alpha1.ReasonCodeBurnt, deleteRecord: true,
 			message: fmt.Sprintf("%d wrong codes were tried: create another PairingCode", v1alpha1.MaxPairingTries)}
 	case !now.Before(expires):
-		return codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired, attemptsLeft: left, dropRecord: true,
+		return codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired, attemptsLeft: remaining, deleteRecord: true,
 			message: fmt.Sprintf("the code was not used within %d seconds: create another PairingCode", code.Spec.TTLSeconds)}
 	default:
-		return codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: left, again: expires.Sub(now)}
+		return codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: remaining, requeueAfter: expires.Sub(now)}
 	}
 }
 
@@ -67,54 +67,54 @@ func attemptsLeft(code *v1alpha1.PairingCode) int32 {
 	return *code.Status.AttemptsLeft
 }
 
-// codeExpires returns the time at which a code stops being valid.
-func codeExpires(code *v1alpha1.PairingCode) time.Time {
+// codeExpiry returns the time at which a code stops being valid.
+func codeExpiry(code *v1alpha1.PairingCode) time.Time {
 	return code.CreationTimestamp.Add(time.Duration(code.Spec.TTLSeconds) * time.Second)
 }
 
-// codeRest is the cleanup that a terminal code still needs.
-type codeRest struct {
-	dropRecord bool
-	delete     bool
-	again      time.Duration
+// codeCleanup is the cleanup that a terminal code still needs.
+type codeCleanup struct {
+	deleteRecord bool
+	delete       bool
+	requeueAfter time.Duration
 }
 
-// decideRest decides when the record and the object of a terminal code are deleted. record and
+// decideCleanup decides when the record and the object of a terminal code are deleted. record and
 // request are nil if they do not exist. The record of a used code is needed until the request is
 // terminal.
-func decideRest(code *v1alpha1.PairingCode, record *pairingRecord, request *v1alpha1.PairingRequest, now time.Time) codeRest {
-	if code.Status.Phase == v1alpha1.PairingCodeUsed && !useIsOver(code, record, request, now) {
+func decideCleanup(code *v1alpha1.PairingCode, record *pairingRecord, request *v1alpha1.PairingRequest, now time.Time) codeCleanup {
+	if code.Status.Phase == v1alpha1.PairingCodeUsed && !useEnded(code, record, request, now) {
 		if request == nil {
-			return codeRest{again: orphanedUse / 4}
+			return codeCleanup{requeueAfter: orphanedUseGrace / 4}
 		}
-		return codeRest{} // an event of the request follows
+		return codeCleanup{} // an event of the request follows
 	}
-	rest := codeRest{dropRecord: record != nil}
-	if keep := codeEnded(code).Add(retention).Sub(now); keep > 0 {
-		rest.again = keep
-		return rest
+	cleanup := codeCleanup{deleteRecord: record != nil}
+	if keep := codeEndTime(code).Add(retention).Sub(now); keep > 0 {
+		cleanup.requeueAfter = keep
+		return cleanup
 	}
-	rest.delete = true
-	return rest
+	cleanup.delete = true
+	return cleanup
 }
 
-func useIsOver(code *v1alpha1.PairingCode, record *pairingRecord, request *v1alpha1.PairingRequest, now time.Time) bool {
+func useEnded(code *v1alpha1.PairingCode, record *pairingRecord, request *v1alpha1.PairingRequest, now time.Time) bool {
 	switch {
 	case request != nil:
 		return requestTerminal(request.Status.Phase)
 	case record == nil:
 		return true
 	default:
-		since := codeExpires(code)
+		since := codeExpiry(code)
 		if record.written.After(since) {
 			since = record.written
 		}
-		return now.After(since.Add(orphanedUse))
+		return now.After(since.Add(orphanedUseGrace))
 	}
 }
 
-// codeEnded returns the time at which the code became terminal.
-func codeEnded(code *v1alpha1.PairingCode) time.Time {
+// codeEndTime returns the time at which the code became terminal.
+func codeEndTime(code *v1alpha1.PairingCode) time.Time {
 	return endedAt(code.Status.Conditions, v1alpha1.ConditionReady, code.CreationTimestamp)
 }
 

@@ -29,19 +29,19 @@ func TestDecideCode(t *testing.T) {
 	}{
 		"an untouched code is active until it expires": {
 			record: &pairingRecord{written: start}, after: time.Minute,
-			want: codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: 3, again: 9 * time.Minute},
+			want: codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: 3, requeueAfter: 9 * time.Minute},
 		},
 		"a settled wrong guess is counted": {
 			record: &pairingRecord{triesUsed: 1, written: start}, after: time.Minute,
-			want: codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: 2, again: 9 * time.Minute},
+			want: codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: 2, requeueAfter: 9 * time.Minute},
 		},
 		"a guess in flight is not counted yet": {
 			record: &pairingRecord{triesUsed: 3, written: start.Add(time.Minute)}, after: time.Minute + 500*time.Millisecond,
-			want: codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: 3, again: 1500 * time.Millisecond},
+			want: codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: 3, requeueAfter: 1500 * time.Millisecond},
 		},
 		"a third wrong guess burns the code": {
-			record: &pairingRecord{triesUsed: 3, written: start.Add(time.Minute)}, after: time.Minute + tryWindow,
-			want: codeVerdict{phase: v1alpha1.PairingCodeBurnt, reason: v1alpha1.ReasonCodeBurnt, dropRecord: true},
+			record: &pairingRecord{triesUsed: 3, written: start.Add(time.Minute)}, after: time.Minute + tryInFlightTime,
+			want: codeVerdict{phase: v1alpha1.PairingCodeBurnt, reason: v1alpha1.ReasonCodeBurnt, deleteRecord: true},
 		},
 		"a right third guess uses the code": {
 			record: &pairingRecord{triesUsed: 2, consumedBy: "key", requestName: "box", written: start.Add(time.Minute)}, after: time.Hour,
@@ -49,11 +49,11 @@ func TestDecideCode(t *testing.T) {
 		},
 		"a code that nobody used expires": {
 			record: &pairingRecord{triesUsed: 1, written: start}, after: 10 * time.Minute,
-			want: codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired, attemptsLeft: 2, dropRecord: true},
+			want: codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: v1alpha1.ReasonCodeExpired, attemptsLeft: 2, deleteRecord: true},
 		},
 		"a guess begun before the end may still be right": {
 			record: &pairingRecord{triesUsed: 1, written: start.Add(10 * time.Minute)}, after: 10*time.Minute + time.Second,
-			want: codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: 3, again: time.Second},
+			want: codeVerdict{phase: v1alpha1.PairingCodeActive, attemptsLeft: 3, requeueAfter: time.Second},
 		},
 		"a code without its record is over": {
 			after: time.Minute,
@@ -84,26 +84,26 @@ func TestDecideRest(t *testing.T) {
 		record  *pairingRecord
 		request *v1alpha1.PairingRequest
 		after   time.Duration
-		want    codeRest
+		want    codeCleanup
 	}{
 		"a used code keeps its record while its request is open": {
-			v1alpha1.PairingCodeUsed, record, request(v1alpha1.PairingRequestApproved), 48 * time.Hour, codeRest{},
+			v1alpha1.PairingCodeUsed, record, request(v1alpha1.PairingRequestApproved), 48 * time.Hour, codeCleanup{},
 		},
 		"a used code drops its record when its request is terminal": {
-			v1alpha1.PairingCodeUsed, record, request(v1alpha1.PairingRequestDenied), time.Hour, codeRest{dropRecord: true, again: 23 * time.Hour},
+			v1alpha1.PairingCodeUsed, record, request(v1alpha1.PairingRequestDenied), time.Hour, codeCleanup{deleteRecord: true, requeueAfter: 23 * time.Hour},
 		},
 		"a used code waits for a request that a gateway still has to make": {
-			v1alpha1.PairingCodeUsed, record, nil, time.Minute, codeRest{again: orphanedUse / 4},
+			v1alpha1.PairingCodeUsed, record, nil, time.Minute, codeCleanup{requeueAfter: orphanedUseGrace / 4},
 		},
 		"a used code does not wait for that forever": {
-			v1alpha1.PairingCodeUsed, record, nil, 10*time.Minute + orphanedUse + time.Second,
-			codeRest{dropRecord: true, again: retention - 10*time.Minute - orphanedUse - time.Second},
+			v1alpha1.PairingCodeUsed, record, nil, 10*time.Minute + orphanedUseGrace + time.Second,
+			codeCleanup{deleteRecord: true, requeueAfter: retention - 10*time.Minute - orphanedUseGrace - time.Second},
 		},
 		"a terminal code is kept for a day": {
-			v1alpha1.PairingCodeBurnt, nil, nil, time.Hour, codeRest{again: 23 * time.Hour},
+			v1alpha1.PairingCodeBurnt, nil, nil, time.Hour, codeCleanup{requeueAfter: 23 * time.Hour},
 		},
 		"a terminal code goes after a day": {
-			v1alpha1.PairingCodeExpired, nil, nil, 24 * time.Hour, codeRest{delete: true},
+			v1alpha1.PairingCodeExpired, nil, nil, 24 * time.Hour, codeCleanup{delete: true},
 		},
 	}
 	for name, test := range tests {
@@ -111,8 +111,8 @@ func TestDecideRest(t *testing.T) {
 			code := activeCode()
 			code.Status.Phase = test.phase
 			setCondition(&code.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}, start)
-			got := decideRest(code, test.record, test.request, start.Add(test.after))
-			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(codeRest{})); diff != "" {
+			got := decideCleanup(code, test.record, test.request, start.Add(test.after))
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(codeCleanup{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -10,22 +10,22 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// withdraw expires a code that no proof covers, before a machine uses it. A code that a machine
+// expireUnproven expires a code that no proof covers, before a machine uses it. A code that a machine
 // already used ends as Used; its request is refused.
-func (r *pairingCodeReconciler) withdraw(ctx context.Context, code *v1alpha1.PairingCode, why *refusal) (ctrl.Result, error) {
+func (r *pairingCodeReconciler) expireUnproven(ctx context.Context, code *v1alpha1.PairingCode, reason *conditionReason) (ctrl.Result, error) {
 	record, err := r.recordOf(ctx, code)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if record != nil && record.consumedBy != "" {
-		return r.follow(ctx, code)
+		return r.updateActive(ctx, code)
 	}
 	if record != nil {
-		if err := r.records.drop(ctx, record); err != nil {
+		if err := r.records.remove(ctx, record); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
-	return r.close(ctx, code, codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: why.reason, message: why.message})
+	return r.terminate(ctx, code, codeVerdict{phase: v1alpha1.PairingCodeExpired, reason: reason.reason, message: reason.message})
 }
 
 // openCodes returns requests for the codes that a machine may still use.

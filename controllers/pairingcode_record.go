@@ -61,8 +61,8 @@ func (r *pairingRecord) belongsTo(code *v1alpha1.PairingCode) bool {
 	return r.codeUID == code.UID && r.code == client.ObjectKeyFromObject(code)
 }
 
-// touched reports whether a machine has tried the code.
-func (r *pairingRecord) touched() bool { return r.triesUsed > 0 || r.consumedBy != "" }
+// wasTried reports whether a machine has tried the code.
+func (r *pairingRecord) wasTried() bool { return r.triesUsed > 0 || r.consumedBy != "" }
 
 // pairingRecords accesses the password records in the pairing namespace.
 type pairingRecords struct {
@@ -90,8 +90,8 @@ func (s pairingRecords) get(ctx context.Context, lookupID string) (*pairingRecor
 	return parseRecord(secret), nil
 }
 
-// of lists from the cache the records that were created for codes of this name.
-func (s pairingRecords) of(ctx context.Context, code types.NamespacedName) ([]*pairingRecord, error) {
+// listFor lists from the cache the records that were created for codes of this name.
+func (s pairingRecords) listFor(ctx context.Context, code types.NamespacedName) ([]*pairingRecord, error) {
 	var list corev1.SecretList
 	err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.MatchingFields{indexRecordCode: code.String()})
 	if err != nil {
@@ -104,8 +104,8 @@ func (s pairingRecords) of(ctx context.Context, code types.NamespacedName) ([]*p
 	return records, nil
 }
 
-// drop deletes the record as it was read: a conflict means that a gateway has changed it since.
-func (s pairingRecords) drop(ctx context.Context, record *pairingRecord) error {
+// remove deletes the record as it was read: a conflict means that a gateway has changed it since.
+func (s pairingRecords) remove(ctx context.Context, record *pairingRecord) error {
 	uid, version := record.secret.UID, record.secret.ResourceVersion
 	err := s.client.Delete(ctx, record.secret, client.Preconditions{UID: &uid, ResourceVersion: &version})
 	if client.IgnoreNotFound(err) != nil {
@@ -114,9 +114,9 @@ func (s pairingRecords) drop(ctx context.Context, record *pairingRecord) error {
 	return nil
 }
 
-// dropAll deletes all records for codes of this name, except those that keep accepts.
-func (s pairingRecords) dropAll(ctx context.Context, code types.NamespacedName, keep func(*pairingRecord) bool) error {
-	records, err := s.of(ctx, code)
+// removeAll deletes all records for codes of this name, except those that keep accepts.
+func (s pairingRecords) removeAll(ctx context.Context, code types.NamespacedName, keep func(*pairingRecord) bool) error {
+	records, err := s.listFor(ctx, code)
 	if err != nil {
 		return err
 	}
@@ -124,15 +124,15 @@ func (s pairingRecords) dropAll(ctx context.Context, code types.NamespacedName, 
 		if keep != nil && keep(record) {
 			continue
 		}
-		if err := s.drop(ctx, record); err != nil {
+		if err := s.remove(ctx, record); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// recordCode returns the index value of a record for indexRecordCode.
-func recordCode(o client.Object) []string {
+// recordCodeKey returns the index value of a record for indexRecordCode.
+func recordCodeKey(o client.Object) []string {
 	secret, ok := o.(*corev1.Secret)
 	if !ok || secret.Type != v1alpha1.SecretTypePairingRecord {
 		return nil

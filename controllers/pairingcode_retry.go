@@ -17,7 +17,7 @@ type dryRun func(ctx context.Context, code *v1alpha1.PairingCode) error
 // failedWriteError is the error of a write that follows other writes.
 type failedWriteError struct {
 	error
-	again dryRun
+	dryRun dryRun
 }
 
 func (e *failedWriteError) Unwrap() error { return e.error }
@@ -26,36 +26,36 @@ func (e *failedWriteError) Unwrap() error { return e.error }
 // code repeats all its writes. The next attempt therefore begins with a dry run of the stored
 // write: while it is refused, nothing is written.
 type failedWrites struct {
-	mu    sync.Mutex
-	again map[types.UID]dryRun
+	mu      sync.Mutex
+	dryRuns map[types.UID]dryRun
 }
 
 // check returns an error while the write that failed last would still fail.
 func (f *failedWrites) check(ctx context.Context, code *v1alpha1.PairingCode) error {
 	f.mu.Lock()
-	again := f.again[code.UID]
+	retry := f.dryRuns[code.UID]
 	f.mu.Unlock()
-	if again == nil {
+	if retry == nil {
 		return nil
 	}
-	err := again(ctx, code.DeepCopy())
+	err := retry(ctx, code.DeepCopy())
 	if apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
 		return nil
 	}
 	return err
 }
 
-// record stores the write that caused an error, or clears the stored write.
-func (f *failedWrites) record(code *v1alpha1.PairingCode, err error) {
+// store stores the write that caused an error, or clears the stored write.
+func (f *failedWrites) store(code *v1alpha1.PairingCode, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	failed := (*failedWriteError)(nil)
 	if !errors.As(err, &failed) {
-		delete(f.again, code.UID)
+		delete(f.dryRuns, code.UID)
 		return
 	}
-	if f.again == nil {
-		f.again = map[types.UID]dryRun{}
+	if f.dryRuns == nil {
+		f.dryRuns = map[types.UID]dryRun{}
 	}
-	f.again[code.UID] = failed.again
+	f.dryRuns[code.UID] = failed.dryRun
 }

@@ -29,8 +29,8 @@ const lookupDraws = 16
 
 // notYetError explains why the Secrets of a code cannot be created now; its text is for users.
 type notYetError struct {
-	message string
-	again   time.Duration // 0: not before the controller is restarted with other flags
+	message      string
+	requeueAfter time.Duration // 0: not before the controller is restarted with other flags
 }
 
 func (e *notYetError) Error() string { return e.message }
@@ -44,27 +44,27 @@ type codeSecrets struct {
 	serverCA func(context.Context) (identity.Bundle, error)
 }
 
-// make creates the record and then the Secret for people, and returns the lookup id. If an earlier
+// createPair creates the record and then the Secret for people, and returns the lookup id. If an earlier
 // attempt failed in between, the pair gets a new password, because the old password was never
 // published. A record that a machine already used proves that the pair is complete.
-func (s codeSecrets) make(ctx context.Context, code *v1alpha1.PairingCode) (lookupID string, err error) {
-	password, err := s.draw(code.Spec.Method)
+func (s codeSecrets) createPair(ctx context.Context, code *v1alpha1.PairingCode) (lookupID string, err error) {
+	password, err := s.newPassword(code.Spec.Method)
 	if err != nil {
 		return "", err
 	}
-	lookupID, whole, err := s.makeRecord(ctx, code, password)
-	if err != nil || whole {
+	lookupID, complete, err := s.createRecord(ctx, code, password)
+	if err != nil || complete {
 		return lookupID, err
 	}
-	data, err := s.forPeople(ctx, code.Spec.Method, lookupID, password)
+	data, err := s.userSecretData(ctx, code.Spec.Method, lookupID, password)
 	if err != nil {
 		return "", err
 	}
-	return lookupID, s.makePeoples(ctx, code, lookupID, data)
+	return lookupID, s.createUserSecret(ctx, code, lookupID, data)
 }
 
-// ready returns an error if no attempt to create the Secrets can succeed now.
-func (s codeSecrets) ready(ctx context.Context, method v1alpha1.PairingMethod) error {
+// checkPrerequisites returns an error if no attempt to create the Secrets can succeed now.
+func (s codeSecrets) checkPrerequisites(ctx context.Context, method v1alpha1.PairingMethod) error {
 	if method != v1alpha1.PairingMethodQR {
 		return nil
 	}
@@ -73,22 +73,22 @@ func (s codeSecrets) ready(ctx context.Context, method v1alpha1.PairingMethod) e
 	}
 	if _, err := s.serverCA(ctx); err != nil {
 		if errors.Is(err, errTrustPending) {
-			return &notYetError{message: "a QR code needs the server CA, which is not known yet: " + err.Error(), again: time.Second}
+			return &notYetError{message: "a QR code needs the server CA, which is not known yet: " + err.Error(), requeueAfter: time.Second}
 		}
 		return err
 	}
 	return nil
 }
 
-func (s codeSecrets) draw(method v1alpha1.PairingMethod) (string, error) {
+func (s codeSecrets) newPassword(method v1alpha1.PairingMethod) (string, error) {
 	if method == v1alpha1.PairingMethodQR {
 		return pairing.NewQRSecret(s.rand)
 	}
 	return pairing.NewPIN(s.rand)
 }
 
-// makeRecord finds a lookup id that no other code has and stores the password under it.
-func (s codeSecrets) makeRecord(ctx context.Context, code *v1alpha1.PairingCode, password string) (lookupID string, whole bool, err error) {
+// createRecord finds a lookup id that no other code has and stores the password under it.
+func (s codeSecrets) createRecord(ctx context.Context, code *v1alpha1.PairingCode, password string) (lookupID string, complete bool, err error) {
 	for attempt := range lookupDraws {
 		lookupID, err := lookupIDOf(code.UID, attempt)
 		if err != nil {
@@ -99,16 +99,16 @@ func (s codeSecrets) makeRecord(ctx context.Context, code *v1alpha1.PairingCode,
 		case err != nil:
 			return "", false, err
 		case existing == nil:
-			return lookupID, false, s.create(ctx, s.record(code, lookupID, password))
+			return lookupID, false, s.createSecret(ctx, s.newRecord(code, lookupID, password))
 		case !existing.belongsTo(code):
 			continue
-		case existing.touched():
+		case existing.wasTried():
 			return lookupID, true, nil
 		default:
 			// The update carries the version that was read: a gateway may be using the record at
 			// this moment.
 			secret := existing.secret.DeepCopy()
-			maps.Copy(secret.Data, s.record(code, lookupID, password).Data)
+			maps.Copy(secret.Data, s.newRecord(code, lookupID, password).Data)
 			if err := s.client.Update(ctx, secret, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 				return "", false, fmt.Errorf("renew pairing record %s: %w", secret.Name, err)
 			}
@@ -125,7 +125,7 @@ func lookupIDOf(uid types.UID, attempt int) (string, error) {
 	return pairing.NewLookupID(bytes.NewReader(sum[:]))
 }
 
-func (s codeSecrets) record(code *v1alpha1.PairingCode, lookupID, password string) *corev1.Secret {
+func (s codeSecrets) newRecord(code *v1alpha1.PairingCode, lookupID, password string) *corev1.Secret {
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: s.records.namespace,
@@ -140,13 +140,13 @@ func (s codeSecrets) record(code *v1alpha1.PairingCode, lookupID, password strin
 			v1alpha1.RecordKeyCodeUID:   []byte(code.UID),
 			v1alpha1.RecordKeyMethod:    []byte(code.Spec.Method),
 			v1alpha1.RecordKeyTriesUsed: []byte("0"),
-			v1alpha1.RecordKeyExpires:   []byte(codeExpires(code).UTC().Format(time.RFC3339)),
+			v1alpha1.RecordKeyExpires:   []byte(codeExpiry(code).UTC().Format(time.RFC3339)),
 		},
 	}
 }
 
-// forPeople returns the content of the Secret for people.
-func (s codeSecrets) forPeople(ctx context.Context, method v1alpha1.PairingMethod, lookupID, password string) (map[string][]byte, error) {
+// userSecretData returns the content of the Secret for people.
+func (s codeSecrets) userSecretData(ctx context.Context, method v1alpha1.PairingMethod, lookupID, password string) (map[string][]byte, error) {
 	data := map[string][]byte{}
 	if s.endpoint != "" {
 		data[v1alpha1.SecretKeyAddress] = []byte(s.endpoint)
@@ -166,29 +166,29 @@ func (s codeSecrets) forPeople(ctx context.Context, method v1alpha1.PairingMetho
 	return data, nil
 }
 
-// makePeoples stores the Secret for people. The controller cannot read it, so it deletes and
+// createUserSecret stores the Secret for people. The controller cannot read it, so it deletes and
 // recreates an existing one, which is left from an attempt whose password is lost.
-func (s codeSecrets) makePeoples(ctx context.Context, code *v1alpha1.PairingCode, lookupID string, data map[string][]byte) error {
+func (s codeSecrets) createUserSecret(ctx context.Context, code *v1alpha1.PairingCode, lookupID string, data map[string][]byte) error {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:       code.Namespace,
-			Name:            peoplesSecretName(lookupID),
+			Name:            userSecretName(lookupID),
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(code, v1alpha1.GroupVersion.WithKind("PairingCode"))},
 		},
 		Type: v1alpha1.SecretTypePairingCode,
 		Data: data,
 	}
-	err := s.create(ctx, secret)
+	err := s.createSecret(ctx, secret)
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	if err := s.delete(ctx, secret); err != nil {
+	if err := s.deleteSecret(ctx, secret); err != nil {
 		return err
 	}
-	return s.create(ctx, secret)
+	return s.createSecret(ctx, secret)
 }
 
-func (s codeSecrets) create(ctx context.Context, secret *corev1.Secret) error {
+func (s codeSecrets) createSecret(ctx context.Context, secret *corev1.Secret) error {
 	write := func(ctx context.Context, object client.Object, options ...client.CreateOption) error {
 		if err := s.client.Create(ctx, object, append(options, client.FieldOwner(v1alpha1.FieldManagerController))...); err != nil {
 			return fmt.Errorf("create secret %s/%s: %w", secret.Namespace, secret.Name, err)
@@ -203,7 +203,7 @@ func (s codeSecrets) create(ctx context.Context, secret *corev1.Secret) error {
 	return nil
 }
 
-func (s codeSecrets) delete(ctx context.Context, secret *corev1.Secret) error {
+func (s codeSecrets) deleteSecret(ctx context.Context, secret *corev1.Secret) error {
 	write := func(ctx context.Context, options ...client.DeleteOption) error {
 		if err := s.client.Delete(ctx, secret.DeepCopy(), options...); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete the outdated secret %s/%s: %w", secret.Namespace, secret.Name, err)
@@ -216,7 +216,7 @@ func (s codeSecrets) delete(ctx context.Context, secret *corev1.Secret) error {
 	return nil
 }
 
-// peoplesSecretName returns a name that is short whatever the name of the code.
-func peoplesSecretName(lookupID string) string {
+// userSecretName returns a name that is short whatever the name of the code.
+func userSecretName(lookupID string) string {
 	return "pairing-code-" + strings.ToLower(lookupID)
 }

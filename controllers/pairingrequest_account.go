@@ -17,13 +17,13 @@ import (
 	"github.com/mooring-dev/mooring/internal/serviceaccount"
 )
 
-// tokenGrace is how long a token waits for its request, about its own lifetime; older tokens are
+// tokenMaxAge is how long a token waits for its request, about its own lifetime; older tokens are
 // deleted.
-const tokenGrace = time.Hour
+const tokenMaxAge = time.Hour
 
-// accounts checks requests of method ServiceAccount. It trusts no gateway: it reviews the stored
+// accountChecker checks requests of method ServiceAccount. It trusts no gateway: it reviews the stored
 // token again, and only the token's account and node and the rules count.
-type accounts struct {
+type accountChecker struct {
 	client                            client.Client
 	live                              client.Reader
 	systemNamespace, pairingNamespace string
@@ -31,8 +31,8 @@ type accounts struct {
 	clock                             clock.PassiveClock
 }
 
-func newAccounts(mgr ctrl.Manager, options Options) accounts {
-	return accounts{
+func newAccountChecker(mgr ctrl.Manager, options Options) accountChecker {
+	return accountChecker{
 		client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: options.Clock,
 		systemNamespace: options.SystemNamespace, pairingNamespace: options.PairingNamespace,
 		audience: cmp.Or(options.ServiceAccountAudience, serviceaccount.DefaultAudience),
@@ -42,29 +42,29 @@ func newAccounts(mgr ctrl.Manager, options Options) accounts {
 // check reviews the token of a new request. Later it checks only the rule: the phase, which only
 // the controller writes, shows that the token was valid. It returns the rule as the PairingCode
 // that it stands for, so that the further steps are the same for every request.
-func (a accounts) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *refusal, error) {
-	said := request.Spec.ServiceAccount
-	if said == nil {
-		return nil, refuse(v1alpha1.ReasonServiceAccountRefused, "the request names no ServiceAccount"), nil
+func (a accountChecker) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *conditionReason, error) {
+	account := request.Spec.ServiceAccount
+	if account == nil {
+		return nil, newReason(v1alpha1.ReasonServiceAccountRefused, "the request names no ServiceAccount"), nil
 	}
-	if said.NodeUID == "" {
-		return nil, refuse(v1alpha1.ReasonServiceAccountRefused,
+	if account.NodeUID == "" {
+		return nil, newReason(v1alpha1.ReasonServiceAccountRefused,
 			"the request lacks the UID of its core node: update the CRDs and the gateways to the version of the controller"), nil
 	}
-	holder := serviceaccount.Holder{Namespace: said.Namespace, Name: said.Name, Node: said.Node, NodeUID: said.NodeUID}
+	holder := serviceaccount.Holder{Namespace: account.Namespace, Name: account.Name, Node: account.Node, NodeUID: account.NodeUID}
 	if request.Status.Phase == "" {
 		reviewed, err := a.review(ctx, request)
 		if err != nil {
-			return refusedAccount(err)
+			return reasonFromError(err)
 		}
 		if reviewed != holder {
-			return nil, refuse(v1alpha1.ReasonServiceAccountRefused,
+			return nil, newReason(v1alpha1.ReasonServiceAccountRefused,
 				"the token is of ServiceAccount %s on node %q, UID %s: do not trust the gateway that wrote this request", reviewed, reviewed.Node, reviewed.NodeUID), nil
 		}
 	}
 	rule, err := serviceaccount.RuleFor(ctx, a.live, a.systemNamespace, holder)
 	if err != nil {
-		return refusedAccount(err)
+		return reasonFromError(err)
 	}
 	refused := checkAccount(request, holder, rule)
 	return &v1alpha1.PairingCode{
@@ -74,46 +74,46 @@ func (a accounts) check(ctx context.Context, request *v1alpha1.PairingRequest) (
 }
 
 // checkAccount compares a request with the rule for its account and with the node of its token.
-func checkAccount(request *v1alpha1.PairingRequest, holder serviceaccount.Holder, rule serviceaccount.Rule) *refusal {
+func checkAccount(request *v1alpha1.PairingRequest, holder serviceaccount.Holder, rule serviceaccount.Rule) *conditionReason {
 	name, err := rule.NodeName(holder.Node)
 	switch {
 	case err != nil:
-		return refuse(v1alpha1.ReasonServiceAccountRefused, "%v", err)
+		return newReason(v1alpha1.ReasonServiceAccountRefused, "%v", err)
 	case rule.Fleet != request.Namespace:
-		return refuse(v1alpha1.ReasonServiceAccountRefused, "rule %s admits ServiceAccount %s to fleet %q, not to this one", rule.Key, holder, rule.Fleet)
+		return newReason(v1alpha1.ReasonServiceAccountRefused, "rule %s admits ServiceAccount %s to fleet %q, not to this one", rule.Key, holder, rule.Fleet)
 	case name != request.Spec.NodeName:
-		return refuse(v1alpha1.ReasonServiceAccountRefused, "the token is bound to node %q, so the Node must be %q", holder.Node, name)
+		return newReason(v1alpha1.ReasonServiceAccountRefused, "the token is bound to node %q, so the Node must be %q", holder.Node, name)
 	default:
 		return nil
 	}
 }
 
-// refusedAccount ends a check with a refusal for users, or with an error that may be temporary.
-func refusedAccount(err error) (*v1alpha1.PairingCode, *refusal, error) {
-	if said := (*serviceaccount.RefusedError)(nil); errors.As(err, &said) {
-		return nil, refuse(v1alpha1.ReasonServiceAccountRefused, "%s", said.Text), nil
+// reasonFromError ends a check with a refusal for users, or with an error that may be temporary.
+func reasonFromError(err error) (*v1alpha1.PairingCode, *conditionReason, error) {
+	if refusedErr := (*serviceaccount.RefusedError)(nil); errors.As(err, &refusedErr) {
+		return nil, newReason(v1alpha1.ReasonServiceAccountRefused, "%s", refusedErr.Text), nil
 	}
 	return nil, nil, err
 }
 
-func (a accounts) review(ctx context.Context, request *v1alpha1.PairingRequest) (serviceaccount.Holder, error) {
-	left := &corev1.Secret{}
-	err := a.live.Get(ctx, a.tokenKey(request), left)
+func (a accountChecker) review(ctx context.Context, request *v1alpha1.PairingRequest) (serviceaccount.Holder, error) {
+	secret := &corev1.Secret{}
+	err := a.live.Get(ctx, a.tokenKey(request), secret)
 	if client.IgnoreNotFound(err) != nil {
 		return serviceaccount.Holder{}, fmt.Errorf("read the token of request %s/%s: %w", request.Namespace, request.Name, err)
 	}
-	if err != nil || left.Type != v1alpha1.SecretTypeServiceAccountToken {
+	if err != nil || secret.Type != v1alpha1.SecretTypeServiceAccountToken {
 		return serviceaccount.Holder{}, &serviceaccount.RefusedError{Text: "there is no token behind this request, or it waited too long: start the agent again"}
 	}
-	return serviceaccount.Review(ctx, a.client, string(left.Data[v1alpha1.TokenKey]), a.audience)
+	return serviceaccount.Review(ctx, a.client, string(secret.Data[v1alpha1.TokenKey]), a.audience)
 }
 
-func (a accounts) tokenKey(request *v1alpha1.PairingRequest) client.ObjectKey {
+func (a accountChecker) tokenKey(request *v1alpha1.PairingRequest) client.ObjectKey {
 	return client.ObjectKey{Namespace: a.pairingNamespace, Name: v1alpha1.TokenSecretName(request.Namespace, request.Name)}
 }
 
-// clean deletes the token of a request that was checked, and tokens whose request never arrived.
-func (a accounts) clean(ctx context.Context, request *v1alpha1.PairingRequest) error {
+// deleteTokens deletes the token of a request that was checked, and tokens whose request never arrived.
+func (a accountChecker) deleteTokens(ctx context.Context, request *v1alpha1.PairingRequest) error {
 	if request.Spec.Method != v1alpha1.PairingMethodServiceAccount || (request.Status.Phase == "" && request.DeletionTimestamp.IsZero()) {
 		return nil
 	}
@@ -124,7 +124,7 @@ func (a accounts) clean(ctx context.Context, request *v1alpha1.PairingRequest) e
 	own := a.tokenKey(request).Name
 	for i := range list.Items {
 		secret := &list.Items[i]
-		old := a.clock.Now().Sub(secret.CreationTimestamp.Time) > tokenGrace
+		old := a.clock.Now().Sub(secret.CreationTimestamp.Time) > tokenMaxAge
 		if secret.Type != v1alpha1.SecretTypeServiceAccountToken || (secret.Name != own && !old) {
 			continue
 		}

@@ -11,56 +11,56 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// refusal explains why a request is refused for good: a condition reason and a text for users. nil
+// conditionReason explains why a request is refused for good: a condition reason and a text for users. nil
 // means that there is no objection.
-type refusal struct{ reason, message string }
+type conditionReason struct{ reason, message string }
 
-func refuse(reason, format string, args ...any) *refusal {
-	return &refusal{reason: reason, message: fmt.Sprintf(format, args...)}
+func newReason(reason, format string, args ...any) *conditionReason {
+	return &conditionReason{reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
 // checkKey recomputes the fingerprint and the verification code of the key: people compare the
 // result.
-func checkKey(spec v1alpha1.PairingRequestSpec) *refusal {
+func checkKey(spec v1alpha1.PairingRequestSpec) *conditionReason {
 	key, err := identity.ParsePublicKeyPEM([]byte(spec.PublicKey))
 	if err != nil {
-		return refuse(v1alpha1.ReasonKeyMismatch, "publicKey is not a key a machine may have: %v", err)
+		return newReason(v1alpha1.ReasonKeyMismatch, "publicKey is not a key a machine may have: %v", err)
 	}
 	fingerprint, err := identity.FingerprintSPKI(key)
 	if err != nil || fingerprint != spec.PublicKeySHA256 {
-		return refuse(v1alpha1.ReasonKeyMismatch, "publicKeySHA256 is not the fingerprint of publicKey: do not trust the gateway that wrote this request")
+		return newReason(v1alpha1.ReasonKeyMismatch, "publicKeySHA256 is not the fingerprint of publicKey: do not trust the gateway that wrote this request")
 	}
 	if pairing.VerificationCode(fingerprint) != spec.VerificationCode {
-		return refuse(v1alpha1.ReasonKeyMismatch, "verificationCode does not belong to publicKey: do not trust the gateway that wrote this request")
+		return newReason(v1alpha1.ReasonKeyMismatch, "verificationCode does not belong to publicKey: do not trust the gateway that wrote this request")
 	}
 	return nil
 }
 
 // checkCode compares a request with the code that it names and with the record that a gateway bound
 // to its key. Both were read live; nil means that the object does not exist.
-func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, record *pairingRecord) *refusal {
+func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, record *pairingRecord) *conditionReason {
 	spec := request.Spec
 	switch {
 	case code == nil || !code.DeletionTimestamp.IsZero():
-		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q does not exist any more: pair the machine again with a new code", spec.CodeName)
+		return newReason(v1alpha1.ReasonCodeNotFound, "PairingCode %q does not exist any more: pair the machine again with a new code", spec.CodeName)
 	case code.Status.Phase == v1alpha1.PairingCodeExpired || code.Status.Phase == v1alpha1.PairingCodeBurnt:
 		// The phase is set only after the record was deleted unused: a record that still exists was
 		// held back.
-		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q is %s and no machine used it: pair the machine again with a new code", spec.CodeName, code.Status.Phase)
+		return newReason(v1alpha1.ReasonCodeNotFound, "PairingCode %q is %s and no machine used it: pair the machine again with a new code", spec.CodeName, code.Status.Phase)
 	case record == nil || !record.belongsTo(code) || !record.secret.DeletionTimestamp.IsZero():
-		return refuse(v1alpha1.ReasonCodeNotFound, "PairingCode %q has no password record: pair the machine again with a new code", spec.CodeName)
+		return newReason(v1alpha1.ReasonCodeNotFound, "PairingCode %q has no password record: pair the machine again with a new code", spec.CodeName)
 	case record.consumedBy == "" || record.consumedBy != spec.PublicKeySHA256 || record.requestName != request.Name:
-		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q was not used by this key for this request", spec.CodeName)
+		return newReason(v1alpha1.ReasonCodeMismatch, "PairingCode %q was not used by this key for this request", spec.CodeName)
 	case code.Status.UsedBy != "" && code.Status.UsedBy != request.Name:
 		// A policy guards the record. No policy guards this status; only the controller may write
 		// it.
-		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q was used for PairingRequest %q", spec.CodeName, code.Status.UsedBy)
+		return newReason(v1alpha1.ReasonCodeMismatch, "PairingCode %q was used for PairingRequest %q", spec.CodeName, code.Status.UsedBy)
 	case code.Spec.Method != spec.Method || record.method != spec.Method:
-		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q is of method %s", spec.CodeName, code.Spec.Method)
+		return newReason(v1alpha1.ReasonCodeMismatch, "PairingCode %q is of method %s", spec.CodeName, code.Spec.Method)
 	case code.Spec.IssuedBy != spec.CodeIssuedBy:
-		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q was issued by %q", spec.CodeName, code.Spec.IssuedBy)
+		return newReason(v1alpha1.ReasonCodeMismatch, "PairingCode %q was issued by %q", spec.CodeName, code.Spec.IssuedBy)
 	case code.Spec.NodeName != "" && code.Spec.NodeName != spec.NodeName:
-		return refuse(v1alpha1.ReasonCodeMismatch, "PairingCode %q is for Node %q", spec.CodeName, code.Spec.NodeName)
+		return newReason(v1alpha1.ReasonCodeMismatch, "PairingCode %q is for Node %q", spec.CodeName, code.Spec.NodeName)
 	default:
 		return nil
 	}
@@ -68,7 +68,7 @@ func checkCode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, rec
 
 // check verifies the claims of a request by live reads: the record may have been written a moment
 // ago. It returns the code with which the request was made.
-func (r *pairingRequestReconciler) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *refusal, error) {
+func (r *pairingRequestReconciler) check(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingCode, *conditionReason, error) {
 	if refused := checkKey(request.Spec); refused != nil {
 		return nil, refused, nil
 	}
@@ -93,6 +93,6 @@ func (r *pairingRequestReconciler) check(ctx context.Context, request *v1alpha1.
 	if refused := checkCode(request, code, record); refused != nil {
 		return code, refused, nil
 	}
-	refused, err := codeProven(r.proofs, code)
+	refused, err := checkCodeProven(r.proofs, code)
 	return code, refused, err
 }

@@ -22,9 +22,9 @@ import (
 const (
 	// indexRequestNode indexes the PairingRequests by the node name that they request.
 	indexRequestNode = "mooring.request.node"
-	// gateDelay is the interval at which a decision that waits for the proof of the policies is
+	// gateRetryDelay is the interval at which a decision that waits for the proof of the policies is
 	// retried.
-	gateDelay = 2 * time.Second
+	gateRetryDelay = 2 * time.Second
 )
 
 // pairingRequestReconciler checks a PairingRequest, carries out its decision and follows it until
@@ -36,8 +36,8 @@ type pairingRequestReconciler struct {
 	gate        Gate
 	proofs      Proofs
 	specs       *provenSpecs
-	decisions   sightings
-	accounts    accounts
+	decisions   observedValues
+	accounts    accountChecker
 	trustDomain string
 	clock       clock.PassiveClock
 	events      events.EventRecorder
@@ -62,18 +62,18 @@ func setupPairingRequest(mgr ctrl.Manager, options Options) error {
 		gate:        options.Gate,
 		proofs:      options.Proofs,
 		specs:       options.specs,
-		accounts:    newAccounts(mgr, options),
+		accounts:    newAccountChecker(mgr, options),
 		trustDomain: options.TrustDomain,
 		clock:       options.Clock,
 		events:      mgr.GetEventRecorder("mooring-controller"),
 	}
-	backOff := newBackOff(r, stalledRequest(mgr, options.Clock))
-	options.Proofs.OnEpoch(func(ctx context.Context, _ policy.Epoch, _ bool) error { return r.sweep(ctx) })
+	backOff := newBackOff(r, newStalledRequestReporter(mgr, options.Clock))
+	options.Proofs.OnEpoch(func(ctx context.Context, _ policy.Epoch, _ bool) error { return r.stampAllUndecided(ctx) })
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("pairingrequest").
 		For(&v1alpha1.PairingRequest{}).
 		Watches(&v1alpha1.Node{}, handler.EnqueueRequestsFromMapFunc(r.requestsOfNode)).
-		WithOptions(backOff.options(workers)).
+		WithOptions(backOff.options(maxConcurrentReconciles)).
 		Complete(backOff)
 }
 
@@ -110,7 +110,7 @@ func (r *pairingRequestReconciler) Reconcile(ctx context.Context, key ctrl.Reque
 	if err := r.client.Get(ctx, key.NamespacedName, request); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if err := r.accounts.clean(ctx, request); err != nil {
+	if err := r.accounts.deleteTokens(ctx, request); err != nil {
 		return ctrl.Result{}, err
 	}
 	switch {
@@ -118,19 +118,19 @@ func (r *pairingRequestReconciler) Reconcile(ctx context.Context, key ctrl.Reque
 		return ctrl.Result{}, nil
 	case requestTerminal(request.Status.Phase):
 		r.decisions.forget(request.UID)
-		return r.rest(ctx, request)
+		return r.collectGarbage(ctx, request)
 	case request.Status.Phase == v1alpha1.PairingRequestApproved:
-		return r.follow(ctx, request)
+		return r.awaitCertificate(ctx, request)
 	case request.Status.Phase == v1alpha1.PairingRequestPending:
 		result, err := r.decide(ctx, request)
 		return retryUnproven(r.proofs, result, err)
 	default:
-		return r.admit(ctx, request)
+		return r.markPending(ctx, request)
 	}
 }
 
-// admit marks a request as Pending once its claims are verified.
-func (r *pairingRequestReconciler) admit(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
+// markPending marks a request as Pending once its claims are verified.
+func (r *pairingRequestReconciler) markPending(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	_, refused, err := r.check(ctx, request)
 	if err != nil && !errors.Is(err, errAwaitingProof) { // a person may compare the key meanwhile
 		return ctrl.Result{}, err
@@ -143,12 +143,12 @@ func (r *pairingRequestReconciler) admit(ctx context.Context, request *v1alpha1.
 	if epoch, _, ok := r.proofs.Current(); ok && request.Spec.Decision == nil {
 		request.Status.PolicyEpoch = epoch.ID
 	}
-	return ctrl.Result{}, r.note(ctx, before, request, v1alpha1.ConditionApproved, metav1.ConditionUnknown, &refusal{v1alpha1.ReasonAwaitingDecision,
+	return ctrl.Result{}, r.saveCondition(ctx, before, request, v1alpha1.ConditionApproved, metav1.ConditionUnknown, &conditionReason{v1alpha1.ReasonAwaitingDecision,
 		fmt.Sprintf("compare %s with the screen of the machine, then approve or deny", request.Spec.VerificationCode)})
 }
 
-// rest deletes a request a day after it became terminal.
-func (r *pairingRequestReconciler) rest(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
+// collectGarbage deletes a request a day after it became terminal.
+func (r *pairingRequestReconciler) collectGarbage(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	ended := endedAt(request.Status.Conditions, v1alpha1.ConditionCompleted, request.CreationTimestamp)
 	if keep := ended.Add(retention).Sub(r.clock.Now()); keep > 0 {
 		return ctrl.Result{RequeueAfter: keep}, nil
@@ -157,37 +157,37 @@ func (r *pairingRequestReconciler) rest(ctx context.Context, request *v1alpha1.P
 }
 
 // finish makes a request terminal with the given reason.
-func (r *pairingRequestReconciler) finish(ctx context.Context, request *v1alpha1.PairingRequest, phase v1alpha1.PairingRequestPhase, why *refusal) (ctrl.Result, error) {
+func (r *pairingRequestReconciler) finish(ctx context.Context, request *v1alpha1.PairingRequest, phase v1alpha1.PairingRequestPhase, reason *conditionReason) (ctrl.Result, error) {
 	before, completed := request.DeepCopy(), metav1.ConditionFalse
 	request.Status.Phase = phase
 	switch {
 	case phase == v1alpha1.PairingRequestCompleted:
 		completed = metav1.ConditionTrue
-		r.set(request, v1alpha1.ConditionIssued, metav1.ConditionTrue, &refusal{v1alpha1.ReasonCertificateIssued, why.message})
+		r.setRequestCondition(request, v1alpha1.ConditionIssued, metav1.ConditionTrue, &conditionReason{v1alpha1.ReasonCertificateIssued, reason.message})
 	case before.Status.Phase != v1alpha1.PairingRequestApproved:
-		r.set(request, v1alpha1.ConditionApproved, metav1.ConditionFalse, why)
+		r.setRequestCondition(request, v1alpha1.ConditionApproved, metav1.ConditionFalse, reason)
 	}
-	return ctrl.Result{}, r.note(ctx, before, request, v1alpha1.ConditionCompleted, completed, why)
+	return ctrl.Result{}, r.saveCondition(ctx, before, request, v1alpha1.ConditionCompleted, completed, reason)
 }
 
-func (r *pairingRequestReconciler) set(request *v1alpha1.PairingRequest, kind string, status metav1.ConditionStatus, why *refusal) {
+func (r *pairingRequestReconciler) setRequestCondition(request *v1alpha1.PairingRequest, kind string, status metav1.ConditionStatus, reason *conditionReason) {
 	setCondition(&request.Status.Conditions, metav1.Condition{
-		Type: kind, Status: status, Reason: why.reason, Message: why.message, ObservedGeneration: request.Generation,
+		Type: kind, Status: status, Reason: reason.reason, Message: reason.message, ObservedGeneration: request.Generation,
 	}, r.clock.Now())
 }
 
-// note sets a condition and stores the status. If the status changed, it records an event.
-func (r *pairingRequestReconciler) note(ctx context.Context, before, request *v1alpha1.PairingRequest, kind string, status metav1.ConditionStatus, why *refusal) error {
-	r.set(request, kind, status, why)
+// saveCondition sets a condition and stores the status. If the status changed, it records an event.
+func (r *pairingRequestReconciler) saveCondition(ctx context.Context, before, request *v1alpha1.PairingRequest, kind string, status metav1.ConditionStatus, reason *conditionReason) error {
+	r.setRequestCondition(request, kind, status, reason)
 	saved, err := saveStatus(ctx, r.client, before, request)
 	if err != nil || !saved {
 		return err
 	}
-	ctrl.LoggerFrom(ctx).Info("request changed", "phase", request.Status.Phase, "reason", why.reason, "node", request.Spec.NodeName)
+	ctrl.LoggerFrom(ctx).Info("request changed", "phase", request.Status.Phase, "reason", reason.reason, "node", request.Spec.NodeName)
 	severity := corev1.EventTypeNormal
 	if request.Status.Phase == v1alpha1.PairingRequestFailed {
 		severity = corev1.EventTypeWarning
 	}
-	announce(r.events, request, severity, why.reason, why.message)
+	emitEvent(r.events, request, severity, reason.reason, reason.message)
 	return nil
 }

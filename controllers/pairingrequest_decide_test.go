@@ -29,7 +29,7 @@ func TestGranted(t *testing.T) {
 			if test.decided != nil {
 				spec.Decision = &v1alpha1.PairingDecision{Capabilities: test.decided}
 			}
-			got := granted(spec, v1alpha1.PairingCodeSpec{Capabilities: test.limit})
+			got := grantedCapabilities(spec, v1alpha1.PairingCodeSpec{Capabilities: test.limit})
 			if len(got)+len(test.want) > 0 && !cmp.Equal(test.want, got) {
 				t.Errorf("granted %v, want %v", got, test.want)
 			}
@@ -55,7 +55,7 @@ func TestATakeoverNeverWidensAndIsNarrowedByWhatWasNamed(t *testing.T) {
 			if test.decided != nil {
 				spec.Decision = &v1alpha1.PairingDecision{Capabilities: test.decided}
 			}
-			got := inherited(test.allow, spec, v1alpha1.PairingCodeSpec{Capabilities: test.limit})
+			got := inheritedCapabilities(test.allow, spec, v1alpha1.PairingCodeSpec{Capabilities: test.limit})
 			if len(got)+len(test.want) > 0 && !cmp.Equal(test.want, got) {
 				t.Errorf("the Node allows %v, want %v", got, test.want)
 			}

@@ -18,33 +18,33 @@ func (r *pairingRequestReconciler) decide(ctx context.Context, request *v1alpha1
 		if stamped, err := r.stampUndecided(ctx, request); stamped || err != nil {
 			return ctrl.Result{}, err // the write is an event
 		}
-		return r.await(ctx, request)
+		return r.awaitDecision(ctx, request)
 	}
-	waiting, refused, err := r.decisionProven(request)
+	waiting, refused, err := r.checkDecisionProven(request)
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
 	case refused != nil:
 		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
 	case waiting != nil:
-		err := r.note(ctx, request.DeepCopy(), request, v1alpha1.ConditionApproved, metav1.ConditionUnknown, waiting)
-		return ctrl.Result{RequeueAfter: gateDelay}, err
+		err := r.saveCondition(ctx, request.DeepCopy(), request, v1alpha1.ConditionApproved, metav1.ConditionUnknown, waiting)
+		return ctrl.Result{RequeueAfter: gateRetryDelay}, err
 	case request.Spec.Decision.Verdict == v1alpha1.VerdictApproved:
 		return r.approve(ctx, request)
 	default:
-		return r.finish(ctx, request, v1alpha1.PairingRequestDenied, &refusal{v1alpha1.ReasonDenied, verdictText("denied", request.Spec.Decision)})
+		return r.finish(ctx, request, v1alpha1.PairingRequestDenied, &conditionReason{v1alpha1.ReasonDenied, verdictText("denied", request.Spec.Decision)})
 	}
 }
 
-// await waits for a decision: it approves for a code or a rule, or expires the request.
-func (r *pairingRequestReconciler) await(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
-	left := request.Spec.ExpiresTime.Sub(r.clock.Now())
-	if left <= 0 {
-		return r.finish(ctx, request, v1alpha1.PairingRequestExpired, refuse(v1alpha1.ReasonRequestExpired,
+// awaitDecision waits for a decision: it approves for a code or a rule, or expires the request.
+func (r *pairingRequestReconciler) awaitDecision(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
+	remaining := request.Spec.ExpiresTime.Sub(r.clock.Now())
+	if remaining <= 0 {
+		return r.finish(ctx, request, v1alpha1.PairingRequestExpired, newReason(v1alpha1.ReasonRequestExpired,
 			"no decision was made until %s: pair the machine again with a new code", request.Spec.ExpiresTime.UTC().Format(time.RFC3339)))
 	}
 	if request.Spec.Method == v1alpha1.PairingMethodPIN {
-		return ctrl.Result{RequeueAfter: left}, nil
+		return ctrl.Result{RequeueAfter: remaining}, nil
 	}
 	code, refused, err := r.check(ctx, request)
 	epoch, _, inForce := r.proofs.Current()
@@ -55,12 +55,12 @@ func (r *pairingRequestReconciler) await(ctx context.Context, request *v1alpha1.
 	case refused != nil:
 		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
 	case !code.Spec.AutoApprove:
-		return ctrl.Result{RequeueAfter: left}, nil
+		return ctrl.Result{RequeueAfter: remaining}, nil
 	case !proven:
-		return ctrl.Result{RequeueAfter: min(left, gateDelay)}, nil
-	case request.Spec.Method == v1alpha1.PairingMethodQR && !r.codeOfEpoch(code, epoch):
-		return ctrl.Result{RequeueAfter: left}, r.note(ctx, request.DeepCopy(), request, v1alpha1.ConditionApproved, metav1.ConditionUnknown,
-			refuse(v1alpha1.ErrorPolicyUnproven, "PairingCode %q was open while the admission policies were not proven, so it does not approve by itself: "+
+		return ctrl.Result{RequeueAfter: min(remaining, gateRetryDelay)}, nil
+	case request.Spec.Method == v1alpha1.PairingMethodQR && !r.codeInEpoch(code, epoch):
+		return ctrl.Result{RequeueAfter: remaining}, r.saveCondition(ctx, request.DeepCopy(), request, v1alpha1.ConditionApproved, metav1.ConditionUnknown,
+			newReason(v1alpha1.ErrorPolicyUnproven, "PairingCode %q was open while the admission policies were not proven, so it does not approve by itself: "+
 				"compare %s with the screen of the machine, then approve or deny (verb approve on pairingrequests)", code.Name, request.Spec.VerificationCode))
 	}
 	return ctrl.Result{}, r.approveForCode(ctx, request, code)

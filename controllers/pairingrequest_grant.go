@@ -7,29 +7,29 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// granted returns the capabilities that an approved machine gets: those that the approver chose, or
+// grantedCapabilities returns the capabilities that an approved machine gets: those that the approver chose, or
 // all that it requested, within the limit of its code. Entries are names or prefixes followed by
 // ".*".
-func granted(spec v1alpha1.PairingRequestSpec, code v1alpha1.PairingCodeSpec) []string {
-	wanted := spec.RequestedCapabilities
+func grantedCapabilities(spec v1alpha1.PairingRequestSpec, code v1alpha1.PairingCodeSpec) []string {
+	requested := spec.RequestedCapabilities
 	if spec.Decision != nil && len(spec.Decision.Capabilities) > 0 {
-		wanted = spec.Decision.Capabilities
+		requested = spec.Decision.Capabilities
 	}
 	if len(code.Capabilities) == 0 {
-		return sortedSet(wanted)
+		return sortedSet(requested)
 	}
-	return intersection(wanted, code.Capabilities)
+	return intersection(requested, code.Capabilities)
 }
 
-// inherited returns the capabilities of a machine that takes over a Node. They are those that the
+// inheritedCapabilities returns the capabilities of a machine that takes over a Node. They are those that the
 // Node allowed, within the grant if the approver or the code named capabilities. The result never
 // has more.
-func inherited(allow []string, spec v1alpha1.PairingRequestSpec, code v1alpha1.PairingCodeSpec) []string {
+func inheritedCapabilities(allow []string, spec v1alpha1.PairingRequestSpec, code v1alpha1.PairingCodeSpec) []string {
 	chosen := spec.Decision != nil && len(spec.Decision.Capabilities) > 0
 	if !chosen && len(code.Capabilities) == 0 {
 		return allow
 	}
-	return intersection(allow, granted(spec, code))
+	return intersection(allow, grantedCapabilities(spec, code))
 }
 
 // intersection returns the entries that both lists allow: of two overlapping entries, the narrower

@@ -27,25 +27,25 @@ func approvalReason(request *v1alpha1.PairingRequest) string {
 // controllerUser is the user name that admission stamps on decisions of the controller itself.
 const controllerUser = "system:serviceaccount:" + v1alpha1.SystemNamespace + ":" + v1alpha1.ControllerServiceAccount
 
-// follow waits for the first certificate of an approved machine and completes or fails the request.
-func (r *pairingRequestReconciler) follow(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
+// awaitCertificate waits for the first certificate of an approved machine and completes or fails the request.
+func (r *pairingRequestReconciler) awaitCertificate(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	node, err := r.nodeOf(ctx, request)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if !ownNode(node, request) {
-		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refuse(v1alpha1.ErrorNodeDeleted,
+	if !isNodeOfRequest(node, request) {
+		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, newReason(v1alpha1.ErrorNodeDeleted,
 			"Node %q was deleted or given to another machine: pair this one again", request.Spec.NodeName))
 	}
 	progress := issueProgress(node, request)
 	if progress.reason == v1alpha1.ReasonCompleted {
 		return r.finish(ctx, request, v1alpha1.PairingRequestCompleted, progress)
 	}
-	left := collectBy(request, node).Sub(r.clock.Now())
-	if left <= 0 {
-		return r.abandon(ctx, request, node)
+	remaining := collectDeadline(request, node).Sub(r.clock.Now())
+	if remaining <= 0 {
+		return r.failUncollected(ctx, request, node)
 	}
-	return ctrl.Result{RequeueAfter: left}, r.note(ctx, request.DeepCopy(), request, v1alpha1.ConditionIssued, metav1.ConditionFalse, progress)
+	return ctrl.Result{RequeueAfter: remaining}, r.saveCondition(ctx, request.DeepCopy(), request, v1alpha1.ConditionIssued, metav1.ConditionFalse, progress)
 }
 
 // nodeOf returns the Node of an approved request. It uses the cached Node while time is left: its
@@ -53,69 +53,69 @@ func (r *pairingRequestReconciler) follow(ctx context.Context, request *v1alpha1
 func (r *pairingRequestReconciler) nodeOf(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.Node, error) {
 	cached := &v1alpha1.Node{}
 	err := r.client.Get(ctx, client.ObjectKey{Namespace: request.Namespace, Name: request.Spec.NodeName}, cached)
-	if err != nil || !ownNode(cached, request) || !r.clock.Now().Before(collectBy(request, cached)) {
+	if err != nil || !isNodeOfRequest(cached, request) || !r.clock.Now().Before(collectDeadline(request, cached)) {
 		return r.liveNode(ctx, request)
 	}
 	return cached, nil
 }
 
-// collectTime is how long an approved machine may stay silent before its request ends. It is long
+// collectTimeout is how long an approved machine may stay silent before its request ends. It is long
 // enough for a machine that was switched off in the evening.
-const collectTime = 24 * time.Hour
+const collectTimeout = 24 * time.Hour
 
-// collectBy returns when an approved request ends, unless the machine gets or requests its
+// collectDeadline returns when an approved request ends, unless the machine gets or requests its
 // certificate before. A long outage of the issuer does not count against the machine.
-func collectBy(request *v1alpha1.PairingRequest, node *v1alpha1.Node) time.Time {
+func collectDeadline(request *v1alpha1.PairingRequest, node *v1alpha1.Node) time.Time {
 	last := request.CreationTimestamp.Time
 	if approved := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionApproved); approved != nil {
 		last = approved.LastTransitionTime.Time
 	}
-	if wish := node.Status.CertificateRequest; wish != nil && wish.RequestedTime.After(last) && madeWith(wish, request.Spec.PublicKeySHA256) {
-		last = wish.RequestedTime.Time
+	if certRequest := node.Status.CertificateRequest; certRequest != nil && certRequest.RequestedTime.After(last) && isForKey(certRequest, request.Spec.PublicKeySHA256) {
+		last = certRequest.RequestedTime.Time
 	}
-	return last.Add(collectTime)
+	return last.Add(collectTimeout)
 }
 
-// madeWith reports whether a certificate request was made with that key. A Node that was taken over
+// isForKey reports whether a certificate request was made with that key. A Node that was taken over
 // may still have the request of the previous machine.
-func madeWith(wish *v1alpha1.NodeCertificateRequest, key string) bool {
-	request, err := x509.ParseCertificateRequest(wish.Request)
+func isForKey(certRequest *v1alpha1.NodeCertificateRequest, key string) bool {
+	request, err := x509.ParseCertificateRequest(certRequest.Request)
 	return err == nil && identity.FingerprintSPKIDER(request.RawSubjectPublicKeyInfo) == key
 }
 
-// abandon fails the request of a machine that never fetched its certificate. A Node that never had
+// failUncollected fails the request of a machine that never fetched its certificate. A Node that never had
 // a certificate stands for no machine, and the same machine needs its name when it is invited
 // again. The Node is deleted first, so that a crash in between leaves a request that still ends. A
 // Node that was taken over, or that was revoked, stays.
-func (r *pairingRequestReconciler) abandon(ctx context.Context, request *v1alpha1.PairingRequest, node *v1alpha1.Node) (ctrl.Result, error) {
+func (r *pairingRequestReconciler) failUncollected(ctx context.Context, request *v1alpha1.PairingRequest, node *v1alpha1.Node) (ctrl.Result, error) {
 	if len(node.Status.CertificateHistory) == 0 && node.Spec.DesiredState != v1alpha1.NodeRevoked {
-		as := client.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion}
-		if err := r.client.Delete(ctx, node, as); client.IgnoreNotFound(err) != nil {
+		preconditions := client.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion}
+		if err := r.client.Delete(ctx, node, preconditions); client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, fmt.Errorf("remove node %q, which never had a certificate: %w", node.Name, err)
 		}
 	}
-	return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refuse(v1alpha1.ReasonNotCollected,
-		"approved, but the machine did not fetch its certificate within %d h: pair it again with a new code", int(collectTime.Hours())))
+	return r.finish(ctx, request, v1alpha1.PairingRequestFailed, newReason(v1alpha1.ReasonNotCollected,
+		"approved, but the machine did not fetch its certificate within %d h: pair it again with a new code", int(collectTimeout.Hours())))
 }
 
 // issueProgress returns the state of a machine's first certificate; ReasonCompleted means
 // published.
-func issueProgress(node *v1alpha1.Node, request *v1alpha1.PairingRequest) *refusal {
+func issueProgress(node *v1alpha1.Node, request *v1alpha1.PairingRequest) *conditionReason {
 	for _, certificate := range node.Status.CertificateHistory {
 		if certificate.PublicKeySHA256 == request.Spec.PublicKeySHA256 {
-			return &refusal{v1alpha1.ReasonCompleted, fmt.Sprintf("Node %q has its certificate", node.Name)}
+			return &conditionReason{v1alpha1.ReasonCompleted, fmt.Sprintf("Node %q has its certificate", node.Name)}
 		}
 	}
-	wish, issued := node.Status.CertificateRequest, node.Status.Issued
+	certRequest, issued := node.Status.CertificateRequest, node.Status.Issued
 	switch {
-	case wish == nil:
-		return &refusal{v1alpha1.ReasonAwaitingCertificateRequest, "the machine has to send its certificate request"}
-	case issued != nil && issued.RequestSHA256 == requestSHA256(wish.Request) && issued.Error != "":
-		return &refusal{v1alpha1.ReasonCertificateRefused, issued.Error}
+	case certRequest == nil:
+		return &conditionReason{v1alpha1.ReasonAwaitingCertificateRequest, "the machine has to send its certificate request"}
+	case issued != nil && issued.RequestSHA256 == requestSHA256(certRequest.Request) && issued.Error != "":
+		return &conditionReason{v1alpha1.ReasonCertificateRefused, issued.Error}
 	}
 	valid := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionCertificateValid)
 	if valid != nil && (valid.Reason == v1alpha1.ReasonIssuerNotReady || valid.Reason == v1alpha1.ErrorPolicyUnproven) {
-		return &refusal{valid.Reason, valid.Message}
+		return &conditionReason{valid.Reason, valid.Message}
 	}
-	return &refusal{v1alpha1.ReasonAwaitingCertificate, "the certificate is being made"}
+	return &conditionReason{v1alpha1.ReasonAwaitingCertificate, "the certificate is being made"}
 }

@@ -20,13 +20,13 @@ func (r *pairingRequestReconciler) approve(ctx context.Context, request *v1alpha
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if !ownNode(node, request) {
+	if !isNodeOfRequest(node, request) {
 		code, refused, err := r.check(ctx, request)
 		if err == nil && refused == nil {
-			var again bool
-			again, refused, err = r.makeNode(ctx, request, code, node)
-			if again {
-				return ctrl.Result{RequeueAfter: gateDelay}, err
+			var retry bool
+			retry, refused, err = r.createOrTakeOver(ctx, request, code, node)
+			if retry {
+				return ctrl.Result{RequeueAfter: gateRetryDelay}, err
 			}
 		}
 		if err != nil {
@@ -36,11 +36,11 @@ func (r *pairingRequestReconciler) approve(ctx context.Context, request *v1alpha
 			return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
 		}
 	}
-	return ctrl.Result{}, r.publish(ctx, request)
+	return ctrl.Result{}, r.publishIdentity(ctx, request)
 }
 
-// ownNode reports whether a Node was created or re-keyed for this request.
-func ownNode(node *v1alpha1.Node, request *v1alpha1.PairingRequest) bool {
+// isNodeOfRequest reports whether a Node was created or re-keyed for this request.
+func isNodeOfRequest(node *v1alpha1.Node, request *v1alpha1.PairingRequest) bool {
 	return node != nil && node.Spec.PairingRequestUID == string(request.UID) && node.DeletionTimestamp.IsZero()
 }
 
@@ -56,11 +56,11 @@ func (r *pairingRequestReconciler) liveNode(ctx context.Context, request *v1alph
 	return node, nil
 }
 
-// makeNode creates the Node or takes it over. again means that an old Node is still being deleted.
-func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, existing *v1alpha1.Node) (again bool, refused *refusal, err error) {
-	again, refused, err = r.elsewhere(ctx, request)
-	if again || refused != nil || err != nil {
-		return again, refused, err
+// createOrTakeOver creates the Node or takes it over. again means that an old Node is still being deleted.
+func (r *pairingRequestReconciler) createOrTakeOver(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, existing *v1alpha1.Node) (retry bool, refused *conditionReason, err error) {
+	retry, refused, err = r.findConflictingNode(ctx, request)
+	if retry || refused != nil || err != nil {
+		return retry, refused, err
 	}
 	switch {
 	case existing == nil:
@@ -71,9 +71,9 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 			}
 			return false, nil, fmt.Errorf("create node %q: %w", request.Spec.NodeName, err)
 		}
-		r.specs.wrote(node)
+		r.specs.markWritten(node)
 		return false, nil, nil
-	case leaving(existing, request):
+	case terminating(existing, request):
 		return true, nil, nil
 	}
 	if refused := checkTakeover(existing, code); refused != nil {
@@ -84,7 +84,7 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 	if proven, err := r.specs.policyProven(existing); err != nil {
 		return false, nil, err
 	} else if !proven {
-		return false, refuse(v1alpha1.ErrorPolicyUnproven, "capabilityPolicy of Node %q is not proven, see its condition %s: resolve that first, then pair again with a new code",
+		return false, newReason(v1alpha1.ErrorPolicyUnproven, "capabilityPolicy of Node %q is not proven, see its condition %s: resolve that first, then pair again with a new code",
 			existing.Name, v1alpha1.ConditionSpecUnproven), nil
 	}
 	before := existing.DeepCopy()
@@ -92,22 +92,22 @@ func (r *pairingRequestReconciler) makeNode(ctx context.Context, request *v1alph
 	existing.Spec.NextPublicKeySHA256 = ""
 	existing.Spec.PairingRequestUID = string(request.UID)
 	existing.Spec.ServiceAccount = request.Spec.ServiceAccount
-	existing.Spec.CapabilityPolicy.Allow = inherited(existing.Spec.CapabilityPolicy.Allow, request.Spec, code.Spec)
+	existing.Spec.CapabilityPolicy.Allow = inheritedCapabilities(existing.Spec.CapabilityPolicy.Allow, request.Spec, code.Spec)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Patch(ctx, existing, patch, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 		return false, nil, fmt.Errorf("give node %q its new key: %w", existing.Name, err)
 	}
-	r.specs.wrote(existing)
+	r.specs.markWritten(existing)
 	return false, nil, nil
 }
 
 // checkTakeover checks whether a machine may take the name of an existing Node.
-func checkTakeover(existing *v1alpha1.Node, code *v1alpha1.PairingCode) *refusal {
+func checkTakeover(existing *v1alpha1.Node, code *v1alpha1.PairingCode) *conditionReason {
 	switch {
 	case existing.Spec.DesiredState == v1alpha1.NodeRevoked:
-		return refuse(v1alpha1.ReasonNameTaken, "Node %q is Revoked and is never replaced: delete it first, or pair under another name", existing.Name)
+		return newReason(v1alpha1.ReasonNameTaken, "Node %q is Revoked and is never replaced: delete it first, or pair under another name", existing.Name)
 	case !code.Spec.ReplaceNode || code.Spec.NodeName != existing.Name:
-		return refuse(v1alpha1.ReasonNameTaken, "Node %q exists: pair under another name, delete the Node, or use a code with replaceNode", existing.Name)
+		return newReason(v1alpha1.ReasonNameTaken, "Node %q exists: pair under another name, delete the Node, or use a code with replaceNode", existing.Name)
 	default:
 		return nil
 	}
@@ -129,13 +129,13 @@ func newNode(request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1al
 			PublicKeySHA256:   request.Spec.PublicKeySHA256,
 			PairingRequestUID: string(request.UID),
 			ServiceAccount:    request.Spec.ServiceAccount,
-			CapabilityPolicy:  v1alpha1.CapabilityPolicy{Allow: granted(request.Spec, code.Spec)},
+			CapabilityPolicy:  v1alpha1.CapabilityPolicy{Allow: grantedCapabilities(request.Spec, code.Spec)},
 		},
 	}
 }
 
-// publish writes the identity of the machine to the status of its request.
-func (r *pairingRequestReconciler) publish(ctx context.Context, request *v1alpha1.PairingRequest) error {
+// publishIdentity writes the identity of the machine to the status of its request.
+func (r *pairingRequestReconciler) publishIdentity(ctx context.Context, request *v1alpha1.PairingRequest) error {
 	id := identity.ID{TrustDomain: r.trustDomain, Namespace: request.Namespace, Node: request.Spec.NodeName}
 	if err := id.Validate(); err != nil {
 		return fmt.Errorf("publish the identity of request %s/%s: %w", request.Namespace, request.Name, err)
@@ -144,8 +144,8 @@ func (r *pairingRequestReconciler) publish(ctx context.Context, request *v1alpha
 	request.Status.Phase = v1alpha1.PairingRequestApproved
 	request.Status.SPIFFEID = id.URI()
 	request.Status.NodeName = request.Spec.NodeName
-	r.set(request, v1alpha1.ConditionIssued, metav1.ConditionFalse,
-		refuse(v1alpha1.ReasonAwaitingCertificateRequest, "the machine has to send its certificate request"))
-	return r.note(ctx, before, request, v1alpha1.ConditionApproved, metav1.ConditionTrue,
-		&refusal{approvalReason(request), verdictText("approved", request.Spec.Decision)})
+	r.setRequestCondition(request, v1alpha1.ConditionIssued, metav1.ConditionFalse,
+		newReason(v1alpha1.ReasonAwaitingCertificateRequest, "the machine has to send its certificate request"))
+	return r.saveCondition(ctx, before, request, v1alpha1.ConditionApproved, metav1.ConditionTrue,
+		&conditionReason{approvalReason(request), verdictText("approved", request.Spec.Decision)})
 }

@@ -11,25 +11,25 @@ import (
 // ownDecision is the value in sightings of a decision that this process has written itself.
 const ownDecision = "own"
 
-// decisionProven decides whether a decision may be carried out. The request must have been seen
+// checkDecisionProven decides whether a decision may be carried out. The request must have been seen
 // undecided in the Epoch in force, and the policies must have been proven after the decision was
 // seen: then they checked its author. No field that an author could set takes part.
-func (r *pairingRequestReconciler) decisionProven(request *v1alpha1.PairingRequest) (waiting, refused *refusal, err error) {
+func (r *pairingRequestReconciler) checkDecisionProven(request *v1alpha1.PairingRequest) (waiting, refused *conditionReason, err error) {
 	epoch, first, ok := r.proofs.Current()
 	switch {
 	case r.proofs.Failing(), ok && request.Status.PolicyEpoch != epoch.ID && !(first && request.Status.PolicyEpoch == ""):
-		return nil, refuse(v1alpha1.ErrorPolicyUnproven,
+		return nil, newReason(v1alpha1.ErrorPolicyUnproven,
 			"decided while the admission policies were not proven, so nothing shows that %q had the verb approve: pair the machine again with a new code",
 			request.Spec.Decision.By), nil
-	case r.decisions.own(request.UID):
+	case r.decisions.isOwnDecision(request.UID):
 	case !ok || !r.proofs.ProvenAfter(r.decisions.since(request.UID, "decided", r.clock.Now())):
-		if closed := r.gate.Check(); closed != nil {
+		if gateErr := r.gate.Check(); gateErr != nil {
 			break
 		}
 		return nil, nil, errAwaitingProof
 	}
-	if closed := r.gate.Check(); closed != nil {
-		return refuse(v1alpha1.ErrorPolicyUnproven, "the decision waits: %s", gateText(closed)), nil, nil
+	if gateErr := r.gate.Check(); gateErr != nil {
+		return newReason(v1alpha1.ErrorPolicyUnproven, "the decision waits: %s", gateReason(gateErr)), nil, nil
 	}
 	return nil, nil, nil
 }
@@ -45,8 +45,8 @@ func (r *pairingRequestReconciler) stampUndecided(ctx context.Context, request *
 	return saveStatus(ctx, r.client, before, request)
 }
 
-// sweep stamps the undecided requests for an Epoch that begins, before its gates open.
-func (r *pairingRequestReconciler) sweep(ctx context.Context) error {
+// stampAllUndecided stamps the undecided requests for an Epoch that begins, before its gates open.
+func (r *pairingRequestReconciler) stampAllUndecided(ctx context.Context) error {
 	list := &v1alpha1.PairingRequestList{}
 	if err := r.live.List(ctx, list); err != nil {
 		return fmt.Errorf("list pairing requests: %w", err)
@@ -62,23 +62,23 @@ func (r *pairingRequestReconciler) sweep(ctx context.Context) error {
 	return nil
 }
 
-// codeProven decides whether proofs cover the time at which a code was created. Its autoApprove,
+// checkCodeProven decides whether proofs cover the time at which a code was created. Its autoApprove,
 // replaceNode and issuedBy depend on that.
-func codeProven(proofs Proofs, code *v1alpha1.PairingCode) (*refusal, error) {
+func checkCodeProven(proofs Proofs, code *v1alpha1.PairingCode) (*conditionReason, error) {
 	switch coverage, _ := proofs.Covers(code.CreationTimestamp.Time); coverage {
 	case policy.Covered:
 		return nil, nil
 	case policy.Awaiting:
 		return nil, errAwaitingProof
 	default:
-		return refuse(v1alpha1.ErrorPolicyUnproven, "PairingCode %q was created while the admission policies were not proven, so nothing shows that %q "+
+		return newReason(v1alpha1.ErrorPolicyUnproven, "PairingCode %q was created while the admission policies were not proven, so nothing shows that %q "+
 			"issued it and may set autoApprove or replaceNode (verb approve on pairingrequests): create another PairingCode", code.Name, code.Spec.IssuedBy), nil
 	}
 }
 
-// codeOfEpoch reports whether a code was created in an Epoch. Its password record was then guarded
+// codeInEpoch reports whether a code was created in an Epoch. Its password record was then guarded
 // for its whole lifetime too.
-func (r *pairingRequestReconciler) codeOfEpoch(code *v1alpha1.PairingCode, epoch policy.Epoch) bool {
+func (r *pairingRequestReconciler) codeInEpoch(code *v1alpha1.PairingCode, epoch policy.Epoch) bool {
 	coverage, in := r.proofs.Covers(code.CreationTimestamp.Time)
 	return coverage == policy.Covered && in.ID == epoch.ID
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// setGate is a Gate that a test closes.
-type setGate struct{ shut error }
+// fakeGate is a Gate that a test closes.
+type fakeGate struct{ err error }
 
-func (g *setGate) Check() error { return g.shut }
+func (g *fakeGate) Check() error { return g.err }
 
 func TestADecisionIsCarriedOutOnlyWhileProofsCoverIt(t *testing.T) {
 	const carriedOut, waits, refused, proof = "carried out", "waits", "refused", "waits for a proof"
@@ -38,12 +38,12 @@ func TestADecisionIsCarriedOutOnlyWhileProofsCoverIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := testingclock.NewFakeClock(start)
-			proofs := &setProofs{epoch: policy.Epoch{ID: "now", Until: start}, ok: !test.fails}
+			proofs := &fakeProofs{epoch: policy.Epoch{ID: "now", Until: start}, ok: !test.fails}
 			if test.proven {
 				proofs.epoch.Until = start.Add(time.Second)
 			}
-			r := &pairingRequestReconciler{proofs: proofs, gate: &setGate{test.gate}, clock: clock}
-			waiting, refusal, err := r.decisionProven(&v1alpha1.PairingRequest{
+			r := &pairingRequestReconciler{proofs: proofs, gate: &fakeGate{test.gate}, clock: clock}
+			waiting, refusal, err := r.checkDecisionProven(&v1alpha1.PairingRequest{
 				ObjectMeta: metav1.ObjectMeta{UID: types.UID("u")},
 				Spec:       v1alpha1.PairingRequestSpec{Decision: &v1alpha1.PairingDecision{Verdict: v1alpha1.VerdictApproved, By: "ada"}},
 				Status:     v1alpha1.PairingRequestStatus{PolicyEpoch: test.epoch},
@@ -65,7 +65,7 @@ func TestADecisionIsCarriedOutOnlyWhileProofsCoverIt(t *testing.T) {
 }
 
 func TestACodeIsBelievedOnlyIfProofsCoverItsCreation(t *testing.T) {
-	proofs := &setProofs{epoch: policy.Epoch{ID: "now", Since: start, Until: start.Add(time.Minute)}, ok: true}
+	proofs := &fakeProofs{epoch: policy.Epoch{ID: "now", Since: start, Until: start.Add(time.Minute)}, ok: true}
 	for name, test := range map[string]struct {
 		created     time.Time
 		refused, ok bool
@@ -75,7 +75,7 @@ func TestACodeIsBelievedOnlyIfProofsCoverItsCreation(t *testing.T) {
 		"after the last proof": {created: start.Add(time.Hour)},
 	} {
 		code := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(test.created)}}
-		refused, err := codeProven(proofs, code)
+		refused, err := checkCodeProven(proofs, code)
 		if (refused != nil) != test.refused || (err == nil && refused == nil) != test.ok {
 			t.Errorf("%s: refused %v, %v", name, refused, err)
 		}

@@ -33,55 +33,55 @@ type Proofs interface {
 	OnEpoch(hook policy.EpochHook)
 }
 
-// proofDelay is the interval at which an object that waits for a requested proof is retried.
-const proofDelay = 300 * time.Millisecond
+// proofRetryDelay is the interval at which an object that waits for a requested proof is retried.
+const proofRetryDelay = 300 * time.Millisecond
 
 // errAwaitingProof means that the next proof decides whether an object may be used.
 var errAwaitingProof = errors.New("the next proof of the admission policies decides")
 
-// retryUnproven turns errAwaitingProof into a retry after proofDelay, and requests the proof.
+// retryUnproven turns errAwaitingProof into a retry after proofRetryDelay, and requests the proof.
 func retryUnproven(proofs Proofs, result ctrl.Result, err error) (ctrl.Result, error) {
 	if errors.Is(err, errAwaitingProof) {
 		proofs.Request()
-		return ctrl.Result{}, postpone(proofDelay)
+		return ctrl.Result{}, postpone(proofRetryDelay)
 	}
 	return result, err
 }
 
-// sightings stores when this process first saw a value, to tell a later proof from an earlier one.
+// observedValues stores when this process first saw a value, to tell a later proof from an earlier one.
 // It is lost with the process, and the wait begins again.
-type sightings struct {
+type observedValues struct {
 	mu sync.Mutex
-	at map[types.UID]sighting
+	at map[types.UID]observedValue
 }
 
-type sighting struct {
+type observedValue struct {
 	value string
 	since time.Time
 }
 
 // since returns when a value of an object was first seen; for a new value it returns now.
-func (s *sightings) since(uid types.UID, value string, now time.Time) time.Time {
+func (s *observedValues) since(uid types.UID, value string, now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if was, ok := s.at[uid]; ok && was.value == value {
-		return was.since
+	if observed, ok := s.at[uid]; ok && observed.value == value {
+		return observed.since
 	}
 	if s.at == nil {
-		s.at = map[types.UID]sighting{}
+		s.at = map[types.UID]observedValue{}
 	}
-	s.at[uid] = sighting{value, now}
+	s.at[uid] = observedValue{value, now}
 	return now
 }
 
-// own reports whether this process wrote the value itself.
-func (s *sightings) own(uid types.UID) bool {
+// isOwnDecision reports whether this process wrote the value itself.
+func (s *observedValues) isOwnDecision(uid types.UID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.at[uid].value == ownDecision
 }
 
-func (s *sightings) forget(uid types.UID) {
+func (s *observedValues) forget(uid types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.at, uid)
@@ -90,11 +90,11 @@ func (s *sightings) forget(uid types.UID) {
 // coverageChanged passes the proof Lease when times may have become uncovered: the policies are
 // disproved, or another Epoch is in force.
 var coverageChanged = predicate.Funcs{
-	CreateFunc:  func(e event.CreateEvent) bool { return isProof(e.Object) },
+	CreateFunc:  func(e event.CreateEvent) bool { return isProofLease(e.Object) },
 	DeleteFunc:  func(event.DeleteEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
 	UpdateFunc: func(e event.UpdateEvent) bool {
-		if !isProof(e.ObjectNew) {
+		if !isProofLease(e.ObjectNew) {
 			return false
 		}
 		before, after := e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()
@@ -102,7 +102,7 @@ var coverageChanged = predicate.Funcs{
 	},
 }
 
-func isProof(o client.Object) bool {
+func isProofLease(o client.Object) bool {
 	lease, ok := o.(*coordinationv1.Lease)
 	return ok && lease.Name == v1alpha1.PolicyProofLease
 }

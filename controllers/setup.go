@@ -23,9 +23,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// workers is the number of concurrent reconciles per kind: each waits for several API calls, and
+// maxConcurrentReconciles is the number of concurrent reconciles per kind: each waits for several API calls, and
 // each write is a round trip to etcd.
-const workers = 8
+const maxConcurrentReconciles = 8
 
 // Gate reports whether the admission policies are proven (package policy).
 type Gate interface {
@@ -89,7 +89,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	options.stalled = &stalledMessages{}
 	options.specs = newProvenSpecs(options.Proofs, options.Clock, mgr.GetEventRecorder("mooring-controller"))
 	options.Proofs.OnEpoch(func(ctx context.Context, _ policy.Epoch, _ bool) error {
-		return options.specs.sweep(ctx, mgr.GetAPIReader())
+		return options.specs.evaluateAll(ctx, mgr.GetAPIReader())
 	})
 	for _, part := range []struct {
 		name  string
@@ -133,6 +133,6 @@ func CacheByObject(systemNamespace, pairingNamespace string) map[client.Object]c
 		&certmanagerv1.CertificateRequest{}: in(systemNamespace),
 		&corev1.Secret{}:                    in(pairingNamespace),
 		&v1alpha1.CapabilityDispatch{}:      {Transform: dropPayloads},
-		&corev1.Node{}:                      {Transform: keepIdentity},
+		&corev1.Node{}:                      {Transform: stripToIdentity},
 	}
 }

@@ -39,17 +39,17 @@ type failureEvents struct {
 // newFailureEvents returns the reporter for objects of the same kind as empty.
 func newFailureEvents(mgr ctrl.Manager, empty client.Object) failureEvents {
 	return failureEvents{recorder: mgr.GetEventRecorder("mooring-controller"), find: func(ctx context.Context, key client.ObjectKey) client.Object {
-		about := empty.DeepCopyObject().(client.Object)
-		if err := mgr.GetClient().Get(ctx, key, about); err != nil {
-			about.SetNamespace(key.Namespace) // without the UID, "kubectl describe" does not show the Event
-			about.SetName(key.Name)
+		object := empty.DeepCopyObject().(client.Object)
+		if err := mgr.GetClient().Get(ctx, key, object); err != nil {
+			object.SetNamespace(key.Namespace) // without the UID, "kubectl describe" does not show the Event
+			object.SetName(key.Name)
 		}
-		return about
+		return object
 	}}
 }
 
 func (f failureEvents) report(ctx context.Context, key client.ObjectKey, failed error) error {
-	announce(f.recorder, f.find(ctx, key), corev1.EventTypeWarning, failureReason(failed), failed.Error())
+	emitEvent(f.recorder, f.find(ctx, key), corev1.EventTypeWarning, failureReason(failed), failed.Error())
 	return nil
 }
 
@@ -63,22 +63,22 @@ func failureReason(failed error) string {
 	return v1alpha1.ReasonReconcileFailed
 }
 
-// stalledNode returns the failureReporter for Nodes.
-func stalledNode(mgr ctrl.Manager, clock clock.PassiveClock, controller string, shared *stalledMessages) failureReporter {
-	return newStalled(mgr, clock, controller, shared, func() client.Object { return &v1alpha1.Node{} })
+// newStalledNodeReporter returns the failureReporter for Nodes.
+func newStalledNodeReporter(mgr ctrl.Manager, clock clock.PassiveClock, controller string, shared *stalledMessages) failureReporter {
+	return newStalledReporter(mgr, clock, controller, shared, func() client.Object { return &v1alpha1.Node{} })
 }
 
-func stalledCode(mgr ctrl.Manager, clock clock.PassiveClock) failureReporter {
-	return newStalled(mgr, clock, "pairingcode", &stalledMessages{}, func() client.Object { return &v1alpha1.PairingCode{} })
+func newStalledCodeReporter(mgr ctrl.Manager, clock clock.PassiveClock) failureReporter {
+	return newStalledReporter(mgr, clock, "pairingcode", &stalledMessages{}, func() client.Object { return &v1alpha1.PairingCode{} })
 }
 
-func stalledRequest(mgr ctrl.Manager, clock clock.PassiveClock) failureReporter {
-	return newStalled(mgr, clock, "pairingrequest", &stalledMessages{}, func() client.Object { return &v1alpha1.PairingRequest{} })
+func newStalledRequestReporter(mgr ctrl.Manager, clock clock.PassiveClock) failureReporter {
+	return newStalledReporter(mgr, clock, "pairingrequest", &stalledMessages{}, func() client.Object { return &v1alpha1.PairingRequest{} })
 }
 
-// stalled is the failureReporter for objects with conditions: it maintains the condition Stalled,
+// stalledReporter is the failureReporter for objects with conditions: it maintains the condition Stalled,
 // and records an Event.
-type stalled struct {
+type stalledReporter struct {
 	client     client.Client
 	live       client.Reader
 	clock      clock.PassiveClock
@@ -88,30 +88,30 @@ type stalled struct {
 	newObject  func() client.Object
 }
 
-func newStalled(mgr ctrl.Manager, clock clock.PassiveClock, controller string, messages *stalledMessages, newObject func() client.Object) *stalled {
-	return &stalled{client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: clock, events: mgr.GetEventRecorder("mooring-controller"),
+func newStalledReporter(mgr ctrl.Manager, clock clock.PassiveClock, controller string, messages *stalledMessages, newObject func() client.Object) *stalledReporter {
+	return &stalledReporter{client: mgr.GetClient(), live: mgr.GetAPIReader(), clock: clock, events: mgr.GetEventRecorder("mooring-controller"),
 		controller: controller, messages: messages, newObject: newObject}
 }
 
-func (s *stalled) report(ctx context.Context, key client.ObjectKey, failed error) error {
+func (s *stalledReporter) report(ctx context.Context, key client.ObjectKey, failed error) error {
 	text := s.messages.set(key, s.controller, failed.Error())
 	object := s.newObject()
 	if err := s.live.Get(ctx, key, object); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	announce(s.events, object, corev1.EventTypeWarning, failureReason(failed), failed.Error())
+	emitEvent(s.events, object, corev1.EventTypeWarning, failureReason(failed), failed.Error())
 	return s.write(ctx, object, failureReason(failed), text)
 }
 
-func (s *stalled) resolve(ctx context.Context, key client.ObjectKey) error {
+func (s *stalledReporter) resolve(ctx context.Context, key client.ObjectKey) error {
 	text := s.messages.set(key, s.controller, "")
 	object := s.newObject()
 	err := s.client.Get(ctx, key, object, &client.GetOptions{UnsafeDisableDeepCopy: ptr.To(true)})
 	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	is := meta.FindStatusCondition(conditionsOf(object), v1alpha1.ConditionStalled)
-	if is == nil || is.Message == text {
+	condition := meta.FindStatusCondition(conditionsOf(object), v1alpha1.ConditionStalled)
+	if condition == nil || condition.Message == text {
 		return nil
 	}
 	current := s.newObject()
@@ -121,11 +121,11 @@ func (s *stalled) resolve(ctx context.Context, key client.ObjectKey) error {
 	if meta.FindStatusCondition(conditionsOf(current), v1alpha1.ConditionStalled) == nil {
 		return nil // the cache is behind
 	}
-	return s.write(ctx, current, is.Reason, text)
+	return s.write(ctx, current, condition.Reason, text)
 }
 
 // write sets the condition Stalled, or removes it when there is no text.
-func (s *stalled) write(ctx context.Context, object client.Object, reason, text string) error {
+func (s *stalledReporter) write(ctx context.Context, object client.Object, reason, text string) error {
 	next := metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: reason,
 		Message: text, ObservedGeneration: object.GetGeneration()}
 	before := object.DeepCopyObject().(client.Object)
@@ -133,14 +133,14 @@ func (s *stalled) write(ctx context.Context, object client.Object, reason, text 
 	case *v1alpha1.Node:
 		return s.applyToNode(ctx, o, next)
 	case *v1alpha1.PairingCode:
-		putCondition(&o.Status.Conditions, next, s.clock.Now())
+		setOrRemoveCondition(&o.Status.Conditions, next, s.clock.Now())
 		if text != "" && o.Status.Phase == "" {
 			notReady := next
 			notReady.Type, notReady.Status, notReady.Reason = v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonSecretsPending
 			setCondition(&o.Status.Conditions, notReady, s.clock.Now())
 		}
 	case *v1alpha1.PairingRequest:
-		putCondition(&o.Status.Conditions, next, s.clock.Now())
+		setOrRemoveCondition(&o.Status.Conditions, next, s.clock.Now())
 		if text != "" && o.Status.Phase == v1alpha1.PairingRequestPending && o.Spec.Decision != nil {
 			decided := next
 			decided.Type, decided.Status = v1alpha1.ConditionApproved, metav1.ConditionUnknown
@@ -153,7 +153,7 @@ func (s *stalled) write(ctx context.Context, object client.Object, reason, text 
 }
 
 // applyToNode applies the condition as the only field of managerStalled.
-func (s *stalled) applyToNode(ctx context.Context, node *v1alpha1.Node, next metav1.Condition) error {
+func (s *stalledReporter) applyToNode(ctx context.Context, node *v1alpha1.Node, next metav1.Condition) error {
 	status := v1alpha1.NodeStatus{}
 	if next.Message != "" {
 		status.Conditions = []metav1.Condition{withTransition(node.Status.Conditions, next, s.clock.Now())}
@@ -161,8 +161,8 @@ func (s *stalled) applyToNode(ctx context.Context, node *v1alpha1.Node, next met
 	return applyNodeStatus(ctx, s.client, node, managerStalled, status)
 }
 
-// putCondition sets a condition, or removes it when it has no message.
-func putCondition(conditions *[]metav1.Condition, next metav1.Condition, now time.Time) {
+// setOrRemoveCondition sets a condition, or removes it when it has no message.
+func setOrRemoveCondition(conditions *[]metav1.Condition, next metav1.Condition, now time.Time) {
 	if next.Message == "" {
 		meta.RemoveStatusCondition(conditions, next.Type)
 		return
@@ -195,26 +195,26 @@ type stalledMessages struct {
 func (m *stalledMessages) set(key client.ObjectKey, controller, message string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	of := m.messages[key]
+	byController := m.messages[key]
 	if message == "" {
-		delete(of, controller)
+		delete(byController, controller)
 	} else {
 		if m.messages == nil {
 			m.messages = map[client.ObjectKey]map[string]string{}
 		}
-		if of == nil {
-			of = map[string]string{}
-			m.messages[key] = of
+		if byController == nil {
+			byController = map[string]string{}
+			m.messages[key] = byController
 		}
-		of[controller] = message
+		byController[controller] = message
 	}
-	if len(of) == 0 {
+	if len(byController) == 0 {
 		delete(m.messages, key)
 		return ""
 	}
 	var texts []string
-	for _, name := range slices.Sorted(maps.Keys(of)) {
-		texts = append(texts, fmt.Sprintf("%s controller: %s", name, of[name]))
+	for _, name := range slices.Sorted(maps.Keys(byController)) {
+		texts = append(texts, fmt.Sprintf("%s controller: %s", name, byController[name]))
 	}
 	return foreign.Short(strings.Join(texts, "; "), maxStalledBytes)
 }

@@ -66,8 +66,8 @@ func applyNodeStatus(ctx context.Context, c client.Client, node *v1alpha1.Node, 
 func withTransition(existing []metav1.Condition, next metav1.Condition, now time.Time) metav1.Condition {
 	next.Message = foreign.Short(next.Message, maxConditionBytes)
 	next.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
-	if was := meta.FindStatusCondition(existing, next.Type); was != nil && was.Status == next.Status {
-		next.LastTransitionTime = was.LastTransitionTime
+	if previous := meta.FindStatusCondition(existing, next.Type); previous != nil && previous.Status == next.Status {
+		next.LastTransitionTime = previous.LastTransitionTime
 	}
 	return next
 }
@@ -83,16 +83,16 @@ func setCondition(conditions *[]metav1.Condition, next metav1.Condition, now tim
 // maxNoteBytes is the longest event note that the API server accepts.
 const maxNoteBytes = 1024
 
-// announce records an event about a stored change. Its note is one line without unsafe characters.
-func announce(recorder events.EventRecorder, about client.Object, severity, reason, message string) {
-	recorder.Eventf(about, nil, severity, reason, "Reconcile", "%s", foreign.Short(message, maxNoteBytes))
+// emitEvent records an event about a stored change. Its note is one line without unsafe characters.
+func emitEvent(recorder events.EventRecorder, object client.Object, severity, reason, message string) {
+	recorder.Eventf(object, nil, severity, reason, "Reconcile", "%s", foreign.Short(message, maxNoteBytes))
 }
 
-// gateText returns why the gate is closed. It omits the outer errors, whose text contains an age:
+// gateReason returns why the gate is closed. It omits the outer errors, whose text contains an age:
 // the status must be written when something happened, not while time passes.
-func gateText(closed error) string {
-	for cause := errors.Unwrap(closed); cause != nil; cause = errors.Unwrap(closed) {
-		closed = cause
+func gateReason(err error) string {
+	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(err) {
+		err = cause
 	}
-	return closed.Error()
+	return err.Error()
 }

@@ -20,7 +20,7 @@ import (
 // conditions. Webhooks, issuers and machines can put such text into an error.
 func TestEventsAndConditionsAreOneSafeLine(t *testing.T) {
 	now := time.Now()
-	node := trusted()
+	node := trustedNode()
 	for name, text := range corpus.Texts {
 		check := func(what, shown string, limit int) {
 			t.Helper()
@@ -29,7 +29,7 @@ func TestEventsAndConditionsAreOneSafeLine(t *testing.T) {
 			}
 		}
 		recorder := events.NewFakeRecorder(8)
-		announce(recorder, node, corev1.EventTypeWarning, v1alpha1.ReasonWriteRefused, text)
+		emitEvent(recorder, node, corev1.EventTypeWarning, v1alpha1.ReasonWriteRefused, text)
 		check("an event", <-recorder.Events, maxNoteBytes+200)
 		failing := failureEvents{recorder: recorder, find: func(context.Context, client.ObjectKey) client.Object { return node }}
 		if err := failing.report(context.Background(), client.ObjectKeyFromObject(node), errors.New(text)); err != nil {
@@ -39,12 +39,12 @@ func TestEventsAndConditionsAreOneSafeLine(t *testing.T) {
 
 		var conditions []metav1.Condition
 		setCondition(&conditions, metav1.Condition{Type: "A", Message: text}, now)
-		putCondition(&conditions, metav1.Condition{Type: "B", Message: "stalled: " + text}, now)
+		setOrRemoveCondition(&conditions, metav1.Condition{Type: "B", Message: "stalled: " + text}, now)
 		for _, condition := range conditions {
 			check("a condition", condition.Message, maxConditionBytes)
 		}
 		check("the text of Stalled", (&stalledMessages{}).set(client.ObjectKeyFromObject(node), "node", text), maxStalledBytes)
-		check("the error of a certificate", issuedError(withRequest(node), errors.New(text)).Issued.Error, maxErrorText)
+		check("the error of a certificate", statusWithError(withRequest(node), errors.New(text)).Issued.Error, maxErrorText)
 	}
 }
 

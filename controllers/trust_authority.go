@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// trustRefresh is the interval at which the CA of an issuer is checked again.
-	trustRefresh = time.Hour
-	// replacedRefresh replaces trustRefresh while the CA of an issuer differs from the recorded
+	// trustRefreshInterval is the interval at which the CA of an issuer is checked again.
+	trustRefreshInterval = time.Hour
+	// replacedRefreshInterval replaces trustRefreshInterval while the CA of an issuer differs from the recorded
 	// one.
-	replacedRefresh = time.Minute
+	replacedRefreshInterval = time.Minute
 	// sampleDuration is the lifetime of a sample: the shortest that cert-manager allows.
 	sampleDuration = time.Hour
 	// componentTrust is the component label of the CertificateRequests that reveal a CA.
@@ -39,15 +39,15 @@ type authority struct {
 
 	replacedBy string // key of the CA that the issuer has now, if it differs from the recorded one
 
-	sample *Order // not answered yet
-	bundle identity.Bundle
-	asked  time.Time // when bundle was last updated; zero: never
+	sample      *Order // not answered yet
+	bundle      identity.Bundle
+	refreshedAt time.Time // when bundle was last updated; zero: never
 }
 
-// learn updates bundle if the refresh interval is over. It returns a *PendingError while the issuer
+// refreshBundle updates bundle if the refresh interval is over. It returns a *PendingError while the issuer
 // has not answered.
-func (a *authority) learn(ctx context.Context, now time.Time) error {
-	if !a.asked.IsZero() && now.Before(a.asked.Add(a.refresh())) {
+func (a *authority) refreshBundle(ctx context.Context, now time.Time) error {
+	if !a.refreshedAt.IsZero() && now.Before(a.refreshedAt.Add(a.refreshInterval())) {
 		return nil
 	}
 	if a.sample == nil {
@@ -63,7 +63,7 @@ func (a *authority) learn(ctx context.Context, now time.Time) error {
 			Duration: sampleDuration,
 		}
 		// Delete the samples of an earlier process.
-		if err := a.issuer.Forget(ctx, a.labels(), a.sample.Name); err != nil {
+		if err := a.issuer.DeleteOrders(ctx, a.labels(), a.sample.Name); err != nil {
 			return err
 		}
 	}
@@ -74,20 +74,20 @@ func (a *authority) learn(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if a.bundle, err = learnBundle(signed, a.sample.Request); err != nil {
+	if a.bundle, err = bundleFromSample(signed, a.sample.Request); err != nil {
 		a.sample = nil
 		return fmt.Errorf("learn the CA of issuer %s: %w", a.name, err)
 	}
-	a.asked, a.sample = now, nil
-	return a.issuer.Forget(ctx, a.labels(), "")
+	a.refreshedAt, a.sample = now, nil
+	return a.issuer.DeleteOrders(ctx, a.labels(), "")
 }
 
-// refresh returns how long a bundle is used before the issuer is asked again.
-func (a *authority) refresh() time.Duration {
+// refreshInterval returns how long a bundle is used before the issuer is asked again.
+func (a *authority) refreshInterval() time.Duration {
 	if a.replacedBy != "" {
-		return replacedRefresh
+		return replacedRefreshInterval
 	}
-	return trustRefresh
+	return trustRefreshInterval
 }
 
 func (a *authority) labels() map[string]string {
@@ -112,18 +112,18 @@ func sampleRequest() ([]byte, error) {
 	return request, nil
 }
 
-// learnBundle returns the CA in an answer, after it verified that this CA signed the sample.
-func learnBundle(signed Signed, request []byte) (identity.Bundle, error) {
+// bundleFromSample returns the CA in an answer, after it verified that this CA signed the sample.
+func bundleFromSample(signed Signed, request []byte) (identity.Bundle, error) {
 	chain, err := parseChain(signed.Chain)
 	if err != nil {
 		return identity.Bundle{}, err
 	}
-	asked, err := x509.ParseCertificateRequest(request)
+	csr, err := x509.ParseCertificateRequest(request)
 	if err != nil {
 		return identity.Bundle{}, err
 	}
 	sample := chain[0]
-	if identity.FingerprintSPKIDER(sample.RawSubjectPublicKeyInfo) != identity.FingerprintSPKIDER(asked.RawSubjectPublicKeyInfo) {
+	if identity.FingerprintSPKIDER(sample.RawSubjectPublicKeyInfo) != identity.FingerprintSPKIDER(csr.RawSubjectPublicKeyInfo) {
 		return identity.Bundle{}, fmt.Errorf("the issuer signed another key than the requested one")
 	}
 	text := signed.CA

@@ -52,12 +52,12 @@ func signTest(t *testing.T, template, parent *x509.Certificate, key any, by *ecd
 
 func (ca testCA) sign(t *testing.T, request []byte) []byte {
 	t.Helper()
-	asked, err := x509.ParseCertificateRequest(request)
+	csr, err := x509.ParseCertificateRequest(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: asked.Subject, NotBefore: start, NotAfter: start.Add(time.Hour)}
-	return pemOf(signTest(t, template, ca.certificate, asked.PublicKey, ca.key))
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: csr.Subject, NotBefore: start, NotAfter: start.Add(time.Hour)}
+	return pemOf(signTest(t, template, ca.certificate, csr.PublicKey, ca.key))
 }
 
 func pemOf(certificate *x509.Certificate) []byte {
@@ -88,7 +88,7 @@ func TestLearnBundle(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			bundle, err := learnBundle(test.signed, request)
+			bundle, err := bundleFromSample(test.signed, request)
 			switch {
 			case test.want == "" && (err != nil || !bundle.Certificates()[0].Equal(ca.certificate)):
 				t.Errorf("%v", err)

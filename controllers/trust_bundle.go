@@ -18,9 +18,9 @@ var errTrustPending = errors.New("ConfigMap " + v1alpha1.TrustConfigMap + " is n
 
 // readBundle reads the bundle under key of the ConfigMap mooring-trust. It returns errTrustPending
 // while there is none.
-func readBundle(ctx context.Context, from client.Reader, namespace, key string) (identity.Bundle, error) {
+func readBundle(ctx context.Context, reader client.Reader, namespace, key string) (identity.Bundle, error) {
 	config := &corev1.ConfigMap{}
-	err := from.Get(ctx, client.ObjectKey{Namespace: namespace, Name: v1alpha1.TrustConfigMap}, config)
+	err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: v1alpha1.TrustConfigMap}, config)
 	if apierrors.IsNotFound(err) || err == nil && config.Data[key] == "" {
 		return identity.Bundle{}, errTrustPending
 	}

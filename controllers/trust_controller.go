@@ -38,7 +38,7 @@ type trustReconciler struct {
 }
 
 func setupTrust(mgr ctrl.Manager, options Options) error {
-	authorities, err := authoritiesOf(mgr.GetClient(), options)
+	authorities, err := newAuthorities(mgr.GetClient(), options)
 	if err != nil {
 		return err
 	}
@@ -53,15 +53,15 @@ func setupTrust(mgr ctrl.Manager, options Options) error {
 	backOff := newBackOff(r, newFailureEvents(mgr, &corev1.ConfigMap{}))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("trust").
-		WatchesRawSource(source.Func(r.begin)).
-		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.onConfigMap)).
-		Watches(&certmanagerv1.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(r.onSample)).
+		WatchesRawSource(source.Func(r.enqueueFirst)).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.requestsForConfigMap)).
+		Watches(&certmanagerv1.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(r.requestsForSample)).
 		WithOptions(backOff.options(1)).
 		Complete(backOff)
 }
 
-// authoritiesOf returns the issuers that the flags name, those in use first.
-func authoritiesOf(c client.Client, options Options) ([]*authority, error) {
+// newAuthorities returns the issuers that the flags name, those in use first.
+func newAuthorities(c client.Client, options Options) ([]*authority, error) {
 	var authorities []*authority
 	for _, flag := range []struct{ name, key, issuer string }{
 		{"server", v1alpha1.TrustServerCAKey, options.ServerIssuer},
@@ -84,20 +84,20 @@ func authoritiesOf(c client.Client, options Options) ([]*authority, error) {
 	return authorities, nil
 }
 
-// begin enqueues the first reconcile: possibly no object exists whose event would.
-func (r *trustReconciler) begin(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+// enqueueFirst enqueues the first reconcile: possibly no object exists whose event would.
+func (r *trustReconciler) enqueueFirst(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	queue.Add(reconcile.Request{NamespacedName: r.key})
 	return nil
 }
 
-func (r *trustReconciler) onConfigMap(_ context.Context, o client.Object) []reconcile.Request {
+func (r *trustReconciler) requestsForConfigMap(_ context.Context, o client.Object) []reconcile.Request {
 	if client.ObjectKeyFromObject(o) != r.key {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: r.key}}
 }
 
-func (r *trustReconciler) onSample(_ context.Context, o client.Object) []reconcile.Request {
+func (r *trustReconciler) requestsForSample(_ context.Context, o client.Object) []reconcile.Request {
 	if o.GetLabels()[v1alpha1.LabelComponent] != componentTrust {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (r *trustReconciler) onSample(_ context.Context, o client.Object) []reconci
 func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	var waiting []error
 	for _, a := range r.authorities {
-		err := a.learn(ctx, r.clock.Now())
+		err := a.refreshBundle(ctx, r.clock.Now())
 		var pending *PendingError
 		switch {
 		case errors.As(err, &pending):
@@ -120,7 +120,7 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 	}
 	if len(waiting) > 0 {
 		ctrl.LoggerFrom(ctx).Info("the trust bundles wait for cert-manager", "waiting", errors.Join(waiting...).Error())
-		return ctrl.Result{RequeueAfter: patience}, nil
+		return ctrl.Result{RequeueAfter: issuerGracePeriod}, nil
 	}
 	config := &corev1.ConfigMap{}
 	if err := r.client.Get(ctx, r.key, config); client.IgnoreNotFound(err) != nil {
@@ -130,13 +130,13 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := r.write(ctx, config, data, keys); apierrors.IsAlreadyExists(err) {
+	if err := r.writeConfigMap(ctx, config, data, keys); apierrors.IsAlreadyExists(err) {
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil // the cache is behind
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
-	r.copies.write(ctx, data[v1alpha1.TrustServerCAKey])
-	return ctrl.Result{RequeueAfter: r.untilNext()}, nil
+	r.copies.applyAll(ctx, data[v1alpha1.TrustServerCAKey])
+	return ctrl.Result{RequeueAfter: r.nextRefresh()}, nil
 }
 
 // bundles returns the union of the CAs per key, in the order of the authorities, and the keys of
@@ -148,11 +148,11 @@ func (r *trustReconciler) bundles(ctx context.Context, config *corev1.ConfigMap)
 	merged := map[string]identity.Bundle{}
 	for _, a := range r.authorities {
 		bundle := a.bundle
-		kept, replaced := recorded.keep(config, a)
+		recordedBundle, replaced := recorded.recordedCA(config, a)
 		if replaced {
-			bundle = kept
+			bundle = recordedBundle
 		}
-		r.noteReplaced(ctx, a, replaced)
+		r.reportReplaced(ctx, a, replaced)
 		keys[a.recordName()] = caKey(bundle)
 		union, err := merged[a.key].Merge(bundle)
 		if err != nil {
@@ -163,19 +163,19 @@ func (r *trustReconciler) bundles(ctx context.Context, config *corev1.ConfigMap)
 	return data, keys, nil
 }
 
-func (r *trustReconciler) untilNext() time.Duration {
-	first := trustRefresh
+func (r *trustReconciler) nextRefresh() time.Duration {
+	first := trustRefreshInterval
 	if len(r.copies.namespaces) > 0 {
-		first = copyEvery
+		first = copyInterval
 	}
 	for _, a := range r.authorities {
-		first = min(first, a.asked.Add(a.refresh()).Sub(r.clock.Now()))
+		first = min(first, a.refreshedAt.Add(a.refreshInterval()).Sub(r.clock.Now()))
 	}
 	return max(first, time.Second)
 }
 
-// write stores the bundles and the recorded keys, if they differ.
-func (r *trustReconciler) write(ctx context.Context, config *corev1.ConfigMap, data map[string]string, keys caKeys) error {
+// writeConfigMap stores the bundles and the recorded keys, if they differ.
+func (r *trustReconciler) writeConfigMap(ctx context.Context, config *corev1.ConfigMap, data map[string]string, keys caKeys) error {
 	text, err := keys.encode()
 	if err != nil {
 		return err

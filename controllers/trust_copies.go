@@ -16,10 +16,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// copyEvery is the interval at which the copies are applied again. The controller cannot watch
+// copyInterval is the interval at which the copies are applied again. The controller cannot watch
 // them, because it may not read other namespaces. The API server does not store an apply without
 // changes.
-const copyEvery = time.Minute
+const copyInterval = time.Minute
 
 // trustCopies maintains copies of ConfigMap mooring-trust in other namespaces, where agents in pods
 // mount them. A copy holds only the CAs of the gateways.
@@ -30,9 +30,9 @@ type trustCopies struct {
 	failing    map[string]string // last problem by namespace, so that a lasting problem is logged once
 }
 
-// write applies all copies. A failed copy is logged and tried again a minute later. It delays
+// applyAll applies all copies. A failed copy is logged and tried again a minute later. It delays
 // neither the other namespaces nor the bundles themselves.
-func (c *trustCopies) write(ctx context.Context, serverCA string) {
+func (c *trustCopies) applyAll(ctx context.Context, serverCA string) {
 	for _, namespace := range c.namespaces {
 		config := corev1ac.ConfigMap(v1alpha1.TrustConfigMap, namespace).WithData(map[string]string{v1alpha1.TrustServerCAKey: serverCA})
 		err := c.client.Apply(ctx, config, client.FieldOwner(v1alpha1.FieldManagerController), client.ForceOwnership)
@@ -42,10 +42,10 @@ func (c *trustCopies) write(ctx context.Context, serverCA string) {
 		}
 		if log := ctrl.LoggerFrom(ctx).WithValues("namespace", namespace); problem != c.failing[namespace] {
 			if err != nil {
-				explained := explainCopy(err, namespace)
+				explained := explainCopyError(err, namespace)
 				log.Error(explained, "cannot copy the gateways' CA for agents in pods")
-				about := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.TrustConfigMap}}
-				announce(c.events, about, corev1.EventTypeWarning, failureReason(err), explained.Error())
+				configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.TrustConfigMap}}
+				emitEvent(c.events, configMap, corev1.EventTypeWarning, failureReason(err), explained.Error())
 			} else {
 				log.Info("copied the gateways' CA for agents in pods")
 			}
@@ -54,8 +54,8 @@ func (c *trustCopies) write(ctx context.Context, serverCA string) {
 	}
 }
 
-// explainCopy adds to an error the missing right or the object.
-func explainCopy(err error, namespace string) error {
+// explainCopyError adds to an error the missing right or the object.
+func explainCopyError(err error, namespace string) error {
 	if apierrors.IsForbidden(err) {
 		return fmt.Errorf("a Role there must let %s create and patch ConfigMap %s: %w", v1alpha1.ControllerServiceAccount, v1alpha1.TrustConfigMap, err)
 	}

@@ -11,13 +11,13 @@ import (
 func TestTheNextLookIsInTimeForTheCopies(t *testing.T) {
 	r := &trustReconciler{
 		clock:       clocktesting.NewFakePassiveClock(start),
-		authorities: []*authority{{asked: start.Add(-30 * time.Minute)}, {asked: start}},
+		authorities: []*authority{{refreshedAt: start.Add(-30 * time.Minute)}, {refreshedAt: start}},
 	}
-	if got := r.untilNext(); got != trustRefresh-30*time.Minute {
+	if got := r.nextRefresh(); got != trustRefreshInterval-30*time.Minute {
 		t.Errorf("without copies the next reconcile is in %s", got)
 	}
 	r.copies.namespaces = []string{"agents"}
-	if got := r.untilNext(); got != copyEvery {
-		t.Errorf("with copies the next reconcile is in %s, want %s", got, copyEvery)
+	if got := r.nextRefresh(); got != copyInterval {
+		t.Errorf("with copies the next reconcile is in %s, want %s", got, copyInterval)
 	}
 }

@@ -36,8 +36,8 @@ func (k caKeys) encode() (string, error) {
 	return string(text), nil
 }
 
-// keep returns the recorded CA of an authority whose issuer now signs with another CA.
-func (k caKeys) keep(config *corev1.ConfigMap, a *authority) (kept identity.Bundle, replaced bool) {
+// recordedCA returns the recorded CA of an authority whose issuer now signs with another CA.
+func (k caKeys) recordedCA(config *corev1.ConfigMap, a *authority) (bundle identity.Bundle, replaced bool) {
 	recorded := k[a.recordName()]
 	if recorded == "" || recorded == caKey(a.bundle) {
 		return identity.Bundle{}, false
@@ -48,8 +48,8 @@ func (k caKeys) keep(config *corev1.ConfigMap, a *authority) (kept identity.Bund
 	}
 	for _, certificate := range stored.Certificates() {
 		if identity.FingerprintSPKIDER(certificate.RawSubjectPublicKeyInfo) == recorded {
-			kept, err = identity.ParseBundle(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
-			return kept, err == nil
+			bundle, err = identity.ParseBundle(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
+			return bundle, err == nil
 		}
 	}
 	return identity.Bundle{}, false
@@ -66,27 +66,27 @@ func caKey(bundle identity.Bundle) string {
 // recordName returns the key of an issuer in caKeys.
 func (a *authority) recordName() string { return a.key + " " + a.issuerName }
 
-// noteReplaced logs and records an event when a CA was replaced, or when it is back.
-func (r *trustReconciler) noteReplaced(ctx context.Context, a *authority, replaced bool) {
-	now := ""
+// reportReplaced logs and records an event when a CA was replaced, or when it is back.
+func (r *trustReconciler) reportReplaced(ctx context.Context, a *authority, replaced bool) {
+	replacedBy := ""
 	if replaced {
-		now = caKey(a.bundle)
+		replacedBy = caKey(a.bundle)
 	}
-	if now == a.replacedBy {
+	if replacedBy == a.replacedBy {
 		return
 	}
-	a.replacedBy = now
-	about := &corev1.ConfigMap{}
-	if err := r.client.Get(ctx, r.key, about); err != nil {
-		about.Namespace, about.Name = r.key.Namespace, r.key.Name
+	a.replacedBy = replacedBy
+	configMap := &corev1.ConfigMap{}
+	if err := r.client.Get(ctx, r.key, configMap); err != nil {
+		configMap.Namespace, configMap.Name = r.key.Namespace, r.key.Name
 	}
 	if !replaced {
 		ctrl.LoggerFrom(ctx).Info("the CA of an issuer is the recorded one again", "issuer", a.issuerName)
-		announce(r.events, about, corev1.EventTypeNormal, v1alpha1.ReasonCARestored, fmt.Sprintf("%s signs with the CA of %s again", a.issuerName, a.key))
+		emitEvent(r.events, configMap, corev1.EventTypeNormal, v1alpha1.ReasonCARestored, fmt.Sprintf("%s signs with the CA of %s again", a.issuerName, a.key))
 		return
 	}
-	ctrl.LoggerFrom(ctx).Info("the CA of an issuer was replaced", "issuer", a.issuerName, "key", now)
-	announce(r.events, about, corev1.EventTypeWarning, v1alpha1.ReasonCAReplaced, fmt.Sprintf(
+	ctrl.LoggerFrom(ctx).Info("the CA of an issuer was replaced", "issuer", a.issuerName, "key", replacedBy)
+	emitEvent(r.events, configMap, corev1.EventTypeWarning, v1alpha1.ReasonCAReplaced, fmt.Sprintf(
 		"%s signs with another CA (key %s) than %s holds: its Secret was deleted or replaced. The new CA is not trusted. "+
-			"Restore the Secret, or follow \"A CA that was lost\" in docs/how-to/rotate-cas.md", a.issuerName, now, a.key))
+			"Restore the Secret, or follow \"A CA that was lost\" in docs/how-to/rotate-cas.md", a.issuerName, replacedBy, a.key))
 }

@@ -47,7 +47,7 @@ func TestACAThatWasReplacedUnderItsNameIsNotTrusted(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			a := &authority{key: v1alpha1.TrustDeviceCAKey, issuerName: test.issuer, bundle: test.learned}
-			kept, replaced := readCAKeys(test.config).keep(test.config, a)
+			kept, replaced := readCAKeys(test.config).recordedCA(test.config, a)
 			if replaced != (test.kept != "") || caKey(kept) != test.kept {
 				t.Errorf("replaced %v, kept %q, want %q", replaced, caKey(kept), test.kept)
 			}

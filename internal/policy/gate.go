@@ -61,8 +61,8 @@ func (g *Gate) Start(ctx context.Context) error {
 		return fmt.Errorf("watch the proof of the admission policies: %w", err)
 	}
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { g.see(obj) },
-		UpdateFunc: func(_, obj any) { g.see(obj) },
+		AddFunc:    func(obj any) { g.storeLease(obj) },
+		UpdateFunc: func(_, obj any) { g.storeLease(obj) },
 		DeleteFunc: func(any) { g.last.Store(nil) },
 	})
 	if err != nil {
@@ -71,7 +71,7 @@ func (g *Gate) Start(ctx context.Context) error {
 	return watch.Start(ctx)
 }
 
-func (g *Gate) see(obj any) {
+func (g *Gate) storeLease(obj any) {
 	if lease, ok := obj.(*coordinationv1.Lease); ok {
 		g.last.Store(lease)
 	}

@@ -55,16 +55,16 @@ func TestGateIsOpenOnlyOnAFreshProof(t *testing.T) {
 
 func TestAFailureIsNotedUntilTheNextProof(t *testing.T) {
 	var lease coordinationv1.Lease
-	note(&lease, disproved("policy %q is missing", "a"))
+	setFailureAnnotation(&lease, disprovedError("policy %q is missing", "a"))
 	if got := lease.Annotations[AnnotationFailure]; got != `policy "a" is missing` {
 		t.Errorf("the failure is noted as %q", got)
 	}
 	lease.Annotations["other"] = "kept"
-	note(&lease, nil)
+	setFailureAnnotation(&lease, nil)
 	if len(lease.Annotations) != 1 || lease.Annotations["other"] != "kept" {
 		t.Errorf("after a proof: %v", lease.Annotations)
 	}
-	if note(&coordinationv1.Lease{}, nil); failureText(nil) != "" {
+	if setFailureAnnotation(&coordinationv1.Lease{}, nil); failureText(nil) != "" {
 		t.Error("a proof has the text of a failure")
 	}
 }

@@ -17,19 +17,19 @@ import (
 // show nothing about them, for example an API server that does not answer.
 var errDisproved = errors.New("disproved")
 
-func disproved(format string, args ...any) error {
+func disprovedError(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{errDisproved}, args...)...)
 }
 
-// forged is the user name that the forged objects contain.
-const forged = "mooring-forged"
+// forgedUser is the user name that the forged objects contain.
+const forgedUser = "mooring-forged"
 
 // probe is one create request as a dry run.
 type probe struct {
-	what   string
-	as     client.Client
-	object client.Object
-	policy string // policy that must refuse the object; empty: it must be admitted
+	description string
+	client      client.Client
+	object      client.Object
+	policy      string // policy that must refuse the object; empty: it must be admitted
 	// stamp returns the field that admission must have set to the requesting user; nil: no such
 	// field.
 	stamp func() string
@@ -54,20 +54,20 @@ func probes(namespace string, own, impersonated client.Client) []probe {
 	request := func(decision *v1alpha1.PairingDecision) *v1alpha1.PairingRequest {
 		return &v1alpha1.PairingRequest{ObjectMeta: meta, Spec: probeRequest(decision)}
 	}
-	node := &v1alpha1.Node{ObjectMeta: meta, Spec: v1alpha1.NodeSpec{PublicKeySHA256: strings.Repeat("0", 64), PairingRequestUID: forged}}
+	node := &v1alpha1.Node{ObjectMeta: meta, Spec: v1alpha1.NodeSpec{PublicKeySHA256: strings.Repeat("0", 64), PairingRequestUID: forgedUser}}
 	secret := &corev1.Secret{ObjectMeta: meta, Type: corev1.SecretTypeOpaque}
 	honestDispatch, honestCode := dispatch(v1alpha1.ProbeCapability, ""), code("", false)
 	return []probe{
-		{what: "a dispatch in another user's name", as: impersonated, object: dispatch(v1alpha1.ProbeCapability, forged), policy: v1alpha1.PolicyDispatches},
-		{what: "a dispatch of a capability that RBAC does not give", as: impersonated, object: dispatch("mooring-forbidden.probe", ""), policy: v1alpha1.PolicyDispatches},
-		{what: "an honest dispatch", as: impersonated, object: honestDispatch, stamp: func() string { return honestDispatch.Spec.RequestedBy }},
-		{what: "a code in another user's name", as: impersonated, object: code(forged, false), policy: v1alpha1.PolicyPairingCodes},
-		{what: "a code that approves by itself", as: impersonated, object: code("", true), policy: v1alpha1.PolicyPairingCodes},
-		{what: "an honest code", as: impersonated, object: honestCode, stamp: func() string { return honestCode.Spec.IssuedBy }},
-		{what: "a pairing request with a decision", as: impersonated, object: request(&v1alpha1.PairingDecision{Verdict: v1alpha1.VerdictApproved, By: forged}), policy: v1alpha1.PolicyPairingRequests},
-		{what: "an honest pairing request", as: impersonated, object: request(nil)},
-		{what: "a Node without an approval", as: impersonated, object: node, policy: v1alpha1.PolicyNodes},
-		{what: "a Secret of another type", as: own, object: secret, policy: v1alpha1.PolicyControllerSecrets},
+		{description: "a dispatch in another user's name", client: impersonated, object: dispatch(v1alpha1.ProbeCapability, forgedUser), policy: v1alpha1.PolicyDispatches},
+		{description: "a dispatch of a capability that RBAC does not give", client: impersonated, object: dispatch("mooring-forbidden.probe", ""), policy: v1alpha1.PolicyDispatches},
+		{description: "an honest dispatch", client: impersonated, object: honestDispatch, stamp: func() string { return honestDispatch.Spec.RequestedBy }},
+		{description: "a code in another user's name", client: impersonated, object: code(forgedUser, false), policy: v1alpha1.PolicyPairingCodes},
+		{description: "a code that approves by itself", client: impersonated, object: code("", true), policy: v1alpha1.PolicyPairingCodes},
+		{description: "an honest code", client: impersonated, object: honestCode, stamp: func() string { return honestCode.Spec.IssuedBy }},
+		{description: "a pairing request with a decision", client: impersonated, object: request(&v1alpha1.PairingDecision{Verdict: v1alpha1.VerdictApproved, By: forgedUser}), policy: v1alpha1.PolicyPairingRequests},
+		{description: "an honest pairing request", client: impersonated, object: request(nil)},
+		{description: "a Node without an approval", client: impersonated, object: node, policy: v1alpha1.PolicyNodes},
+		{description: "a Secret of another type", client: own, object: secret, policy: v1alpha1.PolicyControllerSecrets},
 	}
 }
 
@@ -76,18 +76,18 @@ func probes(namespace string, own, impersonated client.Client) []probe {
 // admitted, and an API server that has just started refuses everything until it has loaded the
 // roles.
 func (p probe) try(ctx context.Context, user string) error {
-	err := p.as.Create(ctx, p.object, client.DryRunAll)
+	err := p.client.Create(ctx, p.object, client.DryRunAll)
 	switch {
 	case p.policy != "" && err == nil:
-		return disproved("%s was admitted, policy %s must refuse it", p.what, p.policy)
+		return disprovedError("%s was admitted, policy %s must refuse it", p.description, p.policy)
 	case p.policy != "" && strings.Contains(err.Error(), v1alpha1.PolicyMessage(p.policy)):
 		return nil
 	case p.policy != "":
-		return fmt.Errorf("try %s: refused, but not by policy %s: %w", p.what, p.policy, err)
+		return fmt.Errorf("try %s: refused, but not by policy %s: %w", p.description, p.policy, err)
 	case err != nil:
-		return fmt.Errorf("try %s: %w", p.what, err)
+		return fmt.Errorf("try %s: %w", p.description, err)
 	case p.stamp != nil && p.stamp() != user:
-		return disproved("%s was admitted with the stamp %q instead of %q", p.what, p.stamp(), user)
+		return disprovedError("%s was admitted with the stamp %q instead of %q", p.description, p.stamp(), user)
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func (p probe) try(ctx context.Context, user string) error {
 func probeRequest(decision *v1alpha1.PairingDecision) v1alpha1.PairingRequestSpec {
 	return v1alpha1.PairingRequestSpec{
 		NodeName: "mooring-policy-probe", PublicKey: "none", PublicKeySHA256: strings.Repeat("0", 64),
-		Method: v1alpha1.PairingMethodPIN, CodeName: "none", CodeIssuedBy: forged, TranscriptSHA256: strings.Repeat("0", 64),
+		Method: v1alpha1.PairingMethodPIN, CodeName: "none", CodeIssuedBy: forgedUser, TranscriptSHA256: strings.Repeat("0", 64),
 		VerificationCode: "AAAAA-AAAAA", ExpiresTime: metav1.Unix(0, 0), Decision: decision,
 	}
 }

@@ -42,7 +42,7 @@ type Prover struct {
 	impersonated client.Client
 	clock        clock.PassiveClock
 	record       *Record
-	swept        string // ID of the Epoch for which the hooks ran
+	hooksRanFor  string // ID of the Epoch for which the hooks ran
 	store        historyStore
 }
 
@@ -52,9 +52,9 @@ type Prover struct {
 // server's time.
 func NewProver(config *rest.Config, own client.Client, namespace, identity string, clock clock.PassiveClock) (*Prover, error) {
 	user := "system:serviceaccount:" + namespace + ":" + v1alpha1.ProbeServiceAccount
-	forger := rest.CopyConfig(config)
-	forger.Impersonate = rest.ImpersonationConfig{UserName: user}
-	impersonated, err := client.New(forger, client.Options{Scheme: own.Scheme(), Mapper: own.RESTMapper()})
+	impersonatedConfig := rest.CopyConfig(config)
+	impersonatedConfig.Impersonate = rest.ImpersonationConfig{UserName: user}
+	impersonated, err := client.New(impersonatedConfig, client.Options{Scheme: own.Scheme(), Mapper: own.RESTMapper()})
 	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", user, err)
 	}
@@ -72,7 +72,7 @@ func (p *Prover) NeedLeaderElection() bool { return true }
 func (p *Prover) Start(ctx context.Context) error {
 	log := logf.FromContext(ctx).WithName("policy")
 	go func() {
-		if err := watch(ctx, p.config, p.own, p.record.Request); err != nil && ctx.Err() == nil {
+		if err := watchPolicies(ctx, p.config, p.own, p.record.Request); err != nil && ctx.Err() == nil {
 			log.Error(err, "cannot watch the admission policies; only the proof of each minute detects changes")
 		}
 	}()
@@ -86,23 +86,23 @@ func (p *Prover) Start(ctx context.Context) error {
 		if errors.Is(err, errUnconfirmed) {
 			next = confirmInterval
 		}
-		if said := fmt.Sprint(err); said != last && ctx.Err() == nil {
-			last = said
+		if outcome := fmt.Sprint(err); outcome != last && ctx.Err() == nil {
+			last = outcome
 			if err != nil {
 				log.Error(err, "admission policies are not proven")
 			} else {
 				log.Info("admission policies are proven")
 			}
 		}
-		if !p.pause(ctx, next) {
+		if !p.waitForNext(ctx, next) {
 			return nil
 		}
 	}
 }
 
-// pause waits until the next attempt is due or requested, but at least requestInterval. It returns
+// waitForNext waits until the next attempt is due or requested, but at least requestInterval. It returns
 // false when ctx ends.
-func (p *Prover) pause(ctx context.Context, next time.Duration) bool {
+func (p *Prover) waitForNext(ctx context.Context, next time.Duration) bool {
 	due, soonest := time.NewTimer(next), time.NewTimer(requestInterval)
 	defer due.Stop()
 	defer soonest.Stop()
@@ -131,33 +131,33 @@ func (p *Prover) Prove(ctx context.Context) error {
 		return err
 	}
 	// The record precedes the Lease: a gate must not open before the Record covers its objects.
-	if recorded := p.recordHistory(ctx, objects, err, began); recorded != nil {
-		return errors.Join(err, recorded)
+	if recordErr := p.recordHistory(ctx, objects, err, began); recordErr != nil {
+		return errors.Join(err, recordErr)
 	}
-	if err == nil && !last(p.record.snapshot()).confirmed() {
+	if err == nil && !lastEpoch(p.record.snapshot()).confirmed() {
 		err = errUnconfirmed
 	}
 	if err == nil {
-		err = p.sweep(ctx)
+		err = p.runEpochHooks(ctx)
 	}
 	return errors.Join(err, p.renewLease(ctx, err, began))
 }
 
-// sweep runs the hooks once per Epoch.
-func (p *Prover) sweep(ctx context.Context) error {
-	epoch := last(p.record.snapshot())
-	if p.swept == epoch.ID {
+// runEpochHooks runs the hooks once per Epoch.
+func (p *Prover) runEpochHooks(ctx context.Context) error {
+	epoch := lastEpoch(p.record.snapshot())
+	if p.hooksRanFor == epoch.ID {
 		return nil
 	}
 	if err := p.record.runHooks(ctx); err != nil {
 		return err
 	}
-	p.swept = epoch.ID
+	p.hooksRanFor = epoch.ID
 	return nil
 }
 
 func (p *Prover) prove(ctx context.Context) (map[string]string, error) {
-	objects, err := compare(ctx, p.own)
+	objects, err := comparePolicies(ctx, p.own)
 	if err != nil {
 		return nil, err
 	}
@@ -204,12 +204,12 @@ func (p *Prover) renewLease(ctx context.Context, failure error, began time.Time)
 	}
 	before := lease.DeepCopy()
 	lease.Namespace, lease.Name = key.Namespace, key.Name
-	note(lease, failure)
+	setFailureAnnotation(lease, failure)
 	if failure == nil {
 		if lease.Annotations == nil {
 			lease.Annotations = map[string]string{}
 		}
-		lease.Annotations[AnnotationEpoch] = last(p.record.snapshot()).ID
+		lease.Annotations[AnnotationEpoch] = lastEpoch(p.record.snapshot()).ID
 		lease.Spec.HolderIdentity = &p.identity
 		lease.Spec.LeaseDurationSeconds = ptr.To(int32(Freshness / time.Second))
 		lease.Spec.RenewTime = ptr.To(metav1.NewMicroTime(began))
@@ -228,7 +228,7 @@ func (p *Prover) renewLease(ctx context.Context, failure error, began time.Time)
 	return nil
 }
 
-func note(lease *coordinationv1.Lease, failure error) {
+func setFailureAnnotation(lease *coordinationv1.Lease, failure error) {
 	if failure == nil {
 		delete(lease.Annotations, AnnotationFailure)
 		return

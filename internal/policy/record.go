@@ -16,8 +16,8 @@ const (
 	ClockMargin = 2 * time.Second
 	// stampPrecision is the precision of a creation timestamp.
 	stampPrecision = time.Second
-	// keptFor is how long an ended Epoch is kept: longer than the longest wait of a dispatch.
-	keptFor = 8 * 24 * time.Hour
+	// epochRetention is how long an ended Epoch is kept: longer than the longest wait of a dispatch.
+	epochRetention = 8 * 24 * time.Hour
 	// maxEpochs bounds the number of stored Epochs. Objects of a dropped Epoch count as not
 	// covered.
 	maxEpochs = 64
@@ -88,7 +88,7 @@ func (h history) afterProof(objects map[string]string, began time.Time, id strin
 	default:
 		next.Epochs = append(next.Epochs, Epoch{ID: id, Since: began, Until: began})
 	}
-	for len(next.Epochs) > 1 && (len(next.Epochs) > maxEpochs || began.Sub(next.Epochs[0].Until) > keptFor) {
+	for len(next.Epochs) > 1 && (len(next.Epochs) > maxEpochs || began.Sub(next.Epochs[0].Until) > epochRetention) {
 		next.Epochs = next.Epochs[1:]
 	}
 	return next
@@ -104,7 +104,7 @@ func (h history) afterFailure(failure string) history {
 func (h history) changed(objects map[string]string) string {
 	var names []string
 	for name, identity := range objects {
-		if was, ok := h.Objects[name]; ok && was != identity {
+		if stored, ok := h.Objects[name]; ok && stored != identity {
 			names = append(names, name)
 		}
 	}
@@ -225,7 +225,7 @@ func (r *Record) runHooks(ctx context.Context) error {
 	return nil
 }
 
-func last(h history) Epoch {
+func lastEpoch(h history) Epoch {
 	if len(h.Epochs) == 0 {
 		return Epoch{}
 	}

@@ -61,14 +61,14 @@ func TestTheRecordOfEpochsIsBoundedAndForgetsTowardsRefusal(t *testing.T) {
 
 func TestGatesStayShutUntilAnEpochIsConfirmed(t *testing.T) {
 	h := history{}.afterProof(map[string]string{"p": "0"}, at(0), "first")
-	if !last(h).confirmed() {
+	if !lastEpoch(h).confirmed() {
 		t.Error("the first epoch of a cluster waits for nothing")
 	}
 	h = h.afterFailure("broken").afterProof(map[string]string{"p": "0"}, at(60), "second")
-	if last(h).confirmed() {
+	if lastEpoch(h).confirmed() {
 		t.Error("an epoch of one proof is confirmed")
 	}
-	if h = h.afterProof(map[string]string{"p": "0"}, at(63), "x"); !last(h).confirmed() {
+	if h = h.afterProof(map[string]string{"p": "0"}, at(63), "x"); !lastEpoch(h).confirmed() {
 		t.Error("an epoch of three seconds is not confirmed")
 	}
 }
@@ -112,14 +112,14 @@ func TestTheRecordKeepsExactlySoManyEpochsForSoLong(t *testing.T) {
 		t.Errorf("%d of %d epochs are kept", len(h.Epochs), maxEpochs)
 	}
 	for late, want := range map[time.Duration]int{0: 2, time.Second: 1} {
-		h := grow(1, at(0)).afterProof(map[string]string{"p": "other"}, at(0).Add(keptFor+late), "later")
+		h := grow(1, at(0)).afterProof(map[string]string{"p": "other"}, at(0).Add(epochRetention+late), "later")
 		if len(h.Epochs) != want {
 			t.Errorf("%s after its time, %d epochs are kept, want %d", late, len(h.Epochs), want)
 		}
 	}
 	alone := history{}.afterProof(map[string]string{"p": "0"}, at(0), "only").afterFailure("broken")
 	alone.Failure = ""
-	if h := alone.afterProof(map[string]string{"p": "0"}, at(0).Add(2*keptFor), "x"); len(h.Epochs) != 1 {
+	if h := alone.afterProof(map[string]string{"p": "0"}, at(0).Add(2*epochRetention), "x"); len(h.Epochs) != 1 {
 		t.Errorf("the epoch in force is not kept: %d", len(h.Epochs))
 	}
 }

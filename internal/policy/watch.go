@@ -15,10 +15,10 @@ import (
 	"github.com/mooring-dev/mooring/config"
 )
 
-// watch requests a proof when a shipped policy or binding is deleted, replaced or edited, until ctx
+// watchPolicies requests a proof when a shipped policy or binding is deleted, replaced or edited, until ctx
 // ends. Without it the gates would stay open until the next regular proof. It is not evidence: a
 // missed event only delays the detection until then.
-func watch(ctx context.Context, access *rest.Config, like client.Client, request func()) error {
+func watchPolicies(ctx context.Context, restConfig *rest.Config, like client.Client, request func()) error {
 	shipped, err := config.Objects(config.DirPolicy)
 	if err != nil {
 		return fmt.Errorf("read the shipped policies: %w", err)
@@ -31,7 +31,7 @@ func watch(ctx context.Context, access *rest.Config, like client.Client, request
 		}
 		names[kind].Insert(object.GetName())
 	}
-	objects, err := cache.New(access, cache.Options{Scheme: like.Scheme(), Mapper: like.RESTMapper(), DefaultTransform: cache.TransformStripManagedFields()})
+	objects, err := cache.New(restConfig, cache.Options{Scheme: like.Scheme(), Mapper: like.RESTMapper(), DefaultTransform: cache.TransformStripManagedFields()})
 	if err != nil {
 		return fmt.Errorf("watch the admission policies: %w", err)
 	}
@@ -42,16 +42,16 @@ func watch(ctx context.Context, access *rest.Config, like client.Client, request
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", kind.Kind, err)
 		}
-		if _, err := informer.AddEventHandler(requester(names[kind], request)); err != nil {
+		if _, err := informer.AddEventHandler(requestOnChange(names[kind], request)); err != nil {
 			return fmt.Errorf("watch %s: %w", kind.Kind, err)
 		}
 	}
 	return objects.Start(ctx)
 }
 
-// requester calls request for each change of an object with one of the names.
-func requester(names sets.Set[string], request func()) toolscache.ResourceEventHandler {
-	see := func(object any) {
+// requestOnChange calls request for each change of an object with one of the names.
+func requestOnChange(names sets.Set[string], request func()) toolscache.ResourceEventHandler {
+	handle := func(object any) {
 		if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 			object = unknown.Obj
 		}
@@ -60,14 +60,14 @@ func requester(names sets.Set[string], request func()) toolscache.ResourceEventH
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc: see, // also for the first list: a change between the last proof and the list has no other event
+		AddFunc: handle, // also for the first list: a change between the last proof and the list has no other event
 		UpdateFunc: func(before, after any) {
 			was, ok := before.(metav1.Object)
 			is, also := after.(metav1.Object)
 			if ok && also && (was.GetUID() != is.GetUID() || was.GetGeneration() != is.GetGeneration()) {
-				see(after)
+				handle(after)
 			}
 		},
-		DeleteFunc: see,
+		DeleteFunc: handle,
 	}
 }

@@ -69,7 +69,7 @@ func TestSpecsOutOfBoundsAreRefused(t *testing.T) {
 		{"a policy that allows twice", "Node", nodeSpec(map[string]any{"capabilityPolicy": map[string]any{"allow": []any{"echo", "echo"}}}), "Duplicate value"},
 	} {
 		t.Run(try.name, func(t *testing.T) {
-			wantRefused(t, shared.Client().Create(t.Context(), object(try.kind, namespace, "bounds", try.spec)), try.message)
+			wantRefused(t, shared.Client().Create(t.Context(), newObject(try.kind, namespace, "bounds", try.spec)), try.message)
 		})
 	}
 }
@@ -77,7 +77,7 @@ func TestSpecsOutOfBoundsAreRefused(t *testing.T) {
 func TestNodeNamesAreDNSLabels(t *testing.T) {
 	namespace := shared.Namespace(t)
 	for _, name := range []string{"a.b", strings.Repeat("a", 64)} {
-		err := shared.Client().Create(t.Context(), object("Node", namespace, name, nodeSpec(nil)))
+		err := shared.Client().Create(t.Context(), newObject("Node", namespace, name, nodeSpec(nil)))
 		wantRefused(t, err, "the name of a Node must be a DNS label")
 	}
 }
@@ -100,13 +100,13 @@ func TestSpecsAtTheirBoundsAreAccepted(t *testing.T) {
 		{"PairingRequest", requestSpec(map[string]any{"codeIssuedBy": strings.Repeat("u", 1024)})},
 		{"Node", nodeSpec(map[string]any{"maxInFlight": int64(64), "nextPublicKeySHA256": nil})},
 	} {
-		mustCreate(t, object(try.kind, namespace, fmt.Sprintf("at-bounds-%d", i), try.spec))
+		mustCreate(t, newObject(try.kind, namespace, fmt.Sprintf("at-bounds-%d", i), try.spec))
 	}
-	mustCreate(t, object("Node", namespace, longest, nodeSpec(nil)))
+	mustCreate(t, newObject("Node", namespace, longest, nodeSpec(nil)))
 }
 
 func TestADecisionMayOnlyNarrowTheGrant(t *testing.T) {
-	o := object("PairingRequest", shared.Namespace(t), "narrow", requestSpec(nil))
+	o := newObject("PairingRequest", shared.Namespace(t), "narrow", requestSpec(nil))
 	mustCreate(t, o)
 	const narrow = "decision.capabilities may only narrow the grant"
 	wantRefused(t, patch(t, shared.Client(), o, `{"spec":{"decision":{"verdict":"Approved","capabilities":["shell.run"]}}}`), narrow)

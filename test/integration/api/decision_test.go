@@ -20,8 +20,8 @@ func TestAChangedDecisionIsADecision(t *testing.T) {
 	namespace := shared.Namespace(t)
 	ann := approver(t, namespace, "ann")
 	eve := operator(t, namespace, "eve")
-	extra(t, namespace, "eve", "pairingrequests", "patch", "update")
-	o := object("PairingRequest", namespace, "one", requestSpec(nil))
+	allowVerbs(t, namespace, "eve", "pairingrequests", "patch", "update")
+	o := newObject("PairingRequest", namespace, "one", requestSpec(nil))
 	mustCreate(t, o)
 	wantAccepted(t, patch(t, ann, o, `{"spec":{"decision":{"verdict":"Denied"}}}`))
 
@@ -41,7 +41,7 @@ func withoutFinalDecisions(t *testing.T, change func() error) (restore func()) {
 	kind := &unstructured.Unstructured{}
 	kind.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 	kind.SetName("pairingrequests.mooring.dev")
-	text, err := json.Marshal(live(t, kind).Object["spec"].(map[string]any)["versions"])
+	text, err := json.Marshal(getLive(t, kind).Object["spec"].(map[string]any)["versions"])
 	if err != nil {
 		t.Fatal(err)
 	}

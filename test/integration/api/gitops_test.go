@@ -19,16 +19,16 @@ func TestServerSideApplyOfADispatchTwiceChangesNothing(t *testing.T) {
 	tia := mayInvoke(t, namespace, "tia", "echo")
 	manifest := map[string]any{"nodeName": "bench-3", "capability": "echo", "input": map[string]any{"text": "hi"}}
 	apply := func(c client.Client, owner string) error {
-		o := object("CapabilityDispatch", namespace, "hello", manifest)
+		o := newObject("CapabilityDispatch", namespace, "hello", manifest)
 		return c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner(owner))
 	}
-	o := object("CapabilityDispatch", namespace, "hello", nil)
+	o := newObject("CapabilityDispatch", namespace, "hello", nil)
 	wantAccepted(t, apply(ivo, "pipeline"))
-	first := live(t, o)
+	first := getLive(t, o)
 	wantAccepted(t, apply(ivo, "pipeline"))
 	wantAccepted(t, apply(tia, "pipeline"))
 	wantAccepted(t, apply(tia, "another"))
-	again := live(t, o)
+	again := getLive(t, o)
 	if first.GetUID() != again.GetUID() || first.GetGeneration() != again.GetGeneration() {
 		t.Errorf("applying again changed the spec: generation %d, then %d", first.GetGeneration(), again.GetGeneration())
 	}
@@ -38,7 +38,7 @@ func TestServerSideApplyOfADispatchTwiceChangesNothing(t *testing.T) {
 	wantAccepted(t, patchStatus(t, shared.Client(), o, `{"status":{"phase":"Succeeded","execution":"Finished"}}`))
 	wantAccepted(t, patch(t, tia, o, `{"spec":{"cancel":true}}`))
 	wantAccepted(t, apply(ivo, "pipeline"))
-	if cancel, _, _ := unstructured.NestedBool(live(t, o).Object, "spec", "cancel"); !cancel {
+	if cancel, _, _ := unstructured.NestedBool(getLive(t, o).Object, "spec", "cancel"); !cancel {
 		t.Error("applying again removed the cancellation")
 	}
 }
@@ -46,10 +46,10 @@ func TestServerSideApplyOfADispatchTwiceChangesNothing(t *testing.T) {
 func TestAnApproverMayApplyTheDecisionTwice(t *testing.T) {
 	namespace := shared.Namespace(t)
 	ann := approver(t, namespace, "ann")
-	o := object("PairingRequest", namespace, "one", requestSpec(nil))
+	o := newObject("PairingRequest", namespace, "one", requestSpec(nil))
 	mustCreate(t, o)
 	for range 2 {
-		decision := object("PairingRequest", namespace, "one", map[string]any{"decision": map[string]any{"verdict": "Approved"}})
+		decision := newObject("PairingRequest", namespace, "one", map[string]any{"decision": map[string]any{"verdict": "Approved"}})
 		wantAccepted(t, ann.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(decision), client.FieldOwner("approvals")))
 		if got := stampOf(t, o, "decision", "by"); got != "ann" {
 			t.Errorf("decision.by is %q, want ann", got)

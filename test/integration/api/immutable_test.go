@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// frozen is an immutable field of spec, even for the administrator.
-type frozen struct {
+// immutableField is an immutable field of spec, even for the administrator.
+type immutableField struct {
 	field   string
 	changed any
 	message string // message of the refusal of a change
@@ -25,17 +25,17 @@ func TestImmutableFieldsStayWhatTheyAre(t *testing.T) {
 	for _, kind := range []struct {
 		kind   string
 		spec   map[string]any
-		fields []frozen
+		fields []immutableField
 	}{
-		{"PairingCode", codeSpec(nil), frozenAs("the spec of a PairingCode is immutable",
+		{"PairingCode", codeSpec(nil), immutableFields("the spec of a PairingCode is immutable",
 			"ttlSeconds", int64(61), "nodeLabels", map[string]any{"room": "south"}, "capabilities", []any{"echo"}, "autoApprove", false)},
-		{"PairingCode", codeSpec(map[string]any{"replaceNode": nil}), []frozen{
+		{"PairingCode", codeSpec(map[string]any{"replaceNode": nil}), []immutableField{
 			{"method", "PIN", "the spec of a PairingCode is immutable", required},
 			{"nodeName", "other", "the spec of a PairingCode is immutable", "the spec of a PairingCode is immutable"},
 			{"replaceNode", true, "the spec of a PairingCode is immutable", ""},
 			{"issuedBy", "mallory", "the spec of a PairingCode is immutable", ""},
 		}},
-		{"PairingRequest", requestSpec(nil), []frozen{
+		{"PairingRequest", requestSpec(nil), []immutableField{
 			{"nodeName", "other", "nodeName is immutable", required},
 			{"publicKey", "other", "publicKey is immutable", required},
 			{"publicKeySHA256", keyB, "publicKeySHA256 is immutable", required},
@@ -48,16 +48,16 @@ func TestImmutableFieldsStayWhatTheyAre(t *testing.T) {
 			{"requestedCapabilities", []any{"echo"}, "requestedCapabilities is immutable", "requestedCapabilities is immutable"},
 			{"expiresTime", "2031-01-01T00:00:00Z", "expiresTime is immutable", required},
 		}},
-		{"PairingRequest", serviceAccountSpec(nil), []frozen{
+		{"PairingRequest", serviceAccountSpec(nil), []immutableField{
 			{"serviceAccount", map[string]any{"name": "other"}, "serviceAccount is immutable", "serviceAccount is immutable"},
 		}},
-		{"PairingRequest", requestSpec(map[string]any{"decision": decided}), []frozen{
+		{"PairingRequest", requestSpec(map[string]any{"decision": decided}), []immutableField{
 			{"decision", map[string]any{"verdict": "Approved"}, "the decision is final", "the decision is final"},
 			{"decision", map[string]any{"reason": "other"}, "the decision is final", "the decision is final"},
 			{"decision", map[string]any{"capabilities": []any{"system.health"}}, "the decision is final", "the decision is final"},
 			{"decision", map[string]any{"by": "mallory"}, "the decision is final", "the decision is final"},
 		}},
-		{"CapabilityDispatch", dispatchSpec(map[string]any{"cancel": true}), []frozen{
+		{"CapabilityDispatch", dispatchSpec(map[string]any{"cancel": true}), []immutableField{
 			{"nodeName", "other", "nodeName is immutable" + another, required},
 			{"capability", "system.health", "capability is immutable" + another, required},
 			{"input", map[string]any{"text": "ho"}, "input is immutable" + another, "input is immutable" + another},
@@ -67,26 +67,26 @@ func TestImmutableFieldsStayWhatTheyAre(t *testing.T) {
 			{"requestedBy", "mallory", "requestedBy is immutable", ""},
 			{"cancel", false, "cancel can only go from false to true: leave spec.cancel out of the manifest, or create another CapabilityDispatch", "cancel can only go from false to true: leave spec.cancel out of the manifest, or create another CapabilityDispatch"},
 		}},
-		{"Node", nodeSpec(map[string]any{"desiredState": "Revoked"}), []frozen{
+		{"Node", nodeSpec(map[string]any{"desiredState": "Revoked"}), []immutableField{
 			{"desiredState", "Active", "desiredState Revoked is final", "desiredState Revoked is final"},
 			{"publicKeySHA256", keyB, "the keys of a Revoked Node cannot change", required},
 			{"pairingRequestUID", "uid-2", "the keys of a Revoked Node cannot change", required},
 		}},
 	} {
-		o := object(kind.kind, shared.Namespace(t), "frozen", kind.spec)
+		o := newObject(kind.kind, shared.Namespace(t), "frozen", kind.spec)
 		createDecided(t, o)
 		for _, field := range kind.fields {
-			t.Run(kind.kind+" "+field.field, func(t *testing.T) { tryFrozen(t, o, field) })
+			t.Run(kind.kind+" "+field.field, func(t *testing.T) { checkImmutable(t, o, field) })
 		}
-		t.Run(kind.kind+" spec", func(t *testing.T) { trySpec(t, o) })
+		t.Run(kind.kind+" spec", func(t *testing.T) { checkSpecRequired(t, o) })
 	}
 }
 
-// frozenAs lists fields and changed values that are refused with one message.
-func frozenAs(message string, pairs ...any) []frozen {
-	var fields []frozen
+// immutableFields lists fields and changed values that are refused with one message.
+func immutableFields(message string, pairs ...any) []immutableField {
+	var fields []immutableField
 	for i := 0; i < len(pairs); i += 2 {
-		fields = append(fields, frozen{pairs[i].(string), pairs[i+1], message, message})
+		fields = append(fields, immutableField{pairs[i].(string), pairs[i+1], message, message})
 	}
 	return fields
 }
@@ -103,12 +103,12 @@ func createDecided(t *testing.T, o *unstructured.Unstructured) {
 	}
 }
 
-func tryFrozen(t *testing.T, o *unstructured.Unstructured, field frozen) {
-	before := live(t, o).Object["spec"]
+func checkImmutable(t *testing.T, o *unstructured.Unstructured, field immutableField) {
+	before := getLive(t, o).Object["spec"]
 	wantRefused(t, patch(t, shared.Client(), o, body(t, field.field, field.changed)), field.message)
 
 	byPatch := patch(t, shared.Client(), o, body(t, field.field, nil))
-	put := live(t, o)
+	put := getLive(t, o)
 	unstructured.RemoveNestedField(put.Object, "spec", field.field)
 	byPut := shared.Client().Update(t.Context(), put)
 	if field.removed == "" {
@@ -118,15 +118,15 @@ func tryFrozen(t *testing.T, o *unstructured.Unstructured, field frozen) {
 		wantRefused(t, byPatch, field.removed)
 		wantRefused(t, byPut, field.removed)
 	}
-	if after := live(t, o).Object["spec"]; !reflect.DeepEqual(before, after) {
+	if after := getLive(t, o).Object["spec"]; !reflect.DeepEqual(before, after) {
 		t.Errorf("spec changed from %v to %v", before, after)
 	}
 }
 
-// trySpec removes the whole spec, which would remove every rule about it.
-func trySpec(t *testing.T, o *unstructured.Unstructured) {
-	before := live(t, o).Object["spec"]
-	put, null, empty := live(t, o), live(t, o), live(t, o)
+// checkSpecRequired removes the whole spec, which would remove every rule about it.
+func checkSpecRequired(t *testing.T, o *unstructured.Unstructured) {
+	before := getLive(t, o).Object["spec"]
+	put, null, empty := getLive(t, o), getLive(t, o), getLive(t, o)
 	delete(put.Object, "spec")
 	null.Object["spec"] = nil
 	empty.Object["spec"] = map[string]any{}
@@ -135,7 +135,7 @@ func trySpec(t *testing.T, o *unstructured.Unstructured) {
 	wantRefused(t, c.Update(t.Context(), put), required)
 	wantRefused(t, c.Update(t.Context(), null), "spec")
 	wantRefused(t, c.Update(t.Context(), empty), required)
-	if after := live(t, o).Object["spec"]; !reflect.DeepEqual(before, after) {
+	if after := getLive(t, o).Object["spec"]; !reflect.DeepEqual(before, after) {
 		t.Errorf("spec changed from %v to %v", before, after)
 	}
 }

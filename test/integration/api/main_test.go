@@ -18,8 +18,8 @@ var shared *cluster.Cluster
 
 func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{}, &shared) }
 
-// object returns an object of a Mooring kind with the given spec.
-func object(kind, namespace, name string, spec map[string]any) *unstructured.Unstructured {
+// newObject returns an object of a Mooring kind with the given spec.
+func newObject(kind, namespace, name string, spec map[string]any) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{}}
 	o.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
 	o.SetNamespace(namespace)
@@ -49,8 +49,8 @@ func patchStatus(t *testing.T, c client.Client, o *unstructured.Unstructured, bo
 	return c.Status().Patch(t.Context(), o.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(body)))
 }
 
-// live returns the stored object.
-func live(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured {
+// getLive returns the stored object.
+func getLive(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured {
 	t.Helper()
 	read := &unstructured.Unstructured{}
 	read.SetGroupVersionKind(o.GroupVersionKind())

@@ -32,8 +32,8 @@ func mayInvoke(t *testing.T, namespace, user string, names ...string) client.Cli
 	return shared.ClientFor(t, shared.As(user))
 }
 
-// extra gives a user verbs on one Mooring resource that no role for people grants alone.
-func extra(t *testing.T, namespace, user, resource string, verbs ...string) {
+// allowVerbs gives a user verbs on one Mooring resource that no role for people grants alone.
+func allowVerbs(t *testing.T, namespace, user, resource string, verbs ...string) {
 	t.Helper()
 	allow(t, namespace, user, authorizationv1.ResourceAttributes{Resource: resource, Verb: verbs[0]},
 		rbacv1.PolicyRule{APIGroups: []string{"mooring.dev"}, Resources: []string{resource}, Verbs: verbs})

@@ -31,7 +31,7 @@ func TestARoleSaysWhichCapabilitiesAUserMayDispatch(t *testing.T) {
 		{elsewhere, "echo", false},
 	} {
 		t.Run(try.capability+" in "+try.namespace, func(t *testing.T) {
-			o := object("CapabilityDispatch", try.namespace, "try", dispatchSpec(map[string]any{"capability": try.capability}))
+			o := newObject("CapabilityDispatch", try.namespace, "try", dispatchSpec(map[string]any{"capability": try.capability}))
 			o.SetName("")
 			o.SetGenerateName("try-")
 			err := ivo.Create(t.Context(), o)
@@ -43,7 +43,7 @@ func TestARoleSaysWhichCapabilitiesAUserMayDispatch(t *testing.T) {
 				try.capability+`" in namespace "`+try.namespace+`": ask for a Role`)
 		})
 	}
-	wantAccepted(t, all.Create(t.Context(), object("CapabilityDispatch", namespace, "any", dispatchSpec(nil))))
+	wantAccepted(t, all.Create(t.Context(), newObject("CapabilityDispatch", namespace, "any", dispatchSpec(nil))))
 }
 
 func TestOnlyHoldersOfApproveDecide(t *testing.T) {
@@ -51,12 +51,12 @@ func TestOnlyHoldersOfApproveDecide(t *testing.T) {
 	ann := approver(t, namespace, "ann")
 	// This is patch without approve, like an ordinary edit role.
 	eve := operator(t, namespace, "eve")
-	extra(t, namespace, "eve", "pairingrequests", "patch", "update")
-	extra(t, elsewhere, "ann", "pairingrequests", "patch", "update")
+	allowVerbs(t, namespace, "eve", "pairingrequests", "patch", "update")
+	allowVerbs(t, elsewhere, "ann", "pairingrequests", "patch", "update")
 	policy := v1alpha1.PolicyMessage(v1alpha1.PolicyPairingRequests)
 	const approve = `{"spec":{"decision":{"verdict":"Approved"}}}`
 
-	o := object("PairingRequest", namespace, "one", requestSpec(nil))
+	o := newObject("PairingRequest", namespace, "one", requestSpec(nil))
 	mustCreate(t, o)
 	wantRefused(t, patch(t, eve, o, approve), policy+`user "eve" may not approve or deny in namespace "`+namespace+`"`)
 	wantRefused(t, patch(t, eve, o, `{"spec":{"decision":{"verdict":"Denied"}}}`), policy)
@@ -70,10 +70,10 @@ func TestOnlyHoldersOfApproveDecide(t *testing.T) {
 	if got := stampOf(t, o, "decision", "verdict"); got != "" {
 		t.Errorf("a decision was stored through /status: %s", got)
 	}
-	preset := object("PairingRequest", namespace, "preset", requestSpec(map[string]any{"decision": map[string]any{"verdict": "Approved"}}))
+	preset := newObject("PairingRequest", namespace, "preset", requestSpec(map[string]any{"decision": map[string]any{"verdict": "Approved"}}))
 	wantRefused(t, shared.Client().Create(t.Context(), preset), policy+"a request cannot be created with a decision")
 
-	there := object("PairingRequest", elsewhere, "one", requestSpec(nil))
+	there := newObject("PairingRequest", elsewhere, "one", requestSpec(nil))
 	mustCreate(t, there)
 	wantRefused(t, patch(t, ann, there, approve), policy+`user "ann" may not approve or deny in namespace "`+elsewhere+`"`)
 	wantAccepted(t, patch(t, ann, o, approve))
@@ -89,21 +89,21 @@ func TestCodesThatDecideNeedApprove(t *testing.T) {
 	replace := map[string]any{"method": "PIN", "nodeName": "bench-3", "replaceNode": true}
 	neither := map[string]any{"method": "QR", "autoApprove": false, "replaceNode": false}
 
-	wantRefused(t, ida.Create(t.Context(), object("PairingCode", namespace, "auto", auto)), policy)
-	wantRefused(t, ida.Create(t.Context(), object("PairingCode", namespace, "replace", replace)), policy)
-	wantAccepted(t, ida.Create(t.Context(), object("PairingCode", namespace, "neither", neither)))
-	wantAccepted(t, both.Create(t.Context(), object("PairingCode", namespace, "auto", auto)))
-	wantAccepted(t, both.Create(t.Context(), object("PairingCode", namespace, "replace", replace)))
+	wantRefused(t, ida.Create(t.Context(), newObject("PairingCode", namespace, "auto", auto)), policy)
+	wantRefused(t, ida.Create(t.Context(), newObject("PairingCode", namespace, "replace", replace)), policy)
+	wantAccepted(t, ida.Create(t.Context(), newObject("PairingCode", namespace, "neither", neither)))
+	wantAccepted(t, both.Create(t.Context(), newObject("PairingCode", namespace, "auto", auto)))
+	wantAccepted(t, both.Create(t.Context(), newObject("PairingCode", namespace, "replace", replace)))
 }
 
 func TestOnlyTheControllerMakesNodesAndMovesPins(t *testing.T) {
 	namespace := shared.Namespace(t)
 	ivo := operator(t, namespace, "ivo")
-	extra(t, namespace, "ivo", "nodes", "create")
+	allowVerbs(t, namespace, "ivo", "nodes", "create")
 	policy := v1alpha1.PolicyMessage(v1alpha1.PolicyNodes)
-	wantRefused(t, ivo.Create(t.Context(), object("Node", namespace, "made", nodeSpec(nil))), policy+`user "ivo" may not create Nodes`)
+	wantRefused(t, ivo.Create(t.Context(), newObject("Node", namespace, "made", nodeSpec(nil))), policy+`user "ivo" may not create Nodes`)
 
-	o := object("Node", namespace, "bench-3", nodeSpec(map[string]any{"nextPublicKeySHA256": nil, "capabilityPolicy": nil, "desiredState": nil}))
+	o := newObject("Node", namespace, "bench-3", nodeSpec(map[string]any{"nextPublicKeySHA256": nil, "capabilityPolicy": nil, "desiredState": nil}))
 	mustCreate(t, o)
 	for _, body := range []string{
 		`{"spec":{"publicKeySHA256":"` + keyB + `"}}`,
@@ -117,7 +117,7 @@ func TestOnlyTheControllerMakesNodesAndMovesPins(t *testing.T) {
 	}
 	wantRefused(t, patch(t, ivo, o, `{"spec":{"nextPublicKeySHA256":null}}`), policy+`user "ivo" may not change`)
 	wantRefused(t, patch(t, ivo, o, `{"spec":{"serviceAccount":null}}`), policy+`user "ivo" may not change`)
-	put := live(t, o)
+	put := getLive(t, o)
 	unstructured.RemoveNestedField(put.Object, "spec", "serviceAccount")
 	wantRefused(t, ivo.Update(t.Context(), put), policy+`user "ivo" may not change`)
 
@@ -139,12 +139,12 @@ func TestViewersOnlyLook(t *testing.T) {
 	for kind, spec := range map[string]map[string]any{
 		"Node": nodeSpec(nil), "PairingCode": codeSpec(nil), "PairingRequest": requestSpec(nil), "CapabilityDispatch": dispatchSpec(nil),
 	} {
-		o := object(kind, namespace, "seen", spec)
+		o := newObject(kind, namespace, "seen", spec)
 		mustCreate(t, o)
 		if err := vic.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
 			t.Errorf("get %s: %v", kind, err)
 		}
-		wantRefused(t, vic.Create(t.Context(), object(kind, namespace, "made", spec)), forbidden)
+		wantRefused(t, vic.Create(t.Context(), newObject(kind, namespace, "made", spec)), forbidden)
 		wantRefused(t, patch(t, vic, o, `{"metadata":{"labels":{"a":"b"}}}`), forbidden)
 		wantRefused(t, vic.Delete(t.Context(), o), forbidden)
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// program returns a client with the real token of a Mooring ServiceAccount.
-func program(t *testing.T, name string) client.Client {
+// serviceAccountClient returns a client with the real token of a Mooring ServiceAccount.
+func serviceAccountClient(t *testing.T, name string) client.Client {
 	t.Helper()
 	config, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, name)
 	if err != nil {
@@ -33,11 +33,11 @@ func secret(namespace, name, kind string, data map[string]string) *corev1.Secret
 // These are the requests that a stolen gateway could try.
 func TestAGatewayIsRefusedWhatIsNotItsOwn(t *testing.T) {
 	namespace := shared.Namespace(t)
-	gateway := program(t, v1alpha1.GatewayServiceAccount)
-	node := object("Node", namespace, "bench-3", nodeSpec(nil))
-	request := object("PairingRequest", namespace, "one", requestSpec(nil))
-	dispatch := object("CapabilityDispatch", namespace, "one", dispatchSpec(nil))
-	code := object("PairingCode", namespace, "one", codeSpec(nil))
+	gateway := serviceAccountClient(t, v1alpha1.GatewayServiceAccount)
+	node := newObject("Node", namespace, "bench-3", nodeSpec(nil))
+	request := newObject("PairingRequest", namespace, "one", requestSpec(nil))
+	dispatch := newObject("CapabilityDispatch", namespace, "one", dispatchSpec(nil))
+	code := newObject("PairingCode", namespace, "one", codeSpec(nil))
 	people := secret(namespace, "people", v1alpha1.SecretTypePairingCode, nil)
 	for _, o := range []client.Object{node, request, dispatch, code, people} {
 		mustCreate(t, o)
@@ -53,10 +53,10 @@ func TestAGatewayIsRefusedWhatIsNotItsOwn(t *testing.T) {
 		{"approve a request", patch(t, gateway, request, `{"spec":{"decision":{"verdict":"Approved"}}}`), forbidden},
 		{"set the phase of a request", patchStatus(t, gateway, request, `{"status":{"phase":"Approved"}}`), forbidden},
 		{"delete a request", gateway.Delete(ctx, request), forbidden},
-		{"create a request that is decided", gateway.Create(ctx, object("PairingRequest", namespace, "decided",
+		{"create a request that is decided", gateway.Create(ctx, newObject("PairingRequest", namespace, "decided",
 			requestSpec(map[string]any{"decision": map[string]any{"verdict": "Approved"}}))),
 			v1alpha1.PolicyMessage(v1alpha1.PolicyPairingRequests) + "a request cannot be created with a decision"},
-		{"create a Node", gateway.Create(ctx, object("Node", namespace, "made", nodeSpec(nil))), forbidden},
+		{"create a Node", gateway.Create(ctx, newObject("Node", namespace, "made", nodeSpec(nil))), forbidden},
 		{"move a pin", patch(t, gateway, node, `{"spec":{"publicKeySHA256":"`+keyB+`"}}`), forbidden},
 		{"delete a Node", gateway.Delete(ctx, node), forbidden},
 		{"vouch for a certificate", patchStatus(t, gateway, node, `{"status":{"issued":{"requestSHA256":"`+keyA+`","chain":"PEM"}}}`),
@@ -64,9 +64,9 @@ func TestAGatewayIsRefusedWhatIsNotItsOwn(t *testing.T) {
 		{"rewrite the history", patchStatus(t, gateway, node, `{"status":{"certificateHistory":[{"fingerprintSHA256":"`+keyA+`"}]}}`),
 			v1alpha1.PolicyMessage(v1alpha1.PolicyNodeStatus)},
 		{"call a Node trusted", patchStatus(t, gateway, node, `{"status":{"trust":"Trusted"}}`), v1alpha1.PolicyMessage(v1alpha1.PolicyNodeStatus)},
-		{"issue a code", gateway.Create(ctx, object("PairingCode", namespace, "made", codeSpec(nil))), forbidden},
+		{"issue a code", gateway.Create(ctx, newObject("PairingCode", namespace, "made", codeSpec(nil))), forbidden},
 		{"revive a code", patchStatus(t, gateway, code, `{"status":{"phase":"Active"}}`), forbidden},
-		{"dispatch", gateway.Create(ctx, object("CapabilityDispatch", namespace, "made", dispatchSpec(nil))), forbidden},
+		{"dispatch", gateway.Create(ctx, newObject("CapabilityDispatch", namespace, "made", dispatchSpec(nil))), forbidden},
 		{"cancel a dispatch", patch(t, gateway, dispatch, `{"spec":{"cancel":true}}`), forbidden},
 		{"read a code for people", gateway.Get(ctx, client.ObjectKeyFromObject(people), &corev1.Secret{}), forbidden},
 		{"list the Secrets of the system", gateway.List(ctx, &corev1.SecretList{}, client.InNamespace(v1alpha1.SystemNamespace)), forbidden},
@@ -92,12 +92,12 @@ func certificateRequest() *unstructured.Unstructured {
 // These are the requests that a gateway needs.
 func TestAGatewayMayDoItsWork(t *testing.T) {
 	ctx, namespace := t.Context(), shared.Namespace(t)
-	gateway := program(t, v1alpha1.GatewayServiceAccount)
-	node := object("Node", namespace, "bench-3", nodeSpec(nil))
-	dispatch := object("CapabilityDispatch", namespace, "one", dispatchSpec(nil))
+	gateway := serviceAccountClient(t, v1alpha1.GatewayServiceAccount)
+	node := newObject("Node", namespace, "bench-3", nodeSpec(nil))
+	dispatch := newObject("CapabilityDispatch", namespace, "one", dispatchSpec(nil))
 	mustCreate(t, node)
 	mustCreate(t, dispatch)
-	wantAccepted(t, gateway.Create(ctx, object("PairingRequest", namespace, "one", requestSpec(nil))))
+	wantAccepted(t, gateway.Create(ctx, newObject("PairingRequest", namespace, "one", requestSpec(nil))))
 	wantAccepted(t, patchStatus(t, gateway, node, `{"status":{"presence":"Online","gateway":"g-1","capabilities":[{"name":"echo","available":true}]}}`))
 	dispatch.Object["status"] = map[string]any{"phase": "Succeeded", "execution": "Finished", "output": map[string]any{"a": int64(1)}}
 	wantAccepted(t, gateway.Status().Update(ctx, dispatch))
@@ -117,7 +117,7 @@ func TestAGatewayMayDoItsWork(t *testing.T) {
 
 func TestAGatewayCountsTriesAndChangesNothingElseOfARecord(t *testing.T) {
 	ctx := t.Context()
-	gateway := program(t, v1alpha1.GatewayServiceAccount)
+	gateway := serviceAccountClient(t, v1alpha1.GatewayServiceAccount)
 	record := secret(v1alpha1.PairingNamespace, "record-"+shared.Namespace(t), v1alpha1.SecretTypePairingRecord, map[string]string{
 		v1alpha1.RecordKeyScalar: "w", v1alpha1.RecordKeyNamespace: "a", v1alpha1.RecordKeyCodeName: "code",
 		v1alpha1.RecordKeyCodeUID: "uid", v1alpha1.RecordKeyMethod: "PIN", v1alpha1.RecordKeyTriesUsed: "0",
@@ -145,7 +145,7 @@ func TestAGatewayCountsTriesAndChangesNothingElseOfARecord(t *testing.T) {
 
 func TestAGatewayCannotRebindAUsedRecordNorHoldItBack(t *testing.T) {
 	ctx := t.Context()
-	gateway := program(t, v1alpha1.GatewayServiceAccount)
+	gateway := serviceAccountClient(t, v1alpha1.GatewayServiceAccount)
 	final := v1alpha1.PolicyMessage(v1alpha1.PolicyGatewaySecrets) + "consumedBy and requestName of a pairing record are final"
 	for name, unused := range map[string]map[string]string{
 		"absent": {v1alpha1.RecordKeyTriesUsed: "1"},
@@ -179,7 +179,7 @@ func TestAGatewayCannotRebindAUsedRecordNorHoldItBack(t *testing.T) {
 
 func TestTheControllerMakesCodesForPeopleAndReadsNoSecrets(t *testing.T) {
 	ctx, namespace := t.Context(), shared.Namespace(t)
-	controller := program(t, v1alpha1.ControllerServiceAccount)
+	controller := serviceAccountClient(t, v1alpha1.ControllerServiceAccount)
 	policy := v1alpha1.PolicyMessage(v1alpha1.PolicyControllerSecrets)
 	people := secret(namespace, "people", v1alpha1.SecretTypePairingCode, map[string]string{v1alpha1.SecretKeyCode: "K7QX2M-000000"})
 	opaque := secret(namespace, "opaque", "Opaque", nil)
@@ -203,20 +203,20 @@ func TestTheControllerMakesCodesForPeopleAndReadsNoSecrets(t *testing.T) {
 
 func TestTheControllerDecidesMakesNodesAndNothingForPeople(t *testing.T) {
 	ctx, namespace := t.Context(), shared.Namespace(t)
-	controller := program(t, v1alpha1.ControllerServiceAccount)
-	request := object("PairingRequest", namespace, "one", requestSpec(nil))
+	controller := serviceAccountClient(t, v1alpha1.ControllerServiceAccount)
+	request := newObject("PairingRequest", namespace, "one", requestSpec(nil))
 	mustCreate(t, request)
 	wantAccepted(t, patch(t, controller, request, `{"spec":{"decision":{"verdict":"Approved","reason":"code one of ida"}}}`))
 	if got, want := stampOf(t, request, "decision", "by"), "system:serviceaccount:mooring-system:mooring-controller"; got != want {
 		t.Errorf("decision.by is %q, want %q", got, want)
 	}
-	node := object("Node", namespace, "bench-3", nodeSpec(nil))
+	node := newObject("Node", namespace, "bench-3", nodeSpec(nil))
 	wantAccepted(t, controller.Create(ctx, node))
 	wantAccepted(t, patch(t, controller, node, `{"metadata":{"finalizers":["mooring.dev/node"]},"spec":{"publicKeySHA256":"`+keyB+`"}}`))
 	wantAccepted(t, patchStatus(t, controller, node, `{"status":{"trust":"Trusted","issued":{"requestSHA256":"`+keyA+`","chain":"PEM"}}}`))
 	wantAccepted(t, patch(t, controller, node, `{"metadata":{"finalizers":null}}`))
-	wantRefused(t, controller.Create(ctx, object("CapabilityDispatch", namespace, "made", dispatchSpec(nil))), forbidden)
-	wantRefused(t, controller.Create(ctx, object("PairingCode", namespace, "made", codeSpec(nil))), forbidden)
+	wantRefused(t, controller.Create(ctx, newObject("CapabilityDispatch", namespace, "made", dispatchSpec(nil))), forbidden)
+	wantRefused(t, controller.Create(ctx, newObject("PairingCode", namespace, "made", codeSpec(nil))), forbidden)
 	wantRefused(t, controller.List(ctx, &corev1.ConfigMapList{}), forbidden)
 
 	probe := shared.As("x").Impersonate
@@ -225,7 +225,7 @@ func TestTheControllerDecidesMakesNodesAndNothingForPeople(t *testing.T) {
 	wantAccepted(t, err)
 	config.Impersonate = probe
 	asProbe := shared.ClientFor(t, config)
-	dispatch := object("CapabilityDispatch", v1alpha1.SystemNamespace, "probe", dispatchSpec(map[string]any{"capability": v1alpha1.ProbeCapability}))
+	dispatch := newObject("CapabilityDispatch", v1alpha1.SystemNamespace, "probe", dispatchSpec(map[string]any{"capability": v1alpha1.ProbeCapability}))
 	wantAccepted(t, asProbe.Create(ctx, dispatch, client.DryRunAll))
 	config.Impersonate.UserName = "system:serviceaccount:mooring-system:mooring-gateway"
 	wantRefused(t, shared.ClientFor(t, config).List(ctx, &v1alpha1.NodeList{}), "cannot impersonate")

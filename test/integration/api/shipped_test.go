@@ -32,7 +32,7 @@ func TestLivePoliciesEqualTheShippedOnes(t *testing.T) {
 		t.Fatalf("only %d policies and bindings are shipped", len(objects))
 	}
 	for _, o := range objects {
-		if diff := cmp.Diff(o.Object["spec"], live(t, o).Object["spec"]); diff != "" {
+		if diff := cmp.Diff(o.Object["spec"], getLive(t, o).Object["spec"]); diff != "" {
 			t.Errorf("%s %s differs (-shipped +live):\n%s", o.GetKind(), o.GetName(), diff)
 		}
 	}
@@ -57,9 +57,9 @@ func TestNewObjectsHaveTheirDefaults(t *testing.T) {
 			map[string]any{"publicKeySHA256": keyA, "pairingRequestUID": "u", "desiredState": "Active", "maxInFlight": int64(4)},
 			map[string]any{"presence": "Offline", "trust": "Pending"}},
 	} {
-		o := object(try.kind, namespace, "defaults", try.spec)
+		o := newObject(try.kind, namespace, "defaults", try.spec)
 		mustCreate(t, o) // the response to the create has them too
-		for _, read := range []*unstructured.Unstructured{o, live(t, o)} {
+		for _, read := range []*unstructured.Unstructured{o, getLive(t, o)} {
 			spec := read.Object["spec"].(map[string]any)
 			for _, stamp := range []string{"requestedBy", "issuedBy"} {
 				if spec[stamp] != nil {
@@ -82,7 +82,7 @@ func TestNewObjectsHaveTheirDefaults(t *testing.T) {
 func TestUnfinishedDispatchesAreSelectedByFields(t *testing.T) {
 	namespace := shared.Namespace(t)
 	dispatchIn(t, namespace, "open", `{"status":{"phase":"Dispatched"}}`)
-	mustCreate(t, object("CapabilityDispatch", namespace, "new", dispatchSpec(map[string]any{"nodeName": "other"})))
+	mustCreate(t, newObject("CapabilityDispatch", namespace, "new", dispatchSpec(map[string]any{"nodeName": "other"})))
 	dispatchIn(t, namespace, "done", `{"status":{"phase":"Failed"}}`)
 	for selector, want := range map[string]string{
 		"status.phase!=Succeeded,status.phase!=Failed,status.phase!=TimedOut,status.phase!=Rejected,status.phase!=Cancelled": "new open",
@@ -107,13 +107,13 @@ func TestUnfinishedDispatchesAreSelectedByFields(t *testing.T) {
 // The output of kubectl must have a useful value in every column.
 func TestColumnsOfKubectlGet(t *testing.T) {
 	namespace := shared.Namespace(t)
-	node := object("Node", namespace, "bench-3", nodeSpec(nil))
+	node := newObject("Node", namespace, "bench-3", nodeSpec(nil))
 	mustCreate(t, node)
 	wantAccepted(t, patchStatus(t, shared.Client(), node, `{"status":{"presence":"Online","trust":"Trusted","since":"2020-01-01T00:00:00Z",
 		"capabilitySummary":"3/4","system":{"platform":"linux/amd64"},"gateway":"g-1","certificateExpires":"2030-01-01T00:00:00Z","fingerprintShort":"abcd"}}`))
-	mustCreate(t, object("PairingCode", namespace, "code-1", codeSpec(nil)))
-	mustCreate(t, object("PairingRequest", namespace, "request-1", requestSpec(nil)))
-	mustCreate(t, object("CapabilityDispatch", namespace, "hello", dispatchSpec(nil)))
+	mustCreate(t, newObject("PairingCode", namespace, "code-1", codeSpec(nil)))
+	mustCreate(t, newObject("PairingRequest", namespace, "request-1", requestSpec(nil)))
+	mustCreate(t, newObject("CapabilityDispatch", namespace, "hello", dispatchSpec(nil)))
 	for args, want := range map[string][]string{
 		"mnode":         {"NAME PRESENCE TRUST PLATFORM CAPABILITIES SINCE AGE", "bench-3 Online Trusted linux/amd64 3/4 "},
 		"mnode -o wide": {"AGE GATEWAY CERT-EXPIRES FINGERPRINT", " g-1 2030-01-01T00:00:00Z abcd"},

@@ -11,7 +11,7 @@ import (
 
 func stampOf(t *testing.T, o *unstructured.Unstructured, fields ...string) string {
 	t.Helper()
-	stamp, _, _ := unstructured.NestedString(live(t, o).Object, append([]string{"spec"}, fields...)...)
+	stamp, _, _ := unstructured.NestedString(getLive(t, o).Object, append([]string{"spec"}, fields...)...)
 	return stamp
 }
 
@@ -21,14 +21,14 @@ func TestADispatchIsStampedWithItsAuthor(t *testing.T) {
 	tia := mayInvoke(t, namespace, "tia", "system.health") // may not invoke echo, may cancel it
 	policy := v1alpha1.PolicyMessage(v1alpha1.PolicyDispatches)
 
-	forged := object("CapabilityDispatch", namespace, "forged", dispatchSpec(map[string]any{"requestedBy": "ann"}))
+	forged := newObject("CapabilityDispatch", namespace, "forged", dispatchSpec(map[string]any{"requestedBy": "ann"}))
 	wantRefused(t, ivo.Create(t.Context(), forged), policy+`spec.requestedBy says "ann" but the request was made by "ivo"`)
-	o := object("CapabilityDispatch", namespace, "own", dispatchSpec(map[string]any{"requestedBy": "ivo"}))
+	o := newObject("CapabilityDispatch", namespace, "own", dispatchSpec(map[string]any{"requestedBy": "ivo"}))
 	wantAccepted(t, ivo.Create(t.Context(), o))
 	for _, value := range []any{nil, ""} {
-		o = object("CapabilityDispatch", namespace, "stamped", dispatchSpec(nil))
+		o = newObject("CapabilityDispatch", namespace, "stamped", dispatchSpec(nil))
 		if value != nil {
-			o = object("CapabilityDispatch", namespace, "stamped-empty", dispatchSpec(map[string]any{"requestedBy": value}))
+			o = newObject("CapabilityDispatch", namespace, "stamped-empty", dispatchSpec(map[string]any{"requestedBy": value}))
 		}
 		wantAccepted(t, ivo.Create(t.Context(), o))
 		if got := stampOf(t, o, "requestedBy"); got != "ivo" {
@@ -37,7 +37,7 @@ func TestADispatchIsStampedWithItsAuthor(t *testing.T) {
 	}
 
 	wantAccepted(t, patch(t, tia, o, `{"metadata":{"labels":{"a":"b"}},"spec":{"cancel":true}}`))
-	put := live(t, o)
+	put := getLive(t, o)
 	unstructured.RemoveNestedField(put.Object, "spec", "requestedBy")
 	wantAccepted(t, tia.Update(t.Context(), put))
 	wantRefused(t, patch(t, tia, o, `{"spec":{"requestedBy":"tia"}}`), "requestedBy is immutable")
@@ -55,20 +55,20 @@ func TestADispatchIsStampedWithTheGroupsAndUIDOfItsAuthor(t *testing.T) {
 	tia := mayInvoke(t, namespace, "tia", "system.health")
 	policy := v1alpha1.PolicyMessage(v1alpha1.PolicyDispatches)
 	for field, value := range map[string]any{"requestedByGroups": []any{"system:masters"}, "requestedByUID": "uid-of-ann"} {
-		forged := object("CapabilityDispatch", namespace, "forged", dispatchSpec(map[string]any{field: value}))
+		forged := newObject("CapabilityDispatch", namespace, "forged", dispatchSpec(map[string]any{field: value}))
 		wantRefused(t, ivo.Create(t.Context(), forged), policy+"spec."+field)
 	}
-	o := object("CapabilityDispatch", namespace, "stamped", dispatchSpec(map[string]any{"requestedByGroups": []any{}}))
+	o := newObject("CapabilityDispatch", namespace, "stamped", dispatchSpec(map[string]any{"requestedByGroups": []any{}}))
 	wantAccepted(t, ivo.Create(t.Context(), o))
 	check := func() {
 		t.Helper()
-		groups, _, _ := unstructured.NestedStringSlice(live(t, o).Object, "spec", "requestedByGroups")
+		groups, _, _ := unstructured.NestedStringSlice(getLive(t, o).Object, "spec", "requestedByGroups")
 		if uid := stampOf(t, o, "requestedByUID"); uid != "uid-of-ivo" || len(groups) != 2 || groups[0] != "crew" || groups[1] != "system:authenticated" {
 			t.Errorf("stamped with groups %v and UID %q", groups, uid)
 		}
 	}
 	check()
-	put := live(t, o)
+	put := getLive(t, o)
 	unstructured.RemoveNestedField(put.Object, "spec", "requestedByGroups")
 	unstructured.RemoveNestedField(put.Object, "spec", "requestedByUID")
 	wantAccepted(t, tia.Update(t.Context(), put))
@@ -82,12 +82,12 @@ func TestACodeIsStampedWithItsIssuer(t *testing.T) {
 	namespace := shared.Namespace(t)
 	ida := issuer(t, namespace, "ida")
 	plain := map[string]any{"method": "PIN"}
-	o := object("PairingCode", namespace, "stamped", plain)
+	o := newObject("PairingCode", namespace, "stamped", plain)
 	wantAccepted(t, ida.Create(t.Context(), o))
 	if got := stampOf(t, o, "issuedBy"); got != "ida" {
 		t.Errorf("issuedBy is %q, want ida", got)
 	}
-	forged := object("PairingCode", namespace, "forged", map[string]any{"method": "PIN", "issuedBy": "ann"})
+	forged := newObject("PairingCode", namespace, "forged", map[string]any{"method": "PIN", "issuedBy": "ann"})
 	wantRefused(t, ida.Create(t.Context(), forged),
 		v1alpha1.PolicyMessage(v1alpha1.PolicyPairingCodes)+`spec.issuedBy says "ann" but the request was made by "ida"`)
 }
@@ -96,7 +96,7 @@ func TestADecisionIsStampedWithItsApprover(t *testing.T) {
 	namespace := shared.Namespace(t)
 	ann := approver(t, namespace, "ann")
 	bob := approver(t, namespace, "bob")
-	o := object("PairingRequest", namespace, "stamped", requestSpec(nil))
+	o := newObject("PairingRequest", namespace, "stamped", requestSpec(nil))
 	mustCreate(t, o)
 
 	wantRefused(t, patch(t, ann, o, `{"spec":{"decision":{"verdict":"Approved","by":"bob"}}}`),
@@ -111,7 +111,7 @@ func TestADecisionIsStampedWithItsApprover(t *testing.T) {
 		wantRefused(t, patch(t, c, o, `{"spec":{"decision":null}}`), "the decision is final")
 		wantRefused(t, patch(t, c, o, `{"spec":{"decision":{"verdict":"Denied"}}}`), "the decision is final")
 	}
-	put := live(t, o)
+	put := getLive(t, o)
 	unstructured.RemoveNestedField(put.Object, "spec", "decision", "by")
 	wantAccepted(t, bob.Update(t.Context(), put))
 	if got := stampOf(t, o, "decision", "by"); got != "ann" {

@@ -54,7 +54,7 @@ func TestATerminalPhaseCannotBeRemoved(t *testing.T) {
 func TestFinalPhasesOfCodesAndRequestsCannotBeRemoved(t *testing.T) {
 	namespace := shared.Namespace(t)
 	for _, phase := range []string{"Used", "Expired", "Burnt"} {
-		o := object("PairingCode", namespace, "code-"+strings.ToLower(phase), codeSpec(nil))
+		o := newObject("PairingCode", namespace, "code-"+strings.ToLower(phase), codeSpec(nil))
 		mustCreate(t, o)
 		wantAccepted(t, patchStatus(t, shared.Client(), o, `{"status":{"phase":"Active","lookupID":"K7QX2M"}}`))
 		wantAccepted(t, patchStatus(t, shared.Client(), o, fmt.Sprintf(`{"status":{"phase":%q}}`, phase)))
@@ -64,7 +64,7 @@ func TestFinalPhasesOfCodesAndRequestsCannotBeRemoved(t *testing.T) {
 		wantRefused(t, patchStatus(t, shared.Client(), o, `{"status":{"lookupID":null}}`), "lookupID is immutable once set")
 	}
 	for _, phase := range []string{"Denied", "Completed", "Expired", "Failed"} {
-		o := object("PairingRequest", namespace, "request-"+strings.ToLower(phase), requestSpec(nil))
+		o := newObject("PairingRequest", namespace, "request-"+strings.ToLower(phase), requestSpec(nil))
 		mustCreate(t, o)
 		wantAccepted(t, patchStatus(t, shared.Client(), o, `{"status":{"phase":"Pending"}}`))
 		wantAccepted(t, patchStatus(t, shared.Client(), o, `{"status":{"phase":"Approved"}}`))
@@ -99,7 +99,7 @@ func TestExecutionSaysOnlyMoreThanBefore(t *testing.T) {
 func TestALateResultCompletesExecutionAndOutput(t *testing.T) {
 	o := dispatchIn(t, shared.Namespace(t), "late", `{"status":{"phase":"TimedOut","execution":"Unknown"}}`)
 	wantAccepted(t, patchStatus(t, shared.Client(), o, `{"status":{"execution":"Finished","output":{"text":"hi"}}}`))
-	phase, _, _ := unstructured.NestedString(live(t, o).Object, "status", "phase")
+	phase, _, _ := unstructured.NestedString(getLive(t, o).Object, "status", "phase")
 	if phase != "TimedOut" {
 		t.Errorf("phase is %q, want TimedOut", phase)
 	}
@@ -109,7 +109,7 @@ func TestOutputIsAnyJSON(t *testing.T) {
 	namespace := shared.Namespace(t)
 	for i, value := range []string{`{"a":[1,null,"x"]}`, `[1,2]`, `"text"`, `7`, `true`} {
 		o := dispatchIn(t, namespace, fmt.Sprintf("output-%d", i), fmt.Sprintf(`{"status":{"phase":"Succeeded","output":%s}}`, value))
-		if _, found, _ := unstructured.NestedFieldNoCopy(live(t, o).Object, "status", "output"); !found {
+		if _, found, _ := unstructured.NestedFieldNoCopy(getLive(t, o).Object, "status", "output"); !found {
 			t.Errorf("output %s was dropped", value)
 		}
 	}
@@ -119,7 +119,7 @@ func TestOutputIsAnyJSON(t *testing.T) {
 func wantFinalStatus(t *testing.T, o *unstructured.Unstructured, message string) {
 	t.Helper()
 	c := shared.Client()
-	without, empty, null := live(t, o), live(t, o), live(t, o)
+	without, empty, null := getLive(t, o), getLive(t, o), getLive(t, o)
 	delete(without.Object, "status")
 	empty.Object["status"] = map[string]any{}
 	null.Object["status"] = nil
@@ -132,7 +132,7 @@ func wantFinalStatus(t *testing.T, o *unstructured.Unstructured, message string)
 
 func dispatchIn(t *testing.T, namespace, name, status string) *unstructured.Unstructured {
 	t.Helper()
-	o := object("CapabilityDispatch", namespace, name, dispatchSpec(nil))
+	o := newObject("CapabilityDispatch", namespace, name, dispatchSpec(nil))
 	mustCreate(t, o)
 	wantAccepted(t, patchStatus(t, shared.Client(), o, status))
 	return o

@@ -24,11 +24,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// asks writes a certificate request to the status of the Node, with the rights of a gateway.
-func (m machine) asks(t *testing.T, wish v1alpha1.NodeCertificateRequest) {
+// requestCertificate writes a certificate request to the status of the Node, with the rights of a gateway.
+func (m machine) requestCertificate(t *testing.T, request v1alpha1.NodeCertificateRequest) {
 	t.Helper()
-	wish.RequestedTime = metav1.Now()
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&wish)
+	request.RequestedTime = metav1.Now()
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,11 +44,11 @@ func (m machine) asks(t *testing.T, wish v1alpha1.NodeCertificateRequest) {
 	}
 }
 
-// answered waits for the answer to a request.
-func (m machine) answered(t *testing.T, csr []byte) *v1alpha1.Node {
+// awaitAnswer waits for the answer to a request.
+func (m machine) awaitAnswer(t *testing.T, csr []byte) *v1alpha1.Node {
 	t.Helper()
 	sum := sha256.Sum256(csr)
-	return becomes(t, "the request is answered", m.node(), func(node *v1alpha1.Node) error {
+	return waitForObject(t, "the request is answered", m.node(), func(node *v1alpha1.Node) error {
 		if node.Status.Issued == nil || node.Status.Issued.RequestSHA256 != hex.EncodeToString(sum[:]) {
 			return fmt.Errorf("issued is %+v, conditions %+v", node.Status.Issued, node.Status.Conditions)
 		}
@@ -56,8 +56,8 @@ func (m machine) answered(t *testing.T, csr []byte) *v1alpha1.Node {
 	})
 }
 
-// chainOf returns the published chain after the checks that a machine and a gateway perform.
-func (m machine) chainOf(t *testing.T, node *v1alpha1.Node, pin string) []*x509.Certificate {
+// publishedChain returns the published chain after the checks that a machine and a gateway perform.
+func (m machine) publishedChain(t *testing.T, node *v1alpha1.Node, pin string) []*x509.Certificate {
 	t.Helper()
 	if node.Status.Issued.Error != "" {
 		t.Fatalf("refused: %s", node.Status.Issued.Error)
@@ -86,8 +86,8 @@ func issuerClient(t *testing.T) client.Client {
 	return c
 }
 
-// noRequestsLeft waits until all CertificateRequests of the namespace are deleted.
-func noRequestsLeft(t *testing.T, namespace string) {
+// waitForNoRequests waits until all CertificateRequests of the namespace are deleted.
+func waitForNoRequests(t *testing.T, namespace string) {
 	t.Helper()
 	c := issuerClient(t)
 	eventually(t, "the certificate requests are deleted", func(ctx context.Context) error {
@@ -100,32 +100,32 @@ func noRequestsLeft(t *testing.T, namespace string) {
 	})
 }
 
-// certified returns a machine with its first certificate.
-func certified(t *testing.T) (machine, *v1alpha1.Node) {
+// newCertifiedMachine returns a machine with its first certificate.
+func newCertifiedMachine(t *testing.T) (machine, *v1alpha1.Node) {
 	t.Helper()
-	m := admitted(t, shared.Namespace(t), "box")
+	m := newApprovedMachine(t, shared.Namespace(t), "box")
 	csr := m.csr(t)
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-	return m, m.answered(t, csr)
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	return m, m.awaitAnswer(t, csr)
 }
 
-// waitsFor waits until Node and request show why there is no certificate yet.
-func (m machine) waitsFor(t *testing.T, reason, text string) {
+// awaitPendingReason waits until Node and request show why there is no certificate yet.
+func (m machine) awaitPendingReason(t *testing.T, reason, text string) {
 	t.Helper()
-	tells := func(conditions []metav1.Condition, kind string) error {
+	check := func(conditions []metav1.Condition, kind string) error {
 		condition := meta.FindStatusCondition(conditions, kind)
 		if condition == nil || condition.Status != metav1.ConditionFalse || condition.Reason != reason || !strings.Contains(condition.Message, text) {
 			return fmt.Errorf("%s is %+v", kind, condition)
 		}
 		return nil
 	}
-	becomes(t, "the Node shows why there is no certificate", m.node(), func(node *v1alpha1.Node) error {
+	waitForObject(t, "the Node shows why there is no certificate", m.node(), func(node *v1alpha1.Node) error {
 		if node.Status.Issued != nil {
 			return errors.New("there is an answer")
 		}
-		return tells(node.Status.Conditions, v1alpha1.ConditionCertificateValid)
+		return check(node.Status.Conditions, v1alpha1.ConditionCertificateValid)
 	})
-	becomes(t, "the request shows why there is no certificate", m.request, func(request *v1alpha1.PairingRequest) error {
-		return tells(request.Status.Conditions, v1alpha1.ConditionIssued)
+	waitForObject(t, "the request shows why there is no certificate", m.request, func(request *v1alpha1.PairingRequest) error {
+		return check(request.Status.Conditions, v1alpha1.ConditionIssued)
 	})
 }

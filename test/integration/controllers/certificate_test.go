@@ -25,8 +25,8 @@ import (
 
 func TestFirstCertificateCompletesTheRequest(t *testing.T) {
 	t.Parallel()
-	m, node := certified(t)
-	leaf := m.chainOf(t, node, m.pin)[0]
+	m, node := newCertifiedMachine(t)
+	leaf := m.publishedChain(t, node, m.pin)[0]
 	if life := leaf.NotAfter.Sub(leaf.NotBefore); life != 24*time.Hour {
 		t.Errorf("it lives %s, want 24h", life)
 	}
@@ -38,11 +38,11 @@ func TestFirstCertificateCompletesTheRequest(t *testing.T) {
 		node.Status.CertificateExpires != leaf.NotAfter.UTC().Format(time.RFC3339) {
 		t.Errorf("expires %q, conditions %+v", node.Status.CertificateExpires, node.Status.Conditions)
 	}
-	m.awaits(t, v1alpha1.PairingRequestCompleted)
-	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionTrue, v1alpha1.ReasonCompleted, "")
-	m.says(t, v1alpha1.ConditionIssued, metav1.ConditionTrue, v1alpha1.ReasonCertificateIssued, "")
-	noRequestsLeft(t, m.request.Namespace)
-	becomes(t, "the Node is trusted", m.node(), func(node *v1alpha1.Node) error {
+	m.awaitPhase(t, v1alpha1.PairingRequestCompleted)
+	m.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionTrue, v1alpha1.ReasonCompleted, "")
+	m.checkCondition(t, v1alpha1.ConditionIssued, metav1.ConditionTrue, v1alpha1.ReasonCertificateIssued, "")
+	waitForNoRequests(t, m.request.Namespace)
+	waitForObject(t, "the Node is trusted", m.node(), func(node *v1alpha1.Node) error {
 		if node.Status.Trust != v1alpha1.TrustTrusted {
 			return fmt.Errorf("trust is %q", node.Status.Trust)
 		}
@@ -52,21 +52,21 @@ func TestFirstCertificateCompletesTheRequest(t *testing.T) {
 
 func TestRenewalKeepsTheHistory(t *testing.T) {
 	t.Parallel()
-	m, first := certified(t)
+	m, first := newCertifiedMachine(t)
 	csr := m.csr(t)
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRenewal})
-	node := m.answered(t, csr)
-	m.chainOf(t, node, m.pin)
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRenewal})
+	node := m.awaitAnswer(t, csr)
+	m.publishedChain(t, node, m.pin)
 	history := node.Status.CertificateHistory
 	if len(history) != 2 || history[1].FingerprintSHA256 != first.Status.CertificateHistory[0].FingerprintSHA256 {
 		t.Errorf("history is %+v", history)
 	}
-	noRequestsLeft(t, m.request.Namespace)
+	waitForNoRequests(t, m.request.Namespace)
 }
 
 func TestRequestsThatAreNotTheMachinesOwnAreRefused(t *testing.T) {
 	t.Parallel()
-	m := admitted(t, shared.Namespace(t), "box")
+	m := newApprovedMachine(t, shared.Namespace(t), "box")
 	stranger, _ := newKey(t)
 	foreign := machine{key: stranger, request: m.request}
 	elsewhere, err := identity.NewRequest(m.key, identity.ID{TrustDomain: trustDomain, Namespace: "other", Node: "box"})
@@ -94,12 +94,12 @@ func TestRequestsThatAreNotTheMachinesOwnAreRefused(t *testing.T) {
 		"noise":                            {[]byte("noise"), v1alpha1.CertificateInitial, "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m.asks(t, v1alpha1.NodeCertificateRequest{Request: test.csr, Purpose: test.purpose})
-			node := m.answered(t, test.csr)
+			m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: test.csr, Purpose: test.purpose})
+			node := m.awaitAnswer(t, test.csr)
 			if node.Status.Issued.Chain != "" || !strings.Contains(node.Status.Issued.Error, test.want) {
 				t.Errorf("answer is %+v, want an error with %q", node.Status.Issued, test.want)
 			}
-			becomes(t, "the request shows the error", m.request, func(request *v1alpha1.PairingRequest) error {
+			waitForObject(t, "the request shows the error", m.request, func(request *v1alpha1.PairingRequest) error {
 				issued := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionIssued)
 				if issued == nil || issued.Reason != v1alpha1.ReasonCertificateRefused || issued.Message != node.Status.Issued.Error {
 					return fmt.Errorf("Issued is %+v", issued)
@@ -108,26 +108,26 @@ func TestRequestsThatAreNotTheMachinesOwnAreRefused(t *testing.T) {
 			})
 		})
 	}
-	noRequestsLeft(t, m.request.Namespace)
+	waitForNoRequests(t, m.request.Namespace)
 }
 
 func TestRevokedNodeGetsNoCertificate(t *testing.T) {
 	t.Parallel()
-	m, node := certified(t)
+	m, node := newCertifiedMachine(t)
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"desiredState":"Revoked"}}`))
 	if err := shared.Client().Patch(t.Context(), node.DeepCopy(), patch); err != nil {
 		t.Fatal(err)
 	}
 	csr := m.csr(t)
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRenewal})
-	if issued := m.answered(t, csr).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, "revoked") {
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRenewal})
+	if issued := m.awaitAnswer(t, csr).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, "revoked") {
 		t.Errorf("answer is %+v", issued)
 	}
 }
 
 func TestNewKeyIsAdmittedBesideThePinAndReplacesItWhenUsed(t *testing.T) {
 	t.Parallel()
-	m, _ := certified(t)
+	m, _ := newCertifiedMachine(t)
 	key, next := newKey(t)
 	rotated := machine{key: key, pin: next, request: m.request}
 	csr, exporter := rotated.csr(t), make([]byte, 32)
@@ -135,10 +135,10 @@ func TestNewKeyIsAdmittedBesideThePinAndReplacesItWhenUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRotation,
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRotation,
 		Proof: &v1alpha1.CertificateProof{Exporter: exporter, Signature: proof}})
-	node := m.answered(t, csr)
-	leaf := rotated.chainOf(t, node, next)[0]
+	node := m.awaitAnswer(t, csr)
+	leaf := rotated.publishedChain(t, node, next)[0]
 	if node.Spec.PublicKeySHA256 != m.pin || node.Spec.NextPublicKeySHA256 != next {
 		t.Fatalf("pin is %s, next %s", node.Spec.PublicKeySHA256, node.Spec.NextPublicKeySHA256)
 	}
@@ -147,7 +147,7 @@ func TestNewKeyIsAdmittedBesideThePinAndReplacesItWhenUsed(t *testing.T) {
 	if err := gatewayClient(t).Status().Patch(t.Context(), node.DeepCopy(), used); err != nil {
 		t.Fatal(err)
 	}
-	becomes(t, "the next key is the pin", m.node(), func(node *v1alpha1.Node) error {
+	waitForObject(t, "the next key is the pin", m.node(), func(node *v1alpha1.Node) error {
 		if node.Spec.PublicKeySHA256 != next || node.Spec.NextPublicKeySHA256 != "" {
 			return fmt.Errorf("pin is %s, next %s", node.Spec.PublicKeySHA256, node.Spec.NextPublicKeySHA256)
 		}
@@ -157,7 +157,7 @@ func TestNewKeyIsAdmittedBesideThePinAndReplacesItWhenUsed(t *testing.T) {
 
 func TestLapsedMachineRecoversWithItsOwnCertificate(t *testing.T) {
 	t.Parallel()
-	m, node := certified(t)
+	m, node := newCertifiedMachine(t)
 	csr, exporter := m.csr(t), make([]byte, 32)
 	sign := func(fingerprint string) *v1alpha1.CertificateProof {
 		signature, err := identity.SignProof(m.key, rand.Reader, identity.Proof{
@@ -169,31 +169,31 @@ func TestLapsedMachineRecoversWithItsOwnCertificate(t *testing.T) {
 		return &v1alpha1.CertificateProof{Exporter: exporter, CertificateFingerprintSHA256: fingerprint, Signature: signature}
 	}
 	unknown := strings.Repeat("00", 32)
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery, Proof: sign(unknown)})
-	if issued := m.answered(t, csr).Status.Issued; !strings.Contains(issued.Error, "not in the history") {
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery, Proof: sign(unknown)})
+	if issued := m.awaitAnswer(t, csr).Status.Issued; !strings.Contains(issued.Error, "not in the history") {
 		t.Errorf("answer is %+v", issued)
 	}
 	csr = m.csr(t) // sign uses this variable too
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery,
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery,
 		Proof: sign(node.Status.CertificateHistory[0].FingerprintSHA256)})
-	m.chainOf(t, m.answered(t, csr), m.pin)
+	m.publishedChain(t, m.awaitAnswer(t, csr), m.pin)
 }
 
 // A signature that covers no exporter could be replayed over any connection, at any time.
 func TestAProofThatIsBoundToNoConnectionIsRefused(t *testing.T) {
 	t.Parallel()
-	m, node := certified(t)
+	m, node := newCertifiedMachine(t)
 	fingerprint := node.Status.CertificateHistory[0].FingerprintSHA256
 	recovers := func(exporter []byte) *v1alpha1.Node {
 		csr := m.csr(t)
-		m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery, Proof: &v1alpha1.CertificateProof{
+		m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery, Proof: &v1alpha1.CertificateProof{
 			Exporter: exporter, CertificateFingerprintSHA256: fingerprint, Signature: m.signRecovery(t, exporter, fingerprint, csr)}})
-		return m.answered(t, csr)
+		return m.awaitAnswer(t, csr)
 	}
 	if issued := recovers(nil).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, identity.ErrIncompleteProof.Error()) {
 		t.Errorf("answer is %+v, want an error with %q", issued, identity.ErrIncompleteProof)
 	}
-	m.chainOf(t, recovers(make([]byte, 32)), m.pin)
+	m.publishedChain(t, recovers(make([]byte, 32)), m.pin)
 }
 
 // signRecovery signs a recovery proof like identity.SignProof, but without its checks.
@@ -216,7 +216,7 @@ func (m machine) signRecovery(t *testing.T, exporter []byte, fingerprint string,
 // A gateway that invents a next key can sign for it only with that key.
 func TestARotationIsSignedByThePinnedKey(t *testing.T) {
 	t.Parallel()
-	m, _ := certified(t)
+	m, _ := newCertifiedMachine(t)
 	key, pin := newKey(t)
 	invented := machine{key: key, pin: pin, request: m.request}
 	csr := invented.csr(t)
@@ -225,9 +225,9 @@ func TestARotationIsSignedByThePinnedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRotation,
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRotation,
 		Proof: &v1alpha1.CertificateProof{Exporter: proof.Exporter, Signature: signature}})
-	node := m.answered(t, csr)
+	node := m.awaitAnswer(t, csr)
 	if issued := node.Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, "signed for by the pinned one") || node.Spec.NextPublicKeySHA256 != "" {
 		t.Errorf("the key of a gateway's choice is answered %+v, next key %q", issued, node.Spec.NextPublicKeySHA256)
 	}
@@ -236,7 +236,7 @@ func TestARotationIsSignedByThePinnedKey(t *testing.T) {
 // A machine may crash after it stored its next key, and return after both certificates expired.
 func TestLapsedMachineRecoversWithTheNextKeyItNeverUsed(t *testing.T) {
 	t.Parallel()
-	m, _ := certified(t)
+	m, _ := newCertifiedMachine(t)
 	key, next := newKey(t)
 	rotated := machine{key: key, pin: next, request: m.request}
 	csr, exporter := rotated.csr(t), make([]byte, 32)
@@ -247,16 +247,16 @@ func TestLapsedMachineRecoversWithTheNextKeyItNeverUsed(t *testing.T) {
 		}
 		return &v1alpha1.CertificateProof{Exporter: p.Exporter, CertificateFingerprintSHA256: p.CertificateSHA256, Signature: signature}
 	}
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRotation,
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRotation,
 		Proof: prove(m, identity.Proof{Method: identity.ProofRotate, Exporter: exporter, CSR: csr})})
-	node := m.answered(t, csr)
-	leaf := rotated.chainOf(t, node, next)[0]
+	node := m.awaitAnswer(t, csr)
+	leaf := rotated.publishedChain(t, node, next)[0]
 
 	comesBack := func(by machine, fingerprint string) *v1alpha1.Node {
 		csr := by.csr(t)
-		m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery,
+		m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateRecovery,
 			Proof: prove(by, identity.Proof{Method: identity.ProofRecover, Exporter: exporter, CertificateSHA256: fingerprint, CSR: csr})})
-		return m.answered(t, csr)
+		return m.awaitAnswer(t, csr)
 	}
 	thief, pin := newKey(t)
 	chosen := machine{key: thief, pin: pin, request: m.request}
@@ -267,51 +267,51 @@ func TestLapsedMachineRecoversWithTheNextKeyItNeverUsed(t *testing.T) {
 		t.Errorf("the certificate of another key is answered %+v", issued)
 	}
 	after := comesBack(rotated, identity.FingerprintCertificate(leaf))
-	rotated.chainOf(t, after, next)
+	rotated.publishedChain(t, after, next)
 	if after.Spec.PublicKeySHA256 != m.pin || after.Spec.NextPublicKeySHA256 != next {
 		t.Errorf("pin is %s, next %s", after.Spec.PublicKeySHA256, after.Spec.NextPublicKeySHA256)
 	}
-	m.chainOf(t, comesBack(m, node.Status.CertificateHistory[1].FingerprintSHA256), m.pin)
+	m.publishedChain(t, comesBack(m, node.Status.CertificateHistory[1].FingerprintSHA256), m.pin)
 }
 
 func TestNoCertificateWhileThePoliciesAreNotProven(t *testing.T) {
-	m := admitted(t, shared.Namespace(t), "box")
-	shutGate(t)
+	m := newApprovedMachine(t, shared.Namespace(t), "box")
+	closeGate(t)
 	csr := m.csr(t)
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-	m.waitsFor(t, v1alpha1.ErrorPolicyUnproven, errShut.Error())
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	m.awaitPendingReason(t, v1alpha1.ErrorPolicyUnproven, errGateClosed.Error())
 	openGate()
-	m.chainOf(t, m.answered(t, csr), m.pin)
+	m.publishedChain(t, m.awaitAnswer(t, csr), m.pin)
 }
 
 func TestStoppedIssuerIsWaitedForAndSaidSo(t *testing.T) {
 	start := stopCertManager(t)
-	m := admitted(t, shared.Namespace(t), "box")
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: m.csr(t), Purpose: v1alpha1.CertificateInitial})
-	m.waitsFor(t, v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over 5 s")
+	m := newApprovedMachine(t, shared.Namespace(t), "box")
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: m.csr(t), Purpose: v1alpha1.CertificateInitial})
+	m.awaitPendingReason(t, v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over 5 s")
 	// The machine sends a fresh request, as it does when there is no answer.
 	csr := m.csr(t)
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
 	start()
-	m.chainOf(t, m.answered(t, csr), m.pin)
-	m.awaits(t, v1alpha1.PairingRequestCompleted)
-	noRequestsLeft(t, m.request.Namespace)
+	m.publishedChain(t, m.awaitAnswer(t, csr), m.pin)
+	m.awaitPhase(t, v1alpha1.PairingRequestCompleted)
+	waitForNoRequests(t, m.request.Namespace)
 }
 
 func TestDeletedNodeLeavesNoRequestBehind(t *testing.T) {
 	t.Parallel()
-	m, node := certified(t)
+	m, node := newCertifiedMachine(t)
 	if err := shared.Client().Delete(t.Context(), node); err != nil {
 		t.Fatal(err)
 	}
-	isGone(t, "the Node goes", m.node())
-	noRequestsLeft(t, m.request.Namespace)
+	waitForDeletion(t, "the Node goes", m.node())
+	waitForNoRequests(t, m.request.Namespace)
 }
 
 func TestRequestLeftByAControllerThatDiedIsDeleted(t *testing.T) {
 	t.Parallel()
-	m, node := certified(t)
-	noRequestsLeft(t, m.request.Namespace)
+	m, node := newCertifiedMachine(t)
+	waitForNoRequests(t, m.request.Namespace)
 	left := &certmanagerv1.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, GenerateName: "box-", Labels: map[string]string{
 			v1alpha1.LabelComponent: "node-certificate", v1alpha1.LabelNamespace: node.Namespace, v1alpha1.LabelNode: node.Name,
@@ -324,7 +324,7 @@ func TestRequestLeftByAControllerThatDiedIsDeleted(t *testing.T) {
 	if err := issuerClient(t).Create(t.Context(), left); err != nil {
 		t.Fatal(err)
 	}
-	noRequestsLeft(t, m.request.Namespace)
+	waitForNoRequests(t, m.request.Namespace)
 	if after := get(t, m.node()); len(after.Status.CertificateHistory) != 1 {
 		t.Errorf("the foreign request was answered: %+v", after.Status.CertificateHistory)
 	}

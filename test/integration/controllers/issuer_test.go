@@ -49,8 +49,8 @@ func deviceCA(t *testing.T) *identitytest.Authority {
 	return identitytest.LoadAuthority(t, secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 }
 
-// signs answers the CertificateRequest for a CSR, as an issuer does.
-func signs(t *testing.T, csr []byte, certificate []byte) {
+// signRequest answers the CertificateRequest for a CSR, as an issuer does.
+func signRequest(t *testing.T, csr []byte, certificate []byte) {
 	t.Helper()
 	c := issuerClient(t)
 	request := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr}))
@@ -59,13 +59,13 @@ func signs(t *testing.T, csr []byte, certificate []byte) {
 		if err := c.List(ctx, &list, client.InNamespace(v1alpha1.SystemNamespace)); err != nil {
 			return err
 		}
-		for _, made := range list.Items {
-			if string(made.Spec.Request) == request {
+		for _, certRequest := range list.Items {
+			if string(certRequest.Spec.Request) == request {
 				now := metav1.Now()
-				made.Status.Certificate = certificate
-				made.Status.Conditions = []certmanagerv1.CertificateRequestCondition{{Type: certmanagerv1.CertificateRequestConditionReady,
+				certRequest.Status.Certificate = certificate
+				certRequest.Status.Conditions = []certmanagerv1.CertificateRequestCondition{{Type: certmanagerv1.CertificateRequestConditionReady,
 					Status: cmmeta.ConditionTrue, Reason: certmanagerv1.CertificateRequestReasonIssued, LastTransitionTime: &now}}
-				return c.Status().Update(ctx, &made)
+				return c.Status().Update(ctx, &certRequest)
 			}
 		}
 		return errors.New("there is no certificate request")
@@ -75,7 +75,7 @@ func signs(t *testing.T, csr []byte, certificate []byte) {
 // An issuer may sign a wrong certificate with the right CA.
 func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
 	stopCertManager(t)
-	m := admitted(t, shared.Namespace(t), "box")
+	m := newApprovedMachine(t, shared.Namespace(t), "box")
 	stranger, _ := newKey(t)
 	ca, id, other := deviceCA(t), m.id(), m.id()
 	other.Node = "other"
@@ -91,15 +91,15 @@ func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			csr := m.csr(t)
-			m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-			signs(t, csr, identitytest.EncodePEM(ca.Device(t, c.id, &c.key.PublicKey, c.changes...)))
-			if issued := m.answered(t, csr).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, c.want) {
+			m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+			signRequest(t, csr, identitytest.EncodePEM(ca.Device(t, c.id, &c.key.PublicKey, c.changes...)))
+			if issued := m.awaitAnswer(t, csr).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, c.want) {
 				t.Errorf("answer is %+v, want an error with %q", issued, c.want)
 			}
 		})
 	}
 	csr := m.csr(t)
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-	signs(t, csr, identitytest.EncodePEM(ca.Device(t, id, &m.key.PublicKey)))
-	m.chainOf(t, m.answered(t, csr), m.pin)
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	signRequest(t, csr, identitytest.EncodePEM(ca.Device(t, id, &m.key.PublicKey)))
+	m.publishedChain(t, m.awaitAnswer(t, csr), m.pin)
 }

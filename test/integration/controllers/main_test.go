@@ -49,31 +49,31 @@ func run(m *testing.M) int {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil)))
 	var err error
 	if shared, err = cluster.Start(ctx, cluster.Options{Own: true}); err != nil {
-		return failed(err)
+		return exitWithError(err)
 	}
 	defer shared.Close()
 	if err := shared.InstallAll(ctx); err != nil {
-		return failed(err)
+		return exitWithError(err)
 	}
 	mgr, err := newManager(ctx)
 	if err != nil {
-		return failed(err)
+		return exitWithError(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	// Most of the tests, especially the rows of refused writes, spend most of their time waiting.
 	if err := flag.Set("test.parallel", "64"); err != nil {
-		return failed(err)
+		return exitWithError(err)
 	}
 	code := m.Run()
 	cancel()
 	if err := <-ended; err != nil {
-		return failed(err)
+		return exitWithError(err)
 	}
 	return code
 }
 
-func failed(err error) int {
+func exitWithError(err error) int {
 	fmt.Fprintln(os.Stderr, err)
 	return 1
 }
@@ -135,8 +135,8 @@ func eventually(t *testing.T, what string, check func(context.Context) error) {
 	}
 }
 
-// becomes polls an object until check accepts it, and returns it.
-func becomes[T client.Object](t *testing.T, what string, object T, check func(T) error) T {
+// waitForObject polls an object until check accepts it, and returns it.
+func waitForObject[T client.Object](t *testing.T, what string, object T, check func(T) error) T {
 	t.Helper()
 	eventually(t, what, func(ctx context.Context) error {
 		if err := shared.Client().Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {

@@ -25,7 +25,7 @@ import (
 func newCode(t *testing.T, namespace string, spec v1alpha1.PairingCodeSpec) *v1alpha1.PairingCode {
 	t.Helper()
 	code := createCode(t, namespace, spec)
-	return becomes(t, "the code is active", code, inPhase(v1alpha1.PairingCodeActive))
+	return waitForObject(t, "the code is active", code, inPhase(v1alpha1.PairingCodeActive))
 }
 
 func createCode(t *testing.T, namespace string, spec v1alpha1.PairingCodeSpec) *v1alpha1.PairingCode {
@@ -52,12 +52,12 @@ func recordOf(code *v1alpha1.PairingCode) *corev1.Secret {
 	}}
 }
 
-func peoplesSecret(code *v1alpha1.PairingCode) *corev1.Secret {
+func userSecret(code *v1alpha1.PairingCode) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: code.Namespace, Name: code.Status.SecretName}}
 }
 
-// asGateway changes the record of a code with the rights of a gateway.
-func asGateway(t *testing.T, code *v1alpha1.PairingCode, values map[string]string) {
+// updateRecordAsGateway changes the record of a code with the rights of a gateway.
+func updateRecordAsGateway(t *testing.T, code *v1alpha1.PairingCode, values map[string]string) {
 	t.Helper()
 	secret := get(t, recordOf(code))
 	for key, value := range values {
@@ -77,7 +77,7 @@ func gatewayClient(t *testing.T) client.Client {
 	return shared.ClientFor(t, config)
 }
 
-func isGone(t *testing.T, what string, object client.Object) {
+func waitForDeletion(t *testing.T, what string, object client.Object) {
 	t.Helper()
 	eventually(t, what, func(ctx context.Context) error {
 		err := shared.Client().Get(ctx, client.ObjectKeyFromObject(object), object)
@@ -91,7 +91,7 @@ func isGone(t *testing.T, what string, object client.Object) {
 func TestPINCodeGetsTwoSecretsThatFitEachOther(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	people, record := get(t, peoplesSecret(code)), get(t, recordOf(code))
+	people, record := get(t, userSecret(code)), get(t, recordOf(code))
 
 	typed, err := pairing.ParseCode(string(people.Data[v1alpha1.SecretKeyCode]))
 	if err != nil {
@@ -132,7 +132,7 @@ func TestPINCodeGetsTwoSecretsThatFitEachOther(t *testing.T) {
 func TestQRCodeCarriesThePinOfTheServerCA(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR})
-	people, record := get(t, peoplesSecret(code)), get(t, recordOf(code))
+	people, record := get(t, userSecret(code)), get(t, recordOf(code))
 	invitation, err := pairing.ParseURI(string(people.Data[v1alpha1.SecretKeyURI]))
 	if err != nil {
 		t.Fatal(err)
@@ -152,30 +152,30 @@ func TestQRCodeCarriesThePinOfTheServerCA(t *testing.T) {
 func TestWrongGuessesAreMirroredAndBurnTheCode(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	asGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "1"})
-	becomes(t, "a wrong guess is counted", code, func(code *v1alpha1.PairingCode) error {
+	updateRecordAsGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "1"})
+	waitForObject(t, "a wrong guess is counted", code, func(code *v1alpha1.PairingCode) error {
 		if left := code.Status.AttemptsLeft; left == nil || *left != 2 {
 			return fmt.Errorf("attemptsLeft is %v, want 2", left)
 		}
 		return nil
 	})
-	asGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "3"})
-	becomes(t, "the code is burnt", code, inPhase(v1alpha1.PairingCodeBurnt))
+	updateRecordAsGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "3"})
+	waitForObject(t, "the code is burnt", code, inPhase(v1alpha1.PairingCodeBurnt))
 	if *code.Status.AttemptsLeft != 0 {
 		t.Errorf("attemptsLeft is %d, want 0", *code.Status.AttemptsLeft)
 	}
-	isGone(t, "the record of a burnt code goes", recordOf(code))
-	hasEvent(t, code, v1alpha1.ReasonCodeBurnt)
+	waitForDeletion(t, "the record of a burnt code goes", recordOf(code))
+	waitForEvent(t, code, v1alpha1.ReasonCodeBurnt)
 }
 
 func TestRightThirdGuessUsesTheCodeInsteadOfBurningIt(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	asGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "3"}) // the third try is being verified
-	asGateway(t, code, map[string]string{
+	updateRecordAsGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "3"}) // the third try is being verified
+	updateRecordAsGateway(t, code, map[string]string{
 		v1alpha1.RecordKeyTriesUsed: "2", v1alpha1.RecordKeyConsumedBy: strings.Repeat("ab", 32), v1alpha1.RecordKeyRequestName: "box-abababab-x",
 	})
-	becomes(t, "the code is used", code, inPhase(v1alpha1.PairingCodeUsed))
+	waitForObject(t, "the code is used", code, inPhase(v1alpha1.PairingCodeUsed))
 	if code.Status.UsedBy != "box-abababab-x" {
 		t.Errorf("usedBy is %q", code.Status.UsedBy)
 	}
@@ -185,30 +185,30 @@ func TestRightThirdGuessUsesTheCodeInsteadOfBurningIt(t *testing.T) {
 func TestUnusedCodeExpires(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, TTLSeconds: 30})
-	becomes(t, "the code is expired", code, inPhase(v1alpha1.PairingCodeExpired))
-	isGone(t, "the record of an expired code goes", recordOf(code))
-	hasEvent(t, code, v1alpha1.ReasonCodeExpired)
+	waitForObject(t, "the code is expired", code, inPhase(v1alpha1.PairingCodeExpired))
+	waitForDeletion(t, "the record of an expired code goes", recordOf(code))
+	waitForEvent(t, code, v1alpha1.ReasonCodeExpired)
 }
 
 func TestDeletingACodeDeletesItsSecrets(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	record, people := recordOf(code), peoplesSecret(code)
+	record, people := recordOf(code), userSecret(code)
 	if err := shared.Client().Delete(t.Context(), code); err != nil {
 		t.Fatal(err)
 	}
-	isGone(t, "the code goes", code)
-	isGone(t, "its record goes", record)
-	isGone(t, "its Secret for people goes", people)
+	waitForDeletion(t, "the code goes", code)
+	waitForDeletion(t, "its record goes", record)
+	waitForDeletion(t, "its Secret for people goes", people)
 }
 
 func TestHalfMadePairIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	old := get(t, peoplesSecret(code))
-	forgetPhase(t, code) // as if the controller had crashed before it wrote the status
-	becomes(t, "the code is active again", code, inPhase(v1alpha1.PairingCodeActive))
-	people, record := get(t, peoplesSecret(code)), get(t, recordOf(code))
+	old := get(t, userSecret(code))
+	clearPhase(t, code) // as if the controller had crashed before it wrote the status
+	waitForObject(t, "the code is active again", code, inPhase(v1alpha1.PairingCodeActive))
+	people, record := get(t, userSecret(code)), get(t, recordOf(code))
 	if people.UID == old.UID {
 		t.Error("the Secret for people still has the old password, which does not match the record")
 	}
@@ -224,16 +224,16 @@ func TestHalfMadePairIsMadeAnew(t *testing.T) {
 func TestPairThatAMachineTriedIsKept(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	old := get(t, peoplesSecret(code))
-	asGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "1"})
-	forgetPhase(t, code)
-	becomes(t, "the code is active again", code, inPhase(v1alpha1.PairingCodeActive))
-	if people := get(t, peoplesSecret(code)); people.UID != old.UID {
+	old := get(t, userSecret(code))
+	updateRecordAsGateway(t, code, map[string]string{v1alpha1.RecordKeyTriesUsed: "1"})
+	clearPhase(t, code)
+	waitForObject(t, "the code is active again", code, inPhase(v1alpha1.PairingCodeActive))
+	if people := get(t, userSecret(code)); people.UID != old.UID {
 		t.Error("the code was replaced although a machine has tried it")
 	}
 }
 
-func forgetPhase(t *testing.T, code *v1alpha1.PairingCode) {
+func clearPhase(t *testing.T, code *v1alpha1.PairingCode) {
 	t.Helper()
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":null}}`))
 	if err := shared.Client().Status().Patch(t.Context(), code.DeepCopy(), patch); err != nil {
@@ -252,7 +252,7 @@ func caPin(t *testing.T, secret string) string {
 	return identity.FingerprintSPKIDER(bundle.Certificates()[0].RawSubjectPublicKeyInfo)
 }
 
-func hasEvent(t *testing.T, about client.Object, reason string) {
+func waitForEvent(t *testing.T, about client.Object, reason string) {
 	t.Helper()
 	eventually(t, "there is an event "+reason, func(ctx context.Context) error {
 		var list eventsv1.EventList

@@ -18,23 +18,23 @@ var prover *policy.Prover
 // tests need.
 type switchedGate struct {
 	*policy.Gate
-	shut atomic.Bool
+	closed atomic.Bool
 }
 
-var errShut = errors.New("shut by a test")
+var errGateClosed = errors.New("shut by a test")
 
 func (g *switchedGate) Check() error {
-	if g.shut.Load() {
-		return errShut
+	if g.closed.Load() {
+		return errGateClosed
 	}
 	return g.Gate.Check()
 }
 
-// shutGate closes the gate for the rest of a test.
-func shutGate(t *testing.T) {
+// closeGate closes the gate for the rest of a test.
+func closeGate(t *testing.T) {
 	t.Helper()
-	gate.shut.Store(true)
+	gate.closed.Store(true)
 	t.Cleanup(openGate)
 }
 
-func openGate() { gate.shut.Store(false) }
+func openGate() { gate.closed.Store(false) }

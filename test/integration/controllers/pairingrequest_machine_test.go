@@ -38,8 +38,8 @@ func newKey(t *testing.T) (key *ecdsa.PrivateKey, fingerprint string) {
 	return key, fingerprint
 }
 
-// claim returns the request of an honest gateway for a machine that knew the code.
-func claim(t *testing.T, code *v1alpha1.PairingCode, nodeName string) machine {
+// newMachine returns the request of an honest gateway for a machine that knew the code.
+func newMachine(t *testing.T, code *v1alpha1.PairingCode, nodeName string) machine {
 	t.Helper()
 	key, pin := newKey(t)
 	text, err := identity.MarshalPublicKeyPEM(key.Public())
@@ -63,7 +63,7 @@ func claim(t *testing.T, code *v1alpha1.PairingCode, nodeName string) machine {
 // send consumes the code and creates the request, with the rights of a gateway.
 func (m machine) send(t *testing.T, code *v1alpha1.PairingCode) {
 	t.Helper()
-	asGateway(t, code, map[string]string{v1alpha1.RecordKeyConsumedBy: m.pin, v1alpha1.RecordKeyRequestName: m.request.Name})
+	updateRecordAsGateway(t, code, map[string]string{v1alpha1.RecordKeyConsumedBy: m.pin, v1alpha1.RecordKeyRequestName: m.request.Name})
 	m.create(t)
 }
 
@@ -74,18 +74,18 @@ func (m machine) create(t *testing.T) {
 	}
 }
 
-// knock returns a machine whose request is Pending.
-func knock(t *testing.T, code *v1alpha1.PairingCode, nodeName string) machine {
+// newPendingMachine returns a machine whose request is Pending.
+func newPendingMachine(t *testing.T, code *v1alpha1.PairingCode, nodeName string) machine {
 	t.Helper()
-	m := claim(t, code, nodeName)
+	m := newMachine(t, code, nodeName)
 	m.send(t, code)
-	m.awaits(t, v1alpha1.PairingRequestPending)
+	m.awaitPhase(t, v1alpha1.PairingRequestPending)
 	return m
 }
 
-func (m machine) awaits(t *testing.T, phase v1alpha1.PairingRequestPhase) {
+func (m machine) awaitPhase(t *testing.T, phase v1alpha1.PairingRequestPhase) {
 	t.Helper()
-	becomes(t, fmt.Sprintf("the request is %s", phase), m.request, func(request *v1alpha1.PairingRequest) error {
+	waitForObject(t, fmt.Sprintf("the request is %s", phase), m.request, func(request *v1alpha1.PairingRequest) error {
 		if request.Status.Phase != phase {
 			return fmt.Errorf("phase is %q: %+v", request.Status.Phase, request.Status.Conditions)
 		}
@@ -93,12 +93,12 @@ func (m machine) awaits(t *testing.T, phase v1alpha1.PairingRequestPhase) {
 	})
 }
 
-// admitted returns a machine that a person approved.
-func admitted(t *testing.T, namespace, nodeName string) machine {
+// newApprovedMachine returns a machine that a person approved.
+func newApprovedMachine(t *testing.T, namespace, nodeName string) machine {
 	t.Helper()
-	m := knock(t, newCode(t, namespace, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), nodeName)
+	m := newPendingMachine(t, newCode(t, namespace, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), nodeName)
 	m.decide(t, `{"verdict":"Approved"}`)
-	m.awaits(t, v1alpha1.PairingRequestApproved)
+	m.awaitPhase(t, v1alpha1.PairingRequestApproved)
 	return m
 }
 

@@ -21,8 +21,8 @@ func pinCode(t *testing.T, namespace string) *v1alpha1.PairingCode {
 	return newCode(t, namespace, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 }
 
-// says checks one condition of a request.
-func (m machine) says(t *testing.T, kind string, status metav1.ConditionStatus, reason, text string) {
+// checkCondition checks one condition of a request.
+func (m machine) checkCondition(t *testing.T, kind string, status metav1.ConditionStatus, reason, text string) {
 	t.Helper()
 	condition := meta.FindStatusCondition(m.request.Status.Conditions, kind)
 	if condition == nil || condition.Status != status || condition.Reason != reason || !strings.Contains(condition.Message, text) {
@@ -35,14 +35,14 @@ func TestApprovalMakesTheNodeAndPublishesItsIdentity(t *testing.T) {
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{
 		Method: v1alpha1.PairingMethodPIN, NodeLabels: map[string]v1alpha1.NodeLabelValue{"room": "lab"}, Capabilities: []string{"system.*"},
 	})
-	m := knock(t, code, "box")
-	m.says(t, v1alpha1.ConditionApproved, metav1.ConditionUnknown, v1alpha1.ReasonAwaitingDecision, m.request.Spec.VerificationCode)
-	becomes(t, "the code is used", code, inPhase(v1alpha1.PairingCodeUsed))
+	m := newPendingMachine(t, code, "box")
+	m.checkCondition(t, v1alpha1.ConditionApproved, metav1.ConditionUnknown, v1alpha1.ReasonAwaitingDecision, m.request.Spec.VerificationCode)
+	waitForObject(t, "the code is used", code, inPhase(v1alpha1.PairingCodeUsed))
 
 	m.decide(t, `{"verdict":"Approved","reason":"I saw it"}`)
-	m.awaits(t, v1alpha1.PairingRequestApproved)
-	m.says(t, v1alpha1.ConditionApproved, metav1.ConditionTrue, v1alpha1.ReasonApproved, "approved by ada: I saw it")
-	m.says(t, v1alpha1.ConditionIssued, metav1.ConditionFalse, v1alpha1.ReasonAwaitingCertificateRequest, "")
+	m.awaitPhase(t, v1alpha1.PairingRequestApproved)
+	m.checkCondition(t, v1alpha1.ConditionApproved, metav1.ConditionTrue, v1alpha1.ReasonApproved, "approved by ada: I saw it")
+	m.checkCondition(t, v1alpha1.ConditionIssued, metav1.ConditionFalse, v1alpha1.ReasonAwaitingCertificateRequest, "")
 	if m.request.Status.SPIFFEID != m.id().URI() || m.request.Status.NodeName != "box" {
 		t.Errorf("published %q for node %q", m.request.Status.SPIFFEID, m.request.Status.NodeName)
 	}
@@ -57,30 +57,30 @@ func TestApprovalMakesTheNodeAndPublishesItsIdentity(t *testing.T) {
 	if node.Labels["room"] != "lab" {
 		t.Errorf("labels are %v", node.Labels)
 	}
-	hasEvent(t, m.request, v1alpha1.ReasonApproved)
+	waitForEvent(t, m.request, v1alpha1.ReasonApproved)
 }
 
 func TestDeniedRequestMakesNothing(t *testing.T) {
 	t.Parallel()
 	code := pinCode(t, shared.Namespace(t))
-	m := knock(t, code, "box")
+	m := newPendingMachine(t, code, "box")
 	m.decide(t, `{"verdict":"Denied","reason":"not ours"}`)
-	m.awaits(t, v1alpha1.PairingRequestDenied)
-	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonDenied, "denied by ada: not ours")
+	m.awaitPhase(t, v1alpha1.PairingRequestDenied)
+	m.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonDenied, "denied by ada: not ours")
 	if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(m.node()), m.node()); client.IgnoreNotFound(err) != nil || err == nil {
 		t.Errorf("a Node was made: %v", err)
 	}
-	isGone(t, "the record of a terminal request goes", recordOf(code))
+	waitForDeletion(t, "the record of a terminal request goes", recordOf(code))
 }
 
 func TestUndecidedRequestExpires(t *testing.T) {
 	t.Parallel()
 	code := pinCode(t, shared.Namespace(t))
-	m := claim(t, code, "box")
+	m := newMachine(t, code, "box")
 	m.request.Spec.ExpiresTime = metav1.NewTime(time.Now().Add(2 * time.Second).Truncate(time.Second))
 	m.send(t, code)
-	m.awaits(t, v1alpha1.PairingRequestExpired)
-	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonRequestExpired, "pair the machine again")
+	m.awaitPhase(t, v1alpha1.PairingRequestExpired)
+	m.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonRequestExpired, "pair the machine again")
 }
 
 // These are the requests that a stolen gateway could write without a machine that knows the code.
@@ -117,7 +117,7 @@ func TestForgedRequestsFail(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			code := pinCode(t, namespace)
-			m := claim(t, code, "box")
+			m := newMachine(t, code, "box")
 			values := map[string]string{v1alpha1.RecordKeyConsumedBy: m.pin, v1alpha1.RecordKeyRequestName: m.request.Name}
 			if test.record != nil {
 				values = test.record(m)
@@ -125,10 +125,10 @@ func TestForgedRequestsFail(t *testing.T) {
 			if test.forge != nil {
 				test.forge(&m)
 			}
-			asGateway(t, code, values)
+			updateRecordAsGateway(t, code, values)
 			m.create(t)
-			m.awaits(t, v1alpha1.PairingRequestFailed)
-			m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, test.reason, "")
+			m.awaitPhase(t, v1alpha1.PairingRequestFailed)
+			m.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, test.reason, "")
 		})
 	}
 }
@@ -136,11 +136,11 @@ func TestForgedRequestsFail(t *testing.T) {
 func TestNameOfAnotherMachineIsTaken(t *testing.T) {
 	t.Parallel()
 	namespace := shared.Namespace(t)
-	first := admitted(t, namespace, "box")
-	second := knock(t, pinCode(t, namespace), "box")
+	first := newApprovedMachine(t, namespace, "box")
+	second := newPendingMachine(t, pinCode(t, namespace), "box")
 	second.decide(t, `{"verdict":"Approved"}`)
-	second.awaits(t, v1alpha1.PairingRequestFailed)
-	second.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken, "replaceNode")
+	second.awaitPhase(t, v1alpha1.PairingRequestFailed)
+	second.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken, "replaceNode")
 	if node := get(t, first.node()); node.Spec.PublicKeySHA256 != first.pin {
 		t.Error("the Node changed hands")
 	}
@@ -149,37 +149,37 @@ func TestNameOfAnotherMachineIsTaken(t *testing.T) {
 func TestReplaceNodeGivesAnExistingNodeANewKey(t *testing.T) {
 	t.Parallel()
 	namespace := shared.Namespace(t)
-	first := admitted(t, namespace, "box")
+	first := newApprovedMachine(t, namespace, "box")
 	replace := v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "box", ReplaceNode: true}
-	second := knock(t, newCode(t, namespace, replace), "box")
+	second := newPendingMachine(t, newCode(t, namespace, replace), "box")
 	before := get(t, first.node())
 	second.decide(t, `{"verdict":"Approved"}`)
-	second.awaits(t, v1alpha1.PairingRequestApproved)
+	second.awaitPhase(t, v1alpha1.PairingRequestApproved)
 	node := get(t, first.node())
 	if node.UID != before.UID || node.Spec.PublicKeySHA256 != second.pin || node.Spec.PairingRequestUID != string(second.request.UID) {
 		t.Errorf("the Node is %s with key %s of request %s", node.UID, node.Spec.PublicKeySHA256, node.Spec.PairingRequestUID)
 	}
 	// The first machine never got its certificate and cannot get it any more.
-	first.awaits(t, v1alpha1.PairingRequestFailed)
+	first.awaitPhase(t, v1alpha1.PairingRequestFailed)
 
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"desiredState":"Revoked"}}`))
 	if err := shared.Client().Patch(t.Context(), node, patch); err != nil {
 		t.Fatal(err)
 	}
-	third := knock(t, newCode(t, namespace, replace), "box")
+	third := newPendingMachine(t, newCode(t, namespace, replace), "box")
 	third.decide(t, `{"verdict":"Approved"}`)
-	third.awaits(t, v1alpha1.PairingRequestFailed)
-	third.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken, "Revoked")
+	third.awaitPhase(t, v1alpha1.PairingRequestFailed)
+	third.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken, "Revoked")
 }
 
 func TestReplaceNodeNarrowsToWhatTheApproverChose(t *testing.T) {
 	t.Parallel()
 	namespace := shared.Namespace(t)
-	first := admitted(t, namespace, "box")
+	first := newApprovedMachine(t, namespace, "box")
 	replace := v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "box", ReplaceNode: true}
-	second := knock(t, newCode(t, namespace, replace), "box")
+	second := newPendingMachine(t, newCode(t, namespace, replace), "box")
 	second.decide(t, `{"verdict":"Approved","capabilities":["echo"]}`)
-	second.awaits(t, v1alpha1.PairingRequestApproved)
+	second.awaitPhase(t, v1alpha1.PairingRequestApproved)
 	node := get(t, first.node())
 	if diff := cmp.Diff([]string{"echo"}, node.Spec.CapabilityPolicy.Allow); diff != "" || node.Spec.PublicKeySHA256 != second.pin {
 		t.Errorf("the new machine has key %s and may (-want +got):\n%s", node.Spec.PublicKeySHA256, diff)
@@ -187,10 +187,10 @@ func TestReplaceNodeNarrowsToWhatTheApproverChose(t *testing.T) {
 }
 
 func TestDecisionWaitsWhileThePoliciesAreNotProven(t *testing.T) {
-	m := knock(t, pinCode(t, shared.Namespace(t)), "box")
-	shutGate(t)
+	m := newPendingMachine(t, pinCode(t, shared.Namespace(t)), "box")
+	closeGate(t)
 	m.decide(t, `{"verdict":"Approved"}`)
-	becomes(t, "the request shows why it waits", m.request, func(request *v1alpha1.PairingRequest) error {
+	waitForObject(t, "the request shows why it waits", m.request, func(request *v1alpha1.PairingRequest) error {
 		condition := meta.FindStatusCondition(request.Status.Conditions, v1alpha1.ConditionApproved)
 		if request.Status.Phase != v1alpha1.PairingRequestPending || condition.Reason != v1alpha1.ErrorPolicyUnproven {
 			return fmt.Errorf("phase %s, %+v", request.Status.Phase, condition)
@@ -198,16 +198,16 @@ func TestDecisionWaitsWhileThePoliciesAreNotProven(t *testing.T) {
 		return nil
 	})
 	openGate()
-	m.awaits(t, v1alpha1.PairingRequestApproved)
+	m.awaitPhase(t, v1alpha1.PairingRequestApproved)
 }
 
 func TestQRCodeMayApproveByItself(t *testing.T) {
 	t.Parallel()
 	code := newCode(t, shared.Namespace(t), v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, AutoApprove: true})
-	m := claim(t, code, "box")
+	m := newMachine(t, code, "box")
 	m.send(t, code)
-	m.awaits(t, v1alpha1.PairingRequestApproved)
-	m.says(t, v1alpha1.ConditionApproved, metav1.ConditionTrue, v1alpha1.ReasonAutoApproved, code.Name)
+	m.awaitPhase(t, v1alpha1.PairingRequestApproved)
+	m.checkCondition(t, v1alpha1.ConditionApproved, metav1.ConditionTrue, v1alpha1.ReasonAutoApproved, code.Name)
 	if by := m.request.Spec.Decision.By; by != "system:serviceaccount:mooring-system:mooring-controller" {
 		t.Errorf("decided by %q", by)
 	}
@@ -218,17 +218,17 @@ func TestQRCodeMayApproveByItself(t *testing.T) {
 
 func TestDeletedNodeFailsItsUnfinishedRequest(t *testing.T) {
 	t.Parallel()
-	m := admitted(t, shared.Namespace(t), "box")
+	m := newApprovedMachine(t, shared.Namespace(t), "box")
 	if err := shared.Client().Delete(t.Context(), m.node()); err != nil {
 		t.Fatal(err)
 	}
-	m.awaits(t, v1alpha1.PairingRequestFailed)
-	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorNodeDeleted, "pair this one again")
-	isGone(t, "the Node goes", m.node())
+	m.awaitPhase(t, v1alpha1.PairingRequestFailed)
+	m.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorNodeDeleted, "pair this one again")
+	waitForDeletion(t, "the Node goes", m.node())
 }
 
-// silent dates the approval of a machine back.
-func (m machine) silent(t *testing.T, ago time.Duration) {
+// backdateApproval dates the approval of a machine back.
+func (m machine) backdateApproval(t *testing.T, ago time.Duration) {
 	t.Helper()
 	eventually(t, "the approval is dated back", func(ctx context.Context) error {
 		request := get(t, m.request)
@@ -241,43 +241,43 @@ func (m machine) silent(t *testing.T, ago time.Duration) {
 func TestApprovedMachineThatNeverComesEndsAndFreesItsName(t *testing.T) {
 	t.Parallel()
 	namespace := shared.Namespace(t)
-	m, waiting := admitted(t, namespace, "box"), admitted(t, namespace, "desk")
-	waiting.silent(t, 23*time.Hour)
-	m.silent(t, 25*time.Hour)
-	m.awaits(t, v1alpha1.PairingRequestFailed)
-	m.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNotCollected, "pair it again with a new code")
-	isGone(t, "the Node that never had a certificate goes", m.node())
-	admitted(t, namespace, "box") // under the same name, with another key
+	m, waiting := newApprovedMachine(t, namespace, "box"), newApprovedMachine(t, namespace, "desk")
+	waiting.backdateApproval(t, 23*time.Hour)
+	m.backdateApproval(t, 25*time.Hour)
+	m.awaitPhase(t, v1alpha1.PairingRequestFailed)
+	m.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNotCollected, "pair it again with a new code")
+	waitForDeletion(t, "the Node that never had a certificate goes", m.node())
+	newApprovedMachine(t, namespace, "box") // under the same name, with another key
 	if get(t, waiting.request); waiting.request.Status.Phase != v1alpha1.PairingRequestApproved {
 		t.Errorf("an hour before the end a request is %s", waiting.request.Status.Phase)
 	}
 	// A late machine gets its certificate if its request is still open.
 	csr := waiting.csr(t)
-	waiting.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-	waiting.chainOf(t, waiting.answered(t, csr), waiting.pin)
+	waiting.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	waiting.publishedChain(t, waiting.awaitAnswer(t, csr), waiting.pin)
 }
 
 func TestMachineThatAsksIsWaitedForHoweverLongTheIssuerTakes(t *testing.T) {
-	m := admitted(t, shared.Namespace(t), "box")
-	shutGate(t)
+	m := newApprovedMachine(t, shared.Namespace(t), "box")
+	closeGate(t)
 	csr := m.csr(t)
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-	m.waitsFor(t, v1alpha1.ErrorPolicyUnproven, errShut.Error())
-	m.silent(t, 25*time.Hour)
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	m.awaitPendingReason(t, v1alpha1.ErrorPolicyUnproven, errGateClosed.Error())
+	m.backdateApproval(t, 25*time.Hour)
 	openGate()
-	m.chainOf(t, m.answered(t, csr), m.pin)
-	m.awaits(t, v1alpha1.PairingRequestCompleted)
+	m.publishedChain(t, m.awaitAnswer(t, csr), m.pin)
+	m.awaitPhase(t, v1alpha1.PairingRequestCompleted)
 }
 
 func TestTakenOverNodeOutlivesAMachineThatNeverComes(t *testing.T) {
 	t.Parallel()
-	old, node := certified(t)
+	old, node := newCertifiedMachine(t)
 	code := newCode(t, node.Namespace, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: node.Name, ReplaceNode: true})
-	m := knock(t, code, node.Name)
+	m := newPendingMachine(t, code, node.Name)
 	m.decide(t, `{"verdict":"Approved"}`)
-	m.awaits(t, v1alpha1.PairingRequestApproved)
-	m.silent(t, 25*time.Hour)
-	m.awaits(t, v1alpha1.PairingRequestFailed)
+	m.awaitPhase(t, v1alpha1.PairingRequestApproved)
+	m.backdateApproval(t, 25*time.Hour)
+	m.awaitPhase(t, v1alpha1.PairingRequestFailed)
 	if after := get(t, old.node()); !after.DeletionTimestamp.IsZero() || after.UID != node.UID {
 		t.Errorf("the Node that was taken over is going: %+v", after.ObjectMeta)
 	}

@@ -21,9 +21,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// mallory returns a client that may write every kind of a fleet, but without the verbs approve and
+// newUnprivilegedClient returns a client that may write every kind of a fleet, but without the verbs approve and
 // rekey.
-func mallory(t *testing.T, namespace string) client.Client {
+func newUnprivilegedClient(t *testing.T, namespace string) client.Client {
 	t.Helper()
 	name := metav1.ObjectMeta{Namespace: namespace, Name: "mallory"}
 	role := &rbacv1.Role{ObjectMeta: name, Rules: []rbacv1.PolicyRule{{APIGroups: []string{v1alpha1.GroupVersion.Group},
@@ -46,25 +46,25 @@ func mallory(t *testing.T, namespace string) client.Client {
 	return shared.ClientFor(t, shared.As(name.Name))
 }
 
-// takeAway deletes shipped policies and returns a function that restores them. The end of the test
+// deletePolicies deletes shipped policies and returns a function that restores them. The end of the test
 // restores them too.
-func takeAway(t *testing.T, names ...string) (restore func()) {
+func deletePolicies(t *testing.T, names ...string) (restore func()) {
 	t.Helper()
 	shipped, err := config.Objects(config.DirPolicy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var away []*unstructured.Unstructured
+	var deleted []*unstructured.Unstructured
 	for _, object := range shipped {
 		for _, name := range names {
 			if object.GetKind() == "ValidatingAdmissionPolicy" && object.GetName() == name+".mooring.dev" {
-				away = append(away, object)
+				deleted = append(deleted, object)
 			}
 		}
 	}
 	ctx, restored := context.WithoutCancel(t.Context()), false
 	restore = func() {
-		for _, object := range away {
+		for _, object := range deleted {
 			if err := shared.Client().Create(ctx, object.DeepCopy()); err != nil && !restored {
 				t.Errorf("restore %s: %v", object.GetName(), err)
 			}
@@ -72,7 +72,7 @@ func takeAway(t *testing.T, names ...string) (restore func()) {
 		restored = true
 	}
 	t.Cleanup(restore)
-	for _, object := range away {
+	for _, object := range deleted {
 		if err := shared.Client().Delete(t.Context(), object.DeepCopy()); err != nil {
 			t.Fatal(err)
 		}
@@ -80,8 +80,8 @@ func takeAway(t *testing.T, names ...string) (restore func()) {
 	return restore
 }
 
-// inForce waits until the policies work, for the controller and for the gateways.
-func inForce(t *testing.T) policy.Epoch {
+// waitForEpoch waits until the policies work, for the controller and for the gateways.
+func waitForEpoch(t *testing.T) policy.Epoch {
 	t.Helper()
 	var epoch policy.Epoch
 	eventually(t, "the policies are proven", func(context.Context) error {
@@ -95,8 +95,8 @@ func inForce(t *testing.T) policy.Epoch {
 	return epoch
 }
 
-// covered waits until a proof covers the creation time of an object.
-func covered(t *testing.T, object client.Object) {
+// waitForCoverage waits until a proof covers the creation time of an object.
+func waitForCoverage(t *testing.T, object client.Object) {
 	t.Helper()
 	eventually(t, "a proof covers the object", func(context.Context) error {
 		prover.Record().Request()
@@ -107,16 +107,16 @@ func covered(t *testing.T, object client.Object) {
 	})
 }
 
-// admits waits until the API server admits a write that a policy would refuse.
-func admits(t *testing.T, what string, write func(context.Context) error) {
+// waitForAdmission waits until the API server admits a write that a policy would refuse.
+func waitForAdmission(t *testing.T, what string, write func(context.Context) error) {
 	t.Helper()
 	eventually(t, what, write)
 }
 
-// provenNode returns the Node of a machine once its spec is recorded as proven.
-func provenNode(t *testing.T, m machine) *v1alpha1.Node {
+// waitForProvenSpec returns the Node of a machine once its spec is recorded as proven.
+func waitForProvenSpec(t *testing.T, m machine) *v1alpha1.Node {
 	t.Helper()
-	return becomes(t, "the spec is proven", m.node(), func(node *v1alpha1.Node) error {
+	return waitForObject(t, "the spec is proven", m.node(), func(node *v1alpha1.Node) error {
 		if node.Status.ProvenSpec == nil || !dispatch.SpecProven(node) {
 			return fmt.Errorf("the record is %+v", node.Status.ProvenSpec)
 		}
@@ -124,14 +124,14 @@ func provenNode(t *testing.T, m machine) *v1alpha1.Node {
 	})
 }
 
-func specUnproven(node *v1alpha1.Node) error {
+func checkSpecUnproven(node *v1alpha1.Node) error {
 	if !meta.IsStatusConditionTrue(node.Status.Conditions, v1alpha1.ConditionSpecUnproven) || dispatch.SpecProven(node) {
 		return fmt.Errorf("the spec counts as proven: %+v", node.Status)
 	}
 	return nil
 }
 
-func withdrawn(code *v1alpha1.PairingCode) error {
+func checkWithdrawn(code *v1alpha1.PairingCode) error {
 	ready := meta.FindStatusCondition(code.Status.Conditions, v1alpha1.ConditionReady)
 	if code.Status.Phase != v1alpha1.PairingCodeExpired || ready == nil || ready.Reason != v1alpha1.ErrorPolicyUnproven {
 		return fmt.Errorf("phase %q, %+v", code.Status.Phase, ready)
@@ -142,15 +142,15 @@ func withdrawn(code *v1alpha1.PairingCode) error {
 // This test is not parallel: it removes all policies that guard the pairing for a while.
 func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 	namespace := shared.Namespace(t)
-	thief := mallory(t, namespace)
-	box := admitted(t, namespace, "box")
-	provenNode(t, box)
+	thief := newUnprivilegedClient(t, namespace)
+	box := newApprovedMachine(t, namespace, "box")
+	waitForProvenSpec(t, box)
 	code, honestCode := pinCode(t, namespace), pinCode(t, namespace)
-	covered(t, honestCode)
-	undecided := knock(t, code, "undecided")
-	before := inForce(t)
+	waitForCoverage(t, honestCode)
+	undecided := newPendingMachine(t, code, "undecided")
+	before := waitForEpoch(t)
 
-	restore := takeAway(t, v1alpha1.PolicyPairingCodes, v1alpha1.PolicyPairingRequests, v1alpha1.PolicyNodes)
+	restore := deletePolicies(t, v1alpha1.PolicyPairingCodes, v1alpha1.PolicyPairingRequests, v1alpha1.PolicyNodes)
 	eventually(t, "the policies fail", func(context.Context) error {
 		prover.Record().Request()
 		if !prover.Record().Failing() {
@@ -164,12 +164,12 @@ func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 	}
 	for name, forged := range codes {
 		forged.Namespace, forged.GenerateName = namespace, "forged-"
-		admits(t, "a forged code with "+name, func(ctx context.Context) error { return thief.Create(ctx, forged) })
+		waitForAdmission(t, "a forged code with "+name, func(ctx context.Context) error { return thief.Create(ctx, forged) })
 	}
-	admits(t, "a widened capabilityPolicy", func(ctx context.Context) error {
+	waitForAdmission(t, "a widened capabilityPolicy", func(ctx context.Context) error {
 		return thief.Patch(ctx, box.node(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"capabilityPolicy":{"allow":["system.*","echo"]}}}`)))
 	})
-	admits(t, "a decision that its author dates back", func(ctx context.Context) error {
+	waitForAdmission(t, "a decision that its author dates back", func(ctx context.Context) error {
 		decided := &v1alpha1.PairingRequest{}
 		if err := thief.Get(ctx, client.ObjectKeyFromObject(undecided.request), decided); err != nil {
 			return err
@@ -181,21 +181,21 @@ func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 		return thief.Update(ctx, decided)
 	})
 	restore()
-	if after := inForce(t); after.ID == before.ID {
+	if after := waitForEpoch(t); after.ID == before.ID {
 		t.Error("the proofs before and after the failure belong to the same Epoch")
 	}
 
 	for name, forged := range codes {
-		becomes(t, "the code with "+name+" is withdrawn", forged, withdrawn)
+		waitForObject(t, "the code with "+name+" is withdrawn", forged, checkWithdrawn)
 	}
-	undecided.awaits(t, v1alpha1.PairingRequestFailed)
-	undecided.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorPolicyUnproven, "pair the machine again")
-	widened := becomes(t, "the widened policy is not used", box.node(), specUnproven)
+	undecided.awaitPhase(t, v1alpha1.PairingRequestFailed)
+	undecided.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorPolicyUnproven, "pair the machine again")
+	widened := waitForObject(t, "the widened policy is not used", box.node(), checkSpecUnproven)
 	if help := meta.FindStatusCondition(widened.Status.Conditions, v1alpha1.ConditionSpecUnproven).Message; len(help) == 0 {
 		t.Error("the condition has no message")
 	}
 	// Work on covered objects continues.
-	knock(t, honestCode, "honest").decide(t, `{"verdict":"Approved"}`)
+	newPendingMachine(t, honestCode, "honest").decide(t, `{"verdict":"Approved"}`)
 
 	approver := shared.Client()
 	for _, allow := range []string{`["echo"]`, `["system.*","echo"]`} {
@@ -203,7 +203,7 @@ func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 		if err := approver.Patch(t.Context(), box.node(), patch); err != nil {
 			t.Fatal(err)
 		}
-		settled := provenNode(t, box)
+		settled := waitForProvenSpec(t, box)
 		if meta.FindStatusCondition(settled.Status.Conditions, v1alpha1.ConditionSpecUnproven) != nil {
 			t.Errorf("after an approver set %s the condition is still there", allow)
 		}
@@ -214,22 +214,22 @@ func TestWhatWasWrittenWhileAPolicyWasKnownToFailIsNeverBelieved(t *testing.T) {
 // missing.
 func TestWhatWasWrittenWhileAPolicyWasAwayBetweenTwoProofsIsNeverBelieved(t *testing.T) {
 	namespace := shared.Namespace(t)
-	thief := mallory(t, namespace)
-	box := admitted(t, namespace, "box")
-	provenNode(t, box)
+	thief := newUnprivilegedClient(t, namespace)
+	box := newApprovedMachine(t, namespace, "box")
+	waitForProvenSpec(t, box)
 	code := pinCode(t, namespace)
-	covered(t, code)
-	undecided := knock(t, code, "undecided")
-	before := inForce(t)
+	waitForCoverage(t, code)
+	undecided := newPendingMachine(t, code, "undecided")
+	before := waitForEpoch(t)
 
-	restore := takeAway(t, v1alpha1.PolicyPairingCodes, v1alpha1.PolicyPairingRequests, v1alpha1.PolicyNodes)
+	restore := deletePolicies(t, v1alpha1.PolicyPairingCodes, v1alpha1.PolicyPairingRequests, v1alpha1.PolicyNodes)
 	forged := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "forged-"},
 		Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, AutoApprove: true}}
-	admits(t, "a forged code", func(ctx context.Context) error { return thief.Create(ctx, forged) })
-	admits(t, "a widened capabilityPolicy", func(ctx context.Context) error {
+	waitForAdmission(t, "a forged code", func(ctx context.Context) error { return thief.Create(ctx, forged) })
+	waitForAdmission(t, "a widened capabilityPolicy", func(ctx context.Context) error {
 		return thief.Patch(ctx, box.node(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"capabilityPolicy":{"allow":["system.*"]}}}`)))
 	})
-	admits(t, "a decision", func(ctx context.Context) error {
+	waitForAdmission(t, "a decision", func(ctx context.Context) error {
 		return thief.Patch(ctx, undecided.request.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":{"verdict":"Approved","by":"ada"}}}`)))
 	})
 	restore()
@@ -240,8 +240,8 @@ func TestWhatWasWrittenWhileAPolicyWasAwayBetweenTwoProofsIsNeverBelieved(t *tes
 		}
 		return gate.Check()
 	})
-	becomes(t, "the code is withdrawn", forged, withdrawn)
-	undecided.awaits(t, v1alpha1.PairingRequestFailed)
-	undecided.says(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorPolicyUnproven, "pair the machine again")
-	becomes(t, "the widened policy is not used", box.node(), specUnproven)
+	waitForObject(t, "the code is withdrawn", forged, checkWithdrawn)
+	undecided.awaitPhase(t, v1alpha1.PairingRequestFailed)
+	undecided.checkCondition(t, v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ErrorPolicyUnproven, "pair the machine again")
+	waitForObject(t, "the widened policy is not used", box.node(), checkSpecUnproven)
 }

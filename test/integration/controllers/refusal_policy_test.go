@@ -59,15 +59,15 @@ func (l *writeLog) add(request *http.Request) {
 	l.writes = append(l.writes, write)
 }
 
-// own assigns the writes of an object in another namespace to a fleet.
-func (l *writeLog) own(name, fleet string) {
+// assign assigns the writes of an object in another namespace to a fleet.
+func (l *writeLog) assign(name, fleet string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.owners[name] = fleet
 }
 
-// of returns the writes for a fleet since the given time.
-func (l *writeLog) of(fleet string, since time.Time) (lines []string) {
+// forFleet returns the writes for a fleet since the given time.
+func (l *writeLog) forFleet(fleet string, since time.Time) (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, write := range l.writes {
@@ -83,24 +83,24 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-// fewWrites counts the writes in the window.
-func fewWrites(t *testing.T, fleet string, mark time.Time) {
+// checkFewWrites counts the writes in the window.
+func checkFewWrites(t *testing.T, fleet string, mark time.Time) {
 	t.Helper()
 	select {
 	case <-time.After(time.Until(mark.Add(refusalWindow()))):
 	case <-t.Context().Done():
 	}
-	lines := managerWrites.of(fleet, mark)
+	lines := managerWrites.forFleet(fleet, mark)
 	if len(lines) > maxRefusedWrites || len(lines) == 0 {
 		t.Errorf("%d writes in %s, want at most %d:\n%s", len(lines), refusalWindow(), maxRefusedWrites, strings.Join(lines, "\n"))
 	}
 	t.Logf("%d writes", len(lines))
 }
 
-// forbid creates a policy that refuses a write of the controller for one fleet, waits until it
+// refuseByPolicy creates a policy that refuses a write of the controller for one fleet, waits until it
 // works, and returns a function that removes it. A ConfigMap with the name of the policy shows
 // whether it works.
-func forbid(t *testing.T, row refusedWrite, fleet string) (lift func()) {
+func refuseByPolicy(t *testing.T, row refusedWrite, fleet string) (lift func()) {
 	t.Helper()
 	namespace, name, deny := fleet, "refusal-"+fleet, admissionv1.Fail
 	if row.namespace != "" {
@@ -161,14 +161,14 @@ func forbid(t *testing.T, row refusedWrite, fleet string) (lift func()) {
 	}
 }
 
-func becomesStalled(t *testing.T, object client.Object, text string) {
+func waitForRefusal(t *testing.T, object client.Object, text string) {
 	t.Helper()
-	stalls(t, object, v1alpha1.ReasonWriteRefused, text)
+	waitForStalled(t, object, v1alpha1.ReasonWriteRefused, text)
 }
 
-func stalls(t *testing.T, object client.Object, reason, text string) {
+func waitForStalled(t *testing.T, object client.Object, reason, text string) {
 	t.Helper()
-	becomes(t, "condition Stalled has the reason and the text", object, func(object client.Object) error {
+	waitForObject(t, "condition Stalled has the reason and the text", object, func(object client.Object) error {
 		stalled := meta.FindStatusCondition(conditionsOf(object), v1alpha1.ConditionStalled)
 		if stalled == nil || stalled.Reason != reason || !strings.Contains(stalled.Message, text) {
 			return fmt.Errorf("conditions are %+v", conditionsOf(object))
@@ -177,7 +177,7 @@ func stalls(t *testing.T, object client.Object, reason, text string) {
 	})
 }
 
-func recovers(t *testing.T, object client.Object) {
+func waitForRecovery(t *testing.T, object client.Object) {
 	t.Helper()
 	eventually(t, "the object is not stalled", func(ctx context.Context) error {
 		if err := shared.Client().Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
@@ -202,8 +202,8 @@ func conditionsOf(object client.Object) []metav1.Condition {
 	return nil
 }
 
-// hasWarning waits for a warning Event about an object with the given reason and text.
-func hasWarning(t *testing.T, about client.Object, reason, text string) {
+// waitForWarning waits for a warning Event about an object with the given reason and text.
+func waitForWarning(t *testing.T, about client.Object, reason, text string) {
 	t.Helper()
 	eventually(t, "there is a warning "+reason, func(ctx context.Context) error {
 		var list eventsv1.EventList

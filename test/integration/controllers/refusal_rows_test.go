@@ -28,13 +28,13 @@ func startCode(t *testing.T, fleet string, refuse func()) client.Object {
 func startHalfMadeCode(t *testing.T, fleet string, refuse func()) client.Object {
 	code := newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 	refuse()
-	forgetPhase(t, code)
+	clearPhase(t, code)
 	return code
 }
 
 func startDeletedCode(t *testing.T, fleet string, refuse func()) client.Object {
 	code := newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	managerWrites.own(recordOf(code).Name, fleet)
+	managerWrites.assign(recordOf(code).Name, fleet)
 	refuse()
 	deleteObject(t, code)
 	return code
@@ -56,7 +56,7 @@ func startOldCode(t *testing.T, fleet string, refuse func()) client.Object {
 
 func startAutoApproval(t *testing.T, fleet string, refuse func()) client.Object {
 	code := newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodQR, AutoApprove: true})
-	m := claim(t, code, "box")
+	m := newMachine(t, code, "box")
 	refuse()
 	m.send(t, code)
 	return m.request
@@ -64,7 +64,7 @@ func startAutoApproval(t *testing.T, fleet string, refuse func()) client.Object 
 
 func startRequest(t *testing.T, fleet string, refuse func()) client.Object {
 	code := newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	m := claim(t, code, "box")
+	m := newMachine(t, code, "box")
 	refuse()
 	m.send(t, code)
 	return m.request
@@ -72,9 +72,9 @@ func startRequest(t *testing.T, fleet string, refuse func()) client.Object {
 
 // startOldRequest dates the end of a request back by two days.
 func startOldRequest(t *testing.T, fleet string, refuse func()) client.Object {
-	m := knock(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
+	m := newPendingMachine(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
 	m.decide(t, `{"verdict":"Denied","reason":"a test"}`)
-	m.awaits(t, v1alpha1.PairingRequestDenied)
+	m.awaitPhase(t, v1alpha1.PairingRequestDenied)
 	refuse()
 	eventually(t, "the request is dated back", func(ctx context.Context) error {
 		request := get(t, m.request)
@@ -86,29 +86,29 @@ func startOldRequest(t *testing.T, fleet string, refuse func()) client.Object {
 }
 
 func startApproval(t *testing.T, fleet string, refuse func()) client.Object {
-	m := knock(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
+	m := newPendingMachine(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
 	refuse()
 	m.decide(t, `{"verdict":"Approved"}`)
 	return m.request
 }
 
 func startTakeover(t *testing.T, fleet string, refuse func()) client.Object {
-	admitted(t, fleet, "box")
-	m := knock(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "box", ReplaceNode: true}), "box")
+	newApprovedMachine(t, fleet, "box")
+	m := newPendingMachine(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "box", ReplaceNode: true}), "box")
 	refuse()
 	m.decide(t, `{"verdict":"Approved"}`)
 	return m.request
 }
 
 func startAbandonedRequest(t *testing.T, fleet string, refuse func()) client.Object {
-	m := admitted(t, fleet, "box")
+	m := newApprovedMachine(t, fleet, "box")
 	refuse()
-	m.silent(t, 25*time.Hour)
+	m.backdateApproval(t, 25*time.Hour)
 	return m.request
 }
 
 func startDeletedNode(t *testing.T, fleet string, refuse func()) client.Object {
-	m := admitted(t, fleet, "box")
+	m := newApprovedMachine(t, fleet, "box")
 	node := get(t, m.node())
 	refuse()
 	deleteObject(t, node)
@@ -116,16 +116,16 @@ func startDeletedNode(t *testing.T, fleet string, refuse func()) client.Object {
 }
 
 func startNode(t *testing.T, fleet string, refuse func()) client.Object {
-	m := knock(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
+	m := newPendingMachine(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
 	refuse()
 	m.decide(t, `{"verdict":"Approved"}`)
-	m.awaits(t, v1alpha1.PairingRequestApproved)
+	m.awaitPhase(t, v1alpha1.PairingRequestApproved)
 	return get(t, m.node())
 }
 
 // startDeadGateway records a session of a gateway whose Lease expired long ago.
 func startDeadGateway(t *testing.T, fleet string, refuse func()) client.Object {
-	m := admitted(t, fleet, "box")
+	m := newApprovedMachine(t, fleet, "box")
 	nodeIsDescribed(t, get(t, m.node()))
 	refuse()
 	now := time.Now().UTC().Format(time.RFC3339)
@@ -168,23 +168,23 @@ func gatewayLease(t *testing.T, fleet string) *coordinationv1.Lease {
 }
 
 func startCertificate(t *testing.T, fleet string, refuse func()) client.Object {
-	m := admitted(t, fleet, "box")
+	m := newApprovedMachine(t, fleet, "box")
 	csr := m.csr(t)
 	sum := sha256.Sum256(csr)
-	managerWrites.own("box-"+hex.EncodeToString(sum[:])[:20], fleet)
+	managerWrites.assign("box-"+hex.EncodeToString(sum[:])[:20], fleet)
 	refuse()
-	m.asks(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
+	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
 	return get(t, m.node())
 }
 
 func startCancelledDispatch(t *testing.T, fleet string, refuse func()) client.Object {
-	admitted(t, fleet, "box")
+	newApprovedMachine(t, fleet, "box")
 	refuse()
 	return cancelledDispatch(t, fleet)
 }
 
 func startOldDispatch(t *testing.T, fleet string, refuse func()) client.Object {
-	admitted(t, fleet, "box")
+	newApprovedMachine(t, fleet, "box")
 	refuse()
 	return cancelledDispatch(t, fleet)
 }
@@ -207,8 +207,8 @@ func cancelledDispatch(t *testing.T, fleet string) *v1alpha1.CapabilityDispatch 
 
 func startDeletedTrust(t *testing.T, fleet string, refuse func()) client.Object {
 	trustBundle(t, v1alpha1.TrustServerCAKey)
-	managerWrites.own(v1alpha1.TrustConfigMap, fleet)
-	managerWrites.own("configmaps", fleet) // the URL of its creation ends with this
+	managerWrites.assign(v1alpha1.TrustConfigMap, fleet)
+	managerWrites.assign("configmaps", fleet) // the URL of its creation ends with this
 	refuse()
 	deleteObject(t, trustMap())
 	return trustMap()
@@ -216,7 +216,7 @@ func startDeletedTrust(t *testing.T, fleet string, refuse func()) client.Object 
 
 func startSpoiltTrust(t *testing.T, fleet string, refuse func()) client.Object {
 	trustBundle(t, v1alpha1.TrustServerCAKey)
-	managerWrites.own(v1alpha1.TrustConfigMap, fleet)
+	managerWrites.assign(v1alpha1.TrustConfigMap, fleet)
 	refuse()
 	spoilt := get(t, trustMap())
 	delete(spoilt.Data, v1alpha1.TrustDeviceCAKey)
@@ -234,25 +234,27 @@ func deleteObject(t *testing.T, object client.Object) {
 }
 
 func codeBecomesActive(t *testing.T, shown client.Object) {
-	becomes(t, "the code is active", shown.(*v1alpha1.PairingCode), inPhase(v1alpha1.PairingCodeActive))
+	waitForObject(t, "the code is active", shown.(*v1alpha1.PairingCode), inPhase(v1alpha1.PairingCodeActive))
 }
 
 func requestBecomesPending(t *testing.T, shown client.Object) {
-	machine{request: shown.(*v1alpha1.PairingRequest)}.awaits(t, v1alpha1.PairingRequestPending)
+	machine{request: shown.(*v1alpha1.PairingRequest)}.awaitPhase(t, v1alpha1.PairingRequestPending)
 }
 
 func requestBecomesApproved(t *testing.T, shown client.Object) {
-	machine{request: shown.(*v1alpha1.PairingRequest)}.awaits(t, v1alpha1.PairingRequestApproved)
+	machine{request: shown.(*v1alpha1.PairingRequest)}.awaitPhase(t, v1alpha1.PairingRequestApproved)
 }
 
 func requestBecomesFailed(t *testing.T, shown client.Object) {
-	machine{request: shown.(*v1alpha1.PairingRequest)}.awaits(t, v1alpha1.PairingRequestFailed)
+	machine{request: shown.(*v1alpha1.PairingRequest)}.awaitPhase(t, v1alpha1.PairingRequestFailed)
 }
 
-func objectGoes(t *testing.T, shown client.Object) { isGone(t, "the object goes", shown) }
+func waitForObjectDeletion(t *testing.T, shown client.Object) {
+	waitForDeletion(t, "the object goes", shown)
+}
 
 func nodeIsDescribed(t *testing.T, shown client.Object) {
-	becomes(t, "the Node is described", shown.(*v1alpha1.Node), func(node *v1alpha1.Node) error {
+	waitForObject(t, "the Node is described", shown.(*v1alpha1.Node), func(node *v1alpha1.Node) error {
 		if node.Status.FingerprintShort == "" {
 			return errors.New("no fingerprint")
 		}
@@ -261,7 +263,7 @@ func nodeIsDescribed(t *testing.T, shown client.Object) {
 }
 
 func sessionEnds(t *testing.T, shown client.Object) {
-	becomes(t, "the session ends", shown.(*v1alpha1.Node), func(node *v1alpha1.Node) error {
+	waitForObject(t, "the session ends", shown.(*v1alpha1.Node), func(node *v1alpha1.Node) error {
 		if node.Status.SessionEndedTime == nil {
 			return fmt.Errorf("status is %+v", node.Status)
 		}
@@ -270,17 +272,17 @@ func sessionEnds(t *testing.T, shown client.Object) {
 }
 
 func certificateIsIssued(t *testing.T, shown client.Object) {
-	becomes(t, "the certificate is issued", shown.(*v1alpha1.Node), func(node *v1alpha1.Node) error {
+	waitForObject(t, "the certificate is issued", shown.(*v1alpha1.Node), func(node *v1alpha1.Node) error {
 		if node.Status.Issued == nil || node.Status.Issued.Chain == "" {
 			return fmt.Errorf("conditions are %+v", node.Status.Conditions)
 		}
 		return nil
 	})
-	noRequestsLeft(t, shown.GetNamespace())
+	waitForNoRequests(t, shown.GetNamespace())
 }
 
 func dispatchIsCancelled(t *testing.T, shown client.Object) {
-	isGone(t, "the dispatch is cancelled, and deleted as it asks", shown)
+	waitForDeletion(t, "the dispatch is cancelled, and deleted as it asks", shown)
 }
 
 func trustIsComplete(t *testing.T, _ client.Object) {

@@ -51,63 +51,63 @@ type refusedWrite struct {
 	// eventOnly means that the refused write is the status itself, or that the object has no
 	// conditions.
 	eventOnly bool
-	// goesOn returns once the controller has completed its work.
-	goesOn func(t *testing.T, shown client.Object)
+	// waitForSuccess returns once the controller has completed its work.
+	waitForSuccess func(t *testing.T, shown client.Object)
 }
 
 var refusedWrites = map[string]refusedWrite{
 	"finalizer of a code": {group: v1alpha1.GroupName, resource: "pairingcodes", operation: admissionv1.Update,
-		start: startCode, goesOn: codeBecomesActive},
+		start: startCode, waitForSuccess: codeBecomesActive},
 	"record of a code": {resource: "secrets", operation: admissionv1.Create, namespace: v1alpha1.PairingNamespace,
-		reason: metav1.StatusReasonForbidden, start: startCode, goesOn: codeBecomesActive},
+		reason: metav1.StatusReasonForbidden, start: startCode, waitForSuccess: codeBecomesActive},
 	"Secret of a code": {resource: "secrets", operation: admissionv1.Create, reason: metav1.StatusReasonRequestEntityTooLarge,
-		start: startCode, goesOn: codeBecomesActive},
+		start: startCode, waitForSuccess: codeBecomesActive},
 	"renewed record of a code": {resource: "secrets", operation: admissionv1.Update, namespace: v1alpha1.PairingNamespace,
-		start: startHalfMadeCode, goesOn: codeBecomesActive},
+		start: startHalfMadeCode, waitForSuccess: codeBecomesActive},
 	"outdated Secret of a code": {resource: "secrets", operation: admissionv1.Delete,
-		start: startHalfMadeCode, goesOn: codeBecomesActive},
+		start: startHalfMadeCode, waitForSuccess: codeBecomesActive},
 	"deleted record of a code": {resource: "secrets", operation: admissionv1.Delete, namespace: v1alpha1.PairingNamespace,
-		start: startDeletedCode, goesOn: objectGoes},
+		start: startDeletedCode, waitForSuccess: waitForObjectDeletion},
 	"status of a code": {group: v1alpha1.GroupName, resource: "pairingcodes/status", operation: admissionv1.Update, eventOnly: true,
-		start: startCode, goesOn: codeBecomesActive},
+		start: startCode, waitForSuccess: codeBecomesActive},
 	"old code": {group: v1alpha1.GroupName, resource: "pairingcodes", operation: admissionv1.Delete,
-		start: startOldCode, goesOn: objectGoes},
+		start: startOldCode, waitForSuccess: waitForObjectDeletion},
 	"decision that a code makes": {group: v1alpha1.GroupName, resource: "pairingrequests", operation: admissionv1.Update,
-		start: startAutoApproval, goesOn: requestBecomesApproved},
+		start: startAutoApproval, waitForSuccess: requestBecomesApproved},
 	"status of a request": {group: v1alpha1.GroupName, resource: "pairingrequests/status", operation: admissionv1.Update, eventOnly: true,
-		start: startRequest, goesOn: requestBecomesPending},
+		start: startRequest, waitForSuccess: requestBecomesPending},
 	"old request": {group: v1alpha1.GroupName, resource: "pairingrequests", operation: admissionv1.Delete,
-		start: startOldRequest, goesOn: objectGoes},
+		start: startOldRequest, waitForSuccess: waitForObjectDeletion},
 	"Node of an approved request": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Create,
-		reason: metav1.StatusReasonForbidden, start: startApproval, goesOn: requestBecomesApproved},
+		reason: metav1.StatusReasonForbidden, start: startApproval, waitForSuccess: requestBecomesApproved},
 	"Node that a machine takes over": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Update,
-		start: startTakeover, goesOn: requestBecomesApproved},
+		start: startTakeover, waitForSuccess: requestBecomesApproved},
 	"finalizer of a deleted Node": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Update,
-		start: startDeletedNode, goesOn: objectGoes},
+		start: startDeletedNode, waitForSuccess: waitForObjectDeletion},
 	"Node of a machine that never came": {group: v1alpha1.GroupName, resource: "nodes", operation: admissionv1.Delete,
-		start: startAbandonedRequest, goesOn: requestBecomesFailed},
+		start: startAbandonedRequest, waitForSuccess: requestBecomesFailed},
 	"status of a Node": {group: v1alpha1.GroupName, resource: "nodes/status", operation: admissionv1.Update, eventOnly: true,
-		start: startNode, goesOn: nodeIsDescribed},
+		start: startNode, waitForSuccess: nodeIsDescribed},
 	"end of the session of a dead gateway": {group: v1alpha1.GroupName, resource: "nodes/status", operation: admissionv1.Update, eventOnly: true,
-		start: startDeadGateway, goesOn: sessionEnds},
+		start: startDeadGateway, waitForSuccess: sessionEnds},
 	"Lease of a dead gateway": {group: "coordination.k8s.io", resource: "leases", operation: admissionv1.Delete, namespace: v1alpha1.SystemNamespace,
-		eventOnly: true, start: startDeadLease, goesOn: objectGoes},
+		eventOnly: true, start: startDeadLease, waitForSuccess: waitForObjectDeletion},
 	"order of a certificate": {group: "cert-manager.io", resource: "certificaterequests", operation: admissionv1.Create, namespace: v1alpha1.SystemNamespace,
-		start: startCertificate, goesOn: certificateIsIssued},
+		start: startCertificate, waitForSuccess: certificateIsIssued},
 	"answered order of a certificate": {group: "cert-manager.io", resource: "certificaterequests", operation: admissionv1.Delete, namespace: v1alpha1.SystemNamespace,
-		start: startCertificate, goesOn: certificateIsIssued},
+		start: startCertificate, waitForSuccess: certificateIsIssued},
 	"status of a dispatch": {group: v1alpha1.GroupName, resource: "capabilitydispatches/status", operation: admissionv1.Update, eventOnly: true,
-		start: startCancelledDispatch, goesOn: dispatchIsCancelled},
+		start: startCancelledDispatch, waitForSuccess: dispatchIsCancelled},
 	"old dispatch": {group: v1alpha1.GroupName, resource: "capabilitydispatches", operation: admissionv1.Delete, eventOnly: true,
-		start: startOldDispatch, goesOn: objectGoes},
+		start: startOldDispatch, waitForSuccess: waitForObjectDeletion},
 }
 
 // trustWrites run alone: every other row needs the object.
 var trustWrites = map[string]refusedWrite{
 	"new trust bundles": {resource: "configmaps", operation: admissionv1.Create, namespace: v1alpha1.SystemNamespace,
-		eventOnly: true, start: startDeletedTrust, goesOn: trustIsComplete},
+		eventOnly: true, start: startDeletedTrust, waitForSuccess: trustIsComplete},
 	"changed trust bundles": {resource: "configmaps", operation: admissionv1.Update, namespace: v1alpha1.SystemNamespace,
-		eventOnly: true, start: startSpoiltTrust, goesOn: trustIsComplete},
+		eventOnly: true, start: startSpoiltTrust, waitForSuccess: trustIsComplete},
 }
 
 func TestARefusedWriteBacksOffSaysWhyAndGoesOn(t *testing.T) {
@@ -118,7 +118,7 @@ func TestARefusedWriteBacksOffSaysWhyAndGoesOn(t *testing.T) {
 	for name, row := range refusedWrites {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			row.try(t)
+			row.run(t)
 		})
 	}
 }
@@ -126,29 +126,29 @@ func TestARefusedWriteBacksOffSaysWhyAndGoesOn(t *testing.T) {
 // This test is not parallel: while a row runs, certificates and QR codes have no trust bundles.
 func TestARefusedTrustBundleBacksOffSaysWhyAndGoesOn(t *testing.T) {
 	for name, row := range trustWrites {
-		t.Run(name, row.try)
+		t.Run(name, row.run)
 	}
 }
 
-func (row refusedWrite) try(t *testing.T) {
+func (row refusedWrite) run(t *testing.T) {
 	fleet := shared.Namespace(t)
 	lift, mark := func() {}, time.Time{}
 	shown := row.start(t, fleet, func() {
-		lift = forbid(t, row, fleet)
+		lift = refuseByPolicy(t, row, fleet)
 		mark = time.Now()
 	})
 	if row.eventOnly {
-		hasWarning(t, shown, v1alpha1.ReasonWriteRefused, refusalText)
+		waitForWarning(t, shown, v1alpha1.ReasonWriteRefused, refusalText)
 	} else {
-		becomesStalled(t, shown, refusalText)
+		waitForRefusal(t, shown, refusalText)
 	}
 	if request, ok := shown.(*v1alpha1.PairingRequest); ok && request.Spec.Decision != nil && request.Status.Phase == v1alpha1.PairingRequestPending {
-		machine{request: request}.says(t, v1alpha1.ConditionApproved, metav1.ConditionUnknown, v1alpha1.ReasonWriteRefused, refusalText)
+		machine{request: request}.checkCondition(t, v1alpha1.ConditionApproved, metav1.ConditionUnknown, v1alpha1.ReasonWriteRefused, refusalText)
 	}
-	fewWrites(t, fleet, mark)
+	checkFewWrites(t, fleet, mark)
 	lift()
-	row.goesOn(t, shown)
-	recovers(t, shown)
+	row.waitForSuccess(t, shown)
+	waitForRecovery(t, shown)
 }
 
 // Events of a refused object must not cause an attempt before the delay is over.
@@ -157,7 +157,7 @@ func TestEventsOfARefusedObjectCauseNoWrites(t *testing.T) {
 	newQuota(t, fleet, corev1.ResourceSecrets)
 	mark := time.Now()
 	code := createCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-	becomesStalled(t, code, "exceeded quota: none")
+	waitForRefusal(t, code, "exceeded quota: none")
 	pace := time.NewTicker(50 * time.Millisecond)
 	defer pace.Stop()
 	for n := range 3 * maxRefusedWrites {
@@ -167,7 +167,7 @@ func TestEventsOfARefusedObjectCauseNoWrites(t *testing.T) {
 		}
 		<-pace.C
 	}
-	fewWrites(t, fleet, mark)
+	checkFewWrites(t, fleet, mark)
 }
 
 // These refusals occurred in practice, with a quota instead of a policy.
@@ -178,30 +178,30 @@ func TestAQuotaBacksOffSaysWhyAndGoesOn(t *testing.T) {
 		fleet := shared.Namespace(t)
 		quota, mark := newQuota(t, fleet, corev1.ResourceSecrets), time.Now()
 		code := createCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
-		becomesStalled(t, code, "exceeded quota: none")
+		waitForRefusal(t, code, "exceeded quota: none")
 		ready := meta.FindStatusCondition(code.Status.Conditions, v1alpha1.ConditionReady)
 		if ready == nil || ready.Reason != v1alpha1.ReasonSecretsPending || !strings.Contains(ready.Message, "exceeded quota: none") {
 			t.Errorf("Ready is %+v", ready)
 		}
-		hasWarning(t, code, v1alpha1.ReasonWriteRefused, "exceeded quota: none")
-		fewWrites(t, fleet, mark)
-		lifts(t, quota)
+		waitForWarning(t, code, v1alpha1.ReasonWriteRefused, "exceeded quota: none")
+		checkFewWrites(t, fleet, mark)
+		deleteQuota(t, quota)
 		codeBecomesActive(t, code)
-		recovers(t, code)
+		waitForRecovery(t, code)
 	})
 	t.Run("on the Nodes of approved requests", func(t *testing.T) {
 		t.Parallel()
 		fleet := shared.Namespace(t)
 		quota := newQuota(t, fleet, "count/nodes.mooring.dev")
-		m := knock(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
+		m := newPendingMachine(t, newCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}), "box")
 		mark := time.Now()
 		m.decide(t, `{"verdict":"Approved"}`)
-		becomesStalled(t, m.request, "exceeded quota: none")
-		m.says(t, v1alpha1.ConditionApproved, metav1.ConditionUnknown, v1alpha1.ReasonWriteRefused, "the decision is recorded and not carried out yet")
-		fewWrites(t, fleet, mark)
-		lifts(t, quota)
-		m.awaits(t, v1alpha1.PairingRequestApproved)
-		recovers(t, m.request)
+		waitForRefusal(t, m.request, "exceeded quota: none")
+		m.checkCondition(t, v1alpha1.ConditionApproved, metav1.ConditionUnknown, v1alpha1.ReasonWriteRefused, "the decision is recorded and not carried out yet")
+		checkFewWrites(t, fleet, mark)
+		deleteQuota(t, quota)
+		m.awaitPhase(t, v1alpha1.PairingRequestApproved)
+		waitForRecovery(t, m.request)
 	})
 }
 
@@ -212,7 +212,7 @@ func newQuota(t *testing.T, fleet string, counted corev1.ResourceName) *corev1.R
 	if err := shared.Client().Create(t.Context(), quota); err != nil {
 		t.Fatal(err)
 	}
-	return becomes(t, "the quota counts", quota, func(q *corev1.ResourceQuota) error {
+	return waitForObject(t, "the quota counts", quota, func(q *corev1.ResourceQuota) error {
 		if len(q.Status.Used) == 0 {
 			return errors.New("no usage")
 		}
@@ -220,7 +220,7 @@ func newQuota(t *testing.T, fleet string, counted corev1.ResourceName) *corev1.R
 	})
 }
 
-func lifts(t *testing.T, quota *corev1.ResourceQuota) {
+func deleteQuota(t *testing.T, quota *corev1.ResourceQuota) {
 	t.Helper()
 	if err := shared.Client().Delete(t.Context(), quota); err != nil {
 		t.Fatal(err)

@@ -44,14 +44,14 @@ func TestAWebhookThatRefusesBacksOffSaysWhyAndGoesOn(t *testing.T) {
 			mark := time.Now()
 			code := createCode(t, fleet, v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN})
 			if test.reason == "" {
-				hasWarning(t, code, v1alpha1.ReasonReconcileFailed, test.text)
+				waitForWarning(t, code, v1alpha1.ReasonReconcileFailed, test.text)
 			} else {
-				stalls(t, code, test.reason, test.text)
+				waitForStalled(t, code, test.reason, test.text)
 			}
-			fewWrites(t, fleet, mark)
+			checkFewWrites(t, fleet, mark)
 			lift()
 			codeBecomesActive(t, code)
-			recovers(t, code)
+			waitForRecovery(t, code)
 		})
 	}
 }

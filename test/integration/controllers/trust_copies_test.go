@@ -47,11 +47,11 @@ func touchTrust(t *testing.T) {
 	}
 }
 
-func copied(t *testing.T) *corev1.ConfigMap {
+func waitForCopy(t *testing.T) *corev1.ConfigMap {
 	t.Helper()
 	want := map[string]string{v1alpha1.TrustServerCAKey: get(t, trustMap()).Data[v1alpha1.TrustServerCAKey]}
 	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: agentsNamespace, Name: v1alpha1.TrustConfigMap}}
-	return becomes(t, "the CA of the gateways is there for agents in pods", config, func(config *corev1.ConfigMap) error {
+	return waitForObject(t, "the CA of the gateways is there for agents in pods", config, func(config *corev1.ConfigMap) error {
 		if diff := cmp.Diff(want, config.Data); diff != "" {
 			return fmt.Errorf("the copy (-want +got):\n%s", diff)
 		}
@@ -63,19 +63,19 @@ func TestAgentsInPodsGetTheCAOfTheGateways(t *testing.T) {
 	trustBundle(t, v1alpha1.TrustServerCAKey)
 	applyComponent(t, "namespaces.yaml", "trust.yaml")
 	touchTrust(t)
-	config := copied(t)
+	config := waitForCopy(t)
 
 	config.Data = map[string]string{v1alpha1.TrustServerCAKey: "another CA"}
 	if err := shared.Client().Update(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 	touchTrust(t)
-	copied(t)
+	waitForCopy(t)
 	if err := shared.Client().Delete(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 	touchTrust(t)
-	copied(t)
+	waitForCopy(t)
 }
 
 // The controller can read nothing in that namespace, and change nothing else.

@@ -17,7 +17,7 @@ func trustMap() *corev1.ConfigMap {
 
 func trustBundle(t *testing.T, key string) identity.Bundle {
 	t.Helper()
-	config := becomes(t, "the trust bundles are written", trustMap(), func(config *corev1.ConfigMap) error {
+	config := waitForObject(t, "the trust bundles are written", trustMap(), func(config *corev1.ConfigMap) error {
 		if config.Data[key] == "" {
 			return fmt.Errorf("no %s", key)
 		}
@@ -49,7 +49,7 @@ func TestSpoiltTrustBundlesAreWrittenAgain(t *testing.T) {
 	if err := shared.Client().Update(t.Context(), spoilt); err != nil {
 		t.Fatal(err)
 	}
-	becomes(t, "the bundle is as it was", trustMap(), func(config *corev1.ConfigMap) error {
+	waitForObject(t, "the bundle is as it was", trustMap(), func(config *corev1.ConfigMap) error {
 		if config.Data[v1alpha1.TrustDeviceCAKey] != good.Data[v1alpha1.TrustDeviceCAKey] {
 			return fmt.Errorf("it is still spoilt")
 		}

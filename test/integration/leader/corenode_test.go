@@ -19,8 +19,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// core creates a core Node.
-func (w *world) core() *corev1.Node {
+// createCoreNode creates a core Node.
+func (w *fixture) createCoreNode() *corev1.Node {
 	w.t.Helper()
 	core := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-" + rand.String(6)}}
 	if err := w.admin.Create(w.t.Context(), core); err != nil {
@@ -33,19 +33,19 @@ func (w *world) core() *corev1.Node {
 // inClusterAgents reports whether a test has created the first Node of an in-cluster agent.
 var inClusterAgents bool
 
-// on makes a Node belong to an agent in a pod on a core Node.
-func on(core *corev1.Node) func(*v1alpha1.Node) {
+// onCoreNode makes a Node belong to an agent in a pod on a core Node.
+func onCoreNode(core *corev1.Node) func(*v1alpha1.Node) {
 	return func(node *v1alpha1.Node) {
 		inClusterAgents = true
 		node.Spec.ServiceAccount = &v1alpha1.ServiceAccountIdentity{Namespace: "machines", Name: "agent", Node: core.Name, NodeUID: string(core.UID)}
 	}
 }
 
-func desired(state v1alpha1.NodeDesiredState) func(*v1alpha1.Node) {
+func withDesiredState(state v1alpha1.NodeDesiredState) func(*v1alpha1.Node) {
 	return func(node *v1alpha1.Node) { node.Spec.DesiredState = state }
 }
 
-func (w *world) leaves(name string) {
+func (w *fixture) waitForNodeDeletion(name string) {
 	w.t.Helper()
 	eventually(w.t, "node "+name+" is deleted", func() error {
 		err := w.admin.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, &v1alpha1.Node{})
@@ -60,16 +60,16 @@ func TestCoreNodesAreNotAskedForBeforeThereAreInClusterAgents(t *testing.T) {
 	if inClusterAgents {
 		t.Skip("another test created in-cluster agents: in file order, this test runs first")
 	}
-	w := newWorld(t)
-	w.core()
-	w.node("laptop")
-	w.nodeBecomes("laptop", "described", func(n *v1alpha1.Node) bool { return n.Status.Trust != "" })
-	if coreNodeWatch.asked.Load() {
+	w := newFixture(t)
+	w.createCoreNode()
+	w.createNode("laptop")
+	w.waitForNode("laptop", "described", func(n *v1alpha1.Node) bool { return n.Status.Trust != "" })
+	if coreNodeWatch.requested.Load() {
 		t.Error("the controller reads core Nodes in a cluster without in-cluster agents")
 	}
-	w.node("first", on(w.core()))
+	w.createNode("first", onCoreNode(w.createCoreNode()))
 	eventually(t, "core Nodes are read", func() error {
-		if !coreNodeWatch.asked.Load() {
+		if !coreNodeWatch.requested.Load() {
 			return errors.New("they were not")
 		}
 		return nil
@@ -77,23 +77,23 @@ func TestCoreNodesAreNotAskedForBeforeThereAreInClusterAgents(t *testing.T) {
 }
 
 func TestNodesOfInClusterAgentsLeaveWithTheirCoreNode(t *testing.T) {
-	w := newWorld(t)
-	core, other := w.core(), w.core()
-	w.node("active", on(core))
-	w.node("suspended", on(core), desired(v1alpha1.NodeSuspended))
-	w.node("revoked", on(core), desired(v1alpha1.NodeRevoked), func(n *v1alpha1.Node) { n.Spec.RevocationReason = "stolen" })
-	w.node("neighbour", on(other))
-	w.node("laptop")
-	waiting := w.dispatch("waiting", "active")
+	w := newFixture(t)
+	core, other := w.createCoreNode(), w.createCoreNode()
+	w.createNode("active", onCoreNode(core))
+	w.createNode("suspended", onCoreNode(core), withDesiredState(v1alpha1.NodeSuspended))
+	w.createNode("revoked", onCoreNode(core), withDesiredState(v1alpha1.NodeRevoked), func(n *v1alpha1.Node) { n.Spec.RevocationReason = "stolen" })
+	w.createNode("neighbour", onCoreNode(other))
+	w.createNode("laptop")
+	waiting := w.createDispatch("waiting", "active")
 	for _, name := range []string{"active", "suspended", "revoked", "neighbour", "laptop"} {
-		w.nodeBecomes(name, "described", func(n *v1alpha1.Node) bool { return n.Status.Trust != "" })
+		w.waitForNode(name, "described", func(n *v1alpha1.Node) bool { return n.Status.Trust != "" })
 	}
 	if err := w.admin.Delete(t.Context(), core); err != nil {
 		t.Fatal(err)
 	}
-	w.leaves("active")
-	w.becomes(waiting, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeDeleted)
-	w.nodeBecomes("suspended", "Revoked", func(n *v1alpha1.Node) bool {
+	w.waitForNodeDeletion("active")
+	w.waitForDispatch(waiting, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeDeleted)
+	w.waitForNode("suspended", "Revoked", func(n *v1alpha1.Node) bool {
 		return n.Spec.DesiredState == v1alpha1.NodeRevoked && strings.Contains(n.Spec.RevocationReason, string(core.UID)) && n.Status.Trust == v1alpha1.TrustRevoked
 	})
 	got := map[string]string{}
@@ -112,12 +112,12 @@ func TestNodesOfInClusterAgentsLeaveWithTheirCoreNode(t *testing.T) {
 		t.Errorf("remaining Nodes (-want +got):\n%s", diff)
 	}
 	for _, name := range []string{"active", "suspended"} {
-		w.said(name, v1alpha1.ReasonCoreNodeGone)
+		w.waitForEvent(name, v1alpha1.ReasonCoreNodeGone)
 	}
 }
 
-// said waits for an event about a Node.
-func (w *world) said(name, reason string) {
+// waitForEvent waits for an event about a Node.
+func (w *fixture) waitForEvent(name, reason string) {
 	w.t.Helper()
 	eventually(w.t, "an event about "+name, func() error {
 		var list eventsv1.EventList
@@ -134,11 +134,11 @@ func (w *world) said(name, reason string) {
 }
 
 func TestACoreNodeMadeAgainIsAnother(t *testing.T) {
-	w := newWorld(t)
-	core := w.core()
-	w.node("now", on(core))
-	w.node("former", on(core), func(n *v1alpha1.Node) { n.Spec.ServiceAccount.NodeUID = "former" })
-	w.leaves("former")
+	w := newFixture(t)
+	core := w.createCoreNode()
+	w.createNode("now", onCoreNode(core))
+	w.createNode("former", onCoreNode(core), func(n *v1alpha1.Node) { n.Spec.ServiceAccount.NodeUID = "former" })
+	w.waitForNodeDeletion("former")
 	again := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: core.Name}}
 	if err := w.admin.Delete(t.Context(), core); err != nil {
 		t.Fatal(err)
@@ -146,23 +146,23 @@ func TestACoreNodeMadeAgainIsAnother(t *testing.T) {
 	if err := w.admin.Create(t.Context(), again); err != nil {
 		t.Fatal(err)
 	}
-	w.node("next", on(again))
-	w.leaves("now")
-	w.nodeBecomes("next", "still wanted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp.IsZero() && n.Status.Trust != "" })
+	w.createNode("next", onCoreNode(again))
+	w.waitForNodeDeletion("now")
+	w.waitForNode("next", "still wanted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp.IsZero() && n.Status.Trust != "" })
 }
 
 // This test runs alone: it would also delay the watch of every other test.
 func TestANodeStaysWhileOnlyTheCacheDoesNotKnowItsCoreNode(t *testing.T) {
-	w := newWorld(t)
-	known := w.core()
+	w := newFixture(t)
+	known := w.createCoreNode()
 	former := func(n *v1alpha1.Node) { n.Spec.ServiceAccount.NodeUID = "former" }
-	w.node("first", on(known), former)
-	w.leaves("first") // now core Nodes are watched
-	coreNodeWatch.held.Lock()
-	release := sync.OnceFunc(coreNodeWatch.held.Unlock)
+	w.createNode("first", onCoreNode(known), former)
+	w.waitForNodeDeletion("first") // now core Nodes are watched
+	coreNodeWatch.mu.Lock()
+	release := sync.OnceFunc(coreNodeWatch.mu.Unlock)
 	t.Cleanup(release)
-	w.node("new", on(w.core()))
-	w.node("witness", on(known), former)
-	w.leaves("witness") // it came later, and the reconciles are sequential
-	w.nodeBecomes("new", "still wanted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp.IsZero() })
+	w.createNode("new", onCoreNode(w.createCoreNode()))
+	w.createNode("witness", onCoreNode(known), former)
+	w.waitForNodeDeletion("witness") // it came later, and the reconciles are sequential
+	w.waitForNode("new", "still wanted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp.IsZero() })
 }

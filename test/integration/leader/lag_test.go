@@ -15,61 +15,63 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// lag delays one watch of the controller: while held is locked, no event arrives.
-type lag struct {
-	path  string // suffix of the request path
-	asked atomic.Bool
-	held  sync.RWMutex
+// watchDelay delays one watch of the controller: while held is locked, no event arrives.
+type watchDelay struct {
+	path      string // suffix of the request path
+	requested atomic.Bool
+	mu        sync.RWMutex
 }
 
 var (
-	dispatchWatch = &lag{path: "/capabilitydispatches"}
-	coreNodeWatch = &lag{path: "/api/v1/nodes"}
+	dispatchWatch = &watchDelay{path: "/capabilitydispatches"}
+	coreNodeWatch = &watchDelay{path: "/api/v1/nodes"}
 )
 
 // wrap wraps a transport, for rest.Config.
-func (l *lag) wrap(next http.RoundTripper) http.RoundTripper { return &lateTransport{next, l} }
-
-type lateTransport struct {
-	next http.RoundTripper
-	lag  *lag
+func (l *watchDelay) wrap(next http.RoundTripper) http.RoundTripper {
+	return &delayedTransport{next, l}
 }
 
-func (t *lateTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+type delayedTransport struct {
+	next http.RoundTripper
+	lag  *watchDelay
+}
+
+func (t *delayedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(request.URL.Path, t.lag.path) {
-		t.lag.asked.Store(true)
+		t.lag.requested.Store(true)
 	}
 	response, err := t.next.RoundTrip(request)
 	if err == nil && request.URL.Query().Get("watch") != "" && strings.HasSuffix(request.URL.Path, t.lag.path) {
-		response.Body = &lateBody{response.Body, t.lag}
+		response.Body = &delayedBody{response.Body, t.lag}
 	}
 	return response, err
 }
 
-type lateBody struct {
+type delayedBody struct {
 	io.ReadCloser
-	lag *lag
+	lag *watchDelay
 }
 
-func (b *lateBody) Read(p []byte) (int, error) {
+func (b *delayedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.lag.held.RLock()
-	defer b.lag.held.RUnlock()
+	b.lag.mu.RLock()
+	defer b.lag.mu.RUnlock()
 	return n, err
 }
 
 // This test runs alone: it would also delay the watch of every other test.
 func TestANodeIsNotLetGoByACacheThatIsLate(t *testing.T) {
-	w := newWorld(t)
-	node, witnesses := w.node("n"), []*v1alpha1.Node{w.node("witness-a"), w.node("witness-b"), w.node("witness-c")}
+	w := newFixture(t)
+	node, witnesses := w.createNode("n"), []*v1alpha1.Node{w.createNode("witness-a"), w.createNode("witness-b"), w.createNode("witness-c")}
 	for _, n := range append(witnesses, node) {
-		w.nodeBecomes(n.Name, "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 && n.Status.FingerprintShort != "" })
+		w.waitForNode(n.Name, "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 && n.Status.FingerprintShort != "" })
 	}
-	dispatchWatch.held.Lock()
-	release := sync.OnceFunc(dispatchWatch.held.Unlock)
+	dispatchWatch.mu.Lock()
+	release := sync.OnceFunc(dispatchWatch.mu.Unlock)
 	t.Cleanup(release)
-	running := w.dispatch("running", "n")
-	w.claimed(running)
+	running := w.createDispatch("running", "n")
+	w.markClaimed(running)
 	goes := func(n *v1alpha1.Node) {
 		if err := w.admin.Delete(t.Context(), n); err != nil {
 			t.Fatal(err)
@@ -92,6 +94,6 @@ func TestANodeIsNotLetGoByACacheThatIsLate(t *testing.T) {
 		t.Fatalf("the Node was deleted before its dispatch ended: %v", err)
 	}
 	release()
-	w.becomes(running, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNodeDeleted)
+	w.waitForDispatch(running, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNodeDeleted)
 	gone(node)
 }

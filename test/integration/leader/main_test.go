@@ -45,27 +45,27 @@ func run(m *testing.M) int {
 	defer cancel()
 	var err error
 	if shared, err = cluster.Start(ctx, cluster.Options{Own: true}); err != nil {
-		return failed(err)
+		return exitWithError(err)
 	}
 	defer shared.Close()
 	if err := shared.InstallAll(ctx); err != nil {
-		return failed(err)
+		return exitWithError(err)
 	}
 	mgr, err := newManager(ctx)
 	if err != nil {
-		return failed(err)
+		return exitWithError(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	code := m.Run()
 	cancel()
 	if err := <-ended; err != nil {
-		return failed(err)
+		return exitWithError(err)
 	}
 	return code
 }
 
-func failed(err error) int {
+func exitWithError(err error) int {
 	fmt.Fprintln(os.Stderr, err)
 	return 1
 }
@@ -134,8 +134,8 @@ func eventually(t *testing.T, what string, check func() error) {
 	}
 }
 
-// pass waits until the API server's clock reaches the given time.
-func pass(t *testing.T, at time.Time) {
+// waitUntil waits until the API server's clock reaches the given time.
+func waitUntil(t *testing.T, at time.Time) {
 	t.Helper()
 	eventually(t, "time passes", func() error {
 		if left := at.Sub(apiClock.Now()); left > 0 {

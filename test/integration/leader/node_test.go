@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-func reason(node *v1alpha1.Node, kind string) string {
+func conditionSummary(node *v1alpha1.Node, kind string) string {
 	if c := meta.FindStatusCondition(node.Status.Conditions, kind); c != nil {
 		return string(c.Status) + "/" + c.Reason
 	}
@@ -27,14 +27,14 @@ func reason(node *v1alpha1.Node, kind string) string {
 
 func TestANewNodeIsHeldPendingAndOffline(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.node("n")
-	node := w.nodeBecomes("n", "described", func(n *v1alpha1.Node) bool { return n.Status.FingerprintShort != "" })
+	w := newFixture(t)
+	w.createNode("n")
+	node := w.waitForNode("n", "described", func(n *v1alpha1.Node) bool { return n.Status.FingerprintShort != "" })
 	if len(node.Finalizers) != 1 || node.Status.Presence != v1alpha1.PresenceOffline || node.Status.Trust != v1alpha1.TrustPending || node.Status.Since == nil {
 		t.Errorf("finalizers %v, presence %s, trust %s, since %v", node.Finalizers, node.Status.Presence, node.Status.Trust, node.Status.Since)
 	}
 	for kind, want := range map[string]string{v1alpha1.ConditionReady: "False/CertificatePending", v1alpha1.ConditionConnected: "False/NeverConnected"} {
-		if got := reason(node, kind); got != want {
+		if got := conditionSummary(node, kind); got != want {
 			t.Errorf("condition %s = %s, want %s", kind, got, want)
 		}
 	}
@@ -42,59 +42,59 @@ func TestANewNodeIsHeldPendingAndOffline(t *testing.T) {
 
 func TestTheGatewayOwnsPresenceWhileItsSessionLasts(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.node("n")
+	w := newFixture(t)
+	w.createNode("n")
 	gateway := w.namespace + "-alive"
-	w.lease(gateway, -time.Hour) // renewed in the future: it is valid longer than this test runs
-	w.session("n", gateway, apiClock.Now(), nil)
-	node := w.nodeBecomes("n", "reviewed", func(n *v1alpha1.Node) bool {
-		return reason(n, v1alpha1.ConditionCapabilityReviewRequired) == "True/CapabilitiesNotGranted"
+	w.createLease(gateway, -time.Hour) // renewed in the future: it is valid longer than this test runs
+	w.applySession("n", gateway, apiClock.Now(), nil)
+	node := w.waitForNode("n", "reviewed", func(n *v1alpha1.Node) bool {
+		return conditionSummary(n, v1alpha1.ConditionCapabilityReviewRequired) == "True/CapabilitiesNotGranted"
 	})
-	if node.Status.Presence != v1alpha1.PresenceOnline || reason(node, v1alpha1.ConditionConnected) != "True/SessionStarted" {
-		t.Errorf("presence %s, Connected %s", node.Status.Presence, reason(node, v1alpha1.ConditionConnected))
+	if node.Status.Presence != v1alpha1.PresenceOnline || conditionSummary(node, v1alpha1.ConditionConnected) != "True/SessionStarted" {
+		t.Errorf("presence %s, Connected %s", node.Status.Presence, conditionSummary(node, v1alpha1.ConditionConnected))
 	}
 }
 
 func TestACleanEndTurnsStaleIntoOfflineAndANewSessionWins(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.node("n")
+	w := newFixture(t)
+	w.createNode("n")
 	gateway := w.namespace + "-alive"
-	w.lease(gateway, -time.Hour)
+	w.createLease(gateway, -time.Hour)
 	now := apiClock.Now()
-	w.session("n", gateway, now.Add(-time.Minute), &now)
-	node := w.nodeBecomes("n", "Offline", func(n *v1alpha1.Node) bool {
+	w.applySession("n", gateway, now.Add(-time.Minute), &now)
+	node := w.waitForNode("n", "Offline", func(n *v1alpha1.Node) bool {
 		return n.Status.Presence == v1alpha1.PresenceOffline && n.Status.Since != nil
 	})
 	if since := node.Status.Since.Sub(now.Truncate(time.Second)); since < staleAfter {
 		t.Errorf("Offline %s after the end, want at least %s", since, staleAfter)
 	}
-	if got := reason(node, v1alpha1.ConditionConnected); got != "False/SessionLost" {
+	if got := conditionSummary(node, v1alpha1.ConditionConnected); got != "False/SessionLost" {
 		t.Errorf("Connected = %s, want the reason of the gateway", got)
 	}
 
-	w.session("n", gateway, node.Status.SessionEndedTime.Add(time.Second), nil)
-	w.nodeBecomes("n", "Online without an end", func(n *v1alpha1.Node) bool {
-		return n.Status.Presence == v1alpha1.PresenceOnline && n.Status.SessionEndedTime == nil && reason(n, v1alpha1.ConditionConnected) == "True/SessionStarted"
+	w.applySession("n", gateway, node.Status.SessionEndedTime.Add(time.Second), nil)
+	w.waitForNode("n", "Online without an end", func(n *v1alpha1.Node) bool {
+		return n.Status.Presence == v1alpha1.PresenceOnline && n.Status.SessionEndedTime == nil && conditionSummary(n, v1alpha1.ConditionConnected) == "True/SessionStarted"
 	})
 }
 
 func TestADeadGatewayIsBuriedWithItsSessions(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.node("n")
+	w := newFixture(t)
+	w.createNode("n")
 	gateway := w.namespace + "-dead"
-	w.lease(gateway, 0)
+	w.createLease(gateway, 0)
 	started := apiClock.Now()
-	w.session("n", gateway, started, nil)
-	node := w.nodeBecomes("n", "ended", func(n *v1alpha1.Node) bool { return n.Status.SessionEndedTime != nil })
-	if got := reason(node, v1alpha1.ConditionConnected); got != "False/GatewayLost" {
+	w.applySession("n", gateway, started, nil)
+	node := w.waitForNode("n", "ended", func(n *v1alpha1.Node) bool { return n.Status.SessionEndedTime != nil })
+	if got := conditionSummary(node, v1alpha1.ConditionConnected); got != "False/GatewayLost" {
 		t.Errorf("Connected = %s", got)
 	}
 	if ended := node.Status.SessionEndedTime.Sub(started); ended < time.Second || ended > 4*time.Second {
 		t.Errorf("ended %s after the last renewal, want the two seconds of the Lease, rounded up", ended)
 	}
-	w.nodeBecomes("n", "Offline", func(n *v1alpha1.Node) bool { return n.Status.Presence == v1alpha1.PresenceOffline })
+	w.waitForNode("n", "Offline", func(n *v1alpha1.Node) bool { return n.Status.Presence == v1alpha1.PresenceOffline })
 	eventually(t, "the Lease goes", func() error {
 		key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.GatewayLeasePrefix + gateway}
 		if err := w.admin.Get(t.Context(), key, &coordinationv1.Lease{}); !apierrors.IsNotFound(err) {
@@ -106,18 +106,18 @@ func TestADeadGatewayIsBuriedWithItsSessions(t *testing.T) {
 
 func TestASessionOfAGatewayWithoutALeaseEnds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.node("n")
-	w.session("n", w.namespace+"-gone", apiClock.Now(), nil)
-	w.nodeBecomes("n", "ended", func(n *v1alpha1.Node) bool {
-		return n.Status.SessionEndedTime != nil && reason(n, v1alpha1.ConditionConnected) == "False/GatewayLost"
+	w := newFixture(t)
+	w.createNode("n")
+	w.applySession("n", w.namespace+"-gone", apiClock.Now(), nil)
+	w.waitForNode("n", "ended", func(n *v1alpha1.Node) bool {
+		return n.Status.SessionEndedTime != nil && conditionSummary(n, v1alpha1.ConditionConnected) == "False/GatewayLost"
 	})
 }
 
 func TestTrustFollowsCertificatesAndPeople(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	node := w.node("n")
+	w := newFixture(t)
+	node := w.createNode("n")
 	end := metav1.NewTime(apiClock.Now().Add(5 * time.Second))
 	eventually(t, "write a certificate", func() error {
 		if err := w.controller.Get(t.Context(), client.ObjectKeyFromObject(node), node); err != nil {
@@ -138,38 +138,38 @@ func TestTrustFollowsCertificatesAndPeople(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.nodeBecomes("n", "Trusted", trusted(v1alpha1.TrustTrusted))
+	w.waitForNode("n", "Trusted", trusted(v1alpha1.TrustTrusted))
 	desire(v1alpha1.NodeSuspended)
-	w.nodeBecomes("n", "Suspended", trusted(v1alpha1.TrustSuspended))
-	w.nodeBecomes("n", "Expired", trusted(v1alpha1.TrustExpired))
+	w.waitForNode("n", "Suspended", trusted(v1alpha1.TrustSuspended))
+	w.waitForNode("n", "Expired", trusted(v1alpha1.TrustExpired))
 	desire(v1alpha1.NodeRevoked)
-	got := w.nodeBecomes("n", "Revoked", trusted(v1alpha1.TrustRevoked))
-	if ready := reason(got, v1alpha1.ConditionReady); ready != "False/NodeRevoked" {
+	got := w.waitForNode("n", "Revoked", trusted(v1alpha1.TrustRevoked))
+	if ready := conditionSummary(got, v1alpha1.ConditionReady); ready != "False/NodeRevoked" {
 		t.Errorf("Ready = %s", ready)
 	}
 }
 
 func TestADeletedNodeGoesAfterItsSessionAndItsDispatches(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	node := w.node("n")
-	w.nodeBecomes("n", "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 })
+	w := newFixture(t)
+	node := w.createNode("n")
+	w.waitForNode("n", "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 })
 	gateway := w.namespace + "-alive"
-	w.lease(gateway, -time.Hour)
+	w.createLease(gateway, -time.Hour)
 	started := apiClock.Now().Add(-time.Minute)
-	w.session("n", gateway, started, nil)
-	running, waiting := w.dispatch("running", "n"), w.dispatch("waiting", "other")
-	w.claimed(running)
+	w.applySession("n", gateway, started, nil)
+	running, waiting := w.createDispatch("running", "n"), w.createDispatch("waiting", "other")
+	w.markClaimed(running)
 	if err := w.admin.Delete(t.Context(), node, &client.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0))}); err != nil {
 		t.Fatal(err)
 	}
-	held := w.nodeBecomes("n", "being deleted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp != nil })
+	held := w.waitForNode("n", "being deleted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp != nil })
 	if len(held.Finalizers) == 0 {
 		t.Fatal("the Node was deleted while its session was live")
 	}
 	now := apiClock.Now()
-	w.session("n", gateway, started, &now)
-	w.becomes(running, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNodeDeleted)
+	w.applySession("n", gateway, started, &now)
+	w.waitForDispatch(running, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorNodeDeleted)
 	eventually(t, "the Node goes", func() error {
 		if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); !apierrors.IsNotFound(err) {
 			return errors.Join(errors.New("it is still there"), err)
@@ -185,9 +185,9 @@ func TestADeletedNodeGoesAfterItsSessionAndItsDispatches(t *testing.T) {
 // own key counts, not the condition for users.
 func TestOnlyItsOwnMachineGivesUpAnIdentity(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	key, der := deviceKey(t)
-	node := w.node("n", func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256 = identity.FingerprintSPKIDER(der) })
+	node := w.createNode("n", func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256 = identity.FingerprintSPKIDER(der) })
 	own := identity.Proof{Method: identity.ProofRevoke, Exporter: make([]byte, 32),
 		Request: identity.ID{TrustDomain: trustDomain, Namespace: w.namespace, Node: "n"}.URI()}
 	elsewhere, rotation := own, own
@@ -205,14 +205,14 @@ func TestOnlyItsOwnMachineGivesUpAnIdentity(t *testing.T) {
 		"something that is no key":          {PublicKey: []byte("key"), Exporter: own.Exporter, Signature: signed(t, key, own)},
 		"a signature with a wrong exporter": {PublicKey: der, Exporter: own.Exporter[:31], Signature: signed(t, key, own)},
 	} {
-		w.wishesRevocation("n", wish)
-		w.seen("n")
+		w.requestRevocation("n", wish)
+		w.waitForReconcile("n")
 		if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(node), node); err != nil || node.Spec.DesiredState != v1alpha1.NodeActive {
 			t.Fatalf("%s: the Node is %s: %v", name, node.Spec.DesiredState, err)
 		}
 	}
-	w.wishesRevocation("n", &v1alpha1.NodeRevocationRequest{Reason: "sold", PublicKey: der, Exporter: own.Exporter, Signature: signed(t, key, own)})
-	node = w.nodeBecomes("n", "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
+	w.requestRevocation("n", &v1alpha1.NodeRevocationRequest{Reason: "sold", PublicKey: der, Exporter: own.Exporter, Signature: signed(t, key, own)})
+	node = w.waitForNode("n", "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
 	if node.Spec.DesiredState != v1alpha1.NodeRevoked || node.Spec.RevocationReason != "sold" {
 		t.Errorf("spec %+v", node.Spec)
 	}
@@ -221,16 +221,16 @@ func TestOnlyItsOwnMachineGivesUpAnIdentity(t *testing.T) {
 // A Node without dispatches is not deleted until its session has ended.
 func TestADeletedNodeWaitsForTheEndOfItsSession(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	names := []string{"n", "witness-a", "witness-b", "witness-c"}
 	for _, name := range names {
-		w.node(name)
-		w.nodeBecomes(name, "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 })
+		w.createNode(name)
+		w.waitForNode(name, "held", func(n *v1alpha1.Node) bool { return len(n.Finalizers) == 1 })
 	}
 	gateway, started := w.namespace+"-alive", apiClock.Now().Add(-time.Minute)
-	w.lease(gateway, -time.Hour)
-	w.session("n", gateway, started, nil)
-	w.nodeBecomes("n", "online", func(n *v1alpha1.Node) bool { return n.Status.SessionStartedTime != nil })
+	w.createLease(gateway, -time.Hour)
+	w.applySession("n", gateway, started, nil)
+	w.waitForNode("n", "online", func(n *v1alpha1.Node) bool { return n.Status.SessionStartedTime != nil })
 	gone := func(name string) {
 		node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
 		eventually(t, "Node "+name+" goes", func() error {
@@ -248,8 +248,8 @@ func TestADeletedNodeWaitsForTheEndOfItsSession(t *testing.T) {
 			gone(name)
 		}
 	}
-	w.nodeBecomes("n", "being deleted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp != nil })
+	w.waitForNode("n", "being deleted", func(n *v1alpha1.Node) bool { return n.DeletionTimestamp != nil })
 	now := apiClock.Now()
-	w.session("n", gateway, started, &now)
+	w.applySession("n", gateway, started, &now)
 	gone("n")
 }

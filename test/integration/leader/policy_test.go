@@ -13,12 +13,12 @@ import (
 
 // This test is not parallel: it ends every dispatch that is created while a policy is missing.
 func TestWhatIsCreatedWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
-	w := newWorld(t)
-	before := w.dispatch("before", "nobody")
-	w.leftAlone("held")
-	pass(t, before.CreationTimestamp.Add(2*policy.ClockMargin))
-	proofs.waits.Lock()
-	defer proofs.waits.Unlock()
+	w := newFixture(t)
+	before := w.createDispatch("before", "nobody")
+	w.createNodeWithSession("held")
+	waitUntil(t, before.CreationTimestamp.Add(2*policy.ClockMargin))
+	proofs.mu.Lock()
+	defer proofs.mu.Unlock()
 	eventually(t, "prove the policies", func() error { return proofs.Prove(t.Context()) })
 
 	// Between two proofs: no proof attempt notices that the policy is missing.
@@ -26,15 +26,15 @@ func TestWhatIsCreatedWhileThePoliciesFailIsNeverHonoured(t *testing.T) {
 	if err := w.admin.Delete(t.Context(), shipped.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
-	during, offered := w.dispatch("during", "nobody"), w.dispatch("offered", "held")
+	during, offered := w.createDispatch("during", "nobody"), w.createDispatch("offered", "held")
 	if err := w.admin.Create(t.Context(), shipped.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "prove the policies again", func() error { return proofs.Prove(t.Context()) })
 
-	w.becomes(during, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorPolicyUnproven)
+	w.waitForDispatch(during, v1alpha1.DispatchRejected, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorPolicyUnproven)
 	// The session of its Node may have offered it.
-	w.becomes(offered, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorPolicyUnproven)
+	w.waitForDispatch(offered, v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorPolicyUnproven)
 	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(before), before); err != nil || before.Status.Phase != v1alpha1.DispatchQueued {
 		t.Errorf("a dispatch that a proof covers is %s: %v", before.Status.Phase, err)
 	}

@@ -14,7 +14,7 @@ import (
 // by its begin and end relative to the dispatch's creation.
 func TestTheLeaderCallsARunUnstartedOnlyWithAProof(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	const notStarted, unknown = v1alpha1.ExecutionNotStarted, v1alpha1.ExecutionUnknown
 	for name, tt := range map[string]struct {
 		began, ended time.Duration
@@ -31,17 +31,17 @@ func TestTheLeaderCallsARunUnstartedOnlyWithAProof(t *testing.T) {
 		"claimed, before the session":               {time.Second, 2 * time.Second, true, unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &world{t, w.namespace, w.admin, w.controller, w.gateway}
+			w := &fixture{t, w.namespace, w.admin, w.controller, w.gateway}
 			node := strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
-			w.node(node)
-			d := w.dispatch("d-"+node, node)
+			w.createNode(node)
+			d := w.createDispatch("d-"+node, node)
 			if tt.claimed {
-				w.claimed(d)
+				w.markClaimed(d)
 			}
 			ended := d.CreationTimestamp.Add(tt.ended)
-			w.session(node, "gone", d.CreationTimestamp.Add(tt.began), &ended)
+			w.applySession(node, "gone", d.CreationTimestamp.Add(tt.began), &ended)
 			w.patch(d, `{"spec":{"cancel":true}}`)
-			w.becomes(d, v1alpha1.DispatchCancelled, tt.want, v1alpha1.ErrorCancelled)
+			w.waitForDispatch(d, v1alpha1.DispatchCancelled, tt.want, v1alpha1.ErrorCancelled)
 		})
 	}
 }
@@ -50,22 +50,22 @@ func TestTheLeaderCallsARunUnstartedOnlyWithAProof(t *testing.T) {
 // and could have been reported.
 func TestTheLeaderWaitsForTheResultOfARunThatMayHaveBegun(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.node("n")
-	began := w.dispatch("began", "n", expires(1))
-	w.claimed(began)
-	witness := w.dispatch("witness", "nobody", expires(3)) // proves that the leader was active all the time
-	w.becomes(witness, v1alpha1.DispatchTimedOut, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeNotFound)
+	w := newFixture(t)
+	w.createNode("n")
+	began := w.createDispatch("began", "n", withExpiry(1))
+	w.markClaimed(began)
+	witness := w.createDispatch("witness", "nobody", withExpiry(3)) // proves that the leader was active all the time
+	w.waitForDispatch(witness, v1alpha1.DispatchTimedOut, v1alpha1.ExecutionNotStarted, v1alpha1.ErrorNodeNotFound)
 	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(began), began); err != nil || began.Status.Phase != v1alpha1.DispatchDispatched {
 		t.Errorf("a second after its expiry it is %s: %v", began.Status.Phase, err)
 	}
 }
 
-// leftAlone creates a Node whose gateway has just recorded a session.
-func (w *world) leftAlone(node string) {
+// createNodeWithSession creates a Node whose gateway has just recorded a session.
+func (w *fixture) createNodeWithSession(node string) {
 	w.t.Helper()
-	w.node(node)
+	w.createNode(node)
 	gateway := w.namespace + "-" + node
-	w.lease(gateway, -time.Hour)
-	w.session(node, gateway, apiClock.Now().Add(-time.Minute), nil)
+	w.createLease(gateway, -time.Hour)
+	w.applySession(node, gateway, apiClock.Now().Add(-time.Minute), nil)
 }

@@ -12,7 +12,7 @@ import (
 // would interfere.
 type patientProver struct {
 	*policy.Prover
-	waits sync.Mutex
+	mu sync.Mutex
 }
 
 // proofs is the Prover of this package.
@@ -35,7 +35,7 @@ func (p *patientProver) Start(ctx context.Context) error {
 }
 
 func (p *patientProver) try(ctx context.Context) error {
-	p.waits.Lock()
-	defer p.waits.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.Prove(ctx)
 }

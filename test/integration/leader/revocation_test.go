@@ -38,9 +38,9 @@ func signed(t *testing.T, key *ecdsa.PrivateKey, p identity.Proof) []byte {
 	return signature
 }
 
-// wishesRevocation writes the fields that a gateway may write: the request and the condition for
+// requestRevocation writes the fields that a gateway may write: the request and the condition for
 // users.
-func (w *world) wishesRevocation(name string, wish *v1alpha1.NodeRevocationRequest) {
+func (w *fixture) requestRevocation(name string, request *v1alpha1.NodeRevocationRequest) {
 	w.t.Helper()
 	eventually(w.t, "the revocation request is written", func() error {
 		node := &v1alpha1.Node{}
@@ -48,10 +48,10 @@ func (w *world) wishesRevocation(name string, wish *v1alpha1.NodeRevocationReque
 			return err
 		}
 		before := client.MergeFromWithOptions(node.DeepCopy(), client.MergeFromWithOptimisticLock{})
-		if wish != nil {
-			wish.RequestedTime = metav1.Now()
+		if request != nil {
+			request.RequestedTime = metav1.Now()
 		}
-		node.Status.RevocationRequest = wish
+		node.Status.RevocationRequest = request
 		meta.SetStatusCondition(&node.Status.Conditions, metav1.Condition{
 			Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAgentRequested, Message: "stolen",
 		})
@@ -59,11 +59,11 @@ func (w *world) wishesRevocation(name string, wish *v1alpha1.NodeRevocationReque
 	})
 }
 
-// seen waits until the controller has reconciled the present state of the Node. The controller
+// waitForReconcile waits until the controller has reconciled the present state of the Node. The controller
 // checks the revocation request before it sets Offline for the end of an old session.
-func (w *world) seen(name string) {
+func (w *fixture) waitForReconcile(name string) {
 	w.t.Helper()
 	ended := apiClock.Now().Add(-2 * staleAfter)
-	w.session(name, "gone", ended, &ended)
-	w.nodeBecomes(name, "Offline", func(n *v1alpha1.Node) bool { return n.Status.Presence == v1alpha1.PresenceOffline })
+	w.applySession(name, "gone", ended, &ended)
+	w.waitForNode(name, "Offline", func(n *v1alpha1.Node) bool { return n.Status.Presence == v1alpha1.PresenceOffline })
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// world is one fleet with the clients that act in it. The administrator acts for users, the
+// fixture is one fleet with the clients that act in it. The administrator acts for users, the
 // controller's account for the pairing, and a gateway's account for sessions.
-type world struct {
+type fixture struct {
 	t          *testing.T
 	namespace  string
 	admin      client.Client
@@ -25,9 +25,9 @@ type world struct {
 	gateway    client.Client
 }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	w := &world{t: t, namespace: shared.Namespace(t), admin: shared.Client()}
+	w := &fixture{t: t, namespace: shared.Namespace(t), admin: shared.Client()}
 	for account, into := range map[string]*client.Client{
 		v1alpha1.ControllerServiceAccount: &w.controller, v1alpha1.GatewayServiceAccount: &w.gateway,
 	} {
@@ -41,8 +41,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// node creates a Node as an approval does.
-func (w *world) node(name string, change ...func(*v1alpha1.Node)) *v1alpha1.Node {
+// createNode creates a Node as an approval does.
+func (w *fixture) createNode(name string, change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	w.t.Helper()
 	node := &v1alpha1.Node{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
@@ -60,8 +60,8 @@ func (w *world) node(name string, change ...func(*v1alpha1.Node)) *v1alpha1.Node
 	return node
 }
 
-// lease creates the Lease of a gateway that renewed it age ago.
-func (w *world) lease(gateway string, age time.Duration) {
+// createLease creates the Lease of a gateway that renewed it age ago.
+func (w *fixture) createLease(gateway string, age time.Duration) {
 	w.t.Helper()
 	renewed := metav1.NewMicroTime(apiClock.Now().Add(-age))
 	lease := &coordinationv1.Lease{
@@ -77,8 +77,8 @@ func (w *world) lease(gateway string, age time.Duration) {
 
 }
 
-// session records a session as a gateway does, with the given start and, if not nil, end.
-func (w *world) session(node, gateway string, started time.Time, ended *time.Time) {
+// applySession records a session as a gateway does, with the given start and, if not nil, end.
+func (w *fixture) applySession(node, gateway string, started time.Time, ended *time.Time) {
 	w.t.Helper()
 	status := map[string]any{
 		"presence": "Online", "gateway": gateway, "sessionID": "s",
@@ -104,8 +104,8 @@ func (w *world) session(node, gateway string, started time.Time, ended *time.Tim
 	}
 }
 
-// dispatch creates a dispatch of echo for a Node.
-func (w *world) dispatch(name, node string, change ...func(*v1alpha1.CapabilityDispatch)) *v1alpha1.CapabilityDispatch {
+// createDispatch creates a dispatch of echo for a Node.
+func (w *fixture) createDispatch(name, node string, change ...func(*v1alpha1.CapabilityDispatch)) *v1alpha1.CapabilityDispatch {
 	w.t.Helper()
 	d := &v1alpha1.CapabilityDispatch{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
@@ -123,8 +123,8 @@ func (w *world) dispatch(name, node string, change ...func(*v1alpha1.CapabilityD
 	return d
 }
 
-// claimed sets the phase that a gateway sets before it offers backlog.
-func (w *world) claimed(d *v1alpha1.CapabilityDispatch) {
+// markClaimed sets the phase that a gateway sets before it offers backlog.
+func (w *fixture) markClaimed(d *v1alpha1.CapabilityDispatch) {
 	w.t.Helper()
 	d.Status.Phase = v1alpha1.DispatchDispatched
 	if err := w.gateway.Status().Update(w.t.Context(), d); err != nil {
@@ -132,8 +132,8 @@ func (w *world) claimed(d *v1alpha1.CapabilityDispatch) {
 	}
 }
 
-// becomes waits until a dispatch has the given phase, execution and error code.
-func (w *world) becomes(d *v1alpha1.CapabilityDispatch, phase v1alpha1.DispatchPhase, execution v1alpha1.Execution, code string) {
+// waitForDispatch waits until a dispatch has the given phase, execution and error code.
+func (w *fixture) waitForDispatch(d *v1alpha1.CapabilityDispatch, phase v1alpha1.DispatchPhase, execution v1alpha1.Execution, code string) {
 	w.t.Helper()
 	eventually(w.t, "dispatch "+d.Name, func() error {
 		if err := w.admin.Get(w.t.Context(), client.ObjectKeyFromObject(d), d); err != nil {
@@ -147,8 +147,8 @@ func (w *world) becomes(d *v1alpha1.CapabilityDispatch, phase v1alpha1.DispatchP
 	})
 }
 
-// nodeBecomes waits until check accepts a Node. what names the expected state in failures.
-func (w *world) nodeBecomes(name, what string, check func(*v1alpha1.Node) bool) *v1alpha1.Node {
+// waitForNode waits until check accepts a Node. what names the expected state in failures.
+func (w *fixture) waitForNode(name, what string, check func(*v1alpha1.Node) bool) *v1alpha1.Node {
 	w.t.Helper()
 	node := &v1alpha1.Node{}
 	eventually(w.t, "node "+name, func() error {

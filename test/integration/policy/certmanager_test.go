@@ -22,11 +22,11 @@ import (
 // The controller waits for a usable cert-manager, reports the problem, and continues without a
 // restart.
 func TestTheControllerWaitsForACertManagerItCanUse(t *testing.T) {
-	definition := takeAway(t, "certificaterequests.cert-manager.io")
+	definition := deleteCRD(t, "certificaterequests.cert-manager.io")
 	controller, probes := startController(t)
 	says := func(text string) {
 		t.Helper()
-		until(t, func(ctx context.Context) error { return readySays(ctx, probes, http.StatusServiceUnavailable, text) })
+		eventually(t, func(ctx context.Context) error { return checkReadyz(ctx, probes, http.StatusServiceUnavailable, text) })
 	}
 	says("does not serve certificaterequests of cert-manager.io/v1")
 	says("install cert-manager 1.12 or newer")
@@ -37,8 +37,8 @@ func TestTheControllerWaitsForACertManagerItCanUse(t *testing.T) {
 	}
 	says("cert-manager v1.11.5 is too old: update it to 1.12 or newer")
 
-	label(t, definition, `"v1.12.0"`)
-	until(t, func(ctx context.Context) error { return readySays(ctx, probes, http.StatusOK, "ok") })
+	labelRelease(t, definition, `"v1.12.0"`)
+	eventually(t, func(ctx context.Context) error { return checkReadyz(ctx, probes, http.StatusOK, "ok") })
 	if !controller.Running() {
 		t.Error("the controller exited")
 	}
@@ -47,8 +47,8 @@ func TestTheControllerWaitsForACertManagerItCanUse(t *testing.T) {
 	}
 }
 
-// takeAway deletes a CRD for the duration of the test and returns the previous object.
-func takeAway(t *testing.T, name string) *unstructured.Unstructured {
+// deleteCRD deletes a CRD for the duration of the test and returns the previous object.
+func deleteCRD(t *testing.T, name string) *unstructured.Unstructured {
 	t.Helper()
 	definition := &unstructured.Unstructured{}
 	definition.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
@@ -60,7 +60,7 @@ func takeAway(t *testing.T, name string) *unstructured.Unstructured {
 		t.Fatal(err)
 	}
 	gone := definition.DeepCopy()
-	until(t, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		if err := shared.Client().Get(ctx, client.ObjectKeyFromObject(gone), gone); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("it still exists, or %w", err)
 		}
@@ -75,7 +75,7 @@ func takeAway(t *testing.T, name string) *unstructured.Unstructured {
 	return definition
 }
 
-func label(t *testing.T, definition *unstructured.Unstructured, release string) {
+func labelRelease(t *testing.T, definition *unstructured.Unstructured, release string) {
 	t.Helper()
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"app.kubernetes.io/version":`+release+`}}}`))
 	if err := shared.Client().Patch(t.Context(), definition.DeepCopy(), patch); err != nil {
@@ -93,7 +93,7 @@ func startController(t *testing.T) (controller *stack.Process, probes string) {
 	}
 	dir := t.TempDir()
 	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := cluster.WriteKubeconfig(kubeconfig, access(t, v1alpha1.ControllerServiceAccount)); err != nil {
+	if err := cluster.WriteKubeconfig(kubeconfig, serviceAccountConfig(t, v1alpha1.ControllerServiceAccount)); err != nil {
 		t.Fatal(err)
 	}
 	addresses, err := stack.FreeAddresses(1)
@@ -114,7 +114,7 @@ func startController(t *testing.T) (controller *stack.Process, probes string) {
 	return controller, addresses[0]
 }
 
-func readySays(ctx context.Context, probes string, code int, text string) error {
+func checkReadyz(ctx context.Context, probes string, code int, text string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+probes+"/readyz", nil)
 	if err != nil {
 		return err

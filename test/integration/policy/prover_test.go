@@ -27,8 +27,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// access returns the REST config of a Mooring ServiceAccount with its real rights.
-func access(t *testing.T, account string) *rest.Config {
+// serviceAccountConfig returns the REST config of a Mooring ServiceAccount with its real rights.
+func serviceAccountConfig(t *testing.T, account string) *rest.Config {
 	t.Helper()
 	cfg, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, account)
 	if err != nil {
@@ -39,7 +39,7 @@ func access(t *testing.T, account string) *rest.Config {
 
 func newProver(t *testing.T) *policy.Prover {
 	t.Helper()
-	cfg := access(t, v1alpha1.ControllerServiceAccount)
+	cfg := serviceAccountConfig(t, v1alpha1.ControllerServiceAccount)
 	prover, err := policy.NewProver(cfg, shared.ClientFor(t, cfg), v1alpha1.SystemNamespace, "test", clock.RealClock{})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func newProver(t *testing.T) *policy.Prover {
 	return prover
 }
 
-func proof(t *testing.T) *coordinationv1.Lease {
+func proofLease(t *testing.T) *coordinationv1.Lease {
 	t.Helper()
 	lease := &coordinationv1.Lease{}
 	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.PolicyProofLease}
@@ -57,8 +57,8 @@ func proof(t *testing.T) *coordinationv1.Lease {
 	return lease
 }
 
-// until polls until the try returns nil.
-func until(t *testing.T, try func(context.Context) error) {
+// eventually polls until the try returns nil.
+func eventually(t *testing.T, try func(context.Context) error) {
 	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
@@ -78,7 +78,7 @@ func restore(t *testing.T, prover *policy.Prover) {
 			t.Fatal(err)
 		}
 	}
-	until(t, prover.Prove)
+	eventually(t, prover.Prove)
 }
 
 func TestTheShippedPoliciesAreProvenWithTheRightsOfTheController(t *testing.T) {
@@ -86,7 +86,7 @@ func TestTheShippedPoliciesAreProvenWithTheRightsOfTheController(t *testing.T) {
 	if err := newProver(t).Prove(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if lease := proof(t); lease.Spec.RenewTime.Before(&metav1.MicroTime{Time: before.Truncate(time.Microsecond)}) {
+	if lease := proofLease(t); lease.Spec.RenewTime.Before(&metav1.MicroTime{Time: before.Truncate(time.Microsecond)}) {
 		t.Errorf("the Lease was renewed at %v, before the proof at %v", lease.Spec.RenewTime, before)
 	}
 }
@@ -105,17 +105,17 @@ func TestEveryShippedObjectIsNeeded(t *testing.T) {
 			if err := shared.Client().Delete(t.Context(), object.DeepCopy()); err != nil {
 				t.Fatal(err)
 			}
-			disproves(t, prover, object.GetName())
+			checkDisproved(t, prover, object.GetName())
 			replace(t, object)
 		})
 		t.Run("edited "+name, func(t *testing.T) {
 			edit(t, object)
-			disproves(t, prover, object.GetName())
+			checkDisproved(t, prover, object.GetName())
 			replace(t, object)
 		})
 	}
 	restore(t, prover)
-	if failure := proof(t).Annotations[policy.AnnotationFailure]; failure != "" {
+	if failure := proofLease(t).Annotations[policy.AnnotationFailure]; failure != "" {
 		t.Errorf("after the repair the Lease still has the failure %q", failure)
 	}
 }
@@ -149,12 +149,12 @@ func replace(t *testing.T, shipped *unstructured.Unstructured) {
 	}
 }
 
-func disproves(t *testing.T, prover *policy.Prover, name string) {
+func checkDisproved(t *testing.T, prover *policy.Prover, name string) {
 	t.Helper()
 	if err := prover.Prove(t.Context()); err == nil || !strings.Contains(err.Error(), name) {
 		t.Errorf("Prove = %v, want an error that names %s", err, name)
 	}
-	lease := proof(t)
+	lease := proofLease(t)
 	if failure := lease.Annotations[policy.AnnotationFailure]; !strings.Contains(failure, name) {
 		t.Errorf("the failure on the Lease is %q, want %s", failure, name)
 	}
@@ -173,7 +173,7 @@ func TestAPolicyThatWasAwayBetweenTwoProofsIsAFailure(t *testing.T) {
 	}
 	for _, object := range shipped {
 		t.Run(object.GetKind()+" "+object.GetName(), func(t *testing.T) {
-			until(t, prover.Prove)
+			eventually(t, prover.Prove)
 			before, _, ok := prover.Record().Current()
 			if !ok {
 				t.Fatal("no epoch is in force")
@@ -182,7 +182,7 @@ func TestAPolicyThatWasAwayBetweenTwoProofsIsAFailure(t *testing.T) {
 			if err := prover.Prove(t.Context()); err == nil {
 				t.Error("one proof after a policy was replaced opens the gates")
 			}
-			until(t, prover.Prove)
+			eventually(t, prover.Prove)
 			after, _, ok := prover.Record().Current()
 			if !ok || after.ID == before.ID {
 				t.Errorf("epoch %q is still in force after %q", after.ID, before.ID)
@@ -218,19 +218,19 @@ func TestAProofFollowsAChangeOfAPolicyAtOnce(t *testing.T) {
 		}
 		kinds[object.GetKind()] = true
 		t.Run(object.GetKind(), func(t *testing.T) {
-			until(t, func(context.Context) error {
-				if since, failing := policy.Failing(proof(t)); failing {
+			eventually(t, func(context.Context) error {
+				if since, failing := policy.Failing(proofLease(t)); failing {
 					return fmt.Errorf("the policies fail since %s", since)
 				}
 				return nil
 			})
-			renewed := proof(t).Spec.RenewTime
+			renewed := proofLease(t).Spec.RenewTime
 			began := time.Now()
 			if err := shared.Client().Delete(t.Context(), object.DeepCopy()); err != nil {
 				t.Fatal(err)
 			}
-			until(t, func(context.Context) error { // waits at most half the time between two proofs
-				if _, failing := policy.Failing(proof(t)); !failing {
+			eventually(t, func(context.Context) error { // waits at most half the time between two proofs
+				if _, failing := policy.Failing(proofLease(t)); !failing {
 					return fmt.Errorf("the gates are open; the last proof was at %s, the deletion at %s", renewed, began)
 				}
 				return nil
@@ -247,7 +247,7 @@ func TestAGapIsCoveredWhenEveryPolicyIsTheSameAtItsEnd(t *testing.T) {
 	restore(t, first)
 	before, _, _ := first.Record().Current()
 	next := newProver(t)
-	until(t, next.Prove)
+	eventually(t, next.Prove)
 	after, _, ok := next.Record().Current()
 	if !ok || after.ID != before.ID || !after.Until.After(before.Until) {
 		t.Errorf("after the change of leaders epoch %+v is in force, want %+v with a later end", after, before)
@@ -262,7 +262,7 @@ func TestAGatewayCannotWriteTheRecordOfTheProofs(t *testing.T) {
 		t.Fatal(err)
 	}
 	record.Data = map[string]string{}
-	if err := shared.ClientFor(t, access(t, v1alpha1.GatewayServiceAccount)).Update(t.Context(), record); !apierrors.IsForbidden(err) {
+	if err := shared.ClientFor(t, serviceAccountConfig(t, v1alpha1.GatewayServiceAccount)).Update(t.Context(), record); !apierrors.IsForbidden(err) {
 		t.Errorf("a gateway updates the record: %v", err)
 	}
 }
@@ -281,7 +281,7 @@ func TestAForgeryThatPassesIsFoundByTrying(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, func(ctx context.Context) error { // the authorizer follows its watch
+	eventually(t, func(ctx context.Context) error { // the authorizer follows its watch
 		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "a Node without an approval was admitted") {
 			return fmt.Errorf("Prove = %w, want a Node that was admitted", err)
 		}
@@ -292,7 +292,7 @@ func TestAForgeryThatPassesIsFoundByTrying(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, prover.Prove)
+	eventually(t, prover.Prove)
 }
 
 // A refusal by RBAC alone would hide a policy that does not work.
@@ -302,13 +302,13 @@ func TestARefusalThatIsNotOursIsNoProof(t *testing.T) {
 	if err := shared.Client().Delete(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ProbeServiceAccount}}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		if err := prover.Prove(ctx); err == nil || !strings.Contains(err.Error(), "but not by policy") {
 			return fmt.Errorf("Prove = %w, want a refusal that is not ours", err)
 		}
 		return nil
 	})
-	if _, failing := policy.Failing(proof(t)); failing {
+	if _, failing := policy.Failing(proofLease(t)); failing {
 		t.Error("the policies count as disproved although nothing passed")
 	}
 	restore(t, prover)
@@ -331,12 +331,12 @@ func startGate(t *testing.T, gate *policy.Gate) {
 func TestTheGateFollowsTheLease(t *testing.T) {
 	prover := newProver(t)
 	restore(t, prover)
-	gate := policy.NewGate(access(t, v1alpha1.GatewayServiceAccount), v1alpha1.SystemNamespace, clock.RealClock{})
+	gate := policy.NewGate(serviceAccountConfig(t, v1alpha1.GatewayServiceAccount), v1alpha1.SystemNamespace, clock.RealClock{})
 	if err := gate.Check(); err == nil {
 		t.Error("a gate that has seen nothing is open")
 	}
 	startGate(t, gate)
-	until(t, func(context.Context) error { return gate.Check() })
+	eventually(t, func(context.Context) error { return gate.Check() })
 
 	if err := shared.Client().Delete(t.Context(), &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.PolicyDispatches + ".mooring.dev"}}); err != nil {
 		t.Fatal(err)
@@ -344,23 +344,23 @@ func TestTheGateFollowsTheLease(t *testing.T) {
 	if err := prover.Prove(t.Context()); err == nil {
 		t.Fatal("a missing policy was proven")
 	}
-	until(t, func(context.Context) error {
+	eventually(t, func(context.Context) error {
 		if _, failing := gate.Failing(); !failing || gate.Check() == nil {
 			return fmt.Errorf("the gate is open: failing %v, %w", failing, gate.Check())
 		}
 		return nil
 	})
 	restore(t, prover)
-	until(t, func(context.Context) error { return gate.Check() })
+	eventually(t, func(context.Context) error { return gate.Check() })
 }
 
 // Without further proofs the gate must close.
 func TestTheGateShutsWhenTheProofIsOld(t *testing.T) {
 	restore(t, newProver(t))
 	now := clocktesting.NewFakeClock(time.Now())
-	gate := policy.NewGate(access(t, v1alpha1.GatewayServiceAccount), v1alpha1.SystemNamespace, now)
+	gate := policy.NewGate(serviceAccountConfig(t, v1alpha1.GatewayServiceAccount), v1alpha1.SystemNamespace, now)
 	startGate(t, gate)
-	until(t, func(context.Context) error { return gate.Check() })
+	eventually(t, func(context.Context) error { return gate.Check() })
 	now.Step(policy.Freshness)
 	if err := gate.Check(); !errors.Is(err, policy.ErrStaleProof) {
 		t.Errorf("after %s: %v, want %v", policy.Freshness, err, policy.ErrStaleProof)
