@@ -41,14 +41,14 @@ import (
 )
 
 const (
-	// concurrency is the number of capabilities that run at once. It equals the highest
+	// maxConcurrency is the number of capabilities that run at once. It equals the highest
 	// spec.maxInFlight that a Node allows, so no accepted dispatch waits for a slot while its time
 	// runs.
-	concurrency = 64
-	// grace is the time that a capability may take to return after its context ends.
-	grace = 2 * time.Second
-	// renewPause is the default of Options.RenewPause.
-	renewPause = 10 * time.Second
+	maxConcurrency = 64
+	// stopGrace is the time that a capability may take to return after its context ends.
+	stopGrace = 2 * time.Second
+	// defaultRenewPause is the default of Options.RenewPause.
+	defaultRenewPause = 10 * time.Second
 	// stopTimeout bounds the shutdown of an agent that has no session.
 	stopTimeout = 5 * time.Second
 )
@@ -62,8 +62,8 @@ type Options struct {
 	Pairing    string
 	Code       *pairing.Code
 	Invitation *pairing.Invitation
-	// Account pairs an agent that runs in a pod. It is used with Pairing and replaces the code.
-	Account *enroll.Account
+	// ServiceAccount pairs an agent that runs in a pod. It is used with Pairing and replaces the code.
+	ServiceAccount *enroll.ServiceAccount
 	// NodeName is the requested name of the Node, a DNS label.
 	NodeName string
 	// RotateKeyEvery is the age of the key at which a renewal also makes a new key; 0 means never.
@@ -96,8 +96,8 @@ type Options struct {
 // Run pairs the machine if it is not paired, serves until ctx ends, and then returns nil. Its
 // errors wrap those of packages enroll and store.
 func Run(ctx context.Context, o Options) error {
-	return prepared(ctx, o, func(a *agent) error {
-		stop, err := a.tell(ctx)
+	return withAgent(ctx, o, func(a *agent) error {
+		stop, err := a.serveStatus(ctx)
 		if err != nil {
 			return err
 		}
@@ -114,19 +114,19 @@ func Run(ctx context.Context, o Options) error {
 
 // Pair pairs the machine as Run does, and returns when the identity is stored; it does not serve.
 func Pair(ctx context.Context, o Options) error {
-	return prepared(ctx, o, func(a *agent) error { return a.pair(ctx) })
+	return withAgent(ctx, o, func(a *agent) error { return a.pair(ctx) })
 }
 
-// prepared opens the identity directory, prepares an agent that owns it, and calls do with that
+// withAgent opens the identity directory, prepares an agent that owns it, and calls do with that
 // agent.
-func prepared(ctx context.Context, o Options, do func(*agent) error) error {
+func withAgent(ctx context.Context, o Options, do func(*agent) error) error {
 	dir, err := store.Open(o.Dir)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	a := newAgent(ctx, o, dir)
-	if err := a.prepare(); err != nil {
+	if err := a.loadCapabilities(); err != nil {
 		return err
 	}
 	return do(a)
@@ -136,7 +136,7 @@ func newAgent(ctx context.Context, o Options, dir *store.Store) *agent {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &agent{Options: o, store: dir, console: console.New(o.Out), system: hostinfo.System(ctx)}
+	return &agent{Options: o, store: dir, console: console.New(o.Out), system: hostinfo.SystemInfo(ctx)}
 }
 
 type agent struct {
@@ -146,7 +146,7 @@ type agent struct {
 	system   *gatewayv1.SystemInfo
 	registry *capability.Registry
 	programs *program.Folder
-	board    *status.Board
+	tracker  *status.Tracker
 
 	// credentials and journal are set once the machine is paired; system.identity reads both.
 	credentials *session.Credentials
@@ -158,7 +158,7 @@ func (a *agent) pair(ctx context.Context) error {
 	switch current, err := a.store.Identity(); {
 	case err == nil:
 		if a.Code != nil || a.Invitation != nil {
-			a.console.Say("Already paired as node %s/%s; the pairing code is not used", current.ID.Namespace, current.ID.Node)
+			a.console.Print("Already paired as node %s/%s; the pairing code is not used", current.ID.Namespace, current.ID.Node)
 		}
 		return a.store.DropPending()
 	case !errors.Is(err, store.ErrNotPaired):
@@ -170,19 +170,19 @@ func (a *agent) pair(ctx context.Context) error {
 		names = append(names, c.Name())
 	}
 	return enroll.Run(ctx, enroll.Options{
-		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, Account: a.Account, NodeName: a.NodeName,
+		Store: a.store, Endpoint: a.Pairing, Code: a.Code, Invitation: a.Invitation, ServiceAccount: a.ServiceAccount, NodeName: a.NodeName,
 		System: a.system, Capabilities: names,
-		Console: a.console, Log: a.Log, Now: a.Now, Rand: rand.Reader, Retry: retry, Observe: a.observePairing(),
+		Console: a.console, Log: a.Log, Now: a.Now, Rand: rand.Reader, NewBackoff: newReconnectBackoff, Observe: a.observePairing(),
 	})
 }
 
 // observePairing returns the function that shows the pairing in the agent's status; it is nil for
 // Pair, which serves no status.
 func (a *agent) observePairing() func(request, message string) {
-	if a.board == nil {
+	if a.tracker == nil {
 		return nil
 	}
-	return a.board.Pairing
+	return a.tracker.PairingUpdated
 }
 
 // serve opens the journal and runs sessions until ctx ends.
@@ -190,7 +190,7 @@ func (a *agent) serve(ctx context.Context) (err error) {
 	if a.credentials, err = session.LoadCredentials(a.store); err != nil {
 		return err
 	}
-	a.board.Paired(a.credentials.Endpoint())
+	a.tracker.MachinePaired(a.credentials.Endpoint())
 	a.journal, err = journal.Open(journal.Options{Path: a.store.JournalPath(), NewID: rand.Text, Now: a.Now, Log: a.Log})
 	if err != nil {
 		return err
@@ -200,34 +200,34 @@ func (a *agent) serve(ctx context.Context) (err error) {
 		a.Log.Warn("processes that an earlier agent left behind", "error", err)
 	}
 	clock := session.NewClock(a.Now, session.SinceBoot)
-	desk, stopBeside, err := a.beside(ctx, clock)
+	queue, stopBackground, err := a.startBackground(ctx, clock)
 	if err != nil {
 		return err
 	}
-	defer stopBeside()
-	runs, err := executor.New(executor.Options{
-		Journal: a.journal, Registry: a.registry, Policy: desk,
-		Now: clock.Now, Concurrency: concurrency, Grace: grace, Log: a.Log,
+	defer stopBackground()
+	exec, err := executor.New(executor.Options{
+		Journal: a.journal, Registry: a.registry, Policy: queue,
+		Now: clock.Now, Concurrency: maxConcurrency, Grace: stopGrace, Log: a.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("recover journal: %w", err)
 	}
 	defer func() {
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
-		runs.Stop(stopping)
+		exec.Stop(stopCtx)
 	}()
 	return session.New(session.Options{
-		Credentials: a.credentials, Journal: a.journal, Executor: runs, Registry: a.registry,
+		Credentials: a.credentials, Journal: a.journal, Executor: exec, Registry: a.registry,
 		System: a.system, BootID: hostinfo.BootID(ctx), Clock: clock, Now: a.Now, Rand: rand.Reader,
-		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: retry(), RenewPause: cmp.Or(a.RenewPause, renewPause),
+		Jitter: mathrand.Float64, Console: a.console, Log: a.Log, Retry: newReconnectBackoff(), RenewPause: cmp.Or(a.RenewPause, defaultRenewPause),
 		RotateKeyEvery: a.RotateKeyEvery, Transport: cmp.Or(a.Transport, session.TransportAuto), StreamProbe: cmp.Or(a.StreamProbe, session.DefaultStreamProbe),
-		Observer: a.board,
+		Observer: a.tracker,
 	}).Run(ctx)
 }
 
-// LongestPause is the longest wait of a machine between two attempts to connect.
-const LongestPause = 5 * time.Minute
+// MaxReconnectDelay is the longest wait of a machine between two attempts to connect.
+const MaxReconnectDelay = 5 * time.Minute
 
-// retry returns the backoff of connection attempts: it starts at 1 s and has full jitter.
-func retry() *backoff.Backoff { return backoff.New(time.Second, LongestPause) }
+// newReconnectBackoff returns the backoff of connection attempts: it starts at 1 s and has full jitter.
+func newReconnectBackoff() *backoff.Backoff { return backoff.New(time.Second, MaxReconnectDelay) }

@@ -27,18 +27,18 @@ import (
 
 // The test binary is also the agent, so that a test can kill a real process.
 const (
-	childDir = "NODEAGENT_TEST_DIR"
-	// childRotates makes the child rotate its key whenever its certificate is due for renewal.
-	childRotates = "NODEAGENT_TEST_ROTATES"
+	childDirEnv = "NODEAGENT_TEST_DIR"
+	// childRotatesEnv makes the child rotate its key whenever its certificate is due for renewal.
+	childRotatesEnv = "NODEAGENT_TEST_ROTATES"
 )
 
 func TestMain(m *testing.M) {
-	dir := os.Getenv(childDir)
+	dir := os.Getenv(childDirEnv)
 	if dir == "" {
 		goleak.VerifyTestMain(m)
 	}
 	var every, pause time.Duration
-	if os.Getenv(childRotates) != "" {
+	if os.Getenv(childRotatesEnv) != "" {
 		every, pause = time.Nanosecond, time.Nanosecond
 	}
 	err := nodeagent.Run(context.Background(), nodeagent.Options{
@@ -61,7 +61,7 @@ type appendInput struct {
 func (appendLine) Name() string                    { return "test.append" }
 func (appendLine) Description() string             { return "appends a line" }
 func (appendLine) Schema() json.RawMessage         { return nil }
-func (appendLine) Mediation() capability.Mediation { return capability.None }
+func (appendLine) Mediation() capability.Mediation { return capability.MediationNone }
 func (appendLine) Run(_ context.Context, r capability.Request) (json.RawMessage, error) {
 	var in appendInput
 	if err := json.Unmarshal(r.Input, &in); err != nil {
@@ -80,16 +80,16 @@ func (appendLine) Run(_ context.Context, r capability.Request) (json.RawMessage,
 	return json.RawMessage(`"done"`), nil
 }
 
-// child is an agent process.
-type child struct {
+// agentProcess is an agent process.
+type agentProcess struct {
 	cmd    *exec.Cmd
 	output *bytes.Buffer
 }
 
-func spawn(t *testing.T, g *gatewaytest.Gateway, dir string) *child {
+func startAgentProcess(t *testing.T, g *gatewaytest.Gateway, dir string) *agentProcess {
 	t.Helper()
-	c := &child{cmd: exec.Command(os.Args[0]), output: &bytes.Buffer{}}
-	c.cmd.Env = append(os.Environ(), childDir+"="+dir, "NODEAGENT_TEST_PAIRING="+g.PairingEndpoint)
+	c := &agentProcess{cmd: exec.Command(os.Args[0]), output: &bytes.Buffer{}}
+	c.cmd.Env = append(os.Environ(), childDirEnv+"="+dir, "NODEAGENT_TEST_PAIRING="+g.PairingEndpoint)
 	c.cmd.Stdout, c.cmd.Stderr = c.output, c.output
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -104,36 +104,36 @@ func spawn(t *testing.T, g *gatewaytest.Gateway, dir string) *child {
 }
 
 // kill sends SIGKILL and waits for the end of the process.
-func (c *child) kill() {
+func (c *agentProcess) kill() {
 	_ = c.cmd.Process.Signal(syscall.SIGKILL)
 	_ = c.cmd.Wait()
 }
 
-// cluster holds the state that a gateway would have: the outcome of each dispatch.
-type cluster struct {
+// fakeCluster holds the state that a gateway would have: the outcome of each dispatch.
+type fakeCluster struct {
 	t        *testing.T
 	file     string
 	uids     []string
 	outcomes map[string]*gatewayv1.Result
 }
 
-// work offers every dispatch that has no outcome. It settles results until all dispatches have one
+// offerAndSettle offers every dispatch that has no outcome. It settles results until all dispatches have one
 // or enough results arrived.
-func (c *cluster) work(s *gatewaytest.Session, enough int) {
-	held := map[string]bool{}
+func (c *fakeCluster) offerAndSettle(s *gatewaytest.Session, maxResults int) {
+	unsettled := map[string]bool{}
 	for _, u := range s.Hello.GetUnsettled() {
-		held[u.GetDispatch().GetUid()] = true
+		unsettled[u.GetDispatch().GetUid()] = true
 	}
 	for _, uid := range c.uids {
-		if c.outcomes[uid] == nil && !held[uid] {
+		if c.outcomes[uid] == nil && !unsettled[uid] {
 			s.Send(c.t, c.offer(uid))
 		}
 	}
-	for range enough {
+	for range maxResults {
 		if len(c.outcomes) == len(c.uids) {
 			return
 		}
-		r := gatewaytest.Await(c.t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
+		r := gatewaytest.AwaitMessage(c.t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
 		uid := r.GetDispatch().GetUid()
 		if c.outcomes[uid] == nil {
 			c.outcomes[uid] = r
@@ -143,7 +143,7 @@ func (c *cluster) work(s *gatewaytest.Session, enough int) {
 	}
 }
 
-func (c *cluster) offer(uid string) *gatewayv1.StreamNodeEventsResponse {
+func (c *fakeCluster) offer(uid string) *gatewayv1.StreamNodeEventsResponse {
 	input, err := json.Marshal(appendInput{File: c.file, Line: uid})
 	if err != nil {
 		c.t.Fatal(err)
@@ -155,8 +155,8 @@ func (c *cluster) offer(uid string) *gatewayv1.StreamNodeEventsResponse {
 	}}}
 }
 
-// lines returns the number of runs of each dispatch.
-func (c *cluster) lines() map[string]int {
+// runCounts returns the number of runs of each dispatch.
+func (c *fakeCluster) runCounts() map[string]int {
 	content, err := os.ReadFile(c.file)
 	if err != nil && !os.IsNotExist(err) {
 		c.t.Fatal(err)
@@ -173,7 +173,7 @@ func (c *cluster) lines() map[string]int {
 func TestKilledInTheMiddleEveryDispatchEndsTruthfullyAndRunsOnceAtMost(t *testing.T) {
 	g := gatewaytest.Start(t)
 	dir := t.TempDir()
-	c := &cluster{t: t, file: filepath.Join(dir, "lines"), outcomes: map[string]*gatewayv1.Result{}}
+	c := &fakeCluster{t: t, file: filepath.Join(dir, "lines"), outcomes: map[string]*gatewayv1.Result{}}
 	for i := range 20 {
 		c.uids = append(c.uids, fmt.Sprintf("u%02d", i))
 	}
@@ -181,15 +181,15 @@ func TestKilledInTheMiddleEveryDispatchEndsTruthfullyAndRunsOnceAtMost(t *testin
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range 4 {
-		agent := spawn(t, g, filepath.Join(dir, "id"))
-		s := g.Node.Next(t)
-		c.work(s, random.IntN(6)) // the process then dies with some outcomes settled and others in transit
+		agent := startAgentProcess(t, g, filepath.Join(dir, "id"))
+		s := g.Node.NextSession(t)
+		c.offerAndSettle(s, random.IntN(6)) // the process then dies with some outcomes settled and others in transit
 		agent.kill()
 	}
-	agent := spawn(t, g, filepath.Join(dir, "id"))
-	c.work(g.Node.Next(t), len(c.uids))
+	agent := startAgentProcess(t, g, filepath.Join(dir, "id"))
+	c.offerAndSettle(g.Node.NextSession(t), len(c.uids))
 	agent.kill()
-	runs := c.lines()
+	runs := c.runCounts()
 	for _, uid := range c.uids {
 		r := c.outcomes[uid]
 		if r == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
 )
 
-// facts returns the identity and certificate in use, for system.identity.
-func (a *agent) facts() (capability.IdentityFacts, error) {
+// identityFacts returns the identity and certificate in use, for system.identity.
+func (a *agent) identityFacts() (capability.IdentityFacts, error) {
 	if a.credentials == nil || a.journal == nil {
 		return capability.IdentityFacts{}, errors.New("this machine is not paired")
 	}

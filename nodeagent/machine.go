@@ -33,16 +33,16 @@ const (
 	DesktopOff  DesktopMode = "off"
 )
 
-// prepare registers the capabilities of this machine: the built-in ones, Options.Extra, and the
+// loadCapabilities registers the capabilities of this machine: the built-in ones, Options.Extra, and the
 // user's own.
-func (a *agent) prepare() (err error) {
-	if _, err := a.rules(); err != nil {
+func (a *agent) loadCapabilities() (err error) {
+	if _, err := a.loadRules(); err != nil {
 		return err
 	}
-	all := []capability.Capability{capability.Echo{}, capability.SystemHealth{}, capability.SystemIdentity{Facts: a.facts}}
+	all := []capability.Capability{capability.Echo{}, capability.SystemHealth{}, capability.SystemIdentity{Facts: a.identityFacts}}
 	opener := desktop.FindOpener()
-	if a.Desktop == DesktopOn || (a.Desktop != DesktopOff && opener.Missing() == "") {
-		all = append(all, desktop.Capabilities(opener, a.rules)...)
+	if a.Desktop == DesktopOn || (a.Desktop != DesktopOff && opener.UnavailableReason() == "") {
+		all = append(all, desktop.Capabilities(opener, a.loadRules)...)
 	}
 	if a.registry, err = capability.NewRegistry(append(all, a.Extra...)...); err != nil {
 		return err
@@ -56,11 +56,11 @@ func (a *agent) prepare() (err error) {
 		}
 	}
 	a.programs = &program.Folder{Dir: dir, Registry: a.registry, Log: a.Log}
-	a.programs.Read()
+	a.programs.Reload()
 	return nil
 }
 
-func (a *agent) rules() (*mediation.Rules, error) {
+func (a *agent) loadRules() (*mediation.Rules, error) {
 	if a.MediationPolicy != "" {
 		// A policy file that was named exists, unless its disk is not mounted: the default policy
 		// would allow more.
@@ -76,46 +76,46 @@ func (a *agent) rules() (*mediation.Rules, error) {
 	return mediation.LoadRules(a.store.MediationPath())
 }
 
-// tell serves the agent's status on its socket; stop ends that and waits for its end.
-func (a *agent) tell(ctx context.Context) (stop func(), err error) {
-	a.board = status.NewBoard(a.Now, status.Report{Version: version.Version, PID: os.Getpid()}, a.registry)
-	server, err := status.Listen(store.RunPath(a.store.Dir()), a.board, a.Log)
+// serveStatus serves the agent's status on its socket; stop ends that and waits for its end.
+func (a *agent) serveStatus(ctx context.Context) (stop func(), err error) {
+	a.tracker = status.NewTracker(a.Now, status.Report{Version: version.Version, PID: os.Getpid()}, a.registry)
+	server, err := status.Listen(store.RunPath(a.store.Dir()), a.tracker, a.Log)
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, a.board.Stopping)
+	context.AfterFunc(ctx, a.tracker.AgentStopping)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var owned sync.WaitGroup
-	owned.Go(func() { server.Serve(ctx) })
-	return func() { cancel(); owned.Wait() }, nil
+	var wg sync.WaitGroup
+	wg.Go(func() { server.Serve(ctx) })
+	return func() { cancel(); wg.Wait() }, nil
 }
 
-// beside starts the services for the machine's user that run in parallel to the sessions: the watch
+// startBackground starts the services for the machine's user that run in parallel to the sessions: the watch
 // of the capability files, and the approval queue with its socket and terminal. stop ends them and
 // waits for their end.
-func (a *agent) beside(ctx context.Context, clock *session.Clock) (desk *mediation.Desk, stop func(), err error) {
-	desk = &mediation.Desk{Rules: a.rules, User: ownName(), Now: clock.Now, Log: a.Log}
-	server, err := mediation.Listen(store.RunPath(a.store.Dir()), desk, a.Log)
+func (a *agent) startBackground(ctx context.Context, clock *session.Clock) (queue *mediation.ApprovalQueue, stop func(), err error) {
+	queue = &mediation.ApprovalQueue{Rules: a.loadRules, User: currentUsername(), Now: clock.Now, Log: a.Log}
+	server, err := mediation.Listen(store.RunPath(a.store.Dir()), queue, a.Log)
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var owned sync.WaitGroup
-	owned.Go(func() { a.programs.Watch(ctx) })
-	owned.Go(func() { server.Serve(ctx) })
+	var wg sync.WaitGroup
+	wg.Go(func() { a.programs.Watch(ctx) })
+	wg.Go(func() { server.Serve(ctx) })
 	if a.Terminal != nil {
-		owned.Go(func() {
-			closing := context.AfterFunc(ctx, func() { a.Terminal.Close() })
-			defer closing()
-			desk.Prompt(ctx, a.Terminal, a.Terminal, desk.User)
+		wg.Go(func() {
+			stopClosing := context.AfterFunc(ctx, func() { a.Terminal.Close() })
+			defer stopClosing()
+			queue.Prompt(ctx, a.Terminal, a.Terminal, queue.User)
 		})
 	}
-	return desk, func() { cancel(); owned.Wait() }, nil
+	return queue, func() { cancel(); wg.Wait() }, nil
 }
 
-// ownName returns the name of the agent's user, or the numeric UID when the image has no list of
+// currentUsername returns the name of the agent's user, or the numeric UID when the image has no list of
 // users.
-func ownName() string {
+func currentUsername() string {
 	if current, err := user.Current(); err == nil {
 		return current.Username
 	}

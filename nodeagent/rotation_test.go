@@ -19,34 +19,34 @@ func TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity(t *testing.T) {
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		rounds = 200
 	}
-	t.Setenv(childRotates, "1")
+	t.Setenv(childRotatesEnv, "1")
 	g := gatewaytest.Start(t)
 	// The certificate is valid for a minute, and dated back so far that it is due for renewal at
 	// once.
-	g.Node.Life, g.DeviceCA.DatedBack = time.Minute, time.Hour
+	g.Node.CertificateLifetime, g.DeviceCA.Backdate = time.Minute, time.Hour
 	dir := filepath.Join(t.TempDir(), "id")
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range rounds {
-		agent := spawn(t, g, dir)
-		g.Node.Next(t)
-		sessionsUntil(g, time.After(time.Duration(random.IntN(300))*time.Millisecond))
+		agent := startAgentProcess(t, g, dir)
+		g.Node.NextSession(t)
+		drainSessions(g, time.After(time.Duration(random.IntN(300))*time.Millisecond))
 		agent.kill()
-		sessionsUntil(g, nil)
-		checkStored(t, dir)
+		drainSessions(g, nil)
+		checkStoredIdentity(t, dir)
 	}
-	spawn(t, g, dir)
-	g.Node.Next(t)
-	if g.Node.Moves() == 0 {
+	startAgentProcess(t, g, dir)
+	g.Node.NextSession(t)
+	if g.Node.Rotations() == 0 {
 		t.Error("no key was rotated")
 	}
-	t.Logf("%d kills, %d keys", rounds, g.Node.Moves())
+	t.Logf("%d kills, %d keys", rounds, g.Node.Rotations())
 }
 
-// sessionsUntil drains the sessions that are opened until done is closed; nil drains the pending
+// drainSessions drains the sessions that are opened until done is closed; nil drains the pending
 // ones only.
-func sessionsUntil(g *gatewaytest.Gateway, done <-chan time.Time) {
+func drainSessions(g *gatewaytest.Gateway, done <-chan time.Time) {
 	if done == nil {
 		now := make(chan time.Time)
 		close(now)
@@ -66,8 +66,8 @@ func sessionsUntil(g *gatewaytest.Gateway, done <-chan time.Time) {
 	}
 }
 
-// checkStored opens the directory as the next start does, which rejects loose file modes.
-func checkStored(t *testing.T, dir string) {
+// checkStoredIdentity opens the directory as the next start does, which rejects loose file modes.
+func checkStoredIdentity(t *testing.T, dir string) {
 	t.Helper()
 	s, err := store.Open(dir)
 	if err != nil {

@@ -26,7 +26,7 @@ func awaitReport(t *testing.T, run string, done func(status.Report, error) bool)
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		report, err := status.Ask(ctx, run)
+		report, err := status.FetchReport(ctx, run)
 		cancel()
 		if done(report, err) {
 			return report, err
@@ -43,8 +43,8 @@ func TestTheStatusOfAnAgentIsThatOfALivingProcess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "id")
 	run := store.RunPath(dir)
 	connected := func(r status.Report, err error) bool { return err == nil && r.Phase == status.Connected }
-	agent := spawn(t, g, dir)
-	first := g.Node.Next(t)
+	agent := startAgentProcess(t, g, dir)
+	first := g.Node.NextSession(t)
 	report, _ := awaitReport(t, run, connected)
 	if report.PID != agent.cmd.Process.Pid || report.Gateway != g.NodeEndpoint || report.Session != "s" || report.Transport != "stream" ||
 		report.ClockSkewSeconds == nil || report.ConnectedSince.IsZero() || report.LastError != "" {
@@ -76,9 +76,9 @@ func TestTheStatusOfAnAgentIsThatOfALivingProcess(t *testing.T) {
 	if _, err := syscall.Wait4(agent.cmd.Process.Pid, &state, syscall.WUNTRACED, nil); err != nil || !state.Stopped() {
 		t.Fatalf("the agent is not stopped: %v, %v", state, err)
 	}
-	silent, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	shortCtx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if report, err := status.Ask(silent, run); !errors.Is(err, status.ErrSilent) {
+	if report, err := status.FetchReport(shortCtx, run); !errors.Is(err, status.ErrNotResponding) {
 		t.Errorf("stopped: %+v, %v", report, err)
 	}
 	agent.kill()
@@ -87,14 +87,14 @@ func TestTheStatusOfAnAgentIsThatOfALivingProcess(t *testing.T) {
 func TestAKilledAgentIsNotConnected(t *testing.T) {
 	g := gatewaytest.Start(t)
 	dir := filepath.Join(t.TempDir(), "id")
-	agent := spawn(t, g, dir)
-	g.Node.Next(t)
+	agent := startAgentProcess(t, g, dir)
+	g.Node.NextSession(t)
 	awaitReport(t, store.RunPath(dir), func(r status.Report, err error) bool { return err == nil && r.Phase == status.Connected })
 	agent.kill()
-	if report, err := status.Ask(t.Context(), store.RunPath(dir)); !errors.Is(err, local.ErrNoAgent) {
+	if report, err := status.FetchReport(t.Context(), store.RunPath(dir)); !errors.Is(err, local.ErrNoAgent) {
 		t.Errorf("killed: %+v, %v", report, err)
 	}
 	// The socket of the killed agent does not block the next start.
-	spawn(t, g, dir)
-	g.Node.Next(t)
+	startAgentProcess(t, g, dir)
+	g.Node.NextSession(t)
 }

@@ -29,15 +29,15 @@ func TestTheCeilingDoublesToTheCapAndResets(t *testing.T) {
 
 func TestSleepEndsWithItsContextAndSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		why := errors.New("stopped")
+		cause := errors.New("stopped")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Second, func() { cancel(why) })
-		if err := Sleep(ctx, time.Hour); !errors.Is(err, why) {
+		time.AfterFunc(time.Second, func() { cancel(cause) })
+		if err := Sleep(ctx, time.Hour); !errors.Is(err, cause) {
 			t.Errorf("got %v, want the cause", err)
 		}
-		begun := time.Now()
-		if err := Sleep(t.Context(), time.Minute); err != nil || time.Since(begun) != time.Minute {
-			t.Errorf("slept %s: %v", time.Since(begun), err)
+		start := time.Now()
+		if err := Sleep(t.Context(), time.Minute); err != nil || time.Since(start) != time.Minute {
+			t.Errorf("slept %s: %v", time.Since(start), err)
 		}
 	})
 }

@@ -13,10 +13,10 @@ type Mediation int
 
 // The kinds of mediation.
 const (
-	// None runs the capability without asking.
-	None Mediation = iota
-	// Local asks a person at the machine first.
-	Local
+	// MediationNone runs the capability without asking.
+	MediationNone Mediation = iota
+	// MediationLocal asks a person at the machine first.
+	MediationLocal
 )
 
 // Capability is a named function that the machine can run. Implementations are for concurrent use.
@@ -56,9 +56,9 @@ type Warner interface {
 	Warning(target string) string
 }
 
-// Limited is a Capability with a run time limit of its own. The shorter limit of the capability and
+// TimeLimited is a Capability with a run time limit of its own. The shorter limit of the capability and
 // the dispatch applies.
-type Limited interface {
+type TimeLimited interface {
 	// Limit returns the limit, which is positive.
 	Limit() time.Duration
 }
@@ -74,9 +74,9 @@ type Conditional interface {
 type Request struct {
 	// DispatchUID is the UID of the dispatch in the cluster.
 	DispatchUID string
-	// Run is the unique name of this run on the machine, over restarts of the agent. Its processes
+	// RunID is the unique name of this run on the machine, over restarts of the agent. Its processes
 	// are marked with the name before they start.
-	Run string
+	RunID string
 	// Input is a JSON object that passed the schema and Check.
 	Input json.RawMessage
 	// Target is the text that a person was shown: the target of a Targeter, or else the input.

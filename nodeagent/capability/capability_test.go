@@ -14,7 +14,7 @@ import (
 )
 
 func TestSystemHealthMeasuresThisMachine(t *testing.T) {
-	begun := time.Now()
+	start := time.Now()
 	output, err := SystemHealth{}.Run(t.Context(), Request{Input: json.RawMessage("{}")})
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +23,7 @@ func TestSystemHealthMeasuresThisMachine(t *testing.T) {
 	if err := json.Unmarshal(output, &got); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s after %s", output, time.Since(begun))
+	t.Logf("%s after %s", output, time.Since(start))
 	switch {
 	case got.UptimeSeconds == 0, got.Load == nil, got.Memory == nil || got.Memory.TotalBytes == 0,
 		got.CPU == nil || got.CPU.Count == 0, len(got.Disks) == 0 || got.Disks[0].TotalBytes == 0:
@@ -81,7 +81,7 @@ func TestABoundOutputIsAPrefixThatIsStillJSON(t *testing.T) {
 			whole = string(output)
 		}
 		limit := rapid.IntRange(0, 40).Draw(t, "limit")
-		kept, truncated := Bound(output, limit)
+		kept, truncated := TruncateOutput(output, limit)
 		switch {
 		case len(kept) > limit:
 			t.Fatalf("%d bytes kept of at most %d", len(kept), limit)
@@ -98,20 +98,20 @@ func TestABoundOutputIsAPrefixThatIsStillJSON(t *testing.T) {
 	})
 }
 
-type named struct {
+type namedCapability struct {
 	Echo
 	name string
 }
 
-func (n named) Name() string { return n.name }
+func (n namedCapability) Name() string { return n.name }
 
 func TestARegistryRefusesWhatItCannotDeclare(t *testing.T) {
 	for name, all := range map[string][]Capability{
-		"upper case":   {named{name: "Echo"}},
-		"empty":        {named{name: ""}},
-		"double dot":   {named{name: "a..b"}},
-		"twice":        {named{name: "a"}, named{name: "a"}},
-		"far too long": {named{name: strings.Repeat("a", 129)}},
+		"upper case":   {namedCapability{name: "Echo"}},
+		"empty":        {namedCapability{name: ""}},
+		"double dot":   {namedCapability{name: "a..b"}},
+		"twice":        {namedCapability{name: "a"}, namedCapability{name: "a"}},
+		"far too long": {namedCapability{name: strings.Repeat("a", 129)}},
 	} {
 		if _, err := NewRegistry(all...); err == nil {
 			t.Errorf("%s is taken", name)

@@ -19,7 +19,7 @@ func (Echo) Description() string { return "Returns its input." }
 func (Echo) Schema() json.RawMessage { return nil }
 
 // Mediation returns None: the capability changes nothing on the machine.
-func (Echo) Mediation() Mediation { return None }
+func (Echo) Mediation() Mediation { return MediationNone }
 
 // Run returns the input without insignificant space.
 func (Echo) Run(_ context.Context, request Request) (json.RawMessage, error) {
@@ -30,5 +30,5 @@ func (Echo) Run(_ context.Context, request Request) (json.RawMessage, error) {
 	return out.Bytes(), nil
 }
 
-// noInput is the schema of a capability without parameters.
-var noInput = json.RawMessage(`{"type":"object","additionalProperties":false}`)
+// emptyInputSchema is the schema of a capability without parameters.
+var emptyInputSchema = json.RawMessage(`{"type":"object","additionalProperties":false}`)

@@ -71,10 +71,10 @@ func (SystemHealth) Description() string {
 }
 
 // Schema returns a schema without parameters.
-func (SystemHealth) Schema() json.RawMessage { return noInput }
+func (SystemHealth) Schema() json.RawMessage { return emptyInputSchema }
 
 // Mediation returns None: the capability changes nothing.
-func (SystemHealth) Mediation() Mediation { return None }
+func (SystemHealth) Mediation() Mediation { return MediationNone }
 
 // Run measures every part; it fails only when no part can be measured.
 func (SystemHealth) Run(ctx context.Context, _ Request) (json.RawMessage, error) {
@@ -85,10 +85,10 @@ func (SystemHealth) Run(ctx context.Context, _ Request) (json.RawMessage, error)
 	}{
 		{"uptime", measureUptime}, {"load", measureLoad}, {"cpu", measureCPU}, {"memory", measureMemory}, {"disks", measureDisks},
 	}
-	var last error
+	var lastErr error
 	for _, part := range parts {
 		if err := part.measure(ctx, &health); err != nil {
-			last = fmt.Errorf("measure %s: %w", part.name, err)
+			lastErr = fmt.Errorf("measure %s: %w", part.name, err)
 			health.Missing = append(health.Missing, part.name)
 		}
 	}
@@ -96,7 +96,7 @@ func (SystemHealth) Run(ctx context.Context, _ Request) (json.RawMessage, error)
 		return nil, ctx.Err()
 	}
 	if len(health.Missing) == len(parts) {
-		return nil, last
+		return nil, lastErr
 	}
 	return jsontext.Marshal(health)
 }

@@ -44,10 +44,10 @@ func (SystemIdentity) Description() string {
 }
 
 // Schema returns a schema without parameters.
-func (SystemIdentity) Schema() json.RawMessage { return noInput }
+func (SystemIdentity) Schema() json.RawMessage { return emptyInputSchema }
 
 // Mediation returns None: the output holds no secret.
-func (SystemIdentity) Mediation() Mediation { return None }
+func (SystemIdentity) Mediation() Mediation { return MediationNone }
 
 // Run returns the facts.
 func (s SystemIdentity) Run(context.Context, Request) (json.RawMessage, error) {

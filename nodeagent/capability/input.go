@@ -24,7 +24,7 @@ func checkObject(input json.RawMessage) error {
 	if err != nil || first != json.Delim('{') {
 		return errNotObject
 	}
-	if err := checkKeys(decoder, 1); err != nil {
+	if err := readObject(decoder, 1); err != nil {
 		return err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
@@ -36,8 +36,8 @@ func checkObject(input json.RawMessage) error {
 	return nil
 }
 
-// checkKeys reads an object to its end and rejects repeated keys.
-func checkKeys(decoder *json.Decoder, depth int) error {
+// readObject reads an object to its end and rejects repeated keys.
+func readObject(decoder *json.Decoder, depth int) error {
 	seen := map[string]bool{}
 	for decoder.More() {
 		key, err := decoder.Token()
@@ -49,14 +49,14 @@ func checkKeys(decoder *json.Decoder, depth int) error {
 			return fmt.Errorf("the input has the key %q twice", name)
 		}
 		seen[name] = true
-		if err := checkValue(decoder, depth); err != nil {
+		if err := readValue(decoder, depth); err != nil {
 			return err
 		}
 	}
-	return readEnd(decoder)
+	return readDelim(decoder)
 }
 
-func checkValue(decoder *json.Decoder, depth int) error {
+func readValue(decoder *json.Decoder, depth int) error {
 	token, err := decoder.Token()
 	if err != nil {
 		return errNotObject
@@ -66,19 +66,19 @@ func checkValue(decoder *json.Decoder, depth int) error {
 	}
 	switch token {
 	case json.Delim('{'):
-		return checkKeys(decoder, depth)
+		return readObject(decoder, depth)
 	case json.Delim('['):
 		for decoder.More() {
-			if err := checkValue(decoder, depth); err != nil {
+			if err := readValue(decoder, depth); err != nil {
 				return err
 			}
 		}
-		return readEnd(decoder)
+		return readDelim(decoder)
 	}
 	return nil
 }
 
-func readEnd(decoder *json.Decoder) error {
+func readDelim(decoder *json.Decoder) error {
 	if _, err := decoder.Token(); err != nil {
 		return errNotObject
 	}

@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-type shaped struct {
+type schemaCapability struct {
 	Echo
 	schema string
 }
 
-func (s shaped) Name() string            { return "shaped" }
-func (s shaped) Schema() json.RawMessage { return json.RawMessage(s.schema) }
+func (s schemaCapability) Name() string            { return "shaped" }
+func (s schemaCapability) Schema() json.RawMessage { return json.RawMessage(s.schema) }
 
-func entryOf(t *testing.T, c Capability) *Entry {
+func newEntry(t *testing.T, c Capability) *Entry {
 	t.Helper()
 	r, err := NewRegistry(c)
 	if err != nil {
@@ -25,7 +25,7 @@ func entryOf(t *testing.T, c Capability) *Entry {
 }
 
 func TestAnInputIsCheckedBySchemaInWordsForPeople(t *testing.T) {
-	e := entryOf(t, shaped{schema: `{"type":"object","additionalProperties":false,"required":["host"],"properties":{
+	e := newEntry(t, schemaCapability{schema: `{"type":"object","additionalProperties":false,"required":["host"],"properties":{
 		"host":{"type":"string","format":"hostname"},"port":{"type":"integer","maximum":65535},"deep":{"type":"object","properties":{"x":{"type":"boolean"}}}}}`})
 	for input, want := range map[string]string{
 		`{"host":"a.example"}`:                    "",
@@ -39,13 +39,13 @@ func TestAnInputIsCheckedBySchemaInWordsForPeople(t *testing.T) {
 		`{"host":"a","deep":{"x":1}}`:             "deep.x: got number, want boolean",
 		`{"host":"a","host":"b"}`:                 `"host" twice`,
 		`{"host":"a","deep":{"x":true,"x":true}}`: `"x" twice`,
-		`[]`:                          "must be a JSON object",
-		`null`:                        "must be a JSON object",
-		`{"host":"a"} {}`:             "must be a JSON object",
-		`{"host":"a"`:                 "must be a JSON object",
-		`{"host":"a",}`:               "must be a JSON object",
-		``:                            "must be a JSON object",
-		`{"deep":` + nested(70) + `}`: "nested deeper",
+		`[]`:                               "must be a JSON object",
+		`null`:                             "must be a JSON object",
+		`{"host":"a"} {}`:                  "must be a JSON object",
+		`{"host":"a"`:                      "must be a JSON object",
+		`{"host":"a",}`:                    "must be a JSON object",
+		``:                                 "must be a JSON object",
+		`{"deep":` + nestedArray(70) + `}`: "nested deeper",
 	} {
 		err := e.CheckInput(json.RawMessage(input))
 		if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {
@@ -54,7 +54,7 @@ func TestAnInputIsCheckedBySchemaInWordsForPeople(t *testing.T) {
 	}
 }
 
-func nested(depth int) string {
+func nestedArray(depth int) string {
 	return strings.Repeat("[", depth) + strings.Repeat("]", depth)
 }
 
@@ -67,7 +67,7 @@ func TestOwnCapabilitiesComeAndGoAndAreAnnounced(t *testing.T) {
 	if len(all) != 1 {
 		t.Fatalf("%d capabilities", len(all))
 	}
-	if err := r.SetOwn(named{name: "own.a"}, named{name: "echo"}, named{name: "own.b"}); err == nil || !strings.Contains(err.Error(), `"echo" is declared twice`) {
+	if err := r.SetOwn(namedCapability{name: "own.a"}, namedCapability{name: "echo"}, namedCapability{name: "own.b"}); err == nil || !strings.Contains(err.Error(), `"echo" is declared twice`) {
 		t.Errorf("the name of a fixed one: %v", err)
 	}
 	select {

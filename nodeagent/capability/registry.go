@@ -83,7 +83,7 @@ func (e *Entry) Unavailable() string {
 // own capabilities may be changed by the machine's user while the agent runs. It is for concurrent
 // use.
 type Registry struct {
-	fixed map[string]*Entry
+	builtIn map[string]*Entry
 
 	mu      sync.Mutex
 	own     map[string]*Entry
@@ -96,9 +96,9 @@ type Registry struct {
 // NewRegistry returns a registry of the fixed capabilities. An invalid or repeated name is a
 // programming error, so NewRegistry returns it at the start.
 func NewRegistry(all ...Capability) (*Registry, error) {
-	r := &Registry{fixed: map[string]*Entry{}, changed: make(chan struct{})}
+	r := &Registry{builtIn: map[string]*Entry{}, changed: make(chan struct{})}
 	for _, c := range all {
-		if err := r.add(r.fixed, c); err != nil {
+		if err := r.add(r.builtIn, c); err != nil {
 			return nil, err
 		}
 	}
@@ -134,22 +134,22 @@ func (r *Registry) SetImpairment(reason string) {
 	r.changed = make(chan struct{})
 }
 
-func (r *Registry) add(to map[string]*Entry, c Capability) error {
+func (r *Registry) add(entries map[string]*Entry, c Capability) error {
 	name := c.Name()
 	if !ValidName(name) {
 		return fmt.Errorf("capability name %q is not dotted lower case", name)
 	}
-	if r.fixed[name] != nil || to[name] != nil {
+	if r.builtIn[name] != nil || entries[name] != nil {
 		return fmt.Errorf("capability %q is declared twice", name)
 	}
-	if len(r.fixed)+len(to) >= MaxCapabilities {
+	if len(r.builtIn)+len(entries) >= MaxCapabilities {
 		return fmt.Errorf("capability %q is one too many: at most %d can be declared", name, MaxCapabilities)
 	}
 	compiled, err := inputschema.Compile(c.Schema())
 	if err != nil {
 		return fmt.Errorf("schema of capability %q: %w", name, err)
 	}
-	to[name] = &Entry{Capability: c, schema: compiled, impairment: &r.impairment}
+	entries[name] = &Entry{Capability: c, schema: compiled, impairment: &r.impairment}
 	return nil
 }
 
@@ -157,7 +157,7 @@ func (r *Registry) add(to map[string]*Entry, c Capability) error {
 func (r *Registry) Get(name string) (*Entry, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e := r.fixed[name]; e != nil {
+	if e := r.builtIn[name]; e != nil {
 		return e, true
 	}
 	e, ok := r.own[name]
@@ -168,7 +168,7 @@ func (r *Registry) Get(name string) (*Entry, bool) {
 func (r *Registry) All() (all []*Entry, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	byName := maps.Clone(r.fixed)
+	byName := maps.Clone(r.builtIn)
 	maps.Copy(byName, r.own)
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		all = append(all, byName[name])

@@ -12,7 +12,7 @@ import (
 
 // readAccount returns the ServiceAccount token file and the CA that an agent in a pod pairs with;
 // nil when neither flag is given.
-func (f *flags) readAccount() (*enroll.Account, error) {
+func (f *flags) readAccount() (*enroll.ServiceAccount, error) {
 	switch {
 	case f.tokenFile == "" && f.gatewayCA == "":
 		return nil, nil
@@ -27,7 +27,7 @@ func (f *flags) readAccount() (*enroll.Account, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &enroll.Account{TokenFile: f.tokenFile, CA: bundle}, nil
+	return &enroll.ServiceAccount{TokenFile: f.tokenFile, CA: bundle}, nil
 }
 
 // readCA reads the file of --gateway-ca.

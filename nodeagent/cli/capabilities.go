@@ -49,7 +49,7 @@ func newCapabilitiesList() *cobra.Command {
 				return err
 			}
 			if dir == "" {
-				base, err := identityDir(identity)
+				base, err := resolveIdentityDir(identity)
 				if err != nil {
 					return err
 				}
@@ -59,12 +59,12 @@ func newCapabilitiesList() *cobra.Command {
 			if err != nil {
 				return runError{err}
 			}
-			return show(cmd.OutOrStdout(), output, programs)
+			return printCapabilities(cmd.OutOrStdout(), output, programs)
 		},
 	}
-	identityFlag(cmd, &identity)
-	config.Var(cmd.Flags(), &dir, "capabilities-dir")
-	outputFlag(cmd, &output)
+	addIdentityFlag(cmd, &identity)
+	config.AddFlag(cmd.Flags(), &dir, "capabilities-dir")
+	addOutputFlag(cmd, &output)
 	return cmd
 }
 
@@ -80,29 +80,29 @@ func newCapabilitiesValidate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, broken := program.Load(path)
-			if output == "json" || broken == nil {
-				if err := show(cmd.OutOrStdout(), output, []*program.Program{p}); err != nil {
+			p, loadErr := program.Load(path)
+			if output == "json" || loadErr == nil {
+				if err := printCapabilities(cmd.OutOrStdout(), output, []*program.Program{p}); err != nil {
 					return err
 				}
 			}
-			if broken != nil {
-				return runError{fmt.Errorf("%s: %w", path, broken)}
+			if loadErr != nil {
+				return runError{fmt.Errorf("%s: %w", path, loadErr)}
 			}
 			return nil
 		},
 	}
-	outputFlag(cmd, &output)
+	addOutputFlag(cmd, &output)
 	return cmd
 }
 
-func show(out io.Writer, output string, programs []*program.Program) error {
+func printCapabilities(out io.Writer, output string, programs []*program.Program) error {
 	list := []capabilityInfo{}
 	for _, p := range programs {
 		reason := p.Unavailable()
 		info := capabilityInfo{Name: p.Name(), File: p.Path, Available: reason == "", Reason: reason, Mediation: "None",
 			Description: p.Description(), InputSchema: p.Schema()}
-		if p.Mediation() == capability.Local {
+		if p.Mediation() == capability.MediationLocal {
 			info.Mediation = "Local"
 		}
 		list = append(list, info)
@@ -128,7 +128,7 @@ func printJSON(out io.Writer, value any) error {
 	return err
 }
 
-func outputFlag(cmd *cobra.Command, output *string) {
+func addOutputFlag(cmd *cobra.Command, output *string) {
 	cmd.Flags().StringVarP(output, "output", "o", "text", "`FORMAT`: text or json")
 }
 

@@ -106,15 +106,15 @@ func newRoot(build Build) *cobra.Command {
 		// Settings are resolved before a command begins, so that a command reports only errors of
 		// its own.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Flags().Lookup(configName) == nil || cmd.Annotations[settlesItself] != "" {
+			if cmd.Flags().Lookup(configName) == nil || cmd.Annotations[loadsSettingsItself] != "" {
 				return nil
 			}
-			_, _, err := settle(cmd)
+			_, _, err := loadSettings(cmd)
 			return err
 		},
 	}
 	if build.Services == nil {
-		build.Services = service.System
+		build.Services = service.NewManager
 	}
 	root.AddCommand(newRun(build), newCapabilities(), newMediate(), newVersion(), newConfig(), newStatus(build), newInstall(build),
 		newStart(build), newStop(build), newRestart(build), newLogs(build), newUninstall(build), newDoctor(build))

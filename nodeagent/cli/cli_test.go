@@ -55,7 +55,7 @@ func TestALooseDirectoryHasItsExitCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, errOut := execute(t, t.Context(), "", "run", "--identity-dir", dir)
-	if code != exitDirectory || !strings.Contains(errOut, "chmod 0700 "+dir) {
+	if code != exitIdentityDir || !strings.Contains(errOut, "chmod 0700 "+dir) {
 		t.Errorf("exit %d: %s", code, errOut)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/doctor"
 )
 
-var errUnwell = errors.New("at least one check failed")
+var errChecksFailed = errors.New("at least one check failed")
 
 const doctorHelp = `Checks the configuration, the identity directory, the disk, the service, the path to the
 gateway, its certificate and the clock, and names the next step for each problem.
@@ -34,13 +34,13 @@ func newDoctor(build Build) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Finds out why this machine is not connected", Long: doctorHelp, Args: cobra.NoArgs,
 		Example:     "  mooring-agent doctor\n  mooring-agent doctor -o json",
-		Annotations: map[string]string{settlesItself: "yes"},
+		Annotations: map[string]string{loadsSettingsItself: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			file, _, problem := settle(cmd)
-			dir, err := identityDir(f.dir)
+			file, _, problem := loadSettings(cmd)
+			dir, err := resolveIdentityDir(f.dir)
 			if err != nil {
 				return err
 			}
@@ -57,7 +57,7 @@ func newDoctor(build Build) *cobra.Command {
 				}
 			}
 			o.Service, o.ServiceProblem = build.Services()
-			all := doctor.Examine(cmd.Context(), o)
+			all := doctor.RunChecks(cmd.Context(), o)
 			if output == "json" {
 				err = printJSON(cmd.OutOrStdout(), all)
 			} else {
@@ -71,16 +71,16 @@ func newDoctor(build Build) *cobra.Command {
 				err = table.Flush()
 			}
 			if !doctor.Healthy(all) {
-				err = errors.Join(err, errUnwell)
+				err = errors.Join(err, errChecksFailed)
 			}
 			return asRunError(err)
 		},
 	}
-	configFlag(cmd)
-	config.Var(cmd.Flags(), &f.dir, "identity-dir")
-	config.Var(cmd.Flags(), &f.pairing, "pairing")
-	config.Var(cmd.Flags(), &f.gatewayCA, "gateway-ca")
+	addConfigFlag(cmd)
+	config.AddFlag(cmd.Flags(), &f.dir, "identity-dir")
+	config.AddFlag(cmd.Flags(), &f.pairing, "pairing")
+	config.AddFlag(cmd.Flags(), &f.gatewayCA, "gateway-ca")
 	cmd.Flags().BoolVar(&gatewayOnly, "gateway-only", false, "checks only the gateway, not this machine")
-	outputFlag(cmd, &output)
+	addOutputFlag(cmd, &output)
 	return cmd
 }

@@ -13,26 +13,26 @@ import (
 
 // The exit codes are an API for scripts and service managers.
 const (
-	exitOK        = 0
-	exitError     = 1
-	exitUsage     = 2
-	exitWrongCode = 3
-	exitNoTries   = 4
-	exitDenied    = 5
-	exitExpired   = 6
-	exitFailed    = 7
-	exitDirectory = 8
-	exitUnproven  = 9
+	exitOK              = 0
+	exitError           = 1
+	exitUsage           = 2
+	exitWrongCode       = 3
+	exitNoTriesLeft     = 4
+	exitDenied          = 5
+	exitExpired         = 6
+	exitPairingFailed   = 7
+	exitIdentityDir     = 8
+	exitUnprovenGateway = 9
 
-	exitNotInstalled = 10
-	exitPermission   = 11
-	exitManager      = 12
-	exitUntold       = 13
+	exitNotInstalled      = 10
+	exitPermission        = 11
+	exitServiceManager    = 12
+	exitRevocationNotSent = 13
 
 	exitNotConnected = 20
 	exitNotRunning   = 21
 	exitNotPaired    = 22
-	exitUnwell       = 23
+	exitChecksFailed = 23
 
 	exitCodesHelp = `Exit codes:
   0  stopped on request
@@ -92,29 +92,29 @@ var exitCodes = []struct {
 }{
 	{enroll.ErrNoCode, exitUsage},
 	{enroll.ErrWrongCode, exitWrongCode},
-	{enroll.ErrNoTriesLeft, exitNoTries},
+	{enroll.ErrNoTriesLeft, exitNoTriesLeft},
 	{enroll.ErrDenied, exitDenied},
 	{enroll.ErrExpired, exitExpired},
-	{enroll.ErrNameTaken, exitFailed},
-	{enroll.ErrFailed, exitFailed},
-	{enroll.ErrAccountRefused, exitFailed},
-	{enroll.ErrUnknownGateway, exitUnproven},
-	{enroll.ErrUnprovenGateway, exitUnproven},
-	{enroll.ErrUnpinnedGateway, exitUnproven},
-	{store.ErrInsecure, exitDirectory},
-	{ownfile.ErrLoose, exitDirectory},
-	{store.ErrInUse, exitDirectory},
-	{store.ErrDamaged, exitDirectory},
-	{errUntold, exitUntold},
+	{enroll.ErrNameTaken, exitPairingFailed},
+	{enroll.ErrFailed, exitPairingFailed},
+	{enroll.ErrAccountRefused, exitPairingFailed},
+	{enroll.ErrUnknownGateway, exitUnprovenGateway},
+	{enroll.ErrUnprovenGateway, exitUnprovenGateway},
+	{enroll.ErrUnpinnedGateway, exitUnprovenGateway},
+	{store.ErrInsecure, exitIdentityDir},
+	{ownfile.ErrUnsafe, exitIdentityDir},
+	{store.ErrInUse, exitIdentityDir},
+	{store.ErrDamaged, exitIdentityDir},
+	{errRevocationNotSent, exitRevocationNotSent},
 	{errNotInstalled, exitNotInstalled},
 	{store.ErrNotPaired, exitNotPaired},
 	{errNotConnected, exitNotConnected},
 	{errNotRunning, exitNotRunning},
 	{local.ErrNoAgent, exitNotRunning},
-	{errUnwell, exitUnwell},
+	{errChecksFailed, exitChecksFailed},
 	{fs.ErrPermission, exitPermission},
-	{service.ErrNoManager, exitManager},
-	{service.ErrRefused, exitManager},
+	{service.ErrNoManager, exitServiceManager},
+	{service.ErrRefused, exitServiceManager},
 }
 
 // hints are the next step for the exit codes whose errors cannot name it.

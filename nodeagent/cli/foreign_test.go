@@ -237,10 +237,10 @@ func TestNoWordOfAGatewayActsOnATerminal(t *testing.T) {
 				// text of the gateway.
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				out := &tapped{to: &bytes.Buffer{}, word: "\uFFFD", heard: make(chan struct{})}
+				out := &watchedBuffer{to: &bytes.Buffer{}, word: "\uFFFD", seen: make(chan struct{})}
 				var stopping sync.WaitGroup
 				if name == "a refused session" {
-					stopping.Go(func() { <-out.heard; cancel() })
+					stopping.Go(func() { <-out.seen; cancel() })
 				}
 				var errOut bytes.Buffer
 				run(ctx, []string{"run", "--identity-dir", filepath.Join(t.TempDir(), "id"), "--pairing", g.PairingEndpoint, "--code", gatewaytest.Code.String(),

@@ -22,7 +22,7 @@ func TestStatusShowsGrantsWithTheirTime(t *testing.T) {
 		{status.Capability{Name: "echo"}, time.Time{}, "echo (no session yet, so its grant is not known)"},
 		{status.Capability{Name: "echo", Granted: true, Reason: "full"}, at, "echo (unavailable: full)"},
 	} {
-		if got := describe(c.capability, c.granted); got != c.want {
+		if got := formatCapability(c.capability, c.granted); got != c.want {
 			t.Errorf("%+v: %q, want %q", c.capability, got, c.want)
 		}
 	}

@@ -47,7 +47,7 @@ func TestAClosedTerminalStopsTheAgentCleanly(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd.Stdout = writer
-		errors, err := cmd.StderrPipe()
+		stderr, err := cmd.StderrPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestAClosedTerminalStopsTheAgentCleanly(t *testing.T) {
 			t.Fatal(err)
 		}
 		line := make([]byte, 6)
-		if _, err := errors.Read(line); err != nil || !strings.HasPrefix(string(line), "ready") {
+		if _, err := stderr.Read(line); err != nil || !strings.HasPrefix(string(line), "ready") {
 			t.Fatalf("%s: %q, %v", name, line, err)
 		}
 		reader.Close()

@@ -15,9 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// sparesConfig marks the commands that create and remove the configuration file: the file of
+// configOptional marks the commands that create and remove the configuration file: the file of
 // --config need not exist for them.
-const sparesConfig = "spares-config"
+const configOptional = "spares-config"
 
 const installHelp = `Pairs this machine if it is not paired, writes the configuration file with the
 values of the flags and the environment, and registers a service: as root (and on
@@ -32,15 +32,15 @@ func newInstall(build Build) *cobra.Command {
 	var now bool
 	cmd := &cobra.Command{
 		Use: "install", Short: "Pairs this machine if it is not paired, and registers the service", Long: installHelp, Args: cobra.NoArgs,
-		Annotations: map[string]string{settlesItself: "yes", sparesConfig: "yes"},
+		Annotations: map[string]string{loadsSettingsItself: "yes", configOptional: "yes"},
 		Example: "  sudo mooring-agent install --pairing gateway.example.com:7443 --code K7QX2M-482913 --now\n" +
 			"  mooring-agent install --pair - --now",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			file, all, err := settle(cmd)
+			file, all, err := loadSettings(cmd)
 			if err != nil {
 				return err
 			}
-			options, err := f.options(cmd.InOrStdin(), cmd.ErrOrStderr())
+			options, err := f.readOptions(cmd.InOrStdin(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ type installation struct {
 }
 
 func (i *installation) run(now bool) error {
-	before, err := i.manager.Status(i.cmd.Context())
+	oldStatus, err := i.manager.Status(i.cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (i *installation) run(now bool) error {
 	if err := i.pair(); err != nil {
 		return err
 	}
-	values := i.values()
+	values := i.configValues()
 	changed, err := config.Write(i.file.Path, values)
 	if err != nil {
 		return err
@@ -101,13 +101,13 @@ func (i *installation) run(now bool) error {
 	out := i.cmd.OutOrStdout()
 	printLine(out, "Installed: %s, configuration %s", i.manager.Describe(), i.file.Path)
 	switch {
-	case now && before.State == service.Running && !changed:
+	case now && oldStatus.State == service.Running && !changed:
 		fmt.Fprintln(out, "Already running")
 	case now:
-		return start(i.cmd.Context(), out, i.manager, i.options.Dir, service.Manager.Restart)
-	case before.State == service.Running && changed:
+		return startService(i.cmd.Context(), out, i.manager, i.options.Dir, service.Manager.Restart)
+	case oldStatus.State == service.Running && changed:
 		fmt.Fprintln(out, "It runs with the old configuration until: mooring-agent restart")
-	case before.State != service.Running:
+	case oldStatus.State != service.Running:
 		fmt.Fprintln(out, "Start it: mooring-agent start")
 	}
 	return nil
@@ -116,7 +116,7 @@ func (i *installation) run(now bool) error {
 // serviceProgram returns the path of this program, for the service to start. A user who can replace
 // the program would run as the user of the service, so that is an error.
 func serviceProgram() (string, error) {
-	path, err := executable()
+	path, err := executablePath()
 	if err != nil {
 		return "", err
 	}
@@ -124,9 +124,9 @@ func serviceProgram() (string, error) {
 	switch {
 	case err == nil:
 		return path, nil
-	case !errors.Is(err, ownfile.ErrLoose):
+	case !errors.Is(err, ownfile.ErrUnsafe):
 		return "", err
-	case config.System():
+	case config.IsSystemWide():
 		return "", fmt.Errorf("the service cannot start this program: %w; or install it from a folder of root alone: sudo install -m 0755 %s /usr/local/bin/mooring-agent, then: sudo /usr/local/bin/mooring-agent install", err, path)
 	default:
 		return "", fmt.Errorf("the service cannot start this program: %w; or copy it to a folder that only you can write, and install it from there", err)
@@ -153,10 +153,10 @@ func (i *installation) pair() error {
 	return err
 }
 
-// values returns the values of the file, replaced by those of flags and environment. The service
+// configValues returns the values of the file, replaced by those of flags and environment. The service
 // starts in another working directory, so the identity directory is always written as an absolute
 // path.
-func (i *installation) values() map[string]string {
+func (i *installation) configValues() map[string]string {
 	values := i.file.Values()
 	for _, s := range i.settings {
 		if strings.HasPrefix(s.Source, "--") || strings.HasPrefix(s.Source, "MOORING_") {
@@ -165,7 +165,7 @@ func (i *installation) values() map[string]string {
 	}
 	values[identityKey] = i.options.Dir
 	if values["logFile"] == "" {
-		if path, err := config.LogFile(); err == nil {
+		if path, err := config.DefaultLogFile(); err == nil {
 			values["logFile"] = path
 		}
 	}

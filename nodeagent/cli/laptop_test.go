@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			case "none":
 				return nil, service.ErrNoManager
 			case "system":
-				return service.System()
+				return service.NewManager()
 			}
 			return spawner.Manager{Dir: dir}, nil
 		}}
@@ -116,10 +116,10 @@ func (l *laptop) run(args ...string) (int, string) {
 }
 
 // expect runs the command line and checks its exit code and its output.
-func (l *laptop) expect(code int, says string, args ...string) {
+func (l *laptop) expect(code int, want string, args ...string) {
 	l.t.Helper()
-	if got, out := l.run(args...); got != code || !strings.Contains(out, says) {
-		l.t.Errorf("%s: exit %d, want %d and %q:\n%s", strings.Join(args, " "), got, code, says, out)
+	if got, out := l.run(args...); got != code || !strings.Contains(out, want) {
+		l.t.Errorf("%s: exit %d, want %d and %q:\n%s", strings.Join(args, " "), got, code, want, out)
 	}
 }
 
@@ -129,13 +129,13 @@ func (l *laptop) install(more ...string) {
 	l.expect(0, "Installed: ", args...)
 }
 
-// without removes a variable from the environment.
-func (l *laptop) without(name string) {
+// unsetEnv removes a variable from the environment.
+func (l *laptop) unsetEnv(name string) {
 	l.env = slices.DeleteFunc(l.env, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
 }
 
-// configure replaces the configuration file.
-func (l *laptop) configure(content string) {
+// writeConfig replaces the configuration file.
+func (l *laptop) writeConfig(content string) {
 	l.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(l.config()), 0o755); err != nil {
 		l.t.Fatal(err)
@@ -145,9 +145,9 @@ func (l *laptop) configure(content string) {
 	}
 }
 
-// asNobody runs the following commands as another user, who can reach every file without
+// runAsNobody runs the following commands as another user, who can reach every file without
 // protection. It needs root.
-func (l *laptop) asNobody() {
+func (l *laptop) runAsNobody() {
 	l.t.Helper()
 	if os.Geteuid() != 0 {
 		l.t.Skip("needs root, to run as another user")
@@ -164,8 +164,8 @@ func (l *laptop) asNobody() {
 	l.program, l.user = program, &syscall.Credential{Uid: 65534, Gid: 65534}
 }
 
-// gone waits until a process has ended. It polls a pidfd, so it needs no busy loop.
-func (l *laptop) gone(pid int) {
+// awaitExit waits until a process has ended. It polls a pidfd, so it needs no busy loop.
+func (l *laptop) awaitExit(pid int) {
 	l.t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -187,9 +187,9 @@ func (l *laptop) gone(pid int) {
 	}
 }
 
-// closed returns an address that refuses connections: a socket is bound to it and does not listen,
+// closedAddress returns an address that refuses connections: a socket is bound to it and does not listen,
 // so no other process can listen there.
-func closed(t *testing.T) string {
+func closedAddress(t *testing.T) string {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -206,29 +206,29 @@ func closed(t *testing.T) string {
 	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
 }
 
-// offline sets the gateway of a paired machine to a closed address.
-func (l *laptop) offline() {
+// setUnreachableGateway sets the gateway of a paired machine to a closed address.
+func (l *laptop) setUnreachableGateway() {
 	l.t.Helper()
-	address := closed(l.t)
+	address := closedAddress(l.t)
 	where := `{"nodeEndpoint": "` + address + `", "pairingEndpoint": "` + address + `"}`
 	if err := os.WriteFile(filepath.Join(l.dir(), "config.json"), []byte(where), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
 }
 
-// tapped is a writer that closes heard once word was written to it. It is for one writer.
-type tapped struct {
-	to    *bytes.Buffer
-	word  string
-	heard chan struct{}
-	done  bool
+// watchedBuffer is a writer that closes heard once word was written to it. It is for one writer.
+type watchedBuffer struct {
+	to   *bytes.Buffer
+	word string
+	seen chan struct{}
+	done bool
 }
 
-func (w *tapped) Write(b []byte) (int, error) {
+func (w *watchedBuffer) Write(b []byte) (int, error) {
 	n, err := w.to.Write(b)
 	if !w.done && strings.Contains(w.to.String(), w.word) {
 		w.done = true
-		close(w.heard)
+		close(w.seen)
 	}
 	return n, err
 }

@@ -62,8 +62,8 @@ func TestUninstallRevokeTellsTheClusterAndLeavesOnlyWhatTheUserMade(t *testing.T
 	if n := l.gateway.Node.Revoked.Load(); n != 1 {
 		t.Errorf("the gateway got %d valid revocations, want 1", n)
 	}
-	if left, err := os.ReadDir(l.dir()); err != nil || len(left) != 1 {
-		t.Errorf("the directory holds %v, %v", left, err)
+	if remaining, err := os.ReadDir(l.dir()); err != nil || len(remaining) != 1 {
+		t.Errorf("the directory holds %v, %v", remaining, err)
 	}
 	l.expect(0, "No service is installed", "uninstall", "--revoke", "--yes")
 	l.expect(22, "is not paired", "status")
@@ -84,7 +84,7 @@ func TestUninstallRevokeReachesWhichGatewayThereIs(t *testing.T) {
 func TestUninstallRevokeWithALapsedCertificateSaysHowToRecoverIt(t *testing.T) {
 	l := newLaptop(t)
 	key := gatewaytest.NewKey(t)
-	leaf := l.gateway.DeviceCA.Device(t, gatewaytest.ID("box"), &key.PublicKey, 0)
+	leaf := l.gateway.DeviceCA.IssueDevice(t, gatewaytest.ID("box"), &key.PublicKey, 0)
 	current, err := store.NewIdentity(key, []*x509.Certificate{leaf})
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestAKilledServiceIsNotConnected(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	l.gone(pid)
+	l.awaitExit(pid)
 	code, out := l.run("status", "-o", "json")
 	var o overview
 	// The decoder stops after the object, because standard error follows it.
@@ -138,7 +138,7 @@ func TestAKilledServiceIsNotConnected(t *testing.T) {
 func TestInstallTellsTheServiceManagerWhichFilesTheAgentNeeds(t *testing.T) {
 	l := newLaptop(t)
 	capabilities, policy := filepath.Join(l.home, "caps"), filepath.Join(l.home, "policy.yaml")
-	put(t, policy, "rules: []\n", 0o600)
+	writeFile(t, policy, "rules: []\n", 0o600)
 	l.install("--capabilities-dir", capabilities, "--mediation-policy", policy)
 	content, err := os.ReadFile(filepath.Join(l.services.Dir, "definition"))
 	if err != nil {

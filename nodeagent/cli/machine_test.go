@@ -73,7 +73,7 @@ func TestALoosePolicyEndsTheAgentWithItsExitCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, errOut := execute(t, t.Context(), "", "run", "--identity-dir", dir, "--name", "box", "--mediation-policy", policy)
-	if code != exitDirectory || !strings.Contains(errOut, "chmod go-w "+policy) {
+	if code != exitIdentityDir || !strings.Contains(errOut, "chmod go-w "+policy) {
 		t.Errorf("exit %d: %s", code, errOut)
 	}
 }

@@ -30,13 +30,13 @@ func TestTheManualHasEveryExitCode(t *testing.T) {
 			t.Errorf("the row of code %d names no next step", code)
 		}
 	}
-	if diff := cmp.Diff(slices.Sorted(maps.Values(constants(t))), slices.Sorted(maps.Keys(documented))); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(maps.Values(exitCodeConstants(t))), slices.Sorted(maps.Keys(documented))); diff != "" {
 		t.Errorf("-the code +the manual:\n%s", diff)
 	}
 }
 
-// constants returns the exit codes of exit.go by name.
-func constants(t *testing.T) map[string]int {
+// exitCodeConstants returns the exit codes of exit.go by name.
+func exitCodeConstants(t *testing.T) map[string]int {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "exit.go", nil, 0)
 	if err != nil {

@@ -27,7 +27,7 @@ func newMediate() *cobra.Command {
 		if err := checkOutput(output); err != nil {
 			return mediation.Client{}, err
 		}
-		base, err := identityDir(dir)
+		base, err := resolveIdentityDir(dir)
 		return mediation.Client{Socket: mediation.SocketPath(store.RunPath(base))}, err
 	}
 	list := &cobra.Command{
@@ -41,7 +41,7 @@ func newMediate() *cobra.Command {
 			if err != nil {
 				return runError{err}
 			}
-			return tell(cmd.OutOrStdout(), output, questions)
+			return printQuestions(cmd.OutOrStdout(), output, questions)
 		},
 	}
 	watch := &cobra.Command{
@@ -54,7 +54,7 @@ func newMediate() *cobra.Command {
 			var printing error
 			err = c.Watch(cmd.Context(), func(questions []mediation.Question) {
 				if printing == nil {
-					printing = tell(cmd.OutOrStdout(), output, questions)
+					printing = printQuestions(cmd.OutOrStdout(), output, questions)
 				}
 			})
 			if err == nil {
@@ -65,8 +65,8 @@ func newMediate() *cobra.Command {
 	}
 	cmd.AddCommand(list, watch, newAnswer("allow", "Allows a dispatch to run", true, client, &output), newAnswer("deny", "Denies a dispatch", false, client, &output))
 	for _, sub := range cmd.Commands() {
-		identityFlag(sub, &dir)
-		outputFlag(sub, &output)
+		addIdentityFlag(sub, &dir)
+		addOutputFlag(sub, &output)
 	}
 	return cmd
 }
@@ -86,17 +86,17 @@ func newAnswer(use, short string, allowed bool, client func() (mediation.Client,
 			if *output == "json" {
 				return printJSON(cmd.OutOrStdout(), q)
 			}
-			done := "Denied"
+			verb := "Denied"
 			if allowed {
-				done = "Allowed"
+				verb = "Allowed"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s\n", done, foreign.Exact(q.Capability), foreign.Exact(q.Target))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s\n", verb, foreign.Exact(q.Capability), foreign.Exact(q.Target))
 			return nil
 		},
 	}
 }
 
-func tell(out io.Writer, output string, questions []mediation.Question) error {
+func printQuestions(out io.Writer, output string, questions []mediation.Question) error {
 	if output == "json" {
 		if questions == nil {
 			questions = []mediation.Question{}

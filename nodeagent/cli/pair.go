@@ -14,12 +14,12 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
-// maxPairBytes is more than the length of any pairing URI: a longer input is another file.
-const maxPairBytes = 4096
+// maxURIBytes is more than the length of any pairing URI: a longer input is another file.
+const maxURIBytes = 4096
 
 // readInvitation returns the URI of a QR code from the flag, the environment, a file or standard
 // input. At a terminal it prints a prompt on prompts. No error contains the URI.
-func (f *flags) readInvitation(in io.Reader, prompts io.Writer) (*pairing.Invitation, error) {
+func (f *flags) readInvitation(in io.Reader, promptOut io.Writer) (*pairing.Invitation, error) {
 	text := f.pair
 	if text == "" {
 		text = os.Getenv("MOORING_PAIR")
@@ -35,49 +35,49 @@ func (f *flags) readInvitation(in io.Reader, prompts io.Writer) (*pairing.Invita
 	switch {
 	case text == "-":
 		if isTerminal(in) {
-			fmt.Fprintln(prompts, "Scan the QR code or paste the pairing URI, then press Enter:")
+			fmt.Fprintln(promptOut, "Scan the QR code or paste the pairing URI, then press Enter:")
 		}
-		text, err = firstLine(in)
+		text, err = readFirstLine(in)
 	case isFile:
-		text, err = firstLineOf(path)
+		text, err = readFirstLineOfFile(path)
 	}
 	if err != nil {
 		return nil, asFileError(fmt.Errorf("--pair: %w", err))
 	}
-	invitation, err := pairing.ParseURI(strings.TrimFunc(text, surrounds))
+	invitation, err := pairing.ParseURI(strings.TrimFunc(text, isURIPadding))
 	if err != nil {
 		return nil, fmt.Errorf("--pair: %w; give the whole URI in quotes, - to read it from standard input, or @FILE", err)
 	}
 	return &invitation, nil
 }
 
-// surrounds reports whether a character is white space or has no width, such as a BOM: editors and
+// isURIPadding reports whether a character is white space or has no width, such as a BOM: editors and
 // mail programs put them around a URI.
-func surrounds(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+func isURIPadding(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
-// firstLineOf returns the first line of a file. The URI decides which gateway this machine obeys,
+// readFirstLineOfFile returns the first line of a file. The URI decides which gateway this machine obeys,
 // so no other user may be able to write the file. A pipe, such as /dev/stdin, is read without that
 // check.
-func firstLineOf(path string) (string, error) {
+func readFirstLineOfFile(path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 		content, err := ownfile.Read(path)
 		if err != nil {
 			return "", fmt.Errorf("%w; or give the file as standard input: --pair - < %s", err, path)
 		}
-		return firstLine(bytes.NewReader(content))
+		return readFirstLine(bytes.NewReader(content))
 	}
 	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
-	return firstLine(file)
+	return readFirstLine(file)
 }
 
-// firstLine returns the first line without waiting for the end of the input: a person or a scanner
+// readFirstLine returns the first line without waiting for the end of the input: a person or a scanner
 // at the terminal ends the line with Enter.
-func firstLine(in io.Reader) (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(in, maxPairBytes)).ReadString('\n')
+func readFirstLine(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, maxURIBytes)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read pairing URI: %w", err)
 	}

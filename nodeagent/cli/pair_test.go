@@ -80,9 +80,9 @@ func TestAMachinePairsWithAURIFromStandardInput(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "id")
 	qr := g.Invitation()
 	relayed := qr
-	relayed.Gateway = gatewaytest.Relay(t, g)
+	relayed.Gateway = gatewaytest.StartRelay(t, g)
 	code, _, errOut := execute(t, t.Context(), relayed.String()+"\n", "run", "--identity-dir", dir, "--pair", "-", "--name", "box")
-	if code != exitUnproven || !strings.Contains(errOut, "nothing was sent to it") {
+	if code != exitUnprovenGateway || !strings.Contains(errOut, "nothing was sent to it") {
 		t.Errorf("a relay ends with %d: %s", code, errOut)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -58,13 +58,13 @@ func newRun(build Build) *cobra.Command {
 			"  mooring-agent run --pair -\n  mooring-agent run",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			options, err := f.options(cmd.InOrStdin(), cmd.ErrOrStderr())
+			options, err := f.readOptions(cmd.InOrStdin(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			options.Extra, options.Now = build.Capabilities, build.Now
 			options.Out = cmd.OutOrStdout()
-			return asRunError(f.host(cmd.Context(), options))
+			return asRunError(f.runAgent(cmd.Context(), options))
 		},
 	}
 	f.addPairing(cmd.Flags())
@@ -80,31 +80,31 @@ func (f *flags) addPairing(set *pflag.FlagSet) {
 
 // addSettings adds a flag for every setting.
 func (f *flags) addSettings(cmd *cobra.Command) {
-	configFlag(cmd)
+	addConfigFlag(cmd)
 	for flag, value := range map[string]*string{
 		"pairing": &f.pairing, "service-account-token-file": &f.tokenFile, "gateway-ca": &f.gatewayCA, "name": &f.name,
 		"identity-dir": &f.dir, "log-format": &f.logFormat, "log-level": &f.logLevel, "log-file": &f.logFile,
 		"rotate-key-every": &f.rotateKeyEvery, "transport": &f.transport, "capabilities-dir": &f.capabilitiesDir,
 		"mediation-policy": &f.mediationPolicy, "desktop": &f.desktop, "prompt": &f.prompt,
 	} {
-		config.Var(cmd.Flags(), value, flag)
+		config.AddFlag(cmd.Flags(), value, flag)
 	}
 }
 
-// host runs the agent. A service manager that does not use signals (Windows) ends the context
+// runAgent runs the agent. A service manager that does not use signals (Windows) ends the context
 // instead.
-func (f *flags) host(ctx context.Context, options nodeagent.Options) (err error) {
+func (f *flags) runAgent(ctx context.Context, options nodeagent.Options) (err error) {
 	service.Host(ctx, func(ctx context.Context) int {
-		options.Terminal = f.terminal()
+		options.Terminal = f.openTerminal()
 		err = nodeagent.Run(ctx, options)
 		return exitCode(asRunError(err))
 	})
 	return err
 }
 
-// options reads and validates everything before the agent touches anything. The settings were
+// readOptions reads and validates everything before the agent touches anything. The settings were
 // checked before.
-func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error) {
+func (f *flags) readOptions(in io.Reader, logs io.Writer) (nodeagent.Options, error) {
 	var o nodeagent.Options
 	var err error
 	if o.Code, err = f.readCode(in); err != nil {
@@ -116,10 +116,10 @@ func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error)
 	if o.Code != nil && f.pairing == "" {
 		return o, errors.New("--code needs --pairing HOST:PORT, the address that was handed out with the code")
 	}
-	if o.Account, err = f.readAccount(); err != nil {
+	if o.ServiceAccount, err = f.readAccount(); err != nil {
 		return o, err
 	}
-	if o.NodeName, err = f.nodeName(); err != nil {
+	if o.NodeName, err = f.resolveNodeName(); err != nil {
 		return o, err
 	}
 	if o.RotateKeyEvery, err = time.ParseDuration(f.rotateKeyEvery); err != nil {
@@ -130,7 +130,7 @@ func (f *flags) options(in io.Reader, logs io.Writer) (nodeagent.Options, error)
 	}
 	o.Transport, o.Desktop = session.Transport(f.transport), nodeagent.DesktopMode(f.desktop)
 	o.CapabilitiesDir, o.MediationPolicy, o.Pairing = f.capabilitiesDir, f.mediationPolicy, f.pairing
-	o.Dir, err = identityDir(f.dir)
+	o.Dir, err = resolveIdentityDir(f.dir)
 	return o, err
 }
 
@@ -158,7 +158,7 @@ func (f *flags) readCode(in io.Reader) (*pairing.Code, error) {
 	return &code, nil
 }
 
-func (f *flags) nodeName() (string, error) {
+func (f *flags) resolveNodeName() (string, error) {
 	if f.name != "" {
 		return f.name, nil
 	}
@@ -166,7 +166,7 @@ func (f *flags) nodeName() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read host name: %w; give a name with --name", err)
 	}
-	name := hostinfo.NodeName(hostname)
+	name := hostinfo.NodeNameFromHostname(hostname)
 	if name == "" {
 		return "", fmt.Errorf("host name %q does not identify this machine; give a name with --name", hostname)
 	}
@@ -187,7 +187,7 @@ func (f *flags) newLog(out io.Writer) (*slog.Logger, error) {
 		log = slog.New(slog.NewJSONHandler(out, options))
 	}
 	// On some systems a folder such as /var/log belongs to a group, so this does not end the agent.
-	if err := ownfile.CheckDir(filepath.Dir(f.logFile)); f.logFile != "" && errors.Is(err, ownfile.ErrLoose) {
+	if err := ownfile.CheckDir(filepath.Dir(f.logFile)); f.logFile != "" && errors.Is(err, ownfile.ErrUnsafe) {
 		log.Warn("other users can replace the log file by a link to another file", "file", f.logFile, "error", err)
 	}
 	return log, nil

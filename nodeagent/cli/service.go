@@ -23,23 +23,23 @@ import (
 
 var errNotInstalled = errors.New("no service is installed")
 
-// startTime is the time that start waits for the first answer of the agent.
-const startTime = 15 * time.Second
+// startTimeout is the time that start waits for the first answer of the agent.
+const startTimeout = 15 * time.Second
 
-func notInstalled() error {
-	return fmt.Errorf("%w%s; install it: mooring-agent install", errNotInstalled, service.Elsewhere())
+func notInstalledError() error {
+	return fmt.Errorf("%w%s; install it: mooring-agent install", errNotInstalled, service.OtherScopeHint())
 }
 
-// installed returns the service manager and the state of the service; a service that is not
+// findService returns the service manager and the state of the service; a service that is not
 // installed is an error.
-func installed(ctx context.Context, build Build) (service.Manager, service.Status, error) {
+func findService(ctx context.Context, build Build) (service.Manager, service.Status, error) {
 	manager, err := build.Services()
 	if err != nil {
 		return nil, service.Status{}, runError{err}
 	}
 	found, err := manager.Status(ctx)
 	if err == nil && found.State == service.NotInstalled {
-		err = notInstalled()
+		err = notInstalledError()
 	}
 	return manager, found, asRunError(err)
 }
@@ -49,25 +49,25 @@ func newStart(build Build) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "start", Short: "Starts the service, and waits until the agent answers", Args: cobra.NoArgs, Long: serviceCodesHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			manager, found, err := installed(cmd.Context(), build)
+			manager, found, err := findService(cmd.Context(), build)
 			if err != nil {
 				return err
 			}
-			if dir, err = identityDir(dir); err != nil {
+			if dir, err = resolveIdentityDir(dir); err != nil {
 				return err
 			}
-			do := service.Manager.Start
+			action := service.Manager.Start
 			switch {
 			case found.State == service.Running && found.Ended():
-				do = service.Manager.Restart // the service manager waits to start it again
+				action = service.Manager.Restart // the service manager waits to start it again
 			case found.State == service.Running:
 				fmt.Fprintln(cmd.OutOrStdout(), "Already running")
 				return nil
 			}
-			return asRunError(start(cmd.Context(), cmd.OutOrStdout(), manager, dir, do))
+			return asRunError(startService(cmd.Context(), cmd.OutOrStdout(), manager, dir, action))
 		},
 	}
-	identityFlag(cmd, &dir)
+	addIdentityFlag(cmd, &dir)
 	return cmd
 }
 
@@ -76,34 +76,34 @@ func newRestart(build Build) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restart", Short: "Restarts the service, or starts it", Args: cobra.NoArgs, Long: serviceCodesHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			manager, _, err := installed(cmd.Context(), build)
+			manager, _, err := findService(cmd.Context(), build)
 			if err != nil {
 				return err
 			}
-			if dir, err = identityDir(dir); err != nil {
+			if dir, err = resolveIdentityDir(dir); err != nil {
 				return err
 			}
-			return asRunError(start(cmd.Context(), cmd.OutOrStdout(), manager, dir, service.Manager.Restart))
+			return asRunError(startService(cmd.Context(), cmd.OutOrStdout(), manager, dir, service.Manager.Restart))
 		},
 	}
-	identityFlag(cmd, &dir)
+	addIdentityFlag(cmd, &dir)
 	return cmd
 }
 
-// start starts the service with do and waits until the agent answers on its socket.
-func start(ctx context.Context, out io.Writer, manager service.Manager, dir string, do func(service.Manager) error) error {
+// startService starts the service with do and waits until the agent answers on its socket.
+func startService(ctx context.Context, out io.Writer, manager service.Manager, dir string, action func(service.Manager) error) error {
 	if err := checkPaired(dir); err != nil {
 		return err
 	}
-	if err := checkFree(ctx, manager, dir); err != nil {
+	if err := checkNoOtherAgent(ctx, manager, dir); err != nil {
 		return err
 	}
-	if err := do(manager); err != nil {
+	if err := action(manager); err != nil {
 		return err
 	}
-	for end := time.Now().Add(startTime); time.Now().Before(end); {
-		asking, cancel := context.WithTimeout(ctx, answerTime)
-		report, err := status.Ask(asking, store.RunPath(dir))
+	for end := time.Now().Add(startTimeout); time.Now().Before(end); {
+		askCtx, cancel := context.WithTimeout(ctx, statusTimeout)
+		report, err := status.FetchReport(askCtx, store.RunPath(dir))
 		cancel()
 		if err == nil {
 			printLine(out, "Started: process %d, %s; see mooring-agent status", report.PID, report.Phase)
@@ -119,16 +119,16 @@ func start(ctx context.Context, out io.Writer, manager service.Manager, dir stri
 	return errors.New("the agent was started and does not answer; see: mooring-agent logs, mooring-agent doctor")
 }
 
-// checkFree returns an error when an agent runs that is not the service. The service would end at
+// checkNoOtherAgent returns an error when an agent runs that is not the service. The service would end at
 // once, and start would take that agent's answer for the answer of the service.
-func checkFree(ctx context.Context, manager service.Manager, dir string) error {
+func checkNoOtherAgent(ctx context.Context, manager service.Manager, dir string) error {
 	found, err := manager.Status(ctx)
 	if err != nil || found.State == service.Running {
 		return err
 	}
-	asking, cancel := context.WithTimeout(ctx, answerTime)
+	askCtx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	report, err := status.Ask(asking, store.RunPath(dir))
+	report, err := status.FetchReport(askCtx, store.RunPath(dir))
 	if err != nil {
 		return nil //nolint:nilerr // nobody answers
 	}
@@ -136,7 +136,7 @@ func checkFree(ctx context.Context, manager service.Manager, dir string) error {
 }
 
 func checkPaired(dir string) error {
-	s, err := store.Peek(dir)
+	s, err := store.OpenReadOnly(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		err = store.ErrNotPaired
 	}
@@ -156,17 +156,17 @@ func newStop(build Build) *cobra.Command {
 		Long: "The agent gives running capabilities some seconds to end. It journals the runs that do not\n" +
 			"end, and reports them in its next session.\n\n" + serviceCodesHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			manager, found, err := installed(cmd.Context(), build)
+			manager, found, err := findService(cmd.Context(), build)
 			if err != nil {
 				return err
 			}
-			said := "Stopped"
+			message := "Stopped"
 			if found.State == service.Stopped {
-				said = "Already stopped"
+				message = "Already stopped"
 			} else if err := manager.Stop(); err != nil {
 				return runError{err}
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), said)
+			fmt.Fprintln(cmd.OutOrStdout(), message)
 			return nil
 		},
 	}
@@ -178,9 +178,9 @@ func newLogs(build Build) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "logs", Short: "Shows the log of the service", Args: cobra.NoArgs, Long: logsCodesHelp,
 		Example:     "  mooring-agent logs\n  mooring-agent logs -f",
-		Annotations: map[string]string{settlesItself: "yes"},
+		Annotations: map[string]string{loadsSettingsItself: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = settleAnyhow(cmd) // logs needs no identity directory
+			_ = loadSettingsLenient(cmd) // logs needs no identity directory
 			if f.logFile != "" {
 				err := logfile.Copy(cmd.Context(), cmd.OutOrStdout(), f.logFile, follow)
 				if errors.Is(err, fs.ErrNotExist) {
@@ -188,21 +188,21 @@ func newLogs(build Build) *cobra.Command {
 				}
 				return asRunError(err)
 			}
-			manager, _, err := installed(cmd.Context(), build)
+			manager, _, err := findService(cmd.Context(), build)
 			if err != nil {
 				return err
 			}
 			return asRunError(manager.Logs(cmd.Context(), cmd.OutOrStdout(), follow))
 		},
 	}
-	configFlag(cmd)
-	config.Var(cmd.Flags(), &f.logFile, "log-file")
+	addConfigFlag(cmd)
+	config.AddFlag(cmd.Flags(), &f.logFile, "log-file")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "follows the log")
 	return cmd
 }
 
-// executable returns the path of this program, with links resolved: a link may disappear.
-func executable() (string, error) {
+// executablePath returns the path of this program, with links resolved: a link may disappear.
+func executablePath() (string, error) {
 	path, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find this program: %w", err)
@@ -213,7 +213,7 @@ func executable() (string, error) {
 // confirm asks the person a question; every answer but y or yes means no.
 func confirm(in io.Reader, out io.Writer, question string) (bool, error) {
 	fmt.Fprintf(out, "%s [y/N] ", question)
-	line, err := firstLine(in)
+	line, err := readFirstLine(in)
 	answer := strings.ToLower(strings.TrimSpace(line))
 	return answer == "y" || answer == "yes", err
 }

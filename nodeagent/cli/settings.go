@@ -18,42 +18,42 @@ import (
 const (
 	configName = "config"
 	configEnv  = "MOORING_CONFIG"
-	// settlesItself marks the commands that also work with invalid settings.
-	settlesItself = "settles-itself"
+	// loadsSettingsItself marks the commands that also work with invalid settings.
+	loadsSettingsItself = "settles-itself"
 	// identityKey is the key of the setting that names the identity directory.
 	identityKey = "identityDir"
 )
 
-func configFlag(cmd *cobra.Command) {
+func addConfigFlag(cmd *cobra.Command) {
 	cmd.Flags().String(configName, "", "configuration `FILE` (default: "+config.PathHelp+")")
 }
 
-func identityFlag(cmd *cobra.Command, dir *string) {
-	configFlag(cmd)
-	config.Var(cmd.Flags(), dir, "identity-dir")
+func addIdentityFlag(cmd *cobra.Command, dir *string) {
+	addConfigFlag(cmd)
+	config.AddFlag(cmd.Flags(), dir, "identity-dir")
 }
 
-// identityDir returns the given directory or the default one, as an absolute path.
-func identityDir(given string) (string, error) {
+// resolveIdentityDir returns the given directory or the default one, as an absolute path.
+func resolveIdentityDir(given string) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)
 	}
-	return config.IdentityDir()
+	return config.DefaultIdentityDir()
 }
 
-// settle reads the configuration file and sets every flag of cmd. When it returns an error, the
+// loadSettings reads the configuration file and sets every flag of cmd. When it returns an error, the
 // readable values and the defaults are set all the same.
-func settle(cmd *cobra.Command) (config.File, []config.Resolved, error) {
-	file, broken := readConfig(cmd)
-	all, wrong := config.Apply(cmd.Flags(), os.Getenv, file)
-	return file, all, errors.Join(broken, wrong)
+func loadSettings(cmd *cobra.Command) (config.File, []config.Resolved, error) {
+	file, fileErr := readConfig(cmd)
+	all, valueErr := config.Resolve(cmd.Flags(), os.Getenv, file)
+	return file, all, errors.Join(fileErr, valueErr)
 }
 
-// settleAnyhow calls settle for a command that must work with a broken configuration: it prints the
+// loadSettingsLenient calls settle for a command that must work with a broken configuration: it prints the
 // error and goes on. It returns the reason why the identity directory is unknown and the default
 // only a guess; nil means that the directory is known.
-func settleAnyhow(cmd *cobra.Command) (lost error) {
-	_, all, problem := settle(cmd)
+func loadSettingsLenient(cmd *cobra.Command) (configErr error) {
+	_, all, problem := loadSettings(cmd)
 	if problem == nil {
 		return nil
 	}
@@ -66,16 +66,16 @@ func settleAnyhow(cmd *cobra.Command) (lost error) {
 	return fmt.Errorf("the identity directory is unknown: %w", problem)
 }
 
-// configPath returns the path of the configuration file, and whether --config named it: the file
+// resolveConfigPath returns the path of the configuration file, and whether --config named it: the file
 // must then exist.
-func configPath(cmd *cobra.Command) (path string, given bool, err error) {
+func resolveConfigPath(cmd *cobra.Command) (path string, given bool, err error) {
 	path = cmd.Flag(configName).Value.String()
 	given = path != ""
 	if path == "" {
 		path = os.Getenv(configEnv)
 	}
 	if path == "" {
-		path, err = config.Path()
+		path, err = config.DefaultPath()
 		return path, false, err
 	}
 	path, err = filepath.Abs(path)
@@ -83,18 +83,18 @@ func configPath(cmd *cobra.Command) (path string, given bool, err error) {
 }
 
 func readConfig(cmd *cobra.Command) (config.File, error) {
-	path, given, err := configPath(cmd)
+	path, given, err := resolveConfigPath(cmd)
 	if err != nil {
 		return config.File{}, err
 	}
-	file, err := config.Load(path, given && cmd.Annotations[sparesConfig] == "")
+	file, err := config.Load(path, given && cmd.Annotations[configOptional] == "")
 	return file, asFileError(err)
 }
 
 // asFileError marks errors about the permissions of a file: they are no wrong use of the command
 // line.
 func asFileError(err error) error {
-	if errors.Is(err, ownfile.ErrLoose) || errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, ownfile.ErrUnsafe) || errors.Is(err, fs.ErrPermission) {
 		return runError{err}
 	}
 	return err
@@ -115,12 +115,12 @@ func newConfigView() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "view", Short: "Shows every setting with its value and source", Args: cobra.NoArgs, Long: configCodesHelp,
 		Example:     "  mooring-agent config view\n  MOORING_LOG_LEVEL=debug mooring-agent config view -o json",
-		Annotations: map[string]string{settlesItself: "yes"},
+		Annotations: map[string]string{loadsSettingsItself: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			_, all, err := settle(cmd)
+			_, all, err := loadSettings(cmd)
 			if err != nil {
 				return err
 			}
@@ -136,7 +136,7 @@ func newConfigView() *cobra.Command {
 		},
 	}
 	f.addSettings(cmd)
-	outputFlag(cmd, &output)
+	addOutputFlag(cmd, &output)
 	return cmd
 }
 
@@ -144,7 +144,7 @@ func newConfigValidate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "validate [FILE]", Short: "Checks a configuration file; the exit code is 2 when it has a mistake", Args: cobra.MaximumNArgs(1),
 		Long:        configCodesHelp,
-		Annotations: map[string]string{settlesItself: "yes"},
+		Annotations: map[string]string{loadsSettingsItself: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if err := cmd.Flags().Set(configName, args[0]); err != nil {
@@ -158,14 +158,14 @@ func newConfigValidate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			said := "is good"
+			message := "is good"
 			if !file.Found {
-				said = "is not there; the defaults count"
+				message = "is not there; the defaults count"
 			}
-			printLine(cmd.OutOrStdout(), "%s %s", file.Path, said)
+			printLine(cmd.OutOrStdout(), "%s %s", file.Path, message)
 			return nil
 		},
 	}
-	configFlag(cmd)
+	addConfigFlag(cmd)
 	return cmd
 }

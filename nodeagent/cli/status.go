@@ -27,8 +27,8 @@ var (
 	errNotRunning   = errors.New("no agent runs")
 )
 
-// answerTime is the time within which a running agent must report its state.
-const answerTime = 3 * time.Second
+// statusTimeout is the time within which a running agent must report its state.
+const statusTimeout = 3 * time.Second
 
 // overview is the output of status, with the JSON names of -o json.
 type overview struct {
@@ -59,9 +59,9 @@ type overview struct {
 	Agent        *status.Report `json:"agent,omitempty"`
 	AgentProblem string         `json:"agentProblem,omitempty"`
 
-	// lost, identity and agent are the errors behind ConfigProblem, IdentityProblem and
+	// configErr, identity and agent are the errors behind ConfigProblem, IdentityProblem and
 	// AgentProblem.
-	lost, identity, agent error
+	configErr, identityErr, agentErr error
 }
 
 func newStatus(build Build) *cobra.Command {
@@ -72,49 +72,49 @@ func newStatus(build Build) *cobra.Command {
 		Long: "Asks the service manager, the identity directory and the running agent itself; an agent\n" +
 			"that was killed is never shown as connected.\n\n" + statusCodesHelp,
 		Example:     "  mooring-agent status\n  mooring-agent status --wait 1m     # until it is connected\n  mooring-agent status -o json",
-		Annotations: map[string]string{settlesItself: "yes"},
+		Annotations: map[string]string{loadsSettingsItself: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			lost := settleAnyhow(cmd)
+			configErr := loadSettingsLenient(cmd)
 			var err error
-			if dir, err = identityDir(dir); err != nil {
+			if dir, err = resolveIdentityDir(dir); err != nil {
 				return err
 			}
-			path, _, err := configPath(cmd)
+			path, _, err := resolveConfigPath(cmd)
 			if err != nil {
 				return err
 			}
-			o := await(cmd.Context(), wait, func() overview { return look(cmd.Context(), build, path, dir) })
-			if lost != nil {
-				o.lost, o.ConfigProblem = lost, lost.Error()
+			o := awaitConnected(cmd.Context(), wait, func() overview { return collectStatus(cmd.Context(), build, path, dir) })
+			if configErr != nil {
+				o.configErr, o.ConfigProblem = configErr, configErr.Error()
 			}
 			if output == "json" {
 				err = printJSON(cmd.OutOrStdout(), o)
 			} else {
 				err = o.print(cmd.OutOrStdout(), time.Now())
 			}
-			return errors.Join(asRunError(err), o.verdict())
+			return errors.Join(asRunError(err), o.asError())
 		},
 	}
-	identityFlag(cmd, &dir)
-	outputFlag(cmd, &output)
+	addIdentityFlag(cmd, &dir)
+	addOutputFlag(cmd, &output)
 	cmd.Flags().DurationVar(&wait, "wait", 0, "`HOW LONG` to wait until the agent is connected")
 	return cmd
 }
 
-// await calls look again until the agent is connected or the time is over.
-func await(ctx context.Context, wait time.Duration, look func() overview) overview {
+// awaitConnected calls look again until the agent is connected or the time is over.
+func awaitConnected(ctx context.Context, wait time.Duration, collect func() overview) overview {
 	for end := time.Now().Add(wait); ; {
-		o := look()
+		o := collect()
 		if o.Connected || !time.Now().Before(end) || backoff.Sleep(ctx, 100*time.Millisecond) != nil {
 			return o
 		}
 	}
 }
 
-func look(ctx context.Context, build Build, path, dir string) overview {
+func collectStatus(ctx context.Context, build Build, path, dir string) overview {
 	o := overview{Version: version.Version, Config: path, IdentityDir: dir, Service: service.Status{State: service.NotInstalled}}
 	if manager, err := build.Services(); err != nil {
 		o.ServiceProblem = err.Error()
@@ -126,27 +126,27 @@ func look(ctx context.Context, build Build, path, dir string) overview {
 			o.Service, o.Installed = found, found.State != service.NotInstalled
 		}
 	}
-	o.lookAtIdentity()
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	o.readIdentity()
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	report, err := status.Ask(ctx, store.RunPath(dir))
+	report, err := status.FetchReport(ctx, store.RunPath(dir))
 	switch {
 	case err == nil:
 		o.Agent, o.Running, o.Connected = &report, true, report.Phase == status.Connected
 	case errors.Is(err, local.ErrNoAgent):
 	default:
-		o.agent, o.Running, o.AgentProblem = err, errors.Is(err, status.ErrSilent), err.Error()
+		o.agentErr, o.Running, o.AgentProblem = err, errors.Is(err, status.ErrNotResponding), err.Error()
 	}
 	return o
 }
 
-func (o *overview) lookAtIdentity() {
-	s, err := store.Peek(o.IdentityDir)
+func (o *overview) readIdentity() {
+	s, err := store.OpenReadOnly(o.IdentityDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	if err != nil {
-		o.identity, o.IdentityProblem = err, err.Error()
+		o.identityErr, o.IdentityProblem = err, err.Error()
 		return
 	}
 	defer s.Close()
@@ -155,30 +155,30 @@ func (o *overview) lookAtIdentity() {
 		return
 	}
 	if err != nil {
-		o.identity, o.IdentityProblem = err, err.Error()
+		o.identityErr, o.IdentityProblem = err, err.Error()
 		return
 	}
 	o.Paired, o.Namespace, o.Node = true, current.ID.Namespace, current.ID.Node
 	o.CertificateNotAfter = current.Leaf().NotAfter.UTC()
-	if where, err := s.Config(); err == nil {
-		o.Gateway = where.NodeEndpoint
+	if stored, err := s.Config(); err == nil {
+		o.Gateway = stored.NodeEndpoint
 	}
 }
 
-// verdict returns the error for the exit code. It reports an agent as stopped, or a machine as
+// asError returns the error for the exit code. It reports an agent as stopped, or a machine as
 // unpaired, only if that could be determined.
-func (o *overview) verdict() error {
+func (o *overview) asError() error {
 	switch {
 	case o.Connected:
 		return nil
 	case o.Running:
 		return runError{fmt.Errorf("%w; find out why: mooring-agent doctor", errNotConnected)}
-	case o.lost != nil && !o.Paired:
-		return fmt.Errorf("%w; correct it, or give --identity-dir", o.lost)
-	case errors.Is(o.agent, fs.ErrPermission):
-		return runError{o.agent}
-	case o.identity != nil:
-		return runError{o.identity}
+	case o.configErr != nil && !o.Paired:
+		return fmt.Errorf("%w; correct it, or give --identity-dir", o.configErr)
+	case errors.Is(o.agentErr, fs.ErrPermission):
+		return runError{o.agentErr}
+	case o.identityErr != nil:
+		return runError{o.identityErr}
 	case !o.Paired:
 		return runError{fmt.Errorf("%w, and %w; pair it: mooring-agent install --pairing HOST:PORT --code CODE", errNotRunning, store.ErrNotPaired)}
 	case !o.Installed:
@@ -196,7 +196,7 @@ func (o *overview) print(out io.Writer, now time.Time) error {
 	line("Service:", "%s", joinNonEmpty("; ", string(o.Service.State), o.Service.Detail, o.Manager, o.ServiceProblem))
 	if o.Paired {
 		line("Paired:", "yes, as node %s/%s", o.Namespace, o.Node)
-		line("Certificate:", "%s", validity(o.CertificateNotAfter, now))
+		line("Certificate:", "%s", formatValidity(o.CertificateNotAfter, now))
 		line("Gateway:", "%s", o.Gateway)
 	} else {
 		line("Paired:", "no %s", o.IdentityProblem)
@@ -217,7 +217,7 @@ func (o *overview) print(out io.Writer, now time.Time) error {
 			line("Last error:", "%s (%s)", foreign.Brief(a.LastError), a.LastErrorTime.Format(time.RFC3339))
 		}
 		for i, c := range a.Capabilities {
-			line(map[bool]string{true: "Capabilities:"}[i == 0], "%s", describe(c, a.GrantsTime))
+			line(map[bool]string{true: "Capabilities:"}[i == 0], "%s", formatCapability(c, a.GrantsTime))
 		}
 		if !a.GrantsTime.IsZero() {
 			line("Grants:", "of %s; a later change in the cluster is not shown", a.GrantsTime.Format(time.RFC3339))
@@ -231,14 +231,14 @@ func joinNonEmpty(separator string, parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), separator)
 }
 
-func validity(until, now time.Time) string {
+func formatValidity(until, now time.Time) string {
 	if now.After(until) {
 		return "expired " + until.Format(time.RFC3339)
 	}
 	return fmt.Sprintf("valid until %s (%s)", until.Format(time.RFC3339), until.Sub(now).Round(time.Minute))
 }
 
-func describe(c status.Capability, granted time.Time) string {
+func formatCapability(c status.Capability, granted time.Time) string {
 	switch name := foreign.Exact(c.Name); {
 	case c.Reason != "":
 		return name + " (unavailable: " + foreign.Exact(c.Reason) + ")"

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal returns the terminal that this process has in the foreground; nil when there is none.
-func (f *flags) terminal() io.ReadWriteCloser {
+// openTerminal returns the terminal that this process has in the foreground; nil when there is none.
+func (f *flags) openTerminal() io.ReadWriteCloser {
 	if f.prompt == "never" {
 		return nil
 	}
@@ -19,16 +19,16 @@ func (f *flags) terminal() io.ReadWriteCloser {
 	if err != nil {
 		return nil // no terminal, as in a service
 	}
-	if !foreground(terminal) {
+	if !isForeground(terminal) {
 		terminal.Close()
 		return nil
 	}
 	return terminal
 }
 
-// foreground reports whether this process is in the foreground of the terminal. It does not use Fd,
+// isForeground reports whether this process is in the foreground of the terminal. It does not use Fd,
 // which would make every later read block.
-func foreground(terminal *os.File) bool {
+func isForeground(terminal *os.File) bool {
 	raw, err := terminal.SyscallConn()
 	if err != nil {
 		return false

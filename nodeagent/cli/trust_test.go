@@ -29,20 +29,20 @@ var trustedFiles = map[string]struct {
 	obey func(t *testing.T, path string) error
 }{
 	"configuration file": {"config.yaml", func(t *testing.T, path string) error {
-		put(t, path, "name: box\n", 0o600)
-		return command(t, "config", "validate", path)
+		writeFile(t, path, "name: box\n", 0o600)
+		return runCommand(t, "config", "validate", path)
 	}},
 	"mediation policy": {"mediation.yaml", func(t *testing.T, path string) error {
-		put(t, path, "rules: []\n", 0o600)
+		writeFile(t, path, "rules: []\n", 0o600)
 		// The agent accepts the policy and then needs a code.
-		return unless(exitUsage, command(t, "run", "--identity-dir", filepath.Join(t.TempDir(), "id"), "--name", "box", "--mediation-policy", path))
+		return allowExitCode(exitUsage, runCommand(t, "run", "--identity-dir", filepath.Join(t.TempDir(), "id"), "--name", "box", "--mediation-policy", path))
 	}},
 	"capability file": {"own.a.yaml", func(t *testing.T, path string) error {
-		put(t, path, capabilityFile("own.a", "/bin/true"), 0o600)
-		return command(t, "capabilities", "validate", path)
+		writeFile(t, path, capabilityFile("own.a", "/bin/true"), 0o600)
+		return runCommand(t, "capabilities", "validate", path)
 	}},
 	"capabilities folder": {"own.a.yaml", func(t *testing.T, path string) error {
-		put(t, path, capabilityFile("own.a", "/bin/true"), 0o600)
+		writeFile(t, path, capabilityFile("own.a", "/bin/true"), 0o600)
 		code, out, errOut := execute(t, t.Context(), "", "capabilities", "list", "--capabilities-dir", filepath.Dir(path))
 		if code == exitOK && strings.Contains(out, "true") {
 			return nil
@@ -51,18 +51,18 @@ var trustedFiles = map[string]struct {
 	}},
 	"program of a capability": {"program", func(t *testing.T, path string) error {
 		copyProgram(t, "/bin/true", path)
-		return command(t, "capabilities", "validate", put(t, filepath.Join(t.TempDir(), "own.a.yaml"), capabilityFile("own.a", path), 0o600))
+		return runCommand(t, "capabilities", "validate", writeFile(t, filepath.Join(t.TempDir(), "own.a.yaml"), capabilityFile("own.a", path), 0o600))
 	}},
 	"interpreter of a script": {"interpreter", func(t *testing.T, path string) error {
 		copyProgram(t, "/bin/sh", path)
-		script := put(t, filepath.Join(t.TempDir(), "script"), "#!"+path+"\n", 0o755)
-		return command(t, "capabilities", "validate", put(t, filepath.Join(t.TempDir(), "own.a.yaml"), capabilityFile("own.a", script), 0o600))
+		script := writeFile(t, filepath.Join(t.TempDir(), "script"), "#!"+path+"\n", 0o755)
+		return runCommand(t, "capabilities", "validate", writeFile(t, filepath.Join(t.TempDir(), "own.a.yaml"), capabilityFile("own.a", script), 0o600))
 	}},
 	"opener": {"xdg-open", func(t *testing.T, path string) error {
 		copyProgram(t, "/bin/true", path)
 		t.Setenv("PATH", filepath.Dir(path))
 		t.Setenv("DISPLAY", ":7")
-		if missing := desktop.FindOpener().Missing(); missing != "" {
+		if missing := desktop.FindOpener().UnavailableReason(); missing != "" {
 			return errors.New(missing)
 		}
 		return nil
@@ -79,24 +79,24 @@ var trustedFiles = map[string]struct {
 		if _, err := os.Stat(l.dir()); code != exitOK && err == nil {
 			t.Error("the pairing code was used before the program was refused")
 		}
-		return exited(code, out)
+		return asExitError(code, out)
 	}},
 	"configuration that install writes": {"config.yaml", func(t *testing.T, path string) error {
 		l := newLaptop(t)
 		l.env = append(l.env, "MOORING_CONFIG="+path)
-		return exited(l.run("install", "--pairing", l.gateway.PairingEndpoint, "--code", gatewaytest.Code.String()))
+		return asExitError(l.run("install", "--pairing", l.gateway.PairingEndpoint, "--code", gatewaytest.Code.String()))
 	}},
 	"identity directory": {"id", func(t *testing.T, path string) error {
-		return unless(exitUsage, command(t, "run", "--identity-dir", path, "--name", "box"))
+		return allowExitCode(exitUsage, runCommand(t, "run", "--identity-dir", path, "--name", "box"))
 	}},
 	"CA of the gateways": {"ca.pem", func(t *testing.T, path string) error {
-		put(t, path, string(gatewaytest.Start(t).ServerCA.Bundle(t).PEM()), 0o600)
+		writeFile(t, path, string(gatewaytest.Start(t).ServerCA.Bundle(t).PEM()), 0o600)
 		f := flags{gatewayCA: path}
 		_, err := f.readCA()
 		return err
 	}},
 	"pairing URI": {"uri", func(t *testing.T, path string) error {
-		put(t, path, qrURI, 0o600)
+		writeFile(t, path, qrURI, 0o600)
 		f := flags{pair: "@" + path}
 		_, err := f.readInvitation(strings.NewReader(""), io.Discard)
 		return err
@@ -136,10 +136,10 @@ func TestTheWholePathOfEachFileThatTheAgentObeysIsChecked(t *testing.T) {
 	}
 }
 
-// opened has a row for each call of the agent that opens a file or starts a program by its name.
+// openingFiles has a row for each call of the agent that opens a file or starts a program by its name.
 // Package ownfile opens the files that control the agent; the other rows hold the reason why that
 // is not necessary.
-var opened = map[string]string{
+var openingFiles = map[string]string{
 	"ownfile":                    "the walk itself; passwd and group are the system's",
 	"process/tree_linux.go":      "/proc",
 	"process/process.go":         "the program is a descriptor that ownfile opened; /dev/null",
@@ -201,40 +201,40 @@ func TestNoFileIsOpenedWithoutARow(t *testing.T) {
 		return nil
 	}))
 	for file, calls := range found {
-		if opened[file] == "" {
+		if openingFiles[file] == "" {
 			t.Errorf("%s opens files (%s): open files that control the agent with ownfile and add a row to trustedFiles, or add the reason to opened", file, strings.Join(calls, ", "))
 		}
 	}
-	for file := range opened {
+	for file := range openingFiles {
 		if found[file] == nil {
 			t.Errorf("%s opens nothing: remove its row", file)
 		}
 	}
 }
 
-func command(t *testing.T, args ...string) error {
+func runCommand(t *testing.T, args ...string) error {
 	t.Helper()
 	code, _, errOut := execute(t, t.Context(), "", args...)
-	return exited(code, errOut)
+	return asExitError(code, errOut)
 }
 
-type ended struct {
+type exitCodeError struct {
 	code int
 	text string
 }
 
-func (e *ended) Error() string { return fmt.Sprintf("exit %d: %s", e.code, e.text) }
+func (e *exitCodeError) Error() string { return fmt.Sprintf("exit %d: %s", e.code, e.text) }
 
-func exited(code int, text string) error {
+func asExitError(code int, text string) error {
 	if code == exitOK {
 		return nil
 	}
-	return &ended{code, text}
+	return &exitCodeError{code, text}
 }
 
-// unless treats one exit code as success: the agent accepted the file and failed at a later step.
-func unless(code int, err error) error {
-	if exit := (*ended)(nil); errors.As(err, &exit) && exit.code == code {
+// allowExitCode treats one exit code as success: the agent accepted the file and failed at a later step.
+func allowExitCode(code int, err error) error {
+	if exit := (*exitCodeError)(nil); errors.As(err, &exit) && exit.code == code {
 		return nil
 	}
 	return err
@@ -244,7 +244,7 @@ func capabilityFile(name, program string) string {
 	return "name: " + name + "\ndescription: A test.\nrunAs: \"" + fmt.Sprint(os.Geteuid(), ":", os.Getegid()) + "\"\nargv: [" + program + "]\n"
 }
 
-func put(t *testing.T, path, content string, mode os.FileMode) string {
+func writeFile(t *testing.T, path, content string, mode os.FileMode) string {
 	t.Helper()
 	must(t, os.WriteFile(path, []byte(content), mode))
 	return path

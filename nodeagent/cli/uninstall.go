@@ -29,46 +29,46 @@ If the configuration has a mistake and only it names the identity directory, --r
 
 ` + serviceCodesHelp
 
-// errUntold means that the cluster did not receive the request to revoke the identity.
-var errUntold = errors.New("the revocation could not be sent to the cluster")
+// errRevocationNotSent means that the cluster did not receive the request to revoke the identity.
+var errRevocationNotSent = errors.New("the revocation could not be sent to the cluster")
 
-// removal is one run of uninstall.
-type removal struct {
+// uninstallation is one run of uninstall.
+type uninstallation struct {
 	cmd           *cobra.Command
 	manager       service.Manager
 	now           func() time.Time
 	config, dir   string
 	revoke, purge bool
-	// lost is the reason why dir is only a guess; nil when dir is known.
-	lost error
+	// configErr is the reason why dir is only a guess; nil when dir is known.
+	configErr error
 }
 
 func newUninstall(build Build) *cobra.Command {
 	var yes bool
-	r := removal{now: build.Now}
+	r := uninstallation{now: build.Now}
 	if r.now == nil {
 		r.now = time.Now
 	}
 	cmd := &cobra.Command{
 		Use: "uninstall", Short: "Removes the service, and with --revoke gives up the identity", Long: uninstallHelp, Args: cobra.NoArgs,
 		Example:     "  mooring-agent uninstall\n  mooring-agent uninstall --revoke --yes",
-		Annotations: map[string]string{settlesItself: "yes", sparesConfig: "yes"},
+		Annotations: map[string]string{loadsSettingsItself: "yes", configOptional: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			r.cmd = cmd
-			if r.lost = settleAnyhow(cmd); r.lost != nil && (r.revoke || r.purge) {
-				return fmt.Errorf("%w; nothing was removed. Correct it, or give --identity-dir", r.lost)
+			if r.configErr = loadSettingsLenient(cmd); r.configErr != nil && (r.revoke || r.purge) {
+				return fmt.Errorf("%w; nothing was removed. Correct it, or give --identity-dir", r.configErr)
 			}
-			if r.dir, err = identityDir(r.dir); err != nil {
+			if r.dir, err = resolveIdentityDir(r.dir); err != nil {
 				return err
 			}
-			if r.config, _, err = configPath(cmd); err != nil {
+			if r.config, _, err = resolveConfigPath(cmd); err != nil {
 				return err
 			}
 			if r.manager, err = build.Services(); err != nil && !errors.Is(err, service.ErrNoManager) {
 				return runError{err}
 			}
 			if !yes {
-				agreed, err := confirm(cmd.InOrStdin(), cmd.OutOrStdout(), r.question())
+				agreed, err := confirm(cmd.InOrStdin(), cmd.OutOrStdout(), r.confirmationQuestion())
 				if err != nil || !agreed {
 					return errors.Join(err, errors.New("nothing was removed; answer yes, or give --yes"))
 				}
@@ -76,14 +76,14 @@ func newUninstall(build Build) *cobra.Command {
 			return asRunError(r.run(cmd.Context()))
 		},
 	}
-	identityFlag(cmd, &r.dir)
+	addIdentityFlag(cmd, &r.dir)
 	cmd.Flags().BoolVar(&r.revoke, "revoke", false, "gives up the identity of this machine, for good, and removes it")
 	cmd.Flags().BoolVar(&r.purge, "purge", false, "removes the identity without notifying the cluster")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "skips the confirmation")
 	return cmd
 }
 
-func (r *removal) question() string {
+func (r *uninstallation) confirmationQuestion() string {
 	switch {
 	case r.revoke:
 		return "Remove the agent's service and give up the identity of this machine for good?"
@@ -94,7 +94,7 @@ func (r *removal) question() string {
 	}
 }
 
-func (r *removal) run(ctx context.Context) error {
+func (r *uninstallation) run(ctx context.Context) error {
 	found := service.Status{State: service.NotInstalled}
 	var err error
 	if r.manager != nil {
@@ -108,9 +108,9 @@ func (r *removal) run(ctx context.Context) error {
 		}
 	}
 	if r.revoke || r.purge {
-		if err := r.giveUp(ctx); err != nil {
+		if err := r.revokeAndErase(ctx); err != nil {
 			if found.State == service.Running {
-				err = errors.Join(err, start(ctx, io.Discard, r.manager, r.dir, service.Manager.Start)) // restores the state from before
+				err = errors.Join(err, startService(ctx, io.Discard, r.manager, r.dir, service.Manager.Start)) // restores the state from before
 			}
 			return err
 		}
@@ -118,8 +118,8 @@ func (r *removal) run(ctx context.Context) error {
 	return r.unregister(found)
 }
 
-// giveUp asks the cluster to revoke the identity, if --revoke is given, and then erases it.
-func (r *removal) giveUp(ctx context.Context) error {
+// revokeAndErase asks the cluster to revoke the identity, if --revoke is given, and then erases it.
+func (r *uninstallation) revokeAndErase(ctx context.Context) error {
 	out := r.cmd.OutOrStdout()
 	if _, err := os.Stat(r.dir); errors.Is(err, fs.ErrNotExist) {
 		printLine(out, "No identity in %s", r.dir)
@@ -131,15 +131,15 @@ func (r *removal) giveUp(ctx context.Context) error {
 	}
 	defer s.Close()
 	if r.revoke {
-		err := farewell.Send(ctx, s, "Uninstalled on the machine.", r.now, rand.Reader)
+		err := farewell.Revoke(ctx, s, "Uninstalled on the machine.", r.now, rand.Reader)
 		switch {
 		case errors.Is(err, store.ErrNotPaired):
 		case errors.Is(err, farewell.ErrRefused):
 			printLine(out, "Revocation not sent: %s", err)
-		case errors.Is(err, farewell.ErrLapsed):
-			return fmt.Errorf("%w: %w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then run uninstall --revoke again. A certificate can be recovered for 30 days after its end; after that, use --purge and have an administrator revoke the Node", errUntold, err)
+		case errors.Is(err, farewell.ErrCertificateExpired):
+			return fmt.Errorf("%w: %w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then run uninstall --revoke again. A certificate can be recovered for 30 days after its end; after that, use --purge and have an administrator revoke the Node", errRevocationNotSent, err)
 		case err != nil:
-			return fmt.Errorf("%w: %w; nothing was removed. Try again when the gateway can be reached, or use --purge and have an administrator revoke the Node", errUntold, err)
+			return fmt.Errorf("%w: %w; nothing was removed. Try again when the gateway can be reached, or use --purge and have an administrator revoke the Node", errRevocationNotSent, err)
 		default:
 			fmt.Fprintln(out, "The cluster was told: this machine gives up its identity")
 		}
@@ -155,17 +155,17 @@ func (r *removal) giveUp(ctx context.Context) error {
 	return nil
 }
 
-func (r *removal) unregister(found service.Status) error {
+func (r *uninstallation) unregister(found service.Status) error {
 	out := r.cmd.OutOrStdout()
 	if found.State == service.NotInstalled {
-		printLine(out, "No service is installed%s", service.Elsewhere())
+		printLine(out, "No service is installed%s", service.OtherScopeHint())
 	} else {
 		if err := r.manager.Uninstall(); err != nil {
 			return err
 		}
 		fmt.Fprintln(out, "Removed the service")
 	}
-	if r.lost != nil {
+	if r.configErr != nil {
 		if _, err := os.Lstat(r.config); err == nil {
 			printLine(out, "Left %s, which may say where the identity is; that stays, too", r.config)
 		}

@@ -29,8 +29,8 @@ func checkEndpoint(value string) error {
 	return nil
 }
 
-func checkName(value string) error {
-	if hostinfo.NodeName(value) != value {
+func checkNodeName(value string) error {
+	if hostinfo.NodeNameFromHostname(value) != value {
 		return fmt.Errorf("%q is not a DNS label: lower-case letters, digits and dashes, at most 63", value)
 	}
 	return nil

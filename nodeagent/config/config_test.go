@@ -13,7 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
-func write(t *testing.T, content string) string {
+func writeConfig(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -22,9 +22,9 @@ func write(t *testing.T, content string) string {
 	return path
 }
 
-func load(t *testing.T, content string) File {
+func loadConfig(t *testing.T, content string) File {
 	t.Helper()
-	f, err := Load(write(t, content), true)
+	f, err := Load(writeConfig(t, content), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +49,13 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			set := pflag.NewFlagSet("x", pflag.ContinueOnError)
 			var level string
-			Var(set, &level, "log-level")
+			AddFlag(set, &level, "log-level")
 			if err := set.Parse(c.args); err != nil {
 				t.Fatal(err)
 			}
-			all, err := Apply(set, func(name string) string {
+			all, err := Resolve(set, func(name string) string {
 				return map[string]string{"MOORING_LOG_LEVEL": c.env}[name]
-			}, load(t, c.file))
+			}, loadConfig(t, c.file))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,22 +77,22 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
 func TestAWrongValueNamesThePlaceThatCounts(t *testing.T) {
 	set := pflag.NewFlagSet("x", pflag.ContinueOnError)
 	var transport string
-	Var(set, &transport, "transport")
+	AddFlag(set, &transport, "transport")
 	none := func(string) string { return "" }
-	file := load(t, "logFormat: json\ntransport: pigeon\n")
-	if _, err := Apply(set, none, file); err == nil || !strings.Contains(err.Error(), `config.yaml:2: transport "pigeon" is none of stream, poll, auto`) {
+	file := loadConfig(t, "logFormat: json\ntransport: pigeon\n")
+	if _, err := Resolve(set, none, file); err == nil || !strings.Contains(err.Error(), `config.yaml:2: transport "pigeon" is none of stream, poll, auto`) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := Apply(set, func(string) string { return "" }, File{}); err != nil {
+	if _, err := Resolve(set, func(string) string { return "" }, File{}); err != nil {
 		t.Errorf("nothing given: %v", err)
 	}
 	bad := func(name string) string { return map[string]string{"MOORING_TRANSPORT": "raven"}[name] }
-	if _, err := Apply(set, bad, file); err == nil || !strings.HasPrefix(err.Error(), `MOORING_TRANSPORT "raven" is none of`) {
+	if _, err := Resolve(set, bad, file); err == nil || !strings.HasPrefix(err.Error(), `MOORING_TRANSPORT "raven" is none of`) {
 		t.Errorf("got %v", err)
 	}
 	// An invalid value that is not used is no error.
 	good := func(name string) string { return map[string]string{"MOORING_TRANSPORT": "poll"}[name] }
-	if _, err := Apply(set, good, file); err != nil || transport != "poll" {
+	if _, err := Resolve(set, good, file); err != nil || transport != "poll" {
 		t.Errorf("got %q, %v", transport, err)
 	}
 }
@@ -109,7 +109,7 @@ func TestMistakesInTheFileNameTheirLine(t *testing.T) {
 		"all of them at once": {"a: 1\nname: box\nb: 2\n", "config.yaml:3: unknown key \"b\""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Load(write(t, c.content), true)
+			_, err := Load(writeConfig(t, c.content), true)
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v, want %q", err, c.says)
 			}
@@ -121,7 +121,7 @@ func TestMistakesInTheFileNameTheirLine(t *testing.T) {
 }
 
 func TestValuesInTheFileAreCheckedWithTheirLines(t *testing.T) {
-	err := load(t, "rotateKeyEvery: monthly\nname: box\npairing: nowhere\n").Check()
+	err := loadConfig(t, "rotateKeyEvery: monthly\nname: box\npairing: nowhere\n").Check()
 	if err == nil || !strings.Contains(err.Error(), `config.yaml:1: rotateKeyEvery "monthly"`) || !strings.Contains(err.Error(), "config.yaml:3: pairing") {
 		t.Errorf("got %v", err)
 	}
@@ -138,11 +138,11 @@ func TestAFileThatIsNotThereSaysNothing(t *testing.T) {
 }
 
 func TestAFileThatOthersCanWriteIsNotUsed(t *testing.T) {
-	path := write(t, "name: box\n")
+	path := writeConfig(t, "name: box\n")
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(path, false); !errors.Is(err, ownfile.ErrLoose) {
+	if _, err := Load(path, false); !errors.Is(err, ownfile.ErrUnsafe) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -178,12 +178,12 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Add([]byte("? {x: y}\n: z\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		values, err := parse("f", content)
+		values, err := parseFile("f", content)
 		if err != nil {
 			return
 		}
 		for key := range values {
-			if _, known := byKey(key); !known {
+			if _, known := settingByKey(key); !known {
 				t.Errorf("unknown key %q was taken", key)
 			}
 		}

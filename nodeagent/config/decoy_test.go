@@ -16,11 +16,11 @@ func TestUnitTestsRunBesideADecoyInstallation(t *testing.T) {
 	if os.Getenv("MOORING_TEST_DECOYS") == "" {
 		t.Skip("not started by hack/decoys.sh")
 	}
-	path, err := Path()
+	path, err := DefaultPath()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := IdentityDir()
+	dir, err := DefaultIdentityDir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,16 +20,16 @@ type File struct {
 	Path string
 	// Found reports whether the file exists.
 	Found  bool
-	values map[string]given
+	values map[string]fileValue
 }
 
-// given is a value and its line in the file.
-type given struct {
+// fileValue is a value and its line in the file.
+type fileValue struct {
 	text string
 	line int
 }
 
-func (f File) place(line int) string { return fmt.Sprintf("%s:%d", f.Path, line) }
+func (f File) position(line int) string { return fmt.Sprintf("%s:%d", f.Path, line) }
 
 // Load reads the file. Another user who can write the file is an error (ownfile.ErrLoose). A
 // missing file has no values, and is an error only if required. All other errors are mistakes in
@@ -44,34 +44,34 @@ func Load(path string, required bool) (File, error) {
 		return f, fmt.Errorf("configuration file: %w", err)
 	}
 	f.Found = true
-	f.values, err = parse(path, content)
+	f.values, err = parseFile(path, content)
 	return f, err
 }
 
 // Check returns the errors of all invalid values, one a line.
 func (f File) Check() error {
-	var wrong []error
+	var errs []error
 	for _, s := range Settings {
 		if g, ok := f.values[s.Key]; ok {
 			if err := s.check(g.text); err != nil {
-				wrong = append(wrong, &valueError{place: f.place(g.line), key: s.Key, err: err})
+				errs = append(errs, &valueError{source: f.position(g.line), key: s.Key, err: err})
 			}
 		}
 	}
-	return errors.Join(wrong...)
+	return errors.Join(errs...)
 }
 
-// parse reads a mapping of texts from the YAML nodes, because they have the line numbers.
-func parse(path string, content []byte) (map[string]given, error) {
+// parseFile reads a mapping of texts from the YAML nodes, because they have the line numbers.
+func parseFile(path string, content []byte) (map[string]fileValue, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	var document, more yaml.Node
+	var document, extra yaml.Node
 	switch err := decoder.Decode(&document); {
 	case errors.Is(err, io.EOF):
 		return nil, nil // empty, or comments only
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+	if err := decoder.Decode(&extra); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: it must hold one document", path)
 	}
 	root := document.Content[0]
@@ -81,35 +81,35 @@ func parse(path string, content []byte) (map[string]given, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s:%d: it must hold lines of the form KEY: VALUE", path, root.Line)
 	}
-	values := map[string]given{}
-	var wrong []error
+	values := map[string]fileValue{}
+	var errs []error
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
-		if err := entry(values, key, value); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s:%d: %w", path, key.Line, err))
+		if err := addEntry(values, key, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s:%d: %w", path, key.Line, err))
 		}
 	}
-	return values, errors.Join(wrong...)
+	return values, errors.Join(errs...)
 }
 
-func entry(values map[string]given, key, value *yaml.Node) error {
-	_, known := byKey(key.Value)
-	switch _, twice := values[key.Value]; {
+func addEntry(values map[string]fileValue, key, value *yaml.Node) error {
+	_, known := settingByKey(key.Value)
+	switch _, duplicate := values[key.Value]; {
 	case !known:
-		return fmt.Errorf("unknown key %q; the keys are %s", key.Value, strings.Join(keys(), ", "))
-	case twice:
+		return fmt.Errorf("unknown key %q; the keys are %s", key.Value, strings.Join(settingKeys(), ", "))
+	case duplicate:
 		return fmt.Errorf("%s is given twice", key.Value)
 	case value.Kind != yaml.ScalarNode:
 		return fmt.Errorf("%s must be one text", key.Value)
 	case value.Tag == "!!null":
-		values[key.Value] = given{line: value.Line}
+		values[key.Value] = fileValue{line: value.Line}
 	default:
-		values[key.Value] = given{text: value.Value, line: value.Line}
+		values[key.Value] = fileValue{text: value.Value, line: value.Line}
 	}
 	return nil
 }
 
-func keys() []string {
+func settingKeys() []string {
 	var all []string
 	for _, s := range Settings {
 		all = append(all, s.Key)

@@ -38,7 +38,7 @@ func (s Setting) Env() string {
 // Settings are all settings of the agent.
 var Settings = []Setting{
 	{"pairing", "pairing", "", "`HOST:PORT` of the pairing listener", checkEndpoint},
-	{"name", "name", "", "`NAME` of the Node (default: from the host name)", checkName},
+	{"name", "name", "", "`NAME` of the Node (default: from the host name)", checkNodeName},
 	{"identity-dir", "identityDir", "", "`DIR` for the identity and the journal (default: " + identityDirHelp + ")", nil},
 	{"log-format", "logFormat", "text", "`FORMAT` of the log: text or json", oneOf("text", "json")},
 	{"log-level", "logLevel", "info", "`LEVEL` of the log: debug, info, warn or error", oneOf("debug", "info", "warn", "error")},
@@ -53,8 +53,8 @@ var Settings = []Setting{
 	{"gateway-ca", "gatewayCA", "", "in a pod: `FILE` with the CA bundle of the gateways, PEM", nil},
 }
 
-// find returns the setting of a flag. The setting exists, because flags are named in code.
-func find(flag string) Setting {
+// settingByFlag returns the setting of a flag. The setting exists, because flags are named in code.
+func settingByFlag(flag string) Setting {
 	for _, s := range Settings {
 		if s.Flag == flag {
 			return s
@@ -63,7 +63,7 @@ func find(flag string) Setting {
 	panic("no setting has the flag --" + flag)
 }
 
-func byKey(key string) (Setting, bool) {
+func settingByKey(key string) (Setting, bool) {
 	for _, s := range Settings {
 		if s.Key == key {
 			return s, true
@@ -83,9 +83,9 @@ func FileKeys() []string {
 	return keys
 }
 
-// Var adds the flag of a setting to a command; Apply sets its value.
-func Var(set *pflag.FlagSet, value *string, flag string) {
-	s := find(flag)
+// AddFlag adds the flag of a setting to a command; Apply sets its value.
+func AddFlag(set *pflag.FlagSet, value *string, flag string) {
+	s := settingByFlag(flag)
 	set.StringVar(value, s.Flag, s.Default, s.Usage)
 }
 
@@ -97,17 +97,17 @@ type Resolved struct {
 	Source string `json:"source"`
 }
 
-// Apply resolves every setting and sets the flags that set contains. It returns an error for each
+// Resolve resolves every setting and sets the flags that set contains. It returns an error for each
 // invalid value that would be used, one a line with its source. The default replaces each invalid
 // value.
-func Apply(set *pflag.FlagSet, getenv func(string) string, file File) ([]Resolved, error) {
+func Resolve(set *pflag.FlagSet, getenv func(string) string, file File) ([]Resolved, error) {
 	var all []Resolved
-	var wrong []error
+	var errs []error
 	for _, s := range Settings {
 		flag := set.Lookup(s.Flag)
 		value, source := s.Default, "default"
-		if given := file.values[s.Key]; given.text != "" {
-			value, source = given.text, file.place(given.line)
+		if fromFile := file.values[s.Key]; fromFile.text != "" {
+			value, source = fromFile.text, file.position(fromFile.line)
 		}
 		if text := getenv(s.Env()); text != "" {
 			value, source = text, s.Env()
@@ -116,7 +116,7 @@ func Apply(set *pflag.FlagSet, getenv func(string) string, file File) ([]Resolve
 			value, source = flag.Value.String(), "--"+s.Flag
 		}
 		if err := s.check(value); err != nil {
-			wrong = append(wrong, &valueError{place: source, key: s.Key, err: err})
+			errs = append(errs, &valueError{source: source, key: s.Key, err: err})
 			value, source = s.Default, "default"
 		}
 		if flag != nil && flag.Value.String() != value {
@@ -126,7 +126,7 @@ func Apply(set *pflag.FlagSet, getenv func(string) string, file File) ([]Resolve
 		}
 		all = append(all, Resolved{Key: s.Key, Value: value, Source: source})
 	}
-	return all, errors.Join(wrong...)
+	return all, errors.Join(errs...)
 }
 
 func (s Setting) check(value string) error {
@@ -138,15 +138,15 @@ func (s Setting) check(value string) error {
 
 // valueError is an invalid value and its source.
 type valueError struct {
-	place, key string
-	err        error
+	source, key string
+	err         error
 }
 
 func (e *valueError) Error() string {
-	if strings.HasPrefix(e.place, "--") || strings.HasPrefix(e.place, "MOORING_") {
-		return e.place + " " + e.err.Error()
+	if strings.HasPrefix(e.source, "--") || strings.HasPrefix(e.source, "MOORING_") {
+		return e.source + " " + e.err.Error()
 	}
-	return cmp.Or(e.place, "configuration") + ": " + e.key + " " + e.err.Error()
+	return cmp.Or(e.source, "configuration") + ": " + e.key + " " + e.err.Error()
 }
 
 func (e *valueError) Unwrap() error { return e.err }

@@ -20,7 +20,7 @@ func Write(path string, values map[string]string) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if before, err := os.ReadFile(path); err == nil && bytes.Equal(before, content) {
+	if oldContent, err := os.ReadFile(path); err == nil && bytes.Equal(oldContent, content) {
 		return false, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -13,10 +13,10 @@ func TestALineOfTheConsoleIsOneLine(t *testing.T) {
 	for name, text := range corpus.Texts {
 		var out bytes.Buffer
 		c := New(&out)
-		c.Say("said %s: %v", text, errors.New(text))
-		c.SayOnce("once %s", text)
-		c.SayOnce("once %s", text)
-		c.SayOnceFor(text, "for %v", text)
+		c.Print("said %s: %v", text, errors.New(text))
+		c.PrintOnce("once %s", text)
+		c.PrintOnce("once %s", text)
+		c.PrintOnceFor(text, "for %v", text)
 		if problem := corpus.Problem(out.String()); problem != "" || strings.Count(out.String(), "\n") != 3 {
 			t.Errorf("%s: %s in %.300q", name, problem, out.String())
 		}

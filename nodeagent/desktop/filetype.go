@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// shown are the file types that programs only display: the suffix of the name, and the prefixes of
+// displayedTypes are the file types that programs only display: the suffix of the name, and the prefixes of
 // the content types (http.DetectContentType) that such a file can have. Every other type is
 // unknown: opening the file may run a program, so the person is warned.
-var shown = map[string][]string{
+var displayedTypes = map[string][]string{
 	".txt": {"text/plain"}, ".log": {"text/plain"}, ".md": {"text/plain"}, ".csv": {"text/plain"}, ".tsv": {"text/plain"},
 	".json": {"text/plain"}, ".yaml": {"text/plain"}, ".yml": {"text/plain"},
 	".pdf": {"application/pdf"},
@@ -23,16 +23,16 @@ var shown = map[string][]string{
 	".docx": {"application/zip"}, ".xlsx": {"application/zip"}, ".pptx": {"application/zip"},
 }
 
-// neverOpened are the types that every desktop runs, or follows to another file. They are rejected,
+// deniedTypes are the types that every desktop runs, or follows to another file. They are rejected,
 // whatever a person answers. The list need not be complete: a type that is in neither list has its
 // warning.
-var neverOpened = []string{".desktop", ".directory", ".exe", ".bat", ".cmd", ".com", ".scr", ".msi", ".lnk", ".url", ".webloc", ".app", ".command",
+var deniedTypes = []string{".desktop", ".directory", ".exe", ".bat", ".cmd", ".com", ".scr", ".msi", ".lnk", ".url", ".webloc", ".app", ".command",
 	".jar", ".sh", ".bash", ".csh", ".py", ".pl", ".rb", ".ps1", ".vbs", ".vbe", ".js", ".jse", ".wsf", ".hta", ".reg", ".run", ".appimage"}
 
-// suffix returns the suffix of a name in lower case, as the most lenient system reads it: Windows
+// fileSuffix returns the suffix of a name in lower case, as the most lenient system reads it: Windows
 // drops dots and spaces at the end, and takes the part after a colon for a stream of the file.
 // exact reports whether the name is the same on every system and has more than a suffix.
-func suffix(path string) (suffix string, exact bool) {
+func fileSuffix(path string) (suffix string, exact bool) {
 	name := filepath.Base(path)
 	plain, _, _ := strings.Cut(name, ":")
 	plain = strings.TrimRight(plain, ". ")
@@ -42,18 +42,18 @@ func suffix(path string) (suffix string, exact bool) {
 
 // checkType returns an error for a file that is never opened.
 func checkType(path string) error {
-	if suffix, _ := suffix(path); slices.Contains(neverOpened, suffix) {
+	if suffix, _ := fileSuffix(path); slices.Contains(deniedTypes, suffix) {
 		return fmt.Errorf("files that end in %s are run when they are opened; this capability shows files only", suffix)
 	}
 	return nil
 }
 
-// warnOfType returns a warning for the person about a file or folder that opening might run. The
+// typeWarning returns a warning for the person about a file or folder that opening might run. The
 // warning is empty for a file that is known to be only displayed. known are the types that the
 // machine's policy adds.
-func warnOfType(path string, known []string) string {
+func typeWarning(path string, known []string) string {
 	info, err := os.Stat(path)
-	suffix, exact := suffix(path)
+	suffix, exact := fileSuffix(path)
 	switch {
 	case err != nil:
 		return "the agent cannot inspect it"
@@ -63,19 +63,19 @@ func warnOfType(path string, known []string) string {
 		return "a folder with such a name can be a program or open one"
 	case exact && slices.Contains(known, suffix):
 		return ""
-	case !exact || shown[suffix] == nil:
+	case !exact || displayedTypes[suffix] == nil:
 		return "the agent does not know this type of file: opening it may run a program"
 	}
-	switch found, err := contentType(path); {
+	switch found, err := detectContentType(path); {
 	case err != nil:
 		return "the agent cannot read it"
-	case !slices.ContainsFunc(shown[suffix], func(want string) bool { return strings.HasPrefix(found, want) }):
+	case !slices.ContainsFunc(displayedTypes[suffix], func(want string) bool { return strings.HasPrefix(found, want) }):
 		return fmt.Sprintf("its content is not that of a file that ends in %s: opening it may run a program", suffix)
 	}
 	return ""
 }
 
-func contentType(path string) (string, error) {
+func detectContentType(path string) (string, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
 	if err != nil {
 		return "", err

@@ -80,8 +80,8 @@ func TestTheCorpusOfFileTypes(t *testing.T) {
 				if (err != nil) != (c.want == never) {
 					t.Errorf("%q: %q, %v", asked, got, err)
 				}
-				if err == nil && (warnOfType(got, nil) != "") != (c.want == warns) {
-					t.Errorf("%q: warning %q", asked, warnOfType(got, nil))
+				if err == nil && (typeWarning(got, nil) != "") != (c.want == warns) {
+					t.Errorf("%q: warning %q", asked, typeWarning(got, nil))
 				}
 			}
 		})
@@ -91,20 +91,20 @@ func TestTheCorpusOfFileTypes(t *testing.T) {
 func TestATypeThatThePolicyNamesIsKnown(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.odt")
 	must(t, os.WriteFile(path, []byte(zip), 0o644))
-	if got := warnOfType(path, []string{".odt"}); got != "" {
+	if got := typeWarning(path, []string{".odt"}); got != "" {
 		t.Errorf("a known type: %q", got)
 	}
-	if got := warnOfType(path, []string{".odp"}); got == "" {
+	if got := typeWarning(path, []string{".odp"}); got == "" {
 		t.Error("an unknown type has no warning")
 	}
-	if got := warnOfType(path+".", []string{".odt"}); got == "" {
+	if got := typeWarning(path+".", []string{".odt"}); got == "" {
 		t.Error("a name that Windows reads as a known one has no warning")
 	}
 }
 
 func TestAFileThatBecameUnknownAfterTheYesIsNotOpened(t *testing.T) {
 	opener, record := fakeOpener(t)
-	e := entry(t, opener, "desktop.open_path")
+	e := newEntry(t, opener, "desktop.open_path")
 	path := filepath.Join(t.TempDir(), "a.txt")
 	must(t, os.WriteFile(path, []byte(text), 0o600))
 	input, err := json.Marshal(map[string]string{"path": path})

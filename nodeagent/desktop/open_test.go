@@ -33,7 +33,7 @@ func fakeOpener(t *testing.T) (opener *Opener, record string) {
 	return FindOpener(), record
 }
 
-func entry(t *testing.T, opener *Opener, name string) *capability.Entry {
+func newEntry(t *testing.T, opener *Opener, name string) *capability.Entry {
 	t.Helper()
 	r, err := capability.NewRegistry(Capabilities(opener, func() (*mediation.Rules, error) { return mediation.LoadRules(filepath.Join(t.TempDir(), "none")) })...)
 	must(t, err)
@@ -50,7 +50,7 @@ func must(t *testing.T, errs ...error) {
 
 func TestAURLArrivesAsOneArgument(t *testing.T) {
 	opener, record := fakeOpener(t)
-	e := entry(t, opener, "desktop.open_url")
+	e := newEntry(t, opener, "desktop.open_url")
 	input := json.RawMessage(`{"url":"https://EXAMPLE.com/?a=$(id)&b=';x'#--flag"}`)
 	must(t, e.CheckInput(input))
 	target, err := e.Target(input)
@@ -72,7 +72,7 @@ func TestAURLArrivesAsOneArgument(t *testing.T) {
 
 func TestOnlyWhatWasShownIsOpened(t *testing.T) {
 	opener, record := fakeOpener(t)
-	e := entry(t, opener, "desktop.open_path")
+	e := newEntry(t, opener, "desktop.open_path")
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must(t, err)
 	one, two, link := filepath.Join(dir, "one.txt"), filepath.Join(dir, "two.txt"), filepath.Join(dir, "link")
@@ -102,13 +102,13 @@ func TestPathsThatAreNotShown(t *testing.T) {
 	}
 	fifo := filepath.Join(dir, "fifo")
 	must(t, syscall.Mkfifo(fifo, 0o600), os.Symlink(file("x.desktop", 0o600), filepath.Join(dir, "innocent.txt")))
-	for path, taken := range map[string]bool{
+	for path, accepted := range map[string]bool{
 		file("plain.pdf", 0o644): true, dir: true,
 		file("run.pdf", 0o755): false, file("script.SH", 0o644): false, filepath.Join(dir, "innocent.txt"): false, fifo: false,
 		"": false, "plain.pdf": false, "-x": false, "~/x": false, "/does/not/exist": false, dir + "/../x": false, dir + "/": false,
 		file("a\nb", 0o600): false, file("a\u202eb", 0o600): false, "/dev/null": false, "file:///etc/passwd": false,
 	} {
-		if got, err := CanonicalPath(path); (err == nil) != taken {
+		if got, err := CanonicalPath(path); (err == nil) != accepted {
 			t.Errorf("%q: %q, %v", path, got, err)
 		}
 	}
@@ -116,13 +116,13 @@ func TestPathsThatAreNotShown(t *testing.T) {
 
 func TestWithoutAnOpenerOrADisplayItSaysWhy(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	if got := FindOpener().Missing(); !strings.Contains(got, "PATH") {
+	if got := FindOpener().UnavailableReason(); !strings.Contains(got, "PATH") {
 		t.Errorf("no opener: %q", got)
 	}
 	fakeOpener(t)
 	t.Setenv("DISPLAY", "")
 	t.Setenv("WAYLAND_DISPLAY", "")
-	if got := entry(t, FindOpener(), "desktop.open_url").Unavailable(); !strings.Contains(got, "DISPLAY") {
+	if got := newEntry(t, FindOpener(), "desktop.open_url").Unavailable(); !strings.Contains(got, "DISPLAY") {
 		t.Errorf("no display: %q", got)
 	}
 }
@@ -130,10 +130,10 @@ func TestWithoutAnOpenerOrADisplayItSaysWhy(t *testing.T) {
 func TestAnOpenerThatFailsIsSaid(t *testing.T) {
 	opener, _ := fakeOpener(t)
 	must(t, os.WriteFile(opener.argv[0], []byte("#!/bin/sh\nexit 3\n"), 0o755))
-	e := entry(t, opener, "desktop.open_url")
-	begun := time.Now()
+	e := newEntry(t, opener, "desktop.open_url")
+	start := time.Now()
 	_, err := e.Run(t.Context(), capability.Request{Input: json.RawMessage(`{"url":"https://example.com/"}`), Target: "https://example.com/"})
-	if err == nil || !strings.Contains(err.Error(), "exit status 3") || time.Since(begun) > launchWait {
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") || time.Since(start) > launchWait {
 		t.Errorf("got %v", err)
 	}
 }

@@ -26,9 +26,9 @@ const launchWait = 3 * time.Second
 // Opener is the program of this desktop that opens files and addresses. It is looked up once, at
 // the start: a later change of the PATH does not change the program.
 type Opener struct {
-	argv        []string
-	environment []string
-	missing     string
+	argv              []string
+	environment       []string
+	unavailableReason string
 }
 
 // openers are the openers by operating system: the program, then its fixed arguments.
@@ -37,8 +37,8 @@ var openers = map[string][]string{
 	"darwin": {"open"}, "windows": {"rundll32", "url.dll,FileProtocolHandler"},
 }
 
-// session are the variables by which a program finds the desktop of its user.
-var session = []string{"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "PATH",
+// sessionVariables are the variables by which a program finds the desktop of its user.
+var sessionVariables = []string{"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "PATH",
 	"DESKTOP_SESSION", "SystemRoot", "USERPROFILE", "APPDATA", "LOCALAPPDATA"}
 
 // FindOpener looks up the opener on the agent's own PATH.
@@ -46,20 +46,20 @@ func FindOpener() *Opener {
 	o := &Opener{environment: sessionEnvironment(os.Environ())}
 	command, known := openers[runtime.GOOS]
 	if !known {
-		o.missing = "no program that opens things is known on " + runtime.GOOS
+		o.unavailableReason = "no program that opens things is known on " + runtime.GOOS
 		return o
 	}
 	path, err := exec.LookPath(command[0]) // LookPath returns an error for a path that is not absolute
 	if err != nil {
-		o.missing = command[0] + " is not on the PATH of the agent"
+		o.unavailableReason = command[0] + " is not on the PATH of the agent"
 		return o
 	}
 	if err := ownfile.CheckProgram(path); err != nil {
-		o.missing = err.Error()
+		o.unavailableReason = err.Error()
 		return o
 	}
 	if needsDisplay() && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		o.missing = "the agent has no display: neither DISPLAY nor WAYLAND_DISPLAY is set"
+		o.unavailableReason = "the agent has no display: neither DISPLAY nor WAYLAND_DISPLAY is set"
 	}
 	o.argv = append([]string{path}, command[1:]...)
 	return o
@@ -67,12 +67,12 @@ func FindOpener() *Opener {
 
 func needsDisplay() bool { return runtime.GOOS != "darwin" && runtime.GOOS != "windows" }
 
-// Missing returns the reason why nothing can be opened; empty when there is none.
-func (o *Opener) Missing() string { return o.missing }
+// UnavailableReason returns the reason why nothing can be opened; empty when there is none.
+func (o *Opener) UnavailableReason() string { return o.unavailableReason }
 
 func (o *Opener) open(ctx context.Context, target string) error {
-	if o.missing != "" {
-		return errors.New(o.missing)
+	if o.unavailableReason != "" {
+		return errors.New(o.unavailableReason)
 	}
 	// A program that was replaced since the start is detected here.
 	program, err := ownfile.OpenProgram(o.argv[0])
@@ -91,70 +91,70 @@ func sessionEnvironment(all []string) []string {
 	var kept []string
 	for _, variable := range all {
 		name, _, _ := strings.Cut(variable, "=")
-		if slices.Contains(session, name) || strings.HasPrefix(name, "XDG_") {
+		if slices.Contains(sessionVariables, name) || strings.HasPrefix(name, "XDG_") {
 			kept = append(kept, variable)
 		}
 	}
 	return kept
 }
 
-// thing is desktop.open_url or desktop.open_path.
-type thing struct {
-	opener                *Opener
-	name, property, about string
-	canonical             func(string) (string, error)
-	// warn returns the warning about a target; it is nil for a capability without warnings.
-	warn func(target string) string
+// openCapability is desktop.open_url or desktop.open_path.
+type openCapability struct {
+	opener                      *Opener
+	name, property, description string
+	canonicalize                func(string) (string, error)
+	// warning returns the warning about a target; it is nil for a capability without warnings.
+	warning func(target string) string
 }
 
 // Capabilities returns desktop.open_url and desktop.open_path; rules is called for every URL and for
 // every warning about a path.
 func Capabilities(opener *Opener, rules func() (*mediation.Rules, error)) []capability.Capability {
 	return []capability.Capability{
-		&thing{opener: opener, name: "desktop.open_url", property: "url", about: "Opens a web address on the screen of this machine.",
-			canonical: func(text string) (string, error) {
+		&openCapability{opener: opener, name: "desktop.open_url", property: "url", description: "Opens a web address on the screen of this machine.",
+			canonicalize: func(text string) (string, error) {
 				r, err := rules()
 				if err != nil {
 					return "", errors.New("the mediation policy of this machine cannot be used; its agent's log says why")
 				}
 				return CanonicalURL(text, r.OpenURL)
 			}},
-		&thing{opener: opener, name: "desktop.open_path", property: "path", about: "Opens a file or a directory on the screen of this machine.",
-			canonical: CanonicalPath, warn: func(target string) string {
+		&openCapability{opener: opener, name: "desktop.open_path", property: "path", description: "Opens a file or a directory on the screen of this machine.",
+			canonicalize: CanonicalPath, warning: func(target string) string {
 				r, err := rules()
 				if err != nil {
 					return "the mediation policy of this machine cannot be used; its agent's log says why"
 				}
-				return warnOfType(target, r.OpenPath.Types)
+				return typeWarning(target, r.OpenPath.Types)
 			}},
 	}
 }
 
 // Name returns desktop.open_url or desktop.open_path.
-func (c *thing) Name() string { return c.name }
+func (c *openCapability) Name() string { return c.name }
 
 // Description returns a sentence for people.
-func (c *thing) Description() string { return c.about }
+func (c *openCapability) Description() string { return c.description }
 
 // Schema returns a schema with the one parameter, which is required.
-func (c *thing) Schema() json.RawMessage {
+func (c *openCapability) Schema() json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"type":"object","additionalProperties":false,"required":[%q],"properties":{%q:{"type":"string","maxLength":%d}}}`,
 		c.property, c.property, maxPathBytes))
 }
 
 // Mediation returns Local: the person whose screen it is decides.
-func (c *thing) Mediation() capability.Mediation { return capability.Local }
+func (c *openCapability) Mediation() capability.Mediation { return capability.MediationLocal }
 
 // Unavailable returns the reason why the opener cannot be used; empty when it can.
-func (c *thing) Unavailable() string { return c.opener.Missing() }
+func (c *openCapability) Unavailable() string { return c.opener.UnavailableReason() }
 
 // Target returns the one form in which the address or path is checked, shown and opened.
-func (c *thing) Target(input json.RawMessage) (string, error) {
+func (c *openCapability) Target(input json.RawMessage) (string, error) {
 	var values map[string]string
 	if err := json.Unmarshal(input, &values); err != nil {
 		return "", errors.New("the input must be a JSON object of texts")
 	}
-	target, err := c.canonical(values[c.property])
+	target, err := c.canonicalize(values[c.property])
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", c.property, err)
 	}
@@ -163,15 +163,15 @@ func (c *thing) Target(input json.RawMessage) (string, error) {
 
 // Warning returns a warning for a person about a target; it is empty for a target that is only
 // displayed.
-func (c *thing) Warning(target string) string {
-	if c.warn == nil {
+func (c *openCapability) Warning(target string) string {
+	if c.warning == nil {
 		return ""
 	}
-	return c.warn(target)
+	return c.warning(target)
 }
 
 // Run opens the target that the person was shown, unless the target has changed since.
-func (c *thing) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
+func (c *openCapability) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
 	target, err := c.Target(request.Input)
 	if err != nil || target != request.Target || c.Warning(target) != request.Warning {
 		return nil, &capability.Error{Code: "TargetChanged", Message: "the target changed after the decision; nothing was opened"}

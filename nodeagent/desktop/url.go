@@ -19,13 +19,13 @@ import (
 const maxURLBytes = 2048
 
 var (
-	hostLabel = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
-	numeric   = regexp.MustCompile(`^(0x[0-9a-f]*|[0-9]+)$`)
-	scheme    = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
+	hostLabelPattern    = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`)
+	numericLabelPattern = regexp.MustCompile(`^(0x[0-9a-f]*|[0-9]+)$`)
+	schemePattern       = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 )
 
-// neverSchemes are the schemes that run code or read files in a browser; no policy allows them.
-var neverSchemes = []string{"javascript", "vbscript", "data", "file", "blob", "about", "view-source", "jar", "ms-settings", "search-ms", "shell"}
+// deniedSchemes are the schemes that run code or read files in a browser; no policy allows them.
+var deniedSchemes = []string{"javascript", "vbscript", "data", "file", "blob", "about", "view-source", "jar", "ms-settings", "search-ms", "shell"}
 
 // CanonicalURL parses an address once and returns it in the one form that is then checked, shown
 // and opened. It rejects an address that two programs could read in two ways.
@@ -85,9 +85,9 @@ func checkScheme(name string, allowed []string) error {
 		allowed = []string{"https"}
 	}
 	switch {
-	case !scheme.MatchString(name):
+	case !schemePattern.MatchString(name):
 		return errors.New("it has no scheme such as https://")
-	case slices.Contains(neverSchemes, name):
+	case slices.Contains(deniedSchemes, name):
 		return fmt.Errorf("scheme %s is never opened", name)
 	case !slices.Contains(allowed, name):
 		return fmt.Errorf("scheme %s is not allowed on this machine, only: %s", name, strings.Join(allowed, ", "))
@@ -117,21 +117,21 @@ func checkHost(host string, rules mediation.URLRules) error {
 	case strings.Contains(host, "%"):
 		return errors.New("its host is percent-encoded or has a zone")
 	case err == nil:
-	case len(host) > 253 || slices.ContainsFunc(labels, func(l string) bool { return !hostLabel.MatchString(l) }):
+	case len(host) > 253 || slices.ContainsFunc(labels, func(l string) bool { return !hostLabelPattern.MatchString(l) }):
 		return fmt.Errorf("%s is not a host name", host)
-	case numeric.MatchString(labels[len(labels)-1]):
+	case numericLabelPattern.MatchString(labels[len(labels)-1]):
 		return fmt.Errorf("%s could be read as another address; write it as four decimal numbers", host)
 	}
-	if within(host, rules.DenyHosts) {
+	if matchesHost(host, rules.DenyHosts) {
 		return fmt.Errorf("host %s is refused on this machine", host)
 	}
-	if len(rules.Hosts) > 0 && !within(host, rules.Hosts) {
+	if len(rules.Hosts) > 0 && !matchesHost(host, rules.Hosts) {
 		return fmt.Errorf("host %s is not one of those this machine may open", host)
 	}
 	return nil
 }
 
-func within(host string, patterns []string) bool {
+func matchesHost(host string, patterns []string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		pattern = strings.ToLower(pattern)
 		if parent, below := strings.CutPrefix(pattern, "*."); below {

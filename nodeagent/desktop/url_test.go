@@ -118,12 +118,12 @@ func TestTheCorpusOfURLs(t *testing.T) {
 
 func TestListsOfSchemesAndHosts(t *testing.T) {
 	rules := mediation.URLRules{Schemes: []string{"https", "http", "javascript"}, Hosts: []string{"example.com", "*.Example.org"}, DenyHosts: []string{"bad.example.org"}}
-	for text, taken := range map[string]bool{
+	for text, accepted := range map[string]bool{
 		"http://example.com/": true, "https://a.example.org/": true, "https://a.b.example.org/": true,
 		"https://example.org/": false, "https://bad.example.org/": false, "https://evilexample.com/": false, "https://example.com.evil.net/": false,
 		"https://evil.net/?.example.org": false, "javascript://example.com/%0aalert(1)": false, "ftp://example.com/": false,
 	} {
-		if _, err := CanonicalURL(text, rules); (err == nil) != taken {
+		if _, err := CanonicalURL(text, rules); (err == nil) != accepted {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -52,18 +52,18 @@ type Options struct {
 	Now            func() time.Time
 }
 
-// timeout bounds each check of the network.
-const timeout = 5 * time.Second
+// checkTimeout bounds each check of the network.
+const checkTimeout = 5 * time.Second
 
-// Examine makes all checks, in the order in which they depend on each other.
-func Examine(ctx context.Context, o Options) []Check {
-	p := patient{Options: o, bundle: o.CA}
-	if p.judges() {
-		return append(p.network(ctx), p.clock())
+// RunChecks makes all checks, in the order in which they depend on each other.
+func RunChecks(ctx context.Context, o Options) []Check {
+	p := examination{Options: o, bundle: o.CA}
+	if p.hasBundle() {
+		return append(p.checkNetwork(ctx), p.checkClock())
 	}
-	all := []Check{p.configuration(), p.directory(), p.disk(), p.identity(), p.service(ctx)}
-	all = append(all, p.network(ctx)...)
-	return append(all, p.clock(), p.agent(ctx))
+	all := []Check{p.checkConfiguration(), p.checkDirectory(), p.checkDisk(), p.checkIdentity(), p.checkService(ctx)}
+	all = append(all, p.checkNetwork(ctx)...)
+	return append(all, p.checkClock(), p.checkAgent(ctx))
 }
 
 // Healthy reports whether no check failed.
@@ -76,7 +76,7 @@ func Healthy(all []Check) bool {
 	return true
 }
 
-func good(name, found string) Check       { return Check{name, OK, found, ""} }
-func warn(name, found, next string) Check { return Check{name, Warning, found, next} }
-func bad(name, found, next string) Check  { return Check{name, Failed, found, next} }
-func skipped(name, because string) Check  { return Check{name, Skipped, because, ""} }
+func okCheck(name, found string) Check            { return Check{name, OK, found, ""} }
+func warningCheck(name, found, next string) Check { return Check{name, Warning, found, next} }
+func failedCheck(name, found, next string) Check  { return Check{name, Failed, found, next} }
+func skippedCheck(name, because string) Check     { return Check{name, Skipped, because, ""} }

@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-func find(t *testing.T, all []Check, name string) Check {
+func findCheck(t *testing.T, all []Check, name string) Check {
 	t.Helper()
 	for _, c := range all {
 		if c.Name == name {
@@ -27,10 +27,10 @@ func TestAMachineThatWasNeverPaired(t *testing.T) {
 	g := gatewaytest.Start(t)
 	o := Options{Config: "c.yaml", ConfigProblem: errors.New("c.yaml:2: wrong"), Dir: filepath.Join(t.TempDir(), "id"), Pairing: g.PairingEndpoint,
 		ServiceProblem: errors.New("no service manager"), Now: time.Now}
-	all := Examine(t.Context(), o)
+	all := RunChecks(t.Context(), o)
 	for name, result := range map[string]Result{"configuration": Failed, "identity-dir": Failed, "disk": Skipped, "identity": Skipped,
 		"service": Warning, "resolve": OK, "port": OK, "tls": OK, "clock": OK, "agent": Failed} {
-		if c := find(t, all, name); c.Result != result || (c.Result == Failed || c.Result == Warning) && c.Next == "" {
+		if c := findCheck(t, all, name); c.Result != result || (c.Result == Failed || c.Result == Warning) && c.Next == "" {
 			t.Errorf("%+v, want %s", c, result)
 		}
 	}
@@ -53,8 +53,8 @@ func TestAClockThatIsWrongIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := func() time.Time { return time.Now().Add(c.off) }
-			all := Examine(t.Context(), Options{Dir: t.TempDir(), Pairing: g.PairingEndpoint, ServiceProblem: errors.New("none"), Now: now})
-			if got := find(t, all, "clock"); got.Result != c.result || !strings.Contains(got.Found, c.says) {
+			all := RunChecks(t.Context(), Options{Dir: t.TempDir(), Pairing: g.PairingEndpoint, ServiceProblem: errors.New("none"), Now: now})
+			if got := findCheck(t, all, "clock"); got.Result != c.result || !strings.Contains(got.Found, c.says) {
 				t.Errorf("%+v, want %s and %q", got, c.result, c.says)
 			}
 		})
@@ -62,9 +62,9 @@ func TestAClockThatIsWrongIsNamed(t *testing.T) {
 }
 
 func TestAnAddressThatIsNoneIsNamed(t *testing.T) {
-	for pairing, says := range map[string]string{"": "give --pairing", "host": "missing port"} {
-		c := find(t, Examine(t.Context(), Options{Dir: t.TempDir(), Pairing: pairing, ServiceProblem: errors.New("none"), Now: time.Now}), "resolve")
-		if !strings.Contains(c.Found+c.Next, says) {
+	for pairing, want := range map[string]string{"": "give --pairing", "host": "missing port"} {
+		c := findCheck(t, RunChecks(t.Context(), Options{Dir: t.TempDir(), Pairing: pairing, ServiceProblem: errors.New("none"), Now: time.Now}), "resolve")
+		if !strings.Contains(c.Found+c.Next, want) {
 			t.Errorf("%q: %+v", pairing, c)
 		}
 	}

@@ -15,17 +15,17 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// network checks the path to the gateway: the node listener, or the pairing listener of a machine
+// checkNetwork checks the path to the gateway: the node listener, or the pairing listener of a machine
 // that is not paired. It checks each of several gateways. One reachable gateway is enough to
 // connect, so the failures of the others are then only warnings.
-func (p *patient) network(ctx context.Context) (all []Check) {
+func (p *examination) checkNetwork(ctx context.Context) (all []Check) {
 	endpoints := strings.Split(p.endpoint, ",")
 	if len(endpoints) == 1 {
-		return p.gateway(ctx, cmp.Or(p.endpoint, p.Pairing))
+		return p.checkGateway(ctx, cmp.Or(p.endpoint, p.Pairing))
 	}
 	reached := false
 	for _, endpoint := range endpoints {
-		found := p.gateway(ctx, endpoint)
+		found := p.checkGateway(ctx, endpoint)
 		for i := range found {
 			found[i].Found = endpoint + ": " + found[i].Found
 		}
@@ -40,106 +40,106 @@ func (p *patient) network(ctx context.Context) (all []Check) {
 	return all
 }
 
-// gateway checks the path to one listener: resolve, port and tls.
-func (p *patient) gateway(ctx context.Context, endpoint string) []Check {
+// checkGateway checks the path to one listener: resolve, port and tls.
+func (p *examination) checkGateway(ctx context.Context, endpoint string) []Check {
 	if endpoint == "" {
-		return []Check{skipped("resolve", "no gateway is known: give --pairing"), skipped("port", "see resolve"), skipped("tls", "see resolve")}
+		return []Check{skippedCheck("resolve", "no gateway is known: give --pairing"), skippedCheck("port", "see resolve"), skippedCheck("tls", "see resolve")}
 	}
 	host, port, err := net.SplitHostPort(endpoint)
 	if err != nil {
-		return []Check{bad("resolve", err.Error(), "give the address as HOST:PORT"), skipped("port", "see resolve"), skipped("tls", "see resolve")}
+		return []Check{failedCheck("resolve", err.Error(), "give the address as HOST:PORT"), skippedCheck("port", "see resolve"), skippedCheck("tls", "see resolve")}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*timeout)
+	ctx, cancel := context.WithTimeout(ctx, 3*checkTimeout)
 	defer cancel()
-	resolved := resolve(ctx, host, endpoint)
+	resolved := checkResolve(ctx, host, endpoint)
 	if resolved.Result == Failed {
-		return []Check{resolved, skipped("port", "see resolve"), skipped("tls", "see resolve")}
+		return []Check{resolved, skippedCheck("port", "see resolve"), skippedCheck("tls", "see resolve")}
 	}
-	dialling, cancelDial := context.WithTimeout(ctx, timeout)
+	dialCtx, cancelDial := context.WithTimeout(ctx, checkTimeout)
 	defer cancelDial()
-	conn, err := link.DialTCP(dialling, "tcp", endpoint)
+	conn, err := link.DialTCP(dialCtx, "tcp", endpoint)
 	if err != nil {
-		return []Check{resolved, bad("port", err.Error(), "let this machine out to TCP port "+port+" of "+host+", and ask whether the gateway runs"), skipped("tls", "see port")}
+		return []Check{resolved, failedCheck("port", err.Error(), "let this machine out to TCP port "+port+" of "+host+", and ask whether the gateway runs"), skippedCheck("tls", "see port")}
 	}
 	defer conn.Close()
-	return []Check{resolved, good("port", conn.RemoteAddr().String()+" answers"), p.tls(ctx, conn)}
+	return []Check{resolved, okCheck("port", conn.RemoteAddr().String()+" answers"), p.checkTLS(ctx, conn)}
 }
 
-// resolve looks up the host of a gateway, or names the proxy that resolves it.
-func resolve(ctx context.Context, host, endpoint string) Check {
+// checkResolve looks up the host of a gateway, or names the proxy that resolves it.
+func checkResolve(ctx context.Context, host, endpoint string) Check {
 	const name = "resolve"
 	proxy, err := link.ProxyFor(endpoint)
 	switch {
 	case err != nil:
-		return bad(name, err.Error(), "correct HTTPS_PROXY, or name the gateway in NO_PROXY")
+		return failedCheck(name, err.Error(), "correct HTTPS_PROXY, or name the gateway in NO_PROXY")
 	case proxy != nil:
-		return good(name, "proxy "+proxy.Redacted()+" of HTTPS_PROXY resolves "+host)
+		return okCheck(name, "proxy "+proxy.Redacted()+" of HTTPS_PROXY resolves "+host)
 	}
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
-		return bad(name, err.Error(), "check the name, the network and the DNS servers of this machine")
+		return failedCheck(name, err.Error(), "check the name, the network and the DNS servers of this machine")
 	}
-	return good(name, host+" is "+strings.Join(addresses, ", "))
+	return okCheck(name, host+" is "+strings.Join(addresses, ", "))
 }
 
-// judges reports whether there are CAs to verify a gateway with.
-func (p *patient) judges() bool { return len(p.bundle.Certificates()) > 0 }
+// hasBundle reports whether there are CAs to verify a gateway with.
+func (p *examination) hasBundle() bool { return len(p.bundle.Certificates()) > 0 }
 
-// tls makes the handshake without a client certificate and verifies the server's certificate.
-func (p *patient) tls(ctx context.Context, conn net.Conn) Check {
+// checkTLS makes the handshake without a client certificate and verifies the server's certificate.
+func (p *examination) checkTLS(ctx context.Context, conn net.Conn) Check {
 	const name = "tls"
-	config := link.Unverified()
+	config := link.UnverifiedTLSConfig()
 	config.MinVersion, config.NextProtos, config.ServerName = tls.VersionTLS13, []string{"h2"}, identity.ServerName
-	if p.judges() {
+	if p.hasBundle() {
 		config.ServerName = p.bundle.ServerName()
 	}
 	secure := tls.Client(conn, config)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
-		return bad(name, err.Error(), "the server there is not a gateway, or a proxy breaks the connection: TLS must reach the gateway unchanged")
+		return failedCheck(name, err.Error(), "the server there is not a gateway, or a proxy breaks the connection: TLS must reach the gateway unchanged")
 	}
 	chain := secure.ConnectionState().PeerCertificates
 	leaf := chain[0]
-	if leaf.NotAfter.After(p.until) {
-		p.from, p.until = leaf.NotBefore, leaf.NotAfter
+	if leaf.NotAfter.After(p.notAfter) {
+		p.notBefore, p.notAfter = leaf.NotBefore, leaf.NotAfter
 	}
 	found := fmt.Sprintf("certificate %s of %q, until %s", identity.FingerprintCertificate(leaf)[:16], leaf.Issuer.CommonName, leaf.NotAfter.UTC().Format(time.RFC3339))
-	if !p.judges() {
-		return good(name, found+"; this machine has no CA bundle yet to verify it with")
+	if !p.hasBundle() {
+		return okCheck(name, found+"; this machine has no CA bundle yet to verify it with")
 	}
 	if err := identity.VerifyServer(chain, p.bundle.Pool(), p.Now(), identity.NotBeforeLeeway); err != nil {
-		return bad(name, found+": "+err.Error(),
+		return failedCheck(name, found+": "+err.Error(),
 			"if a clock is wrong, see clock; otherwise this is not the gateway this machine was paired with: check the address and proxies in between, and pair again only if the CA was replaced")
 	}
-	return good(name, found+"; it verifies with the CA bundle of this machine")
+	return okCheck(name, found+"; it verifies with the CA bundle of this machine")
 }
 
-// clock compares this machine's time with the gateway's time, which is known from a session or else
+// checkClock compares this machine's time with the gateway's time, which is known from a session or else
 // bounded by the certificates.
-func (p *patient) clock() Check {
+func (p *examination) checkClock() Check {
 	const name = "clock"
 	const next = "set the clock of this machine, and keep it right by NTP"
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
-	report, err := status.Ask(ctx, store.RunPath(p.Dir))
+	report, err := status.FetchReport(ctx, store.RunPath(p.Dir))
 	now := p.Now()
 	switch {
 	case err == nil && report.ClockSkewSeconds != nil:
 		skew := time.Duration(*report.ClockSkewSeconds * float64(time.Second)).Round(time.Millisecond)
 		found := fmt.Sprintf("the gateway's clock is %s ahead", skew)
 		if skew.Abs() > time.Minute {
-			return warn(name, found, next)
+			return warningCheck(name, found, next)
 		}
-		return good(name, found)
-	case !p.from.IsZero() && now.Before(p.from.Add(-identity.NotBeforeLeeway)):
-		return bad(name, fmt.Sprintf("it is %s here, before the gateway's certificate began (%s)", now.UTC().Format(time.RFC3339), p.from.UTC().Format(time.RFC3339)), next)
-	case p.current != nil && now.Before(p.current.Leaf().NotBefore.Add(-identity.NotBeforeLeeway)):
-		return bad(name, fmt.Sprintf("it is %s here, before this machine's certificate began", now.UTC().Format(time.RFC3339)), next)
-	case !p.until.IsZero() && now.After(p.until):
-		return bad(name, fmt.Sprintf("it is %s here, after the gateway's certificate ended", now.UTC().Format(time.RFC3339)), next+"; or the gateway does not renew its certificate")
-	case p.from.IsZero() && p.current == nil:
-		return skipped(name, "there is nothing to compare it with")
+		return okCheck(name, found)
+	case !p.notBefore.IsZero() && now.Before(p.notBefore.Add(-identity.NotBeforeLeeway)):
+		return failedCheck(name, fmt.Sprintf("it is %s here, before the gateway's certificate began (%s)", now.UTC().Format(time.RFC3339), p.notBefore.UTC().Format(time.RFC3339)), next)
+	case p.currentIdentity != nil && now.Before(p.currentIdentity.Leaf().NotBefore.Add(-identity.NotBeforeLeeway)):
+		return failedCheck(name, fmt.Sprintf("it is %s here, before this machine's certificate began", now.UTC().Format(time.RFC3339)), next)
+	case !p.notAfter.IsZero() && now.After(p.notAfter):
+		return failedCheck(name, fmt.Sprintf("it is %s here, after the gateway's certificate ended", now.UTC().Format(time.RFC3339)), next+"; or the gateway does not renew its certificate")
+	case p.notBefore.IsZero() && p.currentIdentity == nil:
+		return skippedCheck(name, "there is nothing to compare it with")
 	}
-	return good(name, "it agrees with the certificates; a session would measure it exactly")
+	return okCheck(name, "it agrees with the certificates; a session would measure it exactly")
 }

@@ -21,8 +21,8 @@ import (
 // maxTokenBytes is more than the size of any token: a longer file is another file.
 const maxTokenBytes = 16 << 10
 
-// Account is the ServiceAccount of an agent in a pod, used instead of a code.
-type Account struct {
+// ServiceAccount is the ServiceAccount of an agent in a pod, used instead of a code.
+type ServiceAccount struct {
 	// TokenFile holds the token of the pod's ServiceAccount. It is read again for every try,
 	// because it is replaced before it expires. No error contains its content.
 	TokenFile string
@@ -31,7 +31,7 @@ type Account struct {
 	CA identity.Bundle
 }
 
-func (a *Account) token() (string, error) {
+func (a *ServiceAccount) readToken() (string, error) {
 	content, err := ownfile.Read(a.TokenFile)
 	if err != nil {
 		return "", fmt.Errorf("read ServiceAccount token: %w", err)
@@ -43,19 +43,19 @@ func (a *Account) token() (string, error) {
 	return token, nil
 }
 
-// present sends the token once, to a gateway that the mounted CA certifies, and stores the
+// sendToken sends the token once, to a gateway that the mounted CA certifies, and stores the
 // resulting request.
-func (p *pairer) present(ctx context.Context) error {
-	token, err := p.Account.token()
+func (p *pairer) sendToken(ctx context.Context) error {
+	token, err := p.ServiceAccount.readToken()
 	if err != nil {
 		return &finalError{ErrFailed, err.Error()}
 	}
-	l, err := link.Dial(ctx, p.Endpoint, link.Verified(p.Account.CA, nil, p.Now))
+	l, err := link.Dial(ctx, p.Endpoint, link.TLSConfig(p.ServiceAccount.CA, nil, p.Now))
 	if err != nil {
-		return unverified(err)
+		return classifyAccountDialError(err)
 	}
 	defer l.Close()
-	request, err := p.introduction(l)
+	request, err := p.newCompleteRequest(l)
 	if err != nil {
 		return err
 	}
@@ -66,33 +66,33 @@ func (p *pairer) present(ctx context.Context) error {
 	defer cancel()
 	answer, err := gatewayv1.NewPairingServiceClient(l.Conn).CompletePairingSession(calling, request)
 	if err != nil {
-		return p.refusedAccount(l, err)
+		return p.classifyAccountError(l, err)
 	}
-	return p.keepRequest(answer)
+	return p.storeAccountRequest(answer)
 }
 
-// unverified returns a final error for a server of another CA, and a retryable error for a failure
+// classifyAccountDialError returns a final error for a server of another CA, and a retryable error for a failure
 // that may pass.
-func unverified(err error) error {
-	again := undialed(err)
-	if final := (*finalError)(nil); errors.As(again, &final) {
+func classifyAccountDialError(err error) error {
+	classified := classifyDialError(err)
+	if final := (*finalError)(nil); errors.As(classified, &final) {
 		return &finalError{ErrUnknownGateway, final.detail}
 	}
-	return again
+	return classified
 }
 
-func (p *pairer) refusedAccount(l *link.Link, err error) error {
+func (p *pairer) classifyAccountError(l *link.Link, err error) error {
 	switch status.Code(err) {
 	case codes.Unauthenticated, codes.PermissionDenied, codes.AlreadyExists:
 		return &finalError{ErrAccountRefused, foreign.Brief(status.Convert(err).Message())}
 	default:
-		return p.decideRefusal(l, err)
+		return p.classifyRefusal(l, err)
 	}
 }
 
-// keepRequest stores the request with the mounted CA. It relies on the server's certificate for the
+// storeAccountRequest stores the request with the mounted CA. It relies on the server's certificate for the
 // authenticity of the answer.
-func (p *pairer) keepRequest(answer *gatewayv1.CompletePairingSessionResponse) error {
+func (p *pairer) storeAccountRequest(answer *gatewayv1.CompletePairingSessionResponse) error {
 	if _, err := pairing.ParseEndpoints(answer.GetNodeEndpoint()); err != nil {
 		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}
 	}
@@ -101,7 +101,7 @@ func (p *pairer) keepRequest(answer *gatewayv1.CompletePairingSessionResponse) e
 		Namespace:       answer.GetNamespace(),
 		Name:            answer.GetName(),
 		NodeEndpoint:    answer.GetNodeEndpoint(),
-		Bundle:          p.Account.CA,
+		Bundle:          p.ServiceAccount.CA,
 		Expires:         answer.GetExpiresTime().AsTime(),
 	}
 	if err := p.Store.SavePending(p.pending); err != nil {

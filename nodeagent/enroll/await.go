@@ -19,35 +19,35 @@ const (
 	// pollTimeout is the longest time that a gateway holds a poll (30 s), plus a reserve for a slow
 	// network.
 	pollTimeout = 45 * time.Second
-	// pollPause limits the rate of polls to a gateway that does not hold them.
-	pollPause = 500 * time.Millisecond
-	// csrPatience is the number of polls that carry the same CSR. Repeating a CSR waits for its one
+	// minPollInterval limits the rate of polls to a gateway that does not hold them.
+	minPollInterval = 500 * time.Millisecond
+	// maxPollsPerCSR is the number of polls that carry the same CSR. Repeating a CSR waits for its one
 	// certificate; a new CSR starts over when the old one was rejected.
-	csrPatience = 3
+	maxPollsPerCSR = 3
 	// notFoundGrace is the time for which a request may be missing: a gateway that was not running
 	// when the request was created may not see it yet.
 	notFoundGrace = 30 * time.Second
 )
 
-// await polls until the request is decided and the certificate is stored.
-func (p *pairer) await(ctx context.Context) error {
+// awaitApproval polls until the request is decided and the certificate is stored.
+func (p *pairer) awaitApproval(ctx context.Context) error {
 	if p.Endpoint == "" {
 		p.Endpoint = p.pending.Request.PairingEndpoint
 	}
-	p.Console.Say("Waiting for approval of pairing request %s …", p.requestName())
+	p.Console.Print("Waiting for approval of pairing request %s …", p.requestName())
 	p.observe(p.requestName(), "")
-	w := &waiter{pairer: p, retry: p.Retry()}
+	w := &approvalWaiter{pairer: p, retry: p.NewBackoff()}
 	for {
 		err := w.poll(ctx)
-		if err == nil || !errors.Is(err, errAgain) {
+		if err == nil || !errors.Is(err, errRetryable) {
 			return err
 		}
-		if stopped(ctx, err) {
+		if isStopped(ctx, err) {
 			return context.Cause(ctx)
 		}
-		p.sayAgain(err)
+		p.printRetry(err)
 		p.Log.Warn("poll interrupted", "endpoint", p.Endpoint, "error", err)
-		if err := backoff.Sleep(ctx, retryAfter(err)+w.retry.Next()); err != nil {
+		if err := backoff.Sleep(ctx, requestedRetryDelay(err)+w.retry.Next()); err != nil {
 			return err
 		}
 	}
@@ -57,8 +57,8 @@ func (p *pairer) requestName() string {
 	return p.pending.Request.Namespace + "/" + p.pending.Request.Name
 }
 
-// waiter is the state of one wait for a decision; it outlives its connections.
-type waiter struct {
+// approvalWaiter is the state of one wait for a decision; it outlives its connections.
+type approvalWaiter struct {
 	*pairer
 	retry        *backoff.Backoff
 	id           identity.ID
@@ -68,34 +68,34 @@ type waiter struct {
 }
 
 // poll polls over one connection until there is an outcome or the connection ends.
-func (w *waiter) poll(ctx context.Context) error {
-	l, err := link.Dial(ctx, w.Endpoint, link.Verified(w.pending.Request.Bundle, nil, w.Now))
+func (w *approvalWaiter) poll(ctx context.Context) error {
+	l, err := link.Dial(ctx, w.Endpoint, link.TLSConfig(w.pending.Request.Bundle, nil, w.Now))
 	if err != nil {
-		return &againError{err}
+		return &retryableError{err}
 	}
 	defer l.Close()
 	client := gatewayv1.NewPairingServiceClient(l.Conn)
 	for {
-		asked := w.Now()
-		answer, err := w.ask(ctx, client, l)
+		pollStart := w.Now()
+		answer, err := w.requestStatus(ctx, client, l)
 		if err != nil {
-			return w.refused(err)
+			return w.classifyPollError(err)
 		}
 		w.retry.Reset()
 		w.missingSince = time.Time{}
-		done, err := w.take(l, answer)
+		done, err := w.handleState(l, answer)
 		if done || err != nil {
 			return err
 		}
-		if answer.GetPending() != nil && w.Now().Sub(asked) < pollPause {
-			if err := backoff.Sleep(ctx, pollPause); err != nil {
+		if answer.GetPending() != nil && w.Now().Sub(pollStart) < minPollInterval {
+			if err := backoff.Sleep(ctx, minPollInterval); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (w *waiter) ask(ctx context.Context, client gatewayv1.PairingServiceClient, l *link.Link) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+func (w *approvalWaiter) requestStatus(ctx context.Context, client gatewayv1.PairingServiceClient, l *link.Link) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	proof, err := identity.SignProof(w.pending.Key, w.Rand, identity.Proof{
 		Method:   identity.ProofPairingStatus,
 		Request:  w.requestName(),
@@ -115,51 +115,51 @@ func (w *waiter) ask(ctx context.Context, client gatewayv1.PairingServiceClient,
 	})
 }
 
-// refused classifies the errors of a poll. A poll proves no code, so its status codes have other
+// classifyPollError classifies the errors of a poll. A poll proves no code, so its status codes have other
 // meanings than those of the exchange.
-func (w *waiter) refused(err error) error {
+func (w *approvalWaiter) classifyPollError(err error) error {
 	switch status.Code(err) {
 	case codes.NotFound:
 		if w.missingSince.IsZero() {
 			w.missingSince = w.Now()
 		}
 		if w.Now().Sub(w.missingSince) < notFoundGrace {
-			return &againError{err}
+			return &retryableError{err}
 		}
-		return w.end(&finalError{ErrFailed, "the pairing request does not exist any more: ask for a new code"})
+		return w.dropRequest(&finalError{ErrFailed, "the pairing request does not exist any more: ask for a new code"})
 	case codes.Unauthenticated, codes.InvalidArgument, codes.PermissionDenied:
-		return &finalError{ErrFailed, explain(err)}
+		return &finalError{ErrFailed, shortReason(err)}
 	default:
-		return &againError{err}
+		return &retryableError{err}
 	}
 }
 
-// take handles one state; done means that the identity is stored.
-func (w *waiter) take(l *link.Link, answer *gatewayv1.GetPairingRequestStatusResponse) (done bool, err error) {
+// handleState handles one state; done means that the identity is stored.
+func (w *approvalWaiter) handleState(l *link.Link, answer *gatewayv1.GetPairingRequestStatusResponse) (done bool, err error) {
 	switch state := answer.GetState().(type) {
 	case *gatewayv1.GetPairingRequestStatusResponse_Pending:
 		if message := foreign.Brief(state.Pending.GetMessage()); message != "" {
-			w.Console.SayOnce("  %s", message)
+			w.Console.PrintOnce("  %s", message)
 			w.observe(w.requestName(), message)
 		}
-		return false, w.refresh()
+		return false, w.refreshCSR()
 	case *gatewayv1.GetPairingRequestStatusResponse_Approved:
-		return false, w.approved(state.Approved.GetSpiffeId())
+		return false, w.handleApproved(state.Approved.GetSpiffeId())
 	case *gatewayv1.GetPairingRequestStatusResponse_Completed:
-		return true, w.completed(l, state.Completed)
+		return true, w.handleCompleted(l, state.Completed)
 	case *gatewayv1.GetPairingRequestStatusResponse_Denied:
-		return false, w.end(&finalError{ErrDenied, foreign.Brief(state.Denied.GetReason())})
+		return false, w.dropRequest(&finalError{ErrDenied, foreign.Brief(state.Denied.GetReason())})
 	case *gatewayv1.GetPairingRequestStatusResponse_Failed:
-		return false, w.end(&finalError{ErrFailed, foreign.Brief(state.Failed.GetReason())})
+		return false, w.dropRequest(&finalError{ErrFailed, foreign.Brief(state.Failed.GetReason())})
 	case *gatewayv1.GetPairingRequestStatusResponse_Expired:
-		return false, w.end(ErrExpired)
+		return false, w.dropRequest(ErrExpired)
 	default:
 		return false, &finalError{ErrFailed, "the gateway speaks a newer protocol: update mooring-agent"}
 	}
 }
 
-// end removes a request that ended without an identity; the key and the number of tries stay.
-func (w *waiter) end(cause error) error {
+// dropRequest removes a request that ended without an identity; the key and the number of tries stay.
+func (w *approvalWaiter) dropRequest(cause error) error {
 	w.pending.Request = nil
 	if err := w.Store.SavePending(w.pending); err != nil {
 		return errors.Join(cause, err)

@@ -19,11 +19,11 @@ import (
 // the gateway that sent it is not stored, although the gateway proved that it knows the code. Such
 // a bundle would lock the machine out at its first poll.
 func TestABundleThatDoesNotAdmitItsGatewayEndsThePairing(t *testing.T) {
-	for name, invite := range map[string]func(*machine, *gatewaytest.Gateway){
-		"PIN": func(*machine, *gatewaytest.Gateway) {},
-		"QR": func(m *machine, g *gatewaytest.Gateway) {
+	for name, invite := range map[string]func(*testMachine, *gatewaytest.Gateway){
+		"PIN": func(*testMachine, *gatewaytest.Gateway) {},
+		"QR": func(m *testMachine, g *gatewaytest.Gateway) {
 			qr := g.Invitation()
-			m.code, m.qr, m.at = nil, &qr, ""
+			m.code, m.qr, m.endpoint = nil, &qr, ""
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-func (w *waiter) approved(uri string) error {
+func (w *approvalWaiter) handleApproved(uri string) error {
 	id, err := identity.ParseID(uri)
 	if err != nil {
 		return &finalError{ErrFailed, err.Error()}
@@ -20,22 +20,22 @@ func (w *waiter) approved(uri string) error {
 	if w.csr != nil && id == w.id {
 		return nil
 	}
-	w.Console.SayOnce("Approved; waiting for the certificate")
+	w.Console.PrintOnce("Approved; waiting for the certificate")
 	return w.makeCSR(id)
 }
 
-// refresh replaces a CSR that got no certificate within csrPatience polls.
-func (w *waiter) refresh() error {
+// refreshCSR replaces a CSR that got no certificate within maxPollsPerCSR polls.
+func (w *approvalWaiter) refreshCSR() error {
 	if w.csr == nil {
 		return nil
 	}
-	if w.csrPolls++; w.csrPolls < csrPatience {
+	if w.csrPolls++; w.csrPolls < maxPollsPerCSR {
 		return nil
 	}
 	return w.makeCSR(w.id)
 }
 
-func (w *waiter) makeCSR(id identity.ID) error {
+func (w *approvalWaiter) makeCSR(id identity.ID) error {
 	csr, err := identity.NewRequest(w.pending.Key, id)
 	if err != nil {
 		return err
@@ -44,9 +44,9 @@ func (w *waiter) makeCSR(id identity.ID) error {
 	return nil
 }
 
-// completed stores the identity. The CA bundle in the answer is newer than the confirmed one; it is
+// handleCompleted stores the identity. The CA bundle in the answer is newer than the confirmed one; it is
 // stored only if it certifies the gateway that sent it.
-func (w *waiter) completed(l *link.Link, state *gatewayv1.PairingCompleted) error {
+func (w *approvalWaiter) handleCompleted(l *link.Link, state *gatewayv1.PairingCompleted) error {
 	chain, err := identity.ParseChain(state.GetChain())
 	if err != nil {
 		return &finalError{ErrFailed, err.Error()}
@@ -71,6 +71,6 @@ func (w *waiter) completed(l *link.Link, state *gatewayv1.PairingCompleted) erro
 	if err := w.Store.FinishPairing(got, bundle, config); err != nil {
 		return fmt.Errorf("store identity: %w", err)
 	}
-	w.Console.Say("Paired as node %s/%s", got.ID.Namespace, got.ID.Node)
+	w.Console.Print("Paired as node %s/%s", got.ID.Namespace, got.ID.Node)
 	return nil
 }

@@ -38,8 +38,8 @@ type Options struct {
 	// Invitation is the content of a QR code, used instead of Endpoint and Code. The CA that it
 	// pins is the only root, and nothing is sent to any other server.
 	Invitation *pairing.Invitation
-	// Account is used instead of a code by an agent that runs in a pod.
-	Account *Account
+	// ServiceAccount is used instead of a code by an agent that runs in a pod.
+	ServiceAccount *ServiceAccount
 	// NodeName is the requested name of the Node, a DNS label.
 	NodeName string
 	// System and Capabilities are shown to the approver.
@@ -53,34 +53,34 @@ type Options struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Rand    io.Reader
-	// Retry returns the delays between tries.
-	Retry func() *backoff.Backoff
+	// NewBackoff returns the delays between tries.
+	NewBackoff func() *backoff.Backoff
 }
 
 // Run pairs the machine or resumes an unfinished pairing; when it returns nil, the identity is in
 // the store. Its errors wrap the errors of this package, or are the cause of ctx.
 func Run(ctx context.Context, o Options) error {
-	p := &pairer{Options: o, ticket: newTicket(o)}
+	p := &pairer{Options: o, code: newPairingCode(o)}
 	if o.Invitation != nil {
 		p.Endpoint = o.Invitation.Gateway
 	}
-	if err := p.load(); err != nil {
+	if err := p.loadPending(); err != nil {
 		return err
 	}
-	p.Console.Say("Verification code: %s", pairing.VerificationCode(p.pin))
+	p.Console.Print("Verification code: %s", pairing.VerificationCode(p.pin))
 	p.observe("", "")
 	if p.needsExchange() {
-		if err := p.prove(ctx); err != nil {
+		if err := p.repeatExchange(ctx); err != nil {
 			return err
 		}
 	}
-	return p.await(ctx)
+	return p.awaitApproval(ctx)
 }
 
 // pairer is one run of a pairing.
 type pairer struct {
 	Options
-	ticket  *ticket // nil when only resuming
+	code    *pairingCode // nil when only resuming
 	pending *store.Pending
 	pin     string // fingerprint of the public key
 	// lastRefusal is the reason why the last exchange failed, for people.
@@ -93,17 +93,17 @@ func (p *pairer) observe(request, message string) {
 	}
 }
 
-// load reads the unfinished pairing or begins one with a new key.
-func (p *pairer) load() error {
+// loadPending reads the unfinished pairing or begins one with a new key.
+func (p *pairer) loadPending() error {
 	pending, err := p.Store.Pending()
 	if err != nil {
 		return err
 	}
 	if pending == nil {
-		if p.ticket == nil && p.Account == nil {
+		if p.code == nil && p.ServiceAccount == nil {
 			return ErrNoCode
 		}
-		if pending, err = p.begin(); err != nil {
+		if pending, err = p.newPending(); err != nil {
 			return err
 		}
 	}
@@ -114,7 +114,7 @@ func (p *pairer) load() error {
 	return nil
 }
 
-func (p *pairer) begin() (*store.Pending, error) {
+func (p *pairer) newPending() (*store.Pending, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), p.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("make device key: %w", err)
@@ -130,5 +130,5 @@ func (p *pairer) begin() (*store.Pending, error) {
 // any code when none was given.
 func (p *pairer) needsExchange() bool {
 	request := p.pending.Request
-	return request == nil || (p.ticket != nil && p.ticket.lookupID != request.LookupID)
+	return request == nil || (p.code != nil && p.code.lookupID != request.LookupID)
 }

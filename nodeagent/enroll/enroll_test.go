@@ -29,26 +29,26 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// machine is a machine that pairs; its directory outlives restarts.
-type machine struct {
-	t     *testing.T
-	dir   string
-	out   bytes.Buffer
-	code  *pairing.Code
-	qr    *pairing.Invitation
-	at    string
-	now   func() time.Time
-	retry func() *backoff.Backoff
+// testMachine is a machine that pairs; its directory outlives restarts.
+type testMachine struct {
+	t        *testing.T
+	dir      string
+	out      bytes.Buffer
+	code     *pairing.Code
+	qr       *pairing.Invitation
+	endpoint string
+	now      func() time.Time
+	retry    func() *backoff.Backoff
 }
 
-func newMachine(t *testing.T, g *gatewaytest.Gateway) *machine {
+func newMachine(t *testing.T, g *gatewaytest.Gateway) *testMachine {
 	code := gatewaytest.Code
 	retry := func() *backoff.Backoff { return backoff.New(time.Millisecond, 5*time.Millisecond) }
-	return &machine{t: t, dir: t.TempDir() + "/id", code: &code, at: g.PairingEndpoint, now: time.Now, retry: retry}
+	return &testMachine{t: t, dir: t.TempDir() + "/id", code: &code, endpoint: g.PairingEndpoint, now: time.Now, retry: retry}
 }
 
 // pair runs the pairing of one start of the agent.
-func (m *machine) pair(ctx context.Context) error {
+func (m *testMachine) pair(ctx context.Context) error {
 	m.t.Helper()
 	s, err := store.Open(m.dir)
 	if err != nil {
@@ -56,14 +56,14 @@ func (m *machine) pair(ctx context.Context) error {
 	}
 	defer s.Close()
 	return enroll.Run(ctx, enroll.Options{
-		Store: s, Endpoint: m.at, Code: m.code, Invitation: m.qr, NodeName: "box", System: &gatewayv1.SystemInfo{Os: "linux"},
+		Store: s, Endpoint: m.endpoint, Code: m.code, Invitation: m.qr, NodeName: "box", System: &gatewayv1.SystemInfo{Os: "linux"},
 		Capabilities: []string{"echo"}, Console: console.New(&m.out), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Now: m.now, Rand: rand.Reader, Retry: m.retry,
+		Now: m.now, Rand: rand.Reader, NewBackoff: m.retry,
 	})
 }
 
 // files returns the names of the files in the directory.
-func (m *machine) files() string {
+func (m *testMachine) files() string {
 	entries, err := os.ReadDir(m.dir)
 	if err != nil {
 		m.t.Fatal(err)
@@ -75,7 +75,7 @@ func (m *machine) files() string {
 	return strings.Join(names, " ")
 }
 
-func (m *machine) content() string {
+func (m *testMachine) content() string {
 	var all bytes.Buffer
 	entries, err := os.ReadDir(m.dir)
 	if err != nil {
@@ -129,7 +129,7 @@ func TestTheCodeNeverReachesTheDisk(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	g.Pairing.Status = func(int, []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 		cancel()
-		return pending("wait"), nil
+		return pendingStatus("wait"), nil
 	}
 	_ = m.pair(ctx)
 	if content := m.content(); strings.Contains(content, gatewaytest.Code.PIN) {
@@ -178,18 +178,18 @@ func TestAGatewayThatNeverAnswersSeesThreeConfirmations(t *testing.T) {
 
 func TestNothingOfAnUnprovenGatewayIsStored(t *testing.T) {
 	other := gatewaytest.NewCA(t, "other")
-	lies := map[string]func(*gatewayv1.CompletePairingSessionResponse){
+	mutations := map[string]func(*gatewayv1.CompletePairingSessionResponse){
 		"a confirmation that is not its own": func(a *gatewayv1.CompletePairingSessionResponse) { a.Confirmation[0] ^= 1 },
 		"no confirmation":                    func(a *gatewayv1.CompletePairingSessionResponse) { a.Confirmation = nil },
 		"another CA bundle":                  func(a *gatewayv1.CompletePairingSessionResponse) { a.TrustBundle = other.Bundle(t).PEM() },
 		"another node endpoint":              func(a *gatewayv1.CompletePairingSessionResponse) { a.NodeEndpoint = "evil.example:7444" },
 		"another namespace":                  func(a *gatewayv1.CompletePairingSessionResponse) { a.Namespace = "evil" },
 	}
-	for name, lie := range lies {
+	for name, mutate := range mutations {
 		t.Run(name, func(t *testing.T) {
 			g := gatewaytest.Start(t)
 			g.Pairing.Complete = func(a *gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error) {
-				lie(a)
+				mutate(a)
 				return a, nil
 			}
 			m := newMachine(t, g)
@@ -210,9 +210,9 @@ func TestNothingOfAnUnprovenGatewayIsStored(t *testing.T) {
 
 func TestARelayInTheMiddleFailsToPair(t *testing.T) {
 	g := gatewaytest.Start(t)
-	relay := gatewaytest.Relay(t, g)
+	relay := gatewaytest.StartRelay(t, g)
 	m := newMachine(t, g)
-	m.at = relay
+	m.endpoint = relay
 	if err := m.pair(t.Context()); !errors.Is(err, enroll.ErrWrongCode) && !errors.Is(err, enroll.ErrUnprovenGateway) {
 		t.Fatalf("got %v, want a refusal", err)
 	}
@@ -230,14 +230,14 @@ func TestARestartWhileWaitingResumesTheSameRequest(t *testing.T) {
 			return nil, nil
 		}
 		cancel(errors.New("killed"))
-		return pending("waiting for an approver"), nil
+		return pendingStatus("waiting for an approver"), nil
 	}
 	if err := m.pair(ctx); err == nil {
 		t.Fatal("the first start ended paired")
 	}
 	first := m.out.String()
 	m.out.Reset()
-	m.code, m.at = nil, ""
+	m.code, m.endpoint = nil, ""
 	if err := m.pair(t.Context()); err != nil {
 		t.Fatalf("resume without a code: %v", err)
 	}
@@ -257,7 +257,7 @@ func TestAnUnreachableGatewayIsSaidAndTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newMachine(t, g)
-	m.at = closed.Addr().String()
+	m.endpoint = closed.Addr().String()
 	closed.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	tries := 0
@@ -357,7 +357,7 @@ func TestATakenNameIsSaid(t *testing.T) {
 func TestTheNodeListenerIsNotMistakenForThePairingListener(t *testing.T) {
 	g := gatewaytest.Start(t)
 	m := newMachine(t, g)
-	m.at = g.NodeEndpoint
+	m.endpoint = g.NodeEndpoint
 	err := m.pair(t.Context())
 	if !errors.Is(err, enroll.ErrFailed) || !strings.Contains(err.Error(), "node listener") {
 		t.Fatalf("got %v, want a hint at the other port", err)
@@ -368,7 +368,7 @@ func TestACertificateForAnotherNodeIsRefused(t *testing.T) {
 	g := gatewaytest.Start(t)
 	stranger := gatewaytest.NewKey(t)
 	for name, leaf := range map[string][]byte{
-		"another key": g.DeviceCA.Device(t, gatewaytest.ID("box"), &stranger.PublicKey, time.Hour).Raw,
+		"another key": g.DeviceCA.IssueDevice(t, gatewaytest.ID("box"), &stranger.PublicKey, time.Hour).Raw,
 		"garbage":     []byte("garbage"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -388,7 +388,7 @@ func TestACertificateForAnotherNodeIsRefused(t *testing.T) {
 	}
 }
 
-func pending(message string) *gatewayv1.GetPairingRequestStatusResponse {
+func pendingStatus(message string) *gatewayv1.GetPairingRequestStatusResponse {
 	return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Pending{
 		Pending: &gatewayv1.PairingPending{Message: message},
 	}}

@@ -45,8 +45,8 @@ var (
 	ErrFailed = errors.New("pairing failed")
 )
 
-// refusal returns the error for a gateway's final status; nil means that the call may be repeated.
-func refusal(err error) error {
+// asFinalError returns the error for a gateway's final status; nil means that the call may be repeated.
+func asFinalError(err error) error {
 	message := foreign.Brief(status.Convert(err).Message())
 	switch status.Code(err) {
 	case codes.Unauthenticated:
@@ -77,50 +77,50 @@ func (e *finalError) Error() string {
 
 func (e *finalError) Unwrap() error { return e.kind }
 
-// stopped reports whether err is only the end of ctx.
-func stopped(ctx context.Context, err error) bool {
+// isStopped reports whether err is only the end of ctx.
+func isStopped(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && err != nil
 }
 
-// explain returns the short reason of a failed try, for people.
-func explain(err error) string {
+// shortReason returns the short reason of a failed try, for people.
+func shortReason(err error) string {
 	if s, ok := status.FromError(err); ok {
 		return foreign.Brief(s.Message())
 	}
 	return foreign.Brief(err.Error())
 }
 
-// sayAgain prints once for a person why a try will be repeated.
-func (p *pairer) sayAgain(err error) {
-	line := again(p.Endpoint, err)
+// printRetry prints once for a person why a try will be repeated.
+func (p *pairer) printRetry(err error) {
+	line := retryMessage(p.Endpoint, err)
 	key := line
 	var untrusted *identity.CertificateError
 	if errors.As(err, &untrusted) {
 		key = untrusted.Reason // the line holds the time
 	}
-	p.Console.SayOnceFor(key, "%s", line)
+	p.Console.PrintOnceFor(key, "%s", line)
 }
 
-// again returns the line for a person about a try that will be repeated. It does not call a gateway
+// retryMessage returns the line for a person about a try that will be repeated. It does not call a gateway
 // unreachable that answers.
-func again(endpoint string, err error) string {
+func retryMessage(endpoint string, err error) string {
 	cause := errors.Unwrap(err)
 	var untrusted *identity.CertificateError
 	switch {
 	case status.Code(cause) == codes.NotFound:
 		return fmt.Sprintf("Gateway %s does not know this pairing request: it may have been deleted; asking again", endpoint)
 	case errors.As(cause, &untrusted):
-		return fmt.Sprintf("Gateway %s cannot be trusted now (%s): is the clock of this machine right? trying again", endpoint, explain(cause))
-	case link.Answered(cause):
-		return fmt.Sprintf("Gateway %s answers: %s; trying again", endpoint, explain(cause))
+		return fmt.Sprintf("Gateway %s cannot be trusted now (%s): is the clock of this machine right? trying again", endpoint, shortReason(cause))
+	case link.IsGatewayStatus(cause):
+		return fmt.Sprintf("Gateway %s answers: %s; trying again", endpoint, shortReason(cause))
 	default:
-		return fmt.Sprintf("Gateway %s cannot be reached (%s); trying again", endpoint, explain(cause))
+		return fmt.Sprintf("Gateway %s cannot be reached (%s); trying again", endpoint, shortReason(cause))
 	}
 }
 
-// verifiedCode returns the confirmation of a gateway that verified the code and refused for another
+// codeConfirmation returns the confirmation of a gateway that verified the code and refused for another
 // reason; nil when there is none. The confirmation is untrusted: the caller verifies it.
-func verifiedCode(err error) []byte {
+func codeConfirmation(err error) []byte {
 	for _, detail := range status.Convert(err).Details() {
 		info, ok := detail.(*errdetails.ErrorInfo)
 		if !ok || info.GetReason() != gatewayv1.ReasonCodeVerified {
@@ -136,9 +136,9 @@ func verifiedCode(err error) []byte {
 // maxRetryAfter bounds the delay that a gateway may request.
 const maxRetryAfter = 5 * time.Minute
 
-// retryAfter returns the delay before the next try that the gateway requests; zero when it requests
+// requestedRetryDelay returns the delay before the next try that the gateway requests; zero when it requests
 // none.
-func retryAfter(err error) time.Duration {
+func requestedRetryDelay(err error) time.Duration {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.RetryInfo); ok {
 			return max(0, min(info.GetRetryDelay().AsDuration(), maxRetryAfter))

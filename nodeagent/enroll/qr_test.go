@@ -11,17 +11,17 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// newScanner returns a machine that has only a QR code.
-func newScanner(t *testing.T, g *gatewaytest.Gateway) *machine {
+// newQRMachine returns a machine that has only a QR code.
+func newQRMachine(t *testing.T, g *gatewaytest.Gateway) *testMachine {
 	m := newMachine(t, g)
 	qr := g.Invitation()
-	m.code, m.at, m.qr = nil, "", &qr
+	m.code, m.endpoint, m.qr = nil, "", &qr
 	return m
 }
 
 func TestAMachinePairsWithAQRCode(t *testing.T) {
 	g := gatewaytest.Start(t)
-	m := newScanner(t, g)
+	m := newQRMachine(t, g)
 	if err := m.pair(t.Context()); err != nil {
 		t.Fatalf("pair: %v\n%s", err, m.out.String())
 	}
@@ -34,14 +34,14 @@ func TestAMachinePairsWithAQRCode(t *testing.T) {
 }
 
 func TestNothingIsSentToAServerThatTheQRCodeDoesNotPin(t *testing.T) {
-	for name, change := range map[string]func(t *testing.T, g *gatewaytest.Gateway, m *machine){
-		"a relay with a certificate of its own": func(t *testing.T, g *gatewaytest.Gateway, m *machine) {
-			m.qr.Gateway = gatewaytest.Relay(t, g)
+	for name, change := range map[string]func(t *testing.T, g *gatewaytest.Gateway, m *testMachine){
+		"a relay with a certificate of its own": func(t *testing.T, g *gatewaytest.Gateway, m *testMachine) {
+			m.qr.Gateway = gatewaytest.StartRelay(t, g)
 		},
-		"a code of another installation": func(t *testing.T, _ *gatewaytest.Gateway, m *machine) {
+		"a code of another installation": func(t *testing.T, _ *gatewaytest.Gateway, m *testMachine) {
 			m.qr.CASHA256 = gatewaytest.NewCA(t, "other").Pin()
 		},
-		"another gateway than the machine used before": func(t *testing.T, _ *gatewaytest.Gateway, m *machine) {
+		"another gateway than the machine used before": func(t *testing.T, _ *gatewaytest.Gateway, m *testMachine) {
 			m.qr.Gateway = gatewaytest.Start(t).PairingEndpoint
 		},
 	} {
@@ -51,7 +51,7 @@ func TestNothingIsSentToAServerThatTheQRCodeDoesNotPin(t *testing.T) {
 				t.Error("the gateway received a message of the machine")
 				return nil
 			}
-			m := newScanner(t, g)
+			m := newQRMachine(t, g)
 			change(t, g, m)
 			err := m.pair(t.Context())
 			if !errors.Is(err, enroll.ErrUnpinnedGateway) {
@@ -69,7 +69,7 @@ func TestNothingIsSentToAServerThatTheQRCodeDoesNotPin(t *testing.T) {
 
 func TestAWrongQRSecretIsTriedThreeTimesAtMost(t *testing.T) {
 	g := gatewaytest.Start(t)
-	m := newScanner(t, g)
+	m := newQRMachine(t, g)
 	m.qr.Secret = strings.Repeat("0", len(m.qr.Secret))
 	for try := range 3 {
 		if err := m.pair(t.Context()); !errors.Is(err, enroll.ErrWrongCode) {
@@ -90,7 +90,7 @@ func TestAClockFarBehindIsNamedAndWaitedFor(t *testing.T) {
 		t.Error("the gateway received a message of the machine")
 		return nil
 	}
-	m := newScanner(t, g)
+	m := newQRMachine(t, g)
 	ctx, cancel := context.WithCancel(t.Context())
 	asked := 0
 	m.now = func() time.Time {

@@ -42,9 +42,9 @@ func TestTheAgentComesBackWhenTheGatewayAsksIt(t *testing.T) {
 	}
 }
 
-// postponed returns a refusal with a confirmation, as a gateway sends it that verified the code and
+// unavailableError returns a refusal with a confirmation, as a gateway sends it that verified the code and
 // cannot store the request. The confirmation of a false gateway does not verify.
-func postponed(t *testing.T, confirmation []byte) error {
+func unavailableError(t *testing.T, confirmation []byte) error {
 	t.Helper()
 	refused, err := status.New(codes.Unavailable, "the API server of the cluster is busy").WithDetails(&errdetails.ErrorInfo{
 		Reason: gatewayv1.ReasonCodeVerified, Metadata: map[string]string{gatewayv1.MetadataConfirmation: hex.EncodeToString(confirmation)}})
@@ -59,7 +59,7 @@ func TestARefusalByAGatewayThatVerifiedTheCodeCostsNoTry(t *testing.T) {
 	calls := 0
 	g.Pairing.Complete = func(answer *gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error) {
 		if calls++; calls <= 5 {
-			return nil, postponed(t, answer.GetConfirmation())
+			return nil, unavailableError(t, answer.GetConfirmation())
 		}
 		return answer, nil
 	}
@@ -78,7 +78,7 @@ func TestARefusalByAGatewayThatVerifiedTheCodeCostsNoTry(t *testing.T) {
 func TestAFalseGatewayThatClaimsToHaveVerifiedTheCodeSeesThreeConfirmations(t *testing.T) {
 	g := gatewaytest.Start(t)
 	g.Pairing.Complete = func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error) {
-		return nil, postponed(t, make([]byte, 32))
+		return nil, unavailableError(t, make([]byte, 32))
 	}
 	m := newMachine(t, g)
 	err := m.pair(t.Context())

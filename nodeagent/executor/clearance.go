@@ -50,26 +50,26 @@ func (c *clearance) get() (stage Stage, changed <-chan struct{}) {
 	return c.stage, c.changed
 }
 
-// forgetStart withdraws a StageStart: it applies only to an answer that the gateway received.
-func (c *clearance) forgetStart() {
+// withdrawStart withdraws a StageStart: it applies only to an answer that the gateway received.
+func (c *clearance) withdrawStart() {
 	if stage, _ := c.get(); stage == StageStart {
 		c.set(StageAsk)
 	}
 }
 
-// Clear sets the stage up to which a dispatch may proceed. A started run goes on.
-func (x *Executor) Clear(dispatch journal.Ref, stage Stage) {
+// SetStage sets the stage up to which a dispatch may proceed. A started run goes on.
+func (x *Executor) SetStage(dispatch journal.Ref, stage Stage) {
 	if r := x.lookupActive(dispatch.UID); r != nil {
 		r.clearance.set(stage)
 	}
 }
 
-// link is the state of the session, as the runs see it.
-type link struct {
+// sessionLink is the state of the session, as the runs see it.
+type sessionLink struct {
 	open bool
-	// clears is true when the gateway sends clearances.
-	clears  bool
-	changed <-chan struct{} // closed when the link changes
+	// sendsClearances is true when the gateway sends clearances.
+	sendsClearances bool
+	changed         <-chan struct{} // closed when the link changes
 }
 
 // awaitStage waits until the gateway clears the run for a stage. With a gateway that sends no
@@ -81,7 +81,7 @@ func (x *Executor) awaitStage(ctx context.Context, r *run, want Stage) error {
 		if stage >= want {
 			return nil
 		}
-		if link.open && !link.clears {
+		if link.open && !link.sendsClearances {
 			r.clearance.set(want)
 			return nil
 		}
@@ -94,9 +94,9 @@ func (x *Executor) awaitStage(ctx context.Context, r *run, want Stage) error {
 	}
 }
 
-// unlessHeld returns a context that ends with errHeld when the gateway holds the run.
-func (r *run) unlessHeld(ctx context.Context) (context.Context, context.CancelFunc) {
-	held, cancel := context.WithCancelCause(ctx)
+// contextUntilHeld returns a context that ends with errHeld when the gateway holds the run.
+func (r *run) contextUntilHeld(ctx context.Context) (context.Context, context.CancelFunc) {
+	heldCtx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		for {
 			stage, changed := r.clearance.get()
@@ -106,10 +106,10 @@ func (r *run) unlessHeld(ctx context.Context) (context.Context, context.CancelFu
 			}
 			select {
 			case <-changed:
-			case <-held.Done():
+			case <-heldCtx.Done():
 				return
 			}
 		}
 	}()
-	return held, func() { cancel(nil) }
+	return heldCtx, func() { cancel(nil) }
 }

@@ -77,11 +77,11 @@ type Executor struct {
 	// repairs counts one while the journal cannot be written.
 	repairs sync.WaitGroup
 
-	mu       sync.Mutex
-	sink     Sink
-	clears   bool          // the gateway of the session sends clearances
-	relinked chan struct{} // closed by the next Attach
-	active   map[string]*run
+	mu              sync.Mutex
+	sink            Sink
+	sendsClearances bool          // the gateway of the session sends clearances
+	linkChanged     chan struct{} // closed by the next Attach
+	active          map[string]*run
 	// repairing is true while the journal cannot be written and is retried.
 	repairing bool
 	stopping  chan struct{} // closed by Stop
@@ -92,10 +92,10 @@ type run struct {
 	Offer
 	// target is the target of the run, and warning the warning that a person is shown with it.
 	target, warning string
-	// begun is true when the run was journaled as started with its acceptance, and holds a slot.
-	begun bool
-	// asked is the time at which an earlier process asked the person, who has not answered yet.
-	asked     time.Time
+	// started is true when the run was journaled as started with its acceptance, and holds a slot.
+	started bool
+	// askedTime is the time at which an earlier process asked the person, who has not answered yet.
+	askedTime time.Time
 	clearance *clearance
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
@@ -105,19 +105,19 @@ type run struct {
 // the journal its true outcome.
 func New(o Options) (*Executor, error) {
 	x := &Executor{
-		Options:  o,
-		slots:    make(chan struct{}, o.Concurrency),
-		relinked: make(chan struct{}),
-		active:   map[string]*run{},
-		stopping: make(chan struct{}),
+		Options:     o,
+		slots:       make(chan struct{}, o.Concurrency),
+		linkChanged: make(chan struct{}),
+		active:      map[string]*run{},
+		stopping:    make(chan struct{}),
 	}
-	return x, x.recover()
+	return x, x.recoverJournal()
 }
 
-// recover finishes the dispatches that a crash interrupted. A dispatch that had not started does
+// recoverJournal finishes the dispatches that a crash interrupted. A dispatch that had not started does
 // not start late, because the person at the machine does not expect it after a reboot. Only a
 // question that has no answer yet is asked again.
-func (x *Executor) recover() error {
+func (x *Executor) recoverJournal() error {
 	open, err := x.Journal.Unsettled()
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (x *Executor) recover() error {
 		if entry.State == journal.Finished {
 			continue
 		}
-		outcome := x.askAgain(entry)
+		outcome := x.resumeQuestion(entry)
 		if outcome == nil {
 			continue
 		}
@@ -142,8 +142,8 @@ func (x *Executor) recover() error {
 // sends no clearances, so a run that a person allowed starts at once.
 func (x *Executor) Attach(sink Sink) { x.attach(sink, false) }
 
-// AttachClearing is Attach for a gateway that sends clearances.
-func (x *Executor) AttachClearing(sink Sink) { x.attach(sink, true) }
+// AttachWithClearances is Attach for a gateway that sends clearances.
+func (x *Executor) AttachWithClearances(sink Sink) { x.attach(sink, true) }
 
 // Detach removes the sink; the journal keeps everything until the next Attach.
 func (x *Executor) Detach() { x.attach(nil, false) }
@@ -151,18 +151,18 @@ func (x *Executor) Detach() { x.attach(nil, false) }
 func (x *Executor) attach(sink Sink, clears bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.sink, x.clears = sink, clears
-	close(x.relinked)
-	x.relinked = make(chan struct{})
+	x.sink, x.sendsClearances = sink, clears
+	close(x.linkChanged)
+	x.linkChanged = make(chan struct{})
 }
 
-func (x *Executor) currentLink() link {
+func (x *Executor) currentLink() sessionLink {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return link{open: x.sink != nil, clears: x.clears, changed: x.relinked}
+	return sessionLink{open: x.sink != nil, sendsClearances: x.sendsClearances, changed: x.linkChanged}
 }
 
-func (x *Executor) tell(event func(Sink)) {
+func (x *Executor) notifySink(event func(Sink)) {
 	x.mu.Lock()
 	sink := x.sink
 	x.mu.Unlock()
@@ -207,8 +207,8 @@ func (x *Executor) isStopping() bool {
 	}
 }
 
-// begin registers a run, unless the executor stops.
-func (x *Executor) begin(offer Offer, target, warning string) *run {
+// registerRun registers a run, unless the executor stops.
+func (x *Executor) registerRun(offer Offer, target, warning string) *run {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.isStopping() {
@@ -223,7 +223,7 @@ func (x *Executor) begin(offer Offer, target, warning string) *run {
 	return r
 }
 
-func (x *Executor) end(r *run) {
+func (x *Executor) unregisterRun(r *run) {
 	r.cancel(nil)
 	x.mu.Lock()
 	delete(x.active, r.Dispatch.UID)

@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// repairEvery is the interval at which a journal that could not be written is tried again.
-	repairEvery = 5 * time.Second
-	// repairBytes is the free space that such a journal must then have: enough for the outcome of a
+	// repairInterval is the interval at which a journal that could not be written is tried again.
+	repairInterval = 5 * time.Second
+	// repairReserveBytes is the free space that such a journal must then have: enough for the outcome of a
 	// dispatch.
-	repairBytes = 512 << 10
+	repairReserveBytes = 512 << 10
 )
 
-// impaired handles a journal that cannot be written: until it can be written again, the machine
+// declareImpaired handles a journal that cannot be written: until it can be written again, the machine
 // declares that it can run nothing, with the reason.
-func (x *Executor) impaired(cause error) {
-	if errors.Is(cause, journal.ErrFull) || errors.Is(cause, journal.ErrState) || errors.Is(cause, journal.ErrUnknown) {
+func (x *Executor) declareImpaired(cause error) {
+	if errors.Is(cause, journal.ErrFull) || errors.Is(cause, journal.ErrWrongState) || errors.Is(cause, journal.ErrNotFound) {
 		return // the disk itself works
 	}
 	x.mu.Lock()
@@ -28,12 +28,12 @@ func (x *Executor) impaired(cause error) {
 	}
 	x.repairing = true
 	x.Registry.SetImpairment("this machine cannot record what it runs: " + cause.Error())
-	x.repairs.Go(x.repair)
+	x.repairs.Go(x.awaitRepair)
 }
 
-// repair waits until the journal can be written.
-func (x *Executor) repair() {
-	tick := time.NewTicker(repairEvery)
+// awaitRepair waits until the journal can be written.
+func (x *Executor) awaitRepair() {
+	tick := time.NewTicker(repairInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -41,7 +41,7 @@ func (x *Executor) repair() {
 			return
 		case <-tick.C:
 		}
-		err := x.Journal.Reserve(repairBytes)
+		err := x.Journal.ReserveSpace(repairReserveBytes)
 		if err == nil {
 			break
 		}

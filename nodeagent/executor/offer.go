@@ -31,26 +31,26 @@ func (x *Executor) Offer(offer Offer) {
 	case err != nil:
 		x.Log.Error("journal cannot be read; the offer is not taken", "dispatch", offer.Dispatch.UID, "error", err)
 	case known:
-		x.repeat(entry)
+		x.resendState(entry)
 	default:
-		x.take(offer)
+		x.handleNewOffer(offer)
 	}
 }
 
-// repeat sends the last state of a dispatch again.
-func (x *Executor) repeat(entry journal.Entry) {
-	x.tell(func(s Sink) {
+// resendState sends the last state of a dispatch again.
+func (x *Executor) resendState(entry journal.Entry) {
+	x.notifySink(func(s Sink) {
 		if entry.State == journal.Finished {
 			s.Finished(entry)
 			return
 		}
 		s.Accepted(entry.Dispatch)
-		Remind(s, entry)
+		ResendMediation(s, entry)
 	})
 }
 
-// Remind sends the mediation state of an unfinished dispatch again.
-func Remind(s Sink, entry journal.Entry) {
+// ResendMediation sends the mediation state of an unfinished dispatch again.
+func ResendMediation(s Sink, entry journal.Entry) {
 	switch m := entry.Mediation; {
 	case m == nil:
 	case m.Answer == journal.Allowed:
@@ -60,85 +60,85 @@ func Remind(s Sink, entry journal.Entry) {
 	}
 }
 
-func (x *Executor) take(offer Offer) {
+func (x *Executor) handleNewOffer(offer Offer) {
 	if len(offer.Input) == 0 {
 		offer.Input = []byte("{}")
 	}
-	c, target, refusal := x.check(offer)
-	if refusal != nil {
-		x.refuse(offer, *refusal)
+	c, target, rejection := x.validateOffer(offer)
+	if rejection != nil {
+		x.rejectOffer(offer, *rejection)
 		return
 	}
-	r := x.begin(offer, target, c.Warning(target))
+	r := x.registerRun(offer, target, c.Warning(target))
 	if r == nil {
 		return // the agent stops; the gateway offers again to another process or later
 	}
-	if err := x.accept(r, c); err != nil {
-		x.end(r)
-		x.noRoom(offer, err)
+	if err := x.journalOffer(r, c); err != nil {
+		x.unregisterRun(r)
+		x.rejectUnjournaled(offer, err)
 		return
 	}
-	x.tell(func(s Sink) { s.Accepted(offer.Dispatch) })
-	go x.run(r, c)
+	x.notifySink(func(s Sink) { s.Accepted(offer.Dispatch) })
+	go x.runDispatch(r, c)
 }
 
-// check returns the capability and the target of the input, or the outcome of a rejection.
-func (x *Executor) check(offer Offer) (c *capability.Entry, target string, refusal *journal.Outcome) {
+// validateOffer returns the capability and the target of the input, or the outcome of a rejection.
+func (x *Executor) validateOffer(offer Offer) (c *capability.Entry, target string, rejection *journal.Outcome) {
 	horizon, err := x.Journal.Horizon()
 	if err != nil {
-		return nil, "", x.unstarted(journal.Failed, codeInternal, "the journal cannot be read")
+		return nil, "", x.notStartedOutcome(journal.Failed, codeInternal, "the journal cannot be read")
 	}
 	if !offer.Expires.After(horizon) {
-		outcome := x.unstarted(journal.TimedOut, codeExpired, "it expired before dispatches this agent has already forgotten; it may have run then")
+		outcome := x.notStartedOutcome(journal.TimedOut, codeExpired, "it expired before dispatches this agent has already forgotten; it may have run then")
 		outcome.Execution = journal.Unknown
 		return nil, "", outcome
 	}
 	if !x.Now().Before(offer.Expires) {
-		return nil, "", x.expired()
+		return nil, "", x.expiredOutcome()
 	}
 	c, ok := x.Registry.Get(offer.Capability)
 	if !ok {
-		return nil, "", x.unstarted(journal.Rejected, codeUnknownCapability, fmt.Sprintf("this machine has no capability %q", offer.Capability))
+		return nil, "", x.notStartedOutcome(journal.Rejected, codeUnknownCapability, fmt.Sprintf("this machine has no capability %q", offer.Capability))
 	}
 	if reason := c.Unavailable(); reason != "" {
-		return nil, "", x.unstarted(journal.Rejected, codeCapabilityUnavailable, reason)
+		return nil, "", x.notStartedOutcome(journal.Rejected, codeCapabilityUnavailable, reason)
 	}
 	err = c.CheckInput(offer.Input)
 	if err == nil {
 		target, err = c.Target(offer.Input)
 	}
 	if err != nil {
-		return nil, "", x.unstarted(journal.Rejected, codeInvalidInput, err.Error())
+		return nil, "", x.notStartedOutcome(journal.Rejected, codeInvalidInput, err.Error())
 	}
 	return c, target, nil
 }
 
-// refuse journals an outcome without a run, so that a lost answer is repeated.
-func (x *Executor) refuse(offer Offer, outcome journal.Outcome) {
-	entry := entryOf(offer)
-	if err := x.Journal.Refuse(entry, outcome); err != nil {
-		x.noRoom(offer, err)
+// rejectOffer journals an outcome without a run, so that a lost answer is repeated.
+func (x *Executor) rejectOffer(offer Offer, outcome journal.Outcome) {
+	entry := newEntry(offer)
+	if err := x.Journal.StoreRejection(entry, outcome); err != nil {
+		x.rejectUnjournaled(offer, err)
 		return
 	}
 	entry.State, entry.Outcome = journal.Finished, &outcome
-	x.tell(func(s Sink) { s.Finished(entry) })
+	x.notifySink(func(s Sink) { s.Finished(entry) })
 }
 
-// noRoom rejects a dispatch that cannot be journaled. Nothing ran, so the rejection itself need not
+// rejectUnjournaled rejects a dispatch that cannot be journaled. Nothing ran, so the rejection itself need not
 // be stored: if the answer is lost, the gateway offers the dispatch again.
-func (x *Executor) noRoom(offer Offer, cause error) {
+func (x *Executor) rejectUnjournaled(offer Offer, cause error) {
 	x.Log.Error("dispatch refused: it cannot be journaled", "dispatch", offer.Dispatch.UID, "error", cause)
-	if errors.Is(cause, journal.ErrState) {
+	if errors.Is(cause, journal.ErrWrongState) {
 		return // the dispatch was journaled meanwhile; its entry answers
 	}
-	x.impaired(cause)
-	outcome := x.unstarted(journal.Rejected, codeInternal, "the agent's journal cannot be written: "+cause.Error())
+	x.declareImpaired(cause)
+	outcome := x.notStartedOutcome(journal.Rejected, codeInternal, "the agent's journal cannot be written: "+cause.Error())
 	if errors.Is(cause, journal.ErrFull) {
-		outcome = x.unstarted(journal.Rejected, codeJournalFull, "the agent has no room to remember another dispatch")
+		outcome = x.notStartedOutcome(journal.Rejected, codeJournalFull, "the agent has no room to remember another dispatch")
 	}
-	entry := entryOf(offer)
+	entry := newEntry(offer)
 	entry.State, entry.Outcome = journal.Finished, outcome
-	x.tell(func(s Sink) { s.Finished(entry) })
+	x.notifySink(func(s Sink) { s.Finished(entry) })
 }
 
 // Cancel cancels a dispatch. A dispatch that has an outcome is answered with it; a dispatch that
@@ -154,9 +154,9 @@ func (x *Executor) Cancel(dispatch journal.Ref) {
 		return
 	}
 	if !known {
-		entry = journal.Entry{Dispatch: dispatch, State: journal.Finished, Outcome: x.cancelled()}
+		entry = journal.Entry{Dispatch: dispatch, State: journal.Finished, Outcome: x.cancelledOutcome()}
 	}
-	x.repeat(entry)
+	x.resendState(entry)
 }
 
 // Settled journals that the gateway has stored the outcome. If the gateway settled a dispatch that
@@ -164,8 +164,8 @@ func (x *Executor) Cancel(dispatch journal.Ref) {
 func (x *Executor) Settled(dispatch journal.Ref) {
 	err := x.Journal.Settle(dispatch.UID)
 	switch {
-	case err == nil, errors.Is(err, journal.ErrUnknown):
-	case errors.Is(err, journal.ErrState):
+	case err == nil, errors.Is(err, journal.ErrNotFound):
+	case errors.Is(err, journal.ErrWrongState):
 		x.cancelUnstarted(dispatch.UID)
 	default:
 		// The entry stays unsettled; a later session sends and settles it again.
@@ -180,6 +180,6 @@ func (x *Executor) cancelUnstarted(uid string) {
 	}
 }
 
-func entryOf(offer Offer) journal.Entry {
+func newEntry(offer Offer) journal.Entry {
 	return journal.Entry{Dispatch: offer.Dispatch, Capability: offer.Capability, Expires: offer.Expires.UTC()}
 }

@@ -12,47 +12,47 @@ import (
 // maxMessageBytes bounds an error message.
 const maxMessageBytes = 1024
 
-func (x *Executor) unstarted(result journal.Result, code, message string) *journal.Outcome {
+func (x *Executor) notStartedOutcome(result journal.Result, code, message string) *journal.Outcome {
 	return &journal.Outcome{
 		Result: result, Execution: journal.NotStarted, FinishedTime: x.Now(),
-		ErrorCode: code, ErrorMessage: clip(message),
+		ErrorCode: code, ErrorMessage: truncateMessage(message),
 	}
 }
 
-func (x *Executor) expired() *journal.Outcome {
-	return x.unstarted(journal.TimedOut, codeExpired, "it expired before it started")
+func (x *Executor) expiredOutcome() *journal.Outcome {
+	return x.notStartedOutcome(journal.TimedOut, codeExpired, "it expired before it started")
 }
 
-func (x *Executor) cancelled() *journal.Outcome {
-	return x.unstarted(journal.Cancelled, codeCancelled, "it was cancelled")
+func (x *Executor) cancelledOutcome() *journal.Outcome {
+	return x.notStartedOutcome(journal.Cancelled, codeCancelled, "it was cancelled")
 }
 
-// interrupted returns the outcome of a run whose context ended, by the cause of that end. The
+// interruptedOutcome returns the outcome of a run whose context ended, by the cause of that end. The
 // execution is NotStarted; the caller corrects it for a run that started.
-func (x *Executor) interrupted(ctx context.Context) *journal.Outcome {
+func (x *Executor) interruptedOutcome(ctx context.Context) *journal.Outcome {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTimeout):
-		return x.unstarted(journal.TimedOut, codeTimeout, cause.Error())
+		return x.notStartedOutcome(journal.TimedOut, codeTimeout, cause.Error())
 	case errors.Is(cause, errCancelled):
-		return x.cancelled()
+		return x.cancelledOutcome()
 	default:
-		return x.unstarted(journal.Failed, codeAgentRestarted, "the agent was stopped")
+		return x.notStartedOutcome(journal.Failed, codeAgentRestarted, "the agent was stopped")
 	}
 }
 
-// interruptedBefore returns the outcome of a dispatch that an earlier process left unfinished. A
+// restartOutcome returns the outcome of a dispatch that an earlier process left unfinished. A
 // person's denial stays a denial; a run that a person allowed does not start late.
-func (x *Executor) interruptedBefore(entry journal.Entry) *journal.Outcome {
-	outcome := x.unstarted(journal.Failed, codeAgentRestarted, "the agent restarted before it ran")
+func (x *Executor) restartOutcome(entry journal.Entry) *journal.Outcome {
+	outcome := x.notStartedOutcome(journal.Failed, codeAgentRestarted, "the agent restarted before it ran")
 	switch m := entry.Mediation; {
 	case entry.State == journal.Running:
 		outcome.Execution = journal.Unknown
 		outcome.ErrorMessage = "the agent restarted in the middle of the run; it is not known how far it came"
 	case m == nil:
 	case m.Answer == journal.Denied:
-		return x.unstarted(journal.Rejected, mediation.CodeDenied, "the person at the machine said no")
+		return x.notStartedOutcome(journal.Rejected, mediation.CodeDenied, "the person at the machine said no")
 	case m.Answer == journal.Unanswered:
-		return x.unstarted(journal.Rejected, mediation.CodeTimedOut, "nobody at the machine answered in time")
+		return x.notStartedOutcome(journal.Rejected, mediation.CodeTimedOut, "nobody at the machine answered in time")
 	case m.Answer == journal.Allowed:
 		outcome.ErrorMessage = "the agent restarted after the person at the machine said yes and before it ran"
 	default:
@@ -61,9 +61,9 @@ func (x *Executor) interruptedBefore(entry journal.Entry) *journal.Outcome {
 	return outcome
 }
 
-func clip(text string) string { return clipTo(text, maxMessageBytes) }
+func truncateMessage(text string) string { return truncateText(text, maxMessageBytes) }
 
-func clipTo(text string, limit int) string {
+func truncateText(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) > limit {
 		text = strings.ToValidUTF8(text[:limit], "")

@@ -12,15 +12,15 @@ const (
 	maxProgressBytes = 256
 )
 
-// coalescer sends the first progress at once, and then the newest one in each interval.
-type coalescer struct {
-	tell func(percent int, message string)
+// progressCoalescer sends the first progress at once, and then the newest one in each interval.
+type progressCoalescer struct {
+	emit func(percent int, message string)
 
-	mu      sync.Mutex
-	timer   *time.Timer
-	waiting *progress
-	stopped bool
-	telling sync.WaitGroup
+	mu       sync.Mutex
+	timer    *time.Timer
+	pending  *progress
+	stopped  bool
+	emitting sync.WaitGroup
 }
 
 type progress struct {
@@ -28,44 +28,44 @@ type progress struct {
 	message string
 }
 
-// note handles a progress report of a capability. It does not block, and may be called from any
+// report handles a progress report of a capability. It does not block, and may be called from any
 // goroutine, even after the run.
-func (c *coalescer) note(percent int, message string) {
-	p := progress{min(max(percent, 0), 100), clipTo(message, maxProgressBytes)}
+func (c *progressCoalescer) report(percent int, message string) {
+	p := progress{min(max(percent, 0), 100), truncateText(message, maxProgressBytes)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.stopped:
 	case c.timer != nil:
-		c.waiting = &p
+		c.pending = &p
 	default:
-		c.say(p)
+		c.emitNow(p)
 	}
 }
 
-// say sends p and starts an interval without messages. The caller holds the lock.
-func (c *coalescer) say(p progress) {
-	c.waiting = nil
+// emitNow sends p and starts an interval without messages. The caller holds the lock.
+func (c *progressCoalescer) emitNow(p progress) {
+	c.pending = nil
 	c.timer = time.AfterFunc(progressInterval, c.next)
-	c.telling.Go(func() { c.tell(p.percent, p.message) })
+	c.emitting.Go(func() { c.emit(p.percent, p.message) })
 }
 
-func (c *coalescer) next() {
+func (c *progressCoalescer) next() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = nil
-	if c.waiting != nil && !c.stopped {
-		c.say(*c.waiting)
+	if c.pending != nil && !c.stopped {
+		c.emitNow(*c.pending)
 	}
 }
 
 // stop ends the progress messages: the outcome follows.
-func (c *coalescer) stop() {
+func (c *progressCoalescer) stop() {
 	c.mu.Lock()
 	c.stopped = true
 	if c.timer != nil {
 		c.timer.Stop()
 	}
 	c.mu.Unlock()
-	c.telling.Wait()
+	c.emitting.Wait()
 }

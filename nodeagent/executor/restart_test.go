@@ -17,14 +17,14 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
-// restarted returns an executor on a journal whose last process was killed. That process asked a
+// newRestartedExecutor returns an executor on a journal whose last process was killed. That process asked a
 // person about u two minutes ago; the executor has no session yet.
-func restarted(t *testing.T, policy string, all ...capability.Capability) (*bench, *mediation.Desk) {
+func newRestartedExecutor(t *testing.T, policy string, all ...capability.Capability) (*testExecutor, *mediation.ApprovalQueue) {
 	t.Helper()
-	first := newBench(t, 1)
+	first := newTestExecutor(t, 1)
 	offer := first.offer("u", "c")
-	err := errors.Join(first.Journal.Accept(entryOf(offer)), first.Journal.Ask("u", journal.Mediation{AskedUser: "ann", Since: time.Now(),
-		Held: &journal.Held{Input: json.RawMessage(`{"a":1}`), Timeout: 7 * time.Second, MaxOutputBytes: 9, RequestedBy: "bob"}}), first.Journal.Close())
+	err := errors.Join(first.Journal.Accept(newEntry(offer)), first.Journal.StoreQuestion("u", journal.Mediation{AskedUser: "ann", Since: time.Now(),
+		PendingOffer: &journal.PendingOffer{Input: json.RawMessage(`{"a":1}`), Timeout: 7 * time.Second, MaxOutputBytes: 9, RequestedBy: "bob"}}), first.Journal.Close())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,43 +43,43 @@ func restarted(t *testing.T, policy string, all ...capability.Capability) (*benc
 	if err := os.WriteFile(path, []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	desk := &mediation.Desk{Rules: func() (*mediation.Rules, error) { return mediation.LoadRules(path) }, User: "ann", Now: time.Now, Log: log}
-	x, err := New(Options{Journal: j, Registry: registry, Policy: desk, Now: time.Now, Concurrency: 1, Grace: 2 * time.Second, Log: log})
+	queue := &mediation.ApprovalQueue{Rules: func() (*mediation.Rules, error) { return mediation.LoadRules(path) }, User: "ann", Now: time.Now, Log: log}
+	x, err := New(Options{Journal: j, Registry: registry, Policy: queue, Now: time.Now, Concurrency: 1, Grace: 2 * time.Second, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bench{Executor: x, sink: &sink{finished: map[string][]journal.Entry{}}, path: first.path}, desk
+	return &testExecutor{Executor: x, sink: &sink{finished: map[string][]journal.Entry{}}, path: first.path}, queue
 }
 
 func TestAQuestionIsAskedAgainAfterARestartForTheRestOfItsTime(t *testing.T) {
-	say := func(allowed bool) func(*testing.T, *bench, *mediation.Desk) {
-		return func(t *testing.T, b *bench, d *mediation.Desk) {
+	answerWith := func(allowed bool) func(*testing.T, *testExecutor, *mediation.ApprovalQueue) {
+		return func(t *testing.T, b *testExecutor, d *mediation.ApprovalQueue) {
 			b.Attach(b.sink)
 			synctest.Wait()
 			open, _ := d.Questions()
 			if len(open) != 1 || open[0].RequestedBy != "bob" || open[0].Target != `{"a":1}` || time.Until(open[0].Until).Round(time.Second) != 3*time.Minute {
 				t.Errorf("asked %+v", open)
 			}
-			answer(t, d, allowed)
+			answerQuestion(t, d, allowed)
 		}
 	}
 	for name, c := range map[string]struct {
 		policy string
-		during func(*testing.T, *bench, *mediation.Desk)
+		during func(*testing.T, *testExecutor, *mediation.ApprovalQueue)
 		runs   int
 		want   string
 	}{
-		"yes":                   {"", say(true), 1, "Succeeded//Finished"},
-		"no":                    {"", say(false), 0, "Rejected/MediationDenied/NotStarted"},
-		"yes, although allowed": {"rules: [{capability: c, decision: allow}]", say(true), 1, "Succeeded//Finished"},
-		"refused by the policy": {"rules: [{capability: c, decision: deny}]", func(_ *testing.T, b *bench, _ *mediation.Desk) { b.Attach(b.sink) }, 0, "Rejected/MediationDenied/NotStarted"},
-		"the time had passed":   {"timeout: 90s", func(_ *testing.T, b *bench, _ *mediation.Desk) { b.Attach(b.sink) }, 0, "Rejected/MediationTimedOut/NotStarted"},
-		"no session until expiry": {"", func(_ *testing.T, b *bench, _ *mediation.Desk) {
+		"yes":                   {"", answerWith(true), 1, "Succeeded//Finished"},
+		"no":                    {"", answerWith(false), 0, "Rejected/MediationDenied/NotStarted"},
+		"yes, although allowed": {"rules: [{capability: c, decision: allow}]", answerWith(true), 1, "Succeeded//Finished"},
+		"refused by the policy": {"rules: [{capability: c, decision: deny}]", func(_ *testing.T, b *testExecutor, _ *mediation.ApprovalQueue) { b.Attach(b.sink) }, 0, "Rejected/MediationDenied/NotStarted"},
+		"the time had passed":   {"timeout: 90s", func(_ *testing.T, b *testExecutor, _ *mediation.ApprovalQueue) { b.Attach(b.sink) }, 0, "Rejected/MediationTimedOut/NotStarted"},
+		"no session until expiry": {"", func(_ *testing.T, b *testExecutor, _ *mediation.ApprovalQueue) {
 			time.Sleep(59 * time.Minute)
 			b.runs.Wait()
 			b.Attach(b.sink)
 		}, 0, "TimedOut/Expired/NotStarted"},
-		"nobody answers": {"", func(t *testing.T, b *bench, d *mediation.Desk) {
+		"nobody answers": {"", func(t *testing.T, b *testExecutor, d *mediation.ApprovalQueue) {
 			b.Attach(b.sink)
 			time.Sleep(3*time.Minute - 2*time.Second)
 			if open, _ := d.Questions(); len(open) != 1 {
@@ -87,7 +87,7 @@ func TestAQuestionIsAskedAgainAfterARestartForTheRestOfItsTime(t *testing.T) {
 			}
 			time.Sleep(3 * time.Second)
 		}, 0, "Rejected/MediationTimedOut/NotStarted"},
-		"cancelled by the first session": {"", func(t *testing.T, b *bench, d *mediation.Desk) {
+		"cancelled by the first session": {"", func(t *testing.T, b *testExecutor, d *mediation.ApprovalQueue) {
 			synctest.Wait()
 			if open, _ := d.Questions(); len(open) != 0 {
 				t.Error("the person is asked before a session opened")
@@ -99,8 +99,8 @@ func TestAQuestionIsAskedAgainAfterARestartForTheRestOfItsTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				runs := 0
-				b, desk := restarted(t, c.policy, mediated(&runs))
-				c.during(t, b, desk)
+				b, queue := newRestartedExecutor(t, c.policy, mediatedCapability(&runs))
+				c.during(t, b, queue)
 				b.runs.Wait()
 				entry, _, err := b.Journal.Lookup("u")
 				if err != nil || entry.Outcome == nil {
@@ -109,7 +109,7 @@ func TestAQuestionIsAskedAgainAfterARestartForTheRestOfItsTime(t *testing.T) {
 				if got := string(entry.Outcome.Result) + "/" + entry.Outcome.ErrorCode + "/" + string(entry.Outcome.Execution); got != c.want || runs != c.runs {
 					t.Errorf("ran %d times, %s, want %s", runs, got, c.want)
 				}
-				if entry.Mediation.Held != nil {
+				if entry.Mediation.PendingOffer != nil {
 					t.Error("the input stays in the journal")
 				}
 			})
@@ -119,7 +119,7 @@ func TestAQuestionIsAskedAgainAfterARestartForTheRestOfItsTime(t *testing.T) {
 
 func TestAQuestionOfACapabilityThatIsGoneIsNotAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, _ := restarted(t, "")
+		b, _ := newRestartedExecutor(t, "")
 		entry, _, err := b.Journal.Lookup("u")
 		if err != nil || entry.Outcome == nil || entry.Outcome.Result != journal.Rejected || entry.Outcome.ErrorCode != "UnknownCapability" || entry.Outcome.Execution != journal.NotStarted {
 			t.Errorf("%+v, %v", entry.Outcome, err)
@@ -130,8 +130,8 @@ func TestAQuestionOfACapabilityThatIsGoneIsNotAskedAgain(t *testing.T) {
 func TestAnAgentThatStopsLeavesItsQuestionOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs := 0
-		b := newBench(t, 1, mediated(&runs))
-		attended(b)
+		b := newTestExecutor(t, 1, mediatedCapability(&runs))
+		attachPerson(b)
 		offer := b.offer("u", "c")
 		offer.RequestedBy = "bob"
 		b.Offer(offer)
@@ -141,9 +141,9 @@ func TestAnAgentThatStopsLeavesItsQuestionOpen(t *testing.T) {
 		if err != nil || entry.State != journal.Accepted || entry.Mediation == nil || entry.Mediation.Answer != "" {
 			t.Fatalf("%+v, %v", entry, err)
 		}
-		held := entry.Mediation.Held
-		if held == nil || string(held.Input) != `{"a":1}` || held.Timeout != offer.Timeout || held.MaxOutputBytes != offer.MaxOutputBytes || held.RequestedBy != "bob" {
-			t.Errorf("held %+v", held)
+		pendingOffer := entry.Mediation.PendingOffer
+		if pendingOffer == nil || string(pendingOffer.Input) != `{"a":1}` || pendingOffer.Timeout != offer.Timeout || pendingOffer.MaxOutputBytes != offer.MaxOutputBytes || pendingOffer.RequestedBy != "bob" {
+			t.Errorf("held %+v", pendingOffer)
 		}
 		b.Offer(b.offer("v", "c")) // the next process accepts it
 		if _, known, _ := b.Journal.Lookup("v"); known || runs != 0 {

@@ -9,52 +9,52 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// accept journals the offer. A dispatch that waits neither for a person nor for a slot is journaled
+// journalOffer journals the offer. A dispatch that waits neither for a person nor for a slot is journaled
 // as started with the same write.
-func (x *Executor) accept(r *run, c *capability.Entry) error {
-	if !x.Policy.Allows(question(r, c)) {
-		return x.Journal.Accept(entryOf(r.Offer))
+func (x *Executor) journalOffer(r *run, c *capability.Entry) error {
+	if !x.Policy.AllowsWithoutQuestion(newQuestion(r, c)) {
+		return x.Journal.Accept(newEntry(r.Offer))
 	}
 	select {
 	case x.slots <- struct{}{}:
 	default:
-		return x.Journal.Accept(entryOf(r.Offer))
+		return x.Journal.Accept(newEntry(r.Offer))
 	}
-	r.begun = true
-	err := x.Journal.Begin(entryOf(r.Offer), x.Now())
+	r.started = true
+	err := x.Journal.AcceptAndStart(newEntry(r.Offer), x.Now())
 	if err != nil {
 		<-x.slots
 	}
 	return err
 }
 
-// start prepares a run up to its call: it is allowed, holds a slot and is journaled as started. An
+// prepareStart prepares a run up to its call: it is allowed, holds a slot and is journaled as started. An
 // outcome means that there will be no run.
-func (x *Executor) start(r *run, c *capability.Entry) *journal.Outcome {
-	if r.begun {
-		return x.late(r) // a slow session may have delayed it since
+func (x *Executor) prepareStart(r *run, c *capability.Entry) *journal.Outcome {
+	if r.started {
+		return x.checkStillStartable(r) // a slow session may have delayed it since
 	}
 	if outcome := x.mediate(r, c); outcome != nil {
 		return outcome
 	}
-	if outcome := x.awaitCleared(r); outcome != nil {
+	if outcome := x.awaitClearedSlot(r); outcome != nil {
 		return outcome
 	}
 	if err := x.Journal.Start(r.Dispatch.UID, x.Now()); err != nil {
 		<-x.slots
 		x.Log.Error("start cannot be journaled; it is not run", "dispatch", r.Dispatch.UID, "error", err)
-		x.impaired(err)
-		return x.unstarted(journal.Failed, codeInternal, "the agent's journal cannot be written: "+err.Error())
+		x.declareImpaired(err)
+		return x.notStartedOutcome(journal.Failed, codeInternal, "the agent's journal cannot be written: "+err.Error())
 	}
 	return nil
 }
 
-// awaitCleared waits until the run has a slot and the gateway does not hold it; an outcome means
+// awaitClearedSlot waits until the run has a slot and the gateway does not hold it; an outcome means
 // that there will be no run.
-func (x *Executor) awaitCleared(r *run) *journal.Outcome {
+func (x *Executor) awaitClearedSlot(r *run) *journal.Outcome {
 	stage, _ := r.clearance.get()
 	for want := stage; ; {
-		if outcome := x.await(r); outcome != nil {
+		if outcome := x.awaitSlot(r); outcome != nil {
 			return outcome
 		}
 		if stage, _ = r.clearance.get(); stage >= want {
@@ -66,35 +66,35 @@ func (x *Executor) awaitCleared(r *run) *journal.Outcome {
 		cancel()
 		switch {
 		case errors.Is(err, errExpired):
-			return x.expired()
+			return x.expiredOutcome()
 		case err != nil:
-			return x.interrupted(r.ctx)
+			return x.interruptedOutcome(r.ctx)
 		}
 	}
 }
 
-// await waits for a slot; an outcome means that there will be no run.
-func (x *Executor) await(r *run) *journal.Outcome {
+// awaitSlot waits for a slot; an outcome means that there will be no run.
+func (x *Executor) awaitSlot(r *run) *journal.Outcome {
 	expiry := time.NewTimer(r.Expires.Sub(x.Now()))
 	defer expiry.Stop()
 	select {
 	case x.slots <- struct{}{}:
 	case <-expiry.C:
-		return x.expired()
+		return x.expiredOutcome()
 	case <-r.ctx.Done():
-		return x.interrupted(r.ctx)
+		return x.interruptedOutcome(r.ctx)
 	}
-	return x.late(r)
+	return x.checkStillStartable(r)
 }
 
-// late checks that a run which holds a slot may still start. An outcome means that it may not, and
+// checkStillStartable checks that a run which holds a slot may still start. An outcome means that it may not, and
 // that the slot is released.
-func (x *Executor) late(r *run) (outcome *journal.Outcome) {
+func (x *Executor) checkStillStartable(r *run) (outcome *journal.Outcome) {
 	switch {
 	case r.ctx.Err() != nil || x.isStopping(): // Stop may have freed the slot
-		outcome = x.interrupted(r.ctx)
+		outcome = x.interruptedOutcome(r.ctx)
 	case !x.Now().Before(r.Expires):
-		outcome = x.expired()
+		outcome = x.expiredOutcome()
 	default:
 		return nil
 	}

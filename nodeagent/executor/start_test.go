@@ -11,24 +11,24 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// watcher is a sink that calls heard before it handles an acceptance.
-type watcher struct {
+// acceptHookSink is a sink that calls heard before it handles an acceptance.
+type acceptHookSink struct {
 	*sink
-	heard func(journal.Ref)
+	onAccepted func(journal.Ref)
 }
 
-func (w watcher) Accepted(d journal.Ref) {
-	w.heard(d)
+func (w acceptHookSink) Accepted(d journal.Ref) {
+	w.onAccepted(d)
 	w.sink.Accepted(d)
 }
 
 func TestWhatHasNothingToWaitForIsJournaledAsStartedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs := 0
-		b := newBench(t, 1, stubborn("free", time.Second), mediated(&runs))
-		attended(b)
+		b := newTestExecutor(t, 1, stubbornCapability("free", time.Second), mediatedCapability(&runs))
+		attachPerson(b)
 		states := map[string]journal.State{}
-		b.Attach(watcher{b.sink, func(d journal.Ref) {
+		b.Attach(acceptHookSink{b.sink, func(d journal.Ref) {
 			entry, _, err := b.Journal.Lookup(d.UID)
 			if err != nil || entry.State == journal.Running && !entry.StartedTime.Equal(time.Now()) {
 				t.Errorf("%s: %+v, %v", d.UID, entry, err)
@@ -45,7 +45,7 @@ func TestWhatHasNothingToWaitForIsJournaledAsStartedAtOnce(t *testing.T) {
 		}
 		b.Cancel(journal.Ref{UID: "asks"})
 		b.runs.Wait()
-		if o := b.sink.last(t, "second").Outcome; o.Result != journal.Succeeded || runs != 0 {
+		if o := b.sink.lastFinished(t, "second").Outcome; o.Result != journal.Succeeded || runs != 0 {
 			t.Errorf("second: %s; %d runs of the cancelled dispatch", o.Result, runs)
 		}
 	})
@@ -53,22 +53,22 @@ func TestWhatHasNothingToWaitForIsJournaledAsStartedAtOnce(t *testing.T) {
 
 func TestWhatASlowSessionHeldUpStartsOnlyIfItStillMay(t *testing.T) {
 	for name, c := range map[string]struct {
-		during func(*bench)
+		during func(*testExecutor)
 		result journal.Result
 	}{
-		"it expired":      {func(*bench) { time.Sleep(2 * time.Hour) }, journal.TimedOut},
-		"it is cancelled": {func(b *bench) { b.Cancel(journal.Ref{UID: "u"}) }, journal.Cancelled},
-		"the agent stops": {func(b *bench) { go b.Stop(context.Background()); synctest.Wait() }, journal.Failed},
+		"it expired":      {func(*testExecutor) { time.Sleep(2 * time.Hour) }, journal.TimedOut},
+		"it is cancelled": {func(b *testExecutor) { b.Cancel(journal.Ref{UID: "u"}) }, journal.Cancelled},
+		"the agent stops": {func(b *testExecutor) { go b.Stop(context.Background()); synctest.Wait() }, journal.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				runs := 0
-				b := newBench(t, 1, capabilityFunc{name: "c", run: mediated(&runs).run})
-				b.Attach(watcher{b.sink, func(journal.Ref) { c.during(b) }})
+				b := newTestExecutor(t, 1, capabilityFunc{name: "c", run: mediatedCapability(&runs).run})
+				b.Attach(acceptHookSink{b.sink, func(journal.Ref) { c.during(b) }})
 				b.Offer(b.offer("u", "c"))
 				b.runs.Wait()
 				synctest.Wait()
-				if o := b.sink.last(t, "u").Outcome; runs != 0 || o.Result != c.result || o.Execution != journal.NotStarted {
+				if o := b.sink.lastFinished(t, "u").Outcome; runs != 0 || o.Result != c.result || o.Execution != journal.NotStarted {
 					t.Errorf("ran %d times, %s/%s, want %s/NotStarted", runs, o.Result, o.Execution, c.result)
 				}
 				if len(b.slots) != 0 {
@@ -88,7 +88,7 @@ func TestARefusalOfTheJournalKeepsNoSlot(t *testing.T) {
 		b.runs.Wait()
 		b.Offer(b.offer("v", "c"))
 		synctest.Wait()
-		if o := b.sink.last(t, "v").Outcome; o.ErrorCode != "JournalFull" || len(b.slots) != 0 {
+		if o := b.sink.lastFinished(t, "v").Outcome; o.ErrorCode != "JournalFull" || len(b.slots) != 0 {
 			t.Errorf("v: %s, %d slots in use", o.ErrorCode, len(b.slots))
 		}
 	})
@@ -97,7 +97,7 @@ func TestARefusalOfTheJournalKeepsNoSlot(t *testing.T) {
 func TestWhatCannotBeJournaledAsStartedDoesNotRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs := 0
-		b := newBench(t, 1, stubborn("slow", time.Second), capabilityFunc{name: "c", run: mediated(&runs).run})
+		b := newTestExecutor(t, 1, stubbornCapability("slow", time.Second), capabilityFunc{name: "c", run: mediatedCapability(&runs).run})
 		b.Attach(b.sink)
 		b.Offer(b.offer("first", "slow"))
 		b.Offer(b.offer("waits", "c"))

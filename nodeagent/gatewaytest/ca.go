@@ -18,11 +18,11 @@ import (
 
 // CA is a certificate authority of a test.
 type CA struct {
-	// DatedBack is the time by which NotBefore of a certificate precedes its creation; at least a
+	// Backdate is the time by which NotBefore of a certificate precedes its creation; at least a
 	// second.
-	DatedBack time.Duration
-	cert      *x509.Certificate
-	key       *ecdsa.PrivateKey
+	Backdate time.Duration
+	cert     *x509.Certificate
+	key      *ecdsa.PrivateKey
 }
 
 // NewCA returns a new authority.
@@ -60,31 +60,31 @@ func (ca *CA) Bundle(t testing.TB) identity.Bundle {
 // Pin returns the fingerprint by which a QR code names the authority.
 func (ca *CA) Pin() string { return identity.FingerprintSPKIDER(ca.cert.RawSubjectPublicKeyInfo) }
 
-// Server issues a gateway's certificate, with the authority's own certificate in the chain.
-func (ca *CA) Server(t testing.TB) tls.Certificate {
+// IssueServer issues a gateway's certificate, with the authority's own certificate in the chain.
+func (ca *CA) IssueServer(t testing.TB) tls.Certificate {
 	t.Helper()
 	key := NewKey(t)
-	leaf := ca.leaf(t, &x509.Certificate{DNSNames: []string{identity.ServerName}}, x509.ExtKeyUsageServerAuth, &key.PublicKey, time.Hour)
+	leaf := ca.issueLeaf(t, &x509.Certificate{DNSNames: []string{identity.ServerName}}, x509.ExtKeyUsageServerAuth, &key.PublicKey, time.Hour)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.cert.Raw}, PrivateKey: key}
 }
 
-// Device issues a machine's certificate that is valid from now on for life.
-func (ca *CA) Device(t testing.TB, id identity.ID, key *ecdsa.PublicKey, life time.Duration) *x509.Certificate {
+// IssueDevice issues a machine's certificate that is valid from now on for life.
+func (ca *CA) IssueDevice(t testing.TB, id identity.ID, key *ecdsa.PublicKey, lifetime time.Duration) *x509.Certificate {
 	t.Helper()
 	uri, err := url.Parse(id.URI())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ca.leaf(t, &x509.Certificate{URIs: []*url.URL{uri}}, x509.ExtKeyUsageClientAuth, key, life)
+	return ca.issueLeaf(t, &x509.Certificate{URIs: []*url.URL{uri}}, x509.ExtKeyUsageClientAuth, key, lifetime)
 }
 
-func (ca *CA) leaf(t testing.TB, template *x509.Certificate, usage x509.ExtKeyUsage, key *ecdsa.PublicKey, life time.Duration) *x509.Certificate {
+func (ca *CA) issueLeaf(t testing.TB, template *x509.Certificate, usage x509.ExtKeyUsage, key *ecdsa.PublicKey, lifetime time.Duration) *x509.Certificate {
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
 		t.Fatal(err)
 	}
 	template.SerialNumber = serial
-	template.NotBefore, template.NotAfter = time.Now().Add(-max(ca.DatedBack, time.Second)), time.Now().Add(life)
+	template.NotBefore, template.NotAfter = time.Now().Add(-max(ca.Backdate, time.Second)), time.Now().Add(lifetime)
 	template.ExtKeyUsage = []x509.ExtKeyUsage{usage}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	return sign(t, template, ca.cert, key, ca.key)

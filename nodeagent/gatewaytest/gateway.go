@@ -40,7 +40,7 @@ type Gateway struct {
 func Start(t testing.TB) *Gateway {
 	t.Helper()
 	g := &Gateway{ServerCA: NewCA(t, "server"), DeviceCA: NewCA(t, "device"), Now: time.Now}
-	certificate := g.ServerCA.Server(t)
+	certificate := g.ServerCA.IssueServer(t)
 	pool := x509.NewCertPool()
 	pool.AddCert(g.DeviceCA.cert)
 	g.Node = newNode(t, g)
@@ -71,8 +71,8 @@ func serve(t testing.TB, config *tls.Config, register func(*grpc.Server)) string
 	return listener.Addr().String()
 }
 
-// connection returns the TLS state of a call and its exporter.
-func connection(ctx context.Context) (state tls.ConnectionState, exporter []byte, err error) {
+// connectionState returns the TLS state of a call and its exporter.
+func connectionState(ctx context.Context) (state tls.ConnectionState, exporter []byte, err error) {
 	p, _ := peer.FromContext(ctx)
 	state = p.AuthInfo.(credentials.TLSInfo).State
 	exporter, err = state.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)

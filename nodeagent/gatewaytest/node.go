@@ -27,11 +27,11 @@ type Node struct {
 	Welcome func(*gatewayv1.Welcome)
 	// Rotate, when set, may refuse a new key.
 	Rotate func() error
-	// Break, when set, ends a stream after its Welcome, as a network failure does.
-	Break func() error
-	// Life is the lifetime of the certificates that machines get.
-	Life time.Duration
-	pins pins
+	// BreakStream, when set, ends a stream after its Welcome, as a network failure does.
+	BreakStream func() error
+	// CertificateLifetime is the lifetime of the certificates that machines get.
+	CertificateLifetime time.Duration
+	pins                pins
 	// Sessions receives every session after its Hello.
 	Sessions chan *Session
 	polled   atomic.Pointer[Session]
@@ -53,7 +53,7 @@ type Session struct {
 }
 
 func newNode(t testing.TB, g *Gateway) *Node {
-	return &Node{t: t, gateway: g, Sessions: make(chan *Session, 16), Life: 24 * time.Hour}
+	return &Node{t: t, gateway: g, Sessions: make(chan *Session, 16), CertificateLifetime: 24 * time.Hour}
 }
 
 // RegisterNode grants all capabilities to the pinned key.
@@ -63,11 +63,11 @@ func (n *Node) RegisterNode(ctx context.Context, request *gatewayv1.RegisterNode
 			return nil, err
 		}
 	}
-	state, _, err := connection(ctx)
+	state, _, err := connectionState(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if !n.pins.use(state.PeerCertificates[0]) {
+	if !n.pins.accept(state.PeerCertificates[0]) {
 		return nil, status.Error(codes.PermissionDenied, "not the pinned key")
 	}
 	var names []string
@@ -83,7 +83,7 @@ func (n *Node) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.Stream
 	if err != nil {
 		return err
 	}
-	state, _, err := connection(stream.Context())
+	state, _, err := connectionState(stream.Context())
 	if err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ func (n *Node) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.Stream
 	if err := stream.Send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Welcome{Welcome: welcome}}); err != nil {
 		return err
 	}
-	if n.Break != nil {
-		if err := n.Break(); err != nil {
+	if n.BreakStream != nil {
+		if err := n.BreakStream(); err != nil {
 			return err
 		}
 	}
@@ -123,8 +123,8 @@ func (n *Node) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.Stream
 	}
 }
 
-// Next waits for the next session.
-func (n *Node) Next(t testing.TB) *Session {
+// NextSession waits for the next session.
+func (n *Node) NextSession(t testing.TB) *Session {
 	t.Helper()
 	select {
 	case s := <-n.Sessions:
@@ -150,8 +150,8 @@ func (s *Session) Send(t testing.TB, message *gatewayv1.StreamNodeEventsResponse
 // End ends the stream with err.
 func (s *Session) End(err error) { s.end <- err }
 
-// Await waits for a message that match accepts, and drops the others.
-func Await[T any](t testing.TB, s *Session, match func(*gatewayv1.StreamNodeEventsRequest) *T) *T {
+// AwaitMessage waits for a message that match accepts, and drops the others.
+func AwaitMessage[T any](t testing.TB, s *Session, match func(*gatewayv1.StreamNodeEventsRequest) *T) *T {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	for {

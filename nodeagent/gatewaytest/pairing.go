@@ -52,7 +52,7 @@ type Pairing struct {
 	exchanges     map[string]*exchange
 	confirmations int
 	polls         int
-	key           []byte
+	publicKey     []byte
 }
 
 type exchange struct {
@@ -83,7 +83,7 @@ func (p *Pairing) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 			return nil, err
 		}
 	}
-	_, exporter, err := connection(ctx)
+	_, exporter, err := connectionState(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -105,16 +105,16 @@ func (p *Pairing) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 
 // CompletePairingSession verifies the agent and answers for request fleet/request.
 func (p *Pairing) CompletePairingSession(ctx context.Context, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
-	_, exporter, err := connection(ctx)
+	_, exporter, err := connectionState(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
 	p.confirmations++
-	begun := p.exchanges[request.GetCode().GetSessionId()]
+	pending := p.exchanges[request.GetCode().GetSessionId()]
 	delete(p.exchanges, request.GetCode().GetSessionId())
 	p.mu.Unlock()
-	if begun == nil || begun.exporter != string(exporter) {
+	if pending == nil || pending.exporter != string(exporter) {
 		return nil, status.Error(codes.FailedPrecondition, "no such session on this connection")
 	}
 	public, err := identity.ParsePublicKeyDER(request.GetPublicKey())
@@ -125,17 +125,17 @@ func (p *Pairing) CompletePairingSession(ctx context.Context, request *gatewayv1
 		return nil, status.Error(codes.Unauthenticated, err.Error())
 	}
 	bundle := p.Bundle()
-	keys, err := begun.side.Finish(begun.share, pairing.AAD(exporter, begun.lookupID, identity.FingerprintSPKIDER(request.GetPublicKey()), bundle.SHA256()))
+	keys, err := pending.side.Finish(pending.share, pairing.AAD(exporter, pending.lookupID, identity.FingerprintSPKIDER(request.GetPublicKey()), bundle.SHA256()))
 	if err != nil || keys.VerifyPeer(request.GetCode().GetConfirmation()) != nil {
 		return nil, status.Error(codes.Unauthenticated, "the pairing code is not accepted")
 	}
 	p.mu.Lock()
-	p.key = request.GetPublicKey()
+	p.publicKey = request.GetPublicKey()
 	p.mu.Unlock()
-	said := pairing.Answer{TrustBundle: bundle.PEM(), Namespace: "fleet", Name: "request", NodeEndpoint: p.gateway.NodeEndpoint}
+	answerFields := pairing.Answer{TrustBundle: bundle.PEM(), Namespace: "fleet", Name: "request", NodeEndpoint: p.gateway.NodeEndpoint}
 	answer := &gatewayv1.CompletePairingSessionResponse{
-		Confirmation: keys.Confirmation(), Namespace: said.Namespace, Name: said.Name, NodeEndpoint: said.NodeEndpoint,
-		TrustBundle: said.TrustBundle, Mac: keys.MACAnswer(said), ExpiresTime: timestamppb.New(time.Now().Add(time.Hour)),
+		Confirmation: keys.Confirmation(), Namespace: answerFields.Namespace, Name: answerFields.Name, NodeEndpoint: answerFields.NodeEndpoint,
+		TrustBundle: answerFields.TrustBundle, Mac: keys.MACAnswer(answerFields), ExpiresTime: timestamppb.New(time.Now().Add(time.Hour)),
 	}
 	if p.Complete != nil {
 		return p.Complete(answer)
@@ -146,12 +146,12 @@ func (p *Pairing) CompletePairingSession(ctx context.Context, request *gatewayv1
 // GetPairingRequestStatus checks the proof and lets Status answer. Without an answer it approves
 // every request at once for Node "box".
 func (p *Pairing) GetPairingRequestStatus(ctx context.Context, request *gatewayv1.GetPairingRequestStatusRequest) (*gatewayv1.GetPairingRequestStatusResponse, error) {
-	_, exporter, err := connection(ctx)
+	_, exporter, err := connectionState(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
-	key := p.key
+	key := p.publicKey
 	p.polls++
 	poll := p.polls
 	p.mu.Unlock()
@@ -179,7 +179,7 @@ func (p *Pairing) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 	if err := identity.CheckRequest(request.GetCsr(), ID("box"), identity.FingerprintSPKIDER(key)); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	leaf := p.gateway.DeviceCA.Device(p.t, ID("box"), public, p.gateway.Node.Life)
+	leaf := p.gateway.DeviceCA.IssueDevice(p.t, ID("box"), public, p.gateway.Node.CertificateLifetime)
 	return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Completed{
 		Completed: &gatewayv1.PairingCompleted{Chain: [][]byte{leaf.Raw}, TrustBundle: p.Bundle().PEM()},
 	}}, nil
@@ -192,7 +192,7 @@ func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 			return nil, err
 		}
 	}
-	_, exporter, err := connection(ctx)
+	_, exporter, err := connectionState(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +218,6 @@ func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	leaf := p.gateway.DeviceCA.Device(p.t, lapsed.ID, public, p.gateway.Node.Life)
+	leaf := p.gateway.DeviceCA.IssueDevice(p.t, lapsed.ID, public, p.gateway.Node.CertificateLifetime)
 	return &gatewayv1.RecoverCertificateResponse{Chain: [][]byte{leaf.Raw}, TrustBundle: p.Bundle().PEM()}, nil
 }

@@ -18,7 +18,7 @@ const pollHold = 100 * time.Millisecond
 // PollDispatch sends the Welcome, then leaves the session to the test, as StreamNodeEvents does.
 func (n *Node) PollDispatch(ctx context.Context, request *gatewayv1.PollDispatchRequest) (*gatewayv1.PollDispatchResponse, error) {
 	if request.GetSessionId() == "" {
-		state, _, err := connection(ctx)
+		state, _, err := connectionState(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -55,8 +55,8 @@ func (n *Node) PollDispatch(ctx context.Context, request *gatewayv1.PollDispatch
 	return answer, nil
 }
 
-// Forget drops the polled session without a message, as a restart of the gateway does.
-func (n *Node) Forget() { n.polled.Store(nil) }
+// DropPolledSession drops the polled session without a message, as a restart of the gateway does.
+func (n *Node) DropPolledSession() { n.polled.Store(nil) }
 
 var errNoSession = status.Error(codes.FailedPrecondition, "unknown session id; say Hello again")
 

@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// Relay starts a man in the middle. It ends TLS with a certificate of its own, and passes every
+// StartRelay starts a man in the middle. It ends TLS with a certificate of its own, and passes every
 // byte on to the real pairing listener over a second TLS connection.
-func Relay(t testing.TB, g *Gateway) (endpoint string) {
+func StartRelay(t testing.TB, g *Gateway) (endpoint string) {
 	t.Helper()
-	certificate := NewCA(t, "relay").Server(t)
+	certificate := NewCA(t, "relay").IssueServer(t)
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"},
 	})
@@ -26,7 +26,7 @@ func Relay(t testing.TB, g *Gateway) (endpoint string) {
 			if err != nil {
 				return
 			}
-			running.Go(func() { relay(victim, g.PairingEndpoint) })
+			running.Go(func() { relayConn(victim, g.PairingEndpoint) })
 		}
 	})
 	t.Cleanup(func() {
@@ -36,19 +36,19 @@ func Relay(t testing.TB, g *Gateway) (endpoint string) {
 	return listener.Addr().String()
 }
 
-func relay(victim net.Conn, target string) {
+func relayConn(victim net.Conn, target string) {
 	defer victim.Close()
-	onward, err := tls.Dial("tcp", target, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	upstream, err := tls.Dial("tcp", target, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err != nil {
 		return
 	}
-	defer onward.Close()
+	defer upstream.Close()
 	var copying sync.WaitGroup
 	copying.Go(func() {
-		_, _ = io.Copy(onward, victim)
-		onward.Close()
+		_, _ = io.Copy(upstream, victim)
+		upstream.Close()
 	})
-	_, _ = io.Copy(victim, onward)
+	_, _ = io.Copy(victim, upstream)
 	victim.Close()
 	copying.Wait()
 }

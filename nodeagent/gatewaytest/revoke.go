@@ -12,7 +12,7 @@ import (
 
 // RevokeDevicePairing checks the proof as a gateway does, and counts the request.
 func (n *Node) RevokeDevicePairing(ctx context.Context, request *gatewayv1.RevokeDevicePairingRequest) (*gatewayv1.RevokeDevicePairingResponse, error) {
-	state, exporter, err := connection(ctx)
+	state, exporter, err := connectionState(ctx)
 	if err != nil {
 		return nil, err
 	}

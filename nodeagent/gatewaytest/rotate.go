@@ -16,12 +16,12 @@ import (
 type pins struct {
 	mu        sync.Mutex
 	pin, next string
-	moved     int
+	rotations int
 }
 
-// use reports whether the Node accepts the key. The first key that arrives becomes the pin; a next
+// accept reports whether the Node accepts the key. The first key that arrives becomes the pin; a next
 // key replaces the pin when it is used.
-func (p *pins) use(leaf *x509.Certificate) bool {
+func (p *pins) accept(leaf *x509.Certificate) bool {
 	key := identity.FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -30,7 +30,7 @@ func (p *pins) use(leaf *x509.Certificate) bool {
 		return true
 	case p.next:
 		p.pin, p.next = key, ""
-		p.moved++
+		p.rotations++
 		return true
 	}
 	if p.pin == "" {
@@ -39,26 +39,26 @@ func (p *pins) use(leaf *x509.Certificate) bool {
 	return p.pin == key
 }
 
-func (p *pins) admit(next string) {
+func (p *pins) setNext(next string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.next = next
 }
 
-// ForgetNext drops the next key, as a restore of the cluster from a backup does.
-func (n *Node) ForgetNext() { n.pins.admit("") }
+// DropNextKey drops the next key, as a restore of the cluster from a backup does.
+func (n *Node) DropNextKey() { n.pins.setNext("") }
 
-// Moves returns how often a next key became the pin.
-func (n *Node) Moves() int {
+// Rotations returns how often a next key became the pin.
+func (n *Node) Rotations() int {
 	n.pins.mu.Lock()
 	defer n.pins.mu.Unlock()
-	return n.pins.moved
+	return n.pins.rotations
 }
 
 // RotateDeviceCertificate renews the certificate. With a proof of the caller's key it also accepts
 // a next key.
 func (n *Node) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
-	state, exporter, err := connection(ctx)
+	state, exporter, err := connectionState(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (n *Node) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.R
 				return nil, err
 			}
 		}
-		n.pins.admit(key)
+		n.pins.setNext(key)
 	}
 	if err := identity.CheckRequest(request.GetCsr(), ID("box"), key); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
@@ -90,6 +90,6 @@ func (n *Node) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.R
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	next := n.gateway.DeviceCA.Device(n.t, ID("box"), public, n.Life)
+	next := n.gateway.DeviceCA.IssueDevice(n.t, ID("box"), public, n.CertificateLifetime)
 	return &gatewayv1.RotateDeviceCertificateResponse{Chain: [][]byte{next.Raw}}, nil
 }

@@ -17,28 +17,28 @@ import (
 	"github.com/mooring-dev/mooring/internal/version"
 )
 
-// maxText bounds every text of SystemInfo on the wire, in bytes.
-const maxText = 256
+// maxTextBytes bounds every text of SystemInfo on the wire, in bytes.
+const maxTextBytes = 256
 
-// System returns a description of the machine; a fact that cannot be determined is empty.
-func System(ctx context.Context) *gatewayv1.SystemInfo {
+// SystemInfo returns a description of the machine; a fact that cannot be determined is empty.
+func SystemInfo(ctx context.Context) *gatewayv1.SystemInfo {
 	info := &gatewayv1.SystemInfo{
 		Os:           runtime.GOOS,
 		Arch:         runtime.GOARCH,
-		OsImage:      clip(prettyName("/etc/os-release")),
-		AgentVersion: clip(version.Version),
+		OsImage:      truncate(readPrettyName("/etc/os-release")),
+		AgentVersion: truncate(version.Version),
 	}
 	if name, err := os.Hostname(); err == nil {
-		info.Hostname = clip(name)
+		info.Hostname = truncate(name)
 	}
 	found, err := host.InfoWithContext(ctx)
 	if err != nil {
 		return info
 	}
-	info.Platform = clip(found.Platform)
-	info.KernelVersion = clip(found.KernelVersion)
+	info.Platform = truncate(found.Platform)
+	info.KernelVersion = truncate(found.KernelVersion)
 	if info.OsImage == "" {
-		info.OsImage = clip(strings.TrimSpace(found.Platform + " " + found.PlatformVersion))
+		info.OsImage = truncate(strings.TrimSpace(found.Platform + " " + found.PlatformVersion))
 	}
 	return info
 }
@@ -56,8 +56,8 @@ func BootID(ctx context.Context) string {
 	return strconv.FormatUint(seconds, 10)
 }
 
-// prettyName returns PRETTY_NAME of an os-release file (freedesktop.org os-release(5)).
-func prettyName(path string) string {
+// readPrettyName returns PRETTY_NAME of an os-release file (freedesktop.org os-release(5)).
+func readPrettyName(path string) string {
 	file, err := os.Open(path)
 	if err != nil {
 		return ""
@@ -85,10 +85,10 @@ func isAddress(hostname string) bool {
 	})
 }
 
-// NodeName returns the name of a Node, a DNS label, made from a host name: its first label in lower
+// NodeNameFromHostname returns the name of a Node, a DNS label, made from a host name: its first label in lower
 // case, with dashes for all other characters. The name is empty when no character is allowed, and
 // for a host name that names no machine: an address, localhost.
-func NodeName(hostname string) string {
+func NodeNameFromHostname(hostname string) string {
 	if isAddress(hostname) {
 		return ""
 	}
@@ -109,10 +109,10 @@ func NodeName(hostname string) string {
 	return strings.Trim(label, "-")
 }
 
-func clip(s string) string {
+func truncate(s string) string {
 	s = strings.ToValidUTF8(s, "")
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "")
+	if len(s) > maxTextBytes {
+		s = strings.ToValidUTF8(s[:maxTextBytes], "")
 	}
 	return s
 }

@@ -34,14 +34,14 @@ func TestANodeNameIsMadeOfAnyHostName(t *testing.T) {
 		strings.Repeat("a", 70):        strings.Repeat("a", 63),
 		strings.Repeat("a", 62) + "_b": strings.Repeat("a", 62),
 	} {
-		if got := NodeName(hostname); got != want {
+		if got := NodeNameFromHostname(hostname); got != want {
 			t.Errorf("%q becomes %q, want %q", hostname, got, want)
 		}
 	}
 }
 
 func TestThisMachineIsDescribed(t *testing.T) {
-	got := System(t.Context())
+	got := SystemInfo(t.Context())
 	if got.GetOs() != runtime.GOOS || got.GetArch() != runtime.GOARCH || got.GetHostname() == "" || got.GetAgentVersion() == "" {
 		t.Errorf("system: %v", got)
 	}
@@ -55,16 +55,16 @@ func TestTheImageNameIsReadFromOSRelease(t *testing.T) {
 	if err := os.WriteFile(path, []byte("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := prettyName(path); got != "Debian GNU/Linux 12 (bookworm)" {
+	if got := readPrettyName(path); got != "Debian GNU/Linux 12 (bookworm)" {
 		t.Errorf("got %q", got)
 	}
-	if got := prettyName(path + ".none"); got != "" {
+	if got := readPrettyName(path + ".none"); got != "" {
 		t.Errorf("a missing file gives %q", got)
 	}
 }
 
 func TestForeignTextIsClippedOnACharacter(t *testing.T) {
-	if got := clip(strings.Repeat("é", 200)); len(got) > maxText || strings.ContainsRune(got, '\uFFFD') || got != strings.Repeat("é", 128) {
+	if got := truncate(strings.Repeat("é", 200)); len(got) > maxTextBytes || strings.ContainsRune(got, '\uFFFD') || got != strings.Repeat("é", 128) {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
 }

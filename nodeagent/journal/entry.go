@@ -93,16 +93,16 @@ type Mediation struct {
 	// AskedUser is the local user to whom the question is put; Since is the time of the question.
 	AskedUser string    `json:"askedUser"`
 	Since     time.Time `json:"since"`
-	// Held stays until there is an answer, so that a restarted agent can put the question again.
-	Held *Held `json:"held,omitempty"`
+	// PendingOffer stays until there is an answer, so that a restarted agent can put the question again.
+	PendingOffer *PendingOffer `json:"held,omitempty"`
 	// Answer is empty while the question is open; By and Time belong to the answer.
 	Answer Answer    `json:"answer,omitempty"`
 	By     string    `json:"by,omitempty"`
 	Time   time.Time `json:"time,omitzero"`
 }
 
-// Held is the rest of an offer: the values that a run needs and that Entry does not have.
-type Held struct {
+// PendingOffer is the rest of an offer: the values that a run needs and that Entry does not have.
+type PendingOffer struct {
 	// Input is a JSON object.
 	Input          json.RawMessage `json:"input"`
 	Timeout        time.Duration   `json:"timeout"`
@@ -127,7 +127,7 @@ func getEntry(tx *bolt.Tx, uid string) (Entry, bool, error) {
 	if content == nil {
 		return Entry{}, false, nil
 	}
-	entry, err := decode(content)
+	entry, err := decodeEntry(content)
 	return entry, err == nil, err
 }
 
@@ -139,13 +139,13 @@ func putEntry(tx *bolt.Tx, e Entry) error {
 	return tx.Bucket(dispatchesBucket).Put([]byte(e.Dispatch.UID), content)
 }
 
-func eachEntry(tx *bolt.Tx, visit func(Entry) error) error {
+func forEachEntry(tx *bolt.Tx, visit func(Entry) error) error {
 	dispatches := tx.Bucket(dispatchesBucket)
 	if dispatches == nil {
 		return fmt.Errorf("%w: it has no dispatches", errDamaged)
 	}
 	return dispatches.ForEach(func(_, content []byte) error {
-		entry, err := decode(content)
+		entry, err := decodeEntry(content)
 		if err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func eachEntry(tx *bolt.Tx, visit func(Entry) error) error {
 	})
 }
 
-func decode(content []byte) (Entry, error) {
+func decodeEntry(content []byte) (Entry, error) {
 	var entry Entry
 	if err := json.Unmarshal(content, &entry); err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", errDamaged, err)
@@ -162,8 +162,8 @@ func decode(content []byte) (Entry, error) {
 	if entry.Outcome != nil {
 		entry.Outcome.Output = jsontext.Plain(entry.Outcome.Output)
 	}
-	if entry.Mediation != nil && entry.Mediation.Held != nil {
-		entry.Mediation.Held.Input = jsontext.Plain(entry.Mediation.Held.Input)
+	if entry.Mediation != nil && entry.Mediation.PendingOffer != nil {
+		entry.Mediation.PendingOffer.Input = jsontext.Plain(entry.Mediation.PendingOffer.Input)
 	}
 	return entry, nil
 }

@@ -14,7 +14,7 @@ var markup = `{"report":"` + strings.Repeat("<&>\u2028", 40_000) + `"}`
 
 func TestAnOutputIsRememberedAsItWasWritten(t *testing.T) {
 	j, _ := newJournal(t, Limits{})
-	must(t, j.Accept(entry("a")), j.Start("a", start), j.Finish("a", done(markup)))
+	must(t, j.Accept(newEntry("a")), j.Start("a", testTime), j.Finish("a", outcomeWith(markup)))
 	var stored int
 	must(t, j.db.View(func(tx *bolt.Tx) error {
 		stored = len(tx.Bucket(dispatchesBucket).Get([]byte("a")))
@@ -30,10 +30,10 @@ func TestAnOutputIsRememberedAsItWasWritten(t *testing.T) {
 
 func TestAJournalWithEscapesOfAnEarlierVersionIsReadWithoutThem(t *testing.T) {
 	j, path := newJournal(t, Limits{})
-	must(t, j.Accept(entry("a")), j.Start("a", start), j.Finish("a", done(markup)))
-	escaped := entry("a")
-	outcome := done(markup)
-	escaped.State, escaped.StartedTime, escaped.Outcome = Finished, start, &outcome
+	must(t, j.Accept(newEntry("a")), j.Start("a", testTime), j.Finish("a", outcomeWith(markup)))
+	escaped := newEntry("a")
+	outcome := outcomeWith(markup)
+	escaped.State, escaped.StartedTime, escaped.Outcome = Finished, testTime, &outcome
 	content, err := json.Marshal(escaped)
 	must(t, err, j.db.Update(func(tx *bolt.Tx) error {
 		return tx.Bucket(dispatchesBucket).Put([]byte("a"), content)
@@ -51,17 +51,17 @@ func TestAJournalWithEscapesOfAnEarlierVersionIsReadWithoutThem(t *testing.T) {
 
 func TestAnOutcomeThatNoGatewayTakesIsReplaced(t *testing.T) {
 	j, _ := newJournal(t, Limits{})
-	must(t, j.Accept(entry("a")), j.Start("a", start))
-	if err := j.Replace("a", done("")); !errors.Is(err, ErrState) {
+	must(t, j.Accept(newEntry("a")), j.Start("a", testTime))
+	if err := j.ReplaceOutcome("a", outcomeWith("")); !errors.Is(err, ErrWrongState) {
 		t.Errorf("Replace for a running dispatch: %v", err)
 	}
-	must(t, j.Finish("a", done(markup)))
-	must(t, j.Replace("a", Outcome{Result: Failed, Execution: Ended, ErrorCode: "InvalidOutput"}))
+	must(t, j.Finish("a", outcomeWith(markup)))
+	must(t, j.ReplaceOutcome("a", Outcome{Result: Failed, Execution: Ended, ErrorCode: "InvalidOutput"}))
 	if kept, _, err := j.Lookup("a"); err != nil || kept.Outcome.ErrorCode != "InvalidOutput" || kept.Outcome.Output != nil || kept.StartedTime.IsZero() || j.usage.payloadBytes != 0 {
 		t.Errorf("%+v, %d bytes of payload, %v", kept, j.usage.payloadBytes, err)
 	}
 	must(t, j.Settle("a"))
-	if err := j.Replace("a", done("")); !errors.Is(err, ErrState) {
+	if err := j.ReplaceOutcome("a", outcomeWith("")); !errors.Is(err, ErrWrongState) {
 		t.Errorf("Replace for a settled dispatch: %v", err)
 	}
 }

@@ -34,10 +34,10 @@ var (
 var (
 	// ErrFull means that the journal has no room for another dispatch.
 	ErrFull = errors.New("journal is full")
-	// ErrState means that a step does not start from the present state of the entry.
-	ErrState = errors.New("journal entry is in another state")
-	// ErrUnknown means that the journal has no entry with the UID.
-	ErrUnknown = errors.New("dispatch is not in the journal")
+	// ErrWrongState means that a step does not start from the present state of the entry.
+	ErrWrongState = errors.New("journal entry is in another state")
+	// ErrNotFound means that the journal has no entry with the UID.
+	ErrNotFound = errors.New("dispatch is not in the journal")
 
 	errDamaged = errors.New("journal is damaged")
 )
@@ -82,8 +82,8 @@ type Journal struct {
 // usage counts the quantities that Limits bounds.
 type usage struct {
 	entries, unsettled, payloadBytes int
-	// first is a time no later than the first expiry of all settled entries; zero without any.
-	first time.Time
+	// earliestExpiry is a time no later than the first expiry of all settled entries; zero without any.
+	earliestExpiry time.Time
 }
 
 // ID returns the id of the journal, which is drawn once, when the file is created.
@@ -93,8 +93,8 @@ func (j *Journal) ID() string { return j.id }
 // (capability.Request.Run). It stays the same over restarts of the agent.
 func (j *Journal) RunPrefix() string { return j.id + "/" }
 
-// NextDial increments the dial counter on disk and returns the new value.
-func (j *Journal) NextDial() (uint64, error) {
+// IncrementDialCounter increments the dial counter on disk and returns the new value.
+func (j *Journal) IncrementDialCounter() (uint64, error) {
 	var count uint64
 	err := j.db.Update(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(metaBucket)
@@ -116,8 +116,8 @@ func (j *Journal) Close() error { return j.db.Close() }
 func (u *usage) add(e Entry, sign int) {
 	u.entries += sign
 	if e.Settled {
-		if sign > 0 && (u.first.IsZero() || e.Expires.Before(u.first)) {
-			u.first = e.Expires
+		if sign > 0 && (u.earliestExpiry.IsZero() || e.Expires.Before(u.earliestExpiry)) {
+			u.earliestExpiry = e.Expires
 		}
 		return
 	}
@@ -125,7 +125,7 @@ func (u *usage) add(e Entry, sign int) {
 	if e.Outcome != nil {
 		u.payloadBytes += sign * len(e.Outcome.Output)
 	}
-	if e.Mediation != nil && e.Mediation.Held != nil {
-		u.payloadBytes += sign * len(e.Mediation.Held.Input)
+	if e.Mediation != nil && e.Mediation.PendingOffer != nil {
+		u.payloadBytes += sign * len(e.Mediation.PendingOffer.Input)
 	}
 }

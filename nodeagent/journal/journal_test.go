@@ -15,12 +15,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+var testTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func openAt(t rapid.TB, path string, limits Limits) *Journal {
 	t.Helper()
 	j, err := Open(Options{
-		Path: path, Limits: limits, NewID: rand.Text, Now: func() time.Time { return start },
+		Path: path, Limits: limits, NewID: rand.Text, Now: func() time.Time { return testTime },
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -37,12 +37,12 @@ func newJournal(t *testing.T, limits Limits) (*Journal, string) {
 	return j, path
 }
 
-func entry(uid string) Entry {
-	return Entry{Dispatch: Ref{Namespace: "fleet", Name: "d", UID: uid}, Capability: "echo", Expires: start.Add(time.Hour)}
+func newEntry(uid string) Entry {
+	return Entry{Dispatch: Ref{Namespace: "fleet", Name: "d", UID: uid}, Capability: "echo", Expires: testTime.Add(time.Hour)}
 }
 
-func done(output string) Outcome {
-	return Outcome{Result: Succeeded, Execution: Ended, Output: []byte(output), FinishedTime: start}
+func outcomeWith(output string) Outcome {
+	return Outcome{Result: Succeeded, Execution: Ended, Output: []byte(output), FinishedTime: testTime}
 }
 
 func must(t rapid.TB, errs ...error) {
@@ -54,56 +54,56 @@ func must(t rapid.TB, errs ...error) {
 
 func TestADispatchIsRememberedFromAcceptanceToAnHourAfterItsExpiry(t *testing.T) {
 	j, _ := newJournal(t, Limits{})
-	must(t, j.Accept(entry("a")), j.Start("a", start), j.Finish("a", done(`{"x":1}`)))
+	must(t, j.Accept(newEntry("a")), j.Start("a", testTime), j.Finish("a", outcomeWith(`{"x":1}`)))
 	open, err := j.Unsettled()
 	if err != nil || len(open) != 1 || string(open[0].Outcome.Output) != `{"x":1}` {
 		t.Fatalf("unsettled: %+v, %v", open, err)
 	}
-	must(t, j.Prune(start.Add(100*time.Hour)))
+	must(t, j.Prune(testTime.Add(100*time.Hour)))
 	if _, known, _ := j.Lookup("a"); !known {
 		t.Fatal("an unsettled result was pruned")
 	}
-	must(t, j.Settle("a"), j.Prune(start.Add(2*time.Hour)))
+	must(t, j.Settle("a"), j.Prune(testTime.Add(2*time.Hour)))
 	got, known, err := j.Lookup("a")
 	if err != nil || !known {
 		t.Fatalf("pruned at its expiry + 1 h, which is too early: %v", err)
 	}
-	want := entry("a")
-	want.State, want.StartedTime, want.Settled = Finished, start, true
-	want.Outcome = &Outcome{Result: Succeeded, Execution: Ended, FinishedTime: start}
+	want := newEntry("a")
+	want.State, want.StartedTime, want.Settled = Finished, testTime, true
+	want.Outcome = &Outcome{Result: Succeeded, Execution: Ended, FinishedTime: testTime}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("after Settled (-want +got):\n%s", diff)
 	}
-	must(t, j.Prune(start.Add(2*time.Hour+time.Second)))
+	must(t, j.Prune(testTime.Add(2*time.Hour+time.Second)))
 	if _, known, _ := j.Lookup("a"); known {
 		t.Error("the entry is never pruned")
 	}
-	if horizon, err := j.Horizon(); err != nil || !horizon.Equal(entry("a").Expires) {
+	if horizon, err := j.Horizon(); err != nil || !horizon.Equal(newEntry("a").Expires) {
 		t.Errorf("horizon %v, %v; want the expiry of the pruned entry", horizon, err)
 	}
 }
 
 func TestStepsOutOfOrderAreRefused(t *testing.T) {
 	j, _ := newJournal(t, Limits{})
-	must(t, j.Accept(entry("a")))
+	must(t, j.Accept(newEntry("a")))
 	for name, step := range map[string]func() error{
-		"accept twice":         func() error { return j.Accept(entry("a")) },
-		"refuse a known uid":   func() error { return j.Refuse(entry("a"), done("1")) },
+		"accept twice":         func() error { return j.Accept(newEntry("a")) },
+		"refuse a known uid":   func() error { return j.StoreRejection(newEntry("a"), outcomeWith("1")) },
 		"settle a running one": func() error { return j.Settle("a") },
 	} {
-		if err := step(); !errors.Is(err, ErrState) {
+		if err := step(); !errors.Is(err, ErrWrongState) {
 			t.Errorf("%s: got %v, want ErrState", name, err)
 		}
 	}
-	must(t, j.Start("a", start))
-	if err := j.Start("a", start); !errors.Is(err, ErrState) {
+	must(t, j.Start("a", testTime))
+	if err := j.Start("a", testTime); !errors.Is(err, ErrWrongState) {
 		t.Errorf("start twice: got %v, want ErrState", err)
 	}
-	must(t, j.Finish("a", done("1")))
-	if err := j.Finish("a", done("2")); !errors.Is(err, ErrState) {
+	must(t, j.Finish("a", outcomeWith("1")))
+	if err := j.Finish("a", outcomeWith("2")); !errors.Is(err, ErrWrongState) {
 		t.Errorf("finish twice: got %v, want ErrState", err)
 	}
-	if err := j.Start("b", start); !errors.Is(err, ErrUnknown) {
+	if err := j.Start("b", testTime); !errors.Is(err, ErrNotFound) {
 		t.Errorf("start the unknown: got %v, want ErrUnknown", err)
 	}
 }
@@ -114,9 +114,9 @@ func TestAFullJournalRefusesAndForgetsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			j, path := newJournal(t, limits)
-			must(t, j.Refuse(entry("a"), done(`"0123456789"`)), j.Refuse(entry("b"), done(`"0123456789"`)))
+			must(t, j.StoreRejection(newEntry("a"), outcomeWith(`"0123456789"`)), j.StoreRejection(newEntry("b"), outcomeWith(`"0123456789"`)))
 			for range 2 {
-				if err := j.Accept(entry("c")); !errors.Is(err, ErrFull) {
+				if err := j.Accept(newEntry("c")); !errors.Is(err, ErrFull) {
 					t.Fatalf("got %v, want ErrFull", err)
 				}
 				must(t, j.Close())
@@ -124,7 +124,7 @@ func TestAFullJournalRefusesAndForgetsNothing(t *testing.T) {
 			}
 			defer j.Close()
 			must(t, j.Settle("a"))
-			if err := j.Accept(entry("c")); (err == nil) != (name != "entries") {
+			if err := j.Accept(newEntry("c")); (err == nil) != (name != "entries") {
 				t.Errorf("Accept after a dispatch was settled: %v", err)
 			}
 			if _, known, _ := j.Lookup("a"); !known {
@@ -138,7 +138,7 @@ func TestEveryDialIsCountedOverRestarts(t *testing.T) {
 	j, path := newJournal(t, Limits{})
 	id := j.ID()
 	for want := uint64(1); want < 4; want++ {
-		got, err := j.NextDial()
+		got, err := j.IncrementDialCounter()
 		if err != nil || got != want {
 			t.Fatalf("dial %d: got %d, %v", want, got, err)
 		}
@@ -157,12 +157,12 @@ func TestADamagedJournalIsMovedAsideAndANewOneHasAnotherID(t *testing.T) {
 		"cut in half":      func(c []byte) []byte { return c[:len(c)/2] },
 		"cut by one page":  func(c []byte) []byte { return c[:3*os.Getpagesize()] },
 		"zeroed meta":      func(c []byte) []byte { return append(make([]byte, 2*os.Getpagesize()), c[2*os.Getpagesize():]...) },
-		"overwritten data": func(c []byte) []byte { return scribble(c) },
+		"overwritten data": func(c []byte) []byte { return overwritePages(c) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			j, path := newJournal(t, Limits{})
 			for i := range 200 {
-				must(t, j.Accept(entry(fmt.Sprint(i))))
+				must(t, j.Accept(newEntry(fmt.Sprint(i))))
 			}
 			id := j.ID()
 			must(t, j.Close())
@@ -177,13 +177,13 @@ func TestADamagedJournalIsMovedAsideAndANewOneHasAnotherID(t *testing.T) {
 			if err != nil || len(aside) != 1 {
 				t.Errorf("moved aside: %v, %v", aside, err)
 			}
-			must(t, again.Accept(entry("new")))
+			must(t, again.Accept(newEntry("new")))
 		})
 	}
 }
 
-// scribble overwrites everything after the two meta pages.
-func scribble(content []byte) []byte {
+// overwritePages overwrites everything after the two meta pages.
+func overwritePages(content []byte) []byte {
 	for i := 2 * os.Getpagesize(); i < len(content); i++ {
 		content[i] = 0xa5
 	}
@@ -202,7 +202,7 @@ func TestAKillAtAnyPointLosesNothingThatWasSaid(t *testing.T) {
 		m.id = m.j.ID()
 		defer func() { m.j.Close() }()
 		t.Repeat(map[string]func(*rapid.T){
-			"accept": m.accept, "start": m.begin, "finish": m.finish, "settle": m.settle,
+			"accept": m.accept, "start": m.startRun, "finish": m.finish, "settle": m.settle,
 			"prune": m.prune, "dial": m.dial, "kill": m.kill, "": m.check,
 		})
 	})
@@ -212,7 +212,7 @@ type model struct {
 	dir, path, id string
 	j             *Journal
 	generation    int
-	dials         uint64
+	dialCounter   uint64
 	states        map[string]State
 	starts        map[string]int
 	settled       map[string]bool
@@ -224,7 +224,7 @@ func (m *model) uid(t *rapid.T) string {
 
 func (m *model) accept(t *rapid.T) {
 	uid := m.uid(t)
-	if err := m.j.Accept(entry(uid)); err == nil {
+	if err := m.j.Accept(newEntry(uid)); err == nil {
 		if _, known := m.states[uid]; known {
 			t.Fatalf("%s was accepted twice", uid)
 		}
@@ -232,9 +232,9 @@ func (m *model) accept(t *rapid.T) {
 	}
 }
 
-func (m *model) begin(t *rapid.T) {
+func (m *model) startRun(t *rapid.T) {
 	uid := m.uid(t)
-	if m.j.Start(uid, start) == nil {
+	if m.j.Start(uid, testTime) == nil {
 		if m.starts[uid]++; m.starts[uid] > 1 {
 			t.Fatalf("%s was started twice", uid)
 		}
@@ -243,7 +243,7 @@ func (m *model) begin(t *rapid.T) {
 }
 
 func (m *model) finish(t *rapid.T) {
-	if uid := m.uid(t); m.j.Finish(uid, done(`"`+uid+`"`)) == nil {
+	if uid := m.uid(t); m.j.Finish(uid, outcomeWith(`"`+uid+`"`)) == nil {
 		m.states[uid] = Finished
 	}
 }
@@ -255,13 +255,13 @@ func (m *model) settle(t *rapid.T) {
 }
 
 // prune calls Prune at a time at which no entry is due.
-func (m *model) prune(t *rapid.T) { must(t, m.j.Prune(start.Add(2*time.Hour))) }
+func (m *model) prune(t *rapid.T) { must(t, m.j.Prune(testTime.Add(2*time.Hour))) }
 
 func (m *model) dial(t *rapid.T) {
-	got, err := m.j.NextDial()
+	got, err := m.j.IncrementDialCounter()
 	must(t, err)
-	if m.dials++; got != m.dials {
-		t.Fatalf("dial %d counted as %d", m.dials, got)
+	if m.dialCounter++; got != m.dialCounter {
+		t.Fatalf("dial %d counted as %d", m.dialCounter, got)
 	}
 }
 

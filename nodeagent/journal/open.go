@@ -33,11 +33,11 @@ func Open(o Options) (*Journal, error) {
 	if !errors.Is(err, errDamaged) {
 		return j, err
 	}
-	aside := fmt.Sprintf("%s.damaged-%d", o.Path, o.Now().Unix())
-	if renameErr := os.Rename(o.Path, aside); renameErr != nil {
+	damagedPath := fmt.Sprintf("%s.damaged-%d", o.Path, o.Now().Unix())
+	if renameErr := os.Rename(o.Path, damagedPath); renameErr != nil {
 		return nil, fmt.Errorf("%w; move it aside: %w", err, renameErr)
 	}
-	o.Log.Error("journal is damaged and was moved aside; its open dispatches will be reported as lost", "movedTo", aside, "error", err)
+	o.Log.Error("journal is damaged and was moved aside; its open dispatches will be reported as lost", "movedTo", damagedPath, "error", err)
 	return open(o)
 }
 
@@ -55,23 +55,23 @@ func open(o Options) (j *Journal, err error) {
 	}()
 	db, err = bolt.Open(o.Path, 0o600, &bolt.Options{Timeout: 2 * time.Second})
 	if err != nil {
-		return nil, classify(err)
+		return nil, classifyOpenError(err)
 	}
-	if err := checkWhole(db); err != nil {
+	if err := checkFileSize(db); err != nil {
 		return nil, err
 	}
 	if err := syncDir(filepath.Dir(o.Path)); err != nil {
 		return nil, err
 	}
 	j = &Journal{db: db, limits: o.Limits.withDefaults()}
-	if err := j.prepare(o.NewID); err != nil {
+	if err := j.loadOrCreate(o.NewID); err != nil {
 		return nil, err
 	}
 	return j, nil
 }
 
-// classify returns errDamaged for a damaged file, which Open moves aside. Other errors leave the file.
-func classify(err error) error {
+// classifyOpenError returns errDamaged for a damaged file, which Open moves aside. Other errors leave the file.
+func classifyOpenError(err error) error {
 	for _, damage := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch} {
 		if errors.Is(err, damage) {
 			return fmt.Errorf("%w: %w", errDamaged, err)
@@ -80,9 +80,9 @@ func classify(err error) error {
 	return fmt.Errorf("open journal: %w", err)
 }
 
-// prepare creates the buckets of a new journal and reads every entry of an existing one. Damage shows
+// loadOrCreate creates the buckets of a new journal and reads every entry of an existing one. Damage shows
 // here and not in the middle of a run.
-func (j *Journal) prepare(newID func() string) error {
+func (j *Journal) loadOrCreate(newID func() string) error {
 	err := j.db.Update(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(metaBucket)
 		if meta == nil {
@@ -106,11 +106,11 @@ func (j *Journal) prepare(newID func() string) error {
 	if j.id == "" {
 		return fmt.Errorf("%w: it has no id", errDamaged)
 	}
-	return j.db.View(j.readAll)
+	return j.db.View(j.verifyAndCount)
 }
 
-// readAll checks every page and counts every entry.
-func (j *Journal) readAll(tx *bolt.Tx) error {
+// verifyAndCount checks every page and counts every entry.
+func (j *Journal) verifyAndCount(tx *bolt.Tx) error {
 	var problem error
 	for found := range tx.Check() { // drained: a goroutine sends to this channel
 		problem = found
@@ -118,15 +118,15 @@ func (j *Journal) readAll(tx *bolt.Tx) error {
 	if problem != nil {
 		return fmt.Errorf("%w: %w", errDamaged, problem)
 	}
-	return eachEntry(tx, func(e Entry) error {
+	return forEachEntry(tx, func(e Entry) error {
 		j.usage.add(e, 1)
 		return nil
 	})
 }
 
-// checkWhole rejects a file that ends before its last page. A read behind the end of the file would
+// checkFileSize rejects a file that ends before its last page. A read behind the end of the file would
 // be a fault of the whole process.
-func checkWhole(db *bolt.DB) error {
+func checkFileSize(db *bolt.DB) error {
 	info, err := os.Stat(db.Path())
 	if err != nil {
 		return fmt.Errorf("inspect journal: %w", err)

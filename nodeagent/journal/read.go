@@ -21,21 +21,21 @@ func (j *Journal) Lookup(uid string) (entry Entry, known bool, err error) {
 
 // Unsettled lists the entries whose outcome the gateway has not yet saved.
 func (j *Journal) Unsettled() ([]Entry, error) {
-	return j.list("list open dispatches", func(e Entry) bool { return !e.Settled })
+	return j.listEntries("list open dispatches", func(e Entry) bool { return !e.Settled })
 }
 
-func (j *Journal) list(what string, want func(Entry) bool) ([]Entry, error) {
+func (j *Journal) listEntries(operation string, match func(Entry) bool) ([]Entry, error) {
 	var found []Entry
 	err := j.db.View(func(tx *bolt.Tx) error {
-		return eachEntry(tx, func(e Entry) error {
-			if want(e) {
+		return forEachEntry(tx, func(e Entry) error {
+			if match(e) {
 				found = append(found, e)
 			}
 			return nil
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return nil, fmt.Errorf("%s: %w", operation, err)
 	}
 	return found, nil
 }

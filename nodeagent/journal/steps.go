@@ -11,60 +11,60 @@ import (
 const retention = time.Hour
 
 // Accept stores a new dispatch that has not started. It returns ErrFull for a full journal and
-// ErrState for a UID that the journal has already.
+// ErrWrongState for a UID that the journal has already.
 func (j *Journal) Accept(e Entry) error {
 	e.State = Accepted
-	return j.insert(e)
+	return j.insertEntry(e)
 }
 
-// Begin stores a new dispatch and its start in one write; the caller calls the capability right
+// AcceptAndStart stores a new dispatch and its start in one write; the caller calls the capability right
 // after Begin returns. It returns the errors of Accept.
-func (j *Journal) Begin(e Entry, now time.Time) error {
+func (j *Journal) AcceptAndStart(e Entry, now time.Time) error {
 	e.State, e.StartedTime = Running, now
-	return j.insert(e)
+	return j.insertEntry(e)
 }
 
-// Refuse stores a new dispatch that will not run, with its outcome.
-func (j *Journal) Refuse(e Entry, outcome Outcome) error {
+// StoreRejection stores a new dispatch that will not run, with its outcome.
+func (j *Journal) StoreRejection(e Entry, outcome Outcome) error {
 	e.State, e.Outcome = Finished, &outcome
-	return j.insert(e)
+	return j.insertEntry(e)
 }
 
-func (j *Journal) insert(e Entry) error {
+func (j *Journal) insertEntry(e Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if u, l := j.usage, j.limits; u.entries >= l.Entries || u.unsettled >= l.Unsettled || u.payloadBytes >= l.PayloadBytes {
 		return fmt.Errorf("store dispatch: %w: %d dispatches, %d of them open", ErrFull, u.entries, u.unsettled)
 	}
-	return j.write("store dispatch", func(tx *bolt.Tx) error {
+	return j.commit("store dispatch", func(tx *bolt.Tx) error {
 		if known, ok, err := getEntry(tx, e.Dispatch.UID); err != nil {
 			return err
 		} else if ok {
-			return fmt.Errorf("%w: %s", ErrState, known.State)
+			return fmt.Errorf("%w: %s", ErrWrongState, known.State)
 		}
 		return putEntry(tx, e)
 	}, func() { j.usage.add(e, 1) })
 }
 
-// Ask stores the question to a person, which comes before the start of the dispatch.
-func (j *Journal) Ask(uid string, m Mediation) error {
-	return j.change("store question", uid, func(e *Entry) error {
+// StoreQuestion stores the question to a person, which comes before the start of the dispatch.
+func (j *Journal) StoreQuestion(uid string, m Mediation) error {
+	return j.updateEntry("store question", uid, func(e *Entry) error {
 		if e.State != Accepted || e.Mediation != nil {
-			return fmt.Errorf("%w: %s, or asked before", ErrState, e.State)
+			return fmt.Errorf("%w: %s, or asked before", ErrWrongState, e.State)
 		}
 		e.Mediation = &m
 		return nil
 	})
 }
 
-// Answer stores the answer to the question. A second answer returns ErrState.
-func (j *Journal) Answer(uid string, answer Answer, by string, now time.Time) error {
-	return j.change("store answer", uid, func(e *Entry) error {
+// StoreAnswer stores the answer to the question. A second answer returns ErrWrongState.
+func (j *Journal) StoreAnswer(uid string, answer Answer, by string, now time.Time) error {
+	return j.updateEntry("store answer", uid, func(e *Entry) error {
 		if e.State != Accepted || e.Mediation == nil || e.Mediation.Answer != "" {
-			return fmt.Errorf("%w: %s, not asked, or answered before", ErrState, e.State)
+			return fmt.Errorf("%w: %s, not asked, or answered before", ErrWrongState, e.State)
 		}
 		answered := *e.Mediation
-		answered.Answer, answered.By, answered.Time, answered.Held = answer, by, now, nil
+		answered.Answer, answered.By, answered.Time, answered.PendingOffer = answer, by, now, nil
 		e.Mediation = &answered
 		return nil
 	})
@@ -72,9 +72,9 @@ func (j *Journal) Answer(uid string, answer Answer, by string, now time.Time) er
 
 // Start stores the start of a run; the caller calls the capability right after Start returns.
 func (j *Journal) Start(uid string, now time.Time) error {
-	return j.change("start dispatch", uid, func(e *Entry) error {
+	return j.updateEntry("start dispatch", uid, func(e *Entry) error {
 		if e.State != Accepted || (e.Mediation != nil && e.Mediation.Answer != Allowed) {
-			return fmt.Errorf("%w: %s, or not allowed", ErrState, e.State)
+			return fmt.Errorf("%w: %s, or not allowed", ErrWrongState, e.State)
 		}
 		e.State, e.StartedTime = Running, now
 		return nil
@@ -83,25 +83,25 @@ func (j *Journal) Start(uid string, now time.Time) error {
 
 // Finish stores the outcome. The caller may send the result after that.
 func (j *Journal) Finish(uid string, outcome Outcome) error {
-	return j.change("finish dispatch", uid, func(e *Entry) error {
+	return j.updateEntry("finish dispatch", uid, func(e *Entry) error {
 		if e.State == Finished {
-			return fmt.Errorf("%w: %s", ErrState, e.State)
+			return fmt.Errorf("%w: %s", ErrWrongState, e.State)
 		}
 		e.State, e.Outcome = Finished, &outcome
-		if e.Mediation != nil && e.Mediation.Held != nil {
+		if e.Mediation != nil && e.Mediation.PendingOffer != nil {
 			ended := *e.Mediation
-			ended.Held = nil
+			ended.PendingOffer = nil
 			e.Mediation = &ended
 		}
 		return nil
 	})
 }
 
-// Replace stores another outcome for a dispatch whose first outcome every gateway rejects.
-func (j *Journal) Replace(uid string, outcome Outcome) error {
-	return j.change("replace outcome", uid, func(e *Entry) error {
+// ReplaceOutcome stores another outcome for a dispatch whose first outcome every gateway rejects.
+func (j *Journal) ReplaceOutcome(uid string, outcome Outcome) error {
+	return j.updateEntry("replace outcome", uid, func(e *Entry) error {
 		if e.State != Finished || e.Settled {
-			return fmt.Errorf("%w: %s, settled %t", ErrState, e.State, e.Settled)
+			return fmt.Errorf("%w: %s, settled %t", ErrWrongState, e.State, e.Settled)
 		}
 		e.Outcome = &outcome
 		return nil
@@ -110,9 +110,9 @@ func (j *Journal) Replace(uid string, outcome Outcome) error {
 
 // Settle marks the outcome as saved by the gateway and drops the output.
 func (j *Journal) Settle(uid string) error {
-	return j.change("settle dispatch", uid, func(e *Entry) error {
+	return j.updateEntry("settle dispatch", uid, func(e *Entry) error {
 		if e.State != Finished {
-			return fmt.Errorf("%w: %s", ErrState, e.State)
+			return fmt.Errorf("%w: %s", ErrWrongState, e.State)
 		}
 		e.Settled = true
 		e.Outcome.Output = nil
@@ -125,20 +125,20 @@ func (j *Journal) Settle(uid string) error {
 func (j *Journal) Prune(now time.Time) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if first := j.usage.first; first.IsZero() || !forgettable(first, now) {
+	if first := j.usage.earliestExpiry; first.IsZero() || !prunable(first, now) {
 		return nil
 	}
-	gone, next, err := j.forgettable(now)
+	entries, nextExpiry, err := j.listPrunable(now)
 	if err != nil {
 		return err
 	}
-	if len(gone) == 0 {
-		j.usage.first = next
+	if len(entries) == 0 {
+		j.usage.earliestExpiry = nextExpiry
 		return nil
 	}
-	return j.write("prune journal", func(tx *bolt.Tx) error {
+	return j.commit("prune journal", func(tx *bolt.Tx) error {
 		horizon := readHorizon(tx)
-		for _, e := range gone {
+		for _, e := range entries {
 			if err := tx.Bucket(dispatchesBucket).Delete([]byte(e.Dispatch.UID)); err != nil {
 				return err
 			}
@@ -148,39 +148,39 @@ func (j *Journal) Prune(now time.Time) error {
 		}
 		return writeHorizon(tx, horizon)
 	}, func() {
-		for _, e := range gone {
+		for _, e := range entries {
 			j.usage.add(e, -1)
 		}
-		j.usage.first = next
+		j.usage.earliestExpiry = nextExpiry
 	})
 }
 
-func forgettable(expires, now time.Time) bool { return now.After(expires.Add(retention)) }
+func prunable(expires, now time.Time) bool { return now.After(expires.Add(retention)) }
 
-// forgettable lists the entries that are due for deletion now. It also returns the first expiry of
+// listPrunable lists the entries that are due for deletion now. It also returns the first expiry of
 // the settled entries that stay.
-func (j *Journal) forgettable(now time.Time) (gone []Entry, next time.Time, err error) {
-	gone, err = j.list("list settled dispatches", func(e Entry) bool {
-		if e.Settled && !forgettable(e.Expires, now) && (next.IsZero() || e.Expires.Before(next)) {
-			next = e.Expires
+func (j *Journal) listPrunable(now time.Time) (entries []Entry, nextExpiry time.Time, err error) {
+	entries, err = j.listEntries("list settled dispatches", func(e Entry) bool {
+		if e.Settled && !prunable(e.Expires, now) && (nextExpiry.IsZero() || e.Expires.Before(nextExpiry)) {
+			nextExpiry = e.Expires
 		}
-		return e.Settled && forgettable(e.Expires, now)
+		return e.Settled && prunable(e.Expires, now)
 	})
-	return gone, next, err
+	return entries, nextExpiry, err
 }
 
-// change edits one entry in place.
-func (j *Journal) change(what, uid string, edit func(*Entry) error) error {
+// updateEntry edits one entry in place.
+func (j *Journal) updateEntry(operation, uid string, edit func(*Entry) error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var before, after Entry
-	return j.write(what, func(tx *bolt.Tx) error {
+	return j.commit(operation, func(tx *bolt.Tx) error {
 		entry, known, err := getEntry(tx, uid)
 		if err != nil {
 			return err
 		}
 		if !known {
-			return ErrUnknown
+			return ErrNotFound
 		}
 		before = entry
 		if entry.Outcome != nil {
@@ -198,12 +198,12 @@ func (j *Journal) change(what, uid string, edit func(*Entry) error) error {
 	})
 }
 
-// write commits the update and counts it afterwards, so usage never runs ahead of the disk.
-func (j *Journal) write(what string, update func(*bolt.Tx) error, committed func()) error {
+// commit commits the update and counts it afterwards, so usage never runs ahead of the disk.
+func (j *Journal) commit(operation string, update func(*bolt.Tx) error, onCommit func()) error {
 	if err := j.db.Update(update); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", operation, err)
 	}
-	committed()
+	onCommit()
 	return nil
 }
 

@@ -16,7 +16,7 @@ func WithDialer(ctx context.Context, dial DialContext) context.Context {
 	return context.WithValue(ctx, dialerKey{}, dial)
 }
 
-func dialerOf(ctx context.Context) DialContext {
+func dialerFrom(ctx context.Context) DialContext {
 	if dial, ok := ctx.Value(dialerKey{}).(DialContext); ok {
 		return dial
 	}

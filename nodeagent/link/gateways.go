@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// avoidFor is the time for which a failed address comes after the other addresses. It is long enough
+// avoidDuration is the time for which a failed address comes after the other addresses. It is long enough
 // to replace a gateway and short enough that machines soon use all gateways again.
-const avoidFor = 5 * time.Minute
+const avoidDuration = 5 * time.Minute
 
 // Gateways are the node listeners that a machine can choose from. It is not safe for concurrent use.
 type Gateways struct {
@@ -33,8 +33,8 @@ func NewGateways(endpoints []string, now func() time.Time) *Gateways {
 // that machines spread over the gateways; the avoided addresses come last. Dial goes on with the
 // next address when one is unreachable or does not finish its handshake.
 func (g *Gateways) Dial(ctx context.Context, config *tls.Config) (*Link, error) {
-	addresses, problems := g.resolve(ctx)
-	for _, address := range g.order(addresses) {
+	addresses, problems := g.resolveEndpoints(ctx)
+	for _, address := range g.orderAddresses(addresses) {
 		l, err := Dial(ctx, address, config)
 		if err == nil {
 			return l, nil
@@ -51,11 +51,11 @@ func (g *Gateways) Dial(ctx context.Context, config *tls.Config) (*Link, error) 
 	return nil, errors.Join(problems...)
 }
 
-// Avoid puts an address last for avoidFor: its gateway failed, or asked the machine to leave.
+// Avoid puts an address last for avoidDuration: its gateway failed, or asked the machine to leave.
 func (g *Gateways) Avoid(address string) { g.avoided[address] = g.now() }
 
-// resolve returns the addresses of the endpoints, host:port, without duplicates.
-func (g *Gateways) resolve(ctx context.Context) (addresses []string, problems []error) {
+// resolveEndpoints returns the addresses of the endpoints, host:port, without duplicates.
+func (g *Gateways) resolveEndpoints(ctx context.Context) (addresses []string, problems []error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	for _, endpoint := range g.endpoints {
@@ -77,10 +77,10 @@ func (g *Gateways) resolve(ctx context.Context) (addresses []string, problems []
 	return addresses, problems
 }
 
-// order shuffles the addresses and puts the avoided ones last, the longest avoided of them first.
-func (g *Gateways) order(addresses []string) []string {
+// orderAddresses shuffles the addresses and puts the avoided ones last, the longest avoided of them first.
+func (g *Gateways) orderAddresses(addresses []string) []string {
 	for address, since := range g.avoided {
-		if g.now().Sub(since).Abs() > avoidFor {
+		if g.now().Sub(since).Abs() > avoidDuration {
 			delete(g.avoided, address)
 		}
 	}

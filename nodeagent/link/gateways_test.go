@@ -13,7 +13,7 @@ func TestTheGatewayThatWasLeftComesLastForAWhile(t *testing.T) {
 	all := []string{"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.4:1"}
 	g := NewGateways(all, func() time.Time { return now })
 	firsts := map[string]int{}
-	order := func() []string { return g.order(slices.Clone(all)) }
+	order := func() []string { return g.orderAddresses(slices.Clone(all)) }
 	for range 400 {
 		firsts[order()[0]]++
 	}
@@ -30,13 +30,13 @@ func TestTheGatewayThatWasLeftComesLastForAWhile(t *testing.T) {
 			t.Fatalf("order %v, want %s and then %s last", got, all[0], all[1])
 		}
 	}
-	now = now.Add(avoidFor + time.Second)
+	now = now.Add(avoidDuration + time.Second)
 	clear(firsts)
 	for range 400 {
 		firsts[order()[0]]++
 	}
 	if len(firsts) != len(all) || len(g.avoided) != 0 {
-		t.Errorf("after %s these came first: %v; %d are avoided", avoidFor, firsts, len(g.avoided))
+		t.Errorf("after %s these came first: %v; %d are avoided", avoidDuration, firsts, len(g.avoided))
 	}
 }
 
@@ -53,7 +53,7 @@ func TestEveryAddressOfEveryNameIsTriedOnce(t *testing.T) {
 			return []string{host}, nil
 		}
 	}
-	addresses, problems := g.resolve(t.Context())
+	addresses, problems := g.resolveEndpoints(t.Context())
 	if want := []string{"10.0.0.1:1", "10.0.0.2:1", "[2001:db8::1]:1"}; !slices.Equal(addresses, want) {
 		t.Errorf("addresses %v, want %v", addresses, want)
 	}

@@ -14,8 +14,8 @@ func WithStreamInterceptor(ctx context.Context, intercept grpc.StreamClientInter
 	return context.WithValue(ctx, interceptorKey{}, intercept)
 }
 
-// interceptions returns the options of a client connection that install the interceptor of ctx.
-func interceptions(ctx context.Context) []grpc.DialOption {
+// interceptorOptions returns the options of a client connection that install the interceptor of ctx.
+func interceptorOptions(ctx context.Context) []grpc.DialOption {
 	if intercept, ok := ctx.Value(interceptorKey{}).(grpc.StreamClientInterceptor); ok {
 		return []grpc.DialOption{grpc.WithStreamInterceptor(intercept)}
 	}

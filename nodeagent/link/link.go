@@ -30,8 +30,8 @@ const (
 	maxMessageBytes = 1 << 20
 )
 
-// ErrEnded means that the connection of a Link has ended.
-var ErrEnded = errors.New("connection to the gateway ended")
+// ErrConnectionEnded means that the connection of a Link has ended.
+var ErrConnectionEnded = errors.New("connection to the gateway ended")
 
 // Link is one connection. The caller must close it.
 type Link struct {
@@ -52,7 +52,7 @@ type Link struct {
 func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	raw, err := dialerOf(ctx)(ctx, "tcp", endpoint)
+	tcpConn, err := dialerFrom(ctx)(ctx, "tcp", endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("connect to gateway: %w", err)
 	}
@@ -62,32 +62,32 @@ func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, erro
 		config.ServerName = identity.ServerName
 	}
 	config.NextProtos = []string{"h2"}
-	secure := tls.Client(raw, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		raw.Close()
+	tlsConn := tls.Client(tcpConn, config)
+	if err := tlsConn.HandshakeContext(ctx); err != nil {
+		tcpConn.Close()
 		return nil, fmt.Errorf("TLS handshake with gateway %s: %w", endpoint, err)
 	}
-	l, err := overConn(secure, interceptions(ctx)...)
+	l, err := newLink(tlsConn, interceptorOptions(ctx)...)
 	if err != nil {
-		secure.Close()
+		tlsConn.Close()
 		return nil, err
 	}
 	l.Address = endpoint
 	return l, nil
 }
 
-func overConn(secure *tls.Conn, extra ...grpc.DialOption) (*Link, error) {
-	state := secure.ConnectionState()
+func newLink(tlsConn *tls.Conn, options ...grpc.DialOption) (*Link, error) {
+	state := tlsConn.ConnectionState()
 	exporter, err := state.ExportKeyingMaterial(pairing.ExporterLabel, nil, pairing.ExporterLength)
 	if err != nil {
 		return nil, fmt.Errorf("export keying material: %w", err)
 	}
-	conn := &watchedConn{Conn: secure}
-	var handed atomic.Bool
-	client, err := grpc.NewClient("passthrough:///"+identity.ServerName, append(extra,
+	conn := &watchedConn{Conn: tlsConn}
+	var used atomic.Bool
+	client, err := grpc.NewClient("passthrough:///"+identity.ServerName, append(options,
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
-			if handed.Swap(true) {
-				return nil, ErrEnded
+			if used.Swap(true) {
+				return nil, ErrConnectionEnded
 			}
 			return conn, nil
 		}),
@@ -105,11 +105,11 @@ func overConn(secure *tls.Conn, extra ...grpc.DialOption) (*Link, error) {
 	return &Link{Conn: client, Exporter: exporter, State: state, conn: conn}, nil
 }
 
-// Refused returns the reason why the gateway refused this connection, or nil. In TLS 1.3 the refusal
+// RefusalError returns the reason why the gateway refused this connection, or nil. In TLS 1.3 the refusal
 // of a client certificate shows only after the handshake. It arrives as an alert (*Refusal with
 // Alert). If the client's own bytes cross the alert, the connection ends before the gateway sent
 // anything.
-func (l *Link) Refused() error {
+func (l *Link) RefusalError() error {
 	if refusal := l.conn.refusal(); refusal != nil {
 		return refusal
 	}

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// maxProxyAnswer bounds the answer of a proxy to CONNECT, in bytes.
-const maxProxyAnswer = 16 << 10
+// maxProxyResponseBytes bounds the answer of a proxy to CONNECT, in bytes.
+const maxProxyResponseBytes = 16 << 10
 
 // ProxyFor returns the proxy for the address (host:port) of a gateway; nil means a direct connection.
 // It reads HTTPS_PROXY and NO_PROXY of the environment, like curl.
@@ -62,7 +62,7 @@ func DialTCP(ctx context.Context, network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to proxy %s: %w", proxy.Redacted(), err)
 	}
-	tunnel, err := connectThrough(ctx, conn, proxy, address)
+	tunnel, err := openTunnel(ctx, conn, proxy, address)
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("proxy %s: %w", proxy.Redacted(), err)
@@ -83,8 +83,8 @@ func dialProxy(ctx context.Context, proxy *url.URL) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 }
 
-// connectThrough asks the proxy for a tunnel to the address (RFC 9110, section 9.3.6).
-func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
+// openTunnel asks the proxy for a tunnel to the address (RFC 9110, section 9.3.6).
+func openTunnel(ctx context.Context, conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	request := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: http.Header{}}
@@ -96,15 +96,15 @@ func connectThrough(ctx context.Context, conn net.Conn, proxy *url.URL, address 
 		return nil, fmt.Errorf("ask for a tunnel to %s: %w", address, err)
 	}
 	// A gateway sends nothing before the machine does, so all bytes belong to the proxy's answer.
-	reader := bufio.NewReader(io.LimitReader(conn, maxProxyAnswer))
-	answer, err := http.ReadResponse(reader, request)
+	reader := bufio.NewReader(io.LimitReader(conn, maxProxyResponseBytes))
+	response, err := http.ReadResponse(reader, request)
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("ask for a tunnel to %s: %w", address, ctx.Err())
 	case err != nil:
 		return nil, fmt.Errorf("ask for a tunnel to %s: %w", address, err)
-	case answer.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("it refuses a tunnel to %s with HTTP status %d", address, answer.StatusCode)
+	case response.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("it refuses a tunnel to %s with HTTP status %d", address, response.StatusCode)
 	case reader.Buffered() > 0:
 		return nil, fmt.Errorf("it sends bytes of its own into the tunnel to %s", address)
 	}

@@ -15,9 +15,9 @@ import (
 
 // proxyServer is an HTTP proxy. It tunnels every CONNECT to one address, or refuses it with a status.
 type proxyServer struct {
-	address string
-	mu      sync.Mutex
-	asked   []string
+	address  string
+	mu       sync.Mutex
+	requests []string
 }
 
 func startProxy(t *testing.T, target string, refuse int) *proxyServer {
@@ -48,20 +48,20 @@ func (p *proxyServer) serve(conn net.Conn, target string, refuse int) {
 		return
 	}
 	p.mu.Lock()
-	p.asked = append(p.asked, request.Method+" "+request.Host+" "+request.Header.Get("Proxy-Authorization"))
+	p.requests = append(p.requests, request.Method+" "+request.Host+" "+request.Header.Get("Proxy-Authorization"))
 	p.mu.Unlock()
 	if refuse != 0 {
 		fmt.Fprintf(conn, "HTTP/1.1 %d refused\r\nContent-Length: 0\r\n\r\n", refuse)
 		return
 	}
-	behind, err := net.Dial("tcp", target)
+	upstream, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
-	defer behind.Close()
+	defer upstream.Close()
 	fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n")
-	go func() { _, _ = io.Copy(behind, conn); behind.Close() }()
-	_, _ = io.Copy(conn, behind)
+	go func() { _, _ = io.Copy(upstream, conn); upstream.Close() }()
+	_, _ = io.Copy(conn, upstream)
 }
 
 // echoServer starts a server that answers one line with the same line, and returns its address.
@@ -103,8 +103,8 @@ func TestAGatewayIsReachedThroughTheProxyOfTheEnvironment(t *testing.T) {
 	}
 	proxy.mu.Lock()
 	defer proxy.mu.Unlock()
-	if want := "CONNECT gateway.example:7444 Basic dXNlcjpzZWNyZXQ="; len(proxy.asked) != 1 || proxy.asked[0] != want {
-		t.Errorf("the proxy was asked %q, want %q", proxy.asked, want)
+	if want := "CONNECT gateway.example:7444 Basic dXNlcjpzZWNyZXQ="; len(proxy.requests) != 1 || proxy.requests[0] != want {
+		t.Errorf("the proxy was asked %q, want %q", proxy.requests, want)
 	}
 }
 

@@ -8,10 +8,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// Verified trusts gateways whose certificate chains to bundle at the time now(). certificate is the
+// TLSConfig trusts gateways whose certificate chains to bundle at the time now(). certificate is the
 // machine's own and nil while it has none.
-func Verified(bundle identity.Bundle, certificate *tls.Certificate, now func() time.Time) *tls.Config {
-	config := verifiedBy(func(state tls.ConnectionState) error {
+func TLSConfig(bundle identity.Bundle, certificate *tls.Certificate, now func() time.Time) *tls.Config {
+	config := configWithVerifier(func(state tls.ConnectionState) error {
 		return identity.VerifyServer(state.PeerCertificates, bundle.Pool(), now(), identity.NotBeforeLeeway)
 	})
 	config.ServerName = bundle.ServerName()
@@ -23,11 +23,11 @@ func Verified(bundle identity.Bundle, certificate *tls.Certificate, now func() t
 	return config
 }
 
-// Pinned trusts only gateways under the one CA whose key has the fingerprint caPin (lower-case hex
+// PinnedTLSConfig trusts only gateways under the one CA whose key has the fingerprint caPin (lower-case hex
 // SHA-256, from a QR code). The handshake ends before the machine sends anything to another server.
 // Its errors wrap *identity.CertificateError.
-func Pinned(caPin string, now func() time.Time) *tls.Config {
-	config := verifiedBy(func(state tls.ConnectionState) error {
+func PinnedTLSConfig(caPin string, now func() time.Time) *tls.Config {
+	config := configWithVerifier(func(state tls.ConnectionState) error {
 		return identity.VerifyPinnedServer(state.PeerCertificates, caPin, now(), identity.NotBeforeLeeway)
 	})
 	config.ServerName = identity.ServerNameUnder(caPin)
@@ -44,25 +44,25 @@ func (l *Link) CheckBundle(bundle identity.Bundle, now time.Time) error {
 	return nil
 }
 
-// Presented returns NotBefore of the gateway's certificate, a moment at which the certificate claims
+// CertificateNotBefore returns NotBefore of the gateway's certificate, a moment at which the certificate claims
 // to be valid. Checks that run before this machine's clock is verified use it. The zero time means
 // that the gateway presented no certificate.
-func (l *Link) Presented() time.Time {
+func (l *Link) CertificateNotBefore() time.Time {
 	if len(l.State.PeerCertificates) == 0 {
 		return time.Time{}
 	}
 	return l.State.PeerCertificates[0].NotBefore
 }
 
-// verifiedBy replaces Go's own check, which has no leeway for clocks, with verify. VerifyConnection
+// configWithVerifier replaces Go's own check, which has no leeway for clocks, with verify. VerifyConnection
 // runs on every handshake, resumed ones included.
-func verifiedBy(verify func(tls.ConnectionState) error) *tls.Config {
+func configWithVerifier(verify func(tls.ConnectionState) error) *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, VerifyConnection: verify}
 }
 
-// Unverified checks no certificate. It is for the exchange of a PIN, which proves the gateway
+// UnverifiedTLSConfig checks no certificate. It is for the exchange of a PIN, which proves the gateway
 // afterwards and is bound to this connection. The caller must discard all data of such a link until
 // it has verified the gateway's confirmation.
-func Unverified() *tls.Config {
+func UnverifiedTLSConfig() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true}
 }

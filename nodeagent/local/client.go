@@ -40,8 +40,8 @@ func Exchange(ctx context.Context, socket string, request any, read func(*bufio.
 	return read(bufio.NewReader(conn))
 }
 
-// Read reads one line of the agent's answers into answer.
-func Read(lines *bufio.Reader, answer any) error {
+// ReadAnswer reads one line of the agent's answers into answer.
+func ReadAnswer(lines *bufio.Reader, answer any) error {
 	line, err := lines.ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, answer)

@@ -19,8 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// listen serves an echo until the test ends. It returns the socket and a function that ends the server.
-func listen(t *testing.T) (socket string, stop func()) {
+// startServer serves an echo until the test ends. It returns the socket and a function that ends the server.
+func startServer(t *testing.T) (socket string, stop func()) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "run", "s")
 	server, err := Listen(socket, "a test", slog.New(slog.NewTextHandler(io.Discard, nil)))
@@ -31,32 +31,32 @@ func listen(t *testing.T) (socket string, stop func()) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		server.Serve(ctx, func(_ context.Context, conn *net.UnixConn, line []byte, _ int) { Say(conn, string(line)) })
+		server.Serve(ctx, func(_ context.Context, conn *net.UnixConn, line []byte, _ int) { WriteAnswer(conn, string(line)) })
 	}()
 	stop = func() { cancel(); <-served }
 	t.Cleanup(stop)
 	return socket, stop
 }
 
-// ask sends request and returns the answer.
-func ask(t *testing.T, socket string, request any) (answer string, err error) {
+// sendRequest sends request and returns the answer.
+func sendRequest(t *testing.T, socket string, request any) (answer string, err error) {
 	t.Helper()
-	err = Exchange(t.Context(), socket, request, func(lines *bufio.Reader) error { return Read(lines, &answer) })
+	err = Exchange(t.Context(), socket, request, func(lines *bufio.Reader) error { return ReadAnswer(lines, &answer) })
 	return answer, err
 }
 
 func TestALineThereALineBack(t *testing.T) {
-	socket, stop := listen(t)
+	socket, stop := startServer(t)
 	for range 2 * maxClients { // every client gives its slot back
-		if got, err := ask(t, socket, "hello"); err != nil || got != "\"hello\"\n" {
+		if got, err := sendRequest(t, socket, "hello"); err != nil || got != "\"hello\"\n" {
 			t.Fatalf("%q, %v", got, err)
 		}
 	}
-	if _, err := ask(t, socket, strings.Repeat("x", maxRequestBytes)); err == nil {
+	if _, err := sendRequest(t, socket, strings.Repeat("x", maxRequestBytes)); err == nil {
 		t.Error("a request that is too long is answered")
 	}
 	stop()
-	if _, err := ask(t, socket, "hello"); !errors.Is(err, ErrNoAgent) || !strings.Contains(err.Error(), "mooring-agent start") {
+	if _, err := sendRequest(t, socket, "hello"); !errors.Is(err, ErrNoAgent) || !strings.Contains(err.Error(), "mooring-agent start") {
 		t.Errorf("request after the end of the server: %v", err)
 	}
 }
@@ -64,7 +64,7 @@ func TestALineThereALineBack(t *testing.T) {
 // TestSilentClientsDoNotHoldTheEnd opens connections that send nothing. They must not delay the end of
 // the server.
 func TestSilentClientsDoNotHoldTheEnd(t *testing.T) {
-	socket, stop := listen(t)
+	socket, stop := startServer(t)
 	for range maxClients + 1 {
 		conn, err := net.Dial("unix", socket)
 		if err != nil {
@@ -83,7 +83,7 @@ func TestASocketThatAKilledAgentLeftIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	killed.Abandon()
-	if _, err := ask(t, socket, "hello"); !errors.Is(err, ErrNoAgent) {
+	if _, err := sendRequest(t, socket, "hello"); !errors.Is(err, ErrNoAgent) {
 		t.Errorf("request to a killed agent: %v", err)
 	}
 	again, err := Listen(socket, "a test", log)
@@ -94,7 +94,7 @@ func TestASocketThatAKilledAgentLeftIsReplaced(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(socket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(socket, "a test", log); !errors.Is(err, ownfile.ErrLoose) || !strings.Contains(err.Error(), "chmod 0700") {
+	if _, err := Listen(socket, "a test", log); !errors.Is(err, ownfile.ErrUnsafe) || !strings.Contains(err.Error(), "chmod 0700") {
 		t.Errorf("in a folder that others can reach: %v", err)
 	}
 }

@@ -44,12 +44,12 @@ type Server struct {
 	listener *net.UnixListener
 	uid      int
 	slots    chan struct{}
-	// Unknown accepts clients on systems that cannot report the user of a client. Only sockets
+	// AllowUnknownPeers accepts clients on systems that cannot report the user of a client. Only sockets
 	// for reading may set it.
-	Unknown bool
+	AllowUnknownPeers bool
 }
 
-// Listen creates the socket, with mode 0600 in a folder of mode 0700. It returns ownfile.ErrLoose if
+// Listen creates the socket, with mode 0600 in a folder of mode 0700. It returns ownfile.ErrUnsafe if
 // another user could reach an existing folder or socket. The caller holds the identity directory, so
 // no process uses an existing socket. purpose names the socket in errors.
 func Listen(path, purpose string, log *slog.Logger) (*Server, error) {
@@ -76,7 +76,7 @@ func Listen(path, purpose string, log *slog.Logger) (*Server, error) {
 }
 
 func checkPrivate(paths ...string) error {
-	if err := ownfile.CheckFolder(paths[0]); err != nil {
+	if err := ownfile.CheckDirOnly(paths[0]); err != nil {
 		return err
 	}
 	for i, path := range paths {
@@ -87,9 +87,9 @@ func checkPrivate(paths ...string) error {
 		if err != nil {
 			return err
 		}
-		if want := []fs.FileMode{0o700, 0o600}[i]; info.Mode().Perm()&^want&0o077 != 0 {
+		if allowed := []fs.FileMode{0o700, 0o600}[i]; info.Mode().Perm()&^allowed&0o077 != 0 {
 			return fmt.Errorf("%w: others can reach %s (mode %04o); check that no other user answered a question, then run: chmod %04o %s",
-				ownfile.ErrLoose, path, info.Mode().Perm(), want, path)
+				ownfile.ErrUnsafe, path, info.Mode().Perm(), allowed, path)
 		}
 	}
 	return nil
@@ -117,20 +117,20 @@ func (s *Server) Serve(ctx context.Context, handle Handler) {
 		}
 		clients.Go(func() {
 			defer func() { <-s.slots }()
-			s.serve(ctx, conn, handle)
+			s.serveClient(ctx, conn, handle)
 		})
 	}
 }
 
-func (s *Server) serve(ctx context.Context, conn *net.UnixConn, handle Handler) {
+func (s *Server) serveClient(ctx context.Context, conn *net.UnixConn, handle Handler) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	_ = conn.SetDeadline(time.Now().Add(Timeout))
 	uid, err := peerUID(conn)
-	if unknown := s.Unknown && errors.Is(err, errUnknownPeer); !unknown && (err != nil || !s.admits(uid)) {
+	if allowed := s.AllowUnknownPeers && errors.Is(err, errUnknownPeer); !allowed && (err != nil || !s.isAuthorized(uid)) {
 		s.log.Warn("refused a client of another user", "for", s.purpose, "uid", uid, "error", err)
-		Say(conn, map[string]string{"error": "only the user of the agent and root may do this"})
+		WriteAnswer(conn, map[string]string{"error": "only the user of the agent and root may do this"})
 		return
 	}
 	line, err := bufio.NewReader(io.LimitReader(conn, maxRequestBytes)).ReadBytes('\n')
@@ -140,7 +140,7 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn, handle Handler) 
 	handle(ctx, conn, line, uid)
 }
 
-func (s *Server) admits(uid int) bool { return uid == s.uid || uid == 0 }
+func (s *Server) isAuthorized(uid int) bool { return uid == s.uid || uid == 0 }
 
 // Abandon stops listening and leaves the socket's file in place, as a killed process does.
 func (s *Server) Abandon() {
@@ -148,8 +148,8 @@ func (s *Server) Abandon() {
 	s.listener.Close()
 }
 
-// Say writes answer as one line and reports whether the client received it.
-func Say(conn net.Conn, answer any) bool {
+// WriteAnswer writes answer as one line and reports whether the client received it.
+func WriteAnswer(conn net.Conn, answer any) bool {
 	line, err := jsontext.Marshal(answer)
 	if err != nil {
 		return false

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// shown bounds the output to the end of the file, in bytes.
-	shown = 64 << 10
-	// pause is the interval between two reads of a followed file.
-	pause = 200 * time.Millisecond
+	// maxTailBytes bounds the output to the end of the file, in bytes.
+	maxTailBytes = 64 << 10
+	// followInterval is the interval between two reads of a followed file.
+	followInterval = 200 * time.Millisecond
 )
 
 // Copy writes the end of the file to out. With follow it also copies appended lines until ctx ends,
@@ -27,8 +27,8 @@ func Copy(ctx context.Context, out io.Writer, path string, follow bool) error {
 		return fmt.Errorf("open log: %w", err)
 	}
 	defer func() { file.Close() }()
-	if info, err := file.Stat(); err == nil && info.Size() > shown {
-		if _, err := file.Seek(-shown, io.SeekEnd); err != nil {
+	if info, err := file.Stat(); err == nil && info.Size() > maxTailBytes {
+		if _, err := file.Seek(-maxTailBytes, io.SeekEnd); err != nil {
 			return fmt.Errorf("read log: %w", err)
 		}
 	}
@@ -36,7 +36,7 @@ func Copy(ctx context.Context, out io.Writer, path string, follow bool) error {
 		if _, err := io.Copy(out, file); err != nil {
 			return fmt.Errorf("read log: %w", err)
 		}
-		if !follow || backoff.Sleep(ctx, pause) != nil {
+		if !follow || backoff.Sleep(ctx, followInterval) != nil {
 			return nil
 		}
 		next, err := os.Open(path)
@@ -46,7 +46,7 @@ func Copy(ctx context.Context, out io.Writer, path string, follow bool) error {
 		if err != nil {
 			return fmt.Errorf("open log: %w", err)
 		}
-		if same(file, next) {
+		if sameFile(file, next) {
 			next.Close()
 			continue
 		}
@@ -58,7 +58,7 @@ func Copy(ctx context.Context, out io.Writer, path string, follow bool) error {
 	}
 }
 
-func same(a, b *os.File) bool {
+func sameFile(a, b *os.File) bool {
 	first, err := a.Stat()
 	if err != nil {
 		return false

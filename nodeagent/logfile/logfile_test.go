@@ -19,14 +19,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestOnlyTheEndIsShown(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(path, []byte("first\n"+strings.Repeat("x", shown-5)+"last\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("first\n"+strings.Repeat("x", maxTailBytes-5)+"last\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	if err := Copy(t.Context(), &out, path, false); err != nil {
 		t.Fatal(err)
 	}
-	if got := out.String(); len(got) != shown || strings.Contains(got, "first") || !strings.HasSuffix(got, "last\n") {
+	if got := out.String(); len(got) != maxTailBytes || strings.Contains(got, "first") || !strings.HasSuffix(got, "last\n") {
 		t.Errorf("%d bytes are shown, which end with %q", len(got), got[max(0, len(got)-10):])
 	}
 }
@@ -64,11 +64,11 @@ func TestALogIsFollowedOverARotation(t *testing.T) {
 		add("3 ")
 		synctest.Wait()
 		for range 3 {
-			waitPause()
+			waitFollowInterval()
 			synctest.Wait()
 		}
 		add("4")
-		waitPause()
+		waitFollowInterval()
 		synctest.Wait()
 		cancel()
 		if err := <-ended; err != nil {
@@ -80,5 +80,5 @@ func TestALogIsFollowedOverARotation(t *testing.T) {
 	})
 }
 
-// waitPause sleeps until just after the next read of Copy, in the time of the bubble.
-func waitPause() { time.Sleep(pause + time.Millisecond) }
+// waitFollowInterval sleeps until just after the next read of Copy, in the time of the bubble.
+func waitFollowInterval() { time.Sleep(followInterval + time.Millisecond) }

@@ -20,7 +20,7 @@ var ErrNoAgent = local.ErrNoAgent
 
 // List returns the open questions.
 func (c Client) List(ctx context.Context) ([]Question, error) {
-	return c.once(ctx, request{Op: opList})
+	return c.send(ctx, request{Op: opList})
 }
 
 // Answer answers a question, given by its UID or name, and returns the question. After that the
@@ -30,7 +30,7 @@ func (c Client) Answer(ctx context.Context, name string, allowed bool) (Question
 	if allowed {
 		op = opAllow
 	}
-	questions, err := c.once(ctx, request{Op: op, Name: name})
+	questions, err := c.send(ctx, request{Op: op, Name: name})
 	if err != nil {
 		return Question{}, err
 	}
@@ -42,7 +42,7 @@ func (c Client) Answer(ctx context.Context, name string, allowed bool) (Question
 
 // Watch calls see with the open questions at once and after every change, until ctx or the agent
 // ends.
-func (c Client) Watch(ctx context.Context, see func([]Question)) error {
+func (c Client) Watch(ctx context.Context, onChange func([]Question)) error {
 	return c.exchange(ctx, request{Op: opWatch}, func(lines *bufio.Reader) error {
 		for {
 			questions, err := readAnswer(lines)
@@ -55,12 +55,12 @@ func (c Client) Watch(ctx context.Context, see func([]Question)) error {
 			if err != nil {
 				return err
 			}
-			see(questions)
+			onChange(questions)
 		}
 	})
 }
 
-func (c Client) once(ctx context.Context, r request) (questions []Question, err error) {
+func (c Client) send(ctx context.Context, r request) (questions []Question, err error) {
 	ctx, cancel := context.WithTimeout(ctx, local.Timeout)
 	defer cancel()
 	err = c.exchange(ctx, r, func(lines *bufio.Reader) error {
@@ -76,7 +76,7 @@ func (c Client) exchange(ctx context.Context, r request, read func(*bufio.Reader
 
 func readAnswer(lines *bufio.Reader) ([]Question, error) {
 	var a answer
-	if err := local.Read(lines, &a); err != nil {
+	if err := local.ReadAnswer(lines, &a); err != nil {
 		return nil, err
 	}
 	if a.Error != "" {

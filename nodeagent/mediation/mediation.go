@@ -42,24 +42,24 @@ type Question struct {
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
 
-	// Needed is true when the capability itself requires mediation.
-	Needed bool `json:"-"`
+	// MediationRequired is true when the capability itself requires mediation.
+	MediationRequired bool `json:"-"`
 }
 
-// Record stores the steps of a mediation on disk, each before it takes effect.
-type Record interface {
-	// Asked stores that the question is put to user.
-	Asked(user string, since time.Time) error
-	// Answered stores the answer; by is empty when no person answered.
-	Answered(allowed bool, by string) error
+// AnswerStore stores the steps of a mediation on disk, each before it takes effect.
+type AnswerStore interface {
+	// StoreQuestion stores that the question is put to user.
+	StoreQuestion(user string, since time.Time) error
+	// StoreAnswer stores the answer; by is empty when no person answered.
+	StoreAnswer(allowed bool, by string) error
 }
 
 // Policy decides whether a run may start. The agent calls it before every run.
 type Policy interface {
-	// Allows reports whether the run needs no answer. It asks no person and does not wait.
-	Allows(q Question) bool
+	// AllowsWithoutQuestion reports whether the run needs no answer. It asks no person and does not wait.
+	AllowsWithoutQuestion(q Question) bool
 	// Decide returns nil to allow the run, a *Denied, or the cause of ctx's end.
-	Decide(ctx context.Context, q Question, record Record) error
+	Decide(ctx context.Context, q Question, record AnswerStore) error
 }
 
 // Denied is a denial, with a stable code for the cluster and a sentence for people.
@@ -70,16 +70,16 @@ type Denied struct {
 
 func (d *Denied) Error() string { return d.Message }
 
-// Unattended is the policy of a machine without a person to ask. It allows runs that need no person
+// UnattendedPolicy is the policy of a machine without a person to ask. It allows runs that need no person
 // and denies the others.
-type Unattended struct{}
+type UnattendedPolicy struct{}
 
-// Allows reports whether the capability needs no mediation.
-func (Unattended) Allows(q Question) bool { return !q.Needed }
+// AllowsWithoutQuestion reports whether the capability needs no mediation.
+func (UnattendedPolicy) AllowsWithoutQuestion(q Question) bool { return !q.MediationRequired }
 
 // Decide allows capabilities without mediation.
-func (u Unattended) Decide(_ context.Context, q Question, _ Record) error {
-	if u.Allows(q) {
+func (u UnattendedPolicy) Decide(_ context.Context, q Question, _ AnswerStore) error {
+	if u.AllowsWithoutQuestion(q) {
 		return nil
 	}
 	return &Denied{Code: CodeDenied, Message: "this agent cannot ask a person at the machine"}

@@ -18,14 +18,14 @@ var typeSuffix = regexp.MustCompile(`^\.[a-z0-9_+-]+$`)
 // defaultTimeout is the time a person has to answer.
 const defaultTimeout = 5 * time.Minute
 
-// Verdict is the decision of a rule.
-type Verdict string
+// Decision is the decision of a rule.
+type Decision string
 
 // The verdicts.
 const (
-	Ask   Verdict = "ask"
-	Allow Verdict = "allow"
-	Deny  Verdict = "deny"
+	Ask   Decision = "ask"
+	Allow Decision = "allow"
+	Deny  Decision = "deny"
 )
 
 // Rules are the policy file of a machine. Without a file, every run that needs a person is asked.
@@ -48,8 +48,8 @@ type Rule struct {
 	Capability string `yaml:"capability"`
 	// Target is a pattern for the whole target: * matches any text without a slash, ** matches
 	// any text. An empty pattern matches every target.
-	Target   string  `yaml:"target"`
-	Decision Verdict `yaml:"decision"`
+	Target   string   `yaml:"target"`
+	Decision Decision `yaml:"decision"`
 
 	target *regexp.Regexp
 }
@@ -148,24 +148,24 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(expression.String() + `\z`)
 }
 
-// judge returns the verdict for a question. A run without a matching rule is asked if the capability
+// evaluate returns the verdict for a question. A run without a matching rule is asked if the capability
 // requires it or the question has a warning; otherwise it is allowed.
-func (r *Rules) judge(q Question) Verdict {
+func (r *Rules) evaluate(q Question) Decision {
 	for _, rule := range r.Rules {
-		if rule.fits(q.Capability) && rule.target.MatchString(q.Target) {
+		if rule.matchesCapability(q.Capability) && rule.target.MatchString(q.Target) {
 			if rule.Decision == Allow && q.Warning != "" {
 				return Ask
 			}
 			return rule.Decision
 		}
 	}
-	if q.Needed || q.Warning != "" {
+	if q.MediationRequired || q.Warning != "" {
 		return Ask
 	}
 	return Allow
 }
 
-func (r *Rule) fits(capability string) bool {
+func (r *Rule) matchesCapability(capability string) bool {
 	if prefix, all := strings.CutSuffix(r.Capability, "*"); all {
 		return strings.HasPrefix(capability, prefix)
 	}

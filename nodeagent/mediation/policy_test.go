@@ -24,7 +24,7 @@ rules:
 	for _, c := range []struct {
 		capability, target string
 		needed             bool
-		want               Verdict
+		want               Decision
 	}{
 		{"desktop.open_url", "https://a.example.com/x/y", true, Allow},
 		{"desktop.open_url", "https://bad.example.com/x", true, Deny},
@@ -40,17 +40,17 @@ rules:
 		{"system.health", "{}", false, Allow},
 		{"other", "", true, Ask},
 	} {
-		if got := rules.judge(Question{Capability: c.capability, Target: c.target, Needed: c.needed}); got != c.want {
+		if got := rules.evaluate(Question{Capability: c.capability, Target: c.target, MediationRequired: c.needed}); got != c.want {
 			t.Errorf("%s %s: %s, want %s", c.capability, c.target, got, c.want)
 		}
 	}
-	if got := rules.judge(Question{Capability: "desktop.open_url", Target: "https://one.net/abc", Warning: "unknown"}); got != Ask {
+	if got := rules.evaluate(Question{Capability: "desktop.open_url", Target: "https://one.net/abc", Warning: "unknown"}); got != Ask {
 		t.Errorf("a target with a warning: %s", got)
 	}
-	if got := rules.judge(Question{Capability: "desktop.open_url", Target: "https://bad.example.com/", Warning: "unknown"}); got != Deny {
+	if got := rules.evaluate(Question{Capability: "desktop.open_url", Target: "https://bad.example.com/", Warning: "unknown"}); got != Deny {
 		t.Errorf("a refused target with a warning: %s", got)
 	}
-	if got := rules.judge(Question{Capability: "system.health", Target: "{}", Warning: "unknown"}); got != Ask {
+	if got := rules.evaluate(Question{Capability: "system.health", Target: "{}", Warning: "unknown"}); got != Ask {
 		t.Errorf("a target with a warning that no rule fits: %s", got)
 	}
 	for _, broken := range []string{"openPath: {types: [odt]}", "openPath: {types: [.ODT]}", "openPath: {types: ['*']}", "rules: [{capability: a, decision: yes}]", "rules: [{decision: ask}]", "timeout: soon", "rule: []", "rules: [{capability: a*, decision: ask}]", "rules: [{capability: '*.a', decision: ask}]", "timeout: -1s"} {
@@ -65,10 +65,10 @@ func TestAPolicyOthersCanWriteRefusesEverything(t *testing.T) {
 	if err := errors.Join(os.WriteFile(path, []byte("rules: [{capability: '*', decision: allow}]"), 0o600), os.Chmod(path, 0o666)); err != nil {
 		t.Fatal(err)
 	}
-	d := deskOf(t, "")
+	d := newQueue(t, "")
 	d.Rules = func() (*Rules, error) { return LoadRules(path) }
 	denied := (*Denied)(nil)
-	if err := d.Decide(t.Context(), question("u"), &memory{}); !errors.As(err, &denied) || denied.Code != CodeDenied {
+	if err := d.Decide(t.Context(), newQuestion("u"), &memoryStore{}); !errors.As(err, &denied) || denied.Code != CodeDenied {
 		t.Errorf("got %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // target, each on a line of its own whatever characters the cluster sent.
 func Describe(q Question) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s asks to run %s on this machine", orNobody(foreign.Exact(q.RequestedBy)), foreign.Exact(q.Capability))
+	fmt.Fprintf(&text, "%s asks to run %s on this machine", userOrUnknown(foreign.Exact(q.RequestedBy)), foreign.Exact(q.Capability))
 	if q.Description != "" {
 		fmt.Fprintf(&text, " (%s)", foreign.Exact(q.Description))
 	}
@@ -29,7 +29,7 @@ func Describe(q Question) string {
 	return text.String()
 }
 
-func orNobody(user string) string {
+func userOrUnknown(user string) string {
 	if user == "" {
 		return "(unknown user)"
 	}
@@ -38,40 +38,40 @@ func orNobody(user string) string {
 
 // Prompt asks a person at a terminal, one question at a time, until ctx ends. by is the person's
 // name. The caller closes in to end the read.
-func (d *Desk) Prompt(ctx context.Context, in io.Reader, out io.Writer, by string) {
+func (d *ApprovalQueue) Prompt(ctx context.Context, in io.Reader, out io.Writer, by string) {
 	out = foreign.NewWriter(out)
 	lines := make(chan string)
-	read := make(chan struct{})
+	inputEnded := make(chan struct{})
 	go func() {
-		defer close(read)
+		defer close(inputEnded)
 		readLines(ctx, in, lines)
 	}()
-	defer func() { <-read }()
-	shown := ""
+	defer func() { <-inputEnded }()
+	shownUID := ""
 	for {
 		open, changed := d.Questions()
 		switch {
 		case len(open) == 0:
-			shown = ""
-		case open[0].UID != shown:
-			shown = open[0].UID
+			shownUID = ""
+		case open[0].UID != shownUID:
+			shownUID = open[0].UID
 			fmt.Fprintf(out, "\n%s\nAllow it? [y/N] ", Describe(open[0]))
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-read:
+		case <-inputEnded:
 			return
 		case <-changed:
 		case line := <-lines:
-			if shown != "" {
-				d.answerLine(out, shown, line, by)
+			if shownUID != "" {
+				d.handleLine(out, shownUID, line, by)
 			}
 		}
 	}
 }
 
-func (d *Desk) answerLine(out io.Writer, uid, line, by string) {
+func (d *ApprovalQueue) handleLine(out io.Writer, uid, line, by string) {
 	word := strings.ToLower(strings.TrimSpace(line))
 	allowed := word == "y" || word == "yes"
 	if !allowed && word != "n" && word != "no" && word != "" {

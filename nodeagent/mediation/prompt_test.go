@@ -14,8 +14,8 @@ import (
 )
 
 func TestAPersonAtTheTerminalSeesEverythingAndAnswers(t *testing.T) {
-	d, record := deskOf(t, ""), &memory{}
-	q := question("u")
+	d, record := newQueue(t, ""), &memoryStore{}
+	q := newQuestion("u")
 	q.RequestedBy, q.Target = "bob\x1b[2J\u202eecila", strings.Repeat("x", 5000)+"\n\rAllowed by admin"
 	q.Warning = "an unknown\ttype"
 	ctx, cancel := context.WithCancel(t.Context())
@@ -62,19 +62,19 @@ func readUntil(t *testing.T, from io.Reader, want string) string {
 func TestAPromptShowsNothingThatActsOnATerminal(t *testing.T) {
 	for name, text := range corpus.Texts {
 		t.Run(name, func(t *testing.T) {
-			d := deskOf(t, "")
-			q := question("u")
+			d := newQueue(t, "")
+			q := newQuestion("u")
 			q.Namespace, q.Name, q.Capability, q.Description, q.Target, q.RequestedBy = text, text, text, text, text, text
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup
-			running.Go(func() { _ = d.Decide(ctx, q, failing{text}) })
+			running.Go(func() { _ = d.Decide(ctx, q, failingStore{text}) })
 			open, changed := d.Questions()
 			for ; len(open) == 0; open, changed = d.Questions() {
 				<-changed
 			}
 			var out bytes.Buffer
 			out.WriteString(Describe(open[0]) + "\n")
-			d.answerLine(&out, "u", "y\n", "ann")
+			d.handleLine(&out, "u", "y\n", "ann")
 			if problem := corpus.Problem(out.String()); problem != "" || !strings.Contains(out.String(), "\nNot recorded: ") {
 				t.Errorf("%s in %.600q", problem, out.String())
 			}
@@ -84,9 +84,9 @@ func TestAPromptShowsNothingThatActsOnATerminal(t *testing.T) {
 	}
 }
 
-// failing is a Record that cannot store an answer; its error contains untrusted text.
-type failing struct{ reason string }
+// failingStore is a Record that cannot store an answer; its error contains untrusted text.
+type failingStore struct{ reason string }
 
-func (failing) Asked(string, time.Time) error { return nil }
+func (failingStore) StoreQuestion(string, time.Time) error { return nil }
 
-func (f failing) Answered(bool, string) error { return errors.New(f.reason) }
+func (f failingStore) StoreAnswer(bool, string) error { return errors.New(f.reason) }

@@ -40,68 +40,68 @@ func SocketPath(dir string) string { return filepath.Join(dir, socketName) }
 
 // Server answers mooring-agent mediate.
 type Server struct {
-	desk *Desk
-	on   *local.Server
+	queue  *ApprovalQueue
+	socket *local.Server
 }
 
 // Listen creates the socket in the folder dir. It returns the errors of local.Listen.
-func Listen(dir string, desk *Desk, log *slog.Logger) (*Server, error) {
-	on, err := local.Listen(SocketPath(dir), "local mediation", log)
+func Listen(dir string, queue *ApprovalQueue, log *slog.Logger) (*Server, error) {
+	socket, err := local.Listen(SocketPath(dir), "local mediation", log)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{desk: desk, on: on}, nil
+	return &Server{queue: queue, socket: socket}, nil
 }
 
 // Serve answers clients until ctx ends. It returns after the last connection is closed.
-func (s *Server) Serve(ctx context.Context) { s.on.Serve(ctx, s.answer) }
+func (s *Server) Serve(ctx context.Context) { s.socket.Serve(ctx, s.serveClient) }
 
-func (s *Server) answer(ctx context.Context, conn *net.UnixConn, line []byte, uid int) {
+func (s *Server) serveClient(ctx context.Context, conn *net.UnixConn, line []byte, uid int) {
 	var r request
 	if err := json.Unmarshal(line, &r); err != nil {
-		local.Say(conn, answer{Error: "the request is not JSON"})
+		local.WriteAnswer(conn, answer{Error: "the request is not JSON"})
 		return
 	}
-	s.handle(ctx, conn, r, nameOf(uid))
+	s.handleRequest(ctx, conn, r, userName(uid))
 }
 
-func (s *Server) handle(ctx context.Context, conn *net.UnixConn, r request, by string) {
+func (s *Server) handleRequest(ctx context.Context, conn *net.UnixConn, r request, by string) {
 	switch r.Op {
 	case opList:
-		open, _ := s.desk.Questions()
-		local.Say(conn, answer{Questions: open})
+		open, _ := s.queue.Questions()
+		local.WriteAnswer(conn, answer{Questions: open})
 	case opWatch:
 		s.watch(ctx, conn)
 	case opAllow, opDeny:
-		q, err := s.desk.Answer(r.Name, r.Op == opAllow, by)
+		q, err := s.queue.Answer(r.Name, r.Op == opAllow, by)
 		if err != nil {
-			local.Say(conn, answer{Error: err.Error()})
+			local.WriteAnswer(conn, answer{Error: err.Error()})
 			return
 		}
-		local.Say(conn, answer{Questions: []Question{q}})
+		local.WriteAnswer(conn, answer{Questions: []Question{q}})
 	default:
-		local.Say(conn, answer{Error: "unknown operation"})
+		local.WriteAnswer(conn, answer{Error: "unknown operation"})
 	}
 }
 
 // watch sends the open questions whenever they change, until the client disconnects.
 func (s *Server) watch(ctx context.Context, conn *net.UnixConn) {
 	_ = conn.SetDeadline(time.Time{})
-	gone := make(chan struct{})
+	disconnected := make(chan struct{})
 	go func() {
-		defer close(gone)
+		defer close(disconnected)
 		_, _ = conn.Read(make([]byte, 1)) // the client sends nothing more; the deferred Close ends the read
 	}()
-	defer func() { conn.Close(); <-gone }()
+	defer func() { conn.Close(); <-disconnected }()
 	for {
-		open, changed := s.desk.Questions()
+		open, changed := s.queue.Questions()
 		_ = conn.SetWriteDeadline(time.Now().Add(local.Timeout))
-		if !local.Say(conn, answer{Questions: open}) {
+		if !local.WriteAnswer(conn, answer{Questions: open}) {
 			return
 		}
 		select {
 		case <-changed:
-		case <-gone:
+		case <-disconnected:
 			return
 		case <-ctx.Done():
 			return
@@ -109,8 +109,8 @@ func (s *Server) watch(ctx context.Context, conn *net.UnixConn) {
 	}
 }
 
-// nameOf returns the login name of a user, or the id as text.
-func nameOf(uid int) string {
+// userName returns the login name of a user, or the id as text.
+func userName(uid int) string {
 	if found, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return found.Username
 	}

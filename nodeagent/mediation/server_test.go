@@ -16,11 +16,11 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
-// served starts a server with one open question. decided receives the result of Decide.
-func served(t *testing.T) (dir string, decided chan error) {
+// startServer starts a server with one open question. decided receives the result of Decide.
+func startServer(t *testing.T) (dir string, decided chan error) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "run")
-	d := deskOf(t, "")
+	d := newQueue(t, "")
 	s, err := Listen(dir, d, d.Log)
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func served(t *testing.T) (dir string, decided chan error) {
 	var running sync.WaitGroup
 	running.Go(func() { s.Serve(ctx) })
 	decided = make(chan error, 1)
-	running.Go(func() { decided <- d.Decide(ctx, question("u"), &memory{}) })
+	running.Go(func() { decided <- d.Decide(ctx, newQuestion("u"), &memoryStore{}) })
 	t.Cleanup(func() { cancel(); running.Wait() })
 	for {
 		open, changed := d.Questions()
@@ -41,7 +41,7 @@ func served(t *testing.T) (dir string, decided chan error) {
 }
 
 func TestAnswersOverTheSocket(t *testing.T) {
-	dir, decided := served(t)
+	dir, decided := startServer(t)
 	c := Client{SocketPath(dir)}
 	watching, stop := context.WithCancel(t.Context())
 	seen := make(chan int, 8)
@@ -85,7 +85,7 @@ func TestAnotherUserIsRefused(t *testing.T) {
 	if err != nil {
 		t.Skip("needs python3, as a client that can change its user")
 	}
-	dir, decided := served(t)
+	dir, decided := startServer(t)
 	for path := filepath.Dir(SocketPath(dir)); path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
 		if err := os.Chmod(path, 0o755); err != nil {
 			t.Fatal(err)
@@ -117,7 +117,7 @@ func TestASocketOthersCanReachIsNotUsed(t *testing.T) {
 		"socket": func(dir string) error { return os.Chmod(SocketPath(dir), 0o644) },
 	} {
 		dir := filepath.Join(t.TempDir(), "run")
-		d := deskOf(t, "")
+		d := newQueue(t, "")
 		s, err := Listen(dir, d, d.Log)
 		if err != nil {
 			t.Fatal(err)
@@ -125,16 +125,16 @@ func TestASocketOthersCanReachIsNotUsed(t *testing.T) {
 		if info, err := os.Stat(SocketPath(dir)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the socket has mode %v, %v", info.Mode(), err)
 		}
-		s.on.Abandon() // leaves the socket in place, as a crash does
+		s.socket.Abandon() // leaves the socket in place, as a crash does
 		if again, err := Listen(dir, d, d.Log); err != nil {
 			t.Errorf("after a crash: %v", err)
 		} else {
-			again.on.Abandon()
+			again.socket.Abandon()
 		}
 		if err := spoil(dir); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Listen(dir, d, d.Log); !errors.Is(err, ownfile.ErrLoose) || !strings.Contains(err.Error(), "chmod") {
+		if _, err := Listen(dir, d, d.Log); !errors.Is(err, ownfile.ErrUnsafe) || !strings.Contains(err.Error(), "chmod") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

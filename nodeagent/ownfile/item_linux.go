@@ -70,5 +70,5 @@ func (p *Program) File() *os.File {
 	if p.script {
 		return nil
 	}
-	return p.end.file
+	return p.pathEnd.file
 }

@@ -12,13 +12,13 @@ import (
 	"path/filepath"
 )
 
-// ErrLoose means that another user could have written or replaced a file.
-var ErrLoose = errors.New("not safe to use")
+// ErrUnsafe means that another user could have written or replaced a file.
+var ErrUnsafe = errors.New("not safe to use")
 
 // maxBytes bounds the size of a file.
 const maxBytes = 64 << 10
 
-// Read returns the content of a regular file. It follows links. An unsafe file is ErrLoose, with the
+// Read returns the content of a regular file. It follows links. An unsafe file is ErrUnsafe, with the
 // command that repairs it. Read uses the descriptor that it checked.
 func Read(path string) ([]byte, error) {
 	end, err := walk(path)
@@ -27,7 +27,7 @@ func Read(path string) ([]byte, error) {
 	}
 	defer end.close()
 	if !end.info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is not a regular file", ErrLoose, path)
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrUnsafe, path)
 	}
 	file, err := end.open()
 	if err != nil {
@@ -55,12 +55,12 @@ func CheckDir(path string) error {
 	if !end.info.IsDir() {
 		return fmt.Errorf("%s is not a directory", path)
 	}
-	return end.checkHolder()
+	return end.checkNotWritable()
 }
 
-// CheckFolder is CheckDir without the folders above. It is for a folder whose location another check
+// CheckDirOnly is CheckDir without the folders above. It is for a folder whose location another check
 // has approved.
-func CheckFolder(path string) error {
+func CheckDirOnly(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func CheckFolder(path string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a directory", path)
 	}
-	if writers(info) {
+	if writableByOthers(info) {
 		return errWritable(path, info)
 	}
 	return checkOwner(path, info)
@@ -87,8 +87,8 @@ func CheckProgram(path string) error {
 
 // Program is a checked program.
 type Program struct {
-	end    *end
-	script bool
+	pathEnd *pathEnd
+	script  bool
 }
 
 // OpenProgram checks a program like CheckProgram and keeps it open. The caller closes it.
@@ -105,16 +105,16 @@ func openProgram(path string, interpreters int) (_ *Program, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{end: end}
+	p := &Program{pathEnd: end}
 	defer func() {
 		if err != nil {
 			p.Close()
 		}
 	}()
-	if !end.info.Mode().IsRegular() || !executable(end.info) {
+	if !end.info.Mode().IsRegular() || !isExecutable(end.info) {
 		return nil, fmt.Errorf("%s is not a program: the file is not executable", path)
 	}
-	interpreter, script := end.interpreter()
+	interpreter, script := end.readInterpreter()
 	if p.script = script; !script {
 		return p, nil
 	}
@@ -122,7 +122,7 @@ func openProgram(path string, interpreters int) (_ *Program, err error) {
 	case interpreters == 0:
 		return nil, fmt.Errorf("%s: too many interpreters that are scripts themselves", path)
 	case !filepath.IsAbs(interpreter):
-		return nil, fmt.Errorf("%w: %s names its interpreter %q without an absolute path", ErrLoose, path, interpreter)
+		return nil, fmt.Errorf("%w: %s names its interpreter %q without an absolute path", ErrUnsafe, path, interpreter)
 	}
 	next, err := openProgram(interpreter, interpreters-1)
 	if err != nil {
@@ -133,8 +133,8 @@ func openProgram(path string, interpreters int) (_ *Program, err error) {
 }
 
 // Close releases the program.
-func (p *Program) Close() { p.end.close() }
+func (p *Program) Close() { p.pathEnd.close() }
 
 func errWritable(path string, info fs.FileInfo) error {
-	return fmt.Errorf("%w: others can write %s (mode %04o); run: chmod go-w %s", ErrLoose, path, info.Mode().Perm(), path)
+	return fmt.Errorf("%w: others can write %s (mode %04o); run: chmod go-w %s", ErrUnsafe, path, info.Mode().Perm(), path)
 }

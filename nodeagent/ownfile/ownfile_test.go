@@ -37,7 +37,7 @@ func TestOnlyFilesThatNobodyElseCanWriteAreRead(t *testing.T) {
 			must(t, os.WriteFile(path, []byte("x"), 0o600))
 			c.spoil(t, dir, path)
 			_, err := Read(path)
-			if c.ok != (err == nil) || (err != nil && !errors.Is(err, ErrLoose)) {
+			if c.ok != (err == nil) || (err != nil && !errors.Is(err, ErrUnsafe)) {
 				t.Errorf("got %v", err)
 			}
 		})

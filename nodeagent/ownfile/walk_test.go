@@ -15,12 +15,12 @@ import (
 	"testing"
 )
 
-// tree creates a file behind folders and links of each kind. It returns the file's path through the
+// makeTree creates a file behind folders and links of each kind. It returns the file's path through the
 // links, the file, and every folder that the path depends on:
 //
 //	top/one/link  -> ../two/inner      (a relative link to a folder)
 //	top/two/inner/name -> top/three/deep/file (an absolute link to the file)
-func tree(t *testing.T) (path, file string, folders []string) {
+func makeTree(t *testing.T) (path, file string, folders []string) {
 	t.Helper()
 	top, err := filepath.EvalSymlinks(t.TempDir())
 	must(t, err)
@@ -34,15 +34,15 @@ func tree(t *testing.T) (path, file string, folders []string) {
 	return filepath.Join(top, "one/link/name"), file, append(folders, top)
 }
 
-// uses are the functions that use a path.
-var uses = map[string]func(string) error{
+// pathUses are the functions that use a path.
+var pathUses = map[string]func(string) error{
 	"read":  func(path string) error { _, err := Read(path); return err },
 	"run":   CheckProgram,
 	"scan":  func(path string) error { return CheckDir(filepath.Dir(path)) },
-	"child": func(path string) error { _, err := Read(path + "/../name"); return ignore(err, syscall.ENOTDIR) },
+	"child": func(path string) error { _, err := Read(path + "/../name"); return ignoreError(err, syscall.ENOTDIR) },
 }
 
-func ignore(err, ignored error) error {
+func ignoreError(err, ignored error) error {
 	if errors.Is(err, ignored) {
 		return nil
 	}
@@ -61,20 +61,20 @@ func TestEveryFolderOnTheWayIsChecked(t *testing.T) {
 			must(t, os.Chown(dir, 65534, 0))
 		},
 	}
-	for use, check := range uses {
-		path, _, folders := tree(t)
+	for use, check := range pathUses {
+		path, _, folders := makeTree(t)
 		if err := check(path); err != nil {
 			t.Errorf("%s of a safe path: %v", use, err)
 		}
 		for at := range folders {
 			for how, spoil := range spoils {
 				t.Run(fmt.Sprintf("%s/%d/%s", use, at, how), func(t *testing.T) {
-					path, _, folders := tree(t)
+					path, _, folders := makeTree(t)
 					if use == "scan" && strings.Contains(folders[at], "three") {
 						t.Skip("the folder of the link is scanned, not the folder of the file")
 					}
 					spoil(t, folders[at])
-					if err := check(path); !errors.Is(err, ErrLoose) || !strings.Contains(err.Error(), folders[at]) {
+					if err := check(path); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), folders[at]) {
 						t.Errorf("%s: got %v", folders[at], err)
 					}
 				})
@@ -86,10 +86,10 @@ func TestEveryFolderOnTheWayIsChecked(t *testing.T) {
 // TestAStickyFolderIsPassedThroughButHoldsNothing uses a sticky folder like /tmp. Others can add names
 // to it, so a file or link in it may be theirs.
 func TestAStickyFolderIsPassedThroughButHoldsNothing(t *testing.T) {
-	path, file, folders := tree(t)
+	path, file, folders := makeTree(t)
 	top := folders[len(folders)-1]
 	chmod(t, top, 0o777|fs.ModeSticky)
-	for use, check := range uses {
+	for use, check := range pathUses {
 		if err := check(path); err != nil {
 			t.Errorf("%s below a sticky folder: %v", use, err)
 		}
@@ -97,8 +97,8 @@ func TestAStickyFolderIsPassedThroughButHoldsNothing(t *testing.T) {
 	direct, link := filepath.Join(top, "direct"), filepath.Join(top, "link")
 	must(t, os.Link(file, direct), os.Symlink(file, link))
 	for _, path := range []string{direct, link} {
-		for use, check := range uses {
-			if err := check(path); !errors.Is(err, ErrLoose) {
+		for use, check := range pathUses {
+			if err := check(path); !errors.Is(err, ErrUnsafe) {
 				t.Errorf("%s of %s in a sticky folder: %v", use, path, err)
 			}
 		}
@@ -109,9 +109,9 @@ func TestALinkOfAnotherUserIsNotFollowed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	path, _, _ := tree(t)
+	path, _, _ := makeTree(t)
 	must(t, os.Lchown(path, 65534, 65534))
-	if _, err := Read(path); !errors.Is(err, ErrLoose) {
+	if _, err := Read(path); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -142,13 +142,13 @@ func TestTheInterpreterOfAScriptIsChecked(t *testing.T) {
 	}
 	must(t, os.WriteFile(script, []byte("#!"+interpreter+"\n"), 0o755))
 	chmod(t, filepath.Dir(interpreter), 0o777)
-	if err := CheckProgram(script); !errors.Is(err, ErrLoose) {
+	if err := CheckProgram(script); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("an interpreter that others can replace: %v", err)
 	}
 }
 
-// swaps replace one step of the path of a tree by something else with the same name.
-func swaps(path, file string, folders []string) map[string]func() error {
+// pathSwaps replace one step of the path of a tree by something else with the same name.
+func pathSwaps(path, file string, folders []string) map[string]func() error {
 	top := folders[len(folders)-1]
 	evil := filepath.Join(top, "evil")
 	swap := func(name string, make func() error) func() error {
@@ -171,9 +171,9 @@ func swaps(path, file string, folders []string) map[string]func() error {
 
 // TestWhatWasCheckedIsWhatIsUsed swaps each step between the check and the use.
 func TestWhatWasCheckedIsWhatIsUsed(t *testing.T) {
-	for name := range swaps("", "", []string{""}) {
+	for name := range pathSwaps("", "", []string{""}) {
 		t.Run(name, func(t *testing.T) {
-			path, file, folders := tree(t)
+			path, file, folders := makeTree(t)
 			real, err := os.ReadFile("/bin/echo")
 			must(t, err)
 			other, err := os.ReadFile("/bin/false")
@@ -185,7 +185,7 @@ func TestWhatWasCheckedIsWhatIsUsed(t *testing.T) {
 			reading, err := walk(path)
 			must(t, err)
 			defer reading.close()
-			must(t, swaps(path, file, folders)[name]())
+			must(t, pathSwaps(path, file, folders)[name]())
 			if opened, err := reading.open(); err == nil {
 				if info, err := opened.Stat(); err != nil || info.Size() != int64(len(real)) {
 					t.Errorf("another file is read: %v", err)

@@ -17,15 +17,15 @@ import (
 // maxLinks bounds the links of one path (path_resolution(7)).
 const maxLinks = 40
 
-// end is the file or folder at the end of a walk, and the folder that holds it.
-type end struct {
+// pathEnd is the file or folder at the end of a walk, and the folder that holds it.
+type pathEnd struct {
 	*item
-	holder *item
+	parent *item
 }
 
 // walk follows a path from the root, link by link. It checks each folder before it looks up a name
 // in it, each link before it follows the link, and the end.
-func walk(path string) (*end, error) {
+func walk(path string) (*pathEnd, error) {
 	if !filepath.IsAbs(path) {
 		dir, err := os.Getwd()
 		if err != nil {
@@ -34,7 +34,7 @@ func walk(path string) (*end, error) {
 		path = dir + "/" + path
 	}
 	w := &walker{path: path}
-	e, err := w.follow(strings.Split(path, "/"))
+	e, err := w.followPath(strings.Split(path, "/"))
 	w.closeAllBut(e)
 	return e, err
 }
@@ -47,7 +47,7 @@ type walker struct {
 	links   int
 }
 
-func (w *walker) follow(names []string) (*end, error) {
+func (w *walker) followPath(names []string) (*pathEnd, error) {
 	if err := w.enterRoot(); err != nil {
 		return nil, err
 	}
@@ -58,14 +58,14 @@ func (w *walker) follow(names []string) (*end, error) {
 		case "", ".":
 			continue
 		case "..":
-			w.leave()
+			w.leaveFolder()
 			continue
 		}
 		next, err := w.current().lookup(name)
 		if err != nil {
-			return nil, w.on(filepath.Join(w.current().path, name), err)
+			return nil, w.wrapError(filepath.Join(w.current().path, name), err)
 		}
-		switch err := w.check(next); {
+		switch err := w.checkItem(next); {
 		case err != nil:
 			next.close()
 			return nil, err
@@ -81,10 +81,10 @@ func (w *walker) follow(names []string) (*end, error) {
 			next.close()
 			return nil, &fs.PathError{Op: "open", Path: w.path, Err: syscall.ENOTDIR}
 		default:
-			return &end{item: next, holder: w.current()}, nil
+			return &pathEnd{item: next, parent: w.current()}, nil
 		}
 	}
-	return &end{item: w.current()}, nil
+	return &pathEnd{item: w.current()}, nil
 }
 
 func (w *walker) current() *item { return w.folders[len(w.folders)-1] }
@@ -95,11 +95,11 @@ func (w *walker) enterRoot() error {
 		return err
 	}
 	w.folders = append(w.folders, root)
-	return w.check(root)
+	return w.checkItem(root)
 }
 
-// leave goes to the parent folder. The parent of the root is the root.
-func (w *walker) leave() {
+// leaveFolder goes to the parent folder. The parent of the root is the root.
+func (w *walker) leaveFolder() {
 	if last := len(w.folders) - 1; last > 0 {
 		w.folders[last].close()
 		w.folders = w.folders[:last]
@@ -117,33 +117,33 @@ func (w *walker) readLink(link *item) (string, error) {
 		return "", err
 	}
 	for filepath.IsAbs(target) && len(w.folders) > 1 {
-		w.leave()
+		w.leaveFolder()
 	}
 	return target, nil
 }
 
-// check returns an error unless root or the agent's user owns the item. Others may write no file and
+// checkItem returns an error unless root or the agent's user owns the item. Others may write no file and
 // only sticky folders (/tmp), in which they can add names but not replace the owner's names. The
 // walk may only pass through a sticky folder: the next element must be a folder.
-func (w *walker) check(i *item) error {
+func (w *walker) checkItem(i *item) error {
 	if err := checkOwner(i.path, i.info); err != nil {
-		return w.on(i.path, err)
+		return w.wrapError(i.path, err)
 	}
 	mode := i.info.Mode()
 	switch {
 	case mode.IsDir():
-		if writers(i.info) && mode&fs.ModeSticky == 0 && !i.readOnly() {
-			return w.on(i.path, errWritable(i.path, i.info))
+		if writableByOthers(i.info) && mode&fs.ModeSticky == 0 && !i.readOnly() {
+			return w.wrapError(i.path, errWritable(i.path, i.info))
 		}
 		return nil
-	case mode&fs.ModeSymlink == 0 && writers(i.info):
-		return w.on(i.path, errWritable(i.path, i.info))
+	case mode&fs.ModeSymlink == 0 && writableByOthers(i.info):
+		return w.wrapError(i.path, errWritable(i.path, i.info))
 	}
-	return w.on(i.path, w.current().checkHolder())
+	return w.wrapError(i.path, w.current().checkNotWritable())
 }
 
-// on adds the walked file to an error about a folder or link on the way to it.
-func (w *walker) on(path string, err error) error {
+// wrapError adds the walked file to an error about a folder or link on the way to it.
+func (w *walker) wrapError(path string, err error) error {
 	if err == nil || filepath.Clean(path) == filepath.Clean(w.path) {
 		return err
 	}
@@ -151,44 +151,44 @@ func (w *walker) on(path string, err error) error {
 }
 
 // closeAllBut closes the folders of the walk, except those of the end.
-func (w *walker) closeAllBut(e *end) {
+func (w *walker) closeAllBut(e *pathEnd) {
 	for _, folder := range w.folders {
-		if e == nil || (folder != e.item && folder != e.holder) {
+		if e == nil || (folder != e.item && folder != e.parent) {
 			folder.close()
 		}
 	}
 }
 
-// checkHolder returns an error when others can put files into a folder, sticky or not. A read-only
+// checkNotWritable returns an error when others can put files into a folder, sticky or not. A read-only
 // mount, such as the mount of a ConfigMap, takes no files whatever its mode is.
-func (i *item) checkHolder() error {
+func (i *item) checkNotWritable() error {
 	switch {
-	case !writers(i.info) || i.readOnly():
+	case !writableByOthers(i.info) || i.readOnly():
 		return nil
 	case i.info.Mode()&fs.ModeSticky != 0:
-		return fmt.Errorf("%w: everyone can put files into %s (mode %04o, sticky); use a folder of its own", ErrLoose, i.path, i.info.Mode().Perm())
+		return fmt.Errorf("%w: everyone can put files into %s (mode %04o, sticky); use a folder of its own", ErrUnsafe, i.path, i.info.Mode().Perm())
 	}
 	return errWritable(i.path, i.info)
 }
 
-func (e *end) close() {
+func (e *pathEnd) close() {
 	e.item.close()
-	if e.holder != nil {
-		e.holder.close()
+	if e.parent != nil {
+		e.parent.close()
 	}
 }
 
 // open opens the file for reading and verifies that it is the checked file.
-func (e *end) open() (*os.File, error) {
-	file, err := e.holder.openFile(filepath.Base(e.path))
+func (e *pathEnd) open() (*os.File, error) {
+	file, err := e.parent.openFile(filepath.Base(e.path))
 	if err != nil {
 		return nil, err
 	}
 	info, err := file.Stat()
 	if err == nil && !os.SameFile(info, e.info) {
-		err = fmt.Errorf("%w: %s was replaced while it was opened", ErrLoose, e.path)
+		err = fmt.Errorf("%w: %s was replaced while it was opened", ErrUnsafe, e.path)
 	}
-	if err == nil && writers(info) {
+	if err == nil && writableByOthers(info) {
 		err = errWritable(e.path, info)
 	}
 	if err != nil {
@@ -198,12 +198,12 @@ func (e *end) open() (*os.File, error) {
 	return file, nil
 }
 
-// interpreter reads the interpreter of a script (execve(2)). A file that the agent cannot read is no
+// readInterpreter reads the interpreter of a script (execve(2)). A file that the agent cannot read is no
 // script: its interpreter could not read it either.
-func (e *end) interpreter() (path string, script bool) {
+func (e *pathEnd) readInterpreter() (path string, script bool) {
 	file, err := e.open()
 	if err != nil {
-		return "", errors.Is(err, ErrLoose)
+		return "", errors.Is(err, ErrUnsafe)
 	}
 	defer file.Close()
 	head, _ := io.ReadAll(io.LimitReader(file, 256))
@@ -215,10 +215,10 @@ func (e *end) interpreter() (path string, script bool) {
 	return path, script
 }
 
-func executable(info fs.FileInfo) bool { return info.Mode().Perm()&0o111 != 0 }
+func isExecutable(info fs.FileInfo) bool { return info.Mode().Perm()&0o111 != 0 }
 
-// writers reports whether a user who is neither the owner nor root can write a file.
-func writers(info fs.FileInfo) bool {
+// writableByOthers reports whether a user who is neither the owner nor root can write a file.
+func writableByOthers(info fs.FileInfo) bool {
 	loose := info.Mode().Perm() & 0o022
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && loose == 0o020 && int(stat.Uid) == os.Geteuid() {
 		return !privateGroup(stat.Uid, stat.Gid)
@@ -230,7 +230,7 @@ func writers(info fs.FileInfo) bool {
 func checkOwner(path string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if self := os.Geteuid(); ok && int(stat.Uid) != self && stat.Uid != 0 {
-		return fmt.Errorf("%w: %s belongs to user id %d, neither the agent's (%d) nor root", ErrLoose, path, stat.Uid, self)
+		return fmt.Errorf("%w: %s belongs to user id %d, neither the agent's (%d) nor root", ErrUnsafe, path, stat.Uid, self)
 	}
 	return nil
 }

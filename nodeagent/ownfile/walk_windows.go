@@ -6,36 +6,36 @@ import (
 	"os"
 )
 
-// end is a file or folder. The folder's owner controls write access with access lists, which this
+// pathEnd is a file or folder. The folder's owner controls write access with access lists, which this
 // package does not read.
-type end struct {
+type pathEnd struct {
 	path string
 	info fs.FileInfo
 }
 
 // walk rejects a symbolic link at the end of the path.
-func walk(path string) (*end, error) {
+func walk(path string) (*pathEnd, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
-		return nil, fmt.Errorf("%w: %s is a symbolic link; put the file itself there", ErrLoose, path)
+		return nil, fmt.Errorf("%w: %s is a symbolic link; put the file itself there", ErrUnsafe, path)
 	}
-	return &end{path: path, info: info}, nil
+	return &pathEnd{path: path, info: info}, nil
 }
 
-func (e *end) open() (*os.File, error) { return os.Open(e.path) }
+func (e *pathEnd) open() (*os.File, error) { return os.Open(e.path) }
 
-func (e *end) close() {}
+func (e *pathEnd) close() {}
 
-func (e *end) checkHolder() error { return nil }
+func (e *pathEnd) checkHolder() error { return nil }
 
-func (e *end) interpreter() (path string, script bool) { return "", false }
+func (e *pathEnd) readInterpreter() (path string, script bool) { return "", false }
 
-func executable(fs.FileInfo) bool { return true }
+func isExecutable(fs.FileInfo) bool { return true }
 
-func writers(fs.FileInfo) bool { return false }
+func writableByOthers(fs.FileInfo) bool { return false }
 
 func checkOwner(string, fs.FileInfo) error { return nil }
 

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// beInit is the variable that makes the test binary run as PID 1 of its own namespace.
-const beInit = "MOORING_TEST_INIT"
+// initTestVariable is the variable that makes the test binary run as PID 1 of its own namespace.
+const initTestVariable = "MOORING_TEST_INIT"
 
-// asInit runs programs that leave orphans beside programs whose exit status counts. It prints the
+// runInitTest runs programs that leave orphans beside programs whose exit status counts. It prints the
 // number of correct statuses and the number of remaining zombies.
-func asInit() int {
+func runInitTest() int {
 	right := make(chan bool, 80)
 	var all sync.WaitGroup
 	for i := range cap(right) / 2 {
@@ -55,7 +55,7 @@ func asInit() int {
 	zombies := 0
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		zombies = 0
-		for _, p := range processes() {
+		for _, p := range listProcesses() {
 			if p.dead {
 				zombies++
 			}
@@ -73,7 +73,7 @@ func TestPID1ReapsOrphansAndNoExitStatusIsLost(t *testing.T) {
 		t.Skip("needs root")
 	}
 	cmd := exec.Command("unshare", "--pid", "--fork", "--mount-proc", os.Args[0])
-	cmd.Env = append(os.Environ(), beInit+"=1")
+	cmd.Env = append(os.Environ(), initTestVariable+"=1")
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 7 || string(out) != "pid 1, 80 right, 0 zombies\n" {
 		t.Errorf("%s, %v", out, err)

@@ -17,17 +17,17 @@ const maxProgressLine = 512
 
 // pipes are the files of a program, with the data that the agent read from them.
 type pipes struct {
-	ours, theirs []*os.File
+	agentEnds, programEnds []*os.File
 	// These are the agent's ends of standard input, output and error and of file descriptor 3.
 	stdin, stdout, stderr, progress *os.File
 
 	reading sync.WaitGroup
-	output  head
-	errors  tail
+	output  headBuffer
+	errors  tailBuffer
 }
 
 func openPipes(c Command) (*pipes, error) {
-	p := &pipes{output: head{limit: c.MaxOutput}}
+	p := &pipes{output: headBuffer{limit: c.MaxOutput}}
 	for _, end := range []struct {
 		ours   **os.File
 		writes bool
@@ -37,25 +37,25 @@ func openPipes(c Command) (*pipes, error) {
 			p.close()
 			return nil, err
 		}
-		mine, its := r, w
+		agentEnd, programEnd := r, w
 		if end.writes {
-			mine, its = w, r
+			agentEnd, programEnd = w, r
 		}
-		*end.ours = mine
-		p.ours, p.theirs = append(p.ours, mine), append(p.theirs, its)
+		*end.ours = agentEnd
+		p.agentEnds, p.programEnds = append(p.agentEnds, agentEnd), append(p.programEnds, programEnd)
 	}
 	return p, nil
 }
 
 func (p *pipes) attach(cmd *exec.Cmd) {
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.theirs[0], p.theirs[1], p.theirs[2]
-	cmd.ExtraFiles = p.theirs[3:]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.programEnds[0], p.programEnds[1], p.programEnds[2]
+	cmd.ExtraFiles = p.programEnds[3:]
 }
 
-// began starts to read and write. It closes the program's ends, of which the program has copies.
-func (p *pipes) began(c Command) {
-	closeAll(p.theirs)
-	p.theirs = nil
+// startIO starts to read and write. It closes the program's ends, of which the program has copies.
+func (p *pipes) startIO(c Command) {
+	closeAll(p.programEnds)
+	p.programEnds = nil
 	p.reading.Go(func() {
 		_, _ = p.stdin.Write(c.Stdin) // a program need not read its input
 		p.stdin.Close()
@@ -65,19 +65,19 @@ func (p *pipes) began(c Command) {
 	p.reading.Go(func() { readProgress(p.progress, c.Progress) })
 }
 
-// result waits for the program's output, but at most drain for a survivor that keeps the files open.
-func (p *pipes) result() Result {
+// collectResult waits for the program's output, but at most drain for a survivor that keeps the files open.
+func (p *pipes) collectResult() Result {
 	p.stdin.Close()
-	for _, file := range p.ours[1:] {
-		_ = file.SetReadDeadline(time.Now().Add(drain)) // pipes have deadlines
+	for _, file := range p.agentEnds[1:] {
+		_ = file.SetReadDeadline(time.Now().Add(drainTimeout)) // pipes have deadlines
 	}
 	p.reading.Wait()
-	return Result{Output: p.output.kept, Overflow: p.output.overflow, Errors: p.errors.kept}
+	return Result{Output: p.output.data, Overflow: p.output.overflow, Errors: p.errors.data}
 }
 
 func (p *pipes) close() {
-	closeAll(p.ours)
-	closeAll(p.theirs)
+	closeAll(p.agentEnds)
+	closeAll(p.programEnds)
 }
 
 func closeAll(files []*os.File) {
@@ -86,40 +86,40 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// head keeps the beginning of the data that is written to it.
-type head struct {
+// headBuffer keeps the beginning of the data that is written to it.
+type headBuffer struct {
 	limit    int
-	kept     []byte
+	data     []byte
 	overflow bool
 }
 
-func (h *head) Write(b []byte) (int, error) {
-	room := min(len(b), h.limit-len(h.kept))
-	h.kept = append(h.kept, b[:room]...)
+func (h *headBuffer) Write(b []byte) (int, error) {
+	room := min(len(b), h.limit-len(h.data))
+	h.data = append(h.data, b[:room]...)
 	h.overflow = h.overflow || room < len(b)
 	return len(b), nil
 }
 
-// tail keeps the end of the data that is written to it.
-type tail struct{ kept []byte }
+// tailBuffer keeps the end of the data that is written to it.
+type tailBuffer struct{ data []byte }
 
-func (t *tail) Write(b []byte) (int, error) {
-	t.kept = append(t.kept, b...)
-	if extra := len(t.kept) - maxTail; extra > 0 {
-		t.kept = append(t.kept[:0], t.kept[extra:]...)
+func (t *tailBuffer) Write(b []byte) (int, error) {
+	t.data = append(t.data, b...)
+	if extra := len(t.data) - maxErrorBytes; extra > 0 {
+		t.data = append(t.data[:0], t.data[extra:]...)
 	}
 	return len(b), nil
 }
 
-func readProgress(from io.Reader, tell func(int, string)) {
+func readProgress(from io.Reader, report func(int, string)) {
 	lines := bufio.NewReaderSize(from, maxProgressLine)
 	for {
 		line, err := lines.ReadSlice('\n')
-		cut := errors.Is(err, bufio.ErrBufferFull)
-		if percent, message, ok := parseProgress(string(line)); ok && tell != nil {
-			tell(percent, message)
+		truncated := errors.Is(err, bufio.ErrBufferFull)
+		if percent, message, ok := parseProgress(string(line)); ok && report != nil {
+			report(percent, message)
 		}
-		for cut && errors.Is(err, bufio.ErrBufferFull) {
+		for truncated && errors.Is(err, bufio.ErrBufferFull) {
 			_, err = lines.ReadSlice('\n')
 		}
 		if err != nil {

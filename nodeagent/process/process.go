@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	// polite is the time a program has to end after SIGTERM. It is shorter than the grace of the
+	// terminationGrace is the time a program has to end after SIGTERM. It is shorter than the grace of the
 	// executor.
-	polite = time.Second
-	// drain is the time for reading output after the last process ended.
-	drain = time.Second
-	// maxTail bounds the kept end of standard error, in bytes.
-	maxTail = 2 << 10
+	terminationGrace = time.Second
+	// drainTimeout is the time for reading output after the last process ended.
+	drainTimeout = time.Second
+	// maxErrorBytes bounds the kept end of standard error, in bytes.
+	maxErrorBytes = 2 << 10
 )
 
 // markVariable marks every process of a run.
@@ -84,16 +84,16 @@ func Run(ctx context.Context, c Command) (Result, error) {
 		return Result{}, err
 	}
 	defer p.close()
-	cmd := command(c)
+	cmd := newCmd(c)
 	p.attach(cmd)
-	release, err := execute(cmd, c.Program)
+	release, err := executeFile(cmd, c.Program)
 	if err != nil {
 		return Result{}, fmt.Errorf("start %s: %w", c.Argv[0], err)
 	}
 	defer release()
 	ended := make(chan error, 1)
 	started := make(chan error)
-	group := &tree{mark: c.Mark}
+	programTree := &tree{mark: c.Mark}
 	go func() {
 		// The kernel ends the program with the thread that started it (see attributes), so this
 		// goroutine keeps the thread until the program has ended.
@@ -103,38 +103,38 @@ func Run(ctx context.Context, c Command) (Result, error) {
 			started <- err
 			return
 		}
-		group.root = cmd.Process.Pid
+		programTree.root = cmd.Process.Pid
 		started <- nil
-		ended <- group.wait(cmd)
+		ended <- programTree.wait(cmd)
 	}()
 	if err := <-started; err != nil {
 		return Result{}, fmt.Errorf("start %s: %w", c.Argv[0], err)
 	}
-	p.began(c)
+	p.startIO(c)
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
-		group.terminate()
-		err = endBy(group, ended)
+		programTree.terminate()
+		err = killAfterGrace(programTree, ended)
 	}
-	return p.result(), err
+	return p.collectResult(), err
 }
 
-// endBy waits up to polite for the end of the program and then kills it.
-func endBy(group *tree, ended <-chan error) error {
-	patience := time.NewTimer(polite)
-	defer patience.Stop()
+// killAfterGrace waits up to polite for the end of the program and then kills it.
+func killAfterGrace(programTree *tree, ended <-chan error) error {
+	timer := time.NewTimer(terminationGrace)
+	defer timer.Stop()
 	select {
 	case err := <-ended:
 		return err
-	case <-patience.C:
+	case <-timer.C:
 	}
-	survivors := group.kill()
+	survivors := programTree.kill()
 	return errors.Join(<-ended, survivors)
 }
 
-func command(c Command) *exec.Cmd {
-	cmd := &exec.Cmd{Path: c.Argv[0], Args: c.Argv, Dir: c.Dir, Env: c.Env, SysProcAttr: attributes(c.User)}
+func newCmd(c Command) *exec.Cmd {
+	cmd := &exec.Cmd{Path: c.Argv[0], Args: c.Argv, Dir: c.Dir, Env: c.Env, SysProcAttr: sysProcAttr(c.User)}
 	if cmd.Dir == "" {
 		cmd.Dir = "/"
 	}
@@ -148,8 +148,8 @@ func command(c Command) *exec.Cmd {
 // its end. program is Command.Program. A program that still runs then is left alone, and reaped when
 // it ends.
 func Launch(ctx context.Context, program *os.File, argv, env []string, wait time.Duration) error {
-	cmd := &exec.Cmd{Path: argv[0], Args: argv, Dir: "/", Env: env, SysProcAttr: detached()}
-	release, err := execute(cmd, program)
+	cmd := &exec.Cmd{Path: argv[0], Args: argv, Dir: "/", Env: env, SysProcAttr: detachedSysProcAttr()}
+	release, err := executeFile(cmd, program)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
@@ -166,12 +166,12 @@ func Launch(ctx context.Context, program *os.File, argv, env []string, wait time
 	ended := make(chan error, 1)
 	// This is the only goroutine without an owner that waits for it: the program decides when it ends.
 	go func() { ended <- cmd.Wait() }()
-	patience := time.NewTimer(wait)
-	defer patience.Stop()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
 	case err := <-ended:
 		return err
-	case <-patience.C:
+	case <-timer.C:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -21,14 +21,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(beInit) != "" {
-		os.Exit(RunAsInit(asInit))
+	if os.Getenv(initTestVariable) != "" {
+		os.Exit(RunAsInit(runInitTest))
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// shell returns a command that runs a script in a shell. The agent itself never runs a shell.
-func shell(t *testing.T, script string) Command {
+// shellCommand returns a command that runs a script in a shell. The agent itself never runs a shell.
+func shellCommand(t *testing.T, script string) Command {
 	t.Helper()
 	return Command{
 		Argv: []string{"/bin/sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin", "DIR=" + t.TempDir()},
@@ -50,15 +50,15 @@ func awaitFile(t *testing.T, path string) string {
 	return ""
 }
 
-// living reports whether a process exists and is no zombie.
-func living(pid int) bool {
+// isAlive reports whether a process exists and is no zombie.
+func isAlive(pid int) bool {
 	p, ok := readStat(pid)
 	return ok && !p.dead
 }
 
 func TestAProgramGetsItsInputAndNothingElse(t *testing.T) {
 	t.Setenv("SECRET", "of the agent")
-	c := shell(t, `cat; echo; tr '\0' '\n' </proc/self/environ; pwd; ls /proc/self/fd`)
+	c := shellCommand(t, `cat; echo; tr '\0' '\n' </proc/self/environ; pwd; ls /proc/self/fd`)
 	c.Stdin = []byte(`{"a":1}`)
 	got, err := Run(t.Context(), c)
 	if err != nil {
@@ -92,7 +92,7 @@ func TestEveryWayAProgramEnds(t *testing.T) {
 		"kill -SEGV $$":              "signal: segmentation fault",
 		"cat >/dev/null; kill -9 $$": "signal: killed",
 	} {
-		got, err := Run(t.Context(), shell(t, script))
+		got, err := Run(t.Context(), shellCommand(t, script))
 		if text := fmt.Sprint(err); (want == "") != (err == nil) || (want != "" && text != want) {
 			t.Errorf("%s: %v, want %q", script, err, want)
 		}
@@ -108,7 +108,7 @@ func TestEveryWayAProgramEnds(t *testing.T) {
 func TestWhatIsCancelledEndsWithEverythingItStarted(t *testing.T) {
 	// The script starts a child, a grandchild that ignores SIGTERM, a process in its own session,
 	// and a process that also left its parents.
-	c := shell(t, `trap '' TERM
+	c := shellCommand(t, `trap '' TERM
 		(trap '' TERM; sleep 1000) &
 		setsid sleep 1001 &
 		(setsid sh -c 'trap "" TERM HUP; echo $$ >$DIR/away; exec sleep 1002' &)
@@ -122,7 +122,7 @@ func TestWhatIsCancelledEndsWithEverythingItStarted(t *testing.T) {
 	var pids []int
 	for _, name := range []string{"away", "child", "root"} {
 		pid, convErr := strconv.Atoi(awaitFile(t, filepath.Join(dirOf(c), name)))
-		if convErr != nil || !living(pid) {
+		if convErr != nil || !isAlive(pid) {
 			t.Fatalf("%s: %v", name, convErr)
 		}
 		pids = append(pids, pid)
@@ -132,12 +132,12 @@ func TestWhatIsCancelledEndsWithEverythingItStarted(t *testing.T) {
 	running.Wait()
 	t.Logf("ended %s after it was cancelled: %v", time.Since(begun).Round(time.Millisecond), err)
 	for i, pid := range pids {
-		if living(pid) {
+		if isAlive(pid) {
 			t.Errorf("process %d is alive", i)
 		}
 	}
-	if left := (&tree{root: -1, mark: c.Mark}).members(); len(left) != 0 {
-		t.Errorf("%d processes are left: %v", len(left), left)
+	if survivors := (&tree{root: -1, mark: c.Mark}).members(); len(survivors) != 0 {
+		t.Errorf("%d processes are left: %v", len(survivors), survivors)
 	}
 	if err == nil {
 		t.Error("no error")
@@ -145,7 +145,7 @@ func TestWhatIsCancelledEndsWithEverythingItStarted(t *testing.T) {
 }
 
 func TestAProgramThatEndsWhenAskedMayTidyUp(t *testing.T) {
-	c := shell(t, `trap 'echo tidy; exit 0' TERM; echo >$DIR/up; while :; do sleep 0.01; done`)
+	c := shellCommand(t, `trap 'echo tidy; exit 0' TERM; echo >$DIR/up; while :; do sleep 0.01; done`)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		awaitFile(t, filepath.Join(dirOf(c), "up"))
@@ -158,18 +158,18 @@ func TestAProgramThatEndsWhenAskedMayTidyUp(t *testing.T) {
 }
 
 func TestWhatAProgramLeavesBehindEndsWithIt(t *testing.T) {
-	c := shell(t, `(setsid sh -c 'echo $$ >$DIR/left; exec sleep 1000' &); while ! [ -s $DIR/left ]; do :; done; echo done`)
+	c := shellCommand(t, `(setsid sh -c 'echo $$ >$DIR/left; exec sleep 1000' &); while ! [ -s $DIR/left ]; do :; done; echo done`)
 	got, err := Run(t.Context(), c)
 	if err != nil || string(got.Output) != "done\n" {
 		t.Errorf("%q, %v", got.Output, err)
 	}
-	if pid, _ := strconv.Atoi(awaitFile(t, filepath.Join(dirOf(c), "left"))); living(pid) {
+	if pid, _ := strconv.Atoi(awaitFile(t, filepath.Join(dirOf(c), "left"))); isAlive(pid) {
 		t.Error("the process that it left behind is alive")
 	}
 }
 
 func TestAForkBombIsEnded(t *testing.T) {
-	c := shell(t, `f() { while :; do (exec setsid sh -c "sleep 0.2 & sleep 0.2") & sleep 0.02; done; }; f & f & f & echo >$DIR/up; wait`)
+	c := shellCommand(t, `f() { while :; do (exec setsid sh -c "sleep 0.2 & sleep 0.2") & sleep 0.02; done; }; f & f & f & echo >$DIR/up; wait`)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		awaitFile(t, filepath.Join(dirOf(c), "up"))
@@ -178,13 +178,13 @@ func TestAForkBombIsEnded(t *testing.T) {
 	if _, err := Run(ctx, c); errors.Is(err, ErrSurvivors) {
 		t.Error(err)
 	}
-	if left := (&tree{root: -1, mark: c.Mark}).members(); len(left) != 0 {
-		t.Errorf("%d processes are left", len(left))
+	if survivors := (&tree{root: -1, mark: c.Mark}).members(); len(survivors) != 0 {
+		t.Errorf("%d processes are left", len(survivors))
 	}
 }
 
 func TestOutputIsBoundAndReadToItsEnd(t *testing.T) {
-	c := shell(t, `yes | head -c 3000000; echo >&2 end`)
+	c := shellCommand(t, `yes | head -c 3000000; echo >&2 end`)
 	c.MaxOutput = 1000
 	got, err := Run(t.Context(), c)
 	if err != nil || len(got.Output) != 1000 || !got.Overflow {
@@ -199,13 +199,15 @@ func TestOutputIsBoundAndReadToItsEnd(t *testing.T) {
 }
 
 func TestProgressIsReadFromDescriptorThree(t *testing.T) {
-	c := shell(t, `echo "10 copying" >&3; echo nonsense >&3; echo 500 >&3; echo "20% `+strings.Repeat("x", 2000)+`" >&3; echo 100 >&3`)
-	var told []string
-	c.Progress = func(percent int, message string) { told = append(told, fmt.Sprintf("%d %.3s", percent, message)) }
+	c := shellCommand(t, `echo "10 copying" >&3; echo nonsense >&3; echo 500 >&3; echo "20% `+strings.Repeat("x", 2000)+`" >&3; echo 100 >&3`)
+	var progress []string
+	c.Progress = func(percent int, message string) {
+		progress = append(progress, fmt.Sprintf("%d %.3s", percent, message))
+	}
 	if _, err := Run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(told, ","); got != "10 cop,20 xxx,100 " {
+	if got := strings.Join(progress, ","); got != "10 cop,20 xxx,100 " {
 		t.Errorf("progress %s", got)
 	}
 }
@@ -217,7 +219,7 @@ func TestALaunchedProgramMayStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid, err := strconv.Atoi(awaitFile(t, out))
-	if err != nil || !living(pid) {
+	if err != nil || !isAlive(pid) {
 		t.Fatalf("the launched program has ended: %v", err)
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -235,10 +237,10 @@ func TestWhatAKilledAgentLeftIsEndedAtItsNextStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid, _ := strconv.Atoi(awaitFile(t, filepath.Join(dir, "left")))
-	if err := KillMarked("journal-2/"); err != nil || !living(pid) {
+	if err := KillMarked("journal-2/"); err != nil || !isAlive(pid) {
 		t.Errorf("a process of another journal was ended: %v", err)
 	}
-	if err := KillMarked("journal-1/"); err != nil || living(pid) {
+	if err := KillMarked("journal-1/"); err != nil || isAlive(pid) {
 		t.Errorf("the process is still alive: %v", err)
 	}
 	_ = cmd.Wait()

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rounds bounds the scans of a tree before kill gives up. A tree can start new processes while it is
+// maxScans bounds the scans of a tree before kill gives up. A tree can start new processes while it is
 // killed.
-const rounds = 200
+const maxScans = 200
 
-// attributes give a program its own session and make the kernel kill it when the agent ends.
-func attributes(user *User) *syscall.SysProcAttr {
+// sysProcAttr give a program its own session and make the kernel kill it when the agent ends.
+func sysProcAttr(user *User) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if user != nil {
 		a.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID, Groups: user.Groups}
@@ -27,11 +27,11 @@ func attributes(user *User) *syscall.SysProcAttr {
 	return a
 }
 
-func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+func detachedSysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// execute makes cmd run an open file instead of its path. The number of the file's descriptor is
+// executeFile makes cmd run an open file instead of its path. The number of the file's descriptor is
 // above the numbers that os/exec moves around in the child. The start of the program closes it.
-func execute(cmd *exec.Cmd, program *os.File) (release func(), err error) {
+func executeFile(cmd *exec.Cmd, program *os.File) (release func(), err error) {
 	if program == nil {
 		return func() {}, nil
 	}
@@ -73,7 +73,7 @@ func (t *tree) terminate() { signalAll(t.members(), unix.SIGTERM) }
 // appears, and then kills them until none is left.
 func (t *tree) kill() error {
 	stopped := 0
-	for range rounds {
+	for range maxScans {
 		found := t.members()
 		signalAll(found, unix.SIGSTOP)
 		if len(found) == stopped {
@@ -81,8 +81,8 @@ func (t *tree) kill() error {
 		}
 		stopped = len(found)
 	}
-	var found []stat
-	for round := range rounds {
+	var found []procStat
+	for round := range maxScans {
 		if found = t.members(); len(found) == 0 {
 			return nil
 		}
@@ -101,43 +101,43 @@ func KillMarked(prefix string) error {
 	return (&tree{root: -1, mark: prefix}).kill()
 }
 
-// stat is the content of a file /proc/PID/stat.
-type stat struct {
+// procStat is the content of a file /proc/PID/stat.
+type procStat struct {
 	pid, parent, group, session int
 	dead                        bool
 	started                     uint64
 }
 
 // members returns the living processes of the tree.
-func (t *tree) members() []stat {
-	all := processes()
-	in := map[int]bool{}
+func (t *tree) members() []procStat {
+	all := listProcesses()
+	included := map[int]bool{}
 	self := os.Getpid()
 	for _, p := range all {
-		if p.pid != self && (p.session == t.root || p.group == t.root || t.marked(p.pid)) {
-			in[p.pid] = true
+		if p.pid != self && (p.session == t.root || p.group == t.root || t.hasMark(p.pid)) {
+			included[p.pid] = true
 		}
 	}
-	for grown := true; grown; {
-		grown = false
+	for changed := true; changed; {
+		changed = false
 		for _, p := range all {
-			if p.pid != self && !in[p.pid] && in[p.parent] {
-				in[p.pid], grown = true, true
+			if p.pid != self && !included[p.pid] && included[p.parent] {
+				included[p.pid], changed = true, true
 			}
 		}
 	}
-	var members []stat
+	var members []procStat
 	for _, p := range all {
-		if in[p.pid] && !p.dead {
+		if included[p.pid] && !p.dead {
 			members = append(members, p)
 		}
 	}
 	return members
 }
 
-// marked reports whether a process was started with the tree's mark. The agent cannot read the
+// hasMark reports whether a process was started with the tree's mark. The agent cannot read the
 // environment of other users' processes or of dead ones.
-func (t *tree) marked(pid int) bool {
+func (t *tree) hasMark(pid int) bool {
 	if t.mark == "" {
 		return false
 	}
@@ -153,14 +153,14 @@ func (t *tree) marked(pid int) bool {
 	return false
 }
 
-func processes() []stat {
+func listProcesses() []procStat {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
 	}
 	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
-	var all []stat
+	var all []procStat
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
 			if p, ok := readStat(pid); ok {
@@ -173,25 +173,25 @@ func processes() []stat {
 
 // readStat reads /proc/PID/stat (proc_pid_stat(5)). The name in it may hold any characters, so the
 // fields are counted from the last parenthesis.
-func readStat(pid int) (stat, bool) {
+func readStat(pid int) (procStat, bool) {
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return stat{}, false
+		return procStat{}, false
 	}
 	fields := strings.Fields(string(line[bytes.LastIndexByte(line, ')')+1:]))
 	if len(fields) < 20 {
-		return stat{}, false
+		return procStat{}, false
 	}
-	p := stat{pid: pid, dead: fields[0] == "Z" || fields[0] == "X"}
-	for at, into := range map[int]*int{1: &p.parent, 2: &p.group, 3: &p.session} {
-		*into, _ = strconv.Atoi(fields[at])
+	p := procStat{pid: pid, dead: fields[0] == "Z" || fields[0] == "X"}
+	for at, field := range map[int]*int{1: &p.parent, 2: &p.group, 3: &p.session} {
+		*field, _ = strconv.Atoi(fields[at])
 	}
 	p.started, err = strconv.ParseUint(fields[19], 10, 64)
 	return p, err == nil
 }
 
 // signalAll signals the processes, but no other process that got one of their ids meanwhile.
-func signalAll(all []stat, signal unix.Signal) {
+func signalAll(all []procStat, signal unix.Signal) {
 	for _, p := range all {
 		fd, err := unix.PidfdOpen(p.pid, 0)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // Without /proc a tree is the process group. A process that leaves the group is not ended.
 
-func attributes(user *User) *syscall.SysProcAttr {
+func sysProcAttr(user *User) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setsid: true}
 	if user != nil {
 		a.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID, Groups: user.Groups}
@@ -19,10 +19,10 @@ func attributes(user *User) *syscall.SysProcAttr {
 	return a
 }
 
-func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+func detachedSysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// execute leaves the path as it is, because these systems cannot execute an open file.
-func execute(*exec.Cmd, *os.File) (release func(), err error) { return func() {}, nil }
+// executeFile leaves the path as it is, because these systems cannot execute an open file.
+func executeFile(*exec.Cmd, *os.File) (release func(), err error) { return func() {}, nil }
 
 type tree struct {
 	root int

@@ -14,14 +14,14 @@ var errUnsupported = errors.New("capabilities that run programs are not supporte
 // Supported returns the reason why this system cannot run programs.
 func Supported() error { return errUnsupported }
 
-func attributes(*User) *syscall.SysProcAttr { return nil }
+func sysProcAttr(*User) *syscall.SysProcAttr { return nil }
 
-func detached() *syscall.SysProcAttr {
+func detachedSysProcAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }
 
-// execute leaves the path as it is, because Windows cannot execute an open file.
-func execute(*exec.Cmd, *os.File) (release func(), err error) { return func() {}, nil }
+// executeFile leaves the path as it is, because Windows cannot execute an open file.
+func executeFile(*exec.Cmd, *os.File) (release func(), err error) { return func() {}, nil }
 
 type tree struct {
 	root int

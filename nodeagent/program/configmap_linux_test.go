@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// project lays out files as kubelet does for a ConfigMap: a dated folder, a link ..data to it, and a
+// projectConfigMap lays out files as kubelet does for a ConfigMap: a dated folder, a link ..data to it, and a
 // link for each key. It replaces an earlier version atomically.
-func project(t *testing.T, dir, version string, files map[string]string) {
+func projectConfigMap(t *testing.T, dir, version string, files map[string]string) {
 	t.Helper()
 	dated := filepath.Join(dir, "..2026_11_29_"+version)
 	must(t, os.Mkdir(dated, 0o755))
@@ -34,13 +34,13 @@ func must(t *testing.T, errs ...error) {
 }
 
 func configMap(name, argument string) map[string]string {
-	return map[string]string{name + suffix: "name: " + name + "\ndescription: A test.\n" + runAs() + "argv: [/bin/echo, " + argument + "]\n"}
+	return map[string]string{name + fileSuffix: "name: " + name + "\ndescription: A test.\n" + runAsLine() + "argv: [/bin/echo, " + argument + "]\n"}
 }
 
 func TestAConfigMapIsACapabilitiesFolder(t *testing.T) {
 	dir := t.TempDir()
 	for _, version := range []string{"one", "two"} {
-		project(t, dir, version, configMap("own.a", version))
+		projectConfigMap(t, dir, version, configMap("own.a", version))
 		programs, err := LoadAll(dir)
 		if err != nil || len(programs) != 1 || programs[0].Unavailable() != "" {
 			t.Fatalf("%v, %v", programs, err)
@@ -63,7 +63,7 @@ func TestAMountedConfigMapIsWritableByNoOne(t *testing.T) {
 		t.Skip("needs root")
 	}
 	dir := t.TempDir()
-	project(t, dir, "one", configMap("own.a", "x"))
+	projectConfigMap(t, dir, "one", configMap("own.a", "x"))
 	must(t, os.Chmod(dir, 0o777))
 	if programs, err := LoadAll(dir); err == nil {
 		t.Errorf("a folder that others can write: %v", programs)

@@ -27,13 +27,13 @@ import (
 )
 
 const (
-	suffix              = ".yaml"
+	fileSuffix          = ".yaml"
 	defaultTimeout      = 24 * time.Hour
 	maxDescriptionBytes = 512
 )
 
-// file is the content of a capability file.
-type file struct {
+// capabilityFile is the content of a capability file.
+type capabilityFile struct {
 	// Name repeats the file's name.
 	Name string `yaml:"name"`
 	// Description is one sentence for people.
@@ -95,18 +95,18 @@ func (a *argument) UnmarshalYAML(node *yaml.Node) error {
 // Load reads one file. It always returns a Program with the file's name. When the file is unusable,
 // the Program is unavailable and the error is its reason.
 func Load(path string) (*Program, error) {
-	p := &Program{Path: path, name: strings.TrimSuffix(filepath.Base(path), suffix)}
+	p := &Program{Path: path, name: strings.TrimSuffix(filepath.Base(path), fileSuffix)}
 	err := p.load()
 	if err != nil {
-		p.broken = err
-		p.schema, p.mediation = nil, capability.None
+		p.loadError = err
+		p.schema, p.mediation = nil, capability.MediationNone
 	}
 	return p, err
 }
 
 func (p *Program) load() error {
 	if !capability.ValidName(p.name) {
-		return fmt.Errorf("the file name %q is not the name of a capability: use dotted lower case, such as backup.run%s", filepath.Base(p.Path), suffix)
+		return fmt.Errorf("the file name %q is not the name of a capability: use dotted lower case, such as backup.run%s", filepath.Base(p.Path), fileSuffix)
 	}
 	if err := process.Supported(); err != nil {
 		return err
@@ -118,11 +118,11 @@ func (p *Program) load() error {
 	if err := checkText(content); err != nil {
 		return err
 	}
-	var f file
+	var f capabilityFile
 	if err := yamlfile.Decode(content, &f); err != nil {
 		return fmt.Errorf("read the file: %w", err)
 	}
-	return p.adopt(f)
+	return p.applyFile(f)
 }
 
 // checkText rejects characters that the cluster could not store or a person could not see.
@@ -133,9 +133,9 @@ func checkText(content []byte) error {
 	return nil
 }
 
-func (p *Program) adopt(f file) (err error) {
+func (p *Program) applyFile(f capabilityFile) (err error) {
 	if f.Name != p.name {
-		return fmt.Errorf("name is %q, but the file is called %s%s", f.Name, p.name, suffix)
+		return fmt.Errorf("name is %q, but the file is called %s%s", f.Name, p.name, fileSuffix)
 	}
 	if p.description = f.Description; p.description == "" || len(p.description) > maxDescriptionBytes {
 		return fmt.Errorf("description must be one sentence of at most %d bytes", maxDescriptionBytes)
@@ -143,24 +143,24 @@ func (p *Program) adopt(f file) (err error) {
 	switch f.Mediation {
 	case "", "none":
 	case "local":
-		p.mediation = capability.Local
+		p.mediation = capability.MediationLocal
 	default:
 		return fmt.Errorf("mediation %q is neither none nor local", f.Mediation)
 	}
 	if p.json = f.Output == "json"; !p.json && f.Output != "" && f.Output != "text" {
 		return fmt.Errorf("output %q is neither text nor json", f.Output)
 	}
-	p.limit = defaultTimeout
+	p.timeout = defaultTimeout
 	if f.Timeout != "" {
-		if p.limit, err = time.ParseDuration(f.Timeout); err != nil || p.limit <= 0 {
+		if p.timeout, err = time.ParseDuration(f.Timeout); err != nil || p.timeout <= 0 {
 			return fmt.Errorf("timeout %q is not a duration such as 10m", f.Timeout)
 		}
 	}
-	schema, err := p.adoptSchema(f.InputSchema)
+	schema, err := p.applySchema(f.InputSchema)
 	if err != nil {
 		return err
 	}
-	if err := p.adoptArgv(f.Argv, schema); err != nil {
+	if err := p.applyArgv(f.Argv, schema); err != nil {
 		return err
 	}
 	if p.user, err = lookupUser(f.RunAs); err != nil {
@@ -170,8 +170,8 @@ func (p *Program) adopt(f file) (err error) {
 	return err
 }
 
-// adoptSchema stores the schema in the form that the cluster receives, and returns it as a map.
-func (p *Program) adoptSchema(schema map[string]any) (map[string]any, error) {
+// applySchema stores the schema in the form that the cluster receives, and returns it as a map.
+func (p *Program) applySchema(schema map[string]any) (map[string]any, error) {
 	if schema == nil {
 		p.schema = json.RawMessage(`{"type":"object","additionalProperties":false}`)
 		return nil, nil
@@ -191,7 +191,7 @@ func (p *Program) adoptSchema(schema map[string]any) (map[string]any, error) {
 	return converted.(map[string]any), nil
 }
 
-func (p *Program) adoptArgv(argv []argument, schema map[string]any) error {
+func (p *Program) applyArgv(argv []argument, schema map[string]any) error {
 	if len(argv) == 0 || !filepath.IsAbs(argv[0].literal) {
 		return errors.New("argv must begin with the absolute path of a program")
 	}

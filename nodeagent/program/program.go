@@ -30,11 +30,11 @@ type Program struct {
 	argv              []argument
 	schema            json.RawMessage
 	mediation         capability.Mediation
-	limit             time.Duration
+	timeout           time.Duration
 	user              *account
 	environment       []string
 	json              bool
-	broken            error
+	loadError         error
 }
 
 // Name returns the file's base name without .yaml.
@@ -50,11 +50,11 @@ func (p *Program) Schema() json.RawMessage { return p.schema }
 func (p *Program) Mediation() capability.Mediation { return p.mediation }
 
 // Limit returns the timeout of the file.
-func (p *Program) Limit() time.Duration { return p.limit }
+func (p *Program) Limit() time.Duration { return p.timeout }
 
 // Unavailable returns the present problem of the file or of its program, or "".
 func (p *Program) Unavailable() string {
-	err := p.broken
+	err := p.loadError
 	if err == nil {
 		err = ownfile.CheckProgram(p.argv[0].literal)
 	}
@@ -96,15 +96,15 @@ func (p *Program) arguments(input json.RawMessage) ([]string, error) {
 	}
 	var argv []string
 	for _, a := range p.argv {
-		value, there := values[a.Parameter]
+		value, present := values[a.Parameter]
 		switch {
 		case a.Parameter == "":
 			argv = append(argv, a.literal)
-		case !there && a.Optional:
-		case !there:
+		case !present && a.Optional:
+		case !present:
 			return nil, fmt.Errorf("parameter %q is missing", a.Parameter)
 		default:
-			text, err := a.fill(value)
+			text, err := a.formatValue(value)
 			if err != nil {
 				return nil, fmt.Errorf("parameter %q: %w", a.Parameter, err)
 			}
@@ -114,7 +114,7 @@ func (p *Program) arguments(input json.RawMessage) ([]string, error) {
 	return argv, nil
 }
 
-func (a argument) fill(value any) (string, error) {
+func (a argument) formatValue(value any) (string, error) {
 	var text string
 	switch v := value.(type) {
 	case string:
@@ -152,8 +152,8 @@ func (p *Program) Run(ctx context.Context, request capability.Request) (json.Raw
 		"MOORING_DISPATCH_UID="+foreign.Exact(request.DispatchUID),
 		"MOORING_REQUESTED_BY="+foreign.Exact(request.RequestedBy),
 		"MOORING_PROGRESS_FD=3")
-	got, err := process.Run(ctx, process.Command{
-		Argv: argv, Program: executable.File(), Env: environment, Stdin: request.Input, User: p.user.credential(), Mark: request.Run,
+	result, err := process.Run(ctx, process.Command{
+		Argv: argv, Program: executable.File(), Env: environment, Stdin: request.Input, User: p.user.credential(), Mark: request.RunID,
 		MaxOutput: request.MaxOutputBytes + 1, Progress: request.Progress,
 	})
 	switch {
@@ -162,26 +162,26 @@ func (p *Program) Run(ctx context.Context, request capability.Request) (json.Raw
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil:
-		return nil, failure(err, got)
+		return nil, newFailure(err, result)
 	}
-	return p.read(got)
+	return p.parseOutput(result)
 }
 
-// read converts standard output to JSON. Output over the bound becomes a text that is also over the
+// parseOutput converts standard output to JSON. Output over the bound becomes a text that is also over the
 // bound, so that it is cut and marked as truncated.
-func (p *Program) read(got process.Result) (json.RawMessage, error) {
-	if p.json && !got.Overflow {
-		if len(bytes.TrimSpace(got.Output)) == 0 {
+func (p *Program) parseOutput(result process.Result) (json.RawMessage, error) {
+	if p.json && !result.Overflow {
+		if len(bytes.TrimSpace(result.Output)) == 0 {
 			return nil, &capability.Error{Code: "InvalidOutput", Message: "the program printed nothing where JSON was expected"}
 		}
-		return bytes.TrimSpace(got.Output), nil
+		return bytes.TrimSpace(result.Output), nil
 	}
 	// An invalid character, or one that is cut in the middle, becomes U+FFFD.
-	return jsontext.Marshal(string(got.Output))
+	return jsontext.Marshal(string(result.Output))
 }
 
-// failure returns an error with the way in which a program ended and the end of its output.
-func failure(err error, got process.Result) error {
+// newFailure returns an error with the way in which a program ended and the end of its output.
+func newFailure(err error, result process.Result) error {
 	text := "the program could not be run: " + err.Error()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		text = "the program ended with " + exit.String()
@@ -189,12 +189,12 @@ func failure(err error, got process.Result) error {
 	if errors.Is(err, process.ErrSurvivors) {
 		text += "; " + process.ErrSurvivors.Error()
 	}
-	words := strings.TrimSpace(string(got.Errors))
-	if words == "" {
-		words = strings.TrimSpace(string(got.Output[:min(len(got.Output), 512)]))
+	output := strings.TrimSpace(string(result.Errors))
+	if output == "" {
+		output = strings.TrimSpace(string(result.Output[:min(len(result.Output), 512)]))
 	}
-	if words != "" {
-		text += "; it said: " + strings.ToValidUTF8(words[max(0, len(words)-512):], "\uFFFD")
+	if output != "" {
+		text += "; it said: " + strings.ToValidUTF8(output[max(0, len(output)-512):], "\uFFFD")
 	}
 	return &capability.Error{Code: "CapabilityFailed", Message: text}
 }

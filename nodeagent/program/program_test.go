@@ -20,28 +20,28 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// runAs returns the runAs line that a test's capability file needs.
-func runAs() string {
+// runAsLine returns the runAsLine line that a test's capability file needs.
+func runAsLine() string {
 	if os.Geteuid() == 0 {
 		return "runAs: root\n"
 	}
 	return ""
 }
 
-// write writes a capability file into a test's folder.
-func write(t *testing.T, dir, name, content string) string {
+// writeCapabilityFile writes a capability file into a test's folder.
+func writeCapabilityFile(t *testing.T, dir, name, content string) string {
 	t.Helper()
-	path := filepath.Join(dir, name+suffix)
+	path := filepath.Join(dir, name+fileSuffix)
 	if err := os.WriteFile(path, []byte("name: "+name+"\ndescription: A test.\n"+content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// entry returns the program in the form that the executor uses.
-func entry(t *testing.T, content string) *capability.Entry {
+// loadEntry returns the program in the form that the executor uses.
+func loadEntry(t *testing.T, content string) *capability.Entry {
 	t.Helper()
-	p, err := Load(write(t, t.TempDir(), "own.test", runAs()+content))
+	p, err := Load(writeCapabilityFile(t, t.TempDir(), "own.test", runAsLine()+content))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +53,9 @@ func entry(t *testing.T, content string) *capability.Entry {
 	return e
 }
 
-func run(t *testing.T, e *capability.Entry, input string) (json.RawMessage, error) {
+func runEntry(t *testing.T, e *capability.Entry, input string) (json.RawMessage, error) {
 	t.Helper()
-	return e.Run(t.Context(), capability.Request{DispatchUID: "uid", Run: t.Name() + "/uid", Input: json.RawMessage(input), RequestedBy: "ann\x1b[2J", MaxOutputBytes: 1 << 16,
+	return e.Run(t.Context(), capability.Request{DispatchUID: "uid", RunID: t.Name() + "/uid", Input: json.RawMessage(input), RequestedBy: "ann\x1b[2J", MaxOutputBytes: 1 << 16,
 		Progress: func(int, string) {}})
 }
 
@@ -65,8 +65,8 @@ inputSchema: {type: object, additionalProperties: false, properties: {text: {typ
 
 // TestInjection verifies that each text arrives as exactly one argument, or is refused before the run.
 func TestInjection(t *testing.T) {
-	bare := entry(t, "argv: [/usr/bin/printf, '[%s]', {parameter: text}]"+oneText)
-	prefixed := entry(t, "argv: [/usr/bin/printf, '[%s]', {parameter: text, prefix: --text=}]"+oneText)
+	bare := loadEntry(t, "argv: [/usr/bin/printf, '[%s]', {parameter: text}]"+oneText)
+	prefixed := loadEntry(t, "argv: [/usr/bin/printf, '[%s]', {parameter: text, prefix: --text=}]"+oneText)
 	for text, refused := range map[string]bool{
 		"$(id)": false, "`id`": false, "; id": false, "| id": false, "& id": false, "a\nb": false, "a\r\nb": false, "$HOME": false, "${IFS}": false,
 		"*": false, "~": false, "'; id; '": false, `"; id; "`: false, `\`: false, "%s%n": false, "": false, " ": false, "a b": false, "\u202e": false,
@@ -88,7 +88,7 @@ func TestInjection(t *testing.T) {
 				continue
 			}
 			want, _ := jsontext.Marshal("[" + c.prefix + text + "]")
-			if got, err := run(t, c.e, string(input)); err != nil || string(got) != string(want) {
+			if got, err := runEntry(t, c.e, string(input)); err != nil || string(got) != string(want) {
 				t.Errorf("%.20q after %q arrives as %s, %v", text, c.prefix, got, err)
 			}
 		}
@@ -99,8 +99,8 @@ func TestAProgramSeesItsInputAndACleanEnvironment(t *testing.T) {
 	t.Setenv("MOORING_PAIRING_CODE", "secret")
 	t.Setenv("LANG", "de_DE")
 	t.Setenv("OTHER", "other")
-	e := entry(t, "argv: [/bin/sh, -c, 'cat; env']\ninputSchema: {type: object}\nenvironment: {allow: [LANG, MISSING], set: {MODE: fast}}\n")
-	got, err := run(t, e, `{"a":[1,"ü"]}`)
+	e := loadEntry(t, "argv: [/bin/sh, -c, 'cat; env']\ninputSchema: {type: object}\nenvironment: {allow: [LANG, MISSING], set: {MODE: fast}}\n")
+	got, err := runEntry(t, e, `{"a":[1,"ü"]}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestHowAProgramEndsIsSaid(t *testing.T) {
 		"echo half; exit 1":        "exit status 1; it said: half",
 		"kill -9 $$":               "signal: killed",
 	} {
-		_, err := run(t, entry(t, "argv: [/bin/sh, -c, '"+script+"']"), `{}`)
+		_, err := runEntry(t, loadEntry(t, "argv: [/bin/sh, -c, '"+script+"']"), `{}`)
 		chosen := (*capability.Error)(nil)
 		if !errors.As(err, &chosen) || chosen.Code != "CapabilityFailed" || !strings.Contains(chosen.Message, want) {
 			t.Errorf("%s: %v, want %q", script, err, want)
@@ -143,25 +143,25 @@ func TestOutputIsReadAsDeclared(t *testing.T) {
 		if inner, ok := strings.CutPrefix(content, "{argv: "); ok {
 			content = "argv: " + strings.Replace(strings.TrimSuffix(inner, "}"), "], ", "]\n", 1)
 		}
-		got, err := run(t, entry(t, content), `{}`)
+		got, err := runEntry(t, loadEntry(t, content), `{}`)
 		if (err == nil) != (c.want != "") || string(got) != c.want {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}
-	e := entry(t, "argv: [/usr/bin/yes]")
+	e := loadEntry(t, "argv: [/usr/bin/yes]")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if _, err := e.Run(ctx, capability.Request{Input: json.RawMessage(`{}`), MaxOutputBytes: 10}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a program that writes forever: %v", err)
 	}
-	got, err := entry(t, "argv: [/usr/bin/printf, '%050d', 1]").Run(t.Context(), capability.Request{Input: json.RawMessage(`{}`), MaxOutputBytes: 10})
-	if kept, cut := capability.Bound(got, 10); err != nil || !cut || string(kept) != `"00000000"` {
+	got, err := loadEntry(t, "argv: [/usr/bin/printf, '%050d', 1]").Run(t.Context(), capability.Request{Input: json.RawMessage(`{}`), MaxOutputBytes: 10})
+	if kept, cut := capability.TruncateOutput(got, 10); err != nil || !cut || string(kept) != `"00000000"` {
 		t.Errorf("over the bound: %s, %t, %v", kept, cut, err)
 	}
 }
 
 func TestAPersonSeesTheWholeCommand(t *testing.T) {
-	e := entry(t, "argv: [/usr/bin/printf, {parameter: text}]"+oneText)
+	e := loadEntry(t, "argv: [/usr/bin/printf, {parameter: text}]"+oneText)
 	if got, err := e.Target(json.RawMessage(`{"text":"a b\nc"}`)); err != nil || got != `/usr/bin/printf "a b\nc" < {"text":"a b\nc"}` {
 		t.Errorf("%s, %v", got, err)
 	}
@@ -169,27 +169,27 @@ func TestAPersonSeesTheWholeCommand(t *testing.T) {
 
 func TestABrokenFileDisablesOnlyItselfAndSaysWhy(t *testing.T) {
 	dir := t.TempDir()
-	loose := write(t, dir, "own.loose", runAs()+"argv: [/bin/true]")
+	loose := writeCapabilityFile(t, dir, "own.loose", runAsLine()+"argv: [/bin/true]")
 	if err := os.Chmod(loose, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	cases := map[string][2]string{
-		"own.good":     {runAs() + "argv: [/bin/true]", ""},
+		"own.good":     {runAsLine() + "argv: [/bin/true]", ""},
 		"own.yaml":     {"argv: [", "read the file"},
-		"own.unknown":  {runAs() + "argv: [/bin/true]\nshell: true", "shell"},
-		"own.relative": {runAs() + "argv: [true]", "absolute path"},
-		"own.missing":  {runAs() + "argv: [/does/not/exist]", "does not exist"},
-		"own.noexec":   {runAs() + "argv: [/etc/passwd]", "not a program"},
-		"own.schema":   {runAs() + "argv: [/bin/true]\ninputSchema: {type: objekt}", "inputSchema"},
-		"own.param":    {runAs() + "argv: [/bin/true, {parameter: x}]", "not a property"},
-		"own.arg":      {runAs() + "argv: [/bin/true, {param: x}]", "unknown"},
-		"own.timeout":  {runAs() + "argv: [/bin/true]\ntimeout: soon", "10m"},
-		"own.mediate":  {runAs() + "argv: [/bin/true]\nmediation: maybe", "neither none nor local"},
-		"own.output":   {runAs() + "argv: [/bin/true]\noutput: xml", "neither text nor json"},
-		"own.path":     {runAs() + "argv: [/bin/true]\nenvironment: {set: {PATH: /tmp}}", "PATH cannot"},
-		"own.secret":   {runAs() + "argv: [/bin/true]\nenvironment: {allow: [MOORING_PAIRING_CODE]}", "cannot be set or allowed"},
+		"own.unknown":  {runAsLine() + "argv: [/bin/true]\nshell: true", "shell"},
+		"own.relative": {runAsLine() + "argv: [true]", "absolute path"},
+		"own.missing":  {runAsLine() + "argv: [/does/not/exist]", "does not exist"},
+		"own.noexec":   {runAsLine() + "argv: [/etc/passwd]", "not a program"},
+		"own.schema":   {runAsLine() + "argv: [/bin/true]\ninputSchema: {type: objekt}", "inputSchema"},
+		"own.param":    {runAsLine() + "argv: [/bin/true, {parameter: x}]", "not a property"},
+		"own.arg":      {runAsLine() + "argv: [/bin/true, {param: x}]", "unknown"},
+		"own.timeout":  {runAsLine() + "argv: [/bin/true]\ntimeout: soon", "10m"},
+		"own.mediate":  {runAsLine() + "argv: [/bin/true]\nmediation: maybe", "neither none nor local"},
+		"own.output":   {runAsLine() + "argv: [/bin/true]\noutput: xml", "neither text nor json"},
+		"own.path":     {runAsLine() + "argv: [/bin/true]\nenvironment: {set: {PATH: /tmp}}", "PATH cannot"},
+		"own.secret":   {runAsLine() + "argv: [/bin/true]\nenvironment: {allow: [MOORING_PAIRING_CODE]}", "cannot be set or allowed"},
 		"own.user":     {"argv: [/bin/true]\nrunAs: nobody-such", "runAs"},
-		"own.escape":   {runAs() + "argv: [/bin/true] # \x1b[2J", "cannot be shown"},
+		"own.escape":   {runAsLine() + "argv: [/bin/true] # \x1b[2J", "cannot be shown"},
 		"own.loose":    {"", "chmod go-w"},
 	}
 	if os.Geteuid() == 0 {
@@ -197,7 +197,7 @@ func TestABrokenFileDisablesOnlyItselfAndSaysWhy(t *testing.T) {
 	}
 	for name, c := range cases {
 		if name != "own.loose" {
-			write(t, dir, name, c[0])
+			writeCapabilityFile(t, dir, name, c[0])
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "own.renamed.yaml"), []byte("name: other\n"), 0o600); err != nil {
@@ -208,7 +208,7 @@ func TestABrokenFileDisablesOnlyItselfAndSaysWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	(&Folder{Dir: dir, Registry: r, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}).Read()
+	(&Folder{Dir: dir, Registry: r, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}).Reload()
 	for name, c := range cases {
 		e, ok := r.Get(name)
 		if !ok {
@@ -223,7 +223,7 @@ func TestABrokenFileDisablesOnlyItselfAndSaysWhy(t *testing.T) {
 
 func TestAFolderOthersCanWriteIsNotUsed(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "own.a", runAs()+"argv: [/bin/true]")
+	writeCapabilityFile(t, dir, "own.a", runAsLine()+"argv: [/bin/true]")
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -239,14 +239,14 @@ func TestAChangeInTheFolderIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := &Folder{Dir: dir, Registry: r, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	f.Read()
+	f.Reload()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); f.Watch(ctx) }()
 	defer func() { cancel(); <-done }()
-	await := func(what string, ok func() bool) {
+	await := func(condition string, ok func() bool) {
 		t.Helper()
-		late := time.After(20 * time.Second)
+		deadline := time.After(20 * time.Second)
 		for {
 			_, changed := r.All()
 			if ok() {
@@ -254,15 +254,15 @@ func TestAChangeInTheFolderIsSeen(t *testing.T) {
 			}
 			select {
 			case <-changed:
-			case <-late:
-				t.Fatalf("never: %s", what)
+			case <-deadline:
+				t.Fatalf("never: %s", condition)
 			}
 		}
 	}
 	available := func(want bool) func() bool {
 		return func() bool { e, ok := r.Get("own.a"); return ok && (e.Unavailable() == "") == want }
 	}
-	path := write(t, dir, "own.a", runAs()+"argv: [/bin/true]")
+	path := writeCapabilityFile(t, dir, "own.a", runAsLine()+"argv: [/bin/true]")
 	await("the capability is registered", available(true))
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
@@ -278,7 +278,7 @@ func TestAProgramRunsAsTheUserItsFileNames(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	p, err := Load(write(t, t.TempDir(), "own.test", "argv: [/usr/bin/id, -un]\nrunAs: nobody\n"))
+	p, err := Load(writeCapabilityFile(t, t.TempDir(), "own.test", "argv: [/usr/bin/id, -un]\nrunAs: nobody\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func TestAReasonNamesItsCauseInTheWordsOfTheFile(t *testing.T) {
 		if !strings.HasPrefix(content, "argv") {
 			content = "argv: [/bin/true]\n" + content
 		}
-		p, err := Load(write(t, t.TempDir(), "own.test", runAs()+content))
+		p, err := Load(writeCapabilityFile(t, t.TempDir(), "own.test", runAsLine()+content))
 		if err == nil {
 			t.Errorf("%s: the file is accepted, want an error", content)
 			continue
@@ -57,7 +57,7 @@ func TestAReasonNamesItsCauseInTheWordsOfTheFile(t *testing.T) {
 }
 
 func TestKeysThatAreNumbersBecomeTexts(t *testing.T) {
-	e := entry(t, "argv: [/bin/echo, {parameter: \"1\"}]\ninputSchema: {type: object, properties: {1: {enum: [a, {2: b}]}, true: {type: boolean}}}\n")
+	e := loadEntry(t, "argv: [/bin/echo, {parameter: \"1\"}]\ninputSchema: {type: object, properties: {1: {enum: [a, {2: b}]}, true: {type: boolean}}}\n")
 	if err := e.CheckInput([]byte(`{"1":"a","true":false}`)); err != nil {
 		t.Error(err)
 	}

@@ -23,14 +23,14 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // account is the user that a program runs as; other is nil for the agent's own user.
 type account struct {
 	name, home string
-	other      *process.User
+	otherUser  *process.User
 }
 
 func (a *account) credential() *process.User {
 	if a == nil {
 		return nil
 	}
-	return a.other
+	return a.otherUser
 }
 
 // lookupUser returns the account of a user. Only root can run as another user, and root must name one.
@@ -42,8 +42,8 @@ func lookupUser(name string) (*account, error) {
 		}
 		return ownAccount(user.Current), nil
 	}
-	if a, ok := numbered(name); ok {
-		if !root && a.other != nil {
+	if a, ok := parseNumericUser(name); ok {
+		if !root && a.otherUser != nil {
 			return nil, fmt.Errorf("runAs: only an agent that runs as root can run a program as %s", name)
 		}
 		return a, nil
@@ -59,7 +59,7 @@ func lookupUser(name string) (*account, error) {
 	if !root {
 		return nil, fmt.Errorf("runAs: only an agent that runs as root can run a program as %s", name)
 	}
-	a.other, err = credentialOf(found)
+	a.otherUser, err = newCredential(found)
 	return a, err
 }
 
@@ -72,9 +72,9 @@ func ownAccount(current func() (*user.User, error)) *account {
 	return &account{name: strconv.Itoa(os.Geteuid()), home: cmp.Or(os.Getenv("HOME"), "/")}
 }
 
-// numbered parses a user of the form UID:GID, which needs no list of users. Such an account has that
+// parseNumericUser parses a user of the form UID:GID, which needs no list of users. Such an account has that
 // one group and no home. The group is required because its default must not be 0.
-func numbered(name string) (*account, bool) {
+func parseNumericUser(name string) (*account, bool) {
 	first, second, both := strings.Cut(name, ":")
 	uid, err := strconv.ParseUint(first, 10, 32)
 	gid, groupErr := strconv.ParseUint(second, 10, 32)
@@ -83,12 +83,12 @@ func numbered(name string) (*account, bool) {
 	}
 	a := &account{name: first, home: "/"}
 	if uid != uint64(os.Geteuid()) || gid != uint64(os.Getegid()) {
-		a.other = &process.User{UID: uint32(uid), GID: uint32(gid)}
+		a.otherUser = &process.User{UID: uint32(uid), GID: uint32(gid)}
 	}
 	return a, true
 }
 
-func credentialOf(found *user.User) (*process.User, error) {
+func newCredential(found *user.User) (*process.User, error) {
 	groups, err := found.GroupIds()
 	if err != nil {
 		return nil, fmt.Errorf("find the groups of %s: %w", found.Username, err)
@@ -105,13 +105,13 @@ func credentialOf(found *user.User) (*process.User, error) {
 }
 
 // build returns the whole environment. It holds only those variables of the agent that Allow names.
-func (e environment) build(as *account) ([]string, error) {
-	values := map[string]string{"PATH": searchPath, "HOME": as.home, "USER": as.name, "LOGNAME": as.name}
+func (e environment) build(programUser *account) ([]string, error) {
+	values := map[string]string{"PATH": searchPath, "HOME": programUser.home, "USER": programUser.name, "LOGNAME": programUser.name}
 	for _, name := range e.Allow {
 		if err := checkVariable(name); err != nil {
 			return nil, err
 		}
-		if value, there := os.LookupEnv(name); there {
+		if value, present := os.LookupEnv(name); present {
 			values[name] = value
 		}
 	}

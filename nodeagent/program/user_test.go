@@ -19,7 +19,7 @@ func TestAProgramRunsAsNumbersWithoutAListOfUsers(t *testing.T) {
 	if uid == 0 {
 		uid, gid = 54321, 54322
 	}
-	p, err := Load(write(t, t.TempDir(), "own.test", fmt.Sprintf("runAs: \"%d:%d\"\nargv: [/bin/sh, -c, 'id -u; id -g; id -G; echo $HOME $USER']\n", uid, gid)))
+	p, err := Load(writeCapabilityFile(t, t.TempDir(), "own.test", fmt.Sprintf("runAs: \"%d:%d\"\nargv: [/bin/sh, -c, 'id -u; id -g; id -G; echo $HOME $USER']\n", uid, gid)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestAProgramRunsAsNumbersWithoutAListOfUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, _ := r.Get("own.test")
-	got, err := run(t, e, `{}`)
+	got, err := runEntry(t, e, `{}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestAUserThatIsInNoListSaysWhatToGive(t *testing.T) {
 func TestTheAgentsOwnUserNeedsNoList(t *testing.T) {
 	t.Setenv("HOME", "")
 	a := ownAccount(func() (*user.User, error) { return nil, errors.New("there is no /etc/passwd") })
-	if a.name != fmt.Sprint(os.Geteuid()) || a.home != "/" || a.other != nil {
+	if a.name != fmt.Sprint(os.Geteuid()) || a.home != "/" || a.otherUser != nil {
 		t.Errorf("own account %+v", a)
 	}
 }

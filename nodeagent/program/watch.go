@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// settle is the time for which a folder must be quiet before it is read: an editor writes a
+	// quietPeriod is the time for which a folder must be quiet before it is read: an editor writes a
 	// file in several steps.
-	settle = 200 * time.Millisecond
-	// reread is the interval of reads without an event: not every file system reports changes.
-	reread = time.Minute
-	// rereadBlind is that interval when the folder cannot be watched.
-	rereadBlind = 5 * time.Second
+	quietPeriod = 200 * time.Millisecond
+	// readInterval is the interval of reads without an event: not every file system reports changes.
+	readInterval = time.Minute
+	// unwatchedReadInterval is that interval when the folder cannot be watched.
+	unwatchedReadInterval = 5 * time.Second
 )
 
 // Folder is the folder of the capability files. It need not exist.
@@ -33,7 +33,7 @@ type Folder struct {
 	Registry *capability.Registry
 	Log      *slog.Logger
 
-	last string
+	lastFingerprint string
 	// newWatcher is for tests; nil means fsnotify.NewWatcher.
 	newWatcher func() (*fsnotify.Watcher, error)
 }
@@ -53,7 +53,7 @@ func LoadAll(dir string) ([]*Program, error) {
 	}
 	var programs []*Program
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") || filepath.Ext(entry.Name()) != suffix {
+		if strings.HasPrefix(entry.Name(), ".") || filepath.Ext(entry.Name()) != fileSuffix {
 			continue
 		}
 		p, _ := Load(filepath.Join(dir, entry.Name())) // p itself keeps the error
@@ -62,17 +62,17 @@ func LoadAll(dir string) ([]*Program, error) {
 	return programs, nil
 }
 
-// Read puts the present content of the folder into the registry.
-func (f *Folder) Read() {
+// Reload puts the present content of the folder into the registry.
+func (f *Folder) Reload() {
 	programs, err := LoadAll(f.Dir)
 	if err != nil {
 		f.Log.Error("the capabilities folder cannot be used", "error", err)
 	}
 	state := fingerprint(programs, err)
-	if state == f.last {
+	if state == f.lastFingerprint {
 		return
 	}
-	f.last = state
+	f.lastFingerprint = state
 	var all []capability.Capability
 	for _, p := range programs {
 		if reason := p.Unavailable(); reason != "" {
@@ -93,60 +93,60 @@ func fingerprint(programs []*Program, err error) string {
 	text := fmt.Sprint(err)
 	for _, p := range programs {
 		text += fmt.Sprintf("\x00%s\x00%+v\x00%s\x00%v\x00%v\x00%v\x00%+v\x00%q\x00%v\x00%s", p.Path, p.argv, p.schema, p.mediation,
-			p.limit, p.json, p.user.credential(), p.environment, p.description, p.Unavailable())
+			p.timeout, p.json, p.user.credential(), p.environment, p.description, p.Unavailable())
 	}
 	return text
 }
 
 // Watch reads the folder after every change, until ctx ends.
 func (f *Folder) Watch(ctx context.Context) {
-	w := &watch{open: f.newWatcher, dir: f.Dir, log: f.Log}
+	w := &folderWatch{open: f.newWatcher, dir: f.Dir, log: f.Log}
 	if w.open == nil {
 		w.open = fsnotify.NewWatcher
 	}
 	defer w.close()
-	again := time.NewTimer(reread)
-	defer again.Stop()
-	quiet := time.NewTimer(settle)
+	periodic := time.NewTimer(readInterval)
+	defer periodic.Stop()
+	quiet := time.NewTimer(quietPeriod)
 	defer quiet.Stop()
 	for {
 		// This call finds a folder that was created or replaced since.
-		if w.renew() {
-			again.Reset(w.interval())
+		if w.ensureWatch() {
+			periodic.Reset(w.nextRead())
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.events:
-			quiet.Reset(settle)
+			quiet.Reset(quietPeriod)
 		case err := <-w.failures:
 			f.Log.Warn("the watch of the capabilities folder lost events", "error", err)
-			quiet.Reset(settle)
-		case <-again.C:
-			f.Read()
-			again.Reset(w.interval())
+			quiet.Reset(quietPeriod)
+		case <-periodic.C:
+			f.Reload()
+			periodic.Reset(w.nextRead())
 		case <-quiet.C:
-			f.Read()
+			f.Reload()
 		}
 	}
 }
 
-// watch receives the changes of a folder. The system may refuse the watch: the number of watches on
+// folderWatch receives the changes of a folder. The system may refuse the watch: the number of watches on
 // one machine is limited, and other programs may use them all.
-type watch struct {
+type folderWatch struct {
 	open func() (*fsnotify.Watcher, error)
 	dir  string
 	log  *slog.Logger
 
-	watcher *fsnotify.Watcher // nil until open succeeds
-	blind   bool
+	watcher   *fsnotify.Watcher // nil until open succeeds
+	unwatched bool
 	// The channels are nil without a watcher, and so never deliver.
 	events   chan fsnotify.Event
 	failures chan error
 }
 
-// renew adds the watch; adding it twice is harmless. It reports whether the watch was lost or found.
-func (w *watch) renew() (changed bool) {
+// ensureWatch adds the watch; adding it twice is harmless. It reports whether the watch was lost or found.
+func (w *folderWatch) ensureWatch() (changed bool) {
 	var err error
 	if w.watcher == nil {
 		if w.watcher, err = w.open(); err == nil {
@@ -156,23 +156,23 @@ func (w *watch) renew() (changed bool) {
 	if err == nil {
 		err = w.watcher.Add(w.dir)
 	}
-	if blind := err != nil; blind == w.blind {
+	if blind := err != nil; blind == w.unwatched {
 		return false
 	}
-	if w.blind = err != nil; w.blind {
+	if w.unwatched = err != nil; w.unwatched {
 		w.log.Warn("the capabilities folder cannot be watched; it is read every few seconds", "dir", w.dir, "error", err)
 	}
 	return true
 }
 
-func (w *watch) interval() time.Duration {
-	if w.blind {
-		return rereadBlind
+func (w *folderWatch) nextRead() time.Duration {
+	if w.unwatched {
+		return unwatchedReadInterval
 	}
-	return reread
+	return readInterval
 }
 
-func (w *watch) close() {
+func (w *folderWatch) close() {
 	if w.watcher != nil {
 		w.watcher.Close()
 	}

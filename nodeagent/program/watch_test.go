@@ -32,11 +32,11 @@ func TestAFolderThatCannotBeWatchedIsReadOften(t *testing.T) {
 		var watching sync.WaitGroup
 		watching.Go(func() { f.Watch(ctx) })
 		time.Sleep(time.Second)
-		write(t, dir, "own.a", runAs()+"argv: [/bin/true]")
-		time.Sleep(rereadBlind)
+		writeCapabilityFile(t, dir, "own.a", runAsLine()+"argv: [/bin/true]")
+		time.Sleep(unwatchedReadInterval)
 		synctest.Wait()
 		if _, ok := r.Get("own.a"); !ok {
-			t.Errorf("the capability is not registered after %s", rereadBlind)
+			t.Errorf("the capability is not registered after %s", unwatchedReadInterval)
 		}
 		if tries < 2 {
 			t.Errorf("%d attempts to watch the folder, want at least 2", tries)

@@ -2,8 +2,8 @@ package service
 
 import library "github.com/kardianos/service"
 
-// hosted implements the library's interface for a service that the library only manages.
-type hosted struct{}
+// noopService implements the library's interface for a service that the library only manages.
+type noopService struct{}
 
-func (hosted) Start(library.Service) error { return nil }
-func (hosted) Stop(library.Service) error  { return nil }
+func (noopService) Start(library.Service) error { return nil }
+func (noopService) Stop(library.Service) error  { return nil }

@@ -11,16 +11,16 @@ import (
 	library "github.com/kardianos/service"
 )
 
-// noPermission matches no exit status here; only systemctl has a status for it.
-const noPermission = -1
+// exitNoPermission matches no exit status here; only systemctl has a status for it.
+const exitNoPermission = -1
 
-func unit(bool, []string) string { return "" }
+func unitFile(bool, []string) string { return "" }
 
-func (m *manager) reachable() error { return nil }
+func (m *manager) checkReachable() error { return nil }
 
 // Status returns the state that the library reports.
 func (m *manager) Status(context.Context) (Status, error) {
-	s, err := m.on()
+	s, err := m.libraryService()
 	if err != nil {
 		return Status{}, fmt.Errorf("%w: %w", ErrNoManager, err)
 	}
@@ -28,7 +28,7 @@ func (m *manager) Status(context.Context) (Status, error) {
 	case errors.Is(err, library.ErrNotInstalled):
 		return Status{State: NotInstalled}, nil
 	case err != nil:
-		return Status{}, explain("inspect", err)
+		return Status{}, wrapLibraryError("inspect", err)
 	case state == library.StatusRunning:
 		return Status{State: Running}, nil
 	default:
@@ -41,5 +41,5 @@ func (m *manager) Logs(context.Context, io.Writer, bool) error {
 	return fmt.Errorf("%w: it keeps no log here; set logFile in the configuration", ErrRefused)
 }
 
-// Elsewhere returns "", because this system does not report a service in the other scope.
-func Elsewhere() string { return "" }
+// OtherScopeHint returns "", because this system does not report a service in the other scope.
+func OtherScopeHint() string { return "" }

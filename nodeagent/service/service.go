@@ -43,8 +43,8 @@ const (
 	Failed State = "Failed"
 )
 
-// autoRestart is systemd's sub-state for the pause before the next start.
-const autoRestart = "auto-restart"
+// subStateAutoRestart is systemd's sub-state for the pause before the next start.
+const subStateAutoRestart = "auto-restart"
 
 // Status is the service at one moment.
 type Status struct {
@@ -56,7 +56,7 @@ type Status struct {
 // Ended reports whether the agent ended: the service manager gave up, or will restart it after a
 // pause.
 func (s Status) Ended() bool {
-	return s.State == Failed || s.State == Stopped || strings.HasPrefix(s.Detail, autoRestart)
+	return s.State == Failed || s.State == Stopped || strings.HasPrefix(s.Detail, subStateAutoRestart)
 }
 
 // Manager keeps the agent running. Its errors wrap ErrNoManager, ErrRefused or

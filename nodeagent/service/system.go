@@ -18,34 +18,34 @@ import (
 type manager struct {
 	definition Definition
 	user       bool
-	of         string
+	scope      string
 }
 
-// System returns the service manager of this machine, or of this user.
-func System() (Manager, error) {
-	m := &manager{user: !config.System(), of: "the whole machine"}
+// NewManager returns the service manager of this machine, or of this user.
+func NewManager() (Manager, error) {
+	m := &manager{user: !config.IsSystemWide(), scope: "the whole machine"}
 	if m.user {
-		m.of = "one user"
+		m.scope = "one user"
 		if current, err := user.Current(); err == nil {
-			m.of = "the user " + current.Username
+			m.scope = "the user " + current.Username
 		}
 	}
-	if err := m.reachable(); err != nil {
+	if err := m.checkReachable(); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-func (m *manager) Describe() string { return library.Platform() + ", for " + m.of }
+func (m *manager) Describe() string { return library.Platform() + ", for " + m.scope }
 
-// on returns the library's view of the service.
-func (m *manager) on() (library.Service, error) {
+// libraryService returns the library's view of the service.
+func (m *manager) libraryService() (library.Service, error) {
 	options := library.KeyValue{
-		"UserService": m.user, "SystemdScript": unit(m.user, m.definition.Files),
+		"UserService": m.user, "SystemdScript": unitFile(m.user, m.definition.Files),
 		"RunAtLoad": true, "KeepAlive": true,
 		"OnFailure": "restart", "OnFailureDelayDuration": "5s", "OnFailureResetPeriod": 60,
 	}
-	return library.New(hosted{}, &library.Config{
+	return library.New(noopService{}, &library.Config{
 		Name: Name, DisplayName: "Mooring agent", Description: "Mooring agent: makes this machine a Node of a cluster",
 		Executable: m.definition.Executable, Arguments: m.definition.Arguments, Option: options,
 	})
@@ -53,19 +53,19 @@ func (m *manager) on() (library.Service, error) {
 
 func (m *manager) Install(d Definition) error {
 	m.definition = d
-	if err := m.replaceable(); err != nil {
+	if err := m.removeExisting(); err != nil {
 		return err
 	}
-	return m.do("install", library.Service.Install)
+	return m.runAction("install", library.Service.Install)
 }
 
-func (m *manager) Uninstall() error { return m.do("uninstall", library.Service.Uninstall) }
-func (m *manager) Start() error     { return m.do("start", library.Service.Start) }
-func (m *manager) Stop() error      { return m.do("stop", library.Service.Stop) }
-func (m *manager) Restart() error   { return m.do("restart", library.Service.Restart) }
+func (m *manager) Uninstall() error { return m.runAction("uninstall", library.Service.Uninstall) }
+func (m *manager) Start() error     { return m.runAction("start", library.Service.Start) }
+func (m *manager) Stop() error      { return m.runAction("stop", library.Service.Stop) }
+func (m *manager) Restart() error   { return m.runAction("restart", library.Service.Restart) }
 
-// replaceable removes an earlier registration: the library does not replace one.
-func (m *manager) replaceable() error {
+// removeExisting removes an earlier registration: the library does not replace one.
+func (m *manager) removeExisting() error {
 	found, err := m.Status(context.Background())
 	if err != nil || found.State == NotInstalled {
 		return err
@@ -73,32 +73,32 @@ func (m *manager) replaceable() error {
 	return m.Uninstall()
 }
 
-func (m *manager) do(what string, do func(library.Service) error) error {
-	s, err := m.on()
+func (m *manager) runAction(verb string, action func(library.Service) error) error {
+	s, err := m.libraryService()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNoManager, err)
 	}
-	if err := do(s); err != nil {
-		return explain(what, err)
+	if err := action(s); err != nil {
+		return wrapLibraryError(verb, err)
 	}
 	return nil
 }
 
-// explain maps the library's errors to those of Manager. Most are exit errors of the manager's program.
-func explain(what string, err error) error {
+// wrapLibraryError maps the library's errors to those of Manager. Most are exit errors of the manager's program.
+func wrapLibraryError(verb string, err error) error {
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s the service: %w", what, err)
-	case errors.As(err, &exit) && exit.ExitCode() == noPermission:
-		return fmt.Errorf("%s the service: %w", what, fs.ErrPermission)
+		return fmt.Errorf("%s the service: %w", verb, err)
+	case errors.As(err, &exit) && exit.ExitCode() == exitNoPermission:
+		return fmt.Errorf("%s the service: %w", verb, fs.ErrPermission)
 	default:
-		return fmt.Errorf("%w to %s the service: %w", ErrRefused, what, err)
+		return fmt.Errorf("%w to %s the service: %w", ErrRefused, verb, err)
 	}
 }
 
-// run runs a program of the service manager and copies its output to out.
-func run(ctx context.Context, out io.Writer, argv ...string) error {
+// runCommand runs a program of the service manager and copies its output to out.
+func runCommand(ctx context.Context, out io.Writer, argv ...string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil && ctx.Err() == nil {

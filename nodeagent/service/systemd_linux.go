@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// noPermission is systemctl's exit status for missing permission (LSB).
-	noPermission = 4
-	// patience bounds the wait of the manager for the end of a stopped agent. The agent gives
+	// exitNoPermission is systemctl's exit status for missing permission (LSB).
+	exitNoPermission = 4
+	// stopTimeout bounds the wait of the manager for the end of a stopped agent. The agent gives
 	// capabilities 5 s and ends its session within 3 s.
-	patience = "30s"
+	stopTimeout = "30s"
 )
 
-// unit returns the unit file (systemd.service(5)), in the library's template language.
+// unitFile returns the unit file (systemd.service(5)), in the library's template language.
 //
 //   - Wants and After of mounts: the disks of the agent's files are mounted first.
 //   - Restart: systemd restarts the agent after every end except a decision about its pairing, which
@@ -31,7 +31,7 @@ const (
 //     unsafe (exit codes 2 and 8) can be there a moment later, on a disk that systemd does not
 //     know.
 //   - KillMode=mixed: systemd sends SIGTERM to the agent alone; the agent ends its programs itself.
-func unit(user bool, files []string) string {
+func unitFile(user bool, files []string) string {
 	order, target := "Wants=network-online.target\nAfter=network-online.target\n", "multi-user.target"
 	if user {
 		order, target = "", "default.target"
@@ -47,7 +47,7 @@ Restart=always
 RestartSec=5
 RestartPreventExitStatus=3 4 5 6 7 9
 KillMode=mixed
-TimeoutStopSec=` + patience + `
+TimeoutStopSec=` + stopTimeout + `
 UMask=0077
 
 [Install]
@@ -55,7 +55,7 @@ WantedBy=` + target + `
 `
 }
 
-// mounts returns Wants= and After= (systemd.unit(5)) for the mounts that may hold the paths and the
+// mounts returns Wants= and After= (systemd.unitFile(5)) for the mounts that may hold the paths and the
 // targets of their links. A unit may name mounts that systemd does not know; systemd ignores them. The unit does not use
 // RequiresMountsFor=: after one failed mount, systemd would never start the agent.
 func mounts(files []string) string {
@@ -107,9 +107,9 @@ func escapePath(path string) string {
 	return name.String()
 }
 
-// reachable returns an error unless systemd runs. The systemd of a user runs while the user is logged
+// checkReachable returns an error unless systemd runs. The systemd of a user runs while the user is logged
 // in, or lingers (loginctl(1)).
-func (m *manager) reachable() error {
+func (m *manager) checkReachable() error {
 	if library.Platform() != "linux-systemd" {
 		return fmt.Errorf("%w: systemd does not run here; run `mooring-agent run` with the process manager of this machine", ErrNoManager)
 	}
@@ -138,7 +138,7 @@ func (m *manager) systemctl(args ...string) []string {
 // Status queries systemd itself, because the library takes "deactivating" for not installed.
 func (m *manager) Status(ctx context.Context) (Status, error) {
 	var out bytes.Buffer
-	err := run(ctx, &out, m.systemctl("show", "--property=LoadState,ActiveState,SubState,Result,ExecMainStatus", Name+".service")...)
+	err := runCommand(ctx, &out, m.systemctl("show", "--property=LoadState,ActiveState,SubState,Result,ExecMainStatus", Name+".service")...)
 	if err != nil {
 		return Status{}, errors.Join(err, errors.New(strings.TrimSpace(out.String())))
 	}
@@ -183,12 +183,12 @@ func (m *manager) Logs(ctx context.Context, out io.Writer, follow bool) error {
 	if follow {
 		argv = append(argv, "--follow")
 	}
-	return run(ctx, out, argv...)
+	return runCommand(ctx, out, argv...)
 }
 
-// Elsewhere returns a hint about a service in the other scope, which this process does not manage.
+// OtherScopeHint returns a hint about a service in the other scope, which this process does not manage.
 // It returns "" when there is none.
-func Elsewhere() string {
+func OtherScopeHint() string {
 	if os.Geteuid() == 0 {
 		return ""
 	}

@@ -12,14 +12,14 @@ import (
 // render fills in the template like the library.
 func render(t *testing.T, user bool, files []string) string {
 	t.Helper()
-	text := strings.NewReplacer("{{Description}}", "Test", "{{Path | cmdEscape}}", "/bin/true", "{{range Arguments}} {{. | cmd}}{{end}}", ` "run"`).Replace(unit(user, files))
+	text := strings.NewReplacer("{{Description}}", "Test", "{{Path | cmdEscape}}", "/bin/true", "{{range Arguments}} {{. | cmd}}{{end}}", ` "run"`).Replace(unitFile(user, files))
 	if strings.Contains(text, "{{") {
 		t.Fatalf("not filled in: %s", text)
 	}
 	return text
 }
 
-func line(text, key string) string {
+func unitValue(text, key string) string {
 	for l := range strings.Lines(text) {
 		if value, found := strings.CutPrefix(strings.TrimSpace(l), key+"="); found {
 			return value
@@ -59,7 +59,7 @@ func TestTheUnitWaitsForTheDisksOfItsFiles(t *testing.T) {
 func TestTheUnitRequiresNoMount(t *testing.T) {
 	text := render(t, false, []string{"/var/lib/mooring-agent"})
 	for _, key := range []string{"RequiresMountsFor", "Requires", "BindsTo", "Requisite"} {
-		if got := line(text, key); got != "" {
+		if got := unitValue(text, key); got != "" {
 			t.Errorf("%s=%s", key, got)
 		}
 	}
@@ -68,7 +68,7 @@ func TestTheUnitRequiresNoMount(t *testing.T) {
 // TestOnlyADecisionAboutThePairingEndsTheServiceForGood has a row for each exit code of the run
 // command.
 func TestOnlyADecisionAboutThePairingEndsTheServiceForGood(t *testing.T) {
-	prevented := strings.Fields(line(render(t, false, nil), "RestartPreventExitStatus"))
+	prevented := strings.Fields(unitValue(render(t, false, nil), "RestartPreventExitStatus"))
 	for code, final := range map[string]bool{
 		"0": false, "1": false,
 		"2": false, // no configuration, or not paired: the disk may be mounted later

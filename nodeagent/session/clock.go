@@ -12,10 +12,10 @@ type Clock struct {
 	now     func() time.Time
 	elapsed func() time.Duration
 
-	mu    sync.Mutex
-	told  time.Time // estimate of the gateway's time at timer value at; zero before the first answer
-	at    time.Duration
-	ahead time.Duration
+	mu          sync.Mutex
+	estimate    time.Time // estimate of the gateway's time at timer value at; zero before the first answer
+	estimatedAt time.Duration
+	skew        time.Duration
 }
 
 // NewClock returns a Clock that starts with the machine's own time. elapsed is a timer that is never
@@ -28,45 +28,45 @@ func NewClock(now func() time.Time, elapsed func() time.Duration) *Clock {
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reckon()
+	return c.estimateNow()
 }
 
-func (c *Clock) reckon() time.Time {
-	if c.told.IsZero() {
+func (c *Clock) estimateNow() time.Time {
+	if c.estimate.IsZero() {
 		return c.now().UTC()
 	}
-	return c.told.Add(c.elapsed() - c.at).UTC()
+	return c.estimate.Add(c.elapsed() - c.estimatedAt).UTC()
 }
 
-// Timer returns the value of the timer. The caller takes it before it asks a gateway for its time.
-func (c *Clock) Timer() time.Duration { return c.elapsed() }
+// Elapsed returns the value of the timer. The caller takes it before it asks a gateway for its time.
+func (c *Clock) Elapsed() time.Duration { return c.elapsed() }
 
 // Observe corrects the clock with the time that a gateway sent; asked is the timer's value when the
 // agent asked for it. The transit time of the answer is unknown. The gateway's time now is at least
 // the sent time, and at most the sent time plus the time that has passed since asked. An estimate
 // between these bounds stays: a delayed answer must not set the clock back, or an expired dispatch
 // would run.
-func (c *Clock) Observe(gateway time.Time, asked time.Duration) {
+func (c *Clock) Observe(gateway time.Time, askedAt time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Round drops the monotonic reading, which comes from another clock.
 	earliest := gateway.Round(0)
-	latest := earliest.Add(max(0, c.elapsed()-asked))
-	best := c.reckon()
+	latest := earliest.Add(max(0, c.elapsed()-askedAt))
+	estimate := c.estimateNow()
 	switch {
 	// The machine's own clock, which counts before the first answer, proves nothing when it is slow.
-	case best.After(latest), best.Before(earliest) && c.told.IsZero():
-		best = latest
-	case best.Before(earliest):
-		best = earliest
+	case estimate.After(latest), estimate.Before(earliest) && c.estimate.IsZero():
+		estimate = latest
+	case estimate.Before(earliest):
+		estimate = earliest
 	}
-	c.told, c.at = best, c.elapsed()
-	c.ahead = best.Sub(c.now().Round(0))
+	c.estimate, c.estimatedAt = estimate, c.elapsed()
+	c.skew = estimate.Sub(c.now().Round(0))
 }
 
 // Skew returns the lead of the gateway's clock over the machine's clock at the last Observe.
 func (c *Clock) Skew() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ahead
+	return c.skew
 }

@@ -11,9 +11,9 @@ import (
 func SinceBoot() time.Duration {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return time.Since(began)
+		return time.Since(processStart)
 	}
 	return time.Duration(ts.Nano())
 }
 
-var began = time.Now()
+var processStart = time.Now()

@@ -6,6 +6,6 @@ import "time"
 
 // SinceBoot returns Go's monotonic clock as a timer for Clock. On systems where it stands still while
 // the machine sleeps, the next Welcome corrects the Clock.
-func SinceBoot() time.Duration { return time.Since(began) }
+func SinceBoot() time.Duration { return time.Since(processStart) }
 
-var began = time.Now()
+var processStart = time.Now()

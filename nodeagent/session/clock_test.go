@@ -61,9 +61,9 @@ func TestAnAnswerThatWasLongUnderWayDoesNotPutTheClockBack(t *testing.T) {
 			if c.known {
 				clock.Observe(now, timer)
 			}
-			asked := clock.Timer()
+			askedAt := clock.Elapsed()
 			now, timer = now.Add(took), timer+took
-			clock.Observe(now.Add(-c.delay), asked)
+			clock.Observe(now.Add(-c.delay), askedAt)
 			if ahead := clock.Now().Sub(now); ahead != c.want || clock.Skew() != c.want-c.own {
 				t.Errorf("the clock is %s ahead, skew %s, want %s and %s", ahead, clock.Skew(), c.want, c.want-c.own)
 			}

@@ -19,9 +19,9 @@ type Credentials struct {
 	mu       sync.Mutex
 	identity store.Identity
 	bundle   identity.Bundle
-	// other is the identity of the same Node with another key, from before a rotation. It is nil
+	// alternate is the identity of the same Node with another key, from before a rotation. It is nil
 	// when the last change was no rotation.
-	other *store.Identity
+	alternate *store.Identity
 	// unsaved is true while other, and not identity, is on disk.
 	unsaved bool
 }
@@ -43,8 +43,8 @@ func LoadCredentials(s *store.Store) (*Credentials, error) {
 	}
 	c := &Credentials{store: s, config: config, identity: current, bundle: bundle}
 	// An unreadable previous identity counts as none, because it is only a fallback.
-	if previous, err := s.PreviousIdentity(); err == nil && rotated(previous, current) {
-		c.other = &previous
+	if previous, err := s.PreviousIdentity(); err == nil && sameNodeOtherKey(previous, current) {
+		c.alternate = &previous
 	}
 	return c, nil
 }
@@ -69,8 +69,8 @@ func (c *Credentials) Bundle() identity.Bundle {
 	return c.bundle
 }
 
-// adopt stores and then uses a chain for the same id and the key, which was created at made.
-func (c *Credentials) adopt(key *ecdsa.PrivateKey, made time.Time, ders [][]byte) error {
+// replaceCertificate stores and then uses a chain for the same id and the key, which was created at made.
+func (c *Credentials) replaceCertificate(key *ecdsa.PrivateKey, keyMade time.Time, ders [][]byte) error {
 	chain, err := identity.ParseChain(ders)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (c *Credentials) adopt(key *ecdsa.PrivateKey, made time.Time, ders [][]byte
 	if next.ID != current.ID {
 		return fmt.Errorf("the certificate is for %s, not for %s", next.ID, current.ID)
 	}
-	next.KeyMade = made
+	next.KeyMade = keyMade
 	return c.replaceIdentity(next)
 }
 
@@ -95,8 +95,8 @@ func (c *Credentials) replaceIdentity(next store.Identity) error {
 		return err
 	}
 	before := c.identity
-	if c.other, c.unsaved = nil, false; rotated(before, next) {
-		c.other = &before
+	if c.alternate, c.unsaved = nil, false; sameNodeOtherKey(before, next) {
+		c.alternate = &before
 	}
 	c.identity = next
 	return nil
@@ -104,20 +104,20 @@ func (c *Credentials) replaceIdentity(next store.Identity) error {
 
 // switchKey changes to the other key when the gateway refuses the key in use, and reports whether
 // there is another one. A Node can lose a new key when its cluster is restored from a backup. A
-// second call changes back. Nothing is stored before a gateway has accepted the key; see keepKey.
+// second call changes back. Nothing is stored before a gateway has accepted the key; see saveAcceptedKey.
 func (c *Credentials) switchKey() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.other == nil {
+	if c.alternate == nil {
 		return false
 	}
-	c.identity, *c.other = *c.other, c.identity
+	c.identity, *c.alternate = *c.alternate, c.identity
 	c.unsaved = !c.unsaved
 	return true
 }
 
-// keepKey stores the identity that a gateway has accepted, unless it is already on disk.
-func (c *Credentials) keepKey() error {
+// saveAcceptedKey stores the identity that a gateway has accepted, unless it is already on disk.
+func (c *Credentials) saveAcceptedKey() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.unsaved {
@@ -130,8 +130,8 @@ func (c *Credentials) keepKey() error {
 	return nil
 }
 
-// rotated reports whether two identities are the same Node's with different keys.
-func rotated(a, b store.Identity) bool { return a.ID == b.ID && !a.Key.Equal(b.Key) }
+// sameNodeOtherKey reports whether two identities are the same Node's with different keys.
+func sameNodeOtherKey(a, b store.Identity) bool { return a.ID == b.ID && !a.Key.Equal(b.Key) }
 
 // replaceBundle stores a bundle and then uses it. It does not write the bundle that is in use.
 func (c *Credentials) replaceBundle(next identity.Bundle) error {

@@ -14,12 +14,12 @@ import (
 
 var errTooLarge = status.Error(codes.ResourceExhausted, "grpc: received message larger than max")
 
-// results waits for n results, of any dispatch.
-func results(t *testing.T, s *gatewaytest.Session, n int) map[string]*gatewayv1.Result {
+// awaitResults waits for n results, of any dispatch.
+func awaitResults(t *testing.T, s *gatewaytest.Session, n int) map[string]*gatewayv1.Result {
 	t.Helper()
 	found := map[string]*gatewayv1.Result{}
 	for len(found) < n {
-		r := gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
+		r := gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
 		found[r.GetDispatch().GetUid()] = r
 	}
 	return found
@@ -34,17 +34,17 @@ func TestAResultThatAGatewayRefusesKeepsNoOtherBack(t *testing.T) {
 			g := gatewaytest.Start(t)
 			a := &agent{transport: transport}
 			a.start(t, g, time.Hour)
-			s := g.Node.Next(t)
+			s := g.Node.NextSession(t)
 			for _, uid := range []string{"a", "poison", "z"} {
 				s.Send(t, offer(uid, "echo"))
 			}
-			results(t, s, 3)
+			awaitResults(t, s, 3)
 			s.End(errTooLarge)
 
-			s = g.Node.Next(t)
+			s = g.Node.NextSession(t)
 			arrived := map[string]bool{}
 			for refused := false; !refused; {
-				for uid := range results(t, s, 1) { // one at a time
+				for uid := range awaitResults(t, s, 1) { // one at a time
 					if refused = uid == "poison"; !refused {
 						arrived[uid] = true
 						s.Send(t, settled(uid))
@@ -53,8 +53,8 @@ func TestAResultThatAGatewayRefusesKeepsNoOtherBack(t *testing.T) {
 			}
 			s.End(errTooLarge)
 
-			s = g.Node.Next(t)
-			for uid, r := range results(t, s, 3-len(arrived)) {
+			s = g.Node.NextSession(t)
+			for uid, r := range awaitResults(t, s, 3-len(arrived)) {
 				if uid == "poison" && (r.GetErrorCode() != "InvalidOutput" || r.GetOutcome() != gatewayv1.Result_OUTCOME_FAILED ||
 					r.GetExecution() != gatewayv1.Result_EXECUTION_FINISHED || len(r.GetOutput()) != 0) {
 					t.Errorf("the refused result is now %v", r)
@@ -68,7 +68,7 @@ func TestAResultThatAGatewayRefusesKeepsNoOtherBack(t *testing.T) {
 				t.Errorf("only %v arrived", arrived)
 			}
 			s.Send(t, offer("next", "echo"))
-			if r := result(t, s, "next"); len(r.GetOutput()) == 0 {
+			if r := awaitResult(t, s, "next"); len(r.GetOutput()) == 0 {
 				t.Errorf("the next dispatch: %v", r)
 			}
 		})

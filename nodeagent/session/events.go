@@ -11,19 +11,19 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// read handles the messages of the gateway until the gateway ends the stream.
-func (s *stream) read() error {
+// receive handles the messages of the gateway until the gateway ends the stream.
+func (s *stream) receive() error {
 	for {
 		message, err := s.conn.Recv()
 		if err != nil {
 			return err
 		}
-		s.handle(message)
+		s.handleMessage(message)
 	}
 }
 
-func (s *stream) handle(message *gatewayv1.StreamNodeEventsResponse) {
-	if about, ok := dispatchOf(message); ok && !nameable(about) {
+func (s *stream) handleMessage(message *gatewayv1.StreamNodeEventsResponse) {
+	if ref, ok := dispatchOf(message); ok && !validRef(ref) {
 		s.Log.Error("the gateway sent a message with an invalid dispatch name; the message is dropped")
 		return
 	}
@@ -33,17 +33,17 @@ func (s *stream) handle(message *gatewayv1.StreamNodeEventsResponse) {
 	case *gatewayv1.StreamNodeEventsResponse_Cancel:
 		s.Executor.Cancel(refOf(m.Cancel.GetDispatch()))
 	case *gatewayv1.StreamNodeEventsResponse_Clearance:
-		s.Executor.Clear(refOf(m.Clearance.GetDispatch()), stageOf(m.Clearance.GetStage()))
+		s.Executor.SetStage(refOf(m.Clearance.GetDispatch()), stageOf(m.Clearance.GetStage()))
 	case *gatewayv1.StreamNodeEventsResponse_Settled:
 		dispatch := refOf(m.Settled.GetDispatch())
-		s.settled(dispatch.UID)
+		s.handleSettled(dispatch.UID)
 		s.Executor.Settled(dispatch)
 	case *gatewayv1.StreamNodeEventsResponse_TrustBundle:
-		if err := s.trust(m.TrustBundle.GetPem()); err != nil {
+		if err := s.storeTrustBundle(m.TrustBundle.GetPem()); err != nil {
 			s.Log.Error("CA bundle refused; the old one stays", "error", err)
 		}
 	case *gatewayv1.StreamNodeEventsResponse_Drain:
-		s.askToLeave(&drained{after: m.Drain.GetReconnectAfter().AsDuration()})
+		s.requestEnd(&drainError{reconnectAfter: m.Drain.GetReconnectAfter().AsDuration()})
 	default:
 		s.Log.Warn("the gateway sent a message of a kind that this agent version does not support")
 	}
@@ -65,14 +65,14 @@ func dispatchOf(message *gatewayv1.StreamNodeEventsResponse) (*gatewayv1.Dispatc
 	}
 }
 
-// trust stores a CA bundle and acknowledges it. It rejects a bundle that does not trust the gateway
+// storeTrustBundle stores a CA bundle and acknowledges it. It rejects a bundle that does not trust the gateway
 // that sent it, because that bundle would lock this machine out.
-func (s *stream) trust(text []byte) error {
+func (s *stream) storeTrustBundle(text []byte) error {
 	bundle, err := identity.ParseBundle(text)
 	if err != nil {
 		return err
 	}
-	l, _ := s.carrier.current()
+	l, _ := s.link.current()
 	if err := l.CheckBundle(bundle, s.Now()); err != nil {
 		return err
 	}
@@ -84,16 +84,16 @@ func (s *stream) trust(text []byte) error {
 	return nil
 }
 
-// keep sends the unsettled outcomes and then heartbeats, and ends the session with goodbye.
-func (s *stream) keep(ctx context.Context, interval time.Duration) error {
-	if err := s.sendOwed(); err != nil {
+// maintain sends the unsettled outcomes and then heartbeats, and ends the session with goodbye.
+func (s *stream) maintain(ctx context.Context, interval time.Duration) error {
+	if err := s.sendUnsettled(); err != nil {
 		return err
 	}
 	beat := time.NewTicker(interval)
 	defer beat.Stop()
 	var probe <-chan time.Time
-	if s.until > 0 {
-		timer := time.NewTimer(s.until)
+	if s.maxDuration > 0 {
+		timer := time.NewTimer(s.maxDuration)
 		defer timer.Stop()
 		probe = timer.C
 	}
@@ -101,23 +101,23 @@ func (s *stream) keep(ctx context.Context, interval time.Duration) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.stop.Done():
-			return s.goodbye(ctx, errStopped)
-		case reason := <-s.leave:
-			return s.goodbye(ctx, reason)
+		case <-s.agentStop.Done():
+			return s.closeGracefully(ctx, errStopped)
+		case reason := <-s.endRequests:
+			return s.closeGracefully(ctx, reason)
 		case <-probe:
-			return s.goodbye(ctx, errProbe)
-		case <-s.outdated:
-			s.declareAgain()
+			return s.closeGracefully(ctx, errProbe)
+		case <-s.capabilitiesChanged:
+			s.sendCapabilities()
 		case <-beat.C:
-			s.beat()
+			s.sendHeartbeat()
 		}
 	}
 }
 
-// sendOwed sends every outcome in the journal that is not settled, one at a time because outputs
+// sendUnsettled sends every outcome in the journal that is not settled, one at a time because outputs
 // together can be large. It also sends the progress of open mediations.
-func (s *stream) sendOwed() error {
+func (s *stream) sendUnsettled() error {
 	open, err := s.Journal.Unsettled()
 	if err != nil {
 		return err
@@ -126,40 +126,40 @@ func (s *stream) sendOwed() error {
 		if e.State == journal.Finished {
 			s.Finished(e)
 		} else {
-			executor.Remind(s, e)
+			executor.ResendMediation(s, e)
 		}
 	}
 	return nil
 }
 
-// declareAgain sends the present capabilities of the machine.
-func (s *stream) declareAgain() {
-	declared, outdated := declare(s.Registry)
-	s.outdated = outdated
+// sendCapabilities sends the present capabilities of the machine.
+func (s *stream) sendCapabilities() {
+	declared, outdated := declareCapabilities(s.Registry)
+	s.capabilitiesChanged = outdated
 	s.Log.Info("capabilities changed", "count", len(declared))
 	s.enqueue(changedMessage(declared))
 }
 
-func (s *stream) beat() {
+func (s *stream) sendHeartbeat() {
 	s.enqueue(heartbeatMessage(s.Now()))
 	for _, uid := range s.overdue(s.Now()) {
 		entry, known, err := s.Journal.Lookup(uid)
 		if err != nil || !known || entry.Settled {
-			s.settled(uid)
+			s.handleSettled(uid)
 			continue
 		}
 		s.Finished(entry)
 	}
-	s.deliver()
+	s.sendNextResult()
 	if err := s.Journal.Prune(s.Clock.Now()); err != nil {
 		s.Log.Error("journal cannot be pruned", "error", err)
 	}
 }
 
-// goodbye ends the session. It sends the outcomes, closes the agent's side of the stream, and waits
+// closeGracefully ends the session. It sends the outcomes, closes the agent's side of the stream, and waits
 // until the gateway closes its side.
-func (s *stream) goodbye(ctx context.Context, reason error) error {
-	s.part(reason)
+func (s *stream) closeGracefully(ctx context.Context, reason error) error {
+	s.setEndReason(reason)
 	if errors.Is(reason, errStopped) {
 		stopping, cancel := context.WithTimeout(ctx, stopTimeout)
 		s.Executor.Stop(stopping)
@@ -167,12 +167,12 @@ func (s *stream) goodbye(ctx context.Context, reason error) error {
 	}
 	s.enqueue(stoppingMessage(reason.Error()))
 	s.enqueue(nil)
-	patience := time.NewTimer(goodbyeTimeout)
-	defer patience.Stop()
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-patience.C:
-		return errSilent
+	case <-timer.C:
+		return errStreamNotEnded
 	}
 }

@@ -34,15 +34,15 @@ const (
 	maxProgressTextBytes = 256
 )
 
-// text returns at most limit bytes of s as valid UTF-8. A message with invalid UTF-8 cannot be
+// truncateText returns at most limit bytes of s as valid UTF-8. A message with invalid UTF-8 cannot be
 // encoded.
-func text(s string, limit int) string {
-	s = strings.ToValidUTF8(beginning(s, limit), "\uFFFD")
-	return beginning(s, limit) // U+FFFD can be longer than the bytes that it replaces
+func truncateText(s string, limit int) string {
+	s = strings.ToValidUTF8(truncate(s, limit), "\uFFFD")
+	return truncate(s, limit) // U+FFFD can be longer than the bytes that it replaces
 }
 
-// beginning returns at most limit bytes of s, cut between characters.
-func beginning(s string, limit int) string {
+// truncate returns at most limit bytes of s, cut between characters.
+func truncate(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
@@ -52,27 +52,27 @@ func beginning(s string, limit int) string {
 	return s[:limit]
 }
 
-// nameable reports whether a dispatch has a valid name and UID of Kubernetes. The agent accepts only
+// validRef reports whether a dispatch has a valid name and UID of Kubernetes. The agent accepts only
 // such dispatches, because every Hello names each of them until it is settled.
-func nameable(d *gatewayv1.DispatchRef) bool {
+func validRef(d *gatewayv1.DispatchRef) bool {
 	return len(d.GetNamespace()) <= maxNamespaceBytes && len(d.GetName()) <= maxNameBytes &&
 		d.GetUid() != "" && len(d.GetUid()) <= maxUIDBytes
 }
 
 func wireRef(r journal.Ref) *gatewayv1.DispatchRef {
 	return &gatewayv1.DispatchRef{
-		Namespace: text(r.Namespace, maxNamespaceBytes), Name: text(r.Name, maxNameBytes), Uid: text(r.UID, maxUIDBytes),
+		Namespace: truncateText(r.Namespace, maxNamespaceBytes), Name: truncateText(r.Name, maxNameBytes), Uid: truncateText(r.UID, maxUIDBytes),
 	}
 }
 
-// fits reports whether a gateway accepts the size of a message.
-func fits(message *gatewayv1.StreamNodeEventsRequest) bool {
+// fitsMessageLimit reports whether a gateway accepts the size of a message.
+func fitsMessageLimit(message *gatewayv1.StreamNodeEventsRequest) bool {
 	return proto.Size(message) <= maxMessageBytes
 }
 
 // boundOutput cuts an output that is longer than a dispatch may request. Only a journal of another
 // version can hold such an output.
 func boundOutput(outcome *journal.Outcome) (output []byte, truncated bool) {
-	output, cut := capability.Bound(outcome.Output, maxOutputBytes)
+	output, cut := capability.TruncateOutput(outcome.Output, maxOutputBytes)
 	return output, cut || outcome.OutputTruncated
 }

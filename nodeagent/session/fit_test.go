@@ -19,32 +19,32 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// gatewayTakes is the size of the largest message that a gateway accepts.
-const gatewayTakes = 512 << 10
+// maxGatewayMessageBytes is the size of the largest message that a gateway accepts.
+const maxGatewayMessageBytes = 512 << 10
 
 // poison is longer than any message, and not valid UTF-8.
 var poison = strings.Repeat("\xff<&>é\n", 1<<18)
 
-// poisoned is a capability whose description is too long.
-type poisoned struct{ name string }
+// oversizedCapability is a capability whose description is too long.
+type oversizedCapability struct{ name string }
 
-func (p poisoned) Name() string                    { return p.name }
-func (p poisoned) Description() string             { return poison }
-func (p poisoned) Unavailable() string             { return poison }
-func (p poisoned) Mediation() capability.Mediation { return capability.None }
-func (p poisoned) Schema() json.RawMessage {
+func (p oversizedCapability) Name() string                    { return p.name }
+func (p oversizedCapability) Description() string             { return poison }
+func (p oversizedCapability) Unavailable() string             { return poison }
+func (p oversizedCapability) Mediation() capability.Mediation { return capability.MediationNone }
+func (p oversizedCapability) Schema() json.RawMessage {
 	return []byte(`{"type":"object","description":"` + strings.Repeat("x", 4000) + `"}`)
 }
-func (p poisoned) Run(context.Context, capability.Request) (json.RawMessage, error) {
+func (p oversizedCapability) Run(context.Context, capability.Request) (json.RawMessage, error) {
 	return nil, nil
 }
 
-// longest returns a dispatch with the longest names that Kubernetes allows.
-func longest(n int) journal.Ref {
+// longestRef returns a dispatch with the longest names that Kubernetes allows.
+func longestRef(n int) journal.Ref {
 	return journal.Ref{Namespace: strings.Repeat("n", maxNamespaceBytes), Name: strings.Repeat("d", maxNameBytes), UID: fmt.Sprintf("%064d", n)}
 }
 
-func poisonedResult(output string) *gatewayv1.StreamNodeEventsRequest {
+func oversizedResult(output string) *gatewayv1.StreamNodeEventsRequest {
 	return resultMessage(journal.Entry{Dispatch: journal.Ref{Namespace: poison, Name: poison, UID: poison}, StartedTime: time.Now(), Outcome: &journal.Outcome{
 		Result: journal.Failed, Execution: journal.Ended, Output: json.RawMessage(output), ErrorCode: poison, ErrorMessage: poison, FinishedTime: time.Now()}})
 }
@@ -53,22 +53,22 @@ func poisonedResult(output string) *gatewayv1.StreamNodeEventsRequest {
 // the longest values that its sources can produce.
 func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 	ref := journal.Ref{Namespace: poison, Name: poison, UID: poison}
-	many := make([]journal.Entry, journal.MaxUnsettled)
-	for i := range many {
-		many[i] = journal.Entry{Dispatch: ref, State: journal.Finished}
+	full := make([]journal.Entry, journal.MaxUnsettled)
+	for i := range full {
+		full[i] = journal.Entry{Dispatch: ref, State: journal.Finished}
 	}
 	messages := []*gatewayv1.StreamNodeEventsRequest{
-		{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{BootId: text(poison, maxIDBytes), Unsettled: unsettled(many)}}},
+		{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{BootId: truncateText(poison, maxIDBytes), Unsettled: wireUnsettled(full)}}},
 		heartbeatMessage(time.Now()),
 		storedMessage(identity.Bundle{}),
 		acceptedMessage(ref),
 		askedMessage(ref, poison, time.Now()),
 		allowedMessage(ref),
 		progressMessage(ref, 100, poison),
-		poisonedResult(`"` + poison + `"`),
-		poisonedResult(`{"` + strings.Repeat("<", 1<<20) + `":1}`),
-		poisonedResult(poison),
-		changedMessage(declared(t)),
+		oversizedResult(`"` + poison + `"`),
+		oversizedResult(`{"` + strings.Repeat("<", 1<<20) + `":1}`),
+		oversizedResult(poison),
+		changedMessage(declareMaximum(t)),
 		stoppingMessage(poison),
 	}
 	rows := map[string]bool{}
@@ -76,7 +76,7 @@ func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 		kind := m.ProtoReflect().WhichOneof(m.ProtoReflect().Descriptor().Oneofs().ByName("message"))
 		rows[string(kind.Name())] = true
 		encoded, err := proto.Marshal(m)
-		if err != nil || !fits(m) {
+		if err != nil || !fitsMessageLimit(m) {
 			t.Errorf("%s: %d bytes, %v", kind.Name(), len(encoded), err)
 		}
 	}
@@ -87,21 +87,21 @@ func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 		}
 	}
 	// The largest report over polls is the largest message after messages of almost maxReportBytes.
-	if maxReportBytes+maxMessageBytes+maxReportMessages*16+maxIDBytes >= gatewayTakes {
+	if maxReportBytes+maxMessageBytes+maxReportMessages*16+maxIDBytes >= maxGatewayMessageBytes {
 		t.Error("a report can be larger than a gateway accepts")
 	}
-	register := &gatewayv1.RegisterNodeRequest{Capabilities: declared(t), BootId: text(poison, maxIDBytes)}
+	register := &gatewayv1.RegisterNodeRequest{Capabilities: declareMaximum(t), BootId: truncateText(poison, maxIDBytes)}
 	if encoded, err := proto.Marshal(register); err != nil || len(encoded) > maxMessageBytes {
 		t.Errorf("RegisterNode: %d bytes, %v", len(encoded), err)
 	}
 }
 
-// declared lists the maximum number of capabilities, with names and schemas of full length.
-func declared(t *testing.T) []*gatewayv1.Capability {
+// declareMaximum lists the maximum number of capabilities, with names and schemas of full length.
+func declareMaximum(t *testing.T) []*gatewayv1.Capability {
 	t.Helper()
 	var all []capability.Capability
 	for i := range capability.MaxCapabilities {
-		all = append(all, poisoned{fmt.Sprintf("a%s%d", strings.Repeat("b", capability.MaxNameBytes-4), i)})
+		all = append(all, oversizedCapability{fmt.Sprintf("a%s%d", strings.Repeat("b", capability.MaxNameBytes-4), i)})
 	}
 	registry, err := capability.NewRegistry()
 	if err == nil {
@@ -110,7 +110,7 @@ func declared(t *testing.T) []*gatewayv1.Capability {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, _ := declare(registry)
+	list, _ := declareCapabilities(registry)
 	if len(list) != capability.MaxCapabilities {
 		t.Fatalf("%d capabilities are declared", len(list))
 	}
@@ -128,13 +128,13 @@ func TestTheHelloOfAFullJournalFits(t *testing.T) {
 	defer j.Close()
 	outcome := journal.Outcome{Result: journal.Succeeded, Execution: journal.Ended}
 	for n := 0; err == nil; n++ {
-		err = j.Refuse(journal.Entry{Dispatch: longest(n), Expires: time.Now()}, outcome)
+		err = j.StoreRejection(journal.Entry{Dispatch: longestRef(n), Expires: time.Now()}, outcome)
 	}
 	open, err := j.Unsettled()
 	if err != nil || len(open) != journal.MaxUnsettled {
 		t.Fatalf("%d dispatches are open, %v", len(open), err)
 	}
-	hello := &gatewayv1.Hello{JournalId: j.ID(), Unsettled: unsettled(open)}
+	hello := &gatewayv1.Hello{JournalId: j.ID(), Unsettled: wireUnsettled(open)}
 	if size := proto.Size(hello); size > maxMessageBytes {
 		t.Errorf("the Hello has %d bytes", size)
 	}
@@ -153,11 +153,11 @@ func TestADispatchThatNoClusterHoldsIsNotTaken(t *testing.T) {
 		"a long name":          {Namespace: "n", Name: strings.Repeat("d", maxNameBytes+1), Uid: "u"},
 		"a namespace too long": {Namespace: strings.Repeat("n", maxNamespaceBytes+1), Name: "d", Uid: "u"},
 	} {
-		if nameable(ref) {
+		if validRef(ref) {
 			t.Errorf("%s is accepted, want a refusal", name)
 		}
 	}
-	if !nameable(wireRef(longest(1))) {
+	if !validRef(wireRef(longestRef(1))) {
 		t.Error("the longest name of Kubernetes is refused")
 	}
 }

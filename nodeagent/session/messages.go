@@ -66,7 +66,7 @@ var wireExecutions = map[journal.Execution]gatewayv1.Result_Execution{
 	journal.Unknown:    gatewayv1.Result_EXECUTION_UNKNOWN,
 }
 
-func unsettled(entries []journal.Entry) []*gatewayv1.UnsettledDispatch {
+func wireUnsettled(entries []journal.Entry) []*gatewayv1.UnsettledDispatch {
 	out := make([]*gatewayv1.UnsettledDispatch, 0, len(entries))
 	for _, e := range entries {
 		out = append(out, &gatewayv1.UnsettledDispatch{Dispatch: wireRef(e.Dispatch), State: wireStates[e.State]})
@@ -82,8 +82,8 @@ func resultMessage(e journal.Entry) *gatewayv1.StreamNodeEventsRequest {
 		Execution:       wireExecutions[e.Outcome.Execution],
 		Output:          output,
 		OutputTruncated: truncated,
-		ErrorCode:       text(e.Outcome.ErrorCode, maxCodeBytes),
-		ErrorMessage:    text(e.Outcome.ErrorMessage, maxErrorBytes),
+		ErrorCode:       truncateText(e.Outcome.ErrorCode, maxCodeBytes),
+		ErrorMessage:    truncateText(e.Outcome.ErrorMessage, maxErrorBytes),
 		FinishedTime:    timestamppb.New(e.Outcome.FinishedTime),
 	}
 	if !e.StartedTime.IsZero() {
@@ -112,7 +112,7 @@ func acceptedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
 
 func askedMessage(r journal.Ref, user string, since time.Time) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation{
-		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: wireRef(r), AskedUser: text(user, maxUserBytes), Since: timestamppb.New(since)},
+		AwaitingLocalMediation: &gatewayv1.AwaitingLocalMediation{Dispatch: wireRef(r), AskedUser: truncateText(user, maxUserBytes), Since: timestamppb.New(since)},
 	}}
 }
 
@@ -124,7 +124,7 @@ func allowedMessage(r journal.Ref) *gatewayv1.StreamNodeEventsRequest {
 
 func progressMessage(r journal.Ref, percent int, message string) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Progress{
-		Progress: &gatewayv1.Progress{Dispatch: wireRef(r), Percent: uint32(percent), Message: text(message, maxProgressTextBytes)},
+		Progress: &gatewayv1.Progress{Dispatch: wireRef(r), Percent: uint32(percent), Message: truncateText(message, maxProgressTextBytes)},
 	}}
 }
 
@@ -142,18 +142,18 @@ func heartbeatMessage(now time.Time) *gatewayv1.StreamNodeEventsRequest {
 
 func storedMessage(bundle identity.Bundle) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_TrustBundleStored{
-		TrustBundleStored: &gatewayv1.TrustBundleStored{Sha256: hashBytes(bundle)},
+		TrustBundleStored: &gatewayv1.TrustBundleStored{Sha256: bundleHash(bundle)},
 	}}
 }
 
 func stoppingMessage(reason string) *gatewayv1.StreamNodeEventsRequest {
 	return &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Stopping{
-		Stopping: &gatewayv1.Stopping{Reason: text(reason, maxStoppingBytes)},
+		Stopping: &gatewayv1.Stopping{Reason: truncateText(reason, maxStoppingBytes)},
 	}}
 }
 
-// hashBytes returns Bundle.SHA256 in the form of the protocol: 32 bytes.
-func hashBytes(bundle identity.Bundle) []byte {
+// bundleHash returns Bundle.SHA256 in the form of the protocol: 32 bytes.
+func bundleHash(bundle identity.Bundle) []byte {
 	sum, err := hex.DecodeString(bundle.SHA256())
 	if err != nil {
 		return nil // unreachable: SHA256 is hex
@@ -161,13 +161,13 @@ func hashBytes(bundle identity.Bundle) []byte {
 	return sum
 }
 
-// declare lists the capabilities. changed is closed when the list is out of date.
-func declare(registry *capability.Registry) (declared []*gatewayv1.Capability, changed <-chan struct{}) {
+// declareCapabilities lists the capabilities. changed is closed when the list is out of date.
+func declareCapabilities(registry *capability.Registry) (declared []*gatewayv1.Capability, changed <-chan struct{}) {
 	all, changed := registry.All()
 	schemas := 0
 	for _, c := range all {
 		mediation := gatewayv1.Mediation_MEDIATION_NONE
-		if c.Mediation() == capability.Local {
+		if c.Mediation() == capability.MediationLocal {
 			mediation = gatewayv1.Mediation_MEDIATION_LOCAL
 		}
 		reason := c.Unavailable()
@@ -176,8 +176,8 @@ func declare(registry *capability.Registry) (declared []*gatewayv1.Capability, c
 			schema = nil // the machine checks the input itself
 		}
 		declared = append(declared, &gatewayv1.Capability{
-			Name: c.Name(), Description: text(c.Description(), maxDescriptionBytes), Mediation: mediation,
-			Available: reason == "", Reason: text(reason, maxReasonBytes), InputSchema: schema,
+			Name: c.Name(), Description: truncateText(c.Description(), maxDescriptionBytes), Mediation: mediation,
+			Available: reason == "", Reason: truncateText(reason, maxReasonBytes), InputSchema: schema,
 		})
 	}
 	return declared, changed

@@ -13,14 +13,14 @@ import (
 // failed report returns its own status.
 func (s *stream) write() error {
 	for {
-		if more, err := s.writeNext(); !more {
+		if more, err := s.writeBatch(); !more {
 			return err
 		}
 	}
 }
 
-// writeNext sends queued messages, up to the bounds of a report. It returns false when write must end.
-func (s *stream) writeNext() (more bool, err error) {
+// writeBatch sends queued messages, up to the bounds of a report. It returns false when write must end.
+func (s *stream) writeBatch() (more bool, err error) {
 	var batch []*gatewayv1.StreamNodeEventsRequest
 	last, bytes := false, 0
 	select {
@@ -55,7 +55,7 @@ func (s *stream) writeNext() (more bool, err error) {
 
 // enqueue waits for room in the queue, or for the end of the session. nil closes the agent's side.
 func (s *stream) enqueue(message *gatewayv1.StreamNodeEventsRequest) {
-	if !fits(message) {
+	if !fitsMessageLimit(message) {
 		s.Log.Error("a message is too large for a gateway and is not sent", "bytes", proto.Size(message))
 		return
 	}
@@ -97,22 +97,22 @@ func (s *stream) overdue(now time.Time) []string {
 	return uids
 }
 
-func (s *stream) ending() error {
+func (s *stream) endReason() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reason
 }
 
-func (s *stream) part(reason error) {
+func (s *stream) setEndReason(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reason = reason
 }
 
-// askToLeave makes keep end the session. The first reason wins.
-func (s *stream) askToLeave(reason error) {
+// requestEnd makes keep end the session. The first reason wins.
+func (s *stream) requestEnd(reason error) {
 	select {
-	case s.leave <- reason:
+	case s.endRequests <- reason:
 	default:
 	}
 }

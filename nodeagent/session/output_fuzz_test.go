@@ -32,7 +32,7 @@ func (p *printer) Name() string {
 }
 func (p *printer) Description() string             { return "prints" }
 func (p *printer) Schema() json.RawMessage         { return nil }
-func (p *printer) Mediation() capability.Mediation { return capability.None }
+func (p *printer) Mediation() capability.Mediation { return capability.MediationNone }
 func (p *printer) Run(context.Context, capability.Request) (json.RawMessage, error) {
 	if p.json {
 		return bytes.TrimSpace(p.next), nil
@@ -55,9 +55,9 @@ func FuzzAnyOutputEndsItsDispatch(f *testing.F) {
 	}
 	text, object := &printer{}, &printer{json: true}
 	g := gatewaytest.Start(f)
-	a := &agent{transport: session.TransportStream, more: []capability.Capability{text, object}}
+	a := &agent{transport: session.TransportStream, extraCapabilities: []capability.Capability{text, object}}
 	a.start(f, g, time.Hour)
-	s := g.Node.Next(f)
+	s := g.Node.NextSession(f)
 	runs := 0
 	f.Fuzz(func(t *testing.T, output []byte, limit uint32) {
 		limit = limit%262_144 + 1
@@ -68,7 +68,7 @@ func FuzzAnyOutputEndsItsDispatch(f *testing.F) {
 			o := offer(uid, p.Name())
 			o.GetOffer().MaxPayloadBytes = limit
 			s.Send(t, o)
-			r := result(t, s, uid)
+			r := awaitResult(t, s, uid)
 			s.Send(t, settled(uid))
 			switch r.GetOutcome() {
 			case gatewayv1.Result_OUTCOME_SUCCEEDED:

@@ -17,29 +17,29 @@ const (
 	// accepts 512 KiB, and one result may have 256 KiB.
 	maxReportMessages = 32
 	maxReportBytes    = 128 << 10
-	// brokenCalls is the number of failed calls in a row that ends a polled session: the gateway
+	// maxBrokenCalls is the number of failed calls in a row that ends a polled session: the gateway
 	// or its network is gone. A call that lasted at least lively resets the count.
-	brokenCalls = 3
-	lively      = 300 * time.Millisecond
+	maxBrokenCalls = 3
+	minHealthyCall = 300 * time.Millisecond
 )
 
 // pollConn is a session over polls. It repeats a poll or report of a broken connection on a new
 // connection to the same gateway. A gateway may therefore receive a report twice, and it repeats
 // messages that were not acknowledged. Both sides identify a dispatch by its UID.
 type pollConn struct {
-	carrier *carrier
-	jitter  func() float64
-	now     func() time.Time
-	ctx     context.Context // of the session
-	id      string
-	inbox   []*gatewayv1.StreamNodeEventsResponse
+	link   *sessionLink
+	jitter func() float64
+	now    func() time.Time
+	ctx    context.Context // of the session
+	id     string
+	inbox  []*gatewayv1.StreamNodeEventsResponse
 	// sequence is the number of the last answer that arrived.
 	sequence uint64
 }
 
 func (c *pollConn) Open(ctx context.Context, hello *gatewayv1.StreamNodeEventsRequest) (*gatewayv1.Welcome, error) {
 	c.ctx = ctx
-	_, client := c.carrier.current()
+	_, client := c.link.current()
 	first, err := client.PollDispatch(ctx, &gatewayv1.PollDispatchRequest{Hello: hello.GetHello()})
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (c *pollConn) Recv() (*gatewayv1.StreamNodeEventsResponse, error) {
 }
 
 func (c *pollConn) poll() error {
-	return c.call(pollTimeout, func(ctx context.Context, client gatewayv1.NodeServiceClient) error {
+	return c.callWithRetry(pollTimeout, func(ctx context.Context, client gatewayv1.NodeServiceClient) error {
 		answer, err := client.PollDispatch(ctx, &gatewayv1.PollDispatchRequest{SessionId: c.id, Acknowledged: c.sequence})
 		if err == nil {
 			c.inbox, c.sequence = answer.GetMessages(), answer.GetSequence()
@@ -74,29 +74,29 @@ func (c *pollConn) poll() error {
 }
 
 func (c *pollConn) Send(messages []*gatewayv1.StreamNodeEventsRequest) error {
-	return c.call(reportTimeout, func(ctx context.Context, client gatewayv1.NodeServiceClient) error {
+	return c.callWithRetry(reportTimeout, func(ctx context.Context, client gatewayv1.NodeServiceClient) error {
 		_, err := client.ReportResult(ctx, &gatewayv1.ReportResultRequest{SessionId: c.id, Messages: messages})
 		return err
 	})
 }
 
-// call makes a call and repeats it while the connection fails. A refusal by the gateway ends it.
-func (c *pollConn) call(timeout time.Duration, do func(context.Context, gatewayv1.NodeServiceClient) error) error {
+// callWithRetry makes a call and repeats it while the connection fails. A refusal by the gateway ends it.
+func (c *pollConn) callWithRetry(timeout time.Duration, do func(context.Context, gatewayv1.NodeServiceClient) error) error {
 	for failed := 1; ; failed++ {
-		l, client := c.carrier.current()
+		l, client := c.link.current()
 		began := c.now()
 		ctx, cancel := context.WithTimeout(c.ctx, timeout)
 		err := do(ctx, client)
 		timedOut := ctx.Err() != nil
 		cancel()
-		if !timedOut && c.now().Sub(began) >= lively {
+		if !timedOut && c.now().Sub(began) >= minHealthyCall {
 			failed = 0
 		}
-		if err == nil || !isBreak(err) || failed == brokenCalls || c.ctx.Err() != nil {
+		if err == nil || !isConnectionBreak(err) || failed == maxBrokenCalls || c.ctx.Err() != nil {
 			return err
 		}
 		// The pause is random, because the same failure may have broken other machines' connections.
-		if backoff.Sleep(c.ctx, time.Duration(c.jitter()*float64(time.Second))) != nil || c.carrier.replace(c.ctx, l) != nil {
+		if backoff.Sleep(c.ctx, time.Duration(c.jitter()*float64(time.Second))) != nil || c.link.redial(c.ctx, l) != nil {
 			return err
 		}
 	}

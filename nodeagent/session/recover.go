@@ -13,8 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// lapsed reports whether the machine's certificate has expired, for example while the machine slept.
-func (r *Runner) lapsed() bool {
+// certificateExpired reports whether the machine's certificate has expired, for example while the machine slept.
+func (r *Runner) certificateExpired() bool {
 	return r.Now().After(r.Credentials.Identity().Leaf().NotAfter)
 }
 
@@ -22,7 +22,7 @@ func (r *Runner) lapsed() bool {
 // the machine, and a signature of its key proves it.
 func (r *Runner) recoverCertificate(ctx context.Context) error {
 	current := r.Credentials.Identity()
-	l, err := link.Dial(ctx, r.Credentials.PairingEndpoint(), link.Verified(r.Credentials.Bundle(), nil, r.Now))
+	l, err := link.Dial(ctx, r.Credentials.PairingEndpoint(), link.TLSConfig(r.Credentials.Bundle(), nil, r.Now))
 	if err != nil {
 		return err
 	}
@@ -41,18 +41,18 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
 	answer, err := gatewayv1.NewPairingServiceClient(l.Conn).RecoverCertificate(ctx,
-		&gatewayv1.RecoverCertificateRequest{Chain: current.TLS().Certificate, Csr: csr, Proof: proof})
+		&gatewayv1.RecoverCertificateRequest{Chain: current.TLSCertificate().Certificate, Csr: csr, Proof: proof})
 	if err != nil {
-		return r.clockProblem(err)
+		return r.asClockAhead(err)
 	}
 	if err := r.checkFresh(answer.GetChain()); err != nil {
 		return err
 	}
-	if err := r.Credentials.adopt(current.Key, current.KeyMade, answer.GetChain()); err != nil {
+	if err := r.Credentials.replaceCertificate(current.Key, current.KeyMade, answer.GetChain()); err != nil {
 		return fmt.Errorf("recover certificate: %w", err)
 	}
 	r.Log.Info("certificate recovered", "notAfter", r.Credentials.Identity().Leaf().NotAfter)
-	return r.takeBundle(l, answer.GetTrustBundle())
+	return r.storeRecoveredBundle(l, answer.GetTrustBundle())
 }
 
 // clockAheadError means that this machine's clock is ahead by more than certificates allow. Every new
@@ -60,20 +60,20 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 type clockAheadError struct{ ahead time.Duration }
 
 func (e *clockAheadError) Error() string {
-	return fmt.Sprintf("the clock of this machine is %s ahead of the gateway's: set it, and keep it right by NTP", ahead(e.ahead))
+	return fmt.Sprintf("the clock of this machine is %s ahead of the gateway's: set it, and keep it right by NTP", formatAhead(e.ahead))
 }
 
-// ahead formats a duration for people. It rounds to hours for a clock that is hours off, so that the
+// formatAhead formats a duration for people. It rounds to hours for a clock that is hours off, so that the
 // sentence stays the same.
-func ahead(d time.Duration) string {
+func formatAhead(d time.Duration) string {
 	if d >= 2*time.Hour {
 		return fmt.Sprintf("%.0f hours", d.Hours())
 	}
 	return fmt.Sprintf("%.0f minutes", d.Minutes())
 }
 
-// clockProblem turns the refusal of a certificate that has not expired into a clockAheadError.
-func (r *Runner) clockProblem(refused error) error {
+// asClockAhead turns the refusal of a certificate that has not expired into a clockAheadError.
+func (r *Runner) asClockAhead(refused error) error {
 	for _, detail := range status.Convert(refused).Details() {
 		info, ok := detail.(*errdetails.ErrorInfo)
 		if !ok || info.GetReason() != gatewayv1.ReasonCertificateNotExpired {
@@ -99,9 +99,9 @@ func (r *Runner) checkFresh(chain [][]byte) error {
 	return nil
 }
 
-// takeBundle stores the CA bundle that came with a certificate. It ignores a bundle that is unusable
+// storeRecoveredBundle stores the CA bundle that came with a certificate. It ignores a bundle that is unusable
 // or does not trust the gateway that sent it, because the old bundle still trusts that gateway.
-func (r *Runner) takeBundle(l *link.Link, text []byte) error {
+func (r *Runner) storeRecoveredBundle(l *link.Link, text []byte) error {
 	bundle, err := identity.ParseBundle(text)
 	if err == nil {
 		err = l.CheckBundle(bundle, r.Now())

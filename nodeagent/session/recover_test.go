@@ -20,7 +20,7 @@ func TestARecoveryWithABundleThatDoesNotAdmitItsGatewayKeepsTheOldOne(t *testing
 	foreign := gatewaytest.NewCA(t, "foreign").Bundle(t)
 	g.Pairing.Bundle = func() identity.Bundle { return foreign }
 	a := start(t, g, 0)
-	g.Node.Next(t) // the new certificate is in use, with the old bundle
+	g.Node.NextSession(t) // the new certificate is in use, with the old bundle
 	if got, want := a.creds.Bundle().SHA256(), g.ServerCA.Bundle(t).SHA256(); got != want {
 		t.Errorf("the bundle in use is %s, want %s", got, want)
 	}
@@ -43,17 +43,17 @@ func TestAMachineWhoseClockIsFarAheadStaysOutAndSaysSo(t *testing.T) {
 			g := gatewaytest.Start(t)
 			var recoveries atomic.Int32
 			g.Pairing.Recover = func() error { recoveries.Add(1); return refusal }
-			g.Node.Life = 20 * time.Minute
+			g.Node.CertificateLifetime = 20 * time.Minute
 			a := &agent{now: func() time.Time { return time.Now().Add(40 * time.Minute) }}
-			a.start(t, g, g.Node.Life)
+			a.start(t, g, g.Node.CertificateLifetime)
 			own := a.creds.Identity().Leaf()
 			a.screen.await(t, "The clock of this machine is 40 minutes ahead of the gateway's: set it")
 			awaitCount(t, &recoveries, 2)
 			if !a.creds.Identity().Leaf().Equal(own) {
 				t.Error("the certificate was replaced by one that has expired by the clock of the machine")
 			}
-			if got := strings.Count(a.screen.all(), "minutes ahead"); got != 1 {
-				t.Errorf("the sentence is printed %d times, want once:\n%s", got, a.screen.all())
+			if got := strings.Count(a.screen.contents(), "minutes ahead"); got != 1 {
+				t.Errorf("the sentence is printed %d times, want once:\n%s", got, a.screen.contents())
 			}
 		})
 	}

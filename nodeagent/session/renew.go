@@ -30,7 +30,7 @@ func (s *stream) renew(ctx context.Context) error {
 	for {
 		err := s.renewOnce(ctx)
 		if err == nil {
-			s.askToLeave(errRenewed)
+			s.requestEnd(errRenewed)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -55,7 +55,7 @@ func renewalTime(current store.Identity, jitter float64) time.Time {
 func (s *stream) renewOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
-	if s.lapsed() {
+	if s.certificateExpired() {
 		// The gateway accepts no calls on a connection that outlived its certificate. The session
 		// continues meanwhile: without an issuer it is the machine's only way to the cluster.
 		return s.recoverCertificate(ctx)
@@ -74,12 +74,12 @@ func (s *stream) renewOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, client := s.carrier.current()
+	_, client := s.link.current()
 	answer, err := client.RotateDeviceCertificate(ctx, &gatewayv1.RotateDeviceCertificateRequest{Csr: csr})
 	if err != nil {
 		return fmt.Errorf("renew certificate: %w", err)
 	}
-	if err := s.Credentials.adopt(current.Key, current.KeyMade, answer.GetChain()); err != nil {
+	if err := s.Credentials.replaceCertificate(current.Key, current.KeyMade, answer.GetChain()); err != nil {
 		return fmt.Errorf("renew certificate: %w", err)
 	}
 	s.Log.Info("certificate renewed", "notAfter", s.Credentials.Identity().Leaf().NotAfter)
@@ -104,7 +104,7 @@ func (s *stream) rotate(ctx context.Context, current store.Identity) error {
 	if err != nil {
 		return err
 	}
-	l, client := s.carrier.current()
+	l, client := s.link.current()
 	proof, err := identity.SignProof(current.Key, s.Rand, identity.Proof{Method: identity.ProofRotate, Exporter: l.Exporter, CSR: csr})
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ func (s *stream) rotate(ctx context.Context, current store.Identity) error {
 	if err != nil {
 		return fmt.Errorf("rotate key: %w", err)
 	}
-	if err := s.Credentials.adopt(next, made, answer.GetChain()); err != nil {
+	if err := s.Credentials.replaceCertificate(next, made, answer.GetChain()); err != nil {
 		return fmt.Errorf("rotate key: %w", err)
 	}
 	s.Log.Info("key rotated", "notAfter", s.Credentials.Identity().Leaf().NotAfter)

@@ -14,10 +14,10 @@ import (
 
 // network is a proxy in front of a gateway that can break its connections.
 type network struct {
-	address string
-	mu      sync.Mutex
-	open    []net.Conn
-	met     int
+	address  string
+	mu       sync.Mutex
+	open     []net.Conn
+	accepted int
 }
 
 func newNetwork(t *testing.T, gateway string) *network {
@@ -30,23 +30,23 @@ func newNetwork(t *testing.T, gateway string) *network {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
-			near, err := listener.Accept()
+			clientConn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			far, err := net.Dial("tcp", gateway)
+			gatewayConn, err := net.Dial("tcp", gateway)
 			if err != nil {
-				near.Close()
+				clientConn.Close()
 				continue
 			}
 			n.mu.Lock()
-			n.open, n.met = append(n.open, near, far), n.met+1
+			n.open, n.accepted = append(n.open, clientConn, gatewayConn), n.accepted+1
 			n.mu.Unlock()
-			for from, to := range map[net.Conn]net.Conn{near: far, far: near} {
+			for from, to := range map[net.Conn]net.Conn{clientConn: gatewayConn, gatewayConn: clientConn} {
 				running.Go(func() {
 					_, _ = io.Copy(to, from)
-					near.Close()
-					far.Close()
+					clientConn.Close()
+					gatewayConn.Close()
 				})
 			}
 		}
@@ -71,14 +71,14 @@ func (n *network) cut() {
 func (n *network) connections() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.met
+	return n.accepted
 }
 
-// beat waits for a heartbeat that was sent after this call, which is the second one from now.
-func beat(t *testing.T, s *gatewaytest.Session) {
+// awaitHeartbeat waits for a heartbeat that was sent after this call, which is the second one from now.
+func awaitHeartbeat(t *testing.T, s *gatewaytest.Session) {
 	t.Helper()
 	for range 2 {
-		gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
+		gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
 	}
 }
 
@@ -86,17 +86,17 @@ func TestAPolledSessionOutlivesItsConnections(t *testing.T) {
 	g := gatewaytest.Start(t)
 	n := newNetwork(t, g.NodeEndpoint)
 	g.NodeEndpoint = n.address
-	a := polling(t, g)
-	s := g.Node.Next(t)
+	a := startPolling(t, g)
+	s := g.Node.NextSession(t)
 	a.screen.await(t, "Session open")
 	for i, uid := range []string{"a", "b", "c", "d", "e"} {
 		n.cut()
-		beat(t, s)
+		awaitHeartbeat(t, s)
 		if n.connections() < i+2 {
 			t.Fatalf("%d connections after %d cuts", n.connections(), i+1)
 		}
 		s.Send(t, offer(uid, "echo"))
-		if r := result(t, s, uid); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED {
+		if r := awaitResult(t, s, uid); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED {
 			t.Errorf("result: %v", r)
 		}
 		s.Send(t, settled(uid))
@@ -112,12 +112,12 @@ func TestAPolledSessionThatTheGatewayForgotBeginsAnew(t *testing.T) {
 	g := gatewaytest.Start(t)
 	n := newNetwork(t, g.NodeEndpoint)
 	g.NodeEndpoint = n.address
-	a := polling(t, g)
-	first := g.Node.Next(t)
+	a := startPolling(t, g)
+	first := g.Node.NextSession(t)
 	a.screen.await(t, "Session open")
-	g.Node.Forget()
+	g.Node.DropPolledSession()
 	n.cut()
-	second := g.Node.Next(t)
+	second := g.Node.NextSession(t)
 	if second.Hello.GetDialCounter() <= first.Hello.GetDialCounter() {
 		t.Errorf("dial %d after dial %d", second.Hello.GetDialCounter(), first.Hello.GetDialCounter())
 	}
@@ -145,7 +145,7 @@ func TestAGatewayThatIsGoneGivesWayToAnother(t *testing.T) {
 	a := &agent{transport: session.TransportStream}
 	a.start(t, g, time.Hour)
 	for range 6 {
-		g.Node.Next(t).End(nil)
+		g.Node.NextSession(t).End(nil)
 	}
-	g.Node.Next(t)
+	g.Node.NextSession(t)
 }

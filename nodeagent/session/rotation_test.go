@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// rotating starts an agent whose first renewal rotates the key.
-func rotating(t *testing.T, g *gatewaytest.Gateway) *agent {
+// startRotating starts an agent whose first renewal rotates the key.
+func startRotating(t *testing.T, g *gatewaytest.Gateway) *agent {
 	t.Helper()
 	a := &agent{rotateKeyEvery: time.Millisecond}
 	a.start(t, g, 5*time.Second)
@@ -20,20 +20,20 @@ func rotating(t *testing.T, g *gatewaytest.Gateway) *agent {
 
 func TestAnOldKeyIsRotatedAtRenewalAndTheNewOneIsUsed(t *testing.T) {
 	g := gatewaytest.Start(t)
-	a := rotating(t, g)
-	g.Node.Next(t)
+	a := startRotating(t, g)
+	g.Node.NextSession(t)
 	before := a.creds.Identity()
-	g.Node.Next(t)
+	g.Node.NextSession(t)
 	after := a.creds.Identity()
 	if after.Key.Equal(before.Key) || after.ID != before.ID || !after.KeyMade.After(before.KeyMade) {
 		t.Errorf("before %s made %s, after %s made %s", before.ID, before.KeyMade, after.ID, after.KeyMade)
 	}
-	if g.Node.Moves() != 1 {
-		t.Errorf("the pin moved %d times, want once", g.Node.Moves())
+	if g.Node.Rotations() != 1 {
+		t.Errorf("the pin moved %d times, want once", g.Node.Rotations())
 	}
 	a.stop()
 	a.run(t)
-	g.Node.Next(t)
+	g.Node.NextSession(t)
 	if !a.creds.Identity().Key.Equal(after.Key) {
 		t.Error("a restart does not use the new key")
 	}
@@ -42,10 +42,10 @@ func TestAnOldKeyIsRotatedAtRenewalAndTheNewOneIsUsed(t *testing.T) {
 func TestARefusedRotationRenewsTheKeyInUse(t *testing.T) {
 	g := gatewaytest.Start(t)
 	g.Node.Rotate = func() error { return status.Error(codes.FailedPrecondition, "the pinned key is not known") }
-	a := rotating(t, g)
-	first := g.Node.Next(t)
+	a := startRotating(t, g)
+	first := g.Node.NextSession(t)
 	before := a.creds.Identity()
-	second := g.Node.Next(t)
+	second := g.Node.NextSession(t)
 	after := a.creds.Identity()
 	if first.Serial == second.Serial || !after.Key.Equal(before.Key) || !after.KeyMade.Equal(before.KeyMade) {
 		t.Errorf("certificate %s then %s, key made %s then %s", first.Serial, second.Serial, before.KeyMade, after.KeyMade)
@@ -57,13 +57,13 @@ func TestARefusedRotationRenewsTheKeyInUse(t *testing.T) {
 func TestANextKeyThatIsNotKnownGivesWayToTheOldOne(t *testing.T) {
 	g := gatewaytest.Start(t)
 	g.Node.Register = func() error {
-		g.Node.ForgetNext()
+		g.Node.DropNextKey()
 		return nil
 	}
-	a := rotating(t, g)
-	g.Node.Next(t)
+	a := startRotating(t, g)
+	g.Node.NextSession(t)
 	before := a.creds.Identity()
-	g.Node.Next(t)
+	g.Node.NextSession(t)
 	after := a.creds.Identity()
 	if !after.Key.Equal(before.Key) || !after.Leaf().Equal(before.Leaf()) {
 		t.Error("the old key is not used")
@@ -71,7 +71,7 @@ func TestANextKeyThatIsNotKnownGivesWayToTheOldOne(t *testing.T) {
 	a.rotateKeyEvery = 0
 	a.stop()
 	a.run(t)
-	g.Node.Next(t)
+	g.Node.NextSession(t)
 	if !a.creds.Identity().Key.Equal(before.Key) {
 		t.Error("after a restart the old key is not used")
 	}

@@ -25,8 +25,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// stable is the length of a session after which its end does not count as a failure.
-const stable = time.Minute
+// stableDuration is the length of a session after which its end does not count as a failure.
+const stableDuration = time.Minute
 
 // Options configure a Runner; all fields are required.
 type Options struct {
@@ -61,27 +61,27 @@ type Options struct {
 
 // Observer receives the events of the sessions, one session after the other.
 type Observer interface {
-	// Registered receives the granted capabilities.
-	Registered(granted []string)
-	// Opened receives an open session; skew is the lead of the gateway's clock.
-	Opened(session, transport string, skew time.Duration)
-	// Closed receives the end of a session or of a failed attempt. problem is for people and empty
+	// CapabilitiesGranted receives the granted capabilities.
+	CapabilitiesGranted(granted []string)
+	// SessionOpened receives an open session; skew is the lead of the gateway's clock.
+	SessionOpened(session, transport string, skew time.Duration)
+	// SessionClosed receives the end of a session or of a failed attempt. problem is for people and empty
 	// for an end without an error. The next attempt comes after retry.
-	Closed(problem string, retry time.Duration)
+	SessionClosed(problem string, retry time.Duration)
 }
 
 // Runner runs one session after the other.
 type Runner struct {
 	Options
 	gateways   *link.Gateways
-	transport  chooser
-	deliveries *delivery
+	transport  transportChooser
+	deliveries *deliveryQueue
 }
 
 // New returns a Runner.
 func New(o Options) *Runner {
 	gateways := link.NewGateways(strings.Split(o.Credentials.Endpoint(), ","), o.Clock.Now)
-	return &Runner{Options: o, gateways: gateways, transport: chooser{want: o.Transport, first: o.StreamProbe}, deliveries: newDelivery()}
+	return &Runner{Options: o, gateways: gateways, transport: transportChooser{configured: o.Transport, firstProbe: o.StreamProbe}, deliveries: newDeliveryQueue()}
 }
 
 // The reasons for which the agent itself ends a session.
@@ -90,61 +90,61 @@ var (
 	errRenewed = errors.New("certificate was renewed")
 )
 
-// drained is the error of a session that ends because its gateway drains.
-type drained struct{ after time.Duration }
+// drainError is the error of a session that ends because its gateway drains.
+type drainError struct{ reconnectAfter time.Duration }
 
-func (d *drained) Error() string { return "gateway drains" }
+func (d *drainError) Error() string { return "gateway drains" }
 
 // Run runs sessions until ctx ends, and returns after goodbye. It returns an error only when the
 // journal cannot count a dial: a session with an old dial counter would mislead the gateway.
 func (r *Runner) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		counter, err := r.Journal.NextDial()
+		counter, err := r.Journal.IncrementDialCounter()
 		if err != nil {
 			return err
 		}
 		began := r.Now()
-		carried, _ := r.transport.next()
-		far, err := r.hold(ctx, counter)
-		lasted := r.Now().Sub(began)
-		if far.welcomed && lasted >= stable {
+		transport, _ := r.transport.nextTransport()
+		progress, err := r.runSession(ctx, counter)
+		duration := r.Now().Sub(began)
+		if progress.welcomed && duration >= stableDuration {
 			r.Retry.Reset()
 		}
-		if far.address != "" && !errors.Is(err, errRenewed) && !errors.Is(err, errProbe) {
-			r.gateways.Avoid(far.address)
+		if progress.address != "" && !errors.Is(err, errRenewed) && !errors.Is(err, errProbe) {
+			r.gateways.Avoid(progress.address)
 		}
-		r.transport.ended(carried, far.registered, lasted, err)
+		r.transport.sessionEnded(transport, progress.registered, duration, err)
 		if ctx.Err() == nil {
-			delay, problem := r.pause(err)
-			r.Observer.Closed(problem, delay)
-			r.Log.Info("session ended", "reason", err, "transport", carried, "welcomed", far.welcomed, "reconnectIn", delay)
+			delay, problem := r.planRedial(err)
+			r.Observer.SessionClosed(problem, delay)
+			r.Log.Info("session ended", "reason", err, "transport", transport, "welcomed", progress.welcomed, "reconnectIn", delay)
 			_ = backoff.Sleep(ctx, delay) // the loop checks ctx
 		}
 	}
 	return nil
 }
 
-// pause returns the delay before the next dial, and prints the problem, if there is one, for people.
-func (r *Runner) pause(err error) (delay time.Duration, problem string) {
-	var drain *drained
+// planRedial returns the delay before the next dial, and prints the problem, if there is one, for people.
+func (r *Runner) planRedial(err error) (delay time.Duration, problem string) {
+	var drain *drainError
 	switch {
 	case errors.Is(err, errRenewed), errors.Is(err, errProbe):
 		return 0, ""
 	case errors.As(err, &drain):
 		// The jitter is needed because the gateway sent the same delay to all machines.
-		return drain.after + time.Duration(r.Jitter()*float64(time.Second)), ""
+		return drain.reconnectAfter + time.Duration(r.Jitter()*float64(time.Second)), ""
 	}
-	problem = r.explain(err)
-	r.Console.SayOnceFor(sameProblem(err, problem), "%s", problem)
+	problem = r.describeError(err)
+	r.Console.PrintOnceFor(problemKey(err, problem), "%s", problem)
 	if status.Code(err) == codes.PermissionDenied && r.Credentials.switchKey() {
 		r.Log.Warn("the gateway refuses this key; trying the other key of the last rotation")
 	}
 	return r.Retry.Next(), problem
 }
 
-// sameProblem returns a key that stays the same while a problem lasts. The sentence about a
+// problemKey returns a key that stays the same while a problem lasts. The sentence about a
 // certificate outside of its validity holds the time and changes with every try.
-func sameProblem(err error, problem string) string {
+func problemKey(err error, problem string) string {
 	var untrusted *identity.CertificateError
 	if errors.As(err, &untrusted) {
 		return untrusted.Reason
@@ -152,7 +152,7 @@ func sameProblem(err error, problem string) string {
 	return problem
 }
 
-func (r *Runner) explain(err error) string {
+func (r *Runner) describeError(err error) string {
 	endpoint := r.Credentials.Endpoint()
 	message := foreign.Brief(status.Convert(err).Message())
 	leaf := r.Credentials.Identity().Leaf()
@@ -163,7 +163,7 @@ func (r *Runner) explain(err error) string {
 	case errors.As(err, &clock):
 		message = clock.Error()
 		return strings.ToUpper(message[:1]) + message[1:] + "; trying again"
-	case r.lapsed():
+	case r.certificateExpired():
 		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) +
 			" and cannot be recovered (" + message + "): if this problem persists, pair the machine again with another --identity-dir; trying again"
 	case status.Code(err) == codes.PermissionDenied:
@@ -177,7 +177,7 @@ func (r *Runner) explain(err error) string {
 		return "Another session of this Node replaced this one (" + message + "): is a copy of the identity directory in use? trying again"
 	case errors.As(err, &untrusted):
 		return "Gateway " + endpoint + " cannot be trusted (" + foreign.Brief(untrusted.Detail) + "); trying again"
-	case link.Answered(err):
+	case link.IsGatewayStatus(err):
 		return "Gateway " + endpoint + " answers: " + message + "; trying again"
 	case errors.Is(err, io.EOF):
 		return "Gateway " + endpoint + " ended the session; trying again"

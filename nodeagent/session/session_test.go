@@ -46,7 +46,7 @@ type gate struct {
 func (g *gate) Name() string                    { return "gate" }
 func (g *gate) Description() string             { return "waits" }
 func (g *gate) Schema() json.RawMessage         { return nil }
-func (g *gate) Mediation() capability.Mediation { return capability.None }
+func (g *gate) Mediation() capability.Mediation { return capability.MediationNone }
 func (g *gate) Run(ctx context.Context, _ capability.Request) (json.RawMessage, error) {
 	g.started <- struct{}{}
 	select {
@@ -82,18 +82,18 @@ func (s *screen) await(t *testing.T, want string) {
 	t.Fatalf("the screen never shows %q:\n%s", want, s.text.String())
 }
 
-func (s *screen) all() string {
+func (s *screen) contents() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
 }
 
-// deaf is an Observer that ignores every event.
-type deaf struct{}
+// noopObserver is an Observer that ignores every event.
+type noopObserver struct{}
 
-func (deaf) Registered([]string)                  {}
-func (deaf) Opened(string, string, time.Duration) {}
-func (deaf) Closed(string, time.Duration)         {}
+func (noopObserver) CapabilitiesGranted([]string)                {}
+func (noopObserver) SessionOpened(string, string, time.Duration) {}
+func (noopObserver) SessionClosed(string, time.Duration)         {}
 
 // agent is a paired agent under test.
 type agent struct {
@@ -105,12 +105,12 @@ type agent struct {
 	stop    context.CancelFunc
 	done    chan error
 
-	rotateKeyEvery time.Duration
-	transport      session.Transport
-	registry       *capability.Registry
-	sinceBoot      func() time.Duration
-	now            func() time.Time // default: time.Now
-	more           []capability.Capability
+	rotateKeyEvery    time.Duration
+	transport         session.Transport
+	registry          *capability.Registry
+	sinceBoot         func() time.Duration
+	now               func() time.Time // default: time.Now
+	extraCapabilities []capability.Capability
 }
 
 // start pairs a machine by hand, with a certificate that is valid for life, and runs it until the test
@@ -130,7 +130,7 @@ func (a *agent) start(t testing.TB, g *gatewaytest.Gateway, life time.Duration) 
 		t.Fatal(err)
 	}
 	key := gatewaytest.NewKey(t)
-	leaf := g.DeviceCA.Device(t, gatewaytest.ID("box"), &key.PublicKey, life)
+	leaf := g.DeviceCA.IssueDevice(t, gatewaytest.ID("box"), &key.PublicKey, life)
 	id, err := store.NewIdentity(key, []*x509.Certificate{leaf})
 	if err == nil {
 		err = s.FinishPairing(id, g.ServerCA.Bundle(t), store.Config{NodeEndpoint: g.NodeEndpoint, PairingEndpoint: g.PairingEndpoint})
@@ -157,7 +157,7 @@ func (a *agent) run(t testing.TB) {
 		t.Fatal(err)
 	}
 	a.screen, a.gate = &screen{}, &gate{started: make(chan struct{}, 8), opened: make(chan struct{})}
-	registry, err := capability.NewRegistry(append(a.more, capability.Echo{}, a.gate)...)
+	registry, err := capability.NewRegistry(append(a.extraCapabilities, capability.Echo{}, a.gate)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,13 +170,13 @@ func (a *agent) run(t testing.TB) {
 	}
 	clock := session.NewClock(time.Now, a.sinceBoot)
 	runs, err := executor.New(executor.Options{
-		Journal: a.journal, Registry: registry, Policy: mediation.Unattended{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
+		Journal: a.journal, Registry: registry, Policy: mediation.UnattendedPolicy{}, Now: clock.Now, Concurrency: 4, Grace: time.Second, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	runner := session.New(session.Options{
-		Observer:    deaf{},
+		Observer:    noopObserver{},
 		Credentials: a.creds, Journal: a.journal, Executor: runs, Registry: registry,
 		System: &gatewayv1.SystemInfo{}, BootID: "boot", Clock: clock, Now: a.now, Rand: rand.Reader,
 		Jitter: func() float64 { return 0 }, Console: console.New(a.screen), Log: log,
@@ -216,10 +216,10 @@ func settled(uid string) *gatewayv1.StreamNodeEventsResponse {
 	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{Settled: &gatewayv1.Settled{Dispatch: ref(uid)}}}
 }
 
-// result waits for the result of a dispatch.
-func result(t testing.TB, s *gatewaytest.Session, uid string) *gatewayv1.Result {
+// awaitResult waits for the result of a dispatch.
+func awaitResult(t testing.TB, s *gatewaytest.Session, uid string) *gatewayv1.Result {
 	t.Helper()
-	return gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
+	return gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
 		if r := m.GetResult(); r.GetDispatch().GetUid() == uid {
 			return r
 		}
@@ -230,21 +230,21 @@ func result(t testing.TB, s *gatewaytest.Session, uid string) *gatewayv1.Result 
 func TestADispatchGoesFromOfferToSettled(t *testing.T) {
 	g := gatewaytest.Start(t)
 	a := start(t, g, time.Hour)
-	s := g.Node.Next(t)
+	s := g.Node.NextSession(t)
 	a.screen.await(t, "Session open with gateway "+g.NodeEndpoint)
 	if h := s.Hello; h.GetDialCounter() != 1 || h.GetJournalId() != a.journal.ID() || h.GetProtocolVersion() != 1 ||
 		hex.EncodeToString(h.GetBundleSha256()) != a.creds.Bundle().SHA256() || len(h.GetUnsettled()) != 0 {
 		t.Errorf("hello: %v", h)
 	}
 	s.Send(t, offer("u", "echo"))
-	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })
-	r := result(t, s, "u")
+	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })
+	r := awaitResult(t, s, "u")
 	if r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED || r.GetExecution() != gatewayv1.Result_EXECUTION_FINISHED ||
 		string(r.GetOutput()) != `{"hello":"world"}` || r.GetDispatch().GetName() != "d-u" || r.GetStartedTime() == nil {
 		t.Errorf("result: %v", r)
 	}
 	s.Send(t, settled("u"))
-	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
+	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
 	if open, err := a.journal.Unsettled(); err != nil || len(open) != 0 {
 		t.Errorf("after Settled: %v, %v", open, err)
 	}
@@ -253,25 +253,25 @@ func TestADispatchGoesFromOfferToSettled(t *testing.T) {
 func TestAResultOutlivesItsSessionAndIsRepeatedUntilSettled(t *testing.T) {
 	g := gatewaytest.Start(t)
 	a := start(t, g, time.Hour)
-	first := g.Node.Next(t)
+	first := g.Node.NextSession(t)
 	first.Send(t, offer("u", "gate"))
 	<-a.gate.started
 	first.End(status.Error(codes.Unavailable, "gateway dies"))
-	second := g.Node.Next(t)
+	second := g.Node.NextSession(t)
 	if got := second.Hello; got.GetDialCounter() < 2 || len(got.GetUnsettled()) != 1 || got.GetUnsettled()[0].GetState() != gatewayv1.UnsettledDispatch_STATE_RUNNING {
 		t.Errorf("hello of the second session: %v", got)
 	}
 	second.Send(t, offer("u", "gate")) // a gateway may repeat an offer
 	close(a.gate.opened)
-	if r := result(t, second, "u"); string(r.GetOutput()) != `"through"` {
+	if r := awaitResult(t, second, "u"); string(r.GetOutput()) != `"through"` {
 		t.Errorf("result: %v", r)
 	}
 	second.End(nil)
-	third := g.Node.Next(t)
+	third := g.Node.NextSession(t)
 	if got := third.Hello.GetUnsettled(); len(got) != 1 || got[0].GetState() != gatewayv1.UnsettledDispatch_STATE_FINISHED {
 		t.Errorf("hello of the third session: %v", got)
 	}
-	result(t, third, "u")
+	awaitResult(t, third, "u")
 	if len(a.gate.started) != 0 {
 		t.Error("the dispatch ran twice")
 	}
@@ -280,16 +280,16 @@ func TestAResultOutlivesItsSessionAndIsRepeatedUntilSettled(t *testing.T) {
 func TestAStoppingAgentReportsThenSaysGoodbye(t *testing.T) {
 	g := gatewaytest.Start(t)
 	a := start(t, g, time.Hour)
-	s := g.Node.Next(t)
+	s := g.Node.NextSession(t)
 	s.Send(t, offer("u", "gate"))
 	<-a.gate.started
 	a.stop()
-	if r := result(t, s, "u"); r.GetErrorCode() != "AgentRestarted" || r.GetExecution() != gatewayv1.Result_EXECUTION_FINISHED {
+	if r := awaitResult(t, s, "u"); r.GetErrorCode() != "AgentRestarted" || r.GetExecution() != gatewayv1.Result_EXECUTION_FINISHED {
 		t.Errorf("result: %v", r)
 	}
-	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
+	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
 	a.run(t)
-	again := g.Node.Next(t)
+	again := g.Node.NextSession(t)
 	if got := again.Hello; got.GetJournalId() != s.Hello.GetJournalId() || got.GetDialCounter() <= s.Hello.GetDialCounter() || len(got.GetUnsettled()) != 1 {
 		t.Errorf("hello after the restart: %v", got)
 	}
@@ -298,11 +298,11 @@ func TestAStoppingAgentReportsThenSaysGoodbye(t *testing.T) {
 func TestACancelledDispatchEnds(t *testing.T) {
 	g := gatewaytest.Start(t)
 	a := start(t, g, time.Hour)
-	s := g.Node.Next(t)
+	s := g.Node.NextSession(t)
 	s.Send(t, offer("u", "gate"))
 	<-a.gate.started
 	s.Send(t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Cancel{Cancel: &gatewayv1.Cancel{Dispatch: ref("u")}}})
-	if r := result(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_CANCELLED {
+	if r := awaitResult(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_CANCELLED {
 		t.Errorf("result: %v", r)
 	}
 }
@@ -310,16 +310,16 @@ func TestACancelledDispatchEnds(t *testing.T) {
 func TestADrainingGatewayIsLeftAndOthersAreFound(t *testing.T) {
 	g := gatewaytest.Start(t)
 	start(t, g, time.Hour)
-	s := g.Node.Next(t)
+	s := g.Node.NextSession(t)
 	s.Send(t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Drain{Drain: &gatewayv1.Drain{ReconnectAfter: durationpb.New(10 * time.Millisecond)}}})
-	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
-	g.Node.Next(t)
+	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
+	g.Node.NextSession(t)
 }
 
 func TestATrustBundleIsStoredBeforeItIsAcknowledged(t *testing.T) {
 	g := gatewaytest.Start(t)
 	a := start(t, g, time.Hour)
-	s := g.Node.Next(t)
+	s := g.Node.NextSession(t)
 	send := func(pem []byte) {
 		s.Send(t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_TrustBundle{TrustBundle: &gatewayv1.TrustBundle{Pem: pem}}})
 	}
@@ -331,14 +331,14 @@ func TestATrustBundleIsStoredBeforeItIsAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(union.PEM())
-	ack := gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.TrustBundleStored {
+	ack := gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.TrustBundleStored {
 		return m.GetTrustBundleStored()
 	})
 	if got := hex.EncodeToString(ack.GetSha256()); got != union.SHA256() {
 		t.Errorf("acknowledged %s, want %s", got, union.SHA256())
 	}
 	s.End(nil)
-	if got := hex.EncodeToString(g.Node.Next(t).Hello.GetBundleSha256()); got != union.SHA256() {
+	if got := hex.EncodeToString(g.Node.NextSession(t).Hello.GetBundleSha256()); got != union.SHA256() {
 		t.Errorf("the next hello names bundle %s, want %s", got, union.SHA256())
 	}
 }
@@ -350,7 +350,7 @@ func TestEveryRefusalIsSaidAndTriedAgain(t *testing.T) {
 	}{
 		"revoked":      {status.Error(codes.PermissionDenied, "the Node is revoked"), "refuses this machine (the Node is revoked)"},
 		"unavailable":  {status.Error(codes.Unavailable, "policies are not proven"), "cannot be reached (policies are not proven)"},
-		"not proven":   {marked(t, codes.Unavailable, "policies are not proven"), "answers: policies are not proven; trying again"},
+		"not proven":   {gatewayStatus(t, codes.Unavailable, "policies are not proven"), "answers: policies are not proven; trying again"},
 		"no Node":      {status.Error(codes.NotFound, "there is no such Node"), "answers: there is no such Node; trying again"},
 		"busy":         {status.Error(codes.ResourceExhausted, "too many sessions"), "answers: too many sessions; trying again"},
 		"not accepted": {status.Error(codes.Unauthenticated, "no such key"), "does not accept the certificate"},
@@ -359,32 +359,32 @@ func TestEveryRefusalIsSaidAndTriedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := gatewaytest.Start(t)
 			var mu sync.Mutex
-			refusals := 0
+			attempts := 0
 			g.Node.Register = func() error {
 				mu.Lock()
 				defer mu.Unlock()
-				if refusals++; refusals < 3 {
+				if attempts++; attempts < 3 {
 					return c.err
 				}
 				return nil
 			}
 			a := start(t, g, time.Hour)
 			a.screen.await(t, c.says)
-			if s := g.Node.Next(t); s.Hello.GetDialCounter() != 3 {
+			if s := g.Node.NextSession(t); s.Hello.GetDialCounter() != 3 {
 				t.Errorf("dial counter %d, want 3: every dial counts", s.Hello.GetDialCounter())
 			}
 		})
 	}
 }
 
-// marked returns a status with the ErrorInfo that a gateway adds.
-func marked(t *testing.T, code codes.Code, message string) error {
+// gatewayStatus returns a status with the ErrorInfo that a gateway adds.
+func gatewayStatus(t *testing.T, code codes.Code, message string) error {
 	t.Helper()
-	said, err := status.New(code, message).WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway"})
+	withInfo, err := status.New(code, message).WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return said.Err()
+	return withInfo.Err()
 }
 
 func TestAForeignGatewayIsNotTrusted(t *testing.T) {
@@ -402,7 +402,7 @@ func TestACertificateTheGatewayRefusesIsSaid(t *testing.T) {
 func TestAMachineThatSleptPastItsCertificateRecoversIt(t *testing.T) {
 	g := gatewaytest.Start(t)
 	a := start(t, g, 0)
-	g.Node.Next(t)
+	g.Node.NextSession(t)
 	if leaf := a.creds.Identity().Leaf(); time.Until(leaf.NotAfter) < time.Hour {
 		t.Errorf("the certificate in use ends at %s", leaf.NotAfter)
 	}
@@ -414,15 +414,15 @@ func TestAMachineThatSleptPastItsCertificateRecoversIt(t *testing.T) {
 func TestACertificateThatEndsDuringASessionIsRecovered(t *testing.T) {
 	const life = 10 * time.Minute
 	g := gatewaytest.Start(t)
-	g.DeviceCA.DatedBack = time.Hour // so that the renewal is due as soon as the session is open
+	g.DeviceCA.Backdate = time.Hour // so that the renewal is due as soon as the session is open
 	var passed atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
 	g.Now = now
 	g.Node.Welcome = func(*gatewayv1.Welcome) { passed.Store(int64(2 * life)) }
 	a := &agent{now: now}
 	a.start(t, g, life)
-	first := g.Node.Next(t)
-	if second := g.Node.Next(t); second.Serial == first.Serial {
+	first := g.Node.NextSession(t)
+	if second := g.Node.NextSession(t); second.Serial == first.Serial {
 		t.Error("the next session uses the same certificate")
 	}
 	if leaf := a.creds.Identity().Leaf(); time.Until(leaf.NotAfter) < time.Hour {
@@ -440,15 +440,15 @@ func TestTheGatewaysTimeDecidesAboutExpiry(t *testing.T) {
 	g := gatewaytest.Start(t)
 	g.Node.Welcome = func(w *gatewayv1.Welcome) { w.GatewayTime = timestamppb.New(time.Now().Add(48 * time.Hour)) }
 	start(t, g, time.Hour)
-	s := g.Node.Next(t)
+	s := g.Node.NextSession(t)
 	o := offer("u", "echo")
 	o.GetOffer().Expires = timestamppb.New(time.Now().Add(49 * time.Hour))
 	s.Send(t, o)
-	if r := result(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED || r.GetStartedTime().AsTime().Before(time.Now().Add(47*time.Hour)) {
+	if r := awaitResult(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED || r.GetStartedTime().AsTime().Before(time.Now().Add(47*time.Hour)) {
 		t.Errorf("result: %v", r)
 	}
 	s.Send(t, offer("v", "echo")) // expires in an hour by the machine's clock, two days ago by the gateway's
-	if r := result(t, s, "v"); r.GetOutcome() != gatewayv1.Result_OUTCOME_TIMED_OUT || r.GetExecution() != gatewayv1.Result_EXECUTION_NOT_STARTED {
+	if r := awaitResult(t, s, "v"); r.GetOutcome() != gatewayv1.Result_OUTCOME_TIMED_OUT || r.GetExecution() != gatewayv1.Result_EXECUTION_NOT_STARTED {
 		t.Errorf("result: %v", r)
 	}
 }
@@ -467,11 +467,11 @@ func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 			}
 			a := &agent{transport: transport, sinceBoot: func() time.Duration { return session.SinceBoot() + time.Duration(passed.Load()) }}
 			a.start(t, g, time.Hour)
-			s := g.Node.Next(t)
+			s := g.Node.NextSession(t)
 			o := offer("u", "echo")
 			o.GetOffer().Expires = timestamppb.New(time.Now().Add(-delay / 2))
 			s.Send(t, o)
-			if r := result(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_TIMED_OUT || r.GetExecution() != gatewayv1.Result_EXECUTION_NOT_STARTED {
+			if r := awaitResult(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_TIMED_OUT || r.GetExecution() != gatewayv1.Result_EXECUTION_NOT_STARTED {
 				t.Errorf("result: %v", r)
 			}
 		})
@@ -481,9 +481,9 @@ func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 func TestACertificateIsRenewedWithTheSameKeyAndUsedAtOnce(t *testing.T) {
 	g := gatewaytest.Start(t)
 	a := start(t, g, 5*time.Second)
-	first := g.Node.Next(t)
+	first := g.Node.NextSession(t)
 	before := a.creds.Identity()
-	second := g.Node.Next(t)
+	second := g.Node.NextSession(t)
 	after := a.creds.Identity()
 	if first.Serial == second.Serial {
 		t.Error("the new session uses the old certificate")

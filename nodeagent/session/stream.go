@@ -21,33 +21,33 @@ const (
 
 	// resendAfter is the time for which a sent result may wait for Settled before it is repeated.
 	resendAfter = time.Minute
-	// stopTimeout bounds the wait of a stopping agent for its capabilities. goodbyeTimeout bounds
+	// stopTimeout bounds the wait of a stopping agent for its capabilities. closeTimeout bounds
 	// its wait for the gateway to end the stream.
-	stopTimeout    = 5 * time.Second
-	goodbyeTimeout = 3 * time.Second
+	stopTimeout  = 5 * time.Second
+	closeTimeout = 3 * time.Second
 )
 
 var (
-	errNoWelcome = errors.New("the gateway did not answer Hello with Welcome")
-	errSilent    = errors.New("the gateway did not end the stream in time")
+	errNoWelcome      = errors.New("the gateway did not answer Hello with Welcome")
+	errStreamNotEnded = errors.New("the gateway did not end the stream in time")
 )
 
 // stream is one session, over either transport. It has four goroutines: run, which becomes read, and
 // write, keep and renew. The first error ends all of them.
 type stream struct {
 	*Runner
-	carrier *carrier
-	stop    context.Context // ends when the agent stops
-	conn    conn
-	carried Transport
-	// until is the time after which another transport is tried; 0 means never.
-	until time.Duration
-	// outdated is closed when the declaration in RegisterNode is out of date.
-	outdated <-chan struct{}
+	link             *sessionLink
+	agentStop        context.Context // ends when the agent stops
+	conn             conn
+	sessionTransport Transport
+	// maxDuration is the time after which another transport is tried; 0 means never.
+	maxDuration time.Duration
+	// capabilitiesChanged is closed when the declaration in RegisterNode is out of date.
+	capabilitiesChanged <-chan struct{}
 
-	queue  chan *gatewayv1.StreamNodeEventsRequest // nil asks to close the agent's side
-	closed <-chan struct{}                         // the session is over
-	leave  chan error                              // asks keep to end the session
+	queue       chan *gatewayv1.StreamNodeEventsRequest // nil asks to close the agent's side
+	closed      <-chan struct{}                         // the session is over
+	endRequests chan error                              // asks keep to end the session
 
 	welcomed atomic.Bool
 	mu       sync.Mutex
@@ -57,13 +57,13 @@ type stream struct {
 
 func newStream(r *Runner, l *link.Link, stop context.Context) *stream {
 	s := &stream{
-		Runner: r, carrier: newCarrier(l, r.redial), stop: stop,
-		queue: make(chan *gatewayv1.StreamNodeEventsRequest, 64),
-		leave: make(chan error, 1),
-		sent:  map[string]time.Time{},
+		Runner: r, link: newSessionLink(l, r.redial), agentStop: stop,
+		queue:       make(chan *gatewayv1.StreamNodeEventsRequest, 64),
+		endRequests: make(chan error, 1),
+		sent:        map[string]time.Time{},
 	}
-	if s.carried, s.until = r.transport.next(); s.carried == TransportPoll {
-		s.conn = &pollConn{carrier: s.carrier, jitter: r.Jitter, now: r.Clock.Now}
+	if s.sessionTransport, s.maxDuration = r.transport.nextTransport(); s.sessionTransport == TransportPoll {
+		s.conn = &pollConn{link: s.link, jitter: r.Jitter, now: r.Clock.Now}
 	} else {
 		s.conn = &streamConn{client: gatewayv1.NewNodeServiceClient(l.Conn)}
 	}
@@ -72,35 +72,35 @@ func newStream(r *Runner, l *link.Link, stop context.Context) *stream {
 
 // run opens the stream, sends Hello, waits for Welcome, and starts the other goroutines.
 func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group) error {
-	asked := s.Clock.Timer()
+	askedAt := s.Clock.Elapsed()
 	welcome, err := s.open(ctx, counter)
 	if err != nil {
 		return err
 	}
-	s.Clock.Observe(welcome.GetGatewayTime().AsTime(), asked)
+	s.Clock.Observe(welcome.GetGatewayTime().AsTime(), askedAt)
 	s.welcomed.Store(true)
-	if err := s.Credentials.keepKey(); err != nil {
+	if err := s.Credentials.saveAcceptedKey(); err != nil {
 		return err
 	}
 	s.closed = ctx.Done()
-	l, _ := s.carrier.current()
-	s.Console.Say("Session open with gateway %s", l.Address)
-	s.Log.Info("session open", "session", welcome.GetSessionId(), "gateway", l.Address, "dial", counter, "transport", s.carried, "clockSkew", s.Clock.Skew().Round(time.Second))
-	s.Observer.Opened(welcome.GetSessionId(), string(s.carried), s.Clock.Skew())
+	l, _ := s.link.current()
+	s.Console.Print("Session open with gateway %s", l.Address)
+	s.Log.Info("session open", "session", welcome.GetSessionId(), "gateway", l.Address, "dial", counter, "transport", s.sessionTransport, "clockSkew", s.Clock.Skew().Round(time.Second))
+	s.Observer.SessionOpened(welcome.GetSessionId(), string(s.sessionTransport), s.Clock.Skew())
 	if slices.Contains(welcome.GetFeatures(), gatewayv1.Feature_FEATURE_CLEARANCE) {
-		s.Executor.AttachClearing(s)
+		s.Executor.AttachWithClearances(s)
 	} else {
 		s.Executor.Attach(s)
 	}
 	group.Go(s.write)
-	group.Go(func() error { return s.keep(ctx, heartbeatInterval(welcome)) })
+	group.Go(func() error { return s.maintain(ctx, heartbeatInterval(welcome)) })
 	group.Go(func() error { return s.renew(ctx) })
-	return s.read()
+	return s.receive()
 }
 
 // open sends Hello and waits for Welcome. A timeout and the agent's stop end the wait.
 func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, error) {
-	hello, err := s.hello(counter)
+	hello, err := s.newHello(counter)
 	if err != nil {
 		return nil, err
 	}
@@ -114,9 +114,9 @@ func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, 
 		select {
 		case <-opened:
 		case <-late.C:
-			s.carrier.close()
-		case <-s.stop.Done():
-			s.carrier.close()
+			s.link.close()
+		case <-s.agentStop.Done():
+			s.link.close()
 		}
 	}()
 	return s.conn.Open(ctx, hello)

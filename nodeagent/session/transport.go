@@ -38,57 +38,57 @@ const (
 )
 
 const (
-	// brokenStreams is the number of broken streams in a row after which auto polls.
-	brokenStreams = 3
+	// maxBrokenStreams is the number of broken streams in a row after which auto polls.
+	maxBrokenStreams = 3
 	// DefaultStreamProbe is the time for which auto polls before it tries a stream. The time
-	// doubles with every stream that breaks again, up to lastProbe.
+	// doubles with every stream that breaks again, up to maxStreamProbe.
 	DefaultStreamProbe = 10 * time.Minute
-	lastProbe          = 6 * time.Hour
+	maxStreamProbe     = 6 * time.Hour
 )
 
-// chooser chooses the transport of the next session.
-type chooser struct {
-	want Transport
-	// first bounds the first polled session.
-	first time.Duration
-	// broken counts the broken streams in a row; at brokenStreams polls begin.
+// transportChooser chooses the transport of the next session.
+type transportChooser struct {
+	configured Transport
+	// firstProbe bounds the first polled session.
+	firstProbe time.Duration
+	// broken counts the broken streams in a row; at maxBrokenStreams polls begin.
 	broken int
 	// probe bounds the next polled session.
 	probe time.Duration
 }
 
-// next returns the transport of the next session. until is the time after which a stream is tried
+// nextTransport returns the transport of the next session. until is the time after which a stream is tried
 // again; 0 means never.
-func (c *chooser) next() (t Transport, until time.Duration) {
+func (c *transportChooser) nextTransport() (t Transport, until time.Duration) {
 	switch {
-	case c.want == TransportPoll:
+	case c.configured == TransportPoll:
 		return TransportPoll, 0
-	case c.want == TransportAuto && c.broken >= brokenStreams:
+	case c.configured == TransportAuto && c.broken >= maxBrokenStreams:
 		return TransportPoll, c.probe
 	default:
 		return TransportStream, 0
 	}
 }
 
-// ended records the end of a session: its transport, its length and its error.
-func (c *chooser) ended(t Transport, reached bool, lasted time.Duration, err error) {
+// sessionEnded records the end of a session: its transport, its length and its error.
+func (c *transportChooser) sessionEnded(t Transport, reached bool, duration time.Duration, err error) {
 	switch {
 	case t == TransportPoll && errors.Is(err, errProbe):
-		c.broken = brokenStreams - 1 // the next session is a stream; if it breaks, polls follow
+		c.broken = maxBrokenStreams - 1 // the next session is a stream; if it breaks, polls follow
 	case t == TransportPoll:
-	case lasted >= stable:
+	case duration >= stableDuration:
 		c.broken, c.probe = 0, 0
-	case reached && isBreak(err):
-		if c.broken++; c.broken >= brokenStreams {
-			c.probe = min(max(2*c.probe, c.first), lastProbe)
+	case reached && isConnectionBreak(err):
+		if c.broken++; c.broken >= maxBrokenStreams {
+			c.probe = min(max(2*c.probe, c.firstProbe), maxStreamProbe)
 		}
 	}
 }
 
-// isBreak reports whether the network may have broken a session. It returns false when the gateway
+// isConnectionBreak reports whether the network may have broken a session. It returns false when the gateway
 // refused the session or either side ended it on purpose.
-func isBreak(err error) bool {
-	var drain *drained
+func isConnectionBreak(err error) bool {
+	var drain *drainError
 	if errors.Is(err, errRenewed) || errors.Is(err, errStopped) || errors.As(err, &drain) {
 		return false
 	}

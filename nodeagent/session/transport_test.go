@@ -14,7 +14,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/session"
 )
 
-func polling(t *testing.T, g *gatewaytest.Gateway) *agent {
+func startPolling(t *testing.T, g *gatewaytest.Gateway) *agent {
 	t.Helper()
 	a := &agent{transport: session.TransportPoll}
 	a.start(t, g, time.Hour)
@@ -23,18 +23,18 @@ func polling(t *testing.T, g *gatewaytest.Gateway) *agent {
 
 func TestADispatchGoesFromOfferToSettledOverPolls(t *testing.T) {
 	g := gatewaytest.Start(t)
-	a := polling(t, g)
-	s := g.Node.Next(t)
+	a := startPolling(t, g)
+	s := g.Node.NextSession(t)
 	if !s.Polled {
 		t.Fatal("the agent opened a stream, want polls")
 	}
 	s.Send(t, offer("u", "echo"))
-	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })
-	if r := result(t, s, "u"); string(r.GetOutput()) != `{"hello":"world"}` {
+	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })
+	if r := awaitResult(t, s, "u"); string(r.GetOutput()) != `{"hello":"world"}` {
 		t.Errorf("result: %v", r)
 	}
 	s.Send(t, settled("u"))
-	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
+	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
 	if open, err := a.journal.Unsettled(); err != nil || len(open) != 0 {
 		t.Errorf("after Settled: %v, %v", open, err)
 	}
@@ -42,49 +42,49 @@ func TestADispatchGoesFromOfferToSettledOverPolls(t *testing.T) {
 
 func TestAResultOutlivesItsPolledSession(t *testing.T) {
 	g := gatewaytest.Start(t)
-	a := polling(t, g)
-	first := g.Node.Next(t)
+	a := startPolling(t, g)
+	first := g.Node.NextSession(t)
 	first.Send(t, offer("u", "gate"))
 	<-a.gate.started
 	first.End(status.Error(codes.FailedPrecondition, "unknown session id; say Hello again"))
-	second := g.Node.Next(t)
+	second := g.Node.NextSession(t)
 	if got := second.Hello.GetUnsettled(); len(got) != 1 || got[0].GetState() != gatewayv1.UnsettledDispatch_STATE_RUNNING {
 		t.Errorf("hello of the second session: %v", got)
 	}
 	close(a.gate.opened)
-	if r := result(t, second, "u"); string(r.GetOutput()) != `"through"` {
+	if r := awaitResult(t, second, "u"); string(r.GetOutput()) != `"through"` {
 		t.Errorf("result: %v", r)
 	}
 }
 
 func TestAStoppingAgentSaysGoodbyeOverPolls(t *testing.T) {
 	g := gatewaytest.Start(t)
-	a := polling(t, g)
-	s := g.Node.Next(t)
+	a := startPolling(t, g)
+	s := g.Node.NextSession(t)
 	s.Send(t, offer("u", "gate"))
 	<-a.gate.started
 	a.stop()
-	if r := result(t, s, "u"); r.GetErrorCode() != "AgentRestarted" {
+	if r := awaitResult(t, s, "u"); r.GetErrorCode() != "AgentRestarted" {
 		t.Errorf("result: %v", r)
 	}
-	gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
+	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
 }
 
 func TestStreamsThatBreakGiveWayToPolls(t *testing.T) {
 	g := gatewaytest.Start(t)
 	var streams atomic.Int32
-	g.Node.Break = func() error {
+	g.Node.BreakStream = func() error {
 		streams.Add(1)
 		return status.Error(codes.Unavailable, "connection reset by a middlebox")
 	}
 	a := &agent{transport: session.TransportAuto}
 	a.start(t, g, time.Hour)
-	s := g.Node.Next(t)
+	s := g.Node.NextSession(t)
 	if !s.Polled || streams.Load() != 3 {
 		t.Errorf("polled %t after %d streams", s.Polled, streams.Load())
 	}
 	s.Send(t, offer("u", "echo"))
-	if r := result(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED {
+	if r := awaitResult(t, s, "u"); r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED {
 		t.Errorf("result: %v", r)
 	}
 }
@@ -92,13 +92,13 @@ func TestStreamsThatBreakGiveWayToPolls(t *testing.T) {
 func TestAChangeOfCapabilitiesIsAnnounced(t *testing.T) {
 	g := gatewaytest.Start(t)
 	a := start(t, g, time.Hour)
-	s := g.Node.Next(t)
+	s := g.Node.NextSession(t)
 	a.screen.await(t, "Session open")
-	for count, own := range map[int][]capability.Capability{3: {renamed{}}} {
+	for count, own := range map[int][]capability.Capability{3: {renamedEcho{}}} {
 		if err := a.registry.SetOwn(own...); err != nil {
 			t.Fatal(err)
 		}
-		changed := gatewaytest.Await(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.CapabilitiesChanged {
+		changed := gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.CapabilitiesChanged {
 			return m.GetCapabilitiesChanged()
 		})
 		if got := changed.GetCapabilities(); len(got) != count || got[2].GetName() != "own.echo" || got[2].GetAvailable() || got[2].GetReason() != "not today" {
@@ -107,7 +107,7 @@ func TestAChangeOfCapabilitiesIsAnnounced(t *testing.T) {
 	}
 }
 
-type renamed struct{ capability.Echo }
+type renamedEcho struct{ capability.Echo }
 
-func (renamed) Name() string        { return "own.echo" }
-func (renamed) Unavailable() string { return "not today" }
+func (renamedEcho) Name() string        { return "own.echo" }
+func (renamedEcho) Unavailable() string { return "not today" }

@@ -11,9 +11,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/local"
 )
 
-// ErrSilent means that an agent listens and does not answer: it is stopped (SIGSTOP), or the machine
+// ErrNotResponding means that an agent listens and does not answer: it is stopped (SIGSTOP), or the machine
 // is overloaded.
-var ErrSilent = errors.New("the agent is running but does not answer")
+var ErrNotResponding = errors.New("the agent is running but does not answer")
 
 // request asks for the report, the only operation.
 type request struct {
@@ -33,38 +33,38 @@ func SocketPath(dir string) string { return filepath.Join(dir, "status.sock") }
 
 // Server serves the reports of the Board on the socket.
 type Server struct {
-	board *Board
-	on    *local.Server
+	tracker *Tracker
+	socket  *local.Server
 }
 
 // Listen creates the socket in the folder dir. It returns the errors of local.Listen.
-func Listen(dir string, board *Board, log *slog.Logger) (*Server, error) {
-	on, err := local.Listen(SocketPath(dir), "status", log)
+func Listen(dir string, tracker *Tracker, log *slog.Logger) (*Server, error) {
+	socket, err := local.Listen(SocketPath(dir), "status", log)
 	if err != nil {
 		return nil, err
 	}
-	on.Unknown = true
-	return &Server{board: board, on: on}, nil
+	socket.AllowUnknownPeers = true
+	return &Server{tracker: tracker, socket: socket}, nil
 }
 
 // Serve answers clients until ctx ends. It returns after the last connection is closed.
 func (s *Server) Serve(ctx context.Context) {
-	s.on.Serve(ctx, func(_ context.Context, conn *net.UnixConn, _ []byte, _ int) {
-		report := s.board.Report()
-		local.Say(conn, answer{Report: &report})
+	s.socket.Serve(ctx, func(_ context.Context, conn *net.UnixConn, _ []byte, _ int) {
+		report := s.tracker.Report()
+		local.WriteAnswer(conn, answer{Report: &report})
 	})
 }
 
-// Ask returns the report of the agent that runs with the folder dir. It returns local.ErrNoAgent when
-// no agent runs, and ErrSilent when the agent does not answer before ctx ends.
-func Ask(ctx context.Context, dir string) (Report, error) {
+// FetchReport returns the report of the agent that runs with the folder dir. It returns local.ErrNoAgent when
+// no agent runs, and ErrNotResponding when the agent does not answer before ctx ends.
+func FetchReport(ctx context.Context, dir string) (Report, error) {
 	var a answer
 	err := local.Exchange(ctx, SocketPath(dir), request{opReport}, func(lines *bufio.Reader) error {
-		return local.Read(lines, &a)
+		return local.ReadAnswer(lines, &a)
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return Report{}, ErrSilent
+		return Report{}, ErrNotResponding
 	case err != nil:
 		return Report{}, err
 	case a.Report == nil:

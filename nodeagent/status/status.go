@@ -68,9 +68,9 @@ type Capability struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Board holds the state of the agent. It is safe for concurrent use and implements
+// Tracker holds the state of the agent. It is safe for concurrent use and implements
 // session.Observer.
-type Board struct {
+type Tracker struct {
 	now      func() time.Time
 	registry *capability.Registry
 
@@ -79,23 +79,23 @@ type Board struct {
 	granted map[string]bool
 }
 
-// NewBoard returns the Board of an agent that starts. report holds the constant fields.
-func NewBoard(now func() time.Time, report Report, registry *capability.Registry) *Board {
+// NewTracker returns the Board of an agent that starts. report holds the constant fields.
+func NewTracker(now func() time.Time, report Report, registry *capability.Registry) *Tracker {
 	report.Phase, report.Started = Starting, now().UTC()
-	return &Board{now: now, registry: registry, report: report}
+	return &Tracker{now: now, registry: registry, report: report}
 }
 
-// Paired records the address of the node listener. The agent tries to open sessions from now on.
-func (b *Board) Paired(gateway string) {
+// MachinePaired records the address of the node listener. The agent tries to open sessions from now on.
+func (b *Tracker) MachinePaired(gateway string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.report.Phase, b.report.Gateway = Connecting, gateway
 	b.report.PairingRequest, b.report.PairingMessage = "", ""
 }
 
-// Pairing records that the machine has no identity yet. request and message are empty until a
+// PairingUpdated records that the machine has no identity yet. request and message are empty until a
 // pairing request exists and the gateway has sent a message about it.
-func (b *Board) Pairing(request, message string) {
+func (b *Tracker) PairingUpdated(request, message string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.report.Phase != Stopping {
@@ -104,8 +104,8 @@ func (b *Board) Pairing(request, message string) {
 	b.report.PairingRequest, b.report.PairingMessage = request, message
 }
 
-// Registered records the capabilities that the cluster grants.
-func (b *Board) Registered(granted []string) {
+// CapabilitiesGranted records the capabilities that the cluster grants.
+func (b *Tracker) CapabilitiesGranted(granted []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.report.GrantsTime = b.now().UTC()
@@ -115,8 +115,8 @@ func (b *Board) Registered(granted []string) {
 	}
 }
 
-// Opened records an open session; skew is the lead of the gateway's clock.
-func (b *Board) Opened(session, transport string, skew time.Duration) {
+// SessionOpened records an open session; skew is the lead of the gateway's clock.
+func (b *Tracker) SessionOpened(session, transport string, skew time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := &b.report
@@ -129,9 +129,9 @@ func (b *Board) Opened(session, transport string, skew time.Duration) {
 	r.LastError, r.LastErrorTime = "", time.Time{}
 }
 
-// Closed records the end of a session, or of an attempt at one. problem is for people and empty for
+// SessionClosed records the end of a session, or of an attempt at one. problem is for people and empty for
 // an end without an error. The next attempt comes after retry.
-func (b *Board) Closed(problem string, retry time.Duration) {
+func (b *Tracker) SessionClosed(problem string, retry time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := &b.report
@@ -142,15 +142,15 @@ func (b *Board) Closed(problem string, retry time.Duration) {
 	}
 }
 
-// Stopping records that the agent was asked to stop.
-func (b *Board) Stopping() {
+// AgentStopping records that the agent was asked to stop.
+func (b *Tracker) AgentStopping() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.disconnect()
 	b.report.Phase, b.report.NextAttempt = Stopping, time.Time{}
 }
 
-func (b *Board) disconnect() {
+func (b *Tracker) disconnect() {
 	r := &b.report
 	if r.Phase == Connected {
 		r.Phase = Connecting
@@ -159,7 +159,7 @@ func (b *Board) disconnect() {
 }
 
 // Report returns the present state of the agent.
-func (b *Board) Report() Report {
+func (b *Tracker) Report() Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	report := b.report

@@ -60,8 +60,8 @@ func NewIdentity(key *ecdsa.PrivateKey, chain []*x509.Certificate) (Identity, er
 // Leaf returns the machine's own certificate.
 func (i Identity) Leaf() *x509.Certificate { return i.Chain[0] }
 
-// TLS returns the identity as a tls.Certificate.
-func (i Identity) TLS() tls.Certificate {
+// TLSCertificate returns the identity as a tls.Certificate.
+func (i Identity) TLSCertificate() tls.Certificate {
 	out := tls.Certificate{PrivateKey: i.Key, Leaf: i.Leaf()}
 	for _, cert := range i.Chain {
 		out.Certificate = append(out.Certificate, cert.Raw)

@@ -50,7 +50,7 @@ func TestKilledWhileItStores(t *testing.T) {
 	syscall.Umask(0)
 	s := open(t, dir)
 	step := 0
-	s.crash = func(string) error {
+	s.beforeStep = func(string) error {
 		if step++; step == last {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {} // the signal is on its way
@@ -58,7 +58,7 @@ func TestKilledWhileItStores(t *testing.T) {
 		return nil
 	}
 	ca := gatewaytest.NewCA(t, "ca")
-	key := startOver(t, s, ca)
+	key := startAgent(t, s, ca)
 	fmt.Println("working")
 	for turn := 0; ; turn++ {
 		if turn%3 == 2 {
@@ -75,9 +75,9 @@ func TestKilledWhileItStores(t *testing.T) {
 	}
 }
 
-// startOver does the work of a starting agent. It resumes or begins the pairing, or returns the key of
+// startAgent does the work of a starting agent. It resumes or begins the pairing, or returns the key of
 // the existing identity.
-func startOver(t *testing.T, s *Store, ca *gatewaytest.CA) *ecdsa.PrivateKey {
+func startAgent(t *testing.T, s *Store, ca *gatewaytest.CA) *ecdsa.PrivateKey {
 	t.Helper()
 	if current, err := s.Identity(); err == nil {
 		return current.Key
@@ -115,7 +115,7 @@ func TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity(t *testing.T) {
 			step = 1 + round*7%steps
 		}
 		runUntilKilled(t, dir, step)
-		paired = surviving(t, dir, paired)
+		paired = checkSurvivor(t, dir, paired)
 	}
 }
 
@@ -132,15 +132,15 @@ func runUntilKilled(t *testing.T, dir string, step int) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said := bufio.NewReader(out)
-	line, _ := said.ReadString('\n')
+	output := bufio.NewReader(out)
+	line, _ := output.ReadString('\n')
 	if step == 0 && strings.HasPrefix(line, "working") {
 		wait := make([]byte, 1)
 		_, _ = rand.Read(wait)
 		<-time.After(time.Duration(wait[0]) * 20 * time.Microsecond)
 		_ = child.Process.Kill()
 	}
-	rest, _ := io.ReadAll(said)
+	rest, _ := io.ReadAll(output)
 	err = child.Wait()
 	status, ok := child.ProcessState.Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
@@ -148,8 +148,8 @@ func runUntilKilled(t *testing.T, dir string, step int) {
 	}
 }
 
-// surviving checks the files of a killed process and reports whether the machine is paired.
-func surviving(t *testing.T, dir string, paired bool) bool {
+// checkSurvivor checks the files of a killed process and reports whether the machine is paired.
+func checkSurvivor(t *testing.T, dir string, paired bool) bool {
 	t.Helper()
 	s, err := Open(dir)
 	if err != nil {
@@ -213,7 +213,7 @@ func TestAPremadeTemporaryFileGetsNoKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			planted := ""
-			s.crash = func(step string) error {
+			s.beforeStep = func(step string) error {
 				if file, ok := strings.CutPrefix(step, "create "); ok {
 					planted = s.Dir() + "/" + file
 					return plant(planted)

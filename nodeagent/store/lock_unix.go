@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// modesCount is true because the mode of a file controls access to it.
-const modesCount = true
+// modesEnforced is true because the mode of a file controls access to it.
+const modesEnforced = true
 
-// makePrivate creates a directory that only this user can access.
-func makePrivate(dir string) error { return os.Mkdir(dir, 0o700) }
+// mkdirPrivate creates a directory that only this user can access.
+func mkdirPrivate(dir string) error { return os.Mkdir(dir, 0o700) }
 
 // syncFolder makes names in a folder durable.
 func syncFolder(dir *os.File) error { return dir.Sync() }

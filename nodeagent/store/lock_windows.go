@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// modesCount is false because Go invents the mode of a file on Windows. Every file in the directory
-// inherits the access list that makePrivate sets.
-const modesCount = false
+// modesEnforced is false because Go invents the mode of a file on Windows. Every file in the directory
+// inherits the access list that mkdirPrivate sets.
+const modesEnforced = false
 
 // privateList is the access list of the directory in SDDL. It is protected from inheritance and gives
 // full control to the system, administrators and the owner.
 const privateList = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)"
 
-// makePrivate creates a directory that only this user, the administrators and the system can access.
-func makePrivate(dir string) error {
+// mkdirPrivate creates a directory that only this user, the administrators and the system can access.
+func mkdirPrivate(dir string) error {
 	descriptor, err := windows.SecurityDescriptorFromString(privateList)
 	if err != nil {
 		return err

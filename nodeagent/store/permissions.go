@@ -9,8 +9,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 
-// folders belong to other packages, which check the contents.
-var folders = []string{CapabilitiesFolder, runFolder}
+// foreignFolders belong to other packages, which check the contents.
+var foreignFolders = []string{CapabilitiesFolder, runFolder}
 
 // checkModes rejects a directory, or a file in it, that other users can access. It repairs nothing by
 // itself: such a user may have read the key already, so a person must see the error.
@@ -36,11 +36,11 @@ func (s *Store) checkModes() error {
 		if err != nil {
 			return fmt.Errorf("inspect identity directory: %w", err)
 		}
-		if info.IsDir() && slices.Contains(folders, entry.Name()) {
+		if info.IsDir() && slices.Contains(foreignFolders, entry.Name()) {
 			continue
 		}
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%w: %s is a %s, not a file of the agent; remove it", ErrInsecure, path, kind(info.Mode()))
+			return fmt.Errorf("%w: %s is a %s, not a file of the agent; remove it", ErrInsecure, path, fileKind(info.Mode()))
 		}
 		if err := checkOwned(path, info, 0o600); err != nil {
 			return err
@@ -51,7 +51,7 @@ func (s *Store) checkModes() error {
 
 // checkOwned returns an error if the mode has rights beyond want or another user owns the file.
 func checkOwned(path string, info fs.FileInfo, want fs.FileMode) error {
-	if extra := info.Mode().Perm() &^ want; extra&0o077 != 0 && modesCount {
+	if extra := info.Mode().Perm() &^ want; extra&0o077 != 0 && modesEnforced {
 		return fmt.Errorf("%w: %s has mode %04o, so other users can reach it; check that no other user has read it, then run: chmod %04o %s",
 			ErrInsecure, path, info.Mode().Perm(), want, path)
 	}
@@ -62,7 +62,7 @@ func checkOwned(path string, info fs.FileInfo, want fs.FileMode) error {
 	return nil
 }
 
-func kind(mode fs.FileMode) string {
+func fileKind(mode fs.FileMode) string {
 	switch {
 	case mode&fs.ModeSymlink != 0:
 		return "symbolic link"

@@ -53,7 +53,7 @@ func TestACrashAtAnyStepOfARotationLeavesOneWholeIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := 0
-		s.crash = func(string) error {
+		s.beforeStep = func(string) error {
 			if step++; step > crashAt {
 				return errCrash
 			}

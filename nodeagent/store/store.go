@@ -43,8 +43,8 @@ type Store struct {
 	dir  string
 	root *os.Root
 	lock *os.File
-	// crash is called before each step of a write; an error from a test ends the write there.
-	crash func(step string) error
+	// beforeStep is called before each step of a write; an error from a test ends the write there.
+	beforeStep func(step string) error
 }
 
 // Open creates the directory if it is missing and locks it. It returns ErrInsecure, with the command
@@ -61,16 +61,16 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open identity directory: %w", err)
 	}
-	s := &Store{dir: dir, root: root, crash: func(string) error { return nil }}
-	if err := s.claim(); err != nil {
+	s := &Store{dir: dir, root: root, beforeStep: func(string) error { return nil }}
+	if err := s.lockAndClean(); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// claim checks and locks the directory, then removes the half-written files of a crash.
-func (s *Store) claim() error {
+// lockAndClean checks and locks the directory, then removes the half-written files of a crash.
+func (s *Store) lockAndClean() error {
 	if err := s.checkModes(); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Store) claim() error {
 		return fmt.Errorf("%w: another mooring-agent runs with %s; stop it, or choose another directory with --identity-dir", ErrInUse, s.dir)
 	}
 	s.lock = lock
-	return s.sweep()
+	return s.removeTemporaryFiles()
 }
 
 // Dir returns the absolute path of the directory.
@@ -111,14 +111,14 @@ func makeDir(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return fmt.Errorf("make identity directory: %w", err)
 	}
-	if err := makePrivate(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := mkdirPrivate(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make identity directory: %w", err)
 	}
 	return nil
 }
 
-// sweep removes the temporary files of writes that never reached their rename.
-func (s *Store) sweep() error {
+// removeTemporaryFiles removes the temporary files of writes that never reached their rename.
+func (s *Store) removeTemporaryFiles() error {
 	entries, err := s.list()
 	if err != nil {
 		return err

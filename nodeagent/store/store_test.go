@@ -30,7 +30,7 @@ func open(t *testing.T, dir string) *Store {
 
 func newIdentity(t *testing.T, ca *gatewaytest.CA, key *ecdsa.PrivateKey) Identity {
 	t.Helper()
-	leaf := ca.Device(t, gatewaytest.ID("box"), &key.PublicKey, time.Hour)
+	leaf := ca.IssueDevice(t, gatewaytest.ID("box"), &key.PublicKey, time.Hour)
 	id, err := NewIdentity(key, []*x509.Certificate{leaf})
 	if err != nil {
 		t.Fatal(err)
@@ -46,10 +46,10 @@ func TestLooseDirectoriesAreRefusedWithTheRepair(t *testing.T) {
 		"directory open to the group":  {func(t *testing.T, dir string) { chmod(t, dir, 0o750) }, "chmod 0700 "},
 		"directory open to the world":  {func(t *testing.T, dir string) { chmod(t, dir, 0o701) }, "chmod 0700 "},
 		"key readable by the group":    {func(t *testing.T, dir string) { chmod(t, filepath.Join(dir, identityFile), 0o640) }, "chmod 0600 "},
-		"journal writable by everyone": {func(t *testing.T, dir string) { put(t, filepath.Join(dir, journalFile), 0o666) }, "chmod 0600 "},
+		"journal writable by everyone": {func(t *testing.T, dir string) { writeFile(t, filepath.Join(dir, journalFile), 0o666) }, "chmod 0600 "},
 		"key is a symbolic link": {func(t *testing.T, dir string) {
 			target := filepath.Join(t.TempDir(), "elsewhere")
-			put(t, target, 0o600)
+			writeFile(t, target, 0o600)
 			link := filepath.Join(dir, identityFile)
 			if err := errors.Join(os.Remove(link), os.Symlink(target, link)); err != nil {
 				t.Fatal(err)
@@ -87,7 +87,7 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 	}
 }
 
-func put(t *testing.T, path string, mode os.FileMode) {
+func writeFile(t *testing.T, path string, mode os.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestACrashAtAnyStepLeavesTheOldOrTheNew(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := 0
-		s.crash = func(name string) error {
+		s.beforeStep = func(name string) error {
 			if step++; step > crashAt {
 				return fmt.Errorf("%w before %s", errCrash, name)
 			}
@@ -186,7 +186,7 @@ func TestACrashWhilePairingFinishesIsResumed(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := 0
-		s.crash = func(string) error {
+		s.beforeStep = func(string) error {
 			if step++; step > crashAt {
 				return errCrash
 			}
@@ -229,7 +229,7 @@ func TestADamagedIdentityFallsBackOnThePreviousOne(t *testing.T) {
 
 func TestAnIdentityIsOnlyOneThatFits(t *testing.T) {
 	ca, key := gatewaytest.NewCA(t, "ca"), gatewaytest.NewKey(t)
-	leaf := ca.Device(t, gatewaytest.ID("box"), &key.PublicKey, time.Hour)
+	leaf := ca.IssueDevice(t, gatewaytest.ID("box"), &key.PublicKey, time.Hour)
 	if _, err := NewIdentity(gatewaytest.NewKey(t), []*x509.Certificate{leaf}); err == nil {
 		t.Error("a certificate for another key was accepted")
 	}
@@ -260,7 +260,7 @@ func FuzzParseIdentity(f *testing.F) {
 		f.Fatal(err)
 	}
 	ca := gatewaytest.NewCA(f, "ca")
-	leaf := ca.Device(f, identity.ID{TrustDomain: "t", Namespace: "n", Node: "b"}, &key.PublicKey, time.Hour)
+	leaf := ca.IssueDevice(f, identity.ID{TrustDomain: "t", Namespace: "n", Node: "b"}, &key.PublicKey, time.Hour)
 	f.Add(append(content, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: leaf.Raw})...))
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----"))
 	f.Fuzz(func(t *testing.T, content []byte) {

@@ -13,15 +13,15 @@ import (
 func (s *Store) replace(name string, content []byte, keep bool) error {
 	temporary := temporaryPrefix + rand.Text()
 	if err := s.writeNew(temporary, content); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", name, err), s.discard(temporary, err))
+		return errors.Join(fmt.Errorf("write %s: %w", name, err), s.discardTemporary(temporary, err))
 	}
 	if keep {
 		if err := s.keepPrevious(name); err != nil {
-			return errors.Join(fmt.Errorf("keep previous %s: %w", name, err), s.discard(temporary, err))
+			return errors.Join(fmt.Errorf("keep previous %s: %w", name, err), s.discardTemporary(temporary, err))
 		}
 	}
 	if err := s.rename(temporary, name); err != nil {
-		return errors.Join(fmt.Errorf("replace %s: %w", name, err), s.discard(temporary, err))
+		return errors.Join(fmt.Errorf("replace %s: %w", name, err), s.discardTemporary(temporary, err))
 	}
 	if err := s.syncDir(); err != nil {
 		return fmt.Errorf("replace %s: %w", name, err)
@@ -31,7 +31,7 @@ func (s *Store) replace(name string, content []byte, keep bool) error {
 
 // writeNew writes a file that did not exist and syncs it.
 func (s *Store) writeNew(name string, content []byte) (err error) {
-	if err := s.crash("create " + name); err != nil {
+	if err := s.beforeStep("create " + name); err != nil {
 		return err
 	}
 	file, err := s.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -39,13 +39,13 @@ func (s *Store) writeNew(name string, content []byte) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if err := s.crash("write"); err != nil {
+	if err := s.beforeStep("write"); err != nil {
 		return err
 	}
 	if _, err := file.Write(content); err != nil {
 		return err
 	}
-	if err := s.crash("sync"); err != nil {
+	if err := s.beforeStep("sync"); err != nil {
 		return err
 	}
 	return file.Sync()
@@ -54,7 +54,7 @@ func (s *Store) writeNew(name string, content []byte) (err error) {
 // keepPrevious gives the current file a second name. The file name itself is never absent.
 func (s *Store) keepPrevious(name string) error {
 	temporary := temporaryPrefix + rand.Text()
-	if err := s.crash("link"); err != nil {
+	if err := s.beforeStep("link"); err != nil {
 		return err
 	}
 	if err := s.root.Link(name, temporary); err != nil {
@@ -67,7 +67,7 @@ func (s *Store) keepPrevious(name string) error {
 }
 
 func (s *Store) rename(from, to string) error {
-	if err := s.crash("rename"); err != nil {
+	if err := s.beforeStep("rename"); err != nil {
 		return err
 	}
 	return s.root.Rename(from, to)
@@ -75,7 +75,7 @@ func (s *Store) rename(from, to string) error {
 
 // remove deletes a file durably. A missing file is no error.
 func (s *Store) remove(name string) error {
-	if err := s.crash("remove"); err != nil {
+	if err := s.beforeStep("remove"); err != nil {
 		return err
 	}
 	if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +85,7 @@ func (s *Store) remove(name string) error {
 }
 
 func (s *Store) syncDir() error {
-	if err := s.crash("sync directory"); err != nil {
+	if err := s.beforeStep("sync directory"); err != nil {
 		return err
 	}
 	dir, err := s.root.Open(".")
@@ -99,7 +99,7 @@ func (s *Store) syncDir() error {
 // errCrash simulates the death of the process in tests: discard cleans up nothing after it.
 var errCrash = errors.New("crash")
 
-func (s *Store) discard(temporary string, cause error) error {
+func (s *Store) discardTemporary(temporary string, cause error) error {
 	if errors.Is(cause, errCrash) {
 		return nil
 	}

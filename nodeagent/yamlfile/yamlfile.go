@@ -20,7 +20,7 @@ func Decode(content []byte, into any) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return inWordsOfTheFile(err)
+		return userError(err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return errors.New("the file must hold one document, without ---")
@@ -39,7 +39,7 @@ var kinds = map[string]string{
 	"seq": "a list", "map": "a group of keys", "str": "a text", "int": "a number", "float": "a number", "bool": "true or false", "null": "nothing", "timestamp": "a time",
 }
 
-func inWordsOfTheFile(err error) error {
+func userError(err error) error {
 	mistakes := []string{strings.TrimPrefix(err.Error(), "yaml: ")}
 	if typed := (*yaml.TypeError)(nil); errors.As(err, &typed) {
 		mistakes = typed.Errors
@@ -49,14 +49,14 @@ func inWordsOfTheFile(err error) error {
 		mistake = unknownKey.ReplaceAllString(mistake, `key "$1" is unknown`)
 		mistakes[i] = wrongKind.ReplaceAllStringFunc(mistake, func(text string) string {
 			parts := wrongKind.FindStringSubmatch(text)
-			return fmt.Sprintf("%s%s is not %s", kinds[parts[1]], parts[2], wanted(parts[3]))
+			return fmt.Sprintf("%s%s is not %s", kinds[parts[1]], parts[2], kindOfType(parts[3]))
 		})
 	}
 	return errors.New(strings.Join(mistakes, "; "))
 }
 
-// wanted returns the user's word for a Go type.
-func wanted(goType string) string {
+// kindOfType returns the user's word for a Go type.
+func kindOfType(goType string) string {
 	switch goType {
 	case "string":
 		return "a text"
@@ -73,26 +73,26 @@ func wanted(goType string) string {
 
 // JSON converts a decoded value to a form that JSON can represent. Keys that are numbers, true or
 // false become texts. at names the value in errors.
-func JSON(at string, value any) (any, error) {
+func JSON(path string, value any) (any, error) {
 	switch v := value.(type) {
 	case map[any]any:
 		named := make(map[string]any, len(v))
 		for key, child := range v {
-			name, err := keyText(at, key)
+			name, err := keyText(path, key)
 			if err != nil {
 				return nil, err
 			}
 			if _, twice := named[name]; twice {
-				return nil, fmt.Errorf("%s: key %q is there twice, once as a text", at, name)
+				return nil, fmt.Errorf("%s: key %q is there twice, once as a text", path, name)
 			}
 			named[name] = child
 		}
-		return JSON(at, named)
+		return JSON(path, named)
 	case map[string]any:
 		converted := maps.Clone(v)
 		for key, child := range v {
 			var err error
-			if converted[key], err = JSON(at+"."+key, child); err != nil {
+			if converted[key], err = JSON(path+"."+key, child); err != nil {
 				return nil, err
 			}
 		}
@@ -101,14 +101,14 @@ func JSON(at string, value any) (any, error) {
 		converted := make([]any, len(v))
 		for i, child := range v {
 			var err error
-			if converted[i], err = JSON(fmt.Sprintf("%s[%d]", at, i), child); err != nil {
+			if converted[i], err = JSON(fmt.Sprintf("%s[%d]", path, i), child); err != nil {
 				return nil, err
 			}
 		}
 		return converted, nil
 	case float64:
 		if v != v || v > 1e308 || v < -1e308 {
-			return nil, fmt.Errorf("%s: JSON has no number %v", at, v)
+			return nil, fmt.Errorf("%s: JSON has no number %v", path, v)
 		}
 	}
 	return value, nil

@@ -176,8 +176,8 @@ func (f *front) dialPlain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	certificate := own.TLS()
-	if f.plain, err = link.Dial(ctx, f.fleet.NodeEndpoint, link.Verified(bundle, &certificate, time.Now)); err != nil {
+	certificate := own.TLSCertificate()
+	if f.plain, err = link.Dial(ctx, f.fleet.NodeEndpoint, link.TLSConfig(bundle, &certificate, time.Now)); err != nil {
 		return err
 	}
 	stream, err := gatewayv1.NewNodeServiceClient(f.plain.Conn).StreamNodeEvents(context.WithoutCancel(ctx))

@@ -69,11 +69,11 @@ func runHostile(ctx context.Context, dir, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	certificate := own.TLS()
+	certificate := own.TLSCertificate()
 	h := &hostile{journal: uuid.NewString(), keys: manyKeys()}
 	h.dial = func(ctx context.Context) (*link.Link, error) {
 		h.tally.Connections.Add(1)
-		return link.Dial(ctx, endpoint, link.Verified(bundle, &certificate, time.Now))
+		return link.Dial(ctx, endpoint, link.TLSConfig(bundle, &certificate, time.Now))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {

@@ -28,7 +28,7 @@ func (*Counter) Description() string { return "Counts its runs." }
 func (*Counter) Schema() json.RawMessage { return nil }
 
 // Mediation returns None: no person takes part in a simulation.
-func (*Counter) Mediation() capability.Mediation { return capability.None }
+func (*Counter) Mediation() capability.Mediation { return capability.MediationNone }
 
 // Run counts the run and returns its input.
 func (c *Counter) Run(_ context.Context, request capability.Request) (json.RawMessage, error) {

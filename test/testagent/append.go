@@ -41,7 +41,7 @@ func (appendLine) Schema() json.RawMessage {
 }
 
 // Mediation returns None: no person takes part in a test.
-func (appendLine) Mediation() capability.Mediation { return capability.None }
+func (appendLine) Mediation() capability.Mediation { return capability.MediationNone }
 
 // Check rejects an input that does not name an absolute path and a line.
 func (appendLine) Check(input json.RawMessage) error {

@@ -23,8 +23,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/service"
 )
 
-// patience is the time after which Stop gives up.
-const patience = 30 * time.Second
+// stopTimeout is the time after which Stop gives up.
+const stopTimeout = 30 * time.Second
 
 // Manager keeps its registrations in a folder.
 type Manager struct{ Dir string }
@@ -81,7 +81,7 @@ func (m Manager) Stop() error {
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
-	for end := time.Now().Add(patience); m.PID() != 0; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(stopTimeout); m.PID() != 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			return fmt.Errorf("%w: process %d does not end", service.ErrRefused, pid)
 		}

@@ -63,7 +63,7 @@ func (*Witness) Schema() json.RawMessage {
 }
 
 // Mediation returns None: no person takes part in a test.
-func (*Witness) Mediation() capability.Mediation { return capability.None }
+func (*Witness) Mediation() capability.Mediation { return capability.MediationNone }
 
 // Run marks its start, sleeps, marks its end, and returns an output that no other run returns.
 func (w *Witness) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {

@@ -32,7 +32,7 @@ func newMachine(t *testing.T) (*machine, *gatewaytest.Session) {
 	t.Helper()
 	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
 	m.start("--pairing", m.gateway.PairingEndpoint, "--code", gatewaytest.Code.String())
-	return m, m.gateway.Node.Next(t)
+	return m, m.gateway.Node.NextSession(t)
 }
 
 // command returns a command line of the agent on this machine.
@@ -66,34 +66,34 @@ func (m *machine) restart() *gatewaytest.Session {
 	m.Helper()
 	m.process.Kill()
 	m.start()
-	return m.gateway.Node.Next(m)
+	return m.gateway.Node.NextSession(m)
 }
 
-func ref(uid string) *gatewayv1.DispatchRef {
+func dispatchRef(uid string) *gatewayv1.DispatchRef {
 	return &gatewayv1.DispatchRef{Namespace: "fleet", Name: uid, Uid: uid}
 }
 
-// offer offers a run that appends its name to a file of the machine after the given time.
-func (m *machine) offer(s *gatewaytest.Session, uid string, takes time.Duration, expires time.Time) {
+// sendOffer offers a run that appends its name to a file of the machine after the given time.
+func (m *machine) sendOffer(s *gatewaytest.Session, uid string, duration time.Duration, expires time.Time) {
 	m.Helper()
-	input := fmt.Sprintf(`{"file":%q,"line":%q,"sleepMilliseconds":%d,"startedFile":%q}`, m.dir+"/runs", uid, takes.Milliseconds(), m.startedFile(uid))
+	input := fmt.Sprintf(`{"file":%q,"line":%q,"sleepMilliseconds":%d,"startedFile":%q}`, m.dir+"/runs", uid, duration.Milliseconds(), m.startedFile(uid))
 	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
-		Dispatch: ref(uid), Capability: "test.append", Input: []byte(input), Timeout: durationpb.New(time.Minute),
+		Dispatch: dispatchRef(uid), Capability: "test.append", Input: []byte(input), Timeout: durationpb.New(time.Minute),
 		Expires: timestamppb.New(expires), MaxPayloadBytes: 1 << 16, RequestedBy: "ada"}}})
 }
 
 // startedFile returns the path of a file that exists once the run of a dispatch has started.
 func (m *machine) startedFile(uid string) string { return filepath.Join(m.dir, uid+".started") }
 
-func (m *machine) settle(s *gatewaytest.Session, uid string) {
+func (m *machine) sendSettled(s *gatewaytest.Session, uid string) {
 	m.Helper()
-	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{Settled: &gatewayv1.Settled{Dispatch: ref(uid)}}})
+	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{Settled: &gatewayv1.Settled{Dispatch: dispatchRef(uid)}}})
 }
 
-// accepted waits until the machine reports a dispatch as journaled.
-func (m *machine) accepted(s *gatewaytest.Session, uid string) {
+// awaitAccepted waits until the machine reports a dispatch as journaled.
+func (m *machine) awaitAccepted(s *gatewaytest.Session, uid string) {
 	m.Helper()
-	gatewaytest.Await(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted {
+	gatewaytest.AwaitMessage(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted {
 		if a := r.GetAccepted(); a.GetDispatch().GetUid() == uid {
 			return a
 		}
@@ -101,10 +101,10 @@ func (m *machine) accepted(s *gatewaytest.Session, uid string) {
 	})
 }
 
-// result waits for the result of a dispatch.
-func (m *machine) result(s *gatewaytest.Session, uid string) *gatewayv1.Result {
+// awaitResult waits for the result of a dispatch.
+func (m *machine) awaitResult(s *gatewaytest.Session, uid string) *gatewayv1.Result {
 	m.Helper()
-	return gatewaytest.Await(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
+	return gatewaytest.AwaitMessage(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
 		if result := r.GetResult(); result.GetDispatch().GetUid() == uid {
 			return result
 		}
@@ -115,7 +115,7 @@ func (m *machine) result(s *gatewaytest.Session, uid string) *gatewayv1.Result {
 // wantResult waits for the result of a dispatch and compares it.
 func (m *machine) wantResult(s *gatewaytest.Session, uid string, outcome gatewayv1.Result_Outcome, execution gatewayv1.Result_Execution) {
 	m.Helper()
-	if got := m.result(s, uid); got.GetOutcome() != outcome || got.GetExecution() != execution {
+	if got := m.awaitResult(s, uid); got.GetOutcome() != outcome || got.GetExecution() != execution {
 		m.Errorf("%s ended %s, %s (%s), want %s, %s", uid, got.GetOutcome(), got.GetExecution(), got.GetErrorCode(), outcome, execution)
 	}
 }
@@ -130,26 +130,26 @@ func (m *machine) wantRuns(want string) {
 }
 
 const (
-	succeeded, failed, timedOut  = gatewayv1.Result_OUTCOME_SUCCEEDED, gatewayv1.Result_OUTCOME_FAILED, gatewayv1.Result_OUTCOME_TIMED_OUT
-	finished, unknown, unstarted = gatewayv1.Result_EXECUTION_FINISHED, gatewayv1.Result_EXECUTION_UNKNOWN, gatewayv1.Result_EXECUTION_NOT_STARTED
+	succeeded, failed, timedOut   = gatewayv1.Result_OUTCOME_SUCCEEDED, gatewayv1.Result_OUTCOME_FAILED, gatewayv1.Result_OUTCOME_TIMED_OUT
+	finished, unknown, notStarted = gatewayv1.Result_EXECUTION_FINISHED, gatewayv1.Result_EXECUTION_UNKNOWN, gatewayv1.Result_EXECUTION_NOT_STARTED
 )
 
-func later() time.Time { return time.Now().Add(time.Hour) }
+func inOneHour() time.Time { return time.Now().Add(time.Hour) }
 
 // TestAMachineRunsADispatchOnceWhateverItsGatewayRepeats checks that a machine does not run a
 // dispatch twice, neither for a gateway that repeats its offer nor for one that lost its state.
 func TestAMachineRunsADispatchOnceWhateverItsGatewayRepeats(t *testing.T) {
 	m, s := newMachine(t)
-	m.offer(s, "a", 0, later())
+	m.sendOffer(s, "a", 0, inOneHour())
 	m.wantResult(s, "a", succeeded, finished)
-	m.offer(s, "a", 0, later())
+	m.sendOffer(s, "a", 0, inOneHour())
 	m.wantResult(s, "a", succeeded, finished)
-	m.settle(s, "a")
-	m.offer(s, "expired", 0, time.Now().Add(-time.Second))
-	m.wantResult(s, "expired", timedOut, unstarted)
+	m.sendSettled(s, "a")
+	m.sendOffer(s, "expired", 0, time.Now().Add(-time.Second))
+	m.wantResult(s, "expired", timedOut, notStarted)
 	s = m.restart()
-	m.offer(s, "a", 0, later())
-	m.offer(s, "b", 0, later())
+	m.sendOffer(s, "a", 0, inOneHour())
+	m.sendOffer(s, "b", 0, inOneHour())
 	m.wantResult(s, "b", succeeded, finished)
 	m.wantRuns("a b")
 }
@@ -158,9 +158,9 @@ func TestAMachineRunsADispatchOnceWhateverItsGatewayRepeats(t *testing.T) {
 // settled, and not before its run has ended.
 func TestAMachineKeepsAResultUntilItIsSettled(t *testing.T) {
 	m, s := newMachine(t)
-	m.offer(s, "a", time.Second, later())
-	m.accepted(s, "a")
-	m.settle(s, "a") // a wrong message of the gateway
+	m.sendOffer(s, "a", time.Second, inOneHour())
+	m.awaitAccepted(s, "a")
+	m.sendSettled(s, "a") // a wrong message of the gateway
 	m.wantResult(s, "a", succeeded, finished)
 	s = m.restart()
 	m.wantResult(s, "a", succeeded, finished)
@@ -171,12 +171,12 @@ func TestAMachineKeepsAResultUntilItIsSettled(t *testing.T) {
 // machine interrupted: the run may have done anything.
 func TestAMachineSaysOfAnInterruptedRunThatItMayHaveRun(t *testing.T) {
 	m, s := newMachine(t)
-	dials := s.Hello.GetDialCounter()
-	m.offer(s, "a", time.Hour, later())
-	m.accepted(s, "a")
+	dialCounter := s.Hello.GetDialCounter()
+	m.sendOffer(s, "a", time.Hour, inOneHour())
+	m.awaitAccepted(s, "a")
 	s = m.restart()
-	if got := s.Hello.GetDialCounter(); got <= dials {
-		t.Errorf("the dial counter went from %d to %d", dials, got)
+	if got := s.Hello.GetDialCounter(); got <= dialCounter {
+		t.Errorf("the dial counter went from %d to %d", dialCounter, got)
 	}
 	m.wantResult(s, "a", failed, unknown)
 	m.wantRuns("")

@@ -12,30 +12,30 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// restartAhead restarts the agent with a gateway whose clock is ahead of the machine's.
-func (m *machine) restartAhead(ahead time.Duration) *gatewaytest.Session {
+// restartWithClockAhead restarts the agent with a gateway whose clock is ahead of the machine's.
+func (m *machine) restartWithClockAhead(ahead time.Duration) *gatewaytest.Session {
 	m.Helper()
 	m.gateway.Node.Welcome = func(w *gatewayv1.Welcome) { w.GatewayTime = timestamppb.New(time.Now().Add(ahead)) }
 	return m.restart()
 }
 
-// pruned returns once the agent has pruned its journal in this session. The agent prunes after each
+// awaitPruned returns once the agent has pruned its journal in this session. The agent prunes after each
 // heartbeat.
-func (m *machine) pruned(s *gatewaytest.Session) {
+func (m *machine) awaitPruned(s *gatewaytest.Session) {
 	m.Helper()
 	for range 2 {
-		gatewaytest.Await(m, s, (*gatewayv1.StreamNodeEventsRequest).GetHeartbeat)
+		gatewaytest.AwaitMessage(m, s, (*gatewayv1.StreamNodeEventsRequest).GetHeartbeat)
 	}
 }
 
-// ranOnce runs a dispatch with the given expiry and settles it.
-func (m *machine) ranOnce(s *gatewaytest.Session, uid string, expires time.Time) {
+// runAndSettle runs a dispatch with the given expiry and settles it.
+func (m *machine) runAndSettle(s *gatewaytest.Session, uid string, expires time.Time) {
 	m.Helper()
-	m.offer(s, uid, 0, expires)
+	m.sendOffer(s, uid, 0, expires)
 	m.wantResult(s, uid, succeeded, finished)
-	m.settle(s, uid)
-	m.offer(s, "after", 0, time.Now().Add(-time.Second))
-	m.wantResult(s, "after", timedOut, unstarted) // The agent handles messages in order, so uid is settled.
+	m.sendSettled(s, uid)
+	m.sendOffer(s, "after", 0, time.Now().Add(-time.Second))
+	m.wantResult(s, "after", timedOut, notStarted) // The agent handles messages in order, so uid is settled.
 }
 
 // TestAMachineRemembersASettledDispatchForAnHourAfterItsExpiry offers a settled dispatch again, as
@@ -43,10 +43,10 @@ func (m *machine) ranOnce(s *gatewaytest.Session, uid string, expires time.Time)
 func TestAMachineRemembersASettledDispatchForAnHourAfterItsExpiry(t *testing.T) {
 	m, s := newMachine(t)
 	expires := time.Now().Add(time.Minute)
-	m.ranOnce(s, "a", expires)
-	s = m.restartAhead(time.Hour)
-	m.pruned(s)
-	m.offer(s, "a", 0, expires)
+	m.runAndSettle(s, "a", expires)
+	s = m.restartWithClockAhead(time.Hour)
+	m.awaitPruned(s)
+	m.sendOffer(s, "a", 0, expires)
 	m.wantResult(s, "a", succeeded, finished)
 	m.wantRuns("a")
 }
@@ -56,12 +56,12 @@ func TestAMachineRemembersASettledDispatchForAnHourAfterItsExpiry(t *testing.T) 
 func TestAMachineRunsNothingThatItMayHaveForgotten(t *testing.T) {
 	m, s := newMachine(t)
 	expires := time.Now().Add(time.Minute)
-	m.ranOnce(s, "a", expires)
-	m.pruned(m.restartAhead(2 * time.Hour))
-	s = m.restartAhead(0)
-	m.offer(s, "a", 0, expires)
+	m.runAndSettle(s, "a", expires)
+	m.awaitPruned(m.restartWithClockAhead(2 * time.Hour))
+	s = m.restartWithClockAhead(0)
+	m.sendOffer(s, "a", 0, expires)
 	m.wantResult(s, "a", timedOut, unknown)
-	m.offer(s, "b", 0, later())
+	m.sendOffer(s, "b", 0, inOneHour())
 	m.wantResult(s, "b", succeeded, finished)
 	m.wantRuns("a b")
 }
@@ -71,16 +71,16 @@ func TestAMachineRunsNothingThatItMayHaveForgotten(t *testing.T) {
 func TestAMachineWhoseJournalIsFullRefusesWork(t *testing.T) {
 	m, s := newMachine(t)
 	for i := range journal.MaxUnsettled {
-		m.offer(s, fmt.Sprintf("open-%d", i), 0, time.Now().Add(-time.Second))
+		m.sendOffer(s, fmt.Sprintf("open-%d", i), 0, time.Now().Add(-time.Second))
 	}
-	m.offer(s, "a", 0, later())
-	m.wantResult(s, "a", gatewayv1.Result_OUTCOME_REJECTED, unstarted)
+	m.sendOffer(s, "a", 0, inOneHour())
+	m.wantResult(s, "a", gatewayv1.Result_OUTCOME_REJECTED, notStarted)
 	s = m.restart()
 	if open := len(s.Hello.GetUnsettled()); open != journal.MaxUnsettled {
 		t.Errorf("the machine reports %d unsettled dispatches after a restart, want %d", open, journal.MaxUnsettled)
 	}
-	m.settle(s, "open-0")
-	m.offer(s, "b", 0, later())
+	m.sendSettled(s, "open-0")
+	m.sendOffer(s, "b", 0, inOneHour())
 	m.wantResult(s, "b", succeeded, finished)
 	m.wantRuns("b")
 }
@@ -89,10 +89,10 @@ func TestAMachineWhoseJournalIsFullRefusesWork(t *testing.T) {
 // the first run survives a second offer.
 func TestAMachineJournalsADispatchOnce(t *testing.T) {
 	m, s := newMachine(t)
-	m.offer(s, "a", 0, later())
+	m.sendOffer(s, "a", 0, inOneHour())
 	m.wantResult(s, "a", succeeded, finished)
-	m.offer(s, "a", time.Hour, later())
-	m.offer(s, "b", 0, later())
+	m.sendOffer(s, "a", time.Hour, inOneHour())
+	m.sendOffer(s, "b", 0, inOneHour())
 	m.wantResult(s, "b", succeeded, finished) // The agent handles messages in order.
 	m.wantResult(m.restart(), "a", succeeded, finished)
 }

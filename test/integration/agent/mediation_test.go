@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// askAbout makes the machine ask a person before it runs a dispatch.
-func (m *machine) askAbout(uid string) {
+// requireMediation makes the machine ask a person before it runs a dispatch.
+func (m *machine) requireMediation(uid string) {
 	m.Helper()
 	rules := "rules: [{capability: test.append, target: '**\"line\":\"" + uid + "\"**', decision: ask}]\n"
 	if err := os.WriteFile(filepath.Join(m.identityDir(), "mediation.yaml"), []byte(rules), 0o600); err != nil {
@@ -24,17 +24,17 @@ func (m *machine) askAbout(uid string) {
 // answer waits until the person is asked and gives the answer: allow or deny.
 func (m *machine) answer(s *gatewaytest.Session, answer, uid string) {
 	m.Helper()
-	gatewaytest.Await(m, s, (*gatewayv1.StreamNodeEventsRequest).GetAwaitingLocalMediation)
+	gatewaytest.AwaitMessage(m, s, (*gatewayv1.StreamNodeEventsRequest).GetAwaitingLocalMediation)
 	argv := m.command("mediate", answer, uid)
 	if output, err := exec.CommandContext(m.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
 		m.Fatalf("mediate %s %s: %v\n%s", answer, uid, err, output)
 	}
 }
 
-func (m *machine) clear(s *gatewaytest.Session, uid string, stage gatewayv1.Clearance_Stage) {
+func (m *machine) sendClearance(s *gatewaytest.Session, uid string, stage gatewayv1.Clearance_Stage) {
 	m.Helper()
 	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Clearance{
-		Clearance: &gatewayv1.Clearance{Dispatch: ref(uid), Stage: stage}}})
+		Clearance: &gatewayv1.Clearance{Dispatch: dispatchRef(uid), Stage: stage}}})
 }
 
 // TestAMachineWaitsForItsGatewayAfterAYes checks that an allowed run does not start before the
@@ -43,14 +43,14 @@ func TestAMachineWaitsForItsGatewayAfterAYes(t *testing.T) {
 	m, _ := newMachine(t)
 	m.gateway.Node.Welcome = func(w *gatewayv1.Welcome) { w.Features = []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE} }
 	s := m.restart()
-	m.askAbout("a")
-	m.offer(s, "a", 0, later())
+	m.requireMediation("a")
+	m.sendOffer(s, "a", 0, inOneHour())
 	m.answer(s, "allow", "a")
-	gatewaytest.Await(m, s, (*gatewayv1.StreamNodeEventsRequest).GetMediationDecided)
-	m.offer(s, "b", 0, later())
+	gatewaytest.AwaitMessage(m, s, (*gatewayv1.StreamNodeEventsRequest).GetMediationDecided)
+	m.sendOffer(s, "b", 0, inOneHour())
 	m.wantResult(s, "b", succeeded, finished)
 	m.wantRuns("b")
-	m.clear(s, "a", gatewayv1.Clearance_STAGE_START)
+	m.sendClearance(s, "a", gatewayv1.Clearance_STAGE_START)
 	m.wantResult(s, "a", succeeded, finished)
 	m.wantRuns("b a")
 }
@@ -59,10 +59,10 @@ func TestAMachineWaitsForItsGatewayAfterAYes(t *testing.T) {
 // agent reports.
 func TestAMachineStartsNothingAfterANo(t *testing.T) {
 	m, s := newMachine(t)
-	m.askAbout("a")
-	m.offer(s, "a", 0, later())
+	m.requireMediation("a")
+	m.sendOffer(s, "a", 0, inOneHour())
 	m.answer(s, "deny", "a")
-	if execution := m.result(s, "a").GetExecution(); execution != unstarted {
+	if execution := m.awaitResult(s, "a").GetExecution(); execution != notStarted {
 		t.Errorf("after a no the execution is %s", execution)
 	}
 	m.wantRuns("")
@@ -72,8 +72,8 @@ func TestAMachineStartsNothingAfterANo(t *testing.T) {
 // run is on disk before the run.
 func TestAMachineSaysOfAnInterruptedRunAfterAYesThatItMayHaveRun(t *testing.T) {
 	m, s := newMachine(t)
-	m.askAbout("a")
-	m.offer(s, "a", time.Hour, later())
+	m.requireMediation("a")
+	m.sendOffer(s, "a", time.Hour, inOneHour())
 	m.answer(s, "allow", "a")
 	cluster.Eventually(t, func() bool { _, err := os.Stat(m.startedFile("a")); return err == nil }, "the run does not start")
 	m.wantResult(m.restart(), "a", failed, unknown)

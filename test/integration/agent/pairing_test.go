@@ -13,8 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// failsToPair waits until the agent ends with an error.
-func (m *machine) failsToPair() {
+// awaitPairingFailure waits until the agent ends with an error.
+func (m *machine) awaitPairingFailure() {
 	m.Helper()
 	ctx, cancel := context.WithTimeout(m.Context(), time.Minute)
 	defer cancel()
@@ -32,7 +32,7 @@ func TestAMachineShowsAFalseGatewayThreeConfirmations(t *testing.T) {
 	}
 	for range 2 {
 		m.start("--pairing", m.gateway.PairingEndpoint, "--code", gatewaytest.Code.String())
-		m.failsToPair()
+		m.awaitPairingFailure()
 	}
 	if got := m.gateway.Pairing.Confirmations(); got != 3 {
 		t.Errorf("the gateway saw %d confirmations, want 3", got)
@@ -43,16 +43,16 @@ func TestAMachineShowsAFalseGatewayThreeConfirmations(t *testing.T) {
 // sends nothing to a gateway with another CA.
 func TestAMachineSendsNothingToAServerThatItsQRCodeDoesNotPin(t *testing.T) {
 	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
-	var begun atomic.Int32
+	var exchanges atomic.Int32
 	m.gateway.Pairing.Begin = func() error {
-		begun.Add(1)
+		exchanges.Add(1)
 		return status.Error(codes.Unauthenticated, "not accepted")
 	}
 	invitation := gatewaytest.Start(t).Invitation()
 	invitation.Gateway = m.gateway.PairingEndpoint
 	m.start("--pair", invitation.String())
-	m.failsToPair()
-	if begun.Load() != 0 {
-		t.Errorf("%d exchanges were begun with a server that is not pinned", begun.Load())
+	m.awaitPairingFailure()
+	if exchanges.Load() != 0 {
+		t.Errorf("%d exchanges were begun with a server that is not pinned", exchanges.Load())
 	}
 }

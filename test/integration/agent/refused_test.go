@@ -15,18 +15,18 @@ import (
 // output.
 func TestAMachineGivesUpAnOutputThatIsRefusedTwice(t *testing.T) {
 	m, s := newMachine(t)
-	m.offer(s, "a", 0, later())
+	m.sendOffer(s, "a", 0, inOneHour())
 	for range 2 {
 		m.wantResult(s, "a", succeeded, finished)
 		s.End(status.Error(codes.ResourceExhausted, "the message is too large"))
-		s = m.gateway.Node.Next(t)
+		s = m.gateway.Node.NextSession(t)
 	}
-	got := gatewaytest.Await(t, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return r.GetResult() })
+	got := gatewaytest.AwaitMessage(t, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return r.GetResult() })
 	if got.GetOutcome() != failed || got.GetExecution() != finished || got.GetErrorCode() != "InvalidOutput" || len(got.GetOutput()) > 0 {
 		t.Errorf("the third result is %v", got)
 	}
-	m.settle(s, "a")
-	m.offer(s, "b", 0, later())
+	m.sendSettled(s, "a")
+	m.sendOffer(s, "b", 0, inOneHour())
 	m.wantResult(s, "b", succeeded, finished)
 	m.wantRuns("a b")
 }

@@ -16,27 +16,27 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// nobody is the UID of an unprivileged system user.
-const nobody = 65534
+// nobodyUID is the UID of an unprivileged system user.
+const nobodyUID = 65534
 
-// placedProgram creates a program in or below a folder. It returns the path, and the reason why the
+// programPlacer creates a program in or below a folder. It returns the path, and the reason why the
 // agent does not run the program; "" when the agent runs it.
-type placedProgram func(t *testing.T, top string) (path, refused string)
+type programPlacer func(t *testing.T, top string) (path, refused string)
 
-var placedPrograms = map[string]placedProgram{
-	"own.safe": func(t *testing.T, top string) (string, string) { return copied(t, top, "cat"), "" },
+var programPlacers = map[string]programPlacer{
+	"own.safe": func(t *testing.T, top string) (string, string) { return copyProgram(t, top, "cat"), "" },
 	"own.folder": func(t *testing.T, top string) (string, string) {
-		path := copied(t, filepath.Join(top, "loose"), "cat")
+		path := copyProgram(t, filepath.Join(top, "loose"), "cat")
 		chmod(t, filepath.Join(top, "loose"), 0o777)
 		return path, "chmod go-w " + filepath.Join(top, "loose")
 	},
 	"own.above": func(t *testing.T, top string) (string, string) {
-		path := copied(t, filepath.Join(top, "loose", "deep"), "cat")
+		path := copyProgram(t, filepath.Join(top, "loose", "deep"), "cat")
 		chmod(t, filepath.Join(top, "loose"), 0o777)
 		return path, "chmod go-w " + filepath.Join(top, "loose")
 	},
 	"own.link": func(t *testing.T, top string) (string, string) {
-		program := copied(t, filepath.Join(top, "safe"), "cat")
+		program := copyProgram(t, filepath.Join(top, "safe"), "cat")
 		link := filepath.Join(top, "loose", "cat")
 		if err := os.Mkdir(filepath.Dir(link), 0o755); err != nil {
 			t.Fatal(err)
@@ -48,22 +48,22 @@ var placedPrograms = map[string]placedProgram{
 		return link, "chmod go-w " + filepath.Dir(link)
 	},
 	"own.sticky": func(t *testing.T, top string) (string, string) {
-		path := copied(t, filepath.Join(top, "shared"), "cat")
+		path := copyProgram(t, filepath.Join(top, "shared"), "cat")
 		chmod(t, filepath.Dir(path), 0o777|os.ModeSticky)
 		return path, "use a folder of its own"
 	},
 	"own.owner": func(t *testing.T, top string) (string, string) {
-		path := copied(t, top, "cat")
+		path := copyProgram(t, top, "cat")
 		if os.Geteuid() != 0 {
 			return path, "" // only root can give a file away
 		}
-		if err := os.Chown(path, nobody, nobody); err != nil {
+		if err := os.Chown(path, nobodyUID, nobodyUID); err != nil {
 			t.Fatal(err)
 		}
 		return path, "belongs to user id"
 	},
 	"own.interpreter": func(t *testing.T, top string) (string, string) {
-		interpreter := copied(t, filepath.Join(top, "loose"), "cat")
+		interpreter := copyProgram(t, filepath.Join(top, "loose"), "cat")
 		chmod(t, filepath.Dir(interpreter), 0o777)
 		script := filepath.Join(top, "script")
 		if err := os.WriteFile(script, []byte("#!"+interpreter+"\n"), 0o755); err != nil { //nolint:gosec // a program
@@ -73,8 +73,8 @@ var placedPrograms = map[string]placedProgram{
 	},
 }
 
-// copied copies a program of the system into a folder and returns its path.
-func copied(t *testing.T, dir, program string) string {
+// copyProgram copies a program of the system into a folder and returns its path.
+func copyProgram(t *testing.T, dir, program string) string {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs are read by others
 		t.Fatal(err)
@@ -93,13 +93,13 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 	}
 }
 
-// ask offers a run of a capability and returns its result.
-func (m *machine) ask(s *gatewaytest.Session, uid, capability string) *gatewayv1.Result {
+// runCapability offers a run of a capability and returns its result.
+func (m *machine) runCapability(s *gatewaytest.Session, uid, capability string) *gatewayv1.Result {
 	m.Helper()
 	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
-		Dispatch: ref(uid), Capability: capability, Input: []byte("{}"), Timeout: durationpb.New(time.Minute),
-		Expires: timestamppb.New(later()), MaxPayloadBytes: 1 << 16, RequestedBy: "ada"}}})
-	return gatewaytest.Await(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
+		Dispatch: dispatchRef(uid), Capability: capability, Input: []byte("{}"), Timeout: durationpb.New(time.Minute),
+		Expires: timestamppb.New(inOneHour()), MaxPayloadBytes: 1 << 16, RequestedBy: "ada"}}})
+	return gatewaytest.AwaitMessage(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
 		if result := r.GetResult(); result.GetDispatch().GetUid() == uid {
 			return result
 		}
@@ -116,7 +116,7 @@ func TestAMachineRunsNoProgramThatOthersCanReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusals := map[string]string{}
-	for name, place := range placedPrograms {
+	for name, place := range programPlacers {
 		path, refused := place(t, filepath.Join(m.dir, name))
 		refusals[name] = refused
 		file := fmt.Sprintf("name: %s\ndescription: A test.\nrunAs: %q\nargv: [%s, /proc/self/comm]\n", name, fmt.Sprint(os.Geteuid(), ":", os.Getegid()), path)
@@ -125,9 +125,9 @@ func TestAMachineRunsNoProgramThatOthersCanReplace(t *testing.T) {
 		}
 	}
 	m.start("--pairing", m.gateway.PairingEndpoint, "--code", gatewaytest.Code.String(), "--capabilities-dir", folder)
-	s := m.gateway.Node.Next(t)
+	s := m.gateway.Node.NextSession(t)
 	for name, refused := range refusals {
-		result := m.ask(s, name, name)
+		result := m.runCapability(s, name, name)
 		switch ran := result.GetOutcome() == succeeded; {
 		case refused == "" && !ran:
 			t.Errorf("%s is safe and ended %s: %s", name, result.GetOutcome(), result.GetErrorMessage())

@@ -37,8 +37,8 @@ import (
 
 var policyKind = schema.GroupVersionKind{Group: "policy.cert-manager.io", Version: "v1alpha1", Kind: "CertificateRequestPolicy"}
 
-// beside runs a program of the drill with an administrator's kubeconfig until the test ends.
-func (f *fleet) beside(program string, args ...string) {
+// startProgram runs a program of the drill with an administrator's kubeconfig until the test ends.
+func (f *fleet) startProgram(program string, args ...string) {
 	f.Helper()
 	log, err := os.Create(filepath.Join(system.Dir, program+".log"))
 	if err != nil {
@@ -79,8 +79,8 @@ func (f *fleet) policyDefinition() string {
 	return filepath.Join(strings.TrimSpace(string(dir)), "deploy", "crds", "policy.cert-manager.io_certificaterequestpolicies.yaml")
 }
 
-// withApproverPolicy replaces cert-manager's own approver with approver-policy.
-func (f *fleet) withApproverPolicy() {
+// useApproverPolicy replaces cert-manager's own approver with approver-policy.
+func (f *fleet) useApproverPolicy() {
 	f.Helper()
 	if err := system.Cluster.StopComponent(f.Within(), cluster.CertManager); err != nil {
 		f.Fatal(err)
@@ -92,7 +92,7 @@ func (f *fleet) withApproverPolicy() {
 		}
 	})
 	kubeconfig := filepath.Join(system.Cluster.State(), "cert-manager.kubeconfig")
-	f.beside("cert-manager", "--kubeconfig", kubeconfig, "--listen", freeAddress(f.T), "--without", "certificaterequests-approver")
+	f.startProgram("cert-manager", "--kubeconfig", kubeconfig, "--listen", freeAddress(f.T), "--without", "certificaterequests-approver")
 	requester := filepath.Join("testdata", "requester.yaml")
 	f.Cleanup(func() {
 		if out, err := system.Run(context.WithoutCancel(f.Context()), "", "kubectl", "delete", "--ignore-not-found", "-f", requester); err != nil {
@@ -101,26 +101,26 @@ func (f *fleet) withApproverPolicy() {
 	})
 	f.apply(f.policyDefinition(), requester)
 	mallory := simClient(f, system.Cluster.As("mallory", "certificate-makers"))
-	noted := func() error {
-		request := f.order("probe", &url.URL{Scheme: "spiffe", Host: "mooring.local", Path: "/probe"}, certmanagerv1.UsageClientAuth)
+	checkRequester := func() error {
+		request := f.newOrder("probe", &url.URL{Scheme: "spiffe", Host: "mooring.local", Path: "/probe"}, certmanagerv1.UsageClientAuth)
 		if err := mallory.Create(f.Context(), request, client.DryRunAll); err != nil || request.Spec.Username != "mallory" {
 			return fmt.Errorf("the order of mallory is %q's: %w", request.Spec.Username, err)
 		}
 		return nil
 	}
-	if stack.Poll(f.Within(), func() bool { return noted() == nil }) != nil {
-		f.Fatal(noted())
+	if stack.Poll(f.Within(), func() bool { return checkRequester() == nil }) != nil {
+		f.Fatal(checkRequester())
 	}
 	_, port, _ := strings.Cut(freeAddress(f.T), ":")
-	f.beside("approver-policy", "--kubeconfig", kubeconfig, "--leader-election-namespace", v1alpha1.SystemNamespace,
+	f.startProgram("approver-policy", "--kubeconfig", kubeconfig, "--leader-election-namespace", v1alpha1.SystemNamespace,
 		"--metrics-bind-address", freeAddress(f.T), "--readiness-probe-bind-address", freeAddress(f.T),
 		"--webhook-host", "127.0.0.1", "--webhook-port", port, "--webhook-ca-secret-namespace", v1alpha1.SystemNamespace,
 		"--webhook-ca-secret-name", "approver-policy-tls", "--webhook-service-name", "approver-policy")
 	f.apply(filepath.Join("testdata", "approver-policy.yaml"))
 }
 
-// order returns a CertificateRequest for a URI under the device issuer.
-func (f *fleet) order(name string, uri *url.URL, usage certmanagerv1.KeyUsage) *certmanagerv1.CertificateRequest {
+// newOrder returns a CertificateRequest for a URI under the device issuer.
+func (f *fleet) newOrder(name string, uri *url.URL, usage certmanagerv1.KeyUsage) *certmanagerv1.CertificateRequest {
 	f.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -138,8 +138,8 @@ func (f *fleet) order(name string, uri *url.URL, usage certmanagerv1.KeyUsage) *
 		}}
 }
 
-// conditionOf waits until a condition of an order is True, and returns its message.
-func (f *fleet) conditionOf(order *certmanagerv1.CertificateRequest, kind certmanagerv1.CertificateRequestConditionType) (message string) {
+// awaitCondition waits until a condition of an order is True, and returns its message.
+func (f *fleet) awaitCondition(order *certmanagerv1.CertificateRequest, kind certmanagerv1.CertificateRequestConditionType) (message string) {
 	f.Helper()
 	f.Eventually(string(kind)+" of "+order.Name, func() bool {
 		if f.Sim.Client.Get(f.Context(), client.ObjectKeyFromObject(order), order) != nil {
@@ -161,7 +161,7 @@ func (f *fleet) conditionOf(order *certmanagerv1.CertificateRequest, kind certma
 // must get nothing signed, even with all rights to create requests.
 func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	f := newFleet(t, system.NodeEndpoint, 0)
-	f.withApproverPolicy()
+	f.useApproverPolicy()
 	// A controller that restarts determines the CAs again, from samples.
 	system.Controller.Stop()
 	if err := system.StartController(); err != nil {
@@ -170,7 +170,7 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	if err := f.Sim.Pair(f.Within(), 1, nil); err != nil {
 		t.Fatal(err)
 	}
-	f.works(f.Sim.Agents()[0].Name)
+	f.expectWorks(f.Sim.Agents()[0].Name)
 
 	access, err := system.Cluster.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
 	if err != nil {
@@ -181,20 +181,20 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 		name  string
 		order *certmanagerv1.CertificateRequest
 	}{
-		{"a server's certificate", f.order("server", &node, certmanagerv1.UsageServerAuth)},
-		{"another trust domain", f.order("foreign", &url.URL{Scheme: "spiffe", Host: "elsewhere.example", Path: node.Path}, certmanagerv1.UsageClientAuth)},
+		{"a server's certificate", f.newOrder("server", &node, certmanagerv1.UsageServerAuth)},
+		{"another trust domain", f.newOrder("foreign", &url.URL{Scheme: "spiffe", Host: "elsewhere.example", Path: node.Path}, certmanagerv1.UsageClientAuth)},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			g := &fleet{&simfleet.Fleet{Fleet: f.On(t), Sim: f.Sim, Runs: f.Runs}}
 			if err := simClient(g, access).Create(t.Context(), try.order); err != nil {
 				t.Fatal(err)
 			}
-			if why := g.conditionOf(try.order, certmanagerv1.CertificateRequestConditionDenied); !strings.Contains(why, "mooring-devices") {
-				t.Errorf("denied with %q, want it to name the policy", why)
+			if message := g.awaitCondition(try.order, certmanagerv1.CertificateRequestConditionDenied); !strings.Contains(message, "mooring-devices") {
+				t.Errorf("denied with %q, want it to name the policy", message)
 			}
 		})
 	}
-	minted := f.order("minted", &node, certmanagerv1.UsageClientAuth)
+	minted := f.newOrder("minted", &node, certmanagerv1.UsageClientAuth)
 	if err := simClient(f, system.Cluster.As("mallory", "certificate-makers")).Create(t.Context(), minted); err != nil {
 		t.Fatal(err)
 	}
@@ -204,12 +204,12 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	if err := f.Sim.Client.Get(t.Context(), client.ObjectKeyFromObject(minted), minted); err != nil || len(minted.Status.Certificate) != 0 {
 		t.Errorf("the order of another account was signed: %+v, %v", minted.Status.Conditions, err)
 	}
-	f.refusalIsTold()
-	f.gatewayIsRenewed()
+	f.checkRefusalIsReported()
+	f.renewGatewayCertificate()
 }
 
-// gatewayIsRenewed makes cert-manager request the gateways' certificate again.
-func (f *fleet) gatewayIsRenewed() {
+// renewGatewayCertificate makes cert-manager request the gateways' certificate again.
+func (f *fleet) renewGatewayCertificate() {
 	f.Helper()
 	secret := &corev1.Secret{}
 	key := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.GatewayTLSSecret}
@@ -234,9 +234,9 @@ func simClient(f *fleet, access *rest.Config) client.Client {
 	return c
 }
 
-// refusalIsTold makes the policy too narrow for machines. The approver of machines must see the reason,
+// checkRefusalIsReported makes the policy too narrow for machines. The approver of machines must see the reason,
 // and the machine must get its certificate by itself once the policy is corrected.
-func (f *fleet) refusalIsTold() {
+func (f *fleet) checkRefusalIsReported() {
 	f.Helper()
 	policy := &unstructured.Unstructured{}
 	policy.SetGroupVersionKind(policyKind)

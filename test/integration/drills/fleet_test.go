@@ -19,14 +19,14 @@ func newFleet(t *testing.T, node string, agents int) *fleet {
 	return &fleet{simfleet.New(t, system, node, agents, nil)}
 }
 
-// ask creates a dispatch of the counting capability.
-func (f *fleet) ask(node string) *v1alpha1.CapabilityDispatch {
+// createDispatch creates a dispatch of the counting capability.
+func (f *fleet) createDispatch(node string) *v1alpha1.CapabilityDispatch {
 	f.Helper()
 	return f.Ask(node, f.Runs.Name(), simfleet.Input{Run: rand.String(8)})
 }
 
-// ran returns the number of runs of a dispatch.
-func (f *fleet) ran(d *v1alpha1.CapabilityDispatch) int {
+// runCount returns the number of runs of a dispatch.
+func (f *fleet) runCount(d *v1alpha1.CapabilityDispatch) int {
 	f.Helper()
 	var input simfleet.Input
 	if err := json.Unmarshal(d.Spec.Input.Raw, &input); err != nil {
@@ -35,11 +35,11 @@ func (f *fleet) ran(d *v1alpha1.CapabilityDispatch) int {
 	return f.Runs.Of(input.Run)
 }
 
-// works fails unless a dispatch to the Node runs once and succeeds.
-func (f *fleet) works(node string) {
+// expectWorks fails unless a dispatch to the Node runs once and succeeds.
+func (f *fleet) expectWorks(node string) {
 	f.Helper()
-	d := f.Ended(f.ask(node))
-	if d.Status.Phase != v1alpha1.DispatchSucceeded || f.ran(d) != 1 {
-		f.Errorf("a dispatch to %s ran %d times and ended %+v", node, f.ran(d), d.Status)
+	d := f.Ended(f.createDispatch(node))
+	if d.Status.Phase != v1alpha1.DispatchSucceeded || f.runCount(d) != 1 {
+		f.Errorf("a dispatch to %s ran %d times and ended %+v", node, f.runCount(d), d.Status)
 	}
 }

@@ -23,12 +23,12 @@ type remote struct {
 	name, node    string
 	readyz        string
 	uplink, front *wire.Wire
-	beside        string // the node listener of the gateway that reaches its cluster
+	otherGateway  string // the node listener of the gateway that reaches its cluster
 }
 
 func startRemote(t *testing.T, name string) *remote {
 	t.Helper()
-	r := &remote{name: name, node: freeAddress(t), beside: system.NodeEndpoint,
+	r := &remote{name: name, node: freeAddress(t), otherGateway: system.NodeEndpoint,
 		uplink: newWire(t, strings.TrimPrefix(system.Cluster.Admin().Host, "https://"))}
 	r.front = newWire(t, r.node)
 	kubeconfig := filepath.Join(t.TempDir(), "remote.kubeconfig")
@@ -53,8 +53,8 @@ func startRemote(t *testing.T, name string) *remote {
 
 func (r *remote) ready(f *fleet) bool { return statusOf(f.Context(), r.readyz) == http.StatusOK }
 
-// holds reports whether the Node's recorded session is live and on this gateway.
-func (r *remote) holds(node *v1alpha1.Node) bool {
+// hasSessionOf reports whether the Node's recorded session is live and on this gateway.
+func (r *remote) hasSessionOf(node *v1alpha1.Node) bool {
 	return strings.HasPrefix(node.Status.Gateway, r.name+"-") && node.Status.Presence == v1alpha1.PresenceOnline
 }
 
@@ -68,14 +68,14 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 	f.AllOnline()
 	revoked, moved, stays := f.Sim.Agents()[0], f.Sim.Agents()[1], f.Sim.Agents()[2]
 	for _, a := range f.Sim.Agents() {
-		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.Node(a.Name)) })
-		f.works(a.Name)
+		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.hasSessionOf(f.Node(a.Name)) })
+		f.expectWorks(a.Name)
 	}
 
 	r.uplink.Hold()
 	f.Eventually("the gateway to notice that its watch is stale", func() bool { return statusOf(f.Context(), r.readyz) != http.StatusOK })
 	f.Desire(revoked.Name, v1alpha1.NodeRevoked)
-	unseen := f.ask(stays.Name)
+	unseen := f.createDispatch(stays.Name)
 	moved.Cut()
 	f.Eventually("a new session to be refused", func() bool {
 		_, reason := moved.Ended()
@@ -84,16 +84,16 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 	if !revoked.Online() || !stays.Online() {
 		t.Error("sessions were closed before five times the limit")
 	}
-	if n := f.ran(unseen); n != 0 {
+	if n := f.runCount(unseen); n != 0 {
 		t.Errorf("a dispatch was offered behind a stale watch, and ran %d times", n)
 	}
 
-	r.front.Lead(r.beside) // to the other gateway
+	r.front.Lead(r.otherGateway) // to the other gateway
 	f.Eventually("the refused machine to have a session with the other gateway", func() bool {
 		return moved.Online() && strings.HasPrefix(f.Node(moved.Name).Status.Gateway, "gateway-0-")
 	})
 	newer := f.Node(moved.Name).Status
-	f.works(moved.Name)
+	f.expectWorks(moved.Name)
 	healed := time.Now()
 	r.uplink.Heal()
 	f.Eventually("the revoked machine to be cut", func() bool { return !revoked.Online() })
@@ -103,11 +103,11 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 		t.Errorf("it was cut with %q, want PermissionDenied, revoked", reason)
 	}
 	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
-	if d := f.Ended(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.ran(d) != 1 {
-		t.Errorf("the waiting dispatch ran %d times and ended %+v", f.ran(unseen), d.Status)
+	if d := f.Ended(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.runCount(d) != 1 {
+		t.Errorf("the waiting dispatch ran %d times and ended %+v", f.runCount(unseen), d.Status)
 	}
-	f.works(moved.Name)
-	f.sameSession(moved.Name, newer)
+	f.expectWorks(moved.Name)
+	f.expectSameSession(moved.Name, newer)
 }
 
 // TestAGatewayCutOffForLongLetsItsMachinesGo cuts a gateway off for longer. It must close the sessions
@@ -117,38 +117,38 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 	f := newFleet(t, r.front.Address(), 2)
 	f.AllOnline()
 	for _, a := range f.Sim.Agents() {
-		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.holds(f.Node(a.Name)) })
+		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.hasSessionOf(f.Node(a.Name)) })
 	}
 	cut := time.Now()
 	r.uplink.Drop()
-	r.front.Lead(r.beside)
+	r.front.Lead(r.otherGateway)
 	for _, a := range f.Sim.Agents() {
 		f.Eventually(a.Name+" to be sent away", func() bool { at, _ := a.Ended(); return !at.IsZero() })
 		at, reason := a.Ended()
 		if !strings.Contains(reason, "Unavailable") || !strings.Contains(reason, "cannot reach its cluster") {
 			t.Errorf("%s was sent away with %q", a.Name, reason)
 		}
-		if lasted := at.Sub(cut); lasted < 4*staleAfter {
-			t.Errorf("%s was sent away after %s, want about five times %s", a.Name, lasted, staleAfter)
+		if elapsed := at.Sub(cut); elapsed < 4*staleAfter {
+			t.Errorf("%s was sent away after %s, want about five times %s", a.Name, elapsed, staleAfter)
 		}
 	}
 	f.AllOnline()
 	var before []v1alpha1.NodeStatus
 	for _, a := range f.Sim.Agents() {
 		f.Eventually(a.Name+" to be served by the other gateway", func() bool { return strings.HasPrefix(f.Node(a.Name).Status.Gateway, "gateway-0-") })
-		f.works(a.Name)
+		f.expectWorks(a.Name)
 		before = append(before, f.Node(a.Name).Status)
 	}
 	r.uplink.Heal()
 	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
 	for i, a := range f.Sim.Agents() {
-		f.works(a.Name)
-		f.sameSession(a.Name, before[i])
+		f.expectWorks(a.Name)
+		f.expectSameSession(a.Name, before[i])
 	}
 }
 
-// sameSession fails unless the Node still records the session in before, as live.
-func (f *fleet) sameSession(name string, before v1alpha1.NodeStatus) {
+// expectSameSession fails unless the Node still records the session in before, as live.
+func (f *fleet) expectSameSession(name string, before v1alpha1.NodeStatus) {
 	f.Helper()
 	node := f.Node(name)
 	if after := node.Status; after.SessionID != before.SessionID || after.DialCounter != before.DialCounter || after.Gateway != before.Gateway || !dispatch.SessionOf(node).Live() {

@@ -15,13 +15,13 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/simfleet"
 )
 
-// store is the etcd of the cluster, accessed with its files and its client certificate.
-type store struct {
+// etcd is the etcd of the cluster, accessed with its files and its client certificate.
+type etcd struct {
 	*fleet
 	client, peer string
 }
 
-func (f *fleet) store() store {
+func (f *fleet) openEtcd() etcd {
 	f.Helper()
 	var config struct {
 		Ports struct{ EtcdClient, EtcdPeer int }
@@ -33,18 +33,18 @@ func (f *fleet) store() store {
 	if err != nil || config.Ports.EtcdClient == 0 {
 		f.Fatalf("find etcd: %v", err)
 	}
-	return store{f, fmt.Sprintf("https://127.0.0.1:%d", config.Ports.EtcdClient), fmt.Sprintf("https://127.0.0.1:%d", config.Ports.EtcdPeer)}
+	return etcd{f, fmt.Sprintf("https://127.0.0.1:%d", config.Ports.EtcdClient), fmt.Sprintf("https://127.0.0.1:%d", config.Ports.EtcdPeer)}
 }
 
 // run runs one of etcd's own tools, like docs/how-to/restore-etcd.md.
-func (s store) run(argv ...string) {
+func (s etcd) run(argv ...string) {
 	s.Helper()
 	if out, err := system.Run(s.Within(), "", argv...); err != nil {
 		s.Fatalf("%v\n%s", err, out)
 	}
 }
 
-func (s store) save(file string) {
+func (s etcd) save(file string) {
 	s.Helper()
 	pki := filepath.Join(system.Cluster.State(), "pki")
 	s.run("etcdctl", "--endpoints", s.client, "--cacert", filepath.Join(pki, "etcd-ca.crt"),
@@ -54,7 +54,7 @@ func (s store) save(file string) {
 
 // restore follows the procedure. It stops every process that reads the store, restores the store with
 // revisions that no process has seen, and starts every process again.
-func (s store) restore(file string, beforeGateways func()) {
+func (s etcd) restore(file string, beforeGateways func()) {
 	s.Helper()
 	ctx := s.Within()
 	system.Gateways[0].Stop()
@@ -104,10 +104,10 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	f.Eventually("the machines to be away", func() bool { return f.Sim.Online() == 0 })
 	var asked []*v1alpha1.CapabilityDispatch
 	for n := range simfleet.Sized(20, 100) {
-		asked = append(asked, f.ask(f.Sim.Agents()[n%machines].Name))
+		asked = append(asked, f.createDispatch(f.Sim.Agents()[n%machines].Name))
 	}
 	backup := filepath.Join(t.TempDir(), "backup.db")
-	f.store().save(backup)
+	f.openEtcd().save(backup)
 	front.Heal()
 	for _, d := range asked {
 		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
@@ -121,7 +121,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	}
 	sessions := stolen.Sessions()
 
-	f.store().restore(backup, func() {
+	f.openEtcd().restore(backup, func() {
 		for _, a := range []*sim.Agent{stolen, forgotten} {
 			if f.Node(a.Name).Spec.DesiredState == v1alpha1.NodeRevoked {
 				t.Error("the backup contains the revocation already, so the test proves nothing")
@@ -133,7 +133,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	for _, d := range asked {
 		end := f.Ended(d).Status
 		tally[fmt.Sprintf("%s/%s", end.Phase, end.Execution)]++
-		if n := f.ran(d); n != 1 {
+		if n := f.runCount(d); n != 1 {
 			t.Errorf("%s ran %d times and is %s, %s", d.Name, n, end.Phase, end.Execution)
 		}
 		if end.Execution == v1alpha1.ExecutionNotStarted {
@@ -150,14 +150,14 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	}
 	for _, a := range f.Sim.Agents()[:machines] {
 		f.Eventually(a.Name+" to be back", a.Online)
-		f.works(a.Name)
+		f.expectWorks(a.Name)
 	}
-	if open := f.unfinished(); len(open) != 0 {
+	if open := f.unfinishedDispatches(); len(open) != 0 {
 		t.Errorf("unfinished: %v", open)
 	}
 }
 
-func (f *fleet) unfinished() (names []string) {
+func (f *fleet) unfinishedDispatches() (names []string) {
 	f.Helper()
 	var list v1alpha1.CapabilityDispatchList
 	if err := system.Client.List(f.Context(), &list); err != nil {

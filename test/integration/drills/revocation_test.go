@@ -23,7 +23,7 @@ func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
 	each := len(agents) / 5
 	var asked []*v1alpha1.CapabilityDispatch
 	for _, a := range agents {
-		asked = append(asked, f.ask(a.Name))
+		asked = append(asked, f.createDispatch(a.Name))
 	}
 	patch := func(body string) func(*v1alpha1.Node) error {
 		return func(node *v1alpha1.Node) error {
@@ -49,13 +49,13 @@ func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
 		}
 	}
 	for _, d := range asked[3*each:] {
-		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded || f.ran(d) != 1 {
-			t.Errorf("a dispatch to a machine that kept its trust ran %d times and ended %+v", f.ran(d), end)
+		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded || f.runCount(d) != 1 {
+			t.Errorf("a dispatch to a machine that kept its trust ran %d times and ended %+v", f.runCount(d), end)
 		}
 	}
-	f.works(rest[0].Name)
-	f.stillHave(rest, 1)
-	f.stillHave(withdrawn, 1) // none of them opened another session
+	f.expectWorks(rest[0].Name)
+	f.expectSessions(rest, 1)
+	f.expectSessions(withdrawn, 1) // none of them opened another session
 	for _, a := range withdrawn {
 		if a.Online() {
 			t.Errorf("%s has a session again", a.Name)
@@ -63,8 +63,8 @@ func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
 	}
 }
 
-// stillHave fails for agents that have opened another number of sessions.
-func (f *fleet) stillHave(agents []*sim.Agent, sessions int) {
+// expectSessions fails for agents that have opened another number of sessions.
+func (f *fleet) expectSessions(agents []*sim.Agent, sessions int) {
 	f.Helper()
 	for _, a := range agents {
 		if n := a.Sessions(); n != sessions {

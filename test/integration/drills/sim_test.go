@@ -17,8 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// simulator returns the command mooring-sim against this package's system.
-func simulator(t *testing.T, dir string, args ...string) *exec.Cmd {
+// simulatorCommand returns the command mooring-sim against this package's system.
+func simulatorCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(system.Cluster.Binary("mooring-sim"), append([]string{"--kubeconfig", system.Cluster.Kubeconfig(), "--dir", dir,
 		"--pairing", system.PairingEndpoint, "--node", system.NodeEndpoint}, args...)...)
@@ -29,9 +29,9 @@ func simulator(t *testing.T, dir string, args ...string) *exec.Cmd {
 // TestTheSimulatorPairsStormsAndSaysWhatHappened runs machines that pair the real way, in two
 // processes, with a storm. The summary must report the true numbers.
 func TestTheSimulatorPairsStormsAndSaysWhatHappened(t *testing.T) {
-	dir, before := t.TempDir(), fleets(t)
+	dir, before := t.TempDir(), countFleets(t)
 	var out, progress bytes.Buffer
-	cmd := simulator(t, dir, "--agents", "6", "--processes", "2", "--pair", "--storms", "1", "--hold", "2s")
+	cmd := simulatorCommand(t, dir, "--agents", "6", "--processes", "2", "--pair", "--storms", "1", "--hold", "2s")
 	cmd.Stdout, cmd.Stderr = &out, &progress
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
@@ -49,7 +49,7 @@ func TestTheSimulatorPairsStormsAndSaysWhatHappened(t *testing.T) {
 	if !strings.Contains(progress.String(), "6 online") {
 		t.Errorf("the progress line was %q", progress.String())
 	}
-	leftNothing(t, dir, before)
+	expectNothingLeft(t, dir, before)
 }
 
 // TestAnInterruptedSimulationCleansUp interrupts a simulation with Ctrl-C, or kills its main process,
@@ -57,8 +57,8 @@ func TestTheSimulatorPairsStormsAndSaysWhatHappened(t *testing.T) {
 func TestAnInterruptedSimulationCleansUp(t *testing.T) {
 	for _, end := range []os.Signal{os.Interrupt, os.Kill} {
 		t.Run(end.String(), func(t *testing.T) {
-			dir, before := t.TempDir(), fleets(t)
-			cmd := simulator(t, dir, "--agents", "10", "--processes", "2", "--hold", "1h")
+			dir, before := t.TempDir(), countFleets(t)
+			cmd := simulatorCommand(t, dir, "--agents", "10", "--processes", "2", "--hold", "1h")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -74,16 +74,16 @@ func TestAnInterruptedSimulationCleansUp(t *testing.T) {
 			if end == os.Kill { // no process waits for the others
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				// leftNothing reports the remains.
-				_ = stack.Poll(ctx, func() bool { entries, _ := os.ReadDir(dir); return len(entries) == 0 && fleets(t) == before })
+				// expectNothingLeft reports the remains.
+				_ = stack.Poll(ctx, func() bool { entries, _ := os.ReadDir(dir); return len(entries) == 0 && countFleets(t) == before })
 			}
-			leftNothing(t, dir, before)
+			expectNothingLeft(t, dir, before)
 		})
 	}
 }
 
-// fleets returns the number of namespaces of simulated machines that are not being deleted.
-func fleets(t *testing.T) (n int) {
+// countFleets returns the number of namespaces of simulated machines that are not being deleted.
+func countFleets(t *testing.T) (n int) {
 	t.Helper()
 	var list corev1.NamespaceList
 	if err := system.Client.List(t.Context(), &list); err != nil {
@@ -97,12 +97,12 @@ func fleets(t *testing.T) (n int) {
 	return n
 }
 
-func leftNothing(t *testing.T, dir string, before int) {
+func expectNothingLeft(t *testing.T, dir string, before int) {
 	t.Helper()
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
 		t.Errorf("%d directories are left: %v", len(entries), err)
 	}
-	if n := fleets(t); n != before {
+	if n := countFleets(t); n != before {
 		t.Errorf("%d namespaces of machines, %d before", n, before)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// fill writes a file that takes all free space of a disk.
-func fill(t *testing.T, dir string) (filler string) {
+// fillDisk writes a file that takes all free space of a disk.
+func fillDisk(t *testing.T, dir string) (filler string) {
 	t.Helper()
 	filler = filepath.Join(dir, "filler")
 	file, err := os.OpenFile(filler, os.O_CREATE|os.O_WRONLY, 0o600)
@@ -47,10 +47,10 @@ func TestAMachineWithAFullDiskSaysSo(t *testing.T) {
 	if err := os.Mkdir(m.folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	m.write("own.big", shell("echo run >>{dir}/runs\nhead -c 60000 /dev/zero | tr '\\0' x"))
+	m.writeCapability("own.big", shellCapability("echo run >>{dir}/runs\nhead -c 60000 /dev/zero | tr '\\0' x"))
 	m.process = m.Pair(m.node)
 	m.Works(m.node)
-	filler := fill(t, identity)
+	filler := fillDisk(t, identity)
 
 	var node v1alpha1.Node
 	state := func() (presence v1alpha1.NodePresence, message string) {

@@ -14,8 +14,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// mediate runs mooring-agent mediate, as the person at the machine does, and returns its output.
-func (m *machine) mediate(args ...string) string {
+// runMediate runs mooring-agent mediate, as the person at the machine does, and returns its output.
+func (m *machine) runMediate(args ...string) string {
 	m.Helper()
 	out, err := system.Run(m.Context(), stack.Admin, append([]string{"mooring-agent", "mediate", "--identity-dir", system.IdentityDir(m.Namespace + "-" + m.node)}, args...)...)
 	if err != nil {
@@ -24,30 +24,30 @@ func (m *machine) mediate(args ...string) string {
 	return out
 }
 
-func (m *machine) asked(d *v1alpha1.CapabilityDispatch) *v1alpha1.CapabilityDispatch {
+func (m *machine) awaitAsked(d *v1alpha1.CapabilityDispatch) *v1alpha1.CapabilityDispatch {
 	m.Helper()
 	return testfleet.Await(m.fleet, d.Name, d, "AwaitingLocalMediation", func(d *v1alpha1.CapabilityDispatch) bool {
 		return d.Status.Phase == v1alpha1.DispatchAwaitingLocalMediation && d.Status.Mediation != nil && d.Status.Mediation.AskedUser != "" && d.Status.Mediation.Since != nil
 	})
 }
 
-const mediated = "argv: [/bin/echo, {parameter: text}]\ninputSchema: {type: object, properties: {text: {type: string}}}\nmediation: local"
+const mediatedCapability = "argv: [/bin/echo, {parameter: text}]\ninputSchema: {type: object, properties: {text: {type: string}}}\nmediation: local"
 
 func TestThePersonAtTheMachineDecides(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.asked": mediated})
-	yes := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "one two", "requestedBy": "somebody else"}))
-	list := m.mediate("list")
+	m := newMachine(t, map[string]string{"own.asked": mediatedCapability})
+	yes := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "one two", "requestedBy": "somebody else"}))
+	list := m.runMediate("list")
 	for _, want := range []string{yes.Spec.RequestedBy + " asks to run own.asked", `/bin/echo \"one two\"`, yes.Namespace + "/" + yes.Name} {
 		if !strings.Contains(list, strings.ReplaceAll(want, `\"`, `"`)) {
 			t.Errorf("%q is not shown in %s", want, list)
 		}
 	}
-	m.mediate("allow", yes.Name)
+	m.runMediate("allow", yes.Name)
 	if s := m.Ended(yes).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"one two\n"` {
 		t.Errorf("allowed: %+v", s)
 	}
-	no := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
-	m.mediate("deny", string(no.UID))
+	no := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	m.runMediate("deny", string(no.UID))
 	if s := m.Ended(no).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorMediationDenied {
 		t.Errorf("denied: %+v", s)
 	}
@@ -76,26 +76,26 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 // TestAQuestionOutlivesItsAgent kills or stops the agent while a person is asked. The restarted agent
 // must ask again within the rest of the time, and the dispatch must run once.
 func TestAQuestionOutlivesItsAgent(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.asked": mediated})
-	d := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
-	since, first := d.Status.Mediation.Since, m.question(d.Name)
+	m := newMachine(t, map[string]string{"own.asked": mediatedCapability})
+	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	since, first := d.Status.Mediation.Since, m.awaitQuestion(d.Name)
 	m.process.Kill()
 	m.process = m.Agent(m.node)
-	if again := m.question(d.Name); again != first {
+	if again := m.awaitQuestion(d.Name); again != first {
 		t.Errorf("asked again: %s, first %s", again, first)
 	}
 	m.process.Stop()
 	m.process = m.Agent(m.node)
-	m.question(d.Name)
-	if s := m.asked(d).Status; s.Execution != "" || !s.Mediation.Since.Equal(since) {
+	m.awaitQuestion(d.Name)
+	if s := m.awaitAsked(d).Status; s.Execution != "" || !s.Mediation.Since.Equal(since) {
 		t.Errorf("while it is asked again: %+v", s)
 	}
-	m.mediate("allow", d.Name)
+	m.runMediate("allow", d.Name)
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || string(s.Output.Raw) != `"x\n"` {
 		t.Errorf("allowed after two restarts: %+v", s)
 	}
 	// A dispatch that is cancelled while the agent is down must not be asked again.
-	d = m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "y"}))
+	d = m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "y"}))
 	m.process.Kill()
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))
 	if err := system.Client.Patch(t.Context(), d, patch); err != nil {
@@ -106,13 +106,13 @@ func TestAQuestionOutlivesItsAgent(t *testing.T) {
 		t.Errorf("cancelled meanwhile: %+v", s)
 	}
 	m.Works(m.node) // the agent is connected and has received the cancellation
-	if list := m.mediate("list"); !strings.Contains(list, "Nothing waits") {
+	if list := m.runMediate("list"); !strings.Contains(list, "Nothing waits") {
 		t.Errorf("the cancelled dispatch is asked again: %s", list)
 	}
 }
 
-// question waits until a person is asked about a dispatch, and returns the text of the questions.
-func (m *machine) question(name string) (shown string) {
+// awaitQuestion waits until a person is asked about a dispatch, and returns the text of the questions.
+func (m *machine) awaitQuestion(name string) (shown string) {
 	m.Helper()
 	m.Eventually(name+" is asked", func() bool {
 		out, err := system.Run(m.Context(), stack.Admin, "mooring-agent", "mediate", "--identity-dir", system.IdentityDir(m.Namespace+"-"+m.node), "list")
@@ -154,11 +154,11 @@ func TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning(t *testing.T) {
 	if s := m.Ended(open("notes.txt")).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("a known type ended %+v", s)
 	}
-	d := m.asked(open("console.msc"))
-	if list := m.mediate("list"); !strings.Contains(list, "WARNING:  the agent does not know this type of file") {
+	d := m.awaitAsked(open("console.msc"))
+	if list := m.runMediate("list"); !strings.Contains(list, "WARNING:  the agent does not know this type of file") {
 		t.Errorf("the person sees %s", list)
 	}
-	m.mediate("deny", d.Name)
+	m.runMediate("deny", d.Name)
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchRejected {
 		t.Errorf("an unknown type ended %+v", s)
 	}
@@ -172,11 +172,11 @@ func TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning(t *testing.T) {
 
 func TestAURLIsOpenedByTheDesktopAsOneArgument(t *testing.T) {
 	m, record := newDesktop(t)
-	d := m.asked(m.Ask(m.node, "desktop.open_url", map[string]string{"url": "https://EXAMPLE.com/?q=$(id)&x=--flag"}))
-	if list := m.mediate("list"); !strings.Contains(list, "https://example.com/?q=$(id)&x=--flag") {
+	d := m.awaitAsked(m.Ask(m.node, "desktop.open_url", map[string]string{"url": "https://EXAMPLE.com/?q=$(id)&x=--flag"}))
+	if list := m.runMediate("list"); !strings.Contains(list, "https://example.com/?q=$(id)&x=--flag") {
 		t.Errorf("the person sees %s", list)
 	}
-	m.mediate("allow", d.Name)
+	m.runMediate("allow", d.Name)
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Fatalf("ended %+v", s)
 	}

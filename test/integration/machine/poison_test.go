@@ -9,13 +9,13 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// markup returns a program that prints about the given number of bytes of JSON. The API server stores
+// printMarkup returns a program that prints about the given number of bytes of JSON. The API server stores
 // six times as many bytes for each of the characters <, > and &.
-func markup(before, pattern, after string, bytes string) string {
-	return shell(`printf '`+before+`'; yes '`+pattern+`' | tr -d '\n' | head -c `+bytes+`; printf '`+after+`'`) + "\noutput: json"
+func printMarkup(before, pattern, after string, bytes string) string {
+	return shellCapability(`printf '`+before+`'; yes '`+pattern+`' | tr -d '\n' | head -c `+bytes+`; printf '`+after+`'`) + "\noutput: json"
 }
 
-func payload(limit int32) func(*v1alpha1.CapabilityDispatchSpec) {
+func withMaxPayload(limit int32) func(*v1alpha1.CapabilityDispatchSpec) {
 	return func(s *v1alpha1.CapabilityDispatchSpec) { s.MaxPayloadBytes = limit }
 }
 
@@ -23,10 +23,10 @@ func payload(limit int32) func(*v1alpha1.CapabilityDispatchSpec) {
 // once it is escaped. Each dispatch must end, and the session must continue.
 func TestAnOutputFullOfMarkupBlocksNothing(t *testing.T) {
 	programs := map[string]string{
-		"own.markup": markup(`{"report":"`, "<&>", `"}`, "253000"),
-		"own.page":   markup(`{"report":"`, "<a>some text</a>", `"}`, "253000"),
-		"own.xml":    shell(`yes '<a b="c">&amp;</a>' | head -c 56000`),
-		"own.object": markup(`{"x":"`, "<", `"}`, "91"),
+		"own.markup": printMarkup(`{"report":"`, "<&>", `"}`, "253000"),
+		"own.page":   printMarkup(`{"report":"`, "<a>some text</a>", `"}`, "253000"),
+		"own.xml":    shellCapability(`yes '<a b="c">&amp;</a>' | head -c 56000`),
+		"own.object": printMarkup(`{"x":"`, "<", `"}`, "91"),
 	}
 	for _, transport := range []string{"stream", "poll"} {
 		t.Run(transport, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestAnOutputFullOfMarkupBlocksNothing(t *testing.T) {
 				{"own.xml", 65536, false, 56000},
 				{"own.object", 120, false, 91},
 			} {
-				s := m.Ended(m.Ask(m.node, c.capability, map[string]any{}, payload(c.limit))).Status
+				s := m.Ended(m.Ask(m.node, c.capability, map[string]any{}, withMaxPayload(c.limit))).Status
 				if s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || s.OutputTruncated != c.truncated {
 					t.Errorf("%s ended %s/%s, truncated %t, error %+v", c.capability, s.Phase, s.Execution, s.OutputTruncated, s.Error)
 				}
@@ -52,7 +52,7 @@ func TestAnOutputFullOfMarkupBlocksNothing(t *testing.T) {
 				}
 			}
 			input := map[string]string{"x": strings.Repeat("<", 100_000)}
-			if s := m.Ended(m.Ask(m.node, "echo", input, payload(262144))).Status; s.Phase != v1alpha1.DispatchSucceeded || longestText(t, s.Output) != 100_000 {
+			if s := m.Ended(m.Ask(m.node, "echo", input, withMaxPayload(262144))).Status; s.Phase != v1alpha1.DispatchSucceeded || longestText(t, s.Output) != 100_000 {
 				t.Errorf("an input of 100 KB ended %s, error %+v", s.Phase, s.Error)
 			}
 			if now := m.Node(m.node).Status.SessionID; now != session {

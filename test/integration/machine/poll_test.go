@@ -12,7 +12,7 @@ import (
 )
 
 func TestPollsRunTheSameDispatches(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.asked": mediated, "own.big": shell(`head -c 300000 /dev/zero | tr '\0' x`)}, "--transport", "poll")
+	m := newMachine(t, map[string]string{"own.asked": mediatedCapability, "own.big": shellCapability(`head -c 300000 /dev/zero | tr '\0' x`)}, "--transport", "poll")
 	var all []*v1alpha1.CapabilityDispatch
 	for i := range 10 {
 		all = append(all, m.Ask(m.node, "echo", map[string]int{"n": i}))
@@ -25,8 +25,8 @@ func TestPollsRunTheSameDispatches(t *testing.T) {
 	if s := m.Ended(m.Ask(m.node, "own.big", map[string]any{}, func(s *v1alpha1.CapabilityDispatchSpec) { s.MaxPayloadBytes = 262144 })).Status; s.Phase != v1alpha1.DispatchSucceeded || !s.OutputTruncated || len(s.Output.Raw) < 262000 {
 		t.Errorf("own.big ended %s with %d bytes", s.Phase, len(s.Output.Raw))
 	}
-	d := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
-	m.mediate("allow", d.Name)
+	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	m.runMediate("allow", d.Name)
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("own.asked ended %+v", s)
 	}
@@ -39,22 +39,22 @@ func TestPollsRunTheSameDispatches(t *testing.T) {
 // TestAnIdleAgentIsSmall logs the memory and processor time of an idle agent. It has a bound for the
 // memory alone.
 func TestAnIdleAgentIsSmall(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.asked": mediated})
+	m := newMachine(t, map[string]string{"own.asked": mediatedCapability})
 	measure := 2 * time.Second
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		measure = time.Minute
 	}
-	before, begun := cpu(t, m.process.Pid()), time.Now()
+	before, begun := cpuTime(t, m.process.Pid()), time.Now()
 	time.Sleep(measure) // the measured interval
-	busy := cpu(t, m.process.Pid()) - before
-	rss := resident(t, m.process.Pid())
+	busy := cpuTime(t, m.process.Pid()) - before
+	rss := residentBytes(t, m.process.Pid())
 	t.Logf("idle agent: %.1f MiB resident, %.2f %% of a processor over %s", float64(rss)/(1<<20), 100*busy.Seconds()/time.Since(begun).Seconds(), time.Since(begun).Round(time.Second))
 	if rss >= 25<<20 {
 		t.Errorf("%d bytes resident, want less than 25 MiB", rss)
 	}
 }
 
-func resident(t *testing.T, pid int) int {
+func residentBytes(t *testing.T, pid int) int {
 	t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -73,8 +73,8 @@ func resident(t *testing.T, pid int) int {
 	return 0
 }
 
-// cpu returns the processor time of a process: fields 14 and 15 of its stat, in ticks of 10 ms.
-func cpu(t *testing.T, pid int) time.Duration {
+// cpuTime returns the processor time of a process: fields 14 and 15 of its stat, in ticks of 10 ms.
+func cpuTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

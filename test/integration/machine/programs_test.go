@@ -38,13 +38,13 @@ func newMachine(t *testing.T, programs map[string]string, args ...string) *machi
 		}
 	}
 	for name, content := range programs {
-		m.write(name, content)
+		m.writeCapability(name, content)
 	}
 	m.process = m.Pair(m.node, args...)
 	return m
 }
 
-func (m *machine) write(name, content string) {
+func (m *machine) writeCapability(name, content string) {
 	m.Helper()
 	content = "name: " + name + "\ndescription: A test.\n" + strings.ReplaceAll(content, "{dir}", m.dir)
 	if os.Geteuid() == 0 {
@@ -55,14 +55,14 @@ func (m *machine) write(name, content string) {
 	}
 }
 
-// shell returns a capability file that runs a script. The agent itself never runs a shell.
-func shell(script string) string {
+// shellCapability returns a capability file that runs a script. The agent itself never runs a shell.
+func shellCapability(script string) string {
 	lines := strings.Split(strings.TrimSpace(script), "\n")
 	return "argv:\n- /bin/sh\n- -c\n- |\n  " + strings.Join(lines, "\n  ") + "\ninputSchema: {type: object}"
 }
 
-// pid waits until a program has written the id of a process to a file, and returns the id.
-func (m *machine) pid(name string) int {
+// awaitPID waits until a program has written the id of a process to a file, and returns the id.
+func (m *machine) awaitPID(name string) int {
 	m.Helper()
 	pid := 0
 	m.Eventually(name+" is written", func() bool {
@@ -76,8 +76,8 @@ func (m *machine) pid(name string) int {
 	return pid
 }
 
-// alive reports whether a process exists and is no zombie.
-func alive(pid int) bool {
+// isAlive reports whether a process exists and is no zombie.
+func isAlive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
 	}
@@ -85,10 +85,12 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(status), "\nState:\tZ")
 }
 
-// text returns an input of about the given number of bytes.
-func text(bytes int) map[string]string { return map[string]string{"x": strings.Repeat("y", bytes)} }
+// inputOfSize returns an input of about the given number of bytes.
+func inputOfSize(bytes int) map[string]string {
+	return map[string]string{"x": strings.Repeat("y", bytes)}
+}
 
-func seconds(n int32) func(*v1alpha1.CapabilityDispatchSpec) {
+func withTimeout(n int32) func(*v1alpha1.CapabilityDispatchSpec) {
 	return func(s *v1alpha1.CapabilityDispatchSpec) { s.TimeoutSeconds = n }
 }
 
@@ -104,18 +106,18 @@ func TestProgramsThatMisbehaveEndTruthfully(t *testing.T) {
 		says      string // part of the error or of the output
 		truncated bool
 	}{
-		"own.deaf":    {program: shell(`trap '' TERM; while :; do sleep 0.1; done`), timeout: 1, phase: v1alpha1.DispatchTimedOut, execution: v1alpha1.ExecutionFinished, code: "Timeout", says: "run time of 1s (timeoutSeconds of the dispatch)"},
+		"own.deaf":    {program: shellCapability(`trap '' TERM; while :; do sleep 0.1; done`), timeout: 1, phase: v1alpha1.DispatchTimedOut, execution: v1alpha1.ExecutionFinished, code: "Timeout", says: "run time of 1s (timeoutSeconds of the dispatch)"},
 		"own.forever": {program: "argv: [/usr/bin/yes]", timeout: 1, phase: v1alpha1.DispatchTimedOut, execution: v1alpha1.ExecutionFinished, code: "Timeout"},
-		"own.forks": {program: shell(`(setsid sh -c 'echo $$ >{dir}/left; exec sleep 1000' &)
+		"own.forks": {program: shellCapability(`(setsid sh -c 'echo $$ >{dir}/left; exec sleep 1000' &)
 while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: `"done\n"`},
-		"own.signal":  {program: shell(`kill -SEGV $$`), phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "CapabilityFailed", says: "segmentation fault"},
-		"own.status":  {program: shell(`echo no paper >&2; exit 7`), phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "CapabilityFailed", says: "exit status 7; it said: no paper"},
-		"own.big":     {program: shell(`head -c 300000 /dev/zero | tr '\0' x`), phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: `"xxx`, truncated: true},
+		"own.signal":  {program: shellCapability(`kill -SEGV $$`), phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "CapabilityFailed", says: "segmentation fault"},
+		"own.status":  {program: shellCapability(`echo no paper >&2; exit 7`), phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "CapabilityFailed", says: "exit status 7; it said: no paper"},
+		"own.big":     {program: shellCapability(`head -c 300000 /dev/zero | tr '\0' x`), phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: `"xxx`, truncated: true},
 		"own.latin":   {program: `argv: [/usr/bin/printf, 'a\377b']`, phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: "a\ufffdb"},
 		"own.binary":  {program: "argv: [/usr/bin/printf, '\"\\377\"']\noutput: json", phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "InvalidOutput", says: "UTF-8"},
 		"own.nojson":  {program: "argv: [/usr/bin/printf, '{']\noutput: json", phase: v1alpha1.DispatchFailed, execution: v1alpha1.ExecutionFinished, code: "InvalidOutput", says: "JSON"},
-		"own.long":    {program: shell(`wc -c`), input: text(300 << 10), phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "InvalidInput", says: "at most 262144"},
-		"own.fits":    {program: shell(`wc -c`), input: text(250 << 10), phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: strconv.Itoa(250<<10 + len(`{"x":""}`))},
+		"own.long":    {program: shellCapability(`wc -c`), input: inputOfSize(300 << 10), phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "InvalidInput", says: "at most 262144"},
+		"own.fits":    {program: shellCapability(`wc -c`), input: inputOfSize(250 << 10), phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished, says: strconv.Itoa(250<<10 + len(`{"x":""}`))},
 		"own.shaped":  {program: "argv: [/bin/true]\ninputSchema: {type: object, required: [volume]}", phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "InvalidInput", says: "missing property 'volume'"},
 		"own.missing": {program: "argv: [/does/not/exist]", phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "CapabilityUnavailable"},
 		"own.option":  {program: "argv: [/bin/echo, {parameter: text}]\ninputSchema: {type: object, properties: {text: {type: string}}}", input: map[string]string{"text": "--flag"}, phase: v1alpha1.DispatchRejected, execution: v1alpha1.ExecutionNotStarted, code: "InvalidInput", says: "dash"},
@@ -129,7 +131,7 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 		}
 	}
 	m := newMachine(t, programs)
-	asked := map[string]*v1alpha1.CapabilityDispatch{}
+	dispatches := map[string]*v1alpha1.CapabilityDispatch{}
 	for name, c := range cases {
 		if c.input == nil {
 			c.input = map[string]any{}
@@ -137,26 +139,26 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 		if c.timeout == 0 {
 			c.timeout = 30
 		}
-		asked[name] = m.Ask(m.node, name, c.input, seconds(c.timeout))
+		dispatches[name] = m.Ask(m.node, name, c.input, withTimeout(c.timeout))
 	}
 	for name, c := range cases {
-		s := m.Ended(asked[name]).Status
-		code, said := "", ""
+		s := m.Ended(dispatches[name]).Status
+		code, message := "", ""
 		if s.Error != nil {
-			code, said = s.Error.Code, s.Error.Message
+			code, message = s.Error.Code, s.Error.Message
 		}
 		if s.Output != nil {
-			said += string(s.Output.Raw)
+			message += string(s.Output.Raw)
 		}
-		if s.Phase != c.phase || s.Execution != c.execution || code != c.code || s.OutputTruncated != c.truncated || !strings.Contains(said, c.says) {
-			t.Errorf("%s: %s/%s/%s truncated %t: %.300s", name, s.Phase, s.Execution, code, s.OutputTruncated, said)
+		if s.Phase != c.phase || s.Execution != c.execution || code != c.code || s.OutputTruncated != c.truncated || !strings.Contains(message, c.says) {
+			t.Errorf("%s: %s/%s/%s truncated %t: %.300s", name, s.Phase, s.Execution, code, s.OutputTruncated, message)
 		}
-		if len(said) > 64<<10 {
-			t.Errorf("%s: %d bytes are kept", name, len(said))
+		if len(message) > 64<<10 {
+			t.Errorf("%s: %d bytes are kept", name, len(message))
 		}
-		m.showsWhy(asked[name].Name, s)
+		m.expectShown(dispatches[name].Name, s)
 	}
-	if left := m.pid("left"); alive(left) {
+	if leftPID := m.awaitPID("left"); isAlive(leftPID) {
 		t.Error("a child that left its parents is alive")
 	}
 	if d := m.Ended(m.Ask(m.node, "echo", map[string]any{"still": "here"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
@@ -164,8 +166,8 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 	}
 }
 
-// showsWhy fails unless kubectl shows the phase, the execution and the error code of a dispatch.
-func (m *machine) showsWhy(name string, s v1alpha1.CapabilityDispatchStatus) {
+// expectShown fails unless kubectl shows the phase, the execution and the error code of a dispatch.
+func (m *machine) expectShown(name string, s v1alpha1.CapabilityDispatchStatus) {
 	m.Helper()
 	wide, err := system.Run(m.Context(), stack.Admin, "kubectl", "get", "cdisp", name, "-n", m.Namespace, "-o", "wide", "--no-headers")
 	if err != nil {
@@ -176,27 +178,27 @@ func (m *machine) showsWhy(name string, s v1alpha1.CapabilityDispatchStatus) {
 		want = append(want, s.Error.Code)
 		m.Logf("%s: %s", s.Error.Code, s.Error.Message)
 	}
-	for _, word := range want {
-		if !strings.Contains(wide, word) {
-			m.Errorf("kubectl get -o wide does not show %s: %s", word, wide)
+	for _, text := range want {
+		if !strings.Contains(wide, text) {
+			m.Errorf("kubectl get -o wide does not show %s: %s", text, wide)
 		}
 	}
 }
 
 func TestCancellingKillsTheWholeTree(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.tree": shell(`trap '' TERM
+	m := newMachine(t, map[string]string{"own.tree": shellCapability(`trap '' TERM
 sh -c 'trap "" TERM; echo $$ >{dir}/child; while :; do sleep 1; done' &
 (setsid sh -c 'trap "" TERM HUP; echo $$ >{dir}/away; while :; do sleep 1; done' &)
 echo "40 half way" >&3
 echo $$ >{dir}/root
 while :; do sleep 1; done`)})
 	d := m.Ask(m.node, "own.tree", map[string]any{})
-	pids := []int{m.pid("root"), m.pid("child"), m.pid("away")}
+	pids := []int{m.awaitPID("root"), m.awaitPID("child"), m.awaitPID("away")}
 	testfleet.Await(m.fleet, d.Name, d, "40 %", func(d *v1alpha1.CapabilityDispatch) bool {
 		return d.Status.Progress != nil && d.Status.Progress.Percent == 40 && d.Status.Progress.Message == "half way" && d.Status.Execution == v1alpha1.ExecutionStarted
 	})
 	for _, pid := range pids {
-		if !alive(pid) {
+		if !isAlive(pid) {
 			t.Fatalf("process %d is not there", pid)
 		}
 	}
@@ -208,7 +210,7 @@ while :; do sleep 1; done`)})
 		t.Errorf("ended %+v", s)
 	}
 	for i, pid := range pids {
-		if alive(pid) {
+		if isAlive(pid) {
 			t.Errorf("process %d is alive", i)
 		}
 	}
@@ -216,8 +218,8 @@ while :; do sleep 1; done`)})
 
 func TestACapabilityAddedAtRuntimeBecomesInvocableAndABrokenOneSaysWhy(t *testing.T) {
 	m := newMachine(t, nil)
-	m.write("own.late", "argv: [/bin/echo, hello]")
-	m.write("own.broken", "argv: [echo]")
+	m.writeCapability("own.late", "argv: [/bin/echo, hello]")
+	m.writeCapability("own.broken", "argv: [echo]")
 	capability := func(n *v1alpha1.Node, name string) *v1alpha1.NodeCapability {
 		for i := range n.Status.Capabilities {
 			if n.Status.Capabilities[i].Name == name {
@@ -253,15 +255,15 @@ func TestACapabilityAddedAtRuntimeBecomesInvocableAndABrokenOneSaysWhy(t *testin
 // starts and does not change.
 func TestWhatAKilledAgentStartedIsEndedBeforeTheNextRuns(t *testing.T) {
 	m := newMachine(t, map[string]string{
-		"own.stays": shell(`(setsid sh -c 'trap "" TERM HUP; echo $$ >{dir}/left; while :; do sleep 1; done' &)
+		"own.stays": shellCapability(`(setsid sh -c 'trap "" TERM HUP; echo $$ >{dir}/left; while :; do sleep 1; done' &)
 while :; do sleep 1; done`),
 		// A killed process stays a zombie until its new parent reaps it. A zombie does not run.
-		"own.looks": shell(`grep -qs '^State:.[RSDT]' /proc/$(cat {dir}/left)/status && echo alive || echo gone`),
+		"own.looks": shellCapability(`grep -qs '^State:.[RSDT]' /proc/$(cat {dir}/left)/status && echo alive || echo gone`),
 	})
 	d := m.Ask(m.node, "own.stays", map[string]any{})
-	left := m.pid("left")
+	leftPID := m.awaitPID("left")
 	m.process.Kill()
-	if !alive(left) {
+	if !isAlive(leftPID) {
 		t.Fatal("the process ended with the agent, so the test proves nothing")
 	}
 	next := m.Ask(m.node, "own.looks", map[string]any{})
@@ -272,7 +274,7 @@ while :; do sleep 1; done`),
 	if s := m.Ended(d).Status; s.Execution != v1alpha1.ExecutionUnknown {
 		t.Errorf("the interrupted dispatch ended %+v", s)
 	}
-	if alive(left) {
+	if isAlive(leftPID) {
 		t.Error("the process of the killed agent is alive")
 	}
 }

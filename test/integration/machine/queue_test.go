@@ -20,7 +20,7 @@ import (
 // agent is back they must run in the order of creation; the UID decides within a second. Cancelled
 // and expired dispatches must never run, and a suspended Node must keep its queue.
 func TestAMachineThatWasAwayRunsItsQueueInOrder(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.note": shell(`cat >>{dir}/runs; echo >>{dir}/runs`)})
+	m := newMachine(t, map[string]string{"own.note": shellCapability(`cat >>{dir}/runs; echo >>{dir}/runs`)})
 	m.PatchNode(m.node, `{"spec":{"maxInFlight":1}}`)
 	m.process.Stop()
 	testfleet.Await(m.fleet, m.node, &v1alpha1.Node{}, "away", func(n *v1alpha1.Node) bool { return n.Status.Presence != v1alpha1.PresenceOnline })

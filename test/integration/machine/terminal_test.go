@@ -28,8 +28,8 @@ func (t *pseudoTerminal) text() string {
 	return t.shown.String()
 }
 
-// onTerminal starts a paired agent in the foreground of a terminal of its own.
-func (m *machine) onTerminal() (*pseudoTerminal, *exec.Cmd) {
+// startOnTerminal starts a paired agent in the foreground of a terminal of its own.
+func (m *machine) startOnTerminal() (*pseudoTerminal, *exec.Cmd) {
 	m.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -82,10 +82,10 @@ func (m *machine) onTerminal() (*pseudoTerminal, *exec.Cmd) {
 }
 
 func TestAnAgentInTheForegroundAsksAtItsTerminal(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.asked": mediated})
+	m := newMachine(t, map[string]string{"own.asked": mediatedCapability})
 	m.process.Stop()
-	screen, cmd := m.onTerminal()
-	yes := m.asked(m.Ask(m.node, "own.asked", map[string]string{"text": "\x1b[2Jtwo"}))
+	screen, cmd := m.startOnTerminal()
+	yes := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "\x1b[2Jtwo"}))
 	m.Eventually("the question is shown", func() bool { return strings.Contains(screen.text(), "Allow it? [y/N]") })
 	if text := screen.text(); strings.Contains(text, "\x1b") || !strings.Contains(text, `\x1b[2Jtwo`) {
 		t.Errorf("shown: %q", text)
@@ -99,5 +99,5 @@ func TestAnAgentInTheForegroundAsksAtItsTerminal(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	m.Eventually("the agent stops without input", func() bool { return !alive(cmd.Process.Pid) })
+	m.Eventually("the agent stops without input", func() bool { return !isAlive(cmd.Process.Pid) })
 }

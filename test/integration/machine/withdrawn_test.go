@@ -10,32 +10,32 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// leavesAFile is a mediated capability that creates a file when it runs.
-const leavesAFile = "argv: [/bin/touch, '{dir}/ran']\ninputSchema: {type: object}\nmediation: local"
+// touchFile is a mediated capability that creates a file when it runs.
+const touchFile = "argv: [/bin/touch, '{dir}/ran']\ninputSchema: {type: object}\nmediation: local"
 
-func (m *machine) ran() bool {
+func (m *machine) hasRun() bool {
 	_, err := os.Stat(filepath.Join(m.dir, "ran"))
 	return err == nil
 }
 
-// notShown waits until no question is open at the machine.
-func (m *machine) notShown() {
+// awaitNoQuestion waits until no question is open at the machine.
+func (m *machine) awaitNoQuestion() {
 	m.Helper()
-	m.Eventually("no question is left", func() bool { return strings.Contains(m.mediate("list"), "Nothing waits") })
+	m.Eventually("no question is left", func() bool { return strings.Contains(m.runMediate("list"), "Nothing waits") })
 }
 
 // TestAGrantThatEndsWhileThePersonIsAskedEndsTheQuestion revokes a grant while a person is asked. The
 // question must disappear.
 func TestAGrantThatEndsWhileThePersonIsAskedEndsTheQuestion(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.asked": leavesAFile})
-	d := m.asked(m.Ask(m.node, "own.asked", map[string]any{}))
-	m.question(d.Name)
+	m := newMachine(t, map[string]string{"own.asked": touchFile})
+	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]any{}))
+	m.awaitQuestion(d.Name)
 	m.PatchNode(m.node, `{"spec":{"capabilityPolicy":{"deny":["own.asked"]}}}`)
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorNotGranted {
 		t.Errorf("ended %+v", s)
 	}
-	m.notShown()
-	if m.ran() {
+	m.awaitNoQuestion()
+	if m.hasRun() {
 		t.Error("the dispatch ran")
 	}
 }
@@ -43,17 +43,17 @@ func TestAGrantThatEndsWhileThePersonIsAskedEndsTheQuestion(t *testing.T) {
 // TestAYesWithoutASessionStartsNothingThatLostItsGrant allows a run while the gateway is down. The
 // agent must not start it before the gateway has checked the grant again.
 func TestAYesWithoutASessionStartsNothingThatLostItsGrant(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.asked": leavesAFile})
-	d := m.asked(m.Ask(m.node, "own.asked", map[string]any{}))
-	m.question(d.Name)
+	m := newMachine(t, map[string]string{"own.asked": touchFile})
+	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]any{}))
+	m.awaitQuestion(d.Name)
 	system.Gateways[0].Stop()
-	m.mediate("allow", d.Name)
+	m.runMediate("allow", d.Name)
 	m.PatchNode(m.node, `{"spec":{"capabilityPolicy":{"deny":["own.asked"]}}}`)
 	m.RestartGateway()
 	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorNotGranted {
 		t.Errorf("ended %+v", s)
 	}
-	if m.ran() {
+	if m.hasRun() {
 		t.Error("the dispatch ran")
 	}
 }
@@ -61,18 +61,18 @@ func TestAYesWithoutASessionStartsNothingThatLostItsGrant(t *testing.T) {
 // TestTheQuestionOfASuspendedNodeWaits verifies that a suspended Node shows no question and starts
 // nothing. Its dispatches keep their phases and continue when the Node is resumed.
 func TestTheQuestionOfASuspendedNodeWaits(t *testing.T) {
-	m := newMachine(t, map[string]string{"own.asked": leavesAFile})
-	d := m.asked(m.Ask(m.node, "own.asked", map[string]any{}))
-	m.question(d.Name)
+	m := newMachine(t, map[string]string{"own.asked": touchFile})
+	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]any{}))
+	m.awaitQuestion(d.Name)
 	m.Desire(m.node, v1alpha1.NodeSuspended)
-	m.notShown()
+	m.awaitNoQuestion()
 	if s := testfleet.Read(m.fleet, d).Status; s.Phase != v1alpha1.DispatchAwaitingLocalMediation {
 		t.Errorf("the work of a suspended Node is %s: %+v", s.Phase, s)
 	}
 	m.Desire(m.node, v1alpha1.NodeActive)
-	m.question(d.Name)
-	m.mediate("allow", d.Name)
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || !m.ran() {
-		t.Errorf("after the Node was resumed and the run allowed: %+v, ran: %v", s, m.ran())
+	m.awaitQuestion(d.Name)
+	m.runMediate("allow", d.Name)
+	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || !m.hasRun() {
+		t.Errorf("after the Node was resumed and the run allowed: %+v, ran: %v", s, m.hasRun())
 	}
 }

@@ -97,7 +97,7 @@ func gatewayCA(t *testing.T) *x509.Certificate {
 func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	own := gatewaytest.NewCA(t, "relay").Server(t)
+	own := gatewaytest.NewCA(t, "relay").IssueServer(t)
 	borrowed := own
 	borrowed.Certificate = append(append([][]byte{}, own.Certificate...), gatewayCA(t).Raw)
 	invitation, name := f.invite("--name", "kiosk")
@@ -134,7 +134,7 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 func TestARelayHearsAMachineWithATypedCodeButCannotPairIt(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	r := newRelay(t, gatewaytest.NewCA(t, "relay").Server(t))
+	r := newRelay(t, gatewaytest.NewCA(t, "relay").IssueServer(t))
 	code, _ := f.Issue("kiosk")
 	agent, err := system.StartAgentAt(f.Namespace+"-kiosk", r.address, "--code", code)
 	if err != nil {

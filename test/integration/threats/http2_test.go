@@ -102,7 +102,7 @@ func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 	before := residentKiB(t, system.Gateways[0].Pid())
 	for _, c := range []*rawClient{
 		f.rawClient(system.PairingEndpoint, "/mooring.gateway.v1.PairingService/GetPairingRequestStatus"),
-		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", f.stolen("hostile").TLS()),
+		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", f.stolen("hostile").TLSCertificate()),
 	} {
 		_ = c.connection.SetWriteDeadline(time.Now().Add(testfleet.Patience))
 		sent := 0
@@ -134,7 +134,7 @@ func TestAGiantHeaderIsRefused(t *testing.T) {
 	hostile := f.stolen("hostile")
 	for _, c := range []*rawClient{
 		f.rawClient(system.PairingEndpoint, "/mooring.gateway.v1.PairingService/GetPairingRequestStatus"),
-		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", hostile.TLS()),
+		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", hostile.TLSCertificate()),
 	} {
 		c.call(1, 8<<10) // the same within the limit
 		select {

@@ -51,7 +51,7 @@ func (f *fleet) connect(id store.Identity) *machine {
 		return connection
 	}
 	return &machine{fleet: f, Identity: id, journal: uuid.NewString(), dials: 100,
-		client:  gatewayv1.NewNodeServiceClient(dial(system.NodeEndpoint, id.TLS())),
+		client:  gatewayv1.NewNodeServiceClient(dial(system.NodeEndpoint, id.TLSCertificate())),
 		pairing: gatewayv1.NewPairingServiceClient(dial(system.PairingEndpoint))}
 }
 

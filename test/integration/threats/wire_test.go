@@ -74,10 +74,10 @@ func TestEveryCallByNobodyIsRefused(t *testing.T) {
 		want       codes.Code
 	}{
 		{"without a certificate", f.dialRaw(system.NodeEndpoint), node, codes.Unavailable},
-		{"signed, but without a pin", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), node, codes.PermissionDenied},
+		{"signed, but without a pin", f.dialRaw(system.NodeEndpoint, unpinned.TLSCertificate()), node, codes.PermissionDenied},
 		{"on the other listener", f.dialRaw(system.PairingEndpoint), node, codes.Unimplemented},
-		{"pairing, on the other listener", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), pairing, codes.Unimplemented},
-		{"a method that does not exist", f.dialRaw(system.NodeEndpoint, unpinned.TLS()), []string{"/mooring.gateway.v1.NodeService/Reboot"}, codes.Unimplemented},
+		{"pairing, on the other listener", f.dialRaw(system.NodeEndpoint, unpinned.TLSCertificate()), pairing, codes.Unimplemented},
+		{"a method that does not exist", f.dialRaw(system.NodeEndpoint, unpinned.TLSCertificate()), []string{"/mooring.gateway.v1.NodeService/Reboot"}, codes.Unimplemented},
 		{"reflection", f.dialRaw(system.PairingEndpoint), []string{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"}, codes.Unimplemented},
 	} {
 		t.Run(try.name, func(t *testing.T) {

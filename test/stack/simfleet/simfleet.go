@@ -71,7 +71,7 @@ func New(t *testing.T, system *stack.Stack, endpoints string, agents int, config
 // be in any of its pauses between attempts, so the wait includes the longest pause.
 func (f *Fleet) AllOnline() {
 	f.Helper()
-	if err := f.Sim.AwaitOnline(f.within(testfleet.Patience+nodeagent.LongestPause), len(f.Sim.Agents())); err != nil {
+	if err := f.Sim.AwaitOnline(f.within(testfleet.Patience+nodeagent.MaxReconnectDelay), len(f.Sim.Agents())); err != nil {
 		f.Fatal(err)
 	}
 }

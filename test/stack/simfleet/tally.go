@@ -35,7 +35,7 @@ func (*Tally) Schema() json.RawMessage {
 }
 
 // Mediation returns None: no person takes part in a test.
-func (*Tally) Mediation() capability.Mediation { return capability.None }
+func (*Tally) Mediation() capability.Mediation { return capability.MediationNone }
 
 // Check accepts every input.
 func (*Tally) Check(json.RawMessage) error { return nil }

@@ -8,10 +8,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Answered reports whether the status comes from a gateway and not from a broken connection. A
+// IsGatewayStatus reports whether the status comes from a gateway and not from a broken connection. A
 // gateway that answers is not unreachable. Some codes never come from the connection itself; the
 // other codes count only with the ErrorInfo detail that a gateway adds.
-func Answered(err error) bool {
+func IsGatewayStatus(err error) bool {
 	switch status.Code(err) {
 	case codes.ResourceExhausted, codes.NotFound, codes.FailedPrecondition, codes.InvalidArgument, codes.AlreadyExists, codes.OutOfRange, codes.Unimplemented:
 		return true

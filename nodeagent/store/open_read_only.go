@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// Peek opens the directory for reading beside an agent that may run with it. It creates and locks
+// OpenReadOnly opens the directory for reading beside an agent that may run with it. It creates and locks
 // nothing. It returns fs.ErrNotExist for a missing directory, and ErrInsecure like Open.
-func Peek(dir string) (*Store, error) {
+func OpenReadOnly(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("locate identity directory: %w", err)
@@ -19,7 +19,7 @@ func Peek(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open identity directory: %w", err)
 	}
-	s := &Store{dir: dir, root: root, crash: func(string) error { return nil }}
+	s := &Store{dir: dir, root: root, beforeStep: func(string) error { return nil }}
 	if err := s.checkModes(); err != nil {
 		s.Close()
 		return nil, err
@@ -30,8 +30,8 @@ func Peek(dir string) (*Store, error) {
 // Erase removes all files that the agent made, the identity first, and closes the store. Files that
 // the user made, such as capability files, stay; kept lists them.
 func (s *Store) Erase() (kept []string, err error) {
-	made := []string{identityFile, identityFile + previousSuffix, trustFile, trustFile + previousSuffix, configFile, pairingFile, journalFile}
-	for _, name := range made {
+	agentFiles := []string{identityFile, identityFile + previousSuffix, trustFile, trustFile + previousSuffix, configFile, pairingFile, journalFile}
+	for _, name := range agentFiles {
 		if err := s.remove(name); err != nil {
 			return nil, err
 		}
@@ -44,11 +44,11 @@ func (s *Store) Erase() (kept []string, err error) {
 	if err := s.remove(lockFile); err != nil {
 		return nil, err
 	}
-	left, err := s.list()
+	remaining, err := s.list()
 	if err != nil {
 		return nil, err
 	}
-	for _, entry := range left {
+	for _, entry := range remaining {
 		kept = append(kept, filepath.Join(s.dir, entry.Name()))
 	}
 	err = s.Close()

@@ -27,28 +27,28 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 // watchedConn keeps the error with which a connection failed; grpc would turn it into text.
 type watchedConn struct {
 	net.Conn
-	mu     sync.Mutex
-	heard  bool
-	failed *Refusal
+	mu       sync.Mutex
+	received bool
+	failure  *Refusal
 }
 
 func (c *watchedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.note(n > 0, err)
+	c.observe(n > 0, err)
 	return n, err
 }
 
 func (c *watchedConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	c.note(false, err)
+	c.observe(false, err)
 	return n, err
 }
 
-// note keeps the first failure. An alert replaces any other failure.
-func (c *watchedConn) note(heard bool, err error) {
+// observe keeps the first failure. An alert replaces any other failure.
+func (c *watchedConn) observe(received bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.heard = c.heard || heard
+	c.received = c.received || received
 	if err == nil || errors.Is(err, net.ErrClosed) {
 		return
 	}
@@ -56,14 +56,14 @@ func (c *watchedConn) note(heard bool, err error) {
 	alert := errors.As(err, &opErr) && opErr.Op == "remote error"
 	switch {
 	case alert:
-		c.failed = &Refusal{Alert: true, Cause: opErr.Err}
-	case !c.heard && c.failed == nil:
-		c.failed = &Refusal{Cause: err}
+		c.failure = &Refusal{Alert: true, Cause: opErr.Err}
+	case !c.received && c.failure == nil:
+		c.failure = &Refusal{Cause: err}
 	}
 }
 
 func (c *watchedConn) refusal() *Refusal {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.failed
+	return c.failure
 }

@@ -8,34 +8,34 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// carrier holds the connection of a session. A stream keeps its first connection; a polled session
+// sessionLink holds the connection of a session. A stream keeps its first connection; a polled session
 // continues over another one when a connection breaks.
-type carrier struct {
+type sessionLink struct {
 	dial func(ctx context.Context, address string) (*link.Link, error)
 
-	// turn holds one token, so that only one call at a time dials.
-	turn chan struct{}
+	// dialToken holds one token, so that only one call at a time dials.
+	dialToken chan struct{}
 
 	mu   sync.Mutex
 	link *link.Link
 }
 
-func newCarrier(l *link.Link, dial func(context.Context, string) (*link.Link, error)) *carrier {
-	return &carrier{link: l, dial: dial, turn: make(chan struct{}, 1)}
+func newSessionLink(l *link.Link, dial func(context.Context, string) (*link.Link, error)) *sessionLink {
+	return &sessionLink{link: l, dial: dial, dialToken: make(chan struct{}, 1)}
 }
 
 // current returns the connection for calls and for signing proofs, with its client.
-func (c *carrier) current() (*link.Link, gatewayv1.NodeServiceClient) {
+func (c *sessionLink) current() (*link.Link, gatewayv1.NodeServiceClient) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.link, gatewayv1.NewNodeServiceClient(c.link.Conn)
 }
 
-// replace dials the same gateway again, unless another call has replaced broken meanwhile.
-func (c *carrier) replace(ctx context.Context, broken *link.Link) error {
+// redial dials the same gateway again, unless another call has replaced broken meanwhile.
+func (c *sessionLink) redial(ctx context.Context, broken *link.Link) error {
 	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
+	case c.dialToken <- struct{}{}:
+		defer func() { <-c.dialToken }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -54,7 +54,7 @@ func (c *carrier) replace(ctx context.Context, broken *link.Link) error {
 }
 
 // close ends the connection.
-func (c *carrier) close() {
+func (c *sessionLink) close() {
 	l, _ := c.current()
 	_ = l.Close() // the error is of no use: nothing more is sent
 }

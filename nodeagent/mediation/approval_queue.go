@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Desk is the policy of a machine with a person at it. It keeps the open questions until one of
+// ApprovalQueue is the policy of a machine with a person at it. It keeps the open questions until one of
 // the machine's users answers.
-type Desk struct {
+type ApprovalQueue struct {
 	// Rules reads the policy file. Desk calls it for every run, so a change applies at once.
 	Rules func() (*Rules, error)
 	// User is the local user who answers the questions.
@@ -19,69 +19,69 @@ type Desk struct {
 	Now  func() time.Time
 	Log  *slog.Logger
 
-	mu      sync.Mutex
-	open    []*pending
-	changed chan struct{}
+	mu               sync.Mutex
+	pendingQuestions []*pendingQuestion
+	changed          chan struct{}
 }
 
-// pending is a question without an answer.
-type pending struct {
+// pendingQuestion is a question without an answer.
+type pendingQuestion struct {
 	Question
-	record   Record
+	store    AnswerStore
 	answered chan error // receives nil or *Denied, once
 }
 
-// Allows reports whether the rules allow the run without a question.
-func (d *Desk) Allows(q Question) bool {
+// AllowsWithoutQuestion reports whether the rules allow the run without a question.
+func (d *ApprovalQueue) AllowsWithoutQuestion(q Question) bool {
 	rules, err := d.Rules()
-	return err == nil && rules.judge(q) == Allow
+	return err == nil && rules.evaluate(q) == Allow
 }
 
 // Decide applies the rules and, if they say ask, waits for the answer of a person.
-func (d *Desk) Decide(ctx context.Context, q Question, record Record) error {
+func (d *ApprovalQueue) Decide(ctx context.Context, q Question, record AnswerStore) error {
 	rules, err := d.Rules()
 	if err != nil {
 		d.Log.Error("the mediation policy cannot be used; every run is refused", "error", err)
 		return &Denied{CodeDenied, "the mediation policy of this machine cannot be used; its agent's log says why"}
 	}
-	again := !q.Since.IsZero()
-	switch verdict := rules.judge(q); {
+	resumed := !q.Since.IsZero()
+	switch verdict := rules.evaluate(q); {
 	case verdict == Deny:
 		return &Denied{CodeDenied, "the mediation policy of this machine refuses it"}
-	case verdict == Allow && !again: // a question that was asked before is for a person to answer
+	case verdict == Allow && !resumed: // a question that was asked before is for a person to answer
 		return nil
 	}
-	patience := rules.timeout
-	if again {
-		patience = q.Since.Add(rules.timeout).Sub(d.Now())
+	timeout := rules.timeout
+	if resumed {
+		timeout = q.Since.Add(rules.timeout).Sub(d.Now())
 	} else {
 		q.Since = d.Now().UTC().Truncate(time.Second)
 	}
-	if last := q.Since.Add(rules.timeout); q.Until.IsZero() || last.Before(q.Until) {
-		q.Until = last
+	if deadline := q.Since.Add(rules.timeout); q.Until.IsZero() || deadline.Before(q.Until) {
+		q.Until = deadline
 	}
-	return d.ask(ctx, patience, q, record)
+	return d.waitForAnswer(ctx, timeout, q, record)
 }
 
-func (d *Desk) ask(ctx context.Context, patience time.Duration, q Question, record Record) error {
-	if err := record.Asked(d.User, q.Since); err != nil {
+func (d *ApprovalQueue) waitForAnswer(ctx context.Context, timeout time.Duration, q Question, record AnswerStore) error {
+	if err := record.StoreQuestion(d.User, q.Since); err != nil {
 		return err
 	}
-	p := &pending{Question: q, record: record, answered: make(chan error, 1)}
-	d.put(p)
-	defer d.take(p)
-	timer := time.NewTimer(patience)
+	p := &pendingQuestion{Question: q, store: record, answered: make(chan error, 1)}
+	d.add(p)
+	defer d.remove(p)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case err := <-p.answered:
 		return err
 	case <-timer.C:
-		if err := d.resolve(p, false, ""); err != nil && !errors.Is(err, ErrNoQuestion) {
+		if err := d.applyAnswer(p, false, ""); err != nil && !errors.Is(err, ErrNoQuestion) {
 			return err
 		}
 		return <-p.answered // the timeout's answer, or one that came at the same moment
 	case <-ctx.Done():
-		if !d.take(p) {
+		if !d.remove(p) {
 			return <-p.answered // answered at the same moment
 		}
 		return context.Cause(ctx)
@@ -90,19 +90,19 @@ func (d *Desk) ask(ctx context.Context, patience time.Duration, q Question, reco
 
 // Answer answers the question with that UID, or with that name if only one question has it. When
 // Answer returns nil, the answer is on disk and takes effect.
-func (d *Desk) Answer(name string, allowed bool, by string) (Question, error) {
-	p, err := d.find(name)
+func (d *ApprovalQueue) Answer(name string, allowed bool, by string) (Question, error) {
+	p, err := d.findQuestion(name)
 	if err != nil {
 		return Question{}, err
 	}
-	return p.Question, d.resolve(p, allowed, by)
+	return p.Question, d.applyAnswer(p, allowed, by)
 }
 
-func (d *Desk) find(name string) (*pending, error) {
+func (d *ApprovalQueue) findQuestion(name string) (*pendingQuestion, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var found *pending
-	for _, p := range d.open {
+	var found *pendingQuestion
+	for _, p := range d.pendingQuestions {
 		switch {
 		case p.UID == name:
 			return p, nil
@@ -118,12 +118,12 @@ func (d *Desk) find(name string) (*pending, error) {
 	return found, nil
 }
 
-// resolve records the first answer to a question and then passes it to the waiting run.
-func (d *Desk) resolve(p *pending, allowed bool, by string) error {
-	if !d.take(p) {
+// applyAnswer records the first answer to a question and then passes it to the waiting run.
+func (d *ApprovalQueue) applyAnswer(p *pendingQuestion, allowed bool, by string) error {
+	if !d.remove(p) {
 		return ErrNoQuestion
 	}
-	if err := p.record.Answered(allowed, by); err != nil {
+	if err := p.store.StoreAnswer(allowed, by); err != nil {
 		p.answered <- err
 		return err
 	}
@@ -140,10 +140,10 @@ func (d *Desk) resolve(p *pending, allowed bool, by string) error {
 }
 
 // Questions lists the open questions, oldest first. changed is closed when the list is out of date.
-func (d *Desk) Questions() (open []Question, changed <-chan struct{}) {
+func (d *ApprovalQueue) Questions() (open []Question, changed <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range d.open {
+	for _, p := range d.pendingQuestions {
 		open = append(open, p.Question)
 	}
 	if d.changed == nil {
@@ -152,27 +152,27 @@ func (d *Desk) Questions() (open []Question, changed <-chan struct{}) {
 	return open, d.changed
 }
 
-func (d *Desk) put(p *pending) {
+func (d *ApprovalQueue) add(p *pendingQuestion) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.open = append(d.open, p)
-	d.announce()
+	d.pendingQuestions = append(d.pendingQuestions, p)
+	d.notifyWatchers()
 }
 
-// take removes a question and reports whether it was still open.
-func (d *Desk) take(p *pending) bool {
+// remove removes a question and reports whether it was still open.
+func (d *ApprovalQueue) remove(p *pendingQuestion) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	at := slices.Index(d.open, p)
+	at := slices.Index(d.pendingQuestions, p)
 	if at < 0 {
 		return false
 	}
-	d.open = slices.Delete(d.open, at, at+1)
-	d.announce()
+	d.pendingQuestions = slices.Delete(d.pendingQuestions, at, at+1)
+	d.notifyWatchers()
 	return true
 }
 
-func (d *Desk) announce() {
+func (d *ApprovalQueue) notifyWatchers() {
 	if d.changed != nil {
 		close(d.changed)
 		d.changed = nil

@@ -23,24 +23,24 @@ import (
 // already, or its Node was deleted.
 var ErrRefused = errors.New("the gateway refuses this machine; it may be revoked already")
 
-// ErrLapsed means that the certificate of this machine has expired: no gateway accepts a call with
+// ErrCertificateExpired means that the certificate of this machine has expired: no gateway accepts a call with
 // it. A running agent recovers the certificate.
-var ErrLapsed = errors.New("the certificate of this machine expired")
+var ErrCertificateExpired = errors.New("the certificate of this machine expired")
 
-// timeout bounds the whole call.
-const timeout = 30 * time.Second
+// revokeTimeout bounds the whole call.
+const revokeTimeout = 30 * time.Second
 
-// Send asks the gateway to revoke this machine and returns nil once the gateway has stored the
+// Revoke asks the gateway to revoke this machine and returns nil once the gateway has stored the
 // request. The identity cannot be used after that.
-func Send(ctx context.Context, s *store.Store, reason string, now func() time.Time, rand io.Reader) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func Revoke(ctx context.Context, s *store.Store, reason string, now func() time.Time, rand io.Reader) error {
+	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	current, err := s.Identity()
 	if err != nil {
 		return err
 	}
 	if end := current.Leaf().NotAfter; now().After(end) {
-		return fmt.Errorf("%w at %s", ErrLapsed, end.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w at %s", ErrCertificateExpired, end.UTC().Format(time.RFC3339))
 	}
 	bundle, err := s.Trust()
 	if err != nil {
@@ -50,8 +50,8 @@ func Send(ctx context.Context, s *store.Store, reason string, now func() time.Ti
 	if err != nil {
 		return err
 	}
-	certificate := current.TLS()
-	l, err := link.NewGateways(strings.Split(config.NodeEndpoint, ","), now).Dial(ctx, link.Verified(bundle, &certificate, now))
+	certificate := current.TLSCertificate()
+	l, err := link.NewGateways(strings.Split(config.NodeEndpoint, ","), now).Dial(ctx, link.TLSConfig(bundle, &certificate, now))
 	if err != nil {
 		return err
 	}
@@ -68,8 +68,8 @@ func Send(ctx context.Context, s *store.Store, reason string, now func() time.Ti
 		return nil
 	case status.Code(err) == codes.PermissionDenied:
 		return fmt.Errorf("%w: %s", ErrRefused, status.Convert(err).Message())
-	case l.Refused() != nil:
-		return fmt.Errorf("give up the identity: %w", l.Refused())
+	case l.RefusalError() != nil:
+		return fmt.Errorf("give up the identity: %w", l.RefusalError())
 	default:
 		return fmt.Errorf("give up the identity: %w", err)
 	}

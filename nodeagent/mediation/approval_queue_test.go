@@ -15,22 +15,24 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a Record without a disk.
-type memory struct {
+// memoryStore is a Record without a disk.
+type memoryStore struct {
 	mu    sync.Mutex
 	steps []string
 	fails error
 }
 
-func (m *memory) Asked(user string, _ time.Time) error { return m.note("asked " + user) }
-func (m *memory) Answered(allowed bool, by string) error {
+func (m *memoryStore) StoreQuestion(user string, _ time.Time) error {
+	return m.addStep("asked " + user)
+}
+func (m *memoryStore) StoreAnswer(allowed bool, by string) error {
 	if allowed {
-		return m.note("yes by " + by)
+		return m.addStep("yes by " + by)
 	}
-	return m.note("no by " + by)
+	return m.addStep("no by " + by)
 }
 
-func (m *memory) note(step string) error {
+func (m *memoryStore) addStep(step string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fails != nil && !strings.HasPrefix(step, "asked") {
@@ -40,24 +42,24 @@ func (m *memory) note(step string) error {
 	return nil
 }
 
-func deskOf(t *testing.T, policy string) *Desk {
+func newQueue(t *testing.T, policy string) *ApprovalQueue {
 	t.Helper()
 	rules, err := parseRules([]byte(policy))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Desk{Rules: func() (*Rules, error) { return rules, nil }, User: "ann", Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	return &ApprovalQueue{Rules: func() (*Rules, error) { return rules, nil }, User: "ann", Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 
-func question(uid string) Question {
-	return Question{Namespace: "fleet", Name: "d-" + uid, UID: uid, Capability: "desktop.open_url", Target: "https://example.com/", RequestedBy: "bob", Needed: true}
+func newQuestion(uid string) Question {
+	return Question{Namespace: "fleet", Name: "d-" + uid, UID: uid, Capability: "desktop.open_url", Target: "https://example.com/", RequestedBy: "bob", MediationRequired: true}
 }
 
 func TestTheFirstAnswerStandsAndIsRecordedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, record := deskOf(t, ""), &memory{}
+		d, record := newQueue(t, ""), &memoryStore{}
 		decided := make(chan error, 1)
-		go func() { decided <- d.Decide(t.Context(), question("u"), record) }()
+		go func() { decided <- d.Decide(t.Context(), newQuestion("u"), record) }()
 		synctest.Wait()
 		if _, err := d.Answer("nobody", true, "ann"); !errors.Is(err, ErrNoQuestion) {
 			t.Errorf("an unknown name: %v", err)
@@ -73,8 +75,8 @@ func TestTheFirstAnswerStandsAndIsRecordedFirst(t *testing.T) {
 			t.Errorf("%v, %v", err, record.steps)
 		}
 		// An answer that cannot be recorded has no effect.
-		record = &memory{fails: errors.New("disk full")}
-		go func() { decided <- d.Decide(t.Context(), question("v"), record) }()
+		record = &memoryStore{fails: errors.New("disk full")}
+		go func() { decided <- d.Decide(t.Context(), newQuestion("v"), record) }()
 		synctest.Wait()
 		if _, err := d.Answer("v", true, "ann"); err == nil {
 			t.Error("an answer that is not on disk was confirmed")
