@@ -46,7 +46,7 @@ func validateCSR(node *v1alpha1.Node, id identity.ID, now time.Time) (key string
 	if err := validateCSRKey(node, key); err != nil {
 		return "", err
 	}
-	if err := identity.CheckRequest(request.Request, id, key); err != nil {
+	if err := identity.ValidateCSR(request.Request, id, key); err != nil {
 		return "", err
 	}
 	if request.Purpose == v1alpha1.CertificateRecovery {

@@ -49,7 +49,7 @@ func newCertifiedNode(t *testing.T) *certifiedNode {
 // request returns a certificate request of a key. If signer is set, its proof is signed by it.
 func (c *certifiedNode) request(purpose v1alpha1.CertificatePurpose, key, signer *ecdsa.PrivateKey, certificate string) *v1alpha1.NodeCertificateRequest {
 	c.Helper()
-	csr, err := identity.NewRequest(key, c.id)
+	csr, err := identity.NewCSR(key, c.id)
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -188,7 +188,7 @@ func (r *certificateReconciler) orderFor(node *v1alpha1.Node) Order {
 func (r *certificateReconciler) publishCertificate(ctx context.Context, node *v1alpha1.Node, signed Signed, id identity.ID, key string, roots identity.Bundle) (ctrl.Result, error) {
 	chain, err := parseChain(signed.Chain)
 	if err == nil {
-		err = identity.CheckIssued(chain, id, key, roots.Pool(), r.clock.Now())
+		err = identity.ValidateIssued(chain, id, key, roots.Pool(), r.clock.Now())
 	}
 	if refused := (*identity.CertificateError)(nil); errors.As(err, &refused) && refused.Reason == identity.ReasonUntrusted {
 		return r.publishRefusal(ctx, node, errCAReplaced)

@@ -67,7 +67,7 @@ func certificateInfo(certificate *x509.Certificate) v1alpha1.CertificateInfo {
 func statusWithError(node *v1alpha1.Node, cause error) v1alpha1.NodeStatus {
 	return v1alpha1.NodeStatus{
 		Issued: &v1alpha1.IssuedCertificate{
-			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: foreign.Short(cause.Error(), maxErrorText),
+			RequestSHA256: requestSHA256(node.Status.CertificateRequest.Request), Error: foreign.TruncateLine(cause.Error(), maxErrorText),
 		},
 		CertificateHistory: node.Status.CertificateHistory,
 	}

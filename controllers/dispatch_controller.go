@@ -111,7 +111,7 @@ func (r *dispatchReconciler) Reconcile(ctx context.Context, key ctrl.Request) (c
 
 // deleteExpired deletes a finished dispatch when its retention is over.
 func (r *dispatchReconciler) deleteExpired(ctx context.Context, d *v1alpha1.CapabilityDispatch) (ctrl.Result, error) {
-	at, ok := dispatch.DeleteAt(d, r.retention)
+	at, ok := dispatch.DeletionTime(d, r.retention)
 	if !ok {
 		return ctrl.Result{}, nil
 	}
@@ -146,7 +146,7 @@ func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityD
 	if err != nil || verdict.Status == nil {
 		return ctrl.Result{RequeueAfter: verdict.RequeueAfter}, err
 	}
-	d.Status = dispatch.InOrder(d, *verdict.Status)
+	d.Status = dispatch.OrderTimes(d, *verdict.Status)
 	if err := r.client.Status().Update(ctx, d, client.FieldOwner(v1alpha1.FieldManagerController)); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("settle dispatch %q: %w", d.Name, err))
 	}
@@ -157,15 +157,15 @@ func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityD
 // decide adds to the pure verdict the state of other objects: unproven policies and full queues.
 func (r *dispatchReconciler) decide(ctx context.Context, d *v1alpha1.CapabilityDispatch, facts dispatch.Facts, now time.Time) (dispatch.LeaderVerdict, error) {
 	if coverage, _ := r.proofs.Covers(d.CreationTimestamp.Time); coverage == policy.Uncovered {
-		return dispatch.LeaderVerdict{Status: dispatch.PolicyUnproven(d, facts, now)}, nil
+		return dispatch.LeaderVerdict{Status: dispatch.FinishPolicyUnproven(d, facts, now)}, nil
 	}
-	verdict := dispatch.Leaderless(d, facts, now)
-	if verdict.Status != nil || facts.SessionLive || r.maxQueued <= 0 || !facts.Unstarted(d) {
+	verdict := dispatch.DecideLeaderless(d, facts, now)
+	if verdict.Status != nil || facts.SessionLive || r.maxQueued <= 0 || !facts.ProvenUnstarted(d) {
 		return verdict, nil
 	}
 	ahead, err := r.countAhead(ctx, d)
 	if err == nil && ahead >= r.maxQueued {
-		full := dispatch.QueueFull(d.Status, now)
+		full := dispatch.RejectQueueFull(d.Status, now)
 		verdict = dispatch.LeaderVerdict{Status: &full}
 	}
 	return verdict, err

@@ -144,7 +144,7 @@ func (s *stalledReporter) write(ctx context.Context, object client.Object, reaso
 		if text != "" && o.Status.Phase == v1alpha1.PairingRequestPending && o.Spec.Decision != nil {
 			decided := next
 			decided.Type, decided.Status = v1alpha1.ConditionApproved, metav1.ConditionUnknown
-			decided.Message = foreign.Short("the decision is recorded and not carried out yet: "+text, maxStalledBytes)
+			decided.Message = foreign.TruncateLine("the decision is recorded and not carried out yet: "+text, maxStalledBytes)
 			setCondition(&o.Status.Conditions, decided, s.clock.Now())
 		}
 	}
@@ -216,5 +216,5 @@ func (m *stalledMessages) set(key client.ObjectKey, controller, message string) 
 	for _, name := range slices.Sorted(maps.Keys(byController)) {
 		texts = append(texts, fmt.Sprintf("%s controller: %s", name, byController[name]))
 	}
-	return foreign.Short(strings.Join(texts, "; "), maxStalledBytes)
+	return foreign.TruncateLine(strings.Join(texts, "; "), maxStalledBytes)
 }

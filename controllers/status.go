@@ -64,7 +64,7 @@ func applyNodeStatus(ctx context.Context, c client.Client, node *v1alpha1.Node, 
 // previous time. It shortens the message to one line without unsafe characters, because errors
 // repeat text of machines, webhooks and issuers.
 func withTransition(existing []metav1.Condition, next metav1.Condition, now time.Time) metav1.Condition {
-	next.Message = foreign.Short(next.Message, maxConditionBytes)
+	next.Message = foreign.TruncateLine(next.Message, maxConditionBytes)
 	next.LastTransitionTime = metav1.NewTime(now.Truncate(time.Second))
 	if previous := meta.FindStatusCondition(existing, next.Type); previous != nil && previous.Status == next.Status {
 		next.LastTransitionTime = previous.LastTransitionTime
@@ -85,7 +85,7 @@ const maxNoteBytes = 1024
 
 // emitEvent records an event about a stored change. Its note is one line without unsafe characters.
 func emitEvent(recorder events.EventRecorder, object client.Object, severity, reason, message string) {
-	recorder.Eventf(object, nil, severity, reason, "Reconcile", "%s", foreign.Short(message, maxNoteBytes))
+	recorder.Eventf(object, nil, severity, reason, "Reconcile", "%s", foreign.TruncateLine(message, maxNoteBytes))
 }
 
 // gateReason returns why the gate is closed. It omits the outer errors, whose text contains an age:

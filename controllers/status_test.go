@@ -24,7 +24,7 @@ func TestEventsAndConditionsAreOneSafeLine(t *testing.T) {
 	for name, text := range corpus.Texts {
 		check := func(what, shown string, limit int) {
 			t.Helper()
-			if problem := corpus.Problem(shown); problem != "" || strings.ContainsAny(shown, "\n\t") || len(shown) > limit {
+			if problem := corpus.FindProblem(shown); problem != "" || strings.ContainsAny(shown, "\n\t") || len(shown) > limit {
 				t.Errorf("%s, %s of %d bytes: %s in %.300q", name, what, len(shown), problem, shown)
 			}
 		}

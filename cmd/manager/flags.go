@@ -201,5 +201,5 @@ func loadConfig(kubeconfig string) (*rest.Config, error) {
 // newLogger returns a logger that writes JSON lines: the manager runs in pods, where programs read
 // them.
 func newLogger(least slog.Level, w io.Writer) logr.Logger {
-	return logr.FromSlogHandler(slog.NewJSONHandler(foreign.NewWriter(w), &slog.HandlerOptions{Level: least, ReplaceAttr: foreign.LogAttr}))
+	return logr.FromSlogHandler(slog.NewJSONHandler(foreign.NewWriter(w), &slog.HandlerOptions{Level: least, ReplaceAttr: foreign.CleanLogAttr}))
 }

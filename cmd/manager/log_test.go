@@ -22,7 +22,7 @@ func TestTheManagersLogHoldsNothingThatActsOnATerminal(t *testing.T) {
 			"nested", struct{ Text any }{text}, "bytes", []byte(text))
 		log.Error(errors.New(text), text, "errors", []error{errors.New(text)})
 		for line := range strings.Lines(out.String()) {
-			if problem := corpus.Problem(line); problem != "" {
+			if problem := corpus.FindProblem(line); problem != "" {
 				t.Errorf("%s: %s in %.400q", name, problem, line)
 			}
 			var fields map[string]any
@@ -31,8 +31,8 @@ func TestTheManagersLogHoldsNothingThatActsOnATerminal(t *testing.T) {
 			}
 			// A program that decodes the log may show these fields to people.
 			for _, field := range []string{"text", "given", "err"} {
-				if value, ok := fields[field].(string); ok && corpus.Problem(value) != "" {
-					t.Errorf("%s: field %s: %s", name, field, corpus.Problem(value))
+				if value, ok := fields[field].(string); ok && corpus.FindProblem(value) != "" {
+					t.Errorf("%s: field %s: %s", name, field, corpus.FindProblem(value))
 				}
 			}
 		}
@@ -44,7 +44,7 @@ func TestTheManagersLogHoldsNothingThatActsOnATerminal(t *testing.T) {
 		p.set("gate", func() error { return errors.New(text) })
 		answer := httptest.NewRecorder()
 		p.handler().ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
-		if problem := corpus.Problem(answer.Body.String()); problem != "" {
+		if problem := corpus.FindProblem(answer.Body.String()); problem != "" {
 			t.Errorf("%s: /readyz: %s", name, problem)
 		}
 	}

@@ -22,7 +22,7 @@ func main() {
 	stdlog.SetOutput(stderr)
 	err := run(ctrl.SetupSignalHandler(), os.Args[1:], stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(stderr, "manager: %s\n", foreign.Indent(err.Error()))
+		fmt.Fprintf(stderr, "manager: %s\n", foreign.IndentLines(err.Error()))
 		os.Exit(1)
 	}
 }

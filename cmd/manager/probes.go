@@ -76,7 +76,7 @@ func (p *probes) handler() http.Handler {
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := p.check(); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			fmt.Fprintln(w, foreign.Indent(err.Error()))
+			fmt.Fprintln(w, foreign.IndentLines(err.Error()))
 			return
 		}
 		fmt.Fprintln(w, "ok")

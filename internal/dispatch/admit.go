@@ -43,51 +43,51 @@ type Verdict struct {
 // include the grant, so Admit checks the policy of the Node itself.
 func Admit(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, declared []v1alpha1.NodeCapability, now time.Time) Verdict {
 	settle := func(phase v1alpha1.DispatchPhase, code, message string) Verdict {
-		return Verdict{Kind: VerdictSettle, Status: refuse(d.Status, phase, code, message, now)}
+		return Verdict{Kind: VerdictSettle, Status: finishUnstarted(d.Status, phase, code, message, now)}
 	}
-	code, message := nodeGone(node)
+	code, message := nodeDeletedOrRevoked(node)
 	switch {
 	case Finished(d.Status):
 		return Verdict{Kind: VerdictDone}
 	case Accepted(d.Status): // accepted earlier, according to a newer journal than the present one
-		return Verdict{Kind: VerdictSettle, Status: forgotten(d, now)}
+		return Verdict{Kind: VerdictSettle, Status: finishJournalReset(d, now)}
 	case code != "":
 		return settle(v1alpha1.DispatchRejected, code, message)
 	case d.Spec.Cancel:
 		return settle(v1alpha1.DispatchCancelled, v1alpha1.ErrorCancelled, messageCancelled)
-	case !now.Before(Expires(d)):
+	case !now.Before(ExpiryTime(d)):
 		return settle(v1alpha1.DispatchTimedOut, v1alpha1.ErrorExpired, expiredMessage(d))
 	case node.Spec.DesiredState == v1alpha1.NodeSuspended, !SpecProven(node):
 		return Verdict{Kind: VerdictWait}
 	}
-	if why := invalidInput(d.Spec.Input); why != "" {
-		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorInvalidInput, why)
+	if reason := validateInput(d.Spec.Input); reason != "" {
+		return settle(v1alpha1.DispatchRejected, v1alpha1.ErrorInvalidInput, reason)
 	}
-	if code, message := refusal(d.Spec.Capability, node, declared); code != "" {
+	if code, message := capabilityRefusal(d.Spec.Capability, node, declared); code != "" {
 		return settle(v1alpha1.DispatchRejected, code, message)
 	}
 	return Verdict{Kind: VerdictOffer}
 }
 
-// invalidInput returns the reason why an input is never offered, or "". It counts the bytes without
+// validateInput returns the reason why an input is never offered, or "". It counts the bytes without
 // the escapes that the API server adds.
-func invalidInput(input *v1alpha1.JSON) string {
+func validateInput(input *v1alpha1.JSON) string {
 	if input == nil {
 		return ""
 	}
 	if len(input.Raw) > MaxInputBytes {
-		if written := len(jsontext.Plain(input.Raw)); written > MaxInputBytes {
-			return fmt.Sprintf("spec.input is %d bytes long, a machine takes at most %d: put it where the machine can fetch it", written, MaxInputBytes)
+		if size := len(jsontext.StripEscapes(input.Raw)); size > MaxInputBytes {
+			return fmt.Sprintf("spec.input is %d bytes long, a machine takes at most %d: put it where the machine can fetch it", size, MaxInputBytes)
 		}
 	}
-	if number := jsontext.BeyondInt64(input.Raw); number != "" {
-		return fmt.Sprintf("spec.input holds the number %s, which is beyond int64: the API server may have rounded it, so write it as a string", shorten(number))
+	if number := jsontext.FindBeyondInt64(input.Raw); number != "" {
+		return fmt.Sprintf("spec.input holds the number %s, which is beyond int64: the API server may have rounded it, so write it as a string", shortenNumber(number))
 	}
 	return ""
 }
 
-// refusal returns why the Node may not or cannot run the capability; the code is empty if it can.
-func refusal(capability string, node *v1alpha1.Node, declared []v1alpha1.NodeCapability) (code, message string) {
+// capabilityRefusal returns why the Node may not or cannot run the capability; the code is empty if it can.
+func capabilityRefusal(capability string, node *v1alpha1.Node, declared []v1alpha1.NodeCapability) (code, message string) {
 	at := slices.IndexFunc(declared, func(c v1alpha1.NodeCapability) bool { return c.Name == capability })
 	switch {
 	case at < 0:
@@ -97,7 +97,7 @@ func refusal(capability string, node *v1alpha1.Node, declared []v1alpha1.NodeCap
 		return v1alpha1.ErrorNotGranted, notGrantedMessage(node.Name, capability)
 	case !declared[at].Available && declared[at].Reason != v1alpha1.ErrorNotGranted:
 		return v1alpha1.ErrorCapabilityUnavailable,
-			fmt.Sprintf("capability %q cannot run on node %q now: %s", capability, node.Name, orElse(declared[at].Reason, "the agent gave no reason"))
+			fmt.Sprintf("capability %q cannot run on node %q now: %s", capability, node.Name, valueOr(declared[at].Reason, "the agent gave no reason"))
 	}
 	return "", ""
 }
@@ -112,7 +112,7 @@ func expiredMessage(d *v1alpha1.CapabilityDispatch) string {
 	return fmt.Sprintf("not started within %d s of its creation (spec.expirySeconds)", d.Spec.ExpirySeconds)
 }
 
-func orElse(s, otherwise string) string {
+func valueOr(s, otherwise string) string {
 	if s == "" {
 		return otherwise
 	}

@@ -26,8 +26,8 @@ func node(change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	return n
 }
 
-// inputOf returns an option that sets an input of exactly that many bytes.
-func inputOf(bytes int) func(*v1alpha1.CapabilityDispatch) {
+// withInputSize returns an option that sets an input of exactly that many bytes.
+func withInputSize(bytes int) func(*v1alpha1.CapabilityDispatch) {
 	return func(d *v1alpha1.CapabilityDispatch) {
 		d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`{"x":"` + strings.Repeat("x", bytes-len(`{"x":""}`)) + `"}`)}
 	}
@@ -51,13 +51,13 @@ func TestAdmitOffersOnlyWhatMayAndCanRunNow(t *testing.T) {
 		want     outcome
 	}{
 		{"granted and available", queuedEcho(), node(), echo, after(59), VerdictOffer, outcome{}},
-		{"claimed before and not known to the agent", queuedEcho(in(v1alpha1.DispatchDispatched)), node(), echo, after(1), VerdictOffer, outcome{}},
+		{"claimed before and not known to the agent", queuedEcho(inPhase(v1alpha1.DispatchDispatched)), node(), echo, after(1), VerdictOffer, outcome{}},
 		{"accepted before and not known to the agent", queuedEcho(accepted), node(), echo, after(1), VerdictSettle, outcome{"Failed", "Unknown", "JournalReset"}},
 		{"accepted before, cancelled and expired", queuedEcho(accepted, cancelled), node(), echo, after(60), VerdictSettle, outcome{"Failed", "Unknown", "JournalReset"}},
 		{"expired", queuedEcho(), node(), echo, after(60), VerdictSettle, outcome{"TimedOut", "NotStarted", "Expired"}},
 		{"cancelled", queuedEcho(cancelled), node(), echo, after(1), VerdictSettle, outcome{"Cancelled", "NotStarted", "Cancelled"}},
-		{"an input as long as may be", queuedEcho(inputOf(MaxInputBytes)), node(), echo, after(1), VerdictOffer, outcome{}},
-		{"an input a byte too long", queuedEcho(inputOf(MaxInputBytes + 1)), node(), echo, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "InvalidInput"}},
+		{"an input as long as may be", queuedEcho(withInputSize(MaxInputBytes)), node(), echo, after(1), VerdictOffer, outcome{}},
+		{"an input a byte too long", queuedEcho(withInputSize(MaxInputBytes + 1)), node(), echo, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "InvalidInput"}},
 		{"not declared", queuedEcho(), node(), nil, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "UnknownCapability"}},
 		{"not granted", queuedEcho(), node(denied), echo, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "NotGranted"}},
 		{"not available", queuedEcho(), node(), []v1alpha1.NodeCapability{{Name: "echo", Reason: "NoDisplay"}}, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "CapabilityUnavailable"}},
@@ -66,7 +66,7 @@ func TestAdmitOffersOnlyWhatMayAndCanRunNow(t *testing.T) {
 		{"Node suspended, expired", queuedEcho(), node(state(v1alpha1.NodeSuspended)), echo, after(60), VerdictSettle, outcome{"TimedOut", "NotStarted", "Expired"}},
 		{"Node revoked", queuedEcho(), node(state(v1alpha1.NodeRevoked)), echo, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "NodeRevoked"}},
 		{"Node being deleted", queuedEcho(), node(deleting), echo, after(1), VerdictSettle, outcome{"Rejected", "NotStarted", "NodeDeleted"}},
-		{"finished", queuedEcho(in(v1alpha1.DispatchFailed)), node(), echo, after(1), VerdictDone, outcome{}},
+		{"finished", queuedEcho(inPhase(v1alpha1.DispatchFailed)), node(), echo, after(1), VerdictDone, outcome{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := Admit(tt.d, tt.node, tt.declared, tt.now)
@@ -127,7 +127,7 @@ func TestNeedsClaimForEverythingNotYoungerThanTheSession(t *testing.T) {
 		{"created before the session", queuedEcho(), 1, true},
 		{"created in the same second", queuedEcho(), 0, true},
 		{"created after the session", queuedEcho(), -1, false},
-		{"claimed already", queuedEcho(in(v1alpha1.DispatchDispatched)), 1, false},
+		{"claimed already", queuedEcho(inPhase(v1alpha1.DispatchDispatched)), 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := NeedsClaim(tt.d, *at(tt.started)); got != tt.want {

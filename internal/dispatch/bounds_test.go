@@ -28,7 +28,7 @@ func TestAnEscapedInputAsLongAsMayBeIsOffered(t *testing.T) {
 func TestAnOutputAsLongAsMayBeIsKeptWhole(t *testing.T) {
 	for more, cut := range map[int]bool{0: false, 1: true} {
 		raw := []byte(`"` + strings.Repeat("x", 64-len(`""`)+more) + `"`)
-		if got, err := clean(raw, 64, false); err != nil || got.truncated != cut {
+		if got, err := cleanOutput(raw, 64, false); err != nil || got.truncated != cut {
 			t.Errorf("%d bytes more than may be: truncated %v, %v, want %v", more, got.truncated, err, cut)
 		}
 	}
@@ -36,7 +36,7 @@ func TestAnOutputAsLongAsMayBeIsKeptWhole(t *testing.T) {
 
 func TestAnOutputAsDeepAsMayBeIsKept(t *testing.T) {
 	for levels, ok := range map[int]bool{maxDepth: true, maxDepth + 1: false} {
-		if _, err := clean([]byte(strings.Repeat("[", levels)+strings.Repeat("]", levels)), 1000, false); (err == nil) != ok {
+		if _, err := cleanOutput([]byte(strings.Repeat("[", levels)+strings.Repeat("]", levels)), 1000, false); (err == nil) != ok {
 			t.Errorf("%d levels: %v", levels, err)
 		}
 	}
@@ -44,7 +44,7 @@ func TestAnOutputAsDeepAsMayBeIsKept(t *testing.T) {
 
 func TestALongNumberIsShortenedInAMessage(t *testing.T) {
 	for digits, want := range map[int]int{40: 40, 41: 40 + len("…")} {
-		if got := shorten(strings.Repeat("1", digits)); len(got) != want {
+		if got := shortenNumber(strings.Repeat("1", digits)); len(got) != want {
 			t.Errorf("%d digits become %q", digits, got)
 		}
 	}
@@ -52,7 +52,7 @@ func TestALongNumberIsShortenedInAMessage(t *testing.T) {
 
 func TestAnErrorCodeAsLongAsMayBeIsKept(t *testing.T) {
 	for length, want := range map[int]int{maxCodeChars: maxCodeChars, maxCodeChars + 1: 0} {
-		if got := word(strings.Repeat("X", length)); len(got) != want {
+		if got := validErrorCode(strings.Repeat("X", length)); len(got) != want {
 			t.Errorf("a code of %d characters becomes %q", length, got)
 		}
 	}
@@ -97,9 +97,9 @@ func TestStatementsAboutARunAdvanceAlongTheRelation(t *testing.T) {
 		finished:   {"": finished, started: finished, finished: finished, notStarted: finished, unknown: finished},
 		notStarted: {"": notStarted, started: notStarted, finished: notStarted, notStarted: notStarted, unknown: notStarted},
 	} {
-		for said, want := range next {
-			if got := advance(old, said); got != want {
-				t.Errorf("after %q, statement %q gives %q, want %q", old, said, got, want)
+		for statement, want := range next {
+			if got := advanceExecution(old, statement); got != want {
+				t.Errorf("after %q, statement %q gives %q, want %q", old, statement, got, want)
 			}
 		}
 	}
@@ -111,7 +111,7 @@ func TestDepthIsThatOfTheDeepestValue(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &value); err != nil {
 			t.Fatal(err)
 		}
-		if got := depth(value); got != want {
+		if got := jsonDepth(value); got != want {
 			t.Errorf("depth(%s) = %d, want %d", text, got, want)
 		}
 	}
@@ -119,9 +119,9 @@ func TestDepthIsThatOfTheDeepestValue(t *testing.T) {
 
 func TestProgressIsWithinAHundredPercent(t *testing.T) {
 	now := time.Now()
-	for told, want := range map[int32]int32{-1: 0, 0: 0, 40: 40, 100: 100, 101: 100} {
-		if got := Progressed(v1alpha1.CapabilityDispatchStatus{}, told, "", "gw", now).Progress.Percent; got != want {
-			t.Errorf("%d %% are stored as %d, want %d", told, got, want)
+	for reported, want := range map[int32]int32{-1: 0, 0: 0, 40: 40, 100: 100, 101: 100} {
+		if got := MarkProgress(v1alpha1.CapabilityDispatchStatus{}, reported, "", "gw", now).Progress.Percent; got != want {
+			t.Errorf("%d %% are stored as %d, want %d", reported, got, want)
 		}
 	}
 }

@@ -32,11 +32,11 @@ func queuedEcho(options ...option) *v1alpha1.CapabilityDispatch {
 	return d
 }
 
-func in(phase v1alpha1.DispatchPhase) option {
+func inPhase(phase v1alpha1.DispatchPhase) option {
 	return func(d *v1alpha1.CapabilityDispatch) { d.Status.Phase = phase }
 }
 
-func proven(e v1alpha1.Execution) option {
+func withExecution(e v1alpha1.Execution) option {
 	return func(d *v1alpha1.CapabilityDispatch) { d.Status.Execution = e }
 }
 
@@ -48,15 +48,15 @@ func startedAt(seconds int) option {
 }
 
 // accepted sets the status of a dispatch that the machine has in its journal.
-func accepted(d *v1alpha1.CapabilityDispatch) { d.Status = Dispatched(d.Status, "gw", t0) }
+func accepted(d *v1alpha1.CapabilityDispatch) { d.Status = MarkAccepted(d.Status, "gw", t0) }
 
 func cancelled(d *v1alpha1.CapabilityDispatch) { d.Spec.Cancel = true }
 
 // after returns a time, in seconds after t0.
 func after(seconds int) time.Time { return at(seconds).Time }
 
-// apart returns the Facts of a Node whose last session lasted from started to ended, in seconds
+// endedSessionFacts returns the Facts of a Node whose last session lasted from started to ended, in seconds
 // after t0.
-func apart(started, ended int) Facts {
+func endedSessionFacts(started, ended int) Facts {
 	return Facts{NodeExists: true, SessionStarted: at(started), SessionEnded: at(ended)}
 }

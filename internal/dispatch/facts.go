@@ -8,9 +8,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// SettleDelay is the time after the end of a session from which on a new dispatch is proven not to
+// OfferStopDelay is the time after the end of a session from which on a new dispatch is proven not to
 // have been offered in that session. A gateway that is cut off stops offering before that.
-const SettleDelay = 2 * time.Minute
+const OfferStopDelay = 2 * time.Minute
 
 // Session is the last recorded session of a Node. Both times come from the API server's clock, in
 // whole seconds, so that they can be compared with creation timestamps.
@@ -31,7 +31,7 @@ func (s Session) Live() bool {
 
 // Facts are the properties of a Node that its dispatches depend on while they are settled outside
 // its session. The caller must read them after the dispatch, not from an older cache: see
-// [Facts.Unstarted].
+// [Facts.ProvenUnstarted].
 type Facts struct {
 	NodeExists   bool
 	NodeDeleting bool
@@ -61,17 +61,17 @@ func FactsOf(node *v1alpha1.Node) Facts {
 	return facts
 }
 
-// Unstarted reports whether the dispatch is proven never to have been offered. It must still be
+// ProvenUnstarted reports whether the dispatch is proven never to have been offered. It must still be
 // Queued, and one of these must hold:
 //   - the Node does not exist or never had a recorded session;
 //   - the dispatch was created no later than the last session was recorded: such a dispatch is claimed
 //     before it is offered, so it would not be Queued;
-//   - the dispatch was created more than [SettleDelay] after that session ended.
+//   - the dispatch was created more than [OfferStopDelay] after that session ended.
 //
 // The proof holds at the instant of a compare-and-swap of the dispatch. A session that is recorded
 // after the facts were read is later than the dispatch, and its gateway must claim the dispatch.
-func (f Facts) Unstarted(d *v1alpha1.CapabilityDispatch) bool {
-	if !queued(d.Status) {
+func (f Facts) ProvenUnstarted(d *v1alpha1.CapabilityDispatch) bool {
+	if !isQueued(d.Status) {
 		return false
 	}
 	created := d.CreationTimestamp.Time
@@ -83,6 +83,6 @@ func (f Facts) Unstarted(d *v1alpha1.CapabilityDispatch) bool {
 	case f.SessionLive || f.SessionEnded == nil:
 		return false
 	default:
-		return created.After(f.SessionEnded.Add(SettleDelay))
+		return created.After(f.SessionEnded.Add(OfferStopDelay))
 	}
 }

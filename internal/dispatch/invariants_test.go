@@ -13,9 +13,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// admits reports a violation of the CEL rule of the kind for transitions of the status. It
+// checkTransition reports a violation of the CEL rule of the kind for transitions of the status. It
 // implements the rule a second time.
-func admits(old, new v1alpha1.CapabilityDispatchStatus) error {
+func checkTransition(old, new v1alpha1.CapabilityDispatchStatus) error {
 	if old.Phase.Terminal() && new.Phase != old.Phase {
 		return fmt.Errorf("terminal phase went from %s to %s", old.Phase, new.Phase)
 	}
@@ -32,8 +32,8 @@ func admits(old, new v1alpha1.CapabilityDispatchStatus) error {
 	return nil
 }
 
-// consistent returns an error if a finished dispatch contradicts itself.
-func consistent(s v1alpha1.CapabilityDispatchStatus) error {
+// checkConsistent returns an error if a finished dispatch contradicts itself.
+func checkConsistent(s v1alpha1.CapabilityDispatchStatus) error {
 	if !Finished(s) {
 		return nil
 	}
@@ -69,19 +69,19 @@ func TestNoStepBreaksTheRulesOfTheKind(t *testing.T) {
 			case 0:
 				next = Claim(d.Status, "gw", now)
 			case 1:
-				next = Dispatched(d.Status, "gw", now)
+				next = MarkAccepted(d.Status, "gw", now)
 			case 2:
-				next = AwaitMediation(d.Status, "user", now, "gw", now)
+				next = MarkAwaitingMediation(d.Status, "user", now, "gw", now)
 			case 3:
-				next = Mediated(d.Status, "gw", now)
+				next = MarkMediated(d.Status, "gw", now)
 			case 4:
-				next = Progressed(d.Status, rapid.Int32().Draw(t, "percent"), rapid.String().Draw(t, "message"), "gw", now)
+				next = MarkProgress(d.Status, rapid.Int32().Draw(t, "percent"), rapid.String().Draw(t, "message"), "gw", now)
 			case 5:
-				next = orSame(d, Reset(d, drawFacts(t), now))
+				next = statusOr(d, DecideJournalReset(d, drawFacts(t), now))
 			case 6:
-				next = orSame(d, PolicyUnproven(d, drawFacts(t), now))
+				next = statusOr(d, FinishPolicyUnproven(d, drawFacts(t), now))
 			case 7:
-				next = orSame(d, Leaderless(d, drawFacts(t), now).Status)
+				next = statusOr(d, DecideLeaderless(d, drawFacts(t), now).Status)
 			default:
 				r := Result{
 					Outcome: rapid.SampledFrom(phases).Draw(t, "outcome"), Execution: rapid.SampledFrom(executions).Draw(t, "execution"),
@@ -96,7 +96,7 @@ func TestNoStepBreaksTheRulesOfTheKind(t *testing.T) {
 			if !cmp.Equal(before, d.Status) {
 				t.Fatal("a step changed its argument")
 			}
-			if err := errors.Join(admits(before, next), consistent(next)); err != nil {
+			if err := errors.Join(checkTransition(before, next), checkConsistent(next)); err != nil {
 				t.Fatal(err)
 			}
 			d.Status = next
@@ -116,7 +116,7 @@ func TestLeaderNeverDeniesARun(t *testing.T) {
 			started := second
 			ended := started + rapid.IntRange(0, 300).Draw(t, "lasting")
 			if journaled {
-				d.Status = Dispatched(d.Status, "gw", after(started))
+				d.Status = MarkAccepted(d.Status, "gw", after(started))
 			}
 			if rapid.Bool().Draw(t, "offers") && ended >= 0 { // the dispatch existed, perhaps only in the last second
 				if NeedsClaim(d, *at(started)) {
@@ -124,11 +124,11 @@ func TestLeaderNeverDeniesARun(t *testing.T) {
 				}
 				journaled = journaled || rapid.Bool().Draw(t, "the offer arrives")
 			}
-			facts = apart(started, ended)
+			facts = endedSessionFacts(started, ended)
 			second = ended + 1 + rapid.IntRange(0, 200).Draw(t, "away")
 		}
 		facts.Revoked = rapid.Bool().Draw(t, "revoked")
-		verdict := Leaderless(d, facts, after(10_000))
+		verdict := DecideLeaderless(d, facts, after(10_000))
 		if verdict.Status == nil {
 			t.Fatal("nothing was settled after every deadline")
 		}
@@ -138,7 +138,7 @@ func TestLeaderNeverDeniesARun(t *testing.T) {
 	})
 }
 
-func orSame(d *v1alpha1.CapabilityDispatch, next *v1alpha1.CapabilityDispatchStatus) v1alpha1.CapabilityDispatchStatus {
+func statusOr(d *v1alpha1.CapabilityDispatch, next *v1alpha1.CapabilityDispatchStatus) v1alpha1.CapabilityDispatchStatus {
 	if next == nil {
 		return d.Status
 	}

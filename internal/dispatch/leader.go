@@ -18,82 +18,82 @@ type LeaderVerdict struct {
 	RequeueAfter time.Duration
 }
 
-// Leaderless decides about a dispatch outside any session. While a session is live it decides
+// DecideLeaderless decides about a dispatch outside any session. While a session is live it decides
 // nothing, because the gateway of that session decides.
-func Leaderless(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) LeaderVerdict {
+func DecideLeaderless(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) LeaderVerdict {
 	if Finished(d.Status) || facts.SessionLive {
 		return LeaderVerdict{}
 	}
-	unstarted := facts.Unstarted(d)
+	unstarted := facts.ProvenUnstarted(d)
 	switch {
-	case facts.NodeDeleting, !facts.NodeExists && !queued(d.Status):
-		return settled(withdraw(d, unstarted, v1alpha1.ErrorNodeDeleted, "the Node was deleted", now))
+	case facts.NodeDeleting, !facts.NodeExists && !isQueued(d.Status):
+		return settleVerdict(finishWithdrawn(d, unstarted, v1alpha1.ErrorNodeDeleted, "the Node was deleted", now))
 	case facts.Revoked:
-		return settled(withdraw(d, unstarted, v1alpha1.ErrorNodeRevoked, "the Node was revoked", now))
+		return settleVerdict(finishWithdrawn(d, unstarted, v1alpha1.ErrorNodeRevoked, "the Node was revoked", now))
 	case d.Spec.Cancel:
-		return settled(cancel(d, unstarted, now))
+		return settleVerdict(finishCancelled(d, unstarted, now))
 	}
-	if c := WithdrawnFor(d.Status); c != nil {
+	if c := WithdrawnCondition(d.Status); c != nil {
 		due := c.LastTransitionTime.Add(ResultGrace)
 		if now.Before(due) {
 			return LeaderVerdict{RequeueAfter: due.Sub(now)}
 		}
-		return settled(Unconfirmed(d.Status, now))
+		return settleVerdict(FinishUnconfirmed(d.Status, now))
 	}
 	if due := deadline(d, unstarted); now.Before(due) {
 		return LeaderVerdict{RequeueAfter: due.Sub(now)}
 	}
-	return settled(expire(d, facts, unstarted, now))
+	return settleVerdict(finishExpired(d, facts, unstarted, now))
 }
 
-// Reset returns the status of a dispatch whose Node came back with a lost, older or foreign
+// DecideJournalReset returns the status of a dispatch whose Node came back with a lost, older or foreign
 // journal. It returns nil if the dispatch is proven unstarted and stays Queued. Otherwise the
 // dispatch failed and may have run. The facts must describe the last recorded session, which is the
 // session before the one that detected the journal.
-func Reset(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1.CapabilityDispatchStatus {
-	if Finished(d.Status) || facts.Unstarted(d) {
+func DecideJournalReset(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1.CapabilityDispatchStatus {
+	if Finished(d.Status) || facts.ProvenUnstarted(d) {
 		return nil
 	}
-	next := forgotten(d, now)
+	next := finishJournalReset(d, now)
 	return &next
 }
 
-// forgotten returns the end of a dispatch that the machine may have run but has no record of.
-func forgotten(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.CapabilityDispatchStatus {
-	return finish(d.Status, end{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorJournalReset,
+// finishJournalReset returns the end of a dispatch that the machine may have run but has no record of.
+func finishJournalReset(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	return finishStatus(d.Status, terminalOutcome{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorJournalReset,
 		"the journal of the machine was lost, is an old copy or came from another machine: it may have run"}, now)
 }
 
-// PolicyUnproven returns the end of a dispatch that was created while the admission policies were
+// FinishPolicyUnproven returns the end of a dispatch that was created while the admission policies were
 // not proven to work: whether its creator had the right is unknown. It applies with and without a
 // session. It returns nil if the dispatch is already finished.
-func PolicyUnproven(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1.CapabilityDispatchStatus {
+func FinishPolicyUnproven(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1.CapabilityDispatchStatus {
 	if Finished(d.Status) {
 		return nil
 	}
-	next := withdraw(d, facts.Unstarted(d), v1alpha1.ErrorPolicyUnproven,
+	next := finishWithdrawn(d, facts.ProvenUnstarted(d), v1alpha1.ErrorPolicyUnproven,
 		"it was created while the admission policies were not proven: create it again when the controller is ready", now)
 	return &next
 }
 
-func settled(status v1alpha1.CapabilityDispatchStatus) LeaderVerdict {
+func settleVerdict(status v1alpha1.CapabilityDispatchStatus) LeaderVerdict {
 	return LeaderVerdict{Status: &status}
 }
 
-// withdraw returns the end of a dispatch that must not run: Rejected if that is proven, else
+// finishWithdrawn returns the end of a dispatch that must not run: Rejected if that is proven, else
 // Failed.
-func withdraw(d *v1alpha1.CapabilityDispatch, unstarted bool, code, why string, now time.Time) v1alpha1.CapabilityDispatchStatus {
+func finishWithdrawn(d *v1alpha1.CapabilityDispatch, unstarted bool, code, reason string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if unstarted {
-		return refuse(d.Status, v1alpha1.DispatchRejected, code, why, now)
+		return finishUnstarted(d.Status, v1alpha1.DispatchRejected, code, reason, now)
 	}
-	return finish(d.Status, end{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, code, why + "; it may have run"}, now)
+	return finishStatus(d.Status, terminalOutcome{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, code, reason + "; it may have run"}, now)
 }
 
-func cancel(d *v1alpha1.CapabilityDispatch, unstarted bool, now time.Time) v1alpha1.CapabilityDispatchStatus {
+func finishCancelled(d *v1alpha1.CapabilityDispatch, unstarted bool, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if unstarted {
-		return refuse(d.Status, v1alpha1.DispatchCancelled, v1alpha1.ErrorCancelled, messageCancelled, now)
+		return finishUnstarted(d.Status, v1alpha1.DispatchCancelled, v1alpha1.ErrorCancelled, messageCancelled, now)
 	}
-	return finish(d.Status, end{v1alpha1.DispatchCancelled, v1alpha1.ExecutionUnknown, v1alpha1.ErrorCancelled,
+	return finishStatus(d.Status, terminalOutcome{v1alpha1.DispatchCancelled, v1alpha1.ExecutionUnknown, v1alpha1.ErrorCancelled,
 		"spec.cancel was set while the machine could not be reached: it may have run"}, now)
 }
 
@@ -103,23 +103,23 @@ func cancel(d *v1alpha1.CapabilityDispatch, unstarted bool, now time.Time) v1alp
 func deadline(d *v1alpha1.CapabilityDispatch, unstarted bool) time.Time {
 	switch {
 	case unstarted:
-		return Expires(d)
+		return ExpiryTime(d)
 	case d.Status.StartedTime != nil:
-		return d.Status.StartedTime.Add(Timeout(d) + ResultGrace)
+		return d.Status.StartedTime.Add(RunTimeout(d) + ResultGrace)
 	default:
-		return Expires(d).Add(Timeout(d) + ResultGrace)
+		return ExpiryTime(d).Add(RunTimeout(d) + ResultGrace)
 	}
 }
 
-func expire(d *v1alpha1.CapabilityDispatch, facts Facts, unstarted bool, now time.Time) v1alpha1.CapabilityDispatchStatus {
+func finishExpired(d *v1alpha1.CapabilityDispatch, facts Facts, unstarted bool, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	switch {
 	case unstarted && !facts.NodeExists:
-		return refuse(d.Status, v1alpha1.DispatchTimedOut, v1alpha1.ErrorNodeNotFound,
+		return finishUnstarted(d.Status, v1alpha1.DispatchTimedOut, v1alpha1.ErrorNodeNotFound,
 			"there was no Node of that name: "+expiredMessage(d), now)
 	case unstarted:
-		return refuse(d.Status, v1alpha1.DispatchTimedOut, v1alpha1.ErrorExpired, expiredMessage(d), now)
+		return finishUnstarted(d.Status, v1alpha1.DispatchTimedOut, v1alpha1.ErrorExpired, expiredMessage(d), now)
 	default:
-		return finish(d.Status, end{v1alpha1.DispatchTimedOut, v1alpha1.ExecutionUnknown, v1alpha1.ErrorTimeout,
+		return finishStatus(d.Status, terminalOutcome{v1alpha1.DispatchTimedOut, v1alpha1.ExecutionUnknown, v1alpha1.ErrorTimeout,
 			"no result arrived within the expiry and the run time: it may have run"}, now)
 	}
 }

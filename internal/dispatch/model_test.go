@@ -13,128 +13,128 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// step makes one random event happen.
-func (w *world) step() {
+// makeRandomEvent makes one random event happen.
+func (w *world) makeRandomEvent() {
 	g := w.gateways[w.pick(2)]
 	switch w.pick(40) {
 	case 0, 1, 2, 3:
-		w.pass([]int{0, 1, 1, 2, 5, 20, 60}[w.pick(7)])
+		w.advanceTime([]int{0, 1, 1, 2, 5, 20, 60}[w.pick(7)])
 	case 4, 5:
 		w.dial(g)
 	case 6, 7, 8, 9:
-		w.record(g)
+		w.recordSession(g)
 	case 10, 11, 12, 13:
-		w.watch(g)
+		w.deliverWatch(g)
 	case 14, 15, 16, 17, 18, 19:
-		w.act(g)
+		w.takeNextStep(g)
 	case 20, 21, 22:
-		w.agentHears()
+		w.handleAgentMessage()
 	case 23, 24, 25:
-		w.gatewayHears(g)
+		w.handleGatewayMessage(g)
 	case 26, 27, 28:
-		w.agentWorks()
+		w.advanceRun()
 	case 29:
-		w.leaderLooks()
+		w.decideAsLeader()
 	case 30, 31:
-		w.leaderWrites()
+		w.writeAsLeader()
 	case 32:
-		w.leaderBuries()
+		w.endDeadGatewaySession()
 	case 33:
-		w.breakGateway(g, []int{0, 1, 1, 2, 3, 3}[w.pick(6)])
+		w.changeGateway(g, []int{0, 1, 1, 2, 3, 3}[w.pick(6)])
 	case 34:
-		w.cut()
+		w.cutStream()
 	case 35:
-		if g.session != nil && g.session.gone {
-			w.leave(g, true)
+		if g.session != nil && g.session.streamEnded {
+			w.endSession(g, true)
 		}
 	case 36, 37:
-		w.machine([]int{0, 0, 1, 2, 2, 3, 3, 3}[w.pick(8)])
+		w.changeMachine([]int{0, 0, 1, 2, 2, 3, 3, 3}[w.pick(8)])
 	default:
-		w.person([]int{0, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2}[w.pick(16)])
+		w.actAsPerson([]int{0, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2}[w.pick(16)])
 	}
 }
 
-// pass advances the time; gateways that can reach the API server renew their Leases meanwhile.
-func (w *world) pass(seconds int) {
+// advanceTime advances the time; gateways that can reach the API server renew their Leases meanwhile.
+func (w *world) advanceTime(seconds int) {
 	w.now += seconds
 	for _, g := range w.gateways {
 		if g.alive && !g.cutOff {
-			g.renewed = w.now
+			g.leaseRenewedAt = w.now
 		}
 	}
 }
 
-// breakGateway cuts a gateway off, reconnects it, kills it or starts it again.
-func (w *world) breakGateway(g *gateway, what int) {
+// changeGateway cuts a gateway off, reconnects it, kills it or starts it again.
+func (w *world) changeGateway(g *gateway, event int) {
 	switch {
-	case what == 0:
+	case event == 0:
 		g.cutOff = true
-	case what == 1:
+	case event == 1:
 		g.cutOff = false
-	case what == 2 && g.alive:
+	case event == 2 && g.alive:
 		if g.session != nil {
-			g.session.renewed, g.session.gone = g.renewed, true
+			g.session.leaseRenewedAt, g.session.streamEnded = g.leaseRenewedAt, true
 			if w.agent.stream == g.session {
-				w.cut()
+				w.cutStream()
 			}
 		}
-		if w.holder != nil && w.holder.gateway == g && w.holder.life == g.life {
-			w.holder.renewed = g.renewed
+		if w.recordedSession != nil && w.recordedSession.gateway == g && w.recordedSession.process == g.process {
+			w.recordedSession.leaseRenewedAt = g.leaseRenewedAt
 		}
-		g.alive, g.session, g.life = false, nil, g.life+1
-	case what == 3 && !g.alive:
-		g.alive, g.renewed = true, w.now
+		g.alive, g.session, g.process = false, nil, g.process+1
+	case event == 3 && !g.alive:
+		g.alive, g.leaseRenewedAt = true, w.now
 	}
 }
 
 // run makes n random events happen, then repairs everything, after which the dispatch must end.
 func (w *world) run(n int) error {
 	for range n {
-		if w.step(); w.broken != nil {
-			return w.broken
+		if w.makeRandomEvent(); w.failure != nil {
+			return w.failure
 		}
 	}
 	if w.d == nil {
-		w.create()
+		w.createDispatch()
 	}
 	w.agent.up = w.pick(3) > 0
 	for range 60 {
 		for _, g := range w.gateways {
 			g.cutOff = false
-			w.breakGateway(g, 3)
-			if g.session != nil && g.session.gone {
-				w.leave(g, true)
+			w.changeGateway(g, 3)
+			if g.session != nil && g.session.streamEnded {
+				w.endSession(g, true)
 			}
-			w.record(g)
-			w.record(g)
-			w.watch(g)
-			w.gatewayHears(g)
-			w.act(g)
-			w.act(g)
+			w.recordSession(g)
+			w.recordSession(g)
+			w.deliverWatch(g)
+			w.handleGatewayMessage(g)
+			w.takeNextStep(g)
+			w.takeNextStep(g)
 		}
 		if w.agent.up && w.agent.stream == nil {
 			w.dial(w.gateways[0])
 		}
 		if !w.agent.up {
-			w.cut()
+			w.cutStream()
 		}
-		w.agentHears()
-		w.agentWorks()
-		w.leaderBuries()
-		w.leaderLooks()
-		w.leaderWrites()
-		w.pass(20)
-		if w.broken != nil {
-			return w.broken
+		w.handleAgentMessage()
+		w.advanceRun()
+		w.endDeadGatewaySession()
+		w.decideAsLeader()
+		w.writeAsLeader()
+		w.advanceTime(20)
+		if w.failure != nil {
+			return w.failure
 		}
 	}
 	if !Finished(w.d.Status) {
 		w.fail("it never ended: %s", w.d.Status.Phase)
 	}
-	return w.broken
+	return w.failure
 }
 
-const stepsOfALife = 120
+const eventsPerLife = 120
 
 // For any events in any order, these rules hold. The dispatch runs at most once. NotStarted is
 // written only for a dispatch that never ran. Final values stay. Every dispatch ends.
@@ -145,8 +145,8 @@ func TestLifeOfADispatch(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		for range lives {
-			w := newWorld(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "") }, real())
-			if err := w.run(stepsOfALife); err != nil {
+			w := newWorld(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "") }, realRules())
+			if err := w.run(eventsPerLife); err != nil {
 				t.Fatalf("%v\n%s", err, strings.Join(w.history, "\n"))
 			}
 		}
@@ -159,7 +159,7 @@ func TestTheModelFindsPlantedBugs(t *testing.T) {
 		"the leader treats every Queued dispatch as unstarted": func(r *rules) {
 			r.leaderless = func(d *v1alpha1.CapabilityDispatch, f Facts, now time.Time) LeaderVerdict {
 				f.SessionStarted = nil
-				return Leaderless(d, f, now)
+				return DecideLeaderless(d, f, now)
 			}
 		},
 		"backlog is offered without a claim": func(r *rules) {
@@ -167,7 +167,7 @@ func TestTheModelFindsPlantedBugs(t *testing.T) {
 		},
 		"a tie with the start of the session needs no claim": func(r *rules) {
 			r.needsClaim = func(d *v1alpha1.CapabilityDispatch, s metav1.Time) bool {
-				return queued(d.Status) && d.CreationTimestamp.Before(&s)
+				return isQueued(d.Status) && d.CreationTimestamp.Before(&s)
 			}
 		},
 		"a lost journal resets nothing": func(r *rules) {
@@ -175,11 +175,11 @@ func TestTheModelFindsPlantedBugs(t *testing.T) {
 			r.admit = admitAnyway
 		},
 		"a dispatch that the journal forgot is offered again": func(r *rules) {
-			r.deaf, r.admit = true, admitAnyway
+			r.ignoreForgottenAcceptance, r.admit = true, admitAnyway
 		},
 		"NotStarted is accepted from an old journal": func(r *rules) {
 			r.settle = func(s v1alpha1.CapabilityDispatchStatus, result Result, gateway string, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
-				if finishedAsReset(s) && result.Execution == v1alpha1.ExecutionNotStarted && s.Execution == v1alpha1.ExecutionUnknown {
+				if endedByJournalReset(s) && result.Execution == v1alpha1.ExecutionNotStarted && s.Execution == v1alpha1.ExecutionUnknown {
 					s = *s.DeepCopy()
 					s.Execution = v1alpha1.ExecutionNotStarted
 					return s, true
@@ -194,27 +194,27 @@ func TestTheModelFindsPlantedBugs(t *testing.T) {
 				return Settle(s, result, gateway, now)
 			}
 		},
-		"statuses are written without their version":      func(r *rules) { r.stale = true },
-		"an agent repeats a run that a crash interrupted": func(r *rules) { r.rerun = true },
+		"statuses are written without their version":      func(r *rules) { r.ignoreVersion = true },
+		"an agent repeats a run that a crash interrupted": func(r *rules) { r.rerunAfterCrash = true },
 		"the leader never gives up": func(r *rules) {
 			r.leaderless = func(d *v1alpha1.CapabilityDispatch, f Facts, now time.Time) LeaderVerdict {
-				if !f.Unstarted(d) {
+				if !f.ProvenUnstarted(d) {
 					return LeaderVerdict{}
 				}
-				return Leaderless(d, f, now)
+				return DecideLeaderless(d, f, now)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := real()
+			r := realRules()
 			plant(&r)
 			for seed := range uint64(200_000) {
-				err := life(seed, r)
+				err := runLife(seed, r)
 				if err == nil {
 					continue
 				}
 				t.Logf("life %d: %v", seed, err)
-				if err := life(seed, real()); err != nil {
+				if err := runLife(seed, realRules()); err != nil {
 					t.Errorf("the model also fails without the bug: %v", err)
 				}
 				return
@@ -224,8 +224,8 @@ func TestTheModelFindsPlantedBugs(t *testing.T) {
 	}
 }
 
-func life(seed uint64, r rules) error {
-	return newWorld(rand.New(rand.NewPCG(seed, 1)).IntN, r).run(stepsOfALife)
+func runLife(seed uint64, r rules) error {
+	return newWorld(rand.New(rand.NewPCG(seed, 1)).IntN, r).run(eventsPerLife)
 }
 
 // admitAnyway decides like [Admit], but without the check that the journal forgot an acceptance.

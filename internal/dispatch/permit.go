@@ -57,11 +57,11 @@ type Permission struct {
 // offer, the question to a person, and the start after the approval. The caller must ask again
 // before every step, with the rights of that time.
 func Permit(d *v1alpha1.CapabilityDispatch, rights Rights, now time.Time) Permission {
-	code, message := nodeGone(rights.Node)
+	code, message := nodeDeletedOrRevoked(rights.Node)
 	switch {
 	case code != "":
 		return Permission{Withdrawn, code, message}
-	case d.Spec.Cancel, !now.Before(Expires(d)): // other rules end the dispatch
+	case d.Spec.Cancel, !now.Before(ExpiryTime(d)): // other rules end the dispatch
 		return Permission{Kind: Postponed}
 	case rights.Node.Spec.DesiredState == v1alpha1.NodeSuspended:
 		return Permission{Kind: Postponed}
@@ -77,8 +77,8 @@ func Permit(d *v1alpha1.CapabilityDispatch, rights Rights, now time.Time) Permis
 	return Permission{Kind: Permitted}
 }
 
-// nodeGone returns why a Node may not start anything any more; the code is empty if it may.
-func nodeGone(node *v1alpha1.Node) (code, message string) {
+// nodeDeletedOrRevoked returns why a Node may not start anything any more; the code is empty if it may.
+func nodeDeletedOrRevoked(node *v1alpha1.Node) (code, message string) {
 	switch {
 	case node.DeletionTimestamp != nil:
 		return v1alpha1.ErrorNodeDeleted, messageDeleted
@@ -97,58 +97,58 @@ func noLongerAllowedMessage(d *v1alpha1.CapabilityDispatch) string {
 		d.Spec.RequestedBy, d.Spec.Capability, d.Namespace)
 }
 
-// NoLongerAllowed rejects a dispatch whose requester lost the right to it. The caller must have
+// RejectNoLongerAllowed rejects a dispatch whose requester lost the right to it. The caller must have
 // proof that the dispatch was not offered.
-func NoLongerAllowed(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.CapabilityDispatchStatus {
+func RejectNoLongerAllowed(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(d.Status) {
 		return d.Status
 	}
-	return refuse(d.Status, v1alpha1.DispatchRejected, v1alpha1.ErrorNoLongerAllowed, text(noLongerAllowedMessage(d), maxErrorChars), now)
+	return finishUnstarted(d.Status, v1alpha1.DispatchRejected, v1alpha1.ErrorNoLongerAllowed, cleanText(noLongerAllowedMessage(d), maxErrorChars), now)
 }
 
 // Withdraw records that an offered dispatch may not run any more and that its machine is asked to
 // cancel it. The first recorded reason stays.
 func Withdraw(status v1alpha1.CapabilityDispatchStatus, code, message, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
-	if Finished(status) || WithdrawnFor(status) != nil {
+	if Finished(status) || WithdrawnCondition(status) != nil {
 		return status
 	}
 	phase := v1alpha1.DispatchDispatched
 	if status.Phase == v1alpha1.DispatchAwaitingLocalMediation {
 		phase = status.Phase
 	}
-	next := step(status, phase, gateway, now)
+	next := moveToPhase(status, phase, gateway, now)
 	meta.SetStatusCondition(&next.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionWithdrawn, Status: metav1.ConditionTrue,
-		Reason: code, Message: line(message, maxErrorChars), LastTransitionTime: metav1.NewTime(now),
+		Reason: code, Message: cleanLine(message, maxErrorChars), LastTransitionTime: metav1.NewTime(now),
 	})
 	return next
 }
 
-// WithdrawnFor returns the condition Withdrawn; nil when the dispatch was not withdrawn.
-func WithdrawnFor(status v1alpha1.CapabilityDispatchStatus) *metav1.Condition {
+// WithdrawnCondition returns the condition Withdrawn; nil when the dispatch was not withdrawn.
+func WithdrawnCondition(status v1alpha1.CapabilityDispatchStatus) *metav1.Condition {
 	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionWithdrawn); c != nil && c.Status == metav1.ConditionTrue {
 		return c
 	}
 	return nil
 }
 
-// Unconfirmed ends a withdrawn dispatch whose machine did not confirm the cancellation, so it may
+// FinishUnconfirmed ends a withdrawn dispatch whose machine did not confirm the cancellation, so it may
 // have run.
-func Unconfirmed(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
-	c := WithdrawnFor(status)
+func FinishUnconfirmed(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
+	c := WithdrawnCondition(status)
 	if Finished(status) || c == nil {
 		return status
 	}
-	return finish(status, end{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, c.Reason,
-		text(c.Message+"; the machine did not confirm the cancellation: it may have run", maxErrorChars)}, now)
+	return finishStatus(status, terminalOutcome{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, c.Reason,
+		cleanText(c.Message+"; the machine did not confirm the cancellation: it may have run", maxErrorChars)}, now)
 }
 
-// withdrawnEnd replaces the end of a withdrawn dispatch that its machine cancelled by the reason of
+// withdrawnOutcome replaces the end of a withdrawn dispatch that its machine cancelled by the reason of
 // the withdrawal. A run that ended in any other way keeps its own end.
-func withdrawnEnd(status v1alpha1.CapabilityDispatchStatus, e end) end {
-	c := WithdrawnFor(status)
+func withdrawnOutcome(status v1alpha1.CapabilityDispatchStatus, e terminalOutcome) terminalOutcome {
+	c := WithdrawnCondition(status)
 	if c == nil || e.phase != v1alpha1.DispatchCancelled {
 		return e
 	}
-	return end{v1alpha1.DispatchRejected, e.execution, c.Reason, c.Message}
+	return terminalOutcome{v1alpha1.DispatchRejected, e.execution, c.Reason, c.Message}
 }

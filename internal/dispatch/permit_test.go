@@ -47,7 +47,7 @@ var withdrawals = map[string]struct {
 		r.CertificateEnd = *now
 	}, Postponed, ""},
 	"the dispatch expires this moment": {func(d *v1alpha1.CapabilityDispatch, _ *Rights, now *time.Time) {
-		*now = Expires(d)
+		*now = ExpiryTime(d)
 	}, Postponed, ""},
 	"the dispatch is cancelled": {func(d *v1alpha1.CapabilityDispatch, _ *Rights, _ *time.Time) {
 		d.Spec.Cancel = true
@@ -86,10 +86,10 @@ func TestAWithdrawnDispatchEndsAsItsMachineSays(t *testing.T) {
 		return Result{Outcome: v1alpha1.DispatchCancelled, Execution: e, ErrorCode: v1alpha1.ErrorCancelled, ErrorMessage: "it was cancelled"}
 	}
 	for _, code := range []string{v1alpha1.ErrorNotGranted, v1alpha1.ErrorNodeRevoked, v1alpha1.ErrorNoLongerAllowed} {
-		d := queuedEcho(in(v1alpha1.DispatchAwaitingLocalMediation))
+		d := queuedEcho(inPhase(v1alpha1.DispatchAwaitingLocalMediation))
 		now := d.CreationTimestamp.Add(5 * time.Second)
 		d.Status = Withdraw(d.Status, code, "no more", "gw", now)
-		if d.Status.Phase != v1alpha1.DispatchAwaitingLocalMediation || WithdrawnFor(d.Status) == nil {
+		if d.Status.Phase != v1alpha1.DispatchAwaitingLocalMediation || WithdrawnCondition(d.Status) == nil {
 			t.Fatalf("withdrawn: %+v", d.Status)
 		}
 		for name, tt := range map[string]struct {
@@ -108,14 +108,14 @@ func TestAWithdrawnDispatchEndsAsItsMachineSays(t *testing.T) {
 				next, _ := Settle(d.Status, Result{Outcome: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished}, "gw", now)
 				return next
 			}, outcome{v1alpha1.DispatchSucceeded, v1alpha1.ExecutionFinished, ""}},
-			"no answer": {func() v1alpha1.CapabilityDispatchStatus { return Unconfirmed(d.Status, now) },
+			"no answer": {func() v1alpha1.CapabilityDispatchStatus { return FinishUnconfirmed(d.Status, now) },
 				outcome{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, code}},
 			"no answer, as the leader sees it": {func() v1alpha1.CapabilityDispatchStatus {
-				facts := apart(-100, -50)
-				if early := Leaderless(d, facts, now); early.Status != nil || early.RequeueAfter != ResultGrace {
+				facts := endedSessionFacts(-100, -50)
+				if early := DecideLeaderless(d, facts, now); early.Status != nil || early.RequeueAfter != ResultGrace {
 					t.Errorf("the leader decides without waiting for the machine: %+v", early)
 				}
-				return *Leaderless(d, facts, now.Add(ResultGrace)).Status
+				return *DecideLeaderless(d, facts, now.Add(ResultGrace)).Status
 			}, outcome{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, code}},
 		} {
 			next := tt.end()

@@ -23,9 +23,9 @@ func TerminalPhases() []v1alpha1.DispatchPhase {
 // Finished reports whether the phase of the status is terminal.
 func Finished(status v1alpha1.CapabilityDispatchStatus) bool { return Terminal(status.Phase) }
 
-// queued reports whether the dispatch is unclaimed and without any report. An empty phase is the
+// isQueued reports whether the dispatch is unclaimed and without any report. An empty phase is the
 // default of the kind that is not filled in yet.
-func queued(status v1alpha1.CapabilityDispatchStatus) bool {
+func isQueued(status v1alpha1.CapabilityDispatchStatus) bool {
 	return status.Phase == v1alpha1.DispatchQueued || status.Phase == ""
 }
 
@@ -36,13 +36,15 @@ func Accepted(status v1alpha1.CapabilityDispatchStatus) bool {
 	return meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionDelivered)
 }
 
-// Expires returns the latest start of the dispatch; a later offer is rejected without a run.
-func Expires(d *v1alpha1.CapabilityDispatch) time.Time {
-	return d.CreationTimestamp.Add(seconds(d.Spec.ExpirySeconds))
+// ExpiryTime returns the latest start of the dispatch; a later offer is rejected without a run.
+func ExpiryTime(d *v1alpha1.CapabilityDispatch) time.Time {
+	return d.CreationTimestamp.Add(secondsDuration(d.Spec.ExpirySeconds))
 }
 
-// Timeout returns the maximum run time on the machine.
-func Timeout(d *v1alpha1.CapabilityDispatch) time.Duration { return seconds(d.Spec.TimeoutSeconds) }
+// RunTimeout returns the maximum run time on the machine.
+func RunTimeout(d *v1alpha1.CapabilityDispatch) time.Duration {
+	return secondsDuration(d.Spec.TimeoutSeconds)
+}
 
 // NeedsClaim reports whether the holder of a session must claim the dispatch before it offers it,
 // with the compare-and-swap of Claim. A claim is necessary if the dispatch was created no later
@@ -50,7 +52,7 @@ func Timeout(d *v1alpha1.CapabilityDispatch) time.Duration { return seconds(d.Sp
 // a dispatch as proven unstarted. Later dispatches are offered without a write. A claimed dispatch
 // needs no second claim.
 func NeedsClaim(d *v1alpha1.CapabilityDispatch, sessionStarted metav1.Time) bool {
-	return queued(d.Status) && !d.CreationTimestamp.After(sessionStarted.Time)
+	return isQueued(d.Status) && !d.CreationTimestamp.After(sessionStarted.Time)
 }
 
-func seconds(n int32) time.Duration { return time.Duration(n) * time.Second }
+func secondsDuration(n int32) time.Duration { return time.Duration(n) * time.Second }

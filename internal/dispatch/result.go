@@ -42,31 +42,31 @@ func Settle(status v1alpha1.CapabilityDispatchStatus, r Result, gateway string, 
 	if Finished(status) && status.Execution.Final() {
 		return status, false
 	}
-	output, e := judge(r)
+	output, e := normalizeResult(r)
 	if Finished(status) {
 		if e.execution == v1alpha1.ExecutionNotStarted && status.Error != nil && status.Error.Code == v1alpha1.ErrorJournalReset {
 			return status, false
 		}
 		next = *status.DeepCopy()
-		next.Execution = advance(status.Execution, e.execution)
+		next.Execution = advanceExecution(status.Execution, e.execution)
 	} else {
-		next = finish(status, withdrawnEnd(status, e), now)
+		next = finishStatus(status, withdrawnOutcome(status, e), now)
 	}
 	if next.Execution == v1alpha1.ExecutionFinished { // no other execution has an output
-		record(&next, r, output, now)
+		storeRunOutcome(&next, r, output, now)
 	}
 	if reflect.DeepEqual(next, status) {
 		return status, false
 	}
-	delivered(&next, now)
+	setDelivered(&next, now)
 	next.Gateway = gateway
 	return next, true
 }
 
-// record stores the start and the output of a run in next, in place.
-func record(next *v1alpha1.CapabilityDispatchStatus, r Result, output payload, now time.Time) {
+// storeRunOutcome stores the start and the output of a run in next, in place.
+func storeRunOutcome(next *v1alpha1.CapabilityDispatchStatus, r Result, output payload, now time.Time) {
 	if next.StartedTime == nil && !r.Started.IsZero() {
-		started := metav1.NewMicroTime(within(r.Started, now))
+		started := metav1.NewMicroTime(clampTime(r.Started, now))
 		next.StartedTime = &started
 	}
 	if next.Output == nil {
@@ -75,22 +75,22 @@ func record(next *v1alpha1.CapabilityDispatchStatus, r Result, output payload, n
 	}
 }
 
-// judge converts an agent's report into an end that does not contradict itself.
-func judge(r Result) (payload, end) {
-	e := end{phase: r.Outcome, execution: r.Execution, code: word(r.ErrorCode), message: text(r.ErrorMessage, maxErrorChars)}
-	output, err := clean(r.Output, r.MaxPayloadBytes, r.Truncated)
+// normalizeResult converts an agent's report into an end that does not contradict itself.
+func normalizeResult(r Result) (payload, terminalOutcome) {
+	e := terminalOutcome{phase: r.Outcome, execution: r.Execution, code: validErrorCode(r.ErrorCode), message: cleanText(r.ErrorMessage, maxErrorChars)}
+	output, err := cleanOutput(r.Output, r.MaxPayloadBytes, r.Truncated)
 	switch {
 	case !Terminal(r.Outcome):
-		e = end{phase: v1alpha1.DispatchFailed, execution: r.Execution, code: v1alpha1.ErrorInternal, message: "the agent sent a result without an outcome"}
+		e = terminalOutcome{phase: v1alpha1.DispatchFailed, execution: r.Execution, code: v1alpha1.ErrorInternal, message: "the agent sent a result without an outcome"}
 	case r.Outcome == v1alpha1.DispatchSucceeded && err != nil:
-		e = end{v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, v1alpha1.ErrorInvalidOutput, text(err.Error(), maxErrorChars)}
+		e = terminalOutcome{v1alpha1.DispatchFailed, v1alpha1.ExecutionFinished, v1alpha1.ErrorInvalidOutput, cleanText(err.Error(), maxErrorChars)}
 	case r.Outcome == v1alpha1.DispatchSucceeded:
-		e = end{phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished}
+		e = terminalOutcome{phase: v1alpha1.DispatchSucceeded, execution: v1alpha1.ExecutionFinished}
 	case r.Outcome == v1alpha1.DispatchRejected && r.Execution == "":
 		e.execution = v1alpha1.ExecutionNotStarted
 	}
 	if e.code == "" && e.phase != v1alpha1.DispatchSucceeded {
-		e.code = defaultCode(e.phase)
+		e.code = defaultErrorCode(e.phase)
 	}
 	switch e.execution {
 	case v1alpha1.ExecutionNotStarted, v1alpha1.ExecutionFinished:
@@ -100,8 +100,8 @@ func judge(r Result) (payload, end) {
 	return output, e
 }
 
-// defaultCode returns the error code of an end that the agent reported without one.
-func defaultCode(phase v1alpha1.DispatchPhase) string {
+// defaultErrorCode returns the error code of an end that the agent reported without one.
+func defaultErrorCode(phase v1alpha1.DispatchPhase) string {
 	switch phase {
 	case v1alpha1.DispatchTimedOut:
 		return v1alpha1.ErrorTimeout

@@ -25,11 +25,11 @@ func TestSettleGivesAnUnfinishedDispatchATruthfulEnd(t *testing.T) {
 		{"failure with output", queuedEcho(), Result{Outcome: "Failed", Execution: "Finished", Output: []byte(`"log"`), ErrorCode: "Broken"}, outcome{"Failed", "Finished", "Broken"}, `"log"`},
 		{"failure without a code", queuedEcho(), Result{Outcome: "Failed", Execution: "Finished"}, outcome{"Failed", "Finished", "CapabilityFailed"}, ""},
 		{"a code that is no word", queuedEcho(), Result{Outcome: "Failed", Execution: "Finished", ErrorCode: "a b\n"}, outcome{"Failed", "Finished", "CapabilityFailed"}, ""},
-		{"crash in the middle", queuedEcho(in("Dispatched"), startedAt(1)), Result{Outcome: "Failed", Execution: "Unknown", ErrorCode: "AgentRestarted"}, outcome{"Failed", "Unknown", "AgentRestarted"}, ""},
+		{"crash in the middle", queuedEcho(inPhase("Dispatched"), startedAt(1)), Result{Outcome: "Failed", Execution: "Unknown", ErrorCode: "AgentRestarted"}, outcome{"Failed", "Unknown", "AgentRestarted"}, ""},
 		{"an end with Started", queuedEcho(), Result{Outcome: "TimedOut", Execution: "Started"}, outcome{"TimedOut", "Unknown", "Timeout"}, ""},
 		{"refused unrun", queuedEcho(), Result{Outcome: "Rejected", Execution: "NotStarted", ErrorCode: "InvalidInput", Output: []byte(`1`)}, outcome{"Rejected", "NotStarted", "InvalidInput"}, ""},
 		{"rejected although it ran", queuedEcho(), Result{Outcome: "Rejected", Execution: "Finished", ErrorCode: "Odd"}, outcome{"Failed", "Finished", "Odd"}, ""},
-		{"never started although progress was seen", queuedEcho(in("Dispatched"), startedAt(1)), Result{Outcome: "Cancelled", Execution: "NotStarted"}, outcome{"Cancelled", "Unknown", "Cancelled"}, ""},
+		{"never started although progress was seen", queuedEcho(inPhase("Dispatched"), startedAt(1)), Result{Outcome: "Cancelled", Execution: "NotStarted"}, outcome{"Cancelled", "Unknown", "Cancelled"}, ""},
 		{"rejected without a word about the run", queuedEcho(), Result{Outcome: "Rejected", ErrorCode: "Odd"}, outcome{"Rejected", "NotStarted", "Odd"}, ""},
 		{"failed without a word about the run", queuedEcho(), Result{Outcome: "Failed", ErrorCode: "Odd"}, outcome{"Failed", "Unknown", "Odd"}, ""},
 		{"no outcome", queuedEcho(), Result{Execution: "Finished"}, outcome{"Failed", "Finished", "Internal"}, ""},
@@ -61,11 +61,11 @@ func TestSettleGivesAnUnfinishedDispatchATruthfulEnd(t *testing.T) {
 	}
 }
 
-// reset sets the status of a dispatch that the machine had accepted before it came back with a
+// journalReset sets the status of a dispatch that the machine had accepted before it came back with a
 // journal that does not contain it.
-func reset(d *v1alpha1.CapabilityDispatch) {
+func journalReset(d *v1alpha1.CapabilityDispatch) {
 	accepted(d)
-	d.Status = *Reset(d, apart(-5, 5), after(9))
+	d.Status = *DecideJournalReset(d, endedSessionFacts(-5, 5), after(9))
 }
 
 func TestSettleCompletesALateResultButKeepsThePhase(t *testing.T) {
@@ -78,14 +78,14 @@ func TestSettleCompletesALateResultButKeepsThePhase(t *testing.T) {
 		write  bool
 		want   outcome
 	}{
-		{"unknown, it had run", queuedEcho(in("TimedOut"), proven("Unknown")), ran, true, outcome{"TimedOut", "Finished", ""}},
-		{"unknown, it had not", queuedEcho(in("Failed"), proven("Unknown")), never, true, outcome{"Failed", "NotStarted", ""}},
-		{"unknown, nothing new", queuedEcho(in("Failed"), proven("Unknown")), Result{Outcome: "Failed", Execution: "Unknown"}, false, outcome{"Failed", "Unknown", ""}},
-		{"journal reset, NotStarted reported", queuedEcho(reset), never, false, outcome{"Failed", "Unknown", "JournalReset"}},
-		{"journal reset, a run reported", queuedEcho(reset), ran, true, outcome{"Failed", "Finished", "JournalReset"}},
-		{"started, it finished", queuedEcho(in("Cancelled"), proven("Started")), ran, true, outcome{"Cancelled", "Finished", ""}},
-		{"finished already", queuedEcho(in("Succeeded"), proven("Finished")), ran, false, outcome{"Succeeded", "Finished", ""}},
-		{"proven unstarted already", queuedEcho(in("Rejected"), proven("NotStarted")), ran, false, outcome{"Rejected", "NotStarted", ""}},
+		{"unknown, it had run", queuedEcho(inPhase("TimedOut"), withExecution("Unknown")), ran, true, outcome{"TimedOut", "Finished", ""}},
+		{"unknown, it had not", queuedEcho(inPhase("Failed"), withExecution("Unknown")), never, true, outcome{"Failed", "NotStarted", ""}},
+		{"unknown, nothing new", queuedEcho(inPhase("Failed"), withExecution("Unknown")), Result{Outcome: "Failed", Execution: "Unknown"}, false, outcome{"Failed", "Unknown", ""}},
+		{"journal reset, NotStarted reported", queuedEcho(journalReset), never, false, outcome{"Failed", "Unknown", "JournalReset"}},
+		{"journal reset, a run reported", queuedEcho(journalReset), ran, true, outcome{"Failed", "Finished", "JournalReset"}},
+		{"started, it finished", queuedEcho(inPhase("Cancelled"), withExecution("Started")), ran, true, outcome{"Cancelled", "Finished", ""}},
+		{"finished already", queuedEcho(inPhase("Succeeded"), withExecution("Finished")), ran, false, outcome{"Succeeded", "Finished", ""}},
+		{"proven unstarted already", queuedEcho(inPhase("Rejected"), withExecution("NotStarted")), ran, false, outcome{"Rejected", "NotStarted", ""}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := *tt.d.Status.DeepCopy()

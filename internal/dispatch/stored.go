@@ -21,34 +21,34 @@ const (
 // dispatch d, including the input. A larger output is cut and marked as truncated. It is removed if
 // there is no space even for its beginning.
 func Fit(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) v1alpha1.CapabilityDispatchStatus {
-	if next.Output == nil || plainBytes(d, next)*jsontext.MaxGrowth+otherBytes <= maxObjectBytes {
+	if next.Output == nil || unescapedSize(d, next)*jsontext.MaxGrowth+otherBytes <= maxObjectBytes {
 		return next
 	}
-	rest := *d
-	rest.Status = next
-	rest.Status.Output, rest.Status.OutputTruncated = &v1alpha1.JSON{Raw: []byte(`""`)}, true // the names of these fields count too
-	encoded, err := jsontext.Marshal(&rest)
+	withoutOutput := *d
+	withoutOutput.Status = next
+	withoutOutput.Status.Output, withoutOutput.Status.OutputTruncated = &v1alpha1.JSON{Raw: []byte(`""`)}, true // the names of these fields count too
+	encoded, err := jsontext.Marshal(&withoutOutput)
 	if err != nil {
 		return next // the API server reports the error about an object that cannot be encoded
 	}
-	room := maxObjectBytes - jsontext.StoredLen(encoded)
+	available := maxObjectBytes - jsontext.StoredSize(encoded)
 	output := next.Output.Raw
-	if jsontext.StoredLen(output) <= room {
+	if jsontext.StoredSize(output) <= available {
 		return next
 	}
 	next.Output, next.OutputTruncated = nil, true
-	if room > len(`""`) {
+	if available > len(`""`) {
 		beginning := output
 		if text := ""; json.Unmarshal(output, &text) == nil {
 			beginning = []byte(text)
 		}
-		next.Output = &v1alpha1.JSON{Raw: jsontext.Quote(beginning, len(output), room)}
+		next.Output = &v1alpha1.JSON{Raw: jsontext.QuotePrefix(beginning, len(output), available)}
 	}
 	return next
 }
 
-// plainBytes returns the length of the parts of a dispatch that can be long, before any escaping.
-func plainBytes(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) int {
+// unescapedSize returns the length of the parts of a dispatch that can be long, before any escaping.
+func unescapedSize(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) int {
 	total := len(next.Output.Raw)
 	if d.Spec.Input != nil {
 		total += len(d.Spec.Input.Raw)

@@ -20,7 +20,7 @@ func storedBytes(t *testing.T, d *v1alpha1.CapabilityDispatch) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return jsontext.StoredLen(encoded)
+	return jsontext.StoredSize(encoded)
 }
 
 // Each part of a dispatch is within its own limit; all together must not exceed the limit of etcd.

@@ -6,11 +6,11 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// InOrder returns next with its new times moved so that creation, dispatch, start and completion
+// OrderTimes returns next with its new times moved so that creation, dispatch, start and completion
 // follow each other. The times come from several clocks. Creation is the API server's time.
 // Dispatch and completion are estimates of that time, made by a gateway or by the controller. The
 // start is the machine's time. A time that d already stores is never changed.
-func InOrder(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) v1alpha1.CapabilityDispatchStatus {
+func OrderTimes(d *v1alpha1.CapabilityDispatch, next v1alpha1.CapabilityDispatchStatus) v1alpha1.CapabilityDispatchStatus {
 	floor := d.CreationTimestamp.Time
 	times := []struct {
 		old *metav1.MicroTime

@@ -46,7 +46,7 @@ func TestTimesOfSeveralClocksArePutInOrder(t *testing.T) {
 			d := queuedEcho()
 			d.CreationTimestamp = metav1.NewTime(t0)
 			d.Status = statusAt(d.Status, c.old)
-			got := InOrder(d, statusAt(d.Status, c.next))
+			got := OrderTimes(d, statusAt(d.Status, c.next))
 			if times := secondsOf(got.DispatchedTime, got.StartedTime, got.CompletedTime); [3]int(times) != c.want {
 				t.Errorf("dispatched, started, completed at %v, want %v", times, c.want)
 			}
@@ -75,9 +75,9 @@ func TestStoredTimesNeverRunBackwards(t *testing.T) {
 			case 0:
 				next = Claim(d.Status, "gw", now)
 			case 1:
-				next = Progressed(d.Status, 1, "", "gw", now)
+				next = MarkProgress(d.Status, 1, "", "gw", now)
 			case 2:
-				next = refuse(d.Status, v1alpha1.DispatchFailed, "Late", "late", now)
+				next = finishUnstarted(d.Status, v1alpha1.DispatchFailed, "Late", "late", now)
 				if Finished(d.Status) {
 					next = d.Status
 				}
@@ -85,7 +85,7 @@ func TestStoredTimesNeverRunBackwards(t *testing.T) {
 				next, _ = Settle(d.Status, Result{Outcome: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished,
 					Started: t0.Add(time.Duration(rapid.IntRange(-1000, 1000).Draw(t, "started")) * time.Second)}, "gw", now)
 			}
-			d.Status = InOrder(d, next)
+			d.Status = OrderTimes(d, next)
 			last := d.CreationTimestamp.Time
 			for _, stored := range []*metav1.MicroTime{d.Status.DispatchedTime, d.Status.StartedTime, d.Status.CompletedTime} {
 				if stored == nil {

@@ -24,8 +24,8 @@ const (
 
 	maxBrief = 300 // characters
 
-	// blanks are characters that Unicode calls printable but that print as nothing.
-	blanks = "\u115f\u1160\u2800\u3164\uffa0"
+	// blankCharacters are characters that Unicode calls printable but that print as nothing.
+	blankCharacters = "\u115f\u1160\u2800\u3164\uffa0"
 
 	// quoteMark begins each line of a quoted text. No line of our own text begins with it.
 	quoteMark = "  | "
@@ -68,7 +68,7 @@ func (c *cleaner) clean(r rune) rune {
 		return r
 	case unicode.IsSpace(r):
 		return ' '
-	case unicode.Is(unicode.Me, r), strings.ContainsRune(blanks, r), !unicode.IsPrint(r):
+	case unicode.Is(unicode.Me, r), strings.ContainsRune(blankCharacters, r), !unicode.IsPrint(r):
 		return utf8.RuneError
 	case unicode.IsLetter(r), unicode.Is(unicode.Mc, r):
 		c.marks = maxMarks
@@ -76,39 +76,39 @@ func (c *cleaner) clean(r rune) rune {
 	return r
 }
 
-// Line returns s as one line. Line breaks, tabs and other white space become spaces, and each
+// CleanLine returns s as one line. Line breaks, tabs and other white space become spaces, and each
 // unsafe character becomes U+FFFD. It does not change its own result.
-func Line(s string) string {
+func CleanLine(s string) string {
 	var c cleaner
 	return strings.Map(c.clean, s)
 }
 
-// Text cleans a text of several lines like [Line], but keeps line feeds and tabs; CR LF becomes a
+// CleanText cleans a text of several lines like [CleanLine], but keeps line feeds and tabs; CR LF becomes a
 // line feed.
-func Text(s string) string {
+func CleanText(s string) string {
 	c := cleaner{kept: "\n\t"}
 	return strings.Map(c.clean, strings.ReplaceAll(s, "\r\n", "\n"))
 }
 
-// Quote returns s for a terminal, next to our own text. One line is returned as by [Line]. For
+// QuoteLines returns s for a terminal, next to our own text. One line is returned as by [CleanLine]. For
 // several lines it returns a line feed and then each line behind a mark.
-func Quote(s string) string {
-	s = strings.TrimRight(Text(s), "\n\t ")
+func QuoteLines(s string) string {
+	s = strings.TrimRight(CleanText(s), "\n\t ")
 	if !strings.Contains(s, "\n") {
-		return Line(s)
+		return CleanLine(s)
 	}
 	return "\n" + quoteMark + strings.ReplaceAll(s, "\n", "\n"+quoteMark)
 }
 
-// Indent returns s as a clean text with every line indented except the first, for errors that may
+// IndentLines returns s as a clean text with every line indented except the first, for errors that may
 // contain foreign lines.
-func Indent(s string) string {
-	return strings.ReplaceAll(strings.TrimRight(Text(s), "\n"), "\n", "\n  ")
+func IndentLines(s string) string {
+	return strings.ReplaceAll(strings.TrimRight(CleanText(s), "\n"), "\n", "\n  ")
 }
 
-// Exact returns s as one line without any loss, for texts that a person decides about. Unsafe
+// EscapeExactly returns s as one line without any loss, for texts that a person decides about. Unsafe
 // characters and all marks become escapes such as \x1b and \u202e, and a backslash is doubled.
-func Exact(s string) string {
+func EscapeExactly(s string) string {
 	var shown strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
 		var c cleaner
@@ -124,8 +124,8 @@ func Exact(s string) string {
 	return shown.String()
 }
 
-// Unsafe returns the first unsafe character of a text of several lines.
-func Unsafe(s string) (r rune, found bool) {
+// FindUnsafe returns the first unsafe character of a text of several lines.
+func FindUnsafe(s string) (r rune, found bool) {
 	var c cleaner
 	for _, r := range s {
 		if c.clean(r) == utf8.RuneError {
@@ -135,13 +135,13 @@ func Unsafe(s string) (r rune, found bool) {
 	return 0, false
 }
 
-// Short returns s as one clean line of at most limit bytes, for storage.
-func Short(s string, limit int) string { return cut(Line(s), limit) }
+// TruncateLine returns s as one clean line of at most limit bytes, for storage.
+func TruncateLine(s string, limit int) string { return truncateBytes(CleanLine(s), limit) }
 
-// ShortEnd shortens an error like [Short], but keeps the end, because the cause is there. An
+// TruncateLineStart shortens an error like [TruncateLine], but keeps the end, because the cause is there. An
 // ellipsis replaces the beginning.
-func ShortEnd(s string, limit int) string {
-	s = Line(s)
+func TruncateLineStart(s string, limit int) string {
+	s = CleanLine(s)
 	if len(s) <= limit {
 		return s
 	}
@@ -152,11 +152,11 @@ func ShortEnd(s string, limit int) string {
 	return "…" + s[from:]
 }
 
-// Brief returns s as one clean line for people, of at most 300 characters.
-func Brief(s string) string { return Shorten(Line(s), maxBrief) }
+// BriefLine returns s as one clean line for people, of at most 300 characters.
+func BriefLine(s string) string { return Shorten(CleanLine(s), maxBrief) }
 
-// cut returns the longest beginning of s that has at most limit bytes and ends between characters.
-func cut(s string, limit int) string {
+// truncateBytes returns the longest beginning of s that has at most limit bytes and ends between characters.
+func truncateBytes(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
@@ -175,19 +175,19 @@ func Shorten(s string, limit int) string {
 }
 
 // Sprintf formats like fmt.Sprintf, with every argument that is a string, an error or a Stringer
-// converted by [Line]. Thus only the format can begin a line.
+// converted by [CleanLine]. Thus only the format can begin a line.
 func Sprintf(format string, args ...any) string {
 	lines := make([]any, len(args))
 	for i, arg := range args {
 		switch value := arg.(type) {
 		case error:
-			lines[i] = Line(value.Error())
+			lines[i] = CleanLine(value.Error())
 		case fmt.Stringer:
-			lines[i] = Line(value.String())
+			lines[i] = CleanLine(value.String())
 		default:
 			lines[i] = arg
 			if reflect.ValueOf(arg).Kind() == reflect.String {
-				lines[i] = Line(reflect.ValueOf(arg).String())
+				lines[i] = CleanLine(reflect.ValueOf(arg).String())
 			}
 		}
 	}

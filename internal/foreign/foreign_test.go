@@ -31,7 +31,7 @@ func TestALineHoldsNoCharacterThatActsOnATerminal(t *testing.T) {
 		"an enclosing mark":             {"a\u20dd", "a\uFFFD"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := Line(c.in); got != c.want {
+			if got := CleanLine(c.in); got != c.want {
 				t.Errorf("Line(%q) = %q, want %q", c.in, got, c.want)
 			}
 		})
@@ -44,13 +44,13 @@ func TestEveryUnsafeCharacterIsReplacedEverywhere(t *testing.T) {
 			continue
 		}
 		s := "a" + string(r) + "b"
-		if strings.ContainsRune(Line(s), r) || (r != utf8.RuneError && utf8.ValidRune(r) && strings.ContainsRune(Exact(s), r)) {
+		if strings.ContainsRune(CleanLine(s), r) || (r != utf8.RuneError && utf8.ValidRune(r) && strings.ContainsRune(EscapeExactly(s), r)) {
 			t.Errorf("%U is left", r)
 		}
-		if r != '\n' && r != '\t' && strings.ContainsRune(Text(s), r) {
+		if r != '\n' && r != '\t' && strings.ContainsRune(CleanText(s), r) {
 			t.Errorf("%U is left in a text of several lines", r)
 		}
-		if encoded, err := json.Marshal(s); err != nil || utf8.ValidRune(r) && strings.ContainsRune(string(JSON(encoded)), r) {
+		if encoded, err := json.Marshal(s); err != nil || utf8.ValidRune(r) && strings.ContainsRune(string(EscapeJSON(encoded)), r) {
 			t.Errorf("%U is left in JSON (%v)", r, err)
 		}
 	}
@@ -65,7 +65,7 @@ func TestSeveralLinesAreMarkedAsForeign(t *testing.T) {
 		"a\u2028b":             "a b",
 		"a\rb":                 "a b",
 	} {
-		if got := Quote(in); got != want {
+		if got := QuoteLines(in); got != want {
 			t.Errorf("Quote(%q) = %q, want %q", in, got, want)
 		}
 	}
@@ -82,7 +82,7 @@ func TestWhatAPersonDecidesAboutIsShownWhole(t *testing.T) {
 		"\u3164":     `\u3164`,
 		"\u00a0":     `\u00a0`,
 	} {
-		if got := Exact(in); got != want {
+		if got := EscapeExactly(in); got != want {
 			t.Errorf("Exact(%q) = %q, want %q", in, got, want)
 		}
 	}
@@ -98,7 +98,7 @@ func TestJSONKeepsItsValueWithoutUnsafeCharacters(t *testing.T) {
 		"not JSON\x1b":                                   "not JSON\uFFFD",
 		"\"\uffff\"":                                     `"\uffff"`,
 	} {
-		if got := string(JSON([]byte(in))); got != want {
+		if got := string(EscapeJSON([]byte(in))); got != want {
 			t.Errorf("JSON(%q) = %q, want %q", in, got, want)
 		}
 	}
@@ -123,7 +123,7 @@ func TestACutEndsBetweenCharacters(t *testing.T) {
 		limit int
 		want  string
 	}{{"aäö", 4, "aä"}, {"abcd", 4, "abcd"}, {"abcd", 0, ""}, {"ä", 1, ""}} {
-		if got := cut(c.in, c.limit); got != c.want {
+		if got := truncateBytes(c.in, c.limit); got != c.want {
 			t.Errorf("cut(%q, %d) = %q, want %q", c.in, c.limit, got, c.want)
 		}
 	}
@@ -137,25 +137,25 @@ func FuzzCleaners(f *testing.F) {
 	f.Add("{\"a\\ud800\":\"\u200b\\\\\"}", 1)
 	f.Fuzz(func(t *testing.T, s string, limit int) {
 		limit = max(limit, 0)
-		line := Line(s)
-		if Line(line) != line || !utf8.ValidString(line) || strings.ContainsAny(line, "\n\t") {
+		line := CleanLine(s)
+		if CleanLine(line) != line || !utf8.ValidString(line) || strings.ContainsAny(line, "\n\t") {
 			t.Errorf("Line(%q) = %q", s, line)
 		}
-		if got := cut(line, limit); len(got) > limit || !utf8.ValidString(got) {
+		if got := truncateBytes(line, limit); len(got) > limit || !utf8.ValidString(got) {
 			t.Errorf("cut(%q, %d) = %q", line, limit, got)
 		}
-		if text := Text(s); Text(text) != text {
+		if text := CleanText(s); CleanText(text) != text {
 			t.Errorf("Text(%q) = %q", s, text)
 		}
-		for _, quoted := range strings.Split(Quote(s), "\n")[1:] {
+		for _, quoted := range strings.Split(QuoteLines(s), "\n")[1:] {
 			if !strings.HasPrefix(quoted, quoteMark) {
 				t.Errorf("Quote(%q) has the line %q", s, quoted)
 			}
 		}
 		var before, after any
 		if json.Unmarshal([]byte(s), &before) == nil {
-			if err := json.Unmarshal(JSON([]byte(s)), &after); err != nil || !reflect.DeepEqual(before, after) {
-				t.Errorf("JSON(%q) = %q: %v", s, JSON([]byte(s)), err)
+			if err := json.Unmarshal(EscapeJSON([]byte(s)), &after); err != nil || !reflect.DeepEqual(before, after) {
+				t.Errorf("JSON(%q) = %q: %v", s, EscapeJSON([]byte(s)), err)
 			}
 		}
 	})
@@ -165,7 +165,7 @@ func TestAReasonThatIsCutKeepsItsEnd(t *testing.T) {
 	for in, want := range map[string]string{
 		"short": "short", "0123456789": "0123456789", "01234567890": "…4567890", "aaaaaaaaéé\n": "…aaéé ", "aaaaaaaaéééé": "…ééé", "": "", "\x1b[2J long cause": "…g cause",
 	} {
-		if got := ShortEnd(in, 10); got != want || len(got) > 10 {
+		if got := TruncateLineStart(in, 10); got != want || len(got) > 10 {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
@@ -173,7 +173,7 @@ func TestAReasonThatIsCutKeepsItsEnd(t *testing.T) {
 
 func TestTheFirstUnsafeCharacterIsFound(t *testing.T) {
 	for text, want := range map[string]rune{"": 0, "a\n\tb ä": 0, "a\u202e\u009b": '\u202e', "a\x1b": '\x1b', "\xff": '\uFFFD'} {
-		if got, found := Unsafe(text); got != want || found != (want != 0) {
+		if got, found := FindUnsafe(text); got != want || found != (want != 0) {
 			t.Errorf("Unsafe(%q) = %q, %t, want %q", text, got, found, want)
 		}
 	}
@@ -183,10 +183,10 @@ func TestATextOfExactlyItsLimitIsNotCut(t *testing.T) {
 	if got := Shorten("äö", 2); got != "äö" {
 		t.Errorf("Shorten = %q", got)
 	}
-	if got := Brief(strings.Repeat("ä", maxBrief)); got != strings.Repeat("ä", maxBrief) {
+	if got := BriefLine(strings.Repeat("ä", maxBrief)); got != strings.Repeat("ä", maxBrief) {
 		t.Errorf("Brief has %d bytes", len(got))
 	}
-	if got := ShortEnd("abcd", 2); got != "…" { // no byte is left beside the ellipsis
+	if got := TruncateLineStart("abcd", 2); got != "…" { // no byte is left beside the ellipsis
 		t.Errorf("ShortEnd = %q", got)
 	}
 }

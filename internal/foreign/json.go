@@ -7,17 +7,17 @@ import (
 	"unicode/utf16"
 )
 
-// JSON returns a JSON text with the same value whose strings contain no unsafe characters: they
+// EscapeJSON returns a JSON text with the same value whose strings contain no unsafe characters: they
 // become escapes such as \u202e. Escapes of safe characters, such as \u003e, become the characters.
-// Text that is not JSON is cleaned by [Text].
-func JSON(raw []byte) []byte {
+// Text that is not JSON is cleaned by [CleanText].
+func EscapeJSON(raw []byte) []byte {
 	if !json.Valid(raw) {
-		return []byte(Text(string(raw)))
+		return []byte(CleanText(string(raw)))
 	}
-	made := make([]byte, 0, len(raw))
+	escaped := make([]byte, 0, len(raw))
 	for i := 0; i < len(raw); i++ {
 		if raw[i] != '"' {
-			made = append(made, raw[i])
+			escaped = append(escaped, raw[i])
 			continue
 		}
 		end := i + 1
@@ -27,10 +27,10 @@ func JSON(raw []byte) []byte {
 			}
 			end++
 		}
-		made = append(made, quoteJSON(raw[i:end+1])...)
+		escaped = append(escaped, quoteJSON(raw[i:end+1])...)
 		i = end
 	}
-	return made
+	return escaped
 }
 
 // quoteJSON returns a JSON string with the same value without unsafe characters. A string with half
@@ -42,33 +42,33 @@ func quoteJSON(literal []byte) []byte {
 		return literal
 	}
 	if strings.Contains(strings.ToLower(string(literal)), `\ud`) {
-		return escape(string(literal), "")
+		return escapeUnsafe(string(literal), "")
 	}
-	return append(append([]byte{'"'}, escape(value, `"\`)...), '"')
+	return append(append([]byte{'"'}, escapeUnsafe(value, `"\`)...), '"')
 }
 
-// escape returns s with unsafe characters, and the characters in escaped, as JSON escapes.
-func escape(s, escaped string) []byte {
+// escapeUnsafe returns s with unsafe characters, and the characters in escaped, as JSON escapes.
+func escapeUnsafe(s, escaped string) []byte {
 	var c cleaner
-	var made []byte
+	var out []byte
 	for _, r := range s {
 		switch cleaned := c.clean(r); {
 		case strings.ContainsRune(escaped, r):
-			made = append(made, '\\', byte(r))
+			out = append(out, '\\', byte(r))
 		case cleaned == r:
-			made = append(made, string(r)...)
+			out = append(out, string(r)...)
 		case r == '\n':
-			made = append(made, `\n`...)
+			out = append(out, `\n`...)
 		case r == '\t':
-			made = append(made, `\t`...)
+			out = append(out, `\t`...)
 		case r == '\r':
-			made = append(made, `\r`...)
+			out = append(out, `\r`...)
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)
-			made = fmt.Appendf(made, `\u%04x\u%04x`, high, low)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
 		default:
-			made = fmt.Appendf(made, `\u%04x`, r)
+			out = fmt.Appendf(out, `\u%04x`, r)
 		}
 	}
-	return made
+	return out
 }

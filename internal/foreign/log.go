@@ -2,15 +2,15 @@ package foreign
 
 import "log/slog"
 
-// LogAttr cleans the attributes of every log handler, as its ReplaceAttr function. It converts
-// strings and errors by [Line], so they are safe even after a program decodes a JSON log. The
+// CleanLogAttr cleans the attributes of every log handler, as its ReplaceAttr function. It converts
+// strings and errors by [CleanLine], so they are safe even after a program decodes a JSON log. The
 // Writer of the handler cleans values of other types, such as lists.
-func LogAttr(_ []string, attr slog.Attr) slog.Attr {
+func CleanLogAttr(_ []string, attr slog.Attr) slog.Attr {
 	switch value := attr.Value.Any().(type) {
 	case string:
-		attr.Value = slog.StringValue(Line(value))
+		attr.Value = slog.StringValue(CleanLine(value))
 	case error:
-		attr.Value = slog.StringValue(Line(value.Error()))
+		attr.Value = slog.StringValue(CleanLine(value.Error()))
 	}
 	return attr
 }

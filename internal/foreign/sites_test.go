@@ -105,8 +105,8 @@ func testExists(t *testing.T, root, test string) bool {
 	})
 }
 
-// kinds classifies the calls that show text, by package or any receiver (".") and by name.
-var kinds = map[string]string{
+// callKinds classifies the calls that show text, by package or any receiver (".") and by name.
+var callKinds = map[string]string{
 	"fmt.Print": "print", "fmt.Printf": "print", "fmt.Println": "print", "fmt.Fprint": "print", "fmt.Fprintf": "print", "fmt.Fprintln": "print",
 	"io.WriteString": "print", "http.Error": "print",
 	".Eventf": "event", ".Event": "event", ".AnnotatedEventf": "event", "meta.SetStatusCondition": "condition",
@@ -142,19 +142,19 @@ func kindOf(call *ast.CallExpr) string {
 	if !ok {
 		return ""
 	}
-	kind := kinds["."+selector.Sel.Name]
+	kind := callKinds["."+selector.Sel.Name]
 	if from, ok := selector.X.(*ast.Ident); ok && kind == "" {
-		kind = kinds[from.Name+"."+selector.Sel.Name]
+		kind = callKinds[from.Name+"."+selector.Sel.Name]
 	}
-	if kind == "print" && (constant(call.Args) || intoBuffer(call)) {
+	if kind == "print" && (isConstant(call.Args) || writesToBuffer(call)) {
 		return ""
 	}
 	return kind
 }
 
-// constant reports whether all printed arguments are literals; the first argument may be the
+// isConstant reports whether all printed arguments are literals; the first argument may be the
 // writer.
-func constant(args []ast.Expr) bool {
+func isConstant(args []ast.Expr) bool {
 	for i, arg := range args {
 		_, literal := arg.(*ast.BasicLit)
 		if !literal && i > 0 {
@@ -164,8 +164,8 @@ func constant(args []ast.Expr) bool {
 	return true
 }
 
-// intoBuffer reports whether a print call appends to a string: its first argument is &text.
-func intoBuffer(call *ast.CallExpr) bool {
+// writesToBuffer reports whether a print call appends to a string: its first argument is &text.
+func writesToBuffer(call *ast.CallExpr) bool {
 	if len(call.Args) == 0 {
 		return false
 	}

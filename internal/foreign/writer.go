@@ -14,8 +14,8 @@ type Writer struct {
 	mu      sync.Mutex
 	out     io.Writer
 	cleaner cleaner
-	// rest is the end of the last write: a partial character, or a CR that a line feed may follow.
-	rest []byte
+	// partial is the end of the last write: a partial character, or a CR that a line feed may follow.
+	partial []byte
 }
 
 // NewWriter returns a Writer to out.
@@ -25,19 +25,19 @@ func NewWriter(out io.Writer) *Writer { return &Writer{out: out, cleaner: cleane
 func (w *Writer) Write(piece []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	text := append(w.rest, piece...)
-	whole := finished(text)
-	w.rest = append([]byte(nil), text[whole:]...)
+	text := append(w.partial, piece...)
+	whole := completeLength(text)
+	w.partial = append([]byte(nil), text[whole:]...)
 	_, err := io.WriteString(w.out, strings.Map(w.cleaner.clean, strings.ReplaceAll(string(text[:whole]), "\r\n", "\n")))
 	return len(piece), err
 }
 
-// finished returns the length of text without an unfinished character or a CR at its end.
-func finished(text []byte) int {
-	for back := 1; back <= min(utf8.UTFMax-1, len(text)); back++ {
-		if last := text[len(text)-back:]; utf8.RuneStart(last[0]) {
+// completeLength returns the length of text without an unfinished character or a CR at its end.
+func completeLength(text []byte) int {
+	for offset := 1; offset <= min(utf8.UTFMax-1, len(text)); offset++ {
+		if last := text[len(text)-offset:]; utf8.RuneStart(last[0]) {
 			if !utf8.FullRune(last) || last[0] == '\r' {
-				return len(text) - back
+				return len(text) - offset
 			}
 			break
 		}

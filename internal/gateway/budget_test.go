@@ -28,7 +28,7 @@ func TestUnfinishedBytesOfAConnectionAreBounded(t *testing.T) {
 func TestAMachineHoldsNoPlaceOfStrangers(t *testing.T) {
 	r := start(t, func(_ *running, o *Options) { o.Limits.NodeConnections, o.Limits.TotalNodeConnections = 2, 4 })
 	for i := range 6 {
-		c, err := handshake(t, r.nodeAddress(), r.clientTLS(r.deviceCA.DeviceTLS(t, machineNumber(i))))
+		c, err := handshake(t, r.nodeAddress(), r.clientTLS(r.deviceCA.IssueDeviceTLS(t, machineNumber(i))))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func (c *crowd) held(id identity.ID) int {
 func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 	const most, flood = 3, 60
 	r := start(t, func(_ *running, o *Options) { o.Limits.ConnectionsPerNode = most })
-	greedy, other := r.deviceCA.DeviceTLS(t, robot), r.deviceCA.DeviceTLS(t, identity.ID{TrustDomain: robot.TrustDomain, Namespace: "fleet", Node: "other"})
+	greedy, other := r.deviceCA.IssueDeviceTLS(t, robot), r.deviceCA.IssueDeviceTLS(t, identity.ID{TrustDomain: robot.TrustDomain, Namespace: "fleet", Node: "other"})
 	neighbour := r.nodeClient(t, other)
 	if _, err := neighbour.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Fatal(err)
@@ -85,13 +85,13 @@ func TestANamesakeTakesNoConnectionOfTheMachine(t *testing.T) {
 		o.Limits.ConnectionsPerNode = 2
 		o.Authorizer = pinned(func(id peer.Identity) bool { return id.PublicKeySHA256 == pin })
 	})
-	certificate := r.deviceCA.DeviceTLS(t, robot)
+	certificate := r.deviceCA.IssueDeviceTLS(t, robot)
 	pin = fingerprint(t, certificate)
 	machine := r.nodeClient(t, certificate)
 	if _, err := machine.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	namesake := r.deviceCA.DeviceTLS(t, robot)
+	namesake := r.deviceCA.IssueDeviceTLS(t, robot)
 	for range 10 {
 		r.greet(t, namesake)
 	}
@@ -129,7 +129,7 @@ func TestANodeHoldsAFewConnectionsWhateverItsKeys(t *testing.T) {
 	const most = 4
 	r := start(t, func(_ *running, o *Options) { o.Limits.ConnectionsPerNode = most })
 	for range 22 {
-		r.greet(t, r.deviceCA.DeviceTLS(t, robot))
+		r.greet(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	}
 	eventually(t, "the oldest are closed", func() bool { return r.connections(nodeListener) == most })
 	if got := r.crowd.held(robot); got != most {

@@ -65,7 +65,7 @@ func TestAMethodThatIsNotInTheTableIsRefused(t *testing.T) {
 		}}},
 	}, struct{}{})
 	r.run(t)
-	conn := dial(t, r.nodeAddress(), r.clientTLS(r.deviceCA.DeviceTLS(t, robot)))
+	conn := dial(t, r.nodeAddress(), r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot)))
 	err := conn.Invoke(t.Context(), "/mooring.gateway.v1.Forgotten/Open", &emptypb.Empty{}, &emptypb.Empty{})
 	if status.Code(err) != codes.PermissionDenied || served {
 		t.Errorf("got %v (served: %v), want PermissionDenied", err, served)
@@ -82,7 +82,7 @@ func TestTheAuthorizerIsAskedForUnaryCallsAndStreams(t *testing.T) {
 			return refusal
 		})
 	})
-	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	_, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{})
 	if status.Code(err) != codes.PermissionDenied || status.Convert(err).Message() != "the node is revoked" {
 		t.Errorf("unary call: got %v, want the refusal", err)
@@ -101,7 +101,7 @@ func TestAPanicIsAnsweredWithoutItsDetail(t *testing.T) {
 		o.Log = logr.Discard()
 		r.node.register = func(context.Context) error { panic("secret detail") }
 	})
-	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	_, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{})
 	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v, want Internal without the detail", err)
@@ -124,7 +124,7 @@ func TestAPanicBesideAStreamEndsThatStreamAlone(t *testing.T) {
 			return nil
 		})
 	})
-	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	call := func() error {
 		stream, err := client.StreamNodeEvents(t.Context())
 		if err != nil {

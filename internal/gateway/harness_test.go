@@ -122,7 +122,7 @@ func prepare(t *testing.T, changes ...func(*running, *Options)) *running {
 		Authorizer: authorizer(func(context.Context, peer.Identity) error { return nil }),
 		Clock:      clock.RealClock{}, Metrics: metrics, Log: testr.New(t),
 	}
-	r.serverCA.WriteServer(t, r.dir)
+	r.serverCA.WriteServerCertificate(t, r.dir)
 	r.trust.Update(trustConfig(r.serverCA.PEM(), r.deviceCA.PEM()))
 	for _, change := range changes {
 		change(r, &options)

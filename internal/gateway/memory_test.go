@@ -28,7 +28,7 @@ func TestAnIdleStreamCostsSoManyGoroutinesAndBytes(t *testing.T) {
 	connected := 0
 	connect := func() {
 		connected++
-		client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, machineNumber(connected)))
+		client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, machineNumber(connected)))
 		if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 			t.Fatal(err)
 		}

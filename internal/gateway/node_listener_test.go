@@ -24,15 +24,15 @@ func TestTheNodeListenerRefusesWrongCertificates(t *testing.T) {
 		cert   tls.Certificate
 		reason string
 	}{
-		{"of another CA with the same subject", identitytest.NewAuthority(t, "device-ca").DeviceTLS(t, robot), identity.ReasonUntrusted},
-		{"of the server CA", r.serverCA.DeviceTLS(t, robot), identity.ReasonUntrusted},
-		{"expired", r.deviceCA.DeviceTLS(t, robot, identitytest.ValidUntil(-time.Minute)), identity.ReasonExpired},
-		{"beginning in 11 minutes", r.deviceCA.DeviceTLS(t, robot, identitytest.ValidFrom(11*time.Minute)), identity.ReasonNotYetValid},
-		{"for servers only", r.deviceCA.DeviceTLS(t, robot, identitytest.Usage(x509.ExtKeyUsageServerAuth)), identity.ReasonWrongUsage},
-		{"for no usage at all", r.deviceCA.DeviceTLS(t, robot, identitytest.Usage()), identity.ReasonWrongUsage},
-		{"of another trust domain", r.deviceCA.DeviceTLS(t, foreign), identity.ReasonForeignTrustDomain},
-		{"with two URIs", r.deviceCA.DeviceTLS(t, robot, identitytest.Also("spiffe://mooring.test/ns/fleet/node/other")), identity.ReasonUnexpectedName},
-		{"with a DNS name besides", r.deviceCA.DeviceTLS(t, robot, identitytest.DNS(identity.ServerName)), identity.ReasonUnexpectedName},
+		{"of another CA with the same subject", identitytest.NewAuthority(t, "device-ca").IssueDeviceTLS(t, robot), identity.ReasonUntrusted},
+		{"of the server CA", r.serverCA.IssueDeviceTLS(t, robot), identity.ReasonUntrusted},
+		{"expired", r.deviceCA.IssueDeviceTLS(t, robot, identitytest.ValidUntil(-time.Minute)), identity.ReasonExpired},
+		{"beginning in 11 minutes", r.deviceCA.IssueDeviceTLS(t, robot, identitytest.ValidFrom(11*time.Minute)), identity.ReasonNotYetValid},
+		{"for servers only", r.deviceCA.IssueDeviceTLS(t, robot, identitytest.WithUsages(x509.ExtKeyUsageServerAuth)), identity.ReasonWrongUsage},
+		{"for no usage at all", r.deviceCA.IssueDeviceTLS(t, robot, identitytest.WithUsages()), identity.ReasonWrongUsage},
+		{"of another trust domain", r.deviceCA.IssueDeviceTLS(t, foreign), identity.ReasonForeignTrustDomain},
+		{"with two URIs", r.deviceCA.IssueDeviceTLS(t, robot, identitytest.WithURI("spiffe://mooring.test/ns/fleet/node/other")), identity.ReasonUnexpectedName},
+		{"with a DNS name besides", r.deviceCA.IssueDeviceTLS(t, robot, identitytest.WithDNSName(identity.ServerName)), identity.ReasonUnexpectedName},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := r.refused(nodeListener, test.reason)
@@ -57,8 +57,8 @@ func TestTheNodeListenerRefusesAClientWithoutCertificate(t *testing.T) {
 func TestTheNodeListenerKnowsItsCaller(t *testing.T) {
 	r := start(t, func(r *running, _ *Options) { r.node.callers = make(chan peer.Identity, 1) })
 	for name, cert := range map[string]tls.Certificate{
-		"with a good certificate":   r.deviceCA.DeviceTLS(t, robot),
-		"beginning in nine minutes": r.deviceCA.DeviceTLS(t, robot, identitytest.ValidFrom(9*time.Minute)),
+		"with a good certificate":   r.deviceCA.IssueDeviceTLS(t, robot),
+		"beginning in nine minutes": r.deviceCA.IssueDeviceTLS(t, robot, identitytest.ValidFrom(9*time.Minute)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := r.nodeClient(t, cert).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
@@ -79,12 +79,12 @@ func TestTheNodeListenerKnowsItsCaller(t *testing.T) {
 func TestBothListenersSpeakTLS13Only(t *testing.T) {
 	r := start(t)
 	for name, address := range map[string]string{pairingListener: r.pairingAddress(), nodeListener: r.nodeAddress()} {
-		config := r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+		config := r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 		config.MaxVersion = tls.VersionTLS12
 		if _, err := handshake(t, address, config); err == nil || !strings.Contains(err.Error(), "protocol version") {
 			t.Errorf("%s: TLS 1.2 gave %v, want a refused version", name, err)
 		}
-		config = r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+		config = r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 		config.NextProtos = []string{"http/1.1"}
 		conn, err := handshake(t, address, config)
 		if err != nil {
@@ -99,7 +99,7 @@ func TestBothListenersSpeakTLS13Only(t *testing.T) {
 
 func TestNoSessionIsResumed(t *testing.T) {
 	r := start(t)
-	config := r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+	config := r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 	for range 2 {
 		conn, err := handshake(t, r.nodeAddress(), config)
@@ -132,7 +132,7 @@ func TestAServerShowsItsCA(t *testing.T) {
 func TestACallAfterTheCertificatesEndIsRefused(t *testing.T) {
 	var ahead shiftedClock
 	r := start(t, func(_ *running, o *Options) { o.Clock = &ahead })
-	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func TestTheCallsOfANodeAreBoundedWhateverItsKeysAndConnections(t *testing.T) {
 		}
 	})
 	for range 5 {
-		client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+		client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 		for range 20 {
 			_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // counted by the service
 		}
@@ -85,7 +85,7 @@ func TestTheCallsOfANodeAreBoundedWhateverItsKeysAndConnections(t *testing.T) {
 	if got := served.Load(); got != int64(sessionQuota.burst) {
 		t.Errorf("%d calls were served, want the burst of %d", got, sessionQuota.burst)
 	}
-	if _, err := r.nodeClient(t, r.deviceCA.DeviceTLS(t, other)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+	if _, err := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, other)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Errorf("the neighbour: %v", err)
 	}
 }
@@ -95,7 +95,7 @@ func TestAConnectionOfRefusedCallsIsClosed(t *testing.T) {
 	r := start(t, func(_ *running, o *Options) {
 		o.Authorizer = pinned(func(peer.Identity) bool { asked.Add(1); return false })
 	})
-	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	for i := range maxRefusals {
 		if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); status.Code(err) != codes.PermissionDenied {
 			t.Fatalf("call %d: %v, want PermissionDenied", i, err)
@@ -140,7 +140,7 @@ func TestAPairingConnectionOfRefusedCallsIsClosed(t *testing.T) {
 // connection is not closed at once.
 func TestAConnectionBeyondTheBudgetKeepsItsTurn(t *testing.T) {
 	r := start(t, func(_ *running, o *Options) { o.Clock = clocktesting.NewFakePassiveClock(time.Now()) })
-	certificate := r.deviceCA.DeviceTLS(t, robot)
+	certificate := r.deviceCA.IssueDeviceTLS(t, robot)
 	for range connectionQuota.burst {
 		r.greet(t, certificate).Close()
 	}
@@ -166,9 +166,9 @@ func TestANamesakeTakesNoCallOfTheMachine(t *testing.T) {
 	r := start(t, func(_ *running, o *Options) {
 		o.Authorizer = pinned(func(id peer.Identity) bool { return id.PublicKeySHA256 == pin })
 	})
-	certificate := r.deviceCA.DeviceTLS(t, robot)
+	certificate := r.deviceCA.IssueDeviceTLS(t, robot)
 	pin = fingerprint(t, certificate)
-	namesake := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	namesake := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	for range 50 {
 		_, _ = namesake.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // refused
 	}

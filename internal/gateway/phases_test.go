@@ -173,7 +173,7 @@ func TestALongPollEnds(t *testing.T) {
 	if _, err := r.pairingClient(t).GetPairingRequestStatus(t.Context(), &gatewayv1.GetPairingRequestStatusRequest{}); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("a poll without a change: got %v, want DeadlineExceeded", err)
 	}
-	stream, err := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot)).StreamNodeEvents(t.Context())
+	stream, err := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot)).StreamNodeEvents(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func (r *running) address(listener string) string {
 
 func (r *running) tlsOf(t *testing.T, listener string) *tls.Config {
 	if listener == nodeListener {
-		return r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+		return r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 	}
 	return r.clientTLS()
 }

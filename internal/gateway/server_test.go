@@ -51,9 +51,9 @@ func TestNothingIsServedBeforeTrustAndCertificateAreThere(t *testing.T) {
 	if r.serving.Load() {
 		t.Fatal("the listeners serve without a certificate")
 	}
-	ca.WriteServer(t, dir)
+	ca.WriteServerCertificate(t, dir)
 	eventually(t, "the gateway is ready", func() bool { return r.Check(nil) == nil })
-	if _, err := r.nodeClient(t, devices.DeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+	if _, err := r.nodeClient(t, devices.IssueDeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -64,7 +64,7 @@ func TestABadTrustBundleNeverReplacesAGoodOne(t *testing.T) {
 	if r.Check(nil) == nil {
 		t.Error("ready with a bad trust bundle")
 	}
-	if _, err := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+	if _, err := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Errorf("a good machine is refused: %v", err)
 	}
 }
@@ -74,7 +74,7 @@ func TestANewDeviceCAIsTrustedWithoutARestart(t *testing.T) {
 	next := identitytest.NewAuthority(t, "device-ca-2")
 	r.trust.Update(trustConfig(r.serverCA.PEM(), r.deviceCA.PEM()+next.PEM()))
 	for _, ca := range []*identitytest.Authority{r.deviceCA, next} {
-		if _, err := r.nodeClient(t, ca.DeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
+		if _, err := r.nodeClient(t, ca.IssueDeviceTLS(t, robot)).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 			t.Errorf("machine of %s: %v", ca.Certificate.Subject, err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestStoppingDrainsFirstAndLetsCallsEnd(t *testing.T) {
 			close(leave)
 		}
 	})
-	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	answered := make(chan error, 1)
 	go func() {
 		_, err := client.RegisterNode(context.Background(), &gatewayv1.RegisterNodeRequest{})

@@ -18,11 +18,11 @@ import (
 
 func TestARenewedCertificateIsServedWithoutARestart(t *testing.T) {
 	r := start(t)
-	client := r.nodeClient(t, r.deviceCA.DeviceTLS(t, robot))
+	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	renewed := r.serverCA.WriteServer(t, r.dir)
+	renewed := r.serverCA.WriteServerCertificate(t, r.dir)
 	eventually(t, "a new connection sees the new certificate", func() bool {
 		conn, err := handshake(t, r.pairingAddress(), r.clientTLS())
 		return err == nil && conn.ConnectionState().PeerCertificates[0].SerialNumber.Cmp(renewed.SerialNumber) == 0
@@ -63,9 +63,9 @@ func (s *certificateStore) serial(t *testing.T) string {
 
 func TestAFreshCertificateWaitsUntilSlowClocksBelieveInIt(t *testing.T) {
 	s := newStore(t)
-	old := s.ca.WriteServer(t, s.dir)
+	old := s.ca.WriteServerCertificate(t, s.dir)
 	s.refresh()
-	fresh := s.ca.WriteServer(t, s.dir, identitytest.ValidFrom(0))
+	fresh := s.ca.WriteServerCertificate(t, s.dir, identitytest.ValidFrom(0))
 	s.refresh()
 	if got := s.serial(t); got != old.SerialNumber.String() {
 		t.Fatal("a certificate that just began replaced a good one")
@@ -82,11 +82,11 @@ func TestAFreshCertificateWaitsUntilSlowClocksBelieveInIt(t *testing.T) {
 
 func TestAFreshCertificateOfANewCAIsUsedAtOnce(t *testing.T) {
 	s := newStore(t)
-	s.ca.WriteServer(t, s.dir)
+	s.ca.WriteServerCertificate(t, s.dir)
 	s.refresh()
 	next := identitytest.NewAuthority(t, "server-ca")
 	s.trust.Update(trustConfig(next.PEM(), next.PEM()))
-	fresh := next.WriteServer(t, s.dir, identitytest.ValidFrom(0))
+	fresh := next.WriteServerCertificate(t, s.dir, identitytest.ValidFrom(0))
 	s.refresh()
 	if got := s.serial(t); got != fresh.SerialNumber.String() {
 		t.Error("a certificate that no machine trusts any more is kept")
@@ -101,13 +101,13 @@ func TestUnusableFilesLeaveTheOldCertificateAndSayWhy(t *testing.T) {
 	}{
 		{"no files", func(*testing.T, *certificateStore) {}, "holds no tls.crt and tls.key yet"},
 		{"a key of another certificate", func(t *testing.T, s *certificateStore) {
-			s.ca.WriteServer(t, s.dir)
+			s.ca.WriteServerCertificate(t, s.dir)
 			key := mustRead(t, filepath.Join(s.dir, "current", "tls.key"))
-			s.ca.WriteServer(t, s.dir)
+			s.ca.WriteServerCertificate(t, s.dir)
 			identitytest.SwapTLSDir(t, s.dir, mustRead(t, filepath.Join(s.dir, "current", "tls.crt")), key)
 		}, "private key does not match"},
 		{"a certificate of an unknown CA", func(t *testing.T, s *certificateStore) {
-			identitytest.NewAuthority(t, "server-ca").WriteServer(t, s.dir)
+			identitytest.NewAuthority(t, "server-ca").WriteServerCertificate(t, s.dir)
 		}, "machines would refuse it"},
 		{"a file that is too large", func(t *testing.T, s *certificateStore) {
 			identitytest.SwapTLSDir(t, s.dir, bytes.Repeat([]byte("x"), maxFileBytes+1), nil)
@@ -120,7 +120,7 @@ func TestUnusableFilesLeaveTheOldCertificateAndSayWhy(t *testing.T) {
 			if err := s.check(); err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("check() = %v, want %q", err, test.says)
 			}
-			good := s.ca.WriteServer(t, s.dir)
+			good := s.ca.WriteServerCertificate(t, s.dir)
 			s.refresh()
 			if got := s.serial(t); got != good.SerialNumber.String() {
 				t.Error("a good certificate was not loaded afterwards")
@@ -136,7 +136,7 @@ func TestUnusableFilesLeaveTheOldCertificateAndSayWhy(t *testing.T) {
 
 func TestAnExpiredServerCertificateIsNotReady(t *testing.T) {
 	s := newStore(t)
-	cert := s.ca.WriteServer(t, s.dir)
+	cert := s.ca.WriteServerCertificate(t, s.dir)
 	s.refresh()
 	s.clock.SetTime(cert.NotAfter)
 	s.refresh()
@@ -147,7 +147,7 @@ func TestAnExpiredServerCertificateIsNotReady(t *testing.T) {
 
 func TestFilesDirectlyInTheFolderAreRead(t *testing.T) {
 	s := newStore(t)
-	cert := s.ca.WriteServer(t, s.dir)
+	cert := s.ca.WriteServerCertificate(t, s.dir)
 	for _, name := range []string{"tls.crt", "tls.key"} {
 		if err := os.Rename(filepath.Join(s.dir, "current", name), filepath.Join(s.dir, name)); err != nil {
 			t.Fatal(err)

@@ -50,7 +50,7 @@ func (c *serverChains) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 // serves reports whether the chain ends in the CA that the SNI names.
 func serves(chain *tls.Certificate, name string) bool {
 	ca, err := x509.ParseCertificate(chain.Certificate[len(chain.Certificate)-1])
-	return err == nil && name == identity.ServerNameUnder(identity.FingerprintSPKIDER(ca.RawSubjectPublicKeyInfo))
+	return err == nil && name == identity.ServerNameForCA(identity.FingerprintSPKIDER(ca.RawSubjectPublicKeyInfo))
 }
 
 // run refreshes both certificates until ctx ends. It closes loaded once the certificate in use can

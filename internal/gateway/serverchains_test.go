@@ -22,9 +22,9 @@ func TestTheCAThatAMachineAsksForSelectsTheChain(t *testing.T) {
 	trust.Update(trustConfig(union, device))
 	dir := t.TempDir()
 	chains := newServerChains(dir, trust, clocktesting.NewFakePassiveClock(time.Now()), logr.Discard())
-	current := next.WriteServer(t, dir)
+	current := next.WriteServerCertificate(t, dir)
 	nameOf := func(ca *identitytest.Authority) string {
-		return identity.ServerNameUnder(identity.FingerprintSPKIDER(ca.Certificate.RawSubjectPublicKeyInfo))
+		return identity.ServerNameForCA(identity.FingerprintSPKIDER(ca.Certificate.RawSubjectPublicKeyInfo))
 	}
 	check := func(what, name, want string) {
 		t.Helper()
@@ -42,7 +42,7 @@ func TestTheCAThatAMachineAsksForSelectsTheChain(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, previousFolder), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	previous := old.WriteServer(t, filepath.Join(dir, previousFolder))
+	previous := old.WriteServerCertificate(t, filepath.Join(dir, previousFolder))
 	check("the CA before", nameOf(old), previous.SerialNumber.String())
 	check("the CA in use", nameOf(next), current.SerialNumber.String())
 	check("none", identity.ServerName, current.SerialNumber.String())

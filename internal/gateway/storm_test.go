@@ -36,7 +36,7 @@ func (r *running) storm(t *testing.T, machines int) storm {
 	t.Helper()
 	s := storm{Address: r.nodeAddress(), Root: r.serverCA.Certificate.Raw}
 	for i := range machines {
-		made := r.deviceCA.DeviceTLS(t, machineNumber(i))
+		made := r.deviceCA.IssueDeviceTLS(t, machineNumber(i))
 		key, err := x509.MarshalPKCS8PrivateKey(made.PrivateKey.(*ecdsa.PrivateKey))
 		if err != nil {
 			t.Fatal(err)

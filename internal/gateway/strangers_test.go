@@ -32,7 +32,7 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 	r := start(t, func(_ *running, o *Options) { o.Log = log })
 	secure := func(change func(*tls.Config)) func(t *testing.T) {
 		return func(t *testing.T) {
-			config := r.clientTLS(r.deviceCA.DeviceTLS(t, robot))
+			config := r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 			change(config)
 			if conn, err := handshake(t, r.nodeAddress(), config); err == nil {
 				_, _ = conn.Read(make([]byte, 1)) // the refusal may arrive after the client's part of the handshake

@@ -25,12 +25,12 @@ type authority struct {
 
 func newAuthority(t testing.TB, change ...func(*x509.Certificate)) authority {
 	t.Helper()
-	return authorityWith(t, newKey(t), change...)
+	return newAuthorityWithKey(t, newKey(t), change...)
 }
 
-// authorityWith returns an authority with a given key; two authorities with the same key accept
+// newAuthorityWithKey returns an authority with a given key; two authorities with the same key accept
 // each other's leaves.
-func authorityWith(t testing.TB, key *ecdsa.PrivateKey, change ...func(*x509.Certificate)) authority {
+func newAuthorityWithKey(t testing.TB, key *ecdsa.PrivateKey, change ...func(*x509.Certificate)) authority {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "device-ca"},
@@ -102,19 +102,19 @@ func mustURL(t testing.TB, s string) *url.URL {
 	return u
 }
 
-// begins makes a certificate start at an offset from now.
-func begins(offset time.Duration) func(*x509.Certificate) {
+// validFrom makes a certificate start at an offset from now.
+func validFrom(offset time.Duration) func(*x509.Certificate) {
 	return func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = now.Add(offset), now.Add(offset+24*time.Hour)
 	}
 }
 
-func usages(u ...x509.ExtKeyUsage) func(*x509.Certificate) {
+func withUsages(u ...x509.ExtKeyUsage) func(*x509.Certificate) {
 	return func(c *x509.Certificate) { c.ExtKeyUsage = u }
 }
 
-// rawSAN replaces the names by a subjectAltName with these raw GeneralNames.
-func rawSAN(names ...[]byte) func(*x509.Certificate) {
+// withRawSAN replaces the names by a subjectAltName with these raw GeneralNames.
+func withRawSAN(names ...[]byte) func(*x509.Certificate) {
 	return func(c *x509.Certificate) {
 		c.URIs = nil
 		c.ExtraExtensions = []pkix.Extension{{Id: oidSubjectAltName, Critical: true, Value: tlv(tagSequence, names...)}}

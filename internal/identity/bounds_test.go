@@ -37,7 +37,7 @@ func TestABundleWithoutACAAsksForTheFixedName(t *testing.T) {
 		t.Errorf("got %s, want %s", got, ServerName)
 	}
 	ca := newAuthority(t)
-	if got, want := parseBundle(t, ca.pem()).ServerName(), ServerNameUnder(FingerprintSPKIDER(ca.cert.RawSubjectPublicKeyInfo)); got != want || got == ServerName {
+	if got, want := parseBundle(t, ca.pem()).ServerName(), ServerNameForCA(FingerprintSPKIDER(ca.cert.RawSubjectPublicKeyInfo)); got != want || got == ServerName {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -64,7 +64,7 @@ func TestAChainAsLongAsMayBeIsRead(t *testing.T) {
 
 func TestAWrongUsageNamesTheRightOne(t *testing.T) {
 	ca := newAuthority(t)
-	leaf := ca.device(t, newKey(t).Public(), usages(x509.ExtKeyUsageCodeSigning))[0]
+	leaf := ca.device(t, newKey(t).Public(), withUsages(x509.ExtKeyUsageCodeSigning))[0]
 	for usage, want := range map[x509.ExtKeyUsage]string{x509.ExtKeyUsageServerAuth: "serverAuth", x509.ExtKeyUsageClientAuth: "clientAuth"} {
 		if err := checkUsage(leaf, usage); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -76,7 +76,7 @@ func TestASpanIsInDaysFromTwoOn(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		47*time.Hour + 59*time.Minute: "47h59m0s", 48 * time.Hour: "2 days", 73 * time.Hour: "3 days", 90 * time.Second: "2m0s",
 	} {
-		if got := span(d); got != want {
+		if got := formatDuration(d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)
 		}
 	}
@@ -102,7 +102,7 @@ func TestEveryEndOfTheAlphabetMayBeInALabel(t *testing.T) {
 
 func TestAMessageRepeatsAShortNameWhole(t *testing.T) {
 	for length, want := range map[int]int{80: 80, 81: 80 + len("...")} {
-		if got := clip(strings.Repeat("a", length)); len(got) != want {
+		if got := truncate(strings.Repeat("a", length)); len(got) != want {
 			t.Errorf("%d characters become %d", length, len(got))
 		}
 	}
@@ -115,7 +115,7 @@ func TestInputOfTheLargestSizeIsLookedAt(t *testing.T) {
 	}{
 		"public key in DER": {maxPublicKeyBytes, func(b []byte) error { _, err := ParsePublicKeyDER(b); return err }},
 		"public key in PEM": {maxPublicKeyBytes, func(b []byte) error { _, err := ParsePublicKeyPEM(b); return err }},
-		"request":           {MaxRequestBytes, func(b []byte) error { return CheckRequest(b, node, "") }},
+		"request":           {MaxCSRBytes, func(b []byte) error { return ValidateCSR(b, node, "") }},
 	} {
 		for more, tooLarge := range map[int]bool{0: false, 1: true} {
 			err := read.read(make([]byte, read.bound+more))
@@ -128,7 +128,7 @@ func TestInputOfTheLargestSizeIsLookedAt(t *testing.T) {
 
 func TestTheShortestFingerprintThatSelectsAChain(t *testing.T) {
 	for fingerprint, want := range map[string]string{"1234567": ServerName, "12345678": "12345678." + ServerName, "123456789": "12345678." + ServerName} {
-		if got := ServerNameUnder(fingerprint); got != want {
+		if got := ServerNameForCA(fingerprint); got != want {
 			t.Errorf("%s: %s, want %s", fingerprint, got, want)
 		}
 	}
@@ -137,7 +137,7 @@ func TestTheShortestFingerprintThatSelectsAChain(t *testing.T) {
 func TestAPinnedChainAsLongAsMayBeIsTaken(t *testing.T) {
 	ca := newAuthority(t)
 	chain := slices.Concat(ca.server(t), slices.Repeat([]*x509.Certificate{ca.cert}, maxChainLength-1))
-	if err := VerifyPinnedServer(chain, pinOf(t, ca.cert.PublicKey), now, NotBeforeLeeway); err != nil {
+	if err := VerifyPinnedServer(chain, fingerprintOf(t, ca.cert.PublicKey), now, NotBeforeLeeway); err != nil {
 		t.Error(err)
 	}
 }
@@ -145,7 +145,7 @@ func TestAPinnedChainAsLongAsMayBeIsTaken(t *testing.T) {
 // Tags of other classes may have the numbers of general names, but are not general names.
 func TestATagIsNamedOnlyInItsClass(t *testing.T) {
 	for tag, want := range map[uint8]string{0x86: generalNames[tagURI], 0x80: generalNames[0], 0x06: "name of unknown kind 0x6", 0x42: "name of unknown kind 0x42", 0x89: "name of unknown kind 0x89"} {
-		if got := nameOfTag(cbasn1.Tag(tag)); got != want {
+		if got := generalNameType(cbasn1.Tag(tag)); got != want {
 			t.Errorf("%#x is %q, want %q", tag, got, want)
 		}
 	}

@@ -18,8 +18,8 @@ const (
 	maxBundleCAs   = 16
 )
 
-// noneSHA256 is the hash of the zero Bundle.
-var noneSHA256 = hexSHA256(nil)
+// emptyBundleSHA256 is the hash of the zero Bundle.
+var emptyBundleSHA256 = hexSHA256(nil)
 
 // ErrInvalidBundle is wrapped by every error of ParseBundle and Merge.
 var ErrInvalidBundle = errors.New("invalid trust bundle")
@@ -40,8 +40,8 @@ func ParseBundle(text []byte) (Bundle, error) {
 		return Bundle{}, fmt.Errorf("%w: longer than %d bytes", ErrInvalidBundle, MaxBundleBytes)
 	}
 	var cas []*x509.Certificate
-	begun := bytes.Count(text, []byte("-----BEGIN"))
-	for range begun {
+	beginMarkers := bytes.Count(text, []byte("-----BEGIN"))
+	for range beginMarkers {
 		block, rest := pem.Decode(text)
 		if block == nil {
 			// pem.Decode skips blocks that it cannot read, so a missing block means a damaged one.
@@ -49,14 +49,14 @@ func ParseBundle(text []byte) (Bundle, error) {
 		}
 		text = rest
 		if block.Type != certificateBlock {
-			return Bundle{}, fmt.Errorf("%w: it holds a PEM block %q, only %q is allowed", ErrInvalidBundle, clip(block.Type), certificateBlock)
+			return Bundle{}, fmt.Errorf("%w: it holds a PEM block %q, only %q is allowed", ErrInvalidBundle, truncate(block.Type), certificateBlock)
 		}
 		ca, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			return Bundle{}, fmt.Errorf("%w: %w", ErrInvalidBundle, err)
 		}
 		if !ca.IsCA || !ca.BasicConstraintsValid {
-			return Bundle{}, fmt.Errorf("%w: the certificate of %q is not a CA", ErrInvalidBundle, clip(ca.Subject.String()))
+			return Bundle{}, fmt.Errorf("%w: the certificate of %q is not a CA", ErrInvalidBundle, truncate(ca.Subject.String()))
 		}
 		cas = append(cas, ca)
 	}
@@ -102,15 +102,15 @@ func (b Bundle) PEM() []byte { return []byte(b.pem) }
 
 // SHA256 returns the hash of PEM as 64 lower-case hex digits, which identifies the bundle. The
 // order of the CAs changes the hash, so a publisher must keep the order of its bundle.
-func (b Bundle) SHA256() string { return cmp.Or(b.sha256, noneSHA256) }
+func (b Bundle) SHA256() string { return cmp.Or(b.sha256, emptyBundleSHA256) }
 
 // ServerName returns the SNI that requests a chain under the first CA, the CA in use when the
-// bundle was made; see [ServerNameUnder].
+// bundle was made; see [ServerNameForCA].
 func (b Bundle) ServerName() string {
 	if len(b.cas) == 0 {
 		return ServerName
 	}
-	return ServerNameUnder(FingerprintSPKIDER(b.cas[0].RawSubjectPublicKeyInfo))
+	return ServerNameForCA(FingerprintSPKIDER(b.cas[0].RawSubjectPublicKeyInfo))
 }
 
 // Merge returns the union: the CAs of b, then those that only other contains. It returns

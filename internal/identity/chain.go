@@ -21,15 +21,15 @@ const (
 // Its error is a *CertificateError.
 func ParseChain(ders [][]byte) ([]*x509.Certificate, error) {
 	if len(ders) == 0 {
-		return nil, refuse(ReasonNoCertificate, "the chain is empty")
+		return nil, certificateErrorf(ReasonNoCertificate, "the chain is empty")
 	}
 	if len(ders) > maxChainLength {
-		return nil, refuse(ReasonMalformedChain, "%d certificates, at most %d are read", len(ders), maxChainLength)
+		return nil, certificateErrorf(ReasonMalformedChain, "%d certificates, at most %d are read", len(ders), maxChainLength)
 	}
 	chain := make([]*x509.Certificate, 0, len(ders))
 	for i, der := range ders {
 		if len(der) > maxCertificateBytes {
-			return nil, refuse(ReasonMalformedChain, "certificate %d is longer than %d bytes", i, maxCertificateBytes)
+			return nil, certificateErrorf(ReasonMalformedChain, "certificate %d is longer than %d bytes", i, maxCertificateBytes)
 		}
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
@@ -45,25 +45,25 @@ func ParseChain(ders [][]byte) ([]*x509.Certificate, error) {
 // without any for every purpose.
 func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, usage x509.ExtKeyUsage, now time.Time, leeway time.Duration) ([][]*x509.Certificate, error) {
 	if len(chain) == 0 {
-		return nil, refuse(ReasonNoCertificate, "none was presented")
+		return nil, certificateErrorf(ReasonNoCertificate, "none was presented")
 	}
 	if len(chain) > maxChainLength {
-		return nil, refuse(ReasonMalformedChain, "%d certificates, at most %d are read", len(chain), maxChainLength)
+		return nil, certificateErrorf(ReasonMalformedChain, "%d certificates, at most %d are read", len(chain), maxChainLength)
 	}
 	if roots == nil {
 		// A nil pool would select the roots of the operating system.
-		return nil, refuse(ReasonUntrusted, "there is no trust bundle to check it by")
+		return nil, certificateErrorf(ReasonUntrusted, "there is no trust bundle to check it by")
 	}
 	leaf := chain[0]
 	if err := checkUsage(leaf, usage); err != nil {
 		return nil, err
 	}
 	if now.After(leaf.NotAfter) {
-		return nil, refuse(ReasonExpired, "it expired at %s, now is %s", stamp(leaf.NotAfter), stamp(now))
+		return nil, certificateErrorf(ReasonExpired, "it expired at %s, now is %s", formatTime(leaf.NotAfter), formatTime(now))
 	}
 	if now.Add(leeway).Before(leaf.NotBefore) {
-		return nil, refuse(ReasonNotYetValid, "it begins at %s, %s ahead of the clock here, which shows %s: is a clock wrong?",
-			stamp(leaf.NotBefore), span(leaf.NotBefore.Sub(now)), stamp(now))
+		return nil, certificateErrorf(ReasonNotYetValid, "it begins at %s, %s ahead of the clock here, which shows %s: is a clock wrong?",
+			formatTime(leaf.NotBefore), formatDuration(leaf.NotBefore.Sub(now)), formatTime(now))
 	}
 	// Within the leeway the chain is verified at the NotBefore of the leaf. Its CA is older and
 	// thus valid then too.
@@ -89,10 +89,10 @@ func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, usage x509.Ext
 // checkUsage requires exactly one extended key usage and no right to sign certificates.
 func checkUsage(leaf *x509.Certificate, usage x509.ExtKeyUsage) error {
 	if leaf.IsCA || leaf.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != 0 {
-		return refuse(ReasonWrongUsage, "it may sign certificates")
+		return certificateErrorf(ReasonWrongUsage, "it may sign certificates")
 	}
 	if !slices.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{usage}) || len(leaf.UnknownExtKeyUsage) > 0 {
-		return refuse(ReasonWrongUsage, "its extended key usage is not exactly %s", usageName(usage))
+		return certificateErrorf(ReasonWrongUsage, "its extended key usage is not exactly %s", usageName(usage))
 	}
 	return nil
 }
@@ -104,12 +104,12 @@ func usageName(usage x509.ExtKeyUsage) string {
 	return "clientAuth"
 }
 
-// span formats a duration for people.
-func span(d time.Duration) string {
+// formatDuration formats a duration for people.
+func formatDuration(d time.Duration) string {
 	if days := d / (24 * time.Hour); days >= 2 {
 		return fmt.Sprintf("%d days", days)
 	}
 	return d.Round(time.Minute).String()
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -2,7 +2,7 @@ package identity
 
 import "fmt"
 
-// Reasons of a [RequestError], in the order in which [CheckRequest] tests them.
+// Reasons of a [CSRError], in the order in which [CheckRequest] tests them.
 const (
 	ReasonInvalidIdentity      = "InvalidIdentity"      // the wanted identity itself is malformed
 	ReasonRequestTooLarge      = "RequestTooLarge"      // over [MaxRequestBytes]
@@ -34,16 +34,16 @@ const (
 	ReasonRecoveryTooLate    = "RecoveryTooLate"    // expired for longer than RecoveryGrace
 )
 
-// RequestError is the refusal of a certificate request. It is final: the same bytes will never be
+// CSRError is the refusal of a certificate request. It is final: the same bytes will never be
 // accepted for that identity and key.
-type RequestError struct {
+type CSRError struct {
 	// Reason is one of the constants above, in CamelCase. Their number is bounded.
 	Reason string
 	// Detail is for people; it may contain a shortened quotation from the request.
 	Detail string
 }
 
-func (e *RequestError) Error() string {
+func (e *CSRError) Error() string {
 	return fmt.Sprintf("certificate request refused: %s: %s", e.Reason, e.Detail)
 }
 
@@ -64,10 +64,10 @@ func (e *CertificateError) Error() string {
 // Unwrap returns the error of the verifier.
 func (e *CertificateError) Unwrap() error { return e.Cause }
 
-func refuseRequest(reason, format string, args ...any) error {
-	return &RequestError{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+func csrErrorf(reason, format string, args ...any) error {
+	return &CSRError{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-func refuse(reason, format string, args ...any) error {
+func certificateErrorf(reason, format string, args ...any) error {
 	return &CertificateError{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }

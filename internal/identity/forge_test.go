@@ -35,7 +35,7 @@ func fixedKey(t testing.TB, number byte) *ecdsa.PrivateKey {
 	return key
 }
 
-func pinOf(t testing.TB, pub crypto.PublicKey) string {
+func fingerprintOf(t testing.TB, pub crypto.PublicKey) string {
 	t.Helper()
 	pin, err := FingerprintSPKI(pub)
 	if err != nil {
@@ -105,8 +105,8 @@ type forgery struct {
 	afterSig   []byte
 }
 
-// honest returns the request that [NewRequest] makes, field by field.
-func honest(t testing.TB, key *ecdsa.PrivateKey) forgery {
+// validRequest returns the request that [NewRequest] makes, field by field.
+func validRequest(t testing.TB, key *ecdsa.PrivateKey) forgery {
 	t.Helper()
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
@@ -136,10 +136,10 @@ func (f forgery) der(t testing.TB) []byte {
 	return tlv(tagSequence, body, f.algorithm, tlv(tagBitString, []byte{0}, signature), f.afterSig)
 }
 
-// wantRequestError fails unless err is a [RequestError] with that reason.
+// wantRequestError fails unless err is a [CSRError] with that reason.
 func wantRequestError(t *testing.T, err error, reason string) {
 	t.Helper()
-	var refusal *RequestError
+	var refusal *CSRError
 	if !errors.As(err, &refusal) {
 		t.Fatalf("got %v, want a RequestError %s", err, reason)
 	}

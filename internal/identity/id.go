@@ -38,13 +38,13 @@ func (id ID) String() string { return id.URI() }
 // Validate returns an error for an ID whose URI ParseID would reject or change.
 func (id ID) Validate() error {
 	if !isTrustDomain(id.TrustDomain) {
-		return fmt.Errorf("%w: trust domain %q is not made of lower-case DNS labels", ErrInvalidID, clip(id.TrustDomain))
+		return fmt.Errorf("%w: trust domain %q is not made of lower-case DNS labels", ErrInvalidID, truncate(id.TrustDomain))
 	}
 	if !isLabel(id.Namespace) {
-		return fmt.Errorf("%w: namespace %q is not a DNS label", ErrInvalidID, clip(id.Namespace))
+		return fmt.Errorf("%w: namespace %q is not a DNS label", ErrInvalidID, truncate(id.Namespace))
 	}
 	if !isLabel(id.Node) {
-		return fmt.Errorf("%w: node name %q is not a DNS label", ErrInvalidID, clip(id.Node))
+		return fmt.Errorf("%w: node name %q is not a DNS label", ErrInvalidID, truncate(id.Node))
 	}
 	return nil
 }
@@ -94,8 +94,8 @@ func isLabel(s string) bool {
 	return true
 }
 
-// clip bounds the foreign input that a message quotes.
-func clip(s string) string {
+// truncate bounds the foreign input that a message quotes.
+func truncate(s string) string {
 	const limit = 80
 	if len(s) <= limit {
 		return s

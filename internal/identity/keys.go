@@ -54,7 +54,7 @@ func ParsePublicKeyDER(der []byte) (*ecdsa.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse public key: %w: %w", ErrUnsupportedKey, err)
 	}
-	pub, err := p256(parsed)
+	pub, err := asP256Key(parsed)
 	if err != nil {
 		return nil, fmt.Errorf("parse public key: %w", err)
 	}
@@ -81,7 +81,7 @@ func ParsePublicKeyPEM(text []byte) (*ecdsa.PublicKey, error) {
 // MarshalPublicKeyPEM encodes a public key for [ParsePublicKeyPEM]. It returns ErrUnsupportedKey
 // for every key except ECDSA P-256.
 func MarshalPublicKeyPEM(pub crypto.PublicKey) ([]byte, error) {
-	key, err := p256(pub)
+	key, err := asP256Key(pub)
 	if err != nil {
 		return nil, fmt.Errorf("encode public key: %w", err)
 	}
@@ -92,7 +92,7 @@ func MarshalPublicKeyPEM(pub crypto.PublicKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: der}), nil
 }
 
-func p256(pub crypto.PublicKey) (*ecdsa.PublicKey, error) {
+func asP256Key(pub crypto.PublicKey) (*ecdsa.PublicKey, error) {
 	key, ok := pub.(*ecdsa.PublicKey)
 	if !ok || key == nil || key.Curve != elliptic.P256() {
 		return nil, ErrUnsupportedKey

@@ -25,7 +25,7 @@ func TestPublicKeyReadsAndWritesTheSame(t *testing.T) {
 	if !key.PublicKey.Equal(got) {
 		t.Error("another key came back")
 	}
-	if pinOf(t, got) != pinOf(t, key.Public()) {
+	if fingerprintOf(t, got) != fingerprintOf(t, key.Public()) {
 		t.Error("the fingerprint changed on the way")
 	}
 }
@@ -41,7 +41,7 @@ func TestFingerprintIsTheOneOtherToolsPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := pinOf(t, key); got != want {
+	if got := fingerprintOf(t, key); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -66,7 +66,7 @@ func TestOnlyOneP256KeyInPEMIsRead(t *testing.T) {
 		"text behind":          string(good) + "hello",
 		"bytes after the DER":  encode(publicKeyBlock, nil, append(block.Bytes[:len(block.Bytes):len(block.Bytes)], 0)),
 		"a DER cut short":      encode(publicKeyBlock, nil, block.Bytes[:90]),
-		"a point off the line": encode(publicKeyBlock, nil, flipLast(block.Bytes)),
+		"a point off the line": encode(publicKeyBlock, nil, flipLastBit(block.Bytes)),
 		"far too long":         string(good) + strings.Repeat(" ", 2000),
 	} {
 		if key, err := ParsePublicKeyPEM([]byte(text)); !errors.Is(err, ErrUnsupportedKey) || key != nil {

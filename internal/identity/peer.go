@@ -31,30 +31,30 @@ func VerifyPeer(chain []*x509.Certificate, roots *x509.CertPool, trustDomain str
 		return Peer{}, err
 	}
 	leaf := chain[0]
-	id, err := certificateID(leaf)
+	id, err := parseCertificateID(leaf)
 	if err != nil {
 		return Peer{}, err
 	}
 	if id.TrustDomain != trustDomain {
-		return Peer{}, refuse(ReasonForeignTrustDomain, "%s is not of trust domain %q", id, trustDomain)
+		return Peer{}, certificateErrorf(ReasonForeignTrustDomain, "%s is not of trust domain %q", id, trustDomain)
 	}
-	if _, err := p256(leaf.PublicKey); err != nil {
-		return Peer{}, refuse(ReasonUnsupportedKey, "%v", err)
+	if _, err := asP256Key(leaf.PublicKey); err != nil {
+		return Peer{}, certificateErrorf(ReasonUnsupportedKey, "%v", err)
 	}
 	return Peer{ID: id, PublicKeySHA256: FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo), Certificate: leaf}, nil
 }
 
-// VerifyLapsedPeer verifies a certificate like [VerifyPeer], for recovery. A certificate that
+// VerifyExpiredPeer verifies a certificate like [VerifyPeer], for recovery. A certificate that
 // expired no more than RecoveryGrace before now is verified at its last valid moment. It proves the
 // caller's identity only together with a fresh Proof of the same key.
-func VerifyLapsedPeer(chain []*x509.Certificate, roots *x509.CertPool, trustDomain string, now time.Time) (Peer, error) {
+func VerifyExpiredPeer(chain []*x509.Certificate, roots *x509.CertPool, trustDomain string, now time.Time) (Peer, error) {
 	if len(chain) == 0 {
-		return Peer{}, refuse(ReasonNoCertificate, "none was presented")
+		return Peer{}, certificateErrorf(ReasonNoCertificate, "none was presented")
 	}
 	end := chain[0].NotAfter
 	if now.After(end.Add(RecoveryGrace)) {
-		return Peer{}, refuse(ReasonRecoveryTooLate, "it expired at %s, over %d days ago: pair the machine again",
-			stamp(end), int(RecoveryGrace/(24*time.Hour)))
+		return Peer{}, certificateErrorf(ReasonRecoveryTooLate, "it expired at %s, over %d days ago: pair the machine again",
+			formatTime(end), int(RecoveryGrace/(24*time.Hour)))
 	}
 	if now.After(end) {
 		now = end

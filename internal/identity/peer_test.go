@@ -28,12 +28,12 @@ func TestPeerWithAProperCertificateIsKnown(t *testing.T) {
 		"at its last moment":            {0, now.Add(24 * time.Hour)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chain := ca.device(t, key.Public(), begins(c.begins))
+			chain := ca.device(t, key.Public(), validFrom(c.begins))
 			peer, err := VerifyPeer(chain, ca.pool(), node.TrustDomain, c.now)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if peer.ID != node || peer.PublicKeySHA256 != pinOf(t, key.Public()) || peer.Certificate != chain[0] {
+			if peer.ID != node || peer.PublicKeySHA256 != fingerprintOf(t, key.Public()) || peer.Certificate != chain[0] {
 				t.Errorf("got %+v", peer)
 			}
 		})
@@ -57,7 +57,7 @@ func TestPeerUnderAnIntermediateIsKnown(t *testing.T) {
 }
 
 func TestCAThatBeganJustNowIsTrustedInsideTheLeeway(t *testing.T) {
-	ca := newAuthority(t, begins(5*time.Minute))
+	ca := newAuthority(t, validFrom(5*time.Minute))
 	chain := ca.device(t, newKey(t).Public(), func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = now.Add(6*time.Minute), now.Add(time.Hour)
 	})
@@ -101,14 +101,14 @@ func TestStrangersAreRefused(t *testing.T) {
 		"self-signed":                  {[]*x509.Certificate{sign(t, selfSigned, selfSigned, p384.Public(), p384)}, ReasonUntrusted},
 		"under another machine's leaf": {leafSignedByLeaf(t, ca), ReasonUntrusted},
 		"the CA itself":                {[]*x509.Certificate{ca.cert}, ReasonWrongUsage},
-		"expired":                      {ca.device(t, pub, begins(-25*time.Hour)), ReasonExpired},
-		"expired a second ago":         {ca.device(t, pub, begins(-24*time.Hour-time.Second)), ReasonExpired},
-		"begins in 15 min":             {ca.device(t, pub, begins(15*time.Minute)), ReasonNotYetValid},
-		"begins a second too late":     {ca.device(t, pub, begins(NotBeforeLeeway+time.Second)), ReasonNotYetValid},
-		"serverAuth only":              {ca.device(t, pub, usages(x509.ExtKeyUsageServerAuth)), ReasonWrongUsage},
-		"serverAuth too":               {ca.device(t, pub, usages(x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth)), ReasonWrongUsage},
-		"any usage":                    {ca.device(t, pub, usages(x509.ExtKeyUsageAny)), ReasonWrongUsage},
-		"no extended key usage":        {ca.device(t, pub, usages()), ReasonWrongUsage},
+		"expired":                      {ca.device(t, pub, validFrom(-25*time.Hour)), ReasonExpired},
+		"expired a second ago":         {ca.device(t, pub, validFrom(-24*time.Hour-time.Second)), ReasonExpired},
+		"begins in 15 min":             {ca.device(t, pub, validFrom(15*time.Minute)), ReasonNotYetValid},
+		"begins a second too late":     {ca.device(t, pub, validFrom(NotBeforeLeeway+time.Second)), ReasonNotYetValid},
+		"serverAuth only":              {ca.device(t, pub, withUsages(x509.ExtKeyUsageServerAuth)), ReasonWrongUsage},
+		"serverAuth too":               {ca.device(t, pub, withUsages(x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth)), ReasonWrongUsage},
+		"any usage":                    {ca.device(t, pub, withUsages(x509.ExtKeyUsageAny)), ReasonWrongUsage},
+		"no extended key usage":        {ca.device(t, pub, withUsages()), ReasonWrongUsage},
 		"an unknown usage too":         {ca.device(t, pub, func(c *x509.Certificate) { c.UnknownExtKeyUsage = append(c.UnknownExtKeyUsage, oidSubjectAltName) }), ReasonWrongUsage},
 		"the CA bit":                   {ca.device(t, pub, func(c *x509.Certificate) { c.IsCA = true }), ReasonWrongUsage},
 		"key usage certSign":           {ca.device(t, pub, func(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign }), ReasonWrongUsage},
@@ -117,11 +117,11 @@ func TestStrangersAreRefused(t *testing.T) {
 		"two URIs":                     {ca.device(t, pub, uris(node.URI(), "spiffe://mooring.example/ns/fleet-a/node/other")), ReasonUnexpectedName},
 		"a DNS name beside the URI":    {ca.device(t, pub, func(c *x509.Certificate) { c.DNSNames = []string{"press-7"} }), ReasonUnexpectedName},
 		"a DNS name alone":             {ca.device(t, pub, uris(), func(c *x509.Certificate) { c.DNSNames = []string{"press-7"} }), ReasonUnexpectedName},
-		"otherName beside the URI":     {ca.device(t, pub, rawSAN(uri, tlv(0xa0, tlv(tagOID, []byte{0x2a, 3}), tlv(0xa0, tlv(tagUTF8, []byte("x")))))), ReasonUnexpectedName},
-		"dirName beside the URI":       {ca.device(t, pub, rawSAN(uri, tlv(0xa4, commonName("x")))), ReasonUnexpectedName},
-		"registeredID beside the URI":  {ca.device(t, pub, rawSAN(uri, tlv(0x88, []byte{0x2a, 3}))), ReasonUnexpectedName},
+		"otherName beside the URI":     {ca.device(t, pub, withRawSAN(uri, tlv(0xa0, tlv(tagOID, []byte{0x2a, 3}), tlv(0xa0, tlv(tagUTF8, []byte("x")))))), ReasonUnexpectedName},
+		"dirName beside the URI":       {ca.device(t, pub, withRawSAN(uri, tlv(0xa4, commonName("x")))), ReasonUnexpectedName},
+		"registeredID beside the URI":  {ca.device(t, pub, withRawSAN(uri, tlv(0x88, []byte{0x2a, 3}))), ReasonUnexpectedName},
 		"a URI that is no id":          {ca.device(t, pub, uris("https://mooring.example/ns/fleet-a/node/press-7")), ReasonWrongIdentity},
-		"an escaped id":                {ca.device(t, pub, rawSAN(uriName("spiffe://mooring.example/ns/fleet-a/node/%70ress-7"))), ReasonWrongIdentity},
+		"an escaped id":                {ca.device(t, pub, withRawSAN(uriName("spiffe://mooring.example/ns/fleet-a/node/%70ress-7"))), ReasonWrongIdentity},
 		"a foreign trust domain":       {ca.device(t, pub, uris("spiffe://evil.example/ns/fleet-a/node/press-7")), ReasonForeignTrustDomain},
 		"a trust domain below ours":    {ca.device(t, pub, uris("spiffe://sub.mooring.example/ns/fleet-a/node/press-7")), ReasonForeignTrustDomain},
 		"a key on P-384":               {ca.device(t, p384.Public()), ReasonUnsupportedKey},
@@ -181,7 +181,7 @@ func TestLapsedPeerIsKnownForThirtyDays(t *testing.T) {
 		"another CA, 10 days on": {newAuthority(t).device(t, key.Public()), end.Add(10 * 24 * time.Hour), ReasonUntrusted},
 	} {
 		t.Run(name, func(t *testing.T) {
-			peer, err := VerifyLapsedPeer(c.chain, ca.pool(), node.TrustDomain, c.now)
+			peer, err := VerifyExpiredPeer(c.chain, ca.pool(), node.TrustDomain, c.now)
 			if c.reason != "" {
 				wantCertificateError(t, err, c.reason)
 				return
@@ -212,7 +212,7 @@ func TestChainsThatAreNoneAreRefused(t *testing.T) {
 		"rubbish behind a leaf":  {[][]byte{leaf, []byte("x")}, ReasonMalformedChain},
 		"nine of them":           {slices.Repeat([][]byte{leaf}, 9), ReasonMalformedChain},
 		"a very long one":        {[][]byte{make([]byte, 1<<20)}, ReasonMalformedChain},
-		"two subjectAltNames":    {[][]byte{twoSANs(t, leaf)}, ReasonMalformedChain},
+		"two subjectAltNames":    {[][]byte{addSecondSAN(t, leaf)}, ReasonMalformedChain},
 		"cut short in its names": {[][]byte{leaf[:len(leaf)/2]}, ReasonMalformedChain},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,9 +225,9 @@ func TestChainsThatAreNoneAreRefused(t *testing.T) {
 	}
 }
 
-// twoSANs inserts a second subjectAltName into a certificate's DER by renaming its
+// addSecondSAN inserts a second subjectAltName into a certificate's DER by renaming its
 // basicConstraints; the parser must reject it before any signature is checked.
-func twoSANs(t *testing.T, der []byte) []byte {
+func addSecondSAN(t *testing.T, der []byte) []byte {
 	t.Helper()
 	out := slices.Clone(der)
 	for i := range len(out) - len(derBasicConstraints) {
@@ -241,29 +241,29 @@ func twoSANs(t *testing.T, der []byte) []byte {
 }
 
 func FuzzPeerChain(f *testing.F) {
-	ca, impostor := authorityWith(f, fixedKey(f, 1)), authorityWith(f, fixedKey(f, 2))
+	ca, impostor := newAuthorityWithKey(f, fixedKey(f, 1)), newAuthorityWithKey(f, fixedKey(f, 2))
 	pool, theirs := ca.pool(), impostor.pool()
 	key := fixedKey(f, 3)
 	f.Add(ca.device(f, key.Public())[0].Raw, ca.cert.Raw)
 	f.Add(impostor.device(f, key.Public())[0].Raw, impostor.cert.Raw)
-	f.Add(ca.device(f, key.Public(), rawSAN(uriName(node.URI()), tlv(0x88, []byte{0x2a})))[0].Raw, []byte{})
+	f.Add(ca.device(f, key.Public(), withRawSAN(uriName(node.URI()), tlv(0x88, []byte{0x2a})))[0].Raw, []byte{})
 	f.Add(ca.server(f)[0].Raw, ca.cert.Raw)
 	f.Add([]byte{}, []byte{0x30})
 	f.Fuzz(func(t *testing.T, leaf, second []byte) {
 		chain, err := ParseChain([][]byte{leaf, second})
 		if err != nil {
-			wantReason(t, err)
+			wantTypedError(t, err)
 			return
 		}
 		for _, roots := range []*x509.CertPool{pool, theirs} {
 			peer, err := VerifyPeer(chain, roots, node.TrustDomain, now)
 			if err != nil {
-				wantReason(t, err)
+				wantTypedError(t, err)
 			} else if peer.ID.Validate() != nil || peer.ID.TrustDomain != node.TrustDomain || len(chain[0].DNSNames) > 0 {
 				t.Fatalf("admitted %+v", peer)
 			}
 			if err := VerifyServer(chain, roots, now, NotBeforeLeeway); err != nil {
-				wantReason(t, err)
+				wantTypedError(t, err)
 			}
 		}
 	})

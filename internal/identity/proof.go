@@ -53,7 +53,7 @@ type Proof struct {
 // SignProof signs p with the device key (ECDSA P-256): ASN.1 over SHA-256. rand is passed to the
 // key.
 func SignProof(key crypto.Signer, rand io.Reader, p Proof) ([]byte, error) {
-	if _, err := p256(key.Public()); err != nil {
+	if _, err := asP256Key(key.Public()); err != nil {
 		return nil, fmt.Errorf("sign proof for %s: %w", p.Method, err)
 	}
 	digest, err := p.digest()
@@ -70,7 +70,7 @@ func SignProof(key crypto.Signer, rand io.Reader, p Proof) ([]byte, error) {
 // VerifyProof checks a signature of SignProof. Its error wraps ErrUnsupportedKey,
 // ErrIncompleteProof or ErrBadProof.
 func VerifyProof(pub crypto.PublicKey, p Proof, sig []byte) error {
-	key, err := p256(pub)
+	key, err := asP256Key(pub)
 	if err != nil {
 		return fmt.Errorf("verify proof: %w", err)
 	}
@@ -88,7 +88,7 @@ func VerifyProof(pub crypto.PublicKey, p Proof, sig []byte) error {
 // bytes, little endian), so that no field can be confused with another. An absent CSR is an empty
 // field, a present one is its SHA-256.
 func (p Proof) digest() ([]byte, error) {
-	if err := p.check(); err != nil {
+	if err := p.validate(); err != nil {
 		return nil, err
 	}
 	var request []byte
@@ -105,8 +105,8 @@ func (p Proof) digest() ([]byte, error) {
 	return sum[:], nil
 }
 
-// check rejects a proof that does not cover all fields that its method needs.
-func (p Proof) check() error {
+// validate rejects a proof that does not cover all fields that its method needs.
+func (p Proof) validate() error {
 	if len(p.Exporter) != proofExporterLength {
 		return fmt.Errorf("%w: the TLS exporter has %d bytes, want %d", ErrIncompleteProof, len(p.Exporter), proofExporterLength)
 	}
@@ -134,6 +134,6 @@ func (p Proof) check() error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("%w: unknown method %q", ErrIncompleteProof, clip(p.Method))
+		return fmt.Errorf("%w: unknown method %q", ErrIncompleteProof, truncate(p.Method))
 	}
 }

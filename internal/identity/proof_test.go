@@ -66,7 +66,7 @@ func TestProofFailsWhenAnythingChanges(t *testing.T) {
 			t.Errorf("%s: %v, want ErrBadProof", name, err)
 		}
 	}
-	for name, wrong := range map[string][]byte{"nothing": nil, "flipped": flipLast(sig), "cut": sig[:len(sig)-1], "longer": append(bytes.Clone(sig), 0)} {
+	for name, wrong := range map[string][]byte{"nothing": nil, "flipped": flipLastBit(sig), "cut": sig[:len(sig)-1], "longer": append(bytes.Clone(sig), 0)} {
 		if err := VerifyProof(key.Public(), p, wrong); !errors.Is(err, ErrBadProof) {
 			t.Errorf("signature %s: %v, want ErrBadProof", name, err)
 		}

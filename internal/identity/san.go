@@ -15,9 +15,9 @@ var generalNames = [...]string{"otherName", "rfc822Name", "dNSName", "x400Addres
 
 const tagURI = 6
 
-// onlyURI reads the content of a subjectAltName extension that must contain one
+// parseSingleURI reads the content of a subjectAltName extension that must contain one
 // uniformResourceIdentifier and nothing else, and returns it.
-func onlyURI(san []byte) (string, error) {
+func parseSingleURI(san []byte) (string, error) {
 	var names, value cryptobyte.String
 	var tag cbasn1.Tag
 	input := cryptobyte.String(san)
@@ -25,28 +25,28 @@ func onlyURI(san []byte) (string, error) {
 		return "", errors.New("subjectAltName must hold exactly one name")
 	}
 	if tag != cbasn1.Tag(tagURI).ContextSpecific() {
-		return "", fmt.Errorf("subjectAltName holds a %s; only one URI is allowed", nameOfTag(tag))
+		return "", fmt.Errorf("subjectAltName holds a %s; only one URI is allowed", generalNameType(tag))
 	}
 	if !names.Empty() {
 		var extra cryptobyte.String
 		if !names.ReadAnyASN1(&extra, &tag) {
 			return "", errors.New("subjectAltName is malformed after its URI")
 		}
-		return "", fmt.Errorf("subjectAltName holds a %s in addition to its URI; only one URI is allowed", nameOfTag(tag))
+		return "", fmt.Errorf("subjectAltName holds a %s in addition to its URI; only one URI is allowed", generalNameType(tag))
 	}
 	return string(value), nil
 }
 
-func nameOfTag(tag cbasn1.Tag) string {
+func generalNameType(tag cbasn1.Tag) string {
 	if number := int(tag & 0x1f); tag&0xc0 == 0x80 && number < len(generalNames) {
 		return generalNames[number]
 	}
 	return fmt.Sprintf("name of unknown kind %#x", uint8(tag))
 }
 
-// certificateID returns the id of a certificate whose only subject alternative name must be one
+// parseCertificateID returns the id of a certificate whose only subject alternative name must be one
 // URI.
-func certificateID(cert *x509.Certificate) (ID, error) {
+func parseCertificateID(cert *x509.Certificate) (ID, error) {
 	var san []byte
 	count := 0
 	for _, extension := range cert.Extensions {
@@ -56,15 +56,15 @@ func certificateID(cert *x509.Certificate) (ID, error) {
 		}
 	}
 	if count != 1 {
-		return ID{}, refuse(ReasonUnexpectedName, "%d subjectAltName extensions, want exactly one", count)
+		return ID{}, certificateErrorf(ReasonUnexpectedName, "%d subjectAltName extensions, want exactly one", count)
 	}
-	uri, err := onlyURI(san)
+	uri, err := parseSingleURI(san)
 	if err != nil {
-		return ID{}, refuse(ReasonUnexpectedName, "%v", err)
+		return ID{}, certificateErrorf(ReasonUnexpectedName, "%v", err)
 	}
 	id, err := ParseID(uri)
 	if err != nil {
-		return ID{}, refuse(ReasonWrongIdentity, "%v", err)
+		return ID{}, certificateErrorf(ReasonWrongIdentity, "%v", err)
 	}
 	return id, nil
 }

@@ -10,17 +10,17 @@ import (
 // certificate of the server CA makes a server a gateway.
 const ServerName = "gateway.mooring"
 
-// serverNameHash is the number of hex digits of a CA's fingerprint that select its chain.
-const serverNameHash = 8
+// serverNameHashLength is the number of hex digits of a CA's fingerprint that select its chain.
+const serverNameHashLength = 8
 
-// ServerNameUnder returns the SNI by which a machine requests a chain under the CA whose key has
+// ServerNameForCA returns the SNI by which a machine requests a chain under the CA whose key has
 // the fingerprint (FingerprintSPKI): <first 8 digits>.gateway.mooring. A gateway may have two
 // chains while its CA is replaced. The SNI only selects the chain; the verified name is ServerName.
-func ServerNameUnder(ca string) string {
-	if len(ca) < serverNameHash {
+func ServerNameForCA(ca string) string {
+	if len(ca) < serverNameHashLength {
 		return ServerName
 	}
-	return ca[:serverNameHash] + "." + ServerName
+	return ca[:serverNameHashLength] + "." + ServerName
 }
 
 // VerifyServer verifies a gateway's certificate for an agent. chain is the server's chain, leaf
@@ -33,7 +33,7 @@ func VerifyServer(chain []*x509.Certificate, roots *x509.CertPool, now time.Time
 	}
 	// The names are compared for equality, so that a wildcard does not match.
 	if !slices.Contains(chain[0].DNSNames, ServerName) {
-		return refuse(ReasonWrongServerName, "it is not for %s", ServerName)
+		return certificateErrorf(ReasonWrongServerName, "it is not for %s", ServerName)
 	}
 	return nil
 }
@@ -43,10 +43,10 @@ func VerifyServer(chain []*x509.Certificate, roots *x509.CertPool, now time.Time
 // that CA in its chain.
 func VerifyPinnedServer(chain []*x509.Certificate, caPin string, now time.Time, leeway time.Duration) error {
 	if len(chain) == 0 {
-		return refuse(ReasonNoCertificate, "none was presented")
+		return certificateErrorf(ReasonNoCertificate, "none was presented")
 	}
 	if len(chain) > maxChainLength {
-		return refuse(ReasonMalformedChain, "%d certificates, at most %d are read", len(chain), maxChainLength)
+		return certificateErrorf(ReasonMalformedChain, "%d certificates, at most %d are read", len(chain), maxChainLength)
 	}
 	roots := x509.NewCertPool()
 	found := false
@@ -57,7 +57,7 @@ func VerifyPinnedServer(chain []*x509.Certificate, caPin string, now time.Time, 
 		}
 	}
 	if !found {
-		return refuse(ReasonPinnedCANotPresent, "the server did not present the CA that the code pins: wrong address, or an intercepted connection")
+		return certificateErrorf(ReasonPinnedCANotPresent, "the server did not present the CA that the code pins: wrong address, or an intercepted connection")
 	}
 	return VerifyServer(chain, roots, now, leeway)
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func dns(names ...string) func(*x509.Certificate) {
+func withDNSNames(names ...string) func(*x509.Certificate) {
 	return func(c *x509.Certificate) { c.DNSNames = names }
 }
 
@@ -18,17 +18,17 @@ func TestGatewayIsCheckedByItsCAAndItsFixedName(t *testing.T) {
 		reason string
 	}{
 		"a proper gateway":       {ca.server(t), ""},
-		"begins in 5 min":        {ca.server(t, begins(5*time.Minute)), ""},
+		"begins in 5 min":        {ca.server(t, validFrom(5*time.Minute)), ""},
 		"no certificate":         {nil, ReasonNoCertificate},
 		"other CA, same subject": {impostor.server(t), ReasonUntrusted},
-		"expired":                {ca.server(t, begins(-25*time.Hour)), ReasonExpired},
-		"begins in 15 min":       {ca.server(t, begins(15*time.Minute)), ReasonNotYetValid},
-		"only the public name":   {ca.server(t, dns("gw.example.com")), ReasonWrongServerName},
-		"a wildcard":             {ca.server(t, dns("*.mooring")), ReasonWrongServerName},
-		"a name below":           {ca.server(t, dns("x.gateway.mooring")), ReasonWrongServerName},
-		"a common name alone":    {ca.server(t, dns(), func(c *x509.Certificate) { c.Subject.CommonName = ServerName }), ReasonWrongServerName},
-		"a machine's usage":      {ca.server(t, usages(x509.ExtKeyUsageClientAuth)), ReasonWrongUsage},
-		"no usage":               {ca.server(t, usages()), ReasonWrongUsage},
+		"expired":                {ca.server(t, validFrom(-25*time.Hour)), ReasonExpired},
+		"begins in 15 min":       {ca.server(t, validFrom(15*time.Minute)), ReasonNotYetValid},
+		"only the public name":   {ca.server(t, withDNSNames("gw.example.com")), ReasonWrongServerName},
+		"a wildcard":             {ca.server(t, withDNSNames("*.mooring")), ReasonWrongServerName},
+		"a name below":           {ca.server(t, withDNSNames("x.gateway.mooring")), ReasonWrongServerName},
+		"a common name alone":    {ca.server(t, withDNSNames(), func(c *x509.Certificate) { c.Subject.CommonName = ServerName }), ReasonWrongServerName},
+		"a machine's usage":      {ca.server(t, withUsages(x509.ExtKeyUsageClientAuth)), ReasonWrongUsage},
+		"no usage":               {ca.server(t, withUsages()), ReasonWrongUsage},
 		"a machine":              {ca.device(t, newKey(t).Public()), ReasonWrongUsage},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,12 +43,12 @@ func TestGatewayIsCheckedByItsCAAndItsFixedName(t *testing.T) {
 		})
 	}
 	wantCertificateError(t, VerifyServer(ca.server(t), nil, now, NotBeforeLeeway), ReasonUntrusted)
-	wantCertificateError(t, VerifyServer(ca.server(t, begins(time.Minute)), ca.pool(), now, 0), ReasonNotYetValid)
+	wantCertificateError(t, VerifyServer(ca.server(t, validFrom(time.Minute)), ca.pool(), now, 0), ReasonNotYetValid)
 }
 
 func TestPinnedCAIsTheOnlyRoot(t *testing.T) {
 	ca, impostor := newAuthority(t), newAuthority(t)
-	pin := pinOf(t, ca.cert.PublicKey)
+	pin := fingerprintOf(t, ca.cert.PublicKey)
 	leafIsPinned := ca.server(t)
 	with := func(chain []*x509.Certificate, more ...*x509.Certificate) []*x509.Certificate {
 		return slices.Concat(chain, more)
@@ -65,9 +65,9 @@ func TestPinnedCAIsTheOnlyRoot(t *testing.T) {
 		"another's leaf, our CA shown":   {with(impostor.server(t), ca.cert), pin, ReasonUntrusted},
 		"another's leaf and both CAs":    {with(impostor.server(t), impostor.cert, ca.cert), pin, ReasonUntrusted},
 		"a pin of nothing":               {with(ca.server(t), ca.cert), "", ReasonPinnedCANotPresent},
-		"a pinned leaf is no CA":         {with(leafIsPinned, leafIsPinned...), pinOf(t, leafIsPinned[0].PublicKey), ReasonPinnedCANotPresent},
+		"a pinned leaf is no CA":         {with(leafIsPinned, leafIsPinned...), fingerprintOf(t, leafIsPinned[0].PublicKey), ReasonPinnedCANotPresent},
 		"our CA, a machine's leaf":       {with(ca.device(t, newKey(t).Public()), ca.cert), pin, ReasonWrongUsage},
-		"our CA, without the fixed name": {with(ca.server(t, dns("gw.example.com")), ca.cert), pin, ReasonWrongServerName},
+		"our CA, without the fixed name": {with(ca.server(t, withDNSNames("gw.example.com")), ca.cert), pin, ReasonWrongServerName},
 		"no certificate":                 {nil, pin, ReasonNoCertificate},
 		"an endless chain":               {with(ca.server(t), slices.Repeat([]*x509.Certificate{ca.cert}, 8)...), pin, ReasonMalformedChain},
 	} {

@@ -37,7 +37,7 @@ func TestASchemaMayCostExactlyAsMuchAsItsBounds(t *testing.T) {
 
 // The patterns are counted before they are compiled, and each text only once.
 func TestPatternsAreCountedTogether(t *testing.T) {
-	p := &patterns{known: map[string]*pattern{}}
+	p := &patternCompiler{compiled: map[string]*pattern{}}
 	for _, text := range []string{"a{1,1000}", "a{1,1000}", "b{1,1000}"} {
 		if _, err := p.compile(text); err != nil {
 			t.Fatal(err)
@@ -56,7 +56,7 @@ func TestStepsOfAPattern(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := stepsOf(re); got != want {
+		if got := estimateSteps(re); got != want {
 			t.Errorf("stepsOf(%s) = %d, want %d", text, got, want)
 		}
 	}
@@ -64,7 +64,7 @@ func TestStepsOfAPattern(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := stepsOf(re), 1+len(re.Rune)/16; got != want || want < 10 {
+	if got, want := estimateSteps(re), 1+len(re.Rune)/16; got != want || want < 10 {
 		t.Errorf("a set of %d characters has %d steps, want %d", len(re.Rune), got, want)
 	}
 }
@@ -75,10 +75,10 @@ func TestACheckMayTakeExactlySoManySteps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.CheckWithin([]byte(`"x"`), steps); errors.Is(err, ErrUnchecked) {
+		if err := s.CheckWithin([]byte(`"x"`), steps); errors.Is(err, ErrTooExpensive) {
 			t.Errorf("%s: %v", text, err)
 		}
-		if err := s.CheckWithin([]byte(`"x"`), steps-1); !errors.Is(err, ErrUnchecked) {
+		if err := s.CheckWithin([]byte(`"x"`), steps-1); !errors.Is(err, ErrTooExpensive) {
 			t.Errorf("%s in a step less: %v", text, err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestAFewMistakesAreNamedEachWithItsPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for mistakes, named := range map[int]int{1: 1, maxFindings: maxFindings, maxFindings + 3: maxFindings} {
+	for mistakes, named := range map[int]int{1: 1, maxMessages: maxMessages, maxMessages + 3: maxMessages} {
 		err := s.Check([]byte(`[` + strings.Repeat(`1,`, mistakes-1) + `1]`))
 		if got := strings.Count(fmt.Sprint(err), "want string"); got != named {
 			t.Errorf("%d of %d mistakes are named: %v", got, mistakes, err)

@@ -23,16 +23,16 @@ const (
 	maxPatternSteps = 4 << 10
 )
 
-// ErrUnchecked means that a check would exceed its limit of work.
-var ErrUnchecked = errors.New("the check takes too much work")
+// ErrTooExpensive means that a check would exceed its limit of work.
+var ErrTooExpensive = errors.New("the check takes too much work")
 
 // CompileForeign compiles a schema that is not trusted. In addition to the errors of [Compile] it
 // returns an error if the schema could be expensive to compile or to keep.
-func CompileForeign(text []byte) (made *Schema, err error) {
+func CompileForeign(text []byte) (schema *Schema, err error) {
 	// The library runs on hostile text, and a schema must not crash this process.
 	defer func() {
 		if p := recover(); p != nil {
-			made, err = nil, fmt.Errorf("it cannot be compiled: %v", p)
+			schema, err = nil, fmt.Errorf("it cannot be compiled: %v", p)
 		}
 	}()
 	if jsontext.Depth(text) > maxDepth {
@@ -41,12 +41,12 @@ func CompileForeign(text []byte) (made *Schema, err error) {
 	if err := json.Unmarshal(text, new(any)); len(text) > 0 && err != nil {
 		return nil, fmt.Errorf("it is not JSON, or holds a number of too many digits: %w", err) // 1e999999 takes long to decode
 	}
-	patterns := &patterns{known: map[string]*pattern{}}
+	patterns := &patternCompiler{compiled: map[string]*pattern{}}
 	s, err := compile(text, patterns.compile)
 	if s == nil || err != nil {
 		return nil, err
 	}
-	if s.weight, err = weigh(s.compiled); err != nil {
+	if s.weight, err = measureWeight(s.compiled); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -57,7 +57,7 @@ func CompileForeign(text []byte) (made *Schema, err error) {
 const stepBytes = 16
 
 // CheckWithin checks an input with a schema of [CompileForeign], in a limited number of steps of up
-// to a microsecond each. If the check could take more, it returns [ErrUnchecked]. Each subschema is
+// to a microsecond each. If the check could take more, it returns [ErrTooExpensive]. Each subschema is
 // applied to each value of the input at most once, and each instruction of a regular expression to
 // each byte.
 func (s *Schema) CheckWithin(input []byte, steps int) (err error) {
@@ -66,30 +66,30 @@ func (s *Schema) CheckWithin(input []byte, steps int) (err error) {
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(input))
 	if err != nil {
-		return ErrUnchecked // the API server never stores such an input
+		return ErrTooExpensive // the API server never stores such an input
 	}
-	if s.weight.subschemas*valuesIn(value)+s.weight.patternSteps*len(input)/stepBytes > steps {
-		return ErrUnchecked
+	if s.weight.subschemas*countValues(value)+s.weight.patternSteps*len(input)/stepBytes > steps {
+		return ErrTooExpensive
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = ErrUnchecked
+			err = ErrTooExpensive
 		}
 	}()
 	return s.check(value)
 }
 
-// valuesIn counts the values in a decoded JSON value, including names of properties.
-func valuesIn(value any) int {
+// countValues counts the values in a decoded JSON value, including names of properties.
+func countValues(value any) int {
 	count := 1
 	switch v := value.(type) {
 	case map[string]any:
 		for _, child := range v {
-			count += 1 + valuesIn(child)
+			count += 1 + countValues(child)
 		}
 	case []any:
 		for _, child := range v {
-			count += valuesIn(child)
+			count += countValues(child)
 		}
 	}
 	return count

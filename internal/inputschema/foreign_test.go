@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// doubling returns a schema whose work doubles with each definition.
-func doubling(links int) string {
+// doublingSchema returns a schema whose work doubles with each definition.
+func doublingSchema(links int) string {
 	var text strings.Builder
 	text.WriteString(`{"$ref":"#/$defs/0","$defs":{`)
 	for i := range links {
@@ -20,7 +20,7 @@ func doubling(links int) string {
 
 func TestAForeignSchemaIsRefusedWhereItCouldCostMuch(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"work that doubles":           {doubling(40), "more than 256"},
+		"work that doubles":           {doublingSchema(40), "more than 256"},
 		"a circle":                    {`{"properties":{"next":{"$ref":"#"}}}`, "refers to itself"},
 		"a circle of two":             {`{"$ref":"#/$defs/a","$defs":{"a":{"not":{"$ref":"#/$defs/b"}},"b":{"not":{"$ref":"#/$defs/a"}}}}`, "refers to itself"},
 		"a dynamic circle":            {`{"$dynamicAnchor":"n","properties":{"next":{"$dynamicRef":"#n"}}}`, "refers to itself"},
@@ -65,7 +65,7 @@ func TestACheckThatTakesTooManyStepsIsNotMade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.CheckWithin([]byte(c.input), 20_000); err == nil || errors.Is(err, ErrUnchecked) != c.unchecked {
+		if err := s.CheckWithin([]byte(c.input), 20_000); err == nil || errors.Is(err, ErrTooExpensive) != c.unchecked {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -75,7 +75,7 @@ func TestACheckThatTakesTooManyStepsIsNotMade(t *testing.T) {
 // machine. The judgement must never differ from the machine's own.
 func FuzzForeign(f *testing.F) {
 	for _, schema := range []string{
-		`{"type":"object"}`, doubling(4), `{"$ref":"#"}`, `{"pattern":"(a|b)*"}`, `{"$schema":"http://json-schema.org/draft-04/schema#","id":"x"}`,
+		`{"type":"object"}`, doublingSchema(4), `{"$ref":"#"}`, `{"pattern":"(a|b)*"}`, `{"$schema":"http://json-schema.org/draft-04/schema#","id":"x"}`,
 		`{"unevaluatedProperties":false,"propertyNames":{"maxLength":2}}`, `{"$id":"mooring:input","$recursiveRef":"#"}`, `{"multipleOf":1e-300}`,
 		`{"contentMediaType":"application/json","contentSchema":{"$ref":"#"}}`, `{"$vocabulary":{"x":true}}`,
 	} {
@@ -89,16 +89,16 @@ func FuzzForeign(f *testing.F) {
 		if w := foreign.weight; w.subschemas > maxSubschemas || w.patternSteps > maxPatternSteps {
 			t.Errorf("weight %+v", w)
 		}
-		judged := foreign.CheckWithin(input, 20_000)
+		gatewayErr := foreign.CheckWithin(input, 20_000)
 		own, err := Compile(schema)
 		if err != nil {
 			t.Fatalf("the machine cannot use it: %v", err)
 		}
-		if own == nil || errors.Is(judged, ErrUnchecked) {
+		if own == nil || errors.Is(gatewayErr, ErrTooExpensive) {
 			return
 		}
-		if said := own.Check(input); (said == nil) != (judged == nil) {
-			t.Errorf("the machine returns %v, the gateway %v", said, judged)
+		if ownErr := own.Check(input); (ownErr == nil) != (gatewayErr == nil) {
+			t.Errorf("the machine returns %v, the gateway %v", ownErr, gatewayErr)
 		}
 	})
 }

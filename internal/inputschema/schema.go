@@ -19,8 +19,8 @@ import (
 // MaxBytes is the longest schema that can be declared.
 const MaxBytes = 4 << 10
 
-// maxFindings bounds the number of mistakes in an error.
-const maxFindings = 5
+// maxMessages bounds the number of mistakes in an error.
+const maxMessages = 5
 
 const schemaURL = "mooring:input"
 
@@ -60,18 +60,18 @@ func compile(text []byte, patterns jsonschema.RegexpEngine) (*Schema, error) {
 	}
 	compiled, err := compiler.Compile(schemaURL)
 	if err != nil {
-		return nil, inWordsOfTheSchema(err)
+		return nil, describeCompileError(err)
 	}
 	return &Schema{compiled: compiled}, nil
 }
 
-// inWordsOfTheSchema returns the mistakes with their places in the schema, without the terms of the
+// describeCompileError returns the mistakes with their places in the schema, without the terms of the
 // library and of the metaschema.
-func inWordsOfTheSchema(err error) error {
+func describeCompileError(err error) error {
 	wrong, loading, invalid := (*jsonschema.SchemaValidationError)(nil), (*jsonschema.LoadURLError)(nil), (*jsonschema.ValidationError)(nil)
 	switch {
 	case errors.As(err, &wrong) && errors.As(wrong.Err, &invalid):
-		return errors.New(strings.Join(findings(invalid, nil), "; "))
+		return errors.New(strings.Join(validationMessages(invalid, nil), "; "))
 	case errors.As(err, &loading):
 		return loading.Err
 	default:
@@ -104,7 +104,7 @@ func (s *Schema) check(value any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &invalid):
-		return errors.New("the input does not fit the schema: " + strings.Join(findings(invalid, nil), "; "))
+		return errors.New("the input does not fit the schema: " + strings.Join(validationMessages(invalid, nil), "; "))
 	default:
 		return fmt.Errorf("the input cannot be checked: %w", err)
 	}
@@ -112,12 +112,12 @@ func (s *Schema) check(value any) error {
 
 var english = message.NewPrinter(language.English)
 
-// findings returns the mistakes at the leaves of the tree, each with its place.
-func findings(e *jsonschema.ValidationError, found []string) []string {
+// validationMessages returns the mistakes at the leaves of the tree, each with its place.
+func validationMessages(e *jsonschema.ValidationError, found []string) []string {
 	for _, cause := range e.Causes {
-		found = findings(cause, found)
+		found = validationMessages(cause, found)
 	}
-	if len(e.Causes) > 0 || len(found) >= maxFindings {
+	if len(e.Causes) > 0 || len(found) >= maxMessages {
 		return found
 	}
 	text := e.ErrorKind.LocalizedString(english)

@@ -21,41 +21,41 @@ type weight struct {
 	patternSteps int
 }
 
-// weigher walks a compiled schema along its references.
-type weigher struct {
+// weightVisitor walks a compiled schema along its references.
+type weightVisitor struct {
 	weight
-	// above holds the schemas from the root to the current one.
-	above []*jsonschema.Schema
+	// ancestors holds the schemas from the root to the current one.
+	ancestors []*jsonschema.Schema
 }
 
 var errCircular = errors.New("it refers to itself, so that the work of a check depends on the input")
 
-func weigh(root *jsonschema.Schema) (weight, error) {
-	w := &weigher{}
+func measureWeight(root *jsonschema.Schema) (weight, error) {
+	w := &weightVisitor{}
 	err := w.visit(root)
 	return w.weight, err
 }
 
-func (w *weigher) visit(s *jsonschema.Schema) error {
+func (w *weightVisitor) visit(s *jsonschema.Schema) error {
 	if s == nil {
 		return nil
 	}
 	switch {
-	case slices.Contains(w.above, s), s.DynamicRef != nil, s.RecursiveRef != nil:
+	case slices.Contains(w.ancestors, s), s.DynamicRef != nil, s.RecursiveRef != nil:
 		return errCircular
 	case s.Format != nil && s.Format.Name == "regex":
 		return errors.New("it makes regular expressions of inputs")
 	}
 	w.subschemas++
 	if s.Enum != nil {
-		w.subschemas += valuesIn(s.Enum.Values)
+		w.subschemas += countValues(s.Enum.Values)
 	}
 	if s.Const != nil {
-		w.subschemas += valuesIn(*s.Const)
+		w.subschemas += countValues(*s.Const)
 	}
-	w.pattern(s.Pattern)
+	w.addPattern(s.Pattern)
 	for p := range s.PatternProperties {
-		w.pattern(p)
+		w.addPattern(p)
 	}
 	switch {
 	case w.subschemas > maxSubschemas:
@@ -63,9 +63,9 @@ func (w *weigher) visit(s *jsonschema.Schema) error {
 	case w.patternSteps > maxPatternSteps:
 		return errLongPatterns
 	}
-	w.above = append(w.above, s)
-	defer func() { w.above = w.above[:len(w.above)-1] }()
-	for _, child := range children(s) {
+	w.ancestors = append(w.ancestors, s)
+	defer func() { w.ancestors = w.ancestors[:len(w.ancestors)-1] }()
+	for _, child := range subschemasOf(s) {
 		if err := w.visit(child); err != nil {
 			return err
 		}
@@ -73,14 +73,14 @@ func (w *weigher) visit(s *jsonschema.Schema) error {
 	return nil
 }
 
-func (w *weigher) pattern(p jsonschema.Regexp) {
+func (w *weightVisitor) addPattern(p jsonschema.Regexp) {
 	if p, ok := p.(*pattern); ok {
 		w.patternSteps += p.steps
 	}
 }
 
-// children returns the subschemas of s; some may be nil.
-func children(s *jsonschema.Schema) []*jsonschema.Schema {
+// subschemasOf returns the subschemas of s; some may be nil.
+func subschemasOf(s *jsonschema.Schema) []*jsonschema.Schema {
 	list := []*jsonschema.Schema{
 		s.Ref, s.Not, s.If, s.Then, s.Else, s.PropertyNames, s.UnevaluatedProperties,
 		s.Contains, s.Items2020, s.UnevaluatedItems, s.ContentSchema,
@@ -113,10 +113,10 @@ func appendSchemas(list []*jsonschema.Schema, value any) []*jsonschema.Schema {
 	return list
 }
 
-// patterns compiles the regular expressions of one schema, within bounds. The same text occurs more
+// patternCompiler compiles the regular expressions of one schema, within bounds. The same text occurs more
 // than once, because the metaschema compiles each one first.
-type patterns struct {
-	known        map[string]*pattern
+type patternCompiler struct {
+	compiled     map[string]*pattern
 	bytes, steps int
 }
 
@@ -127,8 +127,8 @@ type pattern struct {
 
 var errLongPatterns = errors.New("its regular expressions are too large")
 
-func (p *patterns) compile(text string) (jsonschema.Regexp, error) {
-	if known := p.known[text]; known != nil {
+func (p *patternCompiler) compile(text string) (jsonschema.Regexp, error) {
+	if known := p.compiled[text]; known != nil {
 		return known, nil
 	}
 	if p.bytes += len(text); p.bytes > maxPatternBytes {
@@ -138,7 +138,7 @@ func (p *patterns) compile(text string) (jsonschema.Regexp, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := stepsOf(parsed)
+	size := estimateSteps(parsed)
 	if p.steps += size; p.steps > maxPatternSteps {
 		return nil, errLongPatterns
 	}
@@ -146,19 +146,19 @@ func (p *patterns) compile(text string) (jsonschema.Regexp, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.known[text] = &pattern{compiled, size}
-	return p.known[text], nil
+	p.compiled[text] = &pattern{compiled, size}
+	return p.compiled[text], nil
 }
 
-// stepsOf estimates the number of instructions that a regular expression compiles to. A set of
+// estimateSteps estimates the number of instructions that a regular expression compiles to. A set of
 // characters counts by its size.
-func stepsOf(re *syntax.Regexp) int {
+func estimateSteps(re *syntax.Regexp) int {
 	size := 1 + len(re.Rune)/16
 	if re.Op == syntax.OpLiteral {
 		size = len(re.Rune)
 	}
 	for _, sub := range re.Sub {
-		size += stepsOf(sub)
+		size += estimateSteps(sub)
 	}
 	if re.Op == syntax.OpRepeat {
 		size *= max(re.Max, re.Min+1, 1)

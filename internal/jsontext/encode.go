@@ -19,7 +19,7 @@ func Marshal(value any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Plain(text), nil
+	return StripEscapes(text), nil
 }
 
 // MarshalIndent encodes a value like [Marshal], for people: each value is on a line of its own.
@@ -28,29 +28,29 @@ func MarshalIndent(value any, indent string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Plain(text), nil
+	return StripEscapes(text), nil
 }
 
 func encode(value any, indent string) ([]byte, error) {
-	var made bytes.Buffer
-	encoder := json.NewEncoder(&made)
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", indent)
 	if err := encoder.Encode(value); err != nil {
 		return nil, err
 	}
-	return bytes.TrimRight(made.Bytes(), "\n"), nil
+	return bytes.TrimRight(buffer.Bytes(), "\n"), nil
 }
 
-// escapes maps the escape sequences that an encoder writes unnecessarily to their characters.
+// needlessEscapes maps the escape sequences that an encoder writes unnecessarily to their characters.
 // encoding/json writes U+FFFD for bytes that are not UTF-8.
-var escapes = map[string]string{
+var needlessEscapes = map[string]string{
 	"003c": "<", "003e": ">", "0026": "&", "2028": "\u2028", "2029": "\u2029", "fffd": "\uFFFD",
 }
 
-// Plain returns a JSON text without the escapes that JSON does not need. Text that is not JSON is
+// StripEscapes returns a JSON text without the escapes that JSON does not need. Text that is not JSON is
 // returned with the same length or shorter. The argument is not changed.
-func Plain(text []byte) []byte {
+func StripEscapes(text []byte) []byte {
 	if !bytes.Contains(text, []byte(`\u`)) {
 		return text
 	}
@@ -61,7 +61,7 @@ func Plain(text []byte) []byte {
 			continue
 		}
 		if i+6 <= len(text) && text[i+1] == 'u' {
-			if character, ok := escapes[string(bytes.ToLower(text[i+2:i+6]))]; ok {
+			if character, ok := needlessEscapes[string(bytes.ToLower(text[i+2:i+6]))]; ok {
 				plain = append(plain, character...)
 				i += 5
 				continue
@@ -73,16 +73,16 @@ func Plain(text []byte) []byte {
 	return plain
 }
 
-// Quote returns the longest beginning of text as a JSON string. The string takes at most limit
+// QuotePrefix returns the longest beginning of text as a JSON string. The string takes at most limit
 // bytes here and at most stored bytes as the API server writes it. It is cut between characters;
 // bytes that are not UTF-8 become U+FFFD. It is `""` if no character fits.
-func Quote(text []byte, limit, stored int) []byte {
+func QuotePrefix(text []byte, limit, stored int) []byte {
 	quoted := []byte{'"'}
-	room := stored - len(`""`)
+	remaining := stored - len(`""`)
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
 		piece := quoteRune(r)
-		if room -= storedLen(r, len(piece)); room < 0 || len(quoted)+len(piece) > limit-1 {
+		if remaining -= storedRuneSize(r, len(piece)); remaining < 0 || len(quoted)+len(piece) > limit-1 {
 			break
 		}
 		quoted = append(quoted, piece...)
@@ -111,9 +111,9 @@ func quoteRune(r rune) string {
 	}
 }
 
-// storedLen returns the number of bytes that the API server writes for a character of plain bytes
+// storedRuneSize returns the number of bytes that the API server writes for a character of plain bytes
 // here.
-func storedLen(r rune, plain int) int {
+func storedRuneSize(r rune, plain int) int {
 	switch r {
 	case '<', '>', '&', '\u2028', '\u2029':
 		return len(`\u003c`)

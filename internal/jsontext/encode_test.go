@@ -48,7 +48,7 @@ func TestQuoteKeepsTheLongestBeginningThatFits(t *testing.T) {
 		{"a\xffb", 99, 99, "\"a\uFFFDb\""},
 		{"abc", 0, 0, `""`},
 	} {
-		if got := string(Quote([]byte(c.text), c.limit, c.stored)); got != c.want {
+		if got := string(QuotePrefix([]byte(c.text), c.limit, c.stored)); got != c.want {
 			t.Errorf("%q within %d and %d: %s, want %s", c.text, c.limit, c.stored, got, c.want)
 		}
 	}
@@ -59,7 +59,7 @@ func TestQuoteKeepsTheLongestBeginningThatFits(t *testing.T) {
 func FuzzQuote(f *testing.F) {
 	f.Add([]byte("<b>\x00\xff\u2028é"), 12, 20)
 	f.Fuzz(func(t *testing.T, text []byte, limit, stored int) {
-		quoted := Quote(text, limit, stored)
+		quoted := QuotePrefix(text, limit, stored)
 		var got string
 		if err := json.Unmarshal(quoted, &got); err != nil {
 			t.Fatalf("%s: %v", quoted, err)
@@ -73,13 +73,13 @@ func FuzzQuote(f *testing.F) {
 	})
 }
 
-// FuzzPlain checks that [Plain] makes no JSON text longer and keeps its value.
+// FuzzPlain checks that [StripEscapes] makes no JSON text longer and keeps its value.
 func FuzzPlain(f *testing.F) {
 	for _, seed := range []string{`{"\u003c":"\\u003c\u2028\\\u0026"}`, `"\uFFFD\ufffd\ud800"`, `"\`, `\u003`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		plain := Plain(text)
+		plain := StripEscapes(text)
 		if len(plain) > len(text) {
 			t.Errorf("%q became %q", text, plain)
 		}
@@ -100,7 +100,7 @@ func TestStoredLenIsThatOfTheAPIServer(t *testing.T) {
 		`[{"a":1}]`:     9,
 		`{"a":`:         0,
 	} {
-		if got := StoredLen([]byte(text)); got != want {
+		if got := StoredSize([]byte(text)); got != want {
 			t.Errorf("%s takes %d bytes, want %d", text, got, want)
 		}
 	}
@@ -112,7 +112,7 @@ func FuzzStoredLen(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if got := StoredLen(text); got > MaxGrowth*len(text)+fieldBytes {
+		if got := StoredSize(text); got > MaxGrowth*len(text)+fieldBytes {
 			t.Errorf("%q takes %d bytes, %d were written", text, got, len(text))
 		}
 	})

@@ -10,14 +10,14 @@ import (
 // The API server keeps whole numbers of int64 exactly and converts every other number to float64.
 // It then stores 18446744073709551615 as 18446744073709552000 without a warning.
 
-// exactBelow is the bound below which float64 keeps every whole number. The fraction of a smaller
+// floatExactLimit is the bound below which float64 keeps every whole number. The fraction of a smaller
 // number has the precision of float64, as in every JSON reader.
-const exactBelow = 1 << 53
+const floatExactLimit = 1 << 53
 
-// Rounded returns the first number of a JSON text that an API server would store as another one, or
+// FindRounded returns the first number of a JSON text that an API server would store as another one, or
 // "". Such a number is at least 2^53 and exact neither in int64 nor in float64, or is too large for
 // float64, or would become 0.
-func Rounded(text []byte) string {
+func FindRounded(text []byte) string {
 	return findNumber(text, func(number string) bool {
 		if _, err := strconv.ParseInt(number, 10, 64); err == nil {
 			return false
@@ -29,16 +29,16 @@ func Rounded(text []byte) string {
 			return true
 		case value == 0:
 			return written.digits != ""
-		case math.Abs(value) < exactBelow:
+		case math.Abs(value) < floatExactLimit:
 			return false
 		}
 		return parseDecimal(strconv.FormatFloat(value, 'e', -1, 64)) != written
 	})
 }
 
-// BeyondInt64 returns the first number of a JSON text that is beyond the range of int64, or "".
+// FindBeyondInt64 returns the first number of a JSON text that is beyond the range of int64, or "".
 // Whether such a number in a stored object was rounded cannot be determined any more.
-func BeyondInt64(text []byte) string {
+func FindBeyondInt64(text []byte) string {
 	return findNumber(text, func(number string) bool {
 		if _, err := strconv.ParseInt(number, 10, 64); err == nil {
 			return false
@@ -48,8 +48,8 @@ func BeyondInt64(text []byte) string {
 	})
 }
 
-// safeDigits is the length up to which a number without an exponent is always kept exactly.
-const safeDigits = 15
+// maxExactDigits is the length up to which a number without an exponent is always kept exactly.
+const maxExactDigits = 15
 
 // findNumber returns the first number outside strings that match accepts. It examines only numbers
 // that are long or have an exponent.
@@ -64,7 +64,7 @@ func findNumber(text []byte, match func(string) bool) string {
 				end++
 			}
 			number := text[i:end]
-			if (len(number) > safeDigits || bytes.ContainsAny(number, "eE")) && match(string(number)) {
+			if (len(number) > maxExactDigits || bytes.ContainsAny(number, "eE")) && match(string(number)) {
 				return string(number)
 			}
 			i = end

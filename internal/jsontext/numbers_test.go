@@ -25,24 +25,24 @@ func TestNumbersThatAnAPIServerDoesNotKeepAreFound(t *testing.T) {
 	} {
 		for _, around := range []string{"%s", " [1, %s]", `{"a\"1e400":{"b":%s}}`, `{"1e400":%s,"c":"18446744073709551615"}`} {
 			text := []byte(fmt.Sprintf(around, c.number))
-			if got := Rounded(text); (got == c.number) != c.rounded || (got != "") != c.rounded {
+			if got := FindRounded(text); (got == c.number) != c.rounded || (got != "") != c.rounded {
 				t.Errorf("%s: rounded %q, want %t", text, got, c.rounded)
 			}
-			if got := BeyondInt64(text); (got == c.number) != c.beyond || (got != "") != c.beyond {
+			if got := FindBeyondInt64(text); (got == c.number) != c.beyond || (got != "") != c.beyond {
 				t.Errorf("%s: beyond int64 %q, want %t", text, got, c.beyond)
 			}
 		}
 	}
 }
 
-// FuzzRounded checks that a whole number that [Rounded] does not report survives a decoder like the API
+// FuzzRounded checks that a whole number that [FindRounded] does not report survives a decoder like the API
 // server's.
 func FuzzRounded(f *testing.F) {
 	for _, seed := range []string{"18446744073709551615", "1e20", "-9223372036854775808", "12345678901234567890e-1", "0.00001e25"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, number string) {
-		if len(number) > 400 || strings.TrimLeft(number, "-0123456789.eE+") != "" || !json.Valid([]byte(number)) || Rounded([]byte(number)) != "" {
+		if len(number) > 400 || strings.TrimLeft(number, "-0123456789.eE+") != "" || !json.Valid([]byte(number)) || FindRounded([]byte(number)) != "" {
 			return
 		}
 		if _, err := strconv.ParseInt(number, 10, 64); err == nil {

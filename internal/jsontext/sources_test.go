@@ -15,8 +15,8 @@ import (
 // products lists the folders of the repository whose code ships.
 var products = []string{"api", "cmd", "config", "controllers", "internal", "nodeagent"}
 
-// escaping lists the functions that escape HTML by default, by import path.
-var escaping = map[string][]string{
+// escapingEncoders lists the functions that escape HTML by default, by import path.
+var escapingEncoders = map[string][]string{
 	"encoding/json":                                 {"Marshal", "MarshalIndent", "NewEncoder", "HTMLEscape", "Encoder"},
 	"k8s.io/apimachinery/pkg/util/json":             {"Marshal"},
 	"k8s.io/apimachinery/pkg/runtime":               {"Encode"},
@@ -25,7 +25,7 @@ var escaping = map[string][]string{
 
 func TestNothingElseEncodesJSON(t *testing.T) {
 	root := filepath.Join("..", "..")
-	looked := 0
+	checked := 0
 	for _, folder := range products {
 		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
@@ -38,7 +38,7 @@ func TestNothingElseEncodesJSON(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			looked++
+			checked++
 			for _, found := range encodersIn(t, path, source) {
 				t.Errorf("%s: use package jsontext, which does not escape HTML", found)
 			}
@@ -48,8 +48,8 @@ func TestNothingElseEncodesJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if looked < 100 {
-		t.Errorf("only %d files were looked at", looked)
+	if checked < 100 {
+		t.Errorf("only %d files were looked at", checked)
 	}
 }
 
@@ -80,7 +80,7 @@ func encodersIn(t *testing.T, path string, source []byte) (found []string) {
 	forbidden := map[string]bool{}
 	for _, imported := range file.Imports {
 		name, _ := strconv.Unquote(imported.Path.Value)
-		functions, ok := escaping[name]
+		functions, ok := escapingEncoders[name]
 		if !ok {
 			continue
 		}

@@ -14,13 +14,13 @@ type Answer struct {
 }
 
 // MACAnswer returns the MAC of an Answer under a key of the exchange; the gateway calls it.
-func (k *Keys) MACAnswer(a Answer) []byte { return k.MAC(answerLabel, a.parts()...) }
+func (k *Keys) MACAnswer(a Answer) []byte { return k.MAC(answerLabel, a.fields()...) }
 
 // VerifyAnswer checks a MAC of MACAnswer and returns nil or ErrMAC; the agent calls it.
 func (k *Keys) VerifyAnswer(mac []byte, a Answer) error {
-	return k.VerifyMAC(mac, answerLabel, a.parts()...)
+	return k.VerifyMAC(mac, answerLabel, a.fields()...)
 }
 
-func (a Answer) parts() [][]byte {
+func (a Answer) fields() [][]byte {
 	return [][]byte{a.TrustBundle, []byte(a.Namespace), []byte(a.Name), []byte(a.NodeEndpoint)}
 }

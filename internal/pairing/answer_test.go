@@ -7,7 +7,7 @@ import (
 )
 
 func TestAnAnswerVerifiesOnlyAsItWasSent(t *testing.T) {
-	agent, gateway := exchangedKeys(t)
+	agent, gateway := newExchangeKeys(t)
 	sent := Answer{TrustBundle: []byte("pem"), Namespace: "fleet", Name: "request", NodeEndpoint: "gw:7444"}
 	mac := gateway.MACAnswer(sent)
 	if err := agent.VerifyAnswer(mac, sent); err != nil {
@@ -26,7 +26,7 @@ func TestAnAnswerVerifiesOnlyAsItWasSent(t *testing.T) {
 	}
 }
 
-func exchangedKeys(t *testing.T) (agent, gateway *Keys) {
+func newExchangeKeys(t *testing.T) (agent, gateway *Keys) {
 	t.Helper()
 	w := PasswordScalar("K7QX2M", "482913")
 	a, err := NewAgent(w, rand.Reader)

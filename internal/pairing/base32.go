@@ -9,8 +9,8 @@ import (
 // by hand is hard to mistake.
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// unambiguous replaces the letters that the alphabet lacks by the digits that they resemble.
-var unambiguous = strings.NewReplacer("O", "0", "I", "1", "L", "1")
+// lookAlikeReplacer replaces the letters that the alphabet lacks by the digits that they resemble.
+var lookAlikeReplacer = strings.NewReplacer("O", "0", "I", "1", "L", "1")
 
 // encode32 returns the first n*5 bits of b as n characters of the alphabet. b must have that many
 // bits.
@@ -44,11 +44,11 @@ func VerificationCode(publicKeySHA256 string) string {
 
 // isSHA256 reports whether s is a SHA-256 in lower-case hex.
 func isSHA256(s string) bool {
-	return len(s) == 64 && consistsOf(s, "0123456789abcdef")
+	return len(s) == 64 && containsOnly(s, "0123456789abcdef")
 }
 
-// consistsOf reports whether every byte of s is in set.
-func consistsOf(s, set string) bool {
+// containsOnly reports whether every byte of s is in set.
+func containsOnly(s, set string) bool {
 	for i := range len(s) {
 		if strings.IndexByte(set, s[i]) < 0 {
 			return false

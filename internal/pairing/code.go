@@ -42,7 +42,7 @@ func ParseCode(s string) (Code, error) {
 	if len(s) > maxCodeLength {
 		return Code{}, fmt.Errorf("%w: it is too long; a code looks like K7QX2M-482913", ErrInvalidCode)
 	}
-	compact := unambiguous.Replace(strings.ToUpper(strings.Map(dropSeparator, s)))
+	compact := lookAlikeReplacer.Replace(strings.ToUpper(strings.Map(dropSeparator, s)))
 	switch {
 	case compact == "":
 		return Code{}, fmt.Errorf("%w: it is empty; a code looks like K7QX2M-482913", ErrInvalidCode)
@@ -57,7 +57,7 @@ func ParseCode(s string) (Code, error) {
 	if err := CheckLookupID(code.LookupID); err != nil {
 		return Code{}, err
 	}
-	if !consistsOf(code.PIN, digits) {
+	if !containsOnly(code.PIN, digits) {
 		return Code{}, fmt.Errorf("%w: the last %d characters must be digits", ErrInvalidCode, PINLength)
 	}
 	return code, nil
@@ -76,7 +76,7 @@ func dropSeparator(r rune) rune {
 // CheckLookupID returns an error unless lookupID is a lookup id in canonical form. A process that
 // receives a lookup id from the network must call it before any lookup.
 func CheckLookupID(lookupID string) error {
-	if len(lookupID) != LookupIDLength || !consistsOf(lookupID, alphabet) {
+	if len(lookupID) != LookupIDLength || !containsOnly(lookupID, alphabet) {
 		return fmt.Errorf("%w: the first part must be %d characters out of %s", ErrInvalidCode, LookupIDLength, alphabet)
 	}
 	return nil

@@ -64,11 +64,11 @@ func ParseURI(s string) (Invitation, error) {
 			return Invitation{}, fmt.Errorf("%w: unknown parameter %q; a newer agent may know it", ErrInvalidURI, name)
 		}
 	}
-	return invitation(values)
+	return parseInvitation(values)
 }
 
-// invitation checks the four parameters and returns their Invitation.
-func invitation(values url.Values) (Invitation, error) {
+// parseInvitation checks the four parameters and returns their Invitation.
+func parseInvitation(values url.Values) (Invitation, error) {
 	for _, name := range []string{"gateway", "code", "secret", "ca"} {
 		if len(values[name]) != 1 {
 			return Invitation{}, fmt.Errorf("%w: parameter %q must be given exactly once", ErrInvalidURI, name)
@@ -82,7 +82,7 @@ func invitation(values url.Values) (Invitation, error) {
 	if err := CheckLookupID(inv.LookupID); err != nil {
 		return Invitation{}, fmt.Errorf("%w: code: %w", ErrInvalidURI, err)
 	}
-	if len(inv.Secret) != QRSecretLength || !consistsOf(inv.Secret, "0123456789abcdef") {
+	if len(inv.Secret) != QRSecretLength || !containsOnly(inv.Secret, "0123456789abcdef") {
 		return Invitation{}, fmt.Errorf("%w: secret must be %d lower-case hex digits", ErrInvalidURI, QRSecretLength)
 	}
 	if !pinned || !isSHA256(inv.CASHA256) {
@@ -135,7 +135,7 @@ func isDNSName(host string) bool {
 	}
 	for label := range strings.SplitSeq(strings.ToLower(host), ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
-			!consistsOf(label, "abcdefghijklmnopqrstuvwxyz0123456789-") {
+			!containsOnly(label, "abcdefghijklmnopqrstuvwxyz0123456789-") {
 			return false
 		}
 	}

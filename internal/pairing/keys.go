@@ -20,10 +20,10 @@ var ErrMAC = errors.New("pairing message authentication does not match")
 // Keys holds the keys of one exchange. They prove nothing until VerifyPeer has returned nil. Keys
 // never prints its content.
 type Keys struct {
-	own        []byte // our confirmation
-	peer       []byte // the confirmation we expect
-	sessionKey []byte // HKDF-Expand(Ke, "mooring bundle v1")
-	transcript []byte // HKDF-Expand(Ke, "mooring transcript v1")
+	ownConfirmation  []byte // our confirmation
+	peerConfirmation []byte // the confirmation we expect
+	macKey           []byte // HKDF-Expand(Ke, "mooring bundle v1")
+	transcriptID     []byte // HKDF-Expand(Ke, "mooring transcript v1")
 }
 
 // deriveKeys implements the key schedule of RFC 9382, section 4. Hash(TT) itself never leaves this
@@ -35,30 +35,30 @@ func deriveKeys(r role, transcript, aad []byte) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive confirmation keys: %w", err)
 	}
-	sessionKey, err := hkdf.Expand(sha256.New, ke, "mooring bundle v1", 32)
+	macKey, err := hkdf.Expand(sha256.New, ke, "mooring bundle v1", 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive session key: %w", err)
 	}
-	published, err := hkdf.Expand(sha256.New, ke, "mooring transcript v1", 32)
+	transcriptID, err := hkdf.Expand(sha256.New, ke, "mooring transcript v1", 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive transcript id: %w", err)
 	}
 	macA, macB := hmacSHA256(confirm[:16], transcript), hmacSHA256(confirm[16:], transcript)
-	keys := &Keys{own: macA, peer: macB, sessionKey: sessionKey, transcript: published}
+	keys := &Keys{ownConfirmation: macA, peerConfirmation: macB, macKey: macKey, transcriptID: transcriptID}
 	if r == roleB {
-		keys.own, keys.peer = macB, macA
+		keys.ownConfirmation, keys.peerConfirmation = macB, macA
 	}
 	return keys, nil
 }
 
 // Confirmation returns our proof for the peer, 32 bytes. The agent sends its confirmation first;
 // the gateway sends its own only after VerifyPeer.
-func (k *Keys) Confirmation() []byte { return append([]byte(nil), k.own...) }
+func (k *Keys) Confirmation() []byte { return append([]byte(nil), k.ownConfirmation...) }
 
 // VerifyPeer checks the peer's confirmation in constant time and returns nil or ErrConfirmation.
 // The caller must count the attempt before the call.
 func (k *Keys) VerifyPeer(mac []byte) error {
-	if !hmac.Equal(k.peer, mac) {
+	if !hmac.Equal(k.peerConfirmation, mac) {
 		return ErrConfirmation
 	}
 	return nil
@@ -66,13 +66,13 @@ func (k *Keys) VerifyPeer(mac []byte) error {
 
 // TranscriptSHA256 returns the public id of the exchange, which is the same on both sides. It is 32
 // bytes in lower-case hex, from which no other value of the exchange can be derived.
-func (k *Keys) TranscriptSHA256() string { return hex.EncodeToString(k.transcript) }
+func (k *Keys) TranscriptSHA256() string { return hex.EncodeToString(k.transcriptID) }
 
 // MAC authenticates data with a label under a key of the exchange: HMAC-SHA256 over the length-prefixed
 // label and parts, so that no bytes can move between parts.
 func (k *Keys) MAC(label string, data ...[]byte) []byte {
 	parts := append([][]byte{[]byte(label)}, data...)
-	return hmacSHA256(k.sessionKey, lengthPrefixed(parts...))
+	return hmacSHA256(k.macKey, lengthPrefixed(parts...))
 }
 
 // VerifyMAC checks a MAC of the peer in constant time and returns nil or ErrMAC.

@@ -9,21 +9,21 @@ import (
 	"pgregory.net/rapid"
 )
 
-// printed formats v in every way in which careless code might log it.
-func printed(v any) []string {
+// formatAll formats v in every way in which careless code might log it.
+func formatAll(v any) []string {
 	return []string{fmt.Sprint(v), fmt.Sprintf("%v", v), fmt.Sprintf("%+v", v), fmt.Sprintf("%#v", v), fmt.Sprintf("%s", v)}
 }
 
-func sessionKeys(t *testing.T) (agent, gateway *Keys) {
+func newConfirmedKeys(t *testing.T) (agent, gateway *Keys) {
 	t.Helper()
 	w := PasswordScalar("K7QX2M", "482913")
-	a, g := pair(t, w, w)
-	return finish(t, a, g, goodAAD, goodAAD)
+	a, g := newExchange(t, w, w)
+	return finishExchange(t, a, g, goodAAD, goodAAD)
 }
 
 func TestMACCarriesOverToThePeerAndNoFurther(t *testing.T) {
-	agent, gateway := sessionKeys(t)
-	stranger, _ := sessionKeys(t)
+	agent, gateway := newConfirmedKeys(t)
+	stranger, _ := newConfirmedKeys(t)
 	mac := gateway.MAC("bundle", []byte("pem"), []byte("fleet"), []byte("request"))
 	if err := agent.VerifyMAC(mac, "bundle", []byte("pem"), []byte("fleet"), []byte("request")); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestMACCarriesOverToThePeerAndNoFurther(t *testing.T) {
 }
 
 func TestConfirmationIsACopy(t *testing.T) {
-	agent, gateway := sessionKeys(t)
+	agent, gateway := newConfirmedKeys(t)
 	clear(agent.Confirmation())
 	if err := gateway.VerifyPeer(agent.Confirmation()); err != nil {
 		t.Errorf("the caller could change the keys: %v", err)

@@ -91,9 +91,9 @@ func TestExchangeMatchesTheVectorsOfRFC9382(t *testing.T) {
 	}
 }
 
-func wantHex(t *testing.T, what string, got []byte, want string) {
+func wantHex(t *testing.T, name string, got []byte, want string) {
 	t.Helper()
 	if hex.EncodeToString(got) != want {
-		t.Errorf("%s = %x, want %s", what, got, want)
+		t.Errorf("%s = %x, want %s", name, got, want)
 	}
 }

@@ -44,13 +44,13 @@ func checkScalar(w []byte) error {
 	return nil
 }
 
-// maxDraws bounds randomScalar: a good source needs one draw, and 16 consecutive rejections mean
+// maxAttempts bounds randomScalar: a good source needs one draw, and 16 consecutive rejections mean
 // that the source is broken.
-const maxDraws = 16
+const maxAttempts = 16
 
 // randomScalar returns a uniform random scalar, by rejection sampling.
 func randomScalar(rand io.Reader) ([]byte, error) {
-	for range maxDraws {
+	for range maxAttempts {
 		b := make([]byte, ScalarLength)
 		if _, err := io.ReadFull(rand, b); err != nil {
 			return nil, fmt.Errorf("draw scalar: %w", err)

@@ -52,7 +52,7 @@ func TestBadSharesAreRefused(t *testing.T) {
 			if err := CheckShare(share); !errors.Is(err, ErrInvalidShare) {
 				t.Errorf("CheckShare: %v, want ErrInvalidShare", err)
 			}
-			a, g := pair(t, w, w)
+			a, g := newExchange(t, w, w)
 			if keys, err := a.Finish(share, goodAAD); keys != nil || !errors.Is(err, ErrInvalidShare) {
 				t.Errorf("agent: keys %v, %v, want ErrInvalidShare", keys, err)
 			}
@@ -65,7 +65,7 @@ func TestBadSharesAreRefused(t *testing.T) {
 
 func TestReflectedShareIsRefused(t *testing.T) {
 	w := PasswordScalar("K7QX2M", "482913")
-	a, g := pair(t, w, w)
+	a, g := newExchange(t, w, w)
 	if _, err := a.Finish(a.Share(), goodAAD); !errors.Is(err, ErrInvalidShare) {
 		t.Errorf("agent: %v, want ErrInvalidShare", err)
 	}
@@ -76,7 +76,7 @@ func TestReflectedShareIsRefused(t *testing.T) {
 
 func TestShareThatUnblindsToTheIdentityIsRefused(t *testing.T) {
 	w := PasswordScalar("K7QX2M", "482913")
-	a, g := pair(t, w, w)
+	a, g := newExchange(t, w, w)
 	for name, c := range map[string]struct {
 		blind  *nistec.P256Point
 		finish func(share, aad []byte) (*Keys, error)

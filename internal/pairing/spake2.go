@@ -113,7 +113,7 @@ const (
 	roleB
 )
 
-func (r role) blinds() (own, peer *nistec.P256Point) {
+func (r role) blindingPoints() (own, peer *nistec.P256Point) {
 	if r == roleA {
 		return blindA, blindB
 	}
@@ -134,7 +134,7 @@ func newSide(r role, idA, idB string, w []byte, rand io.Reader) (side, error) {
 	if err := checkScalar(w); err != nil {
 		return side{}, err
 	}
-	for range maxDraws {
+	for range maxAttempts {
 		secret, err := randomScalar(rand)
 		if err != nil {
 			return side{}, err
@@ -153,7 +153,7 @@ func newSide(r role, idA, idB string, w []byte, rand io.Reader) (side, error) {
 
 // blindedShare computes secret*P + w*(M or N).
 func blindedShare(r role, w, secret []byte) ([]byte, error) {
-	own, _ := r.blinds()
+	own, _ := r.blindingPoints()
 	blind, err := nistec.NewP256Point().ScalarMult(own, w)
 	if err != nil {
 		return nil, fmt.Errorf("blind share: %w", err)
@@ -200,7 +200,7 @@ func (s *side) groupElement(peerShare, w, secret []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, peerBlind := s.role.blinds()
+	_, peerBlind := s.role.blindingPoints()
 	blind, err := nistec.NewP256Point().ScalarMult(peerBlind, w)
 	if err != nil {
 		return nil, fmt.Errorf("unblind share: %w", err)

@@ -17,8 +17,8 @@ const (
 
 var goodAAD = AAD(make([]byte, ExporterLength), "K7QX2M", keyHash, bundleHash)
 
-// pair begins both sides of an exchange.
-func pair(t testing.TB, agentW, gatewayW []byte) (*Agent, *Gateway) {
+// newExchange begins both sides of an exchange.
+func newExchange(t testing.TB, agentW, gatewayW []byte) (*Agent, *Gateway) {
 	t.Helper()
 	a, err := NewAgent(agentW, rand.Reader)
 	if err != nil {
@@ -31,8 +31,8 @@ func pair(t testing.TB, agentW, gatewayW []byte) (*Agent, *Gateway) {
 	return a, g
 }
 
-// finish finishes both sides, each with its own view of the connection.
-func finish(t testing.TB, a *Agent, g *Gateway, agentAAD, gatewayAAD []byte) (agent, gateway *Keys) {
+// finishExchange finishes both sides, each with its own view of the connection.
+func finishExchange(t testing.TB, a *Agent, g *Gateway, agentAAD, gatewayAAD []byte) (agent, gateway *Keys) {
 	t.Helper()
 	agent, err := a.Finish(g.Share(), agentAAD)
 	if err != nil {
@@ -47,8 +47,8 @@ func finish(t testing.TB, a *Agent, g *Gateway, agentAAD, gatewayAAD []byte) (ag
 
 func TestBothSidesAgreeWhenTheyKnowTheSameSecret(t *testing.T) {
 	w := PasswordScalar("K7QX2M", "482913")
-	a, g := pair(t, w, w)
-	agent, gateway := finish(t, a, g, goodAAD, goodAAD)
+	a, g := newExchange(t, w, w)
+	agent, gateway := finishExchange(t, a, g, goodAAD, goodAAD)
 	if err := gateway.VerifyPeer(agent.Confirmation()); err != nil {
 		t.Errorf("gateway: %v", err)
 	}
@@ -80,8 +80,8 @@ func TestConfirmationFailsWhenTheSidesDiffer(t *testing.T) {
 		"exporter left out alone": {right, AAD(nil, "K7QX2M", keyHash, bundleHash)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, g := pair(t, right, c.w)
-			agent, gateway := finish(t, a, g, goodAAD, c.aad)
+			a, g := newExchange(t, right, c.w)
+			agent, gateway := finishExchange(t, a, g, goodAAD, c.aad)
 			if err := gateway.VerifyPeer(agent.Confirmation()); !errors.Is(err, ErrConfirmation) {
 				t.Errorf("gateway: %v, want ErrConfirmation", err)
 			}
@@ -94,8 +94,8 @@ func TestConfirmationFailsWhenTheSidesDiffer(t *testing.T) {
 
 func TestConfirmationIsComparedWhole(t *testing.T) {
 	w := PasswordScalar("K7QX2M", "482913")
-	a, g := pair(t, w, w)
-	agent, gateway := finish(t, a, g, goodAAD, goodAAD)
+	a, g := newExchange(t, w, w)
+	agent, gateway := finishExchange(t, a, g, goodAAD, goodAAD)
 	right := agent.Confirmation()
 	for i := range right {
 		wrong := bytes.Clone(right)
@@ -113,8 +113,8 @@ func TestConfirmationIsComparedWhole(t *testing.T) {
 
 func TestTwoAgentsDoNotPair(t *testing.T) {
 	w := PasswordScalar("K7QX2M", "482913")
-	a, _ := pair(t, w, w)
-	b, _ := pair(t, w, w)
+	a, _ := newExchange(t, w, w)
+	b, _ := newExchange(t, w, w)
 	keysA, err := a.Finish(b.Share(), goodAAD)
 	if err != nil {
 		t.Fatal(err)
@@ -133,12 +133,12 @@ func TestTwoAgentsDoNotPair(t *testing.T) {
 
 func TestExchangeCanBeFinishedOnce(t *testing.T) {
 	w := PasswordScalar("K7QX2M", "482913")
-	a, g := pair(t, w, w)
-	finish(t, a, g, goodAAD, goodAAD)
+	a, g := newExchange(t, w, w)
+	finishExchange(t, a, g, goodAAD, goodAAD)
 	if _, err := a.Finish(g.Share(), goodAAD); !errors.Is(err, ErrFinished) {
 		t.Errorf("after success: %v, want ErrFinished", err)
 	}
-	a, g = pair(t, w, w)
+	a, g = newExchange(t, w, w)
 	if _, err := g.Finish(nil, goodAAD); err == nil {
 		t.Fatal("an empty share is accepted")
 	}
@@ -149,7 +149,7 @@ func TestExchangeCanBeFinishedOnce(t *testing.T) {
 
 func TestUnknownCodeGetsAShareThatLooksTrueAndNeverCompletes(t *testing.T) {
 	w := PasswordScalar("K7QX2M", "482913")
-	a, _ := pair(t, w, w)
+	a, _ := newExchange(t, w, w)
 	share := validShare(t)
 	if err := CheckShare(share); err != nil {
 		t.Fatal(err)
@@ -193,9 +193,9 @@ func TestOnlyEqualSecretsConfirm(t *testing.T) {
 
 func TestKeysNeverPrint(t *testing.T) {
 	w := PasswordScalar("K7QX2M", "482913")
-	a, g := pair(t, w, w)
-	keys, _ := finish(t, a, g, goodAAD, goodAAD)
-	for _, text := range printed(keys) {
+	a, g := newExchange(t, w, w)
+	keys, _ := finishExchange(t, a, g, goodAAD, goodAAD)
+	for _, text := range formatAll(keys) {
 		if !strings.Contains(text, "hidden") {
 			t.Errorf("keys print as %s", text)
 		}

@@ -22,8 +22,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/version"
 )
 
-// access holds the flags of kubectl that select the cluster and the identity.
-type access struct {
+// clusterAccess holds the flags of kubectl that select the cluster and the identity.
+type clusterAccess struct {
 	flags    *genericclioptions.ConfigFlags
 	warnings io.Writer
 }
@@ -35,19 +35,19 @@ type fleet struct {
 	server    string
 }
 
-// newAccess offers the flags that people use daily; all other settings come from the kubeconfig.
-func newAccess(warnings io.Writer) *access {
+// newClusterAccess offers the flags that people use daily; all other settings come from the kubeconfig.
+func newClusterAccess(warnings io.Writer) *clusterAccess {
 	all := genericclioptions.NewConfigFlags(true)
-	return &access{warnings: warnings, flags: &genericclioptions.ConfigFlags{
+	return &clusterAccess{warnings: warnings, flags: &genericclioptions.ConfigFlags{
 		KubeConfig: all.KubeConfig, Context: all.Context, Namespace: all.Namespace, Timeout: all.Timeout,
 		Impersonate: all.Impersonate, ImpersonateGroup: all.ImpersonateGroup,
 	}}
 }
 
-func (a *access) addFlags(set *pflag.FlagSet) { a.flags.AddFlags(set) }
+func (a *clusterAccess) addFlags(set *pflag.FlagSet) { a.flags.AddFlags(set) }
 
 // open reads the kubeconfig and returns a client for it; it sends no request.
-func (a *access) open() (*fleet, error) {
+func (a *clusterAccess) open() (*fleet, error) {
 	config, err := a.flags.ToRESTConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
@@ -58,7 +58,7 @@ func (a *access) open() (*fleet, error) {
 	}
 	config.UserAgent = "kubectl-mooring/" + version.Version
 	config.WarningHandler = rest.NewWarningWriter(a.warnings, rest.WarningWriterOptions{Deduplicate: true})
-	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: kinds()})
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: newRESTMapper()})
 	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
 	}
@@ -86,9 +86,9 @@ func newScheme() *runtime.Scheme {
 	return s
 }
 
-// kinds returns a static mapping of the few kinds in use. Commands therefore need no discovery
+// newRESTMapper returns a static mapping of the few kinds in use. Commands therefore need no discovery
 // request, and people without the right to discover can use them.
-func kinds() meta.RESTMapper {
+func newRESTMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	add := func(gv schema.GroupVersion, kind, plural string, scope meta.RESTScope) {
 		m.AddSpecific(gv.WithKind(kind), gv.WithResource(plural), gv.WithResource(plural), scope)

@@ -45,9 +45,9 @@ func newApprove(t *tool) *cobra.Command {
   # the machines of hall b, one question each; then all the others, their codes compared already
   kubectl mooring approve --selector hall=b -n workshop
   kubectl mooring approve --all --yes -n workshop`,
-		Args:              func(_ *cobra.Command, args []string) error { return o.check(args) },
+		Args:              func(_ *cobra.Command, args []string) error { return o.validate(args) },
 		ValidArgsFunction: t.complete(t.completeRequests),
-		RunE:              func(cmd *cobra.Command, args []string) error { return t.decide(cmd.Context(), args, o) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return t.decideRequests(cmd.Context(), args, o) },
 	}
 	o.addFlags(cmd.Flags())
 	cmd.Flags().StringSliceVar(&o.capabilities, "capability", nil, "grant only these of the requested capabilities; repeatable (default: all)")
@@ -64,33 +64,33 @@ func newDeny(t *tool) *cobra.Command {
 		Long: `Deny the pairing requests of machines. A decision is final; a denied machine needs a new code
 to send another request. The machine shows the reason.`,
 		Example:               `  kubectl mooring deny press-3-1f2e3d4c-k7qx2m --reason "the verification codes differ" -n workshop`,
-		Args:                  arguments(1, -1),
+		Args:                  rangeArgs(1, -1),
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction:     t.complete(t.completeRequests),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.reason == "" {
-				return usagef("give the reason with --reason TEXT: the machine shows it")
+				return usageErrorf("give the reason with --reason TEXT: the machine shows it")
 			}
-			return t.decide(cmd.Context(), args, o)
+			return t.decideRequests(cmd.Context(), args, o)
 		},
 	}
 	cmd.Flags().StringVar(&o.reason, "reason", "", "the reason (required); the machine shows it")
 	return cmd
 }
 
-// decide decides about each request separately: an error for one request does not stop the others.
-func (t *tool) decide(ctx context.Context, names []string, o decideOptions) error {
+// decideRequests decides about each request separately: an error for one request does not stop the others.
+func (t *tool) decideRequests(ctx context.Context, names []string, o decideOptions) error {
 	q := newQuestion(t.IOStreams)
 	if !o.yes && !q.interactive {
-		return usagef("approving needs a person who compares the verification code with the machine's screen, and there is no terminal to ask on\n" +
+		return usageErrorf("approving needs a person who compares the verification code with the machine's screen, and there is no terminal to ask on\n" +
 			"When the codes have been compared, add --yes")
 	}
 	f, err := t.access.open()
 	if err != nil {
 		return err
 	}
-	if o.chosen() {
-		if names, err = t.choose(ctx, f, o.selection); err != nil {
+	if o.isSet() {
+		if names, err = t.selectRequests(ctx, f, o.selection); err != nil {
 			return err
 		}
 	}
@@ -105,10 +105,10 @@ func (t *tool) decide(ctx context.Context, names []string, o decideOptions) erro
 		}
 		decided.Items = append(decided.Items, *request)
 	}
-	if t.format != "" && !o.chosen() && len(names) == 1 && len(decided.Items) == 1 {
-		failures = append(failures, t.print(&decided.Items[0]))
-	} else if t.format != "" && (o.chosen() || len(decided.Items) > 0) {
-		failures = append(failures, t.print(&decided))
+	if t.format != "" && !o.isSet() && len(names) == 1 && len(decided.Items) == 1 {
+		failures = append(failures, t.printObject(&decided.Items[0]))
+	} else if t.format != "" && (o.isSet() || len(decided.Items) > 0) {
+		failures = append(failures, t.printObject(&decided))
 	}
 	return errors.Join(failures...)
 }

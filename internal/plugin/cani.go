@@ -27,11 +27,11 @@ func newCanI(t *tool) *cobra.Command {
 		Example: `  kubectl mooring can-i invoke system.health -n workshop
   kubectl mooring can-i invoke echo --as ivan -o json`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if err := arguments(2, 2)(cmd, args); err != nil {
+			if err := rangeArgs(2, 2)(cmd, args); err != nil {
 				return err
 			}
 			if args[0] != v1alpha1.VerbInvoke {
-				return usagef("unknown verb %q: only invoke can be asked for; for others use: kubectl auth can-i %s", args[0], args[0])
+				return usageErrorf("unknown verb %q: only invoke can be asked for; for others use: kubectl auth can-i %s", args[0], args[0])
 			}
 			return checkCapability(args[1])
 		},
@@ -50,13 +50,13 @@ var capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*
 
 func checkCapability(name string) error {
 	if !capabilityName.MatchString(name) {
-		return usagef("%q is not the name of a capability: write a dotted lower-case name such as echo or system.health", name)
+		return usageErrorf("%q is not the name of a capability: write a dotted lower-case name such as echo or system.health", name)
 	}
 	return nil
 }
 
-// mayInvoke is the json and yaml output of can-i.
-type mayInvoke struct {
+// canInvokeResult is the json and yaml output of can-i.
+type canInvokeResult struct {
 	Allowed    bool   `json:"allowed"`
 	Namespace  string `json:"namespace"`
 	Capability string `json:"capability"`
@@ -67,9 +67,9 @@ func (t *tool) canInvoke(ctx context.Context, capability string) error {
 	if err != nil {
 		return err
 	}
-	answer := mayInvoke{Namespace: f.namespace, Capability: capability}
+	answer := canInvokeResult{Namespace: f.namespace, Capability: capability}
 	for _, name := range dispatch.RoleNames(capability) {
-		if answer.Allowed, err = f.allowed(ctx, v1alpha1.VerbInvoke, v1alpha1.ResourceCapabilities, name); err != nil || answer.Allowed {
+		if answer.Allowed, err = f.isAllowed(ctx, v1alpha1.VerbInvoke, v1alpha1.ResourceCapabilities, name); err != nil || answer.Allowed {
 			break
 		}
 	}
@@ -77,37 +77,37 @@ func (t *tool) canInvoke(ctx context.Context, capability string) error {
 		return err
 	}
 	if answer.Allowed {
-		if creates, err := f.allowed(ctx, "create", "capabilitydispatches", ""); err == nil && !creates {
-			t.sayf("But you may not create capabilitydispatches in namespace %q: ask for %s.", f.namespace, whoGrants["capabilitydispatches"])
+		if creates, err := f.isAllowed(ctx, "create", "capabilitydispatches", ""); err == nil && !creates {
+			t.noticef("But you may not create capabilitydispatches in namespace %q: ask for %s.", f.namespace, grantingRoles["capabilitydispatches"])
 		}
 	}
 	return t.printAnswer(answer)
 }
 
-func (t *tool) printAnswer(answer mayInvoke) error {
+func (t *tool) printAnswer(answer canInvokeResult) error {
 	word := map[bool]string{true: "yes", false: "no"}[answer.Allowed]
 	if t.format == "" {
 		fmt.Fprintln(t.Out, word)
-	} else if err := t.print(answer); err != nil {
+	} else if err := t.printObject(answer); err != nil {
 		return err
 	}
 	if answer.Allowed {
 		return nil
 	}
-	t.sayf("Ask for a Role in namespace %q with verb invoke on resource capabilities of mooring.dev, resourceNames %q.",
+	t.noticef("Ask for a Role in namespace %q with verb invoke on resource capabilities of mooring.dev, resourceNames %q.",
 		answer.Namespace, dispatch.RoleNames(answer.Capability))
 	return &exitError{code: exitGeneral}
 }
 
-// allowed asks the API server whether the person has a permission.
-func (f *fleet) allowed(ctx context.Context, verb, resource, name string) (bool, error) {
+// isAllowed asks the API server whether the person has a permission.
+func (f *fleet) isAllowed(ctx context.Context, verb, resource, name string) (bool, error) {
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Namespace: f.namespace, Verb: verb, Group: v1alpha1.GroupName, Resource: resource, Name: name,
 		},
 	}}
 	if err := f.Create(ctx, review); err != nil {
-		return false, fmt.Errorf("ask the server what you may do: %w", f.explain(err, "selfsubjectaccessreviews"))
+		return false, fmt.Errorf("ask the server what you may do: %w", f.explainError(err, "selfsubjectaccessreviews"))
 	}
 	return review.Status.Allowed, nil
 }

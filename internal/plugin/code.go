@@ -56,9 +56,9 @@ func newCode(t *tool) *cobra.Command {
 		Short:             "Make a pairing code for a machine",
 		Long:              codeLong,
 		Example:           codeExample,
-		Args:              arguments(0, 0),
+		Args:              rangeArgs(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return t.code(cmd.Context(), o) },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return t.createCode(cmd.Context(), o) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.name, "name", "", "name of the Node (default: the machine asks for one)")
@@ -78,9 +78,9 @@ func newCode(t *tool) *cobra.Command {
 func (o codeOptions) spec() (v1alpha1.PairingCodeSpec, error) {
 	method := v1alpha1.PairingMethod(strings.ToUpper(o.method))
 	if method != v1alpha1.PairingMethodPIN && method != v1alpha1.PairingMethodQR {
-		return v1alpha1.PairingCodeSpec{}, usagef("--method %q: choose PIN or QR", o.method)
+		return v1alpha1.PairingCodeSpec{}, usageErrorf("--method %q: choose PIN or QR", o.method)
 	}
-	if err := o.check(method); err != nil {
+	if err := o.validate(method); err != nil {
 		return v1alpha1.PairingCodeSpec{}, err
 	}
 	spec := v1alpha1.PairingCodeSpec{Method: method, TTLSeconds: o.ttl.value, NodeName: o.name, Capabilities: o.capabilities,
@@ -94,23 +94,23 @@ func (o codeOptions) spec() (v1alpha1.PairingCodeSpec, error) {
 	return spec, nil
 }
 
-// check rejects flags that cannot be combined.
-func (o codeOptions) check(method v1alpha1.PairingMethod) error {
+// validate rejects flags that cannot be combined.
+func (o codeOptions) validate(method v1alpha1.PairingMethod) error {
 	qr := method == v1alpha1.PairingMethodQR
 	switch {
 	case o.autoApprove && !qr:
-		return usagef("--auto-approve needs --method QR: a PIN is too short for automatic approval")
+		return usageErrorf("--auto-approve needs --method QR: a PIN is too short for automatic approval")
 	case o.replace && o.name == "":
-		return usagef("--replace needs --name NODE: the Node that the machine takes over")
+		return usageErrorf("--replace needs --name NODE: the Node that the machine takes over")
 	case o.png != "" && !qr:
-		return usagef("--png needs --method QR: a PIN has no picture")
+		return usageErrorf("--png needs --method QR: a PIN has no picture")
 	case o.force && o.png == "":
-		return usagef("--force needs --png FILE: the file that may be replaced")
+		return usageErrorf("--force needs --png FILE: the file that may be replaced")
 	}
 	return nil
 }
 
-func (t *tool) code(ctx context.Context, o codeOptions) error {
+func (t *tool) createCode(ctx context.Context, o codeOptions) error {
 	spec, err := o.spec()
 	if err != nil {
 		return err
@@ -132,39 +132,39 @@ func (t *tool) code(ctx context.Context, o codeOptions) error {
 	}
 	code := &v1alpha1.PairingCode{ObjectMeta: f.objectMeta(prefix), Spec: spec}
 	if err := f.Create(ctx, code); err != nil {
-		return fmt.Errorf("make a pairing code: %w", f.explain(err, "pairingcodes"))
+		return fmt.Errorf("make a pairing code: %w", f.explainError(err, "pairingcodes"))
 	}
-	made, err := t.awaitCode(ctx, f, code)
+	issued, err := t.awaitCode(ctx, f, code)
 	if err != nil {
 		return err
 	}
-	return t.handOut(made, png)
+	return t.showCode(issued, png)
 }
 
-// handOut shows the code to the person. It does so even when the picture cannot be written, because
+// showCode shows the code to the person. It does so even when the picture cannot be written, because
 // the code cannot be requested a second time.
-func (t *tool) handOut(made *madeCode, png *pngFile) error {
-	var drawn picture
+func (t *tool) showCode(issued *issuedCode, png *pngFile) error {
+	var qr picture
 	var err error
-	if made.Method == v1alpha1.PairingMethodQR {
-		if drawn, err = newPicture(made.URI); err != nil {
+	if issued.Method == v1alpha1.PairingMethodQR {
+		if qr, err = newPicture(issued.URI); err != nil {
 			return err
 		}
 	}
-	var unwritten error
+	var writeErr error
 	if png != nil {
-		if unwritten = png.write(drawn.png); unwritten == nil {
-			made.Picture = png.path
+		if writeErr = png.write(qr.png); writeErr == nil {
+			issued.Picture = png.path
 		}
 	}
 	if t.format != "" {
-		return errors.Join(t.print(made), unwritten)
+		return errors.Join(t.printObject(issued), writeErr)
 	}
-	if made.Method == v1alpha1.PairingMethodQR {
-		if err := drawn.show(t.Out); err != nil {
+	if issued.Method == v1alpha1.PairingMethodQR {
+		if err := qr.show(t.Out); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprint(t.Out, made.text(t.now()))
-	return errors.Join(err, unwritten)
+	_, err = fmt.Fprint(t.Out, issued.text(t.now()))
+	return errors.Join(err, writeErr)
 }

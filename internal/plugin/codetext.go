@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// madeCode is a pairing code with its gateway address and command, as people and scripts use it.
-type madeCode struct {
+// issuedCode is a pairing code with its gateway address and command, as people and scripts use it.
+type issuedCode struct {
 	Name        string                 `json:"name"`
 	Namespace   string                 `json:"namespace"`
 	Method      v1alpha1.PairingMethod `json:"method"`
@@ -31,11 +31,11 @@ type madeCode struct {
 const unknownAddress = "GATEWAY:7443"
 
 // text returns the code, the instructions to use it, and notes about its effects.
-func (m madeCode) text(now time.Time) string {
+func (m issuedCode) text(now time.Time) string {
 	var text strings.Builder
 	line := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(&text, "%-14s %s\n", key+":", foreign.Line(value))
+			fmt.Fprintf(&text, "%-14s %s\n", key+":", foreign.CleanLine(value))
 		}
 	}
 	line("Pairing code", m.Code)
@@ -47,28 +47,28 @@ func (m madeCode) text(now time.Time) string {
 	if m.Method == v1alpha1.PairingMethodQR {
 		how = "Run on the machine, then scan the picture there or paste the URI:"
 	}
-	fmt.Fprintf(&text, "\n%s\n\n  %s\n", how, foreign.Line(m.Command))
+	fmt.Fprintf(&text, "\n%s\n\n  %s\n", how, foreign.CleanLine(m.Command))
 	for _, note := range m.notes() {
-		fmt.Fprintf(&text, "\n%s\n", foreign.Line(note))
+		fmt.Fprintf(&text, "\n%s\n", foreign.CleanLine(note))
 	}
 	return text.String()
 }
 
-func (m madeCode) address() string {
+func (m issuedCode) address() string {
 	if m.Address == "" && m.Method != v1alpha1.PairingMethodQR {
 		return "unknown"
 	}
 	return m.Address
 }
 
-func (m madeCode) expires(now time.Time) string {
+func (m issuedCode) expires(now time.Time) string {
 	if m.ExpiresTime == nil {
 		return "unknown"
 	}
-	return fmt.Sprintf("%s (in %s)", m.ExpiresTime.UTC().Format(time.DateTime+" MST"), until(now, m.ExpiresTime.Time))
+	return fmt.Sprintf("%s (in %s)", m.ExpiresTime.UTC().Format(time.DateTime+" MST"), timeLeft(now, m.ExpiresTime.Time))
 }
 
-func (m madeCode) notes() []string {
+func (m issuedCode) notes() []string {
 	var notes []string
 	if m.address() == "unknown" {
 		notes = append(notes, "The controller does not know the gateway's address (--advertise-pairing-endpoint): replace GATEWAY in the command.")

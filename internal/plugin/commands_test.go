@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// run runs a command line without a cluster, for tests of answers that need none.
-func run(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+// runCommand runs a command line without a cluster, for tests of answers that need none.
+func runCommand(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	t.Setenv("KUBECONFIG", "/no/such/kubeconfig")
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
@@ -23,13 +23,13 @@ func run(t *testing.T, stdin string, args ...string) (code int, stdout, stderr s
 }
 
 func TestEveryCommandHasHelpWithExamplesAndNeedsNoClusterForIt(t *testing.T) {
-	root := newRoot(&tool{access: newAccess(io.Discard), now: time.Now})
+	root := newRoot(&tool{access: newClusterAccess(io.Discard), now: time.Now})
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {
 			continue
 		}
 		t.Run(cmd.Name(), func(t *testing.T) {
-			code, out, errOut := run(t, "", cmd.Name(), "--help")
+			code, out, errOut := runCommand(t, "", cmd.Name(), "--help")
 			if code != exitOK || errOut != "" {
 				t.Fatalf("code %d, standard error %q", code, errOut)
 			}
@@ -76,7 +76,7 @@ func TestWrongUsageEndsWithCode2AndTheWayOut(t *testing.T) {
 		"a family for a capability": {[]string{"can-i", "invoke", "system.*"}, "not the name of a capability"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, out, errOut := run(t, "", tc.args...)
+			code, out, errOut := runCommand(t, "", tc.args...)
 			if code != exitUsage || out != "" || !strings.Contains(errOut, tc.want) {
 				t.Errorf("code %d, standard output %q, standard error %q, want code 2 and %q", code, out, errOut, tc.want)
 			}
@@ -85,18 +85,18 @@ func TestWrongUsageEndsWithCode2AndTheWayOut(t *testing.T) {
 }
 
 func TestWithoutAnyKubeconfigThatIsWhatTheErrorSays(t *testing.T) {
-	code, _, errOut := run(t, "", "nodes", "--kubeconfig", "/no/such/kubeconfig")
+	code, _, errOut := runCommand(t, "", "nodes", "--kubeconfig", "/no/such/kubeconfig")
 	if code != exitGeneral || !strings.Contains(errOut, "/no/such/kubeconfig") {
 		t.Errorf("code %d, standard error %q", code, errOut)
 	}
 }
 
 func TestCompletionCompletesCommandsForKubectl(t *testing.T) {
-	code, out, _ := run(t, "", cobra.ShellCompNoDescRequestCmd, "pe")
+	code, out, _ := runCommand(t, "", cobra.ShellCompNoDescRequestCmd, "pe")
 	if code != exitOK || !strings.HasPrefix(out, "pending\n") {
 		t.Errorf("code %d, got %q", code, out)
 	}
-	if _, out, _ := run(t, "", "completion", "--help"); !strings.Contains(out, "kubectl_complete-mooring") {
+	if _, out, _ := runCommand(t, "", "completion", "--help"); !strings.Contains(out, "kubectl_complete-mooring") {
 		t.Errorf("the help of completion does not explain how to set up kubectl: %s", out)
 	}
 }
@@ -116,15 +116,15 @@ func TestADispatchCarriesTheFlags(t *testing.T) {
 func TestOnlyANodeThatHoldsUpTheDispatchIsMentioned(t *testing.T) {
 	o := invokeOptions{expiry: seconds{value: 3600}}
 	for want, n := range map[string]*v1alpha1.Node{
-		"": node("press-3"),
-		`Node "press-3" is Offline for 3m: the dispatch waits for it (at most 1h, --expiry).`: node("press-3", func(n *v1alpha1.Node) {
+		"": onlineNode("press-3"),
+		`Node "press-3" is Offline for 3m: the dispatch waits for it (at most 1h, --expiry).`: onlineNode("press-3", func(n *v1alpha1.Node) {
 			n.Status.Presence = v1alpha1.PresenceOffline
 		}),
-		`Node "press-3" is Suspended: nothing is delivered until it is Active again (at most 1h, --expiry).`: node("press-3", func(n *v1alpha1.Node) {
+		`Node "press-3" is Suspended: nothing is delivered until it is Active again (at most 1h, --expiry).`: onlineNode("press-3", func(n *v1alpha1.Node) {
 			n.Spec.DesiredState = v1alpha1.NodeSuspended
 		}),
 	} {
-		if got := delay(n, o, noon); got != want {
+		if got := delayReason(n, o, noon); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

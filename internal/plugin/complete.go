@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// completionPatience bounds the time of one completion; a slower cluster completes nothing.
-const completionPatience = 3 * time.Second
+// completionTimeout bounds the time of one completion; a slower cluster completes nothing.
+const completionTimeout = 3 * time.Second
 
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
@@ -23,7 +23,7 @@ func (t *tool) complete(names func(ctx context.Context, f *fleet, args []string)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 		defer cancel()
 		return names(ctx, f, args), cobra.ShellCompDirectiveNoFileComp
 	}
@@ -47,7 +47,7 @@ func completeInvoke(ctx context.Context, f *fleet, args []string) []string {
 		var node v1alpha1.Node
 		if f.get(ctx, args[0], &node) == nil {
 			for _, capability := range node.Status.Capabilities {
-				names = append(names, capability.Name+"\t"+foreign.Line(capability.Description))
+				names = append(names, capability.Name+"\t"+foreign.CleanLine(capability.Description))
 			}
 		}
 	}
@@ -60,7 +60,7 @@ func (t *tool) completeRequests(ctx context.Context, f *fleet, _ []string) []str
 	var names []string
 	if f.list(ctx, &list) == nil {
 		for _, request := range list.Items {
-			if undecided(&request, t.now()) {
+			if isPending(&request, t.now()) {
 				names = append(names, request.Name)
 			}
 		}

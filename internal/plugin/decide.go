@@ -15,12 +15,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// conflictTries bounds how often a decision is retried after a conflict: the controller writes the
+// maxConflictRetries bounds how often a decision is retried after a conflict: the controller writes the
 // status of the same request.
-const conflictTries = 5
+const maxConflictRetries = 5
 
-// outcomePatience is how long approve waits for the controller to act on an approval.
-const outcomePatience = 5 * time.Second
+// outcomeTimeout is how long approve waits for the controller to act on an approval.
+const outcomeTimeout = 5 * time.Second
 
 // decider decides about requests of one fleet.
 type decider struct {
@@ -32,7 +32,7 @@ type decider struct {
 
 // decideOne shows a request, asks for a confirmation unless --yes is set, and writes the decision.
 func (d decider) decideOne(ctx context.Context, name string) (*v1alpha1.PairingRequest, error) {
-	request, err := d.read(ctx, name)
+	request, err := d.readRequest(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -41,27 +41,27 @@ func (d decider) decideOne(ctx context.Context, name string) (*v1alpha1.PairingR
 		return nil, err
 	}
 	if done != "" {
-		d.sayf("%s", done)
+		d.noticef("%s", done)
 		return request, nil
 	}
 	var replaced *v1alpha1.Node
 	if d.verdict == v1alpha1.VerdictApproved {
-		code := d.invitation(ctx, request)
-		replaced = d.replaced(ctx, request, code)
-		if err := checkRequest(request, d.capabilities, replaced); err != nil {
+		code := d.findCode(ctx, request)
+		replaced = d.findReplacedNode(ctx, request, code)
+		if err := validateApproval(request, d.capabilities, replaced); err != nil {
 			return nil, err
 		}
-		d.say(describeRequest(request, code, replaced, d.now()))
+		d.notice(describeRequest(request, code, replaced, d.now()))
 	}
-	if !d.yes && !d.question.yes(fmt.Sprintf("Does the machine show %s? Approve it? [y/N] ", request.Spec.VerificationCode)) {
+	if !d.yes && !d.question.confirm(fmt.Sprintf("Does the machine show %s? Approve it? [y/N] ", request.Spec.VerificationCode)) {
 		return nil, fmt.Errorf("pairing request %q was not approved: nothing was changed", name)
 	}
-	return d.record(ctx, request, replaced)
+	return d.writeDecision(ctx, request, replaced)
 }
 
-// invitation returns the code of a request, nil if it cannot be read. A person without the right to
+// findCode returns the code of a request, nil if it cannot be read. A person without the right to
 // read codes can still decide, because the controller checks the decision again.
-func (d decider) invitation(ctx context.Context, request *v1alpha1.PairingRequest) *v1alpha1.PairingCode {
+func (d decider) findCode(ctx context.Context, request *v1alpha1.PairingRequest) *v1alpha1.PairingCode {
 	var code v1alpha1.PairingCode
 	if request.Spec.CodeName == "" || d.fleet.get(ctx, request.Spec.CodeName, &code) != nil {
 		return nil
@@ -69,9 +69,9 @@ func (d decider) invitation(ctx context.Context, request *v1alpha1.PairingReques
 	return &code
 }
 
-// replaced returns the Node that the machine would take over; nil if there is none or it cannot be
+// findReplacedNode returns the Node that the machine would take over; nil if there is none or it cannot be
 // read.
-func (d decider) replaced(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1alpha1.Node {
+func (d decider) findReplacedNode(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1alpha1.Node {
 	if code == nil || !code.Spec.ReplaceNode {
 		return nil
 	}
@@ -82,44 +82,44 @@ func (d decider) replaced(ctx context.Context, request *v1alpha1.PairingRequest,
 	return &node
 }
 
-func (d decider) read(ctx context.Context, name string) (*v1alpha1.PairingRequest, error) {
+func (d decider) readRequest(ctx context.Context, name string) (*v1alpha1.PairingRequest, error) {
 	var request v1alpha1.PairingRequest
 	err := d.fleet.get(ctx, name, &request)
-	if apierrors.IsNotFound(err) && !notInstalled(err) {
+	if apierrors.IsNotFound(err) && !isNotInstalled(err) {
 		names := d.completeRequests(ctx, d.fleet, nil)
-		return nil, d.fleet.noSuch(ctx, "pairing request", name, names, "See those that wait: kubectl mooring pending -n "+d.fleet.namespace)
+		return nil, d.fleet.notFoundError(ctx, "pairing request", name, names, "See those that wait: kubectl mooring pending -n "+d.fleet.namespace)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read pairing request %q: %w", name, d.fleet.explain(err, "pairingrequests"))
+		return nil, fmt.Errorf("read pairing request %q: %w", name, d.fleet.explainError(err, "pairingrequests"))
 	}
 	return &request, nil
 }
 
-// record writes the decision to exactly the request that was shown. After a conflict it tries again
+// writeDecision writes the decision to exactly the request that was shown. After a conflict it tries again
 // if only the status changed: all fields that a person judges are immutable, and the UID identifies
 // the object.
-func (d decider) record(ctx context.Context, shown *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
+func (d decider) writeDecision(ctx context.Context, shown *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
 	request := shown.DeepCopy()
-	for range conflictTries {
+	for range maxConflictRetries {
 		patch, err := decisionPatch(request, d.decision())
 		if err != nil {
 			return nil, err
 		}
 		err = d.fleet.Patch(ctx, request, client.RawPatch(types.MergePatchType, patch))
 		if err == nil {
-			return d.confirm(ctx, request, replaced)
+			return d.reportOutcome(ctx, request, replaced)
 		}
 		if !apierrors.IsConflict(err) {
-			return nil, fmt.Errorf("decide about pairing request %q: %w", shown.Name, d.fleet.explain(err, "pairingrequests"))
+			return nil, fmt.Errorf("decide about pairing request %q: %w", shown.Name, d.fleet.explainError(err, "pairingrequests"))
 		}
-		if request, err = d.read(ctx, shown.Name); err != nil {
+		if request, err = d.readRequest(ctx, shown.Name); err != nil {
 			return nil, err
 		}
 		if request.UID != shown.UID {
 			return nil, fmt.Errorf("pairing request %q is not the one that was shown: it was replaced meanwhile. Look at it again", shown.Name)
 		}
 		if done, err := alreadyDecided(request, d.verdict, d.now()); err != nil || done != "" {
-			d.sayf("%s", done)
+			d.noticef("%s", done)
 			return request, err
 		}
 	}
@@ -139,17 +139,17 @@ func decisionPatch(request *v1alpha1.PairingRequest, decision v1alpha1.PairingDe
 	})
 }
 
-// confirm waits up to `outcomePatience` for the outcome of an approval: a request whose name is taken
+// reportOutcome waits up to `outcomeTimeout` for the outcome of an approval: a request whose name is taken
 // fails at once, and its approver must see that. A missing right to watch or a slow controller does
 // not make confirm fail.
-func (d decider) confirm(ctx context.Context, request *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
+func (d decider) reportOutcome(ctx context.Context, request *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
 	latest := request
 	if request.Spec.Decision.Verdict == v1alpha1.VerdictApproved {
-		waiting, cancel := context.WithTimeout(ctx, outcomePatience)
+		waiting, cancel := context.WithTimeout(ctx, outcomeTimeout)
 		defer cancel()
-		_ = observer[v1alpha1.PairingRequest, *v1alpha1.PairingRequest]{
-			fleet: d.fleet, list: &v1alpha1.PairingRequestList{}, lost: func(error) {},
-			enough: func(r *v1alpha1.PairingRequest) bool {
+		_ = objectWatcher[v1alpha1.PairingRequest, *v1alpha1.PairingRequest]{
+			fleet: d.fleet, list: &v1alpha1.PairingRequestList{}, onConnectionLost: func(error) {},
+			isDone: func(r *v1alpha1.PairingRequest) bool {
 				latest = r
 				return r.Status.Phase != "" && r.Status.Phase != v1alpha1.PairingRequestPending
 			},
@@ -159,15 +159,15 @@ func (d decider) confirm(ctx context.Context, request *v1alpha1.PairingRequest, 
 		_, err := alreadyDecided(latest, "", d.now())
 		return nil, err
 	}
-	d.sayf("%s", confirmation(latest, replaced))
+	d.noticef("%s", decisionMessage(latest, replaced))
 	if latest.Spec.Decision.Verdict == v1alpha1.VerdictApproved && (latest.Status.Phase == "" || latest.Status.Phase == v1alpha1.PairingRequestPending) {
-		d.sayf("The controller has not acted on it yet. See its status: kubectl get preq %s -n %s", latest.Name, latest.Namespace)
+		d.noticef("The controller has not acted on it yet. See its status: kubectl get preq %s -n %s", latest.Name, latest.Namespace)
 	}
 	return latest, nil
 }
 
-// confirmation returns a sentence about the decision and the next step.
-func confirmation(r *v1alpha1.PairingRequest, replaced *v1alpha1.Node) string {
+// decisionMessage returns a sentence about the decision and the next step.
+func decisionMessage(r *v1alpha1.PairingRequest, replaced *v1alpha1.Node) string {
 	if r.Spec.Decision.Verdict == v1alpha1.VerdictDenied {
 		return fmt.Sprintf("Denied pairing request %q.", r.Name)
 	}
@@ -179,10 +179,10 @@ func confirmation(r *v1alpha1.PairingRequest, replaced *v1alpha1.Node) string {
 		granted = replaced.Spec.CapabilityPolicy.Allow
 	}
 	return fmt.Sprintf("Approved pairing request %q with %s. See it come online: kubectl mooring nodes %s -n %s",
-		r.Name, orNothing(granted), r.Spec.NodeName, r.Namespace)
+		r.Name, joinOrNone(granted), r.Spec.NodeName, r.Namespace)
 }
 
-func orNothing(capabilities []string) string {
+func joinOrNone(capabilities []string) string {
 	if len(capabilities) == 0 {
 		return "no capabilities"
 	}

@@ -45,8 +45,8 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usagef returns an error about the arguments that the person typed.
-func usagef(format string, args ...any) error {
+// usageErrorf returns an error about the arguments that the person typed.
+func usageErrorf(format string, args ...any) error {
 	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
@@ -62,8 +62,8 @@ func exitCode(err error) int {
 	return exitGeneral
 }
 
-// outcomeCode returns the exit code for a terminal phase.
-func outcomeCode(phase v1alpha1.DispatchPhase) int {
+// phaseExitCode returns the exit code for a terminal phase.
+func phaseExitCode(phase v1alpha1.DispatchPhase) int {
 	switch phase {
 	case v1alpha1.DispatchSucceeded:
 		return exitOK

@@ -18,8 +18,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// whoGrants names the role to ask for when RBAC denies access to a resource.
-var whoGrants = map[string]string{
+// grantingRoles names the role to ask for when RBAC denies access to a resource.
+var grantingRoles = map[string]string{
 	"pairingcodes":         "the ClusterRole mooring-pairing-issuer",
 	"secrets":              "a Role with verb get on secrets, which lets you read pairing codes",
 	"pairingrequests":      "the ClusterRole mooring-approver",
@@ -30,23 +30,23 @@ var whoGrants = map[string]string{
 // defaultServer is the address that kubectl's libraries use when nothing is configured.
 const defaultServer = "http://localhost:8080"
 
-// explain adds the next step to an error of the cluster. resource is the requested resource.
-func (f *fleet) explain(err error, resource string) error {
+// explainError adds the next step to an error of the cluster. resource is the requested resource.
+func (f *fleet) explainError(err error, resource string) error {
 	if err == nil {
 		return nil
 	}
 	err = serverError{err}
 	var unreachable net.Error
 	switch {
-	case notInstalled(err):
+	case isNotInstalled(err):
 		return fmt.Errorf("the cluster %s has no resource %s.%s: Mooring is not installed there, or this is not the intended cluster\n"+
 			"Install it: kubectl apply --server-side -k config/default (in a checkout of Mooring); or choose another cluster with --context", f.server, resource, v1alpha1.GroupName)
-	case refusedByPolicy(err) != "":
-		return errors.New(refusedByPolicy(err))
+	case policyMessage(err) != "":
+		return errors.New(policyMessage(err))
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%w\nAsk for %s in namespace %q. Is the name of the namespace right? A missing one is refused in the same way; choose another with -n", err, whoGrants[resource], f.namespace)
+		return fmt.Errorf("%w\nAsk for %s in namespace %q. Is the name of the namespace right? A missing one is refused in the same way; choose another with -n", err, grantingRoles[resource], f.namespace)
 	case missingNamespace(err) != "":
-		return f.noNamespace()
+		return f.namespaceNotFoundError()
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster %s does not accept your credentials: %w\nRenew them, or choose others with --context or --kubeconfig", f.server, err)
 	case errors.As(err, &unreachable) && f.server == defaultServer:
@@ -67,7 +67,7 @@ func missingNamespace(err error) string {
 	return status.Status().Details.Name
 }
 
-func (f *fleet) noNamespace() error {
+func (f *fleet) namespaceNotFoundError() error {
 	return fmt.Errorf("namespace %q does not exist in the cluster %s: choose another with -n, or another cluster with --context", f.namespace, f.server)
 }
 
@@ -76,7 +76,7 @@ func (f *fleet) noNamespace() error {
 func (f *fleet) checkNamespace(ctx context.Context) error {
 	var namespace corev1.Namespace
 	if apierrors.IsNotFound(f.Get(ctx, client.ObjectKey{Name: f.namespace}, &namespace)) {
-		return f.noNamespace()
+		return f.namespaceNotFoundError()
 	}
 	return nil
 }
@@ -84,13 +84,13 @@ func (f *fleet) checkNamespace(ctx context.Context) error {
 // serverError prints an error of the cluster as one line, because it may repeat foreign text.
 type serverError struct{ error }
 
-func (e serverError) Error() string { return foreign.Line(e.error.Error()) }
+func (e serverError) Error() string { return foreign.CleanLine(e.error.Error()) }
 
 func (e serverError) Unwrap() error { return e.error }
 
-// notInstalled reports whether err means a missing kind and not a missing object. For a missing
+// isNotInstalled reports whether err means a missing kind and not a missing object. For a missing
 // kind the server sends a bare 404 without details.
-func notInstalled(err error) bool {
+func isNotInstalled(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
 		return false
@@ -101,31 +101,31 @@ func notInstalled(err error) bool {
 	})
 }
 
-var policyRefusal = regexp.MustCompile(`(?s)mooring policy [a-z-]+: (.*)$`)
+var policyMessagePattern = regexp.MustCompile(`(?s)mooring policy [a-z-]+: (.*)$`)
 
-// refusedByPolicy returns the message of an admission policy of Mooring, which already names the
+// policyMessage returns the message of an admission policy of Mooring, which already names the
 // next step; "" for any other error.
-func refusedByPolicy(err error) string {
-	found := policyRefusal.FindStringSubmatch(err.Error())
+func policyMessage(err error) string {
+	found := policyMessagePattern.FindStringSubmatch(err.Error())
 	if found == nil || !(apierrors.IsForbidden(err) || apierrors.IsInvalid(err)) {
 		return ""
 	}
 	return found[1]
 }
 
-// noSuch returns an error that a name does not exist, with the names that do.
-func (f *fleet) noSuch(ctx context.Context, what, name string, names []string, next string) error {
+// notFoundError returns an error that a name does not exist, with the names that do.
+func (f *fleet) notFoundError(ctx context.Context, kind, name string, names []string, next string) error {
 	if err := f.checkNamespace(ctx); err != nil {
 		return err
 	}
-	there := "There are none"
+	existing := "There are none"
 	if len(names) > 0 {
 		slices.Sort(names)
 		const shown = 20
-		there = "There are: " + strings.Join(names[:min(shown, len(names))], ", ")
+		existing = "There are: " + strings.Join(names[:min(shown, len(names))], ", ")
 		if len(names) > shown {
-			there += fmt.Sprintf(" and %d more", len(names)-shown)
+			existing += fmt.Sprintf(" and %d more", len(names)-shown)
 		}
 	}
-	return fmt.Errorf("no %s %q in namespace %q. %s\n%s", what, name, f.namespace, there, next)
+	return fmt.Errorf("no %s %q in namespace %q. %s\n%s", kind, name, f.namespace, existing, next)
 }

@@ -13,8 +13,8 @@ var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 
 const fingerprint = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
-// request returns a PairingRequest that waits for a decision.
-func request(name string, change ...func(*v1alpha1.PairingRequest)) *v1alpha1.PairingRequest {
+// pendingRequest returns a PairingRequest that waits for a decision.
+func pendingRequest(name string, change ...func(*v1alpha1.PairingRequest)) *v1alpha1.PairingRequest {
 	r := &v1alpha1.PairingRequest{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "workshop", UID: "uid-1", ResourceVersion: "7"},
 		Spec: v1alpha1.PairingRequestSpec{
@@ -32,8 +32,8 @@ func request(name string, change ...func(*v1alpha1.PairingRequest)) *v1alpha1.Pa
 	return r
 }
 
-// node returns an online Node with one granted and one ungranted capability.
-func node(name string, change ...func(*v1alpha1.Node)) *v1alpha1.Node {
+// onlineNode returns an online Node with one granted and one ungranted capability.
+func onlineNode(name string, change ...func(*v1alpha1.Node)) *v1alpha1.Node {
 	since := metav1.NewTime(noon.Add(-3 * time.Minute))
 	n := &v1alpha1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "workshop", CreationTimestamp: metav1.NewTime(noon.Add(-49 * time.Hour))},

@@ -12,46 +12,46 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// cancelPatience bounds the cancel request, so that a second Ctrl-C takes effect.
-const cancelPatience = 5 * time.Second
+// cancelTimeout bounds the cancel request, so that a second Ctrl-C takes effect.
+const cancelTimeout = 5 * time.Second
 
-// follow waits for the outcome of a dispatch and reports it.
-func (t *tool) follow(parent context.Context, f *fleet, d *v1alpha1.CapabilityDispatch, raw bool) error {
-	ctx, stop := onInterrupt(parent, func(ctx context.Context) { t.cancel(ctx, f, d) })
+// followDispatch waits for the outcome of a dispatch and reports it.
+func (t *tool) followDispatch(parent context.Context, f *fleet, d *v1alpha1.CapabilityDispatch, raw bool) error {
+	ctx, stop := onInterrupt(parent, func(ctx context.Context) { t.cancelDispatch(ctx, f, d) })
 	defer stop()
-	latest, said := d, ""
-	err := observer[v1alpha1.CapabilityDispatch, *v1alpha1.CapabilityDispatch]{
+	latest, lastLine := d, ""
+	err := objectWatcher[v1alpha1.CapabilityDispatch, *v1alpha1.CapabilityDispatch]{
 		fleet: f, list: &v1alpha1.CapabilityDispatchList{},
-		lost: func(err error) { t.sayf("Lost the connection to the cluster (%v), retrying.", err) },
-		enough: func(now *v1alpha1.CapabilityDispatch) bool {
+		onConnectionLost: func(err error) { t.noticef("Lost the connection to the cluster (%v), retrying.", err) },
+		isDone: func(now *v1alpha1.CapabilityDispatch) bool {
 			latest = now
-			if line := progressLine(now.Status); line != "" && line != said {
-				said = line
-				t.sayf("%s", line)
+			if line := progressLine(now.Status); line != "" && line != lastLine {
+				lastLine = line
+				t.noticef("%s", line)
 			}
 			return now.Status.Phase.Terminal()
 		},
 	}.wait(ctx, d)
-	look := fmt.Sprintf("kubectl get cdisp %s -n %s", d.Name, d.Namespace)
+	showCommand := fmt.Sprintf("kubectl get cdisp %s -n %s", d.Name, d.Namespace)
 	switch {
-	case errors.Is(err, errLeft):
-		return &exitError{code: exitInterrupted, err: fmt.Errorf("exited before the outcome of dispatch %q was known; see its status: %s", d.Name, look)}
-	case errors.Is(err, errGone):
+	case errors.Is(err, errInterrupted):
+		return &exitError{code: exitInterrupted, err: fmt.Errorf("exited before the outcome of dispatch %q was known; see its status: %s", d.Name, showCommand)}
+	case errors.Is(err, errDeleted):
 		return fmt.Errorf("dispatch %q was deleted before its outcome was known", d.Name)
 	case err != nil:
-		return fmt.Errorf("dispatch %q was made, but its outcome cannot be seen: %w", d.Name, f.explain(err, "capabilitydispatches"))
+		return fmt.Errorf("dispatch %q was made, but its outcome cannot be seen: %w", d.Name, f.explainError(err, "capabilitydispatches"))
 	}
-	return t.report(latest, raw)
+	return t.reportDispatch(latest, raw)
 }
 
-// cancel asks for the cancellation of the dispatch, at the first Ctrl-C.
-func (t *tool) cancel(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) {
-	t.sayf("\nCancelling dispatch %s and waiting for its outcome; press Ctrl-C again to exit.", d.Name)
-	ctx, stop := context.WithTimeout(ctx, cancelPatience)
+// cancelDispatch asks for the cancellation of the dispatch, at the first Ctrl-C.
+func (t *tool) cancelDispatch(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) {
+	t.noticef("\nCancelling dispatch %s and waiting for its outcome; press Ctrl-C again to exit.", d.Name)
+	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
 	defer stop()
 	err := f.Patch(ctx, d.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`)))
 	if err != nil {
-		t.sayf("Cannot cancel it: %v", f.explain(err, "capabilitydispatches"))
+		t.noticef("Cannot cancel it: %v", f.explainError(err, "capabilitydispatches"))
 	}
 }
 
@@ -59,11 +59,11 @@ func (t *tool) cancel(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispa
 func progressLine(s v1alpha1.CapabilityDispatchStatus) string {
 	switch {
 	case s.Phase == v1alpha1.DispatchAwaitingLocalMediation:
-		who := "the person"
+		person := "the person"
 		if s.Mediation != nil && s.Mediation.AskedUser != "" {
-			who = s.Mediation.AskedUser
+			person = s.Mediation.AskedUser
 		}
-		return fmt.Sprintf("Waiting for %s at the machine to approve.", who)
+		return fmt.Sprintf("Waiting for %s at the machine to approve.", person)
 	case s.Phase == v1alpha1.DispatchDispatched && s.Progress != nil:
 		return fmt.Sprintf("%d%% %s", s.Progress.Percent, s.Progress.Message)
 	case s.Phase == v1alpha1.DispatchDispatched:
@@ -72,10 +72,10 @@ func progressLine(s v1alpha1.CapabilityDispatchStatus) string {
 	return ""
 }
 
-// report prints a finished dispatch and turns its outcome into the exit code.
-func (t *tool) report(d *v1alpha1.CapabilityDispatch, raw bool) error {
+// reportDispatch prints a finished dispatch and turns its outcome into the exit code.
+func (t *tool) reportDispatch(d *v1alpha1.CapabilityDispatch, raw bool) error {
 	if t.format != "" {
-		if err := t.print(d); err != nil {
+		if err := t.printObject(d); err != nil {
 			return err
 		}
 	} else if d.Status.Output != nil {
@@ -84,10 +84,10 @@ func (t *tool) report(d *v1alpha1.CapabilityDispatch, raw bool) error {
 		}
 	}
 	if d.Status.OutputTruncated {
-		t.sayf("The output was cut: maxPayloadBytes is %d, and the API server bounds the whole object.", d.Spec.MaxPayloadBytes)
+		t.noticef("The output was cut: maxPayloadBytes is %d, and the API server bounds the whole object.", d.Spec.MaxPayloadBytes)
 	}
 	if d.Status.Phase == v1alpha1.DispatchSucceeded {
 		return nil
 	}
-	return &exitError{code: outcomeCode(d.Status.Phase), err: errors.New(outcome(d))}
+	return &exitError{code: phaseExitCode(d.Status.Phase), err: errors.New(outcomeText(d))}
 }

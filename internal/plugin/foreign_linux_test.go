@@ -23,14 +23,14 @@ import (
 )
 
 // hostile is a text of a machine or of another server; JSON carries it as valid UTF-8.
-var hostile = corpus.Valid(corpus.All + strings.Repeat("long ", 200))
+var hostile = corpus.ToValid(corpus.AllEffects + strings.Repeat("long ", 200))
 
-// poison sets every text of an object to hostile, except the fields that the server validates.
-func poison(v reflect.Value) {
+// makeHostile sets every text of an object to hostile, except the fields that the server validates.
+func makeHostile(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			poison(v.Elem())
+			makeHostile(v.Elem())
 		}
 	case reflect.Struct:
 		if v.Type().PkgPath() == "time" || v.Type() == reflect.TypeFor[metav1.Time]() {
@@ -44,11 +44,11 @@ func poison(v reflect.Value) {
 					continue
 				}
 			}
-			poison(v.Field(i))
+			makeHostile(v.Field(i))
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			poison(v.Index(i))
+			makeHostile(v.Index(i))
 		}
 	case reflect.String:
 		if v.CanSet() {
@@ -60,8 +60,8 @@ func poison(v reflect.Value) {
 // hostileObjects returns the objects that the server answers with, by resource.
 func hostileObjects(phase v1alpha1.DispatchPhase, output string) map[string]any {
 	now := metav1.NewTime(time.Now().Add(time.Hour))
-	request := request("press-3-9f86d081-k7qx2m", func(r *v1alpha1.PairingRequest) { r.Spec.ExpiresTime = now })
-	machine := node("press-3", func(n *v1alpha1.Node) {
+	request := pendingRequest("press-3-9f86d081-k7qx2m", func(r *v1alpha1.PairingRequest) { r.Spec.ExpiresTime = now })
+	machine := onlineNode("press-3", func(n *v1alpha1.Node) {
 		n.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "No", Message: "m"}}
 		n.Status.System = request.Spec.System.DeepCopy()
 		n.Finalizers = []string{v1alpha1.FinalizerNode}
@@ -69,7 +69,7 @@ func hostileObjects(phase v1alpha1.DispatchPhase, output string) map[string]any 
 	dispatch := finishedDispatch(v1alpha1.CapabilityDispatchStatus{Phase: phase, Error: &v1alpha1.DispatchError{Code: "CapabilityFailed"},
 		Execution: v1alpha1.ExecutionFinished})
 	for _, object := range []any{request, machine, dispatch} {
-		poison(reflect.ValueOf(object))
+		makeHostile(reflect.ValueOf(object))
 	}
 	if output != "" {
 		dispatch.Status.Output = &v1alpha1.JSON{Raw: []byte(output)}
@@ -126,7 +126,7 @@ var foreignCommands = map[string][][]string{
 	"nodes":      {{"nodes"}, {"nodes", "press-3"}},
 	"pending":    {{"pending"}},
 	"approve":    {{"approve", "press-3-9f86d081-k7qx2m", "--yes"}, {"approve", "--all", "--yes"}},
-	"deny":       {{"deny", "press-3-9f86d081-k7qx2m", "--reason", corpus.All}},
+	"deny":       {{"deny", "press-3-9f86d081-k7qx2m", "--reason", corpus.AllEffects}},
 	"code":       {{"code"}},
 	"grant":      {{"grant", "press-3", "--capability", "other"}},
 	"invoke":     {{"invoke", "press-3", "echo"}, {"invoke", "press-3", "echo", "--wait=false"}},
@@ -137,7 +137,7 @@ var foreignCommands = map[string][][]string{
 }
 
 func TestNoCommandPrintsForeignTextThatActsOnATerminal(t *testing.T) {
-	for _, cmd := range newRoot(&tool{access: newAccess(io.Discard), now: time.Now}).Commands() {
+	for _, cmd := range newRoot(&tool{access: newClusterAccess(io.Discard), now: time.Now}).Commands() {
 		if len(foreignCommands[cmd.Name()]) == 0 {
 			t.Errorf("command %q has no row here", cmd.Name())
 		}
@@ -166,7 +166,7 @@ func TestNoCommandPrintsForeignTextThatActsOnATerminal(t *testing.T) {
 							if shown == "" && !refuse {
 								t.Error("nothing was printed")
 							}
-							corpus.Check(t, shown)
+							corpus.CheckSafe(t, shown)
 						})
 					}
 				}
@@ -179,8 +179,8 @@ func TestAQuestionShowsNothingThatActsOnATerminal(t *testing.T) {
 	for name, text := range corpus.Texts {
 		var out bytes.Buffer
 		q := question{answers: bufio.NewReader(strings.NewReader("n\n")), out: &out}
-		q.yes("Does the machine show " + text + "? ")
-		if problem := corpus.Problem(out.String()); problem != "" {
+		q.confirm("Does the machine show " + text + "? ")
+		if problem := corpus.FindProblem(out.String()); problem != "" {
 			t.Errorf("%s: %s", name, problem)
 		}
 	}
@@ -189,7 +189,7 @@ func TestAQuestionShowsNothingThatActsOnATerminal(t *testing.T) {
 func TestACellOfATableIsShort(t *testing.T) {
 	for name, text := range corpus.Texts {
 		shown := tableText(t, []string{"A", "B"}, [][]string{{text, "end"}})
-		if problem := corpus.Problem(shown); problem != "" {
+		if problem := corpus.FindProblem(shown); problem != "" {
 			t.Errorf("%s: %s", name, problem)
 		}
 		if strings.Count(shown, "\n") != 2 || len([]rune(shown)) > 1000 {

@@ -32,14 +32,14 @@ func newGrant(t *tool) *cobra.Command {
 		Example: `  # list the offered and the granted capabilities, then grant more
   kubectl mooring nodes press-3 -n workshop
   kubectl mooring grant press-3 --capability camera.shot,system.* -n workshop`,
-		Args:                  arguments(1, 1),
+		Args:                  rangeArgs(1, 1),
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction:     t.complete(completeOneNode),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkGrant(capabilities); err != nil {
 				return err
 			}
-			return t.grant(cmd.Context(), args[0], capabilities)
+			return t.grantCapabilities(cmd.Context(), args[0], capabilities)
 		},
 	}
 	cmd.Flags().StringSliceVar(&capabilities, "capability", nil, "a capability or PREFIX.* (required); repeatable")
@@ -51,34 +51,34 @@ var grantPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)*([
 
 func checkGrant(capabilities []string) error {
 	if len(capabilities) == 0 {
-		return usagef("name the capabilities with --capability NAME or --capability PREFIX.*")
+		return usageErrorf("name the capabilities with --capability NAME or --capability PREFIX.*")
 	}
 	for _, capability := range capabilities {
 		if !grantPattern.MatchString(capability) {
-			return usagef("%q is not the name of a capability, such as system.health, nor a family of them, such as system.*", capability)
+			return usageErrorf("%q is not the name of a capability, such as system.health, nor a family of them, such as system.*", capability)
 		}
 	}
 	return nil
 }
 
-// grant adds capabilities to the policy of a Node. The Node's status changes often, so grant reads
+// grantCapabilities adds capabilities to the policy of a Node. The Node's status changes often, so grant reads
 // the Node and decides again after a conflict.
-func (t *tool) grant(ctx context.Context, name string, capabilities []string) error {
+func (t *tool) grantCapabilities(ctx context.Context, name string, capabilities []string) error {
 	f, err := t.access.open()
 	if err != nil {
 		return err
 	}
-	for range conflictTries {
+	for range maxConflictRetries {
 		node, err := f.node(ctx, name)
 		if err != nil {
 			return err
 		}
-		added, err := missingGrants(node, capabilities)
+		added, err := findMissingGrants(node, capabilities)
 		if err != nil {
 			return err
 		}
 		if len(added) == 0 {
-			return t.granted(node, fmt.Sprintf("Node %q may already be asked for %s: nothing was changed.", name, orNothing(capabilities)))
+			return t.reportGrant(node, fmt.Sprintf("Node %q may already be asked for %s: nothing was changed.", name, joinOrNone(capabilities)))
 		}
 		patch, err := grantPatch(node, added)
 		if err != nil {
@@ -86,51 +86,51 @@ func (t *tool) grant(ctx context.Context, name string, capabilities []string) er
 		}
 		err = f.Patch(ctx, node, client.RawPatch(types.MergePatchType, patch))
 		if err == nil {
-			return t.granted(node, fmt.Sprintf("Node %q may now be asked for %s.%s", name, orNothing(added), unoffered(node, added)))
+			return t.reportGrant(node, fmt.Sprintf("Node %q may now be asked for %s.%s", name, joinOrNone(added), unofferedMessage(node, added)))
 		}
 		if !apierrors.IsConflict(err) {
-			return fmt.Errorf("grant capabilities to node %q: %w", name, f.explainGrant(err))
+			return fmt.Errorf("grant capabilities to node %q: %w", name, f.explainGrantError(err))
 		}
 	}
 	return fmt.Errorf("node %q kept changing: try again", name)
 }
 
-func (t *tool) granted(node *v1alpha1.Node, said string) error {
-	t.sayf("%s", said)
+func (t *tool) reportGrant(node *v1alpha1.Node, message string) error {
+	t.noticef("%s", message)
 	if t.format != "" {
-		return t.print(node)
+		return t.printObject(node)
 	}
 	return nil
 }
 
-// explainGrant names both roles that changing the policy of a Node needs.
-func (f *fleet) explainGrant(err error) error {
-	if apierrors.IsForbidden(err) && refusedByPolicy(err) == "" {
+// explainGrantError names both roles that changing the policy of a Node needs.
+func (f *fleet) explainGrantError(err error) error {
+	if apierrors.IsForbidden(err) && policyMessage(err) == "" {
 		return fmt.Errorf("%w\nAsk for the verb patch on nodes.%s (the ClusterRole mooring-operator has it) in addition to the ClusterRole mooring-approver in namespace %q",
 			err, v1alpha1.GroupName, f.namespace)
 	}
-	return f.explain(err, "nodes")
+	return f.explainError(err, "nodes")
 }
 
-// missingGrants returns the capabilities that the Node's policy does not allow yet. It returns an
+// findMissingGrants returns the capabilities that the Node's policy does not allow yet. It returns an
 // error for a capability that the policy denies, because granting it would have no effect.
-func missingGrants(node *v1alpha1.Node, capabilities []string) ([]string, error) {
+func findMissingGrants(node *v1alpha1.Node, capabilities []string) ([]string, error) {
 	var added []string
 	for _, capability := range capabilities {
-		if denied := coveredBy(node.Spec.CapabilityPolicy.Deny, capability); denied != "" {
+		if denied := matchingEntry(node.Spec.CapabilityPolicy.Deny, capability); denied != "" {
 			return nil, fmt.Errorf("node %q is denied %q, and a denial wins: to grant %q take it out of spec.capabilityPolicy.deny first: kubectl edit mnode %s -n %s",
 				node.Name, denied, capability, node.Name, node.Namespace)
 		}
-		if coveredBy(node.Spec.CapabilityPolicy.Allow, capability) == "" && !slices.Contains(added, capability) {
+		if matchingEntry(node.Spec.CapabilityPolicy.Allow, capability) == "" && !slices.Contains(added, capability) {
 			added = append(added, capability)
 		}
 	}
 	return added, nil
 }
 
-// coveredBy returns the policy entry that matches a capability or the whole of a family
+// matchingEntry returns the policy entry that matches a capability or the whole of a family
 // ("system.*"); it returns "" if there is none.
-func coveredBy(entries []string, capability string) string {
+func matchingEntry(entries []string, capability string) string {
 	for _, entry := range entries {
 		family, isFamily := strings.CutSuffix(entry, "*")
 		if entry == capability || (isFamily && strings.HasPrefix(capability, family)) {
@@ -149,21 +149,21 @@ func grantPatch(node *v1alpha1.Node, added []string) ([]byte, error) {
 	})
 }
 
-// unoffered returns a sentence that lists the grants without an effect yet, since a name may be
+// unofferedMessage returns a sentence that lists the grants without an effect yet, since a name may be
 // mistyped; it returns "" if there are none.
-func unoffered(node *v1alpha1.Node, added []string) string {
-	var offered, idle []string
+func unofferedMessage(node *v1alpha1.Node, added []string) string {
+	var offered, ineffective []string
 	for _, capability := range node.Status.Capabilities {
 		offered = append(offered, capability.Name)
 	}
 	for _, entry := range added {
 		only := v1alpha1.CapabilityPolicy{Allow: []string{entry}}
 		if !slices.ContainsFunc(offered, func(name string) bool { return dispatch.Granted(only, name) }) {
-			idle = append(idle, entry)
+			ineffective = append(ineffective, entry)
 		}
 	}
-	if len(idle) == 0 {
+	if len(ineffective) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" It does not offer %s now: it offers %s.", orNothing(idle), orNothing(offered))
+	return fmt.Sprintf(" It does not offer %s now: it offers %s.", joinOrNone(ineffective), joinOrNone(offered))
 }

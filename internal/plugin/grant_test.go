@@ -10,8 +10,8 @@ import (
 )
 
 func TestOnlyWhatIsNotAllowedYetIsAdded(t *testing.T) {
-	n := node("press-3") // allows echo and camera.*
-	got, err := missingGrants(n, []string{"echo", "camera.shot", "camera.*", "system.health", "system.*", "system.health", "cameras.list"})
+	n := onlineNode("press-3") // allows echo and camera.*
+	got, err := findMissingGrants(n, []string{"echo", "camera.shot", "camera.*", "system.health", "system.*", "system.health", "cameras.list"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,20 +21,20 @@ func TestOnlyWhatIsNotAllowedYetIsAdded(t *testing.T) {
 }
 
 func TestAGrantThatADenialDefeatsIsAnError(t *testing.T) {
-	n := node("press-3", func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Deny = []string{"system.*"} })
-	_, err := missingGrants(n, []string{"system.health"})
+	n := onlineNode("press-3", func(n *v1alpha1.Node) { n.Spec.CapabilityPolicy.Deny = []string{"system.*"} })
+	_, err := findMissingGrants(n, []string{"system.health"})
 	if err == nil || !strings.Contains(err.Error(), `denied "system.*"`) || !strings.Contains(err.Error(), "kubectl edit mnode press-3 -n workshop") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestAGrantOfWhatTheMachineDoesNotOfferSaysSo(t *testing.T) {
-	n := node("press-3") // offers camera.shot, echo, system.health
+	n := onlineNode("press-3") // offers camera.shot, echo, system.health
 	for want, added := range map[string][]string{
 		"": {"system.*", "echo"},
 		" It does not offer disk.*, shell now: it offers camera.shot, echo, system.health.": {"shell", "disk.*", "echo"},
 	} {
-		if got := unoffered(n, added); got != want {
+		if got := unofferedMessage(n, added); got != want {
 			t.Errorf("%v: got %q, want %q", added, got, want)
 		}
 	}

@@ -30,24 +30,24 @@ func readInput(flag string, given bool, stdin io.Reader) (*v1alpha1.JSON, error)
 	case strings.HasPrefix(flag, "@"):
 		file, err := os.Open(flag[1:])
 		if err != nil {
-			return nil, usagef("read --input: %w", err)
+			return nil, usageErrorf("read --input: %w", err)
 		}
 		defer file.Close()
 		source, reader = flag[1:], file
 	}
 	raw, err := io.ReadAll(io.LimitReader(reader, maxInputBytes+1))
 	if err != nil {
-		return nil, usagef("read %s: %w", source, err)
+		return nil, usageErrorf("read %s: %w", source, err)
 	}
-	object, err := jsonObject(raw)
+	object, err := parseJSONObject(raw)
 	if err != nil {
-		return nil, usagef("%s %w\nGive a JSON object such as --input '{\"text\":\"hello\"}', --input @FILE, or --input - for standard input", source, err)
+		return nil, usageErrorf("%s %w\nGive a JSON object such as --input '{\"text\":\"hello\"}', --input @FILE, or --input - for standard input", source, err)
 	}
 	return &v1alpha1.JSON{Raw: object}, nil
 }
 
-// jsonObject checks that the bytes are one JSON object and returns it without white space.
-func jsonObject(raw []byte) ([]byte, error) {
+// parseJSONObject checks that the bytes are one JSON object and returns it without white space.
+func parseJSONObject(raw []byte) ([]byte, error) {
 	if len(raw) > maxInputBytes {
 		return nil, fmt.Errorf("is larger than %d bytes", maxInputBytes)
 	}
@@ -67,7 +67,7 @@ func jsonObject(raw []byte) ([]byte, error) {
 	if kind := jsonKind(trimmed[0]); kind != "" {
 		return nil, fmt.Errorf("is %s, not an object", kind)
 	}
-	if number := cmp.Or(jsontext.BeyondInt64(value), jsontext.Rounded(value)); number != "" {
+	if number := cmp.Or(jsontext.FindBeyondInt64(value), jsontext.FindRounded(value)); number != "" {
 		return nil, fmt.Errorf("holds the number %.40s, which the API server would not keep exactly: write it as a string", number)
 	}
 	var compact bytes.Buffer

@@ -62,11 +62,11 @@ func newInvoke(t *tool) *cobra.Command {
 		Short:             "Run a capability on a machine and print its output",
 		Long:              invokeLong,
 		Example:           invokeExample,
-		Args:              arguments(2, 2),
+		Args:              rangeArgs(2, 2),
 		ValidArgsFunction: t.complete(completeInvoke),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.raw && (t.format != "" || !o.wait) {
-				return usagef("--raw prints the output alone: leave out -o and --wait=false")
+				return usageErrorf("--raw prints the output alone: leave out -o and --wait=false")
 			}
 			o.inputGiven = cmd.Flags().Changed("input")
 			return t.invoke(cmd.Context(), args[0], args[1], o)
@@ -114,42 +114,42 @@ func (t *tool) invoke(ctx context.Context, node, capability string, o invokeOpti
 	if err != nil {
 		return err
 	}
-	if err := t.lookAtNode(ctx, f, node, o); err != nil {
+	if err := t.checkNode(ctx, f, node, o); err != nil {
 		return err
 	}
-	made, err := t.makeDispatch(ctx, f, d)
+	created, err := t.createOrGetDispatch(ctx, f, d)
 	if err != nil {
 		return err
 	}
 	if o.wait {
-		return t.follow(ctx, f, d, o.raw)
+		return t.followDispatch(ctx, f, d, o.raw)
 	}
 	if t.format != "" {
-		return t.print(d)
+		return t.printObject(d)
 	}
-	fmt.Fprintf(t.Out, "capabilitydispatch.mooring.dev/%s %s\n", d.Name, map[bool]string{true: "created", false: "unchanged"}[made])
-	t.sayf("See its outcome: kubectl get cdisp %s -n %s", d.Name, d.Namespace)
+	fmt.Fprintf(t.Out, "capabilitydispatch.mooring.dev/%s %s\n", d.Name, map[bool]string{true: "created", false: "unchanged"}[created])
+	t.noticef("See its outcome: kubectl get cdisp %s -n %s", d.Name, d.Namespace)
 	return nil
 }
 
-// lookAtNode returns an error for a mistyped name and prints a note about an expected delay. A
+// checkNode returns an error for a mistyped name and prints a note about an expected delay. A
 // person without the right to read Nodes can still invoke: the dispatch itself simply waits.
-func (t *tool) lookAtNode(ctx context.Context, f *fleet, name string, o invokeOptions) error {
+func (t *tool) checkNode(ctx context.Context, f *fleet, name string, o invokeOptions) error {
 	node, err := f.node(ctx, name)
-	var missing *missingNode
+	var missing *nodeNotFoundError
 	if errors.As(err, &missing) && !o.allowAbsent {
 		return fmt.Errorf("%w; to queue it for a machine that is yet to be paired add --allow-absent", err)
 	}
 	if err == nil {
-		if note := delay(node, o, t.now()); note != "" {
-			t.sayf("%s", note)
+		if note := delayReason(node, o, t.now()); note != "" {
+			t.noticef("%s", note)
 		}
 	}
 	return nil // for any other error, the creation of the dispatch reports the problem if there is one
 }
 
-// delay returns the reason why a dispatch will not start at once; "" if none is known.
-func delay(n *v1alpha1.Node, o invokeOptions, now time.Time) string {
+// delayReason returns the reason why a dispatch will not start at once; "" if none is known.
+func delayReason(n *v1alpha1.Node, o invokeOptions, now time.Time) string {
 	if n.Spec.DesiredState == v1alpha1.NodeSuspended {
 		return fmt.Sprintf("Node %q is Suspended: nothing is delivered until it is Active again (at most %s, --expiry).", n.Name, o.expiry.String())
 	}
@@ -158,7 +158,7 @@ func delay(n *v1alpha1.Node, o invokeOptions, now time.Time) string {
 		return ""
 	}
 	presence := orDash(string(n.Status.Presence))
-	if since := since(now, timeOf(n.Status.Since)); since != "" {
+	if since := timeSince(now, timeOf(n.Status.Since)); since != "" {
 		presence += " for " + since
 	}
 	return fmt.Sprintf("Node %q is %s: the dispatch waits for it (at most %s, --expiry).", n.Name, presence, o.expiry.String())

@@ -24,7 +24,7 @@ the cluster there.`,
 		Example: `  kubectl mooring nodes -n workshop
   kubectl mooring nodes press-3
   kubectl mooring nodes press-3 -o yaml`,
-		Args:              arguments(0, 1),
+		Args:              rangeArgs(0, 1),
 		ValidArgsFunction: t.complete(completeOneNode),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := t.access.open()
@@ -42,19 +42,19 @@ the cluster there.`,
 func (t *tool) listNodes(ctx context.Context, f *fleet) error {
 	var list v1alpha1.NodeList
 	if err := f.list(ctx, &list); err != nil {
-		return fmt.Errorf("list nodes: %w", f.explain(err, "nodes"))
+		return fmt.Errorf("list nodes: %w", f.explainError(err, "nodes"))
 	}
 	if t.format != "" {
-		return t.print(&list)
+		return t.printObject(&list)
 	}
 	if len(list.Items) == 0 {
 		if err := f.checkNamespace(ctx); err != nil {
 			return err
 		}
-		t.sayf("No machine is paired in namespace %q. Invite one: kubectl mooring code -n %s", f.namespace, f.namespace)
+		t.noticef("No machine is paired in namespace %q. Invite one: kubectl mooring code -n %s", f.namespace, f.namespace)
 		return nil
 	}
-	return table(t.Out, nodesHeader, nodeRows(list.Items, t.now()))
+	return printTable(t.Out, nodesHeader, nodeRows(list.Items, t.now()))
 }
 
 var nodesHeader = []string{"NAME", "PRESENCE", "TRUST", "PLATFORM", "CAPABILITIES", "SINCE", "AGE"}
@@ -64,7 +64,7 @@ func nodeRows(nodes []v1alpha1.Node, now time.Time) [][]string {
 	for _, n := range nodes {
 		rows = append(rows, []string{
 			n.Name, string(n.Status.Presence), string(n.Status.Trust), platform(n.Status.System), n.Status.CapabilitySummary,
-			since(now, timeOf(n.Status.Since)), since(now, n.CreationTimestamp.Time),
+			timeSince(now, timeOf(n.Status.Since)), timeSince(now, n.CreationTimestamp.Time),
 		})
 	}
 	return rows
@@ -83,7 +83,7 @@ func (t *tool) describeNode(ctx context.Context, f *fleet, name string) error {
 		return err
 	}
 	if t.format != "" {
-		return t.print(node)
+		return t.printObject(node)
 	}
 	if _, err := fmt.Fprint(t.Out, nodeText(node, t.now())); err != nil {
 		return err
@@ -93,21 +93,21 @@ func (t *tool) describeNode(ctx context.Context, f *fleet, name string) error {
 		return nil
 	}
 	fmt.Fprintln(t.Out)
-	return table(t.Out, capabilityHeader, rows)
+	return printTable(t.Out, capabilityHeader, rows)
 }
 
 // node reads one Node; if the name does not exist, the error lists the names that do.
 func (f *fleet) node(ctx context.Context, name string) (*v1alpha1.Node, error) {
 	var node v1alpha1.Node
 	err := f.get(ctx, name, &node)
-	if apierrors.IsNotFound(err) && !notInstalled(err) {
-		return nil, &missingNode{f.noSuch(ctx, "node", name, nodeNames(ctx, f), "Another fleet? Choose its namespace with -n")}
+	if apierrors.IsNotFound(err) && !isNotInstalled(err) {
+		return nil, &nodeNotFoundError{f.notFoundError(ctx, "node", name, nodeNames(ctx, f), "Another fleet? Choose its namespace with -n")}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read node %q: %w", name, f.explain(err, "nodes"))
+		return nil, fmt.Errorf("read node %q: %w", name, f.explainError(err, "nodes"))
 	}
 	return &node, nil
 }
 
-// missingNode is the error for the name of a Node that does not exist.
-type missingNode struct{ error }
+// nodeNotFoundError is the error for the name of a Node that does not exist.
+type nodeNotFoundError struct{ error }

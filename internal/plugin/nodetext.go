@@ -17,11 +17,11 @@ func nodeText(n *v1alpha1.Node, now time.Time) string {
 	var text strings.Builder
 	line := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(&text, "%-14s %s\n", key+":", foreign.Line(value))
+			fmt.Fprintf(&text, "%-14s %s\n", key+":", foreign.CleanLine(value))
 		}
 	}
 	presence := string(n.Status.Presence)
-	if since := since(now, timeOf(n.Status.Since)); since != "" {
+	if since := timeSince(now, timeOf(n.Status.Since)); since != "" {
 		presence += " (for " + since + ")"
 	}
 	line("Name", n.Name)
@@ -41,15 +41,15 @@ func nodeText(n *v1alpha1.Node, now time.Time) string {
 	line("Allowed", strings.Join(n.Spec.CapabilityPolicy.Allow, ", "))
 	line("Denied", strings.Join(n.Spec.CapabilityPolicy.Deny, ", "))
 	for _, condition := range n.Status.Conditions {
-		if remarkable(condition) {
+		if indicatesProblem(condition) {
 			line(condition.Type, fmt.Sprintf("%s: %s: %s", condition.Status, condition.Reason, condition.Message))
 		}
 	}
 	return text.String()
 }
 
-// remarkable reports whether a condition indicates a problem.
-func remarkable(c metav1.Condition) bool {
+// indicatesProblem reports whether a condition indicates a problem.
+func indicatesProblem(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.ConditionReady, v1alpha1.ConditionConnected, v1alpha1.ConditionCertificateValid:
 		return c.Status != metav1.ConditionTrue

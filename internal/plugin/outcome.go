@@ -7,16 +7,16 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// outcome returns a text for a dispatch that did not succeed: its end, whether it ran, the next
+// outcomeText returns a text for a dispatch that did not succeed: its end, whether it ran, the next
 // step.
-func outcome(d *v1alpha1.CapabilityDispatch) string {
+func outcomeText(d *v1alpha1.CapabilityDispatch) string {
 	text := fmt.Sprintf("dispatch %q ended %s", d.Name, d.Status.Phase)
 	code := ""
 	if e := d.Status.Error; e != nil {
 		code = e.Code
-		text += ": " + foreign.Line(e.Code)
+		text += ": " + foreign.CleanLine(e.Code)
 		if e.Message != "" {
-			text += ": " + foreign.Quote(e.Message)
+			text += ": " + foreign.QuoteLines(e.Message)
 		}
 	}
 	switch d.Status.Execution {
@@ -25,14 +25,14 @@ func outcome(d *v1alpha1.CapabilityDispatch) string {
 	case v1alpha1.ExecutionStarted, v1alpha1.ExecutionUnknown:
 		text += "\nIt may have run: look at the machine before you repeat it."
 	}
-	if next := nextStep(code, d); next != "" {
-		text += "\n" + next
+	if suggestion := suggestNextStep(code, d); suggestion != "" {
+		text += "\n" + suggestion
 	}
 	return text
 }
 
-// nextStep returns a suggestion for an error code; "" when the message is sufficient.
-func nextStep(code string, d *v1alpha1.CapabilityDispatch) string {
+// suggestNextStep returns a suggestion for an error code; "" when the message is sufficient.
+func suggestNextStep(code string, d *v1alpha1.CapabilityDispatch) string {
 	node, namespace := d.Spec.NodeName, d.Namespace
 	look := fmt.Sprintf("kubectl mooring nodes %s -n %s", node, namespace)
 	switch code {

@@ -19,7 +19,7 @@ func TestExitCodesFollowTheOutcomeAndAreDocumented(t *testing.T) {
 		v1alpha1.DispatchRejected: 5, v1alpha1.DispatchCancelled: 6, v1alpha1.DispatchQueued: 1,
 	}
 	for phase, want := range codes {
-		if got := outcomeCode(phase); got != want {
+		if got := phaseExitCode(phase); got != want {
 			t.Errorf("%s: got %d, want %d", phase, got, want)
 		}
 		if phase.Terminal() && !strings.Contains(exitCodes, fmt.Sprintf("  %d ", want)) {
@@ -27,7 +27,7 @@ func TestExitCodesFollowTheOutcomeAndAreDocumented(t *testing.T) {
 		}
 	}
 	for want, err := range map[int]error{
-		0: nil, 1: errors.New("any"), 2: fmt.Errorf("wrapped: %w", usagef("bad")), 130: &exitError{code: exitInterrupted},
+		0: nil, 1: errors.New("any"), 2: fmt.Errorf("wrapped: %w", usageErrorf("bad")), 130: &exitError{code: exitInterrupted},
 	} {
 		if got := exitCode(err); got != want {
 			t.Errorf("%v: got %d, want %d", err, got, want)
@@ -45,7 +45,7 @@ func finishedDispatch(status v1alpha1.CapabilityDispatchStatus) *v1alpha1.Capabi
 
 func TestOnlyTheOutputGoesToStandardOutput(t *testing.T) {
 	streams, _, out, errOut := genericiooptions.NewTestIOStreams()
-	err := (&tool{IOStreams: streams}).report(finishedDispatch(v1alpha1.CapabilityDispatchStatus{
+	err := (&tool{IOStreams: streams}).reportDispatch(finishedDispatch(v1alpha1.CapabilityDispatchStatus{
 		Phase: v1alpha1.DispatchFailed, Output: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}, OutputTruncated: true,
 		Error: &v1alpha1.DispatchError{Code: "CapabilityFailed", Message: "no paper"}, Execution: v1alpha1.ExecutionFinished,
 	}), false)
@@ -65,7 +65,7 @@ func TestWithAFormatTheWholeDispatchIsPrinted(t *testing.T) {
 		streams, _, out, _ := genericiooptions.NewTestIOStreams()
 		d := finishedDispatch(v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchSucceeded, Output: &v1alpha1.JSON{Raw: []byte(`[1]`)}})
 		d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "someone"}}
-		if err := (&tool{IOStreams: streams, format: f}).report(d, false); err != nil {
+		if err := (&tool{IOStreams: streams, format: f}).reportDispatch(d, false); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "managedFields") || !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
@@ -87,7 +87,7 @@ func TestAnOutcomeSaysWhetherItRanAndWhatToDo(t *testing.T) {
 		"never online":             {v1alpha1.ExecutionNotStarted, v1alpha1.ErrorExpired, []string{"kubectl mooring nodes press-3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := outcome(finishedDispatch(v1alpha1.CapabilityDispatchStatus{
+			got := outcomeText(finishedDispatch(v1alpha1.CapabilityDispatchStatus{
 				Phase: v1alpha1.DispatchRejected, Execution: tc.execution, Error: &v1alpha1.DispatchError{Code: tc.code},
 			}))
 			for _, want := range tc.want {

@@ -44,10 +44,10 @@ func (f *format) addFlag(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// print writes a value as json or yaml; the caller has checked that a format was requested.
-func (t *tool) print(value any) error {
+// printObject writes a value as json or yaml; the caller has checked that a format was requested.
+func (t *tool) printObject(value any) error {
 	if object, ok := value.(runtime.Object); ok {
-		if err := tidy(object); err != nil {
+		if err := prepareForPrint(object); err != nil {
 			return err
 		}
 	}
@@ -58,17 +58,17 @@ func (t *tool) print(value any) error {
 	if err != nil {
 		return fmt.Errorf("encode the result: %w", err)
 	}
-	_, err = fmt.Fprintln(t.Out, strings.TrimRight(string(t.shown(encoded)), "\n"))
+	_, err = fmt.Fprintln(t.Out, strings.TrimRight(string(t.escapeForTerminal(encoded)), "\n"))
 	return err
 }
 
-// shown returns encoded unchanged for a pipe or a file. For a terminal JSON keeps its value by
+// escapeForTerminal returns encoded unchanged for a pipe or a file. For a terminal JSON keeps its value by
 // escapes, and YAML gets U+FFFD for each unsafe character.
-func (t *tool) shown(encoded []byte) []byte {
+func (t *tool) escapeForTerminal(encoded []byte) []byte {
 	if !isTerminal(t.Out) {
 		return encoded
 	}
-	return foreign.JSON(encoded)
+	return foreign.EscapeJSON(encoded)
 }
 
 // isTerminal reports whether out is a terminal, which a person reads.
@@ -77,9 +77,9 @@ func isTerminal(out io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// tidy sets the kind of an object, or of a list and its items, because clients omit it. Like
+// prepareForPrint sets the kind of an object, or of a list and its items, because clients omit it. Like
 // kubectl it removes managedFields.
-func tidy(object runtime.Object) error {
+func prepareForPrint(object runtime.Object) error {
 	gvk, err := apiutil.GVKForObject(object, scheme)
 	if err != nil {
 		return err
@@ -89,17 +89,17 @@ func tidy(object runtime.Object) error {
 		single.SetManagedFields(nil)
 		return nil
 	}
-	return meta.EachListItem(object, tidy)
+	return meta.EachListItem(object, prepareForPrint)
 }
 
-// table writes aligned columns. A cell is one line without unsafe characters, of at most 300
+// printTable writes aligned columns. A cell is one line without unsafe characters, of at most 300
 // characters: much of it comes from machines that are not approved.
-func table(w io.Writer, header []string, rows [][]string) error {
+func printTable(w io.Writer, header []string, rows [][]string) error {
 	aligned := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			cells[i] = orDash(foreign.Brief(cell))
+			cells[i] = orDash(foreign.BriefLine(cell))
 		}
 		fmt.Fprintln(aligned, strings.Join(cells, "\t"))
 	}
@@ -113,16 +113,16 @@ func orDash(s string) string {
 	return s
 }
 
-// until returns the time left until then, such as "9m"; "expired" for the past.
-func until(now, then time.Time) string {
+// timeLeft returns the time left until then, such as "9m"; "expired" for the past.
+func timeLeft(now, then time.Time) string {
 	if !then.After(now) {
 		return "expired"
 	}
 	return duration.HumanDuration(then.Sub(now))
 }
 
-// since returns the time passed since then; "" for the zero time.
-func since(now, then time.Time) string {
+// timeSince returns the time passed since then; "" for the zero time.
+func timeSince(now, then time.Time) string {
 	if then.IsZero() {
 		return ""
 	}

@@ -17,7 +17,7 @@ func newPending(t *tool) *cobra.Command {
 		Short: "List the machines that wait for an approval",
 		Example: `  kubectl mooring pending -n workshop
   kubectl mooring pending -o json`,
-		Args:              arguments(0, 0),
+		Args:              rangeArgs(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := t.access.open()
@@ -26,21 +26,21 @@ func newPending(t *tool) *cobra.Command {
 			}
 			var list v1alpha1.PairingRequestList
 			if err := f.list(cmd.Context(), &list); err != nil {
-				return fmt.Errorf("list pairing requests: %w", f.explain(err, "pairingrequests"))
+				return fmt.Errorf("list pairing requests: %w", f.explainError(err, "pairingrequests"))
 			}
 			now := t.now()
-			list.Items = slices.DeleteFunc(list.Items, func(r v1alpha1.PairingRequest) bool { return !undecided(&r, now) })
+			list.Items = slices.DeleteFunc(list.Items, func(r v1alpha1.PairingRequest) bool { return !isPending(&r, now) })
 			if t.format != "" {
-				return t.print(&list)
+				return t.printObject(&list)
 			}
 			if len(list.Items) == 0 {
 				if err := f.checkNamespace(cmd.Context()); err != nil {
 					return err
 				}
-				t.sayf("No machine waits for an approval in namespace %q. Invite one: kubectl mooring code -n %s", f.namespace, f.namespace)
+				t.noticef("No machine waits for an approval in namespace %q. Invite one: kubectl mooring code -n %s", f.namespace, f.namespace)
 				return nil
 			}
-			return table(t.Out, pendingHeader, pendingRows(list.Items, now))
+			return printTable(t.Out, pendingHeader, pendingRows(list.Items, now))
 		},
 	}
 }
@@ -56,20 +56,20 @@ func pendingRows(requests []v1alpha1.PairingRequest, now time.Time) [][]string {
 	for _, r := range sorted {
 		rows = append(rows, []string{
 			r.Name, r.Spec.NodeName, r.Spec.VerificationCode, platform(r.Spec.System),
-			abridged(r.Spec.RequestedCapabilities), invitedBy(&r), until(now, r.Spec.ExpiresTime.Time),
+			abridge(r.Spec.RequestedCapabilities), inviterOf(&r), timeLeft(now, r.Spec.ExpiresTime.Time),
 		})
 	}
 	return rows
 }
 
-// undecided reports whether an approver can still decide about the request.
-func undecided(r *v1alpha1.PairingRequest, now time.Time) bool {
+// isPending reports whether an approver can still decide about the request.
+func isPending(r *v1alpha1.PairingRequest, now time.Time) bool {
 	waits := r.Status.Phase == "" || r.Status.Phase == v1alpha1.PairingRequestPending
 	return waits && r.Spec.Decision == nil && r.Spec.ExpiresTime.After(now)
 }
 
-// invitedBy returns the issuer of the machine's code, or the machine's ServiceAccount.
-func invitedBy(r *v1alpha1.PairingRequest) string {
+// inviterOf returns the issuer of the machine's code, or the machine's ServiceAccount.
+func inviterOf(r *v1alpha1.PairingRequest) string {
 	if account := r.Spec.ServiceAccount; account != nil {
 		return "serviceaccount " + account.Namespace + "/" + account.Name
 	}
@@ -83,8 +83,8 @@ func platform(system *v1alpha1.SystemInfo) string {
 	return system.Platform
 }
 
-// abridged joins as many names as a column of a table can hold.
-func abridged(names []string) string {
+// abridge joins as many names as a column of a table can hold.
+func abridge(names []string) string {
 	const shown = 4
 	if len(names) <= shown {
 		return strings.Join(names, ",")

@@ -21,7 +21,7 @@ import (
 // share.
 type tool struct {
 	genericiooptions.IOStreams
-	access *access
+	access *clusterAccess
 	now    func() time.Time
 	format format
 }
@@ -32,7 +32,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	// The logs of the libraries do not help the person who typed the command.
 	log.SetLogger(logr.Discard())
 	streams := genericiooptions.IOStreams{In: in, Out: out, ErrOut: foreign.NewWriter(errOut)}
-	t := &tool{IOStreams: streams, access: newAccess(streams.ErrOut), now: time.Now}
+	t := &tool{IOStreams: streams, access: newClusterAccess(streams.ErrOut), now: time.Now}
 	root := newRoot(t)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -55,14 +55,14 @@ func newRoot(t *tool) *cobra.Command {
 		Long:          rootLong,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          unknownCommand,
+		Args:          rejectUnknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(t.In)
 	root.SetOut(t.Out)
 	root.SetErr(t.ErrOut)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w\nSee: %s --help", err, cmd.CommandPath())
+		return usageErrorf("%w\nSee: %s --help", err, cmd.CommandPath())
 	})
 	t.access.addFlags(root.PersistentFlags())
 	t.format.addFlag(root)
@@ -71,8 +71,8 @@ func newRoot(t *tool) *cobra.Command {
 	return root
 }
 
-// unknownCommand returns a usage error, with suggestions, for a word that is not a command.
-func unknownCommand(root *cobra.Command, args []string) error {
+// rejectUnknownCommand returns a usage error, with suggestions, for a word that is not a command.
+func rejectUnknownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -81,28 +81,28 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	for _, suggestion := range root.SuggestionsFor(args[0]) {
 		hint += fmt.Sprintf("\nDid you mean: %s %s", root.CommandPath(), suggestion)
 	}
-	return usagef("unknown command %q%s\nSee: %s --help", args[0], hint, root.CommandPath())
+	return usageErrorf("unknown command %q%s\nSee: %s --help", args[0], hint, root.CommandPath())
 }
 
-// arguments returns a check of the number of arguments; its error shows the usage line of the
+// rangeArgs returns a check of the number of arguments; its error shows the usage line of the
 // command.
-func arguments(atLeast, atMost int) cobra.PositionalArgs {
+func rangeArgs(atLeast, atMost int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < atLeast || (atMost >= 0 && len(args) > atMost) {
-			return usagef("wrong number of arguments (%d)\nUsage: %s\nSee: %s --help", len(args), cmd.UseLine(), cmd.CommandPath())
+			return usageErrorf("wrong number of arguments (%d)\nUsage: %s\nSee: %s --help", len(args), cmd.UseLine(), cmd.CommandPath())
 		}
 		return nil
 	}
 }
 
-// sayf writes a line for the person to the error stream, so that it never gets into a pipe. Only
+// noticef writes a line for the person to the error stream, so that it never gets into a pipe. Only
 // the format can begin a line, because the arguments may be foreign text.
-func (t *tool) sayf(format string, args ...any) {
+func (t *tool) noticef(format string, args ...any) {
 	fmt.Fprintln(t.ErrOut, foreign.Sprintf(format, args...))
 }
 
-// say writes a text of several lines. The caller has already quoted the foreign text in it or
+// notice writes a text of several lines. The caller has already quoted the foreign text in it or
 // reduced it to single lines.
-func (t *tool) say(text string) {
+func (t *tool) notice(text string) {
 	fmt.Fprintln(t.ErrOut, text)
 }

@@ -21,13 +21,13 @@ type pngFile struct {
 func newPNGFile(path string, force bool) (*pngFile, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) && !force {
-		return nil, usagef("--png: %s exists already: choose another name, or replace it with --force", path)
+		return nil, usageErrorf("--png: %s exists already: choose another name, or replace it with --force", path)
 	}
 	if errors.Is(err, fs.ErrExist) {
 		file, err = os.CreateTemp(filepath.Dir(path), ".mooring-*.png") // 0600 as well
 	}
 	if err != nil {
-		return nil, usagef("--png: %w", err)
+		return nil, usageErrorf("--png: %w", err)
 	}
 	return &pngFile{path: path, file: file}, nil
 }

@@ -55,7 +55,7 @@ func (p picture) text(colours bool) string {
 			if !colours {
 				upper, lower = !upper, !lower
 			}
-			out.WriteString(halves(upper, lower))
+			out.WriteString(halfBlock(upper, lower))
 		}
 		if colours {
 			out.WriteString(resetColours)
@@ -65,7 +65,7 @@ func (p picture) text(colours bool) string {
 	return out.String()
 }
 
-func halves(upper, lower bool) string {
+func halfBlock(upper, lower bool) string {
 	switch {
 	case upper && lower:
 		return "█"

@@ -29,9 +29,9 @@ func newQuestion(streams genericiooptions.IOStreams) *question {
 	}
 }
 
-// yes asks once. Anything but y or yes is a no, and so is the end of the input.
-func (q *question) yes(prompt string) bool {
-	fmt.Fprint(q.out, foreign.Line(prompt))
+// confirm asks once. Anything but y or yes is a no, and so is the end of the input.
+func (q *question) confirm(prompt string) bool {
+	fmt.Fprint(q.out, foreign.CleanLine(prompt))
 	line, err := q.answers.ReadString('\n')
 	if err != nil {
 		fmt.Fprintln(q.out)

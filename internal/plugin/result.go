@@ -24,13 +24,13 @@ func (t *tool) printOutput(output []byte, raw bool) error {
 		_, err := fmt.Fprintln(t.Out, string(output))
 		return err
 	case isText && isTerminal(t.Out) && strings.Contains(strings.TrimSpace(text), "\n"):
-		_, err := fmt.Fprintln(t.Out, strings.TrimPrefix(foreign.Quote(text), "\n"))
+		_, err := fmt.Fprintln(t.Out, strings.TrimPrefix(foreign.QuoteLines(text), "\n"))
 		return err
 	}
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, output, "", "  "); err != nil {
 		return fmt.Errorf("read the output: %w", err)
 	}
-	_, err := fmt.Fprintln(t.Out, string(t.shown(indented.Bytes())))
+	_, err := fmt.Fprintln(t.Out, string(t.escapeForTerminal(indented.Bytes())))
 	return err
 }

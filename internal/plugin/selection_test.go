@@ -18,7 +18,7 @@ func TestASelectorJudgesTheLabelsThatPeopleGave(t *testing.T) {
 		code("b", map[string]v1alpha1.NodeLabelValue{"hall": "b", "line": "3"}), code("a", map[string]v1alpha1.NodeLabelValue{"hall": "a"}), code("plain", nil),
 	}
 	of := func(name, code string, left time.Duration) v1alpha1.PairingRequest {
-		return *request(name, func(r *v1alpha1.PairingRequest) {
+		return *pendingRequest(name, func(r *v1alpha1.PairingRequest) {
 			r.Spec.CodeName, r.Spec.ExpiresTime = code, metav1.NewTime(noon.Add(left))
 			r.Labels = map[string]string{"hall": "b"} // set by any writer: it does not count
 		})
@@ -30,11 +30,11 @@ func TestASelectorJudgesTheLabelsThatPeopleGave(t *testing.T) {
 		"hall!=b":       {"bare", "other"},
 		"":              {"bare", "other", "soon", "late"},
 	} {
-		parsed, err := selection{selector: selector}.parse()
+		parsed, err := selection{selector: selector}.parseSelector()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, matching(requests, codes, parsed)); diff != "" {
+		if diff := cmp.Diff(want, matchRequests(requests, codes, parsed)); diff != "" {
 			t.Errorf("%q -want +got:\n%s", selector, diff)
 		}
 	}

@@ -55,7 +55,7 @@ func newUninstall(t *tool) *cobra.Command {
 		Short:             "List the objects that block an uninstall, and release them",
 		Long:              uninstallLong,
 		Example:           uninstallExample,
-		Args:              arguments(0, 0),
+		Args:              rangeArgs(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return t.uninstall(cmd.Context(), o) },
 	}
@@ -69,8 +69,8 @@ func newUninstall(t *tool) *cobra.Command {
 // leasePoll is the time between two reads of a Lease that may be renewed.
 const leasePoll = 500 * time.Millisecond
 
-// heldObject is an object whose deletion waits for a controller.
-type heldObject struct {
+// finalizedObject is an object whose deletion waits for a controller.
+type finalizedObject struct {
 	Kind       string   `json:"kind"`
 	Namespace  string   `json:"namespace"`
 	Name       string   `json:"name"`
@@ -83,30 +83,30 @@ type heldObject struct {
 
 // uninstallReport is the json and yaml output of "uninstall".
 type uninstallReport struct {
-	ControllerRunning bool         `json:"controllerRunning"`
-	Objects           []heldObject `json:"objects"`
+	ControllerRunning bool              `json:"controllerRunning"`
+	Objects           []finalizedObject `json:"objects"`
 }
 
-// errHeld makes "uninstall --check" exit with 1; the report is printed already.
-var errHeld = &exitError{code: exitGeneral}
+// errObjectsFound makes "uninstall --check" exit with 1; the report is printed already.
+var errObjectsFound = &exitError{code: exitGeneral}
 
 func (t *tool) uninstall(ctx context.Context, o uninstallOptions) error {
 	switch {
 	case o.check && o.force:
-		return usagef("--check changes nothing: leave out --check or --force-finalizers")
+		return usageErrorf("--check changes nothing: leave out --check or --force-finalizers")
 	case o.yes && !o.force:
-		return usagef("--yes needs --force-finalizers: nothing else asks")
+		return usageErrorf("--yes needs --force-finalizers: nothing else asks")
 	}
 	f, err := t.access.open()
 	if err != nil {
 		return err
 	}
-	report, err := f.findHeld(ctx, t.now())
+	report, err := f.findFinalizedObjects(ctx, t.now())
 	if err != nil {
 		return err
 	}
 	if !o.force {
-		return t.showHeld(report)
+		return t.showFinalizedObjects(report)
 	}
 	if len(report.Objects) > 0 {
 		if err := t.awaitNoController(ctx, f); err != nil {
@@ -118,41 +118,41 @@ func (t *tool) uninstall(ctx context.Context, o uninstallOptions) error {
 			return err
 		}
 	}
-	return t.release(ctx, f, report)
+	return t.removeFinalizers(ctx, f, report)
 }
 
-// findHeld lists the objects of all namespaces that have a finalizer of Mooring.
-func (f *fleet) findHeld(ctx context.Context, now time.Time) (uninstallReport, error) {
-	report := uninstallReport{Objects: []heldObject{}}
+// findFinalizedObjects lists the objects of all namespaces that have a finalizer of Mooring.
+func (f *fleet) findFinalizedObjects(ctx context.Context, now time.Time) (uninstallReport, error) {
+	report := uninstallReport{Objects: []finalizedObject{}}
 	nodes, codes := &v1alpha1.NodeList{}, &v1alpha1.PairingCodeList{}
-	if err := f.List(ctx, nodes); err != nil && !notInstalled(err) {
-		return report, fmt.Errorf("list the nodes of all namespaces: %w", f.explain(err, "nodes"))
+	if err := f.List(ctx, nodes); err != nil && !isNotInstalled(err) {
+		return report, fmt.Errorf("list the nodes of all namespaces: %w", f.explainError(err, "nodes"))
 	}
 	for i := range nodes.Items {
 		report.add("Node", &nodes.Items[i], v1alpha1.FinalizerNode)
 	}
-	if err := f.List(ctx, codes); err != nil && !notInstalled(err) {
-		return report, fmt.Errorf("list the pairing codes of all namespaces: %w", f.explain(err, "pairingcodes"))
+	if err := f.List(ctx, codes); err != nil && !isNotInstalled(err) {
+		return report, fmt.Errorf("list the pairing codes of all namespaces: %w", f.explainError(err, "pairingcodes"))
 	}
 	for i := range codes.Items {
 		report.add("PairingCode", &codes.Items[i], v1alpha1.FinalizerPairingCode)
 	}
-	running, err := f.controllerRuns(ctx, now)
+	running, err := f.isControllerRunning(ctx, now)
 	report.ControllerRunning = running
 	return report, err
 }
 
 func (r *uninstallReport) add(kind string, object client.Object, finalizer string) {
 	if slices.Contains(object.GetFinalizers(), finalizer) {
-		r.Objects = append(r.Objects, heldObject{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(),
+		r.Objects = append(r.Objects, finalizedObject{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(),
 			Finalizers: []string{finalizer}, Deleting: object.GetDeletionTimestamp() != nil, object: object})
 	}
 }
 
-// controllerRuns reports whether a controller holds an unexpired Lease, by the local clock.
-func (f *fleet) controllerRuns(ctx context.Context, now time.Time) (bool, error) {
+// isControllerRunning reports whether a controller holds an unexpired Lease, by the local clock.
+func (f *fleet) isControllerRunning(ctx context.Context, now time.Time) (bool, error) {
 	lease, err := f.leaderLease(ctx)
-	return err == nil && leaseHeld(lease, now), err
+	return err == nil && isLeaseActive(lease, now), err
 }
 
 // leaderLease reads the leader election Lease of the controllers; it returns an empty one if none
@@ -166,7 +166,7 @@ func (f *fleet) leaderLease(ctx context.Context) (*coordinationv1.Lease, error) 
 	return lease, nil
 }
 
-func leaseHeld(lease *coordinationv1.Lease, now time.Time) bool {
+func isLeaseActive(lease *coordinationv1.Lease, now time.Time) bool {
 	spec := lease.Spec
 	return hasHolder(lease) && spec.RenewTime != nil && now.Before(spec.RenewTime.Add(leaseDuration(lease)))
 }
@@ -187,8 +187,8 @@ func (t *tool) awaitNoController(ctx context.Context, f *fleet) error {
 	if err != nil || !hasHolder(first) {
 		return err
 	}
-	t.sayf("Lease %s/%s has a holder, %s: waiting %s to see whether it is renewed.",
-		v1alpha1.SystemNamespace, v1alpha1.LeaderLease, foreign.Line(*first.Spec.HolderIdentity), leaseDuration(first))
+	t.noticef("Lease %s/%s has a holder, %s: waiting %s to see whether it is renewed.",
+		v1alpha1.SystemNamespace, v1alpha1.LeaderLease, foreign.CleanLine(*first.Spec.HolderIdentity), leaseDuration(first))
 	watching, cancel := context.WithTimeout(ctx, leaseDuration(first))
 	defer cancel()
 	for {
@@ -210,54 +210,54 @@ func (t *tool) awaitNoController(ctx context.Context, f *fleet) error {
 	}
 }
 
-// showHeld prints the objects and the next step for the person.
-func (t *tool) showHeld(report uninstallReport) error {
+// showFinalizedObjects prints the objects and the next step for the person.
+func (t *tool) showFinalizedObjects(report uninstallReport) error {
 	if t.format != "" {
-		if err := t.print(report); err != nil {
+		if err := t.printObject(report); err != nil {
 			return err
 		}
-	} else if err := t.listHeld(report); err != nil {
+	} else if err := t.listFinalizedObjects(report); err != nil {
 		return err
 	}
 	if len(report.Objects) > 0 {
-		return errHeld
+		return errObjectsFound
 	}
 	return nil
 }
 
-func (t *tool) listHeld(report uninstallReport) error {
+func (t *tool) listFinalizedObjects(report uninstallReport) error {
 	if len(report.Objects) == 0 {
-		t.sayf("No object blocks an uninstall. Next: helm uninstall, or kubectl delete -k; then the CRDs.")
+		t.noticef("No object blocks an uninstall. Next: helm uninstall, or kubectl delete -k; then the CRDs.")
 		return nil
 	}
-	if err := table(t.Out, []string{"KIND", "NAMESPACE", "NAME", "DELETING"}, heldRows(report.Objects)); err != nil {
+	if err := printTable(t.Out, []string{"KIND", "NAMESPACE", "NAME", "DELETING"}, finalizedRows(report.Objects)); err != nil {
 		return err
 	}
 	if report.ControllerRunning {
-		t.sayf("The controller runs and removes the finalizers. Delete the namespaces first: kubectl delete namespace %s", strings.Join(namespacesOf(report), " "))
+		t.noticef("The controller runs and removes the finalizers. Delete the namespaces first: kubectl delete namespace %s", strings.Join(namespacesOf(report), " "))
 		return nil
 	}
-	t.sayf("No controller runs: the deletion of these objects, their namespaces and the CRDs does not end.\n" +
+	t.noticef("No controller runs: the deletion of these objects, their namespaces and the CRDs does not end.\n" +
 		"Start the controller again and delete the namespaces, or accept the losses (see --help): kubectl mooring uninstall --force-finalizers")
 	return nil
 }
 
-func heldRows(objects []heldObject) [][]string {
+func finalizedRows(objects []finalizedObject) [][]string {
 	var rows [][]string
-	for _, held := range objects {
+	for _, object := range objects {
 		deleting := "no"
-		if held.Deleting {
+		if object.Deleting {
 			deleting = "yes"
 		}
-		rows = append(rows, []string{held.Kind, held.Namespace, held.Name, deleting})
+		rows = append(rows, []string{object.Kind, object.Namespace, object.Name, deleting})
 	}
 	return rows
 }
 
 func namespacesOf(report uninstallReport) []string {
 	var names []string
-	for _, held := range report.Objects {
-		names = append(names, held.Namespace)
+	for _, object := range report.Objects {
+		names = append(names, object.Namespace)
 	}
 	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
@@ -266,49 +266,49 @@ func namespacesOf(report uninstallReport) []string {
 func (t *tool) confirmRelease(report uninstallReport) error {
 	ask := newQuestion(t.IOStreams)
 	if !ask.interactive {
-		return usagef("there is no terminal to ask on: look at it with --check, then add --yes")
+		return usageErrorf("there is no terminal to ask on: look at it with --check, then add --yes")
 	}
-	if err := table(t.ErrOut, []string{"KIND", "NAMESPACE", "NAME", "DELETING"}, heldRows(report.Objects)); err != nil {
+	if err := printTable(t.ErrOut, []string{"KIND", "NAMESPACE", "NAME", "DELETING"}, finalizedRows(report.Objects)); err != nil {
 		return err
 	}
 	prompt := fmt.Sprintf("Remove the finalizers of these %d objects? Machines get no notice, and the outcomes of unfinished dispatches are lost. [y/N] ", len(report.Objects))
-	if !ask.yes(prompt) {
+	if !ask.confirm(prompt) {
 		return errors.New("nothing was changed")
 	}
 	return nil
 }
 
-// release removes the finalizers of all objects; an error for one object does not stop the others.
-func (t *tool) release(ctx context.Context, f *fleet, report uninstallReport) error {
+// removeFinalizers removes the finalizers of all objects; an error for one object does not stop the others.
+func (t *tool) removeFinalizers(ctx context.Context, f *fleet, report uninstallReport) error {
 	var failed []error
 	for i := range report.Objects {
-		held := &report.Objects[i]
-		if err := f.removeFinalizer(ctx, held); err != nil {
-			failed = append(failed, fmt.Errorf("%s %s/%s: %w", held.Kind, held.Namespace, held.Name, serverError{err}))
+		item := &report.Objects[i]
+		if err := f.removeFinalizer(ctx, item); err != nil {
+			failed = append(failed, fmt.Errorf("%s %s/%s: %w", item.Kind, item.Namespace, item.Name, serverError{err}))
 			continue
 		}
-		held.Released = true
+		item.Released = true
 	}
 	if t.format != "" {
-		return errors.Join(append(failed, t.print(report))...)
+		return errors.Join(append(failed, t.printObject(report))...)
 	}
-	t.sayf("Removed the finalizers of %d of %d objects.", len(report.Objects)-len(failed), len(report.Objects))
+	t.noticef("Removed the finalizers of %d of %d objects.", len(report.Objects)-len(failed), len(report.Objects))
 	return errors.Join(failed...)
 }
 
 // removeFinalizer patches the object with an optimistic lock; after a conflict it reads the object
 // and tries again.
-func (f *fleet) removeFinalizer(ctx context.Context, held *heldObject) error {
-	for range conflictTries {
-		before := held.object.DeepCopyObject().(client.Object)
-		held.object.SetFinalizers(slices.DeleteFunc(slices.Clone(held.object.GetFinalizers()), func(name string) bool {
-			return slices.Contains(held.Finalizers, name)
+func (f *fleet) removeFinalizer(ctx context.Context, item *finalizedObject) error {
+	for range maxConflictRetries {
+		before := item.object.DeepCopyObject().(client.Object)
+		item.object.SetFinalizers(slices.DeleteFunc(slices.Clone(item.object.GetFinalizers()), func(name string) bool {
+			return slices.Contains(item.Finalizers, name)
 		}))
-		err := f.Patch(ctx, held.object, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+		err := f.Patch(ctx, item.object, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 		if !apierrors.IsConflict(err) {
 			return client.IgnoreNotFound(err)
 		}
-		if err := f.Get(ctx, client.ObjectKeyFromObject(before), held.object); err != nil {
+		if err := f.Get(ctx, client.ObjectKeyFromObject(before), item.object); err != nil {
 			return client.IgnoreNotFound(err)
 		}
 	}

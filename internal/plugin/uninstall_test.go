@@ -32,7 +32,7 @@ func TestALeaseSaysWhetherAControllerRuns(t *testing.T) {
 		"of a killed process": {lease("a", time.Minute), false},
 		"never held":          {&coordinationv1.Lease{}, false},
 	} {
-		if got := leaseHeld(tc.lease, now); got != tc.want {
+		if got := isLeaseActive(tc.lease, now); got != tc.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -20,12 +20,12 @@ func newVersion(t *tool) *cobra.Command {
 		Use:               "version",
 		Short:             "Print the version of this program",
 		Example:           "  kubectl mooring version\n  kubectl mooring version -o json",
-		Args:              arguments(0, 0),
+		Args:              rangeArgs(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
 			info := versionInfo{Version: version.Version, GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			if t.format != "" {
-				return t.print(info)
+				return t.printObject(info)
 			}
 			_, err := fmt.Fprintf(t.Out, "kubectl-mooring %s (%s, %s)\n", info.Version, info.GoVersion, info.Platform)
 			return err

@@ -30,7 +30,7 @@ func checkObject(input json.RawMessage) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errNotObject
 	}
-	if number := jsontext.BeyondInt64(input); number != "" {
+	if number := jsontext.FindBeyondInt64(input); number != "" {
 		return fmt.Errorf("the input holds a number beyond int64, which may have been rounded: write it as a string: %.40s", number)
 	}
 	return nil

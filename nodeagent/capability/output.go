@@ -22,5 +22,5 @@ func TruncateOutput(output json.RawMessage, limit int) (kept json.RawMessage, tr
 	if text := ""; json.Unmarshal(output, &text) == nil {
 		content = []byte(text)
 	}
-	return jsontext.Quote(content, limit, math.MaxInt), true
+	return jsontext.QuotePrefix(content, limit, math.MaxInt), true
 }

@@ -71,10 +71,10 @@ func (e *Entry) Warning(target string) string {
 // there.
 func (e *Entry) Unavailable() string {
 	if reason := e.impairment.Load(); reason != nil {
-		return foreign.ShortEnd(*reason, maxReasonBytes)
+		return foreign.TruncateLineStart(*reason, maxReasonBytes)
 	}
 	if c, ok := e.Capability.(Conditional); ok {
-		return foreign.ShortEnd(c.Unavailable(), maxReasonBytes)
+		return foreign.TruncateLineStart(c.Unavailable(), maxReasonBytes)
 	}
 	return ""
 }

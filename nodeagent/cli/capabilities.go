@@ -113,7 +113,7 @@ func printCapabilities(out io.Writer, output string, programs []*program.Program
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tAVAILABLE\tMEDIATION\tREASON")
 	for _, info := range list {
-		fmt.Fprintf(table, "%s\t%t\t%s\t%s\n", foreign.Exact(info.Name), info.Available, info.Mediation, foreign.Exact(cmp.Or(info.Reason, "-")))
+		fmt.Fprintf(table, "%s\t%t\t%s\t%s\n", foreign.EscapeExactly(info.Name), info.Available, info.Mediation, foreign.EscapeExactly(cmp.Or(info.Reason, "-")))
 	}
 	return table.Flush()
 }
@@ -124,7 +124,7 @@ func printJSON(out io.Writer, value any) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s\n", foreign.JSON(text))
+	_, err = fmt.Fprintf(out, "%s\n", foreign.EscapeJSON(text))
 	return err
 }
 

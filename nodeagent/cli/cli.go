@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(errOut, "mooring-agent: %s\n", foreign.Indent(err.Error()))
+		fmt.Fprintf(errOut, "mooring-agent: %s\n", foreign.IndentLines(err.Error()))
 		if hint := hints[exitCode(err)]; hint != "" {
 			fmt.Fprintln(errOut, hint)
 		}

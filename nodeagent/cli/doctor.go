@@ -63,9 +63,9 @@ func newDoctor(build Build) *cobra.Command {
 			} else {
 				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				for _, c := range all {
-					fmt.Fprintf(table, "%s\t%s\t%s\n", c.Result, c.Name, foreign.Brief(c.Found))
+					fmt.Fprintf(table, "%s\t%s\t%s\n", c.Result, c.Name, foreign.BriefLine(c.Found))
 					if c.Next != "" {
-						fmt.Fprintf(table, "\t\t-> %s\n", foreign.Line(c.Next))
+						fmt.Fprintf(table, "\t\t-> %s\n", foreign.CleanLine(c.Next))
 					}
 				}
 				err = table.Flush()

@@ -32,7 +32,7 @@ import (
 
 // hostile is foreign text: it stands for the texts of the cluster, of a gateway or of another
 // program.
-var hostile = corpus.Valid(corpus.All + strings.Repeat("long ", 200))
+var hostile = corpus.ToValid(corpus.AllEffects + strings.Repeat("long ", 200))
 
 // hostileManager is a service manager whose texts are all hostile.
 type hostileManager struct {
@@ -179,7 +179,7 @@ func TestNoCommandPrintsForeignTextThatActsOnATerminal(t *testing.T) {
 					var out, errOut bytes.Buffer
 					run(t.Context(), strings.Fields(places.Replace(line)), strings.NewReader(""), &out, &errOut, build)
 					for _, shown := range []string{out.String(), errOut.String()} {
-						if problem := corpus.Problem(shown); problem != "" {
+						if problem := corpus.FindProblem(shown); problem != "" {
 							t.Errorf("%s: %s in\n%.1500q", line, problem, shown)
 						}
 					}
@@ -246,8 +246,8 @@ func TestNoWordOfAGatewayActsOnATerminal(t *testing.T) {
 				run(ctx, []string{"run", "--identity-dir", filepath.Join(t.TempDir(), "id"), "--pairing", g.PairingEndpoint, "--code", gatewaytest.Code.String(),
 					"--name", "box", "--log-format", format, "--log-level", "debug"}, strings.NewReader(""), out, &errOut, Build{})
 				stopping.Wait()
-				corpus.Check(t, out.to.String())
-				corpus.Check(t, errOut.String())
+				corpus.CheckSafe(t, out.to.String())
+				corpus.CheckSafe(t, errOut.String())
 				if !strings.Contains(out.to.String()+errOut.String(), "\uFFFD") {
 					t.Errorf("nothing of the gateway was shown:\n%.2000s\n%.2000s", out.to.String(), errOut.String())
 				}

@@ -90,7 +90,7 @@ func newAnswer(use, short string, allowed bool, client func() (mediation.Client,
 			if allowed {
 				verb = "Allowed"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s\n", verb, foreign.Exact(q.Capability), foreign.Exact(q.Target))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s\n", verb, foreign.EscapeExactly(q.Capability), foreign.EscapeExactly(q.Target))
 			return nil
 		},
 	}

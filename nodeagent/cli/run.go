@@ -181,7 +181,7 @@ func (f *flags) newLog(out io.Writer) (*slog.Logger, error) {
 	if f.logFile != "" {
 		out = foreign.NewWriter(&lumberjack.Logger{Filename: f.logFile, MaxSize: 10, MaxBackups: 2})
 	}
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: foreign.LogAttr}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: foreign.CleanLogAttr}
 	log := slog.New(slog.NewTextHandler(out, options))
 	if f.logFormat == "json" {
 		log = slog.New(slog.NewJSONHandler(out, options))

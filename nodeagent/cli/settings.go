@@ -57,7 +57,7 @@ func loadSettingsLenient(cmd *cobra.Command) (configErr error) {
 	if problem == nil {
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "mooring-agent: %s\nContinuing with the settings that could be read. Correct the configuration, then: mooring-agent config validate\n", foreign.Indent(problem.Error()))
+	fmt.Fprintf(cmd.ErrOrStderr(), "mooring-agent: %s\nContinuing with the settings that could be read. Correct the configuration, then: mooring-agent config validate\n", foreign.IndentLines(problem.Error()))
 	for _, r := range all {
 		if r.Key == identityKey && r.Source != "default" {
 			return nil

@@ -208,13 +208,13 @@ func (o *overview) print(out io.Writer, now time.Time) error {
 	} else {
 		line("Agent:", "%s, process %d, version %s", a.Phase, a.PID, a.Version)
 		if a.PairingRequest != "" {
-			line("Pairing request:", "%s", joinNonEmpty(": ", foreign.Brief(a.PairingRequest), foreign.Brief(a.PairingMessage)))
+			line("Pairing request:", "%s", joinNonEmpty(": ", foreign.BriefLine(a.PairingRequest), foreign.BriefLine(a.PairingMessage)))
 		}
 		if o.Connected {
 			line("Session:", "%s over %s since %s", a.Session, a.Transport, a.ConnectedSince.Format(time.RFC3339))
 		}
 		if a.LastError != "" {
-			line("Last error:", "%s (%s)", foreign.Brief(a.LastError), a.LastErrorTime.Format(time.RFC3339))
+			line("Last error:", "%s (%s)", foreign.BriefLine(a.LastError), a.LastErrorTime.Format(time.RFC3339))
 		}
 		for i, c := range a.Capabilities {
 			line(map[bool]string{true: "Capabilities:"}[i == 0], "%s", formatCapability(c, a.GrantsTime))
@@ -239,9 +239,9 @@ func formatValidity(until, now time.Time) string {
 }
 
 func formatCapability(c status.Capability, granted time.Time) string {
-	switch name := foreign.Exact(c.Name); {
+	switch name := foreign.EscapeExactly(c.Name); {
 	case c.Reason != "":
-		return name + " (unavailable: " + foreign.Exact(c.Reason) + ")"
+		return name + " (unavailable: " + foreign.EscapeExactly(c.Reason) + ")"
 	case granted.IsZero():
 		return name + " (no session yet, so its grant is not known)"
 	case !c.Granted:

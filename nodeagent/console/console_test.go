@@ -17,7 +17,7 @@ func TestALineOfTheConsoleIsOneLine(t *testing.T) {
 		c.PrintOnce("once %s", text)
 		c.PrintOnce("once %s", text)
 		c.PrintOnceFor(text, "for %v", text)
-		if problem := corpus.Problem(out.String()); problem != "" || strings.Count(out.String(), "\n") != 3 {
+		if problem := corpus.FindProblem(out.String()); problem != "" || strings.Count(out.String(), "\n") != 3 {
 			t.Errorf("%s: %s in %.300q", name, problem, out.String())
 		}
 	}

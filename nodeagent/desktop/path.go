@@ -20,7 +20,7 @@ func CanonicalPath(path string) (string, error) {
 		return "", fmt.Errorf("a path has 1 to %d bytes", maxPathBytes)
 	case strings.HasPrefix(filepath.VolumeName(path), `\\`):
 		return "", errors.New("it is on another host, which would see who opens it")
-	case foreign.Line(path) != path:
+	case foreign.CleanLine(path) != path:
 		return "", errors.New("it holds characters that cannot be shown")
 	case !filepath.IsAbs(path) || filepath.Clean(path) != path:
 		return "", errors.New("it must be absolute, without . and .. and doubled or trailing slashes")
@@ -29,7 +29,7 @@ func CanonicalPath(path string) (string, error) {
 	if err != nil {
 		return "", errors.New("there is no such file, or the agent may not see it")
 	}
-	if foreign.Line(resolved) != resolved {
+	if foreign.CleanLine(resolved) != resolved {
 		return "", errors.New("it leads to a name that cannot be shown")
 	}
 	info, err := os.Stat(resolved)

@@ -84,7 +84,7 @@ func classifyAccountDialError(err error) error {
 func (p *pairer) classifyAccountError(l *link.Link, err error) error {
 	switch status.Code(err) {
 	case codes.Unauthenticated, codes.PermissionDenied, codes.AlreadyExists:
-		return &finalError{ErrAccountRefused, foreign.Brief(status.Convert(err).Message())}
+		return &finalError{ErrAccountRefused, foreign.BriefLine(status.Convert(err).Message())}
 	default:
 		return p.classifyRefusal(l, err)
 	}

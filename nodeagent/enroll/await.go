@@ -138,7 +138,7 @@ func (w *approvalWaiter) classifyPollError(err error) error {
 func (w *approvalWaiter) handleState(l *link.Link, answer *gatewayv1.GetPairingRequestStatusResponse) (done bool, err error) {
 	switch state := answer.GetState().(type) {
 	case *gatewayv1.GetPairingRequestStatusResponse_Pending:
-		if message := foreign.Brief(state.Pending.GetMessage()); message != "" {
+		if message := foreign.BriefLine(state.Pending.GetMessage()); message != "" {
 			w.Console.PrintOnce("  %s", message)
 			w.observe(w.requestName(), message)
 		}
@@ -148,9 +148,9 @@ func (w *approvalWaiter) handleState(l *link.Link, answer *gatewayv1.GetPairingR
 	case *gatewayv1.GetPairingRequestStatusResponse_Completed:
 		return true, w.handleCompleted(l, state.Completed)
 	case *gatewayv1.GetPairingRequestStatusResponse_Denied:
-		return false, w.dropRequest(&finalError{ErrDenied, foreign.Brief(state.Denied.GetReason())})
+		return false, w.dropRequest(&finalError{ErrDenied, foreign.BriefLine(state.Denied.GetReason())})
 	case *gatewayv1.GetPairingRequestStatusResponse_Failed:
-		return false, w.dropRequest(&finalError{ErrFailed, foreign.Brief(state.Failed.GetReason())})
+		return false, w.dropRequest(&finalError{ErrFailed, foreign.BriefLine(state.Failed.GetReason())})
 	case *gatewayv1.GetPairingRequestStatusResponse_Expired:
 		return false, w.dropRequest(ErrExpired)
 	default:

@@ -36,7 +36,7 @@ func (w *approvalWaiter) refreshCSR() error {
 }
 
 func (w *approvalWaiter) makeCSR(id identity.ID) error {
-	csr, err := identity.NewRequest(w.pending.Key, id)
+	csr, err := identity.NewCSR(w.pending.Key, id)
 	if err != nil {
 		return err
 	}

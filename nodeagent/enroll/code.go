@@ -50,6 +50,6 @@ func classifyDialError(err error) error {
 	case identity.ReasonNotYetValid, identity.ReasonExpired:
 		return &retryableError{err}
 	default:
-		return &finalError{ErrUnpinnedGateway, foreign.Brief(certErr.Detail)}
+		return &finalError{ErrUnpinnedGateway, foreign.BriefLine(certErr.Detail)}
 	}
 }

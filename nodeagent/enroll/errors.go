@@ -47,7 +47,7 @@ var (
 
 // asFinalError returns the error for a gateway's final status; nil means that the call may be repeated.
 func asFinalError(err error) error {
-	message := foreign.Brief(status.Convert(err).Message())
+	message := foreign.BriefLine(status.Convert(err).Message())
 	switch status.Code(err) {
 	case codes.Unauthenticated:
 		return ErrWrongCode
@@ -85,9 +85,9 @@ func isStopped(ctx context.Context, err error) bool {
 // shortReason returns the short reason of a failed try, for people.
 func shortReason(err error) string {
 	if s, ok := status.FromError(err); ok {
-		return foreign.Brief(s.Message())
+		return foreign.BriefLine(s.Message())
 	}
-	return foreign.Brief(err.Error())
+	return foreign.BriefLine(err.Error())
 }
 
 // printRetry prints once for a person why a try will be repeated.

@@ -205,7 +205,7 @@ func (p *pairer) acceptAnswer(l *link.Link, keys *pairing.Keys, answer *gatewayv
 	}
 	// This does not use the machine's clock: a PIN can be exchanged even when the clock is wrong.
 	if err := l.CheckBundle(bundle, l.CertificateNotBefore()); err != nil {
-		return &finalError{ErrFailed, foreign.Brief(err.Error())}
+		return &finalError{ErrFailed, foreign.BriefLine(err.Error())}
 	}
 	if _, err := pairing.ParseEndpoints(answer.GetNodeEndpoint()); err != nil {
 		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}

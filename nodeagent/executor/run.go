@@ -111,9 +111,9 @@ func (x *Executor) outcomeFromResult(ctx context.Context, r *run, got callResult
 		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeInvalidOutput, "the capability returned something that is not UTF-8"
 	case got.err == nil && !json.Valid(got.output):
 		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeInvalidOutput, "the capability returned something that is not JSON"
-	case got.err == nil && len(got.output) <= r.MaxOutputBytes && jsontext.Rounded(got.output) != "":
+	case got.err == nil && len(got.output) <= r.MaxOutputBytes && jsontext.FindRounded(got.output) != "":
 		outcome.Result, outcome.ErrorCode = journal.Failed, codeInvalidOutput
-		outcome.ErrorMessage = truncateMessage("the cluster would round a number of the output, so print it as a string: " + jsontext.Rounded(got.output))
+		outcome.ErrorMessage = truncateMessage("the cluster would round a number of the output, so print it as a string: " + jsontext.FindRounded(got.output))
 	case got.err == nil:
 		outcome.Output, outcome.OutputTruncated = capability.TruncateOutput(got.output, r.MaxOutputBytes)
 	case ctx.Err() != nil:

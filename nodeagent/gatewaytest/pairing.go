@@ -176,7 +176,7 @@ func (p *Pairing) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 			Approved: &gatewayv1.PairingApproved{SpiffeId: ID("box").URI()},
 		}}, nil
 	}
-	if err := identity.CheckRequest(request.GetCsr(), ID("box"), identity.FingerprintSPKIDER(key)); err != nil {
+	if err := identity.ValidateCSR(request.GetCsr(), ID("box"), identity.FingerprintSPKIDER(key)); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	leaf := p.gateway.DeviceCA.IssueDevice(p.t, ID("box"), public, p.gateway.Node.CertificateLifetime)
@@ -200,7 +200,7 @@ func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	lapsed, err := identity.VerifyLapsedPeer(chain, p.gateway.DeviceCA.Bundle(p.t).Pool(), TrustDomain, p.gateway.Now())
+	lapsed, err := identity.VerifyExpiredPeer(chain, p.gateway.DeviceCA.Bundle(p.t).Pool(), TrustDomain, p.gateway.Now())
 	if err != nil {
 		return nil, status.Error(codes.PermissionDenied, err.Error())
 	}
@@ -211,7 +211,7 @@ func (p *Pairing) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	if err := identity.VerifyProof(chain[0].PublicKey, proof, request.GetProof()); err != nil {
 		return nil, status.Error(codes.Unauthenticated, err.Error())
 	}
-	if err := identity.CheckRequest(request.GetCsr(), lapsed.ID, lapsed.PublicKeySHA256); err != nil {
+	if err := identity.ValidateCSR(request.GetCsr(), lapsed.ID, lapsed.PublicKeySHA256); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	public, err := identity.ParsePublicKeyDER(chain[0].RawSubjectPublicKeyInfo)

@@ -83,7 +83,7 @@ func (n *Node) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.R
 		}
 		n.pins.setNext(key)
 	}
-	if err := identity.CheckRequest(request.GetCsr(), ID("box"), key); err != nil {
+	if err := identity.ValidateCSR(request.GetCsr(), ID("box"), key); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	public, err := identity.ParsePublicKeyDER(csr.RawSubjectPublicKeyInfo)

@@ -160,10 +160,10 @@ func decodeEntry(content []byte) (Entry, error) {
 	}
 	// An earlier version wrote escapes that made a result too large to send.
 	if entry.Outcome != nil {
-		entry.Outcome.Output = jsontext.Plain(entry.Outcome.Output)
+		entry.Outcome.Output = jsontext.StripEscapes(entry.Outcome.Output)
 	}
 	if entry.Mediation != nil && entry.Mediation.PendingOffer != nil {
-		entry.Mediation.PendingOffer.Input = jsontext.Plain(entry.Mediation.PendingOffer.Input)
+		entry.Mediation.PendingOffer.Input = jsontext.StripEscapes(entry.Mediation.PendingOffer.Input)
 	}
 	return entry, nil
 }

@@ -30,7 +30,7 @@ func PinnedTLSConfig(caPin string, now func() time.Time) *tls.Config {
 	config := configWithVerifier(func(state tls.ConnectionState) error {
 		return identity.VerifyPinnedServer(state.PeerCertificates, caPin, now(), identity.NotBeforeLeeway)
 	})
-	config.ServerName = identity.ServerNameUnder(caPin)
+	config.ServerName = identity.ServerNameForCA(caPin)
 	return config
 }
 

@@ -16,16 +16,16 @@ import (
 // target, each on a line of its own whatever characters the cluster sent.
 func Describe(q Question) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s asks to run %s on this machine", userOrUnknown(foreign.Exact(q.RequestedBy)), foreign.Exact(q.Capability))
+	fmt.Fprintf(&text, "%s asks to run %s on this machine", userOrUnknown(foreign.EscapeExactly(q.RequestedBy)), foreign.EscapeExactly(q.Capability))
 	if q.Description != "" {
-		fmt.Fprintf(&text, " (%s)", foreign.Exact(q.Description))
+		fmt.Fprintf(&text, " (%s)", foreign.EscapeExactly(q.Description))
 	}
-	fmt.Fprintf(&text, "\n  target:   %s", foreign.Exact(q.Target))
+	fmt.Fprintf(&text, "\n  target:   %s", foreign.EscapeExactly(q.Target))
 	if q.Warning != "" {
-		fmt.Fprintf(&text, "\n  WARNING:  %s", foreign.Exact(q.Warning))
+		fmt.Fprintf(&text, "\n  WARNING:  %s", foreign.EscapeExactly(q.Warning))
 	}
 	fmt.Fprintf(&text, "\n  dispatch: %s/%s\n  answer until %s; without an answer the run is denied",
-		foreign.Exact(q.Namespace), foreign.Exact(q.Name), q.Until.Local().Format(time.TimeOnly))
+		foreign.EscapeExactly(q.Namespace), foreign.EscapeExactly(q.Name), q.Until.Local().Format(time.TimeOnly))
 	return text.String()
 }
 
@@ -82,7 +82,7 @@ func (d *ApprovalQueue) handleLine(out io.Writer, uid, line, by string) {
 	case errors.Is(err, ErrNoQuestion):
 		fmt.Fprintln(out, "Too late: it was answered or cancelled meanwhile.")
 	case err != nil:
-		fmt.Fprintf(out, "Not recorded: %s\n", foreign.Line(err.Error()))
+		fmt.Fprintf(out, "Not recorded: %s\n", foreign.CleanLine(err.Error()))
 	case allowed:
 		fmt.Fprintln(out, "Allowed.")
 	default:

@@ -75,7 +75,7 @@ func TestAPromptShowsNothingThatActsOnATerminal(t *testing.T) {
 			var out bytes.Buffer
 			out.WriteString(Describe(open[0]) + "\n")
 			d.handleLine(&out, "u", "y\n", "ann")
-			if problem := corpus.Problem(out.String()); problem != "" || !strings.Contains(out.String(), "\nNot recorded: ") {
+			if problem := corpus.FindProblem(out.String()); problem != "" || !strings.Contains(out.String(), "\nNot recorded: ") {
 				t.Errorf("%s in %.600q", problem, out.String())
 			}
 			cancel()

@@ -127,7 +127,7 @@ func (p *Program) load() error {
 
 // checkText rejects characters that the cluster could not store or a person could not see.
 func checkText(content []byte) error {
-	if r, found := foreign.Unsafe(string(content)); found {
+	if r, found := foreign.FindUnsafe(string(content)); found {
 		return fmt.Errorf("the file holds a character that cannot be shown (%q)", r)
 	}
 	return nil

@@ -149,8 +149,8 @@ func (p *Program) Run(ctx context.Context, request capability.Request) (json.Raw
 	}
 	defer executable.Close()
 	environment := append(p.environment[:len(p.environment):len(p.environment)],
-		"MOORING_DISPATCH_UID="+foreign.Exact(request.DispatchUID),
-		"MOORING_REQUESTED_BY="+foreign.Exact(request.RequestedBy),
+		"MOORING_DISPATCH_UID="+foreign.EscapeExactly(request.DispatchUID),
+		"MOORING_REQUESTED_BY="+foreign.EscapeExactly(request.RequestedBy),
 		"MOORING_PROGRESS_FD=3")
 	result, err := process.Run(ctx, process.Command{
 		Argv: argv, Program: executable.File(), Env: environment, Stdin: request.Input, User: p.user.credential(), Mark: request.RunID,

@@ -27,7 +27,7 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 		return err
 	}
 	defer l.Close()
-	csr, err := identity.NewRequest(current.Key, current.ID)
+	csr, err := identity.NewCSR(current.Key, current.ID)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (s *stream) renewOnce(ctx context.Context) error {
 		// answer to an earlier rotation was lost). A renewal repairs that; the next one rotates.
 		s.Log.Warn("key not rotated; renewing the certificate of the key in use", "error", err)
 	}
-	csr, err := identity.NewRequest(current.Key, current.ID)
+	csr, err := identity.NewCSR(current.Key, current.ID)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (s *stream) rotate(ctx context.Context, current store.Identity) error {
 	if err != nil {
 		return fmt.Errorf("make the next key: %w", err)
 	}
-	csr, err := identity.NewRequest(next, current.ID)
+	csr, err := identity.NewCSR(next, current.ID)
 	if err != nil {
 		return err
 	}

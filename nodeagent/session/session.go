@@ -154,7 +154,7 @@ func problemKey(err error, problem string) string {
 
 func (r *Runner) describeError(err error) string {
 	endpoint := r.Credentials.Endpoint()
-	message := foreign.Brief(status.Convert(err).Message())
+	message := foreign.BriefLine(status.Convert(err).Message())
 	leaf := r.Credentials.Identity().Leaf()
 	var refusal *link.Refusal
 	var untrusted *identity.CertificateError
@@ -170,13 +170,13 @@ func (r *Runner) describeError(err error) string {
 		return "Gateway " + endpoint + " refuses this machine (" + message + "): if its Node was revoked or deleted, pair it again with another --identity-dir; trying again"
 	case status.Code(err) == codes.Unauthenticated, errors.As(err, &refusal):
 		if refusal != nil {
-			message = foreign.Brief(refusal.Error())
+			message = foreign.BriefLine(refusal.Error())
 		}
 		return "Gateway " + endpoint + " does not accept the certificate of this machine (" + message + "); trying again"
 	case status.Code(err) == codes.Aborted:
 		return "Another session of this Node replaced this one (" + message + "): is a copy of the identity directory in use? trying again"
 	case errors.As(err, &untrusted):
-		return "Gateway " + endpoint + " cannot be trusted (" + foreign.Brief(untrusted.Detail) + "); trying again"
+		return "Gateway " + endpoint + " cannot be trusted (" + foreign.BriefLine(untrusted.Detail) + "); trying again"
 	case link.IsGatewayStatus(err):
 		return "Gateway " + endpoint + " answers: " + message + "; trying again"
 	case errors.Is(err, io.EOF):

@@ -142,7 +142,7 @@ func (f *floor) certify(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	der, err := identity.NewRequest(key, identity.ID{TrustDomain: "mooring.local", Namespace: floorNamespace, Node: name})
+	der, err := identity.NewCSR(key, identity.ID{TrustDomain: "mooring.local", Namespace: floorNamespace, Node: name})
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (a *Agent) allowed() []string {
 
 // ask lets cert-manager sign a device certificate.
 func (f *Fleet) ask(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x509.Certificate, error) {
-	der, err := identity.NewRequest(key, identity.ID{TrustDomain: f.TrustDomain, Namespace: f.Namespace, Node: name})
+	der, err := identity.NewCSR(key, identity.ID{TrustDomain: f.TrustDomain, Namespace: f.Namespace, Node: name})
 	if err != nil {
 		return nil, err
 	}

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// forged begins each line of a hostile text that imitates a line of our programs.
-const forged = "forged"
+// forgedLinePrefix begins each line of a hostile text that imitates a line of our programs.
+const forgedLinePrefix = "forged"
 
 // Texts holds hostile texts by their effect.
 var Texts = map[string]string{
@@ -34,8 +34,8 @@ var Texts = map[string]string{
 	"very long":      strings.Repeat("x y", 40_000) + "\nforged line",
 }
 
-// All is one text with all these effects except extreme length.
-var All = func() string {
+// AllEffects is one text with all these effects except extreme length.
+var AllEffects = func() string {
 	var all strings.Builder
 	for _, name := range []string{"ESC", "C0", "C1", "raw C1 bytes", "DEL", "bidirectional", "zero width", "blanks", "tags",
 		"private use", "invalid UTF-8", "piled marks", "several lines", "CR LF", "CR", "tabs", "line separator"} {
@@ -44,12 +44,12 @@ var All = func() string {
 	return all.String()
 }()
 
-// Valid returns a hostile text in valid UTF-8, as JSON and protobuf deliver it.
-func Valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+// ToValid returns a hostile text in valid UTF-8, as JSON and protobuf deliver it.
+func ToValid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-// Problem returns the fault of a text that is shown to a person, or "". A fault is a character that
+// FindProblem returns the fault of a text that is shown to a person, or "". A fault is a character that
 // controls a terminal or is invisible, or a foreign line that begins where our own lines begin.
-func Problem(shown string) string {
+func FindProblem(shown string) string {
 	if !utf8.ValidString(shown) {
 		return "invalid UTF-8"
 	}
@@ -69,7 +69,7 @@ func Problem(shown string) string {
 		}
 	}
 	for line := range strings.Lines(shown) {
-		if strings.HasPrefix(line, forged) {
+		if strings.HasPrefix(line, forgedLinePrefix) {
 			return "the foreign line " + strings.TrimSpace(line)
 		}
 	}
@@ -85,10 +85,10 @@ func quoted(r rune) string {
 	return string(text)
 }
 
-// Check fails the test if the shown text has a [Problem].
-func Check(t testing.TB, shown string) {
+// CheckSafe fails the test if the shown text has a [FindProblem].
+func CheckSafe(t testing.TB, shown string) {
 	t.Helper()
-	if problem := Problem(shown); problem != "" {
+	if problem := FindProblem(shown); problem != "" {
 		t.Errorf("%s is shown in %.600q", problem, shown)
 	}
 }

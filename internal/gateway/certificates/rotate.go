@@ -71,7 +71,7 @@ func (r *Requester) renewal(caller peer.Identity, node *v1alpha1.Node, request *
 		}
 		wish.Proof = &v1alpha1.CertificateProof{Exporter: caller.Exporter, Signature: request.GetProof()}
 	}
-	if err := identity.CheckRequest(request.GetCsr(), caller.ID, pin); err != nil {
+	if err := identity.ValidateCSR(request.GetCsr(), caller.ID, pin); err != nil {
 		return Request{}, PublicRequest(err)
 	}
 	return wish, nil
@@ -79,7 +79,7 @@ func (r *Requester) renewal(caller peer.Identity, node *v1alpha1.Node, request *
 
 // PublicRequest returns the error that a machine may read about its own refused CSR.
 func PublicRequest(err error) error {
-	var refused *identity.RequestError
+	var refused *identity.CSRError
 	if errors.As(err, &refused) {
 		return status.Errorf(codes.InvalidArgument, "csr: %s: %s", refused.Reason, refused.Detail)
 	}

@@ -21,17 +21,17 @@ import (
 func FuzzRotateRequest(f *testing.F) {
 	id := identity.ID{TrustDomain: "mooring.test", Namespace: "fleet", Node: "box"}
 	key, next := identitytest.NewKey(f), identitytest.NewKey(f)
-	leaf := identitytest.NewAuthority(f, "device-ca").Device(f, id, &key.PublicKey)
+	leaf := identitytest.NewAuthority(f, "device-ca").IssueDevice(f, id, &key.PublicKey)
 	caller := peer.Identity{
 		ID: id, PublicKeySHA256: identity.FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo),
 		CertificateSHA256: identity.FingerprintCertificate(leaf), Certificate: leaf, Exporter: make([]byte, 32),
 	}
 	node := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{PublicKeySHA256: caller.PublicKeySHA256}}
-	own, err := identity.NewRequest(key, id)
+	own, err := identity.NewCSR(key, id)
 	if err != nil {
 		f.Fatal(err)
 	}
-	other, err := identity.NewRequest(next, id)
+	other, err := identity.NewCSR(next, id)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func FuzzRotateRequest(f *testing.F) {
 		wish, err := r.renewal(caller, node, &m)
 		switch {
 		case err == nil && wish.Purpose == v1alpha1.CertificateRenewal:
-			err = identity.CheckRequest(m.GetCsr(), id, caller.PublicKeySHA256)
+			err = identity.ValidateCSR(m.GetCsr(), id, caller.PublicKeySHA256)
 		case err == nil:
 			err = identity.VerifyProof(&key.PublicKey, identity.Proof{Method: identity.ProofRotate, Exporter: caller.Exporter, CSR: m.GetCsr()}, m.GetProof())
 		case status.Code(err) == codes.InvalidArgument, status.Code(err) == codes.Unauthenticated:

@@ -40,7 +40,7 @@ func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	if err := identity.VerifyProof(lapsed.Certificate.PublicKey, proof, request.GetProof()); err != nil {
 		return nil, errBadProof
 	}
-	if err := identity.CheckRequest(request.GetCsr(), lapsed.ID, lapsed.PublicKeySHA256); err != nil {
+	if err := identity.ValidateCSR(request.GetCsr(), lapsed.ID, lapsed.PublicKeySHA256); err != nil {
 		return nil, certificates.PublicRequest(err)
 	}
 	node, err := s.recoverable(ctx, lapsed)
@@ -74,7 +74,7 @@ func (s *Service) lapsed(request *gatewayv1.RecoverCertificateRequest) (identity
 	if err != nil {
 		return identity.Peer{}, invalid("chain: %v", err)
 	}
-	lapsed, err := identity.VerifyLapsedPeer(chain, s.options.Device().Pool(), s.options.TrustDomain, s.options.Clock.Now())
+	lapsed, err := identity.VerifyExpiredPeer(chain, s.options.Device().Pool(), s.options.TrustDomain, s.options.Clock.Now())
 	var refused *identity.CertificateError
 	switch {
 	case err == nil:

@@ -168,7 +168,7 @@ func (s *Service) certify(ctx context.Context, found *v1alpha1.PairingRequest, a
 	if err != nil {
 		return nil, fmt.Errorf("read identity of PairingRequest %s: %w", asked.key, err)
 	}
-	if err := identity.CheckRequest(asked.csr, id, found.Spec.PublicKeySHA256); err != nil {
+	if err := identity.ValidateCSR(asked.csr, id, found.Spec.PublicKeySHA256); err != nil {
 		return nil, certificates.PublicRequest(err)
 	}
 	node, err := s.node(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Node}, found)

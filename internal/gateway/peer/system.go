@@ -14,12 +14,12 @@ func SystemInfo(info *gatewayv1.SystemInfo) *v1alpha1.SystemInfo {
 		return nil
 	}
 	return &v1alpha1.SystemInfo{
-		OS:            foreign.Short(info.GetOs(), 64),
-		Arch:          foreign.Short(info.GetArch(), 64),
-		Platform:      foreign.Short(info.GetPlatform(), 128),
-		Hostname:      foreign.Short(info.GetHostname(), 253),
-		KernelVersion: foreign.Short(info.GetKernelVersion(), 256),
-		OSImage:       foreign.Short(info.GetOsImage(), 256),
-		AgentVersion:  foreign.Short(info.GetAgentVersion(), 64),
+		OS:            foreign.TruncateLine(info.GetOs(), 64),
+		Arch:          foreign.TruncateLine(info.GetArch(), 64),
+		Platform:      foreign.TruncateLine(info.GetPlatform(), 128),
+		Hostname:      foreign.TruncateLine(info.GetHostname(), 253),
+		KernelVersion: foreign.TruncateLine(info.GetKernelVersion(), 256),
+		OSImage:       foreign.TruncateLine(info.GetOsImage(), 256),
+		AgentVersion:  foreign.TruncateLine(info.GetAgentVersion(), 64),
 	}
 }

@@ -80,8 +80,8 @@ func (s *session) settleOverdue(ctx context.Context, e *entry) {
 		if dispatch.Finished(d.Status) {
 			return d.Status, false
 		}
-		if dispatch.WithdrawnFor(d.Status) != nil {
-			return dispatch.Unconfirmed(d.Status, now), true
+		if dispatch.WithdrawnCondition(d.Status) != nil {
+			return dispatch.FinishUnconfirmed(d.Status, now), true
 		}
 		return dispatch.Settle(d.Status, dispatch.Result{
 			Outcome: v1alpha1.DispatchTimedOut, Execution: v1alpha1.ExecutionUnknown, ErrorCode: v1alpha1.ErrorTimeout,
@@ -112,20 +112,20 @@ func (s *session) nextStep(e *entry) (step, bool) {
 	case e.progress != nil:
 		p := *e.progress
 		return step{"progress", e.progressAt.Add(progressInterval), func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
-			return dispatch.Progressed(st, p.Percent, p.Message, gateway, now)
+			return dispatch.MarkProgress(st, p.Percent, p.Message, gateway, now)
 		}}, true
 	case e.approved && awaiting && e.stage == gatewayv1.Clearance_STAGE_START:
 		return step{"mediated", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
-			return dispatch.Mediated(st, gateway, now)
+			return dispatch.MarkMediated(st, gateway, now)
 		}}, true
 	case e.approvalRequest != nil && !e.approved && !awaiting && status.Execution != v1alpha1.ExecutionStarted:
 		q := *e.approvalRequest
 		return step{"asked", time.Time{}, func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
-			return dispatch.AwaitMediation(st, q.user, q.since, gateway, now)
+			return dispatch.MarkAwaitingMediation(st, q.user, q.since, gateway, now)
 		}}, true
 	case e.accepted && !dispatch.Accepted(*status):
 		return step{"dispatched", e.offeredAt.Add(s.service.DispatchedDelay), func(st v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
-			return dispatch.Dispatched(st, gateway, now)
+			return dispatch.MarkAccepted(st, gateway, now)
 		}}, true
 	}
 	return step{}, false

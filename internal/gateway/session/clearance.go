@@ -43,7 +43,7 @@ func (s *session) permission(e *entry) dispatch.Permission {
 // an approval. It withdraws a dispatch that may not run any more. It returns true while a worker
 // processes the entry.
 func (s *session) updateClearance(ctx context.Context, e *entry) (busy bool) {
-	if dispatch.WithdrawnFor(e.d.Status) != nil {
+	if dispatch.WithdrawnCondition(e.d.Status) != nil {
 		s.sendCancel(e)
 		return false
 	}
@@ -102,7 +102,7 @@ func (s *session) withdraw(ctx context.Context, e *entry, code, message string) 
 	s.sendCancel(e)
 	gateway := s.service.Gateway
 	s.write(ctx, e, "withdraw", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
-		return dispatch.Withdraw(d.Status, code, message, gateway, now), !dispatch.Finished(d.Status) && dispatch.WithdrawnFor(d.Status) == nil
+		return dispatch.Withdraw(d.Status, code, message, gateway, now), !dispatch.Finished(d.Status) && dispatch.WithdrawnCondition(d.Status) == nil
 	}, func(ctx context.Context, _ error) { s.advance(ctx, e) })
 }
 

@@ -24,7 +24,7 @@ func (s *session) isStopped() bool {
 func (s *session) mediatedEntry(at *store, c *clocktesting.FakeClock) *entry {
 	d := newDispatch(s, c, v1alpha1.DispatchQueued)
 	d.ResourceVersion, d.Spec.ExpirySeconds = "1", 3600
-	d.Status = dispatch.AwaitMediation(d.Status, "ada", c.Now(), "gw", c.Now())
+	d.Status = dispatch.MarkAwaitingMediation(d.Status, "ada", c.Now(), "gw", c.Now())
 	return s.addStored(at, d, entry{offered: true, accepted: true, acceptedAt: c.Now(), approvalRequest: &approvalRequest{user: "ada"}, stage: stageAsk})
 }
 
@@ -50,7 +50,7 @@ func TestAMediatedDispatchIsHeldOrWithdrawnWhileItMayNotRun(t *testing.T) {
 			s.updateClearance(t.Context(), e)
 			s.runPending(t.Context())
 			reason := ""
-			if w := dispatch.WithdrawnFor(at.dispatch.Status); w != nil {
+			if w := dispatch.WithdrawnCondition(at.dispatch.Status); w != nil {
 				reason = w.Reason
 			}
 			if holdSent := len(s.sent()) > 0 && s.sent()[0].GetClearance() != nil; holdSent != tt.held || (reason == v1alpha1.ReasonNodeSuspended) != tt.withdrawn || e.cancelSent != tt.withdrawn {
@@ -96,7 +96,7 @@ func TestAYesOfARequesterWithoutTheRightIsWithdrawn(t *testing.T) {
 	s.service.lease.renewed = c.Now()
 	s.updateClearance(t.Context(), e)
 	s.runPending(t.Context())
-	if w := dispatch.WithdrawnFor(at.dispatch.Status); w == nil || w.Reason != v1alpha1.ErrorNoLongerAllowed || e.stage == stageStart {
+	if w := dispatch.WithdrawnCondition(at.dispatch.Status); w == nil || w.Reason != v1alpha1.ErrorNoLongerAllowed || e.stage == stageStart {
 		t.Errorf("withdrawn for %v, stage %s", w, e.stage)
 	}
 }

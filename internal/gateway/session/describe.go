@@ -45,7 +45,7 @@ func newDescription(request *gatewayv1.RegisterNodeRequest, verdicts *schemaVerd
 	if len(request.GetBootId()) > maxIDBytes {
 		return description{}, fmt.Errorf("boot_id is longer than %d bytes", maxIDBytes)
 	}
-	d := description{system: cmp.Or(peer.SystemInfo(request.GetSystem()), &v1alpha1.SystemInfo{}), bootID: foreign.Short(request.GetBootId(), maxIDBytes)}
+	d := description{system: cmp.Or(peer.SystemInfo(request.GetSystem()), &v1alpha1.SystemInfo{}), bootID: foreign.TruncateLine(request.GetBootId(), maxIDBytes)}
 	err := d.setCapabilities(request.GetCapabilities(), verdicts, reserve)
 	return d, err
 }
@@ -63,7 +63,7 @@ func (d *description) setCapabilities(list []*gatewayv1.Capability, verdicts *sc
 	for _, c := range list {
 		name := c.GetName()
 		if len(name) > maxCapabilityName || !capabilityName.MatchString(name) {
-			return fmt.Errorf("capability name %q is not a dotted lower-case name of at most %d characters", foreign.Short(name, maxCapabilityName), maxCapabilityName)
+			return fmt.Errorf("capability name %q is not a dotted lower-case name of at most %d characters", foreign.TruncateLine(name, maxCapabilityName), maxCapabilityName)
 		}
 		if seen[name] {
 			return fmt.Errorf("capability %s is declared twice", name)
@@ -71,10 +71,10 @@ func (d *description) setCapabilities(list []*gatewayv1.Capability, verdicts *sc
 		seen[name] = true
 		capability := v1alpha1.NodeCapability{
 			Name:        name,
-			Description: foreign.Short(c.GetDescription(), maxDescription),
+			Description: foreign.TruncateLine(c.GetDescription(), maxDescription),
 			Mediation:   v1alpha1.MediationNone,
 			Available:   c.GetAvailable(),
-			Reason:      foreign.Short(c.GetReason(), maxReason),
+			Reason:      foreign.TruncateLine(c.GetReason(), maxReason),
 		}
 		if c.GetMediation() == gatewayv1.Mediation_MEDIATION_LOCAL {
 			capability.Mediation = v1alpha1.MediationLocal

@@ -86,12 +86,12 @@ func (e *entry) runTimeStarted() bool {
 // overdueAt returns the time by which the machine must have reported the end, in the API server's
 // time. grace is the time allowed for the report itself.
 func (e *entry) overdueAt(grace time.Duration) time.Time {
-	if c := dispatch.WithdrawnFor(e.d.Status); c != nil {
+	if c := dispatch.WithdrawnCondition(e.d.Status); c != nil {
 		return c.LastTransitionTime.Add(grace)
 	}
-	latest := dispatch.Expires(e.d)
+	latest := dispatch.ExpiryTime(e.d)
 	if e.runTimeStarted() && e.acceptedAt.Before(latest) {
 		latest = e.acceptedAt
 	}
-	return latest.Add(dispatch.Timeout(e.d) + grace)
+	return latest.Add(dispatch.RunTimeout(e.d) + grace)
 }

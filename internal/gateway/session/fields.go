@@ -160,7 +160,7 @@ func (f *nodeFields) setSkew(skew time.Duration, now metav1.Time) {
 // setCondition calls meta.SetStatusCondition with the API server's time. It turns the message into
 // one line without unsafe characters.
 func setCondition(list *[]metav1.Condition, condition metav1.Condition, now metav1.Time) {
-	condition.LastTransitionTime, condition.Message = now, foreign.Line(condition.Message)
+	condition.LastTransitionTime, condition.Message = now, foreign.CleanLine(condition.Message)
 	meta.SetStatusCondition(list, condition)
 }
 

@@ -147,7 +147,7 @@ func TestConditionsOfANodeAreOneSafeLine(t *testing.T) {
 	for name, text := range corpus.Texts {
 		var conditions []metav1.Condition
 		setCondition(&conditions, metav1.Condition{Type: "A", Message: text}, noon)
-		if shown := conditions[0].Message; corpus.Problem(shown) != "" || strings.ContainsAny(shown, "\n\t") {
+		if shown := conditions[0].Message; corpus.FindProblem(shown) != "" || strings.ContainsAny(shown, "\n\t") {
 			t.Errorf("%s: %.300q", name, shown)
 		}
 	}

@@ -41,7 +41,7 @@ func (s *session) recordAcceptances(ctx context.Context) {
 			continue
 		}
 		s.write(ctx, e, "dispatched", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
-			return dispatch.Dispatched(d.Status, gateway, now), !dispatch.Finished(d.Status)
+			return dispatch.MarkAccepted(d.Status, gateway, now), !dispatch.Finished(d.Status)
 		}, func(context.Context, error) {})
 	}
 }

@@ -106,10 +106,10 @@ func (s *Service) recordReplacedSessionEnd(ctx context.Context, previous *sessio
 func (s *session) applyHello(hello *gatewayv1.Hello, described description) {
 	s.clearanceSupported = supportsClearance(hello)
 	s.journalID, s.dialCounter = hello.GetJournalId(), int64(hello.GetDialCounter())
-	if boot := foreign.Short(hello.GetBootId(), maxIDBytes); boot != "" {
+	if boot := foreign.TruncateLine(hello.GetBootId(), maxIDBytes); boot != "" {
 		described.bootID = boot
 	}
-	if v := foreign.Short(hello.GetAgentVersion(), 64); v != "" {
+	if v := foreign.TruncateLine(hello.GetAgentVersion(), 64); v != "" {
 		described.system.AgentVersion = v
 	}
 	now := s.storedNow()

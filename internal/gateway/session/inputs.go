@@ -60,7 +60,7 @@ func (s *session) validateInput(d *v1alpha1.CapabilityDispatch) string {
 		input = d.Spec.Input.Raw
 	}
 	err := s.service.schemaCache.get(s.facts.declared[at].InputSchema.Raw).CheckWithin(input, maxCheckSteps)
-	if err == nil || errors.Is(err, inputschema.ErrUnchecked) {
+	if err == nil || errors.Is(err, inputschema.ErrTooExpensive) {
 		return ""
 	}
 	return fmt.Sprintf("%v (capability %s of node %q: see inputSchema in its status.capabilities)", err, name, s.key.Name)
@@ -72,7 +72,7 @@ func (s *session) rejectInput(reason string) nodeDecision {
 	return func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 		verdict := dispatch.Admit(d, node, declared, now)
 		if verdict.Kind == dispatch.VerdictOffer {
-			return dispatch.InvalidInput(d.Status, reason, now), true
+			return dispatch.RejectInvalidInput(d.Status, reason, now), true
 		}
 		return verdict.Status, verdict.Kind == dispatch.VerdictSettle
 	}

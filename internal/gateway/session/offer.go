@@ -91,11 +91,11 @@ func (s *session) admit(ctx context.Context, e *entry) {
 }
 
 func queueFull(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
-	return dispatch.QueueFull(d.Status, now), !dispatch.Finished(d.Status)
+	return dispatch.RejectQueueFull(d.Status, now), !dispatch.Finished(d.Status)
 }
 
 func noLongerAllowed(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
-	return dispatch.NoLongerAllowed(d, now), !dispatch.Finished(d.Status)
+	return dispatch.RejectNoLongerAllowed(d, now), !dispatch.Finished(d.Status)
 }
 
 func (s *session) certificateExpired() bool {
@@ -181,13 +181,13 @@ func (s *session) sendOffer(e *entry) {
 	spec := &e.d.Spec
 	offer := &gatewayv1.Offer{
 		Dispatch: refOf(e.d), Capability: spec.Capability,
-		Timeout:         durationpb.New(dispatch.Timeout(e.d)),
-		Expires:         timestamppb.New(dispatch.Expires(e.d)),
+		Timeout:         durationpb.New(dispatch.RunTimeout(e.d)),
+		Expires:         timestamppb.New(dispatch.ExpiryTime(e.d)),
 		MaxPayloadBytes: uint32(max(spec.MaxPayloadBytes, 0)),
 		RequestedBy:     spec.RequestedBy,
 	}
 	if spec.Input != nil {
-		offer.Input = jsontext.Plain(spec.Input.Raw) // the API server escapes
+		offer.Input = jsontext.StripEscapes(spec.Input.Raw) // the API server escapes
 	}
 	s.service.metrics.offers.Inc()
 	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: offer}})

@@ -129,7 +129,7 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 		stored[i] = d
 		decide := func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 			if reset {
-				if failed := dispatch.Reset(d, lastFacts, now); failed != nil {
+				if failed := dispatch.DecideJournalReset(d, lastFacts, now); failed != nil {
 					return *failed, true
 				}
 			}

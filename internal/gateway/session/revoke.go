@@ -63,7 +63,7 @@ func newRevocationRequest(id peer.Identity, request *gatewayv1.RevokeDevicePairi
 	if err := identity.VerifyProof(id.Certificate.PublicKey, proof, request.GetProof()); err != nil {
 		return nil, status.Error(codes.Unauthenticated, "the proof is not a signature of the machine's key over its id and this connection: a revocation needs this signature")
 	}
-	reason := foreign.Short(request.GetReason(), maxRevocationReason)
+	reason := foreign.TruncateLine(request.GetReason(), maxRevocationReason)
 	if reason == "" {
 		reason = "The machine gave up its identity."
 	}

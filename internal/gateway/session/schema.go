@@ -83,11 +83,11 @@ func storedSchema(raw []byte, room int, verdicts *schemaVerdicts, reserve func(b
 	return compact, nil
 }
 
-// sanitizeValue returns value with foreign.Text applied to all its texts.
+// sanitizeValue returns value with foreign.CleanText applied to all its texts.
 func sanitizeValue(value any) any {
 	switch v := value.(type) {
 	case string:
-		return foreign.Text(v)
+		return foreign.CleanText(v)
 	case []any:
 		for i := range v {
 			v[i] = sanitizeValue(v[i])

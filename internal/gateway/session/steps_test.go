@@ -15,8 +15,8 @@ func TestTheNextStepIsTheFactThatIsNotWritten(t *testing.T) {
 	s := newBlockedSession(c)
 	ada := &approvalRequest{user: "ada", since: noon.Time}
 	queued := v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchQueued}
-	awaiting := dispatch.AwaitMediation(queued, "ada", noon.Time, "gw", noon.Time)
-	accepted := dispatch.Dispatched(queued, "gw", noon.Time)
+	awaiting := dispatch.MarkAwaitingMediation(queued, "ada", noon.Time, "gw", noon.Time)
+	accepted := dispatch.MarkAccepted(queued, "gw", noon.Time)
 	for name, tt := range map[string]struct {
 		e      entry
 		status v1alpha1.CapabilityDispatchStatus
@@ -29,7 +29,7 @@ func TestTheNextStepIsTheFactThatIsNotWritten(t *testing.T) {
 		"a person is asked":                {entry{accepted: true, approvalRequest: ada}, accepted, "asked", time.Time{}},
 		"the question is written":          {entry{accepted: true, approvalRequest: ada}, awaiting, "", time.Time{}},
 		"the answer came before it":        {entry{accepted: true, approvalRequest: ada, approved: true, stage: stageStart}, accepted, "", time.Time{}},
-		"a question after it started":      {entry{accepted: true, approvalRequest: ada}, dispatch.Progressed(queued, 1, "", "gw", noon.Time), "", time.Time{}},
+		"a question after it started":      {entry{accepted: true, approvalRequest: ada}, dispatch.MarkProgress(queued, 1, "", "gw", noon.Time), "", time.Time{}},
 		"a yes that is not cleared":        {entry{accepted: true, approvalRequest: ada, approved: true, stage: stageAsk}, awaiting, "", time.Time{}},
 		"a yes that is cleared":            {entry{accepted: true, approvalRequest: ada, approved: true, stage: stageStart}, awaiting, "mediated", time.Time{}},
 		"a yes that is written":            {entry{accepted: true, approvalRequest: ada, approved: true, stage: stageStart}, accepted, "", time.Time{}},

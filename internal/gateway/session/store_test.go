@@ -217,7 +217,7 @@ func TestAJournalThatHoldsADispatchClaimsIt(t *testing.T) {
 }
 
 func TestAJournalThatForgotAnAcceptanceIsFound(t *testing.T) {
-	accepted := v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{UID: "a"}, Status: dispatch.Dispatched(
+	accepted := v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{UID: "a"}, Status: dispatch.MarkAccepted(
 		v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchQueued}, "gw", noon.Time)}
 	claimed := v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{UID: "a"}, Status: v1alpha1.CapabilityDispatchStatus{Phase: v1alpha1.DispatchDispatched}}
 	knows := map[types.UID]*gatewayv1.UnsettledDispatch{"a": {}}

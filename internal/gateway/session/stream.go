@@ -144,7 +144,7 @@ func checkHello(h *gatewayv1.Hello) error {
 	switch {
 	case h.GetProtocolVersion() < minProtocol:
 		return status.Errorf(codes.InvalidArgument, "protocol version %d is too old, the gateway needs %d: update the agent", h.GetProtocolVersion(), minProtocol)
-	case h.GetJournalId() == "" || len(h.GetJournalId()) > maxIDBytes || foreign.Short(h.GetJournalId(), maxIDBytes) != h.GetJournalId():
+	case h.GetJournalId() == "" || len(h.GetJournalId()) > maxIDBytes || foreign.TruncateLine(h.GetJournalId(), maxIDBytes) != h.GetJournalId():
 		return status.Errorf(codes.InvalidArgument, "journal_id must be 1 to %d printable characters", maxIDBytes)
 	case len(h.GetBootId()) > maxIDBytes:
 		return status.Errorf(codes.InvalidArgument, "boot_id is longer than %d bytes", maxIDBytes)

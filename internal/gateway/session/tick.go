@@ -62,7 +62,7 @@ func (s *session) setAlarm(e *entry) {
 	switch {
 	case e.busy || e.settled || e.result != nil || dispatch.Finished(e.d.Status):
 	case !e.offered:
-		s.wakeIn(dispatch.Expires(e.d).Sub(now))
+		s.wakeIn(dispatch.ExpiryTime(e.d).Sub(now))
 	default:
 		s.wakeIn(e.overdueAt(s.service.ReportGrace).Sub(now))
 	}

@@ -80,7 +80,7 @@ func (s *Service) putStatus(ctx context.Context, d *v1alpha1.CapabilityDispatch,
 	defer cancel()
 	body := &v1alpha1.CapabilityDispatch{
 		ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion},
-		Status:     dispatch.InOrder(d, next),
+		Status:     dispatch.OrderTimes(d, next),
 	}
 	if err := s.Client.Status().Update(ctx, body, fieldOwner); err != nil {
 		return nil, fmt.Errorf("write the status of dispatch %s/%s: %w", d.Namespace, d.Name, err)

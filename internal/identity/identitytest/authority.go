@@ -100,23 +100,23 @@ func ValidUntil(after time.Duration) Change {
 	return func(c *x509.Certificate) { c.NotAfter = time.Now().Add(after) }
 }
 
-// Usage replaces the extended key usages.
-func Usage(usage ...x509.ExtKeyUsage) Change {
+// WithUsages replaces the extended key usages.
+func WithUsages(usage ...x509.ExtKeyUsage) Change {
 	return func(c *x509.Certificate) { c.ExtKeyUsage = usage }
 }
 
-// Also adds a second URI.
-func Also(uri string) Change {
+// WithURI adds a second URI.
+func WithURI(uri string) Change {
 	return func(c *x509.Certificate) { c.URIs = append(c.URIs, mustURL(uri)) }
 }
 
-// DNS adds a DNS name.
-func DNS(name string) Change {
+// WithDNSName adds a DNS name.
+func WithDNSName(name string) Change {
 	return func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, name) }
 }
 
-// Device issues a device certificate for key; changes can make it invalid.
-func (a *Authority) Device(t testing.TB, id identity.ID, key *ecdsa.PublicKey, changes ...Change) *x509.Certificate {
+// IssueDevice issues a device certificate for key; changes can make it invalid.
+func (a *Authority) IssueDevice(t testing.TB, id identity.ID, key *ecdsa.PublicKey, changes ...Change) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
 		URIs: []*url.URL{mustURL(id.URI())}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -129,16 +129,16 @@ func (a *Authority) Device(t testing.TB, id identity.ID, key *ecdsa.PublicKey, c
 	return a.sign(t, template, a.Certificate, key)
 }
 
-// DeviceTLS returns the certificate of [Authority.Device] as a TLS client certificate with a new key.
-func (a *Authority) DeviceTLS(t testing.TB, id identity.ID, changes ...Change) tls.Certificate {
+// IssueDeviceTLS returns the certificate of [Authority.IssueDevice] as a TLS client certificate with a new key.
+func (a *Authority) IssueDeviceTLS(t testing.TB, id identity.ID, changes ...Change) tls.Certificate {
 	t.Helper()
 	key := NewKey(t)
-	leaf := a.Device(t, id, &key.PublicKey, changes...)
+	leaf := a.IssueDevice(t, id, &key.PublicKey, changes...)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 }
 
-// Server issues a gateway certificate and returns it with its key.
-func (a *Authority) Server(t testing.TB, changes ...Change) (*x509.Certificate, *ecdsa.PrivateKey) {
+// IssueServer issues a gateway certificate and returns it with its key.
+func (a *Authority) IssueServer(t testing.TB, changes ...Change) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key := NewKey(t)
 	template := &x509.Certificate{
@@ -152,10 +152,10 @@ func (a *Authority) Server(t testing.TB, changes ...Change) (*x509.Certificate, 
 	return a.sign(t, template, a.Certificate, &key.PublicKey), key
 }
 
-// WriteServer issues a gateway certificate into dir/current, which is a symlink that it replaces.
-func (a *Authority) WriteServer(t testing.TB, dir string, changes ...Change) *x509.Certificate {
+// WriteServerCertificate issues a gateway certificate into dir/current, which is a symlink that it replaces.
+func (a *Authority) WriteServerCertificate(t testing.TB, dir string, changes ...Change) *x509.Certificate {
 	t.Helper()
-	cert, key := a.Server(t, changes...)
+	cert, key := a.IssueServer(t, changes...)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)

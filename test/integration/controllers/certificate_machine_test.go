@@ -71,7 +71,7 @@ func (m machine) publishedChain(t *testing.T, node *v1alpha1.Node, pin string) [
 		t.Fatal(err)
 	}
 	roots := trustBundle(t, v1alpha1.TrustDeviceCAKey).Pool()
-	if err := identity.CheckIssued(chain, m.id(), pin, roots, time.Now()); err != nil {
+	if err := identity.ValidateIssued(chain, m.id(), pin, roots, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	return chain

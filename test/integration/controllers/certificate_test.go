@@ -69,7 +69,7 @@ func TestRequestsThatAreNotTheMachinesOwnAreRefused(t *testing.T) {
 	m := newApprovedMachine(t, shared.Namespace(t), "box")
 	stranger, _ := newKey(t)
 	foreign := machine{key: stranger, request: m.request}
-	elsewhere, err := identity.NewRequest(m.key, identity.ID{TrustDomain: trustDomain, Namespace: "other", Node: "box"})
+	elsewhere, err := identity.NewCSR(m.key, identity.ID{TrustDomain: trustDomain, Namespace: "other", Node: "box"})
 	if err != nil {
 		t.Fatal(err)
 	}

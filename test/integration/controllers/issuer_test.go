@@ -92,7 +92,7 @@ func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			csr := m.csr(t)
 			m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-			signRequest(t, csr, identitytest.EncodePEM(ca.Device(t, c.id, &c.key.PublicKey, c.changes...)))
+			signRequest(t, csr, identitytest.EncodePEM(ca.IssueDevice(t, c.id, &c.key.PublicKey, c.changes...)))
 			if issued := m.awaitAnswer(t, csr).Status.Issued; issued.Chain != "" || !strings.Contains(issued.Error, c.want) {
 				t.Errorf("answer is %+v, want an error with %q", issued, c.want)
 			}
@@ -100,6 +100,6 @@ func TestACertificateThatWasNotAskedForIsRefused(t *testing.T) {
 	}
 	csr := m.csr(t)
 	m.requestCertificate(t, v1alpha1.NodeCertificateRequest{Request: csr, Purpose: v1alpha1.CertificateInitial})
-	signRequest(t, csr, identitytest.EncodePEM(ca.Device(t, id, &m.key.PublicKey)))
+	signRequest(t, csr, identitytest.EncodePEM(ca.IssueDevice(t, id, &m.key.PublicKey)))
 	m.publishedChain(t, m.awaitAnswer(t, csr), m.pin)
 }

@@ -122,7 +122,7 @@ func (m machine) id() identity.ID {
 
 func (m machine) csr(t *testing.T) []byte {
 	t.Helper()
-	der, err := identity.NewRequest(m.key, m.id())
+	der, err := identity.NewCSR(m.key, m.id())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -175,7 +175,7 @@ func TestARelayWithItsOwnCertificateGetsNothing(t *testing.T) {
 	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	mitm := g.machine(t)
 	mitm.connect(t.Context()) // so that it can also sign a proof for its own connection
-	cert, key := identitytest.NewAuthority(t, "mitm").Server(t)
+	cert, key := identitytest.NewAuthority(t, "mitm").IssueServer(t)
 	server := grpc.NewServer(grpc.Creds(credentials.NewServerTLSFromCert(&tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key})))
 	gatewayv1.RegisterPairingServiceServer(server, relay{upstream: mitm.client})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

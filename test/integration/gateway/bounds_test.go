@@ -257,7 +257,7 @@ func TestMachinesHoldNoPlacesOfStrangers(t *testing.T) {
 	for n := range 6 {
 		id := identity.ID{TrustDomain: trustDomain, Namespace: "fleet", Node: fmt.Sprintf("box-%d", n)}
 		c := tls.Client(g.open(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // only the client matters
-			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{g.deviceCA.DeviceTLS(t, id)}})
+			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{g.deviceCA.IssueDeviceTLS(t, id)}})
 		if err := c.HandshakeContext(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -278,7 +278,7 @@ func TestAMachineOfAnotherTrustDomainIsRefused(t *testing.T) {
 	for domain, served := range map[string]bool{trustDomain: true, "other." + trustDomain: false} {
 		id := identity.ID{TrustDomain: domain, Namespace: "fleet", Node: "box"}
 		c := tls.Client(g.open(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // only the client matters
-			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{g.deviceCA.DeviceTLS(t, id)}})
+			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{g.deviceCA.IssueDeviceTLS(t, id)}})
 		if err := c.HandshakeContext(t.Context()); err != nil {
 			t.Fatal(err)
 		}

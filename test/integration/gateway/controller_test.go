@@ -90,7 +90,7 @@ func (p *paired) csr() []byte {
 
 func newCSR(t *testing.T, key *ecdsa.PrivateKey, id identity.ID) []byte {
 	t.Helper()
-	der, err := identity.NewRequest(key, id)
+	der, err := identity.NewCSR(key, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,5 +145,5 @@ func sign(t *testing.T, ca *identitytest.Authority, der []byte, id identity.ID) 
 		t.Error(err)
 		return ""
 	}
-	return string(identitytest.EncodePEM(ca.Device(t, id, request.PublicKey.(*ecdsa.PublicKey))))
+	return string(identitytest.EncodePEM(ca.IssueDevice(t, id, request.PublicKey.(*ecdsa.PublicKey))))
 }

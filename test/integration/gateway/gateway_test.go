@@ -120,7 +120,7 @@ func (i *instance) run(t *testing.T, s settings) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	i.serverCA.WriteServer(t, dir)
+	i.serverCA.WriteServerCertificate(t, dir)
 	i.Server = gateway.New(gateway.Options{
 		TLSDir: dir, PairingAddress: "127.0.0.1:0", NodeAddress: "127.0.0.1:0", TrustDomain: trustDomain, Trust: trust,
 		Limits: s.limits, Pairing: pairing.New(o), Node: rotation{requester: requester}, Authorizer: everybody{},

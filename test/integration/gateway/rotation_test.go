@@ -35,7 +35,7 @@ func enrol(t *testing.T, g *instance, changes ...identitytest.Change) *enrolled 
 	t.Helper()
 	p := knock(t, g)
 	e := &enrolled{paired: p, node: p.approve()}
-	e.leaf = g.deviceCA.Device(t, p.id(), &p.key.PublicKey, changes...)
+	e.leaf = g.deviceCA.IssueDevice(t, p.id(), &p.key.PublicKey, changes...)
 	await(t, "the gateway's cache to hold the Node", func() bool {
 		answer, err := p.ask(nil)
 		return err == nil && answer.GetApproved() != nil
@@ -229,7 +229,7 @@ func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
 		other, another := *e, *e.paired
 		another.machine = g.machineWith(t, key)
 		another.machine.connect(t.Context())
-		other.paired, other.leaf = &another, g.deviceCA.Device(t, e.id(), &key.PublicKey, asleep(10*day)...)
+		other.paired, other.leaf = &another, g.deviceCA.IssueDevice(t, e.id(), &key.PublicKey, asleep(10*day)...)
 		return &other
 	}
 	next := with(identitytest.NewKey(t))

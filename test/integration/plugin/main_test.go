@@ -16,9 +16,9 @@ import (
 )
 
 var (
-	shared *cluster.Cluster
-	// folder contains the binary and the kubeconfigs.
-	folder string
+	sharedCluster *cluster.Cluster
+	// workDir contains the binary and the kubeconfigs.
+	workDir string
 )
 
 func TestMain(m *testing.M) { os.Exit(runAll(m)) }
@@ -31,13 +31,13 @@ func runAll(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(folder)
+	defer os.RemoveAll(workDir)
 	defer func() {
-		if err := shared.Close(); err != nil {
+		if err := sharedCluster.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "close the cluster:", err)
 		}
 	}()
-	if err := shared.InstallAll(ctx); err != nil {
+	if err := sharedCluster.InstallAll(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -48,7 +48,7 @@ func runAll(m *testing.M) int {
 // cache.
 func prepare(ctx context.Context) error {
 	var err error
-	if folder, err = os.MkdirTemp("", "mooring-plugin-"); err != nil {
+	if workDir, err = os.MkdirTemp("", "mooring-plugin-"); err != nil {
 		return err
 	}
 	root, err := cluster.Root()
@@ -60,8 +60,8 @@ func prepare(ctx context.Context) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build kubectl-mooring: %w: %s", err, out)
 	}
-	shared, err = cluster.Start(ctx, cluster.Options{})
+	sharedCluster, err = cluster.Start(ctx, cluster.Options{})
 	return err
 }
 
-func binary() string { return filepath.Join(folder, "kubectl-mooring") }
+func binary() string { return filepath.Join(workDir, "kubectl-mooring") }

@@ -21,7 +21,7 @@ func newNode(t *testing.T, ns, name string, presence v1alpha1.NodePresence) *v1a
 		Presence: presence, Trust: v1alpha1.TrustTrusted, CapabilitySummary: "1/1", System: &v1alpha1.SystemInfo{Platform: "linux/amd64"},
 		Capabilities: []v1alpha1.NodeCapability{{Name: "echo", Available: true, Description: "returns its input"}},
 	}
-	if err := shared.Client().Status().Update(t.Context(), n); err != nil {
+	if err := sharedCluster.Client().Status().Update(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -29,15 +29,15 @@ func newNode(t *testing.T, ns, name string, presence v1alpha1.NodePresence) *v1a
 
 func TestNodesAreListedDescribedAndExplained(t *testing.T) {
 	ns := newFleet(t)
-	run(t, ivan, ns, "nodes").want(0, "err:No machine is paired")
+	run(t, ivan, ns, "nodes").wantExit(0, "err:No machine is paired")
 	newNode(t, ns, "press-3", v1alpha1.PresenceOnline)
 	newNode(t, ns, "lathe-1", v1alpha1.PresenceOffline)
-	run(t, ivan, ns, "nodes").want(0, "NAME      PRESENCE   TRUST     PLATFORM      CAPABILITIES   SINCE   AGE\nlathe-1   Offline    Trusted   linux/amd64   1/1            -       ",
+	run(t, ivan, ns, "nodes").wantExit(0, "NAME      PRESENCE   TRUST     PLATFORM      CAPABILITIES   SINCE   AGE\nlathe-1   Offline    Trusted   linux/amd64   1/1            -       ",
 		"\npress-3   Online     Trusted   linux/amd64")
-	run(t, ivan, ns, "nodes", "press-3").want(0, "Presence:      Online", "Fingerprint:   "+fingerprint, "echo         yes      no            returns its input")
-	run(t, ivan, ns, "nodes", "press-3", "-o", "yaml").want(0, "kind: Node\n", "presence: Online")
-	run(t, ivan, ns, "nodes", "typo").want(1, `err:no node "typo" in namespace "`+ns+`". There are: lathe-1, press-3`)
-	run(t, nora, ns, "nodes").want(1, `err:User "nora" cannot list resource "nodes"`, "err:ClusterRole mooring-viewer")
+	run(t, ivan, ns, "nodes", "press-3").wantExit(0, "Presence:      Online", "Fingerprint:   "+fingerprint, "echo         yes      no            returns its input")
+	run(t, ivan, ns, "nodes", "press-3", "-o", "yaml").wantExit(0, "kind: Node\n", "presence: Online")
+	run(t, ivan, ns, "nodes", "typo").wantExit(1, `err:no node "typo" in namespace "`+ns+`". There are: lathe-1, press-3`)
+	run(t, nora, ns, "nodes").wantExit(1, `err:User "nora" cannot list resource "nodes"`, "err:ClusterRole mooring-viewer")
 }
 
 func TestNamesAreCompletedFromTheCluster(t *testing.T) {
@@ -50,21 +50,21 @@ func TestNamesAreCompletedFromTheCluster(t *testing.T) {
 		<-p.ended
 		return p
 	}
-	complete(ivan, "nodes", "").want(0, "press-3\n:4\n")
-	complete(ivan, "invoke", "").want(0, "press-3\n:4\n")
-	complete(ivan, "invoke", "press-3", "").want(0, "echo\n:4\n")
-	complete(ada, "approve", "").want(0, "waits\n:4\n")
-	complete(nora, "nodes", "").want(0, ":4\n")
+	complete(ivan, "nodes", "").wantExit(0, "press-3\n:4\n")
+	complete(ivan, "invoke", "").wantExit(0, "press-3\n:4\n")
+	complete(ivan, "invoke", "press-3", "").wantExit(0, "echo\n:4\n")
+	complete(ada, "approve", "").wantExit(0, "waits\n:4\n")
+	complete(nora, "nodes", "").wantExit(0, ":4\n")
 }
 
 func TestCanIFollowsTheRoleOfTheFleet(t *testing.T) {
 	ns := newFleet(t)
-	run(t, ivan, ns, "can-i", "invoke", "echo").want(0, "yes\n")
-	run(t, ivan, ns, "can-i", "invoke", "system.disk.usage").want(0, "yes\n")
-	run(t, ivan, ns, "can-i", "invoke", "echo.loud").want(1, "no\n", `err:resourceNames ["echo.loud" "echo.*"]`)
-	run(t, ivan, shared.Namespace(t), "can-i", "invoke", "echo").want(1, "no\n")
+	run(t, ivan, ns, "can-i", "invoke", "echo").wantExit(0, "yes\n")
+	run(t, ivan, ns, "can-i", "invoke", "system.disk.usage").wantExit(0, "yes\n")
+	run(t, ivan, ns, "can-i", "invoke", "echo.loud").wantExit(1, "no\n", `err:resourceNames ["echo.loud" "echo.*"]`)
+	run(t, ivan, sharedCluster.Namespace(t), "can-i", "invoke", "echo").wantExit(1, "no\n")
 	p := run(t, nora, ns, "can-i", "invoke", "echo", "-o", "json")
-	p.want(1)
+	p.wantExit(1)
 	var got struct {
 		Allowed    *bool
 		Capability string

@@ -28,8 +28,8 @@ func kubeconfig(t *testing.T, user string) string {
 	if path, ok := kubeconfigs.Load(user); ok {
 		return path.(string)
 	}
-	path := filepath.Join(folder, user+".kubeconfig")
-	if err := shared.WriteUserKubeconfig(t.Context(), path, user); err != nil {
+	path := filepath.Join(workDir, user+".kubeconfig")
+	if err := sharedCluster.WriteUserKubeconfig(t.Context(), path, user); err != nil {
 		t.Fatal(err)
 	}
 	kubeconfigs.Store(user, path)
@@ -39,19 +39,19 @@ func kubeconfig(t *testing.T, user string) string {
 // newFleet returns a new namespace in which these people have their rights.
 func newFleet(t *testing.T) string {
 	t.Helper()
-	ns := shared.Namespace(t)
+	ns := sharedCluster.Namespace(t)
 	bindClusterRole(t, ns, "mooring-pairing-issuer", ida, ilse)
 	bindClusterRole(t, ns, "mooring-approver", ada)
-	bindRole(t, ns, "read-codes", ida, rule("", "secrets", "get"))
-	bindRole(t, ns, "patch-requests", pete, rule("mooring.dev", "pairingrequests", "get", "list", "patch"))
-	capabilities := rule("mooring.dev", "capabilities", "invoke")
+	bindRole(t, ns, "read-codes", ida, policyRule("", "secrets", "get"))
+	bindRole(t, ns, "patch-requests", pete, policyRule("mooring.dev", "pairingrequests", "get", "list", "patch"))
+	capabilities := policyRule("mooring.dev", "capabilities", "invoke")
 	capabilities.ResourceNames = []string{"echo", "system.*"}
-	bindRole(t, ns, "invoke", ivan, capabilities, rule("mooring.dev", "nodes", "get", "list"),
-		rule("mooring.dev", "capabilitydispatches", "create", "get", "list", "watch", "patch"))
+	bindRole(t, ns, "invoke", ivan, capabilities, policyRule("mooring.dev", "nodes", "get", "list"),
+		policyRule("mooring.dev", "capabilitydispatches", "create", "get", "list", "watch", "patch"))
 	return ns
 }
 
-func rule(group, resource string, verbs ...string) rbacv1.PolicyRule {
+func policyRule(group, resource string, verbs ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: verbs}
 }
 
@@ -78,7 +78,7 @@ func bind(t *testing.T, ns string, role rbacv1.RoleRef, users ...string) {
 // create creates an object as the administrator.
 func create(t *testing.T, object client.Object) {
 	t.Helper()
-	if err := shared.Client().Create(t.Context(), object); err != nil {
+	if err := sharedCluster.Client().Create(t.Context(), object); err != nil {
 		t.Fatalf("create %T: %v", object, err)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// patience bounds every wait; each step normally takes no more than a second or two.
-const patience = 60 * time.Second
+// waitTimeout bounds every wait; each step normally takes no more than a second or two.
+const waitTimeout = 60 * time.Second
 
 // process is a running kubectl-mooring.
 type process struct {
@@ -53,9 +53,9 @@ func start(t *testing.T, user, ns string, stdin io.Reader, args ...string) *proc
 
 func startWith(t *testing.T, kubeconfig string, stdin io.Reader, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, binary(), args...), ended: make(chan struct{})}
-	p.cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "HOME=" + folder, "PATH=/usr/bin:/bin"}
+	p.cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "HOME=" + workDir, "PATH=/usr/bin:/bin"}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -76,19 +76,19 @@ func run(t *testing.T, user, ns string, args ...string) *process {
 	return p
 }
 
-// want waits for the end and checks the exit code and the output. A text with the prefix "err:"
+// wantExit waits for the end and checks the exit code and the output. A text with the prefix "err:"
 // must be in standard error, any other in standard output.
-func (p *process) want(code int, texts ...string) {
+func (p *process) wantExit(code int, texts ...string) {
 	p.t.Helper()
 	<-p.ended
 	failed := p.cmd.ProcessState.ExitCode() != code
 	for _, text := range texts {
-		said := p.out.String()
+		output := p.out.String()
 		text, onErr := strings.CutPrefix(text, "err:")
 		if onErr {
-			said = p.err.String()
+			output = p.err.String()
 		}
-		if !strings.Contains(said, text) {
+		if !strings.Contains(output, text) {
 			failed = true
 			p.t.Errorf("the output does not contain %q", text)
 		}
@@ -99,8 +99,8 @@ func (p *process) want(code int, texts ...string) {
 	}
 }
 
-// says waits until standard error contains a text.
-func (p *process) says(text string) {
+// waitForStderr waits until standard error contains a text.
+func (p *process) waitForStderr(text string) {
 	p.t.Helper()
 	eventually(p.t, "print "+text, func() bool {
 		select {
@@ -130,11 +130,11 @@ func (p *process) decode(into any) {
 }
 
 // eventually polls until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t *testing.T, action string, holds func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true,
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, waitTimeout, true,
 		func(context.Context) (bool, error) { return holds(), nil })
 	if err != nil && !errors.Is(err, context.Canceled) {
-		t.Fatalf("%s: %v", what, err)
+		t.Fatalf("%s: %v", action, err)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal opens a pseudo-terminal: the program reads from tty the text that is written to person.
-func terminal(t *testing.T) (person, tty *os.File) {
+// openTerminal opens a pseudo-terminal: the program reads from tty the text that is written to person.
+func openTerminal(t *testing.T) (person, tty *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -34,7 +34,7 @@ func terminal(t *testing.T) (person, tty *os.File) {
 // startAtTerminal starts the program and returns a function that types a line.
 func startAtTerminal(t *testing.T, user, ns string, args ...string) (*process, func(string)) {
 	t.Helper()
-	person, tty := terminal(t)
+	person, tty := openTerminal(t)
 	return start(t, user, ns, tty, args...), func(line string) {
 		if _, err := person.WriteString(line + "\n"); err != nil {
 			t.Fatal(err)

@@ -44,7 +44,7 @@ func newPairedMachine(t *testing.T, ca authorities, namespace, name string, chan
 	t.Helper()
 	m := &machine{ca: ca, id: identity.ID{TrustDomain: trustDomain, Namespace: namespace, Node: name}, journalID: uuid.NewString()}
 	key := identitytest.NewKey(t)
-	leaf := ca.device.Device(t, m.id, &key.PublicKey)
+	leaf := ca.device.IssueDevice(t, m.id, &key.PublicKey)
 	m.tls = tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 	pin, err := identity.FingerprintSPKI(&key.PublicKey)
 	if err != nil {

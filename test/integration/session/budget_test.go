@@ -230,7 +230,7 @@ func TestConnectionsOfANodeAreBoundedOverItsKeys(t *testing.T) {
 	}
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", func(n *v1alpha1.Node) { n.Spec.NextPublicKeySHA256 = next })
 	rotated := *m
-	leaf := ca.device.Device(t, m.id, &key.PublicKey)
+	leaf := ca.device.IssueDevice(t, m.id, &key.PublicKey)
 	rotated.tls = tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 	var open []*grpc.ClientConn
 	for i := range 22 {

@@ -91,7 +91,7 @@ func newCache(t *testing.T, config *rest.Config) cache.Cache {
 func (r *replica) newServer(t *testing.T, ca authorities, trust *gateway.Trust) *gateway.Server {
 	t.Helper()
 	dir := t.TempDir()
-	ca.server.WriteServer(t, dir)
+	ca.server.WriteServerCertificate(t, dir)
 	metrics, err := gateway.NewMetrics(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)

@@ -146,7 +146,7 @@ func TestAStreamThatOutlivesItsCertificateIsOfferedNothing(t *testing.T) {
 	r := startReplica(t, ca, nil)
 	m := newPairedMachine(t, ca, shared.Namespace(t), "pc", nil)
 	lasting := m.tls
-	short := ca.device.Device(t, m.id, &lasting.PrivateKey.(*ecdsa.PrivateKey).PublicKey, identitytest.ValidUntil(8*time.Second))
+	short := ca.device.IssueDevice(t, m.id, &lasting.PrivateKey.(*ecdsa.PrivateKey).PublicKey, identitytest.ValidUntil(8*time.Second))
 	m.tls.Certificate, m.tls.Leaf = [][]byte{short.Raw}, short
 	a := m.connectWithClearance(t, r)
 	_, ref := m.createMediated(t, a)

@@ -46,7 +46,7 @@ func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
 	defer l.Close()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
-	csr, err := identity.NewRequest(key, current.ID)
+	csr, err := identity.NewCSR(key, current.ID)
 	must(err)
 	proof, err := identity.SignProof(current.Key, rand.Reader, identity.Proof{Method: identity.ProofRotate, Exporter: l.Exporter, CSR: csr})
 	must(err)

@@ -74,7 +74,7 @@ func (m *machine) exporterOf(call func(...grpc.CallOption)) []byte {
 
 func (f *fleet) csr(key *ecdsa.PrivateKey, id identity.ID) []byte {
 	f.Helper()
-	der, err := identity.NewRequest(key, id)
+	der, err := identity.NewCSR(key, id)
 	if err != nil {
 		f.Fatal(err)
 	}

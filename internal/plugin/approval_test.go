@@ -28,13 +28,13 @@ func TestADecisionIsMadeOnceAndSaidClearlyAfterwards(t *testing.T) {
 		verdict   v1alpha1.Verdict
 		said, err string
 	}{
-		"waits":                        {request("r"), yes, "", ""},
-		"not seen by the controller":   {request("r", func(r *v1alpha1.PairingRequest) { r.Status.Phase = "" }), yes, "", ""},
-		"approved again":               {request("r", decided(yes)), yes, `Pairing request "r" was already approved by ada (ticket 17).`, ""},
-		"denied after an approval":     {request("r", decided(yes)), no, "", "Revoked"},
-		"approved after a denial":      {request("r", decided(no)), yes, "", "already denied by ada (ticket 17), and a decision is final"},
-		"expired, controller is late":  {request("r", expired), yes, "", "expired at 2030-01-02 11:59:59 UTC"},
-		"failed for a reason it knows": {request("r", nameTaken), yes, "", "NameTaken: another machine has it"},
+		"waits":                        {pendingRequest("r"), yes, "", ""},
+		"not seen by the controller":   {pendingRequest("r", func(r *v1alpha1.PairingRequest) { r.Status.Phase = "" }), yes, "", ""},
+		"approved again":               {pendingRequest("r", decided(yes)), yes, `Pairing request "r" was already approved by ada (ticket 17).`, ""},
+		"denied after an approval":     {pendingRequest("r", decided(yes)), no, "", "Revoked"},
+		"approved after a denial":      {pendingRequest("r", decided(no)), yes, "", "already denied by ada (ticket 17), and a decision is final"},
+		"expired, controller is late":  {pendingRequest("r", expired), yes, "", "expired at 2030-01-02 11:59:59 UTC"},
+		"failed for a reason it knows": {pendingRequest("r", nameTaken), yes, "", "NameTaken: another machine has it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said, err := alreadyDecided(tc.request, tc.verdict, noon)
@@ -56,34 +56,34 @@ func nameTaken(r *v1alpha1.PairingRequest) {
 }
 
 func TestAForeignVerificationCodeIsNotOfferedForComparison(t *testing.T) {
-	forged := request("r", func(r *v1alpha1.PairingRequest) { r.Spec.VerificationCode = "AAAAA-AAAAA" })
-	if err := checkRequest(forged, nil, nil); err == nil || !strings.Contains(err.Error(), "does not belong to its key") {
+	forged := pendingRequest("r", func(r *v1alpha1.PairingRequest) { r.Spec.VerificationCode = "AAAAA-AAAAA" })
+	if err := validateApproval(forged, nil, nil); err == nil || !strings.Contains(err.Error(), "does not belong to its key") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestAGrantIsPartOfWhatWasAskedFor(t *testing.T) {
-	if err := checkRequest(request("r"), []string{"echo"}, nil); err != nil {
+	if err := validateApproval(pendingRequest("r"), []string{"echo"}, nil); err != nil {
 		t.Errorf("a part: %v", err)
 	}
-	err := checkRequest(request("r"), []string{"echo", "root.shell"}, nil)
+	err := validateApproval(pendingRequest("r"), []string{"echo", "root.shell"}, nil)
 	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "It asked for: echo, system.health") {
 		t.Errorf("more: %v", err)
 	}
 }
 
 func TestAGrantThatATakeoverIgnoresIsRefused(t *testing.T) {
-	if err := checkRequest(request("r"), nil, node("press-3")); err != nil {
+	if err := validateApproval(pendingRequest("r"), nil, onlineNode("press-3")); err != nil {
 		t.Errorf("without a grant: %v", err)
 	}
-	err := checkRequest(request("r"), []string{"echo"}, node("press-3"))
+	err := validateApproval(pendingRequest("r"), []string{"echo"}, onlineNode("press-3"))
 	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), `takes over node "press-3", which keeps its grant`) {
 		t.Errorf("with one: %v", err)
 	}
 }
 
 func TestTheDecisionFitsOnlyTheRequestThatWasShown(t *testing.T) {
-	patch, err := decisionPatch(request("r"), v1alpha1.PairingDecision{Verdict: v1alpha1.VerdictApproved, Capabilities: []string{"echo"}})
+	patch, err := decisionPatch(pendingRequest("r"), v1alpha1.PairingDecision{Verdict: v1alpha1.VerdictApproved, Capabilities: []string{"echo"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestTheDecisionFitsOnlyTheRequestThatWasShown(t *testing.T) {
 func TestOnlyAClearYesIsAYes(t *testing.T) {
 	for answer, want := range map[string]bool{"y\n": true, "YES\n": true, " y \n": true, "y": true, "\n": false, "": false, "n\n": false, "yess\n": false} {
 		q := &question{answers: bufio.NewReader(strings.NewReader(answer)), out: io.Discard}
-		if got := q.yes("Approve? "); got != want {
+		if got := q.confirm("Approve? "); got != want {
 			t.Errorf("%q: got %v, want %v", answer, got, want)
 		}
 	}

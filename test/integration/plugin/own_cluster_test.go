@@ -21,18 +21,18 @@ func TestAClusterOfItsOwn(t *testing.T) {
 	t.Run("without Mooring the error explains how to install it", func(t *testing.T) {
 		for _, args := range [][]string{{"nodes"}, {"approve", "x", "--yes"}, {"invoke", "press-3", "echo"}, {"code"}} {
 			startWith(t, own.Kubeconfig(), nil, args...).
-				want(1, "err:Mooring is not installed there", "err:kubectl apply --server-side -k config/default")
+				wantExit(1, "err:Mooring is not installed there", "err:kubectl apply --server-side -k config/default")
 		}
 	})
 	if err := own.InstallAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("may be restarted during an invoke", func(t *testing.T) { surviveRestart(t, own) })
+	t.Run("may be restarted during an invoke", func(t *testing.T) { testInvokeSurvivesRestart(t, own) })
 }
 
-func surviveRestart(t *testing.T, own *cluster.Cluster) {
+func testInvokeSurvivesRestart(t *testing.T, own *cluster.Cluster) {
 	p := startWith(t, own.Kubeconfig(), nil, "invoke", "press-3", "echo", "--allow-absent")
-	p.says("Made dispatch")
+	p.waitForStderr("Made dispatch")
 	var list v1alpha1.CapabilityDispatchList
 	if err := own.Client().List(t.Context(), &list, client.InNamespace(metav1.NamespaceDefault)); err != nil || len(list.Items) != 1 {
 		t.Fatalf("%d dispatches, error %v", len(list.Items), err)
@@ -40,7 +40,7 @@ func surviveRestart(t *testing.T, own *cluster.Cluster) {
 	if err := own.StopComponent(t.Context(), cluster.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	p.says("Lost the connection to the cluster")
+	p.waitForStderr("Lost the connection to the cluster")
 	if err := own.StartComponent(t.Context(), cluster.APIServer); err != nil {
 		t.Fatal(err)
 	}
@@ -54,5 +54,5 @@ func surviveRestart(t *testing.T, own *cluster.Cluster) {
 	if err := own.Client().Status().Update(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	p.want(0, `"back"`)
+	p.wantExit(0, `"back"`)
 }

@@ -11,9 +11,9 @@ import (
 // A repeated report does not change the time that the first one set.
 func TestAStepThatIsHeardAgainKeepsItsFirstTime(t *testing.T) {
 	status := Claim(queuedEcho().Status, "gw", after(1))
-	status = Dispatched(status, "gw", after(2))
-	status = Progressed(status, 10, "", "gw", after(3))
-	status = Progressed(Dispatched(status, "gw", after(4)), 20, "", "gw", after(5))
+	status = MarkAccepted(status, "gw", after(2))
+	status = MarkProgress(status, 10, "", "gw", after(3))
+	status = MarkProgress(MarkAccepted(status, "gw", after(4)), 20, "", "gw", after(5))
 	if status.DispatchedTime == nil || !status.DispatchedTime.Time.Equal(after(1)) {
 		t.Errorf("dispatchedTime = %v, want that of the claim", status.DispatchedTime)
 	}
@@ -24,25 +24,25 @@ func TestAStepThatIsHeardAgainKeepsItsFirstTime(t *testing.T) {
 
 // A repeated acceptance does not undo the question to a person.
 func TestAnAcceptanceThatIsHeardAgainKeepsTheQuestion(t *testing.T) {
-	asked := AwaitMediation(queuedEcho(accepted).Status, "ada", after(1), "gw", after(1))
+	asked := MarkAwaitingMediation(queuedEcho(accepted).Status, "ada", after(1), "gw", after(1))
 	if asked.Phase != v1alpha1.DispatchAwaitingLocalMediation || asked.Mediation == nil {
 		t.Fatalf("a person is asked: %+v", asked)
 	}
-	if again := Dispatched(asked, "gw", after(2)); again.Phase != v1alpha1.DispatchAwaitingLocalMediation {
+	if again := MarkAccepted(asked, "gw", after(2)); again.Phase != v1alpha1.DispatchAwaitingLocalMediation {
 		t.Errorf("after a second acceptance: %s", again.Phase)
 	}
-	if first := Dispatched(queuedEcho().Status, "gw", after(2)); first.Phase != v1alpha1.DispatchDispatched {
+	if first := MarkAccepted(queuedEcho().Status, "gw", after(2)); first.Phase != v1alpha1.DispatchDispatched {
 		t.Errorf("after the first acceptance: %s", first.Phase)
 	}
-	if yes := Mediated(asked, "gw", after(3)); yes.Phase != v1alpha1.DispatchDispatched {
+	if yes := MarkMediated(asked, "gw", after(3)); yes.Phase != v1alpha1.DispatchDispatched {
 		t.Errorf("after the yes: %s", yes.Phase)
 	}
 }
 
 // A run that has started is never put back to a question.
 func TestARunThatStartedIsNoQuestion(t *testing.T) {
-	running := queuedEcho(in(v1alpha1.DispatchDispatched), startedAt(1)).Status
-	if got := AwaitMediation(running, "ada", after(2), "gw", after(2)); got.Phase != v1alpha1.DispatchDispatched || got.Mediation != nil {
+	running := queuedEcho(inPhase(v1alpha1.DispatchDispatched), startedAt(1)).Status
+	if got := MarkAwaitingMediation(running, "ada", after(2), "gw", after(2)); got.Phase != v1alpha1.DispatchDispatched || got.Mediation != nil {
 		t.Errorf("a run that started is asked about: %+v", got)
 	}
 }
@@ -52,10 +52,10 @@ func TestAStepAfterTheEndChangesNothing(t *testing.T) {
 	ended, _ := Settle(queuedEcho().Status, Result{Outcome: v1alpha1.DispatchSucceeded, Execution: v1alpha1.ExecutionFinished}, "gw", after(1))
 	for name, next := range map[string]v1alpha1.CapabilityDispatchStatus{
 		"claimed":     Claim(ended, "other", after(2)),
-		"accepted":    Dispatched(ended, "other", after(2)),
-		"progress":    Progressed(ended, 10, "half", "other", after(2)),
-		"a question":  AwaitMediation(ended, "ada", after(2), "other", after(2)),
-		"an approval": Mediated(ended, "other", after(2)),
+		"accepted":    MarkAccepted(ended, "other", after(2)),
+		"progress":    MarkProgress(ended, 10, "half", "other", after(2)),
+		"a question":  MarkAwaitingMediation(ended, "ada", after(2), "other", after(2)),
+		"an approval": MarkMediated(ended, "other", after(2)),
 	} {
 		if diff := cmp.Diff(ended, next); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", name, diff)

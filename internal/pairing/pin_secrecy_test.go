@@ -45,17 +45,17 @@ func pinSpace() int {
 // public holds the values that third parties may see: messages and fields of resources.
 type public map[string][]byte
 
-// exchanged is one completed exchange with its secrets; only tests that plant a leak use the
+// completedExchange is one completed exchange with its secrets; only tests that plant a leak use the
 // secrets.
-type exchanged struct {
+type completedExchange struct {
 	public
 	pin, w, ke    []byte
 	gatewayScalar []byte
 	aad           []byte
 }
 
-// exchangeFor runs one exchange as the agent and the gateway do, with the PIN of the given index.
-func exchangeFor(t *testing.T, place int) exchanged {
+// runExchange runs one exchange as the agent and the gateway do, with the PIN of the given index.
+func runExchange(t *testing.T, index int) completedExchange {
 	t.Helper()
 	random := rand.NewChaCha8(sha256.Sum256([]byte("battery")))
 	draw := func(n int) []byte {
@@ -63,7 +63,7 @@ func exchangeFor(t *testing.T, place int) exchanged {
 		_, _ = io.ReadFull(random, b)
 		return b
 	}
-	pin := pinAt(place)
+	pin := pinAt(index)
 	w := PasswordScalar(solvedLookupID, string(pin))
 	a, err := NewAgent(w, random)
 	if err != nil {
@@ -83,9 +83,9 @@ func exchangeFor(t *testing.T, place int) exchanged {
 		t.Fatal(err)
 	}
 	hashTT := sha256.Sum256(lengthPrefixed([]byte(identityAgent), []byte(identityGateway), shareA, shareB, k, w))
-	agent, gateway := finish(t, a, g, aad, aad)
+	agent, gateway := finishExchange(t, a, g, aad, aad)
 	answer := Answer{TrustBundle: bundle, Namespace: "fleet", Name: "kiosk-" + hex.EncodeToString(keyHash[:4]) + "-k7qx2m", NodeEndpoint: "gw:7444"}
-	return exchanged{pin: pin, w: w, ke: hashTT[:16], gatewayScalar: scalar, aad: aad, public: public{
+	return completedExchange{pin: pin, w: w, ke: hashTT[:16], gatewayScalar: scalar, aad: aad, public: public{
 		"lookup id": []byte(solvedLookupID), "session id": draw(16), "exporter": exporter, "aad": aad,
 		"share of the agent": shareA, "share of the gateway": shareB,
 		"confirmation of the agent": agent.Confirmation(), "confirmation of the gateway": gateway.Confirmation(),
@@ -97,11 +97,11 @@ func exchangeFor(t *testing.T, place int) exchanged {
 	}}
 }
 
-func pinAt(place int) []byte { return fmt.Appendf(nil, "%06d", place) }
+func pinAt(index int) []byte { return fmt.Appendf(nil, "%06d", index) }
 
 func TestEverythingPublicOfAnExchangeSaysNothingAboutThePIN(t *testing.T) {
-	e := exchangeFor(t, pinSpace()-1)
-	if pin, how := solve(e.public, pinSpace()); how != "" {
+	e := runExchange(t, pinSpace()-1)
+	if pin, how := findPIN(e.public, pinSpace()); how != "" {
 		t.Errorf("the solver found PIN %s: %s", pin, how)
 	}
 	if how := findKeys(e.public); how != "" {
@@ -111,7 +111,7 @@ func TestEverythingPublicOfAnExchangeSaysNothingAboutThePIN(t *testing.T) {
 
 func TestTheSolverFindsPlantedLeaks(t *testing.T) {
 	const space = 1000 // a leak is detected with any PIN
-	e := exchangeFor(t, space*3/4)
+	e := runExchange(t, space*3/4)
 	salt, hash, hashOfW := []byte("0123456789abcdef"), sha256.Sum256(e.pin), sha512.Sum512(e.w)
 	salted := sha256.Sum256(append(bytes.Clone(salt), e.pin...))
 	blind, err := nistec.NewP256Point().ScalarMult(blindA, e.w)
@@ -130,19 +130,19 @@ func TestTheSolverFindsPlantedLeaks(t *testing.T) {
 		"an unblinded share":           {"leak": blind.Bytes()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if pin, how := solve(with(e.public, leak), space); how == "" || !bytes.Equal(pin, e.pin) {
+			if pin, how := findPIN(mergePublicValues(e.public, leak), space); how == "" || !bytes.Equal(pin, e.pin) {
 				t.Errorf("the solver does not detect the leak: found %q, %q", pin, how)
 			}
 		})
 	}
 	t.Run("Ke", func(t *testing.T) {
-		if how := findKeys(with(e.public, public{"leak": append([]byte("key="), e.ke...)})); how == "" {
+		if how := findKeys(mergePublicValues(e.public, public{"leak": append([]byte("key="), e.ke...)})); how == "" {
 			t.Error("the solver does not detect the key of the exchange")
 		}
 	})
 }
 
-func with(p, more public) public {
+func mergePublicValues(p, more public) public {
 	all := public{}
 	for _, from := range []public{p, more} {
 		for name, value := range from {
@@ -155,7 +155,7 @@ func with(p, more public) public {
 // The guarantee depends on the scalars, which are erased after the exchange: with one of them the
 // PIN can be found.
 func TestTheSolverFindsThePINWithTheSecretScalar(t *testing.T) {
-	e := exchangeFor(t, pinSpace()*2/3)
+	e := runExchange(t, pinSpace()*2/3)
 	search := func(scalar []byte, space int) []byte {
 		return searchPINs(space, func(pin []byte) string {
 			g := Gateway{side{role: roleB, idA: identityAgent, idB: identityGateway,
@@ -178,8 +178,8 @@ func TestTheSolverFindsThePINWithTheSecretScalar(t *testing.T) {
 }
 
 type solution struct {
-	pin []byte
-	how string
+	pin         []byte
+	explanation string
 }
 
 // searchPINs calls check for every PIN of the space until one returns a text; "" means no match.
@@ -205,11 +205,11 @@ func searchPINs(space int, check func(pin []byte) string) solution {
 	return solution{}
 }
 
-// solve searches for a PIN of which a public value is a function.
-func solve(p public, space int) (pin []byte, how string) {
-	seen := windows(p)
+// findPIN searches for a PIN of which a public value is a function.
+func findPIN(p public, space int) (pin []byte, how string) {
+	seen := byteWindows(p)
 	found := searchPINs(space, func(pin []byte) (how string) {
-		functionsOf(pin, p, func(name, salt string, value []byte) {
+		visitFunctionsOf(pin, p, func(name, salt string, value []byte) {
 			for ; len(value) >= windowLength; value = value[windowLength:] {
 				if seen[binary.LittleEndian.Uint64(value)] {
 					how = name + " " + salt
@@ -218,14 +218,14 @@ func solve(p public, space int) (pin []byte, how string) {
 		})
 		return how
 	})
-	return found.pin, found.how
+	return found.pin, found.explanation
 }
 
-// windows returns all runs of windowLength bytes in the public values, both raw and decoded.
-func windows(p public) map[uint64]bool {
+// byteWindows returns all runs of windowLength bytes in the public values, both raw and decoded.
+func byteWindows(p public) map[uint64]bool {
 	seen := map[uint64]bool{}
 	for _, value := range p {
-		for _, form := range forms(value) {
+		for _, form := range decodedForms(value) {
 			for i := 0; i+windowLength <= len(form); i++ {
 				seen[binary.LittleEndian.Uint64(form[i:])] = true
 			}
@@ -234,8 +234,8 @@ func windows(p public) map[uint64]bool {
 	return seen
 }
 
-// forms returns a value and the decoded bytes of its runs of hex or base64 digits.
-func forms(value []byte) [][]byte {
+// decodedForms returns a value and the decoded bytes of its runs of hex or base64 digits.
+func decodedForms(value []byte) [][]byte {
 	all := [][]byte{value}
 	digits := bytes.FieldsFunc(value, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'f') && (r < 'A' || r > 'F')
@@ -253,30 +253,30 @@ func forms(value []byte) [][]byte {
 	return all
 }
 
-// functionsOf calls `see` with the functions of a PIN that careless code could publish.
-func functionsOf(pin []byte, salts public, see func(name, salt string, value []byte)) {
+// visitFunctionsOf calls `visit` with the functions of a PIN that careless code could publish.
+func visitFunctionsOf(pin []byte, salts public, visit func(name, salt string, value []byte)) {
 	w := PasswordScalar(solvedLookupID, string(pin))
-	see("the password scalar", "", w)
+	visit("the password scalar", "", w)
 	for i, secret := range [][]byte{pin, slices.Concat([]byte(solvedLookupID+"-"), pin), w} {
 		of := [...]string{"of the PIN", "of the code", "of the scalar"}[i]
 		s1, s256, s512, m5 := sha1.Sum(secret), sha256.Sum256(secret), sha512.Sum512(secret), md5.Sum(secret)
-		see("SHA-1", of, s1[:])
-		see("SHA-256", of, s256[:])
-		see("SHA-512", of, s512[:])
-		see("MD5", of, m5[:])
+		visit("SHA-1", of, s1[:])
+		visit("SHA-256", of, s256[:])
+		visit("SHA-512", of, s512[:])
+		visit("MD5", of, m5[:])
 	}
 	for _, blind := range []*nistec.P256Point{blindA, blindB} {
 		if point, err := nistec.NewP256Point().ScalarMult(blind, w); err == nil {
-			see("the blinding point alone", "", point.Bytes()[1:])
+			visit("the blinding point alone", "", point.Bytes()[1:])
 		}
 	}
 	for name, salt := range salts {
 		before, after := sha256.Sum256(slices.Concat(salt, pin)), sha256.Sum256(slices.Concat(pin, salt))
-		see("salted hash, first", name, before[:])
-		see("salted hash, last", name, after[:])
-		see("HMAC keyed by the PIN of", name, hmacSHA256(pin, salt))
-		see("HMAC of the PIN keyed by", name, hmacSHA256(salt, pin))
-		see("HMAC keyed by the scalar of", name, hmacSHA256(w, salt))
+		visit("salted hash, first", name, before[:])
+		visit("salted hash, last", name, after[:])
+		visit("HMAC keyed by the PIN of", name, hmacSHA256(pin, salt))
+		visit("HMAC of the PIN keyed by", name, hmacSHA256(salt, pin))
+		visit("HMAC keyed by the scalar of", name, hmacSHA256(w, salt))
 	}
 }
 
@@ -288,7 +288,7 @@ func findKeys(p public) string {
 		return "transcriptSHA256 is no hex"
 	}
 	for name, value := range p {
-		for _, form := range forms(value) {
+		for _, form := range decodedForms(value) {
 			for i := 0; i+16 <= len(form); i++ {
 				guess, err := hkdf.Expand(sha256.New, form[i:i+16], "mooring transcript v1", 32)
 				if err == nil && hmac.Equal(guess, transcript) {

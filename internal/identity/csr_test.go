@@ -23,11 +23,11 @@ func TestRequestOfAnHonestMachineIsAccepted(t *testing.T) {
 	}
 	for name, id := range map[string]ID{"common": node, "longest names": longest} {
 		t.Run(name, func(t *testing.T) {
-			der, err := NewRequest(key, id)
+			der, err := NewCSR(key, id)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := CheckRequest(der, id, pinOf(t, key.Public())); err != nil {
+			if err := ValidateCSR(der, id, fingerprintOf(t, key.Public())); err != nil {
 				t.Error(err)
 			}
 		})
@@ -37,13 +37,13 @@ func TestRequestOfAnHonestMachineIsAccepted(t *testing.T) {
 func TestForgeryWithNothingForgedIsAccepted(t *testing.T) {
 	// Without this test all refusals below could be errors of the forgery itself.
 	key := newKey(t)
-	if err := CheckRequest(honest(t, key).der(t), node, pinOf(t, key.Public())); err != nil {
+	if err := ValidateCSR(validRequest(t, key).der(t), node, fingerprintOf(t, key.Public())); err != nil {
 		t.Error(err)
 	}
-	critical := honest(t, key)
+	critical := validRequest(t, key)
 	critical.attributes = tlv(0xa0, extensionRequest(
 		tlv(tagSequence, derSubjectAltName, derCritical, tlv(tagOctets, tlv(tagSequence, uriName(node.URI()))))))
-	if err := CheckRequest(critical.der(t), node, pinOf(t, key.Public())); err != nil {
+	if err := ValidateCSR(critical.der(t), node, fingerprintOf(t, key.Public())); err != nil {
 		t.Errorf("a critical subjectAltName: %v", err)
 	}
 }
@@ -90,9 +90,9 @@ func TestRequestsForMoreNamesAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			key := newKey(t)
-			f := honest(t, key)
+			f := validRequest(t, key)
 			f.attributes = tlv(0xa0, extensionRequest(san(c.names...)))
-			wantRequestError(t, CheckRequest(f.der(t), node, pinOf(t, key.Public())), c.reason)
+			wantRequestError(t, ValidateCSR(f.der(t), node, fingerprintOf(t, key.Public())), c.reason)
 		})
 	}
 }
@@ -133,22 +133,22 @@ func TestRequestsForMoreThanANameAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			key := newKey(t)
-			f := honest(t, key)
+			f := validRequest(t, key)
 			f.attributes = c.attributes
-			wantRequestError(t, CheckRequest(f.der(t), node, pinOf(t, key.Public())), c.reason)
+			wantRequestError(t, ValidateCSR(f.der(t), node, fingerprintOf(t, key.Public())), c.reason)
 		})
 	}
 }
 
 func TestRequestsWithABadFrameAreRefused(t *testing.T) {
 	key := newKey(t)
-	pin := pinOf(t, key.Public())
+	pin := fingerprintOf(t, key.Public())
 	edit := func(change func(*forgery)) []byte {
-		f := honest(t, key)
+		f := validRequest(t, key)
 		change(&f)
 		return f.der(t)
 	}
-	good := honest(t, key).der(t)
+	good := validRequest(t, key).der(t)
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -187,16 +187,16 @@ func TestRequestsWithABadFrameAreRefused(t *testing.T) {
 		"another key's signature":    {edit(func(f *forgery) { f.signer = newKey(t) }), ReasonBadSignature},
 		"a signature of rubbish":     {edit(func(f *forgery) { f.signature = []byte{1, 2, 3} }), ReasonBadSignature},
 		"an empty signature":         {edit(func(f *forgery) { f.signature = []byte{} }), ReasonBadSignature},
-		"one byte changed":           {flipLast(good), ReasonBadSignature},
-		"over the size bound":        {bytes.Repeat([]byte{0x30}, MaxRequestBytes+1), ReasonRequestTooLarge},
+		"one byte changed":           {flipLastBit(good), ReasonBadSignature},
+		"over the size bound":        {bytes.Repeat([]byte{0x30}, MaxCSRBytes+1), ReasonRequestTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantRequestError(t, CheckRequest(c.der, node, pin), c.reason)
+			wantRequestError(t, ValidateCSR(c.der, node, pin), c.reason)
 		})
 	}
 }
 
-func flipLast(b []byte) []byte {
+func flipLastBit(b []byte) []byte {
 	b = slices.Clone(b)
 	b[len(b)-1] ^= 1
 	return b
@@ -204,13 +204,13 @@ func flipLast(b []byte) []byte {
 
 func TestRequestOfAnotherKeyIsRefused(t *testing.T) {
 	key, pinned := newKey(t), newKey(t)
-	der, err := NewRequest(key, node)
+	der, err := NewCSR(key, node)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantRequestError(t, CheckRequest(der, node, pinOf(t, pinned.Public())), ReasonKeyMismatch)
-	wantRequestError(t, CheckRequest(der, node, ""), ReasonKeyMismatch)
-	wantRequestError(t, CheckRequest(der, node, strings.ToUpper(pinOf(t, key.Public()))), ReasonKeyMismatch)
+	wantRequestError(t, ValidateCSR(der, node, fingerprintOf(t, pinned.Public())), ReasonKeyMismatch)
+	wantRequestError(t, ValidateCSR(der, node, ""), ReasonKeyMismatch)
+	wantRequestError(t, ValidateCSR(der, node, strings.ToUpper(fingerprintOf(t, key.Public()))), ReasonKeyMismatch)
 }
 
 func TestRequestOfAnotherKindOfKeyIsRefused(t *testing.T) {
@@ -223,21 +223,21 @@ func TestRequestOfAnotherKindOfKeyIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []crypto.Signer{rsaKey, edKey} {
-		pin := pinOf(t, key.Public())
+		pin := fingerprintOf(t, key.Public())
 		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		// The frame is checked first, and a key of that type cannot sign with ECDSA.
-		wantRequestError(t, CheckRequest(der, node, pin), ReasonUnsupportedSignature)
+		wantRequestError(t, ValidateCSR(der, node, pin), ReasonUnsupportedSignature)
 
-		f := honest(t, newKey(t))
+		f := validRequest(t, newKey(t))
 		if f.key, err = x509.MarshalPKIXPublicKey(key.Public()); err != nil {
 			t.Fatal(err)
 		}
-		wantRequestError(t, CheckRequest(f.der(t), node, pin), ReasonUnsupportedKey)
+		wantRequestError(t, ValidateCSR(f.der(t), node, pin), ReasonUnsupportedKey)
 	}
-	if _, err := NewRequest(edKey, node); !errors.Is(err, ErrUnsupportedKey) {
+	if _, err := NewCSR(edKey, node); !errors.Is(err, ErrUnsupportedKey) {
 		t.Errorf("NewRequest with Ed25519: %v, want ErrUnsupportedKey", err)
 	}
 }
@@ -245,23 +245,23 @@ func TestRequestOfAnotherKindOfKeyIsRefused(t *testing.T) {
 func TestRequestForAMalformedIdentityIsRefused(t *testing.T) {
 	key := newKey(t)
 	bad := ID{TrustDomain: "mooring.example", Namespace: "fleet-a", Node: "Press/7"}
-	if _, err := NewRequest(key, bad); !errors.Is(err, ErrInvalidID) {
+	if _, err := NewCSR(key, bad); !errors.Is(err, ErrInvalidID) {
 		t.Errorf("NewRequest: %v, want ErrInvalidID", err)
 	}
-	f := honest(t, key)
+	f := validRequest(t, key)
 	f.attributes = tlv(0xa0, extensionRequest(san(uriName(bad.URI()))))
-	wantRequestError(t, CheckRequest(f.der(t), bad, pinOf(t, key.Public())), ReasonInvalidIdentity)
+	wantRequestError(t, ValidateCSR(f.der(t), bad, fingerprintOf(t, key.Public())), ReasonInvalidIdentity)
 }
 
 func TestNoSingleBitOfARequestMayChange(t *testing.T) {
 	key := newKey(t)
-	pin := pinOf(t, key.Public())
-	good := honest(t, key).der(t)
+	pin := fingerprintOf(t, key.Public())
+	good := validRequest(t, key).der(t)
 	for i := range good {
 		for bit := range 8 {
 			changed := slices.Clone(good)
 			changed[i] ^= 1 << bit
-			if CheckRequest(changed, node, pin) == nil {
+			if ValidateCSR(changed, node, pin) == nil {
 				t.Fatalf("bit %d of byte %d changed and accepted", bit, i)
 			}
 		}

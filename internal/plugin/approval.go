@@ -13,56 +13,56 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// soon is the remaining time below which the approver is asked to hurry.
-const soon = 2 * time.Minute
+// urgentWithin is the remaining time below which the approver is asked to hurry.
+const urgentWithin = 2 * time.Minute
 
 // alreadyDecided returns a sentence if the same decision was made before, and an error if the
 // request cannot be decided any more. Both are empty for a request that waits.
 func alreadyDecided(r *v1alpha1.PairingRequest, verdict v1alpha1.Verdict, now time.Time) (string, error) {
-	again := "the machine needs a new code: kubectl mooring code -n " + r.Namespace
+	newCodeHint := "the machine needs a new code: kubectl mooring code -n " + r.Namespace
 	failed := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionCompleted)
 	if r.Status.Phase == v1alpha1.PairingRequestFailed && failed != nil {
-		return "", fmt.Errorf("pairing request %q failed: %s: %s; %s", r.Name, failed.Reason, foreign.Line(failed.Message), again)
+		return "", fmt.Errorf("pairing request %q failed: %s: %s; %s", r.Name, failed.Reason, foreign.CleanLine(failed.Message), newCodeHint)
 	}
 	if d := r.Spec.Decision; d != nil {
-		said := fmt.Sprintf("pairing request %q was already %s by %s", r.Name, strings.ToLower(string(d.Verdict)), orDash(foreign.Line(d.By)))
+		sentence := fmt.Sprintf("pairing request %q was already %s by %s", r.Name, strings.ToLower(string(d.Verdict)), orDash(foreign.CleanLine(d.By)))
 		if d.Reason != "" {
-			said += fmt.Sprintf(" (%s)", foreign.Line(d.Reason))
+			sentence += fmt.Sprintf(" (%s)", foreign.CleanLine(d.Reason))
 		}
 		if d.Verdict == verdict {
-			said = strings.ToUpper(said[:1]) + said[1:] + "."
+			sentence = strings.ToUpper(sentence[:1]) + sentence[1:] + "."
 			if message := stalledMessage(r.Status.Conditions); message != "" {
-				said += " The controller cannot carry it out yet: " + message
+				sentence += " The controller cannot carry it out yet: " + message
 			}
-			return said, nil
+			return sentence, nil
 		}
 		if verdict == v1alpha1.VerdictDenied {
 			return "", fmt.Errorf("%s, and a decision is final. To shut the machine out: kubectl patch mnode %s -n %s --type=merge -p '{\"spec\":{\"desiredState\":\"Revoked\"}}'",
-				said, r.Spec.NodeName, r.Namespace)
+				sentence, r.Spec.NodeName, r.Namespace)
 		}
-		return "", fmt.Errorf("%s, and a decision is final: %s", said, again)
+		return "", fmt.Errorf("%s, and a decision is final: %s", sentence, newCodeHint)
 	}
-	if undecided(r, now) {
+	if isPending(r, now) {
 		return "", nil
 	}
-	return "", fmt.Errorf("pairing request %q is over (it expired at %s): %s", r.Name, r.Spec.ExpiresTime.UTC().Format(time.DateTime+" MST"), again)
+	return "", fmt.Errorf("pairing request %q is over (it expired at %s): %s", r.Name, r.Spec.ExpiresTime.UTC().Format(time.DateTime+" MST"), newCodeHint)
 }
 
-// checkRequest rejects three approvals. A verification code that does not belong to the key would
+// validateApproval rejects three approvals. A verification code that does not belong to the key would
 // make a person compare the wrong value. A grant must be part of the requested capabilities. A
 // grant for a replaced Node would have no effect, because that Node keeps its policy.
-func checkRequest(r *v1alpha1.PairingRequest, capabilities []string, replaced *v1alpha1.Node) error {
+func validateApproval(r *v1alpha1.PairingRequest, capabilities []string, replaced *v1alpha1.Node) error {
 	if r.Spec.VerificationCode != pairing.VerificationCode(r.Spec.PublicKeySHA256) {
 		return fmt.Errorf("pairing request %q shows a verification code that does not belong to its key: do not trust it; deny it and find out who made it", r.Name)
 	}
 	if len(capabilities) > 0 && replaced != nil {
-		return usagef("the machine of pairing request %q takes over node %q, which keeps its grant: leave out --capability, and change the grant with kubectl edit mnode %s -n %s",
+		return usageErrorf("the machine of pairing request %q takes over node %q, which keeps its grant: leave out --capability, and change the grant with kubectl edit mnode %s -n %s",
 			r.Name, replaced.Name, replaced.Name, replaced.Namespace)
 	}
 	for _, capability := range capabilities {
 		if !slices.Contains(r.Spec.RequestedCapabilities, capability) {
-			return usagef("the machine of pairing request %q did not ask for capability %q\nIt asked for: %s",
-				r.Name, capability, orNothing(r.Spec.RequestedCapabilities))
+			return usageErrorf("the machine of pairing request %q did not ask for capability %q\nIt asked for: %s",
+				r.Name, capability, joinOrNone(r.Spec.RequestedCapabilities))
 		}
 	}
 	return nil
@@ -76,20 +76,20 @@ func describeRequest(r *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, rep
 		{"Platform", describeSystem(r.Spec.System)},
 		{"Fingerprint", r.Spec.PublicKeySHA256},
 		{"Invited by", describeInvitation(r)},
-		{"Capabilities", orNothing(r.Spec.RequestedCapabilities)},
+		{"Capabilities", joinOrNone(r.Spec.RequestedCapabilities)},
 		{"Labels", describeLabels(r, code)},
-		{"Expires in", until(now, r.Spec.ExpiresTime.Time)},
+		{"Expires in", timeLeft(now, r.Spec.ExpiresTime.Time)},
 	}
 	text := fmt.Sprintf("Pairing request %s in namespace %s", r.Name, r.Namespace)
 	for _, line := range lines {
-		text += fmt.Sprintf("\n  %-18s %s", line[0], orDash(foreign.Line(line[1])))
+		text += fmt.Sprintf("\n  %-18s %s", line[0], orDash(foreign.CleanLine(line[1])))
 	}
 	if replaced != nil {
 		text += fmt.Sprintf("\nIt takes over node %s with its labels, policy (%s) and queue; the key that the node has now is refused from then on.",
-			replaced.Name, orNothing(replaced.Spec.CapabilityPolicy.Allow))
+			replaced.Name, joinOrNone(replaced.Spec.CapabilityPolicy.Allow))
 	}
-	if left := r.Spec.ExpiresTime.Sub(now); left < soon {
-		text += fmt.Sprintf("\nIt is about to expire: decide within %s.", until(now, r.Spec.ExpiresTime.Time))
+	if remaining := r.Spec.ExpiresTime.Sub(now); remaining < urgentWithin {
+		text += fmt.Sprintf("\nIt is about to expire: decide within %s.", timeLeft(now, r.Spec.ExpiresTime.Time))
 	}
 	return text
 }
@@ -104,12 +104,12 @@ func describeLabels(r *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) stri
 	case len(code.Spec.NodeLabels) == 0:
 		return "none"
 	}
-	var given []string
+	var codeLabels []string
 	for key, value := range code.Spec.NodeLabels {
-		given = append(given, key+"="+string(value))
+		codeLabels = append(codeLabels, key+"="+string(value))
 	}
-	slices.Sort(given)
-	return strings.Join(given, ", ")
+	slices.Sort(codeLabels)
+	return strings.Join(codeLabels, ", ")
 }
 
 func describeSystem(system *v1alpha1.SystemInfo) string {
@@ -127,7 +127,7 @@ func describeSystem(system *v1alpha1.SystemInfo) string {
 
 func describeInvitation(r *v1alpha1.PairingRequest) string {
 	if r.Spec.ServiceAccount != nil {
-		return invitedBy(r)
+		return inviterOf(r)
 	}
 	return fmt.Sprintf("%s (%s code %s)", orDash(r.Spec.CodeIssuedBy), r.Spec.Method, r.Spec.CodeName)
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// withRoom returns a dispatch with an input that leaves exactly room stored bytes for its output.
-func withRoom(t *testing.T, room int) *v1alpha1.CapabilityDispatch {
+// dispatchWithOutputSpace returns a dispatch with an input that leaves exactly room stored bytes for its output.
+func dispatchWithOutputSpace(t *testing.T, room int) *v1alpha1.CapabilityDispatch {
 	t.Helper()
-	d := queuedEcho(in(v1alpha1.DispatchSucceeded))
+	d := queuedEcho(inPhase(v1alpha1.DispatchSucceeded))
 	d.Status.Output, d.Status.OutputTruncated = &v1alpha1.JSON{Raw: []byte(`""`)}, true
 	fill := func(bytes int) {
 		d.Spec.Input = &v1alpha1.JSON{Raw: []byte(`"` + strings.Repeat("<", bytes/6) + strings.Repeat("a", bytes%6) + `"`)}
@@ -36,7 +36,7 @@ func markup(bytes int) []byte {
 func TestAnOutputThatFillsTheRoomIsKeptWhole(t *testing.T) {
 	const room = 300_000
 	for more, cut := range map[int]bool{0: false, 1: true} {
-		d := withRoom(t, room)
+		d := dispatchWithOutputSpace(t, room)
 		d.Status.Output = &v1alpha1.JSON{Raw: markup(room + more)}
 		if got := Fit(d, d.Status); got.OutputTruncated != cut {
 			t.Errorf("%d bytes more than there is room for: truncated %v, want %v", more, got.OutputTruncated, cut)
@@ -46,7 +46,7 @@ func TestAnOutputThatFillsTheRoomIsKeptWhole(t *testing.T) {
 
 func TestAnOutputWithoutRoomForACharacterIsLeftOut(t *testing.T) {
 	for room, kept := range map[int]bool{len(`""`): false, len(`""`) + 1: true} {
-		d := withRoom(t, room)
+		d := dispatchWithOutputSpace(t, room)
 		d.Status.Output = &v1alpha1.JSON{Raw: []byte(`"aaaa"`)}
 		if got := Fit(d, d.Status); (got.Output != nil) != kept || !got.OutputTruncated {
 			t.Errorf("room for %d bytes: %v, truncated %v", room, got.Output, got.OutputTruncated)
@@ -60,7 +60,7 @@ func TestTheBeginningOfACutOutputIsItsOwn(t *testing.T) {
 		`"` + strings.Repeat("<b>", 80_000) + `"`:       "<b><b>",
 		`{"x":"` + strings.Repeat("<b>", 80_000) + `"}`: `{"x":"<b>`,
 	} {
-		d := withRoom(t, 100_000)
+		d := dispatchWithOutputSpace(t, 100_000)
 		d.Status.Output = &v1alpha1.JSON{Raw: []byte(output)}
 		var text string
 		if err := json.Unmarshal(Fit(d, d.Status).Output.Raw, &text); err != nil || !strings.HasPrefix(text, begins) {
@@ -70,7 +70,7 @@ func TestTheBeginningOfACutOutputIsItsOwn(t *testing.T) {
 }
 
 func TestKeysOfAnnotationsTakeRoom(t *testing.T) {
-	d := queuedEcho(in(v1alpha1.DispatchSucceeded))
+	d := queuedEcho(inPhase(v1alpha1.DispatchSucceeded))
 	d.Annotations = map[string]string{}
 	for i := range 500 {
 		d.Annotations[fmt.Sprintf("%0250d", i)] = strings.Repeat("<", 250)
@@ -84,7 +84,7 @@ func TestKeysOfAnnotationsTakeRoom(t *testing.T) {
 	if stored := storedBytes(t, d); !got.OutputTruncated || stored > maxObjectBytes {
 		t.Errorf("truncated %v, %d bytes are stored, at most %d may be", got.OutputTruncated, stored, maxObjectBytes)
 	}
-	if jsontext.StoredLen(got.Output.Raw) < 100_000 {
+	if jsontext.StoredSize(got.Output.Raw) < 100_000 {
 		t.Error("nearly nothing is left of the output")
 	}
 }

@@ -11,14 +11,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// errGone means that an object was deleted before it reached the awaited state.
-var errGone = errors.New("it was deleted meanwhile")
+// errDeleted means that an object was deleted before it reached the awaited state.
+var errDeleted = errors.New("it was deleted meanwhile")
 
 // retryPause is the wait before a retry after a lost connection.
 const retryPause = time.Second
 
-// refusedTries bounds the consecutive refusals of a server that permitted the watch before.
-const refusedTries = 10
+// maxRefusals bounds the consecutive refusals of a server that permitted the watch before.
+const maxRefusals = 10
 
 // pointerTo is a constraint: a pointer to T that implements client.Object.
 type pointerTo[T any] interface {
@@ -26,31 +26,31 @@ type pointerTo[T any] interface {
 	client.Object
 }
 
-// observer waits for one object.
-type observer[T any, P pointerTo[T]] struct {
+// objectWatcher waits for one object.
+type objectWatcher[T any, P pointerTo[T]] struct {
 	fleet *fleet
 	// list is an empty list of the kind, for the watch.
 	list client.ObjectList
-	// lost is called once for each lost connection that will be retried.
-	lost func(error)
-	// enough is called with each state of the object and reports whether it is the awaited one.
-	enough func(P) bool
+	// onConnectionLost is called once for each lost connection that will be retried.
+	onConnectionLost func(error)
+	// isDone is called with each state of the object and reports whether it is the awaited one.
+	isDone func(P) bool
 }
 
 // wait watches from the known state and reconnects after a lost connection. It returns nil when
-// `enough` reports true, `errGone` when the object is deleted, and an error when the server refuses
+// `isDone` reports true, `errDeleted` when the object is deleted, and an error when the server refuses
 // or ctx ends.
-func (o observer[T, P]) wait(ctx context.Context, known P) error {
-	worked, failures := false, 0
+func (o objectWatcher[T, P]) wait(ctx context.Context, known P) error {
+	everOpened, failures := false, 0
 	for {
-		if o.enough(known) {
+		if o.isDone(known) {
 			return nil
 		}
 		opened, done, err := o.watch(ctx, known)
 		if done {
 			return nil
 		}
-		worked = worked || opened
+		everOpened = everOpened || opened
 		if err == nil {
 			known, err = o.read(ctx, known)
 		}
@@ -59,11 +59,11 @@ func (o observer[T, P]) wait(ctx context.Context, known P) error {
 			continue
 		}
 		failures++
-		if final(ctx, err) || (refused(err) && (!worked || failures > refusedTries)) {
+		if isFinal(ctx, err) || (isRefused(err) && (!everOpened || failures > maxRefusals)) {
 			return errors.Join(context.Cause(ctx), err)
 		}
 		if failures == 1 {
-			o.lost(err)
+			o.onConnectionLost(err)
 		}
 		select {
 		case <-time.After(retryPause):
@@ -75,7 +75,7 @@ func (o observer[T, P]) wait(ctx context.Context, known P) error {
 
 // watch follows the object until it is done or the watch ends, as watches do from time to time.
 // opened reports whether the server permitted the watch.
-func (o observer[T, P]) watch(ctx context.Context, known P) (opened, done bool, err error) {
+func (o objectWatcher[T, P]) watch(ctx context.Context, known P) (opened, done bool, err error) {
 	options := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: known.GetResourceVersion()}}
 	w, err := o.fleet.Watch(ctx, o.list, options, client.InNamespace(known.GetNamespace()),
 		client.MatchingFields{"metadata.name": known.GetName()})
@@ -88,21 +88,21 @@ func (o observer[T, P]) watch(ctx context.Context, known P) (opened, done bool, 
 		if !ok {
 			return true, false, nil // an error such as "too old": read and watch again
 		}
-		if o.enough(object) {
+		if o.isDone(object) {
 			return true, true, nil
 		}
 		if event.Type == watch.Deleted {
-			return true, false, errGone
+			return true, false, errDeleted
 		}
 	}
 	return true, false, nil
 }
 
-func (o observer[T, P]) read(ctx context.Context, known P) (P, error) {
+func (o objectWatcher[T, P]) read(ctx context.Context, known P) (P, error) {
 	var fresh T
 	err := o.fleet.Get(ctx, client.ObjectKeyFromObject(known), P(&fresh))
-	if apierrors.IsNotFound(err) && !notInstalled(err) {
-		err = errGone
+	if apierrors.IsNotFound(err) && !isNotInstalled(err) {
+		err = errDeleted
 	}
 	if err != nil {
 		return known, err
@@ -110,13 +110,13 @@ func (o observer[T, P]) read(ctx context.Context, known P) (P, error) {
 	return &fresh, nil
 }
 
-// final reports whether a retry cannot help.
-func final(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, errGone) || apierrors.IsNotFound(err)
+// isFinal reports whether a retry cannot help.
+func isFinal(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, errDeleted) || apierrors.IsNotFound(err)
 }
 
-// refused reports whether the server denied the request. A server that has just started denies all
+// isRefused reports whether the server denied the request. A server that has just started denies all
 // requests until it has loaded its RBAC rules.
-func refused(err error) bool {
+func isRefused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 }
