@@ -37,7 +37,7 @@ func certManagerProblem(client discovery.DiscoveryInterface) error {
 		if err != nil {
 			return fmt.Errorf("the API server did not return its resources: %w", err)
 		}
-		return certManagerAbsent(groups)
+		return certManagerMissingError(groups)
 	}
 	if err != nil {
 		return fmt.Errorf("the API server did not return its resources: %w", err)
@@ -49,9 +49,9 @@ func certManagerProblem(client discovery.DiscoveryInterface) error {
 	return releaseProblem(certManagerRelease(client))
 }
 
-// certManagerAbsent returns an error for a missing cert-manager, or for a release older than the
+// certManagerMissingError returns an error for a missing cert-manager, or for a release older than the
 // API that we use.
-func certManagerAbsent(groups *metav1.APIGroupList) error {
+func certManagerMissingError(groups *metav1.APIGroupList) error {
 	for _, group := range groups.Groups {
 		if group.Name != certManagerGroup {
 			continue

@@ -27,7 +27,7 @@ func TestACertManagerThatIsAbsentOrOldIsNamed(t *testing.T) {
 		"only its ACME kinds": {[]metav1.APIGroup{group("acme.cert-manager.io", "v1")}, "install cert-manager 1.12 or newer"},
 		"from before its v1":  {[]metav1.APIGroup{group("apps", "v1"), group("cert-manager.io", "v1beta1", "v1alpha2")}, "serves cert-manager.io/v1beta1, cert-manager.io/v1alpha2 and not cert-manager.io/v1: update"},
 	} {
-		if err := certManagerAbsent(&metav1.APIGroupList{Groups: test.groups}); err == nil || !strings.Contains(err.Error(), test.says) {
+		if err := certManagerMissingError(&metav1.APIGroupList{Groups: test.groups}); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want %q", name, err, test.says)
 		}
 	}

@@ -61,7 +61,7 @@ func runController(ctx context.Context, config *rest.Config, c controllerConfig)
 	config.QPS = -1
 	apiClock.Wrap(config)
 	if err := awaitCluster(ctx, config, ready, log, certManagerProblem); err != nil {
-		return endedOr(ctx, err)
+		return ignoreShutdown(ctx, err)
 	}
 	mgr, err := newControllerManager(config, c)
 	if err != nil {
@@ -73,7 +73,7 @@ func runController(ctx context.Context, config *rest.Config, c controllerConfig)
 	if err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	if err := addAll(mgr, gate, prover, started{ready}); err != nil {
+	if err := addRunnables(mgr, gate, prover, startMarker{ready}); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
 	if err := controllers.Setup(mgr, c.options(gate, prover.Record(), apiClock)); err != nil {

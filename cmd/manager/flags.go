@@ -45,29 +45,29 @@ func parseFlags(args []string, stderr io.Writer) (flags, error) {
 	set.StringVar(&f.role, "role", "", "what this process does: controller or gateway (required)")
 	set.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster; default: the account of the pod")
 	set.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "least severe level that is logged: debug, info, warn or error")
-	f.bindBoth(set)
+	f.bindShared(set)
 	f.controller.bind(set)
 	f.gateway.bind(set)
 	if err := set.Parse(args); err != nil {
 		return f, err
 	}
-	f.share()
+	f.copyShared()
 	switch {
 	case set.NArg() > 0:
 		return f, fmt.Errorf("unexpected argument %q: everything is a flag, see --help", set.Arg(0))
 	case f.role == "":
 		return f, errors.New("--role is missing: give --role=controller or --role=gateway")
 	case f.role == roleGateway:
-		return f, errors.Join(f.checkBoth(), f.gateway.checkFlags())
+		return f, errors.Join(f.checkShared(), f.gateway.checkFlags())
 	case f.role == roleController:
-		return f, errors.Join(f.checkBoth(), f.controller.check())
+		return f, errors.Join(f.checkShared(), f.controller.check())
 	default:
 		return f, fmt.Errorf("--role=%s is unknown: give --role=controller or --role=gateway", f.role)
 	}
 }
 
-// bindBoth binds the flags that both roles take.
-func (f *flags) bindBoth(set *flag.FlagSet) {
+// bindShared binds the flags that both roles take.
+func (f *flags) bindShared(set *flag.FlagSet) {
 	c := &f.controller
 	set.StringVar(&c.metricsBindAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 switches it off")
 	set.StringVar(&c.healthProbeBindAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 switches them off")
@@ -78,7 +78,7 @@ func (f *flags) bindBoth(set *flag.FlagSet) {
 	set.IntVar(&c.maxQueuedPerNode, "max-queued-per-node", 1000, "unfinished dispatches of one Node; more are Rejected with QueueFull")
 }
 
-func (f *flags) share() {
+func (f *flags) copyShared() {
 	from, to := f.controller, &f.gateway
 	to.metricsBindAddress, to.healthProbeBindAddress = from.metricsBindAddress, from.healthProbeBindAddress
 	to.systemNamespace, to.pairingNamespace, to.trustDomain = from.systemNamespace, from.pairingNamespace, from.trustDomain
@@ -86,7 +86,7 @@ func (f *flags) share() {
 	to.maxQueuedPerNode = from.maxQueuedPerNode
 }
 
-func (f *flags) checkBoth() error {
+func (f *flags) checkShared() error {
 	c := f.controller
 	switch {
 	case c.maxQueuedPerNode < 1:
@@ -115,17 +115,17 @@ func (c *controllerConfig) bind(set *flag.FlagSet) {
 	set.DurationVar(&c.finishedRetention, "finished-retention", 0, "controller: delete finished dispatches without a TTL of their own after this time (one that comes from Git is then created anew, and runs again); 0 keeps them")
 }
 
-// leastCertificateDuration leaves a machine the time to renew before the end.
-const leastCertificateDuration = 30 * time.Second
+// minCertificateDuration leaves a machine the time to renew before the end.
+const minCertificateDuration = 30 * time.Second
 
 func (c controllerConfig) check() error {
 	return errors.Join(
 		c.checkTrustNamespaces(),
-		atLeast("certificate-duration", c.certificateDuration, leastCertificateDuration),
-		atMost("certificate-duration", c.certificateDuration, identity.MaxLeafLifetime),
-		atLeast("stale-after", c.staleAfter, time.Second),
-		atLeast("orphan-grace", c.orphanGrace, 0),
-		atLeast("finished-retention", c.finishedRetention, 0))
+		checkMinimum("certificate-duration", c.certificateDuration, minCertificateDuration),
+		checkMaximum("certificate-duration", c.certificateDuration, identity.MaxLeafLifetime),
+		checkMinimum("stale-after", c.staleAfter, time.Second),
+		checkMinimum("orphan-grace", c.orphanGrace, 0),
+		checkMinimum("finished-retention", c.finishedRetention, 0))
 }
 
 // checkTrustNamespaces rejects invalid names and namespaces in which a copy would overwrite its own
@@ -160,8 +160,8 @@ func (c *gatewayConfig) bind(set *flag.FlagSet) {
 	set.DurationVar(&c.watchStaleAfter, "watch-stale-after", time.Minute, "gateway: how old what it knows of Nodes may be before it takes no sessions and offers nothing; sessions close at five times that")
 }
 
-// leastWatchStaleAfter leaves room for the writes that measure the watch, one per two seconds.
-const leastWatchStaleAfter = 6 * time.Second
+// minWatchStaleAfter leaves room for the writes that measure the watch, one per two seconds.
+const minWatchStaleAfter = 6 * time.Second
 
 func (c gatewayConfig) checkFlags() error {
 	if c.maxPendingRequests < 1 {
@@ -170,19 +170,19 @@ func (c gatewayConfig) checkFlags() error {
 	if c.maxConnectionsPerNode < 2 {
 		return errors.New("--max-connections-per-node must be at least 2: a machine opens its next session over a second connection")
 	}
-	return errors.Join(atLeast("dispatched-delay", c.dispatchedDelay, 0),
-		atLeast("lease-duration", c.leaseDuration, time.Second),
-		atLeast("watch-stale-after", c.watchStaleAfter, leastWatchStaleAfter))
+	return errors.Join(checkMinimum("dispatched-delay", c.dispatchedDelay, 0),
+		checkMinimum("lease-duration", c.leaseDuration, time.Second),
+		checkMinimum("watch-stale-after", c.watchStaleAfter, minWatchStaleAfter))
 }
 
-func atMost(name string, value, most time.Duration) error {
+func checkMaximum(name string, value, most time.Duration) error {
 	if value > most {
 		return fmt.Errorf("--%s=%s is too long: give at most %s", name, value, most)
 	}
 	return nil
 }
 
-func atLeast(name string, value, least time.Duration) error {
+func checkMinimum(name string, value, least time.Duration) error {
 	if value < least {
 		return fmt.Errorf("--%s=%s is too short: give at least %s", name, value, least)
 	}
@@ -200,6 +200,6 @@ func loadConfig(kubeconfig string) (*rest.Config, error) {
 
 // newLogger returns a logger that writes JSON lines: the manager runs in pods, where programs read
 // them.
-func newLogger(least slog.Level, w io.Writer) logr.Logger {
-	return logr.FromSlogHandler(slog.NewJSONHandler(foreign.NewWriter(w), &slog.HandlerOptions{Level: least, ReplaceAttr: foreign.CleanLogAttr}))
+func newLogger(level slog.Level, w io.Writer) logr.Logger {
+	return logr.FromSlogHandler(slog.NewJSONHandler(foreign.NewWriter(w), &slog.HandlerOptions{Level: level, ReplaceAttr: foreign.CleanLogAttr}))
 }

@@ -83,7 +83,7 @@ func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error
 	config.QPS = -1
 	apiClock.Wrap(config)
 	if err := awaitCluster(ctx, config, ready, log); err != nil {
-		return endedOr(ctx, err)
+		return ignoreShutdown(ctx, err)
 	}
 	mgr, err := newGatewayManager(config, c)
 	if err != nil {
@@ -95,8 +95,8 @@ func runGateway(ctx context.Context, config *rest.Config, c gatewayConfig) error
 	return mgr.Start(ctx)
 }
 
-// endedOr returns nil when the process was asked to end, and otherwise err.
-func endedOr(ctx context.Context, err error) error {
+// ignoreShutdown returns nil when the process was asked to end, and otherwise err.
+func ignoreShutdown(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiCl
 		return err
 	}
 	hubs, trust := gatewayHubs{nodes: wakeup.NewHub(), requests: wakeup.NewHub()}, gateway.NewTrust(log.WithName("trust"))
-	if err := hubs.follow(ctx, mgr.GetCache()); err != nil {
+	if err := hubs.watch(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
 	if err := trust.Follow(ctx, mgr.GetCache(), c.systemNamespace); err != nil {
@@ -143,20 +143,20 @@ func addGateway(ctx context.Context, mgr manager.Manager, c gatewayConfig, apiCl
 	}
 	limits := gateway.DefaultLimits()
 	limits.ConnectionsPerNode = c.maxConnectionsPerNode
-	ending := newEnding(sessions)
+	sessionsRunnable := newAwaitableRunnable(sessions)
 	server := gateway.New(gateway.Options{
 		TLSDir: c.tlsDir, PairingAddress: c.pairingBindAddress, NodeAddress: c.nodeBindAddress,
 		TrustDomain: c.trustDomain, Trust: trust, Limits: limits,
 		Pairing: pairings, Node: sessions, Authorizer: sessions,
-		Drain: ending.wait, DrainTimeout: shutdownTimeout / 2,
+		Drain: sessionsRunnable.wait, DrainTimeout: shutdownTimeout / 2,
 		Clock: apiClock, Metrics: counters, Log: log,
 	})
 	ready.set("listeners", func() error { return server.Check(nil) })
 	ready.set("sessions", sessions.Check)
-	return addAll(mgr, gate, ending, server, started{ready})
+	return addRunnables(mgr, gate, sessionsRunnable, server, startMarker{ready})
 }
 
-func addAll(mgr manager.Manager, runnables ...manager.Runnable) error {
+func addRunnables(mgr manager.Manager, runnables ...manager.Runnable) error {
 	for _, runnable := range runnables {
 		if err := mgr.Add(runnable); err != nil {
 			return err
@@ -182,27 +182,27 @@ func processName(pod string) (string, error) {
 	return pod + "-" + hex.EncodeToString(id[:]), nil
 }
 
-// ending is a runnable whose end other parts can wait for. The ends of sessions must be recorded
+// awaitableRunnable is a runnable whose end other parts can wait for. The ends of sessions must be recorded
 // before the listeners cut off the remaining connections.
-type ending struct {
+type awaitableRunnable struct {
 	manager.Runnable
 	done chan struct{}
 }
 
-func newEnding(inner manager.Runnable) *ending {
-	return &ending{Runnable: inner, done: make(chan struct{})}
+func newAwaitableRunnable(inner manager.Runnable) *awaitableRunnable {
+	return &awaitableRunnable{Runnable: inner, done: make(chan struct{})}
 }
 
 // Start runs the inner runnable.
-func (e *ending) Start(ctx context.Context) error {
+func (e *awaitableRunnable) Start(ctx context.Context) error {
 	defer close(e.done)
 	return e.Runnable.Start(ctx)
 }
 
 // NeedLeaderElection returns false: every replica serves.
-func (e *ending) NeedLeaderElection() bool { return false }
+func (e *awaitableRunnable) NeedLeaderElection() bool { return false }
 
-func (e *ending) wait(ctx context.Context) {
+func (e *awaitableRunnable) wait(ctx context.Context) {
 	select {
 	case <-e.done:
 	case <-ctx.Done():

@@ -60,9 +60,9 @@ func gatewayCache(c gatewayConfig) map[client.Object]cache.ByObject {
 // gatewayHubs wake the calls that wait for a Node or a pairing request.
 type gatewayHubs struct{ nodes, requests *wakeup.Hub }
 
-// follow registers the hubs with the informers. It also starts the watch of the records, which
+// watch registers the hubs with the informers. It also starts the watch of the records, which
 // otherwise begins in the middle of a flood.
-func (h gatewayHubs) follow(ctx context.Context, from cache.Cache) error {
+func (h gatewayHubs) watch(ctx context.Context, from cache.Cache) error {
 	for kind, hub := range map[client.Object]*wakeup.Hub{
 		&v1alpha1.Node{}: h.nodes, &v1alpha1.PairingRequest{}: h.requests, &corev1.Secret{}: nil,
 	} {

@@ -9,25 +9,25 @@ import (
 )
 
 func TestAnIdleHeapGivesBackWhatItDoesNotHold(t *testing.T) {
-	const held, garbage = 64 << 20, 80 << 20
+	const live, garbage = 64 << 20, 80 << 20
 	// With this GOGC the runtime's own scavenger has nothing to do. Otherwise it would release
 	// memory at any moment after the collection, and the test could not see the release by rest.
 	const ample = 10000
 	t.Setenv("GOGC", strconv.Itoa(ample))
 	defer debug.SetGCPercent(debug.SetGCPercent(ample))
-	keep := make([]byte, held)
+	keep := make([]byte, live)
 	runtime.KeepAlive(make([]byte, garbage))
 	h := &heap{}
-	if h.rest() {
+	if h.collectGarbage() {
 		t.Error("rest collected although much was allocated")
 	}
 	runtime.GC() // the garbage is free now, and still resident
-	before := released()
-	if !h.rest() {
+	before := releasedBytes()
+	if !h.collectGarbage() {
 		t.Error("rest did not collect although nothing was allocated")
 	}
-	if given := int64(released()) - int64(before); given < garbage/2 {
-		t.Errorf("%d bytes were released, want most of %d", given, garbage)
+	if returned := int64(releasedBytes()) - int64(before); returned < garbage/2 {
+		t.Errorf("%d bytes were released, want most of %d", returned, garbage)
 	}
 	runtime.KeepAlive(keep)
 }
@@ -37,13 +37,13 @@ func TestTheRoomForGarbageShrinksWithTheHeap(t *testing.T) {
 		live uint64
 		want int
 	}{{0, 100}, {8 << 20, 100}, {12 << 20, 100}, {24 << 20, 50}, {100 << 20, 12}, {1 << 40, 10}} {
-		if got := percent(c.live); got != c.want {
+		if got := gcPercent(c.live); got != c.want {
 			t.Errorf("percent(%d) = %d, want %d", c.live, got, c.want)
 		}
 	}
 }
 
-func released() uint64 {
+func releasedBytes() uint64 {
 	read := []metrics.Sample{{Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(read)
 	return read[0].Value.Uint64()

@@ -20,8 +20,8 @@ import (
 const (
 	// minimumMinor is the first Kubernetes 1.x in which MutatingAdmissionPolicy is GA and enabled.
 	minimumMinor = 36
-	// preflightEvery is the interval between checks of the cluster until it meets the requirements.
-	preflightEvery = 2 * time.Second
+	// preflightInterval is the interval between checks of the cluster until it meets the requirements.
+	preflightInterval = 2 * time.Second
 	// preflightTimeout bounds one request of a check.
 	preflightTimeout = 10 * time.Second
 )
@@ -32,28 +32,28 @@ var requiredResources = []string{"nodes", "pairingcodes", "pairingrequests", "ca
 // awaitCluster waits until the cluster meets the requirements of Mooring. Meanwhile the process is
 // not ready and reports the reason. A person must repair the cluster, and a crash loop would only
 // hide the reason. It returns an error when ctx ends. more are the requirements of one role.
-func awaitCluster(ctx context.Context, config *rest.Config, ready *probes, log logr.Logger, more ...func(discovery.DiscoveryInterface) error) error {
+func awaitCluster(ctx context.Context, config *rest.Config, readiness *probes, log logr.Logger, roleChecks ...func(discovery.DiscoveryInterface) error) error {
 	bounded := rest.CopyConfig(config)
 	bounded.Timeout = preflightTimeout
 	client, err := discovery.NewDiscoveryClientForConfig(bounded)
 	if err != nil {
 		return fmt.Errorf("create a client of the cluster: %w", err)
 	}
-	ready.set("cluster", notReady(fmt.Errorf("the cluster has not been checked yet")))
-	ticker := time.NewTicker(preflightEvery)
+	readiness.set("cluster", fixedCheck(fmt.Errorf("the cluster has not been checked yet")))
+	ticker := time.NewTicker(preflightInterval)
 	defer ticker.Stop()
-	for said := ""; ; {
+	for lastProblem := ""; ; {
 		problem := clusterProblem(client)
-		for i := 0; problem == nil && i < len(more); i++ {
-			problem = more[i](client)
+		for i := 0; problem == nil && i < len(roleChecks); i++ {
+			problem = roleChecks[i](client)
 		}
-		ready.set("cluster", notReady(problem))
+		readiness.set("cluster", fixedCheck(problem))
 		if problem == nil {
 			return nil
 		}
-		if said != problem.Error() {
-			said = problem.Error()
-			log.Info("waiting for the cluster", "problem", said)
+		if lastProblem != problem.Error() {
+			lastProblem = problem.Error()
+			log.Info("waiting for the cluster", "problem", lastProblem)
 		}
 		select {
 		case <-ctx.Done():

@@ -27,22 +27,22 @@ const startCheck = "start"
 
 func newProbes() *probes {
 	p := &probes{checks: map[string]func() error{}}
-	p.set(startCheck, notReady(errors.New("the process has not started all of its parts yet")))
+	p.set(startCheck, fixedCheck(errors.New("the process has not started all of its parts yet")))
 	return p
 }
 
-// started is a manager.Runnable that ends the start check. The manager runs it on every replica,
+// startMarker is a manager.Runnable that ends the start check. The manager runs it on every replica,
 // after its listeners for metrics and its caches.
-type started struct{ probes *probes }
+type startMarker struct{ probes *probes }
 
 // Start records that the manager runs.
-func (s started) Start(context.Context) error {
-	s.probes.set(startCheck, notReady(nil))
+func (s startMarker) Start(context.Context) error {
+	s.probes.set(startCheck, fixedCheck(nil))
 	return nil
 }
 
 // NeedLeaderElection returns false: a replica that waits for the leadership is ready, too.
-func (s started) NeedLeaderElection() bool { return false }
+func (s startMarker) NeedLeaderElection() bool { return false }
 
 // set adds or replaces a readiness check. A check is quick and safe for concurrent use.
 func (p *probes) set(name string, check func() error) {
@@ -54,8 +54,8 @@ func (p *probes) set(name string, check func() error) {
 	p.checks[name] = check
 }
 
-// notReady returns a check with the result err.
-func notReady(err error) func() error { return func() error { return err } }
+// fixedCheck returns a check with the result err.
+func fixedCheck(err error) func() error { return func() error { return err } }
 
 // check returns every reason for being not ready, and nil when there is none.
 func (p *probes) check() error {

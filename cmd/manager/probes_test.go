@@ -31,8 +31,8 @@ func TestReadinessSaysEveryReasonInWords(t *testing.T) {
 		}
 		return answer.StatusCode, string(body)
 	}
-	p.set("listeners", notReady(errors.New("no certificate yet")))
-	p.set("policies", notReady(errors.New("not proven yet")))
+	p.set("listeners", fixedCheck(errors.New("no certificate yet")))
+	p.set("policies", fixedCheck(errors.New("not proven yet")))
 	code, body := ask("/readyz")
 	if code != http.StatusServiceUnavailable || !strings.Contains(body, "listeners: no certificate yet") || !strings.Contains(body, "policies: not proven yet") {
 		t.Errorf("not ready: got %d %q, want 503 with both reasons", code, body)
@@ -40,9 +40,9 @@ func TestReadinessSaysEveryReasonInWords(t *testing.T) {
 	if code, _ := ask("/healthz"); code != http.StatusOK {
 		t.Errorf("healthz: got %d, want 200 while waiting", code)
 	}
-	p.set("listeners", notReady(nil))
-	p.set("policies", notReady(nil))
-	if err := (started{p}).Start(t.Context()); err != nil {
+	p.set("listeners", fixedCheck(nil))
+	p.set("policies", fixedCheck(nil))
+	if err := (startMarker{p}).Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if code, body := ask("/readyz"); code != http.StatusOK {
@@ -57,9 +57,9 @@ func TestProbesAreNotReadyUntilTheManagerHasStarted(t *testing.T) {
 		if err := p.check(); err == nil {
 			t.Errorf("%s the process is ready", step)
 		}
-		p.set("cluster", notReady(nil))
+		p.set("cluster", fixedCheck(nil))
 	}
-	if err := (started{p}).Start(t.Context()); err != nil || (started{p}).NeedLeaderElection() {
+	if err := (startMarker{p}).Start(t.Context()); err != nil || (startMarker{p}).NeedLeaderElection() {
 		t.Errorf("the start of every replica: %v", err)
 	}
 	if err := p.check(); err != nil {

@@ -15,9 +15,9 @@ const (
 	// dateResolution is the precision of a Date header (RFC 9110, 5.6.7): the time is cut, not
 	// rounded.
 	dateResolution = time.Second
-	// drift is how fast two clocks may diverge, relative to the time that passed. A cheap crystal
+	// maxDrift is how fast two clocks may diverge, relative to the time that passed. A cheap crystal
 	// reaches 100 ppm.
-	drift = 1e-4
+	maxDrift = 1e-4
 )
 
 // Clock provides the API server's time. Before the first response it provides the local time. It
@@ -81,7 +81,7 @@ func (c *Clock) slack(now time.Time) time.Duration {
 	if !c.known {
 		return 0
 	}
-	return time.Duration(drift * float64(max(now.Sub(c.asOf), 0)))
+	return time.Duration(maxDrift * float64(max(now.Sub(c.asOf), 0)))
 }
 
 // observe narrows the bounds by one response with that Date, which the server wrote between the

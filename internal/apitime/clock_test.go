@@ -31,10 +31,10 @@ func TestAnswersOfAnyServerBoundItsTrueTime(t *testing.T) {
 		for range rapid.IntRange(1, 20).Draw(t, "answers") {
 			local.SetTime(local.Now().Add(time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "pause"))))
 			sent := local.Now()
-			there := time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "there"))
-			back := time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "back"))
-			date := sent.Add(there + offset).Truncate(time.Second)
-			local.SetTime(sent.Add(there + back))
+			requestDelay := time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "there"))
+			responseDelay := time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "back"))
+			date := sent.Add(requestDelay + offset).Truncate(time.Second)
+			local.SetTime(sent.Add(requestDelay + responseDelay))
 			c.observe(date, sent, local.Now())
 		}
 		truth := local.Now().Add(offset)

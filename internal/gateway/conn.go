@@ -34,40 +34,40 @@ var (
 // bounds the bytes that TLS may buffer without delivering data.
 type limitedConn struct {
 	net.Conn
-	listener *limitedListener
-	source   netip.Prefix
-	accepted time.Time
-	spoken   atomic.Bool // the first byte was received
+	listener          *limitedListener
+	source            netip.Prefix
+	accepted          time.Time
+	firstByteReceived atomic.Bool // the first byte was received
 
 	// Only the reader uses these fields. The greeting, the handshake and grpc's reader read one
 	// after the other.
-	first   []byte // bytes read before the handshake
-	backlog int    // bytes read since the last delivery of data
-	proven  bool   // the handshake is over
+	first         []byte // bytes read before the handshake
+	backlog       int    // bytes read since the last delivery of data
+	handshakeDone bool   // the handshake is over
 
 	// Guarded by places.mu.
-	placed   bool
-	waiting  *list.Element
-	advanced time.Time
+	counted        bool
+	waitingElement *list.Element
+	advancedAt     time.Time
 	// Guarded by turns.mu.
-	queued *list.Element
+	queueElement *list.Element
 
 	mu       sync.Mutex
 	closed   bool
-	inbound  *inbound // nil before the end of the handshake
+	metered  *meteredConn // nil before the end of the handshake
 	releases []func()
 }
 
 // Read reads at most as many bytes as TLS may buffer.
 func (c *limitedConn) Read(p []byte) (n int, err error) {
-	most, tooLarge := maxHandshakeBytes, errHandshakeTooLarge
-	if c.proven {
-		most, tooLarge = maxRecordBytes, errRecordTooLarge
+	limit, tooLarge := maxHandshakeBytes, errHandshakeTooLarge
+	if c.handshakeDone {
+		limit, tooLarge = maxRecordBytes, errRecordTooLarge
 	}
-	if c.backlog >= most {
+	if c.backlog >= limit {
 		return 0, tooLarge
 	}
-	p = p[:min(len(p), most-c.backlog)]
+	p = p[:min(len(p), limit-c.backlog)]
 	if len(c.first) > 0 {
 		n = copy(p, c.first)
 		if c.first = c.first[n:]; len(c.first) == 0 {
@@ -80,15 +80,15 @@ func (c *limitedConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// decrypted returns the decrypted connection for grpc. The handshake must be over.
-func (c *limitedConn) decrypted(conn net.Conn) *inbound {
-	c.backlog, c.proven = 0, true
+// newMeteredConn returns the decrypted connection for grpc. The handshake must be over.
+func (c *limitedConn) newMeteredConn(conn net.Conn) *meteredConn {
+	c.backlog, c.handshakeDone = 0, true
 	budget := c.listener.budget
-	in := &inbound{Conn: conn, raw: c, budget: budget, limit: budget.perConnection}
+	in := &meteredConn{Conn: conn, raw: c, budget: budget, limit: budget.perConnection}
 	budget.add(in)
 	c.mu.Lock()
 	closed := c.closed
-	c.inbound = in
+	c.metered = in
 	c.mu.Unlock()
 	if closed {
 		budget.remove(in)
@@ -96,24 +96,24 @@ func (c *limitedConn) decrypted(conn net.Conn) *inbound {
 	return in
 }
 
-// Advance implements peer.Progress.
-func (c *limitedConn) Advance() { c.listener.places.advance(c, time.Now()) }
+// MarkAdvanced implements peer.Progress.
+func (c *limitedConn) MarkAdvanced() { c.listener.slots.markAdvanced(c, time.Now()) }
 
-// Prove implements peer.Progress.
-func (c *limitedConn) Prove() {
-	c.listener.places.prove(c)
-	c.listener.places.admit(c.source, time.Now())
+// MarkProven implements peer.Progress.
+func (c *limitedConn) MarkProven() {
+	c.listener.slots.markProven(c)
+	c.listener.slots.rememberProven(c.source, time.Now())
 }
 
-// delivered records that the bytes read so far have yielded data.
-func (c *limitedConn) delivered() { c.backlog = 0 }
+// resetBacklog records that the bytes read so far have yielded data.
+func (c *limitedConn) resetBacklog() { c.backlog = 0 }
 
-// greet waits for the first bytes of the client.
-func (c *limitedConn) greet() error {
+// readFirstBytes waits for the first bytes of the client.
+func (c *limitedConn) readFirstBytes() error {
 	first := make([]byte, firstBytes)
 	n, err := io.ReadAtLeast(c.Conn, first, 1)
 	c.first = first[:n]
-	c.spoken.Store(n > 0)
+	c.firstByteReceived.Store(n > 0)
 	return err
 }
 
@@ -143,7 +143,7 @@ func (c *limitedConn) Close() error {
 	c.mu.Lock()
 	closed, releases := c.closed, c.releases
 	c.closed, c.releases = true, nil
-	in := c.inbound
+	in := c.metered
 	c.mu.Unlock()
 	if closed {
 		return err
@@ -154,7 +154,7 @@ func (c *limitedConn) Close() error {
 	if in != nil {
 		in.budget.remove(in)
 	}
-	c.listener.left(c)
+	c.listener.handleClosed(c)
 	return err
 }
 

@@ -26,38 +26,38 @@ const (
 // trust domain and the time.
 type verifier func(state tls.ConnectionState) (identity.Peer, error)
 
-// chooser has the signature of tls.Config.GetCertificate.
-type chooser func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+// certificateGetter has the signature of tls.Config.GetCertificate.
+type certificateGetter func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // transport implements TLS 1.3 for one listener. It verifies the client inside the handshake, reads
 // its identity afterwards, and passes the identity to the interceptors as authInfo.
 type transport struct {
 	credentials.TransportCredentials
-	certificate chooser
+	certificate certificateGetter
 	verify      verifier  // nil on the pairing listener: no client certificate is asked for
 	nodes       *nodeGate // nil on the pairing listener: no caller has an identity there
-	refusals    *refusals
+	refusals    *refusalReporter
 }
 
 // nodeGate decides about a connection of a machine after its handshake.
 type nodeGate struct {
-	authorizer Authorizer
-	limiter    *nodeLimiter
-	crowd      *crowd
+	authorizer  Authorizer
+	limiter     *nodeLimiter
+	connLimiter *connLimiter
 }
 
-// enter takes the connection from the budget of its Node and counts it.
-func (g *nodeGate) enter(id *peer.Identity, conn *limitedConn) (*nodeConn, error) {
+// register takes the connection from the budget of its Node and counts it.
+func (g *nodeGate) register(id *peer.Identity, conn *limitedConn) (*nodeConn, error) {
 	node := &nodeConn{identity: id, refusedCalls: refusedCalls{close: func() { _ = conn.Close() }}}
-	node.stray.Store(!g.authorizer.Pinned(*id))
-	if err := g.limiter.admitConnection(node); err != nil {
+	node.unpinned.Store(!g.authorizer.Pinned(*id))
+	if err := g.limiter.takeConnection(node); err != nil {
 		return nil, err
 	}
-	g.crowd.join(node, conn)
+	g.connLimiter.acquire(node, conn)
 	return node, nil
 }
 
-func newTransport(certificate chooser, verify verifier, nodes *nodeGate, refusals *refusals) *transport {
+func newTransport(certificate certificateGetter, verify verifier, nodes *nodeGate, refusals *refusalReporter) *transport {
 	config := &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		GetCertificate: certificate,
@@ -82,10 +82,10 @@ func newTransport(certificate chooser, verify verifier, nodes *nodeGate, refusal
 // authInfo holds the facts that the handshake proved.
 type authInfo struct {
 	credentials.TLSInfo
-	connection peer.Connection
-	identity   *peer.Identity // nil without a client certificate
-	node       *nodeConn      // nil without a client certificate
-	refused    *refusedCalls  // on the pairing listener; nodeConn has its own count
+	connection   peer.Connection
+	identity     *peer.Identity // nil without a client certificate
+	node         *nodeConn      // nil without a client certificate
+	refusedCalls *refusedCalls  // on the pairing listener; nodeConn has its own count
 }
 
 // ServerHandshake runs under grpc's ConnectionTimeout, in the turn of its connection.
@@ -94,44 +94,44 @@ func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 	if !ok {
 		return nil, nil, fmt.Errorf("unexpected kind of connection %T", raw)
 	}
-	defer limited.listener.turns.end(limited)
+	defer limited.listener.handshakes.release(limited)
 	conn, info, err := t.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
-		t.refuse(limited, err)
+		t.reportRefusal(limited, err)
 		return nil, nil, err
 	}
-	proven, err := t.prove(limited, info)
+	proven, err := t.readAuthInfo(limited, info)
 	if err != nil {
 		conn.Close()
-		t.refuse(limited, err)
+		t.reportRefusal(limited, err)
 		return nil, nil, err
 	}
 	if t.nodes == nil {
-		proven.refused = &refusedCalls{close: func() { _ = limited.Close() }}
+		proven.refusedCalls = &refusedCalls{close: func() { _ = limited.Close() }}
 	} else {
-		limited.listener.places.release(limited)
-		if proven.node, err = t.nodes.enter(proven.identity, limited); err != nil {
-			limited.listener.delay(refusedConnectionDelay)
+		limited.listener.slots.release(limited)
+		if proven.node, err = t.nodes.register(proven.identity, limited); err != nil {
+			limited.listener.sleep(refusedConnectionDelay)
 			limited.Close()
-			t.refusals.record(limited, reasonTooManyConnectionsOfNode, err)
+			t.refusals.report(limited, reasonTooManyConnectionsOfNode, err)
 			return nil, nil, err
 		}
 	}
-	return limited.decrypted(conn), proven, nil
+	return limited.newMeteredConn(conn), proven, nil
 }
 
-// refuse records a failed handshake. It skips a connection that the gateway itself has closed for
+// reportRefusal records a failed handshake. It skips a connection that the gateway itself has closed for
 // lack of room or time, because that reason is recorded already.
-func (t *transport) refuse(conn net.Conn, err error) {
+func (t *transport) reportRefusal(conn net.Conn, err error) {
 	if !errors.Is(err, net.ErrClosed) {
-		t.refusals.record(conn, refusalReason(err), err)
+		t.refusals.report(conn, refusalReason(err), err)
 	}
 }
 
-// prove reads the identity from the finished handshake. It verifies the chain a second time. To
+// readAuthInfo reads the identity from the finished handshake. It verifies the chain a second time. To
 // keep the result of the first time, each connection would need its own TLS configuration for its
 // whole life.
-func (t *transport) prove(raw *limitedConn, info credentials.AuthInfo) (authInfo, error) {
+func (t *transport) readAuthInfo(raw *limitedConn, info credentials.AuthInfo) (authInfo, error) {
 	tlsInfo, ok := info.(credentials.TLSInfo)
 	if !ok {
 		return authInfo{}, fmt.Errorf("unexpected kind of TLS information %T", info)

@@ -23,40 +23,40 @@ func toStatus(log logr.Logger, method string, err error) error {
 	}
 	// Only an unwrapped status: for a wrapped one, status.FromError would send the whole chain.
 	if bare, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // see above
-		return spoken(bare.GRPCStatus())
+		return markGatewayStatus(bare.GRPCStatus())
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, "the call was cancelled")
 	case errors.Is(err, context.DeadlineExceeded):
 		return status.Error(codes.DeadlineExceeded, "the call took too long; try again")
-	case clusterAway(err):
+	case isTransient(err):
 		log.Info("the cluster does not answer", "method", method, "error", err.Error())
-		return spoken(status.New(codes.Unavailable, "the gateway cannot reach its cluster now; try again later"))
+		return markGatewayStatus(status.New(codes.Unavailable, "the gateway cannot reach its cluster now; try again later"))
 	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
 		// This happens for a moment after the API server's start, or until an operator repairs the
 		// gateway's permissions.
 		log.Error(err, "the cluster denied a request of the gateway", "method", method)
-		return spoken(status.New(codes.Unavailable, "the gateway cannot reach its cluster now; try again later"))
+		return markGatewayStatus(status.New(codes.Unavailable, "the gateway cannot reach its cluster now; try again later"))
 	default:
 		log.Error(err, "call failed", "method", method)
-		return spoken(status.New(codes.Internal, "internal error of the gateway; its log has the details"))
+		return markGatewayStatus(status.New(codes.Internal, "internal error of the gateway; its log has the details"))
 	}
 }
 
-// spoken marks a status of the gateway whose code a broken connection also ends with. An agent
+// markGatewayStatus marks a status of the gateway whose code a broken connection also ends with. An agent
 // counts broken streams to detect a network that breaks them, and must not count this status.
-func spoken(said *status.Status) error {
-	if said.Code() == codes.Unavailable || said.Code() == codes.Internal {
-		if marked, err := said.WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway", Domain: v1alpha1.GroupVersion.Group}); err == nil {
+func markGatewayStatus(original *status.Status) error {
+	if original.Code() == codes.Unavailable || original.Code() == codes.Internal {
+		if marked, err := original.WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway", Domain: v1alpha1.GroupVersion.Group}); err == nil {
 			return marked.Err()
 		}
 	}
-	return said.Err()
+	return original.Err()
 }
 
-// clusterAway reports whether an error of the Kubernetes API is transient.
-func clusterAway(err error) bool {
+// isTransient reports whether an error of the Kubernetes API is transient.
+func isTransient(err error) bool {
 	return apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsConflict(err) || apierrors.IsInternalError(err) ||
 		utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) ||

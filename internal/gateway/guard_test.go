@@ -30,9 +30,9 @@ func (c *shiftedClock) Now() time.Time                  { return time.Now().Add(
 func (c *shiftedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
 func TestTheTableHoldsExactlyTheRegisteredMethods(t *testing.T) {
-	r := prepare(t)
-	registered := map[string]caller{}
-	for server, need := range map[*grpc.Server]caller{r.Server.pairing: stranger, r.Server.node: machine} {
+	r := prepareGateway(t)
+	registered := map[string]callerKind{}
+	for server, need := range map[*grpc.Server]callerKind{r.Server.pairing: unauthenticated, r.Server.node: pinnedMachine} {
 		for service, info := range server.GetServiceInfo() {
 			for _, method := range info.Methods {
 				registered["/"+service+"/"+method.Name] = need
@@ -55,7 +55,7 @@ func TestTheTableHoldsExactlyTheRegisteredMethods(t *testing.T) {
 }
 
 func TestAMethodThatIsNotInTheTableIsRefused(t *testing.T) {
-	r := prepare(t)
+	r := prepareGateway(t)
 	served := false
 	r.Server.node.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "mooring.gateway.v1.Forgotten", HandlerType: (*any)(nil),
@@ -74,7 +74,7 @@ func TestAMethodThatIsNotInTheTableIsRefused(t *testing.T) {
 
 func TestTheAuthorizerIsAskedForUnaryCallsAndStreams(t *testing.T) {
 	refusal := status.Error(codes.PermissionDenied, "the node is revoked")
-	r := start(t, func(_ *running, o *Options) {
+	r := startGateway(t, func(_ *testGateway, o *Options) {
 		o.Authorizer = authorizer(func(_ context.Context, id peer.Identity) error {
 			if id.ID != robot {
 				return errors.New("asked about another identity")
@@ -97,7 +97,7 @@ func TestTheAuthorizerIsAskedForUnaryCallsAndStreams(t *testing.T) {
 }
 
 func TestAPanicIsAnsweredWithoutItsDetail(t *testing.T) {
-	r := start(t, func(r *running, o *Options) {
+	r := startGateway(t, func(r *testGateway, o *Options) {
 		o.Log = logr.Discard()
 		r.node.register = func(context.Context) error { panic("secret detail") }
 	})
@@ -115,7 +115,7 @@ func TestAPanicIsAnsweredWithoutItsDetail(t *testing.T) {
 func TestAPanicBesideAStreamEndsThatStreamAlone(t *testing.T) {
 	var broken atomic.Bool
 	broken.Store(true)
-	r := start(t, func(_ *running, o *Options) {
+	r := startGateway(t, func(_ *testGateway, o *Options) {
 		o.Log = logr.Discard()
 		o.Authorizer = authorizer(func(context.Context, peer.Identity) error {
 			if broken.Load() {
@@ -167,7 +167,7 @@ func TestErrorsOfTheInsideStayInside(t *testing.T) {
 			}
 			// A broken connection ends with the same codes, but without details. Agents use the
 			// details to distinguish the two.
-			if said := test.want == codes.Unavailable || test.want == codes.Internal; said != (len(got.Details()) > 0) {
+			if fromGateway := test.want == codes.Unavailable || test.want == codes.Internal; fromGateway != (len(got.Details()) > 0) {
 				t.Errorf("%s carries %v", got.Code(), got.Details())
 			}
 		})

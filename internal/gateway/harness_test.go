@@ -42,7 +42,7 @@ type nodeService struct {
 }
 
 func (n *nodeService) RegisterNode(ctx context.Context, _ *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
-	if id, ok := peer.From(ctx); ok && n.callers != nil {
+	if id, ok := peer.FromContext(ctx); ok && n.callers != nil {
 		n.callers <- id
 	}
 	if n.register != nil {
@@ -54,7 +54,7 @@ func (n *nodeService) RegisterNode(ctx context.Context, _ *gatewayv1.RegisterNod
 }
 
 func (n *nodeService) StreamNodeEvents(stream gatewayv1.NodeService_StreamNodeEventsServer) error {
-	if _, ok := peer.From(stream.Context()); !ok {
+	if _, ok := peer.FromContext(stream.Context()); !ok {
 		return errors.New("no caller")
 	}
 	_, err := stream.Recv()
@@ -77,8 +77,8 @@ func (a authorizer) Authorize(ctx context.Context, id peer.Identity) error { ret
 
 func (authorizer) Pinned(peer.Identity) bool { return true }
 
-// running is a gateway under test with its dependencies.
-type running struct {
+// testGateway is a gateway under test with its dependencies.
+type testGateway struct {
 	*Server
 	serverCA, deviceCA *identitytest.Authority
 	dir                string
@@ -95,19 +95,19 @@ func trustConfig(server, device string) *corev1.ConfigMap {
 	}
 }
 
-// start runs a gateway on loopback until the test ends.
-func start(t *testing.T, changes ...func(*running, *Options)) *running {
+// startGateway runs a gateway on loopback until the test ends.
+func startGateway(t *testing.T, changes ...func(*testGateway, *Options)) *testGateway {
 	t.Helper()
-	r := prepare(t, changes...)
+	r := prepareGateway(t, changes...)
 	r.run(t)
 	eventually(t, "the gateway is ready", func() bool { return r.Check(nil) == nil })
 	return r
 }
 
-// prepare returns a gateway with trust and certificate that is not started.
-func prepare(t *testing.T, changes ...func(*running, *Options)) *running {
+// prepareGateway returns a gateway with trust and certificate that is not started.
+func prepareGateway(t *testing.T, changes ...func(*testGateway, *Options)) *testGateway {
 	t.Helper()
-	r := &running{
+	r := &testGateway{
 		serverCA: identitytest.NewAuthority(t, "server-ca"), deviceCA: identitytest.NewAuthority(t, "device-ca"),
 		dir: t.TempDir(), node: &nodeService{}, registry: prometheus.NewRegistry(),
 	}
@@ -131,7 +131,7 @@ func prepare(t *testing.T, changes ...func(*running, *Options)) *running {
 	return r
 }
 
-func (r *running) run(t *testing.T) {
+func (r *testGateway) run(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -153,11 +153,11 @@ func (r *running) run(t *testing.T) {
 	eventually(t, "the ports are bound", func() bool { p, _ := r.Addresses(); return p != nil })
 }
 
-func (r *running) nodeAddress() string    { _, n := r.Addresses(); return n.String() }
-func (r *running) pairingAddress() string { p, _ := r.Addresses(); return p.String() }
+func (r *testGateway) nodeAddress() string    { _, n := r.Addresses(); return n.String() }
+func (r *testGateway) pairingAddress() string { p, _ := r.Addresses(); return p.String() }
 
 // clientTLS returns a configuration that trusts the server CA and presents certs.
-func (r *running) clientTLS(certs ...tls.Certificate) *tls.Config {
+func (r *testGateway) clientTLS(certs ...tls.Certificate) *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AddCert(r.serverCA.Certificate)
 	return &tls.Config{RootCAs: roots, ServerName: identity.ServerName, Certificates: certs, NextProtos: []string{"h2"}}
@@ -174,18 +174,18 @@ func dial(t *testing.T, address string, config *tls.Config) *grpc.ClientConn {
 }
 
 // nodeClient returns a client of the node listener that presents certs.
-func (r *running) nodeClient(t *testing.T, certs ...tls.Certificate) gatewayv1.NodeServiceClient {
+func (r *testGateway) nodeClient(t *testing.T, certs ...tls.Certificate) gatewayv1.NodeServiceClient {
 	t.Helper()
 	return gatewayv1.NewNodeServiceClient(dial(t, r.nodeAddress(), r.clientTLS(certs...)))
 }
 
-func (r *running) pairingClient(t *testing.T) gatewayv1.PairingServiceClient {
+func (r *testGateway) pairingClient(t *testing.T) gatewayv1.PairingServiceClient {
 	t.Helper()
 	return gatewayv1.NewPairingServiceClient(dial(t, r.pairingAddress(), r.clientTLS()))
 }
 
-// refused returns the counter of a listener and reason.
-func (r *running) refused(listener, reason string) float64 {
+// refusedCount returns the counter of a listener and reason.
+func (r *testGateway) refusedCount(listener, reason string) float64 {
 	var metric dto.Metric
 	if err := r.options.Metrics.refused.WithLabelValues(listener, reason).Write(&metric); err != nil {
 		return -1
@@ -193,8 +193,8 @@ func (r *running) refused(listener, reason string) float64 {
 	return metric.GetCounter().GetValue()
 }
 
-// connections returns the gauge of open connections of a listener.
-func (r *running) connections(listener string) float64 {
+// openConnections returns the gauge of open connections of a listener.
+func (r *testGateway) openConnections(listener string) float64 {
 	var metric dto.Metric
 	if err := r.options.Metrics.connections.WithLabelValues(listener).Write(&metric); err != nil {
 		return -1
@@ -202,8 +202,8 @@ func (r *running) connections(listener string) float64 {
 	return metric.GetGauge().GetValue()
 }
 
-// handshake opens a TLS connection.
-func handshake(t *testing.T, address string, config *tls.Config) (*tls.Conn, error) {
+// dialTLS opens a TLS connection.
+func dialTLS(t *testing.T, address string, config *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: config}
 	conn, err := dialer.DialContext(t.Context(), "tcp", address)
@@ -215,7 +215,7 @@ func handshake(t *testing.T, address string, config *tls.Config) (*tls.Conn, err
 }
 
 // eventually polls a condition until it holds, for at most 20 s.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t *testing.T, condition string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -224,7 +224,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("timed out waiting: %s", what)
+			t.Fatalf("timed out waiting: %s", condition)
 		}
 	}
 }

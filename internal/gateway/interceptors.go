@@ -30,26 +30,26 @@ type Authorizer interface {
 // guard is the interceptor chain of both listeners. It is in one piece so that its order can be
 // read: recover, look up the method, identify the caller, authorize, serve, map the error, count.
 type guard struct {
-	call       time.Duration // bounds a call of a stranger
-	authorizer Authorizer
-	clock      clock.PassiveClock
-	metrics    *Metrics
-	log        logr.Logger
+	callTimeout time.Duration // bounds a call of a stranger
+	authorizer  Authorizer
+	clock       clock.PassiveClock
+	metrics     *Metrics
+	log         logr.Logger
 }
 
-func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
+func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (response any, err error) {
 	started := g.clock.Now()
 	defer func() {
-		if err = g.end(info.FullMethod, recover(), err); err != nil {
-			answer = nil
+		if err = g.finishCall(info.FullMethod, recover(), err); err != nil {
+			response = nil
 		}
-		g.metrics.took(g.label(info.FullMethod), g.clock.Since(started))
+		g.metrics.observeDuration(g.methodLabel(info.FullMethod), g.clock.Since(started))
 	}()
-	if ctx, err = g.admit(ctx, info.FullMethod); err != nil {
+	if ctx, err = g.authorize(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	if methods[info.FullMethod].caller == stranger {
-		bounded, cancel := context.WithTimeout(ctx, g.call)
+	if methods[info.FullMethod].caller == unauthenticated {
+		bounded, cancel := context.WithTimeout(ctx, g.callTimeout)
 		defer cancel()
 		ctx = bounded
 	}
@@ -59,13 +59,13 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 // stream runs for as long as a machine is connected. It and the functions that it calls must
 // therefore keep the stack small.
 func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	defer func() { err = g.end(info.FullMethod, recover(), err) }()
-	called := &callerStream{ServerStream: stream}
-	aside.Do(func() { called.ctx, err = g.admit(stream.Context(), info.FullMethod) })
+	defer func() { err = g.finishCall(info.FullMethod, recover(), err) }()
+	withCaller := &callerStream{ServerStream: stream}
+	aside.Do(func() { withCaller.ctx, err = g.authorize(stream.Context(), info.FullMethod) })
 	if err != nil {
 		return err
 	}
-	return next(srv, called)
+	return next(srv, withCaller)
 }
 
 // callerStream is a stream whose context holds the caller.
@@ -76,23 +76,23 @@ type callerStream struct {
 
 func (s *callerStream) Context() context.Context { return s.ctx }
 
-// end returns the error that the caller reads for a call that returned err, or panicked with cause.
-func (g *guard) end(method string, cause any, err error) error {
+// finishCall returns the error that the caller reads for a call that returned err, or panicked with cause.
+func (g *guard) finishCall(method string, cause any, err error) error {
 	if cause != nil {
 		g.metrics.panics.Inc()
 		// The stack holds addresses and names, no values of messages.
 		err = fmt.Errorf("panic in %s: %v\n%s", method, cause, debug.Stack())
 	}
 	err = toStatus(g.log, method, err)
-	g.metrics.finished(g.label(method), status.Code(err))
+	g.metrics.countFinished(g.methodLabel(method), status.Code(err))
 	return err
 }
 
-// admit identifies the caller and decides whether it may call the method.
-func (g *guard) admit(ctx context.Context, method string) (context.Context, error) {
+// authorize identifies the caller and decides whether it may call the method.
+func (g *guard) authorize(ctx context.Context, method string) (context.Context, error) {
 	need := methods[method].caller
-	if need == nobody {
-		return nil, status.Errorf(codes.PermissionDenied, "method %s is not allowed", g.label(method))
+	if need == noCaller {
+		return nil, status.Errorf(codes.PermissionDenied, "method %s is not allowed", g.methodLabel(method))
 	}
 	p, ok := grpcpeer.FromContext(ctx)
 	if !ok {
@@ -103,7 +103,7 @@ func (g *guard) admit(ctx context.Context, method string) (context.Context, erro
 		return nil, status.Error(codes.Unauthenticated, "TLS is required")
 	}
 	ctx = peer.WithConnection(ctx, info.connection)
-	if need == stranger {
+	if need == unauthenticated {
 		return ctx, nil
 	}
 	if info.identity == nil {
@@ -117,20 +117,20 @@ func (g *guard) admit(ctx context.Context, method string) (context.Context, erro
 	err := g.authorizer.Authorize(ctx, *info.identity)
 	if info.node != nil {
 		if err != nil {
-			info.node.refused(err)
+			info.node.countRefusal(err)
 		} else {
-			info.node.authorized()
+			info.node.markAuthorized()
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return peer.With(ctx, *info.identity), nil
+	return peer.NewContext(ctx, *info.identity), nil
 }
 
-// label returns the method as a metric label. Methods that are not in the table share one value,
+// methodLabel returns the method as a metric label. Methods that are not in the table share one value,
 // because a client chooses the method name.
-func (g *guard) label(method string) string {
+func (g *guard) methodLabel(method string) string {
 	if _, ok := methods[method]; !ok {
 		return "unlisted"
 	}

@@ -43,7 +43,7 @@ type callLimiter struct {
 type buckets struct {
 	begins, calls *rate.Limiter
 	seen          time.Time
-	place         *list.Element // in callLimiter.recent
+	element       *list.Element // in callLimiter.recent
 }
 
 func newCallLimiter(limits Limits, clock clock.PassiveClock, metrics *Metrics) *callLimiter {
@@ -57,28 +57,28 @@ func (l *callLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 		return ctx, nil // The interceptors refuse it.
 	}
 	proven, ok := p.AuthInfo.(authInfo)
-	if !ok || proven.refused == nil {
+	if !ok || proven.refusedCalls == nil {
 		return ctx, nil // The interceptors refuse it.
 	}
-	if err := proven.refused.closeIfTooMany(l.metrics, pairingListener); err != nil {
+	if err := proven.refusedCalls.closeIfTooMany(l.metrics, pairingListener); err != nil {
 		return nil, err
 	}
-	from := addressOf(p.Addr)
-	wait := l.take(peer.Source(from), methods[info.FullMethodName].bySource == beginsOfSource)
+	address := addressOf(p.Addr)
+	wait := l.take(peer.Source(address), methods[info.FullMethodName].bySource == beginsOfSource)
 	if wait == 0 {
-		proven.refused.reset()
+		proven.refusedCalls.reset()
 		return ctx, nil
 	}
-	proven.refused.count()
-	l.metrics.refuse(pairingListener, reasonTooManyCalls)
-	return nil, tooMany("too many calls from this address; wait before the next one", wait)
+	proven.refusedCalls.count()
+	l.metrics.countRefused(pairingListener, reasonTooManyCalls)
+	return nil, resourceExhausted("too many calls from this address; wait before the next one", wait)
 }
 
 // take returns zero when the call may pass, and otherwise the time to wait.
 func (l *callLimiter) take(from netip.Prefix, begin bool) time.Duration {
 	now := l.clock.Now()
 	l.mu.Lock()
-	b := l.bucketsOf(from, now)
+	b := l.bucketsFor(from, now)
 	l.mu.Unlock()
 	bucket := b.calls
 	if begin {
@@ -92,27 +92,27 @@ func (l *callLimiter) take(from netip.Prefix, begin bool) time.Duration {
 	return 0
 }
 
-// bucketsOf returns the buckets of a source and creates them if necessary; l.mu is held.
-func (l *callLimiter) bucketsOf(from netip.Prefix, now time.Time) *buckets {
+// bucketsFor returns the buckets of a source and creates them if necessary; l.mu is held.
+func (l *callLimiter) bucketsFor(from netip.Prefix, now time.Time) *buckets {
 	if b, ok := l.sources[from]; ok {
 		b.seen = now
-		l.recent.MoveToFront(b.place)
+		l.recent.MoveToFront(b.element)
 		return b
 	}
-	l.makeRoom(now)
+	l.evict(now)
 	b := &buckets{
-		begins: rate.NewLimiter(rate.Limit(l.limits.BeginsPerSecond), l.limits.BeginBurst),
-		calls:  rate.NewLimiter(rate.Limit(l.limits.CallsPerSecond), l.limits.CallBurst),
-		seen:   now,
-		place:  l.recent.PushFront(from),
+		begins:  rate.NewLimiter(rate.Limit(l.limits.BeginsPerSecond), l.limits.BeginBurst),
+		calls:   rate.NewLimiter(rate.Limit(l.limits.CallsPerSecond), l.limits.CallBurst),
+		seen:    now,
+		element: l.recent.PushFront(from),
 	}
 	l.sources[from] = b
 	return b
 }
 
-// makeRoom removes idle sources and, from a full table, the source that called longest ago. Each
+// evict removes idle sources and, from a full table, the source that called longest ago. Each
 // source is removed once, so a new source costs constant time on average.
-func (l *callLimiter) makeRoom(now time.Time) {
+func (l *callLimiter) evict(now time.Time) {
 	for oldest := l.recent.Back(); oldest != nil; oldest = l.recent.Back() {
 		from, _ := oldest.Value.(netip.Prefix)
 		if len(l.sources) < maxSources && now.Sub(l.sources[from].seen) <= sourceIdle {
@@ -123,8 +123,8 @@ func (l *callLimiter) makeRoom(now time.Time) {
 	}
 }
 
-// tooMany returns a ResourceExhausted status with the delay before the next attempt.
-func tooMany(message string, wait time.Duration) error {
+// resourceExhausted returns a ResourceExhausted status with the delay before the next attempt.
+func resourceExhausted(message string, wait time.Duration) error {
 	refused := status.New(codes.ResourceExhausted, message)
 	if detailed, err := refused.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {
 		refused = detailed

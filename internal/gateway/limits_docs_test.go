@@ -26,15 +26,15 @@ func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 	pair := func(a, b any) string { return fmt.Sprintf("%v, %v", a, b) }
 	limits := DefaultLimits()
 	for name, row := range methods {
-		if method := "`" + path.Base(name) + "`"; row.caller == machine && rows[method] != quotaText(row.byNode) {
+		if method := "`" + path.Base(name) + "`"; row.caller == pinnedMachine && rows[method] != quotaText(row.byNode) {
 			t.Errorf("docs/reference/limits.md says %q of %s, the code %q", rows[method], method, quotaText(row.byNode))
 		}
 	}
 	for limit, want := range map[string]string{
 		"calls open on one connection, pairing and node listener":                             pair(maxPairingStreams, maxStreams),
 		"places of the pairing listener that are kept for addresses with an admitted request": fmt.Sprint(limits.TotalPairingConnections / 4),
-		"addresses with an admitted request that are remembered, for":                         pair(maxAdmitted, admittedFor),
-		"a machine that has begun to pair keeps its place at least for":                       advancedFor.String(),
+		"addresses with an admitted request that are remembered, for":                         pair(maxProvenSources, provenFor),
+		"a machine that has begun to pair keeps its place at least for":                       advanceGrace.String(),
 		"lines about refused handshakes in the log of a listener, a second, and at once":      pair(refusalsPerSecond, refusalBurst),
 		"metadata of a call":                                          kib(maxHeaderBytes),
 		"a received message, pairing listener":                        kib(maxPairingMessage),
@@ -48,7 +48,7 @@ func TestTheLimitsAreTheOnesInTheReference(t *testing.T) {
 		"connections of one Node on the node listener, whatever its keys; for one more the oldest is closed": fmt.Sprint(limits.ConnectionsPerNode),
 		"connections opened by one Node at once, then one every":                                             quotaText(connectionQuota),
 		"a connection beyond that keeps its turn before it is closed":                                        refusedConnectionDelay.String(),
-		"all calls of one Node's callers without its key: at once, then one every":                           quotaText(strayQuota),
+		"all calls of one Node's callers without its key: at once, then one every":                           quotaText(unpinnedQuota),
 		"refused calls in a row on a connection of either listener; the next one closes it":                  fmt.Sprint(maxRefusals),
 		"`BeginPairingSession` from one address, a second, and at once":                                      pair(limits.BeginsPerSecond, limits.BeginBurst),
 		"other pairing calls from one address, a second, and at once":                                        pair(limits.CallsPerSecond, limits.CallBurst),

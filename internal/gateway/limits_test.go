@@ -21,7 +21,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-func source(address string) netip.Prefix { return peer.Source(netip.MustParseAddr(address)) }
+func sourceOf(address string) netip.Prefix { return peer.Source(netip.MustParseAddr(address)) }
 
 func TestASourceIsAnIPv4AddressOrAnIPv6Network(t *testing.T) {
 	for _, test := range []struct {
@@ -35,7 +35,7 @@ func TestASourceIsAnIPv4AddressOrAnIPv6Network(t *testing.T) {
 		{"2001:db8::1", "2001:db8:0:1::1", false},
 		{"fe80::1%eth0", "fe80::1%eth1", true},
 	} {
-		if same := source(test.a) == source(test.b); same != test.same {
+		if same := sourceOf(test.a) == sourceOf(test.b); same != test.same {
 			t.Errorf("%s and %s: same source %v, want %v", test.a, test.b, same, test.same)
 		}
 	}
@@ -45,21 +45,21 @@ func TestTheLimiterRefusesOneSourceAndNotItsNeighbour(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 3, CallsPerSecond: 10, CallBurst: 5}, clock, nil)
 	for i := range 3 {
-		if wait := l.take(source("192.0.2.1"), true); wait != 0 {
+		if wait := l.take(sourceOf("192.0.2.1"), true); wait != 0 {
 			t.Fatalf("call %d has to wait %s", i, wait)
 		}
 	}
-	if wait := l.take(source("192.0.2.1"), true); wait != time.Second {
+	if wait := l.take(sourceOf("192.0.2.1"), true); wait != time.Second {
 		t.Errorf("the call beyond the burst waits %s, want 1s", wait)
 	}
-	if wait := l.take(source("192.0.2.2"), true); wait != 0 {
+	if wait := l.take(sourceOf("192.0.2.2"), true); wait != 0 {
 		t.Errorf("the neighbour waits %s", wait)
 	}
-	if wait := l.take(source("192.0.2.1"), false); wait != 0 {
+	if wait := l.take(sourceOf("192.0.2.1"), false); wait != 0 {
 		t.Errorf("a poll waits %s because of Begins", wait)
 	}
 	clock.SetTime(clock.Now().Add(time.Second))
-	if wait := l.take(source("192.0.2.1"), true); wait != 0 {
+	if wait := l.take(sourceOf("192.0.2.1"), true); wait != 0 {
 		t.Errorf("a second later it waits %s", wait)
 	}
 }
@@ -76,7 +76,7 @@ func TestTheTableOfSourcesIsBounded(t *testing.T) {
 		t.Errorf("%d sources are remembered in %d places, want at most %d", len(l.sources), l.recent.Len(), maxSources)
 	}
 	clock.SetTime(clock.Now().Add(2 * sourceIdle))
-	if wait := l.take(source("192.0.2.7"), true); wait != 0 || len(l.sources) > 2 {
+	if wait := l.take(sourceOf("192.0.2.7"), true); wait != 0 || len(l.sources) > 2 {
 		t.Errorf("after the flood: wait %s, %d sources remembered", wait, len(l.sources))
 	}
 }
@@ -87,22 +87,22 @@ func TestASourceIsForgottenForANewOneOrAfterItsTime(t *testing.T) {
 	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 1, CallsPerSecond: 1, CallBurst: 1}, clock, nil)
 	remember := func(n int) {
 		s := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32)
-		l.sources[s] = &buckets{seen: now, place: l.recent.PushFront(s)}
+		l.sources[s] = &buckets{seen: now, element: l.recent.PushFront(s)}
 	}
 	for n := range maxSources - 1 {
 		remember(n)
 	}
-	if l.take(source("192.0.2.1"), true); len(l.sources) != maxSources || l.sources[source("10.0.0.0")] == nil {
-		t.Errorf("%d sources are remembered, the oldest %t, want all", len(l.sources), l.sources[source("10.0.0.0")] != nil)
+	if l.take(sourceOf("192.0.2.1"), true); len(l.sources) != maxSources || l.sources[sourceOf("10.0.0.0")] == nil {
+		t.Errorf("%d sources are remembered, the oldest %t, want all", len(l.sources), l.sources[sourceOf("10.0.0.0")] != nil)
 	}
-	if l.take(source("192.0.2.2"), true); len(l.sources) != maxSources || l.sources[source("10.0.0.0")] != nil {
-		t.Errorf("%d sources are remembered, the oldest %t, want it replaced by the new source", len(l.sources), l.sources[source("10.0.0.0")] != nil)
+	if l.take(sourceOf("192.0.2.2"), true); len(l.sources) != maxSources || l.sources[sourceOf("10.0.0.0")] != nil {
+		t.Errorf("%d sources are remembered, the oldest %t, want it replaced by the new source", len(l.sources), l.sources[sourceOf("10.0.0.0")] != nil)
 	}
 	for after, want := range map[time.Duration]int{sourceIdle: 2, sourceIdle + 1: 1} {
 		l.sources, l.recent = map[netip.Prefix]*buckets{}, list.New()
 		remember(0)
 		clock.SetTime(now.Add(after))
-		if l.take(source("192.0.2.1"), true); len(l.sources) != want {
+		if l.take(sourceOf("192.0.2.1"), true); len(l.sources) != want {
 			t.Errorf("%d sources are remembered after %s, want %d", len(l.sources), after, want)
 		}
 	}
@@ -111,7 +111,7 @@ func TestASourceIsForgottenForANewOneOrAfterItsTime(t *testing.T) {
 func TestAFullTableOfSourcesForgetsTheOneHeardOfLongestAgo(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 1, CallsPerSecond: 1, CallBurst: 1}, clock, nil)
-	busy, address := source("192.0.2.1"), netip.MustParseAddr("10.0.0.0")
+	busy, address := sourceOf("192.0.2.1"), netip.MustParseAddr("10.0.0.0")
 	l.take(busy, true)
 	for i := range maxSources + 1000 {
 		if wait := l.take(peer.Source(address), true); wait != 0 {
@@ -122,7 +122,7 @@ func TestAFullTableOfSourcesForgetsTheOneHeardOfLongestAgo(t *testing.T) {
 		}
 		address = address.Next()
 	}
-	if l.sources[source("10.0.0.0")] != nil {
+	if l.sources[sourceOf("10.0.0.0")] != nil {
 		t.Error("the source that called longest ago is still remembered")
 	}
 }
@@ -131,7 +131,7 @@ func TestAPairingConnectionWithoutACallIsEnded(t *testing.T) {
 	if idle := DefaultLimits().PairingIdle; idle <= 0 || idle > 30*time.Second {
 		t.Errorf("the default is %s, want at most 30s", idle)
 	}
-	r := start(t, func(_ *running, o *Options) { o.Limits.PairingIdle = 100 * time.Millisecond })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Limits.PairingIdle = 100 * time.Millisecond })
 	conn := dial(t, r.pairingAddress(), r.clientTLS())
 	conn.Connect()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -147,7 +147,7 @@ func TestAPairingConnectionWithoutACallIsEnded(t *testing.T) {
 }
 
 func TestTooManyBeginsAreToldWhenToComeBack(t *testing.T) {
-	r := start(t, func(_ *running, o *Options) { o.Limits.BeginBurst, o.Limits.BeginsPerSecond = 2, 0.1 })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Limits.BeginBurst, o.Limits.BeginsPerSecond = 2, 0.1 })
 	client := r.pairingClient(t)
 	for range 2 {
 		if _, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
@@ -167,7 +167,7 @@ func TestTooManyBeginsAreToldWhenToComeBack(t *testing.T) {
 
 func TestConnectionsBeyondTheCapAreClosedAndTheRestIsServed(t *testing.T) {
 	const capacity = 20
-	r := start(t, func(_ *running, o *Options) { o.Limits.PairingConnections = capacity })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Limits.PairingConnections = capacity })
 	var dialer net.Dialer
 	for i := range 200 {
 		conn, err := dialer.DialContext(t.Context(), "tcp", r.pairingAddress())
@@ -179,9 +179,9 @@ func TestConnectionsBeyondTheCapAreClosedAndTheRestIsServed(t *testing.T) {
 		}
 		t.Cleanup(func() { conn.Close() })
 	}
-	eventually(t, "all beyond the cap make room", func() bool { return r.refused(pairingListener, reasonMadeRoom) == 200-capacity })
-	if held := r.connections(pairingListener); held != capacity {
-		t.Errorf("%v connections are open, want %d", held, capacity)
+	eventually(t, "all beyond the cap make room", func() bool { return r.refusedCount(pairingListener, reasonMadeRoom) == 200-capacity })
+	if open := r.openConnections(pairingListener); open != capacity {
+		t.Errorf("%v connections are open, want %d", open, capacity)
 	}
 	if _, err := r.pairingClient(t).BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
 		t.Errorf("a legitimate machine: %v", err)
@@ -189,7 +189,7 @@ func TestConnectionsBeyondTheCapAreClosedAndTheRestIsServed(t *testing.T) {
 }
 
 func TestGiantHeadersAndMessagesAreRefused(t *testing.T) {
-	r := start(t)
+	r := startGateway(t)
 	client := r.pairingClient(t)
 	if _, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
 		t.Fatal(err)
@@ -208,7 +208,7 @@ func TestGiantHeadersAndMessagesAreRefused(t *testing.T) {
 }
 
 func TestManyCancelledCallsDoNotShutOutOthers(t *testing.T) {
-	r := start(t, func(_ *running, o *Options) { o.Limits.CallBurst = 1 << 20 })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Limits.CallBurst = 1 << 20 })
 	client := r.pairingClient(t)
 	for i := range 2000 {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// sweepEvery is the interval at which the deadlines of connections are checked.
-const sweepEvery = 250 * time.Millisecond
+// sweepInterval is the interval at which the deadlines of connections are checked.
+const sweepInterval = 250 * time.Millisecond
 
 // listen binds an address. The error for a port in use names the flag.
 func listen(ctx context.Context, flag, address string) (net.Listener, error) {
@@ -32,12 +32,12 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 // that has a turn for its handshake and has sent its first byte.
 type limitedListener struct {
 	net.Listener
-	name     string
-	places   *places
-	turns    *turns
-	budget   *receiveBudget
-	refusals *refusals
-	metrics  *Metrics
+	name       string
+	slots      *connSlots
+	handshakes *handshakeScheduler
+	budget     *receiveBudget
+	refusals   *refusalReporter
+	metrics    *Metrics
 
 	ready     chan *limitedConn
 	failed    chan error    // errors of the inner Accept
@@ -47,13 +47,13 @@ type limitedListener struct {
 	running   sync.WaitGroup
 }
 
-func newLimitedListener(inner net.Listener, name string, places *places, bounds bounds, refusals *refusals, metrics *Metrics) *limitedListener {
+func newLimitedListener(inner net.Listener, name string, slots *connSlots, bounds bounds, refusals *refusalReporter, metrics *Metrics) *limitedListener {
 	l := &limitedListener{
-		Listener: inner, name: name, places: places, refusals: refusals, metrics: metrics,
+		Listener: inner, name: name, slots: slots, refusals: refusals, metrics: metrics,
 		budget: newReceiveBudget(name, bounds.receive, metrics),
 		ready:  make(chan *limitedConn), failed: make(chan error), done: make(chan struct{}),
 	}
-	l.turns = newTurns(bounds.handshake, func(c *limitedConn) { l.running.Go(func() { l.greet(c) }) })
+	l.handshakes = newHandshakeScheduler(bounds.handshake, func(c *limitedConn) { l.running.Go(func() { l.startHandshake(c) }) })
 	return l
 }
 
@@ -82,7 +82,7 @@ func (l *limitedListener) Close() (err error) {
 		err = l.Listener.Close()
 		close(l.done)
 		l.accepting.Wait()
-		for _, c := range l.turns.stop() {
+		for _, c := range l.handshakes.stop() {
 			c.abort()
 		}
 	})
@@ -104,30 +104,30 @@ func (l *limitedListener) acceptAll() {
 				return
 			}
 		}
-		l.enter(conn)
+		l.register(conn)
 	}
 }
 
-// enter counts a new connection and queues it for its turn.
-func (l *limitedListener) enter(conn net.Conn) {
+// register counts a new connection and queues it for its turn.
+func (l *limitedListener) register(conn net.Conn) {
 	now := time.Now()
 	c := &limitedConn{Conn: conn, listener: l, source: peer.Source(addressOf(conn.RemoteAddr())), accepted: now}
 	l.metrics.connections.WithLabelValues(l.name).Inc()
-	victim, ok := l.places.take(c, now)
+	victim, ok := l.slots.acquire(c, now)
 	if victim != nil {
-		l.metrics.refuse(l.name, reasonMadeRoom)
+		l.metrics.countRefused(l.name, reasonMadeRoom)
 		victim.abort()
 	}
 	if !ok {
-		l.metrics.refuse(l.name, reasonTooManyConnections)
+		l.metrics.countRefused(l.name, reasonTooManyConnections)
 		c.abort()
 		return
 	}
-	l.turns.wait(c, now)
+	l.handshakes.enqueue(c, now)
 }
 
-// delay waits for d, or until Close.
-func (l *limitedListener) delay(d time.Duration) {
+// sleep waits for d, or until Close.
+func (l *limitedListener) sleep(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -136,24 +136,24 @@ func (l *limitedListener) delay(d time.Duration) {
 	}
 }
 
-// left releases the limits of a closed connection.
-func (l *limitedListener) left(c *limitedConn) {
+// handleClosed releases the limits of a closed connection.
+func (l *limitedListener) handleClosed(c *limitedConn) {
 	l.metrics.connections.WithLabelValues(l.name).Dec()
-	l.places.release(c)
-	l.turns.end(c)
+	l.slots.release(c)
+	l.handshakes.release(c)
 }
 
-// greet waits for the first byte and hands the connection to grpc.
-func (l *limitedListener) greet(c *limitedConn) {
-	if err := c.greet(); err != nil {
+// startHandshake waits for the first byte and hands the connection to grpc.
+func (l *limitedListener) startHandshake(c *limitedConn) {
+	if err := c.readFirstBytes(); err != nil {
 		if !errors.Is(err, net.ErrClosed) {
-			l.metrics.refuse(l.name, reasonClosed)
+			l.metrics.countRefused(l.name, reasonClosed)
 		}
 		c.abort()
 		return
 	}
 	if c.first[0] != recordTypeHandshake {
-		l.refusals.record(c, reasonPlainText, errPlainText)
+		l.refusals.report(c, reasonPlainText, errPlainText)
 		c.abort()
 		return
 	}
@@ -166,18 +166,18 @@ func (l *limitedListener) greet(c *limitedConn) {
 
 // sweep closes connections that exceed their deadline.
 func (l *limitedListener) sweep() {
-	tick := time.NewTicker(sweepEvery)
+	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-l.done:
 			return
 		case now := <-tick.C:
-			for _, c := range l.turns.late(now) {
-				if c.spoken.Load() {
-					l.refusals.record(c, reasonHandshakeTimeout, errHandshakeTimeout)
+			for _, c := range l.handshakes.expired(now) {
+				if c.firstByteReceived.Load() {
+					l.refusals.report(c, reasonHandshakeTimeout, errHandshakeTimeout)
 				} else {
-					l.metrics.refuse(l.name, reasonSilent)
+					l.metrics.countRefused(l.name, reasonSilent)
 				}
 				c.abort()
 			}

@@ -24,7 +24,7 @@ const (
 func TestAnIdleStreamCostsSoManyGoroutinesAndBytes(t *testing.T) {
 	defer func(rate int) { runtime.MemProfileRate = rate }(runtime.MemProfileRate)
 	runtime.MemProfileRate = 1 // every allocation from here on
-	r := start(t)
+	r := startGateway(t)
 	connected := 0
 	connect := func() {
 		connected++

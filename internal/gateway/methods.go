@@ -6,16 +6,16 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// caller is the kind of identity that a method requires.
-type caller int
+// callerKind is the kind of identity that a method requires.
+type callerKind int
 
 const (
-	// nobody is the caller of a method without a row in the table: no call is allowed.
-	nobody caller = iota
-	// stranger has no identity yet and proves its claim inside the call (code, token or signature).
-	stranger
-	// machine has a client certificate with the pinned key of a live Node.
-	machine
+	// noCaller is the caller of a method without a row in the table: no call is allowed.
+	noCaller callerKind = iota
+	// unauthenticated has no identity yet and proves its claim inside the call (code, token or signature).
+	unauthenticated
+	// pinnedMachine has a client certificate with the pinned key of a live Node.
+	pinnedMachine
 )
 
 // sourceBudget names the budget in Limits from which a pairing call of an address is taken.
@@ -29,7 +29,7 @@ const (
 // method is the row of a method: its callers and its budget. The budget is checked before the
 // request is read.
 type method struct {
-	caller   caller
+	caller   callerKind
 	bySource sourceBudget // for the pairing listener, where callers have no identity yet
 	byNode   quota        // for the node listener
 }
@@ -47,15 +47,15 @@ var identityQuota = quota{burst: 16, every: 5 * time.Second}
 // methods is the list of allowed methods. A method that is missing here is refused, even if a
 // server has it registered.
 var methods = map[string]method{
-	gatewayv1.PairingService_BeginPairingSession_FullMethodName:     {caller: stranger, bySource: beginsOfSource},
-	gatewayv1.PairingService_CompletePairingSession_FullMethodName:  {caller: stranger, bySource: callsOfSource},
-	gatewayv1.PairingService_GetPairingRequestStatus_FullMethodName: {caller: stranger, bySource: callsOfSource},
-	gatewayv1.PairingService_RecoverCertificate_FullMethodName:      {caller: stranger, bySource: callsOfSource},
+	gatewayv1.PairingService_BeginPairingSession_FullMethodName:     {caller: unauthenticated, bySource: beginsOfSource},
+	gatewayv1.PairingService_CompletePairingSession_FullMethodName:  {caller: unauthenticated, bySource: callsOfSource},
+	gatewayv1.PairingService_GetPairingRequestStatus_FullMethodName: {caller: unauthenticated, bySource: callsOfSource},
+	gatewayv1.PairingService_RecoverCertificate_FullMethodName:      {caller: unauthenticated, bySource: callsOfSource},
 
-	gatewayv1.NodeService_RegisterNode_FullMethodName:            {caller: machine, byNode: sessionQuota},
-	gatewayv1.NodeService_StreamNodeEvents_FullMethodName:        {caller: machine, byNode: sessionQuota},
-	gatewayv1.NodeService_PollDispatch_FullMethodName:            {caller: machine, byNode: pollQuota},
-	gatewayv1.NodeService_ReportResult_FullMethodName:            {caller: machine, byNode: pollQuota},
-	gatewayv1.NodeService_RotateDeviceCertificate_FullMethodName: {caller: machine, byNode: identityQuota},
-	gatewayv1.NodeService_RevokeDevicePairing_FullMethodName:     {caller: machine, byNode: identityQuota},
+	gatewayv1.NodeService_RegisterNode_FullMethodName:            {caller: pinnedMachine, byNode: sessionQuota},
+	gatewayv1.NodeService_StreamNodeEvents_FullMethodName:        {caller: pinnedMachine, byNode: sessionQuota},
+	gatewayv1.NodeService_PollDispatch_FullMethodName:            {caller: pinnedMachine, byNode: pollQuota},
+	gatewayv1.NodeService_ReportResult_FullMethodName:            {caller: pinnedMachine, byNode: pollQuota},
+	gatewayv1.NodeService_RotateDeviceCertificate_FullMethodName: {caller: pinnedMachine, byNode: identityQuota},
+	gatewayv1.NodeService_RevokeDevicePairing_FullMethodName:     {caller: pinnedMachine, byNode: identityQuota},
 }

@@ -50,12 +50,14 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
-func (m *Metrics) refuse(listener, reason string) { m.refused.WithLabelValues(listener, reason).Inc() }
+func (m *Metrics) countRefused(listener, reason string) {
+	m.refused.WithLabelValues(listener, reason).Inc()
+}
 
-func (m *Metrics) finished(method string, code codes.Code) {
+func (m *Metrics) countFinished(method string, code codes.Code) {
 	m.calls.WithLabelValues(method, code.String()).Inc()
 }
 
-func (m *Metrics) took(method string, d time.Duration) {
+func (m *Metrics) observeDuration(method string, d time.Duration) {
 	m.seconds.WithLabelValues(method).Observe(d.Seconds())
 }

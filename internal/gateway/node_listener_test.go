@@ -17,7 +17,7 @@ import (
 )
 
 func TestTheNodeListenerRefusesWrongCertificates(t *testing.T) {
-	r := start(t)
+	r := startGateway(t)
 	foreign := identity.ID{TrustDomain: "elsewhere.test", Namespace: "fleet", Node: "robot"}
 	for _, test := range []struct {
 		name   string
@@ -35,27 +35,27 @@ func TestTheNodeListenerRefusesWrongCertificates(t *testing.T) {
 		{"with a DNS name besides", r.deviceCA.IssueDeviceTLS(t, robot, identitytest.WithDNSName(identity.ServerName)), identity.ReasonUnexpectedName},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := r.refused(nodeListener, test.reason)
+			before := r.refusedCount(nodeListener, test.reason)
 			_, err := r.nodeClient(t, test.cert).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{})
 			if status.Code(err) != codes.Unavailable {
 				t.Errorf("first call: got %v, want the connection refused", err)
 			}
-			eventually(t, "the refusal is counted as "+test.reason, func() bool { return r.refused(nodeListener, test.reason) > before })
+			eventually(t, "the refusal is counted as "+test.reason, func() bool { return r.refusedCount(nodeListener, test.reason) > before })
 		})
 	}
 }
 
 func TestTheNodeListenerRefusesAClientWithoutCertificate(t *testing.T) {
-	r := start(t)
+	r := startGateway(t)
 	_, err := r.nodeClient(t).RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{})
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("first call: got %v, want the connection refused", err)
 	}
-	eventually(t, "the refusal is counted", func() bool { return r.refused(nodeListener, "NoCertificate") > 0 })
+	eventually(t, "the refusal is counted", func() bool { return r.refusedCount(nodeListener, "NoCertificate") > 0 })
 }
 
 func TestTheNodeListenerKnowsItsCaller(t *testing.T) {
-	r := start(t, func(r *running, _ *Options) { r.node.callers = make(chan peer.Identity, 1) })
+	r := startGateway(t, func(r *testGateway, _ *Options) { r.node.callers = make(chan peer.Identity, 1) })
 	for name, cert := range map[string]tls.Certificate{
 		"with a good certificate":   r.deviceCA.IssueDeviceTLS(t, robot),
 		"beginning in nine minutes": r.deviceCA.IssueDeviceTLS(t, robot, identitytest.ValidFrom(9*time.Minute)),
@@ -77,16 +77,16 @@ func TestTheNodeListenerKnowsItsCaller(t *testing.T) {
 }
 
 func TestBothListenersSpeakTLS13Only(t *testing.T) {
-	r := start(t)
+	r := startGateway(t)
 	for name, address := range map[string]string{pairingListener: r.pairingAddress(), nodeListener: r.nodeAddress()} {
 		config := r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 		config.MaxVersion = tls.VersionTLS12
-		if _, err := handshake(t, address, config); err == nil || !strings.Contains(err.Error(), "protocol version") {
+		if _, err := dialTLS(t, address, config); err == nil || !strings.Contains(err.Error(), "protocol version") {
 			t.Errorf("%s: TLS 1.2 gave %v, want a refused version", name, err)
 		}
 		config = r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 		config.NextProtos = []string{"http/1.1"}
-		conn, err := handshake(t, address, config)
+		conn, err := dialTLS(t, address, config)
 		if err != nil {
 			continue
 		}
@@ -98,11 +98,11 @@ func TestBothListenersSpeakTLS13Only(t *testing.T) {
 }
 
 func TestNoSessionIsResumed(t *testing.T) {
-	r := start(t)
+	r := startGateway(t)
 	config := r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 	for range 2 {
-		conn, err := handshake(t, r.nodeAddress(), config)
+		conn, err := dialTLS(t, r.nodeAddress(), config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,8 +117,8 @@ func TestNoSessionIsResumed(t *testing.T) {
 }
 
 func TestAServerShowsItsCA(t *testing.T) {
-	r := start(t)
-	conn, err := handshake(t, r.pairingAddress(), r.clientTLS())
+	r := startGateway(t)
+	conn, err := dialTLS(t, r.pairingAddress(), r.clientTLS())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestAServerShowsItsCA(t *testing.T) {
 
 func TestACallAfterTheCertificatesEndIsRefused(t *testing.T) {
 	var ahead shiftedClock
-	r := start(t, func(_ *running, o *Options) { o.Clock = &ahead })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Clock = &ahead })
 	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Fatal(err)

@@ -22,8 +22,8 @@ const refusedConnectionDelay = time.Second
 var (
 	// connectionQuota bounds the handshakes of a Node that reach HTTP/2.
 	connectionQuota = quota{burst: 100, every: 500 * time.Millisecond}
-	// strayQuota bounds all calls together of the callers that name a Node without its key.
-	strayQuota = quota{burst: 20, every: 2 * time.Second}
+	// unpinnedQuota bounds all calls together of the callers that name a Node without its key.
+	unpinnedQuota = quota{burst: 20, every: 2 * time.Second}
 )
 
 // nodeLimiter limits the calls of the node listener by Node. It runs before the stream of a call
@@ -42,33 +42,33 @@ func newNodeLimiter(c clock.PassiveClock, metrics *Metrics) *nodeLimiter {
 type nodeConn struct {
 	refusedCalls
 	identity *peer.Identity
-	stray    atomic.Bool
+	unpinned atomic.Bool
 }
 
-// authorized resets the record after a call of the pinned machine.
-func (c *nodeConn) authorized() {
-	c.stray.Store(false)
+// markAuthorized resets the record after a call of the pinned machine.
+func (c *nodeConn) markAuthorized() {
+	c.unpinned.Store(false)
 	c.reset()
 }
 
-// refused counts a refusal that the caller can avoid. It does not count an outage of the cluster.
-func (c *nodeConn) refused(err error) {
+// countRefusal counts a refusal that the caller can avoid. It does not count an outage of the cluster.
+func (c *nodeConn) countRefusal(err error) {
 	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated:
-		c.stray.Store(true)
+		c.unpinned.Store(true)
 		c.count()
 	case codes.ResourceExhausted:
 		c.count()
 	}
 }
 
-// admitConnection takes one connection from the budget of the Node.
-func (l *nodeLimiter) admitConnection(c *nodeConn) error {
-	wait := l.quotas.take(keyOfNode(*c.identity, c.stray.Load(), useConnection), connectionQuota)
+// takeConnection takes one connection from the budget of the Node.
+func (l *nodeLimiter) takeConnection(c *nodeConn) error {
+	wait := l.quotas.take(nodeQuotaKey(*c.identity, c.unpinned.Load(), useConnection), connectionQuota)
 	if wait == 0 {
 		return nil
 	}
-	return tooMany("this machine connects too often; wait before the next connection", wait)
+	return resourceExhausted("this machine connects too often; wait before the next connection", wait)
 }
 
 // tap checks the budgets of a call. It is a tap.ServerInHandle.
@@ -86,15 +86,15 @@ func (l *nodeLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 		return nil, err
 	}
 	use, allowed := info.FullMethodName, methods[info.FullMethodName].byNode
-	if c.stray.Load() || allowed.burst == 0 { // A method without a row is refused later.
-		use, allowed = useStrayCall, strayQuota
+	if c.unpinned.Load() || allowed.burst == 0 { // A method without a row is refused later.
+		use, allowed = useUnpinnedCall, unpinnedQuota
 	}
-	wait := l.quotas.take(keyOfNode(*c.identity, c.stray.Load(), use), allowed)
+	wait := l.quotas.take(nodeQuotaKey(*c.identity, c.unpinned.Load(), use), allowed)
 	if wait == 0 {
 		return ctx, nil
 	}
-	l.metrics.refuse(nodeListener, reasonTooManyCalls)
-	err := tooMany("too many calls of this machine; wait before the next one", wait)
-	c.refused(err)
+	l.metrics.countRefused(nodeListener, reasonTooManyCalls)
+	err := resourceExhausted("too many calls of this machine; wait before the next one", wait)
+	c.countRefusal(err)
 	return nil, err
 }

@@ -17,14 +17,14 @@ import (
 )
 
 func TestEveryMethodHasABudget(t *testing.T) {
-	r := prepare(t)
-	for server, need := range map[*grpc.Server]caller{r.Server.pairing: stranger, r.Server.node: machine} {
+	r := prepareGateway(t)
+	for server, need := range map[*grpc.Server]callerKind{r.Server.pairing: unauthenticated, r.Server.node: pinnedMachine} {
 		for service, info := range server.GetServiceInfo() {
 			for _, served := range info.Methods {
 				name := "/" + service + "/" + served.Name
 				row := methods[name]
 				bounded := row.byNode.burst > 0 && row.byNode.every > 0
-				if need == stranger {
+				if need == unauthenticated {
 					bounded = row.bySource != 0
 				}
 				if !bounded {
@@ -38,7 +38,7 @@ func TestEveryMethodHasABudget(t *testing.T) {
 func TestAQuotaIsABurstAndARate(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	q, allowed := newQuotas(clock), quota{burst: 3, every: 2 * time.Second}
-	key, other := keyOfNode(peer.Identity{ID: robot}, false, "m"), keyOfNode(peer.Identity{ID: robot}, true, "m")
+	key, other := nodeQuotaKey(peer.Identity{ID: robot}, false, "m"), nodeQuotaKey(peer.Identity{ID: robot}, true, "m")
 	for i := range 3 {
 		if wait := q.take(key, allowed); wait != 0 {
 			t.Fatalf("use %d waits %s", i, wait)
@@ -56,8 +56,8 @@ func TestAQuotaIsABurstAndARate(t *testing.T) {
 	}
 	clock.SetTime(clock.Now().Add(time.Hour))
 	q.sweep(clock.Now())
-	if len(q.wholeAt) != 0 {
-		t.Errorf("%d whole budgets are kept", len(q.wholeAt))
+	if len(q.fullAt) != 0 {
+		t.Errorf("%d whole budgets are kept", len(q.fullAt))
 	}
 }
 
@@ -67,10 +67,10 @@ func TestTheCallsOfANodeAreBoundedWhateverItsKeysAndConnections(t *testing.T) {
 	var served atomic.Int64
 	other := identity.ID{TrustDomain: robot.TrustDomain, Namespace: robot.Namespace, Node: "other"}
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	r := start(t, func(r *running, o *Options) {
+	r := startGateway(t, func(r *testGateway, o *Options) {
 		o.Clock = clock
 		r.node.register = func(ctx context.Context) error {
-			if id, _ := peer.From(ctx); id.ID == robot {
+			if id, _ := peer.FromContext(ctx); id.ID == robot {
 				served.Add(1)
 			}
 			return nil
@@ -92,7 +92,7 @@ func TestTheCallsOfANodeAreBoundedWhateverItsKeysAndConnections(t *testing.T) {
 
 func TestAConnectionOfRefusedCallsIsClosed(t *testing.T) {
 	var asked atomic.Int64
-	r := start(t, func(_ *running, o *Options) {
+	r := startGateway(t, func(_ *testGateway, o *Options) {
 		o.Authorizer = pinned(func(peer.Identity) bool { asked.Add(1); return false })
 	})
 	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
@@ -102,18 +102,18 @@ func TestAConnectionOfRefusedCallsIsClosed(t *testing.T) {
 		}
 	}
 	_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // closes the connection
-	eventually(t, "the connection is closed", func() bool { return r.refused(nodeListener, reasonTooManyRefusals) == 1 })
+	eventually(t, "the connection is closed", func() bool { return r.refusedCount(nodeListener, reasonTooManyRefusals) == 1 })
 	for range 200 {
 		_, _ = client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}) // counted below
 	}
-	if got, most := asked.Load(), int64(strayQuota.burst+connectionQuota.burst); got > most {
+	if got, most := asked.Load(), int64(unpinnedQuota.burst+connectionQuota.burst); got > most {
 		t.Errorf("the authorizer was asked %d times, want at most %d", got, most)
 	}
 }
 
 // The budget of the address is used up on one connection, which is closed after a few refusals.
 func TestAPairingConnectionOfRefusedCallsIsClosed(t *testing.T) {
-	r := start(t, func(_ *running, o *Options) {
+	r := startGateway(t, func(_ *testGateway, o *Options) {
 		o.Clock = clocktesting.NewFakePassiveClock(time.Now())
 		o.Limits.BeginBurst = 2
 	})
@@ -133,19 +133,19 @@ func TestAPairingConnectionOfRefusedCallsIsClosed(t *testing.T) {
 		}
 	}
 	_ = begin() // closes the connection
-	eventually(t, "the connection is closed", func() bool { return r.refused(pairingListener, reasonTooManyRefusals) == 1 })
+	eventually(t, "the connection is closed", func() bool { return r.refusedCount(pairingListener, reasonTooManyRefusals) == 1 })
 }
 
 // A machine that connects too often uses up the turns of its address, because its refused
 // connection is not closed at once.
 func TestAConnectionBeyondTheBudgetKeepsItsTurn(t *testing.T) {
-	r := start(t, func(_ *running, o *Options) { o.Clock = clocktesting.NewFakePassiveClock(time.Now()) })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Clock = clocktesting.NewFakePassiveClock(time.Now()) })
 	certificate := r.deviceCA.IssueDeviceTLS(t, robot)
 	for range connectionQuota.burst {
-		r.greet(t, certificate).Close()
+		r.connect(t, certificate).Close()
 	}
 	began := time.Now()
-	conn, err := handshake(t, r.nodeAddress(), r.clientTLS(certificate))
+	conn, err := dialTLS(t, r.nodeAddress(), r.clientTLS(certificate))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,13 +157,13 @@ func TestAConnectionBeyondTheBudgetKeepsItsTurn(t *testing.T) {
 		t.Errorf("it was closed after %s, want at least %s", lasted, refusedConnectionDelay)
 	}
 	// The client sees the end of its connection before the gateway counts it.
-	eventually(t, "the connection is counted as refused", func() bool { return r.refused(nodeListener, reasonTooManyConnectionsOfNode) == 1 })
+	eventually(t, "the connection is counted as refused", func() bool { return r.refusedCount(nodeListener, reasonTooManyConnectionsOfNode) == 1 })
 }
 
 // A caller with another key of the Node uses nothing from the budget of the machine.
 func TestANamesakeTakesNoCallOfTheMachine(t *testing.T) {
 	var pin string
-	r := start(t, func(_ *running, o *Options) {
+	r := startGateway(t, func(_ *testGateway, o *Options) {
 		o.Authorizer = pinned(func(id peer.Identity) bool { return id.PublicKeySHA256 == pin })
 	})
 	certificate := r.deviceCA.IssueDeviceTLS(t, robot)

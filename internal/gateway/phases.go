@@ -4,17 +4,17 @@ import "time"
 
 // handshakeBounds bounds a connection from its accept to the end of its TLS handshake.
 type handshakeBounds struct {
-	// turns bounds the connections between the grant of their turn and the end of their handshake.
+	// concurrent bounds the connections between the grant of their turn and the end of their handshake.
 	// One source may have half of them.
-	turns int
+	concurrent int
 	// silent bounds the time to the first byte in a turn, and handshake the time to the end of the
 	// handshake. The shorter bounds apply while other sources wait for a turn. queue bounds the
 	// wait for a turn.
 	silent, silentWhileOthersWait       time.Duration
 	handshake, handshakeWhileOthersWait time.Duration
 	queue                               time.Duration
-	// strangers applies the shorter bounds also while other connections of the same source wait.
-	strangers bool
+	// countOwnSource applies the shorter bounds also while other connections of the same source wait.
+	countOwnSource bool
 }
 
 // receiveBounds bounds the received and unfinished bytes.
@@ -50,8 +50,8 @@ func defaultBounds(l Limits) allBounds {
 // pairingBounds are the bounds of the pairing listener, whose clients are unknown.
 var pairingBounds = bounds{
 	handshake: handshakeBounds{
-		turns: 64, silent: handshakeTimeout, silentWhileOthersWait: time.Second,
-		handshake: handshakeTimeout, handshakeWhileOthersWait: 5 * time.Second, queue: 2 * handshakeTimeout, strangers: true,
+		concurrent: 64, silent: handshakeTimeout, silentWhileOthersWait: time.Second,
+		handshake: handshakeTimeout, handshakeWhileOthersWait: 5 * time.Second, queue: 2 * handshakeTimeout, countOwnSource: true,
 	},
 	receive:    receiveBounds{perConnection: 4 * maxPairingMessage, total: 4 << 20, headers: 10 * time.Second, message: 10 * time.Second},
 	connection: handshakeTimeout, ping: keepaliveTime, pong: keepaliveTimeout,
@@ -62,7 +62,7 @@ var pairingBounds = bounds{
 // end of their handshake. A message of maxNodeMessage takes its time on a slow line.
 var nodeBounds = bounds{
 	handshake: handshakeBounds{
-		turns: 128, silent: handshakeTimeout, silentWhileOthersWait: time.Second,
+		concurrent: 128, silent: handshakeTimeout, silentWhileOthersWait: time.Second,
 		handshake: handshakeTimeout, handshakeWhileOthersWait: 5 * time.Second, queue: 30 * time.Second,
 	},
 	receive:    receiveBounds{perConnection: 4 * maxNodeMessage, total: 16 << 20, headers: 10 * time.Second, message: 2 * time.Minute},
@@ -84,10 +84,10 @@ type phase struct {
 	bytes, allBytes int
 }
 
-// ofSource and ofAll return the bound on unfinished bytes of one address and of all. They return 0
+// bytesPerSource and bytesTotal return the bound on unfinished bytes of one address and of all. They return 0
 // if only the number of connections of a machine bounds them.
-func (p phase) ofSource() int { return p.capped(p.perSource) }
-func (p phase) ofAll() int    { return p.capped(p.total) }
+func (p phase) bytesPerSource() int { return p.capped(p.perSource) }
+func (p phase) bytesTotal() int     { return p.capped(p.total) }
 
 func (p phase) capped(connections int) int {
 	if p.allBytes > 0 && (connections == 0 || p.bytes*connections > p.allBytes) {
@@ -99,7 +99,7 @@ func (p phase) capped(connections int) int {
 // phases returns the table of the phases of a gateway with these limits.
 func phases(l Limits) []phase {
 	var all []phase
-	for _, of := range []struct {
+	for _, row := range []struct {
 		listener         string
 		bounds           bounds
 		perSource, total int // before the end of the handshake
@@ -107,20 +107,20 @@ func phases(l Limits) []phase {
 		{pairingListener, pairingBounds, l.PairingConnections, l.TotalPairingConnections},
 		{nodeListener, nodeBounds, l.NodeConnections, l.TotalNodeConnections},
 	} {
-		h, r := of.bounds.handshake, of.bounds.receive
-		half := h.turns / 2
-		open, openPerSource := of.total, of.perSource
-		if of.listener == nodeListener {
+		h, r := row.bounds.handshake, row.bounds.receive
+		half := h.concurrent / 2
+		open, openPerSource := row.total, row.perSource
+		if row.listener == nodeListener {
 			open, openPerSource = 0, 0
 		}
 		all = append(all,
-			phase{of.listener, "waits for its turn", h.queue, 0, of.perSource, of.total, 0, 0},
-			phase{of.listener, "accepted, no byte yet", h.silent, h.silentWhileOthersWait, half, h.turns, 0, 0},
-			phase{of.listener, "ClientHello", h.handshake, h.handshakeWhileOthersWait, half, h.turns, maxHandshakeBytes, 0},
-			phase{of.listener, "client certificate and Finished", h.handshake, h.handshakeWhileOthersWait, half, h.turns, maxHandshakeBytes, 0},
-			phase{of.listener, "HTTP/2 preface", handshakeTimeout, 0, openPerSource, open, maxRecordBytes, 0},
-			phase{of.listener, "frame or headers", r.headers, 0, openPerSource, open, r.perConnection, r.total},
-			phase{of.listener, "message", r.message, 0, openPerSource, open, r.perConnection, r.total},
+			phase{row.listener, "waits for its turn", h.queue, 0, row.perSource, row.total, 0, 0},
+			phase{row.listener, "accepted, no byte yet", h.silent, h.silentWhileOthersWait, half, h.concurrent, 0, 0},
+			phase{row.listener, "ClientHello", h.handshake, h.handshakeWhileOthersWait, half, h.concurrent, maxHandshakeBytes, 0},
+			phase{row.listener, "client certificate and Finished", h.handshake, h.handshakeWhileOthersWait, half, h.concurrent, maxHandshakeBytes, 0},
+			phase{row.listener, "HTTP/2 preface", handshakeTimeout, 0, openPerSource, open, maxRecordBytes, 0},
+			phase{row.listener, "frame or headers", r.headers, 0, openPerSource, open, r.perConnection, r.total},
+			phase{row.listener, "message", r.message, 0, openPerSource, open, r.perConnection, r.total},
 		)
 	}
 	return append(all,

@@ -56,52 +56,52 @@ func TestThePhasesAreTheOnesInTheReference(t *testing.T) {
 			return size(bytes)
 		}
 		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", p.listener, p.name, deadline, count(p.perSource), count(p.total),
-			size(p.bytes), bytesOf(p.perSource, p.ofSource()), bytesOf(p.total, p.ofAll()))
+			size(p.bytes), bytesOf(p.perSource, p.bytesPerSource()), bytesOf(p.total, p.bytesTotal()))
 	}
 	if !strings.Contains(string(page), table.String()) {
 		t.Errorf("docs/reference/limits.md does not have the table\n%s", table.String())
 	}
 }
 
-// stops has a function for each phase that opens a connection and stops in the phase. The gateway
+// stopInPhase has a function for each phase that opens a connection and stops in the phase. The gateway
 // must close the connection.
-var stops = map[string]func(t *testing.T, r *running, listener string) net.Conn{
-	"waits for its turn": func(t *testing.T, r *running, listener string) net.Conn {
-		r.silent(t, listener) // takes the only turn of its address
-		return r.silent(t, listener)
+var stopInPhase = map[string]func(t *testing.T, r *testGateway, listener string) net.Conn{
+	"waits for its turn": func(t *testing.T, r *testGateway, listener string) net.Conn {
+		r.dialSilent(t, listener) // takes the only turn of its address
+		return r.dialSilent(t, listener)
 	},
-	"accepted, no byte yet": func(t *testing.T, r *running, listener string) net.Conn { return r.silent(t, listener) },
-	"ClientHello": func(t *testing.T, r *running, listener string) net.Conn {
-		c := r.silent(t, listener)
+	"accepted, no byte yet": func(t *testing.T, r *testGateway, listener string) net.Conn { return r.dialSilent(t, listener) },
+	"ClientHello": func(t *testing.T, r *testGateway, listener string) net.Conn {
+		c := r.dialSilent(t, listener)
 		mustWrite(t, c, []byte{recordTypeHandshake, 3, 1, 2, 0, 1, 0})
 		return c
 	},
-	"client certificate and Finished": func(t *testing.T, r *running, listener string) net.Conn {
-		c := &firstFlight{Conn: r.silent(t, listener)}
+	"client certificate and Finished": func(t *testing.T, r *testGateway, listener string) net.Conn {
+		c := &firstFlight{Conn: r.dialSilent(t, listener)}
 		if err := tls.Client(c, r.tlsOf(t, listener)).HandshakeContext(t.Context()); err != nil {
 			t.Fatal(err) // the client has sent everything
 		}
 		return c
 	},
-	"HTTP/2 preface": func(t *testing.T, r *running, listener string) net.Conn { return r.secure(t, listener) },
-	"frame or headers": func(t *testing.T, r *running, listener string) net.Conn {
-		c := r.secure(t, listener)
-		w := newWire()
+	"HTTP/2 preface": func(t *testing.T, r *testGateway, listener string) net.Conn { return r.dialHandshaken(t, listener) },
+	"frame or headers": func(t *testing.T, r *testGateway, listener string) net.Conn {
+		c := r.dialHandshaken(t, listener)
+		w := newFrameWriter()
 		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: callHeaders(listener)})
 		mustWrite(t, c, w.Bytes())
 		return c
 	},
-	"message": func(t *testing.T, r *running, listener string) net.Conn {
-		c := r.secure(t, listener)
-		w := newWire()
+	"message": func(t *testing.T, r *testGateway, listener string) net.Conn {
+		c := r.dialHandshaken(t, listener)
+		w := newFrameWriter()
 		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: callHeaders(listener), EndHeaders: true})
 		_ = w.WriteData(1, false, grpcMessage(100, 99))
 		mustWrite(t, c, w.Bytes())
 		return c
 	},
-	"idle": func(t *testing.T, r *running, listener string) net.Conn {
-		c := r.secure(t, listener)
-		mustWrite(t, c, newWire().Bytes())
+	"idle": func(t *testing.T, r *testGateway, listener string) net.Conn {
+		c := r.dialHandshaken(t, listener)
+		mustWrite(t, c, newFrameWriter().Bytes())
 		return c
 	},
 }
@@ -115,17 +115,17 @@ func TestAConnectionThatStopsInAnyPhaseIsClosed(t *testing.T) {
 		}
 		t.Run(p.listener+", "+p.name, func(t *testing.T) {
 			t.Parallel()
-			stop := stops[p.name]
+			stop := stopInPhase[p.name]
 			if stop == nil {
 				t.Fatal("no test stops in this phase")
 			}
 			if p.deadline <= 0 {
 				t.Error("this phase has no deadline")
 			}
-			r := start(t, func(_ *running, o *Options) {
+			r := startGateway(t, func(_ *testGateway, o *Options) {
 				o.bounds = defaultBounds(o.Limits)
 				for _, b := range []*bounds{&o.bounds.pairing, &o.bounds.node} {
-					b.impatient(p.name)
+					b.shortenPhase(p.name)
 				}
 			})
 			c := stop(t, r, p.listener)
@@ -133,20 +133,20 @@ func TestAConnectionThatStopsInAnyPhaseIsClosed(t *testing.T) {
 			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Error("the connection is still open")
 			}
-			eventually(t, "its place is free", func() bool { return r.connections(p.listener) <= 1 }) // one has the turn
+			eventually(t, "its place is free", func() bool { return r.openConnections(p.listener) <= 1 }) // one has the turn
 		})
 	}
 }
 
-// impatient shortens the deadline of one phase and disables the others.
-func (b *bounds) impatient(name string) {
+// shortenPhase shortens the deadline of one phase and disables the others.
+func (b *bounds) shortenPhase(name string) {
 	const soon, never = 200 * time.Millisecond, time.Hour
 	b.handshake.silent, b.handshake.silentWhileOthersWait, b.handshake.queue = never, never, never
 	b.handshake.handshake, b.handshake.handshakeWhileOthersWait = never, never
 	b.receive.headers, b.receive.message, b.idle, b.ping, b.connection = never, never, 0, never, never
 	switch name {
 	case "waits for its turn":
-		b.handshake.turns, b.handshake.queue = 2, soon
+		b.handshake.concurrent, b.handshake.queue = 2, soon
 	case "accepted, no byte yet":
 		b.handshake.silent = soon
 	case "ClientHello", "client certificate and Finished":
@@ -165,7 +165,7 @@ func (b *bounds) impatient(name string) {
 // A waiting call ends after its time, whatever its handler does.
 func TestALongPollEnds(t *testing.T) {
 	const soon = 100 * time.Millisecond
-	r := start(t, func(_ *running, o *Options) {
+	r := startGateway(t, func(_ *testGateway, o *Options) {
 		o.bounds = defaultBounds(o.Limits)
 		o.bounds.pairing.call = soon
 		o.bounds.node.age, o.bounds.node.grace = soon, soon
@@ -190,22 +190,22 @@ func (pairingService) GetPairingRequestStatus(ctx context.Context, r *gatewayv1.
 	return nil, ctx.Err()
 }
 
-func (r *running) address(listener string) string {
+func (r *testGateway) address(listener string) string {
 	if listener == nodeListener {
 		return r.nodeAddress()
 	}
 	return r.pairingAddress()
 }
 
-func (r *running) tlsOf(t *testing.T, listener string) *tls.Config {
+func (r *testGateway) tlsOf(t *testing.T, listener string) *tls.Config {
 	if listener == nodeListener {
 		return r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 	}
 	return r.clientTLS()
 }
 
-// silent opens a connection and sends nothing.
-func (r *running) silent(t *testing.T, listener string) net.Conn {
+// dialSilent opens a connection and sends nothing.
+func (r *testGateway) dialSilent(t *testing.T, listener string) net.Conn {
 	t.Helper()
 	return dialRaw(t, "127.0.0.1", r.address(listener))
 }
@@ -221,10 +221,10 @@ func dialRaw(t *testing.T, from, to string) net.Conn {
 	return c
 }
 
-// secure opens a connection and completes its handshake.
-func (r *running) secure(t *testing.T, listener string) *tls.Conn {
+// dialHandshaken opens a connection and completes its handshake.
+func (r *testGateway) dialHandshaken(t *testing.T, listener string) *tls.Conn {
 	t.Helper()
-	c, err := handshake(t, r.address(listener), r.tlsOf(t, listener))
+	c, err := dialTLS(t, r.address(listener), r.tlsOf(t, listener))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,16 +19,16 @@ type quota struct {
 // rotates its key or dials again has the same budget.
 type quotaKey struct {
 	namespace, node string
-	// stray separates callers whose key is not pinned, so that they use no budget of the Node's
+	// unpinned separates callers whose key is not pinned, so that they use no budget of the Node's
 	// machine.
-	stray bool
-	use   string // a full method name, or one of the uses below
+	unpinned bool
+	use      string // a full method name, or one of the uses below
 }
 
 // Uses of the node listener that are not methods.
 const (
-	useConnection = "connection"
-	useStrayCall  = "stray call"
+	useConnection   = "connection"
+	useUnpinnedCall = "stray call"
 )
 
 // quotasSweep is the number of entries at which the first sweep runs.
@@ -40,12 +40,12 @@ type quotas struct {
 	clock clock.PassiveClock
 
 	mu      sync.Mutex
-	wholeAt map[quotaKey]time.Time // when the whole burst is available again
+	fullAt  map[quotaKey]time.Time // when the whole burst is available again
 	sweepAt int                    // number of entries at which the next sweep runs
 }
 
 func newQuotas(c clock.PassiveClock) *quotas {
-	return &quotas{clock: c, wholeAt: map[quotaKey]time.Time{}, sweepAt: quotasSweep}
+	return &quotas{clock: c, fullAt: map[quotaKey]time.Time{}, sweepAt: quotasSweep}
 }
 
 // take takes one use from the budget and returns 0, or returns how long the caller must wait.
@@ -53,7 +53,7 @@ func (q *quotas) take(key quotaKey, allowed quota) time.Duration {
 	now := q.clock.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	wholeAt := q.wholeAt[key]
+	wholeAt := q.fullAt[key]
 	if wholeAt.Before(now) {
 		wholeAt = now
 	}
@@ -61,24 +61,24 @@ func (q *quotas) take(key quotaKey, allowed quota) time.Duration {
 	if wait := next.Sub(now) - time.Duration(allowed.burst)*allowed.every; wait > 0 {
 		return wait
 	}
-	if len(q.wholeAt) >= q.sweepAt {
+	if len(q.fullAt) >= q.sweepAt {
 		q.sweep(now)
 	}
-	q.wholeAt[key] = next
+	q.fullAt[key] = next
 	return 0
 }
 
 // sweep deletes the budgets that are whole again; q.mu is held.
 func (q *quotas) sweep(now time.Time) {
-	for key, wholeAt := range q.wholeAt {
+	for key, wholeAt := range q.fullAt {
 		if !wholeAt.After(now) {
-			delete(q.wholeAt, key)
+			delete(q.fullAt, key)
 		}
 	}
-	q.sweepAt = max(quotasSweep, 2*len(q.wholeAt))
+	q.sweepAt = max(quotasSweep, 2*len(q.fullAt))
 }
 
-// keyOfNode returns the budget key of the caller's Node for a use.
-func keyOfNode(id peer.Identity, stray bool, use string) quotaKey {
-	return quotaKey{namespace: id.ID.Namespace, node: id.ID.Node, stray: stray, use: use}
+// nodeQuotaKey returns the budget key of the caller's Node for a use.
+func nodeQuotaKey(id peer.Identity, unpinned bool, use string) quotaKey {
+	return quotaKey{namespace: id.ID.Namespace, node: id.ID.Node, unpinned: unpinned, use: use}
 }

@@ -63,8 +63,8 @@ const (
 	maxRefusalText    = 200
 )
 
-// refusals counts refused handshakes of a listener and logs a sample of them.
-type refusals struct {
+// refusalReporter counts refused handshakes of a listener and logs a sample of them.
+type refusalReporter struct {
 	listener string
 	metrics  *Metrics
 	log      logr.Logger
@@ -74,13 +74,13 @@ type refusals struct {
 	suppressed int // refusals since the last line
 }
 
-func newRefusals(listener string, metrics *Metrics, log logr.Logger) *refusals {
-	return &refusals{listener: listener, metrics: metrics, log: log, lines: rate.NewLimiter(refusalsPerSecond, refusalBurst)}
+func newRefusalReporter(listener string, metrics *Metrics, log logr.Logger) *refusalReporter {
+	return &refusalReporter{listener: listener, metrics: metrics, log: log, lines: rate.NewLimiter(refusalsPerSecond, refusalBurst)}
 }
 
-// record counts a refused handshake and logs it if the limit of lines allows.
-func (r *refusals) record(conn net.Conn, reason string, err error) {
-	defer r.metrics.refuse(r.listener, reason) // Count last: the log line exists when the counter changes.
+// report counts a refused handshake and logs it if the limit of lines allows.
+func (r *refusalReporter) report(conn net.Conn, reason string, err error) {
+	defer r.metrics.countRefused(r.listener, reason) // Count last: the log line exists when the counter changes.
 	r.mu.Lock()
 	suppressed, allowed := r.suppressed, r.lines.AllowN(time.Now(), 1)
 	if r.suppressed++; allowed {

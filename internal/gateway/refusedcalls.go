@@ -27,7 +27,7 @@ func (r *refusedCalls) closeIfTooMany(metrics *Metrics, listener string) error {
 	if r.inRow.Load() < maxRefusals {
 		return nil
 	}
-	metrics.refuse(listener, reasonTooManyRefusals)
+	metrics.countRefused(listener, reasonTooManyRefusals)
 	r.close()
-	return tooMany("too many refused calls on this connection", time.Second)
+	return resourceExhausted("too many refused calls on this connection", time.Second)
 }

@@ -51,10 +51,10 @@ type Options struct {
 type Server struct {
 	options     Options
 	certificate *serverChains
-	crowd       *crowd
+	connLimiter *connLimiter
 	pairing     *grpc.Server
 	node        *grpc.Server
-	refusals    struct{ pairing, node *refusals }
+	refusals    struct{ pairing, node *refusalReporter }
 	serving     atomic.Bool
 	addresses   atomic.Pointer[addresses]
 	budget      atomic.Pointer[receiveBudget] // of the pairing listener
@@ -72,10 +72,10 @@ func New(options Options) *Server {
 	}
 	s := &Server{options: options}
 	b := options.bounds
-	s.refusals.pairing = newRefusals(pairingListener, options.Metrics, options.Log)
-	s.refusals.node = newRefusals(nodeListener, options.Metrics, options.Log)
+	s.refusals.pairing = newRefusalReporter(pairingListener, options.Metrics, options.Log)
+	s.refusals.node = newRefusalReporter(nodeListener, options.Metrics, options.Log)
 	s.certificate = newServerChains(options.TLSDir, options.Trust, options.Clock, options.Log)
-	g := &guard{call: b.pairing.call, authorizer: options.Authorizer, clock: options.Clock, metrics: options.Metrics, log: options.Log}
+	g := &guard{callTimeout: b.pairing.call, authorizer: options.Authorizer, clock: options.Clock, metrics: options.Metrics, log: options.Log}
 	interceptors := []grpc.ServerOption{grpc.UnaryInterceptor(g.unary), grpc.StreamInterceptor(g.stream)}
 
 	limiter := newCallLimiter(options.Limits, options.Clock, options.Metrics)
@@ -86,8 +86,8 @@ func New(options Options) *Server {
 
 	verify := peerVerifier(options.Trust, options.TrustDomain, options.Clock.Now)
 	nodes := newNodeLimiter(options.Clock, options.Metrics)
-	s.crowd = newCrowd(options.Limits.ConnectionsPerNode, func() { options.Metrics.refuse(nodeListener, reasonTooManyOfOneNode) })
-	gate := &nodeGate{authorizer: options.Authorizer, limiter: nodes, crowd: s.crowd}
+	s.connLimiter = newConnLimiter(options.Limits.ConnectionsPerNode, func() { options.Metrics.countRefused(nodeListener, reasonTooManyOfOneNode) })
+	gate := &nodeGate{authorizer: options.Authorizer, limiter: nodes, connLimiter: s.connLimiter}
 	s.node = grpc.NewServer(append(append(nodeOptions(b.node), interceptors...),
 		grpc.Creds(newTransport(s.certificate.get, verify, gate, s.refusals.node)),
 		grpc.InTapHandle(nodes.tap))...)
@@ -161,9 +161,9 @@ func (s *Server) bind(ctx context.Context) (limitedPairing, limitedNode *limited
 	}
 	s.addresses.Store(&addresses{pairing: pairing.Addr(), node: node.Addr()})
 	l := o.Limits
-	return newLimitedListener(pairing, pairingListener, newPlaces(l.PairingConnections, l.TotalPairingConnections, l.TotalPairingConnections/4),
+	return newLimitedListener(pairing, pairingListener, newConnSlots(l.PairingConnections, l.TotalPairingConnections, l.TotalPairingConnections/4),
 			o.bounds.pairing, s.refusals.pairing, o.Metrics),
-		newLimitedListener(node, nodeListener, newPlaces(l.NodeConnections, l.TotalNodeConnections, 0),
+		newLimitedListener(node, nodeListener, newConnSlots(l.NodeConnections, l.TotalNodeConnections, 0),
 			o.bounds.node, s.refusals.node, o.Metrics), nil
 }
 
@@ -173,8 +173,8 @@ func (s *Server) serve(ctx context.Context, pairing, node *limitedListener) erro
 	pairing.run()
 	node.run()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return served(pairingListener, s.pairing.Serve(pairing)) })
-	group.Go(func() error { return served(nodeListener, s.node.Serve(node)) })
+	group.Go(func() error { return wrapServeError(pairingListener, s.pairing.Serve(pairing)) })
+	group.Go(func() error { return wrapServeError(nodeListener, s.node.Serve(node)) })
 	s.serving.Store(true)
 	s.options.Log.Info("listening", "pairing", pairing.Addr().String(), "node", node.Addr().String())
 	group.Go(func() error {
@@ -185,7 +185,7 @@ func (s *Server) serve(ctx context.Context, pairing, node *limitedListener) erro
 	return group.Wait()
 }
 
-func served(listener string, err error) error {
+func wrapServeError(listener string, err error) error {
 	if err == nil || errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
@@ -204,8 +204,8 @@ func (s *Server) stop(ctx context.Context) {
 	var group errgroup.Group
 	for _, server := range []*grpc.Server{s.pairing, s.node} {
 		group.Go(func() error {
-			cut := time.AfterFunc(stopGrace, server.Stop)
-			defer cut.Stop()
+			timer := time.AfterFunc(stopGrace, server.Stop)
+			defer timer.Stop()
 			server.GracefulStop()
 			return nil
 		})

@@ -22,7 +22,7 @@ func TestAnOccupiedPortIsAClearError(t *testing.T) {
 		"--pairing-bind-address": func(o *Options) { o.PairingAddress = taken.Addr().String() },
 		"--node-bind-address":    func(o *Options) { o.NodeAddress = taken.Addr().String() },
 	} {
-		r := prepare(t, func(_ *running, o *Options) { occupy(o) })
+		r := prepareGateway(t, func(_ *testGateway, o *Options) { occupy(o) })
 		err := r.Start(t.Context())
 		if err == nil || !strings.Contains(err.Error(), flag+" "+taken.Addr().String()) || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("got %v, want an error that names %s and its use", err, flag)
@@ -33,21 +33,21 @@ func TestAnOccupiedPortIsAClearError(t *testing.T) {
 func TestNothingIsServedBeforeTrustAndCertificateAreThere(t *testing.T) {
 	ca, devices := identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca")
 	trust, dir := NewTrust(logr.Discard()), t.TempDir()
-	r := prepare(t, func(r *running, o *Options) {
+	r := prepareGateway(t, func(r *testGateway, o *Options) {
 		r.serverCA, r.deviceCA = ca, devices
 		o.Trust, o.TLSDir = trust, dir
 	})
 	r.run(t)
-	says := func(what string) func() bool {
-		return func() bool { err := r.Check(nil); return err != nil && strings.Contains(err.Error(), what) }
+	checkFailsWith := func(text string) func() bool {
+		return func() bool { err := r.Check(nil); return err != nil && strings.Contains(err.Error(), text) }
 	}
 	eventually(t, "readiness asks for trust and files", func() bool {
-		return says("mooring-trust does not exist")() && says("holds no tls.crt")()
+		return checkFailsWith("mooring-trust does not exist")() && checkFailsWith("holds no tls.crt")()
 	})
 	trust.Update(trustConfig(ca.PEM(), "nonsense"))
-	eventually(t, "readiness names the bad bundle", says("device-ca.crt"))
+	eventually(t, "readiness names the bad bundle", checkFailsWith("device-ca.crt"))
 	trust.Update(trustConfig(ca.PEM(), devices.PEM()))
-	eventually(t, "readiness asks for files", says("holds no tls.crt"))
+	eventually(t, "readiness asks for files", checkFailsWith("holds no tls.crt"))
 	if r.serving.Load() {
 		t.Fatal("the listeners serve without a certificate")
 	}
@@ -59,7 +59,7 @@ func TestNothingIsServedBeforeTrustAndCertificateAreThere(t *testing.T) {
 }
 
 func TestABadTrustBundleNeverReplacesAGoodOne(t *testing.T) {
-	r := start(t)
+	r := startGateway(t)
 	r.trust.Update(trustConfig("", ""))
 	if r.Check(nil) == nil {
 		t.Error("ready with a bad trust bundle")
@@ -70,7 +70,7 @@ func TestABadTrustBundleNeverReplacesAGoodOne(t *testing.T) {
 }
 
 func TestANewDeviceCAIsTrustedWithoutARestart(t *testing.T) {
-	r := start(t)
+	r := startGateway(t)
 	next := identitytest.NewAuthority(t, "device-ca-2")
 	r.trust.Update(trustConfig(r.serverCA.PEM(), r.deviceCA.PEM()+next.PEM()))
 	for _, ca := range []*identitytest.Authority{r.deviceCA, next} {
@@ -83,7 +83,7 @@ func TestANewDeviceCAIsTrustedWithoutARestart(t *testing.T) {
 func TestStoppingDrainsFirstAndLetsCallsEnd(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	drained := false
-	r := start(t, func(r *running, o *Options) {
+	r := startGateway(t, func(r *testGateway, o *Options) {
 		r.node.register = func(context.Context) error {
 			close(entered)
 			<-leave

@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// tlsPoll is the interval at which --tls-dir is read: two small files.
-	tlsPoll = time.Second
-	// settleTime is the age at which a renewed certificate replaces one that is still valid.
+	// tlsPollInterval is the interval at which --tls-dir is read: two small files.
+	tlsPollInterval = time.Second
+	// minCertificateAge is the age at which a renewed certificate replaces one that is still valid.
 	// cert-manager does not backdate certificates, and the clocks of some machines are behind.
-	settleTime = identity.NotBeforeLeeway
+	minCertificateAge = identity.NotBeforeLeeway
 )
 
 // serverCertificate holds the certificate of both listeners: the files of --tls-dir with the server
@@ -36,7 +36,7 @@ type serverCertificate struct {
 
 	mu      sync.RWMutex
 	files   tlsFiles // the files of use
-	use     *tls.Certificate
+	current *tls.Certificate
 	problem error
 	logged  string
 }
@@ -52,24 +52,24 @@ func newServerCertificate(dir string, trust *Trust, clock clock.PassiveClock, lo
 func (s *serverCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.use == nil {
+	if s.current == nil {
 		return nil, s.problem
 	}
-	return s.use, nil
+	return s.current, nil
 }
 
 // ready reports whether there is a certificate to serve with.
 func (s *serverCertificate) ready() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.use != nil
+	return s.current != nil
 }
 
 // check returns nil while the certificate in use has not expired, and otherwise the last problem.
 func (s *serverCertificate) check() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.use != nil && s.clock.Now().Before(s.use.Leaf.NotAfter) {
+	if s.current != nil && s.clock.Now().Before(s.current.Leaf.NotAfter) {
 		return nil
 	}
 	return s.problem
@@ -77,38 +77,38 @@ func (s *serverCertificate) check() error {
 
 // refresh reads the files and the bundle once.
 func (s *serverCertificate) refresh() {
-	if s.optional && absent(s.dir) {
+	if s.optional && isMissing(s.dir) {
 		return
 	}
 	next, files, err := s.load()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.note(err)
+		s.setProblem(err)
 		return
 	}
 	s.problem = nil
-	if s.use != nil && files.equal(s.files) && len(next.Certificate) == len(s.use.Certificate) &&
-		string(next.Certificate[len(next.Certificate)-1]) == string(s.use.Certificate[len(s.use.Certificate)-1]) {
+	if s.current != nil && files.equal(s.files) && len(next.Certificate) == len(s.current.Certificate) &&
+		string(next.Certificate[len(next.Certificate)-1]) == string(s.current.Certificate[len(s.current.Certificate)-1]) {
 		s.problem = expiredError(next.Leaf, s.clock.Now())
 		return
 	}
-	if s.use != nil && !files.equal(s.files) && s.tooFresh(next) {
+	if s.current != nil && !files.equal(s.files) && s.mustWait(next) {
 		return
 	}
-	s.files, s.use, s.logged = files, next, ""
+	s.files, s.current, s.logged = files, next, ""
 	s.problem = expiredError(next.Leaf, s.clock.Now())
 	s.log.Info("server certificate loaded", "serial", next.Leaf.SerialNumber.Text(16), "notAfter", next.Leaf.NotAfter)
 }
 
-// tooFresh reports whether the old certificate must stay in use: machines trust it, and the clocks
+// mustWait reports whether the old certificate must stay in use: machines trust it, and the clocks
 // of some may be before the start of the new one.
-func (s *serverCertificate) tooFresh(next *tls.Certificate) bool {
+func (s *serverCertificate) mustWait(next *tls.Certificate) bool {
 	now := s.clock.Now()
-	if now.Sub(next.Leaf.NotBefore) >= settleTime || !now.Before(s.use.Leaf.NotAfter) {
+	if now.Sub(next.Leaf.NotBefore) >= minCertificateAge || !now.Before(s.current.Leaf.NotAfter) {
 		return false
 	}
-	_, trusted := withCA(s.use, s.trust.Server().Certificates())
+	_, trusted := appendCA(s.current, s.trust.Server().Certificates())
 	return trusted
 }
 
@@ -121,25 +121,25 @@ func (s *serverCertificate) load() (*tls.Certificate, tlsFiles, error) {
 	if err != nil {
 		return nil, files, fmt.Errorf("read --tls-dir %s: %w", s.dir, err)
 	}
-	pair, err := files.pair()
+	pair, err := files.parseKeyPair()
 	if err != nil {
 		return nil, files, fmt.Errorf("use %s and %s in --tls-dir %s: %w", certificateFile, keyFile, s.dir, err)
 	}
-	complete, ok := withCA(pair, s.trust.Server().Certificates())
+	complete, ok := appendCA(pair, s.trust.Server().Certificates())
 	if !ok {
 		return nil, files, fmt.Errorf("the certificate in --tls-dir %s is not signed by any CA of the server bundle: machines would refuse it", s.dir)
 	}
 	return complete, files, nil
 }
 
-// note keeps a problem and logs it once while it lasts. The certificate in use stays.
-func (s *serverCertificate) note(err error) {
+// setProblem keeps a problem and logs it once while it lasts. The certificate in use stays.
+func (s *serverCertificate) setProblem(err error) {
 	s.problem = err
 	if err.Error() == s.logged {
 		return
 	}
 	s.logged = err.Error()
-	s.log.Info("server certificate cannot be used now", "problem", err.Error(), "keepingOld", s.use != nil)
+	s.log.Info("server certificate cannot be used now", "problem", err.Error(), "keepingOld", s.current != nil)
 }
 
 func expiredError(leaf *x509.Certificate, now time.Time) error {
@@ -151,7 +151,7 @@ func expiredError(leaf *x509.Certificate, now time.Time) error {
 
 // run refreshes the certificate until ctx ends. It closes loaded once a certificate can be served.
 func (s *serverCertificate) run(ctx context.Context, loaded chan<- struct{}) {
-	ticker := time.NewTicker(tlsPoll)
+	ticker := time.NewTicker(tlsPollInterval)
 	defer ticker.Stop()
 	announced := false
 	for {

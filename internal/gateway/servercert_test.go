@@ -17,14 +17,14 @@ import (
 )
 
 func TestARenewedCertificateIsServedWithoutARestart(t *testing.T) {
-	r := start(t)
+	r := startGateway(t)
 	client := r.nodeClient(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	renewed := r.serverCA.WriteServerCertificate(t, r.dir)
 	eventually(t, "a new connection sees the new certificate", func() bool {
-		conn, err := handshake(t, r.pairingAddress(), r.clientTLS())
+		conn, err := dialTLS(t, r.pairingAddress(), r.clientTLS())
 		return err == nil && conn.ConnectionState().PeerCertificates[0].SerialNumber.Cmp(renewed.SerialNumber) == 0
 	})
 	if _, err := client.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
@@ -73,7 +73,7 @@ func TestAFreshCertificateWaitsUntilSlowClocksBelieveInIt(t *testing.T) {
 	if err := s.check(); err != nil {
 		t.Errorf("not ready meanwhile: %v", err)
 	}
-	s.clock.SetTime(fresh.NotBefore.Add(settleTime))
+	s.clock.SetTime(fresh.NotBefore.Add(minCertificateAge))
 	s.refresh()
 	if got := s.serial(t); got != fresh.SerialNumber.String() {
 		t.Error("the new certificate is not used once it is ten minutes old")

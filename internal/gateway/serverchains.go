@@ -35,20 +35,20 @@ func newServerChains(dir string, trust *Trust, clock clock.PassiveClock, log log
 // its CA by name, and the chain in use to all others.
 func (c *serverChains) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	current, err := c.serverCertificate.get(hello)
-	if err == nil && serves(current, hello.ServerName) {
+	if err == nil && endsInNamedCA(current, hello.ServerName) {
 		return current, nil
 	}
-	previous, none := c.previous.get(hello)
-	if none == nil && serves(previous, hello.ServerName) {
-		if _, trusted := withCA(previous, c.previous.trust.Server().Certificates()); trusted {
+	previous, previousErr := c.previous.get(hello)
+	if previousErr == nil && endsInNamedCA(previous, hello.ServerName) {
+		if _, trusted := appendCA(previous, c.previous.trust.Server().Certificates()); trusted {
 			return previous, nil
 		}
 	}
 	return current, err
 }
 
-// serves reports whether the chain ends in the CA that the SNI names.
-func serves(chain *tls.Certificate, name string) bool {
+// endsInNamedCA reports whether the chain ends in the CA that the SNI names.
+func endsInNamedCA(chain *tls.Certificate, name string) bool {
 	ca, err := x509.ParseCertificate(chain.Certificate[len(chain.Certificate)-1])
 	return err == nil && name == identity.ServerNameForCA(identity.FingerprintSPKIDER(ca.RawSubjectPublicKeyInfo))
 }
@@ -68,8 +68,8 @@ func (c *serverChains) run(ctx context.Context, loaded chan<- struct{}) {
 	_ = group.Wait()
 }
 
-// absent reports whether the directory does not exist. A missing previous certificate is no error.
-func absent(dir string) bool {
+// isMissing reports whether the directory does not exist. A missing previous certificate is no error.
+func isMissing(dir string) bool {
 	_, err := os.Stat(dir)
 	return os.IsNotExist(err)
 }

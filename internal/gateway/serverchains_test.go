@@ -26,13 +26,13 @@ func TestTheCAThatAMachineAsksForSelectsTheChain(t *testing.T) {
 	nameOf := func(ca *identitytest.Authority) string {
 		return identity.ServerNameForCA(identity.FingerprintSPKIDER(ca.Certificate.RawSubjectPublicKeyInfo))
 	}
-	check := func(what, name, want string) {
+	check := func(title, name, want string) {
 		t.Helper()
 		chains.refresh()
 		chains.previous.refresh()
 		got, err := chains.get(&tls.ClientHelloInfo{ServerName: name})
 		if err != nil || got.Leaf.SerialNumber.String() != want {
-			t.Errorf("%s: %v, or the wrong certificate", what, err)
+			t.Errorf("%s: %v, or the wrong certificate", title, err)
 		}
 	}
 	check("before there is a second chain", nameOf(old), current.SerialNumber.String())

@@ -32,16 +32,16 @@ type storm struct {
 
 type stormMachine struct{ Certificate, Key []byte } // DER; the key in PKCS #8
 
-func (r *running) storm(t *testing.T, machines int) storm {
+func (r *testGateway) newStorm(t *testing.T, machines int) storm {
 	t.Helper()
 	s := storm{Address: r.nodeAddress(), Root: r.serverCA.Certificate.Raw}
 	for i := range machines {
-		made := r.deviceCA.IssueDeviceTLS(t, machineNumber(i))
-		key, err := x509.MarshalPKCS8PrivateKey(made.PrivateKey.(*ecdsa.PrivateKey))
+		certificate := r.deviceCA.IssueDeviceTLS(t, machineNumber(i))
+		key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey.(*ecdsa.PrivateKey))
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Machines = append(s.Machines, stormMachine{made.Certificate[0], key})
+		s.Machines = append(s.Machines, stormMachine{certificate.Certificate[0], key})
 	}
 	return s
 }
@@ -67,7 +67,7 @@ func runStorm(in io.Reader, out io.Writer) int {
 	var all sync.WaitGroup
 	for i, socket := range sockets {
 		all.Go(func() {
-			if err := s.arrive(socket, s.Machines[i]); err != nil {
+			if err := s.connect(socket, s.Machines[i]); err != nil {
 				failed <- err
 			}
 		})
@@ -82,8 +82,8 @@ func runStorm(in io.Reader, out io.Writer) int {
 	return code
 }
 
-// arrive completes the handshake of a machine and reads the first frame of the gateway.
-func (s storm) arrive(socket net.Conn, m stormMachine) error {
+// connect completes the handshake of a machine and reads the first frame of the gateway.
+func (s storm) connect(socket net.Conn, m stormMachine) error {
 	roots := x509.NewCertPool()
 	root, err := x509.ParseCertificate(s.Root)
 	if err != nil {
@@ -123,22 +123,22 @@ func TestAStormOfMachinesFromOneAddressIsServed(t *testing.T) {
 	if limits := DefaultLimits(); limits.NodeConnections < 10_000 {
 		t.Errorf("%d connections of one address may wait, want at least 10,000", limits.NodeConnections)
 	}
-	r := start(t, func(_ *running, o *Options) { o.Log = logr.Discard() })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Log = logr.Discard() })
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	crowd := exec.CommandContext(t.Context(), program)
-	crowd.Env = append(os.Environ(), stormVariable+"=1")
-	in, err := crowd.StdinPipe()
+	command := exec.CommandContext(t.Context(), program)
+	command.Env = append(os.Environ(), stormVariable+"=1")
+	in, err := command.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	sent := make(chan error, 1)
-	made := r.storm(t, machines)
-	go func() { sent <- closeAfter(in, gob.NewEncoder(in).Encode(made)) }()
+	stormData := r.newStorm(t, machines)
+	go func() { sent <- closeAfter(in, gob.NewEncoder(in).Encode(stormData)) }()
 	began := time.Now()
-	output, err := crowd.CombinedOutput()
+	output, err := command.CombinedOutput()
 	if err != nil {
 		t.Errorf("the machines: %v\n%.2000s", err, output)
 	}
@@ -147,7 +147,7 @@ func TestAStormOfMachinesFromOneAddressIsServed(t *testing.T) {
 		t.Errorf("send the machines: %v", err)
 	}
 	for _, reason := range []string{reasonMadeRoom, reasonTooManyConnections, reasonHandshakeTimeout} {
-		if closed := r.refused(nodeListener, reason); closed != 0 {
+		if closed := r.refusedCount(nodeListener, reason); closed != 0 {
 			t.Errorf("%v were closed: %s", closed, reason)
 		}
 	}

@@ -29,18 +29,18 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 		defer mu.Unlock()
 		lines = append(lines, args)
 	}, funcr.Options{})
-	r := start(t, func(_ *running, o *Options) { o.Log = log })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Log = log })
 	secure := func(change func(*tls.Config)) func(t *testing.T) {
 		return func(t *testing.T) {
 			config := r.clientTLS(r.deviceCA.IssueDeviceTLS(t, robot))
 			change(config)
-			if conn, err := handshake(t, r.nodeAddress(), config); err == nil {
+			if conn, err := dialTLS(t, r.nodeAddress(), config); err == nil {
 				_, _ = conn.Read(make([]byte, 1)) // the refusal may arrive after the client's part of the handshake
 			}
 		}
 	}
 	raw := func(p []byte) func(t *testing.T) {
-		return func(t *testing.T) { _, _ = r.silent(t, nodeListener).Write(p) }
+		return func(t *testing.T) { _, _ = r.dialSilent(t, nodeListener).Write(p) }
 	}
 	for reason, send := range map[string]func(t *testing.T){
 		reasonPlainText:       raw([]byte("GET / HTTP/1.1\r\n\r\n")),
@@ -54,9 +54,9 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 		}),
 	} {
 		t.Run(reason, func(t *testing.T) {
-			before := r.refused(nodeListener, reason)
+			before := r.refusedCount(nodeListener, reason)
 			send(t)
-			eventually(t, "the refusal is counted", func() bool { return r.refused(nodeListener, reason) > before })
+			eventually(t, "the refusal is counted", func() bool { return r.refusedCount(nodeListener, reason) > before })
 			mu.Lock()
 			defer mu.Unlock()
 			if last := lines[len(lines)-1]; !strings.Contains(last, `"reason"="`+reason+`"`) || !strings.Contains(last, `"address"="127.0.0.1:`) {
@@ -69,11 +69,11 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 		mu.Lock()
 		before := len(lines)
 		mu.Unlock()
-		counted := r.refused(nodeListener, reasonPlainText)
+		counted := r.refusedCount(nodeListener, reasonPlainText)
 		for range many {
 			raw([]byte("GET / HTTP/1.1\r\n\r\n"))(t)
 		}
-		eventually(t, "all are counted", func() bool { return r.refused(nodeListener, reasonPlainText) == counted+many })
+		eventually(t, "all are counted", func() bool { return r.refusedCount(nodeListener, reasonPlainText) == counted+many })
 		mu.Lock()
 		defer mu.Unlock()
 		if logged := len(lines) - before; logged > many/2 {
@@ -85,9 +85,9 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 		before := len(lines)
 		mu.Unlock()
 		for range 50 {
-			r.silent(t, nodeListener).Close()
+			r.dialSilent(t, nodeListener).Close()
 		}
-		eventually(t, "all are counted", func() bool { return r.refused(nodeListener, reasonClosed) >= 50 })
+		eventually(t, "all are counted", func() bool { return r.refusedCount(nodeListener, reasonClosed) >= 50 })
 		mu.Lock()
 		defer mu.Unlock()
 		if len(lines) != before {
@@ -96,22 +96,22 @@ func TestARefusedHandshakeHasItsReasonInMetricAndLog(t *testing.T) {
 	})
 }
 
-// unfinished opens a connection with calls whose messages lack their last byte.
-func (r *running) unfinished(from string, calls, message int) error {
+// sendUnfinished opens a connection with calls whose messages lack their last byte.
+func (r *testGateway) sendUnfinished(from string, calls, message int) error {
 	dialer := tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}, Config: r.clientTLS()}
 	c, err := dialer.Dial("tcp", r.pairingAddress())
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	w := newWire()
+	w := newFrameWriter()
 	for i := range calls {
 		stream := uint32(2*i + 1)
 		_ = w.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: callHeaders(pairingListener), EndHeaders: true})
-		for left := grpcMessage(message, message-1); len(left) > 0; {
-			n := min(len(left), 16<<10)
-			_ = w.WriteData(stream, false, left[:n])
-			left = left[n:]
+		for rest := grpcMessage(message, message-1); len(rest) > 0; {
+			n := min(len(rest), 16<<10)
+			_ = w.WriteData(stream, false, rest[:n])
+			rest = rest[n:]
 		}
 	}
 	if _, err := c.Write(w.Bytes()); err != nil {
@@ -129,7 +129,7 @@ func (r *running) unfinished(from string, calls, message int) error {
 func TestUnfinishedMessagesAreBoundedOverAllConnections(t *testing.T) {
 	for _, addresses := range []int{1, 20} {
 		t.Run(fmt.Sprint(addresses), func(t *testing.T) {
-			r := start(t, func(_ *running, o *Options) {
+			r := startGateway(t, func(_ *testGateway, o *Options) {
 				o.Log = logr.Discard()
 				o.Limits.CallBurst, o.Limits.BeginBurst = 1<<20, 1<<20
 			})
@@ -140,11 +140,11 @@ func TestUnfinishedMessagesAreBoundedOverAllConnections(t *testing.T) {
 				flooders.Go(func() {
 					for flood.Err() == nil {
 						opened.Add(1)
-						_ = r.unfinished(fmt.Sprintf("127.0.3.%d", 1+i%addresses), 3, maxPairingMessage)
+						_ = r.sendUnfinished(fmt.Sprintf("127.0.3.%d", 1+i%addresses), 3, maxPairingMessage)
 					}
 				})
 			}
-			eventually(t, "connections are closed for what they hold", func() bool { return r.refused(pairingListener, reasonReceiveBudget) > 20 })
+			eventually(t, "connections are closed for what they hold", func() bool { return r.refusedCount(pairingListener, reasonReceiveBudget) > 20 })
 			began, most := time.Now(), int64(0)
 			for range 10 {
 				if _, err := r.pairingClient(t).BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{}); err != nil {
@@ -161,8 +161,8 @@ func TestUnfinishedMessagesAreBoundedOverAllConnections(t *testing.T) {
 				t.Error(err)
 			}
 			flooders.Wait()
-			if left := r.budget.Load().total.Load(); left != 0 {
-				t.Errorf("%d bytes are counted without a connection", left)
+			if counted := r.budget.Load().total.Load(); counted != 0 {
+				t.Errorf("%d bytes are counted without a connection", counted)
 			}
 		})
 	}
@@ -170,7 +170,7 @@ func TestUnfinishedMessagesAreBoundedOverAllConnections(t *testing.T) {
 
 // A message larger than any message of an honest machine is refused, and the connection goes on.
 func TestAPairingMessageIsNoLargerThanHonestOnes(t *testing.T) {
-	r := start(t)
+	r := startGateway(t)
 	client := r.pairingClient(t)
 	token := &gatewayv1.CompletePairingSessionRequest{Evidence: &gatewayv1.CompletePairingSessionRequest_ServiceAccount{
 		ServiceAccount: &gatewayv1.ServiceAccountToken{Token: strings.Repeat("t", 16<<10)}}, RequestedCapabilities: manyNames()}
@@ -201,7 +201,7 @@ func TestSilentConnectionsDoNotShutTheListener(t *testing.T) {
 		"handshaken, from a few": func(i int) string { return fmt.Sprintf("127.0.6.%d", 1+i%4) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, func(_ *running, o *Options) { o.Log = logr.Discard() })
+			r := startGateway(t, func(_ *testGateway, o *Options) { o.Log = logr.Discard() })
 			for i := range 900 {
 				c := dialRaw(t, from(i), r.pairingAddress())
 				if strings.HasPrefix(name, "handshaken") {

@@ -18,7 +18,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-func ownMetrics(t *testing.T) *Metrics {
+func newTestMetrics(t *testing.T) *Metrics {
 	t.Helper()
 	m, err := NewMetrics(prometheus.NewRegistry())
 	if err != nil {
@@ -27,9 +27,9 @@ func ownMetrics(t *testing.T) *Metrics {
 	return m
 }
 
-// calls calls a method on one connection until a call is refused, and returns the number of
+// callUntilRefused calls a method on one connection until a call is refused, and returns the number of
 // accepted calls.
-func calls(handle tap.ServerInHandle, method string, proven authInfo) (admitted int, err error) {
+func callUntilRefused(handle tap.ServerInHandle, method string, proven authInfo) (admitted int, err error) {
 	ctx := grpcpeer.NewContext(context.Background(), &grpcpeer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, AuthInfo: proven})
 	for admitted < 10_000 {
 		if _, err = handle(ctx, &tap.Info{FullMethodName: method}); err != nil {
@@ -48,14 +48,14 @@ func TestACallIsAdmittedFromTheBudgetOfItsCaller(t *testing.T) {
 	}{
 		"the machine":                {gatewayv1.NodeService_RegisterNode_FullMethodName, false, sessionQuota.burst},
 		"the machine polls":          {gatewayv1.NodeService_PollDispatch_FullMethodName, false, pollQuota.burst},
-		"another key":                {gatewayv1.NodeService_PollDispatch_FullMethodName, true, strayQuota.burst},
-		"a method that is not a row": {"/mooring.Absent/Call", false, strayQuota.burst},
+		"another key":                {gatewayv1.NodeService_PollDispatch_FullMethodName, true, unpinnedQuota.burst},
+		"a method that is not a row": {"/mooring.Absent/Call", false, unpinnedQuota.burst},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newNodeLimiter(clocktesting.NewFakePassiveClock(time.Now()), ownMetrics(t))
+			l := newNodeLimiter(clocktesting.NewFakePassiveClock(time.Now()), newTestMetrics(t))
 			c := &nodeConn{identity: &peer.Identity{ID: robot}}
-			c.stray.Store(tt.stray)
-			admitted, err := calls(l.tap, tt.method, authInfo{node: c})
+			c.unpinned.Store(tt.stray)
+			admitted, err := callUntilRefused(l.tap, tt.method, authInfo{node: c})
 			if admitted != tt.want || status.Code(err) != codes.ResourceExhausted || c.inRow.Load() != 1 {
 				t.Errorf("%d calls are admitted, then %v, %d refused in a row, want %d", admitted, err, c.inRow.Load(), tt.want)
 			}
@@ -69,21 +69,21 @@ func TestAConnectionIsClosedAfterExactlySoManyRefusals(t *testing.T) {
 	for range maxRefusals - 1 {
 		r.count()
 	}
-	if err := r.closeIfTooMany(ownMetrics(t), nodeListener); err != nil || closed != 0 {
+	if err := r.closeIfTooMany(newTestMetrics(t), nodeListener); err != nil || closed != 0 {
 		t.Errorf("%v, closed %d times after one refusal less", err, closed)
 	}
 	r.count()
-	if err := r.closeIfTooMany(ownMetrics(t), nodeListener); err == nil || closed != 1 {
+	if err := r.closeIfTooMany(newTestMetrics(t), nodeListener); err == nil || closed != 1 {
 		t.Errorf("%v, closed %d times", err, closed)
 	}
 }
 
 func TestACallOfAStrangerIsAdmittedFromTheBudgetOfItsAddress(t *testing.T) {
 	for method, want := range map[string]int{gatewayv1.PairingService_BeginPairingSession_FullMethodName: 3, gatewayv1.PairingService_CompletePairingSession_FullMethodName: 5} {
-		l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 3, CallsPerSecond: 10, CallBurst: 5}, clocktesting.NewFakePassiveClock(time.Now()), ownMetrics(t))
+		l := newCallLimiter(Limits{BeginsPerSecond: 1, BeginBurst: 3, CallsPerSecond: 10, CallBurst: 5}, clocktesting.NewFakePassiveClock(time.Now()), newTestMetrics(t))
 		refused := &refusedCalls{}
 		refused.count()
-		admitted, err := calls(l.tap, method, authInfo{refused: refused})
+		admitted, err := callUntilRefused(l.tap, method, authInfo{refusedCalls: refused})
 		if admitted != want || status.Code(err) != codes.ResourceExhausted || refused.inRow.Load() != 1 {
 			t.Errorf("%s: %d calls are admitted, then %v, %d refused in a row, want %d", method, admitted, err, refused.inRow.Load(), want)
 		}
@@ -94,34 +94,34 @@ func TestACallOfAStrangerIsAdmittedFromTheBudgetOfItsAddress(t *testing.T) {
 func TestACallWithoutACallerPassesTheTaps(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	for name, handle := range map[string]tap.ServerInHandle{
-		"node":    newNodeLimiter(clock, ownMetrics(t)).tap,
-		"pairing": newCallLimiter(Limits{}, clock, ownMetrics(t)).tap,
+		"node":    newNodeLimiter(clock, newTestMetrics(t)).tap,
+		"pairing": newCallLimiter(Limits{}, clock, newTestMetrics(t)).tap,
 	} {
-		if admitted, err := calls(handle, gatewayv1.NodeService_RegisterNode_FullMethodName, authInfo{}); err != nil {
+		if admitted, err := callUntilRefused(handle, gatewayv1.NodeService_RegisterNode_FullMethodName, authInfo{}); err != nil {
 			t.Errorf("%s: %v after %d calls", name, err, admitted)
 		}
 	}
 }
 
 func TestAConnectionIsAdmittedFromTheBudgetOfItsNode(t *testing.T) {
-	l := newNodeLimiter(clocktesting.NewFakePassiveClock(time.Now()), ownMetrics(t))
+	l := newNodeLimiter(clocktesting.NewFakePassiveClock(time.Now()), newTestMetrics(t))
 	c := &nodeConn{identity: &peer.Identity{ID: robot}}
 	for i := range connectionQuota.burst {
-		if err := l.admitConnection(c); err != nil {
+		if err := l.takeConnection(c); err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}
 	}
-	if l.admitConnection(c) == nil {
+	if l.takeConnection(c) == nil {
 		t.Error("a connection beyond the burst is admitted")
 	}
-	c.stray.Store(true)
-	if err := l.admitConnection(c); err != nil {
+	c.unpinned.Store(true)
+	if err := l.takeConnection(c); err != nil {
 		t.Errorf("another key pays for the machine: %v", err)
 	}
 }
 
 func TestARefusalNamesTheTimeToWait(t *testing.T) {
-	for _, detail := range status.Convert(tooMany("wait", 2*time.Second)).Details() {
+	for _, detail := range status.Convert(resourceExhausted("wait", 2*time.Second)).Details() {
 		if retry, ok := detail.(*errdetails.RetryInfo); ok && retry.GetRetryDelay().AsDuration() == 2*time.Second {
 			return
 		}
@@ -147,17 +147,17 @@ func TestBudgetsAreSweptWhenThereAreMany(t *testing.T) {
 		use(i)
 	}
 	clock.SetTime(clock.Now().Add(time.Second))
-	if use(quotasSweep); len(q.wholeAt) != 1 || q.sweepAt != quotasSweep {
-		t.Errorf("%d budgets are kept, the next sweep is at %d, want only the one that is not whole and %d", len(q.wholeAt), q.sweepAt, quotasSweep)
+	if use(quotasSweep); len(q.fullAt) != 1 || q.sweepAt != quotasSweep {
+		t.Errorf("%d budgets are kept, the next sweep is at %d, want only the one that is not whole and %d", len(q.fullAt), q.sweepAt, quotasSweep)
 	}
 	for i := range 2 * quotasSweep {
 		use(i)
 	}
-	if len(q.wholeAt) != 2*quotasSweep || q.sweepAt != 2*quotasSweep {
-		t.Errorf("%d budgets are kept, the next sweep is at %d", len(q.wholeAt), q.sweepAt)
+	if len(q.fullAt) != 2*quotasSweep || q.sweepAt != 2*quotasSweep {
+		t.Errorf("%d budgets are kept, the next sweep is at %d", len(q.fullAt), q.sweepAt)
 	}
 	clock.SetTime(clock.Now().Add(time.Second - 1))
-	if q.sweep(clock.Now()); len(q.wholeAt) != 2*quotasSweep {
+	if q.sweep(clock.Now()); len(q.fullAt) != 2*quotasSweep {
 		t.Error("a budget that is not whole is forgotten")
 	}
 }
@@ -165,8 +165,8 @@ func TestBudgetsAreSweptWhenThereAreMany(t *testing.T) {
 // The connection with most bytes is closed, of the source with most bytes.
 func TestTheLargestConnectionIsOfTheSourceThatHoldsMost(t *testing.T) {
 	b := newReceiveBudget(nodeListener, receiveBounds{}, nil)
-	hold := func(address string, held int) *inbound {
-		c := &inbound{raw: from(address, time.Now()), budget: b, parser: frameParser{held: held}}
+	hold := func(address string, unfinished int) *meteredConn {
+		c := &meteredConn{raw: newTestConn(address, time.Now()), budget: b, parser: frameParser{unfinished: unfinished}}
 		b.add(c)
 		return c
 	}

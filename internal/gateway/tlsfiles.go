@@ -59,8 +59,8 @@ func readBounded(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// pair parses the files. Its errors never contain their content.
-func (f tlsFiles) pair() (*tls.Certificate, error) {
+// parseKeyPair parses the files. Its errors never contain their content.
+func (f tlsFiles) parseKeyPair() (*tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(f.certificate, f.key)
 	if err != nil {
 		return nil, err
@@ -73,10 +73,10 @@ func (f tlsFiles) pair() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// withCA appends the CA that signed the end of the chain. cert-manager leaves the CA out, and a
-// machine that knows only the pin of a QR code needs it. withCA returns false when none of the CAs
+// appendCA appends the CA that signed the end of the chain. cert-manager leaves the CA out, and a
+// machine that knows only the pin of a QR code needs it. appendCA returns false when none of the CAs
 // fits.
-func withCA(pair *tls.Certificate, cas []*x509.Certificate) (*tls.Certificate, bool) {
+func appendCA(pair *tls.Certificate, cas []*x509.Certificate) (*tls.Certificate, bool) {
 	last, err := x509.ParseCertificate(pair.Certificate[len(pair.Certificate)-1])
 	if err != nil {
 		return nil, false

@@ -109,15 +109,15 @@ func (t *Trust) Follow(ctx context.Context, from cache.Cache, namespace string) 
 	if err != nil {
 		return fmt.Errorf("watch ConfigMap %s/%s: %w", namespace, v1alpha1.TrustConfigMap, err)
 	}
-	seen := func(obj any) {
+	handle := func(obj any) {
 		config, ok := obj.(*corev1.ConfigMap)
 		if ok && config.Namespace == namespace && config.Name == v1alpha1.TrustConfigMap {
 			t.Update(config)
 		}
 	}
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    seen,
-		UpdateFunc: func(_, obj any) { seen(obj) },
+		AddFunc:    handle,
+		UpdateFunc: func(_, obj any) { handle(obj) },
 		// A deletion changes nothing: trust must not end by accident.
 	})
 	if err != nil {

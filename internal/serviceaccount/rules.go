@@ -35,33 +35,33 @@ func RuleFor(ctx context.Context, live client.Reader, systemNamespace string, ho
 	if err := live.Get(ctx, key, rules); err != nil && !apierrors.IsNotFound(err) {
 		return Rule{}, fmt.Errorf("read the rules for ServiceAccounts: %w", err)
 	}
-	return find(rules.Data, holder)
+	return findRule(rules.Data, holder)
 }
 
-// find returns the rule for a holder. Its key needs no escaping: a namespace has no dots, so the
+// findRule returns the rule for a holder. Its key needs no escaping: a namespace has no dots, so the
 // first dot ends it.
-func find(rules map[string]string, holder Holder) (Rule, error) {
+func findRule(rules map[string]string, holder Holder) (Rule, error) {
 	key := holder.Namespace + "." + holder.Name
 	text, ok := rules[key]
 	if !ok {
-		return Rule{}, refuse("no rule admits ServiceAccount %s: an operator can add key %s to ConfigMap %s", holder, key, v1alpha1.ServiceAccountRulesConfigMap)
+		return Rule{}, refusedErrorf("no rule admits ServiceAccount %s: an operator can add key %s to ConfigMap %s", holder, key, v1alpha1.ServiceAccountRulesConfigMap)
 	}
 	rule := Rule{}
 	if err := yaml.UnmarshalStrict([]byte(text), &rule); err != nil {
-		return Rule{}, broken(key, "it cannot be read: "+err.Error())
+		return Rule{}, invalidRuleError(key, "it cannot be read: "+err.Error())
 	}
 	rule.Key = key
 	switch {
-	case !dnsLabel.MatchString(rule.Fleet):
-		return Rule{}, broken(key, "fleet must name a namespace")
+	case !dnsLabelPattern.MatchString(rule.Fleet):
+		return Rule{}, invalidRuleError(key, "fleet must name a namespace")
 	case rule.Fleet == v1alpha1.SystemNamespace || rule.Fleet == v1alpha1.PairingNamespace:
-		return Rule{}, broken(key, "namespace "+rule.Fleet+" can be no fleet")
-	case rule.NodePrefix != "" && !prefix.MatchString(rule.NodePrefix):
-		return Rule{}, broken(key, fmt.Sprintf("nodePrefix %q must be at most 30 lower-case letters, digits and dashes, and not begin with a dash", rule.NodePrefix))
+		return Rule{}, invalidRuleError(key, "namespace "+rule.Fleet+" can be no fleet")
+	case rule.NodePrefix != "" && !nodePrefixPattern.MatchString(rule.NodePrefix):
+		return Rule{}, invalidRuleError(key, fmt.Sprintf("nodePrefix %q must be at most 30 lower-case letters, digits and dashes, and not begin with a dash", rule.NodePrefix))
 	}
 	for _, capability := range rule.Capabilities {
 		if capability == "" || strings.Contains(strings.TrimSuffix(capability, ".*"), "*") {
-			return Rule{}, broken(key, fmt.Sprintf("capability %q is neither a name nor a prefix followed by .*", capability))
+			return Rule{}, invalidRuleError(key, fmt.Sprintf("capability %q is neither a name nor a prefix followed by .*", capability))
 		}
 	}
 	return rule, nil
@@ -73,13 +73,13 @@ func find(rules map[string]string, holder Holder) (Rule, error) {
 // Node.
 func (r Rule) NodeName(core string) (string, error) {
 	name := r.NodePrefix + strings.ReplaceAll(core, ".", "-")
-	if !dnsLabel.MatchString(name) {
-		return "", refuse("node %q gives the name %q, which is not one of at most 63 lower-case letters, digits and dashes: "+
+	if !dnsLabelPattern.MatchString(name) {
+		return "", refusedErrorf("node %q gives the name %q, which is not one of at most 63 lower-case letters, digits and dashes: "+
 			"shorten nodePrefix of rule %s, or pair that machine with a code", core, name, r.Key)
 	}
 	return name, nil
 }
 
-func broken(key, why string) error {
-	return refuse("rule %s of ConfigMap %s is broken, an operator has to mend it: %s", key, v1alpha1.ServiceAccountRulesConfigMap, why)
+func invalidRuleError(key, reason string) error {
+	return refusedErrorf("rule %s of ConfigMap %s is broken, an operator has to mend it: %s", key, v1alpha1.ServiceAccountRulesConfigMap, reason)
 }

@@ -32,7 +32,7 @@ func TestATokenIsReadOnlyWhenItIsBoundAndForUs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			status := good()
 			c.change(&status)
-			got, err := read(status, "mooring")
+			got, err := parseReview(status, "mooring")
 			if c.says == "" {
 				if diff := cmp.Diff(Holder{"machines", "agent", "worker-1", "uid-1"}, got); err != nil || diff != "" {
 					t.Fatalf("%v\n%s", err, diff)
@@ -64,7 +64,7 @@ func TestARuleIsFoundByTheWholeNameOfTheAccount(t *testing.T) {
 		"a long prefix":           {key: own, value: "fleet: robots\nnodePrefix: " + strings.Repeat("e", 31), says: "at most 30"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := find(map[string]string{c.key: c.value}, holder)
+			got, err := findRule(map[string]string{c.key: c.value}, holder)
 			if c.says != "" {
 				refusedWith(t, err, c.says)
 				return

@@ -31,7 +31,9 @@ type RefusedError struct{ Text string }
 
 func (e *RefusedError) Error() string { return e.Text }
 
-func refuse(format string, args ...any) error { return &RefusedError{fmt.Sprintf(format, args...)} }
+func refusedErrorf(format string, args ...any) error {
+	return &RefusedError{fmt.Sprintf(format, args...)}
+}
 
 // Holder is the account that a token belongs to, and the core Node that the token is bound to, by
 // name and UID.
@@ -43,43 +45,43 @@ func (h Holder) String() string { return h.Namespace + "/" + h.Name }
 // is a live token for the audience, of a ServiceAccount, bound to a node.
 func Review(ctx context.Context, c client.Writer, token, audience string) (Holder, error) {
 	if token == "" || len(token) > MaxTokenBytes {
-		return Holder{}, refuse("the token is empty or longer than %d bytes: mount a projected ServiceAccount token", MaxTokenBytes)
+		return Holder{}, refusedErrorf("the token is empty or longer than %d bytes: mount a projected ServiceAccount token", MaxTokenBytes)
 	}
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{audience}}}
 	if err := c.Create(ctx, review); err != nil {
 		return Holder{}, fmt.Errorf("review token: %w", err)
 	}
-	return read(review.Status, audience)
+	return parseReview(review.Status, audience)
 }
 
-func read(status authenticationv1.TokenReviewStatus, audience string) (Holder, error) {
+func parseReview(status authenticationv1.TokenReviewStatus, audience string) (Holder, error) {
 	if !status.Authenticated || !slices.Contains(status.Audiences, audience) {
-		return Holder{}, refuse("the ServiceAccount token is not valid: it must be for audience %q, not expired, and its pod, node and account must still exist (%s)",
-			audience, detail(status.Error))
+		return Holder{}, refusedErrorf("the ServiceAccount token is not valid: it must be for audience %q, not expired, and its pod, node and account must still exist (%s)",
+			audience, reasonOrDefault(status.Error))
 	}
 	namespace, name, ok := strings.Cut(strings.TrimPrefix(status.User.Username, userPrefix), ":")
 	if !ok || !strings.HasPrefix(status.User.Username, userPrefix) {
-		return Holder{}, refuse("the token belongs to %q, which is no ServiceAccount", status.User.Username)
+		return Holder{}, refusedErrorf("the token belongs to %q, which is no ServiceAccount", status.User.Username)
 	}
-	node, uid := only(status.User.Extra[nodeKey]), only(status.User.Extra[nodeUIDKey])
+	node, uid := singleValue(status.User.Extra[nodeKey]), singleValue(status.User.Extra[nodeUIDKey])
 	if node == "" {
-		return Holder{}, refuse("the token of ServiceAccount %s/%s is not bound to a node: mount it as a projected volume of a pod", namespace, name)
+		return Holder{}, refusedErrorf("the token of ServiceAccount %s/%s is not bound to a node: mount it as a projected volume of a pod", namespace, name)
 	}
 	if uid == "" {
-		return Holder{}, refuse("the token of ServiceAccount %s/%s was made before core node %q was there: start the pod again", namespace, name, node)
+		return Holder{}, refusedErrorf("the token of ServiceAccount %s/%s was made before core node %q was there: start the pod again", namespace, name, node)
 	}
 	return Holder{Namespace: namespace, Name: name, Node: node, NodeUID: uid}, nil
 }
 
-// only returns the value of a list of one, and otherwise an empty string.
-func only(values []string) string {
+// singleValue returns the value of a list of one, and otherwise an empty string.
+func singleValue(values []string) string {
 	if len(values) != 1 {
 		return ""
 	}
 	return values[0]
 }
 
-func detail(text string) string {
+func reasonOrDefault(text string) string {
 	if text == "" {
 		return "the API server gave no reason"
 	}
@@ -87,6 +89,6 @@ func detail(text string) string {
 }
 
 var (
-	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	prefix   = regexp.MustCompile(`^[a-z0-9][-a-z0-9]{0,29}$`)
+	dnsLabelPattern   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	nodePrefixPattern = regexp.MustCompile(`^[a-z0-9][-a-z0-9]{0,29}$`)
 )

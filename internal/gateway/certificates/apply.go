@@ -12,10 +12,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// apply writes the request into the Node's status. The field belongs to all replicas together and
+// writeRequest writes the request into the Node's status. The field belongs to all replicas together and
 // the newest request counts. Hence they share one field manager and force the ownership.
-func (r *Requester) apply(ctx context.Context, request Request) error {
-	wish, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&v1alpha1.NodeCertificateRequest{
+func (r *Requester) writeRequest(ctx context.Context, request Request) error {
+	encoded, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&v1alpha1.NodeCertificateRequest{
 		Request:       request.CSR,
 		Purpose:       request.Purpose,
 		Proof:         request.Proof,
@@ -32,7 +32,7 @@ func (r *Requester) apply(ctx context.Context, request Request) error {
 			// The API server refuses the apply if the Node was deleted and created again.
 			"uid": string(node.UID),
 		},
-		"status": map[string]any{"certificateRequest": wish},
+		"status": map[string]any{"certificateRequest": encoded},
 	}}
 	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Node"))
 	err = r.options.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object),

@@ -56,12 +56,12 @@ type Options struct {
 // Requester obtains certificates for machines whose proof has been checked.
 type Requester struct {
 	options Options
-	pace    *pace
+	limiter *requestLimiter
 }
 
 // New returns a Requester.
 func New(options Options) *Requester {
-	return &Requester{options: options, pace: newPace(options.Clock)}
+	return &Requester{options: options, limiter: newRequestLimiter(options.Clock)}
 }
 
 // Request is a request for a certificate. Its sender has checked the CSR and the proof.
@@ -81,22 +81,22 @@ type Request struct {
 func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, error) {
 	key := client.ObjectKeyFromObject(request.Node)
 	sum := sha256.Sum256(request.CSR)
-	want := hex.EncodeToString(sum[:])
+	requestSHA256 := hex.EncodeToString(sum[:])
 	events, cancel := r.options.Nodes.Subscribe(key)
 	defer cancel()
 
-	if chain, done, err := r.answer(ctx, key, request.Node.UID, want); done || err != nil {
+	if chain, done, err := r.readAnswer(ctx, key, request.Node.UID, requestSHA256); done || err != nil {
 		return chain, err
 	}
-	if err := r.pace.take(request.Node.UID); err != nil {
+	if err := r.limiter.take(request.Node.UID); err != nil {
 		return nil, err
 	}
-	if err := r.apply(ctx, request); err != nil {
+	if err := r.writeRequest(ctx, request); err != nil {
 		return nil, err
 	}
-	r.options.Log.Info("certificate requested", "namespace", key.Namespace, "node", key.Name, "purpose", request.Purpose, "requestSHA256", want)
+	r.options.Log.Info("certificate requested", "namespace", key.Namespace, "node", key.Name, "purpose", request.Purpose, "requestSHA256", requestSHA256)
 	for {
-		chain, done, err := r.answer(ctx, key, request.Node.UID, want)
+		chain, done, err := r.readAnswer(ctx, key, request.Node.UID, requestSHA256)
 		if done || err != nil {
 			return chain, err
 		}
@@ -111,8 +111,8 @@ func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, erro
 	}
 }
 
-// answer returns the controller's answer to exactly this request, if there is one.
-func (r *Requester) answer(ctx context.Context, key types.NamespacedName, uid types.UID, want string) (chain [][]byte, done bool, err error) {
+// readAnswer returns the controller's answer to exactly this request, if there is one.
+func (r *Requester) readAnswer(ctx context.Context, key types.NamespacedName, uid types.UID, requestSHA256 string) (chain [][]byte, done bool, err error) {
 	var node v1alpha1.Node
 	if err := r.options.Client.Get(ctx, key, &node); err != nil {
 		if client.IgnoreNotFound(err) == nil {
@@ -124,18 +124,18 @@ func (r *Requester) answer(ctx context.Context, key types.NamespacedName, uid ty
 		return nil, false, ErrNodeGone
 	}
 	issued := node.Status.Issued
-	if issued == nil || issued.RequestSHA256 != want {
+	if issued == nil || issued.RequestSHA256 != requestSHA256 {
 		return nil, false, nil
 	}
 	if issued.Error != "" {
 		return nil, false, &RefusedError{Message: issued.Error}
 	}
-	chain, err = Chain(issued)
+	chain, err = ParseIssuedChain(issued)
 	return chain, err == nil, err
 }
 
-// Chain returns the published chain in DER, leaf first.
-func Chain(issued *v1alpha1.IssuedCertificate) ([][]byte, error) {
+// ParseIssuedChain returns the published chain in DER, leaf first.
+func ParseIssuedChain(issued *v1alpha1.IssuedCertificate) ([][]byte, error) {
 	var chain [][]byte
 	for rest := []byte(issued.Chain); ; {
 		var block *pem.Block

@@ -17,30 +17,30 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// hold bounds the wait of a call for the controller and its issuer.
-const hold = 25 * time.Second
+// rotateTimeout bounds the wait of a call for the controller and its issuer.
+const rotateTimeout = 25 * time.Second
 
 // Rotate serves RotateDeviceCertificate. It renews the certificate of the caller's own key or, with
 // a proof of the pinned key, obtains a certificate for a new key.
 func (r *Requester) Rotate(ctx context.Context, caller peer.Identity, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
-	node, err := r.node(ctx, caller.ID)
+	node, err := r.getNode(ctx, caller.ID)
 	if err != nil {
 		return nil, err
 	}
-	wish, err := r.renewal(caller, node, request)
+	certificateRequest, err := r.newRequest(caller, node, request)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, hold)
+	ctx, cancel := context.WithTimeout(ctx, rotateTimeout)
 	defer cancel()
-	chain, err := r.Obtain(ctx, wish)
+	chain, err := r.Obtain(ctx, certificateRequest)
 	if err != nil {
-		return nil, Public(err)
+		return nil, PublicError(err)
 	}
 	return &gatewayv1.RotateDeviceCertificateResponse{Chain: chain, TrustBundle: r.options.Bundle().PEM()}, nil
 }
 
-func (r *Requester) node(ctx context.Context, id identity.ID) (*v1alpha1.Node, error) {
+func (r *Requester) getNode(ctx context.Context, id identity.ID) (*v1alpha1.Node, error) {
 	var node v1alpha1.Node
 	key := types.NamespacedName{Namespace: id.Namespace, Name: id.Node}
 	if err := r.options.Client.Get(ctx, key, &node); err != nil {
@@ -49,9 +49,9 @@ func (r *Requester) node(ctx context.Context, id identity.ID) (*v1alpha1.Node, e
 	return &node, nil
 }
 
-// renewal checks the CSR and distinguishes a renewal from a rotation.
-func (r *Requester) renewal(caller peer.Identity, node *v1alpha1.Node, request *gatewayv1.RotateDeviceCertificateRequest) (Request, error) {
-	wish := Request{Node: node, CSR: request.GetCsr(), Purpose: v1alpha1.CertificateRenewal}
+// newRequest checks the CSR and distinguishes a renewal from a rotation.
+func (r *Requester) newRequest(caller peer.Identity, node *v1alpha1.Node, request *gatewayv1.RotateDeviceCertificateRequest) (Request, error) {
+	certificateRequest := Request{Node: node, CSR: request.GetCsr(), Purpose: v1alpha1.CertificateRenewal}
 	pin := caller.PublicKeySHA256
 	if len(request.GetProof()) > 0 {
 		proof := identity.Proof{Method: identity.ProofRotate, Exporter: caller.Exporter, CSR: request.GetCsr()}
@@ -67,18 +67,18 @@ func (r *Requester) renewal(caller peer.Identity, node *v1alpha1.Node, request *
 		}
 		pin = identity.FingerprintSPKIDER(csr.RawSubjectPublicKeyInfo)
 		if pin != caller.PublicKeySHA256 {
-			wish.Purpose = v1alpha1.CertificateRotation
+			certificateRequest.Purpose = v1alpha1.CertificateRotation
 		}
-		wish.Proof = &v1alpha1.CertificateProof{Exporter: caller.Exporter, Signature: request.GetProof()}
+		certificateRequest.Proof = &v1alpha1.CertificateProof{Exporter: caller.Exporter, Signature: request.GetProof()}
 	}
 	if err := identity.ValidateCSR(request.GetCsr(), caller.ID, pin); err != nil {
-		return Request{}, PublicRequest(err)
+		return Request{}, PublicCSRError(err)
 	}
-	return wish, nil
+	return certificateRequest, nil
 }
 
-// PublicRequest returns the error that a machine may read about its own refused CSR.
-func PublicRequest(err error) error {
+// PublicCSRError returns the error that a machine may read about its own refused CSR.
+func PublicCSRError(err error) error {
 	var refused *identity.CSRError
 	if errors.As(err, &refused) {
 		return status.Errorf(codes.InvalidArgument, "csr: %s: %s", refused.Reason, refused.Detail)
@@ -86,8 +86,8 @@ func PublicRequest(err error) error {
 	return err
 }
 
-// Public returns the error that a machine may read for an error of Obtain.
-func Public(err error) error {
+// PublicError returns the error that a machine may read for an error of Obtain.
+func PublicError(err error) error {
 	var refused *RefusedError
 	switch {
 	case errors.Is(err, ErrPending):

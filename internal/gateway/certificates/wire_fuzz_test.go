@@ -52,9 +52,9 @@ func FuzzRotateRequest(f *testing.F) {
 		if proto.Unmarshal(b, &m) != nil {
 			return
 		}
-		wish, err := r.renewal(caller, node, &m)
+		certificateRequest, err := r.newRequest(caller, node, &m)
 		switch {
-		case err == nil && wish.Purpose == v1alpha1.CertificateRenewal:
+		case err == nil && certificateRequest.Purpose == v1alpha1.CertificateRenewal:
 			err = identity.ValidateCSR(m.GetCsr(), id, caller.PublicKeySHA256)
 		case err == nil:
 			err = identity.VerifyProof(&key.PublicKey, identity.Proof{Method: identity.ProofRotate, Exporter: caller.Exporter, CSR: m.GetCsr()}, m.GetProof())

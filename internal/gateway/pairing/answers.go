@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
 )
 
-// final returns the answer for a request that ended without a certificate, and nil for any other.
-func final(found *v1alpha1.PairingRequest) *gatewayv1.GetPairingRequestStatusResponse {
+// finalResponse returns the answer for a request that ended without a certificate, and nil for any other.
+func finalResponse(found *v1alpha1.PairingRequest) *gatewayv1.GetPairingRequestStatusResponse {
 	switch found.Status.Phase {
 	case v1alpha1.PairingRequestDenied:
 		reason := "an approver denied the request"
@@ -34,21 +34,21 @@ func final(found *v1alpha1.PairingRequest) *gatewayv1.GetPairingRequestStatusRes
 	}
 }
 
-// pending returns an answer with the awaited step, for the person at the machine.
-func pending(found *v1alpha1.PairingRequest, refused *certificates.RefusedError) *gatewayv1.GetPairingRequestStatusResponse {
+// pendingResponse returns an answer with the awaited step, for the person at the machine.
+func pendingResponse(found *v1alpha1.PairingRequest, refused *certificates.RefusedError) *gatewayv1.GetPairingRequestStatusResponse {
 	return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Pending{
 		Pending: &gatewayv1.PairingPending{
 			ExpiresTime: timestamppb.New(found.Spec.ExpiresTime.Time),
-			Message:     waitingFor(found, refused),
+			Message:     pendingMessage(found, refused),
 		},
 	}}
 }
 
-func waitingFor(found *v1alpha1.PairingRequest, refused *certificates.RefusedError) string {
+func pendingMessage(found *v1alpha1.PairingRequest, refused *certificates.RefusedError) string {
 	switch {
 	case refused != nil:
 		return "approved, but the certificate was refused: " + refused.Message
-	case approved(found):
+	case isApproved(found):
 		issued := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionIssued)
 		if issued != nil && issued.Status != metav1.ConditionTrue {
 			return "approved; waiting for the certificate: " + issued.Reason + ": " + issued.Message

@@ -18,27 +18,27 @@ import (
 // BeginPairingSession answers the agent's share with a share of the gateway. For a code that cannot
 // be used it does the same work and returns a random share, and the exchange never completes.
 func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.BeginPairingSessionRequest) (*gatewayv1.BeginPairingSessionResponse, error) {
-	connection, ok := peer.ConnectionOf(ctx)
+	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
 		return nil, status.Error(codes.Unauthenticated, "TLS is required")
 	}
-	if wait := s.offences.blocked(connection.Source()); wait > 0 {
-		return nil, tooMany(wait, "too many wrong codes came from this address; it is blocked for a while")
+	if wait := s.failures.blockedFor(connection.Source()); wait > 0 {
+		return nil, resourceExhausted(wait, "too many wrong codes came from this address; it is blocked for a while")
 	}
 	if err := checkBegin(request); err != nil {
 		return nil, err
 	}
-	if !s.codes.admit(connection.Source()) {
-		return nil, tooMany(time.Second, "too many machines try to pair at the same time; try again")
+	if !s.exchangeLimiter.allow(connection.Source()) {
+		return nil, resourceExhausted(time.Second, "too many machines try to pair at the same time; try again")
 	}
-	begun := session{
+	begun := exchange{
 		exporter: connection.Exporter,
 		lookupID: request.GetLookupId(),
 		nodeName: request.GetNodeName(),
 		share:    request.GetShare(),
 		bundle:   s.options.Bundle(),
 	}
-	share, err := s.exchange(ctx, &begun)
+	share, err := s.startExchange(ctx, &begun)
 	if err != nil {
 		return nil, err
 	}
@@ -46,14 +46,14 @@ func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 	if err != nil {
 		return nil, fmt.Errorf("decode bundle fingerprint: %w", err)
 	}
-	id, ok, err := s.sessions.add(s.options.Rand, begun)
+	id, ok, err := s.exchanges.add(s.options.Rand, begun)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		return nil, tooMany(sessionLife, "too many pairing sessions are open; try again")
+		return nil, resourceExhausted(exchangeLifetime, "too many pairing sessions are open; try again")
 	}
-	connection.Advance()
+	connection.MarkAdvanced()
 	return &gatewayv1.BeginPairingSessionResponse{SessionId: id, Share: share, BundleSha256: bundle}, nil
 }
 
@@ -61,24 +61,24 @@ func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 // code.
 func checkBegin(request *gatewayv1.BeginPairingSessionRequest) error {
 	if err := spake.CheckLookupID(request.GetLookupId()); err != nil {
-		return invalid("lookup_id: %v", err)
+		return invalidArgument("lookup_id: %v", err)
 	}
 	if err := spake.CheckShare(request.GetShare()); err != nil {
-		return invalid("share: %v", err)
+		return invalidArgument("share: %v", err)
 	}
 	return checkNodeName(request.GetNodeName())
 }
 
-// exchange starts the gateway's side of an exchange and returns its share.
-func (s *Service) exchange(ctx context.Context, begun *session) ([]byte, error) {
+// startExchange starts the gateway's side of an exchange and returns its share.
+func (s *Service) startExchange(ctx context.Context, begun *exchange) ([]byte, error) {
 	stored, err := s.records.get(ctx, s.options.Live, begun.lookupID)
-	if err != nil && !errors.Is(err, errNoRecord) {
+	if err != nil && !errors.Is(err, errRecordNotFound) {
 		return nil, err
 	}
-	if err == nil && stored.open(s.options.Clock.Now()) {
-		begun.exchange, err = spake.NewGateway(stored.scalar, s.options.Rand)
+	if err == nil && stored.isUsable(s.options.Clock.Now()) {
+		begun.spakeGateway, err = spake.NewGateway(stored.scalar, s.options.Rand)
 		if err == nil {
-			return begun.exchange.Share(), nil
+			return begun.spakeGateway.Share(), nil
 		}
 		// The machine gets the same answer as without a record; the log has the error.
 		s.options.Log.Error(err, "cannot use pairing record", "record", stored.secret.Name)

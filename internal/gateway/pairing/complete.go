@@ -18,7 +18,7 @@ import (
 // CompletePairingSession spends a try, verifies the confirmation, binds the code to the key and
 // creates a PairingRequest. Only then does the machine get the gateway's confirmation.
 func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
-	connection, ok := peer.ConnectionOf(ctx)
+	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
 		return nil, status.Error(codes.Unauthenticated, "TLS is required")
 	}
@@ -26,76 +26,76 @@ func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1
 		return s.completeWithToken(ctx, connection, request)
 	}
 	if request.GetCode() == nil {
-		return nil, invalid("evidence is missing: send the confirmation of a pairing session")
+		return nil, invalidArgument("evidence is missing: send the confirmation of a pairing session")
 	}
-	begun, ok := s.sessions.take(request.GetCode().GetSessionId(), connection.Exporter)
+	begun, ok := s.exchanges.take(request.GetCode().GetSessionId(), connection.Exporter)
 	if !ok {
-		return nil, errNoSession
+		return nil, errExchangeNotFound
 	}
-	who, err := readApplicant(connection, request)
+	claims, err := readMachineClaims(connection, request)
 	if err != nil {
 		return nil, err
 	}
-	if who.nodeName != begun.nodeName {
-		return nil, invalid("node_name differs from that of BeginPairingSession")
+	if claims.nodeName != begun.nodeName {
+		return nil, invalidArgument("node_name differs from that of BeginPairingSession")
 	}
-	stored, keys, err := s.verify(ctx, connection, begun, who, request.GetCode().GetConfirmation())
-	if errors.Is(err, errNoRecord) {
-		return nil, errNotAccepted
+	stored, keys, err := s.verifyConfirmation(ctx, connection, begun, claims, request.GetCode().GetConfirmation())
+	if errors.Is(err, errRecordNotFound) {
+		return nil, errCodeNotAccepted
 	}
 	if err != nil {
 		return nil, err
 	}
-	connection.Prove()
-	made, err := s.enrol(ctx, begun.lookupID, stored, who, keys.TranscriptSHA256())
-	if errors.Is(err, errNoRecord) {
-		return nil, errNotAccepted
+	connection.MarkProven()
+	pairingRequest, err := s.enroll(ctx, begun.lookupID, stored, claims, keys.TranscriptSHA256())
+	if errors.Is(err, errRecordNotFound) {
+		return nil, errCodeNotAccepted
 	}
 	if err != nil {
-		return nil, s.postponed(err, keys)
+		return nil, s.retryableError(err, keys)
 	}
-	return s.answer(begun, keys, made), nil
+	return s.completeResponse(begun, keys, pairingRequest), nil
 }
 
-// verify spends a try before it checks the confirmation, so that a crash in between costs a try and
+// verifyConfirmation spends a try before it checks the confirmation, so that a crash in between costs a try and
 // never gives one.
-func (s *Service) verify(ctx context.Context, connection peer.Connection, begun session, who applicant, confirmation []byte) (record, *spake.Keys, error) {
-	if begun.exchange == nil {
-		return record{}, nil, errNoRecord
+func (s *Service) verifyConfirmation(ctx context.Context, connection peer.Connection, begun exchange, claims machineClaims, confirmation []byte) (record, *spake.Keys, error) {
+	if begun.spakeGateway == nil {
+		return record{}, nil, errRecordNotFound
 	}
-	stored, err := s.records.takeTry(ctx, begun.lookupID, who.publicKeySHA256, s.options.Clock.Now())
+	stored, err := s.records.takeTry(ctx, begun.lookupID, claims.publicKeySHA256, s.options.Clock.Now())
 	if err != nil {
 		return record{}, nil, err
 	}
-	aad := spake.AAD(connection.Exporter, begun.lookupID, who.publicKeySHA256, begun.bundle.SHA256())
-	keys, err := begun.exchange.Finish(begun.share, aad)
+	aad := spake.AAD(connection.Exporter, begun.lookupID, claims.publicKeySHA256, begun.bundle.SHA256())
+	keys, err := begun.spakeGateway.Finish(begun.share, aad)
 	if err == nil {
 		err = keys.VerifyPeer(confirmation)
 	}
 	if err != nil {
-		s.offences.add(connection.Source())
+		s.failures.add(connection.Source())
 		s.options.Log.Info("pairing confirmation refused", "namespace", stored.namespace, "code", stored.codeName,
 			"address", connection.Address.String(), "triesUsed", stored.triesUsed+1)
-		return record{}, nil, errNoRecord
+		return record{}, nil, errRecordNotFound
 	}
 	return stored, keys, nil
 }
 
-func (s *Service) answer(begun session, keys *spake.Keys, made *v1alpha1.PairingRequest) *gatewayv1.CompletePairingSessionResponse {
-	told := spake.Answer{
+func (s *Service) completeResponse(begun exchange, keys *spake.Keys, pairingRequest *v1alpha1.PairingRequest) *gatewayv1.CompletePairingSessionResponse {
+	signedAnswer := spake.Answer{
 		TrustBundle:  begun.bundle.PEM(),
-		Namespace:    made.Namespace,
-		Name:         made.Name,
+		Namespace:    pairingRequest.Namespace,
+		Name:         pairingRequest.Name,
 		NodeEndpoint: s.options.NodeEndpoint,
 	}
 	return &gatewayv1.CompletePairingSessionResponse{
 		Confirmation: keys.Confirmation(),
-		Namespace:    told.Namespace,
-		Name:         told.Name,
-		NodeEndpoint: told.NodeEndpoint,
-		TrustBundle:  told.TrustBundle,
-		Mac:          keys.MACAnswer(told),
-		ExpiresTime:  timestamppb.New(made.Spec.ExpiresTime.Time),
+		Namespace:    signedAnswer.Namespace,
+		Name:         signedAnswer.Name,
+		NodeEndpoint: signedAnswer.NodeEndpoint,
+		TrustBundle:  signedAnswer.TrustBundle,
+		Mac:          keys.MACAnswer(signedAnswer),
+		ExpiresTime:  timestamppb.New(pairingRequest.Spec.ExpiresTime.Time),
 	}
 }
 

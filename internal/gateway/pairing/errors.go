@@ -16,25 +16,25 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// errNotAccepted is the common answer to an unknown, a wrong, a spent and an expired code.
-var errNotAccepted = status.Error(codes.Unauthenticated,
+// errCodeNotAccepted is the common answer to an unknown, a wrong, a spent and an expired code.
+var errCodeNotAccepted = status.Error(codes.Unauthenticated,
 	"the pairing code is not accepted: it is wrong, used, expired or burnt; check it, or ask for a new one")
 
-// errNoSession answers a Complete whose session belongs to another connection, is used or is over.
-var errNoSession = status.Error(codes.FailedPrecondition,
+// errExchangeNotFound answers a Complete whose session belongs to another connection, is used or is over.
+var errExchangeNotFound = status.Error(codes.FailedPrecondition,
 	"there is no such pairing session on this connection; begin again")
 
-// errNoRequest answers a poll for a request that does not exist.
-var errNoRequest = status.Error(codes.NotFound, "there is no such pairing request for this key; pair the machine again")
+// errRequestNotFound answers a poll for a request that does not exist.
+var errRequestNotFound = status.Error(codes.NotFound, "there is no such pairing request for this key; pair the machine again")
 
 // errBadProof answers a signature that is not by the key over this call and connection.
 var errBadProof = status.Error(codes.Unauthenticated, "the proof is not a signature of the machine's key over this call and connection")
 
-// errNoRecovery answers every recovery that is not allowed, whatever the reason.
-var errNoRecovery = status.Error(codes.PermissionDenied,
+// errRecoveryDenied answers every recovery that is not allowed, whatever the reason.
+var errRecoveryDenied = status.Error(codes.PermissionDenied,
 	"this identity cannot be recovered: the Node is unknown, revoked or has another key, or the certificate expired too long ago; pair the machine again")
 
-func invalid(format string, args ...any) error {
+func invalidArgument(format string, args ...any) error {
 	return status.Errorf(codes.InvalidArgument, format, args...)
 }
 
@@ -42,14 +42,14 @@ func invalid(format string, args ...any) error {
 // store.
 const storeRetry = 15 * time.Second
 
-// postponed returns the refusal for a machine that knows its code, when the reason may pass: no
+// retryableError returns the refusal for a machine that knows its code, when the reason may pass: no
 // room, a quota, a busy API server. It carries the proof that the code was verified, so that the
 // machine counts no try. postponed returns other errors unchanged.
-func (s *Service) postponed(err error, keys *spake.Keys) error {
+func (s *Service) retryableError(err error, keys *spake.Keys) error {
 	refused, ok := status.FromError(err)
 	if !ok {
 		s.options.Log.Error(err, "the cluster does not store a pairing request")
-		refused = status.New(codes.Unavailable, storeProblem(err))
+		refused = status.New(codes.Unavailable, storeErrorText(err))
 	}
 	if refused.Code() != codes.Unavailable && refused.Code() != codes.ResourceExhausted {
 		return err
@@ -67,8 +67,8 @@ func (s *Service) postponed(err error, keys *spake.Keys) error {
 	return refused.Err()
 }
 
-// storeProblem returns the explanation of an API server error for a machine with the right code.
-func storeProblem(err error) string {
+// storeErrorText returns the explanation of an API server error for a machine with the right code.
+func storeErrorText(err error) string {
 	switch {
 	case apierrors.IsForbidden(err):
 		return "the code is right, but the cluster refuses the pairing request, by a quota or a policy; ask the issuer of the code"
@@ -79,8 +79,8 @@ func storeProblem(err error) string {
 	}
 }
 
-// tooMany returns a ResourceExhausted status with the delay before the next attempt.
-func tooMany(wait time.Duration, text string) error {
+// resourceExhausted returns a ResourceExhausted status with the delay before the next attempt.
+func resourceExhausted(wait time.Duration, text string) error {
 	refused := status.New(codes.ResourceExhausted, text)
 	if detailed, err := refused.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {
 		refused = detailed

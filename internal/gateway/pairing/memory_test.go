@@ -9,11 +9,11 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+var testTime = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func add(t *testing.T, table *sessions, exporter string) (string, bool) {
+func addExchange(t *testing.T, table *exchangeTable, exporter string) (string, bool) {
 	t.Helper()
-	id, ok, err := table.add(rand.Reader, session{exporter: []byte(exporter)})
+	id, ok, err := table.add(rand.Reader, exchange{exporter: []byte(exporter)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,9 +21,9 @@ func add(t *testing.T, table *sessions, exporter string) (string, bool) {
 }
 
 func TestASessionIsTakenOnceAndOnItsConnection(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(start)
-	table := newSessions(clock)
-	id, _ := add(t, table, "a")
+	clock := clocktesting.NewFakePassiveClock(testTime)
+	table := newExchangeTable(clock)
+	id, _ := addExchange(t, table, "a")
 	if _, ok := table.take(id, []byte("b")); ok {
 		t.Error("another connection took the session")
 	}
@@ -33,84 +33,84 @@ func TestASessionIsTakenOnceAndOnItsConnection(t *testing.T) {
 	if _, ok := table.take(id, []byte("a")); ok {
 		t.Error("the session was taken twice")
 	}
-	late, _ := add(t, table, "a")
-	clock.SetTime(start.Add(sessionLife))
+	late, _ := addExchange(t, table, "a")
+	clock.SetTime(testTime.Add(exchangeLifetime))
 	if _, ok := table.take(late, []byte("a")); ok {
 		t.Error("the session was taken after its end")
 	}
 }
 
 func TestTheTableOfSessionsIsBounded(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(start)
-	table := newSessions(clock)
+	clock := clocktesting.NewFakePassiveClock(testTime)
+	table := newExchangeTable(clock)
 	for range maxPerConnection {
-		if _, ok := add(t, table, "a"); !ok {
+		if _, ok := addExchange(t, table, "a"); !ok {
 			t.Fatal("refused below the bound of a connection")
 		}
 	}
-	if _, ok := add(t, table, "a"); ok {
+	if _, ok := addExchange(t, table, "a"); ok {
 		t.Error("a connection holds more than its share")
 	}
-	for n := 0; len(table.byID) < maxSessions; n++ {
-		add(t, table, "c"+string(rune(n)))
+	for n := 0; len(table.byID) < maxExchanges; n++ {
+		addExchange(t, table, "c"+string(rune(n)))
 	}
-	if _, ok := add(t, table, "b"); ok {
+	if _, ok := addExchange(t, table, "b"); ok {
 		t.Error("the table grew beyond its bound")
 	}
-	clock.SetTime(start.Add(sessionLife))
-	if _, ok := add(t, table, "b"); !ok {
+	clock.SetTime(testTime.Add(exchangeLifetime))
+	if _, ok := addExchange(t, table, "b"); !ok {
 		t.Error("no room although every session is over")
 	}
-	if len(table.byID) != 1 || len(table.per) != 1 {
-		t.Errorf("%d sessions of %d connections are kept, want 1 of 1", len(table.byID), len(table.per))
+	if len(table.byID) != 1 || len(table.perConnection) != 1 {
+		t.Errorf("%d sessions of %d connections are kept, want 1 of 1", len(table.byID), len(table.perConnection))
 	}
 }
 
 func TestWrongCodesBlockAnAddressForAWhile(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(start)
-	o := newOffences(clock)
+	clock := clocktesting.NewFakePassiveClock(testTime)
+	o := newFailureTracker(clock)
 	burner, other := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
-	for range maxOffences - 1 {
+	for range maxFailures - 1 {
 		o.add(burner)
 	}
-	clock.SetTime(start.Add(offenceWindow + time.Second))
+	clock.SetTime(testTime.Add(failureWindow + time.Second))
 	o.add(burner)
-	if o.blocked(burner) != 0 {
+	if o.blockedFor(burner) != 0 {
 		t.Error("blocked because of wrong codes before offenceWindow")
 	}
-	for range maxOffences {
+	for range maxFailures {
 		o.add(burner)
 	}
-	if o.blocked(burner) <= 0 || o.blocked(other) != 0 {
-		t.Errorf("the burner is blocked for %s, the neighbour for %s", o.blocked(burner), o.blocked(other))
+	if o.blockedFor(burner) <= 0 || o.blockedFor(other) != 0 {
+		t.Errorf("the burner is blocked for %s, the neighbour for %s", o.blockedFor(burner), o.blockedFor(other))
 	}
-	clock.SetTime(clock.Now().Add(blockTime))
-	if o.blocked(burner) != 0 {
+	clock.SetTime(clock.Now().Add(blockDuration))
+	if o.blockedFor(burner) != 0 {
 		t.Error("still blocked after the time")
 	}
 }
 
-func prefix(n int) netip.Prefix {
+func numberedPrefix(n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32)
 }
 
 // A flood from hundreds of addresses uses up the common share and the parts of the reserve for
 // addresses that begin often. A new address is still admitted. The codes do not matter.
 func TestAFloodLeavesTheReserveToNewcomers(t *testing.T) {
-	clock := clocktesting.NewFakePassiveClock(start)
-	f := newFlood(clock, 100)
+	clock := clocktesting.NewFakePassiveClock(testTime)
+	f := newGlobalLimiter(clock, 100)
 	const flooders = 268
 	admitted, newcomers, refused := 0, 0, 0
 	for tick := range 10 * 60 * 10 { // ten minutes, a tenth of a second each
-		clock.SetTime(start.Add(time.Duration(tick) * 100 * time.Millisecond))
+		clock.SetTime(testTime.Add(time.Duration(tick) * 100 * time.Millisecond))
 		for n := range flooders {
-			if f.admit(prefix(n)) {
+			if f.allow(numberedPrefix(n)) {
 				admitted++
 			}
 		}
 		if tick >= 50 && tick%10 == 0 { // each second another machine
 			newcomers++
-			if !f.admit(prefix(1<<16 + newcomers)) {
+			if !f.allow(numberedPrefix(1<<16 + newcomers)) {
 				refused++
 			}
 		}
@@ -126,15 +126,15 @@ func TestAFloodLeavesTheReserveToNewcomers(t *testing.T) {
 
 // Begins from one address cost the other addresses nothing, with a valid code or without.
 func TestOneAddressDoesNotUseUpTheReserve(t *testing.T) {
-	f := newFlood(clocktesting.NewFakePassiveClock(start), 1)
+	f := newGlobalLimiter(clocktesting.NewFakePassiveClock(testTime), 1)
 	for range 10_000 {
-		f.admit(prefix(1))
+		f.allow(numberedPrefix(1))
 	}
-	if left := f.reserved.TokensAt(start); left < reservedBurst/reservedLevels {
-		t.Errorf("%v of %d tokens of the reserve are left", left, reservedBurst)
+	if tokens := f.reserved.TokensAt(testTime); tokens < reservedBurst/reservedLevels {
+		t.Errorf("%v of %d tokens of the reserve are left", tokens, reservedBurst)
 	}
 	for n := range reservedBurst / reservedLevels {
-		if !f.admit(prefix(2 + n)) {
+		if !f.allow(numberedPrefix(2 + n)) {
 			t.Fatalf("new address %d is refused", n)
 		}
 	}
@@ -143,24 +143,24 @@ func TestOneAddressDoesNotUseUpTheReserve(t *testing.T) {
 // In-cluster agents present a token. A flood of codes does not use up their share, and a flood of
 // tokens does not use up the share of codes.
 func TestInClusterAgentsHaveAShareOfTheirOwn(t *testing.T) {
-	s := New(Options{Clock: clocktesting.NewFakePassiveClock(start)})
+	s := New(Options{Clock: clocktesting.NewFakePassiveClock(testTime)})
 	for n := range 10_000 {
-		s.codes.admit(prefix(n))
+		s.exchangeLimiter.allow(numberedPrefix(n))
 	}
-	if s.codes.admit(prefix(20_000)) {
+	if s.exchangeLimiter.allow(numberedPrefix(20_000)) {
 		t.Fatal("the flood has not used up its share")
 	}
-	if !s.accounts.admit(prefix(20_000)) {
+	if !s.tokenLimiter.allow(numberedPrefix(20_000)) {
 		t.Error("a flood of codes shuts in-cluster agents out")
 	}
 }
 
 func TestTheTableOfBeginnersIsBounded(t *testing.T) {
-	f := newFlood(clocktesting.NewFakePassiveClock(start), 1<<20)
+	f := newGlobalLimiter(clocktesting.NewFakePassiveClock(testTime), 1<<20)
 	for n := range maxBeginners + 1000 {
-		f.admit(prefix(n))
+		f.allow(numberedPrefix(n))
 	}
-	if len(f.who) > maxBeginners {
-		t.Errorf("%d addresses are remembered, want at most %d", len(f.who), maxBeginners)
+	if len(f.beginners) > maxBeginners {
+		t.Errorf("%d addresses are remembered, want at most %d", len(f.beginners), maxBeginners)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// errNoRecord means that there is no usable record of a lookup id.
-var errNoRecord = errors.New("no usable pairing record")
+// errRecordNotFound means that there is no usable record of a lookup id.
+var errRecordNotFound = errors.New("no usable pairing record")
 
 // record is the state of a code as the gateway reads it.
 type record struct {
@@ -36,16 +36,16 @@ type record struct {
 // machine.
 func parseRecord(secret *corev1.Secret) (record, error) {
 	if secret.Type != v1alpha1.SecretTypePairingRecord {
-		return record{}, fmt.Errorf("secret %s is no pairing record: %w", secret.Name, errNoRecord)
+		return record{}, fmt.Errorf("secret %s is no pairing record: %w", secret.Name, errRecordNotFound)
 	}
 	text := func(key string) string { return string(secret.Data[key]) }
 	tries, err := strconv.Atoi(text(v1alpha1.RecordKeyTriesUsed))
 	if err != nil || tries < 0 {
-		return record{}, fmt.Errorf("pairing record %s: %s is not a number: %w", secret.Name, v1alpha1.RecordKeyTriesUsed, errNoRecord)
+		return record{}, fmt.Errorf("pairing record %s: %s is not a number: %w", secret.Name, v1alpha1.RecordKeyTriesUsed, errRecordNotFound)
 	}
 	expires, err := time.Parse(time.RFC3339, text(v1alpha1.RecordKeyExpires))
 	if err != nil {
-		return record{}, fmt.Errorf("pairing record %s: %s is not a time: %w", secret.Name, v1alpha1.RecordKeyExpires, errNoRecord)
+		return record{}, fmt.Errorf("pairing record %s: %s is not a time: %w", secret.Name, v1alpha1.RecordKeyExpires, errRecordNotFound)
 	}
 	return record{
 		secret:      secret,
@@ -61,15 +61,15 @@ func parseRecord(secret *corev1.Secret) (record, error) {
 	}, nil
 }
 
-// open reports whether an exchange with the code can still succeed. The code must have tries left,
+// isUsable reports whether an exchange with the code can still succeed. The code must have tries left,
 // and must not have expired before its first use.
-func (r record) open(now time.Time) bool {
+func (r record) isUsable(now time.Time) bool {
 	return r.triesUsed < v1alpha1.MaxPairingTries && (r.consumedBy != "" || now.Before(r.expires))
 }
 
-// openTo reports the same for one key: a used code is open only to the key that used it.
-func (r record) openTo(key string, now time.Time) bool {
-	return r.open(now) && (r.consumedBy == "" || r.consumedBy == key)
+// isUsableBy reports the same for one key: a used code is open only to the key that used it.
+func (r record) isUsableBy(key string, now time.Time) bool {
+	return r.isUsable(now) && (r.consumedBy == "" || r.consumedBy == key)
 }
 
 // records reads and writes the Secrets of the pairing namespace.
@@ -84,34 +84,34 @@ func (r records) get(ctx context.Context, from client.Reader, lookupID string) (
 	key := client.ObjectKey{Namespace: r.namespace, Name: v1alpha1.PairingRecordName(lookupID)}
 	if err := from.Get(ctx, key, &secret); err != nil {
 		if apierrors.IsNotFound(err) {
-			return record{}, errNoRecord
+			return record{}, errRecordNotFound
 		}
 		return record{}, fmt.Errorf("read pairing record: %w", err)
 	}
 	return parseRecord(secret.DeepCopy())
 }
 
-// swap changes the record by compare-and-swap. change receives the live record and returns the
+// update changes the record by compare-and-swap. change receives the live record and returns the
 // values to store, or an error that ends the swap. swap returns the record that change received.
-func (r records) swap(ctx context.Context, lookupID string, change func(record) (map[string]string, error)) (record, error) {
+func (r records) update(ctx context.Context, lookupID string, change func(record) (map[string]string, error)) (record, error) {
 	for {
-		now, err := r.get(ctx, r.live, lookupID)
+		current, err := r.get(ctx, r.live, lookupID)
 		if err != nil {
 			return record{}, err
 		}
-		values, err := change(now)
+		values, err := change(current)
 		if err != nil {
-			return now, err
+			return current, err
 		}
 		for key, value := range values {
-			now.secret.Data[key] = []byte(value)
+			current.secret.Data[key] = []byte(value)
 		}
-		err = r.write.Update(ctx, now.secret)
+		err = r.write.Update(ctx, current.secret)
 		switch {
 		case err == nil:
-			return now, nil
+			return current, nil
 		case apierrors.IsNotFound(err):
-			return record{}, errNoRecord
+			return record{}, errRecordNotFound
 		case !apierrors.IsConflict(err):
 			return record{}, fmt.Errorf("update pairing record: %w", err)
 		case ctx.Err() != nil:
@@ -124,9 +124,9 @@ func (r records) swap(ctx context.Context, lookupID string, change func(record) 
 
 // takeTry spends one try. It runs before anything is verified.
 func (r records) takeTry(ctx context.Context, lookupID, key string, now time.Time) (record, error) {
-	return r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {
-		if !stored.openTo(key, now) {
-			return nil, errNoRecord
+	return r.update(ctx, lookupID, func(stored record) (map[string]string, error) {
+		if !stored.isUsableBy(key, now) {
+			return nil, errRecordNotFound
 		}
 		return map[string]string{v1alpha1.RecordKeyTriesUsed: strconv.Itoa(stored.triesUsed + 1)}, nil
 	})
@@ -134,7 +134,7 @@ func (r records) takeTry(ctx context.Context, lookupID, key string, now time.Tim
 
 // returnTry gives a try back after a right confirmation that led to no request.
 func (r records) returnTry(ctx context.Context, lookupID string) error {
-	_, err := r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {
+	_, err := r.update(ctx, lookupID, func(stored record) (map[string]string, error) {
 		return map[string]string{v1alpha1.RecordKeyTriesUsed: strconv.Itoa(max(0, stored.triesUsed-1))}, nil
 	})
 	return err
@@ -142,12 +142,12 @@ func (r records) returnTry(ctx context.Context, lookupID string) error {
 
 // consume binds the code to the key and the request and returns the try, in one step. For the key
 // that already holds the code, the request stays the first one. Another key is too late
-// (errNoRecord), but its confirmation was right, so its try is returned as well.
+// (errRecordNotFound), but its confirmation was right, so its try is returned as well.
 func (r records) consume(ctx context.Context, lookupID, key, request string) (requestName string, err error) {
-	late := false
-	_, err = r.swap(ctx, lookupID, func(stored record) (map[string]string, error) {
+	tooLate := false
+	_, err = r.update(ctx, lookupID, func(stored record) (map[string]string, error) {
 		values := map[string]string{v1alpha1.RecordKeyTriesUsed: strconv.Itoa(max(0, stored.triesUsed-1))}
-		late, requestName = false, request
+		tooLate, requestName = false, request
 		switch stored.consumedBy {
 		case "":
 			values[v1alpha1.RecordKeyConsumedBy] = key
@@ -155,12 +155,12 @@ func (r records) consume(ctx context.Context, lookupID, key, request string) (re
 		case key:
 			requestName = stored.requestName
 		default:
-			late = true
+			tooLate = true
 		}
 		return values, nil
 	})
-	if err == nil && late {
-		return "", errNoRecord
+	if err == nil && tooLate {
+		return "", errRecordNotFound
 	}
 	return requestName, err
 }

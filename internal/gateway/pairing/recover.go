@@ -23,11 +23,11 @@ import (
 // chain names the machine, and the signature proves that it still has the key. The controller also
 // requires that the fingerprint is in the Node's history.
 func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.RecoverCertificateRequest) (*gatewayv1.RecoverCertificateResponse, error) {
-	connection, ok := peer.ConnectionOf(ctx)
+	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
 		return nil, status.Error(codes.Unauthenticated, "TLS is required")
 	}
-	lapsed, err := s.lapsed(request)
+	lapsed, err := s.verifyLapsedChain(request)
 	if err != nil {
 		return nil, err
 	}
@@ -41,19 +41,19 @@ func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 		return nil, errBadProof
 	}
 	if err := identity.ValidateCSR(request.GetCsr(), lapsed.ID, lapsed.PublicKeySHA256); err != nil {
-		return nil, certificates.PublicRequest(err)
+		return nil, certificates.PublicCSRError(err)
 	}
-	node, err := s.recoverable(ctx, lapsed)
+	node, err := s.getRecoverableNode(ctx, lapsed)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkLapsed(lapsed); err != nil {
+	if err := s.checkExpired(lapsed); err != nil {
 		return nil, err
 	}
-	connection.Prove()
-	held, cancel := context.WithTimeout(ctx, s.options.Hold)
+	connection.MarkProven()
+	waitCtx, cancel := context.WithTimeout(ctx, s.options.Hold)
 	defer cancel()
-	chain, err := s.options.Certificates.Obtain(held, certificates.Request{
+	chain, err := s.options.Certificates.Obtain(waitCtx, certificates.Request{
 		Node: node, CSR: request.GetCsr(), Purpose: v1alpha1.CertificateRecovery,
 		Proof: &v1alpha1.CertificateProof{
 			Exporter:                     connection.Exporter,
@@ -62,17 +62,17 @@ func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 		},
 	})
 	if err != nil {
-		return nil, certificates.Public(err)
+		return nil, certificates.PublicError(err)
 	}
 	s.options.Log.Info("certificate recovered", "namespace", node.Namespace, "node", node.Name)
 	return &gatewayv1.RecoverCertificateResponse{Chain: chain, TrustBundle: s.options.Bundle().PEM()}, nil
 }
 
-// lapsed verifies the chain for the time of its expiry.
-func (s *Service) lapsed(request *gatewayv1.RecoverCertificateRequest) (identity.Peer, error) {
+// verifyLapsedChain verifies the chain for the time of its expiry.
+func (s *Service) verifyLapsedChain(request *gatewayv1.RecoverCertificateRequest) (identity.Peer, error) {
 	chain, err := identity.ParseChain(request.GetChain())
 	if err != nil {
-		return identity.Peer{}, invalid("chain: %v", err)
+		return identity.Peer{}, invalidArgument("chain: %v", err)
 	}
 	lapsed, err := identity.VerifyExpiredPeer(chain, s.options.Device().Pool(), s.options.TrustDomain, s.options.Clock.Now())
 	var refused *identity.CertificateError
@@ -80,15 +80,15 @@ func (s *Service) lapsed(request *gatewayv1.RecoverCertificateRequest) (identity
 	case err == nil:
 		return lapsed, nil
 	case errors.As(err, &refused) && refused.Reason == identity.ReasonRecoveryTooLate:
-		return identity.Peer{}, errNoRecovery
+		return identity.Peer{}, errRecoveryDenied
 	default:
 		return identity.Peer{}, status.Error(codes.Unauthenticated, "the chain is not of a device of this installation")
 	}
 }
 
-// checkLapsed rejects a certificate that stays valid for longer than clocks may differ. A machine
+// checkExpired rejects a certificate that stays valid for longer than clocks may differ. A machine
 // that takes it for expired has a clock that is ahead, and would take the next one for expired too.
-func (s *Service) checkLapsed(lapsed identity.Peer) error {
+func (s *Service) checkExpired(lapsed identity.Peer) error {
 	now, end := s.options.Clock.Now(), lapsed.Certificate.NotAfter
 	if end.Sub(now) <= identity.NotBeforeLeeway {
 		return nil
@@ -106,10 +106,10 @@ func (s *Service) checkLapsed(lapsed identity.Peer) error {
 	return refused.Err()
 }
 
-// recoverable returns the Node if it is live and not revoked, and the key of the lapsed certificate
+// getRecoverableNode returns the Node if it is live and not revoked, and the key of the lapsed certificate
 // is its pin or its next key. A machine may have been offline between storing the next key and
 // using it first. Only the pinned key can have signed for the next key.
-func (s *Service) recoverable(ctx context.Context, lapsed identity.Peer) (*v1alpha1.Node, error) {
+func (s *Service) getRecoverableNode(ctx context.Context, lapsed identity.Peer) (*v1alpha1.Node, error) {
 	var node v1alpha1.Node
 	key := types.NamespacedName{Namespace: lapsed.ID.Namespace, Name: lapsed.ID.Node}
 	err := s.options.Client.Get(ctx, key, &node)
@@ -117,10 +117,10 @@ func (s *Service) recoverable(ctx context.Context, lapsed identity.Peer) (*v1alp
 		return nil, fmt.Errorf("read Node %s: %w", key, err)
 	}
 	if err != nil || !node.DeletionTimestamp.IsZero() || node.Spec.DesiredState == v1alpha1.NodeRevoked {
-		return nil, errNoRecovery
+		return nil, errRecoveryDenied
 	}
 	if key := lapsed.PublicKeySHA256; key != node.Spec.PublicKeySHA256 && key != node.Spec.NextPublicKeySHA256 {
-		return nil, errNoRecovery
+		return nil, errRecoveryDenied
 	}
 	return &node, nil
 }

@@ -78,14 +78,14 @@ const defaultHold = 25 * time.Second
 // Service implements gatewayv1.PairingServiceServer.
 type Service struct {
 	gatewayv1.UnimplementedPairingServiceServer
-	options  Options
-	records  records
-	sessions *sessions
-	codes    *flood // exchanges
-	accounts *flood // tokens of in-cluster agents
-	offences *offences
-	lookups  *rate.Limiter
-	refused  *prometheus.CounterVec
+	options         Options
+	records         records
+	exchanges       *exchangeTable
+	exchangeLimiter *globalLimiter // exchanges
+	tokenLimiter    *globalLimiter // tokens of in-cluster agents
+	failures        *failureTracker
+	lookupLimiter   *rate.Limiter
+	refused         *prometheus.CounterVec
 }
 
 // New returns a Service.
@@ -99,13 +99,13 @@ func New(options Options) *Service {
 	options.SystemNamespace = cmp.Or(options.SystemNamespace, v1alpha1.SystemNamespace)
 	options.Audience = cmp.Or(options.Audience, serviceaccount.DefaultAudience)
 	return &Service{
-		options:  options,
-		records:  records{live: options.Live, write: options.Client, namespace: options.Namespace},
-		sessions: newSessions(options.Clock),
-		codes:    newFlood(options.Clock, options.BeginsPerSecond),
-		accounts: newFlood(options.Clock, options.BeginsPerSecond),
-		offences: newOffences(options.Clock),
-		lookups:  rate.NewLimiter(lookupsPerSecond, lookupBurst),
-		refused:  newRefused(options.Registerer),
+		options:         options,
+		records:         records{live: options.Live, write: options.Client, namespace: options.Namespace},
+		exchanges:       newExchangeTable(options.Clock),
+		exchangeLimiter: newGlobalLimiter(options.Clock, options.BeginsPerSecond),
+		tokenLimiter:    newGlobalLimiter(options.Clock, options.BeginsPerSecond),
+		failures:        newFailureTracker(options.Clock),
+		lookupLimiter:   rate.NewLimiter(lookupsPerSecond, lookupBurst),
+		refused:         newRefusedCounter(options.Registerer),
 	}
 }

@@ -38,7 +38,7 @@ type poll struct {
 // GetPairingRequestStatus answers as soon as the request has a decision, has ended, or has its
 // certificate.
 func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv1.GetPairingRequestStatusRequest) (*gatewayv1.GetPairingRequestStatusResponse, error) {
-	connection, ok := peer.ConnectionOf(ctx)
+	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
 		return nil, status.Error(codes.Unauthenticated, "TLS is required")
 	}
@@ -47,38 +47,38 @@ func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 		csr:   request.GetCsr(),
 		proof: &v1alpha1.CertificateProof{Exporter: connection.Exporter, Signature: request.GetProof()},
 	}
-	found, err := s.request(ctx, asked.key)
+	found, err := s.getPairingRequest(ctx, asked.key)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkPoll(found, asked); err != nil {
 		return nil, err
 	}
-	connection.Prove()
-	held, cancel := context.WithTimeout(ctx, s.options.Hold)
+	connection.MarkProven()
+	waitCtx, cancel := context.WithTimeout(ctx, s.options.Hold)
 	defer cancel()
-	return s.follow(held, asked)
+	return s.awaitResponse(waitCtx, asked)
 }
 
-// request reads the cache, and the apiserver when the cache does not have the request yet. Any
+// getPairingRequest reads the cache, and the apiserver when the cache does not have the request yet. Any
 // client can invent names, and no proof can be checked before the read: hence a bound over all
 // addresses.
-func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alpha1.PairingRequest, error) {
+func (s *Service) getPairingRequest(ctx context.Context, key types.NamespacedName) (*v1alpha1.PairingRequest, error) {
 	if !dnsLabel.MatchString(key.Namespace) || len(validation.IsDNS1123Subdomain(key.Name)) > 0 {
-		return nil, errNoRequest
+		return nil, errRequestNotFound
 	}
 	var found v1alpha1.PairingRequest
 	err := s.options.Client.Get(ctx, key, &found)
 	if apierrors.IsNotFound(err) {
-		if !s.lookups.AllowN(s.options.Clock.Now(), 1) {
-			return nil, tooMany(time.Second, "too many machines ask for pairing requests at the same time; try again")
+		if !s.lookupLimiter.AllowN(s.options.Clock.Now(), 1) {
+			return nil, resourceExhausted(time.Second, "too many machines ask for pairing requests at the same time; try again")
 		}
 		live, cancel := context.WithTimeout(ctx, lookupTimeout)
 		defer cancel()
 		err = s.options.Live.Get(live, key, &found)
 	}
 	if apierrors.IsNotFound(err) {
-		return nil, errNoRequest
+		return nil, errRequestNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read PairingRequest %s: %w", key, err)
@@ -91,10 +91,10 @@ func (s *Service) request(ctx context.Context, key types.NamespacedName) (*v1alp
 func checkPoll(found *v1alpha1.PairingRequest, asked poll) error {
 	key, err := identity.ParsePublicKeyPEM([]byte(found.Spec.PublicKey))
 	if err != nil {
-		return errNoRequest
+		return errRequestNotFound
 	}
 	if pin, err := identity.FingerprintSPKI(key); err != nil || pin != found.Spec.PublicKeySHA256 {
-		return errNoRequest
+		return errRequestNotFound
 	}
 	proof := identity.Proof{
 		Method:   identity.ProofPairingStatus,
@@ -103,32 +103,32 @@ func checkPoll(found *v1alpha1.PairingRequest, asked poll) error {
 		CSR:      asked.csr,
 	}
 	if err := identity.VerifyProof(key, proof, asked.proof.Signature); err != nil {
-		return errNoRequest
+		return errRequestNotFound
 	}
 	return nil
 }
 
-// follow waits for a change until ctx ends. It requests a certificate once per call, because a
+// awaitResponse waits for a change until ctx ends. It requests a certificate once per call, because a
 // refused request would be refused again a moment later.
-func (s *Service) follow(ctx context.Context, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+func (s *Service) awaitResponse(ctx context.Context, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	events, cancel := s.options.Requests.Subscribe(asked.key)
 	defer cancel()
 	var refused *certificates.RefusedError
-	for tried := false; ; {
-		found, err := s.request(context.WithoutCancel(ctx), asked.key)
+	for requested := false; ; {
+		found, err := s.getPairingRequest(context.WithoutCancel(ctx), asked.key)
 		if err != nil {
 			return nil, err
 		}
-		if answer := final(found); answer != nil {
+		if answer := finalResponse(found); answer != nil {
 			return answer, nil
 		}
 		if ctx.Err() != nil {
-			return pending(found, refused), nil
+			return pendingResponse(found, refused), nil
 		}
-		if approved(found) && !tried {
-			tried = true
-			answer, err := s.certify(ctx, found, asked)
-			if err != nil && !errors.As(err, &refused) && !waitable(err) {
+		if isApproved(found) && !requested {
+			requested = true
+			answer, err := s.approvedResponse(ctx, found, asked)
+			if err != nil && !errors.As(err, &refused) && !isRetryable(err) {
 				return nil, err
 			}
 			if answer != nil {
@@ -143,22 +143,22 @@ func (s *Service) follow(ctx context.Context, asked poll) (*gatewayv1.GetPairing
 	}
 }
 
-// waitable reports whether an error means that the answer did not come in the time of this call.
-func waitable(err error) bool {
+// isRetryable reports whether an error means that the answer did not come in the time of this call.
+func isRetryable(err error) bool {
 	return errors.Is(err, certificates.ErrPending) || errors.Is(err, certificates.ErrNodeGone) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// approved reports whether the request leads to a certificate. A Completed request does so again,
+// isApproved reports whether the request leads to a certificate. A Completed request does so again,
 // for a machine that missed the answer.
-func approved(found *v1alpha1.PairingRequest) bool {
+func isApproved(found *v1alpha1.PairingRequest) bool {
 	phase := found.Status.Phase
 	return (phase == v1alpha1.PairingRequestApproved || phase == v1alpha1.PairingRequestCompleted) && found.Status.SPIFFEID != ""
 }
 
-// certify returns the identity to a machine without a CSR, and the certificate to a machine with
+// approvedResponse returns the identity to a machine without a CSR, and the certificate to a machine with
 // one.
-func (s *Service) certify(ctx context.Context, found *v1alpha1.PairingRequest, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+func (s *Service) approvedResponse(ctx context.Context, found *v1alpha1.PairingRequest, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	if len(asked.csr) == 0 {
 		return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Approved{
 			Approved: &gatewayv1.PairingApproved{SpiffeId: found.Status.SPIFFEID},
@@ -169,9 +169,9 @@ func (s *Service) certify(ctx context.Context, found *v1alpha1.PairingRequest, a
 		return nil, fmt.Errorf("read identity of PairingRequest %s: %w", asked.key, err)
 	}
 	if err := identity.ValidateCSR(asked.csr, id, found.Spec.PublicKeySHA256); err != nil {
-		return nil, certificates.PublicRequest(err)
+		return nil, certificates.PublicCSRError(err)
 	}
-	node, err := s.node(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Node}, found)
+	node, err := s.awaitNode(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Node}, found)
 	if err != nil {
 		return nil, err
 	}
@@ -186,9 +186,9 @@ func (s *Service) certify(ctx context.Context, found *v1alpha1.PairingRequest, a
 	}}, nil
 }
 
-// node waits until the cache holds the Node as this approval left it, because the approval may
+// awaitNode waits until the cache holds the Node as this approval left it, because the approval may
 // become visible before the Node.
-func (s *Service) node(ctx context.Context, key types.NamespacedName, found *v1alpha1.PairingRequest) (*v1alpha1.Node, error) {
+func (s *Service) awaitNode(ctx context.Context, key types.NamespacedName, found *v1alpha1.PairingRequest) (*v1alpha1.Node, error) {
 	events, cancel := s.options.Nodes.Subscribe(key)
 	defer cancel()
 	for {

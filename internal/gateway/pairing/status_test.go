@@ -25,13 +25,13 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// nothing is a store without objects. It counts its reads.
-type nothing struct {
+// emptyStore is a store without objects. It counts its reads.
+type emptyStore struct {
 	client.Client
 	reads, unbounded int
 }
 
-func (n *nothing) Get(ctx context.Context, key types.NamespacedName, _ client.Object, _ ...client.GetOption) error {
+func (n *emptyStore) Get(ctx context.Context, key types.NamespacedName, _ client.Object, _ ...client.GetOption) error {
 	n.reads++
 	if _, bounded := ctx.Deadline(); !bounded {
 		n.unbounded++
@@ -40,8 +40,8 @@ func (n *nothing) Get(ctx context.Context, key types.NamespacedName, _ client.Ob
 }
 
 func TestInventedNamesReadAroundTheCacheOnlyAtABoundedRate(t *testing.T) {
-	clock, live := clocktesting.NewFakePassiveClock(start), &nothing{}
-	s := New(Options{Client: &nothing{}, Live: live, Clock: clock})
+	clock, live := clocktesting.NewFakePassiveClock(testTime), &emptyStore{}
+	s := New(Options{Client: &emptyStore{}, Live: live, Clock: clock})
 	ctx := peer.WithConnection(t.Context(), peer.Connection{Exporter: make([]byte, 32)})
 	ask := func(name string) codes.Code {
 		_, err := s.GetPairingRequestStatus(ctx, &gatewayv1.GetPairingRequestStatusRequest{Namespace: "fleet", Name: name})
@@ -60,7 +60,7 @@ func TestInventedNamesReadAroundTheCacheOnlyAtABoundedRate(t *testing.T) {
 	if live.reads != lookupBurst || live.unbounded != 0 {
 		t.Errorf("%d reads, %d of them without a deadline; want %d and 0", live.reads, live.unbounded, lookupBurst)
 	}
-	clock.SetTime(start.Add(time.Second))
+	clock.SetTime(testTime.Add(time.Second))
 	if got := ask("later"); got != codes.NotFound {
 		t.Errorf("a second later: got %s, want NotFound", got)
 	}
@@ -80,7 +80,7 @@ func (c *everyCode) Get(_ context.Context, _ types.NamespacedName, o client.Obje
 	}
 	secret.Type = v1alpha1.SecretTypePairingRecord
 	secret.Data = map[string][]byte{
-		v1alpha1.RecordKeyTriesUsed: []byte("0"), v1alpha1.RecordKeyExpires: []byte(start.Add(time.Hour).Format(time.RFC3339)),
+		v1alpha1.RecordKeyTriesUsed: []byte("0"), v1alpha1.RecordKeyExpires: []byte(testTime.Add(time.Hour).Format(time.RFC3339)),
 		v1alpha1.RecordKeyScalar: spake.PasswordScalar("ZZZZZZ", "123456"),
 	}
 	return nil
@@ -89,11 +89,11 @@ func (c *everyCode) Get(_ context.Context, _ types.NamespacedName, o client.Obje
 // Under a flood, the rate of answers for a code does not reveal whether it exists.
 func TestUnderAFloodACodeThatExistsIsAnsweredNoMoreOftenThanAnInventedOne(t *testing.T) {
 	answered := map[string]int{}
-	for name, store := range map[string]client.Client{"exists": &everyCode{}, "invented": &nothing{}} {
+	for name, store := range map[string]client.Client{"exists": &everyCode{}, "invented": &emptyStore{}} {
 		known := func() identity.Bundle { return identity.Bundle{} }
-		s := New(Options{Client: store, Live: store, Bundle: known, Clock: clocktesting.NewFakePassiveClock(start), Rand: rand.Reader, BeginsPerSecond: 1})
+		s := New(Options{Client: store, Live: store, Bundle: known, Clock: clocktesting.NewFakePassiveClock(testTime), Rand: rand.Reader, BeginsPerSecond: 1})
 		for n := range 1000 {
-			address := prefix(n % 100).Addr()
+			address := numberedPrefix(n % 100).Addr()
 			share, err := spake.RandomShare(rand.Reader)
 			if err != nil {
 				t.Fatal(err)

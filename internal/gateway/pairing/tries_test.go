@@ -28,11 +28,11 @@ import (
 // oneCode is a store with one code and its record. It stores every write.
 type oneCode struct {
 	client.Client
-	record  *corev1.Secret
-	code    *v1alpha1.PairingCode
-	nodes   map[string]*v1alpha1.Node
-	made    []string // names of the requests
-	refused error    // the error of each write
+	record   *corev1.Secret
+	code     *v1alpha1.PairingCode
+	nodes    map[string]*v1alpha1.Node
+	created  []string // names of the requests
+	writeErr error    // the error of each write
 }
 
 func newOneCode() *oneCode {
@@ -41,7 +41,7 @@ func newOneCode() *oneCode {
 		record: &corev1.Secret{Type: v1alpha1.SecretTypePairingRecord, Data: map[string][]byte{
 			v1alpha1.RecordKeyScalar:    spake.PasswordScalar("ZZZZZZ", "123456"),
 			v1alpha1.RecordKeyTriesUsed: []byte("0"),
-			v1alpha1.RecordKeyExpires:   []byte(start.Add(time.Hour).Format(time.RFC3339)),
+			v1alpha1.RecordKeyExpires:   []byte(testTime.Add(time.Hour).Format(time.RFC3339)),
 		}},
 		nodes: map[string]*v1alpha1.Node{},
 	}
@@ -68,16 +68,16 @@ func (c *oneCode) List(context.Context, client.ObjectList, ...client.ListOption)
 
 func (c *oneCode) Update(_ context.Context, o client.Object, _ ...client.UpdateOption) error {
 	secret, ok := o.(*corev1.Secret)
-	if !ok || c.refused != nil {
-		return errors.Join(errors.New("refused"), c.refused)
+	if !ok || c.writeErr != nil {
+		return errors.Join(errors.New("refused"), c.writeErr)
 	}
 	c.record = secret.DeepCopy()
 	return nil
 }
 
 func (c *oneCode) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
-	c.made = append(c.made, o.GetName())
-	return c.refused
+	c.created = append(c.created, o.GetName())
+	return c.writeErr
 }
 
 func (c *oneCode) tries() string { return string(c.record.Data[v1alpha1.RecordKeyTriesUsed]) }
@@ -85,27 +85,27 @@ func (c *oneCode) tries() string { return string(c.record.Data[v1alpha1.RecordKe
 // attempt is one exchange with a code, up to the confirmation of the machine.
 type attempt struct {
 	*Service
-	begun        session
-	who          applicant
+	begun        exchange
+	claims       machineClaims
 	connection   peer.Connection
 	confirmation []byte
 }
 
-// try starts an exchange of a key with a PIN, up to the confirmation.
-func try(t *testing.T, store *oneCode, key, pin string) attempt {
+// startAttempt starts an exchange of a key with a PIN, up to the confirmation.
+func startAttempt(t *testing.T, store *oneCode, key, pin string) attempt {
 	t.Helper()
 	bundle := func() identity.Bundle { return identity.Bundle{} }
 	a := attempt{
-		Service:    New(Options{Client: store, Live: store, Bundle: bundle, Clock: clocktesting.NewFakePassiveClock(start), Rand: rand.Reader, MaxPending: 1, Log: logr.Discard()}),
+		Service:    New(Options{Client: store, Live: store, Bundle: bundle, Clock: clocktesting.NewFakePassiveClock(testTime), Rand: rand.Reader, MaxPending: 1, Log: logr.Discard()}),
 		connection: peer.Connection{Address: netip.MustParseAddr("192.0.2.1"), Exporter: make([]byte, spake.ExporterLength)},
-		who:        applicant{publicKeySHA256: key, nodeName: "box"},
+		claims:     machineClaims{publicKeySHA256: key, nodeName: "box"},
 	}
 	agent, err := spake.NewAgent(spake.PasswordScalar("ZZZZZZ", pin), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.begun = session{exporter: a.connection.Exporter, lookupID: "ZZZZZZ", nodeName: "box", share: agent.Share()}
-	share, err := a.exchange(t.Context(), &a.begun)
+	a.begun = exchange{exporter: a.connection.Exporter, lookupID: "ZZZZZZ", nodeName: "box", share: agent.Share()}
+	share, err := a.startExchange(t.Context(), &a.begun)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,8 +117,8 @@ func try(t *testing.T, store *oneCode, key, pin string) attempt {
 	return a
 }
 
-func (a attempt) verified(ctx context.Context) (record, error) {
-	stored, _, err := a.verify(ctx, a.connection, a.begun, a.who, a.confirmation)
+func (a attempt) verifyAttempt(ctx context.Context) (record, error) {
+	stored, _, err := a.verifyConfirmation(ctx, a.connection, a.begun, a.claims, a.confirmation)
 	return stored, err
 }
 
@@ -127,15 +127,15 @@ const keyOfBox, foreignKey = "aaaaaaaa", "bbbbbbbb"
 func TestATryIsStoredBeforeAConfirmationIsVerified(t *testing.T) {
 	for name, pin := range map[string]string{"wrong": "000000", "right": "123456"} {
 		store := newOneCode()
-		_, err := try(t, store, keyOfBox, pin).verified(t.Context())
+		_, err := startAttempt(t, store, keyOfBox, pin).verifyAttempt(t.Context())
 		if (err == nil) != (pin == "123456") || store.tries() != "1" {
 			t.Errorf("%s PIN: %v, %s tries used", name, err, store.tries())
 		}
 		store = newOneCode()
-		a := try(t, store, keyOfBox, pin)
-		store.refused = errors.New("the API server is away")
-		if _, err := a.verified(t.Context()); err == nil || errors.Is(err, errNoRecord) || len(a.offences.who) != 0 {
-			t.Errorf("%s PIN, the try is not stored: %v, and the PIN was checked %d times", name, err, len(a.offences.who))
+		a := startAttempt(t, store, keyOfBox, pin)
+		store.writeErr = errors.New("the API server is away")
+		if _, err := a.verifyAttempt(t.Context()); err == nil || errors.Is(err, errRecordNotFound) || len(a.failures.bySource) != 0 {
+			t.Errorf("%s PIN, the try is not stored: %v, and the PIN was checked %d times", name, err, len(a.failures.bySource))
 		}
 	}
 }
@@ -143,19 +143,19 @@ func TestATryIsStoredBeforeAConfirmationIsVerified(t *testing.T) {
 func TestACodeHasThreeTriesForOneKey(t *testing.T) {
 	store := newOneCode()
 	for used := range v1alpha1.MaxPairingTries {
-		if _, err := try(t, store, keyOfBox, "000000").verified(t.Context()); !errors.Is(err, errNoRecord) || store.tries() != strconv.Itoa(used+1) {
+		if _, err := startAttempt(t, store, keyOfBox, "000000").verifyAttempt(t.Context()); !errors.Is(err, errRecordNotFound) || store.tries() != strconv.Itoa(used+1) {
 			t.Fatalf("wrong PIN %d: %v, %s tries used", used+1, err, store.tries())
 		}
 	}
-	if r, err := parseRecord(store.record); err != nil || r.open(start) {
+	if r, err := parseRecord(store.record); err != nil || r.isUsable(testTime) {
 		t.Errorf("a code without tries is open: %v", err)
 	}
 	store.record.Data[v1alpha1.RecordKeyTriesUsed] = []byte("0")
 	store.record.Data[v1alpha1.RecordKeyConsumedBy] = []byte(keyOfBox)
-	if _, err := try(t, store, foreignKey, "123456").verified(t.Context()); !errors.Is(err, errNoRecord) || store.tries() != "0" {
+	if _, err := startAttempt(t, store, foreignKey, "123456").verifyAttempt(t.Context()); !errors.Is(err, errRecordNotFound) || store.tries() != "0" {
 		t.Errorf("a used code for another key: %v, %s tries used", err, store.tries())
 	}
-	if _, err := try(t, store, keyOfBox, "123456").verified(t.Context()); err != nil {
+	if _, err := startAttempt(t, store, keyOfBox, "123456").verifyAttempt(t.Context()); err != nil {
 		t.Errorf("a used code for its key: %v", err)
 	}
 }
@@ -172,17 +172,17 @@ func TestARightConfirmationCostsNoTry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := newOneCode()
-			a := try(t, store, keyOfBox, "123456")
+			a := startAttempt(t, store, keyOfBox, "123456")
 			test.spoil(store, &a)
-			stored, err := a.verified(t.Context())
+			stored, err := a.verifyAttempt(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := a.enrol(t.Context(), "ZZZZZZ", stored, a.who, "transcript"); status.Code(err) != test.want {
+			if _, err := a.enroll(t.Context(), "ZZZZZZ", stored, a.claims, "transcript"); status.Code(err) != test.want {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
-			if store.tries() != "0" || (test.want == codes.OK) != (len(store.made) == 1) {
-				t.Errorf("%s tries used, requests %v", store.tries(), store.made)
+			if store.tries() != "0" || (test.want == codes.OK) != (len(store.created) == 1) {
+				t.Errorf("%s tries used, requests %v", store.tries(), store.created)
 			}
 		})
 	}
@@ -191,16 +191,16 @@ func TestARightConfirmationCostsNoTry(t *testing.T) {
 // The first key to consume a code keeps it, even when another key has verified the code meanwhile.
 func TestACodeIsConsumedByOneKey(t *testing.T) {
 	store := newOneCode()
-	first, second := try(t, store, keyOfBox, "123456"), try(t, store, foreignKey, "123456")
+	first, second := startAttempt(t, store, keyOfBox, "123456"), startAttempt(t, store, foreignKey, "123456")
 	for _, a := range []attempt{first, second} {
-		if _, err := a.verified(t.Context()); err != nil {
+		if _, err := a.verifyAttempt(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if name, err := first.records.consume(t.Context(), "ZZZZZZ", keyOfBox, "first"); err != nil || name != "first" {
 		t.Fatalf("the first key: %q, %v", name, err)
 	}
-	if name, err := second.records.consume(t.Context(), "ZZZZZZ", foreignKey, "second"); !errors.Is(err, errNoRecord) || name != "" {
+	if name, err := second.records.consume(t.Context(), "ZZZZZZ", foreignKey, "second"); !errors.Is(err, errRecordNotFound) || name != "" {
 		t.Errorf("a key that came later: %q, %v", name, err)
 	}
 	if name, err := first.records.consume(t.Context(), "ZZZZZZ", keyOfBox, "again"); err != nil || name != "first" {
@@ -227,8 +227,8 @@ func TestOnlyAnAdmittedKeyOfALiveNodeRecovers(t *testing.T) {
 		if test.node != nil {
 			store.nodes["box"] = test.node
 		}
-		s := New(Options{Client: store, Live: store, Clock: clocktesting.NewFakePassiveClock(start)})
-		if _, err := s.recoverable(t.Context(), lapsed); test.ok != (err == nil) {
+		s := New(Options{Client: store, Live: store, Clock: clocktesting.NewFakePassiveClock(testTime)})
+		if _, err := s.getRecoverableNode(t.Context(), lapsed); test.ok != (err == nil) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

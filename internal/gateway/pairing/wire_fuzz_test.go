@@ -23,19 +23,19 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// empty is a cluster without objects that refuses every write, because nothing may be written
+// emptyCluster is a cluster without objects that refuses every write, because nothing may be written
 // before a proof, whatever an unknown client sends.
-type empty struct{ client.Client }
+type emptyCluster struct{ client.Client }
 
-func (empty) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+func (emptyCluster) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
 	return apierrors.NewNotFound(schema.GroupResource{Resource: "anything"}, key.Name)
 }
 
-func (empty) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
+func (emptyCluster) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
 	return apierrors.NewUnauthorized("tried to create " + o.GetName())
 }
 
-var stranger = peer.Connection{Address: netip.MustParseAddr("192.0.2.1"), Exporter: make([]byte, spake.ExporterLength)}
+var unknownConnection = peer.Connection{Address: netip.MustParseAddr("192.0.2.1"), Exporter: make([]byte, spake.ExporterLength)}
 
 func fuzzService(t testing.TB) *Service {
 	authority := identitytest.NewAuthority(t, "ca")
@@ -45,7 +45,7 @@ func fuzzService(t testing.TB) *Service {
 	}
 	known := func() identity.Bundle { return bundle }
 	return New(Options{
-		Client: empty{}, Live: empty{}, Bundle: known, Device: known, Namespace: "mooring-pairing", TrustDomain: "mooring.test",
+		Client: emptyCluster{}, Live: emptyCluster{}, Bundle: known, Device: known, Namespace: "mooring-pairing", TrustDomain: "mooring.test",
 		NodeEndpoint: "gateway.test:7444", MaxPending: 50, BeginsPerSecond: 1 << 20, Hold: time.Millisecond,
 		Clock: clocktesting.NewFakePassiveClock(time.Now()), Rand: rand.Reader, Log: logr.Discard(),
 	})
@@ -76,8 +76,8 @@ func FuzzPairingMessages(f *testing.F) {
 	}
 	s := fuzzService(f)
 	f.Fuzz(func(t *testing.T, method byte, b []byte) {
-		ctx := peer.WithConnection(t.Context(), stranger)
-		err := serve(ctx, s, method%4, b)
+		ctx := peer.WithConnection(t.Context(), unknownConnection)
+		err := callMethod(ctx, s, method%4, b)
 		switch status.Code(err) {
 		case codes.OK:
 			if method%4 != 0 { // Begin answers every client
@@ -90,11 +90,11 @@ func FuzzPairingMessages(f *testing.F) {
 	})
 }
 
-// serve decodes a message and calls its method. Bytes that are no message get errNotAccepted,
+// callMethod decodes a message and calls its method. Bytes that are no message get errCodeNotAccepted,
 // because the transport refuses them.
-func serve(ctx context.Context, s *Service, method byte, b []byte) (err error) {
+func callMethod(ctx context.Context, s *Service, method byte, b []byte) (err error) {
 	decode := func(m proto.Message) bool { return proto.Unmarshal(b, m) == nil }
-	err = errNotAccepted
+	err = errCodeNotAccepted
 	switch method {
 	case 0:
 		if m := (&gatewayv1.BeginPairingSessionRequest{}); decode(m) {
@@ -105,7 +105,7 @@ func serve(ctx context.Context, s *Service, method byte, b []byte) (err error) {
 			if account := m.GetServiceAccount(); account != nil {
 				// The token goes to the API server first. The rest of the message is read in the
 				// same way.
-				_, err = readApplicant(stranger, m)
+				_, err = readMachineClaims(unknownConnection, m)
 				return err
 			}
 			_, err = s.CompletePairingSession(ctx, m)

@@ -42,23 +42,23 @@ type Connection struct {
 // Progress protects a connection of the pairing listener from being closed to make room for
 // another.
 type Progress interface {
-	// Advance records the begin of a pairing. The caller then has a short time for its proof.
-	Advance()
-	// Prove records a proof: the caller has a code, a token or the key of a request or a Node.
-	Prove()
+	// MarkAdvanced records the begin of a pairing. The caller then has a short time for its proof.
+	MarkAdvanced()
+	// MarkProven records a proof: the caller has a code, a token or the key of a request or a Node.
+	MarkProven()
 }
 
-// Advance records the begin of a pairing.
-func (c Connection) Advance() {
+// MarkAdvanced records the begin of a pairing.
+func (c Connection) MarkAdvanced() {
 	if c.Progress != nil {
-		c.Progress.Advance()
+		c.Progress.MarkAdvanced()
 	}
 }
 
-// Prove records a proof of the caller.
-func (c Connection) Prove() {
+// MarkProven records a proof of the caller.
+func (c Connection) MarkProven() {
 	if c.Progress != nil {
-		c.Progress.Prove()
+		c.Progress.MarkProven()
 	}
 }
 
@@ -85,13 +85,13 @@ type (
 	connectionKey struct{}
 )
 
-// With returns a context that carries id, for the interceptors and for tests.
-func With(ctx context.Context, id Identity) context.Context {
+// NewContext returns a context that carries id, for the interceptors and for tests.
+func NewContext(ctx context.Context, id Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, id)
 }
 
-// From returns the calling machine. It returns false on the pairing listener and outside a call.
-func From(ctx context.Context) (Identity, bool) {
+// FromContext returns the calling machine. It returns false on the pairing listener and outside a call.
+func FromContext(ctx context.Context) (Identity, bool) {
 	id, ok := ctx.Value(identityKey{}).(Identity)
 	return id, ok
 }
@@ -101,8 +101,8 @@ func WithConnection(ctx context.Context, c Connection) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// ConnectionOf returns the connection of a call. It returns false outside a call.
-func ConnectionOf(ctx context.Context) (Connection, bool) {
+// ConnectionFromContext returns the connection of a call. It returns false outside a call.
+func ConnectionFromContext(ctx context.Context) (Connection, bool) {
 	c, ok := ctx.Value(connectionKey{}).(Connection)
 	return c, ok
 }

@@ -180,7 +180,7 @@ func (s *Service) RotateDeviceCertificate(ctx context.Context, request *gatewayv
 // caller returns the identity of the calling machine. A missing identity is a bug in the
 // interceptors, not in the machine.
 func caller(ctx context.Context) (peer.Identity, error) {
-	id, ok := peer.From(ctx)
+	id, ok := peer.FromContext(ctx)
 	if !ok {
 		return peer.Identity{}, errors.New("call without an identity reached NodeService")
 	}

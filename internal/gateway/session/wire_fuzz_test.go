@@ -146,7 +146,7 @@ func FuzzPolledAndRevoked(f *testing.F) {
 		&gatewayv1.RevokeDevicePairingRequest{Reason: "\x00", Proof: []byte{0x30, 0x06}},
 	)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, ctx := fuzzSession().service, peer.With(t.Context(), fuzzCaller)
+		s, ctx := fuzzSession().service, peer.NewContext(t.Context(), fuzzCaller)
 		var poll gatewayv1.PollDispatchRequest
 		if proto.Unmarshal(b, &poll) == nil && (poll.GetSessionId() != "" || poll.GetHello() == nil) {
 			if _, err := s.PollDispatch(ctx, &poll); status.Code(err) != codes.FailedPrecondition && status.Code(err) != codes.InvalidArgument {

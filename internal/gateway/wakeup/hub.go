@@ -43,20 +43,20 @@ func (h *Hub) Subscribe(key types.NamespacedName) (events <-chan struct{}, cance
 }
 
 // OnAdd wakes the waiters of an object.
-func (h *Hub) OnAdd(obj any, _ bool) { h.wake(obj) }
+func (h *Hub) OnAdd(obj any, _ bool) { h.notify(obj) }
 
 // OnUpdate wakes the waiters of an object.
-func (h *Hub) OnUpdate(_, obj any) { h.wake(obj) }
+func (h *Hub) OnUpdate(_, obj any) { h.notify(obj) }
 
 // OnDelete wakes the waiters of an object.
 func (h *Hub) OnDelete(obj any) {
-	if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-		obj = gone.Obj
+	if tombstone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		obj = tombstone.Obj
 	}
-	h.wake(obj)
+	h.notify(obj)
 }
 
-func (h *Hub) wake(obj any) {
+func (h *Hub) notify(obj any) {
 	object, ok := obj.(client.Object)
 	if !ok {
 		return

@@ -28,21 +28,21 @@ func TestThreeWrongPINsBurnACodeAcrossARestart(t *testing.T) {
 	serverCA, deviceCA := identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca")
 	same := func(s *settings) { s.serverCA, s.deviceCA = serverCA, deviceCA }
 	first := newGateway(t, same)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	for range 2 {
-		if _, err := first.machine(t).pair(t.Context(), code.wrong()); status.Code(err) != codes.Unauthenticated {
+		if _, err := first.machine(t).pair(t.Context(), code.withWrongPIN()); status.Code(err) != codes.Unauthenticated {
 			t.Fatalf("wrong PIN: got %v, want Unauthenticated", err)
 		}
 	}
 	first.stop()
 	second := newGateway(t, same)
-	if _, err := second.machine(t).pair(t.Context(), code.wrong()); status.Code(err) != codes.Unauthenticated {
+	if _, err := second.machine(t).pair(t.Context(), code.withWrongPIN()); status.Code(err) != codes.Unauthenticated {
 		t.Fatalf("third wrong PIN: got %v, want Unauthenticated", err)
 	}
 	if _, err := second.machine(t).pair(t.Context(), code.Code); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("the right PIN after three wrong ones: got %v, want Unauthenticated", err)
 	}
-	if used := code.tries(t); used != 3 || len(code.requests(t)) != 0 {
+	if used := code.triesUsed(t); used != 3 || len(code.requests(t)) != 0 {
 		t.Errorf("%d tries used, %d requests; want 3 and none", used, len(code.requests(t)))
 	}
 }
@@ -50,18 +50,18 @@ func TestThreeWrongPINsBurnACodeAcrossARestart(t *testing.T) {
 func TestNothingTellsAnUnknownFromAWrongFromASpentCode(t *testing.T) {
 	g := newGateway(t)
 	namespace := shared.Namespace(t)
-	spent, expired, wrong := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{}),
-		issue(t, namespace, -time.Second, v1alpha1.PairingCodeSpec{}), issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
+	spent, expired, wrong := issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{}),
+		issueCode(t, namespace, -time.Second, v1alpha1.PairingCodeSpec{}), issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
 	if _, err := g.machine(t).pair(t.Context(), spent.Code); err != nil {
 		t.Fatal(err)
 	}
-	deleted := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
+	deleted := issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
 	if err := shared.Client().Delete(t.Context(), deleted.object); err != nil {
 		t.Fatal(err)
 	}
 	answers := map[string][]string{}
 	for name, code := range map[string]spake.Code{
-		"unknown": {LookupID: "ZZZZZZ", PIN: "123456"}, "wrong": wrong.wrong(), "spent": spent.Code,
+		"unknown": {LookupID: "ZZZZZZ", PIN: "123456"}, "wrong": wrong.withWrongPIN(), "spent": spent.Code,
 		"expired": expired.Code, "of a deleted PairingCode": deleted.Code,
 	} {
 		_, err := g.machine(t).pair(t.Context(), code)
@@ -84,22 +84,22 @@ func TestNothingTellsAnUnknownFromAWrongFromASpentCode(t *testing.T) {
 func TestAThousandConcurrentWrongPINsAreThreeVerifications(t *testing.T) {
 	const connections, perConnection = 250, 4
 	g := newGateway(t, func(s *settings) { s.pairing.BeginsPerSecond = connections * perConnection })
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	var attempts sync.WaitGroup
 	var refused atomic.Int64
 	for range connections {
 		m := g.machine(t)
 		attempts.Go(func() {
-			var held []*exchange
+			var exchanges []*exchange
 			for range perConnection {
-				e, err := m.begin(t.Context(), code.wrong())
+				e, err := m.startExchange(t.Context(), code.withWrongPIN())
 				if err != nil {
 					t.Errorf("begin: %v", err)
 					return
 				}
-				held = append(held, e)
+				exchanges = append(exchanges, e)
 			}
-			for _, e := range held {
+			for _, e := range exchanges {
 				if _, err := m.client.CompletePairingSession(t.Context(), e.request); status.Code(err) == codes.Unauthenticated {
 					refused.Add(1)
 				} else {
@@ -115,14 +115,14 @@ func TestAThousandConcurrentWrongPINsAreThreeVerifications(t *testing.T) {
 			verified++
 		}
 	}
-	if refused.Load() != connections*perConnection || verified != 3 || code.tries(t) != 3 {
-		t.Errorf("%d refused, %d verified, %d tries used; want %d, 3, 3", refused.Load(), verified, code.tries(t), connections*perConnection)
+	if refused.Load() != connections*perConnection || verified != 3 || code.triesUsed(t) != 3 {
+		t.Errorf("%d refused, %d verified, %d tries used; want %d, 3, 3", refused.Load(), verified, code.triesUsed(t), connections*perConnection)
 	}
 }
 
 func TestOfManyRacersWithTwoKeysOneKeyWinsOneRequest(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	keys := [2]*machine{g.machine(t), g.machine(t)}
 	var racers sync.WaitGroup
 	var mu sync.Mutex
@@ -151,8 +151,8 @@ func TestOfManyRacersWithTwoKeysOneKeyWinsOneRequest(t *testing.T) {
 	if requests[0].Spec.PublicKeySHA256 != winner {
 		t.Errorf("the request is of key %s, the code was consumed by %s", requests[0].Spec.PublicKeySHA256, winner)
 	}
-	if code.tries(t) != 0 {
-		t.Errorf("%d tries stay used after right confirmations alone", code.tries(t))
+	if code.triesUsed(t) != 0 {
+		t.Errorf("%d tries stay used after right confirmations alone", code.triesUsed(t))
 	}
 }
 
@@ -172,7 +172,7 @@ func (r relay) CompletePairingSession(ctx context.Context, in *gatewayv1.Complet
 
 func TestARelayWithItsOwnCertificateGetsNothing(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	mitm := g.machine(t)
 	mitm.connect(t.Context()) // so that it can also sign a proof for its own connection
 	cert, key := identitytest.NewAuthority(t, "mitm").IssueServer(t)
@@ -190,12 +190,12 @@ func TestARelayWithItsOwnCertificateGetsNothing(t *testing.T) {
 		t.Errorf("plain relay: got %v, want Unauthenticated", err)
 	}
 	// A relay that inserts its own key and a valid proof for its own connection.
-	e, err := victim.begin(t.Context(), code.Code)
+	e, err := victim.startExchange(t.Context(), code.Code)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.request.PublicKey = mitm.publicKey()
-	own, err := mitm.begin(t.Context(), code.wrong())
+	own, err := mitm.startExchange(t.Context(), code.withWrongPIN())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,9 +210,9 @@ func TestARelayWithItsOwnCertificateGetsNothing(t *testing.T) {
 
 func TestRecordedMessagesAreWorthNothingElsewhere(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	m := g.machine(t)
-	e, err := m.begin(t.Context(), code.Code)
+	e, err := m.startExchange(t.Context(), code.Code)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,9 +248,9 @@ func TestRecordedMessagesAreWorthNothingElsewhere(t *testing.T) {
 
 func TestASwappedKeyIsNotAccepted(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	m := g.machine(t)
-	e, err := m.begin(t.Context(), code.Code)
+	e, err := m.startExchange(t.Context(), code.Code)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,8 +262,8 @@ func TestASwappedKeyIsNotAccepted(t *testing.T) {
 	if _, err := m.client.CompletePairingSession(t.Context(), e.request); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("got %v, want Unauthenticated", err)
 	}
-	if code.tries(t) != 1 {
-		t.Errorf("%d tries used, want 1", code.tries(t))
+	if code.triesUsed(t) != 1 {
+		t.Errorf("%d tries used, want 1", code.triesUsed(t))
 	}
 }
 
@@ -271,12 +271,12 @@ func TestAnAddressThatBurnsCodesIsBlocked(t *testing.T) {
 	g := newGateway(t)
 	namespace := shared.Namespace(t)
 	for range 5 {
-		code := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
+		code := issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
 		for range v1alpha1.MaxPairingTries {
-			_, _ = g.machine(t).pair(t.Context(), code.wrong())
+			_, _ = g.machine(t).pair(t.Context(), code.withWrongPIN())
 		}
 	}
-	fresh := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
+	fresh := issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
 	if _, err := g.machine(t).pair(t.Context(), fresh.Code); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("after five burnt codes: got %v, want ResourceExhausted", err)
 	}
@@ -284,8 +284,8 @@ func TestAnAddressThatBurnsCodesIsBlocked(t *testing.T) {
 
 func TestSecretsAreNotLogged(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
-	_, _ = g.machine(t).pair(t.Context(), code.wrong())
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	_, _ = g.machine(t).pair(t.Context(), code.withWrongPIN())
 	if _, err := g.machine(t).pair(t.Context(), code.Code); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 	if !strings.Contains(logged, "pairing requested") {
 		t.Fatalf("nothing was logged:\n%s", logged)
 	}
-	for _, secret := range []string{code.PIN, code.wrong().PIN, code.LookupID + "-"} {
+	for _, secret := range []string{code.PIN, code.withWrongPIN().PIN, code.LookupID + "-"} {
 		if strings.Contains(logged, secret) {
 			t.Errorf("the log holds %q", secret)
 		}

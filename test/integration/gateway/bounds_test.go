@@ -45,19 +45,19 @@ func (i *instance) metric(t *testing.T, name string, labels ...string) float64 {
 	return 0
 }
 
-func (i *instance) refused(t *testing.T, listener, reason string) float64 {
+func (i *instance) refusedCount(t *testing.T, listener, reason string) float64 {
 	t.Helper()
 	return i.metric(t, "mooring_gateway_refused_total", listener, reason)
 }
 
-func (i *instance) connections(t *testing.T, listener string) int {
+func (i *instance) openConnections(t *testing.T, listener string) int {
 	t.Helper()
 	return int(i.metric(t, "mooring_gateway_connections", listener))
 }
 
-// open opens a connection from a loopback address and sends nothing. The gateway accepts connections
+// dial opens a connection from a loopback address and sends nothing. The gateway accepts connections
 // in the order in which they are opened.
-func (i *instance) open(t *testing.T, listener, from string) net.Conn {
+func (i *instance) dial(t *testing.T, listener, from string) net.Conn {
 	t.Helper()
 	pairing, node := i.Addresses()
 	to := map[string]string{"pairing": pairing.String(), "node": node.String()}[listener]
@@ -70,18 +70,18 @@ func (i *instance) open(t *testing.T, listener, from string) net.Conn {
 	return c
 }
 
-// becomes waits until a listener has that many connections and has closed that many to make room.
-func (i *instance) becomes(t *testing.T, listener string, connections, madeRoom int) {
+// awaitConnections waits until a listener has that many connections and has closed that many to make room.
+func (i *instance) awaitConnections(t *testing.T, listener string, connections, madeRoom int) {
 	t.Helper()
 	await(t, fmt.Sprintf("%d connections of the %s listener, and %d that made room", connections, listener, madeRoom), func() bool {
-		return i.connections(t, listener) == connections && int(i.refused(t, listener, "MadeRoom")) == madeRoom
+		return i.openConnections(t, listener) == connections && int(i.refusedCount(t, listener, "MadeRoom")) == madeRoom
 	})
 }
 
-// secure opens a connection of the pairing listener and completes its handshake.
-func (i *instance) secure(t *testing.T, from string) net.Conn {
+// dialTLS opens a connection of the pairing listener and completes its handshake.
+func (i *instance) dialTLS(t *testing.T, from string) net.Conn {
 	t.Helper()
-	c := tls.Client(i.open(t, "pairing", from), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13}) //nolint:gosec // a stranger
+	c := tls.Client(i.dial(t, "pairing", from), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13}) //nolint:gosec // a stranger
 	if err := c.HandshakeContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -127,18 +127,18 @@ func TestAConnectionThatStopsBeforeItsProofIsClosed(t *testing.T) {
 		}
 	}
 	hello := []byte{22, 3, 1, 2, 0, 1, 0} // the beginning of a ClientHello
-	g.open(t, "pairing", "127.0.8.1")
-	send(g.open(t, "pairing", "127.0.8.2"), hello)
-	send(g.secure(t, "127.0.8.3"), unfinishedCall(t, 1000, 1000))
-	g.open(t, "node", "127.0.8.4")
-	send(g.open(t, "node", "127.0.8.5"), hello)
+	g.dial(t, "pairing", "127.0.8.1")
+	send(g.dial(t, "pairing", "127.0.8.2"), hello)
+	send(g.dialTLS(t, "127.0.8.3"), unfinishedCall(t, 1000, 1000))
+	g.dial(t, "node", "127.0.8.4")
+	send(g.dial(t, "node", "127.0.8.5"), hello)
 	for _, end := range []struct{ listener, reason string }{
 		{"pairing", "Silent"}, {"pairing", "HandshakeTimeout"}, {"pairing", "ReceiveTimeout"}, {"node", "Silent"}, {"node", "HandshakeTimeout"},
 	} {
-		await(t, end.listener+" "+end.reason, func() bool { return g.refused(t, end.listener, end.reason) == 1 })
+		await(t, end.listener+" "+end.reason, func() bool { return g.refusedCount(t, end.listener, end.reason) == 1 })
 	}
 	for _, listener := range []string{"pairing", "node"} {
-		if open := g.connections(t, listener); open != 0 {
+		if open := g.openConnections(t, listener); open != 0 {
 			t.Errorf("%d connections of the %s listener are open", open, listener)
 		}
 	}
@@ -149,7 +149,7 @@ func TestAConnectionThatStopsBeforeItsProofIsClosed(t *testing.T) {
 // connections.
 func TestSilentConnectionsYieldTheirTurns(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	pairing, _ := g.Addresses()
 	began := time.Now()
 	for n := range 120 {
@@ -175,45 +175,45 @@ func TestSilentConnectionsYieldTheirTurns(t *testing.T) {
 // proof.
 func TestAFullListenerMakesRoomWhereMostWait(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.limits.PairingConnections, s.limits.TotalPairingConnections = 8, 16 })
-	few := g.open(t, "pairing", "127.0.8.1")
+	few := g.dial(t, "pairing", "127.0.8.1")
 	var most []net.Conn
 	for range 9 {
-		most = append(most, g.open(t, "pairing", "127.0.8.2"))
+		most = append(most, g.dial(t, "pairing", "127.0.8.2"))
 	}
-	g.becomes(t, "pairing", 9, 1) // 8 of one address and one of another
+	g.awaitConnections(t, "pairing", 9, 1) // 8 of one address and one of another
 	if isOpen(t, most[0]) || !isOpen(t, most[1]) {
 		t.Error("an address beyond its share did not close its own oldest connection")
 	}
 	for range 4 {
-		g.open(t, "pairing", "127.0.8.3")
+		g.dial(t, "pairing", "127.0.8.3")
 	}
-	g.becomes(t, "pairing", 12, 2) // the places for all addresses
+	g.awaitConnections(t, "pairing", 12, 2) // the places for all addresses
 	if isOpen(t, most[1]) || !isOpen(t, few) {
 		t.Error("the oldest connection of the address with most is open, or a connection of another address was closed for it")
 	}
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	machine := g.machine(t)
 	if _, err := machine.pair(t.Context(), code.Code); err != nil {
 		t.Fatal(err)
 	}
-	g.becomes(t, "pairing", 12, 3)
+	g.awaitConnections(t, "pairing", 12, 3)
 	for range 4 {
-		g.open(t, "pairing", "127.0.0.1")
+		g.dial(t, "pairing", "127.0.0.1")
 	}
-	g.becomes(t, "pairing", 16, 3) // with the places reserved for addresses with a proof
+	g.awaitConnections(t, "pairing", 16, 3) // with the places reserved for addresses with a proof
 }
 
 // The connection of a machine that has proven its code is not closed for others of its address.
 func TestAProvenConnectionMakesNoRoom(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.limits.PairingConnections, s.limits.TotalPairingConnections = 4, 16 })
-	p := knock(t, g)
+	p := startPairing(t, g)
 	began, pace := time.Now(), time.NewTicker(20*time.Millisecond)
 	defer pace.Stop()
 	for time.Since(began) < 3*time.Second { // a connection that has just begun to pair is kept for 2 s
-		g.open(t, "pairing", "127.0.0.1")
+		g.dial(t, "pairing", "127.0.0.1")
 		<-pace.C
 	}
-	if _, err := p.ask(nil); err != nil {
+	if _, err := p.pollStatus(nil); err != nil {
 		t.Errorf("the machine lost its connection: %v", err)
 	}
 }
@@ -223,18 +223,18 @@ func TestAProvenConnectionMakesNoRoom(t *testing.T) {
 func TestUnfinishedBytesAreBounded(t *testing.T) {
 	g := newGateway(t)
 	// Each byte costs a frame. A connection may be closed before its end.
-	_, _ = g.secure(t, "127.0.8.1").Write(unfinishedCall(t, 1000, 1))
-	await(t, "the connection to be closed for its bytes", func() bool { return g.refused(t, "pairing", "UnfinishedBytes") == 1 })
+	_, _ = g.dialTLS(t, "127.0.8.1").Write(unfinishedCall(t, 1000, 1))
+	await(t, "the connection to be closed for its bytes", func() bool { return g.refusedCount(t, "pairing", "UnfinishedBytes") == 1 })
 
-	most := func() { _, _ = g.secure(t, "127.0.8.3").Write(unfinishedCall(t, 500, 1)) }
+	most := func() { _, _ = g.dialTLS(t, "127.0.8.3").Write(unfinishedCall(t, 500, 1)) }
 	for range 40 { // nearly the bound of all connections
 		most()
 	}
-	largest := g.secure(t, "127.0.8.2")
+	largest := g.dialTLS(t, "127.0.8.2")
 	_, _ = largest.Write(unfinishedCall(t, 620, 1))
 	await(t, "the bytes of all to be bounded", func() bool {
 		most()
-		return g.refused(t, "pairing", "ReceiveBudget") >= 3
+		return g.refusedCount(t, "pairing", "ReceiveBudget") >= 3
 	})
 	if !isOpen(t, largest) {
 		t.Error("the largest connection was closed, though another address holds most")
@@ -245,10 +245,10 @@ func TestUnfinishedBytesAreBounded(t *testing.T) {
 func TestACertificateWithoutEndIsRefused(t *testing.T) {
 	g := newGateway(t)
 	endless := tls.Certificate{Certificate: [][]byte{make([]byte, 261_000)}, PrivateKey: identitytest.NewKey(t)}
-	c := tls.Client(g.open(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // a stranger
+	c := tls.Client(g.dial(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // a stranger
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{endless}})
 	_ = c.HandshakeContext(t.Context())
-	await(t, "the handshake to be refused", func() bool { return g.refused(t, "node", "HandshakeTooLarge") == 1 })
+	await(t, "the handshake to be refused", func() bool { return g.refusedCount(t, "node", "HandshakeTooLarge") == 1 })
 }
 
 // A machine with a certificate does not count in the limit of connections before their proof.
@@ -256,7 +256,7 @@ func TestMachinesHoldNoPlacesOfStrangers(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.limits.NodeConnections, s.limits.TotalNodeConnections = 2, 4 })
 	for n := range 6 {
 		id := identity.ID{TrustDomain: trustDomain, Namespace: "fleet", Node: fmt.Sprintf("box-%d", n)}
-		c := tls.Client(g.open(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // only the client matters
+		c := tls.Client(g.dial(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // only the client matters
 			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{g.deviceCA.IssueDeviceTLS(t, id)}})
 		if err := c.HandshakeContext(t.Context()); err != nil {
 			t.Fatal(err)
@@ -265,11 +265,11 @@ func TestMachinesHoldNoPlacesOfStrangers(t *testing.T) {
 			t.Fatalf("machine %d is not served: %v", n, err)
 		}
 	}
-	g.becomes(t, "node", 6, 0)
+	g.awaitConnections(t, "node", 6, 0)
 	for range 3 {
-		g.open(t, "node", "127.0.8.2")
+		g.dial(t, "node", "127.0.8.2")
 	}
-	g.becomes(t, "node", 8, 1) // two connections without a proof and the machines
+	g.awaitConnections(t, "node", 8, 1) // two connections without a proof and the machines
 }
 
 // The device CA may also sign for other clusters.
@@ -277,7 +277,7 @@ func TestAMachineOfAnotherTrustDomainIsRefused(t *testing.T) {
 	g := newGateway(t)
 	for domain, served := range map[string]bool{trustDomain: true, "other." + trustDomain: false} {
 		id := identity.ID{TrustDomain: domain, Namespace: "fleet", Node: "box"}
-		c := tls.Client(g.open(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // only the client matters
+		c := tls.Client(g.dial(t, "node", "127.0.8.1"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // only the client matters
 			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{g.deviceCA.IssueDeviceTLS(t, id)}})
 		if err := c.HandshakeContext(t.Context()); err != nil {
 			t.Fatal(err)
@@ -291,12 +291,12 @@ func TestAMachineOfAnotherTrustDomainIsRefused(t *testing.T) {
 // A connection of the pairing listener without a call is closed.
 func TestAnIdleStrangerIsClosed(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.limits.PairingIdle = time.Second })
-	c := g.secure(t, "127.0.8.1")
+	c := g.dialTLS(t, "127.0.8.1")
 	var b bytes.Buffer
 	b.WriteString(http2.ClientPreface)
 	_ = http2.NewFramer(&b, nil).WriteSettings() // cannot fail: it writes to memory
 	if _, err := c.Write(b.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the idle connection to be closed", func() bool { return g.connections(t, "pairing") == 0 })
+	await(t, "the idle connection to be closed", func() bool { return g.openConnections(t, "pairing") == 0 })
 }

@@ -15,15 +15,15 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// issued is a code with its record, as the controller creates them.
-type issued struct {
+// issuedCode is a code with its record, as the controller creates them.
+type issuedCode struct {
 	spake.Code
 	namespace string
 	object    *v1alpha1.PairingCode
 }
 
-// wrong returns the same code with another PIN.
-func (c issued) wrong() spake.Code {
+// withWrongPIN returns the same code with another PIN.
+func (c issuedCode) withWrongPIN() spake.Code {
 	pin := "000000"
 	if c.PIN == pin {
 		pin = "000001"
@@ -31,8 +31,8 @@ func (c issued) wrong() spake.Code {
 	return spake.Code{LookupID: c.LookupID, PIN: pin}
 }
 
-// issue creates a code that is valid for the given time.
-func issue(t *testing.T, namespace string, valid time.Duration, spec v1alpha1.PairingCodeSpec) issued {
+// issueCode creates a code that is valid for the given time.
+func issueCode(t *testing.T, namespace string, valid time.Duration, spec v1alpha1.PairingCodeSpec) issuedCode {
 	t.Helper()
 	lookupID, err := spake.NewLookupID(rand.Reader)
 	if err != nil {
@@ -64,11 +64,11 @@ func issue(t *testing.T, namespace string, valid time.Duration, spec v1alpha1.Pa
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = shared.Client().Delete(context.Background(), record) })
-	return issued{Code: spake.Code{LookupID: lookupID, PIN: pin}, namespace: namespace, object: object}
+	return issuedCode{Code: spake.Code{LookupID: lookupID, PIN: pin}, namespace: namespace, object: object}
 }
 
 // record returns the stored record.
-func (c issued) record(t *testing.T) map[string][]byte {
+func (c issuedCode) record(t *testing.T) map[string][]byte {
 	t.Helper()
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: v1alpha1.PairingNamespace, Name: v1alpha1.PairingRecordName(c.LookupID)}
@@ -78,8 +78,8 @@ func (c issued) record(t *testing.T) map[string][]byte {
 	return secret.Data
 }
 
-// tries returns the number of used tries.
-func (c issued) tries(t *testing.T) int {
+// triesUsed returns the number of used tries.
+func (c issuedCode) triesUsed(t *testing.T) int {
 	t.Helper()
 	tries, err := strconv.Atoi(string(c.record(t)[v1alpha1.RecordKeyTriesUsed]))
 	if err != nil {
@@ -89,7 +89,7 @@ func (c issued) tries(t *testing.T) int {
 }
 
 // requests returns the PairingRequests of the code's fleet.
-func (c issued) requests(t *testing.T) []v1alpha1.PairingRequest {
+func (c issuedCode) requests(t *testing.T) []v1alpha1.PairingRequest {
 	t.Helper()
 	var list v1alpha1.PairingRequestList
 	if err := shared.Client().List(t.Context(), &list, client.InNamespace(c.namespace)); err != nil {

@@ -28,10 +28,10 @@ type paired struct {
 	name    client.ObjectKey // of the request; polls read it while the request changes
 }
 
-// knock pairs a new machine up to its PairingRequest.
-func knock(t *testing.T, g *instance) *paired {
+// startPairing pairs a new machine up to its PairingRequest.
+func startPairing(t *testing.T, g *instance) *paired {
 	t.Helper()
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	m := g.machine(t)
 	if _, err := m.pair(t.Context(), code.Code); err != nil {
 		t.Fatal(err)
@@ -44,13 +44,13 @@ func (p *paired) id() identity.ID {
 	return identity.ID{TrustDomain: trustDomain, Namespace: p.request.Namespace, Node: p.request.Spec.NodeName}
 }
 
-// ask polls once.
-func (p *paired) ask(csr []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+// pollStatus polls once.
+func (p *paired) pollStatus(csr []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	return p.poll(p.t.Context(), p.name.Namespace, p.name.Name, csr)
 }
 
-// set changes the status of the request.
-func (p *paired) set(change func(*v1alpha1.PairingRequestStatus)) {
+// updateStatus changes the status of the request.
+func (p *paired) updateStatus(change func(*v1alpha1.PairingRequestStatus)) {
 	p.t.Helper()
 	if err := shared.Client().Get(p.t.Context(), client.ObjectKeyFromObject(p.request), p.request); err != nil {
 		p.t.Fatal(err)
@@ -61,8 +61,8 @@ func (p *paired) set(change func(*v1alpha1.PairingRequestStatus)) {
 	}
 }
 
-// condition returns a condition with a reason and a message.
-func condition(kind string, is metav1.ConditionStatus, reason, message string) metav1.Condition {
+// newCondition returns a condition with a reason and a message.
+func newCondition(kind string, is metav1.ConditionStatus, reason, message string) metav1.Condition {
 	return metav1.Condition{Type: kind, Status: is, Reason: reason, Message: message, LastTransitionTime: metav1.Now()}
 }
 
@@ -76,7 +76,7 @@ func (p *paired) approve() *v1alpha1.Node {
 	if err := shared.Client().Create(p.t.Context(), node); err != nil {
 		p.t.Fatal(err)
 	}
-	p.set(func(s *v1alpha1.PairingRequestStatus) {
+	p.updateStatus(func(s *v1alpha1.PairingRequestStatus) {
 		s.Phase, s.SPIFFEID, s.NodeName = v1alpha1.PairingRequestApproved, p.id().URI(), node.Name
 	})
 	return node
@@ -97,9 +97,9 @@ func newCSR(t *testing.T, key *ecdsa.PrivateKey, id identity.ID) []byte {
 	return der
 }
 
-// signer answers certificate requests of a Node as the controller does, until the test ends. It
+// startSigner answers certificate requests of a Node as the controller does, until the test ends. It
 // sends the requests that it has answered on the channel.
-func signer(t *testing.T, ca *identitytest.Authority, key client.ObjectKey, id identity.ID, answer func(*v1alpha1.IssuedCertificate)) <-chan v1alpha1.NodeCertificateRequest {
+func startSigner(t *testing.T, ca *identitytest.Authority, key client.ObjectKey, id identity.ID, answer func(*v1alpha1.IssuedCertificate)) <-chan v1alpha1.NodeCertificateRequest {
 	t.Helper()
 	seen := make(chan v1alpha1.NodeCertificateRequest, 16)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -119,8 +119,8 @@ func signer(t *testing.T, ca *identitytest.Authority, key client.ObjectKey, id i
 			if shared.Client().Get(ctx, key, &node) != nil || node.Status.CertificateRequest == nil {
 				continue
 			}
-			wish := *node.Status.CertificateRequest
-			sum := sha256.Sum256(wish.Request)
+			certificateRequest := *node.Status.CertificateRequest
+			sum := sha256.Sum256(certificateRequest.Request)
 			name := hex.EncodeToString(sum[:])
 			if node.Status.Issued != nil && node.Status.Issued.RequestSHA256 == name {
 				continue
@@ -129,17 +129,17 @@ func signer(t *testing.T, ca *identitytest.Authority, key client.ObjectKey, id i
 			if answer != nil {
 				answer(node.Status.Issued)
 			} else {
-				node.Status.Issued.Chain = sign(t, ca, wish.Request, id)
+				node.Status.Issued.Chain = signCertificate(t, ca, certificateRequest.Request, id)
 			}
 			if shared.Client().Status().Update(ctx, &node) == nil {
-				seen <- wish
+				seen <- certificateRequest
 			}
 		}
 	}()
 	return seen
 }
 
-func sign(t *testing.T, ca *identitytest.Authority, der []byte, id identity.ID) string {
+func signCertificate(t *testing.T, ca *identitytest.Authority, der []byte, id identity.ID) string {
 	request, err := x509.ParseCertificateRequest(der)
 	if err != nil {
 		t.Error(err)

@@ -20,7 +20,7 @@ import (
 
 func TestARightCodeLeavesOnePairingRequest(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	m := g.machine(t)
 	answer, err := m.pair(t.Context(), code.Code)
 	if err != nil {
@@ -45,19 +45,19 @@ func TestARightCodeLeavesOnePairingRequest(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
-	if left := time.Until(got.ExpiresTime.Time); left < 59*time.Minute || left > 61*time.Minute {
-		t.Errorf("the request ends in %s, want an hour", left)
+	if remaining := time.Until(got.ExpiresTime.Time); remaining < 59*time.Minute || remaining > 61*time.Minute {
+		t.Errorf("the request ends in %s, want an hour", remaining)
 	}
 	record := code.record(t)
-	if string(record[v1alpha1.RecordKeyConsumedBy]) != m.pin() || string(record[v1alpha1.RecordKeyRequestName]) != answer.GetName() || code.tries(t) != 0 {
+	if string(record[v1alpha1.RecordKeyConsumedBy]) != m.pin() || string(record[v1alpha1.RecordKeyRequestName]) != answer.GetName() || code.triesUsed(t) != 0 {
 		t.Errorf("the record says consumedBy %q, requestName %q, %d tries used; want the key, the request, 0",
-			record[v1alpha1.RecordKeyConsumedBy], record[v1alpha1.RecordKeyRequestName], code.tries(t))
+			record[v1alpha1.RecordKeyConsumedBy], record[v1alpha1.RecordKeyRequestName], code.triesUsed(t))
 	}
 }
 
 func TestACodeMayFixTheName(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{NodeName: "crane-7"})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{NodeName: "crane-7"})
 	if _, err := g.machine(t).pair(t.Context(), code.Code); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestACodeMayFixTheName(t *testing.T) {
 
 func TestARetryOfTheSameKeyIsTheSameRequest(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	m := g.machine(t)
 	first, err := m.pair(t.Context(), code.Code)
 	if err != nil {
@@ -90,7 +90,7 @@ func TestARetryOfTheSameKeyIsTheSameRequest(t *testing.T) {
 
 func TestARetryAfterACrashBetweenConsumptionAndRequestMakesTheRequest(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	m := g.machine(t)
 	answer, err := m.pair(t.Context(), code.Code)
 	if err != nil {
@@ -124,14 +124,14 @@ func TestANameOfAnotherKeyIsRefusedAndCostsNoTry(t *testing.T) {
 	}
 	node("robot", v1alpha1.NodeActive)
 	node("scrapped", v1alpha1.NodeRevoked)
-	taken := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
+	taken := issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
 	// The gateway's cache receives the Nodes a moment later.
 	var err error
-	g.eventuallyRefused(t, taken, &err)
+	g.awaitRefusal(t, taken, &err)
 	if status.Code(err) != codes.AlreadyExists || !strings.Contains(err.Error(), v1alpha1.ReasonNameTaken) {
 		t.Errorf("got %v, want AlreadyExists, NameTaken", err)
 	}
-	if used := taken.tries(t); used != 0 || len(taken.record(t)[v1alpha1.RecordKeyConsumedBy]) != 0 {
+	if used := taken.triesUsed(t); used != 0 || len(taken.record(t)[v1alpha1.RecordKeyConsumedBy]) != 0 {
 		t.Errorf("%d tries used, consumed by %q; want nothing", used, taken.record(t)[v1alpha1.RecordKeyConsumedBy])
 	}
 	other := g.machine(t)
@@ -139,18 +139,18 @@ func TestANameOfAnotherKeyIsRefusedAndCostsNoTry(t *testing.T) {
 	if _, err := other.pair(t.Context(), taken.Code); err != nil {
 		t.Errorf("the same code with a free name: %v", err)
 	}
-	replace := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{NodeName: "robot", ReplaceNode: true})
+	replace := issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{NodeName: "robot", ReplaceNode: true})
 	if _, err := g.machine(t).pair(t.Context(), replace.Code); err != nil {
 		t.Errorf("a code with replaceNode: %v", err)
 	}
-	revoked := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{NodeName: "scrapped", ReplaceNode: true})
+	revoked := issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{NodeName: "scrapped", ReplaceNode: true})
 	if _, err := g.machine(t).pair(t.Context(), revoked.Code); status.Code(err) != codes.AlreadyExists {
 		t.Errorf("replacing a revoked Node: got %v, want AlreadyExists", err)
 	}
 }
 
-// eventuallyRefused waits until the gateway's cache holds the Node of the requested name.
-func (i *instance) eventuallyRefused(t *testing.T, code issued, last *error) {
+// awaitRefusal waits until the gateway's cache holds the Node of the requested name.
+func (i *instance) awaitRefusal(t *testing.T, code issuedCode, last *error) {
 	t.Helper()
 	await(t, "the gateway's cache to hold the Node", func() bool {
 		requests := code.requests(t)
@@ -164,7 +164,7 @@ func (i *instance) eventuallyRefused(t *testing.T, code issued, last *error) {
 
 func TestTooManyUndecidedRequestsAreRefusedAndCostNoTry(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.pairing.MaxPending = 0 })
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	_, err := g.machine(t).pair(t.Context(), code.Code)
 	refused := status.Convert(err)
 	var delay time.Duration
@@ -176,7 +176,7 @@ func TestTooManyUndecidedRequestsAreRefusedAndCostNoTry(t *testing.T) {
 	if refused.Code() != codes.ResourceExhausted || delay <= 0 {
 		t.Fatalf("got %v with details %v, want ResourceExhausted with RetryInfo", err, refused.Details())
 	}
-	if used := code.tries(t); used != 0 || len(code.requests(t)) != 0 {
+	if used := code.triesUsed(t); used != 0 || len(code.requests(t)) != 0 {
 		t.Errorf("%d tries used, %d requests; want none", used, len(code.requests(t)))
 	}
 }
@@ -197,10 +197,10 @@ func TestOneFleetCannotUseUpTheRoomOfOthers(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.pairing.MaxPending, s.pairing.Registerer = undecided+4, registry })
 	greedy, modest := shared.Namespace(t), shared.Namespace(t)
 	await(t, "the greedy fleet to be refused", func() bool { // once the gateway's cache has its requests
-		_, err := g.machine(t).pair(t.Context(), issue(t, greedy, time.Minute, v1alpha1.PairingCodeSpec{}).Code)
+		_, err := g.machine(t).pair(t.Context(), issueCode(t, greedy, time.Minute, v1alpha1.PairingCodeSpec{}).Code)
 		return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "this fleet")
 	})
-	code := issue(t, modest, time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, modest, time.Minute, v1alpha1.PairingCodeSpec{})
 	if _, err := g.machine(t).pair(t.Context(), code.Code); err != nil {
 		t.Errorf("another fleet: %v", err)
 	}
@@ -217,7 +217,7 @@ func TestOneFleetCannotUseUpTheRoomOfOthers(t *testing.T) {
 
 func TestBadInputIsNamed(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	for _, test := range []struct {
 		name   string
 		change func(*gatewayv1.CompletePairingSessionRequest)
@@ -238,7 +238,7 @@ func TestBadInputIsNamed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := g.machine(t)
-			e, err := m.begin(t.Context(), code.Code)
+			e, err := m.startExchange(t.Context(), code.Code)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -249,16 +249,16 @@ func TestBadInputIsNamed(t *testing.T) {
 			}
 		})
 	}
-	if used := code.tries(t); used != 0 {
+	if used := code.triesUsed(t); used != 0 {
 		t.Errorf("bad input used %d tries", used)
 	}
 }
 
 func TestTextsOfStrangersAreMadePresentable(t *testing.T) {
 	g := newGateway(t)
-	code := issue(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
+	code := issueCode(t, shared.Namespace(t), time.Minute, v1alpha1.PairingCodeSpec{})
 	m := g.machine(t)
-	e, err := m.begin(t.Context(), code.Code)
+	e, err := m.startExchange(t.Context(), code.Code)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,16 +276,16 @@ func TestTextsOfStrangersAreMadePresentable(t *testing.T) {
 }
 
 // await polls a condition for a bounded time.
-func await(t *testing.T, what string, holds func() bool) {
+func await(t *testing.T, description string, condition func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for !holds() {
+	for !condition() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("timed out waiting for %s", what)
+			t.Fatalf("timed out waiting for %s", description)
 		}
 	}
 }

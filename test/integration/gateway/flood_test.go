@@ -21,8 +21,8 @@ import (
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// from returns a machine whose connections come from the given loopback address.
-func (i *instance) from(t *testing.T, address string) *machine {
+// machineFrom returns a machine whose connections come from the given loopback address.
+func (i *instance) machineFrom(t *testing.T, address string) *machine {
 	t.Helper()
 	endpoint, _ := i.Addresses()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
@@ -46,14 +46,14 @@ func TestAFloodFromManyAddressesDoesNotShutOutTheInvited(t *testing.T) {
 	defer flooders.Wait()
 	var sent, refused atomic.Int64
 	for n := range addresses {
-		m := g.from(t, fmt.Sprintf("127.0.1.%d", n+1))
+		m := g.machineFrom(t, fmt.Sprintf("127.0.1.%d", n+1))
 		flooders.Go(func() {
 			for range hellos {
 				if flood.Err() != nil {
 					return
 				}
 				sent.Add(1)
-				if _, err := m.begin(flood, spake.Code{LookupID: "ZZZZZZ", PIN: "000000"}); err != nil {
+				if _, err := m.startExchange(flood, spake.Code{LookupID: "ZZZZZZ", PIN: "000000"}); err != nil {
 					refused.Add(1)
 				}
 			}
@@ -61,7 +61,7 @@ func TestAFloodFromManyAddressesDoesNotShutOutTheInvited(t *testing.T) {
 	}
 	await(t, "the flood to hit the limits", func() bool { return refused.Load() > 100 })
 	for range 3 {
-		code := issue(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
+		code := issueCode(t, namespace, time.Minute, v1alpha1.PairingCodeSpec{})
 		// The gateway receives the record by its watch while the common share is used up.
 		await(t, "the invited machine to pair", func() bool {
 			_, err := g.machine(t).pair(t.Context(), code.Code)

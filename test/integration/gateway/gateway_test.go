@@ -33,7 +33,7 @@ const trustDomain = "mooring.test"
 type instance struct {
 	*gateway.Server
 	serverCA, deviceCA *identitytest.Authority
-	log                *lines
+	log                *logLines
 	registry           *prometheus.Registry
 	stop               func()
 }
@@ -54,15 +54,15 @@ type rotation struct {
 }
 
 func (r rotation) RotateDeviceCertificate(ctx context.Context, request *gatewayv1.RotateDeviceCertificateRequest) (*gatewayv1.RotateDeviceCertificateResponse, error) {
-	id, _ := peer.From(ctx)
+	id, _ := peer.FromContext(ctx)
 	return r.requester.Rotate(ctx, id, request)
 }
 
-type everybody struct{}
+type allowAll struct{}
 
-func (everybody) Authorize(context.Context, peer.Identity) error { return nil }
+func (allowAll) Authorize(context.Context, peer.Identity) error { return nil }
 
-func (everybody) Pinned(peer.Identity) bool { return true }
+func (allowAll) Pinned(peer.Identity) bool { return true }
 
 // newGateway starts a gateway with the rights of its ServiceAccount until the test ends.
 func newGateway(t *testing.T, changes ...func(*settings)) *instance {
@@ -82,7 +82,7 @@ func newGateway(t *testing.T, changes ...func(*settings)) *instance {
 	if s.serverCA == nil {
 		s.serverCA, s.deviceCA = identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca")
 	}
-	i := &instance{serverCA: s.serverCA, deviceCA: s.deviceCA, log: &lines{}, registry: prometheus.NewRegistry()}
+	i := &instance{serverCA: s.serverCA, deviceCA: s.deviceCA, log: &logLines{}, registry: prometheus.NewRegistry()}
 	i.run(t, s)
 	return i
 }
@@ -90,7 +90,7 @@ func newGateway(t *testing.T, changes ...func(*settings)) *instance {
 func (i *instance) run(t *testing.T, s settings) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	reader, direct := account(t)
+	reader, direct := gatewayClients(t)
 	hubs := [2]*wakeup.Hub{wakeup.NewHub(), wakeup.NewHub()}
 	for n, kind := range []client.Object{&v1alpha1.Node{}, &v1alpha1.PairingRequest{}, &corev1.Secret{}} {
 		informer, err := reader.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
@@ -123,7 +123,7 @@ func (i *instance) run(t *testing.T, s settings) {
 	i.serverCA.WriteServerCertificate(t, dir)
 	i.Server = gateway.New(gateway.Options{
 		TLSDir: dir, PairingAddress: "127.0.0.1:0", NodeAddress: "127.0.0.1:0", TrustDomain: trustDomain, Trust: trust,
-		Limits: s.limits, Pairing: pairing.New(o), Node: rotation{requester: requester}, Authorizer: everybody{},
+		Limits: s.limits, Pairing: pairing.New(o), Node: rotation{requester: requester}, Authorizer: allowAll{},
 		Clock: s.clock, Metrics: metrics, Log: i.log.logger(),
 	})
 	var running sync.WaitGroup
@@ -144,8 +144,8 @@ func (i *instance) run(t *testing.T, s settings) {
 	cluster.Eventually(t, func() bool { return i.Check(nil) == nil }, "the gateway is ready")
 }
 
-// account returns a cache and a direct client with the rights of a gateway.
-func account(t *testing.T) (cache.Cache, client.Client) {
+// gatewayClients returns a cache and a direct client with the rights of a gateway.
+func gatewayClients(t *testing.T) (cache.Cache, client.Client) {
 	t.Helper()
 	config, err := shared.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.GatewayServiceAccount)
 	if err != nil {
@@ -179,13 +179,13 @@ func (c cachedClient) List(ctx context.Context, list client.ObjectList, opts ...
 	return c.reader.List(ctx, list, opts...)
 }
 
-// lines records the log lines of a gateway.
-type lines struct {
+// logLines records the log lines of a gateway.
+type logLines struct {
 	mu  sync.Mutex
 	all []string
 }
 
-func (l *lines) logger() logr.Logger {
+func (l *logLines) logger() logr.Logger {
 	return funcr.New(func(_, args string) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -193,7 +193,7 @@ func (l *lines) logger() logr.Logger {
 	}, funcr.Options{})
 }
 
-func (l *lines) snapshot() []string {
+func (l *logLines) snapshot() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]string(nil), l.all...)

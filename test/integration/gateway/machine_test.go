@@ -70,8 +70,8 @@ type exchange struct {
 	request *gatewayv1.CompletePairingSessionRequest
 }
 
-// begin runs BeginPairingSession and prepares an honest Complete.
-func (m *machine) begin(ctx context.Context, code spake.Code) (*exchange, error) {
+// startExchange runs BeginPairingSession and prepares an honest Complete.
+func (m *machine) startExchange(ctx context.Context, code spake.Code) (*exchange, error) {
 	agent, err := spake.NewAgent(spake.PasswordScalar(code.LookupID, code.PIN), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (m *machine) begin(ctx context.Context, code spake.Code) (*exchange, error)
 
 // pair runs the whole exchange and makes the agent's checks.
 func (m *machine) pair(ctx context.Context, code spake.Code) (*gatewayv1.CompletePairingSessionResponse, error) {
-	e, err := m.begin(ctx, code)
+	e, err := m.startExchange(ctx, code)
 	if err != nil {
 		return nil, err
 	}
@@ -126,11 +126,11 @@ func (e *exchange) verify(answer *gatewayv1.CompletePairingSessionResponse) erro
 	if err := e.keys.VerifyPeer(answer.GetConfirmation()); err != nil {
 		return err
 	}
-	told := spake.Answer{
+	signedAnswer := spake.Answer{
 		TrustBundle: answer.GetTrustBundle(), Namespace: answer.GetNamespace(),
 		Name: answer.GetName(), NodeEndpoint: answer.GetNodeEndpoint(),
 	}
-	if err := e.keys.VerifyAnswer(answer.GetMac(), told); err != nil {
+	if err := e.keys.VerifyAnswer(answer.GetMac(), signedAnswer); err != nil {
 		return err
 	}
 	bundle, err := identity.ParseBundle(answer.GetTrustBundle())

@@ -31,13 +31,13 @@ type enrolled struct {
 	exporter []byte
 }
 
-func enrol(t *testing.T, g *instance, changes ...identitytest.Change) *enrolled {
+func enroll(t *testing.T, g *instance, changes ...identitytest.Change) *enrolled {
 	t.Helper()
-	p := knock(t, g)
+	p := startPairing(t, g)
 	e := &enrolled{paired: p, node: p.approve()}
 	e.leaf = g.deviceCA.IssueDevice(t, p.id(), &p.key.PublicKey, changes...)
 	await(t, "the gateway's cache to hold the Node", func() bool {
-		answer, err := p.ask(nil)
+		answer, err := p.pollStatus(nil)
 		return err == nil && answer.GetApproved() != nil
 	})
 	return e
@@ -79,9 +79,9 @@ func (e *enrolled) proofBy(t *testing.T, key *ecdsa.PrivateKey, p identity.Proof
 
 func TestRenewalAndRotationGoThroughTheNodesStatus(t *testing.T) {
 	g := newGateway(t)
-	e := enrol(t, g)
+	e := enroll(t, g)
 	e.connectNode(t)
-	seen := signer(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
+	seen := startSigner(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
 	next := identitytest.NewKey(t)
 	nextCSR := newCSR(t, next, e.id())
 	for _, test := range []struct {
@@ -110,8 +110,8 @@ func TestRenewalAndRotationGoThroughTheNodesStatus(t *testing.T) {
 			if identity.FingerprintSPKIDER(chain[0].RawSubjectPublicKeyInfo) != pin {
 				t.Error("the chain is of another key")
 			}
-			if wish := <-seen; wish.Purpose != test.purpose {
-				t.Errorf("purpose %s, want %s", wish.Purpose, test.purpose)
+			if certificateRequest := <-seen; certificateRequest.Purpose != test.purpose {
+				t.Errorf("purpose %s, want %s", certificateRequest.Purpose, test.purpose)
 			}
 		})
 	}
@@ -119,13 +119,13 @@ func TestRenewalAndRotationGoThroughTheNodesStatus(t *testing.T) {
 
 func TestRotationIsRefusedWithoutThePinnedKey(t *testing.T) {
 	g := newGateway(t)
-	e := enrol(t, g)
+	e := enroll(t, g)
 	e.connectNode(t)
 	next := identitytest.NewKey(t)
 	csr := newCSR(t, next, e.id())
 	proof := identity.Proof{Method: identity.ProofRotate, Exporter: e.exporter, CSR: csr}
-	elsewhere := proof
-	elsewhere.Exporter = make([]byte, len(proof.Exporter))
+	otherConnection := proof
+	otherConnection.Exporter = make([]byte, len(proof.Exporter))
 	for _, test := range []struct {
 		name  string
 		proof []byte
@@ -133,7 +133,7 @@ func TestRotationIsRefusedWithoutThePinnedKey(t *testing.T) {
 	}{
 		{"without a proof", nil, codes.InvalidArgument},
 		{"signed by the new key itself", e.proofBy(t, next, proof), codes.Unauthenticated},
-		{"signed for another connection", e.proofBy(t, e.key, elsewhere), codes.Unauthenticated},
+		{"signed for another connection", e.proofBy(t, e.key, otherConnection), codes.Unauthenticated},
 	} {
 		_, err := e.client.RotateDeviceCertificate(t.Context(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: test.proof})
 		if status.Code(err) != test.want {
@@ -144,9 +144,9 @@ func TestRotationIsRefusedWithoutThePinnedKey(t *testing.T) {
 
 func TestOneMachineCannotFloodTheIssuer(t *testing.T) {
 	g := newGateway(t)
-	e := enrol(t, g)
+	e := enroll(t, g)
 	e.connectNode(t)
-	signer(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
+	startSigner(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
 	for n := range 20 {
 		_, err := e.client.RotateDeviceCertificate(t.Context(), &gatewayv1.RotateDeviceCertificateRequest{Csr: e.csr()})
 		if status.Code(err) == codes.ResourceExhausted {
@@ -171,9 +171,9 @@ func (e *enrolled) recovery(t *testing.T) *gatewayv1.RecoverCertificateRequest {
 	})}
 }
 
-// asleep returns the changes for a certificate that expired that long ago.
-func asleep(ago time.Duration) []identitytest.Change {
-	return []identitytest.Change{identitytest.ValidFrom(-ago - 24*time.Hour), identitytest.ValidUntil(-ago)}
+// expiredSince returns the changes for a certificate that expired that long ago.
+func expiredSince(elapsed time.Duration) []identitytest.Change {
+	return []identitytest.Change{identitytest.ValidFrom(-elapsed - 24*time.Hour), identitytest.ValidUntil(-elapsed)}
 }
 
 func TestAMachineThatSleptRecovers(t *testing.T) {
@@ -182,8 +182,8 @@ func TestAMachineThatSleptRecovers(t *testing.T) {
 	g := newGateway(t, func(s *settings) {
 		s.serverCA, s.deviceCA = identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca", identitytest.ValidFrom(-100*day))
 	})
-	e := enrol(t, g, asleep(10*day)...)
-	seen := signer(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
+	e := enroll(t, g, expiredSince(10*day)...)
+	seen := startSigner(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
 	answer, err := e.machine.client.RecoverCertificate(t.Context(), e.recovery(t))
 	if err != nil {
 		t.Fatal(err)
@@ -191,9 +191,9 @@ func TestAMachineThatSleptRecovers(t *testing.T) {
 	if chain, err := identity.ParseChain(answer.GetChain()); err != nil || identity.FingerprintSPKIDER(chain[0].RawSubjectPublicKeyInfo) != e.pin() {
 		t.Errorf("the chain is of another key: %v", err)
 	}
-	wish := <-seen
-	if wish.Purpose != v1alpha1.CertificateRecovery || wish.Proof.CertificateFingerprintSHA256 != identity.FingerprintCertificate(e.leaf) {
-		t.Errorf("the controller sees purpose %s of certificate %s", wish.Purpose, wish.Proof.CertificateFingerprintSHA256)
+	certificateRequest := <-seen
+	if certificateRequest.Purpose != v1alpha1.CertificateRecovery || certificateRequest.Proof.CertificateFingerprintSHA256 != identity.FingerprintCertificate(e.leaf) {
+		t.Errorf("the controller sees purpose %s of certificate %s", certificateRequest.Purpose, certificateRequest.Proof.CertificateFingerprintSHA256)
 	}
 	stolen := e.recovery(t)
 	stolen.Proof = e.proofBy(t, identitytest.NewKey(t), identity.Proof{
@@ -202,7 +202,7 @@ func TestAMachineThatSleptRecovers(t *testing.T) {
 	if _, err := e.machine.client.RecoverCertificate(t.Context(), stolen); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("without the key: got %v, want Unauthenticated", err)
 	}
-	late := enrol(t, g, asleep(31*day)...)
+	late := enroll(t, g, expiredSince(31*day)...)
 	if _, err := late.machine.client.RecoverCertificate(t.Context(), late.recovery(t)); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("after 31 days: got %v, want PermissionDenied", err)
 	}
@@ -223,13 +223,13 @@ func TestAMachineThatSleptRecoversWithTheKeyItNeverUsed(t *testing.T) {
 	g := newGateway(t, func(s *settings) {
 		s.serverCA, s.deviceCA = identitytest.NewAuthority(t, "server-ca"), identitytest.NewAuthority(t, "device-ca", identitytest.ValidFrom(-100*day))
 	})
-	e := enrol(t, g, asleep(10*day)...)
-	signer(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
+	e := enroll(t, g, expiredSince(10*day)...)
+	startSigner(t, g.deviceCA, client.ObjectKeyFromObject(e.node), e.id(), nil)
 	with := func(key *ecdsa.PrivateKey) *enrolled {
 		other, another := *e, *e.paired
 		another.machine = g.machineWith(t, key)
 		another.machine.connect(t.Context())
-		other.paired, other.leaf = &another, g.deviceCA.IssueDevice(t, e.id(), &key.PublicKey, asleep(10*day)...)
+		other.paired, other.leaf = &another, g.deviceCA.IssueDevice(t, e.id(), &key.PublicKey, expiredSince(10*day)...)
 		return &other
 	}
 	next := with(identitytest.NewKey(t))

@@ -21,8 +21,8 @@ func shortHold(s *settings) { s.pairing.Hold = 300 * time.Millisecond }
 
 func TestAPollIsForTheHolderOfTheKeyAlone(t *testing.T) {
 	g := newGateway(t, shortHold)
-	p := knock(t, g)
-	if _, err := p.ask(nil); err != nil {
+	p := startPairing(t, g)
+	if _, err := p.pollStatus(nil); err != nil {
 		t.Errorf("the machine itself: %v", err)
 	}
 	stranger := g.machine(t)
@@ -48,17 +48,17 @@ func TestAPollSaysWhatIsWaitedFor(t *testing.T) {
 		{name: "not checked yet", says: "waiting for the controller"},
 		{name: "not decided yet", set: func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestPending }, says: "waiting for an approver"},
 		{name: "the issuer is silent", before: func(p *paired) { p.approve() }, csr: true, set: func(s *v1alpha1.PairingRequestStatus) {
-			s.Conditions = []metav1.Condition{condition(v1alpha1.ConditionIssued, metav1.ConditionFalse, v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for 20s")}
+			s.Conditions = []metav1.Condition{newCondition(v1alpha1.ConditionIssued, metav1.ConditionFalse, v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for 20s")}
 		}, says: "IssuerNotReady: cert-manager has not answered for 20s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := knock(t, g)
+			p := startPairing(t, g)
 			p.t = t
 			if test.before != nil {
 				test.before(p)
 			}
 			if test.set != nil {
-				p.set(test.set)
+				p.updateStatus(test.set)
 			}
 			var csr []byte
 			if test.csr {
@@ -66,7 +66,7 @@ func TestAPollSaysWhatIsWaitedFor(t *testing.T) {
 			}
 			var got string
 			await(t, "the message "+test.says, func() bool {
-				answer, err := p.ask(csr)
+				answer, err := p.pollStatus(csr)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -93,24 +93,24 @@ func TestAPollWakesUpWithTheDecision(t *testing.T) {
 			if err := shared.Client().Update(p.t.Context(), p.request); err != nil {
 				p.t.Fatal(err)
 			}
-			p.set(func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestDenied })
+			p.updateStatus(func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestDenied })
 		}, func(a *gatewayv1.GetPairingRequestStatusResponse) bool {
 			return a.GetDenied().GetReason() == "not ours"
 		}},
 		{"failed with the reason", func(p *paired) {
-			p.set(func(s *v1alpha1.PairingRequestStatus) {
+			p.updateStatus(func(s *v1alpha1.PairingRequestStatus) {
 				s.Phase = v1alpha1.PairingRequestFailed
-				s.Conditions = []metav1.Condition{condition(v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken, "node robot belongs to another key")}
+				s.Conditions = []metav1.Condition{newCondition(v1alpha1.ConditionCompleted, metav1.ConditionFalse, v1alpha1.ReasonNameTaken, "node robot belongs to another key")}
 			})
 		}, func(a *gatewayv1.GetPairingRequestStatusResponse) bool {
 			return a.GetFailed().GetReason() == "NameTaken: node robot belongs to another key"
 		}},
 		{"expired", func(p *paired) {
-			p.set(func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestExpired })
+			p.updateStatus(func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestExpired })
 		}, func(a *gatewayv1.GetPairingRequestStatusResponse) bool { return a.GetExpired() != nil }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := knock(t, g)
+			p := startPairing(t, g)
 			p.t = t
 			type answered struct {
 				answer *gatewayv1.GetPairingRequestStatusResponse
@@ -118,7 +118,7 @@ func TestAPollWakesUpWithTheDecision(t *testing.T) {
 			}
 			answers := make(chan answered, 1)
 			go func() {
-				answer, err := p.ask(nil)
+				answer, err := p.pollStatus(nil)
 				answers <- answered{answer, err}
 			}()
 			test.decide(p)
@@ -132,11 +132,11 @@ func TestAPollWakesUpWithTheDecision(t *testing.T) {
 
 func TestAnApprovedMachineGetsItsCertificate(t *testing.T) {
 	g := newGateway(t)
-	p := knock(t, g)
+	p := startPairing(t, g)
 	node := p.approve()
-	seen := signer(t, g.deviceCA, client.ObjectKeyFromObject(node), p.id(), nil)
+	seen := startSigner(t, g.deviceCA, client.ObjectKeyFromObject(node), p.id(), nil)
 	csr := p.csr()
-	answer, err := p.ask(csr)
+	answer, err := p.pollStatus(csr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,24 +150,24 @@ func TestAnApprovedMachineGetsItsCertificate(t *testing.T) {
 	if bundle, err := identity.ParseBundle(answer.GetCompleted().GetTrustBundle()); err != nil || !bundle.Certificates()[0].Equal(g.serverCA.Certificate) {
 		t.Errorf("the bundle is not the server CA: %v", err)
 	}
-	wish := <-seen
-	proof := identity.Proof{Method: identity.ProofPairingStatus, Request: client.ObjectKeyFromObject(p.request).String(), Exporter: wish.Proof.Exporter, CSR: wish.Request}
-	if err := identity.VerifyProof(&p.key.PublicKey, proof, wish.Proof.Signature); err != nil || wish.Purpose != v1alpha1.CertificateInitial {
-		t.Errorf("the controller cannot check the %s request: %v", wish.Purpose, err)
+	certificateRequest := <-seen
+	proof := identity.Proof{Method: identity.ProofPairingStatus, Request: client.ObjectKeyFromObject(p.request).String(), Exporter: certificateRequest.Proof.Exporter, CSR: certificateRequest.Request}
+	if err := identity.VerifyProof(&p.key.PublicKey, proof, certificateRequest.Proof.Signature); err != nil || certificateRequest.Purpose != v1alpha1.CertificateInitial {
+		t.Errorf("the controller cannot check the %s request: %v", certificateRequest.Purpose, err)
 	}
 	// The answer was lost, and the controller has closed the request meanwhile.
-	p.set(func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestCompleted })
-	if answer, err = p.ask(p.csr()); err != nil || len(answer.GetCompleted().GetChain()) == 0 {
+	p.updateStatus(func(s *v1alpha1.PairingRequestStatus) { s.Phase = v1alpha1.PairingRequestCompleted })
+	if answer, err = p.pollStatus(p.csr()); err != nil || len(answer.GetCompleted().GetChain()) == 0 {
 		t.Errorf("after a lost answer: %v, %v", answer, err)
 	}
 }
 
 func TestAWrongCSRIsNamedAndLeftNowhere(t *testing.T) {
 	g := newGateway(t)
-	p := knock(t, g)
+	p := startPairing(t, g)
 	node := p.approve()
 	await(t, "the approval to be seen", func() bool {
-		answer, err := p.ask(nil)
+		answer, err := p.pollStatus(nil)
 		return err == nil && answer.GetApproved() != nil
 	})
 	other := p.id()
@@ -177,7 +177,7 @@ func TestAWrongCSRIsNamedAndLeftNowhere(t *testing.T) {
 		"for another identity": newCSR(t, p.key, other),
 		"that is none":         []byte("nonsense"),
 	} {
-		if _, err := p.ask(csr); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "csr:") {
+		if _, err := p.pollStatus(csr); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "csr:") {
 			t.Errorf("a CSR %s: got %v, want InvalidArgument", name, err)
 		}
 	}
@@ -188,10 +188,10 @@ func TestAWrongCSRIsNamedAndLeftNowhere(t *testing.T) {
 
 func TestARefusalOfTheControllerIsTold(t *testing.T) {
 	g := newGateway(t, func(s *settings) { s.pairing.Hold = 2 * time.Second })
-	p := knock(t, g)
+	p := startPairing(t, g)
 	node := p.approve()
-	signer(t, g.deviceCA, client.ObjectKeyFromObject(node), p.id(), func(i *v1alpha1.IssuedCertificate) { i.Error = "the issuer denied it" })
-	answer, err := p.ask(p.csr())
+	startSigner(t, g.deviceCA, client.ObjectKeyFromObject(node), p.id(), func(i *v1alpha1.IssuedCertificate) { i.Error = "the issuer denied it" })
+	answer, err := p.pollStatus(p.csr())
 	if err != nil || !strings.Contains(answer.GetPending().GetMessage(), "the issuer denied it") {
 		t.Errorf("got %v, %v; want the reason of the refusal", answer, err)
 	}

@@ -16,10 +16,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// greet opens a connection with a certificate and waits until the gateway serves it.
-func (r *running) greet(t *testing.T, certificate tls.Certificate) *tls.Conn {
+// connect opens a connection with a certificate and waits until the gateway serves it.
+func (r *testGateway) connect(t *testing.T, certificate tls.Certificate) *tls.Conn {
 	t.Helper()
-	conn, err := handshake(t, r.nodeAddress(), r.clientTLS(certificate))
+	conn, err := dialTLS(t, r.nodeAddress(), r.clientTLS(certificate))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,8 +29,8 @@ func (r *running) greet(t *testing.T, certificate tls.Certificate) *tls.Conn {
 	return conn
 }
 
-// held returns the number of open connections of a Node.
-func (c *crowd) held(id identity.ID) int {
+// countOpen returns the number of open connections of a Node.
+func (c *connLimiter) countOpen(id identity.ID) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.open[types.NamespacedName{Namespace: id.Namespace, Name: id.Node}])
@@ -40,7 +40,7 @@ func (c *crowd) held(id identity.ID) int {
 // served meanwhile. The newest connection is the one that works.
 func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 	const most, flood = 3, 60
-	r := start(t, func(_ *running, o *Options) { o.Limits.ConnectionsPerNode = most })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Limits.ConnectionsPerNode = most })
 	greedy, other := r.deviceCA.IssueDeviceTLS(t, robot), r.deviceCA.IssueDeviceTLS(t, identity.ID{TrustDomain: robot.TrustDomain, Namespace: "fleet", Node: "other"})
 	neighbour := r.nodeClient(t, other)
 	if _, err := neighbour.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
@@ -48,7 +48,7 @@ func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 	}
 	var opened []*tls.Conn
 	for range flood {
-		opened = append(opened, r.greet(t, greedy))
+		opened = append(opened, r.connect(t, greedy))
 	}
 	for i, conn := range opened[:flood-most] {
 		for {
@@ -60,10 +60,10 @@ func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 			}
 		}
 	}
-	if got := r.crowd.held(robot); got != most {
+	if got := r.connLimiter.countOpen(robot); got != most {
 		t.Errorf("%d connections are open, want %d", got, most)
 	}
-	if got := r.refused(nodeListener, "TooManyOfOneNode"); got != flood-most {
+	if got := r.refusedCount(nodeListener, "TooManyOfOneNode"); got != flood-most {
 		t.Errorf("%v were closed, want %d", got, flood-most)
 	}
 	if _, err := neighbour.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
@@ -75,13 +75,13 @@ func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 	for _, conn := range opened {
 		conn.Close()
 	}
-	eventually(t, "its places are free again", func() bool { return r.crowd.held(robot) <= 1 })
+	eventually(t, "its places are free again", func() bool { return r.connLimiter.countOpen(robot) <= 1 })
 }
 
 // A certificate of the device CA with the name of another machine takes no place of that machine.
 func TestANamesakeTakesNoConnectionOfTheMachine(t *testing.T) {
 	var pin string
-	r := start(t, func(r *running, o *Options) {
+	r := startGateway(t, func(r *testGateway, o *Options) {
 		o.Limits.ConnectionsPerNode = 2
 		o.Authorizer = pinned(func(id peer.Identity) bool { return id.PublicKeySHA256 == pin })
 	})
@@ -93,9 +93,9 @@ func TestANamesakeTakesNoConnectionOfTheMachine(t *testing.T) {
 	}
 	namesake := r.deviceCA.IssueDeviceTLS(t, robot)
 	for range 10 {
-		r.greet(t, namesake)
+		r.connect(t, namesake)
 	}
-	if connections := r.connections(nodeListener); connections != 2 {
+	if connections := r.openConnections(nodeListener); connections != 2 {
 		t.Errorf("%v connections are open, want one of the machine and one of the namesake", connections)
 	}
 	if _, err := machine.RegisterNode(t.Context(), &gatewayv1.RegisterNodeRequest{}); err != nil {
@@ -127,12 +127,12 @@ func fingerprint(t *testing.T, certificate tls.Certificate) string {
 // A machine that rotates its key again and again has no more open connections than any other.
 func TestANodeHoldsAFewConnectionsWhateverItsKeys(t *testing.T) {
 	const most = 4
-	r := start(t, func(_ *running, o *Options) { o.Limits.ConnectionsPerNode = most })
+	r := startGateway(t, func(_ *testGateway, o *Options) { o.Limits.ConnectionsPerNode = most })
 	for range 22 {
-		r.greet(t, r.deviceCA.IssueDeviceTLS(t, robot))
+		r.connect(t, r.deviceCA.IssueDeviceTLS(t, robot))
 	}
-	eventually(t, "the oldest are closed", func() bool { return r.connections(nodeListener) == most })
-	if got := r.crowd.held(robot); got != most {
+	eventually(t, "the oldest are closed", func() bool { return r.openConnections(nodeListener) == most })
+	if got := r.connLimiter.countOpen(robot); got != most {
 		t.Errorf("%d connections of the Node are open, want %d", got, most)
 	}
 }
@@ -151,33 +151,33 @@ func TestTheOldestConnectionWithoutThePinnedKeyMakesRoom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			closed := 0
-			c := newCrowd(tt.most, func() { closed++ })
+			c := newConnLimiter(tt.most, func() { closed++ })
 			key := types.NamespacedName{Namespace: robot.Namespace, Name: robot.Node}
-			turns, _ := turnsOf(handshakeBounds{turns: 1})
-			listener := &limitedListener{name: nodeListener, places: newPlaces(9, 9, 0), turns: turns, metrics: ownMetrics(t)}
+			turns, _ := newTestScheduler(handshakeBounds{concurrent: 1})
+			listener := &limitedListener{name: nodeListener, slots: newConnSlots(9, 9, 0), handshakes: turns, metrics: newTestMetrics(t)}
 			var all []*limitedConn
 			for i := range 3 {
 				ours, _ := net.Pipe()
 				node := &nodeConn{identity: &peer.Identity{ID: robot}}
-				node.stray.Store(slices.Contains(tt.strays, i))
+				node.unpinned.Store(slices.Contains(tt.strays, i))
 				all = append(all, &limitedConn{Conn: ours, listener: listener})
-				c.join(node, all[i])
+				c.acquire(node, all[i])
 			}
-			left := 3
+			remaining := 3
 			if tt.victim < 3 {
-				left--
+				remaining--
 			}
-			if c.held(robot) != left || closed != 3-left {
-				t.Errorf("%d are open, %d were closed", c.held(robot), closed)
+			if c.countOpen(robot) != remaining || closed != 3-remaining {
+				t.Errorf("%d are open, %d were closed", c.countOpen(robot), closed)
 			}
 			for i := range all {
 				if all[i].isClosed() != (i == tt.victim) {
 					t.Errorf("connection %d is closed: %t", i, all[i].isClosed())
 				}
 				if i != tt.victim {
-					left--
-					if c.leave(key, all[i]); c.held(robot) != left {
-						t.Errorf("%d are open after one left, want %d", c.held(robot), left)
+					remaining--
+					if c.release(key, all[i]); c.countOpen(robot) != remaining {
+						t.Errorf("%d are open after one left, want %d", c.countOpen(robot), remaining)
 					}
 				}
 			}

@@ -11,7 +11,7 @@ import (
 
 // Do runs f on a new goroutine and returns when f has returned. A panic of f becomes a panic of the
 // caller, with the stack of f in its text. Do costs a few microseconds.
-func Do(f func()) {
+func Do(fn func()) {
 	ended := make(chan string)
 	go func() {
 		panicked := ""
@@ -21,7 +21,7 @@ func Do(f func()) {
 				panicked = fmt.Sprintf("%v\n%s", cause, debug.Stack())
 			}
 		}()
-		f()
+		fn()
 	}()
 	if panicked := <-ended; panicked != "" {
 		panic(panicked)

@@ -20,9 +20,9 @@ var (
 	capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
 )
 
-// applicant holds the checked claims of a machine in CompletePairingSession. The machine possesses
+// machineClaims holds the checked claims of a machine in CompletePairingSession. The machine possesses
 // the key, and every text fits the fields of a PairingRequest.
-type applicant struct {
+type machineClaims struct {
 	publicKeyPEM    string
 	publicKeySHA256 string
 	nodeName        string
@@ -30,28 +30,28 @@ type applicant struct {
 	capabilities    []string
 }
 
-// readApplicant checks the claims of a machine. Its statuses reveal nothing about any code.
-func readApplicant(connection peer.Connection, request *gatewayv1.CompletePairingSessionRequest) (applicant, error) {
+// readMachineClaims checks the claims of a machine. Its statuses reveal nothing about any code.
+func readMachineClaims(connection peer.Connection, request *gatewayv1.CompletePairingSessionRequest) (machineClaims, error) {
 	key, err := identity.ParsePublicKeyDER(request.GetPublicKey())
 	if err != nil {
-		return applicant{}, invalid("public_key: %v", err)
+		return machineClaims{}, invalidArgument("public_key: %v", err)
 	}
 	proof := identity.Proof{Method: identity.ProofCompletePairing, Exporter: connection.Exporter}
 	if err := identity.VerifyProof(key, proof, request.GetProof()); err != nil {
-		return applicant{}, errBadProof
+		return machineClaims{}, errBadProof
 	}
 	text, err := identity.MarshalPublicKeyPEM(key)
 	if err != nil {
-		return applicant{}, err
+		return machineClaims{}, err
 	}
 	if err := checkNodeName(request.GetNodeName()); err != nil {
-		return applicant{}, err
+		return machineClaims{}, err
 	}
 	capabilities, err := readCapabilities(request.GetRequestedCapabilities())
 	if err != nil {
-		return applicant{}, err
+		return machineClaims{}, err
 	}
-	return applicant{
+	return machineClaims{
 		publicKeyPEM:    string(text),
 		publicKeySHA256: identity.FingerprintSPKIDER(request.GetPublicKey()),
 		nodeName:        request.GetNodeName(),
@@ -62,7 +62,7 @@ func readApplicant(connection peer.Connection, request *gatewayv1.CompletePairin
 
 func checkNodeName(name string) error {
 	if !dnsLabel.MatchString(name) {
-		return invalid("node_name must be a DNS label: at most 63 lower-case letters, digits and dashes, beginning and ending with a letter or digit")
+		return invalidArgument("node_name must be a DNS label: at most 63 lower-case letters, digits and dashes, beginning and ending with a letter or digit")
 	}
 	return nil
 }
@@ -70,13 +70,13 @@ func checkNodeName(name string) error {
 // readCapabilities drops repetitions and rejects names that no capability can have.
 func readCapabilities(names []string) ([]string, error) {
 	if len(names) > maxCapabilities {
-		return nil, invalid("requested_capabilities has %d entries, at most %d are read", len(names), maxCapabilities)
+		return nil, invalidArgument("requested_capabilities has %d entries, at most %d are read", len(names), maxCapabilities)
 	}
 	seen := map[string]bool{}
 	var unique []string
 	for _, name := range names {
 		if len(name) > maxCapabilityName || !capabilityName.MatchString(name) {
-			return nil, invalid("requested_capabilities: every entry must be a lower-case dotted name such as system.health, at most %d characters", maxCapabilityName)
+			return nil, invalidArgument("requested_capabilities: every entry must be a lower-case dotted name such as system.health, at most %d characters", maxCapabilityName)
 		}
 		if !seen[name] {
 			seen[name] = true

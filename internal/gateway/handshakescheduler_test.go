@@ -12,17 +12,17 @@ const (
 	charlie = "192.0.2.3"
 )
 
-// turnsOf returns turns and the connections that got a turn, in order.
-func turnsOf(bounds handshakeBounds) (t *turns, began *[]*limitedConn) {
+// newTestScheduler returns turns and the connections that got a turn, in order.
+func newTestScheduler(bounds handshakeBounds) (t *handshakeScheduler, began *[]*limitedConn) {
 	began = &[]*limitedConn{}
-	return newTurns(bounds, func(c *limitedConn) { *began = append(*began, c) }), began
+	return newHandshakeScheduler(bounds, func(c *limitedConn) { *began = append(*began, c) }), began
 }
 
-// crowdOf queues connections of one source.
-func (t *turns) crowdOf(address string, count int, now time.Time) (all []*limitedConn) {
+// enqueueMany queues connections of one source.
+func (t *handshakeScheduler) enqueueMany(address string, count int, now time.Time) (all []*limitedConn) {
 	for range count {
-		c := from(address, now)
-		t.wait(c, now)
+		c := newTestConn(address, now)
+		t.enqueue(c, now)
 		all = append(all, c)
 	}
 	return all
@@ -30,12 +30,12 @@ func (t *turns) crowdOf(address string, count int, now time.Time) (all []*limite
 
 func TestTheSourcesTakeTurns(t *testing.T) {
 	now := time.Now()
-	turns, began := turnsOf(handshakeBounds{turns: 4})
-	a := turns.crowdOf(alfa, 5, now)
+	turns, began := newTestScheduler(handshakeBounds{concurrent: 4})
+	a := turns.enqueueMany(alfa, 5, now)
 	if !slices.Equal(*began, a[:2]) {
 		t.Fatalf("%d began, want the half that one source may have", len(*began))
 	}
-	b, c := turns.crowdOf(bravo, 2, now), turns.crowdOf(charlie, 2, now)
+	b, c := turns.enqueueMany(bravo, 2, now), turns.enqueueMany(charlie, 2, now)
 	if !slices.Equal(*began, slices.Concat(a[:2], b)) {
 		t.Fatalf("%d began, want all turns taken", len(*began))
 	}
@@ -48,46 +48,46 @@ func TestTheSourcesTakeTurns(t *testing.T) {
 		{a[2], a[4]},
 	} {
 		before := len(*began)
-		turns.end(tt.ends)
+		turns.release(tt.ends)
 		if tt.begins == nil && len(*began) != before || tt.begins != nil && (len(*began) != before+1 || (*began)[before] != tt.begins) {
 			t.Fatalf("end %d: %d began", i, len(*began)-before)
 		}
 	}
 	for _, one := range slices.Concat(a, b, c) {
-		turns.end(one)
+		turns.release(one)
 	}
-	if len(turns.taken)+len(turns.bySource)+turns.ring.Len() != 0 {
-		t.Errorf("%d turns, %d sources, %d in the ring are left", len(turns.taken), len(turns.bySource), turns.ring.Len())
+	if len(turns.active)+len(turns.bySource)+turns.ring.Len() != 0 {
+		t.Errorf("%d turns, %d sources, %d in the ring are left", len(turns.active), len(turns.bySource), turns.ring.Len())
 	}
 }
 
 func TestOneTurnIsForEverySource(t *testing.T) {
-	turns, began := turnsOf(handshakeBounds{turns: 1})
-	a := turns.crowdOf(alfa, 1, time.Now())
-	b := turns.crowdOf(bravo, 1, time.Now())
-	turns.end(b[0]) // while it is in the queue
-	turns.end(a[0])
+	turns, began := newTestScheduler(handshakeBounds{concurrent: 1})
+	a := turns.enqueueMany(alfa, 1, time.Now())
+	b := turns.enqueueMany(bravo, 1, time.Now())
+	turns.release(b[0]) // while it is in the queue
+	turns.release(a[0])
 	if !slices.Equal(*began, a) || len(turns.bySource) != 0 {
 		t.Errorf("%d began, %d sources are left", len(*began), len(turns.bySource))
 	}
 }
 
 func TestAClosedConnectionLeavesTheQueue(t *testing.T) {
-	turns, began := turnsOf(handshakeBounds{turns: 2})
-	turns.crowdOf(alfa, 1, time.Now())
-	closed := from(alfa, time.Now())
+	turns, began := newTestScheduler(handshakeBounds{concurrent: 2})
+	turns.enqueueMany(alfa, 1, time.Now())
+	closed := newTestConn(alfa, time.Now())
 	closed.closed = true
-	turns.wait(closed, time.Now())
+	turns.enqueue(closed, time.Now())
 	if len(*began) != 1 || turns.bySource[closed.source].waiting.Len() != 0 {
 		t.Errorf("%d began, %d wait", len(*began), turns.bySource[closed.source].waiting.Len())
 	}
 }
 
 func TestStoppedTurnsEndWhatIsSilentOrWaits(t *testing.T) {
-	turns, began := turnsOf(handshakeBounds{turns: 4})
-	a := turns.crowdOf(alfa, 4, time.Now())
-	b := turns.crowdOf(bravo, 3, time.Now())
-	a[0].spoken.Store(true)
+	turns, began := newTestScheduler(handshakeBounds{concurrent: 4})
+	a := turns.enqueueMany(alfa, 4, time.Now())
+	b := turns.enqueueMany(bravo, 3, time.Now())
+	a[0].firstByteReceived.Store(true)
 	ended := turns.stop()
 	for _, c := range slices.Concat(a[1:], b) {
 		if !slices.Contains(ended, c) {
@@ -98,7 +98,7 @@ func TestStoppedTurnsEndWhatIsSilentOrWaits(t *testing.T) {
 		t.Errorf("%d connections end, want all but the one in its handshake", len(ended))
 	}
 	before := len(*began)
-	turns.end(a[0])
+	turns.release(a[0])
 	if len(*began) != before {
 		t.Error("a turn is granted after the stop")
 	}
@@ -108,7 +108,7 @@ func TestStoppedTurnsEndWhatIsSilentOrWaits(t *testing.T) {
 // connections of its source wait.
 func TestATurnEndsAfterItsTime(t *testing.T) {
 	const silent, silentShort, handshake, handshakeShort, queue = 10 * time.Second, time.Second, 20 * time.Second, 5 * time.Second, 30 * time.Second
-	bounds := handshakeBounds{turns: 2, silent: silent, silentWhileOthersWait: silentShort, handshake: handshake, handshakeWhileOthersWait: handshakeShort, queue: queue}
+	bounds := handshakeBounds{concurrent: 2, silent: silent, silentWhileOthersWait: silentShort, handshake: handshake, handshakeWhileOthersWait: handshakeShort, queue: queue}
 	for name, tt := range map[string]struct {
 		spoken, strangers bool
 		waiting           string // the source of a waiting connection
@@ -125,18 +125,18 @@ func TestATurnEndsAfterItsTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Now()
-			bounds.strangers = tt.strangers
-			turns, _ := turnsOf(bounds)
-			c := turns.crowdOf(alfa, 1, now)[0]
-			c.spoken.Store(tt.spoken)
+			bounds.countOwnSource = tt.strangers
+			turns, _ := newTestScheduler(bounds)
+			c := turns.enqueueMany(alfa, 1, now)[0]
+			c.firstByteReceived.Store(tt.spoken)
 			if tt.waiting != "" {
-				turns.most = 1
-				turns.crowdOf(tt.waiting, 1, now)
+				turns.maxActive = 1
+				turns.enqueueMany(tt.waiting, 1, now)
 			}
-			if late := turns.late(now.Add(tt.limit)); slices.Contains(late, c) {
+			if late := turns.expired(now.Add(tt.limit)); slices.Contains(late, c) {
 				t.Errorf("it is late after %s", tt.limit)
 			}
-			if late := turns.late(now.Add(tt.limit + 1)); !slices.Contains(late, c) {
+			if late := turns.expired(now.Add(tt.limit + 1)); !slices.Contains(late, c) {
 				t.Errorf("it is not late after more than %s", tt.limit)
 			}
 		})
@@ -145,9 +145,9 @@ func TestATurnEndsAfterItsTime(t *testing.T) {
 
 func TestAConnectionWaitsForItsTurnOnlySoLong(t *testing.T) {
 	now := time.Now()
-	turns, _ := turnsOf(handshakeBounds{turns: 1, silent: time.Hour, silentWhileOthersWait: time.Hour, queue: time.Minute})
-	turns.crowdOf(alfa, 1, now)
-	first, next := turns.crowdOf(bravo, 1, now)[0], turns.crowdOf(bravo, 1, now.Add(time.Second))[0]
+	turns, _ := newTestScheduler(handshakeBounds{concurrent: 1, silent: time.Hour, silentWhileOthersWait: time.Hour, queue: time.Minute})
+	turns.enqueueMany(alfa, 1, now)
+	first, next := turns.enqueueMany(bravo, 1, now)[0], turns.enqueueMany(bravo, 1, now.Add(time.Second))[0]
 	for _, tt := range []struct {
 		after time.Duration
 		late  []*limitedConn
@@ -155,7 +155,7 @@ func TestAConnectionWaitsForItsTurnOnlySoLong(t *testing.T) {
 		{time.Minute, nil}, {time.Minute + 1, []*limitedConn{first}}, {time.Minute + time.Second, []*limitedConn{first}},
 		{time.Minute + time.Second + 1, []*limitedConn{first, next}},
 	} {
-		if late := turns.late(now.Add(tt.after)); !slices.Equal(late, tt.late) {
+		if late := turns.expired(now.Add(tt.after)); !slices.Equal(late, tt.late) {
 			t.Errorf("after %s %d are late, want %d", tt.after, len(late), len(tt.late))
 		}
 	}

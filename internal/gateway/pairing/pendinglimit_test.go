@@ -6,12 +6,12 @@ import "testing"
 func TestGreedyFleetsLeaveRoomForOthers(t *testing.T) {
 	for limit := 1; limit <= 60; limit++ {
 		for greedy := 1; greedy < limit; greedy++ {
-			held, all := make([]int, greedy), 0
+			perFleet, all := make([]int, greedy), 0
 			for changed := true; changed; {
 				changed = false
-				for fleet := range held {
-					if checkShare(limit, all, held[fleet]) == nil {
-						held[fleet]++
+				for fleet := range perFleet {
+					if checkPendingLimit(limit, all, perFleet[fleet]) == nil {
+						perFleet[fleet]++
 						all++
 						changed = true
 					}
@@ -20,8 +20,8 @@ func TestGreedyFleetsLeaveRoomForOthers(t *testing.T) {
 			if all > limit {
 				t.Fatalf("limit %d, %d fleets: %d are undecided", limit, greedy, all)
 			}
-			if refused := checkShare(limit, all, 0); refused != nil {
-				t.Fatalf("limit %d: %d fleets hold %v, the next one is refused: %s", limit, greedy, held, refused.reason)
+			if refused := checkPendingLimit(limit, all, 0); refused != nil {
+				t.Fatalf("limit %d: %d fleets hold %v, the next one is refused: %s", limit, greedy, perFleet, refused.reason)
 			}
 		}
 	}
@@ -36,7 +36,7 @@ func TestAFullClusterIsToldFromAFullFleet(t *testing.T) {
 		{50, 50, 0, reasonClusterFull}, {50, 60, 3, reasonClusterFull}, {1, 0, 0, ""}, {0, 0, 0, reasonClusterFull},
 	} {
 		got := ""
-		if refused := checkShare(test.limit, test.all, test.own); refused != nil {
+		if refused := checkPendingLimit(test.limit, test.all, test.own); refused != nil {
 			got = refused.reason
 		}
 		if got != test.want {

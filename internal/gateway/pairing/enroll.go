@@ -18,43 +18,43 @@ import (
 )
 
 const (
-	// requestLife is how long a request waits for a decision.
-	requestLife = time.Hour
+	// requestLifetime is how long a request waits for a decision.
+	requestLifetime = time.Hour
 	// fullRetry is the delay before the next attempt while too many requests wait for people.
 	// automaticRetry is the delay when the controller itself decides.
 	fullRetry      = time.Minute
 	automaticRetry = 5 * time.Second
 )
 
-// enrol binds the code to the key and creates the PairingRequest. It returns the try of this
+// enroll binds the code to the key and creates the PairingRequest. It returns the try of this
 // exchange in any case, because the confirmation was right.
-func (s *Service) enrol(ctx context.Context, lookupID string, stored record, who applicant, transcript string) (*v1alpha1.PairingRequest, error) {
-	code, err := s.code(ctx, stored)
+func (s *Service) enroll(ctx context.Context, lookupID string, stored record, claims machineClaims, transcript string) (*v1alpha1.PairingRequest, error) {
+	code, err := s.getPairingCode(ctx, stored)
 	if err == nil && stored.consumedBy == "" {
-		err = s.checkRoom(ctx, stored.namespace, code, &who)
+		err = s.checkCapacity(ctx, stored.namespace, code, &claims)
 	}
 	if err != nil {
-		if back := s.records.returnTry(ctx, lookupID); back != nil && !errors.Is(back, errNoRecord) {
-			s.options.Log.Error(back, "cannot return the try of a right confirmation", "code", stored.codeName)
+		if returnErr := s.records.returnTry(ctx, lookupID); returnErr != nil && !errors.Is(returnErr, errRecordNotFound) {
+			s.options.Log.Error(returnErr, "cannot return the try of a right confirmation", "code", stored.codeName)
 		}
 		return nil, err
 	}
-	name, err := s.records.consume(ctx, lookupID, who.publicKeySHA256, requestName(who.nodeName, who.publicKeySHA256, lookupID))
+	name, err := s.records.consume(ctx, lookupID, claims.publicKeySHA256, requestName(claims.nodeName, claims.publicKeySHA256, lookupID))
 	if err != nil {
 		return nil, err
 	}
 	// A retry with another node name still gets the first request.
-	who.nodeName = strings.TrimSuffix(name, requestSuffix(who.publicKeySHA256, lookupID))
-	return s.create(ctx, name, stored, code, who, transcript)
+	claims.nodeName = strings.TrimSuffix(name, requestSuffix(claims.publicKeySHA256, lookupID))
+	return s.createRequest(ctx, name, stored, code, claims, transcript)
 }
 
-// code returns the PairingCode of a record. It does not return a later code of the same name.
-func (s *Service) code(ctx context.Context, stored record) (*v1alpha1.PairingCode, error) {
+// getPairingCode returns the PairingCode of a record. It does not return a later code of the same name.
+func (s *Service) getPairingCode(ctx context.Context, stored record) (*v1alpha1.PairingCode, error) {
 	var code v1alpha1.PairingCode
 	key := types.NamespacedName{Namespace: stored.namespace, Name: stored.codeName}
 	err := s.options.Live.Get(ctx, key, &code)
 	if apierrors.IsNotFound(err) || (err == nil && code.UID != stored.codeUID) {
-		return nil, errNoRecord
+		return nil, errRecordNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read PairingCode %s: %w", key, err)
@@ -62,35 +62,35 @@ func (s *Service) code(ctx context.Context, stored record) (*v1alpha1.PairingCod
 	return &code, nil
 }
 
-// checkRoom sets the node name and checks whether a first request may be created at all.
-func (s *Service) checkRoom(ctx context.Context, namespace string, code *v1alpha1.PairingCode, who *applicant) error {
+// checkCapacity sets the node name and checks whether a first request may be created at all.
+func (s *Service) checkCapacity(ctx context.Context, namespace string, code *v1alpha1.PairingCode, claims *machineClaims) error {
 	if code.Spec.NodeName != "" {
-		who.nodeName = code.Spec.NodeName
+		claims.nodeName = code.Spec.NodeName
 	}
-	if err := s.checkName(ctx, namespace, code, *who); err != nil {
+	if err := s.checkName(ctx, namespace, code, *claims); err != nil {
 		return err
 	}
-	all, own, err := s.waiting(ctx, namespace)
+	all, own, err := s.countUndecided(ctx, namespace)
 	if err != nil {
 		return err
 	}
-	full := checkShare(s.options.MaxPending, all, own)
-	if full == nil {
+	reached := checkPendingLimit(s.options.MaxPending, all, own)
+	if reached == nil {
 		return nil
 	}
-	s.refused.WithLabelValues(full.reason).Inc()
+	s.refused.WithLabelValues(reached.reason).Inc()
 	wait := fullRetry
 	if code.Spec.AutoApprove {
 		wait = automaticRetry
 	}
-	return tooMany(wait, full.text)
+	return resourceExhausted(wait, reached.text)
 }
 
 // checkName rejects a name that belongs to another key, early and with a reason. The controller
 // decides about the name again.
-func (s *Service) checkName(ctx context.Context, namespace string, code *v1alpha1.PairingCode, who applicant) error {
+func (s *Service) checkName(ctx context.Context, namespace string, code *v1alpha1.PairingCode, claims machineClaims) error {
 	var node v1alpha1.Node
-	key := types.NamespacedName{Namespace: namespace, Name: who.nodeName}
+	key := types.NamespacedName{Namespace: namespace, Name: claims.nodeName}
 	err := s.options.Client.Get(ctx, key, &node)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -99,17 +99,17 @@ func (s *Service) checkName(ctx context.Context, namespace string, code *v1alpha
 		return fmt.Errorf("read Node %s: %w", key, err)
 	case node.Spec.DesiredState == v1alpha1.NodeRevoked:
 		return status.Errorf(codes.AlreadyExists, "%s: node %q is revoked for good; choose another name, or ask for the old Node to be deleted",
-			v1alpha1.ReasonNameTaken, who.nodeName)
-	case node.Spec.PublicKeySHA256 == who.publicKeySHA256, code.Spec.ReplaceNode:
+			v1alpha1.ReasonNameTaken, claims.nodeName)
+	case node.Spec.PublicKeySHA256 == claims.publicKeySHA256, code.Spec.ReplaceNode:
 		return nil
 	default:
 		return status.Errorf(codes.AlreadyExists, "%s: node %q belongs to another key; choose another name, or ask for a code with replaceNode",
-			v1alpha1.ReasonNameTaken, who.nodeName)
+			v1alpha1.ReasonNameTaken, claims.nodeName)
 	}
 }
 
-// waiting counts the undecided requests of the cluster and of one fleet.
-func (s *Service) waiting(ctx context.Context, namespace string) (all, own int, err error) {
+// countUndecided counts the undecided requests of the cluster and of one fleet.
+func (s *Service) countUndecided(ctx context.Context, namespace string) (all, own int, err error) {
 	var list v1alpha1.PairingRequestList
 	if err := s.options.Client.List(ctx, &list); err != nil {
 		return 0, 0, fmt.Errorf("count pairing requests: %w", err)
@@ -126,33 +126,33 @@ func (s *Service) waiting(ctx context.Context, namespace string) (all, own int, 
 	return all, own, nil
 }
 
-// create creates the request, or returns the request of an earlier attempt.
-func (s *Service) create(ctx context.Context, name string, stored record, code *v1alpha1.PairingCode, who applicant, transcript string) (*v1alpha1.PairingRequest, error) {
-	expires := s.options.Clock.Now().Add(requestLife).UTC().Truncate(time.Second)
+// createRequest creates the request, or returns the request of an earlier attempt.
+func (s *Service) createRequest(ctx context.Context, name string, stored record, code *v1alpha1.PairingCode, claims machineClaims, transcript string) (*v1alpha1.PairingRequest, error) {
+	expires := s.options.Clock.Now().Add(requestLifetime).UTC().Truncate(time.Second)
 	request := &v1alpha1.PairingRequest{
 		ObjectMeta: metav1.ObjectMeta{Namespace: stored.namespace, Name: name},
 		Spec: v1alpha1.PairingRequestSpec{
-			NodeName:              who.nodeName,
-			PublicKey:             who.publicKeyPEM,
-			PublicKeySHA256:       who.publicKeySHA256,
+			NodeName:              claims.nodeName,
+			PublicKey:             claims.publicKeyPEM,
+			PublicKeySHA256:       claims.publicKeySHA256,
 			Method:                stored.method,
 			CodeName:              code.Name,
 			CodeIssuedBy:          code.Spec.IssuedBy,
 			TranscriptSHA256:      transcript,
-			VerificationCode:      spake.VerificationCode(who.publicKeySHA256),
-			System:                who.system,
-			RequestedCapabilities: who.capabilities,
+			VerificationCode:      spake.VerificationCode(claims.publicKeySHA256),
+			System:                claims.system,
+			RequestedCapabilities: claims.capabilities,
 			ExpiresTime:           metav1.NewTime(expires),
 		},
 	}
-	return s.submit(ctx, request)
+	return s.submitRequest(ctx, request)
 }
 
-// submit creates the request, or returns the existing one.
-func (s *Service) submit(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
+// submitRequest creates the request, or returns the existing one.
+func (s *Service) submitRequest(ctx context.Context, request *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
 	err := s.options.Client.Create(ctx, request)
 	if apierrors.IsAlreadyExists(err) {
-		return s.existing(ctx, request)
+		return s.getExisting(ctx, request)
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		// The namespace is gone, or its quota is used up. The machine cannot repair either.
@@ -166,14 +166,14 @@ func (s *Service) submit(ctx context.Context, request *v1alpha1.PairingRequest) 
 	return request, nil
 }
 
-func (s *Service) existing(ctx context.Context, wanted *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
+func (s *Service) getExisting(ctx context.Context, wanted *v1alpha1.PairingRequest) (*v1alpha1.PairingRequest, error) {
 	var found v1alpha1.PairingRequest
 	key := types.NamespacedName{Namespace: wanted.Namespace, Name: wanted.Name}
 	if err := s.options.Live.Get(ctx, key, &found); err != nil {
 		return nil, fmt.Errorf("read PairingRequest %s: %w", key, err)
 	}
 	if found.Spec.PublicKeySHA256 != wanted.Spec.PublicKeySHA256 {
-		return nil, errNoRecord
+		return nil, errRecordNotFound
 	}
 	return &found, nil
 }

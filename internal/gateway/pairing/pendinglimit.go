@@ -8,27 +8,27 @@ const (
 	reasonFleetFull   = "FleetFull"
 )
 
-// full is the reason why there is no room for another request; text is for the person at the
+// limitReached is the reason why there is no room for another request; text is for the person at the
 // machine.
-type full struct{ reason, text string }
+type limitReached struct{ reason, text string }
 
-// checkShare returns nil when a fleet with own undecided requests may have one more, and otherwise
+// checkPendingLimit returns nil when a fleet with own undecided requests may have one more, and otherwise
 // the reason. limit bounds the requests of all fleets, which have all now. A fleet may hold as many
 // as are still free. One fleet alone gets half. However many fleets take all they can, a fleet
 // without requests finds a place.
-func checkShare(limit, all, own int) *full {
+func checkPendingLimit(limit, all, own int) *limitReached {
 	switch free := limit - all; {
 	case free <= 0:
-		return &full{reasonClusterFull, "too many pairing requests wait for a decision in this cluster; try again when approvers have decided some"}
+		return &limitReached{reasonClusterFull, "too many pairing requests wait for a decision in this cluster; try again when approvers have decided some"}
 	case own >= free:
-		return &full{reasonFleetFull, "too many pairing requests of this fleet wait for a decision; try again when an approver has decided some"}
+		return &limitReached{reasonFleetFull, "too many pairing requests of this fleet wait for a decision; try again when an approver has decided some"}
 	default:
 		return nil
 	}
 }
 
-// newRefused returns the counter of requests that were not created for lack of room.
-func newRefused(registerer prometheus.Registerer) *prometheus.CounterVec {
+// newRefusedCounter returns the counter of requests that were not created for lack of room.
+func newRefusedCounter(registerer prometheus.Registerer) *prometheus.CounterVec {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mooring_gateway_pairing_requests_refused_total",
 		Help: "Pairing requests of machines that proved a code or a token, refused because too many are undecided, by reason.",

@@ -21,9 +21,9 @@ func explode() { panic("boom") }
 
 func TestAPanicReachesTheCallerWithItsStack(t *testing.T) {
 	defer func() {
-		said, _ := recover().(string)
-		if !strings.HasPrefix(said, "boom\n") || !strings.Contains(said, "aside.explode") {
-			t.Errorf("recovered %q, want the cause and the stack of its goroutine", said)
+		recovered, _ := recover().(string)
+		if !strings.HasPrefix(recovered, "boom\n") || !strings.Contains(recovered, "aside.explode") {
+			t.Errorf("recovered %q, want the cause and the stack of its goroutine", recovered)
 		}
 	}()
 	Do(explode)
