@@ -82,7 +82,7 @@ func joinLines(text string) string {
 	for i, line := range strings.Split(text, "\n") {
 		switch {
 		case i == 0:
-		case ragged(previous, line):
+		case sameParagraph(previous, line):
 			joined.WriteByte(' ')
 		default:
 			joined.WriteByte('\n')
@@ -93,7 +93,7 @@ func joinLines(text string) string {
 	return joined.String()
 }
 
-// ragged reports whether two lines belong to one paragraph.
-func ragged(first, second string) bool {
+// sameParagraph reports whether two lines belong to one paragraph.
+func sameParagraph(first, second string) bool {
 	return first != "" && second != "" && !strings.HasPrefix(second, "- ") && !strings.HasPrefix(second, " ") && !strings.HasPrefix(second, "\t")
 }

@@ -41,12 +41,12 @@ func TestNoDescriptionIsRagged(t *testing.T) {
 		if err := yaml.Unmarshal(text, &crd); err != nil {
 			t.Fatal(err)
 		}
-		looked := 0
+		checked := 0
 		eachDescription(crd, func(description string) string {
-			looked++
+			checked++
 			lines := strings.Split(description, "\n")
 			for i := range lines[1:] {
-				if ragged(lines[i], lines[i+1]) {
+				if sameParagraph(lines[i], lines[i+1]) {
 					t.Errorf("%s: a line ends within a paragraph: %q", filepath.Base(file), lines[i])
 				}
 			}
@@ -55,8 +55,8 @@ func TestNoDescriptionIsRagged(t *testing.T) {
 			}
 			return description
 		})
-		if looked < 20 {
-			t.Errorf("%s: only %d descriptions were checked", file, looked)
+		if checked < 20 {
+			t.Errorf("%s: only %d descriptions were checked", file, checked)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// howTo returns the text that "up" prints: the story as commands to type.
-func howTo(ctx context.Context, s *stack.Stack, o options) (string, error) {
+// usageText returns the text that "up" prints: the story as commands to type.
+func usageText(ctx context.Context, s *stack.Stack, o options) (string, error) {
 	paths := map[string]string{}
 	for _, user := range []string{"ida", "ada", "ivan"} {
 		path, err := s.KubeconfigFor(ctx, user)
@@ -36,5 +36,5 @@ func howTo(ctx context.Context, s *stack.Stack, o options) (string, error) {
   KUBECONFIG=%[9]s kubectl get mooring -A
 
 make down stops it and forgets its state.
-`, fleet, o.place(), o.root, paths["ida"], nodeName, s.PairingEndpoint, paths["ada"], paths["ivan"], s.Cluster.Kubeconfig()), nil
+`, fleet, o.statePath(), o.root, paths["ida"], nodeName, s.PairingEndpoint, paths["ada"], paths["ivan"], s.Cluster.Kubeconfig()), nil
 }

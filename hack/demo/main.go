@@ -48,7 +48,7 @@ DEMO_KUBECONFIG names it; KUBECONFIG and the current context are never read.`,
   demo down                             # stop what "demo up" left running
   DEMO_KUBECONFIG=~/.kube/lab demo      # on a cluster that has cert-manager`,
 		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
-		RunE: func(cmd *cobra.Command, _ []string) error { return tell(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runStory(cmd.Context(), o) },
 	}
 	cmd.PersistentFlags().StringVar(&o.kubeconfig, "kubeconfig", os.Getenv("DEMO_KUBECONFIG"), "admin kubeconfig of another cluster to use (default: a cluster of the demo's own)")
 	cmd.PersistentFlags().StringVar(&o.root, "root", defaultRoot(), "checkout whose .local/bin holds the binaries")

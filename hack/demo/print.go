@@ -12,19 +12,19 @@ type narrator struct {
 	step  int
 }
 
-// say starts a new step.
-func (n *narrator) say(format string, args ...any) {
+// startStep starts a new step.
+func (n *narrator) startStep(format string, args ...any) {
 	n.step++
 	fmt.Printf("\n[%5.1fs] %d. %s\n", time.Since(n.began).Seconds(), n.step, fmt.Sprintf(format, args...))
 }
 
-// note adds a line to the step.
-func (n *narrator) note(format string, args ...any) {
+// printNote adds a line to the step.
+func (n *narrator) printNote(format string, args ...any) {
 	fmt.Printf("         %s\n", fmt.Sprintf(format, args...))
 }
 
-// show prints a command as a person would type it, and its output.
-func (n *narrator) show(who string, argv []string, output string) {
+// printCommand prints a command as a person would type it, and its output.
+func (n *narrator) printCommand(who string, argv []string, output string) {
 	words := make([]string, len(argv))
 	for i, a := range argv {
 		words[i] = a

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// place returns a path in the state folder of "up", which "down" deletes.
-func (o options) place(elem ...string) string {
+// statePath returns a path in the state folder of "up", which "down" deletes.
+func (o options) statePath(elem ...string) string {
 	return filepath.Join(append([]string{o.root, ".local", "demo"}, elem...)...)
 }
 
@@ -25,13 +25,13 @@ func up(ctx context.Context, o options) error {
 		fmt.Printf("already running (pid %d)\n\n", pid)
 		return o.printUsage()
 	}
-	if err := os.RemoveAll(o.place()); err != nil {
+	if err := os.RemoveAll(o.statePath()); err != nil {
 		return fmt.Errorf("remove stale state: %w", err)
 	}
-	if err := os.MkdirAll(o.place(), 0o700); err != nil {
+	if err := os.MkdirAll(o.statePath(), 0o700); err != nil {
 		return fmt.Errorf("make state folder: %w", err)
 	}
-	log, err := os.OpenFile(o.place("serve.log"), os.O_CREATE|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(o.statePath("serve.log"), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
@@ -46,7 +46,7 @@ func up(ctx context.Context, o options) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the background process: %w", err)
 	}
-	if err := os.WriteFile(o.place("pid"), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
+	if err := os.WriteFile(o.statePath("pid"), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
 		return fmt.Errorf("note the process: %w", err)
 	}
 	return o.awaitReady(ctx, cmd)
@@ -57,15 +57,15 @@ func (o options) awaitReady(ctx context.Context, cmd *exec.Cmd) error {
 	go func() { ended <- cmd.Wait() }()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	fmt.Printf("starting everything and pairing this machine (the story: %s) …\n", o.place("serve.log"))
+	fmt.Printf("starting everything and pairing this machine (the story: %s) …\n", o.statePath("serve.log"))
 	for {
-		if _, err := os.Stat(o.place("usage")); err == nil {
+		if _, err := os.Stat(o.statePath("usage")); err == nil {
 			return o.printUsage()
 		}
 		select {
 		case <-tick.C:
 		case err := <-ended:
-			log, _ := os.ReadFile(o.place("serve.log"))
+			log, _ := os.ReadFile(o.statePath("serve.log"))
 			return fmt.Errorf("it ended before it was ready: %w\n%s", errors.Join(err), log)
 		case <-ctx.Done():
 			_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -75,7 +75,7 @@ func (o options) awaitReady(ctx context.Context, cmd *exec.Cmd) error {
 }
 
 func (o options) printUsage() error {
-	usage, err := os.ReadFile(o.place("usage"))
+	usage, err := os.ReadFile(o.statePath("usage"))
 	if err != nil {
 		return fmt.Errorf("it is still starting; try again in a moment: %w", err)
 	}
@@ -85,7 +85,7 @@ func (o options) printUsage() error {
 
 // running reports whether the recorded process is a live demo of this state.
 func (o options) running() (int, bool) {
-	text, err := os.ReadFile(o.place("pid"))
+	text, err := os.ReadFile(o.statePath("pid"))
 	if err != nil {
 		return 0, false
 	}
@@ -101,7 +101,7 @@ func down(ctx context.Context, o options) error {
 	pid, running := o.running()
 	if !running {
 		fmt.Println("nothing is running")
-		return os.RemoveAll(o.place())
+		return os.RemoveAll(o.statePath())
 	}
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop process %d: %w", pid, err)
@@ -111,7 +111,7 @@ func down(ctx context.Context, o options) error {
 	for {
 		if _, running := o.running(); !running {
 			fmt.Println("stopped")
-			return os.RemoveAll(o.place())
+			return os.RemoveAll(o.statePath())
 		}
 		select {
 		case <-tick.C:
@@ -124,22 +124,22 @@ func down(ctx context.Context, o options) error {
 // serve runs the system until it is stopped, and restarts processes that end before.
 func serve(ctx context.Context, o options) error {
 	n := &narrator{began: time.Now()}
-	s, err := begin(ctx, o, o.place(), n)
+	s, err := startSystem(ctx, o, o.statePath(), n)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := chapters(ctx, s, n); err != nil {
+	if err := runChapters(ctx, s, n); err != nil {
 		return err
 	}
-	usage, err := howTo(ctx, s, o)
+	usage, err := usageText(ctx, s, o)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(o.place("usage.new"), []byte(usage), 0o600); err != nil {
+	if err := os.WriteFile(o.statePath("usage.new"), []byte(usage), 0o600); err != nil {
 		return fmt.Errorf("write the usage: %w", err)
 	}
-	if err := os.Rename(o.place("usage.new"), o.place("usage")); err != nil {
+	if err := os.Rename(o.statePath("usage.new"), o.statePath("usage")); err != nil {
 		return fmt.Errorf("publish the usage: %w", err)
 	}
 	s.KeepRunning(ctx)

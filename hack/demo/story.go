@@ -19,37 +19,37 @@ const (
 	patience = 90 * time.Second
 )
 
-// tell runs the story once in a temporary state and stops everything, also after Ctrl-C.
-func tell(ctx context.Context, o options) error {
+// runStory runs the story once in a temporary state and stops everything, also after Ctrl-C.
+func runStory(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp("", "mooring-demo-")
 	if err != nil {
 		return fmt.Errorf("make state folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	n := &narrator{began: time.Now()}
-	n.say("Start a control plane, the controller and a gateway, each under its own rights")
-	s, err := begin(ctx, o, dir, n)
+	n.startStep("Start a control plane, the controller and a gateway, each under its own rights")
+	s, err := startSystem(ctx, o, dir, n)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := chapters(ctx, s, n); err != nil {
+	if err := runChapters(ctx, s, n); err != nil {
 		return err
 	}
-	n.say("All of it happened. Stopping everything")
+	n.startStep("All of it happened. Stopping everything")
 	s.Close()
 	fmt.Printf("\ndemo: done in %.1f s\n", time.Since(n.began).Seconds())
 	return nil
 }
 
-// begin starts the system and creates the fleet with its three people.
-func begin(ctx context.Context, o options, dir string, n *narrator) (*stack.Stack, error) {
+// startSystem starts the system and creates the fleet with its three people.
+func startSystem(ctx context.Context, o options, dir string, n *narrator) (*stack.Stack, error) {
 	// The control plane's tools search for the checkout around the current directory.
 	if err := os.Chdir(o.root); err != nil {
 		return nil, fmt.Errorf("enter the checkout: %w", err)
 	}
 	s, err := stack.Start(ctx, stack.Options{
-		Root: o.root, Dir: dir, Kubeconfig: o.kubeconfig, Gateways: 1, Progress: func(line string) { n.note("%s", line) },
+		Root: o.root, Dir: dir, Kubeconfig: o.kubeconfig, Gateways: 1, Progress: func(line string) { n.printNote("%s", line) },
 	})
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func begin(ctx context.Context, o options, dir string, n *narrator) (*stack.Stac
 	return s, nil
 }
 
-func chapters(ctx context.Context, s *stack.Stack, n *narrator) error {
+func runChapters(ctx context.Context, s *stack.Stack, n *narrator) error {
 	code, err := issueCode(ctx, s, n)
 	if err != nil {
 		return err
@@ -76,11 +76,11 @@ func chapters(ctx context.Context, s *stack.Stack, n *narrator) error {
 	if err := runManifests(ctx, s, n); err != nil {
 		return err
 	}
-	return refuse(ctx, s, n)
+	return showRefusal(ctx, s, n)
 }
 
 func issueCode(ctx context.Context, s *stack.Stack, n *narrator) (string, error) {
-	n.say("ida, who may only issue codes, makes one")
+	n.startStep("ida, who may only issue codes, makes one")
 	argv := []string{"kubectl", "mooring", "code", "--name", nodeName, "-n", fleet, "-o", "json"}
 	out, err := s.Run(ctx, "ida", argv...)
 	if err != nil {
@@ -90,14 +90,14 @@ func issueCode(ctx context.Context, s *stack.Stack, n *narrator) (string, error)
 	if err := json.Unmarshal([]byte(out), &code); err != nil || code.Code == "" {
 		return "", fmt.Errorf("read the code from %q: %w", out, errors.Join(err, errNoCode))
 	}
-	n.show("ida", argv, out)
+	n.printCommand("ida", argv, out)
 	return code.Code, nil
 }
 
 var errNoCode = errors.New("the answer has no code")
 
 func startAgent(ctx context.Context, s *stack.Stack, n *narrator, code string) (*stack.Process, string, error) {
-	n.say("This machine pairs with it; its key is made here and never leaves")
+	n.startStep("This machine pairs with it; its key is made here and never leaves")
 	agent, err := s.StartAgent("agent", "--code", code)
 	if err != nil {
 		return nil, "", err
@@ -107,19 +107,19 @@ func startAgent(ctx context.Context, s *stack.Stack, n *narrator, code string) (
 	if err := agent.WaitFor(ctx, "Waiting for approval"); err != nil {
 		return nil, "", err
 	}
-	verification := after(agent.Spoken(), "Verification code: ")
-	n.show("machine", []string{"mooring-agent", "run", "--pairing", s.PairingEndpoint, "--code", code}, agent.Spoken())
+	verification := restOfLine(agent.Stdout(), "Verification code: ")
+	n.printCommand("machine", []string{"mooring-agent", "run", "--pairing", s.PairingEndpoint, "--code", code}, agent.Stdout())
 	return agent, verification, nil
 }
 
 func approve(ctx context.Context, s *stack.Stack, n *narrator, agent *stack.Process, verification string) error {
-	n.say("ada, who may only approve, compares the verification code and patches the request")
+	n.startStep("ada, who may only approve, compares the verification code and patches the request")
 	list := []string{"kubectl", "get", "preq", "-n", fleet}
 	out, err := s.Run(ctx, "ada", list...)
 	if err != nil {
 		return err
 	}
-	n.show("ada", list, out)
+	n.printCommand("ada", list, out)
 	if verification == "" || !strings.Contains(out, verification) {
 		return fmt.Errorf("the request does not show the machine's verification code %q", verification)
 	}
@@ -132,7 +132,7 @@ func approve(ctx context.Context, s *stack.Stack, n *narrator, agent *stack.Proc
 	if err != nil {
 		return err
 	}
-	n.show("ada", patch, out)
+	n.printCommand("ada", patch, out)
 	return awaitOnline(ctx, s, n, agent)
 }
 
@@ -143,24 +143,24 @@ func awaitOnline(ctx context.Context, s *stack.Stack, n *narrator, agent *stack.
 	if err := s.WaitOnline(ctx, fleet, nodeName); err != nil {
 		return fmt.Errorf("%w; the agent's last lines:\n%s", err, agent.Tail(10))
 	}
-	n.note("Online %.1f s after the approval", time.Since(approved).Seconds())
+	n.printNote("Online %.1f s after the approval", time.Since(approved).Seconds())
 	nodes := []string{"kubectl", "get", "mnode", "-n", fleet}
 	out, err := s.Run(ctx, "ivan", nodes...)
 	if err != nil {
 		return err
 	}
-	n.show("ivan", nodes, out)
+	n.printCommand("ivan", nodes, out)
 	return nil
 }
 
 func runManifests(ctx context.Context, s *stack.Stack, n *narrator) error {
-	n.say("ivan, who may only invoke echo and system.*, applies two manifests")
+	n.startStep("ivan, who may only invoke echo and system.*, applies two manifests")
 	apply := []string{"kubectl", "apply", "-f", "dispatches.yaml"}
 	out, err := s.KubectlInput(ctx, "ivan", dispatchesYAML, "apply", "-f", "-")
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	n.show("ivan", apply, out)
+	n.printCommand("ivan", apply, out)
 	for _, name := range []string{"say-hello", "check-health"} {
 		if _, err := s.Run(ctx, "ivan", "kubectl", "wait", "cdisp/"+name, "-n", fleet, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s"); err != nil {
 			return err
@@ -170,7 +170,7 @@ func runManifests(ctx context.Context, s *stack.Stack, n *narrator) error {
 		if err != nil {
 			return err
 		}
-		n.show("ivan", get, out)
+		n.printCommand("ivan", get, out)
 	}
 	return checkOutputs(ctx, s, n)
 }
@@ -182,7 +182,7 @@ func checkOutputs(ctx context.Context, s *stack.Stack, n *narrator) error {
 	if err != nil {
 		return err
 	}
-	n.show("ivan", list, out)
+	n.printCommand("ivan", list, out)
 	echoed, err := s.Run(ctx, "ivan", "kubectl", "get", "cdisp", "say-hello", "-n", fleet, "-o", "jsonpath={.status.output.text}")
 	if err != nil {
 		return err
@@ -200,21 +200,21 @@ func checkOutputs(ctx context.Context, s *stack.Stack, n *narrator) error {
 	return nil
 }
 
-func refuse(ctx context.Context, s *stack.Stack, n *narrator) error {
-	n.say("ivan asks for a capability he has no right to; RBAC refuses")
+func showRefusal(ctx context.Context, s *stack.Stack, n *narrator) error {
+	n.startStep("ivan asks for a capability he has no right to; RBAC refuses")
 	out, err := s.KubectlInput(ctx, "ivan", refusedYAML, "apply", "-f", "-")
 	if err == nil {
 		return fmt.Errorf("the apiserver accepted a dispatch that ivan may not create: %s", out)
 	}
-	n.show("ivan", []string{"kubectl", "apply", "-f", "refused.yaml"}, out)
+	n.printCommand("ivan", []string{"kubectl", "apply", "-f", "refused.yaml"}, out)
 	if !strings.Contains(out, "invoke") {
 		return fmt.Errorf("it was refused, but not for the missing right: %s", out)
 	}
 	return nil
 }
 
-// after returns the rest of the first line that contains mark.
-func after(text, mark string) string {
+// restOfLine returns the rest of the first line that contains mark.
+func restOfLine(text, mark string) string {
 	_, rest, _ := strings.Cut(text, mark)
 	line, _, _ := strings.Cut(rest, "\n")
 	return strings.TrimSpace(line)

@@ -43,28 +43,28 @@ func (p page) write(binaries, out string) error {
 	var text bytes.Buffer
 	text.WriteString(notice)
 	path := filepath.Join(binaries, p.program)
-	top, err := help(path)
+	top, err := helpText(path)
 	if err != nil {
 		return err
 	}
 	if flags := flagTable(top); flags != "" {
 		fmt.Fprintf(&text, "# %s\n\n%s", p.title, flags)
-	} else if err := walk(&text, path, p.title, nil); err != nil {
+	} else if err := writeCommand(&text, path, p.title, nil); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(out, p.file), text.Bytes(), 0o644)
 }
 
-// help returns the help text of a command.
-func help(path string, command ...string) (string, error) {
+// helpText returns the help text of a command.
+func helpText(path string, command ...string) (string, error) {
 	run := exec.Command(path, append(command, "--help")...)
 	run.Env = []string{"HOME=/nonexistent"} // defaults must not depend on the user who generates the pages
-	said, err := run.CombinedOutput()
+	output, err := run.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return "", err
 	}
-	return string(said), nil
+	return string(output), nil
 }
 
 var (
@@ -72,15 +72,15 @@ var (
 	firstWord   = regexp.MustCompile(`(?m)^  (\S+)`)
 )
 
-// walk writes a command and its subcommands.
-func walk(text *bytes.Buffer, path, title string, command []string) error {
-	said, err := help(path, command...)
+// writeCommand writes a command and its subcommands.
+func writeCommand(text *bytes.Buffer, path, title string, command []string) error {
+	output, err := helpText(path, command...)
 	if err != nil {
 		return err
 	}
 	heading := strings.Join(append([]string{title}, command...), " ")
-	fmt.Fprintf(text, "%s %s\n\n```text\n%s\n```\n\n", strings.Repeat("#", min(len(command), 2)+1), heading, strings.TrimSpace(said))
-	listed := subcommands.FindStringSubmatch(said)
+	fmt.Fprintf(text, "%s %s\n\n```text\n%s\n```\n\n", strings.Repeat("#", min(len(command), 2)+1), heading, strings.TrimSpace(output))
+	listed := subcommands.FindStringSubmatch(output)
 	if listed == nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func walk(text *bytes.Buffer, path, title string, command []string) error {
 		if found[1] == "help" || found[1] == "completion" {
 			continue // they are the same in every program
 		}
-		if err := walk(text, path, title, append(command[:len(command):len(command)], found[1])); err != nil {
+		if err := writeCommand(text, path, title, append(command[:len(command):len(command)], found[1])); err != nil {
 			return err
 		}
 	}
@@ -99,8 +99,8 @@ func walk(text *bytes.Buffer, path, title string, command []string) error {
 var flagLine = regexp.MustCompile(`(?m)^  -(\S+)(?: (\S+))?\n    \t(.*)$`)
 
 // flagTable returns a table of the flags of a program without commands; "" for any other text.
-func flagTable(said string) string {
-	found := flagLine.FindAllStringSubmatch(said, -1)
+func flagTable(output string) string {
+	found := flagLine.FindAllStringSubmatch(output, -1)
 	if found == nil {
 		return ""
 	}

@@ -29,7 +29,7 @@ func (e *pathEnd) open() (*os.File, error) { return os.Open(e.path) }
 
 func (e *pathEnd) close() {}
 
-func (e *pathEnd) checkHolder() error { return nil }
+func (e *pathEnd) checkNotWritable() error { return nil }
 
 func (e *pathEnd) readInterpreter() (path string, script bool) { return "", false }
 

@@ -12,15 +12,15 @@ import (
 
 // Budgets of the agent.
 const (
-	mostAgentMiB     = 25
-	mostAgentPercent = 0.1
-	mostBinaryMiB    = 25
+	maxAgentMiB     = 25
+	maxAgentPercent = 0.1
+	maxBinaryMiB    = 25
 )
 
-// idleAgent measures the memory, the processor time and the program size of one mooring-agent that
+// measureIdleAgent measures the memory, the processor time and the program size of one mooring-agent that
 // runs as a process of its own.
-func idleAgent(ctx context.Context, s *suite) (r result, err error) {
-	w, err := s.world(ctx)
+func measureIdleAgent(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.smallSystem(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -28,12 +28,12 @@ func idleAgent(ctx context.Context, s *suite) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	pid, stop, err := w.agentProcess(ctx)
+	pid, stop, err := w.startPairedAgent(ctx)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	if err := pause(ctx, s.rest); err != nil {
+	if err := sleep(ctx, s.rest); err != nil {
 		return r, err
 	}
 	before, err := processorTime(pid)
@@ -41,7 +41,7 @@ func idleAgent(ctx context.Context, s *suite) (r result, err error) {
 		return r, err
 	}
 	began := time.Now()
-	if err := pause(ctx, s.agentWindow); err != nil {
+	if err := sleep(ctx, s.agentWindow); err != nil {
 		return r, err
 	}
 	after, err := processorTime(pid)
@@ -55,15 +55,15 @@ func idleAgent(ctx context.Context, s *suite) (r result, err error) {
 	}
 	size := float64(binary.Size()) / (1 << 20)
 	r.add(fmt.Sprintf("%.1f", resident/1024), fmt.Sprintf("%.3f", percent), fmt.Sprintf("%.1f", size))
-	r.atMost("idle agent: memory", "%.1f MiB", mostAgentMiB, resident/1024)
-	r.atMost("idle agent: processor", "%.3f %%", mostAgentPercent, percent)
-	r.atMost("agent: size of the program", "%.1f MiB", mostBinaryMiB, size)
+	r.atMost("idle agent: memory", "%.1f MiB", maxAgentMiB, resident/1024)
+	r.atMost("idle agent: processor", "%.3f %%", maxAgentPercent, percent)
+	r.atMost("agent: size of the program", "%.1f MiB", maxBinaryMiB, size)
 	return r, nil
 }
 
-// agentProcess starts a paired agent and waits until its Node is Online.
-func (w *world) agentProcess(ctx context.Context) (pid int, stop func() error, err error) {
-	c, err := sim.NewClient(w.Cluster.Admin())
+// startPairedAgent starts a paired agent and waits until its Node is Online.
+func (w *system) startPairedAgent(ctx context.Context) (pid int, stop func() error, err error) {
+	c, err := sim.NewClient(w.Cluster.AdminConfig())
 	if err != nil {
 		return 0, nil, err
 	}
@@ -74,8 +74,8 @@ func (w *world) agentProcess(ctx context.Context) (pid int, stop func() error, e
 	if err := fleet.Issue(ctx, 1, nil); err != nil {
 		return 0, nil, errors.Join(err, fleet.Close())
 	}
-	made := fleet.Agents()[0]
-	process, err := w.StartAgentAt("idle", "", "--identity-dir", made.Dir())
+	agent := fleet.Agents()[0]
+	process, err := w.StartAgentAt("idle", "", "--identity-dir", agent.Dir())
 	if err != nil {
 		return 0, nil, errors.Join(err, fleet.Close())
 	}
@@ -83,7 +83,7 @@ func (w *world) agentProcess(ctx context.Context) (pid int, stop func() error, e
 		process.Stop()
 		return fleet.Close()
 	}
-	if err := w.WaitOnline(ctx, fleet.Namespace, made.Name); err != nil {
+	if err := w.WaitOnline(ctx, fleet.Namespace, agent.Name); err != nil {
 		return 0, nil, errors.Join(err, stop())
 	}
 	return process.Pid(), stop, nil

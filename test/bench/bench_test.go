@@ -12,9 +12,9 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// leastPoll is the least ratio of a poll once a second to a dispatch, on any machine. The budget's
+// minPollRatio is the least ratio of a poll once a second to a dispatch, on any machine. The budget's
 // 30 would need an unloaded one.
-const leastPoll = 10
+const minPollRatio = 10
 
 // The test runs the benchmark itself, with tiny counts, on one small system: the counts have to be
 // right. The machines have slow connections that stall, and they send results twice. Still no
@@ -33,10 +33,10 @@ func TestTheBenchmarkCountsRight(t *testing.T) {
 		}
 	})
 	// The crowd starts first, so that all rows share its system.
-	if _, err := s.crowd(ctx, counts.idle[0]); err != nil {
+	if _, err := s.growCrowd(ctx, counts.idle[0]); err != nil {
 		t.Fatal(err)
 	}
-	chosen, err := choose("writes,idle-small,growth,kill")
+	chosen, err := chooseRows("writes,idle-small,growth,kill")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,10 +52,10 @@ func TestTheBenchmarkCountsRight(t *testing.T) {
 			t.Errorf("row %s measured nothing", r.name)
 		}
 	}
-	if got := s.large.crowd.Summarise(); got.Duplicated == 0 || got.Ran == 0 || got.Twice != 0 {
-		t.Errorf("the machines ran %d dispatches, %d twice, and sent %d results twice", got.Ran, got.Twice, got.Duplicated)
+	if got := s.large.crowd.Summarise(); got.Duplicated == 0 || got.Ran == 0 || got.RanTwice != 0 {
+		t.Errorf("the machines ran %d dispatches, %d twice, and sent %d results twice", got.Ran, got.RanTwice, got.Duplicated)
 	}
-	checkPoll(ctx, t, s)
+	checkPollingIsSlower(ctx, t, s)
 	// The kill comes last, because nothing starts the controller again.
 	s.large.Controller.Kill()
 	if err := s.large.grow(ctx, counts.idle[0]+1, 1); err == nil || !strings.Contains(err.Error(), "the controller ended") {
@@ -63,14 +63,14 @@ func TestTheBenchmarkCountsRight(t *testing.T) {
 	}
 }
 
-// checkPoll fails the test unless a dispatch that is polled once a second takes much longer than
+// checkPollingIsSlower fails the test unless a dispatch that is polled once a second takes much longer than
 // one that is watched.
-func checkPoll(ctx context.Context, t *testing.T, s *suite) {
-	a, err := s.large.arms(ctx)
+func checkPollingIsSlower(ctx context.Context, t *testing.T, s *suite) {
+	a, err := s.large.newArms(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	round, err := a.latencies(ctx, 6, 2)
+	round, err := a.latencyRound(ctx, 6, 2)
 	if err := a.close(); err != nil {
 		t.Error(err)
 	}
@@ -78,7 +78,7 @@ func checkPoll(ctx context.Context, t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	own, polled := quantile(round[a.mooring], 0.5), quantile(round[a.polled], 0.5)
-	if polled < leastPoll*own {
-		t.Errorf("a poll a second took %s, a dispatch %s: want %d times as much", polled, own, leastPoll)
+	if polled < minPollRatio*own {
+		t.Errorf("a poll a second took %s, a dispatch %s: want %d times as much", polled, own, minPollRatio)
 	}
 }

@@ -24,10 +24,10 @@ type machine struct{ namespace, name string }
 
 // caller creates dispatches and receives their terminal phases through one watch.
 type caller struct {
-	client  client.Client
-	stop    context.CancelFunc
-	done    chan struct{}
-	problem error // valid after done
+	client   client.Client
+	stop     context.CancelFunc
+	done     chan struct{}
+	watchErr error // valid after done
 
 	mu      sync.Mutex
 	waiting map[string]chan v1alpha1.DispatchPhase
@@ -39,7 +39,7 @@ func newCaller(ctx context.Context, c client.WithWatch) *caller {
 	ready := make(chan struct{})
 	go func() {
 		defer close(a.done)
-		a.problem = sim.Follow(ctx, c, &v1alpha1.CapabilityDispatchList{}, a.saw, ready)
+		a.watchErr = sim.ListAndWatch(ctx, c, &v1alpha1.CapabilityDispatchList{}, a.handleDispatch, ready)
 	}()
 	select {
 	case <-ready:
@@ -53,7 +53,7 @@ func (a *caller) close() {
 	<-a.done
 }
 
-func (a *caller) saw(d *v1alpha1.CapabilityDispatch) {
+func (a *caller) handleDispatch(d *v1alpha1.CapabilityDispatch) {
 	if !dispatch.Terminal(d.Status.Phase) {
 		return
 	}
@@ -71,9 +71,9 @@ func newDispatch(to machine, capability string) *v1alpha1.CapabilityDispatch {
 		Spec: v1alpha1.CapabilityDispatchSpec{NodeName: to.name, Capability: capability, Input: &v1alpha1.JSON{Raw: []byte(`{"text":"hi"}`)}}}
 }
 
-// call returns the time from sending the creation of one dispatch to the watch event of its
+// timeDispatch returns the time from sending the creation of one dispatch to the watch event of its
 // success.
-func (a *caller) call(ctx context.Context, to machine) (time.Duration, error) {
+func (a *caller) timeDispatch(ctx context.Context, to machine) (time.Duration, error) {
 	d := newDispatch(to, "echo")
 	ended := make(chan v1alpha1.DispatchPhase, 1)
 	a.mu.Lock()
@@ -92,7 +92,7 @@ func (a *caller) call(ctx context.Context, to machine) (time.Duration, error) {
 	case <-time.After(answerTimeout):
 		return 0, fmt.Errorf("dispatch %s did not end within %s", d.Name, answerTimeout)
 	case <-a.done:
-		return 0, fmt.Errorf("the watch of dispatches ended: %w", errors.Join(a.problem, ctx.Err()))
+		return 0, fmt.Errorf("the watch of dispatches ended: %w", errors.Join(a.watchErr, ctx.Err()))
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}

@@ -13,40 +13,44 @@ import (
 // counts holds the API writes since the API server started, by "VERB resource/subresource".
 type counts map[string]float64
 
-// writes reads the writes of apiserver_request_total, failed ones too.
-func (w *world) writes(ctx context.Context) (counts, error) { return w.requests(ctx, "") }
+// readWrites reads the writes of apiserver_request_total, failed ones too.
+func (w *system) readWrites(ctx context.Context) (counts, error) {
+	return w.readWritesWithCode(ctx, "")
+}
 
-// stored reads the writes that succeeded.
-func (w *world) stored(ctx context.Context) (counts, error) { return w.requests(ctx, "2") }
+// readStoredWrites reads the writes that succeeded.
+func (w *system) readStoredWrites(ctx context.Context) (counts, error) {
+	return w.readWritesWithCode(ctx, "2")
+}
 
-// requests reads the writes whose HTTP status begins with code.
-func (w *world) requests(ctx context.Context, code string) (counts, error) {
-	text, err := page(ctx, w.api, strings.TrimRight(w.Cluster.Admin().Host, "/")+"/metrics")
+// readWritesWithCode reads the writes whose HTTP status begins with code.
+func (w *system) readWritesWithCode(ctx context.Context, code string) (counts, error) {
+	text, err := fetchMetrics(ctx, w.api, strings.TrimRight(w.Cluster.AdminConfig().Host, "/")+"/metrics")
 	if err != nil {
 		return nil, err
 	}
-	return countWrites(text, code)
+	return parseWrites(text, code)
 }
 
-// countWrites sums the writes in the metrics of an API server. It leaves out the deletion of a
+// parseWrites sums the writes in the metrics of an API server. It leaves out the deletion of a
 // collection: that is the slow end of a Namespace with the machines of an earlier row.
-func countWrites(text, code string) (counts, error) {
+func parseWrites(text, code string) (counts, error) {
 	all := counts{}
 	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "apiserver_request_total{") || label(line, "dry_run") != "" || !strings.HasPrefix(label(line, "code"), code) {
+		if !strings.HasPrefix(line, "apiserver_request_total{") || metricLabel(line, "dry_run") != "" || !strings.HasPrefix(metricLabel(line, "code"), code) {
 			continue
 		}
-		switch verb := label(line, "verb"); verb {
+		switch verb := metricLabel(line, "verb"); verb {
 		case "POST", "PUT", "PATCH", "APPLY", "DELETE":
-			if verb == "DELETE" && label(line, "scope") != "resource" {
+			if verb == "DELETE" && metricLabel(line, "scope") != "resource" {
 				continue
 			}
 			var value float64
 			if _, err := fmt.Sscan(line[strings.LastIndex(line, " ")+1:], &value); err != nil {
 				return nil, fmt.Errorf("read %q: %w", line, err)
 			}
-			resource := label(line, "resource")
-			if sub := label(line, "subresource"); sub != "" {
+			resource := metricLabel(line, "resource")
+			if sub := metricLabel(line, "subresource"); sub != "" {
 				resource += "/" + sub
 			}
 			all[verb+" "+resource] += value
@@ -66,8 +70,8 @@ func (c counts) since(earlier counts) counts {
 	return delta
 }
 
-// of returns the sum over the verbs of one resource.
-func (c counts) of(resource string) (sum float64) {
+// ofResource returns the sum over the verbs of one resource.
+func (c counts) ofResource(resource string) (sum float64) {
 	for key, n := range c {
 		if strings.HasSuffix(key, " "+resource) {
 			sum += n
@@ -76,7 +80,7 @@ func (c counts) of(resource string) (sum float64) {
 	return sum
 }
 
-func (c counts) all() (sum float64) {
+func (c counts) total() (sum float64) {
 	for _, n := range c {
 		sum += n
 	}
@@ -96,8 +100,8 @@ func (c counts) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// page reads the metrics page of a process.
-func page(ctx context.Context, c *http.Client, url string) (string, error) {
+// fetchMetrics reads the metrics page of a process.
+func fetchMetrics(ctx context.Context, c *http.Client, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
@@ -114,7 +118,7 @@ func page(ctx context.Context, c *http.Client, url string) (string, error) {
 	return string(body), err
 }
 
-func label(line, name string) string {
+func metricLabel(line, name string) string {
 	_, rest, found := strings.Cut(line, ","+name+`="`)
 	if !found {
 		_, rest, _ = strings.Cut(line, "{"+name+`="`)

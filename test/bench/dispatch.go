@@ -24,8 +24,8 @@ type arms struct {
 	workers              sync.WaitGroup
 }
 
-func (w *world) arms(ctx context.Context) (*arms, error) {
-	fleet, err := w.fleet(ctx, 1)
+func (w *system) newArms(ctx context.Context) (*arms, error) {
+	fleet, err := w.startFleet(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (w *world) arms(ctx context.Context) (*arms, error) {
 	time.Sleep(fastPathAfter)
 	for _, node := range []machine{a.mooring, a.raw, a.polled} { // warm everything
 		for range 20 {
-			if _, err := a.call(ctx, node); err != nil {
+			if _, err := a.timeDispatch(ctx, node); err != nil {
 				return nil, errors.Join(fmt.Errorf("warm %s: %w", node.name, err), a.close())
 			}
 			if node == a.polled {
@@ -60,20 +60,20 @@ func (a *arms) close() error {
 	return a.fleet.Close()
 }
 
-// latency measures the time of dispatches that run one after the other.
-func latency(ctx context.Context, s *suite) (r result, err error) {
-	w, err := s.world(ctx)
+// measureLatency measures the time of dispatches that run one after the other.
+func measureLatency(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.smallSystem(ctx)
 	if err != nil {
 		return r, err
 	}
-	a, err := w.arms(ctx)
+	a, err := w.newArms(ctx)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
 	rounds := map[machine][][]time.Duration{}
 	for range s.rounds {
-		round, err := a.latencies(ctx, s.latencyCalls, s.pollCalls)
+		round, err := a.latencyRound(ctx, s.latencyCalls, s.pollCalls)
 		if err != nil {
 			return r, err
 		}
@@ -81,30 +81,30 @@ func latency(ctx context.Context, s *suite) (r result, err error) {
 			rounds[arm] = append(rounds[arm], samples)
 		}
 	}
-	raw50, raw99 := milliseconds(rounds[a.raw], 0.5), milliseconds(rounds[a.raw], 0.99)
+	raw50, raw99 := quantilesInMs(rounds[a.raw], 0.5), quantilesInMs(rounds[a.raw], 0.99)
 	for _, arm := range []struct {
 		name string
 		at   machine
 	}{{"raw", a.raw}, {"Mooring", a.mooring}, {"poll, 1 s", a.polled}} {
-		p50, p99 := milliseconds(rounds[arm.at], 0.5), milliseconds(rounds[arm.at], 0.99)
-		r.add(arm.name, spread(p50, "%.1f"), spread(p99, "%.1f"), spread(ratios(p50, raw50), "%.2f"), spread(ratios(p99, raw99), "%.2f"))
+		p50, p99 := quantilesInMs(rounds[arm.at], 0.5), quantilesInMs(rounds[arm.at], 0.99)
+		r.add(arm.name, formatSpread(p50, "%.1f"), formatSpread(p99, "%.1f"), formatSpread(ratios(p50, raw50), "%.2f"), formatSpread(ratios(p99, raw99), "%.2f"))
 	}
-	own50 := milliseconds(rounds[a.mooring], 0.5)
+	own50 := quantilesInMs(rounds[a.mooring], 0.5)
 	r.atMost("dispatch, one at a time: p50 / raw", "%.2f", 1.15, ratios(own50, raw50)...)
-	r.atMost("dispatch, one at a time: p99 / raw", "%.2f", 1.3, ratios(milliseconds(rounds[a.mooring], 0.99), raw99)...)
-	r.atLeast("polling once a second: p50 / Mooring", "%.0f", 30, ratios(milliseconds(rounds[a.polled], 0.5), own50)...)
+	r.atMost("dispatch, one at a time: p99 / raw", "%.2f", 1.3, ratios(quantilesInMs(rounds[a.mooring], 0.99), raw99)...)
+	r.atLeast("polling once a second: p50 / Mooring", "%.0f", 30, ratios(quantilesInMs(rounds[a.polled], 0.5), own50)...)
 	return r, nil
 }
 
-// latencies runs one round, in which the arms take turns.
-func (a *arms) latencies(ctx context.Context, calls, polls int) (map[machine][]time.Duration, error) {
+// latencyRound runs one round, in which the arms take turns.
+func (a *arms) latencyRound(ctx context.Context, calls, polls int) (map[machine][]time.Duration, error) {
 	round := map[machine][]time.Duration{}
 	for n := range calls {
 		for _, at := range []machine{a.raw, a.mooring, a.polled} {
 			if at == a.polled && n >= polls {
 				continue
 			}
-			took, err := a.call(ctx, at)
+			took, err := a.timeDispatch(ctx, at)
 			if err != nil {
 				return nil, err
 			}
@@ -114,13 +114,13 @@ func (a *arms) latencies(ctx context.Context, calls, polls int) (map[machine][]t
 	return round, nil
 }
 
-// throughput measures how many dispatches end per second with 16 and with 64 of them in flight.
-func throughput(ctx context.Context, s *suite) (r result, err error) {
-	w, err := s.world(ctx)
+// measureThroughput measures how many dispatches end per second with 16 and with 64 of them in flight.
+func measureThroughput(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.smallSystem(ctx)
 	if err != nil {
 		return r, err
 	}
-	a, err := w.arms(ctx)
+	a, err := w.newArms(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -129,7 +129,7 @@ func throughput(ctx context.Context, s *suite) (r result, err error) {
 		rates := map[machine][]float64{}
 		for range s.rounds {
 			for _, at := range []machine{a.raw, a.mooring} {
-				rate, err := a.rate(ctx, at, inFlight, s.throughputCalls)
+				rate, err := a.measureRate(ctx, at, inFlight, s.throughputCalls)
 				if err != nil {
 					return r, err
 				}
@@ -137,22 +137,22 @@ func throughput(ctx context.Context, s *suite) (r result, err error) {
 			}
 		}
 		ratio := ratios(rates[a.mooring], rates[a.raw])
-		r.add(fmt.Sprint(inFlight), spread(rates[a.raw], "%.0f"), spread(rates[a.mooring], "%.0f"), spread(ratio, "%.2f"))
+		r.add(fmt.Sprint(inFlight), formatSpread(rates[a.raw], "%.0f"), formatSpread(rates[a.mooring], "%.0f"), formatSpread(ratio, "%.2f"))
 		r.atLeast(fmt.Sprintf("throughput, %d in flight: Mooring / raw", inFlight), "%.2f", 0.9, ratio...)
 	}
 	return r, nil
 }
 
-func (a *arms) rate(ctx context.Context, at machine, inFlight, calls int) (float64, error) {
-	var left atomic.Int64
-	left.Store(int64(calls))
+func (a *arms) measureRate(ctx context.Context, at machine, inFlight, calls int) (float64, error) {
+	var remaining atomic.Int64
+	remaining.Store(int64(calls))
 	failures := make(chan error, inFlight)
 	var callers sync.WaitGroup
 	began := time.Now()
 	for range inFlight {
 		callers.Go(func() {
-			for left.Add(-1) >= 0 {
-				if _, err := a.call(ctx, at); err != nil {
+			for remaining.Add(-1) >= 0 {
+				if _, err := a.timeDispatch(ctx, at); err != nil {
 					failures <- err
 					return
 				}

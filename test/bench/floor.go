@@ -28,21 +28,21 @@ const floorWorkers = 16
 // floor is a cluster without Mooring's processes. A plain client repeats on it the writes that were
 // counted for pairings, with the content of one of them.
 type floor struct {
-	cluster *cluster.Cluster
-	client  client.WithWatch
-	plan    counts
-	models  map[string]*unstructured.Unstructured // by resource
-	stop    context.CancelFunc
-	follows errgroup.Group
+	cluster   *cluster.Cluster
+	client    client.WithWatch
+	plan      counts
+	templates map[string]*unstructured.Unstructured // by resource
+	stop      context.CancelFunc
+	watches   errgroup.Group
 
-	mu     sync.Mutex
-	signed map[string]chan struct{} // by name of the CertificateRequest
-	made   int
+	mu      sync.Mutex
+	signed  map[string]chan struct{} // by name of the CertificateRequest
+	created int
 }
 
 func newFloor(ctx context.Context, p *pairingArm, plan counts) (_ *floor, err error) {
 	f := &floor{plan: plan, signed: map[string]chan struct{}{}, stop: func() {}}
-	if f.models, err = p.models(ctx); err != nil {
+	if f.templates, err = p.objectTemplates(ctx); err != nil {
 		return nil, fmt.Errorf("read the objects of a pairing: %w", err)
 	}
 	if f.cluster, err = cluster.Start(ctx, cluster.Options{Own: true, Fsync: true}); err != nil {
@@ -56,7 +56,7 @@ func newFloor(ctx context.Context, p *pairingArm, plan counts) (_ *floor, err er
 	if err := f.cluster.InstallAll(ctx); err != nil {
 		return nil, err
 	}
-	if f.client, err = sim.NewClient(f.cluster.Admin()); err != nil {
+	if f.client, err = sim.NewClient(f.cluster.AdminConfig()); err != nil {
 		return nil, err
 	}
 	if err := f.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: floorNamespace}}); err != nil {
@@ -65,8 +65,8 @@ func newFloor(ctx context.Context, p *pairingArm, plan counts) (_ *floor, err er
 	following, stop := context.WithCancel(ctx)
 	f.stop = stop
 	ready := make(chan struct{})
-	f.follows.Go(func() error {
-		return sim.Follow(following, f.client, &certmanagerv1.CertificateRequestList{}, f.sawCertificate, ready, client.InNamespace(v1alpha1.SystemNamespace))
+	f.watches.Go(func() error {
+		return sim.ListAndWatch(following, f.client, &certmanagerv1.CertificateRequestList{}, f.handleCertificateRequest, ready, client.InNamespace(v1alpha1.SystemNamespace))
 	})
 	<-ready
 	return f, nil
@@ -74,12 +74,12 @@ func newFloor(ctx context.Context, p *pairingArm, plan counts) (_ *floor, err er
 
 func (f *floor) close() error {
 	f.stop()
-	_ = f.follows.Wait() // it returns the error of its context
+	_ = f.watches.Wait() // it returns the error of its context
 	return f.cluster.Close()
 }
 
-// models returns the objects of one pairing, ready to be created again.
-func (p *pairingArm) models(ctx context.Context) (map[string]*unstructured.Unstructured, error) {
+// objectTemplates returns the objects of one pairing, ready to be created again.
+func (p *pairingArm) objectTemplates(ctx context.Context) (map[string]*unstructured.Unstructured, error) {
 	fleet := p.fleets[0]
 	key := client.ObjectKey{Namespace: fleet.Namespace, Name: fleet.Agents()[0].Name}
 	code, node, secret := &v1alpha1.PairingCode{}, &v1alpha1.Node{}, &corev1.Secret{}
@@ -96,28 +96,28 @@ func (p *pairingArm) models(ctx context.Context) (map[string]*unstructured.Unstr
 	if len(requests.Items) == 0 {
 		return nil, errors.New("no PairingRequest is left")
 	}
-	var told eventsv1.EventList
-	if err := fleet.Client.List(ctx, &told, client.InNamespace(key.Namespace), client.Limit(1)); err != nil {
+	var events eventsv1.EventList
+	if err := fleet.Client.List(ctx, &events, client.InNamespace(key.Namespace), client.Limit(1)); err != nil {
 		return nil, err
 	}
-	if len(told.Items) == 0 {
+	if len(events.Items) == 0 {
 		return nil, errors.New("no Event is left")
 	}
-	told.Items[0].Regarding.Namespace = floorNamespace // an Event must be in the namespace of its object
-	models := map[string]*unstructured.Unstructured{}
+	events.Items[0].Regarding.Namespace = floorNamespace // an Event must be in the namespace of its object
+	templates := map[string]*unstructured.Unstructured{}
 	for resource, o := range map[string]client.Object{"pairingcodes": code, "nodes": node, "secrets": secret,
-		"pairingrequests": &requests.Items[0], "events": &told.Items[0]} {
-		model, err := modelOf(o, fleet.Client.Scheme())
+		"pairingrequests": &requests.Items[0], "events": &events.Items[0]} {
+		model, err := templateOf(o, fleet.Client.Scheme())
 		if err != nil {
 			return nil, err
 		}
-		models[resource] = model
+		templates[resource] = model
 	}
-	unstructured.RemoveNestedField(models["pairingrequests"].Object, "spec", "decision")
-	return models, nil
+	unstructured.RemoveNestedField(templates["pairingrequests"].Object, "spec", "decision")
+	return templates, nil
 }
 
-func modelOf(o client.Object, scheme *runtime.Scheme) (*unstructured.Unstructured, error) {
+func templateOf(o client.Object, scheme *runtime.Scheme) (*unstructured.Unstructured, error) {
 	kind, err := apiutil.GVKForObject(o, scheme)
 	if err != nil {
 		return nil, err
@@ -126,16 +126,18 @@ func modelOf(o client.Object, scheme *runtime.Scheme) (*unstructured.Unstructure
 	if err != nil {
 		return nil, err
 	}
-	model := &unstructured.Unstructured{Object: content}
-	model.SetGroupVersionKind(kind)
+	template := &unstructured.Unstructured{Object: content}
+	template.SetGroupVersionKind(kind)
 	labels, annotations := o.GetLabels(), o.GetAnnotations()
 	unstructured.RemoveNestedField(content, "metadata")
-	model.SetLabels(labels)
-	model.SetAnnotations(annotations)
-	return model, nil
+	template.SetLabels(labels)
+	template.SetAnnotations(annotations)
+	return template, nil
 }
 
-func (f *floor) workers(ctx context.Context) (workers, error) { return workersOf(ctx, f.cluster) }
+func (f *floor) workerProcesses(ctx context.Context) (workerPIDs, error) {
+	return workerPIDsOf(ctx, f.cluster)
+}
 
 // round does the writes of the given number of pairings.
 func (f *floor) round(ctx context.Context, pairings int) (time.Duration, error) {
@@ -143,8 +145,8 @@ func (f *floor) round(ctx context.Context, pairings int) (time.Duration, error) 
 	group.SetLimit(floorWorkers)
 	began := time.Now()
 	for n := range pairings {
-		f.made++
-		name := fmt.Sprintf("floor-%05d", f.made)
+		f.created++
+		name := fmt.Sprintf("floor-%05d", f.created)
 		group.Go(func() error {
 			if err := f.pair(ctx, name, n); err != nil {
 				return fmt.Errorf("repeat the writes of the pairing of %s: %w", name, err)

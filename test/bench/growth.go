@@ -6,17 +6,17 @@ import (
 	"fmt"
 )
 
-// mostGrowth is the largest allowed ratio of a dispatch's cost with many Nodes to its cost with
+// maxGrowth is the largest allowed ratio of a dispatch's cost with many Nodes to its cost with
 // few.
-const mostGrowth = 1.1
+const maxGrowth = 1.1
 
-// growth measures the cost of a dispatch with few and with many Nodes. Each count has a system of
+// measureGrowth measures the cost of a dispatch with few and with many Nodes. Each count has a system of
 // its own; all run at the same time and are measured in turns.
-func growth(ctx context.Context, s *suite) (r result, err error) {
+func measureGrowth(ctx context.Context, s *suite) (r result, err error) {
 	if err := s.closeSmall(); err != nil {
 		return r, err
 	}
-	sites, err := s.sites(ctx)
+	sites, err := s.startSites(ctx)
 	defer func() {
 		for _, site := range sites {
 			err = errors.Join(err, site.close())
@@ -26,7 +26,7 @@ func growth(ctx context.Context, s *suite) (r result, err error) {
 		return r, err
 	}
 	for _, site := range sites {
-		if err := site.settle(ctx, s.rest); err != nil {
+		if err := site.waitUntilIdle(ctx, s.rest); err != nil {
 			return r, err
 		}
 	}
@@ -41,31 +41,31 @@ func growth(ctx context.Context, s *suite) (r result, err error) {
 	few := sites[0]
 	for _, site := range sites {
 		p50, cpu := ratios(site.p50, few.p50), ratios(site.cpu, few.cpu)
-		r.add(fmt.Sprint(site.nodes), spread(site.raw, "%.1f"), spread(site.p50, "%.1f"), spread(site.cpu, "%.1f"), spread(p50, "%.2f"), spread(cpu, "%.2f"))
+		r.add(fmt.Sprint(site.nodes), formatSpread(site.raw, "%.1f"), formatSpread(site.p50, "%.1f"), formatSpread(site.cpu, "%.1f"), formatSpread(p50, "%.2f"), formatSpread(cpu, "%.2f"))
 		if site != few {
-			r.atMost(fmt.Sprintf("p50 of a dispatch, %d Nodes / %d", site.nodes, few.nodes), "%.2f", mostGrowth, p50...)
-			r.atMost(fmt.Sprintf("processor time of a dispatch, %d Nodes / %d", site.nodes, few.nodes), "%.2f", mostGrowth, cpu...)
+			r.atMost(fmt.Sprintf("p50 of a dispatch, %d Nodes / %d", site.nodes, few.nodes), "%.2f", maxGrowth, p50...)
+			r.atMost(fmt.Sprintf("processor time of a dispatch, %d Nodes / %d", site.nodes, few.nodes), "%.2f", maxGrowth, cpu...)
 		}
 	}
 	return r, nil
 }
 
-// sites starts the systems in order of their size. The largest is the crowd that the rows before
+// startSites starts the systems in order of their size. The largest is the crowd that the rows before
 // and after use.
-func (s *suite) sites(ctx context.Context) (sites []*site, err error) {
+func (s *suite) startSites(ctx context.Context) (sites []*site, err error) {
 	for i, nodes := range s.growth {
-		made := &site{nodes: nodes, own: i < len(s.growth)-1}
-		if made.own {
-			made.crowded, err = newCrowded(ctx, 1, middlePlace+i, s.faults)
+		started := &site{nodes: nodes, closeAfterRow: i < len(s.growth)-1}
+		if started.closeAfterRow {
+			started.crowdSystem, err = newCrowdSystem(ctx, 1, middleAddressBlock+i, s.faults)
 			if err == nil {
-				sites = append(sites, made)
-				err = made.grow(ctx, nodes, s.ramp)
+				sites = append(sites, started)
+				err = started.grow(ctx, nodes, s.ramp)
 			}
-		} else if made.crowded, err = s.crowd(ctx, nodes); err == nil {
-			sites = append(sites, made)
+		} else if started.crowdSystem, err = s.growCrowd(ctx, nodes); err == nil {
+			sites = append(sites, started)
 		}
 		if err == nil {
-			err = made.prepare(ctx)
+			err = started.prepare(ctx)
 		}
 		if err != nil {
 			return sites, fmt.Errorf("make %d Nodes: %w", nodes, err)

@@ -13,15 +13,15 @@ import (
 // settled, which must not count for the next hop.
 const hopPause = 2 * time.Millisecond
 
-// hop compares the way from an offer to its result over a session with a message and its answer
+// measureHop compares the way from an offer to its result over a session with a message and its answer
 // over a stream of the same kind. Both use the real listener of a gateway with its TLS, in this
 // process. The machine also journals the offer with its start, and the result.
-func hop(ctx context.Context, s *suite) (r result, err error) {
-	w, err := s.world(ctx)
+func measureHop(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.smallSystem(ctx)
 	if err != nil {
 		return r, err
 	}
-	front, err := w.newFront(ctx)
+	front, err := w.newStubGateway(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -30,49 +30,49 @@ func hop(ctx context.Context, s *suite) (r result, err error) {
 	for round := range s.rounds + 1 {
 		var ping, accept, whole []time.Duration
 		for n := range s.hops {
-			took, err := front.ping()
+			took, err := front.timePing()
 			if err != nil {
 				return r, fmt.Errorf("ping: %w", err)
 			}
-			accepted, ended, err := front.offer(fmt.Sprintf("hop-%d-%d", round, n))
+			accepted, ended, err := front.timeOffer(fmt.Sprintf("hop-%d-%d", round, n))
 			if err != nil {
 				return r, fmt.Errorf("offer: %w", err)
 			}
 			ping, accept, whole = append(ping, took), append(accept, accepted), append(whole, ended)
-			if err := pause(ctx, hopPause); err != nil {
+			if err := sleep(ctx, hopPause); err != nil {
 				return r, err
 			}
 		}
 		if round == 0 {
 			continue // warm
 		}
-		median := func(samples []time.Duration) float64 { return milliseconds([][]time.Duration{samples}, 0.5)[0] }
+		median := func(samples []time.Duration) float64 { return quantilesInMs([][]time.Duration{samples}, 0.5)[0] }
 		pings, accepts, results = append(pings, median(ping)), append(accepts, median(accept)), append(results, median(whole))
 	}
 	for _, line := range []struct {
 		name   string
 		rounds []float64
 	}{{"ping", pings}, {"offer to Accepted (journaled once)", accepts}, {"offer to Result (journaled twice)", results}} {
-		r.add(line.name, spread(line.rounds, "%.3f"), spread(ratios(line.rounds, pings), "%.2f"))
+		r.add(line.name, formatSpread(line.rounds, "%.3f"), formatSpread(ratios(line.rounds, pings), "%.2f"))
 	}
 	r.atMost("stream hop: offer to result / raw ping", "%.2f", 1.3, ratios(results, pings)...)
 	return r, nil
 }
 
-// ping sends a message and returns the time until its answer.
-func (f *front) ping() (time.Duration, error) {
+// timePing sends a message and returns the time until its answer.
+func (f *stubGateway) timePing() (time.Duration, error) {
 	began := time.Now()
-	if err := f.raw.Send(offerOf("ping")); err != nil {
+	if err := f.raw.Send(newOffer("ping")); err != nil {
 		return 0, err
 	}
 	_, err := f.raw.Recv()
 	return time.Since(began), err
 }
 
-// offer offers echo to the machine and returns the times until its acceptance and its result.
-func (f *front) offer(uid string) (accepted, ended time.Duration, err error) {
+// timeOffer offers echo to the machine and returns the times until its acceptance and its result.
+func (f *stubGateway) timeOffer(uid string) (accepted, ended time.Duration, err error) {
 	began := time.Now()
-	if err := f.session.Send(offerOf(uid)); err != nil {
+	if err := f.session.Send(newOffer(uid)); err != nil {
 		return 0, 0, err
 	}
 	for {
@@ -87,7 +87,7 @@ func (f *front) offer(uid string) (accepted, ended time.Duration, err error) {
 			if message.GetResult().GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED {
 				return 0, 0, fmt.Errorf("the offer ended %s: %s", message.GetResult().GetOutcome(), message.GetResult().GetErrorMessage())
 			}
-			return accepted, ended, f.session.Send(settledOf(message.GetResult().GetDispatch()))
+			return accepted, ended, f.session.Send(newSettled(message.GetResult().GetDispatch()))
 		}
 	}
 }

@@ -24,8 +24,8 @@ import (
 const (
 	// hostileCalls is the number of calls on a connection before the next connection.
 	hostileCalls = 10
-	// hostileSession is the time for which a session is flooded before the next one opens.
-	hostileSession = 500 * time.Millisecond
+	// hostileSessionTime is the time for which a session is flooded before the next one opens.
+	hostileSessionTime = 500 * time.Millisecond
 	// hostileNice is the nice value of the hostile process, so that its own work takes no processor
 	// time from the gateway.
 	hostileNice = "10"
@@ -70,7 +70,7 @@ func runHostile(ctx context.Context, dir, endpoint string) error {
 		return err
 	}
 	certificate := own.TLSCertificate()
-	h := &hostile{journal: uuid.NewString(), keys: manyKeys()}
+	h := &hostile{journal: uuid.NewString(), keys: schemaKeys()}
 	h.dial = func(ctx context.Context) (*link.Link, error) {
 		h.tally.Connections.Add(1)
 		return link.Dial(ctx, endpoint, link.TLSConfig(bundle, &certificate, time.Now))
@@ -81,10 +81,10 @@ func runHostile(ctx context.Context, dir, endpoint string) error {
 		cancel()
 	}()
 	var workers sync.WaitGroup
-	for _, use := range []func(context.Context, gatewayv1.NodeServiceClient){h.register, h.register, h.session, h.session} {
+	for _, use := range []func(context.Context, gatewayv1.NodeServiceClient){h.floodRegistrations, h.floodRegistrations, h.floodSession, h.floodSession} {
 		workers.Go(func() {
 			for ctx.Err() == nil {
-				h.connection(ctx, use)
+				h.runConnection(ctx, use)
 			}
 		})
 	}
@@ -92,8 +92,8 @@ func runHostile(ctx context.Context, dir, endpoint string) error {
 	return h.tally.write(os.Stdout)
 }
 
-// connection opens a connection, uses it once and closes it.
-func (h *hostile) connection(ctx context.Context, use func(context.Context, gatewayv1.NodeServiceClient)) {
+// runConnection opens a connection, uses it once and closes it.
+func (h *hostile) runConnection(ctx context.Context, use func(context.Context, gatewayv1.NodeServiceClient)) {
 	l, err := h.dial(ctx)
 	if err != nil {
 		h.tally.Refused.Add(1)
@@ -103,10 +103,10 @@ func (h *hostile) connection(ctx context.Context, use func(context.Context, gate
 	use(ctx, gatewayv1.NewNodeServiceClient(l.Conn))
 }
 
-// register sends descriptions with many new schemas, hostileCalls times.
-func (h *hostile) register(ctx context.Context, client gatewayv1.NodeServiceClient) {
+// floodRegistrations sends descriptions with many new schemas, hostileCalls times.
+func (h *hostile) floodRegistrations(ctx context.Context, client gatewayv1.NodeServiceClient) {
 	for range hostileCalls {
-		if _, err := client.RegisterNode(ctx, &gatewayv1.RegisterNodeRequest{Capabilities: h.heavy()}); err != nil {
+		if _, err := client.RegisterNode(ctx, &gatewayv1.RegisterNodeRequest{Capabilities: h.heavyCapabilities()}); err != nil {
 			h.tally.Refused.Add(1)
 			continue
 		}
@@ -114,9 +114,9 @@ func (h *hostile) register(ctx context.Context, client gatewayv1.NodeServiceClie
 	}
 }
 
-// session opens a session and floods it with messages.
-func (h *hostile) session(ctx context.Context, client gatewayv1.NodeServiceClient) {
-	ctx, cancel := context.WithTimeout(ctx, hostileSession)
+// floodSession opens a session and floods it with messages.
+func (h *hostile) floodSession(ctx context.Context, client gatewayv1.NodeServiceClient) {
+	ctx, cancel := context.WithTimeout(ctx, hostileSessionTime)
 	defer cancel()
 	if _, err := client.RegisterNode(ctx, &gatewayv1.RegisterNodeRequest{}); err != nil {
 		h.tally.Refused.Add(1)
@@ -137,7 +137,7 @@ func (h *hostile) session(ctx context.Context, client gatewayv1.NodeServiceClien
 	}
 	h.tally.Sessions.Add(1)
 	changed := &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_CapabilitiesChanged{
-		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: h.heavy()}}}
+		CapabilitiesChanged: &gatewayv1.CapabilitiesChanged{Capabilities: h.heavyCapabilities()}}}
 	unknown := &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: &gatewayv1.Result{
 		Dispatch: &gatewayv1.DispatchRef{Namespace: "kube-system", Name: "x", Uid: uuid.NewString()}, Output: []byte(`1`)}}}
 	for i := 0; ; i++ {
@@ -152,8 +152,8 @@ func (h *hostile) session(ctx context.Context, client gatewayv1.NodeServiceClien
 	}
 }
 
-// heavy returns capabilities whose schemas are expensive to parse and were never declared before.
-func (h *hostile) heavy() (list []*gatewayv1.Capability) {
+// heavyCapabilities returns capabilities whose schemas are expensive to parse and were never declared before.
+func (h *hostile) heavyCapabilities() (list []*gatewayv1.Capability) {
 	for i := range 64 {
 		schema := fmt.Sprintf(`{"n":%d`, h.schemas.Add(1)) + h.keys
 		list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), Available: true, InputSchema: []byte(schema)})
@@ -161,7 +161,7 @@ func (h *hostile) heavy() (list []*gatewayv1.Capability) {
 	return list
 }
 
-func manyKeys() string {
+func schemaKeys() string {
 	var keys strings.Builder
 	for key := 0; keys.Len() < 4000; key++ {
 		fmt.Fprintf(&keys, `,"%x":0`, key)
@@ -169,19 +169,19 @@ func manyKeys() string {
 	return keys.String() + "}"
 }
 
-// enemy is the process of a hostile machine.
-type enemy struct {
+// hostileProcess is the process of a hostile machine.
+type hostileProcess struct {
 	process *exec.Cmd
 	input   io.Closer
 	out     strings.Builder
 }
 
-func startHostile(ctx context.Context, dir, endpoint string) (*enemy, error) {
+func startHostile(ctx context.Context, dir, endpoint string) (*hostileProcess, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	e := &enemy{process: exec.CommandContext(ctx, "nice", "-n", hostileNice, binary, "--hostile", dir, "--endpoint", endpoint)}
+	e := &hostileProcess{process: exec.CommandContext(ctx, "nice", "-n", hostileNice, binary, "--hostile", dir, "--endpoint", endpoint)}
 	e.process.Stdout, e.process.Stderr = &e.out, os.Stderr
 	if e.input, err = e.process.StdinPipe(); err != nil {
 		return nil, err
@@ -189,12 +189,12 @@ func startHostile(ctx context.Context, dir, endpoint string) (*enemy, error) {
 	return e, e.process.Start()
 }
 
-// hold stops the process for a while; resume continues it.
-func (e *enemy) hold() error   { return e.process.Process.Signal(syscall.SIGSTOP) }
-func (e *enemy) resume() error { return e.process.Process.Signal(syscall.SIGCONT) }
+// suspend stops the process for a while; resume continues it.
+func (e *hostileProcess) suspend() error { return e.process.Process.Signal(syscall.SIGSTOP) }
+func (e *hostileProcess) resume() error  { return e.process.Process.Signal(syscall.SIGCONT) }
 
 // end ends the process and returns its tally.
-func (e *enemy) end() (string, error) {
+func (e *hostileProcess) end() (string, error) {
 	err := e.resume()
 	_ = e.input.Close()
 	err = errors.Join(err, e.process.Wait())

@@ -17,30 +17,30 @@ import (
 
 // Budgets of idle machines.
 const (
-	mostKiBPerAgent   = 55
-	mostIdlePerMinute = 45
+	maxKiBPerAgent         = 55
+	maxIdleWritesPerMinute = 45
 )
 
-// idle measures the cost of machines that do nothing, for the nth count of agents.
-func idle(n int) func(ctx context.Context, s *suite) (result, error) {
+// measureIdle measures the cost of machines that do nothing, for the nth count of agents.
+func measureIdle(n int) func(ctx context.Context, s *suite) (result, error) {
 	return func(ctx context.Context, s *suite) (r result, err error) {
 		if n >= len(s.idle) {
-			return r, errTooFew
+			return r, errTooFewAgents
 		}
 		if err := s.closeSmall(); err != nil {
 			return r, err
 		}
 		agents := s.idle[n]
 		began := time.Now()
-		c, err := s.crowd(ctx, agents)
+		c, err := s.growCrowd(ctx, agents)
 		if err != nil {
 			return r, err
 		}
 		ramp := time.Since(began)
-		if err := c.settle(ctx, s.rest); err != nil {
+		if err := c.waitUntilIdle(ctx, s.rest); err != nil {
 			return r, err
 		}
-		q, err := c.watchQuiet(ctx, s.window)
+		q, err := c.observeIdle(ctx, s.window)
 		if err != nil {
 			return r, err
 		}
@@ -48,13 +48,13 @@ func idle(n int) func(ctx context.Context, s *suite) (result, error) {
 			return r, fmt.Errorf("%d of %d agents are online after a rest", online, agents)
 		}
 		perAgent := (q.residentKiB - c.residentKiB) / float64(agents)
-		nodes := q.writes.of("nodes/status")
+		nodes := q.writes.ofResource("nodes/status")
 		r.add(fmt.Sprint(agents), fmt.Sprintf("%.0f", ramp.Seconds()), fmt.Sprintf("%.0f", q.residentKiB/1024), fmt.Sprintf("%.0f", perAgent),
 			fmt.Sprintf("%.1f", 100*q.gatewayProcessor.Seconds()/s.window.Seconds()),
-			q.perMinute(nodes), q.perMinute(q.leases.gateways), q.perMinute(q.leases.leader), q.perMinute(q.leases.proof), q.perMinute(q.writes.all()))
+			q.perMinute(nodes), q.perMinute(q.leases.gateways), q.perMinute(q.leases.leader), q.perMinute(q.leases.proof), q.perMinute(q.writes.total()))
 		r.Remark = fmt.Sprintf("Writes beside %d agents in %s: %s.", agents, s.window, q.writes)
-		r.atMost(fmt.Sprintf("%d idle agents: gateway memory each", agents), "%.0f KiB", mostKiBPerAgent, perAgent)
-		r.atMost(fmt.Sprintf("%d idle agents: writes of Node.status and gateway Leases a minute", agents), "%.0f", mostIdlePerMinute,
+		r.atMost(fmt.Sprintf("%d idle agents: gateway memory each", agents), "%.0f KiB", maxKiBPerAgent, perAgent)
+		r.atMost(fmt.Sprintf("%d idle agents: writes of Node.status and gateway Leases a minute", agents), "%.0f", maxIdleWritesPerMinute,
 			(nodes+q.leases.gateways)/s.window.Minutes())
 		return r, nil
 	}
@@ -67,25 +67,25 @@ const (
 	calmWindow  = 5 * time.Second
 	calmWrites  = 10
 	calmWindows = 6
-	// mostSettling is the time after which a system counts as idle in any case.
-	mostSettling = 8 * time.Minute
+	// maxSettling is the time after which a system counts as idle in any case.
+	maxSettling = 8 * time.Minute
 )
 
-// settle waits until the writes that new machines cause have ended: the controller writes twice for
+// waitUntilIdle waits until the writes that new machines cause have ended: the controller writes twice for
 // each machine, fifty times a second. Then it waits for rest.
-func (w *world) settle(ctx context.Context, rest time.Duration) error {
-	deadline := time.Now().Add(mostSettling)
-	before, err := w.writes(ctx)
+func (w *system) waitUntilIdle(ctx context.Context, rest time.Duration) error {
+	deadline := time.Now().Add(maxSettling)
+	before, err := w.readWrites(ctx)
 	for calm := 0; calm < calmWindows && time.Now().Before(deadline) && err == nil; {
-		if err = pause(ctx, min(calmWindow, rest)); err != nil {
+		if err = sleep(ctx, min(calmWindow, rest)); err != nil {
 			break
 		}
 		var after counts
-		if after, err = w.writes(ctx); err != nil {
+		if after, err = w.readWrites(ctx); err != nil {
 			break
 		}
 		calm++
-		if after.since(before).of("nodes/status") > calmWrites {
+		if after.since(before).ofResource("nodes/status") > calmWrites {
 			calm = 0
 		}
 		before = after
@@ -93,14 +93,14 @@ func (w *world) settle(ctx context.Context, rest time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return pause(ctx, rest)
+	return sleep(ctx, rest)
 }
 
-// errTooFew marks a row that is left out because --largest allows too few agents.
-var errTooFew = errors.New("--largest allows fewer agents than the row needs")
+// errTooFewAgents marks a row that is left out because --largest allows too few agents.
+var errTooFewAgents = errors.New("--largest allows fewer agents than the row needs")
 
-// quiet holds the measurements of an idle system.
-type quiet struct {
+// idleMeasurement holds the measurements of an idle system.
+type idleMeasurement struct {
 	window           time.Duration
 	residentKiB      float64
 	gatewayProcessor time.Duration
@@ -108,12 +108,14 @@ type quiet struct {
 	leases           *leaseWrites
 }
 
-func (q quiet) perMinute(n float64) string { return fmt.Sprintf("%.0f", n/q.window.Minutes()) }
+func (q idleMeasurement) perMinute(n float64) string {
+	return fmt.Sprintf("%.0f", n/q.window.Minutes())
+}
 
-func (w *world) watchQuiet(ctx context.Context, window time.Duration) (q quiet, err error) {
+func (w *system) observeIdle(ctx context.Context, window time.Duration) (q idleMeasurement, err error) {
 	q.window = window
 	pid := w.Gateways[0].Pid()
-	first, err := w.writes(ctx)
+	first, err := w.readWrites(ctx)
 	if err != nil {
 		return q, err
 	}
@@ -129,7 +131,7 @@ func (w *world) watchQuiet(ctx context.Context, window time.Duration) (q quiet, 
 		return q, err
 	}
 	q.gatewayProcessor = after - before
-	last, err := w.writes(ctx)
+	last, err := w.readWrites(ctx)
 	if err != nil {
 		return q, err
 	}
@@ -142,7 +144,7 @@ func (w *world) watchQuiet(ctx context.Context, window time.Duration) (q quiet, 
 type leaseWrites struct{ gateways, leader, proof float64 }
 
 // countLeases counts renewals for the length of window.
-func (w *world) countLeases(ctx context.Context, window time.Duration) (*leaseWrites, error) {
+func (w *system) countLeases(ctx context.Context, window time.Duration) (*leaseWrites, error) {
 	watching, err := w.client.Watch(ctx, &coordinationv1.LeaseList{}, client.InNamespace(v1alpha1.SystemNamespace))
 	if err != nil {
 		return nil, fmt.Errorf("watch Leases: %w", err)
@@ -165,13 +167,13 @@ func (w *world) countLeases(ctx context.Context, window time.Duration) (*leaseWr
 			}
 		}
 	})
-	err = pause(ctx, window)
+	err = sleep(ctx, window)
 	watching.Stop()
 	counting.Wait()
 	return &seen, err
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil

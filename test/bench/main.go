@@ -34,11 +34,11 @@ func main() {
 	rounds := flag.Int("rounds", 0, "rounds of each comparison instead of the usual number")
 	most := flag.Int("largest", 0, "largest number of agents, when the machine has no room for the usual number")
 	ramp := flag.Float64("ramp", 0, "agents of a crowd that start per second instead of the usual number, for a slower machine")
-	enemy := flag.String("hostile", "", "run the hostile machine of the row neighbour with this identity directory, until standard input ends")
+	hostileDir := flag.String("hostile", "", "run the hostile machine of the row neighbour with this identity directory, until standard input ends")
 	endpoint := flag.String("endpoint", "", "the node endpoint that the hostile machine attacks")
 	flag.Parse()
-	if *enemy != "" {
-		if err := runHostile(ctx, *enemy, *endpoint); err != nil {
+	if *hostileDir != "" {
+		if err := runHostile(ctx, *hostileDir, *endpoint); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			stop()
 			os.Exit(1)
@@ -68,7 +68,7 @@ func main() {
 // run measures the chosen rows and stores their figures, also when some rows fail. Its error names
 // the failed rows.
 func run(ctx context.Context, o options, counts sizes) (err error) {
-	chosen, err := choose(o.only)
+	chosen, err := chooseRows(o.only)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *suite) run(ctx context.Context, chosen []row) error {
 	for _, r := range chosen {
 		fmt.Fprintf(os.Stderr, "%6s  %s\n", time.Since(began).Round(time.Second), r.name)
 		got, err := s.measure(ctx, r)
-		if errors.Is(err, errTooFew) {
+		if errors.Is(err, errTooFewAgents) {
 			fmt.Fprintf(os.Stderr, "        left out: %v\n", err)
 			continue
 		}

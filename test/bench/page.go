@@ -26,7 +26,7 @@ with others behind it is the median of the rounds, with the lowest and the highe
 	for _, s := range sections {
 		for _, name := range s.rows {
 			for _, v := range r.Rows[name].Verdicts {
-				fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", v.What, v.Budget, v.Measured, v.verdict())
+				fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", v.Figure, v.Budget, v.Measured, v.text())
 			}
 		}
 	}
@@ -40,11 +40,11 @@ with others behind it is the median of the rounds, with the lowest and the highe
 	return b.String()
 }
 
-func (v verdict) verdict() string {
+func (v verdict) text() string {
 	if v.Met {
 		return "met"
 	}
-	return "**missed** by " + v.Off
+	return "**missed** by " + v.MissedBy
 }
 
 // render returns the section with the figures of its rows; "" when none of them was measured.

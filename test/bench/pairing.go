@@ -10,35 +10,35 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// leastPairing is the least ratio of Mooring's pairing rate to the floor's.
-const leastPairing = 0.85
+// minPairingRatio is the least ratio of Mooring's pairing rate to the floor's.
+const minPairingRatio = 0.85
 
-// notOfPairings lists the resources whose writes do not count for a pairing. cert-manager does the
+// unrelatedResources lists the resources whose writes do not count for a pairing. cert-manager does the
 // same work for the floor; the others belong to the namespace or to no pairing in particular.
-var notOfPairings = []string{"leases", "certificaterequests/status", "subjectaccessreviews", "selfsubjectaccessreviews", "tokenreviews",
+var unrelatedResources = []string{"leases", "certificaterequests/status", "subjectaccessreviews", "selfsubjectaccessreviews", "tokenreviews",
 	"serviceaccounts", "serviceaccounts/token", "namespaces", "configmaps"}
 
-// pairingRate measures how many machines pair per second, against a plain client that does the same
+// measurePairingRate measures how many machines pair per second, against a plain client that does the same
 // writes.
-func pairingRate(ctx context.Context, s *suite) (r result, err error) {
-	w, err := s.world(ctx)
+func measurePairingRate(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.smallSystem(ctx)
 	if err != nil {
 		return r, err
 	}
-	own := &pairingArm{world: w}
+	own := &pairingArm{system: w}
 	defer func() { err = errors.Join(err, own.close()) }()
-	before, err := w.stored(ctx)
+	before, err := w.readStoredWrites(ctx)
 	if err != nil {
 		return r, err
 	}
 	if _, err := own.round(ctx, s.pairings); err != nil { // warms up, and shows the writes
 		return r, err
 	}
-	after, err := w.stored(ctx)
+	after, err := w.readStoredWrites(ctx)
 	if err != nil {
 		return r, err
 	}
-	plan := after.since(before).ofPairings(s.pairings)
+	plan := after.since(before).perPairing(s.pairings)
 	plain, err := newFloor(ctx, own, plan)
 	if err != nil {
 		return r, err
@@ -56,20 +56,20 @@ func pairingRate(ctx context.Context, s *suite) (r result, err error) {
 type pairer interface {
 	// round returns the time that the given number of pairings takes.
 	round(ctx context.Context, pairings int) (time.Duration, error)
-	// workers returns the processes whose processor time the pairings use.
-	workers(ctx context.Context) (workers, error)
+	// workerProcesses returns the processes whose processor time the pairings use.
+	workerProcesses(ctx context.Context) (workerPIDs, error)
 }
 
 func (s *suite) pairInTurns(ctx context.Context, r *result, plain, own pairer) error {
 	var rates [2][]float64
-	var used [2]work
+	var used [2]processorUse
 	for range s.rounds {
 		for i, arm := range []pairer{plain, own} {
-			by, err := arm.workers(ctx)
+			by, err := arm.workerProcesses(ctx)
 			if err != nil {
 				return err
 			}
-			err = used[i].during(by, s.pairings, func() error {
+			err = used[i].measure(by, s.pairings, func() error {
 				took, err := arm.round(ctx, s.pairings)
 				rates[i] = append(rates[i], float64(s.pairings)/took.Seconds())
 				return err
@@ -81,9 +81,9 @@ func (s *suite) pairInTurns(ctx context.Context, r *result, plain, own pairer) e
 	}
 	ratio := ratios(rates[1], rates[0])
 	for i, name := range []string{"floor", "Mooring"} {
-		r.add(name, spread(rates[i], "%.1f"), spread(ratios(rates[i], rates[0]), "%.2f"), spread(used[i].store, "%.0f"), spread(used[i].others, "%.0f"))
+		r.add(name, formatSpread(rates[i], "%.1f"), formatSpread(ratios(rates[i], rates[0]), "%.2f"), formatSpread(used[i].store, "%.0f"), formatSpread(used[i].others, "%.0f"))
 	}
-	r.atLeast("pairings per second: Mooring / floor", "%.2f", leastPairing, ratio...)
+	r.atLeast("pairings per second: Mooring / floor", "%.2f", minPairingRatio, ratio...)
 	return nil
 }
 
@@ -91,13 +91,13 @@ func (s *suite) pairInTurns(ctx context.Context, r *result, plain, own pairer) e
 // issuers that wait for the approval, the approval, the certificate.
 const signerEvents = 4
 
-// ofPairings returns the writes of one pairing.
-func (c counts) ofPairings(pairings int) counts {
+// perPairing returns the writes of one pairing.
+func (c counts) perPairing(pairings int) counts {
 	each := counts{}
 	for key, n := range c {
 		_, resource, _ := strings.Cut(key, " ")
 		each[key] = n / float64(pairings)
-		for _, other := range notOfPairings {
+		for _, other := range unrelatedResources {
 			if resource == other {
 				delete(each, key)
 			}
@@ -114,16 +114,16 @@ func (c counts) ofPairings(pairings int) counts {
 // pairingArm pairs machines with Mooring. Each round has its own namespace and source addresses,
 // because a gateway limits the pairings of an address.
 type pairingArm struct {
-	*world
+	*system
 	fleets []*sim.Fleet
 }
 
 func (p *pairingArm) round(ctx context.Context, pairings int) (time.Duration, error) {
-	c, err := sim.NewClient(p.Cluster.Admin())
+	c, err := sim.NewClient(p.Cluster.AdminConfig())
 	if err != nil {
 		return 0, err
 	}
-	fleet, err := sim.New(ctx, sim.Options{Client: c, Dir: memoryDir, PairingEndpoint: p.PairingEndpoint, NodeEndpoint: p.NodeEndpoint, Place: len(p.fleets)})
+	fleet, err := sim.New(ctx, sim.Options{Client: c, Dir: memoryDir, PairingEndpoint: p.PairingEndpoint, NodeEndpoint: p.NodeEndpoint, AddressBlock: len(p.fleets)})
 	if err != nil {
 		return 0, err
 	}
@@ -133,8 +133,8 @@ func (p *pairingArm) round(ctx context.Context, pairings int) (time.Duration, er
 	return time.Since(began), err
 }
 
-func (p *pairingArm) workers(ctx context.Context) (workers, error) {
-	return workersOf(ctx, p.Cluster, p.Gateways[0].Pid(), p.Controller.Pid())
+func (p *pairingArm) workerProcesses(ctx context.Context) (workerPIDs, error) {
+	return workerPIDsOf(ctx, p.Cluster, p.Gateways[0].Pid(), p.Controller.Pid())
 }
 
 func (p *pairingArm) close() error {

@@ -43,13 +43,13 @@ func processorTime(pids ...int) (total time.Duration, err error) {
 	return total, nil
 }
 
-// mayOpen returns how many files a process may have open.
-func mayOpen(pid int) (most int, err error) {
+// openFileLimit returns how many files a process may have open.
+func openFileLimit(pid int) (limit int, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
 	if err != nil {
 		return 0, err
 	}
 	_, rest, _ := strings.Cut(string(text), "Max open files")
-	_, err = fmt.Sscan(rest, &most)
-	return most, err
+	_, err = fmt.Sscan(rest, &limit)
+	return limit, err
 }

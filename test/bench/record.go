@@ -62,11 +62,11 @@ func (r record) write(page string) error {
 
 // stamp adds the origin of a result: date, commit, note, rounds and seconds.
 func (r *result) stamp(o options, rounds int, took time.Duration) {
-	r.Date, r.Commit, r.Note, r.Rounds, r.Seconds = time.Now().UTC().Format("2006-01-02 15:04"), commit(), o.note, rounds, took.Round(time.Second).Seconds()
+	r.Date, r.Commit, r.Note, r.Rounds, r.Seconds = time.Now().UTC().Format("2006-01-02 15:04"), gitCommit(), o.note, rounds, took.Round(time.Second).Seconds()
 }
 
-// commit returns the commit that is checked out.
-func commit() string {
+// gitCommit returns the commit that is checked out.
+func gitCommit() string {
 	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
 	if err != nil {
 		return "unknown"
@@ -76,11 +76,11 @@ func commit() string {
 
 // machineName describes the machine on which the figures were measured.
 func machineName() string {
-	return fmt.Sprintf("%d processors (%s), %s of memory, %s", runtime.NumCPU(), processor(), memory(), runtime.Version())
+	return fmt.Sprintf("%d processors (%s), %s of memory, %s", runtime.NumCPU(), processorModel(), memorySize(), runtime.Version())
 }
 
-// processor returns the model name of the machine's processor.
-func processor() string {
+// processorModel returns the model name of the machine's processor.
+func processorModel() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return runtime.GOARCH
@@ -90,7 +90,7 @@ func processor() string {
 	return strings.Trim(line, "\t :")
 }
 
-func memory() string {
+func memorySize() string {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return "unknown amount"

@@ -56,7 +56,7 @@ func TestRowsAreChosenByNameOrKind(t *testing.T) {
 	for list, want := range map[string]string{
 		"": strings.Join(rowNames(), " "), "idle": "idle-small idle-middle idle-large", "kill,idle-large,latency": "latency idle-large kill",
 	} {
-		chosen, err := choose(list)
+		chosen, err := chooseRows(list)
 		var names []string
 		for _, r := range chosen {
 			names = append(names, r.name)
@@ -65,7 +65,7 @@ func TestRowsAreChosenByNameOrKind(t *testing.T) {
 			t.Errorf("--only %q runs %q (%v), want %q", list, got, err, want)
 		}
 	}
-	if _, err := choose("latency,speed"); err == nil {
+	if _, err := chooseRows("latency,speed"); err == nil {
 		t.Error("a row that does not exist is accepted")
 	}
 }
@@ -92,7 +92,7 @@ func TestEveryRowIsOnThePage(t *testing.T) {
 func TestTheEndOfANamespaceIsNoWrite(t *testing.T) {
 	const line = `apiserver_request_total{code="200",component="apiserver",dry_run="",group="mooring.dev",resource="nodes",scope="%s",subresource="",verb="%s",version="v1alpha1"} %d` + "\n"
 	text := fmt.Sprintf(line, "namespace", "DELETE", 5) + fmt.Sprintf(line, "resource", "DELETE", 2) + fmt.Sprintf(line, "resource", "POST", 3) + fmt.Sprintf(line, "namespace", "LIST", 7)
-	if got, err := countWrites(text, "2"); err != nil || got.String() != "DELETE nodes 2, POST nodes 3" {
+	if got, err := parseWrites(text, "2"); err != nil || got.String() != "DELETE nodes 2, POST nodes 3" {
 		t.Errorf("counted %s, %v", got, err)
 	}
 }
@@ -101,14 +101,14 @@ func TestCountsAreWhatCameSince(t *testing.T) {
 	before := counts{"POST nodes": 2, "PUT nodes/status": 5}
 	after := counts{"POST nodes": 4, "PUT nodes/status": 5, "PATCH nodes/status": 1, "POST events": 20, "POST certificaterequests": 2}
 	got := after.since(before)
-	if got.String() != "PATCH nodes/status 1, POST certificaterequests 2, POST events 20, POST nodes 2" || got.of("nodes/status") != 1 || got.all() != 25 {
+	if got.String() != "PATCH nodes/status 1, POST certificaterequests 2, POST events 20, POST nodes 2" || got.ofResource("nodes/status") != 1 || got.total() != 25 {
 		t.Errorf("counted %s", got)
 	}
 	if many := (counts{"Succeeded": 1000, "Failed": 99.96}).String(); many != "Failed 100, Succeeded 1000" {
 		t.Errorf("many are %s", many)
 	}
 	// Four Events of each certificate are written by cert-manager.
-	if each := got.ofPairings(2).String(); each != "PATCH nodes/status 0.5, POST certificaterequests 1, POST events 6, POST nodes 1" {
+	if each := got.perPairing(2).String(); each != "PATCH nodes/status 0.5, POST certificaterequests 1, POST events 6, POST nodes 1" {
 		t.Errorf("a pairing writes %s", each)
 	}
 }

@@ -27,9 +27,9 @@ const (
 	floorOwner     = client.FieldOwner("floor")
 )
 
-// times returns how many writes the nth machine does: the fractions of the plan add up over the
+// writeCount returns how many writes the nth machine does: the fractions of the plan add up over the
 // machines.
-func (f *floor) times(verb, resource string, n int) int {
+func (f *floor) writeCount(verb, resource string, n int) int {
 	each := f.plan[verb+" "+resource]
 	return int(math.Round(each*float64(n+1))) - int(math.Round(each*float64(n)))
 }
@@ -41,8 +41,8 @@ func (f *floor) pair(ctx context.Context, name string, n int) error {
 			return fmt.Errorf("%s: %w", resource, err)
 		}
 	}
-	for i := range f.times("POST", "certificaterequests", n) {
-		if err := f.certify(ctx, fmt.Sprintf("%s-%d", name, i)); err != nil {
+	for i := range f.writeCount("POST", "certificaterequests", n) {
+		if err := f.signCertificate(ctx, fmt.Sprintf("%s-%d", name, i)); err != nil {
 			return fmt.Errorf("certificaterequests: %w", err)
 		}
 	}
@@ -51,36 +51,36 @@ func (f *floor) pair(ctx context.Context, name string, n int) error {
 
 // writeKind creates the objects of a kind, changes the first, and deletes the last.
 func (f *floor) writeKind(ctx context.Context, resource, name string, n int) error {
-	var made []*unstructured.Unstructured
-	for i := range f.times("POST", resource, n) {
-		o := f.models[resource].DeepCopy()
+	var created []*unstructured.Unstructured
+	for i := range f.writeCount("POST", resource, n) {
+		o := f.templates[resource].DeepCopy()
 		o.SetNamespace(floorNamespace)
 		o.SetName(fmt.Sprintf("%s-%d", name, i))
 		if err := f.client.Create(ctx, o); err != nil {
 			return err
 		}
-		made = append(made, o)
+		created = append(created, o)
 	}
-	if len(made) == 0 {
+	if len(created) == 0 {
 		return nil
 	}
 	change := 0
 	for _, verb := range []string{"PUT", "PATCH", "APPLY"} {
-		for range f.times(verb, resource, n) {
-			if err := f.change(ctx, verb, made[0], change); err != nil {
+		for range f.writeCount(verb, resource, n) {
+			if err := f.change(ctx, verb, created[0], change); err != nil {
 				return fmt.Errorf("%s: %w", verb, err)
 			}
 			change++
 		}
-		for range f.times(verb, resource+"/status", n) {
-			if err := f.changeStatus(ctx, verb, made[0], f.models[resource], change); err != nil {
+		for range f.writeCount(verb, resource+"/status", n) {
+			if err := f.changeStatus(ctx, verb, created[0], f.templates[resource], change); err != nil {
 				return fmt.Errorf("%s status: %w", verb, err)
 			}
 			change++
 		}
 	}
-	for i := range min(f.times("DELETE", resource, n), len(made)) {
-		if err := f.client.Delete(ctx, made[len(made)-1-i]); err != nil {
+	for i := range min(f.writeCount("DELETE", resource, n), len(created)) {
+		if err := f.client.Delete(ctx, created[len(created)-1-i]); err != nil {
 			return err
 		}
 	}
@@ -136,8 +136,8 @@ func (f *floor) changeStatus(ctx context.Context, verb string, o, model *unstruc
 	}
 }
 
-// certify lets cert-manager sign a certificate, waits for it and deletes the request.
-func (f *floor) certify(ctx context.Context, name string) error {
+// signCertificate lets cert-manager sign a certificate, waits for it and deletes the request.
+func (f *floor) signCertificate(ctx context.Context, name string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (f *floor) certify(ctx context.Context, name string) error {
 	}
 }
 
-func (f *floor) sawCertificate(request *certmanagerv1.CertificateRequest) {
+func (f *floor) handleCertificateRequest(request *certmanagerv1.CertificateRequest) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if signed := f.signed[request.Name]; signed != nil && len(request.Status.Certificate) > 0 {

@@ -25,37 +25,37 @@ type result struct {
 
 // verdict compares a figure with its budget.
 type verdict struct {
-	What     string `json:"what"`
+	Figure   string `json:"what"`
 	Budget   string `json:"budget"`
 	Measured string `json:"measured"`
 	Met      bool   `json:"met"`
-	// Off is the difference to a budget that was missed.
-	Off string `json:"off,omitempty"`
+	// MissedBy is the difference to a budget that was missed.
+	MissedBy string `json:"off,omitempty"`
 }
 
 func (r *result) add(cells ...string) { r.Lines = append(r.Lines, cells) }
 
 // atMost compares the median of rounds with an upper bound; format is for one figure, with its
 // unit.
-func (r *result) atMost(what, format string, bound float64, rounds ...float64) {
-	r.judge(what, "at most ", format, bound, quantile(rounds, 0.5) <= bound, rounds)
+func (r *result) atMost(figure, format string, bound float64, rounds ...float64) {
+	r.judge(figure, "at most ", format, bound, quantile(rounds, 0.5) <= bound, rounds)
 }
 
 // atLeast compares the median of rounds with a lower bound.
-func (r *result) atLeast(what, format string, bound float64, rounds ...float64) {
-	r.judge(what, "at least ", format, bound, quantile(rounds, 0.5) >= bound, rounds)
+func (r *result) atLeast(figure, format string, bound float64, rounds ...float64) {
+	r.judge(figure, "at least ", format, bound, quantile(rounds, 0.5) >= bound, rounds)
 }
 
-func (r *result) judge(what, relation, format string, bound float64, met bool, rounds []float64) {
+func (r *result) judge(figure, relation, format string, bound float64, met bool, rounds []float64) {
 	median := quantile(rounds, 0.5)
-	v := verdict{What: what, Budget: relation + fmt.Sprintf(format, bound), Measured: fmt.Sprintf(format, median), Met: met}
+	v := verdict{Figure: figure, Budget: relation + fmt.Sprintf(format, bound), Measured: fmt.Sprintf(format, median), Met: met}
 	if len(rounds) > 1 {
-		v.Measured = spread(rounds, format)
+		v.Measured = formatSpread(rounds, format)
 	}
 	if !met {
-		v.Off = fmt.Sprintf(format, math.Abs(median-bound))
+		v.MissedBy = fmt.Sprintf(format, math.Abs(median-bound))
 		if bound != 0 {
-			v.Off = fmt.Sprintf("%.0f %%", 100*math.Abs(median-bound)/bound)
+			v.MissedBy = fmt.Sprintf("%.0f %%", 100*math.Abs(median-bound)/bound)
 		}
 	}
 	r.Verdicts = append(r.Verdicts, v)
@@ -63,10 +63,10 @@ func (r *result) judge(what, relation, format string, bound float64, met bool, r
 
 // exactly compares a count with its only right value, which noise cannot change. It returns an
 // error when they differ.
-func (r *result) exactly(what string, want, got float64) error {
-	v := verdict{What: what, Budget: fmt.Sprintf("exactly %g", want), Measured: fmt.Sprintf("%g", got), Met: got == want}
+func (r *result) exactly(figure string, want, got float64) error {
+	v := verdict{Figure: figure, Budget: fmt.Sprintf("exactly %g", want), Measured: fmt.Sprintf("%g", got), Met: got == want}
 	if !v.Met {
-		v.Off = fmt.Sprintf("%g", math.Abs(got-want))
+		v.MissedBy = fmt.Sprintf("%g", math.Abs(got-want))
 	}
 	r.Verdicts = append(r.Verdicts, v)
 	if !v.Met {
@@ -78,7 +78,7 @@ func (r *result) exactly(what string, want, got float64) error {
 // miscount is the error of a wrong count: the count belongs on the page, and the run fails.
 type miscount struct{ verdict }
 
-func (m *miscount) Error() string { return m.What + ": " + m.Measured + ", want " + m.Budget }
+func (m *miscount) Error() string { return m.Figure + ": " + m.Measured + ", want " + m.Budget }
 
 // quantile returns the q-quantile of samples, by nearest rank; 0 without any.
 func quantile[T int | float64 | time.Duration](samples []T, q float64) T {
@@ -89,13 +89,13 @@ func quantile[T int | float64 | time.Duration](samples []T, q float64) T {
 	return sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)]
 }
 
-// spread formats a median with its extremes.
-func spread(rounds []float64, format string) string {
+// formatSpread formats a median with its extremes.
+func formatSpread(rounds []float64, format string) string {
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", quantile(rounds, 0.5), slices.Min(rounds), slices.Max(rounds))
 }
 
-// milliseconds returns the q-quantile of each round.
-func milliseconds(rounds [][]time.Duration, q float64) []float64 {
+// quantilesInMs returns the q-quantile of each round.
+func quantilesInMs(rounds [][]time.Duration, q float64) []float64 {
 	var out []float64
 	for _, round := range rounds {
 		out = append(out, float64(quantile(round, q))/float64(time.Millisecond))

@@ -25,48 +25,48 @@ const (
 	cutTimeout = 30 * time.Second
 )
 
-// way is one way to end the trust in a machine.
-type way struct {
+// revocationMethod is one way to end the trust in a machine.
+type revocationMethod struct {
 	name, patch string
 }
 
-var ways = []way{
+var revocationMethods = []revocationMethod{
 	{"desiredState: Revoked", `{"spec":{"desiredState":"Revoked"}}`},
 	{"the pin moved", `{"spec":{"publicKeySHA256":"` + strings.Repeat("0", 64) + `"}}`},
 }
 
-// revocation measures the time from sending the change to the end of the machine's stream, as the
+// measureRevocation measures the time from sending the change to the end of the machine's stream, as the
 // machine sees it.
-func revocation(ctx context.Context, s *suite) (r result, err error) {
-	w, err := s.world(ctx)
+func measureRevocation(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.smallSystem(ctx)
 	if err != nil {
 		return r, err
 	}
-	fleet, err := w.fleet(ctx, s.revoked)
+	fleet, err := w.startFleet(ctx, s.revoked)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, fleet.Close()) }()
 	agents := fleet.Agents()
-	each := len(agents) / (len(ways)*2 + 1)
-	rest := agents[len(ways)*2*each:]
+	each := len(agents) / (len(revocationMethods)*2 + 1)
+	rest := agents[len(revocationMethods)*2*each:]
 	var slowest []float64
 	for _, loaded := range []bool{false, true} {
 		stop := func() (int, error) { return 0, nil }
 		if loaded {
-			stop = w.load(ctx, fleet, rest)
+			stop = w.startLoad(ctx, fleet, rest)
 		}
-		for _, way := range ways {
+		for _, way := range revocationMethods {
 			victims := agents[:each]
 			agents = agents[each:]
-			all, perRound, err := w.withdraw(ctx, fleet, way, victims, s.rounds)
+			all, perRound, err := w.revokeEach(ctx, fleet, way, victims, s.rounds)
 			if err != nil {
 				return r, err
 			}
-			p99 := milliseconds([][]time.Duration{all}, 0.99)[0]
+			p99 := quantilesInMs([][]time.Duration{all}, 0.99)[0]
 			slowest = append(slowest, p99)
-			r.add(way.name, map[bool]string{false: "idle", true: "loaded"}[loaded], fmt.Sprint(len(all)), spread(milliseconds(perRound, 0.5), "%.1f"),
-				fmt.Sprintf("%.1f", p99), fmt.Sprintf("%.1f", milliseconds([][]time.Duration{all}, 1)[0]))
+			r.add(way.name, map[bool]string{false: "idle", true: "loaded"}[loaded], fmt.Sprint(len(all)), formatSpread(quantilesInMs(perRound, 0.5), "%.1f"),
+				fmt.Sprintf("%.1f", p99), fmt.Sprintf("%.1f", quantilesInMs([][]time.Duration{all}, 1)[0]))
 		}
 		if _, err := stop(); err != nil {
 			return r, fmt.Errorf("the load: %w", err)
@@ -81,11 +81,11 @@ func revocation(ctx context.Context, s *suite) (r result, err error) {
 	return r, nil
 }
 
-// withdraw cuts the victims one after the other and returns their times, together and by round.
-func (w *world) withdraw(ctx context.Context, fleet *sim.Fleet, way way, victims []*sim.Agent, rounds int) (all []time.Duration, perRound [][]time.Duration, err error) {
+// revokeEach cuts the victims one after the other and returns their times, together and by round.
+func (w *system) revokeEach(ctx context.Context, fleet *sim.Fleet, method revocationMethod, victims []*sim.Agent, rounds int) (all []time.Duration, perRound [][]time.Duration, err error) {
 	size := max(len(victims)/rounds, 1)
 	for i, victim := range victims {
-		took, err := w.cut(ctx, fleet, way, victim)
+		took, err := w.revoke(ctx, fleet, method, victim)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -98,10 +98,10 @@ func (w *world) withdraw(ctx context.Context, fleet *sim.Fleet, way way, victims
 	return all, perRound, nil
 }
 
-func (w *world) cut(ctx context.Context, fleet *sim.Fleet, way way, victim *sim.Agent) (time.Duration, error) {
+func (w *system) revoke(ctx context.Context, fleet *sim.Fleet, method revocationMethod, victim *sim.Agent) (time.Duration, error) {
 	node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.Namespace, Name: victim.Name}}
 	began := time.Now()
-	if err := w.client.Patch(ctx, node, client.RawPatch(types.MergePatchType, []byte(way.patch))); err != nil {
+	if err := w.client.Patch(ctx, node, client.RawPatch(types.MergePatchType, []byte(method.patch))); err != nil {
 		return 0, err
 	}
 	tick := time.NewTicker(time.Millisecond)
@@ -118,9 +118,9 @@ func (w *world) cut(ctx context.Context, fleet *sim.Fleet, way way, victim *sim.
 	return 0, fmt.Errorf("%s is still connected %s after it lost its trust", victim.Name, cutTimeout)
 }
 
-// load keeps dispatches in flight on machines until the returned function is called, which returns
+// startLoad keeps dispatches in flight on machines until the returned function is called, which returns
 // how many ended.
-func (w *world) load(ctx context.Context, fleet *sim.Fleet, machines []*sim.Agent) (stop func() (int, error)) {
+func (w *system) startLoad(ctx context.Context, fleet *sim.Fleet, machines []*sim.Agent) (stop func() (int, error)) {
 	calls := newCaller(ctx, w.client)
 	loading, cancel := context.WithCancel(ctx)
 	var (
@@ -132,7 +132,7 @@ func (w *world) load(ctx context.Context, fleet *sim.Fleet, machines []*sim.Agen
 	for n := range loadCallers {
 		callers.Go(func() {
 			for i := n; loading.Err() == nil; i += loadCallers {
-				_, err := calls.call(loading, machine{fleet.Namespace, machines[i%len(machines)].Name})
+				_, err := calls.timeDispatch(loading, machine{fleet.Namespace, machines[i%len(machines)].Name})
 				mu.Lock()
 				if ended++; err != nil && loading.Err() == nil {
 					problem = err

@@ -21,9 +21,9 @@ type row struct {
 // rows with a growing crowd, last the kill of its gateway.
 func rows() []row {
 	return []row{
-		{"latency", latency}, {"throughput", throughput}, {"writes", apiWrites}, {"hop", hop}, {"neighbour", neighbour}, {"revocation", revocation},
-		{"pairing", pairingRate}, {"agent", idleAgent},
-		{"idle-small", idle(0)}, {"idle-middle", idle(1)}, {"growth", growth}, {"idle-large", idle(2)}, {"kill", kill},
+		{"latency", measureLatency}, {"throughput", measureThroughput}, {"writes", measureAPIWrites}, {"hop", measureHop}, {"neighbour", measureNeighbour}, {"revocation", measureRevocation},
+		{"pairing", measurePairingRate}, {"agent", measureIdleAgent},
+		{"idle-small", measureIdle(0)}, {"idle-middle", measureIdle(1)}, {"growth", measureGrowth}, {"idle-large", measureIdle(2)}, {"kill", measureKill},
 	}
 }
 
@@ -34,8 +34,8 @@ func rowNames() (names []string) {
 	return names
 }
 
-// choose returns the rows that a list names; "idle" stands for all names that begin with "idle-".
-func choose(list string) (chosen []row, err error) {
+// chooseRows returns the rows that a list names; "idle" stands for all names that begin with "idle-".
+func chooseRows(list string) (chosen []row, err error) {
 	if list == "" {
 		return rows(), nil
 	}

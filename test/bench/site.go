@@ -10,15 +10,15 @@ import (
 
 // site is a system with a given number of Nodes.
 type site struct {
-	*crowded
-	nodes    int
-	own      bool // closed after the row
-	pids     []int
-	machines []machine
-	rawAt    machine
-	calls    *caller
-	stop     func()
-	warming  bool
+	*crowdSystem
+	nodes         int
+	closeAfterRow bool // closed after the row
+	pids          []int
+	machines      []machine
+	rawAt         machine
+	calls         *caller
+	stop          func()
+	warming       bool
 
 	// The slices hold one figure per round. raw and p50 are the milliseconds of a raw and of a
 	// Mooring dispatch. cpu is the processor time of a dispatch in API server, store, gateway and
@@ -27,10 +27,10 @@ type site struct {
 }
 
 func (s *site) prepare(ctx context.Context) (err error) {
-	if s.pids, err = s.processes(ctx); err != nil {
+	if s.pids, err = s.dispatchPIDs(ctx); err != nil {
 		return err
 	}
-	s.machines = s.crowded.machines()
+	s.machines = s.crowdSystem.machines()
 	s.rawAt = machine{s.machines[0].namespace, "raw"}
 	s.calls = newCaller(ctx, s.client)
 	working, cancel := context.WithCancel(ctx)
@@ -54,28 +54,28 @@ func (s *site) close() error {
 		s.stop()
 		s.calls.close()
 	}
-	if !s.own {
+	if !s.closeAfterRow {
 		return nil
 	}
-	return s.crowded.close()
+	return s.crowdSystem.close()
 }
 
 // round measures raw dispatches, then an equal time of rest, then Mooring's dispatches. It
 // subtracts the processor time that the idle machines use.
 func (s *site) round(ctx context.Context, calls int) error {
-	raw, err := s.series(ctx, calls, func() machine { return s.rawAt })
+	raw, err := s.runSeries(ctx, calls, func() machine { return s.rawAt })
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	idle, err := s.spent(func() error { return pause(ctx, raw.took) })
+	idle, err := s.measureProcessorTime(func() error { return sleep(ctx, raw.took) })
 	if err != nil {
 		return err
 	}
 	perSecond := idle.Seconds() / time.Since(began).Seconds()
 	var own series
-	busy, err := s.spent(func() (err error) {
-		own, err = s.series(ctx, calls, func() machine { return s.machines[rand.N(len(s.machines))] })
+	busy, err := s.measureProcessorTime(func() (err error) {
+		own, err = s.runSeries(ctx, calls, func() machine { return s.machines[rand.N(len(s.machines))] })
 		return err
 	})
 	if err != nil || s.warming {
@@ -87,8 +87,8 @@ func (s *site) round(ctx context.Context, calls int) error {
 	return nil
 }
 
-// spent returns the processor time that the system uses during work.
-func (s *site) spent(work func() error) (time.Duration, error) {
+// measureProcessorTime returns the processor time that the system uses during work.
+func (s *site) measureProcessorTime(work func() error) (time.Duration, error) {
 	before, err := processorTime(s.pids...)
 	if err != nil {
 		return 0, err
@@ -106,15 +106,15 @@ type series struct {
 	p50  float64 // milliseconds
 }
 
-func (s *site) series(ctx context.Context, calls int, next func() machine) (series, error) {
+func (s *site) runSeries(ctx context.Context, calls int, next func() machine) (series, error) {
 	var samples []time.Duration
 	began := time.Now()
 	for range calls {
-		took, err := s.calls.call(ctx, next())
+		took, err := s.calls.timeDispatch(ctx, next())
 		if err != nil {
 			return series{}, err
 		}
 		samples = append(samples, took)
 	}
-	return series{took: time.Since(began), p50: milliseconds([][]time.Duration{samples}, 0.5)[0]}, nil
+	return series{took: time.Since(began), p50: quantilesInMs([][]time.Duration{samples}, 0.5)[0]}, nil
 }

@@ -24,8 +24,8 @@ const (
 	streamTimeout = 3600
 )
 
-// stream creates dispatches at a given rate, each for a random machine of a crowd.
-type stream struct {
+// dispatchStream creates dispatches at a given rate, each for a random machine of a crowd.
+type dispatchStream struct {
 	cancel context.CancelFunc
 	group  *errgroup.Group
 
@@ -35,9 +35,9 @@ type stream struct {
 
 // startStream starts to create total dispatches that count their runs, perSecond each second. The
 // caller must call wait.
-func (c *crowded) startStream(ctx context.Context, total, perSecond int) *stream {
+func (c *crowdSystem) startStream(ctx context.Context, total, perSecond int) *dispatchStream {
 	ctx, cancel := context.WithCancel(ctx)
-	st := &stream{cancel: cancel}
+	st := &dispatchStream{cancel: cancel}
 	st.group, ctx = errgroup.WithContext(ctx)
 	st.group.SetLimit(streamWorkers)
 	machines := c.machines()
@@ -67,16 +67,16 @@ func (c *crowded) startStream(ctx context.Context, total, perSecond int) *stream
 	return st
 }
 
-func (st *stream) count() int {
+func (st *dispatchStream) count() int {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return len(st.created)
 }
 
-// await waits until want dispatches are created.
-func (st *stream) await(ctx context.Context, want int) error {
+// awaitCreated waits until want dispatches are created.
+func (st *dispatchStream) awaitCreated(ctx context.Context, want int) error {
 	for st.count() < want {
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := sleep(ctx, 10*time.Millisecond); err != nil {
 			return errors.Join(err, st.abandon())
 		}
 	}
@@ -84,14 +84,14 @@ func (st *stream) await(ctx context.Context, want int) error {
 }
 
 // wait returns all dispatches after the last one is created.
-func (st *stream) wait() ([]*v1alpha1.CapabilityDispatch, error) {
+func (st *dispatchStream) wait() ([]*v1alpha1.CapabilityDispatch, error) {
 	defer st.cancel()
 	err := st.group.Wait()
 	return st.created, err
 }
 
 // abandon ends the creation early.
-func (st *stream) abandon() error {
+func (st *dispatchStream) abandon() error {
 	st.cancel()
 	if err := st.group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
@@ -99,8 +99,8 @@ func (st *stream) abandon() error {
 	return nil
 }
 
-// look counts the current outcomes of the dispatches.
-func (c *crowded) look(ctx context.Context, all []*v1alpha1.CapabilityDispatch) (o outcomes, err error) {
+// readOutcomes counts the current outcomes of the dispatches.
+func (c *crowdSystem) readOutcomes(ctx context.Context, all []*v1alpha1.CapabilityDispatch) (o outcomes, err error) {
 	var list v1alpha1.CapabilityDispatchList
 	if err := c.client.List(ctx, &list); err != nil {
 		return o, err

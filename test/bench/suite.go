@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// crowdPlace and `middlePlace` are the places at which the addresses of the crowds begin; fleets
+	// crowdAddressBlock and `middleAddressBlock` are the places at which the addresses of the crowds begin; fleets
 	// of this process are at place 0.
-	crowdPlace, middlePlace = 20, 10
+	crowdAddressBlock, middleAddressBlock = 20, 10
 	// spareFiles is the number of files that a gateway opens in addition to one per agent.
 	spareFiles = 100
 )
@@ -25,54 +25,54 @@ type suite struct {
 	// faults are the faults of the crowd's machines, for tests.
 	faults sim.Faults
 
-	small *world // for rows with few machines
-	large *crowded
+	small *system // for rows with few machines
+	large *crowdSystem
 }
 
-// crowded is a system whose machines live in processes of their own.
-type crowded struct {
-	*world
-	crowd *sim.Crowd
+// crowdSystem is a system whose machines live in processes of their own.
+type crowdSystem struct {
+	*system
+	crowd *sim.MultiFleet
 	// residentKiB is the memory of the gateway before the first machine connected.
 	residentKiB float64
 }
 
-// world returns the system of the rows with few machines: a separate one, or the crowd's if that
+// smallSystem returns the system of the rows with few machines: a separate one, or the crowd's if that
 // already runs.
-func (s *suite) world(ctx context.Context) (_ *world, err error) {
+func (s *suite) smallSystem(ctx context.Context) (_ *system, err error) {
 	if s.large != nil {
-		return s.large.world, nil
+		return s.large.system, nil
 	}
 	if s.small == nil {
-		s.small, err = newWorld(ctx)
+		s.small, err = newSystem(ctx)
 	}
 	return s.small, err
 }
 
-// crowd returns the system that grows from row to row, with at least the given number of agents.
-func (s *suite) crowd(ctx context.Context, agents int) (*crowded, error) {
+// growCrowd returns the system that grows from row to row, with at least the given number of agents.
+func (s *suite) growCrowd(ctx context.Context, agents int) (*crowdSystem, error) {
 	if s.large == nil {
 		processes := max((s.idle[len(s.idle)-1]+sim.MaxAgents-1)/sim.MaxAgents, 2)
-		made, err := newCrowded(ctx, processes, crowdPlace, s.faults)
+		started, err := newCrowdSystem(ctx, processes, crowdAddressBlock, s.faults)
 		if err != nil {
 			return nil, err
 		}
-		s.large = made
+		s.large = started
 	}
 	return s.large, s.large.grow(ctx, agents, s.ramp)
 }
 
-func newCrowded(ctx context.Context, processes, place int, faults sim.Faults) (*crowded, error) {
-	w, err := newWorld(ctx)
+func newCrowdSystem(ctx context.Context, processes, addressBlock int, faults sim.Faults) (*crowdSystem, error) {
+	w, err := newSystem(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &crowded{world: w}
+	c := &crowdSystem{system: w}
 	if c.residentKiB, err = residentKiB(w.Gateways[0].Pid()); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	c.crowd, err = sim.StartCrowd(sim.CrowdOptions{Binary: w.Cluster.Binary("mooring-sim"), Kubeconfig: w.Cluster.Kubeconfig(), Dir: memoryDir,
-		PairingEndpoint: w.PairingEndpoint, NodeEndpoint: w.NodeEndpoint, Processes: processes, Place: place, OwnSignature: true, Faults: faults, Stderr: os.Stderr})
+	c.crowd, err = sim.StartMultiFleet(sim.MultiFleetOptions{Binary: w.Cluster.Binary("mooring-sim"), Kubeconfig: w.Cluster.Kubeconfig(), Dir: memoryDir,
+		PairingEndpoint: w.PairingEndpoint, NodeEndpoint: w.NodeEndpoint, Processes: processes, AddressBlock: addressBlock, SignLocally: true, Faults: faults, Stderr: os.Stderr})
 	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}
@@ -80,8 +80,8 @@ func newCrowded(ctx context.Context, processes, place int, faults sim.Faults) (*
 }
 
 // grow adds machines until there are agents of them.
-func (c *crowded) grow(ctx context.Context, agents int, perSecond float64) error {
-	most, err := mayOpen(c.Gateways[0].Pid())
+func (c *crowdSystem) grow(ctx context.Context, agents int, perSecond float64) error {
+	most, err := openFileLimit(c.Gateways[0].Pid())
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (c *crowded) grow(ctx context.Context, agents int, perSecond float64) error
 }
 
 // machines returns the names of all machines, by namespace.
-func (c *crowded) machines() (all []machine) {
+func (c *crowdSystem) machines() (all []machine) {
 	s := c.crowd.Summarise()
 	for i, namespace := range s.Namespaces {
 		for n := range s.AgentsIn[i] {
@@ -110,13 +110,13 @@ func (c *crowded) machines() (all []machine) {
 }
 
 // close ends the system and deletes its cluster.
-func (c *crowded) close() error {
+func (c *crowdSystem) close() error {
 	c.Gateways[0].Kill() // a running gateway would record the end of every session first
 	var err error
 	if c.crowd != nil {
 		err = c.crowd.Abandon()
 	}
-	return errors.Join(err, c.world.close())
+	return errors.Join(err, c.system.close())
 }
 
 func (s *suite) close() error {

@@ -8,24 +8,24 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// work holds the processor time of each round, in milliseconds per pairing.
-type work struct{ store, others []float64 }
+// processorUse holds the processor time of each round, in milliseconds per pairing.
+type processorUse struct{ store, others []float64 }
 
-// workers holds the processes that do the work of a pairing: the API server with its store, and all
+// workerPIDs holds the processes that do the work of a pairing: the API server with its store, and all
 // others. The machines and the measuring client run in this process.
-type workers struct{ store, others []int }
+type workerPIDs struct{ store, others []int }
 
-// workersOf returns the processes of a cluster, with others in addition to its components.
-func workersOf(ctx context.Context, c *cluster.Cluster, others ...int) (workers, error) {
+// workerPIDsOf returns the processes of a cluster, with others in addition to its components.
+func workerPIDsOf(ctx context.Context, c *cluster.Cluster, others ...int) (workerPIDs, error) {
 	components, err := c.PIDs(ctx)
-	return workers{
+	return workerPIDs{
 		store:  []int{components[cluster.APIServer], components[cluster.Etcd]},
 		others: append(others, components[cluster.CertManager], os.Getpid()),
 	}, err
 }
 
-// during measures the processor time that the processes use while do runs.
-func (w *work) during(by workers, pairings int, do func() error) error {
+// measure measures the processor time that the processes use while do runs.
+func (w *processorUse) measure(by workerPIDs, pairings int, do func() error) error {
 	used := func() (store, others time.Duration, err error) {
 		if store, err = processorTime(by.store...); err == nil {
 			others, err = processorTime(by.others...)

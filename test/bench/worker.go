@@ -25,18 +25,18 @@ type worker struct {
 func (w *worker) run(ctx context.Context, at machine, ready chan<- struct{}) error {
 	if w.poll > 0 {
 		close(ready)
-		return w.polls(ctx, at)
+		return w.runPolling(ctx, at)
 	}
 	var group sync.WaitGroup
 	defer group.Wait()
-	return sim.Follow(ctx, w.client, &v1alpha1.CapabilityDispatchList{}, func(d *v1alpha1.CapabilityDispatch) {
+	return sim.ListAndWatch(ctx, w.client, &v1alpha1.CapabilityDispatchList{}, func(d *v1alpha1.CapabilityDispatch) {
 		if d.Status.Phase == v1alpha1.DispatchQueued {
 			group.Go(func() { w.settle(ctx, d.DeepCopy()) })
 		}
 	}, ready, client.InNamespace(at.namespace), client.MatchingFields{"spec.nodeName": at.name})
 }
 
-func (w *worker) polls(ctx context.Context, at machine) error {
+func (w *worker) runPolling(ctx context.Context, at machine) error {
 	tick := time.NewTicker(w.poll)
 	defer tick.Stop()
 	for {

@@ -17,16 +17,16 @@ import (
 // memoryDir is the directory for the journals of simulated machines: their disk is not measured.
 const memoryDir = "/dev/shm"
 
-// world is the running system with a client that has no client-side limits.
-type world struct {
+// system is the running system with a client that has no client-side limits.
+type system struct {
 	*stack.Stack
 	client client.WithWatch
 	api    *http.Client
 	dir    string
 }
 
-// newWorld starts a new system.
-func newWorld(ctx context.Context) (*world, error) {
+// newSystem starts a new system.
+func newSystem(ctx context.Context) (*system, error) {
 	root, err := cluster.Root()
 	if err != nil {
 		return nil, err
@@ -35,12 +35,12 @@ func newWorld(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir}
+	w := &system{dir: dir}
 	w.Stack, err = stack.Start(ctx, stack.Options{Root: root, Dir: dir, Gateways: 1, Fsync: true})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	access := w.Cluster.Admin()
+	access := w.Cluster.AdminConfig()
 	access.QPS = -1
 	if w.client, err = client.NewWithWatch(access, client.Options{Scheme: cluster.Scheme()}); err == nil {
 		w.api, err = rest.HTTPClientFor(access)
@@ -51,13 +51,13 @@ func newWorld(ctx context.Context) (*world, error) {
 	return w, nil
 }
 
-func (w *world) close() error {
+func (w *system) close() error {
 	w.Close()
 	return os.RemoveAll(w.dir)
 }
 
 // restartGateway starts the gateway again with args added to its usual flags.
-func (w *world) restartGateway(ctx context.Context, args ...string) error {
+func (w *system) restartGateway(ctx context.Context, args ...string) error {
 	w.Gateways[0].Stop()
 	w.GatewayArgs = args
 	if err := w.StartGateway(0); err != nil {
@@ -66,9 +66,9 @@ func (w *world) restartGateway(ctx context.Context, args ...string) error {
 	return w.Gateways[0].WaitReady(ctx)
 }
 
-// processes returns the processes that do the work of a dispatch: API server, store, gateway,
+// dispatchPIDs returns the processes that do the work of a dispatch: API server, store, gateway,
 // controller.
-func (w *world) processes(ctx context.Context) ([]int, error) {
+func (w *system) dispatchPIDs(ctx context.Context) ([]int, error) {
 	components, err := w.Cluster.PIDs(ctx)
 	if err != nil {
 		return nil, err
@@ -76,13 +76,13 @@ func (w *world) processes(ctx context.Context) ([]int, error) {
 	return []int{components[cluster.APIServer], components[cluster.Etcd], w.Gateways[0].Pid(), w.Controller.Pid()}, nil
 }
 
-// fleet starts agents in this process and waits until all have a session.
-func (w *world) fleet(ctx context.Context, agents int) (*sim.Fleet, error) {
-	c, err := sim.NewClient(w.Cluster.Admin())
+// startFleet starts agents in this process and waits until all have a session.
+func (w *system) startFleet(ctx context.Context, agents int) (*sim.Fleet, error) {
+	c, err := sim.NewClient(w.Cluster.AdminConfig())
 	if err != nil {
 		return nil, err
 	}
-	f, err := sim.New(ctx, sim.Options{Client: c, Dir: memoryDir, PairingEndpoint: w.PairingEndpoint, NodeEndpoint: w.NodeEndpoint, OwnSignature: true})
+	f, err := sim.New(ctx, sim.Options{Client: c, Dir: memoryDir, PairingEndpoint: w.PairingEndpoint, NodeEndpoint: w.NodeEndpoint, SignLocally: true})
 	if err != nil {
 		return nil, err
 	}

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// apiWrites counts the API writes of a short dispatch: its creation and one status PUT. The gateway
+// measureAPIWrites counts the API writes of a short dispatch: its creation and one status PUT. The gateway
 // waits ten minutes for a result before it would write Dispatched, so a slow moment of the machine
 // cannot add to the count.
-func apiWrites(ctx context.Context, s *suite) (r result, err error) {
-	w, err := s.world(ctx)
+func measureAPIWrites(ctx context.Context, s *suite) (r result, err error) {
+	w, err := s.smallSystem(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -20,26 +20,26 @@ func apiWrites(ctx context.Context, s *suite) (r result, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, w.restartGateway(ctx)) }()
-	fleet, err := w.fleet(ctx, 1)
+	fleet, err := w.startFleet(ctx, 1)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, fleet.Close()) }()
 	calls := newCaller(ctx, w.client)
 	defer calls.close()
-	if err := pause(ctx, fastPathAfter); err != nil {
+	if err := sleep(ctx, fastPathAfter); err != nil {
 		return r, err
 	}
-	before, err := w.writes(ctx)
+	before, err := w.readWrites(ctx)
 	if err != nil {
 		return r, err
 	}
 	for range s.writeCalls {
-		if _, err := calls.call(ctx, machine{fleet.Namespace, fleet.Agents()[0].Name}); err != nil {
+		if _, err := calls.timeDispatch(ctx, machine{fleet.Namespace, fleet.Agents()[0].Name}); err != nil {
 			return r, err
 		}
 	}
-	after, err := w.writes(ctx)
+	after, err := w.readWrites(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -47,7 +47,7 @@ func apiWrites(ctx context.Context, s *suite) (r result, err error) {
 	delta := after.since(before)
 	maps.DeleteFunc(delta, func(key string, _ float64) bool { return !strings.Contains(key, " capabilitydispatches") })
 	created, put := delta["POST capabilitydispatches"], delta["PUT capabilitydispatches/status"]
-	all := delta.all()
+	all := delta.total()
 	r.add(fmt.Sprint(s.writeCalls), fmt.Sprintf("%g", created), fmt.Sprintf("%g", put), fmt.Sprintf("%g", all-created-put))
 	if all > created+put {
 		r.Remark = fmt.Sprintf("All that was written: %s.", delta)

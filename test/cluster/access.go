@@ -14,13 +14,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Admin returns the access of a member of system:masters.
-func (c *Cluster) Admin() *rest.Config { return rest.CopyConfig(c.admin) }
+// AdminConfig returns the access of a member of system:masters.
+func (c *Cluster) AdminConfig() *rest.Config { return rest.CopyConfig(c.admin) }
 
-// Client returns a client with the access of `Admin`, without a cache.
+// Client returns a client with the access of `AdminConfig`, without a cache.
 func (c *Cluster) Client() client.Client { return c.client }
 
-// Kubeconfig returns the path of the kubeconfig of `Admin`.
+// Kubeconfig returns the path of the kubeconfig of `AdminConfig`.
 func (c *Cluster) Kubeconfig() string { return c.ready.Kubeconfig }
 
 // State returns the state directory of the cluster.
@@ -29,8 +29,8 @@ func (c *Cluster) State() string { return c.state }
 // AuditLog returns the path of the audit log; empty without Options.Audit.
 func (c *Cluster) AuditLog() string { return c.ready.Audit }
 
-// As returns the access of a user with exactly the given groups (and system:authenticated).
-func (c *Cluster) As(user string, groups ...string) *rest.Config {
+// UserConfig returns the access of a user with exactly the given groups (and system:authenticated).
+func (c *Cluster) UserConfig(user string, groups ...string) *rest.Config {
 	config := rest.CopyConfig(c.admin)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}
 	return config
@@ -52,11 +52,11 @@ func (c *Cluster) ServiceAccountConfig(ctx context.Context, namespace, name stri
 // ClientFor returns a client without a cache for the given access.
 func (c *Cluster) ClientFor(t testing.TB, config *rest.Config) client.Client {
 	t.Helper()
-	made, err := client.New(config, client.Options{Scheme: Scheme(), Mapper: c.client.RESTMapper()})
+	newClient, err := client.New(config, client.Options{Scheme: Scheme(), Mapper: c.client.RESTMapper()})
 	if err != nil {
 		t.Fatalf("make a client: %v", err)
 	}
-	return made
+	return newClient
 }
 
 // Namespace creates a namespace for the test. The end of the test deletes it, without waiting.

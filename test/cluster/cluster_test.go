@@ -16,7 +16,7 @@ var own *cluster.Cluster
 
 func TestMain(m *testing.M) { cluster.Main(m, cluster.Options{Own: true}, &own) }
 
-// Tests wait for the policies and rely on this: `PoliciesWork` returns an error when a policy is
+// Tests wait for the policies and rely on this: `CheckPolicies` returns an error when a policy is
 // missing or rejects nothing.
 func TestAMissingPolicyIsNoticed(t *testing.T) {
 	ctx := t.Context()
@@ -33,7 +33,7 @@ func TestAMissingPolicyIsNoticed(t *testing.T) {
 		if err := own.Client().Delete(ctx, binding); err != nil {
 			t.Fatal(err)
 		}
-		cluster.Eventually(t, func() bool { return own.PoliciesWork(ctx) != nil }, "without the binding of %s the policies still work", name)
+		cluster.Eventually(t, func() bool { return own.CheckPolicies(ctx) != nil }, "without the binding of %s the policies still work", name)
 		if err := own.InstallPolicies(ctx); err != nil {
 			t.Fatal(err)
 		}

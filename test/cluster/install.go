@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	installer    = client.FieldOwner("mooring-test")
+	fieldOwner   = client.FieldOwner("mooring-test")
 	pollInterval = 100 * time.Millisecond
 	pollTimeout  = time.Minute
 )
@@ -72,7 +72,7 @@ func (c *Cluster) InstallPolicies(ctx context.Context) error {
 	if err := c.Apply(ctx, config.DirPolicy); err != nil {
 		return err
 	}
-	if err := poll(ctx, c.PoliciesWork); err != nil {
+	if err := poll(ctx, c.CheckPolicies); err != nil {
 		return fmt.Errorf("wait for the admission policies to take effect: %w", err)
 	}
 	return nil
@@ -88,7 +88,7 @@ func (c *Cluster) Apply(ctx context.Context, dir string) error {
 		// The REST mapping of a new CRD may be late for a moment; an invalid object stays invalid.
 		var invalid error
 		err := poll(ctx, func(ctx context.Context) error {
-			err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), installer, client.ForceOwnership)
+			err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), fieldOwner, client.ForceOwnership)
 			if apierrors.IsInvalid(err) {
 				invalid = err
 				return nil

@@ -9,9 +9,9 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Use returns an existing cluster, reached through an administrator's kubeconfig. The cluster needs
+// UseExisting returns an existing cluster, reached through an administrator's kubeconfig. The cluster needs
 // cert-manager; its components cannot be stopped.
-func Use(kubeconfig string) (*Cluster, error) {
+func UseExisting(kubeconfig string) (*Cluster, error) {
 	root, err := Root()
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func Use(kubeconfig string) (*Cluster, error) {
 // certificate on a cluster of localcluster, and impersonation by the administrator on any other.
 func (c *Cluster) WriteUserKubeconfig(ctx context.Context, path, user string, groups ...string) error {
 	if c.state == "" {
-		return WriteKubeconfig(path, c.As(user, groups...))
+		return WriteKubeconfig(path, c.UserConfig(user, groups...))
 	}
 	args := []string{"kubeconfig", "--state", c.state, "--user", user, "--out", path}
 	for _, group := range groups {

@@ -12,10 +12,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Rights asks the API server, as "kubectl auth can-i --list" does, for the rights of a token of an
+// ListRights asks the API server, as "kubectl auth can-i --list" does, for the rights of a token of an
 // account of the system namespace in a namespace. It returns one line per resource, each after
 // title. It leaves out the rights of every account (discovery, reviews of its own rights).
-func (c *Cluster) Rights(ctx context.Context, account, namespace, title string) ([]string, error) {
+func (c *Cluster) ListRights(ctx context.Context, account, namespace, title string) ([]string, error) {
 	own, err := c.rulesOf(ctx, account, namespace)
 	if err != nil {
 		return nil, err
@@ -24,11 +24,11 @@ func (c *Cluster) Rights(ctx context.Context, account, namespace, title string) 
 	if err != nil {
 		return nil, err
 	}
-	everybody := map[string]bool{}
+	commonRights := map[string]bool{}
 	for _, rule := range RightsLines(title, common) {
-		everybody[rule] = true
+		commonRights[rule] = true
 	}
-	return slices.DeleteFunc(RightsLines(title, own), func(line string) bool { return everybody[line] }), nil
+	return slices.DeleteFunc(RightsLines(title, own), func(line string) bool { return commonRights[line] }), nil
 }
 
 func (c *Cluster) rulesOf(ctx context.Context, account, namespace string) ([]authorizationv1.ResourceRule, error) {

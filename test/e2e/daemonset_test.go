@@ -17,9 +17,9 @@ import (
 // idleMiB is the memory budget of an agent without dispatches.
 const idleMiB = 25
 
-// member is the name of the Node of the agent in the pod: the prefix of its rule and the worker's
+// agentNode is the name of the Node of the agent in the pod: the prefix of its rule and the worker's
 // name without the dot.
-var member = "k8s-" + strings.ReplaceAll(workerName, ".", "-")
+var agentNode = "k8s-" + strings.ReplaceAll(workerName, ".", "-")
 
 // agentsNamespace is the namespace of the agents that are part of an installation.
 const agentsNamespace = "mooring-agents"
@@ -27,16 +27,16 @@ const agentsNamespace = "mooring-agents"
 // identities is the directory on a host that contains its agent's identity.
 const identities = "/var/lib/mooring-agent-pod"
 
-// daemonSet uses the agent of the installation, which was configured without manual steps. It
+// checkDaemonSet uses the agent of the installation, which was configured without manual steps. It
 // replaces the agent's pod, and the new pod has the same identity.
-func (in *install) daemonSet() {
+func (in *install) checkDaemonSet() {
 	in.kubectl("-n", agentsNamespace, "rollout", "status", "daemonset/mooring-agent", "--timeout=2m")
-	node := in.Online(member)
-	in.Works(member)
-	if d := in.Ended(in.Ask(member, "system.health", map[string]any{})); d.Status.Phase != v1alpha1.DispatchSucceeded {
+	node := in.AwaitOnline(agentNode)
+	in.CheckEcho(agentNode)
+	if d := in.AwaitEnded(in.CreateDispatch(agentNode, "system.health", map[string]any{})); d.Status.Phase != v1alpha1.DispatchSucceeded {
 		in.Errorf("system.health ended %+v", d.Status)
 	}
-	in.idle()
+	in.measureIdleAgent()
 	before := in.agentPod()
 	in.kubectl("-n", agentsNamespace, "delete", "pod", before.Name)
 	in.kubectl("-n", agentsNamespace, "rollout", "status", "daemonset/mooring-agent", "--timeout=2m")
@@ -44,11 +44,11 @@ func (in *install) daemonSet() {
 		in.Fatal("the pod was not replaced")
 	}
 	in.eventually("a session of the new pod", func() bool {
-		now := in.Node(member)
+		now := in.GetNode(agentNode)
 		return now.Status.Presence == v1alpha1.PresenceOnline && now.Status.SessionID != node.Status.SessionID
 	})
-	in.Works(member)
-	if now := in.Node(member); now.UID != node.UID || now.Spec.PublicKeySHA256 != node.Spec.PublicKeySHA256 {
+	in.CheckEcho(agentNode)
+	if now := in.GetNode(agentNode); now.UID != node.UID || now.Spec.PublicKeySHA256 != node.Spec.PublicKeySHA256 {
 		in.Errorf("the new pod has another identity: %s %s, before %s %s", now.UID, now.Spec.PublicKeySHA256, node.UID, node.Spec.PublicKeySHA256)
 	}
 }
@@ -67,8 +67,8 @@ func (in *install) agentPod() *corev1.Pod {
 	return found
 }
 
-// idle measures the resident memory of the agent's process in its pod.
-func (in *install) idle() {
+// measureIdleAgent measures the resident memory of the agent's process in its pod.
+func (in *install) measureIdleAgent() {
 	in.Helper()
 	statuses, _ := filepath.Glob("/proc/[0-9]*/status")
 	seen := 0
@@ -96,9 +96,9 @@ func (in *install) idle() {
 	}
 }
 
-// forget removes the files of the uninstalled agent on its host. Otherwise the next installation
+// removeIdentities removes the files of the uninstalled agent on its host. Otherwise the next installation
 // would find the identity of a machine that no longer exists.
-func (in *install) forget() {
+func (in *install) removeIdentities() {
 	in.Helper()
 	if _, err := os.Stat(identities); err != nil {
 		in.Errorf("the host does not keep the identity: %v", err)

@@ -22,31 +22,31 @@ import (
 func TestHelm(t *testing.T) {
 	in := newInstall(t, "cluster-nodes")
 	before := in.objects()
-	in.refusesAnotherNamespace()
-	out := in.readme("newcomer")
+	in.checkAnotherNamespaceRefused()
+	out := in.runReadme("newcomer")
 	for says, want := range map[string]bool{`"text": "hello"`: true, "Only pods reach that": true, "does not refuse pods": false} {
 		if strings.Contains(out, says) != want {
 			t.Errorf("it says %q: %v, want %v", says, !want, want)
 		}
 	}
-	if !t.Run("Upgrade", func(t *testing.T) { in.on(t).upgrade() }) {
+	if !t.Run("Upgrade", func(t *testing.T) { in.inSubtest(t).upgrade() }) {
 		return
 	}
-	in.use(t)
-	in.testFindsNoGateway()
-	in.readme("uninstall")
+	in.runSteps(t)
+	in.checkHelmTestFails()
+	in.runReadme("uninstall")
 	kept := slices.Concat(crds(), []string{
 		"configmaps mooring-system/kube-root-ca.crt", "configmaps mooring-system/mooring-policy-proof", "configmaps mooring-system/mooring-trust", "namespaces /mooring-system",
 		"secrets mooring-system/mooring-device-ca", "secrets mooring-system/mooring-gateway-tls", "secrets mooring-system/mooring-server-ca",
 		"serviceaccounts mooring-system/default", "apiservices.apiregistration.k8s.io /v1alpha1." + v1alpha1.GroupName, // for the CRDs
 	})
 	slices.Sort(kept)
-	in.leftBehind(before, kept)
-	for _, rest := range in.removals() {
-		in.shell(rest)
+	in.checkLeftBehind(before, kept)
+	for _, rest := range in.removalCommands() {
+		in.runShell(rest)
 	}
-	in.leftBehind(before, nil)
-	in.forget()
+	in.checkLeftBehind(before, nil)
+	in.removeIdentities()
 }
 
 func crds() (names []string) {
@@ -56,9 +56,9 @@ func crds() (names []string) {
 	return names
 }
 
-// shell runs lines as an administrator types them in the root of the repository, up to the first
+// runShell runs lines as an administrator types them in the root of the repository, up to the first
 // failure, and returns their output.
-func (in *install) shell(lines string) string {
+func (in *install) runShell(lines string) string {
 	in.Helper()
 	out, err := in.tryShell(lines)
 	if err != nil {
@@ -69,24 +69,24 @@ func (in *install) shell(lines string) string {
 
 func (in *install) tryShell(lines string) (string, error) {
 	in.Helper()
-	cmd := exec.CommandContext(in.long(), "sh", "-euc", lines)
+	cmd := exec.CommandContext(in.longContext(), "sh", "-euc", lines)
 	cmd.Dir = in.System.Root
-	cmd.Env = []string{"KUBECONFIG=" + in.System.Cluster.Kubeconfig(), "HOME=" + machine.dir,
+	cmd.Env = []string{"KUBECONFIG=" + in.System.Cluster.Kubeconfig(), "HOME=" + sharedWorker.dir,
 		"PATH=" + filepath.Join(in.System.Root, ".local", "bin") + ":/usr/bin:/bin"}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
-// readme runs the lines that the chart's README has under a mark. It changes only the registry and
+// runReadme runs the lines that the chart's README has under a mark. It changes only the registry and
 // the tag, to those of the imported images.
-func (in *install) readme(mark string) string {
+func (in *install) runReadme(mark string) string {
 	in.Helper()
 	block := regexp.MustCompile("(?s)<!-- " + mark + " -->\n```sh\n(.*?)```").FindStringSubmatch(in.readmeText())
 	if block == nil {
 		in.Fatalf("the README of the chart has no lines under %q", mark)
 	}
 	lines := strings.NewReplacer("registry.example.com/", "", "=v1", "=e2e").Replace(block[1])
-	out := in.shell(lines)
+	out := in.runShell(lines)
 	in.Logf("%s\n%s", lines, out)
 	return out
 }
@@ -100,9 +100,9 @@ func (in *install) readmeText() string {
 	return string(text)
 }
 
-// removals returns the commands of the README that delete the objects which the uninstallation
+// removalCommands returns the commands of the README that delete the objects which the uninstallation
 // keeps.
-func (in *install) removals() (all []string) {
+func (in *install) removalCommands() (all []string) {
 	in.Helper()
 	for _, found := range regexp.MustCompile("\\| `(kubectl delete [^`]*)` \\|").FindAllStringSubmatch(in.readmeText(), -1) {
 		all = append(all, found[1])
@@ -113,7 +113,7 @@ func (in *install) removals() (all []string) {
 	return all
 }
 
-func (in *install) refusesAnotherNamespace() {
+func (in *install) checkAnotherNamespaceRefused() {
 	in.Helper()
 	out, err := in.tryShell("helm install mooring charts/mooring --namespace default")
 	if err == nil || !strings.Contains(out, "--namespace mooring-system") {
@@ -121,11 +121,11 @@ func (in *install) refusesAnotherNamespace() {
 	}
 }
 
-// testFindsNoGateway removes the gateways: a helm test that then passes would test nothing.
-func (in *install) testFindsNoGateway() {
+// checkHelmTestFails removes the gateways: a helm test that then passes would test nothing.
+func (in *install) checkHelmTestFails() {
 	in.Helper()
 	in.kubectl("-n", "mooring-system", "scale", "deployment/mooring-gateway", "--replicas=0")
-	in.eventually("no gateway to run", func() bool { return in.pods("app.kubernetes.io/component=gateway") == 0 })
+	in.eventually("no gateway to run", func() bool { return in.countPods("app.kubernetes.io/component=gateway") == 0 })
 	if out, err := in.tryShell("helm test mooring --namespace mooring-system"); err == nil {
 		in.Errorf("helm test finds nothing wrong without a gateway:\n%s", out)
 	}
@@ -139,13 +139,13 @@ func (in *install) testFindsNoGateway() {
 // upgrade changes values while dispatches run on a machine. The changed values have an effect, and
 // all others are kept.
 func (in *install) upgrade() {
-	in.underTraffic(func() {
-		in.shell(`helm upgrade mooring charts/mooring --namespace mooring-system --reset-then-reuse-values --wait \
+	in.runUnderTraffic(func() {
+		in.runShell(`helm upgrade mooring charts/mooring --namespace mooring-system --reset-then-reuse-values --wait \
 			--set gateway.replicas=3,gateway.resources.limits.memory=256Mi,controller.logLevel=debug \
 			--set endpoints.pairing=10.250.0.1:30443,endpoints.node=10.250.0.1:30444 \
 			--set gateway.service.type=NodePort,gateway.service.nodePorts.pairing=30443,gateway.service.nodePorts.node=30444`)
 	})
-	in.shell("helm test mooring --namespace mooring-system")
+	in.runShell("helm test mooring --namespace mooring-system")
 	var pods corev1.PodList
 	if err := in.System.Client.List(in.Context(), &pods, client.InNamespace(v1alpha1.SystemNamespace),
 		client.MatchingLabels{"app.kubernetes.io/component": "gateway"}); err != nil || len(pods.Items) != 3 {

@@ -31,37 +31,37 @@ func newInstall(t *testing.T, fleet string) *install {
 		t.Fatal(err)
 	}
 	// Machines of one installation must not find the identities of another.
-	dir, err := os.MkdirTemp(machine.logs, fleet+"-")
+	dir, err := os.MkdirTemp(sharedWorker.logs, fleet+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	system := &stack.Stack{
 		Options: stack.Options{Root: root, Dir: dir, AgentBinary: "mooring-agent"},
-		Cluster: machine.cluster, Client: machine.cluster.Client(),
+		Cluster: sharedWorker.cluster, Client: sharedWorker.cluster.Client(),
 	}
 	return &install{&testfleet.Fleet{T: t, System: system, Namespace: fleet}}
 }
 
-// on returns the same installation for a subtest. When the subtest fails, the state of the cluster
+// inSubtest returns the same installation for a subtest. When the subtest fails, the state of the cluster
 // is printed.
-func (in *install) on(t *testing.T) *install {
-	on := &install{in.Fleet.On(t)}
-	t.Cleanup(on.explain)
-	return on
+func (in *install) inSubtest(t *testing.T) *install {
+	sub := &install{in.Fleet.InSubtest(t)}
+	t.Cleanup(sub.logState)
+	return sub
 }
 
-// explain prints pods, warnings and the ends of the logs of a failed test.
-func (in *install) explain() {
+// logState prints pods, warnings and the ends of the logs of a failed test.
+func (in *install) logState() {
 	if !in.Failed() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.Context()), testfleet.Patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.Context()), testfleet.WaitTimeout)
 	defer cancel()
 	for _, args := range []string{"get pods -A -o wide", "get events -A --field-selector type=Warning", "get mnode,preq -A"} {
 		out, _ := in.System.Run(ctx, stack.Admin, append([]string{"kubectl"}, strings.Fields(args)...)...)
 		in.Logf("kubectl %s\n%s", args, out)
 	}
-	logs, _ := filepath.Glob(filepath.Join(machine.logs, "pods", "*", "*", "*.log"))
+	logs, _ := filepath.Glob(filepath.Join(sharedWorker.logs, "pods", "*", "*", "*.log"))
 	machines, _ := filepath.Glob(filepath.Join(in.System.Dir, "*.log"))
 	for _, path := range append(logs, machines...) {
 		text, _ := os.ReadFile(path)
@@ -72,32 +72,32 @@ func (in *install) explain() {
 // kubectl runs kubectl as an administrator and fails the test when it fails.
 func (in *install) kubectl(args ...string) string {
 	in.Helper()
-	out, err := in.System.Run(in.long(), stack.Admin, append([]string{"kubectl"}, args...)...)
+	out, err := in.System.Run(in.longContext(), stack.Admin, append([]string{"kubectl"}, args...)...)
 	if err != nil {
 		in.Fatal(err)
 	}
 	return out
 }
 
-func (in *install) try(args ...string) error {
-	_, err := in.System.Run(in.long(), stack.Admin, append([]string{"kubectl"}, args...)...)
+func (in *install) tryKubectl(args ...string) error {
+	_, err := in.System.Run(in.longContext(), stack.Admin, append([]string{"kubectl"}, args...)...)
 	return err
 }
 
-// long bounds operations that restart pods one after the other.
-func (in *install) long() context.Context {
-	ctx, cancel := context.WithTimeout(in.Context(), 2*testfleet.Patience)
+// longContext bounds operations that restart pods one after the other.
+func (in *install) longContext() context.Context {
+	ctx, cancel := context.WithTimeout(in.Context(), 2*testfleet.WaitTimeout)
 	in.Cleanup(cancel)
 	return ctx
 }
 
-func (in *install) eventually(what string, ok func() bool, last ...func() any) {
+func (in *install) eventually(condition string, ok func() bool, last ...func() any) {
 	in.Helper()
-	if err := stack.Poll(in.long(), ok); err != nil {
+	if err := stack.Poll(in.longContext(), ok); err != nil {
 		for _, say := range last {
 			in.Logf("last: %v", say())
 		}
-		in.Fatalf("wait for %s: %v", what, err)
+		in.Fatalf("wait for %s: %v", condition, err)
 	}
 }
 
@@ -112,7 +112,7 @@ func (in *install) objects() []string {
 	})
 	var all []string
 	for _, kind := range kinds {
-		out, err := in.System.Run(in.long(), stack.Admin, "kubectl", "get", kind, "-A", "--ignore-not-found",
+		out, err := in.System.Run(in.longContext(), stack.Admin, "kubectl", "get", kind, "-A", "--ignore-not-found",
 			"-o", `jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}`)
 		if err != nil {
 			continue // the kind was removed while the list was made
@@ -148,12 +148,12 @@ func (in *install) netns(name, address string) {
 	})
 }
 
-// golden returns the path of a golden file of the integration tests.
-func (in *install) golden(path ...string) string {
+// goldenPath returns the path of a golden file of the integration tests.
+func (in *install) goldenPath(path ...string) string {
 	return filepath.Join(append([]string{in.System.Root, "test", "integration"}, path...)...)
 }
 
-// pods counts the pods of the system with a label.
-func (in *install) pods(label string) int {
+// countPods counts the pods of the system with a label.
+func (in *install) countPods(label string) int {
 	return len(strings.Fields(in.kubectl("-n", "mooring-system", "get", "pods", "-l", label, "-o", "name")))
 }

@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// machine is the worker that the tests share, one after the other.
-var machine *worker
+// sharedWorker is the worker that the tests share, one after the other.
+var sharedWorker *worker
 
 // startTimeout bounds the start of the worker, also on a busy machine.
 const startTimeout = 5 * time.Minute
@@ -30,10 +30,10 @@ func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var err error
-	if machine, err = startWorker(ctx); err != nil {
+	if sharedWorker, err = startWorker(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "start the worker:", err)
 		return 1
 	}
-	defer machine.close()
+	defer sharedWorker.close()
 	return m.Run()
 }

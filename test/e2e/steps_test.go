@@ -19,9 +19,9 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// rights compares the rights of the accounts with the golden file of the integration tests.
-func (in *install) rights() {
-	text, err := os.ReadFile(in.golden("threats", "testdata", "rights.golden"))
+// checkRights compares the rights of the accounts with the golden file of the integration tests.
+func (in *install) checkRights() {
+	text, err := os.ReadFile(in.goldenPath("threats", "testdata", "rights.golden"))
 	if err != nil {
 		in.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func (in *install) rights() {
 		for title, namespace := range map[string]string{
 			v1alpha1.SystemNamespace: v1alpha1.SystemNamespace, v1alpha1.PairingNamespace: v1alpha1.PairingNamespace, "a fleet": "fleet-rights",
 		} {
-			lines, err := in.System.Cluster.Rights(in.Context(), account, namespace, account+" in "+title)
+			lines, err := in.System.Cluster.ListRights(in.Context(), account, namespace, account+" in "+title)
 			if err != nil {
 				in.Fatal(err)
 			}
@@ -48,8 +48,8 @@ func (in *install) rights() {
 	}
 }
 
-// restricted tries to create a pod that is not restricted in the namespace of the installation.
-func (in *install) restricted() {
+// checkRestricted tries to create a pod that is not restricted in the namespace of the installation.
+func (in *install) checkRestricted() {
 	yes := true
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "privileged"}, Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{Name: "pause", Image: "localhost/pause:e2e", SecurityContext: &corev1.SecurityContext{Privileged: &yes}}}}}
@@ -63,11 +63,11 @@ func (in *install) restricted() {
 	}
 }
 
-// laptop pairs a machine outside the cluster; the machine receives nothing but the content of a QR
+// pairLaptop pairs a machine outside the cluster; the machine receives nothing but the content of a QR
 // code.
-func (in *install) laptop() {
+func (in *install) pairLaptop() {
 	in.netns("laptop", "10.250.0.2")
-	out, err := in.System.Run(in.Within(), stack.Admin, "kubectl", "mooring", "code", "--method", "QR", "-n", in.Namespace, "--name", "laptop", "-o", "json")
+	out, err := in.System.Run(in.BoundedContext(), stack.Admin, "kubectl", "mooring", "code", "--method", "QR", "-n", in.Namespace, "--name", "laptop", "-o", "json")
 	if err != nil {
 		in.Fatal(err)
 	}
@@ -84,11 +84,11 @@ func (in *install) laptop() {
 		in.Fatal(err)
 	}
 	in.Cleanup(agent.Stop)
-	request := in.RequestOf(made.Name)
-	if err := agent.WaitFor(in.Within(), "Verification code: "+request.Spec.VerificationCode); err != nil {
+	request := in.AwaitRequest(made.Name)
+	if err := agent.WaitFor(in.BoundedContext(), "Verification code: "+request.Spec.VerificationCode); err != nil {
 		in.Error(err)
 	}
 	in.kubectl("mooring", "approve", request.Name, "--yes", "-n", in.Namespace)
-	in.Connected("laptop")
-	in.Works("laptop")
+	in.AwaitConnected("laptop")
+	in.CheckEcho("laptop")
 }

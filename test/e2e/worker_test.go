@@ -48,7 +48,7 @@ func startWorker(ctx context.Context) (*worker, error) {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{
-		w.writeFiles, w.startRuntime, w.importImages, w.startNames, w.startNode, w.waitReady,
+		w.writeFiles, w.startRuntime, w.importImages, w.startDNS, w.startNode, w.waitReady,
 	} {
 		if err := step(ctx); err != nil {
 			w.close()
@@ -132,8 +132,8 @@ func (w *worker) nameImages(ctx context.Context) error {
 	return nil
 }
 
-// startNames starts CoreDNS on the Node's address, which is the DNS server of the pods.
-func (w *worker) startNames(ctx context.Context) error {
+// startDNS starts CoreDNS on the Node's address, which is the DNS server of the pods.
+func (w *worker) startDNS(ctx context.Context) error {
 	if err := w.start("coredns", "-conf", w.path("Corefile")); err != nil {
 		return err
 	}

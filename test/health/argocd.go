@@ -21,9 +21,9 @@ type health struct {
 	Message string `json:"message"`
 }
 
-// argoCD evaluates a health script as Argo CD does. The object is the global obj, only the
+// evaluateArgoCD evaluates a health script as Argo CD does. The object is the global obj, only the
 // libraries package, base and table exist (no string, no os), and the script returns a table.
-func argoCD(ctx context.Context, path string, object *unstructured.Unstructured) (health, error) {
+func evaluateArgoCD(ctx context.Context, path string, object *unstructured.Unstructured) (health, error) {
 	script, err := os.ReadFile(path)
 	if err != nil {
 		return health{}, err

@@ -34,9 +34,9 @@ func readFlux(path string) ([]kustomize.CustomHealthCheck, error) {
 	return patch.Spec.HealthCheckExprs, nil
 }
 
-// flux evaluates the expressions for the kind of an object with Flux's own evaluator. It returns
+// evaluateFlux evaluates the expressions for the kind of an object with Flux's own evaluator. It returns
 // Current, InProgress or Failed.
-func flux(ctx context.Context, path string, object *unstructured.Unstructured) (string, error) {
+func evaluateFlux(ctx context.Context, path string, object *unstructured.Unstructured) (string, error) {
 	checks, err := readFlux(path)
 	if err != nil {
 		return "", err

@@ -15,7 +15,7 @@ import (
 const shipped = "../../config/gitops"
 
 var (
-	argoOfPhase = map[string]map[string]string{
+	argoByPhase = map[string]map[string]string{
 		"CapabilityDispatch": {
 			"Queued": "Progressing", "Dispatched": "Progressing", "AwaitingLocalMediation": "Suspended", "Succeeded": "Healthy",
 			"Failed": "Degraded", "TimedOut": "Degraded", "Rejected": "Degraded", "Cancelled": "Degraded",
@@ -25,12 +25,12 @@ var (
 			"Denied": "Degraded", "Expired": "Degraded", "Failed": "Degraded",
 		},
 	}
-	// fluxOf maps the status of Argo CD to the status of Flux, which has only three values.
-	fluxOf = map[string]string{"Progressing": "InProgress", "Suspended": "InProgress", "Healthy": "Current", "Degraded": "Failed"}
+	// fluxByArgo maps the status of Argo CD to the status of Flux, which has only three values.
+	fluxByArgo = map[string]string{"Progressing": "InProgress", "Suspended": "InProgress", "Healthy": "Current", "Degraded": "Failed"}
 )
 
-// enum reads the values of a field of status from the CRD, in its order.
-func enum(t *testing.T, plural, field string) []string {
+// readEnum reads the values of a field of status from the CRD, in its order.
+func readEnum(t *testing.T, plural, field string) []string {
 	t.Helper()
 	crd := read(t, filepath.Join("../../config/crd/bases", "mooring.dev_"+plural+".yaml"))
 	versions, _, _ := unstructured.NestedSlice(crd, "spec", "versions")
@@ -55,8 +55,8 @@ func read(t *testing.T, path string) map[string]any {
 	return object
 }
 
-// of returns an object of a kind with the given status; nil: the object has no status.
-func of(kind string, status map[string]any) *unstructured.Unstructured {
+// newObject returns an object of a kind with the given status; nil: the object has no status.
+func newObject(kind string, status map[string]any) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "mooring.dev/v1alpha1", "kind": kind, "metadata": map[string]any{"name": "x", "generation": int64(2)},
 	}}
@@ -66,14 +66,14 @@ func of(kind string, status map[string]any) *unstructured.Unstructured {
 	return o
 }
 
-// judge evaluates the object with both engines.
-func judge(t *testing.T, object *unstructured.Unstructured) (argo health, status string) {
+// evaluate evaluates the object with both engines.
+func evaluate(t *testing.T, object *unstructured.Unstructured) (argo health, status string) {
 	t.Helper()
-	argo, err := argoCD(t.Context(), script(shipped, object.GetKind()), object)
+	argo, err := evaluateArgoCD(t.Context(), scriptPath(shipped, object.GetKind()), object)
 	if err != nil {
 		t.Fatalf("Argo CD: %v", err)
 	}
-	status, err = flux(t.Context(), filepath.Join(shipped, "flux", "health.yaml"), object)
+	status, err = evaluateFlux(t.Context(), filepath.Join(shipped, "flux", "health.yaml"), object)
 	if err != nil {
 		t.Fatalf("Flux: %v", err)
 	}
@@ -83,15 +83,15 @@ func judge(t *testing.T, object *unstructured.Unstructured) (argo health, status
 // A phase that is added to the API is missing in the tables above and fails this test.
 func TestEveryPhaseOfTheAPIHasAHealth(t *testing.T) {
 	for kind, plural := range map[string]string{"CapabilityDispatch": "capabilitydispatches", "PairingRequest": "pairingrequests"} {
-		phases := enum(t, plural, "phase")
-		if len(phases) != len(argoOfPhase[kind]) {
-			t.Errorf("%s has %d phases, %d are expected", kind, len(phases), len(argoOfPhase[kind]))
+		phases := readEnum(t, plural, "phase")
+		if len(phases) != len(argoByPhase[kind]) {
+			t.Errorf("%s has %d phases, %d are expected", kind, len(phases), len(argoByPhase[kind]))
 		}
 		for _, phase := range phases {
-			want := argoOfPhase[kind][phase]
-			argo, status := judge(t, of(kind, map[string]any{"phase": phase}))
-			if want == "" || argo.Status != want || status != fluxOf[want] || !strings.HasPrefix(argo.Message, phase) {
-				t.Errorf("%s %s: Argo CD %+v, Flux %s, want %q and %q", kind, phase, argo, status, want, fluxOf[want])
+			want := argoByPhase[kind][phase]
+			argo, status := evaluate(t, newObject(kind, map[string]any{"phase": phase}))
+			if want == "" || argo.Status != want || status != fluxByArgo[want] || !strings.HasPrefix(argo.Message, phase) {
+				t.Errorf("%s %s: Argo CD %+v, Flux %s, want %q and %q", kind, phase, argo, status, want, fluxByArgo[want])
 			}
 		}
 	}
@@ -99,8 +99,8 @@ func TestEveryPhaseOfTheAPIHasAHealth(t *testing.T) {
 
 // The test combines every trust with every presence.
 func TestHealthOfANode(t *testing.T) {
-	for _, trust := range enum(t, "nodes", "trust") {
-		for _, presence := range enum(t, "nodes", "presence") {
+	for _, trust := range readEnum(t, "nodes", "trust") {
+		for _, presence := range readEnum(t, "nodes", "presence") {
 			want := "Progressing"
 			switch connected := presence == "Online" || presence == "Degraded"; {
 			case trust == "Trusted" && connected:
@@ -110,8 +110,8 @@ func TestHealthOfANode(t *testing.T) {
 			case trust == "Revoked", trust == "Expired":
 				want = "Degraded"
 			}
-			argo, status := judge(t, of("Node", map[string]any{"trust": trust, "presence": presence}))
-			if argo.Status != want || status != fluxOf[want] || argo.Message != presence+", "+trust {
+			argo, status := evaluate(t, newObject("Node", map[string]any{"trust": trust, "presence": presence}))
+			if argo.Status != want || status != fluxByArgo[want] || argo.Message != presence+", "+trust {
 				t.Errorf("%s %s: Argo CD %+v, Flux %s, want %s", trust, presence, argo, status, want)
 			}
 		}
@@ -145,17 +145,17 @@ func TestMessagesSayWhy(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		argo, err := argoCD(t.Context(), script(shipped, try.kind), of(try.kind, status))
+		argo, err := evaluateArgoCD(t.Context(), scriptPath(shipped, try.kind), newObject(try.kind, status))
 		if err != nil || argo.Message != try.message {
 			t.Errorf("%s %s: %+v, %v, want %q", try.kind, try.status, argo, err, try.message)
 		}
 	}
-	denied := of("PairingRequest", map[string]any{"phase": "Denied", "conditions": condition("Approved", "False", "not one of ours")})
-	if argo, _ := judge(t, denied); argo.Message != "Denied: not one of ours" {
+	denied := newObject("PairingRequest", map[string]any{"phase": "Denied", "conditions": condition("Approved", "False", "not one of ours")})
+	if argo, _ := evaluate(t, denied); argo.Message != "Denied: not one of ours" {
 		t.Errorf("a denied request: %+v", argo)
 	}
-	away := of("Node", map[string]any{"trust": "Trusted", "presence": "Stale", "conditions": condition("Ready", "False", "the session was lost")})
-	if argo, _ := judge(t, away); argo.Message != "Stale, Trusted: the session was lost" {
+	away := newObject("Node", map[string]any{"trust": "Trusted", "presence": "Stale", "conditions": condition("Ready", "False", "the session was lost")})
+	if argo, _ := evaluate(t, away); argo.Message != "Stale, Trusted: the session was lost" {
 		t.Errorf("a Node that is away: %+v", argo)
 	}
 }
@@ -163,12 +163,12 @@ func TestMessagesSayWhy(t *testing.T) {
 // A phase of a later version is neither good nor bad, so that nothing which waits for the object
 // continues.
 func TestAnUnknownPhaseIsNotHealthy(t *testing.T) {
-	for kind := range argoOfPhase {
-		if argo, status := judge(t, of(kind, map[string]any{"phase": "Later"})); argo.Status != "Unknown" || status != "InProgress" {
+	for kind := range argoByPhase {
+		if argo, status := evaluate(t, newObject(kind, map[string]any{"phase": "Later"})); argo.Status != "Unknown" || status != "InProgress" {
 			t.Errorf("%s: Argo CD %+v, Flux %s", kind, argo, status)
 		}
 	}
-	if argo, status := judge(t, of("Node", map[string]any{"trust": "Later", "presence": "Online"})); argo.Status != "Unknown" || status != "InProgress" {
+	if argo, status := evaluate(t, newObject("Node", map[string]any{"trust": "Later", "presence": "Online"})); argo.Status != "Unknown" || status != "InProgress" {
 		t.Errorf("Node: Argo CD %+v, Flux %s", argo, status)
 	}
 }
@@ -188,7 +188,7 @@ func TestEveryObjectHasAStatusFromTheStart(t *testing.T) {
 			t.Errorf("%s: defaults %v and %v, observedGeneration %v", plural, status["default"], phase["default"], properties["observedGeneration"])
 		}
 	}
-	if _, err := flux(t.Context(), filepath.Join(shipped, "flux", "health.yaml"), of("CapabilityDispatch", nil)); err == nil {
+	if _, err := evaluateFlux(t.Context(), filepath.Join(shipped, "flux", "health.yaml"), newObject("CapabilityDispatch", nil)); err == nil {
 		t.Error("Flux takes a dispatch without a status: the defaults are not needed any more")
 	}
 }

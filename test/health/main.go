@@ -36,11 +36,11 @@ func run(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
 	if err := object.UnmarshalJSON(text); err != nil {
 		return fmt.Errorf("read the object: %w", err)
 	}
-	argo, err := argoCD(ctx, script(dir, object.GetKind()), object)
+	argo, err := evaluateArgoCD(ctx, scriptPath(dir, object.GetKind()), object)
 	if err != nil {
 		return err
 	}
-	status, err := flux(ctx, filepath.Join(dir, "flux", "health.yaml"), object)
+	status, err := evaluateFlux(ctx, filepath.Join(dir, "flux", "health.yaml"), object)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func run(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
 	return err
 }
 
-// script returns the path of Argo CD's health script for a kind.
-func script(dir, kind string) string {
+// scriptPath returns the path of Argo CD's health script for a kind.
+func scriptPath(dir, kind string) string {
 	return filepath.Join(dir, "argocd", strings.ToLower(kind)+".lua")
 }

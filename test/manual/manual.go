@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// fenced matches a fenced code block with its mark: a comment with the name of the block and the
+// markedFence matches a fenced code block with its mark: a comment with the name of the block and the
 // placeholders for values that a reader gets elsewhere.
-var fenced = regexp.MustCompile("(?m)^<!-- executed: (\\S+)((?: \\S+)*) -->\n```sh\n((?s:.*?))^```$")
+var markedFence = regexp.MustCompile("(?m)^<!-- executed: (\\S+)((?: \\S+)*) -->\n```sh\n((?s:.*?))^```$")
 
 // Commands returns the code block of that name with a value for each of its placeholders. It
 // returns an error when the page does not have exactly one such block. It also returns an error
@@ -23,7 +23,7 @@ func Commands(page, name string, values map[string]string) (string, error) {
 		return "", fmt.Errorf("read the manual: %w", err)
 	}
 	var found [][]string
-	for _, m := range fenced.FindAllStringSubmatch(string(content), -1) {
+	for _, m := range markedFence.FindAllStringSubmatch(string(content), -1) {
 		if m[1] == name {
 			found = append(found, m)
 		}

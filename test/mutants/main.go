@@ -67,14 +67,14 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("make a folder for the mutants: %w", err)
 	}
-	r, err := newRunner(root, dir, withOthers(mutants, all))
+	r, err := newRunner(root, dir, withDependencies(mutants, all))
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	if o.check {
 		err = check(ctx, r, mutants, out)
 	} else {
-		err = judge(ctx, r, jobs(mutants, o), len(mutants), out)
+		err = runJobs(ctx, r, jobs(mutants, o), len(mutants), out)
 	}
 	if err != nil {
 		return err // the folder shows the code that did not compile
@@ -82,8 +82,8 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	return os.RemoveAll(dir)
 }
 
-// withOthers returns the mutants and the others of all that are active together with one of them.
-func withOthers(mutants, all []Mutant) []Mutant {
+// withDependencies returns the mutants and the others of all that are active together with one of them.
+func withDependencies(mutants, all []Mutant) []Mutant {
 	return slices.DeleteFunc(slices.Clone(all), func(m Mutant) bool {
 		return !slices.ContainsFunc(mutants, func(one Mutant) bool { return one.Name == m.Name || slices.Contains(one.With, m.Name) })
 	})
@@ -103,7 +103,7 @@ func check(ctx context.Context, r *runner, mutants []Mutant, out io.Writer) erro
 	gaps := 0
 	for _, m := range mutants {
 		for _, test := range []Test{m.Unit, m.Process} {
-			if test.Name != "" && !declared(r.root, test) {
+			if test.Name != "" && !testExists(r.root, test) {
 				problems = append(problems, fmt.Errorf("mutant %s: there is no test %s in %s", m.Name, test.Name, test.Package))
 			}
 		}
@@ -118,8 +118,8 @@ func check(ctx context.Context, r *runner, mutants []Mutant, out io.Writer) erro
 	return nil
 }
 
-// declared reports whether a file of the folder declares the test function.
-func declared(root string, test Test) bool {
+// testExists reports whether a file of the folder declares the test function.
+func testExists(root string, test Test) bool {
 	name, _, _ := strings.Cut(test.Name, "/")
 	files, err := filepath.Glob(filepath.Join(root, test.Package, "*_test.go"))
 	return err == nil && slices.ContainsFunc(files, func(file string) bool {
@@ -160,8 +160,8 @@ func jobs(mutants []Mutant, o options) (all []job) {
 	return all
 }
 
-// judge runs the tests and returns an error when a mutant survives one.
-func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer) error {
+// runJobs runs the tests and returns an error when a mutant survives one.
+func runJobs(ctx context.Context, r *runner, all []job, mutants int, out io.Writer) error {
 	for _, j := range all {
 		if err := r.buildPrograms(ctx, j.test.Package); err != nil {
 			return err
@@ -171,7 +171,7 @@ func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer
 	var problems []string
 	for _, j := range all {
 		began := time.Now()
-		verdict, problem, err := j.judge(ctx, r, sound)
+		verdict, problem, err := j.run(ctx, r, sound)
 		if err != nil {
 			return fmt.Errorf("mutant %s: %w", j.mutant.Name, err)
 		}
@@ -187,10 +187,10 @@ func judge(ctx context.Context, r *runner, all []job, mutants int, out io.Writer
 	return nil
 }
 
-// judge runs the test with its mutant active. sound holds the tests that are known to pass without
+// run runs the test with its mutant active. sound holds the tests that are known to pass without
 // it.
-func (j job) judge(ctx context.Context, r *runner, sound map[string]bool) (verdict, problem string, err error) {
-	passed, _, err := r.run(ctx, j.test, append(slices.Clone(j.with), j.mutant.Name)...)
+func (j job) run(ctx context.Context, r *runner, sound map[string]bool) (verdict, problem string, err error) {
+	passed, _, err := r.runTest(ctx, j.test, append(slices.Clone(j.with), j.mutant.Name)...)
 	if err != nil {
 		return "", "", err
 	}
@@ -202,7 +202,7 @@ func (j job) judge(ctx context.Context, r *runner, sound map[string]bool) (verdi
 		return "killed", "", nil
 	}
 	// A test that always fails would kill everything.
-	passed, output, err := r.run(ctx, j.test, j.with...)
+	passed, output, err := r.runTest(ctx, j.test, j.with...)
 	if err != nil {
 		return "", "", err
 	}

@@ -97,8 +97,8 @@ type place struct {
 	statement         bool
 }
 
-// find returns the place of the mutant. The expression must occur exactly once in the function.
-func (m Mutant) find(root string) (place, error) {
+// findPlace returns the place of the mutant. The expression must occur exactly once in the function.
+func (m Mutant) findPlace(root string) (place, error) {
 	files, err := filepath.Glob(filepath.Join(root, m.Package, "*.go"))
 	if err != nil {
 		return place{}, fmt.Errorf("mutant %s: %w", m.Name, err)
@@ -111,7 +111,7 @@ func (m Mutant) find(root string) (place, error) {
 		if err != nil {
 			return place{}, fmt.Errorf("mutant %s: %w", m.Name, err)
 		}
-		p, found, err := m.findIn(source)
+		p, found, err := m.findPlaceIn(source)
 		if err != nil {
 			return place{}, fmt.Errorf("mutant %s: %s: %w", m.Name, file, err)
 		}
@@ -123,8 +123,8 @@ func (m Mutant) find(root string) (place, error) {
 	return place{}, fmt.Errorf("mutant %s: package %s has no function %s", m.Name, m.Package, m.Function)
 }
 
-// findIn searches one file for the function. found is false when the file does not declare it.
-func (m Mutant) findIn(source []byte) (p place, found bool, err error) {
+// findPlaceIn searches one file for the function. found is false when the file does not declare it.
+func (m Mutant) findPlaceIn(source []byte) (p place, found bool, err error) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, "", source, parser.SkipObjectResolution)
 	if err != nil {

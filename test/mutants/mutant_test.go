@@ -27,7 +27,7 @@ func TestMutantsStandBesideTheCodeThatTheyBreak(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied := t.TempDir()
-	_, copies, err := weave(dir, copied, []Mutant{
+	_, copies, err := instrument(dir, copied, []Mutant{
 		{Name: "outer", Package: ".", Function: "T.Open", Expression: "age>=3 || age<0", Replacement: "false"},
 		{Name: "inner", Package: ".", Function: "T.Open", Expression: "age < 0", Replacement: "true"},
 		{Name: "same", Package: ".", Function: "T.Open", Expression: "age < 0", Replacement: "age <= 0"},
@@ -37,7 +37,7 @@ func TestMutantsStandBesideTheCodeThatTheyBreak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	woven, err := os.ReadFile(copies[filepath.Join(dir, "p.go")])
+	instrumented, err := os.ReadFile(copies[filepath.Join(dir, "p.go")])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +49,8 @@ func TestMutantsStandBesideTheCodeThatTheyBreak(t *testing.T) {
 		"return false", `if isMutant("statement") { return true } else { return false }`,
 		"{ return age >= 3 }", "{ return age >= "+beside("int", "value", "4", "3")+" }",
 	).Replace(source)
-	if string(woven) != want {
-		t.Errorf("got:\n%s\nwant:\n%s", woven, want)
+	if string(instrumented) != want {
+		t.Errorf("got:\n%s\nwant:\n%s", instrumented, want)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestAMutantThatNoLongerAppliesIsAnError(t *testing.T) {
 		"part of the words": {Function: "T.Open", Expression: "ge >= 3", Replacement: "false"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, _, err := m.findIn([]byte(source)); err == nil {
+			if _, _, err := m.findPlaceIn([]byte(source)); err == nil {
 				t.Error("want an error")
 			}
 		})
@@ -70,7 +70,7 @@ func TestAMutantThatNoLongerAppliesIsAnError(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "p.go"), []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (Mutant{Package: ".", Function: "T.Close", Expression: "x"}).find(dir); err == nil {
+	if _, err := (Mutant{Package: ".", Function: "T.Close", Expression: "x"}).findPlace(dir); err == nil {
 		t.Error("a function that does not exist: want an error")
 	}
 }
@@ -121,7 +121,7 @@ func runnerOf(t *testing.T, mutants ...Mutant) *runner {
 // TestASurvivorIsNamed shows that a fault that no test finds fails the run.
 func TestASurvivorIsNamed(t *testing.T) {
 	var out strings.Builder
-	err := judge(t.Context(), runnerOf(t, unguarded), jobs([]Mutant{unguarded}, options{}), 1, &out)
+	err := runJobs(t.Context(), runnerOf(t, unguarded), jobs([]Mutant{unguarded}, options{}), 1, &out)
 	if err == nil || !strings.Contains(err.Error(), "unguarded survives") {
 		t.Errorf("err = %v", err)
 	}
@@ -141,7 +141,7 @@ func TestMutantsAreInForceTogether(t *testing.T) {
 	} {
 		guarded.With = c.with
 		var out strings.Builder
-		err := judge(t.Context(), runnerOf(t, guarded, unguarded), jobs([]Mutant{guarded}, options{noUnit: true, process: true}), 1, &out)
+		err := runJobs(t.Context(), runnerOf(t, guarded, unguarded), jobs([]Mutant{guarded}, options{noUnit: true, process: true}), 1, &out)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: err = %v, want %q\n%s", name, err, c.want, out.String())
 		}

@@ -40,7 +40,7 @@ var bounds = map[string]string{"min": "max", "max": "min"}
 
 // operatorMutants returns a mutant for each operator of the chosen code of a package, by file. It
 // leaves out constants, because they are data.
-func (p Pure) operatorMutants(ctx context.Context, root string) (map[string][]place, error) {
+func (p PurePackage) operatorMutants(ctx context.Context, root string) (map[string][]place, error) {
 	set, sources, err := parsePackage(filepath.Join(root, p.Package))
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (p Pure) operatorMutants(ctx context.Context, root string) (map[string][]pl
 }
 
 // chooses reports whether the operators of a function are broken.
-func (p Pure) chooses(file, function string) bool {
+func (p PurePackage) chooses(file, function string) bool {
 	return len(p.Files)+len(p.Functions) == 0 || slices.Contains(p.Files, file) || slices.Contains(p.Functions, function)
 }
 
@@ -156,9 +156,9 @@ func (f *operatorFinder) find(function *ast.FuncDecl) {
 	ast.Inspect(function.Body, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.BinaryExpr:
-			f.binary(node)
+			f.addBinary(node)
 		case *ast.CallExpr:
-			f.bound(node)
+			f.addBound(node)
 		case *ast.IfStmt:
 			headers[node.Init] = true
 		case *ast.SwitchStmt:
@@ -167,31 +167,31 @@ func (f *operatorFinder) find(function *ast.FuncDecl) {
 			headers[node.Init], headers[node.Post] = true, true
 		case *ast.IncDecStmt:
 			if !headers[node] {
-				f.incDec(node)
+				f.addIncDec(node)
 			}
 		case *ast.AssignStmt:
-			f.assignment(node, headers[node])
+			f.addAssignment(node, headers[node])
 		case *ast.UnaryExpr:
 			if node.Op == token.SUB {
-				f.add(node, f.typeOf(node), f.text(node.X))
+				f.addExpression(node, f.typeOf(node), f.text(node.X))
 			}
 		}
 		return true
 	})
 }
 
-// bound exchanges min and max.
-func (f *operatorFinder) bound(node *ast.CallExpr) {
+// addBound exchanges min and max.
+func (f *operatorFinder) addBound(node *ast.CallExpr) {
 	name, ok := node.Fun.(*ast.Ident)
 	if !ok || !f.info.Types[node.Fun].IsBuiltin() || bounds[name.Name] == "" {
 		return
 	}
-	f.add(node, f.typeOf(node), bounds[name.Name]+strings.TrimPrefix(f.text(node), name.Name))
+	f.addExpression(node, f.typeOf(node), bounds[name.Name]+strings.TrimPrefix(f.text(node), name.Name))
 }
 
-// assignment replaces the operator of an assignment by its opposite. In the header of a statement
+// addAssignment replaces the operator of an assignment by its opposite. In the header of a statement
 // it negates the operand instead, because no other statement is possible there.
-func (f *operatorFinder) assignment(node *ast.AssignStmt, header bool) {
+func (f *operatorFinder) addAssignment(node *ast.AssignStmt, header bool) {
 	opposite, ok := assignments[node.Tok]
 	if !ok {
 		return
@@ -201,25 +201,25 @@ func (f *operatorFinder) assignment(node *ast.AssignStmt, header bool) {
 	switch {
 	case of == "":
 	case !header:
-		f.statement(node, f.text(left)+" "+opposite.String()+" "+f.text(right))
+		f.addStatement(node, f.text(left)+" "+opposite.String()+" "+f.text(right))
 	case f.info.Types[right].Value == nil && (node.Tok == token.ADD_ASSIGN || node.Tok == token.SUB_ASSIGN):
-		f.add(right, of, "-("+f.text(right)+")")
+		f.addExpression(right, of, "-("+f.text(right)+")")
 	}
 }
 
-func (f *operatorFinder) binary(node *ast.BinaryExpr) {
+func (f *operatorFinder) addBinary(node *ast.BinaryExpr) {
 	of := f.typeOf(node)
 	for _, operator := range operators[node.Op] {
-		f.add(node, of, f.text(node.X)+" "+operator.String()+" "+f.text(node.Y))
+		f.addExpression(node, of, f.text(node.X)+" "+operator.String()+" "+f.text(node.Y))
 	}
 }
 
-func (f *operatorFinder) incDec(node *ast.IncDecStmt) {
+func (f *operatorFinder) addIncDec(node *ast.IncDecStmt) {
 	turned := token.INC
 	if node.Tok == token.INC {
 		turned = token.DEC
 	}
-	f.statement(node, f.text(node.X)+turned.String())
+	f.addStatement(node, f.text(node.X)+turned.String())
 }
 
 // typeOf returns the type of an expression as its package writes it. It returns "" for a constant,
@@ -265,17 +265,17 @@ func importsOf(file *ast.File) map[string]string {
 	return names
 }
 
-func (f *operatorFinder) add(node ast.Expr, of, replacement string) {
+func (f *operatorFinder) addExpression(node ast.Expr, of, replacement string) {
 	if of != "" {
-		f.append(node, of, replacement, false)
+		f.addPlace(node, of, replacement, false)
 	}
 }
 
-func (f *operatorFinder) statement(node ast.Stmt, replacement string) {
-	f.append(node, "", replacement, true)
+func (f *operatorFinder) addStatement(node ast.Stmt, replacement string) {
+	f.addPlace(node, "", replacement, true)
 }
 
-func (f *operatorFinder) append(node ast.Node, of, replacement string, statement bool) {
+func (f *operatorFinder) addPlace(node ast.Node, of, replacement string, statement bool) {
 	at := f.set.Position(node.Pos())
 	m := Mutant{
 		Name:     fmt.Sprintf("%s:%d:%d:%d", f.file, at.Line, at.Column, len(f.places)),

@@ -52,7 +52,7 @@ func module(t *testing.T, test string) (root string) {
 }
 
 func TestEachOperatorThatIsNoConstantHasItsMutants(t *testing.T) {
-	found, err := Pure{Package: "p"}.operatorMutants(t.Context(), module(t, ""))
+	found, err := PurePackage{Package: "p"}.operatorMutants(t.Context(), module(t, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,21 +75,21 @@ func TestEachOperatorThatIsNoConstantHasItsMutants(t *testing.T) {
 func TestAnEntryChoosesFilesFunctionsAndTests(t *testing.T) {
 	root := module(t, "func TestSum(t *testing.T) {}\n\nfunc TestSumFails(t *testing.T) { t.Fail() }\n")
 	for name, c := range map[string]struct {
-		entry   Pure
+		entry   PurePackage
 		mutants int // 0 for an error
 	}{
-		"the whole package":          {Pure{Skip: "Fails"}, 13},
-		"a file":                     {Pure{Files: []string{"p.go"}, Skip: "Fails"}, 13},
-		"a function":                 {Pure{Functions: []string{"Sum"}, Tests: "^TestSum$"}, 5},
-		"a file that does not exist": {Pure{Files: []string{"q.go"}, Skip: "Fails"}, 0},
-		"a function without any":     {Pure{Functions: []string{"Sum", "Absent"}, Skip: "Fails"}, 0},
-		"a test that fails anyway":   {Pure{}, 0},
+		"the whole package":          {PurePackage{Skip: "Fails"}, 13},
+		"a file":                     {PurePackage{Files: []string{"p.go"}, Skip: "Fails"}, 13},
+		"a function":                 {PurePackage{Functions: []string{"Sum"}, Tests: "^TestSum$"}, 5},
+		"a file that does not exist": {PurePackage{Files: []string{"q.go"}, Skip: "Fails"}, 0},
+		"a function without any":     {PurePackage{Functions: []string{"Sum", "Absent"}, Skip: "Fails"}, 0},
+		"a test that fails anyway":   {PurePackage{}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.entry.Package = "p"
-			v, err := c.entry.judge(t.Context(), root, t.TempDir(), io.Discard)
-			if v.all != c.mutants || (err == nil) != (c.mutants > 0) {
-				t.Errorf("%d mutants, %v, want %d", v.all, err, c.mutants)
+			v, err := c.entry.runMutants(t.Context(), root, t.TempDir(), io.Discard)
+			if v.total != c.mutants || (err == nil) != (c.mutants > 0) {
+				t.Errorf("%d mutants, %v, want %d", v.total, err, c.mutants)
 			}
 		})
 	}
@@ -103,19 +103,19 @@ func TestASurvivorNeedsAReasonAndAReasonASurvivor(t *testing.T) {
 }
 `)
 	var out bytes.Buffer
-	v, err := Pure{Package: "p", Functions: []string{"Late"}}.judge(t.Context(), root, t.TempDir(), &out)
+	v, err := PurePackage{Package: "p", Functions: []string{"Late"}}.runMutants(t.Context(), root, t.TempDir(), &out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.all != 8 || v.reached != 6 || v.killed != 5 {
-		t.Errorf("%d mutants, %d reached, %d killed, want 8, 6, 5:\n%s", v.all, v.reached, v.killed, &out)
+	if v.total != 8 || v.reached != 6 || v.killed != 5 {
+		t.Errorf("%d mutants, %d reached, %d killed, want 8, 6, 5:\n%s", v.total, v.reached, v.killed, &out)
 	}
 	harmless := []Harmless{
 		{"Late", "age > clock.Second", "age >= clock.Second", "for the test"},
 		{"Late", `names[0] == "a"+names[1]`, `names[0] != "a"+names[1]`, "for the test"},
 		{"Late", "-n", "n", "for the test"},
 	}
-	v.all, v.reached, v.killed = 100, leastReached, leastReached // the figures do not matter here
+	v.total, v.reached, v.killed = 100, minReachedPercent, minReachedPercent // the figures do not matter here
 	for name, c := range map[string]struct {
 		listed []Harmless
 		ok     bool
@@ -124,12 +124,12 @@ func TestASurvivorNeedsAReasonAndAReasonASurvivor(t *testing.T) {
 		"one not listed":    {harmless[1:], false},
 		"one that is found": {append(slices.Clone(harmless), Harmless{"Late", "n++", "n--", "for the test"}), false},
 	} {
-		if err := (Pure{Package: "p", Harmless: c.listed}).report(v, &out); (err == nil) != c.ok {
+		if err := (PurePackage{Package: "p", Harmless: c.listed}).report(v, &out); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	v.killed = leastKilled/2 + 1
-	if err := (Pure{Package: "p", Harmless: harmless}).report(v, &out); err == nil {
+	v.killed = minKilledPercent/2 + 1
+	if err := (PurePackage{Package: "p", Harmless: harmless}).report(v, &out); err == nil {
 		t.Error("half of the mutants live, and that is no error")
 	}
 }

@@ -19,22 +19,22 @@ import (
 // pureFile lists the packages without I/O and their harmless mutants, relative to the repository.
 const pureFile = "test/mutants/pure.yaml"
 
-// The unit tests of a package must run at least `leastReached` percent of its operators, and find at
-// least `leastKilled` percent of the mutants of those.
+// The unit tests of a package must run at least `minReachedPercent` percent of its operators, and find at
+// least `minKilledPercent` percent of the mutants of those.
 const (
-	leastReached = 95
-	leastKilled  = 90
+	minReachedPercent = 95
+	minKilledPercent  = 90
 )
 
-// A mutant may make a test endless. The tests are stopped after `slowest` times their duration
-// without a mutant, but not before `leastTimeout`.
+// A mutant may make a test endless. The tests are stopped after `timeoutFactor` times their duration
+// without a mutant, but not before `minTimeout`.
 const (
-	slowest      = 20
-	leastTimeout = 10 * time.Second
+	timeoutFactor = 20
+	minTimeout    = 10 * time.Second
 )
 
-// Pure is a package, or some files and functions of one, whose operators are all broken in turn.
-type Pure struct {
+// PurePackage is a package, or some files and functions of one, whose operators are all broken in turn.
+type PurePackage struct {
 	// Package is the folder, relative to the repository.
 	Package string `json:"package"`
 	// Files are the names of the files without I/O. Functions are further functions, as Type.Method
@@ -58,12 +58,12 @@ type Harmless struct {
 	Reason string `json:"reason"`
 }
 
-func loadPure(path string) ([]Pure, error) {
+func loadPure(path string) ([]PurePackage, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the pure packages: %w", err)
 	}
-	var all []Pure
+	var all []PurePackage
 	if err := yaml.UnmarshalStrict(content, &all); err != nil {
 		return nil, fmt.Errorf("read the pure packages %s: %w", path, err)
 	}
@@ -79,8 +79,8 @@ func loadPure(path string) ([]Pure, error) {
 
 // verdicts counts the mutants of a package.
 type verdicts struct {
-	all, reached, killed int
-	survivors            []Mutant
+	total, reached, killed int
+	survivors              []Mutant
 }
 
 func runPure(ctx context.Context, root, only string, out io.Writer) error {
@@ -88,12 +88,12 @@ func runPure(ctx context.Context, root, only string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("make a folder for the mutants: %w", err)
 	}
-	return errors.Join(judgePure(ctx, root, dir, only, out), os.RemoveAll(dir))
+	return errors.Join(judgePurePackages(ctx, root, dir, only, out), os.RemoveAll(dir))
 }
 
-// judgePure breaks the operators of each package in turn. It returns an error when the unit tests
+// judgePurePackages breaks the operators of each package in turn. It returns an error when the unit tests
 // find too few mutants.
-func judgePure(ctx context.Context, root, dir, only string, out io.Writer) error {
+func judgePurePackages(ctx context.Context, root, dir, only string, out io.Writer) error {
 	all, err := loadPure(filepath.Join(root, pureFile))
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func judgePure(ctx context.Context, root, dir, only string, out io.Writer) error
 		if only != "" && !slices.Contains(strings.Split(only, ","), p.Package) {
 			continue
 		}
-		v, err := p.judge(ctx, root, filepath.Join(dir, strings.ReplaceAll(p.Package, "/", "-")), out)
+		v, err := p.runMutants(ctx, root, filepath.Join(dir, strings.ReplaceAll(p.Package, "/", "-")), out)
 		if err != nil {
 			return fmt.Errorf("package %s: %w", p.Package, err)
 		}
@@ -117,7 +117,7 @@ func judgePure(ctx context.Context, root, dir, only string, out io.Writer) error
 	return errors.Join(problems...)
 }
 
-func (p Pure) judge(ctx context.Context, root, dir string, out io.Writer) (v verdicts, err error) {
+func (p PurePackage) runMutants(ctx context.Context, root, dir string, out io.Writer) (v verdicts, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return v, err
 	}
@@ -125,21 +125,21 @@ func (p Pure) judge(ctx context.Context, root, dir string, out io.Writer) (v ver
 	if err != nil {
 		return v, err
 	}
-	overlay, copies, err := weavePlaces(root, dir, files)
+	overlay, copies, err := instrumentPlaces(root, dir, files)
 	if err != nil {
 		return v, err
 	}
 	r := &runner{root: root, dir: dir, overlay: overlay, copies: copies, built: map[string]string{}}
-	binary, err := r.binary(ctx, p.Package)
+	binary, err := r.testBinary(ctx, p.Package)
 	if err != nil {
 		return v, err
 	}
-	t := trial{pure: p, root: root, binary: binary, timeout: time.Hour}
+	t := testRun{pure: p, root: root, binary: binary, timeout: time.Hour}
 	began := time.Now()
 	if passed, _, output, err := t.run(ctx, ""); err != nil || !passed {
 		return v, fmt.Errorf("the tests fail without a mutant: %w\n%s", err, output)
 	}
-	t.timeout = max(leastTimeout, slowest*time.Since(began))
+	t.timeout = max(minTimeout, timeoutFactor*time.Since(began))
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		for _, place := range files[file] {
 			passed, reached, _, err := t.run(ctx, place.mutant.Name)
@@ -153,7 +153,7 @@ func (p Pure) judge(ctx context.Context, root, dir string, out io.Writer) (v ver
 }
 
 func (v *verdicts) count(m Mutant, passed, reached bool, out io.Writer) {
-	v.all++
+	v.total++
 	verdict := "not reached"
 	if reached {
 		v.reached++
@@ -167,15 +167,15 @@ func (v *verdicts) count(m Mutant, passed, reached bool, out io.Writer) {
 	fmt.Fprintf(out, "%-11s %s %s: %s -> %s\n", verdict, m.Name, m.Function, oneLine(m.Expression), oneLine(m.Replacement))
 }
 
-// trial runs the tests of a package with one mutant at a time.
-type trial struct {
-	pure         Pure
+// testRun runs the tests of a package with one mutant at a time.
+type testRun struct {
+	pure         PurePackage
 	root, binary string
 	timeout      time.Duration
 }
 
 // run runs the tests with one mutant active; "" is none.
-func (t trial) run(ctx context.Context, mutant string) (passed, reached bool, output []byte, err error) {
+func (t testRun) run(ctx context.Context, mutant string) (passed, reached bool, output []byte, err error) {
 	mark := t.binary + ".reached"
 	if err := os.RemoveAll(mark); err != nil {
 		return false, false, nil, err
@@ -183,7 +183,7 @@ func (t trial) run(ctx context.Context, mutant string) (passed, reached bool, ou
 	command := exec.CommandContext(ctx, t.binary, "-test.failfast", "-test.short", "-test.timeout="+t.timeout.String(),
 		"-test.run="+t.pure.Tests, "-test.skip="+t.pure.Skip)
 	command.Dir = filepath.Join(t.root, t.pure.Package)
-	command.Env = append(os.Environ(), variable+"="+mutant, reachedVariable+"="+mark, "RAPID_NOFAILFILE=true")
+	command.Env = append(os.Environ(), mutantVariable+"="+mutant, reachedVariable+"="+mark, "RAPID_NOFAILFILE=true")
 	output, err = command.CombinedOutput()
 	_, missing := os.Stat(mark)
 	var failed *exec.ExitError
@@ -200,15 +200,15 @@ func (t trial) run(ctx context.Context, mutant string) (passed, reached bool, ou
 
 // report prints the figures of a package. It returns an error for figures that are too low, for a
 // survivor without a reason, and for a reason without a survivor.
-func (p Pure) report(v verdicts, out io.Writer) error {
-	if v.all == 0 {
+func (p PurePackage) report(v verdicts, out io.Writer) error {
+	if v.total == 0 {
 		return fmt.Errorf("package %s has no operator", p.Package)
 	}
-	reached, killed := 100*v.reached/v.all, 100*v.killed/max(1, v.reached)
-	fmt.Fprintf(out, "%s: %d mutants, %d %% reached, %d %% of them killed\n", p.Package, v.all, reached, killed)
+	reached, killed := 100*v.reached/v.total, 100*v.killed/max(1, v.reached)
+	fmt.Fprintf(out, "%s: %d mutants, %d %% reached, %d %% of them killed\n", p.Package, v.total, reached, killed)
 	var problems []error
-	if reached < leastReached || killed < leastKilled {
-		problems = append(problems, fmt.Errorf("package %s: want at least %d %% reached and %d %% of them killed", p.Package, leastReached, leastKilled))
+	if reached < minReachedPercent || killed < minKilledPercent {
+		problems = append(problems, fmt.Errorf("package %s: want at least %d %% reached and %d %% of them killed", p.Package, minReachedPercent, minKilledPercent))
 	}
 	for _, m := range v.survivors {
 		if !slices.ContainsFunc(p.Harmless, func(h Harmless) bool { return h.is(m) }) {

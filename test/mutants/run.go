@@ -28,7 +28,7 @@ type runner struct {
 }
 
 func newRunner(root, dir string, mutants []Mutant) (*runner, error) {
-	overlay, copies, err := weave(root, dir, mutants)
+	overlay, copies, err := instrument(root, dir, mutants)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +48,8 @@ func (r *runner) compile(ctx context.Context) error {
 	return r.goCommand(ctx, nil, arguments...)
 }
 
-// binary returns the path of the tests of a package, built with all mutants.
-func (r *runner) binary(ctx context.Context, folder string) (string, error) {
+// testBinary returns the path of the tests of a package, built with all mutants.
+func (r *runner) testBinary(ctx context.Context, folder string) (string, error) {
 	if path := r.built[folder]; path != "" {
 		return path, nil
 	}
@@ -64,15 +64,15 @@ func (r *runner) binary(ctx context.Context, folder string) (string, error) {
 // errNoTest is the error of run for a test that the package does not have.
 var errNoTest = errors.New("there is no such test")
 
-// run runs one test with the given mutants active. passed is false when the test fails.
-func (r *runner) run(ctx context.Context, test Test, mutants ...string) (passed bool, output []byte, err error) {
-	binary, err := r.binary(ctx, test.Package)
+// runTest runs one test with the given mutants active. passed is false when the test fails.
+func (r *runner) runTest(ctx context.Context, test Test, mutants ...string) (passed bool, output []byte, err error) {
+	binary, err := r.testBinary(ctx, test.Package)
 	if err != nil {
 		return false, nil, err
 	}
-	command := exec.CommandContext(ctx, binary, "-test.timeout=10m", "-test.failfast", "-test.count=1", "-test.run="+pattern(test.Name))
+	command := exec.CommandContext(ctx, binary, "-test.timeout=10m", "-test.failfast", "-test.count=1", "-test.run="+exactPattern(test.Name))
 	command.Dir = filepath.Join(r.root, test.Package)
-	command.Env = append(os.Environ(), append([]string{variable + "=" + strings.Join(mutants, ","), "RAPID_NOFAILFILE=true"}, r.environment...)...)
+	command.Env = append(os.Environ(), append([]string{mutantVariable + "=" + strings.Join(mutants, ","), "RAPID_NOFAILFILE=true"}, r.environment...)...)
 	output, err = command.CombinedOutput()
 	var failed *exec.ExitError
 	switch {
@@ -88,8 +88,8 @@ func (r *runner) run(ctx context.Context, test Test, mutants ...string) (passed 
 	return true, output, nil
 }
 
-// pattern returns a pattern that matches only the given test.
-func pattern(name string) string {
+// exactPattern returns a pattern that matches only the given test.
+func exactPattern(name string) string {
 	var parts []string
 	for part := range strings.SplitSeq(name, "/") {
 		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")

@@ -27,21 +27,21 @@ type Agent struct {
 	mu          sync.Mutex
 	cancel      context.CancelFunc // nil before the first start
 	done        chan struct{}
-	connections map[*watchedConn]struct{}
+	connections map[*trackedConn]struct{}
 	online      bool
-	opened      int       // sessions that opened
-	since       time.Time // when the newest of them did
+	sessions    int       // sessions that opened
+	openedAt    time.Time // when the newest of them did
 	transport   session.Transport
-	closed      time.Time // when the last connection with a session was closed
-	reason      string    // why the last session ended
+	endedAt     time.Time // when the last connection with a session was closed
+	endReason   string    // why the last session ended
 	err         error     // the result of Run; valid after done
 }
 
 // start runs the agent until stop is called.
 func (a *Agent) start(parent context.Context) {
-	ctx, cancel := context.WithCancel(link.WithStreamInterceptor(link.WithDialer(parent, a.dial), a.fleet.misbehave))
+	ctx, cancel := context.WithCancel(link.WithStreamInterceptor(link.WithDialer(parent, a.dial), a.fleet.withStreamFaults))
 	options, done := a.options, make(chan struct{})
-	options.Log, options.Out = slog.New(&watcher{agent: a}), io.Discard
+	options.Log, options.Out = slog.New(&sessionHandler{agent: a}), io.Discard
 	a.mu.Lock()
 	a.cancel, a.done = cancel, done
 	a.mu.Unlock()
@@ -74,7 +74,7 @@ func (a *Agent) started() bool {
 // Restart ends the agent and starts it again with the content of its directory.
 func (a *Agent) Restart() {
 	a.stop()
-	a.start(a.fleet.run)
+	a.start(a.fleet.agentCtx)
 }
 
 // dial opens a connection; on loopback it dials from the agent's own address.
@@ -87,7 +87,7 @@ func (a *Agent) dial(ctx context.Context, network, address string) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	watched := &watchedConn{Conn: a.fleet.hamper(conn), agent: a}
+	watched := &trackedConn{Conn: a.fleet.withNetworkFaults(conn), agent: a}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.connections[watched] = struct{}{}
@@ -97,7 +97,7 @@ func (a *Agent) dial(ctx context.Context, network, address string) (net.Conn, er
 // Cut breaks the agent's connections as a network failure would; the agent reconnects by itself.
 func (a *Agent) Cut() {
 	a.mu.Lock()
-	var open []*watchedConn
+	var open []*trackedConn
 	for conn := range a.connections {
 		open = append(open, conn)
 	}
@@ -118,58 +118,60 @@ func (a *Agent) Online() bool {
 func (a *Agent) Ended() (time.Time, string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.closed, a.reason
+	return a.endedAt, a.endReason
 }
 
 // Opened returns when the newest session opened, and its transport.
 func (a *Agent) Opened() (time.Time, session.Transport) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.since, a.transport
+	return a.openedAt, a.transport
 }
 
 // Sessions returns the number of sessions that opened.
 func (a *Agent) Sessions() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.opened
+	return a.sessions
 }
 
-// watchedConn removes itself from the agent's connections when it is closed.
-type watchedConn struct {
+// trackedConn removes itself from the agent's connections when it is closed.
+type trackedConn struct {
 	net.Conn
 	agent *Agent
 }
 
 // Close closes the connection.
-func (c *watchedConn) Close() error {
+func (c *trackedConn) Close() error {
 	c.agent.mu.Lock()
 	delete(c.agent.connections, c)
 	c.agent.mu.Unlock()
 	return c.Conn.Close()
 }
 
-// watcher tracks the sessions of an agent by its log, which records each start and end at once.
-type watcher struct{ agent *Agent }
+// sessionHandler tracks the sessions of an agent by its log, which records each start and end at once.
+type sessionHandler struct{ agent *Agent }
 
 // Enabled accepts records of level Info and above.
-func (w *watcher) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (w *sessionHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
 
 // WithAttrs returns w: the two messages carry all attributes that are read.
-func (w *watcher) WithAttrs([]slog.Attr) slog.Handler { return w }
+func (w *sessionHandler) WithAttrs([]slog.Attr) slog.Handler { return w }
 
 // WithGroup returns w.
-func (w *watcher) WithGroup(string) slog.Handler { return w }
+func (w *sessionHandler) WithGroup(string) slog.Handler { return w }
 
 // Handle updates the agent's session state from a record.
-func (w *watcher) Handle(_ context.Context, record slog.Record) error {
+func (w *sessionHandler) Handle(_ context.Context, record slog.Record) error {
 	a := w.agent
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch record.Message {
 	case "session open":
-		a.online, a.since = true, record.Time
-		a.opened++
+		a.online, a.openedAt = true, record.Time
+		a.sessions++
 		record.Attrs(func(attr slog.Attr) bool {
 			if attr.Key == "transport" {
 				a.transport = session.Transport(attr.Value.String())
@@ -179,12 +181,12 @@ func (w *watcher) Handle(_ context.Context, record slog.Record) error {
 	case "session ended":
 		record.Attrs(func(attr slog.Attr) bool {
 			if attr.Key == "reason" {
-				a.reason = fmt.Sprint(attr.Value.Any())
+				a.endReason = fmt.Sprint(attr.Value.Any())
 			}
 			return attr.Key != "reason"
 		})
 		if a.online {
-			a.closed = record.Time
+			a.endedAt = record.Time
 		}
 		a.online = false
 	}

@@ -19,9 +19,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// ownSigner returns a signer that uses the key of the device CA. cert-manager keeps the key pair in
+// newCAKeySigner returns a signer that uses the key of the device CA. cert-manager keeps the key pair in
 // the Secret that has the name of the Issuer.
-func (f *Fleet) ownSigner(ctx context.Context) (signer, error) {
+func (f *Fleet) newCAKeySigner(ctx context.Context) (signer, error) {
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.DeviceIssuer}
 	if err := f.Client.Get(ctx, key, &secret); err != nil {
@@ -33,12 +33,12 @@ func (f *Fleet) ownSigner(ctx context.Context) (signer, error) {
 	}
 	return func(_ context.Context, name string, device *ecdsa.PrivateKey) ([]*x509.Certificate, error) {
 		id := identity.ID{TrustDomain: f.TrustDomain, Namespace: f.Namespace, Node: name}
-		return leaf(pair.Leaf, pair.PrivateKey, id, &device.PublicKey)
+		return signLeaf(pair.Leaf, pair.PrivateKey, id, &device.PublicKey)
 	}, nil
 }
 
-// leaf signs a device certificate like cert-manager's, valid for a day.
-func leaf(parent *x509.Certificate, key crypto.PrivateKey, id identity.ID, device *ecdsa.PublicKey) ([]*x509.Certificate, error) {
+// signLeaf signs a device certificate like cert-manager's, valid for a day.
+func signLeaf(parent *x509.Certificate, key crypto.PrivateKey, id identity.ID, device *ecdsa.PublicKey) ([]*x509.Certificate, error) {
 	uri, err := url.Parse(id.URI())
 	if err != nil {
 		return nil, err

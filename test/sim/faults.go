@@ -15,8 +15,8 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// stallsPerRead is the inverse probability of a stall: a connection stalls at one of so many reads.
-const stallsPerRead = 20
+// readsPerStall is the inverse probability of a stall: a connection stalls at one of so many reads.
+const readsPerStall = 20
 
 // Faults configures the faults of agents and their network. The zero value has none.
 type Faults struct {
@@ -42,9 +42,9 @@ func ParseFaults(text string) (f Faults, err error) {
 		case "slow":
 			f.Slow, err = time.ParseDuration(value)
 		case "drop":
-			f.Drop, err = share(value)
+			f.Drop, err = parseShare(value)
 		case "duplicate":
-			f.Duplicate, err = share(value)
+			f.Duplicate, err = parseShare(value)
 		default:
 			err = fmt.Errorf("%q is none of stall, slow, drop, duplicate", name)
 		}
@@ -55,7 +55,7 @@ func ParseFaults(text string) (f Faults, err error) {
 	return f, nil
 }
 
-func share(text string) (float64, error) {
+func parseShare(text string) (float64, error) {
 	value, err := strconv.ParseFloat(text, 64)
 	if err == nil && (value < 0 || value > 1) {
 		err = fmt.Errorf("%s is no share: give 0 to 1", text)
@@ -68,56 +68,56 @@ func (f Faults) String() string {
 	return fmt.Sprintf("stall=%s,slow=%s,drop=%g,duplicate=%g", f.Stall, f.Slow, f.Drop, f.Duplicate)
 }
 
-// faultCount counts the faults that happened.
-type faultCount struct{ stalled, dropped, duplicated atomic.Int64 }
+// faultCounters counts the faults that happened.
+type faultCounters struct{ stalled, dropped, duplicated atomic.Int64 }
 
-// hamper returns a connection with the configured faults of the network.
-func (f *Fleet) hamper(conn net.Conn) net.Conn {
+// withNetworkFaults returns a connection with the configured faults of the network.
+func (f *Fleet) withNetworkFaults(conn net.Conn) net.Conn {
 	if f.Faults.Stall == 0 && f.Faults.Slow == 0 {
 		return conn
 	}
-	return &hampered{Conn: conn, fleet: f}
+	return &faultyConn{Conn: conn, fleet: f}
 }
 
-type hampered struct {
+type faultyConn struct {
 	net.Conn
 	fleet *Fleet
 }
 
 // Read delays or stalls, then reads.
-func (c *hampered) Read(b []byte) (int, error) {
+func (c *faultyConn) Read(b []byte) (int, error) {
 	faults := c.fleet.Faults
 	time.Sleep(faults.Slow)
-	if faults.Stall > 0 && rand.N(stallsPerRead) == 0 {
-		c.fleet.faulty.stalled.Add(1)
+	if faults.Stall > 0 && rand.N(readsPerStall) == 0 {
+		c.fleet.faultCounters.stalled.Add(1)
 		time.Sleep(faults.Stall)
 	}
 	return c.Conn.Read(b)
 }
 
-// misbehave returns a stream with the configured faults of the agent.
-func (f *Fleet) misbehave(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+// withStreamFaults returns a stream with the configured faults of the agent.
+func (f *Fleet) withStreamFaults(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := streamer(ctx, desc, cc, method, opts...)
 	if err != nil || (f.Faults.Drop == 0 && f.Faults.Duplicate == 0) {
 		return stream, err
 	}
-	return &forgetful{ClientStream: stream, fleet: f}, nil
+	return &faultyStream{ClientStream: stream, fleet: f}, nil
 }
 
-type forgetful struct {
+type faultyStream struct {
 	grpc.ClientStream
 	fleet *Fleet
 }
 
 // SendMsg sends a result never, once or twice, and every other message once.
-func (s *forgetful) SendMsg(message any) error {
+func (s *faultyStream) SendMsg(message any) error {
 	if sent, ok := message.(*gatewayv1.StreamNodeEventsRequest); ok && sent.GetResult() != nil {
 		if rand.Float64() < s.fleet.Faults.Drop {
-			s.fleet.faulty.dropped.Add(1)
+			s.fleet.faultCounters.dropped.Add(1)
 			return nil
 		}
 		if rand.Float64() < s.fleet.Faults.Duplicate {
-			s.fleet.faulty.duplicated.Add(1)
+			s.fleet.faultCounters.duplicated.Add(1)
 			if err := s.ClientStream.SendMsg(message); err != nil {
 				return err
 			}

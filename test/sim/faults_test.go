@@ -26,13 +26,13 @@ func TestFaultsAreReadAsTheyAreWritten(t *testing.T) {
 	}
 }
 
-// sent counts the messages that reach the connection.
-type sent struct {
+// countingStream counts the messages that reach the connection.
+type countingStream struct {
 	grpc.ClientStream
 	messages int
 }
 
-func (s *sent) SendMsg(any) error {
+func (s *countingStream) SendMsg(any) error {
 	s.messages++
 	return nil
 }
@@ -47,8 +47,8 @@ func TestResultsAreDroppedOrDoubled(t *testing.T) {
 		dropped int64
 		doubled int64
 	}{{Faults{Drop: 1}, 0, 1, 0}, {Faults{Duplicate: 1}, 2, 0, 1}, {Faults{}, 1, 0, 0}} {
-		wire := &sent{}
-		stream := &forgetful{ClientStream: wire, fleet: &Fleet{Options: Options{Faults: c.faults}}}
+		wire := &countingStream{}
+		stream := &faultyStream{ClientStream: wire, fleet: &Fleet{Options: Options{Faults: c.faults}}}
 		if err := stream.SendMsg(finished); err != nil || wire.messages != c.results {
 			t.Errorf("with %s a result was sent %d times (%v), want %d", c.faults, wire.messages, err, c.results)
 		}
@@ -56,8 +56,8 @@ func TestResultsAreDroppedOrDoubled(t *testing.T) {
 		if err := stream.SendMsg(alive); err != nil || wire.messages != before+1 {
 			t.Errorf("with %s a heartbeat was sent %d times (%v)", c.faults, wire.messages-before, err)
 		}
-		if f := stream.fleet; f.faulty.dropped.Load() != c.dropped || f.faulty.duplicated.Load() != c.doubled {
-			t.Errorf("with %s %d were counted as dropped, %d as doubled", c.faults, f.faulty.dropped.Load(), f.faulty.duplicated.Load())
+		if f := stream.fleet; f.faultCounters.dropped.Load() != c.dropped || f.faultCounters.duplicated.Load() != c.doubled {
+			t.Errorf("with %s %d were counted as dropped, %d as doubled", c.faults, f.faultCounters.dropped.Load(), f.faultCounters.duplicated.Load())
 		}
 	}
 }

@@ -24,9 +24,9 @@ import (
 // MaxAgents bounds a Fleet: an agent holds up to seven files and a process may hold 20,000.
 const MaxAgents = 2800
 
-// maxPlaces is how many Fleets may run at the same time: each has its own second byte of
+// maxAddressBlocks is how many Fleets may run at the same time: each has its own second byte of
 // 127.0.0.0/8.
-const maxPlaces = 200
+const maxAddressBlocks = 200
 
 // perSource is the number of agents that share a source address, well below the gateway's cap.
 const perSource = 250
@@ -50,13 +50,13 @@ type Options struct {
 	Configure func(*nodeagent.Options)
 	// Extra are capabilities in addition to the built-in ones.
 	Extra []capability.Capability
-	// Place separates Fleets that run at the same time, below 200: each place has its own source
+	// AddressBlock separates Fleets that run at the same time, below 200: each place has its own source
 	// addresses.
-	Place int
-	// OwnSignature signs certificates in this process, with the key of the device CA, which an
+	AddressBlock int
+	// SignLocally signs certificates in this process, with the key of the device CA, which an
 	// administrator may read. cert-manager would sign the certificates of many idle agents one by
 	// one.
-	OwnSignature bool
+	SignLocally bool
 	// Faults are the faults of the agents and their network.
 	Faults Faults
 }
@@ -66,10 +66,10 @@ type Fleet struct {
 	Options
 	Namespace string
 
-	run    context.Context // the context of the agents, until Close
-	cancel context.CancelFunc
-	signer signer
-	faulty faultCount
+	agentCtx      context.Context // the context of the agents, until Close
+	cancel        context.CancelFunc
+	signer        signer
+	faultCounters faultCounters
 
 	mu     sync.Mutex
 	agents []*Agent
@@ -80,16 +80,16 @@ func New(ctx context.Context, o Options) (*Fleet, error) {
 	if o.TrustDomain == "" {
 		o.TrustDomain = "mooring.local"
 	}
-	if o.Place < 0 || o.Place >= maxPlaces {
-		return nil, fmt.Errorf("place %d: give 0 to %d", o.Place, maxPlaces-1)
+	if o.AddressBlock < 0 || o.AddressBlock >= maxAddressBlocks {
+		return nil, fmt.Errorf("place %d: give 0 to %d", o.AddressBlock, maxAddressBlocks-1)
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "sim-" + rand.String(6)}}
 	if err := o.Client.Create(ctx, namespace); err != nil {
 		return nil, fmt.Errorf("make the namespace of the simulated machines: %w", err)
 	}
 	f := &Fleet{Options: o, Namespace: namespace.Name}
-	f.signer = f.ask
-	f.run, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	f.signer = f.signWithCertManager
+	f.agentCtx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return f, nil
 }
 
@@ -102,7 +102,7 @@ func (f *Fleet) newAgent() (*Agent, error) {
 		return nil, fmt.Errorf("%d agents are the most one process holds", MaxAgents)
 	}
 	place := len(f.agents) / perSource
-	a := &Agent{Name: name, Source: fmt.Sprintf("127.%d.%d.%d", 1+f.Place, place/200, place%200+1), fleet: f, connections: map[*watchedConn]struct{}{},
+	a := &Agent{Name: name, Source: fmt.Sprintf("127.%d.%d.%d", 1+f.AddressBlock, place/200, place%200+1), fleet: f, connections: map[*trackedConn]struct{}{},
 		options: nodeagent.Options{Dir: filepath.Join(f.Dir, f.Namespace+"-"+name), NodeName: name, Extra: f.Extra}}
 	if f.Configure != nil {
 		f.Configure(&a.options)
@@ -131,7 +131,7 @@ func (f *Fleet) Start(ctx context.Context, perSecond float64) error {
 		}
 		select {
 		case <-tick.C:
-			a.start(f.run)
+			a.start(f.agentCtx)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -157,17 +157,17 @@ func (f *Fleet) AwaitOnline(ctx context.Context, want int) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d agents are online: %w", f.Online(), want, errors.Join(ctx.Err(), f.anyError()))
+			return fmt.Errorf("%d of %d agents are online: %w", f.Online(), want, errors.Join(ctx.Err(), f.firstError()))
 		}
 	}
 	return nil
 }
 
-// anyError returns the error or end reason of one of the agents that are not online.
-func (f *Fleet) anyError() error {
+// firstError returns the error or end reason of one of the agents that are not online.
+func (f *Fleet) firstError() error {
 	for _, a := range f.Agents() {
 		a.mu.Lock()
-		err, reason, online := a.err, a.reason, a.online
+		err, reason, online := a.err, a.endReason, a.online
 		a.mu.Unlock()
 		if err != nil {
 			return fmt.Errorf("agent %s ended: %w", a.Name, err)

@@ -35,10 +35,10 @@ type signer func(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x5
 // certificate, and the Node with its pin is created through the API. No person and no pairing take
 // part; Pair adds agents that pair. Issue calls the function, if not nil, for each agent that has
 // its identity.
-func (f *Fleet) Issue(ctx context.Context, count int, then func(*Agent) error) error {
+func (f *Fleet) Issue(ctx context.Context, count int, onIssued func(*Agent) error) error {
 	bundle, err := f.serverBundle(ctx)
-	if err == nil && f.OwnSignature {
-		f.signer, err = f.ownSigner(ctx)
+	if err == nil && f.SignLocally {
+		f.signer, err = f.newCAKeySigner(ctx)
 	}
 	if err != nil {
 		return err
@@ -54,8 +54,8 @@ func (f *Fleet) Issue(ctx context.Context, count int, then func(*Agent) error) e
 			if err := f.issue(ctx, a, bundle); err != nil {
 				return fmt.Errorf("make the identity of %s: %w", a.Name, err)
 			}
-			if then != nil {
-				return then(a)
+			if onIssued != nil {
+				return onIssued(a)
 			}
 			return nil
 		})
@@ -74,7 +74,7 @@ func (f *Fleet) Ramp(ctx context.Context, count int, perSecond float64) error {
 		if err := pace.Wait(ctx); err != nil {
 			return err
 		}
-		a.start(f.run)
+		a.start(f.agentCtx)
 		return nil
 	})
 }
@@ -104,7 +104,7 @@ func (f *Fleet) issue(ctx context.Context, a *Agent, bundle identity.Bundle) err
 	}
 	node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: a.Name}, Spec: v1alpha1.NodeSpec{
 		PublicKeySHA256: pin, PairingRequestUID: "simulated", MaxInFlight: 64,
-		CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: a.allowed()},
+		CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: a.allowedCapabilities()},
 	}}
 	if err := f.Client.Create(ctx, node); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (f *Fleet) issue(ctx context.Context, a *Agent, bundle identity.Bundle) err
 	if err != nil {
 		return err
 	}
-	made, err := store.NewIdentity(key, chain)
+	agentIdentity, err := store.NewIdentity(key, chain)
 	if err != nil {
 		return err
 	}
@@ -122,11 +122,11 @@ func (f *Fleet) issue(ctx context.Context, a *Agent, bundle identity.Bundle) err
 		return err
 	}
 	config := store.Config{NodeEndpoint: f.NodeEndpoint, PairingEndpoint: f.PairingEndpoint}
-	return errors.Join(directory.FinishPairing(made, bundle, config), directory.Close())
+	return errors.Join(directory.FinishPairing(agentIdentity, bundle, config), directory.Close())
 }
 
-// allowed returns the capabilities that may be requested from a simulated machine.
-func (a *Agent) allowed() []string {
+// allowedCapabilities returns the capabilities that may be requested from a simulated machine.
+func (a *Agent) allowedCapabilities() []string {
 	names := []string{"echo", "system.*"}
 	for _, c := range a.fleet.Extra {
 		names = append(names, c.Name())
@@ -134,8 +134,8 @@ func (a *Agent) allowed() []string {
 	return names
 }
 
-// ask lets cert-manager sign a device certificate.
-func (f *Fleet) ask(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x509.Certificate, error) {
+// signWithCertManager lets cert-manager sign a device certificate.
+func (f *Fleet) signWithCertManager(ctx context.Context, name string, key *ecdsa.PrivateKey) ([]*x509.Certificate, error) {
 	der, err := identity.NewCSR(key, identity.ID{TrustDomain: f.TrustDomain, Namespace: f.Namespace, Node: name})
 	if err != nil {
 		return nil, err

@@ -25,12 +25,12 @@ const (
 
 // Pair adds count agents that pair as any machine does: with a code, the exchange, a decision and a
 // certificate. Each agent keeps running. Pair calls the function as Issue does.
-func (f *Fleet) Pair(ctx context.Context, count int, then func(*Agent) error) error {
-	usher, err := f.newUsher(ctx)
+func (f *Fleet) Pair(ctx context.Context, count int, onPaired func(*Agent) error) error {
+	approver, err := f.newApprover(ctx)
 	if err != nil {
 		return err
 	}
-	defer usher.close()
+	defer approver.close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(pairWorkers)
 	for range count {
@@ -41,11 +41,11 @@ func (f *Fleet) Pair(ctx context.Context, count int, then func(*Agent) error) er
 		group.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, pairTimeout)
 			defer cancel()
-			if err := f.pair(ctx, usher, a); err != nil {
-				return fmt.Errorf("pair %s: %w", a.Name, errors.Join(err, usher.problem()))
+			if err := f.pair(ctx, approver, a); err != nil {
+				return fmt.Errorf("pair %s: %w", a.Name, errors.Join(err, approver.approvalErr()))
 			}
-			if then != nil {
-				return then(a)
+			if onPaired != nil {
+				return onPaired(a)
 			}
 			return nil
 		})
@@ -53,8 +53,8 @@ func (f *Fleet) Pair(ctx context.Context, count int, then func(*Agent) error) er
 	return group.Wait()
 }
 
-func (f *Fleet) pair(ctx context.Context, u *usher, a *Agent) error {
-	ready := u.expect(a.Name)
+func (f *Fleet) pair(ctx context.Context, u *approver, a *Agent) error {
+	ready := u.expectCode(a.Name)
 	code := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: a.Name},
 		Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: a.Name}}
 	if err := f.Client.Create(ctx, code); err != nil {
@@ -75,7 +75,7 @@ func (f *Fleet) pair(ctx context.Context, u *usher, a *Agent) error {
 		return err
 	}
 	a.options.Pairing, a.options.Code = f.PairingEndpoint, &typed
-	a.start(f.run)
+	a.start(f.agentCtx)
 	err = wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(context.Context) (bool, error) { return a.Online(), nil })
 	if err != nil {
 		return fmt.Errorf("wait for the first session: %w", err)

@@ -16,14 +16,14 @@ type Summary struct {
 	Agents   int `json:"agents"`
 	Online   int `json:"online"`
 	Sessions int `json:"sessions"`
-	// Ran is the number of dispatches of CountCapability that ran, `Twice` how many of them ran more
+	// Ran is the number of dispatches of CountCapability that ran, `RanTwice` how many of them ran more
 	// than once.
-	Ran   int `json:"ran"`
-	Twice int `json:"twice"`
-	// Storms is how often every connection was broken at once. `BackSeconds` is the time until all
+	Ran      int `json:"ran"`
+	RanTwice int `json:"twice"`
+	// Storms is how often every connection was broken at once. `ReconnectSeconds` is the time until all
 	// agents had a session again after each storm.
-	Storms      int       `json:"storms"`
-	BackSeconds []float64 `json:"backSeconds,omitempty"`
+	Storms           int       `json:"storms"`
+	ReconnectSeconds []float64 `json:"backSeconds,omitempty"`
 	// RampSeconds is the time until all agents had an identity and a first session.
 	RampSeconds float64 `json:"rampSeconds"`
 	// Stalled, Dropped and Duplicated count the Faults that happened.
@@ -36,7 +36,7 @@ type Summary struct {
 
 // Summarise returns the present counts.
 func (f *Fleet) Summarise() Summary {
-	s := Summary{Reasons: map[string]int{}, Stalled: f.faulty.stalled.Load(), Dropped: f.faulty.dropped.Load(), Duplicated: f.faulty.duplicated.Load()}
+	s := Summary{Reasons: map[string]int{}, Stalled: f.faultCounters.stalled.Load(), Dropped: f.faultCounters.dropped.Load(), Duplicated: f.faultCounters.duplicated.Load()}
 	for _, a := range f.Agents() {
 		s.Agents++
 		s.Sessions += a.Sessions()
@@ -48,7 +48,7 @@ func (f *Fleet) Summarise() Summary {
 	}
 	for _, extra := range f.Extra {
 		if counter, ok := extra.(*Counter); ok {
-			s.Ran, s.Twice = counter.Totals()
+			s.Ran, s.RanTwice = counter.Totals()
 		}
 	}
 	s.Namespaces, s.AgentsIn = []string{f.Namespace}, []int{s.Agents}
@@ -59,7 +59,7 @@ func (f *Fleet) Summarise() Summary {
 func (s *Summary) add(other Summary) {
 	s.Namespaces, s.AgentsIn = append(s.Namespaces, other.Namespaces...), append(s.AgentsIn, other.AgentsIn...)
 	s.Agents, s.Online, s.Sessions = s.Agents+other.Agents, s.Online+other.Online, s.Sessions+other.Sessions
-	s.Ran, s.Twice = s.Ran+other.Ran, s.Twice+other.Twice
+	s.Ran, s.RanTwice = s.Ran+other.Ran, s.RanTwice+other.RanTwice
 	s.Stalled, s.Dropped, s.Duplicated = s.Stalled+other.Stalled, s.Dropped+other.Dropped, s.Duplicated+other.Duplicated
 	for reason, n := range other.Reasons {
 		if s.Reasons == nil {

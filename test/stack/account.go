@@ -14,31 +14,31 @@ import (
 // tokenRefresh is well below the hour for which a token is valid.
 const tokenRefresh = 20 * time.Minute
 
-// account writes a kubeconfig of one of our ServiceAccounts. Its real token is in a file that is
+// accountKubeconfig writes a kubeconfig of one of our ServiceAccounts. Its real token is in a file that is
 // renewed as a kubelet would; client-go reads the file again by itself.
-func (s *Stack) account(name string) (string, error) {
+func (s *Stack) accountKubeconfig(name string) (string, error) {
 	kubeconfig, token := filepath.Join(s.Dir, name+".kubeconfig"), filepath.Join(s.Dir, name+".token")
 	if _, err := os.Stat(kubeconfig); err == nil {
 		return kubeconfig, nil
 	}
-	if err := s.writeToken(s.background, name, token); err != nil {
+	if err := s.writeToken(s.backgroundCtx, name, token); err != nil {
 		return "", err
 	}
-	if err := s.writeAccount(kubeconfig, token, s.Cluster.Admin().Host); err != nil {
+	if err := s.writeAccountKubeconfig(kubeconfig, token, s.Cluster.AdminConfig().Host); err != nil {
 		return "", fmt.Errorf("write kubeconfig of %s: %w", name, err)
 	}
-	s.owned.Go(func() { s.keepToken(name, token) })
+	s.goroutines.Go(func() { s.renewToken(name, token) })
 	return kubeconfig, nil
 }
 
 // GatewayKubeconfig writes a kubeconfig of the gateways' account that uses another address of the
 // API server, HOST:PORT. A gateway must have been started before.
 func (s *Stack) GatewayKubeconfig(path, address string) error {
-	return s.writeAccount(path, filepath.Join(s.Dir, v1alpha1.GatewayServiceAccount+".token"), "https://"+address)
+	return s.writeAccountKubeconfig(path, filepath.Join(s.Dir, v1alpha1.GatewayServiceAccount+".token"), "https://"+address)
 }
 
-func (s *Stack) writeAccount(kubeconfig, token, server string) error {
-	access := s.Cluster.As("")
+func (s *Stack) writeAccountKubeconfig(kubeconfig, token, server string) error {
+	access := s.Cluster.UserConfig("")
 	access.Host = server
 	access.TLSClientConfig.CertData, access.TLSClientConfig.KeyData = nil, nil
 	access.TLSClientConfig.CertFile, access.TLSClientConfig.KeyFile = "", ""
@@ -46,15 +46,15 @@ func (s *Stack) writeAccount(kubeconfig, token, server string) error {
 	return cluster.WriteKubeconfig(kubeconfig, access)
 }
 
-func (s *Stack) keepToken(name, path string) {
+func (s *Stack) renewToken(name, path string) {
 	tick := time.NewTicker(tokenRefresh)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 			// A failed renewal is repeated long before the token expires.
-			_ = s.writeToken(s.background, name, path)
-		case <-s.background.Done():
+			_ = s.writeToken(s.backgroundCtx, name, path)
+		case <-s.backgroundCtx.Done():
 			return
 		}
 	}

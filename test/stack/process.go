@@ -28,7 +28,7 @@ type Process struct {
 
 	mu     sync.Mutex
 	output bytes.Buffer // both streams
-	spoken bytes.Buffer // standard output alone
+	stdout bytes.Buffer // standard output alone
 }
 
 // StartProcess runs argv with its output in logDir. The kernel kills the process when this process
@@ -42,8 +42,8 @@ func StartProcess(name, logDir string, env []string, argv ...string) (*Process, 
 	p := &Process{Name: name, LogPath: path, done: make(chan struct{})}
 	p.cmd = exec.Command(argv[0], argv[1:]...)
 	p.cmd.Env = append(cleanEnv(), env...)
-	p.cmd.Stdout = io.MultiWriter(log, p.keep(&p.output), p.keep(&p.spoken))
-	p.cmd.Stderr = io.MultiWriter(log, p.keep(&p.output))
+	p.cmd.Stdout = io.MultiWriter(log, p.writerTo(&p.output), p.writerTo(&p.stdout))
+	p.cmd.Stderr = io.MultiWriter(log, p.writerTo(&p.output))
 	// The process has its own group: Ctrl-C on the terminal reaches only the parent, which stops
 	// all processes in order.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -75,7 +75,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-func (p *Process) keep(in *bytes.Buffer) io.Writer {
+func (p *Process) writerTo(in *bytes.Buffer) io.Writer {
 	return writerFunc(func(b []byte) (int, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -90,11 +90,11 @@ func (p *Process) Output() string {
 	return p.output.String()
 }
 
-// Spoken returns the standard output of the process so far, which is its output for people.
-func (p *Process) Spoken() string {
+// Stdout returns the standard output of the process so far, which is its output for people.
+func (p *Process) Stdout() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.spoken.String()
+	return p.stdout.String()
 }
 
 // Pid returns the process id.
@@ -145,11 +145,11 @@ func (p *Process) Stop() {
 // WaitFor waits until the output contains text. It returns an error as soon as the process ends
 // without it.
 func (p *Process) WaitFor(ctx context.Context, text string) error {
-	return p.Until(ctx, fmt.Sprintf("print %q", text), func(out string) bool { return strings.Contains(out, text) })
+	return p.WaitUntil(ctx, fmt.Sprintf("print %q", text), func(out string) bool { return strings.Contains(out, text) })
 }
 
-// Until waits until done accepts the output. Its error contains the text of the condition.
-func (p *Process) Until(ctx context.Context, what string, done func(output string) bool) error {
+// WaitUntil waits until done accepts the output. Its error contains the text of the condition.
+func (p *Process) WaitUntil(ctx context.Context, condition string, done func(output string) bool) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -162,9 +162,9 @@ func (p *Process) Until(ctx context.Context, what string, done func(output strin
 			if done(p.Output()) {
 				return nil
 			}
-			return fmt.Errorf("%s ended (%s) before it could %s; its last lines:\n%s", p.Name, p.cmd.ProcessState, what, tail(p.Output(), 15))
+			return fmt.Errorf("%s ended (%s) before it could %s; its last lines:\n%s", p.Name, p.cmd.ProcessState, condition, tail(p.Output(), 15))
 		case <-ctx.Done():
-			return fmt.Errorf("%s did not %s: %w; its last lines:\n%s", p.Name, what, errors.Join(ctx.Err(), context.Cause(ctx)), tail(p.Output(), 15))
+			return fmt.Errorf("%s did not %s: %w; its last lines:\n%s", p.Name, condition, errors.Join(ctx.Err(), context.Cause(ctx)), tail(p.Output(), 15))
 		}
 	}
 }

@@ -49,15 +49,15 @@ type Stack struct {
 	// PairingEndpoint and NodeEndpoint are HOST:PORT of the first gateway.
 	PairingEndpoint, NodeEndpoint string
 
-	mu          sync.Mutex
-	Controller  *Process
-	Gateways    []*Gateway
-	agents      []*Process
-	kubeconfigs map[string]string
-	closing     sync.Once
-	background  context.Context // the context of goroutines beside the processes, until Close
-	cancel      context.CancelFunc
-	owned       sync.WaitGroup
+	mu            sync.Mutex
+	Controller    *Process
+	Gateways      []*Gateway
+	agents        []*Process
+	kubeconfigs   map[string]string
+	closing       sync.Once
+	backgroundCtx context.Context // the context of goroutines beside the processes, until Close
+	cancel        context.CancelFunc
+	goroutines    sync.WaitGroup
 }
 
 // Gateway is one replica.
@@ -79,7 +79,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		o.AgentBinary = "mooring-agent"
 	}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Stack{Options: o, kubeconfigs: map[string]string{}, background: background, cancel: cancel}
+	s := &Stack{Options: o, kubeconfigs: map[string]string{}, backgroundCtx: background, cancel: cancel}
 	if err := s.start(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -123,7 +123,7 @@ func (s *Stack) start(ctx context.Context) error {
 func (s *Stack) startCluster(ctx context.Context) error {
 	var err error
 	if s.Kubeconfig != "" {
-		s.Cluster, err = cluster.Use(s.Kubeconfig)
+		s.Cluster, err = cluster.UseExisting(s.Kubeconfig)
 	} else {
 		s.Cluster, err = cluster.Start(ctx, cluster.Options{Own: true, Fsync: s.Fsync, Audit: s.Audit})
 	}
@@ -146,7 +146,7 @@ func (s *Stack) mirrorGatewayCertificate(ctx context.Context) (string, error) {
 	}
 	ready := make(chan struct{})
 	name := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: "mooring-gateway-tls"}
-	s.owned.Go(func() { mirrorSecret(s.background, s.Client, name, dir, ready) })
+	s.goroutines.Go(func() { mirrorSecret(s.backgroundCtx, s.Client, name, dir, ready) })
 	select {
 	case <-ready:
 		return dir, nil
@@ -173,7 +173,7 @@ func (s *Stack) Close() {
 			controller.Stop()
 		}
 		s.cancel()
-		s.owned.Wait()
+		s.goroutines.Wait()
 		if s.Cluster != nil {
 			_ = s.Cluster.Close()
 		}

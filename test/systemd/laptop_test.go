@@ -24,8 +24,8 @@ type laptop struct {
 	// root is the path of its file system; console is the output of its boots.
 	root    string
 	console bytes.Buffer
-	// as runs a command as the user under test.
-	as []string
+	// userPrefix runs a command as the user under test.
+	userPrefix []string
 }
 
 // boot copies the root file system and boots it.
@@ -49,7 +49,7 @@ func boot(t *testing.T) *laptop {
 	l.start()
 	t.Cleanup(func() {
 		if t.Failed() {
-			_, log := l.inside("journalctl", "--no-pager", "--lines=60")
+			_, log := l.runInside("journalctl", "--no-pager", "--lines=60")
 			t.Logf("the journal:\n%s", log)
 		}
 		if pid := l.leader(); pid != 0 {
@@ -60,7 +60,7 @@ func boot(t *testing.T) *laptop {
 			t.Logf("the console:\n%s", l.console.String())
 		}
 	})
-	l.up()
+	l.awaitUp()
 	return l
 }
 
@@ -90,8 +90,8 @@ func (l *laptop) leader() int {
 	return 0
 }
 
-// inside runs a command in the container, as root.
-func (l *laptop) inside(argv ...string) (int, string) {
+// runInside runs a command in the container, as root.
+func (l *laptop) runInside(argv ...string) (int, string) {
 	leader := l.leader()
 	if leader == 0 {
 		return -1, "the container is not there"
@@ -111,23 +111,23 @@ func (l *laptop) inside(argv ...string) (int, string) {
 	return 0, string(out)
 }
 
-// up waits until the system is running.
-func (l *laptop) up() {
+// awaitUp waits until the system is running.
+func (l *laptop) awaitUp() {
 	l.t.Helper()
-	l.until("the system is up", func() bool {
-		_, out := l.inside("systemctl", "is-system-running")
+	l.await("the system is up", func() bool {
+		_, out := l.runInside("systemctl", "is-system-running")
 		return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
 	})
 }
 
-func (l *laptop) until(what string, done func() bool) {
+func (l *laptop) await(condition string, done func() bool) {
 	l.t.Helper()
 	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(100 * time.Millisecond) {
 		if stat, err := os.ReadFile("/proc/" + strconv.Itoa(l.boot.Process.Pid) + "/stat"); err != nil || strings.Contains(string(stat), ") Z ") {
-			l.t.Fatalf("waiting until %s: the container ended, see its console (too many open files: raise fs.inotify.max_user_instances)", what)
+			l.t.Fatalf("waiting until %s: the container ended, see its console (too many open files: raise fs.inotify.max_user_instances)", condition)
 		}
 		if time.Now().After(end) {
-			l.t.Fatalf("it never happened that %s", what)
+			l.t.Fatalf("it never happened that %s", condition)
 		}
 	}
 }
@@ -136,26 +136,26 @@ func (l *laptop) until(what string, done func() bool) {
 func (l *laptop) reboot() {
 	l.t.Helper()
 	l.restartMachine()
-	l.up()
+	l.awaitUp()
 }
 
 // restartMachine reboots the system: with --keep-unit, nspawn leaves the second start to its
 // caller.
 func (l *laptop) restartMachine() {
 	l.t.Helper()
-	l.inside("systemctl", "reboot")
+	l.runInside("systemctl", "reboot")
 	_ = l.boot.Wait() // its exit status reports the reboot
 	l.start()
 }
 
 // agent runs the agent's command line as the user under test.
 func (l *laptop) agent(args ...string) (int, string) {
-	return l.inside(append(append([]string{}, l.as...), append([]string{"mooring-agent"}, args...)...)...)
+	return l.runInside(append(append([]string{}, l.userPrefix...), append([]string{"mooring-agent"}, args...)...)...)
 }
 
-func (l *laptop) expect(code int, says string, args ...string) {
+func (l *laptop) checkAgent(code int, text string, args ...string) {
 	l.t.Helper()
-	if got, out := l.agent(args...); got != code || !strings.Contains(out, says) {
-		l.t.Fatalf("mooring-agent %s: exit %d, want %d and %q:\n%s", strings.Join(args, " "), got, code, says, out)
+	if got, out := l.agent(args...); got != code || !strings.Contains(out, text) {
+		l.t.Fatalf("mooring-agent %s: exit %d, want %d and %q:\n%s", strings.Join(args, " "), got, code, text, out)
 	}
 }

@@ -30,11 +30,11 @@ func TestTheManualMakesAService(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(l.root, "usr/local/bin/sudo"), []byte(asRoot), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if code, out := l.inside("bash", "-euc", "cd /root\n"+commands); code != 0 {
+	if code, out := l.runInside("bash", "-euc", "cd /root\n"+commands); code != 0 {
 		t.Fatalf("exit %d:\n%s", code, out)
 	}
-	l.expect(0, "Connected", "status")
-	if code, out := l.inside("systemctl", "is-enabled", "mooring-agent"); code != 0 {
+	l.checkAgent(0, "Connected", "status")
+	if code, out := l.runInside("systemctl", "is-enabled", "mooring-agent"); code != 0 {
 		t.Error(out)
 	}
 }

@@ -56,9 +56,9 @@ func bootWithDisk(t *testing.T) *laptop {
 	t.Helper()
 	l := boot(t)
 	g := gatewaytest.Start(t)
-	l.expect(0, "Started: process", "install", "--pairing", g.PairingEndpoint, "--code", gatewaytest.Code.String(), "--name", "box", "--now")
-	l.expect(0, "Connected", "status", "--wait", "1m")
-	l.expect(0, "Stopped", "stop")
+	l.checkAgent(0, "Started: process", "install", "--pairing", g.PairingEndpoint, "--code", gatewaytest.Code.String(), "--name", "box", "--now")
+	l.checkAgent(0, "Connected", "status", "--wait", "1m")
+	l.checkAgent(0, "Stopped", "stop")
 	l.run("mv", stateDir, "/srv/disk")
 	l.run("mkdir", "--mode=0700", stateDir)
 	return l
@@ -84,7 +84,7 @@ func (l *laptop) sendDisk(state string) {
 // run runs a command that must succeed, as root.
 func (l *laptop) run(argv ...string) {
 	l.t.Helper()
-	if code, out := l.inside(argv...); code != 0 {
+	if code, out := l.runInside(argv...); code != 0 {
 		l.t.Fatalf("%s: exit %d:\n%s", strings.Join(argv, " "), code, out)
 	}
 }
@@ -92,16 +92,16 @@ func (l *laptop) run(argv ...string) {
 // property returns a property of a unit.
 func (l *laptop) property(unit, name string) string {
 	l.t.Helper()
-	_, out := l.inside("systemctl", "show", "--value", "--property="+name, unit)
+	_, out := l.runInside("systemctl", "show", "--value", "--property="+name, unit)
 	return strings.TrimSpace(out)
 }
 
-// untilOnlyTheDiskIsMissing waits until the boot waits for nothing but the disk.
-func (l *laptop) untilOnlyTheDiskIsMissing() {
+// awaitOnlyDiskMissing waits until the boot waits for nothing but the disk.
+func (l *laptop) awaitOnlyDiskMissing() {
 	l.t.Helper()
 	jobs := ""
-	l.until("the boot waits for the disk alone", func() bool {
-		code, out := l.inside("systemctl", "list-jobs", "--no-legend", "--plain")
+	l.await("the boot waits for the disk alone", func() bool {
+		code, out := l.runInside("systemctl", "list-jobs", "--no-legend", "--plain")
 		jobs = out
 		running, waiting := 0, false
 		for line := range strings.Lines(out) {
@@ -121,18 +121,18 @@ func (l *laptop) untilOnlyTheDiskIsMissing() {
 	}
 }
 
-// connected waits until the agent has a session, and checks that its state folder is the disk.
-func (l *laptop) connected() {
+// awaitConnected waits until the agent has a session, and checks that its state folder is the disk.
+func (l *laptop) awaitConnected() {
 	l.t.Helper()
-	l.until("the agent is connected", func() bool {
+	l.await("the agent is connected", func() bool {
 		code, out := l.agent("status")
 		return code == 0 && strings.Contains(out, "Connected")
 	})
 	l.run("mountpoint", "--quiet", stateDir)
 }
 
-// restarts returns how often systemd started the agent again.
-func (l *laptop) restarts() int {
+// restartCount returns how often systemd started the agent again.
+func (l *laptop) restartCount() int {
 	l.t.Helper()
 	n, err := strconv.Atoi(l.property(agentUnit, "NRestarts"))
 	if err != nil {
@@ -145,11 +145,11 @@ func TestTheServiceWaitsForADiskThatIsMountedLate(t *testing.T) {
 	l := bootWithDisk(t)
 	l.addDisk()
 	l.restartMachine()
-	l.untilOnlyTheDiskIsMissing()
+	l.awaitOnlyDiskMissing()
 	l.sendDisk("attached")
-	l.up()
-	l.connected()
-	if n := l.restarts(); n != 0 {
+	l.awaitUp()
+	l.awaitConnected()
+	if n := l.restartCount(); n != 0 {
 		t.Errorf("the agent was started %d times before its disk was there", n)
 	}
 }
@@ -159,29 +159,29 @@ func TestTheServiceGoesOnAfterAMountThatFailedAtBoot(t *testing.T) {
 	l := bootWithDisk(t)
 	l.addDisk()
 	l.restartMachine()
-	l.untilOnlyTheDiskIsMissing()
+	l.awaitOnlyDiskMissing()
 	l.sendDisk("missing")
-	l.up()
-	l.triedAgain()
+	l.awaitUp()
+	l.awaitRestarts()
 	l.run("mount", "--bind", "/srv/disk", stateDir)
-	l.connected()
+	l.awaitConnected()
 }
 
 // systemd has no unit for the disk.
 func TestTheServiceGoesOnWhenItsDiskIsMountedByHand(t *testing.T) {
 	l := bootWithDisk(t)
 	l.reboot()
-	l.triedAgain()
+	l.awaitRestarts()
 	l.run("mount", "--bind", "/srv/disk", stateDir)
-	l.connected()
+	l.awaitConnected()
 }
 
-// triedAgain waits until the status shows that systemd restarts the agent repeatedly.
-func (l *laptop) triedAgain() {
+// awaitRestarts waits until the status shows that systemd restarts the agent repeatedly.
+func (l *laptop) awaitRestarts() {
 	l.t.Helper()
-	l.until("the status shows auto-restart", func() bool {
+	l.await("the status shows auto-restart", func() bool {
 		_, out := l.agent("status")
 		return strings.Contains(out, "auto-restart")
 	})
-	l.until("the agent was started again", func() bool { return l.restarts() > 1 })
+	l.await("the agent was started again", func() bool { return l.restartCount() > 1 })
 }

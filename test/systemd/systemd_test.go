@@ -15,63 +15,63 @@ import (
 
 func TestServiceOfTheMachine(t *testing.T) {
 	l := boot(t)
-	life(t, l, "/etc/systemd/system/mooring-agent.service")
+	runLifecycle(t, l, "/etc/systemd/system/mooring-agent.service")
 }
 
 func TestServiceOfAUser(t *testing.T) {
 	l := boot(t)
-	if code, out := l.inside("useradd", "--create-home", "anna"); code != 0 {
+	if code, out := l.runInside("useradd", "--create-home", "anna"); code != 0 {
 		t.Fatal(out)
 	}
-	l.as = []string{"runuser", "-u", "anna", "--", "env", "HOME=/home/anna"}
+	l.userPrefix = []string{"runuser", "-u", "anna", "--", "env", "HOME=/home/anna"}
 	// No user is logged in, and lingering is disabled.
-	l.expect(12, "enable-linger", "install", "--pairing", "127.0.0.1:1", "--code", gatewaytest.Code.String())
-	if code, out := l.inside("loginctl", "enable-linger", "anna"); code != 0 {
+	l.checkAgent(12, "enable-linger", "install", "--pairing", "127.0.0.1:1", "--code", gatewaytest.Code.String())
+	if code, out := l.runInside("loginctl", "enable-linger", "anna"); code != 0 {
 		t.Fatal(out)
 	}
-	life(t, l, "/home/anna/.config/systemd/user/mooring-agent.service")
+	runLifecycle(t, l, "/home/anna/.config/systemd/user/mooring-agent.service")
 }
 
-// life runs install, crash, stop, reboot and uninstall.
-func life(t *testing.T, l *laptop, unit string) {
+// runLifecycle runs install, crash, stop, reboot and uninstall.
+func runLifecycle(t *testing.T, l *laptop, unit string) {
 	t.Helper()
 	g := gatewaytest.Start(t)
-	l.until("the service manager answers", func() bool { code, _ := l.agent("start"); return code == 10 })
-	l.expect(0, "Started: process", "install", "--pairing", g.PairingEndpoint, "--code", gatewaytest.Code.String(), "--name", "box", "--now")
-	l.expect(0, "Already running", "install", "--now")
-	l.expect(0, "Connected", "status", "--wait", "1m")
-	l.expect(0, "Already running", "start")
+	l.await("the service manager answers", func() bool { code, _ := l.agent("start"); return code == 10 })
+	l.checkAgent(0, "Started: process", "install", "--pairing", g.PairingEndpoint, "--code", gatewaytest.Code.String(), "--name", "box", "--now")
+	l.checkAgent(0, "Already running", "install", "--now")
+	l.checkAgent(0, "Connected", "status", "--wait", "1m")
+	l.checkAgent(0, "Already running", "start")
 
 	crashed := l.pid(t)
-	if code, out := l.inside("sh", "-c", "kill -9 "+strconv.Itoa(crashed)); code != 0 {
+	if code, out := l.runInside("sh", "-c", "kill -9 "+strconv.Itoa(crashed)); code != 0 {
 		t.Fatal(out)
 	}
-	l.until("the agent runs again after a crash", func() bool { return l.pid(t) != 0 && l.pid(t) != crashed })
-	l.expect(0, "Connected", "status", "--wait", "1m")
+	l.await("the agent runs again after a crash", func() bool { return l.pid(t) != 0 && l.pid(t) != crashed })
+	l.checkAgent(0, "Connected", "status", "--wait", "1m")
 
 	before := l.pid(t)
-	l.expect(0, "Started: process", "restart")
+	l.checkAgent(0, "Started: process", "restart")
 	if now := l.pid(t); now == before {
 		t.Errorf("restart left process %d", now)
 	}
-	l.expect(0, "Stopped", "stop")
-	l.expect(0, "Already stopped", "stop")
-	l.expect(21, "Stopped", "status")
-	l.expect(0, "Started: process", "start")
+	l.checkAgent(0, "Stopped", "stop")
+	l.checkAgent(0, "Already stopped", "stop")
+	l.checkAgent(21, "Stopped", "status")
+	l.checkAgent(0, "Started: process", "start")
 
 	l.reboot()
-	l.expect(0, "Connected", "status", "--wait", "1m")
-	if l.as == nil { // a user cannot read the journal of the machine
-		l.expect(0, "session open", "logs")
+	l.checkAgent(0, "Connected", "status", "--wait", "1m")
+	if l.userPrefix == nil { // a user cannot read the journal of the machine
+		l.checkAgent(0, "session open", "logs")
 	}
-	l.expect(0, "connected since", "doctor")
+	l.checkAgent(0, "connected since", "doctor")
 
-	l.expect(0, "Removed the service", "uninstall", "--purge", "--yes")
-	l.expect(0, "No service is installed", "uninstall", "--yes")
-	if code, _ := l.inside("test", "-e", unit); code == 0 {
+	l.checkAgent(0, "Removed the service", "uninstall", "--purge", "--yes")
+	l.checkAgent(0, "No service is installed", "uninstall", "--yes")
+	if code, _ := l.runInside("test", "-e", unit); code == 0 {
 		t.Errorf("%s is still there", unit)
 	}
-	l.expect(22, "NotInstalled", "status")
+	l.checkAgent(22, "NotInstalled", "status")
 }
 
 // pid returns the process id that the agent reports; 0 when none runs.

@@ -13,11 +13,11 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// appendLine sleeps, then appends one line to a file. The number of lines is the number of its
+// appendCapability sleeps, then appends one line to a file. The number of lines is the number of its
 // runs.
-type appendLine struct{}
+type appendCapability struct{}
 
-// appendInput is the input of `appendLine`.
+// appendInput is the input of `appendCapability`.
 type appendInput struct {
 	// File is the absolute path of the file, Line the text that is appended to it.
 	File string `json:"file"`
@@ -29,28 +29,28 @@ type appendInput struct {
 }
 
 // Name returns test.append.
-func (appendLine) Name() string { return "test.append" }
+func (appendCapability) Name() string { return "test.append" }
 
 // Description returns a sentence for people.
-func (appendLine) Description() string { return "Sleeps, then appends one line to a file." }
+func (appendCapability) Description() string { return "Sleeps, then appends one line to a file." }
 
 // Schema returns the JSON schema of appendInput.
-func (appendLine) Schema() json.RawMessage {
+func (appendCapability) Schema() json.RawMessage {
 	return json.RawMessage(`{"type":"object","required":["file","line"],"properties":{` +
 		`"file":{"type":"string"},"line":{"type":"string"},"sleepMilliseconds":{"type":"integer","minimum":0},"startedFile":{"type":"string"}}}`)
 }
 
 // Mediation returns None: no person takes part in a test.
-func (appendLine) Mediation() capability.Mediation { return capability.MediationNone }
+func (appendCapability) Mediation() capability.Mediation { return capability.MediationNone }
 
 // Check rejects an input that does not name an absolute path and a line.
-func (appendLine) Check(input json.RawMessage) error {
+func (appendCapability) Check(input json.RawMessage) error {
 	_, err := parseInput(input)
 	return err
 }
 
 // Run appends the line with one write, so that the file never contains a part of it.
-func (appendLine) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
+func (appendCapability) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
 	in, err := parseInput(request.Input)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	build := cli.Build{Capabilities: []capability.Capability{appendLine{}}}
+	build := cli.Build{Capabilities: []capability.Capability{appendCapability{}}}
 	if text := os.Getenv("MOORING_TEST_CLOCK_OFFSET"); text != "" {
 		offset, err := time.ParseDuration(text)
 		if err != nil {

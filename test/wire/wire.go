@@ -9,70 +9,70 @@ import (
 	"sync"
 )
 
-// Wire forwards TCP connections. Bytes that are held up arrive after Heal, as behind a switch that
+// Proxy forwards TCP connections. Bytes that are held up arrive after Heal, as behind a switch that
 // was stuck. Its methods are safe for concurrent use.
-type Wire struct {
+type Proxy struct {
 	listener net.Listener
 
-	mu      sync.Mutex
-	targets []string // the first is tried first
-	open    map[net.Conn]struct{}
-	held    chan struct{} // closed while bytes may pass
-	cut     bool
-	owned   sync.WaitGroup
+	mu       sync.Mutex
+	targets  []string // the first is tried first
+	conns    map[net.Conn]struct{}
+	released chan struct{} // closed while bytes may pass
+	cut      bool
+	owned    sync.WaitGroup
 }
 
 // New listens on loopback and forwards each connection to one of the targets, HOST:PORT, in turn.
 // When a target refuses, it tries the next one. The caller must call Close.
-func New(targets ...string) (*Wire, error) {
+func New(targets ...string) (*Proxy, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	w := &Wire{listener: listener, targets: targets, open: map[net.Conn]struct{}{}, held: make(chan struct{})}
-	close(w.held)
+	w := &Proxy{listener: listener, targets: targets, conns: map[net.Conn]struct{}{}, released: make(chan struct{})}
+	close(w.released)
 	w.owned.Go(w.accept)
 	return w, nil
 }
 
 // Address returns the listening address, HOST:PORT.
-func (w *Wire) Address() string { return w.listener.Addr().String() }
+func (w *Proxy) Address() string { return w.listener.Addr().String() }
 
 // Close ends every connection and waits for all goroutines of the wire.
-func (w *Wire) Close() {
+func (w *Proxy) Close() {
 	w.listener.Close()
 	w.Drop()
 	w.Heal()
 	w.owned.Wait()
 }
 
-func (w *Wire) accept() {
+func (w *Proxy) accept() {
 	for {
-		near, err := w.listener.Accept()
+		client, err := w.listener.Accept()
 		if err != nil {
 			return
 		}
-		w.owned.Go(func() { w.serve(near) })
+		w.owned.Go(func() { w.serve(client) })
 	}
 }
 
-func (w *Wire) serve(near net.Conn) {
-	defer near.Close()
-	far := w.dial()
-	if far == nil {
+func (w *Proxy) serve(client net.Conn) {
+	defer client.Close()
+	server := w.dial()
+	if server == nil {
 		return
 	}
-	defer far.Close()
-	defer w.forget(near, far)
-	if !w.keep(near, far) {
+	defer server.Close()
+	defer w.removeConns(client, server)
+	if !w.addConns(client, server) {
 		return
 	}
 	var both sync.WaitGroup
-	for from, to := range map[net.Conn]net.Conn{near: far, far: near} {
+	for from, to := range map[net.Conn]net.Conn{client: server, server: client} {
 		both.Go(func() {
 			w.copy(to, from)
-			near.Close()
-			far.Close()
+			client.Close()
+			server.Close()
 		})
 	}
 	both.Wait()
@@ -80,31 +80,31 @@ func (w *Wire) serve(near net.Conn) {
 
 // dial connects to the target whose turn it is, or to the next one that accepts; it returns nil
 // when none does.
-func (w *Wire) dial() net.Conn {
+func (w *Proxy) dial() net.Conn {
 	w.mu.Lock()
-	turn, cut := w.targets, w.cut
-	if len(turn) > 1 {
-		w.targets = append(append([]string{}, turn[1:]...), turn[0])
+	order, cut := w.targets, w.cut
+	if len(order) > 1 {
+		w.targets = append(append([]string{}, order[1:]...), order[0])
 	}
 	w.mu.Unlock()
-	for _, target := range turn {
+	for _, target := range order {
 		if cut {
 			return nil
 		}
-		if far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", target); err == nil {
-			return far
+		if server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", target); err == nil {
+			return server
 		}
 	}
 	return nil
 }
 
 // copy forwards bytes; while the wire is held up it waits.
-func (w *Wire) copy(to io.Writer, from io.Reader) {
+func (w *Proxy) copy(to io.Writer, from io.Reader) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			<-w.passing()
+			<-w.releasedChan()
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
@@ -115,64 +115,64 @@ func (w *Wire) copy(to io.Writer, from io.Reader) {
 	}
 }
 
-func (w *Wire) passing() chan struct{} {
+func (w *Proxy) releasedChan() chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.held
+	return w.released
 }
 
-func (w *Wire) keep(conns ...net.Conn) bool {
+func (w *Proxy) addConns(conns ...net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, conn := range conns {
-		w.open[conn] = struct{}{}
+		w.conns[conn] = struct{}{}
 	}
 	return !w.cut
 }
 
-func (w *Wire) forget(conns ...net.Conn) {
+func (w *Proxy) removeConns(conns ...net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, conn := range conns {
-		delete(w.open, conn)
+		delete(w.conns, conn)
 	}
 }
 
 // Hold stops all bytes without closing a connection.
-func (w *Wire) Hold() {
+func (w *Proxy) Hold() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	select {
-	case <-w.held:
-		w.held = make(chan struct{})
+	case <-w.released:
+		w.released = make(chan struct{})
 	default: // it is held up already
 	}
 }
 
 // Drop closes every connection and refuses new ones.
-func (w *Wire) Drop() {
+func (w *Proxy) Drop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = true
-	for conn := range w.open {
+	for conn := range w.conns {
 		conn.Close()
 	}
 }
 
 // Heal ends the effects of Hold and Drop.
-func (w *Wire) Heal() {
+func (w *Proxy) Heal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = false
 	select {
-	case <-w.held:
+	case <-w.released:
 	default:
-		close(w.held)
+		close(w.released)
 	}
 }
 
-// Lead redirects new connections to other targets; open connections stay where they are.
-func (w *Wire) Lead(targets ...string) {
+// Redirect redirects new connections to other targets; open connections stay where they are.
+func (w *Proxy) Redirect(targets ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.targets = targets

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// speaker starts a server that sends its name to every client.
-func speaker(t *testing.T, name string) (address string, stop func()) {
+// startServer starts a server that sends its name to every client.
+func startServer(t *testing.T, name string) (address string, stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -32,8 +32,8 @@ func speaker(t *testing.T, name string) (address string, stop func()) {
 	return listener.Addr().String(), stop
 }
 
-// meet connects and returns the one letter that arrives; "" when the connection ends.
-func meet(t *testing.T, w *Wire) (string, net.Conn) {
+// connect connects and returns the one letter that arrives; "" when the connection ends.
+func connect(t *testing.T, w *Proxy) (string, net.Conn) {
 	t.Helper()
 	conn, err := net.Dial("tcp", w.Address())
 	if err != nil {
@@ -47,7 +47,7 @@ func meet(t *testing.T, w *Wire) (string, net.Conn) {
 	return string(name), conn
 }
 
-func newWire(t *testing.T, targets ...string) *Wire {
+func newWire(t *testing.T, targets ...string) *Proxy {
 	t.Helper()
 	w, err := New(targets...)
 	if err != nil {
@@ -58,50 +58,50 @@ func newWire(t *testing.T, targets ...string) *Wire {
 }
 
 func TestConnectionsTakeTurnsAndPassTheDead(t *testing.T) {
-	a, stopA := speaker(t, "a")
-	b, _ := speaker(t, "b")
+	a, stopA := startServer(t, "a")
+	b, _ := startServer(t, "b")
 	w := newWire(t, a, b)
-	heard := ""
+	received := ""
 	for range 4 {
-		name, _ := meet(t, w)
-		heard += name
+		name, _ := connect(t, w)
+		received += name
 	}
-	if heard != "abab" {
-		t.Errorf("received %q, want alternating targets", heard)
+	if received != "abab" {
+		t.Errorf("received %q, want alternating targets", received)
 	}
 	stopA()
 	for range 2 {
-		if name, _ := meet(t, w); name != "b" {
+		if name, _ := connect(t, w); name != "b" {
 			t.Errorf("received %q, want b", name)
 		}
 	}
 }
 
 func TestACutWireRefusesUntilItIsHealed(t *testing.T) {
-	a, _ := speaker(t, "a")
+	a, _ := startServer(t, "a")
 	w := newWire(t, a)
-	_, conn := meet(t, w)
+	_, conn := connect(t, w)
 	w.Drop()
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
 		t.Error("an open connection survived")
 	}
-	if name, _ := meet(t, w); name != "" {
+	if name, _ := connect(t, w); name != "" {
 		t.Errorf("received %q over a cut wire", name)
 	}
 	w.Heal()
-	if name, _ := meet(t, w); name != "a" {
+	if name, _ := connect(t, w); name != "a" {
 		t.Errorf("received %q, want a", name)
 	}
 }
 
 // Bytes that are held up arrive later, even if Hold was called several times.
 func TestAHeldWireDeliversWhenItIsHealed(t *testing.T) {
-	a, _ := speaker(t, "a")
+	a, _ := startServer(t, "a")
 	w := newWire(t, a)
 	w.Hold()
-	first := w.passing()
+	first := w.releasedChan()
 	w.Hold()
-	if w.passing() != first {
+	if w.releasedChan() != first {
 		t.Error("a goroutine that waits for the first hold would never continue")
 	}
 	conn, err := net.Dial("tcp", w.Address())

@@ -74,7 +74,7 @@ func TestTheChartRefusesWhatCouldNotWork(t *testing.T) {
 }
 
 func TestLintFindsNothing(t *testing.T) {
-	for name, values := range matrix {
+	for name, values := range valueSets {
 		given := map[string]any{}
 		if err := yaml.Unmarshal([]byte(values), &given); err != nil {
 			t.Fatal(err)

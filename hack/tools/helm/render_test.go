@@ -48,7 +48,7 @@ func tryRender(t *testing.T, values, namespace string, versions []string) (rende
 		t.Fatal(err)
 	}
 	release := common.ReleaseOptions{Name: "mooring", Namespace: namespace, IsInstall: true, Revision: 1}
-	loaded := load(t)
+	loaded := loadChart(t)
 	all, err := util.ToRenderValues(loaded, given, release, capabilities)
 	if err != nil {
 		return rendered{}, err
@@ -60,17 +60,17 @@ func tryRender(t *testing.T, values, namespace string, versions []string) (rende
 	out := rendered{objects: map[string]*unstructured.Unstructured{}, notes: texts["mooring/templates/NOTES.txt"]}
 	delete(texts, "mooring/templates/NOTES.txt")
 	for _, file := range slices.Sorted(maps.Keys(texts)) {
-		for _, o := range decode(t, file, texts[file]) {
-			if out.objects[key(o)] != nil {
-				t.Errorf("%s is made twice", key(o))
+		for _, o := range decodeDocuments(t, file, texts[file]) {
+			if out.objects[objectKey(o)] != nil {
+				t.Errorf("%s is made twice", objectKey(o))
 			}
-			out.objects[key(o)] = o
+			out.objects[objectKey(o)] = o
 		}
 	}
 	return out, nil
 }
 
-func load(t *testing.T) *chartv2.Chart {
+func loadChart(t *testing.T) *chartv2.Chart {
 	t.Helper()
 	loaded, err := loader.Load(chartDir)
 	if err != nil {
@@ -79,12 +79,12 @@ func load(t *testing.T) *chartv2.Chart {
 	return loaded
 }
 
-func key(o *unstructured.Unstructured) string {
+func objectKey(o *unstructured.Unstructured) string {
 	return o.GetKind() + " " + o.GetNamespace() + "/" + o.GetName()
 }
 
-// decode reads the documents of a file and fails the test for a duplicate key.
-func decode(t *testing.T, file, text string) (all []*unstructured.Unstructured) {
+// decodeDocuments reads the documents of a file and fails the test for a duplicate key.
+func decodeDocuments(t *testing.T, file, text string) (all []*unstructured.Unstructured) {
 	t.Helper()
 	for _, document := range strings.Split("\n"+text, "\n---\n") {
 		o := &unstructured.Unstructured{}

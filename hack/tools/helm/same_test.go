@@ -26,7 +26,7 @@ func TestTheChartIsTheInstall(t *testing.T) {
 		`{agent: {enabled: true}, podMonitor: {enabled: true}, networkPolicy: {enabled: true}}`: {"agent", "prometheus", "network-policy"},
 	} {
 		t.Run(strings.Join(components, "+"), func(t *testing.T) {
-			same(t, kustomized(t, components...), render(t, values))
+			compareInstalls(t, kustomized(t, components...), render(t, values))
 		})
 	}
 }
@@ -64,30 +64,30 @@ func kustomized(t *testing.T, components ...string) map[string]*unstructured.Uns
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range decode(t, dir, string(text)) {
-			objects[key(o)] = o
+		for _, o := range decodeDocuments(t, dir, string(text)) {
+			objects[objectKey(o)] = o
 		}
 	}
 	return objects
 }
 
-// same compares the objects of both ways to install.
-func same(t *testing.T, kustomize map[string]*unstructured.Unstructured, helm rendered) {
+// compareInstalls compares the objects of both ways to install.
+func compareInstalls(t *testing.T, kustomize map[string]*unstructured.Unstructured, helm rendered) {
 	t.Helper()
 	want, got := map[string]any{}, map[string]any{}
 	for _, o := range kustomize {
 		if o.GetKind() == "Namespace" && o.GetName() == "mooring-system" {
 			continue // the namespace of the release exists before the release
 		}
-		o = normal(t, o)
-		want[key(o)] = o.Object
+		o = normalized(t, o)
+		want[objectKey(o)] = o.Object
 	}
 	for _, o := range helm.objects {
 		if o.GetAnnotations()["helm.sh/hook"] != "" {
 			continue // it is not part of the installation
 		}
-		o = normal(t, o)
-		got[key(o)] = o.Object
+		o = normalized(t, o)
+		got[objectKey(o)] = o.Object
 	}
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))); diff != "" || len(want) < 40 {
 		t.Fatalf("%d objects of kustomize, %d of Helm (-kustomize +Helm):\n%s", len(want), len(got), diff)
@@ -99,28 +99,28 @@ func same(t *testing.T, kustomize map[string]*unstructured.Unstructured, helm re
 	}
 }
 
-// hash matches the suffix that kustomize adds to the name of the generated ConfigMap. The chart has
+// nameHash matches the suffix that kustomize adds to the name of the generated ConfigMap. The chart has
 // an annotation of the pods instead. Both restart pods when the endpoints change.
-var hash = regexp.MustCompile(`mooring-endpoints-[a-z0-9]{10}\b`)
+var nameHash = regexp.MustCompile(`mooring-endpoints-[a-z0-9]{10}\b`)
 
-// normal removes the intended differences.
-func normal(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured {
+// normalized removes the intended differences.
+func normalized(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured {
 	t.Helper()
 	text, err := yaml.Marshal(o.Object)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(hash.ReplaceAll(text, []byte("mooring-endpoints")), &out.Object); err != nil {
+	if err := yaml.Unmarshal(nameHash.ReplaceAll(text, []byte("mooring-endpoints")), &out.Object); err != nil {
 		t.Fatal(err)
 	}
-	drop(out.Object, "helm.sh/resource-policy", "metadata", "annotations")
-	drop(out.Object, "checksum/endpoints", "spec", "template", "metadata", "annotations")
+	removeKey(out.Object, "helm.sh/resource-policy", "metadata", "annotations")
+	removeKey(out.Object, "checksum/endpoints", "spec", "template", "metadata", "annotations")
 	return out
 }
 
-// drop removes a key of a map, and the map if it is then empty.
-func drop(object map[string]any, name string, path ...string) {
+// removeKey removes a key of a map, and the map if it is then empty.
+func removeKey(object map[string]any, name string, path ...string) {
 	of, found, _ := unstructured.NestedMap(object, path...)
 	if !found {
 		return

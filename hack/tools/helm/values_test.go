@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// matrix sets every value to something other than its default, and some to nothing.
-var matrix = map[string]string{
+// valueSets sets every value to something other than its default, and some to nothing.
+var valueSets = map[string]string{
 	"defaults": `{}`,
 	"images": `{image: {repository: registry.example.com:5000/mooring/manager, digest: "sha256:` + strings.Repeat("0a", 32) + `", pullPolicy: Always},
 		imagePullSecrets: [{name: pull}], agentImage: {repository: registry.example.com/agent, tag: v1, pullPolicy: Never}}`,
@@ -46,14 +46,14 @@ func TestEveryValueMakesObjectsThatDecode(t *testing.T) {
 		}
 	}
 	decoder := serializer.NewCodecFactory(types, serializer.EnableStrict).UniversalDeserializer()
-	for name, values := range matrix {
+	for name, values := range valueSets {
 		t.Run(name, func(t *testing.T) {
 			for key, o := range render(t, values).objects {
 				text, err := yaml.Marshal(o.Object)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := decoder.Decode(text, nil, nil); err != nil && !foreign(o.GetAPIVersion()) {
+				if _, _, err := decoder.Decode(text, nil, nil); err != nil && !isForeignKind(o.GetAPIVersion()) {
 					t.Errorf("%s: %v\n%s", key, err, text)
 				}
 			}
@@ -61,14 +61,14 @@ func TestEveryValueMakesObjectsThatDecode(t *testing.T) {
 	}
 }
 
-// foreign reports whether a kind belongs to another project, whose types are not registered here.
-func foreign(apiVersion string) bool {
+// isForeignKind reports whether a kind belongs to another project, whose types are not registered here.
+func isForeignKind(apiVersion string) bool {
 	return strings.HasPrefix(apiVersion, "cert-manager.io/") || strings.HasPrefix(apiVersion, "monitoring.coreos.com/")
 }
 
 // Each value has its effect at the place that its name describes.
 func TestValuesGoWhereTheyBelong(t *testing.T) {
-	pods := render(t, matrix["pods"])
+	pods := render(t, valueSets["pods"])
 	for _, name := range []string{"mooring-controller", "mooring-gateway"} {
 		d := deployment(t, pods, name)
 		spec, container := d.Spec.Template.Spec, d.Spec.Template.Spec.Containers[0]
@@ -81,21 +81,21 @@ func TestValuesGoWhereTheyBelong(t *testing.T) {
 		if last[0] != "--log-level=debug" || last[1] != "--stale-after=10m" {
 			t.Errorf("%s: arguments %q", name, container.Args)
 		}
-		if got := environment(container, "GOMEMLIMIT"); got != "1843MiB" {
+		if got := envValue(container, "GOMEMLIMIT"); got != "1843MiB" {
 			t.Errorf("%s: GOMEMLIMIT %q of 2Gi", name, got)
 		}
 		if pods.objects["PodDisruptionBudget mooring-system/"+name] != nil {
 			t.Errorf("%s has a budget that was switched off", name)
 		}
 	}
-	if got := environment(deployment(t, render(t, matrix["no limits"]), "mooring-gateway").Spec.Template.Spec.Containers[0], "GOMEMLIMIT"); got != "" {
+	if got := envValue(deployment(t, render(t, valueSets["no limits"]), "mooring-gateway").Spec.Template.Spec.Containers[0], "GOMEMLIMIT"); got != "" {
 		t.Errorf("GOMEMLIMIT %q without a limit", got)
 	}
-	container := deployment(t, render(t, matrix["images"]), "mooring-gateway").Spec.Template.Spec.Containers[0]
+	container := deployment(t, render(t, valueSets["images"]), "mooring-gateway").Spec.Template.Spec.Containers[0]
 	if want := "registry.example.com:5000/mooring/manager@sha256:" + strings.Repeat("0a", 32); container.Image != want || container.ImagePullPolicy != corev1.PullAlways {
 		t.Errorf("image %s, pulled %s", container.Image, container.ImagePullPolicy)
 	}
-	before, after := deployment(t, render(t, "{}"), "mooring-gateway"), deployment(t, render(t, matrix["endpoints"]), "mooring-gateway")
+	before, after := deployment(t, render(t, "{}"), "mooring-gateway"), deployment(t, render(t, valueSets["endpoints"]), "mooring-gateway")
 	if b, a := before.Spec.Template.Annotations["checksum/endpoints"], after.Spec.Template.Annotations["checksum/endpoints"]; b == "" || a == b {
 		t.Error("pods keep running when the endpoints change")
 	}
@@ -103,7 +103,7 @@ func TestValuesGoWhereTheyBelong(t *testing.T) {
 
 // Rules are texts in a ConfigMap, which no schema of the API server checks.
 func TestRulesSayWhoIsLetIn(t *testing.T) {
-	agents := render(t, matrix["agents"])
+	agents := render(t, valueSets["agents"])
 	data, _, err := unstructured.NestedStringMap(agents.objects["ConfigMap mooring-system/mooring-serviceaccounts"].Object, "data")
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func deployment(t *testing.T, from rendered, name string) *appsv1.Deployment {
 	return d
 }
 
-func environment(c corev1.Container, name string) string {
+func envValue(c corev1.Container, name string) string {
 	for _, e := range c.Env {
 		if e.Name == name {
 			return e.Value

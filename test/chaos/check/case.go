@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
-// oneCase holds the part of a History that concerns one dispatch.
-type oneCase struct {
-	asked        Asked
+// dispatchCase holds the part of a History that concerns one dispatch.
+type dispatchCase struct {
+	request      Request
 	states       []State
 	starts, ends []Mark
-	deaths       []time.Time
+	kills        []time.Time
 }
 
 // cases splits the history by dispatch. It returns a violation for each mark of an unknown
 // dispatch, and for each mark on another machine than the machine of its dispatch.
-func (h History) cases() (cases []oneCase, foreign []Violation) {
+func (h History) cases() (cases []dispatchCase, foreign []Violation) {
 	index := map[string]int{}
-	for i, a := range h.Asked {
+	for i, a := range h.Requests {
 		index[a.UID] = i
-		cases = append(cases, oneCase{asked: a, states: h.Seen[a.UID], deaths: h.Deaths[a.Machine]})
+		cases = append(cases, dispatchCase{request: a, states: h.States[a.UID], kills: h.Kills[a.Machine]})
 	}
 	for _, m := range h.Marks {
 		i, known := index[m.UID]
 		switch {
 		case !known:
-			foreign = append(foreign, Violation{Foreign, m.UID, fmt.Sprintf("%s marked the %s of a dispatch that was never requested", m.Machine, m.What)})
+			foreign = append(foreign, Violation{Foreign, m.UID, fmt.Sprintf("%s marked the %s of a dispatch that was never requested", m.Machine, m.Event)})
 			continue
-		case cases[i].asked.Machine != m.Machine:
-			foreign = append(foreign, Violation{Foreign, m.UID, fmt.Sprintf("%s marked the %s of a dispatch for %s", m.Machine, m.What, cases[i].asked.Machine)})
+		case cases[i].request.Machine != m.Machine:
+			foreign = append(foreign, Violation{Foreign, m.UID, fmt.Sprintf("%s marked the %s of a dispatch for %s", m.Machine, m.Event, cases[i].request.Machine)})
 		}
-		if m.What == Start {
+		if m.Event == Start {
 			cases[i].starts = append(cases[i].starts, m)
 		} else {
 			cases[i].ends = append(cases[i].ends, m)
@@ -40,17 +40,17 @@ func (h History) cases() (cases []oneCase, foreign []Violation) {
 	return cases, foreign
 }
 
-// last returns the final state; zero when none was seen.
-func (c *oneCase) last() State {
+// lastState returns the final state; zero when none was seen.
+func (c *dispatchCase) lastState() State {
 	if len(c.states) == 0 {
 		return State{}
 	}
 	return c.states[len(c.states)-1]
 }
 
-// died reports whether the agent was killed between two moments.
-func (c *oneCase) died(from, to time.Time) bool {
-	return slices.ContainsFunc(c.deaths, func(at time.Time) bool { return !at.Before(from) && !at.After(to) })
+// agentKilledBetween reports whether the agent was killed between two moments.
+func (c *dispatchCase) agentKilledBetween(from, to time.Time) bool {
+	return slices.ContainsFunc(c.kills, func(at time.Time) bool { return !at.Before(from) && !at.After(to) })
 }
 
 func terminal(phase string) bool {
@@ -61,7 +61,7 @@ func terminal(phase string) bool {
 	return false
 }
 
-// by reports whether one of the marks was written at the moment or before.
-func by(marks []Mark, moment time.Time) bool {
+// markedUntil reports whether one of the marks was written at the moment or before.
+func markedUntil(marks []Mark, moment time.Time) bool {
 	return slices.ContainsFunc(marks, func(m Mark) bool { return !m.Time.After(moment) })
 }

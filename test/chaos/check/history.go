@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Asked is a dispatch as the client requested it.
-type Asked struct {
+// Request is a dispatch as the client requested it.
+type Request struct {
 	UID, Name, Machine string
-	// Began is when the creation was first sent, `Done` when it was known to be stored. Created is
+	// CreateSent is when the creation was first sent, `CreateDone` when it was known to be stored. Created is
 	// the API server's creation timestamp, in whole seconds.
-	Began, Done, Created time.Time
+	CreateSent, CreateDone, Created time.Time
 	// Expiry is the time within which the run must start, Timeout the longest run time.
 	Expiry, Timeout time.Duration
 	// Cancel is when the client first tried to cancel the dispatch; zero: never.
@@ -50,7 +50,7 @@ type Mark struct {
 	// Machine is the machine on which the mark was found.
 	Machine string    `json:"-"`
 	UID     string    `json:"uid"`
-	What    string    `json:"what"`
+	Event   string    `json:"what"`
 	Time    time.Time `json:"time"`
 	// Output is the output of an End, Error the error that the run returned.
 	Output json.RawMessage `json:"output,omitempty"`
@@ -60,16 +60,16 @@ type Mark struct {
 // History holds everything that is known after a test run. All machines and all parts of the
 // cluster have been back for long enough to end every dispatch.
 type History struct {
-	Asked []Asked
-	// Seen holds the states of each dispatch by UID, in the order in which they were stored. The
+	Requests []Request
+	// States holds the states of each dispatch by UID, in the order in which they were stored. The
 	// last one was read at the end.
-	Seen map[string][]State
+	States map[string][]State
 	// Marks holds the marks of all machines; the marks of one machine are in the order in which
 	// they were written.
 	Marks []Mark
-	// Deaths holds the times at which the agent of a machine was killed, in order. A journal was
+	// Kills holds the times at which the agent of a machine was killed, in order. A journal was
 	// lost only where Restored is set.
-	Deaths map[string][]time.Time
+	Kills map[string][]time.Time
 	// OneAtATime holds the machines that receive one offer at a time. On these the order of starts
 	// is the order of creation.
 	OneAtATime map[string]bool
@@ -86,8 +86,8 @@ const (
 	RunTwice Kind = "RunTwice"
 	// Foreign: a dispatch ran on a machine for which it was not requested.
 	Foreign Kind = "Foreign"
-	// RanAfterAll: a dispatch was reported as NotStarted or Rejected, and ran.
-	RanAfterAll Kind = "RanAfterAll"
+	// RanThoughNotStarted: a dispatch was reported as NotStarted or Rejected, and ran.
+	RanThoughNotStarted Kind = "RanAfterAll"
 	// NeverRan: a dispatch was reported as Started or Finished before a run had begun or ended.
 	NeverRan Kind = "NeverRan"
 	// WrongOutcome: the reported end contradicts the end of the run.
@@ -96,8 +96,8 @@ const (
 	WrongOutput Kind = "WrongOutput"
 	// ResultLost: the run ended and its agent had time to store that, but the end is still unknown.
 	ResultLost Kind = "ResultLost"
-	// Unsaid: an end without an execution or, unless it is a success, without a reason.
-	Unsaid Kind = "Unsaid"
+	// Incomplete: an end without an execution or, unless it is a success, without a reason.
+	Incomplete Kind = "Unsaid"
 	// Backwards: phase or execution changed in a way that does not exist.
 	Backwards Kind = "Backwards"
 	// Rewritten: a final value was changed.
@@ -126,9 +126,9 @@ func Check(h History) []Violation {
 		c := &cases[i]
 		for _, rule := range rules {
 			for _, text := range rule.find(c) {
-				found = append(found, Violation{rule.kind, c.asked.UID, text})
+				found = append(found, Violation{rule.kind, c.request.UID, text})
 			}
 		}
 	}
-	return append(found, outOfOrder(h, cases)...)
+	return append(found, checkOrder(h, cases)...)
 }

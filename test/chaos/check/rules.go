@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// roundings is the tolerated difference of clocks in whole seconds. It includes the delay of a
+	// clockTolerance is the tolerated difference of clocks in whole seconds. It includes the delay of a
 	// slow disk between the last reading of a clock and the mark of a run.
-	roundings = 5 * time.Second
-	// noting is the time that an agent has to store the end of a run on disk.
-	noting = 15 * time.Second
+	clockTolerance = 5 * time.Second
+	// journalDelay is the time that an agent has to store the end of a run on disk.
+	journalDelay = 15 * time.Second
 )
 
 // rules lists the promises, each with a function that returns the violations of one dispatch.
 var rules = []struct {
 	kind Kind
-	find func(*oneCase) []string
+	find func(*dispatchCase) []string
 }{
-	{Lost, lost}, {RunTwice, runTwice}, {RanAfterAll, ranAfterAll}, {NeverRan, neverRan},
-	{WrongOutcome, wrongOutcome}, {WrongOutput, wrongOutput}, {ResultLost, resultLost}, {Unsaid, unsaid},
-	{Backwards, backwards}, {Rewritten, rewritten}, {NoCause, noCause}, {TooLate, tooLate},
+	{Lost, checkLost}, {RunTwice, checkRunTwice}, {RanThoughNotStarted, checkNotStarted}, {NeverRan, checkStarted},
+	{WrongOutcome, checkOutcome}, {WrongOutput, checkOutput}, {ResultLost, checkResultLost}, {Incomplete, checkComplete},
+	{Backwards, checkSteps}, {Rewritten, checkFinal}, {NoCause, checkCause}, {TooLate, checkExpiry},
 }
 
-func lost(c *oneCase) []string {
-	switch last := c.last(); {
+func checkLost(c *dispatchCase) []string {
+	switch last := c.lastState(); {
 	case len(c.states) == 0:
 		return []string{"it was never seen"}
 	case !terminal(last.Phase):
@@ -35,44 +35,44 @@ func lost(c *oneCase) []string {
 	return nil
 }
 
-func runTwice(c *oneCase) []string {
+func checkRunTwice(c *dispatchCase) []string {
 	if n := len(c.starts); n > 1 {
 		return []string{fmt.Sprintf("%d runs began", n)}
 	}
 	return nil
 }
 
-func ranAfterAll(c *oneCase) (found []string) {
+func checkNotStarted(c *dispatchCase) (found []string) {
 	if len(c.starts) == 0 {
 		return nil
 	}
 	for _, s := range c.states {
 		if s.Execution == "NotStarted" || s.Phase == "Rejected" {
-			return []string{fmt.Sprintf("it was reported %s, %s at %s, and a run began at %s", s.Phase, s.Execution, clock(s.Time), clock(c.starts[0].Time))}
+			return []string{fmt.Sprintf("it was reported %s, %s at %s, and a run began at %s", s.Phase, s.Execution, formatTime(s.Time), formatTime(c.starts[0].Time))}
 		}
 	}
 	return nil
 }
 
-func neverRan(c *oneCase) (found []string) {
+func checkStarted(c *dispatchCase) (found []string) {
 	for _, s := range c.states {
 		switch {
-		case s.Execution == "Started" && !by(c.starts, s.Time):
-			return []string{fmt.Sprintf("it was reported Started at %s, before a run began", clock(s.Time))}
-		case s.Execution == "Finished" && (!by(c.starts, s.Time) || !by(c.ends, s.Time)):
-			return []string{fmt.Sprintf("it was reported Finished at %s, before a run ended", clock(s.Time))}
+		case s.Execution == "Started" && !markedUntil(c.starts, s.Time):
+			return []string{fmt.Sprintf("it was reported Started at %s, before a run began", formatTime(s.Time))}
+		case s.Execution == "Finished" && (!markedUntil(c.starts, s.Time) || !markedUntil(c.ends, s.Time)):
+			return []string{fmt.Sprintf("it was reported Finished at %s, before a run ended", formatTime(s.Time))}
 		}
 	}
 	return nil
 }
 
-func wrongOutcome(c *oneCase) (found []string) {
-	last := c.last()
+func checkOutcome(c *dispatchCase) (found []string) {
+	last := c.lastState()
 	if last.Phase == "Succeeded" && last.Execution != "Finished" {
 		found = append(found, "it is Succeeded and "+last.Execution)
 	}
 	if len(c.ends) == 0 {
-		return found // a missing end is found by neverRan
+		return found // a missing end is found by checkStarted
 	}
 	switch end := c.ends[0]; {
 	case last.Phase == "Succeeded" && end.Error != "":
@@ -83,7 +83,7 @@ func wrongOutcome(c *oneCase) (found []string) {
 	return found
 }
 
-func wrongOutput(c *oneCase) (found []string) {
+func checkOutput(c *dispatchCase) (found []string) {
 	for _, s := range c.states {
 		if len(s.Output) == 0 {
 			if s.Phase == "Succeeded" {
@@ -101,19 +101,19 @@ func wrongOutput(c *oneCase) (found []string) {
 	return nil
 }
 
-// resultLost finds runs that ended although their agent lived on, and whose end was not reported.
-func resultLost(c *oneCase) []string {
-	last := c.last()
+// checkResultLost finds runs that ended although their agent lived on, and whose end was not reported.
+func checkResultLost(c *dispatchCase) []string {
+	last := c.lastState()
 	if len(c.ends) == 0 || !terminal(last.Phase) || last.Execution == "Finished" {
 		return nil
 	}
-	if ended := c.ends[0].Time; !c.died(ended, ended.Add(noting)) {
-		return []string{fmt.Sprintf("the run ended at %s and its agent kept running, but the last status is %s, %s", clock(ended), last.Phase, last.Execution)}
+	if ended := c.ends[0].Time; !c.agentKilledBetween(ended, ended.Add(journalDelay)) {
+		return []string{fmt.Sprintf("the run ended at %s and its agent kept running, but the last status is %s, %s", formatTime(ended), last.Phase, last.Execution)}
 	}
 	return nil
 }
 
-func unsaid(c *oneCase) []string {
+func checkComplete(c *dispatchCase) []string {
 	for _, s := range c.states {
 		if !terminal(s.Phase) {
 			continue
@@ -128,13 +128,13 @@ func unsaid(c *oneCase) []string {
 	return nil
 }
 
-func tooLate(c *oneCase) []string {
+func checkExpiry(c *dispatchCase) []string {
 	if len(c.starts) == 0 {
 		return nil
 	}
-	expired := c.asked.Created.Add(c.asked.Expiry)
-	if began := c.starts[0].Time; began.After(expired.Add(roundings)) {
-		return []string{fmt.Sprintf("it expired at %s and began at %s", clock(expired), clock(began))}
+	expired := c.request.Created.Add(c.request.Expiry)
+	if began := c.starts[0].Time; began.After(expired.Add(clockTolerance)) {
+		return []string{fmt.Sprintf("it expired at %s and began at %s", formatTime(expired), formatTime(began))}
 	}
 	return nil
 }
@@ -144,4 +144,4 @@ func sameJSON(a, b json.RawMessage) bool {
 	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
 }
 
-func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
+func formatTime(t time.Time) string { return t.UTC().Format("15:04:05.000") }

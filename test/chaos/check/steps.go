@@ -21,7 +21,7 @@ var executionSteps = map[string][]string{
 	"Unknown": {"Finished", "NotStarted"},
 }
 
-func backwards(c *oneCase) (found []string) {
+func checkSteps(c *dispatchCase) (found []string) {
 	before := State{Phase: "Queued"} // the state at creation
 	for _, s := range c.states {
 		if s.Phase != before.Phase && !terminal(before.Phase) && !slices.Contains(phaseSteps[before.Phase], s.Phase) {
@@ -37,8 +37,8 @@ func backwards(c *oneCase) (found []string) {
 	return found
 }
 
-// rewritten finds changes of final values: the phase and the reason of an end, and an output.
-func rewritten(c *oneCase) (found []string) {
+// checkFinal finds changes of final values: the phase and the reason of an end, and an output.
+func checkFinal(c *dispatchCase) (found []string) {
 	for i := 1; i < len(c.states); i++ {
 		before, s := c.states[i-1], c.states[i]
 		if terminal(before.Phase) && (s.Phase != before.Phase || s.Code != before.Code) {
@@ -51,11 +51,11 @@ func rewritten(c *oneCase) (found []string) {
 	return found
 }
 
-// noCause compares the reason of a failed end with the events that are known to have happened.
-func noCause(c *oneCase) []string {
+// checkCause compares the reason of a failed end with the events that are known to have happened.
+func checkCause(c *dispatchCase) []string {
 	for _, s := range c.states {
 		if terminal(s.Phase) && s.Phase != "Succeeded" {
-			if why := c.disbelieve(s); why != "" {
+			if why := c.contradiction(s); why != "" {
 				return []string{fmt.Sprintf("it is %s, %s, %s, but %s", s.Phase, s.Execution, s.Code, why)}
 			}
 		}
@@ -63,45 +63,47 @@ func noCause(c *oneCase) []string {
 	return nil
 }
 
-// disbelieve returns why the reason of a failed end is impossible; "" when it is possible.
-func (c *oneCase) disbelieve(s State) string {
-	a, reason := c.asked, s.Phase+" "+s.Code
+// contradiction returns why the reason of a failed end is impossible; "" when it is possible.
+func (c *dispatchCase) contradiction(s State) string {
+	a, reason := c.request, s.Phase+" "+s.Code
 	switch reason {
 	case "Failed CapabilityFailed":
-		return unless(a.Fails, "the run was not asked to fail")
+		return reasonUnless(a.Fails, "the run was not asked to fail")
 	case "Cancelled Cancelled":
-		return unless(since(s, a.Cancel), "it had not been cancelled")
+		return reasonUnless(seenAfter(s, a.Cancel), "it had not been cancelled")
 	case "TimedOut Expired":
-		return unless(s.Time.After(a.Created.Add(a.Expiry).Add(-roundings)), "it had not expired")
+		return reasonUnless(s.Time.After(a.Created.Add(a.Expiry).Add(-clockTolerance)), "it had not expired")
 	case "TimedOut Timeout":
-		return unless(c.overran(s), "its run time was not exceeded")
+		return reasonUnless(c.timedOut(s), "its run time was not exceeded")
 	case "Failed AgentRestarted":
-		return unless(c.died(a.Began, s.Time), "its agent was not restarted")
+		return reasonUnless(c.agentKilledBetween(a.CreateSent, s.Time), "its agent was not restarted")
 	case "Rejected NodeRevoked", "Failed NodeRevoked":
-		return unless(since(s, a.Revoked), "its Node had not been revoked")
+		return reasonUnless(seenAfter(s, a.Revoked), "its Node had not been revoked")
 	case "Rejected NodeDeleted", "Failed NodeDeleted":
-		return unless(since(s, a.Deleted), "its Node had not been deleted")
+		return reasonUnless(seenAfter(s, a.Deleted), "its Node had not been deleted")
 	case "Failed JournalReset":
-		return unless(since(s, a.Restored), "its journal was never lost")
+		return reasonUnless(seenAfter(s, a.Restored), "its journal was never lost")
 	case "Rejected PolicyUnproven", "Failed PolicyUnproven":
 		return "" // this package does not know whether the policies were proven
 	}
 	return "no event explains this reason"
 }
 
-// overran reports whether the run time can have been exceeded when the state was seen.
-func (c *oneCase) overran(s State) bool {
-	from := c.asked.Began
+// timedOut reports whether the run time can have been exceeded when the state was seen.
+func (c *dispatchCase) timedOut(s State) bool {
+	from := c.request.CreateSent
 	if len(c.starts) > 0 {
 		from = c.starts[0].Time
 	}
-	return s.Time.After(from.Add(c.asked.Timeout).Add(-time.Second))
+	return s.Time.After(from.Add(c.request.Timeout).Add(-time.Second))
 }
 
-// since reports whether the state was seen after the event; false when the event did not happen.
-func since(s State, happened time.Time) bool { return !happened.IsZero() && !s.Time.Before(happened) }
+// seenAfter reports whether the state was seen after the event; false when the event did not happen.
+func seenAfter(s State, happened time.Time) bool {
+	return !happened.IsZero() && !s.Time.Before(happened)
+}
 
-func unless(ok bool, why string) string {
+func reasonUnless(ok bool, why string) string {
 	if ok {
 		return ""
 	}

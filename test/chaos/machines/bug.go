@@ -40,8 +40,8 @@ func (b *bug) set(name string) error {
 	return nil
 }
 
-// bite applies the bug before the agent starts.
-func (b bug) bite(ctx context.Context, path string, saw *witness.Witness) error {
+// apply applies the bug before the agent starts.
+func (b bug) apply(ctx context.Context, path string, recorder *witness.Recorder) error {
 	if _, err := os.Stat(path); b == "" || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -52,21 +52,21 @@ func (b bug) bite(ctx context.Context, path string, saw *witness.Witness) error 
 	if err != nil {
 		return err
 	}
-	running, err := interrupted(db)
+	running, err := runningEntries(db)
 	for _, entry := range running {
 		if b == deny {
 			entry.State, entry.StartedTime = journal.Accepted, time.Time{}
-			err = errors.Join(err, replace(db, entry))
+			err = errors.Join(err, putEntry(db, entry))
 			continue
 		}
-		_, again := saw.Run(ctx, capability.Request{DispatchUID: entry.Dispatch.UID, Input: []byte(`{"sleepMilliseconds":0}`)})
-		err = errors.Join(err, again)
+		_, runErr := recorder.Run(ctx, capability.Request{DispatchUID: entry.Dispatch.UID, Input: []byte(`{"sleepMilliseconds":0}`)})
+		err = errors.Join(err, runErr)
 	}
 	return errors.Join(err, db.Close())
 }
 
-// interrupted lists the runs that the journal records as running.
-func interrupted(db *bolt.DB) (running []journal.Entry, err error) {
+// runningEntries lists the runs that the journal records as running.
+func runningEntries(db *bolt.DB) (running []journal.Entry, err error) {
 	err = db.View(func(tx *bolt.Tx) error {
 		dispatches := tx.Bucket([]byte("dispatches"))
 		if dispatches == nil {
@@ -86,7 +86,7 @@ func interrupted(db *bolt.DB) (running []journal.Entry, err error) {
 	return running, err
 }
 
-func replace(db *bolt.DB, entry journal.Entry) error {
+func putEntry(db *bolt.DB, entry journal.Entry) error {
 	text, err := json.Marshal(entry)
 	if err != nil {
 		return err

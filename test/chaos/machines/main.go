@@ -46,23 +46,23 @@ func (o options) run(ctx context.Context, names []string) error {
 	var group sync.WaitGroup
 	problems := make([]error, len(names))
 	for i, name := range names {
-		group.Go(func() { problems[i] = o.machine(ctx, name) })
+		group.Go(func() { problems[i] = o.runMachine(ctx, name) })
 	}
 	group.Wait()
 	return errors.Join(problems...)
 }
 
-func (o options) machine(ctx context.Context, name string) error {
-	saw, err := witness.Open(witness.Path(o.marks, name))
+func (o options) runMachine(ctx context.Context, name string) error {
+	recorder, err := witness.Open(witness.MarksPath(o.marks, name))
 	if err != nil {
 		return err
 	}
 	dir := o.prefix + name
-	if err := o.bug.bite(ctx, filepath.Join(dir, "journal.db"), saw); err != nil {
+	if err := o.bug.apply(ctx, filepath.Join(dir, "journal.db"), recorder); err != nil {
 		return fmt.Errorf("plant a bug into %s: %w", name, err)
 	}
 	err = nodeagent.Run(ctx, nodeagent.Options{
-		Dir: dir, NodeName: name, Extra: []capability.Capability{saw}, Out: io.Discard,
+		Dir: dir, NodeName: name, Extra: []capability.Capability{recorder}, Out: io.Discard,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)).With("machine", name),
 	})
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 // extension is the suffix of files with marks; the name of the machine precedes it.
 const extension = ".marks"
 
-// Path returns the path of a machine's marks.
-func Path(dir, machine string) string { return filepath.Join(dir, machine+extension) }
+// MarksPath returns the path of a machine's marks.
+func MarksPath(dir, machine string) string { return filepath.Join(dir, machine+extension) }
 
-// Read returns the marks of all machines of a directory. A machine that never ran a dispatch may
+// ReadMarks returns the marks of all machines of a directory. A machine that never ran a dispatch may
 // have no file.
-func Read(dir string) ([]check.Mark, error) {
-	paths, err := filepath.Glob(Path(dir, "*"))
+func ReadMarks(dir string) ([]check.Mark, error) {
+	paths, err := filepath.Glob(MarksPath(dir, "*"))
 	if err != nil {
 		return nil, err
 	}

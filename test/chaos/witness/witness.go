@@ -31,14 +31,14 @@ type Input struct {
 	Fail     bool `json:"fail,omitempty"`
 }
 
-// Witness is the capability of one machine. It is safe for concurrent use.
-type Witness struct {
+// Recorder is the capability of one machine. It is safe for concurrent use.
+type Recorder struct {
 	mu   sync.Mutex
 	file *os.File
 }
 
-// Open returns a `Witness` that appends to a file; the directory must exist.
-func Open(path string) (*Witness, error) {
+// Open returns a `Recorder` that appends to a file; the directory must exist.
+func Open(path string) (*Recorder, error) {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -47,42 +47,42 @@ func Open(path string) (*Witness, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &Witness{file: file}, errors.Join(dir.Sync(), dir.Close())
+	return &Recorder{file: file}, errors.Join(dir.Sync(), dir.Close())
 }
 
 // Name returns test.witness.
-func (*Witness) Name() string { return Name }
+func (*Recorder) Name() string { return Name }
 
 // Description returns a sentence for people.
-func (*Witness) Description() string { return "Leaves a mark when it begins and when it ends." }
+func (*Recorder) Description() string { return "Leaves a mark when it begins and when it ends." }
 
 // Schema returns the JSON schema of Input.
-func (*Witness) Schema() json.RawMessage {
+func (*Recorder) Schema() json.RawMessage {
 	return json.RawMessage(`{"type":"object","required":["sleepMilliseconds"],"properties":{` +
 		`"sleepMilliseconds":{"type":"integer","minimum":0},"progress":{"type":"boolean"},"fail":{"type":"boolean"}}}`)
 }
 
 // Mediation returns None: no person takes part in a test.
-func (*Witness) Mediation() capability.Mediation { return capability.MediationNone }
+func (*Recorder) Mediation() capability.Mediation { return capability.MediationNone }
 
 // Run marks its start, sleeps, marks its end, and returns an output that no other run returns.
-func (w *Witness) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
+func (w *Recorder) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
 	var in Input
 	if err := json.Unmarshal(request.Input, &in); err != nil {
 		return nil, fmt.Errorf("read input: %w", err)
 	}
-	if err := w.mark(check.Mark{UID: request.DispatchUID, What: check.Start}); err != nil {
+	if err := w.writeMark(check.Mark{UID: request.DispatchUID, Event: check.Start}); err != nil {
 		return nil, err
 	}
 	output, err := w.work(ctx, in, request)
-	end := check.Mark{UID: request.DispatchUID, What: check.End, Output: output}
+	end := check.Mark{UID: request.DispatchUID, Event: check.End, Output: output}
 	if err != nil {
 		end.Error = err.Error()
 	}
-	return output, errors.Join(err, w.mark(end))
+	return output, errors.Join(err, w.writeMark(end))
 }
 
-func (w *Witness) work(ctx context.Context, in Input, request capability.Request) (json.RawMessage, error) {
+func (w *Recorder) work(ctx context.Context, in Input, request capability.Request) (json.RawMessage, error) {
 	half := time.Duration(in.SleepMilliseconds) * time.Millisecond / 2
 	if err := backoff.Sleep(ctx, half); err != nil {
 		return nil, err
@@ -99,8 +99,8 @@ func (w *Witness) work(ctx context.Context, in Input, request capability.Request
 	return json.Marshal(map[string]string{"run": rand.Text()})
 }
 
-// mark appends one line with one write and waits until the line is on disk.
-func (w *Witness) mark(m check.Mark) error {
+// writeMark appends one line with one write and waits until the line is on disk.
+func (w *Recorder) writeMark(m check.Mark) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m.Time = time.Now()
@@ -109,7 +109,7 @@ func (w *Witness) mark(m check.Mark) error {
 		return err
 	}
 	if _, err := w.file.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("mark the %s of a run: %w", m.What, err)
+		return fmt.Errorf("mark the %s of a run: %w", m.Event, err)
 	}
 	return w.file.Sync()
 }

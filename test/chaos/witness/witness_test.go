@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/test/chaos/check"
 )
 
-func run(t *testing.T, w *Witness, uid, input string) (json.RawMessage, error) {
+func run(t *testing.T, w *Recorder, uid, input string) (json.RawMessage, error) {
 	t.Helper()
 	return w.Run(t.Context(), capability.Request{DispatchUID: uid, Input: []byte(input), Progress: func(int, string) {}})
 }
@@ -21,7 +21,7 @@ func TestEveryRunLeavesItsMarks(t *testing.T) {
 	dir := t.TempDir()
 	var outputs []json.RawMessage
 	for _, uid := range []string{"a", "b"} {
-		w, err := Open(Path(dir, "pc"))
+		w, err := Open(MarksPath(dir, "pc"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,13 +34,13 @@ func TestEveryRunLeavesItsMarks(t *testing.T) {
 	if string(outputs[0]) == string(outputs[1]) {
 		t.Errorf("two runs returned the same: %s", outputs[0])
 	}
-	marks, err := Read(dir)
+	marks, err := ReadMarks(dir)
 	if err != nil || len(marks) != 4 {
 		t.Fatalf("%d marks, error %v, want 4", len(marks), err)
 	}
 	for i, uid := range []string{"a", "b"} {
 		begin, end := marks[2*i], marks[2*i+1]
-		if begin.UID != uid || begin.What != check.Start || end.UID != uid || end.What != check.End ||
+		if begin.UID != uid || begin.Event != check.Start || end.UID != uid || end.Event != check.End ||
 			string(end.Output) != string(outputs[i]) || begin.Machine != "pc" || end.Time.Before(begin.Time) {
 			t.Errorf("run %s left %+v and %+v", uid, begin, end)
 		}
@@ -49,7 +49,7 @@ func TestEveryRunLeavesItsMarks(t *testing.T) {
 
 func TestARunThatFailsOrIsStoppedSaysSo(t *testing.T) {
 	dir := t.TempDir()
-	w, err := Open(Path(dir, "pc"))
+	w, err := Open(MarksPath(dir, "pc"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestARunThatFailsOrIsStoppedSaysSo(t *testing.T) {
 	if _, err := w.Run(stopped, capability.Request{DispatchUID: "stopped", Input: []byte(`{"sleepMilliseconds":60000}`)}); err == nil {
 		t.Error("it did not stop")
 	}
-	marks, err := Read(dir)
+	marks, err := ReadMarks(dir)
 	if err != nil || len(marks) != 4 || marks[1].Error == "" || marks[3].Error == "" {
 		t.Errorf("marks %+v, error %v, want two ends with errors", marks, err)
 	}
@@ -70,10 +70,10 @@ func TestARunThatFailsOrIsStoppedSaysSo(t *testing.T) {
 // A truncated line is not a mark and causes an error.
 func TestADamagedMarkIsAnError(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(Path(dir, "pc"), []byte(`{"uid":"a","wh`), 0o600); err != nil {
+	if err := os.WriteFile(MarksPath(dir, "pc"), []byte(`{"uid":"a","wh`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if marks, err := Read(dir); err == nil {
+	if marks, err := ReadMarks(dir); err == nil {
 		t.Errorf("read %+v", marks)
 	}
 }

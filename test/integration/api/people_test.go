@@ -19,7 +19,7 @@ func bind(t *testing.T, namespace, user, clusterRole string, check authorization
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
 	})
 	waitAllowed(t, namespace, user, check)
-	return shared.ClientFor(t, shared.As(user))
+	return shared.ClientFor(t, shared.UserConfig(user))
 }
 
 // mayInvoke gives a user the verb invoke on capabilities in a namespace.
@@ -29,7 +29,7 @@ func mayInvoke(t *testing.T, namespace, user string, names ...string) client.Cli
 		rbacv1.PolicyRule{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilities"}, ResourceNames: names, Verbs: []string{"invoke"}},
 		rbacv1.PolicyRule{APIGroups: []string{"mooring.dev"}, Resources: []string{"capabilitydispatches"},
 			Verbs: []string{"get", "create", "update", "patch"}})
-	return shared.ClientFor(t, shared.As(user))
+	return shared.ClientFor(t, shared.UserConfig(user))
 }
 
 // allowVerbs gives a user verbs on one Mooring resource that no role for people grants alone.

@@ -219,7 +219,7 @@ func TestTheControllerDecidesMakesNodesAndNothingForPeople(t *testing.T) {
 	wantRefused(t, controller.Create(ctx, newObject("PairingCode", namespace, "made", codeSpec(nil))), forbidden)
 	wantRefused(t, controller.List(ctx, &corev1.ConfigMapList{}), forbidden)
 
-	probe := shared.As("x").Impersonate
+	probe := shared.UserConfig("x").Impersonate
 	probe.UserName = "system:serviceaccount:mooring-system:" + v1alpha1.ProbeServiceAccount
 	config, err := shared.ServiceAccountConfig(ctx, v1alpha1.SystemNamespace, v1alpha1.ControllerServiceAccount)
 	wantAccepted(t, err)

@@ -49,7 +49,7 @@ func TestADispatchIsStampedWithItsAuthor(t *testing.T) {
 func TestADispatchIsStampedWithTheGroupsAndUIDOfItsAuthor(t *testing.T) {
 	namespace := shared.Namespace(t)
 	mayInvoke(t, namespace, "ivo", "echo")
-	config := shared.As("ivo", "crew", "system:authenticated")
+	config := shared.UserConfig("ivo", "crew", "system:authenticated")
 	config.Impersonate.UID = "uid-of-ivo"
 	ivo := shared.ClientFor(t, config)
 	tia := mayInvoke(t, namespace, "tia", "system.health")

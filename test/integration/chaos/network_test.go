@@ -13,15 +13,15 @@ import (
 // machines reach the gateway over a door. front is the address that machines dial; it forwards to
 // either door.
 type network struct {
-	uplinks, doors []*wire.Wire
-	front          *wire.Wire
+	uplinks, downlinks []*wire.Proxy
+	entry              *wire.Proxy
 }
 
 // newNetwork restarts the gateways behind wires, until the test ends.
 func newNetwork(t *testing.T) *network {
 	t.Helper()
 	n := &network{}
-	lay := func(targets ...string) *wire.Wire {
+	newProxy := func(targets ...string) *wire.Proxy {
 		w, err := wire.New(targets...)
 		if err != nil {
 			t.Fatal(err)
@@ -29,10 +29,10 @@ func newNetwork(t *testing.T) *network {
 		t.Cleanup(w.Close)
 		return w
 	}
-	var doors []string
+	var downlinkAddresses []string
 	for i, g := range system.Gateways {
-		uplink, door := lay(strings.TrimPrefix(system.Cluster.Admin().Host, "https://")), lay(g.NodeAddress)
-		n.uplinks, n.doors, doors = append(n.uplinks, uplink), append(n.doors, door), append(doors, door.Address())
+		uplink, downlink := newProxy(strings.TrimPrefix(system.Cluster.AdminConfig().Host, "https://")), newProxy(g.NodeAddress)
+		n.uplinks, n.downlinks, downlinkAddresses = append(n.uplinks, uplink), append(n.downlinks, downlink), append(downlinkAddresses, downlink.Address())
 		kubeconfig := filepath.Join(system.Dir, g.Name+".kubeconfig")
 		if err := system.GatewayKubeconfig(kubeconfig, uplink.Address()); err != nil {
 			t.Fatal(err)
@@ -42,14 +42,14 @@ func newNetwork(t *testing.T) *network {
 		if err := errors.Join(system.StartGateway(i), g.WaitReady(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { n.unwire(t, i) })
+		t.Cleanup(func() { n.restartGatewayDirectly(t, i) })
 	}
-	n.front = lay(doors...)
+	n.entry = newProxy(downlinkAddresses...)
 	return n
 }
 
-// unwire restarts a gateway without wires.
-func (n *network) unwire(t *testing.T, i int) {
+// restartGatewayDirectly restarts a gateway without wires.
+func (n *network) restartGatewayDirectly(t *testing.T, i int) {
 	g := system.Gateways[i]
 	g.Args = nil
 	g.Stop()

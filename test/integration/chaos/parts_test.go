@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// keepEvery is the interval at which keep looks for processes that have ended.
-const keepEvery = 300 * time.Millisecond
+// restartInterval is the interval at which keep looks for processes that have ended.
+const restartInterval = 300 * time.Millisecond
 
 // part is a process that is started again after each end, as Kubernetes or an init system would do.
 type part struct {
@@ -22,7 +22,7 @@ type part struct {
 	machines []string // the machines whose agents run in it
 
 	killed bool // by the test; it did not end by itself
-	held   bool // it is not started again
+	paused bool // it is not started again
 }
 
 // parts holds all processes that can be killed, with a record of the events.
@@ -36,21 +36,21 @@ type parts struct {
 
 func newParts() *parts { return &parts{deaths: map[string][]time.Time{}, counts: map[string]int{}} }
 
-// note counts an event and adds it to the diary.
-func (p *parts) note(count, format string, args ...any) {
+// logEvent counts an event and adds it to the diary.
+func (p *parts) logEvent(count, format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.noteLocked(count, format, args...)
+	p.logEventLocked(count, format, args...)
 }
 
-func (p *parts) noteLocked(count, format string, args ...any) {
+func (p *parts) logEventLocked(count, format string, args ...any) {
 	p.counts[count]++
 	p.diary = append(p.diary, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-// observed adds a message of the observer to the diary.
-func (p *parts) observed(what string) {
-	p.note("watches and lists of the observer", "observer: %s", what)
+// logObservation adds a message of the observer to the diary.
+func (p *parts) logObservation(message string) {
+	p.logEvent("watches and lists of the observer", "observer: %s", message)
 }
 
 // kill ends a part as a crash does.
@@ -60,64 +60,64 @@ func (p *parts) kill(victim *part, count string) {
 	if !victim.process().Running() {
 		return
 	}
-	p.noteLocked(count, "kill -9 %s", victim.name)
-	p.die(victim)
+	p.logEventLocked(count, "kill -9 %s", victim.name)
+	p.recordDeaths(victim)
 	victim.killed = true
 	victim.process().Kill()
 }
 
-// hold prevents the restart of a part until release.
-func (p *parts) hold(one *part) { p.setHeld(one, true) }
+// preventRestart prevents the restart of a part until release.
+func (p *parts) preventRestart(one *part) { p.setPaused(one, true) }
 
-func (p *parts) release(one *part) { p.setHeld(one, false) }
+func (p *parts) allowRestart(one *part) { p.setPaused(one, false) }
 
-func (p *parts) setHeld(one *part, held bool) {
+func (p *parts) setPaused(one *part, paused bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	one.held = held
+	one.paused = paused
 }
 
-// die records the time at which the machines of a part lose their agents.
-func (p *parts) die(victim *part) {
+// recordDeaths records the time at which the machines of a part lose their agents.
+func (p *parts) recordDeaths(victim *part) {
 	for _, machine := range victim.machines {
 		p.deaths[machine] = append(p.deaths[machine], time.Now())
 	}
 }
 
-// keep starts ended parts again, until ctx ends.
-func (p *parts) keep(ctx context.Context) {
-	tick := time.NewTicker(keepEvery)
+// keepRunning starts ended parts again, until ctx ends.
+func (p *parts) keepRunning(ctx context.Context) {
+	tick := time.NewTicker(restartInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			p.revive()
+			p.restartEnded()
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (p *parts) revive() {
+func (p *parts) restartEnded() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.all {
-		if one.process().Running() || one.held {
+		if one.process().Running() || one.paused {
 			continue
 		}
 		if !one.killed {
-			p.noteLocked("ended by itself: "+one.name, "%s ended by itself:\n%s", one.name, one.process().Tail(5))
-			p.die(one)
+			p.logEventLocked("ended by itself: "+one.name, "%s ended by itself:\n%s", one.name, one.process().Tail(5))
+			p.recordDeaths(one)
 		}
 		one.killed = false
 		if err := one.start(); err != nil {
-			p.noteLocked("not started: "+one.name, "start %s: %v", one.name, err)
+			p.logEventLocked("not started: "+one.name, "start %s: %v", one.name, err)
 		}
 	}
 }
 
-// mourned returns the deaths so far, by machine.
-func (p *parts) mourned() map[string][]time.Time {
+// deathTimes returns the deaths so far, by machine.
+func (p *parts) deathTimes() map[string][]time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	deaths := map[string][]time.Time{}
@@ -127,8 +127,8 @@ func (p *parts) mourned() map[string][]time.Time {
 	return deaths
 }
 
-// tally returns the counts and the diary so far.
-func (p *parts) tally() (counts map[string]int, diary []string) {
+// snapshot returns the counts and the diary so far.
+func (p *parts) snapshot() (counts map[string]int, diary []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.counts), slices.Clone(p.diary)

@@ -17,26 +17,26 @@ func TestABugInTheAgentsIsFound(t *testing.T) {
 		want check.Kind
 	}{
 		{name: "none"},
-		{"a run that began is forgotten", []string{"--bug", "deny"}, check.RanAfterAll},
+		{"a run that began is forgotten", []string{"--bug", "deny"}, check.RanThoughNotStarted},
 		{"the whole journal is lost", []string{"--bug", "forget"}, check.NoCause},
 		{"an interrupted run is repeated", []string{"--bug", "rerun"}, check.RunTwice},
 	} {
 		t.Run(planted.name, func(t *testing.T) {
 			r := newRig(t, system.NodeEndpoint, 2, 2, planted.args...)
-			r.online()
-			var all []wish
+			r.awaitOnline()
+			var all []request
 			for _, machine := range r.machines {
-				all = append(all, wish{name: "long-" + machine, machine: machine, timeoutSeconds: 3600, expiry: 3600,
+				all = append(all, request{name: "long-" + machine, machine: machine, timeoutSeconds: 3600, expiry: 3600,
 					input: witness.Input{SleepMilliseconds: 3_600_000}}) // ends only with a crash
 			}
-			if err := r.ask(t.Context(), all); err != nil {
+			if err := r.createAll(t.Context(), all); err != nil {
 				t.Fatal(err)
 			}
 			r.awaitStarts(len(all))
 			for _, group := range r.groups {
 				r.kill(group, killAgents)
 			}
-			_, found := r.verdict(check.Lost)
+			_, found := r.awaitVerdict(check.Lost)
 			kinds := map[check.Kind]int{}
 			for _, v := range found {
 				kinds[v.Kind]++
@@ -53,8 +53,8 @@ func TestABugInTheAgentsIsFound(t *testing.T) {
 func (r *rig) awaitStarts(count int) {
 	r.Helper()
 	starts := 0
-	err := stack.Poll(r.bounded(), func() bool {
-		marks, err := witness.Read(r.marks)
+	err := stack.Poll(r.boundedContext(), func() bool {
+		marks, err := witness.ReadMarks(r.marks)
 		if err != nil {
 			return false // a line that is being written
 		}

@@ -22,7 +22,7 @@ import (
 type rig struct {
 	*testing.T
 	*parts
-	*asker
+	*requester
 	*observer
 	groups     []*part
 	machines   []string
@@ -35,36 +35,36 @@ type rig struct {
 // them. Every third machine receives one offer at a time.
 func newRig(t *testing.T, node string, processes, each int, args ...string) *rig {
 	t.Helper()
-	c, err := sim.NewClient(system.Cluster.Admin())
+	c, err := sim.NewClient(system.Cluster.AdminConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
 	fleet, err := sim.New(t.Context(), sim.Options{Client: c, Dir: system.Dir, PairingEndpoint: system.PairingEndpoint,
-		NodeEndpoint: node, Extra: []capability.Capability{&witness.Witness{}}})
+		NodeEndpoint: node, Extra: []capability.Capability{&witness.Recorder{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := fleet.Issue(t.Context(), processes*each, nil); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{T: t, parts: newParts(), asker: &asker{namespace: fleet.Namespace}, oneAtATime: map[string]bool{}, marks: t.TempDir()}
-	if r.observer, err = newObserver(system.Cluster.Admin(), fleet.Namespace, r.observed); err != nil {
+	r := &rig{T: t, parts: newParts(), requester: &requester{namespace: fleet.Namespace}, oneAtATime: map[string]bool{}, marks: t.TempDir()}
+	if r.observer, err = newObserver(system.Cluster.AdminConfig(), fleet.Namespace, r.logObservation); err != nil {
 		t.Fatal(err)
 	}
 	for i, a := range fleet.Agents() {
 		r.prefix = strings.TrimSuffix(a.Dir(), a.Name)
 		r.machines = append(r.machines, a.Name)
-		r.window(a.Name, 1+3*min(i%3, 1))
+		r.setMaxInFlight(a.Name, 1+3*min(i%3, 1))
 	}
 	for i := range processes {
-		r.group(fmt.Sprintf("%s-machines-%d", fleet.Namespace, i), r.prefix, r.machines[i*each:(i+1)*each], args)
+		r.startGroup(fmt.Sprintf("%s-machines-%d", fleet.Namespace, i), r.prefix, r.machines[i*each:(i+1)*each], args)
 	}
-	r.run()
+	r.startBackground()
 	return r
 }
 
-// window sets how many offers a machine may have at the same time.
-func (r *rig) window(machine string, width int) {
+// setMaxInFlight sets how many offers a machine may have at the same time.
+func (r *rig) setMaxInFlight(machine string, width int) {
 	r.oneAtATime[machine] = width == 1
 	node := &v1alpha1.Node{}
 	node.Namespace, node.Name = r.namespace, machine
@@ -74,8 +74,8 @@ func (r *rig) window(machine string, width int) {
 	}
 }
 
-// group starts a process with the agents of some machines.
-func (r *rig) group(name, prefix string, machines, args []string) {
+// startGroup starts a process with the agents of some machines.
+func (r *rig) startGroup(name, prefix string, machines, args []string) {
 	var process *stack.Process
 	p := &part{name: name, machines: machines, process: func() *stack.Process { return process }}
 	argv := append(append([]string{"--prefix", prefix, "--marks", r.marks}, args...), machines...)
@@ -93,14 +93,14 @@ func (r *rig) group(name, prefix string, machines, args []string) {
 	r.all = append(r.all, p)
 }
 
-// run keeps the processes running and watches the dispatches, until the test ends.
-func (r *rig) run() {
+// startBackground keeps the processes running and watches the dispatches, until the test ends.
+func (r *rig) startBackground() {
 	r.all = append(r.all, controllerPart())
 	r.all = append(r.all, replicaParts()...)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	var owned sync.WaitGroup
-	owned.Go(func() { r.keep(ctx) })
-	owned.Go(func() { r.follow(ctx) })
+	owned.Go(func() { r.keepRunning(ctx) })
+	owned.Go(func() { r.watchAll(ctx) })
 	r.Cleanup(func() {
 		cancel()
 		owned.Wait()
@@ -110,17 +110,17 @@ func (r *rig) run() {
 	})
 }
 
-// bounded returns the test's context, bounded by patience.
-func (r *rig) bounded() context.Context {
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+// boundedContext returns the test's context, bounded by patience.
+func (r *rig) boundedContext() context.Context {
+	ctx, cancel := context.WithTimeout(r.Context(), verdictTimeout)
 	r.Cleanup(cancel)
 	return ctx
 }
 
-// online waits until every machine has a session.
-func (r *rig) online() {
+// awaitOnline waits until every machine has a session.
+func (r *rig) awaitOnline() {
 	r.Helper()
-	ctx := r.bounded()
+	ctx := r.boundedContext()
 	for _, machine := range r.machines {
 		if err := system.WaitOnline(ctx, r.namespace, machine); err != nil {
 			r.Fatal(err)

@@ -33,7 +33,7 @@ const (
 var fates = []fate{isCancelled, isBacklog, isRevoked, isDeleted, isSuspended, isExpired, isRestored, isLong}
 
 const (
-	forEver = 3_600_000 // milliseconds of a run that ends only with a crash
+	endlessRun = 3_600_000 // milliseconds of a run that ends only with a crash
 	// offeredUnwritten counts runs that began while their status was still Queued.
 	offeredUnwritten = "begun before its status was written, then without a session"
 )
@@ -50,19 +50,19 @@ type stranding struct {
 // event ends the dispatch, and no process that saw the run is left. The dispatch must not be
 // reported as NotStarted and must not run again.
 func TestWorkOfMachinesWithoutASessionEndsTruthfully(t *testing.T) {
-	for range sized(1, 3) {
+	for range ciSized(1, 3) {
 		s := &stranding{rig: newRig(t, system.NodeEndpoint, 1, len(fates)), machine: map[fate]string{}, copies: t.TempDir()}
 		for i, f := range fates {
 			s.machine[f] = s.machines[i]
 		}
 		began := time.Now()
-		s.online()
-		s.begin()
-		s.strand()
-		s.release(s.groups[0])
-		h, violations := s.verdict(check.Lost)
-		s.report(0, time.Since(began), h, violations)
-		counts, _ := s.tally()
+		s.awaitOnline()
+		s.startRuns()
+		s.strandMachines()
+		s.allowRestart(s.groups[0])
+		h, violations := s.awaitVerdict(check.Lost)
+		s.reportResults(0, time.Since(began), h, violations)
+		counts, _ := s.snapshot()
 		for _, situation := range append([]fate{offeredUnwritten}, fates...) {
 			if counts[string(situation)] == 0 {
 				t.Errorf("no dispatch was %s: the test proves nothing", situation)
@@ -71,10 +71,10 @@ func TestWorkOfMachinesWithoutASessionEndsTruthfully(t *testing.T) {
 	}
 }
 
-// begin starts a run on every machine. The dispatch of the backlog is created while its machine is
+// startRuns starts a run on every machine. The dispatch of the backlog is created while its machine is
 // away.
-func (s *stranding) begin() {
-	s.away()
+func (s *stranding) startRuns() {
+	s.stopMachines()
 	dir := s.dir(s.machine[isRestored])
 	if err := os.RemoveAll(dir + "/run"); err != nil { // the sockets of the killed process
 		s.Fatal(err)
@@ -82,13 +82,13 @@ func (s *stranding) begin() {
 	if err := os.CopyFS(s.copies, os.DirFS(dir)); err != nil {
 		s.Fatal(err)
 	}
-	s.asks(isBacklog, forEver, 3600)
-	s.release(s.groups[0])
-	s.online()
+	s.createDispatch(isBacklog, endlessRun, 3600)
+	s.allowRestart(s.groups[0])
+	s.awaitOnline()
 	s.Helper()
-	err := stack.Poll(s.bounded(), func() bool { // the sessions must be older than the dispatches that follow
+	err := stack.Poll(s.boundedContext(), func() bool { // the sessions must be older than the dispatches that follow
 		return !slices.ContainsFunc(s.machines, func(name string) bool {
-			started := s.node(name).Status.SessionStartedTime
+			started := s.getNode(name).Status.SessionStartedTime
 			return started == nil || time.Since(started.Time) < 3*time.Second
 		})
 	})
@@ -97,63 +97,63 @@ func (s *stranding) begin() {
 	}
 	for _, f := range fates {
 		if f != isBacklog && f != isExpired {
-			s.asks(f, forEver, 3600)
+			s.createDispatch(f, endlessRun, 3600)
 		}
 	}
 	s.awaitStarts(len(fates) - 1)
 }
 
-// strand kills gateways and machines, and then applies the fate of each machine.
-func (s *stranding) strand() {
+// strandMachines kills gateways and machines, and then applies the fate of each machine.
+func (s *stranding) strandMachines() {
 	for _, replica := range s.all[len(s.all)-gateways:] {
 		s.kill(replica, killGateway)
 	}
-	s.away()
+	s.stopMachines()
 	for _, f := range fates {
-		if f != isExpired && s.read(f).Status.Phase == v1alpha1.DispatchQueued {
-			s.parts.note(offeredUnwritten, "%s runs %s, which is Queued", s.machine[f], name(f))
+		if f != isExpired && s.getDispatch(f).Status.Phase == v1alpha1.DispatchQueued {
+			s.parts.logEvent(offeredUnwritten, "%s runs %s, which is Queued", s.machine[f], dispatchName(f))
 		}
 	}
-	s.asks(isExpired, 0, 1)
+	s.createDispatch(isExpired, 0, 1)
 	s.kill(s.all[len(s.groups)], killController)
 	for _, f := range fates {
-		s.meets(f)
+		s.applyFate(f)
 	}
 	ends := []fate{isCancelled, isBacklog, isRevoked, isDeleted}
-	if sized(0, 1) == 1 { // the leader waits for the result of a dispatch that may have begun
+	if ciSized(0, 1) == 1 { // the leader waits for the result of a dispatch that may have begun
 		ends = append(ends, isExpired)
 	}
 	for _, f := range ends {
-		if err := stack.Poll(s.bounded(), func() bool { return s.read(f).Status.Phase.Terminal() }); err != nil {
+		if err := stack.Poll(s.boundedContext(), func() bool { return s.getDispatch(f).Status.Phase.Terminal() }); err != nil {
 			s.Errorf("%s: %v", f, err)
 		}
 	}
-	if !s.read(isExpired).CreationTimestamp.Add(time.Second).Before(time.Now()) {
+	if !s.getDispatch(isExpired).CreationTimestamp.Add(time.Second).Before(time.Now()) {
 		s.Error("the dispatch of one second has not expired")
 	}
 	s.patch(&v1alpha1.Node{}, s.machine[isSuspended], `{"spec":{"desiredState":"Active"}}`)
 }
 
-// meets applies a fate to the dispatch of its machine.
-func (s *stranding) meets(f fate) {
+// applyFate applies a fate to the dispatch of its machine.
+func (s *stranding) applyFate(f fate) {
 	s.Helper()
 	machine, now := s.machine[f], time.Now()
 	switch f {
 	case isCancelled, isBacklog:
-		s.happened(name(f), func(a *check.Asked) { a.Cancel = now })
-		s.patch(&v1alpha1.CapabilityDispatch{}, name(f), `{"spec":{"cancel":true}}`)
+		s.updateRequest(dispatchName(f), func(a *check.Request) { a.Cancel = now })
+		s.patch(&v1alpha1.CapabilityDispatch{}, dispatchName(f), `{"spec":{"cancel":true}}`)
 	case isRevoked:
-		s.happened(name(f), func(a *check.Asked) { a.Revoked = now })
+		s.updateRequest(dispatchName(f), func(a *check.Request) { a.Revoked = now })
 		s.patch(&v1alpha1.Node{}, machine, `{"spec":{"desiredState":"Revoked"}}`)
 	case isDeleted:
-		s.happened(name(f), func(a *check.Asked) { a.Deleted = now })
-		if err := system.Client.Delete(s.Context(), s.node(machine)); err != nil {
+		s.updateRequest(dispatchName(f), func(a *check.Request) { a.Deleted = now })
+		if err := system.Client.Delete(s.Context(), s.getNode(machine)); err != nil {
 			s.Fatal(err)
 		}
 	case isSuspended:
 		s.patch(&v1alpha1.Node{}, machine, `{"spec":{"desiredState":"Suspended"}}`)
 	case isRestored:
-		s.happened(name(f), func(a *check.Asked) { a.Restored = now })
+		s.updateRequest(dispatchName(f), func(a *check.Request) { a.Restored = now })
 		dir := s.dir(machine)
 		if err := os.RemoveAll(dir); err != nil {
 			s.Fatal(err)
@@ -161,52 +161,52 @@ func (s *stranding) meets(f fate) {
 		if err := os.CopyFS(dir, os.DirFS(s.copies)); err != nil {
 			s.Fatal(err)
 		}
-		s.private(dir)
+		s.restorePermissions(dir)
 	case isExpired, isLong: // they need no action
 	}
-	s.parts.note(string(f), "%s of %s is %s", name(f), machine, f)
+	s.parts.logEvent(string(f), "%s of %s is %s", dispatchName(f), machine, f)
 }
 
-// away kills the machines and prevents their restart.
-func (s *stranding) away() {
+// stopMachines kills the machines and prevents their restart.
+func (s *stranding) stopMachines() {
 	s.Helper()
 	group := s.groups[0]
-	s.hold(group)
+	s.preventRestart(group)
 	s.kill(group, killAgents)
-	if err := stack.Poll(s.bounded(), func() bool { return !group.process().Running() }); err != nil {
+	if err := stack.Poll(s.boundedContext(), func() bool { return !group.process().Running() }); err != nil {
 		s.Fatal(err)
 	}
 }
 
-// name returns the name of the dispatch of a fate.
-func name(f fate) string {
+// dispatchName returns the name of the dispatch of a fate.
+func dispatchName(f fate) string {
 	return "d-" + strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(string(f)))
 }
 
-func (s *stranding) asks(f fate, milliseconds int, expiry int32) {
+func (s *stranding) createDispatch(f fate, milliseconds int, expiry int32) {
 	s.Helper()
-	w := wish{name: name(f), machine: s.machine[f], timeoutSeconds: 3600, expiry: expiry, input: witness.Input{SleepMilliseconds: milliseconds}}
+	w := request{name: dispatchName(f), machine: s.machine[f], timeoutSeconds: 3600, expiry: expiry, input: witness.Input{SleepMilliseconds: milliseconds}}
 	if f == isExpired {
 		w.timeoutSeconds = 1
 	}
-	if err := s.ask(s.Context(), []wish{w}); err != nil {
+	if err := s.createAll(s.Context(), []request{w}); err != nil {
 		s.Fatal(err)
 	}
 }
 
 func (s *stranding) key(name string) types.NamespacedName {
-	return types.NamespacedName{Namespace: s.asker.namespace, Name: name}
+	return types.NamespacedName{Namespace: s.requester.namespace, Name: name}
 }
 
-func (s *stranding) read(f fate) *v1alpha1.CapabilityDispatch {
+func (s *stranding) getDispatch(f fate) *v1alpha1.CapabilityDispatch {
 	d := &v1alpha1.CapabilityDispatch{}
-	if err := system.Client.Get(s.Context(), s.key(name(f)), d); err != nil {
+	if err := system.Client.Get(s.Context(), s.key(dispatchName(f)), d); err != nil {
 		s.Fatal(err)
 	}
 	return d
 }
 
-func (s *stranding) node(name string) *v1alpha1.Node {
+func (s *stranding) getNode(name string) *v1alpha1.Node {
 	node := &v1alpha1.Node{}
 	if err := system.Client.Get(s.Context(), s.key(name), node); err != nil {
 		s.Fatal(err)
@@ -216,7 +216,7 @@ func (s *stranding) node(name string) *v1alpha1.Node {
 
 func (s *stranding) patch(object client.Object, name, body string) {
 	s.Helper()
-	object.SetNamespace(s.asker.namespace)
+	object.SetNamespace(s.requester.namespace)
 	object.SetName(name)
 	if err := system.Client.Patch(s.Context(), object, client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
 		s.Fatal(err)
@@ -226,8 +226,8 @@ func (s *stranding) patch(object client.Object, name, body string) {
 // dir returns the identity directory of a machine.
 func (s *stranding) dir(machine string) string { return s.prefix + machine }
 
-// private sets the permissions of a copied directory that an agent requires.
-func (s *stranding) private(dir string) {
+// restorePermissions sets the permissions of a copied directory that an agent requires.
+func (s *stranding) restorePermissions(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		s.Fatal(err)
@@ -250,15 +250,15 @@ func (s *stranding) private(dir string) {
 // are killed. No machine may have deleted a result before it was stored.
 func TestResultsOnTheirWayOutliveTheGateways(t *testing.T) {
 	net := newNetwork(t)
-	r := newRig(t, net.front.Address(), 1, 4)
-	r.online()
-	var all []wish
+	r := newRig(t, net.entry.Address(), 1, 4)
+	r.awaitOnline()
+	var all []request
 	for i := range 20 {
-		all = append(all, wish{name: name(fate("result " + string(rune('a'+i)))), machine: r.machines[i%len(r.machines)], timeoutSeconds: 60, expiry: 3600,
+		all = append(all, request{name: dispatchName(fate("result " + string(rune('a'+i)))), machine: r.machines[i%len(r.machines)], timeoutSeconds: 60, expiry: 3600,
 			input: witness.Input{SleepMilliseconds: 1500}})
 	}
 	began := time.Now()
-	if err := r.ask(t.Context(), all); err != nil {
+	if err := r.createAll(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
 	r.awaitStarts(4)
@@ -266,23 +266,23 @@ func TestResultsOnTheirWayOutliveTheGateways(t *testing.T) {
 		uplink.Hold()
 	}
 	ends := func() (count int) {
-		marks, err := witness.Read(r.marks)
+		marks, err := witness.ReadMarks(r.marks)
 		if err != nil {
 			return 0
 		}
 		for _, m := range marks {
-			if m.What == check.End {
+			if m.Event == check.End {
 				count++
 			}
 		}
 		return count
 	}
-	if err := stack.Poll(r.bounded(), func() bool { return ends() >= 4 }); err != nil {
+	if err := stack.Poll(r.boundedContext(), func() bool { return ends() >= 4 }); err != nil {
 		t.Fatal(err)
 	}
-	wait(t.Context(), time.Second) // the results are on their way
+	sleep(t.Context(), time.Second) // the results are on their way
 	list := &v1alpha1.CapabilityDispatchList{}
-	if err := system.Client.List(t.Context(), list, client.InNamespace(r.asker.namespace)); err != nil {
+	if err := system.Client.List(t.Context(), list, client.InNamespace(r.requester.namespace)); err != nil {
 		t.Fatal(err)
 	}
 	underWay := ends()
@@ -297,12 +297,12 @@ func TestResultsOnTheirWayOutliveTheGateways(t *testing.T) {
 	for _, uplink := range net.uplinks {
 		uplink.Heal()
 	}
-	h, violations := r.verdict(check.Lost, check.ResultLost)
-	r.report(0, time.Since(began), h, violations)
+	h, violations := r.awaitVerdict(check.Lost, check.ResultLost)
+	r.reportResults(0, time.Since(began), h, violations)
 	if underWay == 0 {
 		t.Error("no result was on its way when the gateways were killed: the test proves nothing")
 	}
-	for uid, states := range h.Seen {
+	for uid, states := range h.States {
 		if last := states[len(states)-1]; last.Phase != string(v1alpha1.DispatchSucceeded) {
 			t.Errorf("%s ended %s, %s %s", uid, last.Phase, last.Execution, last.Code)
 		}

@@ -24,13 +24,13 @@ const watchFor = 10 * time.Second
 // observer follows the dispatches of a namespace as any client could: with a list and a watch over
 // plain HTTP, repeated whenever they break.
 type observer struct {
-	http *http.Client
-	url  string
-	tell func(what string) // logs lists and watches that it starts or repeats
+	http    *http.Client
+	url     string
+	onEvent func(what string) // logs lists and watches that it starts or repeats
 
-	mu   sync.Mutex
-	seen map[string][]check.State
-	at   map[string]uint64 // the version of the last state
+	mu       sync.Mutex
+	states   map[string][]check.State
+	versions map[string]uint64 // the version of the last state
 }
 
 // object holds the fields of a CapabilityDispatch that are checked.
@@ -43,35 +43,35 @@ type object struct {
 	}
 }
 
-func newObserver(access *rest.Config, namespace string, tell func(what string)) (*observer, error) {
+func newObserver(access *rest.Config, namespace string, onEvent func(what string)) (*observer, error) {
 	access.Timeout = 0
 	client, err := rest.HTTPClientFor(access)
 	if err != nil {
 		return nil, err
 	}
-	return &observer{http: client, tell: tell, seen: map[string][]check.State{}, at: map[string]uint64{},
+	return &observer{http: client, onEvent: onEvent, states: map[string][]check.State{}, versions: map[string]uint64{},
 		url: access.Host + "/apis/mooring.dev/v1alpha1/namespaces/" + namespace + "/capabilitydispatches"}, nil
 }
 
-// follow watches until ctx ends. When a watch breaks or is silent, it lists again.
-func (o *observer) follow(ctx context.Context) {
+// watchAll watches until ctx ends. When a watch breaks or is silent, it lists again.
+func (o *observer) watchAll(ctx context.Context) {
 	for ctx.Err() == nil {
 		objects, version, err := o.list(ctx)
 		if err != nil {
-			o.tell("list: " + err.Error())
-			wait(ctx, retryAfter)
+			o.onEvent("list: " + err.Error())
+			sleep(ctx, retryInterval)
 			continue
 		}
 		for _, one := range objects {
-			o.note(one)
+			o.addState(one)
 		}
-		o.tell(fmt.Sprintf("%d listed at %s", len(objects), version))
-		heard := 0
+		o.onEvent(fmt.Sprintf("%d listed at %s", len(objects), version))
+		count := 0
 		for err == nil {
-			heard, version, err = o.watch(ctx, version)
+			count, version, err = o.watch(ctx, version)
 		}
 		if ctx.Err() == nil {
-			o.tell(fmt.Sprintf("the watch ended after %d events, at %s: %v", heard, version, err))
+			o.onEvent(fmt.Sprintf("the watch ended after %d events, at %s: %v", count, version, err))
 		}
 	}
 }
@@ -97,7 +97,7 @@ func (o *observer) list(ctx context.Context) (objects []object, version string, 
 
 // watch notes the events after a version, for a few seconds, and returns the version from which to
 // continue.
-func (o *observer) watch(ctx context.Context, version string) (heard int, last string, err error) {
+func (o *observer) watch(ctx context.Context, version string) (count int, last string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*watchFor, errors.New("it fell silent"))
 	defer cancel()
 	body, err := o.get(ctx, url.Values{"watch": {"1"}, "resourceVersion": {version}, "timeoutSeconds": {fmt.Sprint(watchFor.Seconds())}})
@@ -105,25 +105,25 @@ func (o *observer) watch(ctx context.Context, version string) (heard int, last s
 		return 0, version, errors.Join(err, context.Cause(ctx))
 	}
 	defer body.Close()
-	for events := json.NewDecoder(body); ; heard++ {
+	for events := json.NewDecoder(body); ; count++ {
 		var event struct {
 			Type   string
 			Object object
 		}
 		switch err := events.Decode(&event); {
 		case errors.Is(err, io.EOF):
-			return heard, version, nil // its time is over
+			return count, version, nil // its time is over
 		case err != nil:
-			return heard, version, errors.Join(err, context.Cause(ctx))
+			return count, version, errors.Join(err, context.Cause(ctx))
 		}
 		switch event.Type {
 		case "ADDED", "MODIFIED":
 		case "DELETED": // no dispatch is deleted here
 			event.Object.Status.Phase = "Deleted"
 		default:
-			return heard, version, fmt.Errorf("%s in the watch", event.Type)
+			return count, version, fmt.Errorf("%s in the watch", event.Type)
 		}
-		o.note(event.Object)
+		o.addState(event.Object)
 		version = event.Object.Metadata.ResourceVersion
 	}
 }
@@ -144,19 +144,19 @@ func (o *observer) get(ctx context.Context, query url.Values) (io.ReadCloser, er
 	return response.Body, nil
 }
 
-// note appends a state that is newer than the last one and differs from it.
-func (o *observer) note(one object) {
+// addState appends a state that is newer than the last one and differs from it.
+func (o *observer) addState(one object) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	uid := one.Metadata.UID
 	version, err := strconv.ParseUint(one.Metadata.ResourceVersion, 10, 64)
-	if err != nil || version < o.at[uid] {
+	if err != nil || version < o.versions[uid] {
 		return // the list was read before a later watch event
 	}
-	o.at[uid] = version
+	o.versions[uid] = version
 	s := stateOf(one)
-	if known := o.seen[uid]; len(known) == 0 || !same(known[len(known)-1], s) {
-		o.seen[uid] = append(known, s)
+	if known := o.states[uid]; len(known) == 0 || !sameState(known[len(known)-1], s) {
+		o.states[uid] = append(known, s)
 	}
 }
 
@@ -168,7 +168,7 @@ func stateOf(one object) check.State {
 	return s
 }
 
-func same(a, b check.State) bool {
+func sameState(a, b check.State) bool {
 	return a.Phase == b.Phase && a.Execution == b.Execution && a.Code == b.Code && bytes.Equal(a.Output, b.Output)
 }
 
@@ -181,12 +181,12 @@ func (o *observer) history(ctx context.Context) (map[string][]check.State, error
 	stored := map[string]bool{}
 	for _, one := range objects {
 		stored[one.Metadata.UID] = true
-		o.note(one)
+		o.addState(one)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	seen := map[string][]check.State{}
-	for uid, states := range o.seen {
+	for uid, states := range o.states {
 		seen[uid] = append([]check.State(nil), states...)
 		if !stored[uid] {
 			seen[uid] = append(seen[uid], check.State{Time: time.Now(), Phase: "Deleted"})

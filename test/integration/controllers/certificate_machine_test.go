@@ -79,7 +79,7 @@ func (m machine) publishedChain(t *testing.T, node *v1alpha1.Node, pin string) [
 
 func issuerClient(t *testing.T) client.Client {
 	t.Helper()
-	c, err := client.New(shared.Admin(), client.Options{Scheme: controllers.Scheme()})
+	c, err := client.New(shared.AdminConfig(), client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}

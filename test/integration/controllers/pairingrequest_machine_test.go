@@ -105,7 +105,7 @@ func newApprovedMachine(t *testing.T, namespace, nodeName string) machine {
 // decide patches the decision as a user with the verb approve.
 func (m machine) decide(t *testing.T, decision string) {
 	t.Helper()
-	approver := shared.ClientFor(t, shared.As("ada", "system:masters"))
+	approver := shared.ClientFor(t, shared.UserConfig("ada", "system:masters"))
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":`+decision+`}}`))
 	if err := approver.Patch(t.Context(), m.request.DeepCopy(), patch); err != nil {
 		t.Fatalf("decide: %v", err)

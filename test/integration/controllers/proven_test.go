@@ -43,7 +43,7 @@ func newUnprivilegedClient(t *testing.T, namespace string) client.Client {
 		}
 		return nil
 	})
-	return shared.ClientFor(t, shared.As(name.Name))
+	return shared.ClientFor(t, shared.UserConfig(name.Name))
 }
 
 // deletePolicies deletes shipped policies and returns a function that restores them. The end of the test

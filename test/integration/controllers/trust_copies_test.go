@@ -83,7 +83,7 @@ func TestTheRoleForTheCopyGivesNoMore(t *testing.T) {
 	applyComponent(t, "namespaces.yaml", "trust.yaml")
 	const account = v1alpha1.ControllerServiceAccount
 	in := func(namespace string) []string {
-		lines, err := shared.Rights(t.Context(), account, namespace, account)
+		lines, err := shared.ListRights(t.Context(), account, namespace, account)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,18 +18,18 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// mark is in the environment of every process that a run starts, at any depth.
-const mark = "MOORING_DEMO_TEST_RUN="
+// markVariable is in the environment of every process that a run starts, at any depth.
+const markVariable = "MOORING_DEMO_TEST_RUN="
 
-type run struct {
-	cmd   *exec.Cmd
-	lines *bufio.Reader
-	mark  string
-	said  strings.Builder // standard output; read and written by the test alone
-	cried bytes.Buffer    // standard error; complete after Wait
+type demoRun struct {
+	cmd    *exec.Cmd
+	lines  *bufio.Reader
+	mark   string
+	stdout strings.Builder // standard output; read and written by the test alone
+	stderr bytes.Buffer    // standard error; complete after Wait
 }
 
-func start(t *testing.T) *run {
+func startDemo(t *testing.T) *demoRun {
 	t.Helper()
 	root, err := cluster.Root()
 	if err != nil {
@@ -37,7 +37,7 @@ func start(t *testing.T) *run {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
-	r := &run{mark: fmt.Sprintf("%s%d-%s", mark, os.Getpid(), t.Name())}
+	r := &demoRun{mark: fmt.Sprintf("%s%d-%s", markVariable, os.Getpid(), t.Name())}
 	r.cmd = exec.CommandContext(ctx, filepath.Join(root, ".local", "bin", "demo"))
 	// The demo must never use the user's kubeconfig: this one would make it fail.
 	r.cmd.Env = append(os.Environ(), r.mark, "KUBECONFIG=/nonexistent/somebody-elses-cluster")
@@ -45,7 +45,7 @@ func start(t *testing.T) *run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.cmd.Stderr = &r.cried
+	r.cmd.Stderr = &r.stderr
 	if err := r.cmd.Start(); err != nil {
 		t.Fatalf("%v: build it with make", err)
 	}
@@ -53,11 +53,11 @@ func start(t *testing.T) *run {
 	return r
 }
 
-// read reads lines until one contains text; with "" it reads until the end.
-func (r *run) read(text string) bool {
+// readUntil reads lines until one contains text; with "" it reads until the end.
+func (r *demoRun) readUntil(text string) bool {
 	for {
 		line, err := r.lines.ReadString('\n')
-		r.said.WriteString(line)
+		r.stdout.WriteString(line)
 		if text != "" && strings.Contains(line, text) {
 			return true
 		}
@@ -67,8 +67,8 @@ func (r *run) read(text string) bool {
 	}
 }
 
-// leftovers returns the live processes of the run.
-func (r *run) leftovers() []string {
+// findProcesses returns the live processes of the run.
+func (r *demoRun) findProcesses() []string {
 	var found []string
 	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range environs {
@@ -80,33 +80,33 @@ func (r *run) leftovers() []string {
 	return found
 }
 
-func (r *run) expectNothingLeft(t *testing.T) {
+func (r *demoRun) checkNothingLeft(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	for len(r.leftovers()) > 0 && time.Now().Before(deadline) {
+	for len(r.findProcesses()) > 0 && time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond) // a killed process stays in /proc for a moment
 	}
-	if left := r.leftovers(); len(left) > 0 {
-		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
+	if processes := r.findProcesses(); len(processes) > 0 {
+		t.Errorf("left behind:\n%s", strings.Join(processes, "\n"))
 	}
 }
 
 func TestTheStoryHappens(t *testing.T) {
-	r := start(t)
-	r.read("")
+	r := startDemo(t)
+	r.readUntil("")
 	if err := r.cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s%s", err, r.said.String(), r.cried.String())
+		t.Fatalf("%v\n%s%s", err, r.stdout.String(), r.stderr.String())
 	}
 	for _, want := range []string{
 		"Verification code: ", "Waiting for approval", "patched", "Online", "hello from a manifest", "uptimeSeconds",
 		`may not invoke capability "desktop.open_url"`, "All of it happened",
 	} {
-		if !strings.Contains(r.said.String(), want) {
+		if !strings.Contains(r.stdout.String(), want) {
 			t.Errorf("it did not show %q", want)
 		}
 	}
-	r.expectNothingLeft(t)
-	lines := strings.Split(strings.TrimSpace(r.said.String()), "\n")
+	r.checkNothingLeft(t)
+	lines := strings.Split(strings.TrimSpace(r.stdout.String()), "\n")
 	t.Log(lines[len(lines)-1])
 }
 
@@ -123,18 +123,18 @@ func TestInterruptedAtAnyMomentItLeavesNothingBehind(t *testing.T) {
 		{"killed", "Waiting for approval", syscall.SIGKILL},
 	} {
 		t.Run(when.name, func(t *testing.T) {
-			r := start(t)
-			if !r.read(when.line) {
-				t.Fatalf("it ended before %q (%v):\n%s%s", when.line, r.cmd.Wait(), r.said.String(), r.cried.String())
+			r := startDemo(t)
+			if !r.readUntil(when.line) {
+				t.Fatalf("it ended before %q (%v):\n%s%s", when.line, r.cmd.Wait(), r.stdout.String(), r.stderr.String())
 			}
 			if err := r.cmd.Process.Signal(when.signal); err != nil {
 				t.Fatal(err)
 			}
-			r.read("")
+			r.readUntil("")
 			if err := r.cmd.Wait(); err == nil {
 				t.Error("an interrupted demo exits with 0")
 			}
-			r.expectNothingLeft(t)
+			r.checkNothingLeft(t)
 		})
 	}
 }

@@ -61,7 +61,7 @@ func (f *fleet) startProgram(program string, args ...string) {
 func (f *fleet) apply(files ...string) {
 	f.Helper()
 	for _, file := range files {
-		if out, err := system.Run(f.Within(), "", "kubectl", "apply", "-f", file); err != nil {
+		if out, err := system.Run(f.BoundedContext(), "", "kubectl", "apply", "-f", file); err != nil {
 			f.Fatalf("%v\n%s", err, out)
 		}
 	}
@@ -82,7 +82,7 @@ func (f *fleet) policyDefinition() string {
 // useApproverPolicy replaces cert-manager's own approver with approver-policy.
 func (f *fleet) useApproverPolicy() {
 	f.Helper()
-	if err := system.Cluster.StopComponent(f.Within(), cluster.CertManager); err != nil {
+	if err := system.Cluster.StopComponent(f.BoundedContext(), cluster.CertManager); err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() {
@@ -100,7 +100,7 @@ func (f *fleet) useApproverPolicy() {
 		}
 	})
 	f.apply(f.policyDefinition(), requester)
-	mallory := simClient(f, system.Cluster.As("mallory", "certificate-makers"))
+	mallory := simClient(f, system.Cluster.UserConfig("mallory", "certificate-makers"))
 	checkRequester := func() error {
 		request := f.newOrder("probe", &url.URL{Scheme: "spiffe", Host: "mooring.local", Path: "/probe"}, certmanagerv1.UsageClientAuth)
 		if err := mallory.Create(f.Context(), request, client.DryRunAll); err != nil || request.Spec.Username != "mallory" {
@@ -108,7 +108,7 @@ func (f *fleet) useApproverPolicy() {
 		}
 		return nil
 	}
-	if stack.Poll(f.Within(), func() bool { return checkRequester() == nil }) != nil {
+	if stack.Poll(f.BoundedContext(), func() bool { return checkRequester() == nil }) != nil {
 		f.Fatal(checkRequester())
 	}
 	_, port, _ := strings.Cut(freeAddress(f.T), ":")
@@ -167,7 +167,7 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 	if err := system.StartController(); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Sim.Pair(f.Within(), 1, nil); err != nil {
+	if err := f.Sim.Pair(f.BoundedContext(), 1, nil); err != nil {
 		t.Fatal(err)
 	}
 	f.expectWorks(f.Sim.Agents()[0].Name)
@@ -185,7 +185,7 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 		{"another trust domain", f.newOrder("foreign", &url.URL{Scheme: "spiffe", Host: "elsewhere.example", Path: node.Path}, certmanagerv1.UsageClientAuth)},
 	} {
 		t.Run(try.name, func(t *testing.T) {
-			g := &fleet{&simfleet.Fleet{Fleet: f.On(t), Sim: f.Sim, Runs: f.Runs}}
+			g := &fleet{&simfleet.Fleet{Fleet: f.InSubtest(t), Sim: f.Sim, Runs: f.Runs}}
 			if err := simClient(g, access).Create(t.Context(), try.order); err != nil {
 				t.Fatal(err)
 			}
@@ -195,10 +195,10 @@ func TestAnotherApproverApprovesOnlyWhatMooringAsksFor(t *testing.T) {
 		})
 	}
 	minted := f.newOrder("minted", &node, certmanagerv1.UsageClientAuth)
-	if err := simClient(f, system.Cluster.As("mallory", "certificate-makers")).Create(t.Context(), minted); err != nil {
+	if err := simClient(f, system.Cluster.UserConfig("mallory", "certificate-makers")).Create(t.Context(), minted); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Sim.Pair(f.Within(), 1, nil); err != nil { // requested later than minted, and signed
+	if err := f.Sim.Pair(f.BoundedContext(), 1, nil); err != nil { // requested later than minted, and signed
 		t.Fatal(err)
 	}
 	if err := f.Sim.Client.Get(t.Context(), client.ObjectKeyFromObject(minted), minted); err != nil || len(minted.Status.Certificate) != 0 {
@@ -250,7 +250,7 @@ func (f *fleet) checkRefusalIsReported() {
 	}
 	narrow("nobody.example")
 	paired := make(chan error, 1)
-	ctx := f.Within()
+	ctx := f.BoundedContext()
 	go func() { paired <- f.Sim.Pair(ctx, 1, nil) }()
 	f.Eventually("the request to show that the policy refused its certificate", func() bool {
 		var list v1alpha1.PairingRequestList

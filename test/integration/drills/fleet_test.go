@@ -22,7 +22,7 @@ func newFleet(t *testing.T, node string, agents int) *fleet {
 // createDispatch creates a dispatch of the counting capability.
 func (f *fleet) createDispatch(node string) *v1alpha1.CapabilityDispatch {
 	f.Helper()
-	return f.Ask(node, f.Runs.Name(), simfleet.Input{Run: rand.String(8)})
+	return f.CreateDispatch(node, f.Runs.Name(), simfleet.Input{Run: rand.String(8)})
 }
 
 // runCount returns the number of runs of a dispatch.
@@ -32,13 +32,13 @@ func (f *fleet) runCount(d *v1alpha1.CapabilityDispatch) int {
 	if err := json.Unmarshal(d.Spec.Input.Raw, &input); err != nil {
 		f.Fatal(err)
 	}
-	return f.Runs.Of(input.Run)
+	return f.Runs.RunsOf(input.Run)
 }
 
 // expectWorks fails unless a dispatch to the Node runs once and succeeds.
 func (f *fleet) expectWorks(node string) {
 	f.Helper()
-	d := f.Ended(f.createDispatch(node))
+	d := f.AwaitEnded(f.createDispatch(node))
 	if d.Status.Phase != v1alpha1.DispatchSucceeded || f.runCount(d) != 1 {
 		f.Errorf("a dispatch to %s ran %d times and ended %+v", node, f.runCount(d), d.Status)
 	}

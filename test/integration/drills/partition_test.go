@@ -22,14 +22,14 @@ type remote struct {
 	*stack.Process
 	name, node    string
 	readyz        string
-	uplink, front *wire.Wire
+	uplink, front *wire.Proxy
 	otherGateway  string // the node listener of the gateway that reaches its cluster
 }
 
 func startRemote(t *testing.T, name string) *remote {
 	t.Helper()
 	r := &remote{name: name, node: freeAddress(t), otherGateway: system.NodeEndpoint,
-		uplink: newWire(t, strings.TrimPrefix(system.Cluster.Admin().Host, "https://"))}
+		uplink: newWire(t, strings.TrimPrefix(system.Cluster.AdminConfig().Host, "https://"))}
 	r.front = newWire(t, r.node)
 	kubeconfig := filepath.Join(t.TempDir(), "remote.kubeconfig")
 	if err := system.GatewayKubeconfig(kubeconfig, r.uplink.Address()); err != nil {
@@ -42,7 +42,7 @@ func startRemote(t *testing.T, name string) *remote {
 	system.GatewayArgs = []string{"--kubeconfig", kubeconfig, "--health-probe-bind-address", probes,
 		"--lease-duration=10m", "--watch-stale-after=" + staleAfter.String()}
 	defer func() { system.GatewayArgs = usual }()
-	process, err := system.SpareGateway(name, "127.0.0.1:0", r.node)
+	process, err := system.StartExtraGateway(name, "127.0.0.1:0", r.node)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,16 +65,16 @@ func (r *remote) hasSessionOf(node *v1alpha1.Node) bool {
 func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 	r := startRemote(t, "remote")
 	f := newFleet(t, r.front.Address(), 3)
-	f.AllOnline()
+	f.AwaitAllOnline()
 	revoked, moved, stays := f.Sim.Agents()[0], f.Sim.Agents()[1], f.Sim.Agents()[2]
 	for _, a := range f.Sim.Agents() {
-		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.hasSessionOf(f.Node(a.Name)) })
+		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.hasSessionOf(f.GetNode(a.Name)) })
 		f.expectWorks(a.Name)
 	}
 
 	r.uplink.Hold()
 	f.Eventually("the gateway to notice that its watch is stale", func() bool { return statusOf(f.Context(), r.readyz) != http.StatusOK })
-	f.Desire(revoked.Name, v1alpha1.NodeRevoked)
+	f.SetDesiredState(revoked.Name, v1alpha1.NodeRevoked)
 	unseen := f.createDispatch(stays.Name)
 	moved.Cut()
 	f.Eventually("a new session to be refused", func() bool {
@@ -88,11 +88,11 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 		t.Errorf("a dispatch was offered behind a stale watch, and ran %d times", n)
 	}
 
-	r.front.Lead(r.otherGateway) // to the other gateway
+	r.front.Redirect(r.otherGateway) // to the other gateway
 	f.Eventually("the refused machine to have a session with the other gateway", func() bool {
-		return moved.Online() && strings.HasPrefix(f.Node(moved.Name).Status.Gateway, "gateway-0-")
+		return moved.Online() && strings.HasPrefix(f.GetNode(moved.Name).Status.Gateway, "gateway-0-")
 	})
-	newer := f.Node(moved.Name).Status
+	newer := f.GetNode(moved.Name).Status
 	f.expectWorks(moved.Name)
 	healed := time.Now()
 	r.uplink.Heal()
@@ -103,7 +103,7 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 		t.Errorf("it was cut with %q, want PermissionDenied, revoked", reason)
 	}
 	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
-	if d := f.Ended(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.runCount(d) != 1 {
+	if d := f.AwaitEnded(unseen); d.Status.Phase != v1alpha1.DispatchSucceeded || f.runCount(d) != 1 {
 		t.Errorf("the waiting dispatch ran %d times and ended %+v", f.runCount(unseen), d.Status)
 	}
 	f.expectWorks(moved.Name)
@@ -115,13 +115,13 @@ func TestAGatewayCutOffFromItsCluster(t *testing.T) {
 func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 	r := startRemote(t, "severed")
 	f := newFleet(t, r.front.Address(), 2)
-	f.AllOnline()
+	f.AwaitAllOnline()
 	for _, a := range f.Sim.Agents() {
-		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.hasSessionOf(f.Node(a.Name)) })
+		f.Eventually(a.Name+" is recorded on the remote gateway", func() bool { return r.hasSessionOf(f.GetNode(a.Name)) })
 	}
 	cut := time.Now()
 	r.uplink.Drop()
-	r.front.Lead(r.otherGateway)
+	r.front.Redirect(r.otherGateway)
 	for _, a := range f.Sim.Agents() {
 		f.Eventually(a.Name+" to be sent away", func() bool { at, _ := a.Ended(); return !at.IsZero() })
 		at, reason := a.Ended()
@@ -132,12 +132,12 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 			t.Errorf("%s was sent away after %s, want about five times %s", a.Name, elapsed, staleAfter)
 		}
 	}
-	f.AllOnline()
+	f.AwaitAllOnline()
 	var before []v1alpha1.NodeStatus
 	for _, a := range f.Sim.Agents() {
-		f.Eventually(a.Name+" to be served by the other gateway", func() bool { return strings.HasPrefix(f.Node(a.Name).Status.Gateway, "gateway-0-") })
+		f.Eventually(a.Name+" to be served by the other gateway", func() bool { return strings.HasPrefix(f.GetNode(a.Name).Status.Gateway, "gateway-0-") })
 		f.expectWorks(a.Name)
-		before = append(before, f.Node(a.Name).Status)
+		before = append(before, f.GetNode(a.Name).Status)
 	}
 	r.uplink.Heal()
 	f.Eventually("the gateway to be ready again", func() bool { return r.ready(f) })
@@ -150,7 +150,7 @@ func TestAGatewayCutOffForLongLetsItsMachinesGo(t *testing.T) {
 // expectSameSession fails unless the Node still records the session in before, as live.
 func (f *fleet) expectSameSession(name string, before v1alpha1.NodeStatus) {
 	f.Helper()
-	node := f.Node(name)
+	node := f.GetNode(name)
 	if after := node.Status; after.SessionID != before.SessionID || after.DialCounter != before.DialCounter || after.Gateway != before.Gateway || !dispatch.SessionOf(node).Live() {
 		f.Errorf("%s: session %s (dial %d, %s, ended %v) replaced %s (dial %d, %s)", name,
 			after.SessionID, after.DialCounter, after.Gateway, after.SessionEndedTime, before.SessionID, before.DialCounter, before.Gateway)

@@ -39,7 +39,7 @@ func (f *fleet) openEtcd() etcd {
 // run runs one of etcd's own tools, like docs/how-to/restore-etcd.md.
 func (s etcd) run(argv ...string) {
 	s.Helper()
-	if out, err := system.Run(s.Within(), "", argv...); err != nil {
+	if out, err := system.Run(s.BoundedContext(), "", argv...); err != nil {
 		s.Fatalf("%v\n%s", err, out)
 	}
 }
@@ -56,7 +56,7 @@ func (s etcd) save(file string) {
 // revisions that no process has seen, and starts every process again.
 func (s etcd) restore(file string, beforeGateways func()) {
 	s.Helper()
-	ctx := s.Within()
+	ctx := s.BoundedContext()
 	system.Gateways[0].Stop()
 	system.Controller.Stop()
 	components := []string{cluster.CertManager, cluster.ControllerManager, cluster.APIServer, cluster.Etcd}
@@ -97,41 +97,41 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	front := newWire(t, system.NodeEndpoint)
 	const machines = 4
 	f := newFleet(t, front.Address(), machines+2)
-	f.AllOnline()
+	f.AwaitAllOnline()
 	stolen, forgotten := f.Sim.Agents()[machines], f.Sim.Agents()[machines+1]
 
 	front.Drop() // the dispatches below wait
 	f.Eventually("the machines to be away", func() bool { return f.Sim.Online() == 0 })
 	var asked []*v1alpha1.CapabilityDispatch
-	for n := range simfleet.Sized(20, 100) {
+	for n := range simfleet.CISized(20, 100) {
 		asked = append(asked, f.createDispatch(f.Sim.Agents()[n%machines].Name))
 	}
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	f.openEtcd().save(backup)
 	front.Heal()
 	for _, d := range asked {
-		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
+		if end := f.AwaitEnded(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 			t.Fatalf("before the restore %s ended %+v", d.Name, end)
 		}
 	}
-	f.AllOnline()
+	f.AwaitAllOnline()
 	for _, a := range []*sim.Agent{stolen, forgotten} {
-		f.Desire(a.Name, v1alpha1.NodeRevoked)
+		f.SetDesiredState(a.Name, v1alpha1.NodeRevoked)
 		f.Eventually(a.Name+" to be cut", func() bool { return !a.Online() })
 	}
 	sessions := stolen.Sessions()
 
 	f.openEtcd().restore(backup, func() {
 		for _, a := range []*sim.Agent{stolen, forgotten} {
-			if f.Node(a.Name).Spec.DesiredState == v1alpha1.NodeRevoked {
+			if f.GetNode(a.Name).Spec.DesiredState == v1alpha1.NodeRevoked {
 				t.Error("the backup contains the revocation already, so the test proves nothing")
 			}
 		}
-		f.Desire(stolen.Name, v1alpha1.NodeRevoked)
+		f.SetDesiredState(stolen.Name, v1alpha1.NodeRevoked)
 	})
 	tally := map[string]int{}
 	for _, d := range asked {
-		end := f.Ended(d).Status
+		end := f.AwaitEnded(d).Status
 		tally[fmt.Sprintf("%s/%s", end.Phase, end.Execution)]++
 		if n := f.runCount(d); n != 1 {
 			t.Errorf("%s ran %d times and is %s, %s", d.Name, n, end.Phase, end.Execution)
@@ -143,7 +143,7 @@ func TestAStoreRestoredFromABackupRunsNothingTwice(t *testing.T) {
 	t.Logf("after the restore: %v", tally)
 
 	f.Eventually("the forgotten revocation to show", forgotten.Online)
-	f.Desire(forgotten.Name, v1alpha1.NodeRevoked)
+	f.SetDesiredState(forgotten.Name, v1alpha1.NodeRevoked)
 	f.Eventually("the forgotten machine to be cut", func() bool { return !forgotten.Online() })
 	if stolen.Sessions() != sessions {
 		t.Error("the stolen machine had a session between the restore and its revocation")

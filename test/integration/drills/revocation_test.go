@@ -17,8 +17,8 @@ import (
 // in three ways, while others work. It must end the sessions of all of them and of no other machine.
 // The benchmark measures the time.
 func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
-	f := newFleet(t, system.NodeEndpoint, simfleet.Sized(20, 500))
-	f.AllOnline()
+	f := newFleet(t, system.NodeEndpoint, simfleet.CISized(20, 500))
+	f.AwaitAllOnline()
 	agents := f.Sim.Agents()
 	each := len(agents) / 5
 	var asked []*v1alpha1.CapabilityDispatch
@@ -49,7 +49,7 @@ func TestRevocationCutsThoseAndNobodyElse(t *testing.T) {
 		}
 	}
 	for _, d := range asked[3*each:] {
-		if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded || f.runCount(d) != 1 {
+		if end := f.AwaitEnded(d).Status; end.Phase != v1alpha1.DispatchSucceeded || f.runCount(d) != 1 {
 			t.Errorf("a dispatch to a machine that kept its trust ran %d times and ended %+v", f.runCount(d), end)
 		}
 	}

@@ -40,7 +40,7 @@ func TestTheSimulatorPairsStormsAndSaysWhatHappened(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
 		t.Fatalf("read %q: %v", out.String(), err)
 	}
-	if s.Agents != 6 || s.Online != 6 || s.Sessions != 12 || s.Storms != 1 || len(s.BackSeconds) != 1 {
+	if s.Agents != 6 || s.Online != 6 || s.Sessions != 12 || s.Storms != 1 || len(s.ReconnectSeconds) != 1 {
 		t.Errorf("summary %+v, want 6 agents with 2 sessions each", s)
 	}
 	if len(s.AgentsIn) != 2 || s.AgentsIn[0] != 3 || s.AgentsIn[1] != 3 {

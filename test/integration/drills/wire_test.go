@@ -7,7 +7,7 @@ import (
 )
 
 // newWire returns a wire to target that ends with the test.
-func newWire(t *testing.T, target string) *wire.Wire {
+func newWire(t *testing.T, target string) *wire.Proxy {
 	t.Helper()
 	w, err := wire.New(target)
 	if err != nil {

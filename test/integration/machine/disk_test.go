@@ -49,12 +49,12 @@ func TestAMachineWithAFullDiskSaysSo(t *testing.T) {
 	}
 	m.writeCapability("own.big", shellCapability("echo run >>{dir}/runs\nhead -c 60000 /dev/zero | tr '\\0' x"))
 	m.process = m.Pair(m.node)
-	m.Works(m.node)
+	m.CheckEcho(m.node)
 	filler := fillDisk(t, identity)
 
 	var node v1alpha1.Node
 	state := func() (presence v1alpha1.NodePresence, message string) {
-		if err := system.Client.Get(t.Context(), f.Key(m.node), &node); err != nil {
+		if err := system.Client.Get(t.Context(), f.ObjectKey(m.node), &node); err != nil {
 			t.Fatal(err)
 		}
 		if c := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionConnected); c != nil {
@@ -62,16 +62,16 @@ func TestAMachineWithAFullDiskSaysSo(t *testing.T) {
 		}
 		return node.Status.Presence, message
 	}
-	big := m.Ask(m.node, "own.big", map[string]any{})
+	big := m.CreateDispatch(m.node, "own.big", map[string]any{})
 	m.Eventually("the Node shows why it runs nothing", func() bool {
 		presence, message := state()
 		return presence == v1alpha1.PresenceDegraded && strings.Contains(message, "cannot record what it runs") && strings.Contains(message, "no space left on device")
 	})
 	// The dispatch ran. Its status must record that, even without the output.
-	if s := m.Ended(big).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || !s.OutputTruncated {
+	if s := m.AwaitEnded(big).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || !s.OutputTruncated {
 		t.Errorf("the dispatch that ran when the disk became full ended %+v", s)
 	}
-	if s := m.Ended(m.Ask(m.node, "own.big", map[string]any{})).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted ||
+	if s := m.AwaitEnded(m.CreateDispatch(m.node, "own.big", map[string]any{})).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted ||
 		!strings.Contains(s.Error.Message, "no space left on device") {
 		t.Errorf("the dispatch created after that ended %+v", s)
 	}
@@ -85,5 +85,5 @@ func TestAMachineWithAFullDiskSaysSo(t *testing.T) {
 		presence, message := state()
 		return presence == v1alpha1.PresenceOnline && !strings.Contains(message, "cannot")
 	})
-	m.Works(m.node)
+	m.CheckEcho(m.node)
 }

@@ -35,7 +35,7 @@ const mediatedCapability = "argv: [/bin/echo, {parameter: text}]\ninputSchema: {
 
 func TestThePersonAtTheMachineDecides(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediatedCapability})
-	yes := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "one two", "requestedBy": "somebody else"}))
+	yes := m.awaitAsked(m.CreateDispatch(m.node, "own.asked", map[string]string{"text": "one two", "requestedBy": "somebody else"}))
 	list := m.runMediate("list")
 	for _, want := range []string{yes.Spec.RequestedBy + " asks to run own.asked", `/bin/echo \"one two\"`, yes.Namespace + "/" + yes.Name} {
 		if !strings.Contains(list, strings.ReplaceAll(want, `\"`, `"`)) {
@@ -43,12 +43,12 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 		}
 	}
 	m.runMediate("allow", yes.Name)
-	if s := m.Ended(yes).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"one two\n"` {
+	if s := m.AwaitEnded(yes).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"one two\n"` {
 		t.Errorf("allowed: %+v", s)
 	}
-	no := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	no := m.awaitAsked(m.CreateDispatch(m.node, "own.asked", map[string]string{"text": "x"}))
 	m.runMediate("deny", string(no.UID))
-	if s := m.Ended(no).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorMediationDenied {
+	if s := m.AwaitEnded(no).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorMediationDenied {
 		t.Errorf("denied: %+v", s)
 	}
 	// The next question gets no answer. The policy of the machine's user sets the timeout and the
@@ -58,11 +58,11 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, d := range map[string]*v1alpha1.CapabilityDispatch{
-		"Rejected MediationTimedOut": m.Ask(m.node, "own.asked", map[string]string{"text": "x"}),
-		"Succeeded":                  m.Ask(m.node, "own.asked", map[string]string{"text": "fine"}),
-		"Rejected MediationDenied":   m.Ask(m.node, "echo", map[string]any{}),
+		"Rejected MediationTimedOut": m.CreateDispatch(m.node, "own.asked", map[string]string{"text": "x"}),
+		"Succeeded":                  m.CreateDispatch(m.node, "own.asked", map[string]string{"text": "fine"}),
+		"Rejected MediationDenied":   m.CreateDispatch(m.node, "echo", map[string]any{}),
 	} {
-		s := m.Ended(d).Status
+		s := m.AwaitEnded(d).Status
 		got := string(s.Phase)
 		if s.Error != nil {
 			got += " " + s.Error.Code
@@ -77,35 +77,35 @@ func TestThePersonAtTheMachineDecides(t *testing.T) {
 // must ask again within the rest of the time, and the dispatch must run once.
 func TestAQuestionOutlivesItsAgent(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediatedCapability})
-	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	d := m.awaitAsked(m.CreateDispatch(m.node, "own.asked", map[string]string{"text": "x"}))
 	since, first := d.Status.Mediation.Since, m.awaitQuestion(d.Name)
 	m.process.Kill()
-	m.process = m.Agent(m.node)
+	m.process = m.StartAgent(m.node)
 	if again := m.awaitQuestion(d.Name); again != first {
 		t.Errorf("asked again: %s, first %s", again, first)
 	}
 	m.process.Stop()
-	m.process = m.Agent(m.node)
+	m.process = m.StartAgent(m.node)
 	m.awaitQuestion(d.Name)
 	if s := m.awaitAsked(d).Status; s.Execution != "" || !s.Mediation.Since.Equal(since) {
 		t.Errorf("while it is asked again: %+v", s)
 	}
 	m.runMediate("allow", d.Name)
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || string(s.Output.Raw) != `"x\n"` {
+	if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || string(s.Output.Raw) != `"x\n"` {
 		t.Errorf("allowed after two restarts: %+v", s)
 	}
 	// A dispatch that is cancelled while the agent is down must not be asked again.
-	d = m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "y"}))
+	d = m.awaitAsked(m.CreateDispatch(m.node, "own.asked", map[string]string{"text": "y"}))
 	m.process.Kill()
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))
 	if err := system.Client.Patch(t.Context(), d, patch); err != nil {
 		t.Fatal(err)
 	}
-	m.process = m.Agent(m.node)
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchCancelled {
+	m.process = m.StartAgent(m.node)
+	if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchCancelled {
 		t.Errorf("cancelled meanwhile: %+v", s)
 	}
-	m.Works(m.node) // the agent is connected and has received the cancellation
+	m.CheckEcho(m.node) // the agent is connected and has received the cancellation
 	if list := m.runMediate("list"); !strings.Contains(list, "Nothing waits") {
 		t.Errorf("the cancelled dispatch is asked again: %s", list)
 	}
@@ -149,9 +149,9 @@ func TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning(t *testing.T) {
 		if err := os.WriteFile(path, []byte("plain\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return m.Ask(m.node, "desktop.open_path", map[string]string{"path": path})
+		return m.CreateDispatch(m.node, "desktop.open_path", map[string]string{"path": path})
 	}
-	if s := m.Ended(open("notes.txt")).Status; s.Phase != v1alpha1.DispatchSucceeded {
+	if s := m.AwaitEnded(open("notes.txt")).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("a known type ended %+v", s)
 	}
 	d := m.awaitAsked(open("console.msc"))
@@ -159,10 +159,10 @@ func TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning(t *testing.T) {
 		t.Errorf("the person sees %s", list)
 	}
 	m.runMediate("deny", d.Name)
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchRejected {
+	if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchRejected {
 		t.Errorf("an unknown type ended %+v", s)
 	}
-	if s := m.Ended(open("a.exe.")).Status; s.Phase != v1alpha1.DispatchRejected || s.Error.Code != v1alpha1.ErrorInvalidInput {
+	if s := m.AwaitEnded(open("a.exe.")).Status; s.Phase != v1alpha1.DispatchRejected || s.Error.Code != v1alpha1.ErrorInvalidInput {
 		t.Errorf("a program ended %+v", s)
 	}
 	if content, err := os.ReadFile(record); err != nil || !strings.Contains(string(content), "notes.txt") {
@@ -172,19 +172,19 @@ func TestAFileOfUnknownTypeIsOpenedOnlyAfterAWarning(t *testing.T) {
 
 func TestAURLIsOpenedByTheDesktopAsOneArgument(t *testing.T) {
 	m, record := newDesktop(t)
-	d := m.awaitAsked(m.Ask(m.node, "desktop.open_url", map[string]string{"url": "https://EXAMPLE.com/?q=$(id)&x=--flag"}))
+	d := m.awaitAsked(m.CreateDispatch(m.node, "desktop.open_url", map[string]string{"url": "https://EXAMPLE.com/?q=$(id)&x=--flag"}))
 	if list := m.runMediate("list"); !strings.Contains(list, "https://example.com/?q=$(id)&x=--flag") {
 		t.Errorf("the person sees %s", list)
 	}
 	m.runMediate("allow", d.Name)
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
+	if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Fatalf("ended %+v", s)
 	}
 	if content, err := os.ReadFile(record); err != nil || string(content) != "1\nhttps://example.com/?q=$(id)&x=--flag\n" {
 		t.Errorf("the opener got %q, %v", content, err)
 	}
 	for _, url := range []string{"http://example.com/", "javascript:alert(1)", "https://user@example.com/", "-x"} {
-		if s := m.Ended(m.Ask(m.node, "desktop.open_url", map[string]string{"url": url})).Status; s.Phase != v1alpha1.DispatchRejected || s.Error.Code != v1alpha1.ErrorInvalidInput {
+		if s := m.AwaitEnded(m.CreateDispatch(m.node, "desktop.open_url", map[string]string{"url": url})).Status; s.Phase != v1alpha1.DispatchRejected || s.Error.Code != v1alpha1.ErrorInvalidInput {
 			t.Errorf("%s ended %+v", url, s)
 		}
 	}

@@ -31,7 +31,7 @@ func TestAnOutputFullOfMarkupBlocksNothing(t *testing.T) {
 	for _, transport := range []string{"stream", "poll"} {
 		t.Run(transport, func(t *testing.T) {
 			m := newMachine(t, programs, "--transport", transport)
-			session := m.Node(m.node).Status.SessionID
+			session := m.GetNode(m.node).Status.SessionID
 			for _, c := range []struct {
 				capability string
 				limit      int32
@@ -43,7 +43,7 @@ func TestAnOutputFullOfMarkupBlocksNothing(t *testing.T) {
 				{"own.xml", 65536, false, 56000},
 				{"own.object", 120, false, 91},
 			} {
-				s := m.Ended(m.Ask(m.node, c.capability, map[string]any{}, withMaxPayload(c.limit))).Status
+				s := m.AwaitEnded(m.CreateDispatch(m.node, c.capability, map[string]any{}, withMaxPayload(c.limit))).Status
 				if s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || s.OutputTruncated != c.truncated {
 					t.Errorf("%s ended %s/%s, truncated %t, error %+v", c.capability, s.Phase, s.Execution, s.OutputTruncated, s.Error)
 				}
@@ -52,10 +52,10 @@ func TestAnOutputFullOfMarkupBlocksNothing(t *testing.T) {
 				}
 			}
 			input := map[string]string{"x": strings.Repeat("<", 100_000)}
-			if s := m.Ended(m.Ask(m.node, "echo", input, withMaxPayload(262144))).Status; s.Phase != v1alpha1.DispatchSucceeded || longestText(t, s.Output) != 100_000 {
+			if s := m.AwaitEnded(m.CreateDispatch(m.node, "echo", input, withMaxPayload(262144))).Status; s.Phase != v1alpha1.DispatchSucceeded || longestText(t, s.Output) != 100_000 {
 				t.Errorf("an input of 100 KB ended %s, error %+v", s.Phase, s.Error)
 			}
-			if now := m.Node(m.node).Status.SessionID; now != session {
+			if now := m.GetNode(m.node).Status.SessionID; now != session {
 				t.Errorf("the session %s was replaced by %s", session, now)
 			}
 		})
@@ -104,11 +104,11 @@ func TestNumbersArriveExactlyOrAreRefused(t *testing.T) {
 	}
 	m := newMachine(t, programs)
 	for _, c := range cases {
-		in := m.Ended(m.Ask(m.node, "echo", json.RawMessage(`{"n":`+c.number+`}`))).Status
+		in := m.AwaitEnded(m.CreateDispatch(m.node, "echo", json.RawMessage(`{"n":`+c.number+`}`))).Status
 		if arrived := in.Phase == v1alpha1.DispatchSucceeded; arrived != c.in || (!arrived && in.Error.Code != v1alpha1.ErrorInvalidInput) {
 			t.Errorf("%s as input: %s %+v", c.number, in.Phase, in.Error)
 		}
-		out := m.Ended(m.Ask(m.node, "own.n-"+c.name, map[string]any{})).Status
+		out := m.AwaitEnded(m.CreateDispatch(m.node, "own.n-"+c.name, map[string]any{})).Status
 		switch arrived := out.Phase == v1alpha1.DispatchSucceeded; {
 		case arrived != c.out, !arrived && out.Error.Code != v1alpha1.ErrorInvalidOutput:
 			t.Errorf("%s as output: %s %+v", c.number, out.Phase, out.Error)

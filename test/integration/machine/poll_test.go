@@ -15,23 +15,23 @@ func TestPollsRunTheSameDispatches(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediatedCapability, "own.big": shellCapability(`head -c 300000 /dev/zero | tr '\0' x`)}, "--transport", "poll")
 	var all []*v1alpha1.CapabilityDispatch
 	for i := range 10 {
-		all = append(all, m.Ask(m.node, "echo", map[string]int{"n": i}))
+		all = append(all, m.CreateDispatch(m.node, "echo", map[string]int{"n": i}))
 	}
 	for i, d := range all {
-		if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != fmt.Sprintf(`{"n":%d}`, i) {
+		if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != fmt.Sprintf(`{"n":%d}`, i) {
 			t.Errorf("echo %d ended %+v", i, s)
 		}
 	}
-	if s := m.Ended(m.Ask(m.node, "own.big", map[string]any{}, func(s *v1alpha1.CapabilityDispatchSpec) { s.MaxPayloadBytes = 262144 })).Status; s.Phase != v1alpha1.DispatchSucceeded || !s.OutputTruncated || len(s.Output.Raw) < 262000 {
+	if s := m.AwaitEnded(m.CreateDispatch(m.node, "own.big", map[string]any{}, func(s *v1alpha1.CapabilityDispatchSpec) { s.MaxPayloadBytes = 262144 })).Status; s.Phase != v1alpha1.DispatchSucceeded || !s.OutputTruncated || len(s.Output.Raw) < 262000 {
 		t.Errorf("own.big ended %s with %d bytes", s.Phase, len(s.Output.Raw))
 	}
-	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "x"}))
+	d := m.awaitAsked(m.CreateDispatch(m.node, "own.asked", map[string]string{"text": "x"}))
 	m.runMediate("allow", d.Name)
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
+	if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("own.asked ended %+v", s)
 	}
 	m.RestartGateway()
-	if s := m.Ended(m.Ask(m.node, "echo", map[string]any{"after": "the restart"})).Status; s.Phase != v1alpha1.DispatchSucceeded {
+	if s := m.AwaitEnded(m.CreateDispatch(m.node, "echo", map[string]any{"after": "the restart"})).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after a restart of the gateway: %+v", s)
 	}
 }

@@ -139,10 +139,10 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 		if c.timeout == 0 {
 			c.timeout = 30
 		}
-		dispatches[name] = m.Ask(m.node, name, c.input, withTimeout(c.timeout))
+		dispatches[name] = m.CreateDispatch(m.node, name, c.input, withTimeout(c.timeout))
 	}
 	for name, c := range cases {
-		s := m.Ended(dispatches[name]).Status
+		s := m.AwaitEnded(dispatches[name]).Status
 		code, message := "", ""
 		if s.Error != nil {
 			code, message = s.Error.Code, s.Error.Message
@@ -161,7 +161,7 @@ while ! [ -s {dir}/left ]; do sleep 0.01; done; echo done`), phase: v1alpha1.Dis
 	if leftPID := m.awaitPID("left"); isAlive(leftPID) {
 		t.Error("a child that left its parents is alive")
 	}
-	if d := m.Ended(m.Ask(m.node, "echo", map[string]any{"still": "here"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
+	if d := m.AwaitEnded(m.CreateDispatch(m.node, "echo", map[string]any{"still": "here"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after all that echo ended %+v", d.Status)
 	}
 }
@@ -192,7 +192,7 @@ sh -c 'trap "" TERM; echo $$ >{dir}/child; while :; do sleep 1; done' &
 echo "40 half way" >&3
 echo $$ >{dir}/root
 while :; do sleep 1; done`)})
-	d := m.Ask(m.node, "own.tree", map[string]any{})
+	d := m.CreateDispatch(m.node, "own.tree", map[string]any{})
 	pids := []int{m.awaitPID("root"), m.awaitPID("child"), m.awaitPID("away")}
 	testfleet.Await(m.fleet, d.Name, d, "40 %", func(d *v1alpha1.CapabilityDispatch) bool {
 		return d.Status.Progress != nil && d.Status.Progress.Percent == 40 && d.Status.Progress.Message == "half way" && d.Status.Execution == v1alpha1.ExecutionStarted
@@ -206,7 +206,7 @@ while :; do sleep 1; done`)})
 	if err := system.Client.Patch(t.Context(), d, patch); err != nil {
 		t.Fatal(err)
 	}
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchCancelled || s.Execution != v1alpha1.ExecutionFinished {
+	if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchCancelled || s.Execution != v1alpha1.ExecutionFinished {
 		t.Errorf("ended %+v", s)
 	}
 	for i, pid := range pids {
@@ -240,7 +240,7 @@ func TestACapabilityAddedAtRuntimeBecomesInvocableAndABrokenOneSaysWhy(t *testin
 		return late != nil && late.Available && broken != nil && !broken.Available && strings.Contains(broken.Reason, "absolute path") &&
 			n.Status.Presence == v1alpha1.PresenceDegraded
 	})
-	if s := m.Ended(m.Ask(m.node, "own.late", map[string]any{})).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"hello\n"` {
+	if s := m.AwaitEnded(m.CreateDispatch(m.node, "own.late", map[string]any{})).Status; s.Phase != v1alpha1.DispatchSucceeded || string(s.Output.Raw) != `"hello\n"` {
 		t.Errorf("own.late ended %+v", s)
 	}
 	for _, name := range []string{"own.late", "own.broken"} {
@@ -248,7 +248,7 @@ func TestACapabilityAddedAtRuntimeBecomesInvocableAndABrokenOneSaysWhy(t *testin
 			t.Fatal(err)
 		}
 	}
-	m.Online(m.node)
+	m.AwaitOnline(m.node)
 }
 
 // TestWhatAKilledAgentStartedIsEndedBeforeTheNextRuns uses a capability file that exists when the agent
@@ -260,18 +260,18 @@ while :; do sleep 1; done`),
 		// A killed process stays a zombie until its new parent reaps it. A zombie does not run.
 		"own.looks": shellCapability(`grep -qs '^State:.[RSDT]' /proc/$(cat {dir}/left)/status && echo alive || echo gone`),
 	})
-	d := m.Ask(m.node, "own.stays", map[string]any{})
+	d := m.CreateDispatch(m.node, "own.stays", map[string]any{})
 	leftPID := m.awaitPID("left")
 	m.process.Kill()
 	if !isAlive(leftPID) {
 		t.Fatal("the process ended with the agent, so the test proves nothing")
 	}
-	next := m.Ask(m.node, "own.looks", map[string]any{})
-	m.process = m.Agent(m.node)
-	if s := m.Ended(next).Status; s.Output == nil || !strings.Contains(string(s.Output.Raw), "gone") {
+	next := m.CreateDispatch(m.node, "own.looks", map[string]any{})
+	m.process = m.StartAgent(m.node)
+	if s := m.AwaitEnded(next).Status; s.Output == nil || !strings.Contains(string(s.Output.Raw), "gone") {
 		t.Errorf("after the restart of the agent: %+v, output %s", s, s.Output)
 	}
-	if s := m.Ended(d).Status; s.Execution != v1alpha1.ExecutionUnknown {
+	if s := m.AwaitEnded(d).Status; s.Execution != v1alpha1.ExecutionUnknown {
 		t.Errorf("the interrupted dispatch ended %+v", s)
 	}
 	if isAlive(leftPID) {

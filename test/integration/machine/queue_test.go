@@ -26,18 +26,18 @@ func TestAMachineThatWasAwayRunsItsQueueInOrder(t *testing.T) {
 	testfleet.Await(m.fleet, m.node, &v1alpha1.Node{}, "away", func(n *v1alpha1.Node) bool { return n.Status.Presence != v1alpha1.PresenceOnline })
 	var queue []*v1alpha1.CapabilityDispatch
 	for _, n := range []string{"a", "b", "c", "d", "e", "f"} {
-		queue = append(queue, m.Ask(m.node, "own.note", map[string]string{"n": n}))
+		queue = append(queue, m.CreateDispatch(m.node, "own.note", map[string]string{"n": n}))
 	}
-	cancelled := m.Ask(m.node, "own.note", map[string]string{"n": "cancelled"})
-	expired := m.Ask(m.node, "own.note", map[string]string{"n": "expired"}, func(s *v1alpha1.CapabilityDispatchSpec) { s.ExpirySeconds = 1 })
-	m.Desire(m.node, v1alpha1.NodeSuspended)
-	m.process = m.Agent(m.node)
-	m.Connected(m.node) // within two minutes of a session's end only the next session proves NotStarted
+	cancelled := m.CreateDispatch(m.node, "own.note", map[string]string{"n": "cancelled"})
+	expired := m.CreateDispatch(m.node, "own.note", map[string]string{"n": "expired"}, func(s *v1alpha1.CapabilityDispatchSpec) { s.ExpirySeconds = 1 })
+	m.SetDesiredState(m.node, v1alpha1.NodeSuspended)
+	m.process = m.StartAgent(m.node)
+	m.AwaitConnected(m.node) // within two minutes of a session's end only the next session proves NotStarted
 	if err := system.Client.Patch(t.Context(), cancelled, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))); err != nil {
 		t.Fatal(err)
 	}
 	for want, d := range map[v1alpha1.DispatchPhase]*v1alpha1.CapabilityDispatch{v1alpha1.DispatchCancelled: cancelled, v1alpha1.DispatchTimedOut: expired} {
-		if s := m.Ended(d).Status; s.Phase != want || s.Execution != v1alpha1.ExecutionNotStarted {
+		if s := m.AwaitEnded(d).Status; s.Phase != want || s.Execution != v1alpha1.ExecutionNotStarted {
 			t.Errorf("ended %s/%s, want %s/NotStarted", s.Phase, s.Execution, want)
 		}
 	}
@@ -46,9 +46,9 @@ func TestAMachineThatWasAwayRunsItsQueueInOrder(t *testing.T) {
 			t.Errorf("of a suspended Node: %s, want Queued", d.Status.Phase)
 		}
 	}
-	m.Desire(m.node, v1alpha1.NodeActive)
+	m.SetDesiredState(m.node, v1alpha1.NodeActive)
 	for _, d := range queue {
-		if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
+		if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchSucceeded {
 			t.Errorf("ended %+v", s)
 		}
 	}

@@ -85,7 +85,7 @@ func TestAnAgentInTheForegroundAsksAtItsTerminal(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": mediatedCapability})
 	m.process.Stop()
 	screen, cmd := m.startOnTerminal()
-	yes := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]string{"text": "\x1b[2Jtwo"}))
+	yes := m.awaitAsked(m.CreateDispatch(m.node, "own.asked", map[string]string{"text": "\x1b[2Jtwo"}))
 	m.Eventually("the question is shown", func() bool { return strings.Contains(screen.text(), "Allow it? [y/N]") })
 	if text := screen.text(); strings.Contains(text, "\x1b") || !strings.Contains(text, `\x1b[2Jtwo`) {
 		t.Errorf("shown: %q", text)
@@ -93,7 +93,7 @@ func TestAnAgentInTheForegroundAsksAtItsTerminal(t *testing.T) {
 	if _, err := screen.WriteString("y\n"); err != nil {
 		t.Fatal(err)
 	}
-	if s := m.Ended(yes).Status; s.Phase != v1alpha1.DispatchSucceeded {
+	if s := m.AwaitEnded(yes).Status; s.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("ended %+v", s)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {

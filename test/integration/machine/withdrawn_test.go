@@ -28,10 +28,10 @@ func (m *machine) awaitNoQuestion() {
 // question must disappear.
 func TestAGrantThatEndsWhileThePersonIsAskedEndsTheQuestion(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": touchFile})
-	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]any{}))
+	d := m.awaitAsked(m.CreateDispatch(m.node, "own.asked", map[string]any{}))
 	m.awaitQuestion(d.Name)
 	m.PatchNode(m.node, `{"spec":{"capabilityPolicy":{"deny":["own.asked"]}}}`)
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorNotGranted {
+	if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorNotGranted {
 		t.Errorf("ended %+v", s)
 	}
 	m.awaitNoQuestion()
@@ -44,13 +44,13 @@ func TestAGrantThatEndsWhileThePersonIsAskedEndsTheQuestion(t *testing.T) {
 // agent must not start it before the gateway has checked the grant again.
 func TestAYesWithoutASessionStartsNothingThatLostItsGrant(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": touchFile})
-	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]any{}))
+	d := m.awaitAsked(m.CreateDispatch(m.node, "own.asked", map[string]any{}))
 	m.awaitQuestion(d.Name)
 	system.Gateways[0].Stop()
 	m.runMediate("allow", d.Name)
 	m.PatchNode(m.node, `{"spec":{"capabilityPolicy":{"deny":["own.asked"]}}}`)
 	m.RestartGateway()
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorNotGranted {
+	if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchRejected || s.Execution != v1alpha1.ExecutionNotStarted || s.Error.Code != v1alpha1.ErrorNotGranted {
 		t.Errorf("ended %+v", s)
 	}
 	if m.hasRun() {
@@ -62,17 +62,17 @@ func TestAYesWithoutASessionStartsNothingThatLostItsGrant(t *testing.T) {
 // nothing. Its dispatches keep their phases and continue when the Node is resumed.
 func TestTheQuestionOfASuspendedNodeWaits(t *testing.T) {
 	m := newMachine(t, map[string]string{"own.asked": touchFile})
-	d := m.awaitAsked(m.Ask(m.node, "own.asked", map[string]any{}))
+	d := m.awaitAsked(m.CreateDispatch(m.node, "own.asked", map[string]any{}))
 	m.awaitQuestion(d.Name)
-	m.Desire(m.node, v1alpha1.NodeSuspended)
+	m.SetDesiredState(m.node, v1alpha1.NodeSuspended)
 	m.awaitNoQuestion()
 	if s := testfleet.Read(m.fleet, d).Status; s.Phase != v1alpha1.DispatchAwaitingLocalMediation {
 		t.Errorf("the work of a suspended Node is %s: %+v", s.Phase, s)
 	}
-	m.Desire(m.node, v1alpha1.NodeActive)
+	m.SetDesiredState(m.node, v1alpha1.NodeActive)
 	m.awaitQuestion(d.Name)
 	m.runMediate("allow", d.Name)
-	if s := m.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || !m.hasRun() {
+	if s := m.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchSucceeded || !m.hasRun() {
 		t.Errorf("after the Node was resumed and the run allowed: %+v, ran: %v", s, m.hasRun())
 	}
 }

@@ -23,12 +23,12 @@ type fleet struct{ *simfleet.Fleet }
 func newFleet(t *testing.T, endpoints string, agents int, configure func(*nodeagent.Options)) *fleet {
 	t.Helper()
 	f := &fleet{simfleet.New(t, system, endpoints, agents, configure)}
-	f.AllOnline()
+	f.AwaitAllOnline()
 	return f
 }
 
-// nodes returns the Nodes of the fleet, by name.
-func (f *fleet) nodes() map[string]v1alpha1.Node {
+// nodesByName returns the Nodes of the fleet, by name.
+func (f *fleet) nodesByName() map[string]v1alpha1.Node {
 	f.Helper()
 	var list v1alpha1.NodeList
 	if err := system.Client.List(f.Context(), &list, client.InNamespace(f.Namespace)); err != nil {
@@ -41,10 +41,10 @@ func (f *fleet) nodes() map[string]v1alpha1.Node {
 	return nodes
 }
 
-// on returns the agents whose Nodes record a live session on the gateway process of that name.
-func (f *fleet) on(gateway string) (agents []*sim.Agent) {
+// onGateway returns the agents whose Nodes record a live session on the gateway process of that name.
+func (f *fleet) onGateway(gateway string) (agents []*sim.Agent) {
 	f.Helper()
-	nodes := f.nodes()
+	nodes := f.nodesByName()
 	for _, a := range f.Sim.Agents() {
 		if s := nodes[a.Name].Status; s.Presence == v1alpha1.PresenceOnline && strings.HasPrefix(s.Gateway, gateway+"-") {
 			agents = append(agents, a)
@@ -53,18 +53,18 @@ func (f *fleet) on(gateway string) (agents []*sim.Agent) {
 	return agents
 }
 
-// spread waits until each gateway of the system has at least least agents of the fleet.
-func (f *fleet) spread(least int) {
+// spreadAgents waits until each gateway of the system has at least least agents of the fleet.
+func (f *fleet) spreadAgents(least int) {
 	f.Helper()
 	f.Eventually("agents on both gateways", func() bool {
-		sides := [][]*sim.Agent{f.on("gateway-0"), f.on("gateway-1")}
+		sides := [][]*sim.Agent{f.onGateway("gateway-0"), f.onGateway("gateway-1")}
 		if len(sides[0])+len(sides[1]) < len(f.Sim.Agents()) {
 			return false
 		}
 		for i, side := range sides {
 			if len(side) < least {
 				sides[1-i][0].Cut() // it chooses again, and tries the other gateway first
-				f.AllOnline()
+				f.AwaitAllOnline()
 				return false
 			}
 		}
@@ -72,8 +72,8 @@ func (f *fleet) spread(least int) {
 	})
 }
 
-// ask creates a dispatch whose run lasts for the given time.
-func (f *fleet) ask(node string, lasts time.Duration) *v1alpha1.CapabilityDispatch {
+// createDispatch creates a dispatch whose run lasts for the given time.
+func (f *fleet) createDispatch(node string, lasts time.Duration) *v1alpha1.CapabilityDispatch {
 	f.Helper()
 	name := "d-" + rand.String(8)
 	input, err := json.Marshal(simfleet.Input{Run: name, SleepMilliseconds: int(lasts.Milliseconds())})
@@ -88,12 +88,12 @@ func (f *fleet) ask(node string, lasts time.Duration) *v1alpha1.CapabilityDispat
 	return d
 }
 
-// ranOnce fails the test for every dispatch that did not succeed with exactly one run.
-func (f *fleet) ranOnce(asked []*v1alpha1.CapabilityDispatch) {
+// checkRanOnce fails the test for every dispatch that did not succeed with exactly one run.
+func (f *fleet) checkRanOnce(asked []*v1alpha1.CapabilityDispatch) {
 	f.Helper()
 	for _, d := range asked {
-		if s := f.Ended(d).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || f.Runs.Of(d.Name) != 1 {
-			f.Errorf("%s to %s ran %d times and ended %s/%s: %+v", d.Name, d.Spec.NodeName, f.Runs.Of(d.Name), s.Phase, s.Execution, s.Error)
+		if s := f.AwaitEnded(d).Status; s.Phase != v1alpha1.DispatchSucceeded || s.Execution != v1alpha1.ExecutionFinished || f.Runs.RunsOf(d.Name) != 1 {
+			f.Errorf("%s to %s ran %d times and ended %s/%s: %+v", d.Name, d.Spec.NodeName, f.Runs.RunsOf(d.Name), s.Phase, s.Execution, s.Error)
 		}
 	}
 }

@@ -17,26 +17,26 @@ import (
 // absent.
 func TestAKilledGateway(t *testing.T) {
 	t.Parallel()
-	alone(t)
-	f := newFleet(t, system.NodeEndpoints(), simfleet.Sized(12, 200), nil)
-	f.spread(3)
-	seen := follow(t, f.Namespace)
+	lockGateways(t)
+	f := newFleet(t, system.NodeEndpoints(), simfleet.CISized(12, 200), nil)
+	f.spreadAgents(3)
+	seen := recordEvents(t, f.Namespace)
 	var asked []*v1alpha1.CapabilityDispatch
 	for _, a := range f.Sim.Agents() {
-		asked = append(asked, f.ask(a.Name, time.Second), f.ask(a.Name, 0))
+		asked = append(asked, f.createDispatch(a.Name, time.Second), f.createDispatch(a.Name, 0))
 	}
-	f.Eventually("some to run", func() bool { return f.Runs.Of(asked[0].Name) == 1 && f.Runs.Of(asked[len(asked)-2].Name) == 1 })
-	moving := f.on("gateway-0")
+	f.Eventually("some to run", func() bool { return f.Runs.RunsOf(asked[0].Name) == 1 && f.Runs.RunsOf(asked[len(asked)-2].Name) == 1 })
+	moving := f.onGateway("gateway-0")
 	began := time.Now()
 	system.Gateways[0].Kill()
 	for _, a := range f.Sim.Agents() {
-		asked = append(asked, f.ask(a.Name, 0))
+		asked = append(asked, f.createDispatch(a.Name, 0))
 	}
-	f.Eventually("all on the other gateway", func() bool { return len(f.on("gateway-1")) == len(f.Sim.Agents()) })
+	f.Eventually("all on the other gateway", func() bool { return len(f.onGateway("gateway-1")) == len(f.Sim.Agents()) })
 	t.Logf("%d of %d agents lost their gateway; all were recorded on the other after %s", len(moving), len(f.Sim.Agents()), time.Since(began).Round(10*time.Millisecond))
-	f.ranOnce(asked)
+	f.checkRanOnce(asked)
 	// A report about a machine that is not back when the grace is over is true.
-	if wronged := seen.wronged("gateway-0", began.Add(orphanGrace)); len(wronged) != 0 {
+	if wronged := seen.falseAbsences("gateway-0", began.Add(orphanGrace)); len(wronged) != 0 {
 		t.Errorf("machines that reconnected, or still had time to, were reported absent: %+v", wronged)
 	}
 }
@@ -44,14 +44,14 @@ func TestAKilledGateway(t *testing.T) {
 func TestUntrueAbsencesAreFound(t *testing.T) {
 	grace := time.Now()
 	late := grace.Add(time.Second)
-	r := &record{absent: []absence{
+	r := &eventRecord{absent: []absence{
 		{"too early", v1alpha1.PresenceOffline, grace.Add(-time.Second), "gateway-0-a"},
 		{"true", v1alpha1.PresenceOffline, late, "gateway-0-a"},
 		{"back", v1alpha1.PresenceOffline, late, "gateway-1-b"},
 		{"unknown gateway", v1alpha1.PresenceOffline, late, ""},
 	}}
 	var found []string
-	for _, a := range r.wronged("gateway-0", grace) {
+	for _, a := range r.falseAbsences("gateway-0", grace) {
 		found = append(found, a.node)
 	}
 	if got := strings.Join(found, ", "); got != "too early, back, unknown gateway" {
@@ -63,16 +63,16 @@ func TestUntrueAbsencesAreFound(t *testing.T) {
 // absent.
 func TestNoGatewayLeft(t *testing.T) {
 	t.Parallel()
-	replicas := twoOfItsOwn(t, "last", "127.0.0.1")
-	f := newFleet(t, replicas[0].node+","+replicas[1].node, simfleet.Sized(4, 50), nil)
-	f.Eventually("all recorded", func() bool { return len(f.on("last")) == len(f.Sim.Agents()) })
+	replicas := startTwoGateways(t, "last", "127.0.0.1")
+	f := newFleet(t, replicas[0].node+","+replicas[1].node, simfleet.CISized(4, 50), nil)
+	f.Eventually("all recorded", func() bool { return len(f.onGateway("last")) == len(f.Sim.Agents()) })
 	began := time.Now()
 	for _, r := range replicas {
 		r.Kill()
 	}
-	waiting := f.ask(f.Sim.Agents()[0].Name, 0)
+	waiting := f.createDispatch(f.Sim.Agents()[0].Name, 0)
 	f.Eventually("the leader to report all as absent", func() bool {
-		for _, node := range f.nodes() {
+		for _, node := range f.nodesByName() {
 			connected := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionConnected)
 			if node.Status.Presence == v1alpha1.PresenceOnline || dispatch.SessionOf(&node).Live() ||
 				connected == nil || connected.Reason != v1alpha1.ReasonGatewayLost || !strings.HasPrefix(node.Status.Gateway, "last-") {
@@ -82,12 +82,12 @@ func TestNoGatewayLeft(t *testing.T) {
 		return true
 	})
 	t.Logf("no gateway left: the leader had ended all %d sessions after %s (Lease 5s and the grace)", len(f.Sim.Agents()), time.Since(began).Round(10*time.Millisecond))
-	if at := f.nodes()[waiting.Spec.NodeName].Status.SessionEndedTime; at.After(time.Now().Add(time.Second)) {
+	if at := f.nodesByName()[waiting.Spec.NodeName].Status.SessionEndedTime; at.After(time.Now().Add(time.Second)) {
 		t.Errorf("the recorded end of a session, %s, is in the future", at)
 	}
 	began = time.Now()
-	replicas[0].again(t)
-	f.AllOnline()
+	replicas[0].startReplica(t)
+	f.AwaitAllOnline()
 	t.Logf("one started again: all back after %s", time.Since(began).Round(10*time.Millisecond))
-	f.ranOnce([]*v1alpha1.CapabilityDispatch{waiting})
+	f.checkRanOnce([]*v1alpha1.CapabilityDispatch{waiting})
 }

@@ -26,7 +26,7 @@ var (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// In full size it takes some time until all sessions are recorded again, at 50 writes a second.
-	orphanGrace = time.Duration(simfleet.Sized(3, 30)) * time.Second
+	orphanGrace = time.Duration(simfleet.CISized(3, 30)) * time.Second
 	// The tests mostly wait, some of them for one another.
 	_ = flag.Set("test.parallel", "16") // the flag exists
 	os.Exit(testfleet.Main(m, &system, stack.Options{
@@ -36,28 +36,28 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// gateways is locked by a test that stops or starts the two gateways of the system. Tests with
+// gatewaysMu is locked by a test that stops or starts the two gateways of the system. Tests with
 // their own gateways run at the same time.
-var gateways sync.Mutex
+var gatewaysMu sync.Mutex
 
-// alone reserves the gateways of the system for the test until it ends, with both ready.
-func alone(t *testing.T) {
+// lockGateways reserves the gateways of the system for the test until it ends, with both ready.
+func lockGateways(t *testing.T) {
 	t.Helper()
-	gateways.Lock()
-	t.Cleanup(gateways.Unlock)
+	gatewaysMu.Lock()
+	t.Cleanup(gatewaysMu.Unlock)
 	for i := range system.Gateways {
-		bringUp(t, i)
+		startGateway(t, i)
 	}
 }
 
 // replica is a gateway of one test.
 type replica struct {
 	*stack.Process
-	name, pairing, node, told string
+	name, pairing, node, advertised string
 }
 
-// twoOfItsOwn starts two gateways that no other test uses, on addresses of host.
-func twoOfItsOwn(t *testing.T, name, host string) []*replica {
+// startTwoGateways starts two gateways that no other test uses, on addresses of host.
+func startTwoGateways(t *testing.T, name, host string) []*replica {
 	t.Helper()
 	free, err := stack.FreeAddresses(4)
 	if err != nil {
@@ -69,17 +69,17 @@ func twoOfItsOwn(t *testing.T, name, host string) []*replica {
 	}
 	var replicas []*replica
 	for i := range 2 {
-		r := &replica{name: fmt.Sprintf("%s-%d", name, i), pairing: free[i], node: free[2+i], told: free[2] + "," + free[3]}
-		r.again(t)
+		r := &replica{name: fmt.Sprintf("%s-%d", name, i), pairing: free[i], node: free[2+i], advertised: free[2] + "," + free[3]}
+		r.startReplica(t)
 		replicas = append(replicas, r)
 	}
 	return replicas
 }
 
-// again starts the replica on its addresses and waits until it is ready.
-func (r *replica) again(t *testing.T) {
+// startReplica starts the replica on its addresses and waits until it is ready.
+func (r *replica) startReplica(t *testing.T) {
 	t.Helper()
-	process, err := system.SpareGateway(r.name, r.pairing, r.node, "--advertise-node-endpoint", r.told)
+	process, err := system.StartExtraGateway(r.name, r.pairing, r.node, "--advertise-node-endpoint", r.advertised)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +90,8 @@ func (r *replica) again(t *testing.T) {
 	}
 }
 
-// bringUp starts a gateway again, if it does not run, and waits until it is ready.
-func bringUp(t *testing.T, i int) {
+// startGateway starts a gateway again, if it does not run, and waits until it is ready.
+func startGateway(t *testing.T, i int) {
 	t.Helper()
 	if !system.Gateways[i].Running() {
 		if err := system.StartGateway(i); err != nil {

@@ -16,13 +16,13 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// record counts every write to the Nodes and dispatches of one namespace; each write is one event.
-type record struct {
+// eventRecord counts every write to the Nodes and dispatches of one namespace; each write is one event.
+type eventRecord struct {
 	mu sync.Mutex
-	// on maps each Node to its gateway when it was last seen Online. absent holds all states in
+	// lastGateway maps each Node to its gateway when it was last seen Online. absent holds all states in
 	// which a Node was seen that was not Online.
-	on     map[string]string
-	absent []absence
+	lastGateway map[string]string
+	absent      []absence
 	// nodeWrites counts writes to Nodes; created, dispatched and ended count writes to dispatches
 	// by the phase after the write.
 	nodeWrites, created, dispatched, ended int
@@ -32,20 +32,20 @@ type record struct {
 // absence is a Node that was seen with a presence other than Online, with the time and the gateway
 // on which it was Online before.
 type absence struct {
-	node     string
-	presence v1alpha1.NodePresence
-	at       time.Time
-	after    string
+	node        string
+	presence    v1alpha1.NodePresence
+	at          time.Time
+	lastGateway string
 }
 
-// follow records events until the test ends.
-func follow(t *testing.T, namespace string) *record {
+// recordEvents records events until the test ends.
+func recordEvents(t *testing.T, namespace string) *eventRecord {
 	t.Helper()
-	c, err := client.NewWithWatch(system.Cluster.Admin(), client.Options{Scheme: cluster.Scheme()})
+	c, err := client.NewWithWatch(system.Cluster.AdminConfig(), client.Options{Scheme: cluster.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &record{on: map[string]string{}, phases: map[v1alpha1.DispatchPhase]int{}}
+	r := &eventRecord{lastGateway: map[string]string{}, phases: map[v1alpha1.DispatchPhase]int{}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	t.Cleanup(func() { cancel(); running.Wait() })
@@ -55,7 +55,7 @@ func follow(t *testing.T, namespace string) *record {
 		}
 		if nodes, ok := list.(*v1alpha1.NodeList); ok {
 			for _, node := range nodes.Items {
-				r.on[node.Name] = node.Status.Gateway
+				r.lastGateway[node.Name] = node.Status.Gateway
 			}
 		}
 		since := &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}
@@ -66,23 +66,23 @@ func follow(t *testing.T, namespace string) *record {
 		running.Go(func() {
 			defer w.Stop()
 			for event := range w.ResultChan() {
-				r.take(event)
+				r.countEvent(event)
 			}
 		})
 	}
 	return r
 }
 
-func (r *record) take(event watch.Event) {
+func (r *eventRecord) countEvent(event watch.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch o := event.Object.(type) {
 	case *v1alpha1.Node:
 		r.nodeWrites++
 		if o.Status.Presence == v1alpha1.PresenceOnline {
-			r.on[o.Name] = o.Status.Gateway
+			r.lastGateway[o.Name] = o.Status.Gateway
 		} else {
-			r.absent = append(r.absent, absence{o.Name, o.Status.Presence, time.Now(), r.on[o.Name]})
+			r.absent = append(r.absent, absence{o.Name, o.Status.Presence, time.Now(), r.lastGateway[o.Name]})
 		}
 	case *v1alpha1.CapabilityDispatch:
 		switch {
@@ -97,14 +97,14 @@ func (r *record) take(event watch.Event) {
 	}
 }
 
-// seen returns the counts.
-func (r *record) seen() (nodeWrites, created, dispatched, ended int) {
+// counts returns the counts.
+func (r *eventRecord) counts() (nodeWrites, created, dispatched, ended int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.nodeWrites, r.created, r.dispatched, r.ended
 }
 
-func (r *record) away() map[string]v1alpha1.NodePresence {
+func (r *eventRecord) absentNodes() map[string]v1alpha1.NodePresence {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	away := map[string]v1alpha1.NodePresence{}
@@ -114,13 +114,13 @@ func (r *record) away() map[string]v1alpha1.NodePresence {
 	return away
 }
 
-// wronged returns the false absences: those of machines on another gateway, and those of machines
+// falseAbsences returns the false absences: those of machines on another gateway, and those of machines
 // of the killed gateway that still had time to reconnect.
-func (r *record) wronged(gateway string, until time.Time) (wronged []absence) {
+func (r *eventRecord) falseAbsences(gateway string, until time.Time) (wronged []absence) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, a := range r.absent {
-		if a.at.Before(until) || !strings.HasPrefix(a.after, gateway+"-") {
+		if a.at.Before(until) || !strings.HasPrefix(a.lastGateway, gateway+"-") {
 			wronged = append(wronged, a)
 		}
 	}

@@ -21,16 +21,16 @@ import (
 // affected.
 func TestReconnectStorm(t *testing.T) {
 	t.Parallel()
-	alone(t)
-	f := newFleet(t, system.NodeEndpoints(), simfleet.Sized(80, 2000), nil)
-	f.spread(10)
-	f.Eventually("all recorded", func() bool { return len(f.on("gateway-0"))+len(f.on("gateway-1")) == len(f.Sim.Agents()) })
-	lost, staying := f.on("gateway-0"), f.on("gateway-1")
+	lockGateways(t)
+	f := newFleet(t, system.NodeEndpoints(), simfleet.CISized(80, 2000), nil)
+	f.spreadAgents(10)
+	f.Eventually("all recorded", func() bool { return len(f.onGateway("gateway-0"))+len(f.onGateway("gateway-1")) == len(f.Sim.Agents()) })
+	lost, staying := f.onGateway("gateway-0"), f.onGateway("gateway-1")
 	sessions := map[*sim.Agent]int{}
 	for _, a := range f.Sim.Agents() {
 		sessions[a] = a.Sessions()
 	}
-	seen, stored := follow(t, f.Namespace), nodeStatusWrites(t)
+	seen, stored := recordEvents(t, f.Namespace), nodeStatusWrites(t)
 	began := time.Now()
 	system.Gateways[0].Kill()
 	var asked []*v1alpha1.CapabilityDispatch
@@ -40,29 +40,29 @@ func TestReconnectStorm(t *testing.T) {
 	}
 	for i := 0; i < 20 || f.Sim.Online() < len(f.Sim.Agents()); i++ {
 		sent := time.Now()
-		if sent.Sub(began) > testfleet.Patience {
-			f.AllOnline()
+		if sent.Sub(began) > testfleet.WaitTimeout {
+			f.AwaitAllOnline()
 		}
-		d := f.ask(staying[i%len(staying)].Name, 0)
-		f.Ended(d)
+		d := f.createDispatch(staying[i%len(staying)].Name, 0)
+		f.AwaitEnded(d)
 		asked, waits = append(asked, d), append(waits, time.Since(sent))
 	}
-	bringUp(t, 0)
-	f.Eventually("all recorded", func() bool { return len(f.on("gateway-0"))+len(f.on("gateway-1")) == len(f.Sim.Agents()) })
-	var back []time.Duration
+	startGateway(t, 0)
+	f.Eventually("all recorded", func() bool { return len(f.onGateway("gateway-0"))+len(f.onGateway("gateway-1")) == len(f.Sim.Agents()) })
+	var reconnectTimes []time.Duration
 	for _, a := range lost {
 		at, _ := a.Opened()
-		back = append(back, at.Sub(began))
+		reconnectTimes = append(reconnectTimes, at.Sub(began))
 	}
-	slices.Sort(back)
+	slices.Sort(reconnectTimes)
 	slices.Sort(waits)
-	writes, _, _, _ := seen.seen()
+	writes, _, _, _ := seen.counts()
 	t.Logf("%d of %d machines lost their gateway; back after: first %s, half %s, last %s; %d writes to Nodes (%.0f by apiserver_request_total)",
-		len(lost), len(f.Sim.Agents()), back[0].Round(time.Millisecond), back[len(back)/2].Round(time.Millisecond), back[len(back)-1].Round(time.Millisecond), writes, nodeStatusWrites(t)-stored)
+		len(lost), len(f.Sim.Agents()), reconnectTimes[0].Round(time.Millisecond), reconnectTimes[len(reconnectTimes)/2].Round(time.Millisecond), reconnectTimes[len(reconnectTimes)-1].Round(time.Millisecond), writes, nodeStatusWrites(t)-stored)
 	t.Logf("%d dispatches to machines of the other gateway meanwhile: half %s, slowest %s", len(waits), waits[len(waits)/2].Round(time.Millisecond), waits[len(waits)-1].Round(time.Millisecond))
-	f.ranOnce(asked)
-	if len(f.Sim.Agents()) >= 80 && back[len(back)-1]-back[0] < 200*time.Millisecond {
-		t.Errorf("all were back within %s of each other: nothing spread them", back[len(back)-1]-back[0])
+	f.checkRanOnce(asked)
+	if len(f.Sim.Agents()) >= 80 && reconnectTimes[len(reconnectTimes)-1]-reconnectTimes[0] < 200*time.Millisecond {
+		t.Errorf("all were back within %s of each other: nothing spread them", reconnectTimes[len(reconnectTimes)-1]-reconnectTimes[0])
 	}
 	for _, a := range staying {
 		if a.Sessions() != sessions[a] {
@@ -74,7 +74,7 @@ func TestReconnectStorm(t *testing.T) {
 	if writes > 2*len(lost)+20 {
 		t.Errorf("%d writes to Nodes for %d machines that came back", writes, len(lost))
 	}
-	if away := seen.away(); len(away) > len(lost)/2 {
+	if away := seen.absentNodes(); len(away) > len(lost)/2 {
 		t.Errorf("%d of %d machines were reported absent: %v", len(away), len(lost), away)
 	}
 }
@@ -82,7 +82,7 @@ func TestReconnectStorm(t *testing.T) {
 // nodeStatusWrites counts writes to the status of Nodes since the API server started.
 func nodeStatusWrites(t *testing.T) (total float64) {
 	t.Helper()
-	access := system.Cluster.Admin()
+	access := system.Cluster.AdminConfig()
 	c, err := rest.HTTPClientFor(access)
 	if err != nil {
 		t.Fatal(err)

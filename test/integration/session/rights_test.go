@@ -229,10 +229,10 @@ func TestTheRightOfARequesterWhoseWorkWaitedIsReviewed(t *testing.T) {
 	for name, prepare := range map[string]func(t *testing.T, namespace string) (*rest.Config, func()){
 		"kept by a group": func(t *testing.T, namespace string) (*rest.Config, func()) {
 			grantInvoke(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "crew"})
-			return shared.As("rita", "crew"), nil
+			return shared.UserConfig("rita", "crew"), nil
 		},
 		"the RoleBinding is removed": func(t *testing.T, namespace string) (*rest.Config, func()) {
-			return shared.As("rita"), grantInvoke(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: "rita"})
+			return shared.UserConfig("rita"), grantInvoke(t, namespace, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: "rita"})
 		},
 		"the ServiceAccount is made again": func(t *testing.T, namespace string) (*rest.Config, func()) {
 			sa := account(t, namespace)

@@ -11,7 +11,7 @@ import (
 // watchClient returns a client with the permissions of Admin that can watch.
 func watchClient(t *testing.T) client.WithWatch {
 	t.Helper()
-	c, err := client.NewWithWatch(shared.Admin(), client.Options{Scheme: cluster.Scheme()})
+	c, err := client.NewWithWatch(shared.AdminConfig(), client.Options{Scheme: cluster.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}

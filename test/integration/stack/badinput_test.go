@@ -14,27 +14,27 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// wrong returns another PIN of the same form.
-func wrong(code string) string {
+// wrongPIN returns another PIN of the same form.
+func wrongPIN(code string) string {
 	last := code[len(code)-1]
 	return code[:len(code)-1] + string('0'+(last-'0'+1)%10)
 }
 
 func TestThreeWrongPINsBurnTheCodeAcrossAGatewayRestart(t *testing.T) {
 	f := newFleet(t)
-	code, object := f.Issue("kiosk")
-	for i, who := range []string{"first", "second", "third"} {
+	code, object := f.IssuePIN("kiosk")
+	for i, name := range []string{"first", "second", "third"} {
 		if i == 2 {
 			f.RestartGateway()
 		}
-		agent := f.Agent(who, "--code", wrong(code))
+		agent := f.StartAgent(name, "--code", wrongPIN(code))
 		expectExit(f, agent, "does not accept this pairing code")
 	}
 	burnt := testfleet.Await(f, object.Name, object, "Burnt", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeBurnt })
 	if burnt.Status.AttemptsLeft != nil && *burnt.Status.AttemptsLeft != 0 {
 		t.Errorf("a burnt code has %d attempts left", *burnt.Status.AttemptsLeft)
 	}
-	agent := f.Agent("fourth", "--code", code)
+	agent := f.StartAgent("fourth", "--code", code)
 	expectExit(f, agent, "does not accept this pairing code")
 }
 
@@ -43,13 +43,13 @@ func TestExpiredCodeIsRefused(t *testing.T) {
 	f := newFleet(t)
 	secret, object := f.IssueCode(v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: "kiosk", TTLSeconds: 30})
 	testfleet.Await(f, object.Name, object, "Expired", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeExpired })
-	expectExit(f, f.Agent("kiosk", "--code", string(secret.Data[v1alpha1.SecretKeyCode])), "does not accept this pairing code")
+	expectExit(f, f.StartAgent("kiosk", "--code", string(secret.Data[v1alpha1.SecretKeyCode])), "does not accept this pairing code")
 }
 
 func TestDeniedRequestTellsTheMachineWhy(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	agent, request := f.Knock("kiosk")
+	agent, request := f.StartPairing("kiosk")
 	f.Decide(request.Name, `{"verdict":"Denied","reason":"not one of ours"}`)
 	expectExit(f, agent, "not one of ours")
 	testfleet.Await(f, request.Name, request, "Denied", func(r *v1alpha1.PairingRequest) bool { return r.Status.Phase == v1alpha1.PairingRequestDenied })
@@ -59,7 +59,7 @@ func TestSecondMachineWithTheSameNameIsRefused(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	f.Pair("kiosk")
-	code, _ := f.Issue("kiosk")
+	code, _ := f.IssuePIN("kiosk")
 	other, err := system.StartAgent(f.Namespace+"-other", "--code", code)
 	if err != nil {
 		t.Fatal(err)
@@ -70,17 +70,17 @@ func TestSecondMachineWithTheSameNameIsRefused(t *testing.T) {
 
 func TestUnreachableGatewayIsSaidAndTriedAgain(t *testing.T) {
 	f := newFleet(t)
-	code, _ := f.Issue("kiosk")
+	code, _ := f.IssuePIN("kiosk")
 	system.Gateways[0].Stop()
-	agent := f.Agent("kiosk", "--code", code)
-	err := agent.WaitFor(f.Within(), "cannot be reached")
+	agent := f.StartAgent("kiosk", "--code", code)
+	err := agent.WaitFor(f.BoundedContext(), "cannot be reached")
 	if startErr := system.StartGateway(0); startErr != nil {
 		t.Fatal(startErr)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := agent.WaitFor(f.Within(), "Waiting for approval"); err != nil {
+	if err := agent.WaitFor(f.BoundedContext(), "Waiting for approval"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -88,15 +88,15 @@ func TestUnreachableGatewayIsSaidAndTriedAgain(t *testing.T) {
 func TestUngrantedAndUnknownCapabilitiesAreRejectedWithAReason(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	agent, request := f.Knock("kiosk")
+	agent, request := f.StartPairing("kiosk")
 	_ = agent
-	f.decideNarrow(request.Name, "echo")
-	f.Online("kiosk")
+	f.approveOnly(request.Name, "echo")
+	f.AwaitOnline("kiosk")
 	for capability, code := range map[string]string{
 		"system.health": v1alpha1.ErrorNotGranted,
 		"no.such-thing": v1alpha1.ErrorUnknownCapability,
 	} {
-		d := f.Ended(f.Ask("kiosk", capability, map[string]any{}))
+		d := f.AwaitEnded(f.CreateDispatch("kiosk", capability, map[string]any{}))
 		if d.Status.Phase != v1alpha1.DispatchRejected || d.Status.Execution != v1alpha1.ExecutionNotStarted {
 			t.Errorf("%s ended %+v", capability, d.Status)
 			continue
@@ -124,11 +124,11 @@ func TestInputThatIsNotAnObjectIsRefusedByTheServer(t *testing.T) {
 func TestDispatchToAnAbsentNodeTimesOutNotStarted(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	d := f.Ask("nobody", "echo", map[string]any{}, func(s *v1alpha1.CapabilityDispatchSpec) { s.ExpirySeconds = 2 })
+	d := f.CreateDispatch("nobody", "echo", map[string]any{}, func(s *v1alpha1.CapabilityDispatchSpec) { s.ExpirySeconds = 2 })
 	if d.Status.Phase != v1alpha1.DispatchQueued {
 		t.Errorf("a new dispatch is %q", d.Status.Phase)
 	}
-	d = f.Ended(d)
+	d = f.AwaitEnded(d)
 	if d.Status.Phase != v1alpha1.DispatchTimedOut || d.Status.Execution != v1alpha1.ExecutionNotStarted || d.Status.Error == nil {
 		t.Errorf("it ended %+v", d.Status)
 	}
@@ -138,18 +138,18 @@ func TestNodeDeletedWhileConnectedEndsItsWorkFirst(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	agent := f.Pair("kiosk")
-	running := f.Ask("kiosk", "test.append", map[string]any{"file": filepath.Join(t.TempDir(), "runs"), "line": "deleted", "sleepMilliseconds": 60000}, func(s *v1alpha1.CapabilityDispatchSpec) { s.TimeoutSeconds = 120 })
+	running := f.CreateDispatch("kiosk", "test.append", map[string]any{"file": filepath.Join(t.TempDir(), "runs"), "line": "deleted", "sleepMilliseconds": 60000}, func(s *v1alpha1.CapabilityDispatchSpec) { s.TimeoutSeconds = 120 })
 	testfleet.Await(f, running.Name, running, "Dispatched", func(d *v1alpha1.CapabilityDispatch) bool { return d.Status.Phase == v1alpha1.DispatchDispatched })
 	node := &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "kiosk"}}
 	if err := system.Client.Delete(t.Context(), node); err != nil {
 		t.Fatal(err)
 	}
-	d := f.Ended(running)
+	d := f.AwaitEnded(running)
 	if d.Status.Phase != v1alpha1.DispatchFailed || d.Status.Execution != v1alpha1.ExecutionUnknown {
 		t.Errorf("the running dispatch ended %+v", d.Status)
 	}
-	f.Eventually("the Node to go", func() bool { return system.Client.Get(t.Context(), f.Key("kiosk"), node) != nil })
-	if err := agent.Until(f.Within(), "report that the cluster refuses it", func(out string) bool {
+	f.Eventually("the Node to go", func() bool { return system.Client.Get(t.Context(), f.ObjectKey("kiosk"), node) != nil })
+	if err := agent.WaitUntil(f.BoundedContext(), "report that the cluster refuses it", func(out string) bool {
 		return strings.Contains(strings.ToLower(out), "refused") || strings.Contains(strings.ToLower(out), "no longer") || strings.Contains(strings.ToLower(out), "revoked")
 	}); err != nil {
 		t.Error(err)
@@ -164,7 +164,7 @@ func TestIdentityDirectoryWithLoosePermissionsIsRefused(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	expectExit(f, f.Agent("kiosk"), "chmod")
+	expectExit(f, f.StartAgent("kiosk"), "chmod")
 }
 
 func TestGatewaySaysWhichPortIsInUse(t *testing.T) {
@@ -179,12 +179,12 @@ func TestGatewaySaysWhichPortIsInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := system.SpareGateway("port-in-use", taken.Addr().String(), free[0])
+	p, err := system.StartExtraGateway("port-in-use", taken.Addr().String(), free[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Stop)
-	if err := p.Until(f.Within(), "name the address", func(out string) bool {
+	if err := p.WaitUntil(f.BoundedContext(), "name the address", func(out string) bool {
 		return strings.Contains(out, taken.Addr().String()) && strings.Contains(out, "in use")
 	}); err != nil {
 		t.Error(err)

@@ -25,7 +25,7 @@ func restartController(f *fleet, args ...string) {
 		f.Fatal(err)
 	}
 	// A cleanup calls this function too, when the test's own context has ended.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), testfleet.Patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), testfleet.WaitTimeout)
 	defer cancel()
 	if err := system.Controller.WaitReady(ctx); err != nil {
 		f.Fatal(err)
@@ -42,30 +42,30 @@ func TestCertificatesAreRenewedRotatedAndRecovered(t *testing.T) {
 	sleeper, revoked := f.Pair("sleeper"), f.Pair("revoked")
 	sleeper.Stop()
 	revoked.Stop()
-	f.Desire("revoked", v1alpha1.NodeRevoked)
+	f.SetDesiredState("revoked", v1alpha1.NodeRevoked)
 	f.Pair("renewer")
 	rotator := f.Pair("rotator", "--rotate-key-every=1s")
-	pinned := f.Online("rotator").Spec.PublicKeySHA256
+	pinned := f.AwaitOnline("rotator").Spec.PublicKeySHA256
 
-	t.Run("renewed over the live session at 70 to 90 % of its life", func(t *testing.T) { f.on(t).renewed("renewer") })
-	t.Run("rotated, and the machine that dies then comes back", func(t *testing.T) { f.on(t).rotated("rotator", pinned, rotator) })
-	t.Run("recovered after it ended", func(t *testing.T) { f.on(t).recovered("sleeper") })
+	t.Run("renewed over the live session at 70 to 90 % of its life", func(t *testing.T) { f.inSubtest(t).checkRenewed("renewer") })
+	t.Run("rotated, and the machine that dies then comes back", func(t *testing.T) { f.inSubtest(t).checkRotated("rotator", pinned, rotator) })
+	t.Run("recovered after it ended", func(t *testing.T) { f.inSubtest(t).checkRecovered("sleeper") })
 	t.Run("not recovered by a machine that was revoked meanwhile", func(t *testing.T) {
-		f := f.on(t)
-		f.expired("revoked")
-		agent := f.Agent("revoked")
-		if err := agent.WaitFor(f.Within(), "cannot be recovered"); err != nil {
+		f := f.inSubtest(t)
+		f.awaitExpired("revoked")
+		agent := f.StartAgent("revoked")
+		if err := agent.WaitFor(f.BoundedContext(), "cannot be recovered"); err != nil {
 			t.Fatal(err)
 		}
 		var node v1alpha1.Node
-		if err := system.Client.Get(t.Context(), f.Key("revoked"), &node); err != nil || node.Status.Presence == v1alpha1.PresenceOnline {
+		if err := system.Client.Get(t.Context(), f.ObjectKey("revoked"), &node); err != nil || node.Status.Presence == v1alpha1.PresenceOnline {
 			t.Errorf("the revoked machine is %s: %v", node.Status.Presence, err)
 		}
 	})
 }
 
-// renewed waits until the second certificate is in use, and checks when it was requested.
-func (f *fleet) renewed(name string) {
+// checkRenewed waits until the second certificate is in use, and checks when it was requested.
+func (f *fleet) checkRenewed(name string) {
 	f.Helper()
 	node := testfleet.Await(f, name, &v1alpha1.Node{}, "on its second certificate", func(n *v1alpha1.Node) bool {
 		history, used := n.Status.CertificateHistory, n.Status.Certificate
@@ -79,24 +79,24 @@ func (f *fleet) renewed(name string) {
 	if second.PublicKeySHA256 != first.PublicKeySHA256 {
 		f.Error("the renewal changed the key")
 	}
-	f.Works(name)
+	f.CheckEcho(name)
 }
 
-func (f *fleet) rotated(name, pinned string, agent *stack.Process) {
+func (f *fleet) checkRotated(name, pinned string, agent *stack.Process) {
 	f.Helper()
 	f.Eventually("the next key to be the pin", func() bool {
 		var n v1alpha1.Node // a new object: a removed field must be read as absent
-		return system.Client.Get(f.Context(), f.Key(name), &n) == nil &&
+		return system.Client.Get(f.Context(), f.ObjectKey(name), &n) == nil &&
 			n.Spec.PublicKeySHA256 != pinned && n.Spec.NextPublicKeySHA256 == "" && n.Status.Certificate.PublicKeySHA256 == n.Spec.PublicKeySHA256
 	})
-	f.Works(name)
+	f.CheckEcho(name)
 	agent.Kill()
-	f.Agent(name, "--rotate-key-every=0")
-	f.Works(name)
+	f.StartAgent(name, "--rotate-key-every=0")
+	f.CheckEcho(name)
 }
 
-// expired waits until the newest certificate of a stopped machine has expired.
-func (f *fleet) expired(name string) {
+// awaitExpired waits until the newest certificate of a stopped machine has expired.
+func (f *fleet) awaitExpired(name string) {
 	f.Helper()
 	testfleet.Await(f, name, &v1alpha1.Node{}, "without a valid certificate", func(n *v1alpha1.Node) bool {
 		history := n.Status.CertificateHistory
@@ -104,13 +104,13 @@ func (f *fleet) expired(name string) {
 	})
 }
 
-func (f *fleet) recovered(name string) {
+func (f *fleet) checkRecovered(name string) {
 	f.Helper()
-	f.expired(name)
-	agent := f.Agent(name)
-	if err := agent.WaitFor(f.Within(), "certificate recovered"); err != nil {
+	f.awaitExpired(name)
+	agent := f.StartAgent(name)
+	if err := agent.WaitFor(f.BoundedContext(), "certificate recovered"); err != nil {
 		f.Fatal(err)
 	}
-	f.Online(name)
-	f.Works(name)
+	f.AwaitOnline(name)
+	f.CheckEcho(name)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// clock sets the clock offset of the agents that the test starts from now on.
-func (f *fleet) clock(off time.Duration) {
+// setClockOffset sets the clock offset of the agents that the test starts from now on.
+func (f *fleet) setClockOffset(off time.Duration) {
 	f.Helper()
 	f.Setenv("MOORING_TEST_CLOCK_OFFSET", off.String())
 }
@@ -30,10 +30,10 @@ func TestAClockThatIsTenMinutesOffWorksAndIsReported(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
-			f.clock(c.off)
+			f.setClockOffset(c.off)
 			f.Pair("kiosk")
-			f.Works("kiosk")
-			node := f.Node("kiosk")
+			f.CheckEcho("kiosk")
+			node := f.GetNode("kiosk")
 			skew := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionClockSkew)
 			if skew == nil || skew.Status != "True" || !strings.Contains(skew.Message, c.says) {
 				t.Errorf("ClockSkew is %+v, want %q", skew, c.says)
@@ -42,7 +42,7 @@ func TestAClockThatIsTenMinutesOffWorksAndIsReported(t *testing.T) {
 	}
 	f := newFleet(t)
 	f.Pair("exact")
-	if skew := meta.FindStatusCondition(f.Node("exact").Status.Conditions, v1alpha1.ConditionClockSkew); skew != nil {
+	if skew := meta.FindStatusCondition(f.GetNode("exact").Status.Conditions, v1alpha1.ConditionClockSkew); skew != nil {
 		t.Errorf("a right clock is reported: %+v", skew)
 	}
 }
@@ -55,9 +55,9 @@ const in1970 = "days ahead of the clock here, which shows 1970-01-"
 func TestAMachineIn1970ExchangesItsPINAndRefusesTheRest(t *testing.T) {
 	f := newFleet(t)
 	epoch := -time.Since(time.Unix(0, 0))
-	f.clock(epoch)
-	agent, request := f.Knock("kiosk") // the request exists, so the PIN was exchanged
-	if err := agent.WaitFor(f.Within(), in1970); err != nil {
+	f.setClockOffset(epoch)
+	agent, request := f.StartPairing("kiosk") // the request exists, so the PIN was exchanged
+	if err := agent.WaitFor(f.BoundedContext(), in1970); err != nil {
 		t.Fatalf("the poll does not name the offset: %v", err)
 	}
 	f.Approve(request.Name)
@@ -65,15 +65,15 @@ func TestAMachineIn1970ExchangesItsPINAndRefusesTheRest(t *testing.T) {
 		return r.Status.Phase == v1alpha1.PairingRequestApproved
 	})
 	agent.Stop()
-	f.clock(0)
-	right := f.Agent("kiosk")
-	f.Online("kiosk")
-	f.Works("kiosk")
+	f.setClockOffset(0)
+	right := f.StartAgent("kiosk")
+	f.AwaitOnline("kiosk")
+	f.CheckEcho("kiosk")
 	right.Stop()
 
-	f.clock(epoch)
-	early := f.Agent("kiosk")
-	if err := early.WaitFor(f.Within(), in1970); err != nil {
+	f.setClockOffset(epoch)
+	early := f.StartAgent("kiosk")
+	if err := early.WaitFor(f.BoundedContext(), in1970); err != nil {
 		t.Fatalf("the session does not name the offset: %v", err)
 	}
 	if out := early.Output(); !strings.Contains(out, "cannot be trusted") || !early.Running() {
@@ -84,10 +84,10 @@ func TestAMachineIn1970ExchangesItsPINAndRefusesTheRest(t *testing.T) {
 
 func TestAMachineIn1970DoesNotPairByQR(t *testing.T) {
 	f := newFleet(t)
-	f.clock(-time.Since(time.Unix(0, 0)))
-	invitation, _ := f.invite("--name", "kiosk")
-	agent := f.scan("kiosk", invitation)
-	if err := agent.WaitFor(f.Within(), in1970); err != nil {
+	f.setClockOffset(-time.Since(time.Unix(0, 0)))
+	invitation, _ := f.createInvitation("--name", "kiosk")
+	agent := f.startWithQRCode("kiosk", invitation)
+	if err := agent.WaitFor(f.BoundedContext(), in1970); err != nil {
 		t.Fatalf("the agent does not name the offset: %v", err)
 	}
 	var list v1alpha1.PairingRequestList

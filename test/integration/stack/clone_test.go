@@ -14,16 +14,16 @@ func TestCopiedIdentityIsSuspected(t *testing.T) {
 	f := newFleet(t)
 	original := f.Pair("kiosk")
 	original.Stop()
-	f.offline("kiosk")
+	f.awaitOffline("kiosk")
 	name := func(node string) string { return f.Namespace + "-" + node }
 	if err := os.CopyFS(system.IdentityDir(name("copy")), os.DirFS(system.IdentityDir(name("kiosk")))); err != nil {
 		t.Fatal(err)
 	}
-	private(t, system.IdentityDir(name("copy")))
+	restorePermissions(t, system.IdentityDir(name("copy")))
 
-	f.Agent("kiosk")
-	f.Online("kiosk")
-	copied := f.Agent("copy")
+	f.StartAgent("kiosk")
+	f.AwaitOnline("kiosk")
+	copied := f.StartAgent("copy")
 	testfleet.Await(f, "kiosk", &v1alpha1.Node{}, "suspected of a clone", func(n *v1alpha1.Node) bool {
 		for _, c := range n.Status.Conditions {
 			if c.Type == v1alpha1.ConditionSuspectedClone && c.Status == "True" && c.Reason == v1alpha1.ReasonDialRepeated {
@@ -32,27 +32,27 @@ func TestCopiedIdentityIsSuspected(t *testing.T) {
 		}
 		return false
 	})
-	if err := copied.WaitFor(f.Within(), "is a copy of the identity directory in use?"); err != nil {
+	if err := copied.WaitFor(f.BoundedContext(), "is a copy of the identity directory in use?"); err != nil {
 		t.Error(err)
 	}
 	copied.Stop()
-	f.Online("kiosk")
-	d := f.Ended(f.Ask("kiosk", "echo", map[string]any{"after": "the copy"}))
+	f.AwaitOnline("kiosk")
+	d := f.AwaitEnded(f.CreateDispatch("kiosk", "echo", map[string]any{"after": "the copy"}))
 	if d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the copy stopped a dispatch ended %+v", d.Status)
 	}
 }
 
-// offline waits until the Node has no session.
-func (f *fleet) offline(node string) {
+// awaitOffline waits until the Node has no session.
+func (f *fleet) awaitOffline(node string) {
 	f.Helper()
 	testfleet.Await(f, node, &v1alpha1.Node{}, "without a session", func(n *v1alpha1.Node) bool {
 		return n.Status.SessionEndedTime != nil
 	})
 }
 
-// private sets the permissions of a copied directory that an agent requires.
-func private(t *testing.T, dir string) {
+// restorePermissions sets the permissions of a copied directory that an agent requires.
+func restorePermissions(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	}{
 		{"agent", func(f *fleet, agent *stack.Process) {
 			agent.Kill()
-			f.Agent("kiosk")
+			f.StartAgent("kiosk")
 		}},
 		{"gateway", func(f *fleet, _ *stack.Process) {
 			system.Gateways[0].Kill()
@@ -47,11 +47,11 @@ func TestKilledInTheMiddle(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "runs")
 			var asked []*v1alpha1.CapabilityDispatch
 			for i := range 20 {
-				asked = append(asked, f.Ask("kiosk", "test.append", appendInput(out, fmt.Sprint("run-", i))))
+				asked = append(asked, f.CreateDispatch("kiosk", "test.append", appendInput(out, fmt.Sprint("run-", i))))
 			}
-			f.Eventually("some to have run, others not", func() bool { n := len(runs(out)); return n >= 4 && n < 20 })
+			f.Eventually("some to have run, others not", func() bool { n := len(readRuns(out)); return n >= 4 && n < 20 })
 			victim.kill(f, agent)
-			checkTruth(f, asked, out)
+			checkStatuses(f, asked, out)
 		})
 	}
 }
@@ -60,21 +60,21 @@ func appendInput(path, line string) map[string]any {
 	return map[string]any{"file": path, "line": line, "sleepMilliseconds": 300}
 }
 
-func runs(path string) []string {
+func readRuns(path string) []string {
 	text, _ := os.ReadFile(path)
 	return strings.Fields(string(text))
 }
 
-// checkTruth compares the statuses with the lines of the file.
-func checkTruth(f *fleet, asked []*v1alpha1.CapabilityDispatch, out string) {
+// checkStatuses compares the statuses with the lines of the file.
+func checkStatuses(f *fleet, asked []*v1alpha1.CapabilityDispatch, out string) {
 	f.Helper()
 	tally := map[string]int{}
 	var ended []*v1alpha1.CapabilityDispatch
 	for _, d := range asked {
-		ended = append(ended, f.Ended(d))
+		ended = append(ended, f.AwaitEnded(d))
 	}
 	times := map[string]int{}
-	for _, line := range runs(out) {
+	for _, line := range readRuns(out) {
 		times[line]++
 	}
 	for i, d := range ended {
@@ -109,11 +109,11 @@ func TestApiserverRestartedUnderEveryone(t *testing.T) {
 	if err := system.Cluster.CrashComponent(t.Context(), cluster.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	if err := system.Cluster.WaitReady(f.Within()); err != nil {
+	if err := system.Cluster.WaitReady(f.BoundedContext()); err != nil {
 		t.Fatal(err)
 	}
-	f.Eventually("creations to be admitted again", f.admitted)
-	d := f.Ended(f.Ask("kiosk", "echo", map[string]any{"after": "restart"}))
+	f.Eventually("creations to be admitted again", f.admissionWorks)
+	d := f.AwaitEnded(f.CreateDispatch("kiosk", "echo", map[string]any{"after": "restart"}))
 	if d.Status.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the restart a dispatch ended %+v", d.Status)
 	}
@@ -123,9 +123,9 @@ func TestApiserverRestartedUnderEveryone(t *testing.T) {
 	}
 }
 
-// admitted reports whether the apiserver accepts creations of our kinds. For some seconds after its
+// admissionWorks reports whether the apiserver accepts creations of our kinds. For some seconds after its
 // start it answers 503, because mutating policies wait for the schema of custom resources.
-func (f *fleet) admitted() bool {
+func (f *fleet) admissionWorks() bool {
 	d := &v1alpha1.CapabilityDispatch{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "dry-"},
 		Spec:       v1alpha1.CapabilityDispatchSpec{NodeName: "kiosk", Capability: "echo"},
@@ -139,7 +139,7 @@ func (f *fleet) admitted() bool {
 
 func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
 	f := newFleet(t)
-	agent, request := f.Knock("kiosk")
+	agent, request := f.StartPairing("kiosk")
 	if err := system.Cluster.StopComponent(t.Context(), cluster.CertManager); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestCertManagerStoppedDuringAnApproval(t *testing.T) {
 		t.Fatal(err)
 	}
 	started = true
-	f.Online("kiosk")
+	f.AwaitOnline("kiosk")
 	if !agent.Running() {
 		t.Error("the agent gave up")
 	}

@@ -29,20 +29,20 @@ func TestADeletedDeviceCAIsRecognisedAndMachinesKeepRunning(t *testing.T) {
 		return err == nil && len(secret.Data["tls.crt"]) > 0 && string(secret.Data["tls.crt"]) != string(good.Data["tls.crt"])
 	})
 	restartController(f) // its start makes it ask the issuers for their CAs
-	f.trustEvent(v1alpha1.ReasonCAReplaced, "its Secret was deleted or replaced")
+	f.awaitTrustEvent(v1alpha1.ReasonCAReplaced, "its Secret was deleted or replaced")
 	if got := f.bundle(v1alpha1.TrustDeviceCAKey).SHA256(); got != trusted {
 		t.Errorf("the device bundle is %s, was %s", got, trusted)
 	}
 	f.RestartGateway()
-	f.Works("kiosk")
+	f.CheckEcho("kiosk")
 
-	agent, request := f.Knock("newcomer")
+	agent, request := f.StartPairing("newcomer")
 	f.Approve(request.Name)
 	testfleet.Await(f, "newcomer", &v1alpha1.Node{}, "with the reason of its missing certificate", func(n *v1alpha1.Node) bool {
 		valid := meta.FindStatusCondition(n.Status.Conditions, v1alpha1.ConditionCertificateValid)
 		return valid != nil && valid.Reason == v1alpha1.ReasonCertificateRefused && strings.Contains(valid.Message, "the Secret of the device CA was deleted or replaced")
 	})
-	if err := agent.WaitFor(f.Within(), "the Secret of the device CA was deleted or replaced"); err != nil {
+	if err := agent.WaitFor(f.BoundedContext(), "the Secret of the device CA was deleted or replaced"); err != nil {
 		t.Error(err)
 	}
 	testfleet.Read(f, secret)
@@ -50,13 +50,13 @@ func TestADeletedDeviceCAIsRecognisedAndMachinesKeepRunning(t *testing.T) {
 	if err := system.Client.Update(f.Context(), secret); err != nil {
 		f.Fatal(err)
 	}
-	f.Online("newcomer")
-	f.trustEvent(v1alpha1.ReasonCARestored, "signs with the CA of device-ca.crt again")
-	f.Works("kiosk")
+	f.AwaitOnline("newcomer")
+	f.awaitTrustEvent(v1alpha1.ReasonCARestored, "signs with the CA of device-ca.crt again")
+	f.CheckEcho("kiosk")
 }
 
-// trustEvent waits for an Event of ConfigMap mooring-trust.
-func (f *fleet) trustEvent(reason, text string) {
+// awaitTrustEvent waits for an Event of ConfigMap mooring-trust.
+func (f *fleet) awaitTrustEvent(reason, text string) {
 	f.Helper()
 	f.Eventually("an Event "+reason, func() bool {
 		var list eventsv1.EventList

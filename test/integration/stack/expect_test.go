@@ -15,7 +15,7 @@ import (
 // expectExit waits until the agent exits, with a code other than 0 and a text for people.
 func expectExit(f *fleet, agent *stack.Process, text string) {
 	f.Helper()
-	code, err := agent.Wait(f.Within())
+	code, err := agent.Wait(f.BoundedContext())
 	if err != nil {
 		f.Fatalf("%v; it printed:\n%s", err, agent.Tail(10))
 	}
@@ -24,8 +24,8 @@ func expectExit(f *fleet, agent *stack.Process, text string) {
 	}
 }
 
-// decideNarrow approves a request and grants only one of the requested capabilities.
-func (f *fleet) decideNarrow(request, capability string) {
+// approveOnly approves a request and grants only one of the requested capabilities.
+func (f *fleet) approveOnly(request, capability string) {
 	f.Helper()
 	patch := fmt.Sprintf(`{"spec":{"decision":{"verdict":"Approved","capabilities":[%q]}}}`, capability)
 	object := &v1alpha1.PairingRequest{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: request}}

@@ -14,5 +14,5 @@ func newFleet(t *testing.T) *fleet {
 	return &fleet{testfleet.New(t, system)}
 }
 
-// on returns the same fleet for a subtest.
-func (f *fleet) on(t *testing.T) *fleet { return &fleet{f.On(t)} }
+// inSubtest returns the same fleet for a subtest.
+func (f *fleet) inSubtest(t *testing.T) *fleet { return &fleet{f.InSubtest(t)} }

@@ -22,9 +22,9 @@ func (f *fleet) keepRunning() (stop func()) {
 	return stop
 }
 
-// endLease deletes the Lease of a controller that was killed, so that the next one does not wait
+// deleteLease deletes the Lease of a controller that was killed, so that the next one does not wait
 // until it expires.
-func (f *fleet) endLease() {
+func (f *fleet) deleteLease() {
 	f.Helper()
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.LeaderLease}}
 	if err := system.Client.Delete(f.Context(), lease); client.IgnoreNotFound(err) != nil {
@@ -44,11 +44,11 @@ func TestAControllerThatLostItsLeadershipIsStartedAgain(t *testing.T) {
 		thief.Spec.HolderIdentity, thief.Spec.RenewTime, thief.Spec.AcquireTime = &other, &now, &now
 		return system.Client.Update(f.Context(), thief) == nil
 	})
-	if _, err := lost.Wait(f.Within()); err != nil {
+	if _, err := lost.Wait(f.BoundedContext()); err != nil {
 		t.Fatal(err)
 	}
-	f.endLease()
-	f.Issue("kiosk") // waits until a controller has handled the code
+	f.deleteLease()
+	f.IssuePIN("kiosk") // waits until a controller has handled the code
 	stop()
 	if system.Controller == lost || !system.Controller.Running() {
 		t.Error("the code was made and no other controller runs")

@@ -16,12 +16,12 @@ import (
 // before the tests that only use it.
 var system *stack.Stack
 
-// sideBySide is the number of parallel tests among those that break nothing; they mostly wait.
-const sideBySide = "6"
+// parallelTests is the number of parallel tests among those that break nothing; they mostly wait.
+const parallelTests = "6"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", sideBySide); err != nil {
+	if err := flag.Set("test.parallel", parallelTests); err != nil {
 		panic(err)
 	}
 	os.Exit(testfleet.Main(m, &system, stack.Options{

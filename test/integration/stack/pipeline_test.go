@@ -24,29 +24,29 @@ type pipeline struct {
 	sleep     int // milliseconds of each run
 }
 
-func samplesOfGit() string { return filepath.Join(system.Root, "config", "samples", "gitops") }
+func gitopsSamples() string { return filepath.Join(system.Root, "config", "samples", "gitops") }
 
 // newPipeline creates the fleet of the samples.
 func newPipeline(t *testing.T) *pipeline {
 	t.Helper()
-	p := (&pipeline{fleet: newFleet(t)}).again(t)
+	p := (&pipeline{fleet: newFleet(t)}).newCopy(t)
 	p.edit("fleet/fleet.yaml", "[echo, system.*]", "[echo, test.append]")
 	p.kubectl(p.render("fleet"), "apply", "--server-side", "-f", "-")
 	p.Eventually("the rights of the account", func() bool {
-		_, err := system.Run(t.Context(), stack.Admin, "kubectl", "auth", "can-i", "create", "capabilitydispatches.mooring.dev", "-n", p.Namespace, p.as())
+		_, err := system.Run(t.Context(), stack.Admin, "kubectl", "auth", "can-i", "create", "capabilitydispatches.mooring.dev", "-n", p.Namespace, p.asFlag())
 		return err == nil
 	})
 	return p
 }
 
-// as returns the flag with which kubectl acts as the account of the fleet.
-func (p *pipeline) as() string { return "--as=system:serviceaccount:" + p.Namespace + ":pipeline" }
+// asFlag returns the flag with which kubectl acts as the account of the fleet.
+func (p *pipeline) asFlag() string { return "--as=system:serviceaccount:" + p.Namespace + ":pipeline" }
 
-// again returns a new copy for the same fleet, with no runs counted.
-func (p *pipeline) again(t *testing.T) *pipeline {
+// newCopy returns a new copy for the same fleet, with no runs counted.
+func (p *pipeline) newCopy(t *testing.T) *pipeline {
 	t.Helper()
-	next := &pipeline{fleet: p.on(t), dir: t.TempDir(), runs: filepath.Join(t.TempDir(), "runs")}
-	if err := os.CopyFS(next.dir, os.DirFS(samplesOfGit())); err != nil {
+	next := &pipeline{fleet: p.inSubtest(t), dir: t.TempDir(), runs: filepath.Join(t.TempDir(), "runs")}
+	if err := os.CopyFS(next.dir, os.DirFS(gitopsSamples())); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"once", "numbered", "changed"} {
@@ -106,20 +106,20 @@ func (p *pipeline) manifest(folder string) (text, name string) {
 func (p *pipeline) apply(folder string, flags ...string) string {
 	p.Helper()
 	text, name := p.manifest(folder)
-	p.kubectl(text, append([]string{"apply", "-f", "-", p.as()}, flags...)...)
+	p.kubectl(text, append([]string{"apply", "-f", "-", p.asFlag()}, flags...)...)
 	return name
 }
 
-// refused fails the test unless the apply fails with the text why.
-func (p *pipeline) refused(folder, why string, flags ...string) {
+// checkRefused fails the test unless the apply fails with the text why.
+func (p *pipeline) checkRefused(folder, why string, flags ...string) {
 	p.Helper()
 	text, _ := p.manifest(folder)
-	p.refusedText(text, why, flags...)
+	p.checkRefusedText(text, why, flags...)
 }
 
-func (p *pipeline) refusedText(text, why string, flags ...string) {
+func (p *pipeline) checkRefusedText(text, why string, flags ...string) {
 	p.Helper()
-	out, err := system.KubectlInput(p.Context(), stack.Admin, text, append([]string{"apply", "-f", "-", p.as()}, flags...)...)
+	out, err := system.KubectlInput(p.Context(), stack.Admin, text, append([]string{"apply", "-f", "-", p.asFlag()}, flags...)...)
 	if err == nil || !strings.Contains(out, why) {
 		p.Errorf("apply answered %v: %s; want %q", err, out, why)
 	}
@@ -132,22 +132,22 @@ func (p *pipeline) kubectl(input string, args ...string) {
 	}
 }
 
-// ended waits for the end of a dispatch and fails the test unless it succeeded.
-func (p *pipeline) ended(name string) *v1alpha1.CapabilityDispatch {
+// awaitSucceeded waits for the end of a dispatch and fails the test unless it succeeded.
+func (p *pipeline) awaitSucceeded(name string) *v1alpha1.CapabilityDispatch {
 	p.Helper()
 	d := &v1alpha1.CapabilityDispatch{}
 	d.Namespace, d.Name = p.Namespace, name
-	if d = p.Ended(d); d.Status.Phase != v1alpha1.DispatchSucceeded {
+	if d = p.AwaitEnded(d); d.Status.Phase != v1alpha1.DispatchSucceeded {
 		p.Fatalf("%s ended %+v", name, d.Status)
 	}
 	return d
 }
 
-// nothingElseRan runs one more dispatch, after all earlier ones, and compares the runs of the
+// checkRuns runs one more dispatch, after all earlier ones, and compares the runs of the
 // machine with the texts.
-func (p *pipeline) nothingElseRan(texts ...string) {
+func (p *pipeline) checkRuns(texts ...string) {
 	p.Helper()
-	last := p.Ended(p.Ask("bench-3", "test.append", map[string]any{"file": p.runs, "line": "last"}))
+	last := p.AwaitEnded(p.CreateDispatch("bench-3", "test.append", map[string]any{"file": p.runs, "line": "last"}))
 	if last.Status.Phase != v1alpha1.DispatchSucceeded {
 		p.Errorf("the last run ended %+v", last.Status)
 	}
@@ -155,13 +155,13 @@ func (p *pipeline) nothingElseRan(texts ...string) {
 	for _, text := range append(texts, "last") {
 		want = append(want, strings.ReplaceAll(text, " ", "-"))
 	}
-	if got := runs(p.runs); !slices.Equal(got, want) {
+	if got := readRuns(p.runs); !slices.Equal(got, want) {
 		p.Errorf("the machine ran %q, want %q", got, want)
 	}
 }
 
-// healthOf compares the health that Argo CD and Flux derive from a dispatch with want.
-func (p *pipeline) healthOf(d *v1alpha1.CapabilityDispatch, want string) {
+// checkHealth compares the health that Argo CD and Flux derive from a dispatch with want.
+func (p *pipeline) checkHealth(d *v1alpha1.CapabilityDispatch, want string) {
 	p.Helper()
 	object, err := system.Run(p.Context(), stack.Admin, "kubectl", "get", "cdisp", d.Name, "-n", d.Namespace, "-o", "json")
 	if err != nil {

@@ -22,15 +22,15 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// relay is an attacker between a machine and the gateway. It ends TLS with its own certificate and
+// tlsRelay is an attacker between a machine and the gateway. It ends TLS with its own certificate and
 // forwards all bytes.
-type relay struct {
-	address string
-	met     atomic.Int64 // connections
-	heard   atomic.Int64 // bytes that the machine sent after the handshake
+type tlsRelay struct {
+	address     string
+	connections atomic.Int64 // connections
+	received    atomic.Int64 // bytes that the machine sent after the handshake
 }
 
-func newRelay(t *testing.T, certificate tls.Certificate) *relay {
+func newRelay(t *testing.T, certificate tls.Certificate) *tlsRelay {
 	t.Helper()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"},
@@ -38,7 +38,7 @@ func newRelay(t *testing.T, certificate tls.Certificate) *relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{address: listener.Addr().String()}
+	r := &tlsRelay{address: listener.Addr().String()}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -46,7 +46,7 @@ func newRelay(t *testing.T, certificate tls.Certificate) *relay {
 			if err != nil {
 				return
 			}
-			running.Go(func() { r.pass(t.Context(), victim) })
+			running.Go(func() { r.forward(t.Context(), victim) })
 		}
 	})
 	t.Cleanup(func() {
@@ -56,14 +56,14 @@ func newRelay(t *testing.T, certificate tls.Certificate) *relay {
 	return r
 }
 
-func (r *relay) Write(b []byte) (int, error) {
-	r.heard.Add(int64(len(b)))
+func (r *tlsRelay) Write(b []byte) (int, error) {
+	r.received.Add(int64(len(b)))
 	return len(b), nil
 }
 
-func (r *relay) pass(ctx context.Context, victim net.Conn) {
+func (r *tlsRelay) forward(ctx context.Context, victim net.Conn) {
 	defer victim.Close()
-	r.met.Add(1)
+	r.connections.Add(1)
 	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}}
 	onward, err := dialer.DialContext(ctx, "tcp", system.PairingEndpoint)
 	if err != nil {
@@ -100,20 +100,20 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 	own := gatewaytest.NewCA(t, "relay").IssueServer(t)
 	borrowed := own
 	borrowed.Certificate = append(append([][]byte{}, own.Certificate...), gatewayCA(t).Raw)
-	invitation, name := f.invite("--name", "kiosk")
+	invitation, name := f.createInvitation("--name", "kiosk")
 	for what, certificate := range map[string]tls.Certificate{"its own CA": own, "its own and the gateway's CA": borrowed} {
 		r := newRelay(t, certificate)
 		relayed := invitation
 		relayed.Gateway = r.address
-		agent := f.scan("kiosk", relayed)
+		agent := f.startWithQRCode("kiosk", relayed)
 		expectExit(f, agent, "nothing was sent to it")
-		if code, err := agent.Wait(f.Within()); err != nil || code != 9 {
+		if code, err := agent.Wait(f.BoundedContext()); err != nil || code != 9 {
 			t.Errorf("%s: exit code %d, error %v, want 9", what, code, err)
 		}
-		if r.met.Load() == 0 || r.heard.Load() != 0 {
-			t.Errorf("%s: the relay accepted %d connections and received %d bytes", what, r.met.Load(), r.heard.Load())
+		if r.connections.Load() == 0 || r.received.Load() != 0 {
+			t.Errorf("%s: the relay accepted %d connections and received %d bytes", what, r.connections.Load(), r.received.Load())
 		}
-		storesNothingForeign(f, "kiosk", invitation.LookupID) // no attempt was counted
+		checkStoresNothingForeign(f, "kiosk", invitation.LookupID) // no attempt was counted
 	}
 	code := testfleet.Await(f, name, &v1alpha1.PairingCode{}, "Active", func(c *v1alpha1.PairingCode) bool { return c.Status.Phase == v1alpha1.PairingCodeActive })
 	if left := code.Status.AttemptsLeft; left != nil && *left != v1alpha1.MaxPairingTries {
@@ -124,9 +124,9 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 		t.Errorf("%d requests were made, error %v", len(requests.Items), err)
 	}
 	// The same machine pairs with the same code, without the relay.
-	f.scan("kiosk", invitation)
-	f.approve(f.RequestOf(name).Name)
-	f.Online("kiosk")
+	f.startWithQRCode("kiosk", invitation)
+	f.approve(f.AwaitRequest(name).Name)
+	f.AwaitOnline("kiosk")
 }
 
 // This is the control. With a typed code a machine cannot detect the relay before the exchange: the
@@ -135,24 +135,24 @@ func TestARelayHearsAMachineWithATypedCodeButCannotPairIt(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	r := newRelay(t, gatewaytest.NewCA(t, "relay").IssueServer(t))
-	code, _ := f.Issue("kiosk")
+	code, _ := f.IssuePIN("kiosk")
 	agent, err := system.StartAgentAt(f.Namespace+"-kiosk", r.address, "--code", code)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(agent.Stop)
 	expectExit(f, agent, "does not accept this pairing code")
-	if r.heard.Load() == 0 {
+	if r.received.Load() == 0 {
 		t.Error("the relay does not work: it received nothing")
 	}
-	storesNothingForeign(f, "kiosk")
+	checkStoresNothingForeign(f, "kiosk")
 }
 
-// storesNothingForeign fails the test if the agent's files contain data that only a gateway could
+// checkStoresNothingForeign fails the test if the agent's files contain data that only a gateway could
 // have sent, or one of more.
-func storesNothingForeign(f *fleet, who string, more ...string) {
+func checkStoresNothingForeign(f *fleet, name string, more ...string) {
 	f.Helper()
-	dir := system.IdentityDir(f.Namespace + "-" + who)
+	dir := system.IdentityDir(f.Namespace + "-" + name)
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err

@@ -28,7 +28,7 @@ func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 	var asked []*v1alpha1.CapabilityDispatch
 	traffic := func() {
 		for i := range 5 {
-			asked = append(asked, f.Ask("kiosk", "echo", map[string]any{"n": i}))
+			asked = append(asked, f.CreateDispatch("kiosk", "echo", map[string]any{"n": i}))
 		}
 	}
 
@@ -36,7 +36,7 @@ func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 	traffic()
 	restartController(f, short, "--previous-server-issuer=mooring-server-ca-2", "--previous-device-issuer=mooring-device-ca-2")
 	traffic()
-	f.stored("kiosk", 2)
+	f.awaitBundle("kiosk", 2)
 
 	f.keepPreviousChain()
 	f.kubectl("", "patch", "certificate", "-n", v1alpha1.SystemNamespace, "mooring-gateway", "--type=merge",
@@ -46,30 +46,30 @@ func TestBothCAsAreReplacedUnderTraffic(t *testing.T) {
 	traffic()
 	restartController(f, short, "--previous-server-issuer=mooring-server-ca", "--previous-device-issuer=mooring-device-ca")
 	f.Eventually("the gateway's new chain to be there", func() bool {
-		return f.signedBy(0, filepath.Join(system.Gateways[0].TLSDir, "current", "tls.crt"))
+		return f.fileSignedBy(0, filepath.Join(system.Gateways[0].TLSDir, "current", "tls.crt"))
 	})
 	traffic()
 	f.RestartGateway() // it takes the new chain at once, not when the chain is ten minutes old
 	traffic()
-	f.stored("kiosk", 2)
+	f.awaitBundle("kiosk", 2)
 	f.Eventually("a device certificate of the new CA in use", func() bool {
 		var n v1alpha1.Node
-		if system.Client.Get(t.Context(), f.Key("kiosk"), &n) != nil || n.Status.Issued == nil || n.Status.Certificate == nil {
+		if system.Client.Get(t.Context(), f.ObjectKey("kiosk"), &n) != nil || n.Status.Issued == nil || n.Status.Certificate == nil {
 			return false
 		}
 		return n.Status.Certificate.FingerprintSHA256 == n.Status.CertificateHistory[0].FingerprintSHA256 &&
-			f.signs(v1alpha1.TrustDeviceCAKey, 0, []byte(n.Status.Issued.Chain))
+			f.bundleSigned(v1alpha1.TrustDeviceCAKey, 0, []byte(n.Status.Issued.Chain))
 	})
-	f.Agent("away")
-	f.stored("away", 2)
-	f.Works("away")
+	f.StartAgent("away")
+	f.awaitBundle("away", 2)
+	f.CheckEcho("away")
 
 	traffic()
 	restartController(f, "--certificate-duration=24h") // the old CAs are dropped
-	f.stored("kiosk", 1)
+	f.awaitBundle("kiosk", 1)
 	traffic()
 	for _, d := range asked {
-		if d = f.Ended(d); d.Status.Phase != v1alpha1.DispatchSucceeded {
+		if d = f.AwaitEnded(d); d.Status.Phase != v1alpha1.DispatchSucceeded {
 			t.Errorf("a dispatch ended %+v", d.Status)
 		}
 	}
@@ -103,7 +103,7 @@ func (f *fleet) apply(manifests ...string) {
 
 func (f *fleet) kubectl(input string, args ...string) {
 	f.Helper()
-	if out, err := system.KubectlInput(f.Within(), stack.Admin, input, args...); err != nil {
+	if out, err := system.KubectlInput(f.BoundedContext(), stack.Admin, input, args...); err != nil {
 		f.Fatalf("kubectl %v: %v: %s", args, err, out)
 	}
 }
@@ -119,20 +119,20 @@ func (f *fleet) bundle(key string) identity.Bundle {
 	return bundle
 }
 
-// stored waits until the server bundle has that many CAs and the Online machine reports that
+// awaitBundle waits until the server bundle has that many CAs and the Online machine reports that
 // bundle.
-func (f *fleet) stored(name string, cas int) {
+func (f *fleet) awaitBundle(name string, cas int) {
 	f.Helper()
 	f.Eventually(fmt.Sprintf("%s to have %d server CAs", name, cas), func() bool {
 		var n v1alpha1.Node
 		bundle := f.bundle(v1alpha1.TrustServerCAKey)
-		return len(bundle.Certificates()) == cas && system.Client.Get(f.Context(), f.Key(name), &n) == nil &&
+		return len(bundle.Certificates()) == cas && system.Client.Get(f.Context(), f.ObjectKey(name), &n) == nil &&
 			n.Status.TrustBundleSHA256 == bundle.SHA256() && n.Status.Presence == v1alpha1.PresenceOnline
 	})
 }
 
-// signs reports whether CA number i of a bundle signed the first certificate of the chain.
-func (f *fleet) signs(key string, i int, chain []byte) bool {
+// bundleSigned reports whether CA number i of a bundle signed the first certificate of the chain.
+func (f *fleet) bundleSigned(key string, i int, chain []byte) bool {
 	block, _ := pem.Decode(chain)
 	cas := f.bundle(key).Certificates()
 	if block == nil || len(cas) <= i {
@@ -142,9 +142,9 @@ func (f *fleet) signs(key string, i int, chain []byte) bool {
 	return err == nil && leaf.CheckSignatureFrom(cas[i]) == nil
 }
 
-func (f *fleet) signedBy(ca int, path string) bool {
+func (f *fleet) fileSignedBy(ca int, path string) bool {
 	text, err := os.ReadFile(path)
-	return err == nil && f.signs(v1alpha1.TrustServerCAKey, ca, text)
+	return err == nil && f.bundleSigned(v1alpha1.TrustServerCAKey, ca, text)
 }
 
 // keepPreviousChain copies the gateway's certificate to the place of the previous one.

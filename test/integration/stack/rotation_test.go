@@ -18,10 +18,10 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// rotateAndDie requests a certificate of a new key for a machine that ends before it uses the
+// rotateAndStop requests a certificate of a new key for a machine that ends before it uses the
 // certificate. With stored the machine has stored it. The function returns the fingerprint of the
 // new key.
-func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
+func (f *fleet) rotateAndStop(name string, stored bool) (next string) {
 	f.Helper()
 	s, err := store.Open(system.IdentityDir(f.Namespace + "-" + name))
 	if err != nil {
@@ -41,7 +41,7 @@ func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
 	config, err := s.Config()
 	must(err)
 	certificate := current.TLSCertificate()
-	l, err := link.Dial(f.Within(), config.NodeEndpoint, link.TLSConfig(bundle, &certificate, time.Now))
+	l, err := link.Dial(f.BoundedContext(), config.NodeEndpoint, link.TLSConfig(bundle, &certificate, time.Now))
 	must(err)
 	defer l.Close()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -50,14 +50,14 @@ func (f *fleet) rotateAndDie(name string, stored bool) (next string) {
 	must(err)
 	proof, err := identity.SignProof(current.Key, rand.Reader, identity.Proof{Method: identity.ProofRotate, Exporter: l.Exporter, CSR: csr})
 	must(err)
-	answer, err := gatewayv1.NewNodeServiceClient(l.Conn).RotateDeviceCertificate(f.Within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
+	answer, err := gatewayv1.NewNodeServiceClient(l.Conn).RotateDeviceCertificate(f.BoundedContext(), &gatewayv1.RotateDeviceCertificateRequest{Csr: csr, Proof: proof})
 	must(err)
 	if stored {
 		chain, err := identity.ParseChain(answer.GetChain())
 		must(err)
-		made, err := store.NewIdentity(key, chain)
+		rotated, err := store.NewIdentity(key, chain)
 		must(err)
-		must(s.SaveIdentity(made))
+		must(s.SaveIdentity(rotated))
 	}
 	next, err = identity.FingerprintSPKI(&key.PublicKey)
 	must(err)
@@ -74,8 +74,8 @@ func TestAMachineThatDiedInARotationComesBackAfterItsCertificatesEnded(t *testin
 	pins := map[string]string{}
 	for name, stored := range map[string]bool{"before-storing": false, "after-storing": true, "after-storing-only": true} {
 		f.Pair(name).Kill()
-		pins[name] = f.Node(name).Spec.PublicKeySHA256
-		if next := f.rotateAndDie(name, stored); stored {
+		pins[name] = f.GetNode(name).Spec.PublicKeySHA256
+		if next := f.rotateAndStop(name, stored); stored {
 			pins[name] = next
 		}
 	}
@@ -87,11 +87,11 @@ func TestAMachineThatDiedInARotationComesBackAfterItsCertificatesEnded(t *testin
 	t.Parallel() // the certificates end while other tests run
 	for name, pin := range pins {
 		t.Run(name, func(t *testing.T) {
-			f := f.on(t)
-			if node := f.Node(name); node.Spec.NextPublicKeySHA256 == "" {
+			f := f.inSubtest(t)
+			if node := f.GetNode(name); node.Spec.NextPublicKeySHA256 == "" {
 				t.Fatalf("the Node admits no next key: %+v", node.Spec)
 			}
-			f.recovered(name)
+			f.checkRecovered(name)
 			testfleet.Await(f, name, &v1alpha1.Node{}, "pinned to the key in use", func(n *v1alpha1.Node) bool {
 				return n.Spec.PublicKeySHA256 == pin && n.Status.Certificate != nil && n.Status.Certificate.PublicKeySHA256 == pin
 			})

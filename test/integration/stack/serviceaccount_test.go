@@ -44,11 +44,11 @@ func newWorkload(f *fleet) *workload {
 		Spec: corev1.PodSpec{ServiceAccountName: "agent", NodeName: w.node.Name,
 			Containers: []corev1.Container{{Name: "agent", Image: "agent"}}},
 	}
-	w.make(w.account, w.node, w.pod)
+	w.createObjects(w.account, w.node, w.pod)
 	return w
 }
 
-func (w *workload) make(objects ...client.Object) {
+func (w *workload) createObjects(objects ...client.Object) {
 	w.Helper()
 	for _, object := range objects {
 		object.SetResourceVersion("")
@@ -56,12 +56,12 @@ func (w *workload) make(objects ...client.Object) {
 		if err := system.Client.Create(w.Context(), object); err != nil {
 			w.Fatalf("create %T: %v", object, err)
 		}
-		w.Cleanup(func() { w.drop(object) })
+		w.Cleanup(func() { w.deleteObject(object) })
 	}
 }
 
-// drop deletes an object without a grace period: there is no kubelet that would confirm it.
-func (w *workload) drop(object client.Object) {
+// deleteObject deletes an object without a grace period: there is no kubelet that would confirm it.
+func (w *workload) deleteObject(object client.Object) {
 	_ = system.Client.Delete(context.WithoutCancel(w.Context()), object, client.GracePeriodSeconds(0))
 }
 
@@ -78,12 +78,12 @@ func (w *workload) token(audience string, bound *authenticationv1.BoundObjectRef
 	return request.Status.Token
 }
 
-func (w *workload) toPod() *authenticationv1.BoundObjectReference {
+func (w *workload) podReference() *authenticationv1.BoundObjectReference {
 	return &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: w.pod.Name, UID: w.pod.UID}
 }
 
-// rule admits the account to a fleet.
-func (w *workload) rule(text string) {
+// setRule admits the account to a fleet.
+func (w *workload) setRule(text string) {
 	w.Helper()
 	key := w.Namespace + "." + w.account.Name
 	rules := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.ServiceAccountRulesConfigMap}}
@@ -103,8 +103,8 @@ func (w *workload) rule(text string) {
 	}
 }
 
-// start runs an agent with the files that are mounted into its pod.
-func (w *workload) start(token, ca string) *stack.Process {
+// startAgent runs an agent with the files that are mounted into its pod.
+func (w *workload) startAgent(token, ca string) *stack.Process {
 	w.Helper()
 	dir := w.TempDir()
 	for name, content := range map[string]string{"token": token, "ca.crt": ca} {
@@ -112,13 +112,13 @@ func (w *workload) start(token, ca string) *stack.Process {
 			w.Fatal(err)
 		}
 	}
-	return w.Agent(rand.String(6), "--service-account-token-file", filepath.Join(dir, "token"), "--gateway-ca", filepath.Join(dir, "ca.crt"))
+	return w.StartAgent(rand.String(6), "--service-account-token-file", filepath.Join(dir, "token"), "--gateway-ca", filepath.Join(dir, "ca.crt"))
 }
 
-func (w *workload) ca() string {
+func (w *workload) serverCA() string {
 	w.Helper()
 	key := client.ObjectKey{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}
-	trust, err := stack.WaitObject(w.Within(), system.Client, key, &corev1.ConfigMap{}, "filled", func(m *corev1.ConfigMap) bool {
+	trust, err := stack.WaitObject(w.BoundedContext(), system.Client, key, &corev1.ConfigMap{}, "filled", func(m *corev1.ConfigMap) bool {
 		return m.Data[v1alpha1.TrustServerCAKey] != ""
 	})
 	if err != nil {
@@ -130,13 +130,13 @@ func (w *workload) ca() string {
 func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorkload(newFleet(t))
-	w.rule("fleet: " + w.Namespace + "\ncapabilities: [echo]\n")
-	token := w.token("mooring", w.toPod())
-	agent := w.start(token, w.ca())
-	if err := agent.WaitFor(w.Within(), "Session open with gateway"); err != nil {
+	w.setRule("fleet: " + w.Namespace + "\ncapabilities: [echo]\n")
+	token := w.token("mooring", w.podReference())
+	agent := w.startAgent(token, w.serverCA())
+	if err := agent.WaitFor(w.BoundedContext(), "Session open with gateway"); err != nil {
 		t.Fatalf("%v\n%s", err, agent.Tail(10))
 	}
-	node := w.Online(w.nodeName())
+	node := w.AwaitOnline(w.nodeName())
 	if got := node.Spec.CapabilityPolicy.Allow; len(got) != 1 || got[0] != "echo" {
 		t.Errorf("the rule grants echo, the Node may %v", got)
 	}
@@ -160,24 +160,24 @@ func TestAnAgentInThePodPairsByItsServiceAccount(t *testing.T) {
 		t.Error("the agent prints its token")
 	}
 	// A second installation on the same core Node has another key and does not get the name.
-	expectExit(w.fleet, w.start(w.token("mooring", w.toPod()), w.ca()), "belongs to another key")
+	expectExit(w.fleet, w.startAgent(w.token("mooring", w.podReference()), w.serverCA()), "belongs to another key")
 }
 
 func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
 	t.Parallel()
 	w := newWorkload(newFleet(t))
-	foreign := w.token("mooring", w.toPod())
-	expectExit(w.fleet, w.start(foreign, w.ca()), "no rule admits ServiceAccount "+w.Namespace+"/agent")
-	w.rule("fleet: " + w.Namespace + "\n")
-	expectExit(w.fleet, w.start(w.token("https://kubernetes.default.svc", w.toPod()), w.ca()), `it must be for audience "mooring"`)
-	expectExit(w.fleet, w.start(w.token("mooring", nil), w.ca()), "is not bound to a node")
-	expectExit(w.fleet, w.start("no token", w.ca()), "is not valid")
-	expectExit(w.fleet, w.start(foreign, string(gatewaytest.NewCA(t, "other").Bundle(t).PEM())), "nothing was sent to it")
+	foreign := w.token("mooring", w.podReference())
+	expectExit(w.fleet, w.startAgent(foreign, w.serverCA()), "no rule admits ServiceAccount "+w.Namespace+"/agent")
+	w.setRule("fleet: " + w.Namespace + "\n")
+	expectExit(w.fleet, w.startAgent(w.token("https://kubernetes.default.svc", w.podReference()), w.serverCA()), `it must be for audience "mooring"`)
+	expectExit(w.fleet, w.startAgent(w.token("mooring", nil), w.serverCA()), "is not bound to a node")
+	expectExit(w.fleet, w.startAgent("no token", w.serverCA()), "is not valid")
+	expectExit(w.fleet, w.startAgent(foreign, string(gatewaytest.NewCA(t, "other").Bundle(t).PEM())), "nothing was sent to it")
 	// The API server caches its answer about a token for seconds; it has not seen this token
 	// before.
-	orphan := w.token("mooring", w.toPod())
-	w.drop(w.pod)
-	expectExit(w.fleet, w.start(orphan, w.ca()), "is not valid")
+	orphan := w.token("mooring", w.podReference())
+	w.deleteObject(w.pod)
+	expectExit(w.fleet, w.startAgent(orphan, w.serverCA()), "is not valid")
 	var requests v1alpha1.PairingRequestList
 	if err := system.Client.List(t.Context(), &requests, client.InNamespace(w.Namespace)); err != nil || len(requests.Items) != 0 {
 		t.Errorf("%d requests were made, %v", len(requests.Items), err)
@@ -188,7 +188,7 @@ func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
 func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 	t.Parallel()
 	w := newWorkload(newFleet(t))
-	w.rule("fleet: " + w.Namespace + "\n")
+	w.setRule("fleet: " + w.Namespace + "\n")
 	access, err := system.Cluster.ServiceAccountConfig(t.Context(), v1alpha1.SystemNamespace, v1alpha1.GatewayServiceAccount)
 	if err != nil {
 		t.Fatal(err)
@@ -208,16 +208,16 @@ func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 		"no token":                   {w.nodeName(), "", "no token behind this request", func(*v1alpha1.ServiceAccountIdentity) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			said := honest
-			c.change(&said)
-			request := forged(t, w.Namespace, c.node, said)
+			claimed := honest
+			c.change(&claimed)
+			request := forgedRequest(t, w.Namespace, c.node, claimed)
 			if c.audience != "" {
-				left := &corev1.Secret{
+				tokenSecret := &corev1.Secret{
 					ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.PairingNamespace, Name: v1alpha1.TokenSecretName(w.Namespace, request.Name)},
 					Type:       v1alpha1.SecretTypeServiceAccountToken,
-					Data:       map[string][]byte{v1alpha1.TokenKey: []byte(w.token(c.audience, w.toPod()))},
+					Data:       map[string][]byte{v1alpha1.TokenKey: []byte(w.token(c.audience, w.podReference()))},
 				}
-				if err := stolen.Create(t.Context(), left); err != nil {
+				if err := stolen.Create(t.Context(), tokenSecret); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -235,7 +235,7 @@ func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 	}
 }
 
-func forged(t *testing.T, fleet, node string, said v1alpha1.ServiceAccountIdentity) *v1alpha1.PairingRequest {
+func forgedRequest(t *testing.T, fleet, node string, claimed v1alpha1.ServiceAccountIdentity) *v1alpha1.PairingRequest {
 	t.Helper()
 	public := &gatewaytest.NewKey(t).PublicKey
 	text, err := identity.MarshalPublicKeyPEM(public)
@@ -250,7 +250,7 @@ func forged(t *testing.T, fleet, node string, said v1alpha1.ServiceAccountIdenti
 		ObjectMeta: metav1.ObjectMeta{Namespace: fleet, Name: "forged-" + rand.String(6)},
 		Spec: v1alpha1.PairingRequestSpec{
 			NodeName: node, PublicKey: string(text), PublicKeySHA256: pin, VerificationCode: pairing.VerificationCode(pin),
-			Method: v1alpha1.PairingMethodServiceAccount, ServiceAccount: &said,
+			Method: v1alpha1.PairingMethodServiceAccount, ServiceAccount: &claimed,
 			ExpiresTime: metav1.NewTime(time.Now().Add(time.Hour).Truncate(time.Second)),
 		},
 	}

@@ -39,8 +39,8 @@ func (l *laptop) services() spawner.Manager {
 }
 func (l *laptop) identity() string { return filepath.Join(l.home, "identity") }
 
-// agent runs the command line, checks the exit code, and returns the output.
-func (l *laptop) agent(code int, args ...string) string {
+// runAgent runs the command line, checks the exit code, and returns the output.
+func (l *laptop) runAgent(code int, args ...string) string {
 	l.Helper()
 	cmd := exec.CommandContext(l.Context(), filepath.Join(system.Root, ".local", "bin", "testagent"), args...)
 	cmd.Env = []string{"HOME=" + l.home, "PATH=/usr/bin:/bin", "MOORING_CONFIG=" + filepath.Join(l.home, "mooring-agent", "config.yaml"),
@@ -56,41 +56,41 @@ func (l *laptop) agent(code int, args ...string) string {
 func TestUninstallRevokesTheNode(t *testing.T) {
 	f := newFleet(t)
 	l := newLaptop(f)
-	code, object := f.Issue("laptop")
+	code, object := f.IssuePIN("laptop")
 	installed := make(chan string, 1)
 	go func() {
-		installed <- l.agent(0, "install", "--now", "--pairing", system.PairingEndpoint, "--code", code)
+		installed <- l.runAgent(0, "install", "--now", "--pairing", system.PairingEndpoint, "--code", code)
 	}()
-	f.Approve(f.RequestOf(object.Name).Name)
-	if said := <-installed; !strings.Contains(said, "Started: process") {
-		t.Fatalf("installed: %s", said)
+	f.Approve(f.AwaitRequest(object.Name).Name)
+	if output := <-installed; !strings.Contains(output, "Started: process") {
+		t.Fatalf("installed: %s", output)
 	}
-	f.Online("laptop")
+	f.AwaitOnline("laptop")
 
 	system.Gateways[0].Stop()
-	said := l.agent(13, "uninstall", "--revoke", "--yes")
-	status := l.agent(20, "status") // the stopped service runs again, with its identity
+	output := l.runAgent(13, "uninstall", "--revoke", "--yes")
+	status := l.runAgent(20, "status") // the stopped service runs again, with its identity
 	if err := system.StartGateway(0); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(said, "nothing was removed") || !strings.Contains(status, "yes, as node "+f.Namespace+"/laptop") {
-		t.Errorf("while the gateway was down:\n%s\n%s", said, status)
+	if !strings.Contains(output, "nothing was removed") || !strings.Contains(status, "yes, as node "+f.Namespace+"/laptop") {
+		t.Errorf("while the gateway was down:\n%s\n%s", output, status)
 	}
-	l.agent(0, "status", "--wait", "2m")
-	if trust := f.Node("laptop").Status.Trust; trust != v1alpha1.TrustTrusted {
+	l.runAgent(0, "status", "--wait", "2m")
+	if trust := f.GetNode("laptop").Status.Trust; trust != v1alpha1.TrustTrusted {
 		t.Errorf("after a failed revocation the Node is %s", trust)
 	}
 
 	began := time.Now()
-	if said := l.agent(0, "uninstall", "--revoke", "--yes"); !strings.Contains(said, "The cluster was told") {
-		t.Errorf("uninstall: %s", said)
+	if output := l.runAgent(0, "uninstall", "--revoke", "--yes"); !strings.Contains(output, "The cluster was told") {
+		t.Errorf("uninstall: %s", output)
 	}
 	testfleet.Await(f, "laptop", &v1alpha1.Node{}, "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })
 	t.Logf("uninstall to Revoked: %.2f s", time.Since(began).Seconds())
 	if _, err := os.Stat(l.identity()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the identity directory: %v", err)
 	}
-	if said := l.agent(0, "uninstall", "--revoke", "--yes"); !strings.Contains(said, "No identity in") || !strings.Contains(said, "No service is installed") {
-		t.Errorf("again: %s", said)
+	if output := l.runAgent(0, "uninstall", "--revoke", "--yes"); !strings.Contains(output, "No identity in") || !strings.Contains(output, "No service is installed") {
+		t.Errorf("again: %s", output)
 	}
 }

@@ -26,8 +26,8 @@ type canary struct {
 	pattern *regexp.Regexp // for secrets that are too short for a plain search
 }
 
-// in reports whether text contains the secret in one of its forms.
-func (c canary) in(text []byte) bool {
+// isIn reports whether text contains the secret in one of its forms.
+func (c canary) isIn(text []byte) bool {
 	for _, form := range c.forms {
 		if bytes.Contains(text, form) {
 			return true
@@ -63,8 +63,8 @@ func hashesOf(s string) [][]byte {
 	return forms
 }
 
-// ofCode returns the canaries of a pairing code; home is the Secret for people.
-func ofCode(text, home, record string) []canary {
+// codeCanaries returns the canaries of a pairing code; home is the Secret for people.
+func codeCanaries(text, home, record string) []canary {
 	code, err := pairing.ParseCode(text)
 	if err != nil {
 		panic(err)
@@ -81,8 +81,8 @@ func ofCode(text, home, record string) []canary {
 	}
 }
 
-// ofKey returns the canary of a private key.
-func ofKey(name, home string, key *ecdsa.PrivateKey) (canary, error) {
+// newKeyCanary returns the canary of a private key.
+func newKeyCanary(name, home string, key *ecdsa.PrivateKey) (canary, error) {
 	scalar, err := key.Bytes()
 	if err != nil {
 		return canary{}, err

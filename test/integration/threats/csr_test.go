@@ -55,9 +55,9 @@ func sanOf(names ...asn1.RawValue) pkix.Extension {
 	return pkix.Extension{Id: oidSAN, Value: der(names)}
 }
 
-// greedy returns certificate requests for more than the own name of a machine, by the name of the
+// excessiveRequests returns certificate requests for more than the own name of a machine, by the name of the
 // excess.
-func greedy(t *testing.T, own *url.URL, namespace string) map[string]x509.CertificateRequest {
+func excessiveRequests(t *testing.T, own *url.URL, namespace string) map[string]x509.CertificateRequest {
 	t.Helper()
 	victim := *own
 	victim.Path = "/ns/" + namespace + "/node/victim"
@@ -95,27 +95,27 @@ func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 	var machines []*machine
 	var rows []map[string]x509.CertificateRequest
 	for i := range 3 {
-		m := f.connect(f.stolen(fmt.Sprintf("hostile-%d", i)))
+		m := f.connect(f.stealIdentity(fmt.Sprintf("hostile-%d", i)))
 		own, err := url.Parse(m.ID.URI())
 		if err != nil {
 			t.Fatal(err)
 		}
-		machines, rows = append(machines, m), append(rows, greedy(t, own, f.Namespace))
+		machines, rows = append(machines, m), append(rows, excessiveRequests(t, own, f.Namespace))
 	}
 	for i, name := range slices.Sorted(maps.Keys(rows[0])) {
 		t.Run(name, func(t *testing.T) {
 			m, template := machines[i%len(machines)], rows[i%len(machines)][name]
-			g := m.as(t)
-			g.refusesCSR(&template, m.Key, nil)
+			g := m.machineInSubtest(t)
+			g.checkCSRRefused(&template, m.Key, nil)
 			next, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.refusesCSR(&template, next, m.Key)
+			g.checkCSRRefused(&template, next, m.Key)
 		})
 	}
 	for i := range machines {
-		node := f.Node(fmt.Sprintf("hostile-%d", i))
+		node := f.GetNode(fmt.Sprintf("hostile-%d", i))
 		if node.Status.CertificateRequest != nil && node.Status.Issued != nil && node.Status.CertificateRequest.Purpose != v1alpha1.CertificateInitial {
 			t.Errorf("a request reached the Node: %+v", node.Status.CertificateRequest)
 		}
@@ -129,9 +129,9 @@ func TestRequestsForMoreThanTheOwnNameAreRefused(t *testing.T) {
 	}
 }
 
-// refusesCSR sends a request that is signed with key. With a pinned key the request is a rotation
+// checkCSRRefused sends a request that is signed with key. With a pinned key the request is a rotation
 // that the pinned key signs.
-func (m *machine) refusesCSR(template *x509.CertificateRequest, key, pinned *ecdsa.PrivateKey) {
+func (m *machine) checkCSRRefused(template *x509.CertificateRequest, key, pinned *ecdsa.PrivateKey) {
 	m.Helper()
 	csr, err := x509.CreateCertificateRequest(rand.Reader, template, key)
 	if err != nil {
@@ -139,9 +139,9 @@ func (m *machine) refusesCSR(template *x509.CertificateRequest, key, pinned *ecd
 	}
 	request := &gatewayv1.RotateDeviceCertificateRequest{Csr: csr}
 	if pinned != nil {
-		exporter := m.exporterOf(func(o ...grpc.CallOption) { _, _ = m.client.RegisterNode(m.Within(), introduction(), o...) })
+		exporter := m.exporterOf(func(o ...grpc.CallOption) { _, _ = m.client.RegisterNode(m.BoundedContext(), newRegistration(), o...) })
 		request.Proof = m.sign(pinned, identity.Proof{Method: identity.ProofRotate, Exporter: exporter, CSR: csr})
 	}
-	_, err = m.client.RotateDeviceCertificate(m.Within(), request)
-	m.wantRefusal(err, codes.InvalidArgument)
+	_, err = m.client.RotateDeviceCertificate(m.BoundedContext(), request)
+	m.checkCode(err, codes.InvalidArgument)
 }

@@ -17,22 +17,22 @@ func newFleet(t *testing.T) *fleet {
 	return &fleet{testfleet.New(t, system)}
 }
 
-// on returns the same fleet for a subtest.
-func (f *fleet) on(t *testing.T) *fleet { return &fleet{f.On(t)} }
+// inSubtest returns the same fleet for a subtest.
+func (f *fleet) inSubtest(t *testing.T) *fleet { return &fleet{f.InSubtest(t)} }
 
-// stolen pairs a machine, stops its agent and returns its identity.
-func (f *fleet) stolen(node string) store.Identity {
+// stealIdentity pairs a machine, stops its agent and returns its identity.
+func (f *fleet) stealIdentity(node string) store.Identity {
 	f.Helper()
-	return f.stolenAs(node, node)
+	return f.stealIdentityAs(node, node)
 }
 
-// stolenAs does the same as `stolen`, for a machine whose files have another name than its Node.
-func (f *fleet) stolenAs(node, files string) store.Identity {
+// stealIdentityAs does the same as `stealIdentity`, for a machine whose files have another name than its Node.
+func (f *fleet) stealIdentityAs(node, files string) store.Identity {
 	f.Helper()
-	code, object := f.Issue(node)
-	agent := f.Agent(files, "--code", code)
-	f.Approve(f.RequestOf(object.Name).Name)
-	f.Online(node)
+	code, object := f.IssuePIN(node)
+	agent := f.StartAgent(files, "--code", code)
+	f.Approve(f.AwaitRequest(object.Name).Name)
+	f.AwaitOnline(node)
 	agent.Stop()
 	testfleet.Await(f, node, &v1alpha1.Node{}, "without a session", func(n *v1alpha1.Node) bool { return !dispatch.SessionOf(n).Live() })
 	return f.identityOf(files)

@@ -37,15 +37,15 @@ func certManager(t *testing.T) client.Client {
 	if err := cmapi.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New(system.Cluster.Admin(), client.Options{Scheme: scheme})
+	c, err := client.New(system.Cluster.AdminConfig(), client.Options{Scheme: scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// mint lets cert-manager sign a device certificate without any part of Mooring.
-func (f *fleet) mint(id identity.ID) store.Identity {
+// signForeignCertificate lets cert-manager sign a device certificate without any part of Mooring.
+func (f *fleet) signForeignCertificate(id identity.ID) store.Identity {
 	f.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -81,7 +81,7 @@ func (f *fleet) mint(id identity.ID) store.Identity {
 func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("kiosk")
-	before := f.Node("kiosk")
+	before := f.GetNode("kiosk")
 	own := identity.ID{TrustDomain: trustDomain, Namespace: f.Namespace, Node: "kiosk"}
 	for _, attack := range []struct {
 		name      string
@@ -93,48 +93,48 @@ func TestValidlySignedForeignCertificateIsRefused(t *testing.T) {
 		{name: "for a foreign trust domain", id: identity.ID{TrustDomain: "elsewhere.example", Namespace: f.Namespace, Node: "kiosk"}, handshake: identity.ReasonForeignTrustDomain},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
-			g := f.on(t)
-			m := g.connect(g.mint(attack.id))
-			if err := m.register(); !g.refused(err, attack.handshake) {
+			g := f.inSubtest(t)
+			m := g.connect(g.signForeignCertificate(attack.id))
+			if err := m.register(); !g.isRefused(err, attack.handshake) {
 				t.Errorf("RegisterNode: %v, want a refusal", err)
 			}
-			_, err := m.client.RotateDeviceCertificate(m.Within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: g.csr(m.Key, attack.id)})
-			if !g.refused(err, attack.handshake) {
+			_, err := m.client.RotateDeviceCertificate(m.BoundedContext(), &gatewayv1.RotateDeviceCertificateRequest{Csr: g.csr(m.Key, attack.id)})
+			if !g.isRefused(err, attack.handshake) {
 				t.Errorf("RotateDeviceCertificate: %v, want a refusal", err)
 			}
-			if code := m.recover(attack.id); code != codes.PermissionDenied && code != codes.Unauthenticated {
+			if code := m.recoverCertificate(attack.id); code != codes.PermissionDenied && code != codes.Unauthenticated {
 				t.Errorf("RecoverCertificate: %v, want a refusal", code)
 			}
 		})
 	}
-	after := f.Node("kiosk")
+	after := f.GetNode("kiosk")
 	if after.Status.Presence != v1alpha1.PresenceOnline || after.Status.SessionID != before.Status.SessionID || after.Spec.PublicKeySHA256 != before.Spec.PublicKeySHA256 {
 		t.Errorf("the true machine was disturbed: %+v", after.Status)
 	}
 }
 
-// refused reports whether a certificate was refused, either by the rules of its Node or in the
+// isRefused reports whether a certificate was refused, either by the rules of its Node or in the
 // handshake. After a refusal in the handshake the client sees only a broken connection, and the
 // gateway counts the reason.
-func (f *fleet) refused(err error, handshake string) bool {
+func (f *fleet) isRefused(err error, handshake string) bool {
 	f.Helper()
 	if handshake == "" {
 		return status.Code(err) == codes.PermissionDenied
 	}
 	counter := fmt.Sprintf("mooring_gateway_refused_total{listener=\"node\",reason=%q}", handshake)
-	page := f.page(http.DefaultClient, "http://"+metrics["gateway"]+"/metrics")
+	page := f.fetchPage(http.DefaultClient, "http://"+metrics["gateway"]+"/metrics")
 	return status.Code(err) == codes.Unavailable && strings.Contains(string(page), counter)
 }
 
-// recover requests a new certificate that replaces the current one.
-func (m *machine) recover(id identity.ID) codes.Code {
+// recoverCertificate requests a new certificate that replaces the current one.
+func (m *machine) recoverCertificate(id identity.ID) codes.Code {
 	m.Helper()
 	exporter := m.exporterOf(func(o ...grpc.CallOption) {
-		_, _ = m.pairing.GetPairingRequestStatus(m.Within(), &gatewayv1.GetPairingRequestStatusRequest{}, o...)
+		_, _ = m.pairing.GetPairingRequestStatus(m.BoundedContext(), &gatewayv1.GetPairingRequestStatusRequest{}, o...)
 	})
 	csr := m.csr(m.Key, id)
 	proof := identity.Proof{Method: identity.ProofRecover, Exporter: exporter, CertificateSHA256: identity.FingerprintCertificate(m.Leaf()), CSR: csr}
-	_, err := m.pairing.RecoverCertificate(m.Within(), &gatewayv1.RecoverCertificateRequest{
+	_, err := m.pairing.RecoverCertificate(m.BoundedContext(), &gatewayv1.RecoverCertificateRequest{
 		Chain: [][]byte{m.Leaf().Raw}, Csr: csr, Proof: m.sign(m.Key, proof),
 	})
 	return status.Code(err)

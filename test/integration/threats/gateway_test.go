@@ -28,8 +28,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
-// stolenToken returns a client with the real token of the gateways.
-func (f *fleet) stolenToken() client.Client {
+// gatewayTokenClient returns a client with the real token of the gateways.
+func (f *fleet) gatewayTokenClient() client.Client {
 	f.Helper()
 	access, err := system.Cluster.ServiceAccountConfig(f.Context(), v1alpha1.SystemNamespace, v1alpha1.GatewayServiceAccount)
 	if err != nil {
@@ -66,9 +66,9 @@ func (f *fleet) forgedRequest(node string, code *v1alpha1.PairingCode) (*v1alpha
 // Requests for keys that never paired fail before a person could approve them.
 func TestStolenGatewayEnrolsNobody(t *testing.T) {
 	f := newFleet(t)
-	gateway := f.stolenToken()
-	_, unused := f.Issue("unused")
-	knocked, used := f.Knock("honest") // its code is consumed by the honest key
+	gateway := f.gatewayTokenClient()
+	_, unused := f.IssuePIN("unused")
+	knocked, used := f.StartPairing("honest") // its code is consumed by the honest key
 	knocked.Stop()
 	usedCode := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: used.Spec.CodeName}}
 	testfleet.Read(f, usedCode)
@@ -83,7 +83,7 @@ func TestStolenGatewayEnrolsNobody(t *testing.T) {
 		"with a code that was never made": {invented, v1alpha1.ReasonCodeNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := f.on(t)
+			g := f.inSubtest(t)
 			request, _ := g.forgedRequest("forged", attack.code)
 			if err := gateway.Create(t.Context(), request); err != nil {
 				t.Fatal(err)
@@ -98,14 +98,14 @@ func TestStolenGatewayEnrolsNobody(t *testing.T) {
 			testfleet.Await(g, request.Name, request, "still Failed", func(r *v1alpha1.PairingRequest) bool {
 				return r.Spec.Decision != nil && r.Status.Phase == v1alpha1.PairingRequestFailed
 			})
-			g.noNode("forged")
+			g.checkNoNode("forged")
 		})
 	}
 }
 
-// noNode fails the test if the controller, after it has handled all earlier requests, has made a
+// checkNoNode fails the test if the controller, after it has handled all earlier requests, has made a
 // Node of that name.
-func (f *fleet) noNode(name string) {
+func (f *fleet) checkNoNode(name string) {
 	f.Helper()
 	// The controller judges the marker code after everything that was queued before it.
 	marker := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "marker-"}, Spec: v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN}}
@@ -113,7 +113,7 @@ func (f *fleet) noNode(name string) {
 		f.Fatal(err)
 	}
 	testfleet.Await(f, marker.Name, marker, "judged", func(c *v1alpha1.PairingCode) bool { return len(c.Status.Conditions) > 0 })
-	err := system.Client.Get(f.Context(), f.Key(name), &v1alpha1.Node{})
+	err := system.Client.Get(f.Context(), f.ObjectKey(name), &v1alpha1.Node{})
 	if !apierrors.IsNotFound(err) {
 		f.Errorf("Node %s: %v, want none", name, err)
 	}
@@ -122,9 +122,9 @@ func (f *fleet) noNode(name string) {
 // The gateway forwards certificate requests, but cannot obtain a certificate for a key of its own.
 func TestStolenGatewayGetsNoCertificate(t *testing.T) {
 	f := newFleet(t)
-	f.stolen("kiosk")
-	before := f.Node("kiosk")
-	gateway := f.stolenToken()
+	f.stealIdentity("kiosk")
+	before := f.GetNode("kiosk")
+	gateway := f.gatewayTokenClient()
 	_, key := f.forgedRequest("kiosk", &v1alpha1.PairingCode{})
 	for _, purpose := range []v1alpha1.CertificatePurpose{
 		v1alpha1.CertificateInitial, v1alpha1.CertificateRenewal, v1alpha1.CertificateRotation, v1alpha1.CertificateRecovery,
@@ -134,7 +134,7 @@ func TestStolenGatewayGetsNoCertificate(t *testing.T) {
 		wish := &v1alpha1.NodeCertificateRequest{Request: csr, Purpose: purpose, RequestedTime: metav1.Now(),
 			Proof: &v1alpha1.CertificateProof{Exporter: proof.Exporter, Signature: f.sign(key, proof),
 				CertificateFingerprintSHA256: before.Status.CertificateHistory[0].FingerprintSHA256}}
-		node := f.Node("kiosk")
+		node := f.GetNode("kiosk")
 		patch := client.MergeFrom(node.DeepCopy())
 		node.Status.CertificateRequest = wish
 		if err := gateway.Status().Patch(t.Context(), node, patch); err != nil {
@@ -157,7 +157,7 @@ func TestStolenGatewayGetsNoCertificate(t *testing.T) {
 // in the tests of the API, together with the policies.
 func TestStolenGatewayCannotReachFurther(t *testing.T) {
 	f := newFleet(t)
-	gateway, ctx := f.stolenToken(), t.Context()
+	gateway, ctx := f.gatewayTokenClient(), t.Context()
 	in := func(name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: name}
 	}
@@ -174,7 +174,7 @@ func TestStolenGatewayCannotReachFurther(t *testing.T) {
 	for name, err := range map[string]error{
 		"take a token of the controller": gateway.SubResource("token").Create(ctx, &corev1.ServiceAccount{ObjectMeta: in(v1alpha1.ControllerServiceAccount)}, &authenticationv1.TokenRequest{}),
 		"impersonate the controller":     system.Cluster.ClientFor(t, impersonated).List(ctx, &v1alpha1.NodeList{}),
-		"impersonate the probe":          f.asProbe(impersonated.BearerToken),
+		"impersonate the probe":          f.createAsProbe(impersonated.BearerToken),
 		"bind itself to cluster-admin":   gateway.Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "stolen"}, RoleRef: role, Subjects: me}),
 		"bind itself in a fleet":         gateway.Create(ctx, &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: "stolen"}, RoleRef: role, Subjects: me}),
 		"widen its own role":             merge(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "mooring-gateway"}}, `{"rules":[{"apiGroups":["*"],"resources":["*"],"verbs":["*"]}]}`),
@@ -184,26 +184,26 @@ func TestStolenGatewayCannotReachFurther(t *testing.T) {
 		"delete all Nodes":               gateway.DeleteAllOf(ctx, &v1alpha1.Node{}, client.InNamespace(f.Namespace)),
 		"start a Pod":                    gateway.Create(ctx, &corev1.Pod{ObjectMeta: in("stolen")}),
 		"change the namespace":           merge(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.Namespace}}, `{"metadata":{"labels":{"a":"b"}}}`),
-		"delete a policy":                gateway.Delete(ctx, f.shipped("ValidatingAdmissionPolicy")),
-		"narrow a binding":               merge(f.shipped("ValidatingAdmissionPolicyBinding"), `{"spec":{"validationActions":["Warn"]}}`),
-		"change a definition":            merge(f.shipped("CustomResourceDefinition"), `{"spec":{"scope":"Cluster"}}`),
+		"delete a policy":                gateway.Delete(ctx, f.shippedObject("ValidatingAdmissionPolicy")),
+		"narrow a binding":               merge(f.shippedObject("ValidatingAdmissionPolicyBinding"), `{"spec":{"validationActions":["Warn"]}}`),
+		"change a definition":            merge(f.shippedObject("CustomResourceDefinition"), `{"spec":{"scope":"Cluster"}}`),
 		"take over leadership":           merge(&coordinationv1.Lease{ObjectMeta: in(v1alpha1.LeaderLease)}, `{"spec":{"holderIdentity":"stolen"}}`),
 		"renew the proof":                merge(&coordinationv1.Lease{ObjectMeta: in(v1alpha1.PolicyProofLease)}, `{"spec":{"holderIdentity":"stolen"}}`),
 	} {
-		if !apierrors.IsForbidden(err) && !isPolicy(err) {
+		if !apierrors.IsForbidden(err) && !isPolicyRejection(err) {
 			t.Errorf("%s: %v, want it forbidden", name, err)
 		}
 	}
 }
 
-// isPolicy reports whether err is a rejection by our policies, which do not all return Forbidden.
-func isPolicy(err error) bool {
+// isPolicyRejection reports whether err is a rejection by our policies, which do not all return Forbidden.
+func isPolicyRejection(err error) bool {
 	return err != nil && strings.Contains(err.Error(), v1alpha1.PolicyMessage(v1alpha1.PolicyGatewayLeases))
 }
 
-func (f *fleet) asProbe(token string) error {
+func (f *fleet) createAsProbe(token string) error {
 	f.Helper()
-	access := system.Cluster.As("system:serviceaccount:mooring-system:mooring-probe")
+	access := system.Cluster.UserConfig("system:serviceaccount:mooring-system:mooring-probe")
 	access.CertData, access.KeyData, access.CertFile, access.KeyFile = nil, nil, "", ""
 	access.BearerToken = token
 	dispatch := &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "stolen"},
@@ -211,8 +211,8 @@ func (f *fleet) asProbe(token string) error {
 	return system.Cluster.ClientFor(f, access).Create(f.Context(), dispatch, client.DryRunAll)
 }
 
-// shipped returns the first shipped object of a kind.
-func (f *fleet) shipped(kind string) *unstructured.Unstructured {
+// shippedObject returns the first shipped object of a kind.
+func (f *fleet) shippedObject(kind string) *unstructured.Unstructured {
 	f.Helper()
 	for _, dir := range []string{config.DirCRD, config.DirPolicy} {
 		objects, err := config.Objects(dir)

@@ -35,7 +35,7 @@ func (f *fleet) rawClient(address, method string, certificates ...tls.Certificat
 		NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 8)}},
 		Config:    &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}, Certificates: certificates}, //nolint:gosec // an attacker does not mind
 	}
-	made, err := dialer.DialContext(f.Within(), "tcp", address)
+	made, err := dialer.DialContext(f.BoundedContext(), "tcp", address)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func (f *fleet) rawClient(address, method string, certificates ...tls.Certificat
 // read reads all frames of the server, so that the server never blocks, and reports the first
 // refusal.
 func (c *rawClient) read() {
-	tell := func(what string) {
+	reportRefusal := func(what string) {
 		select {
 		case c.refused <- what:
 		default:
@@ -71,12 +71,12 @@ func (c *rawClient) read() {
 			default:
 			}
 		case *http2.RSTStreamFrame:
-			tell("RST_STREAM " + frame.ErrCode.String())
+			reportRefusal("RST_STREAM " + frame.ErrCode.String())
 		case *http2.GoAwayFrame:
-			tell("GOAWAY " + frame.ErrCode.String())
+			reportRefusal("GOAWAY " + frame.ErrCode.String())
 		}
 		if err != nil {
-			tell("connection closed")
+			reportRefusal("connection closed")
 			return
 		}
 	}
@@ -102,9 +102,9 @@ func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 	before := residentKiB(t, system.Gateways[0].Pid())
 	for _, c := range []*rawClient{
 		f.rawClient(system.PairingEndpoint, "/mooring.gateway.v1.PairingService/GetPairingRequestStatus"),
-		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", f.stolen("hostile").TLSCertificate()),
+		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", f.stealIdentity("hostile").TLSCertificate()),
 	} {
-		_ = c.connection.SetWriteDeadline(time.Now().Add(testfleet.Patience))
+		_ = c.connection.SetWriteDeadline(time.Now().Add(testfleet.WaitTimeout))
 		sent := 0
 		for ; sent < 10000; sent++ {
 			id := uint32(2*sent + 1)
@@ -118,9 +118,9 @@ func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 		}
 		t.Logf("%s: %d streams were reset", c.method, sent)
 	}
-	f.Works("before")
+	f.CheckEcho("before")
 	f.Pair("during")
-	f.Works("during")
+	f.CheckEcho("during")
 	if grown := residentKiB(t, system.Gateways[0].Pid()) - before; grown > 128<<10 {
 		t.Errorf("the gateway grew by %d KiB", grown)
 	}
@@ -131,7 +131,7 @@ func TestTenThousandResetStreamsCostOthersNothing(t *testing.T) {
 func TestAGiantHeaderIsRefused(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("before")
-	hostile := f.stolen("hostile")
+	hostile := f.stealIdentity("hostile")
 	for _, c := range []*rawClient{
 		f.rawClient(system.PairingEndpoint, "/mooring.gateway.v1.PairingService/GetPairingRequestStatus"),
 		f.rawClient(system.NodeEndpoint, "/mooring.gateway.v1.NodeService/RegisterNode", hostile.TLSCertificate()),
@@ -146,11 +146,11 @@ func TestAGiantHeaderIsRefused(t *testing.T) {
 		select {
 		case how := <-c.refused:
 			t.Logf("%s: %s", c.method, how)
-		case <-f.Within().Done():
+		case <-f.BoundedContext().Done():
 			t.Errorf("%s: a header of 1 MiB was not refused", c.method)
 		}
 	}
-	f.Works("before")
+	f.CheckEcho("before")
 }
 
 // call opens a stream with a header of the given size, in continuation frames.

@@ -15,7 +15,7 @@ import (
 // readable.
 func TestPreparedFilesInTheIdentityDirectoryCatchNothing(t *testing.T) {
 	f := newFleet(t)
-	id := f.stolen("kiosk")
+	id := f.stealIdentity("kiosk")
 	source := system.IdentityDir(f.Namespace + "-kiosk")
 	for name, prepare := range map[string]func(dir, bait string) error{
 		"a link instead of an unfinished file": func(dir, bait string) error { return os.Symlink(bait, filepath.Join(dir, ".new-prepared")) },

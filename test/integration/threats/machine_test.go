@@ -27,10 +27,10 @@ import (
 type machine struct {
 	*fleet
 	store.Identity
-	client  gatewayv1.NodeServiceClient
-	pairing gatewayv1.PairingServiceClient
-	journal string
-	dials   uint64
+	client      gatewayv1.NodeServiceClient
+	pairing     gatewayv1.PairingServiceClient
+	journal     string
+	dialCounter uint64
 }
 
 // connect uses an identity on the node listener and on the pairing listener.
@@ -50,7 +50,7 @@ func (f *fleet) connect(id store.Identity) *machine {
 		f.Cleanup(func() { connection.Close() })
 		return connection
 	}
-	return &machine{fleet: f, Identity: id, journal: uuid.NewString(), dials: 100,
+	return &machine{fleet: f, Identity: id, journal: uuid.NewString(), dialCounter: 100,
 		client:  gatewayv1.NewNodeServiceClient(dial(system.NodeEndpoint, id.TLSCertificate())),
 		pairing: gatewayv1.NewPairingServiceClient(dial(system.PairingEndpoint))}
 }
@@ -90,17 +90,17 @@ func (f *fleet) sign(key *ecdsa.PrivateKey, p identity.Proof) []byte {
 	return signature
 }
 
-func (m *machine) hello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.Hello {
-	m.dials++
-	return &gatewayv1.Hello{BootId: "boot", JournalId: m.journal, DialCounter: m.dials, ProtocolVersion: 1, Unsettled: unsettled}
+func (m *machine) newHello(unsettled ...*gatewayv1.UnsettledDispatch) *gatewayv1.Hello {
+	m.dialCounter++
+	return &gatewayv1.Hello{BootId: "boot", JournalId: m.journal, DialCounter: m.dialCounter, ProtocolVersion: 1, Unsettled: unsettled}
 }
 
 func (m *machine) register() error {
-	_, err := m.client.RegisterNode(m.Within(), introduction())
+	_, err := m.client.RegisterNode(m.BoundedContext(), newRegistration())
 	return err
 }
 
-func introduction() *gatewayv1.RegisterNodeRequest {
+func newRegistration() *gatewayv1.RegisterNodeRequest {
 	return &gatewayv1.RegisterNodeRequest{
 		System:       &gatewayv1.SystemInfo{Os: "linux", Arch: "amd64", Platform: "linux/amd64", Hostname: "hostile"},
 		Capabilities: []*gatewayv1.Capability{{Name: "echo", Available: true}},
@@ -110,20 +110,20 @@ func introduction() *gatewayv1.RegisterNodeRequest {
 // session is one stream of a hostile machine.
 type session struct {
 	*machine
-	stream gatewayv1.NodeService_StreamNodeEventsClient
-	heard  chan *gatewayv1.StreamNodeEventsResponse
-	ended  chan error
+	stream   gatewayv1.NodeService_StreamNodeEventsClient
+	messages chan *gatewayv1.StreamNodeEventsResponse
+	ended    chan error
 }
 
-// open opens a session and waits for its Welcome.
-func (m *machine) open(unsettled ...*gatewayv1.UnsettledDispatch) *session {
+// openSession opens a session and waits for its Welcome.
+func (m *machine) openSession(unsettled ...*gatewayv1.UnsettledDispatch) *session {
 	m.Helper()
-	return m.openWith(introduction(), m.hello(unsettled...))
+	return m.openSessionWith(newRegistration(), m.newHello(unsettled...))
 }
 
-func (m *machine) openWith(register *gatewayv1.RegisterNodeRequest, hello *gatewayv1.Hello) *session {
+func (m *machine) openSessionWith(register *gatewayv1.RegisterNodeRequest, hello *gatewayv1.Hello) *session {
 	m.Helper()
-	if _, err := m.client.RegisterNode(m.Within(), register); err != nil {
+	if _, err := m.client.RegisterNode(m.BoundedContext(), register); err != nil {
 		m.Fatal(err)
 	}
 	stream, err := m.client.StreamNodeEvents(m.Context())
@@ -139,10 +139,10 @@ func (m *machine) openWith(register *gatewayv1.RegisterNodeRequest, hello *gatew
 				s.ended <- err
 				return
 			}
-			s.heard <- message
+			s.messages <- message
 		}
 	}()
-	hear(s, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
+	awaitMessage(s, "Welcome", (*gatewayv1.StreamNodeEventsResponse).GetWelcome)
 	return s
 }
 
@@ -153,13 +153,13 @@ func (s *session) send(message *gatewayv1.StreamNodeEventsRequest) {
 	}
 }
 
-// hear returns the next message of a kind and skips all others.
-func hear[T any](s *session, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
+// awaitMessage returns the next message of a kind and skips all others.
+func awaitMessage[T any](s *session, kind string, get func(*gatewayv1.StreamNodeEventsResponse) *T) *T {
 	s.Helper()
-	timeout := time.After(testfleet.Patience)
+	timeout := time.After(testfleet.WaitTimeout)
 	for {
 		select {
-		case message := <-s.heard:
+		case message := <-s.messages:
 			if found := get(message); found != nil {
 				return found
 			}
@@ -171,37 +171,37 @@ func hear[T any](s *session, kind string, get func(*gatewayv1.StreamNodeEventsRe
 	}
 }
 
-func (s *session) offer() *gatewayv1.DispatchRef {
+func (s *session) awaitOffer() *gatewayv1.DispatchRef {
 	s.Helper()
-	return hear(s, "Offer", (*gatewayv1.StreamNodeEventsResponse).GetOffer).GetDispatch()
+	return awaitMessage(s, "Offer", (*gatewayv1.StreamNodeEventsResponse).GetOffer).GetDispatch()
 }
 
-func (s *session) settled() *gatewayv1.DispatchRef {
+func (s *session) awaitSettled() *gatewayv1.DispatchRef {
 	s.Helper()
-	return hear(s, "Settled", (*gatewayv1.StreamNodeEventsResponse).GetSettled).GetDispatch()
+	return awaitMessage(s, "Settled", (*gatewayv1.StreamNodeEventsResponse).GetSettled).GetDispatch()
 }
 
-func (s *session) report(result *gatewayv1.Result) {
+func (s *session) sendResult(result *gatewayv1.Result) {
 	s.Helper()
 	s.send(&gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Result{Result: result}})
 }
 
-// wait returns the status with which the gateway ended the session.
-func (s *session) wait() *status.Status {
+// awaitEnd returns the status with which the gateway ended the session.
+func (s *session) awaitEnd() *status.Status {
 	s.Helper()
 	select {
 	case err := <-s.ended:
 		return status.Convert(err)
-	case <-s.Within().Done():
+	case <-s.BoundedContext().Done():
 		return status.Convert(errors.New("the session goes on"))
 	}
 }
 
-func forged(ref *gatewayv1.DispatchRef) *gatewayv1.Result {
-	return succeeded(ref, []byte(`"forged"`))
+func forgedResult(ref *gatewayv1.DispatchRef) *gatewayv1.Result {
+	return succeededResult(ref, []byte(`"forged"`))
 }
 
-func succeeded(ref *gatewayv1.DispatchRef, output []byte) *gatewayv1.Result {
+func succeededResult(ref *gatewayv1.DispatchRef, output []byte) *gatewayv1.Result {
 	return &gatewayv1.Result{Dispatch: ref, Outcome: gatewayv1.Result_OUTCOME_SUCCEEDED, Execution: gatewayv1.Result_EXECUTION_FINISHED, Output: output}
 }
 

@@ -33,11 +33,11 @@ func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
-			object := f.shipped(broken.kind)
+			object := f.shippedObject(broken.kind)
 			f.Pair("online")
 			sleeping := f.Pair("sleeping")
 			sleeping.Stop()
-			waiting, undecided := f.Knock("waiting")
+			waiting, undecided := f.StartPairing("waiting")
 			t.Cleanup(func() {
 				if t.Failed() { // otherwise the test restores it below; a second restore would end the proof
 					f.restore(object)
@@ -47,34 +47,34 @@ func TestWithoutWorkingPoliciesApprovalIssuingAndOfferingStop(t *testing.T) {
 			if err := broken.spoil(t, object.DeepCopy()); err != nil {
 				t.Fatal(err)
 			}
-			f.proveNow()
+			f.restartController()
 			f.awaitProof(true)
-			back := f.Agent("sleeping") // and then the gateway knows it, too
-			if err := back.WaitFor(f.Within(), "may not open sessions"); err != nil {
+			restarted := f.StartAgent("sleeping") // and then the gateway knows it, too
+			if err := restarted.WaitFor(f.BoundedContext(), "may not open sessions"); err != nil {
 				t.Error(err)
 			}
 			f.Approve(undecided.Name)
-			d := f.Ask("online", "echo", map[string]any{})
-			f.wantUnproven(d, undecided)
-			f.wantNothingIssued("waiting", waiting)
+			d := f.CreateDispatch("online", "echo", map[string]any{})
+			f.checkUnproven(d, undecided)
+			f.checkNothingIssued("waiting", waiting)
 
 			f.restore(object)
 			f.awaitProof(false)
-			f.Online("sleeping")
-			_, later := f.Knock("later") // no proof covers a request that was made before the policy was broken
+			f.AwaitOnline("sleeping")
+			_, later := f.StartPairing("later") // no proof covers a request that was made before the policy was broken
 			f.Approve(later.Name)
-			f.Online("later")
-			if end := f.Ended(f.Ask("online", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
+			f.AwaitOnline("later")
+			if end := f.AwaitEnded(f.CreateDispatch("online", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
 				t.Errorf("after the repair a dispatch ended %+v", end)
 			}
-			f.wantUnproven(d, undecided) // it does not take effect later
+			f.checkUnproven(d, undecided) // it does not take effect later
 		})
 	}
 }
 
-// proveNow makes the controller prove the policies at once instead of within a minute: a new leader
+// restartController makes the controller prove the policies at once instead of within a minute: a new leader
 // starts with a proof.
-func (f *fleet) proveNow() {
+func (f *fleet) restartController() {
 	f.Helper()
 	system.Controller.Stop()
 	if err := system.StartController(); err != nil {
@@ -96,12 +96,12 @@ func (f *fleet) awaitProof(failing bool) {
 	})
 }
 
-// wantUnproven waits until the dispatch and the decision have ended without effect. Only the
+// checkUnproven waits until the dispatch and the decision have ended without effect. Only the
 // gateway knows whether it offered a dispatch, so the execution is Unknown for a Node with a
 // session.
-func (f *fleet) wantUnproven(d *v1alpha1.CapabilityDispatch, request *v1alpha1.PairingRequest) {
+func (f *fleet) checkUnproven(d *v1alpha1.CapabilityDispatch, request *v1alpha1.PairingRequest) {
 	f.Helper()
-	end := f.Ended(d).Status
+	end := f.AwaitEnded(d).Status
 	if end.Error == nil || end.Error.Code != v1alpha1.ErrorPolicyUnproven || end.StartedTime != nil || end.Output != nil || end.Gateway != "" {
 		f.Errorf("the dispatch ended %+v, want it never run, %s", end, v1alpha1.ErrorPolicyUnproven)
 	}
@@ -110,10 +110,10 @@ func (f *fleet) wantUnproven(d *v1alpha1.CapabilityDispatch, request *v1alpha1.P
 	})
 }
 
-func (f *fleet) wantNothingIssued(node string, agent *stack.Process) {
+func (f *fleet) checkNothingIssued(node string, agent *stack.Process) {
 	f.Helper()
-	f.noNode(node)
-	if code, err := agent.Wait(f.Within()); err != nil || code == 0 {
+	f.checkNoNode(node)
+	if code, err := agent.Wait(f.BoundedContext()); err != nil || code == 0 {
 		f.Errorf("the agent of a refused machine: %d, %v, want it to give up", code, err)
 	}
 }
@@ -122,7 +122,7 @@ func (f *fleet) wantNothingIssued(node string, agent *stack.Process) {
 // also works in a cleanup, when the test's context has ended.
 func (f *fleet) restore(object *unstructured.Unstructured) {
 	f.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), testfleet.Patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), testfleet.WaitTimeout)
 	defer cancel()
 	if err := client.IgnoreNotFound(system.Client.Delete(ctx, object.DeepCopy())); err != nil {
 		f.Errorf("restore %s: %v", object.GetName(), err)

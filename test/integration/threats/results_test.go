@@ -19,7 +19,7 @@ import (
 // session stays open.
 func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 	f := newFleet(t)
-	s := f.connect(f.stolen("hostile")).open()
+	s := f.connect(f.stealIdentity("hostile")).openSession()
 	const limit = 64 << 10
 	text := func(n int) []byte { return []byte(`"` + strings.Repeat("a", n-2) + `"`) }
 	for _, try := range []struct {
@@ -41,28 +41,28 @@ func TestMalformedAndOversizedResultsEndTheirDispatchAlone(t *testing.T) {
 		{"a number that no type can represent", []byte(`1e999999999`), v1alpha1.DispatchFailed, false},
 	} {
 		t.Run(try.name, func(t *testing.T) {
-			g := f.on(t)
-			d := g.Ask("hostile", "echo", map[string]any{})
-			ref := s.offer()
-			result := succeeded(ref, try.output)
+			g := f.inSubtest(t)
+			d := g.CreateDispatch("hostile", "echo", map[string]any{})
+			ref := s.awaitOffer()
+			result := succeededResult(ref, try.output)
 			result.ErrorCode, result.ErrorMessage = "evil\x1b[2J", "evil\x1b[2J\u202e"+strings.Repeat("é", 5000)
-			s.report(result)
-			s.settled()
-			end := g.Ended(d).Status
+			s.sendResult(result)
+			s.awaitSettled()
+			end := g.AwaitEnded(d).Status
 			if end.Phase != try.phase || end.OutputTruncated != try.truncated || end.Execution != v1alpha1.ExecutionFinished {
 				t.Errorf("ended %s, %s, truncated %v; want %s, Finished, truncated %v", end.Phase, end.Execution, end.OutputTruncated, try.phase, try.truncated)
 			}
 			checkStored(t, end, limit)
 		})
 	}
-	s.report(&gatewayv1.Result{Dispatch: refOf(&v1alpha1.CapabilityDispatch{}), Output: bytes.Repeat([]byte("a"), 10<<20)})
-	if end := s.wait(); end.Code() != codes.ResourceExhausted {
+	s.sendResult(&gatewayv1.Result{Dispatch: refOf(&v1alpha1.CapabilityDispatch{}), Output: bytes.Repeat([]byte("a"), 10<<20)})
+	if end := s.awaitEnd(); end.Code() != codes.ResourceExhausted {
 		t.Errorf("10 MiB: the session ended with %v, want ResourceExhausted", end.Err())
 	}
-	d := f.Ask("hostile", "echo", map[string]any{})
-	again := s.open() // the machine may open another session
-	again.report(succeeded(again.offer(), []byte(`1`)))
-	if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
+	d := f.CreateDispatch("hostile", "echo", map[string]any{})
+	again := s.openSession() // the machine may open another session
+	again.sendResult(succeededResult(again.awaitOffer(), []byte(`1`)))
+	if end := f.AwaitEnded(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("after the flood: %+v", end)
 	}
 }
@@ -89,18 +89,18 @@ func checkStored(t *testing.T, end v1alpha1.CapabilityDispatchStatus, limit int)
 // A finished execution is final, and a UID never belongs to another object.
 func TestReplayedResultsChangeNothing(t *testing.T) {
 	f := newFleet(t)
-	s := f.connect(f.stolen("hostile")).open()
-	d := f.Ask("hostile", "echo", map[string]any{"n": 1})
-	old := s.offer()
-	s.report(succeeded(old, []byte(`"first"`)))
-	s.settled()
-	first := f.Ended(d)
+	s := f.connect(f.stealIdentity("hostile")).openSession()
+	d := f.CreateDispatch("hostile", "echo", map[string]any{"n": 1})
+	old := s.awaitOffer()
+	s.sendResult(succeededResult(old, []byte(`"first"`)))
+	s.awaitSettled()
+	first := f.AwaitEnded(d)
 	for _, replayed := range []*gatewayv1.Result{
-		succeeded(old, []byte(`"second"`)),
+		succeededResult(old, []byte(`"second"`)),
 		{Dispatch: old, Outcome: gatewayv1.Result_OUTCOME_FAILED, Execution: gatewayv1.Result_EXECUTION_NOT_STARTED},
 	} {
-		s.report(replayed)
-		s.settled()
+		s.sendResult(replayed)
+		s.awaitSettled()
 	}
 	if again := testfleet.Read(f, first.DeepCopy()); again.ResourceVersion != first.ResourceVersion {
 		t.Errorf("a finished dispatch was written: %+v", again.Status)
@@ -113,19 +113,19 @@ func TestReplayedResultsChangeNothing(t *testing.T) {
 	if err := system.Client.Create(t.Context(), anew); err != nil {
 		t.Fatal(err)
 	}
-	fresh := s.offer()
+	fresh := s.awaitOffer()
 	if fresh.GetName() != old.GetName() || fresh.GetUid() == old.GetUid() {
 		t.Fatalf("offered %v, want the namesake of %v", fresh, old)
 	}
-	s.report(succeeded(old, []byte(`"replayed"`)))
-	if got := s.settled(); got.GetUid() != old.GetUid() {
+	s.sendResult(succeededResult(old, []byte(`"replayed"`)))
+	if got := s.awaitSettled(); got.GetUid() != old.GetUid() {
 		t.Errorf("settled %v, want the old UID", got)
 	}
 	if live := testfleet.Read(f, anew); live.Status.Output != nil || live.Status.Execution.Final() {
 		t.Errorf("the result of the old one settled its namesake: %+v", live.Status)
 	}
-	s.report(succeeded(fresh, []byte(`"true"`)))
-	if end := f.Ended(anew).Status; end.Phase != v1alpha1.DispatchSucceeded || string(end.Output.Raw) != `"true"` {
+	s.sendResult(succeededResult(fresh, []byte(`"true"`)))
+	if end := f.AwaitEnded(anew).Status; end.Phase != v1alpha1.DispatchSucceeded || string(end.Output.Raw) != `"true"` {
 		t.Errorf("the true result ended it %+v", end)
 	}
 }
@@ -134,10 +134,10 @@ func TestReplayedResultsChangeNothing(t *testing.T) {
 func TestCapabilitiesGrowOnlyWithAReview(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("kiosk").Stop()
-	granted := f.Node("kiosk").Spec.CapabilityPolicy
+	granted := f.GetNode("kiosk").Spec.CapabilityPolicy
 	system.AgentBinary = "testagent"
 	defer func() { system.AgentBinary = "mooring-agent" }()
-	f.Agent("kiosk")
+	f.StartAgent("kiosk")
 	node := testfleet.Await(f, "kiosk", &v1alpha1.Node{}, "under review", func(n *v1alpha1.Node) bool {
 		for _, c := range n.Status.Conditions {
 			if c.Type == v1alpha1.ConditionCapabilityReviewRequired && c.Status == metav1.ConditionTrue && strings.Contains(c.Message, "test.append") {
@@ -149,11 +149,11 @@ func TestCapabilitiesGrowOnlyWithAReview(t *testing.T) {
 	if fmt.Sprint(node.Spec.CapabilityPolicy) != fmt.Sprint(granted) {
 		t.Errorf("the grant grew by itself to %v", node.Spec.CapabilityPolicy)
 	}
-	end := f.Ended(f.Ask("kiosk", "test.append", map[string]any{"file": t.TempDir() + "/x", "line": "x"})).Status
+	end := f.AwaitEnded(f.CreateDispatch("kiosk", "test.append", map[string]any{"file": t.TempDir() + "/x", "line": "x"})).Status
 	if end.Phase != v1alpha1.DispatchRejected || end.Execution != v1alpha1.ExecutionNotStarted || end.Error.Code != v1alpha1.ErrorNotGranted {
 		t.Errorf("a dispatch without a grant ended %+v", end)
 	}
-	if end := f.Ended(f.Ask("kiosk", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
+	if end := f.AwaitEnded(f.CreateDispatch("kiosk", "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("a granted dispatch ended %+v", end)
 	}
 }

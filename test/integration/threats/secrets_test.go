@@ -32,43 +32,43 @@ import (
 // all values that etcd ever contained, in all logs and in all metrics.
 func TestSecretsAreNowhereButInTheirSecrets(t *testing.T) {
 	f := newFleet(t)
-	code, object := f.Issue("kiosk")
-	home, record := f.homes(object)
-	canaries := append(ofCode(code, home, record), f.exchanged("played"))
+	code, object := f.IssuePIN("kiosk")
+	home, record := f.etcdKeys(object)
+	canaries := append(codeCanaries(code, home, record), f.exchangeAsAgent("played"))
 	uri, invited := f.invite("press")
-	canaries = append(canaries, f.ofInvitation(uri, invited)...)
+	canaries = append(canaries, f.invitationCanaries(uri, invited)...)
 	press, err := system.StartAgentAt(f.Namespace+"-press", "", "--pair", uri)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(press.Stop)
-	f.Approve(f.RequestOf(invited.Name).Name)
-	f.Online("press")
+	f.Approve(f.AwaitRequest(invited.Name).Name)
+	f.AwaitOnline("press")
 	f.crash(press)
-	agent := f.Agent("kiosk", "--code", code)
-	request := f.RequestOf(object.Name)
+	agent := f.StartAgent("kiosk", "--code", code)
+	request := f.AwaitRequest(object.Name)
 	f.crash(agent)
 	f.crash(system.Gateways[0].Process)
 	if err := system.StartGateway(0); err != nil {
 		t.Fatal(err)
 	}
-	agent = f.Agent("kiosk") // it resumes the pairing
+	agent = f.StartAgent("kiosk") // it resumes the pairing
 	f.Approve(request.Name)
-	f.Online("kiosk")
-	f.Ended(f.Ask("kiosk", "echo", map[string]any{"n": 1}))
+	f.AwaitOnline("kiosk")
+	f.AwaitEnded(f.CreateDispatch("kiosk", "echo", map[string]any{"n": 1}))
 	agent.Stop()
-	agent = f.Agent("kiosk")
-	f.Ended(f.Ask("kiosk", "echo", map[string]any{"n": 2}))
+	agent = f.StartAgent("kiosk")
+	f.AwaitEnded(f.CreateDispatch("kiosk", "echo", map[string]any{"n": 2}))
 	f.crash(agent)
 	canaries = append(canaries, f.privateKeys("kiosk")...)
 
-	places := f.pages()
-	f.logs(places)
+	places := f.readMetrics()
+	f.addLogs(places)
 	// etcd comes last, because the API server does not tolerate the loss of its etcd well.
-	for key, values := range f.etcd() {
+	for key, values := range f.readEtcd() {
 		places["etcd "+key] = values
 	}
-	search(t, canaries, places)
+	searchSecrets(t, canaries, places)
 }
 
 // crash ends a process as a bug would, with its goroutines in the log.
@@ -77,7 +77,7 @@ func (f *fleet) crash(p *stack.Process) {
 	if err := p.Signal(syscall.SIGQUIT); err != nil {
 		f.Fatal(err)
 	}
-	if _, err := p.Wait(f.Within()); err != nil {
+	if _, err := p.Wait(f.BoundedContext()); err != nil {
 		f.Fatal(err)
 	}
 	if !strings.Contains(p.Output(), "goroutine 1 ") {
@@ -85,9 +85,9 @@ func (f *fleet) crash(p *stack.Process) {
 	}
 }
 
-// search fails the test for every secret outside its home. It also fails when a secret is not found
+// searchSecrets fails the test for every secret outside its home. It also fails when a secret is not found
 // at its home, because then the search does not work.
-func search(t *testing.T, canaries []canary, places map[string][][]byte) {
+func searchSecrets(t *testing.T, canaries []canary, places map[string][][]byte) {
 	t.Helper()
 	bytesSeen := 0
 	for _, c := range canaries {
@@ -95,7 +95,7 @@ func search(t *testing.T, canaries []canary, places map[string][][]byte) {
 		for place, texts := range places {
 			for _, text := range texts {
 				bytesSeen += len(text)
-				if !c.in(text) {
+				if !c.isIn(text) {
 					continue
 				}
 				if c.home != "" && strings.HasPrefix(place, "etcd "+c.home) {
@@ -120,7 +120,7 @@ func (f *fleet) privateKeys(node string) []canary {
 		f.Fatal(err)
 	}
 	device := f.keyCanary("private key of the machine", "", text)
-	if !device.in(text) {
+	if !device.isIn(text) {
 		f.Error("the key of the machine is not found in its own file: the search does not work")
 	}
 	canaries := []canary{device}
@@ -147,31 +147,31 @@ func (f *fleet) keyCanary(name, home string, text []byte) canary {
 	if err != nil || !ok {
 		f.Fatalf("%s is a %T: %v", name, key, err)
 	}
-	c, err := ofKey(name, home, private)
+	c, err := newKeyCanary(name, home, private)
 	if err != nil {
 		f.Fatal(err)
 	}
 	return c
 }
 
-// pages returns the metrics of the processes and of the API server.
-func (f *fleet) pages() map[string][][]byte {
+// readMetrics returns the metrics of the processes and of the API server.
+func (f *fleet) readMetrics() map[string][][]byte {
 	f.Helper()
-	access := system.Cluster.Admin()
+	access := system.Cluster.AdminConfig()
 	server, err := rest.HTTPClientFor(access)
 	if err != nil {
 		f.Fatal(err)
 	}
-	places := map[string][][]byte{"metrics of the API server": {f.page(server, strings.TrimRight(access.Host, "/")+"/metrics")}}
+	places := map[string][][]byte{"metrics of the API server": {f.fetchPage(server, strings.TrimRight(access.Host, "/")+"/metrics")}}
 	for name, address := range metrics {
-		places["metrics of the "+name] = [][]byte{f.page(http.DefaultClient, "http://"+address+"/metrics")}
+		places["metrics of the "+name] = [][]byte{f.fetchPage(http.DefaultClient, "http://"+address+"/metrics")}
 	}
 	return places
 }
 
-func (f *fleet) page(c *http.Client, url string) []byte {
+func (f *fleet) fetchPage(c *http.Client, url string) []byte {
 	f.Helper()
-	request, err := http.NewRequestWithContext(f.Within(), http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(f.BoundedContext(), http.MethodGet, url, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -187,8 +187,8 @@ func (f *fleet) page(c *http.Client, url string) []byte {
 	return body
 }
 
-// logs adds the logs of all processes of this package's run.
-func (f *fleet) logs(places map[string][][]byte) {
+// addLogs adds the logs of all processes of this package's run.
+func (f *fleet) addLogs(places map[string][][]byte) {
 	f.Helper()
 	paths, err := filepath.Glob(filepath.Join(system.Dir, "*.log"))
 	more, _ := filepath.Glob(filepath.Join(system.Cluster.State(), "*", "*.log"))
@@ -204,8 +204,8 @@ func (f *fleet) logs(places map[string][][]byte) {
 	}
 }
 
-// etcd returns every value of every key that the store still contains, deleted ones too.
-func (f *fleet) etcd() map[string][][]byte {
+// readEtcd returns every value of every key that the store still contains, deleted ones too.
+func (f *fleet) readEtcd() map[string][][]byte {
 	f.Helper()
 	if err := system.Cluster.StopComponent(f.Context(), cluster.Etcd); err != nil {
 		f.Fatal(err)
@@ -229,7 +229,7 @@ func (f *fleet) etcd() map[string][][]byte {
 	if err := system.Cluster.StartComponent(f.Context(), cluster.Etcd); err != nil {
 		f.Fatal(err)
 	}
-	if err := system.Cluster.WaitReady(f.Within()); err != nil {
+	if err := system.Cluster.WaitReady(f.BoundedContext()); err != nil {
 		f.Fatal(err)
 	}
 	return values

@@ -16,11 +16,11 @@ func TestHalfOpenConnectionsAreClosedAndOthersServed(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("before")
 	const each = 500
-	attacker := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}, Timeout: testfleet.Patience}
+	attacker := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}, Timeout: testfleet.WaitTimeout}
 	var open []net.Conn
 	for _, address := range []string{system.PairingEndpoint, system.NodeEndpoint} {
 		for range each {
-			connection, err := attacker.DialContext(f.Within(), "tcp", address)
+			connection, err := attacker.DialContext(f.BoundedContext(), "tcp", address)
 			if err != nil {
 				continue // closed at once, above the cap of its address
 			}
@@ -33,11 +33,11 @@ func TestHalfOpenConnectionsAreClosedAndOthersServed(t *testing.T) {
 	}
 	f.Pair("during")
 	for _, node := range []string{"before", "during"} {
-		if end := f.Ended(f.Ask(node, "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
+		if end := f.AwaitEnded(f.CreateDispatch(node, "echo", map[string]any{})).Status; end.Phase != v1alpha1.DispatchSucceeded {
 			t.Errorf("a dispatch to %s ended %+v", node, end)
 		}
 	}
-	deadline := time.Now().Add(testfleet.Patience)
+	deadline := time.Now().Add(testfleet.WaitTimeout)
 	for i, connection := range open {
 		_ = connection.SetReadDeadline(deadline)
 		for answered := make([]byte, 1024); ; { // a listener may send bytes before it closes

@@ -23,8 +23,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// sized returns ci, the count for continuous integration, or full when the tests run in full size.
-func sized(ci, full int) int {
+// ciSized returns ci, the count for continuous integration, or full when the tests run in full size.
+func ciSized(ci, full int) int {
 	if os.Getenv("MOORING_TEST_SIZE") == "full" {
 		return full
 	}
@@ -36,7 +36,7 @@ func sized(ci, full int) int {
 func TestAFloodOfHellosFrom200AddressesMakesNoObjects(t *testing.T) {
 	f := newFleet(t)
 	const addresses = 200
-	each := sized(10, 50)
+	each := ciSized(10, 50)
 	records := f.count(&corev1.SecretList{}, client.InNamespace(v1alpha1.PairingNamespace))
 	requests := f.count(&v1alpha1.PairingRequestList{})
 	flood, stop := context.WithCancel(t.Context())
@@ -49,7 +49,7 @@ func TestAFloodOfHellosFrom200AddressesMakesNoObjects(t *testing.T) {
 		flooders.Go(func() {
 			for range each {
 				sent.Add(1)
-				if err := hello(flood, attacker); err != nil {
+				if err := sendHello(flood, attacker); err != nil {
 					refused.Add(1)
 				}
 			}
@@ -65,10 +65,10 @@ func TestAFloodOfHellosFrom200AddressesMakesNoObjects(t *testing.T) {
 	if n := f.count(&v1alpha1.PairingRequestList{}); n > requests+1 {
 		t.Errorf("%d requests, want at most that of the invited beside the %d before", n, requests)
 	}
-	f.Works("invited")
+	f.CheckEcho("invited")
 }
 
-func hello(ctx context.Context, attacker gatewayv1.PairingServiceClient) error {
+func sendHello(ctx context.Context, attacker gatewayv1.PairingServiceClient) error {
 	share, err := pairing.RandomShare(rand.Reader)
 	if err != nil {
 		return err
@@ -104,19 +104,19 @@ func (f *fleet) count(list client.ObjectList, options ...client.ListOption) int 
 func TestAStormOfUpdatesStaysWithinTheBudgetOfItsMachine(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("neighbour")
-	s := f.connect(f.stolen("hostile")).open()
-	d := f.Ask("hostile", "echo", map[string]any{})
-	ref := s.offer()
+	s := f.connect(f.stealIdentity("hostile")).openSession()
+	d := f.CreateDispatch("hostile", "echo", map[string]any{})
+	ref := s.awaitOffer()
 	writes := func() float64 {
-		return f.metric("mooring_gateway_dispatch_writes_total") + f.metric("mooring_gateway_node_writes_total")
+		return f.metricSum("mooring_gateway_dispatch_writes_total") + f.metricSum("mooring_gateway_node_writes_total")
 	}
 	before, served := writes(), 0
 	began := time.Now()
-	end := began.Add(time.Duration(sized(3, 30)) * time.Second)
+	end := began.Add(time.Duration(ciSized(3, 30)) * time.Second)
 	storm := make(chan int)
 	go func() { storm <- s.storm(ref, end) }()
 	for time.Now().Before(end) {
-		f.Works("neighbour")
+		f.CheckEcho("neighbour")
 		served++
 	}
 	sent := <-storm
@@ -130,8 +130,8 @@ func TestAStormOfUpdatesStaysWithinTheBudgetOfItsMachine(t *testing.T) {
 	if most := float64(served) + lasted.Seconds() + 10; wrote > most {
 		t.Errorf("%d updates made %.0f writes, want at most %.0f", sent, wrote, most)
 	}
-	s.report(succeeded(ref, []byte(`1`)))
-	if end := f.Ended(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
+	s.sendResult(succeededResult(ref, []byte(`1`)))
+	if end := f.AwaitEnded(d).Status; end.Phase != v1alpha1.DispatchSucceeded {
 		t.Errorf("the dispatch of the loud machine ended %+v", end)
 	}
 }

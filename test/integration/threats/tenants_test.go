@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// tenant returns a client for a user who may dispatch echo in the fleet and has no other rights.
-func (f *fleet) tenant(user string) client.Client {
+// createTenant returns a client for a user who may dispatch echo in the fleet and has no other rights.
+func (f *fleet) createTenant(user string) client.Client {
 	f.Helper()
 	meta := metav1.ObjectMeta{Namespace: f.Namespace, Name: user}
 	for _, object := range []client.Object{
@@ -31,7 +31,7 @@ func (f *fleet) tenant(user string) client.Client {
 			f.Fatal(err)
 		}
 	}
-	c := system.Cluster.ClientFor(f, system.Cluster.As(user))
+	c := system.Cluster.ClientFor(f, system.Cluster.UserConfig(user))
 	f.Eventually(user+" to be admitted", func() bool {
 		return c.Create(f.Context(), f.dispatch("probe", "kiosk", "echo"), client.DryRunAll) == nil
 	})
@@ -47,9 +47,9 @@ func (f *fleet) dispatch(name, node, capability string) *v1alpha1.CapabilityDisp
 // counts dispatches like any other object.
 func TestAQuotaBoundsTheDispatchesOfATenant(t *testing.T) {
 	f := newFleet(t)
-	c := f.tenant("tess")
+	c := f.createTenant("tess")
 	const counted = corev1.ResourceName("count/capabilitydispatches.mooring.dev")
-	f.quota(corev1.ResourceList{counted: resource.MustParse("3")})
+	f.setQuota(corev1.ResourceList{counted: resource.MustParse("3")})
 	for _, name := range []string{"one", "two", "three"} {
 		if err := c.Create(t.Context(), f.dispatch(name, "kiosk", "echo")); err != nil {
 			t.Fatalf("dispatch %s: %v", name, err)
@@ -61,15 +61,15 @@ func TestAQuotaBoundsTheDispatchesOfATenant(t *testing.T) {
 	}
 }
 
-// quota sets the quota of the namespace. kube-controller-manager discovers new kinds every half
+// setQuota sets the quota of the namespace. kube-controller-manager discovers new kinds every half
 // minute. It reconciles a quota for a kind that was unknown only minutes later, or when the quota
 // is created again.
-func (f *fleet) quota(hard corev1.ResourceList) {
+func (f *fleet) setQuota(hard corev1.ResourceList) {
 	f.Helper()
 	var quota *corev1.ResourceQuota
-	var made time.Time
+	var createdTime time.Time
 	f.Eventually("the quota to count", func() bool {
-		if time.Since(made) > 3*time.Second {
+		if time.Since(createdTime) > 3*time.Second {
 			if quota != nil {
 				_ = system.Client.Delete(f.Context(), quota)
 			}
@@ -77,7 +77,7 @@ func (f *fleet) quota(hard corev1.ResourceList) {
 			if err := system.Client.Create(f.Context(), quota); err != nil {
 				f.Fatal(err)
 			}
-			made = time.Now()
+			createdTime = time.Now()
 		}
 		return system.Client.Get(f.Context(), client.ObjectKeyFromObject(quota), quota) == nil && len(quota.Status.Used) == len(hard)
 	})
@@ -87,7 +87,7 @@ func (f *fleet) quota(hard corev1.ResourceList) {
 func TestADispatchReachesNoMachineOfAnotherNamespace(t *testing.T) {
 	f, g := newFleet(t), newFleet(t)
 	f.Pair("kiosk")
-	c := g.tenant("tom")
+	c := g.createTenant("tom")
 	stray := g.dispatch("stray", "kiosk", "echo")
 	stray.Spec.ExpirySeconds = 3
 	if err := c.Create(t.Context(), stray); err != nil {
@@ -102,8 +102,8 @@ func TestADispatchReachesNoMachineOfAnotherNamespace(t *testing.T) {
 	if err := c.Create(t.Context(), other); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("another capability: %v, want %q", err, want)
 	}
-	f.Works("kiosk") // the machine is there and receives its own dispatches
-	end := g.Ended(stray).Status
+	f.CheckEcho("kiosk") // the machine is there and receives its own dispatches
+	end := g.AwaitEnded(stray).Status
 	if end.Phase != v1alpha1.DispatchTimedOut || end.Execution != v1alpha1.ExecutionNotStarted || end.Gateway != "" {
 		t.Errorf("the dispatch of the other namespace ended %+v, want TimedOut, NotStarted, never seen by a gateway", end)
 	}

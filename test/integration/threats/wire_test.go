@@ -32,11 +32,11 @@ func methodsOf(service grpc.ServiceDesc) []string {
 	return names
 }
 
-// call sends an empty message to a method of any kind and returns the code of the answer. On the
+// callMethod sends an empty message to a method of any kind and returns the code of the answer. On the
 // wire a unary call is a stream of one message.
-func (f *fleet) call(connection *grpc.ClientConn, method string) codes.Code {
+func (f *fleet) callMethod(connection *grpc.ClientConn, method string) codes.Code {
 	f.Helper()
-	stream, err := connection.NewStream(f.Within(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+	stream, err := connection.NewStream(f.BoundedContext(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
 	if err == nil {
 		err = errors.Join(stream.SendMsg(&emptypb.Empty{}), stream.CloseSend())
 	}
@@ -46,8 +46,8 @@ func (f *fleet) call(connection *grpc.ClientConn, method string) codes.Code {
 	return status.Code(err)
 }
 
-// dialRaw connects with a TLS configuration that trusts every server.
-func (f *fleet) dialRaw(address string, certificates ...tls.Certificate) *grpc.ClientConn {
+// dialInsecure connects with a TLS configuration that trusts every server.
+func (f *fleet) dialInsecure(address string, certificates ...tls.Certificate) *grpc.ClientConn {
 	f.Helper()
 	config := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, Certificates: certificates} //nolint:gosec // an attacker does not mind
 	connection, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
@@ -65,44 +65,44 @@ func TestEveryCallByNobodyIsRefused(t *testing.T) {
 	if len(node) < 6 || len(pairing) < 4 {
 		t.Fatalf("only %v and %v were found", node, pairing)
 	}
-	unpinned := f.mint(identity.ID{TrustDomain: trustDomain, Namespace: f.Namespace, Node: "nobody"})
-	before := f.refusals("node", "NoCertificate")
+	unpinned := f.signForeignCertificate(identity.ID{TrustDomain: trustDomain, Namespace: f.Namespace, Node: "nobody"})
+	before := f.refusalCount("node", "NoCertificate")
 	for _, try := range []struct {
 		name       string
 		connection *grpc.ClientConn
 		methods    []string
 		want       codes.Code
 	}{
-		{"without a certificate", f.dialRaw(system.NodeEndpoint), node, codes.Unavailable},
-		{"signed, but without a pin", f.dialRaw(system.NodeEndpoint, unpinned.TLSCertificate()), node, codes.PermissionDenied},
-		{"on the other listener", f.dialRaw(system.PairingEndpoint), node, codes.Unimplemented},
-		{"pairing, on the other listener", f.dialRaw(system.NodeEndpoint, unpinned.TLSCertificate()), pairing, codes.Unimplemented},
-		{"a method that does not exist", f.dialRaw(system.NodeEndpoint, unpinned.TLSCertificate()), []string{"/mooring.gateway.v1.NodeService/Reboot"}, codes.Unimplemented},
-		{"reflection", f.dialRaw(system.PairingEndpoint), []string{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"}, codes.Unimplemented},
+		{"without a certificate", f.dialInsecure(system.NodeEndpoint), node, codes.Unavailable},
+		{"signed, but without a pin", f.dialInsecure(system.NodeEndpoint, unpinned.TLSCertificate()), node, codes.PermissionDenied},
+		{"on the other listener", f.dialInsecure(system.PairingEndpoint), node, codes.Unimplemented},
+		{"pairing, on the other listener", f.dialInsecure(system.NodeEndpoint, unpinned.TLSCertificate()), pairing, codes.Unimplemented},
+		{"a method that does not exist", f.dialInsecure(system.NodeEndpoint, unpinned.TLSCertificate()), []string{"/mooring.gateway.v1.NodeService/Reboot"}, codes.Unimplemented},
+		{"reflection", f.dialInsecure(system.PairingEndpoint), []string{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"}, codes.Unimplemented},
 	} {
 		t.Run(try.name, func(t *testing.T) {
-			g := f.on(t)
+			g := f.inSubtest(t)
 			for _, method := range try.methods {
-				if got := g.call(try.connection, method); got != try.want {
+				if got := g.callMethod(try.connection, method); got != try.want {
 					t.Errorf("%s: %s, want %s", method, got, try.want)
 				}
 			}
 		})
 	}
-	f.Eventually("the handshakes without a certificate to be counted", func() bool { return f.refusals("node", "NoCertificate") > before })
+	f.Eventually("the handshakes without a certificate to be counted", func() bool { return f.refusalCount("node", "NoCertificate") > before })
 }
 
-// refusals returns how often a listener of the gateway refused for a reason.
-func (f *fleet) refusals(listener, reason string) float64 {
+// refusalCount returns how often a listener of the gateway refused for a reason.
+func (f *fleet) refusalCount(listener, reason string) float64 {
 	f.Helper()
-	return f.metric(fmt.Sprintf("mooring_gateway_refused_total{listener=%q,reason=%q}", listener, reason))
+	return f.metricSum(fmt.Sprintf("mooring_gateway_refused_total{listener=%q,reason=%q}", listener, reason))
 }
 
-// metric returns the sum of the gateway's series that begin with the given text; 0 without any.
-func (f *fleet) metric(series string) float64 {
+// metricSum returns the sum of the gateway's series that begin with the given text; 0 without any.
+func (f *fleet) metricSum(series string) float64 {
 	f.Helper()
 	sum := 0.0
-	for line := range strings.Lines(string(f.page(http.DefaultClient, "http://"+metrics["gateway"]+"/metrics"))) {
+	for line := range strings.Lines(string(f.fetchPage(http.DefaultClient, "http://"+metrics["gateway"]+"/metrics"))) {
 		if !strings.HasPrefix(line, series) {
 			continue
 		}
@@ -119,18 +119,18 @@ func (f *fleet) metric(series string) float64 {
 func TestGiantMessagesEndTheirCallAlone(t *testing.T) {
 	f := newFleet(t)
 	f.Pair("honest")
-	stranger := gatewayv1.NewPairingServiceClient(f.dialRaw(system.PairingEndpoint))
-	_, err := stranger.BeginPairingSession(f.Within(), &gatewayv1.BeginPairingSessionRequest{LookupId: "ZZZZZZ", Share: make([]byte, 10<<20)})
+	stranger := gatewayv1.NewPairingServiceClient(f.dialInsecure(system.PairingEndpoint))
+	_, err := stranger.BeginPairingSession(f.BoundedContext(), &gatewayv1.BeginPairingSessionRequest{LookupId: "ZZZZZZ", Share: make([]byte, 10<<20)})
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("pairing listener: %v, want ResourceExhausted", err)
 	}
-	m := f.connect(f.stolen("hostile"))
-	_, err = m.client.RotateDeviceCertificate(f.Within(), &gatewayv1.RotateDeviceCertificateRequest{Csr: make([]byte, 10<<20)})
+	m := f.connect(f.stealIdentity("hostile"))
+	_, err = m.client.RotateDeviceCertificate(f.BoundedContext(), &gatewayv1.RotateDeviceCertificateRequest{Csr: make([]byte, 10<<20)})
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("node listener: %v, want ResourceExhausted", err)
 	}
 	if err := m.register(); err != nil {
 		t.Errorf("the same connection afterwards: %v", err)
 	}
-	f.Works("honest")
+	f.CheckEcho("honest")
 }

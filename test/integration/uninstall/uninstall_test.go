@@ -27,7 +27,7 @@ type fleet struct{ *testfleet.Fleet }
 func newFleet(t *testing.T) fleet {
 	f := fleet{testfleet.New(t, system)}
 	f.Pair("kiosk")
-	f.Issue("another")
+	f.IssuePIN("another")
 	return f
 }
 
@@ -53,7 +53,7 @@ func (f fleet) uninstall(code int, texts []string, args ...string) string {
 // kubectl runs kubectl as the administrator.
 func (f fleet) kubectl(args ...string) {
 	f.Helper()
-	if _, err := system.Run(f.Within(), stack.Admin, append([]string{"kubectl"}, args...)...); err != nil {
+	if _, err := system.Run(f.BoundedContext(), stack.Admin, append([]string{"kubectl"}, args...)...); err != nil {
 		f.Fatal(err)
 	}
 }
@@ -63,7 +63,7 @@ func TestAFleetIsDeletedWhileTheControllerRuns(t *testing.T) {
 	f := newFleet(t)
 	f.uninstall(1, []string{"kiosk", "Delete the namespaces first: kubectl delete namespace " + f.Namespace}, "--check")
 	f.uninstall(1, []string{"a controller runs: it renewed Lease mooring-system/mooring-controller"}, "--force-finalizers", "--yes")
-	if node := f.Node("kiosk"); len(node.Finalizers) == 0 {
+	if node := f.GetNode("kiosk"); len(node.Finalizers) == 0 {
 		t.Error("the refused command removed the finalizer")
 	}
 	f.kubectl("delete", "namespace", f.Namespace, "--timeout=1m")
@@ -135,7 +135,7 @@ func (f fleet) staysDeleting() bool {
 	if err := system.Client.List(f.Context(), &codes, client.InNamespace(f.Namespace)); err != nil {
 		f.Fatal(err)
 	}
-	held := len(codes.Items) == 2 && f.Node("kiosk").DeletionTimestamp != nil
+	held := len(codes.Items) == 2 && f.GetNode("kiosk").DeletionTimestamp != nil
 	for i := range codes.Items {
 		held = held && codes.Items[i].DeletionTimestamp != nil
 	}

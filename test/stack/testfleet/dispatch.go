@@ -9,8 +9,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// Ask creates a dispatch and returns it.
-func (f *Fleet) Ask(node, capability string, input any, change ...func(*v1alpha1.CapabilityDispatchSpec)) *v1alpha1.CapabilityDispatch {
+// CreateDispatch creates a dispatch and returns it.
+func (f *Fleet) CreateDispatch(node, capability string, input any, change ...func(*v1alpha1.CapabilityDispatchSpec)) *v1alpha1.CapabilityDispatch {
 	f.Helper()
 	raw, err := json.Marshal(input)
 	if err != nil {
@@ -29,19 +29,19 @@ func (f *Fleet) Ask(node, capability string, input any, change ...func(*v1alpha1
 	return d
 }
 
-// Ended waits until a dispatch is in a terminal phase.
-func (f *Fleet) Ended(d *v1alpha1.CapabilityDispatch) *v1alpha1.CapabilityDispatch {
+// AwaitEnded waits until a dispatch is in a terminal phase.
+func (f *Fleet) AwaitEnded(d *v1alpha1.CapabilityDispatch) *v1alpha1.CapabilityDispatch {
 	f.Helper()
 	return Await(f, d.Name, &v1alpha1.CapabilityDispatch{}, "terminal", func(d *v1alpha1.CapabilityDispatch) bool {
 		return d.Status.Phase.Terminal()
 	})
 }
 
-// Works fails the test unless echo succeeds on a machine, which proves that the machine has a
+// CheckEcho fails the test unless echo succeeds on a machine, which proves that the machine has a
 // session.
-func (f *Fleet) Works(node string) {
+func (f *Fleet) CheckEcho(node string) {
 	f.Helper()
-	if d := f.Ended(f.Ask(node, "echo", map[string]any{"text": "hi"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
+	if d := f.AwaitEnded(f.CreateDispatch(node, "echo", map[string]any{"text": "hi"})); d.Status.Phase != v1alpha1.DispatchSucceeded {
 		f.Errorf("a dispatch to %s ended %+v", node, d.Status)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// Patience bounds every wait; a wait ends at once when its condition holds.
-const Patience = 2 * time.Minute
+// WaitTimeout bounds every wait; a wait ends at once when its condition holds.
+const WaitTimeout = 2 * time.Minute
 
 // Fleet is the namespace of one test. An error ends the test.
 type Fleet struct {
@@ -32,19 +32,19 @@ func New(t *testing.T, system *stack.Stack) *Fleet {
 	return &Fleet{t, system, system.Cluster.Namespace(t)}
 }
 
-// On returns the same fleet for a subtest.
-func (f *Fleet) On(t *testing.T) *Fleet { return &Fleet{t, f.System, f.Namespace} }
+// InSubtest returns the same fleet for a subtest.
+func (f *Fleet) InSubtest(t *testing.T) *Fleet { return &Fleet{t, f.System, f.Namespace} }
 
 func (f *Fleet) fleet() *Fleet { return f }
 
-// Holder is a Fleet or a type that embeds one.
-type Holder interface{ fleet() *Fleet }
+// FleetHolder is a Fleet or a type that embeds one.
+type FleetHolder interface{ fleet() *Fleet }
 
 // Await waits until done accepts the object of that name, and returns the object.
-func Await[T client.Object](h Holder, name string, object T, what string, done func(T) bool) T {
+func Await[T client.Object](h FleetHolder, name string, object T, state string, done func(T) bool) T {
 	f := h.fleet()
 	f.Helper()
-	got, err := stack.WaitObject(f.Within(), f.System.Client, f.Key(name), object, what, done)
+	got, err := stack.WaitObject(f.BoundedContext(), f.System.Client, f.ObjectKey(name), object, state, done)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func Await[T client.Object](h Holder, name string, object T, what string, done f
 }
 
 // Read reads the stored state of an object.
-func Read[T client.Object](h Holder, object T) T {
+func Read[T client.Object](h FleetHolder, object T) T {
 	f := h.fleet()
 	f.Helper()
 	if err := f.System.Client.Get(f.Context(), client.ObjectKeyFromObject(object), object); err != nil {
@@ -61,28 +61,28 @@ func Read[T client.Object](h Holder, object T) T {
 	return object
 }
 
-// Key returns the key of an object of the fleet.
-func (f *Fleet) Key(name string) types.NamespacedName {
+// ObjectKey returns the key of an object of the fleet.
+func (f *Fleet) ObjectKey(name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: f.Namespace, Name: name}
 }
 
-// Within returns the test's context, bounded by `Patience`.
-func (f *Fleet) Within() context.Context {
-	ctx, cancel := context.WithTimeout(f.Context(), Patience)
+// BoundedContext returns the test's context, bounded by `WaitTimeout`.
+func (f *Fleet) BoundedContext() context.Context {
+	ctx, cancel := context.WithTimeout(f.Context(), WaitTimeout)
 	f.Cleanup(cancel)
 	return ctx
 }
 
 // Eventually waits until ok returns true. Its failure message contains the text of the condition.
-func (f *Fleet) Eventually(what string, ok func() bool) {
+func (f *Fleet) Eventually(condition string, ok func() bool) {
 	f.Helper()
-	if err := stack.Poll(f.Within(), ok); err != nil {
-		f.Fatalf("%s: %v", what, err)
+	if err := stack.Poll(f.BoundedContext(), ok); err != nil {
+		f.Fatalf("%s: %v", condition, err)
 	}
 }
 
-// Node reads a Node of the fleet.
-func (f *Fleet) Node(name string) *v1alpha1.Node {
+// GetNode reads a Node of the fleet.
+func (f *Fleet) GetNode(name string) *v1alpha1.Node {
 	f.Helper()
 	return Read(f, &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: name}})
 }
@@ -96,8 +96,8 @@ func (f *Fleet) PatchNode(name, patch string) {
 	}
 }
 
-// Desire sets the desired state of a Node.
-func (f *Fleet) Desire(name string, state v1alpha1.NodeDesiredState) {
+// SetDesiredState sets the desired state of a Node.
+func (f *Fleet) SetDesiredState(name string, state v1alpha1.NodeDesiredState) {
 	f.Helper()
 	f.PatchNode(name, fmt.Sprintf(`{"spec":{"desiredState":%q}}`, state))
 }
@@ -106,7 +106,7 @@ func (f *Fleet) Desire(name string, state v1alpha1.NodeDesiredState) {
 // also works in a cleanup, when the test's context has ended.
 func (f *Fleet) RestartGateway() {
 	f.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), Patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), WaitTimeout)
 	defer cancel()
 	f.System.Gateways[0].Stop()
 	if err := f.System.StartGateway(0); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// Issue creates a PIN for a Node of that name and returns the code that a person would type.
-func (f *Fleet) Issue(node string) (code string, object *v1alpha1.PairingCode) {
+// IssuePIN creates a PIN for a Node of that name and returns the code that a person would type.
+func (f *Fleet) IssuePIN(node string) (code string, object *v1alpha1.PairingCode) {
 	f.Helper()
 	secret, object := f.IssueCode(v1alpha1.PairingCodeSpec{Method: v1alpha1.PairingMethodPIN, NodeName: node})
 	return string(secret.Data[v1alpha1.SecretKeyCode]), object
@@ -33,10 +33,10 @@ func (f *Fleet) IssueCode(spec v1alpha1.PairingCodeSpec) (*corev1.Secret, *v1alp
 	return Await(f, object.Status.SecretName, &corev1.Secret{}, "there", func(s *corev1.Secret) bool { return len(s.Data) > 0 }), object
 }
 
-// Agent starts an agent; a second call with the same name uses the same identity directory.
-func (f *Fleet) Agent(name string, args ...string) *stack.Process {
+// StartAgent starts an agent; a second call with the same name uses the same identity directory.
+func (f *Fleet) StartAgent(name string, args ...string) *stack.Process {
 	f.Helper()
-	agent, err := f.System.StartAgent(f.files(name), args...)
+	agent, err := f.System.StartAgent(f.agentFiles(name), args...)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -44,13 +44,13 @@ func (f *Fleet) Agent(name string, args ...string) *stack.Process {
 	return agent
 }
 
-func (f *Fleet) files(name string) string { return f.Namespace + "-" + name }
+func (f *Fleet) agentFiles(name string) string { return f.Namespace + "-" + name }
 
 // IdentityDir returns the identity directory of the agent of that name.
-func (f *Fleet) IdentityDir(name string) string { return f.System.IdentityDir(f.files(name)) }
+func (f *Fleet) IdentityDir(name string) string { return f.System.IdentityDir(f.agentFiles(name)) }
 
-// RequestOf waits for the Pending request of a code.
-func (f *Fleet) RequestOf(code string) *v1alpha1.PairingRequest {
+// AwaitRequest waits for the Pending request of a code.
+func (f *Fleet) AwaitRequest(code string) *v1alpha1.PairingRequest {
 	f.Helper()
 	var found *v1alpha1.PairingRequest
 	f.Eventually("a Pending request of code "+code, func() bool {
@@ -68,15 +68,15 @@ func (f *Fleet) RequestOf(code string) *v1alpha1.PairingRequest {
 	return found
 }
 
-// Knock starts an agent that pairs, and returns when the agent waits for approval.
-func (f *Fleet) Knock(node string, args ...string) (*stack.Process, *v1alpha1.PairingRequest) {
+// StartPairing starts an agent that pairs, and returns when the agent waits for approval.
+func (f *Fleet) StartPairing(node string, args ...string) (*stack.Process, *v1alpha1.PairingRequest) {
 	f.Helper()
-	code, object := f.Issue(node)
-	agent := f.Agent(node, append(args, "--code", code)...)
-	if err := agent.WaitFor(f.Within(), "Waiting for approval"); err != nil {
+	code, object := f.IssuePIN(node)
+	agent := f.StartAgent(node, append(args, "--code", code)...)
+	if err := agent.WaitFor(f.BoundedContext(), "Waiting for approval"); err != nil {
 		f.Fatal(err)
 	}
-	return agent, f.RequestOf(object.Name)
+	return agent, f.AwaitRequest(object.Name)
 }
 
 // Approve approves a request as kubectl patch does.
@@ -98,22 +98,22 @@ func (f *Fleet) Decide(request, decision string) {
 // Pair pairs a machine under that name and waits for its first session.
 func (f *Fleet) Pair(node string, args ...string) *stack.Process {
 	f.Helper()
-	agent, request := f.Knock(node, args...)
+	agent, request := f.StartPairing(node, args...)
 	f.Approve(request.Name)
-	f.Connected(node)
+	f.AwaitConnected(node)
 	return agent
 }
 
-// Online waits until a machine has a session and all its announced capabilities work.
-func (f *Fleet) Online(node string) *v1alpha1.Node {
+// AwaitOnline waits until a machine has a session and all its announced capabilities work.
+func (f *Fleet) AwaitOnline(node string) *v1alpha1.Node {
 	f.Helper()
 	return Await(f, node, &v1alpha1.Node{}, "Online", func(n *v1alpha1.Node) bool {
 		return n.Status.Presence == v1alpha1.PresenceOnline
 	})
 }
 
-// Connected waits until a machine has a session, even if some of its capabilities do not work.
-func (f *Fleet) Connected(node string) *v1alpha1.Node {
+// AwaitConnected waits until a machine has a session, even if some of its capabilities do not work.
+func (f *Fleet) AwaitConnected(node string) *v1alpha1.Node {
 	f.Helper()
 	return Await(f, node, &v1alpha1.Node{}, "connected", func(n *v1alpha1.Node) bool {
 		return n.Status.Presence == v1alpha1.PresenceOnline || n.Status.Presence == v1alpha1.PresenceDegraded

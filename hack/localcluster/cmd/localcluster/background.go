@@ -35,10 +35,10 @@ func (u *up) background(parent context.Context) error {
 	client := control.NewClient(string(u.dir))
 	status, err := client.Status(ctx)
 	if err == nil {
-		return u.joinRunning(ctx, client, status)
+		return u.useRunning(ctx, client, status)
 	}
 	if probe, err := state.TryLock(u.dir.SupervisorLock()); err != nil {
-		return u.explainSilent(ctx, client, err)
+		return u.handleSilentSupervisor(ctx, client, err)
 	} else {
 		probe.Release()
 	}
@@ -49,9 +49,9 @@ func (u *up) background(parent context.Context) error {
 	return u.await(ctx, client, child)
 }
 
-// joinRunning handles `up` for a cluster that already runs, or is just starting.
-func (u *up) joinRunning(ctx context.Context, client *control.Client, status control.Status) error {
-	if err := u.sameOptions(status); err != nil {
+// useRunning handles `up` for a cluster that already runs, or is just starting.
+func (u *up) useRunning(ctx context.Context, client *control.Client, status control.Status) error {
+	if err := u.checkSameOptions(status); err != nil {
 		return err
 	}
 	if status.Phase == "running" {
@@ -64,14 +64,14 @@ func (u *up) joinRunning(ctx context.Context, client *control.Client, status con
 	return u.await(ctx, client, nil)
 }
 
-// explainSilent handles a supervisor that holds the lock and does not answer: it is just starting,
+// handleSilentSupervisor handles a supervisor that holds the lock and does not answer: it is just starting,
 // just ending, or stuck.
-func (u *up) explainSilent(ctx context.Context, client *control.Client, err error) error {
+func (u *up) handleSilentSupervisor(ctx context.Context, client *control.Client, err error) error {
 	if !errors.Is(err, state.ErrLocked) {
 		return err
 	}
 	if status, err := awaitStatus(ctx, client, 5*time.Second); err == nil {
-		return u.joinRunning(ctx, client, status)
+		return u.useRunning(ctx, client, status)
 	}
 	return fmt.Errorf("process %d owns %s and does not answer: end it with localcluster down and try again",
 		state.Holder(u.dir.SupervisorLock()), u.dir)
@@ -85,7 +85,7 @@ func awaitStatus(parent context.Context, client *control.Client, patience time.D
 		if err == nil || ctx.Err() != nil {
 			return status, err
 		}
-		pause(ctx, statusPoll)
+		sleep(ctx, statusPoll)
 	}
 }
 
@@ -135,7 +135,7 @@ func (u *up) await(ctx context.Context, client *control.Client, child *exec.Cmd)
 		}
 		select {
 		case <-ended:
-			return fmt.Errorf("the cluster did not come up:\n%s", u.supervisorWords())
+			return fmt.Errorf("the cluster did not come up:\n%s", u.supervisorLog())
 		case <-ctx.Done():
 			if child != nil {
 				_ = child.Process.Signal(syscall.SIGTERM)
@@ -147,7 +147,7 @@ func (u *up) await(ctx context.Context, client *control.Client, child *exec.Cmd)
 	}
 }
 
-func (u *up) supervisorWords() string {
+func (u *up) supervisorLog() string {
 	data, err := os.ReadFile(u.dir.Log("supervisor"))
 	if err != nil {
 		return err.Error()
@@ -155,7 +155,7 @@ func (u *up) supervisorWords() string {
 	return strings.TrimSpace(string(data))
 }
 
-func pause(ctx context.Context, duration time.Duration) {
+func sleep(ctx context.Context, duration time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(duration):

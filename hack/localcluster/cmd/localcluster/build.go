@@ -12,7 +12,7 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/components"
 )
 
-func newBuildCommand(place *place) *cobra.Command {
+func newBuildCommand(place *locationFlags) *cobra.Command {
 	var worker bool
 	command := &cobra.Command{
 		Use:   "build",

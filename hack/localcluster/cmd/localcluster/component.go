@@ -12,14 +12,14 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/control"
 )
 
-func newStartCommand(place *place) *cobra.Command {
+func newStartCommand(place *locationFlags) *cobra.Command {
 	return componentCommand(place, "start", "Start a component that was stopped, and wait until it is ready",
 		func(ctx context.Context, client *control.Client, name string) error {
 			return client.Start(ctx, name)
 		})
 }
 
-func newStopCommand(place *place) *cobra.Command {
+func newStopCommand(place *locationFlags) *cobra.Command {
 	var signal string
 	command := componentCommand(place, "stop", "Stop a component until it is started again",
 		func(ctx context.Context, client *control.Client, name string) error {
@@ -29,7 +29,7 @@ func newStopCommand(place *place) *cobra.Command {
 	return command
 }
 
-func newRestartCommand(place *place) *cobra.Command {
+func newRestartCommand(place *locationFlags) *cobra.Command {
 	var signal string
 	command := componentCommand(place, "restart", "Stop a component, start it, and wait until it is ready",
 		func(ctx context.Context, client *control.Client, name string) error {
@@ -42,7 +42,7 @@ func newRestartCommand(place *place) *cobra.Command {
 	return command
 }
 
-func componentCommand(place *place, verb, short string, do func(context.Context, *control.Client, string) error) *cobra.Command {
+func componentCommand(place *locationFlags, verb, short string, do func(context.Context, *control.Client, string) error) *cobra.Command {
 	return &cobra.Command{
 		Use:       verb + " COMPONENT",
 		Short:     short,

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// identity returns the user and the groups that the apiserver sees for a kubeconfig.
-func identity(t *testing.T, c *cluster, kubeconfig string) (user string, groups []string) {
+// whoAmI returns the user and the groups that the apiserver sees for a kubeconfig.
+func whoAmI(t *testing.T, c *cluster, kubeconfig string) (user string, groups []string) {
 	t.Helper()
 	out, err := c.kubectl(kubeconfig, "auth", "whoami", "-o", "json")
 	if err != nil {
@@ -33,7 +33,7 @@ func identity(t *testing.T, c *cluster, kubeconfig string) (user string, groups 
 func testCredentials(t *testing.T, c *cluster) {
 	alice := filepath.Join(t.TempDir(), "alice")
 	c.run("kubeconfig", "--user=alice", "--group=approvers", "--group=devs", "--namespace=fleet", "--out="+alice)
-	if user, groups := identity(t, c, alice); user != "alice" || !slices.Contains(groups, "approvers") || !slices.Contains(groups, "devs") {
+	if user, groups := whoAmI(t, c, alice); user != "alice" || !slices.Contains(groups, "approvers") || !slices.Contains(groups, "devs") {
 		t.Errorf("alice is %q of %q", user, groups)
 	}
 	if out, err := c.kubectl(alice, "get", "secrets"); err == nil || !strings.Contains(out, `in the namespace "fleet"`) {
@@ -51,7 +51,7 @@ func testCredentials(t *testing.T, c *cluster) {
 		t.Fatal(out)
 	}
 	c.run("kubeconfig", "--service-account=kept/robot", "--duration=10m", "--out="+robot)
-	if user, _ := identity(t, c, robot); user != "system:serviceaccount:kept:robot" {
+	if user, _ := whoAmI(t, c, robot); user != "system:serviceaccount:kept:robot" {
 		t.Errorf("robot is %q", user)
 	}
 

@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/supervise"
 )
 
-func newDownCommand(place *place) *cobra.Command {
+func newDownCommand(place *locationFlags) *cobra.Command {
 	var purge bool
 	command := &cobra.Command{
 		Use:   "down",
@@ -52,7 +52,7 @@ func down(parent context.Context, client *control.Client, dir state.Dir, out io.
 	defer cancel()
 	if err := client.Shutdown(ctx); err == nil {
 		_, _ = fmt.Fprintln(out, "stopping the cluster")
-	} else if err := endSilent(ctx, dir, out); err != nil {
+	} else if err := killSilentSupervisor(ctx, dir, out); err != nil {
 		return err
 	}
 	lock, err := state.WaitLock(ctx, dir.SupervisorLock())
@@ -67,9 +67,9 @@ func down(parent context.Context, client *control.Client, dir state.Dir, out io.
 	return err
 }
 
-// endSilent kills a supervisor that holds its lock and does not answer. The supervisor may be just
-// starting or ending, so `endSilent` first waits a little.
-func endSilent(parent context.Context, dir state.Dir, out io.Writer) error {
+// killSilentSupervisor kills a supervisor that holds its lock and does not answer. The supervisor may be just
+// starting or ending, so `killSilentSupervisor` first waits a little.
+func killSilentSupervisor(parent context.Context, dir state.Dir, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(parent, 5*time.Second)
 	defer cancel()
 	lock, err := state.WaitLock(ctx, dir.SupervisorLock())

@@ -31,7 +31,7 @@ type credential struct {
 	out            string
 }
 
-func newKubeconfigCommand(place *place) *cobra.Command {
+func newKubeconfigCommand(place *locationFlags) *cobra.Command {
 	var c credential
 	command := &cobra.Command{
 		Use:   "kubeconfig",
@@ -57,7 +57,7 @@ cluster for a token of a ServiceAccount that exists.`,
 			if err != nil {
 				return err
 			}
-			return c.deliver(data, command.OutOrStdout())
+			return c.writeOut(data, command.OutOrStdout())
 		},
 	}
 	flags := command.Flags()
@@ -133,7 +133,7 @@ func (c credential) renderServiceAccount(ctx context.Context, config state.Confi
 	})
 }
 
-func (c credential) deliver(data []byte, stdout io.Writer) error {
+func (c credential) writeOut(data []byte, stdout io.Writer) error {
 	if c.out == "" {
 		_, err := stdout.Write(data)
 		return err

@@ -40,7 +40,7 @@ func TestLifecycle(t *testing.T) {
 	}
 
 	t.Run("up again changes nothing", func(t *testing.T) {
-		c := c.in(t)
+		c := c.inSubtest(t)
 		if out := c.run("up"); !strings.Contains(out, "already running") {
 			t.Error(out)
 		}
@@ -55,10 +55,10 @@ func TestLifecycle(t *testing.T) {
 		}
 	})
 
-	t.Run("users and ServiceAccounts have the right identity", func(t *testing.T) { testCredentials(t, c.in(t)) })
+	t.Run("users and ServiceAccounts have the right identity", func(t *testing.T) { testCredentials(t, c.inSubtest(t)) })
 
 	t.Run("a stopped apiserver stays down until it is started", func(t *testing.T) {
-		c := c.in(t)
+		c := c.inSubtest(t)
 		c.run("stop", components.APIServer)
 		if out, err := c.kubectl(admin, "get", "namespace", "kept"); err == nil {
 			t.Errorf("it still answers: %s", out)
@@ -73,7 +73,7 @@ func TestLifecycle(t *testing.T) {
 	})
 
 	t.Run("killed components come back with their data", func(t *testing.T) {
-		c := c.in(t)
+		c := c.inSubtest(t)
 		before := c.status()
 		for _, name := range components.Names() {
 			kill(t, before.Component(name).PID)
@@ -90,7 +90,7 @@ func TestLifecycle(t *testing.T) {
 	})
 
 	t.Run("nothing outlives a killed supervisor, and up repairs it", func(t *testing.T) {
-		c := c.in(t)
+		c := c.inSubtest(t)
 		kill(t, c.status().PID)
 		c.wantNoProcesses()
 		if out, err := c.try("status"); err == nil || !strings.Contains(out, "localcluster up") {
@@ -107,7 +107,7 @@ func TestLifecycle(t *testing.T) {
 	})
 
 	t.Run("down leaves no process, twice is harmless, and a taken port moves", func(t *testing.T) {
-		c := c.in(t)
+		c := c.inSubtest(t)
 		c.run("down")
 		c.wantNoProcesses()
 		c.run("down")
@@ -115,7 +115,7 @@ func TestLifecycle(t *testing.T) {
 	})
 
 	t.Run("purge deletes everything", func(t *testing.T) {
-		c := c.in(t)
+		c := c.inSubtest(t)
 		c.run("down", "--purge")
 		c.wantNoProcesses()
 		if _, err := os.Stat(c.state); !os.IsNotExist(err) {
@@ -124,8 +124,8 @@ func TestLifecycle(t *testing.T) {
 	})
 }
 
-// in returns the same cluster for a subtest.
-func (c *cluster) in(t *testing.T) *cluster {
+// inSubtest returns the same cluster for a subtest.
+func (c *cluster) inSubtest(t *testing.T) *cluster {
 	return &cluster{t: t, state: c.state, root: c.root}
 }
 

@@ -23,7 +23,7 @@ const followPoll = 200 * time.Millisecond
 // logNames returns the names of the logs that `logs` can show.
 func logNames() []string { return append(components.Names(), "supervisor", "audit") }
 
-func newLogsCommand(place *place) *cobra.Command {
+func newLogsCommand(place *locationFlags) *cobra.Command {
 	var follow bool
 	command := &cobra.Command{
 		Use:   "logs [COMPONENT]",
@@ -96,7 +96,7 @@ func showOne(ctx context.Context, dir state.Dir, name string, follow bool, out i
 		if !follow {
 			return nil
 		}
-		pause(ctx, followPoll)
+		sleep(ctx, followPoll)
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -34,7 +34,7 @@ func main() {
 }
 
 func newRootCommand() *cobra.Command {
-	var place place
+	var place locationFlags
 	root := &cobra.Command{
 		Use:   "localcluster",
 		Short: "A real Kubernetes control plane with cert-manager on this machine",

@@ -113,12 +113,12 @@ func (c *cluster) kubectl(kubeconfig string, args ...string) (string, error) {
 }
 
 // eventually polls until condition holds.
-func (c *cluster) eventually(what string, condition func() bool) {
+func (c *cluster) eventually(event string, condition func() bool) {
 	c.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
-			c.t.Fatalf("never happened: %s", what)
+			c.t.Fatalf("never happened: %s", event)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -13,19 +13,19 @@ import (
 	"github.com/mooring-dev/mooring/hack/localcluster/internal/state"
 )
 
-// place holds the flags of every command that locate the repository and the state.
-type place struct {
+// locationFlags holds the flags of every command that locate the repository and the state.
+type locationFlags struct {
 	root  string
 	state string
 }
 
-func (p *place) register(command *cobra.Command) {
+func (p *locationFlags) register(command *cobra.Command) {
 	flags := command.PersistentFlags()
 	flags.StringVar(&p.root, "root", "", "repository root (default: the one around the current directory)")
 	flags.StringVar(&p.state, "state", "", "state directory of the cluster (default ROOT/.local/cluster)")
 }
 
-func (p *place) builder(progress io.Writer) (build.Builder, error) {
+func (p *locationFlags) builder(progress io.Writer) (build.Builder, error) {
 	root := p.root
 	if root == "" {
 		current, err := os.Getwd()
@@ -44,7 +44,7 @@ func (p *place) builder(progress io.Writer) (build.Builder, error) {
 }
 
 // dir returns the state directory and creates nothing.
-func (p *place) dir() (state.Dir, error) {
+func (p *locationFlags) dir() (state.Dir, error) {
 	if p.state != "" {
 		return state.Locate(p.state)
 	}
@@ -56,7 +56,7 @@ func (p *place) dir() (state.Dir, error) {
 }
 
 // client returns a client of the state directory's supervisor, which may not be running.
-func (p *place) client() (*control.Client, state.Dir, error) {
+func (p *locationFlags) client() (*control.Client, state.Dir, error) {
 	dir, err := p.dir()
 	if err != nil {
 		return nil, "", err

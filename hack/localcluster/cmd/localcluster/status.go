@@ -16,7 +16,7 @@ import (
 // notReady is the exit code of status when not every component is ready.
 const notReady exitError = 3
 
-func newStatusCommand(place *place) *cobra.Command {
+func newStatusCommand(place *locationFlags) *cobra.Command {
 	var output string
 	command := &cobra.Command{
 		Use:   "status",
@@ -77,7 +77,7 @@ func printStatus(out io.Writer, status control.Status, output string) error {
 	}
 	for _, c := range status.Components {
 		if c.PID != 0 && !c.Ready {
-			_, _ = fmt.Fprintf(out, "%s is not ready: %s\n", c.Name, c.Why)
+			_, _ = fmt.Fprintf(out, "%s is not ready: %s\n", c.Name, c.NotReadyReason)
 		}
 	}
 	return nil

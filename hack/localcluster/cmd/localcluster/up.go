@@ -16,7 +16,7 @@ import (
 
 // up is the command that starts a cluster.
 type up struct {
-	place       *place
+	place       *locationFlags
 	command     *cobra.Command
 	fsync       bool
 	audit       bool
@@ -33,7 +33,7 @@ type up struct {
 	printedStep int
 }
 
-func newUpCommand(place *place) *cobra.Command {
+func newUpCommand(place *locationFlags) *cobra.Command {
 	u := &up{place: place}
 	command := &cobra.Command{
 		Use:   "up",
@@ -105,9 +105,9 @@ func (u *up) check() error {
 	return nil
 }
 
-// sameOptions compares the given flags with the options of a running cluster. It returns an error
+// checkSameOptions compares the given flags with the options of a running cluster. It returns an error
 // for a flag that differs, because ignoring the flag would be wrong.
-func (u *up) sameOptions(status control.Status) error {
+func (u *up) checkSameOptions(status control.Status) error {
 	flags := u.command.Flags()
 	differs := ""
 	switch {

@@ -133,7 +133,7 @@ func (b Builder) install(ctx context.Context, v Variant) error {
 func (b Builder) copyCRDs(ctx context.Context) error {
 	source, err := b.goCommand(ctx, "list", "-m", "-f", "{{.Dir}}", certManagerModule).Output()
 	if err != nil {
-		return fmt.Errorf("find module %s: %w", certManagerModule, explain(err))
+		return fmt.Errorf("find module %s: %w", certManagerModule, withStderr(err))
 	}
 	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(source)), "deploy", "crds", "*.yaml"))
 	if err != nil || len(files) == 0 {
@@ -166,7 +166,7 @@ func (b Builder) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	return command
 }
 
-func explain(err error) error {
+func withStderr(err error) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tree creates a repository with the sources that a stamp covers.
-func tree(t *testing.T) Builder {
+// newTree creates a repository with the sources that a stamp covers.
+func newTree(t *testing.T) Builder {
 	t.Helper()
 	b := Builder{Root: t.TempDir(), Progress: &bytes.Buffer{}}
 	for name, content := range map[string]string{
@@ -44,7 +44,7 @@ func TestTheStampFollowsWhatIsBuilt(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.file, func(t *testing.T) {
-			b := tree(t)
+			b := newTree(t)
 			before, err := b.stamp(t.Context(), ControlPlane)
 			if err != nil {
 				t.Fatal(err)
@@ -59,7 +59,7 @@ func TestTheStampFollowsWhatIsBuilt(t *testing.T) {
 			}
 		})
 	}
-	b := tree(t)
+	b := newTree(t)
 	plain, err := b.stamp(t.Context(), ControlPlane)
 	if worker, workerErr := b.stamp(t.Context(), Worker); err != nil || workerErr != nil || plain == worker {
 		t.Errorf("the variants share a stamp: %v, %v", err, workerErr)
@@ -67,7 +67,7 @@ func TestTheStampFollowsWhatIsBuilt(t *testing.T) {
 }
 
 func TestAFolderIsUpToDateOnlyWithEverythingInIt(t *testing.T) {
-	b := tree(t)
+	b := newTree(t)
 	folder := b.Folder(ControlPlane)
 	for _, name := range append([]string{binaryName}, ControlPlane.programs...) {
 		write(t, filepath.Join(folder, name), "", 0o755)
@@ -127,7 +127,7 @@ func TestAssetsAreUsedAndCompletedFromTheBuild(t *testing.T) {
 }
 
 func TestTheRepositoryIsFoundFromBelow(t *testing.T) {
-	b := tree(t)
+	b := newTree(t)
 	if got, err := FindRoot(filepath.Join(b.Module(), "cmd")); err != nil || got != b.Root {
 		t.Errorf("found %q, %v", got, err)
 	}
@@ -145,7 +145,7 @@ func TestProgressCountsPackagesAndKeepsTheComplaints(t *testing.T) {
 	}
 	var meter meter
 	meter.read(strings.NewReader("net/http\nk8s.io/api/core/v1\n# k8s.io/broken\nbroken.go:1:1: oops\n"))
-	if meter.count() != 2 || meter.complaints() != "# k8s.io/broken\nbroken.go:1:1: oops" {
-		t.Errorf("%d packages, complaints %q", meter.count(), meter.complaints())
+	if meter.count() != 2 || meter.joinedMessages() != "# k8s.io/broken\nbroken.go:1:1: oops" {
+		t.Errorf("%d packages, complaints %q", meter.count(), meter.joinedMessages())
 	}
 }

@@ -19,14 +19,14 @@ const (
 
 // runWithProgress runs `go build -v`, which prints each compiled package, and prints the progress.
 // Its error contains the compiler's messages.
-func runWithProgress(command *exec.Cmd, out io.Writer, what string) error {
+func runWithProgress(command *exec.Cmd, out io.Writer, task string) error {
 	stderr, err := command.StderrPipe()
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", task, err)
 	}
 	began := time.Now()
 	if err := command.Start(); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", task, err)
 	}
 	var meter meter
 	read := make(chan struct{})
@@ -34,22 +34,22 @@ func runWithProgress(command *exec.Cmd, out io.Writer, what string) error {
 		defer close(read)
 		meter.read(stderr)
 	}()
-	stop := tell(out, func() string {
-		return fmt.Sprintf("%s: %s, %d packages compiled", what, time.Since(began).Round(time.Second), meter.count())
+	stop := printEvery(out, func() string {
+		return fmt.Sprintf("%s: %s, %d packages compiled", task, time.Since(began).Round(time.Second), meter.count())
 	})
-	_, _ = fmt.Fprintf(out, "%s: about 10 minutes on 2 cores the first time, seconds after that\n", what)
+	_, _ = fmt.Fprintf(out, "%s: about 10 minutes on 2 cores the first time, seconds after that\n", task)
 	<-read // Wait closes the pipe, so everything has to be read before
 	err = command.Wait()
 	stop()
 	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", what, err, meter.complaints())
+		return fmt.Errorf("%s: %w\n%s", task, err, meter.joinedMessages())
 	}
-	_, _ = fmt.Fprintf(out, "%s: done in %s\n", what, time.Since(began).Round(time.Second))
+	_, _ = fmt.Fprintf(out, "%s: done in %s\n", task, time.Since(began).Round(time.Second))
 	return nil
 }
 
-// tell prints line at intervals until the returned function is called.
-func tell(out io.Writer, line func() string) (stop func()) {
+// printEvery prints line at intervals until the returned function is called.
+func printEvery(out io.Writer, line func() string) (stop func()) {
 	interval, format, end := logInterval, "%s\n", ""
 	if isTerminal(out) {
 		interval, format, end = terminalInterval, "\r\x1b[K%s", "\r\x1b[K"
@@ -119,7 +119,7 @@ func (m *meter) count() int {
 	return m.packages
 }
 
-func (m *meter) complaints() string {
+func (m *meter) joinedMessages() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return strings.Join(m.messages, "\n")

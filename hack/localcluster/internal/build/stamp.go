@@ -16,7 +16,7 @@ import (
 func (b Builder) stamp(ctx context.Context, v Variant) (string, error) {
 	toolchain, err := b.goCommand(ctx, "env", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
-		return "", fmt.Errorf("ask the go tool for its version (is Go installed?): %w", explain(err))
+		return "", fmt.Errorf("ask the go tool for its version (is Go installed?): %w", withStderr(err))
 	}
 	files, err := filepath.Glob(filepath.Join(b.Module(), "cmd", "controlplane", "*.go"))
 	if err != nil {

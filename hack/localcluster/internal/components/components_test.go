@@ -67,11 +67,11 @@ func TestEveryFileThatAnArgumentNamesIsMade(t *testing.T) {
 	if _, err := WriteCredentials(dir, config, time.Now); err != nil {
 		t.Fatal(err)
 	}
-	made := []string{dir.Data(), dir.AuditLog()} // by the components
+	createdByComponents := []string{dir.Data(), dir.AuditLog()} // by the components
 	for _, name := range Names() {
 		for _, arg := range Args(name, dir, config) {
 			_, value, _ := strings.Cut(arg, "=")
-			if !strings.HasPrefix(value, string(dir)) || slices.Contains(made, value) {
+			if !strings.HasPrefix(value, string(dir)) || slices.Contains(createdByComponents, value) {
 				continue
 			}
 			if _, err := os.Stat(value); err != nil {

@@ -36,15 +36,15 @@ type Status struct {
 
 // Component is one process of the cluster.
 type Component struct {
-	Name     string    `json:"name"`
-	State    string    `json:"state"`
-	PID      int       `json:"pid,omitempty"`
-	Ready    bool      `json:"ready"`
-	Why      string    `json:"why,omitempty"` // why it is not ready
-	Port     int       `json:"port"`
-	Started  time.Time `json:"started,omitzero"`
-	Restarts int       `json:"restarts"` // unexpected ends
-	LastExit string    `json:"lastExit,omitempty"`
+	Name           string    `json:"name"`
+	State          string    `json:"state"`
+	PID            int       `json:"pid,omitempty"`
+	Ready          bool      `json:"ready"`
+	NotReadyReason string    `json:"why,omitempty"` // why it is not ready
+	Port           int       `json:"port"`
+	Started        time.Time `json:"started,omitzero"`
+	Restarts       int       `json:"restarts"` // unexpected ends
+	LastExit       string    `json:"lastExit,omitempty"`
 }
 
 // Step is a completed part of the start of a cluster, with its duration.

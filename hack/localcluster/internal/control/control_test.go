@@ -13,8 +13,8 @@ import (
 
 // recorder is a supervisor that records its commands.
 type recorder struct {
-	told []string
-	fail error
+	commands []string
+	fail     error
 }
 
 func (r *recorder) Status(context.Context) Status {
@@ -22,7 +22,7 @@ func (r *recorder) Status(context.Context) Status {
 }
 
 func (r *recorder) Start(_ context.Context, name string) error {
-	r.told = append(r.told, "start "+name)
+	r.commands = append(r.commands, "start "+name)
 	return r.fail
 }
 
@@ -31,11 +31,11 @@ func (r *recorder) Stop(_ context.Context, name string, kill bool) error {
 	if kill {
 		verb = "kill "
 	}
-	r.told = append(r.told, verb+name)
+	r.commands = append(r.commands, verb+name)
 	return r.fail
 }
 
-func (r *recorder) Shutdown() { r.told = append(r.told, "shutdown") }
+func (r *recorder) Shutdown() { r.commands = append(r.commands, "shutdown") }
 
 // serve starts a server in a directory whose path is too long for a socket address.
 func serve(t *testing.T, supervisor Supervisor) (*Client, string) {
@@ -75,7 +75,7 @@ func TestCommandsReachTheSupervisor(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff([]string{"stop etcd", "kill etcd", "start etcd", "shutdown"}, supervisor.told); diff != "" {
+	if diff := cmp.Diff([]string{"stop etcd", "kill etcd", "start etcd", "shutdown"}, supervisor.commands); diff != "" {
 		t.Error(diff)
 	}
 	info, err := os.Stat(filepath.Join(dir, socketName))

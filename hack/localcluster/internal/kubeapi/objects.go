@@ -125,7 +125,7 @@ func (c *Client) RequestToken(ctx context.Context, namespace, name string, durat
 
 // Await calls check until it returns nil. At the end of ctx its error names the condition and the
 // last error of check.
-func Await(ctx context.Context, what string, check func(context.Context) error) error {
+func Await(ctx context.Context, condition string, check func(context.Context) error) error {
 	for {
 		err := check(ctx)
 		if err == nil {
@@ -133,7 +133,7 @@ func Await(ctx context.Context, what string, check func(context.Context) error) 
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w (last: %w)", what, context.Cause(ctx), err)
+			return fmt.Errorf("wait for %s: %w (last: %w)", condition, context.Cause(ctx), err)
 		case <-time.After(waitPoll):
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func complete() Access {
+func completeAccess() Access {
 	return Access{
 		Cluster: "local", Server: "https://127.0.0.1:6443", CAPEM: []byte("CA"),
 		User: "alice", CertPEM: []byte("CERT"), KeyPEM: []byte("KEY"), Namespace: "fleet",
@@ -17,7 +17,7 @@ func complete() Access {
 }
 
 func TestAKubeconfigHoldsEverythingItself(t *testing.T) {
-	data, err := Render(complete())
+	data, err := Render(completeAccess())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestRenderRefusesWhatCannotAuthenticate(t *testing.T) {
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
-			access := complete()
+			access := completeAccess()
 			change(&access)
 			if data, err := Render(access); err == nil {
 				t.Errorf("rendered %s", data)

@@ -25,7 +25,7 @@ func authority(t *testing.T) *Authority {
 	return a
 }
 
-func parsed(t *testing.T, pair Pair) *x509.Certificate {
+func parseLeaf(t *testing.T, pair Pair) *x509.Certificate {
 	t.Helper()
 	pairTLS, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM) // the key belongs to the certificate
 	if err != nil {
@@ -115,7 +115,7 @@ func TestAClientCertificateCarriesUserAndGroupsAndServesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := parsed(t, pair)
+	cert := parseLeaf(t, pair)
 	groups := slices.Sorted(slices.Values(cert.Subject.Organization)) // a SET OF: DER has its own order
 	if diff := cmp.Diff([]string{"approvers", "devs"}, groups); diff != "" || cert.Subject.CommonName != "alice" {
 		t.Errorf("subject %s, groups differ: %s", cert.Subject, diff)
@@ -137,7 +137,7 @@ func TestAServerCertificateNamesHostsAndAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := parsed(t, pair)
+	cert := parseLeaf(t, pair)
 	for _, host := range []string{"localhost", "127.0.0.1", "10.96.0.1"} {
 		if err := cert.VerifyHostname(host); err != nil {
 			t.Error(err)
@@ -167,7 +167,7 @@ func TestALeafNeverOutlivesItsAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cert := parsed(t, pair); cert.NotAfter.After(late.Cert.NotAfter) {
+	if cert := parseLeaf(t, pair); cert.NotAfter.After(late.Cert.NotAfter) {
 		t.Errorf("leaf ends %s, authority %s", cert.NotAfter, late.Cert.NotAfter)
 	}
 }

@@ -15,8 +15,8 @@ const (
 	lastPort  = 32767
 	portTries = 1000
 
-	// closing is the time that the kernel may need to end a killed process on a busy machine.
-	closing = 2 * time.Second
+	// closeTimeout is the time that the kernel may need to end a killed process on a busy machine.
+	closeTimeout = 2 * time.Second
 )
 
 // AssignPorts replaces ports that are zero or taken by free ones. It returns the ports that
@@ -35,7 +35,7 @@ func AssignPorts(config *Config, draw func(n int) int) (moved []string, err erro
 	}
 	used := make(map[int]bool)
 	for _, slot := range slots {
-		if *slot.port != 0 && !used[*slot.port] && soonFree(slot.address, *slot.port) {
+		if *slot.port != 0 && !used[*slot.port] && becomesFree(slot.address, *slot.port) {
 			used[*slot.port] = true
 			continue
 		}
@@ -50,13 +50,13 @@ func AssignPorts(config *Config, draw func(n int) int) (moved []string, err erro
 	return moved, nil
 }
 
-// Draw is the random source of AssignPorts outside tests.
-func Draw(n int) int { return rand.IntN(n) }
+// RandomInt is the random source of AssignPorts outside tests.
+func RandomInt(n int) int { return rand.IntN(n) }
 
 func drawPort(address string, used map[int]bool, draw func(int) int) (int, error) {
 	for range portTries {
 		port := firstPort + draw(lastPort-firstPort+1)
-		if !used[port] && free(address, port) {
+		if !used[port] && isFree(address, port) {
 			used[port] = true
 			return port, nil
 		}
@@ -64,11 +64,11 @@ func drawPort(address string, used map[int]bool, draw func(int) int) (int, error
 	return 0, fmt.Errorf("none of %d tried ports of %s is free: does the machine have that address?", portTries, address)
 }
 
-// soonFree reports whether a port that a component had becomes free. A process that was just killed
-// closes its sockets after it has disappeared from the process list, so `soonFree` waits for a
+// becomesFree reports whether a port that a component had becomes free. A process that was just killed
+// closes its sockets after it has disappeared from the process list, so `becomesFree` waits for a
 // moment.
-func soonFree(address string, port int) bool {
-	for deadline := time.Now().Add(closing); !free(address, port); time.Sleep(20 * time.Millisecond) {
+func becomesFree(address string, port int) bool {
+	for deadline := time.Now().Add(closeTimeout); !isFree(address, port); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return false
 		}
@@ -76,7 +76,7 @@ func soonFree(address string, port int) bool {
 	return true
 }
 
-func free(address string, port int) bool {
+func isFree(address string, port int) bool {
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 	if err != nil {
 		return false

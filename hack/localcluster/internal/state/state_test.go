@@ -88,7 +88,7 @@ func counter() func(int) int {
 
 func TestPortsAreDistinctFreeAndKept(t *testing.T) {
 	config := Config{Address: Loopback}
-	if moved, err := AssignPorts(&config, Draw); err != nil || len(moved) > 0 {
+	if moved, err := AssignPorts(&config, RandomInt); err != nil || len(moved) > 0 {
 		t.Fatalf("moved %v, error %v", moved, err)
 	}
 	seen := map[int]bool{}
@@ -113,7 +113,7 @@ func TestAPortThatIsBeingClosedIsKept(t *testing.T) {
 	}
 	config := Config{Address: Loopback, Ports: Ports{APIServer: listener.Addr().(*net.TCPAddr).Port}}
 	time.AfterFunc(100*time.Millisecond, func() { _ = listener.Close() })
-	if moved, err := AssignPorts(&config, Draw); err != nil || len(moved) > 0 {
+	if moved, err := AssignPorts(&config, RandomInt); err != nil || len(moved) > 0 {
 		t.Errorf("moved %v, error %v", moved, err)
 	}
 }
@@ -126,7 +126,7 @@ func TestATakenPortMovesAndIsNamed(t *testing.T) {
 	defer func() { _ = listener.Close() }()
 	taken := listener.Addr().(*net.TCPAddr).Port
 	config := Config{Address: Loopback, Ports: Ports{APIServer: taken}}
-	moved, err := AssignPorts(&config, Draw)
+	moved, err := AssignPorts(&config, RandomInt)
 	if err != nil {
 		t.Fatal(err)
 	}

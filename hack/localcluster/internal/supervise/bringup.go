@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// hopeless is the number of crashes without a steady run after which waiting is useless.
-	hopeless = 4
+	// maxCrashes is the number of crashes without a steady run after which waiting is useless.
+	maxCrashes = 4
 	// logTail is the number of log lines that an error quotes.
 	logTail = 8
 )
@@ -34,7 +34,7 @@ func (s *Supervisor) bringUp(parent context.Context) error {
 		}
 	}
 	// The controller manager needs only the apiserver, and its controllers take a while.
-	if err := s.tell(components.ControllerManager, (*runner).start); err != nil {
+	if err := s.sendCommand(components.ControllerManager, (*runner).start); err != nil {
 		return err
 	}
 	if err := s.step("cert-manager's CRDs are served", func() error { return s.installCRDs(ctx) }); err != nil {
@@ -82,7 +82,7 @@ func (s *Supervisor) installCRDs(ctx context.Context) error {
 
 // startAndWait starts a component, unless it runs, and waits until it is ready.
 func (s *Supervisor) startAndWait(ctx context.Context, name string) error {
-	if err := s.tell(name, (*runner).start); err != nil {
+	if err := s.sendCommand(name, (*runner).start); err != nil {
 		return err
 	}
 	return s.awaitReady(ctx, name)
@@ -94,7 +94,7 @@ func (s *Supervisor) awaitReady(parent context.Context, name string) error {
 	defer giveUp(nil)
 	runner := s.runners[name]
 	return kubeapi.Await(ctx, name, func(ctx context.Context) error {
-		if now := runner.snapshot(); now.crashes >= hopeless {
+		if now := runner.snapshot(); now.crashes >= maxCrashes {
 			giveUp(fmt.Errorf("it ended %d times (%s); the end of %s:\n%s",
 				now.crashes, now.lastExit, runner.spec.Log, tail(runner.spec.Log, logTail)))
 		}

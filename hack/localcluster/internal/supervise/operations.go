@@ -60,12 +60,12 @@ func (s *Supervisor) probe(ctx context.Context, name string) control.Component {
 		Restarts: now.restarts, LastExit: now.lastExit,
 	}
 	if now.pid == 0 {
-		component.Why = component.State
+		component.NotReadyReason = component.State
 		return component
 	}
 	component.Started = now.started
 	if err := s.probes.Ready(ctx, name); err != nil {
-		component.Why = err.Error()
+		component.NotReadyReason = err.Error()
 	} else {
 		component.Ready = true
 	}
@@ -74,7 +74,7 @@ func (s *Supervisor) probe(ctx context.Context, name string) control.Component {
 
 // Start implements control.Supervisor.
 func (s *Supervisor) Start(ctx context.Context, name string) error {
-	if err := s.tell(name, (*runner).start); err != nil {
+	if err := s.sendCommand(name, (*runner).start); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("not ready after %s", s.Timeout))
@@ -89,7 +89,7 @@ func (s *Supervisor) Stop(_ context.Context, name string, kill bool) error {
 	if kill {
 		signal = syscall.SIGKILL
 	}
-	err := s.tell(name, func(r *runner) error { return r.stop(signal) })
+	err := s.sendCommand(name, func(r *runner) error { return r.stop(signal) })
 	if err == nil {
 		s.Log.Info("component stopped", "component", name, "signal", signal.String())
 	}
@@ -97,10 +97,10 @@ func (s *Supervisor) Stop(_ context.Context, name string, kill bool) error {
 }
 
 // Shutdown implements control.Supervisor.
-func (s *Supervisor) Shutdown() { s.stop(errAsked) }
+func (s *Supervisor) Shutdown() { s.stop(errShutdownRequested) }
 
-// tell passes a command to a runner, unless the cluster is stopping.
-func (s *Supervisor) tell(name string, do func(*runner) error) error {
+// sendCommand passes a command to a runner, unless the cluster is stopping.
+func (s *Supervisor) sendCommand(name string, do func(*runner) error) error {
 	runner, ok := s.runners[name]
 	if !ok {
 		return fmt.Errorf("unknown component %q: it is one of %s", name, strings.Join(components.Names(), ", "))

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// ambient lists variables of the caller that would change the behaviour of a component. etcd reads
+// inheritedVariables lists variables of the caller that would change the behaviour of a component. etcd reads
 // every flag from ETCD_*, and no access to another cluster may be inherited.
-var ambient = []string{"ETCD_", "KUBECONFIG=", "KUBERNETES_", stateVariable + "=", "POD_NAMESPACE="}
+var inheritedVariables = []string{"ETCD_", "KUBECONFIG=", "KUBERNETES_", stateVariable + "=", "POD_NAMESPACE="}
 
 func cleanEnvironment(environment []string) []string {
 	return slices.DeleteFunc(slices.Clone(environment), func(entry string) bool {
-		return slices.ContainsFunc(ambient, func(prefix string) bool { return strings.HasPrefix(entry, prefix) })
+		return slices.ContainsFunc(inheritedVariables, func(prefix string) bool { return strings.HasPrefix(entry, prefix) })
 	})
 }
 

@@ -64,13 +64,13 @@ func newRunner(spec Spec, spawner *spawner, log *slog.Logger) *runner {
 }
 
 // start runs the component and returns when its process exists.
-func (r *runner) start() error { return r.tell(command{start: true}) }
+func (r *runner) start() error { return r.send(command{start: true}) }
 
 // stop ends the process with signal, and with SIGKILL after the grace. It returns when the process
 // is reaped.
-func (r *runner) stop(signal syscall.Signal) error { return r.tell(command{signal: signal}) }
+func (r *runner) stop(signal syscall.Signal) error { return r.send(command{signal: signal}) }
 
-func (r *runner) tell(c command) error {
+func (r *runner) send(c command) error {
 	c.done = make(chan error, 1)
 	r.commands <- c
 	return <-c.done
@@ -97,9 +97,9 @@ func (r *runner) update(change func(*snapshot)) {
 func (r *runner) loop() {
 	defer close(r.done)
 	var (
-		child  *process
-		exited <-chan struct{}  // of child; nil blocks
-		again  <-chan time.Time // end of a backoff; nil blocks
+		child      *process
+		exited     <-chan struct{}  // of child; nil blocks
+		backoffEnd <-chan time.Time // end of a backoff; nil blocks
 	)
 	for {
 		select {
@@ -107,19 +107,19 @@ func (r *runner) loop() {
 			if !open {
 				return
 			}
-			again = nil
+			backoffEnd = nil
 			var err error
-			child, err = r.obey(c, child)
+			child, err = r.execute(c, child)
 			c.done <- err
 		case <-exited:
-			again = time.After(r.noteCrash(child))
+			backoffEnd = time.After(r.recordCrash(child))
 			child = nil
-		case <-again:
-			again = nil
+		case <-backoffEnd:
+			backoffEnd = nil
 			var err error
 			if child, err = r.launch(); err != nil {
 				r.log.Error("restart component", "error", err)
-				again = time.After(lastBackoff)
+				backoffEnd = time.After(lastBackoff)
 			}
 		}
 		exited = nil
@@ -129,8 +129,8 @@ func (r *runner) loop() {
 	}
 }
 
-// obey executes a command and returns the process that runs afterwards, if any.
-func (r *runner) obey(c command, child *process) (*process, error) {
+// execute executes a command and returns the process that runs afterwards, if any.
+func (r *runner) execute(c command, child *process) (*process, error) {
 	if !c.start {
 		r.halt(child, c.signal)
 		return nil, nil
@@ -169,8 +169,8 @@ func (r *runner) halt(child *process, signal syscall.Signal) {
 	r.update(func(s *snapshot) { s.pid = 0 })
 }
 
-// noteCrash records an unexpected end and returns the pause before the next start.
-func (r *runner) noteCrash(child *process) time.Duration {
+// recordCrash records an unexpected end and returns the pause before the next start.
+func (r *runner) recordCrash(child *process) time.Duration {
 	var rest time.Duration
 	how := "exit status 0"
 	if child.err != nil {

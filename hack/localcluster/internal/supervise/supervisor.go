@@ -53,8 +53,8 @@ type Supervisor struct {
 // ErrRunning reports that another supervisor owns the state directory.
 var ErrRunning = errors.New("a cluster with this state directory is already running")
 
-// errAsked is the cause of a stop that was requested through the socket.
-var errAsked = errors.New("asked to stop")
+// errShutdownRequested is the cause of a stop that was requested through the socket.
+var errShutdownRequested = errors.New("asked to stop")
 
 // Run starts a cluster, keeps it running until ctx ends or Shutdown is called, and stops it. It
 // returns an error only when the cluster did not become ready or an essential part of the
@@ -130,7 +130,7 @@ func (s *Supervisor) prepare() error {
 		return err
 	}
 	s.config.Address, s.config.Fsync, s.config.Audit = s.Address, s.Fsync, s.Audit
-	moved, err := state.AssignPorts(&s.config, state.Draw)
+	moved, err := state.AssignPorts(&s.config, state.RandomInt)
 	if err != nil {
 		return err
 	}

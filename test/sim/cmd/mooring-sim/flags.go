@@ -16,12 +16,12 @@ import (
 const filesPerAgent, spareFiles = 7, 200
 
 type options struct {
-	kubeconfig, pairing, node, dir   string
-	agents, storms, processes, place int
-	ramp                             float64
-	pair, ownSignature, obey         bool
-	hold, limit                      time.Duration
-	faults                           sim.Faults
+	kubeconfig, pairing, node, dir          string
+	agents, storms, processes, addressBlock int
+	ramp                                    float64
+	pair, signLocally, serveCommands        bool
+	hold, limit                             time.Duration
+	faults                                  sim.Faults
 }
 
 func parse(args []string) (options, error) {
@@ -35,7 +35,7 @@ func parse(args []string) (options, error) {
 	set.IntVar(&o.processes, "processes", 0, "how many processes hold them; 0 is as few as the limit of open files allows")
 	set.Float64Var(&o.ramp, "ramp", 50, "agents started per second")
 	set.BoolVar(&o.pair, "pair", false, "pair each agent with a code instead of creating its identity; without --ramp")
-	set.BoolVar(&o.ownSignature, "own-signature", false, "sign certificates with the key of the device CA instead of asking cert-manager")
+	set.BoolVar(&o.signLocally, "own-signature", false, "sign certificates with the key of the device CA instead of asking cert-manager")
 	set.IntVar(&o.storms, "storms", 0, "how often to break every connection at once and wait until all agents are back")
 	set.Func("faults", "constant faults: stall=3s,slow=20ms,drop=0.2,duplicate=0.5 (stalled and slow connections, share of results not sent or sent twice)", func(text string) (err error) {
 		o.faults, err = sim.ParseFaults(text)
@@ -43,8 +43,8 @@ func parse(args []string) (options, error) {
 	})
 	set.DurationVar(&o.hold, "hold", 10*time.Second, "how long to stay once all are online")
 	set.DurationVar(&o.limit, "limit", 15*time.Minute, "end after this time in any case")
-	set.IntVar(&o.place, "place", 0, "number of the first process: simulators that run beside each other come from different addresses")
-	set.BoolVar(&o.obey, "obey", false, "run agents for a parent process: commands on standard input, one summary per line on standard output")
+	set.IntVar(&o.addressBlock, "place", 0, "number of the first process: simulators that run beside each other come from different addresses")
+	set.BoolVar(&o.serveCommands, "obey", false, "run agents for a parent process: commands on standard input, one summary per line on standard output")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
@@ -55,7 +55,7 @@ func (o *options) check() error {
 	if o.kubeconfig == "" || o.pairing == "" || o.node == "" {
 		return errors.New("--kubeconfig, --pairing and --node are required")
 	}
-	most, err := perProcess()
+	most, err := maxAgentsPerProcess()
 	if err != nil {
 		return err
 	}
@@ -68,9 +68,9 @@ func (o *options) check() error {
 	return nil
 }
 
-// perProcess returns how many agents the limit of open files allows. The Go runtime has raised the
+// maxAgentsPerProcess returns how many agents the limit of open files allows. The Go runtime has raised the
 // soft limit to the hard one.
-func perProcess() (int, error) {
+func maxAgentsPerProcess() (int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, fmt.Errorf("read the limit of open files: %w", err)

@@ -25,8 +25,8 @@ func main() {
 	o, err := parse(os.Args[1:])
 	switch {
 	case err != nil:
-	case o.obey:
-		err = obey(ctx, o, os.Stdin, os.Stdout)
+	case o.serveCommands:
+		err = serveCommands(ctx, o, os.Stdin, os.Stdout)
 	default:
 		err = run(ctx, o, os.Stdout, os.Stderr)
 	}
@@ -44,8 +44,8 @@ func run(ctx context.Context, o options, out, progress io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	crowd, err := sim.StartCrowd(sim.CrowdOptions{Binary: binary, Kubeconfig: o.kubeconfig, Dir: o.dir, PairingEndpoint: o.pairing, NodeEndpoint: o.node,
-		Processes: o.processes, Place: o.place, Pair: o.pair, OwnSignature: o.ownSignature, Faults: o.faults, Stderr: progress})
+	crowd, err := sim.StartMultiFleet(sim.MultiFleetOptions{Binary: binary, Kubeconfig: o.kubeconfig, Dir: o.dir, PairingEndpoint: o.pairing, NodeEndpoint: o.node,
+		Processes: o.processes, AddressBlock: o.addressBlock, Pair: o.pair, SignLocally: o.signLocally, Faults: o.faults, Stderr: progress})
 	if err != nil {
 		return err
 	}
@@ -53,28 +53,28 @@ func run(ctx context.Context, o options, out, progress io.Writer) (err error) {
 	watching, stopWatching := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { crowd.Watch(watching, progress) })
-	done, err := play(ctx, o, crowd)
+	done, err := simulate(ctx, o, crowd)
 	stopWatching()
 	watcher.Wait()
 	counted := crowd.Summarise()
-	counted.Storms, counted.BackSeconds, counted.RampSeconds = done.Storms, done.BackSeconds, done.RampSeconds
+	counted.Storms, counted.ReconnectSeconds, counted.RampSeconds = done.Storms, done.ReconnectSeconds, done.RampSeconds
 	return errors.Join(err, counted.Write(out))
 }
 
-// play runs the simulation: a ramp, storms, and a time of rest.
-func play(ctx context.Context, o options, crowd *sim.Crowd) (done sim.Summary, err error) {
+// simulate runs the simulation: a ramp, storms, and a time of rest.
+func simulate(ctx context.Context, o options, crowd *sim.MultiFleet) (done sim.Summary, err error) {
 	began := time.Now()
 	if err := crowd.Grow(ctx, o.agents, o.ramp); err != nil {
 		return done, err
 	}
 	done.RampSeconds = time.Since(began).Seconds()
 	for range o.storms {
-		back, err := crowd.Storm(ctx)
+		took, err := crowd.Storm(ctx)
 		if err != nil {
 			return done, err
 		}
 		done.Storms++
-		done.BackSeconds = append(done.BackSeconds, back.Seconds())
+		done.ReconnectSeconds = append(done.ReconnectSeconds, took.Seconds())
 	}
 	select {
 	case <-time.After(o.hold):

@@ -24,8 +24,8 @@ import (
 // enough to lie between two proofs when the next controller first sees it.
 func TestWhatIsWrittenWhileNoControllerRunsAndAPolicyIsAwayIsNotBelieved(t *testing.T) {
 	f := newFleet(t)
-	_, undecided := f.Knock("kiosk")
-	_, probe := f.Knock("probe")
+	_, undecided := f.StartPairing("kiosk")
+	_, probe := f.StartPairing("probe")
 	system.Controller.Stop()
 	t.Cleanup(func() {
 		if !system.Controller.Running() {
@@ -60,12 +60,12 @@ func TestWhatIsWrittenWhileNoControllerRunsAndAPolicyIsAwayIsNotBelieved(t *test
 		completed := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionCompleted)
 		return r.Status.Phase == v1alpha1.PairingRequestFailed && completed != nil && completed.Reason == v1alpha1.ErrorPolicyUnproven
 	})
-	f.codesCount()
+	f.awaitCodesAccepted()
 }
 
-// codesCount waits until codes are accepted again: codes from the first seconds of new proofs are
+// awaitCodesAccepted waits until codes are accepted again: codes from the first seconds of new proofs are
 // not.
-func (f *fleet) codesCount() {
+func (f *fleet) awaitCodesAccepted() {
 	f.Helper()
 	f.Eventually("a code that a proof covers", func() bool {
 		code := &v1alpha1.PairingCode{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, GenerateName: "later-"},

@@ -11,11 +11,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Follow calls handle for every object of a selection that exists, is added or changes. It returns
+// ListAndWatch calls handle for every object of a selection that exists, is added or changes. It returns
 // when ctx ends, with the error of ctx. An API server drops a watch whose client is slow for a
 // moment, which is common on a loaded machine. Follow then lists and watches again, as informers
 // do. It closes ready, if not nil, after the first list. kind is an empty list of the kind.
-func Follow[T client.Object](ctx context.Context, c client.WithWatch, kind client.ObjectList, handle func(T), ready chan<- struct{}, selection ...client.ListOption) error {
+func ListAndWatch[T client.Object](ctx context.Context, c client.WithWatch, kind client.ObjectList, handle func(T), ready chan<- struct{}, selection ...client.ListOption) error {
 	for ctx.Err() == nil {
 		list := kind.DeepCopyObject().(client.ObjectList)
 		if err := c.List(ctx, list, selection...); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// Tally is a capability that counts its runs by their name, on the machine's side.
-type Tally struct {
+// RunCounter is a capability that counts its runs by their name, on the machine's side.
+type RunCounter struct {
 	mu    sync.Mutex
 	times map[string]int
 }
@@ -24,24 +24,24 @@ type Input struct {
 }
 
 // Name returns test.count.
-func (*Tally) Name() string { return "test.count" }
+func (*RunCounter) Name() string { return "test.count" }
 
 // Description returns a sentence for people.
-func (*Tally) Description() string { return "Counts its runs." }
+func (*RunCounter) Description() string { return "Counts its runs." }
 
 // Schema returns the JSON schema of Input.
-func (*Tally) Schema() json.RawMessage {
+func (*RunCounter) Schema() json.RawMessage {
 	return json.RawMessage(`{"type":"object","required":["run"],"properties":{"run":{"type":"string"},"sleepMilliseconds":{"type":"integer"}}}`)
 }
 
 // Mediation returns None: no person takes part in a test.
-func (*Tally) Mediation() capability.Mediation { return capability.MediationNone }
+func (*RunCounter) Mediation() capability.Mediation { return capability.MediationNone }
 
 // Check accepts every input.
-func (*Tally) Check(json.RawMessage) error { return nil }
+func (*RunCounter) Check(json.RawMessage) error { return nil }
 
 // Run counts the run, then sleeps for the time of its input.
-func (c *Tally) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
+func (c *RunCounter) Run(ctx context.Context, request capability.Request) (json.RawMessage, error) {
 	var input Input
 	if err := json.Unmarshal(request.Input, &input); err != nil {
 		return nil, err
@@ -56,8 +56,8 @@ func (c *Tally) Run(ctx context.Context, request capability.Request) (json.RawMe
 	return fmt.Appendf(nil, "%d", times), nil
 }
 
-// Of returns how often the run of that name ran.
-func (c *Tally) Of(run string) int {
+// RunsOf returns how often the run of that name ran.
+func (c *RunCounter) RunsOf(run string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.times[run]

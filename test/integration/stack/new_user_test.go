@@ -20,14 +20,14 @@ import (
 func TestTheManualBringsALaptopOnline(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	code, object := f.Issue("laptop")
+	code, object := f.IssuePIN("laptop")
 	commands, err := manual.Commands(filepath.Join(system.Root, "docs", "how-to", "install-the-agent.md"), "foreground",
 		map[string]string{"gateway.example.com:7443": system.PairingEndpoint, "K7QX2M-482913": code})
 	if err != nil {
 		t.Fatal(err)
 	}
-	home, user := newcomer(t)
-	shell := exec.CommandContext(f.Within(), "bash", "-eu", "-c", commands)
+	home, user := newUser(t)
+	shell := exec.CommandContext(f.BoundedContext(), "bash", "-eu", "-c", commands)
 	shell.Dir, shell.Env = home, []string{"HOME=" + home, "PATH=/usr/bin:/bin"}
 	shell.SysProcAttr = &syscall.SysProcAttr{Credential: user, Setpgid: true}
 	screen, err := os.Create(filepath.Join(t.TempDir(), "screen"))
@@ -43,7 +43,7 @@ func TestTheManualBringsALaptopOnline(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- shell.Wait() }()
 
-	f.Approve(f.RequestOf(object.Name).Name)
+	f.Approve(f.AwaitRequest(object.Name).Name)
 	if err := <-ended; err != nil {
 		t.Errorf("the commands end with %v", err)
 	}
@@ -51,13 +51,13 @@ func TestTheManualBringsALaptopOnline(t *testing.T) {
 	if err != nil || !strings.Contains(string(shown), "yes, as node "+f.Namespace+"/laptop") || !strings.Contains(string(shown), "Connected") {
 		t.Fatalf("%v; the screen shows:\n%s", err, shown)
 	}
-	f.Online("laptop")
-	f.Works("laptop")
+	f.AwaitOnline("laptop")
+	f.CheckEcho("laptop")
 }
 
-// newcomer returns a home directory that contains a downloaded program, and its user. The user has
+// newUser returns a home directory that contains a downloaded program, and its user. The user has
 // no rights if the test runs as root.
-func newcomer(t *testing.T) (home string, user *syscall.Credential) {
+func newUser(t *testing.T) (home string, user *syscall.Credential) {
 	t.Helper()
 	home = t.TempDir()
 	program := filepath.Join(home, "mooring-agent")
@@ -87,7 +87,7 @@ func newcomer(t *testing.T) (home string, user *syscall.Credential) {
 
 // endGroup ends the background processes of a shell and waits for their end.
 func endGroup(t *testing.T, group int) {
-	ctx, cancel := context.WithTimeout(context.Background(), testfleet.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testfleet.WaitTimeout)
 	defer cancel()
 	if err := syscall.Kill(-group, syscall.SIGTERM); errors.Is(err, syscall.ESRCH) {
 		return

@@ -13,26 +13,26 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// reportEvery is the interval of the summaries of a Fleet that serves commands.
-const reportEvery = 200 * time.Millisecond
+// reportInterval is the interval of the summaries of a Fleet that serves commands.
+const reportInterval = 200 * time.Millisecond
 
-// The commands of `Obey`, one per line.
+// The commands of `ServeCommands`, one per line.
 const (
 	commandGrow    = "grow"    // COUNT PERSECOND: adds COUNT agents
 	commandStorm   = "storm"   // breaks every connection
 	commandAbandon = "abandon" // ends at once and leaves the cluster as it is
 )
 
-// ErrAbandoned is the error of `Obey` after an abandon command. The caller must then call Abandon
+// ErrAbandoned is the error of `ServeCommands` after an abandon command. The caller must then call Abandon
 // instead of Close.
 var ErrAbandoned = errors.New("the cluster is abandoned")
 
-// errOver ends `Obey` without an error.
-var errOver = errors.New("the commands ended")
+// errCommandsEnded ends `ServeCommands` without an error.
+var errCommandsEnded = errors.New("the commands ended")
 
-// Obey executes commands of the parent process until in or ctx ends. It writes its state to out,
+// ServeCommands executes commands of the parent process until in or ctx ends. It writes its state to out,
 // one Summary per line. With pair, new agents pair with a code.
-func (f *Fleet) Obey(ctx context.Context, in io.Reader, out io.Writer, pair bool) error {
+func (f *Fleet) ServeCommands(ctx context.Context, in io.Reader, out io.Writer, pair bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lines := make(chan string)
@@ -53,23 +53,23 @@ func (f *Fleet) Obey(ctx context.Context, in io.Reader, out io.Writer, pair bool
 			select {
 			case line, more := <-lines:
 				if !more {
-					return errOver
+					return errCommandsEnded
 				}
-				if err := f.obey(ctx, line, pair, group); err != nil {
+				if err := f.runCommand(ctx, line, pair, group); err != nil {
 					return err
 				}
 			case <-ctx.Done():
-				return errOver
+				return errCommandsEnded
 			}
 		}
 	})
-	if err := group.Wait(); !errors.Is(err, errOver) { // only the first error counts: the others are its consequences
+	if err := group.Wait(); !errors.Is(err, errCommandsEnded) { // only the first error counts: the others are its consequences
 		return err
 	}
 	return nil
 }
 
-func (f *Fleet) obey(ctx context.Context, line string, pair bool, group *errgroup.Group) error {
+func (f *Fleet) runCommand(ctx context.Context, line string, pair bool, group *errgroup.Group) error {
 	var command string
 	var count int
 	var perSecond float64
@@ -95,7 +95,7 @@ func (f *Fleet) obey(ctx context.Context, line string, pair bool, group *errgrou
 }
 
 func (f *Fleet) report(ctx context.Context, out io.Writer) error {
-	tick := time.NewTicker(reportEvery)
+	tick := time.NewTicker(reportInterval)
 	defer tick.Stop()
 	encoder := json.NewEncoder(out)
 	for {

@@ -26,34 +26,34 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// rawVersion is the agent version in the Hello of the plain client.
-const rawVersion = "raw"
+// rawAgentVersion is the agent version in the Hello of the plain client.
+const rawAgentVersion = "raw"
 
-type wire = gatewayv1.NodeService_StreamNodeEventsServer
+type nodeStream = gatewayv1.NodeService_StreamNodeEventsServer
 
-// front is the listeners of a gateway with nothing behind them: the measurement itself sends offers
+// stubGateway is the listeners of a gateway with nothing behind them: the measurement itself sends offers
 // and receives results.
-type front struct {
+type stubGateway struct {
 	gatewayv1.UnimplementedNodeServiceServer
-	session, raw wire
+	session, raw nodeStream
 
-	opened   chan wire
-	hellos   chan *gatewayv1.Hello
-	fleet    *sim.Fleet
-	plain    *link.Link
-	stop     context.CancelFunc
-	stopped  chan error
-	answered chan struct{} // closed when the plain client ended; nil before it began
+	streams         chan nodeStream
+	hellos          chan *gatewayv1.Hello
+	fleet           *sim.Fleet
+	plain           *link.Link
+	stop            context.CancelFunc
+	stopped         chan error
+	plainClientDone chan struct{} // closed when the plain client ended; nil before it began
 }
 
-// newFront connects one real agent and one plain client.
-func (w *world) newFront(ctx context.Context) (_ *front, err error) {
+// newStubGateway connects one real agent and one plain client.
+func (w *system) newStubGateway(ctx context.Context) (_ *stubGateway, err error) {
 	free, err := stack.FreeAddresses(2)
 	if err != nil {
 		return nil, err
 	}
-	f := &front{opened: make(chan wire), hellos: make(chan *gatewayv1.Hello), stopped: make(chan error, 1)}
-	if err := f.listen(ctx, w, free[0], free[1]); err != nil {
+	f := &stubGateway{streams: make(chan nodeStream), hellos: make(chan *gatewayv1.Hello), stopped: make(chan error, 1)}
+	if err := f.startListeners(ctx, w, free[0], free[1]); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -61,26 +61,26 @@ func (w *world) newFront(ctx context.Context) (_ *front, err error) {
 			err = errors.Join(err, f.close())
 		}
 	}()
-	c, err := sim.NewClient(w.Cluster.Admin())
+	c, err := sim.NewClient(w.Cluster.AdminConfig())
 	if err != nil {
 		return nil, err
 	}
-	if f.fleet, err = sim.New(ctx, sim.Options{Client: c, Dir: memoryDir, PairingEndpoint: free[0], NodeEndpoint: free[1], OwnSignature: true}); err != nil {
+	if f.fleet, err = sim.New(ctx, sim.Options{Client: c, Dir: memoryDir, PairingEndpoint: free[0], NodeEndpoint: free[1], SignLocally: true}); err != nil {
 		return nil, err
 	}
 	if err := f.fleet.Ramp(ctx, 1, 1); err != nil {
 		return nil, err
 	}
-	if f.session, err = f.accept(ctx, false); err != nil {
+	if f.session, err = f.awaitSession(ctx, false); err != nil {
 		return nil, err
 	}
-	return f, f.dialPlain(ctx)
+	return f, f.dialPlainClient(ctx)
 }
 
-// trustPause is the time between two attempts to read the trust bundles.
-const trustPause = 100 * time.Millisecond
+// trustRetryInterval is the time between two attempts to read the trust bundles.
+const trustRetryInterval = 100 * time.Millisecond
 
-func (f *front) listen(ctx context.Context, w *world, pairing, node string) error {
+func (f *stubGateway) startListeners(ctx context.Context, w *system, pairing, node string) error {
 	trust := gateway.NewTrust(logr.Discard())
 	var bundles corev1.ConfigMap
 	key := types.NamespacedName{Namespace: v1alpha1.SystemNamespace, Name: v1alpha1.TrustConfigMap}
@@ -89,7 +89,7 @@ func (f *front) listen(ctx context.Context, w *world, pairing, node string) erro
 		if !apierrors.IsNotFound(err) {
 			return err
 		}
-		if err := pause(ctx, trustPause); err != nil {
+		if err := sleep(ctx, trustRetryInterval); err != nil {
 			return err
 		}
 	}
@@ -99,7 +99,7 @@ func (f *front) listen(ctx context.Context, w *world, pairing, node string) erro
 		return err
 	}
 	server := gateway.New(gateway.Options{TLSDir: w.Gateways[0].TLSDir, PairingAddress: pairing, NodeAddress: node, TrustDomain: "mooring.local",
-		Trust: trust, Limits: gateway.DefaultLimits(), Pairing: gatewayv1.UnimplementedPairingServiceServer{}, Node: f, Authorizer: everybody{},
+		Trust: trust, Limits: gateway.DefaultLimits(), Pairing: gatewayv1.UnimplementedPairingServiceServer{}, Node: f, Authorizer: allowAll{},
 		Clock: clock.RealClock{}, Metrics: counters, Log: logr.Discard()})
 	serving, stop := context.WithCancel(ctx)
 	f.stop = stop
@@ -107,22 +107,22 @@ func (f *front) listen(ctx context.Context, w *world, pairing, node string) erro
 	return nil
 }
 
-// everybody authorizes each caller with a certificate.
-type everybody struct{}
+// allowAll authorizes each caller with a certificate.
+type allowAll struct{}
 
 // Authorize allows every caller.
-func (everybody) Authorize(context.Context, peer.Identity) error { return nil }
+func (allowAll) Authorize(context.Context, peer.Identity) error { return nil }
 
 // Pinned counts each caller as the machine of its Node.
-func (everybody) Pinned(peer.Identity) bool { return true }
+func (allowAll) Pinned(peer.Identity) bool { return true }
 
 // RegisterNode grants nothing: for this measurement the agent runs every offer.
-func (f *front) RegisterNode(context.Context, *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
+func (f *stubGateway) RegisterNode(context.Context, *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
 	return &gatewayv1.RegisterNodeResponse{}, nil
 }
 
 // StreamNodeEvents sends the Welcome and leaves the stream to the measurement.
-func (f *front) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.StreamNodeEventsRequest, gatewayv1.StreamNodeEventsResponse]) error {
+func (f *stubGateway) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.StreamNodeEventsRequest, gatewayv1.StreamNodeEventsResponse]) error {
 	first, err := stream.Recv()
 	if err != nil {
 		return err
@@ -133,22 +133,22 @@ func (f *front) StreamNodeEvents(stream grpc.BidiStreamingServer[gatewayv1.Strea
 	}
 	select {
 	case f.hellos <- first.GetHello():
-		f.opened <- stream
+		f.streams <- stream
 	case <-stream.Context().Done():
 	}
 	<-stream.Context().Done()
 	return nil
 }
 
-func (f *front) accept(ctx context.Context, raw bool) (wire, error) {
+func (f *stubGateway) awaitSession(ctx context.Context, raw bool) (nodeStream, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	select {
 	case hello := <-f.hellos:
-		if (hello.GetAgentVersion() == rawVersion) != raw {
+		if (hello.GetAgentVersion() == rawAgentVersion) != raw {
 			return nil, fmt.Errorf("%q came first", hello.GetAgentVersion())
 		}
-		return <-f.opened, nil
+		return <-f.streams, nil
 	case err := <-f.stopped:
 		f.stopped <- err
 		return nil, fmt.Errorf("the listeners ended: %w", err)
@@ -157,13 +157,13 @@ func (f *front) accept(ctx context.Context, raw bool) (wire, error) {
 	}
 }
 
-// dialPlain connects the plain client, which answers every message at once.
-func (f *front) dialPlain(ctx context.Context) error {
-	var made *sim.Agent
-	if err := f.fleet.Issue(ctx, 1, func(a *sim.Agent) error { made = a; return nil }); err != nil {
+// dialPlainClient connects the plain client, which answers every message at once.
+func (f *stubGateway) dialPlainClient(ctx context.Context) error {
+	var agent *sim.Agent
+	if err := f.fleet.Issue(ctx, 1, func(a *sim.Agent) error { agent = a; return nil }); err != nil {
 		return err
 	}
-	directory, err := store.Open(made.Dir())
+	directory, err := store.Open(agent.Dir())
 	if err != nil {
 		return err
 	}
@@ -185,18 +185,18 @@ func (f *front) dialPlain(ctx context.Context) error {
 		return err
 	}
 	answered := make(chan struct{})
-	f.answered = answered
+	f.plainClientDone = answered
 	go func() {
 		defer close(answered)
-		answer(stream)
+		runPlainClient(stream)
 	}()
-	f.raw, err = f.accept(ctx, true)
+	f.raw, err = f.awaitSession(ctx, true)
 	return err
 }
 
-// answer runs the plain client: it sends a Hello, then a result for every offer.
-func answer(stream gatewayv1.NodeService_StreamNodeEventsClient) {
-	hello := &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{AgentVersion: rawVersion}}}
+// runPlainClient runs the plain client: it sends a Hello, then a result for every offer.
+func runPlainClient(stream gatewayv1.NodeService_StreamNodeEventsClient) {
+	hello := &gatewayv1.StreamNodeEventsRequest{Message: &gatewayv1.StreamNodeEventsRequest_Hello{Hello: &gatewayv1.Hello{AgentVersion: rawAgentVersion}}}
 	for err := stream.Send(hello); err == nil; {
 		var message *gatewayv1.StreamNodeEventsResponse
 		if message, err = stream.Recv(); err == nil && message.GetOffer() != nil {
@@ -207,12 +207,12 @@ func answer(stream gatewayv1.NodeService_StreamNodeEventsClient) {
 	}
 }
 
-func (f *front) close() error {
+func (f *stubGateway) close() error {
 	var err error
 	if f.plain != nil {
 		err = f.plain.Close()
-		if f.answered != nil {
-			<-f.answered
+		if f.plainClientDone != nil {
+			<-f.plainClientDone
 		}
 	}
 	if f.fleet != nil {
@@ -222,12 +222,12 @@ func (f *front) close() error {
 	return errors.Join(err, <-f.stopped)
 }
 
-func offerOf(uid string) *gatewayv1.StreamNodeEventsResponse {
+func newOffer(uid string) *gatewayv1.StreamNodeEventsResponse {
 	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
 		Dispatch: &gatewayv1.DispatchRef{Namespace: "hop", Name: uid, Uid: uid}, Capability: "echo", Input: []byte(`{"text":"hi"}`),
 		Timeout: durationpb.New(time.Minute), Expires: timestamppb.New(time.Now().Add(time.Hour))}}}
 }
 
-func settledOf(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
+func newSettled(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsResponse {
 	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{Settled: &gatewayv1.Settled{Dispatch: ref}}}
 }

@@ -26,31 +26,31 @@ func (f *fleet) invite(node string) (uri string, object *v1alpha1.PairingCode) {
 	return string(secret.Data[v1alpha1.SecretKeyURI]), object
 }
 
-// ofInvitation returns the canaries of a QR code.
-func (f *fleet) ofInvitation(uri string, object *v1alpha1.PairingCode) []canary {
+// invitationCanaries returns the canaries of a QR code.
+func (f *fleet) invitationCanaries(uri string, object *v1alpha1.PairingCode) []canary {
 	f.Helper()
 	invitation, err := pairing.ParseURI(uri)
 	if err != nil {
 		f.Fatal(err)
 	}
-	home, record := f.homes(object)
+	home, record := f.etcdKeys(object)
 	return []canary{
 		{name: "secret of the QR code", home: home, forms: secretText(invitation.Secret)},
 		{name: "password scalar of the QR code", home: record, forms: secretBytes(pairing.PasswordScalar(invitation.LookupID, invitation.Secret))},
 	}
 }
 
-// homes returns the etcd keys that may contain a code and its password scalar.
-func (f *fleet) homes(object *v1alpha1.PairingCode) (code, record string) {
+// etcdKeys returns the etcd keys that may contain a code and its password scalar.
+func (f *fleet) etcdKeys(object *v1alpha1.PairingCode) (code, record string) {
 	return "/registry/secrets/" + f.Namespace + "/" + object.Status.SecretName,
 		"/registry/secrets/" + v1alpha1.PairingNamespace + "/" + v1alpha1.PairingRecordName(object.Status.LookupID)
 }
 
-// exchanged pairs a machine with a PIN. The test plays the agent, because an agent never reveals
+// exchangeAsAgent pairs a machine with a PIN. The test plays the agent, because an agent never reveals
 // the session key.
-func (f *fleet) exchanged(node string) canary {
+func (f *fleet) exchangeAsAgent(node string) canary {
 	f.Helper()
-	text, object := f.Issue(node)
+	text, object := f.IssuePIN(node)
 	code, err := pairing.ParseCode(text)
 	if err != nil {
 		f.Fatal(err)
@@ -62,7 +62,7 @@ func (f *fleet) exchanged(node string) canary {
 	}
 	defer conn.Close()
 	keys := f.exchange(gatewayv1.NewPairingServiceClient(conn), code, node)
-	f.RequestOf(object.Name)
+	f.AwaitRequest(object.Name)
 	sessionKey := reflect.ValueOf(keys).Elem().FieldByName("sessionKey").Bytes()
 	if len(sessionKey) != 32 {
 		f.Fatalf("the session key has %d bytes", len(sessionKey))
@@ -78,7 +78,7 @@ func (f *fleet) exchange(client gatewayv1.PairingServiceClient, code pairing.Cod
 		f.Fatal(err)
 	}
 	var p grpcpeer.Peer
-	begun, err := client.BeginPairingSession(f.Within(), &gatewayv1.BeginPairingSessionRequest{
+	begun, err := client.BeginPairingSession(f.BoundedContext(), &gatewayv1.BeginPairingSessionRequest{
 		LookupId: code.LookupID, Share: agent.Share(), NodeName: node,
 	}, grpc.Peer(&p))
 	if err != nil {
@@ -101,7 +101,7 @@ func (f *fleet) exchange(client gatewayv1.PairingServiceClient, code pairing.Cod
 	if err != nil {
 		f.Fatal(err)
 	}
-	answer, err := client.CompletePairingSession(f.Within(), &gatewayv1.CompletePairingSessionRequest{
+	answer, err := client.CompletePairingSession(f.BoundedContext(), &gatewayv1.CompletePairingSessionRequest{
 		Evidence: &gatewayv1.CompletePairingSessionRequest_Code{Code: &gatewayv1.CodeConfirmation{
 			SessionId: begun.GetSessionId(), Confirmation: keys.Confirmation(),
 		}},

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// progressEvery is the interval of the lines that Watch prints, `lookEvery` the interval at which
+	// progressInterval is the interval of the lines that Watch prints, `pollInterval` the interval at which
 	// Await checks.
-	progressEvery = time.Second
-	lookEvery     = 50 * time.Millisecond
+	progressInterval = time.Second
+	pollInterval     = 50 * time.Millisecond
 )
 
-// CrowdOptions configures a `Crowd`.
-type CrowdOptions struct {
+// MultiFleetOptions configures a `MultiFleet`.
+type MultiFleetOptions struct {
 	// Binary is the path of the program mooring-sim.
 	Binary string
 	// Kubeconfig is the path of an administrator's kubeconfig.
@@ -25,84 +25,84 @@ type CrowdOptions struct {
 	// Dir, PairingEndpoint and NodeEndpoint have the meaning that they have in Options.
 	Dir, PairingEndpoint, NodeEndpoint string
 	// Processes is the number of processes; Place is the first of their places.
-	Processes, Place int
+	Processes, AddressBlock int
 	// Pair makes each agent pair with a code instead of receiving a finished identity.
 	Pair bool
-	// OwnSignature and Faults have the meaning that they have in Options.
-	OwnSignature bool
-	Faults       Faults
+	// SignLocally and Faults have the meaning that they have in Options.
+	SignLocally bool
+	Faults      Faults
 	// Stderr receives the standard error of the processes.
 	Stderr io.Writer
 }
 
-// Crowd holds agents in several processes, each with a Fleet of its own.
-type Crowd struct {
-	members []*member
+// MultiFleet holds agents in several processes, each with a Fleet of its own.
+type MultiFleet struct {
+	processes []*fleetProcess
 }
 
-// StartCrowd starts the processes, without agents. The caller must call Close or Abandon.
-func StartCrowd(o CrowdOptions) (*Crowd, error) {
-	c := &Crowd{}
+// StartMultiFleet starts the processes, without agents. The caller must call Close or Abandon.
+func StartMultiFleet(o MultiFleetOptions) (*MultiFleet, error) {
+	c := &MultiFleet{}
 	for n := range o.Processes {
-		m, err := startMember(o.Binary, o.Stderr, "--obey", "--kubeconfig", o.Kubeconfig, "--dir", o.Dir, "--pairing", o.PairingEndpoint,
-			"--node", o.NodeEndpoint, "--place", fmt.Sprint(o.Place+n), "--faults", o.Faults.String(),
-			fmt.Sprintf("--pair=%t", o.Pair), fmt.Sprintf("--own-signature=%t", o.OwnSignature))
+		m, err := startFleetProcess(o.Binary, o.Stderr, "--obey", "--kubeconfig", o.Kubeconfig, "--dir", o.Dir, "--pairing", o.PairingEndpoint,
+			"--node", o.NodeEndpoint, "--place", fmt.Sprint(o.AddressBlock+n), "--faults", o.Faults.String(),
+			fmt.Sprintf("--pair=%t", o.Pair), fmt.Sprintf("--own-signature=%t", o.SignLocally))
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
-		c.members = append(c.members, m)
+		c.processes = append(c.processes, m)
 	}
 	return c, nil
 }
 
 // Grow adds agents until there are total of them, perSecond started per second, and waits until all
 // have a session.
-func (c *Crowd) Grow(ctx context.Context, total int, perSecond float64) error {
-	for i, m := range c.members {
-		share := total / len(c.members)
-		if i < total%len(c.members) {
+func (c *MultiFleet) Grow(ctx context.Context, total int, perSecond float64) error {
+	for i, m := range c.processes {
+		share := total / len(c.processes)
+		if i < total%len(c.processes) {
 			share++
 		}
-		if share <= m.agents {
+		if share <= m.requestedAgents {
 			continue
 		}
-		if err := m.command("%s %d %g", commandGrow, share-m.agents, perSecond/float64(len(c.members))); err != nil {
+		if err := m.sendCommand("%s %d %g", commandGrow, share-m.requestedAgents, perSecond/float64(len(c.processes))); err != nil {
 			return err
 		}
-		m.agents = share
+		m.requestedAgents = share
 	}
 	return c.Await(ctx, fmt.Sprintf("have %d agents online", total), func(s Summary) bool { return s.Online >= total })
 }
 
 // Await waits until holds accepts the summary. Its error contains the text of the condition. It
 // also returns an error when a process ends first.
-func (c *Crowd) Await(ctx context.Context, what string, holds func(Summary) bool) error {
-	tick := time.NewTicker(lookEvery)
+func (c *MultiFleet) Await(ctx context.Context, condition string, holds func(Summary) bool) error {
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
 		s := c.Summarise()
 		if holds(s) {
 			return nil
 		}
-		for _, m := range c.members {
-			if err := m.ended(); err != nil {
+		for _, m := range c.processes {
+			if err := m.endErr(); err != nil {
 				return err
 			}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the simulator did not %s (%d of %d online; %v): %w", what, s.Online, s.Agents, s.Reasons, context.Cause(ctx))
+			return fmt.Errorf("the simulator did not %s (%d of %d online; %v): %w", condition, s.Online, s.Agents, s.Reasons, context.Cause(ctx))
 		}
 	}
 }
 
 // Storm breaks every connection, waits until all agents have a session again, and returns the time
 // that this took.
-func (c *Crowd) Storm(ctx context.Context) (time.Duration, error) {
+func (c *MultiFleet) Storm(ctx context.Context) (time.Duration, error) {
 	began, before := time.Now(), c.Summarise()
-	for _, m := range c.members {
-		if err := m.command(commandStorm); err != nil {
+	for _, m := range c.processes {
+		if err := m.sendCommand(commandStorm); err != nil {
 			return 0, err
 		}
 	}
@@ -113,16 +113,16 @@ func (c *Crowd) Storm(ctx context.Context) (time.Duration, error) {
 }
 
 // Summarise returns the sum of the latest summaries of the processes.
-func (c *Crowd) Summarise() (s Summary) {
-	for _, m := range c.members {
-		s.add(m.summary())
+func (c *MultiFleet) Summarise() (s Summary) {
+	for _, m := range c.processes {
+		s.add(m.lastSummary())
 	}
 	return s
 }
 
 // Watch prints a line about the crowd every second, each over the line before, until ctx ends.
-func (c *Crowd) Watch(ctx context.Context, out io.Writer) {
-	tick := time.NewTicker(progressEvery)
+func (c *MultiFleet) Watch(ctx context.Context, out io.Writer) {
+	tick := time.NewTicker(progressInterval)
 	defer tick.Stop()
 	began := time.Now()
 	for {
@@ -138,10 +138,10 @@ func (c *Crowd) Watch(ctx context.Context, out io.Writer) {
 }
 
 // Close ends the processes, which remove their Nodes, namespaces and directories.
-func (c *Crowd) Close() error {
+func (c *MultiFleet) Close() error {
 	var group sync.WaitGroup
-	problems := make([]error, len(c.members))
-	for i, m := range c.members {
+	problems := make([]error, len(c.processes))
+	for i, m := range c.processes {
 		group.Go(func() { problems[i] = m.close() })
 	}
 	group.Wait()
@@ -150,9 +150,9 @@ func (c *Crowd) Close() error {
 
 // Abandon ends the processes at once. Their Nodes and namespaces stay, for a cluster that is about
 // to be deleted.
-func (c *Crowd) Abandon() error {
-	for _, m := range c.members {
-		_ = m.command(commandAbandon) // a process that has ended is closed all the same
+func (c *MultiFleet) Abandon() error {
+	for _, m := range c.processes {
+		_ = m.sendCommand(commandAbandon) // a process that has ended is closed all the same
 	}
 	return c.Close()
 }

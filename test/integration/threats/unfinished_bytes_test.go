@@ -19,25 +19,25 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// strangerGrowth bounds how much a flood of strangers may add to the resident memory of a gateway.
-const strangerGrowth = 32 << 10 // KiB
+// maxFloodGrowthKiB bounds how much a flood of strangers may add to the resident memory of a gateway.
+const maxFloodGrowthKiB = 32 << 10 // KiB
 
-// strangerTime is the least duration of each flood.
-const strangerTime = 6 * time.Second
+// minFloodTime is the least duration of each flood.
+const minFloodTime = 6 * time.Second
 
-// flood is a number of connections, each of which begins a message or handshake and does not end
+// floodAttack is a number of connections, each of which begins a message or handshake and does not end
 // it.
-type flood struct {
+type floodAttack struct {
 	name, address string
 	connections   int
 	open          func(ctx context.Context, from, to string)
 }
 
-func floods() []flood {
+func floodAttacks() []floodAttack {
 	secured := func(payload []byte) func(context.Context, string, string) {
 		return func(ctx context.Context, from, to string) { floodSecured(ctx, from, to, payload) }
 	}
-	return []flood{
+	return []floodAttack{
 		{"messages of 256 KiB", system.PairingEndpoint, 69, secured(unfinishedCalls(16, 256<<10, 16<<10))},
 		{"messages of 32 KiB", system.PairingEndpoint, 600, secured(unfinishedCalls(3, 32<<10, 16<<10))},
 		{"messages in single bytes", system.PairingEndpoint, 69, secured(unfinishedCalls(4, 4<<10, 1))},
@@ -53,37 +53,37 @@ func TestUnfinishedBytesOfStrangersBarelyGrowAGateway(t *testing.T) {
 	full := os.Getenv("MOORING_TEST_SIZE") == "full"
 	f := newFleet(t)
 	f.Pair("before")
-	for i, attack := range floods() {
+	for i, attack := range floodAttacks() {
 		for j, addresses := range []int{1, 20} {
 			if !full && i%2 != j {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s from %d", attack.name, addresses), func(t *testing.T) {
-				f := f.on(t)
+				f := f.inSubtest(t)
 				pid := system.Gateways[0].Pid()
 				before := residentKiB(t, pid)
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
-				ended, most := attack.run(ctx, addresses), mostResident(ctx, t, pid)
+				ended, most := attack.run(ctx, addresses), trackMaxResident(ctx, t, pid)
 				began := time.Now()
 				f.Pair(fmt.Sprintf("during-%d-%d", i, addresses))
 				paired := time.Since(began)
-				<-time.After(time.Until(began.Add(strangerTime)))
+				<-time.After(time.Until(began.Add(minFloodTime)))
 				stop()
 				grown := <-most - before
 				ended.Wait()
 				t.Logf("%d KiB before, %d more at most; a machine paired in %s", before, grown, paired.Round(time.Millisecond))
-				if grown > strangerGrowth {
+				if grown > maxFloodGrowthKiB {
 					t.Errorf("the gateway grew by %d KiB", grown)
 				}
 			})
 		}
 	}
-	f.Works("before")
+	f.CheckEcho("before")
 }
 
 // run opens connections until ctx ends, and opens each again when the gateway closes it.
-func (f flood) run(ctx context.Context, addresses int) *sync.WaitGroup {
+func (f floodAttack) run(ctx context.Context, addresses int) *sync.WaitGroup {
 	var open sync.WaitGroup
 	for i := range f.connections {
 		from := fmt.Sprintf("127.0.7.%d", 1+i%addresses)
@@ -96,8 +96,8 @@ func (f flood) run(ctx context.Context, addresses int) *sync.WaitGroup {
 	return &open
 }
 
-// mostResident sends the largest resident memory of a process, in KiB, when ctx ends.
-func mostResident(ctx context.Context, t *testing.T, pid int) <-chan int {
+// trackMaxResident sends the largest resident memory of a process, in KiB, when ctx ends.
+func trackMaxResident(ctx context.Context, t *testing.T, pid int) <-chan int {
 	most := make(chan int, 1)
 	go func() {
 		largest := 0
@@ -125,8 +125,8 @@ func dialer(from string) *net.Dialer {
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
 }
 
-// held reads until the gateway or the test ends the connection.
-func held(ctx context.Context, c net.Conn) {
+// readUntilClosed reads until the gateway or the test ends the connection.
+func readUntilClosed(ctx context.Context, c net.Conn) {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	for {
@@ -139,7 +139,7 @@ func held(ctx context.Context, c net.Conn) {
 
 func floodRaw(ctx context.Context, from, to string) {
 	if c, err := dialer(from).DialContext(ctx, "tcp", to); err == nil {
-		held(ctx, c)
+		readUntilClosed(ctx, c)
 	}
 }
 
@@ -150,7 +150,7 @@ func floodSecured(ctx context.Context, from, to string, payload []byte) {
 		return
 	}
 	go func() { _, _ = c.Write(payload) }() // the gateway may close the connection first
-	held(ctx, c)
+	readUntilClosed(ctx, c)
 }
 
 // floodCertificate sends a client certificate that does not end.
@@ -163,22 +163,22 @@ func floodCertificate(ctx context.Context, from, to string) {
 	defer stop()
 	defer raw.Close()
 	endless := tls.Certificate{Certificate: [][]byte{make([]byte, 261_000)}, PrivateKey: attackerKey()}
-	c := tls.Client(&unending{Conn: raw, left: 255_000}, &tls.Config{ //nolint:gosec // an attacker does not mind
+	c := tls.Client(&truncatingConn{Conn: raw, remaining: 255_000}, &tls.Config{ //nolint:gosec // an attacker does not mind
 		InsecureSkipVerify: true, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{endless},
 	})
 	_ = c.HandshakeContext(ctx)
-	held(ctx, raw)
+	readUntilClosed(ctx, raw)
 }
 
-// unending sends a limited number of bytes and discards the rest.
-type unending struct {
+// truncatingConn sends a limited number of bytes and discards the rest.
+type truncatingConn struct {
 	net.Conn
-	left int
+	remaining int
 }
 
-func (u *unending) Write(p []byte) (int, error) {
-	n := min(len(p), u.left)
-	u.left -= n
+func (u *truncatingConn) Write(p []byte) (int, error) {
+	n := min(len(p), u.remaining)
+	u.remaining -= n
 	if _, err := u.Conn.Write(p[:n]); err != nil {
 		return 0, err
 	}

@@ -21,13 +21,13 @@ const (
 	cutFront       = "gateways cut off from the machines"
 )
 
-// monkey causes one fault after the other.
-type monkey struct {
+// faultInjector causes one fault after the other.
+type faultInjector struct {
 	*parts
 	*network
 	random *rand.Rand
-	// bag holds the faults of one round, which happen in random order.
-	bag []string
+	// faults holds the faults of one round, which happen in random order.
+	faults []string
 	// pause is the longest time between two faults, cut the longest time of one cut.
 	pause, cut time.Duration
 	groups     []*part
@@ -35,8 +35,8 @@ type monkey struct {
 	controller *part
 }
 
-// rage runs one round or, in full size, as many as it takes until enough is closed.
-func (m *monkey) rage(ctx context.Context, enough <-chan struct{}, full bool) error {
+// run runs one round or, in full size, as many as it takes until enough is closed.
+func (m *faultInjector) run(ctx context.Context, enough <-chan struct{}, full bool) error {
 	for {
 		if err := m.round(ctx); err != nil || !full {
 			return err
@@ -50,65 +50,65 @@ func (m *monkey) rage(ctx context.Context, enough <-chan struct{}, full bool) er
 }
 
 // round causes every fault in the bag once; it stops early when ctx ends.
-func (m *monkey) round(ctx context.Context) error {
-	deeds := append([]string(nil), m.bag...)
-	m.random.Shuffle(len(deeds), func(i, j int) { deeds[i], deeds[j] = deeds[j], deeds[i] })
-	for _, deed := range deeds {
+func (m *faultInjector) round(ctx context.Context) error {
+	faults := append([]string(nil), m.faults...)
+	m.random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	for _, fault := range faults {
 		// Time passes between the faults, so that the parts work before they break.
-		if !wait(ctx, m.between(m.pause)) {
+		if !sleep(ctx, m.between(m.pause)) {
 			return nil
 		}
-		if err := m.do(ctx, deed); err != nil && ctx.Err() == nil {
+		if err := m.inject(ctx, fault); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (m *monkey) do(ctx context.Context, deed string) error {
-	switch deed {
+func (m *faultInjector) inject(ctx context.Context, fault string) error {
+	switch fault {
 	case killAgents:
-		m.kill(m.groups[m.random.IntN(len(m.groups))], deed)
+		m.kill(m.groups[m.random.IntN(len(m.groups))], fault)
 	case killGateway:
-		m.kill(m.replicas[m.random.IntN(len(m.replicas))], deed)
+		m.kill(m.replicas[m.random.IntN(len(m.replicas))], fault)
 	case killController:
-		m.kill(m.controller, deed)
+		m.kill(m.controller, fault)
 	case killAPIServer:
-		m.note(deed, "kill -9 kube-apiserver")
+		m.logEvent(fault, "kill -9 kube-apiserver")
 		return system.Cluster.CrashComponent(ctx, cluster.APIServer)
 	case killEtcd:
-		m.note(deed, "kill -9 etcd")
+		m.logEvent(fault, "kill -9 etcd")
 		return system.Cluster.CrashComponent(ctx, cluster.Etcd)
 	case cutUplink:
-		m.sever(ctx, deed, m.uplinks)
+		m.cutWire(ctx, fault, m.uplinks)
 	case cutFront:
-		m.sever(ctx, deed, m.doors)
+		m.cutWire(ctx, fault, m.downlinks)
 	}
 	return nil
 }
 
-// sever holds up or breaks one of the wires for a while.
-func (m *monkey) sever(ctx context.Context, deed string, wires []*wire.Wire) {
+// cutWire holds up or breaks one of the wires for a while.
+func (m *faultInjector) cutWire(ctx context.Context, fault string, wires []*wire.Proxy) {
 	i := m.random.IntN(len(wires))
 	lasts := m.between(m.cut)
 	if m.random.IntN(2) == 0 {
-		m.note(deed, "silence on the wire of gateway-%d for %s, %s", i, lasts, deed)
+		m.logEvent(fault, "silence on the wire of gateway-%d for %s, %s", i, lasts, fault)
 		wires[i].Hold()
 	} else {
-		m.note(deed, "break the wire of gateway-%d for %s, %s", i, lasts, deed)
+		m.logEvent(fault, "break the wire of gateway-%d for %s, %s", i, lasts, fault)
 		wires[i].Drop()
 	}
-	wait(ctx, lasts)
+	sleep(ctx, lasts)
 	wires[i].Heal()
 }
 
 // between returns a random time, at least a third of the longest.
-func (m *monkey) between(longest time.Duration) time.Duration {
+func (m *faultInjector) between(longest time.Duration) time.Duration {
 	return longest/3 + time.Duration(m.random.Int64N(int64(longest*2/3)))
 }
 
-// wait waits for d; it returns false when ctx ends first.
-func wait(ctx context.Context, d time.Duration) bool {
+// sleep waits for d; it returns false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

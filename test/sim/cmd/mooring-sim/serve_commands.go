@@ -14,8 +14,8 @@ import (
 	"github.com/mooring-dev/mooring/test/sim"
 )
 
-// obey runs a process of a crowd: it has no agents until it receives a command.
-func obey(ctx context.Context, o options, in io.Reader, out io.Writer) error {
+// serveCommands runs a process of a crowd: it has no agents until it receives a command.
+func serveCommands(ctx context.Context, o options, in io.Reader, out io.Writer) error {
 	// A killed parent leaves a broken pipe. It must cause an error and a clean end here, not a
 	// signal.
 	signal.Ignore(syscall.SIGPIPE)
@@ -27,12 +27,12 @@ func obey(ctx context.Context, o options, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fleet, err := sim.New(ctx, sim.Options{Client: client, Dir: o.dir, PairingEndpoint: o.pairing, NodeEndpoint: o.node, Place: o.place,
-		OwnSignature: o.ownSignature, Faults: o.faults, Extra: []capability.Capability{&sim.Counter{}}})
+	fleet, err := sim.New(ctx, sim.Options{Client: client, Dir: o.dir, PairingEndpoint: o.pairing, NodeEndpoint: o.node, AddressBlock: o.addressBlock,
+		SignLocally: o.signLocally, Faults: o.faults, Extra: []capability.Capability{&sim.Counter{}}})
 	if err != nil {
 		return fmt.Errorf("start a fleet: %w", err)
 	}
-	err = fleet.Obey(ctx, in, out, o.pair)
+	err = fleet.ServeCommands(ctx, in, out, o.pair)
 	if errors.Is(err, sim.ErrAbandoned) {
 		return fleet.Abandon()
 	}

@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	askers = 6
-	// answerWithin bounds one request; `retryAfter` is the pause before it is repeated.
-	answerWithin = 5 * time.Second
-	retryAfter   = 200 * time.Millisecond
+	requesterCount = 6
+	// requestTimeout bounds one request; `retryInterval` is the pause before it is repeated.
+	requestTimeout = 5 * time.Second
+	retryInterval  = 200 * time.Millisecond
 )
 
-// wish describes a dispatch that will be requested.
-type wish struct {
+// request describes a dispatch that will be requested.
+type request struct {
 	name, machine          string
 	input                  witness.Input
 	timeoutSeconds, expiry int32
@@ -35,11 +35,11 @@ type wish struct {
 	due                    time.Duration // from the start of ask
 }
 
-// wishes draws the dispatches to request from the machines, perSecond of them per second. Most runs
+// drawRequests draws the dispatches to request from the machines, perSecond of them per second. Most runs
 // are short and a few are long. A few each are cancelled, expire soon, run out of time or fail.
-func wishes(random *rand.Rand, machines []string, count int, perSecond float64) (all []wish) {
+func drawRequests(random *rand.Rand, machines []string, count int, perSecond float64) (all []request) {
 	for i := range count {
-		w := wish{name: fmt.Sprintf("d-%05d", i), machine: machines[random.IntN(len(machines))],
+		w := request{name: fmt.Sprintf("d-%05d", i), machine: machines[random.IntN(len(machines))],
 			timeoutSeconds: 30, expiry: 3600, due: time.Duration(float64(i) / perSecond * float64(time.Second))}
 		switch n := random.IntN(100); {
 		case n < 70:
@@ -65,21 +65,21 @@ func wishes(random *rand.Rand, machines []string, count int, perSecond float64) 
 	return all
 }
 
-// asker creates dispatches like a client that retries until it succeeds.
-type asker struct {
+// requester creates dispatches like a client that retries until it succeeds.
+type requester struct {
 	namespace string
 	mu        sync.Mutex
-	asked     []check.Asked
+	created   []check.Request
 	cancels   sync.WaitGroup
 }
 
-// ask creates every dispatch when it is due, and returns when all are stored and all cancellations
+// createAll creates every dispatch when it is due, and returns when all are stored and all cancellations
 // are sent.
-func (a *asker) ask(ctx context.Context, all []wish) error {
-	began, next := time.Now(), make(chan wish)
-	problems := make(chan error, askers)
+func (a *requester) createAll(ctx context.Context, all []request) error {
+	began, next := time.Now(), make(chan request)
+	problems := make(chan error, requesterCount)
 	var group sync.WaitGroup
-	for range askers {
+	for range requesterCount {
 		group.Go(func() {
 			for w := range next {
 				if err := a.create(ctx, w); err != nil {
@@ -91,7 +91,7 @@ func (a *asker) ask(ctx context.Context, all []wish) error {
 	}
 	var failed error
 	for _, w := range all {
-		wait(ctx, time.Until(began.Add(w.due)))
+		sleep(ctx, time.Until(began.Add(w.due)))
 		select {
 		case next <- w:
 			continue
@@ -113,14 +113,14 @@ func (a *asker) ask(ctx context.Context, all []wish) error {
 
 // create repeats the creation of a dispatch until it succeeds; after a lost answer the API returns
 // AlreadyExists.
-func (a *asker) create(ctx context.Context, w wish) error {
+func (a *requester) create(ctx context.Context, w request) error {
 	input, err := json.Marshal(w.input)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
 	var d *v1alpha1.CapabilityDispatch
-	err = insist(ctx, func(ctx context.Context) error {
+	err = retryUntilAccepted(ctx, func(ctx context.Context) error {
 		d = &v1alpha1.CapabilityDispatch{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: w.name},
 			Spec: v1alpha1.CapabilityDispatchSpec{NodeName: w.machine, Capability: witness.Name, Input: &v1alpha1.JSON{Raw: input},
 				TimeoutSeconds: w.timeoutSeconds, ExpirySeconds: w.expiry}}
@@ -133,55 +133,55 @@ func (a *asker) create(ctx context.Context, w wish) error {
 	if err != nil {
 		return fmt.Errorf("create %s: %w", w.name, err)
 	}
-	asked := check.Asked{UID: string(d.UID), Name: d.Name, Machine: w.machine, Began: began, Done: time.Now(), Created: d.CreationTimestamp.Time,
+	asked := check.Request{UID: string(d.UID), Name: d.Name, Machine: w.machine, CreateSent: began, CreateDone: time.Now(), Created: d.CreationTimestamp.Time,
 		Expiry: time.Duration(w.expiry) * time.Second, Timeout: time.Duration(w.timeoutSeconds) * time.Second, Fails: w.input.Fail}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.asked = append(a.asked, asked)
-	if at := len(a.asked) - 1; w.cancelled {
+	a.created = append(a.created, asked)
+	if at := len(a.created) - 1; w.cancelled {
 		a.cancels.Go(func() { a.cancel(ctx, d, at, w.cancelAfter) })
 	}
 	return nil
 }
 
 // cancel waits and then repeats the cancellation of a dispatch until it succeeds.
-func (a *asker) cancel(ctx context.Context, d *v1alpha1.CapabilityDispatch, at int, after time.Duration) {
-	if !wait(ctx, after) {
+func (a *requester) cancel(ctx context.Context, d *v1alpha1.CapabilityDispatch, at int, after time.Duration) {
+	if !sleep(ctx, after) {
 		return
 	}
 	a.mu.Lock()
-	a.asked[at].Cancel = time.Now()
+	a.created[at].Cancel = time.Now()
 	a.mu.Unlock()
-	_ = insist(ctx, func(ctx context.Context) error {
+	_ = retryUntilAccepted(ctx, func(ctx context.Context) error {
 		return system.Client.Patch(ctx, d.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`)))
 	})
 }
 
-// insist repeats an attempt until it succeeds or is rejected for good.
-func insist(ctx context.Context, attempt func(context.Context) error) error {
+// retryUntilAccepted repeats an attempt until it succeeds or is rejected for good.
+func retryUntilAccepted(ctx context.Context, attempt func(context.Context) error) error {
 	for {
-		once, cancel := context.WithTimeout(ctx, answerWithin)
+		once, cancel := context.WithTimeout(ctx, requestTimeout)
 		err := attempt(once)
 		cancel()
-		if err == nil || apierrors.IsInvalid(err) || !wait(ctx, retryAfter) {
+		if err == nil || apierrors.IsInvalid(err) || !sleep(ctx, retryInterval) {
 			return err
 		}
 	}
 }
 
-// happened records an event of a requested dispatch.
-func (a *asker) happened(name string, change func(*check.Asked)) {
+// updateRequest records an event of a requested dispatch.
+func (a *requester) updateRequest(name string, change func(*check.Request)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i := range a.asked {
-		if a.asked[i].Name == name {
-			change(&a.asked[i])
+	for i := range a.created {
+		if a.created[i].Name == name {
+			change(&a.created[i])
 		}
 	}
 }
 
-func (a *asker) history() []check.Asked {
+func (a *requester) history() []check.Request {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return append([]check.Asked(nil), a.asked...)
+	return append([]check.Request(nil), a.created...)
 }

@@ -20,16 +20,16 @@ import (
 func TestMachinePairsIsApprovedAndRunsCapabilities(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	agent, request := f.Knock("kiosk")
-	if !strings.Contains(agent.Spoken(), request.Spec.VerificationCode) {
-		t.Errorf("the machine's screen and the request show different codes: %q, %q", agent.Spoken(), request.Spec.VerificationCode)
+	agent, request := f.StartPairing("kiosk")
+	if !strings.Contains(agent.Stdout(), request.Spec.VerificationCode) {
+		t.Errorf("the machine's screen and the request show different codes: %q, %q", agent.Stdout(), request.Spec.VerificationCode)
 	}
 	approved := time.Now()
 	f.Approve(request.Name)
-	f.Online("kiosk")
+	f.AwaitOnline("kiosk")
 	t.Logf("approval to Online: %.2f s", time.Since(approved).Seconds())
 
-	echo := f.Ended(f.Ask("kiosk", "echo", map[string]any{"text": "hi"}))
+	echo := f.AwaitEnded(f.CreateDispatch("kiosk", "echo", map[string]any{"text": "hi"}))
 	if echo.Status.Phase != v1alpha1.DispatchSucceeded || echo.Status.Execution != v1alpha1.ExecutionFinished {
 		t.Fatalf("echo ended %+v", echo.Status)
 	}
@@ -37,7 +37,7 @@ func TestMachinePairsIsApprovedAndRunsCapabilities(t *testing.T) {
 		t.Errorf("echo answered %s", got)
 	}
 	for _, capability := range []string{"system.health", "system.identity"} {
-		d := f.Ended(f.Ask("kiosk", capability, map[string]any{}))
+		d := f.AwaitEnded(f.CreateDispatch("kiosk", capability, map[string]any{}))
 		var output map[string]any
 		if d.Status.Phase != v1alpha1.DispatchSucceeded || json.Unmarshal(d.Status.Output.Raw, &output) != nil || len(output) == 0 {
 			t.Errorf("%s ended %+v", capability, d.Status)
@@ -53,8 +53,8 @@ func TestSecondStartNeedsNoCode(t *testing.T) {
 	testfleet.Await(f, "kiosk", &v1alpha1.Node{}, "not Online", func(n *v1alpha1.Node) bool {
 		return n.Status.Presence == v1alpha1.PresenceStale || n.Status.Presence == v1alpha1.PresenceOffline
 	})
-	f.Agent("kiosk")
-	f.Online("kiosk")
+	f.StartAgent("kiosk")
+	f.AwaitOnline("kiosk")
 }
 
 // A short dispatch on a connected Node costs its creation and one status PUT, and no other write.
@@ -78,7 +78,7 @@ func TestShortDispatchCostsTwoWrites(t *testing.T) {
 	})
 	before := dispatchWrites(t)
 	for i := range count {
-		d := f.Ended(f.Ask("kiosk", "echo", map[string]any{"n": i}))
+		d := f.AwaitEnded(f.CreateDispatch("kiosk", "echo", map[string]any{"n": i}))
 		if d.Status.Phase != v1alpha1.DispatchSucceeded {
 			t.Fatalf("dispatch %d ended %+v", i, d.Status)
 		}
@@ -101,7 +101,7 @@ func waitForFastPath(f *fleet, node string) {
 	f.Helper()
 	f.Eventually("a second after the session began", func() bool {
 		var n v1alpha1.Node
-		if err := system.Client.Get(f.Context(), f.Key(node), &n); err != nil || n.Status.SessionStartedTime == nil {
+		if err := system.Client.Get(f.Context(), f.ObjectKey(node), &n); err != nil || n.Status.SessionStartedTime == nil {
 			return false
 		}
 		return time.Since(n.Status.SessionStartedTime.Time) > 2*time.Second
@@ -138,7 +138,7 @@ func label(line, name string) string {
 
 func apiserverMetrics(t *testing.T) string {
 	t.Helper()
-	access := system.Cluster.Admin()
+	access := system.Cluster.AdminConfig()
 	transport, err := rest.HTTPClientFor(access)
 	if err != nil {
 		t.Fatal(err)
@@ -173,12 +173,12 @@ func TestRevokedNodeIsCutOffAtOnce(t *testing.T) {
 		return n.Status.Trust == v1alpha1.TrustRevoked && n.Status.Presence != v1alpha1.PresenceOnline
 	})
 	t.Logf("revocation to a closed session: %.2f s", time.Since(revoked).Seconds())
-	if err := agent.Until(f.Within(), "report that it was revoked", func(out string) bool {
+	if err := agent.WaitUntil(f.BoundedContext(), "report that it was revoked", func(out string) bool {
 		return strings.Contains(strings.ToLower(out), "revoked")
 	}); err != nil {
 		t.Error(err)
 	}
-	d := f.Ended(f.Ask("kiosk", "echo", map[string]any{}))
+	d := f.AwaitEnded(f.CreateDispatch("kiosk", "echo", map[string]any{}))
 	// For two minutes after the session's end, no process can prove across clocks that the dispatch
 	// was not offered. It is then Failed and Unknown.
 	proven := d.Status.Phase == v1alpha1.DispatchRejected && d.Status.Execution == v1alpha1.ExecutionNotStarted

@@ -78,10 +78,10 @@ func (s *Stack) WaitOnline(ctx context.Context, namespace, name string) error {
 }
 
 // WaitObject polls one object until done accepts it, and returns the object.
-func WaitObject[T client.Object](ctx context.Context, c client.Client, key types.NamespacedName, obj T, what string, done func(T) bool) (T, error) {
+func WaitObject[T client.Object](ctx context.Context, c client.Client, key types.NamespacedName, obj T, state string, done func(T) bool) (T, error) {
 	ok := func() bool { return c.Get(ctx, key, obj) == nil && done(obj) }
 	if err := Poll(ctx, ok); err != nil {
-		return obj, fmt.Errorf("%T %s did not become %s: %w; last seen: %+v", obj, key, what, err, obj)
+		return obj, fmt.Errorf("%T %s did not become %s: %w; last seen: %+v", obj, key, state, err, obj)
 	}
 	return obj, nil
 }

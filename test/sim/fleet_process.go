@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// member is one process of a `Crowd`.
-type member struct {
-	cmd    *exec.Cmd
-	agents int // the number of agents that was requested
+// fleetProcess is one process of a `Crowd`.
+type fleetProcess struct {
+	cmd             *exec.Cmd
+	requestedAgents int // the number of agents that was requested
 
 	mu    sync.Mutex // guards the following fields and orders commands
 	stdin io.WriteCloser
@@ -24,8 +24,8 @@ type member struct {
 	err  error // valid after done
 }
 
-func startMember(binary string, stderr io.Writer, args ...string) (*member, error) {
-	m := &member{cmd: exec.Command(binary, args...), done: make(chan struct{})}
+func startFleetProcess(binary string, stderr io.Writer, args ...string) (*fleetProcess, error) {
+	m := &fleetProcess{cmd: exec.Command(binary, args...), done: make(chan struct{})}
 	// The process has its own group: Ctrl-C on a terminal reaches only the parent, which ends its
 	// members in order. When the parent is killed, standard input ends, which ends the member.
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -43,13 +43,13 @@ func startMember(binary string, stderr io.Writer, args ...string) (*member, erro
 	}
 	go func() {
 		defer close(m.done)
-		m.listen(stdout)
+		m.readSummaries(stdout)
 		m.err = m.cmd.Wait()
 	}()
 	return m, nil
 }
 
-func (m *member) listen(stdout io.Reader) {
+func (m *fleetProcess) readSummaries(stdout io.Reader) {
 	decoder := json.NewDecoder(stdout)
 	for {
 		var s Summary
@@ -63,13 +63,13 @@ func (m *member) listen(stdout io.Reader) {
 	}
 }
 
-func (m *member) summary() Summary {
+func (m *fleetProcess) lastSummary() Summary {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.last
 }
 
-func (m *member) command(format string, args ...any) error {
+func (m *fleetProcess) sendCommand(format string, args ...any) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, err := fmt.Fprintf(m.stdin, format+"\n", args...); err != nil {
@@ -78,8 +78,8 @@ func (m *member) command(format string, args ...any) error {
 	return nil
 }
 
-// ended returns why the process ended; nil while it runs.
-func (m *member) ended() error {
+// endErr returns why the process ended; nil while it runs.
+func (m *fleetProcess) endErr() error {
 	select {
 	case <-m.done:
 		return fmt.Errorf("process %d of the simulator ended: %w", m.cmd.Process.Pid, errors.Join(m.err, io.EOF))
@@ -89,7 +89,7 @@ func (m *member) ended() error {
 }
 
 // close ends the process by closing its standard input, and kills it when it takes too long.
-func (m *member) close() error {
+func (m *fleetProcess) close() error {
 	m.mu.Lock()
 	_ = m.stdin.Close()
 	m.mu.Unlock()

@@ -16,9 +16,9 @@ import (
 // approval is the decision of a person who approves every expected machine.
 var approval = client.RawPatch(types.MergePatchType, []byte(`{"spec":{"decision":{"verdict":"Approved"}}}`))
 
-// usher plays the person at the cluster. It sees when codes are ready and approves the requests
+// approver plays the person at the cluster. It sees when codes are ready and approves the requests
 // that they lead to, with two watches for any number of machines.
-type usher struct {
+type approver struct {
 	fleet  *Fleet
 	cancel context.CancelFunc
 	group  *errgroup.Group
@@ -26,18 +26,18 @@ type usher struct {
 	mu       sync.Mutex
 	ready    map[string]chan string // by name of the code: receives the name of its Secret, once
 	approved map[types.UID]bool
-	failed   error
+	errs     error
 }
 
-func (f *Fleet) newUsher(ctx context.Context) (*usher, error) {
+func (f *Fleet) newApprover(ctx context.Context) (*approver, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	u := &usher{fleet: f, cancel: cancel, ready: map[string]chan string{}, approved: map[types.UID]bool{}}
+	u := &approver{fleet: f, cancel: cancel, ready: map[string]chan string{}, approved: map[types.UID]bool{}}
 	u.group, ctx = errgroup.WithContext(ctx)
 	codes, requests := make(chan struct{}), make(chan struct{})
 	in := client.InNamespace(f.Namespace)
-	u.group.Go(func() error { return Follow(ctx, f.Client, &v1alpha1.PairingCodeList{}, u.sawCode, codes, in) })
+	u.group.Go(func() error { return ListAndWatch(ctx, f.Client, &v1alpha1.PairingCodeList{}, u.handleCode, codes, in) })
 	u.group.Go(func() error {
-		return Follow(ctx, f.Client, &v1alpha1.PairingRequestList{}, func(r *v1alpha1.PairingRequest) { u.sawRequest(ctx, r) }, requests, in)
+		return ListAndWatch(ctx, f.Client, &v1alpha1.PairingRequestList{}, func(r *v1alpha1.PairingRequest) { u.handleRequest(ctx, r) }, requests, in)
 	})
 	for _, watching := range []chan struct{}{codes, requests} {
 		select {
@@ -49,15 +49,15 @@ func (f *Fleet) newUsher(ctx context.Context) (*usher, error) {
 	return u, nil
 }
 
-// expect returns a channel that receives the name of a code's Secret.
-func (u *usher) expect(code string) <-chan string {
+// expectCode returns a channel that receives the name of a code's Secret.
+func (u *approver) expectCode(code string) <-chan string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.ready[code] = make(chan string, 1)
 	return u.ready[code]
 }
 
-func (u *usher) sawCode(code *v1alpha1.PairingCode) {
+func (u *approver) handleCode(code *v1alpha1.PairingCode) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if ready := u.ready[code.Name]; ready != nil && code.Status.SecretName != "" {
@@ -68,7 +68,7 @@ func (u *usher) sawCode(code *v1alpha1.PairingCode) {
 	}
 }
 
-func (u *usher) sawRequest(ctx context.Context, request *v1alpha1.PairingRequest) {
+func (u *approver) handleRequest(ctx context.Context, request *v1alpha1.PairingRequest) {
 	u.mu.Lock()
 	expected := u.ready[request.Spec.CodeName] != nil && !u.approved[request.UID]
 	expected = expected && request.Status.Phase == v1alpha1.PairingRequestPending && request.Spec.Decision == nil
@@ -84,20 +84,20 @@ func (u *usher) sawRequest(ctx context.Context, request *v1alpha1.PairingRequest
 		if err := u.fleet.Client.Patch(ctx, request, approval); err != nil {
 			u.mu.Lock()
 			defer u.mu.Unlock()
-			u.failed = errors.Join(u.failed, fmt.Errorf("approve %s: %w", request.Name, err))
+			u.errs = errors.Join(u.errs, fmt.Errorf("approve %s: %w", request.Name, err))
 		}
 		return nil
 	})
 }
 
-// problem returns the errors of failed approvals.
-func (u *usher) problem() error {
+// approvalErr returns the errors of failed approvals.
+func (u *approver) approvalErr() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.failed
+	return u.errs
 }
 
-func (u *usher) close() error {
+func (u *approver) close() error {
 	u.cancel()
 	if err := u.group.Wait(); !errors.Is(err, context.Canceled) {
 		return err

@@ -14,10 +14,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// PoliciesWork returns an error unless the admission policies set their fields and reject forged
+// CheckPolicies returns an error unless the admission policies set their fields and reject forged
 // objects. It leaves nothing behind.
-func (c *Cluster) PoliciesWork(ctx context.Context) error {
-	if err := c.stampsWork(ctx); err != nil {
+func (c *Cluster) CheckPolicies(ctx context.Context) error {
+	if err := c.checkStamps(ctx); err != nil {
 		return err
 	}
 	meta := metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "probe"}
@@ -41,7 +41,7 @@ func (c *Cluster) PoliciesWork(ctx context.Context) error {
 		as := c.client
 		if try.user != "" {
 			var err error
-			if as, err = client.New(c.As(try.user), client.Options{Scheme: Scheme(), Mapper: c.client.RESTMapper()}); err != nil {
+			if as, err = client.New(c.UserConfig(try.user), client.Options{Scheme: Scheme(), Mapper: c.client.RESTMapper()}); err != nil {
 				return err
 			}
 		}
@@ -56,7 +56,7 @@ func (c *Cluster) PoliciesWork(ctx context.Context) error {
 	return nil
 }
 
-func (c *Cluster) stampsWork(ctx context.Context) error {
+func (c *Cluster) checkStamps(ctx context.Context) error {
 	meta := metav1.ObjectMeta{Namespace: v1alpha1.SystemNamespace, Name: "probe"}
 	dispatch := &v1alpha1.CapabilityDispatch{ObjectMeta: meta, Spec: v1alpha1.CapabilityDispatchSpec{
 		NodeName: "probe", Capability: v1alpha1.ProbeCapability}}

@@ -18,7 +18,7 @@ func (s *Stack) binary(name string) string { return filepath.Join(cluster.Binary
 
 // StartController starts the controller, or starts it again after it ended.
 func (s *Stack) StartController() error {
-	kubeconfig, err := s.account("mooring-controller")
+	kubeconfig, err := s.accountKubeconfig("mooring-controller")
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (s *Stack) StartController() error {
 }
 
 // StartGateway starts replica i on its addresses, or starts it again after it ended.
-func (s *Stack) StartGateway(i int) error { return s.launch(s.Gateways[i], s.NodeEndpoints()) }
+func (s *Stack) StartGateway(i int) error { return s.startReplica(s.Gateways[i], s.NodeEndpoints()) }
 
 // NodeEndpoints returns the node listeners of all gateways, in the form in which machines receive
 // them.
@@ -55,12 +55,12 @@ func (s *Stack) NodeEndpoints() string {
 	return strings.Join(all, ",")
 }
 
-func (s *Stack) launch(g *Gateway, told string, more ...string) error {
-	return s.launchIn(nil, g, told, more)
+func (s *Stack) startReplica(g *Gateway, advertised string, more ...string) error {
+	return s.startReplicaIn(nil, g, advertised, more)
 }
 
-func (s *Stack) launchIn(within []string, g *Gateway, told string, more []string) error {
-	kubeconfig, err := s.account("mooring-gateway")
+func (s *Stack) startReplicaIn(wrapper []string, g *Gateway, advertised string, more []string) error {
+	kubeconfig, err := s.accountKubeconfig("mooring-gateway")
 	if err != nil {
 		return err
 	}
@@ -68,10 +68,10 @@ func (s *Stack) launchIn(within []string, g *Gateway, told string, more []string
 	if err != nil {
 		return err
 	}
-	args := slices.Concat(within, []string{
+	args := slices.Concat(wrapper, []string{
 		s.binary("manager"), "--role=gateway", "--kubeconfig", kubeconfig, "--pod-name", g.Name, "--tls-dir", g.TLSDir,
 		"--pairing-bind-address", g.PairingAddress, "--node-bind-address", g.NodeAddress,
-		"--advertise-node-endpoint", told,
+		"--advertise-node-endpoint", advertised,
 		"--metrics-bind-address", ports[0], "--health-probe-bind-address", ports[1],
 	}, s.GatewayArgs, g.Args, more)
 	// config/manager/gateway.yaml sets the same environment.
@@ -146,7 +146,7 @@ func (s *Stack) waitReady(ctx context.Context) error {
 // WaitReady waits until /readyz of the process returns 200.
 func (p *Process) WaitReady(ctx context.Context) error {
 	last := ""
-	err := p.Until(ctx, "become ready", func(string) bool {
+	err := p.WaitUntil(ctx, "become ready", func(string) bool {
 		var ready bool
 		ready, last = p.ready(ctx)
 		return ready
@@ -173,21 +173,21 @@ func (p *Process) ready(ctx context.Context) (bool, string) {
 	return resp.StatusCode == http.StatusOK, strings.TrimSpace(string(body))
 }
 
-// SpareGatewayIn starts a gateway as `SpareGateway` does, in the network namespace (ip-netns(8))
+// StartExtraGatewayIn starts a gateway as `StartExtraGateway` does, in the network namespace (ip-netns(8))
 // netns. Its probes cannot be reached from outside.
-func (s *Stack) SpareGatewayIn(netns, name, pairing, node string, more ...string) (*Process, error) {
+func (s *Stack) StartExtraGatewayIn(netns, name, pairing, node string, more ...string) (*Process, error) {
 	g := &Gateway{Name: name, PairingAddress: pairing, NodeAddress: node, TLSDir: s.Gateways[0].TLSDir}
-	if err := s.launchIn([]string{"ip", "netns", "exec", netns}, g, node, more); err != nil {
+	if err := s.startReplicaIn([]string{"ip", "netns", "exec", netns}, g, node, more); err != nil {
 		return nil, err
 	}
 	return g.Process, nil
 }
 
-// SpareGateway starts one more replica, outside the list, on the given addresses; more are flags in
+// StartExtraGateway starts one more replica, outside the list, on the given addresses; more are flags in
 // addition to the usual ones.
-func (s *Stack) SpareGateway(name, pairing, node string, more ...string) (*Process, error) {
+func (s *Stack) StartExtraGateway(name, pairing, node string, more ...string) (*Process, error) {
 	g := &Gateway{Name: name, PairingAddress: pairing, NodeAddress: node, TLSDir: s.Gateways[0].TLSDir}
-	if err := s.launch(g, node, more...); err != nil {
+	if err := s.startReplica(g, node, more...); err != nil {
 		return nil, err
 	}
 	return g.Process, nil

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// variable is the environment variable that names the active mutants, separated by commas.
-	variable = "MOORING_MUTANT"
+	// mutantVariable is the environment variable that names the active mutants, separated by commas.
+	mutantVariable = "MOORING_MUTANT"
 	// reachedVariable names the file that is written when the code of the mutant runs.
 	reachedVariable = "MOORING_MUTANT_REACHED"
 )
@@ -41,14 +41,14 @@ func isMutant(name string) bool {
 }
 `
 
-// weave writes a copy of each file with mutants. In the copy every mutant is next to the code that
+// instrument writes a copy of each file with mutants. In the copy every mutant is next to the code that
 // it breaks, and the environment selects one of them, so that one build serves all mutants. It
 // returns the overlay for the go command and the paths of the copies.
-func weave(root, dir string, mutants []Mutant) (overlay string, copies map[string]string, err error) {
+func instrument(root, dir string, mutants []Mutant) (overlay string, copies map[string]string, err error) {
 	files := map[string][]place{}
 	var problems []error
 	for _, m := range mutants {
-		p, err := m.find(root)
+		p, err := m.findPlace(root)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -58,11 +58,11 @@ func weave(root, dir string, mutants []Mutant) (overlay string, copies map[strin
 	if err := errors.Join(problems...); err != nil {
 		return "", nil, err
 	}
-	return weavePlaces(root, dir, files)
+	return instrumentPlaces(root, dir, files)
 }
 
-// weavePlaces does the work of `weave` for places that are known, by file.
-func weavePlaces(root, dir string, files map[string][]place) (overlay string, copies map[string]string, err error) {
+// instrumentPlaces does the work of `instrument` for places that are known, by file.
+func instrumentPlaces(root, dir string, files map[string][]place) (overlay string, copies map[string]string, err error) {
 	copies = map[string]string{}
 	add := func(name string, content string) error {
 		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "-"))
@@ -74,8 +74,8 @@ func weavePlaces(root, dir string, files map[string][]place) (overlay string, co
 		if err != nil {
 			return "", nil, err
 		}
-		err = errors.Join(add(file, woven(string(source), 0, len(source), places)),
-			add(filepath.Dir(file)+"/mutants_woven.go", fmt.Sprintf(switchFile, places[0].packageName, variable, reachedVariable)))
+		err = errors.Join(add(file, instrumentSource(string(source), 0, len(source), places)),
+			add(filepath.Dir(file)+"/mutants_woven.go", fmt.Sprintf(switchFile, places[0].packageName, mutantVariable, reachedVariable)))
 		if err != nil {
 			return "", nil, fmt.Errorf("write the mutants of %s: %w", file, err)
 		}
@@ -88,8 +88,8 @@ func weavePlaces(root, dir string, files map[string][]place) (overlay string, co
 	return overlay, copies, os.WriteFile(overlay, content, 0o600)
 }
 
-// woven returns source[begin:end] with the mutants of all places in it. Places may be nested.
-func woven(source string, begin, end int, places []place) string {
+// instrumentSource returns source[begin:end] with the mutants of all places in it. Places may be nested.
+func instrumentSource(source string, begin, end int, places []place) string {
 	places = slices.SortedFunc(slices.Values(places), func(a, b place) int {
 		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(b.end, a.end))
 	})
@@ -101,15 +101,15 @@ func woven(source string, begin, end int, places []place) string {
 			size++
 		}
 		text.WriteString(source[begin:outer.begin])
-		text.WriteString(outer.mutant.beside(woven(source, outer.begin, outer.end, inner[:size]), outer.statement))
+		text.WriteString(outer.mutant.switchCode(instrumentSource(source, outer.begin, outer.end, inner[:size]), outer.statement))
 		begin, places = outer.end, inner[size:]
 	}
 	text.WriteString(source[begin:end])
 	return text.String()
 }
 
-// beside returns code that runs the mutant when it is active, and otherwise the original.
-func (m Mutant) beside(original string, statement bool) string {
+// switchCode returns code that runs the mutant when it is active, and otherwise the original.
+func (m Mutant) switchCode(original string, statement bool) string {
 	if statement {
 		return fmt.Sprintf("if isMutant(%q) { %s } else { %s }", m.Name, m.Replacement, original)
 	}
