@@ -21,6 +21,8 @@ fi
 (cd hack/tools/helm && go test .) || { echo "charts/mooring and config differ: change both" >&2; exit 1; }
 make --no-print-directory lint
 hack/threats.sh
+# Comments and pages stay readable: at most 3 vague words per 1,000.
+go run ./hack/wording
 # Every field that a policy guards must have a row with the proof that covers it.
 go test ./internal/policy -run TestEveryGuardedFieldHasItsRow
 # Every mutant must still apply, so that moved code keeps its mutant.

@@ -108,11 +108,11 @@ func (c *controllerConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.previousDeviceIssuer, "previous-device-issuer", "", "controller: device Issuer that stays trusted during a rotation")
 	set.StringVar(&c.previousServerIssuer, "previous-server-issuer", "", "controller: server Issuer that stays trusted during a rotation")
 	set.StringVar(&c.trustNamespaces, "trust-namespaces", "", "controller: namespaces, separated by commas, that get the CA of the gateways in ConfigMap mooring-trust, for agents in pods")
-	set.StringVar(&c.advertisePairingEndpoint, "advertise-pairing-endpoint", "", "controller: HOST:PORT of the pairing listener that people are told")
+	set.StringVar(&c.advertisePairingEndpoint, "advertise-pairing-endpoint", "", "controller: HOST:PORT of the pairing listener, as shown to people")
 	set.DurationVar(&c.certificateDuration, "certificate-duration", controllers.DefaultCertificateDuration, "controller: life of device certificates; machines renew them when 70 to 90 % of it is over")
 	set.DurationVar(&c.staleAfter, "stale-after", 5*time.Minute, "controller: how long a Node without a session is Stale before it is Offline")
 	set.DurationVar(&c.orphanGrace, "orphan-grace", time.Minute, "controller: how long after the Lease of a gateway ran out its sessions count as ended")
-	set.DurationVar(&c.finishedRetention, "finished-retention", 0, "controller: delete finished dispatches without a TTL of their own after this time (one that comes from Git is then created anew, and runs again); 0 keeps them")
+	set.DurationVar(&c.finishedRetention, "finished-retention", 0, "controller: delete finished dispatches without a TTL of their own after this time (a GitOps tool then creates its dispatch again, and it runs again); 0 keeps them")
 }
 
 // minCertificateDuration leaves a machine the time to renew before the end.
@@ -151,13 +151,13 @@ func (c *gatewayConfig) bind(set *flag.FlagSet) {
 	set.StringVar(&c.tlsDir, "tls-dir", "", "gateway: directory of the server certificate (required)")
 	set.StringVar(&c.pairingBindAddress, "pairing-bind-address", ":7443", "gateway: address of the pairing listener")
 	set.StringVar(&c.nodeBindAddress, "node-bind-address", ":7444", "gateway: address of the node listener")
-	set.StringVar(&c.advertiseNodeEndpoint, "advertise-node-endpoint", "", "gateway: HOST:PORT of the node listener that machines are told, of several gateways separated by commas (required)")
+	set.StringVar(&c.advertiseNodeEndpoint, "advertise-node-endpoint", "", "gateway: HOST:PORT of the node listener that machines connect to; several gateways separated by commas (required)")
 	set.StringVar(&c.podName, "pod-name", "", "gateway: name of this replica; default: the host name")
 	set.DurationVar(&c.dispatchedDelay, "dispatched-delay", 200*time.Millisecond, "gateway: how long a result is waited for before Dispatched is written")
 	set.IntVar(&c.maxPendingRequests, "max-pending-requests", 50, "gateway: undecided PairingRequests in the cluster, of one fleet at most as many as are still free; more are refused")
-	set.IntVar(&c.maxConnectionsPerNode, "max-connections-per-node", gateway.DefaultConnectionsPerNode, "gateway: connections one machine may hold on the node listener; the one it holds longest is closed for one more")
-	set.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second, "gateway: how long the Lease of this replica vouches for its sessions")
-	set.DurationVar(&c.watchStaleAfter, "watch-stale-after", time.Minute, "gateway: how old what it knows of Nodes may be before it takes no sessions and offers nothing; sessions close at five times that")
+	set.IntVar(&c.maxConnectionsPerNode, "max-connections-per-node", gateway.DefaultConnectionsPerNode, "gateway: connections one machine may hold on the node listener; its oldest connection is closed for one more")
+	set.DurationVar(&c.leaseDuration, "lease-duration", 15*time.Second, "gateway: how long the Lease of this replica is valid without a renewal")
+	set.DurationVar(&c.watchStaleAfter, "watch-stale-after", time.Minute, "gateway: how old the gateway's view of Nodes may be before it opens no sessions and offers nothing; sessions close at five times that")
 }
 
 // minWatchStaleAfter leaves room for the writes that measure the watch, one per two seconds.

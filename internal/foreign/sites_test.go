@@ -22,30 +22,30 @@ var sites = map[string][]string{
 		"cmd/manager", "main: print", "newLogger: log", "handler: print",
 	},
 	"TestEventsAndConditionsAreOneSafeLine (controllers)": {
-		"controllers", "announce: event", "orphan: event", "setCondition: condition",
+		"controllers", "emitEvent: event", "endSession: event", "setCondition: condition",
 	},
 	"TestConditionsOfADispatchAreOneSafeLine (internal/dispatch)": {
-		"internal/dispatch", "Withdraw: condition", "delivered: condition", "finish: condition",
+		"internal/dispatch", "Withdraw: condition", "setDelivered: condition", "finishStatus: condition",
 	},
 	"TestAWriterCleansWhateverThePiecesAre (internal/foreign)": {"internal/foreign", "Write: print"},
 	"TestConditionsOfANodeAreOneSafeLine (internal/gateway/session)": {
 		"internal/gateway/session", "setCondition: condition",
 	},
 	"TestNoCommandPrintsForeignTextThatActsOnATerminal (internal/plugin)": {
-		"internal/plugin", "Main: print", "describeNode: print", "handOut: print", "invoke: print", "newVersion: print", "print: print",
-		"printAnswer: print", "say: print", "sayf: print", "table: print",
+		"internal/plugin", "Main: print", "describeNode: print", "showCode: print", "invoke: print", "newVersion: print", "printObject: print",
+		"printAnswer: print", "notice: print", "noticef: print", "printTable: print",
 	},
 	"TestRawOutputGoesIntoAPipeOrWhereItIsAskedFor (internal/plugin)": {"internal/plugin", "printOutput: print"},
-	"TestAQuestionShowsNothingThatActsOnATerminal (internal/plugin)":  {"internal/plugin", "yes: print"},
+	"TestAQuestionShowsNothingThatActsOnATerminal (internal/plugin)":  {"internal/plugin", "confirm: print"},
 	"TestATerminalGetsItsColoursOrAClearWord (internal/plugin)":       {"internal/plugin", "show: print"},
 	"TestNoCommandPrintsForeignTextThatActsOnATerminal (nodeagent/cli)": {
 		"nodeagent/cli", "confirm: print", "newAnswer: print", "newConfigView: print", "newDoctor: print", "newStop: print", "newVersion: print",
-		"print: print", "printJSON: print", "printLine: print", "run: print", "settleAnyhow: print", "show: print", "tell: print",
+		"print: print", "printJSON: print", "printLine: print", "run: print", "loadSettingsLenient: print", "printCapabilities: print", "printQuestions: print",
 	},
 	"TestNoWordOfAGatewayActsOnATerminal (nodeagent/cli)": {"nodeagent/cli", "newLog: log"},
-	"TestALineOfTheConsoleIsOneLine (nodeagent/console)":  {"nodeagent/console", "Say: print", "printUnlessLast: print"},
+	"TestALineOfTheConsoleIsOneLine (nodeagent/console)":  {"nodeagent/console", "Print: print", "printUnlessLast: print"},
 	"TestAPromptShowsNothingThatActsOnATerminal (nodeagent/mediation)": {
-		"nodeagent/mediation", "Prompt: print", "answerLine: print",
+		"nodeagent/mediation", "Prompt: print", "handleLine: print",
 	},
 }
 

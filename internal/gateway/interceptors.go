@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 	"k8s.io/utils/clock"
 
-	"github.com/mooring-dev/mooring/internal/gateway/aside"
+	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -61,7 +61,7 @@ func (g *guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	defer func() { err = g.finishCall(info.FullMethod, recover(), err) }()
 	withCaller := &callerStream{ServerStream: stream}
-	aside.Do(func() { withCaller.ctx, err = g.authorize(stream.Context(), info.FullMethod) })
+	freshstack.Do(func() { withCaller.ctx, err = g.authorize(stream.Context(), info.FullMethod) })
 	if err != nil {
 		return err
 	}

@@ -81,5 +81,5 @@ func (r Rule) NodeName(core string) (string, error) {
 }
 
 func invalidRuleError(key, reason string) error {
-	return refusedErrorf("rule %s of ConfigMap %s is broken, an operator has to mend it: %s", key, v1alpha1.ServiceAccountRulesConfigMap, reason)
+	return refusedErrorf("rule %s of ConfigMap %s is not valid; an operator must correct it: %s", key, v1alpha1.ServiceAccountRulesConfigMap, reason)
 }

@@ -75,7 +75,7 @@ func TestUninstallRevokeReachesWhichGatewayThereIs(t *testing.T) {
 	l.install("--now")
 	l.expect(0, "yes, as node fleet/box", "status", "--wait", "30s")
 	l.expect(0, "127.0.0.1:1: dial tcp 127.0.0.1:1", "doctor")
-	l.expect(0, "The cluster was told", "uninstall", "--revoke", "--yes")
+	l.expect(0, "The cluster recorded that", "uninstall", "--revoke", "--yes")
 	if n := l.gateway.Node.Revoked.Load(); n != 1 {
 		t.Errorf("the gateway got %d valid revocations, want 1", n)
 	}
@@ -102,7 +102,7 @@ func TestUninstallRevokeWithALapsedCertificateSaysHowToRecoverIt(t *testing.T) {
 	// The advice of that message works.
 	l.expect(0, "Started: process", "start")
 	l.expect(0, "Connected", "status", "--wait", "30s")
-	l.expect(0, "The cluster was told", "uninstall", "--revoke", "--yes")
+	l.expect(0, "The cluster recorded that", "uninstall", "--revoke", "--yes")
 }
 
 func TestAMachineWithoutServiceManager(t *testing.T) {

@@ -112,7 +112,7 @@ func ordinaryScenarios() []scenario {
 			runTwice("install", 0, "Installed: "),
 			runTwice("uninstall", 2, "answer yes, or give --yes"),
 			runTwice("restart", 0, "Started: process"),
-			{line: "uninstall --revoke --yes", first: wantedExit{0, "The cluster was told"}, second: wantedExit{0, "No service is installed"}},
+			{line: "uninstall --revoke --yes", first: wantedExit{0, "The cluster recorded that"}, second: wantedExit{0, "No service is installed"}},
 		}},
 	}
 }
@@ -130,11 +130,11 @@ func failureScenarios() []scenario {
 			}
 			l.env = append(l.env, servicesDir+"=system")
 		}, []step{
-			runTwice("start", 12, "have `mooring-agent run` kept running"),
-			runTwice("stop", 12, "have `mooring-agent run` kept running"),
-			runTwice("restart", 12, "have `mooring-agent run` kept running"),
-			runTwice("logs", 12, "have `mooring-agent run` kept running"),
-			runTwice("install", 12, "have `mooring-agent run` kept running"),
+			runTwice("start", 12, "with the process manager of this machine"),
+			runTwice("stop", 12, "with the process manager of this machine"),
+			runTwice("restart", 12, "with the process manager of this machine"),
+			runTwice("logs", 12, "with the process manager of this machine"),
+			runTwice("install", 12, "with the process manager of this machine"),
 			runTwice("status", 22, pairHint),
 			runTwice("doctor", 23, "keep `mooring-agent run` running by other means"),
 			runTwice("uninstall --yes", 0, "No service is installed"),
@@ -158,7 +158,7 @@ func failureScenarios() []scenario {
 			runTwice("status", 21, configMistake),
 			// Without the configuration the identity directory is unknown: the default would be the
 			// one of the machine that runs the test.
-			{line: "uninstall --revoke --yes", first: wantedExit{0, "The cluster was told"}, second: wantedExit{0, "No service is installed"},
+			{line: "uninstall --revoke --yes", first: wantedExit{0, "The cluster recorded that"}, second: wantedExit{0, "No service is installed"},
 				between: func(l *laptop) { l.env = append(l.env, "MOORING_IDENTITY_DIR="+l.dir()) }},
 		}},
 		{"a configuration that cannot be parsed", func(l *laptop) {

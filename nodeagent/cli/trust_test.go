@@ -156,7 +156,7 @@ var openingFiles = map[string]string{
 	"service/system.go":          "programs of the service manager, by the PATH of the caller",
 	"service/spawner/spawner.go": "for tests",
 	"store/store.go":             "the identity directory, which ownfile checks",
-	"store/peek.go":              "the identity directory, which ownfile checks",
+	"store/open_read_only.go":    "the identity directory, which ownfile checks",
 	"cli/run.go":                 "the log, to write it; a loose folder is named in the log",
 }
 

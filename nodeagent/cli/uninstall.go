@@ -141,7 +141,7 @@ func (r *uninstallation) revokeAndErase(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("%w: %w; nothing was removed. Try again when the gateway can be reached, or use --purge and have an administrator revoke the Node", errRevocationNotSent, err)
 		default:
-			fmt.Fprintln(out, "The cluster was told: this machine gives up its identity")
+			fmt.Fprintln(out, "The cluster recorded that this machine gives up its identity")
 		}
 	}
 	kept, err := s.Erase()

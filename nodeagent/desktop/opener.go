@@ -115,7 +115,7 @@ func Capabilities(opener *Opener, rules func() (*mediation.Rules, error)) []capa
 			canonicalize: func(text string) (string, error) {
 				r, err := rules()
 				if err != nil {
-					return "", errors.New("the mediation policy of this machine cannot be used; its agent's log says why")
+					return "", errors.New("the mediation policy of this machine cannot be used; the log of its agent has the reason")
 				}
 				return CanonicalURL(text, r.OpenURL)
 			}},
@@ -123,7 +123,7 @@ func Capabilities(opener *Opener, rules func() (*mediation.Rules, error)) []capa
 			canonicalize: CanonicalPath, warning: func(target string) string {
 				r, err := rules()
 				if err != nil {
-					return "the mediation policy of this machine cannot be used; its agent's log says why"
+					return "the mediation policy of this machine cannot be used; the log of its agent has the reason"
 				}
 				return typeWarning(target, r.OpenPath.Types)
 			}},

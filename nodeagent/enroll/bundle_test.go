@@ -34,7 +34,7 @@ func TestABundleThatDoesNotAdmitItsGatewayEndsThePairing(t *testing.T) {
 			invite(m, g)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // the machine would poll with a stored bundle for ever
 			defer cancel()
-			if err := m.pair(ctx); !errors.Is(err, enroll.ErrFailed) || !strings.Contains(err.Error(), "does not admit the gateway") {
+			if err := m.pair(ctx); !errors.Is(err, enroll.ErrFailed) || !strings.Contains(err.Error(), "does not trust the gateway") {
 				t.Errorf("got %v, want a failure that names the bundle", err)
 			}
 			if content := m.content(); strings.Contains(content, "CERTIFICATE") || m.files() != "lock pairing.json" {

@@ -26,13 +26,13 @@ var (
 	// ErrNoTriesLeft means that this machine sends no further confirmation for the code.
 	ErrNoTriesLeft = errors.New("the pairing code was tried 3 times from this machine: ask for a new code")
 	// ErrUnprovenGateway means that the server did not prove that it knows the code.
-	ErrUnprovenGateway = errors.New("the gateway could not prove that it knows the pairing code: wrong address, or somebody in between; nothing of its answers was stored")
+	ErrUnprovenGateway = errors.New("the gateway could not prove that it knows the pairing code: wrong address, or an intercepted connection; none of its answers was stored")
 	// ErrUnpinnedGateway means that the server is not the gateway of the QR code. Nothing was sent
 	// to it.
-	ErrUnpinnedGateway = errors.New("the gateway is not the one that the QR code pins, nothing was sent to it: wrong address, somebody in between, or the code is older than the gateways' CA; ask for a new code")
+	ErrUnpinnedGateway = errors.New("the gateway is not the one that the QR code pins, nothing was sent to it: wrong address, an intercepted connection, or the code is older than the gateways' CA; ask for a new code")
 	// ErrUnknownGateway means that the server has no certificate of the mounted CA. Nothing was
 	// sent to it.
-	ErrUnknownGateway = errors.New("the gateway is not one of the mounted CA, nothing was sent to it: wrong address, somebody in between, or --gateway-ca is older than the gateways' CA")
+	ErrUnknownGateway = errors.New("the gateway is not one of the mounted CA, nothing was sent to it: wrong address, an intercepted connection, or --gateway-ca is older than the gateways' CA")
 	// ErrAccountRefused means that the gateway does not accept the ServiceAccount or its token.
 	ErrAccountRefused = errors.New("the gateway does not accept this ServiceAccount")
 	// ErrNameTaken means that another machine has the requested name.

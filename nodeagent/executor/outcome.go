@@ -50,9 +50,9 @@ func (x *Executor) restartOutcome(entry journal.Entry) *journal.Outcome {
 		outcome.ErrorMessage = "the agent restarted in the middle of the run; it is not known how far it came"
 	case m == nil:
 	case m.Answer == journal.Denied:
-		return x.notStartedOutcome(journal.Rejected, mediation.CodeDenied, "the person at the machine said no")
+		return x.notStartedOutcome(journal.Rejected, mediation.CodeDenied, "the person at the machine denied the run")
 	case m.Answer == journal.Unanswered:
-		return x.notStartedOutcome(journal.Rejected, mediation.CodeTimedOut, "nobody at the machine answered in time")
+		return x.notStartedOutcome(journal.Rejected, mediation.CodeTimedOut, "no person at the machine answered in time")
 	case m.Answer == journal.Allowed:
 		outcome.ErrorMessage = "the agent restarted after the person at the machine said yes and before it ran"
 	default:

@@ -42,7 +42,7 @@ func (d *ApprovalQueue) Decide(ctx context.Context, q Question, record AnswerSto
 	rules, err := d.Rules()
 	if err != nil {
 		d.Log.Error("the mediation policy cannot be used; every run is refused", "error", err)
-		return &Denied{CodeDenied, "the mediation policy of this machine cannot be used; its agent's log says why"}
+		return &Denied{CodeDenied, "the mediation policy of this machine cannot be used; the log of its agent has the reason"}
 	}
 	resumed := !q.Since.IsZero()
 	switch verdict := rules.evaluate(q); {
@@ -132,9 +132,9 @@ func (d *ApprovalQueue) applyAnswer(p *pendingQuestion, allowed bool, by string)
 	case allowed:
 		p.answered <- nil
 	case by == "":
-		p.answered <- &Denied{CodeTimedOut, "nobody at the machine answered in time"}
+		p.answered <- &Denied{CodeTimedOut, "no person at the machine answered in time"}
 	default:
-		p.answered <- &Denied{CodeDenied, "the person at the machine said no"}
+		p.answered <- &Denied{CodeDenied, "the person at the machine denied the run"}
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/gateway/aside"
+	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -130,7 +130,7 @@ func (s *session) replace(e ending) {
 
 // run handles the events of a recorded session until the session stops. streamCtx ends with the
 // machine's connection; ctx is the context of the work. run waits on the stack of the stream
-// handler and does the work with aside.Do, so that this stack stays small.
+// handler and does the work with freshstack.Do, so that this stack stays small.
 func (s *session) run(streamCtx, ctx context.Context) {
 	timer := s.service.Clock.NewTimer(idleTimer)
 	defer timer.Stop()
@@ -150,13 +150,13 @@ func (s *session) run(streamCtx, ctx context.Context) {
 				s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.Canceled, "the machine closed the stream")})
 				return
 			}
-			aside.Do(func() { s.handleMessage(ctx, m) })
+			freshstack.Do(func() { s.handleMessage(ctx, m) })
 		case <-s.inbox.wake:
-			aside.Do(func() { s.applyEvents(ctx, s.inbox.take()) })
+			freshstack.Do(func() { s.applyEvents(ctx, s.inbox.take()) })
 		case then := <-s.done:
-			aside.Do(func() { s.handleWorkerDone(ctx, then) })
+			freshstack.Do(func() { s.handleWorkerDone(ctx, then) })
 		case <-timer.C():
-			aside.Do(func() { s.tick(ctx) })
+			freshstack.Do(func() { s.tick(ctx) })
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign"
-	"github.com/mooring-dev/mooring/internal/gateway/aside"
+	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
 )
 
 // helloTimeout is the time in which a machine must send its Hello.
@@ -44,7 +44,7 @@ func (s *Service) serve(streamCtx context.Context, c conn) error {
 	)
 	// The work of a session outlives its stream: received results are settled.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(streamCtx))
-	aside.Do(func() { sess, err = s.startSession(streamCtx, ctx, c) })
+	freshstack.Do(func() { sess, err = s.startSession(streamCtx, ctx, c) })
 	if err != nil {
 		cancel()
 		return err

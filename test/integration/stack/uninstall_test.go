@@ -82,7 +82,7 @@ func TestUninstallRevokesTheNode(t *testing.T) {
 	}
 
 	began := time.Now()
-	if output := l.runAgent(0, "uninstall", "--revoke", "--yes"); !strings.Contains(output, "The cluster was told") {
+	if output := l.runAgent(0, "uninstall", "--revoke", "--yes"); !strings.Contains(output, "The cluster recorded that") {
 		t.Errorf("uninstall: %s", output)
 	}
 	testfleet.Await(f, "laptop", &v1alpha1.Node{}, "Revoked", func(n *v1alpha1.Node) bool { return n.Status.Trust == v1alpha1.TrustRevoked })

@@ -84,12 +84,12 @@ func (x *RegisterNodeRequest) GetBootId() string {
 	return ""
 }
 
-// RegisterNodeResponse answers the effective grant.
+// RegisterNodeResponse contains the effective grant.
 type RegisterNodeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Declared capabilities the Node's policy allows.
+	// Declared capabilities that the Node's policy allows.
 	GrantedCapabilities []string `protobuf:"bytes,1,rep,name=granted_capabilities,json=grantedCapabilities,proto3" json:"granted_capabilities,omitempty"`
-	// Declared ones it does not allow; a person may review them.
+	// Declared capabilities that it does not allow; a person may review them.
 	WithheldCapabilities []string `protobuf:"bytes,2,rep,name=withheld_capabilities,json=withheldCapabilities,proto3" json:"withheld_capabilities,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
@@ -146,8 +146,8 @@ type PollDispatchRequest struct {
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// Only on the first poll.
 	Hello *Hello `protobuf:"bytes,2,opt,name=hello,proto3" json:"hello,omitempty"`
-	// Sequence of the last answer that arrived; what was sent after it is sent again. 0, of
-	// an agent that does not count, acknowledges everything.
+	// Sequence of the last answer that arrived; the gateway sends later answers again. 0, from an
+	// agent that does not count, acknowledges all answers.
 	Acknowledged  uint64 `protobuf:"varint,3,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -204,12 +204,12 @@ func (x *PollDispatchRequest) GetAcknowledged() uint64 {
 	return 0
 }
 
-// PollDispatchResponse carries what the stream would have carried.
+// PollDispatchResponse carries messages of the gateway, like the stream.
 type PollDispatchResponse struct {
 	state     protoimpl.MessageState      `protogen:"open.v1"`
 	SessionId string                      `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	Messages  []*StreamNodeEventsResponse `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
-	// Counts the answers with messages, from 1.
+	// Number of this answer; only answers with messages count, from 1.
 	Sequence      uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -266,7 +266,7 @@ func (x *PollDispatchResponse) GetSequence() uint64 {
 	return 0
 }
 
-// ReportResultRequest carries what the agent's stream would have carried.
+// ReportResultRequest carries messages of the agent, like the stream.
 type ReportResultRequest struct {
 	state         protoimpl.MessageState     `protogen:"open.v1"`
 	SessionId     string                     `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -319,7 +319,7 @@ func (x *ReportResultRequest) GetMessages() []*StreamNodeEventsRequest {
 	return nil
 }
 
-// ReportResultResponse answers them.
+// ReportResultResponse carries the gateway's answers to them.
 type ReportResultResponse struct {
 	state         protoimpl.MessageState      `protogen:"open.v1"`
 	Messages      []*StreamNodeEventsResponse `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
@@ -474,13 +474,13 @@ func (x *RotateDeviceCertificateResponse) GetTrustBundle() []byte {
 	return nil
 }
 
-// RevokeDevicePairingRequest says why.
+// RevokeDevicePairingRequest contains the reason and the proof of a revocation.
 type RevokeDevicePairingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// For the Node's revocationReason; at most 256 bytes. Not covered by the proof.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Signature of the key of this connection over method, SPIFFE id and TLS exporter: the
-	// controller, which revokes, believes it and not the gateway. Required.
+	// Signature of the key of this connection over method, SPIFFE ID and TLS exporter. The controller
+	// verifies it before it revokes, and need not trust the gateway. Required.
 	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -530,7 +530,7 @@ func (x *RevokeDevicePairingRequest) GetProof() []byte {
 	return nil
 }
 
-// RevokeDevicePairingResponse: recorded; the session ends.
+// RevokeDevicePairingResponse means that the request is recorded; the session ends.
 type RevokeDevicePairingResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

@@ -31,13 +31,12 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// NodeService is what a paired machine talks to. It is served on the node
-// listener: TLS 1.3 with a client certificate. No request names its caller; the
-// certificate's SPIFFE id and the pinned key are the identity.
+// NodeService is the API for paired machines. It is served on the node listener: TLS 1.3 with a
+// client certificate. No request names its caller: the certificate's SPIFFE ID and the pinned key
+// are the identity.
 //
-// Errors of every call: Unauthenticated (certificate), PermissionDenied (Node
-// unknown, revoked or being deleted, pin moved), Unavailable (gateway may not
-// serve now; retry with backoff).
+// Errors of every call: Unauthenticated (certificate), PermissionDenied (Node unknown, revoked or
+// being deleted, pin moved), Unavailable (the gateway cannot serve at present; retry with backoff).
 type NodeServiceClient interface {
 	// RegisterNode describes the machine; it precedes every session.
 	RegisterNode(ctx context.Context, in *RegisterNodeRequest, opts ...grpc.CallOption) (*RegisterNodeResponse, error)
@@ -45,19 +44,19 @@ type NodeServiceClient interface {
 	// gateway's first is Welcome. The newest session of a Node wins.
 	// Errors: FailedPrecondition (RegisterNode first), Aborted (a newer session won).
 	StreamNodeEvents(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamNodeEventsRequest, StreamNodeEventsResponse], error)
-	// PollDispatch is the session for networks that break streams: held for at most
-	// 30 seconds. The first poll carries Hello and no session id. A poll or report that
-	// failed may be repeated, on a new connection too: the session belongs to the gateway
-	// process, and what was not acknowledged is answered again.
-	// Errors: FailedPrecondition (unknown session id: say Hello again).
+	// PollDispatch is the session for networks that break streams: a long poll of at most 30 seconds.
+	// The first poll carries Hello and no session id. A failed poll or report may be repeated, on a
+	// new connection too: the session belongs to the gateway process, which sends unacknowledged
+	// answers again.
+	// Errors: FailedPrecondition (unknown session id: send Hello again).
 	PollDispatch(ctx context.Context, in *PollDispatchRequest, opts ...grpc.CallOption) (*PollDispatchResponse, error)
 	// ReportResult carries the agent's messages of a polled session.
 	ReportResult(ctx context.Context, in *ReportResultRequest, opts ...grpc.CallOption) (*ReportResultResponse, error)
-	// RotateDeviceCertificate renews with the same key, or admits a new key that
-	// becomes the identity when it is first used.
+	// RotateDeviceCertificate renews the certificate with the same key, or admits a new key. The new
+	// key becomes the identity when it is first used.
 	RotateDeviceCertificate(ctx context.Context, in *RotateDeviceCertificateRequest, opts ...grpc.CallOption) (*RotateDeviceCertificateResponse, error)
-	// RevokeDevicePairing gives up the identity, for good.
-	// Errors: Unauthenticated (the proof is missing or not of this key and connection).
+	// RevokeDevicePairing revokes the identity of the machine for good.
+	// Errors: Unauthenticated (the proof is missing, or not from this key and connection).
 	RevokeDevicePairing(ctx context.Context, in *RevokeDevicePairingRequest, opts ...grpc.CallOption) (*RevokeDevicePairingResponse, error)
 }
 
@@ -136,13 +135,12 @@ func (c *nodeServiceClient) RevokeDevicePairing(ctx context.Context, in *RevokeD
 // All implementations must embed UnimplementedNodeServiceServer
 // for forward compatibility.
 //
-// NodeService is what a paired machine talks to. It is served on the node
-// listener: TLS 1.3 with a client certificate. No request names its caller; the
-// certificate's SPIFFE id and the pinned key are the identity.
+// NodeService is the API for paired machines. It is served on the node listener: TLS 1.3 with a
+// client certificate. No request names its caller: the certificate's SPIFFE ID and the pinned key
+// are the identity.
 //
-// Errors of every call: Unauthenticated (certificate), PermissionDenied (Node
-// unknown, revoked or being deleted, pin moved), Unavailable (gateway may not
-// serve now; retry with backoff).
+// Errors of every call: Unauthenticated (certificate), PermissionDenied (Node unknown, revoked or
+// being deleted, pin moved), Unavailable (the gateway cannot serve at present; retry with backoff).
 type NodeServiceServer interface {
 	// RegisterNode describes the machine; it precedes every session.
 	RegisterNode(context.Context, *RegisterNodeRequest) (*RegisterNodeResponse, error)
@@ -150,19 +148,19 @@ type NodeServiceServer interface {
 	// gateway's first is Welcome. The newest session of a Node wins.
 	// Errors: FailedPrecondition (RegisterNode first), Aborted (a newer session won).
 	StreamNodeEvents(grpc.BidiStreamingServer[StreamNodeEventsRequest, StreamNodeEventsResponse]) error
-	// PollDispatch is the session for networks that break streams: held for at most
-	// 30 seconds. The first poll carries Hello and no session id. A poll or report that
-	// failed may be repeated, on a new connection too: the session belongs to the gateway
-	// process, and what was not acknowledged is answered again.
-	// Errors: FailedPrecondition (unknown session id: say Hello again).
+	// PollDispatch is the session for networks that break streams: a long poll of at most 30 seconds.
+	// The first poll carries Hello and no session id. A failed poll or report may be repeated, on a
+	// new connection too: the session belongs to the gateway process, which sends unacknowledged
+	// answers again.
+	// Errors: FailedPrecondition (unknown session id: send Hello again).
 	PollDispatch(context.Context, *PollDispatchRequest) (*PollDispatchResponse, error)
 	// ReportResult carries the agent's messages of a polled session.
 	ReportResult(context.Context, *ReportResultRequest) (*ReportResultResponse, error)
-	// RotateDeviceCertificate renews with the same key, or admits a new key that
-	// becomes the identity when it is first used.
+	// RotateDeviceCertificate renews the certificate with the same key, or admits a new key. The new
+	// key becomes the identity when it is first used.
 	RotateDeviceCertificate(context.Context, *RotateDeviceCertificateRequest) (*RotateDeviceCertificateResponse, error)
-	// RevokeDevicePairing gives up the identity, for good.
-	// Errors: Unauthenticated (the proof is missing or not of this key and connection).
+	// RevokeDevicePairing revokes the identity of the machine for good.
+	// Errors: Unauthenticated (the proof is missing, or not from this key and connection).
 	RevokeDevicePairing(context.Context, *RevokeDevicePairingRequest) (*RevokeDevicePairingResponse, error)
 	mustEmbedUnimplementedNodeServiceServer()
 }

@@ -29,7 +29,7 @@ type BeginPairingSessionRequest struct {
 	LookupId string `protobuf:"bytes,1,opt,name=lookup_id,json=lookupId,proto3" json:"lookup_id,omitempty"`
 	// SPAKE2 share of the agent: an uncompressed P-256 point, 65 bytes.
 	Share []byte `protobuf:"bytes,2,opt,name=share,proto3" json:"share,omitempty"`
-	// Name the machine would like as a Node: a DNS label. The code may fix another.
+	// Requested Node name: a DNS label. The code may fix another name.
 	NodeName      string `protobuf:"bytes,3,opt,name=node_name,json=nodeName,proto3" json:"node_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -86,15 +86,15 @@ func (x *BeginPairingSessionRequest) GetNodeName() string {
 	return ""
 }
 
-// BeginPairingSessionResponse carries the gateway's share; for an unknown code the
-// share is random and the session can never complete.
+// BeginPairingSessionResponse carries the gateway's share. For an unknown code, the share is random
+// and the session can never complete.
 type BeginPairingSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Random id of the exchange, to be repeated on the same connection.
+	// Random id of the exchange; the client repeats it on the same connection.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// SPAKE2 share of the gateway: an uncompressed P-256 point, 65 bytes.
 	Share []byte `protobuf:"bytes,2,opt,name=share,proto3" json:"share,omitempty"`
-	// SHA-256 of the CA bundle that will follow, 32 bytes; part of the key confirmation.
+	// SHA-256 of the CA bundle in the next response, 32 bytes; part of the key confirmation.
 	BundleSha256  []byte `protobuf:"bytes,3,opt,name=bundle_sha256,json=bundleSha256,proto3" json:"bundle_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -151,23 +151,24 @@ func (x *BeginPairingSessionResponse) GetBundleSha256() []byte {
 	return nil
 }
 
-// CompletePairingSessionRequest confirms the exchange and hands over the public key.
+// CompletePairingSessionRequest confirms the exchange and sends the public key.
 type CompletePairingSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What proves that this machine was invited.
+	// Evidence that this machine was invited.
 	//
 	// Types that are valid to be assigned to Evidence:
 	//
 	//	*CompletePairingSessionRequest_Code
 	//	*CompletePairingSessionRequest_ServiceAccount
 	Evidence isCompletePairingSessionRequest_Evidence `protobuf_oneof:"evidence"`
-	// Device public key, SubjectPublicKeyInfo DER, ECDSA P-256. Its private half never leaves the machine.
+	// Device public key, SubjectPublicKeyInfo DER, ECDSA P-256. The private key never leaves the
+	// machine.
 	PublicKey []byte `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
 	// Signature of the device key over method and TLS exporter (proof of possession).
 	Proof []byte `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
-	// Name the machine would like as a Node, as in Begin.
+	// Requested Node name, as in BeginPairingSessionRequest.
 	NodeName string `protobuf:"bytes,5,opt,name=node_name,json=nodeName,proto3" json:"node_name,omitempty"`
-	// What a person reads before deciding.
+	// Facts for the person who decides.
 	System *SystemInfo `protobuf:"bytes,6,opt,name=system,proto3" json:"system,omitempty"`
 	// Names of the capabilities the agent offers; at most 64.
 	RequestedCapabilities []string `protobuf:"bytes,7,rep,name=requested_capabilities,json=requestedCapabilities,proto3" json:"requested_capabilities,omitempty"`
@@ -270,12 +271,12 @@ type isCompletePairingSessionRequest_Evidence interface {
 }
 
 type CompletePairingSessionRequest_Code struct {
-	// PIN and QR: answer to a BeginPairingSession.
+	// PIN and QR: the answer to BeginPairingSession.
 	Code *CodeConfirmation `protobuf:"bytes,1,opt,name=code,proto3,oneof"`
 }
 
 type CompletePairingSessionRequest_ServiceAccount struct {
-	// Agents inside the cluster: no Begin.
+	// Agents inside the cluster, without BeginPairingSession.
 	ServiceAccount *ServiceAccountToken `protobuf:"bytes,2,opt,name=service_account,json=serviceAccount,proto3,oneof"`
 }
 
@@ -341,7 +342,7 @@ func (x *CodeConfirmation) GetConfirmation() []byte {
 // ServiceAccountToken identifies an agent that runs in a pod.
 type ServiceAccountToken struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Projected token with Mooring's own audience.
+	// Projected token with the audience of Mooring.
 	Token         string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -384,7 +385,8 @@ func (x *ServiceAccountToken) GetToken() string {
 	return ""
 }
 
-// CompletePairingSessionResponse lets the agent trust the gateway from now on.
+// CompletePairingSessionResponse contains the data with which the agent trusts the gateway from now
+// on.
 type CompletePairingSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Key confirmation of the gateway, 32 bytes; empty for ServiceAccount.
@@ -393,13 +395,13 @@ type CompletePairingSessionResponse struct {
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Name of the PairingRequest.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// host:port of the node listener, or of several, separated by commas (at most 16).
+	// host:port of the node listener, or several of them, separated by commas (at most 16).
 	NodeEndpoint string `protobuf:"bytes,4,opt,name=node_endpoint,json=nodeEndpoint,proto3" json:"node_endpoint,omitempty"`
 	// CA bundle of the gateways, PEM.
 	TrustBundle []byte `protobuf:"bytes,5,opt,name=trust_bundle,json=trustBundle,proto3" json:"trust_bundle,omitempty"`
 	// HMAC of the session key over trust_bundle, namespace, name and node_endpoint; empty for ServiceAccount.
 	Mac []byte `protobuf:"bytes,6,opt,name=mac,proto3" json:"mac,omitempty"`
-	// When an undecided request ends.
+	// Time at which an undecided request ends.
 	ExpiresTime   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_time,json=expiresTime,proto3" json:"expires_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -484,7 +486,7 @@ func (x *CompletePairingSessionResponse) GetExpiresTime() *timestamppb.Timestamp
 	return nil
 }
 
-// GetPairingRequestStatusRequest asks what became of a request.
+// GetPairingRequestStatusRequest asks for the state of a request.
 type GetPairingRequestStatusRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -702,12 +704,12 @@ func (*GetPairingRequestStatusResponse_Approved) isGetPairingRequestStatusRespon
 
 func (*GetPairingRequestStatusResponse_Completed) isGetPairingRequestStatusResponse_State() {}
 
-// PairingPending: nobody decided yet, or the certificate is on its way.
+// PairingPending means that the request is undecided, or that the certificate is not issued yet.
 type PairingPending struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When an undecided request ends.
+	// Time at which an undecided request ends.
 	ExpiresTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expires_time,json=expiresTime,proto3" json:"expires_time,omitempty"`
-	// What is being waited for, for the person at the machine.
+	// Description of the pending step, for the person at the machine.
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -757,7 +759,7 @@ func (x *PairingPending) GetMessage() string {
 	return ""
 }
 
-// PairingDenied: a person said no. Final.
+// PairingDenied means that an approver denied the request. Final.
 type PairingDenied struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -802,7 +804,7 @@ func (x *PairingDenied) GetReason() string {
 	return ""
 }
 
-// PairingFailed: it cannot be completed. Final.
+// PairingFailed means that the pairing cannot be completed. Final.
 type PairingFailed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -847,7 +849,7 @@ func (x *PairingFailed) GetReason() string {
 	return ""
 }
 
-// PairingExpired: nobody decided in time. Final.
+// PairingExpired means that no decision was made in time. Final.
 type PairingExpired struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -884,7 +886,7 @@ func (*PairingExpired) Descriptor() ([]byte, []int) {
 	return file_mooring_gateway_v1_pairing_proto_rawDescGZIP(), []int{11}
 }
 
-// PairingApproved: send a CSR with exactly this URI.
+// PairingApproved means that the agent must send a CSR with exactly this URI.
 type PairingApproved struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SpiffeId      string                 `protobuf:"bytes,1,opt,name=spiffe_id,json=spiffeId,proto3" json:"spiffe_id,omitempty"`

@@ -29,30 +29,29 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// PairingService gives a machine its identity once. It is served on the pairing
-// listener: TLS 1.3, the server authenticates, the client has no certificate yet.
+// PairingService gives a machine its identity once. It is served on the pairing listener: TLS 1.3,
+// the server authenticates, the client has no certificate yet.
 //
-// No message is a function of the code's secret alone, so nothing on the wire
-// helps to guess it offline. An unknown, a wrong and a spent code are answered
-// with the same status, so nothing tells which codes exist.
+// No message is a function of the code's secret alone, so no message helps to guess it offline. An
+// unknown, a wrong and a spent code get the same status, which does not reveal which codes exist.
 type PairingServiceClient interface {
 	// BeginPairingSession opens one SPAKE2 exchange (RFC 9382, P-256). The session
 	// is bound to this TLS connection, usable once and for 30 seconds.
 	// Errors: ResourceExhausted (limits; retry after the RetryInfo detail).
 	BeginPairingSession(ctx context.Context, in *BeginPairingSessionRequest, opts ...grpc.CallOption) (*BeginPairingSessionResponse, error)
-	// CompletePairingSession proves knowledge of the code (or of a ServiceAccount
-	// token) and possession of the device key, and leaves a PairingRequest for a
-	// person to decide. The gateway spends a try before it verifies.
+	// CompletePairingSession proves knowledge of the code (or of a ServiceAccount token) and
+	// possession of the device key. It creates a PairingRequest for a person to decide. The gateway
+	// spends a try before it verifies.
 	// Errors: Unauthenticated (unknown, wrong or spent code, always the same text),
-	// FailedPrecondition (no such session on this connection), InvalidArgument,
-	// AlreadyExists (the name belongs to another key), ResourceExhausted.
+	// FailedPrecondition (no such session on this connection), InvalidArgument, AlreadyExists (the
+	// name belongs to another key), ResourceExhausted.
 	CompletePairingSession(ctx context.Context, in *CompletePairingSessionRequest, opts ...grpc.CallOption) (*CompletePairingSessionResponse, error)
-	// GetPairingRequestStatus is a long poll, held for at most 30 seconds, over TLS
-	// verified by the bundle that CompletePairingSession confirmed.
-	// Errors: NotFound (no such request for this key: a bad proof is answered alike).
+	// GetPairingRequestStatus is a long poll of at most 30 seconds. Its TLS connection must be
+	// verified with the bundle that CompletePairingSession confirmed.
+	// Errors: NotFound (no such request for this key, or a bad proof).
 	GetPairingRequestStatus(ctx context.Context, in *GetPairingRequestStatusRequest, opts ...grpc.CallOption) (*GetPairingRequestStatusResponse, error)
-	// RecoverCertificate gives a machine that slept past its certificate's end a
-	// new one, for the pinned key only and within 30 days of the end.
+	// RecoverCertificate issues a new certificate to a machine whose certificate has expired. It
+	// works for the pinned key only, and within 30 days of the expiry.
 	// Errors: PermissionDenied (revoked, deleted, too late), Unauthenticated.
 	RecoverCertificate(ctx context.Context, in *RecoverCertificateRequest, opts ...grpc.CallOption) (*RecoverCertificateResponse, error)
 }
@@ -109,30 +108,29 @@ func (c *pairingServiceClient) RecoverCertificate(ctx context.Context, in *Recov
 // All implementations must embed UnimplementedPairingServiceServer
 // for forward compatibility.
 //
-// PairingService gives a machine its identity once. It is served on the pairing
-// listener: TLS 1.3, the server authenticates, the client has no certificate yet.
+// PairingService gives a machine its identity once. It is served on the pairing listener: TLS 1.3,
+// the server authenticates, the client has no certificate yet.
 //
-// No message is a function of the code's secret alone, so nothing on the wire
-// helps to guess it offline. An unknown, a wrong and a spent code are answered
-// with the same status, so nothing tells which codes exist.
+// No message is a function of the code's secret alone, so no message helps to guess it offline. An
+// unknown, a wrong and a spent code get the same status, which does not reveal which codes exist.
 type PairingServiceServer interface {
 	// BeginPairingSession opens one SPAKE2 exchange (RFC 9382, P-256). The session
 	// is bound to this TLS connection, usable once and for 30 seconds.
 	// Errors: ResourceExhausted (limits; retry after the RetryInfo detail).
 	BeginPairingSession(context.Context, *BeginPairingSessionRequest) (*BeginPairingSessionResponse, error)
-	// CompletePairingSession proves knowledge of the code (or of a ServiceAccount
-	// token) and possession of the device key, and leaves a PairingRequest for a
-	// person to decide. The gateway spends a try before it verifies.
+	// CompletePairingSession proves knowledge of the code (or of a ServiceAccount token) and
+	// possession of the device key. It creates a PairingRequest for a person to decide. The gateway
+	// spends a try before it verifies.
 	// Errors: Unauthenticated (unknown, wrong or spent code, always the same text),
-	// FailedPrecondition (no such session on this connection), InvalidArgument,
-	// AlreadyExists (the name belongs to another key), ResourceExhausted.
+	// FailedPrecondition (no such session on this connection), InvalidArgument, AlreadyExists (the
+	// name belongs to another key), ResourceExhausted.
 	CompletePairingSession(context.Context, *CompletePairingSessionRequest) (*CompletePairingSessionResponse, error)
-	// GetPairingRequestStatus is a long poll, held for at most 30 seconds, over TLS
-	// verified by the bundle that CompletePairingSession confirmed.
-	// Errors: NotFound (no such request for this key: a bad proof is answered alike).
+	// GetPairingRequestStatus is a long poll of at most 30 seconds. Its TLS connection must be
+	// verified with the bundle that CompletePairingSession confirmed.
+	// Errors: NotFound (no such request for this key, or a bad proof).
 	GetPairingRequestStatus(context.Context, *GetPairingRequestStatusRequest) (*GetPairingRequestStatusResponse, error)
-	// RecoverCertificate gives a machine that slept past its certificate's end a
-	// new one, for the pinned key only and within 30 days of the end.
+	// RecoverCertificate issues a new certificate to a machine whose certificate has expired. It
+	// works for the pinned key only, and within 30 days of the expiry.
 	// Errors: PermissionDenied (revoked, deleted, too late), Unauthenticated.
 	RecoverCertificate(context.Context, *RecoverCertificateRequest) (*RecoverCertificateResponse, error)
 	mustEmbedUnimplementedPairingServiceServer()

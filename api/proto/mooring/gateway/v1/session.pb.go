@@ -23,13 +23,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Feature is a part of the protocol that one side uses only when the other side named it, in
-// Hello or Welcome. A feature that the receiver does not know is ignored.
+// Feature is a part of the protocol that one side uses only if the other side named it in Hello or
+// Welcome. Receivers ignore unknown features.
 type Feature int32
 
 const (
 	Feature_FEATURE_UNSPECIFIED Feature = 0
-	// The gateway sends Clearance; after a yes the agent waits for STAGE_START.
+	// The gateway sends Clearance; after the person agrees, the agent waits for STAGE_START.
 	Feature_FEATURE_CLEARANCE Feature = 1
 )
 
@@ -77,7 +77,7 @@ type UnsettledDispatch_State int32
 
 const (
 	UnsettledDispatch_STATE_UNSPECIFIED UnsettledDispatch_State = 0
-	// Journaled, not started (a person may be asked).
+	// Journaled, not started (a person may be asked at this time).
 	UnsettledDispatch_STATE_ACCEPTED UnsettledDispatch_State = 1
 	// Started and still running.
 	UnsettledDispatch_STATE_RUNNING UnsettledDispatch_State = 2
@@ -187,7 +187,7 @@ func (Result_Outcome) EnumDescriptor() ([]byte, []int) {
 	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{10, 0}
 }
 
-// Execution is what the agent can prove.
+// Execution is the state of the run that the agent can prove.
 type Result_Execution int32
 
 const (
@@ -243,17 +243,17 @@ func (Result_Execution) EnumDescriptor() ([]byte, []int) {
 	return file_mooring_gateway_v1_session_proto_rawDescGZIP(), []int{10, 1}
 }
 
-// Stage is how far the dispatch may go. A value that the agent does not know is STAGE_HOLD.
+// Stage is how far the dispatch may proceed. The agent treats an unknown value as STAGE_HOLD.
 type Clearance_Stage int32
 
 const (
 	Clearance_STAGE_UNSPECIFIED Clearance_Stage = 0
-	// Neither asked nor started: the agent withdraws the question and keeps the dispatch.
+	// Neither ask nor start: the agent withdraws the question and keeps the dispatch.
 	Clearance_STAGE_HOLD Clearance_Stage = 1
-	// The person may be asked; after a yes the agent waits.
+	// The agent may ask the person; after agreement it waits.
 	Clearance_STAGE_ASK Clearance_Stage = 2
-	// The person said yes, and the capability may start. Counts only for an answer that the
-	// gateway received in this session.
+	// The person agreed, and the capability may start. Counts only for an answer that the gateway
+	// received in this session.
 	Clearance_STAGE_START Clearance_Stage = 3
 )
 
@@ -657,7 +657,7 @@ type StreamNodeEventsResponse_Drain struct {
 }
 
 type StreamNodeEventsResponse_Clearance struct {
-	// Only to agents that named FEATURE_CLEARANCE.
+	// Only for agents that named FEATURE_CLEARANCE.
 	Clearance *Clearance `protobuf:"bytes,7,opt,name=clearance,proto3,oneof"`
 }
 
@@ -675,21 +675,21 @@ func (*StreamNodeEventsResponse_Drain) isStreamNodeEventsResponse_Message() {}
 
 func (*StreamNodeEventsResponse_Clearance) isStreamNodeEventsResponse_Message() {}
 
-// Hello opens a session and says what the agent still owes.
+// Hello opens a session and lists the unsettled dispatches of the agent.
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Changes when the operating system boots.
 	BootId string `protobuf:"bytes,1,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	// Made with the journal; another id means the journal was lost or is foreign.
+	// Created with the journal; another id means that the journal was lost or is foreign.
 	JournalId string `protobuf:"bytes,2,opt,name=journal_id,json=journalId,proto3" json:"journal_id,omitempty"`
-	// Grows by one with every dial, stored in the journal before the dial; a
-	// smaller one than recorded means an older journal.
+	// Grows by one with every dial, and is stored in the journal before the dial. A smaller value
+	// than the recorded one means an older journal.
 	DialCounter uint64                 `protobuf:"varint,3,opt,name=dial_counter,json=dialCounter,proto3" json:"dial_counter,omitempty"`
 	AgentTime   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=agent_time,json=agentTime,proto3" json:"agent_time,omitempty"`
 	// SHA-256 of the stored CA bundle, 32 bytes.
 	BundleSha256 []byte `protobuf:"bytes,5,opt,name=bundle_sha256,json=bundleSha256,proto3" json:"bundle_sha256,omitempty"`
 	AgentVersion string `protobuf:"bytes,6,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
-	// Highest protocol version the agent speaks; 1 now.
+	// Highest protocol version of the agent; currently 1.
 	ProtocolVersion uint32 `protobuf:"varint,7,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
 	// Every journaled dispatch that is not settled.
 	Unsettled []*UnsettledDispatch `protobuf:"bytes,8,rep,name=unsettled,proto3" json:"unsettled,omitempty"`
@@ -936,7 +936,7 @@ func (x *TrustBundleStored) GetSha256() []byte {
 	return nil
 }
 
-// Accepted: the offer is in the journal, fsynced.
+// Accepted means that the offer is in the journal, fsynced.
 type Accepted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dispatch      *DispatchRef           `protobuf:"bytes,1,opt,name=dispatch,proto3" json:"dispatch,omitempty"`
@@ -981,7 +981,7 @@ func (x *Accepted) GetDispatch() *DispatchRef {
 	return nil
 }
 
-// AwaitingLocalMediation: a person at the machine is asked.
+// AwaitingLocalMediation means that a person at the machine is being asked.
 type AwaitingLocalMediation struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Dispatch *DispatchRef           `protobuf:"bytes,1,opt,name=dispatch,proto3" json:"dispatch,omitempty"`
@@ -1043,7 +1043,7 @@ func (x *AwaitingLocalMediation) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
-// MediationDecided: the person allowed it; a refusal is a Result with REJECTED.
+// MediationDecided means that the person agreed; a refusal is a Result with OUTCOME_REJECTED.
 type MediationDecided struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dispatch      *DispatchRef           `protobuf:"bytes,1,opt,name=dispatch,proto3" json:"dispatch,omitempty"`
@@ -1151,13 +1151,13 @@ func (x *Progress) GetMessage() string {
 	return ""
 }
 
-// Result is the outcome of a dispatch, repeated until Settled.
+// Result is the outcome of a dispatch. The agent repeats it until Settled.
 type Result struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Dispatch  *DispatchRef           `protobuf:"bytes,1,opt,name=dispatch,proto3" json:"dispatch,omitempty"`
 	Outcome   Result_Outcome         `protobuf:"varint,2,opt,name=outcome,proto3,enum=mooring.gateway.v1.Result_Outcome" json:"outcome,omitempty"`
 	Execution Result_Execution       `protobuf:"varint,3,opt,name=execution,proto3,enum=mooring.gateway.v1.Result_Execution" json:"execution,omitempty"`
-	// JSON value, UTF-8; empty without output.
+	// JSON value, UTF-8; empty if there is no output.
 	Output          []byte `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`
 	OutputTruncated bool   `protobuf:"varint,5,opt,name=output_truncated,json=outputTruncated,proto3" json:"output_truncated,omitempty"`
 	// Stable reason such as AgentRestarted; empty on success.
@@ -1307,7 +1307,7 @@ func (x *CapabilitiesChanged) GetCapabilities() []*Capability {
 	return nil
 }
 
-// Stopping: the agent ends the session on purpose.
+// Stopping means that the agent ends the session on purpose.
 type Stopping struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1352,15 +1352,16 @@ func (x *Stopping) GetReason() string {
 	return ""
 }
 
-// Welcome: the session is recorded; offers may follow.
+// Welcome means that the session is recorded; offers may follow.
 type Welcome struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	SessionId         string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	HeartbeatInterval *durationpb.Duration   `protobuf:"bytes,2,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	GatewayTime       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=gateway_time,json=gatewayTime,proto3" json:"gateway_time,omitempty"`
-	// SHA-256 of the current CA bundle, 32 bytes; a TrustBundle follows when the agent's differs.
+	// SHA-256 of the current CA bundle, 32 bytes. A TrustBundle follows if the agent has another
+	// bundle.
 	BundleSha256 []byte `protobuf:"bytes,4,opt,name=bundle_sha256,json=bundleSha256,proto3" json:"bundle_sha256,omitempty"`
-	// Features that the gateway uses in this session; none that Hello did not name.
+	// Features that the gateway uses in this session; a subset of the features in Hello.
 	Features      []Feature `protobuf:"varint,5,rep,packed,name=features,proto3,enum=mooring.gateway.v1.Feature" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1440,9 +1441,10 @@ type Offer struct {
 	Input []byte `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
 	// Run time on the machine.
 	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// It must have started by then; later it is refused unrun.
+	// The capability must start before this time; otherwise the agent rejects the offer without a
+	// run.
 	Expires *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
-	// Bound on the output kept, bytes.
+	// Maximum size of the output that is kept, in bytes.
 	MaxPayloadBytes uint32 `protobuf:"varint,6,opt,name=max_payload_bytes,json=maxPayloadBytes,proto3" json:"max_payload_bytes,omitempty"`
 	// Shown to the person who mediates.
 	RequestedBy   string `protobuf:"bytes,7,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
@@ -1529,7 +1531,7 @@ func (x *Offer) GetRequestedBy() string {
 	return ""
 }
 
-// Cancel asks the agent to stop it; the Result says what became of it.
+// Cancel asks the agent to stop a dispatch; the Result reports the outcome.
 type Cancel struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dispatch      *DispatchRef           `protobuf:"bytes,1,opt,name=dispatch,proto3" json:"dispatch,omitempty"`
@@ -1574,8 +1576,8 @@ func (x *Cancel) GetDispatch() *DispatchRef {
 	return nil
 }
 
-// Clearance limits how far a dispatch may go for which a person at the machine is asked. An Offer
-// clears up to STAGE_ASK. The newest Clearance of a dispatch counts.
+// Clearance limits how far a dispatch that needs local mediation may proceed. An Offer clears up to
+// STAGE_ASK. The newest Clearance of a dispatch counts.
 type Clearance struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dispatch      *DispatchRef           `protobuf:"bytes,1,opt,name=dispatch,proto3" json:"dispatch,omitempty"`
@@ -1628,7 +1630,7 @@ func (x *Clearance) GetStage() Clearance_Stage {
 	return Clearance_STAGE_UNSPECIFIED
 }
 
-// Settled: the outcome is saved; the agent may forget the output.
+// Settled means that the outcome is saved; the agent may delete the output.
 type Settled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dispatch      *DispatchRef           `protobuf:"bytes,1,opt,name=dispatch,proto3" json:"dispatch,omitempty"`
@@ -1718,7 +1720,7 @@ func (x *TrustBundle) GetPem() []byte {
 	return nil
 }
 
-// Drain: this replica goes away; come back elsewhere.
+// Drain means that this replica shuts down; the agent should reconnect to another one.
 type Drain struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	ReconnectAfter *durationpb.Duration   `protobuf:"bytes,1,opt,name=reconnect_after,json=reconnectAfter,proto3" json:"reconnect_after,omitempty"`

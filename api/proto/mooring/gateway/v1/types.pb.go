@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Mediation says whether a person at the machine is asked first.
+// Mediation defines whether a person at the machine is asked first.
 type Mediation int32
 
 const (
@@ -71,12 +71,12 @@ func (Mediation) EnumDescriptor() ([]byte, []int) {
 	return file_mooring_gateway_v1_types_proto_rawDescGZIP(), []int{0}
 }
 
-// SystemInfo describes the machine as its agent sees it. Every text is at most 256 bytes.
+// SystemInfo describes the machine as its agent reports it. Every text is at most 256 bytes.
 type SystemInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Operating system as Go names it: linux, darwin, windows.
+	// Operating system in Go's naming: linux, darwin, windows.
 	Os string `protobuf:"bytes,1,opt,name=os,proto3" json:"os,omitempty"`
-	// Architecture as Go names it: amd64, arm64.
+	// Architecture in Go's naming: amd64, arm64.
 	Arch string `protobuf:"bytes,2,opt,name=arch,proto3" json:"arch,omitempty"`
 	// Distribution or product, such as debian.
 	Platform      string `protobuf:"bytes,3,opt,name=platform,proto3" json:"platform,omitempty"`
@@ -167,18 +167,18 @@ func (x *SystemInfo) GetAgentVersion() string {
 	return ""
 }
 
-// Capability is one named thing the machine can do.
+// Capability is one named function of the machine.
 type Capability struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Lower-case dotted name, such as system.health.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// One sentence for people.
+	// One sentence for users.
 	Description string    `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	Mediation   Mediation `protobuf:"varint,3,opt,name=mediation,proto3,enum=mooring.gateway.v1.Mediation" json:"mediation,omitempty"`
-	// False while the machine cannot run it now; reason then says why.
+	// False while the machine cannot run it; reason contains the cause.
 	Available bool   `protobuf:"varint,4,opt,name=available,proto3" json:"available,omitempty"`
 	Reason    string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	// JSON schema of the input, UTF-8, at most 4 KiB; empty when any object will do.
+	// JSON schema of the input, UTF-8, at most 4 KiB; empty if any object is valid.
 	InputSchema   []byte `protobuf:"bytes,6,opt,name=input_schema,json=inputSchema,proto3" json:"input_schema,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -256,12 +256,12 @@ func (x *Capability) GetInputSchema() []byte {
 	return nil
 }
 
-// DispatchRef names one dispatch in every message about it.
+// DispatchRef identifies one dispatch in every message about it.
 type DispatchRef struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	Name      string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// metadata.uid of the CapabilityDispatch; what the agent's journal is keyed by.
+	// metadata.uid of the CapabilityDispatch; the key in the agent's journal.
 	Uid           string `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

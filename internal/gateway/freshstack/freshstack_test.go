@@ -1,4 +1,4 @@
-package aside
+package freshstack
 
 import (
 	"strings"
@@ -22,7 +22,7 @@ func explode() { panic("boom") }
 func TestAPanicReachesTheCallerWithItsStack(t *testing.T) {
 	defer func() {
 		recovered, _ := recover().(string)
-		if !strings.HasPrefix(recovered, "boom\n") || !strings.Contains(recovered, "aside.explode") {
+		if !strings.HasPrefix(recovered, "boom\n") || !strings.Contains(recovered, "freshstack.explode") {
 			t.Errorf("recovered %q, want the cause and the stack of its goroutine", recovered)
 		}
 	}()

@@ -1,8 +1,8 @@
-// Package aside keeps the stacks of long-lived goroutines small. A stack grows to its deepest use
+// Package freshstack keeps the stacks of long-lived goroutines small. A stack grows to its deepest use
 // and shrinks only when less than a quarter of it is used. A goroutine that waits for days beneath
 // many frames, for example in a handler of grpc-go, keeps the stack of a single deep call. That is
 // 16 KiB instead of 4, times the machines of a gateway.
-package aside
+package freshstack
 
 import (
 	"fmt"
