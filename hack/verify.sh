@@ -23,6 +23,8 @@ make --no-print-directory lint
 hack/threats.sh
 # Comments and pages stay readable: at most 3 vague words per 1,000.
 go run ./hack/wording
+# Links, diagrams, and the names of functions and folders in the pages agree with the tree.
+go run ./hack/docs
 # Every field that a policy guards must have a row with the proof that covers it.
 go test ./internal/policy -run TestEveryGuardedFieldHasItsRow
 # Every mutant must still apply, so that moved code keeps its mutant.
