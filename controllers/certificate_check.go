@@ -55,9 +55,9 @@ func validateCSR(node *v1alpha1.Node, id identity.ID, now time.Time) (key string
 	return key, nil
 }
 
-// validateCSRKey checks whether a key may have a certificate. The pinned key may, for any purpose. So may
-// the next key, for any purpose but an initial certificate: the pinned key signed for it when it
-// was admitted. A new key may if the pinned key signs for it now.
+// validateCSRKey checks whether a key may have a certificate. The pinned key may, for any purpose.
+// So may the next key, for any purpose but an initial certificate: the pinned key signed for it
+// when it was admitted. A new key may if the pinned key signs for it now.
 func validateCSRKey(node *v1alpha1.Node, key string) error {
 	purpose := node.Status.CertificateRequest.Purpose
 	switch {
@@ -108,8 +108,8 @@ func publishedKey(node *v1alpha1.Node) (*ecdsa.PublicKey, error) {
 }
 
 // checkRecovery verifies that a machine with an expired certificate may have a new one. Its key,
-// which is admitted, must sign for a certificate that was issued to this Node for that key and that
-// expired at most RecoveryGrace ago.
+// which is admitted, must sign for a certificate of this Node and that key. The certificate must
+// have expired at most RecoveryGrace ago.
 func checkRecovery(node *v1alpha1.Node, public crypto.PublicKey, key string, now time.Time) error {
 	request := node.Status.CertificateRequest
 	if request.Proof == nil {

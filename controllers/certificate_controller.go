@@ -25,10 +25,11 @@ import (
 const DefaultCertificateDuration = 24 * time.Hour
 
 const (
-	// unprovenKeysInterval is the interval at which unproven keys are checked again; a change of keys is an
-	// event.
+	// unprovenKeysInterval is the interval at which unproven keys are checked again; a change of
+	// keys is an event.
 	unprovenKeysInterval = time.Minute
-	// issuerGracePeriod is how long an issuer may take before the Node reports that it waits for the issuer.
+	// issuerGracePeriod is how long an issuer may take before the Node reports that it waits for
+	// the issuer.
 	issuerGracePeriod = 5 * time.Second
 	// componentCertificate is the component label of CertificateRequests for Nodes.
 	componentCertificate = "node-certificate"
@@ -128,7 +129,8 @@ func lastRefusal(node *v1alpha1.Node) *conditionReason {
 	return &conditionReason{v1alpha1.ReasonCertificateRefused, node.Status.Issued.Error}
 }
 
-// issueCertificate checks the request, lets the issuer sign it, checks the certificate and publishes it.
+// issueCertificate checks the request, lets the issuer sign it, checks the certificate and
+// publishes it.
 func (r *certificateReconciler) issueCertificate(ctx context.Context, cached *v1alpha1.Node) (ctrl.Result, error) {
 	if err := r.issuer.CheckPending(ctx, r.orderFor(cached)); err != nil {
 		return r.handleSignError(ctx, cached, err) // most events of an order change nothing
@@ -184,7 +186,8 @@ func (r *certificateReconciler) orderFor(node *v1alpha1.Node) Order {
 	}
 }
 
-// publishCertificate checks the signed certificate, publishes it in the status and deletes the order.
+// publishCertificate checks the signed certificate, publishes it in the status and deletes the
+// order.
 func (r *certificateReconciler) publishCertificate(ctx context.Context, node *v1alpha1.Node, signed Signed, id identity.ID, key string, roots identity.Bundle) (ctrl.Result, error) {
 	chain, err := parseChain(signed.Chain)
 	if err == nil {
@@ -211,7 +214,8 @@ func (r *certificateReconciler) publishCertificate(ctx context.Context, node *v1
 var errCAReplaced = errors.New("the issuer signs with a CA that ConfigMap " + v1alpha1.TrustConfigMap + " does not hold: the Secret of the device CA was deleted or replaced. " +
 	"Machines that have a certificate keep running until it ends; no new one is issued. Restore the Secret, or follow \"A CA that was lost\" in docs/how-to/rotate-cas.md")
 
-// publishRefusal publishes that this request gets no certificate. The machine may send a new request.
+// publishRefusal publishes that this request gets no certificate. The machine may send a new
+// request.
 func (r *certificateReconciler) publishRefusal(ctx context.Context, node *v1alpha1.Node, cause error) (ctrl.Result, error) {
 	answer := statusWithError(node, cause)
 	result, err := r.updateStatus(ctx, node, &answer, &conditionReason{v1alpha1.ReasonCertificateRefused, answer.Issued.Error})

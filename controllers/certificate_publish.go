@@ -73,8 +73,9 @@ func statusWithError(node *v1alpha1.Node, cause error) v1alpha1.NodeStatus {
 	}
 }
 
-// certificateValidCondition returns the condition CertificateValid. trouble, if not nil, is the reason why the next
-// certificate is missing; the message includes it even while the current certificate is valid.
+// certificateValidCondition returns the condition CertificateValid. problem, if not nil, is the
+// reason why the next certificate is missing; the message includes it even while the current
+// certificate is valid.
 func certificateValidCondition(node *v1alpha1.Node, problem *conditionReason, now time.Time) (condition metav1.Condition, expires string) {
 	condition = metav1.Condition{Type: v1alpha1.ConditionCertificateValid, Status: metav1.ConditionFalse, ObservedGeneration: node.Generation}
 	end, issued := certificateEnd(node)
@@ -102,8 +103,8 @@ func certificateValidCondition(node *v1alpha1.Node, problem *conditionReason, no
 
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// updateStatus updates the part of the status that managerCertificate owns. answer replaces issued and
-// certificateHistory; nil keeps them.
+// updateStatus updates the part of the status that managerCertificate owns. answer replaces issued
+// and certificateHistory; nil keeps them.
 func (r *certificateReconciler) updateStatus(ctx context.Context, node *v1alpha1.Node, answer *v1alpha1.NodeStatus, problem *conditionReason) (ctrl.Result, error) {
 	next := v1alpha1.NodeStatus{Issued: node.Status.Issued, CertificateHistory: node.Status.CertificateHistory}
 	if answer != nil {

@@ -32,8 +32,8 @@ func (r *certificateReconciler) movePin(ctx context.Context, node *v1alpha1.Node
 	return nil
 }
 
-// storeNextKey stores a new key that the pinned key signed for as the next key, before a certificate
-// is issued for it. It returns false if it changed the Node: the write is an event.
+// storeNextKey stores a new key that the pinned key signed for as the next key, before a
+// certificate is issued for it. It returns false if it changed the Node: the write is an event.
 func (r *certificateReconciler) storeNextKey(ctx context.Context, node *v1alpha1.Node, key string) (stored bool, err error) {
 	if key == node.Spec.PublicKeySHA256 || key == node.Spec.NextPublicKeySHA256 {
 		return true, nil

@@ -26,14 +26,14 @@ import (
 const coreNodeReadTimeout = 30 * time.Second
 
 // coreNodeReconciler deletes or revokes the Nodes of in-cluster agents whose core Node was deleted
-// or recreated: such a Node no longer stands for a machine. The reconcile key is a
-// nodes.mooring.dev.
+// or recreated: such a Node no longer stands for a machine. The reconcile key is the name of a Node
+// of Mooring.
 type coreNodeReconciler struct {
 	client client.Client
 	live   client.Reader
 	events events.EventRecorder
-	// startWatch starts the watch of core Nodes, once. A cluster without in-cluster agents never starts
-	// it.
+	// startWatch starts the watch of core Nodes, once. A cluster without in-cluster agents never
+	// starts it.
 	startWatch func() error
 }
 
@@ -72,14 +72,16 @@ func stripToIdentity(object any) (any, error) {
 	return object, nil
 }
 
-// inClusterNode passes Nodes of in-cluster agents when they are created and when their spec changes.
+// inClusterNode passes Nodes of in-cluster agents when they are created and when their spec
+// changes.
 var inClusterNode = predicate.And(predicate.GenerationChangedPredicate{}, predicate.NewPredicateFuncs(func(o client.Object) bool {
 	node, ok := o.(*v1alpha1.Node)
 	return ok && node.Spec.ServiceAccount != nil
 }))
 
-// coreNodeReplaced passes core Nodes that were created, deleted or recreated, and drops their heartbeats.
-// Between two lists a core Node may be deleted and created again, which arrives as an update.
+// coreNodeReplaced passes core Nodes that were created, deleted or recreated, and drops their
+// heartbeats. Between two lists a core Node may be deleted and created again, which arrives as an
+// update.
 var coreNodeReplaced = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	return e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
 }}
@@ -121,8 +123,8 @@ func (r *coreNodeReconciler) Reconcile(ctx context.Context, key ctrl.Request) (c
 	return ctrl.Result{}, r.cleanUpOrphan(ctx, node)
 }
 
-// coreNodeGone reports whether the core Node that an account's token was bound to does not exist,
-// or was replaced by another one with the same name.
+// coreNodeGone reports whether the core Node of an account's token is missing, or was replaced by
+// another one with the same name.
 func coreNodeGone(ctx context.Context, reader client.Reader, account *v1alpha1.ServiceAccountIdentity) (bool, error) {
 	core := coreNodeMetadata(account.Node)
 	err := reader.Get(ctx, client.ObjectKeyFromObject(core), core)

@@ -23,8 +23,8 @@ const (
 	orphanRevoke
 )
 
-// orphanActionFor returns the action for a desired state. A suspended Node must not return as a new,
-// active Node just because the machine was restarted.
+// orphanActionFor returns the action for a desired state. A suspended Node must not return as a
+// new, active Node just because the machine was restarted.
 func orphanActionFor(desired v1alpha1.NodeDesiredState) orphanAction {
 	switch desired {
 	case v1alpha1.NodeRevoked:

@@ -43,8 +43,9 @@ func (d *delays) When(key reconcile.Request) time.Duration {
 	return state.retryAt.Sub(d.now())
 }
 
-// addFailure records a failed attempt. It returns the number of consecutive failures, and whether this
-// one has to be reported. A message that differs each time is reported once in maxFailureDelay.
+// addFailure records a failed attempt. It returns the number of consecutive failures, and whether
+// this one has to be reported. A message that differs each time is reported once in
+// maxFailureDelay.
 func (d *delays) addFailure(key reconcile.Request, err error) (count int, report bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -37,8 +37,8 @@ type gatewayReconciler struct {
 	grace        time.Duration
 	staleAfter   time.Duration
 	missingSince firstSeen
-	// failureDelays holds the delays of Nodes whose status was refused: the other Nodes do not wait for
-	// them.
+	// failureDelays holds the delays of Nodes whose status was refused: the other Nodes do not wait
+	// for them.
 	failureDelays delays
 	// reporter reports why a session could not be ended.
 	reporter failureEvents
@@ -108,8 +108,8 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ct
 	return r.endSessionsOfDeadGateway(ctx, key.NamespacedName, expiry)
 }
 
-// leaseExpiry returns the time at which the Lease of a gateway expires or expired. A missing Lease counts
-// as expired when its absence was first seen.
+// leaseExpiry returns the time at which the Lease of a gateway expires or expired. A missing Lease
+// counts as expired when its absence was first seen.
 func (r *gatewayReconciler) leaseExpiry(ctx context.Context, reader client.Reader, key types.NamespacedName, now time.Time) (time.Time, error) {
 	lease := &coordinationv1.Lease{}
 	err := reader.Get(ctx, key, lease)
@@ -126,7 +126,8 @@ func (r *gatewayReconciler) leaseExpiry(ctx context.Context, reader client.Reade
 	return lease.Spec.RenewTime.Add(time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second), nil
 }
 
-// endSessionsOfDeadGateway ends the sessions of a dead gateway within the write budget, and then deletes its Lease.
+// endSessionsOfDeadGateway ends the sessions of a dead gateway within the write budget, and then
+// deletes its Lease.
 func (r *gatewayReconciler) endSessionsOfDeadGateway(ctx context.Context, key types.NamespacedName, expiry time.Time) (ctrl.Result, error) {
 	nodes := &v1alpha1.NodeList{}
 	gateway := strings.TrimPrefix(key.Name, v1alpha1.GatewayLeasePrefix)

@@ -23,8 +23,8 @@ type Issuer interface {
 	// Sign orders a certificate and returns it once it is signed. It returns a *PendingError until
 	// then, and a *RefusedError if the certificate will never be signed.
 	Sign(ctx context.Context, order Order) (Signed, error)
-	// CheckPending returns a *PendingError while an existing order has no answer, else nil. It creates
-	// no order and reads only the cache.
+	// CheckPending returns a *PendingError while an existing order has no answer, else nil. It
+	// creates no order and reads only the cache.
 	CheckPending(ctx context.Context, order Order) error
 	// DeleteOrders deletes the orders with these labels that Sign created, except the named one.
 	DeleteOrders(ctx context.Context, labels map[string]string, except string) error
@@ -127,8 +127,9 @@ func (m *certManager) CheckPending(ctx context.Context, order Order) error {
 	return nil
 }
 
-// matchesOrder reports whether a CertificateRequest matches the order. Names are hashes, so a mismatch
-// means that another client created the CertificateRequest or that the issuer flag was changed.
+// matchesOrder reports whether a CertificateRequest matches the order. Names are hashes, so a
+// mismatch means that another client created the CertificateRequest or that the issuer flag was
+// changed.
 func (m *certManager) matchesOrder(certRequest *certmanagerv1.CertificateRequest, order Order) bool {
 	return certRequest.Spec.IssuerRef == m.issuer && string(certRequest.Spec.Request) == string(m.newCertificateRequest(order).Spec.Request)
 }
@@ -179,7 +180,8 @@ func (m *certManager) newCertificateRequest(order Order) *certmanagerv1.Certific
 	}
 }
 
-// DeleteOrders deletes CertificateRequests: cert-manager deletes only those that belong to a Certificate.
+// DeleteOrders deletes CertificateRequests: cert-manager deletes only those that belong to a
+// Certificate.
 func (m *certManager) DeleteOrders(ctx context.Context, labels map[string]string, except string) error {
 	var list certmanagerv1.CertificateRequestList
 	if err := m.client.List(ctx, &list, client.InNamespace(m.namespace), client.MatchingLabels(labels)); err != nil {

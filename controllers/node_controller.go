@@ -168,8 +168,8 @@ func (r *nodeReconciler) setFinalizer(ctx context.Context, node *v1alpha1.Node, 
 	return nil
 }
 
-// statusUpToDate reports whether a status has every field that the view sets, and none of the conditions that
-// the view omits.
+// statusUpToDate reports whether a status has every field that the view sets, and none of the
+// conditions that the view omits.
 func statusUpToDate(status, view v1alpha1.NodeStatus) bool {
 	if status.Trust != view.Trust || status.FingerprintShort != view.FingerprintShort || !equality.Semantic.DeepEqual(status.ProvenSpec, view.ProvenSpec) {
 		return false

@@ -35,8 +35,8 @@ func newProvenSpecs(proofs Proofs, clock clock.PassiveClock, recorder events.Eve
 	return &provenSpecs{proofs: proofs, clock: clock, events: recorder, nodes: map[types.UID]v1alpha1.ProvenSpec{}}
 }
 
-// evaluate compares the spec of a Node with the proven one. It returns the record for the status, or
-// nil while there is none. waits means that the next proof decides about a change.
+// evaluate compares the spec of a Node with the proven one. It returns the record for the status,
+// or nil while there is none. awaitingProof means that the next proof decides about a change.
 func (p *provenSpecs) evaluate(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec, awaitingProof bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,8 +83,8 @@ func (p *provenSpecs) evaluate(node *v1alpha1.Node) (record *v1alpha1.ProvenSpec
 type provenField struct{ proven, unproven string }
 
 // evaluate returns the field for its current value. sameEpoch means that the policies were in force
-// since the field was last judged; settled means that they were proven after the value was first
-// seen.
+// since the field was last evaluated; provenSince means that they were proven after the value was
+// first seen.
 func (f provenField) evaluate(current string, sameEpoch, provenSince bool) (next provenField, awaitingProof bool) {
 	switch {
 	case current == f.proven:
@@ -123,8 +123,8 @@ func (p *provenSpecs) policyProven(node *v1alpha1.Node) (bool, error) {
 	}
 }
 
-// markWritten records that this process itself has just written the keys and the capabilityPolicy of a
-// Node, after it checked that the previous values were proven.
+// markWritten records that this process itself has just written the keys and the capabilityPolicy
+// of a Node. The caller has checked that the previous values were proven.
 func (p *provenSpecs) markWritten(node *v1alpha1.Node) {
 	epoch, _, ok := p.proofs.Current()
 	if !ok {
@@ -138,14 +138,14 @@ func (p *provenSpecs) markWritten(node *v1alpha1.Node) {
 	}
 }
 
-// markKeysWritten is wrote for the keys alone.
+// markKeysWritten is markWritten for the keys alone.
 func (p *provenSpecs) markKeysWritten(node *v1alpha1.Node) {
 	p.markSeen(node)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known, ok := p.nodes[node.UID]
 	if !ok {
-		return // judge decides when it first sees the Node
+		return // evaluate decides when it first sees the Node
 	}
 	known.KeysSHA256, known.UnprovenKeysSHA256 = dispatch.KeysSHA256(node.Spec), ""
 	p.nodes[node.UID] = known
@@ -163,7 +163,7 @@ func (p *provenSpecs) forget(uid types.UID) {
 	delete(p.nodes, uid)
 }
 
-// evaluateAll judges all Nodes for an Epoch that begins.
+// evaluateAll evaluates all Nodes for an Epoch that begins.
 func (p *provenSpecs) evaluateAll(ctx context.Context, live client.Reader) error {
 	list := &v1alpha1.NodeList{}
 	if err := live.List(ctx, list); err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/identity"
 )
 
-// validateRevocationRequest verifies that the machine of the Node itself requests its revocation: its key
-// (the pin or the next one) must have signed the request. It trusts nothing that the gateway
-// checked.
+// validateRevocationRequest verifies that the machine of the Node itself requests its revocation:
+// its key (the pin or the next one) must have signed the request. It trusts nothing that the
+// gateway checked.
 func validateRevocationRequest(node *v1alpha1.Node, trustDomain string) error {
 	request := node.Status.RevocationRequest
 	key, err := identity.ParsePublicKeyDER(request.PublicKey)
@@ -31,8 +31,8 @@ func validateRevocationRequest(node *v1alpha1.Node, trustDomain string) error {
 	return identity.VerifyProof(key, proof, request.Signature)
 }
 
-// revocationRequested reports whether the machine requested its revocation and the Node is not revoked yet. A
-// request that the machine did not sign is ignored.
+// revocationRequested reports whether the machine requested its revocation and the Node is not
+// revoked yet. A request that the machine did not sign is ignored.
 func (r *nodeReconciler) revocationRequested(ctx context.Context, node *v1alpha1.Node) bool {
 	if node.Status.RevocationRequest == nil || node.Spec.DesiredState == v1alpha1.NodeRevoked {
 		return false

@@ -28,8 +28,8 @@ const firstSessionGrace = 3 * time.Second
 // maxClockLag is the usual maximum by which a clock is behind the clock of the API server.
 const maxClockLag = 2 * time.Second
 
-// initialGrace returns how long to wait before reporting that the machine of a Node is absent. A new
-// Node changes often for a moment, and its creation status is valid until then.
+// initialGrace returns how long to wait before reporting that the machine of a Node is absent. A
+// new Node changes often for a moment, and its creation status is valid until then.
 func initialGrace(node *v1alpha1.Node, now time.Time) time.Duration {
 	if node.Status.SessionStartedTime != nil || node.Spec.DesiredState != v1alpha1.NodeActive {
 		return 0

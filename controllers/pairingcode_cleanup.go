@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// collectGarbage cleans up after a terminal code: it deletes the record first. A day later it deletes the
-// code, and with it the Secret for people.
+// collectGarbage cleans up after a terminal code: it deletes the record first. A day later it
+// deletes the code, and with it the Secret for people.
 func (r *pairingCodeReconciler) collectGarbage(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
 	request, err := r.requestOf(ctx, code)
 	if err != nil {
@@ -48,8 +48,8 @@ func (r *pairingCodeReconciler) recordOf(ctx context.Context, code *v1alpha1.Pai
 	return record, nil
 }
 
-// checkUnchanged reports from the cache, without a live read, whether nothing happened to an active code,
-// and when to check again. A change of its record is an event.
+// checkUnchanged reports from the cache, without a live read, whether nothing happened to an active
+// code, and when to check again. A change of its record is an event.
 func (r *pairingCodeReconciler) checkUnchanged(ctx context.Context, code *v1alpha1.PairingCode) (requeueAfter time.Duration, unchanged bool) {
 	records, err := r.records.listFor(ctx, client.ObjectKeyFromObject(code))
 	if err != nil || len(records) != 1 || !records[0].belongsTo(code) {

@@ -12,12 +12,13 @@ import (
 const (
 	// retention is how long terminal codes and requests are kept for users to read.
 	retention = 24 * time.Hour
-	// tryInFlightTime is how long a try may be in flight. A gateway counts a right confirmation as a try
-	// first, and gives it back when it consumes the code. A recent third try therefore proves
+	// tryInFlightTime is how long a try may be in flight. A gateway counts a right confirmation as
+	// a try first, and gives it back when it consumes the code. A recent third try therefore proves
 	// nothing yet.
 	tryInFlightTime = 2 * time.Second
-	// orphanedUseGrace is how long a record waits for the request of a machine whose gateway died in
-	// between. It counts from the use or the expiry of the code, whichever is later.
+	// orphanedUseGrace is how long a record waits for the request of a machine. Its gateway may
+	// have died between the use of the code and the creation of the request. The time counts from
+	// the use or the expiry of the code, whichever is later.
 	orphanedUseGrace = time.Hour
 )
 

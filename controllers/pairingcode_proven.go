@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// expireUnproven expires a code that no proof covers, before a machine uses it. A code that a machine
-// already used ends as Used; its request is refused.
+// expireUnproven expires a code that no proof covers, before a machine uses it. A code that a
+// machine already used ends as Used; its request is refused.
 func (r *pairingCodeReconciler) expireUnproven(ctx context.Context, code *v1alpha1.PairingCode, reason *conditionReason) (ctrl.Result, error) {
 	record, err := r.recordOf(ctx, code)
 	if err != nil {

@@ -44,9 +44,9 @@ type codeSecrets struct {
 	serverCA func(context.Context) (identity.Bundle, error)
 }
 
-// createPair creates the record and then the Secret for people, and returns the lookup id. If an earlier
-// attempt failed in between, the pair gets a new password, because the old password was never
-// published. A record that a machine already used proves that the pair is complete.
+// createPair creates the record and then the Secret for people, and returns the lookup id. If an
+// earlier attempt failed in between, the pair gets a new password, because the old password was
+// never published. A record that a machine already used proves that the pair is complete.
 func (s codeSecrets) createPair(ctx context.Context, code *v1alpha1.PairingCode) (lookupID string, err error) {
 	password, err := s.newPassword(code.Spec.Method)
 	if err != nil {

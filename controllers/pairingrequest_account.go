@@ -21,8 +21,8 @@ import (
 // deleted.
 const tokenMaxAge = time.Hour
 
-// accountChecker checks requests of method ServiceAccount. It trusts no gateway: it reviews the stored
-// token again, and only the token's account and node and the rules count.
+// accountChecker checks requests of method ServiceAccount. It trusts no gateway: it reviews the
+// stored token again, and only the token's account and node and the rules count.
 type accountChecker struct {
 	client                            client.Client
 	live                              client.Reader
@@ -112,7 +112,8 @@ func (a accountChecker) tokenKey(request *v1alpha1.PairingRequest) client.Object
 	return client.ObjectKey{Namespace: a.pairingNamespace, Name: v1alpha1.TokenSecretName(request.Namespace, request.Name)}
 }
 
-// deleteTokens deletes the token of a request that was checked, and tokens whose request never arrived.
+// deleteTokens deletes the token of a request that was checked, and tokens whose request never
+// arrived.
 func (a accountChecker) deleteTokens(ctx context.Context, request *v1alpha1.PairingRequest) error {
 	if request.Spec.Method != v1alpha1.PairingMethodServiceAccount || (request.Status.Phase == "" && request.DeletionTimestamp.IsZero()) {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/pairing"
 )
 
-// conditionReason explains why a request is refused for good: a condition reason and a text for users. nil
-// means that there is no objection.
+// conditionReason explains why a request is refused for good: a condition reason and a text for
+// users. nil means that there is no objection.
 type conditionReason struct{ reason, message string }
 
 func newReason(reason, format string, args ...any) *conditionReason {

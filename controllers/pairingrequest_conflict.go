@@ -6,10 +6,10 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// findConflictingNode prevents a second identity of an in-cluster agent. Its ServiceAccount may already have
-// a Node on its core Node, under another name or in another fleet since before the rule was
-// changed. That Node must be deleted first, even if it is revoked: otherwise a changed rule would
-// readmit the machine.
+// findConflictingNode prevents a second identity of an in-cluster agent. Its ServiceAccount may
+// already have a Node on its core Node, under another name or in another fleet since before the
+// rule was changed. That Node must be deleted first, even if it is revoked: otherwise a changed
+// rule would readmit the machine.
 func (r *pairingRequestReconciler) findConflictingNode(ctx context.Context, request *v1alpha1.PairingRequest) (retry bool, refused *conditionReason, err error) {
 	account := request.Spec.ServiceAccount
 	if account == nil {
@@ -39,8 +39,8 @@ func isSameAgent(node *v1alpha1.Node, request *v1alpha1.PairingRequest) bool {
 	return nodeAccount != nil && requestAccount != nil && nodeAccount.Namespace == requestAccount.Namespace && nodeAccount.Name == requestAccount.Name && nodeAccount.Node == requestAccount.Node
 }
 
-// terminating reports whether a Node will go without a person. Either it is being deleted, or it will
-// be deleted with a former core Node of the same name.
+// terminating reports whether a Node will go without a person. Either it is being deleted, or it
+// will be deleted with a former core Node of the same name.
 func terminating(node *v1alpha1.Node, request *v1alpha1.PairingRequest) bool {
 	if !node.DeletionTimestamp.IsZero() {
 		return true

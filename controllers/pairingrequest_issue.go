@@ -27,7 +27,8 @@ func approvalReason(request *v1alpha1.PairingRequest) string {
 // controllerUser is the user name that admission stamps on decisions of the controller itself.
 const controllerUser = "system:serviceaccount:" + v1alpha1.SystemNamespace + ":" + v1alpha1.ControllerServiceAccount
 
-// awaitCertificate waits for the first certificate of an approved machine and completes or fails the request.
+// awaitCertificate waits for the first certificate of an approved machine and completes or fails
+// the request.
 func (r *pairingRequestReconciler) awaitCertificate(ctx context.Context, request *v1alpha1.PairingRequest) (ctrl.Result, error) {
 	node, err := r.nodeOf(ctx, request)
 	if err != nil {
@@ -59,8 +60,8 @@ func (r *pairingRequestReconciler) nodeOf(ctx context.Context, request *v1alpha1
 	return cached, nil
 }
 
-// collectTimeout is how long an approved machine may stay silent before its request ends. It is long
-// enough for a machine that was switched off in the evening.
+// collectTimeout is how long an approved machine may stay silent before its request ends. It is
+// long enough for a machine that was switched off in the evening.
 const collectTimeout = 24 * time.Hour
 
 // collectDeadline returns when an approved request ends, unless the machine gets or requests its
@@ -83,10 +84,10 @@ func isForKey(certRequest *v1alpha1.NodeCertificateRequest, key string) bool {
 	return err == nil && identity.FingerprintSPKIDER(request.RawSubjectPublicKeyInfo) == key
 }
 
-// failUncollected fails the request of a machine that never fetched its certificate. A Node that never had
-// a certificate stands for no machine, and the same machine needs its name when it is invited
-// again. The Node is deleted first, so that a crash in between leaves a request that still ends. A
-// Node that was taken over, or that was revoked, stays.
+// failUncollected fails the request of a machine that never fetched its certificate. A Node that
+// never had a certificate stands for no machine, and the same machine needs its name when it is
+// invited again. The Node is deleted first, so that a crash in between leaves a request that still
+// ends. A Node that was taken over, or that was revoked, stays.
 func (r *pairingRequestReconciler) failUncollected(ctx context.Context, request *v1alpha1.PairingRequest, node *v1alpha1.Node) (ctrl.Result, error) {
 	if len(node.Status.CertificateHistory) == 0 && node.Spec.DesiredState != v1alpha1.NodeRevoked {
 		preconditions := client.Preconditions{UID: &node.UID, ResourceVersion: &node.ResourceVersion}

@@ -56,7 +56,8 @@ func (r *pairingRequestReconciler) liveNode(ctx context.Context, request *v1alph
 	return node, nil
 }
 
-// createOrTakeOver creates the Node or takes it over. again means that an old Node is still being deleted.
+// createOrTakeOver creates the Node or takes it over. retry means that an old Node is still being
+// deleted.
 func (r *pairingRequestReconciler) createOrTakeOver(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode, existing *v1alpha1.Node) (retry bool, refused *conditionReason, err error) {
 	retry, refused, err = r.findConflictingNode(ctx, request)
 	if retry || refused != nil || err != nil {

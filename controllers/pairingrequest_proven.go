@@ -8,12 +8,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// ownDecision is the value in sightings of a decision that this process has written itself.
+// ownDecision is the value in observedValues of a decision that this process has written itself.
 const ownDecision = "own"
 
-// checkDecisionProven decides whether a decision may be carried out. The request must have been seen
-// undecided in the Epoch in force, and the policies must have been proven after the decision was
-// seen: then they checked its author. No field that an author could set takes part.
+// checkDecisionProven decides whether a decision may be carried out. The request must have been
+// seen undecided in the Epoch in force, and the policies must have been proven after the decision
+// was seen: then they checked its author. No field that an author could set takes part.
 func (r *pairingRequestReconciler) checkDecisionProven(request *v1alpha1.PairingRequest) (waiting, refused *conditionReason, err error) {
 	epoch, first, ok := r.proofs.Current()
 	switch {
@@ -62,8 +62,8 @@ func (r *pairingRequestReconciler) stampAllUndecided(ctx context.Context) error 
 	return nil
 }
 
-// checkCodeProven decides whether proofs cover the time at which a code was created. Its autoApprove,
-// replaceNode and issuedBy depend on that.
+// checkCodeProven decides whether proofs cover the time at which a code was created. Its
+// autoApprove, replaceNode and issuedBy depend on that.
 func checkCodeProven(proofs Proofs, code *v1alpha1.PairingCode) (*conditionReason, error) {
 	switch coverage, _ := proofs.Covers(code.CreationTimestamp.Time); coverage {
 	case policy.Covered:

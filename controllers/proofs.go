@@ -48,8 +48,8 @@ func retryUnproven(proofs Proofs, result ctrl.Result, err error) (ctrl.Result, e
 	return result, err
 }
 
-// observedValues stores when this process first saw a value, to tell a later proof from an earlier one.
-// It is lost with the process, and the wait begins again.
+// observedValues stores when this process first saw a value, to tell a later proof from an earlier
+// one. It is lost with the process, and the wait begins again.
 type observedValues struct {
 	mu sync.Mutex
 	at map[types.UID]observedValue

@@ -23,8 +23,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/policy"
 )
 
-// maxConcurrentReconciles is the number of concurrent reconciles per kind: each waits for several API calls, and
-// each write is a round trip to etcd.
+// maxConcurrentReconciles is the number of concurrent reconciles per kind: each waits for several
+// API calls, and each write is a round trip to etcd.
 const maxConcurrentReconciles = 8
 
 // Gate reports whether the admission policies are proven (package policy).

@@ -76,8 +76,8 @@ func newStalledRequestReporter(mgr ctrl.Manager, clock clock.PassiveClock) failu
 	return newStalledReporter(mgr, clock, "pairingrequest", &stalledMessages{}, func() client.Object { return &v1alpha1.PairingRequest{} })
 }
 
-// stalledReporter is the failureReporter for objects with conditions: it maintains the condition Stalled,
-// and records an Event.
+// stalledReporter is the failureReporter for objects with conditions: it maintains the condition
+// Stalled, and records an Event.
 type stalledReporter struct {
 	client     client.Client
 	live       client.Reader

@@ -20,8 +20,8 @@ import (
 const (
 	// trustRefreshInterval is the interval at which the CA of an issuer is checked again.
 	trustRefreshInterval = time.Hour
-	// replacedRefreshInterval replaces trustRefreshInterval while the CA of an issuer differs from the recorded
-	// one.
+	// replacedRefreshInterval replaces trustRefreshInterval while the CA of an issuer differs from
+	// the recorded one.
 	replacedRefreshInterval = time.Minute
 	// sampleDuration is the lifetime of a sample: the shortest that cert-manager allows.
 	sampleDuration = time.Hour
@@ -44,8 +44,8 @@ type authority struct {
 	refreshedAt time.Time // when bundle was last updated; zero: never
 }
 
-// refreshBundle updates bundle if the refresh interval is over. It returns a *PendingError while the issuer
-// has not answered.
+// refreshBundle updates bundle if the refresh interval is over. It returns a *PendingError while
+// the issuer has not answered.
 func (a *authority) refreshBundle(ctx context.Context, now time.Time) error {
 	if !a.refreshedAt.IsZero() && now.Before(a.refreshedAt.Add(a.refreshInterval())) {
 		return nil

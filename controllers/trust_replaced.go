@@ -66,7 +66,8 @@ func caKey(bundle identity.Bundle) string {
 // recordName returns the key of an issuer in caKeys.
 func (a *authority) recordName() string { return a.key + " " + a.issuerName }
 
-// reportReplaced logs and records an event when a CA was replaced, or when it is back.
+// reportReplaced logs and records an event when a CA was replaced, or when it is back. It does so
+// only on a change.
 func (r *trustReconciler) reportReplaced(ctx context.Context, a *authority, replaced bool) {
 	replacedBy := ""
 	if replaced {

@@ -34,7 +34,7 @@ func TestACAThatWasReplacedUnderItsNameIsNotTrusted(t *testing.T) {
 		config  *corev1.ConfigMap
 		issuer  string
 		learned identity.Bundle
-		kept    string // key of the recorded CA if it is kept; "" if the learned CA is used
+		kept    string // key of the recorded CA if it is kept; "" if the CA from the sample is used
 	}{
 		"the first time":                      {&corev1.ConfigMap{}, "Issuer/ca", old, ""},
 		"as it was":                           {trust(old, oldKey), "Issuer/ca", old, ""},

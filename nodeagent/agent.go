@@ -62,7 +62,8 @@ type Options struct {
 	Pairing    string
 	Code       *pairing.Code
 	Invitation *pairing.Invitation
-	// ServiceAccount pairs an agent that runs in a pod. It is used with Pairing and replaces the code.
+	// ServiceAccount pairs an agent that runs in a pod. It is used with Pairing and replaces the
+	// code.
 	ServiceAccount *enroll.ServiceAccount
 	// NodeName is the requested name of the Node, a DNS label.
 	NodeName string
@@ -229,5 +230,6 @@ func (a *agent) serve(ctx context.Context) (err error) {
 // MaxReconnectDelay is the longest wait of a machine between two attempts to connect.
 const MaxReconnectDelay = 5 * time.Minute
 
-// newReconnectBackoff returns the backoff of connection attempts: it starts at 1 s and has full jitter.
+// newReconnectBackoff returns the backoff of connection attempts: it starts at 1 s and has full
+// jitter.
 func newReconnectBackoff() *backoff.Backoff { return backoff.New(time.Second, MaxReconnectDelay) }

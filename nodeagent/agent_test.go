@@ -117,8 +117,8 @@ type fakeCluster struct {
 	outcomes map[string]*gatewayv1.Result
 }
 
-// offerAndSettle offers every dispatch that has no outcome. It settles results until all dispatches have one
-// or enough results arrived.
+// offerAndSettle offers every dispatch that has no outcome. It settles results until all dispatches
+// have one or enough results arrived.
 func (c *fakeCluster) offerAndSettle(s *gatewaytest.Session, maxResults int) {
 	unsettled := map[string]bool{}
 	for _, u := range s.Hello.GetUnsettled() {

@@ -33,8 +33,8 @@ const (
 	DesktopOff  DesktopMode = "off"
 )
 
-// loadCapabilities registers the capabilities of this machine: the built-in ones, Options.Extra, and the
-// user's own.
+// loadCapabilities registers the capabilities of this machine: the built-in ones, Options.Extra,
+// and the user's own.
 func (a *agent) loadCapabilities() (err error) {
 	if _, err := a.loadRules(); err != nil {
 		return err
@@ -90,9 +90,9 @@ func (a *agent) serveStatus(ctx context.Context) (stop func(), err error) {
 	return func() { cancel(); wg.Wait() }, nil
 }
 
-// startBackground starts the services for the machine's user that run in parallel to the sessions: the watch
-// of the capability files, and the approval queue with its socket and terminal. stop ends them and
-// waits for their end.
+// startBackground starts the services for the machine's user that run in parallel to the sessions:
+// the watch of the capability files, and the approval queue with its socket and terminal. stop ends
+// them and waits for their end.
 func (a *agent) startBackground(ctx context.Context, clock *session.Clock) (queue *mediation.ApprovalQueue, stop func(), err error) {
 	queue = &mediation.ApprovalQueue{Rules: a.loadRules, User: currentUsername(), Now: clock.Now, Log: a.Log}
 	server, err := mediation.Listen(store.RunPath(a.store.Dir()), queue, a.Log)
@@ -113,8 +113,8 @@ func (a *agent) startBackground(ctx context.Context, clock *session.Clock) (queu
 	return queue, func() { cancel(); wg.Wait() }, nil
 }
 
-// currentUsername returns the name of the agent's user, or the numeric UID when the image has no list of
-// users.
+// currentUsername returns the name of the agent's user, or the numeric UID when the image has no
+// list of users.
 func currentUsername() string {
 	if current, err := user.Current(); err == nil {
 		return current.Username

@@ -111,9 +111,9 @@ type CapabilityDispatchStatus struct {
 	// +optional
 	DispatchedTime *metav1.MicroTime `json:"dispatchedTime,omitempty"`
 
-	// startedTime is the time at which the capability began to run, by the clock of the machine, or
-	// of the gateway if progress was reported first. If that clock is wrong, the time is moved
-	// between dispatchedTime (or the creation) and completedTime.
+	// startedTime is the time at which the capability began to run. It is from the clock of the
+	// machine, or from the gateway's clock if progress was reported first. If that clock is wrong,
+	// the time is moved between dispatchedTime (or the creation) and completedTime.
 	// +optional
 	StartedTime *metav1.MicroTime `json:"startedTime,omitempty"`
 

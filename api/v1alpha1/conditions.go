@@ -186,7 +186,7 @@ const (
 	ErrorCapabilityFailed = "CapabilityFailed"
 	// ErrorMediationDenied means that the person at the machine refused.
 	ErrorMediationDenied = "MediationDenied"
-	// ErrorMediationTimedOut means that the person at the machine did not answer in time.
+	// ErrorMediationTimedOut means that no person at the machine answered in time.
 	ErrorMediationTimedOut = "MediationTimedOut"
 	// ErrorAgentRestarted means that the agent stopped during the run.
 	ErrorAgentRestarted = "AgentRestarted"

@@ -102,9 +102,10 @@ const (
 	PolicyNodes = "nodes"
 	// PolicyNodeStatus forbids gateways to write the controller's fields about identities.
 	PolicyNodeStatus = "node-status"
-	// PolicyControllerSecrets restricts the controller to Secrets of the types of Mooring.
+	// PolicyControllerSecrets restricts the Secrets that the controller creates and deletes outside
+	// PairingNamespace to SecretTypePairingCode.
 	PolicyControllerSecrets = "controller-secrets"
-	// PolicyGatewaySecrets restricts the writes of gateways to password records.
+	// PolicyGatewaySecrets restricts the changes that gateways make to password records.
 	PolicyGatewaySecrets = "gateway-secrets"
 	// PolicyGatewayLeases restricts gateways to Leases whose name begins with GatewayLeasePrefix.
 	PolicyGatewayLeases = "gateway-leases"

@@ -109,8 +109,8 @@ type NodeStatus struct {
 	CertificateRequest *NodeCertificateRequest `json:"certificateRequest,omitempty"`
 
 	// revocationRequest is the machine's signed request to revoke its identity. The controller
-	// revokes the Node if the machine's key made the signature, whatever the condition
-	// RevocationRequested says. Written by the session manager.
+	// revokes the Node if the machine's key made the signature, independently of the condition
+	// RevocationRequested. Written by the session manager.
 	// +optional
 	RevocationRequest *NodeRevocationRequest `json:"revocationRequest,omitempty"`
 

@@ -109,9 +109,9 @@ type NodeSpec struct {
 	PairingRequestUID string `json:"pairingRequestUID"`
 
 	// serviceAccount is the ServiceAccount of the token with which the machine paired, and the core
-	// Node that it runs on. When that core Node is deleted, this Node is deleted too. Set by the
-	// controller, only for machines that paired by ServiceAccount. Changed only by holders of the
-	// verb rekey.
+	// Node that it runs on. When that core Node is deleted or recreated, this Node is deleted, or
+	// revoked if it is Suspended. Set by the controller, only for machines that paired by
+	// ServiceAccount. Changed only by holders of the verb rekey.
 	// +optional
 	ServiceAccount *ServiceAccountIdentity `json:"serviceAccount,omitempty"`
 

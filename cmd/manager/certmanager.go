@@ -49,8 +49,8 @@ func certManagerProblem(client discovery.DiscoveryInterface) error {
 	return releaseProblem(certManagerRelease(client))
 }
 
-// certManagerMissingError returns an error for a missing cert-manager, or for a release older than the
-// API that we use.
+// certManagerMissingError returns an error for a missing cert-manager, or for a release older than
+// the API that we use.
 func certManagerMissingError(groups *metav1.APIGroupList) error {
 	for _, group := range groups.Groups {
 		if group.Name != certManagerGroup {

@@ -182,8 +182,8 @@ func processName(pod string) (string, error) {
 	return pod + "-" + hex.EncodeToString(id[:]), nil
 }
 
-// awaitableRunnable is a runnable whose end other parts can wait for. The ends of sessions must be recorded
-// before the listeners cut off the remaining connections.
+// awaitableRunnable is a runnable whose end other parts can wait for. The ends of sessions must be
+// recorded before the listeners cut off the remaining connections.
 type awaitableRunnable struct {
 	manager.Runnable
 	done chan struct{}

@@ -30,12 +30,12 @@ func returnMemory(ctx context.Context) error {
 	}
 }
 
-// heap holds the allocations of the process at the last check.
+// heap holds the number of bytes that the process had allocated until the last check.
 type heap struct{ allocated uint64 }
 
-// collectGarbage collects garbage and returns memory if less was allocated since the last check than the live
-// heap. The collector would not run as often by itself, and one more collection is cheap. Unless
-// $GOGC is set, rest also adapts the GC percentage to the live heap.
+// collectGarbage collects garbage and returns memory if less was allocated since the last check
+// than the live heap. The collector would not run as often by itself, and one more collection is
+// cheap. Unless $GOGC is set, collectGarbage also adapts the GC percentage to the live heap.
 func (h *heap) collectGarbage() bool {
 	read := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(read)
@@ -52,9 +52,9 @@ func (h *heap) collectGarbage() bool {
 	return true
 }
 
-// gcHeadroom is the number of bytes that a heap may grow beyond the live heap before it is collected.
-// least is the percentage of the live heap that it may always grow, because the cost of a
-// collection depends on the live heap.
+// gcHeadroom is the number of bytes that a heap may grow beyond the live heap before it is
+// collected. minGCPercent is the percentage of the live heap that it may always grow, because the
+// cost of a collection depends on the live heap.
 const (
 	gcHeadroom   = 12 << 20
 	minGCPercent = 10

@@ -11,7 +11,8 @@ import (
 func TestAnIdleHeapGivesBackWhatItDoesNotHold(t *testing.T) {
 	const live, garbage = 64 << 20, 80 << 20
 	// With this GOGC the runtime's own scavenger has nothing to do. Otherwise it would release
-	// memory at any moment after the collection, and the test could not see the release by rest.
+	// memory at any moment after the collection, and the test could not see the release by
+	// collectGarbage.
 	const ample = 10000
 	t.Setenv("GOGC", strconv.Itoa(ample))
 	defer debug.SetGCPercent(debug.SetGCPercent(ample))

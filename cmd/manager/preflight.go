@@ -20,7 +20,8 @@ import (
 const (
 	// minimumMinor is the first Kubernetes 1.x in which MutatingAdmissionPolicy is GA and enabled.
 	minimumMinor = 36
-	// preflightInterval is the interval between checks of the cluster until it meets the requirements.
+	// preflightInterval is the interval between checks of the cluster until it meets the
+	// requirements.
 	preflightInterval = 2 * time.Second
 	// preflightTimeout bounds one request of a check.
 	preflightTimeout = 10 * time.Second
@@ -31,7 +32,7 @@ var requiredResources = []string{"nodes", "pairingcodes", "pairingrequests", "ca
 
 // awaitCluster waits until the cluster meets the requirements of Mooring. Meanwhile the process is
 // not ready and reports the reason. A person must repair the cluster, and a crash loop would only
-// hide the reason. It returns an error when ctx ends. more are the requirements of one role.
+// hide the reason. It returns an error when ctx ends. roleChecks are the requirements of one role.
 func awaitCluster(ctx context.Context, config *rest.Config, readiness *probes, log logr.Logger, roleChecks ...func(discovery.DiscoveryInterface) error) error {
 	bounded := rest.CopyConfig(config)
 	bounded.Timeout = preflightTimeout

@@ -15,7 +15,7 @@ import (
 
 // probes answers /healthz and /readyz from the start of the process. /readyz answers with the
 // reason for being not ready, because a person reads it before the logs. The process is not ready
-// before the manager runs started, whichever checks have been set until then.
+// before the manager runs startMarker, whichever checks have been set until then.
 type probes struct {
 	mu     sync.Mutex
 	order  []string

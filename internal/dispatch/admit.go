@@ -86,7 +86,8 @@ func validateInput(input *v1alpha1.JSON) string {
 	return ""
 }
 
-// capabilityRefusal returns why the Node may not or cannot run the capability; the code is empty if it can.
+// capabilityRefusal returns why the Node may not or cannot run the capability; the code is empty if
+// it can.
 func capabilityRefusal(capability string, node *v1alpha1.Node, declared []v1alpha1.NodeCapability) (code, message string) {
 	at := slices.IndexFunc(declared, func(c v1alpha1.NodeCapability) bool { return c.Name == capability })
 	switch {

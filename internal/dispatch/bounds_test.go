@@ -87,7 +87,8 @@ func TestFactsAreThoseOfTheNode(t *testing.T) {
 	}
 }
 
-// The table is the relation of advance: a final statement stays, a contradiction becomes Unknown.
+// The table is the relation of advanceExecution: a final statement stays, a contradiction becomes
+// Unknown.
 func TestStatementsAboutARunAdvanceAlongTheRelation(t *testing.T) {
 	const started, finished, notStarted, unknown = v1alpha1.ExecutionStarted, v1alpha1.ExecutionFinished, v1alpha1.ExecutionNotStarted, v1alpha1.ExecutionUnknown
 	for old, next := range map[v1alpha1.Execution]map[v1alpha1.Execution]v1alpha1.Execution{

@@ -55,8 +55,8 @@ func cancelled(d *v1alpha1.CapabilityDispatch) { d.Spec.Cancel = true }
 // after returns a time, in seconds after t0.
 func after(seconds int) time.Time { return at(seconds).Time }
 
-// endedSessionFacts returns the Facts of a Node whose last session lasted from started to ended, in seconds
-// after t0.
+// endedSessionFacts returns the Facts of a Node whose last session lasted from started to ended, in
+// seconds after t0.
 func endedSessionFacts(started, ended int) Facts {
 	return Facts{NodeExists: true, SessionStarted: at(started), SessionEnded: at(ended)}
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// OfferStopDelay is the time after the end of a session from which on a new dispatch is proven not to
-// have been offered in that session. A gateway that is cut off stops offering before that.
+// OfferStopDelay is a time after the end of a session. A dispatch that was created later than that
+// is proven not to have been offered in the session. A gateway that is cut off stops offering
+// before that.
 const OfferStopDelay = 2 * time.Minute
 
 // Session is the last recorded session of a Node. Both times come from the API server's clock, in

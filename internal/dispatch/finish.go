@@ -65,8 +65,8 @@ func advanceExecution(old, new v1alpha1.Execution) v1alpha1.Execution {
 	}
 }
 
-// RejectQueueFull rejects a dispatch because too many unfinished ones wait for its Node. The caller must
-// have proof that the dispatch was not offered.
+// RejectQueueFull rejects a dispatch because too many unfinished ones wait for its Node. The caller
+// must have proof that the dispatch was not offered.
 func RejectQueueFull(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) {
 		return status
@@ -75,9 +75,9 @@ func RejectQueueFull(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1
 		"too many unfinished dispatches wait for the Node: create it again when the queue is shorter", now)
 }
 
-// RejectInvalidInput rejects a dispatch whose input does not match the schema of its capability. why may
-// quote the schema, which is foreign text. The caller must have proof that the dispatch was not
-// offered.
+// RejectInvalidInput rejects a dispatch whose input does not match the schema of its capability.
+// why may quote the schema, which is foreign text. The caller must have proof that the dispatch was
+// not offered.
 func RejectInvalidInput(status v1alpha1.CapabilityDispatchStatus, why string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) {
 		return status

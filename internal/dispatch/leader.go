@@ -46,10 +46,10 @@ func DecideLeaderless(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time
 	return settleVerdict(finishExpired(d, facts, unstarted, now))
 }
 
-// DecideJournalReset returns the status of a dispatch whose Node came back with a lost, older or foreign
-// journal. It returns nil if the dispatch is proven unstarted and stays Queued. Otherwise the
-// dispatch failed and may have run. The facts must describe the last recorded session, which is the
-// session before the one that detected the journal.
+// DecideJournalReset returns the status of a dispatch whose Node came back with a lost, older or
+// foreign journal. It returns nil if the dispatch is proven unstarted and stays Queued. Otherwise
+// the dispatch failed and may have run. The facts must describe the last recorded session, which is
+// the session before the one that detected the journal.
 func DecideJournalReset(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1.CapabilityDispatchStatus {
 	if Finished(d.Status) || facts.ProvenUnstarted(d) {
 		return nil
@@ -58,15 +58,16 @@ func DecideJournalReset(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Ti
 	return &next
 }
 
-// finishJournalReset returns the end of a dispatch that the machine may have run but has no record of.
+// finishJournalReset returns the end of a dispatch that the machine may have run but has no record
+// of.
 func finishJournalReset(d *v1alpha1.CapabilityDispatch, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	return finishStatus(d.Status, terminalOutcome{v1alpha1.DispatchFailed, v1alpha1.ExecutionUnknown, v1alpha1.ErrorJournalReset,
 		"the journal of the machine was lost, is an old copy or came from another machine: it may have run"}, now)
 }
 
-// FinishPolicyUnproven returns the end of a dispatch that was created while the admission policies were
-// not proven to work: whether its creator had the right is unknown. It applies with and without a
-// session. It returns nil if the dispatch is already finished.
+// FinishPolicyUnproven returns the end of a dispatch that was created while the admission policies
+// were not proven to work: whether its creator had the right is unknown. It applies with and
+// without a session. It returns nil if the dispatch is already finished.
 func FinishPolicyUnproven(d *v1alpha1.CapabilityDispatch, facts Facts, now time.Time) *v1alpha1.CapabilityDispatchStatus {
 	if Finished(d.Status) {
 		return nil

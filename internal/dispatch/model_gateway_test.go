@@ -88,7 +88,8 @@ func (w *world) noteJournalConflict(h *gatewaySession) {
 	}
 }
 
-// refuse ends this session and restores the last session whose end must still be recorded.
+// refuse ends this session and restores the recorded session that it replaced, whose end must still
+// be recorded.
 func (h *gatewaySession) refuse() {
 	for h.streamEnded = true; h != nil && !h.recorded; h = h.replacedSession {
 		h.gateway.session = h.replacedSession

@@ -65,8 +65,8 @@ func (w *world) offerDispatch(g *gateway, h *gatewaySession) {
 	}
 }
 
-// decideAsHolder decides on the newest dispatch and then checks that the Node records this session. A
-// later step performs the write.
+// decideAsHolder reads the newest dispatch, checks that the Node records this session, and then
+// calls decide. A later step performs the write.
 func (w *world) decideAsHolder(h *gatewaySession, decide func(*v1alpha1.CapabilityDispatch) (v1alpha1.CapabilityDispatchStatus, bool)) {
 	if h.gateway.cutOff {
 		return

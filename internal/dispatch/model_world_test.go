@@ -31,8 +31,8 @@ type world struct {
 	leaderWrite       *pendingStatus // the write that the leader is about to make
 
 	sessions int
-	// undetectable: the machine was restored to a time before it accepted or started the dispatch, which
-	// cannot be detected outside the machine.
+	// undetectable: the machine was restored to a time before it accepted or started the dispatch,
+	// which cannot be detected outside the machine.
 	undetectable bool
 	history      []string
 	failure      error
@@ -57,7 +57,8 @@ func realRules() rules {
 	return rules{needsClaim: NeedsClaim, leaderless: DecideLeaderless, admit: Admit, settle: Settle, reset: DecideJournalReset}
 }
 
-// pendingStatus is a status decided for one version of the dispatch; it is written only to that version.
+// pendingStatus is a status decided for one version of the dispatch; it is written only to that
+// version.
 type pendingStatus struct {
 	version int
 	status  v1alpha1.CapabilityDispatchStatus
@@ -115,7 +116,8 @@ func (w *world) checkInvariants() {
 	}
 }
 
-// recordSessionEnd records the end of the recorded session, at the given time but not before its start.
+// recordSessionEnd records the end of the recorded session, at the given time but not before its
+// start.
 func (w *world) recordSessionEnd(writer string, at int) {
 	ended := *metaTime(at)
 	if ended.Before(w.node.Status.SessionStartedTime) {

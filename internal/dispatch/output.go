@@ -30,10 +30,10 @@ type payload struct {
 	truncated bool
 }
 
-// cleanOutput returns an output in a form that can be stored. limit is in bytes; 0 means the default. An
-// output that is longer becomes a JSON string that holds its beginning. So does an output that was
-// cut in transit and is not valid JSON any more. The error is the reason why the API server would
-// reject the output.
+// cleanOutput returns an output in a form that can be stored. limit is in bytes; 0 means the
+// default. An output that is longer becomes a JSON string that holds its beginning. So does an
+// output that was cut in transit and is not valid JSON any more. The error is the reason why the
+// API server would reject the output.
 func cleanOutput(raw []byte, limit int32, wasCut bool) (payload, error) {
 	if limit <= 0 {
 		limit = defaultPayloadBytes

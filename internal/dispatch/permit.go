@@ -77,7 +77,8 @@ func Permit(d *v1alpha1.CapabilityDispatch, rights Rights, now time.Time) Permis
 	return Permission{Kind: Permitted}
 }
 
-// nodeDeletedOrRevoked returns why a Node may not start anything any more; the code is empty if it may.
+// nodeDeletedOrRevoked returns why a Node may not start anything any more; the code is empty if it
+// may.
 func nodeDeletedOrRevoked(node *v1alpha1.Node) (code, message string) {
 	switch {
 	case node.DeletionTimestamp != nil:
@@ -132,8 +133,8 @@ func WithdrawnCondition(status v1alpha1.CapabilityDispatchStatus) *metav1.Condit
 	return nil
 }
 
-// FinishUnconfirmed ends a withdrawn dispatch whose machine did not confirm the cancellation, so it may
-// have run.
+// FinishUnconfirmed ends a withdrawn dispatch whose machine did not confirm the cancellation, so it
+// may have run.
 func FinishUnconfirmed(status v1alpha1.CapabilityDispatchStatus, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	c := WithdrawnCondition(status)
 	if Finished(status) || c == nil {
@@ -143,8 +144,8 @@ func FinishUnconfirmed(status v1alpha1.CapabilityDispatchStatus, now time.Time) 
 		cleanText(c.Message+"; the machine did not confirm the cancellation: it may have run", maxErrorChars)}, now)
 }
 
-// withdrawnOutcome replaces the end of a withdrawn dispatch that its machine cancelled by the reason of
-// the withdrawal. A run that ended in any other way keeps its own end.
+// withdrawnOutcome replaces the end of a withdrawn dispatch that its machine cancelled by the
+// reason of the withdrawal. A run that ended in any other way keeps its own end.
 func withdrawnOutcome(status v1alpha1.CapabilityDispatchStatus, e terminalOutcome) terminalOutcome {
 	c := WithdrawnCondition(status)
 	if c == nil || e.phase != v1alpha1.DispatchCancelled {

@@ -33,8 +33,8 @@ type Result struct {
 
 // Settle records a result. An unfinished dispatch gets its terminal phase. A finished one keeps its
 // phase and error; if its execution is Started, Unknown or unset, the late result completes
-// execution and output. NotStarted is not accepted from a journal that is known to have forgotten
-// entries, because the machine may have been restored to a state before the start.
+// execution and output. NotStarted is not accepted after an end with JournalReset, because the
+// machine may have been restored to a state before the start.
 //
 // The result write is false when nothing is left to record. The caller may then confirm to the
 // agent that the dispatch is settled, once a live read shows the same status.

@@ -10,7 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// dispatchWithOutputSpace returns a dispatch with an input that leaves exactly room stored bytes for its output.
+// dispatchWithOutputSpace returns a dispatch with an input that leaves exactly room stored bytes
+// for its output.
 func dispatchWithOutputSpace(t *testing.T, room int) *v1alpha1.CapabilityDispatch {
 	t.Helper()
 	d := queuedEcho(inPhase(v1alpha1.DispatchSucceeded))

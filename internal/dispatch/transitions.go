@@ -34,8 +34,8 @@ func MarkAccepted(status v1alpha1.CapabilityDispatchStatus, gateway string, now 
 	return next
 }
 
-// MarkAwaitingMediation records that a person at the machine is being asked. since is the agent's time of
-// the question; a time in the future counts as now.
+// MarkAwaitingMediation records that a person at the machine is being asked. since is the agent's
+// time of the question; a time in the future counts as now.
 func MarkAwaitingMediation(status v1alpha1.CapabilityDispatchStatus, user string, since time.Time, gateway string, now time.Time) v1alpha1.CapabilityDispatchStatus {
 	if Finished(status) || status.Execution == v1alpha1.ExecutionStarted {
 		return status

@@ -77,21 +77,21 @@ func (c *cleaner) clean(r rune) rune {
 }
 
 // CleanLine returns s as one line. Line breaks, tabs and other white space become spaces, and each
-// unsafe character becomes U+FFFD. It does not change its own result.
+// unsafe character becomes U+FFFD. CleanLine(CleanLine(s)) is CleanLine(s).
 func CleanLine(s string) string {
 	var c cleaner
 	return strings.Map(c.clean, s)
 }
 
-// CleanText cleans a text of several lines like [CleanLine], but keeps line feeds and tabs; CR LF becomes a
-// line feed.
+// CleanText cleans a text of several lines like [CleanLine], but keeps line feeds and tabs; CR LF
+// becomes a line feed.
 func CleanText(s string) string {
 	c := cleaner{kept: "\n\t"}
 	return strings.Map(c.clean, strings.ReplaceAll(s, "\r\n", "\n"))
 }
 
-// QuoteLines returns s for a terminal, next to our own text. One line is returned as by [CleanLine]. For
-// several lines it returns a line feed and then each line behind a mark.
+// QuoteLines returns s for a terminal, next to our own text. One line is returned as by
+// [CleanLine]. For several lines it returns a line feed and then each line behind a mark.
 func QuoteLines(s string) string {
 	s = strings.TrimRight(CleanText(s), "\n\t ")
 	if !strings.Contains(s, "\n") {
@@ -100,14 +100,15 @@ func QuoteLines(s string) string {
 	return "\n" + quoteMark + strings.ReplaceAll(s, "\n", "\n"+quoteMark)
 }
 
-// IndentLines returns s as a clean text with every line indented except the first, for errors that may
-// contain foreign lines.
+// IndentLines returns s as a clean text with every line indented except the first, for errors that
+// may contain foreign lines.
 func IndentLines(s string) string {
 	return strings.ReplaceAll(strings.TrimRight(CleanText(s), "\n"), "\n", "\n  ")
 }
 
-// EscapeExactly returns s as one line without any loss, for texts that a person decides about. Unsafe
-// characters and all marks become escapes such as \x1b and \u202e, and a backslash is doubled.
+// EscapeExactly returns s as one line without any loss, for texts that a person decides about.
+// Unsafe characters and all marks become escapes such as \x1b and \u202e, and a backslash is
+// doubled.
 func EscapeExactly(s string) string {
 	var shown strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
@@ -138,8 +139,8 @@ func FindUnsafe(s string) (r rune, found bool) {
 // TruncateLine returns s as one clean line of at most limit bytes, for storage.
 func TruncateLine(s string, limit int) string { return truncateBytes(CleanLine(s), limit) }
 
-// TruncateLineStart shortens an error like [TruncateLine], but keeps the end, because the cause is there. An
-// ellipsis replaces the beginning.
+// TruncateLineStart shortens an error like [TruncateLine], but keeps the end, because the cause is
+// there. An ellipsis replaces the beginning.
 func TruncateLineStart(s string, limit int) string {
 	s = CleanLine(s)
 	if len(s) <= limit {
@@ -155,7 +156,8 @@ func TruncateLineStart(s string, limit int) string {
 // BriefLine returns s as one clean line for people, of at most 300 characters.
 func BriefLine(s string) string { return Shorten(CleanLine(s), maxBrief) }
 
-// truncateBytes returns the longest beginning of s that has at most limit bytes and ends between characters.
+// truncateBytes returns the longest beginning of s that has at most limit bytes and ends between
+// characters.
 func truncateBytes(s string, limit int) string {
 	if len(s) <= limit {
 		return s

@@ -7,9 +7,9 @@ import (
 	"unicode/utf16"
 )
 
-// EscapeJSON returns a JSON text with the same value whose strings contain no unsafe characters: they
-// become escapes such as \u202e. Escapes of safe characters, such as \u003e, become the characters.
-// Text that is not JSON is cleaned by [CleanText].
+// EscapeJSON returns a JSON text with the same value whose strings contain no unsafe characters:
+// they become escapes such as \u202e. Escapes of safe characters, such as \u003e, become the
+// characters. Text that is not JSON is cleaned by [CleanText].
 func EscapeJSON(raw []byte) []byte {
 	if !json.Valid(raw) {
 		return []byte(CleanText(string(raw)))

@@ -7,14 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// Writer passes on text of several lines as [Text] returns it, independently of the size of the
-// writes. It is the second line of defence of an output for people, because it does not know which
-// lines are foreign. It is safe for concurrent use.
+// Writer passes on text of several lines as [CleanText] returns it, independently of the size of
+// the writes. It is the second line of defence of an output for people, because it does not know
+// which lines are foreign. It is safe for concurrent use.
 type Writer struct {
 	mu      sync.Mutex
 	out     io.Writer
 	cleaner cleaner
-	// partial is the end of the last write: a partial character, or a CR that a line feed may follow.
+	// partial is the end of the last write: a partial character, or a CR that a line feed may
+	// follow.
 	partial []byte
 }
 

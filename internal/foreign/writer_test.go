@@ -26,7 +26,8 @@ func TestAWriterCleansWhateverThePiecesAre(t *testing.T) {
 	}
 }
 
-// Every cleaner must pass the whole corpus. [CleanText] is not included, because it keeps line feeds.
+// Every cleaner must pass the whole corpus. [CleanText] is not included, because it keeps line
+// feeds.
 func TestNoCleanerLeavesAnythingOfTheCorpus(t *testing.T) {
 	for name, text := range corpus.Texts {
 		t.Run(name, func(t *testing.T) {

@@ -15,8 +15,9 @@ const (
 	// maxHandshakeBytes bounds the bytes that a client may send in its handshake. A ClientHello has
 	// 2 KiB, a certificate chain at most 6 KiB.
 	maxHandshakeBytes = 16 << 10
-	// maxRecordBytes bounds the bytes that a client may send without yielding data: one TLS record
-	// (RFC 8446, section 5.2: 2^14 + 256 bytes and its header) and a small margin.
+	// maxRecordBytes bounds the bytes that a client may send without yielding data. It is the size
+	// of one TLS record (RFC 8446, section 5.2: 2^14 + 256 bytes and its header) and a small
+	// margin.
 	maxRecordBytes = 20 << 10
 	// firstBytes is the number of bytes read before the TLS handshake begins: the header of a
 	// record.
@@ -39,17 +40,17 @@ type limitedConn struct {
 	accepted          time.Time
 	firstByteReceived atomic.Bool // the first byte was received
 
-	// Only the reader uses these fields. The greeting, the handshake and grpc's reader read one
+	// Only the reader uses these fields. readFirstBytes, the handshake and grpc's reader read one
 	// after the other.
 	first         []byte // bytes read before the handshake
 	backlog       int    // bytes read since the last delivery of data
 	handshakeDone bool   // the handshake is over
 
-	// Guarded by places.mu.
+	// Guarded by connSlots.mu.
 	counted        bool
 	waitingElement *list.Element
 	advancedAt     time.Time
-	// Guarded by turns.mu.
+	// Guarded by handshakeScheduler.mu.
 	queueElement *list.Element
 
 	mu       sync.Mutex

@@ -6,8 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// connLimiter bounds the connections of each Node, whatever their keys. One connection too many closes
-// the oldest, because a machine that dials again has lost its connection before the gateway
+// connLimiter bounds the connections of each Node, whatever their keys. One connection too many
+// closes the oldest, because a machine that dials again has lost its connection before the gateway
 // notices. Connections without the pinned key are closed first and never cause the end of one with
 // it. A former owner of the name therefore cannot shut out the machine.
 type connLimiter struct {
@@ -49,8 +49,8 @@ func (c *connLimiter) acquire(node *nodeConn, conn *limitedConn) {
 	}
 }
 
-// victimIndex returns the index of the oldest connection without the pinned key, or else of the oldest
-// connection.
+// victimIndex returns the index of the oldest connection without the pinned key, or else of the
+// oldest connection.
 func victimIndex(entries []connEntry) int {
 	for i, place := range entries {
 		if place.node.unpinned.Load() {

@@ -78,7 +78,8 @@ func TestOneIdentityHoldsAFewConnectionsAndOthersAreServed(t *testing.T) {
 	eventually(t, "its places are free again", func() bool { return r.connLimiter.countOpen(robot) <= 1 })
 }
 
-// A certificate of the device CA with the name of another machine takes no place of that machine.
+// A certificate of the device CA with the name of another machine uses no connection of that
+// machine.
 func TestANamesakeTakesNoConnectionOfTheMachine(t *testing.T) {
 	var pin string
 	r := startGateway(t, func(r *testGateway, o *Options) {

@@ -120,17 +120,17 @@ func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 	return limited.newMeteredConn(conn), proven, nil
 }
 
-// reportRefusal records a failed handshake. It skips a connection that the gateway itself has closed for
-// lack of room or time, because that reason is recorded already.
+// reportRefusal records a failed handshake. It skips a connection that the gateway itself has
+// closed for lack of room or time, because that reason is recorded already.
 func (t *transport) reportRefusal(conn net.Conn, err error) {
 	if !errors.Is(err, net.ErrClosed) {
 		t.refusals.report(conn, refusalReason(err), err)
 	}
 }
 
-// readAuthInfo reads the identity from the finished handshake. It verifies the chain a second time. To
-// keep the result of the first time, each connection would need its own TLS configuration for its
-// whole life.
+// readAuthInfo reads the identity from the finished handshake. It verifies the chain a second time.
+// To keep the result of the first time, each connection would need its own TLS configuration for
+// its whole life.
 func (t *transport) readAuthInfo(raw *limitedConn, info credentials.AuthInfo) (authInfo, error) {
 	tlsInfo, ok := info.(credentials.TLSInfo)
 	if !ok {

@@ -2,9 +2,10 @@
 // pairing, for machines without an identity (no client certificate), and node, for machines with
 // one (client certificate).
 //
-// A call passes these steps in order: the connection limits of its listener, the TLS handshake with
-// our own verifier, the call limiter, the table of allowed methods, the Authorizer (node listener),
-// and its service. Services read the caller from package peer, never from a message.
+// A call first passes the connection limits of its listener and the TLS handshake with our own
+// verifier. Then it passes the call limiter, the table of allowed methods, the Authorizer (node
+// listener), and its service, in this order. Services read the caller from package peer, never from
+// a message.
 //
 // The services are in the packages pairing, certificates and session. This package uses only their
 // gRPC interfaces.

@@ -44,8 +44,8 @@ func toStatus(log logr.Logger, method string, err error) error {
 	}
 }
 
-// markGatewayStatus marks a status of the gateway whose code a broken connection also ends with. An agent
-// counts broken streams to detect a network that breaks them, and must not count this status.
+// markGatewayStatus marks a status of the gateway whose code a broken connection also ends with. An
+// agent counts broken streams to detect a network that breaks them, and must not count this status.
 func markGatewayStatus(original *status.Status) error {
 	if original.Code() == codes.Unavailable || original.Code() == codes.Internal {
 		if marked, err := original.WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway", Domain: v1alpha1.GroupVersion.Group}); err == nil {

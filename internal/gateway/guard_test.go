@@ -130,7 +130,7 @@ func TestAPanicBesideAStreamEndsThatStreamAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = stream.Send(&gatewayv1.StreamNodeEventsRequest{}) // the error of Recv has the reason
+		_ = stream.Send(&gatewayv1.StreamNodeEventsRequest{}) // the error of Recv contains the reason
 		_, err = stream.Recv()
 		return err
 	}

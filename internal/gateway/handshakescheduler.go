@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// handshakeScheduler bounds the number of connections between the grant of their turn and the end of their
-// handshake. A connection that waits for its turn costs only its socket. The sources take turns, so
-// that many connections of one source delay no other source.
+// handshakeScheduler bounds the number of connections between the grant of their turn and the end
+// of their handshake. A connection that waits for its turn costs only its socket. The sources take
+// turns, so that many connections of one source delay no other source.
 type handshakeScheduler struct {
 	maxActive, maxPerSource int
 	bounds                  handshakeBounds

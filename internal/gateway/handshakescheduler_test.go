@@ -12,7 +12,7 @@ const (
 	charlie = "192.0.2.3"
 )
 
-// newTestScheduler returns turns and the connections that got a turn, in order.
+// newTestScheduler returns a scheduler and the connections that got a turn, in order.
 func newTestScheduler(bounds handshakeBounds) (t *handshakeScheduler, began *[]*limitedConn) {
 	began = &[]*limitedConn{}
 	return newHandshakeScheduler(bounds, func(c *limitedConn) { *began = append(*began, c) }), began
@@ -104,7 +104,7 @@ func TestStoppedTurnsEndWhatIsSilentOrWaits(t *testing.T) {
 	}
 }
 
-// A turn is shorter while other sources wait. With strangers it is shorter also while other
+// A turn is shorter while other sources wait. With countOwnSource it is also shorter while other
 // connections of its source wait.
 func TestATurnEndsAfterItsTime(t *testing.T) {
 	const silent, silentShort, handshake, handshakeShort, queue = 10 * time.Second, time.Second, 20 * time.Second, 5 * time.Second, 30 * time.Second

@@ -30,7 +30,7 @@ type Authorizer interface {
 // guard is the interceptor chain of both listeners. It is in one piece so that its order can be
 // read: recover, look up the method, identify the caller, authorize, serve, map the error, count.
 type guard struct {
-	callTimeout time.Duration // bounds a call of a stranger
+	callTimeout time.Duration // bounds a call of an unauthenticated caller
 	authorizer  Authorizer
 	clock       clock.PassiveClock
 	metrics     *Metrics
@@ -76,7 +76,8 @@ type callerStream struct {
 
 func (s *callerStream) Context() context.Context { return s.ctx }
 
-// finishCall returns the error that the caller reads for a call that returned err, or panicked with cause.
+// finishCall returns the error that the caller reads for a call that returned err, or panicked with
+// cause.
 func (g *guard) finishCall(method string, cause any, err error) error {
 	if cause != nil {
 		g.metrics.panics.Inc()
@@ -128,8 +129,8 @@ func (g *guard) authorize(ctx context.Context, method string) (context.Context, 
 	return peer.NewContext(ctx, *info.identity), nil
 }
 
-// methodLabel returns the method as a metric label. Methods that are not in the table share one value,
-// because a client chooses the method name.
+// methodLabel returns the method as a metric label. Methods that are not in the table share one
+// value, because a client chooses the method name.
 func (g *guard) methodLabel(method string) string {
 	if _, ok := methods[method]; !ok {
 		return "unlisted"

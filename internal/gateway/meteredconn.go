@@ -25,9 +25,9 @@ const (
 // errTooManyUnfinishedBytes ends a connection with more unfinished bytes than its limit.
 var errTooManyUnfinishedBytes = errors.New("too many unfinished bytes on this connection")
 
-// meteredConn is the decrypted connection that grpc-go reads. It follows the HTTP/2 frames and counts
-// the memory of every part that has begun and not ended: a frame, a header block, a gRPC message, a
-// call without its first message. The services limit whole messages.
+// meteredConn is the decrypted connection that grpc-go reads. It follows the HTTP/2 frames and
+// counts the memory of every part that has begun and not ended. Such a part is a frame, a header
+// block, a gRPC message, or a call without its first message. The services limit whole messages.
 type meteredConn struct {
 	net.Conn // TLS
 	raw      *limitedConn
@@ -96,7 +96,7 @@ type frameParser struct {
 	header        [frameHeaderBytes]byte
 	headerRead    int       // bytes of header
 	payloadLeft   int       // bytes of the frame's payload still to come
-	padding       int       // of left, the bytes of padding at the end
+	padding       int       // of payloadLeft, the bytes of padding at the end
 	padded        bool      // the next byte is the length of the padding
 	began         time.Time // start of the frame, or of its header block
 	blockCost     int       // cost of the unfinished header block
@@ -273,8 +273,8 @@ func (f *frameParser) endCall(stream uint32) {
 	}
 }
 
-// removeMessage deletes a message. It keeps no empty list, because most connections have no unfinished
-// message for days.
+// removeMessage deletes a message. It keeps no empty list, because most connections have no
+// unfinished message for days.
 func (f *frameParser) removeMessage(at int) {
 	f.messages = slices.Delete(f.messages, at, at+1)
 	if len(f.messages) == 0 {

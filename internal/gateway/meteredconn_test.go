@@ -177,7 +177,7 @@ func TestTheBudgetCountsWhatItsConnectionsHold(t *testing.T) {
 		t.Errorf("%d bytes are held by all, %d by one, want %d by each", b.total.Load(), all[0].unfinishedBytes(), each)
 	}
 	all[0].stopCounting()
-	all[0].countReceived(w.Bytes()) // these bytes arrive after forget
+	all[0].countReceived(w.Bytes()) // these bytes arrive after stopCounting
 	if b.total.Load() != int64(each) || all[0].unfinishedBytes() != 0 {
 		t.Errorf("after one is closed %d bytes are held by all, %d by it", b.total.Load(), all[0].unfinishedBytes())
 	}

@@ -12,7 +12,8 @@ type callerKind int
 const (
 	// noCaller is the caller of a method without a row in the table: no call is allowed.
 	noCaller callerKind = iota
-	// unauthenticated has no identity yet and proves its claim inside the call (code, token or signature).
+	// unauthenticated has no identity yet and proves its claim inside the call (code, token or
+	// signature).
 	unauthenticated
 	// pinnedMachine has a client certificate with the pinned key of a live Node.
 	pinnedMachine

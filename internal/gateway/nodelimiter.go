@@ -51,7 +51,8 @@ func (c *nodeConn) markAuthorized() {
 	c.reset()
 }
 
-// countRefusal counts a refusal that the caller can avoid. It does not count an outage of the cluster.
+// countRefusal counts a refusal that the caller can avoid. It does not count an outage of the
+// cluster.
 func (c *nodeConn) countRefusal(err error) {
 	switch status.Code(err) {
 	case codes.PermissionDenied, codes.Unauthenticated:

@@ -4,8 +4,8 @@ import "time"
 
 // handshakeBounds bounds a connection from its accept to the end of its TLS handshake.
 type handshakeBounds struct {
-	// concurrent bounds the connections between the grant of their turn and the end of their handshake.
-	// One source may have half of them.
+	// concurrent bounds the connections between the grant of their turn and the end of their
+	// handshake. One source may have half of them.
 	concurrent int
 	// silent bounds the time to the first byte in a turn, and handshake the time to the end of the
 	// handshake. The shorter bounds apply while other sources wait for a turn. queue bounds the
@@ -84,8 +84,8 @@ type phase struct {
 	bytes, allBytes int
 }
 
-// bytesPerSource and bytesTotal return the bound on unfinished bytes of one address and of all. They return 0
-// if only the number of connections of a machine bounds them.
+// bytesPerSource and bytesTotal return the bound on unfinished bytes of one address and of all.
+// They return 0 if only the number of connections of a machine bounds them.
 func (p phase) bytesPerSource() int { return p.capped(p.perSource) }
 func (p phase) bytesTotal() int     { return p.capped(p.total) }
 

@@ -63,8 +63,8 @@ func TestThePhasesAreTheOnesInTheReference(t *testing.T) {
 	}
 }
 
-// stopInPhase has a function for each phase that opens a connection and stops in the phase. The gateway
-// must close the connection.
+// stopInPhase has a function for each phase that opens a connection and stops in the phase. The
+// gateway must close the connection.
 var stopInPhase = map[string]func(t *testing.T, r *testGateway, listener string) net.Conn{
 	"waits for its turn": func(t *testing.T, r *testGateway, listener string) net.Conn {
 		r.dialSilent(t, listener) // takes the only turn of its address
@@ -107,7 +107,7 @@ var stopInPhase = map[string]func(t *testing.T, r *testGateway, listener string)
 }
 
 // A connection that stops in any phase of the table is closed. The test fails for a phase without a
-// function in stops.
+// function in stopInPhase.
 func TestAConnectionThatStopsInAnyPhaseIsClosed(t *testing.T) {
 	for _, p := range phases(DefaultLimits()) {
 		if p.name == "long poll" {

@@ -35,7 +35,7 @@ type serverCertificate struct {
 	log      logr.Logger
 
 	mu      sync.RWMutex
-	files   tlsFiles // the files of use
+	files   tlsFiles // the files in use
 	current *tls.Certificate
 	problem error
 	logged  string

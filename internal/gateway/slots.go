@@ -28,7 +28,7 @@ type connSlots struct {
 	all     int
 	sources map[netip.Prefix]*sourceSlots
 	proven  map[netip.Prefix]*list.Element
-	recent  *list.List // of admission, the newest in front
+	recent  *list.List // of provenSource, the newest in front
 }
 
 // sourceSlots counts the connections of one source.
@@ -99,8 +99,8 @@ func (p *connSlots) findVictim(now time.Time) (victim *limitedConn) {
 	return victim
 }
 
-// oldestWaiting returns the connection that has waited longest without a proof. It skips connections that
-// are protected by advanceGrace.
+// oldestWaiting returns the connection that has waited longest without a proof. It skips
+// connections that are protected by advanceGrace.
 func (s *sourceSlots) oldestWaiting(now time.Time) *limitedConn {
 	for e := s.waiting.Front(); e != nil; e = e.Next() {
 		if c, _ := e.Value.(*limitedConn); now.Sub(c.advancedAt) > advanceGrace {
@@ -117,7 +117,8 @@ func (p *connSlots) markAdvanced(c *limitedConn, now time.Time) {
 	c.advancedAt = now
 }
 
-// markProven protects a connection from being closed for others, because its machine has shown a proof.
+// markProven protects a connection from being closed for others, because its machine has shown a
+// proof.
 func (p *connSlots) markProven(c *limitedConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,7 +11,8 @@ func newTestConn(address string, accepted time.Time) *limitedConn {
 	return &limitedConn{source: netip.MustParsePrefix(address + "/32"), accepted: accepted}
 }
 
-// fillProven takes places that are open to all sources, with proven connections.
+// fillProven takes slots of the listener with proven connections of sources that are not
+// remembered.
 func fillProven(t *testing.T, p *connSlots, count int, now time.Time) {
 	t.Helper()
 	for i := range count {
@@ -103,7 +104,7 @@ func TestASourceHasExactlyItsPlaces(t *testing.T) {
 		}
 		p.markProven(c)
 	}
-	// The places of all sources are full for every source, with or without a proof.
+	// A full listener has no slot for any source, with or without a proof.
 	p = newConnSlots(9, 3, 1)
 	p.rememberProven(newTestConn("192.0.2.1", now).source, now)
 	for i, want := range []bool{true, true, true, false} {

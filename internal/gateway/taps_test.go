@@ -27,8 +27,8 @@ func newTestMetrics(t *testing.T) *Metrics {
 	return m
 }
 
-// callUntilRefused calls a method on one connection until a call is refused, and returns the number of
-// accepted calls.
+// callUntilRefused calls a method on one connection until a call is refused, and returns the number
+// of accepted calls.
 func callUntilRefused(handle tap.ServerInHandle, method string, proven authInfo) (admitted int, err error) {
 	ctx := grpcpeer.NewContext(context.Background(), &grpcpeer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, AuthInfo: proven})
 	for admitted < 10_000 {

@@ -50,7 +50,7 @@ func NewCSR(key crypto.Signer, id ID) ([]byte, error) {
 
 // ValidateCSR decides whether a PKCS#10 request asks for exactly the certificate that its machine
 // may have. It must have want as the only URI SAN, no other content, and the key with the
-// fingerprint pin (lower-case hex). The error is a [RequestError].
+// fingerprint pin (lower-case hex). The error is a [CSRError].
 //
 // It walks the raw DER because cert-manager copies subject and SAN as raw bytes: elements that a
 // parser skips would still end up in the certificate.

@@ -6,7 +6,7 @@
 // CA alone is never sufficient, so every check here takes or returns the pin.
 //
 // All input comes from untrusted peers: parsers are strict and sizes are bounded. Each refusal is a
-// [RequestError] or a [CertificateError]. Its Reason is a constant of this package, for conditions,
+// [CSRError] or a [CertificateError]. Its Reason is a constant of this package, for conditions,
 // counters and logs; its Detail is for people. The package is pure: no clock, no network, no
 // goroutines.
 package identity

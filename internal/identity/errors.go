@@ -2,10 +2,10 @@ package identity
 
 import "fmt"
 
-// Reasons of a [CSRError], in the order in which [CheckRequest] tests them.
+// Reasons of a [CSRError], in the order in which [ValidateCSR] tests them.
 const (
 	ReasonInvalidIdentity      = "InvalidIdentity"      // the wanted identity itself is malformed
-	ReasonRequestTooLarge      = "RequestTooLarge"      // over [MaxRequestBytes]
+	ReasonRequestTooLarge      = "RequestTooLarge"      // over [MaxCSRBytes]
 	ReasonMalformedRequest     = "MalformedRequest"     // not the DER of a PKCS#10 version 1 request
 	ReasonTrailingData         = "TrailingData"         // bytes after the request
 	ReasonUnsupportedSignature = "UnsupportedSignature" // not ecdsa-with-SHA256

@@ -105,7 +105,7 @@ type forgery struct {
 	afterSig   []byte
 }
 
-// validRequest returns the request that [NewRequest] makes, field by field.
+// validRequest returns the request that [NewCSR] makes, field by field.
 func validRequest(t testing.TB, key *ecdsa.PrivateKey) forgery {
 	t.Helper()
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())

@@ -36,9 +36,9 @@ func ValidateIssued(chain []*x509.Certificate, want ID, pin string, roots *x509.
 	return checkWithinCALifetime(leaf, chain, roots, now)
 }
 
-// checkWithinCALifetime requires a verified chain in which no CA ends before the leaf. cert-manager does
-// not limit a leaf to the lifetime of its CA. The certificate of a machine would then be refused
-// before its renewal is due.
+// checkWithinCALifetime requires a verified chain in which no CA ends before the leaf. cert-manager
+// does not limit a leaf to the lifetime of its CA. The certificate of a machine would then be
+// refused before its renewal is due.
 func checkWithinCALifetime(leaf *x509.Certificate, chain []*x509.Certificate, roots *x509.CertPool, now time.Time) error {
 	verified, err := verifyChain(chain, roots, x509.ExtKeyUsageClientAuth, now, NotBeforeLeeway)
 	if err != nil {

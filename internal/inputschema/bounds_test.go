@@ -14,7 +14,8 @@ func TestASchemaMayCostExactlyAsMuchAsItsBounds(t *testing.T) {
 	}
 	enum := func(values int) string { return `{"enum":[` + strings.Repeat(`0,`, values-1) + `1]}` }
 	literal := func(size int) string { return `{"pattern":"` + strings.Repeat("x", size) + `"}` }
-	// steps returns a schema with two patterns of 2000 steps each and one with the given number of steps.
+	// steps returns a schema with two patterns of 2000 steps each and one with the given number of
+	// steps.
 	steps := func(more int) string {
 		return `{"allOf":[{"pattern":"a{1,1000}"},{"pattern":"b{1,1000}"},` + literal(more) + `]}`
 	}

@@ -65,8 +65,8 @@ func compile(text []byte, patterns jsonschema.RegexpEngine) (*Schema, error) {
 	return &Schema{compiled: compiled}, nil
 }
 
-// describeCompileError returns the mistakes with their places in the schema, without the terms of the
-// library and of the metaschema.
+// describeCompileError returns the mistakes with their places in the schema, without the terms of
+// the library and of the metaschema.
 func describeCompileError(err error) error {
 	wrong, loading, invalid := (*jsonschema.SchemaValidationError)(nil), (*jsonschema.LoadURLError)(nil), (*jsonschema.ValidationError)(nil)
 	switch {

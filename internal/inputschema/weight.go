@@ -113,8 +113,8 @@ func appendSchemas(list []*jsonschema.Schema, value any) []*jsonschema.Schema {
 	return list
 }
 
-// patternCompiler compiles the regular expressions of one schema, within bounds. The same text occurs more
-// than once, because the metaschema compiles each one first.
+// patternCompiler compiles the regular expressions of one schema, within bounds. The same text
+// occurs more than once, because the metaschema compiles each one first.
 type patternCompiler struct {
 	compiled     map[string]*pattern
 	bytes, steps int
@@ -150,8 +150,8 @@ func (p *patternCompiler) compile(text string) (jsonschema.Regexp, error) {
 	return p.compiled[text], nil
 }
 
-// estimateSteps estimates the number of instructions that a regular expression compiles to. A set of
-// characters counts by its size.
+// estimateSteps estimates the number of instructions that a regular expression compiles to. A set
+// of characters counts by its size.
 func estimateSteps(re *syntax.Regexp) int {
 	size := 1 + len(re.Rune)/16
 	if re.Op == syntax.OpLiteral {

@@ -42,14 +42,14 @@ func encode(value any, indent string) ([]byte, error) {
 	return bytes.TrimRight(buffer.Bytes(), "\n"), nil
 }
 
-// needlessEscapes maps the escape sequences that an encoder writes unnecessarily to their characters.
-// encoding/json writes U+FFFD for bytes that are not UTF-8.
+// needlessEscapes maps the escape sequences that an encoder writes unnecessarily to their
+// characters. encoding/json writes U+FFFD for bytes that are not UTF-8.
 var needlessEscapes = map[string]string{
 	"003c": "<", "003e": ">", "0026": "&", "2028": "\u2028", "2029": "\u2029", "fffd": "\uFFFD",
 }
 
-// StripEscapes returns a JSON text without the escapes that JSON does not need. Text that is not JSON is
-// returned with the same length or shorter. The argument is not changed.
+// StripEscapes returns a JSON text without the escapes that JSON does not need. Text that is not
+// JSON is returned with the same length or shorter. The argument is not changed.
 func StripEscapes(text []byte) []byte {
 	if !bytes.Contains(text, []byte(`\u`)) {
 		return text
@@ -73,9 +73,9 @@ func StripEscapes(text []byte) []byte {
 	return plain
 }
 
-// QuotePrefix returns the longest beginning of text as a JSON string. The string takes at most limit
-// bytes here and at most stored bytes as the API server writes it. It is cut between characters;
-// bytes that are not UTF-8 become U+FFFD. It is `""` if no character fits.
+// QuotePrefix returns the longest beginning of text as a JSON string. The string takes at most
+// limit bytes here and at most stored bytes as the API server writes it. It is cut between
+// characters; bytes that are not UTF-8 become U+FFFD. It is `""` if no character fits.
 func QuotePrefix(text []byte, limit, stored int) []byte {
 	quoted := []byte{'"'}
 	remaining := stored - len(`""`)
@@ -111,8 +111,8 @@ func quoteRune(r rune) string {
 	}
 }
 
-// storedRuneSize returns the number of bytes that the API server writes for a character of plain bytes
-// here.
+// storedRuneSize returns the number of bytes that the API server writes for a character of plain
+// bytes here.
 func storedRuneSize(r rune, plain int) int {
 	switch r {
 	case '<', '>', '&', '\u2028', '\u2029':

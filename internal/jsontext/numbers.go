@@ -10,13 +10,13 @@ import (
 // The API server keeps whole numbers of int64 exactly and converts every other number to float64.
 // It then stores 18446744073709551615 as 18446744073709552000 without a warning.
 
-// floatExactLimit is the bound below which float64 keeps every whole number. The fraction of a smaller
-// number has the precision of float64, as in every JSON reader.
+// floatExactLimit is the bound below which float64 keeps every whole number. The fraction of a
+// smaller number has the precision of float64, as in every JSON reader.
 const floatExactLimit = 1 << 53
 
-// FindRounded returns the first number of a JSON text that an API server would store as another one, or
-// "". Such a number is at least 2^53 and exact neither in int64 nor in float64, or is too large for
-// float64, or would become 0.
+// FindRounded returns the first number of a JSON text that an API server would store as another
+// one, or "". Such a number is at least 2^53 and exact neither in int64 nor in float64, or is too
+// large for float64, or would become 0.
 func FindRounded(text []byte) string {
 	return findNumber(text, func(number string) bool {
 		if _, err := strconv.ParseInt(number, 10, 64); err == nil {

@@ -35,8 +35,8 @@ func TestNumbersThatAnAPIServerDoesNotKeepAreFound(t *testing.T) {
 	}
 }
 
-// FuzzRounded checks that a whole number that [FindRounded] does not report survives a decoder like the API
-// server's.
+// FuzzRounded checks that a whole number that [FindRounded] does not report survives a decoder like
+// the API server's.
 func FuzzRounded(f *testing.F) {
 	for _, seed := range []string{"18446744073709551615", "1e20", "-9223372036854775808", "12345678901234567890e-1", "0.00001e25"} {
 		f.Add(seed)

@@ -10,9 +10,9 @@ const fieldBytes = len(`"f:":{".":{}},`)
 // MaxGrowth is the largest ratio between the stored size of a JSON text and its written size.
 const MaxGrowth = 16
 
-// StoredSize returns the number of bytes that a JSON value takes in etcd. It counts the value as the
-// API server encodes it, plus managedFields, which name every key of nested objects. It decodes the
-// text. It returns 0 for a text that is not JSON, because such a text cannot be stored.
+// StoredSize returns the number of bytes that a JSON value takes in etcd. It counts the value as
+// the API server encodes it, plus managedFields, which name every key of nested objects. It decodes
+// the text. It returns 0 for a text that is not JSON, because such a text cannot be stored.
 func StoredSize(text []byte) int {
 	var value any
 	if json.Unmarshal(text, &value) != nil {
@@ -25,8 +25,8 @@ func StoredSize(text []byte) int {
 	return len(encoded) + managedFieldsSize(value)
 }
 
-// managedFieldsSize returns the size that managedFields need for the keys of a value. They treat a list as
-// one value.
+// managedFieldsSize returns the size that managedFields need for the keys of a value. They treat a
+// list as one value.
 func managedFieldsSize(value any) int {
 	total := 0
 	object, _ := value.(map[string]any)

@@ -68,8 +68,8 @@ func (k *Keys) VerifyPeer(mac []byte) error {
 // bytes in lower-case hex, from which no other value of the exchange can be derived.
 func (k *Keys) TranscriptSHA256() string { return hex.EncodeToString(k.transcriptID) }
 
-// MAC authenticates data with a label under a key of the exchange: HMAC-SHA256 over the length-prefixed
-// label and parts, so that no bytes can move between parts.
+// MAC authenticates data with a label under a key of the exchange: HMAC-SHA256 over the
+// length-prefixed label and parts, so that no bytes can move between parts.
 func (k *Keys) MAC(label string, data ...[]byte) []byte {
 	parts := append([][]byte{[]byte(label)}, data...)
 	return hmacSHA256(k.macKey, lengthPrefixed(parts...))

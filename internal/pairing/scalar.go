@@ -17,9 +17,9 @@ const ScalarLength = 32
 // ErrInvalidScalar means that a stored password record cannot be used.
 var ErrInvalidScalar = errors.New("invalid password scalar")
 
-// PasswordScalar derives w, the only form in which a gateway stores a secret (PIN or QR secret). w
-// is bound to the code's lookup id. The function rejects HKDF-SHA256 output out of range and
-// derives again (probability 2^-32), so w is uniform and the work does not depend on it.
+// PasswordScalar derives w, the only form of a secret (PIN or QR secret) that a gateway has. w is
+// bound to the code's lookup id. The function rejects HKDF-SHA256 output out of range and derives
+// again (probability 2^-32), so w is uniform and the work does not depend on it.
 //
 // The w of a PIN is as sensitive as the PIN: a million guesses find it with any hash, so a slow
 // hash would not protect it. It must be protected like the code itself.

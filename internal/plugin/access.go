@@ -35,7 +35,8 @@ type fleet struct {
 	server    string
 }
 
-// newClusterAccess offers the flags that people use daily; all other settings come from the kubeconfig.
+// newClusterAccess offers the flags that people use daily; all other settings come from the
+// kubeconfig.
 func newClusterAccess(warnings io.Writer) *clusterAccess {
 	all := genericclioptions.NewConfigFlags(true)
 	return &clusterAccess{warnings: warnings, flags: &genericclioptions.ConfigFlags{
@@ -86,8 +87,8 @@ func newScheme() *runtime.Scheme {
 	return s
 }
 
-// newRESTMapper returns a static mapping of the few kinds in use. Commands therefore need no discovery
-// request, and people without the right to discover can use them.
+// newRESTMapper returns a static mapping of the few kinds in use. Commands therefore need no
+// discovery request, and people without the right to discover can use them.
 func newRESTMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	add := func(gv schema.GroupVersion, kind, plural string, scope meta.RESTScope) {

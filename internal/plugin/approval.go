@@ -48,9 +48,10 @@ func alreadyDecided(r *v1alpha1.PairingRequest, verdict v1alpha1.Verdict, now ti
 	return "", fmt.Errorf("pairing request %q is over (it expired at %s): %s", r.Name, r.Spec.ExpiresTime.UTC().Format(time.DateTime+" MST"), newCodeHint)
 }
 
-// validateApproval rejects three approvals. A verification code that does not belong to the key would
-// make a person compare the wrong value. A grant must be part of the requested capabilities. A
-// grant for a replaced Node would have no effect, because that Node keeps its policy.
+// validateApproval rejects three kinds of approvals. The first is for a request whose verification
+// code does not belong to its key: a person would compare the wrong value. The second grants a
+// capability that was not requested. The third grants capabilities to a replaced Node: that has no
+// effect, because the Node keeps its policy.
 func validateApproval(r *v1alpha1.PairingRequest, capabilities []string, replaced *v1alpha1.Node) error {
 	if r.Spec.VerificationCode != pairing.VerificationCode(r.Spec.PublicKeySHA256) {
 		return fmt.Errorf("pairing request %q shows a verification code that does not belong to its key: do not trust it; deny it and find out who made it", r.Name)

@@ -78,7 +78,8 @@ to send another request. The machine shows the reason.`,
 	return cmd
 }
 
-// decideRequests decides about each request separately: an error for one request does not stop the others.
+// decideRequests decides about each request separately: an error for one request does not stop the
+// others.
 func (t *tool) decideRequests(ctx context.Context, names []string, o decideOptions) error {
 	q := newQuestion(t.IOStreams)
 	if !o.yes && !q.interactive {

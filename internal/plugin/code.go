@@ -141,8 +141,8 @@ func (t *tool) createCode(ctx context.Context, o codeOptions) error {
 	return t.showCode(issued, png)
 }
 
-// showCode shows the code to the person. It does so even when the picture cannot be written, because
-// the code cannot be requested a second time.
+// showCode shows the code to the person. It does so even when the picture cannot be written,
+// because the code cannot be requested a second time.
 func (t *tool) showCode(issued *issuedCode, png *pngFile) error {
 	var qr picture
 	var err error

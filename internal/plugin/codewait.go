@@ -93,8 +93,8 @@ func isFinishedCode(phase v1alpha1.PairingCodePhase) bool {
 	return false
 }
 
-// codeNotReadyError returns the error for a code that is not ready. It contains the message of the API
-// server or of the controller if the status has one.
+// codeNotReadyError returns the error for a code that is not ready. It contains the message of the
+// API server or of the controller if the status has one.
 func codeNotReadyError(code *v1alpha1.PairingCode) error {
 	if message := stalledMessage(code.Status.Conditions); message != "" {
 		return fmt.Errorf("pairing code %q is not ready: %s", code.Name, message)

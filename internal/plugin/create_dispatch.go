@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// createOrGetDispatch creates a dispatch and reads the stored object into d. If a dispatch of that name
-// with the same request exists, d becomes that object and made is false.
+// createOrGetDispatch creates a dispatch and reads the stored object into d. If a dispatch of that
+// name with the same request exists, d becomes that object and created is false.
 func (t *tool) createOrGetDispatch(ctx context.Context, f *fleet, d *v1alpha1.CapabilityDispatch) (created bool, err error) {
 	wanted := d.Spec
 	err = f.Create(ctx, d)

@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// maxConflictRetries bounds how often a decision is retried after a conflict: the controller writes the
-// status of the same request.
+// maxConflictRetries bounds how often a decision is retried after a conflict: the controller writes
+// the status of the same request.
 const maxConflictRetries = 5
 
 // outcomeTimeout is how long approve waits for the controller to act on an approval.
@@ -69,8 +69,8 @@ func (d decider) findCode(ctx context.Context, request *v1alpha1.PairingRequest)
 	return &code
 }
 
-// findReplacedNode returns the Node that the machine would take over; nil if there is none or it cannot be
-// read.
+// findReplacedNode returns the Node that the machine would take over; nil if there is none or it
+// cannot be read.
 func (d decider) findReplacedNode(ctx context.Context, request *v1alpha1.PairingRequest, code *v1alpha1.PairingCode) *v1alpha1.Node {
 	if code == nil || !code.Spec.ReplaceNode {
 		return nil
@@ -95,9 +95,9 @@ func (d decider) readRequest(ctx context.Context, name string) (*v1alpha1.Pairin
 	return &request, nil
 }
 
-// writeDecision writes the decision to exactly the request that was shown. After a conflict it tries again
-// if only the status changed: all fields that a person judges are immutable, and the UID identifies
-// the object.
+// writeDecision writes the decision to exactly the request that was shown. After a conflict it
+// tries again if only the status changed: all fields that a person judges are immutable, and the
+// UID identifies the object.
 func (d decider) writeDecision(ctx context.Context, shown *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
 	request := shown.DeepCopy()
 	for range maxConflictRetries {
@@ -139,9 +139,9 @@ func decisionPatch(request *v1alpha1.PairingRequest, decision v1alpha1.PairingDe
 	})
 }
 
-// reportOutcome waits up to `outcomeTimeout` for the outcome of an approval: a request whose name is taken
-// fails at once, and its approver must see that. A missing right to watch or a slow controller does
-// not make confirm fail.
+// reportOutcome waits up to `outcomeTimeout` for the outcome of an approval: a request whose name
+// is taken fails at once, and its approver must see that. A missing right to watch or a slow
+// controller is not an error.
 func (d decider) reportOutcome(ctx context.Context, request *v1alpha1.PairingRequest, replaced *v1alpha1.Node) (*v1alpha1.PairingRequest, error) {
 	latest := request
 	if request.Spec.Decision.Verdict == v1alpha1.VerdictApproved {

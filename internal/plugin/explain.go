@@ -81,7 +81,8 @@ func (f *fleet) checkNamespace(ctx context.Context) error {
 	return nil
 }
 
-// serverError prints an error of the cluster as one line, because it may repeat foreign text.
+// serverError is an error of the cluster with its text on one line, because the text may be
+// foreign.
 type serverError struct{ error }
 
 func (e serverError) Error() string { return foreign.CleanLine(e.error.Error()) }

@@ -61,8 +61,8 @@ func checkGrant(capabilities []string) error {
 	return nil
 }
 
-// grantCapabilities adds capabilities to the policy of a Node. The Node's status changes often, so grant reads
-// the Node and decides again after a conflict.
+// grantCapabilities adds capabilities to the policy of a Node. The Node's status changes often, so
+// after a conflict grantCapabilities reads the Node and decides again.
 func (t *tool) grantCapabilities(ctx context.Context, name string, capabilities []string) error {
 	f, err := t.access.open()
 	if err != nil {
@@ -112,8 +112,8 @@ func (f *fleet) explainGrantError(err error) error {
 	return f.explainError(err, "nodes")
 }
 
-// findMissingGrants returns the capabilities that the Node's policy does not allow yet. It returns an
-// error for a capability that the policy denies, because granting it would have no effect.
+// findMissingGrants returns the capabilities that the Node's policy does not allow yet. It returns
+// an error for a capability that the policy denies, because granting it would have no effect.
 func findMissingGrants(node *v1alpha1.Node, capabilities []string) ([]string, error) {
 	var added []string
 	for _, capability := range capabilities {
@@ -149,8 +149,8 @@ func grantPatch(node *v1alpha1.Node, added []string) ([]byte, error) {
 	})
 }
 
-// unofferedMessage returns a sentence that lists the grants without an effect yet, since a name may be
-// mistyped; it returns "" if there are none.
+// unofferedMessage returns a sentence that lists the grants without an effect yet, since a name may
+// be mistyped; it returns "" if there are none.
 func unofferedMessage(node *v1alpha1.Node, added []string) string {
 	var offered, ineffective []string
 	for _, capability := range node.Status.Capabilities {

@@ -38,8 +38,8 @@ type objectWatcher[T any, P pointerTo[T]] struct {
 }
 
 // wait watches from the known state and reconnects after a lost connection. It returns nil when
-// `isDone` reports true, `errDeleted` when the object is deleted, and an error when the server refuses
-// or ctx ends.
+// `isDone` reports true, `errDeleted` when the object is deleted, and an error when the server
+// refuses or ctx ends.
 func (o objectWatcher[T, P]) wait(ctx context.Context, known P) error {
 	everOpened, failures := false, 0
 	for {
@@ -73,8 +73,8 @@ func (o objectWatcher[T, P]) wait(ctx context.Context, known P) error {
 	}
 }
 
-// watch follows the object until it is done or the watch ends, as watches do from time to time.
-// opened reports whether the server permitted the watch.
+// watch follows the object until it is done or the watch ends, as watches do from time to time. The
+// result opened reports whether the server permitted the watch.
 func (o objectWatcher[T, P]) watch(ctx context.Context, known P) (opened, done bool, err error) {
 	options := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: known.GetResourceVersion()}}
 	w, err := o.fleet.Watch(ctx, o.list, options, client.InNamespace(known.GetNamespace()),
@@ -115,8 +115,8 @@ func isFinal(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.Is(err, errDeleted) || apierrors.IsNotFound(err)
 }
 
-// isRefused reports whether the server denied the request. A server that has just started denies all
-// requests until it has loaded its RBAC rules.
+// isRefused reports whether the server denied the request. A server that has just started denies
+// all requests until it has loaded its RBAC rules.
 func isRefused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 }

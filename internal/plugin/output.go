@@ -62,8 +62,8 @@ func (t *tool) printObject(value any) error {
 	return err
 }
 
-// escapeForTerminal returns encoded unchanged for a pipe or a file. For a terminal JSON keeps its value by
-// escapes, and YAML gets U+FFFD for each unsafe character.
+// escapeForTerminal returns encoded unchanged for a pipe or a file. For a terminal JSON keeps its
+// value by escapes, and YAML gets U+FFFD for each unsafe character.
 func (t *tool) escapeForTerminal(encoded []byte) []byte {
 	if !isTerminal(t.Out) {
 		return encoded
@@ -77,8 +77,8 @@ func isTerminal(out io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// prepareForPrint sets the kind of an object, or of a list and its items, because clients omit it. Like
-// kubectl it removes managedFields.
+// prepareForPrint sets the kind of an object, or of a list and its items, because clients omit it.
+// Like kubectl it removes managedFields.
 func prepareForPrint(object runtime.Object) error {
 	gvk, err := apiutil.GVKForObject(object, scheme)
 	if err != nil {

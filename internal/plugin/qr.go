@@ -43,7 +43,7 @@ func (p picture) width() int { return p.code.Size() + 2*quietZone }
 func (p picture) dark(x, y int) bool { return p.code.Module(x-quietZone, y-quietZone) }
 
 // text draws two modules in each character. Without colours it draws the light modules and leaves
-// the dark ones blank, which is correct on a terminal with light text on a dark background.
+// the dark ones blank, which is correct for light text on a dark background.
 func (p picture) text(colours bool) string {
 	var out strings.Builder
 	for y := 0; y < p.width(); y += 2 {

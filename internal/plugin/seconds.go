@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// seconds is a duration flag in whole seconds, the unit of durations in the API. min and max are
-// the bounds of the API, checked here so that an error is reported before anything is sent.
+// seconds is a duration flag in whole seconds, the unit of durations in the API. The fields min and
+// max are the bounds of the API, checked here so that an error is reported before anything is sent.
 type seconds struct{ value, min, max int32 }
 
 // Type returns the text that the help shows.

@@ -80,8 +80,8 @@ func (t *tool) selectRequests(ctx context.Context, f *fleet, s selection) ([]str
 	return chosen, nil
 }
 
-// matchRequests matches the labels of each request's code: people chose them, while the content of a
-// request comes from the machine and the gateway.
+// matchRequests matches the labels of each request's code: people chose them, while the content of
+// a request comes from the machine and the gateway.
 func matchRequests(requests []v1alpha1.PairingRequest, codes []v1alpha1.PairingCode, selector labels.Selector) []string {
 	codeLabels := map[string]labels.Set{}
 	for _, code := range codes {

@@ -278,7 +278,8 @@ func (t *tool) confirmRelease(report uninstallReport) error {
 	return nil
 }
 
-// removeFinalizers removes the finalizers of all objects; an error for one object does not stop the others.
+// removeFinalizers removes the finalizers of all objects; an error for one object does not stop the
+// others.
 func (t *tool) removeFinalizers(ctx context.Context, f *fleet, report uninstallReport) error {
 	var failed []error
 	for i := range report.Objects {

@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/config"
 )
 
-// comparePolicies returns the UID and generation of every shipped policy and binding by its kind and name.
-// The error wraps errDisproved unless each of them is live with exactly the shipped spec.
+// comparePolicies returns the UID and generation of every shipped policy and binding by its kind
+// and name. The error wraps errDisproved unless each of them is live with exactly the shipped spec.
 // Additional policies do no harm: they can only refuse more, and the probes detect the fields that
 // they set.
 func comparePolicies(ctx context.Context, reader client.Reader) (map[string]string, error) {

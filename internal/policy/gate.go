@@ -43,7 +43,7 @@ func NewGate(config *rest.Config, namespace string, clock clock.PassiveClock) *G
 	return &Gate{namespace: namespace, config: config, clock: clock}
 }
 
-// NeedLeaderElection is false: every replica needs the gate.
+// NeedLeaderElection returns false: every replica needs the gate.
 func (g *Gate) NeedLeaderElection() bool { return false }
 
 // Start watches the Lease until ctx ends.

@@ -26,8 +26,8 @@ var (
 	testName    = regexp.MustCompile("`(Test\\w+)` \\(([\\w/]+)\\)")
 )
 
-// A policy that guards another field needs a row in the page. The row describes how the field is
-// used when no proof covers the time at which it was written.
+// A policy that guards another field needs a row in the page. The row names the proof that the
+// controller needs before it uses the value, and a test.
 func TestEveryGuardedFieldHasItsRow(t *testing.T) {
 	page, err := os.ReadFile(guardedFieldsPage)
 	if err != nil {

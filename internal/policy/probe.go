@@ -36,8 +36,8 @@ type probe struct {
 }
 
 // probes returns the probes of one proof. For each policy that can be probed, there is a forged
-// object that it must refuse, and where possible an honest object that must be admitted and
-// stamped.
+// object that it must refuse. An honest dispatch, code and pairing request must be admitted; the
+// dispatch and the code must be stamped.
 func probes(namespace string, own, impersonated client.Client) []probe {
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: "mooring-policy-probe"}
 	dispatch := func(capability, by string) *v1alpha1.CapabilityDispatch {

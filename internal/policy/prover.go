@@ -65,7 +65,7 @@ func NewProver(config *rest.Config, own client.Client, namespace, identity strin
 // Record returns the Record with the results of this process.
 func (p *Prover) Record() *Record { return p.record }
 
-// NeedLeaderElection is true: one prover is enough.
+// NeedLeaderElection returns true: one prover is enough.
 func (p *Prover) NeedLeaderElection() bool { return true }
 
 // Start proves until ctx ends.
@@ -100,8 +100,8 @@ func (p *Prover) Start(ctx context.Context) error {
 	}
 }
 
-// waitForNext waits until the next attempt is due or requested, but at least requestInterval. It returns
-// false when ctx ends.
+// waitForNext waits until the next attempt is due or requested, but at least requestInterval. It
+// returns false when ctx ends.
 func (p *Prover) waitForNext(ctx context.Context, next time.Duration) bool {
 	due, soonest := time.NewTimer(next), time.NewTimer(requestInterval)
 	defer due.Stop()

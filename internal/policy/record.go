@@ -25,7 +25,8 @@ const (
 
 // Epoch is a series of proofs without a failure, during which no policy and no binding was replaced
 // or edited. The policies were in force from its first proof to its last one, even while no
-// controller proved them: UID and generation of an object never return to an older value.
+// controller proved them. The reason is that UID and generation of an object never return to an
+// older value.
 type Epoch struct {
 	// ID is random, so that no writer can name an Epoch before it began.
 	ID string `json:"id"`
@@ -162,7 +163,7 @@ func (r *Record) Current() (epoch Epoch, first, ok bool) {
 	return epoch, epoch.ID == r.history.First, true
 }
 
-// Failing reports whether the last try disproved the policies.
+// Failing reports whether the last attempt disproved the policies.
 func (r *Record) Failing() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

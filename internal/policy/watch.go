@@ -15,9 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/config"
 )
 
-// watchPolicies requests a proof when a shipped policy or binding is deleted, replaced or edited, until ctx
-// ends. Without it the gates would stay open until the next regular proof. It is not evidence: a
-// missed event only delays the detection until then.
+// watchPolicies requests a proof when a shipped policy or binding is deleted, replaced or edited,
+// until ctx ends. Without it the gates would stay open until the next regular proof. It is not
+// evidence: a missed event only delays the detection until then.
 func watchPolicies(ctx context.Context, restConfig *rest.Config, like client.Client, request func()) error {
 	shipped, err := config.Objects(config.DirPolicy)
 	if err != nil {

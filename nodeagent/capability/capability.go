@@ -56,8 +56,8 @@ type Warner interface {
 	Warning(target string) string
 }
 
-// TimeLimited is a Capability with a run time limit of its own. The shorter limit of the capability and
-// the dispatch applies.
+// TimeLimited is a Capability with a run time limit of its own. The shorter limit of the capability
+// and the dispatch applies.
 type TimeLimited interface {
 	// Limit returns the limit, which is positive.
 	Limit() time.Duration

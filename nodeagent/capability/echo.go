@@ -18,7 +18,7 @@ func (Echo) Description() string { return "Returns its input." }
 // Schema returns nil, which allows any object.
 func (Echo) Schema() json.RawMessage { return nil }
 
-// Mediation returns None: the capability changes nothing on the machine.
+// Mediation returns MediationNone: the capability changes nothing on the machine.
 func (Echo) Mediation() Mediation { return MediationNone }
 
 // Run returns the input without insignificant space.

@@ -73,7 +73,7 @@ func (SystemHealth) Description() string {
 // Schema returns a schema without parameters.
 func (SystemHealth) Schema() json.RawMessage { return emptyInputSchema }
 
-// Mediation returns None: the capability changes nothing.
+// Mediation returns MediationNone: the capability changes nothing.
 func (SystemHealth) Mediation() Mediation { return MediationNone }
 
 // Run measures every part; it fails only when no part can be measured.

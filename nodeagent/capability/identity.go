@@ -46,7 +46,7 @@ func (SystemIdentity) Description() string {
 // Schema returns a schema without parameters.
 func (SystemIdentity) Schema() json.RawMessage { return emptyInputSchema }
 
-// Mediation returns None: the output holds no secret.
+// Mediation returns MediationNone: the output holds no secret.
 func (SystemIdentity) Mediation() Mediation { return MediationNone }
 
 // Run returns the facts.

@@ -153,9 +153,9 @@ func (i *installation) pair() error {
 	return err
 }
 
-// configValues returns the values of the file, replaced by those of flags and environment. The service
-// starts in another working directory, so the identity directory is always written as an absolute
-// path.
+// configValues returns the values of the file, replaced by those of flags and environment. The
+// service starts in another working directory, so the identity directory is always written as an
+// absolute path.
 func (i *installation) configValues() map[string]string {
 	values := i.file.Values()
 	for _, s := range i.settings {

@@ -187,8 +187,8 @@ func (l *laptop) awaitExit(pid int) {
 	}
 }
 
-// closedAddress returns an address that refuses connections: a socket is bound to it and does not listen,
-// so no other process can listen there.
+// closedAddress returns an address that refuses connections: a socket is bound to it and does not
+// listen, so no other process can listen there.
 func closedAddress(t *testing.T) string {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -216,7 +216,7 @@ func (l *laptop) setUnreachableGateway() {
 	}
 }
 
-// watchedBuffer is a writer that closes heard once word was written to it. It is for one writer.
+// watchedBuffer is a writer that closes seen once word was written to it. It is for one writer.
 type watchedBuffer struct {
 	to   *bytes.Buffer
 	word string

@@ -18,7 +18,7 @@ import (
 const maxURIBytes = 4096
 
 // readInvitation returns the URI of a QR code from the flag, the environment, a file or standard
-// input. At a terminal it prints a prompt on prompts. No error contains the URI.
+// input. At a terminal it prints a prompt on promptOut. No error contains the URI.
 func (f *flags) readInvitation(in io.Reader, promptOut io.Writer) (*pairing.Invitation, error) {
 	text := f.pair
 	if text == "" {
@@ -51,13 +51,13 @@ func (f *flags) readInvitation(in io.Reader, promptOut io.Writer) (*pairing.Invi
 	return &invitation, nil
 }
 
-// isURIPadding reports whether a character is white space or has no width, such as a BOM: editors and
-// mail programs put them around a URI.
+// isURIPadding reports whether a character is white space or has no width, such as a BOM: editors
+// and mail programs put them around a URI.
 func isURIPadding(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
-// readFirstLineOfFile returns the first line of a file. The URI decides which gateway this machine obeys,
-// so no other user may be able to write the file. A pipe, such as /dev/stdin, is read without that
-// check.
+// readFirstLineOfFile returns the first line of a file. The URI decides which gateway this machine
+// obeys, so no other user may be able to write the file. A pipe, such as /dev/stdin, is read
+// without that check.
 func readFirstLineOfFile(path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 		content, err := ownfile.Read(path)
@@ -74,8 +74,8 @@ func readFirstLineOfFile(path string) (string, error) {
 	return readFirstLine(file)
 }
 
-// readFirstLine returns the first line without waiting for the end of the input: a person or a scanner
-// at the terminal ends the line with Enter.
+// readFirstLine returns the first line without waiting for the end of the input: a person or a
+// scanner at the terminal ends the line with Enter.
 func readFirstLine(in io.Reader) (string, error) {
 	line, err := bufio.NewReader(io.LimitReader(in, maxURIBytes)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {

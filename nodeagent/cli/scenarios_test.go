@@ -18,7 +18,7 @@ type wantedExit struct {
 	output string
 }
 
-// step is a command line that is run twice in a row; first and again are its two endings.
+// step is a command line that is run twice in a row; first and second are its two endings.
 type step struct {
 	line          string
 	first, second wantedExit

@@ -90,7 +90,7 @@ func newRestart(build Build) *cobra.Command {
 	return cmd
 }
 
-// startService starts the service with do and waits until the agent answers on its socket.
+// startService starts the service with action and waits until the agent answers on its socket.
 func startService(ctx context.Context, out io.Writer, manager service.Manager, dir string, action func(service.Manager) error) error {
 	if err := checkPaired(dir); err != nil {
 		return err
@@ -119,8 +119,8 @@ func startService(ctx context.Context, out io.Writer, manager service.Manager, d
 	return errors.New("the agent was started and does not answer; see: mooring-agent logs, mooring-agent doctor")
 }
 
-// checkNoOtherAgent returns an error when an agent runs that is not the service. The service would end at
-// once, and start would take that agent's answer for the answer of the service.
+// checkNoOtherAgent returns an error when an agent runs that is not the service. The service would
+// end at once, and startService would take that agent's answer for the answer of the service.
 func checkNoOtherAgent(ctx context.Context, manager service.Manager, dir string) error {
 	found, err := manager.Status(ctx)
 	if err != nil || found.State == service.Running {

@@ -41,17 +41,17 @@ func resolveIdentityDir(given string) (string, error) {
 	return config.DefaultIdentityDir()
 }
 
-// loadSettings reads the configuration file and sets every flag of cmd. When it returns an error, the
-// readable values and the defaults are set all the same.
+// loadSettings reads the configuration file and sets every flag of cmd. When it returns an error,
+// the readable values and the defaults are set all the same.
 func loadSettings(cmd *cobra.Command) (config.File, []config.Resolved, error) {
 	file, fileErr := readConfig(cmd)
 	all, valueErr := config.Resolve(cmd.Flags(), os.Getenv, file)
 	return file, all, errors.Join(fileErr, valueErr)
 }
 
-// loadSettingsLenient calls settle for a command that must work with a broken configuration: it prints the
-// error and goes on. It returns the reason why the identity directory is unknown and the default
-// only a guess; nil means that the directory is known.
+// loadSettingsLenient calls loadSettings for a command that must work with a broken configuration:
+// it prints the error and goes on. It returns the reason why the identity directory is unknown and
+// the default only a guess; nil means that the directory is known.
 func loadSettingsLenient(cmd *cobra.Command) (configErr error) {
 	_, all, problem := loadSettings(cmd)
 	if problem == nil {
@@ -66,8 +66,8 @@ func loadSettingsLenient(cmd *cobra.Command) (configErr error) {
 	return fmt.Errorf("the identity directory is unknown: %w", problem)
 }
 
-// resolveConfigPath returns the path of the configuration file, and whether --config named it: the file
-// must then exist.
+// resolveConfigPath returns the path of the configuration file, and whether --config named it: the
+// file must then exist.
 func resolveConfigPath(cmd *cobra.Command) (path string, given bool, err error) {
 	path = cmd.Flag(configName).Value.String()
 	given = path != ""

@@ -59,7 +59,7 @@ type overview struct {
 	Agent        *status.Report `json:"agent,omitempty"`
 	AgentProblem string         `json:"agentProblem,omitempty"`
 
-	// configErr, identity and agent are the errors behind ConfigProblem, IdentityProblem and
+	// configErr, identityErr and agentErr are the errors behind ConfigProblem, IdentityProblem and
 	// AgentProblem.
 	configErr, identityErr, agentErr error
 }
@@ -104,7 +104,7 @@ func newStatus(build Build) *cobra.Command {
 	return cmd
 }
 
-// awaitConnected calls look again until the agent is connected or the time is over.
+// awaitConnected calls collect again until the agent is connected or the time is over.
 func awaitConnected(ctx context.Context, wait time.Duration, collect func() overview) overview {
 	for end := time.Now().Add(wait); ; {
 		o := collect()

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal returns the terminal that this process has in the foreground; nil when there is none.
+// openTerminal returns the terminal that this process has in the foreground; nil when there is
+// none.
 func (f *flags) openTerminal() io.ReadWriteCloser {
 	if f.prompt == "never" {
 		return nil
@@ -26,8 +27,8 @@ func (f *flags) openTerminal() io.ReadWriteCloser {
 	return terminal
 }
 
-// isForeground reports whether this process is in the foreground of the terminal. It does not use Fd,
-// which would make every later read block.
+// isForeground reports whether this process is in the foreground of the terminal. It does not use
+// Fd, which would make every later read block.
 func isForeground(terminal *os.File) bool {
 	raw, err := terminal.SyscallConn()
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 )
 
-// trustedFiles has a row for each kind of file that controls the agent (the token of a pod is
-// tested in package enroll). obey writes the file and makes the agent use it; it returns the
+// trustedFiles has a row for each kind of file that controls the agent. (Package enroll tests the
+// token of a pod.) The function obey writes the file and makes the agent use it; it returns the
 // agent's error.
 var trustedFiles = map[string]struct {
 	name string
@@ -136,9 +136,9 @@ func TestTheWholePathOfEachFileThatTheAgentObeysIsChecked(t *testing.T) {
 	}
 }
 
-// openingFiles has a row for each call of the agent that opens a file or starts a program by its name.
-// Package ownfile opens the files that control the agent; the other rows hold the reason why that
-// is not necessary.
+// openingFiles has a row for each call of the agent that opens a file or starts a program by its
+// name. Package ownfile opens the files that control the agent; the other rows hold the reason why
+// that is not necessary.
 var openingFiles = map[string]string{
 	"ownfile":                    "the walk itself; passwd and group are the system's",
 	"process/tree_linux.go":      "/proc",
@@ -232,7 +232,8 @@ func asExitError(code int, text string) error {
 	return &exitCodeError{code, text}
 }
 
-// allowExitCode treats one exit code as success: the agent accepted the file and failed at a later step.
+// allowExitCode treats one exit code as success: the agent accepted the file and failed at a later
+// step.
 func allowExitCode(code int, err error) error {
 	if exit := (*exitCodeError)(nil); errors.As(err, &exit) && exit.code == code {
 		return nil

@@ -118,7 +118,8 @@ func (r *uninstallation) run(ctx context.Context) error {
 	return r.unregister(found)
 }
 
-// revokeAndErase asks the cluster to revoke the identity, if --revoke is given, and then erases it.
+// revokeAndErase erases the identity. With --revoke it first asks the cluster to revoke the
+// identity, and erases nothing if the request cannot be sent.
 func (r *uninstallation) revokeAndErase(ctx context.Context) error {
 	out := r.cmd.OutOrStdout()
 	if _, err := os.Stat(r.dir); errors.Is(err, fs.ErrNotExist) {

@@ -31,7 +31,7 @@ type fileValue struct {
 
 func (f File) position(line int) string { return fmt.Sprintf("%s:%d", f.Path, line) }
 
-// Load reads the file. Another user who can write the file is an error (ownfile.ErrLoose). A
+// Load reads the file. Another user who can write the file is an error (ownfile.ErrUnsafe). A
 // missing file has no values, and is an error only if required. All other errors are mistakes in
 // the file, one a line with its place; the File holds the other lines all the same.
 func Load(path string, required bool) (File, error) {

@@ -15,8 +15,8 @@ const identityDirHelp = "/var/lib/mooring-agent as root, else mooring-agent in $
 // PathHelp describes the path of the configuration file, for help texts.
 const PathHelp = "/etc/mooring-agent/config.yaml as root, else mooring-agent/config.yaml in $XDG_CONFIG_HOME or ~/.config"
 
-// IsSystemWide reports whether this process acts for the whole machine and not for one user. Its service,
-// configuration and identity are then those of the machine.
+// IsSystemWide reports whether this process acts for the whole machine and not for one user. Its
+// service, configuration and identity are then those of the machine.
 func IsSystemWide() bool { return runtime.GOOS == "windows" || os.Geteuid() == 0 }
 
 // DefaultPath returns the default path of the configuration file.
@@ -71,8 +71,8 @@ func homePath(variable, fallback, name string) (string, error) {
 	return filepath.Join(home, fallback, appFolder, name), nil
 }
 
-// DefaultLogFile returns the path of the service's log on systems whose service manager keeps no log; it
-// is empty on other systems.
+// DefaultLogFile returns the path of the service's log on systems whose service manager keeps no
+// log; it is empty on other systems.
 func DefaultLogFile() (string, error) {
 	switch runtime.GOOS {
 	case "windows":

@@ -83,7 +83,7 @@ func FileKeys() []string {
 	return keys
 }
 
-// AddFlag adds the flag of a setting to a command; Apply sets its value.
+// AddFlag adds the flag of a setting to a command; Resolve sets its value.
 func AddFlag(set *pflag.FlagSet, value *string, flag string) {
 	s := settingByFlag(flag)
 	set.StringVar(value, s.Flag, s.Default, s.Usage)

@@ -28,14 +28,15 @@ func (c *Console) Print(format string, args ...any) {
 	fmt.Fprintln(c.out, c.lastKey)
 }
 
-// PrintOnce prints a line unless it equals the line printed last. It is for the messages of retries.
+// PrintOnce prints a line unless it equals the line printed last. It is for the messages of
+// retries.
 func (c *Console) PrintOnce(format string, args ...any) {
 	line := foreign.Sprintf(format, args...)
 	c.printUnlessLast(line, line)
 }
 
-// PrintOnceFor prints a line unless the last line was printed for the same key. It is for lines that
-// contain the time.
+// PrintOnceFor prints a line unless the last line was printed for the same key. It is for lines
+// that contain the time.
 func (c *Console) PrintOnceFor(key, format string, args ...any) {
 	c.printUnlessLast(key, foreign.Sprintf(format, args...))
 }

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// displayedTypes are the file types that programs only display: the suffix of the name, and the prefixes of
-// the content types (http.DetectContentType) that such a file can have. Every other type is
-// unknown: opening the file may run a program, so the person is warned.
+// displayedTypes are the file types that programs only display: the suffix of the name, and the
+// prefixes of the content types (http.DetectContentType) that such a file can have. Every other
+// type is unknown: opening the file may run a program, so the person is warned.
 var displayedTypes = map[string][]string{
 	".txt": {"text/plain"}, ".log": {"text/plain"}, ".md": {"text/plain"}, ".csv": {"text/plain"}, ".tsv": {"text/plain"},
 	".json": {"text/plain"}, ".yaml": {"text/plain"}, ".yml": {"text/plain"},
@@ -29,9 +29,10 @@ var displayedTypes = map[string][]string{
 var deniedTypes = []string{".desktop", ".directory", ".exe", ".bat", ".cmd", ".com", ".scr", ".msi", ".lnk", ".url", ".webloc", ".app", ".command",
 	".jar", ".sh", ".bash", ".csh", ".py", ".pl", ".rb", ".ps1", ".vbs", ".vbe", ".js", ".jse", ".wsf", ".hta", ".reg", ".run", ".appimage"}
 
-// fileSuffix returns the suffix of a name in lower case, as the most lenient system reads it: Windows
-// drops dots and spaces at the end, and takes the part after a colon for a stream of the file.
-// exact reports whether the name is the same on every system and has more than a suffix.
+// fileSuffix returns the suffix of a name in lower case, as the most lenient system reads it:
+// Windows drops dots and spaces at the end, and takes the part after a colon for a stream of the
+// file. The result exact reports whether the name is the same on every system and has more than a
+// suffix.
 func fileSuffix(path string) (suffix string, exact bool) {
 	name := filepath.Base(path)
 	plain, _, _ := strings.Cut(name, ":")

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeOpener puts a program that records its arguments in the place of the real opener.
+// fakeOpener replaces the real opener by a program that records its arguments.
 func fakeOpener(t *testing.T) (opener *Opener, record string) {
 	t.Helper()
 	dir := t.TempDir()

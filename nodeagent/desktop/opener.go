@@ -107,8 +107,8 @@ type openCapability struct {
 	warning func(target string) string
 }
 
-// Capabilities returns desktop.open_url and desktop.open_path; rules is called for every URL and for
-// every warning about a path.
+// Capabilities returns desktop.open_url and desktop.open_path; rules is called for every URL and
+// for every warning about a path.
 func Capabilities(opener *Opener, rules func() (*mediation.Rules, error)) []capability.Capability {
 	return []capability.Capability{
 		&openCapability{opener: opener, name: "desktop.open_url", property: "url", description: "Opens a web address on the screen of this machine.",
@@ -142,7 +142,7 @@ func (c *openCapability) Schema() json.RawMessage {
 		c.property, c.property, maxPathBytes))
 }
 
-// Mediation returns Local: the person whose screen it is decides.
+// Mediation returns MediationLocal: the person whose screen it is decides.
 func (c *openCapability) Mediation() capability.Mediation { return capability.MediationLocal }
 
 // Unavailable returns the reason why the opener cannot be used; empty when it can.

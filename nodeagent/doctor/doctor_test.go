@@ -21,8 +21,8 @@ func findCheck(t *testing.T, all []Check, name string) Check {
 	return Check{}
 }
 
-// TestAMachineThatWasNeverPaired checks that every failure and warning names a next step, and
-// that a check which depends on a failed one is skipped and does not fail.
+// TestAMachineThatWasNeverPaired checks that every failure and warning names a next step. A check
+// that depends on a failed one must be skipped and must not fail.
 func TestAMachineThatWasNeverPaired(t *testing.T) {
 	g := gatewaytest.Start(t)
 	o := Options{Config: "c.yaml", ConfigProblem: errors.New("c.yaml:2: wrong"), Dir: filepath.Join(t.TempDir(), "id"), Pairing: g.PairingEndpoint,

@@ -28,7 +28,7 @@ type examination struct {
 	currentIdentity *store.Identity
 	bundle          identity.Bundle
 	endpoint        string
-	// notBefore and until are the validity of the gateway's certificate.
+	// notBefore and notAfter are the validity of the gateway's certificate.
 	notBefore, notAfter time.Time
 }
 

@@ -15,9 +15,9 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
-// checkNetwork checks the path to the gateway: the node listener, or the pairing listener of a machine
-// that is not paired. It checks each of several gateways. One reachable gateway is enough to
-// connect, so the failures of the others are then only warnings.
+// checkNetwork checks the path to the gateway: the node listener, or the pairing listener of a
+// machine that is not paired. It checks each of several gateways. One reachable gateway is enough
+// to connect, so the failures of the others are then only warnings.
 func (p *examination) checkNetwork(ctx context.Context) (all []Check) {
 	endpoints := strings.Split(p.endpoint, ",")
 	if len(endpoints) == 1 {
@@ -115,8 +115,8 @@ func (p *examination) checkTLS(ctx context.Context, conn net.Conn) Check {
 	return okCheck(name, found+"; it verifies with the CA bundle of this machine")
 }
 
-// checkClock compares this machine's time with the gateway's time, which is known from a session or else
-// bounded by the certificates.
+// checkClock compares this machine's time with the gateway's time, which is known from a session or
+// else bounded by the certificates.
 func (p *examination) checkClock() Check {
 	const name = "clock"
 	const next = "set the clock of this machine, and keep it right by NTP"

@@ -71,8 +71,8 @@ func (p *pairer) sendToken(ctx context.Context) error {
 	return p.storeAccountRequest(answer)
 }
 
-// classifyAccountDialError returns a final error for a server of another CA, and a retryable error for a failure
-// that may pass.
+// classifyAccountDialError returns a final error for a server of another CA, and a retryable error
+// for a failure that may pass.
 func classifyAccountDialError(err error) error {
 	classified := classifyDialError(err)
 	if final := (*finalError)(nil); errors.As(classified, &final) {
@@ -90,8 +90,8 @@ func (p *pairer) classifyAccountError(l *link.Link, err error) error {
 	}
 }
 
-// storeAccountRequest stores the request with the mounted CA. It relies on the server's certificate for the
-// authenticity of the answer.
+// storeAccountRequest stores the request with the mounted CA. It relies on the server's certificate
+// for the authenticity of the answer.
 func (p *pairer) storeAccountRequest(answer *gatewayv1.CompletePairingSessionResponse) error {
 	if _, err := pairing.ParseEndpoints(answer.GetNodeEndpoint()); err != nil {
 		return &finalError{ErrFailed, "the gateway's node endpoint: " + err.Error()}

@@ -21,8 +21,8 @@ const (
 	pollTimeout = 45 * time.Second
 	// minPollInterval limits the rate of polls to a gateway that does not hold them.
 	minPollInterval = 500 * time.Millisecond
-	// maxPollsPerCSR is the number of polls that carry the same CSR. Repeating a CSR waits for its one
-	// certificate; a new CSR starts over when the old one was rejected.
+	// maxPollsPerCSR is the number of polls that carry the same CSR. Repeating a CSR waits for its
+	// one certificate; a new CSR starts over when the old one was rejected.
 	maxPollsPerCSR = 3
 	// notFoundGrace is the time for which a request may be missing: a gateway that was not running
 	// when the request was created may not see it yet.
@@ -115,8 +115,8 @@ func (w *approvalWaiter) requestStatus(ctx context.Context, client gatewayv1.Pai
 	})
 }
 
-// classifyPollError classifies the errors of a poll. A poll proves no code, so its status codes have other
-// meanings than those of the exchange.
+// classifyPollError classifies the errors of a poll. A poll proves no code, so its status codes
+// have other meanings than those of the exchange.
 func (w *approvalWaiter) classifyPollError(err error) error {
 	switch status.Code(err) {
 	case codes.NotFound:
@@ -158,7 +158,8 @@ func (w *approvalWaiter) handleState(l *link.Link, answer *gatewayv1.GetPairingR
 	}
 }
 
-// dropRequest removes a request that ended without an identity; the key and the number of tries stay.
+// dropRequest removes a request that ended without an identity; the key and the number of tries
+// stay.
 func (w *approvalWaiter) dropRequest(cause error) error {
 	w.pending.Request = nil
 	if err := w.Store.SavePending(w.pending); err != nil {

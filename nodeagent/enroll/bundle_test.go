@@ -16,8 +16,8 @@ import (
 )
 
 // TestABundleThatDoesNotAdmitItsGatewayEndsThePairing checks that a bundle which does not certify
-// the gateway that sent it is not stored, although the gateway proved that it knows the code. Such
-// a bundle would lock the machine out at its first poll.
+// the gateway that sent it is not stored. The gateway of the test has proved that it knows the
+// code. Such a bundle would lock the machine out at its first poll.
 func TestABundleThatDoesNotAdmitItsGatewayEndsThePairing(t *testing.T) {
 	for name, invite := range map[string]func(*testMachine, *gatewaytest.Gateway){
 		"PIN": func(*testMachine, *gatewaytest.Gateway) {},

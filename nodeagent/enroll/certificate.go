@@ -44,8 +44,8 @@ func (w *approvalWaiter) makeCSR(id identity.ID) error {
 	return nil
 }
 
-// handleCompleted stores the identity. The CA bundle in the answer is newer than the confirmed one; it is
-// stored only if it certifies the gateway that sent it.
+// handleCompleted stores the identity. The CA bundle in the answer is newer than the confirmed one;
+// it is stored only if it certifies the gateway that sent it.
 func (w *approvalWaiter) handleCompleted(l *link.Link, state *gatewayv1.PairingCompleted) error {
 	chain, err := identity.ParseChain(state.GetChain())
 	if err != nil {

@@ -10,15 +10,16 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// pairingCode is the secret that a person handed to the machine: a typed code or the content of a QR
-// code. After this point the two differ only in the servers that they trust.
+// pairingCode is the secret that a person handed to the machine: a typed code or the content of a
+// QR code. After this point the two differ only in the servers that they trust.
 type pairingCode struct {
 	lookupID, secret string
 	// caPin is the server CA that a QR code pins; empty for a typed code.
 	caPin string
 }
 
-// newPairingCode returns the ticket of the options; nil means that the pairing can only be resumed.
+// newPairingCode returns the pairing code of the options; nil means that the pairing can only be
+// resumed.
 func newPairingCode(o Options) *pairingCode {
 	switch {
 	case o.Invitation != nil:
@@ -39,8 +40,8 @@ func (t *pairingCode) tlsConfig(now func() time.Time) *tls.Config {
 	return link.UnverifiedTLSConfig()
 }
 
-// classifyDialError returns a final error for a server that is not the pinned one, and a retryable error for
-// a network or clock failure that may pass.
+// classifyDialError returns a final error for a server that is not the pinned one. For a network or
+// clock failure, which may pass, it returns a retryable error.
 func classifyDialError(err error) error {
 	var certErr *identity.CertificateError
 	if !errors.As(err, &certErr) {

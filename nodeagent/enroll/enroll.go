@@ -27,8 +27,9 @@ import (
 // gateway test one PIN.
 const maxTries = 3
 
-// Options are the options of a pairing. All fields but Endpoint, Code, Invitation and Account are
-// required; without any of these an unfinished pairing is resumed.
+// Options are the options of a pairing. All fields but Endpoint, Code, Invitation, ServiceAccount
+// and Observe are required. Without Code, Invitation and ServiceAccount an unfinished pairing is
+// resumed.
 type Options struct {
 	Store *store.Store
 	// Endpoint is host:port of the pairing listener; empty resumes at the last one.

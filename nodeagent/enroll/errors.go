@@ -45,7 +45,8 @@ var (
 	ErrFailed = errors.New("pairing failed")
 )
 
-// asFinalError returns the error for a gateway's final status; nil means that the call may be repeated.
+// asFinalError returns the error for a gateway's final status; nil means that the call may be
+// repeated.
 func asFinalError(err error) error {
 	message := foreign.BriefLine(status.Convert(err).Message())
 	switch status.Code(err) {
@@ -101,8 +102,8 @@ func (p *pairer) printRetry(err error) {
 	p.Console.PrintOnceFor(key, "%s", line)
 }
 
-// retryMessage returns the line for a person about a try that will be repeated. It does not call a gateway
-// unreachable that answers.
+// retryMessage returns the line for a person about a try that will be repeated. It does not call a
+// gateway unreachable that answers.
 func retryMessage(endpoint string, err error) string {
 	cause := errors.Unwrap(err)
 	var untrusted *identity.CertificateError
@@ -118,8 +119,8 @@ func retryMessage(endpoint string, err error) string {
 	}
 }
 
-// codeConfirmation returns the confirmation of a gateway that verified the code and refused for another
-// reason; nil when there is none. The confirmation is untrusted: the caller verifies it.
+// codeConfirmation returns the confirmation of a gateway that verified the code and refused for
+// another reason; nil when there is none. The confirmation is untrusted: the caller verifies it.
 func codeConfirmation(err error) []byte {
 	for _, detail := range status.Convert(err).Details() {
 		info, ok := detail.(*errdetails.ErrorInfo)
@@ -136,8 +137,8 @@ func codeConfirmation(err error) []byte {
 // maxRetryAfter bounds the delay that a gateway may request.
 const maxRetryAfter = 5 * time.Minute
 
-// requestedRetryDelay returns the delay before the next try that the gateway requests; zero when it requests
-// none.
+// requestedRetryDelay returns the delay before the next try that the gateway requests; zero when it
+// requests none.
 func requestedRetryDelay(err error) time.Duration {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.RetryInfo); ok {

@@ -116,9 +116,9 @@ func (p *pairer) sendConfirmation(ctx context.Context, client gatewayv1.PairingS
 	return client.CompletePairingSession(ctx, request)
 }
 
-// uncountTry takes back the try that complete counted, if the refusal proves that the gateway knows
-// the code: such a gateway gains nothing from another confirmation. It returns the error of the
-// refusal.
+// uncountTry takes back the try that sendConfirmation counted, if the refusal proves that the
+// gateway knows the code: such a gateway gains nothing from another confirmation. It returns the
+// error of the refusal.
 func (p *pairer) uncountTry(keys *pairing.Keys, refusalErr error) error {
 	confirmation := codeConfirmation(refusalErr)
 	if confirmation == nil || keys.VerifyPeer(confirmation) != nil {
@@ -131,8 +131,8 @@ func (p *pairer) uncountTry(keys *pairing.Keys, refusalErr error) error {
 	return refusalErr
 }
 
-// noTriesLeftError returns ErrNoTriesLeft with the reason of the last refusal: the code may not be at
-// fault.
+// noTriesLeftError returns ErrNoTriesLeft with the reason of the last refusal: the code may not be
+// at fault.
 func (p *pairer) noTriesLeftError() error {
 	if p.lastRefusal == "" {
 		return ErrNoTriesLeft
@@ -140,8 +140,8 @@ func (p *pairer) noTriesLeftError() error {
 	return &finalError{ErrNoTriesLeft, "the last try ended with: " + p.lastRefusal}
 }
 
-// newCompleteRequest returns the request with the facts of this machine and the proof that it holds its
-// key.
+// newCompleteRequest returns the request with the facts of this machine and the proof that it holds
+// its key.
 func (p *pairer) newCompleteRequest(l *link.Link) (*gatewayv1.CompletePairingSessionRequest, error) {
 	public, err := x509.MarshalPKIXPublicKey(&p.pending.Key.PublicKey)
 	if err != nil {
@@ -183,8 +183,8 @@ func (p *pairer) classifyRefusal(l *link.Link, err error) error {
 	return final
 }
 
-// acceptAnswer stores the request of the answer. It first verifies the gateway's confirmation and the
-// authenticity of every part of the answer.
+// acceptAnswer stores the request of the answer. It first verifies the gateway's confirmation and
+// the authenticity of every part of the answer.
 func (p *pairer) acceptAnswer(l *link.Link, keys *pairing.Keys, answer *gatewayv1.CompletePairingSessionResponse, bundleSHA256 string) error {
 	if err := keys.VerifyPeer(answer.GetConfirmation()); err != nil {
 		return ErrUnprovenGateway

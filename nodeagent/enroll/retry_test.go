@@ -42,8 +42,8 @@ func TestTheAgentComesBackWhenTheGatewayAsksIt(t *testing.T) {
 	}
 }
 
-// unavailableError returns a refusal with a confirmation, as a gateway sends it that verified the code and
-// cannot store the request. The confirmation of a false gateway does not verify.
+// unavailableError returns a refusal with a confirmation, as a gateway sends it that verified the
+// code and cannot store the request. The confirmation of a false gateway does not verify.
 func unavailableError(t *testing.T, confirmation []byte) error {
 	t.Helper()
 	refused, err := status.New(codes.Unavailable, "the API server of the cluster is busy").WithDetails(&errdetails.ErrorInfo{

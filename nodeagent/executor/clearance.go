@@ -50,7 +50,7 @@ func (c *clearance) get() (stage Stage, changed <-chan struct{}) {
 	return c.stage, c.changed
 }
 
-// withdrawStart withdraws a StageStart: it applies only to an answer that the gateway received.
+// withdrawStart withdraws a StageStart, which applies only to an answer that the gateway received.
 func (c *clearance) withdrawStart() {
 	if stage, _ := c.get(); stage == StageStart {
 		c.set(StageAsk)

@@ -114,8 +114,8 @@ func New(o Options) (*Executor, error) {
 	return x, x.recoverJournal()
 }
 
-// recoverJournal finishes the dispatches that a crash interrupted. A dispatch that had not started does
-// not start late, because the person at the machine does not expect it after a reboot. Only a
+// recoverJournal finishes the dispatches that a crash interrupted. A dispatch that had not started
+// does not start late, because the person at the machine does not expect it after a reboot. Only a
 // question that has no answer yet is asked again.
 func (x *Executor) recoverJournal() error {
 	open, err := x.Journal.Unsettled()

@@ -10,13 +10,13 @@ import (
 const (
 	// repairInterval is the interval at which a journal that could not be written is tried again.
 	repairInterval = 5 * time.Second
-	// repairReserveBytes is the free space that such a journal must then have: enough for the outcome of a
-	// dispatch.
+	// repairReserveBytes is the free space that such a journal must then have: enough for the
+	// outcome of a dispatch.
 	repairReserveBytes = 512 << 10
 )
 
-// declareImpaired handles a journal that cannot be written: until it can be written again, the machine
-// declares that it can run nothing, with the reason.
+// declareImpaired handles a journal that cannot be written: until it can be written again, the
+// machine declares that it can run nothing, with the reason.
 func (x *Executor) declareImpaired(cause error) {
 	if errors.Is(cause, journal.ErrFull) || errors.Is(cause, journal.ErrWrongState) || errors.Is(cause, journal.ErrNotFound) {
 		return // the disk itself works

@@ -13,8 +13,8 @@ import (
 // questionOpen marks a question that is still open when the agent stops: it has no outcome.
 var questionOpen = new(journal.Outcome)
 
-// resumeQuestion asks a person again about a dispatch whose question an earlier process left open, or
-// returns its outcome. The run uses the target of the capability's present definition, and the
+// resumeQuestion asks a person again about a dispatch whose question an earlier process left open,
+// or returns its outcome. The run uses the target of the capability's present definition, and the
 // person sees that target.
 func (x *Executor) resumeQuestion(entry journal.Entry) *journal.Outcome {
 	m := entry.Mediation
@@ -100,8 +100,8 @@ func newQuestion(r *run, c *capability.Entry) mediation.Question {
 	}
 }
 
-// mediationJournal journals the steps of a mediation. A slow session does not delay the person's answer,
-// because mediate reports it.
+// mediationJournal journals the steps of a mediation. A slow session does not delay the person's
+// answer, because mediate reports it.
 type mediationJournal struct {
 	x     *Executor
 	r     *run

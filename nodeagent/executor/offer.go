@@ -124,8 +124,8 @@ func (x *Executor) rejectOffer(offer Offer, outcome journal.Outcome) {
 	x.notifySink(func(s Sink) { s.Finished(entry) })
 }
 
-// rejectUnjournaled rejects a dispatch that cannot be journaled. Nothing ran, so the rejection itself need not
-// be stored: if the answer is lost, the gateway offers the dispatch again.
+// rejectUnjournaled rejects a dispatch that cannot be journaled. Nothing ran, so the rejection
+// itself need not be stored: if the answer is lost, the gateway offers the dispatch again.
 func (x *Executor) rejectUnjournaled(offer Offer, cause error) {
 	x.Log.Error("dispatch refused: it cannot be journaled", "dispatch", offer.Dispatch.UID, "error", cause)
 	if errors.Is(cause, journal.ErrWrongState) {

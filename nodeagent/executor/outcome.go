@@ -27,8 +27,8 @@ func (x *Executor) cancelledOutcome() *journal.Outcome {
 	return x.notStartedOutcome(journal.Cancelled, codeCancelled, "it was cancelled")
 }
 
-// interruptedOutcome returns the outcome of a run whose context ended, by the cause of that end. The
-// execution is NotStarted; the caller corrects it for a run that started.
+// interruptedOutcome returns the outcome of a run whose context ended, by the cause of that end.
+// The execution is NotStarted; the caller corrects it for a run that started.
 func (x *Executor) interruptedOutcome(ctx context.Context) *journal.Outcome {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTimeout):

@@ -17,8 +17,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/mediation"
 )
 
-// newRestartedExecutor returns an executor on a journal whose last process was killed. That process asked a
-// person about u two minutes ago; the executor has no session yet.
+// newRestartedExecutor returns an executor on a journal whose last process was killed. That process
+// asked a person about u two minutes ago; the executor has no session yet.
 func newRestartedExecutor(t *testing.T, policy string, all ...capability.Capability) (*testExecutor, *mediation.ApprovalQueue) {
 	t.Helper()
 	first := newTestExecutor(t, 1)

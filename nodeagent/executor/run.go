@@ -44,9 +44,9 @@ type callResult struct {
 	err    error
 }
 
-// callCapability runs the capability under its deadline, and the capability then owns the slot. A capability
-// that does not return in time is abandoned: it keeps its slot, and is reported as started and not
-// ended.
+// callCapability runs the capability under its deadline, and the capability then owns the slot. A
+// capability that does not return in time is abandoned: it keeps its slot, and is reported as
+// started and not ended.
 func (x *Executor) callCapability(r *run, c *capability.Entry) *journal.Outcome {
 	timeout, limitSource := r.Timeout, "timeoutSeconds of the dispatch"
 	if limited, ok := c.Capability.(capability.TimeLimited); ok && limited.Limit() < timeout {
@@ -127,11 +127,12 @@ func (x *Executor) outcomeFromResult(ctx context.Context, r *run, got callResult
 	return outcome
 }
 
-// outputAttempts is the number of attempts to journal an outcome with its output while the disk fails.
+// outputAttempts is the number of attempts to journal an outcome with its output while the disk
+// fails.
 const outputAttempts = 3
 
-// journalOutcome journals the outcome, and retries for as long as the disk fails. It returns false when the
-// agent stopped first; the next start then reports the run as interrupted.
+// journalOutcome journals the outcome, and retries for as long as the disk fails. It returns false
+// when the agent stopped first; the next start then reports the run as interrupted.
 func (x *Executor) journalOutcome(r *run, outcome journal.Outcome) bool {
 	retry := backoff.New(time.Second, time.Minute)
 	for attempt := 1; ; attempt++ {

@@ -9,8 +9,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// journalOffer journals the offer. A dispatch that waits neither for a person nor for a slot is journaled
-// as started with the same write.
+// journalOffer journals the offer. A dispatch that waits neither for a person nor for a slot is
+// journaled as started with the same write.
 func (x *Executor) journalOffer(r *run, c *capability.Entry) error {
 	if !x.Policy.AllowsWithoutQuestion(newQuestion(r, c)) {
 		return x.Journal.Accept(newEntry(r.Offer))
@@ -28,8 +28,8 @@ func (x *Executor) journalOffer(r *run, c *capability.Entry) error {
 	return err
 }
 
-// prepareStart prepares a run up to its call: it is allowed, holds a slot and is journaled as started. An
-// outcome means that there will be no run.
+// prepareStart prepares a run up to its call: it is allowed, holds a slot and is journaled as
+// started. An outcome means that there will be no run.
 func (x *Executor) prepareStart(r *run, c *capability.Entry) *journal.Outcome {
 	if r.started {
 		return x.checkStillStartable(r) // a slow session may have delayed it since
@@ -49,8 +49,8 @@ func (x *Executor) prepareStart(r *run, c *capability.Entry) *journal.Outcome {
 	return nil
 }
 
-// awaitClearedSlot waits until the run has a slot and the gateway does not hold it; an outcome means
-// that there will be no run.
+// awaitClearedSlot waits until the run has a slot and the gateway does not hold it; an outcome
+// means that there will be no run.
 func (x *Executor) awaitClearedSlot(r *run) *journal.Outcome {
 	stage, _ := r.clearance.get()
 	for want := stage; ; {
@@ -87,8 +87,8 @@ func (x *Executor) awaitSlot(r *run) *journal.Outcome {
 	return x.checkStillStartable(r)
 }
 
-// checkStillStartable checks that a run which holds a slot may still start. An outcome means that it may not, and
-// that the slot is released.
+// checkStillStartable checks that a run which holds a slot may still start. An outcome means that
+// it may not, and that the slot is released.
 func (x *Executor) checkStillStartable(r *run) (outcome *journal.Outcome) {
 	switch {
 	case r.ctx.Err() != nil || x.isStopping(): // Stop may have freed the slot

@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// acceptHookSink is a sink that calls heard before it handles an acceptance.
+// acceptHookSink is a sink that calls onAccepted before it handles an acceptance.
 type acceptHookSink struct {
 	*sink
 	onAccepted func(journal.Ref)

@@ -23,8 +23,8 @@ import (
 // already, or its Node was deleted.
 var ErrRefused = errors.New("the gateway refuses this machine; it may be revoked already")
 
-// ErrCertificateExpired means that the certificate of this machine has expired: no gateway accepts a call with
-// it. A running agent recovers the certificate.
+// ErrCertificateExpired means that the certificate of this machine has expired: no gateway accepts
+// a call with it. A running agent recovers the certificate.
 var ErrCertificateExpired = errors.New("the certificate of this machine expired")
 
 // revokeTimeout bounds the whole call.

@@ -68,7 +68,7 @@ func (ca *CA) IssueServer(t testing.TB) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.cert.Raw}, PrivateKey: key}
 }
 
-// IssueDevice issues a machine's certificate that is valid from now on for life.
+// IssueDevice issues a machine's certificate that is valid from now on for lifetime.
 func (ca *CA) IssueDevice(t testing.TB, id identity.ID, key *ecdsa.PublicKey, lifetime time.Duration) *x509.Certificate {
 	t.Helper()
 	uri, err := url.Parse(id.URI())

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// StartRelay starts a man in the middle. It ends TLS with a certificate of its own, and passes every
-// byte on to the real pairing listener over a second TLS connection.
+// StartRelay starts a man in the middle. It ends TLS with a certificate of its own, and passes
+// every byte on to the real pairing listener over a second TLS connection.
 func StartRelay(t testing.TB, g *Gateway) (endpoint string) {
 	t.Helper()
 	certificate := NewCA(t, "relay").IssueServer(t)

@@ -19,8 +19,8 @@ type pins struct {
 	rotations int
 }
 
-// accept reports whether the Node accepts the key. The first key that arrives becomes the pin; a next
-// key replaces the pin when it is used.
+// accept reports whether the Node accepts the key. The first key that arrives becomes the pin; a
+// next key replaces the pin when it is used.
 func (p *pins) accept(leaf *x509.Certificate) bool {
 	key := identity.FingerprintSPKIDER(leaf.RawSubjectPublicKeyInfo)
 	p.mu.Lock()

@@ -85,9 +85,9 @@ func isAddress(hostname string) bool {
 	})
 }
 
-// NodeNameFromHostname returns the name of a Node, a DNS label, made from a host name: its first label in lower
-// case, with dashes for all other characters. The name is empty when no character is allowed, and
-// for a host name that names no machine: an address, localhost.
+// NodeNameFromHostname returns the name of a Node, a DNS label, made from a host name: its first
+// label in lower case, with dashes for all other characters. The name is empty when no character is
+// allowed, and for a host name that names no machine: an address, localhost.
 func NodeNameFromHostname(hostname string) string {
 	if isAddress(hostname) {
 		return ""

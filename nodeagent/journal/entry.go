@@ -93,7 +93,8 @@ type Mediation struct {
 	// AskedUser is the local user to whom the question is put; Since is the time of the question.
 	AskedUser string    `json:"askedUser"`
 	Since     time.Time `json:"since"`
-	// PendingOffer stays until there is an answer, so that a restarted agent can put the question again.
+	// PendingOffer stays until there is an answer, so that a restarted agent can put the question
+	// again.
 	PendingOffer *PendingOffer `json:"held,omitempty"`
 	// Answer is empty while the question is open; By and Time belong to the answer.
 	Answer Answer    `json:"answer,omitempty"`

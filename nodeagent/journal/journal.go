@@ -3,10 +3,10 @@
 //
 // An entry goes Accepted -> Running -> Finished. Each step is on disk (fsync) before its effect is
 // visible outside the agent. Accepted comes before the acceptance is sent to the gateway, Running
-// before the capability starts, and Finished before the result is sent. A dispatch that may start at
-// once begins as Running, with one write for both steps. Settle drops the output alone;
-// UID and outcome stay until an hour after the dispatch expired. A full journal refuses new entries
-// and never drops old ones.
+// before the capability starts, and Finished before the result is sent. A dispatch that may start
+// at once begins as Running, with one write for both steps. Settle drops the output alone; UID and
+// outcome stay until an hour after the dispatch expired. A full journal refuses new entries and
+// never drops old ones.
 //
 // Two numbers let the gateway detect that a journal was lost, copied or restored. They are the
 // journal's id and the dial counter, which grows on disk before each dial.
@@ -82,7 +82,8 @@ type Journal struct {
 // usage counts the quantities that Limits bounds.
 type usage struct {
 	entries, unsettled, payloadBytes int
-	// earliestExpiry is a time no later than the first expiry of all settled entries; zero without any.
+	// earliestExpiry is a time no later than the first expiry of all settled entries; zero without
+	// any.
 	earliestExpiry time.Time
 }
 

@@ -70,7 +70,8 @@ func open(o Options) (j *Journal, err error) {
 	return j, nil
 }
 
-// classifyOpenError returns errDamaged for a damaged file, which Open moves aside. Other errors leave the file.
+// classifyOpenError returns errDamaged for a damaged file, which Open moves aside. Other errors
+// leave the file.
 func classifyOpenError(err error) error {
 	for _, damage := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch} {
 		if errors.Is(err, damage) {
@@ -80,8 +81,8 @@ func classifyOpenError(err error) error {
 	return fmt.Errorf("open journal: %w", err)
 }
 
-// loadOrCreate creates the buckets of a new journal and reads every entry of an existing one. Damage shows
-// here and not in the middle of a run.
+// loadOrCreate creates the buckets of a new journal and reads every entry of an existing one.
+// Damage shows here and not in the middle of a run.
 func (j *Journal) loadOrCreate(newID func() string) error {
 	err := j.db.Update(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(metaBucket)
@@ -124,8 +125,8 @@ func (j *Journal) verifyAndCount(tx *bolt.Tx) error {
 	})
 }
 
-// checkFileSize rejects a file that ends before its last page. A read behind the end of the file would
-// be a fault of the whole process.
+// checkFileSize rejects a file that ends before its last page. A read behind the end of the file
+// would be a fault of the whole process.
 func checkFileSize(db *bolt.DB) error {
 	info, err := os.Stat(db.Path())
 	if err != nil {

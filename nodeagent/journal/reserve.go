@@ -8,8 +8,9 @@ import (
 
 var reserveKey = []byte("reserve")
 
-// ReserveSpace makes sure that the file has room for that many more bytes. It writes and deletes them,
-// which leaves free pages in the file. An error gives the reason why the journal is not writable.
+// ReserveSpace makes sure that the file has room for that many more bytes. It writes and deletes
+// them, which leaves free pages in the file. An error gives the reason why the journal is not
+// writable.
 func (j *Journal) ReserveSpace(bytes int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -17,8 +17,8 @@ func (j *Journal) Accept(e Entry) error {
 	return j.insertEntry(e)
 }
 
-// AcceptAndStart stores a new dispatch and its start in one write; the caller calls the capability right
-// after Begin returns. It returns the errors of Accept.
+// AcceptAndStart stores a new dispatch and its start in one write; the caller calls the capability
+// right after AcceptAndStart returns. It returns the errors of Accept.
 func (j *Journal) AcceptAndStart(e Entry, now time.Time) error {
 	e.State, e.StartedTime = Running, now
 	return j.insertEntry(e)

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// IsGatewayStatus reports whether the status comes from a gateway and not from a broken connection. A
-// gateway that answers is not unreachable. Some codes never come from the connection itself; the
+// IsGatewayStatus reports whether the status comes from a gateway and not from a broken connection.
+// A gateway that answers is not unreachable. Some codes never come from the connection itself; the
 // other codes count only with the ErrorInfo detail that a gateway adds.
 func IsGatewayStatus(err error) bool {
 	switch status.Code(err) {

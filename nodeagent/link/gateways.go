@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// avoidDuration is the time for which a failed address comes after the other addresses. It is long enough
-// to replace a gateway and short enough that machines soon use all gateways again.
+// avoidDuration is the time for which a failed address comes after the other addresses. It is long
+// enough to replace a gateway and short enough that machines soon use all gateways again.
 const avoidDuration = 5 * time.Minute
 
-// Gateways are the node listeners that a machine can choose from. It is not safe for concurrent use.
+// Gateways are the node listeners that a machine can choose from. It is not safe for concurrent
+// use.
 type Gateways struct {
 	endpoints []string
 	now       func() time.Time
@@ -77,7 +78,8 @@ func (g *Gateways) resolveEndpoints(ctx context.Context) (addresses []string, pr
 	return addresses, problems
 }
 
-// orderAddresses shuffles the addresses and puts the avoided ones last, the longest avoided of them first.
+// orderAddresses shuffles the addresses and puts the avoided ones last, the longest avoided of them
+// first.
 func (g *Gateways) orderAddresses(addresses []string) []string {
 	for address, since := range g.avoided {
 		if g.now().Sub(since).Abs() > avoidDuration {

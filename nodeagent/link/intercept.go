@@ -14,7 +14,8 @@ func WithStreamInterceptor(ctx context.Context, intercept grpc.StreamClientInter
 	return context.WithValue(ctx, interceptorKey{}, intercept)
 }
 
-// interceptorOptions returns the options of a client connection that install the interceptor of ctx.
+// interceptorOptions returns the options of a client connection that install the interceptor of
+// ctx.
 func interceptorOptions(ctx context.Context) []grpc.DialOption {
 	if intercept, ok := ctx.Value(interceptorKey{}).(grpc.StreamClientInterceptor); ok {
 		return []grpc.DialOption{grpc.WithStreamInterceptor(intercept)}

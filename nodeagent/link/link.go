@@ -105,10 +105,10 @@ func newLink(tlsConn *tls.Conn, options ...grpc.DialOption) (*Link, error) {
 	return &Link{Conn: client, Exporter: exporter, State: state, conn: conn}, nil
 }
 
-// RefusalError returns the reason why the gateway refused this connection, or nil. In TLS 1.3 the refusal
-// of a client certificate shows only after the handshake. It arrives as an alert (*Refusal with
-// Alert). If the client's own bytes cross the alert, the connection ends before the gateway sent
-// anything.
+// RefusalError returns the reason why the gateway refused this connection, or nil. In TLS 1.3 the
+// refusal of a client certificate shows only after the handshake. It arrives as an alert (*Refusal
+// with Alert). If the client's own bytes cross the alert, the connection ends before the gateway
+// sent anything.
 func (l *Link) RefusalError() error {
 	if refusal := l.conn.refusal(); refusal != nil {
 		return refusal

@@ -20,9 +20,9 @@ import (
 // maxProxyResponseBytes bounds the answer of a proxy to CONNECT, in bytes.
 const maxProxyResponseBytes = 16 << 10
 
-// ProxyFor returns the proxy for the address (host:port) of a gateway; nil means a direct connection.
-// It reads HTTPS_PROXY and NO_PROXY of the environment, like curl.
-// Loopback addresses are always reached directly.
+// ProxyFor returns the proxy for the address (host:port) of a gateway; nil means a direct
+// connection. It reads HTTPS_PROXY and NO_PROXY of the environment, like curl. Loopback addresses
+// are always reached directly.
 func ProxyFor(address string) (*url.URL, error) {
 	proxy, err := httpproxy.FromEnvironment().ProxyFunc()(&url.URL{Scheme: "https", Host: address})
 	if err != nil {
@@ -70,7 +70,8 @@ func DialTCP(ctx context.Context, network, address string) (net.Conn, error) {
 	return tunnel, nil
 }
 
-// dialProxy connects to the proxy itself. For an https proxy it uses TLS with the CAs of the system.
+// dialProxy connects to the proxy itself. For an https proxy it uses TLS with the CAs of the
+// system.
 func dialProxy(ctx context.Context, proxy *url.URL) (net.Conn, error) {
 	port := proxy.Port()
 	if port == "" {

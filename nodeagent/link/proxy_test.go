@@ -13,7 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// proxyServer is an HTTP proxy. It tunnels every CONNECT to one address, or refuses it with a status.
+// proxyServer is an HTTP proxy. It tunnels every CONNECT to one address, or refuses it with a
+// status.
 type proxyServer struct {
 	address  string
 	mu       sync.Mutex
@@ -152,8 +153,8 @@ func TestAProxyThatDoesNotHelpIsNamedWithoutItsPassword(t *testing.T) {
 	}
 }
 
-// TestAnEndlessAnswerOfAProxyIsBounded uses a proxy that sends headers without end. They must not fill
-// the memory of the agent.
+// TestAnEndlessAnswerOfAProxyIsBounded uses a proxy that sends headers without end. They must not
+// fill the memory of the agent.
 func TestAnEndlessAnswerOfAProxyIsBounded(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 
 // Refusal is the error of a connection that the gateway ended before it sent any data.
 type Refusal struct {
-	// Alert is true for a refusal by TLS alert. Without an alert the gateway may also have crashed or
-	// lost its network.
+	// Alert is true for a refusal by TLS alert. Without an alert the gateway may also have crashed
+	// or lost its network.
 	Alert bool
 	Cause error
 }

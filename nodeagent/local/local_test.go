@@ -19,7 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startServer serves an echo until the test ends. It returns the socket and a function that ends the server.
+// startServer serves an echo until the test ends. It returns the socket and a function that ends
+// the server.
 func startServer(t *testing.T) (socket string, stop func()) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "run", "s")
@@ -61,8 +62,8 @@ func TestALineThereALineBack(t *testing.T) {
 	}
 }
 
-// TestSilentClientsDoNotHoldTheEnd opens connections that send nothing. They must not delay the end of
-// the server.
+// TestSilentClientsDoNotHoldTheEnd opens connections that send nothing. They must not delay the end
+// of the server.
 func TestSilentClientsDoNotHoldTheEnd(t *testing.T) {
 	socket, stop := startServer(t)
 	for range maxClients + 1 {

@@ -4,5 +4,5 @@ package local
 
 import "net"
 
-// peerUID always fails on these systems, so only sockets that are open to every user accept clients.
+// peerUID always fails on these systems, so only a Server with AllowUnknownPeers accepts clients.
 func peerUID(*net.UnixConn) (int, error) { return -1, errUnknownPeer }

@@ -44,14 +44,14 @@ type Server struct {
 	listener *net.UnixListener
 	uid      int
 	slots    chan struct{}
-	// AllowUnknownPeers accepts clients on systems that cannot report the user of a client. Only sockets
-	// for reading may set it.
+	// AllowUnknownPeers accepts clients on systems that cannot report the user of a client. Only
+	// sockets for reading may set it.
 	AllowUnknownPeers bool
 }
 
-// Listen creates the socket, with mode 0600 in a folder of mode 0700. It returns ownfile.ErrUnsafe if
-// another user could reach an existing folder or socket. The caller holds the identity directory, so
-// no process uses an existing socket. purpose names the socket in errors.
+// Listen creates the socket, with mode 0600 in a folder of mode 0700. It returns ownfile.ErrUnsafe
+// if another user could reach an existing folder or socket. The caller holds the identity
+// directory, so no process uses an existing socket. purpose names the socket in errors.
 func Listen(path, purpose string, log *slog.Logger) (*Server, error) {
 	dir := filepath.Dir(path)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -148,7 +148,7 @@ func (s *Server) Abandon() {
 	s.listener.Close()
 }
 
-// WriteAnswer writes answer as one line and reports whether the client received it.
+// WriteAnswer writes answer as one line. It returns false if the client has disconnected.
 func WriteAnswer(conn net.Conn, answer any) bool {
 	line, err := jsontext.Marshal(answer)
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// ApprovalQueue is the policy of a machine with a person at it. It keeps the open questions until one of
-// the machine's users answers.
+// ApprovalQueue is the policy of a machine with a person at it. It keeps the open questions until
+// one of the machine's users answers.
 type ApprovalQueue struct {
-	// Rules reads the policy file. Desk calls it for every run, so a change applies at once.
+	// Rules reads the policy file. The queue calls it for every run, so a change applies at once.
 	Rules func() (*Rules, error)
-	// User is the local user who answers the questions.
+	// User is the local user who is asked.
 	User string
 	Now  func() time.Time
 	Log  *slog.Logger

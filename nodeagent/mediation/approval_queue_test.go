@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memoryStore is a Record without a disk.
+// memoryStore is an AnswerStore without a disk.
 type memoryStore struct {
 	mu    sync.Mutex
 	steps []string

@@ -40,8 +40,8 @@ func (c Client) Answer(ctx context.Context, name string, allowed bool) (Question
 	return questions[0], nil
 }
 
-// Watch calls see with the open questions at once and after every change, until ctx or the agent
-// ends.
+// Watch calls onChange with the open questions at once and after every change, until ctx or the
+// agent ends.
 func (c Client) Watch(ctx context.Context, onChange func([]Question)) error {
 	return c.exchange(ctx, request{Op: opWatch}, func(lines *bufio.Reader) error {
 		for {

@@ -1,10 +1,10 @@
-// Package mediation decides, on the machine alone, whether a capability may run. The cluster can ask
-// but cannot answer.
+// Package mediation decides, on the machine alone, whether a capability may run. The cluster can
+// ask but cannot answer.
 //
 // A policy file of the machine's user lists the runs that need no question and the runs that are
-// refused. All other runs that need a person become questions on the Desk. The user of the machine
-// answers them at the terminal of the agent (Prompt), or with mooring-agent mediate over the
-// Server's socket. No answer in time is a denial.
+// refused. All other runs that need a person become questions in the ApprovalQueue. The user of the
+// machine answers them at the terminal of the agent (Prompt), or with mooring-agent mediate over
+// the Server's socket. No answer in time is a denial.
 package mediation
 
 import (
@@ -37,8 +37,8 @@ type Question struct {
 	// RequestedBy is the cluster's user who requested the run.
 	RequestedBy string `json:"requestedBy"`
 	// Since is the time of the first question, and Until the time at which no answer becomes a
-	// denial. Decide receives the end of the dispatch as Until. It receives Since only for a question
-	// of an earlier process of the agent; that question keeps the rest of its time.
+	// denial. Decide receives the end of the dispatch as Until. It receives Since only for a
+	// question of an earlier process of the agent; that question keeps the rest of its time.
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
 
@@ -56,7 +56,8 @@ type AnswerStore interface {
 
 // Policy decides whether a run may start. The agent calls it before every run.
 type Policy interface {
-	// AllowsWithoutQuestion reports whether the run needs no answer. It asks no person and does not wait.
+	// AllowsWithoutQuestion reports whether the run needs no answer. It asks no person and does not
+	// wait.
 	AllowsWithoutQuestion(q Question) bool
 	// Decide returns nil to allow the run, a *Denied, or the cause of ctx's end.
 	Decide(ctx context.Context, q Question, record AnswerStore) error
@@ -70,8 +71,8 @@ type Denied struct {
 
 func (d *Denied) Error() string { return d.Message }
 
-// UnattendedPolicy is the policy of a machine without a person to ask. It allows runs that need no person
-// and denies the others.
+// UnattendedPolicy is the policy of a machine without a person to ask. It allows runs that need no
+// person and denies the others.
 type UnattendedPolicy struct{}
 
 // AllowsWithoutQuestion reports whether the capability needs no mediation.

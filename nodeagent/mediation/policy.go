@@ -148,8 +148,8 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(expression.String() + `\z`)
 }
 
-// evaluate returns the verdict for a question. A run without a matching rule is asked if the capability
-// requires it or the question has a warning; otherwise it is allowed.
+// evaluate returns the verdict for a question. A run without a matching rule is asked if the
+// capability requires it or the question has a warning; otherwise it is allowed.
 func (r *Rules) evaluate(q Question) Decision {
 	for _, rule := range r.Rules {
 		if rule.matchesCapability(q.Capability) && rule.target.MatchString(q.Target) {

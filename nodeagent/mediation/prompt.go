@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// Describe returns a question as text for a person. It holds who asks, the capability and the whole
-// target, each on a line of its own whatever characters the cluster sent.
+// Describe returns a question as text for a person. It holds the requesting user, the capability
+// and the whole target, each on a line of its own whatever characters the cluster sent.
 func Describe(q Question) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s asks to run %s on this machine", userOrUnknown(foreign.EscapeExactly(q.RequestedBy)), foreign.EscapeExactly(q.Capability))

@@ -84,7 +84,7 @@ func TestAPromptShowsNothingThatActsOnATerminal(t *testing.T) {
 	}
 }
 
-// failingStore is a Record that cannot store an answer; its error contains untrusted text.
+// failingStore is an AnswerStore that cannot store an answer; its error contains untrusted text.
 type failingStore struct{ reason string }
 
 func (failingStore) StoreQuestion(string, time.Time) error { return nil }

@@ -64,8 +64,8 @@ func (i *item) readOnly() bool {
 
 func (i *item) close() { i.file.Close() }
 
-// File returns the checked descriptor, which process executes instead of the name. It returns nil for
-// a script, which its interpreter opens by its name.
+// File returns the checked descriptor, which process executes instead of the name. It returns nil
+// for a script, which its interpreter opens by its name.
 func (p *Program) File() *os.File {
 	if p.script {
 		return nil

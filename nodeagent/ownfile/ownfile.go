@@ -1,6 +1,6 @@
 // Package ownfile opens files that control the agent. A file is the agent's own when only root and
-// the agent's user can write or replace it. The check covers every folder from the root to the file,
-// and the folders of every link.
+// the agent's user can write or replace it. The check covers every folder from the root to the
+// file, and the folders of every link.
 package ownfile
 
 import (
@@ -18,8 +18,8 @@ var ErrUnsafe = errors.New("not safe to use")
 // maxBytes bounds the size of a file.
 const maxBytes = 64 << 10
 
-// Read returns the content of a regular file. It follows links. An unsafe file is ErrUnsafe, with the
-// command that repairs it. Read uses the descriptor that it checked.
+// Read returns the content of a regular file. It follows links. An unsafe file is ErrUnsafe, with
+// the command that repairs it. Read uses the descriptor that it checked.
 func Read(path string) ([]byte, error) {
 	end, err := walk(path)
 	if err != nil {
@@ -58,8 +58,8 @@ func CheckDir(path string) error {
 	return end.checkNotWritable()
 }
 
-// CheckDirOnly is CheckDir without the folders above. It is for a folder whose location another check
-// has approved.
+// CheckDirOnly is CheckDir without the folders above. It is for a folder whose location another
+// check has approved.
 func CheckDirOnly(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// makeTree creates a file behind folders and links of each kind. It returns the file's path through the
-// links, the file, and every folder that the path depends on:
+// makeTree creates a file behind folders and links of each kind. It returns the file's path through
+// the links, the file, and every folder that the path depends on:
 //
 //	top/one/link  -> ../two/inner      (a relative link to a folder)
 //	top/two/inner/name -> top/three/deep/file (an absolute link to the file)
@@ -83,8 +83,8 @@ func TestEveryFolderOnTheWayIsChecked(t *testing.T) {
 	}
 }
 
-// TestAStickyFolderIsPassedThroughButHoldsNothing uses a sticky folder like /tmp. Others can add names
-// to it, so a file or link in it may be theirs.
+// TestAStickyFolderIsPassedThroughButHoldsNothing uses a sticky folder like /tmp. Others can add
+// names to it, so a file or link in it may be theirs.
 func TestAStickyFolderIsPassedThroughButHoldsNothing(t *testing.T) {
 	path, file, folders := makeTree(t)
 	top := folders[len(folders)-1]

@@ -122,9 +122,9 @@ func (w *walker) readLink(link *item) (string, error) {
 	return target, nil
 }
 
-// checkItem returns an error unless root or the agent's user owns the item. Others may write no file and
-// only sticky folders (/tmp), in which they can add names but not replace the owner's names. The
-// walk may only pass through a sticky folder: the next element must be a folder.
+// checkItem returns an error unless root or the agent's user owns the item. Others may write no
+// file and only sticky folders (/tmp), in which they can add names but not replace the owner's
+// names. The walk may only pass through a sticky folder: the next element must be a folder.
 func (w *walker) checkItem(i *item) error {
 	if err := checkOwner(i.path, i.info); err != nil {
 		return w.wrapError(i.path, err)
@@ -150,7 +150,7 @@ func (w *walker) wrapError(path string, err error) error {
 	return fmt.Errorf("%w (on the way to %s)", err, w.path)
 }
 
-// closeAllBut closes the folders of the walk, except those of the end.
+// closeAllBut closes the folders of the walk, except those that e needs.
 func (w *walker) closeAllBut(e *pathEnd) {
 	for _, folder := range w.folders {
 		if e == nil || (folder != e.item && folder != e.parent) {
@@ -159,8 +159,8 @@ func (w *walker) closeAllBut(e *pathEnd) {
 	}
 }
 
-// checkNotWritable returns an error when others can put files into a folder, sticky or not. A read-only
-// mount, such as the mount of a ConfigMap, takes no files whatever its mode is.
+// checkNotWritable returns an error when others can put files into a folder, sticky or not. A
+// read-only mount, such as the mount of a ConfigMap, takes no files whatever its mode is.
 func (i *item) checkNotWritable() error {
 	switch {
 	case !writableByOthers(i.info) || i.readOnly():
@@ -198,8 +198,8 @@ func (e *pathEnd) open() (*os.File, error) {
 	return file, nil
 }
 
-// readInterpreter reads the interpreter of a script (execve(2)). A file that the agent cannot read is no
-// script: its interpreter could not read it either.
+// readInterpreter reads the interpreter of a script (execve(2)). A file that the agent cannot read
+// is no script: its interpreter could not read it either.
 func (e *pathEnd) readInterpreter() (path string, script bool) {
 	file, err := e.open()
 	if err != nil {

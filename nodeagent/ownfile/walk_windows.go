@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// pathEnd is a file or folder. The folder's owner controls write access with access lists, which this
-// package does not read.
+// pathEnd is a file or folder. The folder's owner controls write access with access lists, which
+// this package does not read.
 type pathEnd struct {
 	path string
 	info fs.FileInfo

@@ -23,10 +23,10 @@ func init() {
 // RunAsInit runs main and returns its exit code. As PID 1 the process also reaps the orphans that
 // the kernel assigns to it, which would otherwise stay zombies. The main goroutine must call it.
 //
-// The kernel makes orphans children of the main thread. A program that Go starts is the child of the
-// thread that starts it. The main thread starts no program, because main runs on another thread.
-// RunAsInit waits for the children of the main thread alone (__WNOTHREAD of wait(2)), so it never
-// takes the exit status from an os/exec.Cmd.
+// The kernel makes orphans children of the main thread. A program that Go starts is the child of
+// the thread that starts it. The main thread starts no program, because main runs on another
+// thread. RunAsInit waits for the children of the main thread alone (__WNOTHREAD of wait(2)), so it
+// never takes the exit status from an os/exec.Cmd.
 func RunAsInit(main func() int) int {
 	if !isInit {
 		return main()

@@ -16,8 +16,8 @@ import (
 // initTestVariable is the variable that makes the test binary run as PID 1 of its own namespace.
 const initTestVariable = "MOORING_TEST_INIT"
 
-// runInitTest runs programs that leave orphans beside programs whose exit status counts. It prints the
-// number of correct statuses and the number of remaining zombies.
+// runInitTest runs programs that leave orphans beside programs whose exit status counts. It prints
+// the number of correct statuses and the number of remaining zombies.
 func runInitTest() int {
 	right := make(chan bool, 80)
 	var all sync.WaitGroup

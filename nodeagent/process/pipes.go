@@ -65,7 +65,8 @@ func (p *pipes) startIO(c Command) {
 	p.reading.Go(func() { readProgress(p.progress, c.Progress) })
 }
 
-// collectResult waits for the program's output, but at most drain for a survivor that keeps the files open.
+// collectResult waits for the program's output, but at most drainTimeout for a survivor that keeps
+// the files open.
 func (p *pipes) collectResult() Result {
 	p.stdin.Close()
 	for _, file := range p.agentEnds[1:] {

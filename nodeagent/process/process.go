@@ -1,11 +1,11 @@
 // Package process runs foreign programs for the agent: never through a shell, with a clean
 // environment and bounded output. The end of a run ends all processes that the program started.
 //
-// The package finds these processes by their session, their process group, their parents, and a mark
-// in the environment that children inherit. It does not find, and so does not end, a process that
-// left the session and its parents and cleared its environment. The same holds for a process that
-// another daemon (systemd, cron, a container engine) started on request. Only an agent that runs as
-// root can end a process that changed to another user.
+// The package finds these processes by their session, their process group, their parents, and a
+// mark in the environment that children inherit. It does not find, and so does not end, a process
+// that left the session and its parents and cleared its environment. The same holds for a process
+// that another daemon (systemd, cron, a container engine) started on request. Only an agent that
+// runs as root can end a process that changed to another user.
 package process
 
 import (
@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// terminationGrace is the time a program has to end after SIGTERM. It is shorter than the grace of the
-	// executor.
+	// terminationGrace is the time a program has to end after SIGTERM. It is shorter than the grace
+	// of the executor.
 	terminationGrace = time.Second
 	// drainTimeout is the time for reading output after the last process ended.
 	drainTimeout = time.Second
@@ -72,9 +72,9 @@ type Result struct {
 // ErrSurvivors means that processes of the run could not be ended.
 var ErrSurvivors = errors.New("not every process it started could be ended")
 
-// Run runs the program to its end, and then ends all processes that it started. When ctx ends first,
-// Run sends SIGTERM to all of them and kills them a second later. The error is nil only when the
-// program ended by itself with status 0; *exec.ExitError describes any other end.
+// Run runs the program to its end, and then ends all processes that it started. When ctx ends
+// first, Run sends SIGTERM to all of them and kills them a second later. The error is nil only when
+// the program ended by itself with status 0; *exec.ExitError describes any other end.
 func Run(ctx context.Context, c Command) (Result, error) {
 	if err := errors.Join(ctx.Err(), Supported()); err != nil {
 		return Result{}, err
@@ -95,7 +95,7 @@ func Run(ctx context.Context, c Command) (Result, error) {
 	started := make(chan error)
 	programTree := &tree{mark: c.Mark}
 	go func() {
-		// The kernel ends the program with the thread that started it (see attributes), so this
+		// The kernel ends the program with the thread that started it (see sysProcAttr), so this
 		// goroutine keeps the thread until the program has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
@@ -120,7 +120,7 @@ func Run(ctx context.Context, c Command) (Result, error) {
 	return p.collectResult(), err
 }
 
-// killAfterGrace waits up to polite for the end of the program and then kills it.
+// killAfterGrace waits up to terminationGrace for the end of the program and then kills it.
 func killAfterGrace(programTree *tree, ended <-chan error) error {
 	timer := time.NewTimer(terminationGrace)
 	defer timer.Stop()
@@ -144,9 +144,9 @@ func newCmd(c Command) *exec.Cmd {
 	return cmd
 }
 
-// Launch starts a program that may stay, such as the opener of a browser, and waits up to wait for
-// its end. program is Command.Program. A program that still runs then is left alone, and reaped when
-// it ends.
+// Launch starts a program that may stay, such as the opener of a browser, and waits for its end, at
+// most for the duration wait. The argument program is Command.Program. A program that still runs
+// then is left alone, and reaped when it ends.
 func Launch(ctx context.Context, program *os.File, argv, env []string, wait time.Duration) error {
 	cmd := &exec.Cmd{Path: argv[0], Args: argv, Dir: "/", Env: env, SysProcAttr: detachedSysProcAttr()}
 	release, err := executeFile(cmd, program)
@@ -164,7 +164,8 @@ func Launch(ctx context.Context, program *os.File, argv, env []string, wait time
 		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
 	ended := make(chan error, 1)
-	// This is the only goroutine without an owner that waits for it: the program decides when it ends.
+	// This is the only goroutine without an owner that waits for it: the program decides when it
+	// ends.
 	go func() { ended <- cmd.Wait() }()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// shellCommand returns a command that runs a script in a shell. The agent itself never runs a shell.
+// shellCommand returns a command that runs a script in a shell. The agent itself never runs a
+// shell.
 func shellCommand(t *testing.T, script string) Command {
 	t.Helper()
 	return Command{

@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxScans bounds the scans of a tree before kill gives up. A tree can start new processes while it is
-// killed.
+// maxScans bounds the scans of a tree before kill gives up. A tree can start new processes while it
+// is killed.
 const maxScans = 200
 
-// sysProcAttr give a program its own session and make the kernel kill it when the agent ends.
+// sysProcAttr returns attributes that give a program its own session and make the kernel kill it
+// when the agent ends.
 func sysProcAttr(user *User) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if user != nil {
@@ -29,8 +30,8 @@ func sysProcAttr(user *User) *syscall.SysProcAttr {
 
 func detachedSysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// executeFile makes cmd run an open file instead of its path. The number of the file's descriptor is
-// above the numbers that os/exec moves around in the child. The start of the program closes it.
+// executeFile makes cmd run an open file instead of its path. The number of the file's descriptor
+// is above the numbers that os/exec moves around in the child. The start of the program closes it.
 func executeFile(cmd *exec.Cmd, program *os.File) (release func(), err error) {
 	if program == nil {
 		return func() {}, nil
@@ -92,8 +93,8 @@ func (t *tree) kill() error {
 	return fmt.Errorf("%w: %d are left, among them process %d", ErrSurvivors, len(found), found[0].pid)
 }
 
-// KillMarked ends every process whose mark begins with prefix. These are the processes that a killed
-// agent left behind.
+// KillMarked ends every process whose mark begins with prefix. These are the processes that a
+// killed agent left behind.
 func KillMarked(prefix string) error {
 	if prefix == "" {
 		return nil

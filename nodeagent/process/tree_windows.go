@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// errUnsupported is the error of every run on Windows. A program would need a job object to end with
-// all its processes, and another way than file descriptor 3 to report its progress.
+// errUnsupported is the error of every run on Windows. A program would need a job object to end
+// with all its processes, and another way than file descriptor 3 to report its progress.
 var errUnsupported = errors.New("capabilities that run programs are not supported on Windows")
 
 // Supported returns the reason why this system cannot run programs.

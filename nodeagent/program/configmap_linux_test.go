@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// projectConfigMap lays out files as kubelet does for a ConfigMap: a dated folder, a link ..data to it, and a
-// link for each key. It replaces an earlier version atomically.
+// projectConfigMap lays out files as kubelet does for a ConfigMap: a dated folder, a link ..data to
+// it, and a link for each key. It replaces an earlier version atomically.
 func projectConfigMap(t *testing.T, dir, version string, files map[string]string) {
 	t.Helper()
 	dated := filepath.Join(dir, "..2026_11_29_"+version)

@@ -1,5 +1,5 @@
-// Package program turns files into capabilities: programs of the machine's user that the cluster may
-// run, declared in a folder that the agent watches.
+// Package program turns files into capabilities: programs of the machine's user that the cluster
+// may run, declared in a folder that the agent watches.
 //
 // The file NAME.yaml declares the capability NAME. An unusable file disables only itself, and the
 // inventory shows the reason. Package process runs the programs: never through a shell, with each

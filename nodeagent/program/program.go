@@ -167,8 +167,8 @@ func (p *Program) Run(ctx context.Context, request capability.Request) (json.Raw
 	return p.parseOutput(result)
 }
 
-// parseOutput converts standard output to JSON. Output over the bound becomes a text that is also over the
-// bound, so that it is cut and marked as truncated.
+// parseOutput converts standard output to JSON. Output over the bound becomes a text that is also
+// over the bound, so that it is cut and marked as truncated.
 func (p *Program) parseOutput(result process.Result) (json.RawMessage, error) {
 	if p.json && !result.Overflow {
 		if len(bytes.TrimSpace(result.Output)) == 0 {

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// runAsLine returns the runAsLine line that a test's capability file needs.
+// runAsLine returns the runAs line that a test's capability file needs.
 func runAsLine() string {
 	if os.Geteuid() == 0 {
 		return "runAs: root\n"
@@ -63,7 +63,8 @@ const oneText = `
 inputSchema: {type: object, additionalProperties: false, properties: {text: {type: string}}}
 `
 
-// TestInjection verifies that each text arrives as exactly one argument, or is refused before the run.
+// TestInjection verifies that each text arrives as exactly one argument, or is refused before the
+// run.
 func TestInjection(t *testing.T) {
 	bare := loadEntry(t, "argv: [/usr/bin/printf, '[%s]', {parameter: text}]"+oneText)
 	prefixed := loadEntry(t, "argv: [/usr/bin/printf, '[%s]', {parameter: text, prefix: --text=}]"+oneText)

@@ -7,8 +7,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// TestAReasonNamesItsCauseInTheWordsOfTheFile verifies that a reason names its cause, however deep in
-// the file the cause is. The Node stores 256 bytes of a reason.
+// TestAReasonNamesItsCauseInTheWordsOfTheFile verifies that a reason names its cause, however deep
+// in the file the cause is. The Node stores 256 bytes of a reason.
 func TestAReasonNamesItsCauseInTheWordsOfTheFile(t *testing.T) {
 	deep := func(schema string) string {
 		for _, name := range []string{"volume", "options", "retention", "weekly", "monthly", "yearly", "archive", "location"} {

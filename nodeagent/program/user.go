@@ -20,7 +20,7 @@ const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// account is the user that a program runs as; other is nil for the agent's own user.
+// account is the user that a program runs as; otherUser is nil for the agent's own user.
 type account struct {
 	name, home string
 	otherUser  *process.User
@@ -33,7 +33,8 @@ func (a *account) credential() *process.User {
 	return a.otherUser
 }
 
-// lookupUser returns the account of a user. Only root can run as another user, and root must name one.
+// lookupUser returns the account of a user. Only root can run as another user, and root must name
+// one.
 func lookupUser(name string) (*account, error) {
 	root := os.Geteuid() == 0
 	if name == "" {
@@ -72,8 +73,8 @@ func ownAccount(current func() (*user.User, error)) *account {
 	return &account{name: strconv.Itoa(os.Geteuid()), home: cmp.Or(os.Getenv("HOME"), "/")}
 }
 
-// parseNumericUser parses a user of the form UID:GID, which needs no list of users. Such an account has that
-// one group and no home. The group is required because its default must not be 0.
+// parseNumericUser parses a user of the form UID:GID, which needs no list of users. Such an account
+// has that one group and no home. The group is required because its default must not be 0.
 func parseNumericUser(name string) (*account, bool) {
 	first, second, both := strings.Cut(name, ":")
 	uid, err := strconv.ParseUint(first, 10, 32)

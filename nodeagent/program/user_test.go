@@ -12,8 +12,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// TestAProgramRunsAsNumbersWithoutAListOfUsers uses a user who is in no list of users, as in an image
-// from scratch.
+// TestAProgramRunsAsNumbersWithoutAListOfUsers uses a user who is in no list of users, as in an
+// image from scratch.
 func TestAProgramRunsAsNumbersWithoutAListOfUsers(t *testing.T) {
 	uid, gid := os.Geteuid(), os.Getegid()
 	if uid == 0 {

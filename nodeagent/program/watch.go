@@ -131,8 +131,8 @@ func (f *Folder) Watch(ctx context.Context) {
 	}
 }
 
-// folderWatch receives the changes of a folder. The system may refuse the watch: the number of watches on
-// one machine is limited, and other programs may use them all.
+// folderWatch receives the changes of a folder. The system may refuse the watch: the number of
+// watches on one machine is limited, and other programs may use them all.
 type folderWatch struct {
 	open func() (*fsnotify.Watcher, error)
 	dir  string
@@ -145,7 +145,8 @@ type folderWatch struct {
 	failures chan error
 }
 
-// ensureWatch adds the watch; adding it twice is harmless. It reports whether the watch was lost or found.
+// ensureWatch adds the watch; adding it twice is harmless. It reports whether the watch was lost or
+// found.
 func (w *folderWatch) ensureWatch() (changed bool) {
 	var err error
 	if w.watcher == nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/capability"
 )
 
-// TestAFolderThatCannotBeWatchedIsReadOften simulates a machine on which other programs have used up
-// the kernel's limit of watches.
+// TestAFolderThatCannotBeWatchedIsReadOften simulates a machine on which other programs have used
+// up the kernel's limit of watches.
 func TestAFolderThatCannotBeWatchedIsReadOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, tries := t.TempDir(), 0

@@ -1,5 +1,5 @@
-// Package service lets the service manager of the system keep the agent running: systemd, launchd or
-// the service control manager of Windows. As root (and on Windows) the agent is a service of the
+// Package service lets the service manager of the system keep the agent running: systemd, launchd
+// or the service control manager of Windows. As root (and on Windows) the agent is a service of the
 // machine, otherwise a service of the user.
 package service
 

@@ -84,7 +84,8 @@ func (m *manager) runAction(verb string, action func(library.Service) error) err
 	return nil
 }
 
-// wrapLibraryError maps the library's errors to those of Manager. Most are exit errors of the manager's program.
+// wrapLibraryError maps the library's errors to those of Manager. Most are exit errors of the
+// manager's program.
 func wrapLibraryError(verb string, err error) error {
 	var exit *exec.ExitError
 	switch {

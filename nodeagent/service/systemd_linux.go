@@ -55,9 +55,10 @@ WantedBy=` + target + `
 `
 }
 
-// mounts returns Wants= and After= (systemd.unitFile(5)) for the mounts that may hold the paths and the
-// targets of their links. A unit may name mounts that systemd does not know; systemd ignores them. The unit does not use
-// RequiresMountsFor=: after one failed mount, systemd would never start the agent.
+// mounts returns Wants= and After= (systemd.unit(5)) for the mounts that may hold the paths and the
+// targets of their links. A unit may name mounts that systemd does not know; systemd ignores them.
+// The unit does not use RequiresMountsFor=: after one failed mount, systemd would never start the
+// agent.
 func mounts(files []string) string {
 	var units []string
 	for _, path := range files {
@@ -77,8 +78,8 @@ func mounts(files []string) string {
 // maxUnitName is the length of the longest name of a unit.
 const maxUnitName = 255
 
-// mountUnits returns the names of the mount units of a path and of the folders above it, without the
-// root.
+// mountUnits returns the names of the mount units of a path and of the folders above it, without
+// the root.
 func mountUnits(path string) (units []string) {
 	if !filepath.IsAbs(path) {
 		return nil
@@ -107,8 +108,8 @@ func escapePath(path string) string {
 	return name.String()
 }
 
-// checkReachable returns an error unless systemd runs. The systemd of a user runs while the user is logged
-// in, or lingers (loginctl(1)).
+// checkReachable returns an error unless systemd runs. The systemd of a user runs while the user is
+// logged in, or lingers (loginctl(1)).
 func (m *manager) checkReachable() error {
 	if library.Platform() != "linux-systemd" {
 		return fmt.Errorf("%w: systemd does not run here; run `mooring-agent run` with the process manager of this machine", ErrNoManager)
@@ -186,8 +187,8 @@ func (m *manager) Logs(ctx context.Context, out io.Writer, follow bool) error {
 	return runCommand(ctx, out, argv...)
 }
 
-// OtherScopeHint returns a hint about a service in the other scope, which this process does not manage.
-// It returns "" when there is none.
+// OtherScopeHint returns a hint about a service in the other scope, which this process does not
+// manage. It returns "" when there is none.
 func OtherScopeHint() string {
 	if os.Geteuid() == 0 {
 		return ""

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// Clock estimates the gateway's time. Expiries use that time, and a machine's own clock may be hours
-// off. Between two answers of a gateway the estimate advances with a timer that no correction of the
-// machine's clock moves.
+// Clock estimates the gateway's time. Expiries use that time, and a machine's own clock may be
+// hours off. Between two answers of a gateway the estimate advances with a timer that no correction
+// of the machine's clock moves.
 type Clock struct {
 	now     func() time.Time
 	elapsed func() time.Duration
 
 	mu          sync.Mutex
-	estimate    time.Time // estimate of the gateway's time at timer value at; zero before the first answer
+	estimate    time.Time // the gateway's time when the timer showed estimatedAt; zero before the first answer
 	estimatedAt time.Duration
 	skew        time.Duration
 }
 
-// NewClock returns a Clock that starts with the machine's own time. elapsed is a timer that is never
-// set and that counts on while the machine sleeps: SinceBoot.
+// NewClock returns a Clock that starts with the machine's own time. The timer elapsed is never set
+// and counts on while the machine sleeps; see SinceBoot.
 func NewClock(now func() time.Time, elapsed func() time.Duration) *Clock {
 	return &Clock{now: now, elapsed: elapsed}
 }
@@ -38,14 +38,15 @@ func (c *Clock) estimateNow() time.Time {
 	return c.estimate.Add(c.elapsed() - c.estimatedAt).UTC()
 }
 
-// Elapsed returns the value of the timer. The caller takes it before it asks a gateway for its time.
+// Elapsed returns the value of the timer. The caller takes it before it asks a gateway for its
+// time.
 func (c *Clock) Elapsed() time.Duration { return c.elapsed() }
 
-// Observe corrects the clock with the time that a gateway sent; asked is the timer's value when the
-// agent asked for it. The transit time of the answer is unknown. The gateway's time now is at least
-// the sent time, and at most the sent time plus the time that has passed since asked. An estimate
-// between these bounds stays: a delayed answer must not set the clock back, or an expired dispatch
-// would run.
+// Observe corrects the clock with the time that a gateway sent; askedAt is the timer's value when
+// the agent asked for it. The transit time of the answer is unknown. The gateway's time now is at
+// least the sent time, and at most the sent time plus the time that has passed since askedAt. An
+// estimate between these bounds stays: a delayed answer must not set the clock back, or an expired
+// dispatch would run.
 func (c *Clock) Observe(gateway time.Time, askedAt time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,12 +22,12 @@ type Credentials struct {
 	// alternate is the identity of the same Node with another key, from before a rotation. It is nil
 	// when the last change was no rotation.
 	alternate *store.Identity
-	// unsaved is true while other, and not identity, is on disk.
+	// unsaved is true while alternate, and not identity, is on disk.
 	unsaved bool
 }
 
-// LoadCredentials reads the credentials from the store. It returns store.ErrNotPaired when there are
-// none.
+// LoadCredentials reads the credentials from the store. It returns store.ErrNotPaired when there
+// are none.
 func LoadCredentials(s *store.Store) (*Credentials, error) {
 	current, err := s.Identity()
 	if err != nil {
@@ -69,7 +69,8 @@ func (c *Credentials) Bundle() identity.Bundle {
 	return c.bundle
 }
 
-// replaceCertificate stores and then uses a chain for the same id and the key, which was created at made.
+// replaceCertificate stores and then uses a chain for the same id and the key, which was created at
+// keyMade.
 func (c *Credentials) replaceCertificate(key *ecdsa.PrivateKey, keyMade time.Time, ders [][]byte) error {
 	chain, err := identity.ParseChain(ders)
 	if err != nil {
@@ -104,7 +105,8 @@ func (c *Credentials) replaceIdentity(next store.Identity) error {
 
 // switchKey changes to the other key when the gateway refuses the key in use, and reports whether
 // there is another one. A Node can lose a new key when its cluster is restored from a backup. A
-// second call changes back. Nothing is stored before a gateway has accepted the key; see saveAcceptedKey.
+// second call changes back. Nothing is stored before a gateway has accepted the key; see
+// saveAcceptedKey.
 func (c *Credentials) switchKey() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

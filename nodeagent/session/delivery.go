@@ -19,19 +19,21 @@ const (
 	settleTimeout = 5 * time.Second
 )
 
-// deliveryQueue decides when the outputs of the journal are sent, over all sessions of an agent. It sends
-// each output at once, until a gateway ends a session because of the content of a message. From then
-// on it sends outputs one by one, suspects last, so that the next refusal identifies the refused
-// output. Results without an output have only bounded parts and are always sent.
+// deliveryQueue decides when the outputs of the journal are sent, over all sessions of an agent. It
+// sends each output at once, until a gateway ends a session because of the content of a message.
+// From then on it sends outputs one by one, suspects last, so that the next refusal identifies the
+// refused output. Results without an output have only bounded parts and are always sent.
 type deliveryQueue struct {
 	mu sync.Mutex
 	// refusals counts, by UID, the sessions that ended while the output was on its way.
 	refusals map[string]int
-	// oneByOne sends outputs one by one. current is the one on its way, at least until due.
+	// oneByOne sends outputs one by one. inFlight is the one on its way, at least until
+	// inFlightUntil.
 	oneByOne      bool
 	inFlight      string
 	inFlightUntil time.Time
-	// unsettled holds the results sent in this session and not settled; waiting holds the unsent ones.
+	// unsettled holds the results sent in this session and not settled; waiting holds the unsent
+	// ones.
 	unsettled map[string]bool
 	waiting   []string
 }
@@ -48,7 +50,7 @@ func (d *deliveryQueue) startSession() {
 	d.oneByOne = len(d.refusals) > 0
 }
 
-// maySend reports whether a result may be sent now. If not, next returns it later.
+// maySend reports whether a result may be sent now. If not, nextResult returns it later.
 func (d *deliveryQueue) maySend(uid string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -91,8 +93,8 @@ func (d *deliveryQueue) markSettled(uid string) {
 	}
 }
 
-// endSession records the error that ended a session. It returns the UID of a result that a gateway refused
-// for the last allowed time, or "".
+// endSession records the error that ended a session. It returns the UID of a result that a gateway
+// refused for the last allowed time, or "".
 func (d *deliveryQueue) endSession(err error) (refused string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

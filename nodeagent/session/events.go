@@ -49,7 +49,8 @@ func (s *stream) handleMessage(message *gatewayv1.StreamNodeEventsResponse) {
 	}
 }
 
-// dispatchOf returns the dispatch of a message of the gateway; false for messages without a dispatch.
+// dispatchOf returns the dispatch of a message of the gateway; false for messages without a
+// dispatch.
 func dispatchOf(message *gatewayv1.StreamNodeEventsResponse) (*gatewayv1.DispatchRef, bool) {
 	switch m := message.GetMessage().(type) {
 	case *gatewayv1.StreamNodeEventsResponse_Offer:
@@ -65,8 +66,8 @@ func dispatchOf(message *gatewayv1.StreamNodeEventsResponse) (*gatewayv1.Dispatc
 	}
 }
 
-// storeTrustBundle stores a CA bundle and acknowledges it. It rejects a bundle that does not trust the gateway
-// that sent it, because that bundle would lock this machine out.
+// storeTrustBundle stores a CA bundle and acknowledges it. It rejects a bundle that does not trust
+// the gateway that sent it, because that bundle would lock this machine out.
 func (s *stream) storeTrustBundle(text []byte) error {
 	bundle, err := identity.ParseBundle(text)
 	if err != nil {
@@ -84,7 +85,8 @@ func (s *stream) storeTrustBundle(text []byte) error {
 	return nil
 }
 
-// maintain sends the unsettled outcomes and then heartbeats, and ends the session with goodbye.
+// maintain sends the unsettled outcomes and then heartbeats, and ends the session with
+// closeGracefully.
 func (s *stream) maintain(ctx context.Context, interval time.Duration) error {
 	if err := s.sendUnsettled(); err != nil {
 		return err
@@ -115,8 +117,8 @@ func (s *stream) maintain(ctx context.Context, interval time.Duration) error {
 	}
 }
 
-// sendUnsettled sends every outcome in the journal that is not settled, one at a time because outputs
-// together can be large. It also sends the progress of open mediations.
+// sendUnsettled sends every outcome in the journal that is not settled, one at a time because
+// outputs together can be large. It also sends the progress of open mediations.
 func (s *stream) sendUnsettled() error {
 	open, err := s.Journal.Unsettled()
 	if err != nil {
@@ -156,8 +158,8 @@ func (s *stream) sendHeartbeat() {
 	}
 }
 
-// closeGracefully ends the session. It sends the outcomes, closes the agent's side of the stream, and waits
-// until the gateway closes its side.
+// closeGracefully ends the session. It sends the outcomes, closes the agent's side of the stream,
+// and waits until the gateway closes its side.
 func (s *stream) closeGracefully(ctx context.Context, reason error) error {
 	s.setEndReason(reason)
 	if errors.Is(reason, errStopped) {

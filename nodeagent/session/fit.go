@@ -11,10 +11,10 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// A gateway accepts messages of up to 512 KiB. A larger message ends the session, and a result in the
-// journal would end every later session too. Every part of a message therefore has a bound here,
-// whatever its source. A Hello names at most journal.MaxUnsettled dispatches, and a result has an
-// output of at most maxOutputBytes.
+// A gateway accepts messages of up to 512 KiB. A larger message ends the session, and a result in
+// the journal would end every later session too. Every part of a message therefore has a bound
+// here, whatever its source. A Hello names at most journal.MaxUnsettled dispatches, and a result
+// has an output of at most maxOutputBytes.
 const (
 	// maxMessageBytes is larger than any message. A report over polls adds a message to at most
 	// maxReportBytes.
@@ -34,8 +34,8 @@ const (
 	maxProgressTextBytes = 256
 )
 
-// truncateText returns at most limit bytes of s as valid UTF-8. A message with invalid UTF-8 cannot be
-// encoded.
+// truncateText returns at most limit bytes of s as valid UTF-8. A message with invalid UTF-8 cannot
+// be encoded.
 func truncateText(s string, limit int) string {
 	s = strings.ToValidUTF8(truncate(s, limit), "\uFFFD")
 	return truncate(s, limit) // U+FFFD can be longer than the bytes that it replaces
@@ -52,8 +52,8 @@ func truncate(s string, limit int) string {
 	return s[:limit]
 }
 
-// validRef reports whether a dispatch has a valid name and UID of Kubernetes. The agent accepts only
-// such dispatches, because every Hello names each of them until it is settled.
+// validRef reports whether a dispatch has a valid name and UID of Kubernetes. The agent accepts
+// only such dispatches, because every Hello names each of them until it is settled.
 func validRef(d *gatewayv1.DispatchRef) bool {
 	return len(d.GetNamespace()) <= maxNamespaceBytes && len(d.GetName()) <= maxNameBytes &&
 		d.GetUid() != "" && len(d.GetUid()) <= maxUIDBytes

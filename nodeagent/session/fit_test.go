@@ -49,8 +49,8 @@ func oversizedResult(output string) *gatewayv1.StreamNodeEventsRequest {
 		Result: journal.Failed, Execution: journal.Ended, Output: json.RawMessage(output), ErrorCode: poison, ErrorMessage: poison, FinishedTime: time.Now()}})
 }
 
-// TestEveryMessageIsOneThatAGatewayTakes has a row for every message of the agent. Each message holds
-// the longest values that its sources can produce.
+// TestEveryMessageIsOneThatAGatewayTakes has a row for every message of the agent. Each message
+// holds the longest values that its sources can produce.
 func TestEveryMessageIsOneThatAGatewayTakes(t *testing.T) {
 	ref := journal.Ref{Namespace: poison, Name: poison, UID: poison}
 	full := make([]journal.Entry, journal.MaxUnsettled)
@@ -117,8 +117,8 @@ func declareMaximum(t *testing.T) []*gatewayv1.Capability {
 	return list
 }
 
-// TestTheHelloOfAFullJournalFits verifies that a gateway accepts the Hello of a full journal with the
-// longest names.
+// TestTheHelloOfAFullJournalFits verifies that a gateway accepts the Hello of a full journal with
+// the longest names.
 func TestTheHelloOfAFullJournalFits(t *testing.T) {
 	j, err := journal.Open(journal.Options{Path: filepath.Join(t.TempDir(), "journal"), NewID: func() string { return strings.Repeat("j", 26) },
 		Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})

@@ -9,8 +9,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/journal"
 )
 
-// write sends the queued messages, in order. Over a stream, read returns the status of a failure; a
-// failed report returns its own status.
+// write sends the queued messages, in order. Over a stream, receive returns the status of a
+// failure; a failed report returns its own status.
 func (s *stream) write() error {
 	for {
 		if more, err := s.writeBatch(); !more {
@@ -19,7 +19,8 @@ func (s *stream) write() error {
 	}
 }
 
-// writeBatch sends queued messages, up to the bounds of a report. It returns false when write must end.
+// writeBatch sends queued messages, up to the bounds of a report. It returns false when write must
+// end.
 func (s *stream) writeBatch() (more bool, err error) {
 	var batch []*gatewayv1.StreamNodeEventsRequest
 	last, bytes := false, 0
@@ -109,7 +110,7 @@ func (s *stream) setEndReason(reason error) {
 	s.reason = reason
 }
 
-// requestEnd makes keep end the session. The first reason wins.
+// requestEnd makes maintain end the session. The first reason wins.
 func (s *stream) requestEnd(reason error) {
 	select {
 	case s.endRequests <- reason:

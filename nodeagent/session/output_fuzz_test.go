@@ -40,8 +40,9 @@ func (p *printer) Run(context.Context, capability.Request) (json.RawMessage, err
 	return jsontext.Marshal(string(p.next))
 }
 
-// FuzzAnyOutputEndsItsDispatch verifies that a dispatch gets a result that a gateway accepts, whatever
-// its program prints, and that the session continues. It uses a real connection and a real journal.
+// FuzzAnyOutputEndsItsDispatch verifies that a dispatch gets a result that a gateway accepts,
+// whatever its program prints, and that the session continues. It uses a real connection and a real
+// journal.
 func FuzzAnyOutputEndsItsDispatch(f *testing.F) {
 	for _, output := range []string{
 		"", "null", "{}", `"`, "\x00", "\xff\xfe", "\xef\xbb\xbf{}", `{"a":1}{"a":2}`, "[1,2,]", `"\ud800"`, `{"a":1,"a":2}`,

@@ -18,14 +18,14 @@ const (
 	maxReportMessages = 32
 	maxReportBytes    = 128 << 10
 	// maxBrokenCalls is the number of failed calls in a row that ends a polled session: the gateway
-	// or its network is gone. A call that lasted at least lively resets the count.
+	// or its network is gone. A call that lasted at least minHealthyCall resets the count.
 	maxBrokenCalls = 3
 	minHealthyCall = 300 * time.Millisecond
 )
 
 // pollConn is a session over polls. It repeats a poll or report of a broken connection on a new
-// connection to the same gateway. A gateway may therefore receive a report twice, and it repeats
-// messages that were not acknowledged. Both sides identify a dispatch by its UID.
+// connection to the same gateway. The gateway may therefore receive a report twice, and the gateway
+// repeats messages that the agent did not acknowledge. Both sides identify a dispatch by its UID.
 type pollConn struct {
 	link   *sessionLink
 	jitter func() float64
@@ -80,7 +80,8 @@ func (c *pollConn) Send(messages []*gatewayv1.StreamNodeEventsRequest) error {
 	})
 }
 
-// callWithRetry makes a call and repeats it while the connection fails. A refusal by the gateway ends it.
+// callWithRetry makes a call and repeats it while the connection fails. A refusal by the gateway
+// ends it.
 func (c *pollConn) callWithRetry(timeout time.Duration, do func(context.Context, gatewayv1.NodeServiceClient) error) error {
 	for failed := 1; ; failed++ {
 		l, client := c.link.current()

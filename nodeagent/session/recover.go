@@ -13,7 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// certificateExpired reports whether the machine's certificate has expired, for example while the machine slept.
+// certificateExpired reports whether the machine's certificate has expired, for example while the
+// machine slept.
 func (r *Runner) certificateExpired() bool {
 	return r.Now().After(r.Credentials.Identity().Leaf().NotAfter)
 }
@@ -55,16 +56,17 @@ func (r *Runner) recoverCertificate(ctx context.Context) error {
 	return r.storeRecoveredBundle(l, answer.GetTrustBundle())
 }
 
-// clockAheadError means that this machine's clock is ahead by more than certificates allow. Every new
-// certificate has already expired by that clock, so the machine has no session until it is right.
+// clockAheadError means that this machine's clock is ahead by more than certificates allow. Every
+// new certificate has already expired by that clock, so the machine has no session until it is
+// right.
 type clockAheadError struct{ ahead time.Duration }
 
 func (e *clockAheadError) Error() string {
 	return fmt.Sprintf("the clock of this machine is %s ahead of the gateway's: set it, and keep it right by NTP", formatAhead(e.ahead))
 }
 
-// formatAhead formats a duration for people. It rounds to hours for a clock that is hours off, so that the
-// sentence stays the same.
+// formatAhead formats a duration for people. It rounds to hours for a clock that is hours off, so
+// that the sentence stays the same.
 func formatAhead(d time.Duration) string {
 	if d >= 2*time.Hour {
 		return fmt.Sprintf("%.0f hours", d.Hours())
@@ -99,8 +101,9 @@ func (r *Runner) checkFresh(chain [][]byte) error {
 	return nil
 }
 
-// storeRecoveredBundle stores the CA bundle that came with a certificate. It ignores a bundle that is unusable
-// or does not trust the gateway that sent it, because the old bundle still trusts that gateway.
+// storeRecoveredBundle stores the CA bundle that came with a certificate. It ignores a bundle that
+// is unusable or does not trust the gateway that sent it, because the old bundle still trusts that
+// gateway.
 func (r *Runner) storeRecoveredBundle(l *link.Link, text []byte) error {
 	bundle, err := identity.ParseBundle(text)
 	if err == nil {

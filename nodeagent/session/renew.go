@@ -19,8 +19,8 @@ import (
 // renewTimeout leaves cert-manager time to sign.
 const renewTimeout = 2 * time.Minute
 
-// renew gets the next certificate when 70 to 90 % of the present one's life is over. It then asks for
-// a new session that uses the new certificate.
+// renew gets the next certificate when 70 to 90 % of the present one's life is over. It then asks
+// for a new session that uses the new certificate.
 func (s *stream) renew(ctx context.Context) error {
 	due := renewalTime(s.Credentials.Identity(), s.Jitter())
 	if err := backoff.Sleep(ctx, max(due.Sub(s.Now()), s.RenewPause)); err != nil {
@@ -43,7 +43,8 @@ func (s *stream) renew(ctx context.Context) error {
 	}
 }
 
-// renewalTime spreads the renewals of a fleet that was paired in one afternoon; jitter is in [0, 1).
+// renewalTime spreads the renewals of a fleet that was paired in one afternoon; jitter is in [0,
+// 1).
 func renewalTime(current store.Identity, jitter float64) time.Time {
 	leaf := current.Leaf()
 	life := leaf.NotAfter.Sub(leaf.NotBefore)

@@ -74,7 +74,8 @@ func (n *network) connections() int {
 	return n.accepted
 }
 
-// awaitHeartbeat waits for a heartbeat that was sent after this call, which is the second one from now.
+// awaitHeartbeat waits for a heartbeat that was sent after this call, which is the second one from
+// now.
 func awaitHeartbeat(t *testing.T, s *gatewaytest.Session) {
 	t.Helper()
 	for range 2 {
@@ -123,8 +124,8 @@ func TestAPolledSessionThatTheGatewayForgotBeginsAnew(t *testing.T) {
 	}
 }
 
-// TestAGatewayThatIsGoneGivesWayToAnother has one dead address and one live address. The agent tries
-// them in random order.
+// TestAGatewayThatIsGoneGivesWayToAnother has one dead address and one live address. The agent
+// tries them in random order.
 func TestAGatewayThatIsGoneGivesWayToAnother(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -52,8 +52,8 @@ func TestARefusedRotationRenewsTheKeyInUse(t *testing.T) {
 	}
 }
 
-// TestANextKeyThatIsNotKnownGivesWayToTheOldOne runs an agent whose cluster was restored from a backup
-// that is older than the rotation. A restart of the agent must not matter.
+// TestANextKeyThatIsNotKnownGivesWayToTheOldOne runs an agent whose cluster was restored from a
+// backup that is older than the rotation. A restart of the agent must not matter.
 func TestANextKeyThatIsNotKnownGivesWayToTheOldOne(t *testing.T) {
 	g := gatewaytest.Start(t)
 	g.Node.Register = func() error {

@@ -23,7 +23,8 @@ const (
 	welcomeTimeout = time.Minute
 )
 
-// sessionProgress is the progress of a session attempt; address is empty when no gateway was reached.
+// sessionProgress is the progress of a session attempt; address is empty when no gateway was
+// reached.
 type sessionProgress struct {
 	address              string
 	registered, welcomed bool
@@ -47,7 +48,7 @@ func (r *Runner) runSession(ctx context.Context, counter uint64) (progress sessi
 		return progress, withRefusal(l, err)
 	}
 	progress.registered = true
-	// The stream outlives ctx by a moment, so that goodbye can use it.
+	// The stream outlives ctx by a moment, so that closeGracefully can use it.
 	group, streamCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	s := newStream(r, l, ctx)
 	r.deliveries.startSession()
@@ -87,7 +88,8 @@ func withRefusal(l *link.Link, err error) error {
 	return err
 }
 
-// registerNode sends the description of the machine. outdated is closed when the description changes.
+// registerNode sends the description of the machine. changed is closed when the description
+// changes.
 func (r *Runner) registerNode(ctx context.Context, client gatewayv1.NodeServiceClient) (changed <-chan struct{}, err error) {
 	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()

@@ -65,8 +65,8 @@ type Observer interface {
 	CapabilitiesGranted(granted []string)
 	// SessionOpened receives an open session; skew is the lead of the gateway's clock.
 	SessionOpened(session, transport string, skew time.Duration)
-	// SessionClosed receives the end of a session or of a failed attempt. problem is for people and empty
-	// for an end without an error. The next attempt comes after retry.
+	// SessionClosed receives the end of a session or of a failed attempt. problem is for people and
+	// empty for an end without an error. The next attempt comes after retry.
 	SessionClosed(problem string, retry time.Duration)
 }
 
@@ -95,8 +95,9 @@ type drainError struct{ reconnectAfter time.Duration }
 
 func (d *drainError) Error() string { return "gateway drains" }
 
-// Run runs sessions until ctx ends, and returns after goodbye. It returns an error only when the
-// journal cannot count a dial: a session with an old dial counter would mislead the gateway.
+// Run runs sessions until ctx ends, and returns after the last session was closed gracefully. It
+// returns an error only when the journal cannot count a dial: a session with an old dial counter
+// would mislead the gateway.
 func (r *Runner) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		counter, err := r.Journal.IncrementDialCounter()
@@ -124,7 +125,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
-// planRedial returns the delay before the next dial, and prints the problem, if there is one, for people.
+// planRedial returns the delay before the next dial, and prints the problem, if there is one, for
+// people.
 func (r *Runner) planRedial(err error) (delay time.Duration, problem string) {
 	var drain *drainError
 	switch {

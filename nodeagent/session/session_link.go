@@ -8,8 +8,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
-// sessionLink holds the connection of a session. A stream keeps its first connection; a polled session
-// continues over another one when a connection breaks.
+// sessionLink holds the connection of a session. A stream keeps its first connection; a polled
+// session continues over another one when a connection breaks.
 type sessionLink struct {
 	dial func(ctx context.Context, address string) (*link.Link, error)
 

@@ -113,8 +113,8 @@ type agent struct {
 	extraCapabilities []capability.Capability
 }
 
-// start pairs a machine by hand, with a certificate that is valid for life, and runs it until the test
-// ends.
+// start pairs a machine by hand, with a certificate whose lifetime is life, and runs it until the
+// test ends.
 func start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) *agent {
 	t.Helper()
 	a := &agent{}
@@ -408,9 +408,9 @@ func TestAMachineThatSleptPastItsCertificateRecoversIt(t *testing.T) {
 	}
 }
 
-// TestACertificateThatEndsDuringASessionIsRecovered ends the certificate during a session. The gateway
-// accepts no calls on a connection whose certificate has ended. A renewal over that connection would
-// fail for as long as the session lasts.
+// TestACertificateThatEndsDuringASessionIsRecovered ends the certificate during a session. The
+// gateway accepts no calls on a connection whose certificate has ended. A renewal over that
+// connection would fail for as long as the session lasts.
 func TestACertificateThatEndsDuringASessionIsRecovered(t *testing.T) {
 	const life = 10 * time.Minute
 	g := gatewaytest.Start(t)
@@ -453,8 +453,8 @@ func TestTheGatewaysTimeDecidesAboutExpiry(t *testing.T) {
 	}
 }
 
-// TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused delays the Welcome. The agent must not run
-// an offer that expired meanwhile.
+// TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused delays the Welcome. The agent must not
+// run an offer that expired meanwhile.
 func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 	const delay = 20 * time.Second
 	for _, transport := range []session.Transport{session.TransportStream, session.TransportPoll} {

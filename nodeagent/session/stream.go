@@ -32,8 +32,8 @@ var (
 	errStreamNotEnded = errors.New("the gateway did not end the stream in time")
 )
 
-// stream is one session, over either transport. It has four goroutines: run, which becomes read, and
-// write, keep and renew. The first error ends all of them.
+// stream is one session, over either transport. It has four goroutines: run, which becomes receive,
+// and write, maintain and renew. The first error ends all of them.
 type stream struct {
 	*Runner
 	link             *sessionLink
@@ -47,7 +47,7 @@ type stream struct {
 
 	queue       chan *gatewayv1.StreamNodeEventsRequest // nil asks to close the agent's side
 	closed      <-chan struct{}                         // the session is over
-	endRequests chan error                              // asks keep to end the session
+	endRequests chan error                              // asks maintain to end the session
 
 	welcomed atomic.Bool
 	mu       sync.Mutex

@@ -57,8 +57,8 @@ type transportChooser struct {
 	probe time.Duration
 }
 
-// nextTransport returns the transport of the next session. until is the time after which a stream is tried
-// again; 0 means never.
+// nextTransport returns the transport of the next session. until is the time after which a stream
+// is tried again; 0 means never.
 func (c *transportChooser) nextTransport() (t Transport, until time.Duration) {
 	switch {
 	case c.configured == TransportPoll:
@@ -85,8 +85,8 @@ func (c *transportChooser) sessionEnded(t Transport, reached bool, duration time
 	}
 }
 
-// isConnectionBreak reports whether the network may have broken a session. It returns false when the gateway
-// refused the session or either side ended it on purpose.
+// isConnectionBreak reports whether the network may have broken a session. It returns false when
+// the gateway refused the session or either side ended it on purpose.
 func isConnectionBreak(err error) bool {
 	var drain *drainError
 	if errors.Is(err, errRenewed) || errors.Is(err, errStopped) || errors.As(err, &drain) {

@@ -11,8 +11,8 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/local"
 )
 
-// ErrNotResponding means that an agent listens and does not answer: it is stopped (SIGSTOP), or the machine
-// is overloaded.
+// ErrNotResponding means that an agent listens and does not answer: it is stopped (SIGSTOP), or the
+// machine is overloaded.
 var ErrNotResponding = errors.New("the agent is running but does not answer")
 
 // request asks for the report, the only operation.
@@ -31,7 +31,7 @@ type answer struct {
 // SocketPath returns the path of the agent's status socket in its folder dir.
 func SocketPath(dir string) string { return filepath.Join(dir, "status.sock") }
 
-// Server serves the reports of the Board on the socket.
+// Server serves the reports of the Tracker on the socket.
 type Server struct {
 	tracker *Tracker
 	socket  *local.Server
@@ -55,8 +55,9 @@ func (s *Server) Serve(ctx context.Context) {
 	})
 }
 
-// FetchReport returns the report of the agent that runs with the folder dir. It returns local.ErrNoAgent when
-// no agent runs, and ErrNotResponding when the agent does not answer before ctx ends.
+// FetchReport returns the report of the agent that runs with the folder dir. It returns
+// local.ErrNoAgent when no agent runs, and ErrNotResponding when the agent does not answer before
+// ctx ends.
 func FetchReport(ctx context.Context, dir string) (Report, error) {
 	var a answer
 	err := local.Exchange(ctx, SocketPath(dir), request{opReport}, func(lines *bufio.Reader) error {

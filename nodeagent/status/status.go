@@ -1,4 +1,4 @@
-// Package status reports the state of a running agent. The Board collects it, and the socket
+// Package status reports the state of a running agent. The Tracker collects it, and the socket
 // status.sock in the run folder of the identity directory serves it.
 package status
 
@@ -52,8 +52,8 @@ type Report struct {
 	// that session ended without an error, or another session was opened since.
 	LastError     string    `json:"lastError,omitempty"`
 	LastErrorTime time.Time `json:"lastErrorTime,omitzero"`
-	// GrantsTime is the time at which the cluster sent the grants of the capabilities, at the opening
-	// of a session. The cluster may have changed them since. Zero before the first session.
+	// GrantsTime is the time at which the cluster sent the grants of the capabilities, at the
+	// opening of a session. The cluster may have changed them since. Zero before the first session.
 	GrantsTime time.Time `json:"grantsTime,omitzero"`
 	// Capabilities are the capabilities of this machine.
 	Capabilities []Capability `json:"capabilities,omitempty"`
@@ -79,13 +79,14 @@ type Tracker struct {
 	granted map[string]bool
 }
 
-// NewTracker returns the Board of an agent that starts. report holds the constant fields.
+// NewTracker returns the Tracker of an agent that starts. report holds the constant fields.
 func NewTracker(now func() time.Time, report Report, registry *capability.Registry) *Tracker {
 	report.Phase, report.Started = Starting, now().UTC()
 	return &Tracker{now: now, registry: registry, report: report}
 }
 
-// MachinePaired records the address of the node listener. The agent tries to open sessions from now on.
+// MachinePaired records the address of the node listener. The agent tries to open sessions from now
+// on.
 func (b *Tracker) MachinePaired(gateway string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -93,8 +94,8 @@ func (b *Tracker) MachinePaired(gateway string) {
 	b.report.PairingRequest, b.report.PairingMessage = "", ""
 }
 
-// PairingUpdated records that the machine has no identity yet. request and message are empty until a
-// pairing request exists and the gateway has sent a message about it.
+// PairingUpdated records that the machine has no identity yet. Both request and message are empty
+// until a pairing request exists and the gateway has sent a message about it.
 func (b *Tracker) PairingUpdated(request, message string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -129,8 +130,8 @@ func (b *Tracker) SessionOpened(session, transport string, skew time.Duration) {
 	r.LastError, r.LastErrorTime = "", time.Time{}
 }
 
-// SessionClosed records the end of a session, or of an attempt at one. problem is for people and empty for
-// an end without an error. The next attempt comes after retry.
+// SessionClosed records the end of a session, or of an attempt at one. problem is for people and
+// empty for an end without an error. The next attempt comes after retry.
 func (b *Tracker) SessionClosed(problem string, retry time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -27,8 +27,8 @@ func newTracker(t *testing.T, now *time.Time) *Tracker {
 	return NewTracker(func() time.Time { return *now }, Report{PID: 7}, r)
 }
 
-// TestTheBoardFollowsTheSessions verifies that an agent is Connected from the opening of a session to
-// its end, and never after it stops.
+// TestTheBoardFollowsTheSessions verifies that an agent is Connected from the opening of a session
+// to its end, and never after it stops.
 func TestTheBoardFollowsTheSessions(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	b := newTracker(t, &now)

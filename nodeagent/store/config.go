@@ -8,7 +8,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// Config holds the addresses that the gateway returned in the pairing.
+// Config holds the addresses of the gateways, as known from the pairing.
 type Config struct {
 	// NodeEndpoint is host:port of the node listener, or of several, separated by commas.
 	NodeEndpoint string `json:"nodeEndpoint"`

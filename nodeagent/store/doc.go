@@ -1,6 +1,6 @@
-// Package store keeps the files that a machine must neither lose nor show. They hold its private key
-// and certificate chain, the CA bundle of the gateways, the addresses of its listeners, and the state
-// of an unfinished pairing.
+// Package store keeps the files that a machine must neither lose nor show. They hold its private
+// key and certificate chain, the gateways' CA bundle and addresses, and the state of an unfinished
+// pairing.
 //
 // Layout of the identity directory (0700, every file 0600, owned by the agent's user):
 //
@@ -16,7 +16,7 @@
 //	run                     sockets of a running agent
 //	lock                    held while an agent runs
 //
-// Every file is replaced whole: written under a random name, synced, renamed, directory synced. After
-// a crash at any point a file holds either its old or its new content. identity.pem is written last,
-// so a machine is paired if and only if it exists.
+// Every file is replaced whole: written under a random name, synced, renamed, directory synced.
+// After a crash at any point a file holds either its old or its new content. The file identity.pem
+// is written last, so a machine is paired if and only if it exists.
 package store

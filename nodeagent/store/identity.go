@@ -36,9 +36,9 @@ type Identity struct {
 	KeyMade time.Time
 }
 
-// NewIdentity joins a key with a chain that came from a gateway. It returns an error unless the leaf
-// is for this key and names exactly one Node. It takes NotBefore of the leaf as the creation time of
-// the key; set KeyMade if the key is older.
+// NewIdentity joins a key with a chain that came from a gateway. It returns an error unless the
+// leaf is for this key and names exactly one Node. It takes NotBefore of the leaf as the creation
+// time of the key; set KeyMade if the key is older.
 func NewIdentity(key *ecdsa.PrivateKey, chain []*x509.Certificate) (Identity, error) {
 	if len(chain) == 0 {
 		return Identity{}, errors.New("the certificate chain is empty")

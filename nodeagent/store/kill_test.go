@@ -75,8 +75,8 @@ func TestKilledWhileItStores(t *testing.T) {
 	}
 }
 
-// startAgent does the work of a starting agent. It resumes or begins the pairing, or returns the key of
-// the existing identity.
+// startAgent does the work of a starting agent. It resumes or begins the pairing, or returns the
+// key of the existing identity.
 func startAgent(t *testing.T, s *Store, ca *gatewaytest.CA) *ecdsa.PrivateKey {
 	t.Helper()
 	if current, err := s.Identity(); err == nil {
@@ -99,9 +99,9 @@ func startAgent(t *testing.T, s *Store, ca *gatewaytest.CA) *ecdsa.PrivateKey {
 	return pending.Key
 }
 
-// TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity kills a real process on real files with signal
-// 9. It kills before each step of pairing, renewal and key rotation in turn, and at random moments.
-// The process must always start again with its identity.
+// TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity kills a real process on real files with
+// signal 9. It kills before each step of pairing, renewal and key rotation in turn, and at random
+// moments. The process must always start again with its identity.
 func TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity(t *testing.T) {
 	const steps = 45 // a pairing and the turns after it, which include every kind of step
 	dir := t.TempDir() + "/id"
@@ -119,8 +119,8 @@ func TestAProcessKilledAtAnyStepStartsAgainWithAnIdentity(t *testing.T) {
 	}
 }
 
-// runUntilKilled runs the child. With step 0 it kills the child from outside, a moment after the child
-// began to work.
+// runUntilKilled runs the child. With step 0 it kills the child from outside, a moment after the
+// child began to work.
 func runUntilKilled(t *testing.T, dir string, step int) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledWhileItStores$")
@@ -193,8 +193,8 @@ func checkSurvivor(t *testing.T, dir string, paired bool) bool {
 	return true
 }
 
-// TestAPremadeTemporaryFileGetsNoKey plants a file or link under the name of the next temporary file.
-// The store must not write to it.
+// TestAPremadeTemporaryFileGetsNoKey plants a file or link under the name of the next temporary
+// file. The store must not write to it.
 func TestAPremadeTemporaryFileGetsNoKey(t *testing.T) {
 	ca, key := gatewaytest.NewCA(t, "ca"), gatewaytest.NewKey(t)
 	outside := t.TempDir() + "/outside"

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestAChildThatStillHasTheLockFileDoesNotKeepAClosedDirectory closes the store while a child holds the
-// lock file. A child has every file of its parent from its fork until it executes its program, so
-// closing the file does not free the lock.
+// TestAChildThatStillHasTheLockFileDoesNotKeepAClosedDirectory closes the store while a child holds
+// the lock file. A child has every file of its parent from its fork until it executes its program,
+// so closing the file does not free the lock.
 func TestAChildThatStillHasTheLockFileDoesNotKeepAClosedDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "id")
 	s := open(t, dir)

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// OpenReadOnly opens the directory for reading beside an agent that may run with it. It creates and locks
-// nothing. It returns fs.ErrNotExist for a missing directory, and ErrInsecure like Open.
+// OpenReadOnly opens the directory for reading beside an agent that may run with it. It creates and
+// locks nothing. It returns fs.ErrNotExist for a missing directory, and ErrInsecure like Open.
 func OpenReadOnly(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

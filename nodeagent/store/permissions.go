@@ -12,8 +12,8 @@ import (
 // foreignFolders belong to other packages, which check the contents.
 var foreignFolders = []string{CapabilitiesFolder, runFolder}
 
-// checkModes rejects a directory, or a file in it, that other users can access. It repairs nothing by
-// itself: such a user may have read the key already, so a person must see the error.
+// checkModes rejects a directory, or a file in it, that other users can access. It repairs nothing
+// by itself: such a user may have read the key already, so a person must see the error.
 func (s *Store) checkModes() error {
 	info, err := s.root.Stat(".")
 	if err != nil {

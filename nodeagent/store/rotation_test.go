@@ -41,9 +41,9 @@ func TestAnIdentityRemembersWhenItsKeyWasMade(t *testing.T) {
 	}
 }
 
-// TestACrashAtAnyStepOfARotationLeavesOneWholeIdentity ends a rotation before each of its steps. The
-// remaining key and certificate must belong together, and the old key must still exist once the new
-// key is in use.
+// TestACrashAtAnyStepOfARotationLeavesOneWholeIdentity ends a rotation before each of its steps.
+// The remaining key and certificate must belong together, and the old key must still exist once the
+// new key is in use.
 func TestACrashAtAnyStepOfARotationLeavesOneWholeIdentity(t *testing.T) {
 	ca := gatewaytest.NewCA(t, "ca")
 	before, after := newIdentity(t, ca, gatewaytest.NewKey(t)), newIdentity(t, ca, gatewaytest.NewKey(t))

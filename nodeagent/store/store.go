@@ -47,8 +47,9 @@ type Store struct {
 	beforeStep func(step string) error
 }
 
-// Open creates the directory if it is missing and locks it. It returns ErrInsecure, with the command
-// that repairs it, when other users can access the directory, and ErrInUse when it is locked.
+// Open creates the directory if it is missing and locks it. It returns ErrInsecure, with the
+// command that repairs it, when other users can access the directory, and ErrInUse when it is
+// locked.
 func Open(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

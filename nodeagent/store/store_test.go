@@ -173,8 +173,8 @@ func TestACrashAtAnyStepLeavesTheOldOrTheNew(t *testing.T) {
 	}
 }
 
-// TestACrashWhilePairingFinishesIsResumed ends FinishPairing before each of its steps. The machine must
-// then either resume its request or have its whole identity.
+// TestACrashWhilePairingFinishesIsResumed ends FinishPairing before each of its steps. The machine
+// must then either resume its request or have its whole identity.
 func TestACrashWhilePairingFinishesIsResumed(t *testing.T) {
 	ca, key := gatewaytest.NewCA(t, "ca"), gatewaytest.NewKey(t)
 	id := newIdentity(t, ca, key)

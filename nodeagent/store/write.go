@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// replace gives the file a new content, atomically and durably. With keep, the previous content stays
-// as name.previous.
+// replace gives the file a new content, atomically and durably. With keep, the previous content
+// stays as name.previous.
 func (s *Store) replace(name string, content []byte, keep bool) error {
 	temporary := temporaryPrefix + rand.Text()
 	if err := s.writeNew(temporary, content); err != nil {
@@ -96,7 +96,8 @@ func (s *Store) syncDir() error {
 	return syncFolder(dir)
 }
 
-// errCrash simulates the death of the process in tests: discard cleans up nothing after it.
+// errCrash simulates the death of the process in tests: discardTemporary cleans up nothing after
+// it.
 var errCrash = errors.New("crash")
 
 func (s *Store) discardTemporary(temporary string, cause error) error {

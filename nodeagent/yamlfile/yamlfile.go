@@ -72,7 +72,7 @@ func kindOfType(goType string) string {
 }
 
 // JSON converts a decoded value to a form that JSON can represent. Keys that are numbers, true or
-// false become texts. at names the value in errors.
+// false become texts. path names the value in errors.
 func JSON(path string, value any) (any, error) {
 	switch v := value.(type) {
 	case map[any]any:

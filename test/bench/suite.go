@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// crowdAddressBlock and `middleAddressBlock` are the places at which the addresses of the crowds begin; fleets
-	// of this process are at place 0.
+	// crowdAddressBlock and middleAddressBlock are the first address blocks of the crowds. Fleets of
+	// this process use block 0.
 	crowdAddressBlock, middleAddressBlock = 20, 10
 	// spareFiles is the number of files that a gateway opens in addition to one per agent.
 	spareFiles = 100

@@ -41,7 +41,7 @@ func TestMutantsStandBesideTheCodeThatTheyBreak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	beside := func(typ, name, faulty, good string) string { // equals Mutant.beside
+	beside := func(typ, name, faulty, good string) string { // equals Mutant.switchCode
 		return "func() " + typ + " { if isMutant(\"" + name + "\") { return " + faulty + " }; return " + good + " }()"
 	}
 	want := strings.NewReplacer(

@@ -61,7 +61,7 @@ func (r *runner) testBinary(ctx context.Context, folder string) (string, error) 
 	return path, nil
 }
 
-// errNoTest is the error of run for a test that the package does not have.
+// errNoTest is the error of runTest for a test that the package does not have.
 var errNoTest = errors.New("there is no such test")
 
 // runTest runs one test with the given mutants active. passed is false when the test fails.

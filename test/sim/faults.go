@@ -15,7 +15,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 )
 
-// readsPerStall is the inverse probability of a stall: a connection stalls at one of so many reads.
+// readsPerStall is the inverse probability of a stall: a connection stalls at one of that many reads.
 const readsPerStall = 20
 
 // Faults configures the faults of agents and their network. The zero value has none.

@@ -1,5 +1,5 @@
 // Package sim runs many real agents: with real mTLS, the real protocol and a real journal each,
-// from addresses of 127.0.0.0/8. A Fleet runs the agents of one process, a `Crowd` several such
+// from addresses of 127.0.0.0/8. A Fleet runs the agents of one process, a MultiFleet several such
 // processes. Both are bounded in number and time and remove everything that they created.
 package sim
 
@@ -50,8 +50,8 @@ type Options struct {
 	Configure func(*nodeagent.Options)
 	// Extra are capabilities in addition to the built-in ones.
 	Extra []capability.Capability
-	// AddressBlock separates Fleets that run at the same time, below 200: each place has its own source
-	// addresses.
+	// AddressBlock separates Fleets that run at the same time; it is below 200. Each block has its own
+	// source addresses.
 	AddressBlock int
 	// SignLocally signs certificates in this process, with the key of the device CA, which an
 	// administrator may read. cert-manager would sign the certificates of many idle agents one by

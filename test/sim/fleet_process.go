@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// fleetProcess is one process of a `Crowd`.
+// fleetProcess is one process of a MultiFleet.
 type fleetProcess struct {
 	cmd             *exec.Cmd
 	requestedAgents int // the number of agents that was requested
@@ -27,7 +27,7 @@ type fleetProcess struct {
 func startFleetProcess(binary string, stderr io.Writer, args ...string) (*fleetProcess, error) {
 	m := &fleetProcess{cmd: exec.Command(binary, args...), done: make(chan struct{})}
 	// The process has its own group: Ctrl-C on a terminal reaches only the parent, which ends its
-	// members in order. When the parent is killed, standard input ends, which ends the member.
+	// processes in order. When the parent is killed, standard input ends, which ends the process.
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	m.cmd.Stderr = stderr
 	var err error

@@ -13,8 +13,8 @@ import (
 
 // ListAndWatch calls handle for every object of a selection that exists, is added or changes. It returns
 // when ctx ends, with the error of ctx. An API server drops a watch whose client is slow for a
-// moment, which is common on a loaded machine. Follow then lists and watches again, as informers
-// do. It closes ready, if not nil, after the first list. kind is an empty list of the kind.
+// moment, which is common on a loaded machine. ListAndWatch then lists and watches again, as
+// informers do. It closes ready, if not nil, after the first list. kind is an empty list of the kind.
 func ListAndWatch[T client.Object](ctx context.Context, c client.WithWatch, kind client.ObjectList, handle func(T), ready chan<- struct{}, selection ...client.ListOption) error {
 	for ctx.Err() == nil {
 		list := kind.DeepCopyObject().(client.ObjectList)

@@ -24,7 +24,7 @@ type MultiFleetOptions struct {
 	Kubeconfig string
 	// Dir, PairingEndpoint and NodeEndpoint have the meaning that they have in Options.
 	Dir, PairingEndpoint, NodeEndpoint string
-	// Processes is the number of processes; Place is the first of their places.
+	// Processes is the number of processes; AddressBlock is the first of their blocks.
 	Processes, AddressBlock int
 	// Pair makes each agent pair with a code instead of receiving a finished identity.
 	Pair bool

@@ -24,7 +24,7 @@ type laptop struct {
 	// root is the path of its file system; console is the output of its boots.
 	root    string
 	console bytes.Buffer
-	// userPrefix runs a command as the user under test.
+	// userPrefix is the command prefix that runs a command as the user under test.
 	userPrefix []string
 }
 

@@ -7,14 +7,14 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The memory that the Go runtime may take, 90 % of a limit in Mi or Gi. */}}
+{{/* The memory that the Go runtime may use: 90 % of a limit in Mi or Gi. */}}
 {{- define "mooring.goMemLimit" -}}
 {{- $mib := trimSuffix "Mi" . -}}
 {{- if hasSuffix "Gi" . }}{{ $mib = mul 1024 (trimSuffix "Gi" . | int64) }}{{ end -}}
 {{ div (mul 9 ($mib | int64)) 10 }}MiB
 {{- end -}}
 
-{{/* Where the pods of a component run: mooring.scheduling (dict "values" .Values.gateway "component" "gateway"). */}}
+{{/* The scheduling fields of the pods of a component: mooring.scheduling (dict "values" .Values.gateway "component" "gateway"). */}}
 {{- define "mooring.scheduling" -}}
 {{- with .values.priorityClassName }}
 priorityClassName: {{ . | quote }}
@@ -51,7 +51,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* Annotations of a pod: those of its values, and one that changes with the endpoints. */}}
+{{/* Annotations of a pod: the annotations of its values, and an annotation that changes with the endpoints. */}}
 {{- define "mooring.podAnnotations" -}}
 checksum/endpoints: {{ toJson .root.Values.endpoints | sha256sum }}
 {{- with .values.podAnnotations }}

@@ -47,8 +47,9 @@ var AllEffects = func() string {
 // ToValid returns a hostile text in valid UTF-8, as JSON and protobuf deliver it.
 func ToValid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-// FindProblem returns the fault of a text that is shown to a person, or "". A fault is a character that
-// controls a terminal or is invisible, or a foreign line that begins where our own lines begin.
+// FindProblem returns the fault of a text that is shown to a person, or "". A fault is a character
+// that controls a terminal or is invisible, or a foreign line that begins where our own lines
+// begin.
 func FindProblem(shown string) string {
 	if !utf8.ValidString(shown) {
 		return "invalid UTF-8"
@@ -85,7 +86,7 @@ func quoted(r rune) string {
 	return string(text)
 }
 
-// CheckSafe fails the test if the shown text has a [FindProblem].
+// CheckSafe fails the test if [FindProblem] finds a fault in the shown text.
 func CheckSafe(t testing.TB, shown string) {
 	t.Helper()
 	if problem := FindProblem(shown); problem != "" {

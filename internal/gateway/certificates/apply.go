@@ -12,8 +12,9 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// writeRequest writes the request into the Node's status. The field belongs to all replicas together and
-// the newest request counts. Hence they share one field manager and force the ownership.
+// writeRequest writes the request into the Node's status. The field belongs to all replicas
+// together and the newest request counts. Hence they share one field manager and force the
+// ownership.
 func (r *Requester) writeRequest(ctx context.Context, request Request) error {
 	encoded, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&v1alpha1.NodeCertificateRequest{
 		Request:       request.CSR,

@@ -21,8 +21,8 @@ const (
 	minSweepSize = 1024
 )
 
-// requestLimiter limits the requests of each Node, so that a hostile machine harms only itself. The number of
-// Nodes that send requests within a few minutes bounds the table.
+// requestLimiter limits the requests of each Node, so that a hostile machine harms only itself. The
+// number of Nodes that send requests within a few minutes bounds the table.
 type requestLimiter struct {
 	clock clock.PassiveClock
 

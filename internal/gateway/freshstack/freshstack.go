@@ -1,7 +1,7 @@
-// Package freshstack keeps the stacks of long-lived goroutines small. A stack grows to its deepest use
-// and shrinks only when less than a quarter of it is used. A goroutine that waits for days beneath
-// many frames, for example in a handler of grpc-go, keeps the stack of a single deep call. That is
-// 16 KiB instead of 4, times the machines of a gateway.
+// Package freshstack keeps the stacks of long-lived goroutines small. A stack grows to its deepest
+// use and shrinks only when less than a quarter of it is used. A goroutine that waits for days
+// beneath many frames, for example in a handler of grpc-go, keeps the stack of a single deep call.
+// That is 16 KiB instead of 4, times the machines of a gateway.
 package freshstack
 
 import (
@@ -9,8 +9,8 @@ import (
 	"runtime/debug"
 )
 
-// Do runs f on a new goroutine and returns when f has returned. A panic of f becomes a panic of the
-// caller, with the stack of f in its text. Do costs a few microseconds.
+// Do runs fn on a new goroutine and returns when fn has returned. A panic of fn becomes a panic of
+// the caller, with the stack of fn in its text. Do costs a few microseconds.
 func Do(fn func()) {
 	ended := make(chan string)
 	go func() {

@@ -55,8 +55,8 @@ func (s *Service) completeWithToken(ctx context.Context, connection peer.Connect
 	}, nil
 }
 
-// authenticateToken returns the holder of a token and the rule that admits its account. The controller checks
-// both again.
+// authenticateToken returns the holder of a token and the rule that admits its account. The
+// controller checks both again.
 func (s *Service) authenticateToken(ctx context.Context, token string) (serviceaccount.Holder, serviceaccount.Rule, error) {
 	holder, err := serviceaccount.Review(ctx, s.options.Client, token, s.options.Audience)
 	if err != nil {
@@ -70,8 +70,8 @@ func (s *Service) authenticateToken(ctx context.Context, token string) (servicea
 	return holder, rule, nil
 }
 
-// publicAccountError returns the reason of a refusal as a status that the agent reads. Other errors stay
-// internal.
+// publicAccountError returns the reason of a refusal as a status that the agent reads. Other errors
+// stay internal.
 func publicAccountError(err error) error {
 	if refused := (*serviceaccount.RefusedError)(nil); errors.As(err, &refused) {
 		return status.Error(codes.PermissionDenied, refused.Text)

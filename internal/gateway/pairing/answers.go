@@ -10,7 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
 )
 
-// finalResponse returns the answer for a request that ended without a certificate, and nil for any other.
+// finalResponse returns the answer for a request that ended without a certificate, and nil for any
+// other.
 func finalResponse(found *v1alpha1.PairingRequest) *gatewayv1.GetPairingRequestStatusResponse {
 	switch found.Status.Phase {
 	case v1alpha1.PairingRequestDenied:

@@ -20,8 +20,8 @@ var (
 	capabilityName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
 )
 
-// machineClaims holds the checked claims of a machine in CompletePairingSession. The machine possesses
-// the key, and every text fits the fields of a PairingRequest.
+// machineClaims holds the checked claims of a machine in CompletePairingSession. The machine
+// possesses the key, and every text fits the fields of a PairingRequest.
 type machineClaims struct {
 	publicKeyPEM    string
 	publicKeySHA256 string

@@ -57,8 +57,8 @@ func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1
 	return s.completeResponse(begun, keys, pairingRequest), nil
 }
 
-// verifyConfirmation spends a try before it checks the confirmation, so that a crash in between costs a try and
-// never gives one.
+// verifyConfirmation spends a try before it checks the confirmation, so that a crash in between
+// costs a try and never gives one.
 func (s *Service) verifyConfirmation(ctx context.Context, connection peer.Connection, begun exchange, claims machineClaims, confirmation []byte) (record, *spake.Keys, error) {
 	if begun.spakeGateway == nil {
 		return record{}, nil, errRecordNotFound

@@ -48,7 +48,8 @@ func (s *Service) enroll(ctx context.Context, lookupID string, stored record, cl
 	return s.createRequest(ctx, name, stored, code, claims, transcript)
 }
 
-// getPairingCode returns the PairingCode of a record. It does not return a later code of the same name.
+// getPairingCode returns the PairingCode of a record. It does not return a later code of the same
+// name.
 func (s *Service) getPairingCode(ctx context.Context, stored record) (*v1alpha1.PairingCode, error) {
 	var code v1alpha1.PairingCode
 	key := types.NamespacedName{Namespace: stored.namespace, Name: stored.codeName}

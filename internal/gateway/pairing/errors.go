@@ -20,7 +20,8 @@ import (
 var errCodeNotAccepted = status.Error(codes.Unauthenticated,
 	"the pairing code is not accepted: it is wrong, used, expired or burnt; check it, or ask for a new one")
 
-// errExchangeNotFound answers a Complete whose session belongs to another connection, is used or is over.
+// errExchangeNotFound answers a Complete whose exchange belongs to another connection, is used or
+// is over.
 var errExchangeNotFound = status.Error(codes.FailedPrecondition,
 	"there is no such pairing session on this connection; begin again")
 
@@ -42,9 +43,9 @@ func invalidArgument(format string, args ...any) error {
 // store.
 const storeRetry = 15 * time.Second
 
-// retryableError returns the refusal for a machine that knows its code, when the reason may pass: no
-// room, a quota, a busy API server. It carries the proof that the code was verified, so that the
-// machine counts no try. postponed returns other errors unchanged.
+// retryableError returns the refusal for a machine that knows its code, when the reason may pass:
+// no room, a quota, a busy API server. It carries the proof that the code was verified, so that the
+// machine counts no try. It returns other errors unchanged.
 func (s *Service) retryableError(err error, keys *spake.Keys) error {
 	refused, ok := status.FromError(err)
 	if !ok {

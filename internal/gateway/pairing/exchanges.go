@@ -23,7 +23,7 @@ const (
 	maxPerConnection = 4
 )
 
-// exchange is one exchange between Begin and Complete.
+// exchange is the state of one SPAKE2 exchange between Begin and Complete.
 type exchange struct {
 	exporter     []byte // of its connection
 	lookupID     string
@@ -34,7 +34,8 @@ type exchange struct {
 	expires      time.Time
 }
 
-// exchangeTable is a bounded table of exchanges. Each one can be taken only once, whatever its result.
+// exchangeTable is a bounded table of exchanges. Each one can be taken only once, whatever its
+// result.
 type exchangeTable struct {
 	clock clock.PassiveClock
 
@@ -69,8 +70,8 @@ func (t *exchangeTable) add(rand io.Reader, s exchange) (id string, ok bool, err
 	return id, true, nil
 }
 
-// take removes and returns the session of an id, if it belongs to the connection and is not over. A
-// session of another connection stays, so that no other client can end it.
+// take removes and returns the exchange of an id, if it belongs to the connection and is not over.
+// An exchange of another connection stays, so that no other client can end it.
 func (t *exchangeTable) take(id string, exporter []byte) (exchange, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

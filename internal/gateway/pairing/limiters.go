@@ -27,8 +27,8 @@ const (
 	maxBeginners = 1 << 14
 )
 
-// globalLimiter is the limit over all addresses, after the limit per address. It does not look at the code,
-// so a code that exists is answered no more often than an invented one.
+// globalLimiter is the limit over all addresses, after the limit per address. It does not look at
+// the code, so a code that exists is answered no more often than an invented one.
 type globalLimiter struct {
 	clock         clock.PassiveClock
 	all, reserved *rate.Limiter
@@ -104,7 +104,8 @@ func (f *globalLimiter) evict(now time.Time) {
 
 const (
 	// maxFailures is the number of wrong confirmations from one address within failureWindow that
-	// block the address for blockDuration. So many burn five codes. People who mistype send fewer.
+	// block the address for blockDuration. This number of failures uses up all tries of five codes.
+	// People who mistype cause fewer.
 	maxFailures   = 15
 	failureWindow = 10 * time.Minute
 	blockDuration = 10 * time.Minute

@@ -12,10 +12,10 @@ const (
 // machine.
 type limitReached struct{ reason, text string }
 
-// checkPendingLimit returns nil when a fleet with own undecided requests may have one more, and otherwise
-// the reason. limit bounds the requests of all fleets, which have all now. A fleet may hold as many
-// as are still free. One fleet alone gets half. However many fleets take all they can, a fleet
-// without requests finds a place.
+// checkPendingLimit returns nil when a fleet with own undecided requests may have one more, and
+// otherwise the reason. limit bounds the requests of all fleets, which have all now. A fleet may
+// hold as many as are still free. One fleet alone gets half. However many fleets take all they can,
+// a fleet without requests finds a place.
 func checkPendingLimit(limit, all, own int) *limitReached {
 	switch free := limit - all; {
 	case free <= 0:

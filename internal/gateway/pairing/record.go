@@ -61,13 +61,13 @@ func parseRecord(secret *corev1.Secret) (record, error) {
 	}, nil
 }
 
-// isUsable reports whether an exchange with the code can still succeed. The code must have tries left,
-// and must not have expired before its first use.
+// isUsable reports whether an exchange with the code can still succeed. The code must have tries
+// left, and must not have expired before its first use.
 func (r record) isUsable(now time.Time) bool {
 	return r.triesUsed < v1alpha1.MaxPairingTries && (r.consumedBy != "" || now.Before(r.expires))
 }
 
-// isUsableBy reports the same for one key: a used code is open only to the key that used it.
+// isUsableBy reports the same for one key: a used code is usable only by the key that used it.
 func (r record) isUsableBy(key string, now time.Time) bool {
 	return r.isUsable(now) && (r.consumedBy == "" || r.consumedBy == key)
 }
@@ -92,7 +92,8 @@ func (r records) get(ctx context.Context, from client.Reader, lookupID string) (
 }
 
 // update changes the record by compare-and-swap. change receives the live record and returns the
-// values to store, or an error that ends the swap. swap returns the record that change received.
+// values to store, or an error that ends the update. update returns the record that change
+// received.
 func (r records) update(ctx context.Context, lookupID string, change func(record) (map[string]string, error)) (record, error) {
 	for {
 		current, err := r.get(ctx, r.live, lookupID)

@@ -106,9 +106,9 @@ func (s *Service) checkExpired(lapsed identity.Peer) error {
 	return refused.Err()
 }
 
-// getRecoverableNode returns the Node if it is live and not revoked, and the key of the lapsed certificate
-// is its pin or its next key. A machine may have been offline between storing the next key and
-// using it first. Only the pinned key can have signed for the next key.
+// getRecoverableNode returns the Node if it is live and not revoked, and the key of the lapsed
+// certificate is its pin or its next key. A machine may have been offline between storing the next
+// key and using it first. Only the pinned key can have signed for the next key.
 func (s *Service) getRecoverableNode(ctx context.Context, lapsed identity.Peer) (*v1alpha1.Node, error) {
 	var node v1alpha1.Node
 	key := types.NamespacedName{Namespace: lapsed.ID.Namespace, Name: lapsed.ID.Node}

@@ -60,9 +60,9 @@ func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 	return s.awaitResponse(waitCtx, asked)
 }
 
-// getPairingRequest reads the cache, and the apiserver when the cache does not have the request yet. Any
-// client can invent names, and no proof can be checked before the read: hence a bound over all
-// addresses.
+// getPairingRequest reads the cache, and the apiserver when the cache does not have the request
+// yet. Any client can invent names, and no proof can be checked before the read: hence a bound over
+// all addresses.
 func (s *Service) getPairingRequest(ctx context.Context, key types.NamespacedName) (*v1alpha1.PairingRequest, error) {
 	if !dnsLabel.MatchString(key.Namespace) || len(validation.IsDNS1123Subdomain(key.Name)) > 0 {
 		return nil, errRequestNotFound
@@ -156,8 +156,8 @@ func isApproved(found *v1alpha1.PairingRequest) bool {
 	return (phase == v1alpha1.PairingRequestApproved || phase == v1alpha1.PairingRequestCompleted) && found.Status.SPIFFEID != ""
 }
 
-// approvedResponse returns the identity to a machine without a CSR, and the certificate to a machine with
-// one.
+// approvedResponse returns the identity to a machine without a CSR, and the certificate to a
+// machine with one.
 func (s *Service) approvedResponse(ctx context.Context, found *v1alpha1.PairingRequest, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	if len(asked.csr) == 0 {
 		return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Approved{

@@ -90,8 +90,8 @@ func FuzzPairingMessages(f *testing.F) {
 	})
 }
 
-// callMethod decodes a message and calls its method. Bytes that are no message get errCodeNotAccepted,
-// because the transport refuses them.
+// callMethod decodes a message and calls its method. Bytes that are no message get
+// errCodeNotAccepted, because the transport refuses them.
 func callMethod(ctx context.Context, s *Service, method byte, b []byte) (err error) {
 	decode := func(m proto.Message) bool { return proto.Unmarshal(b, m) == nil }
 	err = errCodeNotAccepted

@@ -90,7 +90,8 @@ func NewContext(ctx context.Context, id Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, id)
 }
 
-// FromContext returns the calling machine. It returns false on the pairing listener and outside a call.
+// FromContext returns the calling machine. It returns false on the pairing listener and outside a
+// call.
 func FromContext(ctx context.Context) (Identity, bool) {
 	id, ok := ctx.Value(identityKey{}).(Identity)
 	return id, ok

@@ -51,8 +51,8 @@ func (s *session) advance(ctx context.Context, e *entry) {
 	s.setAlarm(e)
 }
 
-// cancelFinished cancels on the machine a dispatch that another writer has ended. The entry stays for
-// settledMemory: a late result still completes the facts about the run.
+// cancelFinished cancels on the machine a dispatch that another writer has ended. The entry stays
+// for settledTTL: a late result still completes the facts about the run.
 func (s *session) cancelFinished(e *entry) {
 	if e.settledAt.IsZero() {
 		e.settledAt = s.service.Clock.Now()

@@ -18,9 +18,9 @@ const (
 	// endBurst is the number of writes at once up to which the end of a session is written
 	// without a wait.
 	endBurst = 12
-	// sessionBurst is the number of writes at once up to which a session may begin. A machine
-	// that loses its gateway repeatedly may reconnect about 14 times at once and then every
-	// publishInterval: a new session makes the unwritten end of the previous session obsolete.
+	// sessionBurst is the number of writes at once up to which a session may begin. A machine that
+	// loses its gateway repeatedly may reconnect about 14 times at once and then every
+	// publishInterval. A new session makes the unwritten end of the previous session obsolete.
 	sessionBurst = 20
 
 	// messagesPerSecond and messagesBurst bound the messages that a gateway reads from a machine;

@@ -9,8 +9,8 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// An honest machine that loses its gateway is never refused, whatever the pattern of the losses.
-// Its sessions begin and end on one gateway, which is the worst case.
+// An honest machine that loses its gateway is never refused, for any pattern of losses. Its
+// sessions begin and end on one gateway, which is the worst case.
 func TestReconnectsOfAnHonestMachineAreNeverRefused(t *testing.T) {
 	const hour = 3600
 	for name, losses := range map[string]func(i int) time.Duration{

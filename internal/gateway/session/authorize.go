@@ -12,10 +12,10 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// Authorize returns nil if the machine with a valid certificate may call now. Its Node must
-// exist, be neither revoked nor being deleted, and pin the key as current or next. The pin, not
-// the signature, is the identity. If the cached Node is missing or refuses the key, Authorize
-// reads the Node live: the cache may lag behind a pairing or a rotation.
+// Authorize returns nil if the machine with a valid certificate may call now. Its Node must exist,
+// be neither revoked nor being deleted, and pin the key as current or next. The pin, not the
+// signature, is the identity. If the cached Node is missing, or refuses the machine and is not
+// revoked, Authorize reads the Node live. The cache may lag behind a pairing or a rotation.
 func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
 	node := &v1alpha1.Node{}
 	key := keyOf(id)

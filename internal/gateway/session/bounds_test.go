@@ -33,8 +33,8 @@ func (silentConn) Recv() (*gatewayv1.StreamNodeEventsRequest, error) {
 	return nil, context.Canceled
 }
 
-// newBlockedSession returns a session whose actor is the test. All its workers are busy, so its reads and
-// writes wait in pending.
+// newBlockedSession returns a session whose actor is the test. All its workers are busy, so its
+// reads and writes wait in pending.
 func newBlockedSession(c *clocktesting.FakeClock) *session {
 	service := New(Options{Clock: c, Time: apiTime{c}, Log: logr.Discard(), Gateway: "gw"})
 	s := service.newSession(peer.Identity{ID: identity.ID{Namespace: pcKey.Namespace, Node: pcKey.Name}}, silentConn{})

@@ -10,8 +10,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/dispatch"
 )
 
-// confirmationGrace is the time that a machine whose Node was revoked gets to confirm the cancellation
-// of the dispatches that a person is asked about.
+// confirmationGrace is the time that a machine whose Node was revoked gets to confirm the
+// cancellation of the dispatches that a person is asked about.
 const confirmationGrace = time.Second
 
 // supportsClearance reports whether the agent that sent the Hello waits for clearances.
@@ -39,9 +39,9 @@ func (s *session) permission(e *entry) dispatch.Permission {
 	return dispatch.Permit(e.d, rights, s.service.Time.Now())
 }
 
-// updateClearance sends the machine the stage that a mediated dispatch may reach: hold, ask, or start after
-// an approval. It withdraws a dispatch that may not run any more. It returns true while a worker
-// processes the entry.
+// updateClearance sends the machine the stage that a mediated dispatch may reach: hold, ask, or
+// start after an approval. It withdraws a dispatch that may not run any more. It returns true while
+// a worker processes the entry.
 func (s *session) updateClearance(ctx context.Context, e *entry) (busy bool) {
 	if dispatch.WithdrawnCondition(e.d.Status) != nil {
 		s.sendCancel(e)
@@ -71,8 +71,8 @@ func (s *session) updateClearance(ctx context.Context, e *entry) (busy bool) {
 	return true
 }
 
-// holdDispatch keeps a mediated dispatch from its next step. An agent without FEATURE_CLEARANCE starts
-// right after the approval, so on a suspended Node its dispatch is withdrawn.
+// holdDispatch keeps a mediated dispatch from its next step. An agent without FEATURE_CLEARANCE
+// starts right after the approval, so on a suspended Node its dispatch is withdrawn.
 func (s *session) holdDispatch(ctx context.Context, e *entry) (busy bool) {
 	if s.clearanceSupported {
 		s.sendClearance(e, gatewayv1.Clearance_STAGE_HOLD)
@@ -134,7 +134,7 @@ func (s *session) recheckRights(ctx context.Context, e *entry, want gatewayv1.Cl
 	})
 }
 
-// grantClearance clears a step right after recheck has checked its rights.
+// grantClearance clears a step right after recheckRights has checked its rights.
 func (s *session) grantClearance(ctx context.Context, e *entry, want gatewayv1.Clearance_Stage) {
 	select {
 	case <-s.stopped:

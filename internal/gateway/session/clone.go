@@ -23,9 +23,9 @@ const (
 	dialTimeTolerance = 5 * time.Second
 )
 
-// setSuspectedClone sets the condition that two machines seem to use one identity. It returns false if
-// a sign of the same kind is recorded in this session and younger than suspectedCloneInterval. The
-// transition time of the condition is the time of the last sign.
+// setSuspectedClone sets the condition that two machines seem to use one identity. It returns false
+// if a sign of the same kind is recorded in this session and younger than suspectedCloneInterval.
+// The transition time of the condition is the time of the last sign.
 func (f *nodeFields) setSuspectedClone(reason, message string, now metav1.Time) bool {
 	old := meta.FindStatusCondition(f.Conditions, v1alpha1.ConditionSuspectedClone)
 	if old != nil && old.Reason == reason && now.Sub(old.LastTransitionTime.Time) < suspectedCloneInterval && !old.LastTransitionTime.Before(f.SessionStartedTime) {
@@ -73,17 +73,17 @@ func (s *Service) recordRepeatedDial(ctx context.Context, sess *session) {
 	}
 }
 
-// repeatedDialRecorded reports whether a second agent dialed with the journal of the last recorded session.
-// An older copy of a journal reaches the recorded dial counter one dial at a time, so the next
-// dial may come from that copy.
+// repeatedDialRecorded reports whether a second agent dialed with the journal of the last recorded
+// session. An older copy of a journal reaches the recorded dial counter one dial at a time, so the
+// next dial may come from that copy.
 func repeatedDialRecorded(node *v1alpha1.Node) bool {
 	sign := meta.FindStatusCondition(node.Status.Conditions, v1alpha1.ConditionSuspectedClone)
 	return sign != nil && sign.Reason == v1alpha1.ReasonDialRepeated && !sign.LastTransitionTime.Before(node.Status.SessionStartedTime)
 }
 
-// repeatsLiveDial reports whether a second agent must have made the dial of s, because the agent of the
-// live session cannot have. An agent counts each dial before it makes it, and makes one dial at a
-// time. So it uses no count twice, and registers for an earlier dial before a later one.
+// repeatsLiveDial reports whether a second agent must have made the dial of s, because the agent of
+// the live session cannot have. An agent counts each dial before it makes it, and makes one dial at
+// a time. So it uses no count twice, and registers for an earlier dial before a later one.
 func (s *session) repeatsLiveDial(node *v1alpha1.Node) bool {
 	last, session := &node.Status, dispatch.SessionOf(node)
 	if !session.Live() || last.SessionID == s.id || last.JournalID != s.journalID {

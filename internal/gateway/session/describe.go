@@ -34,13 +34,13 @@ type description struct {
 	bootID string
 	// declared are the capabilities as the agent sent them: Available does not consider the grant.
 	declared []v1alpha1.NodeCapability
-	// alteredSchemas names the capabilities whose schema had to be changed to be stored. Inputs are not
-	// checked against such a schema, because the machine did not declare it. Usually nil.
+	// alteredSchemas names the capabilities whose schema had to be changed to be stored. Inputs are
+	// not checked against such a schema, because the machine did not declare it. Usually nil.
 	alteredSchemas map[string]bool
 }
 
-// newDescription returns the validated description in request. afford takes the bytes of new schemas
-// from the allowance of the machine and reports whether enough were available.
+// newDescription returns the validated description in request. reserve takes the bytes of new
+// schemas from the allowance of the machine and reports whether enough were available.
 func newDescription(request *gatewayv1.RegisterNodeRequest, verdicts *schemaVerdicts, reserve func(bytes int) bool) (description, error) {
 	if len(request.GetBootId()) > maxIDBytes {
 		return description{}, fmt.Errorf("boot_id is longer than %d bytes", maxIDBytes)
@@ -50,8 +50,9 @@ func newDescription(request *gatewayv1.RegisterNodeRequest, verdicts *schemaVerd
 	return d, err
 }
 
-// setCapabilities stores a list of capabilities in d; if it returns an error, d is unchanged. Schemas that
-// are too large or cannot be stored are dropped: the machine itself validates its inputs.
+// setCapabilities stores a list of capabilities in d; if it returns an error, d is unchanged.
+// Schemas that are too large or cannot be stored are dropped: the machine itself validates its
+// inputs.
 func (d *description) setCapabilities(list []*gatewayv1.Capability, verdicts *schemaVerdicts, reserve func(bytes int) bool) error {
 	if len(list) > maxCapabilities {
 		return fmt.Errorf("%d capabilities declared, at most %d are taken", len(list), maxCapabilities)

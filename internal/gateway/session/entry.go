@@ -45,8 +45,8 @@ type entry struct {
 	progressAt      time.Time                  // last write of a progress, local clock
 
 	result *dispatch.Result
-	// resultReplaced is true if the API server refused the result of the machine for its content. Then
-	// result is a substitute without that content.
+	// resultReplaced is true if the API server refused the result of the machine for its content.
+	// Then result is a substitute without that content.
 	resultReplaced bool
 	// retryAt is the time on the local clock at which a refused write is tried again. refusals
 	// counts consecutive refusals.
@@ -55,14 +55,15 @@ type entry struct {
 	// settled is true if the result is recorded or nothing is left to record. The entry stays
 	// until the watch shows that the dispatch left.
 	settled bool
-	// settledAt is the time on the local clock at which the dispatch was settled or recalled.
+	// settledAt is the time on the local clock at which the dispatch was settled or cancelled by
+	// cancelFinished.
 	settledAt time.Time
 	// leftWatch is true if the dispatch left the watch.
 	leftWatch bool
 }
 
 // forgettable reports whether the entry may be deleted, because no more events are expected. A
-// later result of a recalled dispatch is handled like the result of an unknown dispatch.
+// later result of a cancelled dispatch is handled like the result of an unknown dispatch.
 func (e *entry) forgettable(now time.Time) bool {
 	old := !e.settledAt.IsZero() && now.Sub(e.settledAt) > settledTTL
 	if e.settled {
@@ -77,8 +78,8 @@ type approvalRequest struct {
 	since time.Time
 }
 
-// runTimeStarted reports whether the run time counts: the machine accepted the dispatch and waits for no
-// person's approval.
+// runTimeStarted reports whether the run time counts: the machine accepted the dispatch and waits
+// for no person's approval.
 func (e *entry) runTimeStarted() bool {
 	return e.accepted && ((e.approvalRequest == nil && !e.approved) || e.stage == gatewayv1.Clearance_STAGE_START)
 }

@@ -123,8 +123,8 @@ func (s *session) reevaluate(ctx context.Context, e *entry) {
 	s.advance(ctx, e)
 }
 
-// handleLeft handles a dispatch that left the watch. The event does not show whether the dispatch is
-// finished or deleted, so leave reads it live unless this session settled it.
+// handleLeft handles a dispatch that left the watch. The event does not show whether the dispatch
+// is finished or deleted, so handleLeft reads it live unless this session settled it.
 func (s *session) handleLeft(ctx context.Context, uid types.UID) {
 	e := s.entries[uid]
 	if e == nil {

@@ -96,8 +96,8 @@ type facts struct {
 	cloneSuspected bool
 }
 
-// withoutDescription returns the facts without the description of the machine. A gateway made or checked all
-// remaining facts, so the API server always accepts them.
+// withoutDescription returns the facts without the description of the machine. A gateway made or
+// checked all remaining facts, so the API server always accepts them.
 func (f facts) withoutDescription() facts {
 	f.description = description{}
 	f.certificate, f.bundleSHA256 = nil, ""
@@ -164,8 +164,8 @@ func setCondition(list *[]metav1.Condition, condition metav1.Condition, now meta
 	meta.SetStatusCondition(list, condition)
 }
 
-// effectiveCapabilities restricts the declared capabilities to the policy, and counts the granted and the
-// available ones. A capability that is granted by its full name but not declared counts as
+// effectiveCapabilities restricts the declared capabilities to the policy, and counts the granted
+// and the available ones. A capability that is granted by its full name but not declared counts as
 // granted.
 func effectiveCapabilities(declared []v1alpha1.NodeCapability, policy v1alpha1.CapabilityPolicy) (list []v1alpha1.NodeCapability, available, granted int) {
 	seen := map[string]bool{}

@@ -46,8 +46,8 @@ func (s *session) recordAcceptances(ctx context.Context) {
 	}
 }
 
-// unrecordedAcceptances returns the acceptances that recordAcceptances could not store any more. The session
-// must have closed.
+// unrecordedAcceptances returns the acceptances that recordAcceptances could not store any more.
+// The session must have closed.
 func (s *session) unrecordedAcceptances() map[types.UID]bool {
 	unrecorded := map[types.UID]bool{}
 	for uid, e := range s.entries {
@@ -58,7 +58,8 @@ func (s *session) unrecordedAcceptances() map[types.UID]bool {
 	return unrecorded
 }
 
-// acceptanceUnrecorded reports whether the machine accepted the dispatch and the status does not record it.
+// acceptanceUnrecorded reports whether the machine accepted the dispatch and the status does not
+// record it.
 func (e *entry) acceptanceUnrecorded() bool {
 	return e.accepted && !e.settled && !dispatch.Finished(e.d.Status) && !dispatch.Accepted(e.d.Status)
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
-// openSession records held as the session of its Node. It reconciles the Hello before, and makes offers
-// after. On success the turn of the Node stays taken until the caller calls release.
+// openSession records sess as the session of its Node. It reconciles the Hello before that, and
+// makes offers after that. On success the turn of the Node stays taken until the caller calls
+// release.
 func (s *Service) openSession(streamCtx, ctx context.Context, sess *session, hello *gatewayv1.Hello) (release func(), err error) {
 	if err := s.Check(); err != nil {
 		return nil, status.Errorf(codes.Unavailable, "the gateway may not open sessions now: %v", err)
@@ -59,7 +60,7 @@ func (s *Service) openSession(streamCtx, ctx context.Context, sess *session, hel
 	return release, nil
 }
 
-// replaceCurrent ends the session that this gateway has for the same Node, if held is newer, and
+// replaceCurrent ends the session that this gateway has for the same Node, if sess is newer, and
 // returns the ended session.
 func (s *Service) replaceCurrent(ctx context.Context, sess *session) (*session, error) {
 	previous := s.registry.get(sess.key)
@@ -92,8 +93,8 @@ func (s *Service) replaceCurrent(ctx context.Context, sess *session) (*session, 
 	}
 }
 
-// recordReplacedSessionEnd records the end of a session that was replaced by a session that failed to open. It does
-// nothing if a third session is recorded first.
+// recordReplacedSessionEnd records the end of a session that was replaced by a session that failed
+// to open. It does nothing if a third session is recorded first.
 func (s *Service) recordReplacedSessionEnd(ctx context.Context, previous *session) {
 	if previous == nil || previous.ending.skipRecord || previous.endRecorded {
 		return

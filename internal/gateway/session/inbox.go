@@ -18,8 +18,8 @@ type inbox struct {
 	node        *v1alpha1.Node
 	nodeDeleted bool
 	dispatches  map[types.UID]*v1alpha1.CapabilityDispatch
-	// leftDispatches holds dispatches that left the watch. They are finished or deleted; the event does not
-	// distinguish the two.
+	// leftDispatches holds dispatches that left the watch. They are finished or deleted; the event
+	// does not distinguish the two.
 	leftDispatches map[types.UID]struct{}
 	refresh        bool
 	drain          bool

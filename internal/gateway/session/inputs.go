@@ -46,9 +46,10 @@ func (c *schemaCache) get(text []byte) *inputschema.Schema {
 	return compiled
 }
 
-// validateInput returns the reason why the input of d violates the schema that the machine declared, or
-// "". It also returns "" if only the machine can validate the input: without a schema, with a
-// schema that is invalid, costly or was changed to be stored, or with an input too large to check.
+// validateInput returns the reason why the input of d violates the schema that the machine
+// declared, or "". It also returns "" if only the machine can validate the input. That is so
+// without a schema, and with a schema that is invalid, costly or was changed to be stored. It is
+// also so with an input too large to check.
 func (s *session) validateInput(d *v1alpha1.CapabilityDispatch) string {
 	name := d.Spec.Capability
 	at := slices.IndexFunc(s.facts.declared, func(c v1alpha1.NodeCapability) bool { return c.Name == name })
@@ -66,7 +67,8 @@ func (s *session) validateInput(d *v1alpha1.CapabilityDispatch) string {
 	return fmt.Sprintf("%v (capability %s of node %q: see inputSchema in its status.capabilities)", err, name, s.key.Name)
 }
 
-// rejectInput returns a decision that ends a dispatch for its invalid input, if no other reason ends it.
+// rejectInput returns a decision that ends a dispatch for its invalid input, if no other reason
+// ends it.
 func (s *session) rejectInput(reason string) nodeDecision {
 	declared := s.facts.declared
 	return func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxInternedBytes bounds the shared texts, in bytes. The texts that most machines of a fleet have in
-	// common take a few KiB.
+	// maxInternedBytes bounds the shared texts, in bytes. The texts that most machines of a fleet
+	// have in common take a few KiB.
 	maxInternedBytes = 1 << 20
 	// internOverhead is the approximate overhead of one stored text, in bytes.
 	internOverhead = 64

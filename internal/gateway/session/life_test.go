@@ -165,8 +165,8 @@ func TestTheEntriesOfASessionFollowTheJournal(t *testing.T) {
 	}
 }
 
-// A dispatch that ended within a second after the stored creation of the Node is for an earlier
-// machine: creation times are truncated to seconds.
+// A dispatch that ended within a second after the stored creation time of the Node counts as an
+// earlier machine's: creation times are truncated to seconds.
 func TestADispatchThatEndedAsItsNodeWasMadeIsItsMachines(t *testing.T) {
 	s := &session{key: pcKey, node: &v1alpha1.Node{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: noon}}}
 	for after, want := range map[time.Duration]bool{-time.Second: false, time.Second - time.Microsecond: false, time.Second: true} {

@@ -13,7 +13,8 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// blockedRetryInterval is the interval at which a blocked session checks whether it may make offers again.
+// blockedRetryInterval is the interval at which a blocked session checks whether it may make offers
+// again.
 const blockedRetryInterval = 2 * time.Second
 
 // offer fills the window of the Node with waiting dispatches, oldest first.

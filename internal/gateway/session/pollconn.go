@@ -101,8 +101,8 @@ func fittingMessages(messages []*gatewayv1.StreamNodeEventsResponse) int {
 	return len(messages)
 }
 
-// take returns the answer to the poll that began with overtaken. It returns no messages if a
-// newer poll began. Messages that do not fit into the answer wait for the next poll.
+// take returns the answer to the poll that began with replaced. It returns no messages if a newer
+// poll began. Messages that do not fit into the answer wait for the next poll.
 func (c *pollConn) take(replaced <-chan struct{}) (out []*gatewayv1.StreamNodeEventsResponse, sequence uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -45,7 +45,7 @@ func TestWhatAPollDidNotAcknowledgeIsSentAgain(t *testing.T) {
 		send("d")
 		poll(1, 3, "b", "c", "d") // the previous answer was lost
 		poll(1, 4, "b", "c", "d") // this answer was lost, too
-		poll(4, 4)                // waits until pollHold: no new message
+		poll(4, 4)                // waits until pollTimeout: no new message
 		send("e")
 		poll(4, 5, "e")
 		send("f")

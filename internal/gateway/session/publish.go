@@ -55,8 +55,8 @@ func (s *session) handlePublished(ctx context.Context, stored *v1alpha1.Node, er
 	s.publish(ctx)
 }
 
-// handlePublishConflict handles a write that met a newer Node. If the newer Node still records this session,
-// conflicted composes the facts again over it.
+// handlePublishConflict handles a write that met a newer Node. If the newer Node still records this
+// session, it composes the facts again over that Node.
 func (s *session) handlePublishConflict(ctx context.Context, live *v1alpha1.Node, err error) {
 	s.publishing = false
 	s.unpublished = true

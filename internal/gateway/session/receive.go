@@ -145,8 +145,8 @@ func sha256Hex(sum []byte) string {
 	return hex.EncodeToString(sum)
 }
 
-// handleCapabilitiesChanged applies a new description within the budget of the Node. Beyond the budget,
-// the newest description waits and replaces earlier waiting ones.
+// handleCapabilitiesChanged applies a new description within the budget of the Node. Beyond the
+// budget, the newest description waits and replaces earlier waiting ones.
 func (s *session) handleCapabilitiesChanged(ctx context.Context, m *gatewayv1.CapabilitiesChanged) {
 	if s.pendingCapabilities != nil {
 		s.service.metrics.throttled.WithLabelValues(throttledChange).Inc()

@@ -73,7 +73,7 @@ func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 	live := dispatch.SessionOf(node).Live()
 	if s.journalID != last.JournalID {
 		if live && !s.dialedAfter(*last.SessionStartedTime) {
-			return false, errReplaced // The dial may be overtaken and its journal lost since.
+			return false, errReplaced // The dial may have been overtaken, and its journal lost since.
 		}
 		s.facts.cloneSuspected = live || s.journalConflict
 		return true, nil
@@ -90,15 +90,16 @@ func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 	return true, nil
 }
 
-// dialedAfter reports whether the machine began this dial in a later second than started, the recorded
-// start of a session. No other fact orders the dials of two journals.
+// dialedAfter reports whether the machine began this dial in a later second than started, the
+// recorded start of a session. No other fact orders the dials of two journals.
 func (s *session) dialedAfter(started metav1.Time) bool {
 	return s.dialedAt.Truncate(time.Second).After(started.Time)
 }
 
-// journalLostAcceptance reports whether a dispatch is missing from the journal that once contained it. Then the
-// machine was restored to an earlier state, although its dial counter is above the recorded one.
-// A dispatch that was claimed or offered without a received acceptance proves nothing.
+// journalLostAcceptance reports whether a dispatch is missing from the journal that once contained
+// it. Then the machine was restored to an earlier state, although its dial counter is above the
+// recorded one. A dispatch that was claimed or offered without a received acceptance proves
+// nothing.
 func (s *session) journalLostAcceptance(list []v1alpha1.CapabilityDispatch, journal map[types.UID]*gatewayv1.UnsettledDispatch) bool {
 	return slices.ContainsFunc(list, func(d v1alpha1.CapabilityDispatch) bool {
 		return journal[d.UID] == nil && (dispatch.Accepted(d.Status) || s.previouslyAccepted[d.UID])
@@ -199,8 +200,8 @@ func (s *session) createEntries(list []*v1alpha1.CapabilityDispatch, journal map
 	}
 }
 
-// recordSession writes the session to Node.status. Every dispatch created before the write returned is
-// claimed before it is offered. That moment is never earlier than the recorded start, so a slow
+// recordSession writes the session to Node.status. Every dispatch created before the write returned
+// is claimed before it is offered. That moment is never earlier than the recorded start, so a slow
 // write leaves no gap.
 func (s *session) recordSession(ctx context.Context, node *v1alpha1.Node) error {
 	s.facts.started = s.storedNow()
@@ -213,7 +214,7 @@ func (s *session) recordSession(ctx context.Context, node *v1alpha1.Node) error 
 	if err != nil {
 		return err
 	}
-	s.node, s.facts.cloneSuspected = stored, false // The condition stays for cloneMemory.
+	s.node, s.facts.cloneSuspected = stored, false // The condition stays for suspectedCloneTTL.
 	s.noClaimAfter = metav1.NewTime(s.service.Time.Latest().Truncate(time.Second))
 	if s.noClaimAfter.Before(&s.facts.started) {
 		s.noClaimAfter = s.facts.started

@@ -79,7 +79,7 @@ func (s *Service) drain() {
 	<-finished
 }
 
-// drainMessage returns the Drain that asks a machine to reconnect after the time after.
+// drainMessage returns a Drain. after is the delay before the machine reconnects.
 func drainMessage(after time.Duration) *gatewayv1.StreamNodeEventsResponse {
 	return &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Drain{
 		Drain: &gatewayv1.Drain{ReconnectAfter: durationpb.New(after)}}}

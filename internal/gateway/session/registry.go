@@ -139,8 +139,8 @@ func (r *registry) count() int {
 	return r.sessions
 }
 
-// leastRecentlyWritten returns the session with the least recently written Node.status, and the time of that
-// write.
+// leastRecentlyWritten returns the session with the least recently written Node.status, and the
+// time of that write.
 func (r *registry) leastRecentlyWritten() (oldest *session, written time.Time) {
 	for _, s := range r.all() {
 		if at := time.Unix(0, s.lastWrite.Load()); oldest == nil || at.Before(written) {

@@ -26,7 +26,7 @@ const (
 	serviceAccountPrefix = "system:serviceaccount:"
 )
 
-// Values of the label outcome of metrics.reviewCache.
+// Values of the label outcome of metrics.reviews.
 const (
 	reviewAllowed = "allowed"
 	reviewRefused = "refused"

@@ -14,8 +14,8 @@ import (
 // server ends a request after a minute.
 const lateWriteTimeout = 90 * time.Second
 
-// rollbackOpen ends the session held if it was recorded although its opening failed. The API server's
-// response was lost then, and no other process ends the session while this gateway lives.
+// rollbackOpen ends sess if it was recorded although its opening failed. The API server's response
+// was lost then, and no other process ends the session while this gateway lives.
 func (s *Service) rollbackOpen(ctx context.Context, sess *session, err error) {
 	if sess.attemptedResourceVersion == "" || isBodyRefusal(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		return

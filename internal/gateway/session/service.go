@@ -135,8 +135,8 @@ func (s *Service) lag() time.Duration {
 	return s.watchLag.lag()
 }
 
-// RegisterNode validates the description of the machine and keeps it for the next Hello. One
-// write then records both.
+// RegisterNode validates the description of the machine and keeps it for the next Hello. One write
+// then records the description and the session.
 func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterNodeRequest) (*gatewayv1.RegisterNodeResponse, error) {
 	id, err := caller(ctx)
 	if err != nil {

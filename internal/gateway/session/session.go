@@ -58,8 +58,8 @@ type session struct {
 	// previouslyAccepted are the dispatches whose acceptance the previous session on this gateway
 	// received and could not record.
 	previouslyAccepted map[types.UID]bool
-	// attemptedResourceVersion is the resourceVersion of the Node over which the last attempt to record the session
-	// was made.
+	// attemptedResourceVersion is the resourceVersion of the Node over which the last attempt to
+	// record the session was made.
 	attemptedResourceVersion string
 
 	// owned
@@ -79,8 +79,8 @@ type session struct {
 	*allowance
 	// pendingCapabilities is the newest CapabilitiesChanged that is not applied yet.
 	pendingCapabilities *gatewayv1.CapabilitiesChanged
-	// journalRolledBack is true if the journal of the machine is an old copy. doubted are the dispatches that
-	// were ended for this reason.
+	// journalRolledBack is true if the journal of the machine is an old copy. unverified are the
+	// dispatches that were ended for this reason.
 	journalRolledBack bool
 	unverified        []*gatewayv1.DispatchRef
 	bundle            string // SHA-256 of the bundle last sent
@@ -161,7 +161,8 @@ func (s *session) run(streamCtx, ctx context.Context) {
 	}
 }
 
-// wakeBy sets the alarm of the session to at, a time of the local clock, or earlier.
+// wakeBy sets the alarm of the session to at, unless the alarm is earlier. at is a time of the
+// local clock.
 func (s *session) wakeBy(at time.Time) {
 	if at.Before(s.wakeAt) {
 		s.wakeAt = at

@@ -19,9 +19,8 @@ type decision func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.Capa
 // nodeDecision is a decision that also depends on the live Node.
 type nodeDecision func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool)
 
-// write calls decide and writes the status in a worker. In the actor it then stores the result of
-// the write in e and calls then. If the dispatch was deleted, it concludes e and does not call
-// then.
+// write calls decide and writes the status in a worker. In the actor it then stores the written
+// dispatch in e and calls then. If the dispatch was deleted, it calls handleDeleted and not then.
 func (s *session) write(ctx context.Context, e *entry, step string, decide decision, then func(context.Context, error)) {
 	e.busy = true
 	d := e.d
@@ -80,9 +79,9 @@ func (s *session) settle(ctx context.Context, e *entry) {
 }
 
 // settleUnoffered ends a dispatch that was never offered. It reads the live Node before it records
-// NotStarted: a newer session that was recorded after the dispatch was created could have offered
-// the dispatch without a write. A session that is recorded later has to claim the dispatch, and
-// one of the two writes fails.
+// NotStarted. A newer session that was recorded after the dispatch was created could have offered
+// it without a write. A session that is recorded later has to claim the dispatch, and one of the
+// two writes fails.
 func (s *session) settleUnoffered(ctx context.Context, e *entry, decide nodeDecision) {
 	s.queue.remove(e)
 	s.writeIfRecorded(ctx, e, "refuse", decide, s.unofferedSettled(e))
@@ -140,7 +139,8 @@ func (s *session) markSettled(e *entry) {
 	}
 }
 
-// handleDeleted concludes a dispatch that was deleted.
+// handleDeleted marks a deleted dispatch as settled. It sends Settled for a result, and Cancel for
+// an offer.
 func (s *session) handleDeleted(e *entry) {
 	s.queue.remove(e)
 	e.leftWatch = true
@@ -181,9 +181,9 @@ func (s *session) refreshDispatch(ctx context.Context, e *entry) {
 	})
 }
 
-// handleUnknownResult handles a result for a dispatch that the session does not know. The dispatch may be from
-// an earlier session, deleted, or another machine's. The answer is the same in the last two cases,
-// so a machine cannot detect the dispatches of others.
+// handleUnknownResult handles a result for a dispatch that the session does not know. The dispatch
+// may be from an earlier session, deleted, or another machine's. The answer is the same in the last
+// two cases, so a machine cannot detect the dispatches of others.
 func (s *session) handleUnknownResult(ctx context.Context, ref *gatewayv1.DispatchRef, result *dispatch.Result) {
 	if ref.GetNamespace() != s.key.Namespace {
 		s.service.metrics.foreign.Inc()
@@ -212,9 +212,9 @@ func (s *session) handleUnknownResult(ctx context.Context, ref *gatewayv1.Dispat
 	})
 }
 
-// belongsToNode reports whether a dispatch is for this machine. A dispatch that had ended when the Node
-// was created was for an earlier machine of that name: a Node is not removed while one of its
-// dispatches is unfinished. Creation times are truncated to seconds.
+// belongsToNode reports whether a dispatch is for this machine. A dispatch that had ended when the
+// Node was created was for an earlier machine of that name. The reason is that a Node is not
+// removed while one of its dispatches is unfinished. Creation times are truncated to seconds.
 func (s *session) belongsToNode(d *v1alpha1.CapabilityDispatch) bool {
 	if nodeOf(d) != s.key {
 		return false

@@ -129,8 +129,8 @@ func TestADispatchThatIsNotReportedInTimeEnds(t *testing.T) {
 	}
 }
 
-// recall keeps the time of its first call: a late result completes the status only for
-// settledMemory.
+// cancelFinished keeps the time of its first call: a late result completes the status only for
+// settledTTL.
 func TestADispatchThatAnotherProcessEndedIsCancelledOnce(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, at, _ := newStoreSession(c)

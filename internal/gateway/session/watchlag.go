@@ -19,8 +19,8 @@ type watchLag struct {
 	mu sync.Mutex
 	// pending holds the newest write of each Node that the watch has not delivered yet.
 	pending map[types.NamespacedName]ownWrite
-	// deliveredSentAt is the time at which the newest delivered write was sent. A process that holds no
-	// Node cannot measure the lag: each new session is a live read then.
+	// deliveredSentAt is the time at which the newest delivered write was sent. A process that
+	// holds no Node cannot measure the lag: each new session is a live read then.
 	deliveredSentAt time.Time
 }
 
@@ -78,8 +78,9 @@ func (f *watchLag) check(limit time.Duration) error {
 	return nil
 }
 
-// isNewerVersion reports whether resourceVersion a is later than b. For versions that cannot be compared
-// it reports whether they differ: handling a state twice is harmless, missing a state is not.
+// isNewerVersion reports whether resourceVersion a is later than b. For versions that cannot be
+// compared it reports whether they differ: handling a state twice is harmless, missing a state is
+// not.
 func isNewerVersion(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	if err != nil {

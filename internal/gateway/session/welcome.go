@@ -38,7 +38,8 @@ func (s *Service) newSession(id peer.Identity, c conn) *session {
 	return sess
 }
 
-// getAuthorizedNode reads the Node of a machine live and returns an error unless the machine is authorized.
+// getAuthorizedNode reads the Node of a machine live and returns an error unless the machine is
+// authorized.
 func (s *Service) getAuthorizedNode(ctx context.Context, id peer.Identity) (*v1alpha1.Node, error) {
 	node, err := s.getNode(ctx, keyOf(id))
 	if apierrors.IsNotFound(err) {
@@ -89,7 +90,8 @@ func (s *session) commonFeatures() []gatewayv1.Feature {
 	return []gatewayv1.Feature{gatewayv1.Feature_FEATURE_CLEARANCE}
 }
 
-// randomDuration returns a random duration between 0 and d, so that machines do not reconnect together.
+// randomDuration returns a random duration between 0 and d, so that machines do not reconnect
+// together.
 func (s *Service) randomDuration(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

@@ -123,7 +123,8 @@ func FuzzRegisterNode(f *testing.F) {
 	})
 }
 
-// requireStorable fails the test if the status that f produces cannot be written as JSON and read back.
+// requireStorable fails the test if the status that f produces cannot be written as JSON and read
+// back.
 func requireStorable(t *testing.T, f facts) {
 	t.Helper()
 	next := f.compose(nodeAllowing("echo"), noon)

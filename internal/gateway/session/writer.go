@@ -37,8 +37,8 @@ func newBackoff() wait.Backoff {
 // when the write succeeds or decide finds nothing to write in a live object. It truncates an
 // output that would not fit into the store.
 //
-// It returns the stored object, or errDeleted if the object was deleted. It returns the API's error if
-// the API server refuses the status twice, and the context's error if ctx ends.
+// It returns the stored object, or errDeleted if the object was deleted. It returns the API's error
+// if the API server refuses the status twice, and the context's error if ctx ends.
 func (s *Service) writeStatus(ctx context.Context, step string, d *v1alpha1.CapabilityDispatch, decide decision) (*v1alpha1.CapabilityDispatch, error) {
 	backoff := newBackoff()
 	for live, refusals := false, 0; ; live = true {
@@ -89,8 +89,8 @@ func (s *Service) putStatus(ctx context.Context, d *v1alpha1.CapabilityDispatch,
 	return body, nil
 }
 
-// readLiveDispatch reads a dispatch live, and retries until the API server answers. It returns errDeleted
-// if the name is unused or belongs to another object.
+// readLiveDispatch reads a dispatch live, and retries until the API server answers. It returns
+// errDeleted if the name is unused or belongs to another object.
 func (s *Service) readLiveDispatch(ctx context.Context, key types.NamespacedName, uid types.UID) (*v1alpha1.CapabilityDispatch, error) {
 	backoff := newBackoff()
 	for {

@@ -129,7 +129,8 @@ func (a *Authority) IssueDevice(t testing.TB, id identity.ID, key *ecdsa.PublicK
 	return a.sign(t, template, a.Certificate, key)
 }
 
-// IssueDeviceTLS returns the certificate of [Authority.IssueDevice] as a TLS client certificate with a new key.
+// IssueDeviceTLS returns the certificate of [Authority.IssueDevice] as a TLS client certificate
+// with a new key.
 func (a *Authority) IssueDeviceTLS(t testing.TB, id identity.ID, changes ...Change) tls.Certificate {
 	t.Helper()
 	key := NewKey(t)
@@ -152,7 +153,8 @@ func (a *Authority) IssueServer(t testing.TB, changes ...Change) (*x509.Certific
 	return a.sign(t, template, a.Certificate, &key.PublicKey), key
 }
 
-// WriteServerCertificate issues a gateway certificate into dir/current, which is a symlink that it replaces.
+// WriteServerCertificate issues a gateway certificate into dir/current, which is a symlink that it
+// replaces.
 func (a *Authority) WriteServerCertificate(t testing.TB, dir string, changes ...Change) *x509.Certificate {
 	t.Helper()
 	cert, key := a.IssueServer(t, changes...)

@@ -10,7 +10,7 @@ import (
 	"github.com/mooring-dev/mooring/test/wire"
 )
 
-// The faults that a monkey causes.
+// The faults that a faultInjector causes.
 const (
 	killAgents     = "agents killed"
 	killGateway    = "gateways killed"
@@ -49,7 +49,7 @@ func (m *faultInjector) run(ctx context.Context, enough <-chan struct{}, full bo
 	}
 }
 
-// round causes every fault in the bag once; it stops early when ctx ends.
+// round causes every fault of m.faults once, in random order. It stops early when ctx ends.
 func (m *faultInjector) round(ctx context.Context) error {
 	faults := append([]string(nil), m.faults...)
 	m.random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })

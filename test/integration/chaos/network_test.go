@@ -10,8 +10,8 @@ import (
 )
 
 // network holds wires that can be cut. Every gateway reaches the API server over an uplink, and
-// machines reach the gateway over a door. front is the address that machines dial; it forwards to
-// either door.
+// machines reach the gateway over a downlink. entry has the address that machines dial; it forwards
+// to any of the downlinks.
 type network struct {
 	uplinks, downlinks []*wire.Proxy
 	entry              *wire.Proxy

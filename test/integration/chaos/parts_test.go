@@ -11,7 +11,7 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// restartInterval is the interval at which keep looks for processes that have ended.
+// restartInterval is the interval at which keepRunning looks for processes that have ended.
 const restartInterval = 300 * time.Millisecond
 
 // part is a process that is started again after each end, as Kubernetes or an init system would do.
@@ -66,7 +66,7 @@ func (p *parts) kill(victim *part, count string) {
 	victim.process().Kill()
 }
 
-// preventRestart prevents the restart of a part until release.
+// preventRestart prevents the restart of a part until allowRestart.
 func (p *parts) preventRestart(one *part) { p.setPaused(one, true) }
 
 func (p *parts) allowRestart(one *part) { p.setPaused(one, false) }

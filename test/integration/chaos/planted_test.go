@@ -8,8 +8,8 @@ import (
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
-// The rig itself could be blind. It finds the violations of agents that have a bug, and none of the
-// same agents without the bug.
+// The rig itself could miss violations. The test checks that it finds the violations of agents that
+// have a bug, and none of the same agents without the bug.
 func TestABugInTheAgentsIsFound(t *testing.T) {
 	for _, planted := range []struct {
 		name string

@@ -32,7 +32,7 @@ type request struct {
 	timeoutSeconds, expiry int32
 	cancelled              bool
 	cancelAfter            time.Duration
-	due                    time.Duration // from the start of ask
+	due                    time.Duration // from the start of createAll
 }
 
 // drawRequests draws the dispatches to request from the machines, perSecond of them per second. Most runs

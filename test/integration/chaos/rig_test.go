@@ -110,7 +110,7 @@ func (r *rig) startBackground() {
 	})
 }
 
-// boundedContext returns the test's context, bounded by patience.
+// boundedContext returns the test's context, bounded by verdictTimeout.
 func (r *rig) boundedContext() context.Context {
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTimeout)
 	r.Cleanup(cancel)

@@ -15,7 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
 
-// watchDelay delays one watch of the controller: while held is locked, no event arrives.
+// watchDelay delays one watch of the controller: while mu is locked, no event arrives.
 type watchDelay struct {
 	path      string // suffix of the request path
 	requested atomic.Bool

@@ -286,7 +286,7 @@ func (a *agent) stop() {
 	a.waitEnd()
 }
 
-// stopAfterSettled calls leave after n dispatches are settled.
+// stopAfterSettled calls stop after n dispatches are settled.
 func (a *agent) stopAfterSettled(n int) {
 	a.t.Helper()
 	for range n {

@@ -48,8 +48,9 @@ func waitFor(t *testing.T, event string, happened <-chan struct{}) {
 	}
 }
 
-// waitHandledEvent returns once the session of the gateway has handled object in a state for which is
-// returns true. It calls hears often, because the session handles events and messages in any order.
+// waitHandledEvent returns once the session of the gateway has handled object in a state for which
+// matches returns true. It calls waitHandled often, because the session handles events and messages
+// in any order.
 func (a *agent) waitHandledEvent(nodeCache cache.Cache, object client.Object, matches func() bool) {
 	a.t.Helper()
 	cluster.Eventually(a.t, func() bool {

@@ -8,7 +8,7 @@ import (
 	"github.com/mooring-dev/mooring/test/cluster"
 )
 
-// watchClient returns a client with the permissions of Admin that can watch.
+// watchClient returns a client with the permissions of AdminConfig that can watch.
 func watchClient(t *testing.T) client.WithWatch {
 	t.Helper()
 	c, err := client.NewWithWatch(shared.AdminConfig(), client.Options{Scheme: cluster.Scheme()})
