@@ -28,8 +28,8 @@ var sites = map[string][]string{
 		"internal/dispatch", "Withdraw: condition", "setDelivered: condition", "finishStatus: condition",
 	},
 	"TestAWriterCleansWhateverThePiecesAre (internal/foreign)": {"internal/foreign", "Write: print"},
-	"TestConditionsOfANodeAreOneSafeLine (internal/gateway/session)": {
-		"internal/gateway/session", "setCondition: condition",
+	"TestConditionsOfANodeAreOneSafeLine (internal/gateway/nodestatus)": {
+		"internal/gateway/nodestatus", "SetCondition: condition",
 	},
 	"TestNoCommandPrintsForeignTextThatActsOnATerminal (internal/plugin)": {
 		"internal/plugin", "Main: print", "describeNode: print", "showCode: print", "invoke: print", "newVersion: print", "printObject: print",

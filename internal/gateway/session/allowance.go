@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -31,9 +32,9 @@ const (
 	bytesBurst        = 16 << 20
 
 	// schemaBytesPerSecond and schemaBytesBurst bound the bytes of schemas that no machine has
-	// declared before. A description has at most maxAllSchemasBytes.
+	// declared before. A description has at most MaxAllSchemasBytes.
 	schemaBytesPerSecond = 8 << 10
-	schemaBytesBurst     = 4 * maxAllSchemasBytes
+	schemaBytesBurst     = 4 * nodestatus.MaxAllSchemasBytes
 )
 
 // allowance is the budget of a Node for the work of its sessions. Consecutive sessions share it,

@@ -16,6 +16,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -87,7 +88,7 @@ func TestWhatIsFirstSeenClaimedIsLookedAtBeforeItIsOffered(t *testing.T) {
 	s.draining = true // No dispatch leaves the queue.
 	claimed, fresh := newDispatch(s, c, v1alpha1.DispatchDispatched), newDispatch(s, c, v1alpha1.DispatchQueued)
 	s.node.Spec.CapabilityPolicy.Allow = []string{"echo"}
-	s.facts.declared = []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
+	s.facts.Declared = []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
 	s.applyEvents(t.Context(), informerEvents{dispatches: map[types.UID]*v1alpha1.CapabilityDispatch{claimed.UID: claimed, fresh.UID: fresh}})
 	if len(s.pending) != 1 || !s.entries[claimed.UID].busy {
 		t.Errorf("%d reads are started, want 1 of the claimed dispatch", len(s.pending))
@@ -129,13 +130,13 @@ func TestOfManyChangesOfCapabilitiesTheNewestCounts(t *testing.T) {
 	s.publishing = true // No write.
 	applied := 0
 	for i := range 1000 {
-		before := len(s.facts.declared)
+		before := len(s.facts.Declared)
 		var list []*gatewayv1.Capability
-		for j := range i%maxCapabilities + 1 {
+		for j := range i%nodestatus.MaxCapabilities + 1 {
 			list = append(list, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", j)})
 		}
 		s.handleCapabilitiesChanged(t.Context(), &gatewayv1.CapabilitiesChanged{Capabilities: list})
-		if len(s.facts.declared) != before {
+		if len(s.facts.Declared) != before {
 			applied++
 		}
 	}
@@ -144,7 +145,7 @@ func TestOfManyChangesOfCapabilitiesTheNewestCounts(t *testing.T) {
 	}
 	c.Step(time.Second)
 	s.tick(t.Context())
-	if got, want := len(s.facts.declared), 999%maxCapabilities+1; got != want || s.pendingCapabilities != nil {
+	if got, want := len(s.facts.Declared), 999%nodestatus.MaxCapabilities+1; got != want || s.pendingCapabilities != nil {
 		t.Errorf("%d capabilities are declared, want the %d of the newest change", got, want)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
 var (
@@ -93,15 +93,15 @@ func TestBudgetsAreSweptAfterTheirInterval(t *testing.T) {
 func TestAnIntroductionLivesExactlyItsTime(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon.Time)
 	i := newRegistrations(clock)
-	i.put(otherKey, "key", description{})
+	i.put(otherKey, "key", nodestatus.Description{})
 	clock.SetTime(noon.Add(registrationTTL))
-	i.put(pcKey, "key", description{}) // sweeps
+	i.put(pcKey, "key", nodestatus.Description{}) // sweeps
 	if len(i.byNode) != 2 {
 		t.Errorf("%d introductions are kept at the end of their life, want 2", len(i.byNode))
 	}
 	clock.SetTime(noon.Add(registrationTTL + 1))
 	i.sweptAt = noon.Add(1)
-	i.put(pcKey, "key", description{})
+	i.put(pcKey, "key", nodestatus.Description{})
 	if len(i.byNode) != 1 {
 		t.Errorf("%d introductions are kept after their life, want 1", len(i.byNode))
 	}
@@ -175,25 +175,5 @@ func TestAnAnswerCarriesAtLeastOneMessageAndExactlyItsBytes(t *testing.T) {
 		if got := fittingMessages(tt.messages); got != tt.want {
 			t.Errorf("%s: %d messages, want %d", name, got, tt.want)
 		}
-	}
-}
-
-func TestSharedTextsCountTheirBytes(t *testing.T) {
-	shared := &interner{}
-	status := &v1alpha1.NodeStatus{Gateway: "gw", Capabilities: []v1alpha1.NodeCapability{{InputSchema: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}}}}
-	shared.internStatus(status)
-	shared.internStatus(status.DeepCopy())                                           // equal values cost nothing
-	if want := len("gw") + len(`{"a":1}`) + 3*internOverhead; shared.bytes != want { // the empty text counts, too
-		t.Errorf("%d bytes are counted, want %d", shared.bytes, want)
-	}
-	for bytes, kept := range map[int]bool{maxInternedBytes: true, maxInternedBytes + 1: false} {
-		shared := &interner{bytes: bytes, strings: map[string]string{"old": "old"}, schemas: map[string]*v1alpha1.JSON{}}
-		shared.internStatus(&v1alpha1.NodeStatus{})
-		if _, ok := shared.strings["old"]; ok != kept {
-			t.Errorf("a text is kept with %d bytes: %t, want %t", bytes, ok, kept)
-		}
-	}
-	if shared.internStatus(&v1alpha1.NodeStatus{System: &v1alpha1.SystemInfo{OS: "linux"}}); shared.strings["linux"] == "" {
-		t.Error("the texts of the system are not shared")
 	}
 }

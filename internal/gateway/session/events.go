@@ -41,7 +41,7 @@ func (s *session) applyNode(ctx context.Context, node *v1alpha1.Node, deleted bo
 	if same && !deleted && node.ResourceVersion == s.node.ResourceVersion {
 		// An own write already returned this state. Share memory with the object in the cache.
 		s.node = node
-		s.facts.shareValues(&node.Status)
+		s.facts.ShareValues(&node.Status)
 		return
 	}
 	switch {

@@ -107,11 +107,11 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 		}
 	})
 	ended := metav1.NewTime(s.service.Time.Latest().Truncate(time.Second).Add(time.Second))
-	if ended.Before(&s.facts.started) {
-		ended = s.facts.started
+	if ended.Before(&s.facts.Started) {
+		ended = s.facts.Started
 	}
-	s.facts.ended = &ended
-	s.facts.lastEvent = v1alpha1.NodeEvent{Name: s.ending.reason, Time: s.storedNow()}
+	s.facts.Ended = &ended
+	s.facts.LastEvent = v1alpha1.NodeEvent{Name: s.ending.reason, Time: s.storedNow()}
 	node := s.node
 	if s.endRecorded = !s.recordedIn(node); s.endRecorded {
 		return // The response to a write in flight may have shown a newer session.
@@ -120,11 +120,11 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 		return
 	}
 	for backoff := newBackoff(); ; {
-		_, err := s.service.apply(ctx, node, s.facts.compose(node, s.storedNow()))
+		_, err := s.service.apply(ctx, node, s.facts.Compose(node, s.storedNow()))
 		if isBodyRefusal(err) {
 			// The description of a machine must not prevent the end of its session.
 			s.log().Error(err, "recording the end of the session without the description of the machine", "session", s.id)
-			_, err = s.service.apply(ctx, node, s.facts.withoutDescription().compose(node, s.storedNow()))
+			_, err = s.service.apply(ctx, node, s.facts.WithoutDescription().Compose(node, s.storedNow()))
 		}
 		switch {
 		case err == nil, apierrors.IsNotFound(err):

@@ -11,6 +11,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -33,7 +34,7 @@ func (s *Service) openSession(streamCtx, ctx context.Context, sess *session, hel
 		return nil, err
 	}
 	sess.dialedAt = s.Time.Now().Add(-s.Clock.Since(reg.registeredAt))
-	sess.applyHello(hello, reg.description)
+	sess.applyHello(hello, reg.Description)
 	previous, err := s.replaceCurrent(streamCtx, sess)
 	if err != nil {
 		release()
@@ -72,7 +73,7 @@ func (s *Service) replaceCurrent(ctx context.Context, sess *session) (*session, 
 	default:
 		overtaken := sess.dialCounter <= previous.dialCounter
 		if sess.journalID != previous.journalID {
-			overtaken = !sess.dialedAfter(previous.facts.started)
+			overtaken = !sess.dialedAfter(previous.facts.Started)
 		}
 		if overtaken {
 			return nil, errReplaced
@@ -104,22 +105,22 @@ func (s *Service) recordReplacedSessionEnd(ctx context.Context, previous *sessio
 }
 
 // applyHello sets the fields of s that are known before the first read of the cluster.
-func (s *session) applyHello(hello *gatewayv1.Hello, described description) {
+func (s *session) applyHello(hello *gatewayv1.Hello, described nodestatus.Description) {
 	s.clearanceSupported = supportsClearance(hello)
 	s.journalID, s.dialCounter = hello.GetJournalId(), int64(hello.GetDialCounter())
-	if boot := foreign.TruncateLine(hello.GetBootId(), maxIDBytes); boot != "" {
-		described.bootID = boot
+	if boot := foreign.TruncateLine(hello.GetBootId(), nodestatus.MaxIDBytes); boot != "" {
+		described.BootID = boot
 	}
 	if v := foreign.TruncateLine(hello.GetAgentVersion(), 64); v != "" {
-		described.system.AgentVersion = v
+		described.System.AgentVersion = v
 	}
 	now := s.storedNow()
-	s.facts = facts{
-		description: described, gateway: s.service.Gateway, sessionID: s.id,
-		journalID: s.journalID, dialCounter: s.dialCounter, registered: now, lastMessage: now,
-		certificate: certificateInfo(s.caller), bundleSHA256: sha256Hex(hello.GetBundleSha256()),
+	s.facts = nodestatus.Facts{
+		Description: described, Gateway: s.service.Gateway, SessionID: s.id,
+		JournalID: s.journalID, DialCounter: s.dialCounter, Registered: now, LastMessage: now,
+		Certificate: certificateInfo(s.caller), BundleSHA256: sha256Hex(hello.GetBundleSha256()),
 	}
-	s.bundle = s.facts.bundleSHA256
+	s.bundle = s.facts.BundleSHA256
 	s.updateSkew(timeOf(hello.GetAgentTime()))
 }
 

@@ -1,12 +1,9 @@
 package session
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -52,15 +49,15 @@ func (c *schemaCache) get(text []byte) *inputschema.Schema {
 // also so with an input too large to check.
 func (s *session) validateInput(d *v1alpha1.CapabilityDispatch) string {
 	name := d.Spec.Capability
-	at := slices.IndexFunc(s.facts.declared, func(c v1alpha1.NodeCapability) bool { return c.Name == name })
-	if at < 0 || s.facts.declared[at].InputSchema == nil || s.facts.alteredSchemas[name] {
+	at := slices.IndexFunc(s.facts.Declared, func(c v1alpha1.NodeCapability) bool { return c.Name == name })
+	if at < 0 || s.facts.Declared[at].InputSchema == nil || s.facts.AlteredSchemas[name] {
 		return ""
 	}
 	input := []byte("{}")
 	if d.Spec.Input != nil {
 		input = d.Spec.Input.Raw
 	}
-	err := s.service.schemaCache.get(s.facts.declared[at].InputSchema.Raw).CheckWithin(input, maxCheckSteps)
+	err := s.service.schemaCache.get(s.facts.Declared[at].InputSchema.Raw).CheckWithin(input, maxCheckSteps)
 	if err == nil || errors.Is(err, inputschema.ErrTooExpensive) {
 		return ""
 	}
@@ -70,7 +67,7 @@ func (s *session) validateInput(d *v1alpha1.CapabilityDispatch) string {
 // rejectInput returns a decision that ends a dispatch for its invalid input, if no other reason
 // ends it.
 func (s *session) rejectInput(reason string) nodeDecision {
-	declared := s.facts.declared
+	declared := s.facts.Declared
 	return func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 		verdict := dispatch.Admit(d, node, declared, now)
 		if verdict.Kind == dispatch.VerdictOffer {
@@ -78,20 +75,4 @@ func (s *session) rejectInput(reason string) nodeDecision {
 		}
 		return verdict.Status, verdict.Kind == dispatch.VerdictSettle
 	}
-}
-
-// sameJSON reports whether two JSON texts have the same value, including every digit of numbers.
-func sameJSON(a, b []byte) bool {
-	if bytes.Equal(a, b) {
-		return true
-	}
-	var values [2]any
-	for i, text := range [][]byte{a, b} {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		if decoder.Decode(&values[i]) != nil {
-			return false
-		}
-	}
-	return reflect.DeepEqual(values[0], values[1])
 }

@@ -9,13 +9,14 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
 // newDeclaringSession returns a session of a machine that declares the capability c with schema.
 func newDeclaringSession(t *testing.T, service *Service, schema string) *session {
 	t.Helper()
 	s := &session{service: service, key: types.NamespacedName{Namespace: "fleet", Name: "pc"}}
-	if err := s.facts.setCapabilities([]*gatewayv1.Capability{{Name: "other"}, {Name: "c", InputSchema: []byte(schema)}}, newSchemaVerdicts(), unlimited); err != nil {
+	if err := s.facts.SetCapabilities([]*gatewayv1.Capability{{Name: "other"}, {Name: "c", InputSchema: []byte(schema)}}, nodestatus.NewSchemaVerdicts(), unlimited); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -56,7 +57,7 @@ func TestOnlyAnInputThatSurelyDoesNotFitIsRefusedHere(t *testing.T) {
 
 func TestTheSchemaOfTheFirstCapabilityCounts(t *testing.T) {
 	s := &session{service: &Service{schemaCache: newSchemaCache()}}
-	s.facts.declared = []v1alpha1.NodeCapability{{Name: "c", InputSchema: &v1alpha1.JSON{Raw: []byte(`{"required":["a"]}`)}}}
+	s.facts.Declared = []v1alpha1.NodeCapability{{Name: "c", InputSchema: &v1alpha1.JSON{Raw: []byte(`{"required":["a"]}`)}}}
 	if s.validateInput(dispatchWithInput("c", `{}`)) == "" {
 		t.Error("an input that does not fit is offered")
 	}

@@ -178,16 +178,3 @@ func TestADispatchThatEndedAsItsNodeWasMadeIsItsMachines(t *testing.T) {
 		}
 	}
 }
-
-func TestTheSkewOfAClockIsACondition(t *testing.T) {
-	for skew, want := range map[time.Duration]string{
-		skewLimit - 1: "", 1 - skewLimit: "", 0: "",
-		skewLimit:      "The clock of the machine is about 1m0s ahead of the cluster's; set it, or run a time service.",
-		-2 * skewLimit: "The clock of the machine is about 2m0s behind the cluster's; set it, or run a time service.",
-	} {
-		var f nodeFields
-		if f.setSkew(skew, noon); len(f.Conditions) != min(len(want), 1) || want != "" && f.Conditions[0].Message != want {
-			t.Errorf("%s: %v, want %q", skew, f.Conditions, want)
-		}
-	}
-}

@@ -11,6 +11,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
 var pcKey = types.NamespacedName{Namespace: "fleet", Name: "pc"}
@@ -60,22 +61,22 @@ func TestNewer(t *testing.T) {
 func TestIntroductionIsForItsKeyOnceAndForAWhile(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon.Time)
 	i := newRegistrations(clock)
-	i.put(pcKey, "key", description{bootID: "one"})
+	i.put(pcKey, "key", nodestatus.Description{BootID: "one"})
 	if _, ok := i.take(pcKey, "other key"); ok {
 		t.Error("another key took the introduction")
 	}
-	if d, ok := i.take(pcKey, "key"); !ok || d.bootID != "one" || !d.registeredAt.Equal(clock.Now()) {
+	if d, ok := i.take(pcKey, "key"); !ok || d.BootID != "one" || !d.registeredAt.Equal(clock.Now()) {
 		t.Errorf("take() = %v, %t", d, ok)
 	}
 	if _, ok := i.take(pcKey, "key"); ok {
 		t.Error("an introduction was taken twice")
 	}
-	i.put(pcKey, "key", description{})
+	i.put(pcKey, "key", nodestatus.Description{})
 	clock.SetTime(clock.Now().Add(registrationTTL + time.Second))
 	if _, ok := i.take(pcKey, "key"); ok {
 		t.Error("an old introduction was taken")
 	}
-	i.put(types.NamespacedName{Name: "other"}, "key", description{})
+	i.put(types.NamespacedName{Name: "other"}, "key", nodestatus.Description{})
 	if len(i.byNode) != 1 {
 		t.Errorf("%d introductions are kept, want the old one swept", len(i.byNode))
 	}

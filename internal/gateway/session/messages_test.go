@@ -13,6 +13,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/identity/identitytest"
 )
@@ -64,16 +65,16 @@ func TestTheSkewOfAClockIsPublishedWhenItCrossesTheLimit(t *testing.T) {
 		before, after time.Duration
 		want          bool
 	}{
-		{0, skewLimit - 1, false}, {0, skewLimit, true}, {0, -skewLimit, true}, {skewLimit - 1, skewLimit, true},
-		{skewLimit, skewLimit + 1, false}, {skewLimit, -skewLimit, false}, {skewLimit, 0, true},
+		{0, nodestatus.SkewLimit - 1, false}, {0, nodestatus.SkewLimit, true}, {0, -nodestatus.SkewLimit, true}, {nodestatus.SkewLimit - 1, nodestatus.SkewLimit, true},
+		{nodestatus.SkewLimit, nodestatus.SkewLimit + 1, false}, {nodestatus.SkewLimit, -nodestatus.SkewLimit, false}, {nodestatus.SkewLimit, 0, true},
 	} {
 		s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
-		s.facts.skew = tt.before
+		s.facts.Skew = tt.before
 		s.updateSkew(noon.Add(tt.after))
-		if s.unpublished != tt.want || s.facts.skew != tt.after {
-			t.Errorf("from %s to %s: published %t, want %t; the skew is %s", tt.before, tt.after, s.unpublished, tt.want, s.facts.skew)
+		if s.unpublished != tt.want || s.facts.Skew != tt.after {
+			t.Errorf("from %s to %s: published %t, want %t; the skew is %s", tt.before, tt.after, s.unpublished, tt.want, s.facts.Skew)
 		}
-		if s.updateSkew(time.Time{}); s.facts.skew != tt.after {
+		if s.updateSkew(time.Time{}); s.facts.Skew != tt.after {
 			t.Error("a machine that sends no time has a skew")
 		}
 	}

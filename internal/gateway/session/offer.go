@@ -62,7 +62,7 @@ func (s *session) offer(ctx context.Context) {
 func (s *session) window() int { return int(max(s.node.Spec.MaxInFlight, 1)) }
 
 func (s *session) admission(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node) dispatch.Verdict {
-	return dispatch.Admit(d, node, s.facts.declared, s.service.Time.Now())
+	return dispatch.Admit(d, node, s.facts.Declared, s.service.Time.Now())
 }
 
 // admit decides about an entry that was not offered. An entry that may be offered stays in the
@@ -80,7 +80,7 @@ func (s *session) admit(ctx context.Context, e *entry) {
 			s.queue.add(e)
 			return
 		}
-		declared := s.facts.declared
+		declared := s.facts.Declared
 		s.settleUnoffered(ctx, e, func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 			verdict := dispatch.Admit(d, node, declared, now)
 			return verdict.Status, verdict.Kind == dispatch.VerdictSettle
@@ -161,7 +161,7 @@ func (s *session) requeue(ctx context.Context, e *entry, err error) {
 
 // claim claims an entry before it is offered, so that no other process can prove it unstarted.
 func (s *session) claim(ctx context.Context, e *entry) {
-	node, declared := s.node, s.facts.declared
+	node, declared := s.node, s.facts.Declared
 	s.write(ctx, e, "claim", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 		if !dispatch.NeedsClaim(d, s.noClaimAfter) || dispatch.Admit(d, node, declared, now).Kind != dispatch.VerdictOffer {
 			return v1alpha1.CapabilityDispatchStatus{}, false

@@ -14,6 +14,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -127,7 +128,7 @@ func setDefault[T comparable](field *T, value T) {
 // than all other fields together.
 func CacheByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
-		&v1alpha1.Node{}:               {Transform: trimNode()},
+		&v1alpha1.Node{}:               {Transform: nodestatus.TrimNode()},
 		&v1alpha1.CapabilityDispatch{}: {Field: unfinishedSelector(), Transform: cache.TransformStripManagedFields()},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
 // publish writes the facts to Node.status if they differ from it, in one apply and within the
@@ -19,9 +20,9 @@ func (s *session) publish(ctx context.Context) {
 		s.wakeBy(due)
 		return
 	}
-	next := s.facts.compose(s.node, s.storedNow())
+	next := s.facts.Compose(s.node, s.storedNow())
 	s.unpublished = false
-	if sameFields(next, fieldsOf(s.node)) && !s.refreshing {
+	if nodestatus.SameFields(next, nodestatus.FieldsOf(s.node)) && !s.refreshing {
 		return
 	}
 	s.allowance.countWrite(now)

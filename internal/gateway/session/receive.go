@@ -13,6 +13,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
 // Bounds of the messages that cost the cluster a read or this process much work, for one Node,
@@ -28,7 +29,7 @@ const (
 // handleMessage handles one message from the machine.
 func (s *session) handleMessage(ctx context.Context, m *gatewayv1.StreamNodeEventsRequest) {
 	s.lastMessageAt = s.service.Clock.Now()
-	s.facts.lastMessage = s.storedNow()
+	s.facts.LastMessage = s.storedNow()
 	switch m := m.GetMessage().(type) {
 	case *gatewayv1.StreamNodeEventsRequest_Heartbeat:
 		s.handleHeartbeat(ctx, m.Heartbeat)
@@ -105,14 +106,14 @@ func (s *session) handleHeartbeat(ctx context.Context, h *gatewayv1.Heartbeat) {
 }
 
 // updateSkew compares the machine's clock with the API server's. The skew is published only when it
-// crosses skewLimit.
+// crosses SkewLimit.
 func (s *session) updateSkew(agent time.Time) {
 	if agent.IsZero() {
 		return
 	}
-	before := s.facts.skew
-	s.facts.skew = agent.Sub(s.service.Time.Now())
-	if (before.Abs() < skewLimit) != (s.facts.skew.Abs() < skewLimit) {
+	before := s.facts.Skew
+	s.facts.Skew = agent.Sub(s.service.Time.Now())
+	if (before.Abs() < nodestatus.SkewLimit) != (s.facts.Skew.Abs() < nodestatus.SkewLimit) {
 		s.unpublished = true
 	}
 }
@@ -131,8 +132,8 @@ func (s *session) sendBundle() {
 }
 
 func (s *session) handleBundleStored(ctx context.Context, m *gatewayv1.TrustBundleStored) {
-	if sum := sha256Hex(m.GetSha256()); sum != "" && sum != s.facts.bundleSHA256 {
-		s.facts.bundleSHA256, s.unpublished = sum, true
+	if sum := sha256Hex(m.GetSha256()); sum != "" && sum != s.facts.BundleSHA256 {
+		s.facts.BundleSHA256, s.unpublished = sum, true
 		s.publish(ctx)
 	}
 }
@@ -160,8 +161,8 @@ func (s *session) applyPendingCapabilities(ctx context.Context) {
 		s.wakeIn(time.Second)
 		return
 	}
-	err := s.facts.setCapabilities(s.pendingCapabilities.GetCapabilities(), s.service.schemaVerdicts, s.schemaBudget(s.service.Clock.Now()))
-	if errors.Is(err, errTooManySchemas) {
+	err := s.facts.SetCapabilities(s.pendingCapabilities.GetCapabilities(), s.service.schemaVerdicts, s.schemaBudget(s.service.Clock.Now()))
+	if errors.Is(err, nodestatus.ErrTooManySchemas) {
 		s.wakeIn(time.Second)
 		return
 	}
@@ -170,7 +171,7 @@ func (s *session) applyPendingCapabilities(ctx context.Context) {
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.InvalidArgument, err.Error())})
 		return
 	}
-	s.facts.registered = s.storedNow()
+	s.facts.Registered = s.storedNow()
 	s.unpublished = true
 	s.publish(ctx)
 	for _, e := range s.queue.oldestFirst() {

@@ -75,7 +75,7 @@ func (s *session) compareJournals(node *v1alpha1.Node) (reset bool, err error) {
 		if live && !s.dialedAfter(*last.SessionStartedTime) {
 			return false, errReplaced // The dial may have been overtaken, and its journal lost since.
 		}
-		s.facts.cloneSuspected = live || s.journalConflict
+		s.facts.CloneSuspected = live || s.journalConflict
 		return true, nil
 	}
 	if s.dialCounter > last.DialCounter {
@@ -204,20 +204,20 @@ func (s *session) createEntries(list []*v1alpha1.CapabilityDispatch, journal map
 // is claimed before it is offered. That moment is never earlier than the recorded start, so a slow
 // write leaves no gap.
 func (s *session) recordSession(ctx context.Context, node *v1alpha1.Node) error {
-	s.facts.started = s.storedNow()
-	if ended := node.Status.SessionEndedTime; ended != nil && !s.facts.started.After(ended.Time) {
-		s.facts.started = metav1.NewTime(ended.Add(time.Second))
+	s.facts.Started = s.storedNow()
+	if ended := node.Status.SessionEndedTime; ended != nil && !s.facts.Started.After(ended.Time) {
+		s.facts.Started = metav1.NewTime(ended.Add(time.Second))
 	}
-	s.facts.lastEvent = v1alpha1.NodeEvent{Name: v1alpha1.ReasonSessionStarted, Time: s.facts.started}
+	s.facts.LastEvent = v1alpha1.NodeEvent{Name: v1alpha1.ReasonSessionStarted, Time: s.facts.Started}
 	s.attemptedResourceVersion = node.ResourceVersion
-	stored, err := s.service.apply(ctx, node, s.facts.compose(node, s.storedNow()))
+	stored, err := s.service.apply(ctx, node, s.facts.Compose(node, s.storedNow()))
 	if err != nil {
 		return err
 	}
-	s.node, s.facts.cloneSuspected = stored, false // The condition stays for suspectedCloneTTL.
+	s.node, s.facts.CloneSuspected = stored, false // The condition stays for cloneMemory.
 	s.noClaimAfter = metav1.NewTime(s.service.Time.Latest().Truncate(time.Second))
-	if s.noClaimAfter.Before(&s.facts.started) {
-		s.noClaimAfter = s.facts.started
+	if s.noClaimAfter.Before(&s.facts.Started) {
+		s.noClaimAfter = s.facts.Started
 	}
 	now := s.service.Clock.Now()
 	s.lastWrite.Store(now.UnixNano())

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 )
@@ -22,7 +23,7 @@ type registrations struct {
 }
 
 type registration struct {
-	description
+	nodestatus.Description
 	publicKeySHA256 string
 	registeredAt    time.Time
 }
@@ -31,7 +32,7 @@ func newRegistrations(c clock.PassiveClock) *registrations {
 	return &registrations{clock: c, byNode: map[types.NamespacedName]registration{}, sweptAt: c.Now()}
 }
 
-func (i *registrations) put(key types.NamespacedName, publicKeySHA256 string, d description) {
+func (i *registrations) put(key types.NamespacedName, publicKeySHA256 string, d nodestatus.Description) {
 	now := i.clock.Now()
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -37,9 +38,9 @@ func (s *Service) RevokeDevicePairing(ctx context.Context, request *gatewayv1.Re
 		}
 		now := metav1.NewTime(s.Time.Now())
 		revocation.RequestedTime = now
-		next := fieldsOf(node)
+		next := nodestatus.FieldsOf(node)
 		next.RevocationRequest = revocation
-		setCondition(&next.Conditions, metav1.Condition{Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue,
+		nodestatus.SetCondition(&next.Conditions, metav1.Condition{Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue,
 			Reason: v1alpha1.ReasonAgentRequested, Message: revocation.Reason}, now)
 		if _, err = s.apply(ctx, node, next); err != nil {
 			if apierrors.IsConflict(err) {

@@ -14,6 +14,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -32,7 +33,7 @@ type Service struct {
 	liveReads      *liveReads
 	polled         *polledSessions
 	schemaCache    *schemaCache
-	schemaVerdicts *schemaVerdicts
+	schemaVerdicts *nodestatus.SchemaVerdicts
 	reviewCache    *reviewCache
 
 	// abandonEnds is closed when waits for unrecorded ends must be abandoned.
@@ -56,7 +57,7 @@ func New(options Options) *Service {
 		liveReads:      newLiveReads(options.Clock),
 		polled:         newPolledSessions(),
 		schemaCache:    newSchemaCache(),
-		schemaVerdicts: newSchemaVerdicts(),
+		schemaVerdicts: nodestatus.NewSchemaVerdicts(),
 		reviewCache:    newReviewCache(options.Clock),
 		abandonEnds:    make(chan struct{}),
 		drained:        make(chan struct{}),
@@ -142,12 +143,9 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 	if err != nil {
 		return nil, err
 	}
-	d, err := newDescription(request, s.schemaVerdicts, s.allowances.forNode(keyOf(id)).schemaBudget(s.Clock.Now()))
-	if errors.Is(err, errTooManySchemas) {
-		return nil, err
-	}
+	d, err := nodestatus.NewDescription(request, s.schemaVerdicts, s.allowances.forNode(keyOf(id)).schemaBudget(s.Clock.Now()))
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
+		return nil, registrationError(err)
 	}
 	node := &v1alpha1.Node{}
 	if err := s.Cache.Get(ctx, keyOf(id), node); err != nil {
@@ -158,7 +156,7 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 	}
 	s.registrations.put(keyOf(id), id.PublicKeySHA256, d)
 	response := &gatewayv1.RegisterNodeResponse{}
-	for _, c := range d.declared {
+	for _, c := range d.Declared {
 		if dispatch.Granted(node.Spec.CapabilityPolicy, c.Name) {
 			response.GrantedCapabilities = append(response.GrantedCapabilities, c.Name)
 		} else {
@@ -166,6 +164,14 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 		}
 	}
 	return response, nil
+}
+
+// registrationError returns the gRPC status of a description that is refused.
+func registrationError(err error) error {
+	if errors.Is(err, nodestatus.ErrTooManySchemas) {
+		return status.Error(codes.ResourceExhausted, err.Error())
+	}
+	return status.Error(codes.InvalidArgument, err.Error())
 }
 
 // RotateDeviceCertificate renews the certificate or rotates the key; see Certificates.

@@ -15,6 +15,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -63,7 +64,7 @@ type session struct {
 	attemptedResourceVersion string
 
 	// owned
-	facts         facts
+	facts         nodestatus.Facts
 	node          *v1alpha1.Node
 	noClaimAfter  metav1.Time // younger dispatches need no claim; at least facts.started
 	entries       map[types.UID]*entry

@@ -15,6 +15,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -281,8 +282,8 @@ func TestAHelloReplacesWhatTheRegistrationSaid(t *testing.T) {
 	for sent, want := range map[string]string{"": "registered", "new": "new"} {
 		s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
 		s.applyHello(&gatewayv1.Hello{BootId: sent, AgentVersion: sent, JournalId: "j", DialCounter: 7},
-			description{bootID: "registered", system: &v1alpha1.SystemInfo{AgentVersion: "registered"}})
-		if s.facts.bootID != want || s.facts.system.AgentVersion != want || s.journalID != "j" || s.dialCounter != 7 {
+			nodestatus.Description{BootID: "registered", System: &v1alpha1.SystemInfo{AgentVersion: "registered"}})
+		if s.facts.BootID != want || s.facts.System.AgentVersion != want || s.journalID != "j" || s.dialCounter != 7 {
 			t.Errorf("a Hello with %q: %+v", sent, s.facts)
 		}
 	}

@@ -127,7 +127,7 @@ func newStoreSession(c *clocktesting.FakeClock) (*session, *store, *openGate) {
 		Spec:   v1alpha1.NodeSpec{PublicKeySHA256: "pin", CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: []string{"echo"}}},
 		Status: v1alpha1.NodeStatus{SessionID: s.id, SessionStartedTime: &metav1.Time{Time: c.Now().Add(-time.Minute)}}}
 	s.caller.PublicKeySHA256 = "pin"
-	s.facts.declared = []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
+	s.facts.Declared = []v1alpha1.NodeCapability{{Name: "echo", Available: true}}
 	s.noClaimAfter = *s.node.Status.SessionStartedTime
 	s.entries, s.inFlight = map[types.UID]*entry{}, map[types.UID]struct{}{}
 	s.lastMessageAt, s.maxAgeAt = c.Now(), c.Now().Add(time.Hour*1000)
@@ -447,11 +447,11 @@ func TestASessionEndsWithItsNode(t *testing.T) {
 func TestTheRecordedEndIsLaterThanEveryOffer(t *testing.T) {
 	c := clocktesting.NewFakeClock(noon.Time)
 	s, _, _ := newStoreSession(c)
-	s.facts.started = metav1.NewTime(c.Now().Add(-time.Minute))
+	s.facts.Started = metav1.NewTime(c.Now().Add(-time.Minute))
 	s.ending = ending{reason: v1alpha1.ReasonSessionLost}
 	s.node.Status.SessionID = "newer" // then recordEnd writes nothing
 	s.recordEnd(t.Context(), make(chan struct{}))
-	if s.facts.ended == nil || !s.facts.ended.After(c.Now()) {
-		t.Errorf("at %v the end is recorded as %v", c.Now(), s.facts.ended)
+	if s.facts.Ended == nil || !s.facts.Ended.After(c.Now()) {
+		t.Errorf("at %v the end is recorded as %v", c.Now(), s.facts.Ended)
 	}
 }

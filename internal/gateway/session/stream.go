@@ -13,6 +13,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
 // helloTimeout is the time in which a machine must send its Hello.
@@ -144,10 +145,10 @@ func checkHello(h *gatewayv1.Hello) error {
 	switch {
 	case h.GetProtocolVersion() < minProtocol:
 		return status.Errorf(codes.InvalidArgument, "protocol version %d is too old, the gateway needs %d: update the agent", h.GetProtocolVersion(), minProtocol)
-	case h.GetJournalId() == "" || len(h.GetJournalId()) > maxIDBytes || foreign.TruncateLine(h.GetJournalId(), maxIDBytes) != h.GetJournalId():
-		return status.Errorf(codes.InvalidArgument, "journal_id must be 1 to %d printable characters", maxIDBytes)
-	case len(h.GetBootId()) > maxIDBytes:
-		return status.Errorf(codes.InvalidArgument, "boot_id is longer than %d bytes", maxIDBytes)
+	case h.GetJournalId() == "" || len(h.GetJournalId()) > nodestatus.MaxIDBytes || foreign.TruncateLine(h.GetJournalId(), nodestatus.MaxIDBytes) != h.GetJournalId():
+		return status.Errorf(codes.InvalidArgument, "journal_id must be 1 to %d printable characters", nodestatus.MaxIDBytes)
+	case len(h.GetBootId()) > nodestatus.MaxIDBytes:
+		return status.Errorf(codes.InvalidArgument, "boot_id is longer than %d bytes", nodestatus.MaxIDBytes)
 	case h.GetDialCounter() == 0 || h.GetDialCounter() > 1<<62:
 		return status.Error(codes.InvalidArgument, "dial_counter must be at least 1")
 	case len(h.GetUnsettled()) > maxUnsettled:

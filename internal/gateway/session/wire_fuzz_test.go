@@ -17,6 +17,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -44,7 +45,7 @@ func fuzzSession() *session {
 	sess := s.newSession(fuzzCaller, deafConn{})
 	sess.running = maxWorkers
 	sess.node = nodeAllowing("echo")
-	sess.facts = facts{description: description{system: &v1alpha1.SystemInfo{}}}
+	sess.facts = nodestatus.Facts{Description: nodestatus.Description{System: &v1alpha1.SystemInfo{}}}
 	d := &v1alpha1.CapabilityDispatch{Spec: v1alpha1.CapabilityDispatchSpec{NodeName: "pc", Capability: "echo", TimeoutSeconds: 30, ExpirySeconds: 60}}
 	d.Namespace, d.Name, d.UID, d.CreationTimestamp = "fleet", "one", "uid", noon
 	sess.createEntries([]*v1alpha1.CapabilityDispatch{d}, map[types.UID]*gatewayv1.UnsettledDispatch{"uid": {}})
@@ -92,7 +93,7 @@ func FuzzSessionMessage(f *testing.F) {
 		}
 		s := fuzzSession()
 		if hello := m.GetHello(); hello != nil {
-			s.applyHello(hello, description{system: &v1alpha1.SystemInfo{}})
+			s.applyHello(hello, nodestatus.Description{System: &v1alpha1.SystemInfo{}})
 			journalOf(hello)
 		}
 		s.handleMessage(t.Context(), &m)
@@ -117,22 +118,21 @@ func FuzzRegisterNode(f *testing.F) {
 		if proto.Unmarshal(b, &m) != nil {
 			return
 		}
-		if d, err := newDescription(&m, newSchemaVerdicts(), unlimited); err == nil {
-			requireStorable(t, facts{description: d})
+		if d, err := nodestatus.NewDescription(&m, nodestatus.NewSchemaVerdicts(), unlimited); err == nil {
+			requireStorable(t, nodestatus.Facts{Description: d})
 		}
 	})
 }
 
-// requireStorable fails the test if the status that f produces cannot be written as JSON and read
-// back.
-func requireStorable(t *testing.T, f facts) {
+// requireStorable fails the test if the status that f produces cannot be written as JSON and read back.
+func requireStorable(t *testing.T, f nodestatus.Facts) {
 	t.Helper()
-	next := f.compose(nodeAllowing("echo"), noon)
+	next := f.Compose(nodeAllowing("echo"), noon)
 	text, err := json.Marshal(next)
 	if err != nil {
 		t.Fatalf("the status cannot be written: %v", err)
 	}
-	var again nodeFields
+	var again nodestatus.Fields
 	if err := json.Unmarshal(text, &again); err != nil {
 		t.Fatalf("the status cannot be read: %v", err)
 	}

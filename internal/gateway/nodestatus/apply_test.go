@@ -1,4 +1,4 @@
-package session
+package nodestatus
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 func TestTheAnswerToAWriteIsNotReadIntoWhatWasSent(t *testing.T) {
 	system := &v1alpha1.SystemInfo{Hostname: "kiosk"}
 	capabilities := []v1alpha1.NodeCapability{{Name: "echo", InputSchema: &v1alpha1.JSON{Raw: []byte(`{}`)}}}
-	sent := &applyBody{Status: nodeFields{System: system, Capabilities: capabilities}}
+	sent := &ApplyBody{Status: Fields{System: system, Capabilities: capabilities}}
 	answer := `{"metadata":{"name":"kiosk","resourceVersion":"7"},"status":{"system":{"hostname":"other"},"capabilities":[{"name":"other","inputSchema":{"a":1}}]}}`
 	if err := json.Unmarshal([]byte(answer), sent); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package session
+package nodestatus
 
 import (
 	"fmt"
@@ -12,10 +12,8 @@ import (
 )
 
 // unlimited returns true: it is an unlimited allowance of schema bytes.
-func unlimited(int) bool { return true }
-
 func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
-	many := make([]*gatewayv1.Capability, maxCapabilities+1)
+	many := make([]*gatewayv1.Capability, MaxCapabilities+1)
 	for i := range many {
 		many[i] = &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i)}
 	}
@@ -32,7 +30,7 @@ func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			err := new(description).setCapabilities(c.list, newSchemaVerdicts(), unlimited)
+			err := new(Description).SetCapabilities(c.list, NewSchemaVerdicts(), unlimited)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("declare() = %v, want an error with %q", err, c.want)
 			}
@@ -41,30 +39,30 @@ func TestDeclareRefusesWhatCannotBeStored(t *testing.T) {
 }
 
 func TestADescriptionMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
-	many := make([]*gatewayv1.Capability, maxCapabilities)
+	many := make([]*gatewayv1.Capability, MaxCapabilities)
 	for i := range many {
 		many[i] = &gatewayv1.Capability{Name: fmt.Sprintf("%0*d", maxCapabilityName-1, i)}
 		many[i].Name = "c" + many[i].Name
 	}
 	many[0].Mediation = gatewayv1.Mediation_MEDIATION_LOCAL
-	d, err := newDescription(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", maxIDBytes), Capabilities: many}, newSchemaVerdicts(), unlimited)
+	d, err := NewDescription(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", MaxIDBytes), Capabilities: many}, NewSchemaVerdicts(), unlimited)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.declared) != maxCapabilities || d.declared[0].Mediation != v1alpha1.MediationLocal || d.declared[1].Mediation != v1alpha1.MediationNone {
-		t.Errorf("%d are declared, mediation %s and %s", len(d.declared), d.declared[0].Mediation, d.declared[1].Mediation)
+	if len(d.Declared) != MaxCapabilities || d.Declared[0].Mediation != v1alpha1.MediationLocal || d.Declared[1].Mediation != v1alpha1.MediationNone {
+		t.Errorf("%d are declared, mediation %s and %s", len(d.Declared), d.Declared[0].Mediation, d.Declared[1].Mediation)
 	}
-	if _, err := newDescription(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", maxIDBytes+1)}, newSchemaVerdicts(), unlimited); err == nil {
+	if _, err := NewDescription(&gatewayv1.RegisterNodeRequest{BootId: strings.Repeat("b", MaxIDBytes+1)}, NewSchemaVerdicts(), unlimited); err == nil {
 		t.Error("a longer boot_id is accepted")
 	}
 }
 
-// A schema is stored if it is sent within maxSentSchemasBytes, is at most maxSchemaBytes long and
+// A schema is stored if it is sent within MaxSentSchemasBytes, is at most MaxSchemaBytes long and
 // fits into the remaining room.
 func TestASchemaMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
 	schema := func(size int) []byte { return []byte(`{"d":"` + strings.Repeat("x", size-len(`{"d":""}`)) + `"}`) }
-	for size, want := range map[int]bool{maxSchemaBytes: true, maxSchemaBytes + 1: false} {
-		if _, ok := compactSchema(schema(size), maxAllSchemasBytes); ok != want {
+	for size, want := range map[int]bool{MaxSchemaBytes: true, MaxSchemaBytes + 1: false} {
+		if _, ok := compactSchema(schema(size), MaxAllSchemasBytes); ok != want {
 			t.Errorf("a schema of %d bytes is stored: %t, want %t", size, ok, want)
 		}
 	}
@@ -73,30 +71,30 @@ func TestASchemaMayBeExactlyAsLargeAsItsBounds(t *testing.T) {
 			t.Errorf("a schema of 100 bytes is stored in %d: %t, want %t", room, ok, want)
 		}
 	}
-	for before, want := range map[int]bool{maxSentSchemasBytes - 100: true, maxSentSchemasBytes - 99: false} {
-		var d description
+	for before, want := range map[int]bool{MaxSentSchemasBytes - 100: true, MaxSentSchemasBytes - 99: false} {
+		var d Description
 		list := []*gatewayv1.Capability{{Name: "large", InputSchema: schema(before)}, {Name: "next", InputSchema: schema(100)}}
-		if err := d.setCapabilities(list, newSchemaVerdicts(), unlimited); err != nil {
+		if err := d.SetCapabilities(list, NewSchemaVerdicts(), unlimited); err != nil {
 			t.Fatal(err)
 		}
-		if got := d.declared[1].InputSchema != nil; got != want {
+		if got := d.Declared[1].InputSchema != nil; got != want {
 			t.Errorf("a schema of 100 bytes after %d is stored: %t, want %t", before, got, want)
 		}
 	}
 }
 
 func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
-	large := []byte(`{"d":"` + strings.Repeat("x", maxSchemaBytes) + `"}`)
+	large := []byte(`{"d":"` + strings.Repeat("x", MaxSchemaBytes) + `"}`)
 	list := []*gatewayv1.Capability{
 		{Name: "good", InputSchema: []byte(`{"type":"object"}`)},
 		{Name: "large", InputSchema: large}, {Name: "list", InputSchema: []byte(`[1]`)},
 		{Name: "broken", InputSchema: []byte(`{`)}, {Name: "null", InputSchema: []byte(`null`)},
 	}
-	var d description
-	if err := d.setCapabilities(list, newSchemaVerdicts(), unlimited); err != nil {
+	var d Description
+	if err := d.SetCapabilities(list, NewSchemaVerdicts(), unlimited); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range d.declared {
+	for _, c := range d.Declared {
 		if kept := c.InputSchema != nil; kept != (c.Name == "good") {
 			t.Errorf("schema of %s kept: %t", c.Name, kept)
 		}
@@ -105,29 +103,29 @@ func TestSchemasThatAreTooLargeOrNoObjectsAreDropped(t *testing.T) {
 	for i := range 20 {
 		full = append(full, &gatewayv1.Capability{Name: fmt.Sprintf("c%d", i), InputSchema: []byte(`{"d":"` + strings.Repeat("x", 3000) + `"}`)})
 	}
-	if err := d.setCapabilities(full, newSchemaVerdicts(), unlimited); err != nil {
+	if err := d.SetCapabilities(full, NewSchemaVerdicts(), unlimited); err != nil {
 		t.Fatal(err)
 	}
 	total := 0
-	for _, c := range d.declared {
+	for _, c := range d.Declared {
 		if c.InputSchema != nil {
 			total += len(c.InputSchema.Raw)
 		}
 	}
-	if total == 0 || total > maxAllSchemasBytes {
-		t.Errorf("%d bytes of schemas are kept, want some and at most %d", total, maxAllSchemasBytes)
+	if total == 0 || total > MaxAllSchemasBytes {
+		t.Errorf("%d bytes of schemas are kept, want some and at most %d", total, MaxAllSchemasBytes)
 	}
 }
 
 func TestWhatAMachineDescribesIsStoredWithoutUnsafeCharacters(t *testing.T) {
 	const hostile = "a\u202e\u009b\x1b\u200b\n\xff"
 	want := "a\uFFFD\uFFFD\uFFFD\uFFFD \uFFFD"
-	d, err := newDescription(&gatewayv1.RegisterNodeRequest{BootId: hostile, System: &gatewayv1.SystemInfo{Hostname: hostile},
-		Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: hostile, Reason: hostile, InputSchema: []byte("{\"a\u202e\":\"b\u200b\"}")}}}, newSchemaVerdicts(), unlimited)
+	d, err := NewDescription(&gatewayv1.RegisterNodeRequest{BootId: hostile, System: &gatewayv1.SystemInfo{Hostname: hostile},
+		Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: hostile, Reason: hostile, InputSchema: []byte("{\"a\u202e\":\"b\u200b\"}")}}}, NewSchemaVerdicts(), unlimited)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []string{d.bootID, d.system.Hostname, d.declared[0].Description, d.declared[0].Reason, string(d.declared[0].InputSchema.Raw)}
+	got := []string{d.BootID, d.System.Hostname, d.Declared[0].Description, d.Declared[0].Reason, string(d.Declared[0].InputSchema.Raw)}
 	if diff := cmp.Diff([]string{want, want, want, want, `{"a�":"b�"}`}, got); diff != "" {
 		t.Error(diff)
 	}

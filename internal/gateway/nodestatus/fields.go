@@ -1,4 +1,4 @@
-package session
+package nodestatus
 
 import (
 	"fmt"
@@ -15,12 +15,12 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// skewLimit is the offset of a machine's clock from which a condition is set.
-const skewLimit = time.Minute
+// SkewLimit is the offset of a machine's clock from which a condition is set.
+const SkewLimit = time.Minute
 
-// nodeFields are the fields of Node.status that belong to FieldManagerSession, under their
+// Fields are the fields of Node.status that belong to FieldManagerSession, under their
 // names in the API. Every apply carries all of them.
-type nodeFields struct {
+type Fields struct {
 	Presence           v1alpha1.NodePresence     `json:"presence,omitempty"`
 	Since              *metav1.Time              `json:"since,omitempty"`
 	Gateway            string                    `json:"gateway,omitempty"`
@@ -55,10 +55,10 @@ func isSessionCondition(conditionType string) bool {
 	return slices.Contains(sessionConditions, conditionType)
 }
 
-// fieldsOf returns the fields of FieldManagerSession that are stored in node.
-func fieldsOf(node *v1alpha1.Node) nodeFields {
+// FieldsOf returns the fields of FieldManagerSession that are stored in node.
+func FieldsOf(node *v1alpha1.Node) Fields {
 	s := node.Status.DeepCopy()
-	f := nodeFields{
+	f := Fields{
 		Presence: s.Presence, Since: s.Since, Gateway: s.Gateway, SessionID: s.SessionID,
 		SessionStartedTime: s.SessionStartedTime, SessionEndedTime: s.SessionEndedTime,
 		BootID: s.BootID, JournalID: s.JournalID, DialCounter: s.DialCounter,
@@ -76,56 +76,56 @@ func fieldsOf(node *v1alpha1.Node) nodeFields {
 	return f
 }
 
-// facts holds everything that a session knows about its machine and needs to compose its fields.
+// Facts holds everything that a session knows about its machine and needs to compose its fields.
 // It is copied into the goroutine that writes them.
-type facts struct {
-	description
-	gateway, sessionID string
-	started            metav1.Time
-	ended              *metav1.Time
-	journalID          string
-	dialCounter        int64
-	registered         metav1.Time
-	lastMessage        metav1.Time
-	lastEvent          v1alpha1.NodeEvent
-	certificate        *v1alpha1.CertificateInfo
-	bundleSHA256       string
-	// skew is the offset of the machine's clock, positive if it is ahead.
-	skew time.Duration
-	// cloneSuspected is true if a live session had another journal, until that is recorded.
-	cloneSuspected bool
+type Facts struct {
+	Description
+	Gateway, SessionID string
+	Started            metav1.Time
+	Ended              *metav1.Time
+	JournalID          string
+	DialCounter        int64
+	Registered         metav1.Time
+	LastMessage        metav1.Time
+	LastEvent          v1alpha1.NodeEvent
+	Certificate        *v1alpha1.CertificateInfo
+	BundleSHA256       string
+	// Skew is the offset of the machine's clock, positive if it is ahead.
+	Skew time.Duration
+	// CloneSuspected is true if a live session had another journal, until that is recorded.
+	CloneSuspected bool
 }
 
-// withoutDescription returns the facts without the description of the machine. A gateway made or
-// checked all remaining facts, so the API server always accepts them.
-func (f facts) withoutDescription() facts {
-	f.description = description{}
-	f.certificate, f.bundleSHA256 = nil, ""
+// WithoutDescription returns the facts without the description of the machine. A gateway made or checked all
+// remaining facts, so the API server always accepts them.
+func (f Facts) WithoutDescription() Facts {
+	f.Description = Description{}
+	f.Certificate, f.BundleSHA256 = nil, ""
 	return f
 }
 
-// compose returns the session's fields for node, built from the facts. It copies the stored
+// Compose returns the session's fields for node, built from the facts. It copies the stored
 // fields that must survive (the begin of a state, a request for revocation) from node.
-func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {
-	capabilities, available, granted := effectiveCapabilities(f.declared, node.Spec.CapabilityPolicy)
-	next := nodeFields{
+func (f Facts) Compose(node *v1alpha1.Node, now metav1.Time) Fields {
+	capabilities, available, granted := effectiveCapabilities(f.Declared, node.Spec.CapabilityPolicy)
+	next := Fields{
 		Presence: v1alpha1.PresenceOnline, Since: node.Status.Since,
-		Gateway: f.gateway, SessionID: f.sessionID,
-		SessionStartedTime: &f.started, SessionEndedTime: f.ended,
-		BootID: f.bootID, JournalID: f.journalID, DialCounter: f.dialCounter,
-		RegisteredTime: &f.registered, LastConnectedTime: &f.started, LastHeartbeatTime: &f.lastMessage,
-		LastEvent: &f.lastEvent, System: f.system, Capabilities: capabilities,
+		Gateway: f.Gateway, SessionID: f.SessionID,
+		SessionStartedTime: &f.Started, SessionEndedTime: f.Ended,
+		BootID: f.BootID, JournalID: f.JournalID, DialCounter: f.DialCounter,
+		RegisteredTime: &f.Registered, LastConnectedTime: &f.Started, LastHeartbeatTime: &f.LastMessage,
+		LastEvent: &f.LastEvent, System: f.System, Capabilities: capabilities,
 		CapabilitySummary: fmt.Sprintf("%d/%d", available, granted),
-		Certificate:       f.certificate, TrustBundleSHA256: f.bundleSHA256,
-		RevocationRequest: node.Status.RevocationRequest, Conditions: fieldsOf(node).Conditions,
+		Certificate:       f.Certificate, TrustBundleSHA256: f.BundleSHA256,
+		RevocationRequest: node.Status.RevocationRequest, Conditions: FieldsOf(node).Conditions,
 	}
 	connected := metav1.Condition{Type: v1alpha1.ConditionConnected, Status: metav1.ConditionTrue,
-		Reason: v1alpha1.ReasonSessionStarted, Message: "A session is open with gateway " + f.gateway + "."}
+		Reason: v1alpha1.ReasonSessionStarted, Message: "A session is open with gateway " + f.Gateway + "."}
 	switch {
-	case f.ended != nil:
+	case f.Ended != nil:
 		next.Presence = v1alpha1.PresenceStale
-		connected.Status, connected.Reason = metav1.ConditionFalse, f.lastEvent.Name
-		connected.Message = "The session with gateway " + f.gateway + " ended."
+		connected.Status, connected.Reason = metav1.ConditionFalse, f.LastEvent.Name
+		connected.Message = "The session with gateway " + f.Gateway + " ended."
 	case available < granted:
 		next.Presence = v1alpha1.PresenceDegraded
 		connected.Message += " " + degradedMessage(capabilities, node.Spec.CapabilityPolicy)
@@ -133,18 +133,18 @@ func (f facts) compose(node *v1alpha1.Node, now metav1.Time) nodeFields {
 	if next.Presence != node.Status.Presence || next.Since == nil {
 		next.Since = &now
 	}
-	setCondition(&next.Conditions, connected, now)
-	next.setSkew(f.skew, now)
+	SetCondition(&next.Conditions, connected, now)
+	next.setSkew(f.Skew, now)
 	next.expireSuspectedClone(now)
-	if f.cloneSuspected {
-		next.setSuspectedClone(v1alpha1.ReasonJournalChanged,
+	if f.CloneSuspected {
+		next.SetSuspectedClone(v1alpha1.ReasonJournalChanged,
 			"A session with another journal was open under the same identity: check that the identity directory was not copied to a second machine.", now)
 	}
 	return next
 }
 
-func (f *nodeFields) setSkew(skew time.Duration, now metav1.Time) {
-	if skew.Abs() < skewLimit {
+func (f *Fields) setSkew(skew time.Duration, now metav1.Time) {
+	if skew.Abs() < SkewLimit {
 		meta.RemoveStatusCondition(&f.Conditions, v1alpha1.ConditionClockSkew)
 		return
 	}
@@ -152,14 +152,14 @@ func (f *nodeFields) setSkew(skew time.Duration, now metav1.Time) {
 	if skew < 0 {
 		direction = "behind"
 	}
-	setCondition(&f.Conditions, metav1.Condition{Type: v1alpha1.ConditionClockSkew, Status: metav1.ConditionTrue,
+	SetCondition(&f.Conditions, metav1.Condition{Type: v1alpha1.ConditionClockSkew, Status: metav1.ConditionTrue,
 		Reason:  v1alpha1.ReasonClockSkewed,
 		Message: fmt.Sprintf("The clock of the machine is about %s %s the cluster's; set it, or run a time service.", skew.Abs().Round(time.Minute), direction)}, now)
 }
 
-// setCondition calls meta.SetStatusCondition with the API server's time. It turns the message into
+// SetCondition calls meta.SetStatusCondition with the API server's time. It turns the message into
 // one line without unsafe characters.
-func setCondition(list *[]metav1.Condition, condition metav1.Condition, now metav1.Time) {
+func SetCondition(list *[]metav1.Condition, condition metav1.Condition, now metav1.Time) {
 	condition.LastTransitionTime, condition.Message = now, foreign.CleanLine(condition.Message)
 	meta.SetStatusCondition(list, condition)
 }
@@ -190,8 +190,8 @@ func effectiveCapabilities(declared []v1alpha1.NodeCapability, policy v1alpha1.C
 	return list, available, granted
 }
 
-// sameFields reports whether a and b are equal except for the time of the last heartbeat.
-func sameFields(a, b nodeFields) bool {
+// SameFields reports whether a and b are equal except for the time of the last heartbeat.
+func SameFields(a, b Fields) bool {
 	a.LastHeartbeatTime = b.LastHeartbeatTime
 	return equality.Semantic.DeepEqual(a, b)
 }

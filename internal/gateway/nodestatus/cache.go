@@ -1,4 +1,4 @@
-package session
+package nodestatus
 
 import (
 	"slices"
@@ -28,11 +28,11 @@ type interner struct {
 	schemas map[string]*v1alpha1.JSON
 }
 
-// trimNode returns the transform that reduces Nodes before they enter the cache. It drops the
+// TrimNode returns the transform that reduces Nodes before they enter the cache. It drops the
 // fields that no gateway reads: annotations, which may be large, and the certificate request and
 // most conditions, which belong to the controller. It clips the spare capacity of lists and
 // shares the values that similar machines have in common.
-func trimNode() toolscache.TransformFunc {
+func TrimNode() toolscache.TransformFunc {
 	strip, shared := cache.TransformStripManagedFields(), &interner{}
 	return func(obj any) (any, error) {
 		obj, err := strip(obj)
@@ -96,15 +96,15 @@ func (t *interner) internSchema(s *v1alpha1.JSON) *v1alpha1.JSON {
 	return known
 }
 
-// shareValues makes the facts of a session refer to equal values of the cached Node.
-func (f *facts) shareValues(status *v1alpha1.NodeStatus) {
-	if equality.Semantic.DeepEqual(f.declared, status.Capabilities) {
-		f.declared = status.Capabilities
+// ShareValues makes the facts of a session refer to equal values of the cached Node.
+func (f *Facts) ShareValues(status *v1alpha1.NodeStatus) {
+	if equality.Semantic.DeepEqual(f.Declared, status.Capabilities) {
+		f.Declared = status.Capabilities
 	}
-	if equality.Semantic.DeepEqual(f.system, status.System) {
-		f.system = status.System
+	if equality.Semantic.DeepEqual(f.System, status.System) {
+		f.System = status.System
 	}
-	if equality.Semantic.DeepEqual(f.certificate, status.Certificate) {
-		f.certificate = status.Certificate
+	if equality.Semantic.DeepEqual(f.Certificate, status.Certificate) {
+		f.Certificate = status.Certificate
 	}
 }

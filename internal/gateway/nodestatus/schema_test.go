@@ -1,4 +1,4 @@
-package session
+package nodestatus
 
 import (
 	"encoding/json"
@@ -33,15 +33,29 @@ func TestSchemasAreStoredInAFormThatYAMLTakes(t *testing.T) {
 		"a number no float holds":    {`{"a":1e999}`, ""},
 		"broken UTF-8":               {"{\"a\":\"\xff\"}", ""},
 		"two values":                 {`{}{}`, ""},
-		"longer than before its end": {`{"a":"` + strings.Repeat("\x7f", maxSchemaBytes) + `"}`, ""},
+		"longer than before its end": {`{"a":"` + strings.Repeat("\x7f", MaxSchemaBytes) + `"}`, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := storedSchema([]byte(c.in), maxSchemaBytes, newSchemaVerdicts(), unlimited)
+			got, err := storedSchema([]byte(c.in), MaxSchemaBytes, NewSchemaVerdicts(), unlimited)
 			if err != nil || string(got) != c.want {
 				t.Errorf("storedSchema() = %s, %v, want %s", got, err, c.want)
 			}
 		})
+	}
+}
+
+// A session checks inputs with a stored schema only if it has the meaning of the declared one.
+func TestASchemaThatIsStoredWithOtherTextIsAltered(t *testing.T) {
+	var d Description
+	err := d.SetCapabilities([]*gatewayv1.Capability{
+		{Name: "none"}, {Name: "same", InputSchema: []byte(`{ "title": "a" }`)}, {Name: "altered", InputSchema: []byte(`{"title":"a\u0007"}`)},
+	}, NewSchemaVerdicts(), unlimited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.AlteredSchemas) != 1 || !d.AlteredSchemas["altered"] {
+		t.Errorf("altered schemas: %v", d.AlteredSchemas)
 	}
 }
 
@@ -55,14 +69,14 @@ func FuzzDescribe(f *testing.F) {
 		f.Add("pc", "words", []byte(s))
 	}
 	f.Fuzz(func(t *testing.T, hostname, words string, schema []byte) {
-		d, err := newDescription(&gatewayv1.RegisterNodeRequest{
+		d, err := NewDescription(&gatewayv1.RegisterNodeRequest{
 			BootId: hostname, System: &gatewayv1.SystemInfo{Hostname: hostname, Os: words, OsImage: words},
 			Capabilities: []*gatewayv1.Capability{{Name: "echo", Description: words, Reason: hostname, InputSchema: schema}},
-		}, newSchemaVerdicts(), unlimited)
+		}, NewSchemaVerdicts(), unlimited)
 		if err != nil {
 			return
 		}
-		body, err := json.Marshal(applyBody{Status: facts{description: d, started: noon}.compose(&v1alpha1.Node{}, noon)})
+		body, err := json.Marshal(ApplyBody{Status: Facts{Description: d, Started: noon}.Compose(&v1alpha1.Node{}, noon)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package session
+package nodestatus
 
 import (
 	"fmt"
@@ -14,12 +14,6 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/foreign/corpus"
 )
-
-var noon = metav1.NewTime(time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC))
-
-func nodeAllowing(allow ...string) *v1alpha1.Node {
-	return &v1alpha1.Node{Spec: v1alpha1.NodeSpec{CapabilityPolicy: v1alpha1.CapabilityPolicy{Allow: allow}}}
-}
 
 func TestPresenceFollowsWhatIsDeclaredAndGranted(t *testing.T) {
 	up, down := v1alpha1.NodeCapability{Name: "echo", Available: true}, v1alpha1.NodeCapability{Name: "open", Reason: "no display"}
@@ -38,7 +32,7 @@ func TestPresenceFollowsWhatIsDeclaredAndGranted(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := facts{description: description{declared: c.declared}}.compose(nodeAllowing(c.allow...), noon)
+			got := Facts{Description: Description{Declared: c.declared}}.Compose(nodeAllowing(c.allow...), noon)
 			if got.Presence != c.presence || got.CapabilitySummary != c.summary {
 				t.Errorf("presence %s, summary %s, want %s, %s", got.Presence, got.CapabilitySummary, c.presence, c.summary)
 			}
@@ -51,17 +45,17 @@ func TestADegradedNodeNamesTheCause(t *testing.T) {
 	declared := []v1alpha1.NodeCapability{
 		{Name: "echo", Reason: full}, {Name: "own.a", Reason: full}, {Name: "own.b"}, {Name: "secret", Reason: "private"}, {Name: "up", Available: true},
 	}
-	got := facts{gateway: "gw", description: description{declared: declared}}.compose(nodeAllowing("echo", "own.*", "up", "absent"), noon)
+	got := Facts{Gateway: "gw", Description: Description{Declared: declared}}.Compose(nodeAllowing("echo", "own.*", "up", "absent"), noon)
 	want := "A session is open with gateway gw. Granted capabilities that cannot run now: 4: echo, own.a: " + full +
 		"; own.b: the machine gives no reason; absent: the machine does not declare it."
 	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionConnected); got.Presence != v1alpha1.PresenceDegraded || c.Message != want {
 		t.Errorf("%s: %q, want %q", got.Presence, c.Message, want)
 	}
 	declared = nil
-	for i := range maxCapabilities {
+	for i := range MaxCapabilities {
 		declared = append(declared, v1alpha1.NodeCapability{Name: fmt.Sprintf("own.a%d", i), Reason: fmt.Sprint(i, strings.Repeat("x", maxReason-2))})
 	}
-	got = facts{description: description{declared: declared}}.compose(nodeAllowing("own.*"), noon)
+	got = Facts{Description: Description{Declared: declared}}.Compose(nodeAllowing("own.*"), noon)
 	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionConnected); len(c.Message) > 4096 || !strings.Contains(c.Message, "and 59 more") {
 		t.Errorf("%d bytes: %q", len(c.Message), c.Message)
 	}
@@ -76,13 +70,13 @@ func TestAListNamesAFewAndCountsTheOthers(t *testing.T) {
 }
 
 func TestWhatIsNotGrantedIsNotAvailable(t *testing.T) {
-	f := facts{description: description{declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}}}}
-	got := f.compose(nodeAllowing(), noon)
+	f := Facts{Description: Description{Declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}}}}
+	got := f.Compose(nodeAllowing(), noon)
 	want := []v1alpha1.NodeCapability{{Name: "echo", Reason: v1alpha1.ErrorNotGranted}}
 	if diff := cmp.Diff(want, got.Capabilities); diff != "" {
 		t.Errorf("capabilities (-want +got):\n%s", diff)
 	}
-	if !f.declared[0].Available {
+	if !f.Declared[0].Available {
 		t.Error("composing changed what the machine declared")
 	}
 }
@@ -95,7 +89,7 @@ func TestComposeKeepsWhatBeganEarlier(t *testing.T) {
 		{Type: v1alpha1.ConditionRevocationRequested, Status: metav1.ConditionTrue, LastTransitionTime: earlier},
 		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue},
 	}
-	got := facts{}.compose(node, noon)
+	got := Facts{}.Compose(node, noon)
 	if !got.Since.Equal(&earlier) {
 		t.Errorf("since is %s, want the beginning of the presence", got.Since)
 	}
@@ -109,7 +103,7 @@ func TestComposeKeepsWhatBeganEarlier(t *testing.T) {
 
 func TestAbnormalConditionsComeAndGo(t *testing.T) {
 	node := nodeAllowing()
-	abnormal := facts{skew: -2 * time.Minute, cloneSuspected: true}.compose(node, noon)
+	abnormal := Facts{Skew: -2 * time.Minute, CloneSuspected: true}.Compose(node, noon)
 	for _, kind := range []string{v1alpha1.ConditionClockSkew, v1alpha1.ConditionSuspectedClone} {
 		if !meta.IsStatusConditionTrue(abnormal.Conditions, kind) {
 			t.Errorf("condition %s is missing", kind)
@@ -117,10 +111,10 @@ func TestAbnormalConditionsComeAndGo(t *testing.T) {
 	}
 	abnormal.copyTo(&node.Status)
 	day := metav1.NewTime(noon.Add(suspectedCloneTTL))
-	if soon := (facts{}).compose(node, metav1.NewTime(day.Add(-time.Second))); !meta.IsStatusConditionTrue(soon.Conditions, v1alpha1.ConditionSuspectedClone) {
+	if soon := (Facts{}).Compose(node, metav1.NewTime(day.Add(-time.Second))); !meta.IsStatusConditionTrue(soon.Conditions, v1alpha1.ConditionSuspectedClone) {
 		t.Error("the suspicion of a clone was removed within a day")
 	}
-	normal := facts{skew: time.Second}.compose(node, day)
+	normal := Facts{Skew: time.Second}.Compose(node, day)
 	if len(normal.Conditions) != 1 || normal.Conditions[0].Type != v1alpha1.ConditionConnected {
 		t.Errorf("conditions are %v, want only Connected", normal.Conditions)
 	}
@@ -128,17 +122,17 @@ func TestAbnormalConditionsComeAndGo(t *testing.T) {
 
 func TestStoredFieldsReadBackAsTheyWereWritten(t *testing.T) {
 	node := nodeAllowing("echo")
-	f := facts{gateway: "gw", sessionID: "s", started: noon, registered: noon, lastMessage: noon, journalID: "j", dialCounter: 7,
-		description:  description{system: &v1alpha1.SystemInfo{OS: "linux"}, declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}}},
-		bundleSHA256: "b", certificate: &v1alpha1.CertificateInfo{SerialNumber: "1"}, lastEvent: v1alpha1.NodeEvent{Name: "SessionStarted", Time: noon}}
-	written := f.compose(node, noon)
+	f := Facts{Gateway: "gw", SessionID: "s", Started: noon, Registered: noon, LastMessage: noon, JournalID: "j", DialCounter: 7,
+		Description:  Description{System: &v1alpha1.SystemInfo{OS: "linux"}, Declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}}},
+		BundleSHA256: "b", Certificate: &v1alpha1.CertificateInfo{SerialNumber: "1"}, LastEvent: v1alpha1.NodeEvent{Name: "SessionStarted", Time: noon}}
+	written := f.Compose(node, noon)
 	written.copyTo(&node.Status)
-	if diff := cmp.Diff(written, fieldsOf(node)); diff != "" {
+	if diff := cmp.Diff(written, FieldsOf(node)); diff != "" {
 		t.Errorf("read back (-written +read):\n%s", diff)
 	}
 	later := f
-	later.lastMessage = metav1.NewTime(noon.Add(time.Minute))
-	if !sameFields(later.compose(node, later.lastMessage), fieldsOf(node)) {
+	later.LastMessage = metav1.NewTime(noon.Add(time.Minute))
+	if !SameFields(later.Compose(node, later.LastMessage), FieldsOf(node)) {
 		t.Error("a heartbeat alone counts as a change")
 	}
 }
@@ -146,9 +140,22 @@ func TestStoredFieldsReadBackAsTheyWereWritten(t *testing.T) {
 func TestConditionsOfANodeAreOneSafeLine(t *testing.T) {
 	for name, text := range corpus.Texts {
 		var conditions []metav1.Condition
-		setCondition(&conditions, metav1.Condition{Type: "A", Message: text}, noon)
+		SetCondition(&conditions, metav1.Condition{Type: "A", Message: text}, noon)
 		if shown := conditions[0].Message; corpus.FindProblem(shown) != "" || strings.ContainsAny(shown, "\n\t") {
 			t.Errorf("%s: %.300q", name, shown)
+		}
+	}
+}
+
+func TestTheSkewOfAClockIsACondition(t *testing.T) {
+	for skew, want := range map[time.Duration]string{
+		SkewLimit - 1: "", 1 - SkewLimit: "", 0: "",
+		SkewLimit:      "The clock of the machine is about 1m0s ahead of the cluster's; set it, or run a time service.",
+		-2 * SkewLimit: "The clock of the machine is about 2m0s behind the cluster's; set it, or run a time service.",
+	} {
+		var f Fields
+		if f.setSkew(skew, noon); len(f.Conditions) != min(len(want), 1) || want != "" && f.Conditions[0].Message != want {
+			t.Errorf("%s: %v, want %q", skew, f.Conditions, want)
 		}
 	}
 }

@@ -1,13 +1,12 @@
-package session
+package nodestatus
 
 import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"unicode/utf8"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/yaml"
 
@@ -15,35 +14,35 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 )
 
-// maxSchemaLevels bounds the nesting of a stored schema. The time of the YAML parser grows with
+// MaxSchemaLevels bounds the nesting of a stored schema. The time of the YAML parser grows with
 // the square of the nesting.
-const maxSchemaLevels = 64
+const MaxSchemaLevels = 64
 
 // maxSchemaVerdicts bounds the cached verdicts of whether a schema can be stored.
 const maxSchemaVerdicts = 4096
 
-// errTooManySchemas refuses a description whose new schemas exceed the allowance of its machine.
-var errTooManySchemas = status.Error(codes.ResourceExhausted, "this machine declares new input schemas too often; declare them again later")
+// ErrTooManySchemas refuses a description whose new schemas exceed the allowance of its machine.
+var ErrTooManySchemas = errors.New("this machine declares new input schemas too often; declare them again later")
 
-// schemaVerdicts caches whether the API server's parser accepts a schema, by the hash of its text:
+// SchemaVerdicts caches whether the API server's parser accepts a schema, by the hash of its text:
 // thousands of machines declare the same few schemas.
 //
 // The API server parses a server-side apply as YAML, which is not quite a superset of JSON. The
 // parser refuses \/, escaped surrogate pairs, U+FFFE, U+FFFF, U+007F, keys over 1024 characters
 // and duplicate keys. One such schema would make the whole status of its Node unwritable.
-type schemaVerdicts struct{ cache *lru.Cache }
+type SchemaVerdicts struct{ cache *lru.Cache }
 
-func newSchemaVerdicts() *schemaVerdicts { return &schemaVerdicts{lru.New(maxSchemaVerdicts)} }
+func NewSchemaVerdicts() *SchemaVerdicts { return &SchemaVerdicts{lru.New(maxSchemaVerdicts)} }
 
 // canStore reports whether the parser accepts compact. The parser takes a hundred times as long as
 // the JSON parser. So it runs once for each text, and only if the machine can afford the bytes.
-func (k *schemaVerdicts) canStore(compact []byte, reserve func(bytes int) bool) (bool, error) {
+func (k *SchemaVerdicts) canStore(compact []byte, reserve func(bytes int) bool) (bool, error) {
 	key := sha256.Sum256(compact)
 	if verdict, ok := k.cache.Get(key); ok {
 		return verdict.(bool), nil
 	}
 	if !reserve(len(compact)) {
-		return false, errTooManySchemas
+		return false, ErrTooManySchemas
 	}
 	_, err := yaml.YAMLToJSONStrict(compact)
 	k.cache.Add(key, err == nil)
@@ -54,7 +53,7 @@ func (k *schemaVerdicts) canStore(compact []byte, reserve func(bytes int) bool) 
 // JSON of at most room bytes, without unprintable characters in its texts. It returns false for a
 // schema that is too large, nested too deeply or no JSON object.
 func compactSchema(raw []byte, room int) ([]byte, bool) {
-	if len(raw) == 0 || len(raw) > maxSchemaBytes || jsontext.Depth(raw) > maxSchemaLevels || !utf8.Valid(raw) {
+	if len(raw) == 0 || len(raw) > MaxSchemaBytes || jsontext.Depth(raw) > MaxSchemaLevels || !utf8.Valid(raw) {
 		return nil, false
 	}
 	var object map[string]any
@@ -65,14 +64,14 @@ func compactSchema(raw []byte, room int) ([]byte, bool) {
 	// YAML treats these two as line breaks, even in a quoted text.
 	compact = bytes.ReplaceAll(compact, []byte("\u2028"), []byte(`\u2028`))
 	compact = bytes.ReplaceAll(compact, []byte("\u2029"), []byte(`\u2029`))
-	if err != nil || len(compact) > min(room, maxSchemaBytes) {
+	if err != nil || len(compact) > min(room, MaxSchemaBytes) {
 		return nil, false
 	}
 	return compact, true
 }
 
 // storedSchema returns the stored form of a schema, or nil if the schema cannot be stored.
-func storedSchema(raw []byte, room int, verdicts *schemaVerdicts, reserve func(bytes int) bool) ([]byte, error) {
+func storedSchema(raw []byte, room int, verdicts *SchemaVerdicts, reserve func(bytes int) bool) ([]byte, error) {
 	compact, ok := compactSchema(raw, room)
 	if !ok {
 		return nil, nil

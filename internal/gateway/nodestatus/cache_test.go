@@ -1,4 +1,4 @@
-package session
+package nodestatus
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 )
@@ -17,7 +16,7 @@ import (
 func decodedNode(name string) *v1alpha1.Node {
 	schema := &v1alpha1.JSON{Raw: []byte(`{"type":"object"}`)}
 	return &v1alpha1.Node{
-		ObjectMeta: metav1.ObjectMeta{Namespace: pcKey.Namespace, Name: name, ResourceVersion: "7", Annotations: map[string]string{"note": strings.Repeat("x", 1000)}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: name, ResourceVersion: "7", Annotations: map[string]string{"note": strings.Repeat("x", 1000)}},
 		Status: v1alpha1.NodeStatus{
 			Gateway: "gw", System: &v1alpha1.SystemInfo{OS: "linux", Hostname: name},
 			Capabilities:       []v1alpha1.NodeCapability{{Name: "echo", Description: strings.Clone("Returns its input."), InputSchema: schema, Available: true}},
@@ -40,7 +39,7 @@ func mustTrim(t *testing.T, trim func(any) (any, error), node *v1alpha1.Node) *v
 }
 
 func TestCachedNodesShareWhatTheyHaveInCommonAndLoseWhatNobodyReads(t *testing.T) {
-	trim := trimNode()
+	trim := TrimNode()
 	a, b := mustTrim(t, trim, decodedNode("a")), mustTrim(t, trim, decodedNode("b"))
 	for field, pair := range map[string][2]*string{
 		"description": {&a.Status.Capabilities[0].Description, &b.Status.Capabilities[0].Description},
@@ -76,31 +75,31 @@ func TestSharedTextsAreBounded(t *testing.T) {
 	}
 }
 
-func TestASessionKeepsNoCopyOfItsCachedNode(t *testing.T) {
-	s := newBlockedSession(clocktesting.NewFakeClock(noon.Time))
-	cached := mustTrim(t, trimNode(), decodedNode(pcKey.Name))
-	s.node = decodedNode(pcKey.Name) // the result of an own write
-	described := decodedNode(pcKey.Name).Status
-	s.facts.declared, s.facts.system = described.Capabilities, described.System
-	s.applyNode(t.Context(), cached, false)
-	if s.node != cached {
-		t.Error("the session keeps the response to its own write in addition to the cached Node")
-	}
-	if s.facts.system != cached.Status.System || &s.facts.declared[0] != &cached.Status.Capabilities[0] {
-		t.Error("the session keeps a second description of its machine")
-	}
-	older := decodedNode(pcKey.Name)
-	older.ResourceVersion = "6"
-	if s.applyNode(t.Context(), older, false); s.node != cached {
-		t.Error("the session applied an older Node")
+func TestASessionKeepsADescriptionThatTheNodeDoesNotSay(t *testing.T) {
+	f := Facts{Description: Description{Declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}, {Name: "secret", Available: true}}}}
+	stored, _, _ := effectiveCapabilities(f.Declared, v1alpha1.CapabilityPolicy{Allow: []string{"echo"}})
+	f.ShareValues(&v1alpha1.NodeStatus{Capabilities: stored})
+	if !f.Declared[1].Available {
+		t.Error("a policy that withholds a capability changed what the machine declared")
 	}
 }
 
-func TestASessionKeepsADescriptionThatTheNodeDoesNotSay(t *testing.T) {
-	f := facts{description: description{declared: []v1alpha1.NodeCapability{{Name: "echo", Available: true}, {Name: "secret", Available: true}}}}
-	stored, _, _ := effectiveCapabilities(f.declared, v1alpha1.CapabilityPolicy{Allow: []string{"echo"}})
-	f.shareValues(&v1alpha1.NodeStatus{Capabilities: stored})
-	if !f.declared[1].Available {
-		t.Error("a policy that withholds a capability changed what the machine declared")
+func TestSharedTextsCountTheirBytes(t *testing.T) {
+	shared := &interner{}
+	status := &v1alpha1.NodeStatus{Gateway: "gw", Capabilities: []v1alpha1.NodeCapability{{InputSchema: &v1alpha1.JSON{Raw: []byte(`{"a":1}`)}}}}
+	shared.internStatus(status)
+	shared.internStatus(status.DeepCopy())                                           // equal values cost nothing
+	if want := len("gw") + len(`{"a":1}`) + 3*internOverhead; shared.bytes != want { // the empty text counts, too
+		t.Errorf("%d bytes are counted, want %d", shared.bytes, want)
+	}
+	for bytes, kept := range map[int]bool{maxInternedBytes: true, maxInternedBytes + 1: false} {
+		shared := &interner{bytes: bytes, strings: map[string]string{"old": "old"}, schemas: map[string]*v1alpha1.JSON{}}
+		shared.internStatus(&v1alpha1.NodeStatus{})
+		if _, ok := shared.strings["old"]; ok != kept {
+			t.Errorf("a text is kept with %d bytes: %t, want %t", bytes, ok, kept)
+		}
+	}
+	if shared.internStatus(&v1alpha1.NodeStatus{System: &v1alpha1.SystemInfo{OS: "linux"}}); shared.strings["linux"] == "" {
+		t.Error("the texts of the system are not shared")
 	}
 }
