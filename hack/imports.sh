@@ -20,6 +20,9 @@ forbid ./internal/pairing '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "
 forbid ./internal/inputschema '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
 forbid ./internal/identity '^(k8s\.io|sigs\.k8s\.io|google\.golang\.org/grpc)/' "pure package"
 forbid ./internal/dispatch '^(k8s\.io/client-go|google\.golang\.org/grpc)/' "pure package"
+for product in ./nodeagent/... ./internal/... ./controllers/... ./cmd/...; do
+  forbid "$product" "^$module/test" "test doubles are not part of the product"
+done
 forbid ./controllers/... "^($module/internal/gateway|$module/api/proto|google\\.golang\\.org/grpc\$)" "controllers know Kubernetes, not the wire"
 forbid ./internal/gateway/... "^$module/(controllers|nodeagent)" "the gateway faces the network and decides nothing"
 exit $failed

@@ -21,8 +21,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/nodeagent"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // The test binary is also the agent, so that a test can kill a real process.
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	}
 	err := nodeagent.Run(context.Background(), nodeagent.Options{
 		RotateKeyEvery: every, RenewPause: pause,
-		Dir: dir, Pairing: os.Getenv("NODEAGENT_TEST_PAIRING"), Code: &gatewaytest.Code, NodeName: "box",
+		Dir: dir, Pairing: os.Getenv("NODEAGENT_TEST_PAIRING"), Code: &fakegateway.Code, NodeName: "box",
 		Extra: []capability.Capability{appendLine{}}, Out: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	fmt.Fprintln(os.Stderr, err)
@@ -86,7 +86,7 @@ type agentProcess struct {
 	output *bytes.Buffer
 }
 
-func startAgentProcess(t *testing.T, g *gatewaytest.Gateway, dir string) *agentProcess {
+func startAgentProcess(t *testing.T, g *fakegateway.Gateway, dir string) *agentProcess {
 	t.Helper()
 	c := &agentProcess{cmd: exec.Command(os.Args[0]), output: &bytes.Buffer{}}
 	c.cmd.Env = append(os.Environ(), childDirEnv+"="+dir, "NODEAGENT_TEST_PAIRING="+g.PairingEndpoint)
@@ -117,9 +117,9 @@ type fakeCluster struct {
 	outcomes map[string]*gatewayv1.Result
 }
 
-// offerAndSettle offers every dispatch that has no outcome. It settles results until all dispatches
-// have one or enough results arrived.
-func (c *fakeCluster) offerAndSettle(s *gatewaytest.Session, maxResults int) {
+// offerAndSettle offers every dispatch that has no outcome. It settles results until all dispatches have one
+// or enough results arrived.
+func (c *fakeCluster) offerAndSettle(s *fakegateway.Session, maxResults int) {
 	unsettled := map[string]bool{}
 	for _, u := range s.Hello.GetUnsettled() {
 		unsettled[u.GetDispatch().GetUid()] = true
@@ -133,7 +133,7 @@ func (c *fakeCluster) offerAndSettle(s *gatewaytest.Session, maxResults int) {
 		if len(c.outcomes) == len(c.uids) {
 			return
 		}
-		r := gatewaytest.AwaitMessage(c.t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
+		r := fakegateway.AwaitMessage(c.t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
 		uid := r.GetDispatch().GetUid()
 		if c.outcomes[uid] == nil {
 			c.outcomes[uid] = r
@@ -171,7 +171,7 @@ func (c *fakeCluster) runCounts() map[string]int {
 // TestKilledInTheMiddleEveryDispatchEndsTruthfullyAndRunsOnceAtMost pairs an agent and
 // kills it again and again while twenty dispatches run.
 func TestKilledInTheMiddleEveryDispatchEndsTruthfullyAndRunsOnceAtMost(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	dir := t.TempDir()
 	c := &fakeCluster{t: t, file: filepath.Join(dir, "lines"), outcomes: map[string]*gatewayv1.Result{}}
 	for i := range 20 {

@@ -6,8 +6,8 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/version"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/hostinfo"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 )
 
 // identityFacts returns the identity and certificate in use, for system.identity.

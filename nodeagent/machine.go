@@ -12,13 +12,13 @@ import (
 	"sync"
 
 	"github.com/mooring-dev/mooring/internal/version"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
-	"github.com/mooring-dev/mooring/nodeagent/desktop"
-	"github.com/mooring-dev/mooring/nodeagent/mediation"
-	"github.com/mooring-dev/mooring/nodeagent/program"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/local/status"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/desktop"
+	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
+	"github.com/mooring-dev/mooring/nodeagent/run/program"
 	"github.com/mooring-dev/mooring/nodeagent/session"
-	"github.com/mooring-dev/mooring/nodeagent/status"
-	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
 // DesktopMode selects whether desktop.open_url and desktop.open_path are declared.

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity kills an agent that only rotates its key,
@@ -20,7 +20,7 @@ func TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity(t *testing.T) {
 		rounds = 200
 	}
 	t.Setenv(childRotatesEnv, "1")
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	// The certificate is valid for a minute, and dated back so far that it is due for renewal at
 	// once.
 	g.Node.CertificateLifetime, g.DeviceCA.Backdate = time.Minute, time.Hour
@@ -46,7 +46,7 @@ func TestKilledWhileRotatingTheMachineKeepsAWorkingIdentity(t *testing.T) {
 
 // drainSessions drains the sessions that are opened until done is closed; nil drains the pending
 // ones only.
-func drainSessions(g *gatewaytest.Gateway, done <-chan time.Time) {
+func drainSessions(g *fakegateway.Gateway, done <-chan time.Time) {
 	if done == nil {
 		now := make(chan time.Time)
 		close(now)

@@ -14,10 +14,10 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/local"
-	"github.com/mooring-dev/mooring/nodeagent/status"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/nodeagent/local/status"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // awaitReport requests the agent's status until done accepts it.
@@ -39,7 +39,7 @@ func awaitReport(t *testing.T, run string, done func(status.Report, error) bool)
 }
 
 func TestTheStatusOfAnAgentIsThatOfALivingProcess(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	dir := filepath.Join(t.TempDir(), "id")
 	run := store.RunPath(dir)
 	connected := func(r status.Report, err error) bool { return err == nil && r.Phase == status.Connected }
@@ -85,7 +85,7 @@ func TestTheStatusOfAnAgentIsThatOfALivingProcess(t *testing.T) {
 }
 
 func TestAKilledAgentIsNotConnected(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	dir := filepath.Join(t.TempDir(), "id")
 	agent := startAgentProcess(t, g, dir)
 	g.Node.NextSession(t)

@@ -44,8 +44,8 @@ var sites = map[string][]string{
 	},
 	"TestNoWordOfAGatewayActsOnATerminal (nodeagent/cli)": {"nodeagent/cli", "newLog: log"},
 	"TestALineOfTheConsoleIsOneLine (nodeagent/console)":  {"nodeagent/console", "Print: print", "printUnlessLast: print"},
-	"TestAPromptShowsNothingThatActsOnATerminal (nodeagent/mediation)": {
-		"nodeagent/mediation", "Prompt: print", "handleLine: print",
+	"TestAPromptShowsNothingThatActsOnATerminal (nodeagent/run/mediation)": {
+		"nodeagent/run/mediation", "Prompt: print", "handleLine: print",
 	},
 }
 

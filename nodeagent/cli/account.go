@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/identity/enroll"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 )
 

@@ -12,10 +12,10 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/jsontext"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/config"
-	"github.com/mooring-dev/mooring/nodeagent/program"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/program"
 )
 
 // capabilityInfo is a capability file in the output of -o json.

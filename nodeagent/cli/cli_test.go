@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 func execute(t *testing.T, ctx context.Context, in string, args ...string) (code int, out, errOut string) {
@@ -61,7 +61,7 @@ func TestALooseDirectoryHasItsExitCode(t *testing.T) {
 }
 
 func TestTheCodeCanComeFromStandardInput(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	dir := filepath.Join(t.TempDir(), "id")
 	code, out, errOut := execute(t, t.Context(), "K7QX2M-000000\n", "run", "--identity-dir", dir, "--pairing", g.PairingEndpoint, "--code", "-", "--name", "box")
 	if code != exitWrongCode {
@@ -79,7 +79,7 @@ func TestTheCodeCanComeFromStandardInput(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "Paired as node fleet/box") {
 		t.Errorf("exit %d: %s\n%s", code, out, errOut)
 	}
-	if strings.Contains(out+errOut, gatewaytest.Code.PIN) {
+	if strings.Contains(out+errOut, fakegateway.Code.PIN) {
 		t.Error("the PIN is printed")
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/nodeagent/config"
-	"github.com/mooring-dev/mooring/nodeagent/doctor"
+	"github.com/mooring-dev/mooring/nodeagent/local/doctor"
 )
 
 var errChecksFailed = errors.New("at least one check failed")

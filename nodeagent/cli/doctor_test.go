@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // TestDoctorJudgesAGatewayWhereThereIsNoMachine runs doctor as in a pod that tries an install:
@@ -24,7 +24,7 @@ func TestDoctorJudgesAGatewayWhereThereIsNoMachine(t *testing.T) {
 		return path
 	}
 	own := ca("own.crt", l.gateway.ServerCA.Bundle(t).PEM())
-	other := ca("other.crt", gatewaytest.NewCA(t, "other").Bundle(t).PEM())
+	other := ca("other.crt", fakegateway.NewCA(t, "other").Bundle(t).PEM())
 	broken := ca("broken.crt", []byte("no certificate"))
 	for _, endpoint := range []string{l.gateway.PairingEndpoint, l.gateway.NodeEndpoint} {
 		l.expect(0, "it verifies with the CA bundle of this machine", "doctor", "--gateway-only", "--pairing", endpoint, "--gateway-ca", own)

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/identity/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/local"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/service"
-	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
 // The exit codes are an API for scripts and service managers.

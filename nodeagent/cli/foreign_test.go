@@ -23,11 +23,11 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign/corpus"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
-	"github.com/mooring-dev/mooring/nodeagent/mediation"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/local/status"
+	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/service"
-	"github.com/mooring-dev/mooring/nodeagent/status"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // hostile is foreign text: it stands for the texts of the cluster, of a gateway or of another
@@ -207,15 +207,15 @@ func forEachCommand(cmd *cobra.Command, path string, see func(string)) {
 // of its texts as hostile text.
 func TestNoWordOfAGatewayActsOnATerminal(t *testing.T) {
 	refuse := func(c codes.Code) error { return grpcstatus.Error(c, hostile) }
-	for name, spoil := range map[string]func(*gatewaytest.Gateway){
-		"a refused exchange": func(g *gatewaytest.Gateway) { g.Pairing.Begin = func() error { return refuse(codes.InvalidArgument) } },
-		"a denial": func(g *gatewaytest.Gateway) {
+	for name, spoil := range map[string]func(*fakegateway.Gateway){
+		"a refused exchange": func(g *fakegateway.Gateway) { g.Pairing.Begin = func() error { return refuse(codes.InvalidArgument) } },
+		"a denial": func(g *fakegateway.Gateway) {
 			g.Pairing.Status = func(int, []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 				return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Denied{
 					Denied: &gatewayv1.PairingDenied{Reason: hostile}}}, nil
 			}
 		},
-		"a message, then a failure": func(g *gatewaytest.Gateway) {
+		"a message, then a failure": func(g *fakegateway.Gateway) {
 			g.Pairing.Status = func(poll int, _ []byte) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 				if poll == 1 {
 					return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Pending{
@@ -225,13 +225,13 @@ func TestNoWordOfAGatewayActsOnATerminal(t *testing.T) {
 					Failed: &gatewayv1.PairingFailed{Reason: hostile}}}, nil
 			}
 		},
-		"a refused session": func(g *gatewaytest.Gateway) {
+		"a refused session": func(g *fakegateway.Gateway) {
 			g.Node.Register = func() error { return refuse(codes.PermissionDenied) }
 		},
 	} {
 		for _, format := range []string{"text", "json"} {
 			t.Run(name+", log in "+format, func(t *testing.T) {
-				g := gatewaytest.Start(t)
+				g := fakegateway.Start(t)
 				spoil(g)
 				// A run that does not end by itself is cancelled once the console has shown the
 				// text of the gateway.
@@ -243,7 +243,7 @@ func TestNoWordOfAGatewayActsOnATerminal(t *testing.T) {
 					stopping.Go(func() { <-out.seen; cancel() })
 				}
 				var errOut bytes.Buffer
-				run(ctx, []string{"run", "--identity-dir", filepath.Join(t.TempDir(), "id"), "--pairing", g.PairingEndpoint, "--code", gatewaytest.Code.String(),
+				run(ctx, []string{"run", "--identity-dir", filepath.Join(t.TempDir(), "id"), "--pairing", g.PairingEndpoint, "--code", fakegateway.Code.String(),
 					"--name", "box", "--log-format", format, "--log-level", "debug"}, strings.NewReader(""), out, &errOut, Build{})
 				stopping.Wait()
 				corpus.CheckSafe(t, out.to.String())

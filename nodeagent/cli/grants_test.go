@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mooring-dev/mooring/nodeagent/status"
+	"github.com/mooring-dev/mooring/nodeagent/local/status"
 )
 
 // TestStatusShowsGrantsWithTheirTime checks that status shows the time of the grants. The cluster

@@ -9,10 +9,10 @@ import (
 
 	"github.com/mooring-dev/mooring/nodeagent"
 	"github.com/mooring-dev/mooring/nodeagent/config"
-	"github.com/mooring-dev/mooring/nodeagent/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/identity/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/ownfile"
 	"github.com/mooring-dev/mooring/nodeagent/service"
-	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
 // configOptional marks the commands that create and remove the configuration file: the file of

@@ -17,9 +17,9 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 	"github.com/mooring-dev/mooring/nodeagent/service"
-	"github.com/mooring-dev/mooring/nodeagent/service/spawner"
+	"github.com/mooring-dev/mooring/test/fakegateway"
+	"github.com/mooring-dev/mooring/test/spawner"
 )
 
 // The test binary is also the agent. With this variable it runs the real command line, with a
@@ -61,7 +61,7 @@ type laptop struct {
 	t        *testing.T
 	home     string
 	services spawner.Manager
-	gateway  *gatewaytest.Gateway
+	gateway  *fakegateway.Gateway
 	// program is the program that is run. user is the user who runs it; nil means the user who runs
 	// the test.
 	program string
@@ -72,7 +72,7 @@ type laptop struct {
 func newLaptop(t *testing.T) *laptop {
 	t.Helper()
 	home := t.TempDir()
-	l := &laptop{t: t, home: home, program: os.Args[0], services: spawner.Manager{Dir: filepath.Join(home, "services")}, gateway: gatewaytest.Start(t)}
+	l := &laptop{t: t, home: home, program: os.Args[0], services: spawner.Manager{Dir: filepath.Join(home, "services")}, gateway: fakegateway.Start(t)}
 	if err := os.Mkdir(l.services.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func (l *laptop) expect(code int, want string, args ...string) {
 
 func (l *laptop) install(more ...string) {
 	l.t.Helper()
-	args := append([]string{"install", "--pairing", l.gateway.PairingEndpoint, "--code", gatewaytest.Code.String()}, more...)
+	args := append([]string{"install", "--pairing", l.gateway.PairingEndpoint, "--code", fakegateway.Code.String()}, more...)
 	l.expect(0, "Installed: ", args...)
 }
 

@@ -13,9 +13,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/service"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 func TestTheLifeOfAnAgentEveryVerbTwice(t *testing.T) {
@@ -83,8 +83,8 @@ func TestUninstallRevokeReachesWhichGatewayThereIs(t *testing.T) {
 
 func TestUninstallRevokeWithALapsedCertificateSaysHowToRecoverIt(t *testing.T) {
 	l := newLaptop(t)
-	key := gatewaytest.NewKey(t)
-	leaf := l.gateway.DeviceCA.IssueDevice(t, gatewaytest.ID("box"), &key.PublicKey, 0)
+	key := fakegateway.NewKey(t)
+	leaf := l.gateway.DeviceCA.IssueDevice(t, fakegateway.ID("box"), &key.PublicKey, 0)
 	current, err := store.NewIdentity(key, []*x509.Certificate{leaf})
 	if err != nil {
 		t.Fatal(err)

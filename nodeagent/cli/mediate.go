@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mooring-dev/mooring/internal/foreign"
-	"github.com/mooring-dev/mooring/nodeagent/mediation"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 )
 
 const mediateHelp = `Answers, for the person at this machine, whether a dispatch of the cluster may run. Run it

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 const qrURI = "mooring://pair?gateway=gw.example:7443&code=8N3TCW&secret=5d1f0c8ba37e42961c0d9f3b7a2e6458" +
@@ -76,11 +76,11 @@ func TestABadPairingURIIsExplainedAndNotRepeated(t *testing.T) {
 }
 
 func TestAMachinePairsWithAURIFromStandardInput(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	dir := filepath.Join(t.TempDir(), "id")
 	qr := g.Invitation()
 	relayed := qr
-	relayed.Gateway = gatewaytest.StartRelay(t, g)
+	relayed.Gateway = fakegateway.StartRelay(t, g)
 	code, _, errOut := execute(t, t.Context(), relayed.String()+"\n", "run", "--identity-dir", dir, "--pair", "-", "--name", "box")
 	if code != exitUnprovenGateway || !strings.Contains(errOut, "nothing was sent to it") {
 		t.Errorf("a relay ends with %d: %s", code, errOut)

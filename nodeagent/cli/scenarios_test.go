@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // wantedExit is the exit code of a command line and a part of its output.
@@ -261,7 +261,7 @@ func TestPairingWhileOfflineCanBeInterrupted(t *testing.T) {
 			l := newLaptop(t)
 			address := closedAddress(t)
 			for range 2 {
-				cmd, all := l.command(verb, "--pairing", address, "--code", gatewaytest.Code.String())
+				cmd, all := l.command(verb, "--pairing", address, "--code", fakegateway.Code.String())
 				out := &watchedBuffer{to: all, word: "cannot be reached", seen: make(chan struct{})}
 				cmd.Stdout, cmd.Stderr = out, out
 				if err := cmd.Start(); err != nil {

@@ -15,10 +15,10 @@ import (
 
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/config"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/local/status"
 	"github.com/mooring-dev/mooring/nodeagent/logfile"
 	"github.com/mooring-dev/mooring/nodeagent/service"
-	"github.com/mooring-dev/mooring/nodeagent/status"
-	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
 var errNotInstalled = errors.New("no service is installed")

@@ -17,8 +17,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mooring-dev/mooring/nodeagent/desktop"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/run/desktop"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // trustedFiles has a row for each kind of file that controls the agent. (Package enroll tests the
@@ -71,7 +71,7 @@ var trustedFiles = map[string]struct {
 		l := newLaptop(t)
 		copyProgram(t, l.program, path)
 		l.program = path
-		code, out := l.run("install", "--pairing", l.gateway.PairingEndpoint, "--code", gatewaytest.Code.String())
+		code, out := l.run("install", "--pairing", l.gateway.PairingEndpoint, "--code", fakegateway.Code.String())
 		_, err := os.Stat(filepath.Join(l.services.Dir, "definition"))
 		if registered := err == nil; registered != (code == exitOK) {
 			t.Errorf("exit %d, registered: %t", code, registered)
@@ -84,13 +84,13 @@ var trustedFiles = map[string]struct {
 	"configuration that install writes": {"config.yaml", func(t *testing.T, path string) error {
 		l := newLaptop(t)
 		l.env = append(l.env, "MOORING_CONFIG="+path)
-		return asExitError(l.run("install", "--pairing", l.gateway.PairingEndpoint, "--code", gatewaytest.Code.String()))
+		return asExitError(l.run("install", "--pairing", l.gateway.PairingEndpoint, "--code", fakegateway.Code.String()))
 	}},
 	"identity directory": {"id", func(t *testing.T, path string) error {
 		return allowExitCode(exitUsage, runCommand(t, "run", "--identity-dir", path, "--name", "box"))
 	}},
 	"CA of the gateways": {"ca.pem", func(t *testing.T, path string) error {
-		writeFile(t, path, string(gatewaytest.Start(t).ServerCA.Bundle(t).PEM()), 0o600)
+		writeFile(t, path, string(fakegateway.Start(t).ServerCA.Bundle(t).PEM()), 0o600)
 		f := flags{gatewayCA: path}
 		_, err := f.readCA()
 		return err
@@ -140,24 +140,23 @@ func TestTheWholePathOfEachFileThatTheAgentObeysIsChecked(t *testing.T) {
 // name. Package ownfile opens the files that control the agent; the other rows hold the reason why
 // that is not necessary.
 var openingFiles = map[string]string{
-	"ownfile":                    "the walk itself; passwd and group are the system's",
-	"process/tree_linux.go":      "/proc",
-	"process/process.go":         "the program is a descriptor that ownfile opened; /dev/null",
-	"hostinfo/hostinfo.go":       "/proc, /etc/os-release: facts to show",
-	"logfile/logfile.go":         "the log, to show it",
-	"cli/pair.go":                "a pipe; ownfile reads files",
-	"cli/terminal_unix.go":       "/dev/tty",
-	"config/write.go":            "written; install checks the result",
-	"desktop/filetype.go":        "the beginning of a file of the user, to warn about it",
-	"desktop/opener.go":          "looked up; ownfile checks and opens it",
-	"doctor/machine.go":          "a file of its own in the identity directory, to try the disk",
-	"journal/open.go":            "in the identity directory",
-	"program/watch.go":           "names of a folder that ownfile checked; ownfile reads the files",
-	"service/system.go":          "programs of the service manager, by the PATH of the caller",
-	"service/spawner/spawner.go": "for tests",
-	"store/store.go":             "the identity directory, which ownfile checks",
-	"store/open_read_only.go":    "the identity directory, which ownfile checks",
-	"cli/run.go":                 "the log, to write it; a loose folder is named in the log",
+	"ownfile":                          "the walk itself; passwd and group are the system's",
+	"run/process/tree_linux.go":        "/proc",
+	"run/process/process.go":           "the program is a descriptor that ownfile opened; /dev/null",
+	"hostinfo/hostinfo.go":             "/proc, /etc/os-release: facts to show",
+	"logfile/logfile.go":               "the log, to show it",
+	"cli/pair.go":                      "a pipe; ownfile reads files",
+	"cli/terminal_unix.go":             "/dev/tty",
+	"config/write.go":                  "written; install checks the result",
+	"run/desktop/filetype.go":          "the beginning of a file of the user, to warn about it",
+	"run/desktop/opener.go":            "looked up; ownfile checks and opens it",
+	"local/doctor/machine.go":          "a file of its own in the identity directory, to try the disk",
+	"run/journal/open.go":              "in the identity directory",
+	"run/program/watch.go":             "names of a folder that ownfile checked; ownfile reads the files",
+	"service/system.go":                "programs of the service manager, by the PATH of the caller",
+	"identity/store/store.go":          "the identity directory, which ownfile checks",
+	"identity/store/open_read_only.go": "the identity directory, which ownfile checks",
+	"cli/run.go":                       "the log, to write it; a loose folder is named in the log",
 }
 
 // openingTypes are the types, and openingCalls the functions, that open a file or start a program
@@ -175,7 +174,7 @@ func TestNoFileIsOpenedWithoutARow(t *testing.T) {
 	found := map[string][]string{}
 	must(t, filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
 		name, _ := filepath.Rel("..", path)
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || strings.HasPrefix(name, "gatewaytest/") {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)

@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mooring-dev/mooring/nodeagent/farewell"
+	"github.com/mooring-dev/mooring/nodeagent/identity/enroll"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/service"
-	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
 const uninstallHelp = `Stops the service, removes its registration and removes the configuration file. The
@@ -132,12 +132,12 @@ func (r *uninstallation) revokeAndErase(ctx context.Context) error {
 	}
 	defer s.Close()
 	if r.revoke {
-		err := farewell.Revoke(ctx, s, "Uninstalled on the machine.", r.now, rand.Reader)
+		err := enroll.Revoke(ctx, s, "Uninstalled on the machine.", r.now, rand.Reader)
 		switch {
 		case errors.Is(err, store.ErrNotPaired):
-		case errors.Is(err, farewell.ErrRefused):
+		case errors.Is(err, enroll.ErrRevocationRefused):
 			printLine(out, "Revocation not sent: %s", err)
-		case errors.Is(err, farewell.ErrCertificateExpired):
+		case errors.Is(err, enroll.ErrCertificateExpired):
 			return fmt.Errorf("%w: %w; nothing was removed. Run mooring-agent start (or run) and wait until mooring-agent status says Connected: that recovers the certificate. Then run uninstall --revoke again. A certificate can be recovered for 30 days after its end; after that, use --purge and have an administrator revoke the Node", errRevocationNotSent, err)
 		case err != nil:
 			return fmt.Errorf("%w: %w; nothing was removed. Try again when the gateway can be reached, or use --purge and have an administrator revoke the Node", errRevocationNotSent, err)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 )
 
 // Credentials hold the identity and the CA bundle in use, the same as on disk (but see switchKey).

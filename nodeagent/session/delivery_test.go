@@ -8,18 +8,18 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 var errTooLarge = status.Error(codes.ResourceExhausted, "grpc: received message larger than max")
 
 // awaitResults waits for n results, of any dispatch.
-func awaitResults(t *testing.T, s *gatewaytest.Session, n int) map[string]*gatewayv1.Result {
+func awaitResults(t *testing.T, s *fakegateway.Session, n int) map[string]*gatewayv1.Result {
 	t.Helper()
 	found := map[string]*gatewayv1.Result{}
 	for len(found) < n {
-		r := gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
+		r := fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return m.GetResult() })
 		found[r.GetDispatch().GetUid()] = r
 	}
 	return found
@@ -31,7 +31,7 @@ func awaitResults(t *testing.T, s *gatewaytest.Session, n int) map[string]*gatew
 func TestAResultThatAGatewayRefusesKeepsNoOtherBack(t *testing.T) {
 	for name, transport := range map[string]session.Transport{"stream": session.TransportStream, "poll": session.TransportPoll} {
 		t.Run(name, func(t *testing.T) {
-			g := gatewaytest.Start(t)
+			g := fakegateway.Start(t)
 			a := &agent{transport: transport}
 			a.start(t, g, time.Hour)
 			s := g.Node.NextSession(t)

@@ -7,8 +7,8 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/executor"
-	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/run/executor"
+	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
 // receive handles the messages of the gateway until the gateway ends the stream.

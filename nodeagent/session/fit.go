@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
-	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
 // A gateway accepts messages of up to 512 KiB. A larger message ends the session, and a result in

@@ -8,9 +8,9 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
-	"github.com/mooring-dev/mooring/nodeagent/executor"
-	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/executor"
+	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
 // Defaults and bounds for an offer with missing or too large values.

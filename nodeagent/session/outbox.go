@@ -6,7 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
 // write sends the queued messages, in order. Over a stream, receive returns the status of a

@@ -13,9 +13,9 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/jsontext"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // printer returns the text in next as its output, like a program with output text or json.
@@ -55,7 +55,7 @@ func FuzzAnyOutputEndsItsDispatch(f *testing.F) {
 		}
 	}
 	text, object := &printer{}, &printer{json: true}
-	g := gatewaytest.Start(f)
+	g := fakegateway.Start(f)
 	a := &agent{transport: session.TransportStream, extraCapabilities: []capability.Capability{text, object}}
 	a.start(f, g, time.Hour)
 	s := g.Node.NextSession(f)

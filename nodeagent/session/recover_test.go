@@ -12,12 +12,12 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 func TestARecoveryWithABundleThatDoesNotAdmitItsGatewayKeepsTheOldOne(t *testing.T) {
-	g := gatewaytest.Start(t)
-	foreign := gatewaytest.NewCA(t, "foreign").Bundle(t)
+	g := fakegateway.Start(t)
+	foreign := fakegateway.NewCA(t, "foreign").Bundle(t)
 	g.Pairing.Bundle = func() identity.Bundle { return foreign }
 	a := start(t, g, 0)
 	g.Node.NextSession(t) // the new certificate is in use, with the old bundle
@@ -40,7 +40,7 @@ func TestAMachineWhoseClockIsFarAheadStaysOutAndSaysSo(t *testing.T) {
 	}
 	for name, refusal := range map[string]error{"a gateway that refuses": notExpired.Err(), "an older gateway that issues": nil} {
 		t.Run(name, func(t *testing.T) {
-			g := gatewaytest.Start(t)
+			g := fakegateway.Start(t)
 			var recoveries atomic.Int32
 			g.Pairing.Recover = func() error { recoveries.Add(1); return refusal }
 			g.Node.CertificateLifetime = 20 * time.Minute

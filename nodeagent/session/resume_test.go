@@ -8,8 +8,8 @@ import (
 	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // network is a proxy in front of a gateway that can break its connections.
@@ -74,17 +74,16 @@ func (n *network) connections() int {
 	return n.accepted
 }
 
-// awaitHeartbeat waits for a heartbeat that was sent after this call, which is the second one from
-// now.
-func awaitHeartbeat(t *testing.T, s *gatewaytest.Session) {
+// awaitHeartbeat waits for a heartbeat that was sent after this call, which is the second one from now.
+func awaitHeartbeat(t *testing.T, s *fakegateway.Session) {
 	t.Helper()
 	for range 2 {
-		gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
+		fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
 	}
 }
 
 func TestAPolledSessionOutlivesItsConnections(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	n := newNetwork(t, g.NodeEndpoint)
 	g.NodeEndpoint = n.address
 	a := startPolling(t, g)
@@ -110,7 +109,7 @@ func TestAPolledSessionOutlivesItsConnections(t *testing.T) {
 }
 
 func TestAPolledSessionThatTheGatewayForgotBeginsAnew(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	n := newNetwork(t, g.NodeEndpoint)
 	g.NodeEndpoint = n.address
 	a := startPolling(t, g)
@@ -141,7 +140,7 @@ func TestAGatewayThatIsGoneGivesWayToAnother(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	g.NodeEndpoint = listener.Addr().String() + "," + g.NodeEndpoint
 	a := &agent{transport: session.TransportStream}
 	a.start(t, g, time.Hour)

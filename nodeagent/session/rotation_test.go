@@ -7,11 +7,11 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // startRotating starts an agent whose first renewal rotates the key.
-func startRotating(t *testing.T, g *gatewaytest.Gateway) *agent {
+func startRotating(t *testing.T, g *fakegateway.Gateway) *agent {
 	t.Helper()
 	a := &agent{rotateKeyEvery: time.Millisecond}
 	a.start(t, g, 5*time.Second)
@@ -19,7 +19,7 @@ func startRotating(t *testing.T, g *gatewaytest.Gateway) *agent {
 }
 
 func TestAnOldKeyIsRotatedAtRenewalAndTheNewOneIsUsed(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := startRotating(t, g)
 	g.Node.NextSession(t)
 	before := a.creds.Identity()
@@ -40,7 +40,7 @@ func TestAnOldKeyIsRotatedAtRenewalAndTheNewOneIsUsed(t *testing.T) {
 }
 
 func TestARefusedRotationRenewsTheKeyInUse(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	g.Node.Rotate = func() error { return status.Error(codes.FailedPrecondition, "the pinned key is not known") }
 	a := startRotating(t, g)
 	first := g.Node.NextSession(t)
@@ -55,7 +55,7 @@ func TestARefusedRotationRenewsTheKeyInUse(t *testing.T) {
 // TestANextKeyThatIsNotKnownGivesWayToTheOldOne runs an agent whose cluster was restored from a
 // backup that is older than the rotation. A restart of the agent must not matter.
 func TestANextKeyThatIsNotKnownGivesWayToTheOldOne(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	g.Node.Register = func() error {
 		g.Node.DropNextKey()
 		return nil

@@ -18,11 +18,11 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/console"
-	"github.com/mooring-dev/mooring/nodeagent/executor"
-	"github.com/mooring-dev/mooring/nodeagent/journal"
 	"github.com/mooring-dev/mooring/nodeagent/link"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/executor"
+	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
 // stableDuration is the length of a session after which its end does not count as a failure.

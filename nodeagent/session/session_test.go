@@ -25,14 +25,14 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/console"
-	"github.com/mooring-dev/mooring/nodeagent/executor"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
-	"github.com/mooring-dev/mooring/nodeagent/journal"
-	"github.com/mooring-dev/mooring/nodeagent/mediation"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/executor"
+	"github.com/mooring-dev/mooring/nodeagent/run/journal"
+	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 	"github.com/mooring-dev/mooring/nodeagent/session"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -113,24 +113,24 @@ type agent struct {
 	extraCapabilities []capability.Capability
 }
 
-// start pairs a machine by hand, with a certificate whose lifetime is life, and runs it until the
-// test ends.
-func start(t *testing.T, g *gatewaytest.Gateway, life time.Duration) *agent {
+// start pairs a machine by hand, with a certificate that is valid for life, and runs it until the test
+// ends.
+func start(t *testing.T, g *fakegateway.Gateway, life time.Duration) *agent {
 	t.Helper()
 	a := &agent{}
 	a.start(t, g, life)
 	return a
 }
 
-func (a *agent) start(t testing.TB, g *gatewaytest.Gateway, life time.Duration) {
+func (a *agent) start(t testing.TB, g *fakegateway.Gateway, life time.Duration) {
 	t.Helper()
 	a.dir = t.TempDir() + "/id"
 	s, err := store.Open(a.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := gatewaytest.NewKey(t)
-	leaf := g.DeviceCA.IssueDevice(t, gatewaytest.ID("box"), &key.PublicKey, life)
+	key := fakegateway.NewKey(t)
+	leaf := g.DeviceCA.IssueDevice(t, fakegateway.ID("box"), &key.PublicKey, life)
 	id, err := store.NewIdentity(key, []*x509.Certificate{leaf})
 	if err == nil {
 		err = s.FinishPairing(id, g.ServerCA.Bundle(t), store.Config{NodeEndpoint: g.NodeEndpoint, PairingEndpoint: g.PairingEndpoint})
@@ -217,9 +217,9 @@ func settled(uid string) *gatewayv1.StreamNodeEventsResponse {
 }
 
 // awaitResult waits for the result of a dispatch.
-func awaitResult(t testing.TB, s *gatewaytest.Session, uid string) *gatewayv1.Result {
+func awaitResult(t testing.TB, s *fakegateway.Session, uid string) *gatewayv1.Result {
 	t.Helper()
-	return gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
+	return fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
 		if r := m.GetResult(); r.GetDispatch().GetUid() == uid {
 			return r
 		}
@@ -228,7 +228,7 @@ func awaitResult(t testing.TB, s *gatewaytest.Session, uid string) *gatewayv1.Re
 }
 
 func TestADispatchGoesFromOfferToSettled(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := start(t, g, time.Hour)
 	s := g.Node.NextSession(t)
 	a.screen.await(t, "Session open with gateway "+g.NodeEndpoint)
@@ -237,21 +237,21 @@ func TestADispatchGoesFromOfferToSettled(t *testing.T) {
 		t.Errorf("hello: %v", h)
 	}
 	s.Send(t, offer("u", "echo"))
-	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })
+	fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })
 	r := awaitResult(t, s, "u")
 	if r.GetOutcome() != gatewayv1.Result_OUTCOME_SUCCEEDED || r.GetExecution() != gatewayv1.Result_EXECUTION_FINISHED ||
 		string(r.GetOutput()) != `{"hello":"world"}` || r.GetDispatch().GetName() != "d-u" || r.GetStartedTime() == nil {
 		t.Errorf("result: %v", r)
 	}
 	s.Send(t, settled("u"))
-	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
+	fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
 	if open, err := a.journal.Unsettled(); err != nil || len(open) != 0 {
 		t.Errorf("after Settled: %v, %v", open, err)
 	}
 }
 
 func TestAResultOutlivesItsSessionAndIsRepeatedUntilSettled(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := start(t, g, time.Hour)
 	first := g.Node.NextSession(t)
 	first.Send(t, offer("u", "gate"))
@@ -278,7 +278,7 @@ func TestAResultOutlivesItsSessionAndIsRepeatedUntilSettled(t *testing.T) {
 }
 
 func TestAStoppingAgentReportsThenSaysGoodbye(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := start(t, g, time.Hour)
 	s := g.Node.NextSession(t)
 	s.Send(t, offer("u", "gate"))
@@ -287,7 +287,7 @@ func TestAStoppingAgentReportsThenSaysGoodbye(t *testing.T) {
 	if r := awaitResult(t, s, "u"); r.GetErrorCode() != "AgentRestarted" || r.GetExecution() != gatewayv1.Result_EXECUTION_FINISHED {
 		t.Errorf("result: %v", r)
 	}
-	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
+	fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
 	a.run(t)
 	again := g.Node.NextSession(t)
 	if got := again.Hello; got.GetJournalId() != s.Hello.GetJournalId() || got.GetDialCounter() <= s.Hello.GetDialCounter() || len(got.GetUnsettled()) != 1 {
@@ -296,7 +296,7 @@ func TestAStoppingAgentReportsThenSaysGoodbye(t *testing.T) {
 }
 
 func TestACancelledDispatchEnds(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := start(t, g, time.Hour)
 	s := g.Node.NextSession(t)
 	s.Send(t, offer("u", "gate"))
@@ -308,22 +308,22 @@ func TestACancelledDispatchEnds(t *testing.T) {
 }
 
 func TestADrainingGatewayIsLeftAndOthersAreFound(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	start(t, g, time.Hour)
 	s := g.Node.NextSession(t)
 	s.Send(t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Drain{Drain: &gatewayv1.Drain{ReconnectAfter: durationpb.New(10 * time.Millisecond)}}})
-	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
+	fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
 	g.Node.NextSession(t)
 }
 
 func TestATrustBundleIsStoredBeforeItIsAcknowledged(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := start(t, g, time.Hour)
 	s := g.Node.NextSession(t)
 	send := func(pem []byte) {
 		s.Send(t, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_TrustBundle{TrustBundle: &gatewayv1.TrustBundle{Pem: pem}}})
 	}
-	stranger := gatewaytest.NewCA(t, "stranger").Bundle(t)
+	stranger := fakegateway.NewCA(t, "stranger").Bundle(t)
 	send(stranger.PEM())    // this bundle would lock the machine out
 	send([]byte("garbage")) // this is no bundle
 	union, err := a.creds.Bundle().Merge(stranger)
@@ -331,7 +331,7 @@ func TestATrustBundleIsStoredBeforeItIsAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(union.PEM())
-	ack := gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.TrustBundleStored {
+	ack := fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.TrustBundleStored {
 		return m.GetTrustBundleStored()
 	})
 	if got := hex.EncodeToString(ack.GetSha256()); got != union.SHA256() {
@@ -357,7 +357,7 @@ func TestEveryRefusalIsSaidAndTriedAgain(t *testing.T) {
 		"replaced":     {status.Error(codes.Aborted, "a newer session won"), "is a copy of the identity directory in use?"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := gatewaytest.Start(t)
+			g := fakegateway.Start(t)
 			var mu sync.Mutex
 			attempts := 0
 			g.Node.Register = func() error {
@@ -388,19 +388,19 @@ func gatewayStatus(t *testing.T, code codes.Code, message string) error {
 }
 
 func TestAForeignGatewayIsNotTrusted(t *testing.T) {
-	g, foreign := gatewaytest.Start(t), gatewaytest.Start(t)
+	g, foreign := fakegateway.Start(t), fakegateway.Start(t)
 	g.NodeEndpoint = foreign.NodeEndpoint
 	start(t, g, time.Hour).screen.await(t, "cannot be trusted")
 }
 
 func TestACertificateTheGatewayRefusesIsSaid(t *testing.T) {
-	g := gatewaytest.Start(t)
-	g.DeviceCA = gatewaytest.NewCA(t, "another device CA")
+	g := fakegateway.Start(t)
+	g.DeviceCA = fakegateway.NewCA(t, "another device CA")
 	start(t, g, time.Hour).screen.await(t, "does not accept the certificate")
 }
 
 func TestAMachineThatSleptPastItsCertificateRecoversIt(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := start(t, g, 0)
 	g.Node.NextSession(t)
 	if leaf := a.creds.Identity().Leaf(); time.Until(leaf.NotAfter) < time.Hour {
@@ -413,7 +413,7 @@ func TestAMachineThatSleptPastItsCertificateRecoversIt(t *testing.T) {
 // connection would fail for as long as the session lasts.
 func TestACertificateThatEndsDuringASessionIsRecovered(t *testing.T) {
 	const life = 10 * time.Minute
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	g.DeviceCA.Backdate = time.Hour // so that the renewal is due as soon as the session is open
 	var passed atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
@@ -431,13 +431,13 @@ func TestACertificateThatEndsDuringASessionIsRecovered(t *testing.T) {
 }
 
 func TestACertificateThatCannotBeRecoveredIsSaid(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	g.Pairing.Recover = func() error { return status.Error(codes.PermissionDenied, "the Node is revoked") }
 	start(t, g, 0).screen.await(t, "cannot be recovered (the Node is revoked)")
 }
 
 func TestTheGatewaysTimeDecidesAboutExpiry(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	g.Node.Welcome = func(w *gatewayv1.Welcome) { w.GatewayTime = timestamppb.New(time.Now().Add(48 * time.Hour)) }
 	start(t, g, time.Hour)
 	s := g.Node.NextSession(t)
@@ -459,7 +459,7 @@ func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 	const delay = 20 * time.Second
 	for _, transport := range []session.Transport{session.TransportStream, session.TransportPoll} {
 		t.Run(string(transport), func(t *testing.T) {
-			g := gatewaytest.Start(t)
+			g := fakegateway.Start(t)
 			var passed atomic.Int64
 			g.Node.Welcome = func(w *gatewayv1.Welcome) {
 				passed.Add(int64(delay))
@@ -479,7 +479,7 @@ func TestAnOfferThatExpiredWhileTheWelcomeWasUnderWayIsRefused(t *testing.T) {
 }
 
 func TestACertificateIsRenewedWithTheSameKeyAndUsedAtOnce(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := start(t, g, 5*time.Second)
 	first := g.Node.NextSession(t)
 	before := a.creds.Identity()

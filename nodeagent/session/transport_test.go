@@ -9,12 +9,12 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/session"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
-func startPolling(t *testing.T, g *gatewaytest.Gateway) *agent {
+func startPolling(t *testing.T, g *fakegateway.Gateway) *agent {
 	t.Helper()
 	a := &agent{transport: session.TransportPoll}
 	a.start(t, g, time.Hour)
@@ -22,26 +22,26 @@ func startPolling(t *testing.T, g *gatewaytest.Gateway) *agent {
 }
 
 func TestADispatchGoesFromOfferToSettledOverPolls(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := startPolling(t, g)
 	s := g.Node.NextSession(t)
 	if !s.Polled {
 		t.Fatal("the agent opened a stream, want polls")
 	}
 	s.Send(t, offer("u", "echo"))
-	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })
+	fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted { return m.GetAccepted() })
 	if r := awaitResult(t, s, "u"); string(r.GetOutput()) != `{"hello":"world"}` {
 		t.Errorf("result: %v", r)
 	}
 	s.Send(t, settled("u"))
-	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
+	fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Heartbeat { return m.GetHeartbeat() })
 	if open, err := a.journal.Unsettled(); err != nil || len(open) != 0 {
 		t.Errorf("after Settled: %v, %v", open, err)
 	}
 }
 
 func TestAResultOutlivesItsPolledSession(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := startPolling(t, g)
 	first := g.Node.NextSession(t)
 	first.Send(t, offer("u", "gate"))
@@ -58,7 +58,7 @@ func TestAResultOutlivesItsPolledSession(t *testing.T) {
 }
 
 func TestAStoppingAgentSaysGoodbyeOverPolls(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := startPolling(t, g)
 	s := g.Node.NextSession(t)
 	s.Send(t, offer("u", "gate"))
@@ -67,11 +67,11 @@ func TestAStoppingAgentSaysGoodbyeOverPolls(t *testing.T) {
 	if r := awaitResult(t, s, "u"); r.GetErrorCode() != "AgentRestarted" {
 		t.Errorf("result: %v", r)
 	}
-	gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
+	fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Stopping { return m.GetStopping() })
 }
 
 func TestStreamsThatBreakGiveWayToPolls(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	var streams atomic.Int32
 	g.Node.BreakStream = func() error {
 		streams.Add(1)
@@ -90,7 +90,7 @@ func TestStreamsThatBreakGiveWayToPolls(t *testing.T) {
 }
 
 func TestAChangeOfCapabilitiesIsAnnounced(t *testing.T) {
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	a := start(t, g, time.Hour)
 	s := g.Node.NextSession(t)
 	a.screen.await(t, "Session open")
@@ -98,7 +98,7 @@ func TestAChangeOfCapabilitiesIsAnnounced(t *testing.T) {
 		if err := a.registry.SetOwn(own...); err != nil {
 			t.Fatal(err)
 		}
-		changed := gatewaytest.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.CapabilitiesChanged {
+		changed := fakegateway.AwaitMessage(t, s, func(m *gatewayv1.StreamNodeEventsRequest) *gatewayv1.CapabilitiesChanged {
 			return m.GetCapabilitiesChanged()
 		})
 		if got := changed.GetCapabilities(); len(got) != count || got[2].GetName() != "own.echo" || got[2].GetAvailable() || got[2].GetReason() != "not today" {

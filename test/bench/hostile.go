@@ -17,8 +17,8 @@ import (
 	"github.com/google/uuid"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/link"
-	"github.com/mooring-dev/mooring/nodeagent/store"
 )
 
 const (

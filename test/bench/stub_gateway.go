@@ -20,8 +20,8 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/link"
-	"github.com/mooring-dev/mooring/nodeagent/store"
 	"github.com/mooring-dev/mooring/test/sim"
 	"github.com/mooring-dev/mooring/test/stack"
 )

@@ -22,7 +22,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 )
 
 // issueWorkers keeps cert-manager busy without a queue that is longer than a request's timeout.

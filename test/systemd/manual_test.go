@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 	"github.com/mooring-dev/mooring/test/manual"
 )
 
@@ -17,9 +17,9 @@ const asRoot = "#!/bin/sh\nexec \"$@\"\n"
 // The commands of the manual, word for word, create a service that is connected and enabled.
 func TestTheManualMakesAService(t *testing.T) {
 	l := boot(t)
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	commands, err := manual.Commands("../../docs/how-to/install-the-agent.md", "service",
-		map[string]string{"gateway.example.com:7443": g.PairingEndpoint, "K7QX2M-482913": gatewaytest.Code.String()})
+		map[string]string{"gateway.example.com:7443": g.PairingEndpoint, "K7QX2M-482913": fakegateway.Code.String()})
 	if err != nil {
 		t.Fatal(err)
 	}

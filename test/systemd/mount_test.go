@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 const (
@@ -55,8 +55,8 @@ Options=bind
 func bootWithDisk(t *testing.T) *laptop {
 	t.Helper()
 	l := boot(t)
-	g := gatewaytest.Start(t)
-	l.checkAgent(0, "Started: process", "install", "--pairing", g.PairingEndpoint, "--code", gatewaytest.Code.String(), "--name", "box", "--now")
+	g := fakegateway.Start(t)
+	l.checkAgent(0, "Started: process", "install", "--pairing", g.PairingEndpoint, "--code", fakegateway.Code.String(), "--name", "box", "--now")
 	l.checkAgent(0, "Connected", "status", "--wait", "1m")
 	l.checkAgent(0, "Stopped", "stop")
 	l.run("mv", stateDir, "/srv/disk")

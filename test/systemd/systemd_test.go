@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 func TestServiceOfTheMachine(t *testing.T) {
@@ -25,7 +25,7 @@ func TestServiceOfAUser(t *testing.T) {
 	}
 	l.userPrefix = []string{"runuser", "-u", "anna", "--", "env", "HOME=/home/anna"}
 	// No user is logged in, and lingering is disabled.
-	l.checkAgent(12, "enable-linger", "install", "--pairing", "127.0.0.1:1", "--code", gatewaytest.Code.String())
+	l.checkAgent(12, "enable-linger", "install", "--pairing", "127.0.0.1:1", "--code", fakegateway.Code.String())
 	if code, out := l.runInside("loginctl", "enable-linger", "anna"); code != 0 {
 		t.Fatal(out)
 	}
@@ -35,9 +35,9 @@ func TestServiceOfAUser(t *testing.T) {
 // runLifecycle runs install, crash, stop, reboot and uninstall.
 func runLifecycle(t *testing.T, l *laptop, unit string) {
 	t.Helper()
-	g := gatewaytest.Start(t)
+	g := fakegateway.Start(t)
 	l.await("the service manager answers", func() bool { code, _ := l.agent("start"); return code == 10 })
-	l.checkAgent(0, "Started: process", "install", "--pairing", g.PairingEndpoint, "--code", gatewaytest.Code.String(), "--name", "box", "--now")
+	l.checkAgent(0, "Started: process", "install", "--pairing", g.PairingEndpoint, "--code", fakegateway.Code.String(), "--name", "box", "--now")
 	l.checkAgent(0, "Already running", "install", "--now")
 	l.checkAgent(0, "Connected", "status", "--wait", "1m")
 	l.checkAgent(0, "Already running", "start")

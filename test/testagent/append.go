@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 )
 
 // appendCapability sleeps, then appends one line to a file. The number of lines is the number of its

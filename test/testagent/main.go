@@ -9,10 +9,10 @@ import (
 	"os"
 	"time"
 
-	"github.com/mooring-dev/mooring/nodeagent/capability"
 	"github.com/mooring-dev/mooring/nodeagent/cli"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/service"
-	"github.com/mooring-dev/mooring/nodeagent/service/spawner"
+	"github.com/mooring-dev/mooring/test/spawner"
 )
 
 func main() {

@@ -40,7 +40,7 @@ type Description struct {
 	AlteredSchemas map[string]bool
 }
 
-// NewDescription returns the validated description in request. afford takes the bytes of new schemas
+// NewDescription returns the validated description in request. reserve takes the bytes of new schemas
 // from the allowance of the machine and reports whether enough were available.
 func NewDescription(request *gatewayv1.RegisterNodeRequest, verdicts *SchemaVerdicts, reserve func(bytes int) bool) (Description, error) {
 	if len(request.GetBootId()) > MaxIDBytes {

@@ -12,8 +12,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/mooring-dev/mooring/nodeagent/capability"
-	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 	"github.com/mooring-dev/mooring/test/chaos/witness"
 )
 

@@ -16,7 +16,7 @@ import (
 	"syscall"
 
 	"github.com/mooring-dev/mooring/nodeagent"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/test/chaos/witness"
 )
 

@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/test/chaos/check"
 )
 

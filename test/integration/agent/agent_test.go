@@ -14,24 +14,24 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 	"github.com/mooring-dev/mooring/test/stack"
 )
 
 // machine is one machine and the gateway with which it is paired.
 type machine struct {
 	*testing.T
-	gateway *gatewaytest.Gateway
+	gateway *fakegateway.Gateway
 	dir     string
 	process *stack.Process
 }
 
 // newMachine pairs a machine and returns its first session.
-func newMachine(t *testing.T) (*machine, *gatewaytest.Session) {
+func newMachine(t *testing.T) (*machine, *fakegateway.Session) {
 	t.Helper()
-	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
-	m.start("--pairing", m.gateway.PairingEndpoint, "--code", gatewaytest.Code.String())
+	m := &machine{T: t, gateway: fakegateway.Start(t), dir: t.TempDir()}
+	m.start("--pairing", m.gateway.PairingEndpoint, "--code", fakegateway.Code.String())
 	return m, m.gateway.Node.NextSession(t)
 }
 
@@ -62,7 +62,7 @@ func (m *machine) start(args ...string) {
 }
 
 // restart kills the agent and returns the session of its next process.
-func (m *machine) restart() *gatewaytest.Session {
+func (m *machine) restart() *fakegateway.Session {
 	m.Helper()
 	m.process.Kill()
 	m.start()
@@ -74,7 +74,7 @@ func dispatchRef(uid string) *gatewayv1.DispatchRef {
 }
 
 // sendOffer offers a run that appends its name to a file of the machine after the given time.
-func (m *machine) sendOffer(s *gatewaytest.Session, uid string, duration time.Duration, expires time.Time) {
+func (m *machine) sendOffer(s *fakegateway.Session, uid string, duration time.Duration, expires time.Time) {
 	m.Helper()
 	input := fmt.Sprintf(`{"file":%q,"line":%q,"sleepMilliseconds":%d,"startedFile":%q}`, m.dir+"/runs", uid, duration.Milliseconds(), m.startedFile(uid))
 	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
@@ -85,15 +85,15 @@ func (m *machine) sendOffer(s *gatewaytest.Session, uid string, duration time.Du
 // startedFile returns the path of a file that exists once the run of a dispatch has started.
 func (m *machine) startedFile(uid string) string { return filepath.Join(m.dir, uid+".started") }
 
-func (m *machine) sendSettled(s *gatewaytest.Session, uid string) {
+func (m *machine) sendSettled(s *fakegateway.Session, uid string) {
 	m.Helper()
 	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Settled{Settled: &gatewayv1.Settled{Dispatch: dispatchRef(uid)}}})
 }
 
 // awaitAccepted waits until the machine reports a dispatch as journaled.
-func (m *machine) awaitAccepted(s *gatewaytest.Session, uid string) {
+func (m *machine) awaitAccepted(s *fakegateway.Session, uid string) {
 	m.Helper()
-	gatewaytest.AwaitMessage(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted {
+	fakegateway.AwaitMessage(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Accepted {
 		if a := r.GetAccepted(); a.GetDispatch().GetUid() == uid {
 			return a
 		}
@@ -102,9 +102,9 @@ func (m *machine) awaitAccepted(s *gatewaytest.Session, uid string) {
 }
 
 // awaitResult waits for the result of a dispatch.
-func (m *machine) awaitResult(s *gatewaytest.Session, uid string) *gatewayv1.Result {
+func (m *machine) awaitResult(s *fakegateway.Session, uid string) *gatewayv1.Result {
 	m.Helper()
-	return gatewaytest.AwaitMessage(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
+	return fakegateway.AwaitMessage(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
 		if result := r.GetResult(); result.GetDispatch().GetUid() == uid {
 			return result
 		}
@@ -113,7 +113,7 @@ func (m *machine) awaitResult(s *gatewaytest.Session, uid string) *gatewayv1.Res
 }
 
 // wantResult waits for the result of a dispatch and compares it.
-func (m *machine) wantResult(s *gatewaytest.Session, uid string, outcome gatewayv1.Result_Outcome, execution gatewayv1.Result_Execution) {
+func (m *machine) wantResult(s *fakegateway.Session, uid string, outcome gatewayv1.Result_Outcome, execution gatewayv1.Result_Execution) {
 	m.Helper()
 	if got := m.awaitResult(s, uid); got.GetOutcome() != outcome || got.GetExecution() != execution {
 		m.Errorf("%s ended %s, %s (%s), want %s, %s", uid, got.GetOutcome(), got.GetExecution(), got.GetErrorCode(), outcome, execution)

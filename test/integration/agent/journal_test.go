@@ -8,12 +8,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
-	"github.com/mooring-dev/mooring/nodeagent/journal"
+	"github.com/mooring-dev/mooring/nodeagent/run/journal"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // restartWithClockAhead restarts the agent with a gateway whose clock is ahead of the machine's.
-func (m *machine) restartWithClockAhead(ahead time.Duration) *gatewaytest.Session {
+func (m *machine) restartWithClockAhead(ahead time.Duration) *fakegateway.Session {
 	m.Helper()
 	m.gateway.Node.Welcome = func(w *gatewayv1.Welcome) { w.GatewayTime = timestamppb.New(time.Now().Add(ahead)) }
 	return m.restart()
@@ -21,15 +21,15 @@ func (m *machine) restartWithClockAhead(ahead time.Duration) *gatewaytest.Sessio
 
 // awaitPruned returns once the agent has pruned its journal in this session. The agent prunes after each
 // heartbeat.
-func (m *machine) awaitPruned(s *gatewaytest.Session) {
+func (m *machine) awaitPruned(s *fakegateway.Session) {
 	m.Helper()
 	for range 2 {
-		gatewaytest.AwaitMessage(m, s, (*gatewayv1.StreamNodeEventsRequest).GetHeartbeat)
+		fakegateway.AwaitMessage(m, s, (*gatewayv1.StreamNodeEventsRequest).GetHeartbeat)
 	}
 }
 
 // runAndSettle runs a dispatch with the given expiry and settles it.
-func (m *machine) runAndSettle(s *gatewaytest.Session, uid string, expires time.Time) {
+func (m *machine) runAndSettle(s *fakegateway.Session, uid string, expires time.Time) {
 	m.Helper()
 	m.sendOffer(s, uid, 0, expires)
 	m.wantResult(s, uid, succeeded, finished)

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
 	"github.com/mooring-dev/mooring/test/cluster"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // requireMediation makes the machine ask a person before it runs a dispatch.
@@ -22,16 +22,16 @@ func (m *machine) requireMediation(uid string) {
 }
 
 // answer waits until the person is asked and gives the answer: allow or deny.
-func (m *machine) answer(s *gatewaytest.Session, answer, uid string) {
+func (m *machine) answer(s *fakegateway.Session, answer, uid string) {
 	m.Helper()
-	gatewaytest.AwaitMessage(m, s, (*gatewayv1.StreamNodeEventsRequest).GetAwaitingLocalMediation)
+	fakegateway.AwaitMessage(m, s, (*gatewayv1.StreamNodeEventsRequest).GetAwaitingLocalMediation)
 	argv := m.command("mediate", answer, uid)
 	if output, err := exec.CommandContext(m.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
 		m.Fatalf("mediate %s %s: %v\n%s", answer, uid, err, output)
 	}
 }
 
-func (m *machine) sendClearance(s *gatewaytest.Session, uid string, stage gatewayv1.Clearance_Stage) {
+func (m *machine) sendClearance(s *fakegateway.Session, uid string, stage gatewayv1.Clearance_Stage) {
 	m.Helper()
 	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Clearance{
 		Clearance: &gatewayv1.Clearance{Dispatch: dispatchRef(uid), Stage: stage}}})
@@ -46,7 +46,7 @@ func TestAMachineWaitsForItsGatewayAfterAYes(t *testing.T) {
 	m.requireMediation("a")
 	m.sendOffer(s, "a", 0, inOneHour())
 	m.answer(s, "allow", "a")
-	gatewaytest.AwaitMessage(m, s, (*gatewayv1.StreamNodeEventsRequest).GetMediationDecided)
+	fakegateway.AwaitMessage(m, s, (*gatewayv1.StreamNodeEventsRequest).GetMediationDecided)
 	m.sendOffer(s, "b", 0, inOneHour())
 	m.wantResult(s, "b", succeeded, finished)
 	m.wantRuns("b")

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // awaitPairingFailure waits until the agent ends with an error.
@@ -26,12 +26,12 @@ func (m *machine) awaitPairingFailure() {
 // TestAMachineShowsAFalseGatewayThreeConfirmations checks that a machine sends three confirmations
 // for a code, over its restarts: each lets a false gateway test a PIN.
 func TestAMachineShowsAFalseGatewayThreeConfirmations(t *testing.T) {
-	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
+	m := &machine{T: t, gateway: fakegateway.Start(t), dir: t.TempDir()}
 	m.gateway.Pairing.Complete = func(*gatewayv1.CompletePairingSessionResponse) (*gatewayv1.CompletePairingSessionResponse, error) {
 		return nil, status.Error(codes.Unavailable, "later")
 	}
 	for range 2 {
-		m.start("--pairing", m.gateway.PairingEndpoint, "--code", gatewaytest.Code.String())
+		m.start("--pairing", m.gateway.PairingEndpoint, "--code", fakegateway.Code.String())
 		m.awaitPairingFailure()
 	}
 	if got := m.gateway.Pairing.Confirmations(); got != 3 {
@@ -42,13 +42,13 @@ func TestAMachineShowsAFalseGatewayThreeConfirmations(t *testing.T) {
 // TestAMachineSendsNothingToAServerThatItsQRCodeDoesNotPin checks that a machine with a QR code
 // sends nothing to a gateway with another CA.
 func TestAMachineSendsNothingToAServerThatItsQRCodeDoesNotPin(t *testing.T) {
-	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
+	m := &machine{T: t, gateway: fakegateway.Start(t), dir: t.TempDir()}
 	var exchanges atomic.Int32
 	m.gateway.Pairing.Begin = func() error {
 		exchanges.Add(1)
 		return status.Error(codes.Unauthenticated, "not accepted")
 	}
-	invitation := gatewaytest.Start(t).Invitation()
+	invitation := fakegateway.Start(t).Invitation()
 	invitation.Gateway = m.gateway.PairingEndpoint
 	m.start("--pair", invitation.String())
 	m.awaitPairingFailure()

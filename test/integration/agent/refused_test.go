@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // TestAMachineGivesUpAnOutputThatIsRefusedTwice runs a gateway that ends each session because of
@@ -21,7 +21,7 @@ func TestAMachineGivesUpAnOutputThatIsRefusedTwice(t *testing.T) {
 		s.End(status.Error(codes.ResourceExhausted, "the message is too large"))
 		s = m.gateway.Node.NextSession(t)
 	}
-	got := gatewaytest.AwaitMessage(t, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return r.GetResult() })
+	got := fakegateway.AwaitMessage(t, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result { return r.GetResult() })
 	if got.GetOutcome() != failed || got.GetExecution() != finished || got.GetErrorCode() != "InvalidOutput" || len(got.GetOutput()) > 0 {
 		t.Errorf("the third result is %v", got)
 	}

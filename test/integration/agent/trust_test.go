@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 )
 
 // nobodyUID is the UID of an unprivileged system user.
@@ -94,12 +94,12 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 }
 
 // runCapability offers a run of a capability and returns its result.
-func (m *machine) runCapability(s *gatewaytest.Session, uid, capability string) *gatewayv1.Result {
+func (m *machine) runCapability(s *fakegateway.Session, uid, capability string) *gatewayv1.Result {
 	m.Helper()
 	s.Send(m, &gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: &gatewayv1.Offer{
 		Dispatch: dispatchRef(uid), Capability: capability, Input: []byte("{}"), Timeout: durationpb.New(time.Minute),
 		Expires: timestamppb.New(inOneHour()), MaxPayloadBytes: 1 << 16, RequestedBy: "ada"}}})
-	return gatewaytest.AwaitMessage(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
+	return fakegateway.AwaitMessage(m, s, func(r *gatewayv1.StreamNodeEventsRequest) *gatewayv1.Result {
 		if result := r.GetResult(); result.GetDispatch().GetUid() == uid {
 			return result
 		}
@@ -110,7 +110,7 @@ func (m *machine) runCapability(s *gatewaytest.Session, uid, capability string) 
 // TestAMachineRunsNoProgramThatOthersCanReplace checks that a machine runs a program only if no
 // other user can replace it, and that it runs the file that was checked.
 func TestAMachineRunsNoProgramThatOthersCanReplace(t *testing.T) {
-	m := &machine{T: t, gateway: gatewaytest.Start(t), dir: t.TempDir()}
+	m := &machine{T: t, gateway: fakegateway.Start(t), dir: t.TempDir()}
 	folder := filepath.Join(m.dir, "capabilities")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestAMachineRunsNoProgramThatOthersCanReplace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m.start("--pairing", m.gateway.PairingEndpoint, "--code", gatewaytest.Code.String(), "--capabilities-dir", folder)
+	m.start("--pairing", m.gateway.PairingEndpoint, "--code", fakegateway.Code.String(), "--capabilities-dir", folder)
 	s := m.gateway.Node.NextSession(t)
 	for name, refused := range refusals {
 		result := m.runCapability(s, name, name)

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 
@@ -97,7 +97,7 @@ func gatewayCA(t *testing.T) *x509.Certificate {
 func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	own := gatewaytest.NewCA(t, "relay").IssueServer(t)
+	own := fakegateway.NewCA(t, "relay").IssueServer(t)
 	borrowed := own
 	borrowed.Certificate = append(append([][]byte{}, own.Certificate...), gatewayCA(t).Raw)
 	invitation, name := f.createInvitation("--name", "kiosk")
@@ -134,7 +134,7 @@ func TestARelayHearsNothingOfAMachineWithAQRCode(t *testing.T) {
 func TestARelayHearsAMachineWithATypedCodeButCannotPairIt(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	r := newRelay(t, gatewaytest.NewCA(t, "relay").IssueServer(t))
+	r := newRelay(t, fakegateway.NewCA(t, "relay").IssueServer(t))
 	code, _ := f.IssuePIN("kiosk")
 	agent, err := system.StartAgentAt(f.Namespace+"-kiosk", r.address, "--code", code)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/nodeagent/link"
-	"github.com/mooring-dev/mooring/nodeagent/store"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 

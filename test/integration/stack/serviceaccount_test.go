@@ -19,7 +19,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/internal/pairing"
-	"github.com/mooring-dev/mooring/nodeagent/gatewaytest"
+	"github.com/mooring-dev/mooring/test/fakegateway"
 	"github.com/mooring-dev/mooring/test/stack"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
@@ -172,7 +172,7 @@ func TestATokenThatDoesNotFitIsRefusedInWords(t *testing.T) {
 	expectExit(w.fleet, w.startAgent(w.token("https://kubernetes.default.svc", w.podReference()), w.serverCA()), `it must be for audience "mooring"`)
 	expectExit(w.fleet, w.startAgent(w.token("mooring", nil), w.serverCA()), "is not bound to a node")
 	expectExit(w.fleet, w.startAgent("no token", w.serverCA()), "is not valid")
-	expectExit(w.fleet, w.startAgent(foreign, string(gatewaytest.NewCA(t, "other").Bundle(t).PEM())), "nothing was sent to it")
+	expectExit(w.fleet, w.startAgent(foreign, string(fakegateway.NewCA(t, "other").Bundle(t).PEM())), "nothing was sent to it")
 	// The API server caches its answer about a token for seconds; it has not seen this token
 	// before.
 	orphan := w.token("mooring", w.podReference())
@@ -237,7 +237,7 @@ func TestTheControllerBelievesTheTokenAndNotTheGateway(t *testing.T) {
 
 func forgedRequest(t *testing.T, fleet, node string, claimed v1alpha1.ServiceAccountIdentity) *v1alpha1.PairingRequest {
 	t.Helper()
-	public := &gatewaytest.NewKey(t).PublicKey
+	public := &fakegateway.NewKey(t).PublicKey
 	text, err := identity.MarshalPublicKeyPEM(public)
 	if err != nil {
 		t.Fatal(err)

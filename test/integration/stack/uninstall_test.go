@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/nodeagent/service/spawner"
+	"github.com/mooring-dev/mooring/test/spawner"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 

@@ -5,7 +5,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
-	"github.com/mooring-dev/mooring/nodeagent/store"
+	"github.com/mooring-dev/mooring/nodeagent/identity/store"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
 )
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 )
 
 // RunCounter is a capability that counts its runs by their name, on the machine's side.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/mooring-dev/mooring/nodeagent"
-	"github.com/mooring-dev/mooring/nodeagent/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/test/sim"
 	"github.com/mooring-dev/mooring/test/stack"
 	"github.com/mooring-dev/mooring/test/stack/testfleet"
