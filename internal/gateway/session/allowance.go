@@ -4,10 +4,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
 const (

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 )
 
 // finishGrace is the time after the end of a session in which received results are still written.
@@ -119,9 +120,9 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 	if !s.awaitEndBudget(abandon) {
 		return
 	}
-	for backoff := newBackoff(); ; {
+	for backoff := apicall.NewBackoff(); ; {
 		_, err := s.service.apply(ctx, node, s.facts.Compose(node, s.storedNow()))
-		if isBodyRefusal(err) {
+		if apicall.IsBodyRefusal(err) {
 			// The description of a machine must not prevent the end of its session.
 			s.log().Error(err, "recording the end of the session without the description of the machine", "session", s.id)
 			_, err = s.service.apply(ctx, node, s.facts.WithoutDescription().Compose(node, s.storedNow()))
@@ -135,13 +136,13 @@ func (s *session) recordEnd(ctx context.Context, abandon <-chan struct{}) {
 			return
 		case !apierrors.IsConflict(err):
 			s.log().Error(err, "cannot record the end of the session yet", "session", s.id)
-			if waitFor(ctx, s.service.Clock.After(backoff.Step())) != nil {
+			if apicall.Wait(ctx, s.service.Clock.After(backoff.Step())) != nil {
 				return
 			}
 		}
 		live, err := s.service.getNode(ctx, s.key)
 		if err != nil {
-			if s.endRecorded = apierrors.IsNotFound(err); s.endRecorded || waitFor(ctx, s.service.Clock.After(backoff.Step())) != nil {
+			if s.endRecorded = apierrors.IsNotFound(err); s.endRecorded || apicall.Wait(ctx, s.service.Clock.After(backoff.Step())) != nil {
 				return
 			}
 			continue

@@ -1,8 +1,6 @@
 package session
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -225,26 +223,5 @@ func TestARefusedWriteWaitsLongerEachTime(t *testing.T) {
 	}
 	if c.Step(1); s.postponed(e) {
 		t.Error("the write is not tried again after maxRetry")
-	}
-}
-
-func TestARefusalConcernsItsObjectAlone(t *testing.T) {
-	for code, want := range map[int32]bool{399: false, 400: true, 401: false, 403: true, 404: false, 408: false, 409: false, 418: true, 422: true, 429: false, 499: true, 500: false, 503: false} {
-		// With a known reason, apierrors does not derive another error from the code.
-		err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: code, Reason: metav1.StatusReasonGone}}
-		if got := isRefusal(err); got != want {
-			t.Errorf("refused(%d) = %t, want %t", code, got, want)
-		}
-	}
-	for err, want := range map[error]bool{
-		errTest: false, context.Canceled: false, errors.New("etcdserver: request is too large"): true, errors.New("trying to send message larger than max"): true,
-		apierrors.NewRequestEntityTooLargeError("large"): true, apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("Node").GroupKind(), "n", nil): true,
-	} {
-		if got := isContentRefusal(err); got != want {
-			t.Errorf("contentRefused(%v) = %t, want %t", err, got, want)
-		}
-	}
-	if isSizeRefusal(nil) || isContentRefusal(nil) {
-		t.Error("a nil error counts as a refusal")
 	}
 }

@@ -6,14 +6,13 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
-	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
@@ -129,15 +128,6 @@ func setDefault[T comparable](field *T, value T) {
 func CacheByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		&v1alpha1.Node{}:               {Transform: nodestatus.TrimNode()},
-		&v1alpha1.CapabilityDispatch{}: {Field: unfinishedSelector(), Transform: cache.TransformStripManagedFields()},
+		&v1alpha1.CapabilityDispatch{}: {Field: mailbox.UnfinishedSelector(), Transform: cache.TransformStripManagedFields()},
 	}
-}
-
-// unfinishedSelector returns a selector for dispatches whose phase is not terminal.
-func unfinishedSelector() fields.Selector {
-	var all []fields.Selector
-	for _, phase := range dispatch.TerminalPhases() {
-		all = append(all, fields.OneTermNotEqualSelector("status.phase", string(phase)))
-	}
-	return fields.AndSelectors(all...)
 }

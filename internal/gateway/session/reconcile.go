@@ -15,6 +15,8 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/apicall"
+	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 )
 
 const (
@@ -39,7 +41,7 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 		if err != nil {
 			return err
 		}
-		list, err := s.service.listUnfinished(ctx, s.key)
+		list, err := s.service.mailbox.ListUnfinished(ctx, s.key)
 		if err != nil {
 			return err
 		}
@@ -141,11 +143,11 @@ func (s *session) reconcileAll(ctx context.Context, node *v1alpha1.Node, list []
 			continue
 		}
 		group.Go(func() (err error) {
-			stored[i], err = s.service.writeStatus(ctx, "hello", d, decide)
+			stored[i], err = s.service.mailbox.Write(ctx, "hello", d, decide)
 			switch {
-			case err == errDeleted: //nolint:errorlint // ours, never wrapped
+			case err == mailbox.ErrDeleted: //nolint:errorlint // ours, never wrapped
 				stored[i], err = nil, nil
-			case isSizeRefusal(err):
+			case apicall.IsSizeRefusal(err):
 				s.log().Error(err, "cannot write the status of a dispatch: the object is too large", "dispatch", d.Name)
 				unwritable[i], err = true, nil
 			}

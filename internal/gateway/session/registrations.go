@@ -4,9 +4,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+
+	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
 // registrationTTL is the time that a RegisterNode is kept for its Hello.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 )
 
 const (
@@ -56,7 +57,7 @@ func (s *Service) review(ctx context.Context, d *v1alpha1.CapabilityDispatch) (d
 	if cached, ok := s.reviewCache.cache.Get(key); ok {
 		return cached.(dispatch.Review), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, apicall.Timeout)
 	defer cancel()
 	allowed, err := s.requesterAllowed(ctx, &d.Spec, d)
 	if err != nil {

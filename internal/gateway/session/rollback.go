@@ -8,6 +8,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 )
 
 // lateWriteTimeout is the time after which a write that was sent cannot take effect any more: the API
@@ -17,7 +18,7 @@ const lateWriteTimeout = 90 * time.Second
 // rollbackOpen ends sess if it was recorded although its opening failed. The API server's response
 // was lost then, and no other process ends the session while this gateway lives.
 func (s *Service) rollbackOpen(ctx context.Context, sess *session, err error) {
-	if sess.attemptedResourceVersion == "" || isBodyRefusal(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+	if sess.attemptedResourceVersion == "" || apicall.IsBodyRefusal(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		return
 	}
 	sess.stop(ending{reason: v1alpha1.ReasonSessionLost, err: err})
@@ -33,7 +34,7 @@ func (s *Service) rollbackOpen(ctx context.Context, sess *session, err error) {
 // It waits until the write cannot take effect any more.
 func (s *session) wasRecorded(ctx context.Context, abandon <-chan struct{}) bool {
 	last := s.service.Clock.Now().Add(lateWriteTimeout)
-	for backoff := newBackoff(); ; {
+	for backoff := apicall.NewBackoff(); ; {
 		live, err := s.service.getNode(ctx, s.key)
 		switch {
 		case apierrors.IsNotFound(err):

@@ -14,6 +14,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
@@ -26,6 +27,7 @@ type Service struct {
 	registry       *registry
 	watchLag       *watchLag
 	lease          *lease
+	mailbox        Mailbox
 	metrics        *metrics
 	nodeWrites     *rate.Limiter
 	registrations  *registrations
@@ -67,6 +69,11 @@ func New(options Options) *Service {
 	s.metrics = newMetrics(options.Registerer,
 		func() float64 { return float64(s.registry.count()) },
 		func() float64 { return s.lag().Seconds() })
+	s.mailbox = &mailbox.Objects{
+		Client: options.Client, Reader: options.Reader, Time: options.Time, Clock: options.Clock,
+		OnWrite:    func(step string) { s.metrics.writes.WithLabelValues(step).Inc() },
+		OnConflict: func() { s.metrics.conflicts.Inc() },
+	}
 	return s
 }
 

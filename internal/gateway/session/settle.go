@@ -10,29 +10,27 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/apicall"
+	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 )
-
-// decision returns a status for d and whether to write it. After a conflict it is called again
-// with the live object.
-type decision func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool)
 
 // nodeDecision is a decision that also depends on the live Node.
 type nodeDecision func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool)
 
 // write calls decide and writes the status in a worker. In the actor it then stores the written
 // dispatch in e and calls then. If the dispatch was deleted, it calls handleDeleted and not then.
-func (s *session) write(ctx context.Context, e *entry, step string, decide decision, then func(context.Context, error)) {
+func (s *session) write(ctx context.Context, e *entry, step string, decide mailbox.Decision, then func(context.Context, error)) {
 	e.busy = true
 	d := e.d
 	s.runInWorker(ctx, func(ctx context.Context) func(context.Context) {
-		stored, err := s.service.writeStatus(ctx, step, d, decide)
+		stored, err := s.service.mailbox.Write(ctx, step, d, decide)
 		return func(ctx context.Context) { s.handleWritten(ctx, e, stored, err, then) }
 	})
 }
 
 func (s *session) handleWritten(ctx context.Context, e *entry, stored *v1alpha1.CapabilityDispatch, err error, then func(context.Context, error)) {
 	e.busy = false
-	if errors.Is(err, errDeleted) {
+	if errors.Is(err, mailbox.ErrDeleted) {
 		s.handleDeleted(e)
 		return
 	}
@@ -67,7 +65,7 @@ func (s *session) settle(ctx context.Context, e *entry) {
 			s.service.metrics.settled.WithLabelValues(string(e.d.Status.Phase)).Inc()
 			s.markSettled(e)
 			s.send(settledMessage(refOf(e.d)))
-		case isContentRefusal(err) && !e.resultReplaced:
+		case apicall.IsContentRefusal(err) && !e.resultReplaced:
 			// A result that cannot be stored must not keep its dispatch unfinished forever.
 			e.resultReplaced, e.retryAt = true, time.Time{}
 			e.result = &dispatch.Result{Outcome: v1alpha1.DispatchFailed, Execution: result.Execution,
@@ -94,7 +92,7 @@ func (s *session) writeIfRecorded(ctx context.Context, e *entry, step string, de
 	d := e.d
 	s.runInWorker(ctx, func(ctx context.Context) func(context.Context) {
 		var node *v1alpha1.Node
-		stored, err := s.service.writeStatus(ctx, step, d, func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
+		stored, err := s.service.mailbox.Write(ctx, step, d, func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 			live, err := s.service.getNode(ctx, s.key)
 			if err != nil {
 				return d.Status, false // The decision is made again later.
@@ -161,11 +159,11 @@ func (s *session) refreshDispatch(ctx context.Context, e *entry) {
 	e.busy = true
 	d := e.d
 	s.runInWorker(ctx, func(ctx context.Context) func(context.Context) {
-		live, err := s.service.readLiveDispatch(ctx, types.NamespacedName{Namespace: d.Namespace, Name: d.Name}, d.UID)
+		live, err := s.service.mailbox.Read(ctx, types.NamespacedName{Namespace: d.Namespace, Name: d.Name}, d.UID)
 		return func(ctx context.Context) {
 			e.busy = false
 			switch {
-			case errors.Is(err, errDeleted):
+			case errors.Is(err, mailbox.ErrDeleted):
 				s.handleDeleted(e)
 				return
 			case err != nil:
@@ -192,10 +190,10 @@ func (s *session) handleUnknownResult(ctx context.Context, ref *gatewayv1.Dispat
 	}
 	uid := types.UID(ref.GetUid())
 	s.runInWorker(ctx, func(ctx context.Context) func(context.Context) {
-		live, err := s.service.readLiveDispatch(ctx, types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()}, uid)
+		live, err := s.service.mailbox.Read(ctx, types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()}, uid)
 		return func(ctx context.Context) {
 			switch {
-			case errors.Is(err, errDeleted), err == nil && !s.belongsToNode(live):
+			case errors.Is(err, mailbox.ErrDeleted), err == nil && !s.belongsToNode(live):
 				s.service.metrics.foreign.Inc()
 				s.send(settledMessage(ref))
 				return
