@@ -5,13 +5,13 @@ import (
 	"errors"
 
 	"github.com/go-logr/logr"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
-	"github.com/mooring-dev/mooring/api/v1alpha1"
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 )
 
 // toStatus maps an error of a service to the status that the caller reads. It is the only place
@@ -32,25 +32,24 @@ func toStatus(log logr.Logger, method string, err error) error {
 		return status.Error(codes.DeadlineExceeded, "the call took too long; try again")
 	case isTransient(err):
 		log.Info("the cluster does not answer", "method", method, "error", err.Error())
-		return markGatewayStatus(status.New(codes.Unavailable, "the gateway cannot reach its cluster now; try again later"))
+		return denial.New(codes.Unavailable, gatewayv1.ReasonClusterUnreachable, "the gateway cannot reach its cluster now; try again later")
 	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
 		// This happens for a moment after the API server's start, or until an operator repairs the
 		// gateway's permissions.
 		log.Error(err, "the cluster denied a request of the gateway", "method", method)
-		return markGatewayStatus(status.New(codes.Unavailable, "the gateway cannot reach its cluster now; try again later"))
+		return denial.New(codes.Unavailable, gatewayv1.ReasonClusterUnreachable, "the gateway cannot reach its cluster now; try again later")
 	default:
 		log.Error(err, "call failed", "method", method)
-		return markGatewayStatus(status.New(codes.Internal, "internal error of the gateway; its log has the details"))
+		return denial.New(codes.Internal, gatewayv1.ReasonInternal, "internal error of the gateway; its log has the details")
 	}
 }
 
-// markGatewayStatus marks a status of the gateway whose code a broken connection also ends with. An
-// agent counts broken streams to detect a network that breaks them, and must not count this status.
+// markGatewayStatus marks a status without a reason whose code a broken connection also ends with.
+// An agent counts broken streams to detect a network that breaks them, and must not count this
+// status.
 func markGatewayStatus(original *status.Status) error {
-	if original.Code() == codes.Unavailable || original.Code() == codes.Internal {
-		if marked, err := original.WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway", Domain: v1alpha1.GroupVersion.Group}); err == nil {
-			return marked.Err()
-		}
+	if (original.Code() == codes.Unavailable || original.Code() == codes.Internal) && !denial.HasReason(original) {
+		return denial.WithReason(original, gatewayv1.ReasonSaidByGateway, nil).Err()
 	}
 	return original.Err()
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -19,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -171,5 +174,29 @@ func TestErrorsOfTheInsideStayInside(t *testing.T) {
 				t.Errorf("%s carries %v", got.Code(), got.Details())
 			}
 		})
+	}
+}
+
+// TestEveryStatusOfTheGatewayHasOneReason verifies that a denial keeps its reason, and that a status
+// without one gets the marker by which agents know that the gateway answered.
+func TestEveryStatusOfTheGatewayHasOneReason(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"a denial":         {denial.New(codes.Unavailable, gatewayv1.ReasonGatewayDraining, "m"), "GATEWAY_DRAINING"},
+		"a status without": {status.Error(codes.Unavailable, "m"), "SaidByGateway"},
+		"a lost cluster":   {apierrors.NewServiceUnavailable("x"), "CLUSTER_UNREACHABLE"},
+		"any other error":  {errors.New("x"), "INTERNAL"},
+	} {
+		var reasons []string
+		for _, detail := range status.Convert(toStatus(logr.Discard(), "/m", c.err)).Details() {
+			if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == "mooring.dev" {
+				reasons = append(reasons, info.GetReason())
+			}
+		}
+		if !slices.Equal(reasons, []string{c.want}) {
+			t.Errorf("%s: the reasons are %v, want %s", name, reasons, c.want)
+		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 	"k8s.io/utils/clock"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
@@ -93,26 +95,26 @@ func (g *guard) finishCall(method string, cause any, err error) error {
 func (g *guard) authorize(ctx context.Context, method string) (context.Context, error) {
 	need := methods[method].caller
 	if need == noCaller {
-		return nil, status.Errorf(codes.PermissionDenied, "method %s is not allowed", g.methodLabel(method))
+		return nil, denial.Newf(codes.PermissionDenied, gatewayv1.ReasonMethodNotAllowed, "method %s is not allowed", g.methodLabel(method))
 	}
 	p, ok := grpcpeer.FromContext(ctx)
 	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "this call has no connection")
+		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonTLSRequired, "this call has no connection")
 	}
 	info, ok := p.AuthInfo.(authInfo)
 	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "TLS is required")
+		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonTLSRequired, "TLS is required")
 	}
 	ctx = peer.WithConnection(ctx, info.connection)
 	if need == unauthenticated {
 		return ctx, nil
 	}
 	if info.identity == nil {
-		return nil, status.Error(codes.Unauthenticated, "this method needs a client certificate")
+		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonCertificateRequired, "this method needs a client certificate")
 	}
 	// A connection may outlive its certificate by hours; new calls may not.
 	if end := info.identity.Certificate.NotAfter; g.clock.Now().After(end) {
-		return nil, status.Errorf(codes.Unauthenticated,
+		return nil, denial.Newf(codes.Unauthenticated, gatewayv1.ReasonCertificateExpired,
 			"the certificate of this connection expired at %s; connect again with the renewed one", end.UTC().Format(time.RFC3339))
 	}
 	err := g.authorizer.Authorize(ctx, *info.identity)

@@ -8,14 +8,11 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 	grpcpeer "google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"k8s.io/utils/clock"
 
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -71,7 +68,7 @@ func (l *callLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 	}
 	proven.refusedCalls.count()
 	l.metrics.countRefused(pairingListener, reasonTooManyCalls)
-	return nil, resourceExhausted("too many calls from this address; wait before the next one", wait)
+	return nil, denial.RateLimited(wait, "too many calls from this address; wait before the next one")
 }
 
 // take returns zero when the call may pass, and otherwise the time to wait.
@@ -121,13 +118,4 @@ func (l *callLimiter) evict(now time.Time) {
 		l.recent.Remove(oldest)
 		delete(l.sources, from)
 	}
-}
-
-// resourceExhausted returns a ResourceExhausted status with the delay before the next attempt.
-func resourceExhausted(message string, wait time.Duration) error {
-	refused := status.New(codes.ResourceExhausted, message)
-	if detailed, err := refused.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {
-		refused = detailed
-	}
-	return refused.Err()
 }

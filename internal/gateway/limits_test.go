@@ -155,13 +155,18 @@ func TestTooManyBeginsAreToldWhenToComeBack(t *testing.T) {
 		}
 	}
 	_, err := client.BeginPairingSession(t.Context(), &gatewayv1.BeginPairingSessionRequest{})
-	refused := status.Convert(err)
-	if refused.Code() != codes.ResourceExhausted || len(refused.Details()) != 1 {
-		t.Fatalf("got %v with %d details, want ResourceExhausted with RetryInfo", err, len(refused.Details()))
+	var delay time.Duration
+	var reason string
+	for _, detail := range status.Convert(err).Details() {
+		switch d := detail.(type) {
+		case *errdetails.RetryInfo:
+			delay = d.GetRetryDelay().AsDuration()
+		case *errdetails.ErrorInfo:
+			reason = d.GetReason()
+		}
 	}
-	retry, ok := refused.Details()[0].(*errdetails.RetryInfo)
-	if !ok || retry.GetRetryDelay().AsDuration() <= 0 || retry.GetRetryDelay().AsDuration() > 10*time.Second {
-		t.Errorf("retry detail is %v, want a delay up to 10s", refused.Details()[0])
+	if status.Code(err) != codes.ResourceExhausted || reason != gatewayv1.ReasonRateLimited || delay <= 0 || delay > 10*time.Second {
+		t.Errorf("got %v with the reason %q and the delay %s, want RATE_LIMITED and a delay up to 10s", err, reason, delay)
 	}
 }
 

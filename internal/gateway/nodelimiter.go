@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/tap"
 	"k8s.io/utils/clock"
 
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -69,7 +70,7 @@ func (l *nodeLimiter) takeConnection(c *nodeConn) error {
 	if wait == 0 {
 		return nil
 	}
-	return resourceExhausted("this machine connects too often; wait before the next connection", wait)
+	return denial.RateLimited(wait, "this machine connects too often; wait before the next connection")
 }
 
 // tap checks the budgets of a call. It is a tap.ServerInHandle.
@@ -95,7 +96,7 @@ func (l *nodeLimiter) tap(ctx context.Context, info *tap.Info) (context.Context,
 		return ctx, nil
 	}
 	l.metrics.countRefused(nodeListener, reasonTooManyCalls)
-	err := resourceExhausted("too many calls of this machine; wait before the next one", wait)
+	err := denial.RateLimited(wait, "too many calls of this machine; wait before the next one")
 	c.countRefusal(err)
 	return nil, err
 }

@@ -3,6 +3,8 @@ package gateway
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 )
 
 // maxRefusals is how many calls of a connection may be refused in a row; the next one closes it.
@@ -29,5 +31,5 @@ func (r *refusedCalls) closeIfTooMany(metrics *Metrics, listener string) error {
 	}
 	metrics.countRefused(listener, reasonTooManyRefusals)
 	r.close()
-	return resourceExhausted("too many refused calls on this connection", time.Second)
+	return denial.RateLimited(time.Second, "too many refused calls on this connection")
 }

@@ -15,6 +15,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -121,7 +122,7 @@ func TestAConnectionIsAdmittedFromTheBudgetOfItsNode(t *testing.T) {
 }
 
 func TestARefusalNamesTheTimeToWait(t *testing.T) {
-	for _, detail := range status.Convert(resourceExhausted("wait", 2*time.Second)).Details() {
+	for _, detail := range status.Convert(denial.RateLimited(2*time.Second, "wait")).Details() {
 		if retry, ok := detail.(*errdetails.RetryInfo); ok && retry.GetRetryDelay().AsDuration() == 2*time.Second {
 			return
 		}

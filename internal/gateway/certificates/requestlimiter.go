@@ -6,9 +6,11 @@ import (
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 )
 
 const (
@@ -48,7 +50,7 @@ func (p *requestLimiter) take(node types.UID) error {
 		p.nodes[node] = limiter
 	}
 	if !limiter.AllowN(now, 1) {
-		return status.Errorf(codes.ResourceExhausted, "too many certificate requests for this Node; wait %s before the next one", requestInterval)
+		return denial.Newf(codes.ResourceExhausted, gatewayv1.ReasonRateLimited, "too many certificate requests for this Node; wait %s before the next one", requestInterval)
 	}
 	return nil
 }

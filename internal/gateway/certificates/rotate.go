@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/types"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -56,14 +56,14 @@ func (r *Requester) newRequest(caller peer.Identity, node *v1alpha1.Node, reques
 	if len(request.GetProof()) > 0 {
 		proof := identity.Proof{Method: identity.ProofRotate, Exporter: caller.Exporter, CSR: request.GetCsr()}
 		if caller.PublicKeySHA256 != node.Spec.PublicKeySHA256 {
-			return Request{}, status.Error(codes.FailedPrecondition, "a new key must be signed for by the pinned one; this connection uses the next key, wait until it is the pin")
+			return Request{}, denial.New(codes.FailedPrecondition, gatewayv1.ReasonKeyNotCurrent, "a new key must be signed for by the pinned one; this connection uses the next key, wait until it is the pin")
 		}
 		if err := identity.VerifyProof(caller.Certificate.PublicKey, proof, request.GetProof()); err != nil {
-			return Request{}, status.Error(codes.Unauthenticated, "the proof is not a signature of the pinned key over this request and connection")
+			return Request{}, denial.New(codes.Unauthenticated, gatewayv1.ReasonProofInvalid, "the proof is not a signature of the pinned key over this request and connection")
 		}
 		csr, err := x509.ParseCertificateRequest(request.GetCsr())
 		if err != nil {
-			return Request{}, status.Error(codes.InvalidArgument, "csr is not a PKCS#10 request in DER")
+			return Request{}, denial.New(codes.InvalidArgument, gatewayv1.ReasonInvalidCSR, "csr is not a PKCS#10 request in DER")
 		}
 		pin = identity.FingerprintSPKIDER(csr.RawSubjectPublicKeyInfo)
 		if pin != caller.PublicKeySHA256 {
@@ -81,7 +81,7 @@ func (r *Requester) newRequest(caller peer.Identity, node *v1alpha1.Node, reques
 func PublicCSRError(err error) error {
 	var refused *identity.CSRError
 	if errors.As(err, &refused) {
-		return status.Errorf(codes.InvalidArgument, "csr: %s: %s", refused.Reason, refused.Detail)
+		return denial.Newf(codes.InvalidArgument, gatewayv1.ReasonInvalidCSR, "csr: %s: %s", refused.Reason, refused.Detail)
 	}
 	return err
 }
@@ -91,11 +91,11 @@ func PublicError(err error) error {
 	var refused *RefusedError
 	switch {
 	case errors.Is(err, ErrPending):
-		return status.Error(codes.Unavailable, "the issuer has not answered yet; ask again with a fresh request")
+		return denial.New(codes.Unavailable, gatewayv1.ReasonCertificatePending, "the issuer has not answered yet; ask again with a fresh request")
 	case errors.Is(err, ErrNodeGone):
-		return status.Error(codes.PermissionDenied, "the Node of this machine does not exist any more")
+		return denial.New(codes.PermissionDenied, gatewayv1.ReasonNodeDeleted, "the Node of this machine does not exist any more")
 	case errors.As(err, &refused):
-		return status.Error(codes.FailedPrecondition, refused.Message)
+		return denial.New(codes.FailedPrecondition, gatewayv1.ReasonCertificateRefused, refused.Message)
 	default:
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 	"github.com/mooring-dev/mooring/internal/serviceaccount"
@@ -27,7 +28,7 @@ import (
 // which decides.
 func (s *Service) completeWithToken(ctx context.Context, connection peer.Connection, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
 	if !s.tokenLimiter.allow(connection.Source()) {
-		return nil, resourceExhausted(time.Second, "too many machines try to pair at the same time; try again")
+		return nil, denial.RateLimited(time.Second, "too many machines try to pair at the same time; try again")
 	}
 	claims, err := readMachineClaims(connection, request)
 	if err != nil {
@@ -44,7 +45,7 @@ func (s *Service) completeWithToken(ctx context.Context, connection peer.Connect
 	}
 	pairingRequest, err := s.enrollAccount(ctx, newAccountRequest(rule.Fleet, token, holder, claims, s.options.Clock.Now()), token, claims)
 	if errors.Is(err, errRecordNotFound) {
-		return nil, status.Error(codes.AlreadyExists, "another key has a pairing request of this name; try again with a fresh token")
+		return nil, denial.New(codes.AlreadyExists, gatewayv1.ReasonPairingRequestTaken, "another key has a pairing request of this name; try again with a fresh token")
 	}
 	if err != nil {
 		return nil, err
@@ -74,7 +75,7 @@ func (s *Service) authenticateToken(ctx context.Context, token string) (servicea
 // stay internal.
 func publicAccountError(err error) error {
 	if refused := (*serviceaccount.RefusedError)(nil); errors.As(err, &refused) {
-		return status.Error(codes.PermissionDenied, refused.Text)
+		return denial.New(codes.PermissionDenied, gatewayv1.ReasonAccountRefused, refused.Text)
 	}
 	return err
 }
@@ -112,7 +113,7 @@ func (s *Service) enrollAccount(ctx context.Context, request *v1alpha1.PairingRe
 	}
 	if err := s.checkCapacity(ctx, request.Namespace, ruleCode, &claims); err != nil {
 		if status.Code(err) == codes.AlreadyExists {
-			return nil, status.Errorf(codes.AlreadyExists, "%s: node %q of fleet %q belongs to another key or is revoked; delete it there, and keep the agent's identity directory over restarts",
+			return nil, denial.Newf(codes.AlreadyExists, gatewayv1.ReasonNameTaken, "%s: node %q of fleet %q belongs to another key or is revoked; delete it there, and keep the agent's identity directory over restarts",
 				v1alpha1.ReasonNameTaken, claims.nodeName, request.Namespace)
 		}
 		return nil, err

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
@@ -20,16 +20,16 @@ import (
 func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.BeginPairingSessionRequest) (*gatewayv1.BeginPairingSessionResponse, error) {
 	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "TLS is required")
+		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonTLSRequired, "TLS is required")
 	}
 	if wait := s.failures.blockedFor(connection.Source()); wait > 0 {
-		return nil, resourceExhausted(wait, "too many wrong codes came from this address; it is blocked for a while")
+		return nil, denial.RateLimited(wait, "too many wrong codes came from this address; it is blocked for a while")
 	}
 	if err := checkBegin(request); err != nil {
 		return nil, err
 	}
 	if !s.exchangeLimiter.allow(connection.Source()) {
-		return nil, resourceExhausted(time.Second, "too many machines try to pair at the same time; try again")
+		return nil, denial.RateLimited(time.Second, "too many machines try to pair at the same time; try again")
 	}
 	begun := exchange{
 		exporter: connection.Exporter,
@@ -51,7 +51,7 @@ func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 		return nil, err
 	}
 	if !ok {
-		return nil, resourceExhausted(exchangeLifetime, "too many pairing sessions are open; try again")
+		return nil, denial.RateLimited(exchangeLifetime, "too many pairing sessions are open; try again")
 	}
 	connection.MarkAdvanced()
 	return &gatewayv1.BeginPairingSessionResponse{SessionId: id, Share: share, BundleSha256: bundle}, nil

@@ -6,11 +6,11 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
@@ -20,7 +20,7 @@ import (
 func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
 	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "TLS is required")
+		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonTLSRequired, "TLS is required")
 	}
 	if request.GetServiceAccount() != nil {
 		return s.completeWithToken(ctx, connection, request)

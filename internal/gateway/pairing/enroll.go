@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	spake "github.com/mooring-dev/mooring/internal/pairing"
 )
 
@@ -84,7 +85,7 @@ func (s *Service) checkCapacity(ctx context.Context, namespace string, code *v1a
 	if code.Spec.AutoApprove {
 		wait = automaticRetry
 	}
-	return resourceExhausted(wait, reached.text)
+	return denial.RateLimited(wait, reached.text)
 }
 
 // checkName rejects a name that belongs to another key, early and with a reason. The controller
@@ -99,12 +100,12 @@ func (s *Service) checkName(ctx context.Context, namespace string, code *v1alpha
 	case err != nil:
 		return fmt.Errorf("read Node %s: %w", key, err)
 	case node.Spec.DesiredState == v1alpha1.NodeRevoked:
-		return status.Errorf(codes.AlreadyExists, "%s: node %q is revoked for good; choose another name, or ask for the old Node to be deleted",
+		return denial.Newf(codes.AlreadyExists, gatewayv1.ReasonNameTaken, "%s: node %q is revoked for good; choose another name, or ask for the old Node to be deleted",
 			v1alpha1.ReasonNameTaken, claims.nodeName)
 	case node.Spec.PublicKeySHA256 == claims.publicKeySHA256, code.Spec.ReplaceNode:
 		return nil
 	default:
-		return status.Errorf(codes.AlreadyExists, "%s: node %q belongs to another key; choose another name, or ask for a code with replaceNode",
+		return denial.Newf(codes.AlreadyExists, gatewayv1.ReasonNameTaken, "%s: node %q belongs to another key; choose another name, or ask for a code with replaceNode",
 			v1alpha1.ReasonNameTaken, claims.nodeName)
 	}
 }
@@ -158,7 +159,7 @@ func (s *Service) submitRequest(ctx context.Context, request *v1alpha1.PairingRe
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		// The namespace is gone, or its quota is used up. The machine cannot repair either.
 		s.options.Log.Error(err, "cannot create the pairing request", "namespace", request.Namespace, "request", request.Name)
-		return nil, status.Error(codes.Unavailable, "the cluster does not accept the pairing request now; ask its operator and try again")
+		return nil, denial.New(codes.Unavailable, gatewayv1.ReasonPairingRequestNotStored, "the cluster does not accept the pairing request now; ask its operator and try again")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create PairingRequest %s/%s: %w", request.Namespace, request.Name, err)

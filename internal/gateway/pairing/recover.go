@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +14,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -25,7 +25,7 @@ import (
 func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.RecoverCertificateRequest) (*gatewayv1.RecoverCertificateResponse, error) {
 	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "TLS is required")
+		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonTLSRequired, "TLS is required")
 	}
 	lapsed, err := s.verifyLapsedChain(request)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Service) verifyLapsedChain(request *gatewayv1.RecoverCertificateRequest
 	case errors.As(err, &refused) && refused.Reason == identity.ReasonRecoveryTooLate:
 		return identity.Peer{}, errRecoveryDenied
 	default:
-		return identity.Peer{}, status.Error(codes.Unauthenticated, "the chain is not of a device of this installation")
+		return identity.Peer{}, denial.New(codes.Unauthenticated, gatewayv1.ReasonChainInvalid, "the chain is not of a device of this installation")
 	}
 }
 
@@ -95,15 +95,10 @@ func (s *Service) checkExpired(lapsed identity.Peer) error {
 	}
 	s.options.Log.Info("a machine recovers a certificate that has not expired: its clock is ahead",
 		"namespace", lapsed.ID.Namespace, "node", lapsed.ID.Node, "notAfter", end)
-	refused := status.Newf(codes.FailedPrecondition, "the certificate is valid until %s and it is %s now: the clock of the machine is ahead",
+	refused := denial.Newf(codes.FailedPrecondition, gatewayv1.ReasonCertificateNotExpired, "the certificate is valid until %s and it is %s now: the clock of the machine is ahead",
 		end.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	if detailed, err := refused.WithDetails(&errdetails.ErrorInfo{
-		Reason: gatewayv1.ReasonCertificateNotExpired, Domain: v1alpha1.GroupVersion.Group,
-		Metadata: map[string]string{gatewayv1.MetadataGatewayTime: now.UTC().Format(time.RFC3339)},
-	}); err == nil {
-		refused = detailed
-	}
-	return refused.Err()
+	return denial.WithReason(status.Convert(refused), gatewayv1.ReasonCertificateNotExpired,
+		map[string]string{gatewayv1.MetadataGatewayTime: now.UTC().Format(time.RFC3339)}).Err()
 }
 
 // getRecoverableNode returns the Node if it is live and not revoked, and the key of the lapsed

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -15,6 +14,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/gateway/certificates"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
 )
@@ -40,7 +40,7 @@ type poll struct {
 func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv1.GetPairingRequestStatusRequest) (*gatewayv1.GetPairingRequestStatusResponse, error) {
 	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
-		return nil, status.Error(codes.Unauthenticated, "TLS is required")
+		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonTLSRequired, "TLS is required")
 	}
 	asked := poll{
 		key:   types.NamespacedName{Namespace: request.GetNamespace(), Name: request.GetName()},
@@ -71,7 +71,7 @@ func (s *Service) getPairingRequest(ctx context.Context, key types.NamespacedNam
 	err := s.options.Client.Get(ctx, key, &found)
 	if apierrors.IsNotFound(err) {
 		if !s.lookupLimiter.AllowN(s.options.Clock.Now(), 1) {
-			return nil, resourceExhausted(time.Second, "too many machines ask for pairing requests at the same time; try again")
+			return nil, denial.RateLimited(time.Second, "too many machines ask for pairing requests at the same time; try again")
 		}
 		live, cancel := context.WithTimeout(ctx, lookupTimeout)
 		defer cancel()

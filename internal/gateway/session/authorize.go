@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -30,11 +31,11 @@ func (s *Service) Authorize(ctx context.Context, id peer.Identity) error {
 		return err
 	}
 	if !s.liveReads.allow(key) {
-		return status.Error(codes.ResourceExhausted, "the gateway does not find the key of this machine; wait before the next call, and pair the machine again if this lasts")
+		return denial.New(codes.ResourceExhausted, gatewayv1.ReasonRateLimited, "the gateway does not find the key of this machine; wait before the next call, and pair the machine again if this lasts")
 	}
 	if err := s.Reader.Get(ctx, key, node); err != nil {
 		if apierrors.IsNotFound(err) {
-			return status.Error(codes.PermissionDenied, "there is no Node for this certificate; pair the machine again")
+			return denial.New(codes.PermissionDenied, gatewayv1.ReasonNodeNotFound, "there is no Node for this certificate; pair the machine again")
 		}
 		return err
 	}
@@ -60,11 +61,11 @@ func authorize(node *v1alpha1.Node, id peer.Identity) error {
 	spec := &node.Spec
 	switch key := id.PublicKeySHA256; {
 	case spec.DesiredState == v1alpha1.NodeRevoked:
-		return status.Error(codes.PermissionDenied, "the Node of this machine is revoked; pair it again under a new name")
+		return denial.New(codes.PermissionDenied, gatewayv1.ReasonNodeRevoked, "the Node of this machine is revoked; pair it again under a new name")
 	case !node.DeletionTimestamp.IsZero():
-		return status.Error(codes.PermissionDenied, "the Node of this machine is being deleted; pair it again")
+		return denial.New(codes.PermissionDenied, gatewayv1.ReasonNodeDeleted, "the Node of this machine is being deleted; pair it again")
 	case key == "" || (key != spec.PublicKeySHA256 && key != spec.NextPublicKeySHA256):
-		return status.Error(codes.PermissionDenied, "the key of this machine is not the one its Node is pinned to; pair it again")
+		return denial.New(codes.PermissionDenied, gatewayv1.ReasonKeyNotPinned, "the key of this machine is not the one its Node is pinned to; pair it again")
 	default:
 		return nil
 	}

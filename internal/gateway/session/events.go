@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/types"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 )
 
 // applyEvents applies the events of the informers.
@@ -49,7 +50,7 @@ func (s *session) applyNode(ctx context.Context, node *v1alpha1.Node, deleted bo
 		return
 	case deleted, !same:
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, skipRecord: true,
-			err: status.Error(codes.PermissionDenied, "the Node of this machine was deleted; pair it again")})
+			err: denial.New(codes.PermissionDenied, gatewayv1.ReasonNodeDeleted, "the Node of this machine was deleted; pair it again")})
 		return
 	}
 	changed := node.Generation != s.node.Generation
@@ -84,13 +85,13 @@ func (s *session) stopUnlessRecorded(node *v1alpha1.Node) bool {
 		return false
 	case !dispatch.SessionOf(node).Live():
 		s.stop(ending{reason: v1alpha1.ReasonGatewayLost, skipRecord: true,
-			err: status.Error(codes.Unavailable, "the controller recorded the session as lost; connect again")})
+			err: denial.New(codes.Unavailable, gatewayv1.ReasonSessionLost, "the controller recorded the session as lost; connect again")})
 		return false
 	}
 	return true
 }
 
-var errReplaced = status.Error(codes.Aborted, "a newer session of this Node replaced this one")
+var errReplaced = denial.New(codes.Aborted, gatewayv1.ReasonSessionReplaced, "a newer session of this Node replaced this one")
 
 // upsert applies a state of a dispatch.
 func (s *session) upsert(ctx context.Context, d *v1alpha1.CapabilityDispatch) {

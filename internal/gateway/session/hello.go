@@ -5,12 +5,12 @@ import (
 	"fmt"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
@@ -19,15 +19,18 @@ import (
 // makes offers after that. On success the turn of the Node stays taken until the caller calls
 // release.
 func (s *Service) openSession(streamCtx, ctx context.Context, sess *session, hello *gatewayv1.Hello) (release func(), err error) {
-	if err := s.Check(); err != nil {
-		return nil, status.Errorf(codes.Unavailable, "the gateway may not open sessions now: %v", err)
+	if err := s.checkWatches(); err != nil {
+		return nil, denial.Newf(codes.Unavailable, gatewayv1.ReasonGatewayNotReady, "the gateway may not open sessions now: %v", err)
+	}
+	if err := s.Gate.Check(); err != nil {
+		return nil, denial.Newf(codes.Unavailable, gatewayv1.ReasonPolicyUnproven, "the gateway may not open sessions now: %v", err)
 	}
 	if !sess.allowSession(s.Clock.Now()) {
-		return nil, status.Error(codes.ResourceExhausted, "this machine opens sessions too often; connect again later")
+		return nil, denial.New(codes.ResourceExhausted, gatewayv1.ReasonRateLimited, "this machine opens sessions too often; connect again later")
 	}
 	reg, ok := s.registrations.take(sess.key, sess.caller.PublicKeySHA256)
 	if !ok {
-		return nil, status.Error(codes.FailedPrecondition, "call RegisterNode before the session")
+		return nil, denial.New(codes.FailedPrecondition, gatewayv1.ReasonNotRegistered, "call RegisterNode before the session")
 	}
 	release, err = s.registry.acquire(streamCtx, sess.key)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -17,7 +18,7 @@ import (
 const pollTimeout = 30 * time.Second
 
 var (
-	errUnknownSession = status.Error(codes.FailedPrecondition, "unknown session id; say Hello again")
+	errUnknownSession = denial.New(codes.FailedPrecondition, gatewayv1.ReasonSessionUnknown, "unknown session id; say Hello again")
 	errPollReplaced   = status.Error(codes.Canceled, "a newer poll replaced this one")
 )
 
@@ -107,7 +108,7 @@ func (s *Service) PollDispatch(ctx context.Context, request *gatewayv1.PollDispa
 // openPolled starts a session that outlives the call, and returns when the session is recorded.
 func (s *Service) openPolled(ctx context.Context, id peer.Identity, hello *gatewayv1.Hello) (*gatewayv1.PollDispatchResponse, error) {
 	if hello == nil {
-		return nil, status.Error(codes.InvalidArgument, "the first poll must carry Hello")
+		return nil, denial.New(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, "the first poll must carry Hello")
 	}
 	if !s.registry.track() {
 		return nil, errDraining

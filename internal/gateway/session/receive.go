@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
 
@@ -60,7 +60,7 @@ func (s *session) handleMessage(ctx context.Context, m *gatewayv1.StreamNodeEven
 	case *gatewayv1.StreamNodeEventsRequest_Stopping:
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded})
 	case *gatewayv1.StreamNodeEventsRequest_Hello:
-		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.InvalidArgument, "a second Hello in one session; open a new stream")})
+		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: denial.New(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, "a second Hello in one session; open a new stream")})
 	}
 }
 
@@ -168,7 +168,7 @@ func (s *session) applyPendingCapabilities(ctx context.Context) {
 	}
 	s.pendingCapabilities = nil
 	if err != nil {
-		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.InvalidArgument, err.Error())})
+		s.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: denial.New(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, err.Error())})
 		return
 	}
 	s.facts.Registered = s.storedNow()

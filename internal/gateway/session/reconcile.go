@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -16,6 +15,7 @@ import (
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
 	"github.com/mooring-dev/mooring/internal/gateway/apicall"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 )
 
@@ -61,7 +61,7 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 			return err
 		}
 	}
-	return status.Error(codes.Unavailable, "the Node of this machine changes too often; connect again")
+	return denial.New(codes.Unavailable, gatewayv1.ReasonNodeContended, "the Node of this machine changes too often; connect again")
 }
 
 // compareJournals reports whether the journal of the machine differs from or is older than the

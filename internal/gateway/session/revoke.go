@@ -4,13 +4,13 @@ import (
 	"context"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 	"github.com/mooring-dev/mooring/internal/identity"
@@ -49,12 +49,12 @@ func (s *Service) RevokeDevicePairing(ctx context.Context, request *gatewayv1.Re
 			return nil, err
 		}
 		if sess := s.registry.get(keyOf(id)); sess != nil {
-			sess.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: status.Error(codes.PermissionDenied, "the machine gave up its identity")})
+			sess.stop(ending{reason: v1alpha1.ReasonSessionEnded, err: denial.New(codes.PermissionDenied, gatewayv1.ReasonIdentityGivenUp, "the machine gave up its identity")})
 		}
 		s.Log.Info("the machine gave up its identity", "namespace", node.Namespace, "node", node.Name)
 		return &gatewayv1.RevokeDevicePairingResponse{}, nil
 	}
-	return nil, status.Error(codes.Unavailable, "the Node of this machine changes too often; try again")
+	return nil, denial.New(codes.Unavailable, gatewayv1.ReasonNodeContended, "the Node of this machine changes too often; try again")
 }
 
 // newRevocationRequest returns the request for revocation. It contains everything that the controller
@@ -62,7 +62,7 @@ func (s *Service) RevokeDevicePairing(ctx context.Context, request *gatewayv1.Re
 func newRevocationRequest(id peer.Identity, request *gatewayv1.RevokeDevicePairingRequest) (*v1alpha1.NodeRevocationRequest, error) {
 	proof := identity.Proof{Method: identity.ProofRevoke, Request: id.ID.URI(), Exporter: id.Exporter}
 	if err := identity.VerifyProof(id.Certificate.PublicKey, proof, request.GetProof()); err != nil {
-		return nil, status.Error(codes.Unauthenticated, "the proof is not a signature of the machine's key over its id and this connection: a revocation needs this signature")
+		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonProofInvalid, "the proof is not a signature of the machine's key over its id and this connection: a revocation needs this signature")
 	}
 	reason := foreign.TruncateLine(request.GetReason(), maxRevocationReason)
 	if reason == "" {

@@ -8,12 +8,12 @@ import (
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/types"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
@@ -120,6 +120,14 @@ func (s *Service) setSynced() {
 // Check returns nil while this gateway may open sessions and offer dispatches. It can serve as a
 // readiness probe.
 func (s *Service) Check() error {
+	if err := s.checkWatches(); err != nil {
+		return err
+	}
+	return s.Gate.Check()
+}
+
+// checkWatches returns nil while the watches and the Lease of this gateway are up to date.
+func (s *Service) checkWatches() error {
 	s.mu.Lock()
 	synced := s.synced
 	s.mu.Unlock()
@@ -132,7 +140,7 @@ func (s *Service) Check() error {
 	if s.lag() > s.StaleAfter {
 		return s.watchLag.check(s.StaleAfter)
 	}
-	return s.Gate.Check()
+	return nil
 }
 
 // lag returns the lag of the Node watch, and 0 while this process holds no Node.
@@ -176,9 +184,9 @@ func (s *Service) RegisterNode(ctx context.Context, request *gatewayv1.RegisterN
 // registrationError returns the gRPC status of a description that is refused.
 func registrationError(err error) error {
 	if errors.Is(err, nodestatus.ErrTooManySchemas) {
-		return status.Error(codes.ResourceExhausted, err.Error())
+		return denial.New(codes.ResourceExhausted, gatewayv1.ReasonRateLimited, err.Error())
 	}
-	return status.Error(codes.InvalidArgument, err.Error())
+	return denial.New(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, err.Error())
 }
 
 // RotateDeviceCertificate renews the certificate or rotates the key; see Certificates.

@@ -14,6 +14,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
@@ -201,6 +202,6 @@ func (s *session) send(m *gatewayv1.StreamNodeEventsResponse) {
 		return
 	}
 	if err := s.outbox.push(m); err != nil {
-		s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: status.Error(codes.ResourceExhausted, err.Error())})
+		s.stop(ending{reason: v1alpha1.ReasonSessionLost, err: denial.New(codes.ResourceExhausted, gatewayv1.ReasonMachineNotReading, err.Error())})
 	}
 }

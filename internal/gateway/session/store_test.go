@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -401,22 +403,32 @@ func TestANodeAdmitsItsOwnMachineWhileItIsNeitherRevokedNorLeaving(t *testing.T)
 	id := peer.Identity{PublicKeySHA256: "pin"}
 	for name, tt := range map[string]struct {
 		change func(*v1alpha1.Node)
-		want   bool
+		reason string // of the denial; empty for a machine that is authorized
 	}{
-		"as it is":      {func(*v1alpha1.Node) {}, true},
-		"its next key":  {func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256, n.Spec.NextPublicKeySHA256 = "old", "pin" }, true},
-		"another key":   {func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256 = "other" }, false},
-		"revoked":       {func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeRevoked }, false},
-		"being deleted": {func(n *v1alpha1.Node) { n.DeletionTimestamp = &noon }, false},
+		"as it is":      {func(*v1alpha1.Node) {}, ""},
+		"its next key":  {func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256, n.Spec.NextPublicKeySHA256 = "old", "pin" }, ""},
+		"another key":   {func(n *v1alpha1.Node) { n.Spec.PublicKeySHA256 = "other" }, gatewayv1.ReasonKeyNotPinned},
+		"revoked":       {func(n *v1alpha1.Node) { n.Spec.DesiredState = v1alpha1.NodeRevoked }, gatewayv1.ReasonNodeRevoked},
+		"being deleted": {func(n *v1alpha1.Node) { n.DeletionTimestamp = &noon }, gatewayv1.ReasonNodeDeleted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			node := &v1alpha1.Node{Spec: v1alpha1.NodeSpec{PublicKeySHA256: "pin"}}
 			tt.change(node)
-			if err := authorize(node, id); (err == nil) != tt.want {
-				t.Errorf("admit() = %v", err)
+			if err := authorize(node, id); (err == nil) != (tt.reason == "") || denialReason(err) != tt.reason {
+				t.Errorf("authorize() = %v with the reason %q, want %q", err, denialReason(err), tt.reason)
 			}
 		})
 	}
+}
+
+// denialReason returns the reason of a denial.
+func denialReason(err error) string {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info.GetReason()
+		}
+	}
+	return ""
 }
 
 // An event of the Node ends a session that is not recorded or not authorized any more.

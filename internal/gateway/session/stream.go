@@ -12,6 +12,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/foreign"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
@@ -19,7 +20,7 @@ import (
 // helloTimeout is the time in which a machine must send its Hello.
 const helloTimeout = 10 * time.Second
 
-var errDraining = status.Error(codes.Unavailable, "this gateway is shutting down; connect to another one")
+var errDraining = denial.New(codes.Unavailable, gatewayv1.ReasonGatewayDraining, "this gateway is shutting down; connect to another one")
 
 // conn transports the messages of a session, over a stream or over polls.
 type conn interface {
@@ -122,7 +123,7 @@ func (s *session) awaitHello(ctx context.Context) (*gatewayv1.Hello, error) {
 	case m := <-s.received:
 		hello := m.GetHello() // nil if the stream was closed, too
 		if hello == nil {
-			return nil, status.Error(codes.InvalidArgument, "the first message of a session must be Hello")
+			return nil, denial.New(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, "the first message of a session must be Hello")
 		}
 		return hello, checkHello(hello)
 	case <-timer.C():
@@ -144,17 +145,17 @@ const (
 func checkHello(h *gatewayv1.Hello) error {
 	switch {
 	case h.GetProtocolVersion() < minProtocol:
-		return status.Errorf(codes.InvalidArgument, "protocol version %d is too old, the gateway needs %d: update the agent", h.GetProtocolVersion(), minProtocol)
+		return denial.Newf(codes.InvalidArgument, gatewayv1.ReasonProtocolTooOld, "protocol version %d is too old, the gateway needs %d: update the agent", h.GetProtocolVersion(), minProtocol)
 	case h.GetJournalId() == "" || len(h.GetJournalId()) > nodestatus.MaxIDBytes || foreign.TruncateLine(h.GetJournalId(), nodestatus.MaxIDBytes) != h.GetJournalId():
-		return status.Errorf(codes.InvalidArgument, "journal_id must be 1 to %d printable characters", nodestatus.MaxIDBytes)
+		return denial.Newf(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, "journal_id must be 1 to %d printable characters", nodestatus.MaxIDBytes)
 	case len(h.GetBootId()) > nodestatus.MaxIDBytes:
-		return status.Errorf(codes.InvalidArgument, "boot_id is longer than %d bytes", nodestatus.MaxIDBytes)
+		return denial.Newf(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, "boot_id is longer than %d bytes", nodestatus.MaxIDBytes)
 	case h.GetDialCounter() == 0 || h.GetDialCounter() > 1<<62:
-		return status.Error(codes.InvalidArgument, "dial_counter must be at least 1")
+		return denial.New(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, "dial_counter must be at least 1")
 	case len(h.GetUnsettled()) > maxUnsettled:
-		return status.Errorf(codes.InvalidArgument, "%d unsettled dispatches, at most %d are taken", len(h.GetUnsettled()), maxUnsettled)
+		return denial.Newf(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, "%d unsettled dispatches, at most %d are taken", len(h.GetUnsettled()), maxUnsettled)
 	case len(h.GetFeatures()) > maxFeatures:
-		return status.Errorf(codes.InvalidArgument, "%d features, at most %d are taken", len(h.GetFeatures()), maxFeatures)
+		return denial.Newf(codes.InvalidArgument, gatewayv1.ReasonInvalidRequest, "%d features, at most %d are taken", len(h.GetFeatures()), maxFeatures)
 	}
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 )
 
 // missedHeartbeats is the number of heartbeat intervals without a message that ends a session.
@@ -47,10 +49,10 @@ func (s *session) stopIfExpired(now time.Time) {
 			err: status.Error(codes.DeadlineExceeded, "no heartbeat arrived in time; connect again")})
 	case !now.Before(s.maxAgeAt):
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded,
-			err: status.Error(codes.Unavailable, "the session reached its maximum age; connect again")})
+			err: denial.New(codes.Unavailable, gatewayv1.ReasonSessionTooOld, "the session reached its maximum age; connect again")})
 	case s.service.lag() > staleFactor*s.service.StaleAfter:
 		s.stop(ending{reason: v1alpha1.ReasonSessionEnded,
-			err: status.Error(codes.Unavailable, "the gateway cannot reach its cluster; connect to another one")})
+			err: denial.New(codes.Unavailable, gatewayv1.ReasonClusterUnreachable, "the gateway cannot reach its cluster; connect to another one")})
 	}
 	s.wakeBy(silentAt)
 	s.wakeBy(s.maxAgeAt)

@@ -16,6 +16,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
 )
 
@@ -43,7 +44,7 @@ func (s *Service) newSession(id peer.Identity, c conn) *session {
 func (s *Service) getAuthorizedNode(ctx context.Context, id peer.Identity) (*v1alpha1.Node, error) {
 	node, err := s.getNode(ctx, keyOf(id))
 	if apierrors.IsNotFound(err) {
-		return nil, status.Error(codes.PermissionDenied, "there is no Node for this certificate; pair the machine again")
+		return nil, denial.New(codes.PermissionDenied, gatewayv1.ReasonNodeNotFound, "there is no Node for this certificate; pair the machine again")
 	}
 	if err != nil {
 		return nil, err
