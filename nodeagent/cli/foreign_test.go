@@ -71,7 +71,7 @@ func hostileAgent(t *testing.T, dir string) {
 	}
 	at := time.Now().UTC()
 	report := status.Report{Phase: status.Phase(hostile), Version: hostile, PID: 7, Started: at, PairingRequest: hostile, PairingMessage: hostile,
-		Gateway: hostile, Session: hostile, Transport: hostile, ConnectedSince: at, LastError: hostile, LastErrorTime: at,
+		Gateway: hostile, Session: hostile, Transport: hostile, ConnectedSince: at, LastError: hostile, LastErrorReason: hostile, LastErrorTime: at,
 		Capabilities: []status.Capability{{Name: hostile, Reason: hostile}, {Name: hostile}, {Name: hostile, Granted: true}}}
 	question := mediation.Question{Namespace: hostile, Name: hostile, UID: hostile, Capability: hostile, Description: hostile, Target: hostile,
 		RequestedBy: hostile, Since: at, Until: at.Add(time.Hour)}

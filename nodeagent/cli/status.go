@@ -17,6 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/version"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/local"
 	"github.com/mooring-dev/mooring/nodeagent/local/status"
 	"github.com/mooring-dev/mooring/nodeagent/service"
@@ -215,6 +216,9 @@ func (o *overview) print(out io.Writer, now time.Time) error {
 		}
 		if a.LastError != "" {
 			line("Last error:", "%s (%s)", foreign.BriefLine(a.LastError), a.LastErrorTime.Format(time.RFC3339))
+		}
+		if next := link.ExplainDenial(a.LastErrorReason).NextStep; next != "" {
+			line("Next step:", "%s", next)
 		}
 		for i, c := range a.Capabilities {
 			line(map[bool]string{true: "Capabilities:"}[i == 0], "%s", formatCapability(c, a.GrantsTime))

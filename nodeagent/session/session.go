@@ -66,8 +66,9 @@ type Observer interface {
 	// SessionOpened receives an open session; skew is the lead of the gateway's clock.
 	SessionOpened(session, transport string, skew time.Duration)
 	// SessionClosed receives the end of a session or of a failed attempt. problem is for people and
-	// empty for an end without an error. The next attempt comes after retry.
-	SessionClosed(problem string, retry time.Duration)
+	// empty for an end without an error. reason is the reason of the gateway's denial, if it sent
+	// one. The next attempt comes after retry.
+	SessionClosed(problem, reason string, retry time.Duration)
 }
 
 // Runner runs one session after the other.
@@ -117,8 +118,9 @@ func (r *Runner) Run(ctx context.Context) error {
 		r.transport.sessionEnded(transport, progress.registered, duration, err)
 		if ctx.Err() == nil {
 			delay, problem := r.planRedial(err)
-			r.Observer.SessionClosed(problem, delay)
-			r.Log.Info("session ended", "reason", err, "transport", transport, "welcomed", progress.welcomed, "reconnectIn", delay)
+			denial := link.DenialReason(err)
+			r.Observer.SessionClosed(problem, denial, delay)
+			r.Log.Info("session ended", "reason", err, "denial", denial, "transport", transport, "welcomed", progress.welcomed, "reconnectIn", delay)
 			_ = backoff.Sleep(ctx, delay) // the loop checks ctx
 		}
 	}
@@ -137,7 +139,11 @@ func (r *Runner) planRedial(err error) (delay time.Duration, problem string) {
 		return drain.reconnectAfter + time.Duration(r.Jitter()*float64(time.Second)), ""
 	}
 	problem = r.describeError(err)
-	r.Console.PrintOnceFor(problemKey(err, problem), "%s", problem)
+	line := problem
+	if next := link.ExplainDenial(link.DenialReason(err)).NextStep; next != "" {
+		line += ". Next step: " + next
+	}
+	r.Console.PrintOnceFor(problemKey(err, problem), "%s", line)
 	if status.Code(err) == codes.PermissionDenied && r.Credentials.switchKey() {
 		r.Log.Warn("the gateway refuses this key; trying the other key of the last rotation")
 	}
@@ -168,6 +174,8 @@ func (r *Runner) describeError(err error) string {
 	case r.certificateExpired():
 		return "The certificate of this machine expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) +
 			" and cannot be recovered (" + message + "): if this problem persists, pair the machine again with another --identity-dir; trying again"
+	case link.ExplainDenial(link.DenialReason(err)).Fact != "":
+		return "Gateway " + endpoint + " refuses this machine: " + link.ExplainDenial(link.DenialReason(err)).Fact + "; trying again"
 	case status.Code(err) == codes.PermissionDenied:
 		return "Gateway " + endpoint + " refuses this machine (" + message + "): if its Node was revoked or deleted, pair it again with another --identity-dir; trying again"
 	case status.Code(err) == codes.Unauthenticated, errors.As(err, &refusal):

@@ -93,7 +93,7 @@ type noopObserver struct{}
 
 func (noopObserver) CapabilitiesGranted([]string)                {}
 func (noopObserver) SessionOpened(string, string, time.Duration) {}
-func (noopObserver) SessionClosed(string, time.Duration)         {}
+func (noopObserver) SessionClosed(string, string, time.Duration) {}
 
 // agent is a paired agent under test.
 type agent struct {
@@ -348,13 +348,18 @@ func TestEveryRefusalIsSaidAndTriedAgain(t *testing.T) {
 		err  error
 		says string
 	}{
-		"revoked":      {status.Error(codes.PermissionDenied, "the Node is revoked"), "refuses this machine (the Node is revoked)"},
-		"unavailable":  {status.Error(codes.Unavailable, "policies are not proven"), "cannot be reached (policies are not proven)"},
-		"not proven":   {gatewayStatus(t, codes.Unavailable, "policies are not proven"), "answers: policies are not proven; trying again"},
-		"no Node":      {status.Error(codes.NotFound, "there is no such Node"), "answers: there is no such Node; trying again"},
-		"busy":         {status.Error(codes.ResourceExhausted, "too many sessions"), "answers: too many sessions; trying again"},
-		"not accepted": {status.Error(codes.Unauthenticated, "no such key"), "does not accept the certificate"},
-		"replaced":     {status.Error(codes.Aborted, "a newer session won"), "is a copy of the identity directory in use?"},
+		"revoked":                     {status.Error(codes.PermissionDenied, "the Node is revoked"), "refuses this machine (the Node is revoked)"},
+		"revoked, with a reason":      {denied(t, gatewayv1.ReasonNodeRevoked), "refuses this machine: its Node is revoked; trying again. Next step: pair this machine again with another --identity-dir, under a new name"},
+		"deleted, with a reason":      {denied(t, gatewayv1.ReasonNodeDeleted), "refuses this machine: its Node was deleted; trying again. Next step: pair this machine again"},
+		"no Node, with a reason":      {denied(t, gatewayv1.ReasonNodeNotFound), "refuses this machine: there is no Node for its certificate; trying again. Next step: pair"},
+		"wrong key, with a reason":    {denied(t, gatewayv1.ReasonKeyNotPinned), "refuses this machine: its Node is pinned to another key; trying again. Next step: if another installation replaced this one"},
+		"a reason of a later gateway": {denied(t, "FROM_THE_FUTURE"), "refuses this machine (sentence of the gateway): if its Node was revoked or deleted"},
+		"unavailable":                 {status.Error(codes.Unavailable, "policies are not proven"), "cannot be reached (policies are not proven)"},
+		"not proven":                  {gatewayStatus(t, codes.Unavailable, "policies are not proven"), "answers: policies are not proven; trying again"},
+		"no Node":                     {status.Error(codes.NotFound, "there is no such Node"), "answers: there is no such Node; trying again"},
+		"busy":                        {status.Error(codes.ResourceExhausted, "too many sessions"), "answers: too many sessions; trying again"},
+		"not accepted":                {status.Error(codes.Unauthenticated, "no such key"), "does not accept the certificate"},
+		"replaced":                    {status.Error(codes.Aborted, "a newer session won"), "is a copy of the identity directory in use?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := fakegateway.Start(t)
@@ -381,6 +386,17 @@ func TestEveryRefusalIsSaidAndTriedAgain(t *testing.T) {
 func gatewayStatus(t *testing.T, code codes.Code, message string) error {
 	t.Helper()
 	withInfo, err := status.New(code, message).WithDetails(&errdetails.ErrorInfo{Reason: "SaidByGateway"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return withInfo.Err()
+}
+
+// denied returns a denial with a reason.
+func denied(t *testing.T, reason string) error {
+	t.Helper()
+	withInfo, err := status.New(codes.PermissionDenied, "sentence of the gateway").WithDetails(
+		&errdetails.ErrorInfo{Reason: reason, Domain: gatewayv1.ErrorDomain})
 	if err != nil {
 		t.Fatal(err)
 	}

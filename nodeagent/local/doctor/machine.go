@@ -13,6 +13,7 @@ import (
 
 	"github.com/mooring-dev/mooring/internal/identity"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/link"
 	"github.com/mooring-dev/mooring/nodeagent/local"
 	"github.com/mooring-dev/mooring/nodeagent/local/status"
 	"github.com/mooring-dev/mooring/nodeagent/service"
@@ -144,6 +145,14 @@ func (p *examination) checkAgent(ctx context.Context) Check {
 	case report.Phase == status.Connected:
 		return okCheck(name, "connected since "+report.ConnectedSince.Format(time.RFC3339))
 	default:
-		return failedCheck(name, fmt.Sprintf("%s; %s", report.Phase, report.LastError), "follow the failed checks; if no other check failed, ask the operator of the gateway")
+		return failedCheck(name, fmt.Sprintf("%s; %s", report.Phase, report.LastError), nextStepFor(report))
 	}
+}
+
+// nextStepFor returns the next step for an agent that has no session.
+func nextStepFor(report status.Report) string {
+	if next := link.ExplainDenial(report.LastErrorReason).NextStep; next != "" {
+		return next
+	}
+	return "follow the failed checks; if no other check failed, ask the operator of the gateway"
 }

@@ -52,6 +52,9 @@ type Report struct {
 	// that session ended without an error, or another session was opened since.
 	LastError     string    `json:"lastError,omitempty"`
 	LastErrorTime time.Time `json:"lastErrorTime,omitzero"`
+	// LastErrorReason is the reason for machines of that error, such as NODE_REVOKED. It is empty
+	// when the gateway did not send one.
+	LastErrorReason string `json:"lastErrorReason,omitempty"`
 	// GrantsTime is the time at which the cluster sent the grants of the capabilities, at the
 	// opening of a session. The cluster may have changed them since. Zero before the first session.
 	GrantsTime time.Time `json:"grantsTime,omitzero"`
@@ -127,17 +130,19 @@ func (b *Tracker) SessionOpened(session, transport string, skew time.Duration) {
 	seconds := skew.Seconds()
 	r.Session, r.Transport, r.ClockSkewSeconds = session, transport, &seconds
 	r.ConnectedSince, r.NextAttempt = b.now().UTC(), time.Time{}
-	r.LastError, r.LastErrorTime = "", time.Time{}
+	r.LastError, r.LastErrorReason, r.LastErrorTime = "", "", time.Time{}
 }
 
 // SessionClosed records the end of a session, or of an attempt at one. problem is for people and
-// empty for an end without an error. The next attempt comes after retry.
-func (b *Tracker) SessionClosed(problem string, retry time.Duration) {
+// empty for an end without an error. reason is the reason of the gateway's denial, if it sent one.
+// The next attempt comes after retry.
+func (b *Tracker) SessionClosed(problem, reason string, retry time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := &b.report
 	b.disconnect()
 	r.NextAttempt = b.now().Add(retry).UTC()
+	r.LastErrorReason = reason
 	if r.LastError = problem; problem != "" {
 		r.LastErrorTime = b.now().UTC()
 	}

@@ -42,21 +42,21 @@ func TestTheBoardFollowsTheSessions(t *testing.T) {
 	expect(Starting, "", "")
 	b.MachinePaired("gw:1")
 	expect(Connecting, "", "")
-	b.SessionClosed("refused", 5*time.Second)
+	b.SessionClosed("refused", "NODE_REVOKED", 5*time.Second)
 	expect(Connecting, "", "refused")
-	if r := b.Report(); !r.NextAttempt.Equal(now.Add(5*time.Second)) || !r.LastErrorTime.Equal(now) {
+	if r := b.Report(); !r.NextAttempt.Equal(now.Add(5*time.Second)) || !r.LastErrorTime.Equal(now) || r.LastErrorReason != "NODE_REVOKED" {
 		t.Errorf("%+v", r)
 	}
 	b.SessionOpened("s", "stream", -1500*time.Millisecond)
 	expect(Connected, "s", "")
-	if r := b.Report(); *r.ClockSkewSeconds != -1.5 || !r.NextAttempt.IsZero() || r.Capabilities[0].Granted {
+	if r := b.Report(); *r.ClockSkewSeconds != -1.5 || !r.NextAttempt.IsZero() || r.LastErrorReason != "" || r.Capabilities[0].Granted {
 		t.Errorf("%+v", r)
 	}
 	b.CapabilitiesGranted([]string{"echo"})
 	if !b.Report().Capabilities[0].Granted {
 		t.Error("echo is granted, but the report does not show it")
 	}
-	b.SessionClosed("", time.Second)
+	b.SessionClosed("", "", time.Second)
 	expect(Connecting, "", "")
 	b.AgentStopping()
 	b.SessionOpened("late", "stream", 0)

@@ -129,7 +129,7 @@ func TestAReinstalledMachineTakesOverItsNode(t *testing.T) {
 	if err := fresh.WaitFor(f.BoundedContext(), "Session open with gateway"); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.WaitFor(f.BoundedContext(), "refuses this machine (the key of this machine is not the one its Node is pinned to"); err != nil {
+	if err := old.WaitFor(f.BoundedContext(), "refuses this machine: its Node is pinned to another key"); err != nil {
 		t.Error(err)
 	}
 	f.PatchNode("kiosk", `{"spec":{"desiredState":"Active"}}`)
