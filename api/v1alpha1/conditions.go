@@ -1,5 +1,7 @@
 package v1alpha1
 
+import "github.com/mooring-dev/mooring/api/errorcode"
+
 // Condition types. Each comment describes the status True; "abnormal" ones exist only while True.
 const (
 	// ConditionReady (Node): Active, Trusted and Online or Degraded. (PairingCode): the code and
@@ -163,49 +165,49 @@ const (
 // Error codes of CapabilityDispatch, used as condition reasons too.
 const (
 	// ErrorNodeRevoked means that the Node was revoked before or while the dispatch ran.
-	ErrorNodeRevoked = "NodeRevoked"
+	ErrorNodeRevoked = errorcode.NodeRevoked
 	// ErrorNodeDeleted means that the Node was deleted before or while the dispatch ran.
-	ErrorNodeDeleted = "NodeDeleted"
+	ErrorNodeDeleted = errorcode.NodeDeleted
 	// ErrorNodeNotFound means that no Node of that name was created in time.
-	ErrorNodeNotFound = "NodeNotFound"
+	ErrorNodeNotFound = errorcode.NodeNotFound
 	// ErrorUnknownCapability means that the agent does not have the capability.
-	ErrorUnknownCapability = "UnknownCapability"
+	ErrorUnknownCapability = errorcode.UnknownCapability
 	// ErrorNotGranted means that the policy of the Node does not grant the capability.
-	ErrorNotGranted = "NotGranted"
+	ErrorNotGranted = errorcode.NotGranted
 	// ErrorNoLongerAllowed means that the right to invoke the capability was lost while the
 	// dispatch waited: the requester lost it, or the requesting ServiceAccount was deleted.
-	ErrorNoLongerAllowed = "NoLongerAllowed"
+	ErrorNoLongerAllowed = errorcode.NoLongerAllowed
 	// ErrorCapabilityUnavailable means that the machine lacks something that the granted capability
 	// needs.
-	ErrorCapabilityUnavailable = "CapabilityUnavailable"
+	ErrorCapabilityUnavailable = errorcode.CapabilityUnavailable
 	// ErrorInvalidInput means that the input violates the schema of the capability or is too large.
-	ErrorInvalidInput = "InvalidInput"
+	ErrorInvalidInput = errorcode.InvalidInput
 	// ErrorInvalidOutput means that the output of the capability is not a JSON value.
-	ErrorInvalidOutput = "InvalidOutput"
+	ErrorInvalidOutput = errorcode.InvalidOutput
 	// ErrorCapabilityFailed means that the capability returned an error.
-	ErrorCapabilityFailed = "CapabilityFailed"
+	ErrorCapabilityFailed = errorcode.CapabilityFailed
 	// ErrorMediationDenied means that the person at the machine refused.
-	ErrorMediationDenied = "MediationDenied"
+	ErrorMediationDenied = errorcode.MediationDenied
 	// ErrorMediationTimedOut means that no person at the machine answered in time.
-	ErrorMediationTimedOut = "MediationTimedOut"
+	ErrorMediationTimedOut = errorcode.MediationTimedOut
 	// ErrorAgentRestarted means that the agent stopped during the run.
-	ErrorAgentRestarted = "AgentRestarted"
+	ErrorAgentRestarted = errorcode.AgentRestarted
 	// ErrorJournalReset means that the journal of the machine was lost, old or foreign.
-	ErrorJournalReset = "JournalReset"
+	ErrorJournalReset = errorcode.JournalReset
 	// ErrorJournalFull means that the journal of the agent has no room for another run.
-	ErrorJournalFull = "JournalFull"
+	ErrorJournalFull = errorcode.JournalFull
 	// ErrorQueueFull means that too many unfinished dispatches wait for the Node.
-	ErrorQueueFull = "QueueFull"
+	ErrorQueueFull = errorcode.QueueFull
 	// ErrorPolicyUnproven means that the admission policies were not proven when the object was
 	// created.
-	ErrorPolicyUnproven = "PolicyUnproven"
+	ErrorPolicyUnproven = errorcode.PolicyUnproven
 	// ErrorExpired means that expirySeconds passed before the capability started.
-	ErrorExpired = "Expired"
+	ErrorExpired = errorcode.Expired
 	// ErrorTimeout means that timeoutSeconds passed before the capability finished.
-	ErrorTimeout = "Timeout"
+	ErrorTimeout = errorcode.Timeout
 	// ErrorCancelled means that spec.cancel ended the dispatch.
-	ErrorCancelled = "Cancelled"
+	ErrorCancelled = errorcode.Cancelled
 	// ErrorInternal means that an internal error occurred; neither the input nor the machine caused
 	// it.
-	ErrorInternal = "Internal"
+	ErrorInternal = errorcode.Internal
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
@@ -87,7 +88,7 @@ func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 		return x.interruptedOutcome(ctx)
 	default:
 		x.Log.Error("local mediation failed; it is not run", "dispatch", r.Dispatch.UID, "error", err)
-		return x.notStartedOutcome(journal.Failed, codeInternal, "local mediation is not possible now")
+		return x.notStartedOutcome(journal.Failed, errorcode.Internal, "local mediation is not possible now")
 	}
 }
 

@@ -4,23 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
-)
-
-// The error codes are the same as those of the cluster.
-const (
-	codeUnknownCapability     = "UnknownCapability"
-	codeCapabilityUnavailable = "CapabilityUnavailable"
-	codeInvalidInput          = "InvalidInput"
-	codeInvalidOutput         = "InvalidOutput"
-	codeCapabilityFailed      = "CapabilityFailed"
-	codeAgentRestarted        = "AgentRestarted"
-	codeJournalFull           = "JournalFull"
-	codeExpired               = "Expired"
-	codeTimeout               = "Timeout"
-	codeCancelled             = "Cancelled"
-	codeInternal              = "Internal"
 )
 
 // Offer handles an offer: a known one is answered from the journal, a new one is journaled and run,
@@ -86,10 +72,10 @@ func (x *Executor) handleNewOffer(offer Offer) {
 func (x *Executor) validateOffer(offer Offer) (c *capability.Entry, target string, rejection *journal.Outcome) {
 	horizon, err := x.Journal.Horizon()
 	if err != nil {
-		return nil, "", x.notStartedOutcome(journal.Failed, codeInternal, "the journal cannot be read")
+		return nil, "", x.notStartedOutcome(journal.Failed, errorcode.Internal, "the journal cannot be read")
 	}
 	if !offer.Expires.After(horizon) {
-		outcome := x.notStartedOutcome(journal.TimedOut, codeExpired, "it expired before dispatches this agent has already forgotten; it may have run then")
+		outcome := x.notStartedOutcome(journal.TimedOut, errorcode.Expired, "it expired before dispatches this agent has already forgotten; it may have run then")
 		outcome.Execution = journal.Unknown
 		return nil, "", outcome
 	}
@@ -98,17 +84,17 @@ func (x *Executor) validateOffer(offer Offer) (c *capability.Entry, target strin
 	}
 	c, ok := x.Registry.Get(offer.Capability)
 	if !ok {
-		return nil, "", x.notStartedOutcome(journal.Rejected, codeUnknownCapability, fmt.Sprintf("this machine has no capability %q", offer.Capability))
+		return nil, "", x.notStartedOutcome(journal.Rejected, errorcode.UnknownCapability, fmt.Sprintf("this machine has no capability %q", offer.Capability))
 	}
 	if reason := c.Unavailable(); reason != "" {
-		return nil, "", x.notStartedOutcome(journal.Rejected, codeCapabilityUnavailable, reason)
+		return nil, "", x.notStartedOutcome(journal.Rejected, errorcode.CapabilityUnavailable, reason)
 	}
 	err = c.CheckInput(offer.Input)
 	if err == nil {
 		target, err = c.Target(offer.Input)
 	}
 	if err != nil {
-		return nil, "", x.notStartedOutcome(journal.Rejected, codeInvalidInput, err.Error())
+		return nil, "", x.notStartedOutcome(journal.Rejected, errorcode.InvalidInput, err.Error())
 	}
 	return c, target, nil
 }
@@ -132,9 +118,9 @@ func (x *Executor) rejectUnjournaled(offer Offer, cause error) {
 		return // the dispatch was journaled meanwhile; its entry answers
 	}
 	x.declareImpaired(cause)
-	outcome := x.notStartedOutcome(journal.Rejected, codeInternal, "the agent's journal cannot be written: "+cause.Error())
+	outcome := x.notStartedOutcome(journal.Rejected, errorcode.Internal, "the agent's journal cannot be written: "+cause.Error())
 	if errors.Is(cause, journal.ErrFull) {
-		outcome = x.notStartedOutcome(journal.Rejected, codeJournalFull, "the agent has no room to remember another dispatch")
+		outcome = x.notStartedOutcome(journal.Rejected, errorcode.JournalFull, "the agent has no room to remember another dispatch")
 	}
 	entry := newEntry(offer)
 	entry.State, entry.Outcome = journal.Finished, outcome

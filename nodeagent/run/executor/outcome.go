@@ -5,8 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
-	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 )
 
 // maxMessageBytes bounds an error message.
@@ -20,11 +20,11 @@ func (x *Executor) notStartedOutcome(result journal.Result, code, message string
 }
 
 func (x *Executor) expiredOutcome() *journal.Outcome {
-	return x.notStartedOutcome(journal.TimedOut, codeExpired, "it expired before it started")
+	return x.notStartedOutcome(journal.TimedOut, errorcode.Expired, "it expired before it started")
 }
 
 func (x *Executor) cancelledOutcome() *journal.Outcome {
-	return x.notStartedOutcome(journal.Cancelled, codeCancelled, "it was cancelled")
+	return x.notStartedOutcome(journal.Cancelled, errorcode.Cancelled, "it was cancelled")
 }
 
 // interruptedOutcome returns the outcome of a run whose context ended, by the cause of that end.
@@ -32,27 +32,27 @@ func (x *Executor) cancelledOutcome() *journal.Outcome {
 func (x *Executor) interruptedOutcome(ctx context.Context) *journal.Outcome {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTimeout):
-		return x.notStartedOutcome(journal.TimedOut, codeTimeout, cause.Error())
+		return x.notStartedOutcome(journal.TimedOut, errorcode.Timeout, cause.Error())
 	case errors.Is(cause, errCancelled):
 		return x.cancelledOutcome()
 	default:
-		return x.notStartedOutcome(journal.Failed, codeAgentRestarted, "the agent was stopped")
+		return x.notStartedOutcome(journal.Failed, errorcode.AgentRestarted, "the agent was stopped")
 	}
 }
 
 // restartOutcome returns the outcome of a dispatch that an earlier process left unfinished. A
 // person's denial stays a denial; a run that a person allowed does not start late.
 func (x *Executor) restartOutcome(entry journal.Entry) *journal.Outcome {
-	outcome := x.notStartedOutcome(journal.Failed, codeAgentRestarted, "the agent restarted before it ran")
+	outcome := x.notStartedOutcome(journal.Failed, errorcode.AgentRestarted, "the agent restarted before it ran")
 	switch m := entry.Mediation; {
 	case entry.State == journal.Running:
 		outcome.Execution = journal.Unknown
 		outcome.ErrorMessage = "the agent restarted in the middle of the run; it is not known how far it came"
 	case m == nil:
 	case m.Answer == journal.Denied:
-		return x.notStartedOutcome(journal.Rejected, mediation.CodeDenied, "the person at the machine denied the run")
+		return x.notStartedOutcome(journal.Rejected, errorcode.MediationDenied, "the person at the machine denied the run")
 	case m.Answer == journal.Unanswered:
-		return x.notStartedOutcome(journal.Rejected, mediation.CodeTimedOut, "no person at the machine answered in time")
+		return x.notStartedOutcome(journal.Rejected, errorcode.MediationTimedOut, "no person at the machine answered in time")
 	case m.Answer == journal.Allowed:
 		outcome.ErrorMessage = "the agent restarted after the person at the machine said yes and before it ran"
 	default:

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
@@ -108,11 +109,11 @@ func (x *Executor) outcomeFromResult(ctx context.Context, r *run, got callResult
 	var capabilityErr *capability.Error
 	switch {
 	case got.err == nil && !utf8.Valid(got.output):
-		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeInvalidOutput, "the capability returned something that is not UTF-8"
+		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, errorcode.InvalidOutput, "the capability returned something that is not UTF-8"
 	case got.err == nil && !json.Valid(got.output):
-		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeInvalidOutput, "the capability returned something that is not JSON"
+		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, errorcode.InvalidOutput, "the capability returned something that is not JSON"
 	case got.err == nil && len(got.output) <= r.MaxOutputBytes && jsontext.FindRounded(got.output) != "":
-		outcome.Result, outcome.ErrorCode = journal.Failed, codeInvalidOutput
+		outcome.Result, outcome.ErrorCode = journal.Failed, errorcode.InvalidOutput
 		outcome.ErrorMessage = truncateMessage("the cluster would round a number of the output, so print it as a string: " + jsontext.FindRounded(got.output))
 	case got.err == nil:
 		outcome.Output, outcome.OutputTruncated = capability.TruncateOutput(got.output, r.MaxOutputBytes)
@@ -122,7 +123,7 @@ func (x *Executor) outcomeFromResult(ctx context.Context, r *run, got callResult
 	case errors.As(got.err, &capabilityErr):
 		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, capabilityErr.Code, truncateMessage(capabilityErr.Message)
 	default:
-		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, codeCapabilityFailed, truncateMessage(got.err.Error())
+		outcome.Result, outcome.ErrorCode, outcome.ErrorMessage = journal.Failed, errorcode.CapabilityFailed, truncateMessage(got.err.Error())
 	}
 	return outcome
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
@@ -44,7 +45,7 @@ func (x *Executor) prepareStart(r *run, c *capability.Entry) *journal.Outcome {
 		<-x.slots
 		x.Log.Error("start cannot be journaled; it is not run", "dispatch", r.Dispatch.UID, "error", err)
 		x.declareImpaired(err)
-		return x.notStartedOutcome(journal.Failed, codeInternal, "the agent's journal cannot be written: "+err.Error())
+		return x.notStartedOutcome(journal.Failed, errorcode.Internal, "the agent's journal cannot be written: "+err.Error())
 	}
 	return nil
 }

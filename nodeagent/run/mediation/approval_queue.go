@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/mooring-dev/mooring/api/errorcode"
 )
 
 // ApprovalQueue is the policy of a machine with a person at it. It keeps the open questions until
@@ -42,12 +44,12 @@ func (d *ApprovalQueue) Decide(ctx context.Context, q Question, record AnswerSto
 	rules, err := d.Rules()
 	if err != nil {
 		d.Log.Error("the mediation policy cannot be used; every run is refused", "error", err)
-		return &Denied{CodeDenied, "the mediation policy of this machine cannot be used; the log of its agent has the reason"}
+		return &Denied{errorcode.MediationDenied, "the mediation policy of this machine cannot be used; the log of its agent has the reason"}
 	}
 	resumed := !q.Since.IsZero()
 	switch verdict := rules.evaluate(q); {
 	case verdict == Deny:
-		return &Denied{CodeDenied, "the mediation policy of this machine refuses it"}
+		return &Denied{errorcode.MediationDenied, "the mediation policy of this machine refuses it"}
 	case verdict == Allow && !resumed: // a question that was asked before is for a person to answer
 		return nil
 	}
@@ -132,9 +134,9 @@ func (d *ApprovalQueue) applyAnswer(p *pendingQuestion, allowed bool, by string)
 	case allowed:
 		p.answered <- nil
 	case by == "":
-		p.answered <- &Denied{CodeTimedOut, "no person at the machine answered in time"}
+		p.answered <- &Denied{errorcode.MediationTimedOut, "no person at the machine answered in time"}
 	default:
-		p.answered <- &Denied{CodeDenied, "the person at the machine denied the run"}
+		p.answered <- &Denied{errorcode.MediationDenied, "the person at the machine denied the run"}
 	}
 	return nil
 }

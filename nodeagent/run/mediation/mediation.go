@@ -11,12 +11,8 @@ import (
 	"context"
 	"errors"
 	"time"
-)
 
-// Codes of a denial, shared with the cluster's.
-const (
-	CodeDenied   = "MediationDenied"
-	CodeTimedOut = "MediationTimedOut"
+	"github.com/mooring-dev/mooring/api/errorcode"
 )
 
 // Question describes a run for the person who decides about it. Every text in it that came from the
@@ -83,7 +79,7 @@ func (u UnattendedPolicy) Decide(_ context.Context, q Question, _ AnswerStore) e
 	if u.AllowsWithoutQuestion(q) {
 		return nil
 	}
-	return &Denied{Code: CodeDenied, Message: "this agent cannot ask a person at the machine"}
+	return &Denied{Code: errorcode.MediationDenied, Message: "this agent cannot ask a person at the machine"}
 }
 
 var (

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/mooring-dev/mooring/api/errorcode"
 )
 
 func TestTheFirstRuleThatFitsDecides(t *testing.T) {
@@ -68,7 +70,7 @@ func TestAPolicyOthersCanWriteRefusesEverything(t *testing.T) {
 	d := newQueue(t, "")
 	d.Rules = func() (*Rules, error) { return LoadRules(path) }
 	denied := (*Denied)(nil)
-	if err := d.Decide(t.Context(), newQuestion("u"), &memoryStore{}); !errors.As(err, &denied) || denied.Code != CodeDenied {
+	if err := d.Decide(t.Context(), newQuestion("u"), &memoryStore{}); !errors.As(err, &denied) || denied.Code != errorcode.MediationDenied {
 		t.Errorf("got %v", err)
 	}
 }
