@@ -17,6 +17,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/freshstack"
 	"github.com/mooring-dev/mooring/internal/gateway/peer"
+	"github.com/mooring-dev/mooring/internal/identity"
 )
 
 // Authorizer decides whether a machine with a valid certificate may call now. Its Node must be live
@@ -118,6 +119,7 @@ func (g *guard) authorize(ctx context.Context, method string) (context.Context, 
 			"the certificate of this connection expired at %s; connect again with the renewed one", end.UTC().Format(time.RFC3339))
 	}
 	err := g.authorizer.Authorize(ctx, *info.identity)
+	g.debugAuthorized(method, info.identity.ID, err)
 	if info.node != nil {
 		if err != nil {
 			info.node.countRefusal(err)
@@ -129,6 +131,18 @@ func (g *guard) authorize(ctx context.Context, method string) (context.Context, 
 		return nil, err
 	}
 	return peer.NewContext(ctx, *info.identity), nil
+}
+
+// debugAuthorized writes a debug line about the decision on a call of a machine; err is its refusal.
+func (g *guard) debugAuthorized(method string, id identity.ID, err error) {
+	log := g.log.V(1)
+	switch {
+	case !log.Enabled():
+	case err == nil:
+		log.Info("call authorized", "namespace", id.Namespace, "node", id.Node, "method", method)
+	default:
+		log.Info("call denied", "namespace", id.Namespace, "node", id.Node, "method", method, "reason", err.Error())
+	}
 }
 
 // methodLabel returns the method as a metric label. Methods that are not in the table share one

@@ -86,9 +86,11 @@ func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, erro
 	defer cancel()
 
 	if chain, done, err := r.readAnswer(ctx, key, request.Node.UID, requestSHA256); done || err != nil {
+		r.debugAnswer(key, requestSHA256, err)
 		return chain, err
 	}
 	if err := r.limiter.take(request.Node.UID); err != nil {
+		r.debugAnswer(key, requestSHA256, err)
 		return nil, err
 	}
 	if err := r.writeRequest(ctx, request); err != nil {
@@ -98,16 +100,30 @@ func (r *Requester) Obtain(ctx context.Context, request Request) ([][]byte, erro
 	for {
 		chain, done, err := r.readAnswer(ctx, key, request.Node.UID, requestSHA256)
 		if done || err != nil {
+			r.debugAnswer(key, requestSHA256, err)
 			return chain, err
 		}
 		select {
 		case <-events:
 		case <-ctx.Done():
+			r.debugAnswer(key, requestSHA256, ErrPending)
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return nil, ErrPending
 			}
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// debugAnswer writes a debug line about the answer to a request: the certificate, or err.
+func (r *Requester) debugAnswer(key types.NamespacedName, requestSHA256 string, err error) {
+	log := r.options.Log.V(1)
+	switch {
+	case !log.Enabled():
+	case err == nil:
+		log.Info("certificate handed on", "namespace", key.Namespace, "node", key.Name, "requestSHA256", requestSHA256)
+	default:
+		log.Info("no certificate handed on", "namespace", key.Namespace, "node", key.Name, "requestSHA256", requestSHA256, "reason", err.Error())
 	}
 }
 

@@ -37,10 +37,10 @@ type Objects struct {
 	// Time is the API server's time. Clock runs the pauses between attempts.
 	Time  clock.PassiveClock
 	Clock clock.Clock
-	// OnWrite is called after each write, with the name of its step. OnConflict is called after
-	// each write that conflicted.
-	OnWrite    func(step string)
-	OnConflict func()
+	// OnWrite is called after each write, with the name of its step and the stored dispatch.
+	// OnConflict is called after each write that conflicted.
+	OnWrite    func(step string, stored *v1alpha1.CapabilityDispatch)
+	OnConflict func(step string, d *v1alpha1.CapabilityDispatch)
 }
 
 // ListUnfinished returns the unfinished dispatches of a Node from one consistent LIST.
@@ -107,12 +107,12 @@ func (o *Objects) Write(ctx context.Context, step string, d *v1alpha1.Capability
 			stored, err := o.putStatus(ctx, d, dispatch.Fit(d, next))
 			switch {
 			case err == nil:
-				o.OnWrite(step)
+				o.OnWrite(step, stored)
 				return stored, nil
 			case apierrors.IsNotFound(err):
 				return nil, ErrDeleted
 			case apierrors.IsConflict(err):
-				o.OnConflict()
+				o.OnConflict(step, d)
 			case apicall.IsRefusal(err):
 				if refusals++; refusals > 1 {
 					return d, err

@@ -17,11 +17,12 @@ import (
 
 // BeginPairingSession answers the agent's share with a share of the gateway. For a code that cannot
 // be used it does the same work and returns a random share, and the exchange never completes.
-func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.BeginPairingSessionRequest) (*gatewayv1.BeginPairingSessionResponse, error) {
+func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.BeginPairingSessionRequest) (_ *gatewayv1.BeginPairingSessionResponse, err error) {
 	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
 		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonTLSRequired, "TLS is required")
 	}
+	defer func() { s.debugRefusal("pairing exchange refused", connection, err) }()
 	if wait := s.failures.blockedFor(connection.Source()); wait > 0 {
 		return nil, denial.RateLimited(wait, "too many wrong codes came from this address; it is blocked for a while")
 	}
@@ -54,6 +55,7 @@ func (s *Service) BeginPairingSession(ctx context.Context, request *gatewayv1.Be
 		return nil, denial.RateLimited(exchangeLifetime, "too many pairing sessions are open; try again")
 	}
 	connection.MarkAdvanced()
+	s.debug("pairing exchange begun", "address", connection.Address, "node", begun.nodeName)
 	return &gatewayv1.BeginPairingSessionResponse{SessionId: id, Share: share, BundleSha256: bundle}, nil
 }
 
@@ -78,11 +80,13 @@ func (s *Service) startExchange(ctx context.Context, begun *exchange) ([]byte, e
 	if err == nil && stored.isUsable(s.options.Clock.Now()) {
 		begun.spakeGateway, err = spake.NewGateway(stored.scalar, s.options.Rand)
 		if err == nil {
+			s.debug("pairing code is usable", "namespace", stored.namespace, "code", stored.codeName)
 			return begun.spakeGateway.Share(), nil
 		}
 		// The machine gets the same answer as without a record; the log has the error.
 		s.options.Log.Error(err, "cannot use pairing record", "record", stored.secret.Name)
 	}
+	s.debug("pairing code is not usable", "namespace", stored.namespace, "code", stored.codeName)
 	share, err := spake.RandomShare(s.options.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("draw share: %w", err)

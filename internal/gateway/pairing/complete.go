@@ -17,11 +17,12 @@ import (
 
 // CompletePairingSession spends a try, verifies the confirmation, binds the code to the key and
 // creates a PairingRequest. Only then does the machine get the gateway's confirmation.
-func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1.CompletePairingSessionRequest) (*gatewayv1.CompletePairingSessionResponse, error) {
+func (s *Service) CompletePairingSession(ctx context.Context, request *gatewayv1.CompletePairingSessionRequest) (_ *gatewayv1.CompletePairingSessionResponse, err error) {
 	connection, ok := peer.ConnectionFromContext(ctx)
 	if !ok {
 		return nil, denial.New(codes.Unauthenticated, gatewayv1.ReasonTLSRequired, "TLS is required")
 	}
+	defer func() { s.debugRefusal("pairing refused", connection, err) }()
 	if request.GetServiceAccount() != nil {
 		return s.completeWithToken(ctx, connection, request)
 	}
@@ -65,6 +66,7 @@ func (s *Service) verifyConfirmation(ctx context.Context, connection peer.Connec
 	}
 	stored, err := s.records.takeTry(ctx, begun.lookupID, claims.publicKeySHA256, s.options.Clock.Now())
 	if err != nil {
+		s.debug("pairing try not taken", "namespace", stored.namespace, "code", stored.codeName, "triesUsed", stored.triesUsed)
 		return record{}, nil, err
 	}
 	aad := spake.AAD(connection.Exporter, begun.lookupID, claims.publicKeySHA256, begun.bundle.SHA256())
@@ -78,6 +80,7 @@ func (s *Service) verifyConfirmation(ctx context.Context, connection peer.Connec
 			"address", connection.Address.String(), "triesUsed", stored.triesUsed+1)
 		return record{}, nil, errRecordNotFound
 	}
+	s.debug("pairing confirmed", "namespace", stored.namespace, "code", stored.codeName, "address", connection.Address, "node", claims.nodeName)
 	return stored, keys, nil
 }
 

@@ -174,6 +174,7 @@ func (s *Service) getExisting(ctx context.Context, wanted *v1alpha1.PairingReque
 	if err := s.options.Live.Get(ctx, key, &found); err != nil {
 		return nil, fmt.Errorf("read PairingRequest %s: %w", key, err)
 	}
+	s.debug("pairing request exists", "namespace", wanted.Namespace, "request", wanted.Name, "sameKey", found.Spec.PublicKeySHA256 == wanted.Spec.PublicKeySHA256)
 	if found.Spec.PublicKeySHA256 != wanted.Spec.PublicKeySHA256 {
 		return nil, errRecordNotFound
 	}

@@ -45,6 +45,7 @@ func (s *Service) RecoverCertificate(ctx context.Context, request *gatewayv1.Rec
 	}
 	node, err := s.getRecoverableNode(ctx, lapsed)
 	if err != nil {
+		s.debug("certificate recovery refused", "namespace", lapsed.ID.Namespace, "node", lapsed.ID.Node, "reason", err.Error())
 		return nil, err
 	}
 	if err := s.checkExpired(lapsed); err != nil {

@@ -52,6 +52,7 @@ func (s *Service) GetPairingRequestStatus(ctx context.Context, request *gatewayv
 		return nil, err
 	}
 	if err := checkPoll(found, asked); err != nil {
+		s.debug("pairing poll without proof refused", "namespace", found.Namespace, "request", found.Name, "address", connection.Address)
 		return nil, err
 	}
 	connection.MarkProven()
@@ -120,9 +121,11 @@ func (s *Service) awaitResponse(ctx context.Context, asked poll) (*gatewayv1.Get
 			return nil, err
 		}
 		if answer := finalResponse(found); answer != nil {
+			s.debug("pairing decision sent", "namespace", found.Namespace, "request", found.Name, "phase", found.Status.Phase)
 			return answer, nil
 		}
 		if ctx.Err() != nil {
+			s.debug("pairing waits for a decision", "namespace", found.Namespace, "request", found.Name, "phase", found.Status.Phase)
 			return pendingResponse(found, refused), nil
 		}
 		if isApproved(found) && !requested {
@@ -159,6 +162,7 @@ func isApproved(found *v1alpha1.PairingRequest) bool {
 // approvedResponse returns the identity to a machine without a CSR, and the certificate to a
 // machine with one.
 func (s *Service) approvedResponse(ctx context.Context, found *v1alpha1.PairingRequest, asked poll) (*gatewayv1.GetPairingRequestStatusResponse, error) {
+	s.debug("pairing approved", "namespace", found.Namespace, "request", found.Name, "certificateAsked", len(asked.csr) > 0)
 	if len(asked.csr) == 0 {
 		return &gatewayv1.GetPairingRequestStatusResponse{State: &gatewayv1.GetPairingRequestStatusResponse_Approved{
 			Approved: &gatewayv1.PairingApproved{SpiffeId: found.Status.SPIFFEID},

@@ -66,6 +66,7 @@ func (s *session) sendCancel(e *entry) {
 		return
 	}
 	e.cancelSent = true
+	s.debugDispatch("cancellation sent", e.d)
 	s.send(cancelMessage(refOf(e.d)))
 }
 
@@ -75,6 +76,7 @@ func cancelMessage(ref *gatewayv1.DispatchRef) *gatewayv1.StreamNodeEventsRespon
 
 // settleOverdue ends a dispatch whose machine is connected but never reported its result.
 func (s *session) settleOverdue(ctx context.Context, e *entry) {
+	s.debugDispatch("result overdue", e.d)
 	gateway := s.service.Gateway
 	s.writeIfRecorded(ctx, e, "overdue", func(d *v1alpha1.CapabilityDispatch, _ *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 		if dispatch.Finished(d.Status) {
@@ -143,6 +145,7 @@ func (s *session) writeStep(ctx context.Context, e *entry) {
 		return
 	}
 	if !s.steps.AllowN(now, 1) {
+		s.debugDispatch("status write waits for the budget of the node", e.d, "step", next.name)
 		s.wakeIn(time.Second)
 		return
 	}

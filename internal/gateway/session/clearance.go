@@ -90,6 +90,7 @@ func (s *session) sendClearance(e *entry, stage gatewayv1.Clearance_Stage) {
 		return
 	}
 	e.stage = stage
+	s.debugDispatch("dispatch cleared", e.d, "stage", stageName(stage))
 	if s.clearanceSupported {
 		s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Clearance{
 			Clearance: &gatewayv1.Clearance{Dispatch: refOf(e.d), Stage: stage}}})
@@ -99,6 +100,7 @@ func (s *session) sendClearance(e *entry, stage gatewayv1.Clearance_Stage) {
 // withdraw cancels a dispatch on its machine and records the reason. The result of the machine
 // ends the dispatch.
 func (s *session) withdraw(ctx context.Context, e *entry, code, message string) {
+	s.debugDispatch("dispatch withdrawn", e.d, "code", code)
 	s.sendCancel(e)
 	gateway := s.service.Gateway
 	s.write(ctx, e, "withdraw", func(d *v1alpha1.CapabilityDispatch, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
@@ -160,6 +162,7 @@ func (s *session) stopUnauthorized(ctx context.Context, err error) {
 	if s.refusal != nil {
 		return
 	}
+	s.debug("machine not authorized any more", "reason", err.Error())
 	s.refusal, s.draining = err, true
 	s.refusedAt = s.service.Clock.Now()
 	for _, e := range s.entries {

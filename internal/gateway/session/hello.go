@@ -79,10 +79,12 @@ func (s *Service) replaceCurrent(ctx context.Context, sess *session) (*session, 
 			overtaken = !sess.dialedAfter(previous.facts.Started)
 		}
 		if overtaken {
+			sess.debug("hello overtaken by a newer session", "by", previous.id)
 			return nil, errReplaced
 		}
 	}
 	sess.journalConflict = previous.journalID != sess.journalID
+	previous.debug("session replaced", "by", sess.id)
 	previous.replace(ending{reason: v1alpha1.ReasonSessionReplaced, err: errReplaced})
 	select {
 	case <-previous.closed:

@@ -20,3 +20,15 @@ type Mailbox interface {
 	// saw. It returns the stored dispatch.
 	Write(ctx context.Context, step string, d *v1alpha1.CapabilityDispatch, decide mailbox.Decision) (*v1alpha1.CapabilityDispatch, error)
 }
+
+// handleWrite counts and logs a write of the mailbox.
+func (s *Service) handleWrite(step string, stored *v1alpha1.CapabilityDispatch) {
+	s.metrics.writes.WithLabelValues(step).Inc()
+	s.debugDispatch("status written", stored, "step", step, "phase", string(stored.Status.Phase), "code", errorCode(&stored.Status))
+}
+
+// handleConflict counts and logs a write of the mailbox that conflicted.
+func (s *Service) handleConflict(step string, d *v1alpha1.CapabilityDispatch) {
+	s.metrics.conflicts.Inc()
+	s.debugDispatch("status write conflicted", d, "step", step)
+}

@@ -23,12 +23,15 @@ func (s *session) offer(ctx context.Context) {
 		return
 	}
 	for _, e := range s.queue.newest(s.queue.len() - s.service.MaxQueued) {
+		s.debugDispatch("dispatch refused", e.d, "code", v1alpha1.ErrorQueueFull)
 		s.settleUnoffered(ctx, e, queueFull)
 	}
 	if s.certificateExpired() {
+		s.debug("offers wait", "reason", "the certificate of the session expired")
 		return // The machine reconnects with a new certificate.
 	}
 	if s.queue.len() == 0 || s.node.Spec.DesiredState == v1alpha1.NodeSuspended || len(s.inFlight) >= s.window() {
+		s.debugWindow()
 		return
 	}
 	if err := s.service.Check(); err != nil {
@@ -44,13 +47,16 @@ func (s *session) offer(ctx context.Context) {
 		switch s.admission(e.d, s.node).Kind {
 		case dispatch.VerdictOffer:
 			if reason := s.validateInput(e.d); reason != "" {
+				s.debugDispatch("dispatch refused", e.d, "code", v1alpha1.ErrorInvalidInput)
 				s.settleUnoffered(ctx, e, s.rejectInput(reason))
 				continue
 			}
+			s.debugDispatch("dispatch admitted", e.d)
 			s.queue.remove(e)
 			s.inFlight[e.d.UID] = struct{}{}
 			s.reviewClaimOffer(ctx, e)
 		case dispatch.VerdictWait:
+			s.debugDispatch("dispatch waits", e.d, "reason", "the node is suspended or its spec is not proven")
 			return
 		default:
 			s.admit(ctx, e)
@@ -71,7 +77,7 @@ func (s *session) admit(ctx context.Context, e *entry) {
 	if s.ended {
 		return
 	}
-	switch s.admission(e.d, s.node).Kind {
+	switch verdict := s.admission(e.d, s.node); verdict.Kind {
 	case dispatch.VerdictDone:
 		s.queue.remove(e)
 		s.markSettled(e)
@@ -80,6 +86,7 @@ func (s *session) admit(ctx context.Context, e *entry) {
 			s.queue.add(e)
 			return
 		}
+		s.debugDispatch("dispatch refused", e.d, "code", errorCode(&verdict.Status))
 		declared := s.facts.Declared
 		s.settleUnoffered(ctx, e, func(d *v1alpha1.CapabilityDispatch, node *v1alpha1.Node, now time.Time) (v1alpha1.CapabilityDispatchStatus, bool) {
 			verdict := dispatch.Admit(d, node, declared, now)
@@ -130,6 +137,7 @@ func (s *session) reviewWaiting(ctx context.Context, e *entry) {
 		review, err := s.service.review(ctx, d)
 		return func(ctx context.Context) {
 			e.busy, e.review = false, review
+			s.debugReview(e, review, err)
 			switch {
 			case err == nil && review == dispatch.ReviewRefused && !s.ended && e.result == nil:
 				s.releaseSlot(e)
@@ -150,6 +158,7 @@ func (s *session) reviewWaiting(ctx context.Context, e *entry) {
 // requeue returns an entry from the window to the queue.
 func (s *session) requeue(ctx context.Context, e *entry, err error) {
 	s.releaseSlot(e)
+	s.debugDispatch("dispatch requeued", e.d)
 	// The obstacle may disappear without an event of this Node.
 	s.wakeIn(blockedRetryInterval)
 	if err != nil {
@@ -169,6 +178,7 @@ func (s *session) claim(ctx context.Context, e *entry) {
 		return dispatch.Claim(d.Status, s.service.Gateway, now), true
 	}, func(ctx context.Context, err error) {
 		if err == nil && s.mayOffer(e) {
+			s.debugDispatch("dispatch claimed", e.d)
 			s.reviewClaimOffer(ctx, e)
 			return
 		}
@@ -191,6 +201,7 @@ func (s *session) sendOffer(e *entry) {
 		offer.Input = jsontext.StripEscapes(spec.Input.Raw) // the API server escapes
 	}
 	s.service.metrics.offers.Inc()
+	s.debugDispatch("dispatch offered", e.d)
 	s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Offer{Offer: offer}})
 	s.wakeBy(now.Add(s.service.DispatchedDelay))
 	s.setAlarm(e)

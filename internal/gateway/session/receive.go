@@ -40,17 +40,20 @@ func (s *session) handleMessage(ctx context.Context, m *gatewayv1.StreamNodeEven
 	case *gatewayv1.StreamNodeEventsRequest_AwaitingLocalMediation:
 		s.updateEntry(ctx, m.AwaitingLocalMediation.GetDispatch(), func(e *entry) {
 			e.markAccepted(s.service.Time.Now())
+			s.debugDispatch("person asked", e.d)
 			e.approvalRequest = &approvalRequest{user: m.AwaitingLocalMediation.GetAskedUser(), since: timeOf(m.AwaitingLocalMediation.GetSince())}
 		})
 	case *gatewayv1.StreamNodeEventsRequest_MediationDecided:
 		s.updateEntry(ctx, m.MediationDecided.GetDispatch(), func(e *entry) {
 			e.markAccepted(s.service.Time.Now())
 			e.approved = true
+			s.debugDispatch("person allowed", e.d)
 		})
 	case *gatewayv1.StreamNodeEventsRequest_Progress:
 		s.updateEntry(ctx, m.Progress.GetDispatch(), func(e *entry) {
 			e.markAccepted(s.service.Time.Now())
 			e.stage = gatewayv1.Clearance_STAGE_START
+			s.debugDispatch("progress received", e.d)
 			e.progress = &v1alpha1.DispatchProgress{Percent: int32(min(m.Progress.GetPercent(), 100)), Message: m.Progress.GetMessage()}
 		})
 	case *gatewayv1.StreamNodeEventsRequest_Result:
@@ -76,7 +79,10 @@ func (s *session) updateEntry(ctx context.Context, ref *gatewayv1.DispatchRef, c
 	if e == nil || !e.offered || e.settled || e.result != nil {
 		return
 	}
-	change(e)
+	known := e.accepted
+	if change(e); e.accepted && !known {
+		s.debugDispatch("dispatch accepted", e.d)
+	}
 	s.advance(ctx, e)
 }
 
@@ -94,6 +100,7 @@ func (s *session) handleResult(ctx context.Context, r *gatewayv1.Result) {
 	}
 	if !s.unknownResults.AllowN(s.service.Clock.Now(), 1) {
 		s.service.metrics.throttled.WithLabelValues(throttledResult).Inc()
+		s.debug("result of an unknown dispatch throttled", "uid", ref.GetUid())
 		return // The machine keeps the result and sends it again.
 	}
 	s.handleUnknownResult(ctx, ref, resultOf(r))

@@ -37,6 +37,7 @@ func (s *session) reconcile(ctx, streamCtx context.Context, hello *gatewayv1.Hel
 		if err != nil {
 			return err
 		}
+		s.debug("machine authorized")
 		reset, err := s.compareJournals(node)
 		if err != nil {
 			return err

@@ -71,8 +71,8 @@ func New(options Options) *Service {
 		func() float64 { return s.lag().Seconds() })
 	s.mailbox = &mailbox.Objects{
 		Client: options.Client, Reader: options.Reader, Time: options.Time, Clock: options.Clock,
-		OnWrite:    func(step string) { s.metrics.writes.WithLabelValues(step).Inc() },
-		OnConflict: func() { s.metrics.conflicts.Inc() },
+		OnWrite:    s.handleWrite,
+		OnConflict: s.handleConflict,
 	}
 	return s
 }

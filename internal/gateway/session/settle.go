@@ -66,6 +66,7 @@ func (s *session) settle(ctx context.Context, e *entry) {
 			s.markSettled(e)
 			s.send(settledMessage(refOf(e.d)))
 		case apicall.IsContentRefusal(err) && !e.resultReplaced:
+			s.debugDispatch("result replaced", e.d, "code", v1alpha1.ErrorInvalidOutput)
 			// A result that cannot be stored must not keep its dispatch unfinished forever.
 			e.resultReplaced, e.retryAt = true, time.Time{}
 			e.result = &dispatch.Result{Outcome: v1alpha1.DispatchFailed, Execution: result.Execution,
@@ -130,6 +131,7 @@ func (s *session) unofferedSettled(e *entry) func(context.Context, error) {
 // left, because older events may still arrive.
 func (s *session) markSettled(e *entry) {
 	e.settled, e.settledAt = true, s.service.Clock.Now()
+	s.debugDispatch("dispatch settled", e.d, "phase", string(e.d.Status.Phase))
 	e.approvalRequest, e.progress = nil, nil
 	s.releaseSlot(e)
 	if e.leftWatch {
@@ -140,6 +142,7 @@ func (s *session) markSettled(e *entry) {
 // handleDeleted marks a deleted dispatch as settled. It sends Settled for a result, and Cancel for
 // an offer.
 func (s *session) handleDeleted(e *entry) {
+	s.debugDispatch("dispatch deleted", e.d)
 	s.queue.remove(e)
 	e.leftWatch = true
 	if e.result != nil {
@@ -184,6 +187,7 @@ func (s *session) refreshDispatch(ctx context.Context, e *entry) {
 // two cases, so a machine cannot detect the dispatches of others.
 func (s *session) handleUnknownResult(ctx context.Context, ref *gatewayv1.DispatchRef, result *dispatch.Result) {
 	if ref.GetNamespace() != s.key.Namespace {
+		s.debug("result of another machine dropped", "uid", ref.GetUid())
 		s.service.metrics.foreign.Inc()
 		s.send(settledMessage(ref))
 		return
@@ -194,6 +198,7 @@ func (s *session) handleUnknownResult(ctx context.Context, ref *gatewayv1.Dispat
 		return func(ctx context.Context) {
 			switch {
 			case errors.Is(err, mailbox.ErrDeleted), err == nil && !s.belongsToNode(live):
+				s.debug("result of an unknown dispatch dropped", "uid", ref.GetUid())
 				s.service.metrics.foreign.Inc()
 				s.send(settledMessage(ref))
 				return
@@ -223,6 +228,7 @@ func (s *session) belongsToNode(d *v1alpha1.CapabilityDispatch) bool {
 
 // handleKnownResult handles the result of a known dispatch.
 func (s *session) handleKnownResult(ctx context.Context, e *entry, result *dispatch.Result) {
+	s.debugDispatch("result received", e.d, "phase", string(result.Outcome), "execution", string(result.Execution))
 	if e.settled {
 		s.send(settledMessage(refOf(e.d)))
 		return

@@ -69,11 +69,14 @@ func (s *Service) startSession(streamCtx, ctx context.Context, c conn) (*session
 	s.registry.spawn(func() { sess.receive(c) })
 	hello, err := sess.awaitHello(streamCtx)
 	if err != nil {
+		sess.debug("hello refused", "reason", err.Error())
 		sess.stop(ending{err: err})
 		return nil, err
 	}
+	sess.debugHello(hello)
 	release, err := s.openSession(streamCtx, ctx, sess, hello)
 	if err != nil {
+		sess.debug("session refused", "reason", err.Error())
 		if errors.Is(err, errReplaced) {
 			s.recordRepeatedDial(ctx, sess)
 		}

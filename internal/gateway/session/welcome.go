@@ -66,6 +66,7 @@ func (s *session) sendWelcome(ctx context.Context, hello *gatewayv1.Hello) {
 		BundleSha256:      sum,
 		Features:          s.commonFeatures(),
 	}}})
+	s.debug("welcome sent")
 	s.sendBundle()
 	// Cancel the dispatches that the machine still runs although another writer has ended them.
 	for _, u := range hello.GetUnsettled() {
