@@ -9,6 +9,7 @@
 //	status     the agent's own status          local      the sockets of the machine
 //	config     the agent's settings            service    the system's service manager
 //	doctor     diagnosis of the machine        farewell   revoking the identity
+//	debuglog   debug lines about dispatches
 //
 // The package knows the wire protocol; it knows nothing of Kubernetes.
 package nodeagent

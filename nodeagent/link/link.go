@@ -52,8 +52,10 @@ type Link struct {
 func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	debugDial(ctx, endpoint)
 	tcpConn, err := dialerFrom(ctx)(ctx, "tcp", endpoint)
 	if err != nil {
+		logFrom(ctx).DebugContext(ctx, "gateway not reached", "address", endpoint, "error", err)
 		return nil, fmt.Errorf("connect to gateway: %w", err)
 	}
 	config = config.Clone()
@@ -63,7 +65,9 @@ func Dial(ctx context.Context, endpoint string, config *tls.Config) (*Link, erro
 	}
 	config.NextProtos = []string{"h2"}
 	tlsConn := tls.Client(tcpConn, config)
-	if err := tlsConn.HandshakeContext(ctx); err != nil {
+	err = tlsConn.HandshakeContext(ctx)
+	debugHandshake(ctx, endpoint, tlsConn, err)
+	if err != nil {
 		tcpConn.Close()
 		return nil, fmt.Errorf("TLS handshake with gateway %s: %w", endpoint, err)
 	}

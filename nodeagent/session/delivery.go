@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
@@ -132,6 +133,7 @@ func (s *stream) Finished(entry journal.Entry) {
 		s.sendResult(entry)
 		return
 	}
+	debuglog.Dispatch(s.Log, "result waits, outputs are sent one by one", entry.Dispatch.UID)
 	s.sendNextResult()
 }
 

@@ -7,6 +7,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/internal/identity"
+	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/executor"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
@@ -29,8 +30,11 @@ func (s *stream) handleMessage(message *gatewayv1.StreamNodeEventsResponse) {
 	}
 	switch m := message.GetMessage().(type) {
 	case *gatewayv1.StreamNodeEventsResponse_Offer:
+		o := m.Offer.GetDispatch()
+		debuglog.Dispatch(s.Log, "offer received", o.GetUid(), "namespace", o.GetNamespace(), "name", o.GetName(), "capability", m.Offer.GetCapability())
 		s.Executor.Offer(offerOf(m.Offer))
 	case *gatewayv1.StreamNodeEventsResponse_Cancel:
+		debuglog.Dispatch(s.Log, "cancellation received", m.Cancel.GetDispatch().GetUid())
 		s.Executor.Cancel(refOf(m.Cancel.GetDispatch()))
 	case *gatewayv1.StreamNodeEventsResponse_Clearance:
 		s.Executor.SetStage(refOf(m.Clearance.GetDispatch()), stageOf(m.Clearance.GetStage()))
@@ -43,6 +47,7 @@ func (s *stream) handleMessage(message *gatewayv1.StreamNodeEventsResponse) {
 			s.Log.Error("CA bundle refused; the old one stays", "error", err)
 		}
 	case *gatewayv1.StreamNodeEventsResponse_Drain:
+		s.Log.Debug("drain received", "reconnectIn", m.Drain.GetReconnectAfter().AsDuration())
 		s.requestEnd(&drainError{reconnectAfter: m.Drain.GetReconnectAfter().AsDuration()})
 	default:
 		s.Log.Warn("the gateway sent a message of a kind that this agent version does not support")
@@ -161,6 +166,7 @@ func (s *stream) sendHeartbeat() {
 // closeGracefully ends the session. It sends the outcomes, closes the agent's side of the stream,
 // and waits until the gateway closes its side.
 func (s *stream) closeGracefully(ctx context.Context, reason error) error {
+	s.Log.DebugContext(ctx, "closing the session", "reason", reason)
 	s.setEndReason(reason)
 	if errors.Is(reason, errStopped) {
 		stopping, cancel := context.WithTimeout(ctx, stopTimeout)

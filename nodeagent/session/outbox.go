@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
+	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
@@ -44,6 +45,7 @@ func (s *stream) writeBatch() (more bool, err error) {
 		batch = batch[:len(batch)-1]
 	}
 	if len(batch) > 0 {
+		s.debugBatch(batch)
 		if err := s.conn.Send(batch); err != nil {
 			return false, err
 		}
@@ -52,6 +54,19 @@ func (s *stream) writeBatch() (more bool, err error) {
 		s.conn.CloseSend()
 	}
 	return !last, nil
+}
+
+// debugBatch writes a debug line about each acceptance and each result that is sent next. It runs
+// before Send: afterwards the answer of the gateway may be in the log already.
+func (s *stream) debugBatch(batch []*gatewayv1.StreamNodeEventsRequest) {
+	for _, message := range batch {
+		switch m := message.GetMessage().(type) {
+		case *gatewayv1.StreamNodeEventsRequest_Accepted:
+			debuglog.Dispatch(s.Log, "sending acceptance", m.Accepted.GetDispatch().GetUid())
+		case *gatewayv1.StreamNodeEventsRequest_Result:
+			debuglog.Dispatch(s.Log, "sending result", m.Result.GetDispatch().GetUid(), "code", m.Result.GetErrorCode())
+		}
+	}
 }
 
 // enqueue waits for room in the queue, or for the end of the session. nil closes the agent's side.

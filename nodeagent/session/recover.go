@@ -23,6 +23,7 @@ func (r *Runner) certificateExpired() bool {
 // the machine, and a signature of its key proves it.
 func (r *Runner) recoverCertificate(ctx context.Context) error {
 	current := r.Credentials.Identity()
+	r.Log.DebugContext(ctx, "recovering the certificate", "notAfter", current.Leaf().NotAfter)
 	l, err := link.Dial(ctx, r.Credentials.PairingEndpoint(), link.TLSConfig(r.Credentials.Bundle(), nil, r.Now))
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ const renewTimeout = 2 * time.Minute
 // for a new session that uses the new certificate.
 func (s *stream) renew(ctx context.Context) error {
 	due := renewalTime(s.Credentials.Identity(), s.Jitter())
+	s.Log.DebugContext(ctx, "renewal planned", "due", due, "notAfter", s.Credentials.Identity().Leaf().NotAfter)
 	if err := backoff.Sleep(ctx, max(due.Sub(s.Now()), s.RenewPause)); err != nil {
 		return err
 	}
@@ -56,13 +57,15 @@ func renewalTime(current store.Identity, jitter float64) time.Time {
 func (s *stream) renewOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
+	current := s.Credentials.Identity()
+	rotate := rotationDue(current, s.RotateKeyEvery, s.Now())
+	s.Log.DebugContext(ctx, "renewing the certificate", "rotate", rotate, "expired", s.certificateExpired())
 	if s.certificateExpired() {
 		// The gateway accepts no calls on a connection that outlived its certificate. The session
 		// continues meanwhile: without an issuer it is the machine's only way to the cluster.
 		return s.recoverCertificate(ctx)
 	}
-	current := s.Credentials.Identity()
-	if rotationDue(current, s.RotateKeyEvery, s.Now()) {
+	if rotate {
 		err := s.rotate(ctx, current)
 		if status.Code(err) != codes.FailedPrecondition {
 			return err

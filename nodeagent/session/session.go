@@ -100,13 +100,15 @@ func (d *drainError) Error() string { return "gateway drains" }
 // returns an error only when the journal cannot count a dial: a session with an old dial counter
 // would mislead the gateway.
 func (r *Runner) Run(ctx context.Context) error {
+	ctx = link.WithLog(ctx, r.Log)
 	for ctx.Err() == nil {
 		counter, err := r.Journal.IncrementDialCounter()
 		if err != nil {
 			return err
 		}
 		began := r.Now()
-		transport, _ := r.transport.nextTransport()
+		transport, probe := r.transport.nextTransport()
+		r.Log.DebugContext(ctx, "transport chosen", "transport", transport, "configured", r.Transport, "brokenStreams", r.transport.broken, "streamProbe", probe)
 		progress, err := r.runSession(ctx, counter)
 		duration := r.Now().Sub(began)
 		if progress.welcomed && duration >= stableDuration {

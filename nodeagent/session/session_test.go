@@ -111,6 +111,7 @@ type agent struct {
 	sinceBoot         func() time.Duration
 	now               func() time.Time // default: time.Now
 	extraCapabilities []capability.Capability
+	log               *slog.Logger // default: no log
 }
 
 // start pairs a machine by hand, with a certificate that is valid for life, and runs it until the test
@@ -144,7 +145,10 @@ func (a *agent) start(t testing.TB, g *fakegateway.Gateway, life time.Duration) 
 // run starts the agent on its directory, for the first time or again.
 func (a *agent) run(t testing.TB) {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := a.log
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
 	s, err := store.Open(a.dir)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -77,6 +78,7 @@ func (s *stream) run(ctx context.Context, counter uint64, group *errgroup.Group)
 	if err != nil {
 		return err
 	}
+	s.debugWelcome(ctx, welcome)
 	s.Clock.Observe(welcome.GetGatewayTime().AsTime(), askedAt)
 	s.welcomed.Store(true)
 	if err := s.Credentials.saveAcceptedKey(); err != nil {
@@ -104,6 +106,7 @@ func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, 
 	if err != nil {
 		return nil, err
 	}
+	s.Log.DebugContext(ctx, "sending hello", "dial", counter, "unsettled", len(hello.GetHello().GetUnsettled()))
 	opened := make(chan struct{})
 	watched := make(chan struct{})
 	defer func() { close(opened); <-watched }()
@@ -120,6 +123,12 @@ func (s *stream) open(ctx context.Context, counter uint64) (*gatewayv1.Welcome, 
 		}
 	}()
 	return s.conn.Open(ctx, hello)
+}
+
+func (s *stream) debugWelcome(ctx context.Context, welcome *gatewayv1.Welcome) {
+	if s.Log.Enabled(ctx, slog.LevelDebug) {
+		s.Log.DebugContext(ctx, "welcome received", "session", welcome.GetSessionId(), "heartbeatInterval", heartbeatInterval(welcome), "features", len(welcome.GetFeatures()))
+	}
 }
 
 func heartbeatInterval(welcome *gatewayv1.Welcome) time.Duration {

@@ -81,6 +81,7 @@ func (w *approvalWaiter) poll(ctx context.Context) error {
 		if err != nil {
 			return w.classifyPollError(err)
 		}
+		w.Log.DebugContext(ctx, "pairing state received", "request", w.requestName(), "state", stateName(answer))
 		w.retry.Reset()
 		w.missingSince = time.Time{}
 		done, err := w.handleState(l, answer)
@@ -155,6 +156,26 @@ func (w *approvalWaiter) handleState(l *link.Link, answer *gatewayv1.GetPairingR
 		return false, w.dropRequest(ErrExpired)
 	default:
 		return false, &finalError{ErrFailed, "the gateway speaks a newer protocol: update mooring-agent"}
+	}
+}
+
+// stateName returns the name of the state in an answer, for the log.
+func stateName(answer *gatewayv1.GetPairingRequestStatusResponse) string {
+	switch answer.GetState().(type) {
+	case *gatewayv1.GetPairingRequestStatusResponse_Pending:
+		return "pending"
+	case *gatewayv1.GetPairingRequestStatusResponse_Approved:
+		return "approved"
+	case *gatewayv1.GetPairingRequestStatusResponse_Completed:
+		return "completed"
+	case *gatewayv1.GetPairingRequestStatusResponse_Denied:
+		return "denied"
+	case *gatewayv1.GetPairingRequestStatusResponse_Failed:
+		return "failed"
+	case *gatewayv1.GetPairingRequestStatusResponse_Expired:
+		return "expired"
+	default:
+		return "unknown"
 	}
 }
 

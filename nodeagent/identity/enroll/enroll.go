@@ -21,6 +21,7 @@ import (
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/console"
 	"github.com/mooring-dev/mooring/nodeagent/identity/store"
+	"github.com/mooring-dev/mooring/nodeagent/link"
 )
 
 // maxTries is the number of confirmations that are ever sent for one code: each lets a false
@@ -61,6 +62,7 @@ type Options struct {
 // Run pairs the machine or resumes an unfinished pairing; when it returns nil, the identity is in
 // the store. Its errors wrap the errors of this package, or are the cause of ctx.
 func Run(ctx context.Context, o Options) error {
+	ctx = link.WithLog(ctx, o.Log)
 	p := &pairer{Options: o, code: newPairingCode(o)}
 	if o.Invitation != nil {
 		p.Endpoint = o.Invitation.Gateway

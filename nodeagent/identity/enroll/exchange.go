@@ -75,6 +75,7 @@ func (p *pairer) exchange(ctx context.Context) error {
 	if err != nil {
 		return p.classifyError(l, err)
 	}
+	p.Log.DebugContext(ctx, "pairing exchange begun", "endpoint", p.Endpoint)
 	bundleSHA256 := hex.EncodeToString(beginResponse.GetBundleSha256())
 	keys, err := agent.Finish(beginResponse.GetShare(), pairing.AAD(l.Exporter, p.code.lookupID, p.pin, bundleSHA256))
 	if err != nil {
@@ -84,6 +85,7 @@ func (p *pairer) exchange(ctx context.Context) error {
 	if err != nil {
 		return p.classifyError(l, p.uncountTry(keys, err))
 	}
+	p.Log.DebugContext(ctx, "pairing answer received", "endpoint", p.Endpoint, "namespace", answer.GetNamespace(), "request", answer.GetName())
 	return p.acceptAnswer(l, keys, answer, bundleSHA256)
 }
 

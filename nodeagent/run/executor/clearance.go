@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
@@ -20,6 +21,18 @@ const (
 	// StageStart means that the person allowed the run and it may start.
 	StageStart
 )
+
+// String returns the name of the stage, for the log.
+func (s Stage) String() string {
+	switch s {
+	case StageAsk:
+		return "ask"
+	case StageStart:
+		return "start"
+	default:
+		return "hold"
+	}
+}
 
 // errHeld ends a question that the gateway withdrew.
 var errHeld = errors.New("the gateway holds the dispatch")
@@ -59,6 +72,7 @@ func (c *clearance) withdrawStart() {
 
 // SetStage sets the stage up to which a dispatch may proceed. A started run goes on.
 func (x *Executor) SetStage(dispatch journal.Ref, stage Stage) {
+	debuglog.Dispatch(x.Log, "clearance received", dispatch.UID, "stage", stage.String())
 	if r := x.lookupActive(dispatch.UID); r != nil {
 		r.clearance.set(stage)
 	}

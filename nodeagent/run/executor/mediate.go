@@ -7,6 +7,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 	"github.com/mooring-dev/mooring/nodeagent/run/mediation"
 )
@@ -71,6 +72,7 @@ func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 	err := x.askPerson(ctx, r, c, steps)
 	allowed := err == nil && steps.asked
 	if allowed {
+		debuglog.Dispatch(x.Log, "run waits for its clearance", r.Dispatch.UID)
 		x.notifySink(func(s Sink) { s.Allowed(r.Dispatch) })
 		err = x.awaitStage(ctx, r, StageStart)
 	}
@@ -79,6 +81,7 @@ func (x *Executor) mediate(r *run, c *capability.Entry) *journal.Outcome {
 	case err == nil:
 		return nil
 	case errors.As(err, &denied):
+		debuglog.Dispatch(x.Log, "run denied", r.Dispatch.UID, "code", denied.Code)
 		return x.notStartedOutcome(journal.Rejected, denied.Code, denied.Message)
 	case errors.Is(context.Cause(ctx), errExpired):
 		return x.expiredOutcome()
@@ -118,6 +121,7 @@ func (m *mediationJournal) StoreQuestion(user string, since time.Time) error {
 		return err
 	}
 	m.asked = true
+	debuglog.Dispatch(m.x.Log, "person asked", m.r.Dispatch.UID)
 	m.x.notifySink(func(s Sink) { s.Asked(m.r.Dispatch, user, since) })
 	return nil
 }
@@ -130,6 +134,7 @@ func (m *mediationJournal) StoreAnswer(allowed bool, by string) error {
 	case by != "":
 		answer = journal.Denied
 	}
+	debuglog.Dispatch(m.x.Log, "answer received", m.r.Dispatch.UID, "answer", string(answer))
 	m.r.clearance.withdrawStart()
 	return m.x.Journal.StoreAnswer(m.r.Dispatch.UID, answer, by, m.x.Now())
 }

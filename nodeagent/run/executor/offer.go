@@ -6,6 +6,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
@@ -25,6 +26,7 @@ func (x *Executor) Offer(offer Offer) {
 
 // resendState sends the last state of a dispatch again.
 func (x *Executor) resendState(entry journal.Entry) {
+	debuglog.Dispatch(x.Log, "dispatch is in the journal already", entry.Dispatch.UID, "state", string(entry.State))
 	x.notifySink(func(s Sink) {
 		if entry.State == journal.Finished {
 			s.Finished(entry)
@@ -57,6 +59,7 @@ func (x *Executor) handleNewOffer(offer Offer) {
 	}
 	r := x.registerRun(offer, target, c.Warning(target))
 	if r == nil {
+		debuglog.Dispatch(x.Log, "offer not taken, the agent stops", offer.Dispatch.UID)
 		return // the agent stops; the gateway offers again to another process or later
 	}
 	if err := x.journalOffer(r, c); err != nil {
@@ -64,6 +67,7 @@ func (x *Executor) handleNewOffer(offer Offer) {
 		x.rejectUnjournaled(offer, err)
 		return
 	}
+	debuglog.Dispatch(x.Log, "offer journaled", offer.Dispatch.UID)
 	x.notifySink(func(s Sink) { s.Accepted(offer.Dispatch) })
 	go x.runDispatch(r, c)
 }
@@ -101,6 +105,7 @@ func (x *Executor) validateOffer(offer Offer) (c *capability.Entry, target strin
 
 // rejectOffer journals an outcome without a run, so that a lost answer is repeated.
 func (x *Executor) rejectOffer(offer Offer, outcome journal.Outcome) {
+	debuglog.Dispatch(x.Log, "offer refused", offer.Dispatch.UID, "code", outcome.ErrorCode)
 	entry := newEntry(offer)
 	if err := x.Journal.StoreRejection(entry, outcome); err != nil {
 		x.rejectUnjournaled(offer, err)
@@ -131,6 +136,7 @@ func (x *Executor) rejectUnjournaled(offer Offer, cause error) {
 // this agent never received is proven not to have started.
 func (x *Executor) Cancel(dispatch journal.Ref) {
 	if r := x.lookupActive(dispatch.UID); r != nil {
+		debuglog.Dispatch(x.Log, "run cancelled", dispatch.UID)
 		r.cancel(errCancelled)
 		return
 	}
@@ -150,7 +156,9 @@ func (x *Executor) Cancel(dispatch journal.Ref) {
 func (x *Executor) Settled(dispatch journal.Ref) {
 	err := x.Journal.Settle(dispatch.UID)
 	switch {
-	case err == nil, errors.Is(err, journal.ErrNotFound):
+	case err == nil:
+		debuglog.Dispatch(x.Log, "dispatch settled", dispatch.UID)
+	case errors.Is(err, journal.ErrNotFound):
 	case errors.Is(err, journal.ErrWrongState):
 		x.cancelUnstarted(dispatch.UID)
 	default:
@@ -162,6 +170,7 @@ func (x *Executor) Settled(dispatch journal.Ref) {
 func (x *Executor) cancelUnstarted(uid string) {
 	entry, known, err := x.Journal.Lookup(uid)
 	if r := x.lookupActive(uid); err == nil && known && r != nil && entry.State == journal.Accepted {
+		debuglog.Dispatch(x.Log, "run cancelled, the gateway settled the dispatch", uid)
 		r.cancel(errCancelled)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mooring-dev/mooring/internal/jsontext"
 	"github.com/mooring-dev/mooring/nodeagent/backoff"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
@@ -63,6 +64,7 @@ func (x *Executor) callCapability(r *run, c *capability.Entry) *journal.Outcome 
 		DispatchUID: r.Dispatch.UID, RunID: x.Journal.RunPrefix() + r.Dispatch.UID, Input: r.Input, Target: r.target, Warning: r.warning, RequestedBy: r.RequestedBy,
 		MaxOutputBytes: r.MaxOutputBytes, Progress: progress.report,
 	}
+	debuglog.Dispatch(x.Log, "dispatch started", r.Dispatch.UID, "capability", r.Capability)
 	resultCh := make(chan callResult, 1)
 	x.calls.Add(1)
 	go func() {

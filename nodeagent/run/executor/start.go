@@ -7,6 +7,7 @@ import (
 
 	"github.com/mooring-dev/mooring/api/errorcode"
 	"github.com/mooring-dev/mooring/nodeagent/run/capability"
+	"github.com/mooring-dev/mooring/nodeagent/run/debuglog"
 	"github.com/mooring-dev/mooring/nodeagent/run/journal"
 )
 
@@ -19,6 +20,7 @@ func (x *Executor) journalOffer(r *run, c *capability.Entry) error {
 	select {
 	case x.slots <- struct{}{}:
 	default:
+		debuglog.Dispatch(x.Log, "run waits for a slot", r.Dispatch.UID)
 		return x.Journal.Accept(newEntry(r.Offer))
 	}
 	r.started = true
