@@ -68,10 +68,12 @@ func (b *backOff) options(workers int) controller.Options {
 // Reconcile runs the reconciler unless the object is backing off.
 func (b *backOff) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result, error) {
 	if remaining := b.When(key); remaining > 0 {
+		debugWait(ctx, "the object backs off after a failure", remaining)
 		return ctrl.Result{RequeueAfter: remaining}, nil
 	}
 	result, err := b.reconciler.Reconcile(ctx, key)
 	if postponed := (*postponedError)(nil); errors.As(err, &postponed) {
+		debugWait(ctx, "a write budget or a proof is awaited", postponed.after)
 		return ctrl.Result{RequeueAfter: postponed.after}, nil
 	}
 	if err == nil {
@@ -91,6 +93,7 @@ func (b *backOff) Reconcile(ctx context.Context, key ctrl.Request) (ctrl.Result,
 		}
 	}
 	if apierrors.IsConflict(err) && count < reportAfter {
+		debugWait(ctx, "another writer changed the object", max(b.When(key), time.Millisecond))
 		return ctrl.Result{RequeueAfter: max(b.When(key), time.Millisecond)}, nil
 	}
 	return ctrl.Result{}, err

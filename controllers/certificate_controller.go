@@ -245,9 +245,11 @@ func (r *certificateReconciler) handleSignError(ctx context.Context, node *v1alp
 		return ctrl.Result{}, err
 	}
 	if pending.Since.IsZero() {
+		debugWait(ctx, "the order for the certificate was replaced", conflictDelay)
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	}
 	if waited := r.clock.Since(pending.Since); waited < issuerGracePeriod {
+		debugWait(ctx, "the issuer has not answered", issuerGracePeriod-waited)
 		return ctrl.Result{RequeueAfter: issuerGracePeriod - waited}, nil // an answer arrives earlier as an event
 	}
 	return r.reportPending(ctx, node, newReason(v1alpha1.ReasonIssuerNotReady, "cert-manager has not answered for over %d s, since %s: is it running, and is its Issuer ready? (%s)",

@@ -130,6 +130,7 @@ func (r *certificateReconciler) updateStatus(ctx context.Context, node *v1alpha1
 		r.emitCertificateEvent(ctx, node, condition)
 	}
 	if end, issued := certificateEnd(updated); issued && end.After(r.clock.Now()) {
+		debugWait(ctx, "the certificate is valid", end.Sub(r.clock.Now()))
 		return ctrl.Result{RequeueAfter: end.Sub(r.clock.Now())}, nil
 	}
 	return ctrl.Result{}, nil

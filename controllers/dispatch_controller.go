@@ -116,6 +116,7 @@ func (r *dispatchReconciler) deleteExpired(ctx context.Context, d *v1alpha1.Capa
 		return ctrl.Result{}, nil
 	}
 	if remaining := at.Sub(r.clock.Now()); remaining > 0 {
+		debugWait(ctx, "the retention of the dispatch is not over", remaining)
 		return ctrl.Result{RequeueAfter: remaining}, nil
 	}
 	// The resource version is a precondition too: a user may have extended the TTL.
@@ -137,6 +138,7 @@ func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityD
 	}
 	verdict, err := r.decide(ctx, d, dispatch.FactsOf(node), now)
 	if err != nil || verdict.Status == nil {
+		r.debugUnsettled(ctx, d, dispatch.FactsOf(node), verdict, err)
 		return ctrl.Result{RequeueAfter: verdict.RequeueAfter}, err
 	}
 	if node, err = nodeOf(ctx, r.live, d); err != nil {
@@ -144,6 +146,7 @@ func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityD
 	}
 	verdict, err = r.decide(ctx, d, dispatch.FactsOf(node), now)
 	if err != nil || verdict.Status == nil {
+		r.debugUnsettled(ctx, d, dispatch.FactsOf(node), verdict, err)
 		return ctrl.Result{RequeueAfter: verdict.RequeueAfter}, err
 	}
 	d.Status = dispatch.OrderTimes(d, *verdict.Status)
@@ -152,6 +155,14 @@ func (r *dispatchReconciler) settle(ctx context.Context, d *v1alpha1.CapabilityD
 	}
 	ctrl.LoggerFrom(ctx).Info("dispatch settled", "node", d.Spec.NodeName, "phase", d.Status.Phase, "execution", d.Status.Execution, "code", d.Status.Error.Code)
 	return ctrl.Result{}, nil
+}
+
+// debugUnsettled writes a debug line about a dispatch that stays as it is; an error is reported by
+// the back-off.
+func (r *dispatchReconciler) debugUnsettled(ctx context.Context, d *v1alpha1.CapabilityDispatch, facts dispatch.Facts, verdict dispatch.LeaderVerdict, err error) {
+	if err == nil {
+		debugWait(ctx, dispatchWaitReason(d, facts), verdict.RequeueAfter)
+	}
 }
 
 // decide adds to the pure verdict the state of other objects: unproven policies and full queues.

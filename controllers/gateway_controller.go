@@ -96,6 +96,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ct
 		return ctrl.Result{}, err
 	}
 	if due := expiry.Add(r.grace); now.Before(due) {
+		debugWait(ctx, "the gateway may be alive", due.Sub(now))
 		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
 	}
 	// The cache may lag: read the Lease live before the gateway counts as dead.
@@ -103,6 +104,7 @@ func (r *gatewayReconciler) Reconcile(ctx context.Context, key ctrl.Request) (ct
 		return ctrl.Result{}, err
 	}
 	if due := expiry.Add(r.grace); now.Before(due) {
+		debugWait(ctx, "the gateway may be alive", due.Sub(now))
 		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
 	}
 	return r.endSessionsOfDeadGateway(ctx, key.NamespacedName, expiry)

@@ -130,6 +130,7 @@ func (r *nodeReconciler) updateStatus(ctx context.Context, node *v1alpha1.Node) 
 		}
 		ctrl.LoggerFrom(ctx).Info("node changed", "trust", view.status.Trust, "presence", view.status.Presence)
 	}
+	debugWait(ctx, "the status of the node is up to date", view.requeueAfter)
 	return ctrl.Result{RequeueAfter: view.requeueAfter}, nil
 }
 
@@ -139,15 +140,21 @@ func (r *nodeReconciler) updateStatus(ctx context.Context, node *v1alpha1.Node) 
 // cache may lack the newest dispatches.
 func (r *nodeReconciler) finalize(ctx context.Context, node *v1alpha1.Node) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(node, v1alpha1.FinalizerNode) || dispatch.SessionOf(node).Live() {
+		debugWait(ctx, "the deleted node has a live session or no finalizer", 0)
 		return ctrl.Result{}, nil // an event of the Node follows
 	}
 	key := client.ObjectKeyFromObject(node)
 	unfinished, err := unfinishedOf(ctx, r.client, key)
-	if err != nil || len(unfinished) > 0 {
-		return ctrl.Result{}, err // an event of a dispatch follows
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if len(unfinished) > 0 {
+		debugWait(ctx, "the deleted node has unfinished dispatches", 0)
+		return ctrl.Result{}, nil // an event of a dispatch follows
 	}
 	hasOpen, err := hasUnfinished(ctx, r.live, key)
 	if err != nil || hasOpen {
+		debugWait(ctx, "the deleted node may have unfinished dispatches", cacheRetryDelay)
 		return ctrl.Result{RequeueAfter: cacheRetryDelay}, err
 	}
 	r.specs.forget(node.UID)

@@ -20,6 +20,7 @@ func (r *pairingCodeReconciler) collectGarbage(ctx context.Context, code *v1alph
 		return ctrl.Result{}, err
 	}
 	if request != nil && !requestTerminal(request.Status.Phase) {
+		debugWait(ctx, "the request of the code is undecided", 0)
 		return ctrl.Result{}, nil // an event of the request follows
 	}
 	record, err := r.recordOf(ctx, code)
@@ -36,6 +37,7 @@ func (r *pairingCodeReconciler) collectGarbage(ctx context.Context, code *v1alph
 		err := r.client.Delete(ctx, code, client.Preconditions{UID: &code.UID})
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	debugWait(ctx, "the ended code is kept for a while", cleanup.requeueAfter)
 	return ctrl.Result{RequeueAfter: cleanup.requeueAfter}, nil
 }
 

@@ -183,6 +183,7 @@ func (r *pairingCodeReconciler) reportPending(ctx context.Context, code *v1alpha
 	if remaining := codeExpiry(code).Sub(r.clock.Now()); requeueAfter == 0 || requeueAfter > remaining {
 		requeueAfter = max(remaining, time.Second)
 	}
+	debugWait(ctx, "the secrets of the code cannot be created yet", requeueAfter)
 	return ctrl.Result{RequeueAfter: requeueAfter}, nil
 }
 
@@ -209,6 +210,7 @@ func (r *pairingCodeReconciler) setActive(code *v1alpha1.PairingCode, lookupID s
 // updateActive updates the status of an active code until it is terminal.
 func (r *pairingCodeReconciler) updateActive(ctx context.Context, code *v1alpha1.PairingCode) (ctrl.Result, error) {
 	if requeueAfter, unchanged := r.checkUnchanged(ctx, code); unchanged {
+		debugWait(ctx, "the code is active and unchanged", requeueAfter)
 		return ctrl.Result{RequeueAfter: requeueAfter}, nil
 	}
 	record, err := r.recordOf(ctx, code)

@@ -27,6 +27,7 @@ func (r *pairingRequestReconciler) decide(ctx context.Context, request *v1alpha1
 	case refused != nil:
 		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
 	case waiting != nil:
+		debugWait(ctx, "the policies that guard the decision are not proven", gateRetryDelay)
 		err := r.saveCondition(ctx, request.DeepCopy(), request, v1alpha1.ConditionApproved, metav1.ConditionUnknown, waiting)
 		return ctrl.Result{RequeueAfter: gateRetryDelay}, err
 	case request.Spec.Decision.Verdict == v1alpha1.VerdictApproved:
@@ -44,6 +45,7 @@ func (r *pairingRequestReconciler) awaitDecision(ctx context.Context, request *v
 			"no decision was made until %s: pair the machine again with a new code", request.Spec.ExpiresTime.UTC().Format(time.RFC3339)))
 	}
 	if request.Spec.Method == v1alpha1.PairingMethodPIN {
+		debugWait(ctx, "a person decides about the request", remaining)
 		return ctrl.Result{RequeueAfter: remaining}, nil
 	}
 	code, refused, err := r.check(ctx, request)
@@ -55,8 +57,10 @@ func (r *pairingRequestReconciler) awaitDecision(ctx context.Context, request *v
 	case refused != nil:
 		return r.finish(ctx, request, v1alpha1.PairingRequestFailed, refused)
 	case !code.Spec.AutoApprove:
+		debugWait(ctx, "a person decides about the request", remaining)
 		return ctrl.Result{RequeueAfter: remaining}, nil
 	case !proven:
+		debugWait(ctx, "the admission policies are not proven", min(remaining, gateRetryDelay))
 		return ctrl.Result{RequeueAfter: min(remaining, gateRetryDelay)}, nil
 	case request.Spec.Method == v1alpha1.PairingMethodQR && !r.codeInEpoch(code, epoch):
 		return ctrl.Result{RequeueAfter: remaining}, r.saveCondition(ctx, request.DeepCopy(), request, v1alpha1.ConditionApproved, metav1.ConditionUnknown,

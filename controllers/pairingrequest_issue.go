@@ -46,6 +46,7 @@ func (r *pairingRequestReconciler) awaitCertificate(ctx context.Context, request
 	if remaining <= 0 {
 		return r.failUncollected(ctx, request, node)
 	}
+	debugWait(ctx, "the machine has not fetched its certificate", remaining)
 	return ctrl.Result{RequeueAfter: remaining}, r.saveCondition(ctx, request.DeepCopy(), request, v1alpha1.ConditionIssued, metav1.ConditionFalse, progress)
 }
 

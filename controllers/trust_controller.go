@@ -131,12 +131,15 @@ func (r *trustReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.R
 		return ctrl.Result{}, err
 	}
 	if err := r.writeConfigMap(ctx, config, data, keys); apierrors.IsAlreadyExists(err) {
+		debugWait(ctx, "the cache lacks the ConfigMap of the trust bundles", conflictDelay)
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil // the cache is behind
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
 	r.copies.applyAll(ctx, data[v1alpha1.TrustServerCAKey])
-	return ctrl.Result{RequeueAfter: r.nextRefresh()}, nil
+	next := r.nextRefresh()
+	debugWait(ctx, "the trust bundles are up to date", next)
+	return ctrl.Result{RequeueAfter: next}, nil
 }
 
 // bundles returns the union of the CAs per key, in the order of the authorities, and the keys of

@@ -86,6 +86,7 @@ func (p *Prover) Start(ctx context.Context) error {
 		if errors.Is(err, errUnconfirmed) {
 			next = confirmInterval
 		}
+		log.V(1).Info("proof of the admission policies attempted", "proven", err == nil, "requeueAfter", next)
 		if outcome := fmt.Sprint(err); outcome != last && ctx.Err() == nil {
 			last = outcome
 			if err != nil {
@@ -162,11 +163,25 @@ func (p *Prover) prove(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	for _, probe := range probes(p.namespace, p.own, p.impersonated) {
-		if err := probe.try(ctx, p.user); err != nil {
+		err := probe.try(ctx, p.user)
+		debugProbe(ctx, probe.description, err)
+		if err != nil {
 			return nil, err
 		}
 	}
 	return objects, nil
+}
+
+// debugProbe writes a debug line about the result of one probe. A nil error means that admission did
+// what the probe expects.
+func debugProbe(ctx context.Context, description string, err error) {
+	switch log := logf.FromContext(ctx).WithName("policy").V(1); {
+	case !log.Enabled():
+	case err == nil:
+		log.Info("probe passed", "probe", description)
+	default:
+		log.Info("probe failed", "probe", description, "reason", err.Error())
+	}
 }
 
 // recordHistory stores the outcome of an attempt.
