@@ -90,7 +90,7 @@ func (s *session) sendClearance(e *entry, stage gatewayv1.Clearance_Stage) {
 		return
 	}
 	e.stage = stage
-	s.debugDispatch("dispatch cleared", e.d, "stage", stageName(stage))
+	s.debugDispatch("clearance changed", e.d, "stage", stageName(stage))
 	if s.clearanceSupported {
 		s.send(&gatewayv1.StreamNodeEventsResponse{Message: &gatewayv1.StreamNodeEventsResponse_Clearance{
 			Clearance: &gatewayv1.Clearance{Dispatch: refOf(e.d), Stage: stage}}})

@@ -9,6 +9,9 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
+// maxLoggedUID bounds, in bytes, the UID that a machine sends for a dispatch that it does not have.
+const maxLoggedUID = 64
+
 // debugDispatch writes a debug line about a dispatch. pairs are keys and values. They must contain
 // no input and no output. The call allocates nothing while debug lines are disabled, because pairs
 // holds strings and stays on the stack of the caller.

@@ -163,3 +163,14 @@ func TestTheStepsOfASessionAreFollowedInTheLogAtDebugOnly(t *testing.T) {
 		})
 	}
 }
+
+// A machine chooses the UID of a result, so its length in the log is bounded.
+func TestTheUIDOfAnUnknownResultIsBoundedInTheLog(t *testing.T) {
+	s, _, _ := newStoreSession(clocktesting.NewFakeClock(noon.Time))
+	log, lines := logTo(slog.LevelDebug)
+	s.service.Log = log
+	s.handleResult(t.Context(), &gatewayv1.Result{Dispatch: &gatewayv1.DispatchRef{Namespace: "other", Uid: strings.Repeat("u", 1<<16)}})
+	if !strings.Contains(lines.String(), "result of another machine dropped") || lines.Len() > 1000 {
+		t.Errorf("the log has %d bytes: %.300s", lines.Len(), lines)
+	}
+}

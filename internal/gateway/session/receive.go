@@ -12,6 +12,7 @@ import (
 
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/denial"
 	"github.com/mooring-dev/mooring/internal/gateway/nodestatus"
 )
@@ -100,7 +101,7 @@ func (s *session) handleResult(ctx context.Context, r *gatewayv1.Result) {
 	}
 	if !s.unknownResults.AllowN(s.service.Clock.Now(), 1) {
 		s.service.metrics.throttled.WithLabelValues(throttledResult).Inc()
-		s.debug("result of an unknown dispatch throttled", "uid", ref.GetUid())
+		s.debug("result of an unknown dispatch throttled", "uid", foreign.TruncateLine(ref.GetUid(), maxLoggedUID))
 		return // The machine keeps the result and sends it again.
 	}
 	s.handleUnknownResult(ctx, ref, resultOf(r))

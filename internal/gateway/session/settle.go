@@ -10,6 +10,7 @@ import (
 	gatewayv1 "github.com/mooring-dev/mooring/api/proto/mooring/gateway/v1"
 	"github.com/mooring-dev/mooring/api/v1alpha1"
 	"github.com/mooring-dev/mooring/internal/dispatch"
+	"github.com/mooring-dev/mooring/internal/foreign"
 	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 	"github.com/mooring-dev/mooring/internal/gateway/mailbox"
 )
@@ -187,7 +188,7 @@ func (s *session) refreshDispatch(ctx context.Context, e *entry) {
 // two cases, so a machine cannot detect the dispatches of others.
 func (s *session) handleUnknownResult(ctx context.Context, ref *gatewayv1.DispatchRef, result *dispatch.Result) {
 	if ref.GetNamespace() != s.key.Namespace {
-		s.debug("result of another machine dropped", "uid", ref.GetUid())
+		s.debug("result of another machine dropped", "uid", foreign.TruncateLine(ref.GetUid(), maxLoggedUID))
 		s.service.metrics.foreign.Inc()
 		s.send(settledMessage(ref))
 		return
@@ -198,7 +199,7 @@ func (s *session) handleUnknownResult(ctx context.Context, ref *gatewayv1.Dispat
 		return func(ctx context.Context) {
 			switch {
 			case errors.Is(err, mailbox.ErrDeleted), err == nil && !s.belongsToNode(live):
-				s.debug("result of an unknown dispatch dropped", "uid", ref.GetUid())
+				s.debug("result of an unknown dispatch dropped", "uid", foreign.TruncateLine(ref.GetUid(), maxLoggedUID))
 				s.service.metrics.foreign.Inc()
 				s.send(settledMessage(ref))
 				return
