@@ -63,7 +63,11 @@ func (f *fleet) exchangeAsAgent(node string) canary {
 	defer conn.Close()
 	keys := f.exchange(gatewayv1.NewPairingServiceClient(conn), code, node)
 	f.AwaitRequest(object.Name)
-	sessionKey := reflect.ValueOf(keys).Elem().FieldByName("sessionKey").Bytes()
+	field := reflect.ValueOf(keys).Elem().FieldByName("macKey")
+	if !field.IsValid() {
+		f.Fatal("pairing.Keys has no field macKey any more; name the field that holds the session key")
+	}
+	sessionKey := field.Bytes()
 	if len(sessionKey) != 32 {
 		f.Fatalf("the session key has %d bytes", len(sessionKey))
 	}
