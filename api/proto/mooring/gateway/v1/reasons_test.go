@@ -4,15 +4,21 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// TestReasonsAreUniqueAndInUpperSnakeCase excepts the marker that earlier agents and gateways know.
-func TestReasonsAreUniqueAndInUpperSnakeCase(t *testing.T) {
+// TestReasonsAreUniqueDocumentedAndInUpperSnakeCase excepts the marker that earlier agents and gateways
+// know from the form.
+func TestReasonsAreUniqueDocumentedAndInUpperSnakeCase(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "reasons.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../../../../docs/reference/denials.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +39,9 @@ func TestReasonsAreUniqueAndInUpperSnakeCase(t *testing.T) {
 			t.Errorf("%s = %q (also %s), %v", name, value, seen[value], err)
 		}
 		seen[value] = name
+		if !strings.Contains(string(page), "\n| `"+value+"` | ") {
+			t.Errorf("docs/reference/denials.md has no row for %s", value)
+		}
 		return true
 	})
 	if len(seen) < 30 {
