@@ -103,7 +103,7 @@ func certificateValidCondition(node *v1alpha1.Node, problem *conditionReason, no
 
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// updateStatus updates the part of the status that managerCertificate owns. answer replaces issued
+// updateStatus updates the part of the status that FieldManagerIssuance owns. answer replaces issued
 // and certificateHistory; nil keeps them.
 func (r *certificateReconciler) updateStatus(ctx context.Context, node *v1alpha1.Node, answer *v1alpha1.NodeStatus, problem *conditionReason) (ctrl.Result, error) {
 	next := v1alpha1.NodeStatus{Issued: node.Status.Issued, CertificateHistory: node.Status.CertificateHistory}
@@ -122,7 +122,7 @@ func (r *certificateReconciler) updateStatus(ctx context.Context, node *v1alpha1
 		return ctrl.Result{}, postpone(wait) // do not report "no certificate" during the initial grace period
 	}
 	if answer != nil || previous == nil || *previous != condition || node.Status.CertificateExpires != expires {
-		if err := applyNodeStatus(ctx, r.client, node, managerCertificate, next); err != nil {
+		if err := applyNodeStatus(ctx, r.client, node, v1alpha1.FieldManagerIssuance, next); err != nil {
 			return ctrl.Result{}, err
 		}
 	}

@@ -18,13 +18,6 @@ import (
 	"github.com/mooring-dev/mooring/internal/foreign"
 )
 
-// managerCertificate owns the part of Node.status that the certificate path writes: issued,
-// certificateHistory, certificateExpires and the condition CertificateValid. It is separate from
-// FieldManagerController (the Node reconciler: trust, presence of an ended session,
-// fingerprintShort, the conditions Ready and CapabilityReviewRequired). An apply must carry every
-// field of its manager, and the two parts are written at different times.
-const managerCertificate = v1alpha1.FieldManagerController + "-certificate"
-
 // saveStatus writes the status of an object if it differs from before. The controller must be the
 // only writer of that status. It fails with a conflict if the object changed since it was read.
 func saveStatus(ctx context.Context, c client.Client, before, after client.Object) (saved bool, err error) {

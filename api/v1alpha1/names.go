@@ -16,6 +16,14 @@ const (
 	FieldManagerCertificate = "mooring-gateway-certificate"
 	// FieldManagerController owns the fields that the controller writes, in all kinds.
 	FieldManagerController = "mooring-controller"
+	// FieldManagerIssuance owns the fields of Node.status about issued certificates: issued,
+	// certificateHistory, certificateExpires and the condition CertificateValid. The controller writes
+	// them apart from its other fields (trust, presence of an ended session, fingerprintShort, the
+	// conditions Ready and CapabilityReviewRequired), because an apply must carry every field of its
+	// manager and the two parts are written at different times.
+	FieldManagerIssuance = "mooring-controller-certificate"
+	// FieldManagerDispatch is the manager of the status writes of gateways to dispatches.
+	FieldManagerDispatch = "mooring-gateway"
 )
 
 // Namespaces and accounts.

@@ -4,10 +4,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// NodeStatus is the observed state of a machine. Three server-side-apply managers write it, each
+// NodeStatus is the observed state of a machine. Four server-side-apply managers write it, each
 // its own fields. FieldManagerSession is the gateway of the session; its presence and session
 // fields pass to the controller when the session ended or its gateway died. FieldManagerCertificate
-// is any gateway and owns certificateRequest. The third is FieldManagerController.
+// is any gateway and owns certificateRequest. FieldManagerController and FieldManagerIssuance are the
+// controller.
 type NodeStatus struct {
 	// presence reports whether the machine can be reached at present. Default Offline. Written by
 	// the session manager while a gateway holds the session, else by the controller.

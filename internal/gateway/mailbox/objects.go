@@ -19,9 +19,6 @@ import (
 	"github.com/mooring-dev/mooring/internal/gateway/apicall"
 )
 
-// fieldOwner is the field manager of the writes of gateways to dispatches.
-const fieldOwner = client.FieldOwner("mooring-gateway")
-
 // ErrDeleted is returned if no object of that UID exists any more.
 var ErrDeleted = errors.New("the object was deleted")
 
@@ -139,7 +136,7 @@ func (o *Objects) putStatus(ctx context.Context, d *v1alpha1.CapabilityDispatch,
 		ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion},
 		Status:     dispatch.OrderTimes(d, next),
 	}
-	if err := o.Client.Status().Update(ctx, body, fieldOwner); err != nil {
+	if err := o.Client.Status().Update(ctx, body, client.FieldOwner(v1alpha1.FieldManagerDispatch)); err != nil {
 		return nil, fmt.Errorf("write the status of dispatch %s/%s: %w", d.Namespace, d.Name, err)
 	}
 	body.ManagedFields = nil
