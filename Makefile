@@ -99,9 +99,19 @@ test: deps ## Run every test in CI-sized counts
 	@$(MAKE) --no-print-directory --keep-going test-unit test-localcluster test-integration
 
 .PHONY: test-unit
-test-unit: deps ## Unit tests with the race detector and a decoy installation, and the tests of the Helm chart; no cluster
+test-unit: ## Unit tests, and the tests of the Helm chart and of the health rules; no cluster
+	@$(MAKE) --no-print-directory --keep-going test-unit-go test-chart test-health
+
+.PHONY: test-unit-go
+test-unit-go: deps ## Unit tests with the race detector, beside a decoy installation
 	@hack/decoys.sh $(GOTESTSUM) -- -race -timeout $(TEST_TIMEOUT) $(UNIT)
+
+.PHONY: test-chart
+test-chart: ## The Helm chart gives the objects of config/install
 	@cd hack/tools/helm && $(GOTESTSUM) -- -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: test-health
+test-health: ## The health rules of Argo CD and Flux for the Kinds
 	@cd test/health && $(GOTESTSUM) -- -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: test-localcluster

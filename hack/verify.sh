@@ -21,6 +21,8 @@ fi
 (cd hack/tools/helm && go test .) || { echo "charts/mooring and config differ: change both" >&2; exit 1; }
 make --no-print-directory lint
 hack/threats.sh
+# A group of tests that fails must not hide the results of the others.
+hack/targets.sh
 # Comments and pages stay readable: at most 3 vague words per 1,000.
 go run ./hack/wording
 # Links, diagrams, and the names of functions and folders in the pages agree with the tree.
