@@ -20,6 +20,11 @@ fi
 # config/install.
 (cd hack/tools/helm && go test .) || { echo "charts/mooring and config differ: change both" >&2; exit 1; }
 make --no-print-directory lint
+dead=$(go tool -modfile=hack/tools/go.mod deadcode -test -tags e2e,systemd ./...)
+if [ -n "$dead" ]; then
+  printf 'no program and no test calls these functions; remove them:\n%s\n' "$dead" >&2
+  exit 1
+fi
 hack/threats.sh
 # A group of tests that fails must not hide the results of the others.
 hack/targets.sh
